@@ -1,0 +1,53 @@
+package azurite_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/azurite"
+)
+
+func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
+
+func TestSharedEmulatorServesTables(t *testing.T) {
+	client, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CreateTable(t.Context(), "emulator", nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStopEndsTheEmulator(t *testing.T) {
+	azurite.Shared(t) // skips where there is no emulator
+	server, err := azurite.Start(context.Background(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := aztables.NewServiceClientFromConnectionString(server.ConnectionString, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CreateTable(t.Context(), "kept", nil); err != nil {
+		t.Fatal(err)
+	}
+	server.Stop()
+	server.Stop()
+	if response, err := http.Get("http://" + host(server.ConnectionString)); err == nil {
+		response.Body.Close()
+		t.Error("the emulator still answers after Stop")
+	}
+}
+
+// host cuts host:port out of a connection string's TableEndpoint.
+func host(connection string) string {
+	_, endpoint, _ := strings.Cut(connection, "TableEndpoint=http://")
+	address, _, _ := strings.Cut(endpoint, "/")
+	return address
+}

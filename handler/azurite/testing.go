@@ -1,0 +1,46 @@
+package azurite
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+)
+
+var shared struct {
+	sync.Mutex
+	server *Server
+}
+
+// Shared returns the connection string of one in-memory emulator for all tests
+// of a package; the package's TestMain is Main. Tests keep out of each other's
+// way by table names. Without Node.js or the emulator the test is skipped.
+func Shared(t testing.TB) string {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.server == nil {
+		server, err := Start(context.Background(), "")
+		if errors.Is(err, ErrNotInstalled) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.server = server
+	}
+	return shared.server.ConnectionString
+}
+
+// Main runs a package's tests and stops the emulator that they shared. It
+// returns the exit status for os.Exit.
+func Main(m *testing.M) int {
+	defer func() {
+		shared.Lock()
+		defer shared.Unlock()
+		if shared.server != nil {
+			shared.server.Stop()
+		}
+	}()
+	return m.Run()
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// concepts are the packages of the request path. Each can be read, tested and
+// replaced alone: none imports another, but for the pairs in allowed.
+var concepts = []string{"chat", "counter", "limit", "subscription", "telemetry", "tokens", "upstream"}
+
+var allowed = map[string]string{"counter": "limit"}
+
+// fences name the packages that may import a dependency, by its path's prefix.
+var fences = map[string][]string{
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables": {"storage", "counter/tablestore", "subscription/tablestore"},
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":    {"storage", "upstream/credential", "telemetry"},
+	"github.com/microsoft/ApplicationInsights-Go":         {"telemetry"},
+	"github.com/pkoukk/tiktoken-go":                       {"tokens"},
+}
+
+// imports lists each package of the module below handler/ with what it imports
+// outside its tests.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	packages := make(map[string][]string)
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		packages[strings.TrimPrefix(fields[0], "tollgate/handler/")] = fields[1:]
+	}
+	return packages
+}
+
+func TestSiblingsNeverImportEachOther(t *testing.T) {
+	packages := imports(t)
+	for _, from := range concepts {
+		for _, imported := range packages[from] {
+			name, ours := strings.CutPrefix(imported, "tollgate/handler/")
+			if ours && allowed[from] != name {
+				t.Errorf("%s imports %s", from, name)
+			}
+		}
+	}
+}
+
+func TestLimitImportsOnlyTheStandardLibrary(t *testing.T) {
+	for _, imported := range imports(t)["limit"] {
+		if strings.Contains(imported, ".") || strings.HasPrefix(imported, "tollgate/") {
+			t.Errorf("limit imports %s", imported)
+		}
+	}
+}
+
+func TestSDKsStayFencedInLeaves(t *testing.T) {
+	for name, imported := range imports(t) {
+		for _, dependency := range imported {
+			for fence, inside := range fences {
+				if strings.HasPrefix(dependency, fence) && !within(name, inside) {
+					t.Errorf("%s imports %s, which belongs in %v", name, dependency, inside)
+				}
+			}
+		}
+	}
+}
+
+func within(name string, places []string) bool {
+	for _, place := range places {
+		if name == place || strings.HasPrefix(name, place+"/") || strings.HasPrefix(name, "cmd/") {
+			return true
+		}
+	}
+	return false
+}

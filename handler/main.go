@@ -1,0 +1,5 @@
+// Command handler is Tollgate's gateway, run by the Azure Functions host as a
+// custom handler or by itself.
+package main
+
+func main() {}
