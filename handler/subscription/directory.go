@@ -107,8 +107,9 @@ func (d *Directory) begin(hash string, before *entry) *entry {
 	return e
 }
 
-// evict drops what has grown old, and where nothing has, anything that is
-// settled: it is looked up again when it is asked for.
+// evict drops what has grown old, and where that isn't a quarter, anything that
+// is settled: it is looked up again when it is asked for. A quarter at a time,
+// so that a flood doesn't pay for a search with every key.
 func (d *Directory) evict() {
 	for hash, e := range d.entries {
 		if e.pending == nil && time.Now().After(e.due) {
@@ -116,7 +117,7 @@ func (d *Directory) evict() {
 		}
 	}
 	for hash, e := range d.entries {
-		if len(d.entries) < capacity {
+		if len(d.entries) < capacity*3/4 {
 			return
 		}
 		if e.pending == nil {
