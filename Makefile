@@ -1,0 +1,61 @@
+# Every command of the README and of CI. `make` lists them.
+
+# Tools that a machine may lack; tests and targets that use one say so and skip.
+FUNC   ?= func
+BICEP  ?= bicep
+PYTHON ?= python3
+export FUNC BICEP PYTHON
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NPM_FOLDERS := infra/local
+
+# What the Functions host on Linux runs; GOOS= and GOARCH= on the command line
+# build for another machine.
+GOOS   ?= $(shell go env GOOS)
+GOARCH ?= $(shell go env GOARCH)
+
+# The race detector needs cgo and a C compiler.
+RACE := $(if $(shell command -v $$(go env CC) 2>/dev/null),-race)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run build start test node fmt vet staticcheck
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+demo: ## the article's ten calls against a simulated DeepSeek-R1, counted in Azurite
+	@go build -o .local/demo ./handler/cmd/demo && exec .local/demo
+
+run: ## keep the demo's gateway serving on port 7071
+	@go build -o .local/demo ./handler/cmd/demo && exec .local/demo --serve
+
+build: ## dist/: what the Functions host runs
+	@mkdir -p dist
+	CGO_ENABLED=0 GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -ldflags='-s -w' -o dist/handler ./handler
+	@cp -R host.json functions/* dist/
+	@test -f dist/local.settings.json || cp local.settings.sample.json dist/local.settings.json
+
+start: build ## Azurite and `func start` in dist/
+	@command -v $(FUNC) >/dev/null || { echo "$(FUNC) is not installed: https://learn.microsoft.com/azure/azure-functions/functions-run-local says how to get it (npm install -g azure-functions-core-tools@4); make run needs no host."; exit 1; }
+	@test -d infra/local/node_modules || npm ci --prefix infra/local
+	@mkdir -p .local/azurite
+	@infra/local/node_modules/.bin/azurite --silent --disableTelemetry --location .local/azurite & azurite=$$!; \
+	trap 'kill $$azurite' EXIT; cd dist && $(FUNC) start
+
+test: fmt vet staticcheck node ## every test, with the race detector where there is a C compiler
+	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
+	go test $(RACE) -shuffle=on ./...
+
+node: ## install the pinned Node packages, where npm is there
+	@for folder in $(NPM_FOLDERS); do \
+		if command -v npm >/dev/null; then npm ci --silent --prefix $$folder; else echo "no npm: tests that need $$folder are skipped"; fi; \
+	done
+
+fmt: ## fail on files that gofmt would change
+	@unformatted=$$(gofmt -l handler); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+
+vet: ## go vet
+	go vet ./...
+
+staticcheck: ## staticcheck, pinned
+	go run $(STATICCHECK) ./...
