@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"tollgate/handler/subscription"
 )
@@ -126,7 +127,7 @@ func put[T any](s *Store, into map[string]T, id string, value T, version func(*T
 	case exists && *version(&before) != expected:
 		return 0, subscription.ErrConflict
 	}
-	*version(&value)++
+	*version(&value) = subscription.NextVersion(expected, time.Now())
 	into[id] = value
 	return *version(&value), nil
 }

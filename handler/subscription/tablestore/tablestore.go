@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
@@ -65,13 +66,13 @@ func (s *Store) Tier(ctx context.Context, id string) (tier subscription.Tier, er
 
 func (s *Store) PutTier(ctx context.Context, t subscription.Tier) (int64, error) {
 	expected := t.Version
-	t.Version++
+	t.Version = subscription.NextVersion(expected, time.Now())
 	return t.Version, s.tiers.put(ctx, tierPartition, t.ID, expected, t)
 }
 
 func (s *Store) PutSubscription(ctx context.Context, sub subscription.Subscription) (int64, error) {
 	expected := sub.Version
-	sub.Version++
+	sub.Version = subscription.NextVersion(expected, time.Now())
 	return sub.Version, s.subscriptions.put(ctx, subscriptionPartition, sub.ID, expected, sub)
 }
 
