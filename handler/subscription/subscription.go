@@ -46,7 +46,7 @@ func (s *Subscription) Effective(tier Tier) (Tier, error) {
 	f.check(!limits.shared() || limits.counted() == tier.counted(), "overrides",
 		"change a limit whose counter other subscriptions share", "leave it to the tier, or override counterKey with one that has {subscription}")
 	if err := errors.Join(f.err(), limits.Validate()); err != nil {
-		return Tier{}, fmt.Errorf("with its overrides: %w", err)
+		return Tier{}, fmt.Errorf("with the subscription's overrides: %w", err)
 	}
 	return Tier{ID: tier.ID, Limits: limits, Version: s.version(tier, limits.shared())}, nil
 }
@@ -81,10 +81,10 @@ const (
 
 // KeyRecord is what is stored of a key: whose it is, found by its hash.
 type KeyRecord struct {
-	Hash         string // Pepper.Hash of the key
-	Subscription string
-	Slot         Slot
-	Created      time.Time
+	Hash         string    `json:"-"` // Pepper.Hash of the key; shown nowhere
+	Subscription string    `json:"subscription"`
+	Slot         Slot      `json:"slot"`
+	Created      time.Time `json:"created,omitzero"`
 }
 
 // What a Store, and a Directory, may answer.
