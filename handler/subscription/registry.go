@@ -160,7 +160,8 @@ func (r Registry) CreateKey(ctx context.Context, pepper Pepper, id string, slot 
 }
 
 // RotateKey replaces a slot's key and returns the new one, to be shown once. The
-// new key is there before the old one goes.
+// new key is there before the old one goes; where that fails, the error comes
+// with the new key.
 func (r Registry) RotateKey(ctx context.Context, pepper Pepper, id string, slot Slot) (string, KeyRecord, error) {
 	old, err := r.slot(ctx, id, slot)
 	if err == nil {
@@ -210,7 +211,10 @@ func present(keys []KeyRecord, id string, slot Slot) error {
 func (r Registry) issue(ctx context.Context, pepper Pepper, id string, slot Slot) (string, KeyRecord, error) {
 	key := NewKey()
 	record := KeyRecord{Hash: pepper.Hash(key), Subscription: id, Slot: slot, Created: time.Now().UTC().Truncate(time.Second)}
-	return key, record, r.PutKey(ctx, record)
+	if err := r.PutKey(ctx, record); err != nil {
+		return "", KeyRecord{}, err
+	}
+	return key, record, nil
 }
 
 func (r Registry) delete(ctx context.Context, keys []KeyRecord) error {
