@@ -90,6 +90,23 @@ func (r Registry) Change(ctx context.Context, id string, change func(*Subscripti
 	})
 }
 
+// Suspend has a subscription's calls refused, or pass again. Refusing must
+// always work, so it asks for no fitting tier.
+func (r Registry) Suspend(ctx context.Context, id string, suspended bool) (Subscription, error) {
+	if !suspended {
+		return r.Change(ctx, id, func(s *Subscription) error { s.Suspended = false; return nil })
+	}
+	return retried(func() (Subscription, error) {
+		s, err := r.find(ctx, id)
+		if err != nil || s.Suspended {
+			return s, err
+		}
+		s.Suspended = true
+		s.Version, err = r.PutSubscription(ctx, s)
+		return s, about("subscription", id, err)
+	})
+}
+
 // put stores a subscription that fits its tier.
 func (r Registry) put(ctx context.Context, s Subscription) (Subscription, error) {
 	if err := s.Validate(); err != nil {

@@ -89,6 +89,30 @@ func TestWhatAnOperatorGetsWrongIsNamed(t *testing.T) {
 	}
 }
 
+func TestASubscriptionThatNoLongerFitsCanStillBeSuspended(t *testing.T) {
+	r, _ := office(t)
+	ctx := t.Context()
+	s, err := r.Store.Subscription(ctx, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Overrides = json.RawMessage(`{"burstTokens":-1}`) // as edited by hand
+	if _, err := r.PutSubscription(ctx, s); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if s, err := r.Suspend(ctx, "a", true); err != nil || !s.Suspended {
+			t.Errorf("Suspend = %+v, %v", s, err)
+		}
+	}
+	if s, err := r.Suspend(ctx, "a", false); err == nil {
+		t.Errorf("resumed as %+v", s)
+	}
+	if _, err := r.Suspend(ctx, "b", true); !errors.Is(err, subscription.ErrNotFound) {
+		t.Errorf("Suspend of none: %v", err)
+	}
+}
+
 func TestAKeyIsReplacedWhileTheOtherGoesOn(t *testing.T) {
 	r, pepper := office(t)
 	ctx := t.Context()

@@ -2,9 +2,13 @@ package subscription_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"tollgate/handler/subscription"
 )
@@ -204,4 +208,28 @@ func TestFullClosesWhenTheStoreIsDown(t *testing.T) {
 	if full.OnStoreDown != subscription.Closed || prompt.OnStoreDown != subscription.Degrade {
 		t.Errorf("full: %s, prompt: %s", full.OnStoreDown, prompt.OnStoreDown)
 	}
+}
+
+// A tier that is valid stays so with its defaults filled in, and reads as it was written.
+func FuzzTier(f *testing.F) {
+	f.Add([]byte(`{"id":"t","tokensPerMinute":300,"tokenQuota":9000,"tokenQuotaPeriod":"Daily","maxWait":"2s","reserve":"full","models":["a"]}`))
+	f.Add([]byte(`{"id":"t","tokensPerMinute":9223372036854775807,"burstTokens":-9223372036854775808,"tokenQuota":1}`))
+	f.Add([]byte(`{"id":"t","counterKey":"{header:X}{{"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var tier, again subscription.Tier
+		if subscription.Decode(text, &tier) != nil || tier.Validate() != nil {
+			return
+		}
+		tier.Normalize()
+		written, err := json.Marshal(tier)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(tier.Validate(), subscription.Decode(written, &again)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if diff := cmp.Diff(tier, again, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-written +read):\n%s", text, diff)
+		}
+	})
 }

@@ -67,22 +67,20 @@ func (a *app) subscriptionSet() *cobra.Command {
 	cmd.Flags().StringSliceVar(&given.inherit, "inherit", nil, "values, by their flags' names, to take from the tier again")
 	complete(cmd, "inherit", given.limits.flags...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.change(cmd, args[0], func(s *subscription.Subscription) error { return given.apply(cmd, s) })
+		registry, err := a.registry()
+		if err != nil {
+			return err
+		}
+		if _, err := registry.Change(cmd.Context(), args[0], func(s *subscription.Subscription) error { return given.apply(cmd, s) }); err != nil {
+			return err
+		}
+		return a.printAccount(cmd.Context(), registry, args[0], takenUp)
 	}
 	return cmd
 }
 
-// change makes a change and shows the subscription as it then is.
-func (a *app) change(cmd *cobra.Command, id string, change func(*subscription.Subscription) error) error {
-	registry, err := a.registry()
-	if err != nil {
-		return err
-	}
-	if _, err := registry.Change(cmd.Context(), id, change); err != nil {
-		return err
-	}
-	return a.printAccount(cmd.Context(), registry, id, "Changed; gateways take it up within a minute.")
-}
+// takenUp is what to know after a change.
+const takenUp = "Changed; gateways take it up within a minute."
 
 // subscriptionFlags are what create and set have in common.
 type subscriptionFlags struct {
@@ -179,16 +177,18 @@ func (a *app) subscriptionList() *cobra.Command {
 			if len(all) == 0 {
 				a.note("There is none yet; see 'tollgate subscription create --help'.")
 			}
-			return a.print(listed(all), func(w io.Writer) {
-				row(w, "SUBSCRIPTION", "NAME", "TIER", "STATE", "CREATED", "OVERRIDES")
-				for _, s := range all {
-					row(w, s.ID, s.Name, s.Tier, state(s), date(s.Created), string(s.Overrides))
-				}
-			})
+			return a.print(listed(all), func(w io.Writer) { printSubscriptions(w, all...) })
 		},
 	}
 	cmd.Flags().StringVar(&tier, "tier", "", "only those of a tier")
 	return cmd
+}
+
+func printSubscriptions(w io.Writer, all ...subscription.Subscription) {
+	row(w, "SUBSCRIPTION", "NAME", "TIER", "STATE", "CREATED", "OVERRIDES")
+	for _, s := range all {
+		row(w, s.ID, s.Name, s.Tier, state(s), date(s.Created), string(s.Overrides))
+	}
 }
 
 func (a *app) subscriptionSuspend(suspend bool) *cobra.Command {
@@ -198,10 +198,16 @@ func (a *app) subscriptionSuspend(suspend bool) *cobra.Command {
 		Example: "  tollgate subscription " + name + " team-a",
 		Args:    named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.change(cmd, args[0], func(s *subscription.Subscription) error {
-				s.Suspended = suspend
-				return nil
-			})
+			registry, err := a.registry()
+			if err != nil {
+				return err
+			}
+			s, err := registry.Suspend(cmd.Context(), args[0], suspend)
+			if err != nil {
+				return err
+			}
+			a.note(takenUp)
+			return a.print(s, func(w io.Writer) { printSubscriptions(w, s) })
 		},
 	}
 }
