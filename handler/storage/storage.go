@@ -4,7 +4,10 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -14,90 +17,104 @@ import (
 	"tollgate/handler/secret"
 )
 
+// setting is the name that all settings of the storage begin with.
+const setting = "AzureWebJobsStorage"
+
 // Settings say where the tables are: a connection string, or an account and an
-// identity. They are read from the settings AzureWebJobsStorage,
-// AzureWebJobsStorage__accountName, …__tableServiceUri and …__clientId.
+// identity.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
 type Settings struct {
 	// ConnectionString is an account's, with its key, or UseDevelopmentStorage=true
-	// for the emulator on its usual port.
+	// for the emulator on its usual port. AzureWebJobsStorage: before all others.
 	ConnectionString secret.Text
-	// AccountName or TableServiceURI name an account that an identity may use.
-	AccountName     string
+	// AccountName names an account that an identity may use.
+	// AzureWebJobsStorage__accountName: of Azure's public cloud.
+	AccountName string
+	// TableServiceURI is where such an account's tables are.
+	// AzureWebJobsStorage__tableServiceUri: before the account's name.
 	TableServiceURI string
-	// ClientID picks a user-assigned identity.
+	// Credential is how to log in. AzureWebJobsStorage__credential: managedidentity,
+	// or empty for whichever the environment offers, a developer's login included.
+	Credential string
+	// ClientID picks a user-assigned identity. AzureWebJobsStorage__clientId: then
+	// Credential is managedidentity without saying so.
 	ClientID string
 }
 
 // Read takes the settings from an environment.
 func Read(getenv func(string) string) Settings {
-	const prefix = "AzureWebJobsStorage"
+	text := func(suffix string) string { return strings.TrimSpace(getenv(setting + suffix)) }
 	return Settings{
-		ConnectionString: secret.New(strings.TrimSpace(getenv(prefix))),
-		AccountName:      getenv(prefix + "__accountName"),
-		TableServiceURI:  getenv(prefix + "__tableServiceUri"),
-		ClientID:         getenv(prefix + "__clientId"),
+		ConnectionString: secret.New(text("")),
+		AccountName:      text("__accountName"),
+		TableServiceURI:  text("__tableServiceUri"),
+		Credential:       text("__credential"),
+		ClientID:         text("__clientId"),
 	}
 }
 
-// developmentStorage is what UseDevelopmentStorage=true stands for: the
-// emulator's published account, which the SDK doesn't know by that name.
-// Source: https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string
-const developmentStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;" +
-	"AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;" +
-	"TableEndpoint=http://127.0.0.1:10002/devstoreaccount1"
+// What bounds a call to the tables.
+const (
+	dialTimeout = 5 * time.Second
+	// callTimeout is the service's own for its operations.
+	// Source: https://learn.microsoft.com/rest/api/storageservices/setting-timeouts-for-table-service-operations
+	callTimeout = 30 * time.Second
+	// idleConnections is how many stay open between calls: busy counters write
+	// side by side, and a new connection costs several round trips.
+	idleConnections = 100
+)
 
 // Open makes a client of the account's tables. It makes no call: what is wrong
-// with the settings themselves is an error that names the setting and the fix.
+// with the settings themselves is an error that names each setting and its fix.
 // Retries are left to the callers, who know which of their writes may be sent twice.
 func Open(s Settings) (*aztables.ServiceClient, error) {
-	options := &aztables.ClientOptions{ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}}}
+	options := &aztables.ClientOptions{ClientOptions: azcore.ClientOptions{
+		Retry:     policy.RetryOptions{MaxRetries: -1},
+		Transport: client(),
+	}}
 	if !s.ConnectionString.Empty() {
-		text := s.ConnectionString.Reveal()
-		if strings.EqualFold(strings.TrimSuffix(text, ";"), "UseDevelopmentStorage=true") {
-			text = developmentStorage
-		}
-		client, err := aztables.NewServiceClientFromConnectionString(text, options)
-		if err != nil { // the SDK's error may quote the text
-			return nil, errors.New("AzureWebJobsStorage is not a connection string with AccountName and AccountKey: copy it from the storage account's access keys, or use UseDevelopmentStorage=true")
-		}
-		return client, nil
+		return openWithKey(s.ConnectionString, options)
 	}
-	address, err := s.address()
-	if err != nil {
+	address, wrong := s.address()
+	credential, err := s.credential()
+	if err := errors.Join(wrong, err); err != nil {
 		return nil, err
 	}
-	credential, err := s.credential()
+	service, err := aztables.NewServiceClient(address, credential, options)
 	if err != nil {
-		return nil, fmt.Errorf("AzureWebJobsStorage: use an identity: %w", err)
+		return nil, fmt.Errorf("%s: open %s: %w", setting, address, err)
 	}
-	client, err := aztables.NewServiceClient(address, credential, options)
-	if err != nil {
-		return nil, fmt.Errorf("AzureWebJobsStorage: open %s: %w", address, err)
-	}
-	return client, nil
+	return service, nil
 }
 
-func (s Settings) address() (string, error) {
-	switch {
-	case s.TableServiceURI != "":
-		if !strings.HasPrefix(s.TableServiceURI, "https://") {
-			return "", errors.New("AzureWebJobsStorage__tableServiceUri is not https, which an identity's token needs: use https://<account>.table.core.windows.net")
-		}
-		return s.TableServiceURI, nil
-	case s.AccountName == "":
-		return "", errors.New("AzureWebJobsStorage is missing: set it to a connection string or UseDevelopmentStorage=true, or set AzureWebJobsStorage__accountName")
-	case strings.Trim(s.AccountName, "abcdefghijklmnopqrstuvwxyz0123456789") != "":
-		return "", fmt.Errorf("AzureWebJobsStorage__accountName is %q: use the account's name alone, of a-z and 0-9", s.AccountName)
+func client() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, idleConnections
+	return &http.Client{
+		Transport:     transport,
+		Timeout:       callTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return "https://" + s.AccountName + ".table.core.windows.net", nil
 }
 
 // credential is the managed identity that the settings name, else whichever
-// the environment offers, a developer's login included.
-func (s Settings) credential() (azcore.TokenCredential, error) {
-	if s.ClientID != "" {
-		return azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: azidentity.ClientID(s.ClientID)})
+// the environment offers.
+func (s Settings) credential() (credential azcore.TokenCredential, err error) {
+	switch {
+	case strings.EqualFold(s.Credential, "managedidentity") || s.Credential == "" && s.ClientID != "":
+		options := &azidentity.ManagedIdentityCredentialOptions{}
+		if s.ClientID != "" {
+			options.ID = azidentity.ClientID(s.ClientID)
+		}
+		credential, err = azidentity.NewManagedIdentityCredential(options)
+	case s.Credential == "":
+		credential, err = azidentity.NewDefaultAzureCredential(nil)
+	default:
+		return nil, fmt.Errorf("%s__credential is %q: use managedidentity, or leave it out", setting, s.Credential)
 	}
-	return azidentity.NewDefaultAzureCredential(nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: log in with an identity: %w", setting, err)
+	}
+	return credential, nil
 }

@@ -2,6 +2,7 @@ package subscription
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -11,9 +12,12 @@ import (
 
 // How long answers are kept.
 const (
-	// fresh is how long an answer holds, and so how long a revoked key, a suspended
-	// subscription or a changed tier may go on as before.
+	// fresh is how long an answer holds before the store is asked again.
 	fresh = 30 * time.Second
+	// patience is how long a verified key may go on while the store is asked, and
+	// so how long at most a revoked key, a suspended subscription or an older tier
+	// goes on as before.
+	patience = time.Minute
 	// stale is how long a verified key goes on while the store can't be reached.
 	stale = 10 * time.Minute
 	// lookup bounds one look-up of three rows.
@@ -24,7 +28,7 @@ const (
 	capacity = 10_000
 )
 
-// Grant is what a key entitles to.
+// Grant is what a key entitles to. It is shared by all who present the key: read it only.
 type Grant struct {
 	Subscription Subscription
 	// Tier is the subscription's tier with its overrides.
@@ -38,21 +42,28 @@ type Directory struct {
 	pepper Pepper
 
 	mu      sync.Mutex
-	entries map[string]*entry // by hash
+	entries map[[sha256.Size]byte]*entry // by hash: no key is kept
 }
 
-// entry is what is known of a key. A look-up under way is waited for by all
-// who ask meanwhile.
+// entry is what is known of a key.
 type entry struct {
-	grant    *Grant        // nil: refused
-	verified time.Time     // when the store last said so
-	due      time.Time     // when to ask again
-	pending  chan struct{} // closed when a look-up ends; nil: none under way
+	grant    *Grant    // nil: refused, or not known yet
+	verified time.Time // when the store was asked for what it said
+	due      time.Time // when to ask again
+	failing  bool      // the last look-up could not reach the store
+	pending  *flight   // the look-up under way, if any
+}
+
+// flight is one look-up, waited for by all who ask meanwhile.
+type flight struct {
+	done  chan struct{} // closed when grant and err are set
+	grant *Grant
+	err   error
 }
 
 // NewDirectory makes a directory over a store.
 func NewDirectory(store Reader, pepper Pepper) *Directory {
-	return &Directory{store: store, pepper: pepper, entries: make(map[string]*entry)}
+	return &Directory{store: store, pepper: pepper, entries: make(map[[sha256.Size]byte]*entry)}
 }
 
 // Authenticate finds whose key it is. Whatever is wrong with the key,
@@ -62,90 +73,101 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 	if !WellFormed(key) {
 		return nil, ErrUnauthorized
 	}
-	hash := d.pepper.Hash(key)
-	for {
-		d.mu.Lock()
-		e := d.entries[hash]
-		if e != nil && e.pending == nil && time.Now().Before(e.due) {
-			d.mu.Unlock()
-			return e.answer()
-		}
-		if e != nil && e.pending != nil {
-			pending := e.pending
-			d.mu.Unlock()
-			select {
-			case <-pending:
-				continue
-			case <-ctx.Done():
-				return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-			}
-		}
-		e = d.begin(hash, e)
+	hash, now := d.pepper.sum(key), time.Now()
+	d.mu.Lock()
+	e := d.entries[hash]
+	if e != nil && now.Before(e.due) {
+		grant := e.grant
 		d.mu.Unlock()
-		return d.refresh(ctx, hash, e)
+		return answer(grant)
+	}
+	if e == nil {
+		e = d.add(hash)
+	}
+	if e.pending == nil {
+		e.pending = &flight{done: make(chan struct{})}
+		go d.refresh(context.WithoutCancel(ctx), hash, e) // whether or not the first who asked stays
+	}
+	grant, ahead, flight := e.grant, e.ahead(now), e.pending
+	d.mu.Unlock()
+	if ahead {
+		return grant, nil
+	}
+	select {
+	case <-flight.done:
+		return flight.grant, flight.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 	}
 }
 
-func (e *entry) answer() (*Grant, error) {
-	if e.grant == nil {
+func answer(grant *Grant) (*Grant, error) {
+	if grant == nil {
 		return nil, ErrUnauthorized
 	}
-	return e.grant, nil
+	return grant, nil
 }
 
-// begin marks a look-up as under way. The entry of before stays readable
-// through the new one.
-func (d *Directory) begin(hash string, before *entry) *entry {
+// ahead says whether a key may go on before the look-up under way has ended:
+// for a moment always, so that a busy key never waits for it, and longer while
+// the store is known to be out of reach.
+func (e *entry) ahead(now time.Time) bool {
+	held := now.Sub(e.verified)
+	return e.grant != nil && (held < patience || e.failing && held < stale)
+}
+
+// add makes room for a key and an entry of it.
+func (d *Directory) add(hash [sha256.Size]byte) *entry {
 	if len(d.entries) >= capacity {
 		d.evict()
 	}
-	e := &entry{pending: make(chan struct{})}
-	if before != nil {
-		e.grant, e.verified = before.grant, before.verified
-	}
+	e := &entry{}
 	d.entries[hash] = e
 	return e
 }
 
-// evict drops what has grown old, and where that isn't a quarter, anything that
-// is settled: it is looked up again when it is asked for. A quarter at a time,
-// so that a flood doesn't pay for a search with every key.
+// evict drops refusals and what is too old to go on, and where that isn't a
+// quarter, any other: it is looked up again when it is asked for. A quarter at
+// a time, so that a flood doesn't pay for a search with every key; refusals
+// first, so that it doesn't push out callers.
 func (d *Directory) evict() {
-	for hash, e := range d.entries {
-		if e.pending == nil && time.Now().After(e.due) {
-			delete(d.entries, hash)
-		}
-	}
-	for hash, e := range d.entries {
-		if len(d.entries) < capacity*3/4 {
-			return
-		}
-		if e.pending == nil {
-			delete(d.entries, hash)
+	now := time.Now()
+	for _, all := range []bool{false, true} {
+		for hash, e := range d.entries {
+			if all && len(d.entries) <= capacity*3/4 {
+				return
+			}
+			if e.pending == nil && (all || e.grant == nil || now.Sub(e.verified) >= stale) {
+				delete(d.entries, hash)
+			}
 		}
 	}
 }
 
-// refresh looks a key up for all who wait, whether or not the first of them stays.
-func (d *Directory) refresh(ctx context.Context, hash string, e *entry) (*Grant, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookup)
+// refresh looks a key up for all who wait.
+func (d *Directory) refresh(ctx context.Context, hash [sha256.Size]byte, e *entry) {
+	ctx, cancel := context.WithTimeout(ctx, lookup)
 	defer cancel()
-	grant, err := d.lookup(ctx, hash)
+	asked := time.Now()
+	grant, err := d.lookup(ctx, encodeHash(hash))
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	close(e.pending)
-	now := time.Now()
+	flight, now := e.pending, time.Now()
+	defer close(flight.done)
+	e.pending = nil
+	e.failing = err != nil && !errors.Is(err, ErrUnauthorized)
+	last := e.verified.Add(stale)
 	switch {
-	case err == nil || errors.Is(err, ErrUnauthorized):
-		settled := &entry{grant: grant, verified: now, due: now.Add(fresh)}
-		d.entries[hash] = settled
-		return settled.answer()
-	case e.grant != nil && now.Sub(e.verified) < stale:
-		d.entries[hash] = &entry{grant: e.grant, verified: e.verified, due: now.Add(RetryAfter)}
-		return e.grant, nil
+	case !e.failing:
+		e.grant, e.verified, e.due = grant, asked, asked.Add(fresh)
+		flight.grant, flight.err = answer(grant)
+	case e.grant != nil && now.Before(last):
+		e.due = now.Add(min(RetryAfter, last.Sub(now)))
+		flight.grant = e.grant
+	default:
+		delete(d.entries, hash)
+		flight.err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	delete(d.entries, hash)
-	return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 // lookup reads a key's rows.

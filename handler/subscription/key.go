@@ -7,8 +7,10 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"hash"
 	"hash/crc32"
 	"strings"
+	"sync"
 )
 
 // A key is a prefix that secret scanners know, random characters and a
@@ -35,17 +37,23 @@ func NewKey() string {
 			}
 		}
 	}
-	return string(appendChecksum(key, key))
+	digits := checksum(string(key))
+	return string(append(key, digits[:]...))
 }
 
-func appendChecksum(to, of []byte) []byte {
-	sum := crc32.ChecksumIEEE(of)
-	var digits [keyChecksum]byte
+// checksum is the CRC-32 of a key's first part in base 62. It is written out
+// because crc32.ChecksumIEEE would allocate a copy, for junk too.
+func checksum(text string) (digits [keyChecksum]byte) {
+	sum := ^uint32(0)
+	for i := range len(text) {
+		sum = crc32.IEEETable[byte(sum)^text[i]] ^ sum>>8
+	}
+	sum = ^sum
 	for i := range digits {
 		digits[keyChecksum-1-i] = base62[sum%62]
 		sum /= 62
 	}
-	return append(to, digits[:]...)
+	return digits
 }
 
 // WellFormed says whether text can be a key at all.
@@ -53,31 +61,60 @@ func WellFormed(key string) bool {
 	if len(key) != keyLength || !strings.HasPrefix(key, keyPrefix) {
 		return false
 	}
-	body := keyLength - keyChecksum
-	var sum [keyChecksum]byte
-	appendChecksum(sum[:0], []byte(key[:body]))
-	return subtle.ConstantTimeCompare(sum[:], []byte(key[body:])) == 1
+	const body = keyLength - keyChecksum
+	digits := checksum(key[:body])
+	return subtle.ConstantTimeCompare(digits[:], []byte(key[body:])) == 1
 }
 
 // Pepper is the secret under which keys are hashed. It lives apart from the
-// tables, so that who reads these can't try keys out.
-type Pepper struct{ secret []byte }
+// tables, so that who reads these can't try keys out. Make one with NewPepper.
+type Pepper struct{ hashers *sync.Pool } // of *hasher; the secret is in these alone, where no print finds it
+
+// hasher is a keyed hash with room for its input and output, so that looking a
+// remembered key up allocates nothing.
+type hasher struct {
+	hash.Hash
+	key []byte
+	sum [sha256.Size]byte
+}
 
 // minPepper is the least length of a pepper, in bytes.
 const minPepper = 16
 
-// NewPepper makes a pepper of at least 16 bytes.
+// unresolved begins a reference to Key Vault, which is what an app sees in place
+// of the secret when the platform could not read it.
+// Source: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
+const unresolved = "@Microsoft.KeyVault("
+
+// NewPepper makes a pepper of at least 16 bytes. Its error completes the name
+// of the setting, and doesn't hold the secret.
 func NewPepper(secret string) (Pepper, error) {
-	if len(secret) < minPepper {
+	switch {
+	case secret == "":
+		return Pepper{}, errors.New("is missing: set it to a long random text, such as the output of openssl rand -hex 32")
+	case strings.HasPrefix(secret, unresolved):
+		return Pepper{}, errors.New("is a reference to Key Vault that was not resolved: give the app's identity access to the secret, or set the secret itself")
+	case len(secret) < minPepper:
 		return Pepper{}, errors.New("is shorter than 16 bytes: use a long random text, such as the output of openssl rand -hex 32")
 	}
-	return Pepper{[]byte(secret)}, nil
+	return Pepper{&sync.Pool{New: func() any { return &hasher{Hash: hmac.New(sha256.New, []byte(secret))} }}}, nil
 }
 
 // Hash is what a key is found by: HMAC-SHA-256 in unpadded base64url, which is
 // fit for a row's key.
 func (p Pepper) Hash(key string) string {
-	mac := hmac.New(sha256.New, p.secret)
-	mac.Write([]byte(key))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	return encodeHash(p.sum(key))
+}
+
+func encodeHash(sum [sha256.Size]byte) string { return base64.RawURLEncoding.EncodeToString(sum[:]) }
+
+func (p Pepper) sum(key string) [sha256.Size]byte {
+	h := p.hashers.Get().(*hasher)
+	defer p.hashers.Put(h)
+	h.key = append(h.key[:0], key...)
+	h.Reset()
+	h.Write(h.key)
+	h.Sum(h.sum[:0])
+	clear(h.key)
+	return h.sum
 }

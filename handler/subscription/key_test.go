@@ -1,7 +1,10 @@
 package subscription_test
 
 import (
+	"fmt"
+	"hash/crc32"
 	"strings"
+	"sync"
 	"testing"
 
 	"tollgate/handler/subscription"
@@ -33,13 +36,49 @@ func TestJunkIsTurnedAway(t *testing.T) {
 	}
 }
 
-func TestPepperDecidesTheHash(t *testing.T) {
-	if _, err := subscription.NewPepper("short"); err == nil {
-		t.Error("a short pepper is taken")
+func TestTheChecksumIsCRC32(t *testing.T) {
+	key := subscription.NewKey()
+	sum, digits := crc32.ChecksumIEEE([]byte(key[:35])), ""
+	for range 6 {
+		digits = string("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[sum%62]) + digits
+		sum /= 62
 	}
+	if key[35:] != digits {
+		t.Errorf("%s ends with %s, want %s", key, key[35:], digits)
+	}
+}
+
+func TestAPepperIsLongAndNoReference(t *testing.T) {
+	for secret, want := range map[string]string{
+		"":      "is missing",
+		"brief": "is shorter than 16 bytes",
+		"@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/pepper)": "was not resolved",
+	} {
+		_, err := subscription.NewPepper(secret)
+		if err == nil || !strings.Contains(err.Error(), want) || secret != "" && strings.Contains(err.Error(), secret) {
+			t.Errorf("NewPepper(%q): %v, want %s", secret, err, want)
+		}
+	}
+}
+
+func TestNoPrintShowsThePepper(t *testing.T) {
+	pepper, err := subscription.NewPepper("canary-canary-canary")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pepper.Hash("in use")
+	shown := fmt.Sprintf("%v %+v %#v", pepper, pepper, pepper)
+	bytes := strings.Trim(fmt.Sprint([]byte("canary")), "[]")
+	if strings.Contains(shown, "canary") || strings.Contains(shown, bytes) {
+		t.Errorf("printed %s", shown)
+	}
+}
+
+func TestPepperDecidesTheHash(t *testing.T) {
 	one, _ := subscription.NewPepper("0123456789abcdef")
 	two, _ := subscription.NewPepper("0123456789abcdeF")
-	if one.Hash("k") == two.Hash("k") || one.Hash("k") != one.Hash("k") || strings.ContainsAny(one.Hash("k"), `/\#?%+'`) {
+	again, _ := subscription.NewPepper("0123456789abcdef")
+	if one.Hash("k") == two.Hash("k") || one.Hash("k") != again.Hash("k") || strings.ContainsAny(one.Hash("k"), `/\#?%+'`) {
 		t.Errorf("hashes %s and %s", one.Hash("k"), two.Hash("k"))
 	}
 }
@@ -52,4 +91,25 @@ func FuzzWellFormed(f *testing.F) {
 			t.Errorf("%q is taken", key)
 		}
 	})
+}
+
+func TestKeysAreHashedAtOnce(t *testing.T) {
+	pepper, err := subscription.NewPepper("0123456789abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make(map[string]string)
+	for range 100 {
+		key := subscription.NewKey()
+		want[key] = pepper.Hash(key)
+	}
+	var all sync.WaitGroup
+	for key, hash := range want {
+		all.Go(func() {
+			if got := pepper.Hash(key); got != hash {
+				t.Errorf("a hash made beside others is %s, want %s", got, hash)
+			}
+		})
+	}
+	all.Wait()
 }

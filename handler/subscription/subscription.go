@@ -3,7 +3,6 @@
 package subscription
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,33 +27,46 @@ type Subscription struct {
 // Validate names everything that is wrong with the subscription itself; its
 // effective tier is Effective's to check.
 func (s *Subscription) Validate() error {
-	var v faults
-	v.check(id.MatchString(s.ID), "id", "is not an id", "use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit")
-	v.check(id.MatchString(s.Tier), "tier", "is not an id", "name a tier")
-	v.check(len(s.Name) <= 256, "name", "is longer than 256 bytes", "shorten it")
-	return v.err()
+	var f faults
+	f.id("id", s.ID)
+	f.id("tier", s.Tier)
+	f.check(len(s.Name) <= 256, "name", "is longer than 256 bytes", "shorten it")
+	return f.err()
 }
 
 // Effective is the tier as it holds for the subscription: its values, or the
-// subscription's own. Versions only grow, so their sum tells newer from older
-// whichever of the two has changed.
+// subscription's own.
 func (s *Subscription) Effective(tier Tier) (Tier, error) {
-	limits, err := tier.override(s.Overrides)
+	limits, err := tier.With(s.Overrides)
 	if err != nil {
 		return Tier{}, fmt.Errorf("overrides: %w", err)
 	}
 	limits.Normalize()
-	if err := limits.Validate(); err != nil {
-		return Tier{}, fmt.Errorf("with its overrides: %w", err)
+	var f faults
+	f.check(!limits.shared() || limits.counted() == tier.counted(), "overrides",
+		"change a limit whose counter other subscriptions share", "leave it to the tier, or override counterKey with one that has {subscription}")
+	if err := errors.Join(f.err(), limits.Validate()); err != nil {
+		return Tier{}, fmt.Errorf("with the subscription's overrides: %w", err)
 	}
-	return Tier{ID: tier.ID, Limits: limits, Version: tier.Version + s.Version}, nil
+	return Tier{ID: tier.ID, Limits: limits, Version: s.version(tier, limits.shared())}, nil
 }
 
-// strict reads JSON and refuses fields that don't exist: a misspelt limit would be none.
-func strict(data []byte, into any) error {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	return decoder.Decode(into)
+// version tells counters newer limits from older ones, so it must grow with
+// every change of either, and also when the subscription moves to a tier that
+// was changed less often: its own version goes first. A shared counter is the
+// tier's, whoever calls.
+func (s *Subscription) version(tier Tier, shared bool) int64 {
+	if shared {
+		return tier.Version
+	}
+	return s.Version<<32 | tier.Version
+}
+
+// NextVersion is the version of a change to what had the version before, 0
+// where nothing was. It begins at the minutes since 1970, so that what is made
+// anew under an old id is newer than what counters remember of it.
+func NextVersion(before int64, now time.Time) int64 {
+	return max(before+1, now.Unix()/60)
 }
 
 // Slot is which of a subscription's two keys a key is, so that one can be
@@ -69,10 +81,10 @@ const (
 
 // KeyRecord is what is stored of a key: whose it is, found by its hash.
 type KeyRecord struct {
-	Hash         string // Pepper.Hash of the key
-	Subscription string
-	Slot         Slot
-	Created      time.Time
+	Hash         string    `json:"-"` // Pepper.Hash of the key; shown nowhere
+	Subscription string    `json:"subscription"`
+	Slot         Slot      `json:"slot"`
+	Created      time.Time `json:"created,omitzero"`
 }
 
 // What a Store, and a Directory, may answer.

@@ -2,9 +2,7 @@ package subscription
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -52,8 +50,11 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // UnmarshalText reads what MarshalText writes.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a time: use one with its unit, such as 2s", text)
+	}
 	*d = Duration(parsed)
-	return err
+	return nil
 }
 
 // Limits are the values of a tier, which a subscription may override one by one.
@@ -102,7 +103,7 @@ func (l *Limits) Normalize() {
 		l.Reserve = ReservePrompt
 	}
 	if l.CounterKey == "" {
-		l.CounterKey = "{subscription}"
+		l.CounterKey = subscriptionPart
 	}
 	if l.OnStoreDown == "" {
 		l.OnStoreDown = Degrade
@@ -112,95 +113,27 @@ func (l *Limits) Normalize() {
 	}
 }
 
-// maxTokens bounds limits so that sums of them never overflow: 10¹⁵ tokens are
-// beyond what all models together answer in a year.
-const maxTokens = int64(1e15)
+// subscriptionPart is the part of a counter key that gives every subscription
+// a counter of its own.
+const subscriptionPart = "{subscription}"
 
-// maxWait stays below the 230 s after which Azure's front end gives a silent call up.
-// Source: https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout
-const maxWait = 120 * time.Second
-
-// Validate names everything that is wrong with the limits, fields by their
-// JSON names. A limit that could never act is a fault: it would look like a
-// limit and be none.
-func (l *Limits) Validate() error {
-	var v faults
-	v.check(l.TokensPerMinute >= 0 && l.TokensPerMinute <= maxTokens, "tokensPerMinute", "is out of range", "use 1 to 10^15 tokens, or 0 for no limit")
-	v.check(l.TokenQuota >= 0 && l.TokenQuota <= maxTokens, "tokenQuota", "is out of range", "use 1 to 10^15 tokens, or 0 for no quota")
-	v.check((l.TokenQuota > 0) == (l.TokenQuotaPeriod != ""), "tokenQuotaPeriod", "and tokenQuota go together", "set both or neither")
-	v.check(oneOf(l.TokenQuotaPeriod, "", Hourly, Daily, Weekly, Monthly, Yearly), "tokenQuotaPeriod", "is unknown", "use Hourly, Daily, Weekly, Monthly or Yearly")
-	v.check(l.BurstTokens >= 0 && l.BurstTokens <= maxTokens, "burstTokens", "is out of range", "use 0 to 10^15 tokens")
-	v.check(l.BurstTokens == 0 || l.TokensPerMinute > 0, "burstTokens", "has no tokensPerMinute to carry over", "set tokensPerMinute or leave it out")
-	v.check(oneOf(l.Reserve, "", ReserveNone, ReservePrompt, ReserveFull), "reserve", "is unknown", "use none, prompt or full")
-	v.check(l.MaxCompletionTokens >= 0 && l.MaxCompletionTokens <= 1<<31-1, "maxCompletionTokens", "is out of range", "use 1 to 2147483647 tokens, or 0 for no cap")
-	v.check(l.MaxWait >= 0 && time.Duration(l.MaxWait) <= maxWait, "maxWait", "is out of range", "use 0s to 2m")
-	v.check(l.MaxWait == 0 || l.TokensPerMinute > 0, "maxWait", "has no tokensPerMinute to wait for", "set tokensPerMinute or leave it out")
-	v.check(oneOf(l.OnStoreDown, "", Degrade, Closed, Open), "onStoreDown", "is unknown", "use degrade, closed or open")
-	v.check(l.TokenQuota == 0 || l.TokensPerMinute <= l.TokenQuota, "tokensPerMinute", "is above the tokenQuota, so it could never act", "lower it or leave it out")
-	v.check(l.limited() || !l.limitsOnly(), "tokensPerMinute", "and tokenQuota are both missing, so reserve, shadow and onStoreDown could never act", "set a limit or leave these out")
-	v.check(l.Reserve != ReserveFull || below(l.MaxCompletionTokens, l.TokensPerMinute, l.BurstTokens) && below(l.MaxCompletionTokens, l.TokenQuota, 0),
-		"maxCompletionTokens", "is as large as a whole limit", "lower it, so that a call with its prompt can fit")
-	for _, model := range l.Models {
-		v.check(strings.TrimSpace(model) == model && model != "", "models", "has an empty name", "list models' names")
-	}
-	v.counterKey(l.CounterKey)
-	return v.err()
+// shared says that subscriptions of the tier count together.
+func (l *Limits) shared() bool {
+	return l.CounterKey != "" && !strings.Contains(l.CounterKey, subscriptionPart)
 }
 
-func (l *Limits) limited() bool { return l.TokensPerMinute > 0 || l.TokenQuota > 0 }
-
-func (l *Limits) limitsOnly() bool {
-	return l.Reserve == ReserveFull || l.Shadow || l.OnStoreDown == Open
+// counted are the values that a counter itself holds.
+func (l *Limits) counted() [4]any {
+	return [...]any{l.TokensPerMinute, l.BurstTokens, l.TokenQuota, l.TokenQuotaPeriod}
 }
 
-// below says whether a cap leaves room for a prompt in a limit, where there is one.
-func below(completion, limit, burst int64) bool { return limit == 0 || completion < limit+burst }
-
-func oneOf[T comparable](value T, allowed ...T) bool { return slices.Contains(allowed, value) }
-
-// part is a placeholder of a counter key's template.
-var part = regexp.MustCompile(`\{[^{}]*\}`)
-
-var headerName = regexp.MustCompile(`^\{header:[!#$%&'*+.^_|~0-9A-Za-z-]+\}$`)
-
-func (v *faults) counterKey(template string) {
-	const right = "join {subscription}, {client-ip}, {model} and {header:NAME}"
-	for _, p := range part.FindAllString(template, -1) {
-		v.check(oneOf(p, "{subscription}", "{client-ip}", "{model}") || headerName.MatchString(p), "counterKey", "has the unknown part "+p, right)
-	}
-	rest := part.ReplaceAllString(template, "")
-	v.check(!strings.ContainsAny(rest, "{}"), "counterKey", "has a brace without its other", right)
-	v.check(template == "" || part.MatchString(template), "counterKey", "has no part, so all subscriptions of the tier would share one counter", right)
-	v.check(len(template) <= 200, "counterKey", "is longer than 200 characters", right)
-}
-
-// faults collects what is wrong.
-type faults []error
-
-func (v *faults) check(right bool, field, wrong, fix string) {
-	if !right {
-		*v = append(*v, fmt.Errorf("%s %s: %s", field, wrong, fix))
-	}
-}
-
-func (v *faults) err() error { return errors.Join(*v...) }
-
-// id is what tiers and subscriptions may be called: it is a row's key, part of
-// counter keys and a command line's word.
-var id = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
-
-// Validate names everything that is wrong with the tier.
-func (t *Tier) Validate() error {
-	var v faults
-	v.check(id.MatchString(t.ID), "id", "is not an id", "use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit")
-	return errors.Join(v.err(), t.Limits.Validate())
-}
-
-// override replaces those values of the limits that the JSON object names.
-func (l Limits) override(values json.RawMessage) (Limits, error) {
+// With replaces those values that a JSON object names, by the fields' JSON
+// names; what is wrong with the object is a *FieldError.
+func (l Limits) With(values json.RawMessage) (Limits, error) {
 	if len(values) == 0 {
 		return l, nil
 	}
-	err := strict(values, &l)
+	l.Models = slices.Clone(l.Models) // the decoder writes over what a slice has room for
+	err := Decode(values, &l)
 	return l, err
 }

@@ -2,9 +2,13 @@ package subscription_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"tollgate/handler/subscription"
 )
@@ -14,24 +18,28 @@ func TestValidateNamesEveryFault(t *testing.T) {
 		limits subscription.Limits
 		fields []string // none: valid
 	}{
-		"no limit at all":        {subscription.Limits{}, nil},
-		"the article's":          {subscription.Limits{TokensPerMinute: 300}, nil},
-		"all there is":           {subscription.Limits{TokensPerMinute: 300, TokenQuota: 9000, TokenQuotaPeriod: "Daily", BurstTokens: 10, Reserve: "full", MaxCompletionTokens: 100, MaxWait: subscription.Duration(time.Second), OnStoreDown: "closed", CounterKey: "{model}-{header:X-Team}", Models: []string{"a"}}, nil},
-		"negative limits":        {subscription.Limits{TokensPerMinute: -1, TokenQuota: -1, BurstTokens: -1, MaxCompletionTokens: -1, MaxWait: -1}, []string{"tokensPerMinute", "tokenQuota", "burstTokens", "maxCompletionTokens", "maxWait"}},
-		"quota without period":   {subscription.Limits{TokenQuota: 5}, []string{"tokenQuotaPeriod"}},
-		"period without quota":   {subscription.Limits{TokenQuotaPeriod: "Daily"}, []string{"tokenQuotaPeriod"}},
-		"unknown words":          {subscription.Limits{TokensPerMinute: 9, TokenQuota: 9, TokenQuotaPeriod: "daily", Reserve: "all", OnStoreDown: "shut"}, []string{"tokenQuotaPeriod", "reserve", "onStoreDown"}},
-		"burst without minute":   {subscription.Limits{BurstTokens: 5}, []string{"burstTokens"}},
-		"wait without minute":    {subscription.Limits{MaxWait: 5}, []string{"maxWait"}},
-		"wait too long":          {subscription.Limits{TokensPerMinute: 1, MaxWait: subscription.Duration(time.Hour)}, []string{"maxWait"}},
-		"minute above quota":     {subscription.Limits{TokensPerMinute: 10, TokenQuota: 9, TokenQuotaPeriod: "Daily"}, []string{"tokensPerMinute"}},
-		"full without limit":     {subscription.Limits{Reserve: "full"}, []string{"tokensPerMinute"}},
-		"cap as large as limit":  {subscription.Limits{TokensPerMinute: 300, Reserve: "full", MaxCompletionTokens: 300}, []string{"maxCompletionTokens"}},
-		"counter key unknown":    {subscription.Limits{CounterKey: "{user}"}, []string{"counterKey"}},
-		"counter key unbalanced": {subscription.Limits{CounterKey: "{model"}, []string{"counterKey"}},
-		"counter key constant":   {subscription.Limits{CounterKey: "all"}, []string{"counterKey"}},
-		"counter key bad header": {subscription.Limits{CounterKey: "{header:a b}"}, []string{"counterKey"}},
-		"empty model":            {subscription.Limits{Models: []string{""}}, []string{"models"}},
+		"no limit at all":         {subscription.Limits{}, nil},
+		"the article's":           {subscription.Limits{TokensPerMinute: 300}, nil},
+		"all there is":            {subscription.Limits{TokensPerMinute: 300, TokenQuota: 9000, TokenQuotaPeriod: "Daily", BurstTokens: 10, Reserve: "full", MaxCompletionTokens: 100, MaxWait: subscription.Duration(time.Second), OnStoreDown: "closed", CounterKey: "{model}-{header:X-Team}", Models: []string{"a"}}, nil},
+		"negative limits":         {subscription.Limits{TokensPerMinute: -1, TokenQuota: -1, BurstTokens: -1, MaxCompletionTokens: -1, MaxWait: -1}, []string{"tokensPerMinute", "tokenQuota", "burstTokens", "maxCompletionTokens", "maxWait"}},
+		"quota without period":    {subscription.Limits{TokenQuota: 5}, []string{"tokenQuotaPeriod"}},
+		"period without quota":    {subscription.Limits{TokenQuotaPeriod: "Daily"}, []string{"tokenQuotaPeriod"}},
+		"unknown words":           {subscription.Limits{TokensPerMinute: 9, TokenQuota: 9, TokenQuotaPeriod: "daily", Reserve: "all", OnStoreDown: "shut"}, []string{"tokenQuotaPeriod", "reserve", "onStoreDown"}},
+		"burst without minute":    {subscription.Limits{BurstTokens: 5}, []string{"burstTokens"}},
+		"wait without minute":     {subscription.Limits{MaxWait: 5}, []string{"maxWait"}},
+		"wait too long":           {subscription.Limits{TokensPerMinute: 1, MaxWait: subscription.Duration(time.Hour)}, []string{"maxWait"}},
+		"no limit, with words":    {subscription.Limits{Reserve: "full", Shadow: true, CounterKey: "{model}"}, []string{"reserve", "shadow", "counterKey"}},
+		"no limit, closed":        {subscription.Limits{OnStoreDown: "closed"}, []string{"onStoreDown"}},
+		"cap as large as limit":   {subscription.Limits{TokensPerMinute: 300, Reserve: "full", MaxCompletionTokens: 300}, []string{"maxCompletionTokens"}},
+		"counter key unknown":     {subscription.Limits{CounterKey: "{user}"}, []string{"counterKey"}},
+		"counter key unbalanced":  {subscription.Limits{CounterKey: "{model"}, []string{"counterKey"}},
+		"counter key constant":    {subscription.Limits{CounterKey: "all"}, []string{"counterKey"}},
+		"counter key bad header":  {subscription.Limits{CounterKey: "{header:a b}"}, []string{"counterKey"}},
+		"counter key of a secret": {subscription.Limits{TokensPerMinute: 1, CounterKey: "{header:API-Key}"}, []string{"counterKey"}},
+		"counter key with a tab":  {subscription.Limits{TokensPerMinute: 1, CounterKey: "{model}\t"}, []string{"counterKey"}},
+		"counter key too long":    {subscription.Limits{TokensPerMinute: 1, CounterKey: "{model}" + strings.Repeat("x", 200)}, []string{"counterKey"}},
+		"empty model":             {subscription.Limits{Models: []string{""}}, []string{"models"}},
+		"a model twice":           {subscription.Limits{Models: []string{"a", "a"}}, []string{"models"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := test.limits.Validate()
@@ -47,6 +55,71 @@ func TestValidateNamesEveryFault(t *testing.T) {
 	}
 }
 
+func TestATiersLimitsMayNotHideEachOther(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits subscription.Limits
+		field  string // empty: valid
+	}{
+		"both act":                  {subscription.Limits{TokensPerMinute: 100, TokenQuota: 5999, TokenQuotaPeriod: "Hourly"}, ""},
+		"the same said twice":       {subscription.Limits{TokensPerMinute: 100, TokenQuota: 6000, TokenQuotaPeriod: "Hourly"}, ""},
+		"minute above quota":        {subscription.Limits{TokensPerMinute: 10, TokenQuota: 9, TokenQuotaPeriod: "Daily"}, "tokensPerMinute"},
+		"quota above its minutes":   {subscription.Limits{TokensPerMinute: 100, TokenQuota: 6001, TokenQuotaPeriod: "Hourly"}, "tokenQuota"},
+		"quota within minute+burst": {subscription.Limits{TokensPerMinute: 100, BurstTokens: 1, TokenQuota: 6001, TokenQuotaPeriod: "Hourly"}, ""},
+		"a long month":              {subscription.Limits{TokensPerMinute: 1, TokenQuota: 31 * 24 * 60, TokenQuotaPeriod: "Monthly"}, ""},
+		"the largest of all":        {subscription.Limits{TokensPerMinute: 1e15, BurstTokens: 1e15, TokenQuota: 1e15, TokenQuotaPeriod: "Yearly"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tier := subscription.Tier{ID: "t", Limits: test.limits}
+			err := tier.Validate()
+			if test.field == "" && err != nil || test.field != "" && (err == nil || !strings.HasPrefix(err.Error(), test.field+" ")) {
+				t.Errorf("Validate = %v; want a fault of %q", err, test.field)
+			}
+		})
+	}
+}
+
+func TestIDsAreWordsOfACommandLine(t *testing.T) {
+	for id, right := range map[string]bool{"a": true, "team-a.2_b": true, "": false, "A": false, "-a": false, "a/b": false, "a'b": false, strings.Repeat("a", 64): false} {
+		tier, sub := subscription.Tier{ID: id}, subscription.Subscription{ID: id, Tier: "t"}
+		if (tier.Validate() == nil) != right || (sub.Validate() == nil) != right {
+			t.Errorf("id %q: %v, %v", id, tier.Validate(), sub.Validate())
+		}
+	}
+}
+
+func TestWhatIsAllowedAndMaySurpriseIsSaid(t *testing.T) {
+	full := subscription.Limits{TokensPerMinute: 300, Reserve: "full", MaxCompletionTokens: 100}
+	full.Normalize()
+	prompt := subscription.Limits{TokensPerMinute: 300}
+	if all := append(full.Warnings(), prompt.Warnings()...); len(all) != 0 {
+		t.Errorf("warnings %q", all)
+	}
+	full.OnStoreDown, full.MaxCompletionTokens = subscription.Open, 0
+	if all := strings.Join(full.Warnings(), "\n"); !strings.Contains(all, "onStoreDown open") || !strings.Contains(all, "maxCompletionTokens") {
+		t.Errorf("warnings %q", all)
+	}
+}
+
+func TestMisreadJSONNamesTheField(t *testing.T) {
+	for given, want := range map[string]string{
+		`{"tokensPerMinute":"9"}`: "tokensPerMinute is a JSON string: use a whole number",
+		`{"tokensPerMinute":9.5}`: "tokensPerMinute is a JSON number 9.5: use a whole number",
+		`{"shadow":1}`:            "shadow is a JSON number: use true or false",
+		`{"models":"a"}`:          "models is a JSON string: use a list",
+		`{"reserve":1}`:           "reserve is a JSON number: use a text",
+		`{"tokensPerMinutes":9}`:  "tokensPerMinutes is unknown: correct",
+		`{"maxWait":"5"}`:         `"5" is not a time: use one with its unit`,
+		`{"a`:                     "is not JSON: it ends early",
+		`{a}`:                     "is not JSON: look at byte 2",
+		`{} {}`:                   "is more than one JSON value",
+	} {
+		_, err := subscription.Limits{}.With(json.RawMessage(given))
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v; want %s", given, err, want)
+		}
+	}
+}
+
 func TestOverridesReplaceSingleValues(t *testing.T) {
 	tier := subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 300, BurstTokens: 50}, Version: 4}
 	s := subscription.Subscription{ID: "a", Tier: "gold", Overrides: json.RawMessage(`{"tokensPerMinute":900,"maxWait":"2s"}`), Version: 3}
@@ -57,15 +130,73 @@ func TestOverridesReplaceSingleValues(t *testing.T) {
 	if got.TokensPerMinute != 900 || got.BurstTokens != 50 || time.Duration(got.MaxWait) != 2*time.Second || got.Reserve != subscription.ReservePrompt {
 		t.Errorf("Effective = %+v", got)
 	}
-	tier.Version++
-	newer, err := s.Effective(tier)
-	if err != nil || newer.Version <= got.Version {
-		t.Errorf("a newer tier has version %d after %d, %v", newer.Version, got.Version, err)
-	}
 	for _, wrong := range []string{`{"tokensPerMinutes":1}`, `{"tokensPerMinute":-1}`, `[]`, `{"burstTokens":5,"tokensPerMinute":0}`} {
 		s.Overrides = json.RawMessage(wrong)
 		if _, err := s.Effective(tier); err == nil {
 			t.Errorf("overrides %s are taken", wrong)
+		}
+	}
+}
+
+// Overriding models once wrote over the tier's own list.
+func TestOverridesLeaveTheTierAlone(t *testing.T) {
+	tier := subscription.Tier{ID: "gold", Limits: subscription.Limits{Models: []string{"a", "b"}}}
+	s := subscription.Subscription{ID: "s", Tier: "gold", Overrides: json.RawMessage(`{"models":["c"]}`)}
+	got, err := s.Effective(tier)
+	if err != nil || !got.Serves("c") || got.Serves("a") || !tier.Serves("a") || tier.Serves("c") {
+		t.Errorf("effective %v, tier %v, %v", got.Models, tier.Models, err)
+	}
+}
+
+func TestASharedCounterIsNotOverridden(t *testing.T) {
+	tier := subscription.Tier{ID: "free", Limits: subscription.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}"}, Version: 7}
+	for overrides, right := range map[string]bool{
+		`{"tokensPerMinute":9}`: false,
+		`{"maxWait":"2s"}`:      true,
+		`{"tokensPerMinute":9,"counterKey":"{subscription}"}`:               true,
+		`{"tokensPerMinute":300,"reserve":"none","counterKey":"{model}-x"}`: true,
+	} {
+		s := subscription.Subscription{ID: "a", Tier: "free", Overrides: json.RawMessage(overrides), Version: 9}
+		got, err := s.Effective(tier)
+		if (err == nil) != right {
+			t.Errorf("%s: %v", overrides, err)
+		}
+		if shared := !strings.Contains(got.CounterKey, "{subscription}"); right && shared && got.Version != 7 {
+			t.Errorf("%s: a shared counter has version %d, not the tier's", overrides, got.Version)
+		}
+	}
+}
+
+// A subscription that moved to a tier that was changed less often once got an
+// older version, and its counters kept the old limits.
+func TestEveryChangeMakesALaterVersion(t *testing.T) {
+	effective := func(s subscription.Subscription, tier subscription.Tier) int64 {
+		t.Helper()
+		got, err := s.Effective(tier)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Version
+	}
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	old, young := subscription.Tier{ID: "old"}, subscription.Tier{ID: "young"}
+	for range 1000 {
+		old.Version = subscription.NextVersion(old.Version, now)
+	}
+	young.Version = subscription.NextVersion(0, now)
+	s := subscription.Subscription{ID: "a", Tier: "old", Version: subscription.NextVersion(0, now)}
+	versions := []int64{effective(s, old)}
+	old.Version = subscription.NextVersion(old.Version, now)
+	versions = append(versions, effective(s, old))
+	s.Version = subscription.NextVersion(s.Version, now)
+	versions = append(versions, effective(s, young))
+	young.Version = subscription.NextVersion(young.Version, now.Add(-time.Hour)) // by a clock that is behind
+	versions = append(versions, effective(s, young))
+	s.Version = subscription.NextVersion(0, now.Add(time.Hour)) // deleted by hand and made anew
+	versions = append(versions, effective(s, young))
+	for i := 1; i < len(versions); i++ {
+		if versions[i] <= versions[i-1] {
+			t.Errorf("change %d has version %d after %d", i, versions[i], versions[i-1])
 		}
 	}
 }
@@ -77,4 +208,28 @@ func TestFullClosesWhenTheStoreIsDown(t *testing.T) {
 	if full.OnStoreDown != subscription.Closed || prompt.OnStoreDown != subscription.Degrade {
 		t.Errorf("full: %s, prompt: %s", full.OnStoreDown, prompt.OnStoreDown)
 	}
+}
+
+// A tier that is valid stays so with its defaults filled in, and reads as it was written.
+func FuzzTier(f *testing.F) {
+	f.Add([]byte(`{"id":"t","tokensPerMinute":300,"tokenQuota":9000,"tokenQuotaPeriod":"Daily","maxWait":"2s","reserve":"full","models":["a"]}`))
+	f.Add([]byte(`{"id":"t","tokensPerMinute":9223372036854775807,"burstTokens":-9223372036854775808,"tokenQuota":1}`))
+	f.Add([]byte(`{"id":"t","counterKey":"{header:X}{{"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var tier, again subscription.Tier
+		if subscription.Decode(text, &tier) != nil || tier.Validate() != nil {
+			return
+		}
+		tier.Normalize()
+		written, err := json.Marshal(tier)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(tier.Validate(), subscription.Decode(written, &again)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if diff := cmp.Diff(tier, again, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-written +read):\n%s", text, diff)
+		}
+	})
 }

@@ -3,14 +3,11 @@
 package memstore
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"tollgate/handler/subscription"
 )
@@ -21,8 +18,7 @@ type Store struct {
 	tiers         map[string]subscription.Tier
 	subscriptions map[string]subscription.Subscription
 	keys          map[string]subscription.KeyRecord
-	// Fault, where set, is what every operation fails with.
-	fault error
+	fault         error // where set, what every operation fails with
 }
 
 var _ subscription.Store = (*Store)(nil)
@@ -34,59 +30,6 @@ func New() *Store {
 		subscriptions: make(map[string]subscription.Subscription),
 		keys:          make(map[string]subscription.KeyRecord),
 	}
-}
-
-// Document is a whole directory as JSON, keys in plain text: for trying things
-// out on one machine.
-type Document struct {
-	Tiers         []subscription.Tier         `json:"tiers"`
-	Subscriptions []subscription.Subscription `json:"subscriptions"`
-	Keys          []struct {
-		Subscription string            `json:"subscription"`
-		Slot         subscription.Slot `json:"slot"`
-		Key          string            `json:"key"`
-	} `json:"keys"`
-}
-
-// Load makes a store of a Document. Every fault in it is in the error, no key is.
-func Load(document []byte, pepper subscription.Pepper) (*Store, error) {
-	var d Document
-	decoder := json.NewDecoder(bytes.NewReader(document))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&d); err != nil {
-		return nil, errors.New("is not the JSON of tiers, subscriptions and keys")
-	}
-	ctx, s := context.Background(), New()
-	var faults []error
-	for _, tier := range d.Tiers {
-		_, err := s.PutTier(ctx, tier)
-		faults = append(faults, wrap("tier "+tier.ID, errors.Join(tier.Validate(), err)))
-	}
-	for _, sub := range d.Subscriptions {
-		_, err := s.PutSubscription(ctx, sub)
-		tier, known := s.tiers[sub.Tier]
-		if !known {
-			err = errors.Join(err, fmt.Errorf("tier %q does not exist", sub.Tier))
-		}
-		_, wrong := sub.Effective(tier)
-		faults = append(faults, wrap("subscription "+sub.ID, errors.Join(sub.Validate(), err, wrong)))
-	}
-	for i, key := range d.Keys {
-		if _, known := s.subscriptions[key.Subscription]; !known || !subscription.WellFormed(key.Key) {
-			faults = append(faults, fmt.Errorf("keys[%d] names no subscription or is no key", i))
-			continue
-		}
-		err := s.PutKey(ctx, subscription.KeyRecord{Hash: pepper.Hash(key.Key), Subscription: key.Subscription, Slot: key.Slot})
-		faults = append(faults, wrap(fmt.Sprintf("keys[%d]", i), err))
-	}
-	return s, errors.Join(faults...)
-}
-
-func wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }
 
 // Fail has every operation fail with err; nil ends it.
@@ -126,7 +69,7 @@ func put[T any](s *Store, into map[string]T, id string, value T, version func(*T
 	case exists && *version(&before) != expected:
 		return 0, subscription.ErrConflict
 	}
-	*version(&value)++
+	*version(&value) = subscription.NextVersion(expected, time.Now())
 	into[id] = value
 	return *version(&value), nil
 }
@@ -183,11 +126,14 @@ func (s *Store) Keys(_ context.Context, sub string) ([]subscription.KeyRecord, e
 }
 
 func (s *Store) DeleteKey(_ context.Context, hash string) error {
-	if _, err := get(s, s.keys, hash); err != nil {
-		return err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fault != nil {
+		return s.fault
+	}
+	if _, exists := s.keys[hash]; !exists {
+		return subscription.ErrNotFound
+	}
 	delete(s.keys, hash)
 	return nil
 }

@@ -37,17 +37,34 @@ func TestLoadReadsADirectory(t *testing.T) {
 
 func TestLoadNamesEveryFaultAndNoKey(t *testing.T) {
 	key := subscription.NewKey()
-	_, err := memstore.Load([]byte(`{"tiers":[{"id":"a","burstTokens":5},{"id":"A"}],"subscriptions":[{"id":"s","tier":"none"}],`+
-		`"keys":[{"subscription":"nobody","key":"`+key+`"}]}`), pepper(t))
-	for _, part := range []string{"tier a: burstTokens", "tier A: id", `tier "none"`, "keys[0]"} {
-		if err == nil || !strings.Contains(err.Error(), part) {
+	_, err := memstore.Load([]byte(`{"tiers":[{"id":"a","burstTokens":5},{"id":"A"},{"id":"b"},{"id":"b"}],`+
+		`"subscriptions":[{"id":"s","tier":"none"},{"id":"r","tier":"b","overrides":{"maxWait":"2s"}}],`+
+		`"keys":[{"subscription":"nobody","key":"`+key+`"},{"subscription":"s","slot":"third","key":"`+key[:40]+`"}]}`), pepper(t))
+	if err == nil {
+		t.Fatal("a wrong directory is taken")
+	}
+	for _, part := range []string{
+		`tiers[0] "a": burstTokens`, `tiers[1] "A": id`, `tiers[3] "b": exists already`, `subscriptions[0] "s": tier "none"`,
+		`subscriptions[1] "r": with the subscription's overrides: maxWait`, `keys[0]: subscription "nobody"`, `keys[1]: key is not a key`, `slot "third"`,
+	} {
+		if !strings.Contains(err.Error(), part) {
 			t.Errorf("error %v does not name %s", err, part)
 		}
 	}
-	if err != nil && strings.Contains(err.Error(), key) {
+	if strings.Contains(err.Error(), key[:40]) {
 		t.Error("the error shows a key")
 	}
-	if _, err := memstore.Load([]byte(`{"tears":[]}`), pepper(t)); err == nil {
-		t.Error("a misspelt field is taken")
+}
+
+func TestLoadNamesWhatIsNotOfADirectory(t *testing.T) {
+	for document, want := range map[string]string{
+		`{"tears":[]}`:                        "tears is unknown",
+		`{"tiers":{}}`:                        "tiers is a JSON object: use a list",
+		`{"tiers":[{"tokensPerMinute":"1"}]}`: "tokensPerMinute is a JSON string",
+		`{"tiers":[`:                          "ends early",
+	} {
+		if _, err := memstore.Load([]byte(document), pepper(t)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", document, err, want)
+		}
 	}
 }

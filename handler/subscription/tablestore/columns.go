@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
@@ -27,6 +26,9 @@ func (k keyColumns) record(hash string) subscription.KeyRecord {
 // structured are the columns that hold JSON as text; all others are plain.
 var structured = []string{"models", "overrides"}
 
+// identity is the one field without a column: it is the row's key.
+const identity = "id"
+
 // encode makes a row with a plain, typed column for each JSON field of a value.
 func encode(partition, row string, value any) ([]byte, error) {
 	text, err := json.Marshal(value)
@@ -40,6 +42,7 @@ func encode(partition, row string, value any) ([]byte, error) {
 		return nil, fmt.Errorf("encode a row: %w", err)
 	}
 	entity := aztables.EDMEntity{Entity: aztables.Entity{PartitionKey: partition, RowKey: row}, Properties: make(map[string]any)}
+	delete(fields, identity)
 	for name, field := range fields {
 		switch field := field.(type) {
 		case json.Number:
@@ -81,6 +84,7 @@ func decode(row []byte, value any) error {
 			entity.Properties[name] = int64(n)
 		}
 	}
+	entity.Properties[identity] = entity.RowKey
 	text, err := json.Marshal(entity.Properties)
 	if err != nil {
 		return fmt.Errorf("read a row: %w", err)
@@ -89,12 +93,4 @@ func decode(row []byte, value any) error {
 		return fmt.Errorf("read a row: %w", err)
 	}
 	return nil
-}
-
-// redact leaves the address out of a transport's error: it holds a key's hash.
-func redact(err error) error {
-	if failed, ok := errors.AsType[*url.Error](err); ok {
-		return failed.Err
-	}
-	return err
 }

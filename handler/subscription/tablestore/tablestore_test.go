@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
 	"tollgate/handler/azurite"
 	"tollgate/handler/secret"
 	"tollgate/handler/storage"
@@ -21,7 +23,12 @@ func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
 
 var opened atomic.Int64
 
-// open makes a store over tables of its own.
+// names are tables of a test's own.
+func names() tablestore.Tables {
+	n := opened.Add(1)
+	return tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)}
+}
+
 func open(t *testing.T) (*tablestore.Store, tablestore.Tables, storage.Settings) {
 	t.Helper()
 	settings := storage.Settings{ConnectionString: secret.New(azurite.Shared(t))}
@@ -29,9 +36,27 @@ func open(t *testing.T) (*tablestore.Store, tablestore.Tables, storage.Settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := opened.Add(1)
-	tables := tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)}
+	tables := names()
 	return tablestore.New(service, tables), tables, settings
+}
+
+func client(t *testing.T, settings storage.Settings, table string) *aztables.Client {
+	t.Helper()
+	service, err := storage.Open(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service.NewClient(table)
+}
+
+// rows are a table's, as JSON.
+func rows(t *testing.T, settings storage.Settings, table string) [][]byte {
+	t.Helper()
+	page, err := client(t, settings, table).NewListEntitiesPager(nil).NextPage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Entities
 }
 
 func TestConformance(t *testing.T) {
@@ -48,21 +73,30 @@ func TestRowsHoldNoKeyAndNoPepper(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := subscription.NewKey()
-	if err := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "a", Slot: subscription.Primary}); err != nil {
+	registry, ctx := subscription.Registry{Store: store}, t.Context()
+	if _, err := registry.SetTier(ctx, "t", func(*subscription.Tier) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	service, err := storage.Open(settings)
-	if err != nil {
+	if _, err := registry.Create(ctx, subscription.Subscription{ID: "s", Tier: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	page, err := service.NewClient(tables.Keys).NewListEntitiesPager(nil).NextPage(t.Context())
-	if err != nil || len(page.Entities) != 1 {
-		t.Fatalf("%d rows, %v", len(page.Entities), err)
+	first, _, e1 := registry.CreateKey(ctx, pepper, "s", subscription.Primary)
+	second, _, e2 := registry.CreateKey(ctx, pepper, "s", subscription.Secondary)
+	third, record, e3 := registry.RotateKey(ctx, pepper, "s", subscription.Primary)
+	if err := errors.Join(e1, e2, e3); err != nil {
+		t.Fatal(err)
 	}
-	row := string(page.Entities[0])
-	if strings.Contains(row, key) || strings.Contains(row, secretPepper) || !strings.Contains(row, pepper.Hash(key)) {
-		t.Errorf("the row of a key is %s", row)
+	if n := len(rows(t, settings, tables.Keys)); n != 2 || record.Hash != pepper.Hash(third) {
+		t.Errorf("%d rows of keys after a rotation", n)
+	}
+	for _, table := range []string{tables.Tiers, tables.Subscriptions, tables.Keys} {
+		for _, row := range rows(t, settings, table) {
+			for _, hidden := range []string{first, second, third, secretPepper} {
+				if strings.Contains(string(row), hidden) {
+					t.Errorf("a row of %s is %s", table, row)
+				}
+			}
+		}
 	}
 }
 

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+func everyCommand(cmd *cobra.Command, each func(*cobra.Command)) {
+	each(cmd)
+	for _, below := range cmd.Commands() {
+		everyCommand(below, each)
+	}
+}
+
+func TestEveryCommandHelps(t *testing.T) {
+	m := newTerminal(t)
+	everyCommand((&app{}).root(), func(cmd *cobra.Command) {
+		path := strings.Fields(cmd.CommandPath())
+		help := m.must(append(path[1:], "--help")...)
+		_, usage, _ := strings.Cut(help, "Usage:\n")
+		if first, _, _ := strings.Cut(usage, "\n"); !strings.HasPrefix(strings.TrimSpace(first), cmd.CommandPath()) {
+			t.Errorf("the usage line of %s is %q", cmd.CommandPath(), first)
+		}
+		if cmd.Short == "" || !strings.Contains(help, "Examples:\n  ") || !strings.Contains(cmd.Example, cmd.CommandPath()) {
+			t.Errorf("%s has no short help, or no example of itself", cmd.CommandPath())
+		}
+	})
+}
+
+func TestNoFlagTakesASecret(t *testing.T) {
+	everyCommand((&app{}).root(), func(cmd *cobra.Command) {
+		for _, word := range []string{"pepper", "secret", "connection", "password", "api-key", "key"} {
+			if cmd.Flags().Lookup(word) != nil || cmd.PersistentFlags().Lookup(word) != nil {
+				t.Errorf("%s takes --%s", cmd.CommandPath(), word)
+			}
+		}
+	})
+}
+
+func TestTheShellCompletes(t *testing.T) {
+	m := newTerminal(t)
+	m.must("tier", "set", "standard")
+	m.must("subscription", "create", "team-a", "--tier", "standard")
+	for _, test := range []struct{ line, want string }{
+		{"tier show ", "standard"}, {"subscription show ", "team-a"}, {"key create ", "team-a"},
+		{"key revoke team-a --slot ", "secondary"}, {"tier set x --reserve ", "full"}, {"subscription create b --tier ", "standard"},
+		{"tier list --output ", "json"}, {"subscription set a --inherit ", "max-wait"}, {"subscription ", "suspend"}, {"", "subscription"},
+	} {
+		args := append([]string{"__complete"}, strings.Split(test.line, " ")...)
+		if shown := m.must(args...); !strings.Contains("\n"+shown, "\n"+test.want) {
+			t.Errorf("%q completes to %q, without %s", test.line, shown, test.want)
+		}
+	}
+	if script := m.must("completion", "bash"); !strings.Contains(script, "__tollgate") {
+		t.Error("there is no completion for bash")
+	}
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tollgate/handler/subscription"
+)
+
+// limitFlags are the values of a tier as flags. Those that were given change a
+// tier, or override it for one subscription.
+type limitFlags struct {
+	changes map[string]any // by JSON name
+	flags   []string
+}
+
+// limitFlag is one of them. Its value lands in changes, under the flag's name
+// in JSON's manner: tokens-per-minute is tokensPerMinute.
+type limitFlag struct {
+	changes map[string]any
+	field   string
+	kind    string
+	text    string
+	parse   func(string) (any, error)
+}
+
+func (f *limitFlag) String() string { return f.text }
+func (f *limitFlag) Type() string   { return f.kind }
+
+func (f *limitFlag) Set(text string) (err error) {
+	f.text = text
+	f.changes[f.field], err = f.parse(text)
+	return err
+}
+
+// field is the JSON name of a flag.
+func field(flag string) string {
+	words := strings.Split(flag, "-")
+	for i, word := range words[1:] {
+		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+	}
+	return strings.Join(words, "")
+}
+
+// addLimits gives a command the flags of all limits.
+func addLimits(cmd *cobra.Command) *limitFlags {
+	l := &limitFlags{changes: make(map[string]any)}
+	add := func(name, kind, usage string, parse func(string) (any, error)) {
+		cmd.Flags().Var(&limitFlag{changes: l.changes, field: field(name), kind: kind, parse: parse}, name, usage)
+		l.flags = append(l.flags, name)
+	}
+	add("tokens-per-minute", "tokens", "limit of a UTC minute; 0: none", tokens)
+	add("token-quota", "tokens", "limit of a --token-quota-period; 0: none", tokens)
+	add("token-quota-period", "period", `Hourly, Daily, Weekly, Monthly or Yearly, in UTC; "": none`, word)
+	add("burst-tokens", "tokens", "unused tokens of past minutes that may be carried over", tokens)
+	add("reserve", "how", "what a call takes beforehand: none, prompt, or full (nothing can pass the limit)", word)
+	add("max-completion-tokens", "tokens", "cap put on calls that name none; 0: none", tokens)
+	add("max-wait", "time", "how long a call may queue for tokens, such as 2s, at most 2m", span)
+	add("shadow", "bool", "decide and report, never refuse", yes)
+	add("on-store-down", "how", "without the counters: degrade, closed or open (default closed with reserve full, else degrade)", word)
+	add("counter-key", "template", "what is counted together, of {subscription} (default), {client-ip}, {model} and {header:NAME}", word)
+	add("models", "names", `models that calls may name, separated by commas; "": all`, list)
+	cmd.Flags().Lookup("shadow").NoOptDefVal = "true"
+	complete(cmd, "token-quota-period", "Hourly", "Daily", "Weekly", "Monthly", "Yearly")
+	complete(cmd, "reserve", "none", "prompt", "full")
+	complete(cmd, "on-store-down", "degrade", "closed", "open")
+	complete(cmd, "counter-key", "{subscription}", "{client-ip}", "{model}")
+	return l
+}
+
+func tokens(text string) (any, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("use a whole number of tokens")
+	}
+	return n, nil
+}
+
+func word(text string) (any, error) { return text, nil }
+
+func span(text string) (any, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return nil, fmt.Errorf("use a time with its unit, such as 2s")
+	}
+	return d.String(), nil
+}
+
+func yes(text string) (any, error) {
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		return nil, fmt.Errorf("use true or false")
+	}
+	return b, nil
+}
+
+func list(text string) (any, error) {
+	if text == "" {
+		return []string{}, nil
+	}
+	return strings.Split(text, ","), nil
+}
+
+// apply changes a tier's limits.
+func (l *limitFlags) apply(to subscription.Limits) (subscription.Limits, error) {
+	values, err := json.Marshal(l.changes)
+	if err != nil {
+		return to, err
+	}
+	return to.With(values)
+}
+
+// override adds to what a subscription overrides, and takes away from it.
+func (l *limitFlags) override(overrides json.RawMessage, inherit []string) (json.RawMessage, error) {
+	values := make(map[string]any)
+	if len(overrides) > 0 {
+		if err := json.Unmarshal(overrides, &values); err != nil {
+			return nil, fmt.Errorf("overrides are not a JSON object: %w", err)
+		}
+	}
+	for _, name := range inherit {
+		delete(values, field(name))
+	}
+	for name, value := range l.changes {
+		values[name] = value
+	}
+	if len(values) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(values)
+}
+
+// printLimits writes all limits below each other.
+func printLimits(w io.Writer, l subscription.Limits) {
+	l.Normalize()
+	row(w, "Tokens per minute", number(l.TokensPerMinute))
+	row(w, "Burst tokens", number(l.BurstTokens))
+	row(w, "Token quota", quota(l))
+	row(w, "Reserve", string(l.Reserve))
+	row(w, "Max completion tokens", number(l.MaxCompletionTokens))
+	row(w, "Max wait", when(l.MaxWait > 0, time.Duration(l.MaxWait).String(), ""))
+	row(w, "Shadow", when(l.Shadow, "yes", "no"))
+	row(w, "On store down", string(l.OnStoreDown))
+	row(w, "Counter key", l.CounterKey)
+	row(w, "Models", models(l))
+}
+
+func quota(l subscription.Limits) string {
+	return when(l.TokenQuota > 0, number(l.TokenQuota)+" "+string(l.TokenQuotaPeriod), "")
+}
+
+func models(l subscription.Limits) string {
+	return when(len(l.Models) > 0, strings.Join(l.Models, ", "), "all")
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// output is how results are printed. It is the value of --output.
+type output string
+
+const (
+	asTable output = "table"
+	asJSON  output = "json"
+)
+
+// String, Set and Type implement pflag.Value.
+func (o *output) String() string { return string(*o) }
+
+func (o *output) Set(text string) error {
+	if text != string(asTable) && text != string(asJSON) {
+		return fmt.Errorf("use %s or %s", asTable, asJSON)
+	}
+	*o = output(text)
+	return nil
+}
+
+func (o *output) Type() string { return "format" }
+
+// print writes a result: the value as JSON, or what table makes of it.
+func (a *app) print(value any, table func(io.Writer)) error {
+	if a.output == asJSON {
+		encoder := json.NewEncoder(a.stdout)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(value)
+	}
+	columns := tabwriter.NewWriter(a.stdout, 0, 0, 3, ' ', 0)
+	table(columns)
+	return columns.Flush()
+}
+
+// row writes cells of a table, a dash for each that is empty.
+func row(w io.Writer, cells ...string) {
+	for i, cell := range cells {
+		if cell == "" {
+			cells[i] = "-"
+		}
+	}
+	fmt.Fprintln(w, strings.Join(cells, "\t"))
+}
+
+// number groups digits by thousands; nothing for 0, which means none.
+func number(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	digits := strconv.FormatInt(n, 10)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+func date(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04 UTC")
+}
+
+func when(is bool, word, otherwise string) string {
+	if is {
+		return word
+	}
+	return otherwise
+}

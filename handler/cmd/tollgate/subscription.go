@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tollgate/handler/subscription"
+)
+
+func (a *app) subscriptionCommand() *cobra.Command {
+	return group("subscription", "Callers that limits are kept for",
+		`A subscription is a caller: it has a tier, which says its limits, and two keys,
+either of which its calls may carry. See 'tollgate key --help' for these.
+Gateways take a change up within a minute.`,
+		`  tollgate subscription create team-a --tier standard --name "Team A"
+  tollgate subscription set team-a --tokens-per-minute 5000
+  tollgate subscription list`,
+		a.subscriptionCreate(), a.subscriptionSet(), a.subscriptionShow(), a.subscriptionList(), a.subscriptionSuspend(true), a.subscriptionSuspend(false))
+}
+
+func (a *app) subscriptionCreate() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "create ID --tier TIER",
+		Short: "Make a subscription, without keys",
+		Long:  "Make a subscription, without keys. Limits that are given override its tier's.",
+		Example: `  tollgate subscription create team-a --tier standard --name "Team A"
+  tollgate subscription create batch --tier standard --tokens-per-minute 5000`,
+		Args: named("ID"), ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	given := a.subscriptionFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if given.tier == "" {
+			return &usageError{cmd.CommandPath(), "--tier is missing: name one that 'tollgate tier list' shows"}
+		}
+		s := subscription.Subscription{ID: args[0]}
+		if err := given.apply(cmd, &s); err != nil {
+			return err
+		}
+		registry, err := a.registry()
+		if err != nil {
+			return err
+		}
+		if s, err = registry.Create(cmd.Context(), s); err != nil {
+			return err
+		}
+		return a.printAccount(cmd.Context(), registry, s.ID, "Made; give it a key with 'tollgate key create %s'.", s.ID)
+	}
+	return cmd
+}
+
+func (a *app) subscriptionSet() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "set ID",
+		Short: "Change a subscription's tier, name or overrides",
+		Long:  "Change what is given: a subscription's tier, its name, or limits that override its tier's.",
+		Example: `  tollgate subscription set team-a --tier gold
+  tollgate subscription set team-a --tokens-per-minute 5000
+  tollgate subscription set team-a --inherit tokens-per-minute,max-wait`,
+		Args: named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
+	}
+	given := a.subscriptionFlags(cmd)
+	cmd.Flags().StringSliceVar(&given.inherit, "inherit", nil, "values, by their flags' names, to take from the tier again")
+	complete(cmd, "inherit", given.limits.flags...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		registry, err := a.registry()
+		if err != nil {
+			return err
+		}
+		if _, err := registry.Change(cmd.Context(), args[0], func(s *subscription.Subscription) error { return given.apply(cmd, s) }); err != nil {
+			return err
+		}
+		return a.printAccount(cmd.Context(), registry, args[0], takenUp)
+	}
+	return cmd
+}
+
+// takenUp is what to know after a change.
+const takenUp = "Changed; gateways take it up within a minute."
+
+// subscriptionFlags are what create and set have in common.
+type subscriptionFlags struct {
+	tier, name string
+	limits     *limitFlags
+	inherit    []string
+}
+
+func (a *app) subscriptionFlags(cmd *cobra.Command) *subscriptionFlags {
+	f := &subscriptionFlags{}
+	cmd.Flags().StringVar(&f.tier, "tier", "", "its tier")
+	cmd.Flags().StringVar(&f.name, "name", "", "a name to show")
+	f.limits = addLimits(cmd)
+	if err := cmd.RegisterFlagCompletionFunc("tier", func(cmd *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
+		return a.ids(tierIDs)(cmd, nil, text)
+	}); err != nil {
+		panic(err) // no such flag: a mistake in this program
+	}
+	return f
+}
+
+// apply changes what was given.
+func (f *subscriptionFlags) apply(cmd *cobra.Command, s *subscription.Subscription) (err error) {
+	for _, name := range f.inherit {
+		if !slices.Contains(f.limits.flags, name) {
+			return &usageError{cmd.CommandPath(), fmt.Sprintf("--inherit %q is no limit: use %s", name, strings.Join(f.limits.flags, ", "))}
+		}
+	}
+	if cmd.Flags().Changed("tier") {
+		s.Tier = f.tier
+	}
+	if cmd.Flags().Changed("name") {
+		s.Name = f.name
+	}
+	s.Overrides, err = f.limits.override(s.Overrides, f.inherit)
+	return err
+}
+
+func (a *app) subscriptionShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "Show a subscription, its limits and its keys' dates", Example: "  tollgate subscription show team-a",
+		Args: named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			registry, err := a.registry()
+			if err != nil {
+				return err
+			}
+			return a.printAccount(cmd.Context(), registry, args[0], "")
+		},
+	}
+}
+
+// printAccount shows a subscription, and a note beside it.
+func (a *app) printAccount(ctx context.Context, registry subscription.Registry, id, note string, args ...any) error {
+	account, err := registry.Account(ctx, id)
+	if err != nil {
+		return err
+	}
+	if note != "" {
+		a.note(note, args...)
+	}
+	a.warn(account.Limits.Warnings())
+	account.Keys = listed(account.Keys)
+	return a.print(account, func(w io.Writer) {
+		row(w, "Subscription", account.ID)
+		row(w, "Name", account.Name)
+		row(w, "State", state(account.Subscription))
+		row(w, "Created", date(account.Created))
+		row(w, "Tier", account.Tier)
+		row(w, "Overrides", string(account.Overrides))
+		printLimits(w, account.Limits)
+		for _, key := range account.Keys {
+			row(w, "Key, "+string(key.Slot), "made "+date(key.Created))
+		}
+	})
+}
+
+func state(s subscription.Subscription) string { return when(s.Suspended, "suspended", "active") }
+
+func (a *app) subscriptionList() *cobra.Command {
+	var tier string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List subscriptions", Example: "  tollgate subscription list --tier standard", Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			registry, err := a.registry()
+			if err != nil {
+				return err
+			}
+			all, err := registry.Subscriptions(cmd.Context())
+			if err != nil {
+				return err
+			}
+			all = slices.DeleteFunc(all, func(s subscription.Subscription) bool { return tier != "" && s.Tier != tier })
+			if len(all) == 0 {
+				a.note("There is none yet; see 'tollgate subscription create --help'.")
+			}
+			return a.print(listed(all), func(w io.Writer) { printSubscriptions(w, all...) })
+		},
+	}
+	cmd.Flags().StringVar(&tier, "tier", "", "only those of a tier")
+	return cmd
+}
+
+func printSubscriptions(w io.Writer, all ...subscription.Subscription) {
+	row(w, "SUBSCRIPTION", "NAME", "TIER", "STATE", "CREATED", "OVERRIDES")
+	for _, s := range all {
+		row(w, s.ID, s.Name, s.Tier, state(s), date(s.Created), string(s.Overrides))
+	}
+}
+
+func (a *app) subscriptionSuspend(suspend bool) *cobra.Command {
+	name := when(suspend, "suspend", "resume")
+	return &cobra.Command{
+		Use: name + " ID", Short: when(suspend, "Refuse a subscription's calls", "Let a suspended subscription's calls pass again"),
+		Example: "  tollgate subscription " + name + " team-a",
+		Args:    named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			registry, err := a.registry()
+			if err != nil {
+				return err
+			}
+			s, err := registry.Suspend(cmd.Context(), args[0], suspend)
+			if err != nil {
+				return err
+			}
+			a.note(takenUp)
+			return a.print(s, func(w io.Writer) { printSubscriptions(w, s) })
+		},
+	}
+}

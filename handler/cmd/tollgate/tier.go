@@ -1,0 +1,110 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"tollgate/handler/subscription"
+)
+
+func (a *app) tierCommand() *cobra.Command {
+	return group("tier", "Named sets of limits that subscriptions share",
+		`A tier is a named set of limits. Subscriptions name a tier, and may override
+single values of it. Gateways take a change up within a minute.`,
+		`  tollgate tier set standard --tokens-per-minute 1000 --token-quota 100000 --token-quota-period Daily
+  tollgate tier list`,
+		a.tierSet(), a.tierShow(), a.tierList())
+}
+
+func (a *app) tierSet() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "set ID",
+		Short: "Make a tier, or change the values that are given",
+		Example: `  tollgate tier set standard --tokens-per-minute 1000
+  tollgate tier set standard --burst-tokens 500 --max-wait 5s
+  tollgate tier set strict --tokens-per-minute 2000 --reserve full --max-completion-tokens 500
+  tollgate tier set standard --token-quota 0 --token-quota-period ""`,
+		Args: named("ID"), ValidArgsFunction: a.ids(tierIDs),
+	}
+	limits := addLimits(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		registry, err := a.registry()
+		if err != nil {
+			return err
+		}
+		tier, err := registry.SetTier(cmd.Context(), args[0], func(t *subscription.Tier) (err error) {
+			t.Limits, err = limits.apply(t.Limits)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return a.printTier(tier)
+	}
+	return cmd
+}
+
+func (a *app) tierShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "Show a tier", Example: "  tollgate tier show standard --output json",
+		Args: named("ID"), ValidArgsFunction: a.ids(tierIDs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			registry, err := a.registry()
+			if err != nil {
+				return err
+			}
+			tier, err := registry.Tier(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.printTier(tier)
+		},
+	}
+}
+
+func (a *app) printTier(tier subscription.Tier) error {
+	tier.Normalize()
+	a.warn(tier.Warnings())
+	return a.print(tier, func(w io.Writer) {
+		row(w, "Tier", tier.ID)
+		printLimits(w, tier.Limits)
+	})
+}
+
+func (a *app) tierList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List all tiers", Example: "  tollgate tier list", Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			registry, err := a.registry()
+			if err != nil {
+				return err
+			}
+			tiers, err := registry.Tiers(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if len(tiers) == 0 {
+				a.note("There is none yet; see 'tollgate tier set --help'.")
+			}
+			for i := range tiers {
+				tiers[i].Normalize()
+			}
+			return a.print(listed(tiers), func(w io.Writer) {
+				row(w, "TIER", "TOKENS/MINUTE", "BURST", "QUOTA", "RESERVE", "ON STORE DOWN", "COUNTER KEY", "SHADOW", "MODELS")
+				for _, t := range tiers {
+					row(w, t.ID, number(t.TokensPerMinute), number(t.BurstTokens), quota(t.Limits), string(t.Reserve),
+						string(t.OnStoreDown), t.CounterKey, when(t.Shadow, "yes", "no"), models(t.Limits))
+				}
+			})
+		},
+	}
+}
+
+// listed is a list that JSON shows as one where it is empty.
+func listed[T any](all []T) []T {
+	if all == nil {
+		return []T{}
+	}
+	return all
+}

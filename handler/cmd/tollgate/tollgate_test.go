@@ -1,0 +1,345 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"tollgate/handler/azurite"
+	"tollgate/handler/secret"
+	"tollgate/handler/storage"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/tablestore"
+)
+
+func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
+
+const testPepper = "the pepper of these tests"
+
+var opened atomic.Int64
+
+// terminal is a command line with tables and an environment of its own.
+type terminal struct {
+	t           *testing.T
+	environment map[string]string
+	tables      tablestore.Tables
+	said        bytes.Buffer // all that was ever printed, but for keys on stdout
+}
+
+func newTerminal(t *testing.T) *terminal {
+	t.Helper()
+	connection := azurite.Shared(t)
+	t.Chdir(t.TempDir())
+	n := opened.Add(1)
+	return &terminal{t: t, environment: map[string]string{"AzureWebJobsStorage": connection, "KEY_PEPPER": testPepper},
+		tables: tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)}}
+}
+
+// run runs one command.
+func (m *terminal) run(args ...string) (stdout, stderr string, status int) {
+	m.t.Helper()
+	var out, err bytes.Buffer
+	a := &app{getenv: func(name string) string { return m.environment[name] }, stdout: &out, stderr: &err, tables: m.tables}
+	status = a.execute(m.t.Context(), args)
+	m.said.Write(err.Bytes())
+	return out.String(), err.String(), status
+}
+
+// must runs a command that succeeds, and returns what it printed.
+func (m *terminal) must(args ...string) string {
+	m.t.Helper()
+	stdout, stderr, status := m.run(args...)
+	if status != exitDone {
+		m.t.Fatalf("tollgate %s: status %d: %s", strings.Join(args, " "), status, stderr)
+	}
+	return stdout
+}
+
+// fails runs a command that ends with a status and says each of parts.
+func (m *terminal) fails(status int, parts []string, args ...string) {
+	m.t.Helper()
+	stdout, stderr, got := m.run(args...)
+	if got != status || stdout != "" {
+		m.t.Errorf("tollgate %s: status %d, want %d; printed %q", strings.Join(args, " "), got, status, stdout)
+	}
+	for _, part := range parts {
+		if !strings.Contains(stderr, part) {
+			m.t.Errorf("tollgate %s said %q, without %q", strings.Join(args, " "), stderr, part)
+		}
+	}
+}
+
+// directory is the gateway's, over the same tables.
+func (m *terminal) directory() *subscription.Directory {
+	m.t.Helper()
+	service, e1 := storage.Open(storage.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
+	pepper, e2 := subscription.NewPepper(testPepper)
+	if err := errors.Join(e1, e2); err != nil {
+		m.t.Fatal(err)
+	}
+	return subscription.NewDirectory(tablestore.New(service, m.tables), pepper)
+}
+
+// expect asks a gateway that remembers nothing for a key.
+func (m *terminal) expect(key string, want error) *subscription.Grant {
+	m.t.Helper()
+	grant, err := m.directory().Authenticate(m.t.Context(), key)
+	if !errors.Is(err, want) {
+		m.t.Fatalf("Authenticate: %v, want %v", err, want)
+	}
+	return grant
+}
+
+func TestAnOperatorsFirstHour(t *testing.T) {
+	m := newTerminal(t)
+	if shown := m.must("tier", "set", "standard", "--tokens-per-minute", "1000", "--models", "a,b"); !strings.Contains(shown, "Tokens per minute       1,000") {
+		t.Errorf("tier set printed %s", shown)
+	}
+	m.must("subscription", "create", "team-a", "--tier", "standard", "--name", "Team A")
+	primary := strings.TrimSuffix(m.must("key", "create", "team-a"), "\n")
+	secondary := strings.TrimSuffix(m.must("key", "create", "team-a", "--slot", "secondary", "-q"), "\n")
+
+	grant := m.expect(primary, nil)
+	if grant.Subscription.Name != "Team A" || grant.Tier.TokensPerMinute != 1000 || grant.Slot != subscription.Primary || grant.Tier.Serves("c") {
+		t.Errorf("the primary key grants %+v", grant)
+	}
+	if grant := m.expect(secondary, nil); grant.Slot != subscription.Secondary {
+		t.Errorf("the secondary key grants %+v", grant)
+	}
+
+	rotated := strings.TrimSuffix(m.must("key", "rotate", "team-a"), "\n")
+	m.expect(primary, subscription.ErrUnauthorized)
+	m.expect(rotated, nil)
+	m.must("key", "revoke", "team-a", "--slot", "secondary")
+	m.expect(secondary, subscription.ErrUnauthorized)
+
+	if shown := m.must("subscription", "suspend", "team-a"); !strings.Contains(shown, "suspended") {
+		t.Errorf("suspend printed %s", shown)
+	}
+	m.expect(rotated, subscription.ErrUnauthorized)
+	m.must("subscription", "resume", "team-a")
+	m.expect(rotated, nil)
+
+	for _, key := range []string{primary, secondary, rotated, testPepper} {
+		if strings.Contains(m.said.String(), key) {
+			t.Error("a secret was printed beside a result")
+		}
+	}
+}
+
+func TestOverridesAreSetAndInherited(t *testing.T) {
+	m := newTerminal(t)
+	m.must("tier", "set", "standard", "--tokens-per-minute", "1000")
+	before := version(t, m.must("subscription", "create", "a", "--tier", "standard", "--tokens-per-minute", "50", "--max-wait", "2s", "-o", "json"))
+	key := strings.TrimSpace(m.must("key", "create", "a"))
+	if tier := m.expect(key, nil).Tier; tier.TokensPerMinute != 50 || tier.MaxWait == 0 {
+		t.Errorf("created with overrides: %+v", tier)
+	}
+	after := version(t, m.must("subscription", "set", "a", "--burst-tokens", "7", "--inherit", "tokens-per-minute,max-wait", "-o", "json"))
+	if tier := m.expect(key, nil).Tier; tier.TokensPerMinute != 1000 || tier.MaxWait != 0 || tier.BurstTokens != 7 || after <= before {
+		t.Errorf("inherited, version %d after %d: %+v", after, before, tier)
+	}
+	m.must("tier", "set", "gold", "--tokens-per-minute", "9000")
+	m.must("subscription", "set", "a", "--tier", "gold", "--inherit", "burst-tokens")
+	if tier := m.expect(key, nil).Tier; tier.ID != "gold" || tier.TokensPerMinute != 9000 || tier.BurstTokens != 0 {
+		t.Errorf("moved: %+v", tier)
+	}
+	var shown struct{ Overrides json.RawMessage }
+	if err := json.Unmarshal([]byte(m.must("subscription", "show", "a", "-o", "json")), &shown); err != nil || shown.Overrides != nil {
+		t.Errorf("overrides that are all inherited: %s, %v", shown.Overrides, err)
+	}
+}
+
+func version(t *testing.T, text string) int64 {
+	t.Helper()
+	var shown struct{ Version int64 }
+	if err := json.Unmarshal([]byte(text), &shown); err != nil || shown.Version == 0 {
+		t.Fatalf("no version in %s: %v", text, err)
+	}
+	return shown.Version
+}
+
+func TestJSONIsForScripts(t *testing.T) {
+	m := newTerminal(t)
+	for _, list := range []string{"tier", "subscription"} {
+		if shown := m.must(list, "list", "--output", "json"); strings.TrimSpace(shown) != "[]" {
+			t.Errorf("an empty list is %s", shown)
+		}
+	}
+	m.must("tier", "set", "standard", "--tokens-per-minute", "1000")
+	m.must("subscription", "create", "a", "--tier", "standard")
+	m.must("tier", "set", "other")
+	m.must("subscription", "create", "b", "--tier", "other")
+
+	var made struct{ Subscription, Slot, Created, Key string }
+	if err := json.Unmarshal([]byte(m.must("key", "create", "a", "-o", "json")), &made); err != nil ||
+		made.Subscription != "a" || made.Slot != "primary" || made.Created == "" || !subscription.WellFormed(made.Key) {
+		t.Errorf("key create: %+v, %v", made, err)
+	}
+	var listed []struct{ ID, Tier string }
+	if err := json.Unmarshal([]byte(m.must("subscription", "list", "--tier", "other", "-o", "json")), &listed); err != nil || len(listed) != 1 || listed[0].ID != "b" {
+		t.Errorf("subscription list: %+v, %v", listed, err)
+	}
+	shown := m.must("subscription", "show", "a", "-o", "json")
+	var account subscription.Account
+	if err := json.Unmarshal([]byte(shown), &account); err != nil || account.Limits.TokensPerMinute != 1000 || len(account.Keys) != 1 {
+		t.Errorf("subscription show: %+v, %v", account, err)
+	}
+	if strings.Contains(shown, made.Key) || strings.Contains(strings.ToLower(shown), "hash") {
+		t.Errorf("subscription show gives a key away: %s", shown)
+	}
+}
+
+func TestTablesAreForPeople(t *testing.T) {
+	m := newTerminal(t)
+	if _, stderr, _ := m.run("subscription", "list"); !strings.Contains(stderr, "subscription create") {
+		t.Errorf("an empty list says %q", stderr)
+	}
+	m.must("tier", "set", "standard", "--tokens-per-minute", "1234567", "--token-quota", "2000000", "--token-quota-period", "Daily")
+	m.must("subscription", "create", "a", "--tier", "standard")
+	m.must("key", "create", "a")
+	for _, test := range []struct {
+		args  []string
+		parts []string
+	}{
+		{[]string{"tier", "list"}, []string{"TIER", "1,234,567", "2,000,000 Daily", "prompt", "degrade", "{subscription}", "all"}},
+		{[]string{"tier", "show", "standard"}, []string{"Reserve", "prompt", "Counter key"}},
+		{[]string{"subscription", "list"}, []string{"SUBSCRIPTION", "standard", "active", " UTC"}},
+		{[]string{"subscription", "show", "a"}, []string{"1,234,567", "Key, primary", " UTC"}},
+	} {
+		shown := m.must(test.args...)
+		for _, part := range test.parts {
+			if !strings.Contains(shown, part) {
+				t.Errorf("tollgate %s printed\n%s\nwithout %s", strings.Join(test.args, " "), shown, part)
+			}
+		}
+	}
+}
+
+func TestWhatMaySurpriseIsWarnedOf(t *testing.T) {
+	m := newTerminal(t)
+	_, stderr, status := m.run("tier", "set", "strict", "--tokens-per-minute", "1000", "--reserve", "full", "--on-store-down", "open", "-q")
+	if status != exitDone || !strings.Contains(stderr, "warning: with onStoreDown open") || !strings.Contains(stderr, "maxCompletionTokens") {
+		t.Errorf("status %d, said %q", status, stderr)
+	}
+}
+
+func TestBadInputIsNamedAndNothingChanges(t *testing.T) {
+	m := newTerminal(t)
+	m.must("tier", "set", "standard", "--tokens-per-minute", "1000")
+	m.must("subscription", "create", "a", "--tier", "standard")
+	m.must("key", "create", "a")
+	before := m.must("tier", "list", "-o", "json") + m.must("subscription", "show", "a", "-o", "json")
+	for _, test := range []struct {
+		status int
+		parts  []string
+		args   []string
+	}{
+		{exitUsage, []string{`unknown command "tear"`, "did you mean tier", "tollgate --help"}, []string{"tear"}},
+		{exitUsage, []string{`unknown command "sett"`, "did you mean set", "tollgate tier --help"}, []string{"tier", "sett"}},
+		{exitUsage, []string{"unknown flag: --bogus", "tollgate tier set --help"}, []string{"tier", "set", "x", "--bogus"}},
+		{exitUsage, []string{"ID is missing"}, []string{"tier", "set"}},
+		{exitUsage, []string{`"y" is one argument too many`}, []string{"tier", "show", "x", "y"}},
+		{exitUsage, []string{"--output", "use table or json"}, []string{"tier", "list", "-o", "yaml"}},
+		{exitUsage, []string{"--tokens-per-minute", "use a whole number of tokens"}, []string{"tier", "set", "x", "--tokens-per-minute", "1.5"}},
+		{exitUsage, []string{"--max-wait", "use a time with its unit"}, []string{"tier", "set", "x", "--max-wait", "5"}},
+		{exitUsage, []string{"--shadow", "use true or false"}, []string{"tier", "set", "x", "--shadow=maybe"}},
+		{exitUsage, []string{`id "Gold Tier" is not an id`, "a-z"}, []string{"tier", "set", "Gold Tier"}},
+		{exitUsage, []string{"tokensPerMinute is out of range", "burstTokens is out of range", `reserve "all" is unknown: use none, prompt, full`},
+			[]string{"tier", "set", "x", "--tokens-per-minute", "-1", "--burst-tokens", "-1", "--reserve", "all"}},
+		{exitUsage, []string{"tokenQuota is above", "could never act"}, []string{"tier", "set", "standard", "--token-quota", "90000", "--token-quota-period", "Hourly"}},
+		{exitUsage, []string{"--tier is missing", "tollgate tier list"}, []string{"subscription", "create", "b"}},
+		{exitNotFound, []string{`tier "gold" was not found`}, []string{"subscription", "create", "b", "--tier", "gold"}},
+		{exitNotFound, []string{`tier "gold" was not found`}, []string{"subscription", "set", "a", "--tier", "gold"}},
+		{exitConflict, []string{`subscription "a" exists already`}, []string{"subscription", "create", "a", "--tier", "standard"}},
+		{exitUsage, []string{`--inherit "speed" is no limit`, "tokens-per-minute"}, []string{"subscription", "set", "a", "--inherit", "speed"}},
+		{exitUsage, []string{"counterKey has the unknown part {user}"}, []string{"subscription", "set", "a", "--counter-key", "{user}"}},
+		{exitUsage, []string{"would store the secret"}, []string{"tier", "set", "x", "--tokens-per-minute", "1", "--counter-key", "{header:Authorization}"}},
+		{exitNotFound, []string{`subscription "b" was not found`}, []string{"subscription", "suspend", "b"}},
+		{exitNotFound, []string{`subscription "b" was not found`}, []string{"subscription", "show", "b"}},
+		{exitUsage, []string{`id "it's" is not an id`}, []string{"key", "create", "it's"}},
+		{exitNotFound, []string{`subscription "b" was not found`}, []string{"key", "create", "b"}},
+		{exitConflict, []string{"the primary key", "exists already", "rotate it"}, []string{"key", "create", "a"}},
+		{exitUsage, []string{`slot "third" is unknown: use primary or secondary`}, []string{"key", "rotate", "a", "--slot", "third"}},
+		{exitNotFound, []string{"the secondary key", "was not found", "create it"}, []string{"key", "rotate", "a", "--slot", "secondary"}},
+		{exitUsage, []string{"--slot is missing", "primary or secondary"}, []string{"key", "revoke", "a"}},
+	} {
+		m.fails(test.status, test.parts, test.args...)
+	}
+	if after := m.must("tier", "list", "-o", "json") + m.must("subscription", "show", "a", "-o", "json"); after != before {
+		t.Errorf("after bad input:\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+func TestAStorageThatIsDownIsSaid(t *testing.T) {
+	m := newTerminal(t)
+	m.environment["AzureWebJobsStorage"] = "DefaultEndpointsProtocol=http;AccountName=" + azurite.AccountName +
+		";AccountKey=" + azurite.AccountKey + ";TableEndpoint=http://127.0.0.1:1/" + azurite.AccountName
+	m.fails(exitFailed, []string{"table storage can't be reached", "Is the storage that AzureWebJobsStorage names running"}, "tier", "list")
+	m.fails(exitFailed, []string{"table storage can't be reached"}, "key", "create", "a")
+}
+
+func TestSettingsComeFromTheEnvironmentOrAFile(t *testing.T) {
+	m := newTerminal(t)
+	m.must("tier", "set", "standard")
+	connection := m.environment["AzureWebJobsStorage"]
+	const elsewhere = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;TableEndpoint=http://127.0.0.1:1/a"
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	values := func(connection string) string {
+		return fmt.Sprintf("\ufeff"+`{"IsEncrypted":false,"Values":{"AzureWebJobsStorage":%q,"KEY_PEPPER":%q}}`, connection, testPepper)
+	}
+
+	write("local.settings.json", values(elsewhere))
+	m.must("tier", "show", "standard") // the environment wins
+
+	m.environment = map[string]string{"AzureWebJobsStorage__accountName": "UPPER"}
+	m.fails(exitFailed, []string{"AzureWebJobsStorage__accountName is"}, "tier", "list") // and is not mixed with the file's
+
+	m.environment = nil
+	m.fails(exitFailed, []string{"can't be reached"}, "tier", "list") // the one here
+	other := filepath.Join(t.TempDir(), "other.json")
+	write(other, values(connection))
+	m.must("tier", "show", "standard", "--settings", other)
+	m.must("subscription", "create", "a", "--tier", "standard", "--settings", other)
+	if key := strings.TrimSpace(m.must("key", "create", "a", "--settings", other)); !subscription.WellFormed(key) {
+		t.Error("no key with the file's pepper")
+	}
+
+	for text, want := range map[string]string{
+		`{"IsEncrypted":true,"Values":{"AzureWebJobsStorage":"canary"}}`: "is encrypted",
+		`{"Values":{"KEY_PEPPER":["canary"]}}`:                           "is not a settings file",
+		`canary`:                                                         "is not a settings file",
+		`{"Values":{"STORE":"memory"}}`:                                  "STORE is memory",
+		`{}`:                                                             "AzureWebJobsStorage is missing in the environment and " + other,
+	} {
+		write(other, text)
+		m.fails(exitFailed, []string{want}, "tier", "list", "--settings", other)
+	}
+	m.fails(exitFailed, []string{"--settings", "absent.json"}, "tier", "list", "--settings", "absent.json")
+	if strings.Contains(m.said.String(), "canary") {
+		t.Error("an error shows what is in a settings file")
+	}
+}
+
+func TestAKeyNeedsThePepper(t *testing.T) {
+	m := newTerminal(t)
+	for pepper, want := range map[string]string{"": "KEY_PEPPER is missing", "canary": "KEY_PEPPER is shorter than 16 bytes"} {
+		m.environment["KEY_PEPPER"] = pepper
+		m.fails(exitFailed, []string{want, "it must be the gateway's"}, "key", "create", "a")
+	}
+	if strings.Contains(m.said.String(), "canary") {
+		t.Error("an error shows the pepper")
+	}
+	m.must("tier", "set", "standard") // which needs none
+}

@@ -1,0 +1,90 @@
+package memstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"tollgate/handler/subscription"
+)
+
+// Document is a whole directory as JSON, keys in plain text: for trying things
+// out on one machine.
+type Document struct {
+	Tiers         []subscription.Tier         `json:"tiers"`
+	Subscriptions []subscription.Subscription `json:"subscriptions"`
+	Keys          []Key                       `json:"keys"`
+}
+
+// Key is a key in plain text.
+type Key struct {
+	Subscription string            `json:"subscription"`
+	Slot         subscription.Slot `json:"slot"` // empty: primary
+	Key          string            `json:"key"`
+}
+
+// Load makes a store of a Document. Every fault in it is in the error, no key is.
+func Load(document []byte, pepper subscription.Pepper) (*Store, error) {
+	var d Document
+	if err := subscription.Decode(document, &d); err != nil {
+		return nil, fmt.Errorf("the JSON of tiers, subscriptions and keys: %w", err)
+	}
+	ctx, s := context.Background(), New()
+	var faults []error
+	for i, tier := range d.Tiers {
+		tier.Version = 0
+		_, err := s.PutTier(ctx, tier)
+		faults = append(faults, within(fmt.Sprintf("tiers[%d] %q", i, tier.ID), errors.Join(tier.Validate(), err)))
+	}
+	for i, sub := range d.Subscriptions {
+		sub.Version = 0
+		_, err := s.PutSubscription(ctx, sub)
+		faults = append(faults, within(fmt.Sprintf("subscriptions[%d] %q", i, sub.ID), errors.Join(sub.Validate(), s.fits(sub), err)))
+	}
+	for i, key := range d.Keys {
+		faults = append(faults, within(fmt.Sprintf("keys[%d]", i), s.load(ctx, key, pepper)))
+	}
+	return s, errors.Join(faults...)
+}
+
+// fits checks a subscription against its tier.
+func (s *Store) fits(sub subscription.Subscription) error {
+	tier, known := s.tiers[sub.Tier]
+	if !known {
+		return fault("tier", "%q is none of the tiers", "list it under tiers", sub.Tier)
+	}
+	_, err := sub.Effective(tier)
+	return err
+}
+
+func (s *Store) load(ctx context.Context, key Key, pepper subscription.Pepper) error {
+	var faults []error
+	if _, known := s.subscriptions[key.Subscription]; !known {
+		faults = append(faults, fault("subscription", "%q is none of the subscriptions", "list it under subscriptions", key.Subscription))
+	}
+	if !subscription.WellFormed(key.Key) {
+		faults = append(faults, fault("key", "is not a key", "use one that tollgate made: tg_, 32 characters and a checksum of 6"))
+	}
+	if key.Slot == "" {
+		key.Slot = subscription.Primary
+	}
+	if key.Slot != subscription.Primary && key.Slot != subscription.Secondary {
+		faults = append(faults, fault("slot", "%q is unknown", "use primary or secondary", key.Slot))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	return s.PutKey(ctx, subscription.KeyRecord{Hash: pepper.Hash(key.Key), Subscription: key.Subscription, Slot: key.Slot})
+}
+
+func fault(field, problem, fix string, of ...any) error {
+	return &subscription.FieldError{Field: field, Problem: fmt.Sprintf(problem, of...), Fix: fix}
+}
+
+// within names the part of the document that an error is about.
+func within(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

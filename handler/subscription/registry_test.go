@@ -1,0 +1,220 @@
+package subscription_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/memstore"
+)
+
+// office is a registry with the tier gold and the subscription a.
+func office(t *testing.T) (subscription.Registry, subscription.Pepper) {
+	t.Helper()
+	r := subscription.Registry{Store: memstore.New()}
+	pepper, e0 := subscription.NewPepper("0123456789abcdef")
+	_, e1 := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = 300; return nil })
+	_, e2 := r.Create(t.Context(), subscription.Subscription{ID: "a", Name: "Team A", Tier: "gold"})
+	if err := errors.Join(e0, e1, e2); err != nil {
+		t.Fatal(err)
+	}
+	return r, pepper
+}
+
+func TestATierIsMadeAndThenChanged(t *testing.T) {
+	r, _ := office(t)
+	before, err := r.Tier(t.Context(), "gold")
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.BurstTokens = 50; return nil })
+	if err != nil || after.TokensPerMinute != 300 || after.BurstTokens != 50 || after.Version <= before.Version {
+		t.Errorf("SetTier = %+v, %v", after, err)
+	}
+}
+
+func TestATierChangeThatASubscriptionCannotFollowIsRefused(t *testing.T) {
+	r, _ := office(t)
+	if _, err := r.Change(t.Context(), "a", func(s *subscription.Subscription) error {
+		s.Overrides = json.RawMessage(`{"burstTokens":9}`)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = 0; return nil })
+	if err == nil || !strings.Contains(err.Error(), `subscription "a"`) || !strings.Contains(err.Error(), "burstTokens") {
+		t.Errorf("SetTier = %v", err)
+	}
+	if tier, err := r.Tier(t.Context(), "gold"); err != nil || tier.TokensPerMinute != 300 {
+		t.Errorf("the tier is %+v, %v", tier, err)
+	}
+}
+
+func TestWhatAnOperatorGetsWrongIsNamed(t *testing.T) {
+	r, pepper := office(t)
+	ctx := t.Context()
+	nothing := func(*subscription.Subscription) error { return nil }
+	_, badID := r.SetTier(ctx, "Gold Tier", func(*subscription.Tier) error { return nil })
+	_, badTier := r.SetTier(ctx, "silver", func(tier *subscription.Tier) error { tier.TokenQuota = 5; return nil })
+	_, noTier := r.Tier(ctx, "silver")
+	_, twice := r.Create(ctx, subscription.Subscription{ID: "a", Tier: "gold"})
+	_, tierless := r.Create(ctx, subscription.Subscription{ID: "b", Tier: "silver"})
+	_, misfit := r.Create(ctx, subscription.Subscription{ID: "b", Tier: "gold", Overrides: json.RawMessage(`{"maxWait":"9h"}`)})
+	_, stranger := r.Change(ctx, "b", nothing)
+	_, unread := r.Account(ctx, "b")
+	_, _, keyless := r.CreateKey(ctx, pepper, "b", subscription.Primary)
+	_, _, slotless := r.CreateKey(ctx, pepper, "a", "third")
+	_, _, unrotated := r.RotateKey(ctx, pepper, "a", subscription.Primary)
+	unrevoked := r.RevokeKey(ctx, "a", subscription.Secondary)
+	for _, test := range []struct {
+		err  error
+		kind error // nil: a field's
+		part string
+	}{
+		{badID, nil, `id "Gold Tier" is not an id`}, {badTier, nil, "tokenQuotaPeriod is missing"},
+		{noTier, subscription.ErrNotFound, `tier "silver"`}, {twice, subscription.ErrExists, `subscription "a"`},
+		{tierless, subscription.ErrNotFound, `tier "silver"`}, {misfit, nil, "maxWait is out of range"},
+		{stranger, subscription.ErrNotFound, `subscription "b"`}, {unread, subscription.ErrNotFound, `subscription "b"`},
+		{keyless, subscription.ErrNotFound, `subscription "b"`}, {slotless, nil, `slot "third"`},
+		{unrotated, subscription.ErrNotFound, "primary key"}, {unrevoked, subscription.ErrNotFound, "secondary key"},
+	} {
+		_, field := errors.AsType[*subscription.FieldError](test.err)
+		if test.err == nil || !strings.Contains(test.err.Error(), test.part) || field != (test.kind == nil) || test.kind != nil && !errors.Is(test.err, test.kind) {
+			t.Errorf("%v; want %s, of %v", test.err, test.part, test.kind)
+		}
+	}
+}
+
+func TestASubscriptionThatNoLongerFitsCanStillBeSuspended(t *testing.T) {
+	r, _ := office(t)
+	ctx := t.Context()
+	s, err := r.Store.Subscription(ctx, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Overrides = json.RawMessage(`{"burstTokens":-1}`) // as edited by hand
+	if _, err := r.PutSubscription(ctx, s); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if s, err := r.Suspend(ctx, "a", true); err != nil || !s.Suspended {
+			t.Errorf("Suspend = %+v, %v", s, err)
+		}
+	}
+	if s, err := r.Suspend(ctx, "a", false); err == nil {
+		t.Errorf("resumed as %+v", s)
+	}
+	if _, err := r.Suspend(ctx, "b", true); !errors.Is(err, subscription.ErrNotFound) {
+		t.Errorf("Suspend of none: %v", err)
+	}
+}
+
+func TestAKeyIsReplacedWhileTheOtherGoesOn(t *testing.T) {
+	r, pepper := office(t)
+	ctx := t.Context()
+	first, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Primary)
+	second, _, e2 := r.CreateKey(ctx, pepper, "a", subscription.Secondary)
+	if err := errors.Join(e1, e2); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary); !errors.Is(err, subscription.ErrExists) {
+		t.Errorf("a second primary key: %v", err)
+	}
+	third, record, err := r.RotateKey(ctx, pepper, "a", subscription.Primary)
+	if err != nil || record.Slot != subscription.Primary || record.Created.IsZero() {
+		t.Fatalf("RotateKey = %+v, %v", record, err)
+	}
+	for key, want := range map[string]error{first: subscription.ErrUnauthorized, second: nil, third: nil} {
+		_, err := subscription.NewDirectory(r.Store, pepper).Authenticate(ctx, key)
+		if !errors.Is(err, want) {
+			t.Errorf("after the rotation: %v, want %v", err, want)
+		}
+	}
+	if err := r.RevokeKey(ctx, "a", subscription.Secondary); err != nil {
+		t.Fatal(err)
+	}
+	account, err := r.Account(ctx, "a")
+	if err != nil || len(account.Keys) != 1 || account.Keys[0].Slot != subscription.Primary || account.Limits.TokensPerMinute != 300 {
+		t.Errorf("Account = %+v, %v", account, err)
+	}
+	if text, err := json.Marshal(account); err != nil || strings.Contains(string(text), record.Hash) {
+		t.Errorf("an account shows a key's hash: %s, %v", text, err)
+	}
+}
+
+// interrupted fails to delete, as a store that goes down in the middle of a rotation.
+type interrupted struct {
+	*memstore.Store
+	down error
+}
+
+func (i *interrupted) DeleteKey(ctx context.Context, hash string) error {
+	if i.down != nil {
+		return i.down
+	}
+	return i.Store.DeleteKey(ctx, hash)
+}
+
+func TestAnInterruptedRotationKeepsBothKeysAndTheNextEndsIt(t *testing.T) {
+	made, pepper := office(t)
+	store := &interrupted{Store: made.Store.(*memstore.Store)}
+	r, ctx := subscription.Registry{Store: store}, t.Context()
+	first, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.down = errors.New("down")
+	second, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary)
+	if second == "" || !errors.Is(err, store.down) || !strings.Contains(err.Error(), "the old key is still valid") {
+		t.Fatalf("RotateKey = %v", err)
+	}
+	store.down = nil
+	third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var valid []string
+	for name, key := range map[string]string{"first": first, "second": second, "third": third} {
+		if _, err := subscription.NewDirectory(store, pepper).Authenticate(ctx, key); err == nil {
+			valid = append(valid, name)
+		}
+	}
+	if !slices.Equal(valid, []string{"third"}) {
+		t.Errorf("valid are %v", valid)
+	}
+}
+
+// overtaken has another's change come in before each of the first few.
+type overtaken struct {
+	*memstore.Store
+	times int
+}
+
+func (o *overtaken) PutTier(ctx context.Context, tier subscription.Tier) (int64, error) {
+	if o.times--; o.times >= 0 {
+		other, err := o.Tier(ctx, tier.ID)
+		if err != nil {
+			return 0, err
+		}
+		other.BurstTokens++
+		if _, err := o.Store.PutTier(ctx, other); err != nil {
+			return 0, err
+		}
+	}
+	return o.Store.PutTier(ctx, tier)
+}
+
+func TestAChangeThatIsOvertakenIsMadeAgain(t *testing.T) {
+	for times, want := range map[int]error{1: nil, 4: nil, 5: subscription.ErrConflict} {
+		made, _ := office(t)
+		r := subscription.Registry{Store: &overtaken{made.Store.(*memstore.Store), times}}
+		tier, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = 400; return nil })
+		if !errors.Is(err, want) || err == nil && (tier.TokensPerMinute != 400 || tier.BurstTokens != int64(times)) {
+			t.Errorf("overtaken %d times: %+v, %v", times, tier, err)
+		}
+	}
+}

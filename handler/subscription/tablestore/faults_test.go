@@ -1,0 +1,177 @@
+package tablestore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/azurite"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/tablestore"
+)
+
+// fault is what becomes of one request: sent or not, and how it is answered.
+type fault struct {
+	method string // of the request that it strikes
+	sent   bool
+	status int // 0: the connection breaks
+}
+
+// wire carries requests to the emulator, and strikes the next that fits with a fault.
+type wire struct {
+	mu     sync.Mutex
+	faults []fault
+	struck int
+}
+
+func (w *wire) Do(r *http.Request) (*http.Response, error) {
+	w.mu.Lock()
+	var next *fault
+	if len(w.faults) > 0 && w.faults[0].method == r.Method {
+		next, w.faults = &w.faults[0], w.faults[1:]
+		w.struck++
+	}
+	w.mu.Unlock()
+	if next == nil {
+		return http.DefaultClient.Do(r)
+	}
+	if next.sent {
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		response.Body.Close()
+	}
+	if next.status == 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return &http.Response{StatusCode: next.status, Status: http.StatusText(next.status), Request: r, Header: http.Header{}, Body: http.NoBody}, nil
+}
+
+// faulty opens a store of its own over a wire.
+func faulty(t *testing.T) (*tablestore.Store, *wire) {
+	t.Helper()
+	w := &wire{}
+	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), &aztables.ClientOptions{
+		ClientOptions: azcore.ClientOptions{Transport: w, Retry: policy.RetryOptions{MaxRetries: -1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tablestore.New(service, names()), w
+}
+
+// A change whose answer was lost once looked like another's, when it was sent again.
+func TestEachChangeIsMadeOnceWhateverBecomesOfItsAnswer(t *testing.T) {
+	for name, f := range map[string]fault{
+		"broken before it was sent":  {},
+		"broken after it was sent":   {sent: true},
+		"busy":                       {status: http.StatusServiceUnavailable},
+		"timed out but done":         {status: http.StatusInternalServerError, sent: true},
+		"slowed down by the service": {status: http.StatusTooManyRequests},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			store, w := faulty(t)
+			strike := func(method string) {
+				f.method = method
+				w.faults = append(w.faults, f)
+			}
+			if _, err := store.PutTier(ctx, subscription.Tier{ID: "first"}); err != nil { // makes the table
+				t.Fatal(err)
+			}
+			strike(http.MethodPost)
+			version, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 1}})
+			if err != nil {
+				t.Fatalf("insert: %v", err)
+			}
+			strike(http.MethodPut)
+			second, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 2}, Version: version})
+			if err != nil {
+				t.Fatalf("replace: %v", err)
+			}
+			strike(http.MethodGet)
+			if got, err := store.Tier(ctx, "t"); err != nil || got.TokensPerMinute != 2 || got.Version != second {
+				t.Errorf("read: %+v, %v", got, err)
+			}
+			strike(http.MethodGet)
+			if all, err := store.Tiers(ctx); err != nil || len(all) != 2 {
+				t.Errorf("list: %v, %v", all, err)
+			}
+			if err := store.PutKey(ctx, subscription.KeyRecord{Hash: "h", Subscription: "s"}); err != nil {
+				t.Fatal(err)
+			}
+			strike(http.MethodDelete)
+			if err := store.DeleteKey(ctx, "h"); err != nil {
+				t.Errorf("delete: %v", err)
+			}
+			if w.struck != 5 {
+				t.Errorf("%d faults of 5 struck", w.struck)
+			}
+		})
+	}
+}
+
+func TestALostAnswerDoesNotHideAnothersChange(t *testing.T) {
+	ctx := t.Context()
+	store, w := faulty(t)
+	version, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.faults = []fault{{method: http.MethodPost}}
+	if _, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 9}}); !errors.Is(err, subscription.ErrExists) {
+		t.Errorf("insert over another's: %v", err)
+	}
+	if got, err := store.Tier(ctx, "t"); err != nil || got.TokensPerMinute != 1 || got.Version != version {
+		t.Errorf("read: %+v, %v", got, err)
+	}
+}
+
+func TestOnlyTheServicesOwnWordMeansNotFoundOrThere(t *testing.T) {
+	for _, status := range []int{http.StatusNotFound, http.StatusConflict, http.StatusForbidden, http.StatusServiceUnavailable} {
+		store, w := faulty(t)
+		w.faults = []fault{{method: http.MethodGet, status: status}, {method: http.MethodGet, status: status}, {method: http.MethodGet, status: status}}
+		_, err := store.Key(context.Background(), "canary-hash")
+		if err == nil || errors.Is(err, subscription.ErrNotFound) || errors.Is(err, subscription.ErrExists) || !strings.Contains(err.Error(), fmt.Sprint(status)) {
+			t.Errorf("a proxy's %d: %v", status, err)
+		}
+		if strings.Contains(err.Error(), "canary") {
+			t.Errorf("the error shows a hash: %v", err)
+		}
+	}
+}
+
+func TestManyChangeOneTierAndNoneIsLost(t *testing.T) {
+	store, _, _ := open(t)
+	registry := subscription.Registry{Store: store}
+	raise := func(tier *subscription.Tier) error { tier.TokensPerMinute += 10; return nil }
+	if _, err := registry.SetTier(t.Context(), "t", raise); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	errs := make([]error, 4)
+	for i := range errs {
+		all.Go(func() { _, errs[i] = registry.SetTier(t.Context(), "t", raise) })
+	}
+	all.Wait()
+	want := int64(10)
+	for _, err := range errs {
+		if err == nil {
+			want += 10
+		} else if !errors.Is(err, subscription.ErrConflict) {
+			t.Error(err)
+		}
+	}
+	if got, err := store.Tier(t.Context(), "t"); err != nil || got.TokensPerMinute != want {
+		t.Errorf("%d after changes that make %d, %v", got.TokensPerMinute, want, err)
+	}
+}

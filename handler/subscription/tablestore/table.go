@@ -1,0 +1,178 @@
+package tablestore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/subscription"
+)
+
+// table is one table's client.
+type table struct{ client *aztables.Client }
+
+// get reads a row into value and returns its ETag.
+func (t table) get(ctx context.Context, partition, row string, value any) (azcore.ETag, error) {
+	var found aztables.GetEntityResponse
+	_, err := persist(ctx, func() (err error) {
+		found, err = t.client.GetEntity(ctx, partition, row, nil)
+		return err
+	})
+	if err != nil {
+		return "", translate("read a row", err)
+	}
+	return found.ETag, decode(found.Value, value)
+}
+
+// put inserts a row where expected is 0, else replaces the one of that version.
+func (t table) put(ctx context.Context, partition, row string, expected int64, value any) error {
+	entity, err := encode(partition, row, value)
+	if err != nil {
+		return err
+	}
+	if expected == 0 {
+		return t.write(ctx, entity, func() error { return t.insert(ctx, entity) })
+	}
+	var before struct {
+		Version int64 `json:"version"`
+	}
+	etag, err := t.get(ctx, partition, row, &before)
+	if err != nil {
+		return err
+	}
+	if before.Version != expected {
+		return subscription.ErrConflict
+	}
+	options := &aztables.UpdateEntityOptions{IfMatch: &etag, UpdateMode: aztables.UpdateModeReplace}
+	return t.write(ctx, entity, func() error {
+		_, err := t.client.UpdateEntity(ctx, entity, options)
+		return err
+	})
+}
+
+// write sends a change. Where an answer was lost, the same change sent again
+// fails because of its own first sending; then what the row holds decides.
+func (t table) write(ctx context.Context, entity []byte, send func() error) error {
+	lost, err := persist(ctx, send)
+	err = translate("write a row", err)
+	if lost && (errors.Is(err, subscription.ErrExists) || errors.Is(err, subscription.ErrConflict)) {
+		if same, readErr := t.holds(ctx, entity); same || readErr != nil {
+			return readErr
+		}
+	}
+	return err
+}
+
+// holds says whether a row is as an entity would have it.
+func (t table) holds(ctx context.Context, entity []byte) (bool, error) {
+	var sent, found aztables.EDMEntity
+	if err := json.Unmarshal(entity, &sent); err != nil {
+		return false, err
+	}
+	var answer aztables.GetEntityResponse
+	if _, err := persist(ctx, func() (err error) {
+		answer, err = t.client.GetEntity(ctx, sent.PartitionKey, sent.RowKey, nil)
+		return err
+	}); err != nil {
+		return false, translate("read a row", err)
+	}
+	if err := json.Unmarshal(answer.Value, &found); err != nil {
+		return false, err
+	}
+	return reflect.DeepEqual(sent.Properties, found.Properties), nil
+}
+
+// insert adds a row, and makes the table first where there is none.
+func (t table) insert(ctx context.Context, entity []byte) error {
+	_, err := t.client.AddEntity(ctx, entity, nil)
+	if !hasCode(err, aztables.TableNotFound) {
+		return err
+	}
+	if _, err := t.client.CreateTable(ctx, nil); err != nil && !hasCode(err, aztables.TableAlreadyExists) {
+		return err
+	}
+	_, err = t.client.AddEntity(ctx, entity, nil)
+	return err
+}
+
+// delete takes a row away. Where an answer was lost, the row may be gone by the
+// first sending.
+func (t table) delete(ctx context.Context, partition, row string) error {
+	lost, err := persist(ctx, func() error {
+		_, err := t.client.DeleteEntity(ctx, partition, row, nil)
+		return err
+	})
+	err = translate("delete a row", err)
+	if lost && errors.Is(err, subscription.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// list calls each with the partition and the JSON of every row that a filter admits.
+func (t table) list(ctx context.Context, filter string, each func(partition string, row []byte) error) error {
+	options := &aztables.ListEntitiesOptions{}
+	if filter != "" {
+		options.Filter = &filter
+	}
+	for {
+		page, err := t.page(ctx, options)
+		if hasCode(err, aztables.TableNotFound) {
+			return nil
+		}
+		if err != nil {
+			return translate("list rows", err)
+		}
+		for _, row := range page.Entities {
+			var key struct{ PartitionKey string }
+			if err := errors.Join(json.Unmarshal(row, &key), each(key.PartitionKey, row)); err != nil {
+				return err
+			}
+		}
+		options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
+		if options.NextPartitionKey == nil || *options.NextPartitionKey == "" {
+			return nil
+		}
+	}
+}
+
+// page reads where options continue. The SDK's pager gives up for good after a
+// failure, so each try has one of its own.
+func (t table) page(ctx context.Context, options *aztables.ListEntitiesOptions) (page aztables.ListEntitiesResponse, err error) {
+	_, err = persist(ctx, func() (err error) {
+		page, err = t.client.NewListEntitiesPager(options).NextPage(ctx)
+		return err
+	})
+	return page, err
+}
+
+// An operation that the service could not take is tried again after a pause
+// that grows: short, because a caller may be waiting for its key to be looked up.
+const (
+	tries      = 3
+	firstPause = 50 * time.Millisecond
+)
+
+// persist tries an operation until it has an answer. It says whether an earlier
+// try's answer was lost, so that the try may have had its effect.
+func persist(ctx context.Context, operation func() error) (lost bool, err error) {
+	for try := range tries {
+		if err = operation(); err == nil || answered(err) || try == tries-1 {
+			break
+		}
+		pause := firstPause << (2 * try)
+		select {
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-ctx.Done():
+			return lost, err
+		}
+		lost = true
+	}
+	return lost, err
+}
