@@ -1,0 +1,327 @@
+package chat
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"unicode/utf8"
+)
+
+// Request is the envelope of a chat completion call: what decides how it is
+// metered and where it goes. The rest of the body is carried unread.
+type Request struct {
+	// Model is the model asked for, empty if the body names none.
+	Model string
+	// Stream is whether the answer is to come as server-sent events.
+	Stream bool
+	// IncludeUsage is the caller's own stream_options.include_usage.
+	IncludeUsage bool
+	// N is how many completions are asked for, 1 unless told.
+	N int64
+	// MaxTokens and MaxCompletionTokens are the caller's caps on each
+	// completion, in tokens, nil where absent or null.
+	MaxTokens, MaxCompletionTokens *int64
+	// Messages and Tools are the raw JSON of these fields, parts of the body.
+	// Messages is an array of one object or more; Tools may be nil.
+	Messages, Tools []byte
+
+	body []byte
+	at   positions
+}
+
+// span is a part of the body, empty where a field is absent.
+type span struct{ start, end int }
+
+func (s span) present() bool { return s.end > 0 }
+
+// positions are the values that Rewrite may replace.
+type positions struct {
+	object                                        int // the byte after the body's brace
+	model, maxTokens, maxCompletion, options, use span
+	optionsEmpty                                  bool
+	optionsNull                                   bool
+}
+
+// A FieldError says what is wrong with a request. It never holds anything that
+// the caller wrote, only names of fields and numbers.
+type FieldError struct {
+	// Field is the path of the field, empty for the body as a whole.
+	Field string
+	// Problem says what is wrong, Fix what would be right.
+	Problem, Fix string
+}
+
+func (e *FieldError) Error() string {
+	if e.Field == "" {
+		return e.Problem + "; " + e.Fix
+	}
+	return e.Field + " " + e.Problem + "; " + e.Fix
+}
+
+// topLevel are the fields of a call that are read here.
+var topLevel = spelling{folded: true, known: map[string]bool{
+	"model": true, "messages": true, "tools": true, "stream": true, "stream_options": true,
+	"n": true, "max_tokens": true, "max_completion_tokens": true,
+}}
+
+var streamOptions = spelling{folded: true, known: map[string]bool{"include_usage": true}}
+
+// inMessages are the fields, at any depth of a message, whose text is counted.
+var inMessages = spelling{folded: true, known: map[string]bool{
+	"role": true, "content": true, "reasoning_content": true, "type": true, "text": true,
+	"name": true, "tool_calls": true, "function": true, "arguments": true,
+}}
+
+// Parse reads a call's body. It refuses whatever two readers could understand
+// differently: repeated keys, keys that differ only in case, text that isn't
+// UTF-8, numbers that aren't whole. Every error is a *FieldError.
+//
+// The Request refers to body, which must not change afterwards.
+func Parse(body []byte) (*Request, error) {
+	if !utf8.Valid(body) {
+		return nil, &FieldError{"", "the body is not valid UTF-8", "send JSON in UTF-8"}
+	}
+	r := &Request{N: 1, body: body}
+	s := &scanner{data: body, keys: new(keySet)}
+	if c := s.space(); c != '{' {
+		return nil, notAnObject(s)
+	}
+	r.at.object = s.pos + 1
+	err := s.distinct(topLevel, func(key []byte) error { return r.field(s, key) })
+	if err == nil && (s.space() != 0 || s.pos < len(body)) {
+		return nil, &FieldError{"", "the body goes on after its JSON object", "send one JSON object and nothing else"}
+	}
+	if err != nil {
+		return nil, explain("", err, s.pos)
+	}
+	if r.Messages == nil {
+		return nil, noMessages
+	}
+	return r, nil
+}
+
+var noMessages = &FieldError{"messages", "is missing or empty", "send at least one message"}
+
+func notAnObject(s *scanner) *FieldError {
+	if s.pos == len(s.data) {
+		return &FieldError{"", "the body is empty", "send a JSON object with messages"}
+	}
+	if err := s.skip(); err != nil {
+		return explain("", err, s.pos)
+	}
+	return &FieldError{"", "the body is not a JSON object", "send a JSON object with messages"}
+}
+
+// explain makes a FieldError of what the scanner found near a byte of the body.
+func explain(field string, err error, pos int) *FieldError {
+	var known *FieldError
+	var key *keyError
+	where := fmt.Sprintf(" near byte %d", pos)
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &key) && key.name != "":
+		return &FieldError{join(field, key.name), key.Error() + where, "send each key once, in lower case"}
+	case errors.Is(err, errRepeated):
+		return &FieldError{field, whole(field, "has a key twice") + where, "send each key once"}
+	case errors.Is(err, errDepth):
+		return &FieldError{field, whole(field, fmt.Sprintf("nests deeper than %d levels", maxDepth)), "send less nested JSON"}
+	}
+	return &FieldError{field, whole(field, "is not valid JSON") + where, "send one well-formed JSON object"}
+}
+
+func join(field, name string) string {
+	if field == "" {
+		return name
+	}
+	return field + "." + name
+}
+
+// whole names the body where no field stands before the problem.
+func whole(field, problem string) string {
+	if field == "" {
+		return "the body " + problem
+	}
+	return problem
+}
+
+// field reads the value of one of the body's keys.
+func (r *Request) field(s *scanner, key []byte) (err error) {
+	switch string(key) {
+	case "model":
+		r.Model, r.at.model, err = text(s, "model")
+	case "messages":
+		r.Messages, err = messages(s)
+	case "tools":
+		r.Tools, err = tools(s)
+	case "stream":
+		r.Stream, _, err = boolean(s, "stream")
+	case "stream_options":
+		err = r.options(s)
+	case "n":
+		var n *int64
+		if n, _, err = count(s, "n", 1); n != nil {
+			r.N = *n
+		}
+	case "max_tokens":
+		r.MaxTokens, r.at.maxTokens, err = count(s, "max_tokens", 0)
+	case "max_completion_tokens":
+		r.MaxCompletionTokens, r.at.maxCompletion, err = count(s, "max_completion_tokens", 0)
+	default:
+		err = s.skip()
+	}
+	return err
+}
+
+func (r *Request) options(s *scanner) error {
+	start := s.pos
+	if s.null() {
+		r.at.options, r.at.optionsNull = span{start, s.pos}, true
+		return nil
+	}
+	if s.space() != '{' {
+		return &FieldError{"stream_options", "must be an object", "leave it out, or send {\"include_usage\": true}"}
+	}
+	r.at.optionsEmpty = true
+	err := s.distinct(streamOptions, func(key []byte) (err error) {
+		r.at.optionsEmpty = false
+		if string(key) != "include_usage" {
+			return s.skip()
+		}
+		r.IncludeUsage, r.at.use, err = boolean(s, "stream_options.include_usage")
+		return err
+	})
+	r.at.options = span{start, s.pos}
+	if err != nil {
+		return explain("stream_options", err, s.pos)
+	}
+	return nil
+}
+
+func messages(s *scanner) ([]byte, error) {
+	start := s.pos
+	if s.null() {
+		return nil, noMessages
+	}
+	if s.space() != '[' {
+		return nil, &FieldError{"messages", "must be an array", "send an array of messages"}
+	}
+	empty := true
+	err := s.array(func(i int) error {
+		empty = false
+		if s.space() != '{' {
+			return &FieldError{fmt.Sprintf("messages[%d]", i), "must be an object", "send objects with role and content"}
+		}
+		if err := plainly(s); err != nil {
+			return explain(fmt.Sprintf("messages[%d]", i), err, s.pos)
+		}
+		return nil
+	})
+	if err == nil && empty {
+		err = noMessages
+	}
+	return s.data[start:s.pos], err
+}
+
+// plainly walks a value of a message, in which no object may have two keys
+// that differ only in case.
+func plainly(s *scanner) error {
+	switch s.space() {
+	case '{':
+		return s.distinct(inMessages, func([]byte) error { return plainly(s) })
+	case '[':
+		return s.array(func(int) error { return plainly(s) })
+	}
+	return s.skip()
+}
+
+func tools(s *scanner) ([]byte, error) {
+	start := s.pos
+	if s.null() {
+		return nil, nil
+	}
+	if s.space() != '[' {
+		return nil, &FieldError{"tools", "must be an array", "leave it out, or send an array of tools"}
+	}
+	if err := s.skip(); err != nil {
+		return nil, explain("tools", err, s.pos)
+	}
+	return s.data[start:s.pos], nil
+}
+
+func text(s *scanner, field string) (string, span, error) {
+	start := s.pos
+	if s.null() {
+		return "", span{start, s.pos}, nil
+	}
+	if s.space() != '"' {
+		return "", span{}, &FieldError{field, "must be a string", "send a string"}
+	}
+	raw, escaped, err := s.string()
+	if escaped && err == nil {
+		raw = unescape(nil, raw)
+	}
+	return string(raw), span{start, s.pos}, err
+}
+
+func boolean(s *scanner, field string) (bool, span, error) {
+	start := s.pos
+	switch {
+	case s.null(), s.literal("false") == nil:
+		return false, span{start, s.pos}, nil
+	case s.literal("true") == nil:
+		return true, span{start, s.pos}, nil
+	}
+	return false, span{}, &FieldError{field, "must be true or false", "send true or false, without quotes"}
+}
+
+// count reads a whole number of at least least, nil for null. 10.0 and 1e1 are
+// refused: upstreams differ in how they read them.
+func count(s *scanner, field string, least int64) (*int64, span, error) {
+	start := s.pos
+	if s.null() {
+		return nil, span{start, s.pos}, nil
+	}
+	wrong := &FieldError{field, "must be a whole number", fmt.Sprintf("send digits alone, %d or more", least)}
+	if c := s.space(); c != '-' && (c < '0' || c > '9') {
+		return nil, span{}, wrong
+	}
+	raw, err := s.number()
+	if err != nil {
+		return nil, span{}, err
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange) && raw[0] != '-':
+		wrong.Problem = "is too large"
+	case err == nil && (n < least || raw[0] == '-'), errors.Is(err, strconv.ErrRange):
+		wrong.Problem = fmt.Sprintf("must be %d or more", least)
+	case err == nil:
+		return &n, span{start, s.pos}, nil
+	}
+	return nil, span{}, wrong
+}
+
+// CompletionTokens returns the most tokens that all completions together may
+// take by the caller's own caps, and whether the caller set any: n times the
+// larger of max_tokens and max_completion_tokens, since which of the two
+// counts differs between models. It never overflows.
+func (r *Request) CompletionTokens() (tokens int64, capped bool) {
+	var most int64
+	for _, limit := range []*int64{r.MaxTokens, r.MaxCompletionTokens} {
+		if limit != nil {
+			most, capped = max(most, *limit), true
+		}
+	}
+	return r.CompletionTokensAt(most), capped
+}
+
+// CompletionTokensAt returns the most tokens that all completions together may
+// take when each is capped at limit. It never overflows.
+func (r *Request) CompletionTokensAt(limit int64) int64 {
+	if limit > 0 && r.N > math.MaxInt64/limit {
+		return math.MaxInt64
+	}
+	return r.N * limit
+}

@@ -1,0 +1,127 @@
+package chat
+
+import "strconv"
+
+// Usage is what upstream says a call took, in tokens.
+type Usage struct {
+	// PromptTokens, and CompletionTokens, which include the reasoning, are what
+	// is charged. TotalTokens is as told, or their sum.
+	PromptTokens, CompletionTokens, TotalTokens int64
+	// ReasoningTokens and CachedTokens are parts of the completion and of the
+	// prompt, 0 where upstream doesn't say.
+	ReasoningTokens, CachedTokens int64
+}
+
+// Report says what upstream told of a call's usage.
+type Report int
+
+const (
+	// UsageMissing is no usage at all.
+	UsageMissing Report = iota
+	// UsageNull is "usage": null, as streams with include_usage have it before
+	// the end.
+	UsageNull
+	// UsageBad is usage that can't be: of a wrong type, negative, fractional,
+	// beyond maxUsage, all zeros, or no completion where there was text.
+	UsageBad
+	// UsageTold is usage to be believed.
+	UsageTold
+)
+
+func (r Report) String() string {
+	return [...]string{"missing", "null", "bad", "told"}[r]
+}
+
+// maxUsage is beyond what any one call can take: a context of two billion
+// tokens. More is a broken upstream, and would empty a quota at one stroke.
+const maxUsage = 1 << 31
+
+// unknown marks a count that upstream didn't give.
+const unknown = -1
+
+// usage consumes the value of a usage field.
+func (s *scanner) usage() (Usage, Report, error) {
+	if s.null() {
+		return Usage{}, UsageNull, nil
+	}
+	if s.space() != '{' {
+		return Usage{}, UsageBad, s.skip()
+	}
+	u := Usage{PromptTokens: unknown, CompletionTokens: unknown, TotalTokens: unknown}
+	sound := true
+	err := s.object(func(key []byte) (err error) {
+		count, good := int64(unknown), true
+		switch string(key) {
+		case "prompt_tokens":
+			count, good, err = s.tokens()
+			u.PromptTokens = count
+		case "completion_tokens":
+			count, good, err = s.tokens()
+			u.CompletionTokens = count
+		case "total_tokens":
+			count, good, err = s.tokens()
+			u.TotalTokens = count
+		case "completion_tokens_details":
+			u.ReasoningTokens, err = s.detail("reasoning_tokens")
+		case "prompt_tokens_details":
+			u.CachedTokens, err = s.detail("cached_tokens")
+		default:
+			err = s.skip()
+		}
+		sound = sound && good
+		return err
+	})
+	if err != nil || !sound || !u.complete() {
+		return Usage{}, UsageBad, err
+	}
+	return u, UsageTold, nil
+}
+
+// tokens consumes a number of tokens; null is unknown. It reports whether that
+// is a number that can be.
+func (s *scanner) tokens() (n int64, good bool, err error) {
+	if s.null() {
+		return unknown, true, nil
+	}
+	start := s.pos
+	if err := s.skip(); err != nil {
+		return unknown, false, err
+	}
+	n, err = strconv.ParseInt(string(s.data[start:s.pos]), 10, 64)
+	if err != nil || n < 0 || n > maxUsage {
+		return unknown, false, nil
+	}
+	return n, true, nil
+}
+
+// detail consumes an object of details and returns the named one, 0 unless it
+// is there and sound: nothing is charged by details.
+func (s *scanner) detail(name string) (n int64, err error) {
+	if s.space() != '{' {
+		return 0, s.skip()
+	}
+	err = s.object(func(key []byte) error {
+		if string(key) != name {
+			return s.skip()
+		}
+		told, _, err := s.tokens()
+		n = max(0, told)
+		return err
+	})
+	return n, err
+}
+
+// complete derives the one count of three that may be missing. It reports
+// whether all are known and not all zero: some upstreams send zeros for "not
+// counted", while no prompt is empty.
+func (u *Usage) complete() bool {
+	switch {
+	case u.TotalTokens == unknown && u.PromptTokens != unknown && u.CompletionTokens != unknown:
+		u.TotalTokens = u.PromptTokens + u.CompletionTokens
+	case u.CompletionTokens == unknown && u.PromptTokens != unknown:
+		u.CompletionTokens = u.TotalTokens - u.PromptTokens
+	case u.PromptTokens == unknown && u.CompletionTokens != unknown:
+		u.PromptTokens = u.TotalTokens - u.CompletionTokens
+	}
+	return u.PromptTokens >= 0 && u.CompletionTokens >= 0 && u.PromptTokens+u.CompletionTokens > 0
+}
