@@ -2,4 +2,91 @@
 // custom handler or by itself.
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Exit statuses. The Functions host restarts a handler that ends with anything
+// but 0, counting towards the third and last except for 200; one that ends with
+// 0 it leaves dead, so 0 is only for a process without a host.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitRestart = 200
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Getenv, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run serves until ctx is done, then drains. Faults that stop the start go to
+// stderr, which the host shows as errors; the log goes to stdout.
+func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writer) int {
+	conf, err := load(getenv)
+	if err != nil {
+		fmt.Fprintf(stderr, "tollgate can't start with these settings:\n%v\n", err)
+		return exitFailed
+	}
+	log := slog.New(slog.NewJSONHandler(stdout, nil))
+	app, err := wire(conf, log)
+	if err != nil {
+		fmt.Fprintf(stderr, "tollgate can't start: %v\n", err)
+		return exitFailed
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(conf.Port)))
+	if err != nil {
+		fmt.Fprintf(stderr, "tollgate can't start: %v\n", err)
+		return exitFailed
+	}
+	log.Info("listening", "address", listener.Addr().String(), "settings", conf)
+	if err := serve(ctx, conf, app, listener, log); err != nil {
+		fmt.Fprintf(stderr, "tollgate stopped: %v\n", err)
+		return exitFailed
+	}
+	if conf.UnderHost {
+		return exitRestart
+	}
+	return exitDone
+}
+
+// serve answers until ctx is done, then lets calls under way end within the
+// drain time and writes what the counters still hold.
+func serve(ctx context.Context, conf config, app *application, listener net.Listener, log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           app.gateway,
+		ReadHeaderTimeout: conf.HeaderTimeout,
+		ReadTimeout:       conf.BodyTimeout,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("draining", "at_most", conf.DrainTimeout.String())
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), conf.DrainTimeout)
+	defer cancel()
+	err := server.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close() // what is still under way is cut, and settles by what it has seen
+	}
+	return errors.Join(err, app.close(context.WithoutCancel(ctx)))
+}

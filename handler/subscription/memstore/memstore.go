@@ -1,0 +1,193 @@
+// Package memstore keeps the directory in memory: for tests, and for a gateway
+// that is tried out without storage.
+package memstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"tollgate/handler/subscription"
+)
+
+// Store is a directory in memory. The zero value isn't ready; use New or Load.
+type Store struct {
+	mu            sync.Mutex
+	tiers         map[string]subscription.Tier
+	subscriptions map[string]subscription.Subscription
+	keys          map[string]subscription.KeyRecord
+	// Fault, where set, is what every operation fails with.
+	fault error
+}
+
+var _ subscription.Store = (*Store)(nil)
+
+// New makes an empty store.
+func New() *Store {
+	return &Store{
+		tiers:         make(map[string]subscription.Tier),
+		subscriptions: make(map[string]subscription.Subscription),
+		keys:          make(map[string]subscription.KeyRecord),
+	}
+}
+
+// Document is a whole directory as JSON, keys in plain text: for trying things
+// out on one machine.
+type Document struct {
+	Tiers         []subscription.Tier         `json:"tiers"`
+	Subscriptions []subscription.Subscription `json:"subscriptions"`
+	Keys          []struct {
+		Subscription string            `json:"subscription"`
+		Slot         subscription.Slot `json:"slot"`
+		Key          string            `json:"key"`
+	} `json:"keys"`
+}
+
+// Load makes a store of a Document. Every fault in it is in the error, no key is.
+func Load(document []byte, pepper subscription.Pepper) (*Store, error) {
+	var d Document
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&d); err != nil {
+		return nil, errors.New("is not the JSON of tiers, subscriptions and keys")
+	}
+	ctx, s := context.Background(), New()
+	var faults []error
+	for _, tier := range d.Tiers {
+		_, err := s.PutTier(ctx, tier)
+		faults = append(faults, wrap("tier "+tier.ID, errors.Join(tier.Validate(), err)))
+	}
+	for _, sub := range d.Subscriptions {
+		_, err := s.PutSubscription(ctx, sub)
+		tier, known := s.tiers[sub.Tier]
+		if !known {
+			err = errors.Join(err, fmt.Errorf("tier %q does not exist", sub.Tier))
+		}
+		_, wrong := sub.Effective(tier)
+		faults = append(faults, wrap("subscription "+sub.ID, errors.Join(sub.Validate(), err, wrong)))
+	}
+	for i, key := range d.Keys {
+		if _, known := s.subscriptions[key.Subscription]; !known || !subscription.WellFormed(key.Key) {
+			faults = append(faults, fmt.Errorf("keys[%d] names no subscription or is no key", i))
+			continue
+		}
+		err := s.PutKey(ctx, subscription.KeyRecord{Hash: pepper.Hash(key.Key), Subscription: key.Subscription, Slot: key.Slot})
+		faults = append(faults, wrap(fmt.Sprintf("keys[%d]", i), err))
+	}
+	return s, errors.Join(faults...)
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// Fail has every operation fail with err; nil ends it.
+func (s *Store) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = err
+}
+
+// get reads from one of the maps.
+func get[T any](s *Store, from map[string]T, id string) (T, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	value, ok := from[id]
+	if s.fault != nil {
+		return value, s.fault
+	}
+	if !ok {
+		return value, subscription.ErrNotFound
+	}
+	return value, nil
+}
+
+// put inserts, or replaces what has the version.
+func put[T any](s *Store, into map[string]T, id string, value T, version func(*T) *int64) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, exists := into[id]
+	expected := *version(&value)
+	switch {
+	case s.fault != nil:
+		return 0, s.fault
+	case exists && expected == 0:
+		return 0, subscription.ErrExists
+	case !exists && expected != 0:
+		return 0, subscription.ErrNotFound
+	case exists && *version(&before) != expected:
+		return 0, subscription.ErrConflict
+	}
+	*version(&value)++
+	into[id] = value
+	return *version(&value), nil
+}
+
+func list[T any](s *Store, from map[string]T) ([]T, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault != nil {
+		return nil, s.fault
+	}
+	var all []T
+	for _, id := range slices.Sorted(maps.Keys(from)) {
+		all = append(all, from[id])
+	}
+	return all, nil
+}
+
+// Key implements subscription.Store, as do the methods that follow.
+func (s *Store) Key(_ context.Context, hash string) (subscription.KeyRecord, error) {
+	return get(s, s.keys, hash)
+}
+
+func (s *Store) Subscription(_ context.Context, id string) (subscription.Subscription, error) {
+	return get(s, s.subscriptions, id)
+}
+
+func (s *Store) Tier(_ context.Context, id string) (subscription.Tier, error) {
+	return get(s, s.tiers, id)
+}
+
+func (s *Store) PutTier(_ context.Context, t subscription.Tier) (int64, error) {
+	return put(s, s.tiers, t.ID, t, func(t *subscription.Tier) *int64 { return &t.Version })
+}
+
+func (s *Store) PutSubscription(_ context.Context, sub subscription.Subscription) (int64, error) {
+	return put(s, s.subscriptions, sub.ID, sub, func(sub *subscription.Subscription) *int64 { return &sub.Version })
+}
+
+func (s *Store) Tiers(context.Context) ([]subscription.Tier, error) { return list(s, s.tiers) }
+
+func (s *Store) Subscriptions(context.Context) ([]subscription.Subscription, error) {
+	return list(s, s.subscriptions)
+}
+
+func (s *Store) PutKey(_ context.Context, k subscription.KeyRecord) error {
+	version := int64(0)
+	_, err := put(s, s.keys, k.Hash, k, func(*subscription.KeyRecord) *int64 { return &version })
+	return err
+}
+
+func (s *Store) Keys(_ context.Context, sub string) ([]subscription.KeyRecord, error) {
+	all, err := list(s, s.keys)
+	return slices.DeleteFunc(all, func(k subscription.KeyRecord) bool { return k.Subscription != sub }), err
+}
+
+func (s *Store) DeleteKey(_ context.Context, hash string) error {
+	if _, err := get(s, s.keys, hash); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.keys, hash)
+	return nil
+}

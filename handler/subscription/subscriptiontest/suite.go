@@ -1,0 +1,129 @@
+// Package subscriptiontest is what every subscription.Store must do.
+package subscriptiontest
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tollgate/handler/subscription"
+)
+
+// Run checks the stores that open makes, an empty one for each test.
+func Run(t *testing.T, open func(t *testing.T) subscription.Store) {
+	t.Run("an empty store", func(t *testing.T) { empty(t, open(t)) })
+	t.Run("tiers", func(t *testing.T) { tiers(t, open(t)) })
+	t.Run("subscriptions", func(t *testing.T) { subscriptions(t, open(t)) })
+	t.Run("keys", func(t *testing.T) { keys(t, open(t)) })
+}
+
+func want(t *testing.T, doing string, err, expected error) {
+	t.Helper()
+	if !errors.Is(err, expected) {
+		t.Errorf("%s: %v, want %v", doing, err, expected)
+	}
+}
+
+func empty(t *testing.T, s subscription.Store) {
+	ctx := t.Context()
+	_, err := s.Tier(ctx, "none")
+	want(t, "read a tier", err, subscription.ErrNotFound)
+	_, err = s.Subscription(ctx, "none")
+	want(t, "read a subscription", err, subscription.ErrNotFound)
+	_, err = s.Key(ctx, "none")
+	want(t, "read a key", err, subscription.ErrNotFound)
+	want(t, "delete a key", s.DeleteKey(ctx, "none"), subscription.ErrNotFound)
+	_, err = s.PutTier(ctx, subscription.Tier{ID: "none", Version: 3})
+	want(t, "replace a tier", err, subscription.ErrNotFound)
+	tiers, err := s.Tiers(ctx)
+	if len(tiers) != 0 || err != nil {
+		t.Errorf("Tiers = %v, %v", tiers, err)
+	}
+}
+
+func tiers(t *testing.T, s subscription.Store) {
+	ctx := t.Context()
+	tier := subscription.Tier{ID: "gold", Limits: subscription.Limits{
+		TokensPerMinute: 300, TokenQuota: 1 << 53, TokenQuotaPeriod: subscription.Monthly, BurstTokens: 7, Reserve: subscription.ReserveFull,
+		MaxCompletionTokens: 100, MaxWait: subscription.Duration(2 * time.Second), Shadow: true, OnStoreDown: subscription.Closed,
+		CounterKey: "{subscription}/{model}", Models: []string{"a", "b"},
+	}}
+	version, err := s.PutTier(ctx, tier)
+	if version != 1 || err != nil {
+		t.Fatalf("insert: %d, %v", version, err)
+	}
+	_, err = s.PutTier(ctx, tier)
+	want(t, "insert again", err, subscription.ErrExists)
+	tier.Version = 1
+	got, err := s.Tier(ctx, "gold")
+	if diff := cmp.Diff(tier, got); diff != "" || err != nil {
+		t.Fatalf("read (-want +got):\n%s%v", diff, err)
+	}
+	tier.TokensPerMinute = 500
+	if version, err = s.PutTier(ctx, tier); version != 2 || err != nil {
+		t.Fatalf("replace: %d, %v", version, err)
+	}
+	_, err = s.PutTier(ctx, tier)
+	want(t, "replace an older version", err, subscription.ErrConflict)
+	if _, err := s.PutTier(ctx, subscription.Tier{ID: "bronze"}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.Tiers(ctx)
+	if err != nil || len(all) != 2 || all[0].ID != "bronze" || all[1].TokensPerMinute != 500 {
+		t.Errorf("Tiers = %+v, %v", all, err)
+	}
+}
+
+func subscriptions(t *testing.T, s subscription.Store) {
+	ctx := t.Context()
+	sub := subscription.Subscription{ID: "team-a", Name: "Team A's \"own\"", Tier: "gold", Overrides: json.RawMessage(`{"tokensPerMinute":9}`),
+		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	if _, err := s.PutSubscription(ctx, sub); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.PutSubscription(ctx, sub)
+	want(t, "insert again", err, subscription.ErrExists)
+	sub.Version, sub.Suspended = 1, true
+	if version, err := s.PutSubscription(ctx, sub); version != 2 || err != nil {
+		t.Fatalf("replace: %d, %v", version, err)
+	}
+	sub.Version = 2
+	got, err := s.Subscription(ctx, "team-a")
+	if diff := cmp.Diff(sub, got); diff != "" || err != nil {
+		t.Errorf("read (-want +got):\n%s%v", diff, err)
+	}
+	all, err := s.Subscriptions(ctx)
+	if diff := cmp.Diff([]subscription.Subscription{sub}, all); diff != "" || err != nil {
+		t.Errorf("list (-want +got):\n%s%v", diff, err)
+	}
+}
+
+func keys(t *testing.T, s subscription.Store) {
+	ctx := t.Context()
+	created := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	first := subscription.KeyRecord{Hash: "hash-1", Subscription: "team-a", Slot: subscription.Primary, Created: created}
+	second := subscription.KeyRecord{Hash: "hash-2", Subscription: "team-a", Slot: subscription.Secondary, Created: created}
+	other := subscription.KeyRecord{Hash: "hash-3", Subscription: "team-b", Slot: subscription.Primary, Created: created}
+	for _, k := range []subscription.KeyRecord{first, second, other} {
+		if err := s.PutKey(ctx, k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(t, "insert again", s.PutKey(ctx, first), subscription.ErrExists)
+	got, err := s.Key(ctx, "hash-1")
+	if diff := cmp.Diff(first, got); diff != "" || err != nil {
+		t.Errorf("read (-want +got):\n%s%v", diff, err)
+	}
+	all, err := s.Keys(ctx, "team-a")
+	if diff := cmp.Diff([]subscription.KeyRecord{first, second}, all); diff != "" || err != nil {
+		t.Errorf("list (-want +got):\n%s%v", diff, err)
+	}
+	if err := s.DeleteKey(ctx, "hash-1"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Key(ctx, "hash-1")
+	want(t, "read a deleted key", err, subscription.ErrNotFound)
+}

@@ -1,0 +1,100 @@
+package tablestore
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/subscription"
+)
+
+// keyColumns is a key's row; its hash is the partition.
+type keyColumns struct {
+	Subscription string            `json:"subscription"`
+	Slot         subscription.Slot `json:"slot"`
+	Created      time.Time         `json:"created"`
+}
+
+func (k keyColumns) record(hash string) subscription.KeyRecord {
+	return subscription.KeyRecord{Hash: hash, Subscription: k.Subscription, Slot: k.Slot, Created: k.Created}
+}
+
+// structured are the columns that hold JSON as text; all others are plain.
+var structured = []string{"models", "overrides"}
+
+// encode makes a row with a plain, typed column for each JSON field of a value.
+func encode(partition, row string, value any) ([]byte, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, fmt.Errorf("encode a row: %w", err)
+	}
+	var fields map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&fields); err != nil {
+		return nil, fmt.Errorf("encode a row: %w", err)
+	}
+	entity := aztables.EDMEntity{Entity: aztables.Entity{PartitionKey: partition, RowKey: row}, Properties: make(map[string]any)}
+	for name, field := range fields {
+		switch field := field.(type) {
+		case json.Number:
+			n, err := field.Int64()
+			if err != nil {
+				return nil, fmt.Errorf("encode %s: %w", name, err)
+			}
+			entity.Properties[name] = aztables.EDMInt64(n)
+		case string, bool:
+			entity.Properties[name] = field
+		default:
+			inner, err := json.Marshal(field)
+			if err != nil {
+				return nil, fmt.Errorf("encode %s: %w", name, err)
+			}
+			entity.Properties[name] = string(inner)
+		}
+	}
+	return json.Marshal(entity)
+}
+
+// decode reads what encode wrote. A row that was edited so that it can't be
+// read is an error that names the column.
+func decode(row []byte, value any) error {
+	var entity aztables.EDMEntity
+	if err := json.Unmarshal(row, &entity); err != nil {
+		return errors.New("read a row: it isn't one of this table's")
+	}
+	for _, name := range structured {
+		if text, ok := entity.Properties[name].(string); ok {
+			if !json.Valid([]byte(text)) {
+				return fmt.Errorf("read a row: column %s is not JSON", name)
+			}
+			entity.Properties[name] = json.RawMessage(text)
+		}
+	}
+	for name, property := range entity.Properties {
+		if n, ok := property.(aztables.EDMInt64); ok {
+			entity.Properties[name] = int64(n)
+		}
+	}
+	text, err := json.Marshal(entity.Properties)
+	if err != nil {
+		return fmt.Errorf("read a row: %w", err)
+	}
+	if err := json.Unmarshal(text, value); err != nil {
+		return fmt.Errorf("read a row: %w", err)
+	}
+	return nil
+}
+
+// redact leaves the address out of a transport's error: it holds a key's hash.
+func redact(err error) error {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		return failed.Err
+	}
+	return err
+}

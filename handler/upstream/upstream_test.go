@@ -1,0 +1,111 @@
+package upstream_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"tollgate/handler/secret"
+	"tollgate/handler/upstream"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// wire is a network of one server in memory, so that a test can run in virtual
+// time.
+type wire struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (w *wire) Accept() (net.Conn, error) {
+	select {
+	case conn := <-w.conns:
+		return conn, nil
+	case <-w.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (w *wire) Close() error {
+	close(w.closed)
+	return nil
+}
+
+func (w *wire) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+func (w *wire) dial(context.Context, string, string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case w.conns <- theirs:
+		return ours, nil
+	case <-w.closed:
+		return nil, errors.New("connection refused")
+	}
+}
+
+// onWire serves over a wire until the test ends. Requests are read whole first:
+// only then does a server notice that its caller leaves.
+func onWire(t *testing.T, handler http.HandlerFunc) *wire {
+	w := &wire{conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		handler(w, r)
+	})}
+	done := make(chan error)
+	go func() { done <- server.Serve(w) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-done
+	})
+	return w
+}
+
+// endpoint is a sound configuration.
+func endpoint(url string) upstream.Endpoint {
+	return upstream.Endpoint{URL: url, Shape: upstream.OpenAI, Key: secret.New("upstream-key")}
+}
+
+// clientOnWire calls a handler over a wire.
+func clientOnWire(t *testing.T, timeouts upstream.Timeouts, handler http.HandlerFunc) *upstream.Client {
+	client := newClient(t, timeouts, endpoint("http://127.0.0.1:1"))
+	client.DialBy(onWire(t, handler).dial)
+	return client
+}
+
+func newClient(t *testing.T, timeouts upstream.Timeouts, endpoints ...upstream.Endpoint) *upstream.Client {
+	t.Helper()
+	client, err := upstream.New(endpoints, timeouts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdle)
+	return client
+}
+
+// serve runs an upstream over a socket.
+func serve(t *testing.T, handler http.HandlerFunc) string {
+	server := httptest.NewServer(handler)
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return server.URL
+}
+
+// aCall is a call for model m.
+func aCall(stream bool) upstream.Call {
+	return upstream.Call{Model: "m", Stream: stream, Body: func(upstream.Target) []byte { return []byte("{}") }}
+}
+
+// say sends a piece of an answer.
+func say(w http.ResponseWriter, text string) {
+	_, _ = io.WriteString(w, text)
+	_ = http.NewResponseController(w).Flush()
+}
