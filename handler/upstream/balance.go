@@ -195,10 +195,10 @@ func (e *endpoint) note(err error) {
 	refused, ok := errors.AsType[*StatusError](err)
 	switch {
 	case !ok:
-	case refused.Status == http.StatusTooManyRequests:
-		e.leaveAlone(max(refused.RetryAfter, throttledFor))
-	case refused.Status == http.StatusServiceUnavailable && refused.RetryAfter > 0:
+	case refused.RetryAfter > 0 && (throttled(err) || refused.Status == http.StatusServiceUnavailable):
 		e.leaveAlone(refused.RetryAfter)
+	case throttled(err):
+		e.leaveAlone(throttledFor)
 	}
 }
 
