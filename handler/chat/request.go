@@ -1,247 +1,327 @@
-// Package chat reads and edits what passes between a caller and a model: the
-// envelope of a chat completion request, token usage, and streams of
-// server-sent events. It does no I/O.
 package chat
 
 import (
-	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
 	"strconv"
+	"unicode/utf8"
 )
 
-// FieldError says which field of a request is wrong, how, and what would be
-// right. It never quotes a value, which might be part of a prompt.
-type FieldError struct {
-	Field   string
-	Problem string
-	Fix     string
-}
-
-func (e *FieldError) Error() string { return e.Field + " " + e.Problem + ": " + e.Fix + "." }
-
-// Request is the envelope of a chat completion request: what decides its cost
-// and its way. Everything else in the body is upstream's business.
+// Request is the envelope of a chat completion call: what decides how it is
+// metered and where it goes. The rest of the body is carried unread.
 type Request struct {
-	Model        string // empty where the body names none
-	Stream       bool
-	IncludeUsage bool  // stream_options.include_usage: the caller wants the usage chunk
-	N            int64 // completions asked for, at least 1
-	// MaxTokens and MaxCompletionTokens are the caller's own caps on each
-	// completion, in tokens; -1 where there is none.
-	MaxTokens, MaxCompletionTokens int64
-	// Messages and Tools are the raw JSON of these fields; Tools may be nil.
+	// Model is the model asked for, empty if the body names none.
+	Model string
+	// Stream is whether the answer is to come as server-sent events.
+	Stream bool
+	// IncludeUsage is the caller's own stream_options.include_usage.
+	IncludeUsage bool
+	// N is how many completions are asked for, 1 unless told.
+	N int64
+	// MaxTokens and MaxCompletionTokens are the caller's caps on each
+	// completion, in tokens, nil where absent or null.
+	MaxTokens, MaxCompletionTokens *int64
+	// Messages and Tools are the raw JSON of these fields, parts of the body.
+	// Messages is an array of one object or more; Tools may be nil.
 	Messages, Tools []byte
 
-	body          []byte
-	model         span
-	maxTokens     span // where the body says null
-	streamOptions span // an object, or null
-	usageOption   span // the value of stream_options.include_usage
+	body []byte
+	at   positions
 }
 
-// span is where a value stands in the body, in bytes; end 0: it isn't there.
+// span is a part of the body, empty where a field is absent.
 type span struct{ start, end int }
 
-// maxCompletions bounds n as the APIs themselves do.
-// Source: https://learn.microsoft.com/azure/ai-foundry/openai/reference
-const maxCompletions = 128
+func (s span) present() bool { return s.end > 0 }
 
-// Parse reads a request's envelope. Every error is a *FieldError. The Request
-// keeps body, which must not change any more.
+// positions are the values that Rewrite may replace.
+type positions struct {
+	object                                        int // the byte after the body's brace
+	model, maxTokens, maxCompletion, options, use span
+	optionsEmpty                                  bool
+	optionsNull                                   bool
+}
+
+// A FieldError says what is wrong with a request. It never holds anything that
+// the caller wrote, only names of fields and numbers.
+type FieldError struct {
+	// Field is the path of the field, empty for the body as a whole.
+	Field string
+	// Problem says what is wrong, Fix what would be right.
+	Problem, Fix string
+}
+
+func (e *FieldError) Error() string {
+	if e.Field == "" {
+		return e.Problem + "; " + e.Fix
+	}
+	return e.Field + " " + e.Problem + "; " + e.Fix
+}
+
+// topLevel are the fields of a call that are read here.
+var topLevel = spelling{folded: true, known: map[string]bool{
+	"model": true, "messages": true, "tools": true, "stream": true, "stream_options": true,
+	"n": true, "max_tokens": true, "max_completion_tokens": true,
+}}
+
+var streamOptions = spelling{folded: true, known: map[string]bool{"include_usage": true}}
+
+// inMessages are the fields, at any depth of a message, whose text is counted.
+var inMessages = spelling{folded: true, known: map[string]bool{
+	"role": true, "content": true, "reasoning_content": true, "type": true, "text": true,
+	"name": true, "tool_calls": true, "function": true, "arguments": true,
+}}
+
+// Parse reads a call's body. It refuses whatever two readers could understand
+// differently: repeated keys, keys that differ only in case, text that isn't
+// UTF-8, numbers that aren't whole. Every error is a *FieldError.
+//
+// The Request refers to body, which must not change afterwards.
 func Parse(body []byte) (*Request, error) {
-	if err := wellFormed(body); err != nil {
-		return nil, err
+	if !utf8.Valid(body) {
+		return nil, &FieldError{"", "the body is not valid UTF-8", "send JSON in UTF-8"}
 	}
-	start := skipSpace(body, 0)
-	if body[start] != '{' {
-		return nil, &FieldError{Field: "body", Problem: "is not a JSON object", Fix: "send an object with messages"}
+	r := &Request{N: 1, body: body}
+	s := &scanner{data: body, keys: new(keySet)}
+	if c := s.space(); c != '{' {
+		return nil, notAnObject(s)
 	}
-	fields, err := members(body[start:], "")
+	r.at.object = s.pos + 1
+	err := s.distinct(topLevel, func(key []byte) error { return r.field(s, key) })
+	if err == nil && (s.space() != 0 || s.pos < len(body)) {
+		return nil, &FieldError{"", "the body goes on after its JSON object", "send one JSON object and nothing else"}
+	}
 	if err != nil {
-		return nil, err
-	}
-	r := &Request{N: 1, MaxTokens: -1, MaxCompletionTokens: -1, body: body}
-	for _, field := range fields {
-		field.start += start
-		if err := r.read(field); err != nil {
-			return nil, err
-		}
+		return nil, explain("", err, s.pos)
 	}
 	if r.Messages == nil {
-		return nil, &FieldError{Field: "messages", Problem: "is missing", Fix: "send at least one message"}
-	}
-	if r.streamOptions.end > 0 && body[r.streamOptions.start] == '{' && !r.Stream {
-		return nil, &FieldError{Field: "stream_options", Problem: "is there without stream", Fix: "set stream to true or leave it out"}
+		return nil, noMessages
 	}
 	return r, nil
 }
 
-func (r *Request) read(f member) (err error) {
-	at := span{f.start, f.start + len(f.value)}
-	null := string(f.value) == "null"
-	switch f.name {
-	case "messages":
-		r.Messages, err = f.value, checkMessages(f.value)
+var noMessages = &FieldError{"messages", "is missing or empty", "send at least one message"}
+
+func notAnObject(s *scanner) *FieldError {
+	if s.pos == len(s.data) {
+		return &FieldError{"", "the body is empty", "send a JSON object with messages"}
+	}
+	if err := s.skip(); err != nil {
+		return explain("", err, s.pos)
+	}
+	return &FieldError{"", "the body is not a JSON object", "send a JSON object with messages"}
+}
+
+// explain makes a FieldError of what the scanner found near a byte of the body.
+func explain(field string, err error, pos int) *FieldError {
+	var known *FieldError
+	var key *keyError
+	where := fmt.Sprintf(" near byte %d", pos)
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &key) && key.name != "":
+		return &FieldError{join(field, key.name), key.Error() + where, "send each key once, in lower case"}
+	case errors.Is(err, errRepeated):
+		return &FieldError{field, whole(field, "has a key twice") + where, "send each key once"}
+	case errors.Is(err, errDepth):
+		return &FieldError{field, whole(field, fmt.Sprintf("nests deeper than %d levels", maxDepth)), "send less nested JSON"}
+	}
+	return &FieldError{field, whole(field, "is not valid JSON") + where, "send one well-formed JSON object"}
+}
+
+func join(field, name string) string {
+	if field == "" {
+		return name
+	}
+	return field + "." + name
+}
+
+// whole names the body where no field stands before the problem.
+func whole(field, problem string) string {
+	if field == "" {
+		return "the body " + problem
+	}
+	return problem
+}
+
+// field reads the value of one of the body's keys.
+func (r *Request) field(s *scanner, key []byte) (err error) {
+	switch string(key) {
 	case "model":
-		if r.model = at; f.value[0] != '"' {
-			return &FieldError{Field: "model", Problem: "is not a string", Fix: "name a model"}
-		}
-		r.Model = decode(f.value)
+		r.Model, r.at.model, err = text(s, "model")
+	case "messages":
+		r.Messages, err = messages(s)
+	case "tools":
+		r.Tools, err = tools(s)
 	case "stream":
-		r.Stream, err = boolean("stream", f.value)
+		r.Stream, _, err = boolean(s, "stream")
 	case "stream_options":
-		if r.streamOptions = at; !null {
-			err = r.readStreamOptions(f)
+		err = r.options(s)
+	case "n":
+		var n *int64
+		if n, _, err = count(s, "n", 1); n != nil {
+			r.N = *n
 		}
 	case "max_tokens":
-		if null {
-			r.maxTokens = at
-		}
-		r.MaxTokens, err = completionCap(f)
+		r.MaxTokens, r.at.maxTokens, err = count(s, "max_tokens", 0)
 	case "max_completion_tokens":
-		r.MaxCompletionTokens, err = completionCap(f)
-	case "n":
-		if !null {
-			r.N, err = whole(f.name, f.value, 1, maxCompletions)
-		}
-	case "tools":
-		if null {
-			return nil
-		}
-		if r.Tools = f.value; f.value[0] != '[' {
-			return &FieldError{Field: "tools", Problem: "is not an array", Fix: "send an array of tools or leave it out"}
-		}
+		r.MaxCompletionTokens, r.at.maxCompletion, err = count(s, "max_completion_tokens", 0)
+	default:
+		err = s.skip()
 	}
 	return err
 }
 
-func (r *Request) readStreamOptions(f member) error {
-	if f.value[0] != '{' {
-		return &FieldError{Field: "stream_options", Problem: "is not an object", Fix: `send {"include_usage": true} or leave it out`}
+func (r *Request) options(s *scanner) error {
+	start := s.pos
+	if s.null() {
+		r.at.options, r.at.optionsNull = span{start, s.pos}, true
+		return nil
 	}
-	options, err := members(f.value, "stream_options.")
-	if err != nil {
+	if s.space() != '{' {
+		return &FieldError{"stream_options", "must be an object", "leave it out, or send {\"include_usage\": true}"}
+	}
+	r.at.optionsEmpty = true
+	err := s.distinct(streamOptions, func(key []byte) (err error) {
+		r.at.optionsEmpty = false
+		if string(key) != "include_usage" {
+			return s.skip()
+		}
+		r.IncludeUsage, r.at.use, err = boolean(s, "stream_options.include_usage")
 		return err
-	}
-	for _, option := range options {
-		if option.name == "include_usage" {
-			start := f.start + option.start
-			r.usageOption = span{start, start + len(option.value)}
-			r.IncludeUsage, err = boolean("stream_options.include_usage", option.value)
-		}
-	}
-	return err
-}
-
-// checkMessages demands objects with a role each, and no field twice: what is
-// counted must be what the model reads.
-func checkMessages(value []byte) error {
-	if value[0] != '[' {
-		return &FieldError{Field: "messages", Problem: "is not an array", Fix: "send an array of messages"}
-	}
-	count := 0
-	err := elements(value, func(message []byte) error {
-		path := "messages[" + strconv.Itoa(count) + "]"
-		count++
-		if message[0] != '{' {
-			return &FieldError{Field: path, Problem: "is not an object", Fix: "send an object with role and content"}
-		}
-		fields, err := members(message, path+".")
-		if err != nil {
-			return err
-		}
-		for _, field := range fields {
-			if field.name == "role" && field.value[0] == '"' {
-				return nil
-			}
-		}
-		return &FieldError{Field: path + ".role", Problem: "is missing or not a string", Fix: "use system, user, assistant or tool"}
 	})
-	if err == nil && count == 0 {
-		err = &FieldError{Field: "messages", Problem: "is empty", Fix: "send at least one message"}
+	r.at.options = span{start, s.pos}
+	if err != nil {
+		return explain("stream_options", err, s.pos)
 	}
-	return err
+	return nil
 }
 
-func boolean(field string, value []byte) (bool, error) {
-	switch string(value) {
-	case "true":
-		return true, nil
-	case "false", "null":
-		return false, nil
+func messages(s *scanner) ([]byte, error) {
+	start := s.pos
+	if s.null() {
+		return nil, noMessages
 	}
-	return false, &FieldError{Field: field, Problem: "is not true or false", Fix: "use one of them or leave it out"}
+	if s.space() != '[' {
+		return nil, &FieldError{"messages", "must be an array", "send an array of messages"}
+	}
+	empty := true
+	err := s.array(func(i int) error {
+		empty = false
+		if s.space() != '{' {
+			return &FieldError{fmt.Sprintf("messages[%d]", i), "must be an object", "send objects with role and content"}
+		}
+		if err := plainly(s); err != nil {
+			return explain(fmt.Sprintf("messages[%d]", i), err, s.pos)
+		}
+		return nil
+	})
+	if err == nil && empty {
+		err = noMessages
+	}
+	return s.data[start:s.pos], err
 }
 
-func completionCap(f member) (int64, error) {
-	if string(f.value) == "null" {
-		return -1, nil
+// plainly walks a value of a message, in which no object may have two keys
+// that differ only in case.
+func plainly(s *scanner) error {
+	switch s.space() {
+	case '{':
+		return s.distinct(inMessages, func([]byte) error { return plainly(s) })
+	case '[':
+		return s.array(func(int) error { return plainly(s) })
 	}
-	return whole(f.name, f.value, 0, math.MaxInt32)
+	return s.skip()
 }
 
-// whole reads an integer written as one: 1e3 and 5.0, which parsers read in
-// different ways, are refused.
-func whole(field string, value []byte, low, high int64) (int64, error) {
-	n, err := strconv.ParseInt(string(value), 10, 64)
-	if err != nil || n < low || n > high {
-		return 0, &FieldError{Field: field, Problem: "is out of range or not a whole number",
-			Fix: "use a whole number from " + strconv.FormatInt(low, 10) + " to " + strconv.FormatInt(high, 10) + " or leave it out"}
+func tools(s *scanner) ([]byte, error) {
+	start := s.pos
+	if s.null() {
+		return nil, nil
 	}
-	return n, nil
+	if s.space() != '[' {
+		return nil, &FieldError{"tools", "must be an array", "leave it out, or send an array of tools"}
+	}
+	if err := s.skip(); err != nil {
+		return nil, explain("tools", err, s.pos)
+	}
+	return s.data[start:s.pos], nil
 }
 
-// CompletionCap is the most completion tokens that the caller's own caps allow
-// over all n completions, and whether there is such a cap. Where both fields
-// are set the larger counts, since upstream may heed either.
-func (r *Request) CompletionCap() (tokens int64, capped bool) {
-	each := max(r.MaxTokens, r.MaxCompletionTokens)
-	return r.N * each, each >= 0 // at most 128 × 2³¹: no overflow
+func text(s *scanner, field string) (string, span, error) {
+	start := s.pos
+	if s.null() {
+		return "", span{start, s.pos}, nil
+	}
+	if s.space() != '"' {
+		return "", span{}, &FieldError{field, "must be a string", "send a string"}
+	}
+	raw, escaped, err := s.string()
+	if escaped && err == nil {
+		raw = unescape(nil, raw)
+	}
+	return string(raw), span{start, s.pos}, err
 }
 
-// Edit is what the gateway may change in a request.
-type Edit struct {
-	Model        string // the name that upstream knows the model by; empty: leave it
-	MaxTokens    int64  // a cap for a request that has none, in tokens; 0: leave it
-	IncludeUsage bool   // ask for usage at the end of a stream
+func boolean(s *scanner, field string) (bool, span, error) {
+	start := s.pos
+	switch {
+	case s.null(), s.literal("false") == nil:
+		return false, span{start, s.pos}, nil
+	case s.literal("true") == nil:
+		return true, span{start, s.pos}, nil
+	}
+	return false, span{}, &FieldError{field, "must be true or false", "send true or false, without quotes"}
 }
 
-// Rewrite is the body with the edit applied: every other byte stays as it came.
-func (r *Request) Rewrite(e Edit) []byte {
-	var changes []change
-	if e.Model != "" && e.Model != r.Model {
-		name, _ := json.Marshal(e.Model) // a string always encodes
-		changes = append(changes, r.set("model", r.model, string(name)))
+// count reads a whole number of at least least, nil for null. 10.0 and 1e1 are
+// refused: upstreams differ in how they read them.
+func count(s *scanner, field string, least int64) (*int64, span, error) {
+	start := s.pos
+	if s.null() {
+		return nil, span{start, s.pos}, nil
 	}
-	if e.MaxTokens > 0 {
-		changes = append(changes, r.set("max_tokens", r.maxTokens, strconv.FormatInt(e.MaxTokens, 10)))
+	wrong := &FieldError{field, "must be a whole number", fmt.Sprintf("send digits alone, %d or more", least)}
+	if c := s.space(); c != '-' && (c < '0' || c > '9') {
+		return nil, span{}, wrong
 	}
-	if e.IncludeUsage && r.Stream && !r.IncludeUsage {
-		changes = append(changes, r.askForUsage())
+	raw, err := s.number()
+	if err != nil {
+		return nil, span{}, err
 	}
-	return splice(r.body, changes)
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange) && raw[0] != '-':
+		wrong.Problem = "is too large"
+	case err == nil && (n < least || raw[0] == '-'), errors.Is(err, strconv.ErrRange):
+		wrong.Problem = fmt.Sprintf("must be %d or more", least)
+	case err == nil:
+		return &n, span{start, s.pos}, nil
+	}
+	return nil, span{}, wrong
 }
 
-// set replaces a field's value, or adds the field as the body's first: every
-// request has messages, so another always follows.
-func (r *Request) set(field string, value span, with string) change {
-	if value.end > 0 {
-		return change{value, with}
+// CompletionTokens returns the most tokens that all completions together may
+// take by the caller's own caps, and whether the caller set any: n times the
+// larger of max_tokens and max_completion_tokens, since which of the two
+// counts differs between models. It never overflows.
+func (r *Request) CompletionTokens() (tokens int64, capped bool) {
+	var most int64
+	for _, limit := range []*int64{r.MaxTokens, r.MaxCompletionTokens} {
+		if limit != nil {
+			most, capped = max(most, *limit), true
+		}
 	}
-	first := skipSpace(r.body, 0) + 1
-	return change{span{first, first}, `"` + field + `":` + with + ","}
+	return r.CompletionTokensAt(most), capped
 }
 
-func (r *Request) askForUsage() change {
-	if r.usageOption.end > 0 {
-		return change{r.usageOption, "true"}
+// CompletionTokensAt returns the most tokens that all completions together may
+// take when each is capped at limit. It never overflows.
+func (r *Request) CompletionTokensAt(limit int64) int64 {
+	if limit > 0 && r.N > math.MaxInt64/limit {
+		return math.MaxInt64
 	}
-	if r.streamOptions.end == 0 || r.body[r.streamOptions.start] != '{' {
-		return r.set("stream_options", r.streamOptions, `{"include_usage":true}`)
-	}
-	inside := r.streamOptions.start + 1
-	if r.body[skipSpace(r.body, inside)] == '}' {
-		return change{span{inside, inside}, `"include_usage":true`}
-	}
-	return change{span{inside, inside}, `"include_usage":true,`}
+	return r.N * limit
 }

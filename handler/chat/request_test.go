@@ -1,187 +1,198 @@
-package chat_test
+package chat
 
 import (
-	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
-
-	"tollgate/handler/chat"
 )
 
-const hello = `"messages":[{"role":"user","content":"hi"}]`
+// with returns a call whose body has fields besides its messages.
+func with(fields string) string {
+	return `{"messages":[{"role":"user","content":"hi"}],` + fields + `}`
+}
+
+func parse(t *testing.T, body string) *Request {
+	t.Helper()
+	r, err := Parse([]byte(body))
+	if err != nil {
+		t.Fatalf("Parse(%s): %v", body, err)
+	}
+	return r
+}
 
 func TestParseReadsTheEnvelope(t *testing.T) {
-	r, err := chat.Parse([]byte(` {"model":"DeepSeek-R1","n":2,"max_tokens":10,"max_completion_tokens":30,"stream":true,` +
-		`"stream_options":{"include_usage":true},"tools":[],` + hello + `} `))
-	if err != nil {
-		t.Fatal(err)
+	r := parse(t, ` {"model":"DeepSeek\u002dR1", "stream" : true,"n":2,
+		"messages": [ {"role":"user","content":"{\"n\":9}"} ],
+		"max_tokens":100, "max_completion_tokens": 250, "tools":[{"type":"function"}],
+		"stream_options":{"x":[1],"include_usage":true}, "temperature":0.6e-1} `)
+	if r.Model != "DeepSeek-R1" || !r.Stream || !r.IncludeUsage || r.N != 2 {
+		t.Errorf("got %+v", r)
 	}
-	if r.Model != "DeepSeek-R1" || !r.Stream || !r.IncludeUsage || r.N != 2 || string(r.Tools) != "[]" {
-		t.Errorf("read %+v", r)
+	if *r.MaxTokens != 100 || *r.MaxCompletionTokens != 250 {
+		t.Errorf("caps %d and %d, want 100 and 250", *r.MaxTokens, *r.MaxCompletionTokens)
 	}
-	if tokens, capped := r.CompletionCap(); tokens != 60 || !capped {
-		t.Errorf("CompletionCap = %d, %t; want 60, true: the larger cap counts, n times", tokens, capped)
+	if got, want := string(r.Messages), `[ {"role":"user","content":"{\"n\":9}"} ]`; got != want {
+		t.Errorf("messages %s, want %s", got, want)
 	}
-	if string(r.Messages) != `[{"role":"user","content":"hi"}]` {
-		t.Errorf("Messages = %s", r.Messages)
+	if got, want := string(r.Tools), `[{"type":"function"}]`; got != want {
+		t.Errorf("tools %s, want %s", got, want)
 	}
 }
 
 func TestParseTakesNullForAbsent(t *testing.T) {
-	r, err := chat.Parse([]byte(`{"max_tokens":null,"max_completion_tokens":null,"n":null,"stream":null,"stream_options":null,"tools":null,` + hello + `}`))
-	if err != nil {
-		t.Fatal(err)
+	r := parse(t, with(`"model":null,"stream":null,"stream_options":null,"n":null,"max_tokens":null,"max_completion_tokens":null,"tools":null`))
+	if r.Model != "" || r.Stream || r.IncludeUsage || r.N != 1 || r.MaxTokens != nil || r.MaxCompletionTokens != nil || r.Tools != nil {
+		t.Errorf("got %+v", r)
 	}
-	if _, capped := r.CompletionCap(); capped || r.N != 1 || r.Stream || r.Tools != nil {
-		t.Errorf("read %+v", r)
-	}
-}
-
-func TestParseNamesTheFieldAtFault(t *testing.T) {
-	deep := strings.Repeat("[", 65) + strings.Repeat("]", 65)
-	for name, test := range map[string]struct{ body, field string }{
-		"empty":                  {``, "body"},
-		"blank":                  {" \n", "body"},
-		"not JSON":               {`{"messages":`, "body"},
-		"trailing data":          {`{` + hello + `} {}`, "body"},
-		"an array":               {`[1]`, "body"},
-		"a string":               {`"hi"`, "body"},
-		"not UTF-8":              {"{\"messages\":[{\"role\":\"\xff\"}]}", "body"},
-		"too deep":               {`{"tools":` + deep + `,` + hello + `}`, "body"},
-		"too deep and broken":    {strings.Repeat("[", 100), "body"},
-		"duplicate key":          {`{"model":"a","model":"b",` + hello + `}`, "model"},
-		"case-colliding key":     {`{"max_tokens":1,"Max_Tokens":9000,` + hello + `}`, "Max_Tokens"},
-		"Kelvin sign":            {"{\"max_tokens\":1,\"max_to\u212Aens\":9000," + hello + `}`, "max_to\u212Aens"},
-		"escaped duplicate":      {`{"n":1,"\u006e":9,` + hello + `}`, "n"},
-		"duplicate in message":   {`{"messages":[{"role":"user","content":"a","content":"b"}]}`, "messages[0].content"},
-		"duplicate option":       {`{"stream":true,"stream_options":{"include_usage":false,"Include_usage":true},` + hello + `}`, "stream_options.Include_usage"},
-		"negative max_tokens":    {`{"max_tokens":-1,` + hello + `}`, "max_tokens"},
-		"fractional max_tokens":  {`{"max_tokens":1.5,` + hello + `}`, "max_tokens"},
-		"exponent":               {`{"max_completion_tokens":1e3,` + hello + `}`, "max_completion_tokens"},
-		"huge max_tokens":        {`{"max_tokens":99999999999999999999,` + hello + `}`, "max_tokens"},
-		"max_tokens a string":    {`{"max_tokens":"5",` + hello + `}`, "max_tokens"},
-		"n zero":                 {`{"n":0,` + hello + `}`, "n"},
-		"n huge":                 {`{"n":1000000,` + hello + `}`, "n"},
-		"n fractional":           {`{"n":1.5,` + hello + `}`, "n"},
-		"stream a string":        {`{"stream":"true",` + hello + `}`, "stream"},
-		"model a number":         {`{"model":1,` + hello + `}`, "model"},
-		"no messages":            {`{"model":"a"}`, "messages"},
-		"messages empty":         {`{"messages":[]}`, "messages"},
-		"messages a string":      {`{"messages":"hi"}`, "messages"},
-		"message a string":       {`{"messages":["hi"]}`, "messages[0]"},
-		"message without role":   {`{"messages":[{"role":"user","content":"a"},{"content":"hi"}]}`, "messages[1].role"},
-		"tools an object":        {`{"tools":{},` + hello + `}`, "tools"},
-		"options without stream": {`{"stream_options":{},` + hello + `}`, "stream_options"},
-		"options a list":         {`{"stream":true,"stream_options":[],` + hello + `}`, "stream_options"},
-		"include_usage a string": {`{"stream":true,"stream_options":{"include_usage":"x"},` + hello + `}`, "stream_options.include_usage"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := chat.Parse([]byte(test.body))
-			wrong, ok := errors.AsType[*chat.FieldError](err)
-			if !ok || wrong.Field != test.field || wrong.Problem == "" || wrong.Fix == "" {
-				t.Errorf("Parse gave %#v; want a FieldError of %s with problem and fix", err, test.field)
-			}
-		})
+	if tokens, capped := r.CompletionTokens(); tokens != 0 || capped {
+		t.Errorf("CompletionTokens = %d, %v; want 0, false", tokens, capped)
 	}
 }
 
-func TestErrorsNeverQuoteTheCaller(t *testing.T) {
-	canary := strings.Repeat("canary ", 10)
+func TestParseLetsPassWhatIsNotAmbiguous(t *testing.T) {
 	for _, body := range []string{
-		`{"messages":"` + canary + `"}`,
-		`{"messages":["` + canary + `"]}`,
-		`{"` + canary + `":1,"` + canary + `":2}`,
-		`{"max_tokens":"` + canary + `",` + hello + `}`,
-		`{"messages":[{"role":"user","content":"` + canary + `"}]`,
+		with(`"tools":[{"function":{"parameters":{"properties":{"Name":{},"name":{}}}}}]`),
+		with(`"metadata":{"a":1,"A":2}`),
+		with(`"max_tokens":0`),
+		`{"messages":[{"role":"user","content":[{"type":"text","text":"\ud800 \u00e9 \n é"}]}]}`,
+		`{"messages":[{}]}`,
+		strings.Repeat(" ", 100) + with(`"x":[]`) + "\r\n\t ",
 	} {
-		if _, err := chat.Parse([]byte(body)); err == nil || strings.Contains(err.Error(), "canary") {
-			t.Errorf("Parse(%s) gave %v", body, err)
-		}
+		parse(t, body)
 	}
 }
 
-func TestRewriteTouchesNothingElse(t *testing.T) {
-	for name, test := range map[string]struct {
-		body, want string
-		edit       chat.Edit
-	}{
-		"nothing":      {`{ "x" : 1.50 , ` + hello + `}`, `{ "x" : 1.50 , ` + hello + `}`, chat.Edit{}},
-		"model":        {`{"model" : "a",` + hello + `}`, `{"model" : "b\"c",` + hello + `}`, chat.Edit{Model: `b"c`}},
-		"model added":  {` {` + hello + `}`, ` {"model":"b",` + hello + `}`, chat.Edit{Model: "b"}},
-		"cap added":    {`{` + hello + `}`, `{"max_tokens":7,` + hello + `}`, chat.Edit{MaxTokens: 7}},
-		"cap for null": {`{"max_tokens":null,` + hello + `}`, `{"max_tokens":7,` + hello + `}`, chat.Edit{MaxTokens: 7}},
-		"usage added":  {`{"stream":true,` + hello + `}`, `{"stream_options":{"include_usage":true},"stream":true,` + hello + `}`, chat.Edit{IncludeUsage: true}},
-		"usage for null options": {`{"stream":true,"stream_options":null,` + hello + `}`,
-			`{"stream":true,"stream_options":{"include_usage":true},` + hello + `}`, chat.Edit{IncludeUsage: true}},
-		"usage beside options": {`{"stream":true,"stream_options":{"include_obfuscation":false},` + hello + `}`,
-			`{"stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false},` + hello + `}`, chat.Edit{IncludeUsage: true}},
-		"usage in empty options": {`{"stream":true,"stream_options":{ },` + hello + `}`,
-			`{"stream":true,"stream_options":{"include_usage":true },` + hello + `}`, chat.Edit{IncludeUsage: true}},
-		"usage switched on": {`{"stream":true,"stream_options":{"include_usage":false},` + hello + `}`,
-			`{"stream":true,"stream_options":{"include_usage":true},` + hello + `}`, chat.Edit{IncludeUsage: true}},
-		"usage not for a whole answer": {`{` + hello + `}`, `{` + hello + `}`, chat.Edit{IncludeUsage: true}},
-		"all at once": {`{"model":"a","stream":true,` + hello + `}`,
-			`{"max_tokens":7,"stream_options":{"include_usage":true},"model":"b","stream":true,` + hello + `}`,
-			chat.Edit{Model: "b", MaxTokens: 7, IncludeUsage: true}},
+func TestParseRefuses(t *testing.T) {
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	var manyKeys strings.Builder
+	for i := range 40 {
+		manyKeys.WriteString(`"k` + strings.Repeat("x", i) + `":0,`)
+	}
+	for name, c := range map[string]struct{ body, field, problem string }{
+		"nothing":                        {"", "", "empty"},
+		"white space":                    {" \n", "", "empty"},
+		"text":                           {"hello", "", "not valid JSON"},
+		"an array":                       {`[{}]`, "", "not a JSON object"},
+		"a string":                       {`"messages"`, "", "not a JSON object"},
+		"null":                           {`null`, "", "not a JSON object"},
+		"an open object":                 {`{"messages":[{}]`, "", "not valid JSON"},
+		"a trailing comma":               {`{"messages":[{}],}`, "", "not valid JSON"},
+		"a comment":                      {`{"messages":[{}]/**/}`, "", "not valid JSON"},
+		"NaN":                            {with(`"temperature":NaN`), "", "not valid JSON"},
+		"a leading zero":                 {with(`"seed":01`), "", "not valid JSON"},
+		"a bare control character":       {with("\"user\":\"a\x01b\""), "", "not valid JSON"},
+		"a bad escape":                   {with(`"user":"\x41"`), "", "not valid JSON"},
+		"a bad unicode escape":           {with(`"user":"\u12g4"`), "", "not valid JSON"},
+		"a NUL after the object":         {with(`"n":1`) + "\x00", "", "goes on after"},
+		"a second object":                {with(`"n":1`) + `{"n":9}`, "", "goes on after"},
+		"text after the object":          {with(`"n":1`) + `x`, "", "goes on after"},
+		"a byte order mark":              {"\xEF\xBB\xBF" + with(`"n":1`), "", "not valid JSON"},
+		"invalid UTF-8":                  {with("\"user\":\"\xff\""), "", "UTF-8"},
+		"an overlong encoding":           {with("\"user\":\"\xc0\xaf\""), "", "UTF-8"},
+		"UTF-16":                         {"{\x00\"\x00", "", "not valid JSON"},
+		"no messages":                    {`{"model":"x"}`, "messages", "missing or empty"},
+		"null messages":                  {`{"messages":null}`, "messages", "missing or empty"},
+		"empty messages":                 {`{"messages":[ ]}`, "messages", "missing or empty"},
+		"messages an object":             {`{"messages":{}}`, "messages", "must be an array"},
+		"messages a string":              {`{"messages":"hi"}`, "messages", "must be an array"},
+		"a message a string":             {`{"messages":[{},"hi"]}`, "messages[1]", "must be an object"},
+		"a message null":                 {`{"messages":[null]}`, "messages[0]", "must be an object"},
+		"model a number":                 {with(`"model":7`), "model", "must be a string"},
+		"stream a string":                {with(`"stream":"true"`), "stream", "must be true or false"},
+		"stream a number":                {with(`"stream":1`), "stream", "must be true or false"},
+		"tools an object":                {with(`"tools":{}`), "tools", "must be an array"},
+		"stream_options an array":        {with(`"stream_options":[]`), "stream_options", "must be an object"},
+		"stream_options a string":        {with(`"stream_options":"x"`), "stream_options", "must be an object"},
+		"include_usage a string":         {with(`"stream_options":{"include_usage":"no"}`), "stream_options.include_usage", "must be true or false"},
+		"n zero":                         {with(`"n":0`), "n", "must be 1 or more"},
+		"n negative":                     {with(`"n":-1`), "n", "must be 1 or more"},
+		"n fractional":                   {with(`"n":1.5`), "n", "must be a whole number"},
+		"n a string":                     {with(`"n":"2"`), "n", "must be a whole number"},
+		"n beyond 64 bits":               {with(`"n":9223372036854775808`), "n", "too large"},
+		"max_tokens negative":            {with(`"max_tokens":-1`), "max_tokens", "must be 0 or more"},
+		"max_tokens minus zero":          {with(`"max_tokens":-0`), "max_tokens", "must be 0 or more"},
+		"max_tokens negative, beyond":    {with(`"max_tokens":-9223372036854775809`), "max_tokens", "must be 0 or more"},
+		"max_tokens with a point":        {with(`"max_tokens":10.0`), "max_tokens", "must be a whole number"},
+		"max_tokens with an exponent":    {with(`"max_tokens":1e3`), "max_tokens", "must be a whole number"},
+		"max_tokens an object":           {with(`"max_tokens":{}`), "max_tokens", "must be a whole number"},
+		"max_tokens true":                {with(`"max_tokens":true`), "max_tokens", "must be a whole number"},
+		"max_completion_tokens negative": {with(`"max_completion_tokens":-5`), "max_completion_tokens", "must be 0 or more"},
+		"max_completion_tokens beyond":   {with(`"max_completion_tokens":99999999999999999999`), "max_completion_tokens", "too large"},
+
+		"a repeated known key":                  {with(`"max_tokens":1,"max_tokens":9`), "max_tokens", "twice"},
+		"a repeated unknown key":                {with(`"canary":1,"canary":9`), "", "has a key twice"},
+		"a key repeated by escapes":             {with(`"max_tokens":1,"max\u005ftokens":9`), "max_tokens", "twice"},
+		"a key in another case":                 {with(`"max_tokens":1,"Max_Tokens":9`), "max_tokens", "twice"},
+		"an unknown key in another case":        {with(`"canary":1,"Canary":9`), "", "has a key twice"},
+		"only another case":                     {with(`"MAX_TOKENS":9`), "max_tokens", "another case"},
+		"only another case, by escapes":         {with(`"\u004eot":1,"\u004e":9`), "n", "another case"},
+		"the Kelvin sign":                       {with(`"max_toKens":9`), "max_tokens", "another case"},
+		"the Kelvin sign, escaped":              {with(`"max_to\u212aens":9`), "max_tokens", "another case"},
+		"the long s":                            {with(`"ſtream":true`), "stream", "another case"},
+		"the dotless i":                         {with(`"max_completıon_tokens":9`), "max_completion_tokens", "another case"},
+		"the dotted I":                          {with(`"MAX_COMPLETİON_TOKENS":9`), "max_completion_tokens", "another case"},
+		"a repeated key beyond the first few":   {with(manyKeys.String() + `"canary":1,"cAnary":2`), "", "has a key twice"},
+		"in stream_options, repeated":           {with(`"stream_options":{"include_usage":true,"include_usage":false}`), "stream_options.include_usage", "twice"},
+		"in stream_options, another case":       {with(`"stream_options":{"Include_Usage":true}`), "stream_options.include_usage", "another case"},
+		"in a message, repeated":                {`{"messages":[{"content":"a","content":"b"}]}`, "messages[0].content", "twice"},
+		"in a message, another case":            {`{"messages":[{},{"Content":"b"}]}`, "messages[1].content", "another case"},
+		"in a part of a message, another case":  {`{"messages":[{"content":[{"type":"text","teXt":"b"}]}]}`, "messages[0].text", "another case"},
+		"in tools, repeated":                    {with(`"tools":[{"canary":{"canary":1,"canary":2}}]`), "tools", "has a key twice"},
+		"in a field that is carried, repeated":  {with(`"response_format":{"x":{"canary":1,"canary":2}}`), "", "has a key twice"},
+		"nesting deeper than 64":                {with(`"x":` + deep(64)), "", "nests deeper than 64"},
+		"nesting deeper than 64 in a message":   {`{"messages":[{"content":` + deep(62) + `}]}`, "messages[0]", "nests deeper than 64"},
+		"nesting that would exhaust the stack":  {strings.Repeat("[", 1<<20), "", "nests deeper than 64"},
+		"nesting of objects beyond any measure": {strings.Repeat(`{"a":`, 1<<20), "", "nests deeper than 64"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := chat.Parse([]byte(test.body))
-			if err != nil {
-				t.Fatal(err)
+			_, err := Parse([]byte(c.body))
+			var wrong *FieldError
+			if !errors.As(err, &wrong) {
+				t.Fatalf("got %v, want a FieldError", err)
 			}
-			if diff := cmp.Diff(test.want, string(r.Rewrite(test.edit))); diff != "" {
-				t.Errorf("Rewrite (-want +got):\n%s", diff)
+			if wrong.Field != c.field || !strings.Contains(wrong.Problem, c.problem) || wrong.Fix == "" {
+				t.Errorf("got %#v, want field %q, problem %q", wrong, c.field, c.problem)
+			}
+			if strings.Contains(strings.ToLower(err.Error()), "canary") {
+				t.Errorf("the error quotes the caller: %v", err)
 			}
 		})
 	}
 }
 
-// FuzzParse: whatever is taken is JSON that encoding/json reads the same way,
-// and stays so when it is rewritten.
-func FuzzParse(f *testing.F) {
-	for _, seed := range []string{
-		`{` + hello + `}`,
-		`{"model":"a","stream":true,"stream_options":{},"n":3,"max_tokens":null,` + hello + `}`,
-		`{"tools":[{"a":{"b":[1,"]",true]}}],"messages":[{"role":"user","content":[{"type":"text","text":"\ud800\""}]}]}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := chat.Parse(body)
-		if err != nil {
-			if _, ok := errors.AsType[*chat.FieldError](err); !ok {
-				t.Fatalf("not a FieldError: %v", err)
-			}
-			return
-		}
-		for _, text := range [][]byte{r.Messages, r.Rewrite(chat.Edit{Model: "other", MaxTokens: 9, IncludeUsage: true})} {
-			if !json.Valid(text) {
-				t.Fatalf("not JSON: %s", text)
-			}
-		}
-		var std struct {
-			Model  string
-			Stream bool
-			N      *int64
-		}
-		if err := json.Unmarshal(body, &std); err != nil {
-			t.Fatalf("encoding/json refuses what Parse took: %v", err)
-		}
-		if std.Model != r.Model || std.Stream != r.Stream || std.N != nil && *std.N != r.N {
-			t.Fatalf("encoding/json read %+v, Parse %+v", std, r)
-		}
-	})
+func TestParseAllowsDepth64(t *testing.T) {
+	parse(t, with(`"x":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)))
 }
 
-func BenchmarkParse(b *testing.B) {
-	body := []byte(`{"model":"DeepSeek-R1","messages":[{"role":"system","content":"You are terse."},{"role":"user","content":"` + strings.Repeat("word ", 200) + `"}],"max_tokens":100}`)
-	b.SetBytes(int64(len(body)))
-	for b.Loop() {
-		if _, err := chat.Parse(body); err != nil {
-			b.Fatal(err)
+func TestCompletionTokensTakesTheLargerCapAndNeverOverflows(t *testing.T) {
+	for fields, want := range map[string]int64{
+		`"max_tokens":1,"max_completion_tokens":10000`:       10000,
+		`"max_tokens":10000,"max_completion_tokens":1,"n":3`: 30000,
+		`"max_tokens":0`:                                    0,
+		`"max_tokens":9223372036854775807,"n":2`:            math.MaxInt64,
+		`"max_tokens":2,"n":9223372036854775807`:            math.MaxInt64,
+		`"max_tokens":0,"n":9223372036854775807`:            0,
+		`"max_completion_tokens":3037000500,"n":3037000500`: math.MaxInt64,
+		`"max_completion_tokens":3037000499,"n":3037000499`: 9223372030926249001,
+	} {
+		if got, capped := parse(t, with(fields)).CompletionTokens(); got != want || !capped {
+			t.Errorf("%s: got %d, %v; want %d", fields, got, capped, want)
 		}
 	}
+}
+
+// A key costs the same whether an object has few or many: comparing all pairs
+// of half a million would take minutes.
+func TestParseIsLinearInTheNumberOfKeys(t *testing.T) {
+	var body strings.Builder
+	body.WriteString(`{"messages":[{}]`)
+	for i := range 200_000 {
+		body.WriteString(`,"`)
+		for n := i; n >= 0; n = n/26 - 1 {
+			body.WriteByte('a' + byte(n%26))
+		}
+		body.WriteString(`_":0`)
+	}
+	parse(t, body.String()+"}")
 }

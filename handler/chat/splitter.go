@@ -2,101 +2,127 @@ package chat
 
 import "bytes"
 
-// MaxEvent is the longest event that is held back to be read whole, in bytes.
-// What is longer is passed on in pieces, unread.
-const MaxEvent = 1 << 20
+// maxEvent is how many bytes of an event are held while waiting for its end.
+const maxEvent = 1 << 20
 
-// Splitter cuts a stream of bytes, in whatever pieces it comes, into
-// server-sent events. The zero value is ready.
+// Splitter cuts a stream of server-sent events into events. It takes the bytes
+// in whatever chunks they come and gives them all back, in order and
+// unchanged, a whole event with the blank line that ends it at a time.
+//
+// Of an event beyond 1 MiB it gives pieces as they come, so that what it holds
+// is bounded; Whole tells these apart. The zero Splitter is ready for use.
 type Splitter struct {
-	pending []byte
-	scanned int  // bytes of pending known to hold no event's end
-	broken  bool // inside an event longer than MaxEvent
+	held      []byte
+	lineBytes int  // of the line being read
+	afterCR   bool // the last byte was a CR, and may be half of a line's end
+	bareCR    bool // the stream has ended a line with CR alone
+	skipLF    bool // a line has ended with that CR: an LF next ends no other
+	pieces    bool // the event being read is given in pieces
+	whole     bool // what was given last was a whole event
 }
 
-// Write calls each with every event that is whole now, its blank line included,
-// and keeps the rest. whole is false for the pieces of an event longer than
-// MaxEvent. Joined, what each is given is what was written.
-func (s *Splitter) Write(data []byte, each func(event []byte, whole bool) error) error {
-	s.pending = append(s.pending, data...)
-	for {
-		end, ok := eventEnd(s.pending, s.scanned)
-		if !ok {
-			s.scanned = end
-			break
+// Whole reports whether what yield is being given is a whole event, not a piece
+// of one that is too long.
+func (s *Splitter) Whole() bool { return s.whole }
+
+// Split takes the next bytes of the stream and yields the events which they
+// complete. An event is only valid during the call.
+//
+// An event that ends in CR is held until the next byte shows whether an LF
+// belongs to it, unless the stream has ended a line with CR alone before: then
+// an LF after it goes with the next event.
+func (s *Splitter) Split(chunk []byte, yield func(event []byte)) {
+	start, lf := 0, -1
+	for i := 0; i < len(chunk); {
+		if lf < i {
+			lf = index(chunk, i, '\n')
 		}
-		event := s.pending[:end]
-		whole := !s.broken
-		s.broken = false
-		err := each(event, whole)
-		s.pending, s.scanned = s.pending[end:], 0
-		if err != nil {
-			return err
+		next, ended := s.step(chunk, i, lf)
+		if ended {
+			s.give(chunk[start:next], yield)
+			start, s.pieces = next, false
 		}
+		i = next
 	}
-	if len(s.pending) <= MaxEvent {
-		return nil
-	}
-	s.broken = true
-	// A line break at the very end may be the first half of the event's end.
-	long := s.pending
-	cut := len(bytes.TrimRight(long, "\r\n"))
-	s.pending, s.scanned = bytes.Clone(long[cut:]), 0
-	return each(long[:cut], false)
+	s.hold(chunk[start:], yield)
 }
 
-// Close calls each with what is left of an event that was never ended. The
-// last event of a stream may lack its blank line.
-func (s *Splitter) Close(each func(event []byte, whole bool) error) error {
-	if len(s.pending) == 0 {
-		return nil
+// End yields what is left when the stream has ended: nothing, if that was with
+// an event's blank line. A last event that lacks it counts as whole, since
+// clients read it so.
+func (s *Splitter) End(yield func(event []byte)) {
+	if len(s.held) > 0 {
+		s.give(nil, yield)
 	}
-	rest := s.pending
-	s.pending, s.scanned = nil, 0
-	return each(rest, !s.broken)
 }
 
-// eventEnd finds the index after the first blank line's end, looking from
-// scanned on. Lines end in \n, \r\n or \r. Without one it says from where to
-// look when more has come.
-func eventEnd(data []byte, scanned int) (end int, ok bool) {
-	for i := scanned; i < len(data); {
-		next := bytes.IndexAny(data[i:], "\r\n")
-		if next < 0 {
-			return len(data), false
+// step reads on from chunk[i] to the end of the line, or less. The next LF is
+// at lf. It reports whether the event has ended.
+func (s *Splitter) step(chunk []byte, i, lf int) (next int, ended bool) {
+	switch {
+	case s.afterCR:
+		s.afterCR = false
+		if chunk[i] == '\n' {
+			return i + 1, s.lineEnds()
 		}
-		first := i + next
-		after, known := lineBreak(data, first)
-		if !known {
-			return first, false
+		s.bareCR = true
+		return i, s.lineEnds()
+	case s.skipLF:
+		s.skipLF = false
+		if chunk[i] == '\n' {
+			return i + 1, false
 		}
-		if after >= len(data) {
-			return first, false
-		}
-		if data[after] != '\r' && data[after] != '\n' {
-			i = after
-			continue
-		}
-		end, known := lineBreak(data, after)
-		if !known {
-			return first, false
-		}
-		return end, true
 	}
-	return scanned, false
+	end := index(chunk[:lf], i, '\r')
+	s.lineBytes += end - i
+	switch {
+	case end == len(chunk):
+		return end, false
+	case chunk[end] == '\r' && !s.bareCR:
+		s.afterCR = true
+		return end + 1, false
+	}
+	s.skipLF = chunk[end] == '\r'
+	return end + 1, s.lineEnds()
 }
 
-// lineBreak is the index after the line break at i; unknown while a \r is the
-// last byte, since a \n may follow.
-func lineBreak(data []byte, i int) (after int, known bool) {
-	if data[i] == '\n' {
-		return i + 1, true
+// lineEnds starts the next line. It reports whether the last one was blank.
+func (s *Splitter) lineEnds() bool {
+	blank := s.lineBytes == 0
+	s.lineBytes = 0
+	return blank
+}
+
+// index returns where c is in b from i on, or b's length.
+func index(b []byte, i int, c byte) int {
+	if n := bytes.IndexByte(b[i:], c); n >= 0 {
+		return i + n
 	}
-	if i+1 >= len(data) {
-		return i + 1, false
+	return len(b)
+}
+
+// hold keeps the start of an event until its end comes, up to maxEvent.
+func (s *Splitter) hold(rest []byte, yield func(event []byte)) {
+	s.pieces = s.pieces || len(s.held)+len(rest) > maxEvent
+	switch {
+	case len(rest) == 0:
+	case s.pieces:
+		s.give(rest, yield)
+	default:
+		s.held = append(s.held, rest...)
 	}
-	if data[i+1] == '\n' {
-		return i + 2, true
+}
+
+// give yields what is held with more after it.
+func (s *Splitter) give(more []byte, yield func(event []byte)) {
+	s.whole = !s.pieces && len(s.held)+len(more) <= maxEvent
+	if len(s.held) == 0 {
+		yield(more)
+		return
 	}
-	return i + 1, true
+	s.held = append(s.held, more...)
+	yield(s.held)
+	if s.held = s.held[:0]; cap(s.held) > maxEvent/8 {
+		s.held = nil
+	}
 }

@@ -1,96 +1,145 @@
 package chat
 
-import (
-	"bytes"
-	"encoding/json"
-)
+import "bytes"
 
-// Meter reads a stream of chat completion events, one event at a time, for
-// what it costs. The zero value is ready.
-type Meter struct {
-	// Text is told each piece of generated text as it comes. It may be nil.
-	Text func(string)
-	// HideUsage has Event ask for the usage chunk to be left out, because the
-	// gateway asked for it and the caller did not.
-	HideUsage bool
+// Stream follows a streamed answer: it splits it into events and reads from
+// them what the call took and what the model wrote. The zero Stream is ready
+// for use.
+//
+// To be inspected, events must be those that its own Split and End yield.
+type Stream struct {
+	Splitter
+	// Text, if set, is given what the model writes, to count when usage is
+	// missing.
+	Text Text
 
-	usage  Usage
-	known  bool
-	failed bool
-	done   bool
+	// Usage is the last that was told; believe it only if Report is UsageTold.
+	Usage  Usage
+	Report Report
+	// Stale is whether the model wrote on after Usage was told: an upstream
+	// that tells it in every chunk was cut off.
+	Stale bool
+	// Finished is whether a finish_reason came and no text after it, Done
+	// whether [DONE] came.
+	Finished, Done bool
+	// Failed is whether an error event came.
+	Failed bool
+	// Unread counts events that couldn't be read: longer than 1 MiB, or no
+	// JSON. They may have held usage or text.
+	Unread int
+
+	written bool
+	payload payload
+	joined  []byte
 }
 
-// Usage is the last usage that the stream told, and whether it told any.
-func (m *Meter) Usage() (usage Usage, known bool) { return m.usage, m.known }
+// Kind is what an event is.
+type Kind int
 
-// Done says that the stream came to its [DONE].
-func (m *Meter) Done() bool { return m.done }
-
-// Failed says that the stream carried an error in place of a chunk.
-func (m *Meter) Failed() bool { return m.failed }
-
-var (
-	dataField = []byte("data:")
-	doneMark  = []byte("[DONE]")
+const (
+	// Other is an event without data, such as a comment, or one of another
+	// kind's data.
+	Other Kind = iota
+	// Chunk is a part of the answer.
+	Chunk
+	// UsageOnly is a chunk with usage, believable or not, and no choices: what
+	// upstream adds for include_usage. Hide it from a caller who didn't ask for it.
+	UsageOnly
+	// Failure is an error, though the answer began as a success.
+	Failure
+	// Done is the [DONE] that ends a stream.
+	Done
 )
 
-// Event reads one event as it came, its blank line included, and says whether
-// the caller is to get it. What it doesn't understand is relayed.
-func (m *Meter) Event(event []byte) (relay bool) {
-	data := eventData(event)
-	if len(data) == 0 {
-		return true
+// Inspect reads one event.
+func (s *Stream) Inspect(event []byte) Kind {
+	if !s.whole {
+		s.Unread++
+		return Other
 	}
-	if bytes.Equal(data, doneMark) {
-		m.done = true
-		return true
+	data, failure := s.data(event)
+	switch {
+	case len(data) == 0:
+		return Other
+	case string(data) == "[DONE]":
+		s.Done = true
+		return Done
 	}
-	var chunk answer
-	if json.Unmarshal(data, &chunk) != nil {
-		return true
+	kind := s.chunk(data)
+	if failure || kind == Failure {
+		s.Failed = true
+		return Failure
 	}
-	if len(chunk.Error) > 0 && !bytes.Equal(chunk.Error, []byte("null")) {
-		m.failed = true
-	}
-	if usage, known := chunk.Usage.usage(); known {
-		m.usage, m.known = usage, true
-		if m.HideUsage && len(chunk.Choices) == 0 {
-			return false
-		}
-	}
-	if m.Text != nil {
-		chunk.each(m.Text)
-	}
-	return true
+	return kind
 }
 
-// eventData is an event's data: one line's in place, or several joined by
-// newlines, as the format has it.
-// Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
-func eventData(event []byte) []byte {
-	var data, joined []byte
-	for lines := 0; len(event) > 0; {
-		line := event
-		if end := bytes.IndexAny(event, "\r\n"); end >= 0 {
-			line, event = event[:end], event[end+1:]
-		} else {
-			event = nil
-		}
-		value, ok := bytes.CutPrefix(line, dataField)
-		if !ok {
-			continue
-		}
-		value = bytes.TrimPrefix(value, []byte(" "))
-		switch lines++; lines {
-		case 1:
-			data = value
-		case 2:
-			joined = append(append(append(make([]byte, 0, len(data)+len(event)), data...), '\n'), value...)
-			data = joined
-		default:
-			joined = append(append(joined, '\n'), value...)
-			data = joined
+// chunk reads an event's data.
+func (s *Stream) chunk(data []byte) Kind {
+	p := &s.payload
+	*p = payload{scanner: scanner{data: data}, text: s.Text, scratch: p.scratch}
+	if p.read() != nil {
+		s.Unread++
+		return Other
+	}
+	s.written = s.written || p.written
+	s.Finished = p.finished || s.Finished && !p.written
+	s.Stale = s.Stale || p.written && s.Report == UsageTold
+	s.note(p)
+	switch {
+	case p.failed:
+		return Failure
+	case p.report >= UsageBad && p.choices == 0:
+		return UsageOnly
+	}
+	return Chunk
+}
+
+// note keeps the best that was told of the usage so far, and of two the last.
+func (s *Stream) note(p *payload) {
+	report := p.report
+	if report == UsageTold && s.written && p.usage.CompletionTokens == 0 {
+		report = UsageBad
+	}
+	if report < s.Report {
+		return
+	}
+	s.Report = report
+	if report == UsageTold {
+		s.Usage, s.Stale = p.usage, false
+	}
+}
+
+// data returns an event's data, trimmed, and whether the event is named error.
+// Lines of data are joined as the specification has it.
+func (s *Stream) data(event []byte) (data []byte, failure bool) {
+	event = bytes.TrimPrefix(event, []byte("\xEF\xBB\xBF"))
+	lines := 0
+	for len(event) > 0 {
+		var line []byte
+		line, event = cutLine(event)
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch string(name) {
+		case "event":
+			failure = string(bytes.TrimSpace(value)) == "error"
+		case "data":
+			if lines++; lines == 1 {
+				data = value
+				continue
+			}
+			if lines == 2 {
+				s.joined = append(s.joined[:0], data...)
+			}
+			s.joined = append(append(s.joined, '\n'), value...)
+			data = s.joined
 		}
 	}
-	return bytes.TrimSpace(data)
+	return bytes.TrimSpace(data), failure
+}
+
+// cutLine cuts a line off text, at LF or CR: the blank line that a CRLF leaves
+// between the two means nothing inside an event.
+func cutLine(text []byte) (line, rest []byte) {
+	lf := index(text, 0, '\n')
+	end := index(text[:lf], 0, '\r')
+	return text[:end], text[min(end+1, len(text)):]
 }

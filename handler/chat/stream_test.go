@@ -1,177 +1,181 @@
-package chat_test
+package chat
 
 import (
-	"bytes"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
-
-	"tollgate/handler/chat"
 )
 
-func TestUsageOfAWholeAnswer(t *testing.T) {
-	for name, test := range map[string]struct {
-		body  string
-		want  chat.Usage
-		known bool
+// follow inspects a whole stream and gives the kinds of its events and the text
+// of each choice.
+func follow(s *Stream, stream string, n int) (kinds []Kind, written map[int64]string) {
+	written = make(map[int64]string)
+	s.Text = func(choice int64, text []byte) { written[choice] += string(text) }
+	inspect := func(event []byte) { kinds = append(kinds, s.Inspect(event)) }
+	for chunk := range slices.Chunk([]byte(stream), n) {
+		s.Split(chunk, inspect)
+	}
+	s.End(inspect)
+	return kinds, written
+}
+
+const (
+	thinking = `data: {"id":"1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","reasoning_content":"hm"},"finish_reason":null}],"usage":null}` + "\n\n"
+	saying   = `data: {"id":"1","object":"chat.completion.chunk","choices":[{"delta":{"content":"Hi \"you\""},"index":0,"finish_reason":null}]}` + "\n\n"
+	stopping = `data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\n"
+	usage    = `data: {"id":"1","choices":[],"usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}}` + "\n\n"
+	both     = `data: {"id":"1","choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}],"usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}}` + "\n\n"
+	done     = "data: [DONE]\n\n"
+)
+
+func TestStreamMetersEveryShape(t *testing.T) {
+	told := Usage{25, 3, 28, 0, 0}
+	for name, c := range map[string]struct {
+		stream string
+		kinds  []Kind
+		want   Stream
 	}{
-		"told":       {`{"usage":{"prompt_tokens":25,"completion_tokens":233,"total_tokens":258,"completion_tokens_details":{"reasoning_tokens":200}}}`, chat.Usage{Prompt: 25, Completion: 233, Reasoning: 200}, true},
-		"missing":    {`{"choices":[]}`, chat.Usage{}, false},
-		"null":       {`{"usage":null}`, chat.Usage{}, false},
-		"empty":      {`{"usage":{}}`, chat.Usage{}, false},
-		"negative":   {`{"usage":{"prompt_tokens":-5,"completion_tokens":1}}`, chat.Usage{}, false},
-		"absurd":     {`{"usage":{"prompt_tokens":5,"completion_tokens":99999999999}}`, chat.Usage{}, false},
-		"fractional": {`{"usage":{"prompt_tokens":5.5,"completion_tokens":1}}`, chat.Usage{}, false},
-		"junk":       {`<html>`, chat.Usage{}, false},
+		"usage in a chunk of its own": {
+			thinking + saying + stopping + usage + done,
+			[]Kind{Chunk, Chunk, Chunk, UsageOnly, Done},
+			Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
+		"usage with the finish_reason": {
+			thinking + saying + both + done,
+			[]Kind{Chunk, Chunk, Chunk, Done},
+			Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
+		"usage null to the end": {
+			thinking + saying + stopping + done,
+			[]Kind{Chunk, Chunk, Chunk, Done},
+			Stream{Report: UsageNull, Finished: true, Done: true}},
+		"no usage": {
+			saying + stopping + done,
+			[]Kind{Chunk, Chunk, Done},
+			Stream{Finished: true, Done: true}},
+		"cut after some text": {
+			thinking + saying,
+			[]Kind{Chunk, Chunk},
+			Stream{Report: UsageNull}},
+		"usage in every chunk, cut": {
+			saying + both + saying,
+			[]Kind{Chunk, Chunk, Chunk},
+			Stream{Usage: told, Report: UsageTold, Stale: true}},
+		"usage of zeros, though there was text": {
+			saying + strings.ReplaceAll(usage, `"completion_tokens":3`, `"completion_tokens":0`) + done,
+			[]Kind{Chunk, UsageOnly, Done},
+			Stream{Report: UsageBad, Done: true}},
+		"bad usage after good": {
+			saying + usage + strings.ReplaceAll(usage, "25", "-25") + done,
+			[]Kind{Chunk, UsageOnly, UsageOnly, Done},
+			Stream{Usage: told, Report: UsageTold, Done: true}},
+		"usage without choices": {
+			strings.ReplaceAll(usage, `"choices":[],`, ``),
+			[]Kind{UsageOnly},
+			Stream{Usage: told, Report: UsageTold}},
+		"no choices, but no usage either": {
+			`data: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}` + "\n\n" + saying,
+			[]Kind{Chunk, Chunk},
+			Stream{}},
+		"an error in place of a chunk": {
+			saying + `data: {"error":{"message":"overloaded","code":503}}` + "\n\n",
+			[]Kind{Chunk, Failure},
+			Stream{Failed: true}},
+		"an event named error": {
+			saying + "event: error\ndata: {\"message\":\"overloaded\"}\n\n",
+			[]Kind{Chunk, Failure},
+			Stream{Failed: true}},
+		"comments, pings and unknown fields": {
+			": hi\n\n" + "\n" + "retry: 3\nid: 7\n\n" + "data\n\n" + "data:\n\n" + saying,
+			[]Kind{Other, Other, Other, Other, Other, Chunk},
+			Stream{}},
+		"junk": {
+			"data: {\"choices\":[\n\n" + "data: hello\n\n" + "data: [1]\n\n" + "data: {}{}\n\n" + saying,
+			[]Kind{Other, Other, Other, Other, Chunk},
+			Stream{Unread: 4}},
+		"data over several lines": {
+			"data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":25,\r\ndata:\"completion_tokens\":3}}\n\n" + "data: [DONE]\r\n\r\n",
+			[]Kind{UsageOnly, Done},
+			Stream{Usage: told, Report: UsageTold, Done: true}},
+		"no space after data, a byte order mark, lines ended by CR": {
+			"\xEF\xBB\xBF" + strings.ReplaceAll(strings.ReplaceAll(usage+done, "\n", "\r"), "data: ", "data:"),
+			[]Kind{UsageOnly, Done},
+			Stream{Usage: told, Report: UsageTold, Done: true}},
+		"no blank line at the end": {
+			saying + strings.TrimSpace(usage),
+			[]Kind{Chunk, UsageOnly},
+			Stream{Usage: told, Report: UsageTold}},
+		"the word usage in the text": {
+			`data: {"choices":[{"index":0,"delta":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"}}]}` + "\n\n",
+			[]Kind{Chunk},
+			Stream{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, known := chat.UsageOf([]byte(test.body))
-			if known != test.known || known && got != test.want {
-				t.Errorf("UsageOf = %+v, %t; want %+v, %t", got, known, test.want, test.known)
+			for _, n := range []int{1, 7, len(c.stream)} {
+				var s Stream
+				kinds, _ := follow(&s, c.stream, n)
+				if !slices.Equal(kinds, c.kinds) {
+					t.Errorf("kinds %v, want %v", kinds, c.kinds)
+				}
+				got, want := outcome(&s), outcome(&c.want)
+				if got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
 			}
 		})
 	}
 }
 
-func TestTextOfCountsReasoningAndToolCalls(t *testing.T) {
-	body := `{"choices":[{"message":{"reasoning_content":"why ","content":"what ","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}},{"message":{"content":" two"}}]}`
-	if got, want := chat.TextOf([]byte(body)), "why what f{} two"; got != want {
-		t.Errorf("TextOf = %q, want %q", got, want)
-	}
-	if got := chat.TextOf([]byte("<html>")); got != "<html>" {
-		t.Errorf("TextOf(junk) = %q: junk counts as it stands", got)
+func outcome(s *Stream) string {
+	return fmt.Sprintf("%v %v stale %v finished %v done %v failed %v unread %d",
+		s.Report, s.Usage, s.Stale, s.Finished, s.Done, s.Failed, s.Unread)
+}
+
+func TestStreamGivesWhatTheModelWroteAsItComes(t *testing.T) {
+	var s Stream
+	_, written := follow(&s, thinking+saying+
+		`data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{\"a\""}}]},"index":2}]}`+"\n\n"+
+		`data: {"choices":[{"index":2,"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}}]}`+"\n\n", 5)
+	if written[0] != `hmHi "you"` || written[2] != `f{"a":1}` || len(written) != 2 {
+		t.Errorf("got %v", written)
 	}
 }
 
-// events feeds a stream to a splitter and a meter, and returns what is relayed.
-func events(t testing.TB, m *chat.Meter, pieces ...string) string {
-	t.Helper()
-	var relayed strings.Builder
-	var s chat.Splitter
-	each := func(event []byte, whole bool) error {
-		if !whole || m.Event(event) {
-			relayed.Write(event)
-		}
-		return nil
+func TestStreamReadsNothingFromPiecesOfALongEvent(t *testing.T) {
+	var s Stream
+	pieces := strings.Repeat("x", 2*maxEvent) + "\ndata: " + usage
+	kinds, _ := follow(&s, "data: "+pieces+saying+done, 4096)
+	if s.Report != UsageMissing || s.Unread == 0 || !s.Done {
+		t.Errorf("got %s", outcome(&s))
 	}
-	for _, piece := range pieces {
-		if err := s.Write([]byte(piece), each); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Close(each); err != nil {
-		t.Fatal(err)
-	}
-	return relayed.String()
-}
-
-func TestMeterFindsUsageWhereverItComes(t *testing.T) {
-	const usage = `"usage":{"prompt_tokens":25,"completion_tokens":3}`
-	for name, stream := range map[string]string{
-		"with finish_reason": `data: {"choices":[{"delta":{},"finish_reason":"stop"}],` + usage + "}\n\ndata: [DONE]\n\n",
-		"chunk of its own":   "data: {\"choices\":[{\"delta\":{}}],\"usage\":null}\n\ndata: {\"choices\":[]," + usage + "}\n\ndata: [DONE]\n\n",
-		"CRLF":               "data: {\"choices\":[]," + usage + "}\r\n\r\ndata: [DONE]\r\n\r\n",
-		"CR":                 "data: {\"choices\":[]," + usage + "}\r\rdata: [DONE]\r\r",
-		"no space, comments": ": hello\n\ndata:{\"choices\":[]," + usage + "}\n\ndata:[DONE]\n\n",
-		"several data lines": "event: x\ndata: {\"choices\":[],\ndata: " + usage + "\ndata: }\n\ndata: [DONE]\n\n",
-		"later replaces":     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0}}\n\ndata: {\"choices\":[]," + usage + "}\n\ndata: [DONE]\n\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			var m chat.Meter
-			if got := events(t, &m, stream); got != stream {
-				t.Errorf("relayed %q, want every byte", got)
-			}
-			if u, known := m.Usage(); !known || u.Prompt != 25 || u.Completion != 3 || !m.Done() {
-				t.Errorf("Usage = %+v, %t, done %t", u, known, m.Done())
-			}
-		})
+	if got := kinds[len(kinds)-2:]; !slices.Equal(got, []Kind{Chunk, Done}) {
+		t.Errorf("the events after it are %v", got)
 	}
 }
 
-func TestMeterHidesOnlyTheUsageChunkItAskedFor(t *testing.T) {
-	text := `data: {"choices":[{"delta":{"content":"hi"}}],"usage":null}` + "\n\n"
-	filter := `data: {"choices":[],"prompt_filter_results":[]}` + "\n\n"
-	finish := `data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}` + "\n\n"
-	own := `data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}` + "\n\n"
-	done := "data: [DONE]\n\n"
-	m := chat.Meter{HideUsage: true}
-	if got, want := events(t, &m, filter+text+finish+own+done), filter+text+finish+done; got != want {
-		t.Errorf("relayed %q, want %q", got, want)
-	}
-	m = chat.Meter{}
-	if got, want := events(t, &m, own+done), own+done; got != want {
-		t.Errorf("relayed %q, want %q: the caller asked for usage itself", got, want)
-	}
-}
-
-func TestMeterTellsTextAndErrors(t *testing.T) {
-	var text strings.Builder
-	m := chat.Meter{Text: func(piece string) { text.WriteString(piece) }}
-	events(t, &m, `data: {"choices":[{"delta":{"role":"assistant","content":null,"reasoning_content":"why "}}]}`+"\n\n"+
-		`data: {"choices":[{"delta":{"content":"what"}}]}`+"\n\ndata: not json\n\n"+`data: {"error":{"message":"x"}}`+"\n\n")
-	if text.String() != "why what" || !m.Failed() || m.Done() {
-		t.Errorf("text %q, failed %t, done %t", text.String(), m.Failed(), m.Done())
-	}
-}
-
-func TestAnEventLargerThanTheBoundIsPassedOnUnread(t *testing.T) {
-	huge := "data: " + strings.Repeat("x", 3*chat.MaxEvent) + "\n\n"
-	after := `data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}` + "\n\n"
-	var pieces []string
-	for rest := huge + after; rest != ""; {
-		n := min(len(rest), 4093)
-		pieces = append(pieces, rest[:n])
-		rest = rest[n:]
-	}
-	var m chat.Meter
-	if got := events(t, &m, pieces...); got != huge+after {
-		t.Errorf("relayed %d bytes, want %d unchanged", len(got), len(huge+after))
-	}
-	if _, known := m.Usage(); !known {
-		t.Error("the event after the huge one was not read")
-	}
-}
-
-// FuzzSplitter: however the stream is cut into pieces, the events are the same,
-// and joined they are the stream.
-func FuzzSplitter(f *testing.F) {
-	f.Add([]byte("data: a\n\ndata: b\r\n\r\n: c\r\rdata: d"), uint8(1))
-	f.Add([]byte("\n\n\n\r\n\rdata: [DONE]\n\n"), uint8(3))
-	f.Add([]byte("data: a\r\n\r\ndata: b\r\n\r\n"), uint8(10))
-	f.Fuzz(func(t *testing.T, stream []byte, size uint8) {
-		split := func(step int) (got [][]byte) {
-			var s chat.Splitter
-			each := func(event []byte, _ bool) error {
-				got = append(got, bytes.Clone(event))
-				return nil
-			}
-			for rest := stream; len(rest) > 0; {
-				n := min(step, len(rest))
-				_ = s.Write(rest[:n], each)
-				rest = rest[n:]
-			}
-			_ = s.Close(each)
-			return got
-		}
-		whole, pieces := split(len(stream)+1), split(int(size)+1)
-		if !bytes.Equal(bytes.Join(whole, nil), stream) {
-			t.Fatalf("events %q don't join to %q", whole, stream)
-		}
-		if len(whole) != len(pieces) {
-			t.Fatalf("whole: %q, in pieces of %d: %q", whole, int(size)+1, pieces)
-		}
-		for i := range whole {
-			if !bytes.Equal(whole[i], pieces[i]) {
-				t.Fatalf("whole: %q, in pieces of %d: %q", whole, int(size)+1, pieces)
-			}
+func FuzzStream(f *testing.F) {
+	f.Add([]byte(thinking+saying+stopping+usage+done), uint8(9))
+	f.Add([]byte(strings.ReplaceAll(saying+both+done, "\n", "\r\n")), uint8(1))
+	f.Add([]byte("event: error\ndata: {\"a\":\ndata: 1}\n\n: x\n\ndata: \xff"), uint8(2))
+	f.Fuzz(func(t *testing.T, stream []byte, n uint8) {
+		var one, other Stream
+		kinds, written := follow(&one, string(stream), len(stream)+1)
+		again, rewritten := follow(&other, string(stream), int(n)+1)
+		if !slices.Equal(kinds, again) || outcome(&one) != outcome(&other) || fmt.Sprint(written) != fmt.Sprint(rewritten) {
+			t.Fatalf("chunks of %d change what is read: %s %v, %s %v", n, outcome(&one), kinds, outcome(&other), again)
 		}
 	})
 }
 
-func BenchmarkMeterEvent(b *testing.B) {
-	event := []byte(`data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"DeepSeek-R1","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}]}` + "\n\n")
-	m := chat.Meter{Text: func(string) {}}
+func BenchmarkStream(b *testing.B) {
+	event := []byte(`data: {"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","created":1738000000,"model":"DeepSeek-R1","choices":[{"index":0,"delta":{"content":" token"},"logprobs":null,"finish_reason":null}],"usage":null}` + "\n\n")
+	s := Stream{Text: func(int64, []byte) {}}
+	inspect := func(event []byte) { s.Inspect(event) }
+	b.SetBytes(int64(len(event)))
 	b.ReportAllocs()
 	for b.Loop() {
-		m.Event(event)
+		s.Split(event, inspect)
+	}
+	if s.Unread > 0 {
+		b.Error("events were not read")
 	}
 }

@@ -1,107 +1,127 @@
 package chat
 
-import (
-	"encoding/json"
-	"strings"
+import "strconv"
+
+// Usage is what upstream says a call took, in tokens.
+type Usage struct {
+	// PromptTokens, and CompletionTokens, which include the reasoning, are what
+	// is charged. TotalTokens is as told, or their sum.
+	PromptTokens, CompletionTokens, TotalTokens int64
+	// ReasoningTokens and CachedTokens are parts of the completion and of the
+	// prompt, 0 where upstream doesn't say.
+	ReasoningTokens, CachedTokens int64
+}
+
+// Report says what upstream told of a call's usage.
+type Report int
+
+const (
+	// UsageMissing is no usage at all.
+	UsageMissing Report = iota
+	// UsageNull is "usage": null, as streams with include_usage have it before
+	// the end.
+	UsageNull
+	// UsageBad is usage that can't be: of a wrong type, negative, fractional,
+	// beyond maxUsage, all zeros, or no completion where there was text.
+	UsageBad
+	// UsageTold is usage to be believed.
+	UsageTold
 )
 
-// Usage is what the model says a call took, in tokens. Completion includes Reasoning.
-type Usage struct {
-	Prompt, Completion, Reasoning int64
+func (r Report) String() string {
+	return [...]string{"missing", "null", "bad", "told"}[r]
 }
 
-// usageFields are the wire's names.
-type usageFields struct {
-	Prompt     *int64 `json:"prompt_tokens"`
-	Completion *int64 `json:"completion_tokens"`
-	Details    struct {
-		Reasoning int64 `json:"reasoning_tokens"`
-	} `json:"completion_tokens_details"`
+// maxUsage is beyond what any one call can take: a context of two billion
+// tokens. More is a broken upstream, and would empty a quota at one stroke.
+const maxUsage = 1 << 31
+
+// unknown marks a count that upstream didn't give.
+const unknown = -1
+
+// usage consumes the value of a usage field.
+func (s *scanner) usage() (Usage, Report, error) {
+	if s.null() {
+		return Usage{}, UsageNull, nil
+	}
+	if s.space() != '{' {
+		return Usage{}, UsageBad, s.skip()
+	}
+	u := Usage{PromptTokens: unknown, CompletionTokens: unknown, TotalTokens: unknown}
+	sound := true
+	err := s.object(func(key []byte) (err error) {
+		count, good := int64(unknown), true
+		switch string(key) {
+		case "prompt_tokens":
+			count, good, err = s.tokens()
+			u.PromptTokens = count
+		case "completion_tokens":
+			count, good, err = s.tokens()
+			u.CompletionTokens = count
+		case "total_tokens":
+			count, good, err = s.tokens()
+			u.TotalTokens = count
+		case "completion_tokens_details":
+			u.ReasoningTokens, err = s.detail("reasoning_tokens")
+		case "prompt_tokens_details":
+			u.CachedTokens, err = s.detail("cached_tokens")
+		default:
+			err = s.skip()
+		}
+		sound = sound && good
+		return err
+	})
+	if err != nil || !sound || !u.complete() {
+		return Usage{}, UsageBad, err
+	}
+	return u, UsageTold, nil
 }
 
-// maxUsage is beyond what any model takes in one call, in tokens: a larger
-// number is an upstream's mistake that must not charge a caller for years.
-const maxUsage = 1 << 32
-
-// usage is what the fields say, if it can be true.
-func (u *usageFields) usage() (Usage, bool) {
-	if u == nil || u.Prompt == nil {
-		return Usage{}, false
+// tokens consumes a number of tokens; null is unknown. It reports whether that
+// is a number that can be.
+func (s *scanner) tokens() (n int64, good bool, err error) {
+	if s.null() {
+		return unknown, true, nil
 	}
-	found := Usage{Prompt: *u.Prompt, Reasoning: u.Details.Reasoning}
-	if u.Completion != nil { // embeddings and empty answers have none
-		found.Completion = *u.Completion
+	start := s.pos
+	if err := s.skip(); err != nil {
+		return unknown, false, err
 	}
-	sane := found.Prompt >= 0 && found.Completion >= 0 && found.Prompt <= maxUsage && found.Completion <= maxUsage
-	return found, sane
+	n, err = strconv.ParseInt(string(s.data[start:s.pos]), 10, 64)
+	if err != nil || n < 0 || n > maxUsage {
+		return unknown, false, nil
+	}
+	return n, true, nil
 }
 
-// choiceText is the model's text in a choice's message or delta.
-type choiceText struct {
-	Content   json.RawMessage `json:"content"`
-	Reasoning string          `json:"reasoning_content"`
-	ToolCalls []struct {
-		Function struct {
-			Name      string `json:"name"`
-			Arguments string `json:"arguments"`
-		} `json:"function"`
-	} `json:"tool_calls"`
+// detail consumes an object of details and returns the named one, 0 unless it
+// is there and sound: nothing is charged by details.
+func (s *scanner) detail(name string) (n int64, err error) {
+	if s.space() != '{' {
+		return 0, s.skip()
+	}
+	err = s.object(func(key []byte) error {
+		if string(key) != name {
+			return s.skip()
+		}
+		told, _, err := s.tokens()
+		n = max(0, told)
+		return err
+	})
+	return n, err
 }
 
-// each calls tell with every piece of generated text.
-func (t *choiceText) each(tell func(string)) {
-	if t.Reasoning != "" {
-		tell(t.Reasoning)
+// complete derives the one count of three that may be missing. It reports
+// whether all are known and not all zero: some upstreams send zeros for "not
+// counted", while no prompt is empty.
+func (u *Usage) complete() bool {
+	switch {
+	case u.TotalTokens == unknown && u.PromptTokens != unknown && u.CompletionTokens != unknown:
+		u.TotalTokens = u.PromptTokens + u.CompletionTokens
+	case u.CompletionTokens == unknown && u.PromptTokens != unknown:
+		u.CompletionTokens = u.TotalTokens - u.PromptTokens
+	case u.PromptTokens == unknown && u.CompletionTokens != unknown:
+		u.PromptTokens = u.TotalTokens - u.CompletionTokens
 	}
-	var content string
-	if json.Unmarshal(t.Content, &content) == nil && content != "" {
-		tell(content)
-	}
-	for i := range t.ToolCalls {
-		tell(t.ToolCalls[i].Function.Name)
-		tell(t.ToolCalls[i].Function.Arguments)
-	}
-}
-
-// answer is a whole response or a stream's chunk: the two differ in one name.
-type answer struct {
-	Usage   *usageFields    `json:"usage"`
-	Error   json.RawMessage `json:"error"`
-	Choices []struct {
-		Message choiceText `json:"message"`
-		Delta   choiceText `json:"delta"`
-		Text    string     `json:"text"`
-	} `json:"choices"`
-}
-
-func (a *answer) each(tell func(string)) {
-	for i := range a.Choices {
-		a.Choices[i].Message.each(tell)
-		a.Choices[i].Delta.each(tell)
-	}
-}
-
-// UsageOf reads the usage of a whole response. known is false where it is
-// missing or can't be true.
-func UsageOf(body []byte) (usage Usage, known bool) {
-	var a struct {
-		Usage *usageFields `json:"usage"`
-	}
-	if json.Unmarshal(body, &a) != nil {
-		return Usage{}, false
-	}
-	return a.Usage.usage()
-}
-
-// TextOf is all text that the model generated in a whole response, for
-// counting where usage is missing. What can't be read as a response counts as
-// it stands: tokens were spent on it all the same.
-func TextOf(body []byte) string {
-	var a answer
-	if json.Unmarshal(body, &a) != nil {
-		return string(body)
-	}
-	var text strings.Builder
-	a.each(func(piece string) { text.WriteString(piece) })
-	return text.String()
+	return u.PromptTokens >= 0 && u.CompletionTokens >= 0 && u.PromptTokens+u.CompletionTokens > 0
 }

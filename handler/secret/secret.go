@@ -35,3 +35,9 @@ func (t Text) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 // MarshalText keeps encoders, JSON's among them, from showing the value.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads a secret from a configuration.
+func (t *Text) UnmarshalText(text []byte) error {
+	t.value = string(text)
+	return nil
+}

@@ -11,173 +11,236 @@ import (
 	"time"
 )
 
-// Timeouts bound what an upstream may take.
+// Timeouts bound what upstream, and the caller of a stream, may take.
 type Timeouts struct {
-	// Header bounds the wait for an answer to begin, which for an answer that
-	// isn't streamed is nearly all of it.
+	// Header bounds the wait for a streamed answer to begin.
 	Header time.Duration
-	// Idle bounds the silence within an answer.
+	// Whole bounds an answer that isn't streamed, from call to last byte.
+	Whole time.Duration
+	// Idle bounds upstream's silence within a stream.
 	Idle time.Duration
-	// KeepAlive is how long a stream may be silent before the caller gets a
-	// comment that keeps the connection open.
+	// KeepAlive is after how long without an event the caller of a stream gets
+	// a comment, so that nothing on the way takes the connection for dead.
+	// Negative: never.
 	KeepAlive time.Duration
-	// Write bounds how long a caller may take to accept what it is sent.
+	// Write bounds how long the caller of a stream may take to accept an event.
 	Write time.Duration
 }
 
-// Client calls one endpoint. Make one with New.
+// DefaultTimeouts suit a model that thinks for minutes, behind a front end
+// that gives up after 230 s without an answer, and a host that does after
+// 240 s of silence.
+var DefaultTimeouts = Timeouts{
+	Header:    220 * time.Second,
+	Whole:     225 * time.Second,
+	Idle:      120 * time.Second,
+	KeepAlive: 15 * time.Second,
+	Write:     30 * time.Second,
+}
+
+// orDefault fills in what is 0.
+func (t Timeouts) orDefault() Timeouts {
+	or := func(value, fallback time.Duration) time.Duration {
+		if value == 0 {
+			return fallback
+		}
+		return value
+	}
+	return Timeouts{
+		Header:    or(t.Header, DefaultTimeouts.Header),
+		Whole:     or(t.Whole, DefaultTimeouts.Whole),
+		Idle:      or(t.Idle, DefaultTimeouts.Idle),
+		KeepAlive: or(t.KeepAlive, DefaultTimeouts.KeepAlive),
+		Write:     or(t.Write, DefaultTimeouts.Write),
+	}
+}
+
+// Client calls endpoints. Make one with New.
 type Client struct {
-	endpoint  Endpoint
+	endpoints []*endpoint
 	timeouts  Timeouts
 	transport *http.Transport
+	retries   budget
 }
 
-// maxIdle is how many connections to the endpoint stay open: as many as an
-// instance serves callers at once, so that none has to be made in a burst.
-const maxIdle = 512
+const (
+	// maxIdle is how many connections to an endpoint stay open: as many as an
+	// instance serves callers at once, so that none has to be made in a burst.
+	maxIdle = 512
+	// maxErrorBody is how much of a refusal's body is passed on, in bytes.
+	maxErrorBody = 64 << 10
+)
 
-// New makes a client. It follows no redirects, heeds no proxy settings and asks
-// for no compression, which would hide usage.
-func New(endpoint Endpoint, timeouts Timeouts) *Client {
-	dialer := net.Dialer{Timeout: 5 * time.Second}
-	return &Client{endpoint: endpoint, timeouts: timeouts, transport: &http.Transport{
-		Proxy:                 nil,
-		DialContext:           dialer.DialContext,
-		TLSHandshakeTimeout:   5 * time.Second,
-		MaxIdleConns:          maxIdle,
-		MaxIdleConnsPerHost:   maxIdle,
-		IdleConnTimeout:       90 * time.Second,
-		ForceAttemptHTTP2:     true,
-		DisableCompression:    true,
-		ExpectContinueTimeout: time.Second,
+// New makes a client, or reports every fault of the configuration. Timeouts of
+// 0 are the default ones.
+//
+// It follows no redirects, which would carry credentials elsewhere, and heeds
+// no proxy settings. It speaks HTTP/1.1, so that a connection that breaks takes
+// one stream with it, not all.
+func New(endpoints []Endpoint, timeouts Timeouts) (*Client, error) {
+	c := &Client{timeouts: timeouts.orDefault(), retries: newBudget(), transport: &http.Transport{
+		Proxy:               nil,
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 5 * time.Second,
+		MaxIdleConnsPerHost: maxIdle,
+		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true,
 	}}
+	if len(endpoints) == 0 {
+		return nil, errors.New("no upstream is configured")
+	}
+	var faults []error
+	names := make(map[string]bool)
+	for _, configured := range endpoints {
+		e, err := newEndpoint(configured)
+		if err == nil && names[e.Name] {
+			err = fmt.Errorf("upstream %q: name is there twice: give each its own", e.Name)
+		}
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		names[e.Name] = true
+		c.endpoints = append(c.endpoints, e)
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return c, nil
 }
 
-// Endpoint is what the client calls.
-func (c *Client) Endpoint() *Endpoint { return &c.endpoint }
+// CloseIdle closes the connections that no call uses.
+func (c *Client) CloseIdle() { c.transport.CloseIdleConnections() }
+
+// Target is the endpoint that a call's body is made for.
+type Target struct {
+	// Endpoint is its name.
+	Endpoint string
+	// Model is the name that the body must give the model, empty if the body's
+	// own may stay, because the path names it.
+	Model string
+	// StreamOptions is whether a streamed call may carry stream_options.
+	StreamOptions bool
+}
 
 // Call is one chat completion to be asked for.
 type Call struct {
-	Model  string // as callers name it
-	Body   []byte
-	Header http.Header // the caller's: what is on the allowlist is passed on
+	// Model is the model as callers name it.
+	Model string
+	// Stream is whether the answer is asked for as a stream.
+	Stream bool
+	// Body makes the body for the endpoint that is tried. It may be called
+	// again when that one fails.
+	Body func(Target) []byte
+	// RequestID and Traceparent are passed on; a malformed traceparent isn't.
+	RequestID, Traceparent string
+	// ExtraParameters is the caller's header of that name, which only the
+	// models shape knows.
+	ExtraParameters string
 }
 
-// passed are the caller's headers that upstream gets. All others stay here:
-// keys and cookies, addresses, and what a proxy on the way might act upon.
-var passed = []string{"Accept", "Traceparent", "Tracestate", "X-Request-Id"}
-
-// ErrTimeout says that upstream did not begin to answer in time; ErrEncoding
-// that it compressed its answer although it was told not to; ErrTooLarge that
-// the answer was longer than MaxBody.
-var (
-	ErrTimeout  = errors.New("upstream did not answer in time")
-	ErrEncoding = errors.New("upstream compressed its answer")
-	ErrTooLarge = errors.New("upstream's answer is too large")
-)
-
-// MaxBody is the largest answer that isn't streamed, in bytes.
-const MaxBody = 16 << 20
-
-// Response is an answer whose head has come.
-type Response struct {
-	Status int
-	Header http.Header
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	body   io.ReadCloser
-	due    time.Time // when an answer that isn't streamed must be whole
-	client *Client
-}
-
-// Send asks upstream. The context's end cancels the call, also while the
-// answer is read. The caller closes the response.
+// Send asks upstream and returns its answer once that has begun: a status of
+// 200 and headers. The context's end cancels the call, also while the answer
+// is read. The caller must Close the response.
+//
+// Of several endpoints that serve the model, those that work and haven't asked
+// to be left alone are tried in order of priority until one answers, which is
+// safe since nothing has reached the caller yet, within a budget of retries.
+// The error is an *Error, *StatusError or *UnavailableError, or one of
+// ErrModel and ErrExtraParameters.
 func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	due := time.Now().Add(c.timeouts.Header)
-	response, err := c.send(ctx, cancel, call)
+	candidates, err := c.candidates(&call)
 	if err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, ErrTimeout) {
-			err = cause
-		}
+		return nil, err
+	}
+	wait := c.timeouts.Whole
+	if call.Stream {
+		wait = c.timeouts.Header
+	}
+	due := time.Now().Add(c.timeouts.Whole)
+	ctx, cancel := context.WithCancelCause(ctx)
+	late := time.AfterFunc(wait, func() { cancel(errLate) })
+	answer, from, err := c.first(ctx, candidates, &call)
+	if err == nil && call.Stream && !late.Stop() {
+		answer.Body.Close()
+		err = from.failure(ctx, TimedOut, errLate)
+	}
+	if err != nil {
+		late.Stop()
 		cancel(nil)
 		return nil, err
 	}
-	response.due = due
-	return response, nil
+	return &Response{
+		Header: visible(answer.Header), Target: from.target(&call),
+		ctx: ctx, cancel: cancel, late: late, due: due, body: answer.Body, size: answer.ContentLength,
+		endpoint: from, timeouts: &c.timeouts,
+	}, nil
 }
 
-func (c *Client) send(ctx context.Context, cancel context.CancelCauseFunc, call Call) (*Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint.address(call.Model), bytes.NewReader(call.Body))
+// Check says whether any endpoint could take the call. Its error is ErrModel
+// or ErrExtraParameters.
+func (c *Client) Check(call Call) error {
+	_, err := c.candidates(&call)
+	return err
+}
+
+// try asks one endpoint.
+func (c *Client) try(ctx context.Context, e *endpoint, call *Call) (*http.Response, error) {
+	request, err := e.request(ctx, call)
 	if err != nil {
-		return nil, fmt.Errorf("call upstream: %w", err)
+		return nil, e.failure(ctx, NoCredential, err)
 	}
-	for _, name := range passed {
-		if value := call.Header.Get(name); value != "" {
-			request.Header.Set(name, value)
-		}
-	}
-	if extra := call.Header.Get("Extra-Parameters"); extra != "" && c.endpoint.Shape == Models {
-		request.Header.Set("Extra-Parameters", extra)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Accept-Encoding", "identity")
-	request.Header.Set("User-Agent", "tollgate")
-	if err := c.endpoint.authorize(request); err != nil {
-		return nil, err
-	}
-	late := time.AfterFunc(c.timeouts.Header, func() { cancel(ErrTimeout) })
-	defer late.Stop()
 	answer, err := c.transport.RoundTrip(request)
 	if err != nil {
-		return nil, fmt.Errorf("call upstream: %w", err)
+		return nil, e.failure(ctx, Unreachable, err)
 	}
-	if !late.Stop() {
-		answer.Body.Close()
-		return nil, ErrTimeout
+	if answer.StatusCode == http.StatusOK && plain(answer) {
+		return answer, nil
 	}
-	r := &Response{Status: answer.StatusCode, Header: answer.Header, ctx: ctx, cancel: cancel, body: answer.Body, client: c}
-	if encoding := answer.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		r.Close()
-		return nil, ErrEncoding
-	}
-	return r, nil
-}
-
-// Close ends the call, whether or not its answer was read to the end.
-func (r *Response) Close() {
-	_ = r.body.Close()
-	r.cancel(nil)
-}
-
-// Body reads an answer that isn't streamed. With an error comes what had been read.
-func (r *Response) Body() ([]byte, error) {
-	watch := time.AfterFunc(time.Until(r.due), func() { r.cancel(ErrTimeout) })
-	defer watch.Stop()
-	body, err := io.ReadAll(io.LimitReader(r.body, MaxBody+1))
+	defer answer.Body.Close()
 	switch {
-	case len(body) > MaxBody:
-		return body[:MaxBody], ErrTooLarge
-	case errors.Is(context.Cause(r.ctx), ErrTimeout):
-		return body, ErrTimeout
-	case err != nil:
-		return body, fmt.Errorf("read upstream's answer: %w", err)
+	case answer.StatusCode >= http.StatusBadRequest:
+		return nil, e.refusal(answer)
+	case answer.StatusCode != http.StatusOK:
+		return nil, &Error{e.Name, Junk, fmt.Errorf("answered %d", answer.StatusCode)}
 	}
-	return body, nil
+	return nil, &Error{e.Name, Junk, errors.New("compressed its answer although told not to")}
 }
 
-// returned are the answer's headers that the caller gets. Upstream's own
-// limits, which all callers share, its cookies and its identity stay here.
-var returned = []string{"Content-Type", "Cache-Control", "Retry-After", "Retry-After-Ms", "X-Ms-Error-Code", "Apim-Request-Id"}
-
-// CopyHeader puts what the caller may see of the answer's header into h.
-func (r *Response) CopyHeader(h http.Header) {
-	for _, name := range returned {
-		if values := r.Header[http.CanonicalHeaderKey(name)]; len(values) > 0 {
-			h[http.CanonicalHeaderKey(name)] = values
-		}
-	}
+// plain is whether an answer's body is as it will be read.
+func plain(answer *http.Response) bool {
+	encoding := answer.Header.Get("Content-Encoding")
+	return encoding == "" || encoding == "identity"
 }
 
-// CloseIdle closes connections that no call uses.
-func (c *Client) CloseIdle() { c.transport.CloseIdleConnections() }
+func (e *endpoint) refusal(answer *http.Response) *StatusError {
+	refused := &StatusError{
+		Endpoint: e.Name, Status: answer.StatusCode,
+		Header: visible(answer.Header), RetryAfter: retryAfter(answer.Header, time.Now()),
+	}
+	if plain(answer) { // what came is passed on, even if the rest didn't
+		refused.Body, _ = io.ReadAll(io.LimitReader(answer.Body, maxErrorBody))
+	}
+	return refused
+}
+
+// request makes the request of a call.
+func (e *endpoint) request(ctx context.Context, call *Call) (*http.Request, error) {
+	body := call.Body(e.target(call))
+	request := (&http.Request{
+		Method: http.MethodPost, URL: e.addresses[e.pathName(call.Model)], Header: call.header(),
+		ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
+		// GetBody lets the transport send again what a closing connection refused.
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
+	}).WithContext(ctx)
+	if !e.Key.Empty() {
+		request.Header["Api-Key"] = []string{e.Key.Reveal()}
+		return request, nil
+	}
+	token, err := e.Token(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get a token: %w", err)
+	}
+	request.Header["Authorization"] = []string{"Bearer " + token}
+	return request, nil
+}

@@ -1,21 +1,19 @@
-// Package upstream talks to the model's endpoint: paths, credentials, timeouts
-// and the relay of what comes back. It reads no bodies: what they mean is the
-// gateway's business.
 package upstream
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 
 	"tollgate/handler/secret"
 )
 
-// Shape is the dialect that an endpoint speaks, which decides the path.
+// Shape is the dialect that an endpoint speaks. It decides the path and what
+// may be asked.
 type Shape string
 
 // The shapes of Foundry's endpoints.
@@ -26,59 +24,124 @@ const (
 	Deployments Shape = "deployments" // {URL}/openai/deployments/{name}/chat/completions?api-version=
 )
 
-// Shapes are all shapes there are.
-var Shapes = []string{string(Models), string(OpenAI), string(Deployments)}
-
-// Token gives a bearer token for the endpoint, where no api-key is set. It is
-// asked for every call and caches.
-type Token func(ctx context.Context) (string, error)
-
-// Endpoint is where a model answers.
-type Endpoint struct {
-	// URL is the resource's address, https://<name>.services.ai.azure.com.
-	URL string
-	// Shape is the dialect it speaks.
-	Shape Shape
-	// APIVersion is the api-version of its query; unused by OpenAI.
-	APIVersion string
-	// Deployments maps the models' names that callers use to the endpoint's own;
-	// a name that isn't there is passed on as it is.
-	Deployments map[string]string
-	// Key is the endpoint's api-key. Without one, Token is asked.
-	Key   secret.Text
-	Token Token
-}
-
-// Default API versions.
+// defaultVersion is the api-version of each shape that has one.
 // Sources: https://learn.microsoft.com/rest/api/aifoundry/modelinference/ and
 // https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
-const (
-	defaultModelsVersion      = "2024-05-01-preview"
-	defaultDeploymentsVersion = "2024-10-21"
-)
+var defaultVersion = map[Shape]string{Models: "2024-05-01-preview", Deployments: "2024-10-21"}
 
-// DefaultAPIVersion is what a shape's query names where the configuration says nothing.
-func DefaultAPIVersion(shape Shape) string {
-	switch shape {
-	case Models:
-		return defaultModelsVersion
-	case Deployments:
-		return defaultDeploymentsVersion
-	}
-	return ""
+// Token gives a bearer token for an endpoint that has no api-key. It is asked
+// for every call and caches.
+type Token func(ctx context.Context) (string, error)
+
+// Endpoint is where models answer.
+type Endpoint struct {
+	// Name tells endpoints apart in logs and in an answer's header. Without one
+	// it is the URL's host.
+	Name string `json:"name"`
+	// URL is the resource's address, https://<name>.services.ai.azure.com. The
+	// shape adds the path.
+	URL string `json:"url"`
+	// Shape is the dialect it speaks.
+	Shape Shape `json:"shape"`
+	// APIVersion is the api-version of its query, by default the shape's stable
+	// one. The OpenAI shape has none.
+	APIVersion string `json:"apiVersion"`
+	// Deployment is the endpoint's own name for the model it serves, where that
+	// isn't the name that callers use.
+	Deployment string `json:"deployment"`
+	// Models are the models that it serves, by the name that callers use, with
+	// its own name for each. Without any it serves all, by Deployment.
+	Models map[string]string `json:"models"`
+	// StreamOptions is whether a streamed call may carry stream_options. Unset,
+	// all do but those of the models shape, which refuse parameters that they
+	// don't know and tell usage unasked.
+	StreamOptions *bool `json:"streamOptions"`
+	// Priority orders endpoints, the lowest first. Weight shares calls among
+	// those of one priority, 1 unless set.
+	Priority int `json:"priority"`
+	Weight   int `json:"weight"`
+	// Key is the endpoint's api-key. Without one, Token is asked.
+	Key   secret.Text `json:"apiKey"`
+	Token Token       `json:"-"`
 }
 
-// CheckURL says what is wrong with an endpoint's address. A key must not travel
+// ParseEndpoints reads a list of endpoints from JSON. It checks no more than
+// the form: New checks the rest, when tokens have been added.
+func ParseEndpoints(text string) ([]Endpoint, error) {
+	var endpoints []Endpoint
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&endpoints); err != nil {
+		return nil, fmt.Errorf("is not a JSON array of endpoints: %w", err)
+	}
+	if decoder.More() {
+		return nil, errors.New("goes on after its JSON array")
+	}
+	return endpoints, nil
+}
+
+// normal fills in what may be left out.
+func (e Endpoint) normal() Endpoint {
+	e.URL = strings.TrimRight(e.URL, "/")
+	if e.Name == "" {
+		if u, err := url.Parse(e.URL); err == nil {
+			e.Name = u.Hostname()
+		}
+	}
+	if e.APIVersion == "" {
+		e.APIVersion = defaultVersion[e.Shape]
+	}
+	if e.Weight == 0 {
+		e.Weight = 1
+	}
+	if e.StreamOptions == nil {
+		takes := e.Shape != Models
+		e.StreamOptions = &takes
+	}
+	return e
+}
+
+// validate reports every fault of a normal endpoint.
+func (e *Endpoint) validate() error {
+	var faults []error
+	fault := func(bad bool, field, problem string) {
+		if bad {
+			faults = append(faults, fmt.Errorf("upstream %q: %s %s", e.Name, field, problem))
+		}
+	}
+	fault(!isName(e.Name), "name", "must be 1 to 64 letters, digits, dots, dashes or underscores")
+	if err := checkURL(e.URL); err != nil {
+		fault(true, "url", err.Error())
+	}
+	fault(e.Shape != Models && e.Shape != OpenAI && e.Shape != Deployments, "shape", "must be models, openai or deployments")
+	fault(e.Shape == Deployments && e.Deployment == "" && len(e.Models) == 0, "deployment", "is missing: this shape has it in its path")
+	fault(e.Shape == OpenAI && e.APIVersion != "", "apiVersion", "is not part of the openai shape: leave it out")
+	fault(e.Deployment != "" && len(e.Models) > 0, "deployment", "stands beside models: each of those names its own, so leave one of the two out")
+	for model, own := range e.Models {
+		fault(model == "" || own == "", "models", "has an empty name")
+	}
+	fault(e.Weight < 0, "weight", "is negative: use 1 or more")
+	fault(e.Key.Empty() && e.Token == nil, "apiKey", "is missing, and no managed identity stands in for it")
+	fault(strings.ContainsFunc(e.Key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }), "apiKey", "has characters that no key has")
+	return errors.Join(faults...)
+}
+
+// checkURL says what is wrong with an endpoint's address. A key must not travel
 // in the clear, so http is for this machine alone.
-func CheckURL(address string) error {
+func checkURL(address string) error {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return errors.New("is not an address: use https://<name>.services.ai.azure.com")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return errors.New("is not https: use https://")
-	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#") || u.User != nil:
 		return errors.New("has more than host and path: leave out user, query and fragment")
+	}
+	for _, end := range []string{"/models", "/openai", "/openai/v1", "/chat/completions"} {
+		if strings.HasSuffix(u.Path, end) {
+			return fmt.Errorf("ends in %s: leave that out, the shape adds it", end)
+		}
 	}
 	return nil
 }
@@ -88,44 +151,33 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Deployment is the endpoint's own name of a model.
-func (e *Endpoint) Deployment(model string) string {
-	if own, ok := e.Deployments[model]; ok {
-		return own
-	}
-	return model
+// isName is whether a name can stand in a header and a log as it is.
+func isName(name string) bool {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+	return name != "" && len(name) <= 64 && strings.Trim(name, allowed) == ""
 }
 
-// TakesStreamOptions says whether a request may ask for usage at a stream's
-// end. The models shape refuses parameters that it doesn't know, and tells
-// usage unasked.
-func (e *Endpoint) TakesStreamOptions() bool { return e.Shape != Models }
+// own is the endpoint's name for a model, and whether it serves it.
+func (e *Endpoint) own(model string) (name string, served bool) {
+	if name, served = e.Models[model]; served || len(e.Models) > 0 {
+		return name, served
+	}
+	if e.Deployment != "" {
+		return e.Deployment, true
+	}
+	return model, true
+}
 
-// address is where a call for a model goes. Nothing of the caller's is in it
-// but the name of a model that the configuration lists.
-func (e *Endpoint) address(model string) string {
-	base := strings.TrimSuffix(e.URL, "/")
+// address is where a call for the endpoint's model of that name goes. Nothing
+// of the caller's is in it.
+func (e *Endpoint) address(own string) (*url.URL, error) {
 	version := "?api-version=" + url.QueryEscape(e.APIVersion)
 	switch e.Shape {
 	case OpenAI:
-		return base + "/openai/v1/chat/completions"
+		return url.Parse(e.URL + "/openai/v1/chat/completions")
 	case Deployments:
-		return base + "/openai/deployments/" + url.PathEscape(e.Deployment(model)) + "/chat/completions" + version
+		return url.Parse(e.URL + "/openai/deployments/" + url.PathEscape(own) + "/chat/completions" + version)
 	default:
-		return base + "/models/chat/completions" + version
+		return url.Parse(e.URL + "/models/chat/completions" + version)
 	}
-}
-
-// authorize puts the endpoint's credential on a request.
-func (e *Endpoint) authorize(r *http.Request) error {
-	if !e.Key.Empty() {
-		r.Header.Set("Api-Key", e.Key.Reveal())
-		return nil
-	}
-	token, err := e.Token(r.Context())
-	if err != nil {
-		return fmt.Errorf("get a token for %s: %w", e.URL, err)
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	return nil
 }

@@ -1,0 +1,116 @@
+package chat
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// FuzzRequest holds Parse to what encoding/json reads of the same body, and
+// Rewrite to changing that alone which it should.
+func FuzzRequest(f *testing.F) {
+	f.Add([]byte(with(`"model":"m","stream":true,"max_tokens":5,"n":2`)))
+	f.Add([]byte(with(`"stream":true,"stream_options":{"include_usage":false,"x":"\u00e9"},"tools":[{}]`)))
+	f.Add([]byte(`{"messages":[{"content":"\ud83d\ude00\ud800"}],"max_toKens":1}`))
+	f.Add([]byte(`{"max_tokens":null,"messages":[{"content":[{"type":"text"}]}],"max_completion_tokens":9e1}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := Parse(body)
+		if err != nil {
+			return
+		}
+		var std struct {
+			Model               string          `json:"model"`
+			Stream              bool            `json:"stream"`
+			N                   *int64          `json:"n"`
+			MaxTokens           *int64          `json:"max_tokens"`
+			MaxCompletionTokens *int64          `json:"max_completion_tokens"`
+			Messages            json.RawMessage `json:"messages"`
+			StreamOptions       struct {
+				IncludeUsage bool `json:"include_usage"`
+			} `json:"stream_options"`
+		}
+		if err := json.Unmarshal(body, &std); err != nil {
+			t.Fatalf("accepted what encoding/json refuses: %v", err)
+		}
+		n := int64(1)
+		if std.N != nil {
+			n = *std.N
+		}
+		if r.Model != std.Model || r.Stream != std.Stream || r.N != n || r.IncludeUsage != std.StreamOptions.IncludeUsage ||
+			!same(r.MaxTokens, std.MaxTokens) || !same(r.MaxCompletionTokens, std.MaxCompletionTokens) || !bytes.Equal(r.Messages, std.Messages) {
+			t.Fatalf("read %+v, encoding/json %+v", r, std)
+		}
+		rewritten(t, r)
+	})
+}
+
+func same(a, b *int64) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+func rewritten(t *testing.T, r *Request) {
+	again, err := Parse(r.Rewrite(Edit{Model: ptr("other"), MaxTokens: ptr(int64(77)), IncludeUsage: true}))
+	if err != nil {
+		t.Fatalf("the rewritten body is refused: %v", err)
+	}
+	limit := int64(77)
+	if r.MaxTokens != nil {
+		limit = *r.MaxTokens
+	}
+	if again.Model != "other" || *again.MaxTokens != limit || again.IncludeUsage != (r.Stream || r.IncludeUsage) ||
+		again.Stream != r.Stream || again.N != r.N || !bytes.Equal(again.Messages, r.Messages) || !bytes.Equal(again.Tools, r.Tools) {
+		t.Fatalf("rewritten %+v to %+v", r, again)
+	}
+	if unchanged := r.Rewrite(Edit{}); !bytes.Equal(unchanged, r.body) {
+		t.Fatal("an empty edit changed the body")
+	}
+}
+
+// FuzzAnswer holds the scanner to encoding/json's grammar, but for the depth.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(`{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`))
+	f.Add([]byte(`{"usage":{"prompt_tokens":-1e-1,"completion_tokens_details":{"reasoning_tokens":null}},"error":"\ud800x"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		a, err := ReadAnswer(body)
+		std := json.Valid(body) && bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{"))
+		if (err == nil) != std && !deep(body) {
+			t.Fatalf("ReadAnswer: %v; encoding/json: %v", err, std)
+		}
+		if err == nil {
+			a.EachText(func(int64, []byte) {})
+		}
+	})
+}
+
+func deep(body []byte) bool {
+	return bytes.Count(body, []byte("["))+bytes.Count(body, []byte("{")) > maxDepth
+}
+
+func BenchmarkParse(b *testing.B) {
+	for name, size := range map[string]int{"1KB": 1 << 10, "1MB": 1 << 20} {
+		body := []byte(`{"model":"DeepSeek-R1","messages":[{"role":"user","content":"` +
+			strings.Repeat(`words and \"more\" words, `, size/25) + `"}],"max_tokens":100,"stream":true}`)
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Parse(body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkReadAnswer(b *testing.B) {
+	body := []byte(`{"id":"x","choices":[{"index":0,"message":{"role":"assistant","content":"` +
+		strings.Repeat(`words and \n more words, `, 40) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":25,"completion_tokens":233,"total_tokens":258}}`)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ReadAnswer(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

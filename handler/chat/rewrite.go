@@ -1,0 +1,93 @@
+package chat
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+)
+
+// Edit is what Rewrite changes. Fields left zero change nothing.
+type Edit struct {
+	// Model is the name by which upstream knows the model.
+	Model *string
+	// MaxTokens and MaxCompletionTokens are caps to put on each completion, in
+	// tokens. A cap of the caller's own is never changed.
+	MaxTokens, MaxCompletionTokens *int64
+	// IncludeUsage asks for usage at the stream's end. It does nothing to a
+	// call that isn't streamed: upstreams refuse stream_options there.
+	IncludeUsage bool
+}
+
+type splice struct {
+	span
+	text string
+}
+
+// Rewrite returns the body with the edit spliced in, every other byte as it
+// came. What needs no change isn't copied.
+func (r *Request) Rewrite(edit Edit) []byte {
+	splices := make([]splice, 0, 4)
+	set := func(key string, at span, value string) {
+		if at.present() {
+			splices = append(splices, splice{at, value})
+			return
+		}
+		start := span{r.at.object, r.at.object}
+		splices = append(splices, splice{start, `"` + key + `":` + value + `,`})
+	}
+	if edit.Model != nil && (*edit.Model != r.Model || !r.at.model.present()) {
+		set("model", r.at.model, quote(*edit.Model))
+	}
+	if edit.MaxTokens != nil && r.MaxTokens == nil {
+		set("max_tokens", r.at.maxTokens, strconv.FormatInt(*edit.MaxTokens, 10))
+	}
+	if edit.MaxCompletionTokens != nil && r.MaxCompletionTokens == nil {
+		set("max_completion_tokens", r.at.maxCompletion, strconv.FormatInt(*edit.MaxCompletionTokens, 10))
+	}
+	if edit.IncludeUsage && r.Stream && !r.IncludeUsage {
+		r.askForUsage(set)
+	}
+	return apply(r.body, splices)
+}
+
+// askForUsage keeps whatever else the caller's stream_options hold.
+func (r *Request) askForUsage(set func(key string, at span, value string)) {
+	inside := r.at.options.start + 1
+	switch {
+	case r.at.use.present():
+		set("", r.at.use, "true")
+	case !r.at.options.present() || r.at.optionsNull:
+		set("stream_options", r.at.options, `{"include_usage":true}`)
+	case r.at.optionsEmpty:
+		set("", span{inside, inside}, `"include_usage":true`)
+	default:
+		set("", span{inside, inside}, `"include_usage":true,`)
+	}
+}
+
+func apply(body []byte, splices []splice) []byte {
+	if len(splices) == 0 {
+		return body
+	}
+	slices.SortStableFunc(splices, func(a, b splice) int { return a.start - b.start })
+	size := len(body)
+	for _, s := range splices {
+		size += len(s.text)
+	}
+	out := make([]byte, 0, size)
+	done := 0
+	for _, s := range splices {
+		out = append(append(out, body[done:s.start]...), s.text...)
+		done = s.end
+	}
+	return append(out, body[done:]...)
+}
+
+// quote returns text as a JSON string.
+func quote(text string) string {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string always marshals
+	}
+	return string(quoted)
+}

@@ -1,0 +1,83 @@
+package chat
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+func TestRewriteSplicesAndLeavesEveryOtherByte(t *testing.T) {
+	const messages = `"messages" : [ {"content":"\u0041"} ]`
+	for name, c := range map[string]struct {
+		body, want string
+		edit       Edit
+	}{
+		"nothing": {`{ ` + messages + ` }`, `{ ` + messages + ` }`, Edit{}},
+		"a model replaced": {
+			`{ "model" :  "a" , ` + messages + `}`, `{ "model" :  "b\"" , ` + messages + `}`, Edit{Model: ptr(`b"`)}},
+		"a model added": {
+			`{ ` + messages + `}`, `{"model":"b", ` + messages + `}`, Edit{Model: ptr("b")}},
+		"a model of null": {
+			`{"model":null,` + messages + `}`, `{"model":"b",` + messages + `}`, Edit{Model: ptr("b")}},
+		"a model that stays, however it is spelled": {
+			`{"model":"\u0062",` + messages + `}`, `{"model":"\u0062",` + messages + `}`, Edit{Model: ptr("b")}},
+		"a cap added": {
+			`{` + messages + `}`, `{"max_tokens":16,` + messages + `}`, Edit{MaxTokens: ptr(int64(16))}},
+		"a cap of null": {
+			`{` + messages + `,"max_tokens":null}`, `{` + messages + `,"max_tokens":16}`, Edit{MaxTokens: ptr(int64(16))}},
+		"a cap of the caller's": {
+			`{` + messages + `,"max_tokens":99}`, `{` + messages + `,"max_tokens":99}`, Edit{MaxTokens: ptr(int64(16))}},
+		"the other cap added": {
+			`{` + messages + `}`, `{"max_completion_tokens":16,` + messages + `}`, Edit{MaxCompletionTokens: ptr(int64(16))}},
+		"usage of a stream": {
+			`{` + messages + `,"stream":true}`, `{"stream_options":{"include_usage":true},` + messages + `,"stream":true}`, Edit{IncludeUsage: true}},
+		"usage, not of a stream": {
+			`{` + messages + `}`, `{` + messages + `}`, Edit{IncludeUsage: true}},
+		"usage, stream_options null": {
+			`{"stream":true,"stream_options": null,` + messages + `}`,
+			`{"stream":true,"stream_options": {"include_usage":true},` + messages + `}`, Edit{IncludeUsage: true}},
+		"usage, stream_options empty": {
+			`{"stream":true,"stream_options":{ },` + messages + `}`,
+			`{"stream":true,"stream_options":{"include_usage":true },` + messages + `}`, Edit{IncludeUsage: true}},
+		"usage, stream_options kept": {
+			`{"stream":true,"stream_options":{ "x":1},` + messages + `}`,
+			`{"stream":true,"stream_options":{"include_usage":true, "x":1},` + messages + `}`, Edit{IncludeUsage: true}},
+		"usage declined by the caller": {
+			`{"stream":true,"stream_options":{"x":1,"include_usage": false},` + messages + `}`,
+			`{"stream":true,"stream_options":{"x":1,"include_usage": true},` + messages + `}`, Edit{IncludeUsage: true}},
+		"usage asked for by the caller": {
+			`{"stream":true,"stream_options":{"include_usage":true},` + messages + `}`,
+			`{"stream":true,"stream_options":{"include_usage":true},` + messages + `}`, Edit{IncludeUsage: true}},
+		"all at once": {
+			`{"stream":true,` + messages + `,"model":"a"}`,
+			`{"max_tokens":7,"stream_options":{"include_usage":true},"stream":true,` + messages + `,"model":"b"}`,
+			Edit{Model: ptr("b"), MaxTokens: ptr(int64(7)), IncludeUsage: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := parse(t, c.body).Rewrite(c.edit)
+			if string(got) != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+			if !json.Valid(got) {
+				t.Error("not JSON any more")
+			}
+		})
+	}
+}
+
+func TestRewriteDoesNotChangeTheBodyItself(t *testing.T) {
+	body := []byte(with(`"model":"a"`))
+	before := string(body)
+	r, err := Parse(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Rewrite(Edit{Model: ptr("b"), MaxTokens: ptr(int64(1))})
+	if string(body) != before {
+		t.Errorf("body became %s", body)
+	}
+	if string(r.Rewrite(Edit{})) != before {
+		t.Error("a second Rewrite doesn't start from the original")
+	}
+}

@@ -1,0 +1,256 @@
+package upstream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/upstream"
+)
+
+// pool is a client of endpoints a, b, ... whose handlers a test gives, and the
+// record of which were asked.
+type pool struct {
+	*upstream.Client
+	asked []string
+}
+
+func newPool(t *testing.T, handlers ...http.HandlerFunc) *pool {
+	var endpoints []upstream.Endpoint
+	for i := range handlers {
+		e := endpoint(fmt.Sprintf("http://127.0.0.1:%d", i))
+		e.Name, e.Priority = string(rune('a'+i)), i
+		endpoints = append(endpoints, e)
+	}
+	return poolOf(t, endpoints, handlers...)
+}
+
+func poolOf(t *testing.T, endpoints []upstream.Endpoint, handlers ...http.HandlerFunc) *pool {
+	p := &pool{Client: newClient(t, upstream.Timeouts{Whole: time.Minute}, endpoints...)}
+	wires := make(map[string]*wire)
+	for i, handler := range handlers {
+		if handler != nil {
+			wires[fmt.Sprintf("127.0.0.1:%d", i)] = onWire(t, handler)
+		}
+	}
+	p.DialBy(func(ctx context.Context, network, address string) (net.Conn, error) {
+		if w := wires[address]; w != nil {
+			return w.dial(ctx, network, address)
+		}
+		return nil, errors.New("connection refused")
+	})
+	return p
+}
+
+// send makes a call and says which endpoints it asked and what came of it.
+func (p *pool) send(t *testing.T) (asked, outcome string) {
+	p.asked = nil
+	call := aCall(false)
+	call.Body = func(target upstream.Target) []byte {
+		p.asked = append(p.asked, target.Endpoint)
+		return []byte("{}")
+	}
+	response, err := p.Send(t.Context(), call)
+	asked = strings.Join(p.asked, "")
+	var refused *upstream.StatusError
+	var failed *upstream.Error
+	var unavailable *upstream.UnavailableError
+	switch {
+	case err == nil:
+		response.Close()
+		return asked, "answer of " + response.Target.Endpoint
+	case errors.As(err, &refused):
+		return asked, fmt.Sprint(refused.Status)
+	case errors.As(err, &failed):
+		return asked, string(failed.Reason)
+	case errors.As(err, &unavailable):
+		return asked, fmt.Sprint("in ", unavailable.RetryAfter)
+	}
+	t.Fatal(err)
+	return "", ""
+}
+
+func (p *pool) want(t *testing.T, asked, outcome string) {
+	t.Helper()
+	if gotAsked, gotOutcome := p.send(t); gotAsked != asked || gotOutcome != outcome {
+		t.Errorf("asked %q, %s; want %q, %s", gotAsked, gotOutcome, asked, outcome)
+	}
+}
+
+func ok(http.ResponseWriter, *http.Request) {}
+
+// status answers with a status and, if it isn't empty, a Retry-After.
+func status(code int, after string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if after != "" {
+			w.Header().Set("Retry-After", after)
+		}
+		w.WriteHeader(code)
+	}
+}
+
+func TestACallGoesOnToTheNextEndpointOnlyIfThatMayHelp(t *testing.T) {
+	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	for name, c := range map[string]struct {
+		first          http.HandlerFunc
+		asked, outcome string
+	}{
+		"an answer":              {ok, "a", "answer of a"},
+		"nobody listening":       {nil, "ab", "answer of b"},
+		"a broken connection":    {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "ab", "answer of b"},
+		"500":                    {status(500, ""), "ab", "answer of b"},
+		"503":                    {status(503, "1"), "ab", "answer of b"},
+		"429":                    {status(429, ""), "ab", "answer of b"},
+		"408":                    {status(408, ""), "ab", "answer of b"},
+		"424":                    {status(424, ""), "ab", "answer of b"},
+		"401, of our key":        {status(401, ""), "ab", "answer of b"},
+		"404, of our deployment": {status(404, ""), "ab", "answer of b"},
+		"a redirect":             {status(302, ""), "ab", "answer of b"},
+		"400, of the call":       {status(400, ""), "a", "400"},
+		"413, of the call":       {status(413, ""), "a", "413"},
+		"422, of the call":       {status(422, ""), "a", "422"},
+		"no time left to go on":  {hang, "a", "upstream_timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				newPool(t, c.first, ok).want(t, c.asked, c.outcome)
+			})
+		})
+	}
+}
+
+func TestTheLastFailureIsToldIfAllFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newPool(t, status(500, ""), nil, status(529, "")).want(t, "abc", "529")
+	})
+}
+
+// Overflow from a provisioned deployment: while it asks to be left alone, calls
+// go straight to the other, and then come back.
+func TestAnEndpointIsLeftAloneForAsLongAsItAsks(t *testing.T) {
+	for after, pause := range map[string]time.Duration{"": time.Second, "20": 20 * time.Second, "86400": 5 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			full := true
+			p := newPool(t, func(w http.ResponseWriter, r *http.Request) {
+				if full {
+					status(429, after)(w, r)
+				}
+			}, ok)
+			p.want(t, "ab", "answer of b")
+			full = false
+			time.Sleep(pause - time.Millisecond)
+			p.want(t, "b", "answer of b")
+			time.Sleep(time.Millisecond)
+			p.want(t, "a", "answer of a")
+		})
+	}
+}
+
+func TestAFailingEndpointIsTriedByOneCallEveryTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		p := newPool(t, func(w http.ResponseWriter, _ *http.Request) {
+			if down {
+				w.WriteHeader(502)
+			}
+		}, ok)
+		for range 5 {
+			p.want(t, "ab", "answer of b")
+		}
+		for range 3 {
+			p.want(t, "b", "answer of b")
+			time.Sleep(10*time.Second + time.Millisecond)
+			p.want(t, "ab", "answer of b")
+		}
+		down = false
+		p.want(t, "b", "answer of b")
+		time.Sleep(10*time.Second + time.Millisecond)
+		p.want(t, "a", "answer of a")
+		p.want(t, "a", "answer of a")
+	})
+}
+
+// What callers do wrong, and their leaving, doesn't count against an endpoint.
+func TestCallsThatAreRefusedOpenNoBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, status(400, ""), ok)
+		for range 20 {
+			p.want(t, "a", "400")
+		}
+	})
+}
+
+func TestNoEndpointLeftSaysWhenToComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, status(429, "30"), status(429, "40"))
+		p.want(t, "ab", "429")
+		time.Sleep(10 * time.Second)
+		p.want(t, "", "in 20s")
+	})
+}
+
+// Its own answer tells more than "unavailable" would, and nothing is gained by
+// keeping calls away from it.
+func TestAnEndpointWithoutAlternativeIsAlwaysAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, status(503, "60"))
+		for range 20 {
+			p.want(t, "a", "503")
+		}
+	})
+}
+
+// Of every five calls the first endpoint answers one, so that its breaker stays
+// closed, and fails four. Ten retries are free, then one for ten calls.
+func TestRetriesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, retried := 0, 0
+		p := newPool(t, func(w http.ResponseWriter, _ *http.Request) {
+			if calls++; calls%5 != 0 {
+				w.WriteHeader(500)
+			}
+		}, ok)
+		for range 400 {
+			if asked, _ := p.send(t); asked == "ab" {
+				retried++
+			}
+		}
+		if retried < 45 || retried > 50 {
+			t.Errorf("%d of 400 calls were retried, want 10 + 40 at most", retried)
+		}
+	})
+}
+
+func TestWeightsShareCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, c := endpoint("http://127.0.0.1:0"), endpoint("http://127.0.0.1:1"), endpoint("http://127.0.0.1:2")
+		a.Name, a.Weight = "a", 3
+		b.Name = "b"
+		c.Name, c.Priority = "c", 1
+		p := poolOf(t, []upstream.Endpoint{a, b, c}, ok, ok, ok)
+		count := make(map[string]int)
+		for range 4000 {
+			asked, _ := p.send(t)
+			count[asked]++
+		}
+		// The standard deviation is 27: 150 either way fails once in 10⁷ runs.
+		if count["a"] < 2850 || count["a"] > 3150 || count["a"]+count["b"] != 4000 {
+			t.Errorf("asked %v, want about 3000 to 1000", count)
+		}
+	})
+}
+
+func TestACallGoesToWhatServesItsModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := endpoint("http://127.0.0.1:0"), endpoint("http://127.0.0.1:1")
+		a.Name, a.Models = "a", map[string]string{"other": "other"}
+		b.Name, b.Models, b.Priority = "b", map[string]string{"m": "M"}, 9
+		poolOf(t, []upstream.Endpoint{a, b}, ok, ok).want(t, "b", "answer of b")
+	})
+}

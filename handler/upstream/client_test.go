@@ -1,0 +1,329 @@
+package upstream_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tollgate/handler/secret"
+	"tollgate/handler/upstream"
+)
+
+func TestOnlyHeadersOnTheAllowlistPass(t *testing.T) {
+	const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	var got http.Header
+	e := endpoint(serve(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header
+		for _, name := range []string{"Set-Cookie", "Server", "Alt-Svc", "X-Ratelimit-Remaining-Tokens", "X-Ms-Region", "Apim-Request-Id", "X-Request-Id", "Location"} {
+			w.Header().Set(name, "upstream's own")
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-cache")
+	}))
+	e.Shape = upstream.Models
+	call := aCall(false)
+	call.RequestID, call.Traceparent, call.ExtraParameters = "id-1", traceparent, "drop"
+	response, err := newClient(t, upstream.Timeouts{}, e).Send(t.Context(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Close()
+	want := http.Header{"Api-Key": {"upstream-key"}, "Traceparent": {traceparent}, "X-Request-Id": {"id-1"}, "Extra-Parameters": {"drop"}, "Accept": {"application/json"},
+		"Content-Type": {"application/json"}, "Accept-Encoding": {"identity"}, "User-Agent": {"tollgate"}, "Content-Length": {"2"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sent upstream (-want +got):\n%s", diff)
+	}
+	back := http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-cache"}}
+	if diff := cmp.Diff(back, response.Header); diff != "" {
+		t.Errorf("sent back (-want +got):\n%s", diff)
+	}
+}
+
+func TestAMalformedTraceparentStaysHere(t *testing.T) {
+	for _, value := range []string{"x", "00-1-2-01", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-\r\n"} {
+		var got []string
+		call := aCall(true)
+		call.Traceparent = value
+		client := newClient(t, upstream.Timeouts{}, endpoint(serve(t, func(w http.ResponseWriter, r *http.Request) {
+			got = r.Header["Traceparent"]
+		})))
+		response, err := client.Send(t.Context(), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Close()
+		if got != nil {
+			t.Errorf("%q was passed on", value)
+		}
+	}
+}
+
+func TestATokenStandsInForAKey(t *testing.T) {
+	var got http.Header
+	e := endpoint(serve(t, func(w http.ResponseWriter, r *http.Request) { got = r.Header }))
+	e.Key = secret.Text{}
+	e.Token = func(context.Context) (string, error) { return "entra", nil }
+	response, err := newClient(t, upstream.Timeouts{}, e).Send(t.Context(), aCall(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Close()
+	if got.Get("Authorization") != "Bearer entra" || got["Api-Key"] != nil {
+		t.Errorf("sent %v", got)
+	}
+}
+
+func TestSendSaysWhyThereIsNoAnswer(t *testing.T) {
+	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc
+		stream  bool
+		after   time.Duration // of virtual time
+		want    upstream.Reason
+	}{
+		"a hang before the headers of a stream":  {hang, true, 20 * time.Second, upstream.TimedOut},
+		"a hang before the headers of an answer": {hang, false, 40 * time.Second, upstream.TimedOut},
+		"a connection closed before an answer":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false, 0, upstream.Unreachable},
+		"a redirect":                             {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:2/", 307) }, false, 0, upstream.Junk},
+		"no content":                             {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, false, 0, upstream.Junk},
+		"gzip in spite of identity":              {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, true, 0, upstream.Junk},
+		"something that isn't HTTP":              {notHTTP, false, 0, upstream.Unreachable},
+		"headers beyond all measure":             {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 11<<20)) }, false, 0, upstream.Unreachable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := clientOnWire(t, upstream.Timeouts{Header: 20 * time.Second, Whole: 40 * time.Second}, c.handler)
+				start := time.Now()
+				_, err := client.Send(t.Context(), aCall(c.stream))
+				var failed *upstream.Error
+				if !errors.As(err, &failed) || failed.Reason != c.want || failed.Endpoint != "127.0.0.1" {
+					t.Errorf("got %v, want %s", err, c.want)
+				}
+				if took := time.Since(start); took != c.after {
+					t.Errorf("after %v, want %v", took, c.after)
+				}
+			})
+		})
+	}
+}
+
+func notHTTP(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	_, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.2\r\n")
+	_ = conn.Close()
+}
+
+func TestSendSaysThatNobodyListens(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	_, err = newClient(t, upstream.Timeouts{}, endpoint("http://"+address)).Send(t.Context(), aCall(false))
+	var failed *upstream.Error
+	if !errors.As(err, &failed) || failed.Reason != upstream.Unreachable {
+		t.Errorf("got %v, want Unreachable", err)
+	}
+}
+
+func TestSendSaysThatThereIsNoCredential(t *testing.T) {
+	e := endpoint("http://127.0.0.1:1")
+	e.Key = secret.Text{}
+	e.Token = func(context.Context) (string, error) { return "", errors.New("no identity") }
+	_, err := newClient(t, upstream.Timeouts{}, e).Send(t.Context(), aCall(false))
+	var failed *upstream.Error
+	if !errors.As(err, &failed) || failed.Reason != upstream.NoCredential {
+		t.Errorf("got %v, want NoCredential", err)
+	}
+}
+
+// Whoever waits for headers that don't come may leave, and upstream hears of it.
+func TestTheCallersEndCancelsUpstream(t *testing.T) {
+	for deadline, want := range map[bool]upstream.Reason{false: upstream.Left, true: upstream.TimedOut} {
+		synctest.Test(t, func(t *testing.T) {
+			cancelled := make(chan struct{})
+			client := clientOnWire(t, upstream.Timeouts{}, func(_ http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+				close(cancelled)
+			})
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			if deadline {
+				ctx, leave = context.WithTimeout(ctx, time.Second)
+				defer leave()
+			} else {
+				time.AfterFunc(time.Second, leave)
+			}
+			_, err := client.Send(ctx, aCall(false))
+			var failed *upstream.Error
+			if !errors.As(err, &failed) || failed.Reason != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+			<-cancelled
+		})
+	}
+}
+
+func TestARefusalIsPassedOn(t *testing.T) {
+	date := time.Now().Add(30 * time.Second).UTC().Format(http.TimeFormat)
+	for name, c := range map[string]struct {
+		status   int
+		header   http.Header
+		min, max time.Duration
+	}{
+		"429 without a time":              {429, http.Header{}, 0, 0},
+		"429 with seconds":                {429, http.Header{"Retry-After": {"7"}}, 7 * time.Second, 7 * time.Second},
+		"429 with milliseconds":           {429, http.Header{"Retry-After": {"8"}, "Retry-After-Ms": {"7123"}}, 7123 * time.Millisecond, 7123 * time.Millisecond},
+		"429 with a date":                 {429, http.Header{"Retry-After": {date}}, 20 * time.Second, 30 * time.Second},
+		"503 with a date that has been":   {503, http.Header{"Retry-After": {"Mon, 02 Jan 2006 15:04:05 GMT"}}, 0, 0},
+		"408 with a negative time":        {408, http.Header{"Retry-After": {"-5"}}, 0, 0},
+		"424 with junk for a time":        {424, http.Header{"Retry-After": {"soon"}, "Retry-After-Ms": {"NaN"}}, 0, 0},
+		"500 with a time without end":     {500, http.Header{"Retry-After": {"1e300"}}, 365 * 24 * time.Hour, 365 * 24 * time.Hour},
+		"422, which says what is wrong":   {422, http.Header{"Content-Type": {"application/json"}}, 0, 0},
+		"401, which is about our own key": {401, http.Header{"Www-Authenticate": {"Bearer"}}, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := newClient(t, upstream.Timeouts{}, endpoint(serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				for key, values := range c.header {
+					w.Header()[key] = values
+				}
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, `{"error":{"code":"x"}}`)
+			})))
+			_, err := client.Send(t.Context(), aCall(false))
+			var refused *upstream.StatusError
+			if !errors.As(err, &refused) {
+				t.Fatalf("got %v", err)
+			}
+			if refused.Status != c.status || string(refused.Body) != `{"error":{"code":"x"}}` {
+				t.Errorf("got %d %s", refused.Status, refused.Body)
+			}
+			if refused.RetryAfter < c.min || refused.RetryAfter > c.max {
+				t.Errorf("RetryAfter %v, want %v", refused.RetryAfter, c.max)
+			}
+			if refused.Header.Get("Retry-After") != c.header.Get("Retry-After") || refused.Header.Get("Www-Authenticate") != "" {
+				t.Errorf("header %v", refused.Header)
+			}
+		})
+	}
+}
+
+func TestARefusalsBodyIsBoundedAndReadable(t *testing.T) {
+	for encoding, want := range map[string]int{"": 64 << 10, "gzip": 0} {
+		client := newClient(t, upstream.Timeouts{}, endpoint(serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", encoding)
+			w.WriteHeader(500)
+			_, _ = w.Write(bytes.Repeat([]byte("x"), 1<<20))
+		})))
+		_, err := client.Send(t.Context(), aCall(false))
+		var refused *upstream.StatusError
+		if !errors.As(err, &refused) || len(refused.Body) != want {
+			t.Errorf("encoding %q: %d bytes, want %d", encoding, len(refused.Body), want)
+		}
+	}
+}
+
+func TestBody(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc
+		want    string
+		reason  upstream.Reason
+		after   time.Duration
+	}{
+		"of known length":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "answer") }, "answer", "", 0},
+		"of unknown length": {func(w http.ResponseWriter, _ *http.Request) { say(w, "ans"); say(w, "wer") }, "answer", "", 0},
+		"of nothing":        {func(http.ResponseWriter, *http.Request) {}, "", "", 0},
+		"that breaks off":   {func(w http.ResponseWriter, _ *http.Request) { say(w, "ans"); panic(http.ErrAbortHandler) }, "ans", upstream.Broken, 0},
+		"shorter than told": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "9")
+			say(w, "ans")
+			panic(http.ErrAbortHandler)
+		}, "ans", upstream.Broken, 0},
+		"that hangs": {func(w http.ResponseWriter, r *http.Request) { say(w, "ans"); <-r.Context().Done() }, "ans", upstream.TimedOut, 40 * time.Second},
+		"that is too large": {func(w http.ResponseWriter, _ *http.Request) {
+			for range 17 {
+				_, _ = io.WriteString(w, long)
+			}
+		}, strings.Repeat(long, 16), upstream.Junk, 0},
+	} {
+		for _, stream := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					client := clientOnWire(t, upstream.Timeouts{Header: time.Second, Whole: 40 * time.Second}, c.handler)
+					start := time.Now()
+					response, err := client.Send(t.Context(), aCall(stream))
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer response.Close()
+					body, err := response.Body()
+					var failed *upstream.Error
+					if errors.As(err, &failed) != (c.reason != "") || failed != nil && failed.Reason != c.reason {
+						t.Errorf("got %v, want %q", err, c.reason)
+					}
+					if string(body) != c.want || time.Since(start) != c.after {
+						t.Errorf("%d bytes after %v, want %d after %v", len(body), time.Since(start), len(c.want), c.after)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A client that asked for gzip would hide its usage from the gateway.
+func TestCompressionIsNeverUndoneUnseen(t *testing.T) {
+	client := newClient(t, upstream.Timeouts{}, endpoint(serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept-Encoding") == "identity" {
+			_, _ = io.WriteString(w, "plain")
+			return
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		zip := gzip.NewWriter(w)
+		_, _ = io.WriteString(zip, "zipped")
+		_ = zip.Close()
+	})))
+	response, err := client.Send(t.Context(), aCall(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Close()
+	if body, err := response.Body(); string(body) != "plain" || err != nil {
+		t.Errorf("got %q, %v", body, err)
+	}
+}
+
+func TestCheckSaysWhatNoEndpointTakes(t *testing.T) {
+	models := upstream.Endpoint{Name: "a", URL: "http://127.0.0.1:1", Shape: upstream.Models, Models: map[string]string{"r1": "R1", "v3": "V3"}, Key: secret.New("k")}
+	openai := upstream.Endpoint{Name: "b", URL: "http://127.0.0.1:1", Shape: upstream.OpenAI, Models: map[string]string{"r1": "R1", "o1": "o1"}, Key: secret.New("k")}
+	client := newClient(t, upstream.Timeouts{}, models, openai)
+	for _, c := range []struct {
+		model, extra string
+		want         error
+	}{
+		{"r1", "", nil}, {"v3", "drop", nil}, {"r1", "pass-through", nil}, {"r1", "error", nil}, {"o1", "", nil},
+		{"o1", "drop", upstream.ErrExtraParameters}, {"r1", "Drop", upstream.ErrExtraParameters},
+		{"r2", "", upstream.ErrModel}, {"", "", upstream.ErrModel}, {"r2", "drop", upstream.ErrModel},
+	} {
+		call := upstream.Call{Model: c.model, ExtraParameters: c.extra}
+		if err := client.Check(call); !errors.Is(err, c.want) {
+			t.Errorf("%s, extra-parameters %q: %v, want %v", c.model, c.extra, err, c.want)
+		}
+	}
+}

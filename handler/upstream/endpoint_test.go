@@ -1,0 +1,133 @@
+package upstream_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"tollgate/handler/secret"
+	"tollgate/handler/upstream"
+)
+
+func TestNewReportsEveryFault(t *testing.T) {
+	_, err := upstream.New([]upstream.Endpoint{
+		{Name: "a b", URL: "http://example.com", Shape: "chat", Weight: -1},
+		{Name: "b", URL: "https://example.com", Shape: upstream.Deployments, Key: secret.New("two words")},
+		{Name: "c", URL: "https://example.com", Shape: upstream.OpenAI, APIVersion: "v1", Key: secret.New("k")},
+		{Name: "d", URL: "https://example.com", Shape: upstream.Models, Deployment: "x", Models: map[string]string{"m": ""}, Key: secret.New("k")},
+		{Name: "e", URL: "https://example.com", Shape: upstream.Models, Key: secret.New("k")},
+		{Name: "e", URL: "https://example.com", Shape: upstream.Models, Key: secret.New("k")},
+	}, upstream.Timeouts{})
+	if err == nil {
+		t.Fatal("no fault found")
+	}
+	for _, want := range []string{
+		`"a b": name must be`, `"a b": url is not https`, `"a b": shape must be`, `"a b": weight is negative`, `"a b": apiKey is missing`,
+		`"b": deployment is missing`, `"b": apiKey has characters`,
+		`"c": apiVersion is not part`,
+		`"d": deployment stands beside models`, `"d": models has an empty name`,
+		`"e": name is there twice`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q isn't among the faults:\n%v", want, err)
+		}
+	}
+	if n := strings.Count(err.Error(), "\n") + 1; n != 11 {
+		t.Errorf("%d faults, want 11:\n%v", n, err)
+	}
+	if strings.Contains(err.Error(), "two words") {
+		t.Error("a fault shows a key")
+	}
+	if _, err := upstream.New(nil, upstream.Timeouts{}); err == nil {
+		t.Error("no endpoints at all are no fault")
+	}
+}
+
+func TestURLs(t *testing.T) {
+	for url, want := range map[string]string{
+		"https://name.services.ai.azure.com":                  "",
+		"https://name.services.ai.azure.com/":                 "",
+		"https://proxy.example.com/foundry":                   "",
+		"http://127.0.0.1:8090":                               "",
+		"http://[::1]:8090":                                   "",
+		"http://localhost:8090":                               "",
+		"http://localhost.example.com":                        "is not https",
+		"http://10.0.0.1":                                     "is not https",
+		"ftp://example.com":                                   "is not an address",
+		"name.services.ai.azure.com":                          "is not an address",
+		"https://":                                            "is not an address",
+		"":                                                    "is not an address",
+		"https://exa mple.com":                                "is not an address",
+		"https://user:pass@example.com":                       "more than host and path",
+		"https://example.com?x=1":                             "more than host and path",
+		"https://example.com?":                                "more than host and path",
+		"https://example.com#":                                "more than host and path",
+		"https://name.services.ai.azure.com/models":           "ends in /models",
+		"https://name.openai.azure.com/openai/v1/":            "ends in /openai/v1",
+		"https://name.services.ai.azure.com/chat/completions": "ends in /chat/completions",
+	} {
+		_, err := upstream.New([]upstream.Endpoint{{Name: "x", URL: url, Shape: upstream.Models, Key: secret.New("k")}}, upstream.Timeouts{})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", url, err, want)
+		}
+	}
+}
+
+func TestParseEndpoints(t *testing.T) {
+	endpoints, err := upstream.ParseEndpoints(`[
+		{"name":"reserved","url":"https://a.example.com","shape":"deployments","deployment":"r1-ptu","apiKey":"s3cret","priority":1},
+		{"name":"overflow","url":"https://b.example.com","shape":"models","models":{"DeepSeek-R1":"r1"},"priority":2,"weight":3,"streamOptions":true}]`)
+	if err != nil || len(endpoints) != 2 {
+		t.Fatalf("%d endpoints, %v", len(endpoints), err)
+	}
+	first, second := endpoints[0], endpoints[1]
+	if first.Key.Reveal() != "s3cret" || first.Deployment != "r1-ptu" || second.Weight != 3 || second.Models["DeepSeek-R1"] != "r1" || !*second.StreamOptions {
+		t.Errorf("got %+v", endpoints)
+	}
+	if shown := fmt.Sprintf("%v %+v %#v %d", endpoints, endpoints, endpoints, first.Key); strings.Contains(shown, "s3cret") {
+		t.Errorf("a key is printed: %s", shown)
+	}
+	for _, text := range []string{"", "{}", `[{"uri":"x"}]`, `[{"weight":"1"}]`, `[] []`, `[{"apiKey":5}]`} {
+		if _, err := upstream.ParseEndpoints(text); err == nil {
+			t.Errorf("%q is taken for endpoints", text)
+		}
+	}
+}
+
+func TestEveryShapeHasItsPathAndModel(t *testing.T) {
+	named := map[string]string{"m": "my own/name"}
+	for name, c := range map[string]struct {
+		endpoint upstream.Endpoint
+		path     string
+		target   upstream.Target
+	}{
+		"models":                  {upstream.Endpoint{Shape: upstream.Models}, "/models/chat/completions?api-version=2024-05-01-preview", upstream.Target{Model: "m"}},
+		"models, renamed":         {upstream.Endpoint{Shape: upstream.Models, Deployment: "d", APIVersion: "v&1"}, "/models/chat/completions?api-version=v%261", upstream.Target{Model: "d"}},
+		"openai":                  {upstream.Endpoint{Shape: upstream.OpenAI}, "/openai/v1/chat/completions", upstream.Target{Model: "m", StreamOptions: true}},
+		"openai, renamed by list": {upstream.Endpoint{Shape: upstream.OpenAI, Models: named}, "/openai/v1/chat/completions", upstream.Target{Model: "my own/name", StreamOptions: true}},
+		"deployments":             {upstream.Endpoint{Shape: upstream.Deployments, Deployment: "d"}, "/openai/deployments/d/chat/completions?api-version=2024-10-21", upstream.Target{StreamOptions: true}},
+		"deployments, by list":    {upstream.Endpoint{Shape: upstream.Deployments, Models: named}, "/openai/deployments/my%20own%2Fname/chat/completions?api-version=2024-10-21", upstream.Target{StreamOptions: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var path string
+			c.endpoint.URL = serve(t, func(w http.ResponseWriter, r *http.Request) { path = r.RequestURI }) + "/"
+			c.endpoint.Name, c.target.Endpoint = "e", "e"
+			c.endpoint.Token = func(context.Context) (string, error) { return "t", nil }
+			var asked upstream.Target
+			call := upstream.Call{Model: "m", Body: func(target upstream.Target) []byte {
+				asked = target
+				return nil
+			}}
+			response, err := newClient(t, upstream.Timeouts{}, c.endpoint).Send(t.Context(), call)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Close()
+			if path != c.path || asked != c.target || response.Target != c.target {
+				t.Errorf("asked %s of %+v, want %s of %+v", path, asked, c.path, c.target)
+			}
+		})
+	}
+}

@@ -1,0 +1,23 @@
+package upstream
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// DialBy has the client make its connections otherwise.
+func (c *Client) DialBy(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
+	c.transport.DialContext = dial
+}
+
+// ResponseOf makes a response of a body.
+func ResponseOf(body io.ReadCloser) *Response {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	return &Response{
+		Header: make(http.Header), ctx: ctx, cancel: cancel, late: time.NewTimer(0), body: body, size: -1,
+		endpoint: &endpoint{}, timeouts: &DefaultTimeouts,
+	}
+}
