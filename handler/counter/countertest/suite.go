@@ -1,0 +1,64 @@
+// Package countertest is what every counter.Store must do.
+package countertest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/limit"
+)
+
+// Run checks a store, under keys that begin with prefix.
+func Run(t *testing.T, store counter.Store, prefix string) {
+	t.Run("no counter", func(t *testing.T) {
+		_, version, _, err := store.Load(t.Context(), prefix+"none")
+		if !errors.Is(err, counter.ErrNotFound) || version != "" {
+			t.Errorf("Load = %q, %v; want ErrNotFound", version, err)
+		}
+	})
+	t.Run("insert, load, swap", func(t *testing.T) { swaps(t, store, prefix+"swaps") })
+	t.Run("keys with any characters", func(t *testing.T) { keys(t, store, prefix) })
+}
+
+func swaps(t *testing.T, store counter.Store, key string) {
+	now := time.Now()
+	state := limit.New(limit.Limits{TokensPerMinute: 300, Burst: 7, Quota: 1 << 53, Period: limit.Weekly, Version: 1<<40 + 1}, now, "epoch")
+	state.Spent, state.PeriodSpent, state.Rev = 5, 1<<53+1, 9
+	state.Happened = limit.Happened{Usage: limit.Usage{PromptTokens: 1, CompletionTokens: 2}, Requests: 3, Refused: 4, Forfeited: 5}
+	state.Mark("AbC-_123", 7, now, now.Add(time.Second))
+	first, date, err := store.Swap(t.Context(), key, state, "")
+	if err != nil || first == "" || date.Sub(now).Abs() > 5*time.Second {
+		t.Fatalf("insert: %q at %v, %v", first, date, err)
+	}
+	if _, _, err := store.Swap(t.Context(), key, state, ""); !errors.Is(err, counter.ErrConflict) {
+		t.Errorf("insert again: %v, want ErrConflict", err)
+	}
+	loaded, version, _, err := store.Load(t.Context(), key)
+	if diff := cmp.Diff(state, loaded); diff != "" || err != nil || version != first {
+		t.Errorf("loaded version %q for %q, %v (-want +got):\n%s", version, first, err, diff)
+	}
+	state.Spent = 6
+	second, _, err := store.Swap(t.Context(), key, state, first)
+	if err != nil || second == first {
+		t.Fatalf("swap: %q after %q, %v", second, first, err)
+	}
+	if _, _, err := store.Swap(t.Context(), key, state, first); !errors.Is(err, counter.ErrConflict) {
+		t.Errorf("swap an older version: %v, want ErrConflict", err)
+	}
+}
+
+func keys(t *testing.T, store counter.Store, prefix string) {
+	for i, key := range []string{"a/b", "a!2Fb", `a\b`, "a#b?c", "a'b", "100%", "a b", "a+b", "世界", "\x01", "a!b"} {
+		state := limit.New(limit.Limits{TokensPerMinute: int64(i + 1)}, time.Now(), "epoch")
+		if _, _, err := store.Swap(t.Context(), prefix+key, state, ""); err != nil {
+			t.Errorf("insert %q: %v", key, err)
+		}
+		if got, _, _, err := store.Load(t.Context(), prefix+key); err != nil || got.TokensPerMinute != int64(i+1) {
+			t.Errorf("load %q: %d, %v; want %d", key, got.TokensPerMinute, err, i+1)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+// Package memstore keeps counters in memory: for tests, and for a gateway that
+// is tried out without storage.
+package memstore
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/limit"
+)
+
+// Fault decides what becomes of an operation, "load" or "swap": with an error
+// it fails, and a swap is applied all the same where apply says so.
+type Fault func(operation string) (apply bool, err error)
+
+// Store keeps counters in memory. Make one with New.
+type Store struct {
+	mu      sync.Mutex
+	rows    map[string]row
+	version int64
+	fault   Fault
+}
+
+type row struct {
+	state   limit.State
+	version counter.Version
+}
+
+var _ counter.Store = (*Store)(nil)
+
+// New makes an empty store. fault may be nil.
+func New(fault Fault) *Store { return &Store{rows: make(map[string]row), fault: fault} }
+
+// Load implements counter.Store.
+func (s *Store) Load(_ context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault != nil {
+		if _, err := s.fault("load"); err != nil {
+			return limit.State{}, "", time.Time{}, err
+		}
+	}
+	found, ok := s.rows[key]
+	if !ok {
+		return limit.State{}, "", time.Now(), counter.ErrNotFound
+	}
+	return found.state, found.version, time.Now(), nil
+}
+
+// Swap implements counter.Store.
+func (s *Store) Swap(_ context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var failed error
+	if s.fault != nil {
+		apply, err := s.fault("swap")
+		if err != nil && !apply {
+			return "", time.Time{}, err
+		}
+		failed = err
+	}
+	if s.rows[key].version != version {
+		return "", time.Now(), counter.ErrConflict
+	}
+	s.version++
+	s.rows[key] = row{state, counter.Version(strconv.FormatInt(s.version, 10))}
+	return s.rows[key].version, time.Now(), failed
+}

@@ -1,0 +1,106 @@
+package tablestore
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/limit"
+)
+
+// format numbers the entity's layout. A row of a later one is left alone, since
+// old and new instances share counters while a new release is rolled out.
+const format = 1
+
+// encode makes the row, every column typed and plain to read in a table browser.
+func encode(partitionKey string, s limit.State) ([]byte, error) {
+	number := func(n int64) aztables.EDMInt64 { return aztables.EDMInt64(n) }
+	row, err := json.Marshal(aztables.EDMEntity{
+		Entity: aztables.Entity{PartitionKey: partitionKey, RowKey: rowKey},
+		Properties: map[string]any{
+			"Format": number(format), "Epoch": s.Epoch, "Rev": number(s.Rev),
+			"Window": number(s.Window), "Credit": number(s.Credit), "Spent": number(s.Spent),
+			"PeriodStart": number(unix(s.PeriodStart)), "PeriodSpent": number(s.PeriodSpent),
+			"PromptTokens": number(s.Happened.PromptTokens), "CompletionTokens": number(s.Happened.CompletionTokens),
+			"Requests": number(s.Happened.Requests), "Refused": number(s.Happened.Refused), "Forfeited": number(s.Happened.Forfeited),
+			"Tpm": number(s.TokensPerMinute), "Burst": number(s.Burst), "Quota": number(s.Quota), "Period": string(s.Period),
+			"TierVersion": number(s.Version), "Slots": limit.FormatSlots(s.Slots), "Outbox": "",
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode counter: %w", err)
+	}
+	return row, nil
+}
+
+// decode reads what encode wrote. ErrEdited, ErrNewer.
+func decode(row []byte) (limit.State, error) {
+	var entity aztables.EDMEntity
+	if err := json.Unmarshal(row, &entity); err != nil {
+		return limit.State{}, counter.ErrEdited
+	}
+	c := columns{values: entity.Properties}
+	if c.number("Format") > format {
+		return limit.State{}, counter.ErrNewer
+	}
+	s := limit.State{
+		Limits: limit.Limits{TokensPerMinute: c.number("Tpm"), Burst: c.number("Burst"), Quota: c.number("Quota"),
+			Period: limit.Period(c.text("Period")), Version: c.number("TierVersion")},
+		Window: c.number("Window"), Credit: c.number("Credit"), Spent: c.number("Spent"),
+		PeriodStart: fromUnix(c.number("PeriodStart")), PeriodSpent: c.number("PeriodSpent"),
+		Happened: limit.Happened{
+			Usage:    limit.Usage{PromptTokens: c.number("PromptTokens"), CompletionTokens: c.number("CompletionTokens")},
+			Requests: c.number("Requests"), Refused: c.number("Refused"), Forfeited: c.number("Forfeited"),
+		},
+		Epoch: c.text("Epoch"), Rev: c.number("Rev"),
+	}
+	slots, err := limit.ParseSlots(c.text("Slots"))
+	if err != nil || c.bad {
+		return s, counter.ErrEdited
+	}
+	s.Slots = slots
+	return s, nil
+}
+
+// columns reads a row's columns and notes whether one is missing or of another type.
+type columns struct {
+	values map[string]any
+	bad    bool
+}
+
+func (c *columns) number(name string) int64 {
+	n, ok := c.values[name].(aztables.EDMInt64)
+	c.bad = c.bad || !ok
+	return int64(n)
+}
+
+func (c *columns) text(name string) string {
+	text, ok := c.values[name].(string)
+	c.bad = c.bad || !ok
+	return text
+}
+
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+func fromUnix(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+// partition is a counter's key as a partition's: percent-encoded, with '!' for
+// '%', which the service's own decoding would trip over.
+func partition(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(key), "!", "%21"), "+", "%20"), "%", "!")
+}

@@ -1,0 +1,110 @@
+// Package tablestore keeps counters in Azure Table Storage, an entity each,
+// changed under its ETag.
+package tablestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/limit"
+)
+
+// Usual is the table's name in a deployment.
+const Usual = "counters"
+
+// rowKey is the row of the counter in its key's partition.
+const rowKey = "counter"
+
+// Store keeps counters in a table. Make one with New.
+type Store struct{ client *aztables.Client }
+
+var _ counter.Store = (*Store)(nil)
+
+// New makes a store over an account, whose client must not retry by itself. It
+// makes no call; the first write makes a table that isn't there.
+func New(service *aztables.ServiceClient, table string) *Store {
+	return &Store{service.NewClient(table)}
+}
+
+// Load implements counter.Store.
+func (s *Store) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+	var answer *http.Response
+	found, err := s.client.GetEntity(runtime.WithCaptureResponse(ctx, &answer), partition(key), rowKey, nil)
+	date := dateOf(answer)
+	if err != nil {
+		return limit.State{}, "", date, translate("read", err)
+	}
+	state, err := decode(found.Value)
+	return state, counter.Version(found.ETag), date, err
+}
+
+// Swap implements counter.Store.
+func (s *Store) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+	entity, err := encode(partition(key), state)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	var answer *http.Response
+	ctx = runtime.WithCaptureResponse(ctx, &answer)
+	if version == "" {
+		etag, err := s.insert(ctx, entity)
+		return counter.Version(etag), dateOf(answer), translate("insert", err)
+	}
+	etag := azcore.ETag(version)
+	updated, err := s.client.UpdateEntity(ctx, entity, &aztables.UpdateEntityOptions{IfMatch: &etag, UpdateMode: aztables.UpdateModeReplace})
+	return counter.Version(updated.ETag), dateOf(answer), translate("write", err)
+}
+
+func (s *Store) insert(ctx context.Context, entity []byte) (azcore.ETag, error) {
+	added, err := s.client.AddEntity(ctx, entity, nil)
+	if hasCode(err, aztables.TableNotFound) {
+		if _, err := s.client.CreateTable(ctx, nil); err != nil && !hasCode(err, aztables.TableAlreadyExists) {
+			return "", err
+		}
+		added, err = s.client.AddEntity(ctx, entity, nil)
+	}
+	return added.ETag, err
+}
+
+// dateOf is the service's time of an answer.
+func dateOf(answer *http.Response) time.Time {
+	if answer == nil {
+		return time.Time{}
+	}
+	date, _ := http.ParseTime(answer.Header.Get("Date"))
+	return date
+}
+
+func hasCode(err error, code aztables.TableErrorCode) bool {
+	failed, ok := errors.AsType[*azcore.ResponseError](err)
+	return ok && failed.ErrorCode == string(code)
+}
+
+// translate gives the errors of a counter.Store. The SDK's own hold whole
+// answers and addresses with the counter's key, which may hold a header's value.
+func translate(doing string, err error) error {
+	failed, ok := errors.AsType[*azcore.ResponseError](err)
+	switch {
+	case err == nil:
+		return nil
+	case hasCode(err, aztables.ResourceNotFound), hasCode(err, aztables.TableNotFound):
+		return counter.ErrNotFound
+	case hasCode(err, aztables.UpdateConditionNotSatisfied), hasCode(err, aztables.EntityAlreadyExists):
+		return counter.ErrConflict
+	case ok:
+		return fmt.Errorf("%s: table storage answered %d %s", doing, failed.StatusCode, failed.ErrorCode)
+	}
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

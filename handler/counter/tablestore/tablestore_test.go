@@ -1,0 +1,22 @@
+package tablestore_test
+
+import (
+	"os"
+	"testing"
+
+	"tollgate/handler/azurite"
+	"tollgate/handler/counter/countertest"
+	"tollgate/handler/counter/tablestore"
+	"tollgate/handler/secret"
+	"tollgate/handler/storage"
+)
+
+func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
+
+func TestConformance(t *testing.T) {
+	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(azurite.Shared(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	countertest.Run(t, tablestore.New(service, "counters"), "")
+}
