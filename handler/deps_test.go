@@ -2,6 +2,7 @@ package main
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,7 +42,7 @@ func TestSiblingsNeverImportEachOther(t *testing.T) {
 	for _, from := range concepts {
 		for _, imported := range packages[from] {
 			name, ours := strings.CutPrefix(imported, "tollgate/handler/")
-			if ours && allowed[from] != name {
+			if ours && slices.Contains(concepts, name) && allowed[from] != name {
 				t.Errorf("%s imports %s", from, name)
 			}
 		}

@@ -63,6 +63,9 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	return exitDone
 }
 
+// lastWrite bounds the writing of what the counters still hold at the end.
+const lastWrite = 10 * time.Second
+
 // serve answers until ctx is done, then lets calls under way end within the
 // drain time and writes what the counters still hold.
 func serve(ctx context.Context, conf config, app *application, listener net.Listener, log *slog.Logger) error {
@@ -88,5 +91,7 @@ func serve(ctx context.Context, conf config, app *application, listener net.List
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close() // what is still under way is cut, and settles by what it has seen
 	}
-	return errors.Join(err, app.close(context.WithoutCancel(ctx)))
+	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
+	defer cancelLast()
+	return errors.Join(err, app.close(last))
 }

@@ -63,6 +63,7 @@ type Decision struct {
 	Verdict
 	Tokens     int64         // reserved, where granted
 	Least      int64         // what the call needs at least
+	Most       int64         // where it never fits: the most that the limit can ever have
 	RetryAfter time.Duration // until this very call would fit, debts paid; 0 where granted or never
 	Standing   Standing
 }

@@ -142,7 +142,7 @@ type Charge struct {
 }
 
 // Reserve decides an Ask at a time that the counter was advanced to, and
-// charges what it grants. A shadow's ask is charged whatever is left.
+// charges what it grants.
 func (s *State) Reserve(ask Ask, now time.Time) (Decision, Charge) {
 	least := ask.least()
 	minute, period := s.left()
@@ -154,6 +154,10 @@ func (s *State) Reserve(ask Ask, now time.Time) (Decision, Charge) {
 		charge = s.charge(d.Tokens)
 	case RateExceeded:
 		d.RetryAfter = MinuteStart(s.Window + minutesUntil(least, minute, s.TokensPerMinute)).Sub(now)
+	case NeverFitsRate:
+		d.Most = s.TokensPerMinute + s.Burst
+	case NeverFitsQuota:
+		d.Most = s.Quota
 	case QuotaExceeded:
 		d.RetryAfter = s.Period.Next(s.PeriodStart).Sub(now)
 	}

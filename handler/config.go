@@ -1,0 +1,136 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"tollgate/handler/gateway"
+	"tollgate/handler/secret"
+	"tollgate/handler/storage"
+	"tollgate/handler/upstream"
+)
+
+// config is everything that can be set, read from the environment once, in
+// main. Under Azure Functions these are the app's settings, locally the Values
+// of local.settings.json. Each field names its setting and default.
+type config struct {
+	// Port to listen on at 127.0.0.1: FUNCTIONS_CUSTOMHANDLER_PORT or its older
+	// name FUNCTIONS_HTTPWORKER_PORT, which the Functions host chooses; without a
+	// host PORT, default 7071, func's own.
+	Port int
+	// UnderHost says that the Functions host started this process.
+	UnderHost bool
+
+	// Store is where keys and counters live. STORE: tables (default), or memory
+	// to try things out: then one process counts for itself and forgets.
+	Store string
+	// Storage is the account of STORE=tables: AzureWebJobsStorage and its kin.
+	Storage storage.Settings
+	// MemoryDirectory is the tiers, subscriptions and keys of STORE=memory.
+	// MEMORY_DIRECTORY: JSON.
+	MemoryDirectory secret.Text
+	// KeyPepper is the secret under which keys are stored. KEY_PEPPER: at least 16 bytes.
+	KeyPepper secret.Text
+
+	// Endpoint is where the models answer. UPSTREAM_URL: needed. UPSTREAM_SHAPE:
+	// models (default), openai or deployments. UPSTREAM_DEPLOYMENT: the endpoint's
+	// own name for the model, by default the caller's. UPSTREAM_API_VERSION: by
+	// default the shape's. UPSTREAM_API_KEY: without one the managed identity.
+	Endpoint upstream.Endpoint
+	// Timeouts bound what upstream and a stream's caller may take.
+	// UPSTREAM_HEADER_TIMEOUT 220s, UPSTREAM_TIMEOUT 225s, STREAM_IDLE_TIMEOUT
+	// 120s, KEEP_ALIVE_INTERVAL 15s, WRITE_TIMEOUT 30s.
+	Timeouts upstream.Timeouts
+	// ClientID picks a user-assigned identity. AZURE_CLIENT_ID.
+	ClientID string
+
+	// BasePath may precede every route. BASE_PATH: begins with a slash, default /inference.
+	BasePath string
+	// Models that callers may name, the only one where a call names none. MODELS:
+	// separated by commas, default DeepSeek-R1.
+	Models []string
+	// MaxBody is the largest request body in bytes. MAX_BODY_BYTES: default 4194304.
+	MaxBody int64
+	// Headers names the answers' headers. REMAINING_TOKENS_HEADER,
+	// TOKENS_CONSUMED_HEADER, REMAINING_QUOTA_TOKENS_HEADER, RETRY_AFTER_HEADER:
+	// by default as APIM's samples have them.
+	Headers gateway.HeaderNames
+
+	// HeaderTimeout and BodyTimeout bound how long a caller may take to send its
+	// request. HEADER_TIMEOUT: default 5s. BODY_TIMEOUT: default 30s.
+	HeaderTimeout, BodyTimeout time.Duration
+	// DrainTimeout bounds the end of calls under way when the process is told to
+	// stop. DRAIN_TIMEOUT: default 30s.
+	DrainTimeout time.Duration
+}
+
+// load reads the settings. Its error names every fault.
+func load(getenv func(string) string) (config, error) {
+	s := &settings{getenv: getenv}
+	c := config{
+		Store:           s.oneOf("STORE", "tables", "memory"),
+		Storage:         storage.Read(getenv),
+		MemoryDirectory: secret.New(s.text("MEMORY_DIRECTORY", "")),
+		KeyPepper:       secret.New(s.required("KEY_PEPPER", "set it to a long random text, such as the output of openssl rand -hex 32")),
+		Endpoint: upstream.Endpoint{
+			URL:        s.required("UPSTREAM_URL", "set it to the resource's address, https://<name>.services.ai.azure.com"),
+			Shape:      upstream.Shape(s.oneOf("UPSTREAM_SHAPE", "models", "openai", "deployments")),
+			Deployment: s.text("UPSTREAM_DEPLOYMENT", ""),
+			APIVersion: s.text("UPSTREAM_API_VERSION", ""),
+			Key:        secret.New(s.text("UPSTREAM_API_KEY", "")),
+		},
+		Timeouts: upstream.Timeouts{
+			Header:    s.duration("UPSTREAM_HEADER_TIMEOUT", upstream.DefaultTimeouts.Header),
+			Whole:     s.duration("UPSTREAM_TIMEOUT", upstream.DefaultTimeouts.Whole),
+			Idle:      s.duration("STREAM_IDLE_TIMEOUT", upstream.DefaultTimeouts.Idle),
+			KeepAlive: s.duration("KEEP_ALIVE_INTERVAL", upstream.DefaultTimeouts.KeepAlive),
+			Write:     s.duration("WRITE_TIMEOUT", upstream.DefaultTimeouts.Write),
+		},
+		ClientID: s.text("AZURE_CLIENT_ID", ""),
+		BasePath: s.basePath("BASE_PATH", "/inference"),
+		Models:   s.list("MODELS", "DeepSeek-R1"),
+		MaxBody:  s.number("MAX_BODY_BYTES", 4<<20, 1<<10, 64<<20),
+		Headers: gateway.HeaderNames{
+			RemainingTokens:      s.header("REMAINING_TOKENS_HEADER", gateway.DefaultHeaderNames.RemainingTokens),
+			TokensConsumed:       s.header("TOKENS_CONSUMED_HEADER", gateway.DefaultHeaderNames.TokensConsumed),
+			RemainingQuotaTokens: s.header("REMAINING_QUOTA_TOKENS_HEADER", gateway.DefaultHeaderNames.RemainingQuotaTokens),
+			RetryAfter:           s.header("RETRY_AFTER_HEADER", gateway.DefaultHeaderNames.RetryAfter),
+		},
+		HeaderTimeout: s.duration("HEADER_TIMEOUT", 5*time.Second),
+		BodyTimeout:   s.duration("BODY_TIMEOUT", 30*time.Second),
+		DrainTimeout:  s.duration("DRAIN_TIMEOUT", 30*time.Second),
+	}
+	c.Port, c.UnderHost = s.port()
+	if c.Store == "memory" && c.MemoryDirectory.Empty() {
+		s.fault("MEMORY_DIRECTORY", "is missing", "with STORE=memory set it to JSON of tiers, subscriptions and keys")
+	}
+	return c, s.err()
+}
+
+// port is where to listen, and whether the Functions host said so.
+func (s *settings) port() (port int, underHost bool) {
+	for _, name := range []string{"FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HTTPWORKER_PORT"} {
+		if s.text(name, "") != "" {
+			return int(s.number(name, 0, 1, 65535)), true
+		}
+	}
+	return int(s.number("PORT", 7071, 1, 65535)), false
+}
+
+// basePath is a path that begins with a slash and doesn't end with one.
+func (s *settings) basePath(name, fallback string) string {
+	value := strings.TrimRight(s.text(name, fallback), "/")
+	if value != "" && !strings.HasPrefix(value, "/") {
+		s.fault(name, fmt.Sprintf("is %q", value), "begin it with a slash")
+	}
+	return value
+}
+
+// LogValue is what the start's log line shows: no secret is in it.
+func (c config) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("store", c.Store), slog.String("upstream", c.Endpoint.URL), slog.String("shape", string(c.Endpoint.Shape)),
+		slog.Any("models", c.Models), slog.String("base_path", c.BasePath), slog.Bool("under_host", c.UnderHost))
+}

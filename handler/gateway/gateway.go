@@ -1,0 +1,106 @@
+// Package gateway is the path of a call: authenticate, parse, count, reserve,
+// forward, meter, settle, report. It is the one edge of the product: here, and
+// nowhere else, errors become statuses and limits become headers.
+package gateway
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
+)
+
+// Config is what a Gateway is made of. All fields are needed.
+type Config struct {
+	Directory *subscription.Directory
+	Counter   *counter.Counter
+	Upstream  *upstream.Client
+	Log       *slog.Logger
+
+	// BasePath may precede every route; it begins with a slash.
+	BasePath string
+	// Models are the names that callers may ask for, the first the one meant
+	// where a call names none.
+	Models []string
+	// Headers names the answers' headers.
+	Headers HeaderNames
+	// MaxBody is the largest request body, in bytes.
+	MaxBody int64
+}
+
+// Gateway serves callers. Make one with New.
+type Gateway struct{ Config }
+
+// New makes a gateway of its parts.
+func New(config Config) *Gateway { return &Gateway{config} }
+
+// ServeHTTP answers one request and reports it in one log line.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/" { // the Functions host's readiness ping: open, and not worth a line
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	c := begin(w, r)
+	defer g.report(c)
+	if err := g.serve(c); err != nil {
+		g.refuse(c, err)
+	}
+}
+
+// serve finds the route, checks the key and has the route answer.
+func (g *Gateway) serve(c *call) error {
+	found, ok := find(c.r.URL.Path, g.BasePath)
+	if !ok {
+		return &problem{status: http.StatusNotFound, code: "route_not_found", kind: kindRequest,
+			message: "There is nothing at this path. Chat completions are at /models/chat/completions, /openai/v1/chat/completions and /openai/deployments/{name}/chat/completions."}
+	}
+	c.route = found
+	if c.r.Method != found.method {
+		c.w.Header().Set("Allow", found.method)
+		return &problem{status: http.StatusMethodNotAllowed, code: "method_not_allowed", kind: kindRequest,
+			message: "This path takes " + found.method + " only."}
+	}
+	if err := g.authenticate(c); err != nil {
+		return err
+	}
+	return found.serve(g, c)
+}
+
+// chat takes a chat completion through its steps.
+func (g *Gateway) chat(c *call) error {
+	if err := g.parse(c); err != nil {
+		return err
+	}
+	if err := g.reserve(c); err != nil {
+		return err
+	}
+	defer c.reservation.Cancel() // does nothing once it is settled
+	if err := g.forward(c); err != nil {
+		return err
+	}
+	defer c.response.Close()
+	if c.response.Streamed() {
+		return g.stream(c)
+	}
+	return g.whole(c)
+}
+
+// authenticate finds whose key the call carries.
+func (g *Gateway) authenticate(c *call) error {
+	key, ok := presentedKey(c.r.Header)
+	if !ok {
+		return errUnauthorized
+	}
+	grant, err := g.Directory.Authenticate(c.r.Context(), key)
+	switch {
+	case errors.Is(err, subscription.ErrUnauthorized):
+		return errUnauthorized
+	case err != nil:
+		return unavailable("directory", subscription.RetryAfter, err)
+	}
+	c.grant = grant
+	return nil
+}

@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// HeaderNames are the names of the answers' headers that APIM's llm-token-limit
+// lets an operator choose.
+type HeaderNames struct {
+	RemainingTokens      string // tokens left of this minute
+	TokensConsumed       string // tokens that this call was charged
+	RemainingQuotaTokens string // tokens left of this quota period
+	RetryAfter           string // seconds, beside the standard Retry-After
+}
+
+// DefaultHeaderNames are the names that APIM's documentation and samples use.
+var DefaultHeaderNames = HeaderNames{
+	RemainingTokens:      "x-apim-remaining-tokens",
+	TokensConsumed:       "x-apim-tokens-consumed",
+	RemainingQuotaTokens: "x-apim-remaining-quota-tokens",
+	RetryAfter:           "x-apim-retry-after",
+}
+
+// OpenAI's names for the minute's limit. Its clients and dashboards read them.
+const (
+	headerLimitTokens     = "X-Ratelimit-Limit-Tokens"
+	headerRemainingTokens = "X-Ratelimit-Remaining-Tokens"
+	headerResetTokens     = "X-Ratelimit-Reset-Tokens"
+)
+
+// standing writes what is left, for a limit that the tier has.
+func (n HeaderNames) standing(h http.Header, s limit.Standing, now time.Time) {
+	if s.TokensPerMinute > 0 {
+		remaining := strconv.FormatInt(s.Remaining, 10)
+		h.Set(n.RemainingTokens, remaining)
+		h.Set(headerLimitTokens, strconv.FormatInt(s.TokensPerMinute, 10))
+		h.Set(headerRemainingTokens, remaining)
+		h.Set(headerResetTokens, wholeSeconds(s.ResetAt.Sub(now)).String())
+	}
+	if s.Quota > 0 {
+		h.Set(n.RemainingQuotaTokens, strconv.FormatInt(s.QuotaRemaining, 10))
+	}
+}
+
+func (n HeaderNames) consumed(h http.Header, usage limit.Usage) {
+	h.Set(n.TokensConsumed, strconv.FormatInt(usage.Total(), 10))
+}
+
+func (n HeaderNames) retry(h http.Header, after time.Duration) {
+	seconds := strconv.FormatInt(int64(wholeSeconds(after)/time.Second), 10)
+	h.Set("Retry-After", seconds)
+	h.Set(n.RetryAfter, seconds)
+}
+
+const headerRequestID = "X-Request-Id"
+
+// requestIDMax is the longest request id taken from a caller, in bytes: room
+// for any UUID or trace id, none for an essay in the log.
+const requestIDMax = 128
+
+// requestID is the caller's own, where it is well-formed, else a new one.
+func requestID(h http.Header) string {
+	if id := h.Get(headerRequestID); wellFormed(id) {
+		return id
+	}
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails since Go 1.24
+	return hex.EncodeToString(random[:])
+}
+
+// wellFormed admits what can't break out of a header, a log line or a JSON string.
+func wellFormed(id string) bool {
+	if id == "" || len(id) > requestIDMax {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' && c != ':' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,36 @@
+package gateway
+
+import (
+	"time"
+
+	"tollgate/handler/limit"
+	"tollgate/handler/subscription"
+)
+
+// limits are a tier's, as the counters take them.
+func limits(t subscription.Tier) limit.Limits {
+	return limit.Limits{TokensPerMinute: t.TokensPerMinute, Burst: t.BurstTokens, Quota: t.TokenQuota,
+		Period: limit.Period(t.TokenQuotaPeriod), Version: t.Version}
+}
+
+// ask is what the tier's way of reserving takes before the call.
+func (c *call) ask() limit.Ask {
+	if c.grant.Tier.Reserve == subscription.ReserveNone {
+		return limit.Ask{Tokens: 1}
+	}
+	return limit.Ask{Tokens: c.prompt}
+}
+
+// refused answers a decision that did not grant, naming the limit.
+func (g *Gateway) refused(c *call, d limit.Decision) error {
+	s := d.Standing
+	counted := &countedLimit{Tier: c.grant.Tier.ID, CounterKey: c.grant.Tier.CounterKey,
+		Window: "minute", Limit: s.TokensPerMinute, Used: s.Used, ResetAt: s.ResetAt}
+	if d.Verdict == limit.QuotaExceeded || d.Verdict == limit.NeverFitsQuota {
+		counted.Window, counted.Limit, counted.Used, counted.ResetAt = string(s.Period), s.Quota, s.QuotaUsed, s.QuotaResetAt
+	}
+	return refusal(d, counted)
+}
+
+// counterRetry is how long a caller waits where the counters can't be reached.
+const counterRetry = 5 * time.Second

@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// problem is a refusal or failure as the caller sees it: the one place where
+// an error becomes a status and a body. cause is for the log alone.
+type problem struct {
+	status  int
+	code    string
+	kind    string // the type that OpenAI's clients read
+	message string
+	param   string
+	retry   time.Duration // for Retry-After; 0: none
+	counted *countedLimit
+	cause   error
+
+	verbatim []byte // upstream's own body, in place of all this
+}
+
+// countedLimit names the limit that refused, for the error body. Counts are tokens.
+type countedLimit struct {
+	Tier       string    `json:"tier"`
+	CounterKey string    `json:"counterKey"`
+	Window     string    `json:"window"`
+	Limit      int64     `json:"limit"`
+	Used       int64     `json:"used"`
+	ResetAt    time.Time `json:"resetAt"`
+}
+
+func (p *problem) Error() string {
+	if p.cause != nil {
+		return fmt.Sprintf("%s: %v", p.code, p.cause)
+	}
+	return p.code
+}
+
+func (p *problem) Unwrap() error { return p.cause }
+
+// The types of OpenAI's error object that a client may tell apart.
+const (
+	kindRequest = "invalid_request_error"
+	kindAuth    = "authentication_error"
+	kindTokens  = "tokens"
+	kindServer  = "server_error"
+)
+
+// errUnauthorized is the one answer to anything wrong with a key: which part
+// was wrong would tell a guesser how near it came.
+var errUnauthorized = &problem{
+	status: http.StatusUnauthorized, code: "invalid_api_key", kind: kindAuth,
+	message: "Access denied due to a missing or invalid api-key. Send the key of an active subscription in the api-key header.",
+}
+
+func badRequest(param, message string) *problem {
+	return &problem{status: http.StatusBadRequest, code: "invalid_request", kind: kindRequest, param: param, message: message}
+}
+
+// statusClientClosed is for the log alone: nobody is there to read it.
+const statusClientClosed = 499
+
+func clientClosed(cause error) *problem {
+	return &problem{status: statusClientClosed, code: "client_closed", kind: kindRequest, message: "The caller left.", cause: cause}
+}
+
+func unavailable(what string, retry time.Duration, cause error) *problem {
+	return &problem{status: http.StatusServiceUnavailable, code: what + "_unavailable", kind: kindServer,
+		message: fmt.Sprintf("The gateway can't reach its %s just now. Try again in %s.", what, spell(retry)), retry: retry, cause: cause}
+}
+
+// asProblem makes any error answerable: what isn't a problem already is a fault
+// of the gateway's own, whose cause only the log shows.
+func asProblem(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	return &problem{status: http.StatusInternalServerError, code: "internal_error", kind: kindServer,
+		message: "The gateway failed. Quote the request_id to its operator.", cause: err}
+}
+
+// body is APIM's two fields with OpenAI's error object beside them, so that
+// callers of either read it.
+func (p *problem) body(requestID string) []byte {
+	type detail struct {
+		Message   string        `json:"message"`
+		Type      string        `json:"type"`
+		Param     *string       `json:"param"`
+		Code      string        `json:"code"`
+		RequestID string        `json:"request_id"`
+		Limit     *countedLimit `json:"limit,omitempty"`
+	}
+	shown := detail{Message: p.message, Type: p.kind, Code: p.code, RequestID: requestID, Limit: p.counted}
+	if p.param != "" {
+		shown.Param = &p.param
+	}
+	body, err := json.Marshal(struct {
+		StatusCode int    `json:"statusCode"`
+		Message    string `json:"message"`
+		Error      detail `json:"error"`
+	}{p.status, p.message, shown})
+	if err != nil {
+		panic(fmt.Sprintf("encode error body: %v", err)) // strings, numbers and times always encode
+	}
+	return body
+}
+
+// refusal is the answer to a decision that did not grant.
+func refusal(d limit.Decision, counted *countedLimit) *problem {
+	seconds := wholeSeconds(d.RetryAfter)
+	p := &problem{kind: kindTokens, counted: counted}
+	switch d.Verdict {
+	case limit.QuotaExceeded:
+		p.status, p.code, p.retry = http.StatusForbidden, "token_quota_exceeded", seconds
+		p.message = fmt.Sprintf("Token quota is exceeded. Try again in %s.", spell(seconds))
+	case limit.NeverFitsRate, limit.NeverFitsQuota:
+		p.status, p.code = http.StatusRequestEntityTooLarge, "token_limit_too_small"
+		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. Send a shorter prompt.",
+			count(d.Least, "token"), count(d.Least-d.Most, "token"))
+	default:
+		p.status, p.code, p.retry = http.StatusTooManyRequests, "token_limit_exceeded", seconds
+		p.message = fmt.Sprintf("Token limit is exceeded. Try again in %s.", count(int64(seconds/time.Second), "second"))
+	}
+	return p
+}
+
+// wholeSeconds rounds up, to 1 s at least: a caller that waits this long is never early.
+func wholeSeconds(d time.Duration) time.Duration {
+	return max(d+time.Second-1, time.Second).Truncate(time.Second)
+}
+
+// spell writes whole seconds as APIM's quota message does, in the two largest
+// units, the smaller rounded up: "21 minutes and 33 seconds".
+func spell(d time.Duration) string {
+	units := []struct {
+		size time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}}
+	for i, unit := range units[:len(units)-1] {
+		if d < unit.size {
+			continue
+		}
+		smaller := units[i+1]
+		d = (d + smaller.size - 1).Truncate(smaller.size)
+		large, small := d/unit.size, d%unit.size/smaller.size
+		if small == 0 {
+			return count(int64(large), unit.name)
+		}
+		return count(int64(large), unit.name) + " and " + count(int64(small), smaller.name)
+	}
+	return count(int64(d/time.Second), "second")
+}
+
+func count(n int64, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return strconv.FormatInt(n, 10) + " " + unit + "s"
+}

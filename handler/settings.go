@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// settings reads an environment and collects every fault it finds, so that an
+// operator mends them all at once.
+type settings struct {
+	getenv func(string) string
+	faults []error
+}
+
+// fault says what is wrong with a setting and what would be right.
+func (s *settings) fault(name, wrong, right string) {
+	s.faults = append(s.faults, fmt.Errorf("%s %s: %s", name, wrong, right))
+}
+
+func (s *settings) err() error { return errors.Join(s.faults...) }
+
+// text is a setting's value, or fallback where it is empty or not there.
+func (s *settings) text(name, fallback string) string {
+	if value := strings.TrimSpace(s.getenv(name)); value != "" {
+		return value
+	}
+	return fallback
+}
+
+// required is text that must be there; right completes "is missing: ".
+func (s *settings) required(name, right string) string {
+	value := s.text(name, "")
+	if value == "" {
+		s.fault(name, "is missing", right)
+	}
+	return value
+}
+
+// oneOf is text that must be among allowed, whose first is the default.
+func (s *settings) oneOf(name string, allowed ...string) string {
+	value := s.text(name, allowed[0])
+	for _, choice := range allowed {
+		if value == choice {
+			return value
+		}
+	}
+	s.fault(name, fmt.Sprintf("is %q", value), "use "+strings.Join(allowed, " or "))
+	return allowed[0]
+}
+
+// number is a whole number from low to high.
+func (s *settings) number(name string, fallback, low, high int64) int64 {
+	value := s.text(name, "")
+	if value == "" {
+		return fallback
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < low || n > high {
+		s.fault(name, fmt.Sprintf("is %q", value), fmt.Sprintf("use a whole number from %d to %d", low, high))
+		return fallback
+	}
+	return n
+}
+
+// duration is a time such as 90s or 4m, above zero.
+func (s *settings) duration(name string, fallback time.Duration) time.Duration {
+	value := s.text(name, "")
+	if value == "" {
+		return fallback
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil || d <= 0 {
+		s.fault(name, fmt.Sprintf("is %q", value), "use a time above zero, such as 90s or 4m")
+		return fallback
+	}
+	return d
+}
+
+// list is text separated by commas, without blanks and empty parts.
+func (s *settings) list(name string, fallback ...string) []string {
+	var parts []string
+	for part := range strings.SplitSeq(s.getenv(name), ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	if parts == nil {
+		return fallback
+	}
+	return parts
+}
+
+// header is the name of an HTTP header.
+func (s *settings) header(name, fallback string) string {
+	value := s.text(name, fallback)
+	for i := range len(value) {
+		if c := value[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`()<>@,;:\"/[]?={}`, c) >= 0 {
+			s.fault(name, fmt.Sprintf("is %q", value), "use a header's name, such as "+fallback)
+			return fallback
+		}
+	}
+	return value
+}

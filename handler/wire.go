@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"tollgate/handler/counter"
+	countermem "tollgate/handler/counter/memstore"
+	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/gateway"
+	"tollgate/handler/storage"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/subscription/tablestore"
+	"tollgate/handler/upstream"
+	"tollgate/handler/upstream/credential"
+)
+
+// application is the gateway with what must be closed behind it.
+type application struct {
+	gateway *gateway.Gateway
+	counter *counter.Counter
+	client  *upstream.Client
+}
+
+// wire makes the application of its settings. It makes no call: what is down
+// now may be up when the first caller comes.
+func wire(c config, log *slog.Logger) (*application, error) {
+	pepper, err := subscription.NewPepper(c.KeyPepper.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("KEY_PEPPER %w", err)
+	}
+	directory, counters, err := stores(c, pepper)
+	if err != nil {
+		return nil, err
+	}
+	if c.Endpoint.Key.Empty() {
+		if c.Endpoint.Token, err = credential.ManagedIdentity(c.ClientID); err != nil {
+			return nil, fmt.Errorf("UPSTREAM_API_KEY is missing, and without it: %w", err)
+		}
+	}
+	client, err := upstream.New([]upstream.Endpoint{c.Endpoint}, c.Timeouts)
+	if err != nil {
+		return nil, fmt.Errorf("UPSTREAM_URL and its kin: %w", err)
+	}
+	app := &application{client: client, counter: counter.New(counter.Config{Store: counters, Log: log})}
+	app.gateway = gateway.New(gateway.Config{
+		Directory: subscription.NewDirectory(directory, pepper), Counter: app.counter, Upstream: client, Log: log,
+		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody,
+	})
+	return app, nil
+}
+
+// stores opens where keys and counters live.
+func stores(c config, pepper subscription.Pepper) (subscription.Store, counter.Store, error) {
+	if c.Store == "memory" {
+		directory, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), pepper)
+		if err != nil {
+			return nil, nil, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
+		}
+		return directory, countermem.New(nil), nil
+	}
+	service, err := storage.Open(c.Storage)
+	if err != nil {
+		return nil, nil, err
+	}
+	return tablestore.New(service, tablestore.Usual), countertables.New(service, countertables.Usual), nil
+}
+
+// close writes what the counters still hold.
+func (a *application) close(ctx context.Context) error {
+	a.client.CloseIdle()
+	return a.counter.Close(ctx)
+}
