@@ -1,0 +1,340 @@
+package gateway_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tollgate/handler/counter"
+	countermem "tollgate/handler/counter/memstore"
+	"tollgate/handler/gateway"
+	"tollgate/handler/secret"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/upstream"
+)
+
+// bench is a gateway before an upstream of the test's, with one subscription.
+type bench struct {
+	*httptest.Server
+	key   string
+	store *memstore.Store
+	down  atomic.Bool // the counters
+	log   *buffer
+	calls atomic.Int64 // that reached upstream
+}
+
+// buffer is a log that tests may read while it is written.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func open(t *testing.T, limits subscription.Limits, model http.HandlerFunc) *bench {
+	t.Helper()
+	return openWith(t, limits, func(*gateway.Config) {}, upstream.Timeouts{}, model)
+}
+
+func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
+	t.Helper()
+	b := &bench{key: subscription.NewKey(), store: memstore.New(), log: &buffer{}}
+	pepper, err := subscription.NewPepper("0123456789abcdef")
+	_, e1 := b.store.PutTier(t.Context(), subscription.Tier{ID: "demo", Limits: limits})
+	_, e2 := b.store.PutSubscription(t.Context(), subscription.Subscription{ID: "team-a", Tier: "demo"})
+	e3 := b.store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(b.key), Subscription: "team-a", Slot: subscription.Primary})
+	if err := errors.Join(err, e1, e2, e3); err != nil {
+		t.Fatal(err)
+	}
+	foundry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.calls.Add(1)
+		model(w, r)
+	}))
+	client, err := upstream.New([]upstream.Endpoint{{URL: foundry.URL, Shape: upstream.OpenAI, Key: secret.New("upstream-key")}}, timeouts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewJSONHandler(b.log, nil))
+	counters := counter.New(counter.Config{Log: log, Patience: 50 * time.Millisecond, Store: countermem.New(func(string) (bool, error) {
+		if b.down.Load() {
+			return false, errors.New("down")
+		}
+		return true, nil
+	})})
+	config := gateway.Config{Directory: subscription.NewDirectory(b.store, pepper), Counter: counters, Upstream: client, Log: log,
+		BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 16}
+	change(&config)
+	b.Server = httptest.NewServer(gateway.New(config))
+	t.Cleanup(func() {
+		b.Close()
+		client.CloseIdle()
+		foundry.CloseClientConnections()
+		foundry.Close()
+	})
+	return b
+}
+
+// post makes a call; headers are pairs of name and value.
+func (b *bench) post(t *testing.T, path, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", b.key)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+		if headers[i+1] == "" {
+			request.Header.Del(headers[i])
+		}
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(answer)
+}
+
+const demo = `{"messages":[{"role":"system","content":"You are a sarcastic, unhelpful assistant."},{"role":"user","content":"Can you tell me the time, please?"}],"model":"DeepSeek-R1"}`
+
+const path = "/inference/models/chat/completions?api-version=2024-05-01-preview"
+
+// answering is a model whose answers take so many completion tokens, one after the other.
+func answering(completions ...int) http.HandlerFunc {
+	var calls atomic.Int64
+	return func(w http.ResponseWriter, _ *http.Request) {
+		n := completions[min(int(calls.Add(1)), len(completions))-1]
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"choices":[{"message":{"role":"assistant","content":"hi"}}],"usage":{"prompt_tokens":25,"completion_tokens":%d,"total_tokens":%d}}`, n, 25+n)
+	}
+}
+
+func TestTheArticlesTenCalls(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(233, 184))
+	retry := 61
+	for i := range 10 {
+		response, body := b.post(t, path, demo)
+		h := response.Header
+		switch {
+		case i == 0 && (response.StatusCode != 200 || h.Get("x-apim-remaining-tokens") != "42" || h.Get("x-apim-tokens-consumed") != "258"),
+			i == 1 && (response.StatusCode != 200 || h.Get("x-apim-remaining-tokens") != "0" || h.Get("x-apim-tokens-consumed") != "209"),
+			i > 1 && (response.StatusCode != 429 || h.Get("x-apim-remaining-tokens") != "0" || h.Get("x-apim-tokens-consumed") != ""):
+			t.Fatalf("call %d: %d %v %s", i+1, response.StatusCode, h, body)
+		}
+		if i < 2 {
+			continue
+		}
+		var after int
+		if _, err := fmt.Sscan(h.Get("x-apim-retry-after"), &after); err != nil || after > retry || after < 1 || h.Get("Retry-After") != h.Get("x-apim-retry-after") {
+			t.Errorf("call %d: retry after %q, before %d", i+1, h.Get("x-apim-retry-after"), retry)
+		}
+		retry = after
+		if want := fmt.Sprintf(`{"statusCode":429,"message":"Token limit is exceeded. Try again in %d second`, after); !strings.HasPrefix(body, want) {
+			t.Errorf("call %d: body %s", i+1, body)
+		}
+	}
+	if n := b.calls.Load(); n != 2 {
+		t.Errorf("%d calls reached the model", n)
+	}
+}
+
+func TestWhateverIsWrongWithTheKeyTheAnswerIsOneAndTheBodyUnread(t *testing.T) {
+	b := open(t, subscription.Limits{}, answering(1))
+	other := subscription.NewKey()
+	var first string
+	for name, headers := range map[string][]string{
+		"none":      {"Api-Key", ""},
+		"malformed": {"Api-Key", "junk"},
+		"unknown":   {"Api-Key", other},
+		"two":       {"Ocp-Apim-Subscription-Key", other},
+		"two ways":  {"Authorization", "Bearer " + other},
+		"basic":     {"Api-Key", "", "Authorization", "Basic " + b.key},
+	} {
+		response, body := b.post(t, path, "not even JSON", append(headers, "X-Request-Id", "same")...)
+		if first == "" {
+			first = body
+		}
+		if response.StatusCode != 401 || body != first {
+			t.Errorf("%s: %d %s, want 401 %s", name, response.StatusCode, body, first)
+		}
+	}
+	for name, headers := range map[string][]string{
+		"api-key": {}, "subscription key": {"Api-Key", "", "Ocp-Apim-Subscription-Key", b.key},
+		"bearer": {"Api-Key", "", "Authorization", "bearer " + b.key}, "one key twice": {"Authorization", "Bearer " + b.key},
+	} {
+		if response, body := b.post(t, path, demo, headers...); response.StatusCode != 200 {
+			t.Errorf("%s: %d %s", name, response.StatusCode, body)
+		}
+	}
+	if strings.Contains(b.log.String(), b.key) || strings.Contains(b.log.String(), other) {
+		t.Error("the log shows a key")
+	}
+}
+
+func TestBadInputIsNamedAndCostsNothing(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(1))
+	for name, test := range map[string]struct {
+		path, body, part string
+		status           int
+		headers          []string
+	}{
+		"not JSON":      {path, `nonsense`, `"param":"body"`, 400, nil},
+		"duplicate":     {path, `{"max_tokens":1,"MAX_TOKENS":2,"messages":[{"role":"user","content":"x"}]}`, `"param":"max_tokens"`, 400, nil},
+		"no messages":   {path, `{"messages":[]}`, `"param":"messages"`, 400, nil},
+		"negative cap":  {path, `{"max_tokens":-1,"messages":[{"role":"user","content":"x"}]}`, `"param":"max_tokens"`, 400, nil},
+		"unknown model": {path, strings.Replace(demo, "DeepSeek-R1", "gpt-9", 1), "DeepSeek-R1", 404, nil},
+		"unknown route": {"/nowhere", demo, "route_not_found", 404, nil},
+		"compressed":    {path, demo, "unsupported_content_encoding", 415, []string{"Content-Encoding", "gzip"}},
+		"too large":     {path, `{"x":"` + strings.Repeat("x", 1<<16) + `"}`, "request_too_large", 413, nil},
+		"never fits":    {path, `{"messages":[{"role":"user","content":"` + strings.Repeat("many words ", 400) + `"}]}`, "token_limit_too_small", 413, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			response, body := b.post(t, test.path, test.body, append(test.headers, "X-Request-Id", "id-7")...)
+			if response.StatusCode != test.status || !strings.Contains(body, test.part) || !strings.Contains(body, `"request_id":"id-7"`) ||
+				response.Header.Get("X-Request-Id") != "id-7" || !json.Valid([]byte(body)) {
+				t.Errorf("%d %s, want %d with %s", response.StatusCode, body, test.status, test.part)
+			}
+		})
+	}
+	if response, _ := b.post(t, path, demo); response.Header.Get("x-apim-remaining-tokens") != "274" {
+		t.Errorf("remaining %s after one call of 26: refused calls were charged", response.Header.Get("x-apim-remaining-tokens"))
+	}
+	response, err := http.Get(b.URL + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != 405 || response.Header.Get("Allow") != "POST" {
+		t.Errorf("GET: %d, Allow %q", response.StatusCode, response.Header.Get("Allow"))
+	}
+}
+
+func TestUpstreamsErrorsArePassedOnAndRefunded(t *testing.T) {
+	status := 429
+	b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"error":"upstream's own"}`)
+	})
+	response, body := b.post(t, path, demo)
+	if response.StatusCode != 429 || body != `{"error":"upstream's own"}` || response.Header.Get("Retry-After") != "7" {
+		t.Errorf("%d %v %s", response.StatusCode, response.Header, body)
+	}
+	usage, body := b.get(t, "/usage")
+	if usage.StatusCode != 200 || !strings.Contains(body, `"left":300`) {
+		t.Errorf("/usage: %d %s; want all 300 left", usage.StatusCode, body)
+	}
+}
+
+func (b *bench) get(t *testing.T, path string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", b.key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, _ := io.ReadAll(response.Body)
+	return response, string(answer)
+}
+
+func TestAStreamIsRelayedAndChargedByItsUsage(t *testing.T) {
+	const text = `data: {"choices":[{"index":0,"delta":{"content":"hi"}}],"usage":null}` + "\n\n"
+	const usage = `data: {"choices":[],"usage":{"prompt_tokens":25,"completion_tokens":75,"total_tokens":100}}` + "\n\n"
+	const done = "data: [DONE]\n\n"
+	var asked string
+	b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked = string(body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, text+usage+done)
+	})
+	response, body := b.post(t, path, strings.Replace(demo, "{", `{"stream":true,`, 1))
+	if response.StatusCode != 200 || body != text+done || !strings.Contains(asked, `"include_usage":true`) {
+		t.Errorf("%d %q, asked %s", response.StatusCode, body, asked)
+	}
+	if _, standing := b.get(t, "/usage"); !strings.Contains(standing, `"used":100`) {
+		t.Errorf("/usage after the stream: %s", standing)
+	}
+}
+
+func TestWithoutCountersNothingIsForwarded(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(1))
+	b.down.Store(true)
+	response, body := b.post(t, path, demo)
+	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || !strings.Contains(body, "counters_unavailable") || b.calls.Load() != 0 {
+		t.Errorf("%d %s, %d calls", response.StatusCode, body, b.calls.Load())
+	}
+	b.down.Store(false)
+	if response, body := b.post(t, path, demo); response.StatusCode != 200 {
+		t.Errorf("when they are back: %d %s", response.StatusCode, body)
+	}
+}
+
+func TestQuotaIsRefusedWithItsOwnStatus(t *testing.T) {
+	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: subscription.Hourly}, answering(90))
+	b.post(t, path, demo)
+	response, body := b.post(t, path, demo)
+	if response.StatusCode != 403 || !strings.Contains(body, "Token quota is exceeded. Try again in ") || response.Header.Get("x-apim-remaining-quota-tokens") != "0" {
+		t.Errorf("%d %v %s", response.StatusCode, response.Header, body)
+	}
+}
+
+func TestHeaderNamesAreSettings(t *testing.T) {
+	names := gateway.HeaderNames{RemainingTokens: "X-Left", TokensConsumed: "X-Took", RemainingQuotaTokens: "X-Quota", RetryAfter: "X-Wait"}
+	b := openWith(t, subscription.Limits{TokensPerMinute: 30, TokenQuota: 1000, TokenQuotaPeriod: subscription.Hourly},
+		func(c *gateway.Config) { c.Headers = names }, upstream.Timeouts{}, answering(5))
+	response, _ := b.post(t, path, demo)
+	if h := response.Header; h.Get("X-Left") != "0" || h.Get("X-Took") != "30" || h.Get("X-Quota") != "970" {
+		t.Errorf("headers %v", h)
+	}
+	response, _ = b.post(t, path, demo)
+	if response.StatusCode != 429 || response.Header.Get("X-Wait") == "" {
+		t.Errorf("refused: %d %v", response.StatusCode, response.Header)
+	}
+}
+
+func TestASlowUpstreamTimesOutAndCostsNothing(t *testing.T) {
+	b := openWith(t, subscription.Limits{TokensPerMinute: 300}, func(*gateway.Config) {}, upstream.Timeouts{Header: 50 * time.Millisecond, Whole: 50 * time.Millisecond},
+		func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		})
+	response, body := b.post(t, path, demo)
+	if response.StatusCode != 504 || !strings.Contains(body, "stream") {
+		t.Errorf("%d %s", response.StatusCode, body)
+	}
+	if _, standing := b.get(t, "/usage"); !strings.Contains(standing, `"left":300`) {
+		t.Errorf("/usage: %s", standing)
+	}
+}
