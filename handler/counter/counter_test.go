@@ -1,0 +1,216 @@
+package counter_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+func instance(store counter.Store) *counter.Counter {
+	return counter.New(counter.Config{Store: store, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+}
+
+func reserve(t *testing.T, c *counter.Counter, limits limit.Limits, tokens int64) (*counter.Reservation, limit.Decision) {
+	t.Helper()
+	r, d, err := c.Reserve(t.Context(), "key", limits, limit.Ask{Tokens: tokens})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, d
+}
+
+// written waits until everything is stored and reads it.
+func written(t *testing.T, store counter.Store) limit.State {
+	t.Helper()
+	synctest.Wait()
+	state, _, _, err := store.Load(t.Context(), "key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+var minute = limit.Limits{TokensPerMinute: 300, Version: 1}
+
+func TestTwoInstancesShareOneLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		a, b := instance(store), instance(store)
+		first, _ := reserve(t, a, minute, 25)
+		if s := first.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 233}); s.Remaining != 42 {
+			t.Errorf("remaining %d, want 42", s.Remaining)
+		}
+		synctest.Wait()
+		second, d := reserve(t, b, minute, 25)
+		if d.Standing.Remaining != 17 {
+			t.Errorf("the other instance sees %d left, want 17", d.Standing.Remaining)
+		}
+		if s := second.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 184}); s.Remaining != 0 {
+			t.Errorf("remaining %d, want 0", s.Remaining)
+		}
+		synctest.Wait()
+		if _, d := reserve(t, a, minute, 25); d.Verdict != limit.RateExceeded || d.RetryAfter <= 0 {
+			t.Errorf("decided %+v", d)
+		}
+	})
+}
+
+// TestEachTokenIsChargedOnce: whatever becomes of operations and answers, the
+// counter ends at the sum of what was settled.
+func TestEachTokenIsChargedOnce(t *testing.T) {
+	for seed := range uint64(200) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			var mu sync.Mutex
+			faulty := true
+			store := memstore.New(func(string) (bool, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if !faulty || random.IntN(3) > 0 {
+					return true, nil
+				}
+				return random.IntN(2) == 0, errors.New("lost")
+			})
+			limits := limit.Limits{TokensPerMinute: 1e9, Quota: 1e12, Period: limit.Yearly, Version: 1}
+			var told, requests int64
+			var calls sync.WaitGroup
+			for range 3 {
+				c := instance(store)
+				for call := range int64(8) {
+					calls.Go(func() {
+						time.Sleep(time.Duration(call) * 3 * time.Millisecond)
+						r, _, err := c.Reserve(context.Background(), "key", limits, limit.Ask{Tokens: 10})
+						if err != nil {
+							return // gave up: nothing may be charged
+						}
+						if call == 7 {
+							r.Cancel()
+							return
+						}
+						r.Settle(limit.Usage{PromptTokens: 5, CompletionTokens: call})
+						r.Settle(limit.Usage{PromptTokens: 999}) // only the first counts
+						mu.Lock()
+						defer mu.Unlock()
+						told += 5 + call
+						requests++
+					})
+				}
+			}
+			calls.Wait()
+			mu.Lock()
+			faulty = false
+			mu.Unlock()
+			time.Sleep(10 * time.Second) // until the last back-off is over
+			state := written(t, store)
+			if state.Spent != told || state.PeriodSpent != told || state.Happened.Total() != told || state.Happened.Requests != requests {
+				t.Errorf("seed %d: charged %d, %d, counted %+v; told %d in %d calls", seed, state.Spent, state.PeriodSpent, state.Happened, told, requests)
+			}
+		})
+	}
+}
+
+func TestNoMoreIsReservedThanThereIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		var mu sync.Mutex
+		var granted int64
+		var calls sync.WaitGroup
+		for range 4 {
+			c := instance(store)
+			for range 16 {
+				calls.Go(func() {
+					_, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 7})
+					mu.Lock()
+					defer mu.Unlock()
+					if err != nil {
+						t.Error(err)
+					}
+					granted += d.Tokens
+				})
+			}
+		}
+		calls.Wait()
+		if granted != 294 { // 42 calls of 7; one more would pass 300
+			t.Errorf("granted %d of 300", granted)
+		}
+	})
+}
+
+func TestACallerThatLeavesGivesBackWhatItWasGranted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		c := instance(store)
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		_, _, err := c.Reserve(ctx, "key", minute, limit.Ask{Tokens: 50})
+		synctest.Wait()
+		if s, e := c.Standing(t.Context(), "key", minute); s.Remaining != 300 || e != nil {
+			t.Errorf("left with %v; remaining %d, %v", err, s.Remaining, e)
+		}
+	})
+}
+
+func TestAFloodOfRefusalsCostsNoWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var operations int
+		store := memstore.New(func(string) (bool, error) { operations++; return true, nil })
+		c := instance(store)
+		r, _ := reserve(t, c, minute, 300)
+		synctest.Wait()
+		operations = 0
+		for range 1000 {
+			reserve(t, c, minute, 1)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if operations > 10 {
+			t.Errorf("%d operations in 10 s of refusals", operations)
+		}
+		r.Settle(limit.Usage{PromptTokens: 300})
+	})
+}
+
+func TestCloseWritesWhatIsSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		c := instance(store)
+		r, _ := reserve(t, c, minute, 10)
+		r.Settle(limit.Usage{PromptTokens: 90})
+		if err := c.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if s := written(t, store); s.Spent != 90 {
+			t.Errorf("spent %d after Close, want 90", s.Spent)
+		}
+		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
+			t.Errorf("a call after Close: %v", err)
+		}
+	})
+}
+
+func TestARowFromTheFutureIsRepaired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		edited := limit.New(minute, time.Now().Add(24*time.Hour), "old")
+		if _, _, err := store.Swap(t.Context(), "key", edited, ""); err != nil {
+			t.Fatal(err)
+		}
+		c := instance(store)
+		if _, d := reserve(t, c, minute, 1); d.Verdict != limit.RateExceeded {
+			t.Errorf("this minute: %v", d.Verdict)
+		}
+		time.Sleep(time.Minute)
+		if _, d := reserve(t, c, minute, 1); d.Verdict != limit.Granted {
+			t.Errorf("the next minute: %v", d.Verdict)
+		}
+	})
+}
