@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"tollgate/handler/counter"
@@ -38,7 +38,7 @@ func New(service *aztables.ServiceClient, table string) *Store {
 // Load implements counter.Store.
 func (s *Store) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
 	var answer *http.Response
-	found, err := s.client.GetEntity(runtime.WithCaptureResponse(ctx, &answer), partition(key), rowKey, nil)
+	found, err := s.client.GetEntity(policy.WithCaptureResponse(ctx, &answer), partition(key), rowKey, nil)
 	date := dateOf(answer)
 	if err != nil {
 		return limit.State{}, "", date, translate("read", err)
@@ -54,7 +54,7 @@ func (s *Store) Swap(ctx context.Context, key string, state limit.State, version
 		return "", time.Time{}, err
 	}
 	var answer *http.Response
-	ctx = runtime.WithCaptureResponse(ctx, &answer)
+	ctx = policy.WithCaptureResponse(ctx, &answer)
 	if version == "" {
 		etag, err := s.insert(ctx, entity)
 		return counter.Version(etag), dateOf(answer), translate("insert", err)

@@ -1,0 +1,29 @@
+// Command r1sim serves a simulated DeepSeek-R1 endpoint on this machine, to
+// run the gateway against.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"tollgate/handler/r1sim"
+)
+
+func main() {
+	port := flag.Int("port", 8090, "port of 127.0.0.1 to listen on; 0 picks a free one")
+	flag.Parse()
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(*port)))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "r1sim can't start:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("r1sim listens on http://%s, api-key %s\n", listener.Addr(), r1sim.Key)
+	server := &http.Server{Handler: new(r1sim.Endpoint), ReadHeaderTimeout: 5 * time.Second}
+	fmt.Fprintln(os.Stderr, "r1sim stopped:", server.Serve(listener))
+	os.Exit(1)
+}
