@@ -96,11 +96,13 @@ func TestSendSaysWhyThereIsNoAnswer(t *testing.T) {
 		"a hang before the headers of a stream":  {hang, true, 20 * time.Second, upstream.TimedOut},
 		"a hang before the headers of an answer": {hang, false, 40 * time.Second, upstream.TimedOut},
 		"a connection closed before an answer":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false, 0, upstream.Unreachable},
-		"a redirect":                             {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:2/", http.StatusTemporaryRedirect) }, false, 0, upstream.Junk},
-		"no content":                             {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, false, 0, upstream.Junk},
-		"gzip in spite of identity":              {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, true, 0, upstream.Junk},
-		"something that isn't HTTP":              {notHTTP, false, 0, upstream.Unreachable},
-		"headers beyond all measure":             {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 11<<20)) }, false, 0, upstream.Unreachable},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:2/", http.StatusTemporaryRedirect)
+		}, false, 0, upstream.Junk},
+		"no content":                 {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, false, 0, upstream.Junk},
+		"gzip in spite of identity":  {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, true, 0, upstream.Junk},
+		"something that isn't HTTP":  {notHTTP, false, 0, upstream.Unreachable},
+		"headers beyond all measure": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 11<<20)) }, false, 0, upstream.Unreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

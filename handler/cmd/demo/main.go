@@ -1,0 +1,43 @@
+// Command demo sets everything up on this machine, Azurite, a simulated
+// DeepSeek-R1 and the gateway, and makes the ten calls of the article that
+// Tollgate grew from; with --serve it keeps all that serving instead.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	serve := flag.Bool("serve", false, "keep serving on port 7071 rather than make the ten calls")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *serve)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, serve bool) error {
+	port := 0
+	if serve {
+		port = 7071
+	}
+	s, err := start(ctx, port)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	if serve {
+		s.introduce()
+		<-ctx.Done()
+		return nil
+	}
+	return s.tenCalls(ctx)
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"tollgate/handler/azurite"
+	"tollgate/handler/r1sim"
+	"tollgate/handler/secret"
+	"tollgate/handler/storage"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/tablestore"
+)
+
+// stage is all that runs for a demo.
+type stage struct {
+	key, url string
+	handler  *exec.Cmd
+	exited   chan error
+	emulator *azurite.Server
+	model    *http.Server
+}
+
+// pepper hashes the demo's keys, which live as long as the demo.
+const pepper = "for-the-demo-on-one-machine-only"
+
+// Limits of the article's subscription.
+const tokensPerMinute = 300
+
+// start brings everything up; the gateway listens on port, or a free one where
+// that is 0.
+func start(ctx context.Context, port int) (*stage, error) {
+	s := &stage{key: subscription.NewKey(), exited: make(chan error, 1)}
+	err := s.raise(ctx, port)
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *stage) raise(ctx context.Context, port int) error {
+	store, err := s.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	modelAddress, err := s.startModel()
+	if err != nil {
+		return err
+	}
+	if port == 0 {
+		if port, err = freePort(); err != nil {
+			return err
+		}
+	}
+	binary := filepath.Join(".local", "handler")
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./handler")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build the gateway: %w", err)
+	}
+	log, err := os.Create(filepath.Join(".local", "handler.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.url = "http://127.0.0.1:" + strconv.Itoa(port)
+	s.handler = exec.Command(binary)
+	s.handler.Stdout, s.handler.Stderr = log, os.Stderr
+	s.handler.Env = append(os.Environ(), append(store, "PORT="+strconv.Itoa(port), "KEY_PEPPER="+pepper,
+		"UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1",
+		"FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
+	if err := s.handler.Start(); err != nil {
+		return fmt.Errorf("start the gateway: %w", err)
+	}
+	go func() { s.exited <- s.handler.Wait() }()
+	return s.ready(ctx)
+}
+
+// ready waits until the gateway answers.
+func (s *stage) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/", nil)
+		if err != nil {
+			return err
+		}
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			return response.Body.Close()
+		}
+		select {
+		case err := <-s.exited:
+			s.exited <- err
+			return fmt.Errorf("the gateway ended: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the gateway: %w", ctx.Err())
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+}
+
+// openStore starts Azurite and makes the subscription there, or says that
+// memory takes its place. It returns the gateway's settings for it.
+func (s *stage) openStore(ctx context.Context) (settings []string, err error) {
+	if err := install(ctx); err != nil {
+		return nil, err
+	}
+	s.emulator, err = azurite.Start(ctx, "")
+	if errors.Is(err, azurite.ErrNotInstalled) {
+		fmt.Println("Node.js is not installed: the counters are kept in memory, not in Azurite.")
+		return []string{"STORE=memory", fmt.Sprintf(`MEMORY_DIRECTORY={"tiers":[{"id":"demo","tokensPerMinute":%d}],`+
+			`"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, tokensPerMinute, s.key)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []string{"STORE=tables", "AzureWebJobsStorage=" + s.emulator.ConnectionString}, s.subscribe(ctx)
+}
+
+// install runs npm ci for the emulator where it isn't there yet.
+func install(ctx context.Context) error {
+	if err := os.MkdirAll(".local", 0o755); err != nil {
+		return err
+	}
+	_, missing := os.Stat(filepath.Join("infra", "local", "node_modules"))
+	npm, err := exec.LookPath("npm")
+	if missing == nil || err != nil {
+		return nil
+	}
+	fmt.Println("Installing Azurite (once) ...")
+	command := exec.CommandContext(ctx, npm, "ci", "--silent", "--prefix", filepath.Join("infra", "local"))
+	command.Stderr = os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("npm ci in infra/local: %w", err)
+	}
+	return nil
+}
+
+// subscribe makes the demo's tier, subscription and key.
+func (s *stage) subscribe(ctx context.Context) error {
+	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(s.emulator.ConnectionString)})
+	if err != nil {
+		return err
+	}
+	store := tablestore.New(service, tablestore.Usual)
+	hasher, err := subscription.NewPepper(pepper)
+	if err != nil {
+		return err
+	}
+	_, e1 := store.PutTier(ctx, subscription.Tier{ID: "demo", Limits: subscription.Limits{TokensPerMinute: tokensPerMinute}})
+	_, e2 := store.PutSubscription(ctx, subscription.Subscription{ID: "demo", Tier: "demo", Created: time.Now().UTC()})
+	e3 := store.PutKey(ctx, subscription.KeyRecord{Hash: hasher.Hash(s.key), Subscription: "demo", Slot: subscription.Primary, Created: time.Now().UTC()})
+	return errors.Join(e1, e2, e3)
+}
+
+func (s *stage) startModel() (address string, err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("start the model: %w", err)
+	}
+	s.model = &http.Server{Handler: new(r1sim.Endpoint), ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = s.model.Serve(listener) }() // ends with Close
+	return listener.Addr().String(), nil
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// stop ends all that was started, the gateway first, so that it can write its
+// last counters.
+func (s *stage) stop() {
+	if s.handler != nil && s.handler.Process != nil {
+		_ = s.handler.Process.Signal(os.Interrupt)
+		select {
+		case <-s.exited:
+		case <-time.After(10 * time.Second):
+			_ = s.handler.Process.Kill()
+			<-s.exited
+		}
+	}
+	if s.model != nil {
+		_ = s.model.Close()
+	}
+	if s.emulator != nil {
+		s.emulator.Stop()
+	}
+}
+
+// introduce says how to call what is being served.
+func (s *stage) introduce() {
+	const body = `{"model":"DeepSeek-R1",%s"messages":[{"role":"user","content":"Can you tell me the time, please?"}]}`
+	curl := func(extra string) string {
+		return fmt.Sprintf("curl -i %s '%s/openai/v1/chat/completions' -H 'api-key: %s' -H 'Content-Type: application/json' -d '%s'",
+			map[bool]string{true: "-N", false: ""}[extra != ""], s.url, s.key, fmt.Sprintf(body, extra))
+	}
+	fmt.Printf("Tollgate serves a simulated DeepSeek-R1 on %s, %d tokens a minute. Its log is .local/handler.log; Ctrl-C stops it.\n\n", s.url, tokensPerMinute)
+	fmt.Printf("key:      %s\n\nplain:    %s\n\nstreamed: %s\n", s.key, curl(""), curl(`"stream":true,`))
+}

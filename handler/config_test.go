@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+func env(values map[string]string) func(string) string {
+	return func(name string) string { return values[name] }
+}
+
+var fine = map[string]string{"KEY_PEPPER": "canary-pepper-0123456789", "UPSTREAM_URL": "https://x.services.ai.azure.com",
+	"UPSTREAM_API_KEY": "canary-upstream", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+
+func TestEveryFaultIsReportedAtOnce(t *testing.T) {
+	_, err := load(env(map[string]string{"STORE": "disk", "MAX_BODY_BYTES": "x", "BASE_PATH": "inference", "HEADER_TIMEOUT": "-5s",
+		"RETRY_AFTER_HEADER": "a b", "UPSTREAM_SHAPE": "soap", "PORT": "99999"}))
+	for _, name := range []string{"STORE", "MAX_BODY_BYTES", "BASE_PATH", "HEADER_TIMEOUT", "RETRY_AFTER_HEADER", "UPSTREAM_SHAPE", "PORT", "KEY_PEPPER", "UPSTREAM_URL"} {
+		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+name+" ") {
+			t.Errorf("no fault of %s in:\n%v", name, err)
+		}
+	}
+}
+
+func TestTheHostChoosesThePort(t *testing.T) {
+	for name, want := range map[string]bool{"FUNCTIONS_CUSTOMHANDLER_PORT": true, "FUNCTIONS_HTTPWORKER_PORT": true, "PORT": false} {
+		values := map[string]string{name: "4321"}
+		for k, v := range fine {
+			values[k] = v
+		}
+		c, err := load(env(values))
+		if err != nil || c.Port != 4321 || c.UnderHost != want {
+			t.Errorf("%s: port %d, under host %t, %v", name, c.Port, c.UnderHost, err)
+		}
+	}
+}
+
+func TestNoPrintOfTheSettingsShowsASecret(t *testing.T) {
+	c, err := load(env(fine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown := fmt.Sprintf("%v %+v %#v", c, c, c); strings.Contains(shown, "canary") {
+		t.Errorf("printed %s", shown)
+	}
+}
+
+func TestTheReadmeNamesEverySetting(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = load(func(name string) string {
+		name = name[max(0, strings.Index(name, "__")):]
+		if !bytes.Contains(readme, []byte("`"+name+"`")) {
+			t.Errorf("the README does not name %s", name)
+		}
+		return ""
+	})
+}
+
+func TestWrongSettingsStopTheStart(t *testing.T) {
+	var out, errs bytes.Buffer
+	if status := run(t.Context(), env(nil), &out, &errs); status != exitFailed || !strings.Contains(errs.String(), "KEY_PEPPER is missing") {
+		t.Errorf("status %d: %s", status, errs.String())
+	}
+}
