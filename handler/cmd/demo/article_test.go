@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// unindented is a text with the white space before its lines removed.
+func unindented(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flat strings.Builder
+	for line := range strings.Lines(string(text)) {
+		flat.WriteString(strings.TrimLeft(line, " \t"))
+	}
+	return flat.String()
+}
+
+// TestTheScriptIsTheArticlesButForItsIndentation: article.py.txt is the text as
+// published ("GenAI Cost Runaway? Observable Token Quota Control with Azure AI
+// Gateway"), which has lost its indentation.
+func TestTheScriptIsTheArticlesButForItsIndentation(t *testing.T) {
+	if unindented(t, "testdata/article.py") != unindented(t, "testdata/article.py.txt") {
+		t.Error("article.py differs from article.py.txt in more than leading white space")
+	}
+}
+
+// python is an interpreter that has the script's one dependency.
+func python(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{os.Getenv("PYTHON"), "python3", "/usr/bin/python3"} {
+		if name != "" && exec.Command(name, "-c", "import requests").Run() == nil {
+			return name
+		}
+	}
+	t.Skip("no Python with requests: install Debian's python3-requests, or set PYTHON")
+	return ""
+}
+
+// runner gives the script what it takes from its environment.
+const runner = `
+apim_resource_gateway_url = %q
+inference_api_path = "inference"
+inference_api_version = "2024-05-01-preview"
+models_config = [{"name": "DeepSeek-R1"}]
+apim_subscriptions = [{"key": %q}]
+exec(open(%q, encoding="utf-8").read())
+`
+
+var retryAfter = regexp.MustCompile(`'x-apim-retry-after': '(\d+)'`)
+
+func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
+	interpreter := python(t)
+	t.Chdir("../../..")
+	if err := untilEarly(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := start(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.stop()
+	script := exec.CommandContext(t.Context(), interpreter, "-c", fmt.Sprintf(runner, s.url, s.key, "handler/cmd/demo/testdata/article.py"))
+	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8")
+	output, err := script.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v:\n%s", err, output)
+	}
+	text := string(output)
+	for _, want := range []string{
+		"input tokens:  25 output tokens:  233 total tokens:  258\nheaders: {'x-apim-remaining-tokens': '42', 'x-apim-tokens-consumed': '258'}",
+		"input tokens:  25 output tokens:  184 total tokens:  209\nheaders: {'x-apim-remaining-tokens': '0', 'x-apim-tokens-consumed': '209'}",
+		"Run:  10 status code:  429 ⛔",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	waits := retryAfter.FindAllStringSubmatch(text, -1)
+	if len(waits) != 8 {
+		t.Fatalf("%d refusals:\n%s", len(waits), text)
+	}
+	last := 61
+	for _, wait := range waits {
+		seconds, _ := strconv.Atoi(wait[1])
+		if seconds > last {
+			t.Errorf("the wait rises from %d to %d s", last, seconds)
+		}
+		last = seconds
+	}
+}
+
+func TestCheckSeesWhatIsWrong(t *testing.T) {
+	right := func() []outcome {
+		calls := []outcome{{200, "42", 0}, {200, "0", 0}}
+		for i := range 8 {
+			calls = append(calls, outcome{429, "0", 30 - 2*i})
+		}
+		return calls
+	}
+	if err := check(right()); err != nil {
+		t.Errorf("the article's own: %v", err)
+	}
+	for name, spoil := range map[string]func([]outcome){
+		"status":    func(c []outcome) { c[5].status = 200 },
+		"remaining": func(c []outcome) { c[0].remaining = "41" },
+		"rising":    func(c []outcome) { c[4].retryAfter = 40 },
+		"too flat":  func(c []outcome) { c[9].retryAfter = 23 },
+	} {
+		calls := right()
+		if spoil(calls); check(calls) == nil {
+			t.Errorf("%s: nothing is found", name)
+		}
+	}
+}
