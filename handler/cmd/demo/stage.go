@@ -76,7 +76,7 @@ func (s *stage) raise(ctx context.Context, port int) error {
 	s.handler = exec.Command(binary)
 	s.handler.Stdout, s.handler.Stderr = log, os.Stderr
 	s.handler.Env = append(os.Environ(), append(store, "PORT="+strconv.Itoa(port), "KEY_PEPPER="+pepper,
-		"UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1",
+		"UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1",
 		"FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
 	if err := s.handler.Start(); err != nil {
 		return fmt.Errorf("start the gateway: %w", err)
