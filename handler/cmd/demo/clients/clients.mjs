@@ -1,0 +1,53 @@
+// Calls the gateway through one of the official clients and prints what its
+// caller sees, as one line of JSON.
+// Usage: node clients.mjs <openai|azure|inference> <plain|stream> <retries> <url> <key>
+import OpenAI, { AzureOpenAI } from "openai";
+import ModelClient, { isUnexpected } from "@azure-rest/ai-inference";
+import { AzureKeyCredential } from "@azure/core-auth";
+
+const [client, mode, retries, url, key] = process.argv.slice(2);
+const model = "DeepSeek-R1";
+const messages = [{ role: "user", content: "Can you tell me the time, please?" }];
+const maxRetries = Number(retries);
+
+async function openai(sdk) {
+  if (mode === "plain") {
+    const answer = await sdk.chat.completions.create({ model, messages });
+    return { content: answer.choices[0].message.content, usage: answer.usage };
+  }
+  let content = "", usage;
+  const stream = await sdk.chat.completions.create({ model, messages, stream: true, stream_options: { include_usage: true } });
+  for await (const chunk of stream) {
+    content += chunk.choices[0]?.delta?.content ?? "";
+    usage = chunk.usage ?? usage;
+  }
+  return { content, usage };
+}
+
+async function inference() {
+  const sdk = ModelClient(`${url}/models`, new AzureKeyCredential(key), { retryOptions: { maxRetries }, allowInsecureConnection: true });
+  const request = sdk.path("/chat/completions").post({ body: { model, messages, stream: mode === "stream" } });
+  if (mode === "plain") {
+    const answer = await request;
+    if (isUnexpected(answer)) return { error: "isUnexpected", status: Number(answer.status) };
+    return { content: answer.body.choices[0].message.content, usage: answer.body.usage };
+  }
+  const answer = await request.asNodeStream();
+  if (answer.status !== "200") return { error: "isUnexpected", status: Number(answer.status) };
+  let text = "";
+  for await (const piece of answer.body) text += piece;
+  const chunks = text.split("\n\n").filter((e) => e.startsWith("data: {")).map((e) => JSON.parse(e.slice(6)));
+  return { content: chunks.map((c) => c.choices[0]?.delta?.content ?? "").join(""), usage: chunks.at(-1).usage };
+}
+
+const calls = {
+  openai: () => openai(new OpenAI({ baseURL: `${url}/openai/v1`, apiKey: key, maxRetries })),
+  azure: () => openai(new AzureOpenAI({ endpoint: url, apiKey: key, deployment: model, apiVersion: "2024-10-21", maxRetries })),
+  inference,
+};
+
+try {
+  console.log(JSON.stringify(await calls[client]()));
+} catch (error) {
+  console.log(JSON.stringify({ error: error.constructor.name, status: error.status, message: error.message }));
+}
