@@ -57,6 +57,11 @@ func open(t *testing.T, limits subscription.Limits, model http.HandlerFunc) *ben
 	return openWith(t, limits, func(*gateway.Config) {}, upstream.Timeouts{}, model)
 }
 
+func openFor(t *testing.T, models []string, limits subscription.Limits, model http.HandlerFunc) *bench {
+	t.Helper()
+	return openWith(t, limits, func(c *gateway.Config) { c.Models = models }, upstream.Timeouts{}, model)
+}
+
 func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
 	t.Helper()
 	b := &bench{key: subscription.NewKey(), store: memstore.New(), log: &buffer{}}
