@@ -6,10 +6,10 @@ import (
 	"tollgate/handler/counter"
 )
 
-// counterKey is what a call is counted under, by its tier's template: the
-// subscription's own counter, or one that its callers, models or headers set
+// counterKey is what a call to a model is counted under, by its tier's
+// template: the subscription's own counter, or one that its callers, models or headers set
 // apart. Without {subscription} all of the tier's subscriptions count together.
-func (g *Gateway) counterKey(c *call) string {
+func (g *Gateway) counterKey(c *call, model string) string {
 	owner := counter.Owner{Tier: c.grant.Tier.ID}
 	var parts []counter.Part
 	for rest := c.grant.Tier.CounterKey; rest != ""; {
@@ -23,7 +23,7 @@ func (g *Gateway) counterKey(c *call) string {
 		case "subscription":
 			owner = counter.Owner{Subscription: c.grant.Subscription.ID}
 		default: // headers' names in one spelling, so that a template's sets nothing apart
-			parts = append(parts, counter.Part{Kind: strings.ToLower(kind), Value: g.partValue(c, kind)})
+			parts = append(parts, counter.Part{Kind: strings.ToLower(kind), Value: g.partValue(c, kind, model)})
 		}
 	}
 	return owner.Key(parts...)
@@ -45,12 +45,12 @@ func nextPart(template string) (text, kind, rest string) {
 const headerKind = "header:"
 
 // partValue is what a call has for a part of its counter's key.
-func (g *Gateway) partValue(c *call, kind string) string {
+func (g *Gateway) partValue(c *call, kind, model string) string {
 	if name, ok := strings.CutPrefix(kind, headerKind); ok {
 		return strings.Join(c.r.Header.Values(name), ",")
 	}
 	if kind == "model" {
-		return c.model
+		return model
 	}
 	return clientIP(c.r, g.ClientIPHeader).String()
 }

@@ -25,9 +25,9 @@ func TestCounterKeysFollowTheirTemplate(t *testing.T) {
 			t.Errorf("%s: %v", template, err)
 		}
 		g := &Gateway{}
-		c := &call{model: "DeepSeek-R1", grant: &subscription.Grant{Subscription: subscription.Subscription{ID: "team-a"}, Tier: subscription.Tier{ID: "gold", Limits: limits}},
+		c := &call{grant: &subscription.Grant{Subscription: subscription.Subscription{ID: "team-a"}, Tier: subscription.Tier{ID: "gold", Limits: limits}},
 			r: &http.Request{Header: http.Header{"Client-Ip": {"192.0.2.7:123"}, "X-Team": {"blue", "red/client-ip="}}}}
-		if got := g.counterKey(c); got != want {
+		if got := g.counterKey(c, "DeepSeek-R1"); got != want {
 			t.Errorf("%s: %q, want %q", template, got, want)
 		}
 	}
