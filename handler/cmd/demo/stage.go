@@ -205,8 +205,8 @@ func (s *stage) stop() {
 func (s *stage) introduce() {
 	const body = `{"model":"DeepSeek-R1",%s"messages":[{"role":"user","content":"Can you tell me the time, please?"}]}`
 	curl := func(extra string) string {
-		return fmt.Sprintf("curl -i %s '%s/openai/v1/chat/completions' -H 'api-key: %s' -H 'Content-Type: application/json' -d '%s'",
-			map[bool]string{true: "-N", false: ""}[extra != ""], s.url, s.key, fmt.Sprintf(body, extra))
+		return fmt.Sprintf("curl -i%s '%s/openai/v1/chat/completions' -H 'api-key: %s' -H 'Content-Type: application/json' -d '%s'",
+			map[bool]string{true: " -N", false: ""}[extra != ""], s.url, s.key, fmt.Sprintf(body, extra))
 	}
 	fmt.Printf("Tollgate serves a simulated DeepSeek-R1 on %s, %d tokens a minute. Its log is .local/handler.log; Ctrl-C stops it.\n\n", s.url, tokensPerMinute)
 	fmt.Printf("key:      %s\n\nplain:    %s\n\nstreamed: %s\n", s.key, curl(""), curl(`"stream":true,`))
