@@ -63,19 +63,8 @@ func openLogged(t *testing.T, limits subscription.Limits, timeouts upstream.Time
 	}, timeouts, model), log
 }
 
-// used is how many of the minute's tokens are used up.
-func (b *bench) used(t *testing.T) int64 {
-	t.Helper()
-	_, body := b.get(t, "/usage")
-	var standing struct{ Minute struct{ Used int64 } }
-	if err := json.Unmarshal([]byte(body), &standing); err != nil {
-		t.Fatalf("/usage: %s: %v", body, err)
-	}
-	return standing.Minute.Used
-}
-
-// promptOf is a body's prompt in tokens, and textOf what a model wrote.
-func promptOf(t *testing.T, body string) int64 {
+// promptIn is a body's prompt in tokens, and textOf what a model wrote.
+func promptIn(t *testing.T, body string) int64 {
 	t.Helper()
 	r, err := chat.Parse([]byte(body))
 	if err != nil {
@@ -256,7 +245,7 @@ func TestWhateverUpstreamDoesTheMoneyIsRight(t *testing.T) {
 			if status != test.status || !strings.Contains(body, test.part) || (err != nil) != test.aborted {
 				t.Errorf("%d %.300q, aborted %v; want %d with %q, aborted %t", status, body, err, test.status, test.part, test.aborted)
 			}
-			line, want := log.call(t), test.cost.tokens(promptOf(t, test.body))
+			line, want := log.call(t), test.cost.tokens(promptIn(t, test.body))
 			if line.Outcome != test.outcome || line.Prompt+line.Completion != want {
 				t.Errorf("reported %+v, want %q and %d tokens", line, test.outcome, want)
 			}
@@ -349,9 +338,9 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 				}
 				<-left
 				<-gone
-				line, want := log.call(t), test.cost.tokens(promptOf(t, test.body))
+				line, want := log.call(t), test.cost.tokens(promptIn(t, test.body))
 				// What upstream had sent but the gateway not yet read is not counted.
-				least := charge{prompt: true}.tokens(promptOf(t, test.body))
+				least := charge{prompt: true}.tokens(promptIn(t, test.body))
 				got := line.Prompt + line.Completion
 				if line.Outcome != "client_closed" || got > want || got < least || test.read != "" && got != want {
 					t.Errorf("reported %+v, want client_closed and %d tokens", line, want)
