@@ -52,7 +52,7 @@ node: ## install the pinned Node packages, where npm is there
 	done
 
 fmt: ## fail on files that gofmt would change
-	@unformatted=$$(gofmt -l handler); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l handler infra); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
 
 vet: ## go vet
 	go vet ./...

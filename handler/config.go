@@ -58,6 +58,9 @@ type config struct {
 	// by default as APIM's samples have them.
 	Headers gateway.HeaderNames
 
+	// Counting tells callers apart, and says how long their usage is kept.
+	Counting counting
+
 	// HeaderTimeout and BodyTimeout bound how long a caller may take to send its
 	// request. HEADER_TIMEOUT: default 5s. BODY_TIMEOUT: default 30s.
 	HeaderTimeout, BodyTimeout time.Duration
@@ -98,6 +101,7 @@ func load(getenv func(string) string) (config, error) {
 			RemainingQuotaTokens: s.header("REMAINING_QUOTA_TOKENS_HEADER", gateway.DefaultHeaderNames.RemainingQuotaTokens),
 			RetryAfter:           s.header("RETRY_AFTER_HEADER", gateway.DefaultHeaderNames.RetryAfter),
 		},
+		Counting:      s.counting(),
 		HeaderTimeout: s.duration("HEADER_TIMEOUT", 5*time.Second),
 		BodyTimeout:   s.duration("BODY_TIMEOUT", 30*time.Second),
 		DrainTimeout:  s.duration("DRAIN_TIMEOUT", 30*time.Second),

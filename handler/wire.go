@@ -48,6 +48,7 @@ func wire(c config, log *slog.Logger) (*application, error) {
 	app.gateway = gateway.New(gateway.Config{
 		Directory: subscription.NewDirectory(directory, pepper), Counter: app.counter, Upstream: client, Log: log,
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody,
+		ClientIPHeader: c.Counting.ClientIPHeader,
 	})
 	return app, nil
 }

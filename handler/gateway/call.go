@@ -29,6 +29,7 @@ type call struct {
 	model       string
 	encoding    *tokens.Encoding
 	prompt      int64 // tokens
+	cap         int64 // tokens, put on each completion; 0: none is
 	reservation *counter.Reservation
 	response    *upstream.Response
 	askedUsage  bool // the stream's usage chunk is asked for by the gateway alone

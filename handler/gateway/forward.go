@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"time"
@@ -21,6 +22,7 @@ func (g *Gateway) forward(c *call) error {
 			if t.Model != "" && t.Model != c.request.Model {
 				edit.Model = &t.Model
 			}
+			c.putCap(&edit, cmp.Or(t.Model, c.model))
 			c.askedUsage = c.request.Stream && t.StreamOptions && !c.request.IncludeUsage
 			return c.request.Rewrite(edit)
 		},

@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// Config is what a Gateway is made of. All fields are needed.
+// Config is what a Gateway is made of. All fields are needed that don't say otherwise.
 type Config struct {
 	Directory *subscription.Directory
 	Counter   *counter.Counter
@@ -27,6 +27,9 @@ type Config struct {
 	Models []string
 	// Headers names the answers' headers.
 	Headers HeaderNames
+	// ClientIPHeader names the header in which a proxy of the operator's own says
+	// who called; empty: there is none, and Azure's front end says it.
+	ClientIPHeader string
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int64
 }
