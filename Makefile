@@ -7,7 +7,7 @@ PYTHON ?= python3
 export FUNC BICEP PYTHON
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-NPM_FOLDERS := infra/local handler/cmd/demo/clients
+NPM_FOLDERS := infra/local handler/cmd/demo/clients infra/queries/check
 
 # What the Functions host on Linux runs; GOOS= and GOARCH= on the command line
 # build for another machine.
