@@ -36,4 +36,7 @@ param scale = {
 
 param alertEmails = []
 param corsOrigins = []
-param operatorIds = []
+
+// `make deploy` sets these: whoever is logged in, and a key that nobody writes down.
+param operatorIds = filter(split(readEnvironmentVariable('OPERATOR_IDS', ''), ','), id => !empty(id))
+param upstreamApiKey = readEnvironmentVariable('UPSTREAM_API_KEY', '')
