@@ -71,7 +71,7 @@ func (g *Gateway) reserve(c *call) error {
 		return badRequest("messages", err.Error())
 	}
 	c.prompt = int64(prompt)
-	reservation, decision, err := g.Counter.Reserve(c.r.Context(), c.grant.Subscription.ID, limits(c.grant.Tier), c.ask())
+	reservation, decision, err := g.Counter.Reserve(c.r.Context(), g.counterKey(c, c.model), limits(c.grant.Tier), c.ask())
 	switch {
 	case errors.Is(err, counter.ErrUnavailable):
 		return unavailable("counters", counterRetry, err)
@@ -82,6 +82,6 @@ func (g *Gateway) reserve(c *call) error {
 	if reservation == nil {
 		return g.refused(c, decision)
 	}
-	c.reservation = reservation
+	c.reservation, c.cap = reservation, c.completionCap(decision.Tokens)
 	return nil
 }

@@ -32,7 +32,7 @@ type stage struct {
 // pepper hashes the demo's keys, which live as long as the demo.
 const pepper = "for-the-demo-on-one-machine-only"
 
-// Limits of the article's subscription.
+// tokensPerMinute is the limit of the article's subscription.
 const tokensPerMinute = 300
 
 // start brings everything up; the gateway listens on port, or a free one where
@@ -123,7 +123,7 @@ func (s *stage) openStore(ctx context.Context) (settings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{"STORE=tables", "AzureWebJobsStorage=" + s.emulator.ConnectionString}, s.subscribe(ctx)
+	return []string{"STORE=tables", "AzureWebJobsStorage=" + s.emulator.ConnectionString}, s.subscribe(ctx, "demo", s.key, tokensPerMinute)
 }
 
 // install runs npm ci for the emulator where it isn't there yet.
@@ -145,8 +145,8 @@ func install(ctx context.Context) error {
 	return nil
 }
 
-// subscribe makes the demo's tier, subscription and key.
-func (s *stage) subscribe(ctx context.Context) error {
+// subscribe makes a tier, its one subscription and a key of it.
+func (s *stage) subscribe(ctx context.Context, id, key string, perMinute int64) error {
 	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(s.emulator.ConnectionString)})
 	if err != nil {
 		return err
@@ -156,9 +156,9 @@ func (s *stage) subscribe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, e1 := store.PutTier(ctx, subscription.Tier{ID: "demo", Limits: subscription.Limits{TokensPerMinute: tokensPerMinute}})
-	_, e2 := store.PutSubscription(ctx, subscription.Subscription{ID: "demo", Tier: "demo", Created: time.Now().UTC()})
-	e3 := store.PutKey(ctx, subscription.KeyRecord{Hash: hasher.Hash(s.key), Subscription: "demo", Slot: subscription.Primary, Created: time.Now().UTC()})
+	_, e1 := store.PutTier(ctx, subscription.Tier{ID: id, Limits: subscription.Limits{TokensPerMinute: perMinute}})
+	_, e2 := store.PutSubscription(ctx, subscription.Subscription{ID: id, Tier: id, Created: time.Now().UTC()})
+	e3 := store.PutKey(ctx, subscription.KeyRecord{Hash: hasher.Hash(key), Subscription: id, Slot: subscription.Primary, Created: time.Now().UTC()})
 	return errors.Join(e1, e2, e3)
 }
 
@@ -205,8 +205,8 @@ func (s *stage) stop() {
 func (s *stage) introduce() {
 	const body = `{"model":"DeepSeek-R1",%s"messages":[{"role":"user","content":"Can you tell me the time, please?"}]}`
 	curl := func(extra string) string {
-		return fmt.Sprintf("curl -i %s '%s/openai/v1/chat/completions' -H 'api-key: %s' -H 'Content-Type: application/json' -d '%s'",
-			map[bool]string{true: "-N", false: ""}[extra != ""], s.url, s.key, fmt.Sprintf(body, extra))
+		return fmt.Sprintf("curl -i%s '%s/openai/v1/chat/completions' -H 'api-key: %s' -H 'Content-Type: application/json' -d '%s'",
+			map[bool]string{true: " -N", false: ""}[extra != ""], s.url, s.key, fmt.Sprintf(body, extra))
 	}
 	fmt.Printf("Tollgate serves a simulated DeepSeek-R1 on %s, %d tokens a minute. Its log is .local/handler.log; Ctrl-C stops it.\n\n", s.url, tokensPerMinute)
 	fmt.Printf("key:      %s\n\nplain:    %s\n\nstreamed: %s\n", s.key, curl(""), curl(`"stream":true,`))
