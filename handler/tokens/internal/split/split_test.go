@@ -101,7 +101,7 @@ func TestScannersCutAsThePatternsDo(t *testing.T) {
 	for name, p := range pairs() {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
-			for range 40_000 {
+			for range 12_000 {
 				if p.check(t, random(r)); t.Failed() {
 					return
 				}
