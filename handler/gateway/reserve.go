@@ -80,6 +80,7 @@ func (g *Gateway) reserve(c *call) error {
 	}
 	g.Headers.standing(c.w.Header(), decision.Standing, time.Now())
 	if reservation == nil {
+		c.standing = decision.Standing
 		return g.refused(c, decision)
 	}
 	c.reservation, c.cap = reservation, c.completionCap(decision.Tokens)
