@@ -40,6 +40,10 @@ func value(set string) string {
 	switch {
 	case strings.Contains(set, "@Microsoft.KeyVault("):
 		return "a-secret-of-the-vault-0123456789"
+	case strings.Contains(set, "outputs.connectionString"):
+		return "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=https://westeurope-1.in.applicationinsights.azure.com/"
+	case strings.HasPrefix(set, "[format('ClientId={0}"):
+		return "ClientId=00000000-0000-0000-0000-000000000001;Authorization=AAD"
 	case strings.Contains(set, "outputs.tableUri"):
 		return "https://account.table.core.windows.net"
 	case strings.Contains(set, "outputs.connectionString"):
