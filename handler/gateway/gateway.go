@@ -32,6 +32,10 @@ type Config struct {
 	ClientIPHeader string
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int64
+	// TokensComment has streams tell what they took and what remains in comments
+	// just before [DONE]: their headers leave too early for it, and trailers don't
+	// pass the Functions host.
+	TokensComment bool
 }
 
 // Gateway serves callers. Make one with New.
@@ -75,6 +79,9 @@ func (g *Gateway) serve(c *call) error {
 // chat takes a chat completion through its steps.
 func (g *Gateway) chat(c *call) error {
 	if err := g.parse(c); err != nil {
+		return err
+	}
+	if err := g.servable(c); err != nil {
 		return err
 	}
 	if err := g.reserve(c); err != nil {

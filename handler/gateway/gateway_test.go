@@ -390,18 +390,3 @@ func TestHeaderNamesAreSettings(t *testing.T) {
 		t.Errorf("refused: %d %v", response.StatusCode, response.Header)
 	}
 }
-
-func TestASlowUpstreamTimesOutAndCostsNothing(t *testing.T) {
-	b := openWith(t, subscription.Limits{TokensPerMinute: 300}, func(*gateway.Config) {}, upstream.Timeouts{Header: 50 * time.Millisecond, Whole: 50 * time.Millisecond},
-		func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			<-r.Context().Done()
-		})
-	response, body := b.post(t, path, demo)
-	if response.StatusCode != 504 || !strings.Contains(body, "stream") {
-		t.Errorf("%d %s", response.StatusCode, body)
-	}
-	if _, standing := b.get(t, "/usage"); !strings.Contains(standing, `"left":300`) {
-		t.Errorf("/usage: %s", standing)
-	}
-}
