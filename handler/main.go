@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -71,6 +72,7 @@ const lastWrite = 10 * time.Second
 // serve answers until ctx is done, then lets calls under way end within the
 // drain time and writes what the counters still hold.
 func serve(ctx context.Context, conf config, app *application, listener net.Listener, log *slog.Logger) error {
+	stdlog.SetOutput(io.Discard) // net/http's transport quotes answers there
 	server := &http.Server{
 		Handler:           app.gateway,
 		ReadHeaderTimeout: conf.HeaderTimeout,

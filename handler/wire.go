@@ -13,6 +13,7 @@ import (
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/subscription/tablestore"
+	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
 )
 
@@ -21,6 +22,8 @@ type application struct {
 	gateway *gateway.Gateway
 	counter *counter.Counter
 	client  *upstream.Client
+	reports *telemetry.Reporter // nil: telemetry is off
+	log     *slog.Logger
 }
 
 // wire makes the application of its settings. It makes no call: what is down
@@ -38,13 +41,25 @@ func wire(c config, log *slog.Logger) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
-	app := &application{client: client, counter: counter.New(counter.Config{Store: counters, Log: log})}
+	app := &application{client: client, counter: counter.New(counter.Config{Store: counters, Log: log}), log: log}
+	if app.reports, err = c.Telemetry.reporter(log, nil); err != nil {
+		return nil, err
+	}
 	app.gateway = gateway.New(gateway.Config{
 		Directory: subscription.NewDirectory(directory, pepper), Counter: app.counter, Upstream: client, Log: log,
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, TokensComment: c.TokensComment,
-		ClientIPHeader: c.Counting.ClientIPHeader,
+		ClientIPHeader: c.Counting.ClientIPHeader, Telemetry: app.telemetry(),
 	})
 	return app, nil
+}
+
+// telemetry is what the gateway tells of calls: nothing, not a nil reporter,
+// where telemetry is off.
+func (a *application) telemetry() gateway.Telemetry {
+	if a.reports == nil {
+		return nil
+	}
+	return a.reports
 }
 
 // stores opens where keys and counters live.
@@ -63,8 +78,10 @@ func stores(c config, pepper subscription.Pepper) (subscription.Store, counter.S
 	return tablestore.New(service, tablestore.Usual), countertables.New(service, countertables.Usual), nil
 }
 
-// close writes what the counters still hold.
+// close writes what the counters still hold, and sends what was gathered.
 func (a *application) close(ctx context.Context) error {
 	a.client.CloseIdle()
-	return a.counter.Close(ctx)
+	err := a.counter.Close(ctx)
+	closeTelemetry(ctx, a.reports, a.log)
+	return err
 }

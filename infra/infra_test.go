@@ -101,6 +101,21 @@ func TestEveryParameterOfTheDeploymentIsExplained(t *testing.T) {
 	}
 }
 
+// everything is a deployment with all its optional parts but those that
+// exclude each other.
+const everything = `param upstreamByKey = true
+param upstreamApiKey = 'canary-upstream'
+param clientIpHeader = 'X-Azure-ClientIP'
+param frontDoorId = 'fd-id'
+param corsOrigins = ['https://chat.example.com']
+param operatorIds = ['00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-00000000000b']
+param alertEmails = ['on-call@example.com']
+param scale = { instanceMemoryMB: 512, perInstanceConcurrency: 77, alwaysReady: 2, maximumInstances: 9 }
+param privateNetwork = true
+param rollingUpdates = true
+param prefix = 'abcdefghijklmnopqrst'
+`
+
 // roles names the roles by id.
 var roles = map[string]string{
 	"b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
@@ -229,7 +244,7 @@ func TestTheHandlersTablesAreMade(t *testing.T) {
 
 func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {
 	t.Parallel()
-	s := biceptest.Take(t, "param scale = { instanceMemoryMB: 512, perInstanceConcurrency: 77, alwaysReady: 2, maximumInstances: 9 }")
+	s := biceptest.Take(t, everything)
 	if sku := s.One(t, "Microsoft.Web/serverfarms").SKU; sku["name"] != "FC1" || sku["tier"] != "FlexConsumption" {
 		t.Errorf("the plan is %v", sku)
 	}
@@ -238,6 +253,11 @@ func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {
 	want := "map[name:custom version:1.0]map[alwaysReady:[map[instanceCount:2 name:http]] instanceMemoryMB:512 maximumInstanceCount:9 triggers:map[http:map[perInstanceConcurrency:77]]]"
 	if strings.ReplaceAll(config, "] map", "]map") != want {
 		t.Errorf("the app is %s", config)
+	}
+	for strategy, s := range map[string]biceptest.Snapshot{"Recreate": biceptest.Take(t, ""), "RollingUpdate": s} {
+		if got := s.One(t, "Microsoft.Web/sites").At("functionAppConfig", "siteUpdateStrategy", "type"); got != strategy {
+			t.Errorf("instances are replaced by %v, not %s", got, strategy)
+		}
 	}
 	for _, name := range []string{"FUNCTIONS_WORKER_RUNTIME", "WEBSITE_RUN_FROM_PACKAGE"} {
 		if _, set := s.Settings(t)[name]; set {
@@ -248,7 +268,7 @@ func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {
 
 func TestTokenMetricsKeepTheirDimensions(t *testing.T) {
 	t.Parallel()
-	s := biceptest.Take(t, "param alertEmails = ['on-call@example.com']")
+	s := biceptest.Take(t, everything)
 	insights := s.One(t, "Microsoft.Insights/components")
 	for name, want := range map[string]any{"CustomMetricsOptedInType": "WithDimensions", "DisableLocalAuth": true,
 		"WorkspaceResourceId": s.One(t, "Microsoft.OperationalInsights/workspaces").ID} {
@@ -261,6 +281,40 @@ func TestTokenMetricsKeepTheirDimensions(t *testing.T) {
 	}
 	if got := fmt.Sprint(s.One(t, "Microsoft.Insights/actionGroups").At("emailReceivers")); !strings.Contains(got, "on-call@example.com") {
 		t.Errorf("alerts go to %s", got)
+	}
+}
+
+func TestWorkbookAndAlertsWatchApplicationInsights(t *testing.T) {
+	t.Parallel()
+	s := biceptest.Take(t, "")
+	insights := s.One(t, "Microsoft.Insights/components").ID
+	if source := s.One(t, "Microsoft.Insights/workbooks").At("sourceId"); source != insights {
+		t.Errorf("the workbook shows %v", source)
+	}
+	rules := s.Of("Microsoft.Insights/scheduledQueryRules")
+	if len(rules) == 0 {
+		t.Error("there are no alert rules")
+	}
+	for _, rule := range rules {
+		if scopes := fmt.Sprint(rule.At("scopes")); scopes != "["+insights+"]" {
+			t.Errorf("%s looks at %s", rule.Name, scopes)
+		}
+		if groups := fmt.Sprint(rule.At("actions", "actionGroups")); !strings.Contains(groups, "actionGroupId") {
+			t.Errorf("%s tells %s", rule.Name, groups)
+		}
+	}
+}
+
+func TestSeveralEndpointsTakeThePlaceOfOne(t *testing.T) {
+	t.Parallel()
+	settings := biceptest.Take(t, "param settings = { UPSTREAMS: '[]', MODELS: 'a,b' }").Settings(t)
+	for name := range settings {
+		if strings.HasPrefix(name, "UPSTREAM_") {
+			t.Errorf("%s stands beside UPSTREAMS", name)
+		}
+	}
+	if settings["UPSTREAMS"] != "[]" || settings["MODELS"] != "a,b" {
+		t.Errorf("settings are %v", settings)
 	}
 }
 
@@ -329,7 +383,7 @@ func TestTwoEndpointsAreNone(t *testing.T) {
 func TestOperatorsMayWriteTheTablesAndReadThePepper(t *testing.T) {
 	t.Parallel()
 	const who = "00000000-0000-0000-0000-00000000000a"
-	s := biceptest.Take(t, "param operatorIds = ['"+who+"', '00000000-0000-0000-0000-00000000000b']")
+	s := biceptest.Take(t, everything)
 	wantList(t, "an operator may", assignments(s, who), append(keyTables("Storage Table Data Contributor"),
 		"tables counters: Storage Table Data Contributor", "tables usage: Storage Table Data Contributor",
 		"secrets key-pepper: Key Vault Secrets User")...)
@@ -337,7 +391,7 @@ func TestOperatorsMayWriteTheTablesAndReadThePepper(t *testing.T) {
 
 func TestOnlyTheTeamsFrontDoorMayCallAndIsTrusted(t *testing.T) {
 	t.Parallel()
-	s := biceptest.Take(t, "param frontDoorId = 'fd-id'\nparam clientIpHeader = 'X-Azure-ClientIP'")
+	s := biceptest.Take(t, everything)
 	config := fmt.Sprint(s.One(t, "Microsoft.Web/sites").At("siteConfig"))
 	for _, want := range []string{"ipSecurityRestrictionsDefaultAction:Deny", "x-azure-fdid:[fd-id]", "AzureFrontDoor.Backend"} {
 		if !strings.Contains(config, want) {
@@ -351,7 +405,7 @@ func TestOnlyTheTeamsFrontDoorMayCallAndIsTrusted(t *testing.T) {
 
 func TestBrowsersOfTheGivenPagesMayCall(t *testing.T) {
 	t.Parallel()
-	app := biceptest.Take(t, "param corsOrigins = ['https://chat.example.com']").One(t, "Microsoft.Web/sites")
+	app := biceptest.Take(t, everything).One(t, "Microsoft.Web/sites")
 	if got := fmt.Sprint(app.At("siteConfig", "cors", "allowedOrigins")); got != "[https://chat.example.com]" {
 		t.Errorf("allowed are %s", got)
 	}
@@ -359,7 +413,7 @@ func TestBrowsersOfTheGivenPagesMayCall(t *testing.T) {
 
 func TestPrivateNetworkClosesWhatTheAppUses(t *testing.T) {
 	t.Parallel()
-	s := biceptest.Take(t, "param privateNetwork = true")
+	s := biceptest.Take(t, everything)
 	for _, kind := range []string{"Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults", "Microsoft.CognitiveServices/accounts"} {
 		if r := s.One(t, kind); r.At("publicNetworkAccess") != "Disabled" || r.At("networkAcls", "defaultAction") != "Deny" {
 			t.Errorf("%s is open: %v", kind, r.At("publicNetworkAccess"))
@@ -397,32 +451,27 @@ func TestPrivateNetworkClosesWhatTheAppUses(t *testing.T) {
 		"[format('privatelink{0}', replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.'))]", "privatelink.cognitiveservices.azure.com", "privatelink.openai.azure.com", "privatelink.services.ai.azure.com")
 }
 
-// everything is a deployment with all its optional parts.
-const everything = `param keyPepper = 'canary-pepper'
-param upstreamByKey = true
-param upstreamApiKey = 'canary-upstream'
-param foundryAccountId = '` + theirs + `'
-param clientIpHeader = 'X-Azure-ClientIP'
-param frontDoorId = 'fd-id'
-param operatorIds = ['00000000-0000-0000-0000-00000000000a']
-param privateNetwork = true
-param alertEmails = ['on-call@example.com']
-`
-
 // secret is an expression of a secret: of a secure parameter, or of a key.
 var secret = regexp.MustCompile(`parameters\('(keyPepper|upstreamApiKey)'\)|newGuid\(|list[A-Z]\w*\(`)
 
 func TestSecretsAreInTheVaultAlone(t *testing.T) {
 	t.Parallel()
 	s := biceptest.Take(t, everything)
-	var inVault []string
-	for _, r := range s.Of("Microsoft.KeyVault/vaults/secrets") {
-		if value, _ := r.At("value").(string); secret.MatchString(value) {
-			inVault = append(inVault, value)
+	inVault := 0
+	for _, r := range s.Resources {
+		found := secret.FindString(fmt.Sprint(r.Properties))
+		switch {
+		case r.Type == "Microsoft.KeyVault/vaults/secrets" && found != "":
+			inVault++
+		case found != "":
+			t.Errorf("%s in %s", found, r.ID)
 		}
 	}
-	if found := secret.FindAllString(s.Text, -1); len(inVault) != 2 || len(found) != 3 { // one more in a condition
-		t.Errorf("secrets: %q, in the vault %q", found, inVault)
+	if inVault != 2 {
+		t.Errorf("the vault has %d secrets", inVault)
+	}
+	if found := secret.FindString(fmt.Sprint(s.Outputs)); found != "" {
+		t.Errorf("%s in the outputs", found)
 	}
 	settings := s.Settings(t)
 	for _, name := range []string{"KEY_PEPPER", "UPSTREAM_API_KEY"} {
@@ -461,16 +510,16 @@ var names = map[string]*regexp.Regexp{
 
 func TestNamesAreWithinAzuresRulesForAnyPrefix(t *testing.T) {
 	t.Parallel()
-	for _, prefix := range []string{"abcdefghijklmnopqrst", "9-To_5.gate way!", "--------------------"} {
-		s := biceptest.Take(t, "param privateNetwork = true\nparam prefix = '"+prefix+"'")
+	for _, parameters := range []string{everything, "param prefix = '9-To_5.gate way!'", "param prefix = '--------------------'"} {
+		s := biceptest.Take(t, parameters)
 		for _, kind := range slices.Sorted(maps.Keys(names)) {
 			found := s.Of(kind)
-			if len(found) == 0 {
-				t.Errorf("%q: no %s", prefix, kind)
+			if len(found) == 0 && parameters == everything {
+				t.Errorf("%q: no %s", parameters, kind)
 			}
 			for _, r := range found {
 				if !names[kind].MatchString(r.Name) || len(r.Name) > 24 && (kind == "Microsoft.Storage/storageAccounts" || kind == "Microsoft.KeyVault/vaults") {
-					t.Errorf("%q: a %s can't be called %q", prefix, kind, r.Name)
+					t.Errorf("%q: a %s can't be called %q", parameters, kind, r.Name)
 				}
 			}
 		}

@@ -56,6 +56,7 @@ const other = "other"
 type series struct {
 	limit    int
 	byKey    map[string]*measured
+	inOrder  []*measured
 	perName  map[string]int
 	overflow string // the first name that had more
 }
@@ -109,12 +110,17 @@ func (s *series) find(name string, dimensions []pair) *measured {
 	}
 	s.perName[name]++
 	m := &measured{Metric: Metric{Name: name}, pairs: dimensions}
-	s.byKey[key] = m
+	s.byKey[key], s.inOrder = m, append(s.inOrder, m)
 	return m
 }
 
 func keyOf(name string, dimensions []pair) string {
 	var key strings.Builder
+	size := len(name)
+	for _, d := range dimensions {
+		size += len(d.name) + len(d.value) + 2
+	}
+	key.Grow(size)
 	key.WriteString(name)
 	for _, d := range dimensions {
 		key.WriteByte(0)
@@ -127,8 +133,8 @@ func keyOf(name string, dimensions []pair) string {
 
 // metrics are the series as they are sent. Empty values are left out.
 func (s *series) metrics(at time.Time, place Place) []Metric {
-	all := make([]Metric, 0, len(s.byKey))
-	for _, m := range s.byKey {
+	all := make([]Metric, 0, len(s.inOrder))
+	for _, m := range s.inOrder {
 		m.At, m.Dimensions = at, make(map[string]string, len(m.pairs)+3)
 		for _, d := range append(m.pairs, pair{"Region", place.Region}, pair{"Service Name", place.Site}, pair{"Service Type", "Tollgate"}) {
 			if d.value != "" {

@@ -74,6 +74,17 @@ func TestKustoHasNothingToSay(t *testing.T) {
 			all = append(all, query{name + " in the workbook", filled})
 		}
 	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?s)```kusto\n(.*?)```").FindAllSubmatch(readme, -1)
+	if len(shown) == 0 {
+		t.Error("the README shows no query")
+	}
+	for _, block := range shown {
+		all = append(all, query{"README", string(block[1])})
+	}
 	for _, f := range findings(t, all) {
 		t.Errorf("%s: %s at %q", f.Name, f.Message, f.At)
 	}
