@@ -192,7 +192,7 @@ func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], sink telemetr
 		lost += items
 	}
 	if lost > 0 {
-		return sent, fmt.Errorf("Application Insights did not take %d of %d items; the warnings above say why", lost, 3*sent.Minutes)
+		return sent, fmt.Errorf("%d of %d items were not taken; the warnings above say why", lost, 3*sent.Minutes)
 	}
 	return sent, nil
 }
