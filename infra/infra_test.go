@@ -112,6 +112,7 @@ param operatorIds = ['00000000-0000-0000-0000-00000000000a', '00000000-0000-0000
 param alertEmails = ['on-call@example.com']
 param scale = { instanceMemoryMB: 512, perInstanceConcurrency: 77, alwaysReady: 2, maximumInstances: 9 }
 param privateNetwork = true
+param rollingUpdates = true
 param prefix = 'abcdefghijklmnopqrst'
 `
 
@@ -252,6 +253,11 @@ func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {
 	want := "map[name:custom version:1.0]map[alwaysReady:[map[instanceCount:2 name:http]] instanceMemoryMB:512 maximumInstanceCount:9 triggers:map[http:map[perInstanceConcurrency:77]]]"
 	if strings.ReplaceAll(config, "] map", "]map") != want {
 		t.Errorf("the app is %s", config)
+	}
+	for strategy, s := range map[string]biceptest.Snapshot{"Recreate": biceptest.Take(t, ""), "RollingUpdate": s} {
+		if got := s.One(t, "Microsoft.Web/sites").At("functionAppConfig", "siteUpdateStrategy", "type"); got != strategy {
+			t.Errorf("instances are replaced by %v, not %s", got, strategy)
+		}
 	}
 	for _, name := range []string{"FUNCTIONS_WORKER_RUNTIME", "WEBSITE_RUN_FROM_PACKAGE"} {
 		if _, set := s.Settings(t)[name]; set {

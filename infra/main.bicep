@@ -47,6 +47,9 @@ param scale scaling = {
   maximumInstances: 40
 }
 
+@description('Upgrade without cutting calls: Azure then replaces instances in batches, each when its calls have ended (a preview). Takes effect with the upgrade after the one that sets it.')
+param rollingUpdates bool = false
+
 @description('The pepper under which keys are stored. Only a first deployment writes it; later ones leave the vault\'s alone.')
 @secure()
 param keyPepper string = '${newGuid()}-${newGuid()}'
@@ -272,6 +275,7 @@ module app 'modules/app.bicep' = {
     settings: gatewaySettings
     corsOrigins: corsOrigins
     frontDoorId: frontDoorId
+    rollingUpdates: rollingUpdates
     subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
     workspaceId: monitoring.outputs.workspaceId
   }

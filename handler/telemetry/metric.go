@@ -14,6 +14,7 @@ const (
 	TotalTokens      = "Total Tokens"
 
 	Refusals            = "Refusals"              // calls, by Reason
+	Failures            = "Failures"              // calls that ended otherwise than well, by Reason
 	UnknownUsage        = "Unknown Usage"         // calls whose usage the gateway had to count
 	PromptEstimateError = "Prompt Estimate Error" // tokens counted before the call less those that upstream charged
 	UpstreamLatency     = "Upstream Latency"      // milliseconds until upstream's answer began
@@ -24,6 +25,8 @@ const (
 
 	TableOperations  = "Table Operations"
 	LeaseConflicts   = "Lease Conflicts"
+	ForfeitedTokens  = "Forfeited Tokens" // leased by instances that died, as this one found
+	UnwrittenTokens  = "Unwritten Tokens" // of writes whose fate can't be told any more
 	DegradedSeconds  = "Degraded Seconds"
 	TelemetryDropped = "Telemetry Dropped" // items, by Reason
 )

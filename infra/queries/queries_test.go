@@ -117,9 +117,9 @@ var (
 )
 
 func TestQueriesAskForWhatIsEmitted(t *testing.T) {
-	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Refusals, telemetry.UnknownUsage, telemetry.PromptEstimateError,
+	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Refusals, telemetry.Failures, telemetry.UnknownUsage, telemetry.PromptEstimateError,
 		telemetry.UpstreamLatency, telemetry.TimeToFirstToken, telemetry.QuotaUsed, telemetry.QuotaLimit, telemetry.MinuteLimit, telemetry.TableOperations,
-		telemetry.LeaseConflicts, telemetry.DegradedSeconds, telemetry.TelemetryDropped}
+		telemetry.LeaseConflicts, telemetry.ForfeitedTokens, telemetry.UnwrittenTokens, telemetry.DegradedSeconds, telemetry.TelemetryDropped}
 	keys := []string{"Subscription ID", "Client IP", "API ID", "Model", "Backend ID", "Reason", "Request ID", "Outcome", telemetry.ReplayedDimension,
 		telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, "Remaining Tokens"}
 	asked := make(map[string]bool)
