@@ -79,7 +79,7 @@ func serve(ctx context.Context, conf config, app *application, listener net.List
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			calls.Add(1)
 			defer calls.Done()
-			app.gateway.ServeHTTP(w, r)
+			app.handler.ServeHTTP(w, r)
 		}),
 		ReadHeaderTimeout: conf.HeaderTimeout,
 		ReadTimeout:       conf.BodyTimeout,

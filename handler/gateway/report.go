@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"tollgate/handler/limit"
@@ -35,8 +36,8 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	if c.grant != nil {
 		attrs = append(attrs, slog.String("subscription", c.grant.Subscription.ID), slog.String("tier", c.grant.Tier.ID))
 	}
-	if c.model != "" {
-		attrs = append(attrs, slog.String("model", c.model), slog.Bool("stream", c.request.Stream))
+	if c.request != nil {
+		attrs = append(attrs, slog.String("model", g.modelOf(c)), slog.Bool("stream", c.request.Stream))
 	}
 	if c.settled {
 		attrs = append(attrs, slog.Int64("prompt_tokens", c.usage.PromptTokens), slog.Int64("completion_tokens", c.usage.CompletionTokens))
@@ -51,6 +52,15 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	g.Log.LogAttrs(context.WithoutCancel(c.r.Context()), level, "call", attrs...)
 }
 
+// modelOf is the call's model where there is one of that name: what else stands
+// there is the caller's text, and might be a prompt.
+func (g *Gateway) modelOf(c *call) string {
+	if slices.Contains(g.Models, c.model) {
+		return c.model
+	}
+	return ""
+}
+
 // noRoute stands for a path that is nothing: callers can make any number up.
 const noRoute = "(no route)"
 
@@ -60,7 +70,7 @@ func (g *Gateway) finished(c *call, took time.Duration) telemetry.Call {
 		RequestID: c.requestID, TraceID: c.trace.id, SpanID: c.trace.span, ParentID: c.trace.parent,
 		Started: c.started, Duration: took,
 		Method: c.route.method, Route: c.route.pattern, Status: c.status, Outcome: c.outcome, Refused: c.refused,
-		API: string(c.route.shape), Operation: c.route.operation, Model: c.model,
+		API: string(c.route.shape), Operation: c.route.operation, Model: g.modelOf(c),
 		ClientIP: clientIP(c.r, g.ClientIPHeader), Header: c.r.Header, Estimate: c.prompt,
 		Upstream: c.upstreamPart(),
 	}

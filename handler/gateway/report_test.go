@@ -84,12 +84,16 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 	if c := reports.next(); c.Status != 404 || strings.Contains(c.Route+c.Method+c.Operation, "secret") {
 		t.Errorf("no route: %+v", c)
 	}
+	b.post(t, path, strings.Replace(demo, "DeepSeek-R1", "secret text for a model", 1))
+	if c := reports.next(); c.Status != 404 || c.Model != "" || strings.Contains(b.log.String(), "secret text") {
+		t.Errorf("no model: %+v, and the log says %s", c, b.log.String())
+	}
 	b.get(t, "/usage")
 	if c := reports.next(); c.Status != 200 || c.Operation != "Usage_Get" || c.Usage != nil {
 		t.Errorf("usage: %+v", c)
 	}
-	if n := len(reports.calls); n != 6 {
-		t.Errorf("%d reports of 6 calls", n)
+	if n := len(reports.calls); n != 7 {
+		t.Errorf("%d reports of 7 calls", n)
 	}
 }
 

@@ -58,9 +58,7 @@ func dist(t *testing.T) string {
 		if built.dir, built.err = os.MkdirTemp("", "tollgate-host-*"); built.err != nil {
 			return
 		}
-		build := exec.Command("make", "--no-print-directory", "build", "DIST="+built.dir)
-		build.Dir = filepath.Join("..", "..")
-		if output, err := build.CombinedOutput(); err != nil {
+		if output, err := makes("build", "DIST="+built.dir); err != nil {
 			built.err = fmt.Errorf("make build: %w\n%s", err, output)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -204,6 +205,43 @@ func TestTheWorkbookHasTheFilesQueries(t *testing.T) {
 		if !strings.HasPrefix(name, "alert-") {
 			t.Errorf("no panel shows %s.kql", name)
 		}
+	}
+}
+
+// filled is what the workbook puts a parameter's value in place of.
+var filled = regexp.MustCompile(`\{(\w+)\}`)
+
+func TestTheWorkbookHasEveryParameterThatItsQueriesTake(t *testing.T) {
+	text, err := os.ReadFile("../workbook.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var workbook struct {
+		Items []struct {
+			Name    string
+			Content struct {
+				Query, TimeContextFromParameter string
+				Parameters                      []struct{ Name string }
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &workbook); err != nil {
+		t.Fatal(err)
+	}
+	has, taken := make(map[string]bool), make(map[string]bool)
+	for _, item := range workbook.Items {
+		for _, p := range item.Content.Parameters {
+			has[p.Name] = true
+		}
+		for _, match := range filled.FindAllStringSubmatch(item.Content.Query, -1) {
+			taken[match[1]] = true
+		}
+		if item.Content.Query != "" {
+			taken[item.Content.TimeContextFromParameter] = true
+		}
+	}
+	if !maps.Equal(has, taken) {
+		t.Errorf("the workbook has the parameters %v, and its queries take %v", has, taken)
 	}
 }
 
