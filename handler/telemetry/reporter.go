@@ -153,6 +153,12 @@ func (s *series) call(c *Call, chosen []pair) {
 	case c.Outcome != "":
 		s.add(Failures, 1, pair{"Reason", c.Outcome}, who[0], who[1], pair{"Model", c.Model})
 	}
+	if c.Shadowed != "" {
+		s.add(ShadowRefusals, 1, pair{"Reason", c.Shadowed}, who[0], who[1])
+	}
+	if c.Degraded {
+		s.add(DegradedCalls, 1, who...)
+	}
 	if u := c.Usage; u != nil {
 		s.add(PromptTokens, float64(u.PromptTokens), chosen...)
 		s.add(CompletionTokens, float64(u.CompletionTokens), chosen...)
