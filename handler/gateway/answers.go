@@ -35,7 +35,7 @@ type window struct {
 
 // standing answers with where the subscription's own limits stand.
 func (g *Gateway) standing(c *call) error {
-	s, err := g.Counter.Standing(c.r.Context(), c.grant.Subscription.ID, limits(c.grant.Tier))
+	s, err := g.Counter.Standing(c.r.Context(), c.grant.Subscription.ID, terms(c.grant.Tier))
 	if err != nil {
 		return unavailable("counters", counterRetry, err)
 	}

@@ -71,7 +71,7 @@ func (g *Gateway) reserve(c *call) error {
 		return badRequest("messages", err.Error())
 	}
 	c.prompt = int64(prompt)
-	reservation, decision, err := g.Counter.Reserve(c.r.Context(), c.grant.Subscription.ID, limits(c.grant.Tier), c.ask())
+	reservation, decision, err := g.Counter.Reserve(c.r.Context(), c.grant.Subscription.ID, terms(c.grant.Tier), c.ask())
 	switch {
 	case errors.Is(err, counter.ErrUnavailable):
 		return unavailable("counters", counterRetry, err)
