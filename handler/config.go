@@ -34,11 +34,8 @@ type config struct {
 	// KeyPepper is the secret under which keys are stored. KEY_PEPPER: at least 16 bytes.
 	KeyPepper secret.Text
 
-	// Endpoint is where the models answer. UPSTREAM_URL: needed. UPSTREAM_SHAPE:
-	// models (default), openai or deployments. UPSTREAM_DEPLOYMENT: the endpoint's
-	// own name for the model, by default the caller's. UPSTREAM_API_VERSION: by
-	// default the shape's. UPSTREAM_API_KEY: without one the managed identity.
-	Endpoint upstream.Endpoint
+	// Upstreams are where the models answer. UPSTREAM_URL and its kin, or UPSTREAMS.
+	Upstreams upstreams
 	// Timeouts bound what upstream and a stream's caller may take.
 	// UPSTREAM_HEADER_TIMEOUT 220s, UPSTREAM_TIMEOUT 225s, STREAM_IDLE_TIMEOUT
 	// 120s, KEEP_ALIVE_INTERVAL 15s, WRITE_TIMEOUT 30s.
@@ -49,14 +46,25 @@ type config struct {
 	// BasePath may precede every route. BASE_PATH: begins with a slash, default /inference.
 	BasePath string
 	// Models that callers may name, the only one where a call names none. MODELS:
-	// separated by commas, default DeepSeek-R1.
+	// separated by commas, by default what UPSTREAMS list, else DeepSeek-R1.
 	Models []string
 	// MaxBody is the largest request body in bytes. MAX_BODY_BYTES: default 4194304.
 	MaxBody int64
+	// TokensComment has streams tell what they took and what remains in comments
+	// just before [DONE]. STREAM_TOKENS_COMMENT: true or false (default).
+	TokensComment bool
 	// Headers names the answers' headers. REMAINING_TOKENS_HEADER,
 	// TOKENS_CONSUMED_HEADER, REMAINING_QUOTA_TOKENS_HEADER, RETRY_AFTER_HEADER:
 	// by default as APIM's samples have them.
 	Headers gateway.HeaderNames
+
+	// Counting tells callers apart, and says how long their usage is kept.
+	Counting counting
+	// Telemetry is what is sent to Application Insights.
+	Telemetry telemetrySettings
+
+	// Manage is what is served beside the gateway to who operates it.
+	Manage manageSettings
 
 	// HeaderTimeout and BodyTimeout bound how long a caller may take to send its
 	// request. HEADER_TIMEOUT: default 5s. BODY_TIMEOUT: default 30s.
@@ -74,13 +82,6 @@ func load(getenv func(string) string) (config, error) {
 		Storage:         storage.Read(getenv),
 		MemoryDirectory: secret.New(s.text("MEMORY_DIRECTORY", "")),
 		KeyPepper:       secret.New(s.required("KEY_PEPPER", "set it to a long random text, such as the output of openssl rand -hex 32")),
-		Endpoint: upstream.Endpoint{
-			URL:        s.required("UPSTREAM_URL", "set it to the resource's address, https://<name>.services.ai.azure.com"),
-			Shape:      upstream.Shape(s.oneOf("UPSTREAM_SHAPE", "models", "openai", "deployments")),
-			Deployment: s.text("UPSTREAM_DEPLOYMENT", ""),
-			APIVersion: s.text("UPSTREAM_API_VERSION", ""),
-			Key:        secret.New(s.text("UPSTREAM_API_KEY", "")),
-		},
 		Timeouts: upstream.Timeouts{
 			Header:    s.duration("UPSTREAM_HEADER_TIMEOUT", upstream.DefaultTimeouts.Header),
 			Whole:     s.duration("UPSTREAM_TIMEOUT", upstream.DefaultTimeouts.Whole),
@@ -88,21 +89,26 @@ func load(getenv func(string) string) (config, error) {
 			KeepAlive: s.duration("KEEP_ALIVE_INTERVAL", upstream.DefaultTimeouts.KeepAlive),
 			Write:     s.duration("WRITE_TIMEOUT", upstream.DefaultTimeouts.Write),
 		},
-		ClientID: s.text("AZURE_CLIENT_ID", ""),
-		BasePath: s.basePath("BASE_PATH", "/inference"),
-		Models:   s.list("MODELS", "DeepSeek-R1"),
-		MaxBody:  s.number("MAX_BODY_BYTES", 4<<20, 1<<10, 64<<20),
+		ClientID:      s.text("AZURE_CLIENT_ID", ""),
+		BasePath:      s.basePath("BASE_PATH", "/inference"),
+		MaxBody:       s.number("MAX_BODY_BYTES", 4<<20, 1<<10, 64<<20),
+		TokensComment: s.oneOf("STREAM_TOKENS_COMMENT", "false", "true") == "true",
 		Headers: gateway.HeaderNames{
 			RemainingTokens:      s.header("REMAINING_TOKENS_HEADER", gateway.DefaultHeaderNames.RemainingTokens),
 			TokensConsumed:       s.header("TOKENS_CONSUMED_HEADER", gateway.DefaultHeaderNames.TokensConsumed),
 			RemainingQuotaTokens: s.header("REMAINING_QUOTA_TOKENS_HEADER", gateway.DefaultHeaderNames.RemainingQuotaTokens),
 			RetryAfter:           s.header("RETRY_AFTER_HEADER", gateway.DefaultHeaderNames.RetryAfter),
 		},
+		Counting:      s.counting(),
+		Telemetry:     s.telemetry(),
 		HeaderTimeout: s.duration("HEADER_TIMEOUT", 5*time.Second),
 		BodyTimeout:   s.duration("BODY_TIMEOUT", 30*time.Second),
 		DrainTimeout:  s.duration("DRAIN_TIMEOUT", 30*time.Second),
 	}
 	c.Port, c.UnderHost = s.port()
+	c.Manage = s.manage()
+	c.Upstreams = s.upstreams()
+	c.Models = s.models(c.Upstreams)
 	if c.Store == "memory" && c.MemoryDirectory.Empty() {
 		s.fault("MEMORY_DIRECTORY", "is missing", "with STORE=memory set it to JSON of tiers, subscriptions and keys")
 	}
@@ -131,6 +137,6 @@ func (s *settings) basePath(name, fallback string) string {
 // LogValue is what the start's log line shows: no secret is in it.
 func (c config) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.String("store", c.Store), slog.String("upstream", c.Endpoint.URL), slog.String("shape", string(c.Endpoint.Shape)),
+		slog.String("store", c.Store), slog.Any("upstreams", c.Upstreams.urls()),
 		slog.Any("models", c.Models), slog.String("base_path", c.BasePath), slog.Bool("under_host", c.UnderHost))
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 func env(values map[string]string) func(string) string {
@@ -17,8 +18,8 @@ var fine = map[string]string{"KEY_PEPPER": "canary-pepper-0123456789", "UPSTREAM
 
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	_, err := load(env(map[string]string{"STORE": "disk", "MAX_BODY_BYTES": "x", "BASE_PATH": "inference", "HEADER_TIMEOUT": "-5s",
-		"RETRY_AFTER_HEADER": "a b", "UPSTREAM_SHAPE": "soap", "PORT": "99999"}))
-	for _, name := range []string{"STORE", "MAX_BODY_BYTES", "BASE_PATH", "HEADER_TIMEOUT", "RETRY_AFTER_HEADER", "UPSTREAM_SHAPE", "PORT", "KEY_PEPPER", "UPSTREAM_URL"} {
+		"RETRY_AFTER_HEADER": "a b", "UPSTREAM_SHAPE": "soap", "PORT": "99999", "USAGE_RETENTION": "90", "CLIENT_IP_HEADER": "a:b"}))
+	for _, name := range []string{"STORE", "MAX_BODY_BYTES", "BASE_PATH", "HEADER_TIMEOUT", "RETRY_AFTER_HEADER", "UPSTREAM_SHAPE", "PORT", "USAGE_RETENTION", "CLIENT_IP_HEADER", "KEY_PEPPER", "UPSTREAM_URL"} {
 		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+name+" ") {
 			t.Errorf("no fault of %s in:\n%v", name, err)
 		}
@@ -68,5 +69,14 @@ func TestWrongSettingsStopTheStart(t *testing.T) {
 	var out, errs bytes.Buffer
 	if status := run(t.Context(), env(nil), &out, &errs); status != exitFailed || !strings.Contains(errs.String(), "KEY_PEPPER is missing") {
 		t.Errorf("status %d: %s", status, errs.String())
+	}
+}
+
+func TestRetentionIsDaysOrAnyTime(t *testing.T) {
+	for value, want := range map[string]time.Duration{"": 90 * 24 * time.Hour, "7d": 7 * 24 * time.Hour, "36h": 36 * time.Hour} {
+		s := &settings{getenv: env(map[string]string{"USAGE_RETENTION": value})}
+		if got := s.counting().Retention; got != want || s.err() != nil {
+			t.Errorf("%q: %v, %v; want %v", value, got, s.err(), want)
+		}
 	}
 }

@@ -7,14 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
+
+	"tollgate/handler/version"
 )
 
 // Exit statuses. The Functions host restarts a handler that ends with anything
@@ -52,7 +56,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		fmt.Fprintf(stderr, "tollgate can't start: %v\n", err)
 		return exitFailed
 	}
-	log.Info("listening", "address", listener.Addr().String(), "settings", conf)
+	log.Info("listening", "version", version.String(), "address", listener.Addr().String(), "settings", conf)
 	if err := serve(ctx, conf, app, listener, log); err != nil {
 		fmt.Fprintf(stderr, "tollgate stopped: %v\n", err)
 		return exitFailed
@@ -69,8 +73,14 @@ const lastWrite = 10 * time.Second
 // serve answers until ctx is done, then lets calls under way end within the
 // drain time and writes what the counters still hold.
 func serve(ctx context.Context, conf config, app *application, listener net.Listener, log *slog.Logger) error {
+	stdlog.SetOutput(io.Discard) // net/http's transport quotes answers there
+	var calls sync.WaitGroup
 	server := &http.Server{
-		Handler:           app.gateway,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			calls.Add(1)
+			defer calls.Done()
+			app.handler.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: conf.HeaderTimeout,
 		ReadTimeout:       conf.BodyTimeout,
 		IdleTimeout:       2 * time.Minute,
@@ -90,6 +100,7 @@ func serve(ctx context.Context, conf config, app *application, listener net.List
 	err := server.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close() // what is still under way is cut, and settles by what it has seen
+		calls.Wait()
 	}
 	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 	defer cancelLast()

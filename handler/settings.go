@@ -22,21 +22,28 @@ func (s *settings) fault(name, wrong, right string) {
 
 func (s *settings) err() error { return errors.Join(s.faults...) }
 
-// text is a setting's value, or fallback where it is empty or not there.
+// text is a setting's value, or fallback where it is empty or not there. Where
+// the platform could not read a secret, the setting is the reference to it,
+// which everybody knows.
+// Source: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
 func (s *settings) text(name, fallback string) string {
-	if value := strings.TrimSpace(s.getenv(name)); value != "" {
-		return value
+	value := strings.TrimSpace(s.getenv(name))
+	if strings.HasPrefix(value, "@Microsoft.KeyVault(") {
+		s.fault(name, "is a reference to Key Vault that was not resolved", "give the app's identity access to the secret")
+		return fallback
 	}
-	return fallback
+	if value == "" {
+		return fallback
+	}
+	return value
 }
 
 // required is text that must be there; right completes "is missing: ".
 func (s *settings) required(name, right string) string {
-	value := s.text(name, "")
-	if value == "" {
+	if strings.TrimSpace(s.getenv(name)) == "" {
 		s.fault(name, "is missing", right)
 	}
-	return value
+	return s.text(name, "")
 }
 
 // oneOf is text that must be among allowed, whose first is the default.

@@ -57,27 +57,15 @@ type Server struct {
 // in memory where dir is empty. It returns once the service listens, or with
 // ErrNotInstalled. The caller stops it.
 func Start(ctx context.Context, dir string) (*Server, error) {
-	script := filepath.Join(localDir(), "node_modules", "azurite", "dist", "src", "table", "main.js")
-	node, err := exec.LookPath("node")
-	if _, missing := os.Stat(script); err != nil || missing != nil {
-		return nil, ErrNotInstalled
-	}
-	args := []string{"-e", bootstrap, script, "--tableHost", "127.0.0.1", "--silent", "--disableTelemetry"}
-	if dir == "" {
-		args = append(args, "--inMemoryPersistence")
-	} else {
-		args = append(args, "--location", dir)
-	}
 	var problems []error
 	for range portTries {
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
-			return nil, fmt.Errorf("start azurite: %w", err)
+			return nil, err
 		}
-		s, err := launch(ctx, exec.Command(node, append(args, "--tablePort", port)...))
-		if err == nil {
-			s.ConnectionString = connectionString(port)
-			return s, nil
+		s, err := StartOn(ctx, dir, port)
+		if err == nil || errors.Is(err, ErrNotInstalled) {
+			return s, err
 		}
 		problems = append(problems, err)
 		if ctx.Err() != nil {
@@ -85,6 +73,27 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 		}
 	}
 	return nil, errors.Join(problems...)
+}
+
+// StartOn is Start on a port of the caller's choice.
+func StartOn(ctx context.Context, dir, port string) (*Server, error) {
+	script := filepath.Join(localDir(), "node_modules", "azurite", "dist", "src", "table", "main.js")
+	node, err := exec.LookPath("node")
+	if _, missing := os.Stat(script); err != nil || missing != nil {
+		return nil, ErrNotInstalled
+	}
+	args := []string{"-e", bootstrap, script, "--tableHost", "127.0.0.1", "--tablePort", port, "--silent", "--disableTelemetry"}
+	if dir == "" {
+		args = append(args, "--inMemoryPersistence")
+	} else {
+		args = append(args, "--location", dir)
+	}
+	s, err := launch(ctx, exec.Command(node, args...))
+	if err != nil {
+		return nil, err
+	}
+	s.ConnectionString = ConnectionString(port)
+	return s, nil
 }
 
 func launch(ctx context.Context, cmd *exec.Cmd) (*Server, error) {
@@ -129,17 +138,20 @@ func launch(ctx context.Context, cmd *exec.Cmd) (*Server, error) {
 	}
 }
 
-func freePort() (string, error) {
+// FreePort is a port of 127.0.0.1 that nothing listens on just now.
+func FreePort() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("find a free port: %w", err)
 	}
 	defer listener.Close()
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	return port, err
 }
 
-func connectionString(port string) string {
+// ConnectionString names the table service of an emulator on a port of
+// 127.0.0.1, whether it runs or not.
+func ConnectionString(port string) string {
 	return fmt.Sprintf("DefaultEndpointsProtocol=http;AccountName=%s;AccountKey=%s;TableEndpoint=http://127.0.0.1:%s/%s",
 		AccountName, AccountKey, port, AccountName)
 }

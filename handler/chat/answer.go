@@ -17,8 +17,6 @@ type Answer struct {
 	Report Report
 	// Failed is whether the body holds an error in spite of its status.
 	Failed bool
-
-	body []byte
 }
 
 // ReadAnswer walks the body of an unstreamed answer. Its error is
@@ -28,13 +26,16 @@ func ReadAnswer(body []byte) (*Answer, error) {
 	if p.read() != nil {
 		return nil, ErrNotAnswer
 	}
-	return &Answer{p.usage, p.report, p.failed, body}, nil
+	return &Answer{p.usage, p.report, p.failed}, nil
 }
 
-// EachText gives the answer's text, to count when its usage is missing.
-func (a *Answer) EachText(text Text) {
-	p := payload{scanner: scanner{data: a.body}, text: text}
-	_ = p.read() // the same walk went well before
+// EachText gives the text of an unstreamed answer, or of what there is of one
+// that broke off, to count when usage is missing. It reports whether it found
+// any.
+func EachText(body []byte, text Text) bool {
+	p := payload{scanner: scanner{data: body}, text: text, torn: true}
+	_ = p.read() // as far as it goes
+	return p.written
 }
 
 // payload reads one JSON object from upstream: an answer, or an event's data.
@@ -42,6 +43,7 @@ type payload struct {
 	scanner
 	text    Text
 	scratch []byte // holds unescaped text
+	torn    bool   // the text may break off anywhere, and is read up to there
 
 	usage    Usage
 	report   Report
@@ -106,12 +108,14 @@ func (p *payload) choice() error {
 		}
 		return p.skip()
 	})
-	if err != nil || message == unknown {
+	if err != nil && !p.torn || message == unknown {
 		return err
 	}
 	end := p.pos
 	p.pos = message
-	err = p.message(max(0, index))
+	if read := p.message(max(0, index)); err == nil {
+		err = read
+	}
 	p.pos = end
 	return err
 }
@@ -168,18 +172,22 @@ func (p *payload) write(choice int64) error {
 	if p.space() != '"' {
 		return p.skip()
 	}
+	start := p.pos + 1
 	raw, escaped, err := p.string()
-	if err != nil || len(raw) == 0 {
+	if err != nil && p.torn {
+		raw, escaped = wellEscaped(p.data[start:]), true
+	}
+	if len(raw) == 0 {
 		return err
 	}
 	p.written = true
 	if p.text == nil {
-		return nil
+		return err
 	}
 	if escaped {
 		p.scratch = unescape(p.scratch[:0], raw)
 		raw = p.scratch
 	}
 	p.text(choice, raw)
-	return nil
+	return err
 }

@@ -75,17 +75,35 @@ func TestReadAnswerSeesAnError(t *testing.T) {
 }
 
 func TestEachTextGivesAllThatTheModelWrote(t *testing.T) {
-	a, err := ReadAnswer([]byte(`{"choices":[
+	body := []byte(`{"choices":[
 		{"message":{"role":"assistant","reasoning_content":"hm \ud83d\ude00","content":"a\nb","refusal":null},"index":1},
 		{"index":0,"message":{"content":null,"tool_calls":[{"id":"x","function":{"name":"f","arguments":"{\"q\":1}"}},7]}},
 		{"message":{"content":["no text"],"function_call":{"name":"g","arguments":""}}},
-		"junk"],"x":{"content":"not text"}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+		"junk"],"x":{"content":"not text"}}`)
 	got := make(map[int64]string)
-	a.EachText(func(choice int64, text []byte) { got[choice] += string(text) + "|" })
-	if got[1] != "hm 😀|a\nb|" || got[0] != `f|{"q":1}|g|` || len(got) != 2 {
+	found := EachText(body, func(choice int64, text []byte) { got[choice] += string(text) + "|" })
+	if got[1] != "hm 😀|a\nb|" || got[0] != `f|{"q":1}|g|` || len(got) != 2 || !found {
 		t.Errorf("got %v", got)
+	}
+}
+
+// What an answer that broke off had said is counted, and nothing but that.
+func TestEachTextReadsAnAnswerUpToWhereItBreaksOff(t *testing.T) {
+	const whole = `{"id":"1","choices":[{"index":0,"message":{"role":"assistant","reasoning_content":"hm\n\u00e9","content":"a \"b\" c"}}],"usage":{}}`
+	const text = "hm\né" + `a "b" c`
+	before := ""
+	for end := range len(whole) + 1 {
+		var got string
+		found := EachText([]byte(whole[:end]), func(_ int64, piece []byte) { got += string(piece) })
+		if !strings.HasPrefix(text, got) || len(got) < len(before) || found != (got != "") {
+			t.Errorf("of %q: %q, %t; before %q", whole[:end], got, found, before)
+		}
+		before = got
+	}
+	if before != text {
+		t.Errorf("of the whole: %q", before)
+	}
+	if EachText([]byte("<html>"), func(int64, []byte) { t.Error("text of HTML") }) {
+		t.Error("found text in HTML")
 	}
 }

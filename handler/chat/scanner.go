@@ -191,6 +191,18 @@ func (s *scanner) string() (raw []byte, escaped bool, err error) {
 	}
 }
 
+// wellEscaped is how far the text of a string goes that breaks off, perhaps in
+// the middle of an escape.
+func wellEscaped(text []byte) []byte {
+	for i := 0; ; {
+		i = special(text, i)
+		if i == len(text) || text[i] != '\\' || escapeLength(text[i:]) == 0 {
+			return text[:i]
+		}
+		i += escapeLength(text[i:])
+	}
+}
+
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080

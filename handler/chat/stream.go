@@ -10,7 +10,7 @@ import "bytes"
 type Stream struct {
 	Splitter
 	// Text, if set, is given what the model writes, to count when usage is
-	// missing.
+	// missing, and the bytes of what couldn't be read, which may have been that.
 	Text Text
 
 	// Usage is the last that was told; believe it only if Report is UsageTold.
@@ -54,8 +54,7 @@ const (
 // Inspect reads one event.
 func (s *Stream) Inspect(event []byte) Kind {
 	if !s.whole {
-		s.Unread++
-		return Other
+		return s.unread(event)
 	}
 	data, failure := s.data(event)
 	switch {
@@ -78,8 +77,7 @@ func (s *Stream) chunk(data []byte) Kind {
 	p := &s.payload
 	*p = payload{scanner: scanner{data: data}, text: s.Text, scratch: p.scratch}
 	if p.read() != nil {
-		s.Unread++
-		return Other
+		return s.unread(data)
 	}
 	s.written = s.written || p.written
 	s.Finished = p.finished || s.Finished && !p.written
@@ -92,6 +90,15 @@ func (s *Stream) chunk(data []byte) Kind {
 		return UsageOnly
 	}
 	return Chunk
+}
+
+// unread counts what can't be read.
+func (s *Stream) unread(piece []byte) Kind {
+	s.Unread++
+	if s.Text != nil {
+		s.Text(0, piece)
+	}
+	return Other
 }
 
 // note keeps the best that was told of the usage so far, and of two the last.

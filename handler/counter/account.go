@@ -104,6 +104,7 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 	if now.Before(a.refused) && !a.worthAsking(w, now) {
 		return a.refuse(ask, a.holder.Judge(&a.view, ask, now)), nil
 	}
+	a.busy = now
 	a.waiters = append(a.waiters, w)
 	if !w.parked {
 		a.work()

@@ -176,15 +176,23 @@ var farAway = time.Unix(1<<40, 0)
 // thing that isn't reported, or after the last call where a lease is still held.
 // Zero: there is no need.
 func (a *account) reportAt() time.Time {
-	within := time.Duration(reportShare * float64(limit.Horizon(a.view.Live)))
 	switch {
 	case !a.since.IsZero() && a.holder.Unreported():
-		return a.since.Add(within)
+		return a.since.Add(a.within())
 	case a.holder.Holds() > 0:
-		return a.busy.Add(within)
+		return a.busy.Add(a.within())
 	}
 	return time.Time{}
 }
+
+// within is the time within which things are reported.
+func (a *account) within() time.Duration {
+	return time.Duration(reportShare * float64(limit.Horizon(a.view.Live)))
+}
+
+// idle says that no call has begun or ended for so long that the lease goes
+// back, whatever demand was before.
+func (a *account) idle(now time.Time) bool { return !now.Before(a.busy.Add(a.within())) }
 
 // schedule sets the timer for what is next. The lock is held.
 func (a *account) schedule(now time.Time) {

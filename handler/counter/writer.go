@@ -162,8 +162,8 @@ func (a *account) must(now time.Time) bool {
 func (a *account) commit(draft *limit.Draft, now time.Time) (*limit.Body, error) {
 	live := max(a.view.Live, 1)
 	size, scarce := draft.Size(&a.demand, live)
-	if a.going {
-		size = 0
+	if a.going || a.idle(now) {
+		size = draft.Asked()
 	}
 	body, err := a.holder.Commit(draft, size, limit.Expiry(live, now), slotID)
 	if err != nil {

@@ -35,7 +35,11 @@ type window struct {
 
 // standing answers with where the subscription's own limits stand.
 func (g *Gateway) standing(c *call) error {
-	s, err := g.Counter.Standing(c.r.Context(), c.grant.Subscription.ID, terms(c.grant.Tier))
+	model := c.r.URL.Query().Get("model")
+	if served := g.served(c.grant.Tier); model == "" && len(served) > 0 {
+		model = served[0]
+	}
+	s, err := g.Counter.Standing(c.r.Context(), g.counterKey(c, model), terms(c.grant.Tier))
 	if err != nil {
 		return unavailable("counters", counterRetry, err)
 	}

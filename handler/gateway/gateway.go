@@ -13,12 +13,14 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// Config is what a Gateway is made of. All fields are needed.
+// Config is what a Gateway is made of. All fields are needed that don't say otherwise.
 type Config struct {
 	Directory *subscription.Directory
 	Counter   *counter.Counter
 	Upstream  *upstream.Client
 	Log       *slog.Logger
+	// Telemetry is told of every call; nil: nobody is.
+	Telemetry Telemetry
 
 	// BasePath may precede every route; it begins with a slash.
 	BasePath string
@@ -27,8 +29,15 @@ type Config struct {
 	Models []string
 	// Headers names the answers' headers.
 	Headers HeaderNames
+	// ClientIPHeader names the header in which a proxy of the operator's own says
+	// who called; empty: there is none, and Azure's front end says it.
+	ClientIPHeader string
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int64
+	// TokensComment has streams tell what they took and what remains in comments
+	// just before [DONE]: their headers leave too early for it, and trailers don't
+	// pass the Functions host.
+	TokensComment bool
 }
 
 // Gateway serves callers. Make one with New.
@@ -72,6 +81,9 @@ func (g *Gateway) serve(c *call) error {
 // chat takes a chat completion through its steps.
 func (g *Gateway) chat(c *call) error {
 	if err := g.parse(c); err != nil {
+		return err
+	}
+	if err := g.servable(c); err != nil {
 		return err
 	}
 	if err := g.reserve(c); err != nil {

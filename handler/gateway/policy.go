@@ -19,8 +19,11 @@ func terms(t subscription.Tier) counter.Terms {
 
 // ask is what the tier's way of reserving takes before the call.
 func (c *call) ask() limit.Ask {
-	if c.grant.Tier.Reserve == subscription.ReserveNone {
+	switch c.grant.Tier.Reserve {
+	case subscription.ReserveNone:
 		return limit.Ask{Tokens: 1}
+	case subscription.ReserveFull:
+		return c.askFull()
 	}
 	return limit.Ask{Tokens: c.prompt}
 }

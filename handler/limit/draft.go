@@ -5,12 +5,12 @@ import "time"
 // Draft is a write in the making: the counter as it would be with all that its
 // holder has to report. Nothing has left the holder's hands.
 type Draft struct {
-	State  State
-	now    time.Time
-	lease  int64 // of this minute, still the holder's and not reserved
-	asked  int64 // granted by Decide
-	closes bool  // the holder's lease is of an earlier minute
-	before int   // closed minutes that the counter had already
+	State     State
+	now       time.Time
+	lease     int64 // of this minute, still the holder's and not reserved
+	asked     int64 // granted by Decide
+	closes    bool  // the holder's lease is of an earlier minute
+	before    int   // closed minutes that the counter had already
 	forfeited int64
 }
 
@@ -64,6 +64,9 @@ func (d *Draft) Pool() int64 {
 	minute, period := d.State.left()
 	return min(minute, period) + d.lease
 }
+
+// Asked is what calls were granted by Decide, in tokens.
+func (d *Draft) Asked() int64 { return d.asked }
 
 // Decide decides an Ask. What it grants is had once the write has landed.
 func (d *Draft) Decide(ask Ask) Decision {

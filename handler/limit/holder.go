@@ -220,6 +220,13 @@ func (s *State) View(h *Holder, now time.Time) View {
 		leased: s.leased(), ofPeriod: s.leasedOfPeriod()}
 }
 
+// Standing is where the counter stands at a time for someone who holds nothing of it.
+func (s *State) Standing(now time.Time) Standing {
+	var nobody Holder
+	v := s.View(&nobody, now)
+	return nobody.Standing(&v, now)
+}
+
 // advance brings the view to a time, as Advance does the counter.
 func (v *View) advance(now time.Time) {
 	minute := Minute(now)

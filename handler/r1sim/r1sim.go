@@ -1,36 +1,29 @@
 // Package r1sim is a DeepSeek-R1 endpoint to run against: it speaks the three
-// shapes of Foundry's endpoints and tells usage as they do, and thinks about
-// nothing.
+// shapes of Foundry's endpoints, tells usage and fails as they do, and thinks
+// about nothing.
 package r1sim
 
 import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
-
-	"tollgate/handler/tokens"
+	"time"
 )
 
 // Key is the api-key that the endpoint takes.
 const Key = "r1sim"
 
-// demoPrompt is the article's chat, whose prompt DeepSeek-R1 counts as 25
-// tokens, and the completions that its first two calls took.
-const (
-	demoSystem = "You are a sarcastic, unhelpful assistant."
-	demoUser   = "Can you tell me the time, please?"
-	demoPrompt = 25
-)
+// Endpoint answers chat completions. The zero value is ready and well-behaved.
+type Endpoint struct {
+	// Behaviour is how it answers calls that ask for no other by a header.
+	Behaviour Behaviour
 
-var demoCompletions = []int64{233, 184}
-
-// usualCompletion is how many tokens an answer takes where nothing bounds it.
-const usualCompletion = 60
-
-// Endpoint answers chat completions. The zero value is ready.
-type Endpoint struct{ demoCalls atomic.Int64 }
+	demoCalls atomic.Int64
+}
 
 // request is what the endpoint reads of a call.
 type request struct {
@@ -38,23 +31,29 @@ type request struct {
 		Role    string `json:"role"`
 		Content any    `json:"content"`
 	} `json:"messages"`
-	MaxTokens     int64 `json:"max_tokens"`
-	Stream        bool  `json:"stream"`
-	StreamOptions *struct {
+	MaxTokens           int64 `json:"max_tokens"`
+	MaxCompletionTokens int64 `json:"max_completion_tokens"`
+	Stream              bool  `json:"stream"`
+	StreamOptions       *struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
 }
 
 // ServeHTTP implements http.Handler.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	behaviour, err := e.Behaviour.With(r.Header.Get(Header))
 	models := strings.HasPrefix(r.URL.Path, "/models/")
 	switch {
+	case err != nil:
+		fail(w, http.StatusBadRequest, "400", err.Error())
 	case r.Header.Get("Api-Key") != Key && r.Header.Get("Authorization") != "Bearer "+Key:
 		fail(w, http.StatusUnauthorized, "401", "Access denied due to invalid subscription key or wrong API endpoint.")
 	case r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/chat/completions") || !models && !strings.HasPrefix(r.URL.Path, "/openai/"):
 		fail(w, http.StatusNotFound, "404", "Resource not found")
+	case behaviour.Status != 0:
+		behaviour.refuse(w)
 	default:
-		e.complete(w, r, models)
+		e.complete(w, r, models, behaviour)
 	}
 }
 
@@ -64,102 +63,99 @@ func fail(w http.ResponseWriter, status int, code, message string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"code": code, "message": message}})
 }
 
-func (e *Endpoint) complete(w http.ResponseWriter, r *http.Request, models bool) {
-	var body json.RawMessage
+func (e *Endpoint) complete(w http.ResponseWriter, r *http.Request, models bool, behaviour Behaviour) {
+	var fields map[string]json.RawMessage
 	var asked request
-	if json.NewDecoder(r.Body).Decode(&body) != nil || json.Unmarshal(body, &asked) != nil || len(asked.Messages) == 0 {
+	body := json.NewDecoder(r.Body)
+	var raw json.RawMessage
+	if body.Decode(&raw) != nil || json.Unmarshal(raw, &fields) != nil || json.Unmarshal(raw, &asked) != nil || len(asked.Messages) == 0 {
 		fail(w, http.StatusBadRequest, "invalid_request", "The body is not a chat completion request.")
 		return
 	}
-	if models && asked.StreamOptions != nil && r.Header.Get("Extra-Parameters") != "drop" {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusUnprocessableEntity)
-		_, _ = fmt.Fprint(w, `{"detail":[{"loc":["body","stream_options"],"msg":"extra parameters are not allowed","input":"stream_options"}]}`)
+	if models {
+		switch extra := unknown(fields); {
+		case len(extra) == 0 || r.Header.Get("Extra-Parameters") == "pass-through":
+		case r.Header.Get("Extra-Parameters") == "drop":
+			asked.StreamOptions, asked.MaxCompletionTokens = nil, 0
+		default:
+			refuseExtra(w, extra)
+			return
+		}
+	}
+	a := e.answer(fields, asked, behaviour)
+	if !wait(r, behaviour.FirstToken) {
 		return
 	}
-	a := e.answer(body, asked)
 	if asked.Stream {
-		a.stream(w, models, asked.StreamOptions != nil && asked.StreamOptions.IncludeUsage)
+		s := stream{w: w, r: r, behaviour: behaviour, control: http.NewResponseController(w)}
+		s.send(a, models, asked.StreamOptions != nil && asked.StreamOptions.IncludeUsage)
 		return
 	}
-	message := map[string]string{"role": "assistant", "content": "<think>\n" + a.thought + "\n</think>\n\n" + a.said}
-	if !models {
-		message = map[string]string{"role": "assistant", "reasoning_content": a.thought, "content": a.said}
+	a.whole(w, models, behaviour)
+}
+
+// parameters are what the model inference API knows; others are extra.
+// Source: https://learn.microsoft.com/rest/api/aifoundry/model-inference/get-chat-completions
+var parameters = []string{"messages", "model", "frequency_penalty", "presence_penalty", "temperature", "top_p", "max_tokens",
+	"stop", "stream", "response_format", "tools", "tool_choice", "seed", "modalities"}
+
+// unknown are a body's extra parameters, sorted.
+func unknown(fields map[string]json.RawMessage) []string {
+	var extra []string
+	for name := range fields {
+		if !slices.Contains(parameters, name) {
+			extra = append(extra, name)
+		}
+	}
+	slices.Sort(extra)
+	return extra
+}
+
+func refuseExtra(w http.ResponseWriter, extra []string) {
+	type detail struct {
+		Loc   []string `json:"loc"`
+		Msg   string   `json:"msg"`
+		Input string   `json:"input"`
+	}
+	var details []detail
+	for _, name := range extra {
+		details = append(details, detail{[]string{"body", name}, "extra parameters are not allowed", name})
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"id": "r1sim", "object": "chat.completion", "model": "DeepSeek-R1", "usage": a.usage(),
-		"choices": []any{map[string]any{"index": 0, "finish_reason": a.finish, "message": message}},
-	})
+	w.WriteHeader(http.StatusUnprocessableEntity)
+	_ = json.NewEncoder(w).Encode(map[string]any{"detail": details})
 }
 
-// answer is what the model says to a call, and what it costs in tokens.
-type answer struct {
-	thought, said, finish string
-	prompt, completion    int64
+// refuse answers with the behaviour's error as Foundry words it.
+func (b Behaviour) refuse(w http.ResponseWriter) {
+	if b.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64((b.RetryAfter+time.Second-1)/time.Second), 10))
+		w.Header().Set("Retry-After-Ms", strconv.FormatInt(b.RetryAfter.Milliseconds(), 10))
+	}
+	code := strconv.Itoa(b.Status)
+	switch b.Status {
+	case http.StatusUnprocessableEntity:
+		refuseExtra(w, []string{"simulated"})
+	case http.StatusTooManyRequests:
+		fail(w, b.Status, code, fmt.Sprintf("Requests to the ChatCompletions_Create Operation have exceeded the token rate limit. Please retry after %d seconds.", int(b.RetryAfter.Seconds())))
+	case http.StatusRequestTimeout:
+		fail(w, b.Status, "Timeout", "The operation was timeout.")
+	default:
+		fail(w, b.Status, code, http.StatusText(b.Status))
+	}
 }
 
-func (e *Endpoint) answer(body json.RawMessage, asked request) answer {
-	a := answer{completion: usualCompletion, finish: "stop"}
-	if m := asked.Messages; len(m) == 2 && m[0].Content == demoSystem && m[1].Content == demoUser {
-		a.prompt = demoPrompt
-		if call := e.demoCalls.Add(1); call <= int64(len(demoCompletions)) {
-			a.completion = demoCompletions[call-1]
-		}
-	} else {
-		var raw struct{ Messages, Tools json.RawMessage }
-		_ = json.Unmarshal(body, &raw) // read once already
-		prompt, _ := tokens.ForModel("DeepSeek-R1").CountChat(raw.Messages, raw.Tools)
-		a.prompt = int64(prompt)
+// wait passes the time unless the caller leaves before.
+func wait(r *http.Request, d time.Duration) bool {
+	if d <= 0 {
+		return true
 	}
-	if asked.MaxTokens > 0 && asked.MaxTokens < a.completion {
-		a.completion, a.finish = asked.MaxTokens, "length"
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.Context().Done():
+		return false
 	}
-	words := int(a.completion)
-	a.thought = strings.TrimSpace(strings.Repeat("hmm ", words/2))
-	a.said = strings.TrimSpace(strings.Repeat("well ", words-words/2))
-	return a
-}
-
-func (a answer) usage() map[string]int64 {
-	return map[string]int64{"prompt_tokens": a.prompt, "completion_tokens": a.completion, "total_tokens": a.prompt + a.completion}
-}
-
-// stream sends the answer a word an event. Usage comes with the finish_reason,
-// or in a chunk of its own where that was asked for.
-func (a answer) stream(w http.ResponseWriter, models, ownChunk bool) {
-	w.Header().Set("Content-Type", "text/event-stream")
-	control := http.NewResponseController(w)
-	send := func(chunk map[string]any) {
-		chunk["id"], chunk["object"], chunk["model"] = "r1sim", "chat.completion.chunk", "DeepSeek-R1"
-		text, _ := json.Marshal(chunk) // maps of strings and numbers always encode
-		_, _ = fmt.Fprintf(w, "data: %s\n\n", text)
-		_ = control.Flush()
-	}
-	delta := func(field, text string) {
-		send(map[string]any{"choices": []any{map[string]any{"index": 0, "delta": map[string]string{field: text}}}})
-	}
-	thinking := "reasoning_content"
-	if models {
-		thinking = "content"
-		delta("content", "<think>\n")
-	}
-	for word := range strings.FieldsSeq(a.thought) {
-		delta(thinking, word+" ")
-	}
-	if models {
-		delta("content", "</think>\n\n")
-	}
-	for word := range strings.FieldsSeq(a.said) {
-		delta("content", word+" ")
-	}
-	last := map[string]any{"choices": []any{map[string]any{"index": 0, "delta": map[string]string{}, "finish_reason": a.finish}}}
-	if !ownChunk {
-		last["usage"] = a.usage()
-	}
-	send(last)
-	if ownChunk {
-		send(map[string]any{"choices": []any{}, "usage": a.usage()})
-	}
-	_, _ = fmt.Fprint(w, "data: [DONE]\n\n")
 }

@@ -1,72 +1,141 @@
-// Package tokens counts what a prompt will cost before it is sent.
+// Package tokens counts what a prompt costs before it is sent, and what an
+// answer took where the model doesn't say.
 //
-// The count decides a call's admission, and stands in where a model tells no
-// usage. It is an estimate of one token for every four bytes, which the usage
-// that comes back corrects.
+// DeepSeek-R1 is counted exactly: with DeepSeek's own vocabulary, splits and
+// special tokens, in R1's chat template. Other models are counted with the
+// nearest encoding there is, and usage corrects the count. So it does for these
+// shapes of R1's chats, whose rendering is not published for R1 itself: tool
+// calls, tool results and empty content are rendered as by DeepSeek-V3's
+// template; the texts of content's parts are joined; an image counts as
+// ImageTokens; name is not rendered; and tool definitions count as their JSON.
+//
+// Text is read as UTF-8, each byte that isn't as U+FFFD, and so is half of a
+// surrogate pair in a JSON escape. Counting takes time linear in the text,
+// whatever the text, and allocates nothing once its buffers have grown.
 package tokens
 
 import (
-	"encoding/json"
-	"errors"
-	"strings"
+	"sync"
+	"unicode/utf8"
+	"unsafe"
+
+	"tollgate/handler/tokens/internal/bpe"
 )
 
-// bytesPerToken is the rule of thumb for English prose.
-// Source: https://help.openai.com/articles/4936856
-const bytesPerToken = 4
+// ImageTokens is what an image in a chat is taken to cost, in tokens.
+const ImageTokens = 1200
 
-// Encoding counts for one family of models.
-type Encoding struct{}
+// Encoding counts for one family of models. The tables behind it are loaded by
+// its first count, or before by Load.
+type Encoding struct {
+	tables   *tables
+	template template
+	exact    bool
+	known    bool
+}
 
-// ForModel is the encoding of a model, by the name that callers use.
-func ForModel(string) *Encoding { return &Encoding{} }
+// Exact says whether counts of text and plain chats are the model's own; else
+// they are estimates.
+func (e *Encoding) Exact() bool { return e.exact }
 
-// Exact says whether counts are the model's own; else usage corrects them.
-func (e *Encoding) Exact() bool { return false }
+// Known says whether the model's family is known; else counts are a guess.
+func (e *Encoding) Known() bool { return e.known }
+
+// Name names the encoding, for a log.
+func (e *Encoding) Name() string { return e.tables.name }
+
+// Load loads the encoding's tables, so that the first count need not.
+func (e *Encoding) Load() { e.tables.get() }
 
 // Count is how many tokens a text has.
-func (e *Encoding) Count(text string) int { return (len(text) + bytesPerToken - 1) / bytesPerToken }
-
-// CountChat is how many prompt tokens a chat has, from the raw JSON of a
-// request's messages and tools, which may be nil.
-func (e *Encoding) CountChat(messages, tools []byte) (int, error) {
-	var list []struct {
-		Content json.RawMessage `json:"content"`
-	}
-	if err := json.Unmarshal(messages, &list); err != nil {
-		return 0, errors.New("messages can't be read: send an array of messages")
-	}
-	var text strings.Builder
-	for _, message := range list {
-		appendContent(&text, message.Content)
-	}
-	return e.Count(text.String()) + e.Count(string(tools)), nil
+func (e *Encoding) Count(text string) int {
+	t := e.tables.get()
+	w := t.borrow()
+	defer t.pool.Put(w)
+	return t.count(unsafe.Slice(unsafe.StringData(text), len(text)), w)
 }
 
-// appendContent adds a message's text: a string, or the text of its parts.
-func appendContent(text *strings.Builder, content json.RawMessage) {
-	var whole string
-	if json.Unmarshal(content, &whole) == nil {
-		text.WriteString(whole)
-		return
-	}
-	var parts []struct {
-		Text string `json:"text"`
-	}
-	_ = json.Unmarshal(content, &parts) // what is neither has no text to count
-	for _, part := range parts {
-		text.WriteString(part.Text)
-	}
+// Steps is how many look-ups counting a text takes, which its time is
+// proportional to.
+func (e *Encoding) Steps(text string) int {
+	t := e.tables.get()
+	w := t.borrow()
+	defer t.pool.Put(w)
+	before := w.scratch.Steps
+	t.count([]byte(text), w)
+	return w.scratch.Steps - before
 }
 
-// Stream counts a text that comes in pieces.
-type Stream struct{ bytes int }
+// splitter says where the piece ends that begins at a place of a text.
+type splitter interface {
+	Next(text []byte, at int) int
+}
 
-// Stream begins a count.
-func (e *Encoding) Stream() *Stream { return &Stream{} }
+// tables are an encoding's vocabulary and splits, loaded once.
+type tables struct {
+	name string
+	load func(*tables)
+	once sync.Once
+	pool sync.Pool
 
-// Write adds the next piece.
-func (s *Stream) Write(text string) { s.bytes += len(text) }
+	vocabulary *bpe.Vocabulary
+	splitter   splitter
+	specials   specials
+}
 
-// Count is how many tokens the text has so far.
-func (s *Stream) Count() int { return (s.bytes + bytesPerToken - 1) / bytesPerToken }
+func (t *tables) get() *tables {
+	t.once.Do(func() { t.load(t) })
+	return t
+}
+
+// work is what one count at a time works with.
+type work struct {
+	scratch  bpe.Scratch
+	text     []byte // a chat as the model reads it
+	valid    []byte // text made UTF-8
+	messages []message
+}
+
+func (t *tables) borrow() *work {
+	if w, ok := t.pool.Get().(*work); ok {
+		return w
+	}
+	return new(work)
+}
+
+// count is how many tokens a text has, special ones included.
+func (t *tables) count(text []byte, w *work) (tokens int) {
+	if !utf8.Valid(text) {
+		w.valid = appendValid(w.valid[:0], text)
+		text = w.valid
+	}
+	for len(text) > 0 {
+		start, end := t.specials.find(text)
+		tokens += t.ordinary(text[:start], w)
+		if end > start {
+			tokens++
+		}
+		text = text[end:]
+	}
+	return tokens
+}
+
+// ordinary is how many tokens a text without special ones has.
+func (t *tables) ordinary(text []byte, w *work) (tokens int) {
+	for at := 0; at < len(text); {
+		end := t.splitter.Next(text, at)
+		tokens += t.vocabulary.Count(text[at:end], &w.scratch)
+		at = end
+	}
+	return tokens
+}
+
+// appendValid adds text with each byte that is no UTF-8 as U+FFFD.
+func appendValid(to, text []byte) []byte {
+	for len(text) > 0 {
+		char, size := utf8.DecodeRune(text)
+		to = utf8.AppendRune(to, char)
+		text = text[size:]
+	}
+	return to
+}

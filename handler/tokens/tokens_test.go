@@ -6,24 +6,60 @@ import (
 	"tollgate/handler/tokens"
 )
 
-func TestCountChat(t *testing.T) {
+func TestTextThatSpellsASpecialTokenIsThatToken(t *testing.T) {
 	e := tokens.ForModel("DeepSeek-R1")
-	for chat, want := range map[string]int{
-		`[]`:                                     0,
-		`[{"role":"user","content":"12345678"}]`: 2,
-		`[{"role":"user","content":"123456789"}]`:                                                3,
-		`[{"role":"user","content":[{"type":"text","text":"1234"},{"type":"text","text":"5"}]}]`: 2,
-		`[{"role":"assistant","content":null},{"role":"user","content":"\u4e16"}]`:               1,
+	for text, want := range map[string]int{
+		"<think>": 1, "</think>": 1, "<｜User｜>": 1, "<|EOT|>": 1, "<｜fim▁hole｜>": 1, "<｜place▁holder▁no▁7｜>": 1,
+		"a<think>b": 3, "<<think>>": 3, "<think><think>": 2, "<｜▁pad▁｜><｜end▁of▁sentence｜>": 2,
 	} {
-		if got, err := e.CountChat([]byte(chat), nil); got != want || err != nil {
-			t.Errorf("CountChat(%s) = %d, %v; want %d", chat, got, err, want)
+		if got := e.Count(text); got != want {
+			t.Errorf("%q has %d tokens, want %d", text, got, want)
 		}
 	}
-	if _, err := e.CountChat([]byte(`{}`), nil); err == nil {
-		t.Error("an object is taken for messages")
+	for _, text := range []string{"<think", "<Think>", "<｜User>", "< think>", "<｜place▁holder▁no▁800｜>", "<｜place▁holder▁no▁798｜>"} {
+		if e.Count(text) < 2 {
+			t.Errorf("%q is taken for a special token", text)
+		}
 	}
-	if got, _ := e.CountChat([]byte(`[]`), []byte(`[{"a":1}]`)); got != 3 {
-		t.Errorf("tools count %d", got)
+	if got := tokens.ForModel("gpt-4").Count("<|endoftext|>"); got < 2 {
+		t.Errorf("a caller's <|endoftext|> counts %d for an OpenAI model", got)
+	}
+}
+
+func TestBytesThatAreNoUTF8CountAsU_FFFD(t *testing.T) {
+	for _, model := range []string{"DeepSeek-R1", "gpt-4", "gpt-4o"} {
+		e := tokens.ForModel(model)
+		for text, same := range map[string]string{
+			"a\xffb": "a\uFFFDb", "\xe4\xb8": "\uFFFD\uFFFD", "\xed\xa0\x80": "\uFFFD\uFFFD\uFFFD", "é\xc3": "é\uFFFD",
+		} {
+			if got, want := e.Count(text), e.Count(same); got != want {
+				t.Errorf("%s: %q has %d tokens, %q %d", model, text, got, same, want)
+			}
+		}
+	}
+}
+
+func TestModelsAreCountedByTheirFamily(t *testing.T) {
+	for name, want := range map[string]struct {
+		encoding     string
+		exact, known bool
+	}{
+		"DeepSeek-R1":                   {"deepseek", true, true},
+		"deepseek-ai/DeepSeek-R1-0528":  {"deepseek", true, true},
+		"DeepSeek-R1-Distill-Llama-70B": {"deepseek", false, true},
+		"MAI-DS-R1":                     {"deepseek", false, true},
+		"DeepSeek-V3.2":                 {"deepseek", false, true},
+		"gpt-4o-mini":                   {"o200k_base", false, true},
+		"GPT-5":                         {"o200k_base", false, true},
+		"o3-mini":                       {"o200k_base", false, true},
+		"gpt-4-32k":                     {"cl100k_base", false, true},
+		"gpt-35-turbo-16k":              {"cl100k_base", false, true},
+		"Llama-3.3-70B-Instruct":        {"deepseek", false, false},
+		"":                              {"deepseek", false, false},
+	} {
+		if e := tokens.ForModel(name); e.Name() != want.encoding || e.Exact() != want.exact || e.Known() != want.known {
+			t.Errorf("%q is counted by %s, exact %v, known %v", name, e.Name(), e.Exact(), e.Known())
+		}
 	}
 }
 

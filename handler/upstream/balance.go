@@ -34,21 +34,15 @@ type endpoint struct {
 	until     atomic.Int64 // it is to be left alone until then, in Unix nanoseconds
 }
 
-// newEndpoint reports every fault of the configuration.
-func newEndpoint(configured Endpoint) (*endpoint, error) {
+// newEndpoint makes an endpoint ready, if its configuration is without fault.
+func newEndpoint(configured Endpoint) *endpoint {
 	e := &endpoint{Endpoint: configured.normal(), addresses: make(map[string]*url.URL)}
-	if err := e.validate(); err != nil {
-		return nil, err
-	}
 	names := []string{e.Deployment}
 	for _, own := range e.Models {
 		names = append(names, own)
 	}
 	for _, own := range names {
-		address, err := e.address(own)
-		if err != nil {
-			return nil, err
-		}
+		address := e.address(own)
 		if e.Shape != Deployments {
 			own = ""
 		}
@@ -65,7 +59,7 @@ func newEndpoint(configured Endpoint) (*endpoint, error) {
 			}
 		},
 	})
-	return e, nil
+	return e
 }
 
 // pathName is what the endpoint's path calls a model, empty if it doesn't.
@@ -157,6 +151,10 @@ func (c *Client) candidates(call *Call) ([]*endpoint, error) {
 
 // first returns the first answer that candidates give. An endpoint without an
 // alternative is always tried: its own answer tells more than ours.
+//
+// Going on after a 429 takes nothing from the budget: an endpoint that has as
+// much to do as it may is left alone for a while, so that this amplifies
+// nothing, and is how a provisioned deployment overflows into another.
 func (c *Client) first(ctx context.Context, candidates []*endpoint, call *Call) (*http.Response, *endpoint, error) {
 	if len(candidates) == 1 {
 		answer, err := c.try(ctx, candidates[0], call)
@@ -172,8 +170,8 @@ func (c *Client) first(ctx context.Context, candidates []*endpoint, call *Call) 
 		if err != nil {
 			continue
 		}
-		if failed != nil && !c.retries.spend() {
-			done(&Error{e.Name, Left, errors.New("not asked")})
+		if failed != nil && !throttled(failed) && !c.retries.spend() {
+			done(&Error{Endpoint: e.Name, Reason: Left, Err: errors.New("not asked")})
 			break
 		}
 		answer, err := c.try(ctx, e, call)

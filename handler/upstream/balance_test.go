@@ -254,3 +254,15 @@ func TestACallGoesToWhatServesItsModel(t *testing.T) {
 		poolOf(t, []upstream.Endpoint{a, b}, ok, ok).want(t, "b", "answer of b")
 	})
 }
+
+// A provisioned deployment that is full for hours must not use up the retries:
+// every call overflows, however few succeed at once.
+func TestOverflowIsNotBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, status(429, ""), ok)
+		for range 200 {
+			p.want(t, "ab", "answer of b")
+			time.Sleep(1100 * time.Millisecond)
+		}
+	})
+}

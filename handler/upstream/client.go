@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 )
 
@@ -86,21 +88,12 @@ func New(endpoints []Endpoint, timeouts Timeouts) (*Client, error) {
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true,
 	}}
-	if len(endpoints) == 0 {
-		return nil, errors.New("no upstream is configured")
-	}
-	var faults []error
-	names := make(map[string]bool)
+	faults := Validate(endpoints)
 	for _, configured := range endpoints {
-		e, err := newEndpoint(configured)
-		if err == nil && names[e.Name] {
-			err = fmt.Errorf("upstream %q: name is there twice: give each its own", e.Name)
+		e := newEndpoint(configured)
+		if e.Key.Empty() && e.Token == nil {
+			faults = append(faults, fmt.Errorf("upstream %q: credential is missing, and no managed identity stands in for it", e.Name))
 		}
-		if err != nil {
-			faults = append(faults, err)
-			continue
-		}
-		names[e.Name] = true
 		c.endpoints = append(c.endpoints, e)
 	}
 	if len(faults) > 0 {
@@ -163,7 +156,7 @@ func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
 	answer, from, err := c.first(ctx, candidates, &call)
 	if err == nil && call.Stream && !late.Stop() {
 		answer.Body.Close()
-		err = from.failure(ctx, TimedOut, errLate)
+		err = from.failure(ctx, TimedOut, errLate, true)
 	}
 	if err != nil {
 		late.Stop()
@@ -186,13 +179,16 @@ func (c *Client) Check(call Call) error {
 
 // try asks one endpoint.
 func (c *Client) try(ctx context.Context, e *endpoint, call *Call) (*http.Response, error) {
-	request, err := e.request(ctx, call)
+	var sent atomic.Bool
+	request, err := e.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(how httptrace.WroteRequestInfo) { sent.Store(how.Err == nil) },
+	}), call)
 	if err != nil {
-		return nil, e.failure(ctx, NoCredential, err)
+		return nil, e.failure(ctx, NoCredential, err, false)
 	}
 	answer, err := c.transport.RoundTrip(request)
 	if err != nil {
-		return nil, e.failure(ctx, Unreachable, err)
+		return nil, e.failure(ctx, Unreachable, err, sent.Load())
 	}
 	if answer.StatusCode == http.StatusOK && plain(answer) {
 		return answer, nil
@@ -202,9 +198,9 @@ func (c *Client) try(ctx context.Context, e *endpoint, call *Call) (*http.Respon
 	case answer.StatusCode >= http.StatusBadRequest:
 		return nil, e.refusal(answer)
 	case answer.StatusCode != http.StatusOK:
-		return nil, &Error{e.Name, Junk, fmt.Errorf("answered %d", answer.StatusCode)}
+		return nil, &Error{e.Name, Junk, fmt.Errorf("answered %d", answer.StatusCode), true}
 	}
-	return nil, &Error{e.Name, Junk, errors.New("compressed its answer although told not to")}
+	return nil, &Error{e.Name, Junk, errors.New("compressed its answer although told not to"), true}
 }
 
 // plain is whether an answer's body is as it will be read.

@@ -329,3 +329,39 @@ func TestCheckSaysWhatNoEndpointTakes(t *testing.T) {
 		}
 	}
 }
+
+// Only an endpoint that had the whole call may have been at work on it.
+func TestAnErrorSaysWhetherTheCallWasAccepted(t *testing.T) {
+	for name, c := range map[string]struct {
+		dial func(ctx context.Context, network, address string) (net.Conn, error)
+		want bool
+	}{
+		"while connecting": {func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, false},
+		"while sending": {func(context.Context, string, string) (net.Conn, error) {
+			ours, _ := net.Pipe()
+			return ours, nil // nobody reads
+		}, false},
+		"while it waits": {nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := clientOnWire(t, upstream.Timeouts{}, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+				if c.dial != nil {
+					client.DialBy(c.dial)
+				}
+				ctx, leave := context.WithTimeout(t.Context(), time.Second)
+				defer leave()
+				call := aCall(false)
+				call.Body = func(upstream.Target) []byte { return bytes.Repeat([]byte(" "), 1<<20) }
+				_, err := client.Send(ctx, call)
+				failed, ok := errors.AsType[*upstream.Error](err)
+				if !ok || failed.Accepted != c.want {
+					t.Errorf("%v, accepted %t; want %t", err, ok && failed.Accepted, c.want)
+				}
+			})
+		})
+	}
+}

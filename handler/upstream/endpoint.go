@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -61,23 +60,35 @@ type Endpoint struct {
 	Priority int `json:"priority"`
 	Weight   int `json:"weight"`
 	// Key is the endpoint's api-key. Without one, Token is asked.
-	Key   secret.Text `json:"apiKey"`
+	Key   secret.Text `json:"-"`
 	Token Token       `json:"-"`
 }
 
-// ParseEndpoints reads a list of endpoints from JSON. It checks no more than
-// the form: New checks the rest, when tokens have been added.
-func ParseEndpoints(text string) ([]Endpoint, error) {
-	var endpoints []Endpoint
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&endpoints); err != nil {
-		return nil, fmt.Errorf("is not a JSON array of endpoints: %w", err)
+// Serves is whether the endpoint takes calls for a model, by the name that
+// callers use.
+func (e *Endpoint) Serves(model string) bool {
+	_, served := e.own(model)
+	return served
+}
+
+// Validate returns every fault of endpoints but one: credentials may be added
+// later, and New misses them.
+func Validate(endpoints []Endpoint) []error {
+	if len(endpoints) == 0 {
+		return []error{errors.New("no upstream is configured")}
 	}
-	if decoder.More() {
-		return nil, errors.New("goes on after its JSON array")
+	var faults []error
+	names := make(map[string]bool)
+	for _, e := range endpoints {
+		e = e.normal()
+		found := e.faults()
+		if names[e.Name] && len(found) == 0 {
+			found = append(found, fmt.Errorf("upstream %q: name is there twice: give each its own", e.Name))
+		}
+		names[e.Name] = true
+		faults = append(faults, found...)
 	}
-	return endpoints, nil
+	return faults
 }
 
 // normal fills in what may be left out.
@@ -101,9 +112,8 @@ func (e Endpoint) normal() Endpoint {
 	return e
 }
 
-// validate reports every fault of a normal endpoint.
-func (e *Endpoint) validate() error {
-	var faults []error
+// faults are those of a normal endpoint.
+func (e *Endpoint) faults() (faults []error) {
 	fault := func(bad bool, field, problem string) {
 		if bad {
 			faults = append(faults, fmt.Errorf("upstream %q: %s %s", e.Name, field, problem))
@@ -121,9 +131,8 @@ func (e *Endpoint) validate() error {
 		fault(model == "" || own == "", "models", "has an empty name")
 	}
 	fault(e.Weight < 0, "weight", "is negative: use 1 or more")
-	fault(e.Key.Empty() && e.Token == nil, "apiKey", "is missing, and no managed identity stands in for it")
-	fault(strings.ContainsFunc(e.Key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }), "apiKey", "has characters that no key has")
-	return errors.Join(faults...)
+	fault(strings.ContainsFunc(e.Key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }), "credential", "has characters that no key has")
+	return faults
 }
 
 // checkURL says what is wrong with an endpoint's address. A key must not travel
@@ -170,14 +179,17 @@ func (e *Endpoint) own(model string) (name string, served bool) {
 
 // address is where a call for the endpoint's model of that name goes. Nothing
 // of the caller's is in it.
-func (e *Endpoint) address(own string) (*url.URL, error) {
-	version := "?api-version=" + url.QueryEscape(e.APIVersion)
+func (e *Endpoint) address(own string) *url.URL {
+	path, version := "/models/chat/completions", "?api-version="+url.QueryEscape(e.APIVersion)
 	switch e.Shape {
 	case OpenAI:
-		return url.Parse(e.URL + "/openai/v1/chat/completions")
+		path, version = "/openai/v1/chat/completions", ""
 	case Deployments:
-		return url.Parse(e.URL + "/openai/deployments/" + url.PathEscape(own) + "/chat/completions" + version)
-	default:
-		return url.Parse(e.URL + "/models/chat/completions" + version)
+		path = "/openai/deployments/" + url.PathEscape(own) + "/chat/completions"
 	}
+	address, err := url.Parse(e.URL + path + version)
+	if err != nil {
+		return nil // its URL is a fault, which Validate names
+	}
+	return address
 }

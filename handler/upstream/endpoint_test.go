@@ -2,7 +2,6 @@ package upstream_test
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -24,8 +23,8 @@ func TestNewReportsEveryFault(t *testing.T) {
 		t.Fatal("no fault found")
 	}
 	for _, want := range []string{
-		`"a b": name must be`, `"a b": url is not https`, `"a b": shape must be`, `"a b": weight is negative`, `"a b": apiKey is missing`,
-		`"b": deployment is missing`, `"b": apiKey has characters`,
+		`"a b": name must be`, `"a b": url is not https`, `"a b": shape must be`, `"a b": weight is negative`, `"a b": credential is missing`,
+		`"b": deployment is missing`, `"b": credential has characters`,
 		`"c": apiVersion is not part`,
 		`"d": deployment stands beside models`, `"d": models has an empty name`,
 		`"e": name is there twice`,
@@ -71,27 +70,6 @@ func TestURLs(t *testing.T) {
 		_, err := upstream.New([]upstream.Endpoint{{Name: "x", URL: url, Shape: upstream.Models, Key: secret.New("k")}}, upstream.Timeouts{})
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", url, err, want)
-		}
-	}
-}
-
-func TestParseEndpoints(t *testing.T) {
-	endpoints, err := upstream.ParseEndpoints(`[
-		{"name":"reserved","url":"https://a.example.com","shape":"deployments","deployment":"r1-ptu","apiKey":"s3cret","priority":1},
-		{"name":"overflow","url":"https://b.example.com","shape":"models","models":{"DeepSeek-R1":"r1"},"priority":2,"weight":3,"streamOptions":true}]`)
-	if err != nil || len(endpoints) != 2 {
-		t.Fatalf("%d endpoints, %v", len(endpoints), err)
-	}
-	first, second := endpoints[0], endpoints[1]
-	if first.Key.Reveal() != "s3cret" || first.Deployment != "r1-ptu" || second.Weight != 3 || second.Models["DeepSeek-R1"] != "r1" || !*second.StreamOptions {
-		t.Errorf("got %+v", endpoints)
-	}
-	if shown := fmt.Sprintf("%v %+v %#v %d", endpoints, endpoints, endpoints, first.Key); strings.Contains(shown, "s3cret") {
-		t.Errorf("a key is printed: %s", shown)
-	}
-	for _, text := range []string{"", "{}", `[{"uri":"x"}]`, `[{"weight":"1"}]`, `[] []`, `[{"apiKey":5}]`} {
-		if _, err := upstream.ParseEndpoints(text); err == nil {
-			t.Errorf("%q is taken for endpoints", text)
 		}
 	}
 }

@@ -33,6 +33,9 @@ type Error struct {
 	Endpoint string // by name
 	Reason   Reason
 	Err      error
+	// Accepted is whether the endpoint had been sent the whole call, so that it
+	// may have been at work on it.
+	Accepted bool
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %v", e.Endpoint, e.Reason, e.Err) }
@@ -80,12 +83,12 @@ var errLate = errors.New("upstream took too long")
 
 // failure makes an Error of what went wrong while ctx, a context of Send's,
 // may have ended.
-func (e *endpoint) failure(ctx context.Context, reason Reason, err error) *Error {
+func (e *endpoint) failure(ctx context.Context, reason Reason, err error, accepted bool) *Error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errLate), errors.Is(cause, context.DeadlineExceeded):
-		return &Error{e.Name, TimedOut, cause}
+		return &Error{e.Name, TimedOut, cause, accepted}
 	case cause != nil:
-		return &Error{e.Name, Left, cause}
+		return &Error{e.Name, Left, cause, accepted}
 	}
-	return &Error{e.Name, reason, err}
+	return &Error{e.Name, reason, err, accepted}
 }

@@ -159,6 +159,7 @@ func (o *outlet) send(out []byte, now time.Time) error {
 		o.deadline = now.Add(o.timeouts.Write)
 		_ = o.control.SetWriteDeadline(o.deadline)
 	}
+	o.response.begun = true
 	_, err := o.w.Write(out)
 	if err == nil {
 		err = o.control.Flush()

@@ -27,7 +27,12 @@ type Response struct {
 	size     int64 // of the body in bytes, -1 if unknown
 	endpoint *endpoint
 	timeouts *Timeouts
+	begun    bool
 }
+
+// Begun is whether Relay, when it has returned, had sent the caller anything.
+// If not, another answer may still take the stream's place.
+func (r *Response) Begun() bool { return r.begun }
 
 // Streamed is whether the answer is a stream of events, to be relayed. It may
 // be whole although a stream was asked for.
@@ -51,9 +56,9 @@ func (r *Response) Body() ([]byte, error) {
 	body, err := readAll(io.LimitReader(r.body, MaxBody+1), r.size)
 	switch {
 	case err != nil:
-		return body, r.endpoint.failure(r.ctx, Broken, err)
+		return body, r.endpoint.failure(r.ctx, Broken, err, true)
 	case len(body) > MaxBody:
-		return body[:MaxBody], &Error{r.endpoint.Name, Junk, errors.New("the answer is too large")}
+		return body[:MaxBody], &Error{r.endpoint.Name, Junk, errors.New("the answer is too large"), true}
 	}
 	return body, nil
 }

@@ -10,6 +10,16 @@ import (
 	"testing"
 )
 
+const testdata = "handler/cmd/demo/testdata/"
+
+// TestMain runs all tests at the repository's root, as make does the demo.
+func TestMain(m *testing.M) {
+	if err := os.Chdir("../../.."); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 // unindented is a text with the white space before its lines removed.
 func unindented(t *testing.T, file string) string {
 	t.Helper()
@@ -28,7 +38,7 @@ func unindented(t *testing.T, file string) string {
 // published ("GenAI Cost Runaway? Observable Token Quota Control with Azure AI
 // Gateway"), which has lost its indentation.
 func TestTheScriptIsTheArticlesButForItsIndentation(t *testing.T) {
-	if unindented(t, "testdata/article.py") != unindented(t, "testdata/article.py.txt") {
+	if unindented(t, testdata+"article.py") != unindented(t, testdata+"article.py.txt") {
 		t.Error("article.py differs from article.py.txt in more than leading white space")
 	}
 }
@@ -57,18 +67,25 @@ exec(open(%q, encoding="utf-8").read())
 
 var retryAfter = regexp.MustCompile(`'x-apim-retry-after': '(\d+)'`)
 
-func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
-	interpreter := python(t)
-	t.Chdir("../../..")
-	if err := untilEarly(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+// earlyStage is a demo's stage in a young minute.
+func earlyStage(t *testing.T) *stage {
+	t.Helper()
 	s, err := start(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.stop()
-	script := exec.CommandContext(t.Context(), interpreter, "-c", fmt.Sprintf(runner, s.url, s.key, "handler/cmd/demo/testdata/article.py"))
+	t.Cleanup(s.stop)
+	if err := untilEarly(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
+	t.Parallel() // with the other test that waits for a young minute
+	interpreter := python(t)
+	s := earlyStage(t)
+	script := exec.CommandContext(t.Context(), interpreter, "-c", fmt.Sprintf(runner, s.url, s.key, testdata+"article.py"))
 	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8")
 	output, err := script.CombinedOutput()
 	if err != nil {
@@ -96,6 +113,7 @@ func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
 		}
 		last = seconds
 	}
+	s.checkLogs(t)
 }
 
 func TestCheckSeesWhatIsWrong(t *testing.T) {

@@ -6,7 +6,17 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"tollgate/handler/subscription"
 )
+
+// clients is where the official clients are installed.
+const clients = "handler/cmd/demo/clients"
+
+var clientNames = []string{"openai", "azure", "inference"}
+
+// refusals are how each client tells its caller of a 429.
+var refusals = map[string]string{"openai": "RateLimitError", "azure": "RateLimitError", "inference": "isUnexpected"}
 
 // seen is what a client's caller sees.
 type seen struct {
@@ -15,85 +25,80 @@ type seen struct {
 		Prompt     int `json:"prompt_tokens"`
 		Completion int `json:"completion_tokens"`
 	}
-	Error   string
-	Status  int
-	Message string
+	Error  string
+	Status int
+}
+
+// answered is whether it was a whole answer of the simulated model, with its
+// usage where that was asked for.
+func (s seen) answered(usage bool) bool {
+	return s.Error == "" && s.Content != "" && (s.Usage.Completion == 60) == usage
 }
 
 // through makes a call through one of the official clients.
-func (s *stage) through(t *testing.T, client, mode, retries string) seen {
+func (s *stage) through(t *testing.T, key, client, mode, retries string) (got seen) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "node", "handler/cmd/demo/clients/clients.mjs", client, mode, retries, s.url, s.key)
+	command := exec.CommandContext(t.Context(), "node", clients+"/clients.mjs", client, mode, retries, s.url, key)
 	command.Stderr = os.Stderr
 	output, err := command.Output()
-	if err != nil {
-		t.Fatalf("%s %s: %v", client, mode, err)
+	if err == nil {
+		err = json.Unmarshal(output, &got)
 	}
-	var got seen
-	if err := json.Unmarshal(output, &got); err != nil {
-		t.Fatalf("%s %s printed %s", client, mode, output)
+	if err != nil {
+		t.Errorf("%s %s printed %q: %v", client, mode, output, err)
 	}
 	return got
 }
 
-// clientStage is a demo's stage, at the repository's root, with the clients installed.
-func clientStage(t *testing.T) *stage {
-	t.Helper()
-	if _, err := os.Stat("clients/node_modules"); err != nil {
-		t.Skip("the clients are not installed: run npm ci in handler/cmd/demo/clients")
-	}
-	t.Chdir("../../..")
-	if err := untilEarly(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s, err := start(t.Context(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.stop)
-	return s
-}
-
-var clientNames = []string{"openai", "azure", "inference"}
-
 // TestOfficialClients: each client gets answers, plain and streamed, and meets
-// a refusal as it meets one of the model's own; with its retries on, the call
-// waits for the minute's end and succeeds by itself.
+// a refusal as it meets one of the model's own; with its retries on, a call
+// that is refused for the last seconds of a minute succeeds by itself.
 func TestOfficialClients(t *testing.T) {
-	s := clientStage(t)
-	refusals := map[string]string{"openai": "RateLimitError", "azure": "RateLimitError", "inference": "isUnexpected"}
-	answered := 0
+	t.Parallel()
+	if _, err := os.Stat(clients + "/node_modules"); err != nil {
+		t.Skip("the clients are not installed: run npm ci in " + clients)
+	}
+	s := earlyStage(t)
+	minute := time.Now().Truncate(time.Minute)
+	roomy := subscription.NewKey()
+	if err := s.subscribe(t.Context(), "roomy", roomy, 1_000_000); err != nil {
+		t.Fatal(err)
+	}
 	for _, client := range clientNames {
 		for _, mode := range []string{"plain", "stream"} {
-			got := s.through(t, client, mode, "0")
-			if got.Status == 429 && answered >= 4 { // four answers of 69 tokens and more use the minute up
-				continue
-			}
-			answered++
-			if got.Error != "" || got.Content == "" || got.Usage.Prompt == 0 || got.Usage.Completion != 60 {
+			if got := s.through(t, roomy, client, mode, "0"); !got.answered(client != "inference" || mode == "plain") {
 				t.Errorf("%s %s: %+v", client, mode, got)
 			}
 		}
 	}
+	for i := 0; s.through(t, s.key, "openai", "plain", "0").Error == ""; i++ {
+		if i == 5 {
+			t.Fatal("five answers of 60 tokens and more fit into 300 tokens a minute")
+		}
+	}
 	for _, client := range clientNames {
 		for _, mode := range []string{"plain", "stream"} {
-			if got := s.through(t, client, mode, "0"); got.Error != refusals[client] || got.Status != 429 {
+			if got := s.through(t, s.key, client, mode, "0"); got.Error != refusals[client] || got.Status != 429 {
 				t.Errorf("%s %s, refused: %+v", client, mode, got)
 			}
 		}
 	}
-	untilSecond(t, 54)
-	if got := s.through(t, "openai", "plain", "2"); got.Error != "" || got.Content == "" {
-		t.Errorf("retried: %+v", got)
+	until(t, minute.Add(54*time.Second))
+	for _, client := range clientNames {
+		t.Run(client, func(t *testing.T) {
+			t.Parallel() // all are refused, and wait for the same minute
+			if got := s.through(t, s.key, client, "plain", "3"); !got.answered(true) || time.Now().Before(minute.Add(time.Minute)) {
+				t.Errorf("with retries: %+v at %s", got, time.Now())
+			}
+		})
 	}
 }
 
-// untilSecond waits for a second of the minute, so that a retry is short.
-func untilSecond(t *testing.T, second int) {
+// until waits for a time.
+func until(t *testing.T, when time.Time) {
 	t.Helper()
-	wait := time.Duration(second)*time.Second - time.Since(time.Now().Truncate(time.Minute))
 	select {
-	case <-time.After(max(wait, 0)):
+	case <-time.After(time.Until(when)):
 	case <-t.Context().Done():
 		t.Fatal(t.Context().Err())
 	}

@@ -27,12 +27,13 @@ type stage struct {
 	exited   chan error
 	emulator *azurite.Server
 	model    *http.Server
+	insights *insights
 }
 
 // pepper hashes the demo's keys, which live as long as the demo.
 const pepper = "for-the-demo-on-one-machine-only"
 
-// Limits of the article's subscription.
+// tokensPerMinute is the limit of the article's subscription.
 const tokensPerMinute = 300
 
 // start brings everything up; the gateway listens on port, or a free one where
@@ -56,6 +57,10 @@ func (s *stage) raise(ctx context.Context, port int) error {
 	if err != nil {
 		return err
 	}
+	telemetry, err := s.startInsights()
+	if err != nil {
+		return err
+	}
 	if port == 0 {
 		if port, err = freePort(); err != nil {
 			return err
@@ -75,7 +80,7 @@ func (s *stage) raise(ctx context.Context, port int) error {
 	s.url = "http://127.0.0.1:" + strconv.Itoa(port)
 	s.handler = exec.Command(binary)
 	s.handler.Stdout, s.handler.Stderr = log, os.Stderr
-	s.handler.Env = append(os.Environ(), append(store, "PORT="+strconv.Itoa(port), "KEY_PEPPER="+pepper,
+	s.handler.Env = append(os.Environ(), append(append(store, telemetry...), "PORT="+strconv.Itoa(port), "KEY_PEPPER="+pepper,
 		"UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1",
 		"FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
 	if err := s.handler.Start(); err != nil {
@@ -123,7 +128,7 @@ func (s *stage) openStore(ctx context.Context) (settings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{"STORE=tables", "AzureWebJobsStorage=" + s.emulator.ConnectionString}, s.subscribe(ctx)
+	return []string{"STORE=tables", "AzureWebJobsStorage=" + s.emulator.ConnectionString}, s.subscribe(ctx, "demo", s.key, tokensPerMinute)
 }
 
 // install runs npm ci for the emulator where it isn't there yet.
@@ -145,8 +150,8 @@ func install(ctx context.Context) error {
 	return nil
 }
 
-// subscribe makes the demo's tier, subscription and key.
-func (s *stage) subscribe(ctx context.Context) error {
+// subscribe makes a tier, its one subscription and a key of it.
+func (s *stage) subscribe(ctx context.Context, id, key string, perMinute int64) error {
 	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(s.emulator.ConnectionString)})
 	if err != nil {
 		return err
@@ -156,9 +161,9 @@ func (s *stage) subscribe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, e1 := store.PutTier(ctx, subscription.Tier{ID: "demo", Limits: subscription.Limits{TokensPerMinute: tokensPerMinute}})
-	_, e2 := store.PutSubscription(ctx, subscription.Subscription{ID: "demo", Tier: "demo", Created: time.Now().UTC()})
-	e3 := store.PutKey(ctx, subscription.KeyRecord{Hash: hasher.Hash(s.key), Subscription: "demo", Slot: subscription.Primary, Created: time.Now().UTC()})
+	_, e1 := store.PutTier(ctx, subscription.Tier{ID: id, Limits: subscription.Limits{TokensPerMinute: perMinute}})
+	_, e2 := store.PutSubscription(ctx, subscription.Subscription{ID: id, Tier: id, Created: time.Now().UTC()})
+	e3 := store.PutKey(ctx, subscription.KeyRecord{Hash: hasher.Hash(key), Subscription: id, Slot: subscription.Primary, Created: time.Now().UTC()})
 	return errors.Join(e1, e2, e3)
 }
 
@@ -196,6 +201,9 @@ func (s *stage) stop() {
 	if s.model != nil {
 		_ = s.model.Close()
 	}
+	if s.insights != nil {
+		_ = s.insights.server.Close()
+	}
 	if s.emulator != nil {
 		s.emulator.Stop()
 	}
@@ -205,9 +213,13 @@ func (s *stage) stop() {
 func (s *stage) introduce() {
 	const body = `{"model":"DeepSeek-R1",%s"messages":[{"role":"user","content":"Can you tell me the time, please?"}]}`
 	curl := func(extra string) string {
-		return fmt.Sprintf("curl -i %s '%s/openai/v1/chat/completions' -H 'api-key: %s' -H 'Content-Type: application/json' -d '%s'",
-			map[bool]string{true: "-N", false: ""}[extra != ""], s.url, s.key, fmt.Sprintf(body, extra))
+		return fmt.Sprintf("curl -i%s '%s/openai/v1/chat/completions' -H 'api-key: %s' -H 'Content-Type: application/json' -d '%s'",
+			map[bool]string{true: " -N", false: ""}[extra != ""], s.url, s.key, fmt.Sprintf(body, extra))
 	}
 	fmt.Printf("Tollgate serves a simulated DeepSeek-R1 on %s, %d tokens a minute. Its log is .local/handler.log; Ctrl-C stops it.\n\n", s.url, tokensPerMinute)
 	fmt.Printf("key:      %s\n\nplain:    %s\n\nstreamed: %s\n", s.key, curl(""), curl(`"stream":true,`))
+	if s.insights != nil {
+		fmt.Print("\nWhat Application Insights would get comes here, 10 s after a call at most:\n")
+		s.insights.shown.Store(true)
+	}
 }

@@ -30,6 +30,8 @@ Exit status:
 		a.subscriptionCommand(),
 		a.keyCommand(),
 		a.tierCommand(),
+		a.metricsCommand(),
+		a.versionCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -56,7 +56,7 @@ func (s *Store) Swap(ctx context.Context, key string, state limit.State, version
 	var answer *http.Response
 	ctx = policy.WithCaptureResponse(ctx, &answer)
 	if version == "" {
-		etag, err := s.insert(ctx, entity)
+		etag, err := insert(ctx, s.client, entity)
 		return counter.Version(etag), dateOf(answer), translate("insert", err)
 	}
 	etag := azcore.ETag(version)
@@ -64,13 +64,14 @@ func (s *Store) Swap(ctx context.Context, key string, state limit.State, version
 	return counter.Version(updated.ETag), dateOf(answer), translate("write", err)
 }
 
-func (s *Store) insert(ctx context.Context, entity []byte) (azcore.ETag, error) {
-	added, err := s.client.AddEntity(ctx, entity, nil)
+// insert adds an entity, and makes the table first where there is none.
+func insert(ctx context.Context, client *aztables.Client, entity []byte) (azcore.ETag, error) {
+	added, err := client.AddEntity(ctx, entity, nil)
 	if hasCode(err, aztables.TableNotFound) {
-		if _, err := s.client.CreateTable(ctx, nil); err != nil && !hasCode(err, aztables.TableAlreadyExists) {
+		if _, err := client.CreateTable(ctx, nil); err != nil && !hasCode(err, aztables.TableAlreadyExists) {
 			return "", err
 		}
-		added, err = s.client.AddEntity(ctx, entity, nil)
+		added, err = client.AddEntity(ctx, entity, nil)
 	}
 	return added.ETag, err
 }
@@ -87,6 +88,12 @@ func dateOf(answer *http.Response) time.Time {
 func hasCode(err error, code aztables.TableErrorCode) bool {
 	failed, ok := errors.AsType[*azcore.ResponseError](err)
 	return ok && failed.ErrorCode == string(code)
+}
+
+// answered says whether the service gave an answer that asking again won't change.
+func answered(err error) bool {
+	failed, ok := errors.AsType[*azcore.ResponseError](err)
+	return ok && failed.StatusCode < http.StatusInternalServerError && failed.StatusCode != http.StatusTooManyRequests && failed.StatusCode != http.StatusRequestTimeout
 }
 
 // translate gives the errors of a counter.Store. The SDK's own hold whole

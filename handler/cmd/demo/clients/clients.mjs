@@ -33,7 +33,10 @@ async function inference() {
     return { content: answer.body.choices[0].message.content, usage: answer.body.usage };
   }
   const answer = await request.asNodeStream();
-  if (answer.status !== "200") return { error: "isUnexpected", status: Number(answer.status) };
+  if (answer.status !== "200") {
+    answer.body.resume(); // or its connection keeps the process alive
+    return { error: "isUnexpected", status: Number(answer.status) };
+  }
   let text = "";
   for await (const piece of answer.body) text += piece;
   const chunks = text.split("\n\n").filter((e) => e.startsWith("data: {")).map((e) => JSON.parse(e.slice(6)));

@@ -1,0 +1,51 @@
+// Command collector is a local Application Insights: it takes telemetry by the
+// ingestion protocol, checks it and prints it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"tollgate/handler/collector"
+)
+
+func main() {
+	address := flag.String("address", "127.0.0.1:7072", "where to listen")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *address, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "collector:", err)
+		os.Exit(1)
+	}
+}
+
+// run collects until ctx is done, and says what to set to send here.
+func run(ctx context.Context, address string, out io.Writer) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	fmt.Fprintf(out, "APPLICATIONINSIGHTS_CONNECTION_STRING=%s\n", collector.ConnectionString(listener.Addr().String()))
+	server := &http.Server{ReadHeaderTimeout: 5 * time.Second,
+		Handler: &collector.Collector{Arrived: func(item collector.Item) { fmt.Fprintln(out, item) },
+			Refused: func(fault string) { fmt.Fprintln(out, "REFUSED", fault) }}}
+	go func() {
+		<-ctx.Done()
+		_ = server.Close()
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"tollgate/handler/upstream"
+)
+
+// with adds settings to those that are fine.
+func with(values map[string]string) func(string) string {
+	all := maps.Clone(fine)
+	maps.Copy(all, values)
+	return env(all)
+}
+
+func TestUpstreamsAreSeveralEndpoints(t *testing.T) {
+	c, err := load(with(map[string]string{"UPSTREAM_URL": "", "KEY_OF_B": "canary-b", "UPSTREAMS": `[
+		{"name":"reserved","url":"https://a.example.com","shape":"deployments","deployment":"r1-ptu","priority":1,"credential":{"apiKey":"canary-a"}},
+		{"name":"overflow","url":"https://b.example.com","priority":2,"weight":3,"streamOptions":true,"credential":{"setting":"KEY_OF_B"}},
+		{"url":"https://c.example.com","shape":"openai","credential":{"clientId":"7"}}, {"url":"https://d.example.com","shape":"openai"}]`}))
+	if err != nil || len(c.Upstreams) != 4 {
+		t.Fatalf("%d endpoints, %v", len(c.Upstreams), err)
+	}
+	a, b := c.Upstreams[0], c.Upstreams[1]
+	if a.Key.Reveal() != "canary-a" || a.Deployment != "r1-ptu" || a.Priority != 1 || a.Shape != upstream.Deployments ||
+		b.Key.Reveal() != "canary-b" || b.Weight != 3 || b.Shape != upstream.Models || !*b.StreamOptions || c.Upstreams[2].Credential.ClientID != "7" {
+		t.Errorf("got %+v", c.Upstreams)
+	}
+	if shown := fmt.Sprintf("%v %+v %#v %v", c, c, c, c.LogValue()); strings.Contains(shown, "canary") {
+		t.Errorf("a key is printed: %s", shown)
+	}
+	client, err := c.Upstreams.client("", upstream.Timeouts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.CloseIdle()
+}
+
+func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
+	for text, want := range map[string][]string{
+		`{}`:                         {"UPSTREAMS is not a JSON array of endpoints"},
+		`nonsense`:                   {"UPSTREAMS is not a JSON array of endpoints"},
+		`[]`:                         {"UPSTREAMS no upstream is configured"},
+		`[] []`:                      {"UPSTREAMS is not a JSON array of endpoints: it goes on"},
+		`[{"uri":"x"}]`:              {`"uri"`},
+		`[{"weight":"1"}]`:           {"weight"},
+		`[{"credential":{"key":1}}]`: {`"key"`},
+		`[{"name":"a","url":"http://x.example.com","shape":"soap","weight":-1},{"name":"b","url":"https://x.example.com","shape":"deployments"}]`: {
+			`UPSTREAMS upstream "a": url is not https`, `UPSTREAMS upstream "a": shape must be`, `UPSTREAMS upstream "a": weight is negative`, `UPSTREAMS upstream "b": deployment is missing`},
+		`[{"url":"https://x.example.com"},{"url":"https://x.example.com"}]`:                                       {"name is there twice"},
+		`[{"url":"https://x.example.com","credential":{"apiKey":"k","setting":"S"}}]`:                             {"[0].credential has more than one"},
+		`[{"url":"https://x.example.com","credential":{"setting":"NO_SUCH"}}]`:                                    {`[0].credential names the setting "NO_SUCH"`},
+		`[{"url":"https://x.example.com","models":{"a":"A"}},{"url":"https://y.example.com","models":{"b":"B"}}]`: {`MODELS names "DeepSeek-R1", which no endpoint`},
+	} {
+		values := map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text}
+		if strings.Contains(text, "models") {
+			values["MODELS"] = "a,DeepSeek-R1"
+		}
+		_, err := load(with(values))
+		for _, part := range want {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: no %q in %v", text, part, err)
+			}
+		}
+	}
+	if _, err := load(with(map[string]string{"UPSTREAMS": `[{"url":"https://x.example.com"}]`})); err == nil || !strings.Contains(err.Error(), "UPSTREAM_URL stands beside UPSTREAMS") {
+		t.Errorf("both: %v", err)
+	}
+	if _, err := load(with(map[string]string{"UPSTREAM_URL": "https://x.example.com/models"})); err == nil || !strings.Contains(err.Error(), "UPSTREAM_URL upstream") {
+		t.Errorf("a wrong UPSTREAM_URL: %v", err)
+	}
+}
+
+func TestModelsAreThoseOfTheEndpoints(t *testing.T) {
+	for text, want := range map[string][]string{
+		`[{"url":"https://x.example.com","models":{"b":"B"}},{"url":"https://y.example.com","models":{"a":"A","b":"B"}}]`: {"a", "b"},
+		`[{"url":"https://x.example.com","models":{"b":"B"}},{"url":"https://y.example.com"}]`:                            {"DeepSeek-R1"},
+	} {
+		c, err := load(with(map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text}))
+		if err != nil || !slices.Equal(c.Models, want) {
+			t.Errorf("%s: %v, %v; want %v", text, c.Models, err, want)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package tablestore_test
+
+import (
+	"crypto/rand"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/azurite"
+	"tollgate/handler/counter/tablestore"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/counter/usage/usagetest"
+)
+
+// wire carries requests to the emulator; struck, where it is set, may answer
+// in the emulator's place.
+type wire struct {
+	struck func(*http.Request) *http.Response
+}
+
+func (w *wire) Do(r *http.Request) (*http.Response, error) {
+	if w.struck != nil {
+		if answer := w.struck(r); answer != nil {
+			return answer, nil
+		}
+	}
+	return http.DefaultClient.Do(r)
+}
+
+// history opens an empty history of its own over a wire.
+func history(t *testing.T) (*tablestore.History, *wire) {
+	t.Helper()
+	return historyIn(t, "usage"+rand.Text())
+}
+
+func historyIn(t *testing.T, table string) (*tablestore.History, *wire) {
+	t.Helper()
+	w := &wire{}
+	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), &aztables.ClientOptions{
+		ClientOptions: azcore.ClientOptions{Transport: w, Retry: policy.RetryOptions{MaxRetries: -1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tablestore.NewHistory(service, table), w
+}
+
+func TestHistoryConformance(t *testing.T) {
+	usagetest.Run(t, func(t *testing.T) usage.Store {
+		h, _ := history(t)
+		return h
+	})
+}
+
+// fill adds so many rows of one counter.
+func fill(t *testing.T, h *tablestore.History, rows int) {
+	t.Helper()
+	for i := range int64(rows) {
+		if err := h.Put(t.Context(), usage.Row{Counter: "team-a", Epoch: "e", Closed: usage.Closed{Minute: 100 + i, From: 100 + i}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestABusyMomentDoesNotEndAWalkThroughTheHistory(t *testing.T) {
+	h, w := history(t)
+	fill(t, h, 2)
+	busy := 2
+	w.struck = func(r *http.Request) *http.Response {
+		if busy--; busy < 0 {
+			return nil
+		}
+		return &http.Response{StatusCode: http.StatusServiceUnavailable, Request: r, Header: http.Header{}, Body: http.NoBody}
+	}
+	rows := 0
+	for _, err := range h.Rows(t.Context(), usage.Query{Counter: "team-a"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows++
+	}
+	if rows != 2 || busy >= 0 {
+		t.Errorf("%d rows, want 2 after two busy answers", rows)
+	}
+}
+
+func TestTwoHousekeepersDoNotHinderEachOther(t *testing.T) {
+	const table = "usageOfTwo"
+	h, w := historyIn(t, table)
+	other, _ := historyIn(t, table)
+	fill(t, h, 3)
+	w.struck = func(r *http.Request) *http.Response {
+		if strings.HasSuffix(r.URL.Path, "$batch") { // the other one is a little faster with one row
+			w.struck = nil
+			if n, err := other.DeleteBefore(t.Context(), time.Unix(101*60, 0)); n != 1 || err != nil {
+				t.Errorf("the other: %d, %v", n, err)
+			}
+		}
+		return nil
+	}
+	if n, err := h.DeleteBefore(t.Context(), time.Now()); n != 2 || err != nil {
+		t.Errorf("DeleteBefore = %d, %v; want the 2 that the other left", n, err)
+	}
+	for row := range h.Rows(t.Context(), usage.Query{}) {
+		t.Errorf("row %+v is left", row)
+	}
+}

@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"strings"
+
+	"tollgate/handler/counter"
+)
+
+// counterKey is what a call to a model is counted under, by its tier's
+// template: the subscription's own counter, or one that its callers, models or headers set
+// apart. Without {subscription} all of the tier's subscriptions count together.
+func (g *Gateway) counterKey(c *call, model string) string {
+	owner := counter.Owner{Tier: c.grant.Tier.ID}
+	var parts []counter.Part
+	for rest := c.grant.Tier.CounterKey; rest != ""; {
+		text, kind, after := nextPart(rest)
+		rest = after
+		if text = strings.Trim(text, separators); text != "" {
+			parts = append(parts, counter.Part{Value: text})
+		}
+		switch kind {
+		case "":
+		case "subscription":
+			owner = counter.Owner{Subscription: c.grant.Subscription.ID}
+		default: // headers' names in one spelling, so that a template's sets nothing apart
+			parts = append(parts, counter.Part{Kind: strings.ToLower(kind), Value: g.partValue(c, kind, model)})
+		}
+	}
+	return owner.Key(parts...)
+}
+
+// separators may stand between a template's parts and set nothing apart.
+const separators = " /-_:;,.|+&"
+
+// nextPart cuts a template behind its first part: the text before it and what
+// is between its braces. The directory has checked the template.
+func nextPart(template string) (text, kind, rest string) {
+	text, rest, found := strings.Cut(template, "{")
+	if found {
+		kind, rest, _ = strings.Cut(rest, "}")
+	}
+	return text, kind, rest
+}
+
+const headerKind = "header:"
+
+// partValue is what a call has for a part of its counter's key.
+func (g *Gateway) partValue(c *call, kind, model string) string {
+	if name, ok := strings.CutPrefix(kind, headerKind); ok {
+		return strings.Join(c.r.Header.Values(name), ",")
+	}
+	if kind == "model" {
+		return model
+	}
+	return clientIP(c.r, g.ClientIPHeader).String()
+}

@@ -1,0 +1,168 @@
+package gateway
+
+import (
+	"fmt"
+	"time"
+
+	"tollgate/handler/chat"
+	"tollgate/handler/limit"
+	"tollgate/handler/tokens"
+)
+
+// meter follows a stream on its way to the caller, and charges it once.
+type meter struct {
+	*Gateway
+	call    *call
+	events  chat.Stream
+	written written
+	comment []byte // with the event that it goes before
+}
+
+func (g *Gateway) meter(c *call) *meter {
+	m := &meter{Gateway: g, call: c, written: written{encoding: c.encoding}}
+	m.events.Text = func(index int64, text []byte) {
+		if c.wrote.IsZero() {
+			c.wrote = time.Now()
+		}
+		m.written.add(index, text)
+	}
+	return m
+}
+
+// pass returns what the caller is to get in place of an event. The call is
+// charged before its caller can know that the answer is complete, so that its
+// next call meets a counter that knows of this one.
+func (m *meter) pass(event []byte) []byte {
+	switch m.events.Inspect(event) {
+	case chat.UsageOnly:
+		if m.call.askedUsage {
+			return nil
+		}
+	case chat.Done:
+		m.charge(false)
+		if m.TokensComment {
+			m.comment = append(m.tell(m.comment[:0]), event...)
+			return m.comment
+		}
+	}
+	return event
+}
+
+// charge settles the call by the usage that upstream told, unless it went on
+// writing after it, else by our own count. What fails before the model has
+// written anything costs nothing.
+func (m *meter) charge(failed bool) {
+	told := m.events.Report == chat.UsageTold && !m.events.Stale
+	switch c := m.call; {
+	case c.settled:
+	case told:
+		c.told = true
+		m.settle(c, charged(m.events.Usage))
+	case (failed || m.events.Failed) && m.written.empty():
+		c.standing = c.reservation.Cancel()
+	default:
+		m.settle(c, limit.Usage{PromptTokens: c.prompt, CompletionTokens: m.written.count()})
+	}
+}
+
+// complete is whether nothing of the answer is missing, as far as its events
+// tell: some endpoints leave out [DONE], but none the finish_reason.
+func (m *meter) complete() bool { return m.events.Done || m.events.Finished || m.events.Failed }
+
+// tell appends what the call took and what remains, a comment for each.
+func (m *meter) tell(text []byte) []byte {
+	c, s := m.call, m.call.standing
+	if c.settled {
+		text = fmt.Appendf(text, ": %s: %d\n", m.Headers.TokensConsumed, c.usage.Total())
+	}
+	if s.TokensPerMinute > 0 {
+		text = fmt.Appendf(text, ": %s: %d\n", m.Headers.RemainingTokens, s.Remaining)
+	}
+	if s.Quota > 0 {
+		text = fmt.Appendf(text, ": %s: %d\n", m.Headers.RemainingQuotaTokens, s.QuotaRemaining)
+	}
+	if len(text) > 0 {
+		text = append(text, '\n')
+	}
+	return text
+}
+
+// charged is what is charged of the usage that upstream told.
+func charged(u chat.Usage) limit.Usage {
+	return limit.Usage{PromptTokens: u.PromptTokens, CompletionTokens: u.CompletionTokens}
+}
+
+// settle charges what the call took and has the headers say so. The counter
+// writes it in its own time, whether or not the caller is still there.
+func (g *Gateway) settle(c *call, usage limit.Usage) {
+	c.usage, c.settled = usage, true
+	c.standing = c.reservation.Settle(usage)
+	g.Headers.standing(c.w.Header(), c.standing, time.Now())
+	g.Headers.consumed(c.w.Header(), usage)
+}
+
+// refund charges nothing and has the headers say so.
+func (g *Gateway) refund(c *call) {
+	c.standing = c.reservation.Cancel()
+	g.Headers.standing(c.w.Header(), c.standing, time.Now())
+}
+
+// written is what a model wrote. Its tokens are counted only when they are asked
+// for, since usage nearly always tells them.
+type written struct {
+	encoding *tokens.Encoding
+	choices  []*choice
+}
+
+// choice is the text of one of a call's completions, whose tokens don't run
+// into another's.
+type choice struct {
+	index int64
+	held  []byte
+	count *tokens.Stream
+}
+
+const (
+	// heldText is how many bytes of a text wait to be counted.
+	heldText = 64 << 10
+	// maxChoices bounds the texts kept apart: OpenAI's most for n.
+	maxChoices = 128
+)
+
+// add is a chat.Text.
+func (w *written) add(index int64, text []byte) {
+	c := w.choice(index)
+	if c.held = append(c.held, text...); len(c.held) >= heldText {
+		c.flush()
+	}
+}
+
+func (w *written) choice(index int64) *choice {
+	for _, c := range w.choices {
+		if c.index == index {
+			return c
+		}
+	}
+	if len(w.choices) == maxChoices {
+		return w.choices[0]
+	}
+	c := &choice{index: index, count: w.encoding.Stream()}
+	w.choices = append(w.choices, c)
+	return c
+}
+
+func (c *choice) flush() {
+	c.count.Write(string(c.held))
+	c.held = c.held[:0]
+}
+
+func (w *written) empty() bool { return len(w.choices) == 0 }
+
+// count is how many tokens were written.
+func (w *written) count() (total int64) {
+	for _, c := range w.choices {
+		c.flush()
+		total += int64(c.count.Count())
+	}
+	return total
+}

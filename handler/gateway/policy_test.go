@@ -1,0 +1,164 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"tollgate/handler/chat"
+	"tollgate/handler/subscription"
+	"tollgate/handler/tokens"
+)
+
+// caps are what a call's body asks upstream for.
+type caps struct {
+	Model               string `json:"model"`
+	N                   int64  `json:"n"`
+	MaxTokens           *int64 `json:"max_tokens"`
+	MaxCompletionTokens *int64 `json:"max_completion_tokens"`
+}
+
+func (c caps) String() string {
+	text := ""
+	for name, n := range map[string]*int64{"max_tokens": c.MaxTokens, "max_completion_tokens": c.MaxCompletionTokens} {
+		if n != nil {
+			text += fmt.Sprintf("%s=%d", name, *n)
+		}
+	}
+	return text
+}
+
+// recording is a model that tells what it was asked for, and answers with so
+// many tokens in all.
+func recording(t *testing.T, asked *caps, total int64) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		*asked = caps{}
+		if err := json.Unmarshal(body, asked); err != nil {
+			t.Errorf("upstream got %s: %v", body, err)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":0,"total_tokens":%d}}`, total, total)
+	}
+}
+
+// with adds fields to the demo's body.
+func with(fields string) string { return strings.Replace(demo, "{", "{"+fields, 1) }
+
+// promptOf is how many tokens the demo's prompt is counted as.
+func promptOf(t *testing.T) int64 {
+	t.Helper()
+	request, err := chat.Parse([]byte(demo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := tokens.ForModel("DeepSeek-R1").CountChat(request.Messages, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(n)
+}
+
+func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
+	maxTokens := func(n int64) string { return fmt.Sprintf("max_tokens=%d", n) }
+	left := 300 - promptOf(t)
+	full := subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 100}
+	uncapped := subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull}
+	for name, test := range map[string]struct {
+		limits subscription.Limits
+		fields string
+		want   string
+		status int
+	}{
+		"full, the tier's cap":                 {full, ``, "max_tokens=100", 200},
+		"full, each of two completions":        {full, `"n":2,`, "max_tokens=100", 200},
+		"full, clamped to what is left":        {full, `"n":3,`, maxTokens(left / 3), 200},
+		"full, all that is left":               {uncapped, ``, maxTokens(left), 200},
+		"full, a null is none":                 {uncapped, `"max_tokens":null,`, maxTokens(left), 200},
+		"full, the caller's cap is kept":       {full, `"max_tokens":200,`, "max_tokens=200", 200},
+		"full, its newer name too":             {full, `"max_completion_tokens":200,`, "max_completion_tokens=200", 200},
+		"full, never below 16 a completion":    {full, `"n":18,`, "", 413}, // the prompt and 18 x 16 are above 300
+		"full, the largest of the caller's":    {full, `"max_tokens":1,"max_completion_tokens":10000,`, "", 413},
+		"full, times n without an overflow":    {full, `"n":9223372036854775807,"max_tokens":9223372036854775807,`, "", 413},
+		"full, n alone without an overflow":    {uncapped, `"n":9223372036854775807,`, "", 413},
+		"prompt, the tier's cap":               {subscription.Limits{TokensPerMinute: 300, MaxCompletionTokens: 500}, ``, "max_tokens=500", 200},
+		"none, the tier's cap":                 {subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveNone, MaxCompletionTokens: 5}, ``, "max_tokens=5", 200},
+		"prompt, the caller's cap is kept":     {subscription.Limits{TokensPerMinute: 300, MaxCompletionTokens: 5}, `"max_tokens":7,`, "max_tokens=7", 200},
+		"prompt, no cap where the tier has no": {subscription.Limits{TokensPerMinute: 300}, ``, "", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked caps
+			b := open(t, test.limits, recording(t, &asked, 30))
+			response, body := b.post(t, path, with(test.fields))
+			if response.StatusCode != test.status || asked.String() != test.want {
+				t.Errorf("%d, asked for %q; want %d, %q: %s", response.StatusCode, asked, test.status, test.want, body)
+			}
+		})
+	}
+}
+
+func TestTheNewerNameOfTheCapIsForModelsThatReadNoOther(t *testing.T) {
+	for model, want := range map[string]string{"DeepSeek-R1": "max_tokens=5", "gpt-4o": "max_tokens=5", "o3-mini": "max_completion_tokens=5", "GPT-5.1": "max_completion_tokens=5", "o10": "max_tokens=5"} {
+		var asked caps
+		b := openFor(t, []string{model}, subscription.Limits{MaxCompletionTokens: 5}, recording(t, &asked, 30))
+		response, body := b.post(t, path, strings.Replace(demo, "DeepSeek-R1", model, 1))
+		if response.StatusCode != 200 || asked.String() != want {
+			t.Errorf("%s: %d, asked for %q, want %q: %s", model, response.StatusCode, asked, want, body)
+		}
+	}
+}
+
+func TestWithAllReservedNoCallPassesTheLimit(t *testing.T) {
+	var asked caps
+	b := open(t, subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 200}, recording(t, &asked, 225))
+	for i, want := range []struct {
+		status int
+		cap    string
+		left   string
+	}{{200, "max_tokens=200", "75"}, {200, fmt.Sprintf("max_tokens=%d", 75-promptOf(t)), "0"}, {429, "", "0"}} {
+		asked = caps{}
+		response, body := b.post(t, path, demo)
+		if response.StatusCode != want.status || asked.String() != want.cap || response.Header.Get("x-apim-remaining-tokens") != want.left {
+			t.Errorf("call %d: %d, asked for %q, %s left; want %+v: %s", i+1, response.StatusCode, asked, response.Header.Get("x-apim-remaining-tokens"), want, body)
+		}
+	}
+}
+
+// join makes another subscription of the bench's tier and returns its key.
+func (b *bench) join(t *testing.T, id string) string {
+	t.Helper()
+	key := subscription.NewKey()
+	pepper, err := subscription.NewPepper("0123456789abcdef")
+	_, e1 := b.store.PutSubscription(t.Context(), subscription.Subscription{ID: id, Tier: "demo"})
+	e2 := b.store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: id, Slot: subscription.Primary})
+	if err := errors.Join(err, e1, e2); err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func TestWhatIsCountedTogether(t *testing.T) {
+	var asked caps
+	for template, want := range map[string][4]string{ // left after a call of 30 by each
+		"{subscription}":       {"270", "240", "270", "240"},
+		"{client-ip}":          {"270", "270", "240", "240"},
+		"{header:X-Team}":      {"270", "240", "210", "180"},
+		"{model}{header:Tier}": {"270", "240", "210", "180"},
+	} {
+		b := open(t, subscription.Limits{TokensPerMinute: 300, CounterKey: template}, recording(t, &asked, 30))
+		other := b.join(t, "team-b")
+		for i, headers := range [][]string{
+			{"Client-Ip", "192.0.2.1:5"}, {"Client-Ip", "192.0.2.2:5"},
+			{"Client-Ip", "192.0.2.1:6", "Api-Key", other}, {"Client-Ip", "192.0.2.2:6", "Api-Key", other},
+		} {
+			response, body := b.post(t, path, demo, headers...)
+			if left := response.Header.Get("x-apim-remaining-tokens"); left != want[i] {
+				t.Errorf("%s, call %d: %s left, want %s: %d %s", template, i+1, left, want[i], response.StatusCode, body)
+			}
+		}
+	}
+}

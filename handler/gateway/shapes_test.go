@@ -1,0 +1,162 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"tollgate/handler/gateway"
+	"tollgate/handler/secret"
+	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
+)
+
+// before puts endpoints before the gateway of a bench.
+func before(t *testing.T, endpoints ...upstream.Endpoint) func(*gateway.Config) {
+	t.Helper()
+	for i := range endpoints {
+		endpoints[i].Key = secret.New("k")
+	}
+	client, err := upstream.New(endpoints, upstream.Timeouts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdle)
+	return func(c *gateway.Config) {
+		c.Upstream, c.Models = client, []string{"DeepSeek-R1", "gpt-oss"}
+	}
+}
+
+func serving(t *testing.T, model http.HandlerFunc) string {
+	server := httptest.NewServer(model)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// A caller that speaks any shape reaches an endpoint that speaks any: path,
+// api-version and the model's name are translated, the rest passes untouched.
+func TestAnyShapeReachesAnyShape(t *testing.T) {
+	const rest = `"messages":[{"role":"user","content":"hi"}], "temperature" : 0.10,"x":{"y":[1,2.0]}}`
+	callers := map[string]struct{ path, body string }{
+		"models":      {"/models/chat/completions?api-version=2023-01-01", `{"model":"DeepSeek-R1",` + rest},
+		"openai":      {"/openai/v1/chat/completions", `{"model":"DeepSeek-R1",` + rest},
+		"plain":       {"/inference/v1/chat/completions", `{"model":"DeepSeek-R1",` + rest},
+		"deployments": {"/openai/deployments/DeepSeek-R1/chat/completions?api-version=2023-01-01", `{` + rest},
+	}
+	endpoints := map[string]struct {
+		endpoint upstream.Endpoint
+		path     string
+		model    string // in the body
+	}{
+		"models":                 {upstream.Endpoint{Shape: upstream.Models, Deployment: "r1"}, "/models/chat/completions?api-version=2024-05-01-preview", "r1"},
+		"models, its own naming": {upstream.Endpoint{Shape: upstream.Models}, "/models/chat/completions?api-version=2024-05-01-preview", "DeepSeek-R1"},
+		"openai":                 {upstream.Endpoint{Shape: upstream.OpenAI, Models: map[string]string{"DeepSeek-R1": "r1"}}, "/openai/v1/chat/completions", "r1"},
+		"deployments":            {upstream.Endpoint{Shape: upstream.Deployments, Deployment: "r1", APIVersion: "2025-01-01"}, "/openai/deployments/r1/chat/completions?api-version=2025-01-01", ""},
+	}
+	for from, caller := range callers {
+		for to, c := range endpoints {
+			var path, body string
+			c.endpoint.URL = serving(t, func(w http.ResponseWriter, r *http.Request) {
+				raw, _ := io.ReadAll(r.Body)
+				path, body = r.RequestURI, string(raw)
+				_, _ = io.WriteString(w, answered)
+			})
+			b := openWith(t, subscription.Limits{}, before(t, c.endpoint), upstream.Timeouts{}, nil)
+			response, text := b.post(t, caller.path, caller.body)
+			if response.StatusCode != 200 || text != answered || path != c.path {
+				t.Errorf("%s to %s: %d %s, asked %s; want %s", from, to, response.StatusCode, text, path, c.path)
+			}
+			var sent struct{ Model string }
+			if err := json.Unmarshal([]byte(body), &sent); err != nil || c.model != "" && sent.Model != c.model || !strings.HasSuffix(body, rest) {
+				t.Errorf("%s to %s: sent %s", from, to, body)
+			}
+		}
+	}
+}
+
+// A provisioned deployment that is full overflows into a pay-as-you-go one, and
+// the answer says whose it is.
+func TestAProvisionedDeploymentOverflows(t *testing.T) {
+	full := refusing(429, `{"error":{"code":"429"}}`, "Retry-After-Ms", "60000")
+	b := openWith(t, subscription.Limits{TokensPerMinute: 10_000}, before(t,
+		upstream.Endpoint{Name: "provisioned", URL: serving(t, full), Shape: upstream.Deployments, Deployment: "r1-ptu", Priority: 1},
+		upstream.Endpoint{Name: "pay-as-you-go", URL: serving(t, answer(answered)), Shape: upstream.Models, Priority: 2}), upstream.Timeouts{}, nil)
+	for range 30 {
+		response, body := b.post(t, path, demo)
+		if response.StatusCode != 200 || response.Header.Get("x-tollgate-upstream") != "pay-as-you-go" {
+			t.Fatalf("%d %v %s", response.StatusCode, response.Header, body)
+		}
+	}
+	if used := b.used(t); used != 3000 {
+		t.Errorf("%d tokens used up by 30 calls of 100", used)
+	}
+}
+
+// Before the first byte has left, a call may go on to the next endpoint; after
+// it, never.
+func TestAStreamThatHasBegunStaysWhereItIs(t *testing.T) {
+	asked := 0
+	b := openWith(t, subscription.Limits{}, before(t,
+		upstream.Endpoint{Name: "a", URL: serving(t, events(thought, cut)), Shape: upstream.OpenAI, Priority: 1},
+		upstream.Endpoint{Name: "b", URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
+			asked++
+			events(said+together+finished)(w, r)
+		}), Shape: upstream.OpenAI, Priority: 2}), upstream.Timeouts{}, nil)
+	if status, body, err := b.read(t.Context(), stream); status != 200 || body != thought || err == nil || asked != 0 {
+		t.Errorf("%d %q, %v, %d calls to the second", status, body, err, asked)
+	}
+}
+
+// extra-parameters is the models shape's alone.
+func TestWhatAShapeLacksIsRefused(t *testing.T) {
+	var got string
+	model := func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Get("Extra-Parameters")
+		answer(answered)(w, r)
+	}
+	for _, shape := range []upstream.Shape{upstream.Models, upstream.OpenAI, upstream.Deployments} {
+		b := openWith(t, subscription.Limits{TokensPerMinute: 1000}, before(t, upstream.Endpoint{URL: serving(t, model), Shape: shape, Deployment: "r1"}), upstream.Timeouts{}, nil)
+		for value, fine := range map[string]bool{"drop": true, "pass-through": true, "error": true, "sometimes": false} {
+			got = ""
+			response, body := b.post(t, path, demo, "Extra-Parameters", value)
+			if want := shape == upstream.Models && fine; want && (response.StatusCode != 200 || got != value) ||
+				!want && (response.StatusCode != 400 || !strings.Contains(body, `"param":"extra-parameters"`) || got != "") {
+				t.Errorf("%s, %s: %d %s, upstream got %q", shape, value, response.StatusCode, body, got)
+			}
+		}
+		if used := b.used(t); shape != upstream.Models && used != 0 {
+			t.Errorf("%s: %d tokens were charged", shape, used)
+		}
+	}
+}
+
+// Each shape lists what the subscription may use, which its tier can restrict.
+func TestModelsAreListedForTheSubscription(t *testing.T) {
+	for _, test := range []struct {
+		tier []string
+		want string
+	}{{nil, "DeepSeek-R1 gpt-oss"}, {[]string{"gpt-oss"}, "gpt-oss"}, {[]string{"no-such"}, ""}} {
+		b := openWith(t, subscription.Limits{Models: test.tier}, before(t, upstream.Endpoint{URL: serving(t, answer(answered)), Shape: upstream.OpenAI}), upstream.Timeouts{}, nil)
+		for _, at := range []string{"/models", "/openai/v1/models", "/v1/models", "/openai/models?api-version=2024-10-21", "/inference/models"} {
+			response, body := b.get(t, at)
+			var listed struct {
+				Object string
+				Data   []struct{ ID, Object string }
+			}
+			err := json.Unmarshal([]byte(body), &listed)
+			var names []string
+			for _, model := range listed.Data {
+				names = append(names, model.ID)
+			}
+			if err != nil || response.StatusCode != 200 || strings.Join(names, " ") != test.want || listed.Object != "list" {
+				t.Errorf("%s, tier %v: %d %s", at, test.tier, response.StatusCode, body)
+			}
+		}
+		if response, _ := b.post(t, path, demo); (response.StatusCode == 200) != strings.Contains(test.want, "DeepSeek-R1") {
+			t.Errorf("tier %v: a call for DeepSeek-R1 is answered %d", test.tier, response.StatusCode)
+		}
+	}
+}

@@ -1,0 +1,442 @@
+package gateway_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/handler/chat"
+	"tollgate/handler/gateway"
+	"tollgate/handler/subscription"
+	"tollgate/handler/tokens"
+	"tollgate/handler/upstream"
+)
+
+// record is a call's log line, as far as these tests read it.
+type record struct {
+	Status     int
+	Outcome    string
+	Prompt     int64 `json:"prompt_tokens"`
+	Completion int64 `json:"completion_tokens"`
+}
+
+// lines gives a gateway's log line by line.
+type lines chan []byte
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- bytes.Clone(line)
+	return len(line), nil
+}
+
+// call waits for the next call's line.
+func (l lines) call(t *testing.T) (r record) {
+	t.Helper()
+	for {
+		select {
+		case line := <-l:
+			if !bytes.Contains(line, []byte(`"msg":"call"`)) {
+				continue
+			}
+			if err := json.Unmarshal(line, &r); err != nil {
+				t.Fatalf("log line %s: %v", line, err)
+			}
+			return r
+		case <-time.After(20 * time.Second):
+			t.Fatal("the call was never reported")
+		}
+	}
+}
+
+func openLogged(t *testing.T, limits subscription.Limits, timeouts upstream.Timeouts, model http.HandlerFunc) (*bench, lines) {
+	log := make(lines, 100)
+	return openWith(t, limits, func(c *gateway.Config) {
+		c.TokensComment = true
+		c.Log = slog.New(slog.NewJSONHandler(log, nil))
+	}, timeouts, model), log
+}
+
+// promptIn is a body's prompt in tokens, and textOf what a model wrote.
+func promptIn(t *testing.T, body string) int64 {
+	t.Helper()
+	r, err := chat.Parse([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := tokens.ForModel("DeepSeek-R1").CountChat(r.Messages, r.Tools)
+	if err != nil || n < 1 {
+		t.Fatalf("%d tokens, %v", n, err)
+	}
+	return int64(n)
+}
+
+func textOf(text string) int64 {
+	count := tokens.ForModel("DeepSeek-R1").Stream()
+	count.Write(text)
+	return int64(count.Count())
+}
+
+// The pieces of answers.
+const (
+	thought  = `data: {"choices":[{"index":0,"delta":{"reasoning_content":"Let me think of the hour."}}]}` + "\n\n"
+	said     = `data: {"choices":[{"index":0,"delta":{"content":"It is late \"now\"."}}]}` + "\n\n"
+	stopped  = `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\n"
+	told     = `data: {"choices":[],"usage":{"prompt_tokens":25,"completion_tokens":75,"total_tokens":100}}` + "\n\n"
+	together = `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":25,"completion_tokens":75,"total_tokens":100}}` + "\n\n"
+	finished = "data: [DONE]\n\n"
+	written  = `Let me think of the hour.It is late "now".`
+	failing  = `data: {"error":{"message":"overloaded","code":"503"}}` + "\n\n"
+	answered = `{"choices":[{"index":0,"message":{"role":"assistant","reasoning_content":"Let me think of the hour.","content":"It is late \"now\"."},"finish_reason":"stop"}],"usage":{"prompt_tokens":25,"completion_tokens":75,"total_tokens":100}}`
+)
+
+// events streams pieces, and then does what is left to do.
+func events(text string, then ...func(http.ResponseWriter, *http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		answer(text, then...)(w, r)
+	}
+}
+
+func answer(text string, then ...func(http.ResponseWriter, *http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if text != "" || w.Header().Get("Content-Type") != "" {
+			_, _ = io.WriteString(w, text)
+			_ = http.NewResponseController(w).Flush()
+		}
+		for _, do := range then {
+			do(w, r)
+		}
+	}
+}
+
+func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// refusing answers with a status, and pairs of header and value.
+func refusing(status int, body string, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		for i := 0; i < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func zipped(kind, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = io.WriteString(z, text)
+		_ = z.Close()
+	}
+}
+
+// charge is what a call is to cost: what was told, or the prompt as counted
+// and what was written.
+type charge struct {
+	told   int64
+	prompt bool
+	text   string
+}
+
+func (c charge) tokens(prompt int64) int64 {
+	switch {
+	case c.prompt && c.text != "":
+		return prompt + textOf(c.text)
+	case c.prompt:
+		return prompt
+	}
+	return c.told
+}
+
+var (
+	nothing  = charge{}
+	byUsage  = charge{told: 100}
+	byPrompt = charge{prompt: true}
+	byCount  = charge{prompt: true, text: written}
+)
+
+const (
+	asked  = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"What time is it, and why?"}]}`
+	stream = `{"stream":true,"model":"DeepSeek-R1","messages":[{"role":"user","content":"What time is it, and why?"}]}`
+)
+
+// Whatever upstream does has a defined answer, and costs what it gave.
+func TestWhateverUpstreamDoesTheMoneyIsRight(t *testing.T) {
+	long := `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("word ", 2<<20) + `"}}]}` + "\n\n"
+	for name, test := range map[string]struct {
+		body    string
+		model   http.HandlerFunc
+		status  int
+		part    string // of the answer
+		aborted bool
+		outcome string
+		cost    charge
+	}{
+		"usage in its own chunk":           {stream, events(thought + said + stopped + told + finished), 200, finished, false, "", byUsage},
+		"usage with the finish_reason":     {stream, events(thought + said + together + finished), 200, together, false, "", byUsage},
+		"no usage":                         {stream, events(thought + said + stopped + finished), 200, finished, false, "", byCount},
+		"usage null":                       {stream, events(thought + said + strings.Replace(stopped, "]}\n", `],"usage":null}`+"\n", 1) + finished), 200, finished, false, "", byCount},
+		"no [DONE]":                        {stream, events(thought + said + together), 200, together, false, "", byUsage},
+		"a cut mid-event":                  {stream, events(thought+said+`data: {"choi`, cut), 200, said, true, "upstream_broken", byCount},
+		"a cut between events":             {stream, events(thought+said, cut), 200, said, true, "upstream_broken", byCount},
+		"a cut after [DONE]":               {stream, events(thought+said+together+finished, cut), 200, finished, false, "upstream_broken", byUsage},
+		"a cut after usage, before [DONE]": {stream, events(thought+said+stopped+told, cut), 200, said, true, "upstream_broken", byUsage},
+		"an end mid-answer":                {stream, events(thought + said), 200, said, true, "upstream_broken", byCount},
+		"an end mid-event":                 {stream, events(thought + said + `data: {"choi`), 200, said, true, "upstream_broken", charge{prompt: true, text: written + `{"choi`}},
+		"a hang mid-stream":                {stream, events(thought+said, hang), 200, said, true, "upstream_silent", byCount},
+		"a stream of nothing":              {stream, events(""), 502, "upstream_broken", false, "upstream_broken", nothing},
+		"a cut before the first event":     {stream, events("", cut), 502, "upstream_broken", false, "upstream_broken", nothing},
+		"an error event at once":           {stream, events(failing), 200, "overloaded", false, "upstream_error", nothing},
+		"an error event after some text":   {stream, events(thought + said + failing), 200, "overloaded", false, "upstream_error", byCount},
+		"an error event and [DONE]":        {stream, events(failing + finished), 200, "overloaded", false, "upstream_error", nothing},
+		"an error event, but usage":        {stream, events(thought + failing + told + finished), 200, "overloaded", false, "upstream_error", byUsage},
+		"junk in an event":                 {stream, events("data: {junk\n\n" + said + stopped + finished), 200, "data: {junk\n\n", false, "", charge{prompt: true, text: `{junk` + `It is late "now".`}},
+		"a line of 10 MB, and usage":       {stream, events(long + told + finished), 200, finished, false, "", byUsage},
+		"a line of 10 MB, and none":        {stream, events(long + stopped + finished), 200, finished, false, "", charge{prompt: true, text: long}},
+		"gzip in spite of identity":        {stream, zipped("text/event-stream", thought+told), 502, "upstream_junk", false, "upstream_junk", nothing},
+		"a hang before headers":            {stream, answer("", hang), 504, "did not begin", false, "upstream_timeout", nothing},
+		"an answer that isn't streamed":    {stream, answer(answered), 200, answered, false, "", byUsage},
+		"a 500, streamed":                  {stream, refusing(500, `{"error":"theirs"}`), 500, `{"error":"theirs"}`, false, "upstream_error", nothing},
+
+		"an answer":                             {asked, answer(answered), 200, answered, false, "", byUsage},
+		"an answer without usage":               {asked, answer(strings.Replace(answered, "usage", "tokens", 1)), 200, "tokens", false, "", byCount},
+		"an answer with usage that can't be":    {asked, answer(strings.Replace(answered, "75", "-75", 1)), 200, "-75", false, "", byCount},
+		"an answer that is an error":            {asked, answer(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
+		"an answer that is junk":                {asked, answer("<html>no JSON</html>"), 200, "<html>", false, "", charge{prompt: true, text: "<html>no JSON</html>"}},
+		"an answer cut off":                     {asked, answer(answered[:strings.Index(answered, "late")+4], cut), 502, "upstream_broken", false, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late"}},
+		"an answer that hangs":                  {asked, answer(answered[:strings.Index(answered, "late")+4], hang), 504, "stream: true", false, "upstream_timeout", charge{prompt: true, text: "Let me think of the hour.It is late"}},
+		"an answer beyond all measure":          {asked, answer(strings.Repeat(" ", upstream.MaxBody+1)), 502, "upstream_junk", false, "upstream_junk", charge{prompt: true, text: strings.Repeat(" ", upstream.MaxBody)}},
+		"the long think":                        {asked, answer("", hang), 504, "stream: true", false, "upstream_timeout", byPrompt},
+		"a stream that wasn't asked for":        {asked, events(thought + said + together + finished), 200, finished, false, "", byUsage},
+		"gzip in spite of identity, unstreamed": {asked, zipped("application/json", answered), 502, "upstream_junk", false, "upstream_junk", nothing},
+		"a connection closed":                   {asked, answer("", cut), 502, "upstream_unreachable", false, "upstream_unreachable", nothing},
+		"a redirect":                            {asked, refusing(307, "", "Location", "http://127.0.0.1:1/"), 502, "upstream_junk", false, "upstream_junk", nothing},
+		"a refused key of ours":                 {asked, refusing(401, `{"error":"your key k"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+		"a refused identity of ours":            {asked, refusing(403, `{"error":"principal x"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+		"a filtered prompt":                     {asked, refusing(400, `{"error":{"code":"content_filter"}}`), 400, "content_filter", false, "upstream_error", nothing},
+		"408":                                   {asked, refusing(408, `{"error":{"code":"Timeout"}}`), 408, "Timeout", false, "upstream_error", nothing},
+		"424":                                   {asked, refusing(424, ``), 424, "answered 424", false, "upstream_error", nothing},
+		"422":                                   {asked, refusing(422, `{"detail":[]}`), 422, "detail", false, "upstream_error", nothing},
+		"429 without a time":                    {asked, refusing(429, `{"error":{"code":"429"}}`), 429, "429", false, "upstream_error", nothing},
+		"500":                                   {asked, refusing(500, ``), 500, "answered 500", false, "upstream_error", nothing},
+		"a 500, compressed":                     {asked, refusing(500, "\x1f\x8b", "Content-Encoding", "gzip"), 500, "answered 500", false, "upstream_error", nothing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			timeouts := upstream.Timeouts{}
+			if strings.Contains(name, "hang") || name == "the long think" {
+				timeouts = upstream.Timeouts{Header: 300 * time.Millisecond, Whole: 300 * time.Millisecond, Idle: 300 * time.Millisecond}
+			}
+			b, log := openLogged(t, subscription.Limits{TokensPerMinute: 50_000_000}, timeouts, test.model)
+			status, body, err := b.read(t.Context(), test.body)
+			if status != test.status || !strings.Contains(body, test.part) || (err != nil) != test.aborted {
+				t.Errorf("%d %.300q, aborted %v; want %d with %q, aborted %t", status, body, err, test.status, test.part, test.aborted)
+			}
+			line, want := log.call(t), test.cost.tokens(promptIn(t, test.body))
+			if line.Outcome != test.outcome || line.Prompt+line.Completion != want {
+				t.Errorf("reported %+v, want %q and %d tokens", line, test.outcome, want)
+			}
+			if got := b.used(t); got != want {
+				t.Errorf("%d tokens are used up, want %d", got, want)
+			}
+		})
+	}
+}
+
+// read makes a call and reads its answer as far as it goes.
+func (b *bench) read(ctx context.Context, body string) (status int, text string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	request.Header.Set("Api-Key", b.key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	all, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(all), err
+}
+
+func TestUpstreamsTimeToComeBackIsPassedOn(t *testing.T) {
+	for name, headers := range map[string][]string{
+		"none": nil, "seconds": {"Retry-After", "7"}, "milliseconds": {"Retry-After-Ms", "7100", "Retry-After", "8"},
+		"a date": {"Retry-After", "Tue, 24 Nov 2026 18:00:00 GMT"},
+	} {
+		for _, status := range []int{408, 424, 429, 500, 503, 529} {
+			b := open(t, subscription.Limits{TokensPerMinute: 300}, refusing(status, `{"error":"theirs"}`, headers...))
+			response, body := b.post(t, path, asked)
+			if response.StatusCode != status || body != `{"error":"theirs"}` || response.Header.Get("x-apim-remaining-tokens") != "300" ||
+				response.Header.Get("x-apim-tokens-consumed") != "" || response.Header.Get("x-tollgate-upstream") != "127.0.0.1" {
+				t.Errorf("%d, %s: %d %v %s", status, name, response.StatusCode, response.Header, body)
+			}
+			for i := 0; i < len(headers); i += 2 {
+				if got := response.Header.Get(headers[i]); got != headers[i+1] {
+					t.Errorf("%d, %s: %s is %q", status, name, headers[i], got)
+				}
+			}
+			if len(headers) == 0 && response.Header.Get("Retry-After") != "" {
+				t.Errorf("%d: a time that upstream didn't say: %v", status, response.Header)
+			}
+		}
+	}
+}
+
+// A caller that leaves pays for what was generated: never nothing, never all
+// that was reserved. Upstream hears of it.
+func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
+	half := answered[:strings.Index(answered, "late")+4]
+	for name, test := range map[string]struct {
+		body string
+		sent func(gone func()) http.HandlerFunc // gone is called when upstream is cancelled
+		read string                             // by the caller before it leaves
+		cost charge
+	}{
+		"before the first byte":      {stream, after(events, ""), "", byPrompt},
+		"before upstream's headers":  {stream, after(answer, ""), "", byPrompt},
+		"after an event":             {stream, after(events, thought), thought, charge{prompt: true, text: "Let me think of the hour."}},
+		"mid-event":                  {stream, after(events, thought+said+`data: {"choi`), thought + said, byCount},
+		"mid-event, with less read":  {stream, after(events, thought+said), thought[:20], byCount},
+		"after usage":                {stream, after(events, thought+said+together), thought + said + together, byUsage},
+		"just after [DONE]":          {stream, after(events, thought+said+together+finished), finished, byUsage},
+		"unstreamed, while it waits": {asked, after(answer, ""), "", byPrompt},
+		"unstreamed, mid-answer":     {asked, after(answer, half), "", charge{prompt: true, text: "Let me think of the hour.It is late"}},
+	} {
+		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt} {
+			t.Run(fmt.Sprint(name, ", reserve ", reserve), func(t *testing.T) {
+				t.Parallel()
+				begun, gone := make(chan struct{}), make(chan struct{})
+				model := test.sent(func() { close(gone) })
+				b, log := openLogged(t, subscription.Limits{TokensPerMinute: 10_000, Reserve: reserve}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+					close(begun)
+					model(w, r)
+				})
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				left := make(chan struct{})
+				go func() {
+					defer close(left)
+					b.leaveAfter(ctx, test.body, test.read, leave)
+				}()
+				<-begun
+				if test.read == "" {
+					leave()
+				}
+				<-left
+				<-gone
+				line, want := log.call(t), test.cost.tokens(promptIn(t, test.body))
+				// What upstream had sent but the gateway not yet read is not counted.
+				least := charge{prompt: true}.tokens(promptIn(t, test.body))
+				got := line.Prompt + line.Completion
+				if line.Outcome != "client_closed" || got > want || got < least || test.read != "" && got != want {
+					t.Errorf("reported %+v, want client_closed and %d tokens", line, want)
+				}
+				if used := b.used(t); used != got {
+					t.Errorf("%d tokens are used up, %d were reported", used, got)
+				}
+			})
+		}
+	}
+}
+
+// after answers with text, and waits to be cancelled.
+func after(kind func(string, ...func(http.ResponseWriter, *http.Request)) http.HandlerFunc, text string) func(func()) http.HandlerFunc {
+	return func(gone func()) http.HandlerFunc {
+		return kind(text, func(_ http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			gone()
+		})
+	}
+}
+
+// leaveAfter calls, and leaves when the text has come.
+func (b *bench) leaveAfter(ctx context.Context, body, text string, leave func()) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL+path, strings.NewReader(body))
+	if err != nil {
+		return
+	}
+	request.Header.Set("Api-Key", b.key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return
+	}
+	defer response.Body.Close()
+	var got []byte
+	for buffer := make([]byte, 4096); !strings.Contains(string(got), text) || text == ""; {
+		n, err := response.Body.Read(buffer)
+		if got = append(got, buffer[:n]...); err != nil {
+			return
+		}
+	}
+	leave()
+}
+
+// What several completions write is counted apart, and each is charged.
+func TestTheTextOfSeveralCompletionsIsCounted(t *testing.T) {
+	b, log := openLogged(t, subscription.Limits{TokensPerMinute: 10_000}, upstream.Timeouts{}, events(
+		strings.ReplaceAll(said, `"index":0`, `"index":1`)+said+thought+stopped+finished))
+	if status, body, err := b.read(t.Context(), stream); status != 200 || err != nil {
+		t.Fatalf("%d %s %v", status, body, err)
+	}
+	if got, want := log.call(t).Completion, textOf(`It is late "now".`)+textOf(`It is late "now".Let me think of the hour.`); got != want {
+		t.Errorf("%d tokens, want %d", got, want)
+	}
+}
+
+// The comment stands just before [DONE], where headers came too early.
+func TestAStreamTellsWhatItTookInAComment(t *testing.T) {
+	b, _ := openLogged(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: subscription.Hourly}, upstream.Timeouts{},
+		events(thought+said+stopped+told+finished))
+	_, body, err := b.read(t.Context(), stream)
+	want := thought + said + stopped + ": x-apim-tokens-consumed: 100\n: x-apim-remaining-tokens: 200\n: x-apim-remaining-quota-tokens: 900\n\n" + finished
+	if body != want || err != nil {
+		t.Errorf("%q, %v", body, err)
+	}
+	plain := open(t, subscription.Limits{TokensPerMinute: 300}, events(thought+said+stopped+told+finished))
+	if _, body := plain.post(t, path, stream); body != thought+said+stopped+finished {
+		t.Errorf("unasked: %q", body)
+	}
+	own := strings.Replace(stream, "{", `{"stream_options":{"include_usage":true,"x":1},`, 1)
+	if _, body := plain.post(t, path, own); body != thought+said+stopped+told+finished {
+		t.Errorf("with its usage asked for: %q", body)
+	}
+}
+
+// When a caller sees [DONE], its call has been charged, and its next meets that.
+func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
+	release := make(chan struct{})
+	b := open(t, subscription.Limits{TokensPerMinute: 300}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(stream))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", b.key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if got := make([]byte, len(thought+together+finished)); true {
+		if _, err := io.ReadFull(response.Body, got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if used := b.used(t); used != 100 {
+		t.Errorf("%d tokens are used up at [DONE], want 100", used)
+	}
+	close(release)
+}

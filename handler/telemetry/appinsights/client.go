@@ -1,0 +1,143 @@
+package appinsights
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	library "github.com/microsoft/ApplicationInsights-Go/appinsights"
+
+	"tollgate/handler/telemetry"
+)
+
+// Config is what a Client is made of. Connection and Log are needed.
+type Config struct {
+	Connection     Connection
+	Authentication Authentication
+	// Namespace is the custom metric namespace; default llm.
+	Namespace string
+	// Role and Instance name the app and the machine; default tollgate, and
+	// what the system calls the machine.
+	Role, Instance string
+	Log            *slog.Logger
+
+	// Token, where set, is used in place of Authentication's identity.
+	Token Token
+	// Transport, where set, is used in place of one of the client's own.
+	Transport http.RoundTripper
+	// Room bounds what waits to be sent, in bytes as packed; default 8 MiB.
+	Room int
+}
+
+// DefaultNamespace is the one of APIM's samples. APIM's own default is
+// "API Management".
+const DefaultNamespace = "llm"
+
+// Token gives a bearer token for Application Insights.
+type Token func(context.Context) (string, error)
+
+func from(credential azcore.TokenCredential, audience string) Token {
+	scope := audience + "/.default"
+	return func(ctx context.Context) (string, error) {
+		token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+		if err != nil {
+			return "", fmt.Errorf("get a token for %s: %w", scope, err)
+		}
+		return token.Token, nil
+	}
+}
+
+// batchItems is how many items go into one request. Of about 1 KB each, they
+// stay well below the service's limit of a request.
+const batchItems = 500
+
+// defaultRoom holds an outage of hours at a few series an interval.
+const defaultRoom = 8 << 20
+
+// Client is a telemetry.Sink. Make one with New.
+type Client struct {
+	namespace string
+	library   library.TelemetryClient
+	sender    *sender
+
+	mu     sync.Mutex
+	closed bool
+}
+
+var _ telemetry.Sink = (*Client)(nil)
+
+// New makes a client and begins to send what it is given. It makes no call.
+func New(config Config) (*Client, error) {
+	if config.Namespace == "" {
+		config.Namespace = DefaultNamespace
+	}
+	if config.Room == 0 {
+		config.Room = defaultRoom
+	}
+	path := "v2/track"
+	if config.Authentication.Entra {
+		path = "v2.1/track"
+		if config.Token == nil {
+			var err error
+			if config.Token, err = config.Authentication.token(config.Connection.Audience); err != nil {
+				return nil, err
+			}
+		}
+	} else {
+		config.Token = nil
+	}
+	s := newSender(config, config.Connection.Endpoint+path)
+	settings := library.NewTelemetryConfiguration(config.Connection.InstrumentationKey)
+	settings.MaxBatchSize = batchItems
+	settings.MaxBatchInterval = time.Minute // never reached: each batch is flushed
+	settings.Client = &http.Client{Transport: s}
+	c := &Client{namespace: config.Namespace, library: library.NewTelemetryClientFromConfig(settings), sender: s}
+	tags := c.library.Context().Tags
+	tags.Cloud().SetRole("tollgate")
+	if config.Role != "" {
+		tags.Cloud().SetRole(config.Role)
+	}
+	if config.Instance != "" {
+		tags.Cloud().SetRoleInstance(config.Instance)
+		tags.Device().SetId(config.Instance)
+	}
+	return c, nil
+}
+
+// Send implements telemetry.Sink. After Close it does nothing.
+func (c *Client) Send(batch telemetry.Batch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	for i := range batch.Metrics {
+		c.library.Track(&metricItem{metric: &batch.Metrics[i], namespace: c.namespace})
+	}
+	for i := range batch.Calls {
+		for _, envelope := range c.envelopes(&batch.Calls[i], batch.SampleRatio) {
+			c.library.Channel().Send(envelope)
+		}
+	}
+	c.library.Channel().Flush()
+}
+
+// Dropped implements telemetry.Sink.
+func (c *Client) Dropped() map[string]int64 { return c.sender.lost() }
+
+// Close implements telemetry.Sink. The library leaves one idle goroutine
+// behind, which waits for an answer of its throttle that never comes.
+func (c *Client) Close(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.closed = true
+		<-c.library.Channel().Close() // hands its last batch over, without the network
+	}
+	return c.sender.close(ctx)
+}

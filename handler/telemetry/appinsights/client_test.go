@@ -1,0 +1,449 @@
+package appinsights_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"tollgate/handler/collector"
+	"tollgate/handler/telemetry"
+	"tollgate/handler/telemetry/appinsights"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/microsoft/ApplicationInsights-Go/appinsights.(*throttleManager).Stop"))
+}
+
+const connection = "InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef;IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/;LiveEndpoint=https://westeurope.livediagnostics.monitor.azure.com/"
+
+// wire is a service reached without sockets, so that time may be virtual.
+type wire struct {
+	collector.Collector
+	fail atomic.Pointer[func(*http.Request) (*http.Response, error)]
+	mu   sync.Mutex
+	sent []*http.Request
+}
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.mu.Lock()
+	w.sent = append(w.sent, r)
+	w.mu.Unlock()
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	if fail := w.fail.Load(); fail != nil {
+		return (*fail)(r)
+	}
+	recorder := httptest.NewRecorder()
+	w.ServeHTTP(recorder, r)
+	return recorder.Result(), nil
+}
+
+func (w *wire) requests() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.sent)
+}
+
+// answering makes the service answer so; nil: as it should.
+func (w *wire) answering(status int, header http.Header, body string) {
+	fail := func(*http.Request) (*http.Response, error) {
+		recorder := httptest.NewRecorder()
+		for name, values := range header {
+			recorder.Header()[name] = values
+		}
+		recorder.WriteHeader(status)
+		recorder.WriteString(body)
+		return recorder.Result(), nil
+	}
+	w.fail.Store(&fail)
+}
+
+// bench is a client, or what it has below the library, with its service.
+type bench struct {
+	telemetry.Sink
+	service *wire
+	log     *bytes.Buffer
+}
+
+// open is for virtual time: without the library.
+func open(t *testing.T, change func(*appinsights.Config)) *bench {
+	return openAs(t, change, func(c appinsights.Config) telemetry.Sink { return appinsights.NewSender(c) })
+}
+
+// openWhole is for real time.
+func openWhole(t *testing.T) *bench {
+	return openAs(t, nil, func(c appinsights.Config) telemetry.Sink {
+		client, err := appinsights.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return client
+	})
+}
+
+func openAs(t *testing.T, change func(*appinsights.Config), make func(appinsights.Config) telemetry.Sink) *bench {
+	t.Helper()
+	parsed, err := appinsights.ParseConnection(connection)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{service: &wire{}, log: &bytes.Buffer{}}
+	config := appinsights.Config{Connection: parsed, Transport: b.service, Log: slog.New(slog.NewTextHandler(b.log, nil)), Role: "gate", Instance: "machine-1"}
+	if change != nil {
+		change(&config)
+	}
+	b.Sink = make(config)
+	return b
+}
+
+// end closes the client and holds all that arrived to the schema.
+func (b *bench) end(t *testing.T) {
+	t.Helper()
+	if err := b.Close(t.Context()); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if faults := b.service.Faults(); faults != nil {
+		t.Errorf("items break the schema: %v", faults)
+	}
+}
+
+func tokens(n int) telemetry.Batch {
+	metric := telemetry.Metric{Name: telemetry.TotalTokens, At: time.Now(), Sum: float64(n), Min: 1, Max: float64(n), Count: 1,
+		Dimensions: map[string]string{"API ID": "models"}}
+	metric.Min = metric.Max
+	return telemetry.Batch{Metrics: []telemetry.Metric{metric}}
+}
+
+func (b *bench) arrived(t *testing.T, want float64) {
+	t.Helper()
+	if got, _ := b.service.Sum(telemetry.TotalTokens); got != want {
+		t.Errorf("%v tokens arrived, want %v", got, want)
+	}
+}
+
+func TestItemsArriveAsTheSchemaHasThem(t *testing.T) {
+	b := openWhole(t)
+	at := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	call := telemetry.Call{RequestID: "r-1", TraceID: strings.Repeat("ab", 16), SpanID: strings.Repeat("c", 16), ParentID: strings.Repeat("d", 16),
+		Started: at, Duration: 1500 * time.Millisecond, Method: "POST", Route: "/models/chat/completions", Status: 200, Subscription: "team-a", Tier: "gold",
+		API: "models", Operation: "ChatCompletions_Create", Model: "DeepSeek-R1", ClientIP: netip.MustParseAddr("203.0.113.7"),
+		Usage: &telemetry.Usage{PromptTokens: 25, CompletionTokens: 233, Known: true}, Standing: &telemetry.Standing{TokensPerMinute: 300, Remaining: 42},
+		Upstream: &telemetry.Upstream{Endpoint: "foundry1", SpanID: strings.Repeat("e", 16), Started: at, Latency: time.Second, Duration: time.Second, Status: 200}}
+	b.Send(telemetry.Batch{SampleRatio: 0.5, Calls: []telemetry.Call{call}, Metrics: []telemetry.Metric{{Name: telemetry.TotalTokens, At: at, Sum: 467, Min: 209, Max: 258, Count: 2,
+		Dimensions: map[string]string{"Client IP": "203.0.113.7", "API ID": "models"}}}})
+	b.end(t)
+	request := b.service.sent[0]
+	if got := request.URL.String(); got != "https://westeurope-5.in.applicationinsights.azure.com/v2/track" || request.Header.Get("Authorization") != "" {
+		t.Errorf("sent to %s with Authorization %q", got, request.Header.Get("Authorization"))
+	}
+	items := make(map[string]collector.Item)
+	for _, item := range b.service.Items() {
+		items[item.Kind] = item
+	}
+	metric, req, dep := items["Metric"], items["Request"], items["RemoteDependency"]
+	if len(items) != 3 {
+		t.Fatalf("items %v", items)
+	}
+	if m := metric.Metric; m.Namespace != "llm" || m.Value != 467 || m.Count != 2 || m.Min != 209 || m.Max != 258 || m.Kind != "Aggregation" || !metric.At.Equal(at) ||
+		metric.SampleRate != 100 || metric.Properties["Client IP"] != "203.0.113.7" || metric.Key != "01234567-89ab-cdef-0123-456789abcdef" || metric.Tags["ai.operation.id"] != "" {
+		t.Errorf("metric %+v %+v", metric, m)
+	}
+	if metric.Tags["ai.cloud.role"] != "gate" || metric.Tags["ai.cloud.roleInstance"] != "machine-1" || req.Tags["ai.cloud.role"] != "gate" {
+		t.Errorf("tags %v and %v", metric.Tags, req.Tags)
+	}
+	if r := req.Request; r.Name != "POST /models/chat/completions" || r.ResponseCode != "200" || !r.Success || r.Duration != "0.00:00:01.5000000" || r.URL != "" ||
+		r.Measurements["Total Tokens"] != 258 || r.Measurements["Remaining Tokens"] != 42 || req.SampleRate != 50 || req.Properties["Request ID"] != "r-1" ||
+		r.ID != call.SpanID || req.Tags["ai.operation.id"] != call.TraceID || req.Tags["ai.operation.parentId"] != call.ParentID {
+		t.Errorf("request %+v %+v", req, r)
+	}
+	if d := dep.Dependency; d.Target != "foundry1" || d.ResultCode != "200" || !d.Success || dep.Tags["ai.operation.parentId"] != call.SpanID || dep.Tags["ai.operation.id"] != call.TraceID {
+		t.Errorf("dependency %+v %+v", dep, d)
+	}
+}
+
+func TestEntraSendsATokenToTheOtherAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		b := open(t, func(c *appinsights.Config) {
+			c.Authentication = appinsights.Authentication{Entra: true}
+			c.Token = func(context.Context) (string, error) {
+				if asked++; asked == 1 {
+					return "", errors.New("no identity yet")
+				}
+				return "secret-token", nil
+			}
+		})
+		b.service.Token = "secret-token"
+		b.Send(tokens(5))
+		time.Sleep(time.Minute)
+		b.end(t)
+		b.arrived(t, 5)
+		if got := b.service.sent[0].URL.Path; got != "/v2.1/track" {
+			t.Errorf("sent to %s", got)
+		}
+		if said := b.log.String(); !strings.Contains(said, "no Entra token: no identity yet") || strings.Contains(said, "secret-token") || !strings.Contains(said, "again") {
+			t.Errorf("the log says %s", said)
+		}
+	})
+}
+
+func TestRefusalsSayOnceWhatToFixAndLoseNothing(t *testing.T) {
+	for status, want := range map[int]string{400: "Entra tokens only", 401: "resource's tenant", 403: "Monitoring Metrics Publisher", 402: "daily cap", 404: "IngestionEndpoint=", 301: "APPLICATIONINSIGHTS_CONNECTION_STRING"} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := open(t, func(c *appinsights.Config) {
+					if status == 401 || status == 403 {
+						c.Authentication, c.Token = appinsights.Authentication{Entra: true}, func(context.Context) (string, error) { return "t", nil }
+					}
+				})
+				b.service.answering(status, nil, "")
+				b.Send(tokens(5))
+				time.Sleep(10 * time.Minute)
+				if n := b.service.requests(); n > 11 {
+					t.Errorf("%d requests in 10 minutes: only an operator can mend %d", n, status)
+				}
+				b.service.fail.Store(nil)
+				time.Sleep(2 * time.Minute)
+				b.end(t)
+				b.arrived(t, 5)
+				said := b.log.String()
+				want := strings.Replace(want, "IngestionEndpoint=", "APPLICATIONINSIGHTS_CONNECTION_STRING", 1)
+				if strings.Count(said, "does not take telemetry") != 1 || !strings.Contains(said, want) {
+					t.Errorf("said %s; want once, with %s", said, want)
+				}
+			})
+		})
+	}
+}
+
+func TestTheServiceSaysWhenToComeBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		header func(time.Time) string
+	}{
+		"429 in seconds": {429, func(time.Time) string { return "90" }},
+		"439 in seconds": {439, func(time.Time) string { return "90" }},
+		"503 by date":    {503, func(now time.Time) string { return now.Add(90 * time.Second).UTC().Format(http.TimeFormat) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := open(t, nil)
+				b.service.answering(test.status, http.Header{"Retry-After": {test.header(time.Now())}}, "")
+				b.Send(tokens(5))
+				time.Sleep(88 * time.Second)
+				if n := b.service.requests(); n != 1 {
+					t.Errorf("%d requests in 88 s, want 1", n)
+				}
+				b.service.fail.Store(nil)
+				time.Sleep(3 * time.Second)
+				b.arrived(t, 5)
+				b.end(t)
+			})
+		})
+	}
+}
+
+func TestTroubleThatTimeMendsIsRetried(t *testing.T) {
+	for _, status := range []int{408, 429, 439, 500, 502, 503, 504, 0} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := open(t, nil)
+				b.service.answering(status, nil, "")
+				if status == 0 {
+					fail := func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") }
+					b.service.fail.Store(&fail)
+				}
+				b.Send(tokens(5))
+				time.Sleep(20 * time.Second)
+				if n := b.service.requests(); n < 3 || n > 10 {
+					t.Errorf("%d requests in 20 s", n)
+				}
+				b.service.fail.Store(nil)
+				time.Sleep(time.Minute)
+				b.arrived(t, 5)
+				b.end(t)
+			})
+		})
+	}
+}
+
+func TestOfAPartialAnswerOnlyWhatTimeMendsIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, nil)
+		first := true
+		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []collector.Item) bool {
+			if !first {
+				return false
+			}
+			first = false
+			b.service.Keep([]collector.Item{items[0], items[3]})
+			w.WriteHeader(http.StatusPartialContent)
+			fmt.Fprint(w, `{"itemsReceived":4,"itemsAccepted":2,"errors":[{"index":2,"statusCode":400,"message":"Invalid value"},{"index":1,"statusCode":429,"message":"slow down"},{"index":99,"statusCode":500}]}`)
+			return true
+		}
+		batch := tokens(1)
+		for _, n := range []int{20, 300, 4000} {
+			batch.Metrics = append(batch.Metrics, tokens(n).Metrics...)
+		}
+		b.Send(batch)
+		time.Sleep(time.Minute)
+		b.end(t)
+		b.arrived(t, 4021)
+		if got := b.Dropped(); got["rejected"] != 1 || len(got) != 1 {
+			t.Errorf("dropped %v, want 1 rejected", got)
+		}
+		if !strings.Contains(b.log.String(), "Invalid value") {
+			t.Errorf("the log does not say why: %s", b.log)
+		}
+	})
+}
+
+func TestInAnOutageMemoryIsBoundedAndTheOldestGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, func(c *appinsights.Config) { c.Room = 20_000 })
+		b.service.answering(503, nil, "")
+		for range 1000 {
+			b.Send(tokens(1))
+			time.Sleep(10 * time.Second)
+		}
+		lost := b.Dropped()["outage"]
+		if lost < 800 || lost > 970 {
+			t.Errorf("%d of 1000 items lost with room for 20 kB", lost)
+		}
+		b.service.fail.Store(nil)
+		time.Sleep(5 * time.Minute)
+		b.end(t)
+		b.arrived(t, float64(1000-lost))
+		newest := time.Time{}
+		for _, item := range b.service.Items() {
+			if item.At.After(newest) {
+				newest = item.At
+			}
+		}
+		if time.Since(newest) > 6*time.Minute {
+			t.Errorf("the newest item is of %v: the newest were given up", newest)
+		}
+		if said := b.log.String(); !strings.Contains(said, fmt.Sprintf("dropped_items=%d", lost)) || !strings.Contains(said, "tollgate metrics replay --from 2000-01-01T00:00:00Z") {
+			t.Errorf("the log does not say what was lost: %s", said)
+		}
+	})
+}
+
+func TestCloseKeepsItsDeadlineAndLaterSendsDoNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, nil)
+		hang := func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}
+		b.service.fail.Store(&hang)
+		b.Send(tokens(1))
+		b.Send(tokens(1))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		began := time.Now()
+		err := b.Close(ctx)
+		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "2 telemetry items") || took != 3*time.Second {
+			t.Errorf("close took %v: %v", took, err)
+		}
+		b.Send(tokens(1))
+		if err := b.Close(t.Context()); err == nil {
+			t.Error("the second Close forgot what was lost")
+		}
+	})
+}
+
+func TestWhatWaitsIsSentAtTheEnd(t *testing.T) {
+	b := openWhole(t)
+	var batch telemetry.Batch
+	for range 1700 { // four requests
+		batch.Metrics = append(batch.Metrics, tokens(1).Metrics...)
+	}
+	b.Send(batch)
+	b.end(t)
+	b.arrived(t, 1700)
+	if n := b.service.requests(); n != 4 {
+		t.Errorf("%d requests for 1700 items", n)
+	}
+}
+
+// TestSendsFromManySidesWhileClosing: the library's channel panics when it is
+// used once closed.
+func TestSendsFromManySidesWhileClosing(t *testing.T) {
+	b := openWhole(t)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 50 {
+				b.Send(tokens(1))
+			}
+		})
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	group.Wait()
+}
+
+// TestOverARealSocket: what virtual time can't show.
+func TestOverARealSocket(t *testing.T) {
+	var service collector.Collector
+	server := httptest.NewServer(&service)
+	defer server.Close()
+	parsed, err := appinsights.ParseConnection(collector.ConnectionString(server.Listener.Addr().String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := appinsights.New(appinsights.Config{Connection: parsed, Namespace: "API Management", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Send(tokens(7))
+	if err := client.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if items := service.Items(); len(items) != 1 || items[0].Metric.Namespace != "API Management" || len(service.Faults()) != 0 {
+		t.Errorf("arrived %v, faults %v", items, service.Faults())
+	}
+}
+
+// TestInAnOutageNoGoroutinesPileUp: the library alone keeps one for each batch,
+// for minutes.
+func TestInAnOutageNoGoroutinesPileUp(t *testing.T) {
+	b := openWhole(t)
+	hang := func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	b.service.fail.Store(&hang)
+	before := runtime.NumGoroutine()
+	for range 500 {
+		b.Send(tokens(1))
+	}
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before+3; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before 500 batches", runtime.NumGoroutine(), before)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Close(ctx); err == nil || !strings.Contains(err.Error(), "500 telemetry items") {
+		t.Errorf("close: %v; want 500 items lost", err)
+	}
+}

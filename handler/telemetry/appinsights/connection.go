@@ -1,0 +1,164 @@
+package appinsights
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+)
+
+// Connection says where telemetry goes: what a connection string says.
+type Connection struct {
+	// InstrumentationKey names the resource. It is no secret.
+	InstrumentationKey string
+	// Endpoint is the base of the ingestion addresses, ending in a slash.
+	Endpoint string
+	// Audience is what an Entra token must be for, without a slash at its end.
+	Audience string
+}
+
+// What a connection string that doesn't say goes to.
+// Source: https://learn.microsoft.com/azure/azure-monitor/app/connection-strings
+const (
+	defaultEndpoint = "https://dc.services.visualstudio.com/"
+	defaultAudience = "https://monitor.azure.com"
+)
+
+// audiences are those of the other clouds, by their endpoints' ends.
+var audiences = map[string]string{".us": "https://monitor.azure.us", ".cn": "https://monitor.azure.cn"}
+
+// ParseConnection reads a connection string such as
+// InstrumentationKey=…;IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/.
+// Its error names the part that is wrong.
+func ParseConnection(text string) (Connection, error) {
+	parts, err := parse(text)
+	if err != nil {
+		return Connection{}, fmt.Errorf("%w: copy it from the resource's overview page", err)
+	}
+	c := Connection{InstrumentationKey: parts["instrumentationkey"], Endpoint: parts["ingestionendpoint"], Audience: parts["aadaudience"]}
+	if c.Endpoint == "" {
+		c.Endpoint = defaultEndpoint
+		if suffix := parts["endpointsuffix"]; suffix != "" {
+			location := parts["location"]
+			if location != "" {
+				location += "."
+			}
+			c.Endpoint = "https://" + location + "dc." + strings.TrimLeft(suffix, ".")
+		}
+	}
+	switch scheme := parts["authorization"]; {
+	case scheme != "" && !strings.EqualFold(scheme, "ikey"):
+		return Connection{}, fmt.Errorf("has Authorization=%s: leave it out", scheme)
+	case !isKey(c.InstrumentationKey):
+		return Connection{}, errors.New("has no InstrumentationKey of the form 00000000-0000-0000-0000-000000000000: copy it from the resource's overview page")
+	}
+	address, err := url.Parse(c.Endpoint)
+	if err != nil || address.Host == "" || address.User != nil || address.RawQuery != "" || !safe(address) {
+		return Connection{}, fmt.Errorf("has IngestionEndpoint=%s: use https://<region>.in.applicationinsights.azure.com/", c.Endpoint)
+	}
+	c.Endpoint = strings.TrimRight(c.Endpoint, "/") + "/"
+	for end, audience := range audiences {
+		if c.Audience == "" && strings.HasSuffix(address.Hostname(), end) {
+			c.Audience = audience
+		}
+	}
+	if c.Audience == "" {
+		c.Audience = defaultAudience
+	}
+	c.Audience = strings.TrimRight(c.Audience, "/")
+	return c, nil
+}
+
+// safe is whether telemetry and tokens may go there: in the clear only within
+// this machine.
+func safe(address *url.URL) bool {
+	if address.Scheme == "http" {
+		ip := net.ParseIP(address.Hostname())
+		return address.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	}
+	return address.Scheme == "https"
+}
+
+// isKey is whether a text is a UUID, with hyphens.
+func isKey(text string) bool {
+	if len(text) != 36 {
+		return false
+	}
+	for i, c := range []byte(text) {
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if !strings.ContainsRune("0123456789abcdefABCDEF", rune(c)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// parse reads name=value pairs between semicolons. Names come in lower case.
+func parse(text string) (map[string]string, error) {
+	parts := make(map[string]string)
+	for part := range strings.SplitSeq(text, ";") {
+		if strings.TrimSpace(part) == "" {
+			continue
+		}
+		name, value, found := strings.Cut(part, "=")
+		name = strings.ToLower(strings.TrimSpace(name))
+		if !found || name == "" {
+			return nil, errors.New("is not a list of name=value between semicolons")
+		}
+		if _, twice := parts[name]; twice {
+			return nil, fmt.Errorf("has %s twice", name)
+		}
+		parts[name] = strings.TrimSpace(value)
+	}
+	return parts, nil
+}
+
+// Authentication says how the gateway shows that it may send: by the key of
+// the connection string alone, or by an identity.
+type Authentication struct {
+	// Entra says that a token of an identity is sent.
+	Entra bool
+	// ClientID picks a user-assigned identity; empty: the system's own.
+	ClientID string
+}
+
+// ParseAuthentication reads the Functions host's setting of the same meaning:
+// nothing, Authorization=AAD, or Authorization=AAD;ClientId=….
+func ParseAuthentication(text string) (Authentication, error) {
+	parts, err := parse(text)
+	if err != nil {
+		return Authentication{}, fmt.Errorf("%w: use Authorization=AAD;ClientId=<client id of the identity>", err)
+	}
+	if len(parts) == 0 {
+		return Authentication{}, nil
+	}
+	if !strings.EqualFold(parts["authorization"], "AAD") {
+		return Authentication{}, fmt.Errorf("has Authorization=%s: use Authorization=AAD, with ClientId=<client id> for a user-assigned identity", parts["authorization"])
+	}
+	return Authentication{Entra: true, ClientID: parts["clientid"]}, nil
+}
+
+// token makes the source of an identity's tokens.
+func (a Authentication) token(audience string) (Token, error) {
+	if a.ClientID != "" {
+		credential, err := azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: azidentity.ClientID(a.ClientID)})
+		if err != nil {
+			return nil, fmt.Errorf("use the managed identity: %w", err)
+		}
+		return from(credential, audience), nil
+	}
+	credential, err := azidentity.NewDefaultAzureCredential(nil)
+	if err != nil {
+		return nil, fmt.Errorf("use the managed identity: %w", err)
+	}
+	return from(credential, audience), nil
+}

@@ -1,0 +1,126 @@
+package telemetry
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Place is where the gateway runs, for the dimensions that say so.
+type Place struct {
+	// Region is Azure's name of the region, Site the function app's.
+	Region, Site string
+}
+
+// MaxDimensions is how many dimensions an operator may choose, as in APIM:
+// Azure Monitor takes 10 of a metric, and some are the gateway's own.
+// Source: https://learn.microsoft.com/azure/api-management/llm-emit-token-metric-policy
+const MaxDimensions = 5
+
+// Dimension is a name that token metrics are told apart by, with where its
+// value comes from. Make one with ParseDimensions.
+type Dimension struct {
+	Name  string
+	value func(*Call, Place) string
+}
+
+// named are the dimensions that need no value: APIM's default names, and those
+// that its samples add.
+var named = map[string]func(*Call, Place) string{
+	"API ID":          func(c *Call, _ Place) string { return c.API },
+	"Operation ID":    func(c *Call, _ Place) string { return c.Operation },
+	"Product ID":      func(c *Call, _ Place) string { return c.Tier },
+	"User ID":         func(c *Call, _ Place) string { return c.Subscription }, // who owns a subscription is not known here
+	"Subscription ID": func(c *Call, _ Place) string { return c.Subscription },
+	"Location":        func(_ *Call, p Place) string { return p.Region },
+	"Gateway ID":      func(_ *Call, p Place) string { return p.Site },
+	"Backend ID": func(c *Call, _ Place) string {
+		if c.Upstream == nil {
+			return ""
+		}
+		return c.Upstream.Endpoint
+	},
+	"Client IP": func(c *Call, _ Place) string {
+		if !c.ClientIP.IsValid() {
+			return ""
+		}
+		return c.ClientIP.String()
+	},
+	"Model": func(c *Call, _ Place) string { return c.Model },
+}
+
+// secretHeaders carry keys or what else must not become a metric.
+var secretHeaders = []string{"Api-Key", "Authorization", "Cookie", "Ocp-Apim-Subscription-Key", "Proxy-Authorization", "X-Functions-Key"}
+
+// ParseDimensions reads the dimensions that an operator chose: "Model", one of
+// the names that need no value; "Team={header:X-Team}", a header's value;
+// "Stage=production", a text. Its error names every fault.
+func ParseDimensions(entries []string) ([]Dimension, error) {
+	var faults []error
+	var chosen []Dimension
+	for _, entry := range entries {
+		d, err := parseDimension(entry)
+		if err == nil && slices.ContainsFunc(chosen, func(other Dimension) bool { return other.Name == d.Name }) {
+			err = fmt.Errorf("names %q twice: name it once", d.Name)
+		}
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		chosen = append(chosen, d)
+	}
+	if len(entries) > MaxDimensions {
+		faults = append(faults, fmt.Errorf("has %d dimensions: choose %d at most", len(entries), MaxDimensions))
+	}
+	return chosen, errors.Join(faults...)
+}
+
+func parseDimension(entry string) (Dimension, error) {
+	name, source, given := strings.Cut(entry, "=")
+	name, source = strings.TrimSpace(name), strings.TrimSpace(source)
+	value := named[name]
+	switch {
+	case name == "" || len(name) > 100:
+		return Dimension{}, fmt.Errorf("has %q: give the dimension a name of up to 100 bytes", entry)
+	case name == ReplayedDimension || slices.Contains(ownDimensions, name):
+		return Dimension{}, fmt.Errorf("has %q, which the gateway sets itself: choose another name", name)
+	case !given && value == nil:
+		return Dimension{}, fmt.Errorf("has %q, which needs a value, such as %s={header:X-Team}", name, name)
+	case !given:
+		return Dimension{name, value}, nil
+	case source == "":
+		return Dimension{}, fmt.Errorf("has %q without a value: use {header:NAME} or a text", name)
+	}
+	header, isTemplate := strings.CutPrefix(source, "{header:")
+	header, closed := strings.CutSuffix(header, "}")
+	switch {
+	case !isTemplate && strings.ContainsAny(source, "{}"), isTemplate && (!closed || header == "" || strings.ContainsAny(header, "{} ")):
+		return Dimension{}, fmt.Errorf("has %q: use {header:NAME} or a text without braces", source)
+	case !isTemplate:
+		return Dimension{name, func(*Call, Place) string { return source }}, nil
+	}
+	header = http.CanonicalHeaderKey(header)
+	if slices.Contains(secretHeaders, header) {
+		return Dimension{}, fmt.Errorf("has %q, which would put secrets into metrics: choose another header", source)
+	}
+	return Dimension{name, func(c *Call, _ Place) string { return c.Header.Get(header) }}, nil
+}
+
+// maxValue is the longest dimension value kept, in bytes: a metric is told
+// apart by ids and names, not by essays.
+const maxValue = 256
+
+// clipped is a value within maxValue, cut between characters.
+func clipped(value string) string {
+	if len(value) <= maxValue {
+		return value
+	}
+	end := maxValue
+	for end > 0 && !utf8.RuneStart(value[end]) {
+		end--
+	}
+	return value[:end]
+}

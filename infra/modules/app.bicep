@@ -1,0 +1,131 @@
+metadata description = 'The Functions app: Tollgate as a custom handler on Flex Consumption.'
+
+import { scaling } from 'types.bicep'
+
+@description('The plan\'s name.')
+param planName string
+@description('The app\'s name, and the first part of its address.')
+param name string
+param location string
+param tags { *: string }
+@description('The id of the app\'s identity.')
+param identityId string
+@description('How instances are made and how many there may be.')
+param scale scaling
+@description('The container that packages are deployed to.')
+param packagesUri string
+@description('The app\'s settings: the handler\'s, which its README lists, and those of the Functions host.')
+param settings { *: string }
+@description('Web pages that may call the app from a browser. Preflights never reach the handler.')
+param corsOrigins string[]
+@description('The id of the only Front Door that may call the app. Empty: anybody may.')
+param frontDoorId string
+@description('Replace instances in batches, each when its calls have ended. Otherwise all at once, and calls under way are cut.')
+param rollingUpdates bool
+@description('The subnet that the app calls from. Empty: none.')
+param subnetId string
+@description('Where the app\'s metrics are kept.')
+param workspaceId string
+
+resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: { reserved: true }
+}
+
+var frontDoorOnly = [
+  {
+    name: 'front-door'
+    priority: 100
+    action: 'Allow'
+    tag: 'ServiceTag'
+    ipAddress: 'AzureFrontDoor.Backend'
+    headers: { 'x-azure-fdid': [frontDoorId] }
+  }
+]
+
+resource app 'Microsoft.Web/sites@2024-11-01' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: { '${identityId}': {} }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    keyVaultReferenceIdentity: identityId
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    functionAppConfig: {
+      runtime: {
+        name: 'custom'
+        version: '1.0'
+      }
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: packagesUri
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: scale.instanceMemoryMB
+        maximumInstanceCount: scale.maximumInstances
+        alwaysReady: scale.alwaysReady == 0 ? [] : [{ name: 'http', instanceCount: scale.alwaysReady }]
+        triggers: { http: { perInstanceConcurrency: scale.perInstanceConcurrency } }
+      }
+      // Not among the types yet.
+      // Source: https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates
+      #disable-next-line BCP037
+      siteUpdateStrategy: { type: rollingUpdates ? 'RollingUpdate' : 'Recreate' }
+    }
+    siteConfig: {
+      minTlsVersion: '1.2'
+      http20Enabled: true
+      ftpsState: 'Disabled'
+      cors: { allowedOrigins: corsOrigins }
+      ipSecurityRestrictions: empty(frontDoorId) ? [] : frontDoorOnly
+      ipSecurityRestrictionsDefaultAction: empty(frontDoorId) ? 'Allow' : 'Deny'
+    }
+  }
+
+  // Packages are deployed with a login, never with a password of the app's own.
+  resource ftpPassword 'basicPublishingCredentialsPolicies' = {
+    name: 'ftp'
+    properties: { allow: false }
+  }
+
+  resource scmPassword 'basicPublishingCredentialsPolicies' = {
+    name: 'scm'
+    properties: { allow: false }
+  }
+
+  resource appSettings 'config' = {
+    name: 'appsettings'
+    properties: settings
+  }
+}
+
+// The host sends its log to Application Insights; logged here too, it would be paid for twice.
+resource appLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: app
+  name: 'tollgate'
+  properties: {
+    workspaceId: workspaceId
+    metrics: [{ category: 'AllMetrics', enabled: true }]
+  }
+}
+
+output name string = app.name
+output url string = 'https://${app.properties.defaultHostName}'

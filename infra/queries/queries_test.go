@@ -1,0 +1,277 @@
+// Package queries_test holds the KQL files to Kusto's own parser, and the
+// workbook and the alert rules to the files.
+package queries_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"tollgate/handler/telemetry"
+)
+
+var update = flag.Bool("update", false, "write the files' queries into ../workbook.json")
+
+// query is what the checker is asked.
+type query struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// files are the queries by name.
+func files(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob("*.kql")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no queries: %v", err)
+	}
+	all := make(map[string]string)
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimSuffix(path, ".kql")] = string(text)
+	}
+	return all
+}
+
+// findings is what Kusto's parser and analyser say against queries.
+func findings(t *testing.T, queries []query) (found []struct{ Name, Message, At string }) {
+	t.Helper()
+	if _, err := os.Stat("check/node_modules"); err != nil {
+		t.Skip("Kusto's parser is not installed: run npm ci in infra/queries/check")
+	}
+	asked, err := json.Marshal(queries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "node", "check/check.mjs")
+	command.Stdin, command.Stderr = bytes.NewReader(asked), os.Stderr
+	said, err := command.Output()
+	if err == nil {
+		err = json.Unmarshal(said, &found)
+	}
+	if err != nil {
+		t.Fatalf("check.mjs printed %q: %v", said, err)
+	}
+	return found
+}
+
+func TestKustoHasNothingToSay(t *testing.T) {
+	var all []query
+	for name, text := range files(t) {
+		all = append(all, query{name, text})
+		for _, price := range []string{"", "1.5"} {
+			filled := strings.NewReplacer("{Replayed}", "true", "{PromptPrice}", price, "{CompletionPrice}", price).Replace(inWorkbook(text))
+			all = append(all, query{name + " in the workbook", filled})
+		}
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?s)```kusto\n(.*?)```").FindAllSubmatch(readme, -1)
+	if len(shown) == 0 {
+		t.Error("the README shows no query")
+	}
+	for _, block := range shown {
+		all = append(all, query{"README", string(block[1])})
+	}
+	for _, f := range findings(t, all) {
+		t.Errorf("%s: %s at %q", f.Name, f.Message, f.At)
+	}
+}
+
+func TestTheCheckFindsMistakes(t *testing.T) {
+	wrong := []query{{"syntax", "customMetrics | where (name"}, {"column", "customMetrics | where nmae == ''"}, {"table", "customMetric | count"}, {"type", "requests | where duration == 'x' + 1"}}
+	found := findings(t, wrong)
+	for _, q := range wrong {
+		if !slices.ContainsFunc(found, func(f struct{ Name, Message, At string }) bool { return f.Name == q.Name }) {
+			t.Errorf("nothing was found in: %s", q.Text)
+		}
+	}
+}
+
+func TestEveryQuerySaysWhatItIs(t *testing.T) {
+	for name, text := range files(t) {
+		if !strings.HasPrefix(text, "// ") {
+			t.Errorf("%s.kql does not begin with a comment", name)
+		}
+	}
+}
+
+// named are the names that a query compares with: of metrics, and of dimensions
+// and measurements.
+var (
+	named   = regexp.MustCompile(`name (?:==|in) ('[^']*'|\([^)]*\))`)
+	indexed = regexp.MustCompile(`custom(?:Dimensions|Measurements)\['([^']+)'\]`)
+	quoted  = regexp.MustCompile(`'([^']*)'`)
+)
+
+func TestQueriesAskForWhatIsEmitted(t *testing.T) {
+	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Refusals, telemetry.ShadowRefusals, telemetry.DegradedCalls, telemetry.Failures, telemetry.UnknownUsage, telemetry.PromptEstimateError,
+		telemetry.UpstreamLatency, telemetry.TimeToFirstToken, telemetry.QuotaUsed, telemetry.QuotaLimit, telemetry.MinuteLimit, telemetry.TableOperations,
+		telemetry.LeaseConflicts, telemetry.ForfeitedTokens, telemetry.UnwrittenTokens, telemetry.DegradedSeconds, telemetry.TelemetryDropped}
+	keys := []string{"Subscription ID", "Client IP", "API ID", "Model", "Backend ID", "Reason", "Request ID", "Outcome", telemetry.ReplayedDimension,
+		telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, "Remaining Tokens"}
+	asked := make(map[string]bool)
+	for file, text := range files(t) {
+		for _, match := range named.FindAllStringSubmatch(text, -1) {
+			for _, name := range quoted.FindAllStringSubmatch(match[1], -1) {
+				asked[name[1]] = true
+				if !slices.Contains(metrics, name[1]) {
+					t.Errorf("%s.kql asks for the metric %q, which is not emitted", file, name[1])
+				}
+			}
+		}
+		for _, match := range indexed.FindAllStringSubmatch(text, -1) {
+			if !slices.Contains(keys, match[1]) {
+				t.Errorf("%s.kql asks for %q, which no item has", file, match[1])
+			}
+		}
+	}
+	for _, name := range metrics {
+		if !asked[name] {
+			t.Errorf("no query shows %q", name)
+		}
+	}
+}
+
+func TestReplayedItemsAreLeftOutUnlessAskedFor(t *testing.T) {
+	for name, text := range files(t) {
+		counts := regexp.MustCompile(`customMetrics\n\s*\| where name.*(?:Total|Prompt|Completion) Tokens.*\n`).FindAllString(text, -1)
+		for _, line := range counts {
+			if !strings.Contains(line, "customDimensions['Replayed']") {
+				t.Errorf("%s.kql counts replayed items twice: %s", name, line)
+			}
+		}
+	}
+}
+
+// parameter is a let that the workbook fills in.
+var parameter = regexp.MustCompile(`(?m)^(let \w+ = ).*; // workbook: (.*)$`)
+
+func inWorkbook(text string) string {
+	return parameter.ReplaceAllString(strings.TrimSpace(text), "$1$2;")
+}
+
+func TestTheWorkbookHasTheFilesQueries(t *testing.T) {
+	text, err := os.ReadFile("../workbook.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var workbook struct {
+		Items []struct {
+			Type    int
+			Name    string
+			Content struct{ Query, Title string }
+		}
+	}
+	if err := json.Unmarshal(text, &workbook); err != nil {
+		t.Fatal(err)
+	}
+	unused := files(t)
+	for _, item := range workbook.Items {
+		if item.Type != 3 {
+			continue
+		}
+		want, ok := unused[item.Name]
+		delete(unused, item.Name)
+		switch {
+		case !ok:
+			t.Errorf("there is no query for the panel %s", item.Name)
+		case item.Content.Query == inWorkbook(want):
+		case *update:
+			text = replaceQuery(t, text, item.Name, inWorkbook(want))
+		default:
+			t.Errorf("the panel %s is not as %s.kql has it: run go test ./infra/queries -update", item.Name, item.Name)
+		}
+	}
+	if *update {
+		if err := os.WriteFile("../workbook.json", text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name := range unused {
+		if !strings.HasPrefix(name, "alert-") {
+			t.Errorf("no panel shows %s.kql", name)
+		}
+	}
+}
+
+// filled is what the workbook puts a parameter's value in place of.
+var filled = regexp.MustCompile(`\{(\w+)\}`)
+
+func TestTheWorkbookHasEveryParameterThatItsQueriesTake(t *testing.T) {
+	text, err := os.ReadFile("../workbook.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var workbook struct {
+		Items []struct {
+			Name    string
+			Content struct {
+				Query, TimeContextFromParameter string
+				Parameters                      []struct{ Name string }
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &workbook); err != nil {
+		t.Fatal(err)
+	}
+	has, taken := make(map[string]bool), make(map[string]bool)
+	for _, item := range workbook.Items {
+		for _, p := range item.Content.Parameters {
+			has[p.Name] = true
+		}
+		for _, match := range filled.FindAllStringSubmatch(item.Content.Query, -1) {
+			taken[match[1]] = true
+		}
+		if item.Content.Query != "" {
+			taken[item.Content.TimeContextFromParameter] = true
+		}
+	}
+	if !maps.Equal(has, taken) {
+		t.Errorf("the workbook has the parameters %v, and its queries take %v", has, taken)
+	}
+}
+
+// replaceQuery changes one panel's query and nothing else of the document.
+func replaceQuery(t *testing.T, text []byte, panel, query string) []byte {
+	t.Helper()
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(query); err != nil {
+		t.Fatal(err)
+	}
+	name := bytes.Index(text, []byte(`"name": "`+panel+`"`))
+	at := bytes.LastIndex(text[:max(name, 0)], []byte(`"query": "`))
+	if at < 0 {
+		t.Fatalf("the panel %s has no query", panel)
+	}
+	at += len(`"query": `)
+	end := at + bytes.IndexByte(text[at:], '\n')
+	return slices.Concat(text[:at], bytes.TrimSpace(encoded.Bytes()), []byte(","), text[end:])
+}
+
+func TestEveryAlertQueryHasARule(t *testing.T) {
+	rules, err := os.ReadFile("../modules/alerts.bicep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range files(t) {
+		if strings.HasPrefix(name, "alert-") && !bytes.Contains(rules, []byte("loadTextContent('../queries/"+name+".kql')")) {
+			t.Errorf("no rule takes %s.kql", name)
+		}
+	}
+}
