@@ -17,12 +17,14 @@ GOARCH ?= $(shell go env GOARCH)
 # The race detector needs cgo and a C compiler.
 RACE := $(if $(shell command -v $$(go env CC) 2>/dev/null),-race)
 
+DIST ?= dist
+
 # Which build this is, in the log and in `tollgate version`.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start package deploy publish destroy test node vocabulary fmt vet staticcheck
+.PHONY: help demo run build start package deploy publish destroy test test-host fuzz fuzz-short bench-proxy soak node vocabulary fmt vet staticcheck
 
 # What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -41,15 +43,15 @@ run: ## keep the demo's gateway serving on port 7071
 	@go build -o .local/demo ./handler/cmd/demo && exec .local/demo --serve
 
 build: ## dist/: what the Functions host runs
-	$(call assemble,dist,$(GOOS),$(GOARCH))
-	@test -f dist/local.settings.json || cp local.settings.sample.json dist/local.settings.json
+	$(call assemble,$(DIST),$(GOOS),$(GOARCH))
+	@test -f $(DIST)/local.settings.json || cp local.settings.sample.json $(DIST)/local.settings.json
 
 start: build ## Azurite and `func start` in dist/
 	@command -v $(FUNC) >/dev/null || { echo "$(FUNC) is not installed: https://learn.microsoft.com/azure/azure-functions/functions-run-local says how to get it (npm install -g azure-functions-core-tools@4); make run needs no host."; exit 1; }
 	@test -d infra/local/node_modules || npm ci --prefix infra/local
 	@mkdir -p .local/azurite
 	@infra/local/node_modules/.bin/azurite --silent --disableTelemetry --location .local/azurite & azurite=$$!; \
-	trap 'kill $$azurite' EXIT; cd dist && $(FUNC) start
+	trap 'kill $$azurite' EXIT; cd $(DIST) && $(FUNC) start
 
 package: ## .artifacts/tollgate.zip: what Azure runs (linux-amd64), the same bytes for the same sources
 	@rm -rf .artifacts/app
@@ -68,6 +70,32 @@ destroy: ## delete all that deploy made: GROUP=tollgate
 test: fmt vet staticcheck node ## every test, with the race detector where there is a C compiler
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
 	go test $(RACE) -shuffle=on ./...
+	@$(MAKE) --no-print-directory fuzz-short
+	@$(MAKE) --no-print-directory soak SOAK=30s
+
+test-host: node ## the tests under a Functions host, FUNC
+	go test -count=1 ./handler/host
+
+# The six that CI runs; the rest of the fuzz targets are found by FUZZ=package:target.
+FUZZ := ./handler/chat:FuzzStream ./handler/upstream:FuzzRelayIdentity ./handler/chat:FuzzRequest \
+	./handler/subscription:FuzzWellFormed ./handler/counter/tablestore:FuzzEntity ./handler:FuzzConfiguration
+FUZZTIME ?= 1h
+
+fuzz: ## look for inputs that break what must hold: FUZZTIME (1h) for each target
+	@set -e; for target in $(FUZZ); do \
+		go test -run='^$$' -fuzz="^$${target#*:}$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x "$${target%%:*}"; \
+	done
+
+fuzz-short: ## the same, 10 s for each target
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10s
+
+bench-proxy: node ## the gateway against httputil.ReverseProxy, in one run of 4 minutes
+	@mkdir -p .local && go build -o .local/bench ./handler/cmd/bench && exec .local/bench proxy
+
+SOAK ?= 5m
+
+soak: ## 200 streams at once for SOAK (5m): nothing may be left behind
+	@mkdir -p .local && go build -o .local/bench ./handler/cmd/bench && exec .local/bench soak -for $(SOAK)
 
 node: ## install the pinned Node packages, where npm is there
 	@for folder in $(NPM_FOLDERS); do \

@@ -60,6 +60,11 @@ type config struct {
 
 	// Counting tells callers apart, and says how long their usage is kept.
 	Counting counting
+	// Telemetry is what is sent to Application Insights.
+	Telemetry telemetrySettings
+
+	// Manage is what is served beside the gateway to who operates it.
+	Manage manageSettings
 
 	// HeaderTimeout and BodyTimeout bound how long a caller may take to send its
 	// request. HEADER_TIMEOUT: default 5s. BODY_TIMEOUT: default 30s.
@@ -95,11 +100,13 @@ func load(getenv func(string) string) (config, error) {
 			RetryAfter:           s.header("RETRY_AFTER_HEADER", gateway.DefaultHeaderNames.RetryAfter),
 		},
 		Counting:      s.counting(),
+		Telemetry:     s.telemetry(),
 		HeaderTimeout: s.duration("HEADER_TIMEOUT", 5*time.Second),
 		BodyTimeout:   s.duration("BODY_TIMEOUT", 30*time.Second),
 		DrainTimeout:  s.duration("DRAIN_TIMEOUT", 30*time.Second),
 	}
 	c.Port, c.UnderHost = s.port()
+	c.Manage = s.manage()
 	c.Upstreams = s.upstreams()
 	c.Models = s.models(c.Upstreams)
 	if c.Store == "memory" && c.MemoryDirectory.Empty() {

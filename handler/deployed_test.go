@@ -10,7 +10,7 @@ import (
 
 // hostSettings are those that the Functions host reads, and not the handler.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-app-settings
-var hostSettings = []string{"AzureWebJobsStorage__blobServiceUri", "APPLICATIONINSIGHTS_CONNECTION_STRING", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"}
+var hostSettings = []string{"AzureWebJobsStorage__blobServiceUri"}
 
 // deployed is every optional part of infra/main.bicep that brings settings.
 const deployed = `param upstreamByKey = true
@@ -40,8 +40,16 @@ func value(set string) string {
 	switch {
 	case strings.Contains(set, "@Microsoft.KeyVault("):
 		return "a-secret-of-the-vault-0123456789"
+	case strings.Contains(set, "outputs.connectionString"):
+		return "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=https://westeurope-1.in.applicationinsights.azure.com/"
+	case strings.HasPrefix(set, "[format('ClientId={0}"):
+		return "ClientId=00000000-0000-0000-0000-000000000001;Authorization=AAD"
 	case strings.Contains(set, "outputs.tableUri"):
 		return "https://account.table.core.windows.net"
+	case strings.Contains(set, "outputs.connectionString"):
+		return "InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef;IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/"
+	case strings.Contains(set, "Authorization=AAD"):
+		return "ClientId=01234567-89ab-cdef-0123-456789abcdef;Authorization=AAD"
 	case strings.Contains(set, "outputs.url"):
 		return "https://ai.services.ai.azure.com"
 	}

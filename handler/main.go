@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -71,8 +73,14 @@ const lastWrite = 10 * time.Second
 // serve answers until ctx is done, then lets calls under way end within the
 // drain time and writes what the counters still hold.
 func serve(ctx context.Context, conf config, app *application, listener net.Listener, log *slog.Logger) error {
+	stdlog.SetOutput(io.Discard) // net/http's transport quotes answers there
+	var calls sync.WaitGroup
 	server := &http.Server{
-		Handler:           app.gateway,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			calls.Add(1)
+			defer calls.Done()
+			app.handler.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: conf.HeaderTimeout,
 		ReadTimeout:       conf.BodyTimeout,
 		IdleTimeout:       2 * time.Minute,
@@ -92,6 +100,7 @@ func serve(ctx context.Context, conf config, app *application, listener net.List
 	err := server.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close() // what is still under way is cut, and settles by what it has seen
+		calls.Wait()
 	}
 	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 	defer cancelLast()

@@ -4,15 +4,19 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/gateway"
+	managemem "tollgate/handler/manage/memstore"
+	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/subscription/tablestore"
+	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
 )
 
@@ -21,6 +25,10 @@ type application struct {
 	gateway *gateway.Gateway
 	counter *counter.Counter
 	client  *upstream.Client
+	reports *telemetry.Reporter // nil: telemetry is off
+	handler http.Handler        // the gateway, and what is served beside it
+	leave   context.CancelFunc  // ends what follows an issuer's keys
+	log     *slog.Logger
 }
 
 // wire makes the application of its settings. It makes no call: what is down
@@ -30,7 +38,7 @@ func wire(c config, log *slog.Logger) (*application, error) {
 	if err != nil {
 		return nil, fmt.Errorf("KEY_PEPPER %w", err)
 	}
-	directory, counters, err := stores(c, pepper)
+	o, err := stores(c, pepper)
 	if err != nil {
 		return nil, err
 	}
@@ -38,33 +46,52 @@ func wire(c config, log *slog.Logger) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
-	app := &application{client: client, counter: counter.New(counter.Config{Store: counters, Log: log})}
+	app := &application{client: client, counter: counter.New(counter.Config{Store: o.counters, Log: log}), log: log}
+	if app.reports, err = c.Telemetry.reporter(log, nil); err != nil {
+		return nil, err
+	}
 	app.gateway = gateway.New(gateway.Config{
-		Directory: subscription.NewDirectory(directory, pepper), Counter: app.counter, Upstream: client, Log: log,
+		Directory: subscription.NewDirectory(o.store, pepper), Counter: app.counter, Upstream: client, Log: log,
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, TokensComment: c.TokensComment,
-		ClientIPHeader: c.Counting.ClientIPHeader,
+		ClientIPHeader: c.Counting.ClientIPHeader, Telemetry: app.telemetry(),
 	})
+	ctx, leave := context.WithCancel(context.Background())
+	app.leave, app.handler = leave, operate(ctx, c, app.gateway, o, log)
 	return app, nil
 }
 
-// stores opens where keys and counters live.
-func stores(c config, pepper subscription.Pepper) (subscription.Store, counter.Store, error) {
+// telemetry is what the gateway tells of calls: nothing, not a nil reporter,
+// where telemetry is off.
+func (a *application) telemetry() gateway.Telemetry {
+	if a.reports == nil {
+		return nil
+	}
+	return a.reports
+}
+
+// stores opens where everything lives that instances share.
+func stores(c config, pepper subscription.Pepper) (operated, error) {
 	if c.Store == "memory" {
 		directory, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), pepper)
 		if err != nil {
-			return nil, nil, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
+			return operated{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 		}
-		return directory, countermem.New(nil), nil
+		return operated{store: directory, pepper: pepper, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil)}, nil
 	}
 	service, err := storage.Open(c.Storage)
 	if err != nil {
-		return nil, nil, err
+		return operated{}, err
 	}
-	return tablestore.New(service, tablestore.Usual), countertables.New(service, countertables.Usual), nil
+	audit := managetables.New(service, managetables.Usual)
+	return operated{store: tablestore.New(service, tablestore.Usual), pepper: pepper, audit: audit, probe: audit.Probe,
+		counters: countertables.New(service, countertables.Usual), history: countertables.NewHistory(service, countertables.UsualHistory)}, nil
 }
 
-// close writes what the counters still hold.
+// close writes what the counters still hold, and sends what was gathered.
 func (a *application) close(ctx context.Context) error {
+	a.leave()
 	a.client.CloseIdle()
-	return a.counter.Close(ctx)
+	err := a.counter.Close(ctx)
+	closeTelemetry(ctx, a.reports, a.log)
+	return err
 }

@@ -1,11 +1,9 @@
 package infra_test
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,90 +14,20 @@ import (
 	"tollgate/infra/biceptest"
 )
 
-// templates are all Bicep files of infra/.
-func templates(t *testing.T) []string {
-	t.Helper()
-	var found []string
-	for _, pattern := range []string{"*.bicep", "modules/*.bicep", "*.bicepparam"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found = append(found, files...)
-	}
-	return found
-}
-
-func TestTheCompilerHasNothingToSay(t *testing.T) {
-	t.Parallel()
-	for _, args := range [][]string{
-		{"lint", "main.bicep"}, {"lint", "main.bicepparam"},
-		{"build", "main.bicep", "--outfile", filepath.Join(t.TempDir(), "main.json")},
-		{"build-params", "main.bicepparam", "--outfile", filepath.Join(t.TempDir(), "main.parameters.json")},
-	} {
-		if output, err := biceptest.Run(t, ".", args...); err != nil || output != "" {
-			t.Errorf("bicep %v: %v\n%s", args, err, output)
-		}
-	}
-}
-
-func TestTheLinterIsStrict(t *testing.T) {
-	t.Parallel()
-	compiler := biceptest.Compiler(t)
-	dir := t.TempDir()
-	if err := os.Symlink(filepath.Join(biceptest.Folder(), "bicepconfig.json"), filepath.Join(dir, "bicepconfig.json")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "sloppy.bicep"), []byte("param unused string\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	output, err := biceptest.Run(t, ".", "lint", filepath.Join(dir, "sloppy.bicep"))
-	if err == nil || !strings.Contains(output, "Error no-unused-params") {
-		t.Errorf("%s takes a parameter that nothing uses: %s", compiler, output)
-	}
-}
-
-func TestTheTemplatesAreFormatted(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for _, file := range templates(t) {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		formatted := filepath.Join(dir, file)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(formatted), 0o755), os.WriteFile(formatted, text, 0o600)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, pattern := range []string{"**/*.bicep", "*.bicepparam"} {
-		if output, err := biceptest.Run(t, dir, "format", "--pattern", pattern); err != nil {
-			t.Fatalf("%v\n%s", err, output)
-		}
-	}
-	for _, file := range templates(t) {
-		got, _ := os.ReadFile(file)
-		want, err := os.ReadFile(filepath.Join(dir, file))
-		if err != nil || string(got) != string(want) {
-			t.Errorf("run bicep format %s: %v", file, err)
-		}
-	}
-}
-
-var described = regexp.MustCompile(`(?m)^(@[^\n]*\n)*param `)
-
-func TestEveryParameterOfTheDeploymentIsExplained(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("main.bicep")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, parameter := range described.FindAllString(string(text), -1) {
-		if !strings.Contains(parameter, "@description(") {
-			t.Errorf("a parameter without a description: %s", parameter)
-		}
-	}
-}
+// everything is a deployment with all its optional parts but those that
+// exclude each other.
+const everything = `param upstreamByKey = true
+param upstreamApiKey = 'canary-upstream'
+param clientIpHeader = 'X-Azure-ClientIP'
+param frontDoorId = 'fd-id'
+param corsOrigins = ['https://chat.example.com']
+param operatorIds = ['00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-00000000000b']
+param alertEmails = ['on-call@example.com']
+param scale = { instanceMemoryMB: 512, perInstanceConcurrency: 77, alwaysReady: 2, maximumInstances: 9 }
+param privateNetwork = true
+param rollingUpdates = true
+param prefix = 'abcdefghijklmnopqrst'
+`
 
 // roles names the roles by id.
 var roles = map[string]string{
@@ -229,7 +157,7 @@ func TestTheHandlersTablesAreMade(t *testing.T) {
 
 func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {
 	t.Parallel()
-	s := biceptest.Take(t, "param scale = { instanceMemoryMB: 512, perInstanceConcurrency: 77, alwaysReady: 2, maximumInstances: 9 }")
+	s := biceptest.Take(t, everything)
 	if sku := s.One(t, "Microsoft.Web/serverfarms").SKU; sku["name"] != "FC1" || sku["tier"] != "FlexConsumption" {
 		t.Errorf("the plan is %v", sku)
 	}
@@ -238,6 +166,11 @@ func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {
 	want := "map[name:custom version:1.0]map[alwaysReady:[map[instanceCount:2 name:http]] instanceMemoryMB:512 maximumInstanceCount:9 triggers:map[http:map[perInstanceConcurrency:77]]]"
 	if strings.ReplaceAll(config, "] map", "]map") != want {
 		t.Errorf("the app is %s", config)
+	}
+	for strategy, s := range map[string]biceptest.Snapshot{"Recreate": biceptest.Take(t, ""), "RollingUpdate": s} {
+		if got := s.One(t, "Microsoft.Web/sites").At("functionAppConfig", "siteUpdateStrategy", "type"); got != strategy {
+			t.Errorf("instances are replaced by %v, not %s", got, strategy)
+		}
 	}
 	for _, name := range []string{"FUNCTIONS_WORKER_RUNTIME", "WEBSITE_RUN_FROM_PACKAGE"} {
 		if _, set := s.Settings(t)[name]; set {
@@ -248,7 +181,7 @@ func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {
 
 func TestTokenMetricsKeepTheirDimensions(t *testing.T) {
 	t.Parallel()
-	s := biceptest.Take(t, "param alertEmails = ['on-call@example.com']")
+	s := biceptest.Take(t, everything)
 	insights := s.One(t, "Microsoft.Insights/components")
 	for name, want := range map[string]any{"CustomMetricsOptedInType": "WithDimensions", "DisableLocalAuth": true,
 		"WorkspaceResourceId": s.One(t, "Microsoft.OperationalInsights/workspaces").ID} {
@@ -264,6 +197,27 @@ func TestTokenMetricsKeepTheirDimensions(t *testing.T) {
 	}
 }
 
+func TestWorkbookAndAlertsWatchApplicationInsights(t *testing.T) {
+	t.Parallel()
+	s := biceptest.Take(t, "")
+	insights := s.One(t, "Microsoft.Insights/components").ID
+	if source := s.One(t, "Microsoft.Insights/workbooks").At("sourceId"); source != insights {
+		t.Errorf("the workbook shows %v", source)
+	}
+	rules := s.Of("Microsoft.Insights/scheduledQueryRules")
+	if len(rules) == 0 {
+		t.Error("there are no alert rules")
+	}
+	for _, rule := range rules {
+		if scopes := fmt.Sprint(rule.At("scopes")); scopes != "["+insights+"]" {
+			t.Errorf("%s looks at %s", rule.Name, scopes)
+		}
+		if groups := fmt.Sprint(rule.At("actions", "actionGroups")); !strings.Contains(groups, "actionGroupId") {
+			t.Errorf("%s tells %s", rule.Name, groups)
+		}
+	}
+}
+
 func TestDiagnosticsOfWhatHoldsSecretsOrTakesCalls(t *testing.T) {
 	t.Parallel()
 	var logged []string
@@ -275,154 +229,27 @@ func TestDiagnosticsOfWhatHoldsSecretsOrTakesCalls(t *testing.T) {
 	wantList(t, "diagnostic settings", logged, "CognitiveServices", "KeyVault", "Storage", "Web")
 }
 
-func TestAnEndpointElsewhereIsCalledByItsKeyFromTheVault(t *testing.T) {
-	t.Parallel()
-	s := biceptest.Take(t, "param upstreamUrl = 'https://models.example.com'\nparam upstreamApiKey = 'canary'\nparam upstreamShape = 'models'")
-	if found := s.Of("Microsoft.CognitiveServices/accounts"); len(found) > 0 {
-		t.Errorf("%s is made all the same", found[0].ID)
-	}
-	settings := s.Settings(t)
-	if settings["UPSTREAM_URL"] != "https://models.example.com" || settings["UPSTREAM_SHAPE"] != "models" {
-		t.Errorf("upstream is %s as %s", settings["UPSTREAM_URL"], settings["UPSTREAM_SHAPE"])
-	}
-	if got := settings["UPSTREAM_API_KEY"]; !strings.Contains(got, "@Microsoft.KeyVault(") || !strings.Contains(got, "upstreamKeyUri") {
-		t.Errorf("its key is %s", got)
-	}
-	wantList(t, "the app may", assignments(s, ""), slices.Concat(appRoles(), keyTables("Storage Table Data Reader"))...)
-	if got := fmt.Sprint(s.Outputs["answeredBy"]); !strings.Contains(got, "whatever https://models.example.com has") {
-		t.Errorf("the output says %s", got)
-	}
-}
-
-const theirs = "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/other/providers/Microsoft.CognitiveServices/accounts/theirs"
-
-func TestAnExistingFoundryResourceIsUsedWhereItIs(t *testing.T) {
-	t.Parallel()
-	s := biceptest.Take(t, "param foundryAccountId = '"+theirs+"'")
-	if found := append(s.Of("Microsoft.CognitiveServices/accounts"), s.Of("Microsoft.CognitiveServices/accounts/deployments")...); len(found) > 0 {
-		t.Errorf("%s is made all the same", found[0].ID)
-	}
-	wantList(t, "the app may", assignments(s, ""), slices.Concat(appRoles(), keyTables("Storage Table Data Reader"),
-		[]string{"accounts theirs: Cognitive Services User"})...)
-	for _, r := range s.Of("Microsoft.Authorization/roleAssignments") {
-		if strings.Contains(r.ID, "/theirs/") && !strings.HasPrefix(r.ID, theirs+"/") {
-			t.Errorf("the role is given at %s", r.ID)
-		}
-	}
-	if got := fmt.Sprint(s.Outputs["answeredBy"]); !strings.Contains(got, "whatever theirs has deployed") {
-		t.Errorf("the output says %s", got)
-	}
-}
-
-func TestTwoEndpointsAreNone(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("main.bicepparam")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = biceptest.TakeFile(t, string(text)+"param upstreamUrl = 'https://models.example.com'\nparam foundryAccountId = '"+theirs+"'")
-	if err == nil || !strings.Contains(err.Error(), "leave one of them empty") {
-		t.Errorf("both are taken: %v", err)
-	}
-}
-
-func TestOperatorsMayWriteTheTablesAndReadThePepper(t *testing.T) {
-	t.Parallel()
-	const who = "00000000-0000-0000-0000-00000000000a"
-	s := biceptest.Take(t, "param operatorIds = ['"+who+"', '00000000-0000-0000-0000-00000000000b']")
-	wantList(t, "an operator may", assignments(s, who), append(keyTables("Storage Table Data Contributor"),
-		"tables counters: Storage Table Data Contributor", "tables usage: Storage Table Data Contributor",
-		"secrets key-pepper: Key Vault Secrets User")...)
-}
-
-func TestOnlyTheTeamsFrontDoorMayCallAndIsTrusted(t *testing.T) {
-	t.Parallel()
-	s := biceptest.Take(t, "param frontDoorId = 'fd-id'\nparam clientIpHeader = 'X-Azure-ClientIP'")
-	config := fmt.Sprint(s.One(t, "Microsoft.Web/sites").At("siteConfig"))
-	for _, want := range []string{"ipSecurityRestrictionsDefaultAction:Deny", "x-azure-fdid:[fd-id]", "AzureFrontDoor.Backend"} {
-		if !strings.Contains(config, want) {
-			t.Errorf("no %s in %s", want, config)
-		}
-	}
-	if got := s.Settings(t)["CLIENT_IP_HEADER"]; got != "X-Azure-ClientIP" {
-		t.Errorf("CLIENT_IP_HEADER is %q", got)
-	}
-}
-
-func TestBrowsersOfTheGivenPagesMayCall(t *testing.T) {
-	t.Parallel()
-	app := biceptest.Take(t, "param corsOrigins = ['https://chat.example.com']").One(t, "Microsoft.Web/sites")
-	if got := fmt.Sprint(app.At("siteConfig", "cors", "allowedOrigins")); got != "[https://chat.example.com]" {
-		t.Errorf("allowed are %s", got)
-	}
-}
-
-func TestPrivateNetworkClosesWhatTheAppUses(t *testing.T) {
-	t.Parallel()
-	s := biceptest.Take(t, "param privateNetwork = true")
-	for _, kind := range []string{"Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults", "Microsoft.CognitiveServices/accounts"} {
-		if r := s.One(t, kind); r.At("publicNetworkAccess") != "Disabled" || r.At("networkAcls", "defaultAction") != "Deny" {
-			t.Errorf("%s is open: %v", kind, r.At("publicNetworkAccess"))
-		}
-	}
-	groups := make(map[string]string)
-	for _, r := range s.Of("Microsoft.Network/privateEndpoints") {
-		connection := r.At("privateLinkServiceConnections").([]any)[0].(map[string]any)["properties"].(map[string]any)
-		groups[fmt.Sprint(connection["groupIds"])] = fmt.Sprint(connection["privateLinkServiceId"])
-	}
-	var names []string
-	for group, target := range groups {
-		names = append(names, group)
-		if !strings.Contains(target, map[string]string{"[blob]": "storage", "[table]": "storage", "[vault]": "vault", "[account]": "foundry"}[group]) {
-			t.Errorf("%s leads to %s", group, target)
-		}
-	}
-	slices.Sort(names)
-	wantList(t, "private endpoints", names, "[blob]", "[table]", "[vault]", "[account]")
-	subnets := fmt.Sprint(s.One(t, "Microsoft.Network/virtualNetworks").At("subnets"))
-	for _, want := range []string{"10.70.0.0/26", "Microsoft.App/environments", "10.70.0.64/27"} {
-		if !strings.Contains(subnets, want) {
-			t.Errorf("no %s among %s", want, subnets)
-		}
-	}
-	if s.One(t, "Microsoft.Web/sites").At("virtualNetworkSubnetId") == nil {
-		t.Error("the app is not in the network")
-	}
-	var zones []string
-	for _, r := range s.Of("Microsoft.Network/privateDnsZones") {
-		zones = append(zones, r.Name)
-	}
-	slices.Sort(zones)
-	wantList(t, "zones", zones, "[format('privatelink.blob.{0}', environment().suffixes.storage)]", "[format('privatelink.table.{0}', environment().suffixes.storage)]",
-		"[format('privatelink{0}', replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.'))]", "privatelink.cognitiveservices.azure.com", "privatelink.openai.azure.com", "privatelink.services.ai.azure.com")
-}
-
-// everything is a deployment with all its optional parts.
-const everything = `param keyPepper = 'canary-pepper'
-param upstreamByKey = true
-param upstreamApiKey = 'canary-upstream'
-param foundryAccountId = '` + theirs + `'
-param clientIpHeader = 'X-Azure-ClientIP'
-param frontDoorId = 'fd-id'
-param operatorIds = ['00000000-0000-0000-0000-00000000000a']
-param privateNetwork = true
-param alertEmails = ['on-call@example.com']
-`
-
 // secret is an expression of a secret: of a secure parameter, or of a key.
 var secret = regexp.MustCompile(`parameters\('(keyPepper|upstreamApiKey)'\)|newGuid\(|list[A-Z]\w*\(`)
 
 func TestSecretsAreInTheVaultAlone(t *testing.T) {
 	t.Parallel()
 	s := biceptest.Take(t, everything)
-	var inVault []string
-	for _, r := range s.Of("Microsoft.KeyVault/vaults/secrets") {
-		if value, _ := r.At("value").(string); secret.MatchString(value) {
-			inVault = append(inVault, value)
+	inVault := 0
+	for _, r := range s.Resources {
+		found := secret.FindString(fmt.Sprint(r.Properties))
+		switch {
+		case r.Type == "Microsoft.KeyVault/vaults/secrets" && found != "":
+			inVault++
+		case found != "":
+			t.Errorf("%s in %s", found, r.ID)
 		}
 	}
-	if found := secret.FindAllString(s.Text, -1); len(inVault) != 2 || len(found) != 3 { // one more in a condition
-		t.Errorf("secrets: %q, in the vault %q", found, inVault)
+	if inVault != 2 {
+		t.Errorf("the vault has %d secrets", inVault)
+	}
+	if found := secret.FindString(fmt.Sprint(s.Outputs)); found != "" {
+		t.Errorf("%s in the outputs", found)
 	}
 	settings := s.Settings(t)
 	for _, name := range []string{"KEY_PEPPER", "UPSTREAM_API_KEY"} {
@@ -461,16 +288,16 @@ var names = map[string]*regexp.Regexp{
 
 func TestNamesAreWithinAzuresRulesForAnyPrefix(t *testing.T) {
 	t.Parallel()
-	for _, prefix := range []string{"abcdefghijklmnopqrst", "9-To_5.gate way!", "--------------------"} {
-		s := biceptest.Take(t, "param privateNetwork = true\nparam prefix = '"+prefix+"'")
+	for _, parameters := range []string{everything, "param prefix = '9-To_5.gate way!'", "param prefix = '--------------------'"} {
+		s := biceptest.Take(t, parameters)
 		for _, kind := range slices.Sorted(maps.Keys(names)) {
 			found := s.Of(kind)
-			if len(found) == 0 {
-				t.Errorf("%q: no %s", prefix, kind)
+			if len(found) == 0 && parameters == everything {
+				t.Errorf("%q: no %s", parameters, kind)
 			}
 			for _, r := range found {
 				if !names[kind].MatchString(r.Name) || len(r.Name) > 24 && (kind == "Microsoft.Storage/storageAccounts" || kind == "Microsoft.KeyVault/vaults") {
-					t.Errorf("%q: a %s can't be called %q", prefix, kind, r.Name)
+					t.Errorf("%q: a %s can't be called %q", parameters, kind, r.Name)
 				}
 			}
 		}

@@ -47,6 +47,9 @@ param scale scaling = {
   maximumInstances: 40
 }
 
+@description('Upgrade without cutting calls: Azure then replaces instances in batches, each when its calls have ended (a preview). Takes effect with the upgrade after the one that sets it.')
+param rollingUpdates bool = false
+
 @description('The pepper under which keys are stored. Only a first deployment writes it; later ones leave the vault\'s alone.')
 @secure()
 param keyPepper string = '${newGuid()}-${newGuid()}'
@@ -63,7 +66,7 @@ param clientIpHeader string = ''
 @description('The id that the team\'s own Front Door sends in X-Azure-FDID: then nobody else can call the gateway.')
 param frontDoorId string = ''
 
-@description('Further settings of the handler, as the README lists them. They come before those made here.')
+@description('Further settings of the handler, as the README lists them. They win over those made here; UPSTREAMS takes the place of all UPSTREAM_… settings.')
 param settings { *: string } = {}
 
 // Storage, telemetry, network
@@ -108,6 +111,26 @@ module monitoring 'modules/monitoring.bicep' = {
     appIdentityId: identity.id
     appPrincipalId: identity.properties.principalId
     alertEmails: alertEmails
+  }
+}
+
+var insightsId = resourceId('Microsoft.Insights/components', dashed('appi', prefix, suffix))
+
+module workbook 'modules/workbook.bicep' = {
+  params: {
+    applicationInsightsId: insightsId
+    location: location
+    tags: tags
+  }
+  dependsOn: [monitoring]
+}
+
+module alerts 'modules/alerts.bicep' = {
+  params: {
+    applicationInsightsId: insightsId
+    actionGroupId: monitoring.outputs.actionGroupId
+    location: location
+    tags: tags
   }
 }
 
@@ -212,24 +235,32 @@ var modelUrl = makesFoundry
   ? foundry!.outputs.url
   : usesFoundryAccount ? foundryAccess!.outputs.url : '${upstreamUrl}${upstreamFault}'
 
+var storageSettings = {
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: identity.properties.clientId
+  AzureWebJobsStorage__blobServiceUri: storage.outputs.blobUri
+  AzureWebJobsStorage__tableServiceUri: storage.outputs.tableUri
+}
+
+var upstreamSettings = {
+  UPSTREAM_URL: modelUrl
+  UPSTREAM_SHAPE: upstreamShape
+  UPSTREAM_DEPLOYMENT: model.deployment
+}
+
 var gatewaySettings = union(
-  settings,
+  storageSettings,
   {
-    AzureWebJobsStorage__credential: 'managedidentity'
-    AzureWebJobsStorage__clientId: identity.properties.clientId
-    AzureWebJobsStorage__blobServiceUri: storage.outputs.blobUri
-    AzureWebJobsStorage__tableServiceUri: storage.outputs.tableUri
     APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
     AZURE_CLIENT_ID: identity.properties.clientId
     KEY_PEPPER: '@Microsoft.KeyVault(SecretUri=${vault.outputs.pepperUri})'
-    UPSTREAM_URL: modelUrl
-    UPSTREAM_SHAPE: upstreamShape
-    UPSTREAM_DEPLOYMENT: model.deployment
     MODELS: model.deployment
   },
+  contains(settings, 'UPSTREAMS') ? {} : upstreamSettings,
   upstreamByKey ? { UPSTREAM_API_KEY: '@Microsoft.KeyVault(SecretUri=${vault.outputs.upstreamKeyUri})' } : {},
-  empty(clientIpHeader) ? {} : { CLIENT_IP_HEADER: clientIpHeader }
+  empty(clientIpHeader) ? {} : { CLIENT_IP_HEADER: clientIpHeader },
+  settings
 )
 
 module app 'modules/app.bicep' = {
@@ -244,6 +275,7 @@ module app 'modules/app.bicep' = {
     settings: gatewaySettings
     corsOrigins: corsOrigins
     frontDoorId: frontDoorId
+    rollingUpdates: rollingUpdates
     subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
     workspaceId: monitoring.outputs.workspaceId
   }

@@ -3,6 +3,7 @@ package collector
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,7 +28,10 @@ func (i Item) String() string {
 	return at + " nothing"
 }
 
-func number(value float64) string { return strconv.FormatFloat(value, 'f', -1, 64) }
+// number is a value to three places at most.
+func number(value float64) string {
+	return strconv.FormatFloat(math.Round(value*1000)/1000, 'f', -1, 64)
+}
 
 // short is a duration without leading zeros' units: 0.00:00:01.5000000 is 1.5s.
 func short(text string) string {

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"cmp"
-	"context"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -35,18 +33,23 @@ type call struct {
 	response    *upstream.Response
 	askedUsage  bool // the stream's usage chunk is asked for by the gateway alone
 
-	// for the log line
-	status  int
-	outcome string
-	usage   limit.Usage
-	settled bool
-	cause   error
-
-	standing limit.Standing // once it is settled
+	// for the report
+	status   int
+	outcome  string
+	refused  bool // by the gateway itself, by outcome
+	usage    limit.Usage
+	settled  bool
+	told     bool // usage is upstream's own
+	cause    error
+	standing limit.Standing // once it is refused, settled or refunded
+	trace    trace
+	asked    time.Time // when upstream was asked, answered and, in a stream, wrote its first text; zero: it wasn't
+	answered time.Time
+	wrote    time.Time
 }
 
 func begin(w http.ResponseWriter, r *http.Request) *call {
-	c := &call{w: w, r: r, requestID: requestID(r.Header), started: time.Now()}
+	c := &call{w: w, r: r, requestID: requestID(r.Header), started: time.Now(), trace: traceOf(r.Header)}
 	w.Header().Set(headerRequestID, c.requestID)
 	return c
 }
@@ -103,7 +106,7 @@ const (
 // refuse answers with what went wrong.
 func (g *Gateway) refuse(c *call, err error) {
 	p := asProblem(err)
-	c.outcome, c.cause = p.code, p.cause
+	c.outcome, c.cause, c.refused = p.code, p.cause, p.refuses()
 	if p.retry > 0 {
 		g.Headers.retry(c.w.Header(), p.retry)
 	}
@@ -112,31 +115,4 @@ func (g *Gateway) refuse(c *call, err error) {
 		return
 	}
 	c.answer(p.status, "application/json", p.body(c.requestID))
-}
-
-// report writes the call's one log line. It names no key, prompt or completion.
-func (g *Gateway) report(c *call) {
-	attrs := []slog.Attr{
-		slog.String("request_id", c.requestID),
-		slog.Int("status", c.status),
-		slog.Float64("ms", float64(time.Since(c.started).Microseconds())/1000),
-	}
-	level := slog.LevelInfo
-	if c.grant != nil {
-		attrs = append(attrs, slog.String("subscription", c.grant.Subscription.ID), slog.String("tier", c.grant.Tier.ID))
-	}
-	if c.model != "" {
-		attrs = append(attrs, slog.String("model", c.model), slog.Bool("stream", c.request.Stream))
-	}
-	if c.settled {
-		attrs = append(attrs, slog.Int64("prompt_tokens", c.usage.PromptTokens), slog.Int64("completion_tokens", c.usage.CompletionTokens))
-	}
-	if c.outcome != "" {
-		attrs = append(attrs, slog.String("outcome", c.outcome))
-	}
-	if c.cause != nil {
-		level = slog.LevelWarn
-		attrs = append(attrs, slog.String("cause", c.cause.Error()))
-	}
-	g.Log.LogAttrs(context.WithoutCancel(c.r.Context()), level, "call", attrs...)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"time"
 
 	"tollgate/handler/chat"
 	"tollgate/handler/limit"
@@ -15,9 +16,10 @@ import (
 // forward asks upstream. A failure before the answer begins costs the caller
 // nothing: chat's deferred Cancel gives the reservation back.
 func (g *Gateway) forward(c *call) error {
+	c.asked = time.Now()
 	response, err := g.Upstream.Send(c.r.Context(), upstream.Call{
 		Model: c.model, Stream: c.request.Stream, RequestID: c.requestID,
-		Traceparent: c.r.Header.Get("Traceparent"), ExtraParameters: c.r.Header.Get("Extra-Parameters"),
+		Traceparent: c.trace.outbound(), ExtraParameters: c.r.Header.Get("Extra-Parameters"),
 		Body: func(t upstream.Target) []byte {
 			edit := chat.Edit{IncludeUsage: t.StreamOptions}
 			if t.Model != "" && t.Model != c.request.Model {
@@ -32,7 +34,7 @@ func (g *Gateway) forward(c *call) error {
 		g.chargeUnanswered(c, err)
 		return g.failed(c, err)
 	}
-	c.response = response
+	c.response, c.answered = response, time.Now()
 	c.w.Header().Set(headerUpstream, response.Target.Endpoint)
 	return nil
 }
@@ -120,6 +122,7 @@ func (g *Gateway) whole(c *call) error {
 	answer, err := chat.ReadAnswer(body)
 	switch {
 	case err == nil && answer.Report == chat.UsageTold:
+		c.told = true
 		g.settle(c, charged(answer.Usage))
 	case err == nil && answer.Failed && !chat.EachText(body, func(int64, []byte) {}):
 		c.outcome = outcomeFailed

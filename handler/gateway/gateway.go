@@ -19,6 +19,8 @@ type Config struct {
 	Counter   *counter.Counter
 	Upstream  *upstream.Client
 	Log       *slog.Logger
+	// Telemetry is told of every call; nil: nobody is.
+	Telemetry Telemetry
 
 	// BasePath may precede every route; it begins with a slash.
 	BasePath string

@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"tollgate/handler/limit"
+	"tollgate/handler/subscription"
 )
 
 // HeaderNames are the names of the answers' headers that APIM's llm-token-limit
@@ -74,9 +76,10 @@ func requestID(h http.Header) string {
 	return hex.EncodeToString(random[:])
 }
 
-// wellFormed admits what can't break out of a header, a log line or a JSON string.
+// wellFormed admits what can't break out of a header, a log line or a JSON
+// string, and is no key: it would be in all of these.
 func wellFormed(id string) bool {
-	if id == "" || len(id) > requestIDMax {
+	if id == "" || len(id) > requestIDMax || strings.Contains(id, subscription.KeyPrefix) {
 		return false
 	}
 	for i := range len(id) {

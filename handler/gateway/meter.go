@@ -20,7 +20,12 @@ type meter struct {
 
 func (g *Gateway) meter(c *call) *meter {
 	m := &meter{Gateway: g, call: c, written: written{encoding: c.encoding}}
-	m.events.Text = m.written.add
+	m.events.Text = func(index int64, text []byte) {
+		if c.wrote.IsZero() {
+			c.wrote = time.Now()
+		}
+		m.written.add(index, text)
+	}
 	return m
 }
 
@@ -51,9 +56,10 @@ func (m *meter) charge(failed bool) {
 	switch c := m.call; {
 	case c.settled:
 	case told:
+		c.told = true
 		m.settle(c, charged(m.events.Usage))
 	case (failed || m.events.Failed) && m.written.empty():
-		c.reservation.Cancel()
+		c.standing = c.reservation.Cancel()
 	default:
 		m.settle(c, limit.Usage{PromptTokens: c.prompt, CompletionTokens: m.written.count()})
 	}
@@ -97,7 +103,8 @@ func (g *Gateway) settle(c *call, usage limit.Usage) {
 
 // refund charges nothing and has the headers say so.
 func (g *Gateway) refund(c *call) {
-	g.Headers.standing(c.w.Header(), c.reservation.Cancel(), time.Now())
+	c.standing = c.reservation.Cancel()
+	g.Headers.standing(c.w.Header(), c.standing, time.Now())
 }
 
 // written is what a model wrote. Its tokens are counted only when they are asked

@@ -44,17 +44,18 @@ func (g *Gateway) parse(c *call) error {
 // choose settles which model the call is for: the path's deployment, else the
 // body's model, else the only one there is.
 func (g *Gateway) choose(c *call) error {
-	c.model = c.request.Model
+	model := c.request.Model
 	if c.route.deployment != "" {
-		c.model = c.route.deployment
+		model = c.route.deployment
 	}
-	if c.model == "" && len(g.Models) == 1 {
-		c.model = g.Models[0]
+	if model == "" && len(g.Models) == 1 {
+		model = g.Models[0]
 	}
-	if !slices.Contains(g.Models, c.model) || !c.grant.Tier.Serves(c.model) {
+	if !slices.Contains(g.Models, model) || !c.grant.Tier.Serves(model) {
 		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model",
 			message: "There is no such model for this subscription. Name one of: " + strings.Join(g.served(c.grant.Tier), ", ") + "."}
 	}
+	c.model = model // what isn't a model's name is the caller's text, and not for the log
 	return nil
 }
 
@@ -80,6 +81,7 @@ func (g *Gateway) reserve(c *call) error {
 	}
 	g.Headers.standing(c.w.Header(), decision.Standing, time.Now())
 	if reservation == nil {
+		c.standing = decision.Standing
 		return g.refused(c, decision)
 	}
 	c.reservation, c.cap = reservation, c.completionCap(decision.Tokens)

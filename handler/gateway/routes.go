@@ -19,20 +19,29 @@ type route struct {
 	serve      func(*Gateway, *call) error
 	method     string
 	shape      shape
+	operation  string // as reports name it
+	pattern    string // the path, "{name}" in place of a deployment
 	deployment string // the path's own model, for shapeDeployments
 }
 
+// The operations, named as in Azure OpenAI's and Foundry's own descriptions.
+const (
+	operationChat   = "ChatCompletions_Create"
+	operationModels = "Models_List"
+	operationUsage  = "Usage_Get"
+)
+
 // endpoints are the routes by path below the base path; "{name}" stands for a deployment.
 var endpoints = map[string]route{
-	"/models/chat/completions":                    {(*Gateway).chat, http.MethodPost, shapeModels, ""},
-	"/openai/v1/chat/completions":                 {(*Gateway).chat, http.MethodPost, shapeOpenAI, ""},
-	"/v1/chat/completions":                        {(*Gateway).chat, http.MethodPost, shapeOpenAI, ""},
-	"/openai/deployments/{name}/chat/completions": {(*Gateway).chat, http.MethodPost, shapeDeployments, ""},
-	"/models":           {(*Gateway).list, http.MethodGet, shapeModels, ""},
-	"/openai/v1/models": {(*Gateway).list, http.MethodGet, shapeOpenAI, ""},
-	"/v1/models":        {(*Gateway).list, http.MethodGet, shapeOpenAI, ""},
-	"/openai/models":    {(*Gateway).list, http.MethodGet, shapeDeployments, ""},
-	"/usage":            {(*Gateway).standing, http.MethodGet, "", ""},
+	"/models/chat/completions":                    {serve: (*Gateway).chat, method: http.MethodPost, shape: shapeModels, operation: operationChat},
+	"/openai/v1/chat/completions":                 {serve: (*Gateway).chat, method: http.MethodPost, shape: shapeOpenAI, operation: operationChat},
+	"/v1/chat/completions":                        {serve: (*Gateway).chat, method: http.MethodPost, shape: shapeOpenAI, operation: operationChat},
+	"/openai/deployments/{name}/chat/completions": {serve: (*Gateway).chat, method: http.MethodPost, shape: shapeDeployments, operation: operationChat},
+	"/models":           {serve: (*Gateway).list, method: http.MethodGet, shape: shapeModels, operation: operationModels},
+	"/openai/v1/models": {serve: (*Gateway).list, method: http.MethodGet, shape: shapeOpenAI, operation: operationModels},
+	"/v1/models":        {serve: (*Gateway).list, method: http.MethodGet, shape: shapeOpenAI, operation: operationModels},
+	"/openai/models":    {serve: (*Gateway).list, method: http.MethodGet, shape: shapeDeployments, operation: operationModels},
+	"/usage":            {serve: (*Gateway).standing, method: http.MethodGet, operation: operationUsage},
 }
 
 const deploymentsPrefix = "/openai/deployments/"
@@ -53,6 +62,6 @@ func find(path, base string) (route, bool) {
 		path = deploymentsPrefix + "{name}/" + tail
 	}
 	found, ok := endpoints[path]
-	found.deployment = name
+	found.deployment, found.pattern = name, path
 	return found, ok
 }

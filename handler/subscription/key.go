@@ -23,6 +23,9 @@ const (
 	keyLength   = len(keyPrefix) + keyRandom + keyChecksum
 )
 
+// KeyPrefix begins every key, and nothing else that may be shown.
+const KeyPrefix = keyPrefix
+
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // NewKey makes a key. It is shown once and stored nowhere.

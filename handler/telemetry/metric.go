@@ -14,6 +14,9 @@ const (
 	TotalTokens      = "Total Tokens"
 
 	Refusals            = "Refusals"              // calls, by Reason
+	ShadowRefusals      = "Shadow Refusals"       // calls that shadow let pass, by Reason
+	DegradedCalls       = "Degraded Calls"        // calls decided without the shared counters
+	Failures            = "Failures"              // calls that ended otherwise than well, by Reason
 	UnknownUsage        = "Unknown Usage"         // calls whose usage the gateway had to count
 	PromptEstimateError = "Prompt Estimate Error" // tokens counted before the call less those that upstream charged
 	UpstreamLatency     = "Upstream Latency"      // milliseconds until upstream's answer began
@@ -24,6 +27,8 @@ const (
 
 	TableOperations  = "Table Operations"
 	LeaseConflicts   = "Lease Conflicts"
+	ForfeitedTokens  = "Forfeited Tokens" // leased by instances that died, as this one found
+	UnwrittenTokens  = "Unwritten Tokens" // of writes whose fate can't be told any more
 	DegradedSeconds  = "Degraded Seconds"
 	TelemetryDropped = "Telemetry Dropped" // items, by Reason
 )
@@ -56,6 +61,7 @@ const other = "other"
 type series struct {
 	limit    int
 	byKey    map[string]*measured
+	inOrder  []*measured
 	perName  map[string]int
 	overflow string // the first name that had more
 }
@@ -109,12 +115,17 @@ func (s *series) find(name string, dimensions []pair) *measured {
 	}
 	s.perName[name]++
 	m := &measured{Metric: Metric{Name: name}, pairs: dimensions}
-	s.byKey[key] = m
+	s.byKey[key], s.inOrder = m, append(s.inOrder, m)
 	return m
 }
 
 func keyOf(name string, dimensions []pair) string {
 	var key strings.Builder
+	size := len(name)
+	for _, d := range dimensions {
+		size += len(d.name) + len(d.value) + 2
+	}
+	key.Grow(size)
 	key.WriteString(name)
 	for _, d := range dimensions {
 		key.WriteByte(0)
@@ -127,8 +138,8 @@ func keyOf(name string, dimensions []pair) string {
 
 // metrics are the series as they are sent. Empty values are left out.
 func (s *series) metrics(at time.Time, place Place) []Metric {
-	all := make([]Metric, 0, len(s.byKey))
-	for _, m := range s.byKey {
+	all := make([]Metric, 0, len(s.inOrder))
+	for _, m := range s.inOrder {
 		m.At, m.Dimensions = at, make(map[string]string, len(m.pairs)+3)
 		for _, d := range append(m.pairs, pair{"Region", place.Region}, pair{"Service Name", place.Site}, pair{"Service Type", "Tollgate"}) {
 			if d.value != "" {

@@ -28,8 +28,11 @@ type Sink interface {
 
 // Counters are what the shared counters did since the process began.
 type Counters struct {
-	TableOperations, LeaseConflicts, UnknownUsage int64
-	Degraded                                      time.Duration
+	TableOperations int64 // failed ones included
+	LeaseConflicts  int64 // writes that came too late
+	ForfeitedTokens int64 // leased by instances that died
+	UnwrittenTokens int64 // of writes whose fate can't be told any more
+	Degraded        time.Duration
 }
 
 // Config is what a Reporter is made of. Sink and Log are needed.
@@ -144,8 +147,17 @@ func (r *Reporter) turn(now time.Time) {
 // call counts all that a call adds to the metrics.
 func (s *series) call(c *Call, chosen []pair) {
 	who := []pair{{"Subscription ID", c.Subscription}, {"Product ID", c.Tier}}
-	if c.Refused {
+	switch {
+	case c.Refused:
 		s.add(Refusals, 1, pair{"Reason", c.Outcome}, who[0], who[1])
+	case c.Outcome != "":
+		s.add(Failures, 1, pair{"Reason", c.Outcome}, who[0], who[1], pair{"Model", c.Model})
+	}
+	if c.Shadowed != "" {
+		s.add(ShadowRefusals, 1, pair{"Reason", c.Shadowed}, who[0], who[1])
+	}
+	if c.Degraded {
+		s.add(DegradedCalls, 1, who...)
 	}
 	if u := c.Usage; u != nil {
 		s.add(PromptTokens, float64(u.PromptTokens), chosen...)
@@ -246,7 +258,8 @@ func (r *Reporter) count(s *series) {
 		r.counted = now
 		s.grown(TableOperations, float64(now.TableOperations-before.TableOperations))
 		s.grown(LeaseConflicts, float64(now.LeaseConflicts-before.LeaseConflicts))
-		s.grown(UnknownUsage, float64(now.UnknownUsage-before.UnknownUsage))
+		s.grown(ForfeitedTokens, float64(now.ForfeitedTokens-before.ForfeitedTokens))
+		s.grown(UnwrittenTokens, float64(now.UnwrittenTokens-before.UnwrittenTokens))
 		s.grown(DegradedSeconds, (now.Degraded - before.Degraded).Seconds())
 	}
 	for reason, total := range r.config.Sink.Dropped() {

@@ -183,14 +183,15 @@ func TestRefusalsAndUnknownUsageAreCounted(t *testing.T) {
 		refused := telemetry.Call{Status: 429, Refused: true, Outcome: "token_limit_exceeded", Subscription: "team-a", Tier: "gold"}
 		r.Report(refused)
 		r.Report(refused)
+		r.Report(telemetry.Call{Status: 499, Outcome: "client_closed", Subscription: "team-a", Tier: "gold", Model: "DeepSeek-R1"})
 		guessed := call("team-a", 5, 5)
-		guessed.Usage.Known = false
+		guessed.Usage.Known, guessed.Shadowed, guessed.Degraded = false, "token_quota_exceeded", true
 		r.Report(guessed)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		counters.TableOperations += 5
 		_ = r.Close(t.Context())
-		for name, want := range map[string]string{telemetry.Refusals: "token_limit_exceeded", telemetry.UnknownUsage: "", telemetry.TelemetryDropped: "outage"} {
+		for name, want := range map[string]string{telemetry.Refusals: "token_limit_exceeded", telemetry.Failures: "client_closed", telemetry.ShadowRefusals: "token_quota_exceeded", telemetry.DegradedCalls: "", telemetry.UnknownUsage: "", telemetry.TelemetryDropped: "outage"} {
 			m := sink.metrics(name)
 			if len(m) != 1 || m[0].Dimensions["Reason"] != want {
 				t.Errorf("%s: %+v, want one with reason %q", name, m, want)

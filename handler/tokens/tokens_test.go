@@ -62,4 +62,3 @@ func TestModelsAreCountedByTheirFamily(t *testing.T) {
 		}
 	}
 }
-

@@ -49,6 +49,9 @@ func Compiler(t testing.TB) string {
 	if err != nil {
 		t.Skipf("no Bicep compiler: install bicep, or set BICEP (%v)", err)
 	}
+	if path, err = filepath.Abs(path); err != nil { // it runs in another folder
+		t.Fatal(err)
+	}
 	return path
 }
 
@@ -67,22 +70,30 @@ func Run(t testing.TB, dir string, args ...string) (output string, err error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-var taken sync.Map // what was taken before, by parameters
+// taken holds what was taken before, by parameters.
+var taken sync.Map
+
+// snapshot is one that is taken once, whoever asks first.
+type snapshot struct {
+	sync.Once
+	snapshot Snapshot
+	err      error
+}
 
 // Take is what infra/main.bicep would make with these parameters, written as in
-// a parameter file; a model is among them already. It may run beside others.
+// a parameter file; a model is among them already. The same parameters are
+// asked of the compiler once.
 func Take(t testing.TB, parameters string) Snapshot {
 	t.Helper()
 	const model = "param model = { deployment: 'DeepSeek-R1', name: 'DeepSeek-V3.2', version: '1', format: 'DeepSeek', sku: 'GlobalStandard', capacity: 100 }\n"
-	if before, found := taken.Load(parameters); found {
-		return before.(Snapshot)
+	Compiler(t) // skips, which only the test itself may
+	kept, _ := taken.LoadOrStore(parameters, new(snapshot))
+	one := kept.(*snapshot)
+	one.Do(func() { one.snapshot, one.err = TakeFile(t, "using 'main.bicep'\n"+model+parameters) })
+	if one.err != nil {
+		t.Fatal(one.err)
 	}
-	s, err := TakeFile(t, "using 'main.bicep'\n"+model+parameters)
-	if err != nil {
-		t.Fatal(err)
-	}
-	taken.Store(parameters, s)
-	return s
+	return one.snapshot
 }
 
 // TakeFile is what a whole parameter file of infra/ would make, or why it makes nothing.

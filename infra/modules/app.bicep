@@ -20,6 +20,8 @@ param settings { *: string }
 param corsOrigins string[]
 @description('The id of the only Front Door that may call the app. Empty: anybody may.')
 param frontDoorId string
+@description('Replace instances in batches, each when its calls have ended. Otherwise all at once, and calls under way are cut.')
+param rollingUpdates bool
 @description('The subnet that the app calls from. Empty: none.')
 param subnetId string
 @description('Where the app\'s metrics are kept.')
@@ -83,6 +85,10 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         alwaysReady: scale.alwaysReady == 0 ? [] : [{ name: 'http', instanceCount: scale.alwaysReady }]
         triggers: { http: { perInstanceConcurrency: scale.perInstanceConcurrency } }
       }
+      // Not among the types yet.
+      // Source: https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates
+      #disable-next-line BCP037
+      siteUpdateStrategy: { type: rollingUpdates ? 'RollingUpdate' : 'Recreate' }
     }
     siteConfig: {
       minTlsVersion: '1.2'

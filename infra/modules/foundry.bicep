@@ -26,6 +26,7 @@ resource account 'Microsoft.CognitiveServices/accounts@2025-06-01' = {
   sku: { name: 'S0' }
   identity: { type: 'SystemAssigned' }
   properties: {
+    allowProjectManagement: true
     customSubDomainName: name
     disableLocalAuth: true
     publicNetworkAccess: private ? 'Disabled' : 'Enabled'

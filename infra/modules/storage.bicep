@@ -37,7 +37,7 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
     publicNetworkAccess: private ? 'Disabled' : 'Enabled'
     supportsHttpsTrafficOnly: true
     networkAcls: {
-      bypass: 'None'
+      bypass: 'AzureServices' // deployments and diagnostics
       defaultAction: private ? 'Deny' : 'Allow'
     }
   }

@@ -37,7 +37,7 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
     softDeleteRetentionInDays: 90
     publicNetworkAccess: private ? 'Disabled' : 'Enabled'
     networkAcls: {
-      bypass: 'None'
+      bypass: 'AzureServices' // deployments and diagnostics
       defaultAction: private ? 'Deny' : 'Allow'
     }
   }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,6 +75,17 @@ func TestKustoHasNothingToSay(t *testing.T) {
 			all = append(all, query{name + " in the workbook", filled})
 		}
 	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?s)```kusto\n(.*?)```").FindAllSubmatch(readme, -1)
+	if len(shown) == 0 {
+		t.Error("the README shows no query")
+	}
+	for _, block := range shown {
+		all = append(all, query{"README", string(block[1])})
+	}
 	for _, f := range findings(t, all) {
 		t.Errorf("%s: %s at %q", f.Name, f.Message, f.At)
 	}
@@ -106,9 +118,9 @@ var (
 )
 
 func TestQueriesAskForWhatIsEmitted(t *testing.T) {
-	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Refusals, telemetry.UnknownUsage, telemetry.PromptEstimateError,
+	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Refusals, telemetry.ShadowRefusals, telemetry.DegradedCalls, telemetry.Failures, telemetry.UnknownUsage, telemetry.PromptEstimateError,
 		telemetry.UpstreamLatency, telemetry.TimeToFirstToken, telemetry.QuotaUsed, telemetry.QuotaLimit, telemetry.MinuteLimit, telemetry.TableOperations,
-		telemetry.LeaseConflicts, telemetry.DegradedSeconds, telemetry.TelemetryDropped}
+		telemetry.LeaseConflicts, telemetry.ForfeitedTokens, telemetry.UnwrittenTokens, telemetry.DegradedSeconds, telemetry.TelemetryDropped}
 	keys := []string{"Subscription ID", "Client IP", "API ID", "Model", "Backend ID", "Reason", "Request ID", "Outcome", telemetry.ReplayedDimension,
 		telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, "Remaining Tokens"}
 	asked := make(map[string]bool)
@@ -193,6 +205,43 @@ func TestTheWorkbookHasTheFilesQueries(t *testing.T) {
 		if !strings.HasPrefix(name, "alert-") {
 			t.Errorf("no panel shows %s.kql", name)
 		}
+	}
+}
+
+// filled is what the workbook puts a parameter's value in place of.
+var filled = regexp.MustCompile(`\{(\w+)\}`)
+
+func TestTheWorkbookHasEveryParameterThatItsQueriesTake(t *testing.T) {
+	text, err := os.ReadFile("../workbook.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var workbook struct {
+		Items []struct {
+			Name    string
+			Content struct {
+				Query, TimeContextFromParameter string
+				Parameters                      []struct{ Name string }
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &workbook); err != nil {
+		t.Fatal(err)
+	}
+	has, taken := make(map[string]bool), make(map[string]bool)
+	for _, item := range workbook.Items {
+		for _, p := range item.Content.Parameters {
+			has[p.Name] = true
+		}
+		for _, match := range filled.FindAllStringSubmatch(item.Content.Query, -1) {
+			taken[match[1]] = true
+		}
+		if item.Content.Query != "" {
+			taken[item.Content.TimeContextFromParameter] = true
+		}
+	}
+	if !maps.Equal(has, taken) {
+		t.Errorf("the workbook has the parameters %v, and its queries take %v", has, taken)
 	}
 }
 

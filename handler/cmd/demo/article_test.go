@@ -113,6 +113,7 @@ func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
 		}
 		last = seconds
 	}
+	s.checkLogs(t)
 }
 
 func TestCheckSeesWhatIsWrong(t *testing.T) {

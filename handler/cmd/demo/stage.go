@@ -27,6 +27,7 @@ type stage struct {
 	exited   chan error
 	emulator *azurite.Server
 	model    *http.Server
+	insights *insights
 }
 
 // pepper hashes the demo's keys, which live as long as the demo.
@@ -56,6 +57,10 @@ func (s *stage) raise(ctx context.Context, port int) error {
 	if err != nil {
 		return err
 	}
+	telemetry, err := s.startInsights()
+	if err != nil {
+		return err
+	}
 	if port == 0 {
 		if port, err = freePort(); err != nil {
 			return err
@@ -75,7 +80,7 @@ func (s *stage) raise(ctx context.Context, port int) error {
 	s.url = "http://127.0.0.1:" + strconv.Itoa(port)
 	s.handler = exec.Command(binary)
 	s.handler.Stdout, s.handler.Stderr = log, os.Stderr
-	s.handler.Env = append(os.Environ(), append(store, "PORT="+strconv.Itoa(port), "KEY_PEPPER="+pepper,
+	s.handler.Env = append(os.Environ(), append(append(store, telemetry...), "PORT="+strconv.Itoa(port), "KEY_PEPPER="+pepper,
 		"UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1",
 		"FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
 	if err := s.handler.Start(); err != nil {
@@ -196,6 +201,9 @@ func (s *stage) stop() {
 	if s.model != nil {
 		_ = s.model.Close()
 	}
+	if s.insights != nil {
+		_ = s.insights.server.Close()
+	}
 	if s.emulator != nil {
 		s.emulator.Stop()
 	}
@@ -210,4 +218,8 @@ func (s *stage) introduce() {
 	}
 	fmt.Printf("Tollgate serves a simulated DeepSeek-R1 on %s, %d tokens a minute. Its log is .local/handler.log; Ctrl-C stops it.\n\n", s.url, tokensPerMinute)
 	fmt.Printf("key:      %s\n\nplain:    %s\n\nstreamed: %s\n", s.key, curl(""), curl(`"stream":true,`))
+	if s.insights != nil {
+		fmt.Print("\nWhat Application Insights would get comes here, 10 s after a call at most:\n")
+		s.insights.shown.Store(true)
+	}
 }

@@ -36,7 +36,7 @@ type madeKey struct {
 	Key string `json:"key"`
 }
 
-type makeKey func(subscription.Registry, context.Context, subscription.Pepper, string, subscription.Slot) (string, subscription.KeyRecord, error)
+type makeKey func(subscription.Registry, context.Context, subscription.Pepper, string, subscription.Slot, subscription.Terms) (string, subscription.KeyRecord, error)
 
 func (a *app) keyMaking(name, short string, makeKey makeKey) *cobra.Command {
 	cmd := &cobra.Command{
@@ -54,7 +54,7 @@ func (a *app) keyMaking(name, short string, makeKey makeKey) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		key, record, err := makeKey(registry, cmd.Context(), pepper, args[0], subscription.Slot(*slot))
+		key, record, err := makeKey(registry, cmd.Context(), pepper, args[0], subscription.Slot(*slot), subscription.Terms{})
 		if key == "" {
 			return err
 		}

@@ -30,6 +30,7 @@ Exit status:
 		a.subscriptionCommand(),
 		a.keyCommand(),
 		a.tierCommand(),
+		a.metricsCommand(),
 		a.versionCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -419,5 +420,30 @@ func TestOverARealSocket(t *testing.T) {
 	}
 	if items := service.Items(); len(items) != 1 || items[0].Metric.Namespace != "API Management" || len(service.Faults()) != 0 {
 		t.Errorf("arrived %v, faults %v", items, service.Faults())
+	}
+}
+
+// TestInAnOutageNoGoroutinesPileUp: the library alone keeps one for each batch,
+// for minutes.
+func TestInAnOutageNoGoroutinesPileUp(t *testing.T) {
+	b := openWhole(t)
+	hang := func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	b.service.fail.Store(&hang)
+	before := runtime.NumGoroutine()
+	for range 500 {
+		b.Send(tokens(1))
+	}
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before+3; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before 500 batches", runtime.NumGoroutine(), before)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Close(ctx); err == nil || !strings.Contains(err.Error(), "500 telemetry items") {
+		t.Errorf("close: %v; want 500 items lost", err)
 	}
 }

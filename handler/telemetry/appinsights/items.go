@@ -149,13 +149,15 @@ func dependency(call *telemetry.Call) library.TelemetryData {
 	item.Properties = properties(map[string]string{"Request ID": call.RequestID, "Model": call.Model, "Backend ID": up.Endpoint})
 	item.Measurements = make(map[string]float64)
 	if up.Latency > 0 {
-		item.Measurements[telemetry.UpstreamLatency] = float64(up.Latency.Milliseconds())
+		item.Measurements[telemetry.UpstreamLatency] = milliseconds(up.Latency)
 	}
 	if up.FirstToken > 0 {
-		item.Measurements[telemetry.TimeToFirstToken] = float64(up.FirstToken.Milliseconds())
+		item.Measurements[telemetry.TimeToFirstToken] = milliseconds(up.FirstToken)
 	}
 	return item.TelemetryData()
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // properties are those that have a value.
 func properties(all map[string]string) map[string]string {

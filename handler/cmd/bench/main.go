@@ -1,0 +1,49 @@
+// Command bench measures the gateway against others in one run. What it finds
+// it prints as lines "figure NAME VALUE" at the end.
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// benches are the measurements by name; each reads the rest of the command line.
+var benches = map[string]func(ctx context.Context, args []string) error{
+	"proxy": benchProxy,
+	"soak":  soak,
+}
+
+// parts are what a bench starts as processes of their own, from this binary.
+var parts = map[string]func(args []string) error{
+	"part-gateway": serveGateway,
+	"part-model":   serveModel,
+	"part-proxy":   serveProxy,
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		if part := parts[args[0]]; part != nil {
+			return part(args[1:])
+		}
+		if bench := benches[args[0]]; bench != nil {
+			return bench(ctx, args[1:])
+		}
+	}
+	return fmt.Errorf("name one of %s", strings.Join(slices.Sorted(maps.Keys(benches)), ", "))
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"tollgate/handler/r1sim"
+)
+
+// completion is how many tokens the model answers with, unless a call caps
+// them: an answer of 1.4 KB, or a stream of 256 events.
+const completion = 256
+
+// serveModel is the model, which thinks about nothing and takes no time; with a
+// behaviour as its argument it has that.
+func serveModel(args []string) error {
+	behaviour, err := r1sim.Behaviour{Completion: completion}.With(strings.Join(args, ","))
+	if err != nil {
+		return err
+	}
+	return serve(&r1sim.Endpoint{Behaviour: behaviour})
+}
+
+// serveProxy is what the gateway is measured against: the standard library's
+// proxy, given as many idle connections as the gateway has.
+func serveProxy(args []string) error {
+	if len(args) != 1 {
+		return errors.New("part-proxy takes the address that it is to call")
+	}
+	to, err := url.Parse(args[0])
+	if err != nil {
+		return err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost, transport.MaxIdleConns = 512, 0
+	proxy := &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		Transport: transport,
+	}
+	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Else an answer that begins before the transport has seen the end of the
+		// call's body breaks off, now and then.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		proxy.ServeHTTP(w, r)
+	}))
+}
+
+// serve answers on a free port, which it tells on standard output, until
+// standard input ends: so a part never outlives the bench.
+func serve(handler http.Handler) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println("http://" + listener.Addr().String())
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	return server.Serve(listener)
+}
+
+// process is one that the bench started.
+type process struct {
+	cmd   *exec.Cmd
+	url   string
+	stdin io.Closer // ends a part
+}
+
+// startPart starts a part and waits until it listens.
+func startPart(name string, args ...string) (*process, error) {
+	own, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(own, append([]string{name}, args...)...)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	p := &process{cmd, strings.TrimSpace(line), stdin}
+	if err != nil {
+		p.stop()
+		return nil, fmt.Errorf("start %s: it ended before it listened", name)
+	}
+	return p, nil
+}
+
+// buildGateway makes the gateway's binary.
+func buildGateway(ctx context.Context) (string, error) {
+	binary := filepath.Join(".local", "bench-handler")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./handler")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("build the gateway: %w", err)
+	}
+	return binary, nil
+}
+
+// startGateway starts a gateway. Its log goes through a pipe, as under the
+// Functions host.
+func startGateway(binary string, settings []string) (*process, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	if err := listener.Close(); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(binary)
+	cmd.Env = append(os.Environ(), append(settings, "PORT="+strconv.Itoa(port), "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(io.Discard), os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the gateway: %w", err)
+	}
+	return &process{cmd: cmd, url: "http://127.0.0.1:" + strconv.Itoa(port)}, nil
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// stop ends a process and waits for its end.
+func (p *process) stop() {
+	if p.stdin != nil {
+		_ = p.stdin.Close()
+	} else {
+		_ = p.cmd.Process.Signal(os.Interrupt)
+	}
+	timer := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
+	_ = p.cmd.Wait() // how it ended is not what is measured
+	timer.Stop()
+}
+
+// clockTick is the unit of /proc/PID/stat's times, 1/100 s on every Linux that
+// Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// cpuTime is the user and system time that a process has taken, on Linux.
+func (p *process) cpuTime() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
+	if err != nil {
+		return 0, fmt.Errorf("read a process's times (Linux only): %w", err)
+	}
+	_, after, _ := strings.Cut(string(stat), ") ") // its name may hold anything
+	fields := strings.Fields(after)
+	if len(fields) < 13 {
+		return 0, errors.New("/proc/PID/stat is not as expected")
+	}
+	user, e1 := strconv.ParseInt(fields[11], 10, 64)
+	system, e2 := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * clockTick, errors.Join(e1, e2)
+}
+
+// resident is how much memory a process holds, in bytes, on Linux.
+func (p *process) resident() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
+	if err != nil {
+		return 0, fmt.Errorf("read a process's memory (Linux only): %w", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if kb, found := strings.CutPrefix(line, "VmRSS:"); found {
+			n, err := strconv.ParseInt(strings.Fields(kb)[0], 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, errors.New("/proc/PID/status has no VmRSS")
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tollgate/handler/subscription"
+)
+
+const (
+	// soakStreams is how many callers there are at once, each with a stream.
+	soakStreams = 200
+	// growth is what the heap may be at the end, to what it was after a minute.
+	growth = 1.05
+	// leaveOne in how many callers leaves its stream before it ends.
+	leaveOne = 5
+	// settle is how long the gateway has to let go of what streams took.
+	settle = 20 * time.Second
+)
+
+// long is a stream that takes five seconds: 100 events 50 ms apart.
+var long = call{body: `{"stream":true,"max_tokens":98,` + prompt, stream: true}
+
+// soak holds streams for some minutes, some of whose callers leave, and wants
+// nothing of them left behind.
+func soak(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
+	duration := flags.Duration("for", 5*time.Minute, "for how long")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	model, err := startPart("part-model", "pace=50ms")
+	if err != nil {
+		return err
+	}
+	defer model.stop()
+	key := subscription.NewKey()
+	gateway, err := startPart("part-gateway", model.url, key)
+	if err != nil {
+		return err
+	}
+	defer gateway.stop()
+	t := &target{"gateway", gateway, key}
+	if _, err := t.do(ctx, shortly, make([]byte, 32<<10)); err != nil {
+		return err
+	}
+	client.CloseIdleConnections()
+	before, err := t.vitals(ctx, 0)
+	if err != nil {
+		return err
+	}
+	load := t.hold(ctx, *duration)
+	early, err := t.heap(ctx, min(time.Minute, *duration/3))
+	if err != nil {
+		return err
+	}
+	late, err := t.heap(ctx, *duration-min(time.Minute, *duration/3)-2*time.Second)
+	if err != nil {
+		return err
+	}
+	if err := load.wait(); err != nil {
+		return err
+	}
+	client.CloseIdleConnections()
+	after, err := t.vitals(ctx, before.Goroutines)
+	if err != nil {
+		return err
+	}
+	return load.judge(before, after, early, late)
+}
+
+// judge prints what was found, and says whether it is as it must be.
+func (l *load) judge(before, after vitals, early, late float64) error {
+	ratio := late / early
+	fmt.Printf("%d streams at once: %d ended, %d left. Heap after GC: %.1f MB early, %.1f MB at the end. Goroutines: %d before, %d after.\n",
+		soakStreams, l.ended.Load(), l.left.Load(), early/1e6, late/1e6, before.Goroutines, after.Goroutines)
+	fmt.Printf("\nfigure soak_streams %d\nfigure soak_goroutines_left %d\nfigure soak_heap_ratio %.3f\n", l.ended.Load()+l.left.Load(), after.Goroutines-before.Goroutines, ratio)
+	var faults []error
+	if after.Goroutines > before.Goroutines {
+		faults = append(faults, fmt.Errorf("%d goroutines were left behind", after.Goroutines-before.Goroutines))
+	}
+	if ratio > growth {
+		faults = append(faults, fmt.Errorf("the heap grew to %.3f of what it was, more than %.2f", ratio, growth))
+	}
+	return errors.Join(faults...)
+}
+
+// load is what callers do to a gateway.
+type load struct {
+	group       sync.WaitGroup
+	ended, left atomic.Int64
+	mu          sync.Mutex
+	failed      error
+}
+
+func (l *load) wait() error {
+	l.group.Wait()
+	return l.failed
+}
+
+// hold keeps streams open for a time; the last are read to their ends.
+func (t *target) hold(ctx context.Context, duration time.Duration) *load {
+	l := &load{}
+	until := time.Now().Add(duration)
+	for range soakStreams {
+		l.group.Go(func() {
+			buffer := make([]byte, 32<<10)
+			for time.Now().Before(until) {
+				if err := l.one(ctx, t, buffer); err != nil {
+					l.mu.Lock()
+					l.failed = errors.Join(l.failed, err)
+					l.mu.Unlock()
+					return
+				}
+			}
+		})
+	}
+	return l
+}
+
+// one is a stream, read to its end or left at some moment.
+func (l *load) one(ctx context.Context, t *target, buffer []byte) error {
+	if rand.IntN(leaveOne) > 0 {
+		l.ended.Add(1)
+		_, err := t.do(ctx, long, buffer)
+		return err
+	}
+	l.left.Add(1)
+	brief, cancel := context.WithTimeout(ctx, rand.N(5*time.Second))
+	defer cancel()
+	_, err := t.do(brief, long, buffer)
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// vitals are what a gateway says of itself after a garbage collection.
+type vitals struct {
+	Goroutines int
+	Heap       uint64 // bytes
+}
+
+// vitalsPath is where part-gateway tells them.
+const vitalsPath = "/-/vitals"
+
+// vitals asks until there are no more goroutines than so many, or in vain; 0
+// asks once.
+func (t *target) vitals(ctx context.Context, goroutines int) (v vitals, err error) {
+	ctx, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+	for tick := time.Tick(100 * time.Millisecond); ; {
+		v, err = t.askVitals(ctx)
+		if err != nil || goroutines == 0 || v.Goroutines <= goroutines {
+			return v, err
+		}
+		select {
+		case <-tick:
+		case <-ctx.Done():
+			return v, nil
+		}
+	}
+}
+
+func (t *target) askVitals(ctx context.Context) (v vitals, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url+vitalsPath, nil)
+	if err != nil {
+		return v, err
+	}
+	request.Close = true // so that the connection isn't counted next time
+	response, err := client.Do(request)
+	if err != nil {
+		return v, err
+	}
+	defer response.Body.Close()
+	return v, json.NewDecoder(response.Body).Decode(&v)
+}
+
+// heap is the median of some looks at the heap, the first after a time.
+func (t *target) heap(ctx context.Context, after time.Duration) (float64, error) {
+	const looks = 7
+	var found []float64
+	wait := time.NewTimer(after)
+	defer wait.Stop()
+	for len(found) < looks {
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		v, err := t.askVitals(ctx)
+		if err != nil {
+			return 0, err
+		}
+		found = append(found, float64(v.Heap))
+		wait.Reset(200 * time.Millisecond)
+	}
+	slices.Sort(found)
+	return found[looks/2], nil
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"tollgate/handler/collector"
+)
+
+// insights is a local Application Insights, which prints what arrives once it is
+// asked to.
+type insights struct {
+	collector.Collector
+	server *http.Server
+	shown  atomic.Bool
+}
+
+const connectionSetting = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+
+// startInsights starts a local one and returns the gateway's settings for it;
+// none where the environment names one to send to.
+func (s *stage) startInsights() (settings []string, err error) {
+	if os.Getenv(connectionSetting) != "" {
+		return nil, nil
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("start the collector of telemetry: %w", err)
+	}
+	i := &insights{}
+	i.Arrived = func(item collector.Item) { i.show(item.String()) }
+	i.Refused = func(fault string) { i.show("REFUSED " + fault) }
+	i.server = &http.Server{Handler: &i.Collector, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = i.server.Serve(listener) }() // ends with Close
+	s.insights = i
+	return []string{connectionSetting + "=" + collector.ConnectionString(listener.Addr().String()), "APPLICATIONINSIGHTS_AUTHENTICATION_STRING="}, nil
+}
+
+func (i *insights) show(line string) {
+	if i.shown.Load() {
+		fmt.Println(line)
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"tollgate/handler/collector"
+)
+
+// seenCall is a call as infra/queries/calls.kql lists it.
+type seenCall struct {
+	status           string
+	total, remaining float64
+}
+
+// checkLogs holds what Application Insights was told to the article's ten calls.
+// It waits for the interval to end in which the last of them was made.
+func (s *stage) checkLogs(t *testing.T) {
+	t.Helper()
+	if s.insights == nil {
+		t.Skip("telemetry goes to where " + connectionSetting + " says")
+	}
+	deadline, every := time.After(30*time.Second), time.NewTicker(50*time.Millisecond)
+	defer every.Stop()
+	var seen []seenCall
+	for len(seen) < 10 {
+		select {
+		case <-every.C:
+			seen = calls(s.insights.Items())
+		case <-deadline:
+			t.Fatalf("only %d calls were logged: %v", len(seen), seen)
+		}
+	}
+	want := []seenCall{{"200", 258, 42}, {"200", 209, 0}}
+	for range 8 {
+		want = append(want, seenCall{"429", 0, 0})
+	}
+	if !slices.Equal(seen, want) {
+		t.Errorf("the log lists %v, want %v", seen, want)
+	}
+	if tokens, n := s.insights.Sum("Total Tokens", "Subscription ID", "demo", "Client IP", "127.0.0.1", "API ID", "models"); tokens != 467 || n != 2 {
+		t.Errorf("Total Tokens are %v of %d calls, want 467 of 2", tokens, n)
+	}
+	if refused, _ := s.insights.Sum("Refusals", "Reason", "token_limit_exceeded", "Subscription ID", "demo"); refused != 8 {
+		t.Errorf("%v refusals, want 8", refused)
+	}
+	if faults := s.insights.Faults(); faults != nil {
+		t.Errorf("items break the schema: %v", faults)
+	}
+}
+
+func calls(items []collector.Item) (seen []seenCall) {
+	slices.SortStableFunc(items, func(a, b collector.Item) int { return a.At.Compare(b.At) })
+	for _, item := range items {
+		if item.Request != nil {
+			seen = append(seen, seenCall{item.Request.ResponseCode, item.Request.Measurements["Total Tokens"], item.Request.Measurements["Remaining Tokens"]})
+		}
+	}
+	return seen
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tollgate/handler/counter"
+	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/storage"
+	"tollgate/handler/telemetry"
+	"tollgate/handler/telemetry/appinsights"
+)
+
+func (a *app) metricsCommand() *cobra.Command {
+	return group("metrics", "Token metrics in Application Insights", "Work on the token metrics that the gateway sends to Application Insights.",
+		"  tollgate metrics replay --from 2026-07-01T10:00Z --to 2026-07-01T11:00Z", a.metricsReplay())
+}
+
+// replay is what one replay is asked for.
+type replay struct {
+	from, to     string
+	subscription string
+	dryRun       bool
+	timeout      time.Duration
+}
+
+func (a *app) metricsReplay() *cobra.Command {
+	var asked replay
+	cmd := &cobra.Command{
+		Use: "replay --from TIME --to TIME", Short: "Send the token metrics of closed minutes again",
+		Long: `Send the token metrics of closed minutes again, from the usage table: what was
+spent in an outage of Application Insights, or by an instance that was killed
+before it had sent. They have the dimensions Subscription ID (Product ID where
+a tier's subscriptions count together) and Replayed=true, which the shipped
+queries leave out unless asked. What is replayed twice is there twice.
+
+Where to, it is told as the gateway is: APPLICATIONINSIGHTS_CONNECTION_STRING,
+APPLICATIONINSIGHTS_AUTHENTICATION_STRING and METRIC_NAMESPACE.`,
+		Example: "  tollgate metrics replay --from 2026-07-01T10:00Z --to 2026-07-01T11:00Z --dry-run",
+		Args:    named(),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.replay(cmd, asked) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&asked.from, "from", "", "the first minute, such as 2026-07-01T10:00Z")
+	flags.StringVar(&asked.to, "to", "", "the minute after the last")
+	flags.StringVar(&asked.subscription, "subscription", "", "only this subscription's own counters")
+	flags.BoolVar(&asked.dryRun, "dry-run", false, "say what would be sent, and send nothing")
+	flags.DurationVar(&asked.timeout, "timeout", 2*time.Minute, "how long Application Insights may take")
+	return cmd
+}
+
+func (a *app) replay(cmd *cobra.Command, asked replay) error {
+	query := usage.Query{Owner: counter.Owner{Subscription: asked.subscription}}
+	var e1, e2 error
+	query.From, e1 = wholeMinute(cmd, "--from", asked.from)
+	query.To, e2 = wholeMinute(cmd, "--to", asked.to)
+	if err := errors.Join(e1, e2); err != nil {
+		return err
+	}
+	if !query.From.Before(query.To) {
+		return &usageError{cmd.CommandPath(), "--to must be after --from: it is the minute after the last"}
+	}
+	service, err := a.storage()
+	if err != nil {
+		return err
+	}
+	client, err := storage.Open(service)
+	if err != nil {
+		return err
+	}
+	var to telemetry.Sink = nowhere{}
+	if !asked.dryRun {
+		if to, err = a.insights(); err != nil {
+			return err
+		}
+	}
+	sent, err := resend(cmd.Context(), countertables.NewHistory(client, countertables.UsualHistory).Rows(cmd.Context(), query), to, asked.timeout)
+	if err != nil {
+		return err
+	}
+	if sent.Minutes == 0 {
+		a.note("No closed minute with usage lies there.")
+	}
+	return a.print(sent, func(w io.Writer) {
+		row(w, when(asked.dryRun, "WOULD SEND MINUTES", "MINUTES"), "CALLS", "PROMPT TOKENS", "COMPLETION TOKENS")
+		row(w, number(int64(sent.Minutes)), number(sent.Calls), number(sent.PromptTokens), number(sent.CompletionTokens))
+	})
+}
+
+// wholeMinute reads a flag's time.
+func wholeMinute(cmd *cobra.Command, flag, text string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00"} {
+		if at, err := time.Parse(layout, text); err == nil && at.Equal(at.Truncate(time.Minute)) {
+			return at, nil
+		}
+	}
+	problem := fmt.Sprintf("%s is %q: name a whole minute, such as 2026-07-01T10:00Z", flag, text)
+	if text == "" {
+		problem = flag + " is missing: name a whole minute, such as 2026-07-01T10:00Z"
+	}
+	return time.Time{}, &usageError{cmd.CommandPath(), problem}
+}
+
+// insights opens what the settings name.
+func (a *app) insights() (telemetry.Sink, error) {
+	file, err := a.file()
+	if err != nil {
+		return nil, err
+	}
+	const setting = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+	text := a.setting(file, setting)
+	if text == "" {
+		return nil, fmt.Errorf("%s is missing in the environment and %s: copy it from the resource's overview page", setting, file)
+	}
+	connection, err := appinsights.ParseConnection(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", setting, err)
+	}
+	authentication, err := appinsights.ParseAuthentication(a.setting(file, "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"))
+	if err != nil {
+		return nil, fmt.Errorf("APPLICATIONINSIGHTS_AUTHENTICATION_STRING %w", err)
+	}
+	return appinsights.New(appinsights.Config{Connection: connection, Authentication: authentication, Namespace: a.setting(file, "METRIC_NAMESPACE"),
+		Role: a.setting(file, "WEBSITE_SITE_NAME"), Log: slog.New(slog.NewTextHandler(a.stderr, nil)), Room: roomForReplay})
+}
+
+// roomForReplay lets all of a replay wait at once, in bytes as packed.
+const roomForReplay = 1 << 30
+
+// nowhere is a sink that sends nothing.
+type nowhere struct{}
+
+func (nowhere) Send(telemetry.Batch)        {}
+func (nowhere) Dropped() map[string]int64   { return nil }
+func (nowhere) Close(context.Context) error { return nil }
+
+// resent is what a replay sent.
+type resent struct {
+	Minutes          int   `json:"minutes"` // of a subscription or tier
+	Calls            int64 `json:"calls"`
+	PromptTokens     int64 `json:"promptTokens"`
+	CompletionTokens int64 `json:"completionTokens"`
+}
+
+// resend adds up rows by whose they are and by minute, and sends them. Its
+// error says what of it may not have arrived.
+func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], sink telemetry.Sink, timeout time.Duration) (resent, error) {
+	var sent resent
+	minutes := make(map[counter.Owner]map[int64]usage.Closed)
+	for row, err := range rows {
+		if err != nil {
+			return sent, errors.Join(fmt.Errorf("nothing was sent: %w", err), sink.Close(ctx))
+		}
+		of := minutes[row.Owner()]
+		if of == nil {
+			of = make(map[int64]usage.Closed)
+			minutes[row.Owner()] = of
+		}
+		sum := of[row.Minute]
+		sum.PromptTokens += row.PromptTokens
+		sum.CompletionTokens += row.CompletionTokens
+		sum.Requests += row.Requests
+		of[row.Minute] = sum
+	}
+	for owner, of := range minutes {
+		var batch telemetry.Batch
+		for minute, sum := range of {
+			if sum.PromptTokens+sum.CompletionTokens == 0 {
+				continue
+			}
+			sent.Minutes, sent.Calls = sent.Minutes+1, sent.Calls+sum.Requests
+			sent.PromptTokens, sent.CompletionTokens = sent.PromptTokens+sum.PromptTokens, sent.CompletionTokens+sum.CompletionTokens
+			batch.Metrics = append(batch.Metrics, replayed(owner, minute, sum)...)
+		}
+		sink.Send(batch)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := sink.Close(ctx); err != nil {
+		return sent, fmt.Errorf("not all was sent; the warnings above say why: %w", err)
+	}
+	var lost int64
+	for _, items := range sink.Dropped() {
+		lost += items
+	}
+	if lost > 0 {
+		return sent, fmt.Errorf("%d of %d items were not taken; the warnings above say why", lost, 3*sent.Minutes)
+	}
+	return sent, nil
+}
+
+// replayed are the metrics of one minute. What single calls took is not known
+// any more, so each counts as the mean.
+func replayed(owner counter.Owner, minute int64, sum usage.Closed) []telemetry.Metric {
+	var all []telemetry.Metric
+	for name, tokens := range map[string]int64{telemetry.PromptTokens: sum.PromptTokens, telemetry.CompletionTokens: sum.CompletionTokens,
+		telemetry.TotalTokens: sum.PromptTokens + sum.CompletionTokens} {
+		calls := max(sum.Requests, 1) // a minute may have had only what calls of the one before were charged late
+		mean := float64(tokens) / float64(calls)
+		dimensions := map[string]string{telemetry.ReplayedDimension: "true"}
+		if owner.Subscription != "" {
+			dimensions["Subscription ID"] = owner.Subscription
+		} else {
+			dimensions["Product ID"] = owner.Tier
+		}
+		all = append(all, telemetry.Metric{Name: name, At: time.Unix(minute*60, 0), Sum: float64(tokens), Min: mean, Max: mean,
+			Count: int(calls), Dimensions: dimensions})
+	}
+	return all
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"tollgate/handler/collector"
+	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/secret"
+	"tollgate/handler/storage"
+)
+
+// spend writes rows to the history, as closed minutes of counters.
+func (m *terminal) spend(rows ...usage.Row) {
+	m.t.Helper()
+	client, err := storage.Open(storage.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	history := countertables.NewHistory(client, countertables.UsualHistory)
+	for _, row := range rows {
+		if err := history.Put(m.t.Context(), row); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+func spent(counter string, at time.Time, prompt, completion, requests int64) usage.Row {
+	minute := at.Unix() / 60
+	return usage.Row{Counter: counter, Epoch: "e1", Closed: usage.Closed{Minute: minute, From: minute, PromptTokens: prompt, CompletionTokens: completion, Requests: requests}}
+}
+
+func TestReplaySendsWholeMinutesAgainByWhoseTheyAre(t *testing.T) {
+	m := newTerminal(t)
+	var service collector.Collector
+	server := httptest.NewServer(&service)
+	defer server.Close()
+	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = collector.ConnectionString(server.Listener.Addr().String())
+	m.environment["METRIC_NAMESPACE"] = "API Management"
+	at := time.Date(2020, 1, 1, 10, 0, 0, 0, time.UTC)
+	m.spend(spent("replayed-a", at, 25, 233, 2), spent("replayed-a/model=x", at, 5, 7, 1), spent("replayed-a", at.Add(time.Minute), 1, 2, 0),
+		spent("replayed-tier:client-ip=192.0.2.7", at, 30, 40, 3), spent("replayed-a", at.Add(2*time.Minute), 1000, 1000, 1), spent("replayed-a", at.Add(-time.Minute), 1000, 1000, 1))
+	replay := []string{"metrics", "replay", "--from", "2020-01-01T10:00Z", "--to", "2020-01-01T11:02:00+01:00", "-o", "json"}
+
+	m.must(append(replay, "--dry-run")...)
+	if n := len(service.Items()); n != 0 {
+		t.Errorf("a dry run sent %d items", n)
+	}
+	var sent resent
+	if err := json.Unmarshal([]byte(m.must(replay...)), &sent); err != nil || sent != (resent{3, 6, 61, 282}) {
+		t.Errorf("sent %+v, %v", sent, err)
+	}
+	if faults := service.Faults(); faults != nil {
+		t.Errorf("items break the schema: %v", faults)
+	}
+	for _, want := range []struct {
+		dimension, value string
+		tokens           float64
+		calls            int
+	}{{"Subscription ID", "replayed-a", 273, 4}, {"Product ID", "replayed-tier", 70, 3}} {
+		if sum, calls := service.Sum("Total Tokens", want.dimension, want.value, "Replayed", "true"); sum != want.tokens || calls != want.calls {
+			t.Errorf("%s: %v tokens of %d calls, want %v of %d", want.value, sum, calls, want.tokens, want.calls)
+		}
+	}
+	for _, item := range service.Items() {
+		if item.Metric.Namespace != "API Management" || item.At.Second() != 0 || item.At.Before(at) || !item.At.Before(at.Add(2*time.Minute)) {
+			t.Errorf("item %v at %v", item, item.At)
+		}
+	}
+	service = collector.Collector{}
+	if err := json.Unmarshal([]byte(m.must(append(replay, "--subscription", "replayed-a")...)), &sent); err != nil || sent != (resent{2, 3, 31, 242}) {
+		t.Errorf("of one subscription: %+v, %v", sent, err)
+	}
+}
+
+func TestReplayNamesWhatIsWrong(t *testing.T) {
+	m := newTerminal(t)
+	for _, wrong := range [][]string{
+		{"--from is missing", "--to", "2020-01-01T10:00Z"},
+		{`--from is "2020-01-01T10:00:30Z": name a whole minute`, "--from", "2020-01-01T10:00:30Z", "--to", "2020-01-01T11:00Z"},
+		{"--to must be after --from", "--from", "2020-01-01T11:00Z", "--to", "2020-01-01T11:00Z"},
+	} {
+		m.fails(exitUsage, wrong[:1], append([]string{"metrics", "replay"}, wrong[1:]...)...)
+	}
+	span := []string{"metrics", "replay", "--from", "2020-02-01T10:00Z", "--to", "2020-02-01T11:00Z"}
+	m.fails(exitFailed, []string{"APPLICATIONINSIGHTS_CONNECTION_STRING is missing"}, span...)
+	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = "InstrumentationKey=1"
+	m.fails(exitFailed, []string{"APPLICATIONINSIGHTS_CONNECTION_STRING has no InstrumentationKey"}, span...)
+}
+
+func TestAReplayThatDoesNotArriveFails(t *testing.T) {
+	m := newTerminal(t)
+	service := collector.Collector{Token: "an identity's"} // as with disableLocalAuth
+	server := httptest.NewServer(&service)
+	defer server.Close()
+	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = collector.ConnectionString(server.Listener.Addr().String())
+	m.spend(spent("replayed-c", time.Date(2020, 3, 1, 10, 0, 0, 0, time.UTC), 1, 1, 1))
+	m.fails(exitFailed, []string{"not all was sent", "Entra tokens only", fmt.Sprintf("%d telemetry items", 3)},
+		"metrics", "replay", "--from", "2020-03-01T10:00Z", "--to", "2020-03-01T11:00Z", "--timeout", "200ms")
+}

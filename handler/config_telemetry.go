@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"tollgate/handler/telemetry"
+	"tollgate/handler/telemetry/appinsights"
+)
+
+// telemetrySettings is what is sent to Application Insights, and how.
+type telemetrySettings struct {
+	// On says that there is somewhere to send to: a connection string.
+	On bool
+	// Connection is where to. APPLICATIONINSIGHTS_CONNECTION_STRING: without one,
+	// telemetry is off.
+	Connection appinsights.Connection
+	// Authentication is by whom. APPLICATIONINSIGHTS_AUTHENTICATION_STRING:
+	// Authorization=AAD;ClientId=… for an identity, without it the connection
+	// string's key.
+	Authentication appinsights.Authentication
+	// Namespace is the metrics' own. METRIC_NAMESPACE: default llm.
+	Namespace string
+	// Interval is how long metrics are added up. METRIC_INTERVAL: default 10s, a
+	// divisor of a minute.
+	Interval time.Duration
+	// Dimensions tell token metrics apart. METRIC_DIMENSIONS: separated by commas,
+	// default Client IP, API ID and Subscription ID.
+	Dimensions []telemetry.Dimension
+	// MaxSeries bounds the sets of dimensions. METRIC_MAX_SERIES: default 1000.
+	MaxSeries int
+	// TruncateIP keeps networks only. METRIC_CLIENT_IP: full (default) or truncated.
+	TruncateIP bool
+	// SampleRatio is the share of calls told of singly. TELEMETRY_SAMPLING: from 0
+	// to 1, default 1.
+	SampleRatio float64
+	// Place is where the app runs: REGION_NAME, WEBSITE_SITE_NAME, set by Azure.
+	Place telemetry.Place
+	// Instance is which of the app's instances this is: WEBSITE_INSTANCE_ID, set by
+	// Azure.
+	Instance string
+}
+
+const (
+	settingConnection     = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+	settingAuthentication = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
+)
+
+func (s *settings) telemetry() telemetrySettings {
+	t := telemetrySettings{
+		Namespace:   s.text("METRIC_NAMESPACE", appinsights.DefaultNamespace),
+		Interval:    s.duration("METRIC_INTERVAL", telemetry.DefaultInterval),
+		MaxSeries:   int(s.number("METRIC_MAX_SERIES", telemetry.DefaultMaxSeries, 1, 50_000)),
+		TruncateIP:  s.oneOf("METRIC_CLIENT_IP", "full", "truncated") == "truncated",
+		SampleRatio: s.ratio("TELEMETRY_SAMPLING", 1),
+		Place:       telemetry.Place{Region: s.text("REGION_NAME", ""), Site: s.text("WEBSITE_SITE_NAME", "")},
+		Instance:    s.text("WEBSITE_INSTANCE_ID", ""),
+	}
+	var err error
+	if text := s.text(settingConnection, ""); text != "" {
+		t.On = true
+		if t.Connection, err = appinsights.ParseConnection(text); err != nil {
+			s.faults = append(s.faults, fmt.Errorf("%s %w", settingConnection, err))
+		}
+	}
+	if t.Authentication, err = appinsights.ParseAuthentication(s.text(settingAuthentication, "")); err != nil {
+		s.faults = append(s.faults, fmt.Errorf("%s %w", settingAuthentication, err))
+	}
+	if t.Interval < time.Second || time.Minute%t.Interval != 0 {
+		s.fault("METRIC_INTERVAL", "is "+t.Interval.String(), "use a divisor of a minute, such as 5s, 10s, 30s or 1m")
+	}
+	if t.Dimensions, err = telemetry.ParseDimensions(s.list("METRIC_DIMENSIONS", "Client IP", "API ID", "Subscription ID")); err != nil {
+		s.faults = append(s.faults, fmt.Errorf("METRIC_DIMENSIONS %w", err))
+	}
+	return t
+}
+
+// ratio is a number from 0 to 1.
+func (s *settings) ratio(name string, fallback float64) float64 {
+	value := s.text(name, "")
+	if value == "" {
+		return fallback
+	}
+	ratio, err := strconv.ParseFloat(value, 64)
+	if err != nil || !(ratio >= 0 && ratio <= 1) {
+		s.fault(name, fmt.Sprintf("is %q", value), "use a number from 0 to 1, such as 0.1")
+		return fallback
+	}
+	return ratio
+}
+
+// reporter begins to send; nil where telemetry is off.
+func (t telemetrySettings) reporter(log *slog.Logger, counters func() telemetry.Counters) (*telemetry.Reporter, error) {
+	if !t.On {
+		log.Info("telemetry is off: set " + settingConnection + " to turn it on")
+		return nil, nil
+	}
+	sink, err := appinsights.New(appinsights.Config{Connection: t.Connection, Authentication: t.Authentication,
+		Namespace: t.Namespace, Role: t.Place.Site, Instance: t.Instance, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", settingAuthentication, err)
+	}
+	return telemetry.New(telemetry.Config{Sink: sink, Log: log, Interval: t.Interval, Dimensions: t.Dimensions, MaxSeries: t.MaxSeries,
+		SampleRatio: t.SampleRatio, TruncateIP: t.TruncateIP, Place: t.Place, Counters: counters}), nil
+}
+
+// lastTelemetry bounds the sending of what is left at the end.
+const lastTelemetry = 5 * time.Second
+
+// closeTelemetry sends what is left, within a deadline of its own: a store that
+// hangs must not take the telemetry with it. What can't be sent is no failure of
+// the gateway's; the usage table has it.
+func closeTelemetry(ctx context.Context, reporter *telemetry.Reporter, log *slog.Logger) {
+	if reporter == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTelemetry)
+	defer cancel()
+	if err := reporter.Close(ctx); err != nil {
+		log.Warn("telemetry was lost at the end", "cause", err)
+	}
+}

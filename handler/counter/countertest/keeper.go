@@ -1,0 +1,67 @@
+package countertest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/limit"
+)
+
+// Kept is a store with what housekeeping takes.
+type Kept interface {
+	counter.Store
+	counter.Keeper
+}
+
+// RunKeeper checks an empty store's keeper.
+func RunKeeper(t *testing.T, store Kept) {
+	if found := walk(t, store); len(found) != 0 {
+		t.Errorf("an empty store has %v", found)
+	}
+	versions := make(map[string]counter.Version)
+	for i, key := range []string{"team-a", "gold:client-ip=2001:db8::1/header:x=a%2Fb c", "team-b"} {
+		version, _, err := store.Swap(t.Context(), key, limit.New(limit.Limits{TokensPerMinute: int64(i + 1)}, time.Now(), "epoch"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions[key] = version
+	}
+	found := walk(t, store)
+	for key, version := range versions {
+		if state, loaded, _, err := store.Load(t.Context(), key); found[key].Version != loaded || loaded != version || err != nil || found[key].State.TokensPerMinute != state.TokensPerMinute {
+			t.Errorf("%s: listed %+v, loaded version %q, %v", key, found[key], loaded, err)
+		}
+	}
+	swapped, _, err := store.Swap(t.Context(), "team-a", found["team-a"].State, versions["team-a"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for doing, test := range map[string]struct {
+		err, want error
+	}{
+		"delete an older version": {store.Delete(t.Context(), "team-a", versions["team-a"]), counter.ErrConflict},
+		"delete":                  {store.Delete(t.Context(), "team-b", versions["team-b"]), nil},
+		"delete what isn't there": {store.Delete(t.Context(), "team-c", swapped), counter.ErrNotFound},
+	} {
+		if !errors.Is(test.err, test.want) {
+			t.Errorf("%s: %v, want %v", doing, test.err, test.want)
+		}
+	}
+	if left := walk(t, store); len(left) != len(versions)-1 || left["team-b"].Key != "" || left["team-a"].Version != swapped {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func walk(t *testing.T, store counter.Keeper) map[string]counter.Stored {
+	t.Helper()
+	found := make(map[string]counter.Stored)
+	for stored, err := range store.Stored(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[stored.Key] = stored
+	}
+	return found
+}

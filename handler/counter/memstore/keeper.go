@@ -1,0 +1,41 @@
+package memstore
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+
+	"tollgate/handler/counter"
+)
+
+var _ counter.Keeper = (*Store)(nil)
+
+// Stored implements counter.Keeper. It goes through the counters that there
+// are when it is called.
+func (s *Store) Stored(context.Context) iter.Seq2[counter.Stored, error] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rows := maps.Clone(s.rows)
+	return func(yield func(counter.Stored, error) bool) {
+		for _, key := range slices.Sorted(maps.Keys(rows)) {
+			if !yield(counter.Stored{Key: key, State: rows[key].state, Version: rows[key].version}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Delete implements counter.Keeper.
+func (s *Store) Delete(_ context.Context, key string, version counter.Version) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch row, there := s.rows[key]; {
+	case !there:
+		return counter.ErrNotFound
+	case row.version != version:
+		return counter.ErrConflict
+	}
+	delete(s.rows, key)
+	return nil
+}

@@ -1,0 +1,48 @@
+package tablestore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/counter"
+)
+
+var _ counter.Keeper = (*Store)(nil)
+
+// Stored implements counter.Keeper.
+func (s *Store) Stored(ctx context.Context) iter.Seq2[counter.Stored, error] {
+	return func(yield func(counter.Stored, error) bool) {
+		for raw, err := range list(ctx, s.client, "RowKey eq '"+rowKey+"'", "") {
+			if err != nil {
+				yield(counter.Stored{}, err)
+				return
+			}
+			if !yield(storedIn(raw)) {
+				return
+			}
+		}
+	}
+}
+
+// storedIn reads a listed row, which has its key and ETag within.
+func storedIn(raw []byte) (counter.Stored, error) {
+	var row struct {
+		PartitionKey string
+		ETag         string `json:"odata.etag"`
+	}
+	wrong := json.Unmarshal(raw, &row)
+	state, err := decode(raw)
+	return counter.Stored{Key: keyOf(row.PartitionKey), State: state, Version: counter.Version(row.ETag)}, errors.Join(wrong, err)
+}
+
+// Delete implements counter.Keeper.
+func (s *Store) Delete(ctx context.Context, key string, version counter.Version) error {
+	etag := azcore.ETag(version)
+	_, err := s.client.DeleteEntity(ctx, partition(key), rowKey, &aztables.DeleteEntityOptions{IfMatch: &etag})
+	return translate("delete a counter", err)
+}

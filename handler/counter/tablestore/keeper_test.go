@@ -1,0 +1,52 @@
+package tablestore_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/azurite"
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/countertest"
+	"tollgate/handler/counter/tablestore"
+	"tollgate/handler/limit"
+)
+
+func TestKeeperConformance(t *testing.T) {
+	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	countertest.RunKeeper(t, tablestore.New(service, "counters"+rand.Text()))
+}
+
+// A walk that an edited row ended would leave the others without housekeeping.
+func TestAWalkGoesOnBehindAnEditedRow(t *testing.T) {
+	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := "counters" + rand.Text()
+	store := tablestore.New(service, table)
+	for _, key := range []string{"a", "c"} {
+		if _, _, err := store.Swap(t.Context(), key, limit.New(limit.Limits{TokensPerMinute: 1}, time.Now(), "epoch"), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := service.NewClient(table).AddEntity(t.Context(), []byte(`{"PartitionKey":"b","RowKey":"counter","Format":"x"}`), nil); err != nil {
+		t.Fatal(err)
+	}
+	var keys string
+	for stored, err := range store.Stored(t.Context()) {
+		if edited := errors.Is(err, counter.ErrEdited); edited != (stored.Key == "b") || stored.Version == "" {
+			t.Errorf("%+v, %v", stored, err)
+		}
+		keys += stored.Key
+	}
+	if keys != "abc" {
+		t.Errorf("walked through %q", keys)
+	}
+}

@@ -1,0 +1,122 @@
+package gateway_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"tollgate/handler/gateway"
+	"tollgate/handler/subscription"
+	"tollgate/handler/telemetry"
+	"tollgate/handler/upstream"
+)
+
+// listener keeps what the gateway reports.
+type listener struct {
+	mu    sync.Mutex
+	calls []telemetry.Call
+	more  chan struct{}
+}
+
+func (r *listener) Report(c telemetry.Call) {
+	r.mu.Lock()
+	r.calls = append(r.calls, c)
+	r.mu.Unlock()
+	r.more <- struct{}{}
+}
+
+// next is the next call that is reported: after its answer, so a test waits.
+func (r *listener) next() telemetry.Call {
+	<-r.more
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls[len(r.calls)-1]
+}
+
+func openTold(t *testing.T, limits subscription.Limits, model http.HandlerFunc) (*bench, *listener) {
+	r := &listener{more: make(chan struct{}, 100)}
+	b := openWith(t, limits, func(c *gateway.Config) { c.Telemetry = r }, upstream.Timeouts{}, model)
+	return b, r
+}
+
+func TestEveryCallIsReportedOnce(t *testing.T) {
+	var traceparent string
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 60, TokenQuota: 1000, TokenQuotaPeriod: subscription.Hourly}, func(w http.ResponseWriter, r *http.Request) {
+		traceparent = r.Header.Get("Traceparent")
+		answering(40)(w, r)
+	})
+	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+	b.post(t, path, demo, "X-Request-Id", "id-1", "Traceparent", "00-"+trace+"-"+parent+"-01", "Client-Ip", "203.0.113.7:4321", "X-Team", "blue")
+	c := reports.next()
+	if c.RequestID != "id-1" || c.TraceID != trace || c.ParentID != parent || c.Status != 200 || c.Outcome != "" || c.Refused || c.Stream || c.Duration <= 0 ||
+		c.Method != "POST" || c.Route != "/models/chat/completions" || c.API != "models" || c.Operation != "ChatCompletions_Create" ||
+		c.Subscription != "team-a" || c.Tier != "demo" || c.Model != "DeepSeek-R1" || c.ClientIP.String() != "203.0.113.7" || c.Header.Get("X-Team") != "blue" {
+		t.Errorf("reported %+v", c)
+	}
+	if c.Usage == nil || *c.Usage != (telemetry.Usage{PromptTokens: 25, CompletionTokens: 40, Known: true}) || c.Estimate < 1 {
+		t.Errorf("usage %+v, estimate %d", c.Usage, c.Estimate)
+	}
+	if c.Standing == nil || *c.Standing != (telemetry.Standing{TokensPerMinute: 60, Remaining: 0, Quota: 1000, QuotaUsed: 65, QuotaRemaining: 935}) {
+		t.Errorf("standing %+v", c.Standing)
+	}
+	if up := c.Upstream; up == nil || up.Endpoint == "" || up.Status != 200 || up.Failed || up.Latency <= 0 || up.Duration < up.Latency {
+		t.Errorf("upstream %+v", up)
+	}
+	if want := "00-" + trace + "-" + c.Upstream.SpanID + "-01"; traceparent != want || c.SpanID == c.Upstream.SpanID || len(c.SpanID) != 16 {
+		t.Errorf("upstream was told %q, want %q", traceparent, want)
+	}
+
+	b.post(t, path, demo)
+	if c := reports.next(); c.Status != 429 || c.Outcome != "token_limit_exceeded" || !c.Refused || c.Usage != nil || c.Upstream != nil || c.Standing == nil || c.Standing.Remaining != 0 || len(c.TraceID) != 32 || c.ParentID != "" {
+		t.Errorf("a refusal: %+v", c)
+	}
+	b.post(t, path, demo, "Api-Key", "junk", "Traceparent", "00-"+strings.Repeat("0", 32)+"-"+parent+"-01")
+	if c := reports.next(); c.Status != 401 || !c.Refused || c.Outcome != "invalid_api_key" || c.Subscription != "" || strings.Trim(c.TraceID, "0") == "" {
+		t.Errorf("a wrong key: %+v", c)
+	}
+	b.post(t, path, "{")
+	if c := reports.next(); c.Status != 400 || c.Refused {
+		t.Errorf("bad input: %+v", c)
+	}
+	b.post(t, "/inference/secret-of-the-caller", demo)
+	if c := reports.next(); c.Status != 404 || strings.Contains(c.Route+c.Method+c.Operation, "secret") {
+		t.Errorf("no route: %+v", c)
+	}
+	b.post(t, path, strings.Replace(demo, "DeepSeek-R1", "secret text for a model", 1))
+	if c := reports.next(); c.Status != 404 || c.Model != "" || strings.Contains(b.log.String(), "secret text") {
+		t.Errorf("no model: %+v, and the log says %s", c, b.log.String())
+	}
+	b.get(t, "/usage")
+	if c := reports.next(); c.Status != 200 || c.Operation != "Usage_Get" || c.Usage != nil {
+		t.Errorf("usage: %+v", c)
+	}
+	if n := len(reports.calls); n != 7 {
+		t.Errorf("%d reports of 7 calls", n)
+	}
+}
+
+func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, `data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}`+"\n\n"+"data: [DONE]\n\n")
+	})
+	b.post(t, path, strings.Replace(demo, "{", `{"stream":true,`, 1))
+	c := reports.next()
+	if !c.Stream || c.Upstream == nil || c.Upstream.FirstToken <= 0 || c.Upstream.FirstToken < c.Upstream.Latency || c.Usage == nil || c.Usage.Known || c.Usage.CompletionTokens < 1 {
+		t.Errorf("reported %+v, usage %+v, upstream %+v", c, c.Usage, c.Upstream)
+	}
+}
+
+func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) })
+	b.post(t, path, demo)
+	c := reports.next()
+	if c.Status != 400 || c.Refused || c.Usage != nil || c.Upstream == nil || c.Upstream.Status != 400 || !c.Upstream.Failed || c.Upstream.Endpoint == "" {
+		t.Errorf("reported %+v, upstream %+v", c, c.Upstream)
+	}
+	if c.Standing == nil || c.Standing.Remaining != 300 {
+		t.Errorf("standing after the refund: %+v", c.Standing)
+	}
+}

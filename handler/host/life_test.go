@@ -1,0 +1,189 @@
+package host_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// thinking is a model that begins a stream at once and then thinks for a time;
+// a call that isn't streamed it answers after that.
+type thinking struct {
+	time time.Duration
+	left chan struct{} // gets a value when a caller left meanwhile
+}
+
+// ServeHTTP implements http.Handler.
+func (m thinking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	asked, _ := io.ReadAll(r.Body)
+	streamed := strings.Contains(string(asked), `"stream":true`)
+	if streamed {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_ = http.NewResponseController(w).Flush()
+	}
+	timer := time.NewTimer(m.time)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+		m.left <- struct{}{}
+		return
+	}
+	const usage = `"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}`
+	if streamed {
+		_, _ = fmt.Fprint(w, `data: {"choices":[{"index":0,"delta":{"content":"well"},"finish_reason":"stop"}],`+usage+"}\n\ndata: [DONE]\n\n")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprint(w, `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"well"}}],`+usage+"}")
+}
+
+// TestALongThinkOutlivesTheHostsIdleLimit: the host's 240 s are 2 here, and the
+// gateway's limits shortened likewise.
+func TestALongThinkOutlivesTheHostsIdleLimit(t *testing.T) {
+	model := thinking{5 * time.Second, make(chan struct{}, 1)}
+	h := start(t, options{model: model, limits: yearly,
+		settings: []string{"STANDIN_IDLE_SECONDS=2", "KEEP_ALIVE_INTERVAL=500ms", "UPSTREAM_TIMEOUT=1s"}})
+	status, text := h.answer(t, body(true))
+	if status != http.StatusOK || !strings.HasSuffix(text, "data: [DONE]\n\n") || strings.Count("\n"+text, "\n:") < 5 {
+		t.Errorf("streamed: %d %s", status, text)
+	}
+	if used := h.used(t); used != 18 {
+		t.Errorf("streamed: %d tokens are counted", used)
+	}
+	status, text = h.answer(t, body(false))
+	if status != http.StatusGatewayTimeout || !strings.Contains(text, "stream: true") {
+		t.Errorf("whole: %d %s", status, text)
+	}
+	select {
+	case <-model.left:
+	case <-time.After(patience):
+		t.Error("the model goes on for nobody")
+	}
+}
+
+// restarted waits until another process than before serves calls.
+func (h *running) restarted(t *testing.T, before int) {
+	t.Helper()
+	eventually(t, "another handler runs", func() bool {
+		now := h.handler(t)
+		return now != 0 && now != before
+	})
+	eventually(t, "calls are answered again", func() bool {
+		response, err := h.post(t.Context(), body(false))
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		_, err = io.Copy(io.Discard, response.Body)
+		return err == nil && response.StatusCode == http.StatusOK
+	})
+}
+
+func TestAKilledHandlerIsReplacedAndForgetsNothing(t *testing.T) {
+	h := start(t, options{limits: yearly})
+	if status, text := h.answer(t, body(false)); status != http.StatusOK {
+		t.Fatalf("%d: %s", status, text)
+	}
+	before := h.used(t)
+	if before == 0 {
+		t.Fatal("nothing is counted")
+	}
+	h.restarted(t, h.signal(t, syscall.SIGKILL))
+	if after := h.used(t); after < 2*before { // one call before, and at least one after
+		t.Errorf("%d tokens before, %d after", before, after)
+	}
+}
+
+func TestACallUnderWayDiesWithItsHandler(t *testing.T) {
+	model := newPaused()
+	h := start(t, options{model: model})
+	response, err := h.post(t.Context(), body(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.ReadFull(response.Body, make([]byte, 20)); err != nil {
+		t.Fatal(err)
+	}
+	h.signal(t, syscall.SIGKILL)
+	if rest, err := io.ReadAll(response.Body); err == nil {
+		t.Errorf("the stream seems whole: %s", rest)
+	}
+}
+
+// TestAHandlerToldToStopIsReplaced more often than one that fails may be: it
+// ends with a status that the host doesn't count.
+func TestAHandlerToldToStopIsReplaced(t *testing.T) {
+	h := start(t, options{})
+	for range 4 {
+		h.restarted(t, h.signal(t, syscall.SIGTERM))
+	}
+	if !strings.Contains(h.log.String(), `"msg":"draining"`) {
+		t.Error("it did not drain")
+	}
+}
+
+// TestACallThatTakesTooLongCostsTheHandler: past functionTimeout the host
+// replaces the handler.
+func TestACallThatTakesTooLongCostsTheHandler(t *testing.T) {
+	model := thinking{time.Hour, make(chan struct{}, 9)}
+	h := start(t, options{model: model, functionTimeout: "00:00:03"})
+	before := h.handler(t)
+	response, err := h.post(t.Context(), body(false))
+	if err == nil {
+		response.Body.Close()
+		if response.StatusCode < http.StatusInternalServerError {
+			t.Errorf("the call is answered with %d", response.StatusCode)
+		}
+	}
+	eventually(t, "another handler runs", func() bool {
+		now := h.handler(t)
+		return now != 0 && now != before
+	})
+	eventually(t, "it answers", func() bool {
+		response, err := http.Get(h.url + "/models")
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		return response.StatusCode == http.StatusUnauthorized
+	})
+}
+
+func TestWrongSettingsAreNamedInTheHostsLog(t *testing.T) {
+	h := start(t, options{fails: true, settings: []string{"UPSTREAM_SHAPE=soap"}})
+	eventually(t, "the setting is named", func() bool {
+		return strings.Contains(h.log.String(), `UPSTREAM_SHAPE is "soap"`)
+	})
+}
+
+// TestOnlyWhatIsWrongIsAnError: the host takes all that a handler writes to
+// standard error for errors.
+func TestOnlyWhatIsWrongIsAnError(t *testing.T) {
+	h := start(t, options{})
+	if status, text := h.answer(t, body(true)); status != http.StatusOK {
+		t.Fatalf("%d: %s", status, text)
+	}
+	if text := h.log.String(); strings.Contains(strings.ToLower(text), "[error]") || !strings.Contains(text, `"msg":"listening","version":`) {
+		t.Errorf("the host logs an error, or no version:\n%s", text)
+	}
+}
+
+func TestAnotherMethodOrPathIsAnsweredByTheGateway(t *testing.T) {
+	h := start(t, options{})
+	for path, want := range map[string]int{"/nothing/here": http.StatusNotFound, "/models": http.StatusUnauthorized, "/openai/v1/chat/completions": http.StatusMethodNotAllowed} {
+		response, err := http.Get(h.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want || response.Header.Get("X-Request-Id") == "" {
+			t.Errorf("GET %s: %d, request id %q", path, response.StatusCode, response.Header.Get("X-Request-Id"))
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package infra_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"tollgate/infra/biceptest"
+)
+
+func TestSeveralEndpointsTakeThePlaceOfOne(t *testing.T) {
+	t.Parallel()
+	settings := biceptest.Take(t, "param settings = { UPSTREAMS: '[]', MODELS: 'a,b' }").Settings(t)
+	for name := range settings {
+		if strings.HasPrefix(name, "UPSTREAM_") {
+			t.Errorf("%s stands beside UPSTREAMS", name)
+		}
+	}
+	if settings["UPSTREAMS"] != "[]" || settings["MODELS"] != "a,b" {
+		t.Errorf("settings are %v", settings)
+	}
+}
+
+func TestAnEndpointElsewhereIsCalledByItsKeyFromTheVault(t *testing.T) {
+	t.Parallel()
+	s := biceptest.Take(t, "param upstreamUrl = 'https://models.example.com'\nparam upstreamApiKey = 'canary'\nparam upstreamShape = 'models'")
+	if found := s.Of("Microsoft.CognitiveServices/accounts"); len(found) > 0 {
+		t.Errorf("%s is made all the same", found[0].ID)
+	}
+	settings := s.Settings(t)
+	if settings["UPSTREAM_URL"] != "https://models.example.com" || settings["UPSTREAM_SHAPE"] != "models" {
+		t.Errorf("upstream is %s as %s", settings["UPSTREAM_URL"], settings["UPSTREAM_SHAPE"])
+	}
+	if got := settings["UPSTREAM_API_KEY"]; !strings.Contains(got, "@Microsoft.KeyVault(") || !strings.Contains(got, "upstreamKeyUri") {
+		t.Errorf("its key is %s", got)
+	}
+	wantList(t, "the app may", assignments(s, ""), slices.Concat(appRoles(), keyTables("Storage Table Data Reader"))...)
+	if got := fmt.Sprint(s.Outputs["answeredBy"]); !strings.Contains(got, "whatever https://models.example.com has") {
+		t.Errorf("the output says %s", got)
+	}
+}
+
+const theirs = "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/other/providers/Microsoft.CognitiveServices/accounts/theirs"
+
+func TestAnExistingFoundryResourceIsUsedWhereItIs(t *testing.T) {
+	t.Parallel()
+	s := biceptest.Take(t, "param foundryAccountId = '"+theirs+"'")
+	if found := append(s.Of("Microsoft.CognitiveServices/accounts"), s.Of("Microsoft.CognitiveServices/accounts/deployments")...); len(found) > 0 {
+		t.Errorf("%s is made all the same", found[0].ID)
+	}
+	wantList(t, "the app may", assignments(s, ""), slices.Concat(appRoles(), keyTables("Storage Table Data Reader"),
+		[]string{"accounts theirs: Cognitive Services User"})...)
+	for _, r := range s.Of("Microsoft.Authorization/roleAssignments") {
+		if strings.Contains(r.ID, "/theirs/") && !strings.HasPrefix(r.ID, theirs+"/") {
+			t.Errorf("the role is given at %s", r.ID)
+		}
+	}
+	if got := fmt.Sprint(s.Outputs["answeredBy"]); !strings.Contains(got, "whatever theirs has deployed") {
+		t.Errorf("the output says %s", got)
+	}
+}
+
+func TestTwoEndpointsAreNone(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("main.bicepparam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = biceptest.TakeFile(t, string(text)+"param upstreamUrl = 'https://models.example.com'\nparam foundryAccountId = '"+theirs+"'")
+	if err == nil || !strings.Contains(err.Error(), "leave one of them empty") {
+		t.Errorf("both are taken: %v", err)
+	}
+}
+
+func TestOperatorsMayWriteTheTablesAndReadThePepper(t *testing.T) {
+	t.Parallel()
+	const who = "00000000-0000-0000-0000-00000000000a"
+	s := biceptest.Take(t, everything)
+	wantList(t, "an operator may", assignments(s, who), append(keyTables("Storage Table Data Contributor"),
+		"tables counters: Storage Table Data Contributor", "tables usage: Storage Table Data Contributor",
+		"secrets key-pepper: Key Vault Secrets User")...)
+}
+
+func TestOnlyTheTeamsFrontDoorMayCallAndIsTrusted(t *testing.T) {
+	t.Parallel()
+	s := biceptest.Take(t, everything)
+	config := fmt.Sprint(s.One(t, "Microsoft.Web/sites").At("siteConfig"))
+	for _, want := range []string{"ipSecurityRestrictionsDefaultAction:Deny", "x-azure-fdid:[fd-id]", "AzureFrontDoor.Backend"} {
+		if !strings.Contains(config, want) {
+			t.Errorf("no %s in %s", want, config)
+		}
+	}
+	if got := s.Settings(t)["CLIENT_IP_HEADER"]; got != "X-Azure-ClientIP" {
+		t.Errorf("CLIENT_IP_HEADER is %q", got)
+	}
+}
+
+func TestBrowsersOfTheGivenPagesMayCall(t *testing.T) {
+	t.Parallel()
+	app := biceptest.Take(t, everything).One(t, "Microsoft.Web/sites")
+	if got := fmt.Sprint(app.At("siteConfig", "cors", "allowedOrigins")); got != "[https://chat.example.com]" {
+		t.Errorf("allowed are %s", got)
+	}
+}
+
+func TestPrivateNetworkClosesWhatTheAppUses(t *testing.T) {
+	t.Parallel()
+	s := biceptest.Take(t, everything)
+	for _, kind := range []string{"Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults", "Microsoft.CognitiveServices/accounts"} {
+		if r := s.One(t, kind); r.At("publicNetworkAccess") != "Disabled" || r.At("networkAcls", "defaultAction") != "Deny" {
+			t.Errorf("%s is open: %v", kind, r.At("publicNetworkAccess"))
+		}
+	}
+	groups := make(map[string]string)
+	for _, r := range s.Of("Microsoft.Network/privateEndpoints") {
+		connection := r.At("privateLinkServiceConnections").([]any)[0].(map[string]any)["properties"].(map[string]any)
+		groups[fmt.Sprint(connection["groupIds"])] = fmt.Sprint(connection["privateLinkServiceId"])
+	}
+	var names []string
+	for group, target := range groups {
+		names = append(names, group)
+		if !strings.Contains(target, map[string]string{"[blob]": "storage", "[table]": "storage", "[vault]": "vault", "[account]": "foundry"}[group]) {
+			t.Errorf("%s leads to %s", group, target)
+		}
+	}
+	slices.Sort(names)
+	wantList(t, "private endpoints", names, "[blob]", "[table]", "[vault]", "[account]")
+	subnets := fmt.Sprint(s.One(t, "Microsoft.Network/virtualNetworks").At("subnets"))
+	for _, want := range []string{"10.70.0.0/26", "Microsoft.App/environments", "10.70.0.64/27"} {
+		if !strings.Contains(subnets, want) {
+			t.Errorf("no %s among %s", want, subnets)
+		}
+	}
+	if s.One(t, "Microsoft.Web/sites").At("virtualNetworkSubnetId") == nil {
+		t.Error("the app is not in the network")
+	}
+	var zones []string
+	for _, r := range s.Of("Microsoft.Network/privateDnsZones") {
+		zones = append(zones, r.Name)
+	}
+	slices.Sort(zones)
+	wantList(t, "zones", zones, "[format('privatelink.blob.{0}', environment().suffixes.storage)]", "[format('privatelink.table.{0}', environment().suffixes.storage)]",
+		"[format('privatelink{0}', replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.'))]", "privatelink.cognitiveservices.azure.com", "privatelink.openai.azure.com", "privatelink.services.ai.azure.com")
+}
