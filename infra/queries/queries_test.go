@@ -118,7 +118,7 @@ var (
 )
 
 func TestQueriesAskForWhatIsEmitted(t *testing.T) {
-	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Refusals, telemetry.Failures, telemetry.UnknownUsage, telemetry.PromptEstimateError,
+	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Refusals, telemetry.ShadowRefusals, telemetry.DegradedCalls, telemetry.Failures, telemetry.UnknownUsage, telemetry.PromptEstimateError,
 		telemetry.UpstreamLatency, telemetry.TimeToFirstToken, telemetry.QuotaUsed, telemetry.QuotaLimit, telemetry.MinuteLimit, telemetry.TableOperations,
 		telemetry.LeaseConflicts, telemetry.ForfeitedTokens, telemetry.UnwrittenTokens, telemetry.DegradedSeconds, telemetry.TelemetryDropped}
 	keys := []string{"Subscription ID", "Client IP", "API ID", "Model", "Backend ID", "Reason", "Request ID", "Outcome", telemetry.ReplayedDimension,
