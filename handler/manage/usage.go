@@ -92,7 +92,7 @@ func standing(stored counter.Stored, unreadable error, now time.Time) Standing {
 	}
 	state := stored.State
 	state.Advance(state.Limits, now)
-	at := state.Standing()
+	at := state.Standing(now)
 	if at.TokensPerMinute > 0 {
 		s.Minute = &Window{at.TokensPerMinute, at.Used, at.Remaining, at.ResetAt}
 	}

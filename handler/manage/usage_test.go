@@ -16,8 +16,8 @@ import (
 func spent(key string, tokens int64) counter.Stored {
 	limits := limit.Limits{TokensPerMinute: 1000, Quota: 50_000, Period: limit.Daily, Version: 1}
 	s := limit.New(limits, time.Now(), "epoch")
-	_, charge := s.Reserve(limit.Ask{Tokens: tokens}, time.Now())
-	s.Settle(charge, limit.Usage{PromptTokens: tokens / 2, CompletionTokens: tokens - tokens/2})
+	s.Spent, s.PeriodSpent = tokens, tokens
+	s.Happened = limit.Happened{Usage: limit.Usage{PromptTokens: tokens / 2, CompletionTokens: tokens - tokens/2}, Requests: 1}
 	return counter.Stored{Key: key, State: s}
 }
 

@@ -63,8 +63,8 @@ const (
 	DefaultMaxSeries = 1000
 )
 
-// maxCalls bounds the single calls kept of an interval, about 2 MB of them.
-const maxCalls = 2000
+// maxCalls bounds the single calls kept of an interval, about 5 MB of them.
+const maxCalls = 5000
 
 // Reporter gathers calls. Make one with New.
 type Reporter struct {

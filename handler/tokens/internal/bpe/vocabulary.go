@@ -4,128 +4,113 @@ package bpe
 
 import "math/bits"
 
-// none is no token.
-const none = ^uint32(0)
-
-// bytesOnly is how many tokens are one byte each; merges are numbered from here.
-const bytesOnly = 256
+const (
+	// none is no token; no token's number is so high.
+	none = ^uint32(0)
+	// bytesOnly is how many tokens are one byte each; merges are numbered from here.
+	bytesOnly = 256
+	// maxText is the longest token's bytes.
+	maxText = 255
+	// tokenBits is how many bits hold any token's number.
+	tokenBits = 18
+	tokenMask = 1<<tokenBits - 1
+	// mix spreads a key over 64 bits: Fibonacci hashing, 2^64 over the golden ratio.
+	mix = 0x9E3779B97F4A7C15
+)
 
 // Vocabulary is an encoding's tokens, laid out for counting. It never changes,
 // so any number of counts may use it at once.
 type Vocabulary struct {
-	// by token: its halves, none for a byte; its bytes; the longest token that
-	// it begins with, none for a byte
-	left, right []uint32
-	length      []uint8
-	shorter     []uint32
-
-	pairs pairTable
-	trie  trie
+	tokens []entry // by number
+	pairs  pairTable
+	trie   trie
 }
 
-// New lays out the merges of an encoding.
-func New(m Merges) *Vocabulary {
-	tokens := bytesOnly + len(m.Left)
-	v := &Vocabulary{
-		left: make([]uint32, tokens), right: make([]uint32, tokens),
-		length: make([]uint8, tokens), shorter: make([]uint32, tokens),
-		pairs: newPairTable(len(m.Left)), trie: newTrie(3 * tokens),
+// entry is a token: the two it is merged of, the longest one that it begins
+// with (unused for a byte), 18 bits each, and its length in bytes: 8 bits.
+type entry uint64
+
+func newEntry(left, right, shorter uint32, length int) entry {
+	return entry(left&tokenMask)<<(2*tokenBits+8) | entry(right&tokenMask)<<(tokenBits+8) | entry(shorter&tokenMask)<<8 | entry(length)
+}
+
+func (e entry) left() uint32    { return uint32(e >> (2*tokenBits + 8)) }
+func (e entry) right() uint32   { return uint32(e>>(tokenBits+8)) & tokenMask }
+func (e entry) pair() uint64    { return uint64(e >> (tokenBits + 8)) }
+func (e entry) shorter() uint32 { return uint32(e>>8) & tokenMask }
+func (e entry) length() int     { return int(e & maxText) }
+
+// tokenBuilder lays out tokens and pairs, of tokens that come sorted by their text.
+type tokenBuilder struct {
+	tokens []entry
+	pairs  pairTable
+	// at is, by depth along the last token's text, the longest token that ends
+	// there or above
+	at [maxText + 1]uint32
+}
+
+func newTokenBuilder(tokens int) *tokenBuilder {
+	b := &tokenBuilder{tokens: make([]entry, tokens), pairs: newPairTable(tokens)}
+	b.at[0] = none
+	return b
+}
+
+// add adds a token whose text begins with as many bytes of the last one's as
+// shared says, and goes on with rest.
+func (b *tokenBuilder) add(shared int, rest string, token uint32, half uint8, right uint32) {
+	depth := shared + len(rest)
+	for i := shared; i < depth; i++ {
+		b.at[i+1] = b.at[i]
 	}
-	nodes, texts := make([]uint32, tokens), newTexts(tokens)
-	for b := range uint32(bytesOnly) {
-		v.left[b], v.right[b], v.shorter[b], v.length[b] = none, none, none, 1
-		nodes[b] = v.trie.add(root, byte(b))
-		v.trie.mark(nodes[b], b)
-		texts.add(byte(b))
+	var left uint32
+	if half > 0 {
+		left = b.at[half]
+		b.pairs.add(left, right, token)
 	}
-	for i, left := range m.Left {
-		token, right := uint32(bytesOnly+i), m.Right[i]
-		v.left[token], v.right[token] = left, right
-		v.length[token] = v.length[left] + v.length[right]
-		v.pairs.set(left, right, token)
-		texts.join(left, right)
-		node := nodes[left]
-		for _, b := range texts.of(right) {
-			node = v.trie.add(node, b)
-		}
-		v.trie.mark(node, token)
-		nodes[token] = node
-	}
-	for i, left := range m.Left {
-		v.shorter[bytesOnly+i] = v.trie.longestWithin(nodes[left], left, texts.of(m.Right[i]))
-	}
-	v.trie.index(nodes)
-	return v
+	b.tokens[token], b.at[depth] = newEntry(left, right, b.at[depth-1], depth), token
 }
 
-// texts are the bytes of tokens while a vocabulary is laid out.
-type texts struct {
-	bytes []byte
-	ends  []uint32 // by token: where its bytes end
-}
-
-func newTexts(tokens int) *texts {
-	return &texts{bytes: make([]byte, 0, 8*tokens), ends: make([]uint32, 0, tokens)}
-}
-
-func (t *texts) of(token uint32) []byte {
-	start := uint32(0)
-	if token > 0 {
-		start = t.ends[token-1]
-	}
-	return t.bytes[start:t.ends[token]]
-}
-
-func (t *texts) add(text ...byte) {
-	t.bytes = append(t.bytes, text...)
-	t.ends = append(t.ends, uint32(len(t.bytes)))
-}
-
-func (t *texts) join(left, right uint32) {
-	t.bytes = append(append(t.bytes, t.of(left)...), t.of(right)...)
-	t.ends = append(t.ends, uint32(len(t.bytes)))
-}
-
-// pairTable finds the token that two tokens merge to: open addressing, a slot
-// of three tokens of 18 bits each, 0 where empty (no pair merges to a byte).
+// pairTable finds the token that two tokens merge to: open addressing, a slot of
+// 14 bits of the pair's hash and the token, 0 where empty (no pair merges to a
+// byte). Whether it is that pair, the token itself tells.
 type pairTable struct {
-	slots []uint64
+	slots []uint32
 	shift int
 }
 
-// tokenBits is how many bits hold any token's number.
-const (
-	tokenBits = 18
-	tokenMask = 1<<tokenBits - 1
-)
-
-// mix spreads a key over 64 bits: Fibonacci hashing, with 2^64 over the golden ratio.
-const mix = 0x9E3779B97F4A7C15
+const markBits = 32 - tokenBits
 
 func newPairTable(pairs int) pairTable {
-	size := bits.Len(uint(2 * pairs))
-	return pairTable{slots: make([]uint64, 1<<size), shift: 64 - size}
+	size := bits.Len(uint(2*pairs - 1))
+	return pairTable{slots: make([]uint32, 1<<size), shift: 64 - size}
 }
 
-func (t *pairTable) set(left, right, token uint32) {
-	key := uint64(left)<<tokenBits | uint64(right)
-	i := key * mix >> t.shift
-	for t.slots[i] != 0 {
-		i = (i + 1) & uint64(len(t.slots)-1)
+// place is where a pair is looked for first, and the bits of its slot above the token.
+func (t *pairTable) place(left, right uint32) (at, mark uint32) {
+	hash := (uint64(left)<<tokenBits | uint64(right)) * mix
+	return uint32(hash >> t.shift), uint32(hash>>(t.shift-markBits)) << tokenBits
+}
+
+func (t *pairTable) add(left, right, token uint32) {
+	at, mark := t.place(left, right)
+	for t.slots[at] != 0 {
+		at = (at + 1) & uint32(len(t.slots)-1)
 	}
-	t.slots[i] = key<<tokenBits | uint64(token)
+	t.slots[at] = mark | token
 }
 
 // merged is the token that left and right merge to, or none.
-func (t *pairTable) merged(left, right uint32) uint32 {
-	key := uint64(left)<<tokenBits | uint64(right)
-	for i := key * mix >> t.shift; ; i++ {
-		slot := t.slots[i&uint64(len(t.slots)-1)]
-		if slot>>tokenBits == key && slot != 0 {
-			return uint32(slot & tokenMask)
-		}
+func (v *Vocabulary) merged(left, right uint32) uint32 {
+	at, mark := v.pairs.place(left, right)
+	for ; ; at++ {
+		slot := v.pairs.slots[at&uint32(len(v.pairs.slots)-1)]
 		if slot == 0 {
 			return none
+		}
+		if slot&^tokenMask == mark {
+			if token := slot & tokenMask; v.tokens[token].pair() == uint64(left)<<tokenBits|uint64(right) {
+				return token
+			}
 		}
 	}
 }
