@@ -74,7 +74,7 @@ const lastWrite = 10 * time.Second
 func serve(ctx context.Context, conf config, app *application, listener net.Listener, log *slog.Logger) error {
 	stdlog.SetOutput(io.Discard) // net/http's transport quotes answers there
 	server := &http.Server{
-		Handler:           app.gateway,
+		Handler:           app.handler(),
 		ReadHeaderTimeout: conf.HeaderTimeout,
 		ReadTimeout:       conf.BodyTimeout,
 		IdleTimeout:       2 * time.Minute,

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/counter/usage"
 	"tollgate/handler/gateway"
+	"tollgate/handler/housekeeping"
 	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
@@ -19,11 +22,12 @@ import (
 
 // application is the gateway with what must be closed behind it.
 type application struct {
-	gateway *gateway.Gateway
-	counter *counter.Counter
-	client  *upstream.Client
-	reports *telemetry.Reporter // nil: telemetry is off
-	log     *slog.Logger
+	gateway     *gateway.Gateway
+	housekeeper *housekeeping.Housekeeper
+	counter     *counter.Counter
+	client      *upstream.Client
+	reports     *telemetry.Reporter // nil: telemetry is off
+	log         *slog.Logger
 }
 
 // wire makes the application of its settings. It makes no call: what is down
@@ -33,7 +37,7 @@ func wire(c config, log *slog.Logger) (*application, error) {
 	if err != nil {
 		return nil, fmt.Errorf("KEY_PEPPER %w", err)
 	}
-	directory, counters, err := stores(c, pepper)
+	from, err := openStores(c, pepper)
 	if err != nil {
 		return nil, err
 	}
@@ -41,14 +45,17 @@ func wire(c config, log *slog.Logger) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
-	app := &application{client: client, counter: counter.New(counter.Config{Store: counters, Log: log}), log: log}
+	app := &application{client: client, counter: counter.New(counter.Config{Store: from.counters, History: from.history, Log: log}), log: log}
 	if app.reports, err = c.Telemetry.reporter(log, nil); err != nil {
 		return nil, err
 	}
 	app.gateway = gateway.New(gateway.Config{
-		Directory: subscription.NewDirectory(directory, pepper), Counter: app.counter, Upstream: client, Log: log,
+		Directory: subscription.NewDirectory(from.directory, pepper), Counter: app.counter, History: from.history, Upstream: client, Log: log,
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, TokensComment: c.TokensComment,
 		ClientIPHeader: c.Counting.ClientIPHeader, Telemetry: app.telemetry(),
+	})
+	app.housekeeper = housekeeping.New(housekeeping.Config{
+		Counters: from.counters, Counter: app.counter, History: from.history, Retention: c.Counting.Retention, Log: log,
 	})
 	return app, nil
 }
@@ -62,21 +69,35 @@ func (a *application) telemetry() gateway.Telemetry {
 	return a.reports
 }
 
-// stores opens where keys and counters live.
-func stores(c config, pepper subscription.Pepper) (subscription.Store, counter.Store, error) {
+// stores are where keys, counters and what happened to them live.
+type stores struct {
+	directory subscription.Store
+	counters  interface {
+		counter.Store
+		counter.Keeper
+	}
+	history usage.Store
+}
+
+func openStores(c config, pepper subscription.Pepper) (stores, error) {
 	if c.Store == "memory" {
 		directory, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), pepper)
 		if err != nil {
-			return nil, nil, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
+			return stores{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 		}
-		return directory, countermem.New(nil), nil
+		return stores{directory, countermem.New(nil), countermem.NewHistory(nil)}, nil
 	}
 	service, err := storage.Open(c.Storage)
 	if err != nil {
-		return nil, nil, err
+		return stores{}, err
 	}
-	return tablestore.New(service, tablestore.Usual), countertables.New(service, countertables.Usual), nil
+	return stores{tablestore.New(service, tablestore.Usual), countertables.New(service, countertables.Usual),
+		countertables.NewHistory(service, countertables.UsualHistory)}, nil
 }
+
+// handler is what is served: the timer functions that the host starts, and the
+// gateway behind them.
+func (a *application) handler() http.Handler { return a.housekeeper.Before(a.gateway) }
 
 // close writes what the counters still hold, and sends what was gathered.
 func (a *application) close(ctx context.Context) error {

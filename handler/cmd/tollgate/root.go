@@ -31,6 +31,7 @@ Exit status:
 		a.keyCommand(),
 		a.tierCommand(),
 		a.metricsCommand(),
+		a.housekeepingCommand(),
 		a.versionCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
