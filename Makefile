@@ -24,7 +24,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start package deploy publish destroy test test-host node vocabulary fmt vet staticcheck
+.PHONY: help demo run build start package deploy publish destroy test test-host fuzz fuzz-short bench-proxy soak node vocabulary fmt vet staticcheck
 
 # What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -70,9 +70,32 @@ destroy: ## delete all that deploy made: GROUP=tollgate
 test: fmt vet staticcheck node ## every test, with the race detector where there is a C compiler
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
 	go test $(RACE) -shuffle=on ./...
+	@$(MAKE) --no-print-directory fuzz-short
+	@$(MAKE) --no-print-directory soak SOAK=30s
 
 test-host: node ## the tests under a Functions host, FUNC
 	go test -count=1 ./handler/host
+
+# The six that CI runs; the rest of the fuzz targets are found by FUZZ=package:target.
+FUZZ := ./handler/chat:FuzzStream ./handler/upstream:FuzzRelayIdentity ./handler/chat:FuzzRequest \
+	./handler/subscription:FuzzWellFormed ./handler/counter/tablestore:FuzzEntity ./handler:FuzzConfiguration
+FUZZTIME ?= 1h
+
+fuzz: ## look for inputs that break what must hold: FUZZTIME (1h) for each target
+	@set -e; for target in $(FUZZ); do \
+		go test -run='^$$' -fuzz="^$${target#*:}$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x "$${target%%:*}"; \
+	done
+
+fuzz-short: ## the same, 10 s for each target
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10s
+
+bench-proxy: node ## the gateway against httputil.ReverseProxy, in one run of 4 minutes
+	@mkdir -p .local && go build -o .local/bench ./handler/cmd/bench && exec .local/bench proxy
+
+SOAK ?= 5m
+
+soak: ## 200 streams at once for SOAK (5m): nothing may be left behind
+	@mkdir -p .local && go build -o .local/bench ./handler/cmd/bench && exec .local/bench soak -for $(SOAK)
 
 node: ## install the pinned Node packages, where npm is there
 	@for folder in $(NPM_FOLDERS); do \

@@ -63,6 +63,9 @@ type config struct {
 	// Telemetry is what is sent to Application Insights.
 	Telemetry telemetrySettings
 
+	// Manage is what is served beside the gateway to who operates it.
+	Manage manageSettings
+
 	// HeaderTimeout and BodyTimeout bound how long a caller may take to send its
 	// request. HEADER_TIMEOUT: default 5s. BODY_TIMEOUT: default 30s.
 	HeaderTimeout, BodyTimeout time.Duration
@@ -103,6 +106,7 @@ func load(getenv func(string) string) (config, error) {
 		DrainTimeout:  s.duration("DRAIN_TIMEOUT", 30*time.Second),
 	}
 	c.Port, c.UnderHost = s.port()
+	c.Manage = s.manage()
 	c.Upstreams = s.upstreams()
 	c.Models = s.models(c.Upstreams)
 	if c.Store == "memory" && c.MemoryDirectory.Empty() {

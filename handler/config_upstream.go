@@ -74,6 +74,9 @@ func (s *settings) severalUpstreams(text string) (found upstreams) {
 	if _, more := decoder.Token(); err == nil && !errors.Is(more, io.EOF) {
 		err = errors.New("it goes on after its array")
 	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok { // which may quote a key
+		err = fmt.Errorf("%s is of the wrong type", cmp.Or(wrong.Field, "it"))
+	}
 	if err != nil {
 		s.fault("UPSTREAMS", fmt.Sprintf("is not a JSON array of endpoints: %v", err),
 			`write it as [{"url":"https://<name>.services.ai.azure.com","shape":"models"}]`)

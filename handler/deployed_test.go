@@ -15,6 +15,8 @@ var hostSettings = []string{"AzureWebJobsStorage__blobServiceUri"}
 // deployed is every optional part of infra/main.bicep that brings settings.
 const deployed = `param upstreamByKey = true
 param clientIpHeader = 'X-Azure-ClientIP'
+param manageAudience = 'api://tollgate'
+param console = true
 `
 
 func TestEverySettingOfTheDeploymentIsRead(t *testing.T) {
@@ -44,6 +46,8 @@ func value(set string) string {
 		return "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=https://westeurope-1.in.applicationinsights.azure.com/"
 	case strings.HasPrefix(set, "[format('ClientId={0}"):
 		return "ClientId=00000000-0000-0000-0000-000000000001;Authorization=AAD"
+	case strings.Contains(set, "tenant().tenantId"):
+		return "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000/v2.0"
 	case strings.Contains(set, "outputs.tableUri"):
 		return "https://account.table.core.windows.net"
 	case strings.Contains(set, "outputs.connectionString"):

@@ -75,8 +75,9 @@ func (r *record) String() string {
 	return r.text.String()
 }
 
-// openHostile starts the gateway as main does, on settings of the suite's.
-func openHostile(t *testing.T, stored bool) *hostile {
+// openHostile starts the gateway as main does, on settings of the suite's, and
+// pairs of more and their values.
+func openHostile(t *testing.T, stored bool, settings ...string) *hostile {
 	t.Helper()
 	h := &hostile{key: subscription.NewKey(), log: &record{}, metrics: &record{}}
 	h.model = httptest.NewServer(http.HandlerFunc(h.serveModel))
@@ -90,6 +91,9 @@ func openHostile(t *testing.T, stored bool) *hostile {
 		"STORE":                                 "memory",
 		"MEMORY_DIRECTORY": fmt.Sprintf(`{"tiers":[{"id":"t","tokensPerMinute":1000000,"tokenQuota":900000000,"tokenQuotaPeriod":"Yearly"}],`+
 			`"subscriptions":[{"id":"hostile","tier":"t"}],"keys":[{"subscription":"hostile","key":%q}]}`, h.key),
+	}
+	for i := 0; i < len(settings); i += 2 {
+		values[settings[i]] = settings[i+1]
 	}
 	if stored {
 		h.inTables(t, values)
@@ -231,7 +235,11 @@ func (h *hostile) serveModel(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprintf(w, `data: {"choices":[{"index":0,"delta":{"content":%q}}]}`+"\n\n", canaryCompletion)
 		_ = http.NewResponseController(w).Flush()
-		<-time.After(h.pause)
+		select {
+		case <-time.After(h.pause):
+		case <-r.Context().Done():
+			return
+		}
 		fmt.Fprintf(w, `data: {"choices":[],"usage":%s}`+"\n\ndata: [DONE]\n\n", usage)
 		return
 	}

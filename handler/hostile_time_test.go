@@ -124,3 +124,23 @@ func TestAStreamMayTakeLongerThanItsRequest(t *testing.T) {
 		t.Errorf("%d tokens charged, want %d", used, told)
 	}
 }
+
+// A stream that is cut because the process must end is charged before it does.
+func TestWhatTheDrainCutsIsCharged(t *testing.T) {
+	h := openHostile(t, false, "DRAIN_TIMEOUT", "50ms")
+	h.pause = time.Hour
+	conn := h.send(t, nil, h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
+	for from := bufio.NewReader(conn); ; {
+		line, err := from.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(line, canaryCompletion) {
+			break
+		}
+	}
+	h.stop()
+	if log := h.log.String(); !strings.Contains(log, `"outcome":"client_closed"`) || !strings.Contains(log, `"completion_tokens":`) {
+		t.Errorf("no charge was reported before the end: %s", log)
+	}
+}

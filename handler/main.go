@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -73,8 +74,13 @@ const lastWrite = 10 * time.Second
 // drain time and writes what the counters still hold.
 func serve(ctx context.Context, conf config, app *application, listener net.Listener, log *slog.Logger) error {
 	stdlog.SetOutput(io.Discard) // net/http's transport quotes answers there
+	var calls sync.WaitGroup
 	server := &http.Server{
-		Handler:           app.handler(),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			calls.Add(1)
+			defer calls.Done()
+			app.handler.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: conf.HeaderTimeout,
 		ReadTimeout:       conf.BodyTimeout,
 		IdleTimeout:       2 * time.Minute,
@@ -94,6 +100,7 @@ func serve(ctx context.Context, conf config, app *application, listener net.List
 	err := server.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close() // what is still under way is cut, and settles by what it has seen
+		calls.Wait()
 	}
 	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 	defer cancelLast()

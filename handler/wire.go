@@ -9,9 +9,10 @@ import (
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	countertables "tollgate/handler/counter/tablestore"
-	"tollgate/handler/counter/usage"
 	"tollgate/handler/gateway"
 	"tollgate/handler/housekeeping"
+	managemem "tollgate/handler/manage/memstore"
+	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
@@ -22,12 +23,13 @@ import (
 
 // application is the gateway with what must be closed behind it.
 type application struct {
-	gateway     *gateway.Gateway
-	housekeeper *housekeeping.Housekeeper
-	counter     *counter.Counter
-	client      *upstream.Client
-	reports     *telemetry.Reporter // nil: telemetry is off
-	log         *slog.Logger
+	gateway *gateway.Gateway
+	counter *counter.Counter
+	client  *upstream.Client
+	reports *telemetry.Reporter // nil: telemetry is off
+	handler http.Handler        // the gateway, and what is served beside it
+	leave   context.CancelFunc  // ends what follows an issuer's keys
+	log     *slog.Logger
 }
 
 // wire makes the application of its settings. It makes no call: what is down
@@ -37,7 +39,7 @@ func wire(c config, log *slog.Logger) (*application, error) {
 	if err != nil {
 		return nil, fmt.Errorf("KEY_PEPPER %w", err)
 	}
-	from, err := openStores(c, pepper)
+	o, err := stores(c, pepper)
 	if err != nil {
 		return nil, err
 	}
@@ -45,19 +47,28 @@ func wire(c config, log *slog.Logger) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
-	app := &application{client: client, counter: counter.New(counter.Config{Store: from.counters, History: from.history, Log: log}), log: log}
-	if app.reports, err = c.Telemetry.reporter(log, nil); err != nil {
+	app := &application{client: client, counter: counter.New(counter.Config{Store: o.counters, History: o.history, Log: log}), log: log}
+	if app.reports, err = c.Telemetry.reporter(log, app.counted); err != nil {
 		return nil, err
 	}
 	app.gateway = gateway.New(gateway.Config{
-		Directory: subscription.NewDirectory(from.directory, pepper), Counter: app.counter, History: from.history, Upstream: client, Log: log,
+		Directory: subscription.NewDirectory(o.store, pepper), Counter: app.counter, History: o.history, Upstream: client, Log: log,
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, TokensComment: c.TokensComment,
 		ClientIPHeader: c.Counting.ClientIPHeader, Telemetry: app.telemetry(),
 	})
-	app.housekeeper = housekeeping.New(housekeeping.Config{
-		Counters: from.counters, Counter: app.counter, History: from.history, Retention: c.Counting.Retention, Log: log,
+	ctx, leave := context.WithCancel(context.Background())
+	house := housekeeping.New(housekeeping.Config{
+		Counters: o.counters, Counter: app.counter, History: o.history, Retention: c.Counting.Retention, Log: log,
 	})
+	app.leave, app.handler = leave, house.Before(operate(ctx, c, app.gateway, o, log))
 	return app, nil
+}
+
+// counted is what the counters did, as telemetry takes it.
+func (a *application) counted() telemetry.Counters {
+	s := a.counter.Stats()
+	return telemetry.Counters{TableOperations: s.Reads + s.Writes + s.Rows, LeaseConflicts: s.Conflicts,
+		ForfeitedTokens: s.Forfeited, UnwrittenTokens: s.UnknownUsage, Degraded: s.DegradedTime}
 }
 
 // telemetry is what the gateway tells of calls: nothing, not a nil reporter,
@@ -69,38 +80,27 @@ func (a *application) telemetry() gateway.Telemetry {
 	return a.reports
 }
 
-// stores are where keys, counters and what happened to them live.
-type stores struct {
-	directory subscription.Store
-	counters  interface {
-		counter.Store
-		counter.Keeper
-	}
-	history usage.Store
-}
-
-func openStores(c config, pepper subscription.Pepper) (stores, error) {
+// stores opens where everything lives that instances share.
+func stores(c config, pepper subscription.Pepper) (operated, error) {
 	if c.Store == "memory" {
 		directory, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), pepper)
 		if err != nil {
-			return stores{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
+			return operated{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 		}
-		return stores{directory, countermem.New(nil), countermem.NewHistory(nil)}, nil
+		return operated{store: directory, pepper: pepper, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil)}, nil
 	}
 	service, err := storage.Open(c.Storage)
 	if err != nil {
-		return stores{}, err
+		return operated{}, err
 	}
-	return stores{tablestore.New(service, tablestore.Usual), countertables.New(service, countertables.Usual),
-		countertables.NewHistory(service, countertables.UsualHistory)}, nil
+	audit := managetables.New(service, managetables.Usual)
+	return operated{store: tablestore.New(service, tablestore.Usual), pepper: pepper, audit: audit, probe: audit.Probe,
+		counters: countertables.New(service, countertables.Usual), history: countertables.NewHistory(service, countertables.UsualHistory)}, nil
 }
-
-// handler is what is served: the timer functions that the host starts, and the
-// gateway behind them.
-func (a *application) handler() http.Handler { return a.housekeeper.Before(a.gateway) }
 
 // close writes what the counters still hold, and sends what was gathered.
 func (a *application) close(ctx context.Context) error {
+	a.leave()
 	a.client.CloseIdle()
 	err := a.counter.Close(ctx)
 	closeTelemetry(ctx, a.reports, a.log)

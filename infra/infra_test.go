@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	counters "tollgate/handler/counter/tablestore"
+	audit "tollgate/handler/manage/tablestore"
 	directory "tollgate/handler/subscription/tablestore"
 	"tollgate/infra/biceptest"
 )
@@ -26,6 +27,8 @@ param alertEmails = ['on-call@example.com']
 param scale = { instanceMemoryMB: 512, perInstanceConcurrency: 77, alwaysReady: 2, maximumInstances: 9 }
 param privateNetwork = true
 param rollingUpdates = true
+param manageAudience = 'api://tollgate'
+param console = true
 param prefix = 'abcdefghijklmnopqrst'
 `
 
@@ -152,7 +155,7 @@ func TestTheHandlersTablesAreMade(t *testing.T) {
 		made = append(made, r.Name[strings.LastIndex(r.Name, "/")+1:])
 	}
 	slices.Sort(made)
-	wantList(t, "tables", made, directory.Usual.Tiers, directory.Usual.Subscriptions, directory.Usual.Keys, counters.Usual, "usage")
+	wantList(t, "tables", made, directory.Usual.Tiers, directory.Usual.Subscriptions, directory.Usual.Keys, counters.Usual, "usage", audit.Usual)
 }
 
 func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {

@@ -57,6 +57,12 @@ param keyPepper string = '${newGuid()}-${newGuid()}'
 @description('Object ids of the people or groups that run the tollgate command line: they may write the tables and read the pepper.')
 param operatorIds string[] = []
 
+@description('The application in Microsoft Entra ID whose tokens with the role Tollgate.Admin may manage subscriptions at /manage: its id, or its URI. Empty: /manage is off.')
+param manageAudience string = ''
+
+@description('Serve the console at /console: a page on which callers see their usage, and operators everybody\'s.')
+param console bool = false
+
 @description('Web pages that may call the gateway from a browser, such as https://chat.example.com.')
 param corsOrigins string[] = []
 
@@ -142,7 +148,7 @@ module storage 'modules/storage.bicep' = {
     skuName: storageSku
     appIdentityId: identity.id
     appPrincipalId: identity.properties.principalId
-    appManages: false
+    appManages: !empty(manageAudience)
     operatorIds: operatorIds
     private: privateNetwork
     workspaceId: monitoring.outputs.workspaceId
@@ -248,6 +254,11 @@ var upstreamSettings = {
   UPSTREAM_DEPLOYMENT: model.deployment
 }
 
+var manageSettings = {
+  MANAGE_AUDIENCE: manageAudience
+  MANAGE_ISSUER: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+}
+
 var gatewaySettings = union(
   storageSettings,
   {
@@ -259,6 +270,8 @@ var gatewaySettings = union(
   },
   contains(settings, 'UPSTREAMS') ? {} : upstreamSettings,
   upstreamByKey ? { UPSTREAM_API_KEY: '@Microsoft.KeyVault(SecretUri=${vault.outputs.upstreamKeyUri})' } : {},
+  empty(manageAudience) ? {} : manageSettings,
+  console ? { CONSOLE: 'on' } : {},
   empty(clientIpHeader) ? {} : { CLIENT_IP_HEADER: clientIpHeader },
   settings
 )

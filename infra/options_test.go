@@ -79,8 +79,28 @@ func TestOperatorsMayWriteTheTablesAndReadThePepper(t *testing.T) {
 	const who = "00000000-0000-0000-0000-00000000000a"
 	s := biceptest.Take(t, everything)
 	wantList(t, "an operator may", assignments(s, who), append(keyTables("Storage Table Data Contributor"),
-		"tables counters: Storage Table Data Contributor", "tables usage: Storage Table Data Contributor",
+		"tables counters: Storage Table Data Contributor", "tables usage: Storage Table Data Contributor", "tables audit: Storage Table Data Contributor",
 		"secrets key-pepper: Key Vault Secrets User")...)
+}
+
+func TestTheAppWritesKeysOnlyWhereItManagesThem(t *testing.T) {
+	t.Parallel()
+	s := biceptest.Take(t, everything)
+	got := strings.Join(assignments(s, ""), "\n")
+	for _, want := range append(keyTables("Storage Table Data Contributor"), "tables audit: Storage Table Data Contributor") {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in:\n%s", want, got)
+		}
+	}
+	settings := s.Settings(t)
+	if settings["CONSOLE"] != "on" || settings["MANAGE_AUDIENCE"] != "api://tollgate" || !strings.Contains(settings["MANAGE_ISSUER"], "tenant().tenantId") {
+		t.Errorf("console is %q; managed by tokens of %s for %s", settings["CONSOLE"], settings["MANAGE_ISSUER"], settings["MANAGE_AUDIENCE"])
+	}
+	for name := range biceptest.Take(t, "").Settings(t) {
+		if strings.HasPrefix(name, "MANAGE_") || name == "CONSOLE" {
+			t.Errorf("%s is set where nobody manages", name)
+		}
+	}
 }
 
 func TestOnlyTheTeamsFrontDoorMayCallAndIsTrusted(t *testing.T) {

@@ -216,19 +216,24 @@ func counted(t *testing.T, text string) (keys []string) {
 // the platform saw, whatever a caller claims.
 func TestTheCallersAddress(t *testing.T) {
 	byAddress := subscription.Limits{TokensPerMinute: 10_000, CounterKey: "{client-ip}"}
-	for name, c := range map[string]struct{ settings, claims []string }{
-		"Host":     {nil, []string{"X-Forwarded-For", "6.6.6.6"}},
-		"FrontEnd": {[]string{"STANDIN_FRONT_END=1"}, []string{"X-Forwarded-For", "6.6.6.6", "Client-IP", "6.6.6.6:1234", "X-Client-IP", "6.6.6.6"}},
-		"FrontDoor": {[]string{"STANDIN_FRONT_END=1", "CLIENT_IP_HEADER=X-Azure-ClientIP"},
-			[]string{"X-Azure-ClientIP", "127.0.0.1", "X-Forwarded-For", "6.6.6.6", "X-Client-IP", "6.6.6.6"}},
+	for name, c := range map[string]struct {
+		o      options
+		want   string
+		claims []string
+	}{
+		"Host":     {options{}, "127.0.0.1", []string{"X-Forwarded-For", "6.6.6.6"}},
+		"FrontEnd": {options{frontEnd: true}, "127.0.0.1", []string{"X-Forwarded-For", "6.6.6.6", "Client-IP", "6.6.6.6:1234", "X-Client-IP", "6.6.6.6"}},
+		"FrontDoor": {options{frontEnd: true, settings: []string{"CLIENT_IP_HEADER=X-Azure-ClientIP"}}, "7.7.7.7",
+			[]string{"X-Azure-ClientIP", "7.7.7.7", "X-Forwarded-For", "6.6.6.6", "X-Client-IP", "6.6.6.6"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := start(t, options{limits: byAddress, settings: c.settings})
+			c.o.limits = byAddress
+			h := start(t, c.o)
 			if status, text := h.answer(t, body(false), c.claims...); status != http.StatusOK {
 				t.Fatalf("%d: %s", status, text)
 			}
 			keys := counted(t, h.id)
-			if len(keys) != 1 || !strings.Contains(keys[0], "127.0.0.1") {
+			if len(keys) != 1 || !strings.Contains(keys[0], c.want) {
 				t.Errorf("counted by %q", keys)
 			}
 		})

@@ -74,6 +74,7 @@ type options struct {
 	limits          subscription.Limits // by default ten thousand tokens a minute
 	functionTimeout string              // by default host.json's
 	settings        []string            // of the handler, or of the stand-in of a host
+	frontEnd        bool                // behind Azure's front end, as a stand-in has it
 	fails           bool                // the host must fail to start
 }
 
@@ -98,6 +99,12 @@ func start(t *testing.T, o options) *running {
 	if err != nil {
 		t.Skipf("no Functions host: install Azure Functions Core Tools, or set FUNC (%v)", err)
 	}
+	if program, err = filepath.Abs(program); err != nil { // it runs in another folder
+		t.Fatal(err)
+	}
+	if o.frontEnd && !strings.Contains(filepath.Base(program), "standin") {
+		t.Skip("Core Tools have no front end such as Azure's: only a stand-in of the host pretends to one")
+	}
 	h := &running{key: subscription.NewKey(), id: strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), folder: t.TempDir(), log: new(journal), exited: make(chan struct{})}
 	store := azurite.Shared(t)
 	h.subscribe(t, store, o.limits)
@@ -107,6 +114,9 @@ func start(t *testing.T, o options) *running {
 	}
 	model := httptest.NewServer(o.model)
 	t.Cleanup(model.Close)
+	if o.frontEnd {
+		o.settings = append(o.settings, "STANDIN_FRONT_END=1")
+	}
 	h.run(t, program, append([]string{"AzureWebJobsStorage=" + store, "KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model.URL,
 		"UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + r1sim.Key, "MODELS=DeepSeek-R1", "STANDIN_DRAIN_SECONDS=1"}, o.settings...))
 	if !o.fails {

@@ -34,6 +34,13 @@ type Grant struct {
 	// Tier is the subscription's tier with its overrides.
 	Tier Tier
 	Slot Slot
+	// Expires is when the key stops to grant; zero: never.
+	Expires time.Time
+}
+
+// expired says whether the key has stopped to grant.
+func (g *Grant) expired(now time.Time) bool {
+	return !g.Expires.IsZero() && !now.Before(g.Expires)
 }
 
 // Directory looks keys up and remembers, refusals too. Make one with NewDirectory.
@@ -79,7 +86,7 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 	if e != nil && now.Before(e.due) {
 		grant := e.grant
 		d.mu.Unlock()
-		return answer(grant)
+		return answer(grant, now)
 	}
 	if e == nil {
 		e = d.add(hash)
@@ -101,8 +108,8 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 	}
 }
 
-func answer(grant *Grant) (*Grant, error) {
-	if grant == nil {
+func answer(grant *Grant, now time.Time) (*Grant, error) {
+	if grant == nil || grant.expired(now) {
 		return nil, ErrUnauthorized
 	}
 	return grant, nil
@@ -113,7 +120,7 @@ func answer(grant *Grant) (*Grant, error) {
 // the store is known to be out of reach.
 func (e *entry) ahead(now time.Time) bool {
 	held := now.Sub(e.verified)
-	return e.grant != nil && (held < patience || e.failing && held < stale)
+	return e.grant != nil && !e.grant.expired(now) && (held < patience || e.failing && held < stale)
 }
 
 // add makes room for a key and an entry of it.
@@ -160,10 +167,10 @@ func (d *Directory) refresh(ctx context.Context, hash [sha256.Size]byte, e *entr
 	switch {
 	case !e.failing:
 		e.grant, e.verified, e.due = grant, asked, asked.Add(fresh)
-		flight.grant, flight.err = answer(grant)
+		flight.grant, flight.err = answer(grant, now)
 	case e.grant != nil && now.Before(last):
 		e.due = now.Add(min(RetryAfter, last.Sub(now)))
-		flight.grant = e.grant
+		flight.grant, flight.err = answer(e.grant, now)
 	default:
 		delete(d.entries, hash)
 		flight.err = fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -177,6 +184,9 @@ func (d *Directory) lookup(ctx context.Context, hash string) (*Grant, error) {
 		return nil, refused(err)
 	}
 	if subtle.ConstantTimeCompare([]byte(record.Hash), []byte(hash)) != 1 {
+		return nil, ErrUnauthorized
+	}
+	if record.Expired(time.Now()) {
 		return nil, ErrUnauthorized
 	}
 	s, err := d.store.Subscription(ctx, record.Subscription)
@@ -194,7 +204,7 @@ func (d *Directory) lookup(ctx context.Context, hash string) (*Grant, error) {
 	if err != nil {
 		return nil, fmt.Errorf("subscription %s: %w", s.ID, err)
 	}
-	return &Grant{Subscription: s, Tier: effective, Slot: record.Slot}, nil
+	return &Grant{Subscription: s, Tier: effective, Slot: record.Slot, Expires: record.Expires}, nil
 }
 
 func refused(err error) error {

@@ -327,3 +327,20 @@ func BenchmarkAuthenticateJunk(b *testing.B) {
 		_, _ = d.Authenticate(b.Context(), junk)
 	}
 }
+
+func TestAKeyEndsWhenItExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		if err := d.store.ExpireKey(t.Context(), d.pepper.Hash(d.key), time.Now().Add(20*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		d.expect(t, d.key, nil)
+		time.Sleep(20*time.Second - 2*time.Millisecond)
+		d.expect(t, d.key, nil)
+		time.Sleep(2 * time.Millisecond)
+		d.expect(t, d.key, subscription.ErrUnauthorized) // from memory: 20 s are within what an answer is kept
+		d.store.Fail(errors.New("down"))
+		time.Sleep(time.Minute)
+		d.expect(t, d.key, subscription.ErrUnauthorized) // nor does a store that is down lengthen it
+	})
+}

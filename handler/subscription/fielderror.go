@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -43,7 +44,7 @@ func Decode(data []byte, into any) error {
 		return errors.New("is more than one JSON value: leave only the first")
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-		return &FieldError{wrong.Field, "is a JSON " + wrong.Value, "use " + described(wrong.Type.Kind().String())}
+		return &FieldError{jsonName(wrong.Field), "is a JSON " + wrong.Value, "use " + described(wrong.Type.Kind().String())}
 	}
 	if wrong, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("is not JSON: look at byte %d", wrong.Offset)
@@ -59,6 +60,14 @@ func Decode(data []byte, into any) error {
 		return &FieldError{strings.Trim(name, `"`), "is unknown", "correct its spelling or leave it out"}
 	}
 	return err
+}
+
+// jsonName is a field's path as the document has it: the decoder puts the Go
+// names of embedded structs into it, which are the only ones with a capital.
+func jsonName(path string) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(path, "."), func(name string) bool {
+		return name != "" && 'A' <= name[0] && name[0] <= 'Z'
+	}), ".")
 }
 
 // described says in JSON's words what a Go kind is read from.

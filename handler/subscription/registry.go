@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -162,85 +161,6 @@ func (r Registry) Account(ctx context.Context, id string) (Account, error) {
 	}
 	keys, err := r.Keys(ctx, id)
 	return Account{s, effective.Limits, keys}, err
-}
-
-// CreateKey makes a key for a slot that has none and returns it, to be shown once.
-func (r Registry) CreateKey(ctx context.Context, pepper Pepper, id string, slot Slot) (string, KeyRecord, error) {
-	have, err := r.slot(ctx, id, slot)
-	if err != nil {
-		return "", KeyRecord{}, err
-	}
-	if len(have) > 0 {
-		return "", KeyRecord{}, fmt.Errorf("the %s key of subscription %q %w: rotate it, or make the other", slot, id, ErrExists)
-	}
-	return r.issue(ctx, pepper, id, slot)
-}
-
-// RotateKey replaces a slot's key and returns the new one, to be shown once. The
-// new key is there before the old one goes; where that fails, the error comes
-// with the new key.
-func (r Registry) RotateKey(ctx context.Context, pepper Pepper, id string, slot Slot) (string, KeyRecord, error) {
-	old, err := r.slot(ctx, id, slot)
-	if err == nil {
-		err = present(old, id, slot)
-	}
-	if err != nil {
-		return "", KeyRecord{}, err
-	}
-	key, record, err := r.issue(ctx, pepper, id, slot)
-	if err != nil {
-		return "", KeyRecord{}, err
-	}
-	return key, record, r.delete(ctx, old)
-}
-
-// RevokeKey takes a slot's key away.
-func (r Registry) RevokeKey(ctx context.Context, id string, slot Slot) error {
-	old, err := r.slot(ctx, id, slot)
-	if err == nil {
-		err = present(old, id, slot)
-	}
-	if err != nil {
-		return err
-	}
-	return r.delete(ctx, old)
-}
-
-// slot lists what a slot holds: more than one key where a rotation was cut short.
-func (r Registry) slot(ctx context.Context, id string, slot Slot) ([]KeyRecord, error) {
-	if _, err := r.find(ctx, id); err != nil {
-		return nil, err
-	}
-	if slot != Primary && slot != Secondary {
-		return nil, &FieldError{"slot", fmt.Sprintf("%q is unknown", slot), "use primary or secondary"}
-	}
-	all, err := r.Keys(ctx, id)
-	return slices.DeleteFunc(all, func(k KeyRecord) bool { return k.Slot != slot }), err
-}
-
-func present(keys []KeyRecord, id string, slot Slot) error {
-	if len(keys) == 0 {
-		return fmt.Errorf("the %s key of subscription %q was %w: create it", slot, id, ErrNotFound)
-	}
-	return nil
-}
-
-func (r Registry) issue(ctx context.Context, pepper Pepper, id string, slot Slot) (string, KeyRecord, error) {
-	key := NewKey()
-	record := KeyRecord{Hash: pepper.Hash(key), Subscription: id, Slot: slot, Created: time.Now().UTC().Truncate(time.Second)}
-	if err := r.PutKey(ctx, record); err != nil {
-		return "", KeyRecord{}, err
-	}
-	return key, record, nil
-}
-
-func (r Registry) delete(ctx context.Context, keys []KeyRecord) error {
-	for _, k := range keys {
-		if err := r.DeleteKey(ctx, k.Hash); err != nil && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("the old key is still valid: %w", err)
-		}
-	}
-	return nil
 }
 
 // retried makes a change again while others come in between.

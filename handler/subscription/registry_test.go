@@ -66,9 +66,9 @@ func TestWhatAnOperatorGetsWrongIsNamed(t *testing.T) {
 	_, misfit := r.Create(ctx, subscription.Subscription{ID: "b", Tier: "gold", Overrides: json.RawMessage(`{"maxWait":"9h"}`)})
 	_, stranger := r.Change(ctx, "b", nothing)
 	_, unread := r.Account(ctx, "b")
-	_, _, keyless := r.CreateKey(ctx, pepper, "b", subscription.Primary)
-	_, _, slotless := r.CreateKey(ctx, pepper, "a", "third")
-	_, _, unrotated := r.RotateKey(ctx, pepper, "a", subscription.Primary)
+	_, _, keyless := r.CreateKey(ctx, pepper, "b", subscription.Primary, subscription.Terms{})
+	_, _, slotless := r.CreateKey(ctx, pepper, "a", "third", subscription.Terms{})
+	_, _, unrotated := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
 	unrevoked := r.RevokeKey(ctx, "a", subscription.Secondary)
 	for _, test := range []struct {
 		err  error
@@ -116,15 +116,15 @@ func TestASubscriptionThatNoLongerFitsCanStillBeSuspended(t *testing.T) {
 func TestAKeyIsReplacedWhileTheOtherGoesOn(t *testing.T) {
 	r, pepper := office(t)
 	ctx := t.Context()
-	first, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Primary)
-	second, _, e2 := r.CreateKey(ctx, pepper, "a", subscription.Secondary)
+	first, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
+	second, _, e2 := r.CreateKey(ctx, pepper, "a", subscription.Secondary, subscription.Terms{})
 	if err := errors.Join(e1, e2); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary); !errors.Is(err, subscription.ErrExists) {
+	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{}); !errors.Is(err, subscription.ErrExists) {
 		t.Errorf("a second primary key: %v", err)
 	}
-	third, record, err := r.RotateKey(ctx, pepper, "a", subscription.Primary)
+	third, record, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
 	if err != nil || record.Slot != subscription.Primary || record.Created.IsZero() {
 		t.Fatalf("RotateKey = %+v, %v", record, err)
 	}
@@ -163,17 +163,17 @@ func TestAnInterruptedRotationKeepsBothKeysAndTheNextEndsIt(t *testing.T) {
 	made, pepper := office(t)
 	store := &interrupted{Store: made.Store.(*memstore.Store)}
 	r, ctx := subscription.Registry{Store: store}, t.Context()
-	first, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary)
+	first, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	store.down = errors.New("down")
-	second, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary)
+	second, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
 	if second == "" || !errors.Is(err, store.down) || !strings.Contains(err.Error(), "the old key is still valid") {
 		t.Fatalf("RotateKey = %v", err)
 	}
 	store.down = nil
-	third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary)
+	third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
 	if err != nil {
 		t.Fatal(err)
 	}

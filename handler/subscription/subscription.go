@@ -85,6 +85,14 @@ type KeyRecord struct {
 	Subscription string    `json:"subscription"`
 	Slot         Slot      `json:"slot"`
 	Created      time.Time `json:"created,omitzero"`
+	// Expires is when the key stops to be one; zero: never.
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Expired says whether the key is one no more. An instance judges by its own
+// clock.
+func (k *KeyRecord) Expired(now time.Time) bool {
+	return !k.Expires.IsZero() && !now.Before(k.Expires)
 }
 
 // What a Store, and a Directory, may answer.
@@ -111,6 +119,8 @@ type Store interface {
 	PutKey(ctx context.Context, k KeyRecord) error
 	// Keys lists a subscription's keys.
 	Keys(ctx context.Context, subscription string) ([]KeyRecord, error)
+	// ExpireKey sets when a key expires; zero: never. ErrNotFound.
+	ExpireKey(ctx context.Context, hash string, at time.Time) error
 	// DeleteKey takes a key away. ErrNotFound.
 	DeleteKey(ctx context.Context, hash string) error
 }

@@ -27,6 +27,11 @@ type Call struct {
 	Outcome string
 	// Refused says that the gateway itself turned the call down, by Outcome.
 	Refused bool
+	// Shadowed is the code of the refusal that a tier in shadow let pass, empty if
+	// there was none.
+	Shadowed string
+	// Degraded says that the call was decided without the shared counters.
+	Degraded bool
 	// Stream says that the answer was to be streamed.
 	Stream bool
 

@@ -14,6 +14,8 @@ const (
 	TotalTokens      = "Total Tokens"
 
 	Refusals            = "Refusals"              // calls, by Reason
+	ShadowRefusals      = "Shadow Refusals"       // calls that shadow let pass, by Reason
+	DegradedCalls       = "Degraded Calls"        // calls decided without the shared counters
 	Failures            = "Failures"              // calls that ended otherwise than well, by Reason
 	UnknownUsage        = "Unknown Usage"         // calls whose usage the gateway had to count
 	PromptEstimateError = "Prompt Estimate Error" // tokens counted before the call less those that upstream charged

@@ -63,8 +63,8 @@ const (
 	DefaultMaxSeries = 1000
 )
 
-// maxCalls bounds the single calls kept of an interval, about 2 MB of them.
-const maxCalls = 2000
+// maxCalls bounds the single calls kept of an interval, about 5 MB of them.
+const maxCalls = 5000
 
 // Reporter gathers calls. Make one with New.
 type Reporter struct {
@@ -152,6 +152,12 @@ func (s *series) call(c *Call, chosen []pair) {
 		s.add(Refusals, 1, pair{"Reason", c.Outcome}, who[0], who[1])
 	case c.Outcome != "":
 		s.add(Failures, 1, pair{"Reason", c.Outcome}, who[0], who[1], pair{"Model", c.Model})
+	}
+	if c.Shadowed != "" {
+		s.add(ShadowRefusals, 1, pair{"Reason", c.Shadowed}, who[0], who[1])
+	}
+	if c.Degraded {
+		s.add(DegradedCalls, 1, who...)
 	}
 	if u := c.Usage; u != nil {
 		s.add(PromptTokens, float64(u.PromptTokens), chosen...)

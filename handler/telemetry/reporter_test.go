@@ -185,13 +185,13 @@ func TestRefusalsAndUnknownUsageAreCounted(t *testing.T) {
 		r.Report(refused)
 		r.Report(telemetry.Call{Status: 499, Outcome: "client_closed", Subscription: "team-a", Tier: "gold", Model: "DeepSeek-R1"})
 		guessed := call("team-a", 5, 5)
-		guessed.Usage.Known = false
+		guessed.Usage.Known, guessed.Shadowed, guessed.Degraded = false, "token_quota_exceeded", true
 		r.Report(guessed)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		counters.TableOperations += 5
 		_ = r.Close(t.Context())
-		for name, want := range map[string]string{telemetry.Refusals: "token_limit_exceeded", telemetry.Failures: "client_closed", telemetry.UnknownUsage: "", telemetry.TelemetryDropped: "outage"} {
+		for name, want := range map[string]string{telemetry.Refusals: "token_limit_exceeded", telemetry.Failures: "client_closed", telemetry.ShadowRefusals: "token_quota_exceeded", telemetry.DegradedCalls: "", telemetry.UnknownUsage: "", telemetry.TelemetryDropped: "outage"} {
 			m := sink.metrics(name)
 			if len(m) != 1 || m[0].Dimensions["Reason"] != want {
 				t.Errorf("%s: %+v, want one with reason %q", name, m, want)
@@ -251,18 +251,18 @@ func TestSingleCallsAreBoundedAndTheirLossCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &shelf{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), SampleRatio: 1})
-		for range 2500 {
+		for range 5500 {
 			r.Report(call("team-a", 1, 1))
 		}
 		_ = r.Close(t.Context())
-		if n := len(sink.batches[0].Calls); n != 2000 {
+		if n := len(sink.batches[0].Calls); n != 5000 {
 			t.Errorf("%d calls kept", n)
 		}
 		if m := sink.metrics(telemetry.TelemetryDropped); len(m) != 1 || m[0].Sum != 500 || m[0].Dimensions["Reason"] != "burst" {
 			t.Errorf("dropped %+v, want 500 by burst", m)
 		}
-		if m := sink.metrics(telemetry.TotalTokens); len(m) != 1 || m[0].Sum != 5000 {
-			t.Errorf("tokens %+v, want all 5000", m)
+		if m := sink.metrics(telemetry.TotalTokens); len(m) != 1 || m[0].Sum != 11000 {
+			t.Errorf("tokens %+v, want all 11000", m)
 		}
 	})
 }

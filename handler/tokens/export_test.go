@@ -7,3 +7,6 @@ func (e *Encoding) Rendered(messages []byte) (string, error) {
 	e.template(e.tables.get(), &w, list)
 	return string(w.text), err
 }
+
+// Kept is how many bytes of the text the stream holds.
+func (s *Stream) Kept() int { return len(s.end) }

@@ -55,15 +55,18 @@ func (e *Encoding) Count(text string) int {
 	return t.count(unsafe.Slice(unsafe.StringData(text), len(text)), w)
 }
 
-// Steps is how many look-ups counting a text takes, which its time is
-// proportional to.
+// Steps is how many look-ups counting a text takes at most, where nothing is
+// remembered of others: its time is proportional to that.
 func (e *Encoding) Steps(text string) int {
 	t := e.tables.get()
-	w := t.borrow()
-	defer t.pool.Put(w)
-	before := w.scratch.Steps
-	t.count([]byte(text), w)
-	return w.scratch.Steps - before
+	var scratch bpe.Scratch
+	bytes := []byte(text)
+	for at := 0; at < len(bytes); scratch.Steps++ {
+		end := t.splitter.Next(bytes, at)
+		t.vocabulary.Count(bytes[at:end], &scratch)
+		at = end
+	}
+	return scratch.Steps
 }
 
 // splitter says where the piece ends that begins at a place of a text.
@@ -124,7 +127,7 @@ func (t *tables) count(text []byte, w *work) (tokens int) {
 func (t *tables) ordinary(text []byte, w *work) (tokens int) {
 	for at := 0; at < len(text); {
 		end := t.splitter.Next(text, at)
-		tokens += t.vocabulary.Count(text[at:end], &w.scratch)
+		tokens += t.vocabulary.CountWithin(text, at, end, &w.scratch)
 		at = end
 	}
 	return tokens

@@ -62,14 +62,3 @@ func TestModelsAreCountedByTheirFamily(t *testing.T) {
 		}
 	}
 }
-
-func TestStreamCountsAsTheWholeText(t *testing.T) {
-	e := tokens.ForModel("DeepSeek-R1")
-	s := e.Stream()
-	for _, piece := range []string{"", "a", "bcd", "efghi"} {
-		s.Write(piece)
-	}
-	if s.Count() != e.Count("abcdefghi") {
-		t.Errorf("in pieces %d, whole %d", s.Count(), e.Count("abcdefghi"))
-	}
-}

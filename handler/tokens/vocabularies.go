@@ -1,19 +1,14 @@
 package tokens
 
 import (
-	_ "embed"
 	"strings"
 
 	loader "github.com/pkoukk/tiktoken-go-loader"
 
 	"tollgate/handler/tokens/internal/bpe"
 	"tollgate/handler/tokens/internal/split"
+	"tollgate/handler/tokens/vocabulary"
 )
-
-// deepseekFile is made by make vocabulary.
-//
-//go:embed vocabulary/deepseek.bpe
-var deepseekFile string
 
 var (
 	deepseek   = &tables{name: "deepseek", load: loadDeepSeek}
@@ -26,14 +21,14 @@ var (
 var thinking = strings.NewReplacer("<｜place▁holder▁no▁798｜>", "<think>", "<｜place▁holder▁no▁799｜>", "</think>")
 
 func loadDeepSeek(t *tables) {
-	merges, err := bpe.Read(deepseekFile)
+	v, special, err := bpe.Decode(vocabulary.DeepSeek)
 	if err != nil {
 		panic("the embedded vocabulary: " + err.Error()) // a broken build
 	}
-	for i, text := range merges.Special {
-		merges.Special[i] = thinking.Replace(text)
+	for i, text := range special {
+		special[i] = thinking.Replace(text)
 	}
-	t.vocabulary, t.splitter, t.specials = bpe.New(merges), split.NewDeepSeek(), newSpecials(merges.Special...)
+	t.vocabulary, t.splitter, t.specials = v, split.NewDeepSeek(), newSpecials(special...)
 }
 
 // loadOpenAI takes an encoding's ranks from tiktoken-go. OpenAI's API reads a
@@ -43,30 +38,28 @@ func loadOpenAI(t *tables, s splitter) {
 	if err != nil {
 		panic("the embedded vocabulary: " + err.Error()) // a broken build
 	}
-	t.vocabulary, t.splitter = bpe.New(mergesOf(ranks)), s
+	t.vocabulary, t.splitter = bpe.New(tokensOf(ranks)), s
 }
 
-// mergesOf finds the two tokens that each token is merged of: those that the
-// tokens ranked before it make of its text.
-func mergesOf(ranks map[string]int) bpe.Merges {
-	texts := make([]string, len(ranks))
-	for text, rank := range ranks {
-		texts[rank] = text
-	}
+// tokensOf numbers an encoding's tokens as package bpe does, and finds the two
+// that each is merged of: those that the tokens ranked before it make of its text.
+func tokensOf(ranks map[string]int) []bpe.Token {
 	number := func(text string) uint32 {
 		if len(text) == 1 {
 			return uint32(text[0])
 		}
 		return uint32(ranks[text])
 	}
-	var m bpe.Merges
-	for rank, text := range texts {
+	tokens := make([]bpe.Token, 0, len(ranks))
+	for text, rank := range ranks {
+		token := bpe.Token{Text: text, Number: number(text)}
 		if len(text) > 1 {
-			at := border(text, rank, ranks)
-			m.Left, m.Right = append(m.Left, number(text[:at])), append(m.Right, number(text[at:]))
+			half := border(text, rank, ranks)
+			token.Half, token.Right = uint8(half), number(text[half:])
 		}
+		tokens = append(tokens, token)
 	}
-	return m
+	return tokens
 }
 
 // border is where a token's two halves meet: its bytes are merged, always the

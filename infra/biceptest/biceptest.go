@@ -49,6 +49,9 @@ func Compiler(t testing.TB) string {
 	if err != nil {
 		t.Skipf("no Bicep compiler: install bicep, or set BICEP (%v)", err)
 	}
+	if path, err = filepath.Abs(path); err != nil { // it runs in another folder
+		t.Fatal(err)
+	}
 	return path
 }
 

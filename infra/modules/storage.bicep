@@ -62,7 +62,7 @@ resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2024-01-0
 // The handler's tables. It makes none itself here: nobody may, but a deployment.
 var directory = ['tiers', 'subscriptions', 'apikeys']
 var ledgers = ['counters', 'usage']
-var tableNames = concat(directory, ledgers)
+var tableNames = concat(directory, ledgers, ['audit'])
 
 resource tables 'Microsoft.Storage/storageAccounts/tableServices/tables@2024-01-01' = [
   for table in tableNames: {
@@ -84,8 +84,13 @@ resource hostBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+// The audit is written where keys are: by operators, and by the app if it manages.
+var appTableNames = appManages ? tableNames : concat(directory, ledgers)
+
 var appRoles = [
-  for table in tableNames: contains(ledgers, table) || appManages ? roles.tableDataContributor : roles.tableDataReader
+  for table in appTableNames: appManages || contains(ledgers, table)
+    ? roles.tableDataContributor
+    : roles.tableDataReader
 ]
 
 resource appTables 'Microsoft.Authorization/roleAssignments@2022-04-01' = [

@@ -1,15 +1,15 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
-	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
-	"tollgate/handler/subscription/tablestore"
 )
 
 // app is what commands share: where they are told their settings, what they
@@ -17,67 +17,15 @@ import (
 type app struct {
 	getenv         func(string) string
 	stdout, stderr io.Writer
-	tables         tablestore.Tables
+	tables         tables
 
 	// flags of every command
 	output       output
 	settingsPath string
+	serverFlag   string
 	quiet        bool
-}
 
-// registry opens the tables that the settings name.
-func (a *app) registry() (subscription.Registry, error) {
-	service, err := a.storage()
-	if err != nil {
-		return subscription.Registry{}, err
-	}
-	client, err := storage.Open(service)
-	if err != nil {
-		return subscription.Registry{}, err
-	}
-	return subscription.Registry{Store: tablestore.New(client, a.tables)}, nil
-}
-
-// storage is where the settings say that the tables are. Its settings belong
-// together: those of the environment hold, or those of the file.
-func (a *app) storage() (storage.Settings, error) {
-	file, err := a.file()
-	if err != nil {
-		return storage.Settings{}, err
-	}
-	if a.setting(file, "STORE") == "memory" {
-		return storage.Settings{}, errors.New("STORE is memory, which lives in the gateway alone: set STORE to tables to keep subscriptions there")
-	}
-	settings := storage.Read(a.getenv)
-	if settings == (storage.Settings{}) {
-		settings = storage.Read(file.value)
-	}
-	if settings == (storage.Settings{}) {
-		return settings, fmt.Errorf("AzureWebJobsStorage is missing in the environment and %s: "+
-			"set it to a connection string or UseDevelopmentStorage=true, or set AzureWebJobsStorage__accountName", file)
-	}
-	return settings, nil
-}
-
-// pepper is the secret under which keys are stored: the gateway's.
-func (a *app) pepper() (subscription.Pepper, error) {
-	file, err := a.file()
-	if err != nil {
-		return subscription.Pepper{}, err
-	}
-	pepper, err := subscription.NewPepper(a.setting(file, "KEY_PEPPER"))
-	if err != nil {
-		return pepper, fmt.Errorf("KEY_PEPPER %w; it must be the gateway's", err)
-	}
-	return pepper, nil
-}
-
-// setting is the environment's, else the file's.
-func (a *app) setting(file settingsFile, name string) string {
-	if value := a.getenv(name); value != "" {
-		return value
-	}
-	return file.value(name)
+	connected *client
 }
 
 // note tells an operator something beside the result.
@@ -94,14 +42,31 @@ func (a *app) warn(warnings []string) {
 	}
 }
 
+// progress says how far long work is, in a line that the next one replaces: on
+// a terminal only. An empty one clears it.
+func (a *app) progress(format string, args ...any) {
+	if !a.quiet && terminalOf(a.stderr) {
+		fmt.Fprintf(a.stderr, "\r\x1b[K"+format, args...)
+	}
+}
+
+// terminalOf says whether somebody is looking.
+func terminalOf(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
 // ids completes the one argument of a command with what list finds.
-func (a *app) ids(list func(subscription.Registry, *cobra.Command) ([]string, error)) cobra.CompletionFunc {
+func (a *app) ids(list func(context.Context, *app) ([]string, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		registry, err := a.registry()
-		if err != nil || len(args) > 0 {
+		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		ids, err := list(registry, cmd)
+		ids, err := list(cmd.Context(), a)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
@@ -109,18 +74,23 @@ func (a *app) ids(list func(subscription.Registry, *cobra.Command) ([]string, er
 	}
 }
 
-func subscriptionIDs(r subscription.Registry, cmd *cobra.Command) (ids []string, err error) {
-	all, err := r.Subscriptions(cmd.Context())
-	for _, s := range all {
-		ids = append(ids, s.ID)
-	}
-	return ids, err
+func subscriptionIDs(ctx context.Context, a *app) ([]string, error) {
+	return listIDs(ctx, a, "/subscriptions", func(s subscription.Subscription) string { return s.ID })
 }
 
-func tierIDs(r subscription.Registry, cmd *cobra.Command) (ids []string, err error) {
-	all, err := r.Tiers(cmd.Context())
-	for _, t := range all {
-		ids = append(ids, t.ID)
+func tierIDs(ctx context.Context, a *app) ([]string, error) {
+	return listIDs(ctx, a, "/tiers", func(t subscription.Tier) string { return t.ID })
+}
+
+func listIDs[T any](ctx context.Context, a *app, path string, id func(T) string) ([]string, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
 	}
-	return ids, err
+	items, err := all[T](ctx, a, c, path, nil)
+	ids := make([]string, len(items))
+	for i, item := range items {
+		ids[i] = id(item)
+	}
+	return slices.Compact(ids), err
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"tollgate/handler/manage"
 	"tollgate/handler/subscription"
 )
 
@@ -15,55 +18,100 @@ func (a *app) keyCommand() *cobra.Command {
 		`A subscription has a primary and a secondary key; its calls may carry either, so
 that one can be replaced while the other goes on. A key is printed once, alone on
 stdout, and stored only as a hash under KEY_PEPPER, which must be the gateway's.
-A key that was rotated away or revoked ends within a minute.`,
+A key that was rotated away without an overlap, or revoked, ends within a minute.`,
 		`  KEY=$(tollgate key create team-a)
-  tollgate key rotate team-a --slot secondary --output json
+  tollgate key rotate team-a --overlap 24h
+  tollgate key expire team-a --slot secondary --in 720h
   tollgate key revoke team-a --slot primary`,
-		a.keyCreate(), a.keyRotate(), a.keyRevoke())
+		a.keyCreate(), a.keyRotate(), a.keyExpire(), a.keyRevoke())
 }
 
 func (a *app) keyCreate() *cobra.Command {
-	return a.keyMaking("create", "Make a key for a slot that has none, and print it", subscription.Registry.CreateKey)
+	return a.keyMaking("create", "Make a key for a slot that has none, and print it", "",
+		"  KEY=$(tollgate key create team-a)\n  tollgate key create team-a --slot secondary --expires 2160h --output json")
 }
 
 func (a *app) keyRotate() *cobra.Command {
-	return a.keyMaking("rotate", "Replace a key, and print the new one", subscription.Registry.RotateKey)
+	return a.keyMaking("rotate", "Replace a key, and print the new one", "/rotate",
+		"  KEY=$(tollgate key rotate team-a)\n  tollgate key rotate team-a --slot secondary --overlap 24h")
 }
 
-// madeKey is a key as JSON shows it, this once.
-type madeKey struct {
-	subscription.KeyRecord
-	Key string `json:"key"`
-}
-
-type makeKey func(subscription.Registry, context.Context, subscription.Pepper, string, subscription.Slot) (string, subscription.KeyRecord, error)
-
-func (a *app) keyMaking(name, short string, makeKey makeKey) *cobra.Command {
+func (a *app) keyMaking(name, short, below, example string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: name + " SUBSCRIPTION", Short: short,
-		Example: fmt.Sprintf("  KEY=$(tollgate key %s team-a)\n  tollgate key %s team-a --slot secondary --output json", name, name),
-		Args:    named("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
+		Use: name + " SUBSCRIPTION", Short: short, Example: example,
+		Args: named("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
 	slot := slotFlag(cmd, string(subscription.Primary))
+	expires := cmd.Flags().String("expires", "", "when the key shall end: a time such as 2026-12-31T00:00:00Z, or from now, such as 2160h (default: never)")
+	var overlap time.Duration
+	if below != "" {
+		cmd.Flags().DurationVar(&overlap, "overlap", 0, "how long the old key goes on, at most 2160h (default: it ends within a minute)")
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		pepper, err := a.pepper()
-		if err != nil {
+		if a.server() == "" {
+			if _, err := a.pepper(); err != nil {
+				return err
+			}
+		}
+		terms := make(map[string]any)
+		if overlap != 0 {
+			terms["overlap"] = overlap.String()
+		}
+		if at, err := moment(cmd, "--expires", *expires); err != nil {
+			return err
+		} else if !at.IsZero() {
+			terms["expires"] = at
+		}
+		var made manage.MadeKey
+		if err := a.ask(cmd, request{method: http.MethodPost, path: keyPath(args[0], *slot) + below, body: terms}, &made); err != nil {
 			return err
 		}
-		registry, err := a.registry()
-		if err != nil {
-			return err
+		a.note("The %s key of %s follows%s. It is shown this once.", made.Slot, made.Subscription, expiry(made.KeyRecord))
+		if overlap != 0 {
+			a.note("The old one goes on until %s.", date(made.Created.Add(overlap)))
 		}
-		key, record, err := makeKey(registry, cmd.Context(), pepper, args[0], subscription.Slot(*slot))
-		if key == "" {
-			return err
-		}
-		a.note("The %s key of %s follows. It is shown this once.", record.Slot, record.Subscription)
 		// A key that is stored is shown even where an older one could not be taken away.
-		if err := a.print(madeKey{record, key}, func(w io.Writer) { fmt.Fprintln(w, key) }); err != nil {
+		if err := a.print(made, func(w io.Writer) { fmt.Fprintln(w, made.Key) }); err != nil {
 			return err
 		}
-		return err
+		if made.Warning != "" {
+			return fmt.Errorf("%s", made.Warning)
+		}
+		return nil
+	}
+	return cmd
+}
+
+func (a *app) keyExpire() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "expire SUBSCRIPTION --slot SLOT", Short: "Set when a key ends, or that it doesn't",
+		Example: "  tollgate key expire team-a --slot primary --in 720h\n  tollgate key expire team-a --slot primary --never",
+		Args:    named("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
+	}
+	slot := slotFlag(cmd, "")
+	in := cmd.Flags().String("in", "", "a time such as 2026-12-31T00:00:00Z, or from now, such as 720h")
+	never := cmd.Flags().Bool("never", false, "it shall not end")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		at, err := moment(cmd, "--in", *in)
+		if err != nil {
+			return err
+		}
+		switch {
+		case *slot == "":
+			return slotMissing(cmd)
+		case *never == (*in != ""):
+			return &usageError{cmd.CommandPath(), "say when: --in TIME or --never"}
+		}
+		body := map[string]any{"expires": nil}
+		if !*never {
+			body["expires"] = at
+		}
+		var record subscription.KeyRecord
+		if err := a.ask(cmd, request{method: http.MethodPatch, path: keyPath(args[0], *slot), body: body}, &record); err != nil {
+			return err
+		}
+		a.note(takenUp)
+		return a.print(record, func(w io.Writer) { row(w, "Key, "+string(record.Slot), "made "+date(record.Created)+expiry(record)) })
 	}
 	return cmd
 }
@@ -76,19 +124,46 @@ func (a *app) keyRevoke() *cobra.Command {
 	slot := slotFlag(cmd, "")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *slot == "" {
-			return &usageError{cmd.CommandPath(), "--slot is missing: say which key, primary or secondary"}
+			return slotMissing(cmd)
 		}
-		registry, err := a.registry()
-		if err != nil {
-			return err
-		}
-		if err := registry.RevokeKey(cmd.Context(), args[0], subscription.Slot(*slot)); err != nil {
+		if err := a.ask(cmd, request{method: http.MethodDelete, path: keyPath(args[0], *slot)}, nil); err != nil {
 			return err
 		}
 		a.note("The %s key of %s is revoked; gateways refuse it within a minute.", *slot, args[0])
 		return nil
 	}
 	return cmd
+}
+
+func slotMissing(cmd *cobra.Command) error {
+	return &usageError{cmd.CommandPath(), "--slot is missing: say which key, primary or secondary"}
+}
+
+func keyPath(id, slot string) string { return subscriptionPath(id) + "/keys/" + url.PathEscape(slot) }
+
+// expiry is what to say of a key's end, behind its beginning.
+func expiry(k subscription.KeyRecord) string {
+	switch {
+	case k.Expires.IsZero():
+		return ""
+	case k.Expired(time.Now()):
+		return ", expired " + date(k.Expires)
+	}
+	return ", expires " + date(k.Expires)
+}
+
+// moment reads a flag's time, or how long from now; zero where it isn't given.
+func moment(cmd *cobra.Command, flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at.UTC(), nil
+	}
+	if in, err := time.ParseDuration(text); err == nil {
+		return time.Now().Add(in).UTC().Truncate(time.Second), nil
+	}
+	return time.Time{}, &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q: use a time such as 2026-12-31T00:00:00Z, or from now, such as 720h", flag, text)}
 }
 
 func slotFlag(cmd *cobra.Command, fallback string) *string {

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -107,33 +107,15 @@ func list(text string) (any, error) {
 	return strings.Split(text, ","), nil
 }
 
-// apply changes a tier's limits.
-func (l *limitFlags) apply(to subscription.Limits) (subscription.Limits, error) {
-	values, err := json.Marshal(l.changes)
-	if err != nil {
-		return to, err
-	}
-	return to.With(values)
-}
-
-// override adds to what a subscription overrides, and takes away from it.
-func (l *limitFlags) override(overrides json.RawMessage, inherit []string) (json.RawMessage, error) {
+// overrides are what a subscription's overrides become: the values that were
+// given, and null for those that its tier shall say again.
+func (l *limitFlags) overrides(inherit []string) map[string]any {
 	values := make(map[string]any)
-	if len(overrides) > 0 {
-		if err := json.Unmarshal(overrides, &values); err != nil {
-			return nil, fmt.Errorf("overrides are not a JSON object: %w", err)
-		}
-	}
 	for _, name := range inherit {
-		delete(values, field(name))
+		values[field(name)] = nil
 	}
-	for name, value := range l.changes {
-		values[name] = value
-	}
-	if len(values) == 0 {
-		return nil, nil
-	}
-	return json.Marshal(values)
+	maps.Copy(values, l.changes)
+	return values
 }
 
 // printLimits writes all limits below each other.

@@ -6,14 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
-	"tollgate/handler/subscription"
-	"tollgate/handler/subscription/tablestore"
+	"tollgate/handler/manage"
 )
 
 // Exit statuses, as the root command's help explains them.
@@ -23,11 +22,12 @@ const (
 	exitUsage    = 2
 	exitNotFound = 3
 	exitConflict = 4
+	exitDenied   = 5
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	a := &app{getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, tables: tablestore.Usual}
+	a := &app{getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, tables: usualTables}
 	status := a.execute(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)
@@ -49,14 +49,22 @@ func (a *app) execute(ctx context.Context, args []string) int {
 
 func status(err error) int {
 	_, usage := errors.AsType[*usageError](err)
-	_, field := errors.AsType[*subscription.FieldError](err)
+	problem, refused := errors.AsType[*manage.Problem](err)
 	switch {
-	case usage, field:
+	case usage:
 		return exitUsage
-	case errors.Is(err, subscription.ErrNotFound):
+	case !refused:
+		return exitFailed
+	case problem.Code == manage.CodeNotFound:
 		return exitNotFound
-	case errors.Is(err, subscription.ErrExists), errors.Is(err, subscription.ErrConflict):
+	}
+	switch problem.Status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return exitDenied
+	case http.StatusConflict, http.StatusPreconditionFailed:
 		return exitConflict
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return exitUsage
 	}
 	return exitFailed
 }
@@ -66,7 +74,7 @@ func hint(err error) string {
 	if wrong, ok := errors.AsType[*usageError](err); ok {
 		return "\nSee '" + wrong.command + " --help'."
 	}
-	if _, ok := errors.AsType[net.Error](err); ok {
+	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Code == manage.CodeUnavailable && strings.Contains(p.Detail, "can't be reached") {
 		return "\nIs the storage that AzureWebJobsStorage names running, and reachable from here?"
 	}
 	return ""

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -44,6 +45,13 @@ func (a *app) print(value any, table func(io.Writer)) error {
 	return columns.Flush()
 }
 
+// printLine writes a value as JSON on one line.
+func (a *app) printLine(value any) error {
+	encoder := json.NewEncoder(a.stdout)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
 // row writes cells of a table, a dash for each that is empty.
 func row(w io.Writer, cells ...string) {
 	for i, cell := range cells {
@@ -64,6 +72,28 @@ func number(n int64) string {
 		digits = digits[:i] + "," + digits[i:]
 	}
 	return digits
+}
+
+// short is a number of tokens or calls to take in at a glance: 9,999, 12.4k,
+// 3.1M. It is cut, not rounded, so that a limit never looks reached before it is.
+func short(n int64) string {
+	sign := ""
+	if n < 0 {
+		sign, n = "-", -n
+	}
+	if n < 10_000 {
+		return sign + cmp.Or(number(n), "0")
+	}
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if n >= unit.size {
+			tenths := n / (unit.size / 10)
+			return fmt.Sprintf("%s%s.%d%s", sign, number(tenths/10), tenths%10, unit.name)
+		}
+	}
+	return sign + number(n)
 }
 
 func date(t time.Time) string {

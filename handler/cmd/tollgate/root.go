@@ -10,7 +10,12 @@ import (
 // root is the whole command line. Each command is a file of its own and a line here.
 func (a *app) root() *cobra.Command {
 	root := group("tollgate", "Tiers, subscriptions and keys of a Tollgate gateway", `Tollgate's gateway holds callers to a budget of tokens. This command line says
-who may call, and with what limits: it works on the tables that the gateway reads.
+who may call, with what limits, and what they use: it works on the tables that
+the gateway reads.
+
+With --server, or TOLLGATE_SERVER, it asks a deployed gateway instead: with the
+key in MANAGE_KEY, else as who is logged in with Entra ID, for MANAGE_AUDIENCE.
+Every change has its row in the audit, either way.
 
 Where the tables are, and the pepper under which keys are stored, it is told as
 the gateway is: by AzureWebJobsStorage[__…] and KEY_PEPPER, in the environment
@@ -24,12 +29,18 @@ Exit status:
   1  failed: the storage can't be reached, or the settings are wrong
   2  the command line or a value in it is wrong
   3  what it names was not found
-  4  what it makes exists already, or was changed meanwhile`, `  tollgate tier set standard --tokens-per-minute 1000
+  4  what it makes exists already, or was changed meanwhile
+  5  the gateway doesn't take the login or the key, or it lacks the role`, `  tollgate tier set standard --tokens-per-minute 1000
   tollgate subscription create team-a --tier standard
   KEY=$(tollgate key create team-a)`,
 		a.subscriptionCommand(),
 		a.keyCommand(),
 		a.tierCommand(),
+		a.usageCommand(),
+		a.watchCommand(),
+		a.auditCommand(),
+		a.doctorCommand(),
+		a.importCommand(),
 		a.metricsCommand(),
 		a.housekeepingCommand(),
 		a.versionCommand(),
@@ -41,6 +52,7 @@ Exit status:
 	a.output = asTable
 	flags := root.PersistentFlags()
 	flags.VarP(&a.output, "output", "o", "how to print results: table or json")
+	flags.StringVar(&a.serverFlag, "server", "", "a deployed gateway to ask, such as https://<app>.azurewebsites.net (default: the tables)")
 	flags.StringVar(&a.settingsPath, "settings", "", "a local.settings.json to read settings from (default: the one here, if there is one)")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print results, warnings and errors only")
 	complete(root, "output", string(asTable), string(asJSON))

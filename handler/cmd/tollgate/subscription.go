@@ -1,9 +1,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -37,18 +38,11 @@ func (a *app) subscriptionCreate() *cobra.Command {
 		if given.tier == "" {
 			return &usageError{cmd.CommandPath(), "--tier is missing: name one that 'tollgate tier list' shows"}
 		}
-		s := subscription.Subscription{ID: args[0]}
-		if err := given.apply(cmd, &s); err != nil {
+		var made subscription.Account
+		if err := a.ask(cmd, request{method: http.MethodPut, path: subscriptionPath(args[0]), body: given.changes(cmd), fresh: true}, &made); err != nil {
 			return err
 		}
-		registry, err := a.registry()
-		if err != nil {
-			return err
-		}
-		if s, err = registry.Create(cmd.Context(), s); err != nil {
-			return err
-		}
-		return a.printAccount(cmd.Context(), registry, s.ID, "Made; give it a key with 'tollgate key create %s'.", s.ID)
+		return a.printAccount(made, "Made; give it a key with 'tollgate key create %s'.", made.ID)
 	}
 	return cmd
 }
@@ -67,14 +61,16 @@ func (a *app) subscriptionSet() *cobra.Command {
 	cmd.Flags().StringSliceVar(&given.inherit, "inherit", nil, "values, by their flags' names, to take from the tier again")
 	complete(cmd, "inherit", given.limits.flags...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		registry, err := a.registry()
-		if err != nil {
+		for _, name := range given.inherit {
+			if !slices.Contains(given.limits.flags, name) {
+				return &usageError{cmd.CommandPath(), fmt.Sprintf("--inherit %q is no limit: use %s", name, strings.Join(given.limits.flags, ", "))}
+			}
+		}
+		var changed subscription.Account
+		if err := a.ask(cmd, request{method: http.MethodPatch, path: subscriptionPath(args[0]), body: given.changes(cmd)}, &changed); err != nil {
 			return err
 		}
-		if _, err := registry.Change(cmd.Context(), args[0], func(s *subscription.Subscription) error { return given.apply(cmd, s) }); err != nil {
-			return err
-		}
-		return a.printAccount(cmd.Context(), registry, args[0], takenUp)
+		return a.printAccount(changed, takenUp)
 	}
 	return cmd
 }
@@ -94,51 +90,52 @@ func (a *app) subscriptionFlags(cmd *cobra.Command) *subscriptionFlags {
 	cmd.Flags().StringVar(&f.tier, "tier", "", "its tier")
 	cmd.Flags().StringVar(&f.name, "name", "", "a name to show")
 	f.limits = addLimits(cmd)
+	a.completeTier(cmd)
+	return f
+}
+
+// completeTier completes --tier.
+func (a *app) completeTier(cmd *cobra.Command) {
 	if err := cmd.RegisterFlagCompletionFunc("tier", func(cmd *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
 		return a.ids(tierIDs)(cmd, nil, text)
 	}); err != nil {
 		panic(err) // no such flag: a mistake in this program
 	}
-	return f
 }
 
-// apply changes what was given.
-func (f *subscriptionFlags) apply(cmd *cobra.Command, s *subscription.Subscription) (err error) {
-	for _, name := range f.inherit {
-		if !slices.Contains(f.limits.flags, name) {
-			return &usageError{cmd.CommandPath(), fmt.Sprintf("--inherit %q is no limit: use %s", name, strings.Join(f.limits.flags, ", "))}
-		}
-	}
+// changes are what was given, as a merge patch.
+func (f *subscriptionFlags) changes(cmd *cobra.Command) map[string]any {
+	given := make(map[string]any)
 	if cmd.Flags().Changed("tier") {
-		s.Tier = f.tier
+		given["tier"] = f.tier
 	}
 	if cmd.Flags().Changed("name") {
-		s.Name = f.name
+		given["name"] = f.name
 	}
-	s.Overrides, err = f.limits.override(s.Overrides, f.inherit)
-	return err
+	if overrides := f.limits.overrides(f.inherit); len(overrides) > 0 {
+		given["overrides"] = overrides
+	}
+	return given
 }
+
+func subscriptionPath(id string) string { return "/subscriptions/" + url.PathEscape(id) }
 
 func (a *app) subscriptionShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Show a subscription, its limits and its keys' dates", Example: "  tollgate subscription show team-a",
 		Args: named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			registry, err := a.registry()
-			if err != nil {
+			var found subscription.Account
+			if err := a.ask(cmd, request{method: http.MethodGet, path: subscriptionPath(args[0])}, &found); err != nil {
 				return err
 			}
-			return a.printAccount(cmd.Context(), registry, args[0], "")
+			return a.printAccount(found, "")
 		},
 	}
 }
 
 // printAccount shows a subscription, and a note beside it.
-func (a *app) printAccount(ctx context.Context, registry subscription.Registry, id, note string, args ...any) error {
-	account, err := registry.Account(ctx, id)
-	if err != nil {
-		return err
-	}
+func (a *app) printAccount(account subscription.Account, note string, args ...any) error {
 	if note != "" {
 		a.note(note, args...)
 	}
@@ -153,7 +150,7 @@ func (a *app) printAccount(ctx context.Context, registry subscription.Registry, 
 		row(w, "Overrides", string(account.Overrides))
 		printLimits(w, account.Limits)
 		for _, key := range account.Keys {
-			row(w, "Key, "+string(key.Slot), "made "+date(key.Created))
+			row(w, "Key, "+string(key.Slot), "made "+date(key.Created)+expiry(key))
 		}
 	})
 }
@@ -161,26 +158,33 @@ func (a *app) printAccount(ctx context.Context, registry subscription.Registry, 
 func state(s subscription.Subscription) string { return when(s.Suspended, "suspended", "active") }
 
 func (a *app) subscriptionList() *cobra.Command {
-	var tier string
+	var tier, search, state string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List subscriptions", Example: "  tollgate subscription list --tier standard", Args: named(),
+		Use: "list", Short: "List subscriptions", Example: "  tollgate subscription list --tier standard\n  tollgate subscription list --search research --state suspended", Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			registry, err := a.registry()
+			query := url.Values{}
+			set(query, "tier", tier)
+			set(query, "search", search)
+			set(query, "state", state)
+			c, err := a.client()
 			if err != nil {
 				return err
 			}
-			all, err := registry.Subscriptions(cmd.Context())
+			found, err := all[subscription.Subscription](cmd.Context(), a, c, "/subscriptions", query)
 			if err != nil {
 				return err
 			}
-			all = slices.DeleteFunc(all, func(s subscription.Subscription) bool { return tier != "" && s.Tier != tier })
-			if len(all) == 0 {
-				a.note("There is none yet; see 'tollgate subscription create --help'.")
+			if len(found) == 0 {
+				a.note(when(len(query) == 0, "There is none yet; see 'tollgate subscription create --help'.", "None is like that."))
 			}
-			return a.print(listed(all), func(w io.Writer) { printSubscriptions(w, all...) })
+			return a.print(listed(found), func(w io.Writer) { printSubscriptions(w, found...) })
 		},
 	}
 	cmd.Flags().StringVar(&tier, "tier", "", "only those of a tier")
+	cmd.Flags().StringVar(&search, "search", "", "only those that have this in their id or name")
+	cmd.Flags().StringVar(&state, "state", "", "only those that are active, or suspended")
+	complete(cmd, "state", "active", "suspended")
+	a.completeTier(cmd)
 	return cmd
 }
 
@@ -198,12 +202,8 @@ func (a *app) subscriptionSuspend(suspend bool) *cobra.Command {
 		Example: "  tollgate subscription " + name + " team-a",
 		Args:    named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			registry, err := a.registry()
-			if err != nil {
-				return err
-			}
-			s, err := registry.Suspend(cmd.Context(), args[0], suspend)
-			if err != nil {
+			var s subscription.Subscription
+			if err := a.ask(cmd, request{method: http.MethodPatch, path: subscriptionPath(args[0]), body: map[string]any{"suspended": suspend}}, &s); err != nil {
 				return err
 			}
 			a.note(takenUp)

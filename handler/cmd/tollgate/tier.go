@@ -2,6 +2,8 @@ package main
 
 import (
 	"io"
+	"net/http"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -29,15 +31,8 @@ func (a *app) tierSet() *cobra.Command {
 	}
 	limits := addLimits(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		registry, err := a.registry()
-		if err != nil {
-			return err
-		}
-		tier, err := registry.SetTier(cmd.Context(), args[0], func(t *subscription.Tier) (err error) {
-			t.Limits, err = limits.apply(t.Limits)
-			return err
-		})
-		if err != nil {
+		var tier subscription.Tier
+		if err := a.ask(cmd, request{method: http.MethodPatch, path: tierPath(args[0]), body: limits.changes}, &tier); err != nil {
 			return err
 		}
 		return a.printTier(tier)
@@ -50,12 +45,8 @@ func (a *app) tierShow() *cobra.Command {
 		Use: "show ID", Short: "Show a tier", Example: "  tollgate tier show standard --output json",
 		Args: named("ID"), ValidArgsFunction: a.ids(tierIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			registry, err := a.registry()
-			if err != nil {
-				return err
-			}
-			tier, err := registry.Tier(cmd.Context(), args[0])
-			if err != nil {
+			var tier subscription.Tier
+			if err := a.ask(cmd, request{method: http.MethodGet, path: tierPath(args[0])}, &tier); err != nil {
 				return err
 			}
 			return a.printTier(tier)
@@ -73,19 +64,22 @@ func (a *app) printTier(tier subscription.Tier) error {
 }
 
 func (a *app) tierList() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List all tiers", Example: "  tollgate tier list", Args: named(),
+	var search string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List tiers", Example: "  tollgate tier list\n  tollgate tier list --search gold", Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			registry, err := a.registry()
+			query := url.Values{}
+			set(query, "search", search)
+			c, err := a.client()
 			if err != nil {
 				return err
 			}
-			tiers, err := registry.Tiers(cmd.Context())
+			tiers, err := all[subscription.Tier](cmd.Context(), a, c, "/tiers", query)
 			if err != nil {
 				return err
 			}
 			if len(tiers) == 0 {
-				a.note("There is none yet; see 'tollgate tier set --help'.")
+				a.note(when(search == "", "There is none yet; see 'tollgate tier set --help'.", "None has that in its id."))
 			}
 			for i := range tiers {
 				tiers[i].Normalize()
@@ -99,6 +93,19 @@ func (a *app) tierList() *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().StringVar(&search, "search", "", "only those that have this in their id")
+	return cmd
+}
+
+func tierPath(id string) string { return "/tiers/" + url.PathEscape(id) }
+
+// ask makes one request of the operators' API.
+func (a *app) ask(cmd *cobra.Command, r request, into any) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	return c.do(cmd.Context(), r, into)
 }
 
 // listed is a list that JSON shows as one where it is empty.

@@ -28,7 +28,7 @@ var opened atomic.Int64
 type terminal struct {
 	t           *testing.T
 	environment map[string]string
-	tables      tablestore.Tables
+	tables      tables
 	said        bytes.Buffer // all that was ever printed, but for keys on stdout
 }
 
@@ -38,7 +38,8 @@ func newTerminal(t *testing.T) *terminal {
 	t.Chdir(t.TempDir())
 	n := opened.Add(1)
 	return &terminal{t: t, environment: map[string]string{"AzureWebJobsStorage": connection, "KEY_PEPPER": testPepper},
-		tables: tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)}}
+		tables: tables{directory: tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)},
+			counters: fmt.Sprintf("counters%d", n), history: fmt.Sprintf("usage%d", n), audit: fmt.Sprintf("audit%d", n)}}
 }
 
 // run runs one command.
@@ -83,7 +84,7 @@ func (m *terminal) directory() *subscription.Directory {
 	if err := errors.Join(e1, e2); err != nil {
 		m.t.Fatal(err)
 	}
-	return subscription.NewDirectory(tablestore.New(service, m.tables), pepper)
+	return subscription.NewDirectory(tablestore.New(service, m.tables.directory), pepper)
 }
 
 // expect asks a gateway that remembers nothing for a key.

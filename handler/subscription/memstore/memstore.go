@@ -125,15 +125,28 @@ func (s *Store) Keys(_ context.Context, sub string) ([]subscription.KeyRecord, e
 	return slices.DeleteFunc(all, func(k subscription.KeyRecord) bool { return k.Subscription != sub }), err
 }
 
+func (s *Store) ExpireKey(_ context.Context, hash string, at time.Time) error {
+	return s.edit(hash, func(k subscription.KeyRecord) {
+		k.Expires = at
+		s.keys[hash] = k
+	})
+}
+
 func (s *Store) DeleteKey(_ context.Context, hash string) error {
+	return s.edit(hash, func(subscription.KeyRecord) { delete(s.keys, hash) })
+}
+
+// edit changes a key that there is.
+func (s *Store) edit(hash string, change func(subscription.KeyRecord)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fault != nil {
 		return s.fault
 	}
-	if _, exists := s.keys[hash]; !exists {
+	k, exists := s.keys[hash]
+	if !exists {
 		return subscription.ErrNotFound
 	}
-	delete(s.keys, hash)
+	change(k)
 	return nil
 }

@@ -36,6 +36,7 @@ func empty(t *testing.T, s subscription.Store) {
 	_, err = s.Key(ctx, "none")
 	want(t, "read a key", err, subscription.ErrNotFound)
 	want(t, "delete a key", s.DeleteKey(ctx, "none"), subscription.ErrNotFound)
+	want(t, "expire a key", s.ExpireKey(ctx, "none", time.Now()), subscription.ErrNotFound)
 	_, err = s.PutTier(ctx, subscription.Tier{ID: "none", Version: 3})
 	want(t, "replace a tier", err, subscription.ErrNotFound)
 	tiers, err := s.Tiers(ctx)
@@ -125,9 +126,25 @@ func keys(t *testing.T, s subscription.Store) {
 	if diff := cmp.Diff([]subscription.KeyRecord{first, second}, all); diff != "" || err != nil {
 		t.Errorf("list (-want +got):\n%s%v", diff, err)
 	}
+	expiring(t, s, first)
 	if err := s.DeleteKey(ctx, "hash-1"); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Key(ctx, "hash-1")
 	want(t, "read a deleted key", err, subscription.ErrNotFound)
+}
+
+// expiring sets a stored key's expiry, and takes it away again.
+func expiring(t *testing.T, s subscription.Store, key subscription.KeyRecord) {
+	t.Helper()
+	for _, at := range []time.Time{time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), {}} {
+		if err := s.ExpireKey(t.Context(), key.Hash, at); err != nil {
+			t.Fatal(err)
+		}
+		key.Expires = at
+		got, err := s.Key(t.Context(), key.Hash)
+		if diff := cmp.Diff(key, got); diff != "" || err != nil {
+			t.Errorf("read a key that expires at %v (-want +got):\n%s%v", at, diff, err)
+		}
+	}
 }

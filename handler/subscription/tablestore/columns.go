@@ -17,10 +17,11 @@ type keyColumns struct {
 	Subscription string            `json:"subscription"`
 	Slot         subscription.Slot `json:"slot"`
 	Created      time.Time         `json:"created"`
+	Expires      time.Time         `json:"expires,omitzero"`
 }
 
 func (k keyColumns) record(hash string) subscription.KeyRecord {
-	return subscription.KeyRecord{Hash: hash, Subscription: k.Subscription, Slot: k.Slot, Created: k.Created}
+	return subscription.KeyRecord{Hash: hash, Subscription: k.Subscription, Slot: k.Slot, Created: k.Created, Expires: k.Expires}
 }
 
 // structured are the columns that hold JSON as text; all others are plain.

@@ -49,6 +49,42 @@ func (t table) put(ctx context.Context, partition, row string, expected int64, v
 	if before.Version != expected {
 		return subscription.ErrConflict
 	}
+	return t.replace(ctx, entity, etag)
+}
+
+// change replaces a row by what edit makes of it, again where another change
+// came in between.
+func (t table) change(ctx context.Context, partition, row string, edit func(row []byte) (any, error)) error {
+	var err error
+	for range changes {
+		var found aztables.GetEntityResponse
+		if _, err = persist(ctx, func() (err error) {
+			found, err = t.client.GetEntity(ctx, partition, row, nil)
+			return err
+		}); err != nil {
+			return translate("read a row", err)
+		}
+		value, bad := edit(found.Value)
+		if bad != nil {
+			return bad
+		}
+		entity, bad := encode(partition, row, value)
+		if bad != nil {
+			return bad
+		}
+		if err = t.replace(ctx, entity, found.ETag); !errors.Is(err, subscription.ErrConflict) {
+			return err
+		}
+	}
+	return err
+}
+
+// changes is how often a row is edited again because another change came in
+// between.
+const changes = 5
+
+// replace writes over a row that still has the ETag.
+func (t table) replace(ctx context.Context, entity []byte, etag azcore.ETag) error {
 	options := &aztables.UpdateEntityOptions{IfMatch: &etag, UpdateMode: aztables.UpdateModeReplace}
 	return t.write(ctx, entity, func() error {
 		_, err := t.client.UpdateEntity(ctx, entity, options)

@@ -89,7 +89,7 @@ func (s *Store) Subscriptions(ctx context.Context) (all []subscription.Subscript
 }
 
 func (s *Store) PutKey(ctx context.Context, k subscription.KeyRecord) error {
-	return s.keys.put(ctx, k.Hash, keyRow, 0, keyColumns{k.Subscription, k.Slot, k.Created})
+	return s.keys.put(ctx, k.Hash, keyRow, 0, keyColumns{k.Subscription, k.Slot, k.Created, k.Expires})
 }
 
 func (s *Store) Keys(ctx context.Context, sub string) (all []subscription.KeyRecord, err error) {
@@ -100,6 +100,15 @@ func (s *Store) Keys(ctx context.Context, sub string) (all []subscription.KeyRec
 		return err
 	})
 	return all, err
+}
+
+func (s *Store) ExpireKey(ctx context.Context, hash string, at time.Time) error {
+	return s.keys.change(ctx, hash, keyRow, func(row []byte) (any, error) {
+		var k keyColumns
+		err := decode(row, &k)
+		k.Expires = at
+		return k, err
+	})
 }
 
 func (s *Store) DeleteKey(ctx context.Context, hash string) error {

@@ -80,9 +80,9 @@ func TestRowsHoldNoKeyAndNoPepper(t *testing.T) {
 	if _, err := registry.Create(ctx, subscription.Subscription{ID: "s", Tier: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	first, _, e1 := registry.CreateKey(ctx, pepper, "s", subscription.Primary)
-	second, _, e2 := registry.CreateKey(ctx, pepper, "s", subscription.Secondary)
-	third, record, e3 := registry.RotateKey(ctx, pepper, "s", subscription.Primary)
+	first, _, e1 := registry.CreateKey(ctx, pepper, "s", subscription.Primary, subscription.Terms{})
+	second, _, e2 := registry.CreateKey(ctx, pepper, "s", subscription.Secondary, subscription.Terms{})
+	third, record, e3 := registry.RotateKey(ctx, pepper, "s", subscription.Primary, subscription.Terms{})
 	if err := errors.Join(e1, e2, e3); err != nil {
 		t.Fatal(err)
 	}

@@ -282,6 +282,32 @@ func TestTroubleThatTimeMendsIsRetried(t *testing.T) {
 	}
 }
 
+func TestTroublesThatAlternateAreSaidOnceEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, nil)
+		b.Send(tokens(5))
+		for range 10 {
+			b.service.answering(503, nil, "")
+			time.Sleep(2 * time.Minute)
+			b.service.answering(429, nil, "")
+			time.Sleep(2 * time.Minute)
+		}
+		b.service.fail.Store(nil)
+		b.Send(tokens(5))
+		time.Sleep(2 * time.Minute)
+		b.service.answering(503, nil, "")
+		b.Send(tokens(5))
+		time.Sleep(2 * time.Minute)
+		b.service.fail.Store(nil)
+		b.end(t)
+		b.arrived(t, 15)
+		said := b.log.String()
+		if n := strings.Count(said, "does not take telemetry"); n != 3 || strings.Count(said, "503") != 2 || strings.Count(said, "429") != 1 {
+			t.Errorf("said %d times, want 503 and 429 once, and 503 once more after all was well: %s", n, said)
+		}
+	})
+}
+
 func TestOfAPartialAnswerOnlyWhatTimeMendsIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)

@@ -73,11 +73,17 @@ func (q *queue) put(p payload) {
 	defer q.mu.Unlock()
 	q.held, q.size = append(q.held, p), q.size+len(p.packed)
 	for q.size > q.room && len(q.held) > 1 {
-		q.gaveUp(q.held[0])
-		q.size -= len(q.held[0].packed)
-		q.held = q.held[1:]
+		q.gaveUp(q.first())
 	}
 	q.wake()
+}
+
+// first takes the oldest out, and lets go of its bytes. The lock is held.
+func (q *queue) first() payload {
+	p := q.held[0]
+	q.held[0] = payload{}
+	q.held, q.size = q.held[1:], q.size-len(p.packed)
+	return p
 }
 
 func (q *queue) wake() {
@@ -101,8 +107,7 @@ func (q *queue) take() (p payload, ok bool) {
 	for {
 		q.mu.Lock()
 		if len(q.held) > 0 {
-			p, q.held = q.held[0], q.held[1:]
-			q.size -= len(p.packed)
+			p = q.first()
 			q.mu.Unlock()
 			return p, true
 		}

@@ -29,7 +29,7 @@ type sender struct {
 	mu      sync.Mutex
 	dropped map[string]int64 // items, by reason
 	gap     gap
-	trouble string // what was last said to be wrong
+	said    map[string]bool // the kinds of trouble since all was well
 }
 
 // gap is what an outage cost.
@@ -56,7 +56,7 @@ const (
 
 func newSender(config Config, address string) *sender {
 	s := &sender{address: address, token: config.Token, transport: config.Transport, log: config.Log,
-		done: make(chan struct{}), dropped: make(map[string]int64)}
+		done: make(chan struct{}), dropped: make(map[string]int64), said: make(map[string]bool)}
 	if s.transport == nil {
 		s.transport = &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
@@ -91,9 +91,10 @@ func (s *sender) deliver(p payload) {
 			return
 		}
 		answer := s.post(p)
-		if answer.fault == "" {
+		switch {
+		case answer.fault == "":
 			s.well()
-		} else {
+		case s.ctx.Err() == nil: // else the request was cut short here
 			s.say(answer)
 		}
 		if p = s.rest(p, answer); p.items == 0 {
@@ -166,15 +167,15 @@ func (s *sender) post(p payload) answer {
 	return read(response, body, p.items, s.token != nil)
 }
 
-// say logs a trouble once, however long it lasts.
+// say logs a trouble once, however long it lasts and whatever comes between.
 func (s *sender) say(a answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kind := a.kind()
-	if kind == s.trouble {
+	if s.said[kind] {
 		return
 	}
-	s.trouble = kind
+	s.said[kind] = true
 	s.log.Warn("Application Insights does not take telemetry", "cause", a.fault, "fix", a.fix)
 }
 
@@ -182,7 +183,7 @@ func (s *sender) say(a answer) {
 func (s *sender) well() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.trouble == "" {
+	if len(s.said) == 0 {
 		return
 	}
 	attrs := []any{"dropped_items", s.gap.items}
@@ -191,7 +192,8 @@ func (s *sender) well() {
 			s.gap.from.UTC().Truncate(time.Minute).Format(time.RFC3339), s.gap.to.UTC().Truncate(time.Minute).Add(time.Minute).Format(time.RFC3339)))
 	}
 	s.log.Info("Application Insights takes telemetry again", attrs...)
-	s.trouble, s.gap = "", gap{}
+	clear(s.said)
+	s.gap = gap{}
 }
 
 // lose counts items that will never arrive.

@@ -72,17 +72,18 @@ func convert(text []byte) ([]byte, error) {
 	if err := t.sameSplits(); err != nil {
 		return nil, err
 	}
-	merges, err := t.merges()
+	tokens, err := t.tokens()
 	if err != nil {
 		return nil, err
 	}
+	var special []string
 	for _, added := range t.AddedTokens {
 		if added.LStrip || added.RStrip || added.Single {
 			return nil, fmt.Errorf("the added token %q isn't matched as it is written", added.Content)
 		}
-		merges.Special = append(merges.Special, added.Content)
+		special = append(special, added.Content)
 	}
-	return merges.Bytes()
+	return bpe.Encode(tokens, special)
 }
 
 func (t *tokenizer) sameSplits() error {
@@ -98,27 +99,29 @@ func (t *tokenizer) sameSplits() error {
 	return nil
 }
 
-// merges numbers the tokens as package bpe does.
-func (t *tokenizer) merges() (bpe.Merges, error) {
-	var m bpe.Merges
-	numbers := make(map[string]uint32, len(t.Model.Vocab))
+// tokens numbers the tokens as package bpe does, and says what each is merged of.
+func (t *tokenizer) tokens() ([]bpe.Token, error) {
+	tokens := make([]bpe.Token, 0, len(t.Model.Vocab))
+	made := make(map[string]bpe.Token, len(t.Model.Vocab))
 	for b, char := range byteChars() {
 		if _, there := t.Model.Vocab[string(char)]; !there {
-			return m, fmt.Errorf("the byte %#x is no token", b)
+			return nil, fmt.Errorf("the byte %#x is no token", b)
 		}
-		numbers[string(char)] = uint32(b)
+		made[string(char)] = bpe.Token{Text: string([]byte{byte(b)}), Number: uint32(b)}
+		tokens = append(tokens, made[string(char)])
 	}
 	for i, merge := range t.Model.Merges {
 		left, right, _ := strings.Cut(merge, " ")
-		l, lok := numbers[left]
-		r, rok := numbers[right]
-		if _, again := numbers[left+right]; !lok || !rok || again {
-			return m, fmt.Errorf("merge %d isn't of two tokens made before it, or makes no new one", i)
+		l, lok := made[left]
+		r, rok := made[right]
+		if _, again := made[left+right]; !lok || !rok || again {
+			return nil, fmt.Errorf("merge %d isn't of two tokens made before it, or makes no new one", i)
 		}
-		numbers[left+right] = uint32(256 + i)
-		m.Left, m.Right = append(m.Left, l), append(m.Right, r)
+		token := bpe.Token{Text: l.Text + r.Text, Number: uint32(256 + i), Half: uint8(len(l.Text)), Right: r.Number}
+		made[left+right] = token
+		tokens = append(tokens, token)
 	}
-	return m, nil
+	return tokens, nil
 }
 
 // byteChars are the characters that a byte-level tokenizer.json writes bytes

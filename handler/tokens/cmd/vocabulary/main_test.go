@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"tollgate/handler/tokens/internal/bpe"
 )
 
 const root = "../../../../"
@@ -50,11 +52,12 @@ func TestConvertRefusesOtherSplitsAndBrokenMerges(t *testing.T) {
 		whole.Model.Vocab[string(char)] = uint32(b)
 	}
 	whole.Model.Merges = []string{"a b", "ab c"}
-	if m, err := whole.merges(); err != nil || m.Left[1] != 256 || m.Right[1] != 'c' {
-		t.Errorf("merges %v, %v", m, err)
+	want := bpe.Token{Text: "abc", Number: 257, Half: 2, Right: 'c'}
+	if made, err := whole.tokens(); err != nil || made[257] != want {
+		t.Errorf("made %v, %v", made[256:], err)
 	}
 	whole.Model.Merges = []string{"ab c", "a b"}
-	if _, err := whole.merges(); err == nil || !strings.Contains(err.Error(), "merge 0") {
+	if _, err := whole.tokens(); err == nil || !strings.Contains(err.Error(), "merge 0") {
 		t.Errorf("a merge of what isn't made yet: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ type Scratch struct {
 
 	tokens []uint32 // of the piece so far
 	dead   []uint64 // a bit for each place where no token can end
+	memo   memo
 }
 
 // Count is how many tokens a piece has, which must not be empty.
@@ -20,13 +21,13 @@ type Scratch struct {
 // place is left twice, so the work is linear in the piece.
 func (v *Vocabulary) Count(piece []byte, w *Scratch) int {
 	token := v.trie.longest(piece, &w.Steps)
-	if int(v.length[token]) == len(piece) {
+	if int(v.tokens[token].length) == len(piece) {
 		return 1
 	}
 	w.reset(len(piece))
 	tokens, last, at := w.tokens, none, 0
 	for {
-		end := at + int(v.length[token])
+		end := at + int(v.tokens[token].length)
 		if w.dead[end>>6]>>(end&63)&1 == 0 && (last == none || v.apart(last, token, &w.Steps)) {
 			tokens, last, at = append(tokens, token), token, end
 			if at == len(piece) {
@@ -35,16 +36,16 @@ func (v *Vocabulary) Count(piece []byte, w *Scratch) int {
 			token = v.trie.longest(piece[at:], &w.Steps)
 			continue
 		}
-		for w.Steps++; v.shorter[token] == none; w.Steps++ {
+		for w.Steps++; v.tokens[token].shorter == none; w.Steps++ {
 			w.dead[at>>6] |= 1 << (at & 63)
 			token, tokens = last, tokens[:len(tokens)-1]
-			at -= int(v.length[token])
+			at -= int(v.tokens[token].length)
 			last = none
 			if len(tokens) > 0 {
 				last = tokens[len(tokens)-1]
 			}
 		}
-		token = v.shorter[token]
+		token = v.tokens[token].shorter
 	}
 	w.tokens = tokens
 	return len(tokens)
@@ -77,9 +78,9 @@ func (v *Vocabulary) apart(left, right uint32, steps *int) bool {
 		case left < bytesOnly && right < bytesOnly:
 			return true
 		case left > right:
-			until, left = left, v.right[left]
+			until, left = left, v.tokens[left].right
 		default:
-			until, right = right+1, v.left[right]
+			until, right = right+1, v.tokens[right].left
 		}
 	}
 }

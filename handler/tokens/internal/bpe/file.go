@@ -3,34 +3,59 @@ package bpe
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
+	"strings"
 )
 
-// magic begins a vocabulary's file.
-const magic = "tollgate bpe 1\n"
-
-// Merges are what a byte-level BPE learned, in the order it learned it, with
-// the texts that stand for one token each wherever they occur.
-//
-// A token of one byte has that byte's number; merge i makes token 256+i of the
-// two tokens Left[i] and Right[i], both made before it.
-type Merges struct {
-	Left, Right []uint32
-	Special     []string
+// Token is one of an encoding's tokens. A token of one byte has that byte's
+// number; the others are numbered from 256 on in the order in which they were
+// learned, each merged of two tokens with lower numbers.
+type Token struct {
+	Text   string
+	Number uint32
+	// Half is how many of its bytes are the left token's, Right the number of
+	// the right one. Both are 0 for a token of one byte.
+	Half  uint8
+	Right uint32
 }
 
-// Bytes is the file: the magic line, the number of merges and of special
-// tokens, the left tokens and then the right ones with three bytes each, least
-// significant first, and the special tokens with a byte of length before each.
-func (m Merges) Bytes() ([]byte, error) {
-	out := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(m.Left)))
-	out = binary.LittleEndian.AppendUint32(out, uint32(len(m.Special)))
-	for _, column := range [][]uint32{m.Left, m.Right} {
-		for _, token := range column {
-			out = append(out, byte(token), byte(token>>8), byte(token>>16))
+// A vocabulary's file is
+//
+//	the magic line
+//	how many tokens there are, and how many special ones: 4 bytes each
+//	the tokens sorted by their text, each as
+//	  how many bytes its text shares with the one before: 1 byte
+//	  how many follow: 1 byte, and these
+//	  Number: 3 bytes, Right: 3 bytes, Half: 1 byte
+//	the special tokens' texts, each with a byte of length before it
+//
+// with the least significant byte of a number first. Sorted so, a token's
+// beginnings come before it, and it is laid out for counting in one pass.
+const magic = "tollgate bpe 1\n"
+
+var errFile = errors.New("this is no vocabulary file, or not all of one")
+
+// Encode writes a vocabulary's file. It sorts the tokens.
+func Encode(tokens []Token, special []string) ([]byte, error) {
+	sorted(tokens)
+	out := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(tokens)))
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(special)))
+	before := ""
+	for _, token := range tokens {
+		if len(token.Text) > maxText {
+			return nil, errors.New("a token is longer than 255 bytes")
 		}
+		shared := shared(before, token.Text)
+		out = append(out, byte(shared), byte(len(token.Text)-shared))
+		out = append(out, token.Text[shared:]...)
+		for _, number := range []uint32{token.Number, token.Right} {
+			out = append(out, byte(number), byte(number>>8), byte(number>>16))
+		}
+		out = append(out, token.Half)
+		before = token.Text
 	}
-	for _, text := range m.Special {
-		if len(text) > 255 {
+	for _, text := range special {
+		if len(text) > maxText {
 			return nil, errors.New("a special token is longer than 255 bytes")
 		}
 		out = append(append(out, byte(len(text))), text...)
@@ -38,37 +63,90 @@ func (m Merges) Bytes() ([]byte, error) {
 	return out, nil
 }
 
-// Read is the opposite of Bytes.
-func Read(file string) (Merges, error) {
-	head := len(magic) + 8
-	if len(file) < head || file[:len(magic)] != magic {
-		return Merges{}, errors.New("this is no vocabulary file")
+// Decode reads a vocabulary's file, with its special tokens.
+func Decode(file string) (v *Vocabulary, special []string, err error) {
+	var b *builder
+	special, err = walk(file, func(tokens int) { b = newBuilder(tokens) },
+		func(shared int, rest string, token uint32, half uint8, right uint32) {
+			b.add(shared, rest, token, half, right)
+		})
+	if err != nil {
+		return nil, nil, err
 	}
-	merges, specials := number(file[len(magic):], 4), number(file[len(magic)+4:], 4)
-	file = file[head:]
-	if uint64(len(file)) < 6*uint64(merges) {
-		return Merges{}, errors.New("the vocabulary file ends early")
-	}
-	m := Merges{Left: make([]uint32, merges), Right: make([]uint32, merges), Special: make([]string, 0, min(specials, 1<<16))}
-	right := file[3*merges:]
-	for i := range m.Left {
-		m.Left[i], m.Right[i] = number(file[3*i:], 3), number(right[3*i:], 3)
-	}
-	file = file[6*merges:]
-	for range specials {
-		if len(file) == 0 || len(file) <= int(file[0]) {
-			return Merges{}, errors.New("the vocabulary file ends early")
-		}
-		end := 1 + int(file[0])
-		m.Special = append(m.Special, file[1:end])
-		file = file[end:]
-	}
-	return m, nil
+	return b.v, special, nil
 }
 
-// number reads the first bytes of a text, least significant first.
-func number(text string, bytes int) uint32 {
-	var n uint32
+// Ranks are the numbers of a vocabulary file's tokens by their text, as other
+// programs take them.
+func Ranks(file string) (ranks map[string]int, err error) {
+	text := ""
+	_, err = walk(file, func(tokens int) { ranks = make(map[string]int, tokens) },
+		func(shared int, rest string, token uint32, _ uint8, _ uint32) {
+			text = text[:shared] + rest
+			ranks[text] = int(token)
+		})
+	return ranks, err
+}
+
+// walk reads a vocabulary's file: how many tokens there are, and each. The
+// special tokens are parts of the file.
+func walk(file string, begin func(tokens int), each func(shared int, rest string, token uint32, half uint8, right uint32)) (special []string, err error) {
+	head := len(magic) + 8
+	if len(file) < head || file[:len(magic)] != magic {
+		return nil, errFile
+	}
+	tokens, specials := number(file[len(magic):], 4), number(file[len(magic)+4:], 4)
+	if file = file[head:]; uint64(len(file)) < 9*uint64(tokens) || tokens > tokenMask {
+		return nil, errFile
+	}
+	begin(int(tokens))
+	for range tokens {
+		if len(file) < 9 || len(file) < 9+int(file[1]) {
+			return nil, errFile
+		}
+		end := 2 + int(file[1])
+		numbers := file[end : end+7]
+		each(int(file[0]), file[2:end], number(numbers, 3), numbers[6], number(numbers[3:], 3))
+		file = file[end+7:]
+	}
+	for range specials {
+		if len(file) == 0 || len(file) <= int(file[0]) {
+			return nil, errFile
+		}
+		end := 1 + int(file[0])
+		special = append(special, file[1:end])
+		file = file[end:]
+	}
+	return special, nil
+}
+
+// New lays out tokens for counting. It sorts them.
+func New(tokens []Token) *Vocabulary {
+	sorted(tokens)
+	b := newBuilder(len(tokens))
+	before := ""
+	for _, token := range tokens {
+		shared := shared(before, token.Text)
+		b.add(shared, token.Text[shared:], token.Number, token.Half, token.Right)
+		before = token.Text
+	}
+	return b.v
+}
+
+func sorted(tokens []Token) {
+	slices.SortFunc(tokens, func(a, b Token) int { return strings.Compare(a.Text, b.Text) })
+}
+
+// shared is how many bytes two texts begin with in common.
+func shared(a, b string) (n int) {
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// number reads the first bytes of a text.
+func number(text string, bytes int) (n uint32) {
 	for i := bytes - 1; i >= 0; i-- {
 		n = n<<8 | uint32(text[i])
 	}

@@ -23,10 +23,14 @@ const (
 	slotInUse = 1 << 63
 )
 
-// newTrie has room for so many nodes and a third more.
+// newTrie has room for a number of nodes, which should be a third more than needed.
 func newTrie(nodes int) trie {
-	size := min(bits.Len(uint(nodes)), nodeBits-1)
-	return trie{slots: make([]uint64, 1<<size), shift: 64 - size}
+	size := min(bits.Len(uint(nodes-1)), nodeBits-1)
+	t := trie{slots: make([]uint64, 1<<size), shift: 64 - size, start: make([]uint32, 1<<16)}
+	for i := range t.start {
+		t.start[i] = root
+	}
+	return t
 }
 
 // edge is the slot's part that says where it hangs.
@@ -49,14 +53,12 @@ func (t *trie) child(node uint32, b byte) uint32 {
 	}
 }
 
-// add is child, made if there is none.
+// add makes a node below another, which must not have it yet.
 func (t *trie) add(node uint32, b byte) uint32 {
 	key := edge(node, b)
 	i := key * mix >> t.shift
-	for ; t.slots[i] != 0; i = (i + 1) & uint64(len(t.slots)-1) {
-		if t.slots[i]>>ownBits == key {
-			return uint32(i)
-		}
+	for t.slots[i] != 0 {
+		i = (i + 1) & uint64(len(t.slots)-1)
 	}
 	t.slots[i] = key << ownBits
 	return uint32(i)
@@ -67,28 +69,6 @@ func (t *trie) mark(node, token uint32) { t.slots[node] |= uint64(token + 1) }
 
 // token is the one that ends at a node, or none.
 func (t *trie) token(node uint32) uint32 { return uint32(t.slots[node]&ownMask) - 1 }
-
-// longestWithin is the longest token on the way from a node along a text, but
-// for one that ends with it; found where there is none.
-func (t *trie) longestWithin(node, found uint32, text []byte) uint32 {
-	for _, b := range text[:len(text)-1] {
-		node = t.child(node, b)
-		if token := t.token(node); token != none {
-			found = token
-		}
-	}
-	return found
-}
-
-// index fills start. All nodes must have been added.
-func (t *trie) index(nodes []uint32) {
-	t.start = make([]uint32, 1<<16)
-	for first := range 256 {
-		for second := range 256 {
-			t.start[first<<8|second] = t.child(nodes[first], byte(second))
-		}
-	}
-}
 
 // longest is the longest token that a text begins with. Each step is counted.
 func (t *trie) longest(text []byte, steps *int) uint32 {

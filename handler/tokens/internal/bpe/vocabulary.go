@@ -4,86 +4,73 @@ package bpe
 
 import "math/bits"
 
-// none is no token.
-const none = ^uint32(0)
-
-// bytesOnly is how many tokens are one byte each; merges are numbered from here.
-const bytesOnly = 256
+const (
+	// none is no token.
+	none = ^uint32(0)
+	// bytesOnly is how many tokens are one byte each; merges are numbered from here.
+	bytesOnly = 256
+	// maxText is the longest token's bytes.
+	maxText = 255
+	// tokenBits is how many bits hold any token's number.
+	tokenBits = 18
+	tokenMask = 1<<tokenBits - 1
+	// mix spreads a key over 64 bits: Fibonacci hashing, 2^64 over the golden ratio.
+	mix = 0x9E3779B97F4A7C15
+)
 
 // Vocabulary is an encoding's tokens, laid out for counting. It never changes,
 // so any number of counts may use it at once.
 type Vocabulary struct {
-	// by token: its halves, none for a byte; its bytes; the longest token that
-	// it begins with, none for a byte
-	left, right []uint32
-	length      []uint8
-	shorter     []uint32
-
-	pairs pairTable
-	trie  trie
+	tokens []entry // by number
+	pairs  pairTable
+	trie   trie
 }
 
-// New lays out the merges of an encoding.
-func New(m Merges) *Vocabulary {
-	tokens := bytesOnly + len(m.Left)
-	v := &Vocabulary{
-		left: make([]uint32, tokens), right: make([]uint32, tokens),
-		length: make([]uint8, tokens), shorter: make([]uint32, tokens),
-		pairs: newPairTable(len(m.Left)), trie: newTrie(3 * tokens),
-	}
-	nodes, texts := make([]uint32, tokens), newTexts(tokens)
-	for b := range uint32(bytesOnly) {
-		v.left[b], v.right[b], v.shorter[b], v.length[b] = none, none, none, 1
-		nodes[b] = v.trie.add(root, byte(b))
-		v.trie.mark(nodes[b], b)
-		texts.add(byte(b))
-	}
-	for i, left := range m.Left {
-		token, right := uint32(bytesOnly+i), m.Right[i]
-		v.left[token], v.right[token] = left, right
-		v.length[token] = v.length[left] + v.length[right]
-		v.pairs.set(left, right, token)
-		texts.join(left, right)
-		node := nodes[left]
-		for _, b := range texts.of(right) {
-			node = v.trie.add(node, b)
+// entry is a token: the two it is merged of, the longest one that it begins
+// with (each none for a byte), and its length in bytes.
+type entry struct {
+	left, right, shorter uint32
+	length               uint8
+}
+
+// builder lays out tokens that come sorted by their text.
+type builder struct {
+	v *Vocabulary
+	// by depth, along the last token's text: its nodes, and the longest token
+	// that ends there or above
+	nodes, tokens [maxText + 1]uint32
+	first         byte // of that text
+}
+
+func newBuilder(tokens int) *builder {
+	b := &builder{v: &Vocabulary{tokens: make([]entry, tokens), pairs: newPairTable(tokens), trie: newTrie(3 * tokens)}}
+	b.nodes[0], b.tokens[0] = root, none
+	return b
+}
+
+// add adds a token whose text begins with as many bytes of the last one's as
+// shared says, and goes on with rest.
+func (b *builder) add(shared int, rest string, token uint32, half uint8, right uint32) {
+	depth := shared
+	for i := range len(rest) {
+		if depth == 0 {
+			b.first = rest[i]
 		}
-		v.trie.mark(node, token)
-		nodes[token] = node
+		b.nodes[depth+1] = b.v.trie.add(b.nodes[depth], rest[i])
+		b.tokens[depth+1] = b.tokens[depth]
+		depth++
+		if depth == 2 {
+			b.v.trie.start[uint16(b.first)<<8|uint16(rest[i])] = b.nodes[depth]
+		}
 	}
-	for i, left := range m.Left {
-		v.shorter[bytesOnly+i] = v.trie.longestWithin(nodes[left], left, texts.of(m.Right[i]))
+	e := entry{left: none, right: none, shorter: b.tokens[depth-1], length: uint8(depth)}
+	if half > 0 {
+		e.left, e.right = b.tokens[half], right
+		b.v.pairs.add(e.left, right, token)
 	}
-	v.trie.index(nodes)
-	return v
-}
-
-// texts are the bytes of tokens while a vocabulary is laid out.
-type texts struct {
-	bytes []byte
-	ends  []uint32 // by token: where its bytes end
-}
-
-func newTexts(tokens int) *texts {
-	return &texts{bytes: make([]byte, 0, 8*tokens), ends: make([]uint32, 0, tokens)}
-}
-
-func (t *texts) of(token uint32) []byte {
-	start := uint32(0)
-	if token > 0 {
-		start = t.ends[token-1]
-	}
-	return t.bytes[start:t.ends[token]]
-}
-
-func (t *texts) add(text ...byte) {
-	t.bytes = append(t.bytes, text...)
-	t.ends = append(t.ends, uint32(len(t.bytes)))
-}
-
-func (t *texts) join(left, right uint32) {
-	t.bytes = append(append(t.bytes, t.of(left)...), t.of(right)...)
-	t.ends = append(t.ends, uint32(len(t.bytes)))
+	b.v.tokens[token] = e
+	b.v.trie.mark(b.nodes[depth], token)
+	b.tokens[depth] = token
 }
 
 // pairTable finds the token that two tokens merge to: open addressing, a slot
@@ -93,21 +80,12 @@ type pairTable struct {
 	shift int
 }
 
-// tokenBits is how many bits hold any token's number.
-const (
-	tokenBits = 18
-	tokenMask = 1<<tokenBits - 1
-)
-
-// mix spreads a key over 64 bits: Fibonacci hashing, with 2^64 over the golden ratio.
-const mix = 0x9E3779B97F4A7C15
-
 func newPairTable(pairs int) pairTable {
-	size := bits.Len(uint(2 * pairs))
+	size := bits.Len(uint(2*pairs - 1))
 	return pairTable{slots: make([]uint64, 1<<size), shift: 64 - size}
 }
 
-func (t *pairTable) set(left, right, token uint32) {
+func (t *pairTable) add(left, right, token uint32) {
 	key := uint64(left)<<tokenBits | uint64(right)
 	i := key * mix >> t.shift
 	for t.slots[i] != 0 {

@@ -54,28 +54,10 @@ func (s DeepSeek) begins(text []byte, i int, bits uint8) bool {
 }
 
 // word is where letters and marks end, from i on.
-func (s DeepSeek) word(text []byte, i int) int {
-	for i < len(text) {
-		class, next := s.at(text, i)
-		if class&words == 0 || class&han != 0 {
-			break
-		}
-		i = next
-	}
-	return i
-}
+func (s DeepSeek) word(text []byte, i int) int { return s.run(text, i, words, han) }
 
 // symbols is where symbols and the line ends after them end, from i on.
-func (s DeepSeek) symbols(text []byte, i int) int {
-	for i < len(text) {
-		class, next := s.at(text, i)
-		if class&symbol == 0 || class&han != 0 {
-			break
-		}
-		i = next
-	}
-	return lines(text, i)
-}
+func (s DeepSeek) symbols(text []byte, i int) int { return lines(text, s.run(text, i, symbol, han)) }
 
 // rest is where characters end that the third split leaves out, from i on. One
 // before a word belongs to it.

@@ -17,7 +17,7 @@ func (s Cl100k) Next(text []byte, at int) int {
 	b := text[at]
 	switch {
 	case class&letters != 0:
-		return s.run(text, next, letters)
+		return s.run(text, next, letters, 0)
 	case class&number != 0:
 		return s.upTo(2, text, next, number)
 	case b == '\n' || b == '\r':
@@ -30,7 +30,7 @@ func (s Cl100k) Next(text []byte, at int) int {
 	}
 	switch {
 	case s.is(text, next, letters):
-		return s.run(text, next, letters)
+		return s.run(text, next, letters, 0)
 	case class&space == 0:
 		return lines(text, s.others(text, next))
 	case b == ' ' && next < len(text) && !s.is(text, next, letters|number|space):
@@ -132,9 +132,9 @@ func (s O200k) word(text []byte, at, next int, class uint8) int {
 // one of these at least, and where capitals alone end. Letters without case
 // and marks are both. Each is i where nothing fits.
 func (s O200k) cased(text []byte, i int) (lowers, uppers int) {
-	lowers, uppers = i, s.run(text, i, upper|letter|mark)
+	lowers, uppers = i, s.run(text, i, upper|letter|mark, 0)
 	if s.is(text, uppers, lower) {
-		return s.run(text, uppers, lower|letter|mark), uppers
+		return s.run(text, uppers, lower|letter|mark, 0), uppers
 	}
 	for at := i; at < uppers; {
 		class, next := s.at(text, at)

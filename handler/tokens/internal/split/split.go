@@ -63,8 +63,14 @@ func (t *classes) at(text []byte, i int) (class uint8, next int) {
 }
 
 func (t *classes) wide(text []byte, i int) (class uint8, next int) {
-	char, size := utf8.DecodeRune(text[i:])
-	return t[char], i + size
+	switch lead := rune(text[i]); {
+	case lead < 0xE0:
+		return t[lead&0x1F<<6|rune(text[i+1]&0x3F)], i + 2
+	case lead < 0xF0:
+		return t[lead&0x0F<<12|rune(text[i+1]&0x3F)<<6|rune(text[i+2]&0x3F)], i + 3
+	default:
+		return t[lead&0x07<<18|rune(text[i+1]&0x3F)<<12|rune(text[i+2]&0x3F)<<6|rune(text[i+3]&0x3F)], i + 4
+	}
 }
 
 // is says whether the character at i, if there is one, has one of the bits.
@@ -76,12 +82,20 @@ func (t *classes) is(text []byte, i int, bits uint8) bool {
 	return class&bits != 0
 }
 
-// run is where characters end that have one of the bits, from i on.
-func (t *classes) run(text []byte, i int, bits uint8) int {
+// run is where characters end that have one of the bits, and none of those in
+// but, from i on.
+func (t *classes) run(text []byte, i int, bits, but uint8) int {
 	for i < len(text) {
-		class, next := t.at(text, i)
-		if class&bits == 0 {
-			break
+		if b := text[i]; b < utf8.RuneSelf { // ASCII is never in but
+			if t[b]&bits == 0 {
+				return i
+			}
+			i++
+			continue
+		}
+		class, next := t.wide(text, i)
+		if class&bits == 0 || class&but != 0 {
+			return i
 		}
 		i = next
 	}

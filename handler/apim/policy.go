@@ -1,0 +1,297 @@
+// Package apim reads what API Management exports: policies and subscriptions,
+// and says which of them Tollgate can carry over, and how.
+package apim
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tollgate/handler/subscription"
+)
+
+// Policy is what became of a policy document.
+type Policy struct {
+	// Limits are its token limits, as a tier has them.
+	Limits subscription.Limits `json:"limits"`
+	// Settings are what the gateway must be set to, to name its headers alike.
+	Settings map[string]string `json:"settings,omitempty"`
+	// Lost are what couldn't be carried over, each with what to do about it.
+	Lost []string `json:"lost"`
+}
+
+// element is one element of a policy, attributes by their local names.
+type element struct {
+	name       string
+	attributes map[string]string
+}
+
+// ReadPolicy reads a policy document, or a fragment of one, as exported in
+// either format: with expressions' quotes escaped, or as they are.
+// Source: https://learn.microsoft.com/azure/api-management/llm-token-limit-policy
+func ReadPolicy(text []byte) (Policy, error) {
+	elements, err := parse(escapeExpressions(strings.TrimPrefix(string(text), "\ufeff")))
+	if err != nil {
+		return Policy{}, fmt.Errorf("the policy is not XML: %w", err)
+	}
+	p := Policy{Settings: make(map[string]string), Lost: []string{}}
+	found := false
+	for _, e := range elements {
+		switch e.name {
+		case "llm-token-limit", "azure-openai-token-limit":
+			p.tokenLimit(e, !found)
+			found = true
+		case "llm-emit-token-metric", "azure-openai-emit-token-metric":
+			p.lose("%s: token metrics are sent for every call; see METRIC_NAMESPACE (it is %q here) and METRIC_DIMENSIONS", e.name, e.attributes["namespace"])
+		case "rate-limit", "rate-limit-by-key", "quota", "quota-by-key":
+			p.lose("%s: Tollgate limits tokens, not calls", e.name)
+		case "policies", "inbound", "backend", "outbound", "on-error", "base", "dimension", "fragment", "forward-request":
+		default:
+			p.lose("%s: Tollgate has no such policy", e.name)
+		}
+	}
+	if !found {
+		return p, errors.New("the policy has no llm-token-limit: name the document that has one")
+	}
+	p.Lost = slices.Compact(p.Lost)
+	p.Limits.Normalize()
+	return p, nil
+}
+
+func (p *Policy) lose(format string, args ...any) {
+	p.Lost = append(p.Lost, fmt.Sprintf(format, args...))
+}
+
+// tokenLimit carries one llm-token-limit over. A second one of a document adds
+// what the first doesn't limit, if it counts alike.
+func (p *Policy) tokenLimit(e element, first bool) {
+	var l subscription.Limits
+	l.TokensPerMinute = p.tokens(e, "tokens-per-minute")
+	l.TokenQuota = p.tokens(e, "token-quota")
+	if l.TokenQuota > 0 {
+		l.TokenQuotaPeriod = subscription.Period(e.attributes["token-quota-period"])
+	}
+	l.CounterKey = p.counterKey(e)
+	l.Reserve = subscription.ReservePrompt
+	switch strings.ToLower(e.attributes["estimate-prompt-tokens"]) {
+	case "false":
+		l.Reserve = subscription.ReserveNone
+	case "true", "":
+	default:
+		p.lose("estimate-prompt-tokens is an expression: every call reserves its prompt's tokens (reserve: prompt)")
+	}
+	p.rest(e)
+	switch {
+	case first:
+		p.Limits = l
+	case l.CounterKey != p.Limits.CounterKey:
+		p.lose("a second %s counts by %s, the first by %s: a tier has one counterKey, so make a tier of its own for it", e.name, l.CounterKey, p.Limits.CounterKey)
+	case l.TokensPerMinute > 0 && p.Limits.TokensPerMinute > 0 || l.TokenQuota > 0 && p.Limits.TokenQuota > 0:
+		p.lose("a second %s has a limit of the same kind: a tier has one tokensPerMinute and one tokenQuota", e.name)
+	default:
+		p.Limits.TokensPerMinute = max(p.Limits.TokensPerMinute, l.TokensPerMinute)
+		if l.TokenQuota > 0 {
+			p.Limits.TokenQuota, p.Limits.TokenQuotaPeriod = l.TokenQuota, l.TokenQuotaPeriod
+		}
+	}
+}
+
+// tokens is a limit's number; 0 where there is none, or none that is known.
+func (p *Policy) tokens(e element, name string) int64 {
+	text := strings.TrimSpace(e.attributes[name])
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n <= 0 {
+		p.lose("%s is %s, which is no number of tokens: set the tier's own, or subscriptions' overrides", name, text)
+		return 0
+	}
+	return n
+}
+
+// headers are APIM's attributes that name headers, and Tollgate's settings.
+var headers = map[string]string{
+	"retry-after-header-name":            "RETRY_AFTER_HEADER",
+	"remaining-tokens-header-name":       "REMAINING_TOKENS_HEADER",
+	"remaining-quota-tokens-header-name": "REMAINING_QUOTA_TOKENS_HEADER",
+	"tokens-consumed-header-name":        "TOKENS_CONSUMED_HEADER",
+}
+
+// carried are the attributes that tokenLimit reads.
+var carried = []string{"counter-key", "tokens-per-minute", "token-quota", "token-quota-period", "estimate-prompt-tokens", "id"}
+
+// rest names the headers, and loses what there is no place for.
+func (p *Policy) rest(e element) {
+	var names []string
+	for name := range e.attributes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		value := e.attributes[name]
+		setting := headers[name]
+		switch {
+		case slices.Contains(carried, name):
+		case setting != "" && !strings.HasPrefix(value, "@"):
+			p.Settings[setting] = value
+		case setting != "":
+			p.lose("%s is an expression: set %s to a name", name, setting)
+		case strings.HasSuffix(name, "-variable-name"):
+			p.lose("%s: there are no policy variables; the headers say the same", name)
+		default:
+			p.lose("%s: it has no counterpart", name)
+		}
+	}
+}
+
+// known are the counter-key expressions that have a counterpart.
+var known = []struct {
+	expression *regexp.Regexp
+	part       string
+}{
+	{regexp.MustCompile(`^context\.Subscription\??\.(Id|Key|Name)$`), "{subscription}"},
+	{regexp.MustCompile(`^context\.Request\.IpAddress$`), "{client-ip}"},
+	{regexp.MustCompile(`^context\.Request\.Headers\.GetValueOrDefault\("([A-Za-z0-9-]+)"(?:,\s*"[^"]*")?\)$`), "{header:$1}"},
+	{regexp.MustCompile(`^context\.Request\.MatchedParameters\["deployment-id"\]$`), "{model}"},
+}
+
+// counterKey is the template that counts as a counter-key does.
+func (p *Policy) counterKey(e element) string {
+	text := strings.TrimSpace(e.attributes["counter-key"])
+	inner, isExpression := strings.CutPrefix(text, "@(")
+	if !isExpression {
+		if text != "" {
+			p.lose("counter-key is %q, one counter for all: each subscription is counted by itself ({subscription}); a tier's can share with a part such as {model}", text)
+		}
+		return "{subscription}"
+	}
+	var parts []string
+	for term := range strings.SplitSeq(strings.TrimSuffix(inner, ")"), "+") {
+		part := counterPart(strings.TrimSpace(term))
+		if part == "" {
+			p.lose("counter-key %s has no counterpart: each subscription is counted by itself ({subscription}); see counterKey for what there is", text)
+			return "{subscription}"
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "")
+}
+
+// counterPart is a term's counterpart: a part, or a text that stays.
+func counterPart(term string) string {
+	if text, err := strconv.Unquote(term); err == nil && !strings.ContainsAny(text, "{}") {
+		return text
+	}
+	for _, k := range known {
+		if k.expression.MatchString(term) {
+			return k.expression.ReplaceAllString(term, k.part)
+		}
+	}
+	return ""
+}
+
+// parse lists a document's elements.
+func parse(text string) ([]element, error) {
+	decoder := xml.NewDecoder(strings.NewReader(text))
+	var all []element
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		start, ok := token.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		e := element{name: start.Name.Local, attributes: make(map[string]string)}
+		for _, a := range start.Attr {
+			e.attributes[a.Name.Local] = a.Value
+		}
+		all = append(all, e)
+		if strings.HasSuffix(e.name, "-emit-token-metric") || !structural(e.name) {
+			if err := decoder.Skip(); err != nil { // what is within belongs to it
+				return nil, err
+			}
+		}
+	}
+}
+
+// structural says that an element's children are policies of their own.
+func structural(name string) bool {
+	return slices.Contains([]string{"policies", "inbound", "backend", "outbound", "on-error", "fragment", "choose", "when", "otherwise"}, name)
+}
+
+// escapeExpressions makes XML of a policy whose expressions stand as they are,
+// quotes and angle brackets included. What is escaped already stays.
+func escapeExpressions(text string) string {
+	var out strings.Builder
+	for {
+		at := strings.Index(text, `="@`)
+		if at < 0 || at+3 >= len(text) {
+			break
+		}
+		from := at + 2 // the @
+		length := expressionLength(text[from:])
+		out.WriteString(text[:from])
+		out.WriteString(escaped(text[from : from+length]))
+		text = text[from+length:]
+	}
+	return out.String() + text
+}
+
+// expressionLength is how long an expression is that begins a text: to the
+// bracket that closes its first, strings within skipped.
+func expressionLength(text string) int {
+	open, closed := byte('('), byte(')')
+	if len(text) > 1 && text[1] == '{' {
+		open, closed = '{', '}'
+	}
+	depth, quoted := 0, false
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			if depth == 0 {
+				return i // it never opened: no expression after all
+			}
+			quoted = !quoted
+		case quoted:
+		case c == open:
+			depth++
+		case c == closed:
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return len(text)
+}
+
+var entity = regexp.MustCompile(`^&(#\d+|#x[0-9a-fA-F]+|[a-z]+);`)
+
+func escaped(expression string) string {
+	var out strings.Builder
+	for i := range len(expression) {
+		switch c := expression[i]; {
+		case c == '"':
+			out.WriteString("&quot;")
+		case c == '<':
+			out.WriteString("&lt;")
+		case c == '&' && !entity.MatchString(expression[i:]):
+			out.WriteString("&amp;")
+		default:
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
+}

@@ -1,0 +1,127 @@
+package apim
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"tollgate/handler/subscription"
+)
+
+// Subscription is one of API Management's, as Tollgate would have it.
+type Subscription struct {
+	// ID is its name there, written as an id here.
+	ID string
+	// From is its name there.
+	From      string
+	Name      string
+	Product   string // the last part of its scope
+	Suspended bool
+	// Expires is when it ends there; zero: never.
+	Expires time.Time
+	// Lost are what couldn't be carried over.
+	Lost []string
+}
+
+// exported is a subscription as the REST API has it, or flattened as the Azure
+// CLI has it.
+type exported struct {
+	Name       string
+	Properties *details
+	details
+}
+
+type details struct {
+	Scope          string
+	DisplayName    string
+	State          string
+	ExpirationDate *time.Time
+}
+
+// ReadSubscriptions reads a subscription list: the REST API's answer, or an
+// array of subscriptions.
+// Source: https://learn.microsoft.com/rest/api/apimanagement/subscription/list
+func ReadSubscriptions(text []byte) ([]Subscription, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	var list struct {
+		Value    []exported
+		NextLink string
+	}
+	err := json.Unmarshal(text, &list.Value)
+	if err != nil {
+		err = json.Unmarshal(text, &list)
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the subscriptions are not a JSON list, as az rest --url …/subscriptions?api-version=2024-05-01 prints it: %w", err)
+	case list.NextLink != "":
+		return nil, errors.New("the list is one page of several: export them all, and join their values into one array")
+	}
+	var all []Subscription
+	taken := make(map[string]string)
+	for i, e := range list.Value {
+		if e.Name == "" {
+			return nil, fmt.Errorf("[%d] has no name: is this a list of subscriptions?", i)
+		}
+		s := e.carry()
+		if other, twice := taken[s.ID]; twice {
+			return nil, fmt.Errorf("%q and %q would both be %s: rename one", other, s.From, s.ID)
+		}
+		taken[s.ID] = s.From
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func (e exported) carry() Subscription {
+	d := e.details
+	if e.Properties != nil {
+		d = *e.Properties
+	}
+	s := Subscription{ID: id(e.Name), From: e.Name, Name: d.DisplayName, Suspended: !strings.EqualFold(d.State, "active") && d.State != ""}
+	if scope := strings.TrimRight(d.Scope, "/"); strings.Contains(scope, "/products/") {
+		s.Product = path.Base(scope)
+	} else if scope != "" {
+		s.Lost = append(s.Lost, "its scope "+path.Base(path.Dir(scope))+"/"+path.Base(scope)+": a subscription may call every model of its tier")
+	}
+	if s.Suspended && !strings.EqualFold(d.State, "suspended") {
+		s.Lost = append(s.Lost, "its state "+d.State+": it is suspended here")
+	}
+	if len(s.Name) > 256 {
+		s.Name = strings.ToValidUTF8(s.Name[:256], "")
+		s.Lost = append(s.Lost, "the end of its name")
+	}
+	if d.ExpirationDate != nil {
+		s.Expires = d.ExpirationDate.UTC()
+	}
+	return s
+}
+
+// idLength is the longest id.
+const idLength = 63
+
+// id writes a name as an id: in lower case, with a dash for what an id can't have.
+func id(name string) string {
+	written := strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '.', r == '_', r == '-':
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name))
+	written = strings.TrimLeft(written, ".-_")
+	if written == "" {
+		written = "subscription"
+	}
+	return written[:min(len(written), idLength)]
+}
+
+// Validate says whether a tier can be made of a policy.
+func (p *Policy) Validate(tier string) error {
+	t := subscription.Tier{ID: tier, Limits: p.Limits}
+	return t.Validate()
+}

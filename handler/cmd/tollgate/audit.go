@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tollgate/handler/manage"
+)
+
+func (a *app) auditCommand() *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "audit [TARGET]",
+		Short: "List changes, newest first: who, what, when",
+		Long: `List what operators changed, of all or of one tier or subscription, newest first.
+An outcome is unknown where the answer to a change was lost.`,
+		Example: "  tollgate audit\n  tollgate audit team-a --limit 10",
+		Args:    atMost("TARGET"), ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	cmd.Flags().IntVar(&limit, "limit", 50, "how many, at most 1000")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		query := url.Values{"limit": {strconv.Itoa(limit)}}
+		if len(args) > 0 {
+			query.Set("target", args[0])
+		}
+		var page struct{ Items []manage.Event }
+		if err := a.ask(cmd, request{method: http.MethodGet, path: "/audit", query: query}, &page); err != nil {
+			return err
+		}
+		return a.print(listed(page.Items), func(w io.Writer) {
+			row(w, "WHEN", "WHO", "ACTION", "TARGET", "CHANGES", "OUTCOME")
+			for _, e := range page.Items {
+				row(w, date(e.When), e.Who, e.Action, e.Target, changes(e.Changes), string(e.Outcome))
+			}
+		})
+	}
+	return cmd
+}
+
+// changes writes what changed on one line.
+func changes(all map[string]manage.Change) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		switch c := all[name]; {
+		case c.From == nil:
+			parts = append(parts, fmt.Sprintf("%s %s", name, value(c.To)))
+		case c.To == nil:
+			parts = append(parts, fmt.Sprintf("%s no longer %s", name, value(c.From)))
+		default:
+			parts = append(parts, fmt.Sprintf("%s from %s to %s", name, value(c.From), value(c.To)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func value(v any) string {
+	if text, ok := v.(string); ok {
+		return text
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "?"
+	}
+	return string(text)
+}

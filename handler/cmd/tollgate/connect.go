@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os/user"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/manage"
+	managetables "tollgate/handler/manage/tablestore"
+	"tollgate/handler/storage"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/tablestore"
+)
+
+// tables are the tables' names.
+type tables struct {
+	directory                tablestore.Tables
+	counters, history, audit string
+}
+
+// usualTables are the tables' names in a deployment.
+var usualTables = tables{tablestore.Usual, countertables.Usual, countertables.UsualHistory, managetables.Usual}
+
+// client asks the gateway that --server names, else the tables that the
+// settings name.
+func (a *app) client() (*client, error) {
+	if a.connected != nil {
+		return a.connected, nil
+	}
+	var err error
+	if a.server() != "" {
+		a.connected, err = a.remote(a.server())
+	} else {
+		a.connected, err = a.local()
+	}
+	return a.connected, err
+}
+
+// server is the gateway to ask; empty: the tables.
+func (a *app) server() string {
+	if a.serverFlag != "" {
+		return a.serverFlag
+	}
+	return a.getenv("TOLLGATE_SERVER")
+}
+
+// remote asks a deployed gateway.
+func (a *app) remote(address string) (*client, error) {
+	u, err := url.Parse(strings.TrimRight(address, "/"))
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, &usageError{"tollgate", fmt.Sprintf("--server is %q: use the gateway's address, such as https://<app>.azurewebsites.net", address)}
+	}
+	here := u.Hostname() == "127.0.0.1" || u.Hostname() == "localhost" || u.Hostname() == "::1"
+	if u.Scheme == "http" && !here {
+		return nil, &usageError{"tollgate", fmt.Sprintf("--server is %q: use https, or your token could be read on the way", address)}
+	}
+	token, err := a.token(here)
+	if err != nil {
+		return nil, err
+	}
+	return &client{base: u.String() + manage.Prefix, http: &http.Client{
+		Timeout:       answerTime,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, token: token, where: u.String()}, nil
+}
+
+// token is what a deployed gateway is shown: the operator's key, where the
+// environment has it (or for a gateway here the settings file), else a token of
+// the login that there is.
+func (a *app) token(here bool) (func(context.Context) (string, error), error) {
+	file, err := a.file()
+	if err != nil {
+		return nil, err
+	}
+	key := a.getenv("MANAGE_KEY")
+	if key == "" && here {
+		key = file.value("MANAGE_KEY")
+	}
+	if key != "" {
+		return func(context.Context) (string, error) { return key, nil }, nil
+	}
+	audience := a.setting(file, "MANAGE_AUDIENCE")
+	if audience == "" {
+		return nil, fmt.Errorf("MANAGE_AUDIENCE is missing in the environment and %s: set it to the application's id or URI, to log in with Entra ID, or set MANAGE_KEY", file)
+	}
+	credential, err := azidentity.NewDefaultAzureCredential(nil)
+	if err != nil {
+		return nil, fmt.Errorf("log in with Entra ID: %w", err)
+	}
+	scope := strings.TrimRight(audience, "/") + "/.default"
+	return func(ctx context.Context) (string, error) {
+		token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+		if err != nil {
+			first, _, _ := strings.Cut(err.Error(), "\n")
+			return "", fmt.Errorf("no token for %s: %s: log in with 'az login'", scope, first)
+		}
+		return token.Token, nil
+	}, nil
+}
+
+// local asks the tables, through an API of this process's own.
+func (a *app) local() (*client, error) {
+	service, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	config := a.config(service)
+	config.Checks, err = a.checks(service)
+	if err != nil {
+		return nil, err
+	}
+	return &client{base: "http://here" + manage.Prefix, http: &http.Client{Transport: inside{manage.New(config)}},
+		token: func(context.Context) (string, error) { return "here", nil }, where: "the tables"}, nil
+}
+
+// open opens the account that the settings name.
+func (a *app) open() (*aztables.ServiceClient, error) {
+	settings, err := a.storage()
+	if err != nil {
+		return nil, err
+	}
+	return storage.Open(settings)
+}
+
+func (a *app) config(service *aztables.ServiceClient) manage.Config {
+	config := manage.Config{
+		Store: tablestore.New(service, a.tables.directory), Audit: managetables.New(service, a.tables.audit),
+		Usage: struct {
+			*countertables.Store
+			*countertables.History
+		}{countertables.New(service, a.tables.counters), countertables.NewHistory(service, a.tables.history)},
+		Auth: self{}, Log: slog.New(slog.DiscardHandler),
+	}
+	if pepper, err := a.pepper(); err == nil { // whoever makes a key is told what is wrong with it
+		config.Pepper = &pepper
+	}
+	return config
+}
+
+// self is who runs this program: the tables' own login decides what they may.
+type self struct{}
+
+// Authenticate implements manage.Authenticator.
+func (self) Authenticate(context.Context, string) (string, error) {
+	who := "command line"
+	if u, err := user.Current(); err == nil {
+		who += " (" + u.Username + ")"
+	}
+	return who, nil
+}
+
+// pepper is the secret under which keys are stored: the gateway's.
+func (a *app) pepper() (subscription.Pepper, error) {
+	file, err := a.file()
+	if err != nil {
+		return subscription.Pepper{}, err
+	}
+	pepper, err := subscription.NewPepper(a.setting(file, "KEY_PEPPER"))
+	if err != nil {
+		return pepper, fmt.Errorf("KEY_PEPPER %w; it must be the gateway's", err)
+	}
+	return pepper, nil
+}
+
+// storage is where the settings say that the tables are. Its settings belong
+// together: those of the environment hold, or those of the file.
+func (a *app) storage() (storage.Settings, error) {
+	file, err := a.file()
+	if err != nil {
+		return storage.Settings{}, err
+	}
+	if a.setting(file, "STORE") == "memory" {
+		return storage.Settings{}, errors.New("STORE is memory, which lives in the gateway alone: set STORE to tables to keep subscriptions there, or ask the gateway with --server")
+	}
+	settings := storage.Read(a.getenv)
+	if settings == (storage.Settings{}) {
+		settings = storage.Read(file.value)
+	}
+	if settings == (storage.Settings{}) {
+		return settings, fmt.Errorf("AzureWebJobsStorage is missing in the environment and %s: "+
+			"set it to a connection string or UseDevelopmentStorage=true, or set AzureWebJobsStorage__accountName, or name a gateway with --server", file)
+	}
+	return settings, nil
+}
+
+// setting is the environment's, else the file's.
+func (a *app) setting(file settingsFile, name string) string {
+	if value := a.getenv(name); value != "" {
+		return value
+	}
+	return file.value(name)
+}

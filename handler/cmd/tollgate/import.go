@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tollgate/handler/apim"
+	"tollgate/handler/manage"
+	"tollgate/handler/subscription"
+)
+
+// importFlags are what an import is made of.
+type importFlags struct {
+	policy, subscriptions, tier, product, keys string
+	dryRun                                     bool
+}
+
+func (a *app) importCommand() *cobra.Command {
+	var asked importFlags
+	cmd := &cobra.Command{
+		Use:   "import --tier TIER --policy FILE",
+		Short: "Make a tier and subscriptions of API Management's",
+		Long: `Make a tier of an API Management policy that has an llm-token-limit, and
+subscriptions of a subscription list, and say what couldn't be carried over.
+What is there already stays as it is. Export the two with
+
+  az rest --url ".../apis/<api>/policies/policy?api-version=2024-05-01&format=xml"
+  az rest --url ".../service/<name>/subscriptions?api-version=2024-05-01"
+
+API Management's keys can't be carried over: a key of Tollgate's has a form of
+its own. With --keys-to new ones are made, and written to a file that only you
+can read; hand them out and delete it.`,
+		Example: `  tollgate import --tier gold --policy policy.xml --dry-run
+  tollgate import --tier gold --policy policy.xml --subscriptions subscriptions.json --product gold --keys-to keys.csv`,
+		Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.importAll(cmd, asked) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&asked.tier, "tier", "", "the tier to make, and for subscriptions to have")
+	flags.StringVar(&asked.policy, "policy", "", "the policy document, as XML (default: the tier is there already)")
+	flags.StringVar(&asked.subscriptions, "subscriptions", "", "the subscription list, as JSON")
+	flags.StringVar(&asked.product, "product", "", "only subscriptions of this product")
+	flags.StringVar(&asked.keys, "keys-to", "", "a file to write new primary keys to, as CSV; it must not be there yet")
+	flags.BoolVar(&asked.dryRun, "dry-run", false, "say what would be made, and make nothing")
+	a.completeTier(cmd)
+	return cmd
+}
+
+// imported is what became of one thing.
+type imported struct {
+	Kind   string   `json:"kind"`
+	ID     string   `json:"id"`
+	From   string   `json:"from,omitempty"`
+	Result string   `json:"result"`
+	Lost   []string `json:"lost,omitempty"`
+}
+
+// importReport is what an import did.
+type importReport struct {
+	Items []imported `json:"items"`
+	// Settings are what the gateway must be set to, to name its headers alike.
+	Settings map[string]string `json:"settings,omitempty"`
+}
+
+func (a *app) importAll(cmd *cobra.Command, asked importFlags) error {
+	policy, subs, err := asked.read(cmd)
+	if err != nil {
+		return err
+	}
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	run := &importing{app: a, client: client, importFlags: asked}
+	if asked.keys != "" && !asked.dryRun {
+		if a.server() == "" {
+			if _, err := a.pepper(); err != nil {
+				return err
+			}
+		}
+		file, err := os.OpenFile(asked.keys, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("--keys-to: %w", err)
+		}
+		defer file.Close()
+		run.keys = csv.NewWriter(file)
+		if err := run.keys.Write([]string{"subscription", "slot", "key"}); err != nil {
+			return fmt.Errorf("--keys-to: %w", err)
+		}
+	}
+	err = run.all(cmd.Context(), policy, subs)
+	return errors.Join(a.printImport(run.report), err)
+}
+
+// read reads the files that the flags name.
+func (f importFlags) read(cmd *cobra.Command) (policy *apim.Policy, subs []apim.Subscription, err error) {
+	switch {
+	case f.tier == "":
+		return nil, nil, &usageError{cmd.CommandPath(), "--tier is missing: name the tier to make"}
+	case f.policy == "" && f.subscriptions == "":
+		return nil, nil, &usageError{cmd.CommandPath(), "--policy and --subscriptions are missing: name one or both"}
+	}
+	if f.policy != "" {
+		text, err := os.ReadFile(f.policy)
+		if err != nil {
+			return nil, nil, &usageError{cmd.CommandPath(), "--policy: " + err.Error()}
+		}
+		read, err := apim.ReadPolicy(text)
+		if err != nil {
+			return nil, nil, &usageError{cmd.CommandPath(), f.policy + ": " + err.Error()}
+		}
+		policy = &read
+	}
+	if f.subscriptions != "" {
+		text, err := os.ReadFile(f.subscriptions)
+		if err != nil {
+			return nil, nil, &usageError{cmd.CommandPath(), "--subscriptions: " + err.Error()}
+		}
+		if subs, err = apim.ReadSubscriptions(text); err != nil {
+			return nil, nil, &usageError{cmd.CommandPath(), f.subscriptions + ": " + err.Error()}
+		}
+		subs = slices.DeleteFunc(subs, func(s apim.Subscription) bool { return f.product != "" && s.Product != f.product })
+	}
+	return policy, subs, nil
+}
+
+// importing is an import under way.
+type importing struct {
+	*app
+	importFlags
+	client *client
+	keys   *csv.Writer // nil: no keys are made
+	report importReport
+}
+
+// all makes the tier, then the subscriptions. What can't be made doesn't keep
+// the rest from being made, but a tier does.
+func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Subscription) error {
+	if policy != nil {
+		i.report.Settings = policy.Settings
+		if err := policy.Validate(i.tier); err != nil {
+			return fmt.Errorf("the policy's limits don't make a tier: %w", err)
+		}
+		result, err := i.make(ctx, tierPath(i.tier), policy.Limits)
+		i.report.Items = append(i.report.Items, imported{"tier", i.tier, i.policy, result, policy.Lost})
+		if err != nil {
+			return err
+		}
+	}
+	var failed int
+	defer i.progress("")
+	for n, s := range subs {
+		i.progress("%d of %d subscriptions", n, len(subs))
+		item, err := i.subscribe(ctx, s)
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			failed++
+			item.Result = "failed: " + err.Error()
+		}
+		i.report.Items = append(i.report.Items, item)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d subscriptions could not be made; run it again when that is mended: what is there already stays", failed, len(subs))
+	}
+	return nil
+}
+
+// make makes what is at a path, unless it is there.
+func (i *importing) make(ctx context.Context, path string, body any) (result string, err error) {
+	if i.dryRun {
+		return "would be made", nil
+	}
+	err = i.client.do(ctx, request{method: http.MethodPut, path: path, body: body, fresh: true}, nil)
+	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Code == manage.CodeExists {
+		return "is there already, and stays as it is", nil
+	}
+	if err != nil {
+		return "failed: " + err.Error(), err
+	}
+	return "made", nil
+}
+
+func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (imported, error) {
+	item := imported{Kind: "subscription", ID: s.ID, From: s.From, Lost: s.Lost}
+	if i.keys == nil {
+		item.Lost = append(item.Lost, "its keys: make one with 'tollgate key create "+s.ID+"'")
+	}
+	if !s.Expires.IsZero() && i.keys == nil {
+		item.Lost = append(item.Lost, "its end on "+date(s.Expires)+": say it with 'tollgate key create --expires'")
+	}
+	var err error
+	item.Result, err = i.make(ctx, subscriptionPath(s.ID), map[string]any{"tier": i.tier, "name": s.Name, "suspended": s.Suspended})
+	if err != nil || i.keys == nil || item.Result != "made" {
+		return item, err
+	}
+	terms := make(map[string]any)
+	if s.Expires.After(time.Now()) {
+		terms["expires"] = s.Expires
+	}
+	var made manage.MadeKey
+	if err := i.client.do(ctx, request{method: http.MethodPost, path: keyPath(s.ID, string(subscription.Primary)), body: terms}, &made); err != nil {
+		return item, fmt.Errorf("it was made, without a key: %w", err)
+	}
+	item.Result = "made, with a new key"
+	err = i.keys.Write([]string{s.ID, string(made.Slot), made.Key})
+	i.keys.Flush() // each by itself: what was made must not be lost with a later failure
+	if err = errors.Join(err, i.keys.Error()); err != nil {
+		return item, fmt.Errorf("its key could not be written: rotate it: %w", err)
+	}
+	return item, nil
+}
+
+func (a *app) printImport(report importReport) error {
+	report.Items = listed(report.Items)
+	return a.print(report, func(w io.Writer) {
+		row(w, "KIND", "ID", "FROM", "RESULT")
+		for _, item := range report.Items {
+			row(w, item.Kind, item.ID, item.From, item.Result)
+		}
+		if len(report.Settings) > 0 {
+			fmt.Fprintln(w, "\nTo name headers as API Management did, set:")
+			for _, name := range slices.Sorted(maps.Keys(report.Settings)) {
+				fmt.Fprintf(w, "  %s=%s\n", name, report.Settings[name])
+			}
+		}
+		printLost(w, report.Items)
+	})
+}
+
+// printLost writes what couldn't be carried over.
+func printLost(w io.Writer, items []imported) {
+	heading := "\nNot carried over:\n"
+	for _, item := range items {
+		for _, lost := range item.Lost {
+			fmt.Fprintf(w, "%s  %s %s: %s\n", heading, item.Kind, item.ID, lost)
+			heading = ""
+		}
+	}
+}

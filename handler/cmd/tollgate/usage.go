@@ -1,0 +1,186 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tollgate/handler/manage"
+)
+
+func (a *app) usageCommand() *cobra.Command {
+	var asked usageFlags
+	cmd := &cobra.Command{
+		Use:   "usage [SUBSCRIPTION]",
+		Short: "Show what subscriptions use: now, or by minute, hour or day",
+		Long: `Show where counters stand now, of one subscription or of all; with --by what
+happened, by minute, hour or day. A minute is in the history when it is over.
+Limits are charged what calls reserve until they end; the counts are what calls
+have really taken. All times are UTC.`,
+		Example: `  tollgate usage
+  tollgate usage team-a
+  tollgate usage --search model=DeepSeek-R1
+  tollgate usage team-a --by minute --from 2h
+  tollgate usage --by day --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --csv > january.csv
+  tollgate usage --by hour --sum`,
+		Args: atMost("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&asked.by, "by", "", "minute, hour or day (default: where counters stand now)")
+	flags.StringVar(&asked.from, "from", "", "a time, or how long ago, such as 48h (default: 1h by minute, 24h by hour, 720h by day)")
+	flags.StringVar(&asked.to, "to", "", "a time, or how long ago (default: now)")
+	flags.StringVar(&asked.tier, "tier", "", "only counters that a tier's subscriptions share")
+	flags.StringVar(&asked.search, "search", "", "only counters that have this in their key")
+	flags.BoolVar(&asked.sum, "sum", false, "add all counters up")
+	flags.BoolVar(&asked.csv, "csv", false, "print comma-separated values, numbers as they are")
+	complete(cmd, "by", "minute", "hour", "day")
+	a.completeTier(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		query := url.Values{}
+		set(query, "tier", asked.tier)
+		if len(args) > 0 {
+			query.Set("subscription", args[0])
+		}
+		if asked.by != "" {
+			return a.usageHistory(cmd, asked, query)
+		}
+		if asked.from != "" || asked.to != "" || asked.sum {
+			return &usageError{cmd.CommandPath(), "--from, --to and --sum are for the history: say --by minute, hour or day"}
+		}
+		set(query, "search", asked.search)
+		return a.usageNow(cmd, query, asked.csv)
+	}
+	return cmd
+}
+
+// usageFlags are what usage is asked for.
+type usageFlags struct {
+	by, from, to, tier, search string
+	sum, csv                   bool
+}
+
+// atMost takes the argument that a usage line names, or none.
+func atMost(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return &usageError{cmd.CommandPath(), fmt.Sprintf("%q is one argument too many: %s is one", args[1], name)}
+		}
+		return nil
+	}
+}
+
+func (a *app) usageNow(cmd *cobra.Command, query url.Values, asCSV bool) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	standings, err := all[manage.Standing](cmd.Context(), a, c, "/usage", query)
+	if err != nil {
+		return err
+	}
+	if len(standings) == 0 {
+		a.note("Nothing was counted yet.")
+	}
+	if asCSV {
+		return writeCSV(a.stdout, []string{"counter", "subscription", "tier", "minute_limit", "minute_used", "quota_limit", "quota_used", "quota_resets",
+			"prompt_tokens", "completion_tokens", "requests", "refused"}, standings, standingCells)
+	}
+	return a.print(listed(standings), func(w io.Writer) { printStandings(w, standings) })
+}
+
+func standingCells(s manage.Standing) []string {
+	cells := []string{s.Counter, s.Subscription, s.Tier, "", "", "", "", ""}
+	if s.Minute != nil {
+		cells[3], cells[4] = plain(s.Minute.Limit), plain(s.Minute.Used)
+	}
+	if s.Quota != nil {
+		cells[5], cells[6], cells[7] = plain(s.Quota.Limit), plain(s.Quota.Used), s.Quota.ResetAt.UTC().Format(time.RFC3339)
+	}
+	h := s.Happened
+	return append(cells, plain(h.PromptTokens), plain(h.CompletionTokens), plain(h.Requests), plain(h.Refused))
+}
+
+// printStandings writes where counters stand, for people.
+func printStandings(w io.Writer, standings []manage.Standing) {
+	row(w, "COUNTER", "THIS MINUTE", "LEFT", "QUOTA", "LEFT", "QUOTA RESETS", "CALLS", "REFUSED", "TOKENS")
+	for _, s := range standings {
+		if s.Problem != "" {
+			row(w, s.Counter, s.Problem)
+			continue
+		}
+		minute, minuteLeft := window(s.Minute)
+		quota, quotaLeft := window(s.Quota)
+		resets := ""
+		if s.Quota != nil {
+			quota += " " + s.QuotaPeriod
+			resets = date(s.Quota.ResetAt)
+		}
+		row(w, s.Counter, minute, minuteLeft, quota, quotaLeft, resets, short(s.Happened.Requests), short(s.Happened.Refused), short(s.Happened.TotalTokens))
+	}
+}
+
+// window is a limit as used/limit, and what is left.
+func window(at *manage.Window) (used, left string) {
+	if at == nil {
+		return "", ""
+	}
+	return short(at.Used) + "/" + short(at.Limit), short(at.Left)
+}
+
+func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Values) error {
+	if asked.search != "" {
+		return &usageError{cmd.CommandPath(), "--search is for where counters stand: name a subscription, or leave --by out"}
+	}
+	query.Set("by", asked.by)
+	set(query, "from", asked.from)
+	set(query, "to", asked.to)
+	query.Set("sum", when(asked.sum, "all", "counters"))
+	var history struct {
+		From  time.Time     `json:"from"`
+		To    time.Time     `json:"to"`
+		By    string        `json:"by"`
+		Items []manage.Span `json:"items"`
+	}
+	a.progress("reading the history")
+	err := a.ask(cmd, request{method: http.MethodGet, path: "/usage/history", query: query}, &history)
+	a.progress("")
+	if err != nil {
+		return err
+	}
+	if len(history.Items) == 0 {
+		a.note("Nothing happened from %s to %s.", date(history.From), date(history.To))
+	}
+	if asked.csv {
+		return writeCSV(a.stdout, []string{"from", "counter", "prompt_tokens", "completion_tokens", "total_tokens", "requests", "refused"}, history.Items, func(s manage.Span) []string {
+			return []string{s.From.UTC().Format(time.RFC3339), s.Counter, plain(s.PromptTokens), plain(s.CompletionTokens), plain(s.TotalTokens), plain(s.Requests), plain(s.Refused)}
+		})
+	}
+	return a.print(history, func(w io.Writer) {
+		row(w, "FROM", "COUNTER", "PROMPT", "COMPLETION", "TOKENS", "CALLS", "REFUSED")
+		for _, s := range history.Items {
+			row(w, date(s.From), when(s.Counter != "", s.Counter, "all"), short(s.PromptTokens), short(s.CompletionTokens), short(s.TotalTokens), short(s.Requests), short(s.Refused))
+		}
+	})
+}
+
+func plain(n int64) string { return strconv.FormatInt(n, 10) }
+
+func writeCSV[T any](w io.Writer, header []string, items []T, cells func(T) []string) error {
+	out := csv.NewWriter(w)
+	if err := out.Write(header); err != nil {
+		return err
+	}
+	for _, item := range items {
+		if err := out.Write(cells(item)); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tollgate/handler/manage"
+)
+
+// The least pause of watch: each look reads all counters.
+const leastPause = time.Second
+
+func (a *app) watchCommand() *cobra.Command {
+	var pause time.Duration
+	var looks int
+	cmd := &cobra.Command{
+		Use:   "watch [SUBSCRIPTION]",
+		Short: "Watch tokens being spent, until Ctrl-C",
+		Long: `Show where counters stand, again and again: of one subscription, or of all, those
+first that have used most of their minute. On a terminal each look replaces the
+one before; otherwise, and with --output json (a line a look), they follow each other.`,
+		Example: "  tollgate watch\n  tollgate watch team-a --interval 5s\n  tollgate watch --count 1",
+		Args:    atMost("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
+	}
+	cmd.Flags().DurationVar(&pause, "interval", 2*time.Second, "how long to wait between looks, at least 1s")
+	cmd.Flags().IntVar(&looks, "count", 0, "how often to look (default: until Ctrl-C)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if pause < leastPause {
+			return &usageError{cmd.CommandPath(), fmt.Sprintf("--interval is %s: use %s or more", pause, leastPause)}
+		}
+		query := url.Values{}
+		if len(args) > 0 {
+			query.Set("subscription", args[0])
+		}
+		return a.watch(cmd.Context(), query, pause, looks)
+	}
+	return cmd
+}
+
+func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, looks int) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	next := time.NewTicker(pause)
+	defer next.Stop()
+	for look := 1; ; look++ {
+		standings, err := all[manage.Standing](ctx, a, c, "/usage", query)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := a.show(standings); err != nil {
+			return err
+		}
+		if look == looks {
+			return nil
+		}
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// show prints one look.
+func (a *app) show(standings []manage.Standing) error {
+	slices.SortStableFunc(standings, func(x, y manage.Standing) int { return fullness(y) - fullness(x) })
+	if a.output == asJSON {
+		return a.printLine(struct {
+			At    time.Time         `json:"at"`
+			Items []manage.Standing `json:"items"`
+		}{time.Now().UTC(), listed(standings)})
+	}
+	var text bytes.Buffer // written at once, so that it doesn't flicker
+	if terminalOf(a.stdout) {
+		text.WriteString("\x1b[H\x1b[2J")
+	}
+	fmt.Fprintf(&text, "%s\n\n", time.Now().UTC().Format("2006-01-02 15:04:05 UTC"))
+	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
+	printWatched(table, standings)
+	_ = table.Flush() // into memory
+	_, err := a.stdout.Write(append(text.Bytes(), '\n'))
+	return err
+}
+
+func printWatched(w io.Writer, standings []manage.Standing) {
+	if len(standings) == 0 {
+		fmt.Fprintln(w, "Nothing was counted yet.")
+		return
+	}
+	row(w, "COUNTER", "", "THIS MINUTE", "QUOTA", "QUOTA LEFT", "CALLS", "REFUSED", "TOKENS")
+	for _, s := range standings {
+		minute, _ := window(s.Minute)
+		quota, left := window(s.Quota)
+		row(w, s.Counter, bar(s.Minute), minute, quota, left, short(s.Happened.Requests), short(s.Happened.Refused), short(s.Happened.TotalTokens))
+	}
+}
+
+// fullness is how much of its minute a counter has used, in percent.
+func fullness(s manage.Standing) int {
+	if s.Minute == nil || s.Minute.Limit <= 0 {
+		return 0
+	}
+	return int(min(100, max(0, 100*(s.Minute.Limit-s.Minute.Left)/s.Minute.Limit)))
+}
+
+// barLength is the length of a bar, in characters.
+const barLength = 20
+
+func bar(minute *manage.Window) string {
+	full := fullness(manage.Standing{Minute: minute}) * barLength / 100
+	return "[" + strings.Repeat("#", full) + strings.Repeat(".", barLength-full) + "]"
+}

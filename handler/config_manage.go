@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"tollgate/handler/manage"
+	"tollgate/handler/manage/entra"
+	"tollgate/handler/secret"
+)
+
+// manageSettings is what is served beside the gateway to who operates it. All
+// of it is off unless it is set: then its paths are like any other where there
+// is nothing.
+type manageSettings struct {
+	// Entra is whose tokens /manage takes. MANAGE_ISSUER:
+	// https://login.microsoftonline.com/<tenant>/v2.0, with MANAGE_AUDIENCE: the
+	// application's id or URI. MANAGE_ROLE: default Tollgate.Admin.
+	Entra entra.Settings
+	// Key is a key that /manage takes, for a gateway on one's own machine.
+	// MANAGE_KEY: 32 bytes or more.
+	Key secret.Text
+	// Console is the page at /console. CONSOLE: off (default) or on.
+	Console bool
+}
+
+func (s *settings) manage() manageSettings {
+	m := manageSettings{
+		Entra:   entra.Settings{Issuer: s.text("MANAGE_ISSUER", ""), Audience: s.text("MANAGE_AUDIENCE", ""), Role: s.text("MANAGE_ROLE", "Tollgate.Admin")},
+		Key:     secret.New(s.text("MANAGE_KEY", "")),
+		Console: s.oneOf("CONSOLE", "off", "on") == "on",
+	}
+	if fault := keyFault(m.Key.Reveal()); !m.Key.Empty() && fault != "" {
+		s.fault("MANAGE_KEY", fault, "use a long random text, such as the output of openssl rand -hex 32")
+	}
+	switch {
+	case m.Entra.Issuer == "" && m.Entra.Audience != "":
+		s.fault("MANAGE_ISSUER", "is missing beside MANAGE_AUDIENCE", "set it to https://login.microsoftonline.com/<tenant>/v2.0")
+	case m.Entra.Issuer != "" && m.Entra.Audience == "":
+		s.fault("MANAGE_AUDIENCE", "is missing beside MANAGE_ISSUER", "set it to the application's id, or its URI: what tokens have as aud")
+	case m.Entra.Issuer != "" && !safe(m.Entra.Issuer):
+		s.fault("MANAGE_ISSUER", fmt.Sprintf("is %q", m.Entra.Issuer), "use https://login.microsoftonline.com/<tenant>/v2.0, or what else tokens have as iss")
+	}
+	return m
+}
+
+// on says that /manage is served.
+func (m manageSettings) on() bool { return m.Entra.Issuer != "" || !m.Key.Empty() }
+
+// keyFault says what is wrong with an operator's key.
+func keyFault(key string) string {
+	switch {
+	case strings.HasPrefix(key, "@Microsoft.KeyVault("):
+		return "is a reference to Key Vault that was not resolved"
+	case len(key) < manage.OperatorKeyLength:
+		return fmt.Sprintf("is shorter than %d bytes", manage.OperatorKeyLength)
+	}
+	return ""
+}
+
+// safe says whether an address may be asked for keys: nobody in between can
+// change the answer.
+func safe(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return false
+	}
+	host := u.Hostname()
+	return u.Scheme == "https" || u.Scheme == "http" && (host == "127.0.0.1" || host == "localhost" || host == "::1")
+}

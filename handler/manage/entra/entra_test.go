@@ -1,0 +1,163 @@
+package entra_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"tollgate/handler/manage"
+	"tollgate/handler/manage/entra"
+)
+
+// issuer publishes keys as Entra ID does, and signs tokens.
+type issuer struct {
+	*httptest.Server
+	key   *rsa.PrivateKey
+	kid   string
+	asked atomic.Int64 // for its keys
+	down  atomic.Bool
+}
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &issuer{key: key, kid: "k1"}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /tenant/v2.0/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		if i.down.Load() {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": i.name(), "jwks_uri": i.URL + "/keys"})
+	})
+	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
+		i.asked.Add(1)
+		encode := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
+		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]string{
+			"kty": "RSA", "use": "sig", "kid": "k1", "n": encode(i.key.N), "e": encode(big.NewInt(int64(i.key.E)))}}})
+	})
+	i.Server = httptest.NewServer(mux)
+	t.Cleanup(i.Close)
+	return i
+}
+
+func (i *issuer) name() string { return i.URL + "/tenant/v2.0" }
+
+// token signs claims, those of a good token but for changes; nil takes one away.
+func (i *issuer) token(t *testing.T, changes map[string]any) string {
+	t.Helper()
+	claims := jwt.MapClaims{"iss": i.name(), "aud": "api://tollgate", "exp": time.Now().Add(time.Hour).Unix(), "nbf": time.Now().Add(-time.Minute).Unix(),
+		"oid": "o-1", "preferred_username": "ann@example.com", "roles": []string{"Other", "Tollgate.Admin"}}
+	for name, value := range changes {
+		claims[name] = value
+		if value == nil {
+			delete(claims, name)
+		}
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
+	token.Header["kid"] = i.kid
+	signed, err := token.SignedString(i.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+func (i *issuer) verifier(t *testing.T) *entra.Verifier {
+	t.Helper()
+	return entra.New(t.Context(), entra.Settings{Issuer: i.name(), Audience: "api://tollgate", Role: "Tollgate.Admin"}, i.Client(), slog.New(slog.DiscardHandler))
+}
+
+func TestAnOperatorsTokenIsTakenAndNamed(t *testing.T) {
+	i := newIssuer(t)
+	v := i.verifier(t)
+	for want, changes := range map[string]map[string]any{
+		"ann@example.com (o-1)": nil,
+		"bob@example.com (o-1)": {"preferred_username": nil, "upn": "bob@example.com"},
+		"app 11-22 (o-2)":       {"preferred_username": nil, "azp": "11-22", "oid": "o-2"},
+		"app 33-44 (o-2)":       {"preferred_username": nil, "appid": "33-44", "oid": "o-2"},
+	} {
+		if who, err := v.Authenticate(t.Context(), i.token(t, changes)); who != want || err != nil {
+			t.Errorf("%v: %q, %v; want %q", changes, who, err, want)
+		}
+	}
+	if n := i.asked.Load(); n != 1 {
+		t.Errorf("the keys were read %d times for four tokens", n)
+	}
+}
+
+func TestEveryOtherTokenIsRefused(t *testing.T) {
+	i := newIssuer(t)
+	v := i.verifier(t)
+	good := i.token(t, nil)
+	parts := strings.Split(good, ".")
+	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + parts[1] + "."
+	symmetric, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"iss": i.name(), "aud": "api://tollgate", "exp": time.Now().Add(time.Hour).Unix(),
+		"roles": []string{"Tollgate.Admin"}}).SignedString(i.key.N.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger := newIssuer(t)
+	for name, token := range map[string]string{
+		"no token": "tg_key", "alg none": none, "a symmetric one": symmetric, "cut": parts[0] + "." + parts[1] + "." + parts[2][:20],
+		"altered":             parts[0] + "." + parts[1] + "x." + parts[2],
+		"another's signature": stranger.token(t, map[string]any{"iss": i.name()}), "another issuer": i.token(t, map[string]any{"iss": "https://elsewhere"}),
+		"another audience": i.token(t, map[string]any{"aud": "api://other"}), "no audience": i.token(t, map[string]any{"aud": nil}),
+		"expired": i.token(t, map[string]any{"exp": time.Now().Add(-2 * time.Minute).Unix()}), "without an end": i.token(t, map[string]any{"exp": nil}),
+		"not valid yet": i.token(t, map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}),
+	} {
+		if who, err := v.Authenticate(t.Context(), token); !errors.Is(err, manage.ErrUnauthorized) {
+			t.Errorf("%s: %q, %v", name, who, err)
+		}
+	}
+	for _, roles := range []any{nil, []string{}, []string{"tollgate.admin"}, []string{"Tollgate.Reader"}} {
+		if _, err := v.Authenticate(t.Context(), i.token(t, map[string]any{"roles": roles})); !errors.Is(err, manage.ErrForbidden) || !strings.Contains(err.Error(), "Tollgate.Admin") {
+			t.Errorf("roles %v: %v", roles, err)
+		}
+	}
+}
+
+func TestTokensOfUnknownKeysDoNotFloodTheIssuer(t *testing.T) {
+	i := newIssuer(t)
+	v := i.verifier(t)
+	if _, err := v.Authenticate(t.Context(), i.token(t, nil)); err != nil {
+		t.Fatal(err)
+	}
+	i.kid = "k2"
+	for range 20 {
+		if _, err := v.Authenticate(t.Context(), i.token(t, nil)); !errors.Is(err, manage.ErrUnauthorized) {
+			t.Fatal(err)
+		}
+	}
+	if n := i.asked.Load(); n > 2 {
+		t.Errorf("twenty tokens had the keys read %d times", n)
+	}
+}
+
+func TestAnIssuerThatIsDownIsNoRefusal(t *testing.T) {
+	i := newIssuer(t)
+	i.down.Store(true)
+	if _, err := i.verifier(t).Authenticate(t.Context(), i.token(t, nil)); err == nil || errors.Is(err, manage.ErrUnauthorized) || errors.Is(err, manage.ErrForbidden) {
+		t.Errorf("Authenticate = %v", err)
+	}
+	i.down.Store(false)
+	v := entra.New(t.Context(), entra.Settings{Issuer: i.name() + "/", Audience: "api://tollgate", Role: "Tollgate.Admin"}, i.Client(), slog.New(slog.DiscardHandler))
+	if _, err := v.Authenticate(t.Context(), i.token(t, nil)); err == nil || !strings.Contains(err.Error(), "MANAGE_ISSUER") {
+		t.Errorf("an issuer of another name: %v", err)
+	}
+}

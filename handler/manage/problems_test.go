@@ -1,0 +1,82 @@
+package manage_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestBadRequestsAreNamedAndChangeNothing(t *testing.T) {
+	o := newOffice(t)
+	before := o.must("GET", "/tiers", "").text + o.must("GET", "/subscriptions/team-a", "").text
+	json := []string{"Content-Type", "application/json"}
+	for _, test := range []struct {
+		status       int
+		code         string
+		method, path string
+		body         string
+		headers      []string
+		parts        []string
+	}{
+		{404, "no_such_path", "GET", "/tears", "", nil, []string{"openapi.json"}},
+		{404, "no_such_path", "GET", "/tiers/", "", nil, nil},
+		{404, "no_such_path", "GET", "", "", nil, nil},
+		{405, "method_not_allowed", "DELETE", "/tiers/gold", "", nil, []string{"GET, PATCH, PUT"}},
+		{404, "not_found", "GET", "/tiers/silver", "", nil, []string{`tier \"silver\"`}},
+		{422, "invalid", "GET", "/tiers/Gold", "", nil, []string{`"field":"id"`}},
+		{415, "unsupported_media_type", "PUT", "/tiers/x", "{}", []string{"Content-Type", "text/plain"}, []string{"application/json"}},
+		{415, "unsupported_media_type", "PATCH", "/tiers/x", "{}", []string{"Content-Type", "application/x-www-form-urlencoded"}, []string{"merge-patch"}},
+		{400, "invalid", "PUT", "/tiers/x", "{", json, []string{"not JSON"}},
+		{400, "invalid", "PUT", "/tiers/x", "{}{}", json, []string{"more than one"}},
+		{400, "invalid", "PATCH", "/tiers/x", "[]", json, []string{"not a JSON object"}},
+		{400, "invalid", "PATCH", "/tiers/x", "null", json, []string{"not a JSON object"}},
+		{413, "request_too_large", "PUT", "/tiers/x", `{"counterKey":"` + strings.Repeat("x", 1<<16) + `"}`, json, []string{"65536"}},
+		{422, "invalid", "PUT", "/tiers/x", `{"tokenPerMinute":1}`, json, []string{`"field":"tokenPerMinute"`, "is unknown"}},
+		{422, "invalid", "PUT", "/tiers/x", `{"tokensPerMinute":"1"}`, json, []string{`"field":"tokensPerMinute"`, "a whole number"}},
+		{422, "invalid", "PUT", "/tiers/x", `{"tokensPerMinute":-1,"reserve":"all"}`, json, []string{`"field":"tokensPerMinute"`, `"field":"reserve"`, "use none, prompt, full"}},
+		{422, "invalid", "PUT", "/tiers/x", `{"id":"y","tokensPerMinute":1}`, json, []string{`"field":"id"`, "the path's"}},
+		{422, "invalid", "PATCH", "/tiers/gold", `{"version":1}`, json, []string{`"field":"version"`, "leave it out"}},
+		{400, "invalid", "PATCH", "/tiers/gold", `{"shadow":true}`, []string{"If-None-Match", `"5"`}, []string{"If-None-Match takes *"}},
+		{422, "not_found", "PUT", "/subscriptions/b", `{"tier":"silver"}`, json, []string{`tier \"silver\"`, `"field":"tier"`}},
+		{422, "invalid", "PUT", "/subscriptions/b", `{}`, json, []string{`"field":"tier"`}},
+		{404, "not_found", "PATCH", "/subscriptions/b", `{"name":"B"}`, json, []string{`subscription \"b\"`}},
+		{404, "not_found", "PATCH", "/subscriptions/b", `{"suspended":true}`, json, []string{`subscription \"b\"`}},
+		{422, "not_found", "PATCH", "/subscriptions/team-a", `{"tier":"silver"}`, json, []string{`tier \"silver\"`}},
+		{422, "invalid", "PATCH", "/subscriptions/team-a", `{"limits":{},"keys":[]}`, json, []string{`"field":"limits"`, `"field":"keys"`}},
+		{422, "invalid", "PATCH", "/subscriptions/team-a", `{"overrides":{"maxWait":"9h"}}`, json, []string{`"field":"maxWait"`}},
+		{422, "invalid", "POST", "/subscriptions/team-a/keys/third", "", nil, []string{`"field":"slot"`, "primary or secondary"}},
+		{404, "not_found", "POST", "/subscriptions/b/keys/primary", "", nil, []string{`subscription \"b\"`}},
+		{404, "not_found", "POST", "/subscriptions/team-a/keys/primary/rotate", "", nil, []string{"create it"}},
+		{404, "not_found", "DELETE", "/subscriptions/team-a/keys/primary", "", nil, []string{"create it"}},
+		{422, "invalid", "POST", "/subscriptions/team-a/keys/primary", `{"overlap":"1h"}`, json, []string{`"field":"overlap"`}},
+		{422, "invalid", "POST", "/subscriptions/team-a/keys/primary", `{"expires":"2020-01-01T00:00:00Z"}`, json, []string{`"field":"expires"`, "a later time"}},
+		{400, "invalid", "POST", "/subscriptions/team-a/keys/primary", `{"expires":"tomorrow"}`, json, []string{"tomorrow"}},
+		{422, "invalid", "GET", "/tiers?limit=0", "", nil, []string{`"field":"limit"`, "1 to 1000"}},
+		{422, "invalid", "GET", "/tiers?serch=x", "", nil, []string{`"field":"serch"`, "use search, after, limit"}},
+		{422, "invalid", "GET", "/subscriptions?state=asleep", "", nil, []string{`"field":"state"`, "use active, suspended"}},
+		{422, "invalid", "GET", "/usage?subscription=a&tier=b", "", nil, []string{`"field":"tier"`}},
+		{422, "invalid", "GET", "/usage/history?by=week&from=yesterday", "", nil, []string{`"field":"by"`, `"field":"from"`}},
+		{422, "invalid", "GET", "/usage/history?from=1h&to=2h", "", nil, []string{"is not before to"}},
+	} {
+		o.fails(test.status, test.code, test.method, test.path, test.body, test.headers, test.parts...)
+	}
+	if after := o.must("GET", "/tiers", "").text + o.must("GET", "/subscriptions/team-a", "").text; after != before {
+		t.Errorf("after bad requests:\n%s\nbefore:\n%s", after, before)
+	}
+	if got := o.events(); len(got) != 2 {
+		t.Errorf("bad requests are in the audit: %v", got)
+	}
+}
+
+func TestEveryAnswerIsForTheOperatorAlone(t *testing.T) {
+	o := newOffice(t)
+	for _, path := range []string{"/tiers", "/nowhere", "/openapi.json"} {
+		h := o.ask("GET", path, "").header
+		if h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: %v", path, h)
+		}
+	}
+	if a := o.ask("HEAD", "/tiers/gold", ""); a.status != http.StatusOK || a.header.Get("ETag") == "" {
+		t.Errorf("HEAD: %d %v", a.status, a.header)
+	}
+}

@@ -1,0 +1,50 @@
+package tablestore_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/handler/azurite"
+	"tollgate/handler/manage"
+	"tollgate/handler/manage/audittest"
+	"tollgate/handler/manage/tablestore"
+	"tollgate/handler/secret"
+	"tollgate/handler/storage"
+)
+
+func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
+
+func open(t *testing.T, connection, table string) *tablestore.Store {
+	t.Helper()
+	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(connection)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tablestore.New(service, table)
+}
+
+func TestConformance(t *testing.T) { audittest.Run(t, open(t, azurite.Shared(t), "auditconformance")) }
+
+func TestProbeLeavesNothingAndTellsTheTime(t *testing.T) {
+	store := open(t, azurite.Shared(t), "auditprobe")
+	at, err := store.Probe(t.Context())
+	if err != nil || time.Since(at).Abs() > time.Minute {
+		t.Errorf("Probe = %v, %v", at, err)
+	}
+	if events, _, err := store.Events(t.Context(), "", "", 10); err != nil || len(events) != 0 {
+		t.Errorf("after the probe there are %v, %v", events, err)
+	}
+}
+
+func TestAStorageThatIsDownOrRefusesIsSaid(t *testing.T) {
+	down := "DefaultEndpointsProtocol=http;AccountName=" + azurite.AccountName + ";AccountKey=" + azurite.AccountKey + ";TableEndpoint=http://127.0.0.1:1/" + azurite.AccountName
+	wrong := strings.Replace(azurite.Shared(t), azurite.AccountKey, "d3Jvbmc=", 1)
+	for connection, want := range map[string]string{down: "can't be reached", wrong: "check the account's key"} {
+		_, err := open(t, connection, "audit").Begin(t.Context(), manage.Event{When: time.Now()})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "RowKey") {
+			t.Errorf("Begin = %v, want %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package manage
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/limit"
+)
+
+// Usage reads what callers use: counters as they stand, and their history.
+type Usage interface {
+	// Stored goes through all counters; see counter.Keeper.
+	Stored(ctx context.Context) iter.Seq2[counter.Stored, error]
+	usage.Reader
+}
+
+// Window is where one limit stands, in tokens.
+type Window struct {
+	Limit   int64     `json:"limit"`
+	Used    int64     `json:"used"` // charged, reservations of calls under way included
+	Left    int64     `json:"left"`
+	ResetAt time.Time `json:"resetAt"`
+}
+
+// Standing is where a counter stands.
+type Standing struct {
+	// Counter is its key: a subscription's id, and what sets it apart.
+	Counter string `json:"counter"`
+	// Subscription or Tier is whose it is.
+	Subscription string  `json:"subscription,omitempty"`
+	Tier         string  `json:"tier,omitempty"`
+	Minute       *Window `json:"minute,omitempty"`
+	Quota        *Window `json:"quota,omitempty"`
+	QuotaPeriod  string  `json:"quotaPeriod,omitempty"`
+	// Happened in this minute, as far as instances have reported.
+	Happened Tokens `json:"happened"`
+	// Problem is there where the counter's row can't be read.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Tokens are counts of what happened: tokens, and calls.
+type Tokens struct {
+	PromptTokens     int64 `json:"promptTokens"`
+	CompletionTokens int64 `json:"completionTokens"`
+	TotalTokens      int64 `json:"totalTokens"`
+	Requests         int64 `json:"requests"`
+	Refused          int64 `json:"refused"`
+}
+
+func (t *Tokens) add(prompt, completion, requests, refused int64) {
+	t.PromptTokens += prompt
+	t.CompletionTokens += completion
+	t.TotalTokens += prompt + completion
+	t.Requests += requests
+	t.Refused += refused
+}
+
+// usageNow answers with where counters stand, by key.
+func (c *call) usageNow() (*result, error) {
+	q := c.query()
+	owner, search, after, limit := q.owner(), q.text("search"), q.text("after"), q.limit()
+	if err := q.err(); err != nil {
+		return nil, err
+	}
+	now, all := time.Now(), []Standing{}
+	for stored, err := range c.api.Usage.Stored(c.Context()) {
+		if err != nil && stored.Key == "" {
+			return nil, err
+		}
+		if of := counter.OwnerOf(stored.Key); owner != (counter.Owner{}) && of != owner || !found(search, stored.Key) {
+			continue
+		}
+		all = append(all, standing(stored, err, now))
+	}
+	slices.SortFunc(all, func(a, b Standing) int { return strings.Compare(a.Counter, b.Counter) })
+	return &result{body: cut(all, func(s Standing) string { return s.Counter }, after, limit)}, nil
+}
+
+// standing is a stored counter as it stands at a time.
+func standing(stored counter.Stored, unreadable error, now time.Time) Standing {
+	of := counter.OwnerOf(stored.Key)
+	s := Standing{Counter: stored.Key, Subscription: of.Subscription, Tier: of.Tier}
+	if unreadable != nil {
+		s.Problem = unreadable.Error()
+		return s
+	}
+	state := stored.State
+	state.Advance(state.Limits, now)
+	at := state.Standing(now)
+	if at.TokensPerMinute > 0 {
+		s.Minute = &Window{at.TokensPerMinute, at.Used, at.Remaining, at.ResetAt}
+	}
+	if at.Quota > 0 {
+		s.Quota, s.QuotaPeriod = &Window{at.Quota, at.QuotaUsed, at.QuotaRemaining, at.QuotaResetAt}, string(at.Period)
+	}
+	h := state.Happened
+	s.Happened.add(h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused)
+	return s
+}
+
+// owner is whose counters are meant: one subscription's or tier's, or all.
+func (q *query) owner() counter.Owner {
+	owner := counter.Owner{Subscription: q.text("subscription"), Tier: q.text("tier")}
+	if owner.Subscription != "" && owner.Tier != "" {
+		q.fault("tier", "is beside subscription", "name one of the two")
+	}
+	return owner
+}
+
+// Span is what happened from a time on, for the length that was asked for.
+type Span struct {
+	From time.Time `json:"from"`
+	// Counter is whose; absent in sums over all.
+	Counter string `json:"counter,omitempty"`
+	Tokens
+}
+
+// The lengths of spans, and how far back a question goes where it doesn't say.
+var (
+	lengths = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
+	usually = map[string]time.Duration{"minute": time.Hour, "hour": 24 * time.Hour, "day": 30 * 24 * time.Hour}
+)
+
+// largestHistory bounds an answer, in spans.
+const largestHistory = 50_000
+
+// usageHistory answers with what happened, by minute, hour or day, oldest first.
+func (c *call) usageHistory() (*result, error) {
+	q := c.query()
+	by := q.oneOf("by", "minute", "hour", "day")
+	key, owner := q.text("counter"), q.owner()
+	from, to := q.times(usually[by])
+	each := q.oneOf("sum", "counters", "all") == "counters"
+	if err := q.err(); err != nil {
+		return nil, err
+	}
+	sums := make(map[Span]*Tokens)
+	for row, err := range c.api.Usage.Rows(c.Context(), usage.Query{Counter: key, Owner: owner, From: from, To: to}) {
+		if err != nil {
+			return nil, err
+		}
+		at := Span{From: limit.MinuteStart(row.Minute).Truncate(lengths[by])}
+		if each {
+			at.Counter = row.Counter
+		}
+		if sums[at] == nil {
+			if len(sums) == largestHistory {
+				return nil, badRequest(fmt.Sprintf("The answer would have more than %d spans. Ask for a shorter time, for longer spans, or with sum=all.", largestHistory))
+			}
+			sums[at] = &Tokens{}
+		}
+		sums[at].add(row.PromptTokens, row.CompletionTokens, row.Requests, row.Refused)
+	}
+	return &result{body: struct {
+		From  time.Time `json:"from"`
+		To    time.Time `json:"to"`
+		By    string    `json:"by"`
+		Items []Span    `json:"items"`
+	}{from, to, by, ordered(sums)}}, nil
+}
+
+func ordered(sums map[Span]*Tokens) []Span {
+	all := make([]Span, 0, len(sums))
+	for at, tokens := range sums {
+		at.Tokens = *tokens
+		all = append(all, at)
+	}
+	slices.SortFunc(all, func(a, b Span) int {
+		if by := a.From.Compare(b.From); by != 0 {
+			return by
+		}
+		return strings.Compare(a.Counter, b.Counter)
+	})
+	return all
+}
+
+// times are the bounds of a history: RFC 3339 times, or how long ago.
+func (q *query) times(usual time.Duration) (from, to time.Time) {
+	now := time.Now().UTC()
+	to = q.time("to", now, now)
+	from = q.time("from", to.Add(-usual), now)
+	if !from.Before(to) {
+		q.fault("from", "is not before to", "use an earlier time")
+	}
+	return from, to
+}
+
+// time is a time, or how long before now.
+func (q *query) time(name string, usual, now time.Time) time.Time {
+	text := q.text(name)
+	if text == "" {
+		return usual
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at.UTC()
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago)
+	}
+	q.fault(name, fmt.Sprintf("%q is no time", text), "use one such as 2026-01-31T12:00:00Z, or how long ago, such as 90m or 48h")
+	return usual
+}

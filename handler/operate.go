@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"tollgate/handler/console"
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/doctor"
+	"tollgate/handler/manage"
+	"tollgate/handler/manage/entra"
+	"tollgate/handler/subscription"
+)
+
+// beside serves what is for operators next to the gateway. A path's first part
+// decides, and the gateway answers all that is nobody else's.
+type beside struct {
+	gateway http.Handler
+	others  map[string]http.Handler // by first part: "manage"
+}
+
+// ServeHTTP implements http.Handler.
+func (b beside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if other := b.others[first]; other != nil {
+		other.ServeHTTP(w, r)
+		return
+	}
+	b.gateway.ServeHTTP(w, r)
+}
+
+// counters are what calls are counted in, and usage is read of.
+type counters interface {
+	counter.Store
+	counter.Keeper
+}
+
+// used is counters as they stand, and their history.
+type used struct {
+	counters
+	usage.Reader
+}
+
+// operated is what the operators' part of the application is made of.
+type operated struct {
+	store    subscription.Store
+	pepper   subscription.Pepper
+	audit    manage.Audit
+	probe    func(context.Context) (time.Time, error) // nil: nothing is stored
+	counters counters
+	history  usage.Store
+}
+
+// operate puts the operators' API and page beside the gateway, as far as the
+// settings have them. What follows an issuer's keys ends with ctx.
+func operate(ctx context.Context, c config, gateway http.Handler, o operated, log *slog.Logger) http.Handler {
+	b := beside{gateway: gateway, others: make(map[string]http.Handler)}
+	if c.Manage.Console {
+		b.others["console"] = console.Handler()
+	}
+	if c.Manage.on() {
+		b.others["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &o.pepper, Audit: o.audit, Usage: used{o.counters, o.history},
+			Auth: c.Manage.authenticator(ctx, log), Checks: c.checks(o), Log: log})
+	}
+	if len(b.others) == 0 {
+		return gateway
+	}
+	return b
+}
+
+func (m manageSettings) authenticator(ctx context.Context, log *slog.Logger) manage.Authenticator {
+	var all []manage.Authenticator
+	if !m.Key.Empty() {
+		all = append(all, manage.OperatorKey(m.Key))
+	}
+	if m.Entra.Issuer != "" {
+		all = append(all, entra.New(ctx, m.Entra, &http.Client{Timeout: 10 * time.Second}, log))
+	}
+	return manage.AnyOf(all...)
+}
+
+// checks are what the gateway needs, looked into with its own identity.
+func (c config) checks(o operated) []manage.Check {
+	var all []manage.Check
+	if o.probe != nil {
+		all = append(all, doctor.Tables(o.probe, o.store)...)
+	}
+	all = append(all, doctor.Counters(o.counters.Stored))
+	for _, e := range c.Upstreams {
+		all = append(all, doctor.Reachable("upstream", e.URL))
+	}
+	if c.Telemetry.On {
+		all = append(all, doctor.Reachable("telemetry", c.Telemetry.Connection.Endpoint))
+	}
+	return all
+}

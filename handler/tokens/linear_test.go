@@ -1,0 +1,80 @@
+package tokens_test
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"tollgate/handler/tokens"
+)
+
+// runs make texts of about so many bytes that end in no piece before their end.
+func runs() map[string]func(bytes int) string {
+	repeat := func(unit string) func(int) string {
+		return func(bytes int) string { return strings.Repeat(unit, max(1, bytes/len(unit))) }
+	}
+	random := func(low, high rune) func(int) string {
+		return func(bytes int) string {
+			r := rand.New(rand.NewPCG(5, 6))
+			var text strings.Builder
+			for text.Len() < bytes {
+				text.WriteRune(low + r.Int32N(high-low+1))
+			}
+			return text.String()
+		}
+	}
+	return map[string]func(int) string{
+		"a": repeat("a"), "spaces": repeat(" "), "_": repeat("_"), "=": repeat("="), "lines": repeat("\n"), "世": repeat("世"),
+		"combining marks": repeat("\u0301"), "ab": repeat("ab"), "A": repeat("A"), "中A": repeat("中A"), "zero width": repeat("\u200b"),
+		"random letters": random('a', 'z'), "random CJK": random(0x4E00, 0x9FA5), "random marks": random(0x300, 0x36F),
+		"random bytes": func(bytes int) string {
+			r := rand.New(rand.NewPCG(7, 8))
+			text := make([]byte, bytes)
+			for i := range text {
+				text[i] = byte(r.UintN(256))
+			}
+			return strings.ToValidUTF8(string(text), "\uFFFD")
+		},
+	}
+}
+
+func TestWorkIsLinearInTheText(t *testing.T) {
+	for _, model := range []string{"DeepSeek-R1", "gpt-4", "gpt-4o"} {
+		e := tokens.ForModel(model)
+		for name, run := range runs() {
+			before := 0
+			for bytes := 16 << 10; bytes <= 1<<20; bytes *= 2 {
+				text := run(bytes)
+				steps := e.Steps(text)
+				if before > 0 && float64(steps) > 2.1*float64(before) {
+					t.Errorf("%s, %s: %d steps for %d bytes, %d for half", model, name, steps, bytes, before)
+				}
+				if steps > 150*len(text) { // the most is o200k_base's, with =
+					t.Errorf("%s, %s: %d steps for %d bytes", model, name, steps, len(text))
+				}
+				before = steps
+			}
+		}
+	}
+}
+
+func TestCountAllocatesNothing(t *testing.T) {
+	text := strings.Repeat("Some text, of 2 lines\n世界 <think>", 200) + strings.Repeat("x", 5000)
+	chat := []byte(`[{"role":"system","content":"a\n"},{"role":"user","content":[{"type":"text","text":"` + strings.Repeat("b", 3000) + `"}]}]`)
+	for _, model := range []string{"DeepSeek-R1", "gpt-4", "gpt-4o"} {
+		e := tokens.ForModel(model)
+		for name, count := range map[string]func(){
+			"text":  func() { e.Count(text) },
+			"bytes": func() { e.Count(text + "\xff") },
+			"chat":  func() { _, _ = e.CountChat(chat, nil) },
+		} {
+			most := 0.0
+			if name == "bytes" {
+				most = 1 // the text itself
+			}
+			if got := testing.AllocsPerRun(50, count); got > most {
+				t.Errorf("%s, %s: %v allocations", model, name, got)
+			}
+		}
+	}
+}

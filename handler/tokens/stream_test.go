@@ -1,0 +1,71 @@
+package tokens_test
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"tollgate/handler/tokens"
+)
+
+// pieces cuts a text anywhere, between bytes too.
+func pieces(r *rand.Rand, text string, most int) (all []string) {
+	for len(text) > 0 {
+		length := min(len(text), r.IntN(most+1))
+		all, text = append(all, text[:length]), text[length:]
+	}
+	return all
+}
+
+func TestAStreamCountsAsItsWholeText(t *testing.T) {
+	special := []string{"<think>", "</think>", "<｜User｜>", "<｜place▁holder▁no▁7｜>", "<thin", "k>", "<", ">", "it's", "\r\n", "!\n/", " 's"}
+	for _, model := range []string{"DeepSeek-R1", "gpt-4", "gpt-4o"} {
+		e := tokens.ForModel(model)
+		r := rand.New(rand.NewPCG(9, 10))
+		check := func(text string) {
+			t.Helper()
+			s, so := e.Stream(), ""
+			for _, piece := range pieces(r, text, 9) {
+				s.Write(piece)
+				so += piece
+				if r.IntN(4) > 0 {
+					continue
+				}
+				if got, want := s.Count(), e.Count(so); got != want {
+					t.Fatalf("%s: %d tokens so far, want %d: %q", model, got, want, so)
+				}
+			}
+			if got, want := s.Count(), e.Count(text); got != want {
+				t.Fatalf("%s: %d tokens, want %d: %q", model, got, want, text)
+			}
+		}
+		for range 400 {
+			text := randomText(r, 120)
+			for range r.IntN(4) {
+				at := r.IntN(len(text) + 1)
+				text = text[:at] + special[r.IntN(len(special))] + text[at:]
+			}
+			check(text)
+		}
+		for _, v := range vectors(t)[:60] {
+			check(plain(v))
+		}
+	}
+}
+
+func TestAStreamKeepsLittle(t *testing.T) {
+	for name, text := range map[string]string{
+		"prose":   strings.Repeat("The quick brown fox, it's said, jumps over 12 lazy dogs.\n", 400),
+		"code":    strings.Repeat("\tif x[i] != nil {\n\t\treturn fmt.Errorf(\"<%v>\", x)\n\t}\n", 400),
+		"Chinese": strings.Repeat("首先，我需要理解这个问题。然后，我再回答。", 400),
+	} {
+		for _, model := range []string{"DeepSeek-R1", "gpt-4", "gpt-4o"} {
+			s := tokens.ForModel(model).Stream()
+			for _, piece := range pieces(rand.New(rand.NewPCG(11, 12)), text, 8) {
+				if s.Write(piece); s.Kept() > 128 {
+					t.Fatalf("%s, %s: %d bytes are kept", name, model, s.Kept())
+				}
+			}
+		}
+	}
+}
