@@ -27,9 +27,9 @@ type (
 		used   int64
 		caller uint64 // a bit, for an undecided one
 	}
-	// world is the counter as callers see it: one number, and which undecided calls
+	// ideal is the counter as callers see it: one number, and which undecided calls
 	// may still hold some of it.
-	world struct {
+	ideal struct {
 		charged    int64
 		held, over uint64
 	}
@@ -40,7 +40,7 @@ const linearLimit = 300
 // step is what a counter without any instances, leases or store would answer.
 // alone says that refusals must be exact: where others have leases, tokens may
 // be refused here that lie there unspent.
-func (w world) step(d deed, granted, alone bool) []any {
+func (w ideal) step(d deed, granted, alone bool) []any {
 	fits := w.charged+d.tokens <= linearLimit
 	switch {
 	case d.kind == "settle":
@@ -52,7 +52,7 @@ func (w world) step(d deed, granted, alone bool) []any {
 		w.held, w.over = w.held&^d.caller, w.over|d.caller
 	case d.kind == "leave":
 		if fits && w.over&d.caller == 0 {
-			return []any{w, world{w.charged + d.tokens, w.held | d.caller, w.over}}
+			return []any{w, ideal{w.charged + d.tokens, w.held | d.caller, w.over}}
 		}
 	case granted && fits:
 		w.charged += d.tokens
@@ -64,8 +64,8 @@ func (w world) step(d deed, granted, alone bool) []any {
 
 func linearModel(alone bool) porcupine.Model {
 	model := porcupine.NondeterministicModel{
-		Init: func() []any { return []any{world{}} },
-		Step: func(state, input, output any) []any { return state.(world).step(input.(deed), output.(bool), alone) },
+		Init: func() []any { return []any{ideal{}} },
+		Step: func(state, input, output any) []any { return state.(ideal).step(input.(deed), output.(bool), alone) },
 		DescribeOperation: func(input, output any) string {
 			return fmt.Sprintf("%+v: %v", input, output)
 		},
