@@ -59,7 +59,7 @@ func (m *model) check() string {
 // checkLimits is I1.
 func (m *model) checkLimits() string {
 	var total int64
-	var byMinute [3]int64
+	var byMinute [maxMinutes]int64
 	for _, c := range m.calls {
 		byMinute[c.charge.Window] += c.net()
 		total += c.net()

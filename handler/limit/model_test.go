@@ -27,6 +27,7 @@ type settings struct {
 	crashes   int
 	reclaims  int
 	deletes   int
+	restarts  bool // what crashed starts again, as another
 	wrong     fault
 }
 
@@ -44,6 +45,9 @@ const (
 	reusesSlot
 )
 
+// maxMinutes bounds settings.minutes.
+const maxMinutes = 8
+
 // model is a state of the world.
 type model struct {
 	*settings
@@ -52,7 +56,7 @@ type model struct {
 	epochs  int
 	member  []member
 	calls   []call
-	spentBy [3]int64 // excess charged to each minute
+	spentBy [maxMinutes]int64 // excess charged to each minute
 	late, crashes, reclaims, deletes,
 	lostRequests int // calls settled by an instance that crashed before it told, at most
 	lostTokens int64
@@ -137,19 +141,24 @@ func (s *settings) events() []event {
 			all = append(all, event{"settle", c, n})
 		}
 	}
+	for i := range s.instances {
+		if s.restarts {
+			all = append(all, event{"restart", i, 0})
+		}
+	}
 	if s.deletes > 0 {
 		all = append(all, event{"delete", 0, 0})
 	}
 	return all
 }
 
-// step makes an event happen, where it can.
+// step makes an event happen, where it can; else it changes nothing.
 func (m *model) step(e event) bool {
 	if e.what == "settle" {
 		return m.settle(e.who, e.n)
 	}
 	p := &m.member[e.who]
-	if !p.alive && e.what != "deliver" && e.what != "reclaim" && e.what != "purge" && e.what != "delete" {
+	if !p.alive && !slices.Contains([]string{"deliver", "reclaim", "purge", "restart", "delete"}, e.what) {
 		return false
 	}
 	switch e.what {
@@ -171,6 +180,8 @@ func (m *model) step(e event) bool {
 		return m.crash(e.who)
 	case "reclaim", "purge":
 		return m.end(e.who, e.what == "purge")
+	case "restart":
+		return p.restart()
 	}
 	return m.delete()
 }
@@ -181,8 +192,11 @@ func (m *model) tick(p *member) bool {
 			return false
 		}
 	}
+	if p.clock+1 >= m.minutes {
+		return false
+	}
 	p.clock++
-	return p.clock < m.minutes
+	return true
 }
 
 // now is the time as an instance has it.
@@ -390,6 +404,16 @@ func (m *model) crash(who int) bool {
 	if p.copies == 0 {
 		p.done()
 	}
+	return true
+}
+
+// restart has a crashed instance's place taken, once nothing of it is on its way.
+func (p *member) restart() bool {
+	if p.alive || p.body != nil && p.copies > 0 {
+		return false
+	}
+	p.done()
+	p.alive = true
 	return true
 }
 

@@ -35,10 +35,10 @@ func search(s settings, most int) found {
 	nodes := []node{{model: newModel(&s), from: -1}}
 	seen := map[uint64]struct{}{nodes[0].print(): {}}
 	for at := 0; at < len(nodes) && len(seen) < most; at++ {
+		next := nodes[at].clone()
 		for _, e := range events {
-			next := nodes[at].clone()
 			if !next.step(e) {
-				continue
+				continue // and next is as it was
 			}
 			if broken := next.check(); broken != "" {
 				path := []event{e}
@@ -52,6 +52,7 @@ func search(s settings, most int) found {
 				seen[print] = struct{}{}
 				nodes = append(nodes, node{next, at, e})
 			}
+			next = nodes[at].clone()
 		}
 		nodes[at].model = nil
 	}
@@ -101,6 +102,7 @@ func TestEveryInterleaving(t *testing.T) {
 
 // searchAll goes through so many states of each world, and prints how many there were.
 func searchAll(t *testing.T, each int) (total int) {
+	t.Helper()
 	for _, world := range worlds() {
 		f := search(world, each)
 		if f.broken != "" {
@@ -139,7 +141,7 @@ func TestFiguresOfTheModel(t *testing.T) {
 	if name == "" {
 		t.Skip("make bench-counters runs this")
 	}
-	line := fmt.Sprintf("figure model_states %d\n", searchAll(t, 50_000))
+	line := fmt.Sprintf("figure model_states %d\n", searchAll(t, 150_000))
 	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		t.Fatal(err)
