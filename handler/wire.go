@@ -47,7 +47,7 @@ func wire(c config, log *slog.Logger) (*application, error) {
 		return nil, err
 	}
 	app := &application{client: client, counter: counter.New(counter.Config{Store: o.counters, Log: log}), log: log}
-	if app.reports, err = c.Telemetry.reporter(log, nil); err != nil {
+	if app.reports, err = c.Telemetry.reporter(log, app.counted); err != nil {
 		return nil, err
 	}
 	app.gateway = gateway.New(gateway.Config{
@@ -58,6 +58,13 @@ func wire(c config, log *slog.Logger) (*application, error) {
 	ctx, leave := context.WithCancel(context.Background())
 	app.leave, app.handler = leave, operate(ctx, c, app.gateway, o, log)
 	return app, nil
+}
+
+// counted is what the counters did, as telemetry takes it.
+func (a *application) counted() telemetry.Counters {
+	s := a.counter.Stats()
+	return telemetry.Counters{TableOperations: s.Reads + s.Writes + s.Rows, LeaseConflicts: s.Conflicts,
+		ForfeitedTokens: s.Forfeited, UnwrittenTokens: s.UnknownUsage, Degraded: s.DegradedTime}
 }
 
 // telemetry is what the gateway tells of calls: nothing, not a nil reporter,

@@ -1,7 +1,9 @@
-// Package counter moves the counters that all instances share. An instance has
-// at most one undecided write a counter, which carries everything that waits;
-// every write is conditional on the version it was built upon, and numbered,
-// so that it counts once whatever becomes of its answer.
+// Package counter moves the counters that all instances share. An instance
+// leases tokens, prepaid, and spends them without asking; a write tells what
+// became of them, tops the lease up and carries everything else that waits. A
+// counter has at most one undecided write an instance; every write is
+// conditional on the version it was built upon, and numbered, so that it counts
+// once whatever becomes of its answer.
 package counter
 
 import (
@@ -24,33 +26,64 @@ var ErrUnavailable = errors.New("the counters can't be reached")
 type Config struct {
 	Store Store
 	Log   *slog.Logger
+	// History keeps closed minutes; nil: they are dropped.
+	History History
 	// OperationTimeout bounds one operation of the store; default 1 s.
 	OperationTimeout time.Duration
-	// Patience is how long a call waits for a store that doesn't answer; default 2 s.
+	// SlowOperation is from when an operation counts like a failed one towards
+	// the store being down, which three in a row make it; default 250 ms.
+	SlowOperation time.Duration
+	// Patience is how long operations may fail until the store counts as down;
+	// default 2 s.
 	Patience time.Duration
+}
+
+// StoreDown is what becomes of calls while the counters can't be reached.
+type StoreDown string
+
+// The ways of going on without the counters.
+const (
+	Closed  StoreDown = "closed"  // refuse; the default
+	Degrade StoreDown = "degrade" // an instance's share of the limits, settled afterwards
+	Open    StoreDown = "open"    // let pass, settled afterwards
+)
+
+// Terms are what a counter's calls are decided by.
+type Terms struct {
+	limit.Limits
+	OnStoreDown StoreDown
+	// MaxWait is how long a call may queue for tokens rather than be refused; 0:
+	// not at all. All calls of a key have the same.
+	MaxWait time.Duration
 }
 
 // Counter decides whether calls may spend tokens. Make one with New.
 type Counter struct {
 	Config
-	instance string // this process's slot in every counter
-	clock    clock
+	clock  clock
+	health health
+	stats  stats
 
-	mu       sync.Mutex
+	mu       sync.RWMutex
 	accounts map[string]*account
 	closed   bool
-	writers  sync.WaitGroup
+	filings  sync.WaitGroup
 }
 
 // New makes a counter of shared counters.
 func New(config Config) *Counter {
-	if config.OperationTimeout == 0 {
-		config.OperationTimeout = time.Second
+	orElse := func(d *time.Duration, usual time.Duration) {
+		if *d == 0 {
+			*d = usual
+		}
 	}
-	if config.Patience == 0 {
-		config.Patience = 2 * time.Second
-	}
-	return &Counter{Config: config, instance: random(6), accounts: make(map[string]*account)}
+	orElse(&config.OperationTimeout, time.Second)
+	orElse(&config.SlowOperation, 250*time.Millisecond)
+	orElse(&config.Patience, 2*time.Second)
+	c := &Counter{Config: config, accounts: make(map[string]*account)}
+	c.health.slow, c.health.patience = config.SlowOperation, config.Patience
+	c.clock.start()
+	return c
 }
 
 // random is so many random bytes in base64url, safe within a row.
@@ -60,46 +93,65 @@ func random(bytes int) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// Reserve decides whether a call may spend tokens of a counter. Over the limit
-// is a decision, not an error; then there is no reservation. ErrUnavailable,
-// wrapped, where nothing could be decided; else ctx's error.
-func (c *Counter) Reserve(ctx context.Context, key string, limits limit.Limits, ask limit.Ask) (*Reservation, limit.Decision, error) {
+// slotID makes the id of a slot, epochID that of a counter's epoch.
+func slotID() string  { return random(6) }
+func epochID() string { return random(8) }
+
+// Reserve decides whether a call may spend tokens of a counter, now or within
+// the terms' MaxWait. Over the limit is a decision, not an error; then there is
+// no reservation, but for a call in shadow, which gets one that no limit is
+// charged for. ErrUnavailable, wrapped, where nothing could be decided; else
+// ctx's error.
+func (c *Counter) Reserve(ctx context.Context, key string, terms Terms, ask limit.Ask) (*Reservation, limit.Decision, error) {
 	a, err := c.account(key)
 	if err != nil {
 		return nil, limit.Decision{}, err
 	}
-	w := &waiter{ask: ask, since: time.Now(), done: make(chan struct{})}
-	a.enqueue(w, limits)
-	select {
-	case <-w.done:
-	case <-ctx.Done():
-		a.abandon(w)
-		return nil, limit.Decision{}, ctx.Err()
+	out, w := a.reserve(terms, ask)
+	if w != nil {
+		select {
+		case <-w.done:
+			out = w.outcome
+		case <-ctx.Done():
+			a.abandon(w)
+			return nil, limit.Decision{}, ctx.Err()
+		}
 	}
-	if w.err != nil || w.decision.Verdict != limit.Granted {
-		return nil, w.decision, w.err
-	}
-	return &Reservation{account: a, charge: w.charge}, w.decision, nil
+	return out.reservation, out.decision, out.err
 }
 
-// Standing is where a counter stands as far as this instance knows, which
-// reads it where nothing is known. ErrUnavailable, wrapped.
-func (c *Counter) Standing(ctx context.Context, key string, limits limit.Limits) (limit.Standing, error) {
-	_, decision, err := c.Reserve(ctx, key, limits, limit.Ask{})
-	return decision.Standing, err
+// Standing is where a counter stands, as of the last seconds at most.
+// ErrUnavailable, wrapped; else ctx's error.
+func (c *Counter) Standing(ctx context.Context, key string, terms Terms) (limit.Standing, error) {
+	a, err := c.account(key)
+	if err != nil {
+		return limit.Standing{}, err
+	}
+	w := a.look(terms)
+	select {
+	case <-w.done:
+		return w.outcome.decision.Standing, w.outcome.err
+	case <-ctx.Done():
+		return limit.Standing{}, ctx.Err()
+	}
 }
 
 // account is the counter of a key, as this instance sees it.
 func (c *Counter) account(key string) (*account, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
+	c.mu.RLock()
+	a, closed := c.accounts[key], c.closed
+	c.mu.RUnlock()
+	if closed {
 		return nil, fmt.Errorf("%w: the gateway is stopping", ErrUnavailable)
 	}
-	a, ok := c.accounts[key]
-	if !ok {
+	if a != nil {
+		return a, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a = c.accounts[key]; a == nil {
 		c.forgetIdle()
-		a = &account{counter: c, key: key}
+		a = newAccount(c, key)
 		c.accounts[key] = a
 	}
 	return a, nil
@@ -118,48 +170,46 @@ func (c *Counter) forgetIdle() {
 		if len(c.accounts) < maxAccounts*3/4 {
 			return
 		}
-		if a.idle() {
+		if a.forget() {
 			delete(c.accounts, key)
 		}
 	}
 }
 
-// Close waits until everything settled is written, or ctx is done. No call may
-// be reserved any more.
+// Close writes everything that is settled and returns all leases, or gives up
+// when ctx is done. No call may be reserved any more.
 func (c *Counter) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
-	c.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		c.writers.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("write the last counters: %w", ctx.Err())
+	accounts := make([]*account, 0, len(c.accounts))
+	for _, a := range c.accounts {
+		accounts = append(accounts, a)
 	}
+	c.mu.Unlock()
+	for _, a := range accounts {
+		a.leave()
+	}
+	for _, a := range accounts {
+		if err := a.stopped(ctx); err != nil {
+			return fmt.Errorf("write the last counters: %w", err)
+		}
+	}
+	c.filings.Wait() // each is bounded by OperationTimeout
+	return nil
 }
 
 // Reservation is what a call holds of a counter until it is settled or cancelled.
 type Reservation struct {
 	account *account
 	charge  limit.Charge
-	once    sync.Once
+	owed    int64 // reserved without the counter
+	over    bool  // settled or cancelled; the account's lock guards it
 }
 
 // Settle replaces the reservation by what the call took, and says where the
 // counter stands then. It returns at once; the write follows. After the first
 // Settle or Cancel neither does anything.
-func (r *Reservation) Settle(usage limit.Usage) limit.Standing {
-	r.once.Do(func() { r.account.change(func(s *limit.State) { s.Settle(r.charge, usage) }) })
-	return r.account.standing()
-}
+func (r *Reservation) Settle(usage limit.Usage) limit.Standing { return r.account.settle(r, usage) }
 
 // Cancel gives the whole reservation back: the call was never made, or failed.
-func (r *Reservation) Cancel() limit.Standing {
-	r.once.Do(func() { r.account.change(func(s *limit.State) { s.Cancel(r.charge) }) })
-	return r.account.standing()
-}
+func (r *Reservation) Cancel() limit.Standing { return r.account.cancel(r) }

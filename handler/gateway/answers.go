@@ -39,7 +39,7 @@ func (g *Gateway) standing(c *call) error {
 	if served := g.served(c.grant.Tier); model == "" && len(served) > 0 {
 		model = served[0]
 	}
-	s, err := g.Counter.Standing(c.r.Context(), g.counterKey(c, model), limits(c.grant.Tier))
+	s, err := g.Counter.Standing(c.r.Context(), g.counterKey(c, model), terms(c.grant.Tier))
 	if err != nil {
 		return unavailable("counters", counterRetry, err)
 	}

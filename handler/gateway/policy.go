@@ -3,14 +3,18 @@ package gateway
 import (
 	"time"
 
+	"tollgate/handler/counter"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
 
-// limits are a tier's, as the counters take them.
-func limits(t subscription.Tier) limit.Limits {
-	return limit.Limits{TokensPerMinute: t.TokensPerMinute, Burst: t.BurstTokens, Quota: t.TokenQuota,
-		Period: limit.Period(t.TokenQuotaPeriod), Version: t.Version}
+// terms are a tier's, as the counters take them.
+func terms(t subscription.Tier) counter.Terms {
+	return counter.Terms{
+		Limits: limit.Limits{TokensPerMinute: t.TokensPerMinute, Burst: t.BurstTokens, Quota: t.TokenQuota,
+			Period: limit.Period(t.TokenQuotaPeriod), Version: t.Version},
+		OnStoreDown: counter.StoreDown(t.OnStoreDown), MaxWait: time.Duration(t.MaxWait),
+	}
 }
 
 // ask is what the tier's way of reserving takes before the call.

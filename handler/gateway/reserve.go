@@ -72,7 +72,7 @@ func (g *Gateway) reserve(c *call) error {
 		return badRequest("messages", err.Error())
 	}
 	c.prompt = int64(prompt)
-	reservation, decision, err := g.Counter.Reserve(c.r.Context(), g.counterKey(c, c.model), limits(c.grant.Tier), c.ask())
+	reservation, decision, err := g.Counter.Reserve(c.r.Context(), g.counterKey(c, c.model), terms(c.grant.Tier), c.ask())
 	switch {
 	case errors.Is(err, counter.ErrUnavailable):
 		return unavailable("counters", counterRetry, err)

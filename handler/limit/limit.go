@@ -1,6 +1,8 @@
 // Package limit is the arithmetic of token limits: windows, credit, debt and
-// burst, reservations and what they settle to. It is pure: no I/O, and the
-// time is always an argument. All amounts are whole tokens, all windows UTC.
+// burst on the side that all instances share (State), leases, reservations and
+// what they settle to on the side of one instance (Holder). It is pure: no I/O,
+// and the time is always an argument. All amounts are whole tokens, all windows
+// UTC.
 package limit
 
 import "time"
@@ -29,11 +31,17 @@ type Limits struct {
 // Ask is what a call wants to reserve.
 type Ask struct {
 	Tokens int64
-	// AtLeast lets a call that can do with less have what is left; 0: it can't.
+	// AtLeast lets a call that can do with less have what is left, where that is
+	// no less than this; 0: it can't do with less.
 	AtLeast int64
+	// Bytes is the size of the call's body, which bounds what may wait in memory.
+	Bytes int64
+	// Shadow has a call that would be refused go on, charged to no limit.
+	Shadow bool
 }
 
-func (a Ask) least() int64 {
+// Least is what the call can do with, tokens.
+func (a Ask) Least() int64 {
 	if a.AtLeast > 0 {
 		return min(a.AtLeast, a.Tokens)
 	}
@@ -65,6 +73,7 @@ type Decision struct {
 	Least      int64         // what the call needs at least
 	Most       int64         // where it never fits: the most that the limit can ever have
 	RetryAfter time.Duration // until this very call would fit, debts paid; 0 where granted or never
+	Degraded   bool          // decided without the shared counter, which couldn't be reached
 	Standing   Standing
 }
 
@@ -77,4 +86,53 @@ type Standing struct {
 	QuotaUsed      int64
 	QuotaRemaining int64 // never below 0
 	QuotaResetAt   time.Time
+}
+
+// decide tells whether so many tokens fit into what the minute and the period
+// have left, and where they don't, when they will.
+func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart, now time.Time) Decision {
+	least := ask.Least()
+	d := Decision{Least: least, Verdict: l.verdict(least, minute, period)}
+	switch d.Verdict {
+	case Granted:
+		d.Tokens = min(ask.Tokens, minute, period)
+	case RateExceeded:
+		d.RetryAfter = MinuteStart(window + minutesUntil(least, minute, l.TokensPerMinute)).Sub(now)
+	case QuotaExceeded:
+		d.RetryAfter = l.Period.Next(periodStart).Sub(now)
+	case NeverFitsRate:
+		d.Most = l.TokensPerMinute + l.Burst
+	case NeverFitsQuota:
+		d.Most = l.Quota
+	}
+	return d
+}
+
+// Alone decides an Ask by a part of the limit that one instance goes on with by
+// itself for the minute of now.
+func (l Limits) Alone(ask Ask, left int64, now time.Time) Decision {
+	d := l.decide(ask, left, Unlimited, Minute(now), time.Time{}, now)
+	if d.Verdict == RateExceeded {
+		d.RetryAfter = MinuteStart(Minute(now) + 1).Sub(now)
+	}
+	return d
+}
+
+func (l Limits) verdict(least, minute, period int64) Verdict {
+	switch {
+	case l.TokensPerMinute > 0 && least > l.TokensPerMinute+l.Burst:
+		return NeverFitsRate
+	case l.Quota > 0 && least > l.Quota:
+		return NeverFitsQuota
+	case least > period:
+		return QuotaExceeded
+	case least > minute:
+		return RateExceeded
+	}
+	return Granted
+}
+
+// minutesUntil is after how many minutes so many tokens fit, at least the next.
+func minutesUntil(tokens, left, perMinute int64) int64 {
+	return max(1, (tokens-left+perMinute-1)/perMinute)
 }

@@ -2,12 +2,14 @@ package limit
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
-// State is one counter. What limits are charged (Spent, PeriodSpent) and what
-// happened (the rest of the minute's counts) are two ledgers: a reservation is
-// charged and is no usage.
+// State is one counter, shared by all instances. What limits are charged
+// (Spent, PeriodSpent) and what happened (the rest of the minute's counts) are
+// two ledgers: a reservation is charged and is no usage. A State is a value: what
+// changes one works on a copy of its slices.
 type State struct {
 	Limits
 	Window int64 // the minute that Credit and Spent are of
@@ -17,37 +19,30 @@ type State struct {
 	PeriodStart time.Time // zero without a quota
 	PeriodSpent int64
 
-	Happened Happened
+	Happened  Happened
+	UsageFrom int64    // the minute since which Happened counts
+	Outbox    []Closed // minutes that are over and not known to be in the history
 
 	Slots []Slot
 	Epoch string // random, made with the counter: a counter made anew owes nothing of the old one's
 	Rev   int64  // counts writes
 }
 
-// Happened is what came to pass in a minute.
-type Happened struct {
-	Usage
-	Requests, Refused, Forfeited int64
-}
-
-// Slot is an instance's mark in a counter: the number of its last write, by
-// which it knows whether a write whose answer was lost has arrived, and what
-// it holds leased.
-type Slot struct {
-	ID     string // 48 random bits in base64url, new with every process
-	Seq    int64
-	Window int64 // the minute that Leased is of
-	Leased int64 // tokens taken but not yet reserved by a call
-	Expiry int64 // Unix seconds after which the instance counts as gone
-}
-
 // New is a counter that nothing was charged to.
 func New(limits Limits, now time.Time, epoch string) State {
-	s := State{Limits: limits, Window: Minute(now), Credit: limits.TokensPerMinute, Epoch: epoch}
+	minute := Minute(now)
+	s := State{Limits: limits, Window: minute, UsageFrom: minute, Credit: limits.TokensPerMinute, Epoch: epoch}
 	if limits.Quota > 0 {
 		s.PeriodStart = limits.Period.Start(now)
 	}
 	return s
+}
+
+// Clone is a copy that may be changed.
+func (s *State) Clone() State {
+	copied := *s
+	copied.Slots, copied.Outbox = slices.Clone(s.Slots), slices.Clone(s.Outbox)
+	return copied
 }
 
 // Advance brings the counter to a time and to its tier's limits. Windows never
@@ -55,14 +50,22 @@ func New(limits Limits, now time.Time, epoch string) State {
 func (s *State) Advance(limits Limits, now time.Time) {
 	s.adopt(limits, now)
 	if minute := Minute(now); minute > s.Window {
-		s.Credit = carried(s.TokensPerMinute, s.Burst, s.Credit-s.Spent-s.leased(), minute-s.Window)
-		s.Window, s.Spent, s.Happened = minute, 0, Happened{}
+		s.turn(minute)
 	}
 	if s.Quota > 0 {
-		if start := s.Period.Start(now); start.After(s.PeriodStart) {
+		if start := s.Period.Start(MinuteStart(s.Window)); start.After(s.PeriodStart) {
 			s.PeriodStart, s.PeriodSpent = start, 0
 		}
 	}
+}
+
+// turn opens a minute. A lease outstanding when a minute closes counts as spent
+// in it, or the same tokens could be had from the new minute's credit too.
+func (s *State) turn(minute int64) {
+	left := s.Credit - s.Spent - s.leased()
+	s.close(minute)
+	s.Credit = carried(s.TokensPerMinute, s.Burst, left, minute-s.Window)
+	s.Window, s.Spent = minute, 0
 }
 
 // carried is a minute's credit: what was left, or owed, and what came since,
@@ -84,15 +87,21 @@ func (s *State) adopt(limits Limits, now time.Time) {
 	if limits.Version <= s.Version {
 		return
 	}
-	change := limits.TokensPerMinute - s.TokensPerMinute
-	s.Credit += change
-	if change < 0 {
-		s.Credit = max(s.Credit, min(s.Credit-change, s.Spent+s.leased()))
+	charged := s.Spent + s.leased()
+	switch change := limits.TokensPerMinute - s.TokensPerMinute; {
+	case limits.TokensPerMinute == 0:
+		s.Credit = 0
+	case s.TokensPerMinute == 0: // until now there was no limit to charge
+		s.Credit = max(limits.TokensPerMinute, charged)
+	case change < 0:
+		s.Credit = max(s.Credit+change, min(s.Credit, charged))
+	default:
+		s.Credit += change
 	}
 	switch {
 	case limits.Quota == 0:
 		s.PeriodStart, s.PeriodSpent = time.Time{}, 0
-	case limits.Period != s.Period:
+	case limits.Period != s.Period || s.Quota == 0:
 		s.PeriodStart = limits.Period.Start(now)
 	}
 	s.Limits = limits
@@ -101,29 +110,37 @@ func (s *State) adopt(limits Limits, now time.Time) {
 // leased is what instances hold of the minute.
 func (s *State) leased() int64 {
 	var sum int64
-	for _, slot := range s.Slots {
-		if slot.Window == s.Window {
-			sum += slot.Leased
+	for i := range s.Slots {
+		if s.Slots[i].Window == s.Window {
+			sum += s.Slots[i].Leased
 		}
 	}
 	return sum
 }
 
-// leasedOfPeriod is what instances hold, of whatever minute.
+// leasedOfPeriod is what instances hold of the period, of whatever minute.
 func (s *State) leasedOfPeriod() int64 {
 	var sum int64
-	for _, slot := range s.Slots {
-		sum += slot.Leased
+	for i := range s.Slots {
+		if s.ofPeriod(s.Slots[i].Window) {
+			sum += s.Slots[i].Leased
+		}
 	}
 	return sum
 }
 
-// unlimited stands for what is left where there is no limit.
-const unlimited = math.MaxInt64 / 4
+// ofPeriod says whether what was taken in a minute is charged to the period.
+func (s *State) ofPeriod(minute int64) bool {
+	return s.Quota > 0 && minute >= Minute(s.PeriodStart)
+}
+
+// Unlimited stands for what is left where there is no limit, in tokens: no sum
+// of it with real amounts overflows.
+const Unlimited = math.MaxInt64 / 8
 
 // left is what the minute and the period have; below zero it is owed.
 func (s *State) left() (minute, period int64) {
-	minute, period = unlimited, unlimited
+	minute, period = Unlimited, Unlimited
 	if s.TokensPerMinute > 0 {
 		minute = s.Credit - s.Spent - s.leased()
 	}
@@ -133,91 +150,25 @@ func (s *State) left() (minute, period int64) {
 	return minute, period
 }
 
-// Charge is what a reservation was charged to, kept until it is settled.
-type Charge struct {
-	Tokens      int64
-	Window      int64
-	PeriodStart time.Time
-	Epoch       string
-}
-
-// Reserve decides an Ask at a time that the counter was advanced to, and
-// charges what it grants.
-func (s *State) Reserve(ask Ask, now time.Time) (Decision, Charge) {
-	least := ask.least()
-	minute, period := s.left()
-	d := Decision{Least: least, Verdict: s.verdict(least, minute, period)}
-	var charge Charge
-	switch d.Verdict {
-	case Granted:
-		d.Tokens = min(ask.Tokens, minute, period)
-		charge = s.charge(d.Tokens)
-	case RateExceeded:
-		d.RetryAfter = MinuteStart(s.Window + minutesUntil(least, minute, s.TokensPerMinute)).Sub(now)
-	case NeverFitsRate:
-		d.Most = s.TokensPerMinute + s.Burst
-	case NeverFitsQuota:
-		d.Most = s.Quota
-	case QuotaExceeded:
-		d.RetryAfter = s.Period.Next(s.PeriodStart).Sub(now)
-	}
-	d.Standing = s.Standing()
-	return d, charge
-}
-
-func (s *State) verdict(least, minute, period int64) Verdict {
-	switch {
-	case s.TokensPerMinute > 0 && least > s.TokensPerMinute+s.Burst:
-		return NeverFitsRate
-	case s.Quota > 0 && least > s.Quota:
-		return NeverFitsQuota
-	case least > period:
-		return QuotaExceeded
-	case least > minute:
-		return RateExceeded
-	}
-	return Granted
-}
-
-// minutesUntil is after how many minutes so many tokens fit, at least the next.
-func minutesUntil(tokens, left, perMinute int64) int64 {
-	return max(1, (tokens-left+perMinute-1)/perMinute)
-}
-
-func (s *State) charge(tokens int64) Charge {
+// charge and refund move both limits. A refund of the minute before is added to
+// this minute's credit, as it would have been had it been known at the turn;
+// one that is older vanishes, or any k minutes could exceed k limits.
+func (s *State) charge(tokens int64) {
 	s.Spent += tokens
-	s.PeriodSpent += tokens
-	return Charge{Tokens: tokens, Window: s.Window, PeriodStart: s.PeriodStart, Epoch: s.Epoch}
-}
-
-// Settle replaces a reservation by what the call took. What was reserved in
-// vain goes back to the minute it was taken from, or to the next one's credit;
-// later than that it vanishes, or any k minutes could exceed k limits. What was
-// taken beyond the reservation is charged to the counter's minute, and becomes
-// debt where that has no room.
-func (s *State) Settle(c Charge, usage Usage) {
-	excess := usage.Total() - c.Tokens
-	switch {
-	case excess > 0 || c.Epoch != s.Epoch:
-		s.Spent += max(excess, 0)
-		s.PeriodSpent += max(excess, 0)
-	default:
-		s.refund(c, -excess)
-	}
-	s.Happened.PromptTokens += usage.PromptTokens
-	s.Happened.CompletionTokens += usage.CompletionTokens
-	s.Happened.Requests++
-}
-
-// Cancel gives a whole reservation back: the call was never made.
-func (s *State) Cancel(c Charge) {
-	if c.Epoch == s.Epoch {
-		s.refund(c, c.Tokens)
+	if s.Quota > 0 {
+		s.PeriodSpent += tokens
 	}
 }
 
-func (s *State) refund(c Charge, tokens int64) {
-	switch c.Window {
+func (s *State) refund(window int64, period time.Time, tokens int64) {
+	s.refundMinute(window, tokens)
+	if s.Quota > 0 && period.Equal(s.PeriodStart) {
+		s.PeriodSpent -= tokens
+	}
+}
+
+func (s *State) refundMinute(window, tokens int64) {
+	switch window {
 	case s.Window:
 		s.Spent -= tokens
 	case s.Window - 1:
@@ -225,41 +176,52 @@ func (s *State) refund(c Charge, tokens int64) {
 			s.Credit = max(s.Credit, min(s.Credit+tokens, s.TokensPerMinute+s.Burst))
 		}
 	}
-	if c.PeriodStart.Equal(s.PeriodStart) && s.Quota > 0 {
-		s.PeriodSpent -= tokens
-	}
 }
 
-// Standing is where the counter stands.
-func (s *State) Standing() Standing {
-	minute, period := s.left()
-	st := Standing{Limits: s.Limits, Used: s.Spent, Remaining: max(minute, 0), ResetAt: MinuteStart(s.Window + 1)}
-	if s.Quota > 0 {
-		st.QuotaUsed, st.QuotaRemaining = s.PeriodSpent, max(period, 0)
-		st.QuotaResetAt = s.Period.Next(s.PeriodStart)
-	}
-	return st
-}
+// maxAmount bounds plausible amounts, so that no sum of them overflows.
+const maxAmount = 1 << 53
 
 // Plausible says whether the counter can have come about by itself. now is the
 // store's own time: a row whose minute lies beyond the next was edited, or
 // written by a clock gone wrong, and would freeze the counter until then.
 func (s *State) Plausible(now time.Time) bool {
 	for _, slot := range s.Slots {
-		if slot.Leased < 0 || slot.Seq < 0 {
+		if slot.Leased < 0 || slot.Leased > maxAmount || slot.Seq < 0 || slot.Window > s.Window {
 			return false
 		}
 	}
-	return s.Window <= Minute(now)+1 && s.Spent >= 0 && s.PeriodSpent >= 0 && s.Credit <= s.TokensPerMinute+s.Burst
+	h := s.Happened
+	for _, n := range []int64{s.Spent, s.PeriodSpent, h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused, h.Forfeited, h.Charged} {
+		if n < 0 || n > maxAmount {
+			return false
+		}
+	}
+	most := max(s.TokensPerMinute+s.Burst, s.Spent+s.leased()) // a cut tier leaves what was charged
+	return s.Window <= Minute(now)+1 && s.Credit <= most && s.Credit >= -maxAmount && s.UsageFrom <= s.Window
 }
 
 // Repaired is what takes the place of a counter that isn't plausible: nothing
-// more this minute, the quota as it was where that can be, and a new epoch.
+// more this minute, the quota as it was where that can be, and a new epoch. The
+// marks of its writers stay, so that none writes again what has arrived.
 func (s *State) Repaired(limits Limits, now time.Time, epoch string) State {
 	repaired := New(limits, now, epoch)
 	repaired.Spent = max(repaired.Credit, 0)
-	if s.PeriodStart.Equal(repaired.PeriodStart) && s.PeriodSpent > 0 {
+	if s.PeriodStart.Equal(repaired.PeriodStart) && s.PeriodSpent > 0 && s.PeriodSpent <= maxAmount {
 		repaired.PeriodSpent = s.PeriodSpent
 	}
+	for _, slot := range s.Slots {
+		if slot.Seq > 0 && len(repaired.Slots) < maxSlots {
+			repaired.Slots = append(repaired.Slots, tombstone(slot, now))
+		}
+	}
 	return repaired
+}
+
+// Spare says that nothing is lost with the counter: nobody holds anything of
+// it, nothing is owed, and nothing waits for the history.
+func (s *State) Spare(now time.Time) bool {
+	t := s.Clone()
+	t.Advance(t.Limits, now)
+	return len(t.Slots) == 0 && len(t.Outbox) == 0 && t.Happened == (Happened{}) && t.Spent == 0 &&
+		t.Credit >= t.TokensPerMinute && (t.Quota == 0 || t.PeriodSpent == 0)
 }

@@ -15,8 +15,9 @@ import (
 
 // benches are the measurements by name; each reads the rest of the command line.
 var benches = map[string]func(ctx context.Context, args []string) error{
-	"proxy": benchProxy,
-	"soak":  soak,
+	"proxy":  benchProxy,
+	"soak":   soak,
+	"tokens": benchTokens,
 }
 
 // parts are what a bench starts as processes of their own, from this binary.
@@ -24,6 +25,7 @@ var parts = map[string]func(args []string) error{
 	"part-gateway": serveGateway,
 	"part-model":   serveModel,
 	"part-proxy":   serveProxy,
+	"part-tables":  loadTables,
 }
 
 func main() {

@@ -14,8 +14,13 @@ import (
 )
 
 // format numbers the entity's layout. A row of a later one is left alone, since
-// old and new instances share counters while a new release is rolled out.
-const format = 1
+// old and new instances share counters while a new release is rolled out. One of
+// an earlier is read, and rewritten by the next write. The first had neither
+// UsageFrom nor Charged, and counted the minutes of its slots from 1970.
+const (
+	format      = 2
+	firstFormat = 1
+)
 
 // encode makes the row, every column typed and plain to read in a table browser.
 func encode(partitionKey string, s limit.State) ([]byte, error) {
@@ -28,8 +33,9 @@ func encode(partitionKey string, s limit.State) ([]byte, error) {
 			"PeriodStart": number(unix(s.PeriodStart)), "PeriodSpent": number(s.PeriodSpent),
 			"PromptTokens": number(s.Happened.PromptTokens), "CompletionTokens": number(s.Happened.CompletionTokens),
 			"Requests": number(s.Happened.Requests), "Refused": number(s.Happened.Refused), "Forfeited": number(s.Happened.Forfeited),
+			"Charged": number(s.Happened.Charged), "UsageFrom": number(s.UsageFrom),
 			"Tpm": number(s.TokensPerMinute), "Burst": number(s.Burst), "Quota": number(s.Quota), "Period": string(s.Period),
-			"TierVersion": number(s.Version), "Slots": limit.FormatSlots(s.Slots), "Outbox": "",
+			"TierVersion": number(s.Version), "Slots": limit.FormatSlots(s.Slots, s.Window), "Outbox": limit.FormatOutbox(s.Outbox),
 		},
 	})
 	if err != nil {
@@ -45,7 +51,8 @@ func decode(row []byte) (limit.State, error) {
 		return limit.State{}, counter.ErrEdited
 	}
 	c := columns{values: entity.Properties}
-	if c.number("Format") > format {
+	written := c.number("Format")
+	if written > format {
 		return limit.State{}, counter.ErrNewer
 	}
 	s := limit.State{
@@ -59,11 +66,18 @@ func decode(row []byte) (limit.State, error) {
 		},
 		Epoch: c.text("Epoch"), Rev: c.number("Rev"),
 	}
-	slots, err := limit.ParseSlots(c.text("Slots"))
-	if err != nil || c.bad {
+	base := s.Window
+	if written == firstFormat {
+		base, s.UsageFrom = 0, s.Window
+	} else {
+		s.UsageFrom, s.Happened.Charged = c.number("UsageFrom"), c.number("Charged")
+	}
+	var e1, e2 error
+	s.Slots, e1 = limit.ParseSlots(c.text("Slots"), base)
+	s.Outbox, e2 = limit.ParseOutbox(c.text("Outbox"))
+	if e1 != nil || e2 != nil || c.bad {
 		return s, counter.ErrEdited
 	}
-	s.Slots = slots
 	return s, nil
 }
 

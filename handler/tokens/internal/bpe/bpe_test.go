@@ -19,7 +19,7 @@ func merge(v *Vocabulary, text string) []uint32 {
 	for {
 		lowest, at := none, -1
 		for i := range len(parts) - 1 {
-			if merged := v.pairs.merged(parts[i], parts[i+1]); merged < lowest {
+			if merged := v.merged(parts[i], parts[i+1]); merged < lowest {
 				lowest, at = merged, i
 			}
 		}

@@ -21,13 +21,13 @@ type Scratch struct {
 // place is left twice, so the work is linear in the piece.
 func (v *Vocabulary) Count(piece []byte, w *Scratch) int {
 	token := v.trie.longest(piece, &w.Steps)
-	if int(v.tokens[token].length) == len(piece) {
+	if v.tokens[token].length() == len(piece) {
 		return 1
 	}
 	w.reset(len(piece))
 	tokens, last, at := w.tokens, none, 0
 	for {
-		end := at + int(v.tokens[token].length)
+		end := at + v.tokens[token].length()
 		if w.dead[end>>6]>>(end&63)&1 == 0 && (last == none || v.apart(last, token, &w.Steps)) {
 			tokens, last, at = append(tokens, token), token, end
 			if at == len(piece) {
@@ -36,16 +36,16 @@ func (v *Vocabulary) Count(piece []byte, w *Scratch) int {
 			token = v.trie.longest(piece[at:], &w.Steps)
 			continue
 		}
-		for w.Steps++; v.tokens[token].shorter == none; w.Steps++ {
+		for w.Steps++; token < bytesOnly; w.Steps++ {
 			w.dead[at>>6] |= 1 << (at & 63)
 			token, tokens = last, tokens[:len(tokens)-1]
-			at -= int(v.tokens[token].length)
+			at -= v.tokens[token].length()
 			last = none
 			if len(tokens) > 0 {
 				last = tokens[len(tokens)-1]
 			}
 		}
-		token = v.tokens[token].shorter
+		token = v.tokens[token].shorter()
 	}
 	w.tokens = tokens
 	return len(tokens)
@@ -71,16 +71,16 @@ func (v *Vocabulary) apart(left, right uint32, steps *int) bool {
 	until := none // a merge across the border from this number on comes too late
 	for {
 		*steps++
-		if v.pairs.merged(left, right) < until {
+		if v.merged(left, right) < until {
 			return false
 		}
 		switch {
 		case left < bytesOnly && right < bytesOnly:
 			return true
 		case left > right:
-			until, left = left, v.tokens[left].right
+			until, left = left, v.tokens[left].right()
 		default:
-			until, right = right+1, v.tokens[right].left
+			until, right = right+1, v.tokens[right].left()
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Token is one of an encoding's tokens. A token of one byte has that byte's
@@ -40,20 +41,19 @@ func Encode(tokens []Token, special []string) ([]byte, error) {
 	sorted(tokens)
 	out := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(tokens)))
 	out = binary.LittleEndian.AppendUint32(out, uint32(len(special)))
-	before := ""
 	for _, token := range tokens {
 		if len(token.Text) > maxText {
 			return nil, errors.New("a token is longer than 255 bytes")
 		}
-		shared := shared(before, token.Text)
-		out = append(out, byte(shared), byte(len(token.Text)-shared))
-		out = append(out, token.Text[shared:]...)
+	}
+	eachRest(tokens, func(shared int, rest string, token Token) {
+		out = append(out, byte(shared), byte(len(rest)))
+		out = append(out, rest...)
 		for _, number := range []uint32{token.Number, token.Right} {
 			out = append(out, byte(number), byte(number>>8), byte(number>>16))
 		}
 		out = append(out, token.Half)
-		before = token.Text
-	}
+	})
 	for _, text := range special {
 		if len(text) > maxText {
 			return nil, errors.New("a special token is longer than 255 bytes")
@@ -63,17 +63,26 @@ func Encode(tokens []Token, special []string) ([]byte, error) {
 	return out, nil
 }
 
-// Decode reads a vocabulary's file, with its special tokens.
+// Decode reads a vocabulary's file, with its special tokens. It uses two cores,
+// if there are as many.
 func Decode(file string) (v *Vocabulary, special []string, err error) {
-	var b *builder
-	special, err = walk(file, func(tokens int) { b = newBuilder(tokens) },
-		func(shared int, rest string, token uint32, half uint8, right uint32) {
-			b.add(shared, rest, token, half, right)
-		})
+	var tries trieBuilder
+	special, err = walk(file, func(int) {}, func(shared int, rest string, _ uint32, _ uint8, _ uint32) { tries.count(shared, shared+len(rest)) })
 	if err != nil {
 		return nil, nil, err
 	}
-	return b.v, special, nil
+	tries.counted()
+	var tokens *tokenBuilder
+	var other sync.WaitGroup
+	other.Go(func() {
+		_, _ = walk(file, func(int) {}, func(shared int, rest string, token uint32, _ uint8, _ uint32) { tries.add(shared, rest, token) })
+	})
+	_, err = walk(file, func(n int) { tokens = newTokenBuilder(n) },
+		func(shared int, rest string, token uint32, half uint8, right uint32) {
+			tokens.add(shared, rest, token, half, right)
+		})
+	other.Wait()
+	return &Vocabulary{tokens: tokens.tokens, pairs: tokens.pairs, trie: tries.trie}, special, err
 }
 
 // Ranks are the numbers of a vocabulary file's tokens by their text, as other
@@ -121,16 +130,28 @@ func walk(file string, begin func(tokens int), each func(shared int, rest string
 }
 
 // New lays out tokens for counting. It sorts them.
-func New(tokens []Token) *Vocabulary {
-	sorted(tokens)
-	b := newBuilder(len(tokens))
+func New(all []Token) *Vocabulary {
+	sorted(all)
+	var tries trieBuilder
+	eachRest(all, func(shared int, rest string, _ Token) { tries.count(shared, shared+len(rest)) })
+	tries.counted()
+	tokens := newTokenBuilder(len(all))
+	eachRest(all, func(shared int, rest string, t Token) {
+		tries.add(shared, rest, t.Number)
+		tokens.add(shared, rest, t.Number, t.Half, t.Right)
+	})
+	return &Vocabulary{tokens: tokens.tokens, pairs: tokens.pairs, trie: tries.trie}
+}
+
+// eachRest takes sorted tokens by how many bytes each text shares with the one
+// before, and what follows.
+func eachRest(sorted []Token, each func(shared int, rest string, token Token)) {
 	before := ""
-	for _, token := range tokens {
+	for _, token := range sorted {
 		shared := shared(before, token.Text)
-		b.add(shared, token.Text[shared:], token.Number, token.Half, token.Right)
+		each(shared, token.Text[shared:], token)
 		before = token.Text
 	}
-	return b.v
 }
 
 func sorted(tokens []Token) {

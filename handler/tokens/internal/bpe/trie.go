@@ -1,74 +1,53 @@
 package bpe
 
-import "math/bits"
+import "bytes"
 
-// trie finds the tokens that a text begins with. Its nodes are the slots of one
-// hash table keyed by the parent's node and the byte, so a step is one look-up
-// and a node needs no number of its own.
-//
-// A slot is, from the top: 1 bit used, 21 bits parent, 8 bits byte, 19 bits the
-// token that ends here plus one.
+// trie finds the tokens that a text begins with. The nodes below one node stand
+// side by side, so they need no pointers each, and what a count touches is small.
 type trie struct {
-	slots []uint64
-	shift int
-	// start is the node of a text's first two bytes, root where no token begins so.
+	nodes  []node
+	labels []byte // by node: the last byte of what leads there
+	// start is the node of a text's first two bytes, 0 where no token begins so.
 	start []uint32
 }
 
+// node is, from the top, the first node below it: 21 bits, how many there are: 9
+// bits, and the token that ends here plus one: 19 bits. Node 0 is the root.
+type node uint64
+
 const (
-	nodeBits  = 21
-	root      = 1<<nodeBits - 1
 	ownBits   = tokenBits + 1
-	ownMask   = 1<<ownBits - 1
-	slotInUse = 1 << 63
+	countBits = 9
 )
 
-// newTrie has room for a number of nodes, which should be a third more than needed.
-func newTrie(nodes int) trie {
-	size := min(bits.Len(uint(nodes-1)), nodeBits-1)
-	t := trie{slots: make([]uint64, 1<<size), shift: 64 - size, start: make([]uint32, 1<<16)}
-	for i := range t.start {
-		t.start[i] = root
-	}
-	return t
+func (n node) token() uint32 { return uint32(n&(1<<ownBits-1)) - 1 }
+
+// below are the nodes below, from the first to before the last.
+func (n node) below() (first, last uint32) {
+	first = uint32(n >> (ownBits + countBits))
+	return first, first + uint32(n>>ownBits)&(1<<countBits-1)
 }
 
-// edge is the slot's part that says where it hangs.
-func edge(node uint32, b byte) uint64 {
-	return slotInUse>>ownBits | uint64(node)<<8 | uint64(b)
-}
+// few is how many labels are looked at one by one: for more, a search is faster.
+const few = 6
 
-// child is the node below another, root if there is none.
-func (t *trie) child(node uint32, b byte) uint32 {
-	key := edge(node, b)
-	for i := key * mix >> t.shift; ; i++ {
-		i &= uint64(len(t.slots) - 1)
-		slot := t.slots[i]
-		if slot>>ownBits == key {
-			return uint32(i)
+// child is the node below another, 0 if there is none.
+func (t *trie) child(n node, b byte) uint32 {
+	first, last := n.below()
+	labels := t.labels[first:last]
+	if len(labels) > few {
+		if i := bytes.IndexByte(labels, b); i >= 0 {
+			return first + uint32(i)
 		}
-		if slot == 0 {
-			return root
+		return 0
+	}
+	for i, label := range labels {
+		if label == b {
+			return first + uint32(i)
 		}
 	}
+	return 0
 }
-
-// add makes a node below another, which must not have it yet.
-func (t *trie) add(node uint32, b byte) uint32 {
-	key := edge(node, b)
-	i := key * mix >> t.shift
-	for t.slots[i] != 0 {
-		i = (i + 1) & uint64(len(t.slots)-1)
-	}
-	t.slots[i] = key << ownBits
-	return uint32(i)
-}
-
-// mark says which token ends at a node.
-func (t *trie) mark(node, token uint32) { t.slots[node] |= uint64(token + 1) }
-
-// token is the one that ends at a node, or none.
-func (t *trie) token(node uint32) uint32 { return uint32(t.slots[node]&ownMask) - 1 }
 
 // longest is the longest token that a text begins with. Each step is counted.
 func (t *trie) longest(text []byte, steps *int) uint32 {
@@ -77,15 +56,69 @@ func (t *trie) longest(text []byte, steps *int) uint32 {
 		return uint32(text[0])
 	}
 	found, i := uint32(text[0]), 2
-	for node := t.start[uint16(text[0])<<8|uint16(text[1])]; node != root; i++ {
-		if token := t.token(node); token != none {
+	for at := t.start[uint16(text[0])<<8|uint16(text[1])]; at != 0; i++ {
+		n := t.nodes[at]
+		if token := n.token(); token != none {
 			found = token
 		}
 		if i >= len(text) {
 			break
 		}
-		node = t.child(node, text[i])
+		at = t.child(n, text[i])
 	}
 	*steps += i
 	return found
+}
+
+// trieBuilder makes a trie of tokens that come sorted by their text, twice: once
+// to be counted, once to be added. Sorted so, the nodes of one depth come as
+// they stand, those below one node side by side.
+type trieBuilder struct {
+	trie
+	next [maxText + 2]uint32 // by depth: where its next node stands
+	path [maxText + 1]uint32 // by depth: the last token's nodes
+	head byte                // its first byte
+}
+
+// count counts the nodes that a token adds, which shares so many bytes with the
+// last one and has length of them.
+func (b *trieBuilder) count(shared, length int) {
+	for depth := shared + 1; depth <= length; depth++ {
+		b.next[depth+1]++
+	}
+}
+
+// counted ends the counting.
+func (b *trieBuilder) counted() {
+	b.next[1] = 1 // after the root
+	for depth := 1; depth < len(b.next); depth++ {
+		b.next[depth] += b.next[depth-1]
+	}
+	nodes := b.next[len(b.next)-1]
+	b.trie = trie{nodes: make([]node, nodes), labels: make([]byte, nodes), start: make([]uint32, 1<<16)}
+}
+
+// add adds a token whose text begins with as many bytes of the last one's as
+// shared says, and goes on with rest.
+func (b *trieBuilder) add(shared int, rest string, token uint32) {
+	depth := shared
+	for i := range len(rest) {
+		above := &b.nodes[b.path[depth]]
+		depth++
+		at := b.next[depth]
+		b.next[depth]++
+		b.labels[at] = rest[i]
+		if *above>>ownBits == 0 {
+			*above |= node(at) << (ownBits + countBits)
+		}
+		*above += 1 << ownBits
+		b.path[depth] = at
+		switch depth {
+		case 1:
+			b.head = rest[i]
+		case 2:
+			b.start[uint16(b.head)<<8|uint16(rest[i])] = at
+		}
+	}
+	b.nodes[b.path[depth]] |= node(token + 1)
 }

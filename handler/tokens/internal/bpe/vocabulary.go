@@ -5,7 +5,7 @@ package bpe
 import "math/bits"
 
 const (
-	// none is no token.
+	// none is no token; no token's number is so high.
 	none = ^uint32(0)
 	// bytesOnly is how many tokens are one byte each; merges are numbered from here.
 	bytesOnly = 256
@@ -27,83 +27,90 @@ type Vocabulary struct {
 }
 
 // entry is a token: the two it is merged of, the longest one that it begins
-// with (each none for a byte), and its length in bytes.
-type entry struct {
-	left, right, shorter uint32
-	length               uint8
+// with (unused for a byte), 18 bits each, and its length in bytes: 8 bits.
+type entry uint64
+
+func newEntry(left, right, shorter uint32, length int) entry {
+	return entry(left&tokenMask)<<(2*tokenBits+8) | entry(right&tokenMask)<<(tokenBits+8) | entry(shorter&tokenMask)<<8 | entry(length)
 }
 
-// builder lays out tokens that come sorted by their text.
-type builder struct {
-	v *Vocabulary
-	// by depth, along the last token's text: its nodes, and the longest token
-	// that ends there or above
-	nodes, tokens [maxText + 1]uint32
-	first         byte // of that text
+func (e entry) left() uint32    { return uint32(e >> (2*tokenBits + 8)) }
+func (e entry) right() uint32   { return uint32(e>>(tokenBits+8)) & tokenMask }
+func (e entry) pair() uint64    { return uint64(e >> (tokenBits + 8)) }
+func (e entry) shorter() uint32 { return uint32(e>>8) & tokenMask }
+func (e entry) length() int     { return int(e & maxText) }
+
+// tokenBuilder lays out tokens and pairs, of tokens that come sorted by their text.
+type tokenBuilder struct {
+	tokens []entry
+	pairs  pairTable
+	// at is, by depth along the last token's text, the longest token that ends
+	// there or above
+	at [maxText + 1]uint32
 }
 
-func newBuilder(tokens int) *builder {
-	b := &builder{v: &Vocabulary{tokens: make([]entry, tokens), pairs: newPairTable(tokens), trie: newTrie(3 * tokens)}}
-	b.nodes[0], b.tokens[0] = root, none
+func newTokenBuilder(tokens int) *tokenBuilder {
+	b := &tokenBuilder{tokens: make([]entry, tokens), pairs: newPairTable(tokens)}
+	b.at[0] = none
 	return b
 }
 
 // add adds a token whose text begins with as many bytes of the last one's as
 // shared says, and goes on with rest.
-func (b *builder) add(shared int, rest string, token uint32, half uint8, right uint32) {
-	depth := shared
-	for i := range len(rest) {
-		if depth == 0 {
-			b.first = rest[i]
-		}
-		b.nodes[depth+1] = b.v.trie.add(b.nodes[depth], rest[i])
-		b.tokens[depth+1] = b.tokens[depth]
-		depth++
-		if depth == 2 {
-			b.v.trie.start[uint16(b.first)<<8|uint16(rest[i])] = b.nodes[depth]
-		}
+func (b *tokenBuilder) add(shared int, rest string, token uint32, half uint8, right uint32) {
+	depth := shared + len(rest)
+	for i := shared; i < depth; i++ {
+		b.at[i+1] = b.at[i]
 	}
-	e := entry{left: none, right: none, shorter: b.tokens[depth-1], length: uint8(depth)}
+	var left uint32
 	if half > 0 {
-		e.left, e.right = b.tokens[half], right
-		b.v.pairs.add(e.left, right, token)
+		left = b.at[half]
+		b.pairs.add(left, right, token)
 	}
-	b.v.tokens[token] = e
-	b.v.trie.mark(b.nodes[depth], token)
-	b.tokens[depth] = token
+	b.tokens[token], b.at[depth] = newEntry(left, right, b.at[depth-1], depth), token
 }
 
-// pairTable finds the token that two tokens merge to: open addressing, a slot
-// of three tokens of 18 bits each, 0 where empty (no pair merges to a byte).
+// pairTable finds the token that two tokens merge to: open addressing, a slot of
+// 14 bits of the pair's hash and the token, 0 where empty (no pair merges to a
+// byte). Whether it is that pair, the token itself tells.
 type pairTable struct {
-	slots []uint64
+	slots []uint32
 	shift int
 }
 
+const markBits = 32 - tokenBits
+
 func newPairTable(pairs int) pairTable {
 	size := bits.Len(uint(2*pairs - 1))
-	return pairTable{slots: make([]uint64, 1<<size), shift: 64 - size}
+	return pairTable{slots: make([]uint32, 1<<size), shift: 64 - size}
+}
+
+// place is where a pair is looked for first, and the bits of its slot above the token.
+func (t *pairTable) place(left, right uint32) (at, mark uint32) {
+	hash := (uint64(left)<<tokenBits | uint64(right)) * mix
+	return uint32(hash >> t.shift), uint32(hash>>(t.shift-markBits)) << tokenBits
 }
 
 func (t *pairTable) add(left, right, token uint32) {
-	key := uint64(left)<<tokenBits | uint64(right)
-	i := key * mix >> t.shift
-	for t.slots[i] != 0 {
-		i = (i + 1) & uint64(len(t.slots)-1)
+	at, mark := t.place(left, right)
+	for t.slots[at] != 0 {
+		at = (at + 1) & uint32(len(t.slots)-1)
 	}
-	t.slots[i] = key<<tokenBits | uint64(token)
+	t.slots[at] = mark | token
 }
 
 // merged is the token that left and right merge to, or none.
-func (t *pairTable) merged(left, right uint32) uint32 {
-	key := uint64(left)<<tokenBits | uint64(right)
-	for i := key * mix >> t.shift; ; i++ {
-		slot := t.slots[i&uint64(len(t.slots)-1)]
-		if slot>>tokenBits == key && slot != 0 {
-			return uint32(slot & tokenMask)
-		}
+func (v *Vocabulary) merged(left, right uint32) uint32 {
+	at, mark := v.pairs.place(left, right)
+	for ; ; at++ {
+		slot := v.pairs.slots[at&uint32(len(v.pairs.slots)-1)]
 		if slot == 0 {
 			return none
+		}
+		if slot&^tokenMask == mark {
+			if token := slot & tokenMask; v.tokens[token].pair() == uint64(left)<<tokenBits|uint64(right) {
+				return token
+			}
 		}
 	}
 }

@@ -1,0 +1,76 @@
+package counter
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// health tells whether the store is down: three operations in a row failed or
+// were slow, or none has succeeded for a while. A conflict is a success.
+type health struct {
+	slow, patience time.Duration
+
+	isDown atomic.Bool // read before every decision
+
+	mu      sync.Mutex
+	strikes int
+	since   time.Time // when the first of the failed operations began
+	fell    time.Time // when the store went down
+	before  time.Duration
+	mean    time.Duration // of an operation, moving
+}
+
+// maxStrikes is after how many failures in a row the store counts as down.
+const maxStrikes = 3
+
+// note takes in how an operation went.
+func (h *health) note(began time.Time, err error) {
+	now := time.Now()
+	took := now.Sub(began)
+	failed := err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrEdited) && !errors.Is(err, ErrNewer)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !failed {
+		if h.mean == 0 {
+			h.mean = took
+		}
+		h.mean += (took - h.mean) / 8
+	}
+	if !failed && took <= h.slow {
+		h.strikes = 0
+		if h.isDown.Swap(false) {
+			h.before += now.Sub(h.fell)
+		}
+		return
+	}
+	if h.strikes == 0 {
+		h.since = began
+	}
+	h.strikes++
+	long := failed && now.Sub(h.since) >= h.patience
+	if (h.strikes >= maxStrikes || long) && !h.isDown.Swap(true) {
+		h.fell = now
+	}
+}
+
+// down says whether the store is down.
+func (h *health) down() bool { return h.isDown.Load() }
+
+// meanOperation is how long an operation takes.
+func (h *health) meanOperation() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.mean
+}
+
+// downFor is how long the store has been down in all.
+func (h *health) downFor() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.isDown.Load() {
+		return h.before + time.Since(h.fell)
+	}
+	return h.before
+}

@@ -1,0 +1,132 @@
+package counter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// orphaned is how long after its end a closed minute's row is written by
+// whoever sees that it is still missing: the one that closed it may be gone.
+const orphaned = 10 * time.Second
+
+// file writes the rows of the minutes that a write closed, and of those that
+// another instance left. The lock is held.
+func (a *account) file(body *limit.Body, now time.Time) {
+	if a.counter.History == nil {
+		return
+	}
+	var rows []limit.Closed
+	waiting := make(map[int64]bool, len(body.State.Outbox))
+	for _, row := range body.State.Outbox {
+		waiting[row.Minute] = true
+		_, begun := a.filed[row.Minute]
+		ours := len(body.Closed) > 0 && row.Minute >= body.Closed[0].Minute
+		if !begun && (ours || now.Sub(limit.MinuteStart(row.Minute+1)) > orphaned) {
+			a.filed[row.Minute] = false
+			rows = append(rows, row)
+		}
+	}
+	for minute := range a.filed {
+		if !waiting[minute] {
+			delete(a.filed, minute)
+		}
+	}
+	if len(rows) > 0 {
+		epoch := body.State.Epoch
+		a.counter.filings.Go(func() { a.put(epoch, rows) })
+	}
+}
+
+// put writes rows. Those that fail are left to whoever sees them next.
+func (a *account) put(epoch string, rows []limit.Closed) {
+	for _, row := range rows {
+		err := a.counter.put(context.Background(), a.key, epoch, row)
+		a.mu.Lock()
+		if err != nil {
+			a.counter.Log.Warn("a minute's usage is not in the history yet", "counter", a.key, "minute", limit.MinuteStart(row.Minute), "error", err.Error())
+			delete(a.filed, row.Minute)
+		} else if a.stored.Epoch == epoch {
+			a.filed[row.Minute] = true
+		}
+		a.mu.Unlock()
+	}
+}
+
+func (c *Counter) put(ctx context.Context, key, epoch string, row limit.Closed) error {
+	ctx, cancel := context.WithTimeout(ctx, c.OperationTimeout)
+	defer cancel()
+	c.stats.rows.Add(1)
+	return c.History.PutClosed(ctx, key, epoch, row)
+}
+
+// flushTries bounds how often FlushIdle tries again after a conflict: a counter
+// that others write to needs no flushing.
+const flushTries = 5
+
+// FlushIdle closes the last minute of a counter that nobody uses any more, and
+// has its usage kept. It works for any key, also one that this instance never
+// saw. Where nothing would be lost with the counter, spare is the version under
+// which it may be deleted; else it is empty.
+func (c *Counter) FlushIdle(ctx context.Context, key string) (spare Version, err error) {
+	for range flushTries {
+		spare, err = c.flush(ctx, key)
+		if !errors.Is(err, ErrConflict) {
+			break
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("flush counter: %w", err)
+	}
+	return spare, nil
+}
+
+func (c *Counter) flush(ctx context.Context, key string) (Version, error) {
+	state, version, date, err := c.read(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if !state.Plausible(date) {
+		return "", nil // the next call mends it
+	}
+	now := c.clock.now()
+	next := state.Clone()
+	next.Advance(next.Limits, now)
+	next.Reclaim("", now)
+	if len(next.Outbox) > len(state.Outbox) || len(next.Slots) != len(state.Slots) || next.Happened != state.Happened {
+		next.Rev++
+		if version, err = c.swap(ctx, key, &next, version); err != nil {
+			return "", err
+		}
+	}
+	if len(next.Outbox) > 0 {
+		if version, err = c.empty(ctx, key, &next, version); err != nil {
+			return "", err
+		}
+	}
+	if !next.Spare(now) {
+		return "", nil
+	}
+	return version, nil
+}
+
+// empty writes the rows of a counter's outbox, and then takes them out of it.
+func (c *Counter) empty(ctx context.Context, key string, state *limit.State, version Version) (Version, error) {
+	for _, row := range state.Outbox {
+		if c.History == nil {
+			break
+		}
+		if err := c.put(ctx, key, state.Epoch, row); err != nil {
+			return "", fmt.Errorf("keep minute %d: %w", row.Minute, err)
+		}
+	}
+	state.Outbox = nil
+	state.Rev++
+	return c.swap(ctx, key, state, version)
+}

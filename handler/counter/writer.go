@@ -1,0 +1,289 @@
+package counter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// work starts the account's goroutine where none is at work. The lock is held.
+func (a *account) work() {
+	if a.writing {
+		return
+	}
+	a.writing, a.done = true, make(chan struct{})
+	go a.run()
+}
+
+// errNothing says that nothing is to be done now.
+var errNothing = errors.New("nothing to do")
+
+// run reads and writes until nothing is to be done any more.
+func (a *account) run() {
+	for {
+		err := a.step()
+		switch {
+		case errors.Is(err, errNothing):
+			return
+		case err == nil:
+			continue
+		}
+		time.Sleep(a.setBack(err)) // nothing is held meanwhile
+	}
+}
+
+// Back-off between tries. After a conflict little is enough, since a failed
+// write doesn't hinder the others; a store that is down is left more time.
+const (
+	conflictShare = 0.2 // of an operation, times how often it was in vain
+	downPause     = 50 * time.Millisecond
+	maxPause      = 2 * time.Second
+)
+
+// setBack notes an operation that failed, answers those who wait where the
+// store counts as down, and says how long to wait for the next try.
+func (a *account) setBack(err error) time.Duration {
+	now := a.counter.clock.now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tries++
+	if errors.Is(err, ErrConflict) {
+		often := min(1<<min(a.tries, 10), max(a.view.Live, 1))
+		return rand.N(time.Duration(conflictShare*float64(often)*float64(a.counter.health.meanOperation())) + 1)
+	}
+	if errors.Is(err, ErrNewer) || errors.Is(err, limit.ErrFull) {
+		a.counter.Log.Error("a counter can't be used: its calls are decided as if the store were down", "counter", a.key, "error", err.Error())
+		a.unusable = now.Add(unusableKept)
+	}
+	if a.down(now) {
+		a.giveUp(now, err)
+	}
+	return downPause + rand.N(min(downPause<<min(a.tries, 10), maxPause))
+}
+
+// step makes the next operation: it resolves a write in doubt, reads what must
+// be read, or builds and sends a write.
+func (a *account) step() error {
+	body, sent, err := a.next()
+	switch {
+	case err != nil:
+		return err
+	case sent:
+		return a.resolve(body)
+	case body != nil:
+		return a.send(body)
+	}
+	return a.load()
+}
+
+// next is what to do: find out about the body that was sent, send it, or,
+// where there is none, read. errNothing; ErrFull.
+func (a *account) next() (body *limit.Body, sent bool, err error) {
+	now := a.counter.clock.now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if flight := a.holder.Flight(); flight != nil {
+		return flight, true, nil
+	}
+	a.tell(now)
+	a.serve(now)
+	for !a.read.IsZero() && !a.probing && a.pending(now) {
+		body, known, err := a.build(now)
+		if body != nil || err != nil {
+			return body, false, err
+		}
+		if !known {
+			a.read = time.Time{}
+		}
+	}
+	if !a.probing && !a.pending(now) {
+		a.writing = false
+		close(a.done)
+		a.schedule(now)
+		return nil, false, errNothing
+	}
+	a.probing = false
+	return nil, false, nil
+}
+
+// How long what is known of a counter decides.
+const (
+	// refusalKept is how old knowledge may be for a refusal, where others have a part.
+	refusalKept = 2 * time.Second
+	// sharedKept is how old knowledge may be for a write to be built upon it, where
+	// other instances write too: beyond it a read costs less than a conflict.
+	sharedKept = 20 * time.Millisecond
+	// unusableKept is how long a counter that can't be used is left alone.
+	unusableKept = 5 * time.Second
+)
+
+// build decides what waits, and makes the write that its outcome needs. It
+// answers refusals itself, which cost no write. Where what is known of the
+// counter is too old for that, it does nothing.
+func (a *account) build(now time.Time) (body *limit.Body, known bool, err error) {
+	if a.view.Live > 1 && now.Sub(a.read) > sharedKept {
+		return nil, false, nil
+	}
+	draft := a.holder.Draft(a.stored, a.terms.Limits, now)
+	draft.Filed(func(minute int64) bool { return a.counter.History == nil || a.filed[minute] })
+	granted, known := a.decide(draft, now)
+	if !known || !granted && !a.must(now) {
+		return nil, known, nil
+	}
+	body, err = a.commit(draft, now)
+	return body, true, err
+}
+
+// pending says whether there is something to do at a time.
+func (a *account) pending(now time.Time) bool {
+	if a.must(now) || len(a.looks) > 0 || !now.Before(a.retryAt()) {
+		return true
+	}
+	for _, w := range a.waiters {
+		if !w.parked {
+			return true
+		}
+	}
+	return false
+}
+
+// must says whether there must be a write, whatever becomes of calls.
+func (a *account) must(now time.Time) bool {
+	due := a.reportAt()
+	return a.renew || a.urgent && a.holder.Excess() > 0 || a.mend ||
+		a.going && (!a.holder.Silent() || a.holder.Holds() > 0) || !due.IsZero() && !now.Before(due)
+}
+
+// commit makes the write.
+func (a *account) commit(draft *limit.Draft, now time.Time) (*limit.Body, error) {
+	live := max(a.view.Live, 1)
+	size, scarce := draft.Size(&a.demand, live)
+	if a.going || a.idle(now) {
+		size = draft.Asked()
+	}
+	body, err := a.holder.Commit(draft, size, limit.Expiry(live, now), slotID)
+	if err != nil {
+		return nil, err
+	}
+	if a.going && a.calls == 0 {
+		body.Leave()
+	}
+	a.scarce, a.renew, a.urgent, a.mend = scarce, false, false, false
+	a.since = time.Time{}
+	return body, nil
+}
+
+// send makes a write, and settles its outcome where the store tells it.
+func (a *account) send(body *limit.Body) error {
+	a.mu.Lock()
+	version := a.version
+	a.mu.Unlock()
+	next, err := a.counter.swap(context.Background(), a.key, &body.State, version)
+	if err != nil {
+		return fmt.Errorf("write counter: %w", err) // in doubt: resolve reads
+	}
+	now := a.counter.clock.now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.holder.Landed()
+	a.keep(body.State, next, now)
+	a.landed(body, now)
+	return nil
+}
+
+// load reads the counter, and has what can't be read or can't be true replaced
+// by the next write.
+func (a *account) load() error {
+	state, version, mend, err := a.fetch()
+	if err != nil {
+		return err
+	}
+	now := a.counter.clock.now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.holder.Meet(&state)
+	a.keep(state, version, now)
+	a.mend = mend
+	return nil
+}
+
+// fetch reads the counter. One that isn't there yet has no version; in the
+// place of one that was edited (mend) comes what must replace it.
+func (a *account) fetch() (state limit.State, version Version, mend bool, err error) {
+	state, version, date, err := a.counter.read(context.Background(), a.key)
+	now := a.counter.clock.now()
+	a.mu.Lock()
+	limits := a.terms.Limits
+	a.mu.Unlock()
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return limit.New(limits, now, epochID()), "", false, nil
+	case errors.Is(err, ErrEdited), err == nil && !state.Plausible(date):
+		a.counter.Log.Warn("a counter's row was edited: nothing more this minute", "counter", a.key, "rev", state.Rev)
+		return state.Repaired(limits, now, epochID()), version, true, nil
+	case err != nil:
+		return state, version, false, fmt.Errorf("read counter: %w", err)
+	}
+	return state, version, false, nil
+}
+
+// keep takes a state as what is stored. The lock is held.
+func (a *account) keep(state limit.State, version Version, now time.Time) {
+	if a.stored.Epoch != state.Epoch {
+		clear(a.filed)
+	}
+	a.stored, a.version, a.read = state, version, now
+	a.view = state.View(&a.holder, now)
+	a.unusable = time.Time{}
+	if !a.down(now) {
+		a.outage = outage{}
+	}
+}
+
+// resolve finds out what became of a write whose answer did not come, or came
+// too late. Where nobody can know yet, the same is sent again.
+func (a *account) resolve(body *limit.Body) error {
+	state, version, mend, err := a.fetch()
+	if err != nil {
+		return err
+	}
+	now := a.counter.clock.now()
+	a.mu.Lock()
+	changed := version != a.version
+	old := now.Sub(body.Built) > limit.DoubtKept
+	known, applied := a.holder.Resolve(&state, changed, now)
+	switch {
+	case !known:
+		a.mu.Unlock()
+		return a.send(body)
+	case old && !applied:
+		a.counter.Log.Error("usage of unknown fate: a write in doubt for an hour was given up", "counter", a.key, "tokens", body.Usage().Total())
+		a.counter.stats.unknownUsage.Add(body.Usage().Total())
+	case !applied && (a.since.IsZero() || body.Built.Before(a.since)) && a.holder.Unreported():
+		a.since = body.Built
+	}
+	defer a.mu.Unlock()
+	a.keep(state, version, now)
+	a.mend = mend
+	if applied {
+		a.landed(body, now)
+	}
+	return nil
+}
+
+// landed goes on after a write that was applied. The lock is held.
+func (a *account) landed(body *limit.Body, now time.Time) {
+	a.tries = 0
+	a.size = a.holder.Left(now)
+	a.low = a.size * lowShare / 100
+	a.counter.stats.forfeited.Add(body.Forfeited)
+	a.file(body, now)
+	a.serve(now)
+}
+
+// lowShare is the share of a lease, in percent, below which it is renewed.
+const lowShare = 15

@@ -1,0 +1,310 @@
+package limit
+
+import (
+	"slices"
+	"time"
+)
+
+// Holder is one instance's side of a counter: the lease it took, what calls
+// reserved of it since, and what isn't reported yet. The zero Holder holds
+// nothing. What it holds is prepaid: State counts all of it as spent.
+type Holder struct {
+	id     string // of the slot; empty: the next write takes a new one
+	seq    int64  // of the last write
+	joined bool   // the counter is known to have the slot
+	epoch  string // of the counter
+	seen   int64  // the counter's minute when it was last seen
+
+	open     bool      // the lease may be spent: it is neither lost nor being closed
+	window   int64     // the minute of the lease
+	period   time.Time // the period's start then
+	expiry   int64     // Unix seconds
+	left     int64     // leased and not reserved
+	stale    int64     // of a lease of an earlier minute that must still be closed
+	consumed int64     // reserved since the last write was built, less what came back
+
+	pending report // since the last write was built
+	flight  *Body  // built, and not known to have failed or succeeded
+}
+
+// report is what an instance tells with its next write.
+type report struct {
+	refunds  []refund // of calls whose lease is closed
+	excess   int64    // taken beyond reservations, and not covered by the lease
+	happened Happened
+}
+
+type refund struct {
+	window int64
+	period time.Time
+	tokens int64
+}
+
+// Charge is what a reservation was charged to, kept until it is settled.
+type Charge struct {
+	Tokens int64
+	Window int64
+	period time.Time
+	epoch  string
+	free   bool // charged to no limit
+}
+
+// Free is the charge of a call that goes on although it was refused: it counts
+// as usage and is charged to no limit.
+func Free() Charge { return Charge{free: true} }
+
+// Owed is the charge of a call that was decided without the counter: all that
+// it takes is charged when it is settled.
+func Owed() Charge { return Charge{} }
+
+// Take reserves tokens of the lease, where it has them at that time.
+func (h *Holder) Take(tokens int64, now time.Time) (Charge, bool) {
+	if tokens > h.left || !h.usable(now) {
+		return Charge{}, false
+	}
+	h.left -= tokens
+	h.consumed += tokens
+	return Charge{Tokens: tokens, Window: h.window, period: h.period, epoch: h.epoch}, true
+}
+
+// usable says whether the lease may be spent at a time. Spending it later would
+// pass no limit either, for it is prepaid; but it would be a minute's tokens in
+// another minute.
+func (h *Holder) usable(now time.Time) bool {
+	return h.open && h.window >= max(Minute(now), h.seen) && now.Unix() < h.expiry
+}
+
+// Left is what of the lease may still be reserved at a time.
+func (h *Holder) Left(now time.Time) int64 {
+	if !h.usable(now) {
+		return 0
+	}
+	return h.left
+}
+
+// Settle replaces a reservation by what the call took. What was reserved in
+// vain goes back to the lease it was taken from, or to its minute. What was
+// taken beyond the reservation is taken from the lease as far as that goes; the
+// rest is charged to the counter's minute, and becomes debt where that has no
+// room.
+func (h *Holder) Settle(c Charge, usage Usage) {
+	h.pending.happened.add(Happened{Usage: usage, Requests: 1})
+	if c.free {
+		return
+	}
+	if excess := usage.Total() - c.Tokens; excess > 0 {
+		h.exceed(excess)
+	} else {
+		h.giveBack(c, -excess)
+	}
+}
+
+// Cancel gives a whole reservation back: the call was never made.
+func (h *Holder) Cancel(c Charge) { h.giveBack(c, c.Tokens) }
+
+// Refuse counts a refused call, with whatever write comes next.
+func (h *Holder) Refuse() { h.pending.happened.Refused++ }
+
+func (h *Holder) exceed(tokens int64) {
+	if h.open {
+		covered := min(tokens, h.left)
+		h.left -= covered
+		h.consumed += covered
+		tokens -= covered
+	}
+	h.pending.excess += tokens
+}
+
+// giveBack returns tokens of a charge. What was charged to another epoch is void.
+func (h *Holder) giveBack(c Charge, tokens int64) {
+	switch {
+	case tokens == 0 || c.epoch != h.epoch:
+	case h.open && c.Window == h.window && c.period.Equal(h.period):
+		h.left += tokens
+		h.consumed -= tokens
+	default:
+		h.pending.giveBack(refund{c.Window, c.period, tokens})
+	}
+}
+
+func (r *report) giveBack(given refund) {
+	for i := range r.refunds {
+		if one := &r.refunds[i]; one.window == given.window && one.period.Equal(given.period) {
+			one.tokens += given.tokens
+			return
+		}
+	}
+	r.refunds = append(r.refunds, given)
+}
+
+func (r *report) add(other report) {
+	for _, one := range other.refunds {
+		r.giveBack(one)
+	}
+	r.excess += other.excess
+	r.happened.add(other.happened)
+}
+
+// Unreported says whether the counter must be told of something. Refusals alone
+// are no reason for a write.
+func (h *Holder) Unreported() bool {
+	p := &h.pending
+	return h.consumed != 0 || p.excess != 0 || len(p.refunds) > 0 || p.happened.Requests > 0
+}
+
+// Silent says that nothing at all waits to be told, and nothing is in doubt.
+func (h *Holder) Silent() bool {
+	return !h.Unreported() && h.pending.happened == (Happened{}) && h.flight == nil
+}
+
+// Returns says that tokens of an earlier lease wait to be given back.
+func (h *Holder) Returns() bool { return len(h.pending.refunds) > 0 }
+
+// Excess is what was taken beyond reservations and lease, and isn't written yet.
+func (h *Holder) Excess() int64 {
+	if h.flight != nil {
+		return h.pending.excess + h.flight.report.excess
+	}
+	return h.pending.excess
+}
+
+// Holds is what the counter counts as this instance's lease of whatever minute,
+// that no call has reserved.
+func (h *Holder) Holds() int64 {
+	if !h.joined {
+		return 0
+	}
+	return h.left + h.stale
+}
+
+// Meet takes note of a counter that was just read, where no write is in doubt.
+// Where the slot is gone, the lease and what was reserved of it are charged
+// already: both are dropped. What is owed to or by another epoch is void.
+func (h *Holder) Meet(s *State) {
+	if h.epoch != s.Epoch {
+		h.pending.refunds = nil
+		h.forget()
+		h.epoch, h.seen = s.Epoch, s.Window
+	}
+	h.seen = max(h.seen, s.Window)
+	if slot := s.slot(h.id); h.joined && (slot == nil || slot.Gone) {
+		h.lose()
+	}
+}
+
+// lose drops a lease whose slot is gone, and what was reserved of it: all of
+// that is charged. What calls gave back beyond it had been charged before, and
+// is still to be returned.
+func (h *Holder) lose() {
+	if h.consumed < 0 {
+		h.pending.giveBack(refund{h.window, h.period, -h.consumed})
+	}
+	h.forget()
+}
+
+// forget drops the lease, and has the next write take a new slot.
+func (h *Holder) forget() {
+	h.id, h.seq, h.joined, h.open, h.left, h.stale, h.consumed = "", 0, false, false, 0, 0, 0
+}
+
+// View is what a holder knows of its counter without its slots.
+type View struct {
+	Limits
+	Window, Credit, Spent int64
+	PeriodStart           time.Time
+	PeriodSpent           int64
+	Live                  int  // instances, this one included
+	Shared                bool // other instances have, or had, a part in it
+	leased, ofPeriod      int64
+}
+
+// View sums up a counter for an instance with the slot id.
+func (s *State) View(h *Holder, now time.Time) View {
+	own := s.slot(h.id)
+	live := s.Live(now)
+	if own == nil || own.Gone || own.Expiry < now.Unix() {
+		live++
+	}
+	return View{Limits: s.Limits, Window: s.Window, Credit: s.Credit, Spent: s.Spent,
+		PeriodStart: s.PeriodStart, PeriodSpent: s.PeriodSpent, Live: live,
+		Shared: slices.ContainsFunc(s.Slots, func(slot Slot) bool { return slot.ID != h.id }),
+		leased: s.leased(), ofPeriod: s.leasedOfPeriod()}
+}
+
+// Standing is where the counter stands at a time for someone who holds nothing of it.
+func (s *State) Standing(now time.Time) Standing {
+	var nobody Holder
+	v := s.View(&nobody, now)
+	return nobody.Standing(&v, now)
+}
+
+// advance brings the view to a time, as Advance does the counter.
+func (v *View) advance(now time.Time) {
+	minute := Minute(now)
+	if minute <= v.Window {
+		return
+	}
+	v.Credit = carried(v.TokensPerMinute, v.Burst, v.Credit-v.Spent-v.leased, minute-v.Window)
+	v.Window, v.Spent, v.leased = minute, 0, 0
+	if v.Quota == 0 {
+		return
+	}
+	if start := v.Period.Start(MinuteStart(minute)); start.After(v.PeriodStart) {
+		v.PeriodStart, v.PeriodSpent, v.ofPeriod = start, 0, 0
+	}
+}
+
+// Left is what the counter has at a time, for anyone, as far as is known.
+func (v *View) Left(now time.Time) int64 {
+	minute, period := (&Holder{}).known(v, now)
+	return min(minute, period)
+}
+
+// known is what a call of this instance could have at a time, as far as it
+// knows: what the counter had, the lease, less what it must yet report.
+func (h *Holder) known(v *View, now time.Time) (minute, period int64) {
+	v.advance(now)
+	minute, period = Unlimited, Unlimited
+	own := h.Left(now) - h.Excess()
+	if v.TokensPerMinute > 0 {
+		minute = v.Credit - v.Spent - v.leased + own
+	}
+	if v.Quota > 0 {
+		period = v.Quota - v.PeriodSpent - v.ofPeriod + own
+	}
+	return minute, period
+}
+
+// Judge decides an Ask by what is known of the counter alone, and reserves nothing.
+func (h *Holder) Judge(v *View, ask Ask, now time.Time) Decision {
+	minute, period := h.known(v, now)
+	d := v.Limits.decide(ask, minute, period, v.Window, v.PeriodStart, now)
+	d.Standing = h.Standing(v, now)
+	return d
+}
+
+// FitsAfter is how long it will be until so many tokens fit, as far as is known
+// and by this instance's share of what each minute brings.
+func (h *Holder) FitsAfter(v *View, tokens int64, now time.Time) time.Duration {
+	minute, _ := h.known(v, now)
+	perMinute := max(1, v.TokensPerMinute/int64(max(v.Live, 1)))
+	return MinuteStart(v.Window + minutesUntil(tokens, minute, perMinute)).Sub(now)
+}
+
+// Standing is where the counter stands as far as a holder knows.
+func (h *Holder) Standing(v *View, now time.Time) Standing {
+	minute, period := h.known(v, now)
+	used := h.Excess()
+	if h.joined && h.window == v.Window {
+		used += h.consumed
+		if h.flight != nil && h.flight.window == v.Window {
+			used += h.flight.consumed
+		}
+	}
+	st := Standing{Limits: v.Limits, Used: max(0, v.Spent+used), Remaining: max(minute, 0), ResetAt: MinuteStart(v.Window + 1)}
+	if v.Quota > 0 {
+		st.QuotaUsed, st.QuotaRemaining = max(0, v.PeriodSpent+used), max(period, 0)
+		st.QuotaResetAt = v.Period.Next(v.PeriodStart)
+	}
+	return st
+}
