@@ -180,7 +180,7 @@ func (g *gate) remember() {
 }
 
 func put(ctx context.Context, history *countertables.History, row usage.Row) error {
-	return history.Put(ctx, row)
+	return history.PutClosed(ctx, row.Counter, row.Epoch, row.Closed)
 }
 
 // browser is Chromium's program: CHROMIUM, by default the one on the path.

@@ -75,7 +75,7 @@ export async function keys(operator, subscription) {
   };
   await show();
   await form({
-    title: `Keys of ${subscription.id}`, confirm: "Done",
+    title: `Keys of ${subscription.id}`, confirm: "Done", cancel: false,
     body: [h("p", { class: "hint" }, "Calls may carry either key, so that one can be replaced while the other goes on."), list],
     send: () => true,
   });
@@ -83,6 +83,7 @@ export async function keys(operator, subscription) {
 }
 
 function keyRow(slot, keys, act) {
+  keys = keys.toSorted((a, b) => (a.expires ? 1 : 0) - (b.expires ? 1 : 0) || b.created.localeCompare(a.created)); // the one that goes on first
   const good = keys.filter((k) => !k.expires || new Date(k.expires) > new Date());
   const about = (k) => `made ${when(k.created)}${k.expires ? `, ${new Date(k.expires) > new Date() ? "expires" : "expired"} ${when(k.expires)}` : ""}`;
   const button = (text, action, danger) => h("button", { type: "button", class: `quiet small${danger ? " revoke" : ""}`, "aria-label": `${text} the ${slot} key`, onclick: () => act(action) }, text);

@@ -79,7 +79,7 @@ export class Chart {
       width: this.plot.clientWidth, height: this.plot.clientHeight,
       tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       padding: [8, 8, 0, 0], cursor: { drag: { x: false, y: false }, points: { show: false } }, legend: { show: false },
-      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 1) * 1.08] } },
+      scales: { x: { range: (chart, from, to) => { const half = chart.data[0].length > 1 ? (chart.data[0][1] - chart.data[0][0]) / 2 : 30; return [from - half, to + half]; } }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 1) * 1.08] } },
       axes: [{ ...axis, space: 70, values: [
         [86400, "{D} {MMM}", null, null, null, null, null, null, 1],
         [3600, "{HH}:00", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],

@@ -4,7 +4,7 @@ import { h, when } from "./dom.js";
 /** Opens a dialog with a form. send is called with the form's values and does
  * the work; what it throws is shown, and the dialog stays. Resolves to what
  * send returned, or undefined where it was left. */
-export function form({ title, body, confirm, danger = false, send }) {
+export function form({ title, body, confirm, danger = false, cancel = true, send }) {
   return new Promise((resolve) => {
     const fault = h("p", { class: "fault", role: "alert" });
     const go = h("button", { type: "submit", class: danger ? "danger" : "" }, confirm);
@@ -22,7 +22,7 @@ export function form({ title, body, confirm, danger = false, send }) {
           go.disabled = false;
         }
       } }, h("h2", { id: "dialog-title" }, title), body, fault,
-      h("div", { class: "ends" }, h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel"), go)));
+      h("div", { class: "ends" }, cancel ? h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel") : null, go)));
     document.body.append(dialog);
     dialog.showModal();
   });
