@@ -42,6 +42,7 @@ Exit status:
 		a.doctorCommand(),
 		a.importCommand(),
 		a.metricsCommand(),
+		a.tokensCommand(),
 		a.versionCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
