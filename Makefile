@@ -24,7 +24,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start package deploy publish destroy test test-host fuzz fuzz-short bench-proxy soak bench-tokens node vocabulary fmt vet staticcheck
+.PHONY: help demo run build start package deploy publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy soak bench-tokens node vocabulary fmt vet staticcheck
 
 # What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -88,6 +88,11 @@ fuzz: ## look for inputs that break what must hold: FUZZTIME (1h) for each targe
 
 fuzz-short: ## the same, 10 s for each target
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10s
+
+bench-counters: ## the counters' table operations against a naive loop's, in virtual time, and the proofs
+	@mkdir -p .local && rm -f .local/figures
+	FIGURES="$(CURDIR)/.local/figures" go test -count=1 -p 1 -v -run '^TestFigures' ./handler/limit ./handler/counter
+	@cat .local/figures
 
 bench-proxy: node ## the gateway against httputil.ReverseProxy, in one run of 4 minutes
 	@mkdir -p .local && go build -o .local/bench ./handler/cmd/bench && exec .local/bench proxy

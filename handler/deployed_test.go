@@ -15,7 +15,7 @@ var hostSettings = []string{"AzureWebJobsStorage__blobServiceUri"}
 // deployed is every optional part of infra/main.bicep that brings settings.
 const deployed = `param upstreamByKey = true
 param clientIpHeader = 'X-Azure-ClientIP'
-param manageAudience = 'api://tollgate'
+param manageAudience = '00000000-0000-0000-0000-00000000000c'
 param console = true
 `
 

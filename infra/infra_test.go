@@ -27,7 +27,7 @@ param alertEmails = ['on-call@example.com']
 param scale = { instanceMemoryMB: 512, perInstanceConcurrency: 77, alwaysReady: 2, maximumInstances: 9 }
 param privateNetwork = true
 param rollingUpdates = true
-param manageAudience = 'api://tollgate'
+param manageAudience = '00000000-0000-0000-0000-00000000000c'
 param console = true
 param prefix = 'abcdefghijklmnopqrst'
 `

@@ -57,7 +57,7 @@ param keyPepper string = '${newGuid()}-${newGuid()}'
 @description('Object ids of the people or groups that run the tollgate command line: they may write the tables and read the pepper.')
 param operatorIds string[] = []
 
-@description('The application in Microsoft Entra ID whose tokens with the role Tollgate.Admin may manage subscriptions at /manage: its id, or its URI. Empty: /manage is off.')
+@description('The application in Microsoft Entra ID whose tokens with the role Tollgate.Admin may manage subscriptions at /manage: its client id. Empty: /manage is off.')
 param manageAudience string = ''
 
 @description('Serve the console at /console: a page on which callers see their usage, and operators everybody\'s.')

@@ -93,7 +93,7 @@ func TestTheAppWritesKeysOnlyWhereItManagesThem(t *testing.T) {
 		}
 	}
 	settings := s.Settings(t)
-	if settings["CONSOLE"] != "on" || settings["MANAGE_AUDIENCE"] != "api://tollgate" || !strings.Contains(settings["MANAGE_ISSUER"], "tenant().tenantId") {
+	if settings["CONSOLE"] != "on" || settings["MANAGE_AUDIENCE"] != "00000000-0000-0000-0000-00000000000c" || !strings.Contains(settings["MANAGE_ISSUER"], "tenant().tenantId") {
 		t.Errorf("console is %q; managed by tokens of %s for %s", settings["CONSOLE"], settings["MANAGE_ISSUER"], settings["MANAGE_AUDIENCE"])
 	}
 	for name := range biceptest.Take(t, "").Settings(t) {

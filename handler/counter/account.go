@@ -2,6 +2,7 @@ package counter
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 type account struct {
 	counter *Counter
 	key     string
+	share   float64 // of a horizon, after which this instance reports
 
 	mu     sync.Mutex
 	terms  Terms
@@ -54,7 +56,7 @@ type account struct {
 }
 
 func newAccount(c *Counter, key string) *account {
-	a := &account{counter: c, key: key, filed: make(map[int64]bool)}
+	a := &account{counter: c, key: key, filed: make(map[int64]bool), share: earliestReport + rand.Float64()*(latestReport-earliestReport)}
 	a.timer = time.AfterFunc(time.Hour, a.wake)
 	a.timer.Stop()
 	return a

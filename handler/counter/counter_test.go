@@ -218,3 +218,26 @@ func TestARowFromTheFutureIsRepaired(t *testing.T) {
 		}
 	})
 }
+
+func TestAnIdleInstanceReturnsItsLeaseOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		operations := 0
+		store := memstore.New(func(string) (bool, error) { operations++; return true, nil })
+		c := instance(store)
+		for range 20 {
+			r, _ := reserve(t, c, minute, 2)
+			r.Settle(limit.Usage{PromptTokens: 2})
+			time.Sleep(50 * time.Millisecond)
+		}
+		time.Sleep(limit.Horizon(1))
+		s := written(t, store)
+		if s.Spent != 40 || len(s.Slots) != 1 || s.Slots[0].Leased != 0 {
+			t.Errorf("a horizon after the last call %d are spent, and leased %+v", s.Spent, s.Slots)
+		}
+		before := operations
+		time.Sleep(10 * time.Minute)
+		if operations > before+1 {
+			t.Errorf("%d operations in ten idle minutes", operations-before)
+		}
+	})
+}

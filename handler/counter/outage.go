@@ -84,7 +84,7 @@ func (a *account) withoutStore(ask limit.Ask, now time.Time) outcome {
 // instance still leases.
 func (a *account) allow(ask limit.Ask, now time.Time) limit.Decision {
 	if minute := limit.Minute(now); a.outage.minute != minute {
-		a.outage = outage{minute: minute, allowed: a.share(now)}
+		a.outage = outage{minute: minute, allowed: a.allowance(now)}
 	}
 	limits := a.terms.Limits
 	if a.view.Version > limits.Version {
@@ -96,8 +96,8 @@ func (a *account) allow(ask limit.Ask, now time.Time) limit.Decision {
 	return d
 }
 
-// share is what this instance may let pass this minute, tokens.
-func (a *account) share(now time.Time) int64 {
+// allowance is what this instance may let pass this minute, tokens.
+func (a *account) allowance(now time.Time) int64 {
 	limits := a.terms.Limits
 	minute, period := int64(limit.Unlimited), int64(limit.Unlimited)
 	if a.read.IsZero() && a.view == (limit.View{}) {

@@ -11,9 +11,11 @@ const (
 	// maxQueue and maxQueueBytes bound the calls that queue for a key's tokens.
 	maxQueue      = 100
 	maxQueueBytes = 8 << 20
-	// reportShare is the share of a horizon after which what happened is reported
-	// and an idle lease returned: the rest is for the write itself.
-	reportShare = 0.8
+	// earliestReport and latestReport bound the share of a horizon after which what
+	// happened is reported and an idle lease returned. What is left of it is for the
+	// write itself. Each instance has its own share, or those that the start of a
+	// minute sets off together would write together, and conflict, for ever.
+	earliestReport, latestReport = 0.6, 0.9
 )
 
 // tell answers those who ask where the counter stands, upon fresh knowledge.
@@ -187,7 +189,7 @@ func (a *account) reportAt() time.Time {
 
 // within is the time within which things are reported.
 func (a *account) within() time.Duration {
-	return time.Duration(reportShare * float64(limit.Horizon(a.view.Live)))
+	return time.Duration(a.share * float64(limit.Horizon(a.view.Live)))
 }
 
 // idle says that no call has begun or ended for so long that the lease goes

@@ -77,22 +77,20 @@ func presentedKey(h http.Header) (key string, ok bool) {
 	return cmp.Or(key, bearer), key != "" || bearer != ""
 }
 
-// answer sends a whole body.
+// answer sends a whole body, at once: the caller needn't wait for the report.
 func (c *call) answer(status int, contentType string, body []byte) {
 	c.status = status
 	h := c.w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h["Content-Type"] = []string{contentType}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	c.w.WriteHeader(status)
-	if len(body) <= roomForAnswer {
-		_, _ = c.w.Write(body) // a caller that has left is told nothing more
-		return
-	}
 	control := http.NewResponseController(c.w)
-	_ = control.SetWriteDeadline(time.Now().Add(answerAccepted)) // not every writer has deadlines
-	_, _ = c.w.Write(body)
+	if len(body) > roomForAnswer { // not every writer has deadlines
+		_ = control.SetWriteDeadline(time.Now().Add(answerAccepted))
+		defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	}
+	_, _ = c.w.Write(body) // a caller that has left is told nothing more
 	_ = control.Flush()
-	_ = control.SetWriteDeadline(time.Time{})
 }
 
 const (

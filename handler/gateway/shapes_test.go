@@ -81,7 +81,7 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 // the answer says whose it is.
 func TestAProvisionedDeploymentOverflows(t *testing.T) {
 	full := refusing(429, `{"error":{"code":"429"}}`, "Retry-After-Ms", "60000")
-	b := openWith(t, subscription.Limits{TokensPerMinute: 10_000}, before(t,
+	b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: subscription.Yearly}, before(t,
 		upstream.Endpoint{Name: "provisioned", URL: serving(t, full), Shape: upstream.Deployments, Deployment: "r1-ptu", Priority: 1},
 		upstream.Endpoint{Name: "pay-as-you-go", URL: serving(t, answer(answered)), Shape: upstream.Models, Priority: 2}), upstream.Timeouts{}, nil)
 	for range 30 {
@@ -90,7 +90,7 @@ func TestAProvisionedDeploymentOverflows(t *testing.T) {
 			t.Fatalf("%d %v %s", response.StatusCode, response.Header, body)
 		}
 	}
-	if used := b.used(t); used != 3000 {
+	if used := b.spent(t); used != 3000 {
 		t.Errorf("%d tokens used up by 30 calls of 100", used)
 	}
 }
@@ -118,7 +118,7 @@ func TestWhatAShapeLacksIsRefused(t *testing.T) {
 		answer(answered)(w, r)
 	}
 	for _, shape := range []upstream.Shape{upstream.Models, upstream.OpenAI, upstream.Deployments} {
-		b := openWith(t, subscription.Limits{TokensPerMinute: 1000}, before(t, upstream.Endpoint{URL: serving(t, model), Shape: shape, Deployment: "r1"}), upstream.Timeouts{}, nil)
+		b := openWith(t, subscription.Limits{TokenQuota: 1000, TokenQuotaPeriod: subscription.Yearly}, before(t, upstream.Endpoint{URL: serving(t, model), Shape: shape, Deployment: "r1"}), upstream.Timeouts{}, nil)
 		for value, fine := range map[string]bool{"drop": true, "pass-through": true, "error": true, "sometimes": false} {
 			got = ""
 			response, body := b.post(t, path, demo, "Extra-Parameters", value)
@@ -127,7 +127,7 @@ func TestWhatAShapeLacksIsRefused(t *testing.T) {
 				t.Errorf("%s, %s: %d %s, upstream got %q", shape, value, response.StatusCode, body, got)
 			}
 		}
-		if used := b.used(t); shape != upstream.Models && used != 0 {
+		if used := b.spent(t); shape != upstream.Models && used != 0 {
 			t.Errorf("%s: %d tokens were charged", shape, used)
 		}
 	}

@@ -63,6 +63,17 @@ func openLogged(t *testing.T, limits subscription.Limits, timeouts upstream.Time
 	}, timeouts, model), log
 }
 
+// spent is what is used up of the quota, in tokens: no minute's end comes
+// between a call and this.
+func (b *bench) spent(t *testing.T) int64 {
+	t.Helper()
+	var told struct{ Quota struct{ Used int64 } }
+	if _, body := b.get(t, "/usage"); json.Unmarshal([]byte(body), &told) != nil {
+		t.Fatalf("/usage: %s", body)
+	}
+	return told.Quota.Used
+}
+
 // promptIn is a body's prompt in tokens, and textOf what a model wrote.
 func promptIn(t *testing.T, body string) int64 {
 	t.Helper()
@@ -240,7 +251,7 @@ func TestWhateverUpstreamDoesTheMoneyIsRight(t *testing.T) {
 			if strings.Contains(name, "hang") || name == "the long think" {
 				timeouts = upstream.Timeouts{Header: 300 * time.Millisecond, Whole: 300 * time.Millisecond, Idle: 300 * time.Millisecond}
 			}
-			b, log := openLogged(t, subscription.Limits{TokensPerMinute: 50_000_000}, timeouts, test.model)
+			b, log := openLogged(t, subscription.Limits{TokenQuota: 50_000_000, TokenQuotaPeriod: subscription.Yearly}, timeouts, test.model)
 			status, body, err := b.read(t.Context(), test.body)
 			if status != test.status || !strings.Contains(body, test.part) || (err != nil) != test.aborted {
 				t.Errorf("%d %.300q, aborted %v; want %d with %q, aborted %t", status, body, err, test.status, test.part, test.aborted)
@@ -249,7 +260,7 @@ func TestWhateverUpstreamDoesTheMoneyIsRight(t *testing.T) {
 			if line.Outcome != test.outcome || line.Prompt+line.Completion != want {
 				t.Errorf("reported %+v, want %q and %d tokens", line, test.outcome, want)
 			}
-			if got := b.used(t); got != want {
+			if got := b.spent(t); got != want {
 				t.Errorf("%d tokens are used up, want %d", got, want)
 			}
 		})
@@ -321,7 +332,7 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 				t.Parallel()
 				begun, gone := make(chan struct{}), make(chan struct{})
 				model := test.sent(func() { close(gone) })
-				b, log := openLogged(t, subscription.Limits{TokensPerMinute: 10_000, Reserve: reserve}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+				b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: subscription.Yearly, Reserve: reserve}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 					close(begun)
 					model(w, r)
 				})
@@ -345,7 +356,7 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 				if line.Outcome != "client_closed" || got > want || got < least || test.read != "" && got != want {
 					t.Errorf("reported %+v, want client_closed and %d tokens", line, want)
 				}
-				if used := b.used(t); used != got {
+				if used := b.spent(t); used != got {
 					t.Errorf("%d tokens are used up, %d were reported", used, got)
 				}
 			})
@@ -387,7 +398,7 @@ func (b *bench) leaveAfter(ctx context.Context, body, text string, leave func())
 
 // What several completions write is counted apart, and each is charged.
 func TestTheTextOfSeveralCompletionsIsCounted(t *testing.T) {
-	b, log := openLogged(t, subscription.Limits{TokensPerMinute: 10_000}, upstream.Timeouts{}, events(
+	b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: subscription.Yearly}, upstream.Timeouts{}, events(
 		strings.ReplaceAll(said, `"index":0`, `"index":1`)+said+thought+stopped+finished))
 	if status, body, err := b.read(t.Context(), stream); status != 200 || err != nil {
 		t.Fatalf("%d %s %v", status, body, err)
@@ -419,7 +430,7 @@ func TestAStreamTellsWhatItTookInAComment(t *testing.T) {
 // When a caller sees [DONE], its call has been charged, and its next meets that.
 func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
 	release := make(chan struct{})
-	b := open(t, subscription.Limits{TokensPerMinute: 300}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))
+	b := open(t, subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: subscription.Yearly}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(stream))
 	if err != nil {
 		t.Fatal(err)
@@ -435,7 +446,7 @@ func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if used := b.used(t); used != 100 {
+	if used := b.spent(t); used != 100 {
 		t.Errorf("%d tokens are used up at [DONE], want 100", used)
 	}
 	close(release)

@@ -10,6 +10,7 @@ type Draft struct {
 	lease     int64 // of this minute, still the holder's and not reserved
 	asked     int64 // granted by Decide
 	closes    bool  // the holder's lease is of an earlier minute
+	returned  int64 // of such a lease
 	before    int   // closed minutes that the counter had already
 	forfeited int64
 }
@@ -25,7 +26,7 @@ func (h *Holder) Draft(read State, limits Limits, now time.Time) *Draft {
 	s.Reclaim(h.id, now)
 	d.forfeited = s.Happened.Forfeited - forfeited
 	if slot := s.slot(h.id); h.joined {
-		d.lease, d.closes = s.reported(slot, h)
+		d.lease, d.returned, d.closes = s.reported(slot, h)
 	}
 	for _, r := range h.pending.refunds {
 		s.refund(r.window, r.period, r.tokens)
@@ -38,18 +39,19 @@ func (h *Holder) Draft(read State, limits Limits, now time.Time) *Draft {
 // reported moves what was reserved of a lease to what is spent, and tells what
 // is left of it. A lease of an earlier minute is closed: it counted as spent at
 // the turn, and what of it was not is given back.
-func (s *State) reported(slot *Slot, h *Holder) (lease int64, closes bool) {
+func (s *State) reported(slot *Slot, h *Holder) (lease, returned int64, closes bool) {
 	if s.ofPeriod(slot.Window) && (h.consumed > 0 || h.period.Equal(s.PeriodStart)) {
 		s.PeriodSpent += h.consumed
 	}
 	slot.Leased -= h.consumed
 	if slot.Window == s.Window {
 		s.Spent += h.consumed
-		return slot.Leased, false
+		return slot.Leased, 0, false
 	}
-	s.refundMinute(slot.Window, slot.Leased)
+	returned = slot.Leased
+	s.refundMinute(slot.Window, returned)
 	slot.Leased = 0
-	return 0, true
+	return 0, returned, true
 }
 
 // left is what calls may still be granted, of the minute and of the period.
@@ -79,11 +81,12 @@ func (d *Draft) Decide(ask Ask) Decision {
 
 // Filed removes from the outbox what the history has.
 func (d *Draft) Filed(has func(minute int64) bool) {
-	kept := d.State.Outbox[:0]
+	had, kept := d.before, d.State.Outbox[:0]
 	for i, closed := range d.State.Outbox {
-		if !has(closed.Minute) {
+		switch {
+		case !has(closed.Minute):
 			kept = append(kept, closed)
-		} else if i < d.before {
+		case i < had:
 			d.before--
 		}
 	}
@@ -133,7 +136,8 @@ func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, fresh func() st
 	body := &Body{State: *s, Built: d.now, Closed: s.Outbox[d.before:], Forfeited: d.forfeited, id: h.id, seq: h.seq, joined: h.joined,
 		closes: d.closes, window: h.window, consumed: h.consumed, report: h.pending}
 	if d.closes {
-		h.left, h.open = 0, false
+		body.given = d.returned
+		h.left, h.open, h.stale = 0, false, 0
 	} else if d.lease > lease {
 		body.given = d.lease - lease
 		h.left -= body.given
@@ -158,7 +162,7 @@ func (h *Holder) landed(s *State) {
 	h.seen = max(h.seen, s.Window)
 	slot := s.slot(b.id)
 	if slot == nil || slot.Gone {
-		h.forget()
+		h.lose()
 		return
 	}
 	h.open, h.window, h.period, h.expiry = true, slot.Window, b.State.PeriodStart, slot.Expiry
@@ -202,6 +206,7 @@ func (h *Holder) failed() {
 	}
 	h.consumed += b.consumed
 	if b.closes { // closed it stays, by the write that comes next
+		h.stale = b.given
 		return
 	}
 	h.left += b.given

@@ -20,6 +20,7 @@ type Holder struct {
 	period   time.Time // the period's start then
 	expiry   int64     // Unix seconds
 	left     int64     // leased and not reserved
+	stale    int64     // of a lease of an earlier minute that must still be closed
 	consumed int64     // reserved since the last write was built, less what came back
 
 	pending report // since the last write was built
@@ -173,7 +174,7 @@ func (h *Holder) Holds() int64 {
 	if !h.joined {
 		return 0
 	}
-	return h.left
+	return h.left + h.stale
 }
 
 // Meet takes note of a counter that was just read, where no write is in doubt.
@@ -187,13 +188,23 @@ func (h *Holder) Meet(s *State) {
 	}
 	h.seen = max(h.seen, s.Window)
 	if slot := s.slot(h.id); h.joined && (slot == nil || slot.Gone) {
-		h.forget()
+		h.lose()
 	}
+}
+
+// lose drops a lease whose slot is gone, and what was reserved of it: all of
+// that is charged. What calls gave back beyond it had been charged before, and
+// is still to be returned.
+func (h *Holder) lose() {
+	if h.consumed < 0 {
+		h.pending.giveBack(refund{h.window, h.period, -h.consumed})
+	}
+	h.forget()
 }
 
 // forget drops the lease, and has the next write take a new slot.
 func (h *Holder) forget() {
-	h.id, h.seq, h.joined, h.open, h.left, h.consumed = "", 0, false, false, 0, 0
+	h.id, h.seq, h.joined, h.open, h.left, h.stale, h.consumed = "", 0, false, false, 0, 0, 0
 }
 
 // View is what a holder knows of its counter without its slots.

@@ -1,0 +1,194 @@
+package counter_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/limit"
+)
+
+// load is calls that arrive at random times at random instances, and take what
+// they reserved.
+type load struct {
+	instances int
+	perSecond float64
+	fewest    int64 // tokens a call
+	most      int64
+	limit     int64 // tokens a minute
+	minutes   int
+	killEvery time.Duration // one instance, and another takes its place; 0: never
+}
+
+// measured is what a load came to.
+type measured struct {
+	calls, admitted, refused, failed, late int64
+	ops, conflicts                         int64
+	delays                                 []time.Duration
+	charged                                map[int64]int64 // by minute
+	over                                   int64           // tokens
+	share                                  float64         // admitted of the limit, whole minutes
+}
+
+func (m *measured) perThousand() float64 { return 1000 * float64(m.ops) / float64(m.calls) }
+
+// perSecond is how many operations an instance makes.
+func (m *measured) perSecond(l load) float64 {
+	return float64(m.ops) / (60 * float64(l.minutes) * float64(l.instances))
+}
+
+func (m *measured) quantile(q float64) time.Duration {
+	if len(m.delays) == 0 {
+		return 0
+	}
+	slices.Sort(m.delays)
+	return m.delays[int(q*float64(len(m.delays)-1))]
+}
+
+// run has the load come, in virtual time.
+func (l load) run(t *testing.T, seed uint64) (m measured) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(seed, limit.Limits{TokensPerMinute: l.limit, Version: 1})
+		m.charged = make(map[int64]int64)
+		members := make([]*member, l.instances)
+		for i := range members {
+			members[i] = r.member()
+		}
+		begin := time.Now()
+		end := begin.Add(time.Duration(l.minutes) * time.Minute)
+		nextKill := end
+		if l.killEvery > 0 {
+			nextKill = begin.Add(l.killEvery / 2)
+		}
+		var calls sync.WaitGroup
+		for {
+			time.Sleep(r.pause(l.perSecond))
+			if !time.Now().Before(end) {
+				break
+			}
+			if time.Now().After(nextKill) {
+				i := r.below(int64(l.instances))
+				members[i].kill()
+				members[i] = r.member()
+				nextKill = nextKill.Add(l.killEvery)
+			}
+			n, tokens := members[r.below(int64(l.instances))], l.fewest+r.below(l.most-l.fewest+1)
+			calls.Go(func() { m.call(n, tokens) })
+		}
+		calls.Wait()
+		m.ops = r.begun()
+		for _, n := range members {
+			m.conflicts += n.Stats().Conflicts
+			if err := n.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		first := limit.Minute(begin)
+		var sum int64
+		for minute, tokens := range m.charged {
+			m.over += max(0, tokens-l.limit)
+			if minute < first+int64(l.minutes) {
+				sum += tokens
+			}
+		}
+		m.share = float64(sum) / float64(l.limit*int64(l.minutes))
+	})
+	return m
+}
+
+// call makes one call and notes what became of it.
+func (m *measured) call(n *member, tokens int64) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // those of a killed instance
+	defer cancel()
+	r, _, err := n.Reserve(ctx, "key", n.terms, limit.Ask{Tokens: tokens})
+	delay := time.Since(began)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m.calls++
+	switch {
+	case !n.alive():
+		if r != nil { // told by the dead: it counts against the limit
+			m.charge(r, tokens)
+		}
+		return
+	case err != nil:
+		m.failed++
+	case r == nil:
+		m.refused++
+	default:
+		m.admitted++
+		m.delays = append(m.delays, delay)
+		m.charge(r, tokens)
+		r.Settle(limit.Usage{PromptTokens: tokens})
+	}
+	if delay > 2*time.Second {
+		m.late++
+	}
+}
+
+func (m *measured) charge(r *counter.Reservation, tokens int64) {
+	minute, _ := r.Window()
+	m.charged[minute] += tokens
+}
+
+// hot is the busy subscription that the bars are set for.
+func hot(instances, minutes int) load {
+	return load{instances: instances, perSecond: 500, fewest: 100, most: 400, limit: 500 * 250 * 60 * 10 / 12, minutes: minutes}
+}
+
+// floodOf is a hundred times the calls that a limit takes.
+func floodOf(instances, minutes int) load {
+	return load{instances: instances, perSecond: 500, fewest: 100, most: 400, limit: 500 * 250 * 60 / 100, minutes: minutes}
+}
+
+// small is a limit that an instance's share is too small for a call of.
+func small(minutes int) load {
+	return load{instances: 16, perSecond: 1.2 * 300 / 25 / 60, fewest: 25, most: 25, limit: 300, minutes: minutes}
+}
+
+func TestCostOfAHotSubscription(t *testing.T) {
+	for _, test := range []struct {
+		instances int
+		most      float64
+	}{{16, 60}, {64, 150}} {
+		m := hot(test.instances, 1).run(t, 1)
+		t.Logf("N=%d: %.1f operations per 1,000 of %d calls, %d refused, share %.4f, p99 %v, p99.9 %v, %d late, %d failed, %d over",
+			test.instances, m.perThousand(), m.calls, m.refused, m.share, m.quantile(.99), m.quantile(.999), m.late, m.failed, m.over)
+		if m.perThousand() > test.most || test.instances == 16 && m.quantile(.99) > 2*meanOperation || m.failed+m.late > 0 || m.over > 0 || m.share < 0.97 {
+			t.Errorf("N=%d: over a bar", test.instances)
+		}
+	}
+}
+
+func TestAFloodOfRefusedCallsCostsOneOperationASecond(t *testing.T) {
+	l := floodOf(16, 3)
+	m := l.run(t, 1)
+	rate := m.perSecond(l)
+	t.Logf("%.2f operations/s an instance, share %.4f", rate, m.share)
+	if rate > 1 || m.failed+m.late+m.over > 0 || m.share < 0.97 {
+		t.Errorf("%.2f operations/s an instance, %d late or failed, %d over", rate, m.failed+m.late, m.over)
+	}
+}
+
+func TestALimitSmallerThanSharesCausesNoChurn(t *testing.T) {
+	m := small(60).run(t, 1)
+	t.Logf("%.2f operations a call, share %.4f", m.perThousand()/1000, m.share)
+	if m.perThousand() > 4000 || m.failed+m.late+m.over > 0 {
+		t.Errorf("%.2f operations a call, %d late or failed, %d over", m.perThousand()/1000, m.failed+m.late, m.over)
+	}
+}
+
+func TestAKillAMinuteCostsNoMoreThanItsLease(t *testing.T) {
+	l := hot(16, 3)
+	l.killEvery = time.Minute
+	m := l.run(t, 1)
+	t.Logf("share %.4f, %d late, %d failed", m.share, m.late, m.failed)
+	if m.share < 0.9 || m.over > 0 || m.failed+m.late > 0 {
+		t.Errorf("share %.4f, %d late or failed, %d over", m.share, m.failed+m.late, m.over)
+	}
+}

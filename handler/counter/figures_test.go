@@ -1,0 +1,74 @@
+package counter_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// figuresFile is where make bench-counters wants the figures.
+var figuresFile = os.Getenv("FIGURES")
+
+func figure(t *testing.T, name string, value any) {
+	t.Helper()
+	line := fmt.Sprintf("figure %s %v\n", name, value)
+	if f, ok := value.(float64); ok {
+		line = fmt.Sprintf("figure %s %.4g\n", name, f)
+	}
+	file, err := os.OpenFile(figuresFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err1 := file.WriteString(line)
+	if err2 := file.Close(); err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+}
+
+// TestFigures prints what make bench-counters shows: five minutes of one hot
+// subscription for each row, in virtual time, operations of 5-20 ms.
+func TestFigures(t *testing.T) {
+	if figuresFile == "" {
+		t.Skip("make bench-counters runs this")
+	}
+	fmt.Printf("%-44s %9s %9s %7s %7s %6s %9s %9s\n", "500 calls/s of 100-400 tokens, 1.2 x limit", "ops/1,000", "conflicts", "share", "refused", "late", "p99 ms", "p99.9 ms")
+	row := func(name string, m measured) measured {
+		fmt.Printf("%-44s %9.1f %9d %7.4f %6.1f%% %6d %9.1f %9.1f\n", name, m.perThousand(), m.conflicts, m.share,
+			100*float64(m.refused)/float64(m.calls), m.late+m.failed, ms(m.quantile(.99)), ms(m.quantile(.999)))
+		return m
+	}
+	n16 := row("16 instances", hot(16, 5).run(t, 1))
+	n64 := row("64 instances", hot(64, 5).run(t, 2))
+	crash := hot(16, 5)
+	crash.killEvery = time.Minute
+	crashed := row("16 instances, one killed a minute", crash.run(t, 3))
+	crash64 := hot(64, 5)
+	crash64.killEvery = time.Minute
+	row("64 instances, one killed a minute", crash64.run(t, 4))
+	half := hot(16, 5)
+	half.limit *= 2
+	row("16 instances, limit twice the demand", half.run(t, 5))
+	n16naive := hot(16, 1).naive(t, 6)
+	row("read, then If-Match, 16 instances", n16naive)
+	flood := floodOf(16, 2)
+	flooded := flood.run(t, 7)
+	floodRate := flooded.perSecond(flood)
+	fmt.Printf("a flood of refused calls: %.2f operations/s an instance\n", floodRate)
+	small := small(120).run(t, 8)
+	fmt.Printf("300 tokens a minute, calls of 25, 16 instances: %.2f operations a call\n", small.perThousand()/1000)
+
+	figure(t, "ops_per_1000_n16", n16.perThousand())
+	figure(t, "ops_per_1000_n64", n64.perThousand())
+	figure(t, "naive_ops_per_1000_n16", n16naive.perThousand())
+	figure(t, "late_or_failed_n16", n16.late+n16.failed)
+	figure(t, "late_or_failed_n64", n64.late+n64.failed)
+	figure(t, "admit_p99_over_op_n16", float64(n16.quantile(.99))/float64(meanOperation))
+	figure(t, "admitted_share", n16.share)
+	figure(t, "admitted_share_crash", crashed.share)
+	figure(t, "refused_flood_ops_per_second", floodRate)
+	figure(t, "small_limit_ops_per_call", small.perThousand()/1000)
+	figure(t, "over_limit_tokens", n16.over+n64.over+crashed.over+flooded.over+small.over)
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

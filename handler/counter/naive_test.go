@@ -1,0 +1,65 @@
+package counter_test
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// naive has the load come to gateways without leases: each call reads the
+// counter and writes it back under its ETag, before the model is called and
+// again after it, and tries again after a random pause until 2 s are over.
+func (l load) naive(t *testing.T, seed uint64) (m measured) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(seed, limit.Limits{TokensPerMinute: l.limit, Version: 1})
+		if _, _, err := r.shared.Swap(t.Context(), "key", limit.New(r.terms.Limits, time.Now(), "epoch"), ""); err != nil {
+			t.Error(err)
+		}
+		n := r.member()
+		end := time.Now().Add(time.Duration(l.minutes) * time.Minute)
+		var calls sync.WaitGroup
+		for time.Sleep(0); time.Now().Before(end); time.Sleep(r.pause(l.perSecond)) {
+			tokens := l.fewest + r.below(l.most-l.fewest+1)
+			calls.Go(func() {
+				admitted, ok := n.swapOnce(t, tokens)
+				if admitted {
+					_, settled := n.swapOnce(t, 0)
+					ok = ok && settled
+				}
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				m.calls++
+				if !ok {
+					m.failed++
+				}
+			})
+		}
+		calls.Wait()
+		m.ops = r.begun()
+	})
+	return m
+}
+
+// swapOnce charges tokens where there are any, in a loop of reads and writes.
+// It has failed where 2 s were not enough.
+func (n *member) swapOnce(t *testing.T, tokens int64) (admitted, ok bool) {
+	for began := time.Now(); time.Since(began) < 2*time.Second; time.Sleep(rand.N(100 * time.Millisecond)) {
+		state, version, _, err := n.Load(t.Context(), "key")
+		if err != nil {
+			t.Error(err)
+		}
+		state.Advance(n.terms.Limits, time.Now())
+		if state.Credit-state.Spent < tokens {
+			return false, true
+		}
+		state.Spent += tokens
+		if _, _, err = n.Swap(t.Context(), "key", state, version); err == nil {
+			return true, true
+		}
+	}
+	return false, false
+}

@@ -1,0 +1,284 @@
+package counter_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/limit"
+)
+
+// schedule is a run of instances that share one counter in full reservation,
+// with faults, and what its calls were told.
+type schedule struct {
+	*world
+	t        *testing.T
+	terms    counter.Terms
+	machines []*machine
+	calls    sync.WaitGroup
+
+	told      limit.Usage // by settlements of instances that were alive
+	settled   int64       // calls
+	unsettled int64       // tokens that calls of killed instances had reserved
+	net       map[int64]int64
+	kills     int
+}
+
+// draw makes a schedule of a seed: most have few instances and small limits,
+// where every token is fought for.
+func draw(t *testing.T, seed uint64) *schedule {
+	s := &schedule{world: newWorld(seed), t: t, net: make(map[int64]int64)}
+	n := s.between(1, 8)
+	switch {
+	case seed%100 == 0:
+		n = 64
+	case seed%20 == 0:
+		n = s.between(9, 24)
+	}
+	s.terms = counter.Terms{Limits: limit.Limits{TokensPerMinute: s.between(50, 2000), Version: 1}, OnStoreDown: counter.Closed}
+	if seed%3 == 0 {
+		s.terms.Burst = s.between(1, s.terms.TokensPerMinute)
+	}
+	if seed%2 == 0 {
+		s.terms.Quota, s.terms.Period = s.terms.TokensPerMinute*2, limit.Hourly
+	}
+	if seed%5 == 0 {
+		s.terms.MaxWait = time.Duration(s.between(1, 90)) * time.Second
+	}
+	s.faults = int(s.between(0, 300))
+	for range n {
+		skew := time.Duration(0)
+		if seed%4 == 0 {
+			skew = time.Duration(s.between(-20, 20)) * time.Second
+		}
+		s.machines = append(s.machines, s.machine(skew))
+	}
+	return s
+}
+
+// call makes one, holds its reservation for a while and settles it.
+func (s *schedule) call(m *machine, after, hold time.Duration, ask, use int64, cancel bool) {
+	time.Sleep(after)
+	ctx, leave := context.WithTimeout(context.Background(), 100*time.Second)
+	defer leave()
+	r, d, err := m.Reserve(ctx, "key", s.terms, limit.Ask{Tokens: ask})
+	if err != nil || r == nil || m.gone() {
+		return
+	}
+	if d.Tokens != ask {
+		s.t.Errorf("seed %d: reserved %d of %d", s.seed, d.Tokens, ask)
+	}
+	window, _ := r.Window()
+	s.charge(window, ask)
+	time.Sleep(hold)
+	if m.gone() {
+		s.mu.Lock()
+		s.unsettled += ask
+		s.mu.Unlock()
+		return
+	}
+	m.ended(ask)
+	if cancel {
+		r.Cancel()
+		s.charge(window, -ask)
+		return
+	}
+	r.Settle(limit.Usage{PromptTokens: use / 2, CompletionTokens: use - use/2})
+	s.charge(window, use-ask)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told.PromptTokens += use / 2
+	s.told.CompletionTokens += use - use/2
+	s.settled++
+}
+
+func (s *schedule) charge(window, tokens int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.net[window] += tokens
+}
+
+// crosses says whether the schedule runs over the end of an hour, the quota's period.
+func (s *schedule) crosses() bool { return s.seed%6 == 1 }
+
+// run has callers and mishaps go on for about two minutes, and then peace.
+func (s *schedule) run() {
+	time.Sleep(10 * time.Minute) // a bubble's time begins at midnight
+	if s.crosses() {
+		time.Sleep(49 * time.Minute)
+	}
+	span := int64(130 * time.Second)
+	callers := 10 + 4*len(s.machines)
+	for range callers {
+		m := s.machines[s.between(0, int64(len(s.machines))-1)]
+		ask := s.between(1, max(1, s.terms.TokensPerMinute/3))
+		after, hold := time.Duration(s.between(0, span)), time.Duration(s.between(0, int64(9*time.Second)))
+		use, cancel := s.between(0, ask), s.between(0, 9) == 0
+		s.calls.Go(func() { s.call(m, after, hold, ask, use, cancel) })
+	}
+	for _, m := range s.machines {
+		switch s.between(0, 9) {
+		case 0:
+			at := time.Duration(s.between(0, span))
+			s.kills++
+			s.calls.Go(func() {
+				time.Sleep(at)
+				unreported := m.kill()
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.unsettled += unreported
+			})
+		case 1:
+			at, d := time.Duration(s.between(0, span)), time.Duration(s.between(int64(time.Second), int64(40*time.Second)))
+			s.calls.Go(func() {
+				time.Sleep(at)
+				m.link.pause(d)
+			})
+		}
+	}
+	s.calls.Wait()
+	s.mu.Lock()
+	s.faults = 0
+	s.mu.Unlock()
+	for _, m := range s.machines {
+		m.close(s.t)
+	}
+	s.late.Wait()
+	synctest.Wait()
+}
+
+// flush closes the counter's last minute, long after.
+func (s *schedule) flush() limit.State {
+	time.Sleep(3 * time.Minute)
+	janitor := s.machine(0)
+	defer janitor.close(s.t)
+	if _, err := janitor.FlushIdle(context.Background(), "key"); err != nil {
+		s.t.Errorf("seed %d: flush: %v", s.seed, err)
+	}
+	state, _, _, err := s.store.Load(context.Background(), "key")
+	if err != nil && len(s.net) > 0 {
+		s.t.Errorf("seed %d: %v", s.seed, err)
+	}
+	return state
+}
+
+// check holds what became of it to what is promised.
+func (s *schedule) check() (over int64) {
+	fail := func(format string, args ...any) {
+		s.t.Errorf("seed %d, %d instances, %d killed, %+v: %s", s.seed, len(s.machines), s.kills, s.terms, fmt.Sprintf(format, args...))
+	}
+	over = s.overLimit()
+	if over > 0 {
+		fail("%d tokens over the limit: %v", over, s.net)
+	}
+	state := s.flush()
+	told, rows := s.told.Total(), s.history.sum()
+	rows.Forfeited += state.Happened.Forfeited // by the flush itself
+	kept := rows.Total()
+	if s.history.changed {
+		fail("a row of the history was changed")
+	}
+	switch {
+	case s.kills == 0 && (kept != told || rows.Requests != s.settled):
+		fail("history has %d tokens of %d calls, callers were told %d of %d", kept, rows.Requests, told, s.settled)
+	case kept > told:
+		fail("history has %d tokens, callers were told %d", kept, told)
+	case told > kept+rows.Forfeited+s.unsettled:
+		fail("callers were told %d, history has %d, %d forfeited, %d reserved by killed calls", told, kept, rows.Forfeited, s.unsettled)
+	}
+	// What was forfeited may have been spent all the same, by who was only paused.
+	if spent := state.PeriodSpent; s.kills == 0 && s.terms.Quota > 0 && !s.crosses() && (spent < told || spent > told+rows.Forfeited) {
+		fail("the period was charged %d, not %d and some of %d forfeited", spent, told, rows.Forfeited)
+	}
+	for _, slot := range state.Slots {
+		if slot.Leased != 0 {
+			fail("%d tokens are still leased", slot.Leased)
+		}
+	}
+	s.probe(fail)
+	return over
+}
+
+// overLimit is how many tokens were charged over the limit of any run of
+// minutes, or of the period.
+func (s *schedule) overLimit() (over int64) {
+	minutes := slices.Sorted(maps.Keys(s.net))
+	periods := make(map[int64]int64)
+	for i := range minutes {
+		var sum int64
+		for j := i; j < len(minutes); j++ {
+			sum += s.net[minutes[j]]
+			k := minutes[j] - minutes[i] + 1
+			over = max(over, sum-k*s.terms.TokensPerMinute-s.terms.Burst)
+		}
+		periods[minutes[i]/60] += s.net[minutes[i]]
+	}
+	for _, sum := range periods {
+		if s.terms.Quota > 0 {
+			over = max(over, sum-s.terms.Quota)
+		}
+	}
+	return over
+}
+
+// probe: nothing is stranded. An hour later a new instance can have a whole
+// minute's tokens.
+func (s *schedule) probe(fail func(string, ...any)) {
+	time.Sleep(time.Hour)
+	m := s.machine(0)
+	terms := s.terms
+	terms.MaxWait = 0
+	r, d, err := m.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: terms.TokensPerMinute})
+	if err != nil || d.Verdict != limit.Granted {
+		fail("an hour later a minute's tokens are not there: %+v, %v", d, err)
+	} else {
+		r.Cancel()
+	}
+	m.close(s.t)
+}
+
+// schedules is how many seeds are run: all that is promised without the race
+// detector, fewer under it, and more for those who ask.
+func schedules() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("SCHEDULES"), 10, 64); err == nil {
+		return n
+	}
+	if raceDetector {
+		return 500
+	}
+	return 10_000
+}
+
+// TestSchedules runs seeded schedules of instances, calls and faults: lost,
+// late and doubled messages, refusals, pauses, kills, wrong clocks. In none is a
+// token over the limit or charged twice, and none is lost but with a killed
+// instance.
+func TestSchedules(t *testing.T) {
+	var next atomic.Uint64
+	var over atomic.Int64
+	n := schedules()
+	t.Run("seeds", func(t *testing.T) {
+		for worker := range 2 {
+			t.Run(strconv.Itoa(worker), func(t *testing.T) {
+				t.Parallel()
+				for seed := next.Add(1); seed <= n && !t.Failed(); seed = next.Add(1) {
+					synctest.Test(t, func(t *testing.T) {
+						s := draw(t, seed)
+						s.run()
+						over.Add(s.check())
+					})
+				}
+			})
+		}
+	})
+	fmt.Printf("figure schedules %d\nfigure over_limit_tokens %d\n", n, over.Load())
+}

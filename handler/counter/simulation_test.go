@@ -1,0 +1,290 @@
+package counter_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// world is a store that instances reach over a network, and what becomes of
+// what they do there. All of it runs in the virtual time of a synctest bubble.
+type world struct {
+	store   *memstore.Store
+	history *rows
+	seed    uint64
+
+	mu     sync.Mutex
+	random *rand.Rand
+	late   sync.WaitGroup // messages that are still on their way
+	ops    int            // of tables
+	// faults is how many of a thousand operations meet one; 0 ends them.
+	faults int
+	// fastest and slowest bound an operation's time.
+	fastest, slowest time.Duration
+}
+
+func newWorld(seed uint64) *world {
+	return &world{store: memstore.New(nil), history: &rows{closed: make(map[rowKey]limit.Closed)}, seed: seed,
+		random: rand.New(rand.NewPCG(seed, 1)), fastest: 5 * time.Millisecond, slowest: 20 * time.Millisecond}
+}
+
+// between draws a number from low to high, both included.
+func (w *world) between(low, high int64) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return low + w.random.Int64N(high-low+1)
+}
+
+// half is the time of half an operation: the way there, or back.
+func (w *world) half() time.Duration {
+	return time.Duration(w.between(int64(w.fastest), int64(w.slowest))) / 2
+}
+
+// rows is a history, which holds writers to never changing a row.
+type rows struct {
+	mu      sync.Mutex
+	closed  map[rowKey]limit.Closed
+	changed bool
+}
+
+type rowKey struct {
+	key, epoch string
+	minute     int64
+}
+
+// PutClosed implements counter.History.
+func (r *rows) PutClosed(_ context.Context, key, epoch string, row limit.Closed) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := rowKey{key, epoch, row.Minute}
+	if before, there := r.closed[at]; there && before != row {
+		r.changed = true
+	}
+	r.closed[at] = row
+	return nil
+}
+
+// sum adds all rows up.
+func (r *rows) sum() (all limit.Closed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, row := range r.closed {
+		all.PromptTokens += row.PromptTokens
+		all.CompletionTokens += row.CompletionTokens
+		all.Requests += row.Requests
+		all.Forfeited += row.Forfeited
+		all.Charged += row.Charged
+	}
+	return all
+}
+
+// fate is what becomes of an operation.
+type fate int
+
+const (
+	fine  fate = iota
+	busy       // 503, not applied
+	lost       // never arrives; the caller times out
+	deaf       // applied; the answer is lost
+	slow       // applied after the caller has timed out
+	twice      // applied, and arrives once more later
+	fates
+)
+
+var errBusy = errors.New("503 Server Busy")
+
+// link is one instance's way to the world's store. It implements counter.Store.
+type link struct {
+	world *world
+	// skew is how wrong the times are that the instance is told.
+	skew time.Duration
+
+	mu     sync.Mutex
+	dead   *memstore.Store // where a killed instance's operations go
+	paused time.Time       // until when nothing comes or goes
+}
+
+// kill cuts an instance off for good, so that nothing that it does from now on
+// has any effect. What it has sent may still arrive.
+func (l *link) kill() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dead = memstore.New(nil)
+}
+
+func (l *link) pause(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paused = time.Now().Add(d)
+}
+
+func (l *link) where() (store *memstore.Store, dead bool, pause time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead != nil {
+		return l.dead, true, 0
+	}
+	return l.world.store, false, time.Until(l.paused)
+}
+
+// through sends an operation there and brings its answer back, or not.
+func (l *link) through(ctx context.Context, do func(*memstore.Store) error) error {
+	w := l.world
+	store, dead, pause := l.where()
+	if dead {
+		return do(store)
+	}
+	time.Sleep(max(0, pause))
+	w.mu.Lock()
+	w.ops++
+	f := fine
+	if w.faults > 0 && w.random.IntN(1000) < w.faults {
+		f = 1 + fate(w.random.IntN(int(fates)-1))
+	}
+	w.mu.Unlock()
+	time.Sleep(w.half())
+	var err error
+	switch f {
+	case busy:
+		err = errBusy
+	case lost:
+	case slow:
+		l.later(store, do)
+	default:
+		err = do(store)
+	}
+	if f == twice {
+		l.later(store, do)
+	}
+	if f == lost || f == deaf || f == slow {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	time.Sleep(w.half())
+	return err
+}
+
+// later has an operation arrive, some time after its caller has given up.
+func (l *link) later(store *memstore.Store, do func(*memstore.Store) error) {
+	after := time.Second + time.Duration(l.world.between(0, int64(4*time.Second)))
+	l.world.late.Go(func() {
+		time.Sleep(after)
+		_ = do(store) // nobody hears the answer
+	})
+}
+
+// Load implements counter.Store.
+func (l *link) Load(ctx context.Context, key string) (state limit.State, version counter.Version, date time.Time, err error) {
+	type answer struct {
+		state   limit.State
+		version counter.Version
+	}
+	answers := make(chan answer, 2)
+	err = l.through(ctx, func(s *memstore.Store) error {
+		state, version, _, err := s.Load(ctx, key)
+		answers <- answer{state, version}
+		return err
+	})
+	if err != nil {
+		return limit.State{}, "", l.date(), err
+	}
+	got := <-answers
+	return got.state, got.version, l.date(), nil
+}
+
+// Swap implements counter.Store.
+func (l *link) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (next counter.Version, date time.Time, err error) {
+	answers := make(chan counter.Version, 2)
+	err = l.through(ctx, func(s *memstore.Store) error {
+		next, _, err := s.Swap(ctx, key, state, version)
+		answers <- next
+		return err
+	})
+	if err == nil {
+		next = <-answers
+	}
+	return next, l.date(), err
+}
+
+// PutClosed implements counter.History.
+func (l *link) PutClosed(ctx context.Context, key, epoch string, row limit.Closed) error {
+	return l.through(ctx, func(s *memstore.Store) error {
+		if s != l.world.store {
+			return nil // of a killed instance
+		}
+		return l.world.history.PutClosed(ctx, key, epoch, row)
+	})
+}
+
+// date is what the service's Date header says, in whole seconds.
+func (l *link) date() time.Time { return time.Now().Add(l.skew).Truncate(time.Second) }
+
+// machine is one instance of the gateway in the world.
+type machine struct {
+	*counter.Counter
+	link *link
+
+	mu     sync.Mutex
+	killed bool
+	ends   []end // of calls
+}
+
+// end is that of a call which had so many tokens reserved.
+type end struct {
+	at       time.Time
+	reserved int64
+}
+
+func (m *machine) ended(reserved int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ends = append(m.ends, end{time.Now(), reserved})
+}
+
+func (w *world) machine(skew time.Duration) *machine {
+	l := &link{world: w, skew: skew}
+	return &machine{link: l, Counter: counter.New(counter.Config{Store: l, History: l, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})}
+}
+
+// unreportedFor bounds how long an end of a call may have gone unwritten where
+// operations fail.
+const unreportedFor = 30 * time.Second
+
+// kill ends an instance as SIGKILL does, and tells what calls had reserved whose
+// end it may not have written.
+func (m *machine) kill() (unreported int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.killed = true
+	m.link.kill()
+	for _, end := range m.ends {
+		if time.Since(end.at) < unreportedFor {
+			unreported += end.reserved
+		}
+	}
+	return unreported
+}
+
+func (m *machine) gone() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.killed
+}
+
+// close ends an instance in good order; a killed one leaves its bubble.
+func (m *machine) close(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	if err := m.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}

@@ -1,0 +1,83 @@
+package limit_test
+
+import (
+	"testing"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+var (
+	noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	day  = limit.Limits{TokensPerMinute: 300, Quota: 10_000, Period: limit.Daily, Version: 1}
+)
+
+// write has a holder write to a counter and hear of it.
+func write(t *testing.T, h *limit.Holder, s limit.State, lease int64, now time.Time) limit.State {
+	t.Helper()
+	next := build(t, h, s, lease, now)
+	h.Landed()
+	return next
+}
+
+func build(t *testing.T, h *limit.Holder, s limit.State, lease int64, now time.Time) limit.State {
+	t.Helper()
+	body, err := h.Commit(h.Draft(s, day, now), lease, limit.Expiry(1, now), func() string { return "slot" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body.State
+}
+
+func take(t *testing.T, h *limit.Holder, tokens int64, now time.Time) limit.Charge {
+	t.Helper()
+	charge, ok := h.Take(tokens, now)
+	if !ok {
+		t.Fatalf("%d tokens are not to be had", tokens)
+	}
+	return charge
+}
+
+func TestALeaseWhoseClosingWriteFailedIsStillHeld(t *testing.T) {
+	var h limit.Holder
+	s := write(t, &h, limit.New(day, noon, "epoch"), 100, noon)
+	later := noon.Add(time.Minute)
+	build(t, &h, s, 0, later)
+	if known, applied := h.Resolve(&s, true, later); !known || applied {
+		t.Fatal("the counter was changed without the write, which is taken for applied")
+	}
+	if h.Holds() != 100 {
+		t.Fatalf("holds %d, though the counter still has the lease of 100", h.Holds())
+	}
+	s = write(t, &h, s, 0, later)
+	if at := s.Standing(later); h.Holds() != 0 || at.QuotaRemaining != 10_000 {
+		t.Errorf("after the next write it holds %d, and of the quota %d are left", h.Holds(), at.QuotaRemaining)
+	}
+}
+
+func TestWhatWasGivenBackOutlivesItsSlot(t *testing.T) {
+	var h limit.Holder
+	s := write(t, &h, limit.New(day, noon, "epoch"), 100, noon)
+	charge := take(t, &h, 100, noon)
+	s = write(t, &h, s, 0, noon) // the reservation is charged
+	h.Cancel(charge)
+	late := noon.Add(40 * time.Second) // of a pause, after which the slot is taken for dead
+	s = s.Clone()
+	s.Reclaim("", late)
+	h.Meet(&s)
+	if s = write(t, &h, s, 0, late); s.Spent != 0 || s.PeriodSpent != 0 {
+		t.Errorf("charged %d and %d after the call was cancelled", s.Spent, s.PeriodSpent)
+	}
+}
+
+func TestFiledMinutesLeaveTheOutboxTogether(t *testing.T) {
+	var h limit.Holder
+	s := limit.New(day, noon, "epoch")
+	s.Outbox = []limit.Closed{{Minute: limit.Minute(noon) - 3}, {Minute: limit.Minute(noon) - 2}, {Minute: limit.Minute(noon) - 1}}
+	draft := h.Draft(s, day, noon)
+	draft.Filed(func(minute int64) bool { return minute < limit.Minute(noon)-1 })
+	body, err := h.Commit(draft, 0, noon, func() string { return "slot" })
+	if err != nil || len(body.State.Outbox) != 1 || len(body.Closed) != 0 {
+		t.Errorf("left %v, newly closed %v, %v", body.State.Outbox, body.Closed, err)
+	}
+}
