@@ -133,6 +133,9 @@ func TestCountAndUsageAgreeToTheToken(t *testing.T) {
 			}
 		}
 	}
+	if estimates := strings.Count(b.log.String(), `"prompt_estimate":25,"prompt_tokens":25`); estimates != 16 {
+		t.Errorf("%d of 16 calls have the estimate beside their usage in the log", estimates)
+	}
 }
 
 func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
