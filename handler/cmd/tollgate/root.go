@@ -43,6 +43,7 @@ Exit status:
 		a.importCommand(),
 		a.metricsCommand(),
 		a.tokensCommand(),
+		a.housekeepingCommand(),
 		a.versionCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
