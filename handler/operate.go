@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"iter"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -37,7 +36,7 @@ func (b beside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // counters are what calls are counted in, and usage is read of.
 type counters interface {
 	counter.Store
-	Stored(ctx context.Context) iter.Seq2[counter.Stored, error]
+	counter.Keeper
 }
 
 // used is counters as they stand, and their history.
@@ -53,7 +52,7 @@ type operated struct {
 	audit    manage.Audit
 	probe    func(context.Context) (time.Time, error) // nil: nothing is stored
 	counters counters
-	history  usage.Reader
+	history  usage.Store
 }
 
 // operate puts the operators' API and page beside the gateway, as far as the

@@ -10,6 +10,7 @@ import (
 	countermem "tollgate/handler/counter/memstore"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/gateway"
+	"tollgate/handler/housekeeping"
 	managemem "tollgate/handler/manage/memstore"
 	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/storage"
@@ -46,17 +47,20 @@ func wire(c config, log *slog.Logger) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
-	app := &application{client: client, counter: counter.New(counter.Config{Store: o.counters, Log: log}), log: log}
+	app := &application{client: client, counter: counter.New(counter.Config{Store: o.counters, History: o.history, Log: log}), log: log}
 	if app.reports, err = c.Telemetry.reporter(log, app.counted); err != nil {
 		return nil, err
 	}
 	app.gateway = gateway.New(gateway.Config{
-		Directory: subscription.NewDirectory(o.store, pepper), Counter: app.counter, Upstream: client, Log: log,
+		Directory: subscription.NewDirectory(o.store, pepper), Counter: app.counter, History: o.history, Upstream: client, Log: log,
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, TokensComment: c.TokensComment,
 		ClientIPHeader: c.Counting.ClientIPHeader, Telemetry: app.telemetry(),
 	})
 	ctx, leave := context.WithCancel(context.Background())
-	app.leave, app.handler = leave, operate(ctx, c, app.gateway, o, log)
+	house := housekeeping.New(housekeeping.Config{
+		Counters: o.counters, Counter: app.counter, History: o.history, Retention: c.Counting.Retention, Log: log,
+	})
+	app.leave, app.handler = leave, house.Before(operate(ctx, c, app.gateway, o, log))
 	return app, nil
 }
 

@@ -265,6 +265,7 @@ var gatewaySettings = union(
     APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
     AZURE_CLIENT_ID: identity.properties.clientId
+    HOUSEKEEPING_SCHEDULE: '0 0 * * * *'
     KEY_PEPPER: '@Microsoft.KeyVault(SecretUri=${vault.outputs.pepperUri})'
     MODELS: model.deployment
   },

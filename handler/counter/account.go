@@ -91,7 +91,7 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 	now := a.counter.clock.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.adopt(terms)
+	a.adopt(terms, now)
 	a.demand.Note(ask.Tokens, now)
 	if len(a.waiters) == 0 {
 		if charge, ok := a.holder.Take(ask.Tokens, now); ok {
@@ -115,10 +115,13 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 }
 
 // adopt takes newer terms: what was refused by older ones is asked again.
-func (a *account) adopt(terms Terms) {
+func (a *account) adopt(terms Terms, now time.Time) {
 	if terms.Version > a.terms.Version || a.terms == (Terms{}) {
 		a.terms = terms
 		a.refused = time.Time{}
+		if !a.read.IsZero() {
+			a.view = a.stored.View(&a.holder, terms.Limits, now)
+		}
 	}
 }
 
@@ -246,7 +249,7 @@ func (a *account) look(terms Terms) *waiter {
 	now := a.counter.clock.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.adopt(terms)
+	a.adopt(terms, now)
 	w := &waiter{since: now, done: make(chan struct{})}
 	switch {
 	case !a.read.IsZero() && (now.Sub(a.read) < refusalKept || a.down(now)):

@@ -27,7 +27,10 @@ type call struct {
 	request     *chat.Request
 	model       string
 	encoding    *tokens.Encoding
-	prompt      int64 // tokens
+	size        int64 // of the body, bytes
+	prompt      int64 // tokens; where they are not counted, as many as there can be
+	counted     bool
+	trusted     int64 // bytes that are reserved in place of tokens
 	cap         int64 // tokens, put on each completion; 0: none is
 	reservation *counter.Reservation
 	response    *upstream.Response
@@ -35,13 +38,15 @@ type call struct {
 
 	// for the report
 	status   int
+	shadow   string // the code that it would have been refused with
+	degraded bool   // decided without the shared counter
 	outcome  string
 	refused  bool // by the gateway itself, by outcome
 	usage    limit.Usage
 	settled  bool
 	told     bool // usage is upstream's own
 	cause    error
-	standing limit.Standing // once it is refused, settled or refunded
+	standing limit.Standing // as last told
 	trace    trace
 	asked    time.Time // when upstream was asked, answered and, in a stream, wrote its first text; zero: it wasn't
 	answered time.Time

@@ -21,7 +21,8 @@ func (c *call) askFull() limit.Ask {
 	if completions, capped := c.request.CompletionTokens(); capped {
 		return limit.Ask{Tokens: sum(c.prompt, completions)}
 	}
-	most := cmp.Or(c.grant.Tier.MaxCompletionTokens, math.MaxInt64)
+	tier := c.grant.Tier
+	most := cmp.Or(tier.MaxCompletionTokens, tier.TokensPerMinute+tier.BurstTokens, tier.TokenQuota)
 	return limit.Ask{
 		Tokens:  sum(c.prompt, c.request.CompletionTokensAt(most)),
 		AtLeast: sum(c.prompt, c.request.CompletionTokensAt(min(most, leastCompletion))),
@@ -39,12 +40,12 @@ func sum(a, b int64) int64 {
 // completionCap is the cap to put on each completion of a call that names none
 // itself, 0 for none: with everything reserved what it was granted allows, else
 // the tier's.
-func (c *call) completionCap(granted int64) int64 {
+func (c *call) completionCap(d limit.Decision) int64 {
 	if _, capped := c.request.CompletionTokens(); capped {
 		return 0
 	}
-	if c.grant.Tier.Reserve == subscription.ReserveFull {
-		return (granted - c.prompt) / c.request.N
+	if c.grant.Tier.Reserve == subscription.ReserveFull && d.Verdict == limit.Granted {
+		return (d.Tokens - c.prompt) / c.request.N
 	}
 	return c.grant.Tier.MaxCompletionTokens
 }

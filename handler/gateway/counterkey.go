@@ -20,7 +20,7 @@ func (g *Gateway) counterKey(c *call, model string) string {
 		}
 		switch kind {
 		case "":
-		case "subscription":
+		case subscriptionKind:
 			owner = counter.Owner{Subscription: c.grant.Subscription.ID}
 		default: // headers' names in one spelling, so that a template's sets nothing apart
 			parts = append(parts, counter.Part{Kind: strings.ToLower(kind), Value: g.partValue(c, kind, model)})
@@ -42,14 +42,19 @@ func nextPart(template string) (text, kind, rest string) {
 	return text, kind, rest
 }
 
-const headerKind = "header:"
+// The kinds of a template's parts; the rest of the last is a header's name.
+const (
+	subscriptionKind = "subscription"
+	modelKind        = "model"
+	headerKind       = "header:"
+)
 
 // partValue is what a call has for a part of its counter's key.
 func (g *Gateway) partValue(c *call, kind, model string) string {
 	if name, ok := strings.CutPrefix(kind, headerKind); ok {
 		return strings.Join(c.r.Header.Values(name), ",")
 	}
-	if kind == "model" {
+	if kind == modelKind {
 		return model
 	}
 	return clientIP(c.r, g.ClientIPHeader).String()

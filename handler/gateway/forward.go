@@ -49,7 +49,7 @@ const headerUpstream = "X-Tollgate-Upstream"
 func (g *Gateway) chargeUnanswered(c *call, err error) {
 	failed, ok := errors.AsType[*upstream.Error](err)
 	if ok && failed.Accepted && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut && !c.request.Stream) {
-		g.settle(c, limit.Usage{PromptTokens: c.prompt})
+		g.settle(c, limit.Usage{PromptTokens: c.promptTokens()})
 		return
 	}
 	g.refund(c)
@@ -146,7 +146,7 @@ func (c *call) estimate(body []byte) limit.Usage {
 	if !chat.EachText(body, text.add) {
 		text.add(0, body)
 	}
-	return limit.Usage{PromptTokens: c.prompt, CompletionTokens: text.count()}
+	return limit.Usage{PromptTokens: c.promptTokens(), CompletionTokens: text.count()}
 }
 
 // errUnfinished says that a stream ended in good order, but not its answer.

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/counter/usage"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -18,7 +20,9 @@ type Config struct {
 	Directory *subscription.Directory
 	Counter   *counter.Counter
 	Upstream  *upstream.Client
-	Log       *slog.Logger
+	// History is what GET /usage shows beside the counters; nil: none is kept.
+	History usage.Reader
+	Log     *slog.Logger
 	// Telemetry is told of every call; nil: nobody is.
 	Telemetry Telemetry
 
@@ -41,10 +45,14 @@ type Config struct {
 }
 
 // Gateway serves callers. Make one with New.
-type Gateway struct{ Config }
+type Gateway struct {
+	Config
+	history   history
+	uncounted atomic.Int64 // bytes that calls under way hold in place of tokens
+}
 
 // New makes a gateway of its parts.
-func New(config Config) *Gateway { return &Gateway{config} }
+func New(config Config) *Gateway { return &Gateway{Config: config} }
 
 // ServeHTTP answers one request and reports it in one log line.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -89,7 +97,7 @@ func (g *Gateway) chat(c *call) error {
 	if err := g.reserve(c); err != nil {
 		return err
 	}
-	defer c.reservation.Cancel() // does nothing once it is settled
+	defer g.release(c)
 	if err := g.forward(c); err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (m *meter) charge(failed bool) {
 	case (failed || m.events.Failed) && m.written.empty():
 		c.standing = c.reservation.Cancel()
 	default:
-		m.settle(c, limit.Usage{PromptTokens: c.prompt, CompletionTokens: m.written.count()})
+		m.settle(c, limit.Usage{PromptTokens: c.promptTokens(), CompletionTokens: m.written.count()})
 	}
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"time"
 
 	"tollgate/handler/counter"
@@ -18,26 +19,37 @@ func terms(t subscription.Tier) counter.Terms {
 }
 
 // ask is what the tier's way of reserving takes before the call.
-func (c *call) ask() limit.Ask {
+func (c *call) ask() (ask limit.Ask) {
 	switch c.grant.Tier.Reserve {
 	case subscription.ReserveNone:
-		return limit.Ask{Tokens: 1}
+		ask.Tokens = 1
 	case subscription.ReserveFull:
-		return c.askFull()
+		ask = c.askFull()
+	default:
+		ask.Tokens = c.prompt
 	}
-	return limit.Ask{Tokens: c.prompt}
+	ask.Bytes, ask.Shadow = c.size, c.grant.Tier.Shadow
+	return ask
 }
 
 // refused answers a decision that did not grant, naming the limit.
-func (g *Gateway) refused(c *call, d limit.Decision) error {
-	s := d.Standing
-	counted := &countedLimit{Tier: c.grant.Tier.ID, CounterKey: c.grant.Tier.CounterKey,
+func (g *Gateway) refused(c *call, d limit.Decision) *problem {
+	s, tier := d.Standing, c.grant.Tier
+	counted := &countedLimit{Tier: tier.ID, CounterKey: tier.CounterKey,
 		Window: "minute", Limit: s.TokensPerMinute, Used: s.Used, ResetAt: s.ResetAt}
 	if d.Verdict == limit.QuotaExceeded || d.Verdict == limit.NeverFitsQuota {
 		counted.Window, counted.Limit, counted.Used, counted.ResetAt = string(s.Period), s.Quota, s.QuotaUsed, s.QuotaResetAt
 	}
-	return refusal(d, counted)
+	p := refusal(d, counted)
+	if _, capped := c.request.CompletionTokens(); capped && tier.Reserve == subscription.ReserveFull && p.status == http.StatusRequestEntityTooLarge {
+		p.message += " Or ask for fewer tokens with max_tokens and n: they are reserved too."
+	}
+	return p
 }
+
+// headerShadow names, on an answer that a tier in shadow let pass, what it would
+// have been refused with.
+const headerShadow = "X-Tollgate-Shadow"
 
 // counterRetry is how long a caller waits where the counters can't be reached.
 const counterRetry = 5 * time.Second

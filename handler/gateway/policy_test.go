@@ -10,8 +10,12 @@ import (
 	"testing"
 
 	"tollgate/handler/chat"
+	"tollgate/handler/counter"
+	countermem "tollgate/handler/counter/memstore"
+	"tollgate/handler/gateway"
 	"tollgate/handler/subscription"
 	"tollgate/handler/tokens"
+	"tollgate/handler/upstream"
 )
 
 // caps are what a call's body asks upstream for.
@@ -160,5 +164,141 @@ func TestWhatIsCountedTogether(t *testing.T) {
 				t.Errorf("%s, call %d: %s left, want %s: %d %s", template, i+1, left, want[i], response.StatusCode, body)
 			}
 		}
+	}
+}
+
+func TestShadowTellsWhatItWouldRefuseAndRefusesNothing(t *testing.T) {
+	var asked caps
+	b := open(t, subscription.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: 250}, recording(t, &asked, 270))
+	for i, want := range []struct{ shadow, asked, left string }{
+		{"", "max_tokens=250", "30"}, {"token_limit_exceeded", "max_tokens=250", "30"}, {"token_limit_exceeded", "max_tokens=250", "30"},
+	} {
+		response, body := b.post(t, path, demo)
+		h := response.Header
+		if response.StatusCode != 200 || h.Get("X-Tollgate-Shadow") != want.shadow || asked.String() != want.asked || h.Get("X-Apim-Remaining-Tokens") != want.left || h.Get("X-Apim-Tokens-Consumed") != "270" || h.Get("Retry-After") != "" {
+			t.Errorf("call %d: %d, %v, asked for %s: %s", i+1, response.StatusCode, h, asked, body)
+		}
+	}
+	response, _ := b.post(t, path, with(`"max_tokens":1000,`))
+	if response.StatusCode != 200 || response.Header.Get("X-Tollgate-Shadow") != "token_limit_too_small" {
+		t.Errorf("what never fits: %d %v", response.StatusCode, response.Header)
+	}
+	got := b.usage(t, "")
+	if got.Total.Requests != 4 || got.Total.TotalTokens != 4*270 || got.Total.Refused != 3 || got.Minute.Used != 270 {
+		t.Errorf("usage %+v, minute %+v; want all four calls told, one charged", got.Total, got.Minute)
+	}
+	if n := strings.Count(b.logged(), `"shadow":"token_limit_exceeded"`); n != 2 {
+		t.Errorf("%d log lines name what would have been refused, want 2", n)
+	}
+}
+
+func TestACallThatNeverFitsIsToldByHowMuch(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 300, BurstTokens: 20, Reserve: subscription.ReserveFull}, answering(1))
+	response, body := b.post(t, path, with(`"max_tokens":400,`))
+	if want := fmt.Sprintf("The call needs %d tokens, %d tokens more than the limit ever has.", 400+promptOf(t), 80+promptOf(t)); response.StatusCode != 413 ||
+		!strings.Contains(body, want) || !strings.Contains(body, "max_tokens") || response.Header.Get("Retry-After") != "" || response.Header.Get("x-apim-retry-after") != "" {
+		t.Errorf("%d %v %s; want %s", response.StatusCode, response.Header, body, want)
+	}
+	if response, _ := b.post(t, path, with(`"max_tokens":200,`)); response.StatusCode != 200 {
+		t.Errorf("a call that fits: %d", response.StatusCode)
+	}
+}
+
+// A quota's message is what callers of APIM know.
+func TestTheQuotasMessage(t *testing.T) {
+	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: subscription.Hourly}, answering(90))
+	b.post(t, path, demo)
+	response, body := b.post(t, path, demo)
+	var seconds int
+	if _, err := fmt.Sscan(response.Header.Get("Retry-After"), &seconds); err != nil || seconds < 1 || seconds > 3600 {
+		t.Fatalf("Retry-After %q", response.Header.Get("Retry-After"))
+	}
+	plural := func(n int, unit string) string {
+		if n == 1 {
+			return "1 " + unit
+		}
+		return fmt.Sprintf("%d %ss", n, unit)
+	}
+	in := plural(seconds%60, "second")
+	switch minutes := seconds / 60; {
+	case seconds == 3600:
+		in = "1 hour"
+	case minutes > 0 && seconds%60 == 0:
+		in = plural(minutes, "minute")
+	case minutes > 0:
+		in = plural(minutes, "minute") + " and " + in
+	}
+	if want := `{"statusCode":403,"message":"Token quota is exceeded. Try again in ` + in + `.",`; !strings.HasPrefix(body, want) {
+		t.Errorf("%s; want %s", body, want)
+	}
+}
+
+func TestAChangedTierActsAtOnceAndResetsNothing(t *testing.T) {
+	before := subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: subscription.Hourly}
+	for name, test := range map[string]struct {
+		after       subscription.Limits
+		status      int
+		left, quota string
+		other       string // left after one more call, by an instance that sees the older tier still
+	}{
+		"raised":         {subscription.Limits{TokensPerMinute: 1000, TokenQuota: 1500, TokenQuotaPeriod: subscription.Hourly}, 200, "770", "1270", "655"},
+		"cut":            {subscription.Limits{TokensPerMinute: 130, TokenQuota: 1500, TokenQuotaPeriod: subscription.Hourly}, 429, "15", "1385", "15"},
+		"another period": {subscription.Limits{TokensPerMinute: 300, TokenQuota: 1500, TokenQuotaPeriod: subscription.Daily}, 200, "70", "1270", "0"},
+		"a lower quota":  {subscription.Limits{TokensPerMinute: 300, TokenQuota: 400, TokenQuotaPeriod: subscription.Hourly}, 200, "70", "170", "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := countermem.New(nil)
+			var counters []*counter.Counter
+			over := func(c *gateway.Config) {
+				c.Counter = counter.New(counter.Config{Store: store, Log: c.Log})
+				counters = append(counters, c.Counter)
+			}
+			model := answering(90) // a call takes 115
+			first := openWith(t, before, over, upstream.Timeouts{}, model)
+			first.post(t, path, demo)
+			if err := counters[0].Close(t.Context()); err != nil { // all that it knows is written
+				t.Fatal(err)
+			}
+			older := openWith(t, before, func(c *gateway.Config) { over(c); c.Directory = first.directory(t) }, upstream.Timeouts{}, model)
+			older.key = first.key
+			older.get(t, "/v1/models") // it has the tier in its directory from now on
+			first.change(t, test.after)
+			newer := openWith(t, before, func(c *gateway.Config) { over(c); c.Directory = first.directory(t) }, upstream.Timeouts{}, model)
+			newer.key = first.key
+			response, body := newer.post(t, path, demo)
+			if left, quota := response.Header.Get("x-apim-remaining-tokens"), response.Header.Get("x-apim-remaining-quota-tokens"); response.StatusCode != test.status || left != test.left || quota != test.quota {
+				t.Errorf("the newer: %d, %s and %s left; want %d, %s, %s: %s", response.StatusCode, left, quota, test.status, test.left, test.quota, body)
+			}
+			if err := counters[2].Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			response, body = older.post(t, path, demo)
+			if left := response.Header.Get("x-apim-remaining-tokens"); left != test.other {
+				t.Errorf("the older: %d, %s left, want %s: %s", response.StatusCode, left, test.other, body)
+			}
+		})
+	}
+}
+
+// directory is a directory of another instance over the bench's store.
+func (b *bench) directory(t *testing.T) *subscription.Directory {
+	t.Helper()
+	pepper, err := subscription.NewPepper("0123456789abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return subscription.NewDirectory(b.store, pepper)
+}
+
+// change gives the bench's tier other limits.
+func (b *bench) change(t *testing.T, limits subscription.Limits) {
+	t.Helper()
+	tier, err := b.store.Tier(t.Context(), "demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tier.Limits = limits
+	if _, err := b.store.PutTier(t.Context(), tier); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -42,6 +42,12 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	if c.settled {
 		attrs = append(attrs, slog.Int64("prompt_tokens", c.usage.PromptTokens), slog.Int64("completion_tokens", c.usage.CompletionTokens))
 	}
+	if c.shadow != "" {
+		attrs = append(attrs, slog.String("shadow", c.shadow))
+	}
+	if c.degraded {
+		attrs = append(attrs, slog.Bool("degraded", true))
+	}
 	if c.outcome != "" {
 		attrs = append(attrs, slog.String("outcome", c.outcome))
 	}
@@ -61,6 +67,14 @@ func (g *Gateway) modelOf(c *call) string {
 	return ""
 }
 
+// estimated is the prompt's count; 0: nobody needed to know.
+func (c *call) estimated() int64 {
+	if !c.counted {
+		return 0
+	}
+	return c.prompt
+}
+
 // noRoute stands for a path that is nothing: callers can make any number up.
 const noRoute = "(no route)"
 
@@ -71,7 +85,7 @@ func (g *Gateway) finished(c *call, took time.Duration) telemetry.Call {
 		Started: c.started, Duration: took,
 		Method: c.route.method, Route: c.route.pattern, Status: c.status, Outcome: c.outcome, Refused: c.refused,
 		API: string(c.route.shape), Operation: c.route.operation, Model: g.modelOf(c),
-		ClientIP: clientIP(c.r, g.ClientIPHeader), Header: c.r.Header, Estimate: c.prompt,
+		ClientIP: clientIP(c.r, g.ClientIPHeader), Header: c.r.Header, Estimate: c.estimated(),
 		Upstream: c.upstreamPart(),
 	}
 	if c.route.serve == nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"tollgate/handler/chat"
 	"tollgate/handler/counter"
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 	"tollgate/handler/tokens"
 )
@@ -30,6 +32,7 @@ func (g *Gateway) parse(c *call) error {
 		return &problem{status: http.StatusBadRequest, code: "incomplete_request", kind: kindRequest,
 			message: "The body ended early.", cause: err}
 	}
+	c.size = int64(len(body))
 	c.request, err = chat.Parse(body)
 	if wrong, ok := errors.AsType[*chat.FieldError](err); ok {
 		return badRequest(cmp.Or(wrong.Field, "body"), wrong.Error())
@@ -51,11 +54,15 @@ func (g *Gateway) choose(c *call) error {
 		model = g.Models[0]
 	}
 	if !slices.Contains(g.Models, model) || !c.grant.Tier.Serves(model) {
-		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model",
-			message: "There is no such model for this subscription. Name one of: " + strings.Join(g.served(c.grant.Tier), ", ") + "."}
+		return g.noModel(c)
 	}
 	c.model = model // what isn't a model's name is the caller's text, and not for the log
 	return nil
+}
+
+func (g *Gateway) noModel(c *call) *problem {
+	return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model",
+		message: "There is no such model for this subscription. Name one of: " + strings.Join(g.served(c.grant.Tier), ", ") + "."}
 }
 
 // served are the models that a tier may use.
@@ -63,26 +70,109 @@ func (g *Gateway) served(tier subscription.Tier) []string {
 	return slices.DeleteFunc(slices.Clone(g.Models), func(model string) bool { return !tier.Serves(model) })
 }
 
-// reserve counts the prompt and takes what the tier's way of reserving asks for.
+// reserve takes what the tier's way of reserving asks for.
 func (g *Gateway) reserve(c *call) error {
 	c.encoding = tokens.ForModel(c.model)
+	key := g.counterKey(c, c.model)
+	if !g.trustBytes(c, key) {
+		if err := c.count(); err != nil {
+			return err
+		}
+	}
+	reservation, decision, err := g.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
+	if err != nil {
+		return g.undecided(err)
+	}
+	c.reservation, c.standing, c.degraded = reservation, decision.Standing, decision.Degraded
+	g.Headers.standing(c.w.Header(), decision.Standing, time.Now())
+	if decision.Verdict != limit.Granted {
+		refusal := g.refused(c, decision)
+		if reservation == nil {
+			return refusal
+		}
+		c.shadow = refusal.code
+		c.w.Header().Set(headerShadow, refusal.code)
+	}
+	c.cap = c.completionCap(decision)
+	return nil
+}
+
+// undecided is the answer where the counters decided nothing.
+func (g *Gateway) undecided(err error) error {
+	if errors.Is(err, counter.ErrUnavailable) {
+		return unavailable("counters", counterRetry, err)
+	}
+	return clientClosed(err)
+}
+
+// release gives back what a call still holds when it ends; a reservation that
+// is settled holds nothing.
+func (g *Gateway) release(c *call) {
+	c.reservation.Cancel()
+	g.uncounted.Add(-c.trusted)
+}
+
+const (
+	// longPrompt is from how many bytes a prompt is worth not to be counted: less
+	// takes a fraction of a millisecond.
+	longPrompt = 16 << 10
+	// bytesShare bounds what all calls under way may hold for prompts that were not
+	// counted: one part in so many of what their counter has left.
+	bytesShare = 64
+)
+
+// trustBytes takes the prompt's bytes for its tokens, which they are never fewer
+// than, where that makes no difference: where there is so much left that the
+// call passes either way, and what it holds too much doesn't refuse another.
+// Then counting, which is what a long prompt costs most, waits until somebody
+// needs to know; where upstream tells usage, nobody does.
+func (g *Gateway) trustBytes(c *call, key string) bool {
+	bytes := int64(len(c.request.Messages) + len(c.request.Tools))
+	if bytes < longPrompt {
+		return false
+	}
+	known, ok := g.Counter.Known(key)
+	left := roomIn(known)
+	if !ok || c.grant.Tier.Shadow || (g.uncounted.Load()+bytes) > left/bytesShare {
+		return false
+	}
+	c.prompt = bytes
+	if c.ask().Tokens > left {
+		return false
+	}
+	c.trusted = bytes
+	g.uncounted.Add(bytes)
+	return true
+}
+
+// roomIn is what both limits have left, as far as is known.
+func roomIn(s limit.Standing) int64 {
+	left := int64(math.MaxInt64)
+	if s.TokensPerMinute > 0 {
+		left = s.Remaining
+	}
+	if s.Quota > 0 {
+		left = min(left, s.QuotaRemaining)
+	}
+	return left
+}
+
+// count counts the prompt's tokens.
+func (c *call) count() error {
 	prompt, err := c.encoding.CountChat(c.request.Messages, c.request.Tools)
 	if err != nil {
 		return badRequest("messages", err.Error())
 	}
-	c.prompt = int64(prompt)
-	reservation, decision, err := g.Counter.Reserve(c.r.Context(), g.counterKey(c, c.model), terms(c.grant.Tier), c.ask())
-	switch {
-	case errors.Is(err, counter.ErrUnavailable):
-		return unavailable("counters", counterRetry, err)
-	case err != nil:
-		return clientClosed(err)
-	}
-	g.Headers.standing(c.w.Header(), decision.Standing, time.Now())
-	if reservation == nil {
-		c.standing = decision.Standing
-		return g.refused(c, decision)
-	}
-	c.reservation, c.cap = reservation, c.completionCap(decision.Tokens)
+	c.prompt, c.counted = int64(prompt), true
 	return nil
+}
+
+// promptTokens is how many tokens the prompt has, counted now if it wasn't
+// before. What can't be counted, upstream took all the same: it has no more
+// tokens than bytes.
+func (c *call) promptTokens() int64 {
+	if !c.counted {
+		_ = c.count()
+	}
+	return c.prompt
 }

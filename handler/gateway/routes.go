@@ -41,7 +41,7 @@ var endpoints = map[string]route{
 	"/openai/v1/models": {serve: (*Gateway).list, method: http.MethodGet, shape: shapeOpenAI, operation: operationModels},
 	"/v1/models":        {serve: (*Gateway).list, method: http.MethodGet, shape: shapeOpenAI, operation: operationModels},
 	"/openai/models":    {serve: (*Gateway).list, method: http.MethodGet, shape: shapeDeployments, operation: operationModels},
-	"/usage":            {serve: (*Gateway).standing, method: http.MethodGet, operation: operationUsage},
+	"/usage":            {serve: (*Gateway).usage, method: http.MethodGet, operation: operationUsage},
 }
 
 const deploymentsPrefix = "/openai/deployments/"

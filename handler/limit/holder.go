@@ -218,8 +218,12 @@ type View struct {
 	leased, ofPeriod      int64
 }
 
-// View sums up a counter for an instance with the slot id.
-func (s *State) View(h *Holder, now time.Time) View {
+// View sums up a counter for its holder, by its tier's limits where the counter
+// has older ones: so it will be with the next write.
+func (s *State) View(h *Holder, limits Limits, now time.Time) View {
+	newer := *s
+	newer.adopt(limits, now) // touches nothing that is shared
+	s = &newer
 	own := s.slot(h.id)
 	live := s.Live(now)
 	if own == nil || own.Gone || own.Expiry < now.Unix() {
@@ -234,7 +238,7 @@ func (s *State) View(h *Holder, now time.Time) View {
 // Standing is where the counter stands at a time for someone who holds nothing of it.
 func (s *State) Standing(now time.Time) Standing {
 	var nobody Holder
-	v := s.View(&nobody, now)
+	v := s.View(&nobody, s.Limits, now)
 	return nobody.Standing(&v, now)
 }
 

@@ -50,7 +50,7 @@ func TestUsageTellsWhereCountersStand(t *testing.T) {
 }
 
 func row(key string, at time.Time, prompt, completion int64) usage.Row {
-	return usage.Row{Counter: key, Closed: usage.Closed{Minute: limit.Minute(at), PromptTokens: prompt, CompletionTokens: completion, Requests: 1, Refused: 2}}
+	return usage.Row{Counter: key, Closed: limit.Closed{Minute: limit.Minute(at), Usage: limit.Usage{PromptTokens: prompt, CompletionTokens: completion}, Requests: 1, Refused: 2}}
 }
 
 func TestHistoryIsSummedUp(t *testing.T) {

@@ -163,10 +163,11 @@ func (s *series) call(c *Call, chosen []pair) {
 		s.add(PromptTokens, float64(u.PromptTokens), chosen...)
 		s.add(CompletionTokens, float64(u.CompletionTokens), chosen...)
 		s.add(TotalTokens, float64(u.PromptTokens+u.CompletionTokens), chosen...)
-		if u.Known {
-			s.add(PromptEstimateError, float64(c.Estimate-u.PromptTokens), pair{"Model", c.Model})
-		} else {
+		switch {
+		case !u.Known:
 			s.add(UnknownUsage, 1, append(who, pair{"Model", c.Model})...)
+		case c.Estimate > 0:
+			s.add(PromptEstimateError, float64(c.Estimate-u.PromptTokens), pair{"Model", c.Model})
 		}
 	}
 	if up := c.Upstream; up != nil {

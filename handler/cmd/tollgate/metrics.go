@@ -14,6 +14,7 @@ import (
 	"tollgate/handler/counter"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
+	"tollgate/handler/limit"
 	"tollgate/handler/storage"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/telemetry/appinsights"
@@ -154,14 +155,14 @@ type resent struct {
 // error says what of it may not have arrived.
 func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], sink telemetry.Sink, timeout time.Duration) (resent, error) {
 	var sent resent
-	minutes := make(map[counter.Owner]map[int64]usage.Closed)
+	minutes := make(map[counter.Owner]map[int64]limit.Closed)
 	for row, err := range rows {
 		if err != nil {
 			return sent, errors.Join(fmt.Errorf("nothing was sent: %w", err), sink.Close(ctx))
 		}
 		of := minutes[row.Owner()]
 		if of == nil {
-			of = make(map[int64]usage.Closed)
+			of = make(map[int64]limit.Closed)
 			minutes[row.Owner()] = of
 		}
 		sum := of[row.Minute]
@@ -199,7 +200,7 @@ func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], sink telemetr
 
 // replayed are the metrics of one minute. What single calls took is not known
 // any more, so each counts as the mean.
-func replayed(owner counter.Owner, minute int64, sum usage.Closed) []telemetry.Metric {
+func replayed(owner counter.Owner, minute int64, sum limit.Closed) []telemetry.Metric {
 	var all []telemetry.Metric
 	for name, tokens := range map[string]int64{telemetry.PromptTokens: sum.PromptTokens, telemetry.CompletionTokens: sum.CompletionTokens,
 		telemetry.TotalTokens: sum.PromptTokens + sum.CompletionTokens} {

@@ -10,6 +10,7 @@ import (
 	"tollgate/handler/collector"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
+	"tollgate/handler/limit"
 	"tollgate/handler/secret"
 	"tollgate/handler/storage"
 )
@@ -23,7 +24,7 @@ func (m *terminal) spend(rows ...usage.Row) {
 	}
 	history := countertables.NewHistory(client, countertables.UsualHistory)
 	for _, row := range rows {
-		if err := history.Put(m.t.Context(), row); err != nil {
+		if err := history.PutClosed(m.t.Context(), row.Counter, row.Epoch, row.Closed); err != nil {
 			m.t.Fatal(err)
 		}
 	}
@@ -31,7 +32,7 @@ func (m *terminal) spend(rows ...usage.Row) {
 
 func spent(counter string, at time.Time, prompt, completion, requests int64) usage.Row {
 	minute := at.Unix() / 60
-	return usage.Row{Counter: counter, Epoch: "e1", Closed: usage.Closed{Minute: minute, From: minute, PromptTokens: prompt, CompletionTokens: completion, Requests: requests}}
+	return usage.Row{Counter: counter, Epoch: "e1", Closed: limit.Closed{Minute: minute, From: minute, Usage: limit.Usage{PromptTokens: prompt, CompletionTokens: completion}, Requests: requests}}
 }
 
 func TestReplaySendsWholeMinutesAgainByWhoseTheyAre(t *testing.T) {

@@ -311,5 +311,5 @@ func TestNumbersAreCutNotRounded(t *testing.T) {
 // put adds a row to a history.
 func put(t *testing.T, history *countertables.History, row usage.Row) error {
 	t.Helper()
-	return history.Put(t.Context(), row)
+	return history.PutClosed(t.Context(), row.Counter, row.Epoch, row.Closed)
 }

@@ -42,6 +42,7 @@ Exit status:
 		a.doctorCommand(),
 		a.importCommand(),
 		a.metricsCommand(),
+		a.housekeepingCommand(),
 		a.versionCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tollgate/handler/counter/usage"
+	"tollgate/handler/limit"
 )
 
 // History keeps what happened to counters in memory. Make one with NewHistory.
@@ -42,14 +43,14 @@ func (h *History) check(operation string) (apply bool, err error) {
 	return apply || err == nil, err
 }
 
-// Put implements usage.Store.
-func (h *History) Put(_ context.Context, row usage.Row) error {
+// PutClosed implements counter.History.
+func (h *History) PutClosed(_ context.Context, key, epoch string, row limit.Closed) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	apply, err := h.check("put")
-	key := rowKey{row.Counter, row.Minute, row.Epoch}
-	if _, there := h.rows[key]; apply && !there {
-		h.rows[key] = row
+	at := rowKey{key, row.Minute, epoch}
+	if _, there := h.rows[at]; apply && !there {
+		h.rows[at] = usage.Row{Counter: key, Epoch: epoch, Closed: row}
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
+	"tollgate/handler/limit"
 )
 
 // UsualHistory is the name of the history's table in a deployment.
@@ -30,10 +31,10 @@ func NewHistory(service *aztables.ServiceClient, table string) *History {
 	return &History{service.NewClient(table)}
 }
 
-// Put implements usage.Store. What is sent again is the same, so that whose
-// sending came first doesn't matter.
-func (h *History) Put(ctx context.Context, row usage.Row) error {
-	entity, err := encodeRow(row)
+// PutClosed implements counter.History. What is sent again is the same, so that
+// whose sending came first doesn't matter.
+func (h *History) PutClosed(ctx context.Context, key, epoch string, row limit.Closed) error {
+	entity, err := encodeRow(usage.Row{Counter: key, Epoch: epoch, Closed: row})
 	if err != nil {
 		return err
 	}
@@ -168,9 +169,9 @@ func decodeRow(raw []byte) (usage.Row, error) {
 	}
 	c := columns{values: entity.Properties}
 	_, epoch, _ := strings.Cut(entity.RowKey, "-")
-	row := usage.Row{Counter: keyOf(entity.PartitionKey), Epoch: epoch, Closed: usage.Closed{
+	row := usage.Row{Counter: keyOf(entity.PartitionKey), Epoch: epoch, Closed: limit.Closed{
 		Minute: c.number("Minute"), From: c.number("UsageFrom"),
-		PromptTokens: c.number("PromptTokens"), CompletionTokens: c.number("CompletionTokens"),
+		Usage:    limit.Usage{PromptTokens: c.number("PromptTokens"), CompletionTokens: c.number("CompletionTokens")},
 		Requests: c.number("Requests"), Refused: c.number("Refused"), Forfeited: c.number("Forfeited"), Charged: c.number("Charged"),
 	}}
 	if c.bad {

@@ -15,6 +15,7 @@ import (
 	"tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/counter/usage/usagetest"
+	"tollgate/handler/limit"
 )
 
 // wire carries requests to the emulator; struck, where it is set, may answer
@@ -60,7 +61,7 @@ func TestHistoryConformance(t *testing.T) {
 func fill(t *testing.T, h *tablestore.History, rows int) {
 	t.Helper()
 	for i := range int64(rows) {
-		if err := h.Put(t.Context(), usage.Row{Counter: "team-a", Epoch: "e", Closed: usage.Closed{Minute: 100 + i, From: 100 + i}}); err != nil {
+		if err := h.PutClosed(t.Context(), "team-a", "e", limit.Closed{Minute: 100 + i, From: 100 + i}); err != nil {
 			t.Fatal(err)
 		}
 	}

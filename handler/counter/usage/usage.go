@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/limit"
 )
 
 // Row is what happened to a counter in a closed minute.
@@ -16,27 +17,11 @@ type Row struct {
 	Counter string
 	// Epoch tells counters apart that bore the key one after the other.
 	Epoch string
-	Closed
+	limit.Closed
 }
 
 // Owner is whose the counter is.
 func (r Row) Owner() counter.Owner { return counter.OwnerOf(r.Counter) }
-
-// Closed is a minute that has ended. All but Minute and From are counts, of
-// tokens where they don't say otherwise.
-type Closed struct {
-	// Minute is the UTC minute since 1970 in which the counts end.
-	Minute int64
-	// From is the minute in which they begin: an earlier one where rows could not
-	// be written for so long that minutes had to be counted together.
-	From int64
-	PromptTokens,
-	CompletionTokens,
-	Requests, // calls that ended
-	Refused, // calls that a limit turned away
-	Forfeited, // leased by instances that died
-	Charged int64 // what the minute's limit was charged, forfeits included
-}
 
 // Query chooses rows by what is set.
 type Query struct {
@@ -75,8 +60,8 @@ type Reader interface {
 // Store keeps the history.
 type Store interface {
 	Reader
-	// Put adds a row; one that is there already stays as it is, and that is no error.
-	Put(ctx context.Context, row Row) error
+	// History: a row that is there already stays as it is, and that is no error.
+	counter.History
 	// DeleteBefore takes away the rows of all minutes before one and says how many
 	// they were, also beside an error.
 	DeleteBefore(ctx context.Context, minute time.Time) (deleted int, err error)

@@ -11,6 +11,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
+	"tollgate/handler/limit"
 )
 
 // Run checks the stores that open makes, an empty one for each test.
@@ -28,14 +29,14 @@ var start = time.Date(2026, 11, 24, 18, 0, 0, 0, time.UTC)
 // row is a counter's row of a minute after start.
 func row(key string, minute int64) usage.Row {
 	minute += start.Unix() / 60
-	return usage.Row{Counter: key, Epoch: "e-1_", Closed: usage.Closed{Minute: minute, From: minute, PromptTokens: minute}}
+	return usage.Row{Counter: key, Epoch: "e-1_", Closed: limit.Closed{Minute: minute, From: minute, Requests: minute}}
 }
 
 func put(t *testing.T, s usage.Store, rows ...usage.Row) {
 	t.Helper()
 	for _, r := range rows {
-		if err := s.Put(t.Context(), r); err != nil {
-			t.Fatalf("Put %s %d: %v", r.Counter, r.Minute, err)
+		if err := s.PutClosed(t.Context(), r.Counter, r.Epoch, r.Closed); err != nil {
+			t.Fatalf("PutClosed %s %d: %v", r.Counter, r.Minute, err)
 		}
 	}
 }
@@ -66,8 +67,8 @@ func empty(t *testing.T, s usage.Store) {
 }
 
 func once(t *testing.T, s usage.Store) {
-	full := usage.Row{Counter: "gold:client-ip=2001:db8::1/header:x=ä'%2F b", Epoch: "e-1_", Closed: usage.Closed{
-		Minute: start.Unix() / 60, From: start.Unix()/60 - 3, PromptTokens: 1<<53 + 1, CompletionTokens: 2, Requests: 3, Refused: 4, Forfeited: 5, Charged: 6}}
+	full := usage.Row{Counter: "gold:client-ip=2001:db8::1/header:x=ä'%2F b", Epoch: "e-1_", Closed: limit.Closed{
+		Minute: start.Unix() / 60, From: start.Unix()/60 - 3, Usage: limit.Usage{PromptTokens: 1<<53 + 1, CompletionTokens: 2}, Requests: 3, Refused: 4, Forfeited: 5, Charged: 6}}
 	put(t, s, full)
 	changed := full
 	changed.PromptTokens = 7

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"tollgate/handler/counter"
+	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/housekeeping"
+	"tollgate/handler/storage"
+)
+
+func (a *app) housekeepingCommand() *cobra.Command {
+	var retention string
+	cmd := &cobra.Command{
+		Use: "housekeeping", Short: "Write idle counters' last minutes, and delete what is too old",
+		Long: `Do by hand what the gateway's timer function does every hour: bring the last
+minutes of counters that have gone idle into the usage history, take instances
+that died for dead, delete usage rows that are past retention, and delete
+counters of which nothing is left to know. It is safe at any time, beside the
+timer too.`,
+		Example: "  tollgate housekeeping\n  tollgate housekeeping --retention 30d",
+		Args:    named(),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.keepHouse(cmd, retention) },
+	}
+	cmd.Flags().StringVar(&retention, "retention", "", "how long usage rows are kept, such as 90d (default: USAGE_RETENTION, else 90d)")
+	return cmd
+}
+
+func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
+	file, err := a.file()
+	if err != nil {
+		return err
+	}
+	name := "--retention"
+	if retention == "" {
+		name, retention = "USAGE_RETENTION", a.setting(file, "USAGE_RETENTION")
+	}
+	kept, err := usage.ParseRetention(retention)
+	if err != nil {
+		return &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q: %v", name, retention, err)}
+	}
+	settings, err := a.storage()
+	if err != nil {
+		return err
+	}
+	client, err := storage.Open(settings)
+	if err != nil {
+		return err
+	}
+	counters, history := countertables.New(client, countertables.Usual), countertables.NewHistory(client, countertables.UsualHistory)
+	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	report, err := housekeeping.New(housekeeping.Config{
+		Counters: counters, Counter: counter.New(counter.Config{Store: counters, History: history, Log: log}),
+		History: history, Retention: kept, Log: log,
+	}).Run(cmd.Context())
+	printed := a.print(report, func(w io.Writer) {
+		row(w, "COUNTERS", "FLUSHED", "COUNTERS DELETED", "ROWS DELETED", "FAILED")
+		count := func(n int64) string { return strconv.FormatInt(n, 10) }
+		row(w, count(report.Counters), count(report.Flushed), count(report.CountersDeleted), count(report.RowsDeleted), count(report.Failed))
+	})
+	if err != nil {
+		return err
+	}
+	return printed
+}

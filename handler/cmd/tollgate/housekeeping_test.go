@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/housekeeping"
+	"tollgate/handler/limit"
+	"tollgate/handler/secret"
+	"tollgate/handler/storage"
+)
+
+func TestHousekeepingByHandWritesIdleMinutesAndDeletesOldOnes(t *testing.T) {
+	m := newTerminal(t)
+	m.run("housekeeping", "--retention", "1m") // what other tests left
+	client, err := storage.Open(storage.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counters, history := countertables.New(client, countertables.Usual), countertables.NewHistory(client, countertables.UsualHistory)
+	before := time.Now().Add(-time.Hour)
+	idle := limit.New(limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Yearly, Version: 1}, before, "epoch")
+	idle.Spent, idle.PeriodSpent, idle.Happened = 25, 25, limit.Happened{Usage: limit.Usage{PromptTokens: 25}, Requests: 1}
+	for key, state := range map[string]limit.State{"kept-idle": idle, "kept-nothing": limit.New(limit.Limits{TokensPerMinute: 300}, before, "epoch")} {
+		if _, _, err := counters.Swap(t.Context(), key, state, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.spend(spent("kept-old", time.Now().Add(-31*24*time.Hour), 1, 2, 3))
+
+	var report housekeeping.Report
+	if err := json.Unmarshal([]byte(m.must("housekeeping", "--retention", "30d", "-o", "json")), &report); err != nil {
+		t.Fatal(err)
+	}
+	if want := (housekeeping.Report{Counters: 2, Flushed: 1, CountersDeleted: 1, RowsDeleted: 1}); report != want {
+		t.Errorf("%+v, want %+v", report, want)
+	}
+	for row, err := range history.Rows(t.Context(), usage.Query{}) {
+		if err != nil || row.Counter != "kept-idle" || row.PromptTokens != 25 || row.Minute != limit.Minute(before) {
+			t.Errorf("row %+v, %v", row, err)
+		}
+	}
+	for stored := range counters.Stored(t.Context()) {
+		if stored.Key != "kept-idle" {
+			t.Errorf("%s is still there", stored.Key)
+		}
+		if err := counters.Delete(t.Context(), stored.Key, stored.Version); err != nil {
+			t.Error(err)
+		}
+	}
+	m.environment["USAGE_RETENTION"] = "90"
+	if _, stderr, status := m.run("housekeeping"); status != exitUsage || !strings.Contains(stderr, `USAGE_RETENTION is "90": use days`) {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+}

@@ -1,0 +1,275 @@
+package counter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// What callers do to a counter, and what comes of it.
+type (
+	deed struct {
+		kind   string // reserve, settle, probe; leave and vanish are a call that was not decided
+		tokens int64  // asked, or reserved
+		used   int64
+		caller uint64 // a bit, for an undecided one
+	}
+	// ideal is the counter as callers see it: one number, and which undecided calls
+	// may still hold some of it.
+	ideal struct {
+		charged    int64
+		held, over uint64
+	}
+)
+
+const linearLimit = 300
+
+// step is what a counter without any instances, leases or store would answer.
+// alone says that refusals must be exact: where others have leases, tokens may
+// be refused here that lie there unspent.
+func (w ideal) step(d deed, granted, alone bool) []any {
+	fits := w.charged+d.tokens <= linearLimit
+	switch {
+	case d.kind == "settle":
+		w.charged += d.used - d.tokens
+	case d.kind == "vanish":
+		if w.held&d.caller != 0 {
+			w.charged -= d.tokens
+		}
+		w.held, w.over = w.held&^d.caller, w.over|d.caller
+	case d.kind == "leave":
+		if fits && w.over&d.caller == 0 {
+			return []any{w, ideal{w.charged + d.tokens, w.held | d.caller, w.over}}
+		}
+	case granted && fits:
+		w.charged += d.tokens
+	case granted, (alone || d.kind == "probe") && fits:
+		return nil
+	}
+	return []any{w}
+}
+
+func linearModel(alone bool) porcupine.Model {
+	model := porcupine.NondeterministicModel{
+		Init: func() []any { return []any{ideal{}} },
+		Step: func(state, input, output any) []any { return state.(ideal).step(input.(deed), output.(bool), alone) },
+		DescribeOperation: func(input, output any) string {
+			return fmt.Sprintf("%+v: %v", input, output)
+		},
+	}
+	return model.ToModel()
+}
+
+// wire is a store at some distance, over a network that loses requests and
+// answers. blind makes it forget the one thing that counters need of it.
+type wire struct {
+	counter.Store
+	random *rand.Rand
+	mu     *sync.Mutex
+	faults float64
+	blind  bool
+}
+
+var errLost = errors.New("lost")
+
+func (w wire) chance() (float64, time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.random.Float64(), time.Duration(w.random.IntN(8000)) * time.Microsecond
+}
+
+func (w wire) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+	fate, way := w.chance()
+	time.Sleep(way)
+	state, version, date, err := w.Store.Load(ctx, key)
+	time.Sleep(way)
+	if fate < w.faults {
+		return limit.State{}, "", time.Time{}, errLost
+	}
+	return state, version, date, err
+}
+
+func (w wire) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+	fate, way := w.chance()
+	time.Sleep(way)
+	if fate < w.faults/2 {
+		return "", time.Time{}, errLost
+	}
+	if _, current, _, err := w.Store.Load(ctx, key); w.blind && err == nil {
+		version = current
+	}
+	version, date, err := w.Store.Swap(ctx, key, state, version)
+	time.Sleep(way)
+	if fate < w.faults {
+		return "", time.Time{}, errLost
+	}
+	return version, date, err
+}
+
+// history is what callers saw, in the order in which they saw it.
+type history struct {
+	mu   sync.Mutex
+	ops  []porcupine.Operation
+	tick atomic.Int64
+	left int
+}
+
+func (h *history) add(client int, d deed, granted bool, call, back int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: d, Output: granted, Call: call, Return: back})
+}
+
+// never is when what nobody waits for has happened at the latest.
+const never = 1 << 40
+
+// gone notes a call that was not decided: it may hold its tokens until, some
+// time later, they are given back.
+func (h *history) gone(client int, tokens, call int64) {
+	h.mu.Lock()
+	bit := uint64(1) << h.left
+	h.left++
+	h.mu.Unlock()
+	h.add(client, deed{kind: "leave", tokens: tokens, caller: bit}, false, call, never)
+	h.add(client+1000, deed{kind: "vanish", tokens: tokens, caller: bit}, false, call, never)
+}
+
+// reserve makes a call's decision and notes it.
+func (h *history) reserve(ctx context.Context, c *counter.Counter, client int, kind string, tokens int64) *counter.Reservation {
+	call := h.tick.Add(1)
+	r, d, err := c.Reserve(ctx, "key", minute, limit.Ask{Tokens: tokens})
+	if err != nil { // the caller left, or the store is down: a write may have been on its way
+		h.gone(client, tokens, call)
+		return nil
+	}
+	h.add(client, deed{kind: kind, tokens: tokens}, d.Verdict == limit.Granted, call, h.tick.Add(1))
+	return r
+}
+
+// caller makes calls one after the other, and leaves some before they are decided.
+func (h *history) caller(c *counter.Counter, client int, random *rand.Rand) {
+	for range 7 {
+		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
+		ctx, cancel := context.WithCancel(context.Background())
+		if random.IntN(8) == 0 {
+			ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(12))*time.Millisecond)
+		}
+		r := h.reserve(ctx, c, client, "reserve", 1+random.Int64N(60))
+		cancel()
+		if r == nil {
+			continue
+		}
+		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
+		h.settle(r, client, random)
+	}
+}
+
+func (h *history) settle(r *counter.Reservation, client int, random *rand.Rand) {
+	h.mu.Lock()
+	var tokens int64
+	for _, op := range slices.Backward(h.ops) { // the client's last
+		if op.ClientId == client {
+			tokens = op.Input.(deed).tokens
+			break
+		}
+	}
+	h.mu.Unlock()
+	used := random.Int64N(tokens + 1)
+	call := h.tick.Add(1)
+	r.Settle(limit.Usage{PromptTokens: used})
+	h.add(client, deed{kind: "settle", tokens: tokens, used: used}, true, call, h.tick.Add(1))
+}
+
+// record has callers of so many instances make calls, and, when all have gone
+// quiet, has each instance ask for what is left, and for one token more.
+func record(t *testing.T, seed uint64, instances int, blind bool) *history {
+	h := &history{}
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(5 * time.Second) // clocks begin at a minute's edge
+		random := rand.New(rand.NewPCG(seed, 0))
+		store := wire{memstore.New(nil), random, &sync.Mutex{}, 0.1, blind}
+		counters := make([]*counter.Counter, instances)
+		var callers sync.WaitGroup
+		for i := range counters {
+			counters[i] = instance(store)
+			for j := range 9 / instances {
+				client := i*10 + j
+				callers.Go(func() { h.caller(counters[i], client, rand.New(rand.NewPCG(seed, uint64(client+1)))) })
+			}
+		}
+		callers.Wait()
+		time.Sleep(20 * time.Second) // leases that nobody uses have gone back
+		for i, c := range counters {
+			standing, err := c.Standing(t.Context(), "key", minute)
+			if err != nil {
+				continue // the store is down just now
+			}
+			h.reserve(t.Context(), c, i*10, "probe", standing.Remaining+1)
+			h.reserve(t.Context(), c, i*10, "probe", standing.Remaining/4)
+			time.Sleep(time.Second)
+		}
+		for _, c := range counters {
+			if err := c.Close(context.WithoutCancel(t.Context())); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return h
+}
+
+// TestHistoriesAreLinearizable: whatever the network loses, callers of any
+// instance see one counter that is over its limit at no time, and that refuses
+// nothing that fits: at once where an instance is alone, and elsewhere once
+// nobody holds tokens that nobody spends.
+func TestHistoriesAreLinearizable(t *testing.T) {
+	calls, left, undecided := 0, 0, 0
+	for _, instances := range []int{1, 3} {
+		for seed := range uint64(100) {
+			h := record(t, seed, instances, false)
+			calls, left = calls+len(h.ops), left+h.left
+			switch porcupine.CheckOperationsTimeout(linearModel(instances == 1), h.ops, 10*time.Second) {
+			case porcupine.Illegal:
+				t.Errorf("%d instances, seed %d: no order explains what callers saw", instances, seed)
+				explain(t, h)
+			case porcupine.Unknown:
+				undecided++
+			}
+		}
+	}
+	t.Logf("200 histories of %d operations, %d of them of calls that were not decided, are linearizable; %d took too long to tell", calls, 2*left, undecided)
+	if undecided > 10 || left == 0 {
+		t.Errorf("%d histories took too long to tell, %d calls were not decided", undecided, left)
+	}
+}
+
+func explain(t *testing.T, h *history) {
+	for _, op := range h.ops {
+		t.Logf("client %d %d-%d: %+v %v", op.ClientId, op.Call, op.Return, op.Input, op.Output)
+	}
+}
+
+// TestALostUpdateIsNotLinearizable shows that the check can fail: over a store
+// that replaces whatever is there, callers see what no counter could answer.
+func TestALostUpdateIsNotLinearizable(t *testing.T) {
+	for seed := range uint64(50) {
+		h := record(t, seed, 3, true)
+		if porcupine.CheckOperationsTimeout(linearModel(false), h.ops, 10*time.Second) == porcupine.Illegal {
+			t.Logf("found with seed %d", seed)
+			return
+		}
+	}
+	t.Error("50 histories over a store that loses updates are all linearizable")
+}

@@ -1,0 +1,108 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/handler/limit"
+	"tollgate/handler/subscription"
+)
+
+// usageTold is what GET /usage tells.
+type usageTold struct {
+	Counted *struct {
+		CounterKey string
+		Shared     bool
+		Parts      map[string]string
+	}
+	Minute, Quota *struct{ Limit, Used, Left int64 }
+	Hours         int64
+	Total         amounts
+	Minutes       []struct {
+		Minute, From time.Time
+		Running      bool
+		amounts
+	}
+	Problem string
+}
+
+type amounts struct{ PromptTokens, CompletionTokens, TotalTokens, Requests, Refused, Charged, Forfeited int64 }
+
+func (b *bench) usage(t *testing.T, query string, headers ...string) usageTold {
+	t.Helper()
+	response, body := b.get(t, "/usage"+query, headers...)
+	var answer usageTold
+	if err := json.Unmarshal([]byte(body), &answer); response.StatusCode != 200 || err != nil {
+		t.Fatalf("/usage%s: %d %s", query, response.StatusCode, body)
+	}
+	return answer
+}
+
+func TestUsageTellsTheRunningMinuteAndThoseBefore(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(233, 184))
+	minute := limit.Minute(time.Now())
+	for _, row := range []limit.Closed{
+		{Minute: minute - 181, From: minute - 181, Usage: limit.Usage{PromptTokens: 1000}}, // longer ago than three hours
+		{Minute: minute - 90, From: minute - 92, Usage: limit.Usage{PromptTokens: 10, CompletionTokens: 20}, Requests: 3, Charged: 30},
+		{Minute: minute - 1, From: minute - 1, Usage: limit.Usage{PromptTokens: 1}, Requests: 1, Refused: 2, Charged: 7, Forfeited: 6},
+	} {
+		if err := b.history.PutClosed(t.Context(), "team-a", "epoch", row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		b.post(t, path, demo)
+	}
+	got := b.usage(t, "")
+	if got.Hours != 3 || len(got.Minutes) != 3 || got.Counted != nil || got.Minute.Used != 467 || got.Minute.Left != 0 {
+		t.Fatalf("%+v", got)
+	}
+	if first := got.Minutes[0]; !first.From.Equal(limit.MinuteStart(minute-92)) || !first.Minute.Equal(limit.MinuteStart(minute-90)) || first.Running {
+		t.Errorf("counted together: %+v", first)
+	}
+	want := amounts{PromptTokens: 50, CompletionTokens: 417, TotalTokens: 467, Requests: 2, Refused: 1, Charged: 467}
+	if last := got.Minutes[2]; last.amounts != want || !last.Running {
+		t.Errorf("running: %+v, want %+v", last, want)
+	}
+	want = amounts{PromptTokens: 61, CompletionTokens: 437, TotalTokens: 498, Requests: 6, Refused: 3, Charged: 504, Forfeited: 6}
+	if got.Total != want {
+		t.Errorf("total %+v, want %+v", got.Total, want)
+	}
+	if longer := b.usage(t, "?hours=4"); len(longer.Minutes) != 4 || longer.Hours != 4 {
+		t.Errorf("four hours: %+v", longer)
+	}
+	for _, hours := range []string{"0", "169", "x", "-1"} {
+		if response, body := b.get(t, "/usage?hours="+hours); response.StatusCode != 400 || !strings.Contains(body, `"param":"hours"`) {
+			t.Errorf("hours=%s: %d %s", hours, response.StatusCode, body)
+		}
+	}
+	if response, body := b.get(t, "/usage?model=gpt-9"); response.StatusCode != 404 || !strings.Contains(body, "model_not_found") {
+		t.Errorf("another's model: %d %s", response.StatusCode, body)
+	}
+}
+
+func TestUsageSaysWhatIsCounted(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}/{model}"}, answering(5))
+	b.post(t, path, demo, "Client-Ip", "192.0.2.1:5")
+	for ip, used := range map[string]int64{"192.0.2.1": 30, "192.0.2.2": 0} {
+		got := b.usage(t, "", "Client-Ip", ip+":9")
+		if got.Counted == nil || !got.Counted.Shared || fmt.Sprint(got.Counted.Parts) != "map[client-ip:"+ip+" model:DeepSeek-R1]" || got.Minute.Used != used {
+			t.Errorf("%s: %+v of %+v", ip, got.Minute, got.Counted)
+		}
+	}
+}
+
+func TestUsageGoesOnWithoutItsHistory(t *testing.T) {
+	b := openWithoutHistory(t)
+	b.post(t, path, demo)
+	got := b.usage(t, "")
+	if got.Problem == "" || len(got.Minutes) != 1 || got.Minute.Used != 30 {
+		t.Errorf("%+v", got)
+	}
+	if !strings.Contains(b.logged(), "history is down") {
+		t.Error("the log doesn't say why")
+	}
+}

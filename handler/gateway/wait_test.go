@@ -1,0 +1,114 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	countermem "tollgate/handler/counter/memstore"
+	"tollgate/handler/gateway"
+	"tollgate/handler/secret"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/upstream"
+)
+
+// TestACallQueuesForTokens runs the gateway in virtual time. Only the model is
+// outside it; connections to it are closed after each call, since time stands
+// still while one is open.
+func TestACallQueuesForTokens(t *testing.T) {
+	foundry := httptest.NewServer(answering(275, 5))
+	defer foundry.Close()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(20 * time.Second) // clocks begin at a minute's edge
+		store, key := memstore.New(), subscription.NewKey()
+		pepper, e0 := subscription.NewPepper("0123456789abcdef")
+		_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "demo", Limits: subscription.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(50 * time.Second)}})
+		_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "team-a", Tier: "demo"})
+		e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "team-a", Slot: subscription.Primary})
+		client, e4 := upstream.New([]upstream.Endpoint{{URL: foundry.URL, Shape: upstream.OpenAI, Key: secret.New("upstream-key")}}, upstream.Timeouts{})
+		if err := errors.Join(e0, e1, e2, e3, e4); err != nil {
+			t.Fatal(err)
+		}
+		log := slog.New(slog.DiscardHandler)
+		counters := counter.New(counter.Config{Store: countermem.New(nil), Log: log})
+		g := gateway.New(gateway.Config{Directory: subscription.NewDirectory(store, pepper), Counter: counters, Upstream: client, Log: log,
+			Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 16})
+		call := func(ctx context.Context) (status int, header http.Header, waited time.Duration) {
+			defer client.CloseIdle()
+			began := time.Now()
+			w := httptest.NewRecorder()
+			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/chat/completions", strings.NewReader(demo))
+			r.Header.Set("Api-Key", key)
+			g.ServeHTTP(w, r)
+			return w.Code, w.Header(), time.Since(began)
+		}
+		if status, header, waited := call(t.Context()); status != 200 || header.Get("x-apim-remaining-tokens") != "0" || waited > time.Second {
+			t.Errorf("the first: %d after %s, %v", status, waited, header)
+		}
+		if status, header, waited := call(t.Context()); status != 200 || header.Get("Retry-After") != "" || waited < 35*time.Second || waited > 45*time.Second {
+			t.Errorf("the second: %d after %s, %v; want it served when the minute turns", status, waited, header)
+		}
+		left, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		for used := 30; used < 300; used += 30 { // until nothing is left
+			call(t.Context())
+		}
+		if status, _, waited := call(left); status != 499 && waited > 2*time.Second {
+			t.Errorf("a caller that leaves: %d after %s", status, waited)
+		}
+		if err := counters.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Where the next minute comes too late, a call is told so at once.
+func TestACallThatWouldQueueTooLongIsRefusedAtOnce(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(time.Second)}, answering(1000))
+	b.post(t, path, demo) // a debt of two minutes and more
+	began := time.Now()
+	response, body := b.post(t, path, demo)
+	var seconds int
+	if _, err := fmt.Sscan(response.Header.Get("Retry-After"), &seconds); err != nil || response.StatusCode != 429 || seconds < 120 || time.Since(began) > time.Second {
+		t.Errorf("%d after %s, %v: %s", response.StatusCode, time.Since(began), response.Header, body)
+	}
+}
+
+// A prompt whose bytes fit many times over isn't counted before the call. It
+// is charged by usage all the same, and by its tokens where usage is missing.
+func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
+	body := strings.Replace(demo, "Can you", strings.Repeat("word ", 5000)+"Can you", 1)
+	for name, test := range map[string]struct {
+		answer string
+		used   int64
+	}{
+		"usage told":    {`{"choices":[],"usage":{"prompt_tokens":7000,"completion_tokens":3,"total_tokens":7003}}`, 7003},
+		"usage missing": {`{"choices":[{"message":{"role":"assistant","content":"Hi"}}]}`, 5000 + promptOf(t) + 1},
+	} {
+		var b *bench
+		var held int64 // while the call is made
+		b = open(t, subscription.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
+			held = b.usage(t, "").Minute.Used
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, test.answer)
+		})
+		b.post(t, path, demo) // the counter is known from now on
+		before := b.usage(t, "").Minute.Used
+		response, answer := b.post(t, path, body)
+		if used := b.usage(t, "").Minute.Used - before; response.StatusCode != 200 || used != test.used {
+			t.Errorf("%s: %d, %d used, want %d: %s", name, response.StatusCode, used, test.used, answer)
+		}
+		if held-before < 25_000 {
+			t.Errorf("%s: %d reserved, which isn't the prompt's bytes", name, held-before)
+		}
+	}
+}
