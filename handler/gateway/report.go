@@ -39,6 +39,9 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	if c.request != nil {
 		attrs = append(attrs, slog.String("model", g.modelOf(c)), slog.Bool("stream", c.request.Stream))
 	}
+	if estimate := c.estimated(); estimate > 0 { // beside prompt_tokens it shows how well this model's are counted
+		attrs = append(attrs, slog.Int64("prompt_estimate", estimate))
+	}
 	if c.settled {
 		attrs = append(attrs, slog.Int64("prompt_tokens", c.usage.PromptTokens), slog.Int64("completion_tokens", c.usage.CompletionTokens))
 	}
@@ -84,6 +87,7 @@ func (g *Gateway) finished(c *call, took time.Duration) telemetry.Call {
 		RequestID: c.requestID, TraceID: c.trace.id, SpanID: c.trace.span, ParentID: c.trace.parent,
 		Started: c.started, Duration: took,
 		Method: c.route.method, Route: c.route.pattern, Status: c.status, Outcome: c.outcome, Refused: c.refused,
+		Shadowed: c.shadow, Degraded: c.degraded,
 		API: string(c.route.shape), Operation: c.route.operation, Model: g.modelOf(c),
 		ClientIP: clientIP(c.r, g.ClientIPHeader), Header: c.r.Header, Estimate: c.estimated(),
 		Upstream: c.upstreamPart(),

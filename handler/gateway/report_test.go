@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tollgate/handler/gateway"
+	"tollgate/handler/r1sim"
 	"tollgate/handler/subscription"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
@@ -109,6 +110,34 @@ func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
 	}
 }
 
+// What the gateway counts itself is what the model charges: of the prompt, and of
+// an answer that tells no usage.
+func TestCountAndUsageAgreeToTheToken(t *testing.T) {
+	var model r1sim.Endpoint
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 100_000}, func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Api-Key", r1sim.Key)
+		model.ServeHTTP(w, r)
+	})
+	for _, path := range []string{path, "/openai/v1/chat/completions"} {
+		for _, fields := range []string{`{`, `{"stream":true,`, `{"max_tokens":9,`, `{"stream":true,"max_tokens":9,`} {
+			body := strings.Replace(demo, "{", fields, 1)
+			model.Behaviour = r1sim.Behaviour{Completion: 60}
+			b.post(t, path, body)
+			told := reports.next()
+			model.Behaviour.NoUsage = true
+			b.post(t, path, body)
+			counted := reports.next()
+			if told.Usage == nil || counted.Usage == nil || !told.Usage.Known || counted.Usage.Known ||
+				told.Usage.PromptTokens != counted.Usage.PromptTokens || told.Usage.CompletionTokens != counted.Usage.CompletionTokens || told.Estimate != told.Usage.PromptTokens {
+				t.Errorf("%s %s: told %+v with an estimate of %d, counted %+v", path, fields, told.Usage, told.Estimate, counted.Usage)
+			}
+		}
+	}
+	if estimates := strings.Count(b.log.String(), `"prompt_estimate":25,"prompt_tokens":25`); estimates != 16 {
+		t.Errorf("%d of 16 calls have the estimate beside their usage in the log", estimates)
+	}
+}
+
 func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
 	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) })
 	b.post(t, path, demo)
@@ -119,4 +148,32 @@ func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
 	if c.Standing == nil || c.Standing.Remaining != 300 {
 		t.Errorf("standing after the refund: %+v", c.Standing)
 	}
+}
+
+func TestWhatShadowLetsPassIsReported(t *testing.T) {
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 30, Shadow: true}, answering(40))
+	b.post(t, path, demo)
+	if c := reports.next(); c.Shadowed != "" || c.Status != 200 {
+		t.Errorf("within the limit: %+v", c)
+	}
+	b.post(t, path, demo)
+	if c := reports.next(); c.Shadowed != "token_limit_exceeded" || c.Status != 200 || c.Refused || c.Usage == nil {
+		t.Errorf("beyond it: %+v", c)
+	}
+}
+
+func TestCallsDecidedWithoutTheCountersAreReported(t *testing.T) {
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 3000, OnStoreDown: subscription.Degrade}, answering(40))
+	b.post(t, path, demo)
+	if c := reports.next(); c.Degraded {
+		t.Errorf("while the counters are there: %+v", c)
+	}
+	b.down.Store(true)
+	for range 100 { // the lease that is left needs no counter
+		b.post(t, path, demo)
+		if c := reports.next(); c.Degraded {
+			return
+		}
+	}
+	t.Error("no call was degraded")
 }

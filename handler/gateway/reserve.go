@@ -127,7 +127,7 @@ const (
 // Then counting, which is what a long prompt costs most, waits until somebody
 // needs to know; where upstream tells usage, nobody does.
 func (g *Gateway) trustBytes(c *call, key string) bool {
-	bytes := int64(len(c.request.Messages) + len(c.request.Tools))
+	bytes := int64(c.encoding.Bound(c.request.Messages, c.request.Tools))
 	if bytes < longPrompt {
 		return false
 	}

@@ -1,8 +1,11 @@
 package tokens_test
 
 import (
+	"encoding/json"
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"tollgate/handler/tokens"
 )
@@ -48,6 +51,8 @@ func TestChatsAreRenderedAsTheTemplateDoes(t *testing.T) {
 		`[{"role":"user","content":"\ud83dx\ude00\ud83d\ud83d\ude00\ud83d"}]`:                                   begin + user + "\uFFFDx\uFFFD\uFFFD😀\uFFFD" + think,
 		`[{"role":"assistant","content":null,` + calls + `}]`:                                                   begin + answer + "<｜tool▁calls▁begin｜>" + call1 + "\n" + call2 + "<｜tool▁calls▁end｜>" + end + think,
 		`[{"role":"assistant",` + calls + `,"content":"a"}]`:                                                    begin + answer + "a" + end + think,
+		`[{"ro\u006ce":"\u0075ser","\u0063ontent":"a","content\u0000":"b"}]`:                                    begin + user + "a" + think,
+		`[{"role":"assistant","tool_calls":[{},{"type":"custom"}]}]`:                                            begin + think,
 		`[{"role":"assistant","content":null}]`:                                                                 begin + think,
 		`[{"role":"tool","content":"1"},{"role":"tool","content":"2"}]`:                                         begin + "<｜tool▁outputs▁begin｜><｜tool▁output▁begin｜>1<｜tool▁output▁end｜>\n<｜tool▁output▁begin｜>2<｜tool▁output▁end｜><｜tool▁outputs▁end｜>",
 		`[{"role":"tool","content":"1"},{"role":"assistant","content":"<think>x</think>a"}]`:                    begin + "<｜tool▁outputs▁begin｜><｜tool▁output▁begin｜>1<｜tool▁output▁end｜><｜tool▁outputs▁end｜><think>x</think>a" + end + think,
@@ -100,4 +105,59 @@ func TestAnOpenAIChatCountsItsMessages(t *testing.T) {
 			t.Errorf("%s: %d, %v; want %d", model, got, err, want)
 		}
 	}
+}
+
+func TestNoChatHasMoreTokensThanItsBound(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	pick := func(texts ...string) string { return texts[r.IntN(len(texts))] }
+	text := func() string {
+		quoted, err := json.Marshal(pick("", "\u0301\u0301", "�", "\n\n", "~", randomText(r, 1+r.IntN(40))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(quoted)
+	}
+	call := func() string {
+		return pick(`{}`, `{"function":{}}`, `{"type":"function","function":{"name":`+text()+`,"arguments":`+text()+`}}`)
+	}
+	message := func() string {
+		content := pick(text(), `null`, `[]`, `[`+text()+`,{"text":`+text()+`}]`, `[{"im\u0061ge_url":0},{"type":"image_url","image_url":{"url":"x"}}]`)
+		role := pick(`"user"`, `"system"`, `"assistant"`, `"tool"`, `"developer"`, text())
+		return pick(`{}`, `{"role":`+role+`}`, `{"role":`+role+`,"content":`+content+`}`, `{"role":`+role+`,"name":`+text()+`,"content":`+content+`}`,
+			`{"role":"assistant","tool_calls":[`+call()+`,`+call()+`,`+call()+`]}`)
+	}
+	for range rounds(3000) {
+		chat := `[` + message() + `,` + message() + `,` + message() + `]`
+		for _, model := range []string{"DeepSeek-R1", "DeepSeek-V3", "gpt-4", "gpt-4o"} {
+			e := tokens.ForModel(model)
+			got, err := e.CountChat([]byte(chat), []byte(`[{}]`))
+			if bound := e.Bound([]byte(chat), []byte(`[{}]`)); err != nil || got > bound {
+				t.Fatalf("%s: %d tokens, %v, above the bound of %d: %s", model, got, err, bound, chat)
+			}
+		}
+	}
+	for _, model := range []string{"DeepSeek-R1", "gpt-4"} {
+		if e := tokens.ForModel(model); e.Bound([]byte(`[]`), nil) > 6 {
+			t.Errorf("%s: the bound of nothing is %d", model, e.Bound([]byte(`[]`), nil))
+		}
+	}
+}
+
+// A string's text is the one that encoding/json reads.
+func FuzzStrings(f *testing.F) {
+	for _, text := range []string{`a\u0000\ud83d\ude00\ude00\ud83d\u0041`, `\"\\\/\b\f\n\r\t`, `\ud83d\n`, `\u12`, "\xff", `\u00e9é`, `\\"`, `\ud83d\ud83d`} {
+		f.Add(text)
+	}
+	e := tokens.ForModel("DeepSeek-V3")
+	f.Fuzz(func(t *testing.T, inner string) {
+		chat := `[{"role":"user","content":"` + inner + `"}]`
+		rendered, err := e.Rendered([]byte(chat))
+		var want []struct{ Role, Content string }
+		if json.Unmarshal([]byte(chat), &want) != nil || len(want) != 1 || want[0].Role != "user" || strings.Contains(inner, `"`) {
+			return // no JSON, or other members in it; it must only not fail
+		}
+		if want := begin + user + want[0].Content + answer; err != nil || utf8.ValidString(inner) && rendered != want {
+			t.Errorf("%s is read as %q, %v; want %q", chat, rendered, err, want)
+		}
+	})
 }
