@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -128,22 +129,28 @@ const (
 // Then counting, which is what a long prompt costs most, waits until somebody
 // needs to know; where upstream tells usage, nobody does.
 func (g *Gateway) trustBytes(c *call, key string) bool {
-	bytes := int64(len(c.request.Messages) + len(c.request.Tools))
-	if bytes < longPrompt {
+	size := int64(len(c.request.Messages) + len(c.request.Tools))
+	if size < longPrompt || c.grant.Tier.Shadow || beyondText(c.request.Messages) {
 		return false
 	}
 	known, ok := g.Counter.Known(key)
 	left := roomIn(known)
-	if !ok || c.grant.Tier.Shadow || (g.uncounted.Load()+bytes) > left/bytesShare {
+	if !ok || g.uncounted.Load()+size > left/bytesShare {
 		return false
 	}
-	c.prompt = bytes
+	c.prompt = size
 	if c.ask().Tokens > left {
 		return false
 	}
-	c.trusted = bytes
-	g.uncounted.Add(bytes)
+	c.trusted = size
+	g.uncounted.Add(size)
 	return true
+}
+
+// beyondText says whether messages may have more tokens than bytes: an image
+// may, and an escape may hide its name.
+func beyondText(messages []byte) bool {
+	return bytes.Contains(messages, []byte("image_url")) || bytes.Contains(messages, []byte(`\u`))
 }
 
 // roomIn is what both limits have left, as far as is known.
