@@ -4,10 +4,11 @@
 FUNC   ?= func
 BICEP  ?= bicep
 PYTHON ?= python3
-export FUNC BICEP PYTHON
+CHROMIUM ?= chromium
+export FUNC BICEP PYTHON CHROMIUM
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-NPM_FOLDERS := infra/local handler/cmd/demo/clients handler/tokens/vocabulary infra/queries/check
+NPM_FOLDERS := infra/local handler/cmd/demo/clients handler/tokens/vocabulary infra/queries/check handler/console/browser
 
 # What the Functions host on Linux runs; GOOS= and GOARCH= on the command line
 # build for another machine.
@@ -24,7 +25,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start package deploy publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy soak bench-tokens node vocabulary fmt vet staticcheck
+.PHONY: help demo run build start package deploy publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy soak bench-tokens node vocabulary fmt vet staticcheck console-vendor
 
 # What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -122,3 +123,8 @@ vet: ## go vet
 
 staticcheck: ## staticcheck, pinned
 	go run $(STATICCHECK) ./...
+
+console-vendor: ## refresh the console's chart library from its pinned package
+	npm ci --silent --prefix handler/console/browser
+	@cd handler/console && cp browser/node_modules/uplot/dist/uPlot.iife.min.js browser/node_modules/uplot/dist/uPlot.min.css page/vendor/ \
+		&& cp browser/node_modules/uplot/LICENSE page/vendor/LICENSE.txt

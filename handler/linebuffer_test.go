@@ -16,13 +16,13 @@ func TestLinesAreWrittenTogetherAndSoon(t *testing.T) {
 		for round := range 3 {
 			before := len(out.String())
 			fmt.Fprintln(b, "a", round)
-			time.Sleep(logDelay - 1)
+			time.Sleep(logDelay - time.Nanosecond)
 			fmt.Fprintln(b, "b", round)
 			synctest.Wait()
 			if len(out.String()) != before {
 				t.Errorf("written at once: %q", out.String())
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			if want := fmt.Sprintf("a %d\nb %d\n", round, round); out.String()[before:] != want {
 				t.Errorf("got %q, want %q", out.String()[before:], want)

@@ -59,6 +59,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		return exitFailed
 	}
 	log.Info("listening", "version", version.String(), "address", listener.Addr().String(), "settings", conf)
+	prepareCounting(conf.Models, log)
 	if err := serve(ctx, conf, app, listener, log); err != nil {
 		fmt.Fprintf(stderr, "tollgate stopped: %v\n", err)
 		return exitFailed

@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -30,6 +29,12 @@ const Prefix = "/console"
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+// types are the files' media types, whatever this machine thinks of them.
+var types = map[string]string{
+	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
+}
+
 // file is one of the page's, read once.
 type file struct {
 	body        []byte
@@ -46,7 +51,7 @@ func Handler() http.Handler {
 		}
 		body, err := files.ReadFile(name)
 		sum := sha256.Sum256(body)
-		all[strings.TrimPrefix(name, "page/")] = file{body, mime.TypeByExtension(path.Ext(name)), `"` + hex.EncodeToString(sum[:8]) + `"`}
+		all[strings.TrimPrefix(name, "page/")] = file{body, types[path.Ext(name)], `"` + hex.EncodeToString(sum[:8]) + `"`}
 		return err
 	})
 	if err != nil {

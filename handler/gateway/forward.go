@@ -157,8 +157,9 @@ func (g *Gateway) stream(c *call) error {
 	maps.Copy(c.w.Header(), c.response.Header)
 	c.status = http.StatusOK
 	m := g.meter(c)
-	ending, err := upstream.Cut, errUnfinished // should the relay panic
+	ending := upstream.Cut // should the relay panic
 	defer func() { m.charge(ending.ByUpstream()) }()
+	var err error
 	ending, err = c.response.Relay(c.w, &m.events, m.pass)
 	if err == nil && !m.complete() {
 		ending, err = upstream.Cut, errUnfinished

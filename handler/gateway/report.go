@@ -39,6 +39,9 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	if c.request != nil {
 		attrs = append(attrs, slog.String("model", g.modelOf(c)), slog.Bool("stream", c.request.Stream))
 	}
+	if estimate := c.estimated(); estimate > 0 { // beside prompt_tokens it shows how well this model's are counted
+		attrs = append(attrs, slog.Int64("prompt_estimate", estimate))
+	}
 	if c.settled {
 		attrs = append(attrs, slog.Int64("prompt_tokens", c.usage.PromptTokens), slog.Int64("completion_tokens", c.usage.CompletionTokens))
 	}

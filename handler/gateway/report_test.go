@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tollgate/handler/gateway"
+	"tollgate/handler/r1sim"
 	"tollgate/handler/subscription"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
@@ -106,6 +107,34 @@ func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
 	c := reports.next()
 	if !c.Stream || c.Upstream == nil || c.Upstream.FirstToken <= 0 || c.Upstream.FirstToken < c.Upstream.Latency || c.Usage == nil || c.Usage.Known || c.Usage.CompletionTokens < 1 {
 		t.Errorf("reported %+v, usage %+v, upstream %+v", c, c.Usage, c.Upstream)
+	}
+}
+
+// What the gateway counts itself is what the model charges: of the prompt, and of
+// an answer that tells no usage.
+func TestCountAndUsageAgreeToTheToken(t *testing.T) {
+	var model r1sim.Endpoint
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 100_000}, func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Api-Key", r1sim.Key)
+		model.ServeHTTP(w, r)
+	})
+	for _, path := range []string{path, "/openai/v1/chat/completions"} {
+		for _, fields := range []string{`{`, `{"stream":true,`, `{"max_tokens":9,`, `{"stream":true,"max_tokens":9,`} {
+			body := strings.Replace(demo, "{", fields, 1)
+			model.Behaviour = r1sim.Behaviour{Completion: 60}
+			b.post(t, path, body)
+			told := reports.next()
+			model.Behaviour.NoUsage = true
+			b.post(t, path, body)
+			counted := reports.next()
+			if told.Usage == nil || counted.Usage == nil || !told.Usage.Known || counted.Usage.Known ||
+				told.Usage.PromptTokens != counted.Usage.PromptTokens || told.Usage.CompletionTokens != counted.Usage.CompletionTokens || told.Estimate != told.Usage.PromptTokens {
+				t.Errorf("%s %s: told %+v with an estimate of %d, counted %+v", path, fields, told.Usage, told.Estimate, counted.Usage)
+			}
+		}
+	}
+	if estimates := strings.Count(b.log.String(), `"prompt_estimate":25,"prompt_tokens":25`); estimates != 16 {
+		t.Errorf("%d of 16 calls have the estimate beside their usage in the log", estimates)
 	}
 }
 

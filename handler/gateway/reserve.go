@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -123,14 +122,14 @@ const (
 	bytesShare = 64
 )
 
-// trustBytes takes the prompt's bytes for its tokens, which they are never fewer
-// than, where that makes no difference: where there is so much left that the
+// trustBytes takes a bound on the prompt's tokens, which is about its bytes, for
+// their count, where that makes no difference: where there is so much left that the
 // call passes either way, and what it holds too much doesn't refuse another.
 // Then counting, which is what a long prompt costs most, waits until somebody
 // needs to know; where upstream tells usage, nobody does.
 func (g *Gateway) trustBytes(c *call, key string) bool {
-	size := int64(len(c.request.Messages) + len(c.request.Tools))
-	if size < longPrompt || c.grant.Tier.Shadow || beyondText(c.request.Messages) {
+	size := int64(c.encoding.Bound(c.request.Messages, c.request.Tools))
+	if size < longPrompt || c.grant.Tier.Shadow {
 		return false
 	}
 	known, ok := g.Counter.Known(key)
@@ -145,12 +144,6 @@ func (g *Gateway) trustBytes(c *call, key string) bool {
 	c.trusted = size
 	g.uncounted.Add(size)
 	return true
-}
-
-// beyondText says whether messages may have more tokens than bytes: an image
-// may, and an escape may hide its name.
-func beyondText(messages []byte) bool {
-	return bytes.Contains(messages, []byte("image_url")) || bytes.Contains(messages, []byte(`\u`))
 }
 
 // roomIn is what both limits have left, as far as is known.

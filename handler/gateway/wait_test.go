@@ -92,12 +92,10 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 	for name, test := range map[string]struct {
 		body, answer string
 		used         int64
-		counted      bool
 	}{
-		"usage told":                        {long, usage, 7003, false},
-		"usage missing":                     {long, none, 5000 + promptOf(t) + 1, false},
-		"an image, larger than its bytes":   {image, usage, 7003, true},
-		"an escape, that may hide anything": {strings.Replace(long, "word", `wor\u0064`, 1), usage, 7003, true},
+		"usage told":    {long, usage, 7003},
+		"usage missing": {long, none, 5000 + promptOf(t) + 1},
+		"with an image": {image, usage, 7003},
 	} {
 		var b *bench
 		var held int64 // while the call is made
@@ -112,8 +110,8 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 		if used := b.usage(t, "").Minute.Used - before; response.StatusCode != 200 || used != test.used {
 			t.Errorf("%s: %d, %d used, want %d: %s", name, response.StatusCode, used, test.used, answer)
 		}
-		if held -= before; held == 0 || held >= 25_000 == test.counted {
-			t.Errorf("%s: %d reserved", name, held)
+		if held-before < 25_000 {
+			t.Errorf("%s: %d reserved, which is no bound without a count", name, held-before)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package manage
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"reflect"
 	"time"
 
@@ -75,7 +76,7 @@ func (c *call) listAudit() (*result, error) {
 }
 
 // unchanging are the fields that say nothing about a change.
-var unchanging = []string{"id", "version"}
+var unchanging = []string{"id", "version", "created"}
 
 // differences are the fields in which two values' JSON differs.
 func differences(before, after any) map[string]Change {
@@ -101,6 +102,7 @@ func fields(value any) map[string]any {
 	for _, name := range unchanging {
 		delete(all, name)
 	}
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == "" }) // as good as absent
 	return all
 }
 

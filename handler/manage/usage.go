@@ -141,7 +141,7 @@ func (c *call) usageHistory() (*result, error) {
 		return nil, err
 	}
 	sums := make(map[Span]*Tokens)
-	for row, err := range c.api.Usage.Rows(c.Context(), usage.Query{Counter: key, Owner: owner, From: from, To: to}) {
+	for row, err := range c.rows(usage.Query{Counter: key, Owner: owner, From: from, To: to}) {
 		if err != nil {
 			return nil, err
 		}
@@ -163,6 +163,65 @@ func (c *call) usageHistory() (*result, error) {
 		By    string    `json:"by"`
 		Items []Span    `json:"items"`
 	}{from, to, by, ordered(sums)}}, nil
+}
+
+// rows are the history's, and before them the minutes that are over and still
+// wait in counters to be written to it. Those are read first: a minute that is
+// written meanwhile is in both then, and told once.
+func (c *call) rows(q usage.Query) iter.Seq2[usage.Row, error] {
+	return func(yield func(usage.Row, error) bool) {
+		told := make(map[usage.Row]bool) // by counter, epoch and minute
+		first, last := q.Minutes()
+		now := time.Now()
+		for stored, err := range c.api.Usage.Stored(c.Context()) {
+			if err != nil && stored.Key == "" {
+				yield(usage.Row{}, err)
+				return
+			}
+			if err != nil || !meant(q, stored.Key) { // one that can't be read is for usageNow and the checks to tell
+				continue
+			}
+			stored.State.Advance(stored.State.Limits, now)
+			for _, closed := range stored.State.Outbox {
+				row := waiting(stored, closed)
+				told[which(row)] = true
+				if closed.Minute >= first && closed.Minute < last && !yield(row, nil) {
+					return
+				}
+			}
+		}
+		for row, err := range c.api.Usage.Rows(c.Context(), q) {
+			if err == nil && told[which(row)] {
+				continue
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// meant says whether a query means a counter.
+func meant(q usage.Query, key string) bool {
+	if q.Counter != "" {
+		return key == q.Counter
+	}
+	return q.Owner == (counter.Owner{}) || counter.OwnerOf(key) == q.Owner
+}
+
+// which is a row without its counts.
+func which(row usage.Row) usage.Row {
+	identity := usage.Row{Counter: row.Counter, Epoch: row.Epoch}
+	identity.Minute = row.Minute
+	return identity
+}
+
+// waiting is a counter's closed minute as the history will have it.
+func waiting(stored counter.Stored, closed limit.Closed) usage.Row {
+	row := usage.Row{Counter: stored.Key, Epoch: stored.State.Epoch}
+	row.Minute, row.From = closed.Minute, closed.From
+	row.PromptTokens, row.CompletionTokens, row.Requests, row.Refused = closed.PromptTokens, closed.CompletionTokens, closed.Requests, closed.Refused
+	return row
 }
 
 func ordered(sums map[Span]*Tokens) []Span {

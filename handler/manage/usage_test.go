@@ -50,7 +50,9 @@ func TestUsageTellsWhereCountersStand(t *testing.T) {
 }
 
 func row(key string, at time.Time, prompt, completion int64) usage.Row {
-	return usage.Row{Counter: key, Closed: limit.Closed{Minute: limit.Minute(at), Usage: limit.Usage{PromptTokens: prompt, CompletionTokens: completion}, Requests: 1, Refused: 2}}
+	r := usage.Row{Counter: key}
+	r.Minute, r.PromptTokens, r.CompletionTokens, r.Requests, r.Refused = limit.Minute(at), prompt, completion, 1, 2
+	return r
 }
 
 func TestHistoryIsSummedUp(t *testing.T) {
@@ -84,4 +86,38 @@ func TestHistoryIsSummedUp(t *testing.T) {
 	}
 	o.used.fault = errors.New("down")
 	o.fails(http.StatusServiceUnavailable, "unavailable", "GET", "/usage/history", "", nil, "down")
+}
+
+// A minute is told once: while it waits in its counter, in the moment when it
+// is in both places, and when only the history has it.
+func TestAMinuteThatIsOverIsToldOnce(t *testing.T) {
+	o := newOffice(t)
+	before := time.Now().Add(-3 * time.Minute)
+	stored := spent("team-a", 100)
+	stored.State.Window, stored.State.UsageFrom = limit.Minute(before), limit.Minute(before)
+	written := row("team-a", before, 50, 50)
+	written.Epoch, written.Requests, written.Refused = "epoch", 1, 0
+	other := written
+	other.Epoch = "of the counter that bore the key before"
+	for name, test := range map[string]struct {
+		counters []counter.Stored
+		rows     []usage.Row
+		want     int64
+	}{
+		"waits":                   {[]counter.Stored{stored}, nil, 100},
+		"in both":                 {[]counter.Stored{stored}, []usage.Row{written}, 100},
+		"written":                 {nil, []usage.Row{written}, 100},
+		"of two counters in turn": {[]counter.Stored{stored}, []usage.Row{other}, 200},
+	} {
+		o.used.counters, o.used.rows = test.counters, test.rows
+		var answer struct{ Items []manage.Span }
+		o.must("GET", "/usage/history?by=minute&subscription=team-a", "").into(t, &answer)
+		if len(answer.Items) != 1 || answer.Items[0].TotalTokens != test.want {
+			t.Errorf("%s: %+v, want %d tokens", name, answer.Items, test.want)
+		}
+		o.must("GET", "/usage/history?by=minute&subscription=team-b", "").into(t, &answer)
+		if test.rows == nil && len(answer.Items) != 0 {
+			t.Errorf("%s: another's history tells %+v", name, answer.Items)
+		}
+	}
 }

@@ -5,63 +5,91 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"tollgate/handler/tokens"
 )
 
-// The article's chat, whose prompt DeepSeek-R1 counts as 25 tokens, and the
-// completions that its first two calls took.
+// The completions that the article's first two calls took, in tokens.
+var demoCompletions = []int64{233, 184}
+
+// The article's chat.
 const (
 	demoSystem = "You are a sarcastic, unhelpful assistant."
 	demoUser   = "Can you tell me the time, please?"
-	demoPrompt = 25
 )
-
-var demoCompletions = []int64{233, 184}
 
 // usualCompletion is how many tokens an answer takes where nothing bounds it.
 const usualCompletion = 60
 
-// answer is what the model says to a call, and what it costs in tokens.
+// encoding is how the model itself counts.
+var encoding = tokens.ForModel("DeepSeek-R1")
+
+// answer is what the model says to a call, a token at a time, and what that costs.
 type answer struct {
-	thought, said, finish string
-	prompt, completion    int64
-	noUsage               bool
+	written []token
+	finish  string
+	prompt  int64 // tokens
+	noUsage bool
 }
 
-func (e *Endpoint) answer(fields map[string]json.RawMessage, asked request, behaviour Behaviour) answer {
-	a := answer{completion: usualCompletion, finish: "stop", noUsage: behaviour.NoUsage}
+// token is one token of an answer, and the field that it is written to.
+type token struct{ field, text string }
+
+func (e *Endpoint) answer(fields map[string]json.RawMessage, asked request, models bool, behaviour Behaviour) answer {
+	prompt, _ := encoding.CountChat(fields["messages"], fields["tools"]) // read once already
+	a := answer{prompt: int64(prompt), finish: "stop", noUsage: behaviour.NoUsage}
+	completion := int64(usualCompletion)
 	if m := asked.Messages; len(m) == 2 && m[0].Content == demoSystem && m[1].Content == demoUser {
-		a.prompt = demoPrompt
 		if call := e.demoCalls.Add(1); call <= int64(len(demoCompletions)) {
-			a.completion = demoCompletions[call-1]
+			completion = demoCompletions[call-1]
 		}
-	} else {
-		prompt, _ := tokens.ForModel("DeepSeek-R1").CountChat(fields["messages"], fields["tools"])
-		a.prompt = int64(prompt)
 	}
 	if behaviour.Completion > 0 {
-		a.completion = behaviour.Completion
+		completion = behaviour.Completion
 	}
-	if most := max(asked.MaxTokens, asked.MaxCompletionTokens); most > 0 && most < a.completion {
-		a.completion, a.finish = most, "length"
+	a.written = think(completion, models)
+	if most := max(asked.MaxTokens, asked.MaxCompletionTokens); most > 0 && most < completion {
+		a.written, a.finish = a.written[:most], "length"
 	}
-	words := int(a.completion)
-	a.thought = strings.TrimSpace(strings.Repeat("hmm ", words/2))
-	a.said = strings.TrimSpace(strings.Repeat("well ", words-words/2))
 	return a
 }
 
+// think is an answer of so many tokens: a thought and what is said. The models
+// shape has both in content, the others each in its own field.
+func think(completion int64, models bool) []token {
+	thinking, before, after := "reasoning_content", []string(nil), []string(nil)
+	if models {
+		thinking, before, after = "content", []string{"<think>", "\n"}, []string{"\n", "</think>"}
+	}
+	var all []token
+	add := func(field string, texts ...string) {
+		for _, text := range texts {
+			all = append(all, token{field, text})
+		}
+	}
+	add(thinking, before...)
+	add(thinking, "so")
+	for range completion/2 - 2 {
+		add(thinking, " so")
+	}
+	add(thinking, after...)
+	add("content", "\n\n", "well")
+	for int64(len(all)) < completion {
+		add("content", " well")
+	}
+	return all[:completion]
+}
+
 func (a answer) usage() map[string]int64 {
-	return map[string]int64{"prompt_tokens": a.prompt, "completion_tokens": a.completion, "total_tokens": a.prompt + a.completion}
+	completion := int64(len(a.written))
+	return map[string]int64{"prompt_tokens": a.prompt, "completion_tokens": completion, "total_tokens": a.prompt + completion}
 }
 
 // whole sends an answer that isn't streamed.
-func (a answer) whole(w http.ResponseWriter, models bool, behaviour Behaviour) {
-	message := map[string]string{"role": "assistant", "content": "<think>\n" + a.thought + "\n</think>\n\n" + a.said}
-	if !models {
-		message = map[string]string{"role": "assistant", "reasoning_content": a.thought, "content": a.said}
+func (a answer) whole(w http.ResponseWriter, behaviour Behaviour) {
+	message := map[string]string{"role": "assistant", "content": ""}
+	for _, token := range a.written {
+		message[token.field] += token.text
 	}
 	told := map[string]any{
 		"id": "r1sim", "object": "chat.completion", "model": "DeepSeek-R1",
@@ -96,23 +124,12 @@ type stream struct {
 	left      bool // the caller has
 }
 
-// send sends the answer a word an event. Usage comes with the finish_reason, or
+// send sends the answer a token an event. Usage comes with the finish_reason, or
 // in a chunk of its own where that was asked for.
-func (s *stream) send(a answer, models, ownChunk bool) {
+func (s *stream) send(a answer, ownChunk bool) {
 	s.w.Header().Set("Content-Type", "text/event-stream")
-	thinking := "reasoning_content"
-	if models {
-		thinking = "content"
-		s.delta("content", "<think>\n")
-	}
-	for word := range strings.FieldsSeq(a.thought) {
-		s.delta(thinking, word+" ")
-	}
-	if models {
-		s.delta("content", "</think>\n\n")
-	}
-	for word := range strings.FieldsSeq(a.said) {
-		s.delta("content", word+" ")
+	for _, token := range a.written {
+		s.delta(token.field, token.text)
 	}
 	last := map[string]any{"choices": []any{map[string]any{"index": 0, "delta": map[string]string{}, "finish_reason": a.finish}}}
 	if !ownChunk && !a.noUsage {

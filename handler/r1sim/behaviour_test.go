@@ -36,7 +36,7 @@ func TestErrorsAreChosenByHeader(t *testing.T) {
 func TestTheEndpointsOwnBehaviourHoldsWithoutAHeader(t *testing.T) {
 	e := r1sim.Endpoint{Behaviour: r1sim.Behaviour{Completion: 500, NoUsage: true}}
 	_, body := ask(t, &e, "/openai/v1/chat/completions", plain)
-	if strings.Count(body, "hmm")+strings.Count(body, "well") != 500 || strings.Contains(body, "usage") {
+	if strings.Count(body, " so")+strings.Count(body, "well")+2 != 500 || strings.Contains(body, "usage") {
 		t.Errorf("%s", body)
 	}
 	if _, body := ask(t, &e, "/openai/v1/chat/completions", streamed, r1sim.Header, "completion=3"); strings.Count(body, "data: ") != 3+2 || strings.Contains(body, "usage") {

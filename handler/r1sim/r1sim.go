@@ -82,16 +82,16 @@ func (e *Endpoint) complete(w http.ResponseWriter, r *http.Request, models bool,
 			return
 		}
 	}
-	a := e.answer(fields, asked, behaviour)
+	a := e.answer(fields, asked, models, behaviour)
 	if !wait(r, behaviour.FirstToken) {
 		return
 	}
 	if asked.Stream {
 		s := stream{w: w, r: r, behaviour: behaviour, control: http.NewResponseController(w)}
-		s.send(a, models, asked.StreamOptions != nil && asked.StreamOptions.IncludeUsage)
+		s.send(a, asked.StreamOptions != nil && asked.StreamOptions.IncludeUsage)
 		return
 	}
-	a.whole(w, models, behaviour)
+	a.whole(w, behaviour)
 }
 
 // parameters are what the model inference API knows; others are extra.

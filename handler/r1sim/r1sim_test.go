@@ -1,6 +1,7 @@
 package r1sim_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"tollgate/handler/r1sim"
+	"tollgate/handler/tokens"
 )
 
 func ask(t *testing.T, e *r1sim.Endpoint, path, body string, headers ...string) (int, string) {
@@ -63,6 +65,50 @@ func TestWhatItRefuses(t *testing.T) {
 	} {
 		if status, body := ask(t, &e, test.path, test.body, "Api-Key", test.key); status != test.status {
 			t.Errorf("%s: %d %s, want %d", test.path, status, body, test.status)
+		}
+	}
+}
+
+// answered is what an answer, streamed or not, says and tells.
+type answered struct {
+	Choices []struct {
+		Message, Delta struct {
+			Reasoning string `json:"reasoning_content"`
+			Content   string
+		}
+	}
+	Usage struct {
+		Prompt     int `json:"prompt_tokens"`
+		Completion int `json:"completion_tokens"`
+	}
+}
+
+func TestUsageIsWhatTheTextHas(t *testing.T) {
+	const messages = `[{"role":"user","content":"What is the time? \ud83d"}]`
+	r1 := tokens.ForModel("DeepSeek-R1")
+	prompt, err := r1.CountChat([]byte(messages), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/models/chat/completions", "/openai/v1/chat/completions"} {
+		for fields, completion := range map[string]int{``: 60, `"max_tokens":1,`: 1, `"max_tokens":7,"stream":true,`: 7, `"stream":true,`: 60} {
+			var e r1sim.Endpoint
+			_, body := ask(t, &e, path, `{`+fields+`"messages":`+messages+`}`)
+			var text strings.Builder
+			var last answered
+			for line := range strings.Lines(body) {
+				var got answered
+				if json.Unmarshal([]byte(strings.TrimPrefix(line, "data: ")), &got) != nil {
+					continue
+				}
+				for _, choice := range got.Choices {
+					text.WriteString(choice.Message.Reasoning + choice.Message.Content + choice.Delta.Reasoning + choice.Delta.Content)
+				}
+				last = got
+			}
+			if u := last.Usage; u.Prompt != prompt || u.Completion != completion || r1.Count(text.String()) != completion {
+				t.Errorf("%s %s: usage %+v, want %d and %d, for %d tokens: %q", path, fields, u, prompt, completion, r1.Count(text.String()), text.String())
+			}
 		}
 	}
 }

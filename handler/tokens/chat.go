@@ -37,6 +37,16 @@ func (e *Encoding) CountChat(messages, tools []byte) (int, error) {
 	return tokens + t.count(w.text, w) + t.count(tools, w), nil
 }
 
+// chatTokens is the most that a chat's template adds beside its messages.
+const chatTokens = 4
+
+// Bound is a number of tokens that CountChat won't exceed, found without
+// counting: no token is shorter than a byte, and a message's braces and names are
+// longer than what a template puts in their place. The JSON must be UTF-8.
+func (e *Encoding) Bound(messages, tools []byte) int {
+	return len(messages) + len(tools) + chatTokens + ImageTokens*bytes.Count(messages, []byte(imageField))
+}
+
 // readMessages adds the messages of a JSON array.
 func readMessages(to []message, messages []byte) ([]message, error) {
 	array, ok := list(messages, '[')
@@ -80,6 +90,9 @@ func readMessages(to []message, messages []byte) ([]message, error) {
 	return to, nil
 }
 
+// imageField is the member, in quotes, that makes a part of the content an image.
+const imageField = `"image_url"`
+
 // appendContent adds a message's text to what the model reads: a string, or the
 // texts of its parts. It says how many tokens its images take.
 func (w *work) appendContent(content []byte) (images int) {
@@ -106,7 +119,7 @@ func (w *work) appendContent(content []byte) (images int) {
 			switch {
 			case is(name, "text"):
 				w.text = appendText(w.text, value)
-			case is(name, "image_url"):
+			case string(name) == imageField:
 				images++
 			}
 		}
@@ -223,6 +236,9 @@ func (w *work) toolCalls(calls []byte, called bool) bool {
 		var value []byte
 		if value, ok = array.element(); !ok {
 			break
+		}
+		if member(value, "function") == nil {
+			continue // of another kind, which the template doesn't have
 		}
 		if !called {
 			w.write(assistantTurn + toolCallsBegin + toolCallBegin)

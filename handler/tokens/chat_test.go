@@ -1,6 +1,8 @@
 package tokens_test
 
 import (
+	"encoding/json"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -48,6 +50,7 @@ func TestChatsAreRenderedAsTheTemplateDoes(t *testing.T) {
 		`[{"role":"user","content":"\ud83dx\ude00\ud83d\ud83d\ude00\ud83d"}]`:                                   begin + user + "\uFFFDx\uFFFD\uFFFD😀\uFFFD" + think,
 		`[{"role":"assistant","content":null,` + calls + `}]`:                                                   begin + answer + "<｜tool▁calls▁begin｜>" + call1 + "\n" + call2 + "<｜tool▁calls▁end｜>" + end + think,
 		`[{"role":"assistant",` + calls + `,"content":"a"}]`:                                                    begin + answer + "a" + end + think,
+		`[{"role":"assistant","tool_calls":[{},{"type":"custom"}]}]`:                                            begin + think,
 		`[{"role":"assistant","content":null}]`:                                                                 begin + think,
 		`[{"role":"tool","content":"1"},{"role":"tool","content":"2"}]`:                                         begin + "<｜tool▁outputs▁begin｜><｜tool▁output▁begin｜>1<｜tool▁output▁end｜>\n<｜tool▁output▁begin｜>2<｜tool▁output▁end｜><｜tool▁outputs▁end｜>",
 		`[{"role":"tool","content":"1"},{"role":"assistant","content":"<think>x</think>a"}]`:                    begin + "<｜tool▁outputs▁begin｜><｜tool▁output▁begin｜>1<｜tool▁output▁end｜><｜tool▁outputs▁end｜><think>x</think>a" + end + think,
@@ -98,6 +101,42 @@ func TestAnOpenAIChatCountsItsMessages(t *testing.T) {
 	for model, want := range map[string]int{"gpt-35-turbo": 129, "gpt-4-0613": 129, "gpt-4o": 124, "gpt-4o-mini-2024-07-18": 124} {
 		if got, err := tokens.ForModel(model).CountChat([]byte(chat), nil); got != want || err != nil {
 			t.Errorf("%s: %d, %v; want %d", model, got, err, want)
+		}
+	}
+}
+
+func TestNoChatHasMoreTokensThanItsBound(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	pick := func(texts ...string) string { return texts[r.IntN(len(texts))] }
+	text := func() string {
+		quoted, err := json.Marshal(pick("", "\u0301\u0301", "�", "\n\n", "~", randomText(r, 1+r.IntN(40))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(quoted)
+	}
+	call := func() string {
+		return pick(`{}`, `{"function":{}}`, `{"type":"function","function":{"name":`+text()+`,"arguments":`+text()+`}}`)
+	}
+	message := func() string {
+		content := pick(text(), `null`, `[]`, `[`+text()+`,{"text":`+text()+`}]`, `[{"image_url":0},{"type":"image_url","image_url":{"url":"x"}}]`)
+		role := pick(`"user"`, `"system"`, `"assistant"`, `"tool"`, `"developer"`, text())
+		return pick(`{}`, `{"role":`+role+`}`, `{"role":`+role+`,"content":`+content+`}`, `{"role":`+role+`,"name":`+text()+`,"content":`+content+`}`,
+			`{"role":"assistant","tool_calls":[`+call()+`,`+call()+`,`+call()+`]}`)
+	}
+	for range 3000 {
+		chat := `[` + message() + `,` + message() + `,` + message() + `]`
+		for _, model := range []string{"DeepSeek-R1", "DeepSeek-V3", "gpt-4", "gpt-4o"} {
+			e := tokens.ForModel(model)
+			got, err := e.CountChat([]byte(chat), []byte(`[{}]`))
+			if bound := e.Bound([]byte(chat), []byte(`[{}]`)); err != nil || got > bound {
+				t.Fatalf("%s: %d tokens, %v, above the bound of %d: %s", model, got, err, bound, chat)
+			}
+		}
+	}
+	for _, model := range []string{"DeepSeek-R1", "gpt-4"} {
+		if e := tokens.ForModel(model); e.Bound([]byte(`[]`), nil) > 6 {
+			t.Errorf("%s: the bound of nothing is %d", model, e.Bound([]byte(`[]`), nil))
 		}
 	}
 }

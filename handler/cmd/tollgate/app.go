@@ -16,6 +16,7 @@ import (
 // work on, and where they write.
 type app struct {
 	getenv         func(string) string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	tables         tables
 

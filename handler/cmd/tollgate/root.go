@@ -42,6 +42,7 @@ Exit status:
 		a.doctorCommand(),
 		a.importCommand(),
 		a.metricsCommand(),
+		a.tokensCommand(),
 		a.housekeepingCommand(),
 		a.versionCommand(),
 	)

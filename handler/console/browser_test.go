@@ -1,0 +1,234 @@
+package console_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/handler/azurite"
+	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/limit"
+	"tollgate/handler/r1sim"
+	"tollgate/handler/secret"
+	"tollgate/handler/storage"
+)
+
+func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
+
+const operatorKey = "the-operators-key-of-these-tests-alone"
+
+// gate is the gateway itself, over Azurite, before a simulated DeepSeek-R1.
+type gate struct {
+	t   *testing.T
+	url string
+}
+
+func start(t *testing.T) *gate {
+	t.Helper()
+	connection := azurite.Shared(t)
+	model := httptest.NewServer(new(r1sim.Endpoint))
+	t.Cleanup(model.Close)
+	binary := filepath.Join(t.TempDir(), "handler")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "tollgate/handler").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	listener.Close()
+	var log bytes.Buffer
+	command := exec.Command(binary)
+	command.Stdout, command.Stderr = &log, &log
+	command.Env = append(os.Environ(), "PORT="+strconv.Itoa(port), "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=", "STORE=tables", "AzureWebJobsStorage="+connection,
+		"KEY_PEPPER=the pepper of these tests", "UPSTREAM_URL="+model.URL, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1", "MANAGE_KEY="+operatorKey, "CONSOLE=on")
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Signal(os.Interrupt)
+		_ = command.Wait()
+		if t.Failed() {
+			t.Logf("the gateway said:\n%.8000s", log.String())
+		}
+	})
+	g := &gate{t, "http://127.0.0.1:" + strconv.Itoa(port)}
+	g.ready()
+	return g
+}
+
+func (g *gate) ready() {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(g.t.Context(), 30*time.Second)
+	defer cancel()
+	for again := time.NewTicker(25 * time.Millisecond); ; {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, g.url+"/", nil)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			response.Body.Close()
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			g.t.Fatal("the gateway doesn't answer")
+		}
+	}
+}
+
+// send makes a request, and decodes its answer where into isn't nil.
+func (g *gate) send(method, path, key string, body, into any) int {
+	g.t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(g.t.Context(), method, g.url+path, bytes.NewReader(text))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if into != nil {
+		if err := json.Unmarshal(answer, into); err != nil {
+			g.t.Fatalf("%s %s: %d %s", method, path, response.StatusCode, answer)
+		}
+	}
+	return response.StatusCode
+}
+
+func (g *gate) operate(method, path string, body, into any) {
+	g.t.Helper()
+	if status := g.send(method, "/manage"+path, operatorKey, body, into); status >= 300 {
+		g.t.Fatalf("%s %s: %d", method, path, status)
+	}
+}
+
+// populate makes tiers and subscriptions, and returns the key of team-a, which
+// has been calling: in the hours before, by the history, and just now, really.
+func (g *gate) populate() string {
+	g.t.Helper()
+	g.operate("PUT", "/tiers/standard", map[string]any{"tokensPerMinute": 2000, "tokenQuota": 500_000, "tokenQuotaPeriod": "Daily"}, nil)
+	g.operate("PUT", "/tiers/gold", map[string]any{"tokensPerMinute": 10_000}, nil)
+	for id, body := range map[string]map[string]any{"team-a": {"tier": "standard", "name": "Team A"}, "research": {"tier": "gold", "name": "Research and development"},
+		"small": {"tier": "gold", "overrides": map[string]any{"tokensPerMinute": 150}}, "asleep": {"tier": "standard", "suspended": true}} {
+		g.operate("PUT", "/subscriptions/"+id, body, nil)
+	}
+	g.remember()
+	keys := make(map[string]string)
+	for _, id := range []string{"team-a", "research", "small"} {
+		var made struct{ Key string }
+		g.operate("POST", "/subscriptions/"+id+"/keys/primary", nil, &made)
+		keys[id] = made.Key
+		for range 5 {
+			g.send("POST", "/openai/v1/chat/completions", made.Key, map[string]any{"model": "DeepSeek-R1", "messages": []any{map[string]any{"role": "user", "content": "hello " + id}}}, nil)
+		}
+	}
+	return keys["team-a"]
+}
+
+// remember writes a day of history.
+func (g *gate) remember() {
+	g.t.Helper()
+	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(azurite.Shared(g.t))})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	history := countertables.NewHistory(service, countertables.UsualHistory)
+	now := limit.Minute(time.Now())
+	var faults []error
+	for i, id := range []string{"team-a", "research", "small"} {
+		for ago := int64(2); ago < 240; ago += 1 + int64(i)*3 {
+			wave := (ago*ago*7+ago*int64(13*i+5))%(900-300*int64(i)) + 40
+			row := usage.Row{Counter: id, Epoch: "before"}
+			row.Minute, row.From, row.PromptTokens, row.CompletionTokens, row.Requests = now-ago, now-ago, wave/4, wave, wave/60+1
+			if wave > 700 {
+				row.Refused = wave / 200
+			}
+			faults = append(faults, put(g.t.Context(), history, row))
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func put(ctx context.Context, history *countertables.History, row usage.Row) error {
+	return history.PutClosed(ctx, row.Counter, row.Epoch, row.Closed)
+}
+
+// browser is Chromium's program: CHROMIUM, by default the one on the path.
+func browser(t *testing.T) string {
+	t.Helper()
+	name := os.Getenv("CHROMIUM")
+	if name == "" {
+		name = "chromium"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("there is no %s: install Chromium, or set CHROMIUM to it", name)
+	}
+	if _, err := os.Stat("browser/node_modules/playwright-core"); err != nil {
+		t.Skip("the browser's driver is not installed: run npm ci in handler/console/browser")
+	}
+	return path
+}
+
+// TestTheConsoleInABrowser does in Chromium what callers and operators do, with
+// a gateway that serves real calls; what it sees is in .artifacts/console.
+func TestTheConsoleInABrowser(t *testing.T) {
+	chromium := browser(t)
+	g := start(t)
+	key := g.populate()
+	pictures, err := filepath.Abs("../../.artifacts/console")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, "node", "browser/console.mjs", g.url, operatorKey, key, pictures)
+	command.Env = append(os.Environ(), "CHROMIUM_PATH="+chromium)
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, shortened(string(out), key))
+	}
+	for _, view := range []string{"entry", "caller", "operator"} {
+		for _, kind := range []string{"desk-light", "desk-dark", "phone-light", "phone-dark"} {
+			if info, err := os.Stat(filepath.Join(pictures, fmt.Sprintf("%s-%s.png", view, kind))); err != nil || time.Since(info.ModTime()) > 6*time.Minute {
+				t.Errorf("there is no new picture of %s, %s", view, kind)
+			}
+		}
+	}
+}
+
+// shortened is what the browser's driver said, without the key.
+func shortened(text, key string) string {
+	text = strings.ReplaceAll(text, key, "(key)")
+	return text[:min(len(text), 6000)]
+}

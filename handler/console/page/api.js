@@ -1,0 +1,78 @@
+// What the page asks of the gateway it came from, and of nobody else.
+
+/** What went wrong, as a person is told it. */
+export class Refusal extends Error {
+  constructor(status, message, retry) {
+    super(message);
+    this.status = status;
+    this.retry = retry; // seconds
+  }
+}
+
+async function ask(path, options) {
+  let response;
+  try {
+    response = await fetch(new URL(path, document.baseURI), { cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(30_000), ...options });
+  } catch {
+    throw new Refusal(0, "The gateway can't be reached.");
+  }
+  const text = await response.text();
+  let body;
+  try {
+    body = text ? JSON.parse(text) : undefined;
+  } catch {
+    body = undefined;
+  }
+  if (!response.ok) {
+    const message = body?.detail ?? body?.message ?? `The gateway answered ${response.status}.`;
+    throw new Refusal(response.status, message, Number(response.headers.get("Retry-After")) || undefined);
+  }
+  return { body, etag: response.headers.get("ETag") };
+}
+
+/** What a caller may ask: GET /usage with its own key. */
+export class Caller {
+  constructor(key) {
+    this.key = key;
+  }
+
+  async usage(hours) {
+    return (await ask(`../usage?hours=${hours}`, { headers: { "api-key": this.key } })).body;
+  }
+}
+
+/** What an operator may ask: /manage. */
+export class Operator {
+  constructor(token) {
+    this.token = token;
+  }
+
+  async ask(method, path, body, headers = {}) {
+    return ask(`../manage${path}`, {
+      method,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      headers: { Authorization: `Bearer ${this.token}`, ...(body === undefined ? {} : { "Content-Type": method === "PATCH" ? "application/merge-patch+json" : "application/json" }), ...headers },
+    });
+  }
+
+  async get(path, query = {}) {
+    const given = Object.entries(query).filter(([, value]) => value !== "" && value !== undefined);
+    return (await this.ask("GET", `${path}${given.length ? `?${new URLSearchParams(given)}` : ""}`)).body;
+  }
+
+  /** All pages of a list, up to a bound that a page can still show. */
+  async all(path, query = {}, most = 5000) {
+    const items = [];
+    let after;
+    do {
+      const page = await this.get(path, { ...query, limit: 1000, after });
+      items.push(...page.items);
+      after = page.next;
+    } while (after && items.length < most);
+    return items;
+  }
+
+  subscription(id) {
+    return `/subscriptions/${encodeURIComponent(id)}`;
+  }
+}

@@ -1,0 +1,70 @@
+// Dialogs: the browser's own, which keep the keyboard within and give it back.
+import { h, when } from "./dom.js";
+
+/** Opens a dialog with a form. send is called with the form's values and does
+ * the work; what it throws is shown, and the dialog stays. Resolves to what
+ * send returned, or undefined where it was left. */
+export function form({ title, body, confirm, danger = false, cancel = true, send }) {
+  return new Promise((resolve) => {
+    const fault = h("p", { class: "fault", role: "alert" });
+    const go = h("button", { type: "submit", class: danger ? "danger" : "" }, confirm);
+    let result;
+    const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => { dialog.remove(); resolve(result); } },
+      h("form", { novalidate: true, onsubmit: async (event) => {
+        event.preventDefault();
+        fault.textContent = "";
+        go.disabled = true;
+        try {
+          result = (await send(Object.fromEntries(new FormData(event.target)))) ?? true;
+          dialog.close();
+        } catch (error) {
+          fault.textContent = error.message;
+          go.disabled = false;
+        }
+      } }, h("h2", { id: "dialog-title" }, title), body, fault,
+      h("div", { class: "ends" }, cancel ? h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel") : null, go)));
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+let fields = 0;
+
+/** A labelled control, with a hint that belongs to it. */
+export function field(text, control, hint) {
+  control.id = `field-${(fields += 1)}`;
+  if (hint) control.setAttribute("aria-describedby", `${control.id}-hint`);
+  return h("div", { class: "field" }, h("label", { for: control.id }, text), control, hint ? h("small", { id: `${control.id}-hint` }, hint) : null);
+}
+
+/** A select of values. */
+export function choice(name, values, chosen) {
+  return h("select", { name }, values.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
+}
+
+/** Shows a key this once. */
+export function showKey(made) {
+  return new Promise((resolve) => {
+    const copied = h("span", { class: "hint", role: "status" });
+    const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => { dialog.remove(); resolve(); } },
+      h("form", { onsubmit: (event) => { event.preventDefault(); dialog.close(); } },
+        h("h2", { id: "dialog-title" }, `The new ${made.slot} key of ${made.subscription}`),
+        h("p", {}, "It is shown this once and stored nowhere. Copy it now."),
+        h("div", { class: "secret" }, h("code", { id: "made-key", tabIndex: 0 }, made.key),
+          h("button", { type: "button", class: "quiet", onclick: async () => {
+            try {
+              await navigator.clipboard.writeText(made.key);
+              copied.textContent = "Copied.";
+            } catch {
+              getSelection().selectAllChildren(dialog.querySelector("#made-key"));
+              copied.textContent = "Selected: copy it with the keyboard.";
+            }
+          } }, "Copy")), copied,
+        made.expires ? h("p", { class: "hint" }, `It expires ${when(made.expires)}.`) : null,
+        made.warning ? h("p", { class: "fault", role: "alert" }, made.warning) : null,
+        h("div", { class: "ends" }, h("button", { type: "submit" }, "I have copied it"))));
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+

@@ -1,0 +1,96 @@
+// Elements, and the numbers and times in them. Text is always set as text, so
+// nothing that callers or operators named can become markup.
+
+/** Makes an element: h("p", {class: "sub"}, "text", child). */
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name in element && typeof value !== "string") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Replaces what is in an element. */
+export function fill(element, ...children) {
+  element.replaceChildren(...children.flat().filter(Boolean));
+  return element;
+}
+
+/** Tells a screen reader something that happened. */
+export function announce(text) {
+  document.getElementById("announce").textContent = text;
+}
+
+const whole = new Intl.NumberFormat("en");
+
+/** A number to take in at a glance: 9,999, 12.4k, 3.1M. Cut, not rounded, so
+ * that a limit never looks reached before it is. */
+export function short(n) {
+  const size = Math.abs(n);
+  if (size < 10_000) return whole.format(n);
+  for (const [unit, name] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    if (size >= unit) return `${n < 0 ? "-" : ""}${whole.format(Math.trunc(size / (unit / 10)) / 10)}${name}`;
+  }
+  return whole.format(n);
+}
+
+/** A number in full. */
+export const full = (n) => whole.format(n);
+
+const clock = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", hour: "2-digit", minute: "2-digit" });
+const clockSeconds = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
+
+/** 14:03 UTC, or with its day where that isn't today. */
+export function when(time) {
+  const at = new Date(time);
+  const hour = `${clock.format(at)} UTC`;
+  return day.format(at) === day.format(new Date()) ? hour : `${day.format(at)}, ${hour}`;
+}
+
+/** 14:03:07 UTC. */
+export const second = (time) => `${clockSeconds.format(new Date(time))} UTC`;
+
+/** How long until a time: "in 42 s", "in 3 h 5 min". */
+export function until(time) {
+  const seconds = Math.max(0, Math.round((new Date(time) - Date.now()) / 1000));
+  if (seconds < 60) return `in ${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `in ${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `in ${hours} h ${minutes % 60} min`;
+  return `in ${Math.round(hours / 24)} days`;
+}
+
+/** A bar of how much is used, with its value for a screen reader. */
+export function meter(label) {
+  const inner = h("div");
+  const element = h("div", { class: "meter", role: "meter", "aria-label": label, "aria-valuemin": "0", "aria-valuemax": "100" }, inner);
+  element.set = (used, limit) => {
+    const percent = limit > 0 ? Math.min(100, Math.max(0, (100 * used) / limit)) : 0;
+    inner.style.width = `${percent}%`;
+    inner.dataset.level = percent >= 100 ? "bad" : percent >= 80 ? "warn" : "";
+    element.setAttribute("aria-valuenow", String(Math.floor(percent)));
+    element.setAttribute("aria-valuetext", `${full(used)} of ${full(limit)} tokens`);
+    return element;
+  };
+  return element;
+}
+
+/** A choice of a few, as radio buttons that look like tabs. */
+export function tabs(label, name, choices, chosen, onchoose) {
+  return h("fieldset", { class: "tabs", "aria-label": label, role: "radiogroup" }, Object.entries(choices).map(([value, text]) =>
+    h("label", {}, h("input", { type: "radio", name, value, checked: value === chosen, onchange: () => onchoose(value) }), h("span", {}, text))));
+}
+
+/** A table. Each column: {name, class, cell(item)}. */
+export function table(caption, columns, items, stack = true) {
+  return h("div", { class: "scroll" }, h("table", { class: stack ? "stack" : "" },
+    h("caption", { class: "hidden" }, caption),
+    h("thead", {}, h("tr", {}, columns.map((c) => h("th", { scope: "col", class: c.class ?? "" }, c.name)))),
+    h("tbody", {}, items.map((item) => h("tr", {}, columns.map((c) => h("td", { class: c.class ?? "", "data-label": c.name }, h("div", {}, c.cell(item)))))))));
+}
