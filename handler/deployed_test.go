@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -8,9 +11,49 @@ import (
 	"tollgate/infra/biceptest"
 )
 
-// hostSettings are those that the Functions host reads, and not the handler.
+// hostSettings are those that the Functions host reads, and not the handler: its
+// own, and those that functions name between percent signs.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-app-settings
-var hostSettings = []string{"AzureWebJobsStorage__blobServiceUri"}
+func hostSettings(t *testing.T) []string {
+	t.Helper()
+	return append(bindingSettings(t), "AzureWebJobsStorage__blobServiceUri")
+}
+
+// bindingSettings are what functions name between percent signs. Without one of
+// them the host does not run its function.
+func bindingSettings(t *testing.T) (named []string) {
+	t.Helper()
+	files, err := filepath.Glob("../functions/*/function.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no functions", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile(`%(\w+)%`).FindAllStringSubmatch(string(text), -1) {
+			named = append(named, found[1])
+		}
+	}
+	return named
+}
+
+func TestEverySettingOfAFunctionIsSet(t *testing.T) {
+	t.Parallel()
+	sample, err := os.ReadFile("../local.settings.sample.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range bindingSettings(t) {
+		if !strings.Contains(string(sample), `"`+name+`"`) {
+			t.Errorf("the sample lacks %s", name)
+		}
+		if biceptest.Take(t, deployed).Settings(t)[name] == "" {
+			t.Errorf("the deployment lacks %s", name)
+		}
+	}
+}
 
 // deployed is every optional part of infra/main.bicep that brings settings.
 const deployed = `param upstreamByKey = true
@@ -22,7 +65,7 @@ param console = true
 func TestEverySettingOfTheDeploymentIsRead(t *testing.T) {
 	t.Parallel()
 	set := biceptest.Take(t, deployed).Settings(t)
-	read := slices.Clone(hostSettings)
+	read := hostSettings(t)
 	_, err := load(func(name string) string {
 		read = append(read, name)
 		return value(set[name])

@@ -72,6 +72,9 @@ param clientIpHeader string = ''
 @description('The id that the team\'s own Front Door sends in X-Azure-FDID: then nobody else can call the gateway.')
 param frontDoorId string = ''
 
+@description('When housekeeping runs, as the Functions host reads it: second, minute, hour, day, month, weekday.')
+param housekeepingSchedule string = '0 0 * * * *'
+
 @description('Further settings of the handler, as the README lists them. They win over those made here; UPSTREAMS takes the place of all UPSTREAM_… settings.')
 param settings { *: string } = {}
 
@@ -265,9 +268,9 @@ var gatewaySettings = union(
     APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
     AZURE_CLIENT_ID: identity.properties.clientId
-    HOUSEKEEPING_SCHEDULE: '0 0 * * * *'
     KEY_PEPPER: '@Microsoft.KeyVault(SecretUri=${vault.outputs.pepperUri})'
     MODELS: model.deployment
+    HOUSEKEEPING_SCHEDULE: housekeepingSchedule
   },
   contains(settings, 'UPSTREAMS') ? {} : upstreamSettings,
   upstreamByKey ? { UPSTREAM_API_KEY: '@Microsoft.KeyVault(SecretUri=${vault.outputs.upstreamKeyUri})' } : {},

@@ -15,7 +15,8 @@ const whole = `<policies>
     <base />
     <llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="1000" token-quota="50000" token-quota-period="Daily"
       estimate-prompt-tokens="true" remaining-tokens-header-name="x-left" tokens-consumed-header-name="x-took" remaining-tokens-variable-name="left" />
-    <llm-emit-token-metric namespace="llm"><dimension name="Client IP" value="@(context.Request.IpAddress)" /></llm-emit-token-metric>
+    <llm-emit-token-metric namespace="llm"><dimension name="Client IP" value="@(context.Request.IpAddress)" /><dimension name="API ID" />
+      <dimension name="Team" value="@(context.Request.Headers.GetValueOrDefault("X-Team"))" /><dimension name="Stage" value="production" /><dimension name="User" value="@(context.User.Id)" /></llm-emit-token-metric>
     <choose><when condition="@(context.Request.Headers.GetValueOrDefault("x", "a<b") == "1")"><rate-limit calls="5" renewal-period="60" /></when></choose>
     <set-backend-service id="apim-generated-policy" backend-id="foundry" />
   </inbound>
@@ -32,16 +33,17 @@ func TestAPolicyBecomesATiersLimits(t *testing.T) {
 	if !reflect.DeepEqual(p.Limits, want) || p.Validate("gold") != nil {
 		t.Errorf("limits are %+v, %v", p.Limits, p.Validate("gold"))
 	}
-	if !reflect.DeepEqual(p.Settings, map[string]string{"REMAINING_TOKENS_HEADER": "x-left", "TOKENS_CONSUMED_HEADER": "x-took"}) {
+	if !reflect.DeepEqual(p.Settings, map[string]string{"REMAINING_TOKENS_HEADER": "x-left", "TOKENS_CONSUMED_HEADER": "x-took",
+		"METRIC_NAMESPACE": "llm", "METRIC_DIMENSIONS": "Client IP,API ID,Team={header:X-Team},Stage=production"}) {
 		t.Errorf("settings are %v", p.Settings)
 	}
 	lost := strings.Join(p.Lost, "\n")
-	for _, part := range []string{"remaining-tokens-variable-name", `METRIC_NAMESPACE (it is "llm"`, "rate-limit: Tollgate limits tokens", "set-backend-service", "choose"} {
+	for _, part := range []string{"remaining-tokens-variable-name", "rate-limit: Tollgate limits tokens", "set-backend-service", "choose", "dimension User"} {
 		if !strings.Contains(lost, part) {
 			t.Errorf("lost are\n%s\nwithout %s", lost, part)
 		}
 	}
-	if strings.Contains(lost, "base") || strings.Contains(lost, "dimension") {
+	if strings.Contains(lost, "base:") || strings.Contains(lost, "emit-token-metric") {
 		t.Errorf("lost are\n%s", lost)
 	}
 }

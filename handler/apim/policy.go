@@ -3,6 +3,7 @@
 package apim
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 type Policy struct {
 	// Limits are its token limits, as a tier has them.
 	Limits subscription.Limits `json:"limits"`
-	// Settings are what the gateway must be set to, to name its headers alike.
+	// Settings are what the gateway must be set to, to name headers and metrics alike.
 	Settings map[string]string `json:"settings,omitempty"`
 	// Lost are what couldn't be carried over, each with what to do about it.
 	Lost []string `json:"lost"`
@@ -47,10 +48,12 @@ func ReadPolicy(text []byte) (Policy, error) {
 			p.tokenLimit(e, !found)
 			found = true
 		case "llm-emit-token-metric", "azure-openai-emit-token-metric":
-			p.lose("%s: token metrics are sent for every call; see METRIC_NAMESPACE (it is %q here) and METRIC_DIMENSIONS", e.name, e.attributes["namespace"])
+			p.Settings["METRIC_NAMESPACE"] = cmp.Or(e.attributes["namespace"], "API Management")
+		case "dimension":
+			p.dimension(e)
 		case "rate-limit", "rate-limit-by-key", "quota", "quota-by-key":
 			p.lose("%s: Tollgate limits tokens, not calls", e.name)
-		case "policies", "inbound", "backend", "outbound", "on-error", "base", "dimension", "fragment", "forward-request":
+		case "policies", "inbound", "backend", "outbound", "on-error", "base", "fragment", "forward-request":
 		default:
 			p.lose("%s: Tollgate has no such policy", e.name)
 		}
@@ -217,7 +220,7 @@ func parse(text string) ([]element, error) {
 			e.attributes[a.Name.Local] = a.Value
 		}
 		all = append(all, e)
-		if strings.HasSuffix(e.name, "-emit-token-metric") || !structural(e.name) {
+		if !structural(e.name) {
 			if err := decoder.Skip(); err != nil { // what is within belongs to it
 				return nil, err
 			}
@@ -227,7 +230,31 @@ func parse(text string) ([]element, error) {
 
 // structural says that an element's children are policies of their own.
 func structural(name string) bool {
-	return slices.Contains([]string{"policies", "inbound", "backend", "outbound", "on-error", "fragment", "choose", "when", "otherwise"}, name)
+	return slices.Contains([]string{"policies", "inbound", "backend", "outbound", "on-error", "fragment", "choose", "when", "otherwise",
+		"llm-emit-token-metric", "azure-openai-emit-token-metric"}, name)
+}
+
+// dimension adds one of a metric policy's to the setting that has them all.
+func (p *Policy) dimension(e element) {
+	name, value := e.attributes["name"], strings.TrimSpace(e.attributes["value"])
+	if inner, isExpression := strings.CutPrefix(value, "@("); isExpression {
+		switch part := counterPart(strings.TrimSpace(strings.TrimSuffix(inner, ")"))); {
+		case part == "{client-ip}" && name == "Client IP", part == "{subscription}" && name == "Subscription ID":
+			value = ""
+		case strings.HasPrefix(part, "{header:"):
+			value = part
+		default:
+			p.lose("the metrics' dimension %s: %s has no counterpart", name, value)
+			return
+		}
+	}
+	if value != "" {
+		name += "=" + value
+	}
+	if others := p.Settings["METRIC_DIMENSIONS"]; others != "" {
+		name = others + "," + name
+	}
+	p.Settings["METRIC_DIMENSIONS"] = name
 }
 
 // escapeExpressions makes XML of a policy whose expressions stand as they are,

@@ -104,7 +104,7 @@ func Counters(stored func(context.Context) iter.Seq2[counter.Stored, error]) man
 		if wrong != nil {
 			return "", errors.New(some(wrong))
 		}
-		return count(all, "counter") + " can be read", nil
+		return count(all, "counter") + ", all readable", nil
 	}}
 }
 

@@ -87,6 +87,7 @@ func (g *Gateway) finished(c *call, took time.Duration) telemetry.Call {
 		RequestID: c.requestID, TraceID: c.trace.id, SpanID: c.trace.span, ParentID: c.trace.parent,
 		Started: c.started, Duration: took,
 		Method: c.route.method, Route: c.route.pattern, Status: c.status, Outcome: c.outcome, Refused: c.refused,
+		Shadowed: c.shadow, Degraded: c.degraded,
 		API: string(c.route.shape), Operation: c.route.operation, Model: g.modelOf(c),
 		ClientIP: clientIP(c.r, g.ClientIPHeader), Header: c.r.Header, Estimate: c.estimated(),
 		Upstream: c.upstreamPart(),

@@ -149,3 +149,31 @@ func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
 		t.Errorf("standing after the refund: %+v", c.Standing)
 	}
 }
+
+func TestWhatShadowLetsPassIsReported(t *testing.T) {
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 30, Shadow: true}, answering(40))
+	b.post(t, path, demo)
+	if c := reports.next(); c.Shadowed != "" || c.Status != 200 {
+		t.Errorf("within the limit: %+v", c)
+	}
+	b.post(t, path, demo)
+	if c := reports.next(); c.Shadowed != "token_limit_exceeded" || c.Status != 200 || c.Refused || c.Usage == nil {
+		t.Errorf("beyond it: %+v", c)
+	}
+}
+
+func TestCallsDecidedWithoutTheCountersAreReported(t *testing.T) {
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 3000, OnStoreDown: subscription.Degrade}, answering(40))
+	b.post(t, path, demo)
+	if c := reports.next(); c.Degraded {
+		t.Errorf("while the counters are there: %+v", c)
+	}
+	b.down.Store(true)
+	for range 100 { // the lease that is left needs no counter
+		b.post(t, path, demo)
+		if c := reports.next(); c.Degraded {
+			return
+		}
+	}
+	t.Error("no call was degraded")
+}

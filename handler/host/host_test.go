@@ -118,7 +118,9 @@ func start(t *testing.T, o options) *running {
 		o.settings = append(o.settings, "STANDIN_FRONT_END=1")
 	}
 	h.run(t, program, append([]string{"AzureWebJobsStorage=" + store, "KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model.URL,
-		"UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + r1sim.Key, "MODELS=DeepSeek-R1", "STANDIN_DRAIN_SECONDS=1"}, o.settings...))
+		"UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + r1sim.Key, "MODELS=DeepSeek-R1",
+		"HOUSEKEEPING_SCHEDULE=0 0 * * * *", // which a stand-in doesn't look up in local.settings.json, as the host does
+		"STANDIN_DRAIN_SECONDS=1"}, o.settings...))
 	if !o.fails {
 		eventually(t, "the host answers", func() bool {
 			response, err := http.Get(h.url + "/")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -185,5 +186,35 @@ func TestAnotherMethodOrPathIsAnsweredByTheGateway(t *testing.T) {
 		if response.StatusCode != want || response.Header.Get("X-Request-Id") == "" {
 			t.Errorf("GET %s: %d, request id %q", path, response.StatusCode, response.Header.Get("X-Request-Id"))
 		}
+	}
+}
+
+// TestTheTimerStartsHousekeepingAndNobodyElseCan: the host calls the function's
+// path itself; a caller who does gets what any wrong path gets.
+func TestTheTimerStartsHousekeepingAndNobodyElseCan(t *testing.T) {
+	h := start(t, options{limits: yearly})
+	if status, text := h.answer(t, body(false)); status != http.StatusOK {
+		t.Fatalf("%d: %s", status, text)
+	}
+	response, err := http.Post(h.url+"/housekeeping", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusNotFound || strings.Contains(h.log.String(), `"msg":"housekeeping"`) {
+		t.Errorf("a caller gets %d", response.StatusCode)
+	}
+	response, err = http.Post(h.url+"/admin/functions/housekeeping", "application/json", strings.NewReader(`{"input":""}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusAccepted {
+		t.Errorf("the host answers %d", response.StatusCode)
+	}
+	seen := regexp.MustCompile(`"level":"INFO","msg":"housekeeping","counters":[1-9]`)
+	eventually(t, "housekeeping saw the call's counter", func() bool { return seen.MatchString(h.log.String()) })
+	if status, text := h.answer(t, body(false)); status != http.StatusOK { // the host has its answer, and goes on
+		t.Errorf("%d: %s", status, text)
 	}
 }

@@ -133,6 +133,7 @@ func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, fresh func() st
 	s.Rev++
 	lease = max(0, min(lease, d.Pool()))
 	slot.Seq, slot.Window, slot.Leased, slot.Expiry = h.seq, s.Window, lease, expiry.Unix()
+	s.trim()
 	body := &Body{State: *s, Built: d.now, Closed: s.Outbox[d.before:], Forfeited: d.forfeited, id: h.id, seq: h.seq, joined: h.joined,
 		closes: d.closes, window: h.window, consumed: h.consumed, report: h.pending}
 	if d.closes {
@@ -215,8 +216,10 @@ func (h *Holder) failed() {
 // Usage is what the write tells that calls took.
 func (b *Body) Usage() Usage { return b.report.happened.Usage }
 
-// Leave makes a draft the holder's last write: its slot becomes a tombstone.
+// Leave makes a write its holder's last: the slot becomes a tombstone. A write
+// that leaves a lease for a call can't be the last, and stays as it is.
 func (b *Body) Leave() {
-	slot := b.State.slot(b.id)
-	*slot = tombstone(*slot, b.Built)
+	if slot := b.State.slot(b.id); slot.Leased == 0 {
+		*slot = tombstone(*slot, b.Built)
+	}
 }

@@ -40,6 +40,18 @@ type refund struct {
 	tokens int64
 }
 
+// Clone is a copy that shares nothing with the original that either changes.
+func (h *Holder) Clone() Holder {
+	copied := *h
+	copied.pending.refunds = slices.Clone(h.pending.refunds)
+	if h.flight != nil {
+		flight := *h.flight
+		flight.report.refunds = slices.Clone(flight.report.refunds)
+		copied.flight = &flight
+	}
+	return copied
+}
+
 // Charge is what a reservation was charged to, kept until it is settled.
 type Charge struct {
 	Tokens int64

@@ -107,6 +107,14 @@ func (s *State) adopt(limits Limits, now time.Time) {
 	s.Limits = limits
 }
 
+// trim takes away what a cut left the minute beyond the new limits because it
+// was leased, once that has come back unspent.
+func (s *State) trim() {
+	if s.TokensPerMinute > 0 {
+		s.Credit = min(s.Credit, max(s.TokensPerMinute+s.Burst, s.Spent+s.leased()))
+	}
+}
+
 // leased is what instances hold of the minute.
 func (s *State) leased() int64 {
 	var sum int64

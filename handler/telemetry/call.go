@@ -48,7 +48,8 @@ type Call struct {
 
 	// Usage is what was settled, nil if nothing was.
 	Usage *Usage
-	// Estimate is the prompt as it was counted, in tokens; 0: it was not.
+	// Estimate is the prompt as it was counted before the call, in tokens; 0 where
+	// it was not counted.
 	Estimate int64
 	// Standing is where the limits stood when the call ended, nil if unknown.
 	Standing *Standing

@@ -187,6 +187,9 @@ func TestRefusalsAndUnknownUsageAreCounted(t *testing.T) {
 		guessed := call("team-a", 5, 5)
 		guessed.Usage.Known, guessed.Shadowed, guessed.Degraded = false, "token_quota_exceeded", true
 		r.Report(guessed)
+		uncounted := call("team-a", 5, 5)
+		uncounted.Estimate = 0
+		r.Report(uncounted)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		counters.TableOperations += 5
@@ -207,7 +210,7 @@ func TestRefusalsAndUnknownUsageAreCounted(t *testing.T) {
 			t.Errorf("degraded seconds %+v", m)
 		}
 		if len(sink.metrics(telemetry.PromptEstimateError)) != 0 {
-			t.Error("an estimate was compared with an estimate")
+			t.Error("what was not counted, or not told, was compared")
 		}
 	})
 }

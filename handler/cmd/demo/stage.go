@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,7 @@ import (
 // stage is all that runs for a demo.
 type stage struct {
 	key, url string
+	operator string // the key of /manage
 	handler  *exec.Cmd
 	exited   chan error
 	emulator *azurite.Server
@@ -39,7 +41,7 @@ const tokensPerMinute = 300
 // start brings everything up; the gateway listens on port, or a free one where
 // that is 0.
 func start(ctx context.Context, port int) (*stage, error) {
-	s := &stage{key: subscription.NewKey(), exited: make(chan error, 1)}
+	s := &stage{key: subscription.NewKey(), operator: rand.Text() + rand.Text(), exited: make(chan error, 1)}
 	err := s.raise(ctx, port)
 	if err != nil {
 		s.stop()
@@ -82,7 +84,7 @@ func (s *stage) raise(ctx context.Context, port int) error {
 	s.handler.Stdout, s.handler.Stderr = log, os.Stderr
 	s.handler.Env = append(os.Environ(), append(append(store, telemetry...), "PORT="+strconv.Itoa(port), "KEY_PEPPER="+pepper,
 		"UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1",
-		"FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
+		"MANAGE_KEY="+s.operator, "MANAGE_ISSUER=", "MANAGE_AUDIENCE=", "CONSOLE=on", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
 	if err := s.handler.Start(); err != nil {
 		return fmt.Errorf("start the gateway: %w", err)
 	}
@@ -218,6 +220,7 @@ func (s *stage) introduce() {
 	}
 	fmt.Printf("Tollgate serves a simulated DeepSeek-R1 on %s, %d tokens a minute. Its log is .local/handler.log; Ctrl-C stops it.\n\n", s.url, tokensPerMinute)
 	fmt.Printf("key:      %s\n\nplain:    %s\n\nstreamed: %s\n", s.key, curl(""), curl(`"stream":true,`))
+	fmt.Printf("\nconsole:  %s/console\n\noperate:  export TOLLGATE_SERVER=%s MANAGE_KEY=%s\n", s.url, s.url, s.operator)
 	if s.insights != nil {
 		fmt.Print("\nWhat Application Insights would get comes here, 10 s after a call at most:\n")
 		s.insights.shown.Store(true)

@@ -68,7 +68,7 @@ type imported struct {
 // importReport is what an import did.
 type importReport struct {
 	Items []imported `json:"items"`
-	// Settings are what the gateway must be set to, to name its headers alike.
+	// Settings are what the gateway must be set to, to name headers and metrics alike.
 	Settings map[string]string `json:"settings,omitempty"`
 }
 
@@ -194,10 +194,10 @@ func (i *importing) make(ctx context.Context, path string, body any) (result str
 
 func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (imported, error) {
 	item := imported{Kind: "subscription", ID: s.ID, From: s.From, Lost: s.Lost}
-	if i.keys == nil {
+	if i.importFlags.keys == "" {
 		item.Lost = append(item.Lost, "its keys: make one with 'tollgate key create "+s.ID+"'")
 	}
-	if !s.Expires.IsZero() && i.keys == nil {
+	if !s.Expires.IsZero() && i.importFlags.keys == "" {
 		item.Lost = append(item.Lost, "its end on "+date(s.Expires)+": say it with 'tollgate key create --expires'")
 	}
 	var err error
@@ -230,7 +230,7 @@ func (a *app) printImport(report importReport) error {
 			row(w, item.Kind, item.ID, item.From, item.Result)
 		}
 		if len(report.Settings) > 0 {
-			fmt.Fprintln(w, "\nTo name headers as API Management did, set:")
+			fmt.Fprintln(w, "\nTo name headers and metrics as API Management did, set:")
 			for _, name := range slices.Sorted(maps.Keys(report.Settings)) {
 				fmt.Fprintf(w, "  %s=%s\n", name, report.Settings[name])
 			}

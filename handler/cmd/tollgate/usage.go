@@ -22,7 +22,8 @@ func (a *app) usageCommand() *cobra.Command {
 		Long: `Show where counters stand now, of one subscription or of all; with --by what
 happened, by minute, hour or day. A minute is in the history when it is over.
 Limits are charged what calls reserve until they end; the counts are what calls
-have really taken. All times are UTC.`,
+have really taken. Gateways hold tokens leased, which are neither used nor left,
+and report within some seconds of a call. All times are UTC.`,
 		Example: `  tollgate usage
   tollgate usage team-a
   tollgate usage --search model=DeepSeek-R1

@@ -101,7 +101,7 @@ func printWatched(w io.Writer, standings []manage.Standing) {
 		fmt.Fprintln(w, "Nothing was counted yet.")
 		return
 	}
-	row(w, "COUNTER", "", "THIS MINUTE", "QUOTA", "QUOTA LEFT", "CALLS", "REFUSED", "TOKENS")
+	row(w, "COUNTER", "TAKEN", "THIS MINUTE", "QUOTA", "QUOTA LEFT", "CALLS", "REFUSED", "TOKENS")
 	for _, s := range standings {
 		minute, _ := window(s.Minute)
 		quota, left := window(s.Quota)

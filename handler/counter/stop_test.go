@@ -1,0 +1,48 @@
+package counter_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// TestACallThatWaitsForItsGrantIsServedWhileStopping: the write that grants it
+// tokens isn't the instance's last, or they would go back before it has them.
+func TestACallThatWaitsForItsGrantIsServedWhileStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var writes atomic.Int64
+		store := memstore.New(func(operation string) (bool, error) {
+			<-gate
+			if operation == "swap" && writes.Add(1) > 10 {
+				panic("it writes without end")
+			}
+			return true, nil
+		})
+		c := instance(store)
+		decided := make(chan limit.Verdict, 1)
+		go func() {
+			r, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 25})
+			if err != nil {
+				t.Error(err)
+			} else {
+				r.Settle(limit.Usage{PromptTokens: 25})
+			}
+			decided <- d.Verdict
+		}()
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close(t.Context()) }()
+		synctest.Wait()
+		close(gate)
+		if v, err := <-decided, <-closed; v != limit.Granted || err != nil {
+			t.Errorf("decided %v, closed with %v", v, err)
+		}
+		if s := written(t, store); s.Spent != 25 || s.Happened.Requests != 1 || len(s.Slots) != 1 || !s.Slots[0].Gone {
+			t.Errorf("left %+v after %d writes", s, writes.Load())
+		}
+	})
+}

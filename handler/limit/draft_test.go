@@ -1,0 +1,63 @@
+package limit_test
+
+import (
+	"testing"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// cutTo are the limits of a tier that was cut.
+func cutTo(perMinute int64) limit.Limits {
+	l := day
+	l.TokensPerMinute, l.Version = perMinute, day.Version+1
+	return l
+}
+
+func TestACutTierWhoseLeaseComesBackUnspentIsNotTakenForEdited(t *testing.T) {
+	var h limit.Holder
+	s := write(t, &h, limit.New(day, noon, "epoch"), 300, noon)
+	body, err := h.Commit(h.Draft(s, cutTo(100), noon), 0, noon, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s = body.State; !s.Plausible(noon) || s.Credit != 100 {
+		t.Errorf("a credit of %d of 100 a minute, plausible: %v", s.Credit, s.Plausible(noon))
+	}
+}
+
+func TestACutTierKeepsWhatIsLeased(t *testing.T) {
+	var h limit.Holder
+	s := write(t, &h, limit.New(day, noon, "epoch"), 200, noon)
+	body, err := h.Commit(h.Draft(s, cutTo(100), noon), 200, noon.Add(time.Minute), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s = body.State; !s.Plausible(noon) || s.Credit != 200 || h.Left(noon) != 200 {
+		t.Errorf("a credit of %d, and %d leased, plausible: %v", s.Credit, h.Left(noon), s.Plausible(noon))
+	}
+}
+
+func TestAWriteThatLeavesALeaseIsNotTheLast(t *testing.T) {
+	var h limit.Holder
+	body, err := h.Commit(h.Draft(limit.New(day, noon, "epoch"), day, noon), 25, limit.Expiry(1, noon), func() string { return "slot" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	body.Leave()
+	h.Landed()
+	take(t, &h, 25, noon)
+}
+
+func TestTheLastWriteLeavesATombstone(t *testing.T) {
+	var h limit.Holder
+	s := write(t, &h, limit.New(day, noon, "epoch"), 25, noon)
+	body, err := h.Commit(h.Draft(s, day, noon), 0, noon, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body.Leave()
+	if slot := body.State.Slots[0]; !slot.Gone || slot.Seq != 2 || slot.Leased != 0 {
+		t.Errorf("leaves %+v", slot)
+	}
+}

@@ -1,0 +1,169 @@
+// Package model proves the arithmetic of package limit in small worlds: a
+// breadth-first search drives the very code that instances run through every
+// interleaving of calls, writes, lost and late answers, crashes, reclaims and
+// clock errors that a world allows, and checks what must hold in every state
+// that it reaches. Where a rule is left out on purpose (Wrong) the same search
+// must find the harm, so that it is known to look.
+package model
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// World bounds a search: what there is, and how often a thing may happen.
+type World struct {
+	Name      string
+	Instances int
+	Start     time.Time // of the first minute
+	Minutes   int
+	Tick      time.Duration // that a clock moves at once; 0: a minute
+	Skew      int           // ticks that two clocks may be apart
+	Limits    limit.Limits
+	Newer     []limit.Limits // the tier as it is changed later
+
+	Calls  int     // in all
+	Asks   []int64 // tokens that a call may reserve
+	Excess int64   // tokens that a call may take beyond its reservation
+	Cancel bool    // calls may be given up before they are made
+
+	Writes []Write       // the kinds of writes
+	Builds int           // writes of an instance
+	Expiry time.Duration // of a lease; 0: longer than the world lasts
+
+	Late     int  // writes whose answer is lost, and which may land late, twice, or never
+	Answers  int  // writes whose answer comes later than the write lands
+	Crashes  int  // each is followed by a start anew
+	Reclaims int  // of a slot at any time, whatever its expiry
+	Purges   int  // of a tombstone
+	Deletes  int  // of the whole counter
+	Absent   bool // the counter isn't there at first
+	Stale    bool // writes may be built upon what was known, too
+	LateRows bool // rows of closed minutes are written some time after
+	Leaves   bool // an instance may stop: its last write leaves a tombstone
+
+	Wrong Wrong  // the rule that is left out
+	Harm  string // the only invariant that counts; empty: all do
+}
+
+// Write is a kind of write: a call's ask that it decides, and the lease that it
+// is to leave beyond what was granted, in tokens.
+type Write struct{ Ask, Lease int64 }
+
+// Result is what a search found.
+type Result struct {
+	States    int      // distinct ones
+	Depth     int      // the most steps to one
+	Violation string   // the first; empty: none
+	Path      []string // the steps to it
+}
+
+func (r Result) String() string {
+	if r.Violation == "" {
+		return fmt.Sprintf("%d states, %d steps deep, all as they must be", r.States, r.Depth)
+	}
+	return fmt.Sprintf("%s, after %d states and the steps\n\t%s", r.Violation, r.States, strings.Join(r.Path, "\n\t"))
+}
+
+// origin is where a state came from, to tell the way to a violation.
+type origin struct {
+	parent int32
+	step   step
+}
+
+// Search visits every state of a world that can be reached, or ends at the
+// first that breaks a rule.
+func (w *World) Search() Result {
+	first := begin(w)
+	seen := map[uint64]struct{}{first.key(): {}}
+	origins := []origin{{parent: -1}}
+	level, ids := []*state{first}, []int32{0}
+	result := Result{}
+	for len(level) > 0 {
+		var next []*state
+		var nextIDs []int32
+		for i, s := range level {
+			for _, step := range s.steps() {
+				after, done := s.after(step)
+				if !done {
+					continue
+				}
+				if after.broken == "" {
+					after.check()
+				}
+				if key := after.key(); after.broken == "" {
+					if _, known := seen[key]; known {
+						continue
+					}
+					seen[key] = struct{}{}
+				}
+				origins = append(origins, origin{ids[i], step})
+				if after.broken != "" {
+					result.States, result.Violation = len(seen), after.broken
+					result.Path = way(first, origins)
+					return result
+				}
+				next, nextIDs = append(next, after), append(nextIDs, int32(len(origins)-1))
+			}
+		}
+		if len(next) > 0 {
+			result.Depth++
+		}
+		level, ids = next, nextIDs
+	}
+	result.States = len(seen)
+	return result
+}
+
+// way tells the steps to the last state found.
+func way(first *state, origins []origin) []string {
+	var steps []step
+	for at := int32(len(origins) - 1); at > 0; at = origins[at].parent {
+		steps = append(steps, origins[at].step)
+	}
+	var told []string
+	s := first
+	for i := len(steps) - 1; i >= 0; i-- {
+		s, _ = s.after(steps[i])
+		told = append(told, fmt.Sprintf("%-22v %v", steps[i], s))
+	}
+	return told
+}
+
+// Exhaust searches worlds, as many at a time as there are processors. It
+// returns what it found of each, and how many distinct states there were in all.
+func Exhaust(worlds []World) (results []Result, states int) {
+	results = make([]Result, len(worlds))
+	var group sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range worlds {
+		group.Go(func() {
+			slots <- struct{}{}
+			results[i] = worlds[i].Search()
+			<-slots
+		})
+	}
+	group.Wait()
+	for _, r := range results {
+		states += r.States
+	}
+	return results, states
+}
+
+// States searches every world that must hold and returns how many distinct
+// states it visited; an error names the world in which a rule was broken.
+func States() (int, error) {
+	worlds := Worlds()
+	results, states := Exhaust(worlds)
+	for i, r := range results {
+		if r.Violation != "" {
+			return states, fmt.Errorf("world %q: %v", worlds[i].Name, r)
+		}
+	}
+	return states, nil
+}

@@ -1,0 +1,30 @@
+package model
+
+import (
+	"testing"
+	"time"
+)
+
+// TestEveryInterleaving visits every state of every world. Under the race
+// detector, which is many times slower and has nothing to find here, instances
+// write less often.
+func TestEveryInterleaving(t *testing.T) {
+	worlds := Worlds()
+	if raceDetector {
+		for i := range worlds {
+			worlds[i].Builds--
+		}
+	}
+	begun := time.Now()
+	results, states := Exhaust(worlds)
+	for i, r := range results {
+		t.Logf("%-32s %v", worlds[i].Name, r)
+		if r.Violation != "" {
+			t.Errorf("world %q: a rule is broken", worlds[i].Name)
+		}
+	}
+	t.Logf("model_states %d in %v", states, time.Since(begun).Round(time.Millisecond))
+	if states < 10_000 {
+		t.Errorf("%d states, at least 10,000 must be visited", states)
+	}
+}

@@ -1,0 +1,221 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// state is a world at one moment: the stored counter, the instances, what is on
+// its way between them, the calls, and books kept beside, of which the code
+// that is checked knows nothing.
+type state struct {
+	world  *World
+	broken string // the rule that the last step broke
+
+	stored  limit.State
+	exists  bool
+	version int // of stored, as an ETag is
+
+	instances []instance
+	calls     []call
+	orphans   []orphan // writes of instances that crashed, still on their way
+	history   []row
+
+	late, answers, crashes, reclaims, purges, deletes int
+
+	books books
+}
+
+// instance is one process of the gateway, and those that take its place.
+type instance struct {
+	ticks  int // of its clock
+	tier   int // how many of the newer limits it knows
+	ids    int // of slots, made so far
+	builds int
+	holder limit.Holder
+	tells  []int // settled calls that the next write tells of
+	write  *sent // built, and not known to have landed or failed
+	aged   bool  // the write's tombstone is over: its fate can't be told any more
+	known  *limit.State
+	at     int // the version of known
+	shadow *limit.Holder
+}
+
+// sent is a write on its way. It lands only upon the version that it is for.
+type sent struct {
+	body    *limit.Body
+	id      string
+	version int
+	copies  int
+	applied bool
+	told    bool // its answer may yet come
+	calls   []int
+	excess  int64
+	landed  int // the version that it made
+}
+
+// orphan is a write whose instance is gone.
+type orphan struct {
+	sent
+	open int64 // what it tells of
+}
+
+// call is one call.
+type call struct {
+	stage    stage
+	owner    int
+	charge   limit.Charge
+	reserved int64
+	used     int64
+	minute   int64
+	epoch    string
+	applied  bool   // the counter was told
+	within   string // the epoch of that counter
+	lost     bool   // its instance crashed before it told, or nobody can know
+}
+
+type stage int
+
+const (
+	open stage = iota
+	settled
+	cancelled
+)
+
+// net is what a call is charged: what it reserved, and no more than it used
+// once that is known.
+func (c *call) net() int64 {
+	switch c.stage {
+	case settled:
+		return min(c.used, c.reserved)
+	case cancelled:
+		return 0
+	}
+	return c.reserved
+}
+
+// books are what the counter's numbers are checked against.
+type books struct {
+	covered []int64 // excess taken from the lease, by the minute charged
+	excess  []int64 // excess written, by the minute charged
+	tpm     []int64 // the highest limit of each minute
+	highest int64   // of the minute in which newer limits were adopted last
+	dropped int64   // what instances never told: they ended, or their lease was taken and is charged
+	deleted bool
+}
+
+func begin(w *World) *state {
+	s := &state{world: w, instances: make([]instance, w.Instances)}
+	s.books = books{covered: make([]int64, w.Minutes), excess: make([]int64, w.Minutes), tpm: make([]int64, w.Minutes)}
+	s.books.highest = w.Limits.TokensPerMinute
+	for m := range s.books.tpm {
+		s.books.tpm[m] = w.Limits.TokensPerMinute
+	}
+	if !w.Absent {
+		s.stored, s.exists = limit.New(w.Limits, w.Start, "first"), true
+	}
+	return s
+}
+
+// freshEpoch is the epoch of a counter that an instance is about to make.
+func (s *state) freshEpoch(i int) string {
+	if s.world.Wrong == NoEpoch {
+		return "first"
+	}
+	return fmt.Sprintf("%c%d", 'a'+i, s.instances[i].builds)
+}
+
+// clone copies what a step may change, except holders: see instance.own.
+func (s *state) clone() *state {
+	c := *s
+	c.instances, c.calls = slices.Clone(s.instances), slices.Clone(s.calls)
+	c.orphans, c.history = slices.Clone(s.orphans), slices.Clone(s.history)
+	for i := range c.instances {
+		c.instances[i].tells = slices.Clone(c.instances[i].tells)
+		if w := c.instances[i].write; w != nil {
+			copied := *w
+			c.instances[i].write = &copied
+		}
+	}
+	c.books.covered, c.books.excess, c.books.tpm = slices.Clone(s.books.covered), slices.Clone(s.books.excess), slices.Clone(s.books.tpm)
+	return &c
+}
+
+// own makes an instance's holder the state's own, to change it.
+func (s *state) own(i int) *instance {
+	p := &s.instances[i]
+	p.holder = p.holder.Clone()
+	if p.shadow != nil {
+		shadow := p.shadow.Clone()
+		p.shadow = &shadow
+	}
+	return p
+}
+
+// now is an instance's time: a few seconds into a tick.
+func (s *state) now(i int) time.Time { return s.world.time(s.instances[i].ticks) }
+
+func (w *World) tick() time.Duration {
+	if w.Tick == 0 {
+		return time.Minute
+	}
+	return w.Tick
+}
+
+func (w *World) time(ticks int) time.Time {
+	return w.Start.Add(time.Duration(ticks)*w.tick() + 5*time.Second)
+}
+
+// minute is a minute's number in the world, from 0.
+func (w *World) minute(window int64) int { return int(window - limit.Minute(w.Start)) }
+
+func (s *state) limits(i int) limit.Limits {
+	if tier := s.instances[i].tier; tier > 0 {
+		return s.world.Newer[tier-1]
+	}
+	return s.world.Limits
+}
+
+// etag is what the store knows the counter by; -1: there is none.
+func (s *state) etag() int {
+	if !s.exists {
+		return -1
+	}
+	return s.version
+}
+
+// read is what an instance finds stored, or takes for it where there is nothing.
+func (s *state) read(i int) limit.State {
+	if !s.exists {
+		return limit.New(s.limits(i), s.now(i), s.freshEpoch(i))
+	}
+	return s.stored
+}
+
+// fail notes that an invariant of the design is broken. Where a world is about
+// the harm to one, others don't count.
+func (s *state) fail(invariant, format string, args ...any) {
+	if s.broken == "" && (s.world.Harm == "" || s.world.Harm == invariant) {
+		s.broken = invariant + ": " + fmt.Sprintf(format, args...)
+	}
+}
+
+// String tells a state in a line.
+func (s *state) String() string {
+	var text strings.Builder
+	st := &s.stored
+	fmt.Fprintf(&text, "window %d credit %d spent %d period %d slots [%s]", s.world.minute(st.Window), st.Credit, st.Spent, st.PeriodSpent,
+		limit.FormatSlots(st.Slots, st.Window))
+	for i := range s.instances {
+		h := look(&s.instances[i].holder)
+		fmt.Fprintf(&text, " | %d: at %d left %d consumed %d refunds %d excess %d", i, s.instances[i].ticks, h.left, h.consumed, h.refunds, h.excess)
+		if s.instances[i].write != nil {
+			text.WriteString(" writing")
+		}
+	}
+	return text.String()
+}

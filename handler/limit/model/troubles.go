@@ -1,0 +1,84 @@
+package model
+
+import (
+	"slices"
+
+	"tollgate/handler/limit"
+)
+
+// crash ends an instance, and starts another in its place. Its write may land yet.
+func (s *state) crash(i int) {
+	s.crashes++
+	p := &s.instances[i]
+	dropped := s.untold(i).open()
+	if w := p.write; w != nil && !w.applied && w.copies > 0 {
+		carried := tell(p.holder.Flight()).open()
+		s.orphans = append(s.orphans, orphan{sent: *w, open: carried})
+		dropped -= carried
+	}
+	s.books.dropped += dropped
+	for c := range s.calls {
+		if s.calls[c].owner == i && !s.calls[c].applied {
+			s.calls[c].lost = true
+		}
+	}
+	s.instances[i] = instance{ticks: p.ticks, tier: p.tier, ids: p.ids, builds: p.builds}
+}
+
+// reclaim has someone take an instance for dead, at any time: as if its lease
+// had expired long ago.
+func (s *state) reclaim(slot int) {
+	s.reclaims++
+	next := s.stored.Clone()
+	leased := next.Slots[slot]
+	next.Slots[slot].Expiry = 0
+	next.Reclaim("", s.world.time(0))
+	switch s.world.Wrong {
+	case ReclaimReturns:
+		if leased.Window == next.Window {
+			next.Spent -= leased.Leased
+		}
+		next.PeriodSpent -= leased.Leased
+	case NoTombstone:
+		next.Slots = slices.DeleteFunc(next.Slots, func(slot limit.Slot) bool { return slot.Gone })
+	}
+	s.store(next)
+	s.invalidate()
+}
+
+// purge drops a tombstone, an hour after its instance was taken for dead.
+func (s *state) purge(slot int) bool {
+	s.purges++
+	next := s.stored.Clone()
+	for i := range s.instances {
+		if w := s.instances[i].write; w != nil && w.id == next.Slots[slot].ID {
+			if w.told { // no answer takes an hour
+				return false
+			}
+			s.instances[i].aged = true
+		}
+	}
+	next.Slots[slot].Expiry = 0
+	next.Reclaim("", s.world.time(0))
+	s.store(next)
+	s.invalidate()
+	return true
+}
+
+// remove deletes the counter, and with it what it was told: a write that is
+// still in doubt is told to the next one.
+func (s *state) remove() {
+	for i := range s.instances {
+		if w := s.instances[i].write; w != nil && !w.told && w.applied {
+			w.applied = false
+			for _, c := range w.calls {
+				s.calls[c].applied = false
+			}
+		}
+	}
+	s.deletes++
+	s.books.deleted = true
+	s.stored, s.exists = limit.State{}, false
+	s.version++
+	s.invalidate()
+}

@@ -1,0 +1,57 @@
+package model
+
+import "tollgate/handler/limit"
+
+// Wrong is a rule that a world leaves out. The code is right: what is wrong is
+// done to what it reads and makes.
+type Wrong int
+
+// The rules that can be left out.
+const (
+	Right          Wrong = iota
+	CheckFirst           // a call is checked against what is stored, and counted after it
+	CarryForgets         // a new minute's credit forgets what was leased in the last
+	ReclaimReturns       // the lease of an instance taken for dead is given to others
+	DoubtForgotten       // a write without an answer counts as failed
+	NoTombstone          // an instance taken for dead leaves no mark
+	NoFreeze             // what a write returns is spent until it is answered
+	ReusedID             // an instance that starts has the slot's id of the one before
+	RefundAnyAge         // what is returned is added to the minute's credit, however old
+	WindowBack           // an instance whose clock is behind sets the minute back
+	NoEpoch              // a counter made anew can't be told from the old one
+)
+
+// mistaken is what an instance takes a counter for that it read.
+func (s *state) mistaken(i int, read limit.State) limit.State {
+	switch s.world.Wrong {
+	case CarryForgets:
+		read = read.Clone()
+		window, leased := read.Window, int64(0)
+		for _, slot := range read.Slots {
+			if slot.Window == window {
+				leased += slot.Leased
+			}
+		}
+		read.Advance(s.limits(i), s.now(i))
+		if read.Window > window {
+			read.Credit = min(read.Credit+leased, read.TokensPerMinute+read.Burst)
+		}
+	case WindowBack:
+		if minute := limit.Minute(s.now(i)); minute < read.Window {
+			read.Window, read.Credit, read.Spent = minute, read.TokensPerMinute, 0
+		}
+	}
+	return read
+}
+
+// takeUnseen lets a call pass that fits by what is stored now, and counts it
+// when it is over.
+func (s *state) takeUnseen(i int, tokens int64) bool {
+	p := &s.instances[i]
+	draft := p.holder.Draft(s.read(i), s.limits(i), s.now(i))
+	if draft.Decide(limit.Ask{Tokens: tokens}).Verdict != limit.Granted {
+		return false
+	}
+	s.calls = append(s.calls, call{owner: i, charge: limit.Owed(), reserved: tokens, minute: draft.State.Window})
+	return true
+}
