@@ -44,7 +44,8 @@ const chatTokens = 4
 // counting: no token is shorter than a byte, and a message's braces and names are
 // longer than what a template puts in their place. The JSON must be UTF-8.
 func (e *Encoding) Bound(messages, tools []byte) int {
-	return len(messages) + len(tools) + chatTokens + ImageTokens*bytes.Count(messages, []byte(imageField))
+	images := bytes.Count(messages, []byte(imageField)) + bytes.Count(messages, []byte(`\u00`)) // its name may be written with escapes
+	return len(messages) + len(tools) + chatTokens + ImageTokens*images
 }
 
 // readMessages adds the messages of a JSON array.
@@ -90,8 +91,8 @@ func readMessages(to []message, messages []byte) ([]message, error) {
 	return to, nil
 }
 
-// imageField is the member, in quotes, that makes a part of the content an image.
-const imageField = `"image_url"`
+// imageField is the member that makes a part of the content an image.
+const imageField = "image_url"
 
 // appendContent adds a message's text to what the model reads: a string, or the
 // texts of its parts. It says how many tokens its images take.
@@ -119,7 +120,7 @@ func (w *work) appendContent(content []byte) (images int) {
 			switch {
 			case is(name, "text"):
 				w.text = appendText(w.text, value)
-			case string(name) == imageField:
+			case is(name, imageField):
 				images++
 			}
 		}

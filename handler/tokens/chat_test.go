@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"tollgate/handler/tokens"
 )
@@ -50,6 +51,7 @@ func TestChatsAreRenderedAsTheTemplateDoes(t *testing.T) {
 		`[{"role":"user","content":"\ud83dx\ude00\ud83d\ud83d\ude00\ud83d"}]`:                                   begin + user + "\uFFFDx\uFFFD\uFFFD😀\uFFFD" + think,
 		`[{"role":"assistant","content":null,` + calls + `}]`:                                                   begin + answer + "<｜tool▁calls▁begin｜>" + call1 + "\n" + call2 + "<｜tool▁calls▁end｜>" + end + think,
 		`[{"role":"assistant",` + calls + `,"content":"a"}]`:                                                    begin + answer + "a" + end + think,
+		`[{"ro\u006ce":"\u0075ser","\u0063ontent":"a","content\u0000":"b"}]`:                                    begin + user + "a" + think,
 		`[{"role":"assistant","tool_calls":[{},{"type":"custom"}]}]`:                                            begin + think,
 		`[{"role":"assistant","content":null}]`:                                                                 begin + think,
 		`[{"role":"tool","content":"1"},{"role":"tool","content":"2"}]`:                                         begin + "<｜tool▁outputs▁begin｜><｜tool▁output▁begin｜>1<｜tool▁output▁end｜>\n<｜tool▁output▁begin｜>2<｜tool▁output▁end｜><｜tool▁outputs▁end｜>",
@@ -119,12 +121,12 @@ func TestNoChatHasMoreTokensThanItsBound(t *testing.T) {
 		return pick(`{}`, `{"function":{}}`, `{"type":"function","function":{"name":`+text()+`,"arguments":`+text()+`}}`)
 	}
 	message := func() string {
-		content := pick(text(), `null`, `[]`, `[`+text()+`,{"text":`+text()+`}]`, `[{"image_url":0},{"type":"image_url","image_url":{"url":"x"}}]`)
+		content := pick(text(), `null`, `[]`, `[`+text()+`,{"text":`+text()+`}]`, `[{"im\u0061ge_url":0},{"type":"image_url","image_url":{"url":"x"}}]`)
 		role := pick(`"user"`, `"system"`, `"assistant"`, `"tool"`, `"developer"`, text())
 		return pick(`{}`, `{"role":`+role+`}`, `{"role":`+role+`,"content":`+content+`}`, `{"role":`+role+`,"name":`+text()+`,"content":`+content+`}`,
 			`{"role":"assistant","tool_calls":[`+call()+`,`+call()+`,`+call()+`]}`)
 	}
-	for range 3000 {
+	for range rounds(3000) {
 		chat := `[` + message() + `,` + message() + `,` + message() + `]`
 		for _, model := range []string{"DeepSeek-R1", "DeepSeek-V3", "gpt-4", "gpt-4o"} {
 			e := tokens.ForModel(model)
@@ -139,4 +141,23 @@ func TestNoChatHasMoreTokensThanItsBound(t *testing.T) {
 			t.Errorf("%s: the bound of nothing is %d", model, e.Bound([]byte(`[]`), nil))
 		}
 	}
+}
+
+// A string's text is the one that encoding/json reads.
+func FuzzStrings(f *testing.F) {
+	for _, text := range []string{`a\u0000\ud83d\ude00\ude00\ud83d\u0041`, `\"\\\/\b\f\n\r\t`, `\ud83d\n`, `\u12`, "\xff", `\u00e9é`, `\\"`, `\ud83d\ud83d`} {
+		f.Add(text)
+	}
+	e := tokens.ForModel("DeepSeek-V3")
+	f.Fuzz(func(t *testing.T, inner string) {
+		chat := `[{"role":"user","content":"` + inner + `"}]`
+		rendered, err := e.Rendered([]byte(chat))
+		var want []struct{ Role, Content string }
+		if json.Unmarshal([]byte(chat), &want) != nil || len(want) != 1 || want[0].Role != "user" || strings.Contains(inner, `"`) {
+			return // no JSON, or other members in it; it must only not fail
+		}
+		if want := begin + user + want[0].Content + answer; err != nil || utf8.ValidString(inner) && rendered != want {
+			t.Errorf("%s is read as %q, %v; want %q", chat, rendered, err, want)
+		}
+	})
 }

@@ -125,10 +125,19 @@ func (c *cursor) quoted() {
 	c.at, c.err = len(c.text), errJSON
 }
 
-// is says whether a JSON string, in quotes, has a value; one written with
-// escapes is unlike any.
+// is says whether a JSON string, in quotes, has a value.
 func is(quoted []byte, value string) bool {
-	return len(quoted) == len(value)+2 && string(quoted[1:len(quoted)-1]) == value
+	if len(quoted) < 2 || quoted[0] != '"' {
+		return false
+	}
+	if text := quoted[1 : len(quoted)-1]; bytes.IndexByte(text, '\\') < 0 {
+		return string(text) == value
+	}
+	if len(quoted) > 6*len(value)+2 { // longer than with every character escaped
+		return false
+	}
+	var buffer [128]byte
+	return string(appendText(buffer[:0], quoted)) == value
 }
 
 // appendText adds the value of a JSON string as UTF-8; nothing for what is none.

@@ -39,7 +39,7 @@ func TestAStreamCountsAsItsWholeText(t *testing.T) {
 				t.Fatalf("%s: %d tokens, want %d: %q", model, got, want, text)
 			}
 		}
-		for range 400 {
+		for range rounds(400) {
 			text := randomText(r, 120)
 			for range r.IntN(4) {
 				at := r.IntN(len(text) + 1)
