@@ -71,13 +71,6 @@ func openFor(t *testing.T, models []string, limits subscription.Limits, model ht
 	return openWith(t, limits, func(c *gateway.Config) { c.Models = models }, upstream.Timeouts{}, model)
 }
 
-// openWithoutHistory is a gateway whose usage history can't be read.
-func openWithoutHistory(t *testing.T) *bench {
-	t.Helper()
-	broken := countermem.NewHistory(func(string) (bool, error) { return false, errors.New("the history is down") })
-	return openWith(t, subscription.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.History = broken }, upstream.Timeouts{}, answering(5))
-}
-
 func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
 	t.Helper()
 	if left := time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)); left < 3*time.Second {
@@ -341,25 +334,6 @@ func TestUpstreamsErrorsArePassedOnAndRefunded(t *testing.T) {
 	if usage.StatusCode != 200 || !strings.Contains(body, `"left":300`) {
 		t.Errorf("/usage: %d %s; want all 300 left", usage.StatusCode, body)
 	}
-}
-
-func (b *bench) get(t *testing.T, path string, headers ...string) (*http.Response, string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.URL+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", b.key)
-	for i := 0; i < len(headers); i += 2 {
-		request.Header.Set(headers[i], headers[i+1])
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, _ := io.ReadAll(response.Body)
-	return response, string(answer)
 }
 
 func TestAStreamIsRelayedAndChargedByItsUsage(t *testing.T) {

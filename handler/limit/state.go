@@ -95,8 +95,8 @@ func (s *State) adopt(limits Limits, now time.Time) {
 		s.Credit = max(limits.TokensPerMinute, charged)
 	case change < 0:
 		s.Credit = max(s.Credit+change, min(s.Credit, charged))
-	default:
-		s.Credit += change
+	default: // what a cut could not take back is no credit for a raise
+		s.Credit = max(s.Credit, min(s.Credit+change, limits.TokensPerMinute+limits.Burst))
 	}
 	switch {
 	case limits.Quota == 0:

@@ -213,7 +213,7 @@ func (w *World) turnsPeriod() bool {
 // that they are. It is judged where all that is known is exact: in the first
 // minute, when no write is in doubt and nothing was forfeited.
 func (s *state) checkDecision(i int, counter *limit.State, ask int64, d limit.Decision) {
-	if s.world.minute(counter.Window) != 0 || s.crashes+s.reclaims > 0 || s.books.deleted || s.instances[i].tier > 0 ||
+	if s.world.minute(counter.Window) != 0 || s.crashes+s.reclaims > 0 || s.books.deleted || counter.Version > s.world.Limits.Version ||
 		d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota || s.world.turnsPeriod() {
 		return
 	}

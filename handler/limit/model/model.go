@@ -31,6 +31,8 @@ type World struct {
 	Asks   []int64 // tokens that a call may reserve
 	Excess int64   // tokens that a call may take beyond its reservation
 	Cancel bool    // calls may be given up before they are made
+	Owed   bool    // calls may be decided without the counter
+	Shadow bool    // calls that were refused may go on, charged to no limit
 
 	Writes []Write       // the kinds of writes
 	Builds int           // writes of an instance

@@ -75,6 +75,7 @@ type call struct {
 	epoch    string
 	applied  bool   // the counter was told
 	within   string // the epoch of that counter
+	free     bool   // it is charged to no limit
 	lost     bool   // its instance crashed before it told, or nobody can know
 }
 

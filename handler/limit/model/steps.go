@@ -14,6 +14,8 @@ type kind int
 const (
 	tick         kind = iota // an instance's clock goes on
 	take                     // a call reserves tokens of the lease
+	owe                      // a call goes on that was decided without the counter
+	pass                     // a call goes on although it was refused
 	settle                   // a call ends
 	cancel                   // a call is given up
 	writeAtOnce              // a write is built, lands, and is answered
@@ -36,7 +38,7 @@ const (
 	file                     // closed minutes reach the history
 )
 
-var kindNames = []string{"tick", "take", "settle", "cancel", "write at once", "write slowly", "write in doubt", "write last", "write stale", "read",
+var kindNames = []string{"tick", "take", "owe", "pass", "settle", "cancel", "write at once", "write slowly", "write in doubt", "write last", "write stale", "read",
 	"deliver", "lose", "answer", "resolve", "crash", "land orphan", "lose orphan", "reclaim", "purge", "delete", "change tier", "file"}
 
 // step is one thing that happens, to an instance, call, slot or orphan i, with
@@ -64,6 +66,8 @@ func (s *state) steps() []step {
 		for _, n := range w.Asks {
 			add(len(s.calls) < w.Calls, take, i, int(n))
 		}
+		add(w.Owed && len(s.calls) < w.Calls, owe, i, 0)
+		add(w.Shadow && len(s.calls) < w.Calls, pass, i, 0)
 		if p.write == nil && p.builds < w.Builds {
 			for k := range w.Writes {
 				add(true, writeAtOnce, i, k)
@@ -133,6 +137,11 @@ func (s *state) do(step step) bool {
 		s.instances[i].ticks++
 	case take:
 		return s.take(i, int64(step.n))
+	case owe:
+		s.calls = append(s.calls, call{owner: i, charge: limit.Owed(), minute: limit.Minute(s.world.Start)})
+	case pass:
+		s.own(i).holder.Refuse()
+		s.calls = append(s.calls, call{owner: i, charge: limit.Free(), free: true, minute: limit.Minute(s.world.Start)})
 	case settle:
 		s.settle(i, limit.Usage{PromptTokens: int64(step.n) / 2, CompletionTokens: int64(step.n+1) / 2})
 	case cancel:
@@ -199,6 +208,9 @@ func (s *state) settle(n int, usage limit.Usage) {
 	before := h.Excess()
 	h.Settle(c.charge, usage)
 	c.stage, c.used = settled, usage.Total()
+	if c.free {
+		return
+	}
 	if over := c.used - c.charge.Tokens; over > 0 {
 		if covered := over - (h.Excess() - before); covered > 0 {
 			s.books.covered[s.world.minute(look(h).window)] += covered

@@ -72,6 +72,7 @@ func limitWorlds() []World {
 			w.Asks, w.Minutes, w.Cancel = []int64{1, 2}, 1, true
 			w.Writes = []Write{{}, {Ask: 1}, {Ask: 2}, {Ask: 1, Lease: 2}}
 		}),
+		base("calls without the counter", func(w *World) { w.Owed, w.Shadow, w.Excess, w.Minutes, w.Late = true, true, 2, 1, 1 }),
 		base("three instances", func(w *World) { w.Instances, w.Minutes, w.Limits = 3, 1, tier(4, 2) }),
 	}
 }

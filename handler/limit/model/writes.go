@@ -20,7 +20,9 @@ func (s *state) write(i int, kind kind, what Write) bool {
 	decision := limit.Decision{}
 	if what.Ask > 0 {
 		decision = draft.Decide(limit.Ask{Tokens: what.Ask})
-		s.checkDecision(i, &draft.State, what.Ask, decision)
+		if kind != writeStale { // a write upon what is known of old won't land
+			s.checkDecision(i, &draft.State, what.Ask, decision)
+		}
 		if decision.Verdict != limit.Granted {
 			return s.broken != ""
 		}

@@ -1,0 +1,61 @@
+package tablestore
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"tollgate/handler/limit"
+)
+
+// maxColumn is what Table Storage takes in a column, and what a whole counter is
+// to stay below. A text counts two bytes
+// a character.
+const maxColumn = 64 << 10
+
+// TestAFullCounterStaysBelow64KiB: with as many slots and tombstones as it
+// takes, a full outbox, and every number as long as it gets.
+func TestAFullCounterStaysBelow64KiB(t *testing.T) {
+	now := time.Date(2035, 12, 31, 23, 59, 30, 0, time.UTC)
+	const many = 999_999_999 // tokens a minute
+	state := limit.New(limit.Limits{TokensPerMinute: many, Burst: many, Quota: 1 << 50, Period: limit.Monthly, Version: 1 << 50}, now, "0123456789A")
+	state.Rev, state.PeriodSpent, state.Spent = 1<<50, 1<<50, many
+	state.Happened = limit.Happened{Usage: limit.Usage{PromptTokens: many, CompletionTokens: many}, Requests: many, Refused: many, Forfeited: many, Charged: many}
+	for i := range 1000 {
+		slot := limit.Slot{ID: fmt.Sprintf("%08d", i), Seq: 400_000, Window: state.Window - 2, Leased: many, Expiry: now.Unix() + 321}
+		if i%5 == 0 { // a fifth are tombstones
+			slot = limit.Slot{ID: slot.ID, Seq: slot.Seq, Expiry: now.Unix() + 3600, Gone: true}
+		}
+		state.Slots = append(state.Slots, slot)
+	}
+	for i := range int64(60) {
+		minute := state.Window - 60 + i
+		state.Outbox = append(state.Outbox, limit.Closed{Minute: minute, From: minute - i, Usage: limit.Usage{PromptTokens: many, CompletionTokens: many},
+			Requests: 1_000_000, Refused: 1_000_000, Forfeited: many, Charged: many})
+	}
+	row, err := encode("team-a", state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var columns map[string]any
+	if err := json.Unmarshal(row, &columns); err != nil {
+		t.Fatal(err)
+	}
+	all := 0
+	for name, value := range columns {
+		size := 2 * len(utf16.Encode([]rune(fmt.Sprint(value))))
+		if size >= maxColumn {
+			t.Errorf("column %s has %d bytes", name, size)
+		}
+		all += 2*len(name) + size
+	}
+	t.Logf("%d bytes stored, %d sent", all, len(row))
+	if all >= maxColumn {
+		t.Errorf("%d bytes stored", all)
+	}
+	if again, err := decode(row); err != nil || len(again.Slots) != 1000 || len(again.Outbox) != 60 || again.Slots[999] != state.Slots[999] {
+		t.Errorf("it reads as %d slots and %d closed minutes, %v", len(again.Slots), len(again.Outbox), err)
+	}
+}

@@ -1,0 +1,98 @@
+package limit_test
+
+import (
+	"testing"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+func TestDecisions(t *testing.T) {
+	now := noon.Add(15 * time.Second)
+	l := limit.Limits{TokensPerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Hourly, Version: 1}
+	for _, c := range []struct {
+		name          string
+		spent, period int64 // charged
+		ask           limit.Ask
+		verdict       limit.Verdict
+		tokens, most  int64
+		after         time.Duration
+	}{
+		{name: "all of it", ask: limit.Ask{Tokens: 300}, verdict: limit.Granted, tokens: 300},
+		{name: "one too many", ask: limit.Ask{Tokens: 301}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "the next minute pays", spent: 200, ask: limit.Ask{Tokens: 400}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "a debt", spent: 500, ask: limit.Ask{Tokens: 100}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "a debt of two minutes", spent: 500, ask: limit.Ask{Tokens: 101}, verdict: limit.RateExceeded, after: 105 * time.Second},
+		{name: "a debt of an hour", spent: 300 + 300*59, ask: limit.Ask{Tokens: 300}, verdict: limit.RateExceeded, after: 59*time.Minute + 45*time.Second},
+		{name: "nothing asked for, and nothing left", spent: 300, ask: limit.Ask{}, verdict: limit.Granted},
+		{name: "nothing asked for, in debt", spent: 301, ask: limit.Ask{}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "what is left", spent: 100, ask: limit.Ask{Tokens: 10_000, AtLeast: 200}, verdict: limit.Granted, tokens: 200},
+		{name: "less than can be done with", spent: 100, ask: limit.Ask{Tokens: 10_000, AtLeast: 201}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "at least more than asked for", ask: limit.Ask{Tokens: 5, AtLeast: 16}, verdict: limit.Granted, tokens: 5},
+		{name: "what is left of the quota", period: 900, ask: limit.Ask{Tokens: 10_000, AtLeast: 16}, verdict: limit.Granted, tokens: 100},
+		{name: "the quota", period: 900, ask: limit.Ask{Tokens: 101}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
+		{name: "the quota before the minute", spent: 300, period: 1000, ask: limit.Ask{Tokens: 1}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
+		{name: "with the burst at most", ask: limit.Ask{Tokens: 400}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "more than any minute has", ask: limit.Ask{Tokens: 401}, verdict: limit.NeverFitsRate, most: 400},
+	} {
+		s := limit.New(l, noon, "epoch")
+		s.Spent, s.PeriodSpent = c.spent, c.period
+		var h limit.Holder
+		d := h.Draft(s, l, now).Decide(c.ask)
+		if d.Verdict != c.verdict || d.Tokens != c.tokens || d.Most != c.most || d.RetryAfter != c.after || d.Least != c.ask.Least() {
+			t.Errorf("%s: %+v", c.name, d)
+		}
+		view := s.View(&h, l, now)
+		if judged := h.Judge(&view, c.ask, now); judged.Verdict != d.Verdict || judged.RetryAfter != d.RetryAfter {
+			t.Errorf("%s: judged %+v, decided %+v", c.name, judged, d)
+		}
+	}
+}
+
+func TestACallThatExceedsTheWholeQuotaNeverFits(t *testing.T) {
+	l := limit.Limits{Quota: 1000, Period: limit.Monthly, Version: 1}
+	var h limit.Holder
+	draft := h.Draft(limit.New(l, noon, "epoch"), l, noon)
+	if d := draft.Decide(limit.Ask{Tokens: 1001}); d.Verdict != limit.NeverFitsQuota || d.Most != 1000 || d.RetryAfter != 0 {
+		t.Errorf("decided %+v", d)
+	}
+	if d := draft.Decide(limit.Ask{Tokens: 1000}); d.Verdict != limit.Granted {
+		t.Errorf("decided %+v", d)
+	}
+}
+
+// TestARetryComesTrue: by the time that a refusal names, and not a minute
+// before, the very call fits.
+func TestARetryComesTrue(t *testing.T) {
+	for spent := int64(0); spent <= 2000; spent += 37 {
+		for _, tokens := range []int64{1, 99, 300, 400} {
+			l := limit.Limits{TokensPerMinute: 300, Burst: 100, Version: 1}
+			s := limit.New(l, noon, "epoch")
+			s.Spent = spent
+			var h limit.Holder
+			d := h.Draft(s, l, noon).Decide(limit.Ask{Tokens: tokens})
+			if d.Verdict == limit.Granted {
+				continue
+			}
+			if then := h.Draft(s, l, noon.Add(d.RetryAfter)).Decide(limit.Ask{Tokens: tokens}); then.Verdict != limit.Granted {
+				t.Errorf("%d tokens after %d don't fit after %v", tokens, spent, d.RetryAfter)
+			}
+			if before := h.Draft(s, l, noon.Add(d.RetryAfter-time.Second)).Decide(limit.Ask{Tokens: tokens}); before.Verdict == limit.Granted {
+				t.Errorf("%d tokens after %d fit before %v", tokens, spent, d.RetryAfter)
+			}
+		}
+	}
+}
+
+func TestCallsThatAreDecidedTogetherShareWhatIsLeft(t *testing.T) {
+	var h limit.Holder
+	draft := h.Draft(limit.New(day, noon, "epoch"), day, noon)
+	for _, want := range []limit.Verdict{limit.Granted, limit.Granted, limit.RateExceeded} {
+		if d := draft.Decide(limit.Ask{Tokens: 140}); d.Verdict != want {
+			t.Errorf("decided %v, want %v", d.Verdict, want)
+		}
+	}
+	if draft.Asked() != 280 {
+		t.Errorf("granted %d", draft.Asked())
+	}
+}

@@ -1,0 +1,141 @@
+package limit_test
+
+import (
+	"testing"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+func TestATierChangesWithoutTouchingWhatWasCharged(t *testing.T) {
+	was := limit.Limits{TokensPerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Daily, Version: 5}
+	with := func(change func(*limit.Limits)) limit.Limits {
+		l := was
+		l.Version++
+		change(&l)
+		return l
+	}
+	for _, c := range []struct {
+		name                  string
+		to                    limit.Limits
+		credit, spent, leased int64 // before
+		want                  int64 // credit
+	}{
+		{"a raise holds at once", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), 300, 300, 0, 500},
+		{"and is paid to a debt", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), -100, 50, 0, 100},
+		{"a cut holds at once", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 300, 20, 30, 100},
+		{"and makes no debt", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 300, 120, 30, 150},
+		{"nor forgives one", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 50, 120, 0, 50},
+		{"what a cut left is no credit for a raise", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), 500, 500, 0, 600},
+		{"a limit that is lifted", with(func(l *limit.Limits) { l.TokensPerMinute, l.Burst = 0, 0 }), 300, 200, 0, 0},
+		{"an older tier is ignored", limit.Limits{TokensPerMinute: 9000, Version: 4}, 300, 0, 0, 300},
+		{"the same tier is ignored", limit.Limits{TokensPerMinute: 9000, Version: 5}, 300, 0, 0, 300},
+	} {
+		s := limit.New(was, noon, "epoch")
+		s.Credit, s.Spent, s.PeriodSpent = c.credit, c.spent, 700
+		s.Slots = []limit.Slot{{ID: "slot", Window: s.Window, Leased: c.leased}}
+		s.Advance(c.to, noon)
+		if s.Credit != c.want || s.Spent != c.spent || s.PeriodSpent != 700 || s.Slots[0].Leased != c.leased {
+			t.Errorf("%s: a credit of %d, want %d; charged %d and %d", c.name, s.Credit, c.want, s.Spent, s.PeriodSpent)
+		}
+		if newer := c.to.Version > was.Version; (s.Limits == c.to) != newer {
+			t.Errorf("%s: the limits are %+v", c.name, s.Limits)
+		}
+	}
+}
+
+func TestALimitThatIsNewChargesNothingOfBefore(t *testing.T) {
+	s := limit.New(limit.Limits{Quota: 1000, Period: limit.Daily, Version: 1}, noon, "epoch")
+	s.Spent = 700
+	s.Advance(limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Daily, Version: 2}, noon)
+	if standing := s.Standing(noon); standing.Remaining != 0 || s.Credit != 700 {
+		t.Errorf("a credit of %d, %d left", s.Credit, standing.Remaining)
+	}
+}
+
+func TestAQuotaChangesItsPeriod(t *testing.T) {
+	s := limit.New(day, noon, "epoch")
+	s.PeriodSpent = 700
+	monthly := day
+	monthly.Period, monthly.Version = limit.Monthly, day.Version+1
+	s.Advance(monthly, noon)
+	if s.PeriodSpent != 700 || !s.PeriodStart.Equal(limit.Monthly.Start(noon)) {
+		t.Errorf("%d charged since %v", s.PeriodSpent, s.PeriodStart)
+	}
+	none := limit.Limits{TokensPerMinute: 300, Version: monthly.Version + 1}
+	if s.Advance(none, noon); s.PeriodSpent != 0 || !s.PeriodStart.IsZero() {
+		t.Errorf("without a quota %d charged since %v", s.PeriodSpent, s.PeriodStart)
+	}
+}
+
+func TestATierThatIsCutAndRaisedAgainInAMinuteGivesNothingTwice(t *testing.T) {
+	s := limit.New(day, noon, "epoch")
+	s.Spent = 300
+	for version := range int64(10) {
+		l := day
+		l.Version = day.Version + version + 1
+		if version%2 == 0 {
+			l.TokensPerMinute = 100
+		}
+		s.Advance(l, noon)
+	}
+	if s.Credit != 300 {
+		t.Errorf("a credit of %d of 300 a minute", s.Credit)
+	}
+}
+
+func TestWhatCanNotHaveComeAboutByItself(t *testing.T) {
+	fine := limit.New(day, noon, "epoch")
+	fine.Spent, fine.PeriodSpent = 100, 900
+	fine.Slots = []limit.Slot{{ID: "slot", Seq: 3, Window: fine.Window, Leased: 50}}
+	for name, edit := range map[string]func(*limit.State){
+		"Spent below zero":       func(s *limit.State) { s.Spent = -1 },
+		"PeriodSpent below zero": func(s *limit.State) { s.PeriodSpent = -1 },
+		"a lease below zero":     func(s *limit.State) { s.Slots[0].Leased = -1 },
+		"a number too large":     func(s *limit.State) { s.PeriodSpent = 1 << 60 },
+		"usage below zero":       func(s *limit.State) { s.Happened.PromptTokens = -1 },
+		"a minute to come":       func(s *limit.State) { s.Window += 2 },
+		"a lease to come":        func(s *limit.State) { s.Slots[0].Window++ },
+		"too much credit":        func(s *limit.State) { s.Credit = 301 },
+		"usage since later":      func(s *limit.State) { s.UsageFrom = s.Window + 1 },
+		"a write below zero":     func(s *limit.State) { s.Slots[0].Seq = -1 },
+	} {
+		s := fine.Clone()
+		if !s.Plausible(noon) {
+			t.Fatalf("%+v isn't plausible", s)
+		}
+		if edit(&s); s.Plausible(noon) {
+			t.Errorf("%s is plausible", name)
+		}
+	}
+	ahead := fine.Clone()
+	ahead.Window++ // by a clock that is a little ahead
+	if !ahead.Plausible(noon) {
+		t.Error("the next minute isn't plausible")
+	}
+}
+
+func TestARepairedCounterGivesNothingMoreThisMinute(t *testing.T) {
+	s := limit.New(day, noon, "epoch")
+	s.PeriodSpent, s.Spent, s.Credit = 4000, -5, 1<<40
+	s.Slots = []limit.Slot{{ID: "one", Seq: 3, Window: s.Window, Leased: 50}, {ID: "none"}}
+	r := s.Repaired(day, noon.Add(time.Second), "newer")
+	if !r.Plausible(noon) || r.Epoch != "newer" || r.PeriodSpent != 4000 {
+		t.Errorf("repaired to %+v", r)
+	}
+	if standing := r.Standing(noon); standing.Remaining != 0 || standing.QuotaRemaining != 6000 {
+		t.Errorf("leaves %+v", standing)
+	}
+	if len(r.Slots) != 1 || !r.Slots[0].Gone || r.Slots[0].Seq != 3 {
+		t.Errorf("keeps the marks %+v", r.Slots)
+	}
+	if r.Advance(day, noon.Add(time.Minute)); r.Standing(noon.Add(time.Minute)).Remaining != 300 {
+		t.Errorf("the next minute has a credit of %d", r.Credit)
+	}
+	for _, spent := range []int64{-1, 1 << 60} {
+		s.PeriodSpent = spent
+		if r := s.Repaired(day, noon, "newer"); r.PeriodSpent != 0 {
+			t.Errorf("a quota spent of %d became %d", spent, r.PeriodSpent)
+		}
+	}
+}
