@@ -92,7 +92,9 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.adopt(terms, now)
-	a.demand.Note(ask.Tokens, now)
+	if most := a.terms.Most(ask); most > 0 {
+		a.demand.Note(most, now)
+	}
 	if len(a.waiters) == 0 {
 		if charge, ok := a.holder.Take(ask.Tokens, now); ok {
 			return a.granted(charge, ask, now), nil

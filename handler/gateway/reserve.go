@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"slices"
@@ -24,7 +23,7 @@ func (g *Gateway) parse(c *call) error {
 		return &problem{status: http.StatusUnsupportedMediaType, code: "unsupported_content_encoding", kind: kindRequest,
 			param: "Content-Encoding", message: "The body is compressed. Send it as it is, without Content-Encoding."}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, g.MaxBody))
+	body, err := g.readBody(c)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &problem{status: http.StatusRequestEntityTooLarge, code: "request_too_large", kind: kindRequest,
 			message: fmt.Sprintf("The body is larger than %d bytes. Send a shorter prompt.", tooLarge.Limit)}
@@ -122,27 +121,27 @@ const (
 	bytesShare = 64
 )
 
-// trustBytes takes the prompt's bytes for its tokens, which they are never fewer
-// than, where that makes no difference: where there is so much left that the
+// trustBytes takes a bound on the prompt's tokens, which is about its bytes, for
+// their count, where that makes no difference: where there is so much left that the
 // call passes either way, and what it holds too much doesn't refuse another.
 // Then counting, which is what a long prompt costs most, waits until somebody
 // needs to know; where upstream tells usage, nobody does.
 func (g *Gateway) trustBytes(c *call, key string) bool {
-	bytes := int64(c.encoding.Bound(c.request.Messages, c.request.Tools))
-	if bytes < longPrompt {
+	size := int64(c.encoding.Bound(c.request.Messages, c.request.Tools))
+	if size < longPrompt || c.grant.Tier.Shadow {
 		return false
 	}
 	known, ok := g.Counter.Known(key)
 	left := roomIn(known)
-	if !ok || c.grant.Tier.Shadow || (g.uncounted.Load()+bytes) > left/bytesShare {
+	if !ok || g.uncounted.Load()+size > left/bytesShare {
 		return false
 	}
-	c.prompt = bytes
+	c.prompt = size
 	if c.ask().Tokens > left {
 		return false
 	}
-	c.trusted = bytes
-	g.uncounted.Add(bytes)
+	c.trusted = size
+	g.uncounted.Add(size)
 	return true
 }
 

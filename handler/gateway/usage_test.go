@@ -2,13 +2,19 @@ package gateway_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	countermem "tollgate/handler/counter/memstore"
+	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
 )
 
 // usageTold is what GET /usage tells.
@@ -102,8 +108,33 @@ func TestUsageGoesOnWithoutItsHistory(t *testing.T) {
 	if got.Problem == "" || len(got.Minutes) != 1 || got.Minute.Used != 30 {
 		t.Errorf("%+v", got)
 	}
-	b.Close() // the line is written after the answer
-	if !strings.Contains(b.log.String(), "history is down") {
+	if !strings.Contains(b.logged(), "history is down") {
 		t.Error("the log doesn't say why")
 	}
+}
+
+// openWithoutHistory is a gateway whose usage history can't be read.
+func openWithoutHistory(t *testing.T) *bench {
+	t.Helper()
+	broken := countermem.NewHistory(func(string) (bool, error) { return false, errors.New("the history is down") })
+	return openWith(t, subscription.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.History = broken }, upstream.Timeouts{}, answering(5))
+}
+
+func (b *bench) get(t *testing.T, path string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", b.key)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, _ := io.ReadAll(response.Body)
+	return response, string(answer)
 }

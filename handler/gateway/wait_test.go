@@ -86,13 +86,16 @@ func TestACallThatWouldQueueTooLongIsRefusedAtOnce(t *testing.T) {
 // A prompt whose bytes fit many times over isn't counted before the call. It
 // is charged by usage all the same, and by its tokens where usage is missing.
 func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
-	body := strings.Replace(demo, "Can you", strings.Repeat("word ", 5000)+"Can you", 1)
+	long := strings.Replace(demo, "Can you", strings.Repeat("word ", 5000)+"Can you", 1)
+	image := strings.Replace(long, `"role":"user","content":"`, `"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.com/x"}}]},{"role":"user","content":"`, 1)
+	const usage, none = `{"choices":[],"usage":{"prompt_tokens":7000,"completion_tokens":3}}`, `{"choices":[{"message":{"role":"assistant","content":"Hi"}}]}`
 	for name, test := range map[string]struct {
-		answer string
-		used   int64
+		body, answer string
+		used         int64
 	}{
-		"usage told":    {`{"choices":[],"usage":{"prompt_tokens":7000,"completion_tokens":3,"total_tokens":7003}}`, 7003},
-		"usage missing": {`{"choices":[{"message":{"role":"assistant","content":"Hi"}}]}`, 5000 + promptOf(t) + 1},
+		"usage told":    {long, usage, 7003},
+		"usage missing": {long, none, 5000 + promptOf(t) + 1},
+		"with an image": {image, usage, 7003},
 	} {
 		var b *bench
 		var held int64 // while the call is made
@@ -103,12 +106,12 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 		})
 		b.post(t, path, demo) // the counter is known from now on
 		before := b.usage(t, "").Minute.Used
-		response, answer := b.post(t, path, body)
+		response, answer := b.post(t, path, test.body)
 		if used := b.usage(t, "").Minute.Used - before; response.StatusCode != 200 || used != test.used {
 			t.Errorf("%s: %d, %d used, want %d: %s", name, response.StatusCode, used, test.used, answer)
 		}
 		if held-before < 25_000 {
-			t.Errorf("%s: %d reserved, which isn't the prompt's bytes", name, held-before)
+			t.Errorf("%s: %d reserved, which is no bound without a count", name, held-before)
 		}
 	}
 }

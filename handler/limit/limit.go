@@ -118,6 +118,22 @@ func (l Limits) Alone(ask Ask, left int64, now time.Time) Decision {
 	return d
 }
 
+// Most is what a call could have at most of an Ask, whatever time it had; 0: it
+// never fits.
+func (l Limits) Most(ask Ask) int64 {
+	if l.verdict(ask.Least(), Unlimited, Unlimited) != Granted {
+		return 0
+	}
+	most := ask.Tokens
+	if l.TokensPerMinute > 0 {
+		most = min(most, l.TokensPerMinute+l.Burst)
+	}
+	if l.Quota > 0 {
+		most = min(most, l.Quota)
+	}
+	return most
+}
+
 func (l Limits) verdict(least, minute, period int64) Verdict {
 	switch {
 	case l.TokensPerMinute > 0 && least > l.TokensPerMinute+l.Burst:

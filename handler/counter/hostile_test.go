@@ -1,0 +1,40 @@
+package counter_test
+
+import (
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// One call that asks for more than there ever is once made its instance take
+// every later call for as large, and write for each of them.
+func TestACallThatNeverFitsSpoilsNoLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		operations := 0
+		store := memstore.New(func(string) (bool, error) {
+			operations++
+			return true, nil
+		})
+		c := instance(store)
+		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 1_000_000, Version: 1}}
+		if _, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: math.MaxInt64}); d.Verdict != limit.NeverFitsRate || err != nil {
+			t.Fatalf("%v, %v", d.Verdict, err)
+		}
+		for range 100 {
+			r, _ := reserve(t, c, terms, 25)
+			r.Settle(limit.Usage{PromptTokens: 25})
+			time.Sleep(20 * time.Millisecond)
+		}
+		if operations > 10 {
+			t.Errorf("%d operations for 100 calls within two seconds", operations)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

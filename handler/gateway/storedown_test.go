@@ -1,0 +1,36 @@
+package gateway_test
+
+import (
+	"strings"
+	"testing"
+
+	"tollgate/handler/subscription"
+)
+
+func TestWithoutCountersTheTierDecides(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits   subscription.Limits
+		statuses [4]int // of calls of 115 tokens each, of which 25 are reserved
+	}{
+		"degrade, a quarter where nothing is known": {subscription.Limits{TokensPerMinute: 600, OnStoreDown: subscription.Degrade}, [4]int{200, 200, 429, 429}},
+		"degrade is the default":                    {subscription.Limits{TokensPerMinute: 600}, [4]int{200, 200, 429, 429}},
+		"closed":                                    {subscription.Limits{TokensPerMinute: 600, OnStoreDown: subscription.Closed}, [4]int{503, 503, 503, 503}},
+		"closed is the default in full":             {subscription.Limits{TokensPerMinute: 600, Reserve: subscription.ReserveFull}, [4]int{503, 503, 503, 503}},
+		"open":                                      {subscription.Limits{TokensPerMinute: 100, OnStoreDown: subscription.Open}, [4]int{200, 200, 200, 200}},
+		"shadow refuses nothing":                    {subscription.Limits{TokensPerMinute: 100, Shadow: true}, [4]int{200, 200, 200, 200}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t, test.limits, answering(90))
+			b.down.Store(true)
+			for i, want := range test.statuses {
+				response, body := b.post(t, path, demo)
+				if response.StatusCode != want || want != 200 && response.Header.Get("Retry-After") == "" {
+					t.Errorf("call %d: %d %v, want %d: %s", i+1, response.StatusCode, response.Header, want, body)
+				}
+			}
+			if passed := test.statuses[0] == 200; passed != strings.Contains(b.log.String(), `"degraded":true`) {
+				t.Errorf("the log says otherwise: %s", b.log)
+			}
+		})
+	}
+}
