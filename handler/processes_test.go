@@ -32,7 +32,7 @@ import (
 )
 
 const (
-	crowdLimit = 60_000 // tokens a minute: a few thousand calls, made in seconds
+	crowdLimit = 40_000 // tokens a minute: a few thousand calls, made in seconds
 	crowdCap   = 40     // max_tokens of each call
 	crowdSize  = 64     // callers of each process
 	// mourning is how long before the end one process is killed: its lease runs
