@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
 )
@@ -27,5 +28,38 @@ func TestAMinuteCountsOnceWhereverItIsFound(t *testing.T) {
 		if got := s.Minutes[i]; got.TotalTokens != want || !got.Minute.Equal(time.Unix((100+int64(i))*60, 0)) || got.Running != (i == 2) || !got.From.IsZero() {
 			t.Errorf("minute %d: %+v, want %d tokens", 100+i, got, want)
 		}
+	}
+}
+
+// A row that has just left the counter for the history was missing from an
+// answer that remembered the history as it was before.
+func TestWhatLeavesTheCounterIsLookedUpInTheHistory(t *testing.T) {
+	closed := limit.Closed{Minute: 100, From: 100}
+	store := memstore.NewHistory(nil)
+	var h history
+	now, q := time.Now(), usage.Query{Counter: "team-a", From: time.Unix(0, 0)}
+	look := func(recent ...limit.Closed) int {
+		t.Helper()
+		rows, err := h.rows(t.Context(), store, q, counter.Recent{Minutes: recent}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(rows)
+	}
+	if n := look(closed); n != 0 {
+		t.Fatalf("%d rows of none", n)
+	}
+	if err := store.PutClosed(t.Context(), "team-a", "e", closed); err != nil {
+		t.Fatal(err)
+	}
+	if n := look(closed); n != 0 {
+		t.Errorf("%d rows: the answer was not remembered", n)
+	}
+	if n := look(); n != 1 {
+		t.Errorf("%d rows after the minute left the counter, want 1", n)
+	}
+	now = now.Add(historyKept)
+	if n := look(closed); n != 1 {
+		t.Errorf("%d rows later, want 1", n)
 	}
 }
