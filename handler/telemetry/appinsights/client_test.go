@@ -1,7 +1,6 @@
 package appinsights_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,114 +24,6 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/microsoft/ApplicationInsights-Go/appinsights.(*throttleManager).Stop"))
-}
-
-const connection = "InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef;IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/;LiveEndpoint=https://westeurope.livediagnostics.monitor.azure.com/"
-
-// wire is a service reached without sockets, so that time may be virtual.
-type wire struct {
-	collector.Collector
-	fail atomic.Pointer[func(*http.Request) (*http.Response, error)]
-	mu   sync.Mutex
-	sent []*http.Request
-}
-
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	w.mu.Lock()
-	w.sent = append(w.sent, r)
-	w.mu.Unlock()
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	if fail := w.fail.Load(); fail != nil {
-		return (*fail)(r)
-	}
-	recorder := httptest.NewRecorder()
-	w.ServeHTTP(recorder, r)
-	return recorder.Result(), nil
-}
-
-func (w *wire) requests() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.sent)
-}
-
-// answering makes the service answer so; nil: as it should.
-func (w *wire) answering(status int, header http.Header, body string) {
-	fail := func(*http.Request) (*http.Response, error) {
-		recorder := httptest.NewRecorder()
-		for name, values := range header {
-			recorder.Header()[name] = values
-		}
-		recorder.WriteHeader(status)
-		recorder.WriteString(body)
-		return recorder.Result(), nil
-	}
-	w.fail.Store(&fail)
-}
-
-// bench is a client, or what it has below the library, with its service.
-type bench struct {
-	telemetry.Sink
-	service *wire
-	log     *bytes.Buffer
-}
-
-// open is for virtual time: without the library.
-func open(t *testing.T, change func(*appinsights.Config)) *bench {
-	return openAs(t, change, func(c appinsights.Config) telemetry.Sink { return appinsights.NewSender(c) })
-}
-
-// openWhole is for real time.
-func openWhole(t *testing.T) *bench {
-	return openAs(t, nil, func(c appinsights.Config) telemetry.Sink {
-		client, err := appinsights.New(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return client
-	})
-}
-
-func openAs(t *testing.T, change func(*appinsights.Config), make func(appinsights.Config) telemetry.Sink) *bench {
-	t.Helper()
-	parsed, err := appinsights.ParseConnection(connection)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bench{service: &wire{}, log: &bytes.Buffer{}}
-	config := appinsights.Config{Connection: parsed, Transport: b.service, Log: slog.New(slog.NewTextHandler(b.log, nil)), Role: "gate", Instance: "machine-1"}
-	if change != nil {
-		change(&config)
-	}
-	b.Sink = make(config)
-	return b
-}
-
-// end closes the client and holds all that arrived to the schema.
-func (b *bench) end(t *testing.T) {
-	t.Helper()
-	if err := b.Close(t.Context()); err != nil {
-		t.Errorf("close: %v", err)
-	}
-	if faults := b.service.Faults(); faults != nil {
-		t.Errorf("items break the schema: %v", faults)
-	}
-}
-
-func tokens(n int) telemetry.Batch {
-	metric := telemetry.Metric{Name: telemetry.TotalTokens, At: time.Now(), Sum: float64(n), Min: 1, Max: float64(n), Count: 1,
-		Dimensions: map[string]string{"API ID": "models"}}
-	metric.Min = metric.Max
-	return telemetry.Batch{Metrics: []telemetry.Metric{metric}}
-}
-
-func (b *bench) arrived(t *testing.T, want float64) {
-	t.Helper()
-	if got, _ := b.service.Sum(telemetry.TotalTokens); got != want {
-		t.Errorf("%v tokens arrived, want %v", got, want)
-	}
 }
 
 func TestItemsArriveAsTheSchemaHasThem(t *testing.T) {
