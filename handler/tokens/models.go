@@ -1,6 +1,10 @@
 package tokens
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/pkoukk/tiktoken-go"
+)
 
 // The encodings there are, each for a family of models.
 var (
@@ -12,16 +16,38 @@ var (
 	unknown = &Encoding{tables: deepseek, template: v3Template}
 )
 
-// families are the encodings by what a model's name begins with, the first that
-// fits. Azure spells gpt-3.5 without its point.
+// newer are OpenAI's models that tiktoken-go's table doesn't have, by what their
+// names begin with. Azure spells gpt-3.5 without its point.
 // Source: https://github.com/openai/tiktoken/blob/main/tiktoken/model.py
-var families = []struct {
+var newer = []struct {
 	prefix   string
 	encoding *Encoding
 }{
-	{"gpt-4o", o200k}, {"gpt-4.1", o200k}, {"gpt-4.5", o200k}, {"gpt-5", o200k}, {"gpt-oss", o200k},
-	{"chatgpt-4o", o200k}, {"o1", o200k}, {"o3", o200k}, {"o4", o200k},
-	{"gpt-4", cl100k}, {"gpt-3.5", cl100k}, {"gpt-35", cl100k},
+	{"gpt-5", o200k}, {"gpt-oss", o200k}, {"chatgpt-4o", o200k}, {"o1", o200k}, {"o3", o200k}, {"o4", o200k},
+	{"gpt-35", cl100k},
+}
+
+// ofOpenAI is the encoding of an OpenAI model, nil if the name, in small
+// letters, is none's.
+func ofOpenAI(name string) *Encoding {
+	of := tiktoken.MODEL_TO_ENCODING[name]
+	for prefix, encoding := range tiktoken.MODEL_PREFIX_TO_ENCODING {
+		if of == "" && strings.HasPrefix(name, prefix) {
+			of = encoding
+		}
+	}
+	switch of {
+	case tiktoken.MODEL_O200K_BASE:
+		return o200k
+	case tiktoken.MODEL_CL100K_BASE:
+		return cl100k
+	}
+	for _, family := range newer {
+		if strings.HasPrefix(name, family.prefix) {
+			return family.encoding
+		}
+	}
+	return nil
 }
 
 // ForModel is the encoding of a model, by the name that callers use. Case and
@@ -32,16 +58,15 @@ func ForModel(name string) *Encoding {
 	if strings.EqualFold(name, "DeepSeek-R1") || strings.EqualFold(name, "DeepSeek-R1-0528") {
 		return r1
 	}
-	for _, family := range families {
-		if len(name) >= len(family.prefix) && strings.EqualFold(name[:len(family.prefix)], family.prefix) {
-			return family.encoding
-		}
-	}
-	switch name := strings.ToLower(name); {
+	name = strings.ToLower(name)
+	switch {
 	case strings.Contains(name, "deepseek-r1"), strings.Contains(name, "ds-r1"):
 		return r1Kin
 	case strings.Contains(name, "deepseek"):
 		return v3
+	}
+	if encoding := ofOpenAI(name); encoding != nil {
+		return encoding
 	}
 	return unknown
 }

@@ -53,6 +53,8 @@ func TestModelsAreCountedByTheirFamily(t *testing.T) {
 		"GPT-5":                         {"o200k_base", false, true},
 		"o3-mini":                       {"o200k_base", false, true},
 		"gpt-4-32k":                     {"cl100k_base", false, true},
+		"text-embedding-3-small":        {"cl100k_base", false, true},
+		"davinci":                       {"deepseek", false, false},
 		"gpt-35-turbo-16k":              {"cl100k_base", false, true},
 		"Llama-3.3-70B-Instruct":        {"deepseek", false, false},
 		"":                              {"deepseek", false, false},

@@ -3,6 +3,7 @@ package tokens
 import (
 	"strings"
 
+	"github.com/pkoukk/tiktoken-go"
 	loader "github.com/pkoukk/tiktoken-go-loader"
 
 	"tollgate/handler/tokens/internal/bpe"
@@ -12,8 +13,8 @@ import (
 
 var (
 	deepseek   = &tables{name: "deepseek", load: loadDeepSeek}
-	o200kBase  = &tables{name: "o200k_base", load: func(t *tables) { loadOpenAI(t, split.NewO200k()) }}
-	cl100kBase = &tables{name: "cl100k_base", load: func(t *tables) { loadOpenAI(t, split.NewCl100k()) }}
+	o200kBase  = &tables{name: tiktoken.MODEL_O200K_BASE, load: func(t *tables) { loadOpenAI(t, split.NewO200k()) }}
+	cl100kBase = &tables{name: tiktoken.MODEL_CL100K_BASE, load: func(t *tables) { loadOpenAI(t, split.NewCl100k()) }}
 )
 
 // R1 has two tokens where V3, whose vocabulary it shares, has unused ones.
@@ -31,7 +32,7 @@ func loadDeepSeek(t *tables) {
 	t.vocabulary, t.splitter, t.specials = v, split.NewDeepSeek(), newSpecials(special...)
 }
 
-// loadOpenAI takes an encoding's ranks from tiktoken-go. OpenAI's API reads a
+// loadOpenAI takes an encoding's ranks from tiktoken-go's offline loader. OpenAI's API reads a
 // special token in a message as ordinary text, so none is known here.
 func loadOpenAI(t *tables, s splitter) {
 	ranks, err := loader.NewOfflineLoader().LoadTiktokenBpe(t.name + ".tiktoken")
