@@ -7,7 +7,8 @@
 // shapes of R1's chats, whose rendering is not published for R1 itself: tool
 // calls, tool results and empty content are rendered as by DeepSeek-V3's
 // template; the texts of content's parts are joined; an image counts as
-// ImageTokens; name is not rendered; and tool definitions count as their JSON.
+// ImageTokens; name is not rendered; a developer's text is read as the system's;
+// other roles are not rendered; and tool definitions count as their JSON.
 //
 // Text is read as UTF-8, each byte that isn't as U+FFFD, and so is half of a
 // surrogate pair in a JSON escape. Counting takes time linear in the text,

@@ -1,6 +1,8 @@
 package tokens_test
 
 import (
+	"strings"
+	"sync"
 	"testing"
 
 	"tollgate/handler/tokens"
@@ -62,5 +64,29 @@ func TestModelsAreCountedByTheirFamily(t *testing.T) {
 		if e := tokens.ForModel(name); e.Name() != want.encoding || e.Exact() != want.exact || e.Known() != want.known {
 			t.Errorf("%q is counted by %s, exact %v, known %v", name, e.Name(), e.Exact(), e.Known())
 		}
+	}
+}
+
+func TestManyCountAtOnce(t *testing.T) {
+	const text = "Many callers at once, 同時に, each with words of their own: "
+	for _, model := range []string{"DeepSeek-R1", "gpt-4"} {
+		e := tokens.ForModel(model)
+		var all sync.WaitGroup
+		for i := range 8 {
+			own := strings.Repeat(text+string(rune('a'+i)), 20)
+			all.Go(func() {
+				want := e.Count(own)
+				for range 50 {
+					s := e.Stream()
+					s.Write(own[:333])
+					s.Write(own[333:])
+					if got, streamed := e.Count(own), s.Count(); got != want || streamed != want {
+						t.Errorf("%s: %d and %d tokens, before %d", model, got, streamed, want)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
 	}
 }

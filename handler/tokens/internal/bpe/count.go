@@ -19,6 +19,7 @@ type Scratch struct {
 // built from the left, the longest token first; where none goes on, that place
 // is no token's end in the whole piece, and the row goes back one token. No
 // place is left twice, so the work is linear in the piece.
+// Source of the method: https://github.com/github/rust-gems/tree/main/crates/bpe
 func (v *Vocabulary) Count(piece []byte, w *Scratch) int {
 	token := v.trie.longest(piece, &w.Steps)
 	if v.tokens[token].length() == len(piece) {
