@@ -50,6 +50,7 @@ type hostile struct {
 	model   *httptest.Server
 	service *aztables.ServiceClient // nil: all is in memory
 	stop    func()
+	spent   int64 // by all calls that were checked
 
 	mu     sync.Mutex
 	faults []string      // of what the model was sent

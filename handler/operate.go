@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/entra"
 	"tollgate/handler/subscription"
+	"tollgate/handler/upstream/credential"
 )
 
 // beside serves what is for operators next to the gateway. A path's first part
@@ -92,9 +94,21 @@ func (c config) checks(o operated) []manage.Check {
 	all = append(all, doctor.Counters(o.counters.Stored))
 	for _, e := range c.Upstreams {
 		all = append(all, doctor.Reachable("upstream", e.URL))
+		if e.Key.Empty() {
+			all = append(all, identity(cmp.Or(e.Credential.ClientID, c.ClientID)))
+		}
 	}
 	if c.Telemetry.On {
 		all = append(all, doctor.Reachable("telemetry", c.Telemetry.Connection.Endpoint))
 	}
 	return all
+}
+
+// identity looks whether the app's identity gets a token for the models.
+func identity(clientID string) manage.Check {
+	token, err := credential.ManagedIdentity(clientID)
+	if err != nil {
+		token = func(context.Context) (string, error) { return "", err }
+	}
+	return doctor.Identity("the models", token)
 }

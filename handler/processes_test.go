@@ -32,22 +32,41 @@ import (
 )
 
 const (
-	crowdLimit = 60_000 // tokens a minute: a few thousand calls, made in seconds
-	crowdCap   = 40     // max_tokens of each call
-	crowdSize  = 64     // callers of each process
-	// mourning is how long before the end one process is killed: its lease runs
-	// out and is taken for lost while the others are still at work.
-	mourning = 25 * time.Second
-	// reported is more than it takes an instance to write what was settled.
-	reported = 10 * time.Second
+	crowdLimit = 100_000 // tokens a minute: used up after some nine seconds
+	crowdCap   = 40      // max_tokens of each call
+	crowdSize  = 64      // callers of each process, who make a call a second
+	// together is how long all four are at work, and tokens are left.
+	together = 7 * time.Second
+	// mourning is how long the others go on: until the lease of the one that was
+	// killed has run out and was taken for lost.
+	mourning = 27 * time.Second
+	// reported is more than the five seconds after which an instance has written
+	// what was settled.
+	reported = 6 * time.Second
 )
 
 // crowd is what the callers of one process were told, in tokens.
 type crowd struct {
-	told, late      atomic.Int64 // late: reserved by calls of the last seconds, and by those under way
-	calls, refused  atomic.Int64
-	unavailable     atomic.Int64
-	stopping, ended chan struct{}
+	told, calls          atomic.Int64
+	refused, unavailable atomic.Int64
+	lost                 atomic.Int64 // calls whose answer never came
+	stopping, ended      chan struct{}
+
+	mu       sync.Mutex
+	answered []time.Time // of each call
+}
+
+// late is what calls reserved that were answered just before a time, or never.
+func (c *crowd) late(killed time.Time) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	calls := c.lost.Load()
+	for _, at := range c.answered {
+		if killed.Sub(at) < reported {
+			calls++
+		}
+	}
+	return 2 * crowdCap * calls // the prompt is far below the cap
 }
 
 // TestFourProcessesShareOneLimit has four gateways of one subscription, in full,
@@ -81,12 +100,14 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 		}
 		processes[i] = startProcess(t, binary, emulator.ConnectionString, model)
 	}
-	end := time.Now().Add(mourning + 10*time.Second).Truncate(time.Minute).Add(time.Minute)
+	began := time.Now()
+	end := began.Add(together + mourning).Truncate(time.Minute).Add(time.Minute)
 	var crowds [4]crowd
 	for i := range crowds {
-		crowds[i].gather(processes[i].url, key, end.Add(-mourning), i == 3)
+		crowds[i].gather(processes[i].url, key, i == 3)
 	}
-	<-time.After(time.Until(end.Add(-mourning)))
+	<-time.After(time.Until(began.Add(together)))
+	killed := time.Now()
 	processes[3].kill(t, syscall.SIGKILL)
 	<-crowds[3].ended
 	<-time.After(time.Until(end.Add(-2 * time.Second)))
@@ -96,7 +117,7 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 		processes[i].kill(t, syscall.SIGTERM)
 	}
 	<-time.After(time.Until(end.Add(2 * time.Second))) // the last minute is over by the emulator's clock, too
-	compare(t, flushed(t, emulator), &crowds)
+	compare(t, flushed(t, emulator), &crowds, crowds[3].late(killed))
 }
 
 // crowded makes the one subscription, and returns its key.
@@ -170,19 +191,25 @@ func (p *process) kill(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-// gather has callers make calls of one process, until they are told to stop, or
-// where that is meant to happen, until the process is gone.
-func (c *crowd) gather(url, key string, killed time.Time, dies bool) {
+// gather has callers make a call a second of one process, until they are told
+// to stop, or where that is meant to happen, until the process is gone.
+func (c *crowd) gather(url, key string, dies bool) {
 	c.stopping, c.ended = make(chan struct{}), make(chan struct{})
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: crowdSize}}
 	var callers sync.WaitGroup
 	for range crowdSize {
 		callers.Go(func() {
-			for c.call(client, url, key, killed) || !dies {
+			next := time.NewTimer(rand.N(time.Second))
+			defer next.Stop()
+			for {
 				select {
+				case <-next.C:
 				case <-c.stopping:
 					return
-				default:
+				}
+				next.Reset(time.Second)
+				if !c.call(client, url, key) && dies {
+					return
 				}
 			}
 		})
@@ -197,7 +224,7 @@ func (c *crowd) gather(url, key string, killed time.Time, dies bool) {
 const crowdBody = `{"model":"DeepSeek-R1","max_tokens":40,"messages":[{"role":"user","content":"x"}]}`
 
 // call makes one and notes what came of it; false: nothing did.
-func (c *crowd) call(client *http.Client, url, key string, killed time.Time) bool {
+func (c *crowd) call(client *http.Client, url, key string) bool {
 	request, err := http.NewRequest(http.MethodPost, url+"/openai/v1/chat/completions", strings.NewReader(crowdBody))
 	if err != nil {
 		return false
@@ -214,24 +241,20 @@ func (c *crowd) call(client *http.Client, url, key string, killed time.Time) boo
 		err = json.NewDecoder(response.Body).Decode(&answer)
 		response.Body.Close()
 	}
-	if err != nil || response.StatusCode == http.StatusOK && time.Since(killed) > -reported {
-		c.late.Add(2 * crowdCap) // the prompt is far below the cap
-	}
 	switch {
 	case err != nil:
+		c.lost.Add(1)
 		return false
 	case response.StatusCode == http.StatusOK:
 		c.calls.Add(1)
 		c.told.Add(answer.Usage.Prompt + answer.Usage.Completion)
-		return true
+		c.mu.Lock()
+		c.answered = append(c.answered, time.Now())
+		c.mu.Unlock()
 	case response.StatusCode == http.StatusTooManyRequests:
 		c.refused.Add(1)
 	default:
 		c.unavailable.Add(1)
-	}
-	select { // not as long as Retry-After says: it is the gateways that are tried, not their callers
-	case <-time.After(500 * time.Millisecond):
-	case <-c.stopping:
 	}
 	return true
 }
@@ -260,7 +283,7 @@ func flushed(t *testing.T, emulator *azurite.Server) (rows []usage.Row) {
 }
 
 // compare prints all sums and holds them to what counters promise.
-func compare(t *testing.T, rows []usage.Row, crowds *[4]crowd) {
+func compare(t *testing.T, rows []usage.Row, crowds *[4]crowd, late int64) {
 	t.Helper()
 	var sum usage.Row
 	for _, row := range rows {
@@ -282,9 +305,12 @@ func compare(t *testing.T, rows []usage.Row, crowds *[4]crowd) {
 		refused += c.refused.Load()
 		if i < 3 {
 			told += c.told.Load()
+			if lost := c.lost.Load(); lost > 0 {
+				t.Errorf("%d callers of process %d, which lives, got no answer", lost, i+1)
+			}
 		}
 	}
-	killed, late := crowds[3].told.Load(), crowds[3].late.Load()
+	killed := crowds[3].told.Load()
 	t.Logf("the three that live: rows %d, told %d; the killed: rows %d, told %d, its last calls' reservations %d; all: forfeited %d, charged %d",
 		sum.PromptTokens, told, sum.CompletionTokens, killed, late, sum.Forfeited, sum.Charged)
 	if sum.PromptTokens != told || told == 0 {

@@ -18,7 +18,7 @@ import (
 func (g *Gateway) forward(c *call) error {
 	c.asked = time.Now()
 	response, err := g.Upstream.Send(c.r.Context(), upstream.Call{
-		Model: c.model, Stream: c.request.Stream, RequestID: c.requestID,
+		Model: c.model, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
 		Traceparent: c.trace.outbound(), ExtraParameters: c.r.Header.Get("Extra-Parameters"),
 		Body: func(t upstream.Target) []byte {
 			edit := chat.Edit{IncludeUsage: t.StreamOptions}

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
+	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
 )
 
@@ -18,6 +20,9 @@ type history struct {
 type asked struct {
 	counter string
 	from    int64 // Unix seconds
+	// beside are the minutes that the counter told itself: once one is gone from
+	// there, it is in the history, and an older answer wouldn't have it.
+	beside string
 }
 
 type remembered struct {
@@ -32,12 +37,16 @@ const (
 	historiesKept = 1000
 )
 
-// rows are those that a query means; reader may be nil, where no history is kept.
-func (h *history) rows(ctx context.Context, reader usage.Reader, q usage.Query, now time.Time) ([]usage.Row, error) {
+// rows are those that a query means, beside what the counter itself told;
+// reader may be nil, where no history is kept.
+func (h *history) rows(ctx context.Context, reader usage.Reader, q usage.Query, recent counter.Recent, now time.Time) ([]usage.Row, error) {
 	if reader == nil {
 		return nil, nil
 	}
-	key := asked{q.Counter, q.From.Unix()}
+	key := asked{counter: q.Counter, from: q.From.Unix()}
+	for _, closed := range recent.Minutes {
+		key.beside += strconv.FormatInt(closed.Minute, 36) + " "
+	}
 	h.mu.Lock()
 	found, ok := h.known[key]
 	h.mu.Unlock()

@@ -187,7 +187,7 @@ func TestShadowTellsWhatItWouldRefuseAndRefusesNothing(t *testing.T) {
 	if got.Total.Requests != 4 || got.Total.TotalTokens != 4*270 || got.Total.Refused != 3 || got.Minute.Used != 270 {
 		t.Errorf("usage %+v, minute %+v; want all four calls told, one charged", got.Total, got.Minute)
 	}
-	if n := strings.Count(b.log.String(), `"shadow":"token_limit_exceeded"`); n != 2 {
+	if n := strings.Count(b.logged(), `"shadow":"token_limit_exceeded"`); n != 2 {
 		t.Errorf("%d log lines name what would have been refused, want 2", n)
 	}
 }

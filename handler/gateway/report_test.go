@@ -86,8 +86,8 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 		t.Errorf("no route: %+v", c)
 	}
 	b.post(t, path, strings.Replace(demo, "DeepSeek-R1", "secret text for a model", 1))
-	if c := reports.next(); c.Status != 404 || c.Model != "" || strings.Contains(b.log.String(), "secret text") {
-		t.Errorf("no model: %+v, and the log says %s", c, b.log.String())
+	if c := reports.next(); c.Status != 404 || c.Model != "" || strings.Contains(b.logged(), "secret text") {
+		t.Errorf("no model: %+v, and the log says %s", c, b.logged())
 	}
 	b.get(t, "/usage")
 	if c := reports.next(); c.Status != 200 || c.Operation != "Usage_Get" || c.Usage != nil {

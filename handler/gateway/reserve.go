@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"slices"
@@ -24,7 +23,7 @@ func (g *Gateway) parse(c *call) error {
 		return &problem{status: http.StatusUnsupportedMediaType, code: "unsupported_content_encoding", kind: kindRequest,
 			param: "Content-Encoding", message: "The body is compressed. Send it as it is, without Content-Encoding."}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, g.MaxBody))
+	body, err := g.readBody(c)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &problem{status: http.StatusRequestEntityTooLarge, code: "request_too_large", kind: kindRequest,
 			message: fmt.Sprintf("The body is larger than %d bytes. Send a shorter prompt.", tooLarge.Limit)}

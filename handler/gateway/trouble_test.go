@@ -327,12 +327,12 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 		"unstreamed, while it waits": {asked, after(answer, ""), "", byPrompt},
 		"unstreamed, mid-answer":     {asked, after(answer, half), "", charge{prompt: true, text: "Let me think of the hour.It is late"}},
 	} {
-		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt} {
+		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
 			t.Run(fmt.Sprint(name, ", reserve ", reserve), func(t *testing.T) {
 				t.Parallel()
 				begun, gone := make(chan struct{}), make(chan struct{})
 				model := test.sent(func() { close(gone) })
-				b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: subscription.Yearly, Reserve: reserve}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+				b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: subscription.Yearly, Reserve: reserve, MaxCompletionTokens: 5000}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 					close(begun)
 					model(w, r)
 				})

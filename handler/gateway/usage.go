@@ -94,7 +94,7 @@ func (g *Gateway) usage(c *call) error {
 	answer.windows(recent.Standing)
 	now := time.Now()
 	from := now.Add(-time.Duration(hours) * time.Hour).Truncate(time.Minute)
-	rows, err := g.history.rows(c.r.Context(), g.History, usage.Query{Counter: key, From: from}, now)
+	rows, err := g.history.rows(c.r.Context(), g.History, usage.Query{Counter: key, From: from}, recent, now)
 	if err != nil {
 		answer.Problem = "The history can't be reached just now: minutes before the last ones are missing."
 		c.cause = err

@@ -108,8 +108,7 @@ func TestUsageGoesOnWithoutItsHistory(t *testing.T) {
 	if got.Problem == "" || len(got.Minutes) != 1 || got.Minute.Used != 30 {
 		t.Errorf("%+v", got)
 	}
-	b.Close() // the line is written after the answer
-	if !strings.Contains(b.log.String(), "history is down") {
+	if !strings.Contains(b.logged(), "history is down") {
 		t.Error("the log doesn't say why")
 	}
 }

@@ -122,6 +122,9 @@ type Call struct {
 	Model string
 	// Stream is whether the answer is asked for as a stream.
 	Stream bool
+	// Since is when the caller began to wait: the timeouts count from then. Zero
+	// is now.
+	Since time.Time
 	// Body makes the body for the endpoint that is tried. It may be called
 	// again when that one fails.
 	Body func(Target) []byte
@@ -150,9 +153,13 @@ func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
 	if call.Stream {
 		wait = c.timeouts.Header
 	}
-	due := time.Now().Add(c.timeouts.Whole)
+	since := call.Since
+	if since.IsZero() {
+		since = time.Now()
+	}
+	due := since.Add(c.timeouts.Whole)
 	ctx, cancel := context.WithCancelCause(ctx)
-	late := time.AfterFunc(wait, func() { cancel(errLate) })
+	late := time.AfterFunc(time.Until(since.Add(wait)), func() { cancel(errLate) })
 	answer, from, err := c.first(ctx, candidates, &call)
 	if err == nil && call.Stream && !late.Stop() {
 		answer.Body.Close()

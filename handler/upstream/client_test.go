@@ -365,3 +365,24 @@ func TestAnErrorSaysWhetherTheCallWasAccepted(t *testing.T) {
 		})
 	}
 }
+
+// A call that has queued for tokens has that much less time for its answer: who
+// waits in front of it all counts from its beginning.
+func TestTimeoutsCountFromWhenTheCallerBeganToWait(t *testing.T) {
+	for stream, want := range map[bool]time.Duration{true: 10 * time.Second, false: 30 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			client := clientOnWire(t, upstream.Timeouts{Header: 20 * time.Second, Whole: 40 * time.Second}, func(_ http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+			})
+			call := aCall(stream)
+			call.Since = time.Now()
+			time.Sleep(10 * time.Second)
+			begun := time.Now()
+			_, err := client.Send(t.Context(), call)
+			failed, ok := errors.AsType[*upstream.Error](err)
+			if !ok || failed.Reason != upstream.TimedOut || time.Since(begun) != want {
+				t.Errorf("stream %t: %v after %v, want a timeout after %v", stream, err, time.Since(begun), want)
+			}
+		})
+	}
+}

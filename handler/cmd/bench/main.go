@@ -29,6 +29,13 @@ var parts = map[string]func(args []string) error{
 }
 
 func main() {
+	if len(os.Args) > 1 && parts[os.Args[1]] != nil { // which ends as any process does
+		if err := parts[os.Args[1]](os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, os.Args[1]+":", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
@@ -40,9 +47,6 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 {
-		if part := parts[args[0]]; part != nil {
-			return part(args[1:])
-		}
 		if bench := benches[args[0]]; bench != nil {
 			return bench(ctx, args[1:])
 		}

@@ -1,0 +1,50 @@
+package counter_test
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// What is asked about must be there although no row could be written yet, and
+// the running minute before anything of it is written at all.
+func TestRecentHasWhatTheHistoryDoesNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := counter.New(counter.Config{Store: memstore.New(nil), Log: slog.New(slog.DiscardHandler),
+			History: memstore.NewHistory(func(string) (bool, error) { return false, errors.New("down") })})
+		spend := func(tokens, usage int64) {
+			r, _ := reserve(t, c, minute, tokens)
+			r.Settle(limit.Usage{PromptTokens: tokens, CompletionTokens: usage - tokens})
+		}
+		first := limit.Minute(time.Now())
+		spend(25, 100)
+		spend(25, 50)
+		time.Sleep(70 * time.Second)
+		spend(300, 310) // ten tokens beyond the reservation
+		if _, d := reserve(t, c, minute, 1); d.Verdict != limit.RateExceeded {
+			t.Errorf("one more: %v", d.Verdict)
+		}
+		got, err := c.Recent(t.Context(), "key", minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []limit.Closed{
+			{Minute: first, From: first, Usage: limit.Usage{PromptTokens: 50, CompletionTokens: 100}, Requests: 2, Charged: 150},
+			{Minute: first + 1, From: first + 1, Usage: limit.Usage{PromptTokens: 300, CompletionTokens: 10}, Requests: 1, Refused: 1, Charged: 310},
+		}
+		if diff := cmp.Diff(want, got.Minutes); diff != "" || got.Epoch == "" || got.Standing.Used != 310 {
+			t.Errorf("used %d (-want +got):\n%s", got.Standing.Used, diff)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

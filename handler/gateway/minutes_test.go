@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"testing"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/limit"
+)
+
+// A closed minute is in the counter until its row is known to be written: for a
+// moment it is in both, and counts once. After a counter was made anew, one
+// minute has two rows, and both count.
+func TestAMinuteCountsOnceWhereverItIsFound(t *testing.T) {
+	closed := func(minute, tokens int64) limit.Closed {
+		return limit.Closed{Minute: minute, From: minute, Usage: limit.Usage{PromptTokens: tokens}, Requests: 1}
+	}
+	rows := []usage.Row{{Epoch: "older", Closed: closed(100, 1)}, {Epoch: "now", Closed: closed(100, 2)}, {Epoch: "older", Closed: closed(101, 4)}}
+	recent := counter.Recent{Epoch: "now", Minutes: []limit.Closed{closed(50, 64), closed(100, 2), closed(101, 8), closed(102, 16)}}
+	var s standing
+	s.minutes(rows, recent, 99, 102)
+	if len(s.Minutes) != 3 || s.Total.PromptTokens != 1+2+4+8+16 || s.Total.Requests != 5 {
+		t.Fatalf("%+v of %+v", s.Total, s.Minutes)
+	}
+	for i, want := range []int64{3, 12, 16} {
+		if got := s.Minutes[i]; got.TotalTokens != want || !got.Minute.Equal(time.Unix((100+int64(i))*60, 0)) || got.Running != (i == 2) || !got.From.IsZero() {
+			t.Errorf("minute %d: %+v, want %d tokens", 100+i, got, want)
+		}
+	}
+}
+
+// A row that has just left the counter for the history was missing from an
+// answer that remembered the history as it was before.
+func TestWhatLeavesTheCounterIsLookedUpInTheHistory(t *testing.T) {
+	closed := limit.Closed{Minute: 100, From: 100}
+	store := memstore.NewHistory(nil)
+	var h history
+	now, q := time.Now(), usage.Query{Counter: "team-a", From: time.Unix(0, 0)}
+	look := func(recent ...limit.Closed) int {
+		t.Helper()
+		rows, err := h.rows(t.Context(), store, q, counter.Recent{Minutes: recent}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(rows)
+	}
+	if n := look(closed); n != 0 {
+		t.Fatalf("%d rows of none", n)
+	}
+	if err := store.PutClosed(t.Context(), "team-a", "e", closed); err != nil {
+		t.Fatal(err)
+	}
+	if n := look(closed); n != 0 {
+		t.Errorf("%d rows: the answer was not remembered", n)
+	}
+	if n := look(); n != 1 {
+		t.Errorf("%d rows after the minute left the counter, want 1", n)
+	}
+	now = now.Add(historyKept)
+	if n := look(closed); n != 1 {
+		t.Errorf("%d rows later, want 1", n)
+	}
+}
