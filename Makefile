@@ -92,7 +92,7 @@ fuzz-short: ## the same, 10 s for each target
 
 bench-counters: ## the counters' table operations against a naive loop's, in virtual time, and the proofs
 	@mkdir -p .local && rm -f .local/figures
-	FIGURES="$(CURDIR)/.local/figures" go test -count=1 -p 1 -v -run '^TestFigures' ./handler/limit ./handler/counter
+	FIGURES="$(CURDIR)/.local/figures" go test -count=1 -v -run '^TestFigures' ./handler/limit/model ./handler/counter
 	@cat .local/figures
 
 bench-proxy: node ## the gateway against httputil.ReverseProxy, in one run of 4 minutes

@@ -58,6 +58,10 @@ func TestFigures(t *testing.T) {
 	small := small(120).run(t, 8)
 	fmt.Printf("300 tokens a minute, calls of 25, 16 instances: %.2f operations a call\n", small.perThousand()/1000)
 
+	const seeds = 10_000
+	over := runSchedules(t, seeds)
+	fmt.Printf("%d schedules with faults: %d tokens over a limit\n", seeds, over)
+
 	figure(t, "ops_per_1000_n16", n16.perThousand())
 	figure(t, "ops_per_1000_n64", n64.perThousand())
 	figure(t, "naive_ops_per_1000_n16", n16naive.perThousand())
@@ -68,7 +72,8 @@ func TestFigures(t *testing.T) {
 	figure(t, "admitted_share_crash", crashed.share)
 	figure(t, "refused_flood_ops_per_second", floodRate)
 	figure(t, "small_limit_ops_per_call", small.perThousand()/1000)
-	figure(t, "over_limit_tokens", n16.over+n64.over+crashed.over+flooded.over+small.over)
+	figure(t, "over_limit_tokens", over+n16.over+n64.over+crashed.over+flooded.over+small.over)
+	figure(t, "schedules", seeds)
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

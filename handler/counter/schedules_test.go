@@ -262,10 +262,12 @@ func schedules() uint64 {
 // late and doubled messages, refusals, pauses, kills, wrong clocks. In none is a
 // token over the limit or charged twice, and none is lost but with a killed
 // instance.
-func TestSchedules(t *testing.T) {
+func TestSchedules(t *testing.T) { runSchedules(t, schedules()) }
+
+// runSchedules runs so many and tells how many tokens passed a limit.
+func runSchedules(t *testing.T, n uint64) (overLimit int64) {
 	var next atomic.Uint64
 	var over atomic.Int64
-	n := schedules()
 	t.Run("seeds", func(t *testing.T) {
 		for worker := range 2 {
 			t.Run(strconv.Itoa(worker), func(t *testing.T) {
@@ -280,5 +282,5 @@ func TestSchedules(t *testing.T) {
 			})
 		}
 	})
-	fmt.Printf("figure schedules %d\nfigure over_limit_tokens %d\n", n, over.Load())
+	return over.Load()
 }

@@ -11,8 +11,7 @@ import (
 )
 
 // maxColumn is what Table Storage takes in a column, and what a whole counter is
-// to stay below. A text counts two bytes
-// a character.
+// to stay below. A text counts two bytes a character.
 const maxColumn = 64 << 10
 
 // TestAFullCounterStaysBelow64KiB: with as many slots and tombstones as it

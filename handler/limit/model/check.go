@@ -213,8 +213,10 @@ func (w *World) turnsPeriod() bool {
 // that they are. It is judged where all that is known is exact: in the first
 // minute, when no write is in doubt and nothing was forfeited.
 func (s *state) checkDecision(i int, counter *limit.State, ask int64, d limit.Decision) {
-	if s.world.minute(counter.Window) != 0 || s.crashes+s.reclaims > 0 || s.books.deleted || counter.Version > s.world.Limits.Version ||
-		d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota || s.world.turnsPeriod() {
+	never := d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota
+	forfeited := s.crashes > 0 || s.forfeited()+counter.Happened.Forfeited > 0
+	changed := s.books.deleted || counter.Version > s.world.Limits.Version || s.world.turnsPeriod()
+	if s.world.minute(counter.Window) != 0 || never || forfeited || changed {
 		return
 	}
 	charged := s.books.covered[0] + s.books.excess[0] + look(&s.instances[i].holder).excess
