@@ -68,40 +68,23 @@ func (c *call) usageNow() (*result, error) {
 	if err := q.err(); err != nil {
 		return nil, err
 	}
+	limits, err := c.limits()
+	if err != nil {
+		return nil, err
+	}
 	now, all := time.Now(), []Standing{}
 	for stored, err := range c.api.Usage.Stored(c.Context()) {
 		if err != nil && stored.Key == "" {
 			return nil, err
 		}
-		if of := counter.OwnerOf(stored.Key); owner != (counter.Owner{}) && of != owner || !found(search, stored.Key) {
+		of := counter.OwnerOf(stored.Key)
+		if owner != (counter.Owner{}) && of != owner || !found(search, stored.Key) {
 			continue
 		}
-		all = append(all, standing(stored, err, now))
+		all = append(all, standing(stored, err, limits[of], now))
 	}
 	slices.SortFunc(all, func(a, b Standing) int { return strings.Compare(a.Counter, b.Counter) })
 	return &result{body: cut(all, func(s Standing) string { return s.Counter }, after, limit)}, nil
-}
-
-// standing is a stored counter as it stands at a time.
-func standing(stored counter.Stored, unreadable error, now time.Time) Standing {
-	of := counter.OwnerOf(stored.Key)
-	s := Standing{Counter: stored.Key, Subscription: of.Subscription, Tier: of.Tier}
-	if unreadable != nil {
-		s.Problem = unreadable.Error()
-		return s
-	}
-	state := stored.State
-	state.Advance(state.Limits, now)
-	at := state.Standing(now)
-	if at.TokensPerMinute > 0 {
-		s.Minute = &Window{at.TokensPerMinute, at.Used, at.Remaining, at.ResetAt}
-	}
-	if at.Quota > 0 {
-		s.Quota, s.QuotaPeriod = &Window{at.Quota, at.QuotaUsed, at.QuotaRemaining, at.QuotaResetAt}, string(at.Period)
-	}
-	h := state.Happened
-	s.Happened.add(h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused)
-	return s
 }
 
 // owner is whose counters are meant: one subscription's or tier's, or all.

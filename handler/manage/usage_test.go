@@ -2,6 +2,7 @@ package manage_test
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 // spent is a counter that was charged tokens in this minute and in this day.
 func spent(key string, tokens int64) counter.Stored {
-	limits := limit.Limits{TokensPerMinute: 1000, Quota: 50_000, Period: limit.Daily, Version: 1}
+	limits := limit.Limits{TokensPerMinute: 1000, Quota: 50_000, Period: limit.Daily, Version: math.MaxInt64}
 	s := limit.New(limits, time.Now(), "epoch")
 	s.Spent, s.PeriodSpent = tokens, tokens
 	s.Happened = limit.Happened{Usage: limit.Usage{PromptTokens: tokens / 2, CompletionTokens: tokens - tokens/2}, Requests: 1}
@@ -118,6 +119,23 @@ func TestAMinuteThatIsOverIsToldOnce(t *testing.T) {
 		o.must("GET", "/usage/history?by=minute&subscription=team-b", "").into(t, &answer)
 		if test.rows == nil && len(answer.Items) != 0 {
 			t.Errorf("%s: another's history tells %+v", name, answer.Items)
+		}
+	}
+}
+
+func TestUsageStandsUnderTheLimitsThatWereSetLast(t *testing.T) {
+	o := newOffice(t)
+	o.used.counters = []counter.Stored{spent("team-a", 100), spent("gold:client-ip=192.0.2.7", 100), spent("gone", 100)}
+	for i := range o.used.counters {
+		o.used.counters[i].State.Version = 1 // of before the changes
+	}
+	o.must("PATCH", "/tiers/gold", `{"tokensPerMinute":700}`)
+	o.must("PATCH", "/subscriptions/team-a", `{"overrides":{"tokensPerMinute":600}}`)
+	var list struct{ Items []manage.Standing }
+	o.must("GET", "/usage", "").into(t, &list)
+	for i, want := range []int64{700, 1000, 600} { // gold's, gone, team-a
+		if got := list.Items[i]; got.Minute == nil || got.Minute.Limit != want {
+			t.Errorf("%s stands at %+v, want a limit of %d", got.Counter, got.Minute, want)
 		}
 	}
 }

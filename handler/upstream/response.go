@@ -37,8 +37,13 @@ func (r *Response) Begun() bool { return r.begun }
 // Streamed is whether the answer is a stream of events, to be relayed. It may
 // be whole although a stream was asked for.
 func (r *Response) Streamed() bool {
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return kind == "text/event-stream"
+	const stream = "text/event-stream"
+	told := r.Header.Get("Content-Type")
+	if told == stream || told == "application/json" { // as nearly always
+		return told == stream
+	}
+	kind, _, _ := mime.ParseMediaType(told)
+	return kind == stream
 }
 
 // Close ends the call, whether or not its answer was read to the end.

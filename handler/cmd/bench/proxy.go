@@ -84,8 +84,8 @@ const (
 // benchProxy compares the gateway with the standard library's reverse proxy.
 func benchProxy(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("proxy", flag.ContinueOnError)
-	rounds := flags.Int("rounds", 7, "how often each is measured, in random order")
-	each := flags.Duration("each", 1300*time.Millisecond, "for how long at a time")
+	rounds := flags.Int("rounds", 21, "how often each is measured, in random order")
+	each := flags.Duration("each", 430*time.Millisecond, "for how long at a time: the briefer, the more alike is what else the machine does")
 	where := flags.String("store", "azurite", "where the counters are: azurite or memory")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -1,0 +1,62 @@
+package manage
+
+import (
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/limit"
+	"tollgate/handler/subscription"
+)
+
+// standing is a stored counter as it stands at a time, under the limits of its
+// owner where those are newer than what it was last counted under.
+func standing(stored counter.Stored, unreadable error, newest limit.Limits, now time.Time) Standing {
+	of := counter.OwnerOf(stored.Key)
+	s := Standing{Counter: stored.Key, Subscription: of.Subscription, Tier: of.Tier}
+	if unreadable != nil {
+		s.Problem = unreadable.Error()
+		return s
+	}
+	state := stored.State
+	state.Advance(newest, now) // which takes no older ones
+	at := state.Standing(now)
+	if at.TokensPerMinute > 0 {
+		s.Minute = &Window{at.TokensPerMinute, at.Used, at.Remaining, at.ResetAt}
+	}
+	if at.Quota > 0 {
+		s.Quota, s.QuotaPeriod = &Window{at.Quota, at.QuotaUsed, at.QuotaRemaining, at.QuotaResetAt}, string(at.Period)
+	}
+	h := state.Happened
+	s.Happened.add(h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused)
+	return s
+}
+
+// limits are what operators have set, by whose counters they hold for. A
+// counter itself learns of a change with the next call.
+func (c *call) limits() (map[counter.Owner]limit.Limits, error) {
+	tiers, err := c.api.Store.Tiers(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	subs, err := c.api.Store.Subscriptions(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[counter.Owner]limit.Limits, len(tiers)+len(subs))
+	byID := make(map[string]subscription.Tier, len(tiers))
+	for _, t := range tiers {
+		byID[t.ID] = t
+		all[counter.Owner{Tier: t.ID}] = counted(t)
+	}
+	for _, s := range subs {
+		if effective, err := s.Effective(byID[s.Tier]); err == nil { // what doesn't fit is for the checks to tell
+			all[counter.Owner{Subscription: s.ID}] = counted(effective)
+		}
+	}
+	return all, nil
+}
+
+// counted are a tier's limits as counters hold them.
+func counted(t subscription.Tier) limit.Limits {
+	return limit.Limits{TokensPerMinute: t.TokensPerMinute, Burst: t.BurstTokens, Quota: t.TokenQuota, Period: limit.Period(t.TokenQuotaPeriod), Version: t.Version}
+}
