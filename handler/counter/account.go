@@ -34,15 +34,14 @@ type account struct {
 	done    chan struct{}
 	tries   int // of the write in the making, in vain
 
+	causes         // of the next write
+	sent    causes // of the one under way
 	timer   *time.Timer
 	due     time.Time // when the timer fires; zero: it is off
-	since   time.Time // of the first thing that is not reported; zero: there is none
 	busy    time.Time // of the last call's begin or end
 	low     int64     // a lease with less left is renewed
 	size    int64     // of the lease, when it was taken
 	scarce  bool      // the last write found too little for leases
-	renew   bool      // the lease is low
-	urgent  bool      // much excess is not reported
 	mend    bool      // the stored row was edited, and must be replaced
 	going   bool      // this instance stops
 	probing bool      // the store is to be tried

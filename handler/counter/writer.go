@@ -172,9 +172,24 @@ func (a *account) commit(draft *limit.Draft, now time.Time) (*limit.Body, error)
 	if a.going && a.calls == 0 {
 		body.Leave()
 	}
-	a.scarce, a.renew, a.urgent, a.mend = scarce, false, false, false
-	a.since = time.Time{}
+	a.sent = a.causes
+	a.scarce, a.causes, a.mend = scarce, causes{}, false
 	return body, nil
+}
+
+// causes are why there must be a write.
+type causes struct {
+	since  time.Time // of the first thing that is not reported; zero: there is none
+	renew  bool      // the lease is low
+	urgent bool      // much excess is not reported
+}
+
+// restore has what a write that failed was made for be as pressing as before.
+func (c *causes) restore(sent causes) {
+	if c.since.IsZero() || !sent.since.IsZero() && sent.since.Before(c.since) {
+		c.since = sent.since
+	}
+	c.renew, c.urgent = c.renew || sent.renew, c.urgent || sent.urgent
 }
 
 // send makes a write, and settles its outcome where the store tells it.
@@ -263,8 +278,8 @@ func (a *account) resolve(body *limit.Body) error {
 	case old && !applied:
 		a.counter.Log.Error("usage of unknown fate: a write in doubt for an hour was given up", "counter", a.key, "tokens", body.Usage().Total())
 		a.counter.stats.unknownUsage.Add(body.Usage().Total())
-	case !applied && (a.since.IsZero() || body.Built.Before(a.since)) && a.holder.Unreported():
-		a.since = body.Built
+	case !applied:
+		a.causes.restore(a.sent)
 	}
 	defer a.mu.Unlock()
 	a.keep(state, version, now)

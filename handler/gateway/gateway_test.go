@@ -66,11 +66,6 @@ func open(t *testing.T, limits subscription.Limits, model http.HandlerFunc) *ben
 	return openWith(t, limits, func(*gateway.Config) {}, upstream.Timeouts{}, model)
 }
 
-func openFor(t *testing.T, models []string, limits subscription.Limits, model http.HandlerFunc) *bench {
-	t.Helper()
-	return openWith(t, limits, func(c *gateway.Config) { c.Models = models }, upstream.Timeouts{}, model)
-}
-
 func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
 	t.Helper()
 	if left := time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)); left < 3*time.Second {

@@ -105,6 +105,11 @@ func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
 	}
 }
 
+func openFor(t *testing.T, models []string, limits subscription.Limits, model http.HandlerFunc) *bench {
+	t.Helper()
+	return openWith(t, limits, func(c *gateway.Config) { c.Models = models }, upstream.Timeouts{}, model)
+}
+
 func TestTheNewerNameOfTheCapIsForModelsThatReadNoOther(t *testing.T) {
 	for model, want := range map[string]string{"DeepSeek-R1": "max_tokens=5", "gpt-4o": "max_tokens=5", "o3-mini": "max_completion_tokens=5", "GPT-5.1": "max_completion_tokens=5", "o10": "max_tokens=5"} {
 		var asked caps

@@ -1,0 +1,64 @@
+package counter_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// rival is a store in which another writer gets in before the next swaps.
+type rival struct {
+	*memstore.Store
+	before int // so many swaps
+}
+
+func (r *rival) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+	if r.before > 0 && version != "" {
+		r.before--
+		stored, current, _, err := r.Load(ctx, key)
+		if err == nil {
+			stored.Rev++
+			_, _, _ = r.Store.Swap(ctx, key, stored, current)
+		}
+	}
+	return r.Store.Swap(ctx, key, state, version)
+}
+
+// TestAReportThatCameTooLateIsTriedAgainAtOnce: it used to wait for as long as
+// a new one would, time and again while others wrote.
+func TestAReportThatCameTooLateIsTriedAgainAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &rival{Store: memstore.New(nil)}
+		c := instance(store)
+		r, _ := reserve(t, c, counter.Terms{Limits: limit.Limits{TokensPerMinute: 3000, Version: 1}}, 10)
+		synctest.Wait()
+		store.before = 3
+		r.Settle(limit.Usage{PromptTokens: 7})
+		time.Sleep(limit.Horizon(1))
+		if s := written(t, store); s.Happened.PromptTokens != 7 {
+			t.Errorf("a horizon later the counter knows of %d tokens, want 7; %d writes were late", s.Happened.PromptTokens, 3-store.before)
+		}
+	})
+}
+
+// TestLargeExcessThatCameTooLateIsWrittenAtOnce: other instances must not go on
+// as if it had not been taken.
+func TestLargeExcessThatCameTooLateIsWrittenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &rival{Store: memstore.New(nil)}
+		c := instance(store)
+		r, _ := reserve(t, c, minute, 25)
+		synctest.Wait()
+		store.before = 2
+		r.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 233})
+		time.Sleep(time.Second)
+		if s := written(t, store); s.Spent != 258 {
+			t.Errorf("a second later the counter knows of %d tokens, want 258; %d writes were late", s.Spent, 2-store.before)
+		}
+	})
+}
