@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -305,95 +304,6 @@ func TestUpstreamsTimeToComeBackIsPassedOn(t *testing.T) {
 			}
 		}
 	}
-}
-
-// A caller that leaves pays for what was generated: never nothing, never all
-// that was reserved. Upstream hears of it.
-func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
-	half := answered[:strings.Index(answered, "late")+4]
-	for name, test := range map[string]struct {
-		body string
-		sent func(gone func()) http.HandlerFunc // gone is called when upstream is cancelled
-		read string                             // by the caller before it leaves
-		cost charge
-	}{
-		"before the first byte":      {stream, after(events, ""), "", byPrompt},
-		"before upstream's headers":  {stream, after(answer, ""), "", byPrompt},
-		"after an event":             {stream, after(events, thought), thought, charge{prompt: true, text: "Let me think of the hour."}},
-		"mid-event":                  {stream, after(events, thought+said+`data: {"choi`), thought + said, byCount},
-		"mid-event, with less read":  {stream, after(events, thought+said), thought[:20], byCount},
-		"after usage":                {stream, after(events, thought+said+together), thought + said + together, byUsage},
-		"just after [DONE]":          {stream, after(events, thought+said+together+finished), finished, byUsage},
-		"unstreamed, while it waits": {asked, after(answer, ""), "", byPrompt},
-		"unstreamed, mid-answer":     {asked, after(answer, half), "", charge{prompt: true, text: "Let me think of the hour.It is late"}},
-	} {
-		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
-			t.Run(fmt.Sprint(name, ", reserve ", reserve), func(t *testing.T) {
-				t.Parallel()
-				begun, gone := make(chan struct{}), make(chan struct{})
-				model := test.sent(func() { close(gone) })
-				b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: subscription.Yearly, Reserve: reserve, MaxCompletionTokens: 5000}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
-					close(begun)
-					model(w, r)
-				})
-				ctx, leave := context.WithCancel(t.Context())
-				defer leave()
-				left := make(chan struct{})
-				go func() {
-					defer close(left)
-					b.leaveAfter(ctx, test.body, test.read, leave)
-				}()
-				<-begun
-				if test.read == "" {
-					leave()
-				}
-				<-left
-				<-gone
-				line, want := log.call(t), test.cost.tokens(promptIn(t, test.body))
-				// What upstream had sent but the gateway not yet read is not counted.
-				least := charge{prompt: true}.tokens(promptIn(t, test.body))
-				got := line.Prompt + line.Completion
-				if line.Outcome != "client_closed" || got > want || got < least || test.read != "" && got != want {
-					t.Errorf("reported %+v, want client_closed and %d tokens", line, want)
-				}
-				if used := b.spent(t); used != got {
-					t.Errorf("%d tokens are used up, %d were reported", used, got)
-				}
-			})
-		}
-	}
-}
-
-// after answers with text, and waits to be cancelled.
-func after(kind func(string, ...func(http.ResponseWriter, *http.Request)) http.HandlerFunc, text string) func(func()) http.HandlerFunc {
-	return func(gone func()) http.HandlerFunc {
-		return kind(text, func(_ http.ResponseWriter, r *http.Request) {
-			<-r.Context().Done()
-			gone()
-		})
-	}
-}
-
-// leaveAfter calls, and leaves when the text has come.
-func (b *bench) leaveAfter(ctx context.Context, body, text string, leave func()) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL+path, strings.NewReader(body))
-	if err != nil {
-		return
-	}
-	request.Header.Set("Api-Key", b.key)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return
-	}
-	defer response.Body.Close()
-	var got []byte
-	for buffer := make([]byte, 4096); !strings.Contains(string(got), text) || text == ""; {
-		n, err := response.Body.Read(buffer)
-		if got = append(got, buffer[:n]...); err != nil {
-			return
-		}
-	}
-	leave()
 }
 
 // What several completions write is counted apart, and each is charged.

@@ -120,6 +120,7 @@ func TestWhereARefundGoes(t *testing.T) {
 		{"the next, with a burst", 150, 1, 450, 0, 0},
 		{"the next, in part", 60, 1, 360, 0, 0},
 		{"the second", 100, 2, 400, 0, 0},
+		{"the second, although it has room", 1000, 2, 700, 0, 0},
 		{"tomorrow", 100, 24 * 60, 400, 0, 0},
 	} {
 		l := day

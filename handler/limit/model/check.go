@@ -68,7 +68,7 @@ func (s *state) checkLimits() {
 	for i := range s.calls {
 		charged[w.minute(s.calls[i].minute)] += s.calls[i].net()
 	}
-	credit := w.Limits.TokensPerMinute
+	credit := w.credit()
 	for m, n := range charged {
 		periods[w.Limits.Period.Start(limit.MinuteStart(limit.Minute(w.Start)+int64(m))).Unix()] += n
 		if w.Limits.TokensPerMinute == 0 {
@@ -232,7 +232,7 @@ func (s *state) checkDecision(i int, counter *limit.State, ask int64, d limit.De
 			charged += held.left + held.refunds
 		}
 	}
-	left := min(counter.TokensPerMinute, counter.Quota) - charged
+	left := min(s.world.credit(), counter.Quota) - charged
 	if (d.Verdict == limit.Granted) != (ask <= left) {
 		s.fail("I7", "%d tokens were decided %v while %d were left", ask, d.Verdict, left)
 	}

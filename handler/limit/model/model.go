@@ -44,6 +44,7 @@ type World struct {
 	Reclaims int  // of a slot at any time, whatever its expiry
 	Purges   int  // of a tombstone
 	Deletes  int  // of the whole counter
+	Full     bool // the first minute begins with all that may be carried
 	Absent   bool // the counter isn't there at first
 	Stale    bool // writes may be built upon what was known, too
 	LateRows bool // rows of closed minutes are written some time after

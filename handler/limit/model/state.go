@@ -118,8 +118,17 @@ func begin(w *World) *state {
 	}
 	if !w.Absent {
 		s.stored, s.exists = limit.New(w.Limits, w.Start, "first"), true
+		s.stored.Credit = w.credit()
 	}
 	return s
+}
+
+// credit is what the first minute begins with.
+func (w *World) credit() int64 {
+	if w.Full {
+		return w.Limits.TokensPerMinute + w.Limits.Burst
+	}
+	return w.Limits.TokensPerMinute
 }
 
 // freshEpoch is the epoch of a counter that an instance is about to make.

@@ -34,6 +34,9 @@ func clockWorlds() []World {
 		base("three minutes", func(w *World) {}),
 		base("clocks two minutes apart", func(w *World) { w.Skew, w.Calls = 2, 1 }),
 		base("excess becomes debt", func(w *World) { w.Excess, w.Asks, w.Calls = 2, []int64{1}, 1 }),
+		base("a lease comes back late", func(w *World) {
+			w.Full, w.Skew, w.Asks, w.Writes = true, 2, []int64{4}, []Write{{}, {Lease: 2}, {Lease: 4}}
+		}),
 		base("leases expire", func(w *World) { w.Tick, w.Expiry, w.Minutes, w.Calls = 30*time.Second, 20*time.Second, 2, 1 }),
 	}
 }
@@ -72,7 +75,7 @@ func limitWorlds() []World {
 			w.Asks, w.Minutes, w.Cancel = []int64{1, 2}, 1, true
 			w.Writes = []Write{{}, {Ask: 1}, {Ask: 2}, {Ask: 1, Lease: 2}}
 		}),
-		base("calls without the counter", func(w *World) { w.Owed, w.Shadow, w.Excess, w.Minutes, w.Late = true, true, 2, 1, 1 }),
+		base("calls without the counter", func(w *World) { w.Owed, w.Shadow, w.Excess, w.Minutes = true, true, 1, 1 }),
 		base("three instances", func(w *World) { w.Instances, w.Minutes, w.Limits = 3, 1, tier(4, 2) }),
 	}
 }
