@@ -189,7 +189,7 @@ func (c *causes) restore(sent causes) {
 	if c.since.IsZero() || !sent.since.IsZero() && sent.since.Before(c.since) {
 		c.since = sent.since
 	}
-	c.renew, c.urgent = c.renew || sent.renew, c.urgent || sent.urgent
+	c.urgent = c.urgent || sent.urgent // the next call sees by itself whether the lease is still low
 }
 
 // send makes a write, and settles its outcome where the store tells it.
