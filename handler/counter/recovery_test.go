@@ -1,0 +1,97 @@
+package counter_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// newer is a store whose rows a later release wrote.
+type newer struct{ counter.Store }
+
+func (newer) Load(context.Context, string) (limit.State, counter.Version, time.Time, error) {
+	return limit.State{}, "etag", time.Now(), counter.ErrNewer
+}
+
+func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		store := memstore.New(func(operation string) (bool, error) {
+			t.Errorf("%s of a row that a later release wrote", operation)
+			return false, nil
+		})
+		c := counter.New(counter.Config{Store: newer{store}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
+			t.Errorf("%v, want ErrUnavailable", err)
+		}
+		time.Sleep(time.Minute) // it is left alone at last
+		if !strings.Contains(log.String(), counter.ErrNewer.Error()) || !strings.Contains(log.String(), "counter=key") {
+			t.Errorf("log: %s", log.String())
+		}
+	})
+}
+
+func TestACounterThatIsDeletedIsMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		c := instance(store)
+		first, _ := reserve(t, c, minute, 100)
+		synctest.Wait()
+		_, version, _, err := store.Load(t.Context(), "key")
+		if err == nil {
+			err = store.Delete(t.Context(), "key", version)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.Settle(limit.Usage{PromptTokens: 40}) // whose refund is void
+		time.Sleep(limit.Horizon(1))
+		if s := written(t, store); s.Happened.PromptTokens != 40 || s.Spent != 0 {
+			t.Errorf("the new counter tells of %d tokens and charged %d; want 40 and 0", s.Happened.PromptTokens, s.Spent)
+		}
+		if second, d := reserve(t, c, minute, 100); second == nil {
+			t.Errorf("afterwards: %+v", d)
+		}
+	})
+}
+
+// TestAnIdleCountersLastMinuteIsKept: housekeeping closes it, and says when
+// nothing would be lost with the counter.
+func TestAnIdleCountersLastMinuteIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		r, _ := reserve(t, instance(store), minute, 30)
+		r.Settle(limit.Usage{PromptTokens: 20, CompletionTokens: 5})
+		time.Sleep(2 * time.Minute)
+		history := &rows{closed: make(map[rowKey]limit.Closed)}
+		janitor := counter.New(counter.Config{Store: store, History: history, Log: slog.New(slog.DiscardHandler)})
+		for range 2 { // the second changes nothing
+			if spare, err := janitor.FlushIdle(t.Context(), "key"); err != nil || spare != "" {
+				t.Errorf("spare %q, %v: the instance's mark is still there", spare, err)
+			}
+			if sum := history.sum(); sum.Total() != 25 || sum.Requests != 1 || sum.Charged != 25 {
+				t.Errorf("the history has %+v", sum)
+			}
+		}
+		if s := written(t, store); len(s.Outbox) != 0 || s.Happened != (limit.Happened{}) {
+			t.Errorf("left in the counter: %+v", s)
+		}
+		time.Sleep(2 * time.Hour)
+		_, version, _, _ := store.Load(t.Context(), "key")
+		if spare, err := janitor.FlushIdle(t.Context(), "key"); err != nil || spare == "" || spare == version {
+			t.Errorf("spare %q of %q, %v: want that of the counter without the mark", spare, version, err)
+		}
+		if spare, err := janitor.FlushIdle(t.Context(), "unknown"); err != nil || spare != "" {
+			t.Errorf("a counter that isn't there: %q, %v", spare, err)
+		}
+	})
+}

@@ -1,0 +1,106 @@
+package counter_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// queueing has a counter whose minute's tokens are gone, 50 s before the next.
+func queueing(t *testing.T, wait time.Duration) (*counter.Counter, counter.Terms) {
+	t.Helper()
+	c := instance(memstore.New(nil))
+	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: wait}
+	r, d := reserve(t, c, terms, 100)
+	if r == nil {
+		t.Fatalf("%+v", d)
+	}
+	r.Settle(limit.Usage{PromptTokens: 100})
+	time.Sleep(10 * time.Second)
+	return c, terms
+}
+
+func TestWaitingCallsAreServedInTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, terms := queueing(t, 2*time.Minute)
+		waited := make([]time.Duration, 3)
+		var calls sync.WaitGroup
+		began := time.Now()
+		for i, tokens := range []int64{60, 60, 10} { // the third would fit beside the first
+			calls.Go(func() {
+				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: tokens})
+				if err != nil || r == nil {
+					t.Errorf("call %d: %+v, %v", i, d, err)
+					return
+				}
+				waited[i] = time.Since(began).Round(time.Second)
+				r.Settle(limit.Usage{PromptTokens: tokens})
+			})
+			synctest.Wait()
+		}
+		calls.Wait()
+		if want := []time.Duration{50 * time.Second, 110 * time.Second, 110 * time.Second}; !slices.Equal(waited, want) {
+			t.Errorf("served after %v, want %v", waited, want)
+		}
+	})
+}
+
+func TestACallThatCannotBeServedInTimeIsRefusedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, terms := queueing(t, 55*time.Second)
+		began := time.Now()
+		go func() {
+			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: 80}); r != nil {
+				r.Cancel()
+			}
+		}()
+		synctest.Wait()
+		r, d := reserve(t, c, terms, 30) // behind the first: not before the minute after the next
+		if r != nil || d.Verdict != limit.RateExceeded || time.Since(began) > time.Second {
+			t.Errorf("%+v after %v", d, time.Since(began))
+		}
+		r, d = reserve(t, c, terms, 20)
+		if r == nil || time.Since(began).Round(time.Second) != 50*time.Second {
+			t.Errorf("%+v after %v", d, time.Since(began))
+		}
+	})
+}
+
+func TestWhatWaitsIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, terms := queueing(t, 55*time.Second)
+		ctx, leave := context.WithCancel(t.Context())
+		var calls sync.WaitGroup
+		for range 100 {
+			calls.Go(func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 1}) })
+			synctest.Wait()
+		}
+		atOnce := func(what string) {
+			began := time.Now()
+			if r, d := reserve(t, c, terms, 1); r != nil || d.Verdict != limit.RateExceeded || time.Since(began) > time.Second {
+				t.Errorf("%s: %+v after %v", what, d, time.Since(began))
+			}
+		}
+		atOnce("the 101st call")
+		leave() // those that leave make room
+		calls.Wait()
+		calls.Go(func() {
+			if r, _, _ := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 1, Bytes: 8 << 20}); r == nil {
+				t.Error("a call of 8 MiB by itself was refused")
+			}
+		})
+		synctest.Wait()
+		began := time.Now()
+		if r, _, _ := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 1, Bytes: 1}); r != nil || time.Since(began) > time.Second {
+			t.Errorf("a byte beyond 8 MiB waited for %v", time.Since(began))
+		}
+		calls.Wait()
+	})
+}
