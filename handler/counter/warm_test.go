@@ -1,0 +1,29 @@
+package counter_test
+
+import (
+	"testing"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// BenchmarkWarmLease is a call decided by a lease and settled.
+func BenchmarkWarmLease(b *testing.B) {
+	c := instance(memstore.New(nil))
+	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 1 << 40, Quota: 1 << 50, Period: limit.Monthly, Version: 1}}
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			r, _, err := c.Reserve(b.Context(), "key", terms, limit.Ask{Tokens: 100})
+			if err != nil || r == nil {
+				b.Error(err)
+				return
+			}
+			r.Settle(limit.Usage{PromptTokens: 100})
+		}
+	})
+	if err := c.Close(b.Context()); err != nil {
+		b.Error(err)
+	}
+}
