@@ -32,7 +32,6 @@ func (h *Holder) Draft(read State, limits Limits, now time.Time) *Draft {
 		s.refund(r.window, r.period, r.tokens)
 	}
 	s.charge(h.pending.excess)
-	s.Happened.add(h.pending.happened)
 	return d
 }
 
@@ -133,6 +132,7 @@ func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, fresh func() st
 	s.Rev++
 	lease = max(0, min(lease, d.Pool()))
 	slot.Seq, slot.Window, slot.Leased, slot.Expiry = h.seq, s.Window, lease, expiry.Unix()
+	s.Happened.add(h.pending.happened) // not before: what was decided upon the draft may have been refused
 	s.trim()
 	body := &Body{State: *s, Built: d.now, Closed: s.Outbox[d.before:], Forfeited: d.forfeited, id: h.id, seq: h.seq, joined: h.joined,
 		closes: d.closes, window: h.window, consumed: h.consumed, report: h.pending}

@@ -61,3 +61,21 @@ func TestTheLastWriteLeavesATombstone(t *testing.T) {
 		t.Errorf("leaves %+v", slot)
 	}
 }
+
+// TestARefusalUponADraftIsCounted: it used to leave with the write that was
+// being made, and to be in nobody's books.
+func TestARefusalUponADraftIsCounted(t *testing.T) {
+	var h limit.Holder
+	draft := h.Draft(limit.New(day, noon, "epoch"), day, noon)
+	if d := draft.Decide(limit.Ask{Tokens: 301}); d.Verdict == limit.Granted {
+		t.Fatal("301 of 300 were granted")
+	}
+	h.Refuse()
+	body, err := h.Commit(draft, 0, noon, func() string { return "slot" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body.State.Happened.Refused != 1 {
+		t.Errorf("%d written; want the refusal counted", body.State.Happened.Refused)
+	}
+}

@@ -310,17 +310,33 @@ func (h *Holder) FitsAfter(v *View, tokens int64, now time.Time) time.Duration {
 // Standing is where the counter stands as far as a holder knows.
 func (h *Holder) Standing(v *View, now time.Time) Standing {
 	minute, period := h.known(v, now)
-	used := h.Excess()
-	if h.joined && h.window == v.Window {
-		used += h.consumed
-		if h.flight != nil && h.flight.window == v.Window {
-			used += h.flight.consumed
-		}
-	}
+	used, ofPeriod := h.untold(v)
 	st := Standing{Limits: v.Limits, Used: max(0, v.Spent+used), Remaining: max(minute, 0), ResetAt: MinuteStart(v.Window + 1)}
 	if v.Quota > 0 {
-		st.QuotaUsed, st.QuotaRemaining = max(0, v.PeriodSpent+used), max(period, 0)
+		st.QuotaUsed, st.QuotaRemaining = max(0, v.PeriodSpent+ofPeriod), max(period, 0)
 		st.QuotaResetAt = v.Period.Next(v.PeriodStart)
 	}
 	return st
+}
+
+// untold is what the minute and the period will be charged once the counter
+// knows all that this holder does. What was reserved of a lease is charged to
+// the lease's minute and period, although it may be told in the next.
+func (h *Holder) untold(v *View) (minute, period int64) {
+	excess := h.Excess()
+	minute, period = excess, excess
+	if !h.joined {
+		return minute, period
+	}
+	reserved := h.consumed
+	if h.flight != nil {
+		reserved += h.flight.consumed
+	}
+	if h.window == v.Window {
+		minute += reserved
+	}
+	if h.period.Equal(v.PeriodStart) {
+		period += reserved
+	}
+	return minute, period
 }

@@ -81,3 +81,31 @@ func TestFiledMinutesLeaveTheOutboxTogether(t *testing.T) {
 		t.Errorf("left %v, newly closed %v, %v", body.State.Outbox, body.Closed, err)
 	}
 }
+
+// TestTheQuotaCountsWhatTheLastMinuteReserved: until the next write it was told
+// without what had been reserved of a lease that the turn of the minute closed.
+func TestTheQuotaCountsWhatTheLastMinuteReserved(t *testing.T) {
+	var h limit.Holder
+	s := write(t, &h, limit.New(day, noon, "epoch"), 100, noon)
+	h.Settle(take(t, &h, 30, noon), limit.Usage{PromptTokens: 30})
+	standing := func(at time.Time) limit.Standing {
+		view := s.View(&h, day, at)
+		return h.Standing(&view, at)
+	}
+	if at := standing(noon); at.Used != 30 || at.QuotaUsed != 30 {
+		t.Errorf("in its minute: used %d, of the quota %d; want 30 and 30", at.Used, at.QuotaUsed)
+	}
+	later := noon.Add(time.Minute)
+	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
+		t.Errorf("in the next: used %d, of the quota %d; want 0 and 30", at.Used, at.QuotaUsed)
+	}
+	written := build(t, &h, s, 0, later)
+	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
+		t.Errorf("while it is written: used %d, of the quota %d; want 0 and 30", at.Used, at.QuotaUsed)
+	}
+	h.Landed()
+	s = written
+	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
+		t.Errorf("written: used %d, of the quota %d; want 0 and 30", at.Used, at.QuotaUsed)
+	}
+}
