@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"sync/atomic"
 	"time"
 )
 
@@ -184,18 +183,16 @@ func (c *Client) Check(call Call) error {
 	return err
 }
 
-// try asks one endpoint.
+// try asks one endpoint, and once more where it closed a connection that lay
+// idle just when the call took it: that says nothing of the endpoint.
 func (c *Client) try(ctx context.Context, e *endpoint, call *Call) (*http.Response, error) {
-	var sent atomic.Bool
-	request, err := e.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteRequest: func(how httptrace.WroteRequestInfo) { sent.Store(how.Err == nil) },
-	}), call)
-	if err != nil {
-		return nil, e.failure(ctx, NoCredential, err, false)
+	answer, onTheWay, err := c.ask(ctx, e, call)
+	if err != nil && onTheWay.closedIdle() {
+		c.transport.CloseIdleConnections() // the others are as old
+		answer, _, err = c.ask(ctx, e, call)
 	}
-	answer, err := c.transport.RoundTrip(request)
 	if err != nil {
-		return nil, e.failure(ctx, Unreachable, err, sent.Load())
+		return nil, err
 	}
 	if answer.StatusCode == http.StatusOK && plain(answer) {
 		return answer, nil
@@ -208,6 +205,22 @@ func (c *Client) try(ctx context.Context, e *endpoint, call *Call) (*http.Respon
 		return nil, &Error{e.Name, Junk, fmt.Errorf("answered %d", answer.StatusCode), true}
 	}
 	return nil, &Error{e.Name, Junk, errors.New("compressed its answer although told not to"), true}
+}
+
+// ask sends an endpoint one request. The error is an *Error.
+func (c *Client) ask(ctx context.Context, e *endpoint, call *Call) (*http.Response, *passage, error) {
+	onTheWay := &passage{}
+	request, err := e.request(httptrace.WithClientTrace(ctx, onTheWay.trace()), call)
+	if err != nil {
+		return nil, onTheWay, e.failure(ctx, NoCredential, err, false)
+	}
+	answer, err := c.transport.RoundTrip(request)
+	if err != nil {
+		failed := e.failure(ctx, Unreachable, err, onTheWay.sent.Load())
+		onTheWay.broke = failed.Reason == Unreachable
+		return nil, onTheWay, failed
+	}
+	return answer, onTheWay, nil
 }
 
 // plain is whether an answer's body is as it will be read.
