@@ -84,7 +84,7 @@ func (g *Gateway) reserve(c *call) error {
 		return g.undecided(err)
 	}
 	c.reservation, c.standing, c.degraded = reservation, decision.Standing, decision.Degraded
-	g.Headers.standing(c.w.Header(), decision.Standing, time.Now())
+	g.names.standing(c.w.Header(), decision.Standing, time.Now())
 	if decision.Verdict != limit.Granted {
 		refusal := g.refused(c, decision)
 		if reservation == nil {
