@@ -49,7 +49,8 @@ type Gateway struct {
 	Config
 	names     HeaderNames // canonical
 	history   history
-	uncounted atomic.Int64 // bytes that calls under way hold in place of tokens
+	uncounted atomic.Int64  // bytes that calls under way hold in place of tokens
+	passed    atomic.Uint64 // calls whose prompt was not counted
 }
 
 // New makes a gateway of its parts.
