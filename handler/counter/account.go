@@ -26,7 +26,8 @@ type account struct {
 	stored  limit.State
 	version Version
 	view    limit.View // of stored
-	read    time.Time  // when stored was last known to be what is stored; zero: never
+	read    time.Time  // when stored was last known to be what is stored; zero: never, or too long ago
+	kept    int        // how often it became known
 
 	waiters []*waiter // to be decided, or parked until there are tokens, in their order
 	looks   []*waiter // to be told where the counter stands
@@ -68,7 +69,7 @@ type waiter struct {
 	parked   bool      // it queues for tokens
 	granted  int64     // by the write under way
 	answered bool
-	since    time.Time
+	kept     int // the account's, when it was asked where the counter stands
 	outcome  outcome
 	done     chan struct{}
 }
@@ -103,7 +104,7 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 		a.probe(now)
 		return a.withoutStore(ask, now), nil
 	}
-	w := &waiter{ask: ask, since: now, deadline: now.Add(a.terms.MaxWait), done: make(chan struct{})}
+	w := &waiter{ask: ask, deadline: now.Add(a.terms.MaxWait), done: make(chan struct{})}
 	if now.Before(a.refused) && !a.worthAsking(w, now) {
 		return a.refuse(ask, a.holder.Judge(&a.view, ask, now)), nil
 	}
@@ -251,7 +252,7 @@ func (a *account) look(terms Terms) *waiter {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.adopt(terms, now)
-	w := &waiter{since: now, done: make(chan struct{})}
+	w := &waiter{kept: a.kept, done: make(chan struct{})}
 	switch {
 	case !a.read.IsZero() && (now.Sub(a.read) < refusalKept || a.down(now)):
 		w.answer(a.told(now))
