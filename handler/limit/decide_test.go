@@ -32,6 +32,7 @@ func TestDecisions(t *testing.T) {
 		{name: "what is left of the quota", period: 900, ask: limit.Ask{Tokens: 10_000, AtLeast: 16}, verdict: limit.Granted, tokens: 100},
 		{name: "the quota", period: 900, ask: limit.Ask{Tokens: 101}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "the quota before the minute", spent: 300, period: 1000, ask: limit.Ask{Tokens: 1}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
+		{name: "the quota, and a debt beyond its period", spent: 300 + 300*89, period: 1000, ask: limit.Ask{Tokens: 300}, verdict: limit.QuotaExceeded, after: 89*time.Minute + 45*time.Second},
 		{name: "with the burst at most", ask: limit.Ask{Tokens: 400}, verdict: limit.RateExceeded, after: 45 * time.Second},
 		{name: "more than any minute has", ask: limit.Ask{Tokens: 401}, verdict: limit.NeverFitsRate, most: 400},
 	} {

@@ -100,6 +100,9 @@ func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart,
 		d.RetryAfter = MinuteStart(window + minutesUntil(least, minute, l.TokensPerMinute)).Sub(now)
 	case QuotaExceeded:
 		d.RetryAfter = l.Period.Next(periodStart).Sub(now)
+		if least > minute { // a debt may last longer than the period
+			d.RetryAfter = max(d.RetryAfter, MinuteStart(window+minutesUntil(least, minute, l.TokensPerMinute)).Sub(now))
+		}
 	case NeverFitsRate:
 		d.Most = l.TokensPerMinute + l.Burst
 	case NeverFitsQuota:
