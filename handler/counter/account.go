@@ -274,7 +274,7 @@ func (a *account) told(now time.Time) outcome {
 func (a *account) forget() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.writing || a.calls > 0 || !a.holder.Silent() || a.holder.Holds() > 0 || a.counter.clock.now().Sub(a.busy) < time.Minute {
+	if a.writing || a.calls > 0 || len(a.waiters) > 0 || !a.holder.Silent() || a.holder.Holds() > 0 || a.counter.clock.now().Sub(a.busy) < time.Minute {
 		return false
 	}
 	a.timer.Stop()
