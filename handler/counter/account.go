@@ -47,6 +47,7 @@ type account struct {
 	going   bool      // this instance stops
 	probing bool      // the store is to be tried
 	calls   int       // that hold reservations
+	owed    int64     // reserved by those of them that were decided without the store, tokens
 
 	refused  time.Time // until when a refusal holds without another look
 	unusable time.Time // until when the counter counts as down, whatever the store does
@@ -174,6 +175,7 @@ func (a *account) settle(r *Reservation, usage limit.Usage) limit.Standing {
 		return a.holder.Standing(&a.view, now)
 	}
 	r.over = true
+	a.owed -= r.owed
 	a.holder.Settle(r.charge, usage)
 	a.outage.correct(usage.Total()-r.owed, r.owed, now)
 	if excess := usage.Total() - r.charge.Tokens; excess > 0 {
@@ -190,6 +192,7 @@ func (a *account) cancel(r *Reservation) limit.Standing {
 	defer a.mu.Unlock()
 	if !r.over {
 		r.over = true
+		a.owed -= r.owed
 		a.holder.Cancel(r.charge)
 		a.outage.correct(-r.owed, r.owed, now)
 		a.ended(now)

@@ -97,3 +97,24 @@ func TestCallsThatAreDecidedTogetherShareWhatIsLeft(t *testing.T) {
 		t.Errorf("granted %d", draft.Asked())
 	}
 }
+
+// TestAnInstanceAloneRefusesWithinTheOnlyLimitThereIs: a tier with nothing but a
+// quota used to make it divide by no tokens a minute, and end.
+func TestAnInstanceAloneRefusesWithinTheOnlyLimitThereIs(t *testing.T) {
+	now := noon.Add(15 * time.Second)
+	for _, c := range []struct {
+		limits  limit.Limits
+		verdict limit.Verdict
+	}{
+		{limit.Limits{TokensPerMinute: 300}, limit.RateExceeded},
+		{limit.Limits{Quota: 1000, Period: limit.Monthly}, limit.QuotaExceeded},
+		{limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Monthly}, limit.RateExceeded},
+	} {
+		if d := c.limits.Alone(limit.Ask{Tokens: 30}, 29, now); d.Verdict != c.verdict || d.RetryAfter != 45*time.Second {
+			t.Errorf("30 of the 29 that are left of %+v: %+v", c.limits, d)
+		}
+		if d := c.limits.Alone(limit.Ask{Tokens: 30}, 30, now); d.Verdict != limit.Granted || d.Tokens != 30 {
+			t.Errorf("all of the 30 that are left of %+v: %+v", c.limits, d)
+		}
+	}
+}
