@@ -1,4 +1,5 @@
-// Package storage opens Azure Table Storage as the Functions conventions name it.
+// Package storage opens Azure Table Storage as the Functions conventions name it,
+// and tells what became of an operation there.
 package storage
 
 import (

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/storage"
 )
 
 // list goes through the entities that a filter admits, with all columns or
@@ -22,7 +24,7 @@ func list(ctx context.Context, client *aztables.Client, filter, columns string) 
 	return func(yield func([]byte, error) bool) {
 		for more := true; more; {
 			page, err := nextPage(ctx, client, options)
-			if hasCode(err, aztables.TableNotFound) {
+			if storage.HasCode(err, aztables.TableNotFound) {
 				return
 			}
 			if err != nil {
@@ -52,7 +54,7 @@ const (
 func nextPage(ctx context.Context, client *aztables.Client, options *aztables.ListEntitiesOptions) (aztables.ListEntitiesResponse, error) {
 	for try := 0; ; try++ {
 		page, err := client.NewListEntitiesPager(options).NextPage(ctx)
-		if err == nil || try == pageTries-1 || answered(err) {
+		if err == nil || try == pageTries-1 || storage.Answered(err) {
 			return page, err
 		}
 		pause := firstPause << try

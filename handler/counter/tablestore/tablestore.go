@@ -4,10 +4,7 @@ package tablestore
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -16,6 +13,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/limit"
+	"tollgate/handler/storage"
 )
 
 // Usual is the table's name in a deployment.
@@ -56,24 +54,12 @@ func (s *Store) Swap(ctx context.Context, key string, state limit.State, version
 	var answer *http.Response
 	ctx = policy.WithCaptureResponse(ctx, &answer)
 	if version == "" {
-		etag, err := insert(ctx, s.client, entity)
+		etag, err := storage.Insert(ctx, s.client, entity)
 		return counter.Version(etag), dateOf(answer), translate("insert", err)
 	}
 	etag := azcore.ETag(version)
 	updated, err := s.client.UpdateEntity(ctx, entity, &aztables.UpdateEntityOptions{IfMatch: &etag, UpdateMode: aztables.UpdateModeReplace})
 	return counter.Version(updated.ETag), dateOf(answer), translate("write", err)
-}
-
-// insert adds an entity, and makes the table first where there is none.
-func insert(ctx context.Context, client *aztables.Client, entity []byte) (azcore.ETag, error) {
-	added, err := client.AddEntity(ctx, entity, nil)
-	if hasCode(err, aztables.TableNotFound) {
-		if _, err := client.CreateTable(ctx, nil); err != nil && !hasCode(err, aztables.TableAlreadyExists) {
-			return "", err
-		}
-		added, err = client.AddEntity(ctx, entity, nil)
-	}
-	return added.ETag, err
 }
 
 // dateOf is the service's time of an answer.
@@ -85,33 +71,13 @@ func dateOf(answer *http.Response) time.Time {
 	return date
 }
 
-func hasCode(err error, code aztables.TableErrorCode) bool {
-	failed, ok := errors.AsType[*azcore.ResponseError](err)
-	return ok && failed.ErrorCode == string(code)
-}
-
-// answered says whether the service gave an answer that asking again won't change.
-func answered(err error) bool {
-	failed, ok := errors.AsType[*azcore.ResponseError](err)
-	return ok && failed.StatusCode < http.StatusInternalServerError && failed.StatusCode != http.StatusTooManyRequests && failed.StatusCode != http.StatusRequestTimeout
-}
-
-// translate gives the errors of a counter.Store. The SDK's own hold whole
-// answers and addresses with the counter's key, which may hold a header's value.
+// translate gives the errors of a counter.Store.
 func translate(doing string, err error) error {
-	failed, ok := errors.AsType[*azcore.ResponseError](err)
 	switch {
-	case err == nil:
-		return nil
-	case hasCode(err, aztables.ResourceNotFound), hasCode(err, aztables.TableNotFound):
+	case storage.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound):
 		return counter.ErrNotFound
-	case hasCode(err, aztables.UpdateConditionNotSatisfied), hasCode(err, aztables.EntityAlreadyExists):
+	case storage.HasCode(err, aztables.UpdateConditionNotSatisfied, aztables.EntityAlreadyExists):
 		return counter.ErrConflict
-	case ok:
-		return fmt.Errorf("%s: table storage answered %d %s", doing, failed.StatusCode, failed.ErrorCode)
 	}
-	if failed, ok := errors.AsType[*url.Error](err); ok {
-		err = failed.Err
-	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return storage.Explain(doing, err)
 }

@@ -15,6 +15,7 @@ import (
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
+	"tollgate/handler/storage"
 )
 
 // UsualHistory is the name of the history's table in a deployment.
@@ -38,7 +39,7 @@ func (h *History) PutClosed(ctx context.Context, key, epoch string, row limit.Cl
 	if err != nil {
 		return err
 	}
-	_, err = insert(ctx, h.client, entity)
+	_, err = storage.Insert(ctx, h.client, entity)
 	if err = translate("add a usage row", err); errors.Is(err, counter.ErrConflict) {
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"tollgate/handler/manage"
+	"tollgate/handler/storage"
 )
 
 // Usual is the table's name in a deployment.
@@ -90,14 +91,8 @@ func (s *Store) insert(ctx context.Context, row columns) error {
 		return fmt.Errorf("encode an event: %w", err)
 	}
 	return persist(ctx, "write the audit", func() error {
-		_, err := s.client.AddEntity(ctx, entity, nil)
-		if hasCode(err, aztables.TableNotFound) {
-			if _, err := s.client.CreateTable(ctx, nil); err != nil && !hasCode(err, aztables.TableAlreadyExists) {
-				return err
-			}
-			_, err = s.client.AddEntity(ctx, entity, nil)
-		}
-		if hasCode(err, aztables.EntityAlreadyExists) {
+		_, err := storage.Insert(ctx, s.client, entity)
+		if storage.HasCode(err, aztables.EntityAlreadyExists) {
 			return nil
 		}
 		return err
@@ -125,11 +120,11 @@ func (s *Store) Events(ctx context.Context, target, after string, limit int) (ev
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Top: &top}
 	for {
 		page, err := s.page(ctx, options)
-		if hasCode(err, aztables.TableNotFound) {
+		if storage.HasCode(err, aztables.TableNotFound) {
 			return nil, "", nil
 		}
 		if err != nil {
-			return nil, "", translate("list the audit", err)
+			return nil, "", storage.Explain("list the audit", err)
 		}
 		for _, text := range page.Entities {
 			if len(events) == limit {
@@ -168,7 +163,7 @@ func (s *Store) Probe(ctx context.Context) (time.Time, error) {
 	}
 	var answer *http.Response
 	if _, err := s.client.DeleteEntity(policy.WithCaptureResponse(ctx, &answer), row.PartitionKey, row.RowKey, nil); err != nil {
-		return time.Time{}, translate("delete a row", err)
+		return time.Time{}, storage.Explain("delete a row", err)
 	}
 	date, err := http.ParseTime(answer.Header.Get("Date"))
 	if err != nil {

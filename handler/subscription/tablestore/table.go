@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
+	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
 )
 
@@ -37,7 +38,10 @@ func (t table) put(ctx context.Context, partition, row string, expected int64, v
 		return err
 	}
 	if expected == 0 {
-		return t.write(ctx, entity, func() error { return t.insert(ctx, entity) })
+		return t.write(ctx, entity, func() error {
+			_, err := storage.Insert(ctx, t.client, entity)
+			return err
+		})
 	}
 	var before struct {
 		Version int64 `json:"version"`
@@ -124,19 +128,6 @@ func (t table) holds(ctx context.Context, entity []byte) (bool, error) {
 	return reflect.DeepEqual(sent.Properties, found.Properties), nil
 }
 
-// insert adds a row, and makes the table first where there is none.
-func (t table) insert(ctx context.Context, entity []byte) error {
-	_, err := t.client.AddEntity(ctx, entity, nil)
-	if !hasCode(err, aztables.TableNotFound) {
-		return err
-	}
-	if _, err := t.client.CreateTable(ctx, nil); err != nil && !hasCode(err, aztables.TableAlreadyExists) {
-		return err
-	}
-	_, err = t.client.AddEntity(ctx, entity, nil)
-	return err
-}
-
 // delete takes a row away. Where an answer was lost, the row may be gone by the
 // first sending.
 func (t table) delete(ctx context.Context, partition, row string) error {
@@ -159,7 +150,7 @@ func (t table) list(ctx context.Context, filter string, each func(partition stri
 	}
 	for {
 		page, err := t.page(ctx, options)
-		if hasCode(err, aztables.TableNotFound) {
+		if storage.HasCode(err, aztables.TableNotFound) {
 			return nil
 		}
 		if err != nil {
@@ -199,7 +190,7 @@ const (
 // try's answer was lost, so that the try may have had its effect.
 func persist(ctx context.Context, operation func() error) (lost bool, err error) {
 	for try := range tries {
-		if err = operation(); err == nil || answered(err) || try == tries-1 {
+		if err = operation(); err == nil || storage.Answered(err) || try == tries-1 {
 			break
 		}
 		pause := firstPause << (2 * try)
