@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"tollgate/handler/counter"
@@ -26,17 +27,18 @@ const mostSkew = 2 * time.Second
 // and whether what the directory holds fits together; then, as a check of its
 // own, whether the clocks agree.
 func Tables(probe func(context.Context) (time.Time, error), directory subscription.Store) []manage.Check {
-	var there, here time.Time
+	var probed atomic.Pointer[clocks] // several operators may look at once
 	return []manage.Check{
 		{Name: "tables", Run: func(ctx context.Context) (string, error) {
-			var err error
-			if there, err = probe(ctx); err != nil {
+			there, err := probe(ctx)
+			if err != nil {
+				probed.Store(nil)
 				return "", err
 			}
-			here = time.Now()
+			probed.Store(&clocks{there, time.Now()})
 			return consistent(ctx, directory)
 		}},
-		{Name: "clock", Run: func(context.Context) (string, error) { return agree(there, here) }},
+		{Name: "clock", Run: func(context.Context) (string, error) { return agree(probed.Load()) }},
 	}
 }
 
@@ -66,12 +68,15 @@ func consistent(ctx context.Context, directory subscription.Store) (string, erro
 	return fmt.Sprintf("rows can be written, read and deleted; %s, %s", count(len(tiers), "tier"), count(len(subs), "subscription")), nil
 }
 
-// agree compares the time there with the time here.
-func agree(there, here time.Time) (string, error) {
-	if there.IsZero() {
+// clocks are what time it was at one moment: at the tables, and here.
+type clocks struct{ there, here time.Time }
+
+// agree compares the clocks; nil: they couldn't be read.
+func agree(at *clocks) (string, error) {
+	if at == nil {
 		return "", errors.New("not compared, because the tables can't be reached")
 	}
-	skew := here.Sub(there)
+	skew := at.here.Sub(at.there)
 	if skew >= 0 {
 		skew = max(0, skew-time.Second) // the service's time is cut to a second
 	}

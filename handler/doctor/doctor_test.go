@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,6 +47,17 @@ func TestClocksThatDifferAreSaid(t *testing.T) {
 		expect(t, doctor.Tables(at(skew, nil), memstore.New()), map[string]string{"tables": "ok", "clock": want})
 	}
 	expect(t, doctor.Tables(at(0, errors.New("down")), memstore.New()), map[string]string{"tables": "down", "clock": "not compared"})
+}
+
+// TestSeveralOperatorsMayLookAtOnce fails under the race detector where they
+// share what one of them has read.
+func TestSeveralOperatorsMayLookAtOnce(t *testing.T) {
+	checks := doctor.Tables(at(0, nil), memstore.New())
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() { expect(t, checks, map[string]string{"tables": "ok", "clock": "ok"}) })
+	}
+	all.Wait()
 }
 
 func TestSubscriptionsThatDoNotFitAreNamed(t *testing.T) {
