@@ -94,10 +94,32 @@ func TestASecondLimitIsAddedOrLost(t *testing.T) {
 }
 
 func TestWhatIsNoPolicyIsSaid(t *testing.T) {
-	for text, want := range map[string]string{"": "no llm-token-limit", "<policies>": "not XML", "{}": "no llm-token-limit", `<policies><inbound x="@(`: "not XML"} {
+	for text, want := range map[string]string{"": "no llm-token-limit", "<policies>": "not XML", "{}": "no llm-token-limit", `<policies><inbound x="@(`: "not XML", "\xff\xfe<\x00": "save it as UTF-8"} {
 		if _, err := apim.ReadPolicy([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
+	}
+}
+
+func TestAPolicyWhoseLimitsAreLostMakesNoTierWithoutAny(t *testing.T) {
+	for limits, lost := range map[string]string{
+		`tokens-per-minute="{{tokens}}"`:                                         "tokens-per-minute is {{tokens}}",
+		`token-quota="5000" token-quota-period="@(context.Variables["period"])"`: "token-quota-period is @(",
+	} {
+		p, err := apim.ReadPolicy([]byte(`<llm-token-limit counter-key="@(context.Subscription.Id)" ` + limits + `/>`))
+		if err != nil || !strings.Contains(strings.Join(p.Lost, ""), lost) {
+			t.Errorf("%s: lost %v, %v", limits, p.Lost, err)
+		}
+		if err := p.Validate("gold"); err == nil || !strings.Contains(err.Error(), "tollgate tier set gold") {
+			t.Errorf("%s makes a tier: %v", limits, err)
+		}
+	}
+}
+
+func TestADeclaredEncodingIsNoHindrance(t *testing.T) {
+	p, err := apim.ReadPolicy([]byte(`<?xml version="1.0" encoding="utf-16"?><llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="10"/>`))
+	if err != nil || p.Limits.TokensPerMinute != 10 {
+		t.Errorf("%+v, %v", p, err)
 	}
 }
 
@@ -129,6 +151,7 @@ func TestSubscriptionsOfEitherExport(t *testing.T) {
 func TestWhatIsNoSubscriptionListIsSaid(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"value":[],"nextLink":"https://x"}`: "one page of several", `[{"id":"x"}]`: "no name", `x`: "not a JSON list",
+		`{"error":{"code":"AuthorizationFailed"}}`: "no value in them", "\xff\xfe[\x00": "save it as UTF-8",
 		`[{"name":"A B"},{"name":"a-b"}]`: `"A B" and "a-b" would both be a-b`,
 	} {
 		if _, err := apim.ReadSubscriptions([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

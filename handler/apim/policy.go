@@ -3,6 +3,7 @@
 package apim
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/xml"
 	"errors"
@@ -36,7 +37,11 @@ type element struct {
 // either format: with expressions' quotes escaped, or as they are.
 // Source: https://learn.microsoft.com/azure/api-management/llm-token-limit-policy
 func ReadPolicy(text []byte) (Policy, error) {
-	elements, err := parse(escapeExpressions(strings.TrimPrefix(string(text), "\ufeff")))
+	text, err := plain(text)
+	if err != nil {
+		return Policy{}, err
+	}
+	elements, err := parse(escapeExpressions(string(text)))
 	if err != nil {
 		return Policy{}, fmt.Errorf("the policy is not XML: %w", err)
 	}
@@ -66,6 +71,14 @@ func ReadPolicy(text []byte) (Policy, error) {
 	return p, nil
 }
 
+// plain is a file's text without its byte order mark.
+func plain(text []byte) ([]byte, error) {
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return nil, errors.New("the file is UTF-16, as Windows PowerShell's > writes it: save it as UTF-8")
+	}
+	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
+}
+
 func (p *Policy) lose(format string, args ...any) {
 	p.Lost = append(p.Lost, fmt.Sprintf(format, args...))
 }
@@ -76,8 +89,11 @@ func (p *Policy) tokenLimit(e element, first bool) {
 	var l subscription.Limits
 	l.TokensPerMinute = p.tokens(e, "tokens-per-minute")
 	l.TokenQuota = p.tokens(e, "token-quota")
-	if l.TokenQuota > 0 {
-		l.TokenQuotaPeriod = subscription.Period(e.attributes["token-quota-period"])
+	if period := e.attributes["token-quota-period"]; l.TokenQuota > 0 && strings.HasPrefix(period, "@") {
+		p.lose("token-quota-period is %s, which is no period: set the tier's own tokenQuota and tokenQuotaPeriod", period)
+		l.TokenQuota = 0
+	} else if l.TokenQuota > 0 {
+		l.TokenQuotaPeriod = subscription.Period(period)
 	}
 	l.CounterKey = p.counterKey(e)
 	l.Reserve = subscription.ReservePrompt
@@ -202,6 +218,7 @@ func counterPart(term string) string {
 // parse lists a document's elements.
 func parse(text string) ([]element, error) {
 	decoder := xml.NewDecoder(strings.NewReader(text))
+	decoder.CharsetReader = func(_ string, text io.Reader) (io.Reader, error) { return text, nil } // whatever it says, it is UTF-8
 	var all []element
 	for {
 		token, err := decoder.Token()

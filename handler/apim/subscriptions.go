@@ -1,7 +1,6 @@
 package apim
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,18 +45,23 @@ type details struct {
 // array of subscriptions.
 // Source: https://learn.microsoft.com/rest/api/apimanagement/subscription/list
 func ReadSubscriptions(text []byte) ([]Subscription, error) {
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	text, err := plain(text)
+	if err != nil {
+		return nil, err
+	}
 	var list struct {
 		Value    []exported
 		NextLink string
 	}
-	err := json.Unmarshal(text, &list.Value)
+	err = json.Unmarshal(text, &list.Value)
 	if err != nil {
 		err = json.Unmarshal(text, &list)
 	}
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("the subscriptions are not a JSON list, as az rest --url …/subscriptions?api-version=2024-05-01 prints it: %w", err)
+	case list.Value == nil:
+		return nil, errors.New("the subscriptions are not a list: there is no value in them; is it an error's text?")
 	case list.NextLink != "":
 		return nil, errors.New("the list is one page of several: export them all, and join their values into one array")
 	}
@@ -120,8 +124,12 @@ func id(name string) string {
 	return written[:min(len(written), idLength)]
 }
 
-// Validate says whether a tier can be made of a policy.
+// Validate says whether a tier can be made of a policy. One whose limits were
+// all lost would limit nothing, where the policy did.
 func (p *Policy) Validate(tier string) error {
+	if p.Limits.TokensPerMinute == 0 && p.Limits.TokenQuota == 0 {
+		return fmt.Errorf("no limit of it could be carried over: make the tier with 'tollgate tier set %s', and leave --policy out", tier)
+	}
 	t := subscription.Tier{ID: tier, Limits: p.Limits}
 	return t.Validate()
 }

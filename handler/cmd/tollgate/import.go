@@ -149,6 +149,7 @@ func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Su
 	if policy != nil {
 		i.report.Settings = policy.Settings
 		if err := policy.Validate(i.tier); err != nil {
+			i.report.Items = append(i.report.Items, imported{"tier", i.tier, i.policy, "can't be made", policy.Lost})
 			return fmt.Errorf("the policy's limits don't make a tier: %w", err)
 		}
 		result, err := i.make(ctx, tierPath(i.tier), policy.Limits)
@@ -199,6 +200,9 @@ func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (importe
 	}
 	if !s.Expires.IsZero() && i.importFlags.keys == "" {
 		item.Lost = append(item.Lost, "its end on "+date(s.Expires)+": say it with 'tollgate key create --expires'")
+	}
+	if !s.Expires.IsZero() && i.importFlags.keys != "" && !s.Expires.After(time.Now()) {
+		item.Lost = append(item.Lost, "its end on "+date(s.Expires)+", which is over: its new key doesn't end, unless 'tollgate key expire "+s.ID+"' says when")
 	}
 	var err error
 	item.Result, err = i.make(ctx, subscriptionPath(s.ID), map[string]any{"tier": i.tier, "name": s.Name, "suspended": s.Suspended})
