@@ -208,6 +208,7 @@ func TestWatchLooksAgain(t *testing.T) {
 		t.Errorf("two looks are %d lines", lines)
 	}
 	m.fails(exitUsage, []string{"use 1s or more"}, "watch", "--interval", "10ms")
+	m.fails(exitUsage, []string{"use 1 or more"}, "watch", "--count", "-1")
 }
 
 func TestDoctorSaysWhatToFix(t *testing.T) {
@@ -247,6 +248,7 @@ func TestImportCarriesOverWhatItCan(t *testing.T) {
 		}
 		return path
 	}
+	ended := write("ended.json", `[{"name":"team-d","scope":"/x/products/gold","state":"active","expirationDate":"2020-01-02T00:00:00Z"}]`)
 	policy := write("policy.xml", `<policies><inbound><base/><llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="500" estimate-prompt-tokens="false" `+
 		`remaining-tokens-header-name="x-left"/><cache-lookup/></inbound></policies>`)
 	subs := write("subs.json", `{"value":[{"name":"Team-A","properties":{"scope":"/x/products/gold","displayName":"Team A","state":"active"}},`+
@@ -286,6 +288,9 @@ func TestImportCarriesOverWhatItCan(t *testing.T) {
 	if shown := m.must(args[:9]...); strings.Count(shown, "is there already") != 3 {
 		t.Errorf("a second import printed\n%s", shown)
 	}
+	if shown := m.must("import", "--tier", "gold", "--subscriptions", ended, "--keys-to", filepath.Join(t.TempDir(), "more.csv")); !strings.Contains(shown, "its end on 2020-01-02 00:00 UTC, which is over") {
+		t.Errorf("the import of one that has ended printed\n%s", shown)
+	}
 	m.fails(exitUsage, []string{"--tier is missing"}, "import", "--policy", policy)
 	m.fails(exitUsage, []string{"no llm-token-limit"}, "import", "--tier", "x", "--policy", write("other.xml", "<policies/>"))
 }
@@ -297,6 +302,22 @@ func TestEveryChangeOfTheCommandLineIsInTheAudit(t *testing.T) {
 	shown := m.must("audit", "standard")
 	if !strings.Contains(shown, "tokensPerMinute from 1000 to 2000") || !strings.Contains(shown, "command line (") || !strings.Contains(shown, "done") {
 		t.Errorf("audit printed\n%s", shown)
+	}
+}
+
+func TestWatchSaysWhichCounterCannotBeRead(t *testing.T) {
+	var out strings.Builder
+	printWatched(&out, []manage.Standing{{Counter: "team-a", Problem: "the row was edited"}})
+	if !strings.Contains(out.String(), "team-a\tthe row was edited\n") {
+		t.Errorf("watch writes %q", out.String())
+	}
+}
+
+func TestWhatOthersWroteMovesNoColumnAndNoCursor(t *testing.T) {
+	var out strings.Builder
+	row(&out, "a\x1b[31mb\nc\td", "", "Zoë")
+	if got, want := out.String(), "a\ufffd[31mb\ufffdc\ufffdd\t-\tZoë\n"; got != want {
+		t.Errorf("row wrote %q, want %q", got, want)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // output is how results are printed. It is the value of --output.
@@ -52,14 +53,20 @@ func (a *app) printLine(value any) error {
 	return encoder.Encode(value)
 }
 
-// row writes cells of a table, a dash for each that is empty.
+// row writes cells of a table, a dash for each that is empty. Names and counters
+// hold what others wrote: it must not move a column, nor a terminal's cursor.
 func row(w io.Writer, cells ...string) {
 	for i, cell := range cells {
-		if cell == "" {
-			cells[i] = "-"
-		}
+		cells[i] = cmp.Or(strings.Map(printable, cell), "-")
 	}
 	fmt.Fprintln(w, strings.Join(cells, "\t"))
+}
+
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return unicode.ReplacementChar
+	}
+	return r
 }
 
 // number groups digits by thousands; nothing for 0, which means none.

@@ -90,6 +90,11 @@ func named(names ...string) cobra.PositionalArgs {
 		case len(args) > len(names):
 			return &usageError{cmd.CommandPath(), fmt.Sprintf("%q is one argument too many: %s", args[len(names)], cmd.UseLine())}
 		}
+		for i, arg := range args {
+			if arg == "" || arg == "." || arg == ".." { // which would ask for another path
+				return &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q, which nothing has for an id: %s", names[i], arg, cmd.UseLine())}
+			}
+		}
 		return nil
 	}
 }

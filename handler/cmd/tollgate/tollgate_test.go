@@ -247,6 +247,8 @@ func TestBadInputIsNamedAndNothingChanges(t *testing.T) {
 		{exitUsage, []string{"unknown flag: --bogus", "tollgate tier set --help"}, []string{"tier", "set", "x", "--bogus"}},
 		{exitUsage, []string{"ID is missing"}, []string{"tier", "set"}},
 		{exitUsage, []string{`"y" is one argument too many`}, []string{"tier", "show", "x", "y"}},
+		{exitUsage, []string{`ID is "..", which nothing has for an id`, "tollgate tier show ID"}, []string{"tier", "show", ".."}},
+		{exitUsage, []string{`ID is ""`}, []string{"subscription", "suspend", ""}},
 		{exitUsage, []string{"--output", "use table or json"}, []string{"tier", "list", "-o", "yaml"}},
 		{exitUsage, []string{"--tokens-per-minute", "use a whole number of tokens"}, []string{"tier", "set", "x", "--tokens-per-minute", "1.5"}},
 		{exitUsage, []string{"--max-wait", "use a time with its unit"}, []string{"tier", "set", "x", "--max-wait", "5"}},

@@ -37,6 +37,9 @@ one before; otherwise, and with --output json (a line a look), they follow each 
 		if pause < leastPause {
 			return &usageError{cmd.CommandPath(), fmt.Sprintf("--interval is %s: use %s or more", pause, leastPause)}
 		}
+		if looks < 0 {
+			return &usageError{cmd.CommandPath(), fmt.Sprintf("--count is %d: use 1 or more, or leave it out", looks)}
+		}
 		query := url.Values{}
 		if len(args) > 0 {
 			query.Set("subscription", args[0])
@@ -103,6 +106,10 @@ func printWatched(w io.Writer, standings []manage.Standing) {
 	}
 	row(w, "COUNTER", "TAKEN", "THIS MINUTE", "QUOTA", "QUOTA LEFT", "CALLS", "REFUSED", "TOKENS")
 	for _, s := range standings {
+		if s.Problem != "" {
+			row(w, s.Counter, s.Problem)
+			continue
+		}
 		minute, _ := window(s.Minute)
 		quota, left := window(s.Quota)
 		row(w, s.Counter, bar(s.Minute), minute, quota, left, short(s.Happened.Requests), short(s.Happened.Refused), short(s.Happened.TotalTokens))
