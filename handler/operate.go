@@ -57,6 +57,10 @@ type operated struct {
 	history  usage.Store
 }
 
+// lookAge is how long operators who look at usage share a look: below the
+// console's 5 s, and within what instances take to report a call.
+const lookAge = 2 * time.Second
+
 // operate puts the operators' API and page beside the gateway, as far as the
 // settings have them. What follows an issuer's keys ends with ctx.
 func operate(ctx context.Context, c config, gateway http.Handler, o operated, log *slog.Logger) http.Handler {
@@ -66,7 +70,7 @@ func operate(ctx context.Context, c config, gateway http.Handler, o operated, lo
 	}
 	if c.Manage.on() {
 		b.others["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &o.pepper, Audit: o.audit, Usage: used{o.counters, o.history},
-			Auth: c.Manage.authenticator(ctx, log), Checks: c.checks(o), Log: log})
+			Auth: c.Manage.authenticator(ctx, log), Checks: c.checks(o), LookAge: lookAge, Log: log})
 	}
 	if len(b.others) == 0 {
 		return gateway

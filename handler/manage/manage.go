@@ -33,18 +33,22 @@ type Config struct {
 	Auth   Authenticator
 	// Checks are what GET /manage/checks looks into, in order.
 	Checks []Check
-	Log    *slog.Logger
+	// LookAge is how old what GET /manage/usage answers may be: so long, all who
+	// ask share one reading of the counters. 0: each has its own.
+	LookAge time.Duration
+	Log     *slog.Logger
 }
 
 // API serves operators. Make one with New.
 type API struct {
 	Config
-	mux *http.ServeMux
+	mux  *http.ServeMux
+	look *look
 }
 
 // New makes an API of its parts.
 func New(config Config) *API {
-	a := &API{Config: config, mux: http.NewServeMux()}
+	a := &API{Config: config, mux: http.NewServeMux(), look: newLook()}
 	a.routes()
 	return a
 }

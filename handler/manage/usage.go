@@ -68,22 +68,16 @@ func (c *call) usageNow() (*result, error) {
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	limits, err := c.limits()
+	standings, err := c.standings()
 	if err != nil {
 		return nil, err
 	}
-	now, all := time.Now(), []Standing{}
-	for stored, err := range c.api.Usage.Stored(c.Context()) {
-		if err != nil && stored.Key == "" {
-			return nil, err
+	var all []Standing
+	for _, s := range standings {
+		if of := (counter.Owner{Subscription: s.Subscription, Tier: s.Tier}); (owner == counter.Owner{} || of == owner) && found(search, s.Counter) {
+			all = append(all, s)
 		}
-		of := counter.OwnerOf(stored.Key)
-		if owner != (counter.Owner{}) && of != owner || !found(search, stored.Key) {
-			continue
-		}
-		all = append(all, standing(stored, err, limits[of], now))
 	}
-	slices.SortFunc(all, func(a, b Standing) int { return strings.Compare(a.Counter, b.Counter) })
 	return &result{body: cut(all, func(s Standing) string { return s.Counter }, after, limit)}, nil
 }
 
