@@ -26,7 +26,8 @@ type account struct {
 	stored  limit.State
 	version Version
 	view    limit.View // of stored
-	read    time.Time  // when stored was last known to be what is stored; zero: never
+	read    time.Time  // when stored was last known to be what is stored; zero: never, or too long ago
+	kept    int        // how often it became known
 
 	waiters []*waiter // to be decided, or parked until there are tokens, in their order
 	looks   []*waiter // to be told where the counter stands
@@ -46,6 +47,7 @@ type account struct {
 	going   bool      // this instance stops
 	probing bool      // the store is to be tried
 	calls   int       // that hold reservations
+	owed    int64     // reserved by those of them that were decided without the store, tokens
 
 	refused  time.Time // until when a refusal holds without another look
 	unusable time.Time // until when the counter counts as down, whatever the store does
@@ -68,7 +70,7 @@ type waiter struct {
 	parked   bool      // it queues for tokens
 	granted  int64     // by the write under way
 	answered bool
-	since    time.Time
+	kept     int // the account's, when it was asked where the counter stands
 	outcome  outcome
 	done     chan struct{}
 }
@@ -103,7 +105,7 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 		a.probe(now)
 		return a.withoutStore(ask, now), nil
 	}
-	w := &waiter{ask: ask, since: now, deadline: now.Add(a.terms.MaxWait), done: make(chan struct{})}
+	w := &waiter{ask: ask, deadline: now.Add(a.terms.MaxWait), done: make(chan struct{})}
 	if now.Before(a.refused) && !a.worthAsking(w, now) {
 		return a.refuse(ask, a.holder.Judge(&a.view, ask, now)), nil
 	}
@@ -173,6 +175,7 @@ func (a *account) settle(r *Reservation, usage limit.Usage) limit.Standing {
 		return a.holder.Standing(&a.view, now)
 	}
 	r.over = true
+	a.owed -= r.owed
 	a.holder.Settle(r.charge, usage)
 	a.outage.correct(usage.Total()-r.owed, r.owed, now)
 	if excess := usage.Total() - r.charge.Tokens; excess > 0 {
@@ -189,6 +192,7 @@ func (a *account) cancel(r *Reservation) limit.Standing {
 	defer a.mu.Unlock()
 	if !r.over {
 		r.over = true
+		a.owed -= r.owed
 		a.holder.Cancel(r.charge)
 		a.outage.correct(-r.owed, r.owed, now)
 		a.ended(now)
@@ -251,7 +255,7 @@ func (a *account) look(terms Terms) *waiter {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.adopt(terms, now)
-	w := &waiter{since: now, done: make(chan struct{})}
+	w := &waiter{kept: a.kept, done: make(chan struct{})}
 	switch {
 	case !a.read.IsZero() && (now.Sub(a.read) < refusalKept || a.down(now)):
 		w.answer(a.told(now))
@@ -273,7 +277,7 @@ func (a *account) told(now time.Time) outcome {
 func (a *account) forget() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.writing || a.calls > 0 || !a.holder.Silent() || a.holder.Holds() > 0 || a.counter.clock.now().Sub(a.busy) < time.Minute {
+	if a.writing || a.calls > 0 || len(a.waiters) > 0 || !a.holder.Silent() || a.holder.Holds() > 0 || a.counter.clock.now().Sub(a.busy) < time.Minute {
 		return false
 	}
 	a.timer.Stop()

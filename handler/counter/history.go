@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tollgate/handler/limit"
@@ -99,7 +100,7 @@ func (c *Counter) flush(ctx context.Context, key string) (Version, error) {
 	next := state.Clone()
 	next.Advance(next.Limits, now)
 	next.Reclaim("", now)
-	if len(next.Outbox) > len(state.Outbox) || len(next.Slots) != len(state.Slots) || next.Happened != state.Happened {
+	if len(next.Outbox) > len(state.Outbox) || !slices.Equal(next.Slots, state.Slots) || next.Happened != state.Happened {
 		next.Rev++
 		if version, err = c.swap(ctx, key, &next, version); err != nil {
 			return "", err

@@ -11,7 +11,7 @@ import (
 type outage struct {
 	minute  int64 // that allowed and spent are of
 	allowed int64 // tokens
-	spent   int64
+	spent   int64 // of this minute
 }
 
 // unknownShare is one instance's share of the limits where it doesn't know how
@@ -45,7 +45,7 @@ func (a *account) giveUp(now time.Time, cause error) {
 		w.answer(out)
 	}
 	for _, w := range a.looks {
-		if a.read.IsZero() && a.view == (limit.View{}) {
+		if !a.seen() {
 			w.answer(outcome{err: fmt.Errorf("%w: %w", ErrUnavailable, cause)})
 			continue
 		}
@@ -54,9 +54,32 @@ func (a *account) giveUp(now time.Time, cause error) {
 	a.waiters, a.looks = nil, nil
 }
 
+// seen says whether this instance has ever known where the counter stands.
+func (a *account) seen() bool { return a.view.Live > 0 }
+
+// asKnown is where the counter stands as far as this instance knows: one that it
+// never saw, as if nobody else had called.
+func (a *account) asKnown(now time.Time) limit.Standing {
+	if a.seen() {
+		return a.holder.Standing(&a.view, now)
+	}
+	s := limit.New(a.terms.Limits, now, "")
+	s.Spent = a.outage.spent
+	if s.Quota > 0 {
+		s.PeriodSpent = a.unwritten()
+	}
+	return s.Standing(now)
+}
+
+// unwritten is what calls took, or may yet take, without the counter's knowing, tokens.
+func (a *account) unwritten() int64 { return a.holder.Excess() + a.owed }
+
 // withoutStore decides a call by the terms for a store that is down. What it
 // lets pass is owed: it is charged when it is settled and the store is back.
 func (a *account) withoutStore(ask limit.Ask, now time.Time) outcome {
+	if minute := limit.Minute(now); a.outage.minute != minute {
+		a.outage = outage{minute: minute, allowed: a.allowance(now)}
+	}
 	tokens := ask.Tokens
 	switch {
 	case a.terms.OnStoreDown == Open || ask.Shadow:
@@ -73,53 +96,54 @@ func (a *account) withoutStore(ask limit.Ask, now time.Time) outcome {
 	a.counter.stats.degraded.Add(1)
 	a.calls++
 	a.outage.spent += tokens
+	a.owed += tokens
 	return outcome{
 		reservation: &Reservation{account: a, charge: limit.Owed(), owed: tokens},
-		decision:    limit.Decision{Tokens: tokens, Least: ask.Least(), Degraded: true, Standing: a.holder.Standing(&a.view, now)},
+		decision:    limit.Decision{Tokens: tokens, Least: ask.Least(), Degraded: true, Standing: a.asKnown(now)},
 	}
 }
 
-// allow decides a call by this instance's share: in the minute that contact was
-// lost, of what was known to be left; in later ones of the limit, less what the
-// instance still leases.
+// allow decides a call by this instance's share.
 func (a *account) allow(ask limit.Ask, now time.Time) limit.Decision {
-	if minute := limit.Minute(now); a.outage.minute != minute {
-		a.outage = outage{minute: minute, allowed: a.allowance(now)}
-	}
 	limits := a.terms.Limits
 	if a.view.Version > limits.Version {
 		limits = a.view.Limits
 	}
-	left := a.outage.allowed - a.outage.spent
-	d := limits.Alone(ask, left, now)
-	d.Standing = a.holder.Standing(&a.view, now)
+	d := limits.Alone(ask, a.outage.allowed-a.outage.spent, now)
+	d.Standing = a.asKnown(now)
 	return d
 }
 
-// allowance is what this instance may let pass this minute, tokens.
+// allowance is what this instance may let pass this minute, tokens: in the minute
+// that contact was lost, its share of what was known to be left; in later ones
+// its share of the limit, less what it still leases. A quota's share is for the
+// whole outage: what passed of it in earlier minutes is gone.
 func (a *account) allowance(now time.Time) int64 {
-	limits := a.terms.Limits
-	minute, period := int64(limit.Unlimited), int64(limit.Unlimited)
-	if a.read.IsZero() && a.view == (limit.View{}) {
-		if limits.TokensPerMinute > 0 {
-			minute = limits.TokensPerMinute * unknownShare / 100
-		}
-		if limits.Quota > 0 {
-			period = limits.Quota * unknownShare / 100
-		}
-		return min(minute, period)
+	if !a.seen() {
+		return max(0, a.allowanceUnseen())
 	}
-	live := int64(max(a.view.Live, 1))
-	if a.view.Window == limit.Minute(now) { // as last known
-		return max(0, a.view.Left(now)/live)
-	}
-	if a.view.TokensPerMinute > 0 {
-		minute = a.view.TokensPerMinute/live - a.holder.Holds()
-	}
+	live, minute := int64(a.view.Live), int64(limit.Unlimited)
 	view := a.view
+	switch {
+	case view.TokensPerMinute == 0:
+	case a.stored.Window == limit.Minute(now): // not the view's, which goes with the time
+		minute = view.Left(now)/live - a.unwritten()
+	default:
+		minute = view.TokensPerMinute/live - a.holder.Holds()
+	}
 	view.TokensPerMinute = 0
-	period = view.Left(now) / live
-	return max(0, min(minute, period))
+	return max(0, min(minute, view.Left(now)/live-a.unwritten()))
+}
+
+func (a *account) allowanceUnseen() int64 {
+	minute, period := int64(limit.Unlimited), int64(limit.Unlimited)
+	if limits := a.terms.Limits; limits.TokensPerMinute > 0 {
+		minute = limits.TokensPerMinute * unknownShare / 100
+	}
+	if limits := a.terms.Limits; limits.Quota > 0 {
+		period = limits.Quota*unknownShare/100 - a.unwritten()
+	}
+	return min(minute, period)
 }
 
 // correct replaces what was owed for a call by more or less of it.

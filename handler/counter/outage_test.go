@@ -92,6 +92,92 @@ func TestTheShareWhileDownIsOfWhatWasKnownToBeLeft(t *testing.T) {
 	})
 }
 
+// passed makes calls of 30 tokens, a hundred in all, and tells what passed of them.
+func passed(t *testing.T, c *counter.Counter, terms counter.Terms) (tokens int64) {
+	t.Helper()
+	for range 100 {
+		if r, _ := reserve(t, c, terms, 30); r != nil {
+			r.Settle(limit.Usage{PromptTokens: 30})
+			tokens += 30
+		}
+	}
+	return tokens
+}
+
+// TestAnInstanceThatNeverSawTheCounterHasAQuarterOfEveryMinute: from the second
+// minute on everything used to pass.
+func TestAnInstanceThatNeverSawTheCounterHasAQuarterOfEveryMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, broken, c := breakable()
+		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		broken.Store(true)
+		for range 3 {
+			_ = c.Active() // asks where counters stand, as telemetry does
+			if got := passed(t, c, terms); got != 90 {
+				t.Errorf("%d tokens passed, want 90 of the quarter of 400", got)
+			}
+			time.Sleep(time.Minute)
+		}
+		if _, d := reserve(t, c, terms, 101); d.Standing.TokensPerMinute != 400 || d.Standing.Used != 0 || d.Standing.Remaining != 400 {
+			t.Errorf("a refusal doesn't name the limit: %+v", d.Standing)
+		}
+		if _, err := c.Standing(t.Context(), "key", terms); !errors.Is(err, counter.ErrUnavailable) {
+			t.Errorf("where a counter stands that was never seen: %v", err)
+		}
+		broken.Store(false)
+		time.Sleep(10 * time.Second)
+	})
+}
+
+// TestAQuotasShareIsForTheWholeOutage: it used to be there anew every minute;
+// and where there is no other limit, the instance ended when it was used up.
+func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits limit.Limits
+		seen   bool
+		want   int64 // may pass in three minutes
+	}{
+		"a quota alone":              {limit.Limits{Quota: 1000, Period: limit.Daily}, true, 960},
+		"a quota alone, never seen":  {limit.Limits{Quota: 1000, Period: limit.Daily}, false, 240},
+		"beside a minute":            {limit.Limits{TokensPerMinute: 700, Quota: 1000, Period: limit.Daily}, true, 960},
+		"beside a minute, not seen":  {limit.Limits{TokensPerMinute: 700, Quota: 1000, Period: limit.Daily}, false, 240},
+		"that the minutes don't use": {limit.Limits{TokensPerMinute: 100, Quota: 9000, Period: limit.Daily}, true, 60 + 2*90},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, broken, c := breakable()
+				terms := onDown(counter.Degrade, test.limits)
+				sum := int64(0)
+				if test.seen {
+					r, _ := reserve(t, c, terms, 30)
+					r.Settle(limit.Usage{PromptTokens: 30})
+					time.Sleep(10 * time.Second) // until it is reported
+					sum = 30
+				}
+				broken.Store(true)
+				under, d := reserve(t, c, terms, 30) // a call that goes on all the while
+				if under == nil || !d.Degraded {
+					t.Fatalf("%+v", d)
+				}
+				got := int64(30)
+				for range 3 {
+					got += passed(t, c, terms)
+					time.Sleep(time.Minute)
+				}
+				if got != test.want {
+					t.Errorf("%d tokens passed, want %d", got, test.want)
+				}
+				under.Settle(limit.Usage{PromptTokens: 30})
+				broken.Store(false)
+				time.Sleep(10 * time.Second)
+				if s := written(t, store); s.PeriodSpent != sum+got {
+					t.Errorf("afterwards %d tokens of the quota are charged, want %d", s.PeriodSpent, sum+got)
+				}
+			})
+		})
+	}
+}
+
 func TestOpenAndClosedWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()

@@ -1,6 +1,7 @@
 package counter_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"testing"
@@ -47,4 +48,34 @@ func TestRecentHasWhatTheHistoryDoesNot(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// behind is a store whose clock is behind this machine's, and which counts what
+// is read of it.
+type behind struct {
+	*memstore.Store
+	by    time.Duration
+	reads int
+}
+
+func (b *behind) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+	time.Sleep(meanOperation)
+	b.reads++
+	state, version, date, err := b.Store.Load(ctx, key)
+	return state, version, date.Add(-b.by), err
+}
+
+// TestTheFirstLookReadsOnceWhateverTheClock: it used to read on until the
+// store's clock was where this machine's had been, whose whole seconds are
+// always a little behind.
+func TestTheFirstLookReadsOnceWhateverTheClock(t *testing.T) {
+	for _, by := range []time.Duration{-time.Hour, 0, 900 * time.Millisecond, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &behind{Store: memstore.New(nil), by: by}
+			c := instance(store)
+			if _, err := c.Standing(t.Context(), "key", minute); err != nil || store.reads != 1 {
+				t.Errorf("with a clock %v behind it was read %d times: %v", by, store.reads, err)
+			}
+		})
+	}
 }

@@ -18,10 +18,11 @@ const (
 	earliestReport, latestReport = 0.6, 0.9
 )
 
-// tell answers those who ask where the counter stands, upon fresh knowledge.
+// tell answers those who ask where the counter stands, upon what became known
+// since. Its time does not tell: the first answer may set the clock back.
 func (a *account) tell(now time.Time) {
 	a.looks = slices.DeleteFunc(a.looks, func(w *waiter) bool {
-		if a.read.Before(w.since) {
+		if a.kept == w.kept {
 			return false
 		}
 		w.answer(a.told(now))

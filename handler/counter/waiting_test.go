@@ -3,6 +3,7 @@ package counter_test
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -102,5 +103,35 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 			t.Errorf("a byte beyond 8 MiB waited for %v", time.Since(began))
 		}
 		calls.Wait()
+	})
+}
+
+// TestACallThatQueuesLongIsNotForgotten: where a caller makes many counters,
+// those that are idle give way, but none that a call waits for.
+func TestACallThatQueuesLongIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := instance(memstore.New(nil))
+		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
+		r, _ := reserve(t, c, terms, 100)
+		r.Settle(limit.Usage{PromptTokens: 190}) // the next minute will have ten tokens
+		time.Sleep(10 * time.Second)
+		served := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), terms.MaxWait)
+			defer cancel()
+			_, _, err := c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 60})
+			served <- err
+		}()
+		time.Sleep(80 * time.Second)
+		for i := range 10_000 { // as many as are remembered, and all in use
+			busy, _, err := c.Reserve(t.Context(), strconv.Itoa(i), terms, limit.Ask{Tokens: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer busy.Cancel()
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -252,6 +252,7 @@ func (a *account) keep(state limit.State, version Version, now time.Time) {
 		clear(a.filed)
 	}
 	a.stored, a.version, a.read = state, version, now
+	a.kept++
 	a.view = state.View(&a.holder, a.terms.Limits, now)
 	a.unusable = time.Time{}
 	if !a.down(now) {

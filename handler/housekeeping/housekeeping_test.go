@@ -125,6 +125,24 @@ func TestADeadInstancesLeaseIsForfeitedByHousekeeping(t *testing.T) {
 	})
 }
 
+// TestACounterWhoseInstanceDiedIdleGoes: its slot, which held nothing, used to
+// be taken for dead by every run and by none for good.
+func TestACounterWhoseInstanceDiedIdleGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		state := limit.New(minute.Limits, time.Now(), "epoch")
+		state.Slots = []limit.Slot{{ID: "12345678", Seq: 1, Window: state.Window, Expiry: time.Now().Add(5 * time.Second).Unix()}}
+		if _, _, err := h.store.Swap(t.Context(), "team-a", state, ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		h.run(housekeeping.Report{Counters: 1, Flushed: 1})
+		h.run(housekeeping.Report{Counters: 1}) // it may still be asked about a late write
+		time.Sleep(time.Hour + time.Second)
+		h.run(housekeeping.Report{Counters: 1, Flushed: 1, CountersDeleted: 1})
+	})
+}
+
 func TestCountersThatSaySomethingStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

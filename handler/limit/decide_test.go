@@ -32,6 +32,7 @@ func TestDecisions(t *testing.T) {
 		{name: "what is left of the quota", period: 900, ask: limit.Ask{Tokens: 10_000, AtLeast: 16}, verdict: limit.Granted, tokens: 100},
 		{name: "the quota", period: 900, ask: limit.Ask{Tokens: 101}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "the quota before the minute", spent: 300, period: 1000, ask: limit.Ask{Tokens: 1}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
+		{name: "the quota, and a debt beyond its period", spent: 300 + 300*89, period: 1000, ask: limit.Ask{Tokens: 300}, verdict: limit.QuotaExceeded, after: 89*time.Minute + 45*time.Second},
 		{name: "with the burst at most", ask: limit.Ask{Tokens: 400}, verdict: limit.RateExceeded, after: 45 * time.Second},
 		{name: "more than any minute has", ask: limit.Ask{Tokens: 401}, verdict: limit.NeverFitsRate, most: 400},
 	} {
@@ -94,5 +95,26 @@ func TestCallsThatAreDecidedTogetherShareWhatIsLeft(t *testing.T) {
 	}
 	if draft.Asked() != 280 {
 		t.Errorf("granted %d", draft.Asked())
+	}
+}
+
+// TestAnInstanceAloneRefusesWithinTheOnlyLimitThereIs: a tier with nothing but a
+// quota used to make it divide by no tokens a minute, and end.
+func TestAnInstanceAloneRefusesWithinTheOnlyLimitThereIs(t *testing.T) {
+	now := noon.Add(15 * time.Second)
+	for _, c := range []struct {
+		limits  limit.Limits
+		verdict limit.Verdict
+	}{
+		{limit.Limits{TokensPerMinute: 300}, limit.RateExceeded},
+		{limit.Limits{Quota: 1000, Period: limit.Monthly}, limit.QuotaExceeded},
+		{limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Monthly}, limit.RateExceeded},
+	} {
+		if d := c.limits.Alone(limit.Ask{Tokens: 30}, 29, now); d.Verdict != c.verdict || d.RetryAfter != 45*time.Second {
+			t.Errorf("30 of the 29 that are left of %+v: %+v", c.limits, d)
+		}
+		if d := c.limits.Alone(limit.Ask{Tokens: 30}, 30, now); d.Verdict != limit.Granted || d.Tokens != 30 {
+			t.Errorf("all of the 30 that are left of %+v: %+v", c.limits, d)
+		}
 	}
 }

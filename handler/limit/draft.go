@@ -40,7 +40,7 @@ func (h *Holder) Draft(read State, limits Limits, now time.Time) *Draft {
 // the turn, and what of it was not is given back.
 func (s *State) reported(slot *Slot, h *Holder) (lease, returned int64, closes bool) {
 	if s.ofPeriod(slot.Window) && (h.consumed > 0 || h.period.Equal(s.PeriodStart)) {
-		s.PeriodSpent += h.consumed
+		s.chargePeriod(h.consumed)
 	}
 	slot.Leased -= h.consumed
 	if slot.Window == s.Window {

@@ -100,6 +100,9 @@ func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart,
 		d.RetryAfter = MinuteStart(window + minutesUntil(least, minute, l.TokensPerMinute)).Sub(now)
 	case QuotaExceeded:
 		d.RetryAfter = l.Period.Next(periodStart).Sub(now)
+		if least > minute { // a debt may last longer than the period
+			d.RetryAfter = max(d.RetryAfter, MinuteStart(window+minutesUntil(least, minute, l.TokensPerMinute)).Sub(now))
+		}
 	case NeverFitsRate:
 		d.Most = l.TokensPerMinute + l.Burst
 	case NeverFitsQuota:
@@ -109,10 +112,15 @@ func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart,
 }
 
 // Alone decides an Ask by a part of the limit that one instance goes on with by
-// itself for the minute of now.
+// itself for the minute of now: of the minute's, or where there is none, of the
+// quota. In the next minute there may be another part, or the counter again.
 func (l Limits) Alone(ask Ask, left int64, now time.Time) Decision {
-	d := l.decide(ask, left, Unlimited, Minute(now), time.Time{}, now)
-	if d.Verdict == RateExceeded {
+	minute, period := left, int64(Unlimited)
+	if l.TokensPerMinute == 0 {
+		minute, period = Unlimited, left
+	}
+	d := l.decide(ask, minute, period, Minute(now), l.Period.Start(now), now)
+	if d.RetryAfter > 0 {
 		d.RetryAfter = MinuteStart(Minute(now) + 1).Sub(now)
 	}
 	return d

@@ -102,7 +102,11 @@ func (s *State) adopt(limits Limits, now time.Time) {
 	case limits.Quota == 0:
 		s.PeriodStart, s.PeriodSpent = time.Time{}, 0
 	case limits.Period != s.Period || s.Quota == 0:
-		s.PeriodStart = limits.Period.Start(now)
+		start := limits.Period.Start(now)
+		if s.Quota > 0 && !s.Period.Next(s.PeriodStart).After(start) { // nothing of the old period is in the new one
+			s.PeriodSpent = 0
+		}
+		s.PeriodStart = start
 	}
 	s.Limits = limits
 }
@@ -171,9 +175,13 @@ func (s *State) charge(tokens int64) {
 func (s *State) refund(window int64, period time.Time, tokens int64) {
 	s.refundMinute(window, tokens)
 	if s.Quota > 0 && period.Equal(s.PeriodStart) {
-		s.PeriodSpent -= tokens
+		s.chargePeriod(-tokens)
 	}
 }
+
+// chargePeriod adds to what the quota was charged, or takes from it: what was
+// charged before a quota was lifted is no longer there to be taken from.
+func (s *State) chargePeriod(tokens int64) { s.PeriodSpent = max(0, s.PeriodSpent+tokens) }
 
 func (s *State) refundMinute(window, tokens int64) {
 	switch window {

@@ -68,6 +68,49 @@ func TestAQuotaChangesItsPeriod(t *testing.T) {
 	}
 }
 
+// TestAQuotaOfAnotherPeriodOwesNothingOfOneThatIsOver: what yesterday's daily
+// quota was charged used to refuse the calls of an hourly one today.
+func TestAQuotaOfAnotherPeriodOwesNothingOfOneThatIsOver(t *testing.T) {
+	tomorrow := noon.AddDate(0, 0, 1)
+	for period, want := range map[limit.Period]int64{limit.Hourly: 0, limit.Daily: 0, limit.Weekly: 700, limit.Monthly: 700} {
+		s := limit.New(day, noon, "epoch")
+		s.PeriodSpent = 700
+		to := day
+		to.Period, to.Version = period, day.Version+1
+		if s.Advance(to, tomorrow); s.PeriodSpent != want || !s.PeriodStart.Equal(period.Start(tomorrow)) {
+			t.Errorf("%s: %d charged since %v, want %d", period, s.PeriodSpent, s.PeriodStart, want)
+		}
+	}
+}
+
+// TestAQuotaThatIsLiftedAndSetAgainIsNotTakenForEdited: a call that was charged
+// before, and gives it back after, used to leave less than nothing charged.
+func TestAQuotaThatIsLiftedAndSetAgainIsNotTakenForEdited(t *testing.T) {
+	for _, reported := range []bool{false, true} {
+		var h limit.Holder
+		s := write(t, &h, limit.New(day, noon, "epoch"), 100, noon)
+		charge := take(t, &h, 100, noon)
+		if reported {
+			s = write(t, &h, s, 0, noon)
+		}
+		lifted, again := limit.Limits{TokensPerMinute: 300, Version: 2}, day
+		again.Version = 3
+		for _, limits := range []limit.Limits{lifted, again} {
+			body, err := h.Commit(h.Draft(s, limits, noon), 0, noon, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Landed()
+			if s = body.State; limits == lifted {
+				h.Cancel(charge)
+			}
+		}
+		if !s.Plausible(noon) || s.PeriodSpent != 0 {
+			t.Errorf("reported before: %v: %d of the quota charged", reported, s.PeriodSpent)
+		}
+	}
+}
+
 func TestATierThatIsCutAndRaisedAgainInAMinuteGivesNothingTwice(t *testing.T) {
 	s := limit.New(day, noon, "epoch")
 	s.Spent = 300
