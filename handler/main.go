@@ -45,9 +45,9 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		fmt.Fprintf(stderr, "tollgate can't start with these settings:\n%v\n", err)
 		return exitFailed
 	}
-	lines := newLineBuffer(stdout)
+	lines := newHeldLog(stdout)
 	defer lines.Flush()
-	log := slog.New(slog.NewJSONHandler(lines, nil))
+	log := slog.New(lines)
 	app, err := wire(conf, log)
 	if err != nil {
 		fmt.Fprintf(stderr, "tollgate can't start: %v\n", err)

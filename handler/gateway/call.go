@@ -111,7 +111,7 @@ func (g *Gateway) refuse(c *call, err error) {
 	p := asProblem(err)
 	c.outcome, c.cause, c.refused = p.code, p.cause, p.refuses()
 	if p.retry > 0 {
-		g.Headers.retry(c.w.Header(), p.retry)
+		g.names.retry(c.w.Header(), p.retry)
 	}
 	if p.verbatim != nil {
 		c.answer(p.status, cmp.Or(c.w.Header().Get("Content-Type"), "application/json"), p.verbatim)

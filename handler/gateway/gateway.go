@@ -47,12 +47,14 @@ type Config struct {
 // Gateway serves callers. Make one with New.
 type Gateway struct {
 	Config
+	names     HeaderNames // canonical
 	history   history
-	uncounted atomic.Int64 // bytes that calls under way hold in place of tokens
+	uncounted atomic.Int64  // bytes that calls under way hold in place of tokens
+	passed    atomic.Uint64 // calls whose prompt was not counted
 }
 
 // New makes a gateway of its parts.
-func New(config Config) *Gateway { return &Gateway{Config: config} }
+func New(config Config) *Gateway { return &Gateway{Config: config, names: config.Headers.canonical()} }
 
 // ServeHTTP answers one request and reports it in one log line.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -36,28 +36,37 @@ const (
 	headerResetTokens     = "X-Ratelimit-Reset-Tokens"
 )
 
-// standing writes what is left, for a limit that the tier has.
+// canonical are the names as they are sent, so that no call has to find out.
+func (n HeaderNames) canonical() HeaderNames {
+	return HeaderNames{
+		RemainingTokens:      http.CanonicalHeaderKey(n.RemainingTokens),
+		TokensConsumed:       http.CanonicalHeaderKey(n.TokensConsumed),
+		RemainingQuotaTokens: http.CanonicalHeaderKey(n.RemainingQuotaTokens),
+		RetryAfter:           http.CanonicalHeaderKey(n.RetryAfter),
+	}
+}
+
+// standing writes what is left, for a limit that the tier has. The names must be
+// canonical, here and below.
 func (n HeaderNames) standing(h http.Header, s limit.Standing, now time.Time) {
 	if s.TokensPerMinute > 0 {
-		remaining := strconv.FormatInt(s.Remaining, 10)
-		h.Set(n.RemainingTokens, remaining)
-		h.Set(headerLimitTokens, strconv.FormatInt(s.TokensPerMinute, 10))
-		h.Set(headerRemainingTokens, remaining)
-		h.Set(headerResetTokens, wholeSeconds(s.ResetAt.Sub(now)).String())
+		remaining := []string{strconv.FormatInt(s.Remaining, 10)}
+		h[n.RemainingTokens], h[headerRemainingTokens] = remaining, remaining
+		h[headerLimitTokens] = []string{strconv.FormatInt(s.TokensPerMinute, 10)}
+		h[headerResetTokens] = []string{wholeSeconds(s.ResetAt.Sub(now)).String()}
 	}
 	if s.Quota > 0 {
-		h.Set(n.RemainingQuotaTokens, strconv.FormatInt(s.QuotaRemaining, 10))
+		h[n.RemainingQuotaTokens] = []string{strconv.FormatInt(s.QuotaRemaining, 10)}
 	}
 }
 
 func (n HeaderNames) consumed(h http.Header, usage limit.Usage) {
-	h.Set(n.TokensConsumed, strconv.FormatInt(usage.Total(), 10))
+	h[n.TokensConsumed] = []string{strconv.FormatInt(usage.Total(), 10)}
 }
 
 func (n HeaderNames) retry(h http.Header, after time.Duration) {
-	seconds := strconv.FormatInt(int64(wholeSeconds(after)/time.Second), 10)
-	h.Set("Retry-After", seconds)
-	h.Set(n.RetryAfter, seconds)
+	seconds := []string{strconv.FormatInt(int64(wholeSeconds(after)/time.Second), 10)}
+	h["Retry-After"], h[n.RetryAfter] = seconds, seconds
 }
 
 const headerRequestID = "X-Request-Id"

@@ -97,14 +97,14 @@ func charged(u chat.Usage) limit.Usage {
 func (g *Gateway) settle(c *call, usage limit.Usage) {
 	c.usage, c.settled = usage, true
 	c.standing = c.reservation.Settle(usage)
-	g.Headers.standing(c.w.Header(), c.standing, time.Now())
-	g.Headers.consumed(c.w.Header(), usage)
+	g.names.standing(c.w.Header(), c.standing, time.Now())
+	g.names.consumed(c.w.Header(), usage)
 }
 
 // refund charges nothing and has the headers say so.
 func (g *Gateway) refund(c *call) {
 	c.standing = c.reservation.Cancel()
-	g.Headers.standing(c.w.Header(), c.standing, time.Now())
+	g.names.standing(c.w.Header(), c.standing, time.Now())
 }
 
 // written is what a model wrote. Its tokens are counted only when they are asked

@@ -19,6 +19,7 @@ type Telemetry interface{ Report(telemetry.Call) }
 // Neither is told a key, a prompt or a completion.
 func (g *Gateway) report(c *call) {
 	took := time.Since(c.started)
+	g.compare(c)
 	g.log(c, took)
 	if g.Telemetry != nil {
 		g.Telemetry.Report(g.finished(c, took))

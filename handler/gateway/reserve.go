@@ -84,7 +84,7 @@ func (g *Gateway) reserve(c *call) error {
 		return g.undecided(err)
 	}
 	c.reservation, c.standing, c.degraded = reservation, decision.Standing, decision.Degraded
-	g.Headers.standing(c.w.Header(), decision.Standing, time.Now())
+	g.names.standing(c.w.Header(), decision.Standing, time.Now())
 	if decision.Verdict != limit.Granted {
 		refusal := g.refused(c, decision)
 		if reservation == nil {
@@ -114,8 +114,8 @@ func (g *Gateway) release(c *call) {
 
 const (
 	// longPrompt is from how many bytes a prompt is worth not to be counted: less
-	// takes a fraction of a millisecond.
-	longPrompt = 16 << 10
+	// takes a few microseconds.
+	longPrompt = 512
 	// bytesShare bounds what all calls under way may hold for prompts that were not
 	// counted: one part in so many of what their counter has left.
 	bytesShare = 64
@@ -124,8 +124,8 @@ const (
 // trustBytes takes a bound on the prompt's tokens, which is about its bytes, for
 // their count, where that makes no difference: where there is so much left that the
 // call passes either way, and what it holds too much doesn't refuse another.
-// Then counting, which is what a long prompt costs most, waits until somebody
-// needs to know; where upstream tells usage, nobody does.
+// Then counting, which is what a prompt costs most, waits until somebody needs
+// to know; where upstream tells usage, nobody does.
 func (g *Gateway) trustBytes(c *call, key string) bool {
 	size := int64(c.encoding.Bound(c.request.Messages, c.request.Tools))
 	if size < longPrompt || c.grant.Tier.Shadow {
@@ -165,6 +165,23 @@ func (c *call) count() error {
 	}
 	c.prompt, c.counted = int64(prompt), true
 	return nil
+}
+
+const (
+	// comparedEach is of how many calls whose prompt was not counted one is, when
+	// it is over.
+	comparedEach = 16
+	// comparedMost bounds such a prompt, in bytes: more takes longer than it tells.
+	comparedMost = 16 << 10
+)
+
+// compare counts the prompts of some of the calls that passed uncounted, once
+// they are answered: beside what upstream told, the counts show whether a
+// model's template has drifted.
+func (g *Gateway) compare(c *call) {
+	if c.trusted > 0 && c.trusted <= comparedMost && c.told && (g.passed.Add(1)-1)%comparedEach == 0 {
+		_ = c.count()
+	}
 }
 
 // promptTokens is how many tokens the prompt has, counted now if it wasn't

@@ -100,7 +100,7 @@ func (g *Gateway) usage(c *call) error {
 		c.cause = err
 	}
 	answer.minutes(rows, recent, limit.Minute(from), limit.Minute(now))
-	g.Headers.standing(c.w.Header(), recent.Standing, now)
+	g.names.standing(c.w.Header(), recent.Standing, now)
 	return c.answerJSON(answer)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -113,5 +114,22 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 		if held-before < 25_000 {
 			t.Errorf("%s: %d reserved, which is no bound without a count", name, held-before)
 		}
+	}
+}
+
+// Prompts that aren't counted before the call are compared with usage all the
+// same, some of them, or a template that drifts would only show in small limits.
+func TestSomeUncountedPromptsAreComparedWithUsage(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"choices":[],"usage":{"prompt_tokens":225,"completion_tokens":3}}`)
+	})
+	b.post(t, path, demo) // the counter is known from now on
+	long := strings.Replace(demo, "Can you", strings.Repeat("word ", 200)+"Can you", 1)
+	for range 17 {
+		b.post(t, path, long)
+	}
+	if n := strings.Count(b.logged(), `"prompt_estimate":225,"prompt_tokens":225`); n != 2 {
+		t.Errorf("%d of 17 calls have the estimate beside their usage in the log, want the first and the last", n)
 	}
 }

@@ -12,14 +12,9 @@ import (
 // cookies and addresses, and whatever a proxy on the way might act upon, can't
 // get into it. Identity, because usage can't be read in a compressed answer.
 func (c *Call) header() http.Header {
-	h := http.Header{
-		"Content-Type":    {"application/json"},
-		"Accept":          {"application/json"},
-		"Accept-Encoding": {"identity"},
-		"User-Agent":      {"tollgate"},
-	}
+	h := http.Header{"Content-Type": isJSON, "Accept": isJSON, "Accept-Encoding": identity, "User-Agent": tollgate}
 	if c.Stream {
-		h["Accept"] = []string{"text/event-stream"}
+		h["Accept"] = isStream
 	}
 	if c.RequestID != "" {
 		h["X-Request-Id"] = []string{c.RequestID}
@@ -32,6 +27,14 @@ func (c *Call) header() http.Header {
 	}
 	return h
 }
+
+// Values that every call shares. Nobody may change them.
+var (
+	isJSON   = []string{"application/json"}
+	isStream = []string{"text/event-stream"}
+	identity = []string{"identity"}
+	tollgate = []string{"tollgate"}
+)
 
 // isTraceparent is whether a caller's traceparent is one, of version 00.
 // Source: https://www.w3.org/TR/trace-context/#traceparent-header

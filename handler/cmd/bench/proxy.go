@@ -78,7 +78,8 @@ const (
 	noise = 0.05
 	// tries is how often a run is made whose control is beyond that.
 	tries = 3
-	warm  = 50 // calls before anything is measured
+	// warmCalls are made of each kind before anything is measured.
+	warmCalls = 50
 )
 
 // benchProxy compares the gateway with the standard library's reverse proxy.
@@ -96,7 +97,7 @@ func benchProxy(ctx context.Context, args []string) error {
 	}
 	defer s.close()
 	for try := 1; ; try++ {
-		results, perCall, err := s.measure(ctx, *rounds, *each)
+		results, perCall, err := s.play(ctx, *rounds, *each)
 		if err != nil {
 			return err
 		}
@@ -116,6 +117,7 @@ func benchProxy(ctx context.Context, args []string) error {
 
 // proxyStage is all that runs for the comparison.
 type proxyStage struct {
+	binary    string // the gateway
 	store     *store
 	targets   map[string]*target
 	processes []*process
@@ -123,39 +125,84 @@ type proxyStage struct {
 	idle      int64           // a gateway's memory before any load, in bytes
 }
 
-func openStage(ctx context.Context, where string) (s *proxyStage, err error) {
-	s = &proxyStage{targets: make(map[string]*target)}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
+func openStage(ctx context.Context, where string) (*proxyStage, error) {
 	binary, err := buildGateway(ctx)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	if s.store, err = openStore(ctx, where); err != nil {
-		return s, err
+	store, err := openStore(ctx, where)
+	return &proxyStage{binary: binary, store: store}, err
+}
+
+// casts is how often in a run all processes are started anew: of two that are
+// alike one may be faster for as long as it lives.
+const casts = 3
+
+// play makes rounds with several casts. perCall is how many operations of the
+// store a call took.
+func (s *proxyStage) play(ctx context.Context, rounds int, each time.Duration) (results []round, perCall float64, err error) {
+	var operations int64
+	calls := 0
+	for i := range casts {
+		s.strike()
+		if err := s.cast(ctx); err != nil {
+			return nil, 0, err
+		}
+		before := s.store.operations.Load()
+		made, asked, err := s.measure(ctx, rounds*(i+1)/casts-rounds*i/casts, each)
+		if err != nil {
+			return nil, 0, err
+		}
+		operations += s.store.operations.Load() - before
+		results, calls = append(results, made...), calls+asked
 	}
+	return results, float64(operations) / float64(calls), nil
+}
+
+// cast starts all processes.
+func (s *proxyStage) cast(ctx context.Context) error {
 	model, err := s.part("part-model")
 	if err != nil {
-		return s, err
+		return err
 	}
 	proxy, e1 := s.part("part-proxy", model.url)
 	other, e2 := s.part("part-proxy", model.url)
 	if err := errors.Join(e1, e2); err != nil {
-		return s, err
+		return err
 	}
-	gateway, err := s.gateway(ctx, binary, s.store.gatewaySettings(model.url))
+	gateway, err := s.gateway(ctx, s.store.gatewaySettings(model.url))
 	if err != nil {
-		return s, err
+		return err
 	}
+	s.targets = make(map[string]*target)
 	for name, p := range map[string]*process{direct: model, proxied: proxy, again: other} {
 		s.targets[name] = &target{name, p, r1sim.Key}
 	}
 	s.targets[full] = &target{full, gateway, s.store.keys[subscription.ReserveFull]}
 	s.targets[byPrompt] = &target{byPrompt, gateway, s.store.keys[subscription.ReservePrompt]}
-	return s, nil
+	return s.warm(ctx)
+}
+
+// warm makes the first calls, which are not measured.
+func (s *proxyStage) warm(ctx context.Context) error {
+	for _, t := range s.targets {
+		for range warmCalls {
+			for _, c := range []call{plain, shortly} {
+				if _, err := t.do(ctx, c, make([]byte, 32<<10)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// strike stops all processes.
+func (s *proxyStage) strike() {
+	for _, p := range slices.Backward(s.processes) {
+		p.stop()
+	}
+	s.processes = nil
 }
 
 func (s *proxyStage) part(name string, args ...string) (*process, error) {
@@ -166,13 +213,13 @@ func (s *proxyStage) part(name string, args ...string) (*process, error) {
 	return p, err
 }
 
-// starts is how many gateways are started to time that; the last stays.
+// starts is how many gateways are started at least to time that; the last stays.
 const starts = 5
 
-func (s *proxyStage) gateway(ctx context.Context, binary string, settings []string) (*process, error) {
+func (s *proxyStage) gateway(ctx context.Context, settings []string) (*process, error) {
 	for {
 		begun := time.Now()
-		p, err := startGateway(binary, settings)
+		p, err := startGateway(s.binary, settings)
 		if err != nil {
 			return nil, err
 		}
@@ -209,27 +256,13 @@ func (t *target) firstAnswer(ctx context.Context) error {
 }
 
 func (s *proxyStage) close() {
-	for _, p := range slices.Backward(s.processes) {
-		p.stop()
-	}
-	if s.store != nil {
-		s.store.close()
-	}
+	s.strike()
+	s.store.close()
 }
 
 // measure makes rounds in which each cell is measured of each of its targets, in
-// random order. perCall is how many operations of the store a call took.
-func (s *proxyStage) measure(ctx context.Context, rounds int, each time.Duration) (results []round, perCall float64, err error) {
-	for _, t := range s.targets {
-		for range warm {
-			for _, c := range []call{plain, shortly} {
-				if _, err := t.do(ctx, c, make([]byte, 32<<10)); err != nil {
-					return nil, 0, err
-				}
-			}
-		}
-	}
-	before, calls := s.store.operations.Load(), 0
+// random order. calls is how many the gateway answered.
+func (s *proxyStage) measure(ctx context.Context, rounds int, each time.Duration) (results []round, calls int, err error) {
 	for range rounds {
 		r := make(round)
 		for _, i := range rand.Perm(len(cells)) {
@@ -249,7 +282,7 @@ func (s *proxyStage) measure(ctx context.Context, rounds int, each time.Duration
 		}
 		results = append(results, r)
 	}
-	return results, float64(s.store.operations.Load()-before) / float64(calls), nil
+	return results, calls, nil
 }
 
 // overRounds is the median of a measure's values over the rounds.
