@@ -72,6 +72,7 @@ func TestACounterInUseIsNoFailureOfHousekeeping(t *testing.T) {
 		r, _ := reserve(t, c, minute, 25)
 		r.Settle(limit.Usage{PromptTokens: 25})
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		store.before = 1000
 		if spare, err := instance(store).FlushIdle(t.Context(), "key"); err != nil || spare != "" {
 			t.Errorf("%q, %v", spare, err)
