@@ -58,13 +58,14 @@ func TestACallQueuesForTokens(t *testing.T) {
 		if status, header, waited := call(t.Context()); status != 200 || header.Get("Retry-After") != "" || waited < 35*time.Second || waited > 45*time.Second {
 			t.Errorf("the second: %d after %s, %v; want it served when the minute turns", status, waited, header)
 		}
-		left, leave := context.WithTimeout(t.Context(), time.Second)
-		defer leave()
 		for used := 30; used < 300; used += 30 { // until nothing is left
 			call(t.Context())
 		}
-		if status, _, waited := call(left); status != 499 && waited > 2*time.Second {
-			t.Errorf("a caller that leaves: %d after %s", status, waited)
+		time.Sleep(20 * time.Second) // the next minute is near enough to queue for
+		left, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		if status, _, waited := call(left); status != 499 || waited > 2*time.Second {
+			t.Errorf("a caller that leaves: %d after %s, want 499 after a second", status, waited)
 		}
 		if err := counters.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -79,7 +80,7 @@ func TestACallThatWouldQueueTooLongIsRefusedAtOnce(t *testing.T) {
 	began := time.Now()
 	response, body := b.post(t, path, demo)
 	var seconds int
-	if _, err := fmt.Sscan(response.Header.Get("Retry-After"), &seconds); err != nil || response.StatusCode != 429 || seconds < 120 || time.Since(began) > time.Minute/2 {
+	if _, err := fmt.Sscan(response.Header.Get("Retry-After"), &seconds); err != nil || response.StatusCode != 429 || seconds < 120 || time.Since(began) > 30*time.Second {
 		t.Errorf("%d after %s, %v: %s", response.StatusCode, time.Since(began), response.Header, body)
 	}
 }
@@ -137,7 +138,7 @@ func TestSomeUncountedPromptsAreComparedWithUsage(t *testing.T) {
 // meanwhile what this one knew to be left, its bytes used to be refused, though
 // its tokens fit.
 func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
-	withinOneMinute(15 * time.Second)
+	withinOneMinute(20 * time.Second)
 	limits := subscription.Limits{TokensPerMinute: 10_000_000}
 	store := countermem.New(nil)
 	var counters []*counter.Counter
