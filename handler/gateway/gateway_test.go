@@ -66,11 +66,17 @@ func open(t *testing.T, limits subscription.Limits, model http.HandlerFunc) *ben
 	return openWith(t, limits, func(*gateway.Config) {}, upstream.Timeouts{}, model)
 }
 
+// withinOneMinute waits for the next minute where there is less than that left
+// of this one: a test counts within one.
+func withinOneMinute(needed time.Duration) {
+	if left := time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)); left < needed {
+		time.Sleep(left)
+	}
+}
+
 func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
 	t.Helper()
-	if left := time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)); left < 10*time.Second {
-		time.Sleep(left) // a test counts within one minute
-	}
+	withinOneMinute(10 * time.Second)
 	b := &bench{key: subscription.NewKey(), store: memstore.New(), log: &buffer{}, history: countermem.NewHistory(nil)}
 	pepper, err := subscription.NewPepper("0123456789abcdef")
 	_, e1 := b.store.PutTier(t.Context(), subscription.Tier{ID: "demo", Limits: limits})
