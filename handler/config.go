@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/secret"
 	"tollgate/handler/storage"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/upstream"
 )
 
@@ -31,8 +34,8 @@ type config struct {
 	// MemoryDirectory is the tiers, subscriptions and keys of STORE=memory.
 	// MEMORY_DIRECTORY: JSON.
 	MemoryDirectory secret.Text
-	// KeyPepper is the secret under which keys are stored. KEY_PEPPER: at least 16 bytes.
-	KeyPepper secret.Text
+	// Pepper is the secret under which keys are stored. KEY_PEPPER: at least 16 bytes.
+	Pepper subscription.Pepper
 
 	// Upstreams are where the models answer. UPSTREAM_URL and its kin, or UPSTREAMS.
 	Upstreams upstreams
@@ -81,7 +84,7 @@ func load(getenv func(string) string) (config, error) {
 		Store:           s.oneOf("STORE", "tables", "memory"),
 		Storage:         storage.Read(getenv),
 		MemoryDirectory: secret.New(s.text("MEMORY_DIRECTORY", "")),
-		KeyPepper:       secret.New(s.required("KEY_PEPPER", "set it to a long random text, such as the output of openssl rand -hex 32")),
+		Pepper:          s.pepper("KEY_PEPPER"),
 		Timeouts: upstream.Timeouts{
 			Header:    s.duration("UPSTREAM_HEADER_TIMEOUT", upstream.DefaultTimeouts.Header),
 			Whole:     s.duration("UPSTREAM_TIMEOUT", upstream.DefaultTimeouts.Whole),
@@ -109,10 +112,34 @@ func load(getenv func(string) string) (config, error) {
 	c.Manage = s.manage()
 	c.Upstreams = s.upstreams()
 	c.Models = s.models(c.Upstreams)
-	if c.Store == "memory" && c.MemoryDirectory.Empty() {
-		s.fault("MEMORY_DIRECTORY", "is missing", "with STORE=memory set it to JSON of tiers, subscriptions and keys")
-	}
+	s.checkStore(c)
 	return c, s.err()
+}
+
+// pepper is the secret under which keys are stored, which knows its own faults.
+func (s *settings) pepper(name string) subscription.Pepper {
+	pepper, err := subscription.NewPepper(strings.TrimSpace(s.getenv(name)))
+	if err != nil {
+		s.faults = append(s.faults, fmt.Errorf("%s %w", name, err))
+	}
+	return pepper
+}
+
+// checkStore tries what wire will open, so that its faults are named with all
+// others. It makes no call.
+func (s *settings) checkStore(c config) {
+	switch {
+	case c.Store != "memory":
+		if _, err := storage.Open(c.Storage); err != nil {
+			s.faults = append(s.faults, err)
+		}
+	case c.MemoryDirectory.Empty():
+		s.fault("MEMORY_DIRECTORY", "is missing", "with STORE=memory set it to JSON of tiers, subscriptions and keys")
+	case c.Pepper != subscription.Pepper{}:
+		if _, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), c.Pepper); err != nil {
+			s.faults = append(s.faults, errors.New("MEMORY_DIRECTORY "+strings.ReplaceAll(err.Error(), "\n", "\nMEMORY_DIRECTORY ")))
+		}
+	}
 }
 
 // port is where to listen, and whether the Functions host said so.

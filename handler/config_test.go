@@ -18,10 +18,26 @@ var fine = map[string]string{"KEY_PEPPER": "canary-pepper-0123456789", "UPSTREAM
 
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	_, err := load(env(map[string]string{"STORE": "disk", "MAX_BODY_BYTES": "x", "BASE_PATH": "inference", "HEADER_TIMEOUT": "-5s",
-		"RETRY_AFTER_HEADER": "a b", "UPSTREAM_SHAPE": "soap", "PORT": "99999", "USAGE_RETENTION": "90", "CLIENT_IP_HEADER": "a:b"}))
-	for _, name := range []string{"STORE", "MAX_BODY_BYTES", "BASE_PATH", "HEADER_TIMEOUT", "RETRY_AFTER_HEADER", "UPSTREAM_SHAPE", "PORT", "USAGE_RETENTION", "CLIENT_IP_HEADER", "KEY_PEPPER", "UPSTREAM_URL"} {
+		"RETRY_AFTER_HEADER": "a b", "KEY_PEPPER": "short", "AzureWebJobsStorage__accountName": "A.B", "UPSTREAM_SHAPE": "soap", "PORT": "99999", "USAGE_RETENTION": "90", "CLIENT_IP_HEADER": "a:b"}))
+	for _, name := range []string{"STORE", "MAX_BODY_BYTES", "BASE_PATH", "HEADER_TIMEOUT", "RETRY_AFTER_HEADER", "UPSTREAM_SHAPE", "PORT", "USAGE_RETENTION", "CLIENT_IP_HEADER", "KEY_PEPPER", "UPSTREAM_URL", "AzureWebJobsStorage__accountName"} {
 		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+name+" ") {
 			t.Errorf("no fault of %s in:\n%v", name, err)
+		}
+	}
+}
+
+// A directory's faults, and a storage's, once waited until all others were mended.
+func TestTheStoresFaultsAreNamedWithAllOthers(t *testing.T) {
+	for want, values := range map[string]map[string]string{
+		"MEMORY_DIRECTORY subscriptions[0] ": {"STORE": "memory", "KEY_PEPPER": fine["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"tiers":[{"id":"T","tokensPerMinute":-1}],"subscriptions":[{"id":"a","tier":"b"}]}`},
+		"MEMORY_DIRECTORY tiers[0] ":         {"STORE": "memory", "KEY_PEPPER": fine["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"tiers":[{"id":"T","tokensPerMinute":-1}],"subscriptions":[{"id":"a","tier":"b"}]}`},
+		"AzureWebJobsStorage is missing":     {"KEY_PEPPER": fine["KEY_PEPPER"]},
+	} {
+		_, err := load(env(values))
+		for _, part := range []string{want, "UPSTREAM_URL is missing"} {
+			if err == nil || !strings.Contains("\n"+err.Error(), "\n"+part) {
+				t.Errorf("no %q in:\n%v", part, err)
+			}
 		}
 	}
 }

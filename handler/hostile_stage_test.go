@@ -87,7 +87,7 @@ func openHostile(t *testing.T, stored bool, settings ...string) *hostile {
 	t.Cleanup(insights.Close)
 	values := map[string]string{
 		"KEY_PEPPER": canaryPepper, "UPSTREAM_URL": h.model.URL, "UPSTREAM_SHAPE": "openai", "UPSTREAM_API_KEY": canaryUpstream,
-		"MODELS": "DeepSeek-R1", "MAX_BODY_BYTES": "65536", "HEADER_TIMEOUT": "400ms", "BODY_TIMEOUT": "800ms", "WRITE_TIMEOUT": "500ms",
+		"MODELS": "DeepSeek-R1", "MAX_BODY_BYTES": "65536", "HEADER_TIMEOUT": "2s", "BODY_TIMEOUT": "3s",
 		"APPLICATIONINSIGHTS_CONNECTION_STRING": collector.ConnectionString(strings.TrimPrefix(insights.URL, "http://")),
 		"STORE":                                 "memory",
 		"MEMORY_DIRECTORY": fmt.Sprintf(`{"tiers":[{"id":"t","tokensPerMinute":1000000,"tokenQuota":900000000,"tokenQuotaPeriod":"Yearly"}],`+

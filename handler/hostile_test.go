@@ -146,7 +146,7 @@ func (h *hostile) used(t *testing.T) int64 {
 // counter is being written.
 func (h *hostile) charged(t *testing.T, right func(charged int64) bool) (charged int64) {
 	t.Helper()
-	deadline, every := time.After(5*time.Second), time.NewTicker(5*time.Millisecond)
+	deadline, every := time.After(20*time.Second), time.NewTicker(5*time.Millisecond)
 	defer every.Stop()
 	for {
 		charged = h.used(t) - h.spent

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,12 +42,12 @@ func TestSlowlorisIsGivenUp(t *testing.T) {
 	headers := strings.Index(whole, "\r\n\r\n") + 4
 	for name, test := range map[string]struct {
 		at   int
-		want string
-	}{"in the headers": {20, " 400"}, "in the body": {headers + 10, "400"}} {
+		want []string
+	}{"in the headers": {20, []string{"", "400"}}, "in the body": {headers + 10, []string{"400"}}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			begun := time.Now()
-			tick := time.NewTicker(50 * time.Millisecond)
+			tick := time.NewTicker(125 * time.Millisecond)
 			defer tick.Stop()
 			pieces := []string{whole[:test.at]}
 			for i := range 40 {
@@ -54,10 +55,10 @@ func TestSlowlorisIsGivenUp(t *testing.T) {
 			}
 			conn := h.send(t, tick.C, pieces...)
 			answer, _ := io.ReadAll(conn)
-			if took := time.Since(begun); took > 10*time.Second {
+			if took := time.Since(begun); took > 15*time.Second {
 				t.Errorf("given up after %v", took)
 			}
-			if status, _, _ := strings.Cut(strings.TrimPrefix(string(answer), "HTTP/1.1 "), " "); !strings.Contains(test.want, status) {
+			if status, _, _ := strings.Cut(strings.TrimPrefix(string(answer), "HTTP/1.1 "), " "); !slices.Contains(test.want, status) {
 				t.Errorf("answered %q, want %q", answer, test.want)
 			}
 		})
@@ -72,7 +73,7 @@ func TestSlowlorisIsGivenUp(t *testing.T) {
 // A caller that reads nothing of a long stream is cut off, charged for what was
 // generated, and its end is told as its own doing.
 func TestASlowReaderIsCutOffAndCharged(t *testing.T) {
-	h := openHostile(t, false)
+	h := openHostile(t, false, "WRITE_TIMEOUT", "500ms")
 	chunk := `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("word ", 2000) + `"}}]}` + "\n\n"
 	h.answer = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + strings.Repeat(chunk, 2000) + "data: [DONE]\n\n"
 	h.send(t, nil, h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
@@ -82,8 +83,8 @@ func TestASlowReaderIsCutOffAndCharged(t *testing.T) {
 		}
 		return nil
 	})
-	if used := h.used(t); used < 1000 {
-		t.Errorf("%d tokens were charged for megabytes of text", used)
+	if charged := h.charged(t, func(charged int64) bool { return charged >= 1000 }); charged < 1000 {
+		t.Errorf("%d tokens were charged for megabytes of text", charged)
 	}
 }
 
@@ -106,22 +107,22 @@ func TestOneConnectionServesManyCalls(t *testing.T) {
 			t.Errorf("call %d: %d %s, %v; want %d", i, response.StatusCode, body, err, want)
 		}
 	}
-	if used := h.used(t); used != 2*told {
-		t.Errorf("%d tokens charged, want %d", used, 2*told)
+	if charged := h.charged(t, func(charged int64) bool { return charged == 2*told }); charged != 2*told {
+		t.Errorf("%d tokens charged, want %d", charged, 2*told)
 	}
 }
 
 // The time that a caller has for its request is not the time that its answer has.
 func TestAStreamMayTakeLongerThanItsRequest(t *testing.T) {
-	h := openHostile(t, false) // in which a body may take 0.8 s
-	h.pause = 1500 * time.Millisecond
+	h := openHostile(t, false) // in which a body may take 3 s
+	h.pause = 4 * time.Second
 	conn := h.send(t, nil, h.post("/v1/chat/completions", "Connection: close\r\nApi-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
 	answer, err := io.ReadAll(conn)
 	if err != nil || !strings.Contains(string(answer), "data: [DONE]\n\n") {
 		t.Errorf("%q, %v", answer, err)
 	}
-	if used := h.used(t); used != told {
-		t.Errorf("%d tokens charged, want %d", used, told)
+	if charged := h.charged(t, func(charged int64) bool { return charged == told }); charged != told {
+		t.Errorf("%d tokens charged, want %d", charged, told)
 	}
 }
 

@@ -50,7 +50,6 @@ type used struct {
 // operated is what the operators' part of the application is made of.
 type operated struct {
 	store    subscription.Store
-	pepper   subscription.Pepper
 	audit    manage.Audit
 	probe    func(context.Context) (time.Time, error) // nil: nothing is stored
 	counters counters
@@ -69,7 +68,7 @@ func operate(ctx context.Context, c config, gateway http.Handler, o operated, lo
 		b.others["console"] = console.Handler()
 	}
 	if c.Manage.on() {
-		b.others["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &o.pepper, Audit: o.audit, Usage: used{o.counters, o.history},
+		b.others["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Usage: used{o.counters, o.history},
 			Auth: c.Manage.authenticator(ctx, log), Checks: c.checks(o), LookAge: lookAge, Log: log})
 	}
 	if len(b.others) == 0 {

@@ -32,9 +32,9 @@ import (
 )
 
 const (
-	crowdLimit = 100_000 // tokens a minute: used up after some nine seconds
-	crowdCap   = 40      // max_tokens of each call
-	crowdSize  = 64      // callers of each process, who make a call a second
+	crowdLimit = 60_000 // tokens a minute: four use them up in twelve seconds, on a slow machine in more
+	crowdCap   = 40     // max_tokens of each call
+	crowdSize  = 64     // callers of each process, who make a call a second
 	// together is how long all four are at work, and tokens are left.
 	together = 7 * time.Second
 	// mourning is how long the others go on: until the lease of the one that was
@@ -43,6 +43,8 @@ const (
 	// reported is more than the five seconds after which an instance has written
 	// what was settled.
 	reported = 6 * time.Second
+	// slowMinutes is how many more minutes the limit may take to be reached.
+	slowMinutes = 3
 )
 
 // crowd is what the callers of one process were told, in tokens.
@@ -67,6 +69,14 @@ func (c *crowd) late(killed time.Time) int64 {
 		}
 	}
 	return 2 * crowdCap * calls // the prompt is far below the cap
+}
+
+// refusedOf is how many calls of all were refused so far.
+func refusedOf(crowds *[4]crowd) (refused int64) {
+	for i := range crowds {
+		refused += crowds[i].refused.Load()
+	}
+	return refused
 }
 
 // TestFourProcessesShareOneLimit has four gateways of one subscription, in full,
@@ -111,12 +121,17 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 	processes[3].kill(t, syscall.SIGKILL)
 	<-crowds[3].ended
 	<-time.After(time.Until(end.Add(-2 * time.Second)))
+	for more := 0; more < slowMinutes && refusedOf(&crowds) == 0; more++ {
+		end = end.Add(time.Minute)
+		<-time.After(time.Until(end.Add(-2 * time.Second)))
+	}
 	for i := range 3 {
 		close(crowds[i].stopping)
 		<-crowds[i].ended
 		processes[i].kill(t, syscall.SIGTERM)
 	}
-	<-time.After(time.Until(end.Add(2 * time.Second))) // the last minute is over by the emulator's clock, too
+	over := time.Now().Truncate(time.Minute).Add(time.Minute) // the minute that the last of them wrote in
+	<-time.After(time.Until(over.Add(2 * time.Second)))       // by the emulator's clock, too
 	compare(t, flushed(t, emulator), &crowds, crowds[3].late(killed))
 }
 
@@ -286,6 +301,7 @@ func flushed(t *testing.T, emulator *azurite.Server) (rows []usage.Row) {
 func compare(t *testing.T, rows []usage.Row, crowds *[4]crowd, late int64) {
 	t.Helper()
 	var sum usage.Row
+	var most int64 // charged in a minute
 	for _, row := range rows {
 		t.Logf("minute %s: charged %6d of %d, prompt %6d, completion %6d, calls %5d, refused %5d, forfeited %5d",
 			time.Unix(row.Minute*60, 0).UTC().Format("15:04"), row.Charged, crowdLimit, row.PromptTokens, row.CompletionTokens, row.Requests, row.Refused, row.Forfeited)
@@ -297,12 +313,12 @@ func compare(t *testing.T, rows []usage.Row, crowds *[4]crowd, late int64) {
 		sum.Requests += row.Requests
 		sum.Forfeited += row.Forfeited
 		sum.Charged += row.Charged
+		most = max(most, row.Charged)
 	}
-	var told, refused int64
+	var told int64
 	for i := range crowds {
 		c := &crowds[i]
 		t.Logf("process %d: callers were told %6d tokens in %5d calls; %d refused, %d unavailable", i+1, c.told.Load(), c.calls.Load(), c.refused.Load(), c.unavailable.Load())
-		refused += c.refused.Load()
 		if i < 3 {
 			told += c.told.Load()
 			if lost := c.lost.Load(); lost > 0 {
@@ -325,7 +341,7 @@ func compare(t *testing.T, rows []usage.Row, crowds *[4]crowd, late int64) {
 	if all := sum.PromptTokens + sum.CompletionTokens; all > sum.Charged || told+killed > sum.Charged {
 		t.Errorf("in full: rows %d, told %d, charged %d", all, told+killed, sum.Charged)
 	}
-	if last := rows[len(rows)-1]; refused == 0 || last.Charged < crowdLimit/2 {
-		t.Errorf("the limit was not reached: charged %d, %d refused", last.Charged, refused)
+	if refused := refusedOf(crowds); refused == 0 || most < crowdLimit/2 {
+		t.Errorf("the limit was not reached: charged %d, %d refused", most, refused)
 	}
 }

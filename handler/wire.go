@@ -35,11 +35,7 @@ type application struct {
 // wire makes the application of its settings. It makes no call: what is down
 // now may be up when the first caller comes.
 func wire(c config, log *slog.Logger) (*application, error) {
-	pepper, err := subscription.NewPepper(c.KeyPepper.Reveal())
-	if err != nil {
-		return nil, fmt.Errorf("KEY_PEPPER %w", err)
-	}
-	o, err := stores(c, pepper)
+	o, err := stores(c)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +48,7 @@ func wire(c config, log *slog.Logger) (*application, error) {
 		return nil, err
 	}
 	app.gateway = gateway.New(gateway.Config{
-		Directory: subscription.NewDirectory(o.store, pepper), Counter: app.counter, History: o.history, Upstream: client, Log: log,
+		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, History: o.history, Upstream: client, Log: log,
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, TokensComment: c.TokensComment,
 		ClientIPHeader: c.Counting.ClientIPHeader, Telemetry: app.telemetry(),
 	})
@@ -81,20 +77,20 @@ func (a *application) telemetry() gateway.Telemetry {
 }
 
 // stores opens where everything lives that instances share.
-func stores(c config, pepper subscription.Pepper) (operated, error) {
+func stores(c config) (operated, error) {
 	if c.Store == "memory" {
-		directory, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), pepper)
+		directory, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), c.Pepper)
 		if err != nil {
 			return operated{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 		}
-		return operated{store: directory, pepper: pepper, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil)}, nil
+		return operated{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil)}, nil
 	}
 	service, err := storage.Open(c.Storage)
 	if err != nil {
 		return operated{}, err
 	}
 	audit := managetables.New(service, managetables.Usual)
-	return operated{store: tablestore.New(service, tablestore.Usual), pepper: pepper, audit: audit, probe: audit.Probe,
+	return operated{store: tablestore.New(service, tablestore.Usual), audit: audit, probe: audit.Probe,
 		counters: countertables.New(service, countertables.Usual), history: countertables.NewHistory(service, countertables.UsualHistory)}, nil
 }
 

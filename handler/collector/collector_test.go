@@ -77,6 +77,7 @@ func TestEveryRuleOfTheSchemaIsHeld(t *testing.T) {
 		"duration":         {request, `0.00:00:01.5000000`, `1.5s`},
 		"span":             {request, `cccccccccccccccc`, `cccc`},
 		"trace":            {request, `abababababababababababababababab`, ``},
+		"two in a line":    {request, `}}}}`, `}}}}{}`},
 		"size":             {metric, `"models"`, `"` + strings.Repeat("x", 65<<10) + `"`},
 	} {
 		line := strings.Replace(change[0], change[1], change[2], 1)

@@ -144,6 +144,9 @@ func (a *account) granted(charge limit.Charge, ask limit.Ask, now time.Time) out
 
 // refuse makes the outcome for a call that was refused. In shadow it goes on.
 func (a *account) refuse(ask limit.Ask, d limit.Decision) outcome {
+	if ask.Bound {
+		return outcome{decision: d}
+	}
 	a.counter.stats.refused.Add(1)
 	a.holder.Refuse()
 	out := outcome{decision: d}

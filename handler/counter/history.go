@@ -79,7 +79,10 @@ func (c *Counter) FlushIdle(ctx context.Context, key string) (spare Version, err
 			break
 		}
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrConflict): // it is in use
+		return "", nil
+	case err != nil:
 		return "", fmt.Errorf("flush counter: %w", err)
 	}
 	return spare, nil

@@ -28,8 +28,8 @@ type Config struct {
 
 	// BasePath may precede every route; it begins with a slash.
 	BasePath string
-	// Models are the names that callers may ask for, the first the one meant
-	// where a call names none.
+	// Models are the names that callers may ask for, the only one meant where a
+	// call names none.
 	Models []string
 	// Headers names the answers' headers.
 	Headers HeaderNames
@@ -58,7 +58,7 @@ func New(config Config) *Gateway { return &Gateway{Config: config, names: config
 
 // ServeHTTP answers one request and reports it in one log line.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/" { // the Functions host's readiness ping: open, and not worth a line
+	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) { // the Functions host's readiness ping: open, and not worth a line
 		w.WriteHeader(http.StatusOK)
 		return
 	}

@@ -28,7 +28,7 @@ func (c *call) ask() (ask limit.Ask) {
 	default:
 		ask.Tokens = c.prompt
 	}
-	ask.Bytes, ask.Shadow = c.size, c.grant.Tier.Shadow
+	ask.Bytes, ask.Shadow, ask.Bound = c.size, c.grant.Tier.Shadow, c.trusted > 0
 	return ask
 }
 

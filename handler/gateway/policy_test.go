@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"tollgate/handler/chat"
 	"tollgate/handler/counter"
@@ -252,6 +253,7 @@ func TestAChangedTierActsAtOnceAndResetsNothing(t *testing.T) {
 		"a lower quota":  {subscription.Limits{TokensPerMinute: 300, TokenQuota: 400, TokenQuotaPeriod: subscription.Hourly}, 200, "70", "170", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			withinOneMinute(20 * time.Second) // for all three instances
 			store := countermem.New(nil)
 			var counters []*counter.Counter
 			over := func(c *gateway.Config) {

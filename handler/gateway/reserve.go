@@ -80,7 +80,15 @@ func (g *Gateway) reserve(c *call) error {
 		}
 	}
 	reservation, decision, err := g.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
+	if err == nil && reservation == nil && c.trusted > 0 { // so many don't fit any more, but what the call takes may
+		g.distrust(c)
+		if err := c.count(); err != nil {
+			return err
+		}
+		reservation, decision, err = g.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
+	}
 	if err != nil {
+		g.distrust(c)
 		return g.undecided(err)
 	}
 	c.reservation, c.standing, c.degraded = reservation, decision.Standing, decision.Degraded
@@ -143,6 +151,12 @@ func (g *Gateway) trustBytes(c *call, key string) bool {
 	c.trusted = size
 	g.uncounted.Add(size)
 	return true
+}
+
+// distrust undoes trustBytes for a call that was not decided by it.
+func (g *Gateway) distrust(c *call) {
+	g.uncounted.Add(-c.trusted)
+	c.trusted = 0
 }
 
 // roomIn is what both limits have left, as far as is known.

@@ -36,6 +36,9 @@ type Ask struct {
 	AtLeast int64
 	// Bytes is the size of the call's body, which bounds what may wait in memory.
 	Bytes int64
+	// Bound says that the call takes no more than Tokens, and asks again for what it
+	// does take where they are refused: so that isn't counted, and nothing queues.
+	Bound bool
 	// Shadow has a call that would be refused go on, charged to no limit.
 	Shadow bool
 }

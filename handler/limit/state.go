@@ -207,10 +207,13 @@ func (s *State) Plausible(now time.Time) bool {
 		}
 	}
 	h := s.Happened
-	for _, n := range []int64{s.Spent, s.PeriodSpent, h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused, h.Forfeited, h.Charged} {
+	for _, n := range []int64{s.TokensPerMinute, s.Burst, s.Quota, s.Spent, s.PeriodSpent, h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused, h.Forfeited, h.Charged} {
 		if n < 0 || n > maxAmount {
 			return false
 		}
+	}
+	if s.Quota > 0 && (s.Period.Start(now).IsZero() || s.PeriodStart.After(MinuteStart(s.Window))) {
+		return false // the quota would never be whole again
 	}
 	most := max(s.TokensPerMinute+s.Burst, s.Spent+s.leased()) // a cut tier leaves what was charged
 	return s.Window <= Minute(now)+1 && s.Credit <= most && s.Credit >= -maxAmount && s.UsageFrom <= s.Window

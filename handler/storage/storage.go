@@ -83,7 +83,7 @@ func Open(s Settings) (*aztables.ServiceClient, error) {
 	}
 	service, err := aztables.NewServiceClient(address, credential, options)
 	if err != nil {
-		return nil, fmt.Errorf("%s: open %s: %w", setting, address, err)
+		return nil, fmt.Errorf("%s can't be opened at %s: %w", setting, address, err)
 	}
 	return service, nil
 }
@@ -115,7 +115,7 @@ func (s Settings) credential() (credential azcore.TokenCredential, err error) {
 		return nil, fmt.Errorf("%s__credential is %q: use managedidentity, or leave it out", setting, s.Credential)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: log in with an identity: %w", setting, err)
+		return nil, fmt.Errorf("%s can't be opened: log in with an identity: %w", setting, err)
 	}
 	return credential, nil
 }

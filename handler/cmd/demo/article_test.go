@@ -67,24 +67,24 @@ exec(open(%q, encoding="utf-8").read())
 
 var retryAfter = regexp.MustCompile(`'x-apim-retry-after': '(\d+)'`)
 
-// earlyStage is a demo's stage in a young minute.
-func earlyStage(t *testing.T) *stage {
+// open is a demo's stage.
+func open(t *testing.T) *stage {
 	t.Helper()
 	s, err := start(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.stop)
-	if err := untilEarly(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return s
 }
 
 func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
 	t.Parallel() // with the other test that waits for a young minute
 	interpreter := python(t)
-	s := earlyStage(t)
+	s := open(t)
+	if err := untilYoung(t.Context(), youth); err != nil {
+		t.Fatal(err)
+	}
 	script := exec.CommandContext(t.Context(), interpreter, "-c", fmt.Sprintf(runner, s.url, s.key, testdata+"article.py"))
 	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8")
 	output, err := script.CombinedOutput()

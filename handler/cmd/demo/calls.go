@@ -18,8 +18,8 @@ const body = `{"messages": [{"role": "system", "content": "You are a sarcastic, 
 // pace is the time from one call of the article's run to the next.
 const pace = 1500 * time.Millisecond
 
-// latest is how old a minute may be for ten calls to fall into it.
-const latest = 35 * time.Second
+// youth is how old a minute may be for ten calls to fall into it.
+const youth = 35 * time.Second
 
 // shown are the headers that the script prints, in its order.
 var shown = []string{"x-apim-retry-after", "x-apim-remaining-tokens", "x-apim-tokens-consumed"}
@@ -34,7 +34,7 @@ type outcome struct {
 // tenCalls makes the article's calls, prints each as its script does, and says
 // what isn't as it should be.
 func (s *stage) tenCalls(ctx context.Context) error {
-	if err := untilEarly(ctx); err != nil {
+	if err := untilYoung(ctx, youth); err != nil {
 		return err
 	}
 	var outcomes []outcome
@@ -57,10 +57,10 @@ func (s *stage) tenCalls(ctx context.Context) error {
 	return check(outcomes)
 }
 
-// untilEarly waits until the minute is young enough for all calls.
-func untilEarly(ctx context.Context) error {
+// untilYoung waits until the minute is younger than that.
+func untilYoung(ctx context.Context, youth time.Duration) error {
 	now := time.Now()
-	if now.Sub(now.Truncate(time.Minute)) < latest {
+	if now.Sub(now.Truncate(time.Minute)) < youth {
 		return nil
 	}
 	wait := now.Truncate(time.Minute).Add(time.Minute + 500*time.Millisecond).Sub(now)

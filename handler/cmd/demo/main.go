@@ -36,8 +36,7 @@ func run(ctx context.Context, serve bool) error {
 	defer s.stop()
 	if serve {
 		s.introduce()
-		<-ctx.Done()
-		return nil
+		return s.serve(ctx)
 	}
 	return s.tenCalls(ctx)
 }

@@ -63,10 +63,8 @@ func (s *stage) raise(ctx context.Context, port int) error {
 	if err != nil {
 		return err
 	}
-	if port == 0 {
-		if port, err = freePort(); err != nil {
-			return err
-		}
+	if port, err = freePort(port); err != nil {
+		return err
 	}
 	binary := filepath.Join(".local", "handler")
 	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./handler")
@@ -83,13 +81,31 @@ func (s *stage) raise(ctx context.Context, port int) error {
 	s.handler = exec.Command(binary)
 	s.handler.Stdout, s.handler.Stderr = log, os.Stderr
 	s.handler.Env = append(os.Environ(), append(append(store, telemetry...), "PORT="+strconv.Itoa(port), "KEY_PEPPER="+pepper,
-		"UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1",
+		"UPSTREAMS=", "UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1",
 		"MANAGE_KEY="+s.operator, "MANAGE_ISSUER=", "MANAGE_AUDIENCE=", "CONSOLE=on", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
 	if err := s.handler.Start(); err != nil {
 		return fmt.Errorf("start the gateway: %w", err)
 	}
 	go func() { s.exited <- s.handler.Wait() }()
 	return s.ready(ctx)
+}
+
+// ended says how the gateway did, which has.
+func (s *stage) ended() error {
+	return fmt.Errorf("the gateway ended with %v; its log is .local/handler.log", s.handler.ProcessState)
+}
+
+// serve waits to be told to end, or for the gateway's end.
+func (s *stage) serve(ctx context.Context) error {
+	select {
+	case err := <-s.exited:
+		s.exited <- err
+		if ctx.Err() == nil { // Ctrl-C ends both
+			return s.ended()
+		}
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // ready waits until the gateway answers.
@@ -107,7 +123,7 @@ func (s *stage) ready(ctx context.Context) error {
 		select {
 		case err := <-s.exited:
 			s.exited <- err
-			return fmt.Errorf("the gateway ended: %w", err)
+			return s.ended()
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the gateway: %w", ctx.Err())
 		case <-time.After(25 * time.Millisecond):
@@ -138,7 +154,7 @@ func install(ctx context.Context) error {
 	if err := os.MkdirAll(".local", 0o755); err != nil {
 		return err
 	}
-	_, missing := os.Stat(filepath.Join("infra", "local", "node_modules"))
+	_, missing := os.Stat(filepath.Join("infra", "local", "node_modules", ".package-lock.json")) // which npm writes last
 	npm, err := exec.LookPath("npm")
 	if missing == nil || err != nil {
 		return nil
@@ -179,10 +195,12 @@ func (s *stage) startModel() (address string, err error) {
 	return listener.Addr().String(), nil
 }
 
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// freePort is a port that nothing listens on, any where it is 0: another's answer
+// would pass for the gateway's.
+func freePort(port int) (int, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("find a port for the gateway: %w", err)
 	}
 	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port, nil

@@ -1,6 +1,7 @@
 package tablestore_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -34,7 +35,8 @@ func TestARowOfAnEarlierFormatIsReadAndRewritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := service.NewClient("formats")
+	name := "formats" + rand.Text()
+	table := service.NewClient(name)
 	if _, err := table.CreateTable(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +45,7 @@ func TestARowOfAnEarlierFormatIsReadAndRewritten(t *testing.T) {
 	if _, err := table.AddEntity(t.Context(), []byte(row), nil); err != nil {
 		t.Fatal(err)
 	}
-	c := counter.New(counter.Config{Store: tablestore.New(service, "formats"), Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	c := counter.New(counter.Config{Store: tablestore.New(service, name), Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Yearly, Version: 1}}
 	r, d, err := c.Reserve(t.Context(), "team-a", terms, limit.Ask{Tokens: 10})
 	if err != nil || d.Standing.QuotaUsed+d.Standing.QuotaRemaining != 1000 || d.Standing.QuotaRemaining > 940 {

@@ -1,6 +1,7 @@
 package tablestore_test
 
 import (
+	"crypto/rand"
 	"os"
 	"testing"
 
@@ -18,5 +19,5 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	countertest.Run(t, tablestore.New(service, "counters"), "")
+	countertest.Run(t, tablestore.New(service, "counters"+rand.Text()))
 }

@@ -90,7 +90,7 @@ func TestABusyMomentDoesNotEndAWalkThroughTheHistory(t *testing.T) {
 }
 
 func TestTwoHousekeepersDoNotHinderEachOther(t *testing.T) {
-	const table = "usageOfTwo"
+	table := "usage" + rand.Text()
 	h, w := historyIn(t, table)
 	other, _ := historyIn(t, table)
 	fill(t, h, 3)

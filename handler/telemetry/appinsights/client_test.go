@@ -260,6 +260,28 @@ func TestInAnOutageMemoryIsBoundedAndTheOldestGivenUp(t *testing.T) {
 	})
 }
 
+// TestTheReplayBeginsWithTheFirstMinuteThatWasLost: an interval is sent when it
+// is over, which the last of a minute is in the next.
+func TestTheReplayBeginsWithTheFirstMinuteThatWasLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, func(c *appinsights.Config) { c.Room = 1 })
+		b.service.answering(503, nil, "")
+		time.Sleep(2 * time.Minute) // 00:02:00: the interval from 00:01:50 is over
+		for range 3 {               // one on its way, one given up, one waiting
+			batch := tokens(1)
+			batch.Metrics[0].At = time.Now().Add(-10 * time.Second)
+			b.Send(batch)
+			synctest.Wait()
+		}
+		b.service.fail.Store(nil)
+		time.Sleep(time.Minute)
+		b.end(t)
+		if said := b.log.String(); !strings.Contains(said, "dropped_items=1") || !strings.Contains(said, "--from 2000-01-01T00:01:00Z --to 2000-01-01T00:02:00Z") {
+			t.Errorf("the log names other minutes than what was lost: %s", said)
+		}
+	})
+}
+
 func TestCloseKeepsItsDeadlineAndLaterSendsDoNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,11 +17,11 @@ import (
 type payload struct {
 	packed []byte // gzip of one JSON object a line
 	items  int
-	made   time.Time
+	at     time.Time // the first item's: its interval's beginning
 }
 
-// pack makes a payload of lines.
-func pack(lines [][]byte, made time.Time) payload {
+// pack makes a payload of lines, the first of a time.
+func pack(lines [][]byte, at time.Time) payload {
 	var packed bytes.Buffer
 	writer := gzip.NewWriter(&packed)
 	for _, line := range lines { // writes to memory don't fail
@@ -28,7 +29,7 @@ func pack(lines [][]byte, made time.Time) payload {
 		_, _ = writer.Write([]byte{'\n'})
 	}
 	_ = writer.Close()
-	return payload{packed.Bytes(), len(lines), made}
+	return payload{packed.Bytes(), len(lines), at}
 }
 
 // lines are the payload's items.
@@ -135,28 +136,38 @@ func (s *sender) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := payload{packed: packed, made: time.Now()}
-	if p.items, err = countLines(packed); err != nil {
+	p := payload{packed: packed}
+	if p.items, p.at, err = survey(packed); err != nil {
 		return nil, err
 	}
 	s.queue.put(p)
 	return accepted(request), nil
 }
 
-func countLines(packed []byte) (n int, err error) {
+// survey counts a batch's items, and says of when the first is.
+func survey(packed []byte) (items int, at time.Time, err error) {
 	reader, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
-		return 0, err
+		return 0, at, err
 	}
-	for buffered := bufio.NewReader(reader); ; {
-		switch _, err := buffered.ReadSlice('\n'); err {
+	lines := bufio.NewReader(reader)
+	first, err := lines.ReadBytes('\n')
+	if err != nil {
+		return 0, at, err
+	}
+	var item struct{ Time time.Time }
+	if err := json.Unmarshal(first, &item); err != nil {
+		return 0, at, err
+	}
+	for items = 1; ; {
+		switch _, err := lines.ReadSlice('\n'); err {
 		case nil:
-			n++
+			items++
 		case bufio.ErrBufferFull:
 		case io.EOF:
-			return n, nil
+			return items, item.Time, nil
 		default:
-			return 0, err
+			return 0, at, err
 		}
 	}
 }

@@ -32,7 +32,7 @@ type sender struct {
 	said    map[string]bool // the kinds of trouble since all was well
 }
 
-// gap is what an outage cost.
+// gap is what an outage cost: items, and of when the first and the last were.
 type gap struct {
 	items    int64
 	from, to time.Time
@@ -133,8 +133,8 @@ func (s *sender) rest(p payload, a answer) payload {
 			again = append(again, lines[index])
 		}
 	}
-	s.lose(lostRejected, payload{items: len(a.rejected), made: p.made})
-	return pack(again, p.made)
+	s.lose(lostRejected, payload{items: len(a.rejected), at: p.at})
+	return pack(again, p.at)
 }
 
 // post sends a payload once.
@@ -205,10 +205,13 @@ func (s *sender) lose(reason string, p payload) {
 	defer s.mu.Unlock()
 	s.dropped[reason] += int64(p.items)
 	if reason == lostOutage {
-		if s.gap.items == 0 {
-			s.gap.from = p.made
+		if s.gap.items == 0 || p.at.Before(s.gap.from) {
+			s.gap.from = p.at
 		}
-		s.gap.items, s.gap.to = s.gap.items+int64(p.items), p.made
+		if s.gap.items == 0 || p.at.After(s.gap.to) {
+			s.gap.to = p.at
+		}
+		s.gap.items += int64(p.items)
 	}
 }
 
