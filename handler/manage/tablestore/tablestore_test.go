@@ -1,6 +1,7 @@
 package tablestore_test
 
 import (
+	"crypto/rand"
 	"os"
 	"strings"
 	"testing"
@@ -25,7 +26,7 @@ func open(t *testing.T, connection, table string) *tablestore.Store {
 	return tablestore.New(service, table)
 }
 
-func TestConformance(t *testing.T) { audittest.Run(t, open(t, azurite.Shared(t), "auditconformance")) }
+func TestConformance(t *testing.T) { audittest.Run(t, open(t, azurite.Shared(t), "audit"+rand.Text())) }
 
 func TestProbeLeavesNothingAndTellsTheTime(t *testing.T) {
 	store := open(t, azurite.Shared(t), "auditprobe")
