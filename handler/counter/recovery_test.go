@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +39,51 @@ func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
 			t.Errorf("log: %s", log.String())
 		}
 	})
+}
+
+// TestACounterThatCannotBeUsedIsLoggedOnce: while usage waited to be written to
+// it, each try used to be a line.
+func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		store := &newerUntil{Store: memstore.New(nil)}
+		store.later.Store(true)
+		c := counter.New(counter.Config{Store: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		r, d := reserve(t, c, counter.Terms{Limits: minute.Limits, OnStoreDown: counter.Open}, 25)
+		if r == nil || !d.Degraded {
+			t.Fatalf("%+v", d)
+		}
+		r.Settle(limit.Usage{PromptTokens: 25})
+		time.Sleep(time.Minute)
+		store.later.Store(false) // it was brought back to this release
+		time.Sleep(time.Minute)
+		if lines := strings.Count(log.String(), counter.ErrNewer.Error()); lines != 1 {
+			t.Errorf("%d lines: %s", lines, log.String())
+		}
+		if s := written(t, store); s.Happened.PromptTokens+sum(s.Outbox) != 25 {
+			t.Errorf("what waited was lost: %+v", s)
+		}
+	})
+}
+
+// newerUntil is a store whose rows a later release wrote, for as long as it says so.
+type newerUntil struct {
+	*memstore.Store
+	later atomic.Bool
+}
+
+func (n *newerUntil) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+	if n.later.Load() {
+		return newer{}.Load(ctx, key)
+	}
+	return n.Store.Load(ctx, key)
+}
+
+func sum(closed []limit.Closed) (prompt int64) {
+	for _, c := range closed {
+		prompt += c.PromptTokens
+	}
+	return prompt
 }
 
 func TestACounterThatIsDeletedIsMadeAnew(t *testing.T) {

@@ -56,7 +56,9 @@ func (a *account) setBack(err error) time.Duration {
 		return rand.N(time.Duration(conflictShare*float64(often)*float64(a.counter.health.meanOperation())) + 1)
 	}
 	if errors.Is(err, ErrNewer) || errors.Is(err, limit.ErrFull) {
-		a.counter.Log.Error("a counter can't be used: its calls are decided as if the store were down", "counter", a.key, "error", err.Error())
+		if !now.Before(a.unusable) { // else it was said
+			a.counter.Log.Error("a counter can't be used: its calls are decided as if the store were down", "counter", a.key, "error", err.Error())
+		}
 		a.unusable = now.Add(unusableKept)
 	}
 	if a.down(now) {

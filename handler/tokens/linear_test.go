@@ -24,7 +24,7 @@ func runs() map[string]func(bytes int) string {
 		}
 	}
 	return map[string]func(int) string{
-		"a": repeat("a"), "spaces": repeat(" "), "_": repeat("_"), "=": repeat("="), "lines": repeat("\n"), "世": repeat("世"),
+		"a": repeat("a"), "spaces": repeat(" "), "_": repeat("_"), "-": repeat("-"), "/": repeat("/"), "lines": repeat("\n"), "世": repeat("世"),
 		"combining marks": repeat("\u0301"), "ab": repeat("ab"), "A": repeat("A"), "中A": repeat("中A"), "zero width": repeat("\u200b"),
 		"random letters": random('a', 'z'), "random CJK": random(0x4E00, 0x9FA5), "random marks": random(0x300, 0x36F),
 		"random bytes": func(bytes int) string {
@@ -53,7 +53,7 @@ func TestWorkIsLinearInTheText(t *testing.T) {
 				if before > 0 && float64(steps) > 2.1*float64(before) {
 					t.Errorf("%s, %s: %d steps for %d bytes, %d for half", model, name, steps, bytes, before)
 				}
-				if steps > 150*len(text) { // the most is o200k_base's, with =
+				if steps > 240*len(text) { // the most is o200k_base's, which has long rows of - as tokens
 					t.Errorf("%s, %s: %d steps for %d bytes", model, name, steps, len(text))
 				}
 				before = steps

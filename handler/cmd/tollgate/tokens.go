@@ -28,7 +28,8 @@ func (a *app) tokensCount() *cobra.Command {
 		Short: "Count texts and chats that stdin has as JSON, one a line",
 		Long: `Each line of stdin is a JSON object with a text, or with a chat's messages as
 in a chat completion call; other fields are ignored. For each, one number is
-printed on a line of its own. It needs no settings and no storage.`,
+printed on a line of its own; blank lines have none. A line that can't be read
+ends it, named on stderr. It needs no settings and no storage.`,
 		Example: `  echo '{"text":"Hello, world"}' | tollgate tokens count
   tollgate tokens count --model gpt-4o < chats.jsonl`,
 		Args: named(),
@@ -75,6 +76,9 @@ func countLines(encoding *counting.Encoding, in io.Reader, out io.Writer) (err e
 func countLine(encoding *counting.Encoding, line []byte) (int, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(line, &fields); err != nil {
+		if _, another := errors.AsType[*json.UnmarshalTypeError](err); another { // JSON of another kind, told in Go's names
+			err = errors.New(`write {"text":"…"} or {"messages":[…]}`)
+		}
 		return 0, fmt.Errorf("this is no JSON object: %w", err)
 	}
 	has := func(name string) bool { return fields[name] != nil && string(fields[name]) != "null" }

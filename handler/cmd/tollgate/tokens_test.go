@@ -79,3 +79,19 @@ func TestTokensCountSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("an argument: status %d, %q", status, stderr)
 	}
 }
+
+func TestTokensCountNamesNoGoTypes(t *testing.T) {
+	for _, line := range []string{`[]`, `"a"`, `5`, `true`} {
+		if _, stderr, status := countTokens(t, line); status != exitFailed || !strings.Contains(stderr, `write {"text":"…"}`) || strings.Contains(stderr, "Go value") {
+			t.Errorf("%s: status %d, %q", line, status, stderr)
+		}
+	}
+}
+
+func TestTokensCountTakesLinesOfAnyEndAndLength(t *testing.T) {
+	long := strings.Repeat("a", 3<<20)
+	stdin := "\r\n{\"text\":\"a\"}\r\n  \n{\"text\":\"" + long + "\"}\r\n" + `{"messages":[{"role":"user","content":[{"type":"text","text":"a"}]}]}`
+	if stdout, stderr, status := countTokens(t, stdin); status != exitDone || stdout != "1\n393216\n6\n" || stderr != "" {
+		t.Errorf("status %d, %q, %s", status, stdout, stderr)
+	}
+}
