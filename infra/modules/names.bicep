@@ -12,7 +12,7 @@ func alphanumeric(text string) string =>
   )
 
 @export()
-@description('A name of at most 44 lower-case letters, digits and single dashes: the kind, the prefix, and the suffix of 13.')
+@description('A name of at most 45 lower-case letters, digits and single dashes: the kind, the prefix, and the suffix of 13.')
 func dashed(kind string, prefix string, suffix string) string =>
   replace('${kind}-${take(alphanumeric(prefix), 20)}-${suffix}', '--', '-')
 

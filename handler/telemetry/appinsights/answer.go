@@ -98,7 +98,6 @@ func remedy(status int, entra bool) string {
 // verdicts is the service's answer item by item.
 type verdicts struct {
 	Received *int `json:"itemsReceived"`
-	Accepted int  `json:"itemsAccepted"`
 	Errors   []struct {
 		Index   int    `json:"index"`
 		Status  int    `json:"statusCode"`
