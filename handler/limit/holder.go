@@ -321,22 +321,30 @@ func (h *Holder) Standing(v *View, now time.Time) Standing {
 
 // untold is what the minute and the period will be charged once the counter
 // knows all that this holder does. What was reserved of a lease is charged to
-// the lease's minute and period, although it may be told in the next.
+// the lease's minute and period, although it may be told in the next; what came
+// back of a lease that is closed is charged no more.
 func (h *Holder) untold(v *View) (minute, period int64) {
-	excess := h.Excess()
-	minute, period = excess, excess
-	if !h.joined {
-		return minute, period
+	minute, period = h.Excess(), h.Excess()
+	add := func(tokens, window int64, start time.Time) {
+		if window == v.Window {
+			minute += tokens
+		}
+		if start.Equal(v.PeriodStart) {
+			period += tokens
+		}
+	}
+	for _, r := range h.pending.refunds {
+		add(-r.tokens, r.window, r.period)
 	}
 	reserved := h.consumed
-	if h.flight != nil {
-		reserved += h.flight.consumed
+	if b := h.flight; b != nil {
+		reserved += b.consumed
+		for _, r := range b.report.refunds {
+			add(-r.tokens, r.window, r.period)
+		}
 	}
-	if h.window == v.Window {
-		minute += reserved
-	}
-	if h.period.Equal(v.PeriodStart) {
-		period += reserved
+	if h.joined {
+		add(reserved, h.window, h.period)
 	}
 	return minute, period
 }

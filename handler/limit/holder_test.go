@@ -109,3 +109,30 @@ func TestTheQuotaCountsWhatTheLastMinuteReserved(t *testing.T) {
 		t.Errorf("written: used %d, of the quota %d; want 0 and 30", at.Used, at.QuotaUsed)
 	}
 }
+
+// TestWhatCameBackOfAClosedLeaseIsNotTold: until the next write, and while it
+// was under way, it was told as used.
+func TestWhatCameBackOfAClosedLeaseIsNotTold(t *testing.T) {
+	var h limit.Holder
+	s := write(t, &h, limit.New(day, noon, "epoch"), 100, noon)
+	charge := take(t, &h, 30, noon)
+	later := noon.Add(time.Minute)
+	s = write(t, &h, s, 100, later)
+	h.Settle(charge, limit.Usage{PromptTokens: 12})
+	told := func() int64 {
+		view := s.View(&h, day, later)
+		return h.Standing(&view, later).QuotaUsed
+	}
+	if used := told(); used != 12 {
+		t.Errorf("%d of the quota used, want 12", used)
+	}
+	written := build(t, &h, s, 100, later)
+	if used := told(); used != 12 {
+		t.Errorf("while it is written: %d of the quota used, want 12", used)
+	}
+	h.Landed()
+	s = written
+	if used := told(); used != 12 {
+		t.Errorf("written: %d of the quota used, want 12", used)
+	}
+}
