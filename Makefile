@@ -47,12 +47,15 @@ build: ## dist/: what the Functions host runs
 	$(call assemble,$(DIST),$(GOOS),$(GOARCH))
 	@test -f $(DIST)/local.settings.json || cp local.settings.sample.json $(DIST)/local.settings.json
 
+# The timer's schedule out of the settings: not every host looks it up there.
+TIMER = HOUSEKEEPING_SCHEDULE="$${HOUSEKEEPING_SCHEDULE:-$$(sed -n 's/.*"HOUSEKEEPING_SCHEDULE": *"\([^"]*\)".*/\1/p' local.settings.json)}"
+
 start: build ## Azurite and `func start` in dist/
 	@command -v $(FUNC) >/dev/null || { echo "$(FUNC) is not installed: https://learn.microsoft.com/azure/azure-functions/functions-run-local says how to get it (npm install -g azure-functions-core-tools@4); make run needs no host."; exit 1; }
 	@test -d infra/local/node_modules || npm ci --prefix infra/local
 	@mkdir -p .local/azurite
 	@infra/local/node_modules/.bin/azurite --silent --disableTelemetry --location .local/azurite & azurite=$$!; \
-	trap 'kill $$azurite' EXIT; cd $(DIST) && $(FUNC) start
+	trap 'kill $$azurite' EXIT; cd $(DIST) && $(TIMER) $(FUNC) start
 
 package: ## .artifacts/tollgate.zip: what Azure runs (linux-amd64), the same bytes for the same sources
 	@rm -rf .artifacts/app

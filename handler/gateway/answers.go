@@ -19,6 +19,7 @@ func (g *Gateway) list(c *call) error {
 	for _, name := range g.served(c.grant.Tier) {
 		listed.Data = append(listed.Data, model{name, "model"})
 	}
+	g.remind(c)
 	return c.answerJSON(listed)
 }
 

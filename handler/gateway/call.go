@@ -110,6 +110,7 @@ const (
 func (g *Gateway) refuse(c *call, err error) {
 	p := asProblem(err)
 	c.outcome, c.cause, c.refused = p.code, p.cause, p.refuses()
+	g.remind(c)
 	if p.retry > 0 {
 		g.names.retry(c.w.Header(), p.retry)
 	}

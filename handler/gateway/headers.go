@@ -60,6 +60,17 @@ func (n HeaderNames) standing(h http.Header, s limit.Standing, now time.Time) {
 	}
 }
 
+// remind has an answer that reserved nothing say where the limits stand that a
+// call of this key is counted under, as far as this instance knows.
+func (g *Gateway) remind(c *call) {
+	if c.grant == nil || c.standing != (limit.Standing{}) || c.model == "" && strings.Contains(c.grant.Tier.CounterKey, "{"+modelKind+"}") {
+		return
+	}
+	if s, known := g.Counter.Known(g.counterKey(c, c.model)); known {
+		g.names.standing(c.w.Header(), s, time.Now())
+	}
+}
+
 func (n HeaderNames) consumed(h http.Header, usage limit.Usage) {
 	h[n.TokensConsumed] = []string{strconv.FormatInt(usage.Total(), 10)}
 }

@@ -138,3 +138,22 @@ func (b *bench) get(t *testing.T, path string, headers ...string) (*http.Respons
 	answer, _ := io.ReadAll(response.Body)
 	return response, string(answer)
 }
+
+// TestEveryAnswerToAKeySaysWhatRemains: those that reserve nothing used to leave
+// it out.
+func TestEveryAnswerToAKeySaysWhatRemains(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: subscription.Daily}, answering(233))
+	b.post(t, path, demo)
+	malformed, _ := b.post(t, path, `{"messages":1}`)
+	unknown, _ := b.post(t, path, strings.Replace(demo, "DeepSeek-R1", "gpt-9", 1))
+	list, _ := b.get(t, "/openai/v1/models")
+	for what, answer := range map[int]*http.Response{400: malformed, 404: unknown, 200: list} {
+		h := answer.Header
+		if answer.StatusCode != what || h.Get("x-apim-remaining-tokens") != "42" || h.Get("x-apim-remaining-quota-tokens") != "742" || h.Get("x-ratelimit-limit-tokens") != "300" {
+			t.Errorf("%d, want %d with 42 tokens left of the minute and 742 of the quota: %v", answer.StatusCode, what, h)
+		}
+	}
+	if wrong, _ := b.get(t, "/openai/v1/models", "Api-Key", "wrong"); wrong.StatusCode != 401 || wrong.Header.Get("x-apim-remaining-tokens") != "" {
+		t.Errorf("a wrong key is told %v", wrong.Header)
+	}
+}
