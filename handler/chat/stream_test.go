@@ -29,86 +29,91 @@ const (
 	done     = "data: [DONE]\n\n"
 )
 
+// told is what usage tells.
+var told = Usage{25, 3, 28, 0, 0}
+
+// shapes are streams as endpoints send them, with what is to be made of them.
+var shapes = map[string]struct {
+	stream string
+	kinds  []Kind
+	want   Stream
+}{
+	"usage in a chunk of its own": {
+		thinking + saying + stopping + usage + done,
+		[]Kind{Chunk, Chunk, Chunk, UsageOnly, Done},
+		Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
+	"usage with the finish_reason": {
+		thinking + saying + both + done,
+		[]Kind{Chunk, Chunk, Chunk, Done},
+		Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
+	"usage null to the end": {
+		thinking + saying + stopping + done,
+		[]Kind{Chunk, Chunk, Chunk, Done},
+		Stream{Report: UsageNull, Finished: true, Done: true}},
+	"no usage": {
+		saying + stopping + done,
+		[]Kind{Chunk, Chunk, Done},
+		Stream{Finished: true, Done: true}},
+	"cut after some text": {
+		thinking + saying,
+		[]Kind{Chunk, Chunk},
+		Stream{Report: UsageNull}},
+	"usage in every chunk, cut": {
+		saying + both + saying,
+		[]Kind{Chunk, Chunk, Chunk},
+		Stream{Usage: told, Report: UsageTold, Stale: true}},
+	"usage of zeros, though there was text": {
+		saying + strings.ReplaceAll(usage, `"completion_tokens":3`, `"completion_tokens":0`) + done,
+		[]Kind{Chunk, UsageOnly, Done},
+		Stream{Report: UsageBad, Done: true}},
+	"bad usage after good": {
+		saying + usage + strings.ReplaceAll(usage, "25", "-25") + done,
+		[]Kind{Chunk, UsageOnly, UsageOnly, Done},
+		Stream{Usage: told, Report: UsageTold, Done: true}},
+	"usage without choices": {
+		strings.ReplaceAll(usage, `"choices":[],`, ``),
+		[]Kind{UsageOnly},
+		Stream{Usage: told, Report: UsageTold}},
+	"no choices, but no usage either": {
+		`data: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}` + "\n\n" + saying,
+		[]Kind{Chunk, Chunk},
+		Stream{}},
+	"an error in place of a chunk": {
+		saying + `data: {"error":{"message":"overloaded","code":503}}` + "\n\n",
+		[]Kind{Chunk, Failure},
+		Stream{Failed: true}},
+	"an event named error": {
+		saying + "event: error\ndata: {\"message\":\"overloaded\"}\n\n",
+		[]Kind{Chunk, Failure},
+		Stream{Failed: true}},
+	"comments, pings and unknown fields": {
+		": hi\n\n" + "\n" + "retry: 3\nid: 7\n\n" + "data\n\n" + "data:\n\n" + saying,
+		[]Kind{Other, Other, Other, Other, Other, Chunk},
+		Stream{}},
+	"junk": {
+		"data: {\"choices\":[\n\n" + "data: hello\n\n" + "data: [1]\n\n" + "data: {}{}\n\n" + saying,
+		[]Kind{Other, Other, Other, Other, Chunk},
+		Stream{Unread: 4}},
+	"data over several lines": {
+		"data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":25,\r\ndata:\"completion_tokens\":3}}\n\n" + "data: [DONE]\r\n\r\n",
+		[]Kind{UsageOnly, Done},
+		Stream{Usage: told, Report: UsageTold, Done: true}},
+	"no space after data, a byte order mark, lines ended by CR": {
+		"\xEF\xBB\xBF" + strings.ReplaceAll(strings.ReplaceAll(usage+done, "\n", "\r"), "data: ", "data:"),
+		[]Kind{UsageOnly, Done},
+		Stream{Usage: told, Report: UsageTold, Done: true}},
+	"no blank line at the end": {
+		saying + strings.TrimSpace(usage),
+		[]Kind{Chunk, UsageOnly},
+		Stream{Usage: told, Report: UsageTold}},
+	"the word usage in the text": {
+		`data: {"choices":[{"index":0,"delta":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"}}]}` + "\n\n",
+		[]Kind{Chunk},
+		Stream{}},
+}
+
 func TestStreamMetersEveryShape(t *testing.T) {
-	told := Usage{25, 3, 28, 0, 0}
-	for name, c := range map[string]struct {
-		stream string
-		kinds  []Kind
-		want   Stream
-	}{
-		"usage in a chunk of its own": {
-			thinking + saying + stopping + usage + done,
-			[]Kind{Chunk, Chunk, Chunk, UsageOnly, Done},
-			Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
-		"usage with the finish_reason": {
-			thinking + saying + both + done,
-			[]Kind{Chunk, Chunk, Chunk, Done},
-			Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
-		"usage null to the end": {
-			thinking + saying + stopping + done,
-			[]Kind{Chunk, Chunk, Chunk, Done},
-			Stream{Report: UsageNull, Finished: true, Done: true}},
-		"no usage": {
-			saying + stopping + done,
-			[]Kind{Chunk, Chunk, Done},
-			Stream{Finished: true, Done: true}},
-		"cut after some text": {
-			thinking + saying,
-			[]Kind{Chunk, Chunk},
-			Stream{Report: UsageNull}},
-		"usage in every chunk, cut": {
-			saying + both + saying,
-			[]Kind{Chunk, Chunk, Chunk},
-			Stream{Usage: told, Report: UsageTold, Stale: true}},
-		"usage of zeros, though there was text": {
-			saying + strings.ReplaceAll(usage, `"completion_tokens":3`, `"completion_tokens":0`) + done,
-			[]Kind{Chunk, UsageOnly, Done},
-			Stream{Report: UsageBad, Done: true}},
-		"bad usage after good": {
-			saying + usage + strings.ReplaceAll(usage, "25", "-25") + done,
-			[]Kind{Chunk, UsageOnly, UsageOnly, Done},
-			Stream{Usage: told, Report: UsageTold, Done: true}},
-		"usage without choices": {
-			strings.ReplaceAll(usage, `"choices":[],`, ``),
-			[]Kind{UsageOnly},
-			Stream{Usage: told, Report: UsageTold}},
-		"no choices, but no usage either": {
-			`data: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}` + "\n\n" + saying,
-			[]Kind{Chunk, Chunk},
-			Stream{}},
-		"an error in place of a chunk": {
-			saying + `data: {"error":{"message":"overloaded","code":503}}` + "\n\n",
-			[]Kind{Chunk, Failure},
-			Stream{Failed: true}},
-		"an event named error": {
-			saying + "event: error\ndata: {\"message\":\"overloaded\"}\n\n",
-			[]Kind{Chunk, Failure},
-			Stream{Failed: true}},
-		"comments, pings and unknown fields": {
-			": hi\n\n" + "\n" + "retry: 3\nid: 7\n\n" + "data\n\n" + "data:\n\n" + saying,
-			[]Kind{Other, Other, Other, Other, Other, Chunk},
-			Stream{}},
-		"junk": {
-			"data: {\"choices\":[\n\n" + "data: hello\n\n" + "data: [1]\n\n" + "data: {}{}\n\n" + saying,
-			[]Kind{Other, Other, Other, Other, Chunk},
-			Stream{Unread: 4}},
-		"data over several lines": {
-			"data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":25,\r\ndata:\"completion_tokens\":3}}\n\n" + "data: [DONE]\r\n\r\n",
-			[]Kind{UsageOnly, Done},
-			Stream{Usage: told, Report: UsageTold, Done: true}},
-		"no space after data, a byte order mark, lines ended by CR": {
-			"\xEF\xBB\xBF" + strings.ReplaceAll(strings.ReplaceAll(usage+done, "\n", "\r"), "data: ", "data:"),
-			[]Kind{UsageOnly, Done},
-			Stream{Usage: told, Report: UsageTold, Done: true}},
-		"no blank line at the end": {
-			saying + strings.TrimSpace(usage),
-			[]Kind{Chunk, UsageOnly},
-			Stream{Usage: told, Report: UsageTold}},
-		"the word usage in the text": {
-			`data: {"choices":[{"index":0,"delta":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"}}]}` + "\n\n",
-			[]Kind{Chunk},
-			Stream{}},
-	} {
+	for name, c := range shapes {
 		t.Run(name, func(t *testing.T) {
 			for _, n := range []int{1, 7, len(c.stream)} {
 				var s Stream

@@ -187,67 +187,72 @@ const (
 // comes in time on a busy machine too.
 const brief = 3 * time.Second
 
+// long is an event of 10 MB.
+var long = `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("word ", 2<<20) + `"}}]}` + "\n\n"
+
+// troubles are what upstream may do, with what its caller is to get and pay.
+var troubles = map[string]struct {
+	body    string
+	model   http.HandlerFunc
+	status  int
+	part    string // of the answer
+	aborted bool
+	outcome string
+	cost    charge
+}{
+	"usage in its own chunk":           {stream, events(thought + said + stopped + told + finished), 200, finished, false, "", byUsage},
+	"usage with the finish_reason":     {stream, events(thought + said + together + finished), 200, together, false, "", byUsage},
+	"no usage":                         {stream, events(thought + said + stopped + finished), 200, finished, false, "", byCount},
+	"usage null":                       {stream, events(thought + said + strings.Replace(stopped, "]}\n", `],"usage":null}`+"\n", 1) + finished), 200, finished, false, "", byCount},
+	"no [DONE]":                        {stream, events(thought + said + together), 200, together, false, "", byUsage},
+	"a cut mid-event":                  {stream, events(thought+said+`data: {"choi`, cut), 200, said, true, "upstream_broken", byCount},
+	"a cut between events":             {stream, events(thought+said, cut), 200, said, true, "upstream_broken", byCount},
+	"a cut after [DONE]":               {stream, events(thought+said+together+finished, cut), 200, finished, false, "upstream_broken", byUsage},
+	"a cut after usage, before [DONE]": {stream, events(thought+said+stopped+told, cut), 200, said, true, "upstream_broken", byUsage},
+	"an end mid-answer":                {stream, events(thought + said), 200, said, true, "upstream_broken", byCount},
+	"an end mid-event":                 {stream, events(thought + said + `data: {"choi`), 200, said, true, "upstream_broken", charge{prompt: true, text: written + `{"choi`}},
+	"a hang mid-stream":                {stream, events(thought+said, hang), 200, said, true, "upstream_silent", byCount},
+	"a stream of nothing":              {stream, events(""), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"a cut before the first event":     {stream, events("", cut), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"an error event at once":           {stream, events(failing), 200, "overloaded", false, "upstream_error", nothing},
+	"an error event after some text":   {stream, events(thought + said + failing), 200, "overloaded", false, "upstream_error", byCount},
+	"an error event and [DONE]":        {stream, events(failing + finished), 200, "overloaded", false, "upstream_error", nothing},
+	"an error event, but usage":        {stream, events(thought + failing + told + finished), 200, "overloaded", false, "upstream_error", byUsage},
+	"junk in an event":                 {stream, events("data: {junk\n\n" + said + stopped + finished), 200, "data: {junk\n\n", false, "", charge{prompt: true, text: `{junk` + `It is late "now".`}},
+	"a line of 10 MB, and usage":       {stream, events(long + told + finished), 200, finished, false, "", byUsage},
+	"a line of 10 MB, and none":        {stream, events(long + stopped + finished), 200, finished, false, "", charge{prompt: true, text: long}},
+	"gzip in spite of identity":        {stream, zipped("text/event-stream", thought+told), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"a hang before headers":            {stream, answer("", hang), 504, "did not begin", false, "upstream_timeout", nothing},
+	"an answer that isn't streamed":    {stream, answer(answered), 200, answered, false, "", byUsage},
+	"a 500, streamed":                  {stream, refusing(500, `{"error":"theirs"}`), 500, `{"error":"theirs"}`, false, "upstream_error", nothing},
+
+	"an answer":                             {asked, answer(answered), 200, answered, false, "", byUsage},
+	"an answer without usage":               {asked, answer(strings.Replace(answered, "usage", "tokens", 1)), 200, "tokens", false, "", byCount},
+	"an answer with usage that can't be":    {asked, answer(strings.Replace(answered, "75", "-75", 1)), 200, "-75", false, "", byCount},
+	"an answer that is an error":            {asked, answer(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
+	"an answer that is junk":                {asked, answer("<html>no JSON</html>"), 200, "<html>", false, "", charge{prompt: true, text: "<html>no JSON</html>"}},
+	"an answer cut off":                     {asked, answer(answered[:strings.Index(answered, "late")+4], cut), 502, "upstream_broken", false, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late"}},
+	"an answer that hangs":                  {asked, answer(answered[:strings.Index(answered, "late")+4], hang), 504, "stream: true", false, "upstream_timeout", charge{prompt: true, text: "Let me think of the hour.It is late"}},
+	"an answer beyond all measure":          {asked, answer(strings.Repeat(" ", upstream.MaxBody+1)), 502, "upstream_junk", false, "upstream_junk", charge{prompt: true, text: strings.Repeat(" ", upstream.MaxBody)}},
+	"the long think":                        {asked, answer("", hang), 504, "stream: true", false, "upstream_timeout", byPrompt},
+	"a stream that wasn't asked for":        {asked, events(thought + said + together + finished), 200, finished, false, "", byUsage},
+	"gzip in spite of identity, unstreamed": {asked, zipped("application/json", answered), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"a connection closed":                   {asked, answer("", cut), 502, "upstream_unreachable", false, "upstream_unreachable", nothing},
+	"a redirect":                            {asked, refusing(307, "", "Location", "http://127.0.0.1:1/"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"a refused key of ours":                 {asked, refusing(401, `{"error":"your key k"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+	"a refused identity of ours":            {asked, refusing(403, `{"error":"principal x"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+	"a filtered prompt":                     {asked, refusing(400, `{"error":{"code":"content_filter"}}`), 400, "content_filter", false, "upstream_error", nothing},
+	"408":                                   {asked, refusing(408, `{"error":{"code":"Timeout"}}`), 408, "Timeout", false, "upstream_error", nothing},
+	"424":                                   {asked, refusing(424, ``), 424, "answered 424", false, "upstream_error", nothing},
+	"422":                                   {asked, refusing(422, `{"detail":[]}`), 422, "detail", false, "upstream_error", nothing},
+	"429 without a time":                    {asked, refusing(429, `{"error":{"code":"429"}}`), 429, "429", false, "upstream_error", nothing},
+	"500":                                   {asked, refusing(500, ``), 500, "answered 500", false, "upstream_error", nothing},
+	"a 500, compressed":                     {asked, refusing(500, "\x1f\x8b", "Content-Encoding", "gzip"), 500, "answered 500", false, "upstream_error", nothing},
+}
+
 // Whatever upstream does has a defined answer, and costs what it gave.
 func TestWhateverUpstreamDoesTheMoneyIsRight(t *testing.T) {
-	long := `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("word ", 2<<20) + `"}}]}` + "\n\n"
-	for name, test := range map[string]struct {
-		body    string
-		model   http.HandlerFunc
-		status  int
-		part    string // of the answer
-		aborted bool
-		outcome string
-		cost    charge
-	}{
-		"usage in its own chunk":           {stream, events(thought + said + stopped + told + finished), 200, finished, false, "", byUsage},
-		"usage with the finish_reason":     {stream, events(thought + said + together + finished), 200, together, false, "", byUsage},
-		"no usage":                         {stream, events(thought + said + stopped + finished), 200, finished, false, "", byCount},
-		"usage null":                       {stream, events(thought + said + strings.Replace(stopped, "]}\n", `],"usage":null}`+"\n", 1) + finished), 200, finished, false, "", byCount},
-		"no [DONE]":                        {stream, events(thought + said + together), 200, together, false, "", byUsage},
-		"a cut mid-event":                  {stream, events(thought+said+`data: {"choi`, cut), 200, said, true, "upstream_broken", byCount},
-		"a cut between events":             {stream, events(thought+said, cut), 200, said, true, "upstream_broken", byCount},
-		"a cut after [DONE]":               {stream, events(thought+said+together+finished, cut), 200, finished, false, "upstream_broken", byUsage},
-		"a cut after usage, before [DONE]": {stream, events(thought+said+stopped+told, cut), 200, said, true, "upstream_broken", byUsage},
-		"an end mid-answer":                {stream, events(thought + said), 200, said, true, "upstream_broken", byCount},
-		"an end mid-event":                 {stream, events(thought + said + `data: {"choi`), 200, said, true, "upstream_broken", charge{prompt: true, text: written + `{"choi`}},
-		"a hang mid-stream":                {stream, events(thought+said, hang), 200, said, true, "upstream_silent", byCount},
-		"a stream of nothing":              {stream, events(""), 502, "upstream_broken", false, "upstream_broken", nothing},
-		"a cut before the first event":     {stream, events("", cut), 502, "upstream_broken", false, "upstream_broken", nothing},
-		"an error event at once":           {stream, events(failing), 200, "overloaded", false, "upstream_error", nothing},
-		"an error event after some text":   {stream, events(thought + said + failing), 200, "overloaded", false, "upstream_error", byCount},
-		"an error event and [DONE]":        {stream, events(failing + finished), 200, "overloaded", false, "upstream_error", nothing},
-		"an error event, but usage":        {stream, events(thought + failing + told + finished), 200, "overloaded", false, "upstream_error", byUsage},
-		"junk in an event":                 {stream, events("data: {junk\n\n" + said + stopped + finished), 200, "data: {junk\n\n", false, "", charge{prompt: true, text: `{junk` + `It is late "now".`}},
-		"a line of 10 MB, and usage":       {stream, events(long + told + finished), 200, finished, false, "", byUsage},
-		"a line of 10 MB, and none":        {stream, events(long + stopped + finished), 200, finished, false, "", charge{prompt: true, text: long}},
-		"gzip in spite of identity":        {stream, zipped("text/event-stream", thought+told), 502, "upstream_junk", false, "upstream_junk", nothing},
-		"a hang before headers":            {stream, answer("", hang), 504, "did not begin", false, "upstream_timeout", nothing},
-		"an answer that isn't streamed":    {stream, answer(answered), 200, answered, false, "", byUsage},
-		"a 500, streamed":                  {stream, refusing(500, `{"error":"theirs"}`), 500, `{"error":"theirs"}`, false, "upstream_error", nothing},
-
-		"an answer":                             {asked, answer(answered), 200, answered, false, "", byUsage},
-		"an answer without usage":               {asked, answer(strings.Replace(answered, "usage", "tokens", 1)), 200, "tokens", false, "", byCount},
-		"an answer with usage that can't be":    {asked, answer(strings.Replace(answered, "75", "-75", 1)), 200, "-75", false, "", byCount},
-		"an answer that is an error":            {asked, answer(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
-		"an answer that is junk":                {asked, answer("<html>no JSON</html>"), 200, "<html>", false, "", charge{prompt: true, text: "<html>no JSON</html>"}},
-		"an answer cut off":                     {asked, answer(answered[:strings.Index(answered, "late")+4], cut), 502, "upstream_broken", false, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late"}},
-		"an answer that hangs":                  {asked, answer(answered[:strings.Index(answered, "late")+4], hang), 504, "stream: true", false, "upstream_timeout", charge{prompt: true, text: "Let me think of the hour.It is late"}},
-		"an answer beyond all measure":          {asked, answer(strings.Repeat(" ", upstream.MaxBody+1)), 502, "upstream_junk", false, "upstream_junk", charge{prompt: true, text: strings.Repeat(" ", upstream.MaxBody)}},
-		"the long think":                        {asked, answer("", hang), 504, "stream: true", false, "upstream_timeout", byPrompt},
-		"a stream that wasn't asked for":        {asked, events(thought + said + together + finished), 200, finished, false, "", byUsage},
-		"gzip in spite of identity, unstreamed": {asked, zipped("application/json", answered), 502, "upstream_junk", false, "upstream_junk", nothing},
-		"a connection closed":                   {asked, answer("", cut), 502, "upstream_unreachable", false, "upstream_unreachable", nothing},
-		"a redirect":                            {asked, refusing(307, "", "Location", "http://127.0.0.1:1/"), 502, "upstream_junk", false, "upstream_junk", nothing},
-		"a refused key of ours":                 {asked, refusing(401, `{"error":"your key k"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
-		"a refused identity of ours":            {asked, refusing(403, `{"error":"principal x"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
-		"a filtered prompt":                     {asked, refusing(400, `{"error":{"code":"content_filter"}}`), 400, "content_filter", false, "upstream_error", nothing},
-		"408":                                   {asked, refusing(408, `{"error":{"code":"Timeout"}}`), 408, "Timeout", false, "upstream_error", nothing},
-		"424":                                   {asked, refusing(424, ``), 424, "answered 424", false, "upstream_error", nothing},
-		"422":                                   {asked, refusing(422, `{"detail":[]}`), 422, "detail", false, "upstream_error", nothing},
-		"429 without a time":                    {asked, refusing(429, `{"error":{"code":"429"}}`), 429, "429", false, "upstream_error", nothing},
-		"500":                                   {asked, refusing(500, ``), 500, "answered 500", false, "upstream_error", nothing},
-		"a 500, compressed":                     {asked, refusing(500, "\x1f\x8b", "Content-Encoding", "gzip"), 500, "answered 500", false, "upstream_error", nothing},
-	} {
+	for name, test := range troubles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			timeouts := upstream.Timeouts{}
