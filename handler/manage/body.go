@@ -69,7 +69,7 @@ func merge(document, patch []byte) ([]byte, error) {
 	if err != nil {
 		return nil, badRequest("The body is not a JSON object.")
 	}
-	return merged, nil
+	return merged, subscription.Once(patch)
 }
 
 // errStale says that a change was meant for an older version.

@@ -34,8 +34,9 @@ func (f *faults) check(right bool, field, problem, fix string) {
 
 func (f *faults) err() error { return errors.Join(*f...) }
 
-// Decode reads one JSON value and refuses fields that don't exist: a misspelt
-// limit would be none. What is wrong is a *FieldError where a field can be named.
+// Decode reads one JSON value and refuses fields that don't exist, for a misspelt
+// limit would be none, or that stand twice. What is wrong is a *FieldError where
+// a field can be named.
 func Decode(data []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
@@ -53,12 +54,44 @@ func Decode(data []byte, into any) error {
 		return errors.New("is not JSON: it ends early")
 	}
 	if err == nil {
-		return nil
+		return Once(data)
 	}
 	// The standard library gives an unknown field no error type of its own.
 	if name, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
 		return &FieldError{strings.Trim(name, `"`), "is unknown", "correct its spelling or leave it out"}
 	}
+	return err
+}
+
+// Once refuses a JSON value in which an object has a field twice, in whatever
+// case: which of the two holds would be anyone's guess. It is a *FieldError.
+func Once(data []byte) error { return once(json.NewDecoder(bytes.NewReader(data))) }
+
+func once(values *json.Decoder) error {
+	token, err := values.Token()
+	open, nested := token.(json.Delim)
+	if err != nil || !nested {
+		return err
+	}
+	seen := make(map[string]bool)
+	for values.More() {
+		if open == '{' {
+			key, err := values.Token()
+			if err != nil {
+				return err
+			}
+			name, _ := key.(string)
+			folded := strings.ToLower(name)
+			if seen[folded] {
+				return &FieldError{name, "is there twice", "leave one of the two out"}
+			}
+			seen[folded] = true
+		}
+		if err := once(values); err != nil {
+			return err
+		}
+	}
+	_, err = values.Token() // the end
 	return err
 }
 

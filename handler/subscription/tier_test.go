@@ -108,10 +108,12 @@ func TestMisreadJSONNamesTheField(t *testing.T) {
 		`{"models":"a"}`:          "models is a JSON string: use a list",
 		`{"reserve":1}`:           "reserve is a JSON number: use a text",
 		`{"tokensPerMinutes":9}`:  "tokensPerMinutes is unknown: correct",
-		`{"maxWait":"5"}`:         `"5" is not a time: use one with its unit`,
-		`{"a`:                     "is not JSON: it ends early",
-		`{a}`:                     "is not JSON: look at byte 2",
-		`{} {}`:                   "is more than one JSON value",
+		`{"shadow":true,"tokensPerMinute":7,"TokensPerMinute":9}`: "TokensPerMinute is there twice: leave one",
+		`{"models":["a"],"models":["b"]}`:                         "models is there twice: leave one",
+		`{"maxWait":"5"}`:                                         `"5" is not a time: use one with its unit`,
+		`{"a`:                                                     "is not JSON: it ends early",
+		`{a}`:                                                     "is not JSON: look at byte 2",
+		`{} {}`:                                                   "is more than one JSON value",
 	} {
 		_, err := subscription.Limits{}.With(json.RawMessage(given))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
