@@ -5,6 +5,10 @@ FUNC   ?= func
 BICEP  ?= bicep
 PYTHON ?= python3
 CHROMIUM ?= chromium
+# Recipes and tests run in folders of their own: a path to a tool is made whole.
+whole = $(if $(findstring /,$(1)),$(abspath $(1)),$(1))
+override FUNC  := $(call whole,$(FUNC))
+override BICEP := $(call whole,$(BICEP))
 export FUNC BICEP PYTHON CHROMIUM
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2

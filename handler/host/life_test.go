@@ -170,8 +170,12 @@ func TestOnlyWhatIsWrongIsAnError(t *testing.T) {
 	if status, text := h.answer(t, body(true)); status != http.StatusOK {
 		t.Fatalf("%d: %s", status, text)
 	}
-	if text := h.log.String(); strings.Contains(strings.ToLower(text), "[error]") || !strings.Contains(text, `"msg":"listening","version":`) {
-		t.Errorf("the host logs an error, or no version:\n%s", text)
+	eventually(t, "the call and the version are in the log", func() bool { // which the handler writes a moment later
+		text := h.log.String()
+		return strings.Contains(text, `"msg":"listening","version":`) && strings.Contains(text, `"msg":"call"`)
+	})
+	if text := h.log.String(); strings.Contains(strings.ToLower(text), "[error]") {
+		t.Errorf("the host logs an error:\n%s", text)
 	}
 }
 
@@ -201,6 +205,7 @@ func TestTheTimerStartsHousekeepingAndNobodyElseCan(t *testing.T) {
 		t.Fatal(err)
 	}
 	response.Body.Close()
+	eventually(t, "the caller's call is in the log", func() bool { return strings.Contains(h.log.String(), `"outcome":"route_not_found"`) })
 	if response.StatusCode != http.StatusNotFound || strings.Contains(h.log.String(), `"msg":"housekeeping"`) {
 		t.Errorf("a caller gets %d", response.StatusCode)
 	}
