@@ -27,19 +27,25 @@ import (
 	"tollgate/handler/storage"
 )
 
-func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
-
 const operatorKey = "the-operators-key-of-these-tests-alone"
 
 // gate is the gateway itself, over Azurite, before a simulated DeepSeek-R1.
 type gate struct {
-	t   *testing.T
-	url string
+	t          *testing.T
+	url        string
+	connection string // to the tables
 }
 
 func start(t *testing.T) *gate {
 	t.Helper()
-	connection := azurite.Shared(t)
+	emulator, err := azurite.Start(t.Context(), "")
+	if errors.Is(err, azurite.ErrNotInstalled) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(emulator.Stop)
 	model := httptest.NewServer(new(r1sim.Endpoint))
 	t.Cleanup(model.Close)
 	binary := filepath.Join(t.TempDir(), "handler")
@@ -55,7 +61,7 @@ func start(t *testing.T) *gate {
 	var log bytes.Buffer
 	command := exec.Command(binary)
 	command.Stdout, command.Stderr = &log, &log
-	command.Env = append(os.Environ(), "PORT="+strconv.Itoa(port), "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=", "STORE=tables", "AzureWebJobsStorage="+connection,
+	command.Env = append(os.Environ(), "PORT="+strconv.Itoa(port), "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=", "STORE=tables", "AzureWebJobsStorage="+emulator.ConnectionString,
 		"KEY_PEPPER=the pepper of these tests", "UPSTREAM_URL="+model.URL, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1", "MANAGE_KEY="+operatorKey, "CONSOLE=on")
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
@@ -67,7 +73,7 @@ func start(t *testing.T) *gate {
 			t.Logf("the gateway said:\n%.8000s", log.String())
 		}
 	})
-	g := &gate{t, "http://127.0.0.1:" + strconv.Itoa(port)}
+	g := &gate{t, "http://127.0.0.1:" + strconv.Itoa(port), emulator.ConnectionString}
 	g.ready()
 	return g
 }
@@ -156,7 +162,7 @@ func (g *gate) populate() string {
 // remember writes a day of history.
 func (g *gate) remember() {
 	g.t.Helper()
-	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(azurite.Shared(g.t))})
+	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(g.connection)})
 	if err != nil {
 		g.t.Fatal(err)
 	}
