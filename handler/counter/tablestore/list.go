@@ -3,7 +3,6 @@ package tablestore
 import (
 	"context"
 	"iter"
-	"math/rand/v2"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
@@ -23,7 +22,7 @@ func list(ctx context.Context, client *aztables.Client, filter, columns string) 
 	}
 	return func(yield func([]byte, error) bool) {
 		for more := true; more; {
-			page, err := nextPage(ctx, client, options)
+			page, err := storage.Page(ctx, client, options, pagePauses)
 			if storage.HasCode(err, aztables.TableNotFound) {
 				return
 			}
@@ -42,26 +41,6 @@ func list(ctx context.Context, client *aztables.Client, filter, columns string) 
 	}
 }
 
-// A page that the service could not give is asked for again after a pause: a
-// long walk through a table should not fail for one busy moment.
-const (
-	pageTries  = 4
-	firstPause = 200 * time.Millisecond
-)
-
-// nextPage reads where options continue. The SDK's pager gives up for good
-// after a failure, so each try has one of its own.
-func nextPage(ctx context.Context, client *aztables.Client, options *aztables.ListEntitiesOptions) (aztables.ListEntitiesResponse, error) {
-	for try := 0; ; try++ {
-		page, err := client.NewListEntitiesPager(options).NextPage(ctx)
-		if err == nil || try == pageTries-1 || storage.Answered(err) {
-			return page, err
-		}
-		pause := firstPause << try
-		select {
-		case <-time.After(pause/2 + rand.N(pause)):
-		case <-ctx.Done():
-			return page, err
-		}
-	}
-}
+// pagePauses are before a page that the service could not give is asked for
+// again: a long walk through a table should not fail for one busy moment.
+var pagePauses = []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond}

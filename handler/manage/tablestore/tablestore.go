@@ -119,7 +119,7 @@ func (s *Store) Events(ctx context.Context, target, after string, limit int) (ev
 	top := int32(min(limit+1, 1000))
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Top: &top}
 	for {
-		page, err := s.page(ctx, options)
+		page, err := storage.Page(ctx, s.client, options, pauses)
 		if storage.HasCode(err, aztables.TableNotFound) {
 			return nil, "", nil
 		}
@@ -143,16 +143,6 @@ func (s *Store) Events(ctx context.Context, target, after string, limit int) (ev
 	}
 }
 
-// page reads where options continue. The SDK's pager gives up for good after a
-// failure, so each try has one of its own.
-func (s *Store) page(ctx context.Context, options *aztables.ListEntitiesOptions) (page aztables.ListEntitiesResponse, err error) {
-	err = retried(ctx, func() (err error) {
-		page, err = s.client.NewListEntitiesPager(options).NextPage(ctx)
-		return err
-	})
-	return page, err
-}
-
 // Probe writes a row and takes it away again, as a change would, and says what
 // time it is where the table is.
 func (s *Store) Probe(ctx context.Context) (time.Time, error) {
@@ -174,3 +164,11 @@ func (s *Store) Probe(ctx context.Context) (time.Time, error) {
 
 // quoted is a text within a filter.
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// pauses are before an operation that the service could not take is tried again.
+var pauses = []time.Duration{100 * time.Millisecond, 200 * time.Millisecond}
+
+func persist(ctx context.Context, doing string, operation func() error) error {
+	_, err := storage.Retry(ctx, pauses, operation)
+	return storage.Explain(doing, err)
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math/rand/v2"
 	"reflect"
 	"time"
 
@@ -149,7 +148,7 @@ func (t table) list(ctx context.Context, filter string, each func(partition stri
 		options.Filter = &filter
 	}
 	for {
-		page, err := t.page(ctx, options)
+		page, err := storage.Page(ctx, t.client, options, pauses)
 		if storage.HasCode(err, aztables.TableNotFound) {
 			return nil
 		}
@@ -169,37 +168,11 @@ func (t table) list(ctx context.Context, filter string, each func(partition stri
 	}
 }
 
-// page reads where options continue. The SDK's pager gives up for good after a
-// failure, so each try has one of its own.
-func (t table) page(ctx context.Context, options *aztables.ListEntitiesOptions) (page aztables.ListEntitiesResponse, err error) {
-	_, err = persist(ctx, func() (err error) {
-		page, err = t.client.NewListEntitiesPager(options).NextPage(ctx)
-		return err
-	})
-	return page, err
-}
+// pauses are before an operation that the service could not take is tried again:
+// short, because a caller may be waiting for its key to be looked up.
+var pauses = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond}
 
-// An operation that the service could not take is tried again after a pause
-// that grows: short, because a caller may be waiting for its key to be looked up.
-const (
-	tries      = 3
-	firstPause = 50 * time.Millisecond
-)
-
-// persist tries an operation until it has an answer. It says whether an earlier
-// try's answer was lost, so that the try may have had its effect.
+// persist is storage.Retry with these pauses.
 func persist(ctx context.Context, operation func() error) (lost bool, err error) {
-	for try := range tries {
-		if err = operation(); err == nil || storage.Answered(err) || try == tries-1 {
-			break
-		}
-		pause := firstPause << (2 * try)
-		select {
-		case <-time.After(pause/2 + rand.N(pause)):
-		case <-ctx.Done():
-			return lost, err
-		}
-		lost = true
-	}
-	return lost, err
+	return storage.Retry(ctx, pauses, operation)
 }
