@@ -86,14 +86,7 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than a minute")
 	}
-	emulator, err := azurite.Start(t.Context(), "")
-	if errors.Is(err, azurite.ErrNotInstalled) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(emulator.Stop)
+	emulator := azurite.Own(t)
 	key := crowded(t, emulator)
 	// What the doomed process's calls take is told as completion tokens, all other
 	// as prompt tokens: so that rows tell them apart.

@@ -20,16 +20,30 @@ func Shared(t testing.TB) string {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.server == nil {
-		server, err := Start(context.Background(), "")
-		if errors.Is(err, ErrNotInstalled) {
-			t.Skip(err)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		shared.server = server
+		shared.server = start(context.Background(), t)
 	}
 	return shared.server.ConnectionString
+}
+
+// Own returns an in-memory emulator of the test's own, which ends with it.
+// Without Node.js or the emulator the test is skipped.
+func Own(t testing.TB) *Server {
+	t.Helper()
+	server := start(t.Context(), t)
+	t.Cleanup(server.Stop)
+	return server
+}
+
+func start(ctx context.Context, t testing.TB) *Server {
+	t.Helper()
+	server, err := Start(ctx, "")
+	if errors.Is(err, ErrNotInstalled) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
 }
 
 // Main runs a package's tests and stops the emulator that they shared. It

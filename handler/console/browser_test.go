@@ -38,14 +38,7 @@ type gate struct {
 
 func start(t *testing.T) *gate {
 	t.Helper()
-	emulator, err := azurite.Start(t.Context(), "")
-	if errors.Is(err, azurite.ErrNotInstalled) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(emulator.Stop)
+	emulator := azurite.Own(t)
 	model := httptest.NewServer(new(r1sim.Endpoint))
 	t.Cleanup(model.Close)
 	binary := filepath.Join(t.TempDir(), "handler")
