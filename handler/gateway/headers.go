@@ -60,6 +60,15 @@ func (n HeaderNames) standing(h http.Header, s limit.Standing, now time.Time) {
 	}
 }
 
+func (n HeaderNames) consumed(h http.Header, usage limit.Usage) {
+	h[n.TokensConsumed] = []string{strconv.FormatInt(usage.Total(), 10)}
+}
+
+func (n HeaderNames) retry(h http.Header, after time.Duration) {
+	seconds := []string{strconv.FormatInt(int64(wholeSeconds(after)/time.Second), 10)}
+	h["Retry-After"], h[n.RetryAfter] = seconds, seconds
+}
+
 // remind has an answer that reserved nothing say where the limits stand that a
 // call of this key is counted under, as far as this instance knows.
 func (g *Gateway) remind(c *call) {
@@ -69,15 +78,6 @@ func (g *Gateway) remind(c *call) {
 	if s, known := g.Counter.Known(g.counterKey(c, c.model)); known {
 		g.names.standing(c.w.Header(), s, time.Now())
 	}
-}
-
-func (n HeaderNames) consumed(h http.Header, usage limit.Usage) {
-	h[n.TokensConsumed] = []string{strconv.FormatInt(usage.Total(), 10)}
-}
-
-func (n HeaderNames) retry(h http.Header, after time.Duration) {
-	seconds := []string{strconv.FormatInt(int64(wholeSeconds(after)/time.Second), 10)}
-	h["Retry-After"], h[n.RetryAfter] = seconds, seconds
 }
 
 const headerRequestID = "X-Request-Id"

@@ -41,8 +41,11 @@ func Decode(data []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(into)
-	if err == nil && decoder.More() {
-		return errors.New("is more than one JSON value: leave only the first")
+	if err == nil {
+		if decoder.More() {
+			return errors.New("is more than one JSON value: leave only the first")
+		}
+		return Once(data)
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
 		return &FieldError{jsonName(wrong.Field), "is a JSON " + wrong.Value, "use " + described(wrong.Type.Kind().String())}
@@ -52,9 +55,6 @@ func Decode(data []byte, into any) error {
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return errors.New("is not JSON: it ends early")
-	}
-	if err == nil {
-		return Once(data)
 	}
 	// The standard library gives an unknown field no error type of its own.
 	if name, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
