@@ -1,6 +1,7 @@
 package apim_test
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"tollgate/handler/apim"
 	"tollgate/handler/subscription"
+	"tollgate/handler/telemetry"
 )
 
 const whole = `<policies>
@@ -120,6 +122,71 @@ func TestADeclaredEncodingIsNoHindrance(t *testing.T) {
 	p, err := apim.ReadPolicy([]byte(`<?xml version="1.0" encoding="utf-16"?><llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="10"/>`))
 	if err != nil || p.Limits.TokensPerMinute != 10 {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestAPolicyIsReadAsTheRestAPIAnswersIt(t *testing.T) {
+	answer, err := json.Marshal(map[string]any{"name": "policy", "properties": map[string]any{"format": "rawxml", "value": whole}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := apim.ReadPolicy(append([]byte("\ufeff"), answer...)); err != nil || p.Limits.TokensPerMinute != 1000 || p.Limits.TokenQuota != 50_000 {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestExpressionsInAnElementsTextAreNoHindrance(t *testing.T) {
+	const limit = `<llm-token-limit counter-key = "@(context.Subscription.Id)" tokens-per-minute="10"/>`
+	for _, body := range []string{
+		`<set-body>@{ var b = context.Request.Body.As<JObject>(preserveContent: true); if (b != null && (int)b["n"] < 3) { b["n"] = "}"; } return b.ToString(); }</set-body>`,
+		"<set-header name=\"x\"><value>\n  @(context.Variables.GetValueOrDefault<string>(\"a\") + '\"' + \")\")\n</value></set-header>",
+		`<set-body>@{ return &quot;a&quot; &amp;&amp; 1 &lt; 2; }</set-body>`,
+		`<set-body><![CDATA[@{ return 1 < 2; }]]></set-body>`,
+		`<set-variable name="x" value='@(context.Request.Headers.GetValueOrDefault("a","b"))'/>`,
+	} {
+		if p, err := apim.ReadPolicy([]byte("<policies><inbound>" + body + limit + "</inbound></policies>")); err != nil || p.Limits.TokensPerMinute != 10 || len(p.Lost) != 1 {
+			t.Errorf("%s: %+v, %v", body, p, err)
+		}
+	}
+}
+
+func TestNamedValuesAreNoValues(t *testing.T) {
+	p, err := apim.ReadPolicy([]byte(`<fragment><llm-token-limit counter-key="{{key}}" tokens-per-minute="10" token-quota="50" token-quota-period="{{period}}" ` +
+		`remaining-tokens-header-name="{{header}}" tokens-consumed-header-name="took"/><llm-emit-token-metric namespace="{{ns}}"><dimension name="Stage" value="{{stage}}"/></llm-emit-token-metric></fragment>`))
+	if err != nil || p.Validate("gold") != nil || !reflect.DeepEqual(p.Settings, map[string]string{"TOKENS_CONSUMED_HEADER": "took"}) {
+		t.Errorf("settings are %v, %v, %v", p.Settings, err, p.Validate("gold"))
+	}
+	lost := strings.Join(p.Lost, "\n")
+	for _, part := range []string{"counter-key is {{key}}, a named value", "token-quota-period is {{period}}", "set REMAINING_TOKENS_HEADER", "set METRIC_NAMESPACE", "dimension Stage"} {
+		if !strings.Contains(lost, part) {
+			t.Errorf("lost are\n%s\nwithout %s", lost, part)
+		}
+	}
+}
+
+func TestDimensionsAreThoseThatTheGatewayTakes(t *testing.T) {
+	p, err := apim.ReadPolicy([]byte(`<fragment><llm-token-limit counter-key='@(context.Request.Headers.GetValueOrDefault("api-key","anon"))' tokens-per-minute="10"/>` +
+		`<llm-emit-token-metric><dimension name="API ID" value="@(context.Api.Id)"/><dimension name="Client IP"/><dimension name="Subscription ID" value="@(context.Subscription?.Id)"/></llm-emit-token-metric>` +
+		`<azure-openai-emit-token-metric><dimension name="Client IP" value="@(context.Request.IpAddress)"/><dimension name="List" value="a,b"/>` +
+		`<dimension name="Model" value="@(context.Request.MatchedParameters["deployment-id"])"/><dimension name="Stage" value="test"/><dimension name="Sixth" value="6"/></azure-openai-emit-token-metric></fragment>`))
+	if err != nil || p.Limits.CounterKey != "{subscription}" || p.Validate("gold") != nil {
+		t.Fatalf("%+v, %v, %v", p, err, p.Validate("gold"))
+	}
+	chosen := p.Settings["METRIC_DIMENSIONS"]
+	if _, err := telemetry.ParseDimensions(strings.Split(chosen, ",")); err != nil || chosen != "API ID,Client IP,Subscription ID,Model,Stage=test" {
+		t.Errorf("dimensions are %s: %v", chosen, err)
+	}
+	if lost := strings.Join(p.Lost, "\n"); len(p.Lost) != 2 || !strings.Contains(lost, "List: a,b has no") || !strings.Contains(lost, "Sixth: METRIC_DIMENSIONS has 5 at most") {
+		t.Errorf("lost are\n%s", lost)
+	}
+}
+
+func TestWhatStandsElsewhereOrUnderAConditionIsSaid(t *testing.T) {
+	p, err := apim.ReadPolicy([]byte(`<policies><inbound><include-fragment fragment-id="quotas"/><choose><when condition="@(context.Subscription.Id == "a")">` +
+		`<llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="10"/></when></choose></inbound></policies>`))
+	lost := strings.Join(p.Lost, "\n")
+	if err != nil || !strings.Contains(lost, "include-fragment quotas: what is in it was not read") || !strings.Contains(lost, "when: there are no conditions here; a limit within holds for every call") {
+		t.Errorf("lost are\n%s, %v", lost, err)
 	}
 }
 

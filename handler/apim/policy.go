@@ -5,6 +5,7 @@ package apim
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func ReadPolicy(text []byte) (Policy, error) {
 	if err != nil {
 		return Policy{}, err
 	}
-	elements, err := parse(escapeExpressions(string(text)))
+	elements, err := parse(escapeExpressions(document(text)))
 	if err != nil {
 		return Policy{}, fmt.Errorf("the policy is not XML: %w", err)
 	}
@@ -53,11 +54,15 @@ func ReadPolicy(text []byte) (Policy, error) {
 			p.tokenLimit(e, !found)
 			found = true
 		case "llm-emit-token-metric", "azure-openai-emit-token-metric":
-			p.Settings["METRIC_NAMESPACE"] = cmp.Or(e.attributes["namespace"], "API Management")
+			p.setting("METRIC_NAMESPACE", "namespace", cmp.Or(e.attributes["namespace"], "API Management"))
 		case "dimension":
 			p.dimension(e)
 		case "rate-limit", "rate-limit-by-key", "quota", "quota-by-key":
 			p.lose("%s: Tollgate limits tokens, not calls", e.name)
+		case "include-fragment":
+			p.lose("include-fragment %s: what is in it was not read; import a fragment that limits tokens by itself", e.attributes["fragment-id"])
+		case "choose", "when", "otherwise":
+			p.lose("%s: there are no conditions here; a limit within holds for every call", e.name)
 		case "policies", "inbound", "backend", "outbound", "on-error", "base", "fragment", "forward-request":
 		default:
 			p.lose("%s: Tollgate has no such policy", e.name)
@@ -69,6 +74,15 @@ func ReadPolicy(text []byte) (Policy, error) {
 	p.Lost = slices.Compact(p.Lost)
 	p.Limits.Normalize()
 	return p, nil
+}
+
+// document is the policy itself, out of what the REST API answers with it.
+func document(text []byte) string {
+	var answer struct{ Properties struct{ Value string } }
+	if err := json.Unmarshal(text, &answer); err == nil && answer.Properties.Value != "" {
+		return answer.Properties.Value
+	}
+	return string(text)
 }
 
 // plain is a file's text without its byte order mark.
@@ -89,7 +103,7 @@ func (p *Policy) tokenLimit(e element, first bool) {
 	var l subscription.Limits
 	l.TokensPerMinute = p.tokens(e, "tokens-per-minute")
 	l.TokenQuota = p.tokens(e, "token-quota")
-	if period := e.attributes["token-quota-period"]; l.TokenQuota > 0 && strings.HasPrefix(period, "@") {
+	if period := e.attributes["token-quota-period"]; l.TokenQuota > 0 && computed(period) {
 		p.lose("token-quota-period is %s, which is no period: set the tier's own tokenQuota and tokenQuotaPeriod", period)
 		l.TokenQuota = 0
 	} else if l.TokenQuota > 0 {
@@ -134,6 +148,21 @@ func (p *Policy) tokens(e element, name string) int64 {
 	return n
 }
 
+// computed says that API Management puts another text in a value's place: an
+// expression's result, or that of a named value.
+func computed(value string) bool {
+	return strings.HasPrefix(strings.TrimSpace(value), "@") || strings.Contains(value, "{{")
+}
+
+// setting is what an attribute says, if it says it itself.
+func (p *Policy) setting(name, attribute, value string) {
+	if computed(value) {
+		p.lose("%s is %s, which stands for another text: set %s to that", attribute, value, name)
+		return
+	}
+	p.Settings[name] = value
+}
+
 // headers are APIM's attributes that name headers, and Tollgate's settings.
 var headers = map[string]string{
 	"retry-after-header-name":            "RETRY_AFTER_HEADER",
@@ -157,10 +186,8 @@ func (p *Policy) rest(e element) {
 		setting := headers[name]
 		switch {
 		case slices.Contains(carried, name):
-		case setting != "" && !strings.HasPrefix(value, "@"):
-			p.Settings[setting] = value
 		case setting != "":
-			p.lose("%s is an expression: set %s to a name", name, setting)
+			p.setting(setting, name, value)
 		case strings.HasSuffix(name, "-variable-name"):
 			p.lose("%s: there are no policy variables; the headers say the same", name)
 		default:
@@ -176,6 +203,7 @@ var known = []struct {
 }{
 	{regexp.MustCompile(`^context\.Subscription\??\.(Id|Key|Name)$`), "{subscription}"},
 	{regexp.MustCompile(`^context\.Request\.IpAddress$`), "{client-ip}"},
+	{regexp.MustCompile(`^context\.Request\.Headers\.GetValueOrDefault\("(?i:api-key|Ocp-Apim-Subscription-Key)"(?:,\s*"[^"]*")?\)$`), "{subscription}"},
 	{regexp.MustCompile(`^context\.Request\.Headers\.GetValueOrDefault\("([A-Za-z0-9-]+)"(?:,\s*"[^"]*")?\)$`), "{header:$1}"},
 	{regexp.MustCompile(`^context\.Request\.MatchedParameters\["deployment-id"\]$`), "{model}"},
 }
@@ -185,7 +213,10 @@ func (p *Policy) counterKey(e element) string {
 	text := strings.TrimSpace(e.attributes["counter-key"])
 	inner, isExpression := strings.CutPrefix(text, "@(")
 	if !isExpression {
-		if text != "" {
+		switch {
+		case strings.Contains(text, "{{"):
+			p.lose("counter-key is %s, a named value: each subscription is counted by itself ({subscription}); see counterKey for what there is", text)
+		case text != "":
 			p.lose("counter-key is %q, one counter for all: each subscription is counted by itself ({subscription}); a tier's can share with a part such as {model}", text)
 		}
 		return "{subscription}"
@@ -251,91 +282,48 @@ func structural(name string) bool {
 		"llm-emit-token-metric", "azure-openai-emit-token-metric"}, name)
 }
 
+// builtIn are the expressions of which the metrics' dimensions of these names
+// have the value anyway.
+var builtIn = map[string]string{
+	"API ID":          "context.Api.Id",
+	"Operation ID":    "context.Operation.Id",
+	"Product ID":      "context.Product.Id",
+	"Subscription ID": "context.Subscription.Id",
+	"Client IP":       "context.Request.IpAddress",
+	"Model":           `context.Request.MatchedParameters["deployment-id"]`,
+}
+
+// mostDimensions is how many the setting takes.
+const mostDimensions = 5
+
 // dimension adds one of a metric policy's to the setting that has them all.
 func (p *Policy) dimension(e element) {
 	name, value := e.attributes["name"], strings.TrimSpace(e.attributes["value"])
-	if inner, isExpression := strings.CutPrefix(value, "@("); isExpression {
-		switch part := counterPart(strings.TrimSpace(strings.TrimSuffix(inner, ")"))); {
-		case part == "{client-ip}" && name == "Client IP", part == "{subscription}" && name == "Subscription ID":
-			value = ""
-		case strings.HasPrefix(part, "{header:"):
-			value = part
-		default:
-			p.lose("the metrics' dimension %s: %s has no counterpart", name, value)
-			return
-		}
-	}
-	if value != "" {
-		name += "=" + value
-	}
+	source, known := dimensionSource(name, value)
+	var chosen []string
 	if others := p.Settings["METRIC_DIMENSIONS"]; others != "" {
-		name = others + "," + name
+		chosen = strings.Split(others, ",")
 	}
-	p.Settings["METRIC_DIMENSIONS"] = name
+	switch {
+	case !known:
+		p.lose("the metrics' dimension %s: %s has no counterpart", name, value)
+	case slices.ContainsFunc(chosen, func(other string) bool { return other == name || strings.HasPrefix(other, name+"=") }):
+	case len(chosen) == mostDimensions:
+		p.lose("the metrics' dimension %s: METRIC_DIMENSIONS has %d at most", name, mostDimensions)
+	default:
+		p.Settings["METRIC_DIMENSIONS"] = strings.Join(append(chosen, name+source), ",")
+	}
 }
 
-// escapeExpressions makes XML of a policy whose expressions stand as they are,
-// quotes and angle brackets included. What is escaped already stays.
-func escapeExpressions(text string) string {
-	var out strings.Builder
-	for {
-		at := strings.Index(text, `="@`)
-		if at < 0 || at+3 >= len(text) {
-			break
-		}
-		from := at + 2 // the @
-		length := expressionLength(text[from:])
-		out.WriteString(text[:from])
-		out.WriteString(escaped(text[from : from+length]))
-		text = text[from+length:]
+// dimensionSource is what METRIC_DIMENSIONS has behind a dimension's name.
+func dimensionSource(name, value string) (source string, known bool) {
+	inner, isExpression := strings.CutPrefix(value, "@(")
+	inner = strings.TrimSpace(strings.TrimSuffix(inner, ")"))
+	switch {
+	case value == "", isExpression && strings.ReplaceAll(inner, "?.", ".") == builtIn[name]:
+		return "", true
+	case isExpression && strings.HasPrefix(counterPart(inner), "{header:"):
+		return "=" + counterPart(inner), true
 	}
-	return out.String() + text
-}
-
-// expressionLength is how long an expression is that begins a text: to the
-// bracket that closes its first, strings within skipped.
-func expressionLength(text string) int {
-	open, closed := byte('('), byte(')')
-	if len(text) > 1 && text[1] == '{' {
-		open, closed = '{', '}'
-	}
-	depth, quoted := 0, false
-	for i := 1; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
-			if depth == 0 {
-				return i // it never opened: no expression after all
-			}
-			quoted = !quoted
-		case quoted:
-		case c == open:
-			depth++
-		case c == closed:
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
-	}
-	return len(text)
-}
-
-var entity = regexp.MustCompile(`^&(#\d+|#x[0-9a-fA-F]+|[a-z]+);`)
-
-func escaped(expression string) string {
-	var out strings.Builder
-	for i := range len(expression) {
-		switch c := expression[i]; {
-		case c == '"':
-			out.WriteString("&quot;")
-		case c == '<':
-			out.WriteString("&lt;")
-		case c == '&' && !entity.MatchString(expression[i:]):
-			out.WriteString("&amp;")
-		default:
-			out.WriteByte(c)
-		}
-	}
-	return out.String()
+	return "=" + value, !computed(value) && !strings.ContainsAny(value, ",{}")
 }

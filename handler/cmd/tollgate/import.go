@@ -47,7 +47,7 @@ can read; hand them out and delete it.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&asked.tier, "tier", "", "the tier to make, and for subscriptions to have")
-	flags.StringVar(&asked.policy, "policy", "", "the policy document, as XML (default: the tier is there already)")
+	flags.StringVar(&asked.policy, "policy", "", "the policy document, as XML or as az rest prints it (default: the tier is there already)")
 	flags.StringVar(&asked.subscriptions, "subscriptions", "", "the subscription list, as JSON")
 	flags.StringVar(&asked.product, "product", "", "only subscriptions of this product")
 	flags.StringVar(&asked.keys, "keys-to", "", "a file to write new primary keys to, as CSV; it must not be there yet")
