@@ -175,6 +175,7 @@ func TestTroubleThatTimeMendsIsRetried(t *testing.T) {
 func TestTroublesThatAlternateAreSaidOnceEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
+		b.service.answering(503, nil, "") // before anything is sent, or that may arrive
 		b.Send(tokens(5))
 		for range 10 {
 			b.service.answering(503, nil, "")
