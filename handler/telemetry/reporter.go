@@ -165,7 +165,7 @@ func (s *series) call(c *Call, chosen []pair) {
 		s.add(TotalTokens, float64(u.PromptTokens+u.CompletionTokens), chosen...)
 		switch {
 		case !u.Known:
-			s.add(UnknownUsage, 1, append(who, pair{"Model", c.Model})...)
+			s.add(UnknownUsage, 1, pair{"Reason", c.Outcome}, who[0], who[1], pair{"Model", c.Model})
 		case c.Estimate > 0:
 			s.add(PromptEstimateError, float64(c.Estimate-u.PromptTokens), pair{"Model", c.Model})
 		}

@@ -183,10 +183,12 @@ func TestRefusalsAndUnknownUsageAreCounted(t *testing.T) {
 		refused := telemetry.Call{Status: 429, Refused: true, Outcome: "token_limit_exceeded", Subscription: "team-a", Tier: "gold"}
 		r.Report(refused)
 		r.Report(refused)
-		r.Report(telemetry.Call{Status: 499, Outcome: "client_closed", Subscription: "team-a", Tier: "gold", Model: "DeepSeek-R1"})
 		guessed := call("team-a", 5, 5)
 		guessed.Usage.Known, guessed.Shadowed, guessed.Degraded = false, "token_quota_exceeded", true
 		r.Report(guessed)
+		left := call("team-a", 5, 5)
+		left.Usage.Known, left.Outcome, left.Tier = false, "client_closed", "silver"
+		r.Report(left)
 		uncounted := call("team-a", 5, 5)
 		uncounted.Estimate = 0
 		r.Report(uncounted)
@@ -194,11 +196,14 @@ func TestRefusalsAndUnknownUsageAreCounted(t *testing.T) {
 		synctest.Wait()
 		counters.TableOperations += 5
 		_ = r.Close(t.Context())
-		for name, want := range map[string]string{telemetry.Refusals: "token_limit_exceeded", telemetry.Failures: "client_closed", telemetry.ShadowRefusals: "token_quota_exceeded", telemetry.DegradedCalls: "", telemetry.UnknownUsage: "", telemetry.TelemetryDropped: "outage"} {
+		for name, want := range map[string]string{telemetry.Refusals: "token_limit_exceeded", telemetry.Failures: "client_closed", telemetry.ShadowRefusals: "token_quota_exceeded", telemetry.DegradedCalls: "", telemetry.TelemetryDropped: "outage"} {
 			m := sink.metrics(name)
 			if len(m) != 1 || m[0].Dimensions["Reason"] != want {
 				t.Errorf("%s: %+v, want one with reason %q", name, m, want)
 			}
+		}
+		if m := sink.metrics(telemetry.UnknownUsage); len(m) != 2 || m[0].Dimensions["Reason"] != "" || m[1].Dimensions["Reason"] != "client_closed" {
+			t.Errorf("unknown usage %+v, want what upstream kept silent about apart from whom the caller left", m)
 		}
 		if m := sink.metrics(telemetry.Refusals); m[0].Sum != 2 || m[0].Dimensions["Subscription ID"] != "team-a" || m[0].Dimensions["Product ID"] != "gold" {
 			t.Errorf("refusals %+v", m)

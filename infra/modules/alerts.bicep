@@ -44,7 +44,7 @@ var rules rule[] = [
   {
     name: 'quota-100'
     title: 'Tollgate: a quota is used up'
-    description: 'A subscription has used all of its quota: its calls are refused with 403 until the next period begins.'
+    description: 'A subscription has used all of its quota, or what is left is too little for its calls: they are refused with 403 until the next period begins.'
     severity: 1
     query: loadTextContent('../queries/alert-quota.kql')
     column: 'Percent'

@@ -149,6 +149,44 @@ func TestQueriesAskForWhatIsEmitted(t *testing.T) {
 	}
 }
 
+func TestTheQuotaAlertFiresWhereCallsAreRefusedBeforeAllIsUsed(t *testing.T) {
+	if query := files(t)["alert-quota"]; !strings.Contains(query, "'Refusals'") || !strings.Contains(query, "'token_quota_exceeded'") {
+		t.Errorf("it knows of no refusals:\n%s", query)
+	}
+}
+
+func TestACallerThatLeavesIsNoFaultOfUpstreams(t *testing.T) {
+	if query := files(t)["alert-unknown-usage"]; !strings.Contains(query, "['Reason']) != 'client_closed'") {
+		t.Errorf("it counts calls whose caller left:\n%s", query)
+	}
+}
+
+func TestReasonsThatQueriesNameAreTheGateways(t *testing.T) {
+	var source []byte
+	for _, pattern := range []string{"../../handler/gateway/*.go", "../../handler/telemetry/*.go"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source = append(source, text...)
+		}
+	}
+	for file, text := range files(t) {
+		for _, match := range regexp.MustCompile(`\['Reason'\]\) (?:==|!=|in) ('[^']*'|\([^)]*\))`).FindAllStringSubmatch(text, -1) {
+			for _, reason := range quoted.FindAllStringSubmatch(match[1], -1) {
+				if !bytes.Contains(source, []byte(`"`+reason[1]+`"`)) {
+					t.Errorf("%s.kql names the reason %q, which is never given", file, reason[1])
+				}
+			}
+		}
+	}
+}
+
 func TestReplayedItemsAreLeftOutUnlessAskedFor(t *testing.T) {
 	for name, text := range files(t) {
 		counts := regexp.MustCompile(`customMetrics\n\s*\| where name.*(?:Total|Prompt|Completion) Tokens.*\n`).FindAllString(text, -1)
