@@ -18,6 +18,15 @@ func TestReadAnswerTellsUsage(t *testing.T) {
 		"with details": {
 			`{"usage":{"prompt_tokens":25,"completion_tokens":233,"total_tokens":258,"completion_tokens_details":{"audio_tokens":null,"reasoning_tokens":200},"prompt_tokens_details":{"cached_tokens":16}}}`,
 			UsageTold, Usage{25, 233, 258, 200, 16}},
+		"with reasoning beside the completion": {
+			`{"usage":{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}}`,
+			UsageTold, Usage{32, 103, 135, 94, 0}},
+		"with reasoning alone": {
+			`{"choices":[{"message":{"reasoning_content":"hm"}}],"usage":{"prompt_tokens":32,"completion_tokens":0,"total_tokens":126,"completion_tokens_details":{"reasoning_tokens":94}}}`,
+			UsageTold, Usage{32, 94, 126, 94, 0}},
+		"with a total of its own": {
+			`{"usage":{"prompt_tokens":32,"completion_tokens":9,"total_tokens":999,"completion_tokens_details":{"reasoning_tokens":94}}}`,
+			UsageTold, Usage{32, 9, 999, 94, 0}},
 		"with details of null":       {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":null}}`, UsageTold, Usage{1, 2, 3, 0, 0}},
 		"with details that can't be": {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":{"reasoning_tokens":-9}}}`, UsageTold, Usage{1, 2, 3, 0, 0}},
 		"without a total":            {`{"usage":{"prompt_tokens":1,"completion_tokens":2}}`, UsageTold, Usage{1, 2, 3, 0, 0}},

@@ -111,9 +111,11 @@ func (s *scanner) detail(name string) (n int64, err error) {
 	return n, err
 }
 
-// complete derives the one count of three that may be missing. It reports
-// whether all are known and not all zero: some upstreams send zeros for "not
-// counted", while no prompt is empty.
+// complete derives the one count of three that may be missing, and adds the
+// reasoning to a completion that leaves it out, as Grok's do: the total tells.
+// It reports whether all are known and not all zero: some upstreams send zeros
+// for "not counted", while no prompt is empty.
+// Source: https://docs.x.ai/docs/key-information/consumption-and-rate-limits
 func (u *Usage) complete() bool {
 	switch {
 	case u.TotalTokens == unknown && u.PromptTokens != unknown && u.CompletionTokens != unknown:
@@ -122,6 +124,9 @@ func (u *Usage) complete() bool {
 		u.CompletionTokens = u.TotalTokens - u.PromptTokens
 	case u.PromptTokens == unknown && u.CompletionTokens != unknown:
 		u.PromptTokens = u.TotalTokens - u.CompletionTokens
+	}
+	if u.TotalTokens == u.PromptTokens+u.CompletionTokens+u.ReasoningTokens {
+		u.CompletionTokens += u.ReasoningTokens
 	}
 	return u.PromptTokens >= 0 && u.CompletionTokens >= 0 && u.PromptTokens+u.CompletionTokens > 0
 }
