@@ -5,8 +5,8 @@ import "errors"
 // ErrNotAnswer is upstream's body not being a JSON object.
 var ErrNotAnswer = errors.New("upstream's answer is not a JSON object")
 
-// Text receives what a model wrote: content, reasoning_content and the names
-// and arguments of tool calls, of one of a call's choices by its index. The
+// Text receives what a model wrote: content, reasoning and the names and
+// arguments of tool calls, of one of a call's choices by its index. The
 // bytes are only valid during the call.
 type Text func(choice int64, text []byte)
 
@@ -98,8 +98,10 @@ func (p *payload) choice() error {
 	message := unknown
 	err := p.object(func(key []byte) (err error) {
 		switch string(key) {
-		case "delta", "message":
-			message = p.pos
+		case "delta", "message": // the one that isn't meant may be there as null
+			if p.space() == '{' {
+				message = p.pos
+			}
 		case "index":
 			index, _, err = p.tokens()
 			return err
@@ -120,14 +122,19 @@ func (p *payload) choice() error {
 	return err
 }
 
-// message reads a message or a part of it.
+// message reads a message or a part of it. Reasoning has two names, and some
+// servers send it under both; it was written once.
 func (p *payload) message(choice int64) error {
-	if p.space() != '{' {
-		return p.skip()
-	}
+	reasoned := false
 	return p.object(func(key []byte) error {
 		switch string(key) {
-		case "content", "reasoning_content", "refusal":
+		case "reasoning_content", "reasoning":
+			if reasoned {
+				return p.skip()
+			}
+			reasoned = p.space() == '"'
+			return p.write(choice)
+		case "content", "refusal":
 			return p.write(choice)
 		case "tool_calls":
 			return p.eachCall(choice)
@@ -147,7 +154,7 @@ func (p *payload) eachCall(choice int64) error {
 			return p.skip()
 		}
 		return p.object(func(key []byte) error {
-			if string(key) == "function" {
+			if string(key) == "function" || string(key) == "custom" {
 				return p.function(choice)
 			}
 			return p.skip()
@@ -160,7 +167,8 @@ func (p *payload) function(choice int64) error {
 		return p.skip()
 	}
 	return p.object(func(key []byte) error {
-		if string(key) == "name" || string(key) == "arguments" {
+		switch string(key) {
+		case "name", "arguments", "input":
 			return p.write(choice)
 		}
 		return p.skip()

@@ -96,6 +96,25 @@ func TestEachTextGivesAllThatTheModelWrote(t *testing.T) {
 	}
 }
 
+// What a model wrote is found under each of the names that servers have for it,
+// and once.
+func TestEachTextKnowsWhatServersCallIt(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"choices":[{"delta":{"reasoning":"hm"}}]}`:                                                              "hm",
+		`{"choices":[{"delta":{"content":"a","reasoning":null,"reasoning_content":"hm"}}]}`:                       "ahm",
+		`{"choices":[{"delta":{"reasoning":"hm","reasoning_content":"hm","reasoning_details":[{"text":"hm"}]}}]}`: "hm",
+		`{"choices":[{"delta":{"content":"a"},"message":null}]}`:                                                  "a",
+		`{"choices":[{"delta":null,"message":{"content":"a"}}]}`:                                                  "a",
+		`{"choices":[{"delta":{"tool_calls":[{"type":"custom","custom":{"name":"f","input":"x y"}}]}}]}`:          "fx y",
+	} {
+		var got string
+		EachText([]byte(body), func(_ int64, text []byte) { got += string(text) })
+		if got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+	}
+}
+
 // What an answer that broke off had said is counted, and nothing but that.
 func TestEachTextReadsAnAnswerUpToWhereItBreaksOff(t *testing.T) {
 	const whole = `{"id":"1","choices":[{"index":0,"message":{"role":"assistant","reasoning_content":"hm\n\u00e9","content":"a \"b\" c"}}],"usage":{}}`
