@@ -20,7 +20,8 @@ type Request struct {
 	// N is how many completions are asked for, 1 unless told.
 	N int64
 	// MaxTokens and MaxCompletionTokens are the caller's caps on each
-	// completion, in tokens, nil where absent or null.
+	// completion, in tokens, nil where absent, null or 0, which servers of
+	// DeepSeek's models take for no cap.
 	MaxTokens, MaxCompletionTokens *int64
 	// Messages and Tools are the raw JSON of these fields, parts of the body.
 	// Messages is an array of one object or more; Tools may be nil.
@@ -165,9 +166,9 @@ func (r *Request) field(s *scanner, key []byte) (err error) {
 			r.N = *n
 		}
 	case "max_tokens":
-		r.MaxTokens, r.at.maxTokens, err = count(s, "max_tokens", 0)
+		r.MaxTokens, r.at.maxTokens, err = limit(s, "max_tokens")
 	case "max_completion_tokens":
-		r.MaxCompletionTokens, r.at.maxCompletion, err = count(s, "max_completion_tokens", 0)
+		r.MaxCompletionTokens, r.at.maxCompletion, err = limit(s, "max_completion_tokens")
 	default:
 		err = s.skip()
 	}
@@ -274,6 +275,16 @@ func boolean(s *scanner, field string) (bool, span, error) {
 		return true, span{start, s.pos}, nil
 	}
 	return false, span{}, &FieldError{field, "must be true or false", "send true or false, without quotes"}
+}
+
+// limit reads a cap, nil for none.
+// Source: https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/entrypoints/openai/protocol.py
+func limit(s *scanner, field string) (*int64, span, error) {
+	most, at, err := count(s, field, 0)
+	if most != nil && *most == 0 {
+		most = nil
+	}
+	return most, at, err
 }
 
 // count reads a whole number of at least least, nil for null. 10.0 and 1e1 are

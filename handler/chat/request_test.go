@@ -50,6 +50,21 @@ func TestParseTakesNullForAbsent(t *testing.T) {
 	}
 }
 
+// A server that reads 0 as no cap would write on far beyond what was reserved.
+func TestACapOfNothingIsNone(t *testing.T) {
+	r := parse(t, with(`"max_tokens":0,"max_completion_tokens":0,"n":3`))
+	if tokens, capped := r.CompletionTokens(); tokens != 0 || capped {
+		t.Errorf("CompletionTokens = %d, %v; want 0, false", tokens, capped)
+	}
+	sixteen := int64(16)
+	if got, want := string(r.Rewrite(Edit{MaxTokens: &sixteen})), with(`"max_tokens":16,"max_completion_tokens":0,"n":3`); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := string(r.Rewrite(Edit{})), with(`"max_tokens":0,"max_completion_tokens":0,"n":3`); got != want {
+		t.Errorf("unchanged: got %s, want %s", got, want)
+	}
+}
+
 func TestParseLetsPassWhatIsNotAmbiguous(t *testing.T) {
 	for _, body := range []string{
 		with(`"tools":[{"function":{"parameters":{"properties":{"Name":{},"name":{}}}}}]`),
@@ -180,12 +195,11 @@ func TestCompletionTokensTakesTheLargerCapAndNeverOverflows(t *testing.T) {
 	for fields, want := range map[string]int64{
 		`"max_tokens":1,"max_completion_tokens":10000`:       10000,
 		`"max_tokens":10000,"max_completion_tokens":1,"n":3`: 30000,
-		`"max_tokens":0`:                                    0,
-		`"max_tokens":9223372036854775807,"n":2`:            math.MaxInt64,
-		`"max_tokens":2,"n":9223372036854775807`:            math.MaxInt64,
-		`"max_tokens":0,"n":9223372036854775807`:            0,
-		`"max_completion_tokens":3037000500,"n":3037000500`: math.MaxInt64,
-		`"max_completion_tokens":3037000499,"n":3037000499`: 9223372030926249001,
+		`"max_tokens":0,"max_completion_tokens":3`:           3,
+		`"max_tokens":9223372036854775807,"n":2`:             math.MaxInt64,
+		`"max_tokens":2,"n":9223372036854775807`:             math.MaxInt64,
+		`"max_completion_tokens":3037000500,"n":3037000500`:  math.MaxInt64,
+		`"max_completion_tokens":3037000499,"n":3037000499`:  9223372030926249001,
 	} {
 		if got, capped := parse(t, with(fields)).CompletionTokens(); got != want || !capped {
 			t.Errorf("%s: got %d, %v; want %d", fields, got, capped, want)

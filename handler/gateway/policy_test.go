@@ -84,6 +84,7 @@ func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
 		"full, clamped to what is left":        {full, `"n":3,`, maxTokens(left / 3), 200},
 		"full, all that is left":               {uncapped, ``, maxTokens(left), 200},
 		"full, a null is none":                 {uncapped, `"max_tokens":null,`, maxTokens(left), 200},
+		"full, a cap of 0 is none":             {uncapped, `"max_tokens":0,`, maxTokens(left), 200},
 		"full, the caller's cap is kept":       {full, `"max_tokens":200,`, "max_tokens=200", 200},
 		"full, its newer name too":             {full, `"max_completion_tokens":200,`, "max_completion_tokens=200", 200},
 		"full, never below 16 a completion":    {full, `"n":18,`, "", 413}, // the prompt and 18 x 16 are above 300
