@@ -50,11 +50,16 @@ func (c *call) completionCap(d limit.Decision) int64 {
 	return c.grant.Tier.MaxCompletionTokens
 }
 
+// drops says whether the endpoint is to drop what its API doesn't have, of which
+// max_completion_tokens is: there it caps nothing.
+// Source: https://learn.microsoft.com/rest/api/aifoundry/model-inference/get-chat-completions
+func (c *call) drops() bool { return c.r.Header.Get("Extra-Parameters") == "drop" }
+
 // putCap has the body carry the call's cap, in the field that the model reads.
 func (c *call) putCap(edit *chat.Edit, model string) {
 	switch {
 	case c.cap == 0:
-	case reasonsAtOpenAI(model):
+	case reasonsAtOpenAI(model) && !c.drops():
 		edit.MaxCompletionTokens = &c.cap
 	default:
 		edit.MaxTokens = &c.cap

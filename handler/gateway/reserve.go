@@ -40,6 +40,9 @@ func (g *Gateway) parse(c *call) error {
 	if err != nil {
 		return err
 	}
+	if c.drops() {
+		c.request.MaxCompletionTokens = nil
+	}
 	return g.choose(c)
 }
 

@@ -133,6 +133,27 @@ func TestWhatAShapeLacksIsRefused(t *testing.T) {
 	}
 }
 
+// A cap that the endpoint is to drop must not stand for one: with it alone the
+// answer would pass what was reserved.
+func TestACapThatIsDroppedIsNone(t *testing.T) {
+	for _, model := range []string{"DeepSeek-R1", "o3-mini"} {
+		var asked caps
+		b := openWith(t, subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 100}, func(c *gateway.Config) {
+			before(t, upstream.Endpoint{URL: serving(t, recording(t, &asked, 30)), Shape: upstream.Models})(c)
+			c.Models = []string{model}
+		}, upstream.Timeouts{}, nil)
+		for value, want := range map[string]int64{"drop": 100, "pass-through": 0} {
+			body := strings.Replace(with(`"max_completion_tokens":1,`), "DeepSeek-R1", model, 1)
+			if response, text := b.post(t, path, body, "Extra-Parameters", value); response.StatusCode != 200 {
+				t.Fatalf("%d %s", response.StatusCode, text)
+			}
+			if got := asked.MaxTokens; want == 0 && got != nil || want > 0 && (got == nil || *got != want) {
+				t.Errorf("%s, %s: asked for %q, want max_tokens %d", model, value, asked, want)
+			}
+		}
+	}
+}
+
 // Each shape lists what the subscription may use, which its tier can restrict.
 func TestModelsAreListedForTheSubscription(t *testing.T) {
 	for _, test := range []struct {
