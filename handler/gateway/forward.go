@@ -177,6 +177,7 @@ func (g *Gateway) stream(c *call) error {
 		panic(http.ErrAbortHandler) // a clean end would pass for a whole answer
 	}
 	m.charge(true)
+	g.say(c)
 	return unbegun(c, ending, err)
 }
 

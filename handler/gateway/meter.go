@@ -50,18 +50,19 @@ func (m *meter) pass(event []byte) []byte {
 
 // charge settles the call by the usage that upstream told, unless it went on
 // writing after it, else by our own count. What fails before the model has
-// written anything costs nothing.
+// written anything costs nothing. It leaves the headers alone: the relay may be
+// sending them with a comment that breaks upstream's silence.
 func (m *meter) charge(failed bool) {
 	told := m.events.Report == chat.UsageTold && !m.events.Stale
 	switch c := m.call; {
 	case c.settled:
 	case told:
 		c.told = true
-		m.settle(c, charged(m.events.Usage))
+		c.settle(charged(m.events.Usage))
 	case (failed || m.events.Failed) && m.written.empty():
 		c.standing = c.reservation.Cancel()
 	default:
-		m.settle(c, limit.Usage{PromptTokens: c.promptTokens(), CompletionTokens: m.written.count()})
+		c.settle(limit.Usage{PromptTokens: c.promptTokens(), CompletionTokens: m.written.count()})
 	}
 }
 
@@ -92,19 +93,31 @@ func charged(u chat.Usage) limit.Usage {
 	return limit.Usage{PromptTokens: u.PromptTokens, CompletionTokens: u.CompletionTokens}
 }
 
-// settle charges what the call took and has the headers say so. The counter
-// writes it in its own time, whether or not the caller is still there.
-func (g *Gateway) settle(c *call, usage limit.Usage) {
+// settle charges what the call took. The counter writes it in its own time,
+// whether or not the caller is still there.
+func (c *call) settle(usage limit.Usage) {
 	c.usage, c.settled = usage, true
 	c.standing = c.reservation.Settle(usage)
-	g.names.standing(c.w.Header(), c.standing, time.Now())
-	g.names.consumed(c.w.Header(), usage)
+}
+
+// settle charges what the call took and has the headers say so.
+func (g *Gateway) settle(c *call, usage limit.Usage) {
+	c.settle(usage)
+	g.say(c)
 }
 
 // refund charges nothing and has the headers say so.
 func (g *Gateway) refund(c *call) {
 	c.standing = c.reservation.Cancel()
+	g.say(c)
+}
+
+// say has the headers say what the call took, if anything, and what is left.
+func (g *Gateway) say(c *call) {
 	g.names.standing(c.w.Header(), c.standing, time.Now())
+	if c.settled {
+		g.names.consumed(c.w.Header(), c.usage)
+	}
 }
 
 // written is what a model wrote. Its tokens are counted only when they are asked

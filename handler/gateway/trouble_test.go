@@ -346,6 +346,25 @@ func TestAStreamTellsWhatItTookInAComment(t *testing.T) {
 	}
 }
 
+// A stream's headers say what remained before it, even if all of it came at once:
+// they may be on their way already, with a comment, when its end is read.
+func TestAStreamsHeadersAreLeftAloneOnceItIsRelayed(t *testing.T) {
+	for name, test := range map[string]struct {
+		text                string
+		remaining, consumed string
+	}{"a whole stream": {thought + said + together + finished, "287", ""}, "a stream of nothing": {"", "300", ""}, "nothing but usage": {told, "200", "100"}} {
+		b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, test.text)
+		})
+		response, body := b.post(t, path, stream)
+		if h := response.Header; h.Get("x-apim-remaining-tokens") != test.remaining || h.Get("x-apim-tokens-consumed") != test.consumed {
+			t.Errorf("%s: %v %s", name, h, body)
+		}
+	}
+}
+
 // When a caller sees [DONE], its call has been charged, and its next meets that.
 func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
 	release := make(chan struct{})

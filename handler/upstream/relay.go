@@ -64,7 +64,8 @@ type buffer struct{ in, out []byte }
 // the caller's connection alive. The error says what ended the relay, and is
 // nil only if that was upstream's own end.
 //
-// The response's header must be set, and is sent with the first bytes.
+// The response's header must be set, and is sent with the first bytes, which a
+// comment may be: inspect must leave it alone.
 func (r *Response) Relay(w http.ResponseWriter, split Splitter, inspect func(event []byte) []byte) (Ending, error) {
 	b := buffers.Get().(*buffer)
 	defer b.release()
