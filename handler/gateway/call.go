@@ -62,24 +62,21 @@ func begin(w http.ResponseWriter, r *http.Request) *call {
 // presentedKey is the caller's key. Microsoft's SDKs send one key in two
 // headers at once; two different keys are nobody's.
 func presentedKey(h http.Header) (key string, ok bool) {
-	bearer := h.Get("Authorization")
-	if scheme, token, found := strings.Cut(bearer, " "); found && strings.EqualFold(scheme, "Bearer") {
-		bearer = strings.TrimSpace(token)
-	} else {
-		bearer = ""
-	}
-	for _, name := range []string{"Api-Key", "Ocp-Apim-Subscription-Key"} {
+	for _, name := range []string{"Api-Key", "Ocp-Apim-Subscription-Key", "Authorization"} {
 		for _, value := range h[name] {
+			if name == "Authorization" {
+				scheme, token, _ := strings.Cut(value, " ")
+				if value = strings.TrimSpace(token); value == "" || !strings.EqualFold(scheme, "Bearer") {
+					continue
+				}
+			}
 			if key != "" && value != key {
 				return "", false
 			}
 			key = value
 		}
 	}
-	if bearer != "" && key != "" && bearer != key {
-		return "", false
-	}
-	return cmp.Or(key, bearer), key != "" || bearer != ""
+	return key, key != ""
 }
 
 // answer sends a whole body, at once: the caller needn't wait for the report.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"time"
 )
 
@@ -226,7 +227,7 @@ func (c *Client) ask(ctx context.Context, e *endpoint, call *Call) (*http.Respon
 // plain is whether an answer's body is as it will be read.
 func plain(answer *http.Response) bool {
 	encoding := answer.Header.Get("Content-Encoding")
-	return encoding == "" || encoding == "identity"
+	return encoding == "" || strings.EqualFold(encoding, "identity")
 }
 
 func (e *endpoint) refusal(answer *http.Response) *StatusError {
