@@ -80,10 +80,11 @@ func presentedKey(h http.Header) (key string, ok bool) {
 }
 
 // answer sends a whole body, at once: the caller needn't wait for the report.
+// Without a type it is JSON, as all answers here are.
 func (c *call) answer(status int, contentType string, body []byte) {
 	c.status = status
 	h := c.w.Header()
-	h["Content-Type"] = []string{contentType}
+	h["Content-Type"] = []string{cmp.Or(contentType, "application/json")}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	c.w.WriteHeader(status)
 	control := http.NewResponseController(c.w)
@@ -112,7 +113,7 @@ func (g *Gateway) refuse(c *call, err error) {
 		g.names.retry(c.w.Header(), p.retry)
 	}
 	if p.verbatim != nil {
-		c.answer(p.status, cmp.Or(c.w.Header().Get("Content-Type"), "application/json"), p.verbatim)
+		c.answer(p.status, c.w.Header().Get("Content-Type"), p.verbatim)
 		return
 	}
 	c.answer(p.status, "application/json", p.body(c.requestID))

@@ -154,6 +154,21 @@ func TestACapThatIsDroppedIsNone(t *testing.T) {
 	}
 }
 
+// An empty Content-Type would have clients take the answer for text.
+func TestAnAnswerThatNamesNoTypeIsJSON(t *testing.T) {
+	for _, status := range []int{200, 400} {
+		b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Content-Type"] = nil
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, answered)
+		})
+		response, body := b.post(t, path, demo)
+		if got := response.Header["Content-Type"]; response.StatusCode != status || body != answered || len(got) != 1 || got[0] != "application/json" {
+			t.Errorf("%d %q %s", response.StatusCode, got, body)
+		}
+	}
+}
+
 // Each shape lists what the subscription may use, which its tier can restrict.
 func TestModelsAreListedForTheSubscription(t *testing.T) {
 	for _, test := range []struct {
@@ -165,12 +180,18 @@ func TestModelsAreListedForTheSubscription(t *testing.T) {
 			response, body := b.get(t, at)
 			var listed struct {
 				Object string
-				Data   []struct{ ID, Object string }
+				Data   []struct {
+					ID, Object string
+					Created    *int64
+					OwnedBy    string `json:"owned_by"`
+				}
 			}
 			err := json.Unmarshal([]byte(body), &listed)
 			var names []string
 			for _, model := range listed.Data {
-				names = append(names, model.ID)
+				if names = append(names, model.ID); model.Created == nil || model.OwnedBy == "" {
+					t.Errorf("%s: a field of OpenAI's is missing: %s", at, body)
+				}
 			}
 			if err != nil || response.StatusCode != 200 || strings.Join(names, " ") != test.want || listed.Object != "list" {
 				t.Errorf("%s, tier %v: %d %s", at, test.tier, response.StatusCode, body)
