@@ -10,12 +10,12 @@ import (
 
 // read and swap are operations of the store, bounded, timed and counted.
 func (c *Counter) read(ctx context.Context, key string) (limit.State, Version, time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.OperationTimeout)
+	bounded, cancel := context.WithTimeout(ctx, c.OperationTimeout)
 	defer cancel()
 	began := time.Now()
 	c.stats.reads.Add(1)
-	state, version, date, err := c.Store.Load(ctx, key)
-	c.took(began, date, err)
+	state, version, date, err := c.Store.Load(bounded, key)
+	c.took(ctx, began, date, err)
 	if date.IsZero() {
 		date = c.clock.now()
 	}
@@ -23,18 +23,22 @@ func (c *Counter) read(ctx context.Context, key string) (limit.State, Version, t
 }
 
 func (c *Counter) swap(ctx context.Context, key string, state *limit.State, version Version) (Version, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.OperationTimeout)
+	bounded, cancel := context.WithTimeout(ctx, c.OperationTimeout)
 	defer cancel()
 	began := time.Now()
 	c.stats.writes.Add(1)
-	next, date, err := c.Store.Swap(ctx, key, *state, version)
-	c.took(began, date, err)
+	next, date, err := c.Store.Swap(bounded, key, *state, version)
+	c.took(ctx, began, date, err)
 	return next, err
 }
 
-// took notes how an operation went.
-func (c *Counter) took(began, date time.Time, err error) {
+// took notes how an operation went. One that its caller broke off tells nothing
+// of the store.
+func (c *Counter) took(caller context.Context, began, date time.Time, err error) {
 	c.clock.observe(date)
+	if err != nil && caller.Err() != nil {
+		return
+	}
 	c.health.note(began, err)
 	switch {
 	case errors.Is(err, ErrConflict):

@@ -141,3 +141,29 @@ func TestAnIdleCountersLastMinuteIsKept(t *testing.T) {
 		}
 	})
 }
+
+// TestAFlushThatIsBrokenOffTellsNothingOfTheStore: three of them used to have it
+// count as down, and calls refused.
+func TestAFlushThatIsBrokenOffTellsNothingOfTheStore(t *testing.T) {
+	c := instance(obedient{memstore.New(nil)})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 3 {
+		if _, err := c.FlushIdle(ctx, "key"); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	}
+	if r, d := reserve(t, c, minute, 1); r == nil {
+		t.Errorf("%+v", d)
+	}
+}
+
+// obedient is a store that reads nothing once its caller doesn't want to know.
+type obedient struct{ *memstore.Store }
+
+func (o obedient) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+	if ctx.Err() != nil {
+		return limit.State{}, "", time.Time{}, ctx.Err()
+	}
+	return o.Store.Load(ctx, key)
+}
