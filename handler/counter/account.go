@@ -106,8 +106,10 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 		return a.withoutStore(ask, now), nil
 	}
 	w := &waiter{ask: ask, deadline: now.Add(a.terms.MaxWait), done: make(chan struct{})}
-	if now.Before(a.refused) && !a.worthAsking(w, now) {
-		return a.refuse(ask, a.holder.Judge(&a.view, ask, now)), nil
+	if now.Before(a.refused) {
+		if refusal, worth := a.worthAsking(w, now); !worth {
+			return a.refuse(ask, refusal), nil
+		}
 	}
 	a.busy = now
 	a.waiters = append(a.waiters, w)
@@ -223,9 +225,10 @@ func (a *account) ended(now time.Time) {
 	if a.holder.Returns() {
 		a.refused = time.Time{}
 	}
-	if a.urgent || a.going || len(a.waiters) > 0 {
+	if a.urgent || a.going {
 		a.work()
 	}
+	a.retry(now)
 }
 
 // abandon takes back a call whose caller has left. What it was granted is
@@ -235,6 +238,7 @@ func (a *account) abandon(w *waiter) {
 	if !w.answered {
 		w.answered = true
 		a.waiters = slices.DeleteFunc(a.waiters, func(other *waiter) bool { return other == w })
+		a.retry(a.counter.clock.now())
 		a.mu.Unlock()
 		return
 	}

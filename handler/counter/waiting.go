@@ -74,7 +74,7 @@ func (a *account) decide(draft *limit.Draft, now time.Time) (granted, known bool
 			}
 			a.remember(now)
 		} else {
-			d = a.holder.Judge(&a.view, w.ask, now)
+			d = a.judge(w.ask, &queue, now)
 		}
 		if a.park(w, d, &queue, now) {
 			kept = append(kept, w)
@@ -138,24 +138,41 @@ func (q *queue) add(w *waiter, tokens int64) {
 	q.bytes += w.ask.Bytes
 }
 
+// judge decides a call by what is known, behind those that queue: however little
+// it asks for, it has to wait for them.
+func (a *account) judge(ask limit.Ask, q *queue, now time.Time) limit.Decision {
+	d := a.holder.Judge(&a.view, ask, now)
+	if q.calls > 0 && (d.Verdict == limit.Granted || d.Verdict == limit.RateExceeded) {
+		d.Verdict, d.Tokens = limit.RateExceeded, 0
+		d.RetryAfter = max(d.RetryAfter, a.holder.FitsAfter(&a.view, q.tokens+d.Least, now))
+	}
+	return d
+}
+
 // worthAsking says, while a refusal holds, whether a call has to wait all the
 // same: it is small enough for what is left, or may queue.
-func (a *account) worthAsking(w *waiter, now time.Time) bool {
-	d := a.holder.Judge(&a.view, w.ask, now)
-	if d.Verdict == limit.Granted && len(a.waiters) == 0 {
-		return true
-	}
+func (a *account) worthAsking(w *waiter, now time.Time) (refusal limit.Decision, worth bool) {
 	var queue queue
 	for _, other := range a.waiters {
 		if !other.parked {
-			return true // not decided yet, nor can this one be
+			return refusal, true // not decided yet, nor can this one be
 		}
 		queue.add(other, other.ask.Least())
 	}
-	if d.Verdict == limit.Granted {
-		d = limit.Decision{Verdict: limit.RateExceeded, Least: d.Least}
+	d := a.judge(w.ask, &queue, now)
+	return d, d.Verdict == limit.Granted || a.park(w, d, &queue, now)
+}
+
+// retry has those that queue tried again, with what a call gave back or left to
+// others: at once, where the first of them would fit.
+func (a *account) retry(now time.Time) {
+	if len(a.waiters) == 0 {
+		return
 	}
-	return a.park(w, d, &queue, now)
+	if a.holder.Judge(&a.view, a.waiters[0].ask, now).Verdict == limit.Granted {
+		a.refused = time.Time{}
+	}
+	a.work()
 }
 
 // retryAt is when parked calls are tried again: the next minute, when a refusal

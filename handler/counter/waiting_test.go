@@ -14,23 +14,24 @@ import (
 	"tollgate/handler/limit"
 )
 
-// queueing has a counter whose minute's tokens are gone, 50 s before the next.
-func queueing(t *testing.T, wait time.Duration) (*counter.Counter, counter.Terms) {
+// queueing has a counter that so many of the minute's hundred tokens are gone of,
+// 50 s before the next.
+func queueing(t *testing.T, wait time.Duration, gone int64) (*counter.Counter, counter.Terms) {
 	t.Helper()
 	c := instance(memstore.New(nil))
 	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: wait}
-	r, d := reserve(t, c, terms, 100)
+	r, d := reserve(t, c, terms, gone)
 	if r == nil {
 		t.Fatalf("%+v", d)
 	}
-	r.Settle(limit.Usage{PromptTokens: 100})
+	r.Settle(limit.Usage{PromptTokens: gone})
 	time.Sleep(10 * time.Second)
 	return c, terms
 }
 
 func TestWaitingCallsAreServedInTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, terms := queueing(t, 2*time.Minute)
+		c, terms := queueing(t, 2*time.Minute, 100)
 		waited := make([]time.Duration, 3)
 		var calls sync.WaitGroup
 		began := time.Now()
@@ -55,7 +56,7 @@ func TestWaitingCallsAreServedInTheirOrder(t *testing.T) {
 
 func TestACallThatCannotBeServedInTimeIsRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, terms := queueing(t, 55*time.Second)
+		c, terms := queueing(t, 55*time.Second, 100)
 		began := time.Now()
 		go func() {
 			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: 80}); r != nil {
@@ -76,7 +77,7 @@ func TestACallThatCannotBeServedInTimeIsRefusedAtOnce(t *testing.T) {
 
 func TestWhatWaitsIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, terms := queueing(t, 55*time.Second)
+		c, terms := queueing(t, 55*time.Second, 100)
 		ctx, leave := context.WithCancel(t.Context())
 		var calls sync.WaitGroup
 		for range 100 {
@@ -133,5 +134,58 @@ func TestACallThatQueuesLongIsNotForgotten(t *testing.T) {
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// TestACallBehindAFullQueueIsRefused although it would fit by itself: it used to
+// be told that it was granted, without a reservation.
+func TestACallBehindAFullQueueIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, terms := queueing(t, 55*time.Second, 50)
+		go func() {
+			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: 95, Bytes: 8 << 20}); r != nil {
+				r.Cancel()
+			}
+		}()
+		synctest.Wait()
+		r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10, Bytes: 1})
+		if r != nil || d.Verdict != limit.RateExceeded || d.Tokens != 0 || d.RetryAfter != 50*time.Second || err != nil {
+			t.Errorf("%v, %+v, %v", r, d, err)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestTheQueueGoesOnWhenItsFirstCallerLeaves: what fits of the rest used to wait
+// for the next minute.
+func TestTheQueueGoesOnWhenItsFirstCallerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, terms := queueing(t, 55*time.Second, 50)
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		go func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 95}) }()
+		synctest.Wait()
+		began := time.Now()
+		r, d := reserve(t, c, terms, 10)
+		if waited := time.Since(began); r == nil || waited.Round(time.Second) != time.Second {
+			t.Errorf("%+v after %v, want it granted after a second", d, waited)
+		}
+		r.Cancel()
+	})
+}
+
+// TestTheFirstInTheQueueHasWhatComesBack also where that is enough only beside
+// what the counter has left.
+func TestTheFirstInTheQueueHasWhatComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, terms := queueing(t, 55*time.Second, 30)
+		first, _ := reserve(t, c, terms, 60)
+		began := time.Now()
+		time.AfterFunc(time.Second, func() { first.Cancel() })
+		second, d := reserve(t, c, terms, 65)
+		if waited := time.Since(began); second == nil || waited.Round(time.Second) != time.Second {
+			t.Errorf("%+v after %v, want it granted after a second", d, waited)
+		}
+		second.Cancel()
 	})
 }
