@@ -29,7 +29,7 @@ const maxStrikes = 3
 func (h *health) note(began time.Time, err error) {
 	now := time.Now()
 	took := now.Sub(began)
-	failed := err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrEdited) && !errors.Is(err, ErrNewer)
+	failed := broken(err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !failed {
@@ -53,6 +53,11 @@ func (h *health) note(began time.Time, err error) {
 	if (h.strikes >= maxStrikes || long) && !h.isDown.Swap(true) {
 		h.fell = now
 	}
+}
+
+// broken says that an error isn't an answer of the store's.
+func broken(err error) bool {
+	return err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrEdited) && !errors.Is(err, ErrNewer)
 }
 
 // down says whether the store is down.

@@ -1,6 +1,7 @@
 package counter_test
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -214,4 +215,95 @@ func TestAWarmLeaseOutlastsTheStore(t *testing.T) {
 		first.Cancel()
 		second.Cancel()
 	})
+}
+
+// TestAStoreThatCanOnlyBeReadCountsAsDown: calls used to wait for its writes for
+// as long as their callers did.
+func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
+	for mode, want := range map[counter.StoreDown]error{counter.Closed: counter.ErrUnavailable, counter.Degrade: nil, counter.Open: nil} {
+		t.Run(string(mode), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var readOnly atomic.Bool
+				store := memstore.New(func(operation string) (bool, error) {
+					if operation == "swap" && readOnly.Load() {
+						return false, errors.New("forbidden")
+					}
+					return true, nil
+				})
+				c, terms := instance(store), onDown(mode, limit.Limits{TokensPerMinute: 400})
+				readOnly.Store(true)
+				for range 3 {
+					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+					r, d, err := c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 10})
+					cancel()
+					if !errors.Is(err, want) || (r != nil) != (want == nil) || d.Degraded != (want == nil) {
+						t.Errorf("%+v, %v; want %v", d, err, want)
+					}
+					if r != nil {
+						r.Settle(limit.Usage{PromptTokens: 10})
+					}
+					time.Sleep(3 * time.Second)
+				}
+				readOnly.Store(false)
+				time.Sleep(10 * time.Second)
+				if r, d := reserve(t, c, terms, 10); r == nil || d.Degraded {
+					t.Errorf("afterwards: %+v", d)
+				} else {
+					r.Cancel()
+				}
+			})
+		})
+	}
+}
+
+// TestAMinutesShareIsThereOnce, although the store comes back for a moment in
+// which nothing can be told: what a read had not heard of used to be forgotten.
+func TestAMinutesShareIsThereOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := memstore.New(nil)
+		store, others := &fading{Store: shared}, &fading{Store: shared}
+		c, other := instance(store), instance(others)
+		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		time.Sleep(58 * time.Second)
+		for _, one := range []*counter.Counter{other, c} {
+			r, _ := reserve(t, one, terms, 30)
+			defer r.Cancel()
+		}
+		others.down.Store(true) // it counts as alive for a while
+		time.Sleep(2 * time.Second)
+		store.down.Store(true)
+		got := passed(t, c, terms)
+		store.loads.Store(1)
+		time.Sleep(5 * time.Second)
+		if store.loads.Load() > 0 {
+			t.Error("nothing was read meanwhile")
+		}
+		if got += passed(t, c, terms); got != 180 {
+			t.Errorf("%d tokens passed, want 180 of the half of 400", got)
+		}
+		store.down.Store(false)
+		others.down.Store(false)
+		time.Sleep(10 * time.Second)
+	})
+}
+
+// fading is a store that is down, but for some reads.
+type fading struct {
+	*memstore.Store
+	down  atomic.Bool
+	loads atomic.Int64 // that succeed all the same
+}
+
+func (f *fading) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+	if f.down.Load() && f.loads.Add(-1) < 0 {
+		return limit.State{}, "", time.Time{}, errors.New("down")
+	}
+	return f.Store.Load(ctx, key)
+}
+
+func (f *fading) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+	if f.down.Load() {
+		return "", time.Time{}, errors.New("down")
+	}
+	return f.Store.Swap(ctx, key, state, version)
 }

@@ -55,7 +55,7 @@ func (a *account) setBack(err error) time.Duration {
 		often := min(1<<min(a.tries, 10), max(a.view.Live, 1))
 		return rand.N(time.Duration(conflictShare*float64(often)*float64(a.counter.health.meanOperation())) + 1)
 	}
-	if errors.Is(err, ErrNewer) || errors.Is(err, limit.ErrFull) {
+	if errors.Is(err, ErrNewer) || errors.Is(err, limit.ErrFull) || a.vain >= maxStrikes {
 		if !now.Before(a.unusable) { // else it was said
 			a.counter.Log.Error("a counter can't be used: its calls are decided as if the store were down", "counter", a.key, "error", err.Error())
 		}
@@ -200,12 +200,15 @@ func (a *account) send(body *limit.Body) error {
 	version := a.version
 	a.mu.Unlock()
 	next, err := a.counter.swap(context.Background(), a.key, &body.State, version)
-	if err != nil {
-		return fmt.Errorf("write counter: %w", err) // in doubt: resolve reads
-	}
 	now := a.counter.clock.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if err != nil {
+		if broken(err) { // a store that can be read alone isn't down, and is of no use
+			a.vain++
+		}
+		return fmt.Errorf("write counter: %w", err) // in doubt: resolve reads
+	}
 	a.holder.Landed()
 	a.keep(body.State, next, now)
 	a.landed(body, now)
@@ -257,7 +260,7 @@ func (a *account) keep(state limit.State, version Version, now time.Time) {
 	a.kept++
 	a.view = state.View(&a.holder, a.terms.Limits, now)
 	a.unusable = time.Time{}
-	if !a.down(now) {
+	if !a.down(now) && state.Window >= limit.Minute(now) { // else it doesn't know yet what passed this minute
 		a.outage = outage{}
 	}
 }
@@ -295,7 +298,7 @@ func (a *account) resolve(body *limit.Body) error {
 
 // landed goes on after a write that was applied. The lock is held.
 func (a *account) landed(body *limit.Body, now time.Time) {
-	a.tries = 0
+	a.tries, a.vain = 0, 0
 	a.size = a.holder.Left(now)
 	a.low = a.size * lowShare / 100
 	a.counter.stats.forfeited.Add(body.Forfeited)
