@@ -281,16 +281,26 @@ func (a *account) told(now time.Time) outcome {
 	return outcome{decision: limit.Decision{Standing: a.holder.Standing(&a.view, now)}}
 }
 
-// forget says that nothing is lost with this account, and stops its timer.
+// forget says that nothing is lost with this account, and stops its timer. Where
+// all that would be lost waits for a write, it has that made.
 func (a *account) forget() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.writing || a.calls > 0 || len(a.waiters) > 0 || !a.holder.Silent() || a.holder.Holds() > 0 || a.counter.clock.now().Sub(a.busy) < time.Minute {
+	if a.writing || a.calls > 0 || len(a.waiters) > 0 || a.counter.clock.now().Sub(a.busy) < time.Minute {
+		return false
+	}
+	if a.holds() {
+		a.parting = true
+		a.work()
 		return false
 	}
 	a.timer.Stop()
 	return true
 }
+
+// holds says whether anything is to be written or returned: refusals, too, which
+// otherwise cause no write.
+func (a *account) holds() bool { return !a.holder.Silent() || a.holder.Holds() > 0 }
 
 // leave has everything written and the lease returned, and parks nobody any more.
 func (a *account) leave() {

@@ -161,13 +161,18 @@ func (c *Counter) account(key string) (*account, error) {
 // many where the counter key holds a header's value.
 const maxAccounts = 10_000
 
-// forgetIdle drops accounts that hold nothing, a quarter at a time.
+// forgetLooks is how many of them each new one has looked at: where all are busy,
+// that is all that it costs.
+const forgetLooks = 32
+
+// forgetIdle drops some accounts that hold nothing.
 func (c *Counter) forgetIdle() {
 	if len(c.accounts) < maxAccounts {
 		return
 	}
-	for key, a := range c.accounts {
-		if len(c.accounts) < maxAccounts*3/4 {
+	looks := 0
+	for key, a := range c.accounts { // which begins anywhere
+		if looks++; looks > forgetLooks {
 			return
 		}
 		if a.forget() {

@@ -157,7 +157,7 @@ func (a *account) pending(now time.Time) bool {
 func (a *account) must(now time.Time) bool {
 	due := a.reportAt()
 	return a.renew || a.urgent && a.holder.Excess() > 0 || a.mend ||
-		a.going && (!a.holder.Silent() || a.holder.Holds() > 0) || !due.IsZero() && !now.Before(due)
+		(a.going || a.parting) && a.holds() || !due.IsZero() && !now.Before(due)
 }
 
 // commit makes the write.
@@ -181,9 +181,10 @@ func (a *account) commit(draft *limit.Draft, now time.Time) (*limit.Body, error)
 
 // causes are why there must be a write.
 type causes struct {
-	since  time.Time // of the first thing that is not reported; zero: there is none
-	renew  bool      // the lease is low
-	urgent bool      // much excess is not reported
+	since   time.Time // of the first thing that is not reported; zero: there is none
+	renew   bool      // the lease is low
+	urgent  bool      // much excess is not reported
+	parting bool      // the account is to be forgotten
 }
 
 // restore has what a write that failed was made for be as pressing as before.

@@ -1,0 +1,73 @@
+package counter_test
+
+import (
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// manyKeys has a call of so many tokens ask for each of so many counters.
+func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, tokens int64) {
+	t.Helper()
+	for i := range keys {
+		r, _, err := c.Reserve(t.Context(), prefix+strconv.Itoa(i), minute, limit.Ask{Tokens: tokens})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r != nil {
+			r.Cancel()
+		}
+	}
+}
+
+// TestCountersOfRefusedCallsAreForgotten: refusals cause no write of their own,
+// so that an account that had nothing else to tell used to stay for ever.
+func TestCountersOfRefusedCallsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		c := instance(store)
+		manyKeys(t, c, "refused", 10_000, 301)
+		for i := range 3 {
+			time.Sleep(2 * time.Minute)
+			manyKeys(t, c, strconv.Itoa(i)+"later", 1000, 1)
+		}
+		if got := c.Remembered(); got >= 10_000 {
+			t.Errorf("%d counters are remembered", got)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		var refused int64
+		for stored, err := range store.Stored(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused += stored.State.Happened.Refused
+		}
+		if refused != 10_000 {
+			t.Errorf("%d refusals are told, want all 10,000", refused)
+		}
+	})
+}
+
+// TestANewCounterLooksAtFewOthers: where all were busy, each new one used to look
+// at every other, while all calls of all counters waited.
+func TestANewCounterLooksAtFewOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := instance(memstore.New(nil))
+		manyKeys(t, c, "idle", 10_000, 1)
+		time.Sleep(2 * time.Minute)
+		manyKeys(t, c, "new", 1, 1)
+		if got := c.Remembered(); got < 9900 || got >= 10_000 {
+			t.Errorf("%d counters are remembered, want a few less than there were", got)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
