@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,9 @@ func TestHistoryIsSummedUp(t *testing.T) {
 	o.must("GET", "/usage/history?by=minute&from=90m&counter=team-a/model=r1", "")
 	if ago := time.Since(o.used.asked.From); o.used.asked.Counter != "team-a/model=r1" || ago < 90*time.Minute || ago > 91*time.Minute {
 		t.Errorf("asked the history for %+v", o.used.asked)
+	}
+	if got := o.ask("GET", "/usage/history?by=week", ""); got.status != http.StatusUnprocessableEntity || strings.Contains(got.text, "not before") {
+		t.Errorf("beside an unknown by, what nobody asked is refused: %s", got.text)
 	}
 	o.used.fault = errors.New("down")
 	o.fails(http.StatusServiceUnavailable, "unavailable", "GET", "/usage/history", "", nil, "down")

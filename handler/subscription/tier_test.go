@@ -94,6 +94,9 @@ func TestWhatIsAllowedAndMaySurpriseIsSaid(t *testing.T) {
 	if all := append(full.Warnings(), prompt.Warnings()...); len(all) != 0 {
 		t.Errorf("warnings %q", all)
 	}
+	if all := (&subscription.Limits{}).Warnings(); len(all) != 1 || !strings.Contains(all[0], "nothing is limited") {
+		t.Errorf("without limits: warnings %q", all)
+	}
 	full.OnStoreDown, full.MaxCompletionTokens = subscription.Open, 0
 	if all := strings.Join(full.Warnings(), "\n"); !strings.Contains(all, "onStoreDown open") || !strings.Contains(all, "maxCompletionTokens") {
 		t.Errorf("warnings %q", all)

@@ -144,10 +144,13 @@ func (f *faults) counterKey(template string) {
 
 // Warnings says what is allowed and may yet surprise.
 func (l *Limits) Warnings() []string {
-	if l.Reserve != ReserveFull {
-		return nil
-	}
 	var all []string
+	if l.TokensPerMinute == 0 && l.TokenQuota == 0 {
+		all = append(all, "nothing is limited: neither tokensPerMinute nor tokenQuota is set")
+	}
+	if l.Reserve != ReserveFull {
+		return all
+	}
 	if l.OnStoreDown == Degrade || l.OnStoreDown == Open {
 		all = append(all, fmt.Sprintf("with onStoreDown %s the limit can be passed while the counters can't be reached, although reserve is full", l.OnStoreDown))
 	}

@@ -99,6 +99,9 @@ func (a *app) importAll(cmd *cobra.Command, asked importFlags) error {
 		}
 	}
 	err = run.all(cmd.Context(), policy, subs)
+	if err != nil && len(run.report.Items) == 0 {
+		return err
+	}
 	return errors.Join(a.printImport(run.report), err)
 }
 
@@ -158,6 +161,11 @@ func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Su
 			return err
 		}
 	}
+	if policy == nil { // then it is there already, or nothing can be made
+		if err := i.client.do(ctx, request{method: http.MethodGet, path: tierPath(i.tier)}, nil); err != nil {
+			return err
+		}
+	}
 	var failed int
 	defer i.progress("")
 	for n, s := range subs {
@@ -181,7 +189,7 @@ func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Su
 // make makes what is at a path, unless it is there.
 func (i *importing) make(ctx context.Context, path string, body any) (result string, err error) {
 	if i.dryRun {
-		return "would be made", nil
+		return i.wouldMake(ctx, path)
 	}
 	err = i.client.do(ctx, request{method: http.MethodPut, path: path, body: body, fresh: true}, nil)
 	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Code == manage.CodeExists {
@@ -191,6 +199,18 @@ func (i *importing) make(ctx context.Context, path string, body any) (result str
 		return "failed: " + err.Error(), err
 	}
 	return "made", nil
+}
+
+// wouldMake is what make would do.
+func (i *importing) wouldMake(ctx context.Context, path string) (result string, err error) {
+	err = i.client.do(ctx, request{method: http.MethodGet, path: path}, nil)
+	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Code == manage.CodeNotFound {
+		return "would be made", nil
+	}
+	if err != nil {
+		return "failed: " + err.Error(), err
+	}
+	return "is there already, and would stay as it is", nil
 }
 
 func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (imported, error) {

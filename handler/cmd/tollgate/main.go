@@ -75,6 +75,9 @@ func hint(err error) string {
 	if wrong, ok := errors.AsType[*usageError](err); ok {
 		return "\nSee '" + wrong.command + " --help'."
 	}
+	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Status == http.StatusUnauthorized {
+		return "\nIs MANAGE_KEY the gateway's, or, for a login, MANAGE_AUDIENCE?"
+	}
 	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Code == manage.CodeUnavailable && strings.Contains(p.Detail, "can't be reached") {
 		return "\nIs the storage that AzureWebJobsStorage names running, and reachable from here?"
 	}

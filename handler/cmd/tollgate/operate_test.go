@@ -100,6 +100,13 @@ func TestAServerThatIsNoneIsSaid(t *testing.T) {
 	m.fails(exitFailed, []string{"MANAGE_AUDIENCE is missing", "MANAGE_KEY"}, "tier", "list", "--server", "https://gateway.example")
 }
 
+func TestAWrongKeySaysWhereItCameFrom(t *testing.T) {
+	m := newTerminal(t)
+	m.deploy()
+	m.environment["MANAGE_KEY"] = strings.Repeat("x", 40)
+	m.fails(exitDenied, []string{"Is MANAGE_KEY the gateway's"}, "tier", "list")
+}
+
 // An operator who sends changes to a server must not send it what is meant for
 // another place: the file's key is for a gateway on this machine.
 func TestAFilesKeyIsForAGatewayHere(t *testing.T) {
@@ -159,6 +166,23 @@ func TestUsageIsForPeopleScriptsAndSpreadsheets(t *testing.T) {
 		t.Errorf("usage as CSV: %v, %v", cells, err)
 	}
 	m.fails(exitUsage, []string{"say --by"}, "usage", "--from", "1h")
+}
+
+func TestUsageOfWhatIsNotThereOrCountsWithOthersIsSaid(t *testing.T) {
+	m := newTerminal(t)
+	m.must("tier", "set", "shared", "--tokens-per-minute", "10", "--counter-key", "{client-ip}")
+	m.must("subscription", "create", "team-s", "--tier", "shared")
+	for _, command := range [][]string{{"usage", "nobody"}, {"usage", "nobody", "--by", "day"}, {"watch", "nobody", "--count", "1"}} {
+		m.fails(exitNotFound, []string{`"nobody" was not found`}, command...)
+	}
+	for _, command := range [][]string{{"usage", "team-s"}, {"usage", "team-s", "--by", "hour"}, {"watch", "team-s", "--count", "1"}} {
+		if stdout, stderr, status := m.run(command...); status != exitDone || !strings.Contains(stdout+stderr, "counts by {client-ip}, together with its tier: see 'tollgate usage --tier shared'") {
+			t.Errorf("%v: status %d, %s%s", command, status, stdout, stderr)
+		}
+	}
+	if _, stderr, _ := m.run("usage", "--tier", "other"); !strings.Contains(stderr, "No counter is like that") {
+		t.Errorf("of a tier without counters usage says %s", stderr)
+	}
 }
 
 // happened puts a closed minute into the history.
@@ -295,6 +319,23 @@ func TestImportCarriesOverWhatItCan(t *testing.T) {
 	m.fails(exitUsage, []string{"no llm-token-limit"}, "import", "--tier", "x", "--policy", write("other.xml", "<policies/>"))
 }
 
+func TestADryRunSaysWhatAnImportWouldFind(t *testing.T) {
+	m := newTerminal(t)
+	subs := filepath.Join(t.TempDir(), "subs.json")
+	if err := os.WriteFile(subs, []byte(`[{"name":"team-a"},{"name":"team-b"}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range [][]string{{"--dry-run"}, {}} {
+		m.fails(exitNotFound, []string{`tier "gold" was not found`}, append([]string{"import", "--tier", "gold", "--subscriptions", subs}, how...)...)
+	}
+	m.must("tier", "set", "gold", "--tokens-per-minute", "10")
+	m.must("subscription", "create", "team-a", "--tier", "gold")
+	shown := m.must("import", "--tier", "gold", "--subscriptions", subs, "--dry-run")
+	if strings.Count(shown, "is there already, and would stay as it is") != 1 || strings.Count(shown, "would be made") != 1 {
+		t.Errorf("a dry run printed\n%s", shown)
+	}
+}
+
 func TestEveryChangeOfTheCommandLineIsInTheAudit(t *testing.T) {
 	m := newTerminal(t)
 	m.must("tier", "set", "standard", "--tokens-per-minute", "1000")
@@ -307,7 +348,7 @@ func TestEveryChangeOfTheCommandLineIsInTheAudit(t *testing.T) {
 
 func TestWatchSaysWhichCounterCannotBeRead(t *testing.T) {
 	var out strings.Builder
-	printWatched(&out, []manage.Standing{{Counter: "team-a", Problem: "the row was edited"}})
+	printWatched(&out, []manage.Standing{{Counter: "team-a", Problem: "the row was edited"}}, "")
 	if !strings.Contains(out.String(), "team-a\tthe row was edited\n") {
 		t.Errorf("watch writes %q", out.String())
 	}
@@ -315,8 +356,8 @@ func TestWatchSaysWhichCounterCannotBeRead(t *testing.T) {
 
 func TestWhatOthersWroteMovesNoColumnAndNoCursor(t *testing.T) {
 	var out strings.Builder
-	row(&out, "a\x1b[31mb\nc\td", "", "Zoë")
-	if got, want := out.String(), "a\ufffd[31mb\ufffdc\ufffdd\t-\tZoë\n"; got != want {
+	row(&out, "a\x1b[31mb\nc\td", "", "Zoë", "e\u202efg")
+	if got, want := out.String(), "a\ufffd[31mb\ufffdc\ufffdd\t-\tZoë\te\ufffdfg\n"; got != want {
 		t.Errorf("row wrote %q, want %q", got, want)
 	}
 }

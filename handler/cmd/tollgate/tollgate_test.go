@@ -197,6 +197,14 @@ func TestJSONIsForScripts(t *testing.T) {
 	}
 }
 
+func TestTheBuildIsToldAsJSONToo(t *testing.T) {
+	m := newTerminal(t)
+	var build struct{ Version string }
+	if err := json.Unmarshal([]byte(m.must("version", "-o", "json")), &build); err != nil || build.Version != strings.TrimSpace(m.must("version")) {
+		t.Errorf("%+v, %v", build, err)
+	}
+}
+
 func TestTablesAreForPeople(t *testing.T) {
 	m := newTerminal(t)
 	if _, stderr, _ := m.run("subscription", "list"); !strings.Contains(stderr, "subscription create") {
@@ -225,6 +233,9 @@ func TestTablesAreForPeople(t *testing.T) {
 
 func TestWhatMaySurpriseIsWarnedOf(t *testing.T) {
 	m := newTerminal(t)
+	if _, stderr, status := m.run("tier", "set", "misspelt"); status != exitDone || !strings.Contains(stderr, "warning: nothing is limited") {
+		t.Errorf("a tier without limits: status %d, said %q", status, stderr)
+	}
 	_, stderr, status := m.run("tier", "set", "strict", "--tokens-per-minute", "1000", "--reserve", "full", "--on-store-down", "open", "-q")
 	if status != exitDone || !strings.Contains(stderr, "warning: with onStoreDown open") || !strings.Contains(stderr, "maxCompletionTokens") {
 		t.Errorf("status %d, said %q", status, stderr)

@@ -1,17 +1,20 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"tollgate/handler/manage"
+	"tollgate/handler/subscription"
 )
 
 func (a *app) usageCommand() *cobra.Command {
@@ -86,13 +89,35 @@ func (a *app) usageNow(cmd *cobra.Command, query url.Values, asCSV bool) error {
 		return err
 	}
 	if len(standings) == 0 {
-		a.note("Nothing was counted yet.")
+		note, err := why(cmd.Context(), c, query, when(query.Get("tier")+query.Get("search") == "", "Nothing was counted yet.", "No counter is like that."))
+		if err != nil {
+			return err
+		}
+		a.note("%s", note)
 	}
 	if asCSV {
 		return writeCSV(a.stdout, []string{"counter", "subscription", "tier", "minute_limit", "minute_used", "quota_limit", "quota_used", "quota_resets",
 			"prompt_tokens", "completion_tokens", "requests", "refused"}, standings, standingCells)
 	}
 	return a.print(listed(standings), func(w io.Writer) { printStandings(w, standings) })
+}
+
+// why says why there is nothing: a subscription that is named may not be there,
+// or count with others of its tier. Else it is as the note says.
+func why(ctx context.Context, c *client, query url.Values, note string) (string, error) {
+	id := query.Get("subscription")
+	if id == "" {
+		return note, nil
+	}
+	var account subscription.Account
+	if err := c.do(ctx, request{method: http.MethodGet, path: subscriptionPath(id)}, &account); err != nil {
+		return "", err
+	}
+	account.Limits.Normalize()
+	if strings.Contains(account.Limits.CounterKey, "{subscription}") {
+		return note, nil
+	}
+	return fmt.Sprintf("%s counts by %s, together with its tier: see 'tollgate usage --tier %s'.", id, account.Limits.CounterKey, account.Tier), nil
 }
 
 func standingCells(s manage.Standing) []string {
@@ -148,14 +173,22 @@ func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Value
 		By    string        `json:"by"`
 		Items []manage.Span `json:"items"`
 	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
 	a.progress("reading the history")
-	err := a.ask(cmd, request{method: http.MethodGet, path: "/usage/history", query: query}, &history)
+	err = c.do(cmd.Context(), request{method: http.MethodGet, path: "/usage/history", query: query}, &history)
 	a.progress("")
 	if err != nil {
 		return err
 	}
 	if len(history.Items) == 0 {
-		a.note("Nothing happened from %s to %s.", date(history.From), date(history.To))
+		note, err := why(cmd.Context(), c, query, fmt.Sprintf("Nothing happened from %s to %s.", date(history.From), date(history.To)))
+		if err != nil {
+			return err
+		}
+		a.note("%s", note)
 	}
 	if asked.csv {
 		return writeCSV(a.stdout, []string{"from", "counter", "prompt_tokens", "completion_tokens", "total_tokens", "requests", "refused"}, history.Items, func(s manage.Span) []string {

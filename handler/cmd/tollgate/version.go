@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -16,8 +17,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Example: "  tollgate version",
 		Args:    named(),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(a.stdout, build.String())
-			return err
+			return a.print(map[string]string{"version": build.String()}, func(w io.Writer) { fmt.Fprintln(w, build.String()) })
 		},
 	}
 }

@@ -54,6 +54,7 @@ func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, 
 	if err != nil {
 		return err
 	}
+	empty := "Nothing was counted yet."
 	next := time.NewTicker(pause)
 	defer next.Stop()
 	for look := 1; ; look++ {
@@ -64,7 +65,12 @@ func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, 
 		if err != nil {
 			return err
 		}
-		if err := a.show(standings); err != nil {
+		if look == 1 && len(standings) == 0 {
+			if empty, err = why(ctx, c, query, empty); err != nil {
+				return err
+			}
+		}
+		if err := a.show(standings, empty); err != nil {
 			return err
 		}
 		if look == looks {
@@ -78,8 +84,8 @@ func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, 
 	}
 }
 
-// show prints one look.
-func (a *app) show(standings []manage.Standing) error {
+// show prints one look, or that there is nothing to see.
+func (a *app) show(standings []manage.Standing, empty string) error {
 	slices.SortStableFunc(standings, func(x, y manage.Standing) int { return fullness(y) - fullness(x) })
 	if a.output == asJSON {
 		return a.printLine(struct {
@@ -93,15 +99,15 @@ func (a *app) show(standings []manage.Standing) error {
 	}
 	fmt.Fprintf(&text, "%s\n\n", time.Now().UTC().Format("2006-01-02 15:04:05 UTC"))
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
-	printWatched(table, standings)
+	printWatched(table, standings, empty)
 	_ = table.Flush() // into memory
 	_, err := a.stdout.Write(append(text.Bytes(), '\n'))
 	return err
 }
 
-func printWatched(w io.Writer, standings []manage.Standing) {
+func printWatched(w io.Writer, standings []manage.Standing, empty string) {
 	if len(standings) == 0 {
-		fmt.Fprintln(w, "Nothing was counted yet.")
+		fmt.Fprintln(w, empty)
 		return
 	}
 	row(w, "COUNTER", "TAKEN", "THIS MINUTE", "QUOTA", "QUOTA LEFT", "CALLS", "REFUSED", "TOKENS")
