@@ -13,7 +13,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -138,16 +140,32 @@ func launch(ctx context.Context, cmd *exec.Cmd) (*Server, error) {
 	}
 }
 
-// FreePort is a port of 127.0.0.1 that nothing listens on just now.
+// FreePort is a port of 127.0.0.1 that nothing listens on just now. It is below
+// those that the system gives to connections by itself, one of which might have
+// it before its user does; and each process tries others than the processes of
+// the next few hundred numbers, so that no two choose the same.
 func FreePort() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+	base := firstPort + os.Getpid()%portUsers*portsEach
+	var problems []error
+	for range portsEach {
+		port := strconv.Itoa(base + int(portsTried.Add(1)-1)%portsEach)
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+		if err == nil {
+			return port, listener.Close()
+		}
+		problems = append(problems, err)
 	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	return port, err
+	return "", fmt.Errorf("find a free port: %w", errors.Join(problems...))
 }
+
+const (
+	firstPort = 20_000
+	portsEach = 40
+	portUsers = 300 // so that all are below Linux's first for connections, 32,768
+)
+
+// portsTried counts, so that a port isn't chosen again before its user has it.
+var portsTried atomic.Int64
 
 // ConnectionString names the table service of an emulator on a port of
 // 127.0.0.1, whether it runs or not.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,6 +21,9 @@ func TestSharedEmulatorServesTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := client.CreateTable(t.Context(), "emulator", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.DeleteTable(t.Context(), "emulator", nil); err != nil { // so that the test can be run again
 		t.Fatal(err)
 	}
 }
@@ -42,6 +46,17 @@ func TestStopEndsTheEmulator(t *testing.T) {
 	if response, err := http.Get("http://" + host(server.ConnectionString)); err == nil {
 		response.Body.Close()
 		t.Error("the emulator still answers after Stop")
+	}
+}
+
+func TestFreePortsDifferAndNoConnectionTakesThem(t *testing.T) {
+	seen := make(map[string]bool)
+	for range 10 {
+		port, err := azurite.FreePort()
+		if number, _ := strconv.Atoi(port); err != nil || number < 1024 || number >= 32768 || seen[port] {
+			t.Errorf("port %s after %v: %v", port, seen, err)
+		}
+		seen[port] = true
 	}
 }
 

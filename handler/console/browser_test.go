@@ -7,13 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -45,16 +43,14 @@ func start(t *testing.T) *gate {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "tollgate/handler").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := azurite.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	listener.Close()
 	var log bytes.Buffer
 	command := exec.Command(binary)
 	command.Stdout, command.Stderr = &log, &log
-	command.Env = append(os.Environ(), "PORT="+strconv.Itoa(port), "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=", "STORE=tables", "AzureWebJobsStorage="+emulator.ConnectionString,
+	command.Env = append(os.Environ(), "PORT="+port, "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=", "STORE=tables", "AzureWebJobsStorage="+emulator.ConnectionString,
 		"KEY_PEPPER=the pepper of these tests", "UPSTREAM_URL="+model.URL, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1", "MANAGE_KEY="+operatorKey, "CONSOLE=on")
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
@@ -66,7 +62,7 @@ func start(t *testing.T) *gate {
 			t.Logf("the gateway said:\n%.8000s", log.String())
 		}
 	})
-	g := &gate{t, "http://127.0.0.1:" + strconv.Itoa(port), emulator.ConnectionString}
+	g := &gate{t, "http://127.0.0.1:" + port, emulator.ConnectionString}
 	g.ready()
 	return g
 }

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"tollgate/handler/azurite"
 	"tollgate/handler/r1sim"
 )
 
@@ -123,21 +124,17 @@ func buildGateway(ctx context.Context) (string, error) {
 // startGateway starts a gateway. Its log goes through a pipe, as under the
 // Functions host.
 func startGateway(binary string, settings []string) (*process, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := azurite.FreePort()
 	if err != nil {
 		return nil, err
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		return nil, err
-	}
 	cmd := exec.Command(binary)
-	cmd.Env = append(os.Environ(), append(settings, "PORT="+strconv.Itoa(port), "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
+	cmd.Env = append(os.Environ(), append(settings, "PORT="+port, "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(io.Discard), os.Stderr
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the gateway: %w", err)
 	}
-	return &process{cmd: cmd, url: "http://127.0.0.1:" + strconv.Itoa(port)}, nil
+	return &process{cmd: cmd, url: "http://127.0.0.1:" + port}, nil
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }

@@ -63,7 +63,8 @@ func (s *stage) raise(ctx context.Context, port int) error {
 	if err != nil {
 		return err
 	}
-	if port, err = freePort(port); err != nil {
+	own, err := freePort(port)
+	if err != nil {
 		return err
 	}
 	binary := filepath.Join(".local", "handler")
@@ -77,10 +78,10 @@ func (s *stage) raise(ctx context.Context, port int) error {
 		return err
 	}
 	defer log.Close()
-	s.url = "http://127.0.0.1:" + strconv.Itoa(port)
+	s.url = "http://127.0.0.1:" + own
 	s.handler = exec.Command(binary)
 	s.handler.Stdout, s.handler.Stderr = log, os.Stderr
-	s.handler.Env = append(os.Environ(), append(append(store, telemetry...), "PORT="+strconv.Itoa(port), "KEY_PEPPER="+pepper,
+	s.handler.Env = append(os.Environ(), append(append(store, telemetry...), "PORT="+own, "KEY_PEPPER="+pepper,
 		"UPSTREAMS=", "UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1",
 		"MANAGE_KEY="+s.operator, "MANAGE_ISSUER=", "MANAGE_AUDIENCE=", "CONSOLE=on", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
 	if err := s.handler.Start(); err != nil {
@@ -197,13 +198,16 @@ func (s *stage) startModel() (address string, err error) {
 
 // freePort is a port that nothing listens on, any where it is 0: another's answer
 // would pass for the gateway's.
-func freePort(port int) (int, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return 0, fmt.Errorf("find a port for the gateway: %w", err)
+func freePort(port int) (string, error) {
+	if port == 0 {
+		return azurite.FreePort()
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	own := strconv.Itoa(port)
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", own))
+	if err != nil {
+		return "", fmt.Errorf("find a port for the gateway: %w", err)
+	}
+	return own, listener.Close()
 }
 
 // stop ends all that was started, the gateway first, so that it can write its
