@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,11 +16,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"tollgate/handler/azurite"
+	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/storage"
@@ -87,6 +88,9 @@ type running struct {
 	exited   chan struct{}
 }
 
+// started counts, so that a test that is run again has a counter of its own again.
+var started atomic.Int64
+
 // start runs a host until the test ends. Without one the test is skipped.
 func start(t *testing.T, o options) *running {
 	t.Helper()
@@ -105,7 +109,7 @@ func start(t *testing.T, o options) *running {
 	if o.frontEnd && !strings.Contains(filepath.Base(program), "standin") {
 		t.Skip("Core Tools have no front end such as Azure's: only a stand-in of the host pretends to one")
 	}
-	h := &running{key: subscription.NewKey(), id: strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), folder: t.TempDir(), log: new(journal), exited: make(chan struct{})}
+	h := &running{key: subscription.NewKey(), id: fmt.Sprintf("%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), started.Add(1)), folder: t.TempDir(), log: new(journal), exited: make(chan struct{})}
 	store := azurite.Shared(t)
 	h.subscribe(t, store, o.limits)
 	h.assemble(t, o.functionTimeout)
@@ -119,7 +123,7 @@ func start(t *testing.T, o options) *running {
 	}
 	h.run(t, program, append([]string{"AzureWebJobsStorage=" + store, "KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model.URL,
 		"UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + r1sim.Key, "MODELS=DeepSeek-R1",
-		"HOUSEKEEPING_SCHEDULE=0 0 * * * *", // which a stand-in doesn't look up in local.settings.json, as the host does
+		"HOUSEKEEPING_SCHEDULE=0 0 0 1 1 *", // so that it doesn't fire within a test; a stand-in looks up no local.settings.json
 		"STANDIN_DRAIN_SECONDS=1"}, o.settings...))
 	if !o.fails {
 		eventually(t, "the host answers", func() bool {
@@ -184,14 +188,9 @@ func (h *running) assemble(t *testing.T, functionTimeout string) {
 // run starts the host, and has it stopped and its log looked through at the end.
 func (h *running) run(t *testing.T, program string, settings []string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	listener.Close()
-	h.url = "http://127.0.0.1:" + strconv.Itoa(port)
-	command := exec.Command(program, "start", "--port", strconv.Itoa(port))
+	port := must(azurite.FreePort())
+	h.url = "http://127.0.0.1:" + port
+	command := exec.Command(program, "start", "--port", port)
 	command.Dir = h.folder
 	command.Env = append(os.Environ(), settings...)
 	command.Stdout, command.Stderr = h.log, h.log
@@ -290,8 +289,13 @@ func (h *running) answer(t *testing.T, text string, headers ...string) (status i
 	return response.StatusCode, string(read)
 }
 
-// used is what the subscription has used of its quota, in tokens.
-func (h *running) used(t *testing.T) int64 {
+// standing is where the subscription's limits stand, as callers are told.
+type standing struct {
+	Minute struct{ ResetAt time.Time }
+	Quota  struct{ Used int64 }
+}
+
+func (h *running) standing(t *testing.T) (s standing) {
 	t.Helper()
 	request := must(http.NewRequestWithContext(t.Context(), http.MethodGet, h.url+"/usage", nil))
 	request.Header.Set("api-key", h.key)
@@ -300,11 +304,28 @@ func (h *running) used(t *testing.T) int64 {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	var standing struct{ Quota struct{ Used int64 } }
-	if err := json.NewDecoder(response.Body).Decode(&standing); err != nil {
+	if err := json.NewDecoder(response.Body).Decode(&s); err != nil {
 		t.Fatal(err)
 	}
-	return standing.Quota.Used
+	return s
+}
+
+// used is what the subscription has used of its quota, in tokens.
+func (h *running) used(t *testing.T) int64 {
+	t.Helper()
+	return h.standing(t).Quota.Used
+}
+
+// stored is what the subscription's counter has of its quota, in tokens, whatever
+// becomes of the handler: what was used and what is leased.
+func (h *running) stored(t *testing.T) int64 {
+	t.Helper()
+	service := must(storage.Open(storage.Settings{ConnectionString: secret.New(azurite.Shared(t))}))
+	state, _, _, err := countertables.New(service, countertables.Usual).Load(t.Context(), h.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.Quota - state.Standing(time.Now()).QuotaRemaining
 }
 
 // eventually waits until something holds.

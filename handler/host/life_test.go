@@ -53,9 +53,7 @@ func TestALongThinkOutlivesTheHostsIdleLimit(t *testing.T) {
 	if status != http.StatusOK || !strings.HasSuffix(text, "data: [DONE]\n\n") || strings.Count("\n"+text, "\n:") < 5 {
 		t.Errorf("streamed: %d %s", status, text)
 	}
-	if used := h.used(t); used != 18 {
-		t.Errorf("streamed: %d tokens are counted", used)
-	}
+	eventually(t, "the stream's 18 tokens are counted", func() bool { return h.used(t) == 18 })
 	status, text = h.answer(t, body(false))
 	if status != http.StatusGatewayTimeout || !strings.Contains(text, "stream: true") {
 		t.Errorf("whole: %d %s", status, text)
@@ -94,6 +92,7 @@ func TestAKilledHandlerIsReplacedAndForgetsNothing(t *testing.T) {
 	if before == 0 {
 		t.Fatal("nothing is counted")
 	}
+	eventually(t, "the counter says so", func() bool { return h.stored(t) >= before })
 	h.restarted(t, h.signal(t, syscall.SIGKILL))
 	if after := h.used(t); after < 2*before { // one call before, and at least one after
 		t.Errorf("%d tokens before, %d after", before, after)
