@@ -7,7 +7,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 const testdata = "handler/cmd/demo/testdata/"
@@ -67,9 +69,14 @@ exec(open(%q, encoding="utf-8").read())
 
 var retryAfter = regexp.MustCompile(`'x-apim-retry-after': '(\d+)'`)
 
+// opening has one stage after the other built: all have the same binary.
+var opening sync.Mutex
+
 // open is a demo's stage.
 func open(t *testing.T) *stage {
 	t.Helper()
+	opening.Lock()
+	defer opening.Unlock()
 	s, err := start(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +89,7 @@ func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
 	t.Parallel() // with the other test that waits for a young minute
 	interpreter := python(t)
 	s := open(t)
-	if err := untilYoung(t.Context(), youth); err != nil {
+	if err := untilYoung(t.Context(), 15*time.Second); err != nil { // Python starts in it, too
 		t.Fatal(err)
 	}
 	script := exec.CommandContext(t.Context(), interpreter, "-c", fmt.Sprintf(runner, s.url, s.key, testdata+"article.py"))
