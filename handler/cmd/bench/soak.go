@@ -23,6 +23,8 @@ const (
 	growth = 1.05
 	// leaveOne in how many callers leaves its stream before it ends.
 	leaveOne = 5
+	// looking is more than the last looks at the heap take, on a busy machine too.
+	looking = 4 * time.Second
 	// settle is how long the gateway has to let go of what streams took.
 	settle = 20 * time.Second
 )
@@ -58,12 +60,13 @@ func soak(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	over := time.Now().Add(*duration)
 	load := t.hold(ctx, *duration)
 	early, err := t.heap(ctx, min(time.Minute, *duration/3))
 	if err != nil {
 		return err
 	}
-	late, err := t.heap(ctx, *duration-min(time.Minute, *duration/3)-2*time.Second)
+	late, err := t.heap(ctx, time.Until(over)-looking) // while all streams are still there
 	if err != nil {
 		return err
 	}
