@@ -20,7 +20,7 @@ const context = await chromium.launchPersistentContext(profile, {
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
 const page = context.pages()[0];
-page.setDefaultTimeout(20_000);
+page.setDefaultTimeout(60_000);
 
 // Nothing but the gateway is asked, nothing fails, and no policy is broken.
 const faults = [];
