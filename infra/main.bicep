@@ -75,7 +75,7 @@ param frontDoorId string = ''
 @description('When housekeeping runs, as the Functions host reads it: second, minute, hour, day, month, weekday.')
 param housekeepingSchedule string = '0 0 * * * *'
 
-@description('Further settings of the handler, as the README lists them. They win over those made here; UPSTREAMS takes the place of all UPSTREAM_… settings.')
+@description('Further settings of the handler, as the README lists them. They win over those made here; UPSTREAMS takes the place of all UPSTREAM_… settings; set MODELS beside it to what callers may ask for, if that is more or other than model.deployment.')
 param settings { *: string } = {}
 
 // Storage, telemetry, network
@@ -321,6 +321,7 @@ output next string[] = [
   'make publish APP=${app.outputs.name}   # or make deploy, which has published already'
   'export AzureWebJobsStorage__accountName=${compact('st', prefix, suffix)}'
   'export KEY_PEPPER=$(az keyvault secret show --vault-name ${vault.outputs.name} --name key-pepper --query value --output tsv)'
-  'tollgate tier set standard --tokens-per-minute 1000 && tollgate subscription create team-a --tier standard && tollgate key create team-a'
+  'go build -o tollgate ./handler/cmd/tollgate'
+  './tollgate tier set standard --tokens-per-minute 1000 && ./tollgate subscription create team-a --tier standard && KEY=$(./tollgate key create team-a)'
   'curl ${app.outputs.url}/openai/v1/chat/completions -H "api-key: $KEY" -H "Content-Type: application/json" -d \'{"model":"${model.deployment}","messages":[{"role":"user","content":"Hello"}]}\''
 ]

@@ -42,6 +42,18 @@ func TestAnEndpointElsewhereIsCalledByItsKeyFromTheVault(t *testing.T) {
 	}
 }
 
+func TestWhatToDoNextCanBePasted(t *testing.T) {
+	t.Parallel()
+	next := fmt.Sprint(biceptest.Take(t, "").Outputs["next"])
+	for _, step := range []string{"export AzureWebJobsStorage__accountName=", "export KEY_PEPPER=", "go build -o tollgate ", "./tollgate tier set", "KEY=$(./tollgate key create team-a)", "$KEY"} {
+		_, rest, found := strings.Cut(next, step)
+		if !found {
+			t.Fatalf("no %q, or too early, in %s", step, next)
+		}
+		next = rest
+	}
+}
+
 const theirs = "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/other/providers/Microsoft.CognitiveServices/accounts/theirs"
 
 func TestAnExistingFoundryResourceIsUsedWhereItIs(t *testing.T) {
