@@ -51,7 +51,7 @@ func (a *app) server() string {
 	if a.serverFlag != "" {
 		return a.serverFlag
 	}
-	return a.getenv("TOLLGATE_SERVER")
+	return a.environment("TOLLGATE_SERVER")
 }
 
 // remote asks a deployed gateway.
@@ -82,7 +82,7 @@ func (a *app) token(here bool) (func(context.Context) (string, error), error) {
 	if err != nil {
 		return nil, err
 	}
-	key := a.getenv("MANAGE_KEY")
+	key := a.environment("MANAGE_KEY")
 	if key == "" && here {
 		key = file.value("MANAGE_KEY")
 	}
@@ -195,8 +195,12 @@ func (a *app) storage() (storage.Settings, error) {
 
 // setting is the environment's, else the file's.
 func (a *app) setting(file settingsFile, name string) string {
-	if value := a.getenv(name); value != "" {
+	if value := a.environment(name); value != "" {
 		return value
 	}
 	return file.value(name)
 }
+
+// environment is a setting of the environment without the space around it, as
+// the gateway reads it: a pepper with a line's end makes keys that it refuses.
+func (a *app) environment(name string) string { return strings.TrimSpace(a.getenv(name)) }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 )
 
 // usualFile is where the Functions host keeps the settings of a local run.
@@ -18,7 +19,7 @@ type settingsFile struct {
 	values map[string]string
 }
 
-func (f settingsFile) value(name string) string { return f.values[name] }
+func (f settingsFile) value(name string) string { return strings.TrimSpace(f.values[name]) }
 
 // String is how an error names the file.
 func (f settingsFile) String() string { return f.path }

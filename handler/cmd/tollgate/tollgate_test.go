@@ -346,6 +346,23 @@ func TestSettingsComeFromTheEnvironmentOrAFile(t *testing.T) {
 	}
 }
 
+// az ends lines with a carriage return on Windows, which $(…) keeps.
+func TestALinesEndIsNoPartOfASetting(t *testing.T) {
+	m := newTerminal(t)
+	m.must("tier", "set", "standard", "--tokens-per-minute", "10")
+	m.must("subscription", "create", "a", "--tier", "standard")
+	m.environment["KEY_PEPPER"] += "\r"
+	m.expect(strings.TrimSpace(m.must("key", "create", "a")), nil)
+	delete(m.environment, "KEY_PEPPER")
+	if err := os.WriteFile("local.settings.json", fmt.Appendf(nil, `{"Values":{"KEY_PEPPER":%q}}`, testPepper+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.expect(strings.TrimSpace(m.must("key", "create", "a", "--slot", "secondary")), nil)
+	m.deploy()
+	m.environment["MANAGE_KEY"] += "\r"
+	m.must("tier", "list")
+}
+
 func TestAKeyNeedsThePepper(t *testing.T) {
 	m := newTerminal(t)
 	for pepper, want := range map[string]string{"": "KEY_PEPPER is missing", "canary": "KEY_PEPPER is shorter than 16 bytes"} {
