@@ -79,7 +79,7 @@ func TestTheArticlesScriptUnderAHost(t *testing.T) {
 	h := start(t, options{limits: subscription.Limits{TokensPerMinute: 300}})
 	h.untilYoung(t)
 	script := exec.CommandContext(t.Context(), python, "-c", fmt.Sprintf(runner, h.url, h.key))
-	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8")
+	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
 	output, err := script.CombinedOutput()
 	if err != nil || !strings.Contains(string(output), "'x-apim-remaining-tokens': '42'") || strings.Count(string(output), "status code:  429") != 8 {
 		t.Errorf("%v:\n%s", err, output)
@@ -96,7 +96,9 @@ func TestOfficialClientsUnderAHost(t *testing.T) {
 	h := start(t, options{})
 	for _, client := range []string{"openai", "azure", "inference"} {
 		for _, mode := range []string{"plain", "stream"} {
-			output, err := exec.CommandContext(t.Context(), "node", clients+"/clients.mjs", client, mode, "0", h.url, h.key).Output()
+			command := exec.CommandContext(t.Context(), "node", clients+"/clients.mjs", client, mode, "0", h.url, h.key)
+			command.Env = append(os.Environ(), "NO_PROXY=127.0.0.1")
+			output, err := command.Output()
 			var got struct{ Content, Error string }
 			if err != nil || json.Unmarshal(output, &got) != nil || got.Error != "" || got.Content == "" {
 				t.Errorf("%s %s: %v\n%s", client, mode, err, output)

@@ -93,7 +93,7 @@ func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := exec.CommandContext(t.Context(), interpreter, "-c", fmt.Sprintf(runner, s.url, s.key, testdata+"article.py"))
-	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8")
+	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
 	output, err := script.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v:\n%s", err, output)

@@ -42,7 +42,7 @@ func (s seen) answered(usage bool) bool {
 func (s *stage) through(t *testing.T, key, client, mode, retries string) (got seen) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "node", clients+"/clients.mjs", client, mode, retries, s.url, key)
-	command.Stderr = os.Stderr
+	command.Env, command.Stderr = append(os.Environ(), "NO_PROXY=127.0.0.1"), os.Stderr
 	output, err := command.Output()
 	if err == nil {
 		err = json.Unmarshal(output, &got)
