@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tollgate/handler/counter"
@@ -23,32 +24,36 @@ func spent(key string, tokens int64) counter.Stored {
 	return counter.Stored{Key: key, State: s}
 }
 
+// It runs in virtual time, in which no minute or day turns between what is
+// stored and what is told.
 func TestUsageTellsWhereCountersStand(t *testing.T) {
-	o := newOffice(t)
-	o.used.counters = []counter.Stored{spent("team-b", 10), spent("gold:client-ip=192.0.2.7", 30), spent("team-a", 100), spent("team-a/model=r1", 300), {Key: "team-c"}}
-	o.used.broken = map[string]error{"team-c": counter.ErrEdited}
-	var list struct {
-		Items []manage.Standing
-		Next  string
-	}
-	o.must("GET", "/usage", "").into(t, &list)
-	if len(list.Items) != 5 || list.Items[0].Counter != "gold:client-ip=192.0.2.7" || list.Items[0].Tier != "gold" || list.Items[4].Problem == "" {
-		t.Fatalf("usage lists %+v", list.Items)
-	}
-	a := list.Items[1]
-	if a.Subscription != "team-a" || a.Minute == nil || a.Quota == nil || a.Minute.Limit != 1000 || a.Quota.Used != 100 || a.Quota.Left != 49_900 || a.QuotaPeriod != "Daily" {
-		t.Errorf("team-a stands at %+v", a)
-	}
-	if time.Now().Minute() == a.Minute.ResetAt.Add(-time.Second).Minute() && a.Minute.Used == 100 && a.Happened != (manage.Tokens{PromptTokens: 50, CompletionTokens: 50, TotalTokens: 100, Requests: 1}) {
-		t.Errorf("in team-a's minute happened %+v", a.Happened)
-	}
-	for query, want := range map[string]int{"?subscription=team-a": 2, "?tier=gold": 1, "?search=192": 1, "?search=r1&subscription=team-a": 1, "?limit=2": 2} {
-		if o.must("GET", "/usage"+query, "").into(t, &list); len(list.Items) != want {
-			t.Errorf("%s lists %d counters, want %d", query, len(list.Items), want)
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t)
+		o.used.counters = []counter.Stored{spent("team-b", 10), spent("gold:client-ip=192.0.2.7", 30), spent("team-a", 100), spent("team-a/model=r1", 300), {Key: "team-c"}}
+		o.used.broken = map[string]error{"team-c": counter.ErrEdited}
+		var list struct {
+			Items []manage.Standing
+			Next  string
 		}
-	}
-	o.used.fault = errors.New("down")
-	o.fails(http.StatusServiceUnavailable, "unavailable", "GET", "/usage", "", nil, "down")
+		o.must("GET", "/usage", "").into(t, &list)
+		if len(list.Items) != 5 || list.Items[0].Counter != "gold:client-ip=192.0.2.7" || list.Items[0].Tier != "gold" || list.Items[4].Problem == "" {
+			t.Fatalf("usage lists %+v", list.Items)
+		}
+		a := list.Items[1]
+		if a.Subscription != "team-a" || a.Minute == nil || a.Quota == nil || a.Minute.Limit != 1000 || a.Quota.Used != 100 || a.Quota.Left != 49_900 || a.QuotaPeriod != "Daily" {
+			t.Errorf("team-a stands at %+v", a)
+		}
+		if a.Minute.Used != 100 || a.Happened != (manage.Tokens{PromptTokens: 50, CompletionTokens: 50, TotalTokens: 100, Requests: 1}) {
+			t.Errorf("in team-a's minute %d tokens were charged, and happened %+v", a.Minute.Used, a.Happened)
+		}
+		for query, want := range map[string]int{"?subscription=team-a": 2, "?tier=gold": 1, "?search=192": 1, "?search=r1&subscription=team-a": 1, "?limit=2": 2} {
+			if o.must("GET", "/usage"+query, "").into(t, &list); len(list.Items) != want {
+				t.Errorf("%s lists %d counters, want %d", query, len(list.Items), want)
+			}
+		}
+		o.used.fault = errors.New("down")
+		o.fails(http.StatusServiceUnavailable, "unavailable", "GET", "/usage", "", nil, "down")
+	})
 }
 
 func row(key string, at time.Time, prompt, completion int64) usage.Row {
