@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+	"github.com/spf13/cobra"
 
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/manage"
@@ -130,6 +131,15 @@ func (a *app) open() (*aztables.ServiceClient, error) {
 		return nil, err
 	}
 	return storage.Open(settings)
+}
+
+// openOnly opens the account for a command that no gateway can be asked for: it
+// must not change other tables than those of the gateway that is named.
+func (a *app) openOnly(cmd *cobra.Command) (*aztables.ServiceClient, error) {
+	if a.server() != "" {
+		return nil, &usageError{cmd.CommandPath(), "it works on the tables themselves: leave --server out, unset TOLLGATE_SERVER, and set AzureWebJobsStorage"}
+	}
+	return a.open()
 }
 
 func (a *app) config(service *aztables.ServiceClient) manage.Config {

@@ -12,7 +12,6 @@ import (
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/housekeeping"
-	"tollgate/handler/storage"
 )
 
 func (a *app) housekeepingCommand() *cobra.Command {
@@ -45,11 +44,7 @@ func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
 	if err != nil {
 		return &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q: %v", name, retention, err)}
 	}
-	settings, err := a.storage()
-	if err != nil {
-		return err
-	}
-	client, err := storage.Open(settings)
+	client, err := a.openOnly(cmd)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,6 @@ import (
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
-	"tollgate/handler/storage"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/telemetry/appinsights"
 )
@@ -69,11 +68,7 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 	if !query.From.Before(query.To) {
 		return &usageError{cmd.CommandPath(), "--to must be after --from: it is the minute after the last"}
 	}
-	service, err := a.storage()
-	if err != nil {
-		return err
-	}
-	client, err := storage.Open(service)
+	client, err := a.openOnly(cmd)
 	if err != nil {
 		return err
 	}
