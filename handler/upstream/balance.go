@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -162,12 +163,14 @@ func (c *Client) first(ctx context.Context, candidates []*endpoint, call *Call) 
 	}
 	c.retries.earn()
 	var failed error
+	var tried *endpoint // by another call: its breaker lets no second one pass
 	for _, e := range shuffle(candidates) {
 		if e.pause(time.Now()) > 0 {
 			continue
 		}
 		done, err := e.breaker.Allow()
 		if err != nil {
+			tried = cmp.Or(tried, e)
 			continue
 		}
 		if failed != nil && !throttled(failed) && !c.retries.spend() {
@@ -182,10 +185,15 @@ func (c *Client) first(ctx context.Context, candidates []*endpoint, call *Call) 
 		}
 		failed = err
 	}
-	if failed == nil {
-		failed = unavailable(candidates, time.Now())
+	switch {
+	case failed != nil:
+		return nil, nil, failed
+	case tried != nil: // for as long as a model thinks, and there is no other
+		answer, err := c.try(ctx, tried, call)
+		tried.note(err)
+		return answer, tried, err
 	}
-	return nil, nil, failed
+	return nil, nil, unavailable(candidates, time.Now())
 }
 
 // note heeds upstream's wish to be left alone.

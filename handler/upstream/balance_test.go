@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,6 +184,55 @@ func TestCallsThatAreRefusedOpenNoBreaker(t *testing.T) {
 		for range 20 {
 			p.want(t, "a", "400")
 		}
+	})
+}
+
+// A refusal whose body hangs is one all the same.
+func TestARefusalThatHangsIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(429)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}, ok)
+		began := time.Now()
+		p.want(t, "ab", "answer of b")
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("went on after %v", took)
+		}
+	})
+}
+
+// A call that tries an endpoint may take minutes to be answered. Others that have
+// no other endpoint don't wait for it.
+func TestACallThatTriesAnEndpointKeepsNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		model := func(w http.ResponseWriter, r *http.Request) {
+			if down {
+				w.WriteHeader(502)
+				return
+			}
+			time.Sleep(30 * time.Second)
+		}
+		p := newPool(t, model, model)
+		for range 5 {
+			p.want(t, "ab", "502")
+		}
+		p.want(t, "", "in 10s")
+		down = false
+		time.Sleep(10*time.Second + time.Millisecond)
+		var trying sync.WaitGroup
+		for range 2 { // a and b
+			trying.Go(func() {
+				if response, err := p.Send(t.Context(), aCall(false)); err == nil {
+					response.Close()
+				}
+			})
+			synctest.Wait()
+		}
+		p.want(t, "a", "answer of a")
+		trying.Wait()
 	})
 }
 

@@ -69,8 +69,10 @@ const (
 	// maxIdle is how many connections to an endpoint stay open: as many as an
 	// instance serves callers at once, so that none has to be made in a burst.
 	maxIdle = 512
-	// maxErrorBody is how much of a refusal's body is passed on, in bytes.
-	maxErrorBody = 64 << 10
+	// maxErrorBody is how much of a refusal's body is passed on, in bytes;
+	// refusalWithin bounds the wait for it, as the call may go elsewhere.
+	maxErrorBody  = 64 << 10
+	refusalWithin = 2 * time.Second
 )
 
 // New makes a client, or reports every fault of the configuration. Timeouts of
@@ -236,6 +238,8 @@ func (e *endpoint) refusal(answer *http.Response) *StatusError {
 		Header: visible(answer.Header), RetryAfter: retryAfter(answer.Header, time.Now()),
 	}
 	if plain(answer) { // what came is passed on, even if the rest didn't
+		late := time.AfterFunc(refusalWithin, func() { _ = answer.Body.Close() }) // which ends the reading
+		defer late.Stop()
 		refused.Body, _ = io.ReadAll(io.LimitReader(answer.Body, maxErrorBody))
 	}
 	return refused
