@@ -219,7 +219,7 @@ func (c *Client) ask(ctx context.Context, e *endpoint, call *Call) (*http.Respon
 	}
 	answer, err := c.transport.RoundTrip(request)
 	if err != nil {
-		failed := e.failure(ctx, Unreachable, err, onTheWay.sent.Load())
+		failed := e.failure(ctx, Unreachable, unquoted(err), onTheWay.sent.Load())
 		onTheWay.broke = failed.Reason == Unreachable
 		return nil, onTheWay, failed
 	}

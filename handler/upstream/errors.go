@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/textproto"
+	"strings"
 	"time"
 )
 
@@ -91,4 +93,16 @@ func (e *endpoint) failure(ctx context.Context, reason Reason, err error, accept
 		return &Error{e.Name, Left, cause, accepted}
 	}
 	return &Error{e.Name, reason, err, accepted}
+}
+
+// unquoted is an error of the transport without what it quotes of an answer that
+// it can't read: a log must not have a completion, nor megabytes of anything.
+func unquoted(err error) error {
+	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
+		return errors.New("malformed header")
+	}
+	if text, _, quotes := strings.Cut(err.Error(), `"`); quotes {
+		return errors.New(text + "…")
+	}
+	return err
 }

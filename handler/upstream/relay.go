@@ -216,7 +216,7 @@ func (o *outlet) broken(err error) (Ending, error) {
 	case cause != nil:
 		return ClientLeft, cause
 	}
-	return Cut, err
+	return Cut, unquoted(err)
 }
 
 // leaving tells apart why the caller can't be written to.

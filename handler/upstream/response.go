@@ -61,7 +61,7 @@ func (r *Response) Body() ([]byte, error) {
 	body, err := readAll(io.LimitReader(r.body, MaxBody+1), r.size)
 	switch {
 	case err != nil:
-		return body, r.endpoint.failure(r.ctx, Broken, err, true)
+		return body, r.endpoint.failure(r.ctx, Broken, unquoted(err), true)
 	case len(body) > MaxBody:
 		return body[:MaxBody], &Error{r.endpoint.Name, Junk, errors.New("the answer is too large"), true}
 	}
