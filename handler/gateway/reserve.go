@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,9 @@ func (g *Gateway) parse(c *call) error {
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &problem{status: http.StatusRequestEntityTooLarge, code: "request_too_large", kind: kindRequest,
 			message: fmt.Sprintf("The body is larger than %d bytes. Send a shorter prompt.", tooLarge.Limit)}
+	}
+	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
+		err = errors.New("malformed trailer") // which it quotes, and there may be a key in it
 	}
 	if err != nil {
 		return &problem{status: http.StatusBadRequest, code: "incomplete_request", kind: kindRequest,
