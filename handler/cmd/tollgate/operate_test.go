@@ -360,11 +360,14 @@ func TestEveryChangeOfTheCommandLineIsInTheAudit(t *testing.T) {
 	}
 }
 
-func TestWatchSaysWhichCounterCannotBeRead(t *testing.T) {
+func TestWatchAndCSVSayWhichCounterCannotBeRead(t *testing.T) {
 	var out strings.Builder
 	printWatched(&out, []manage.Standing{{Counter: "team-a", Problem: "the row was edited"}}, "")
 	if !strings.Contains(out.String(), "team-a\tthe row was edited\n") {
 		t.Errorf("watch writes %q", out.String())
+	}
+	if cells := standingCells(manage.Standing{Counter: "team-a", Problem: "the row was edited"}); len(cells) != 13 || strings.Join(cells, "") != "team-athe row was edited" {
+		t.Errorf("the spreadsheet has %q", cells)
 	}
 }
 

@@ -66,8 +66,12 @@ func (a *app) subscriptionSet() *cobra.Command {
 				return &usageError{cmd.CommandPath(), fmt.Sprintf("--inherit %q is no limit: use %s", name, strings.Join(given.limits.flags, ", "))}
 			}
 		}
+		changes := given.changes(cmd)
+		if len(changes) == 0 {
+			return &usageError{cmd.CommandPath(), "nothing is given to change: name its tier, its name or a limit"}
+		}
 		var changed subscription.Account
-		if err := a.ask(cmd, request{method: http.MethodPatch, path: subscriptionPath(args[0]), body: given.changes(cmd)}, &changed); err != nil {
+		if err := a.ask(cmd, request{method: http.MethodPatch, path: subscriptionPath(args[0]), body: changes}, &changed); err != nil {
 			return err
 		}
 		return a.printAccount(changed, takenUp)

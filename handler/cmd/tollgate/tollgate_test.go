@@ -257,6 +257,7 @@ func TestBadInputIsNamedAndNothingChanges(t *testing.T) {
 		{exitUsage, []string{`unknown command "sett"`, "did you mean set", "tollgate tier --help"}, []string{"tier", "sett"}},
 		{exitUsage, []string{"unknown flag: --bogus", "tollgate tier set --help"}, []string{"tier", "set", "x", "--bogus"}},
 		{exitUsage, []string{"ID is missing"}, []string{"tier", "set"}},
+		{exitUsage, []string{"nothing is given to change"}, []string{"subscription", "set", "a"}},
 		{exitUsage, []string{`"y" is one argument too many`}, []string{"tier", "show", "x", "y"}},
 		{exitUsage, []string{`ID is "..", which nothing has for an id`, "tollgate tier show ID"}, []string{"tier", "show", ".."}},
 		{exitUsage, []string{`ID is ""`}, []string{"subscription", "suspend", ""}},

@@ -97,7 +97,7 @@ func (a *app) usageNow(cmd *cobra.Command, query url.Values, asCSV bool) error {
 	}
 	if asCSV {
 		return writeCSV(a.stdout, []string{"counter", "subscription", "tier", "minute_limit", "minute_used", "quota_limit", "quota_used", "quota_resets",
-			"prompt_tokens", "completion_tokens", "requests", "refused"}, standings, standingCells)
+			"prompt_tokens", "completion_tokens", "requests", "refused", "problem"}, standings, standingCells)
 	}
 	return a.print(listed(standings), func(w io.Writer) { printStandings(w, standings) })
 }
@@ -122,6 +122,9 @@ func why(ctx context.Context, c *client, query url.Values, note string) (string,
 
 func standingCells(s manage.Standing) []string {
 	cells := []string{s.Counter, s.Subscription, s.Tier, "", "", "", "", ""}
+	if s.Problem != "" { // what can't be read isn't 0
+		return append(cells, "", "", "", "", s.Problem)
+	}
 	if s.Minute != nil {
 		cells[3], cells[4] = plain(s.Minute.Limit), plain(s.Minute.Used)
 	}
@@ -129,7 +132,7 @@ func standingCells(s manage.Standing) []string {
 		cells[5], cells[6], cells[7] = plain(s.Quota.Limit), plain(s.Quota.Used), s.Quota.ResetAt.UTC().Format(time.RFC3339)
 	}
 	h := s.Happened
-	return append(cells, plain(h.PromptTokens), plain(h.CompletionTokens), plain(h.Requests), plain(h.Refused))
+	return append(cells, plain(h.PromptTokens), plain(h.CompletionTokens), plain(h.Requests), plain(h.Refused), "")
 }
 
 // printStandings writes where counters stand, for people.
