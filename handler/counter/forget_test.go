@@ -36,8 +36,8 @@ func TestCountersOfRefusedCallsAreForgotten(t *testing.T) {
 			time.Sleep(2 * time.Minute)
 			manyKeys(t, c, strconv.Itoa(i)+"later", 1000, 1)
 		}
-		if got := c.Remembered(); got >= 10_000 {
-			t.Errorf("%d counters are remembered", got)
+		if got := c.Remembered(); got > 10_000 { // where there are fewer, a new one has none forgotten
+			t.Errorf("%d counters are remembered, want 10,000 at most", got)
 		}
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
