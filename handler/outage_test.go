@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,7 +39,7 @@ func launch(t *testing.T, port string) *running {
 		"AzureWebJobsStorage": azurite.ConnectionString(port)}
 	g := &running{url: "http://127.0.0.1:" + own, key: subscription.NewKey(), ended: make(chan int, 1)}
 	ctx, stop := context.WithCancel(context.Background())
-	var out, errs bytes.Buffer
+	var out, errs record
 	go func() { g.ended <- run(ctx, env(values), &out, &errs) }()
 	t.Cleanup(func() {
 		stop()

@@ -73,7 +73,7 @@ func TestOfficialClients(t *testing.T) {
 			}
 		}
 	}
-	if err := untilYoung(t.Context(), 15*time.Second); err != nil { // six clients must start and be refused in it
+	if err := untilYoung(t.Context(), 5*time.Second); err != nil { // six clients must start and be refused in it
 		t.Fatal(err)
 	}
 	minute := time.Now().Truncate(time.Minute)
