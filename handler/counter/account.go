@@ -120,12 +120,13 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 	return outcome{}, w
 }
 
-// adopt takes newer terms: what was refused by older ones is asked again.
+// adopt takes newer terms: what was refused by older ones is asked again, and a
+// store that is down leaves another share.
 func (a *account) adopt(terms Terms, now time.Time) {
 	if terms.Version > a.terms.Version || a.terms == (Terms{}) {
 		a.terms = terms
-		a.refused = time.Time{}
-		if !a.read.IsZero() {
+		a.refused, a.outage = time.Time{}, outage{}
+		if a.seen() {
 			a.view = a.stored.View(&a.holder, terms.Limits, now)
 		}
 	}

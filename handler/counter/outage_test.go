@@ -307,3 +307,32 @@ func (f *fading) Swap(ctx context.Context, key string, state limit.State, versio
 	}
 	return f.Store.Swap(ctx, key, state, version)
 }
+
+// TestAChangedTierHoldsAtOnceWhileTheStoreIsDown: its calls used to have what was
+// left of the older one's share until the minute's end.
+func TestAChangedTierHoldsAtOnceWhileTheStoreIsDown(t *testing.T) {
+	for name, changed := range map[string]limit.Limits{
+		"raised": {TokensPerMinute: 4000, Version: 2},
+		"lifted": {Version: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, broken, c := breakable()
+				terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400, Quota: 400, Period: limit.Daily})
+				r, _ := reserve(t, c, terms, 30)
+				r.Settle(limit.Usage{PromptTokens: 30})
+				time.Sleep(10 * time.Second) // until it is reported
+				broken.Store(true)
+				if got := passed(t, c, terms); got != 360 {
+					t.Errorf("%d tokens passed, want 360 of the 370 that are left", got)
+				}
+				terms.Limits = changed
+				if got := passed(t, c, terms); got != 3000 {
+					t.Errorf("%d tokens passed, want all 3000", got)
+				}
+				broken.Store(false)
+				time.Sleep(10 * time.Second)
+			})
+		})
+	}
+}
