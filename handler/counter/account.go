@@ -114,7 +114,9 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 	}
 	a.busy = now
 	a.waiters = append(a.waiters, w)
-	if !w.parked {
+	if w.parked {
+		a.schedule(now)
+	} else {
 		a.work()
 	}
 	return outcome{}, w

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,5 +188,76 @@ func TestTheFirstInTheQueueHasWhatComesBack(t *testing.T) {
 			t.Errorf("%+v after %v, want it granted after a second", d, waited)
 		}
 		second.Cancel()
+	})
+}
+
+// TestACallThatQueuesWhileARefusalHoldsIsServed: where nothing else was to be done
+// for the counter, nobody used to look after it.
+func TestACallThatQueuesWhileARefusalHoldsIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, terms := queueing(t, 45*time.Second, 100)
+		if r, d := reserve(t, c, terms, 10); r != nil || d.Verdict != limit.RateExceeded { // 50 s are too long
+			t.Fatalf("%+v", d)
+		}
+		time.Sleep(10 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		r, d, err := c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 10})
+		if waited := time.Since(began); err != nil || waited.Round(time.Second) != 40*time.Second {
+			t.Fatalf("%+v, %v after %v, want it granted after 40 s", d, err, waited)
+		}
+		r.Cancel()
+	})
+}
+
+// overtaken is a store in which, once, another write comes first.
+type overtaken struct {
+	*memstore.Store
+	once atomic.Bool
+}
+
+func (o *overtaken) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+	if o.once.CompareAndSwap(true, false) {
+		before, version, _, err := o.Load(ctx, key)
+		if err == nil {
+			_, _, err = o.Store.Swap(ctx, key, before, version)
+		}
+		if err != nil {
+			return "", time.Time{}, err
+		}
+	}
+	return o.Store.Swap(ctx, key, state, version)
+}
+
+// TestAWriteThatIsOvertakenIsMadeAgainForThoseWhoQueue: beside another call that
+// had to go on queueing, they used to wait for the next minute.
+func TestAWriteThatIsOvertakenIsMadeAgainForThoseWhoQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &overtaken{Store: memstore.New(nil)}
+		c, terms := instance(store), counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
+		r, _ := reserve(t, c, terms, 100)
+		r.Settle(limit.Usage{PromptTokens: 100})
+		time.Sleep(10 * time.Second)
+		store.once.Store(true) // housekeeping, when the minute has turned
+		began := time.Now()
+		waited := make([]time.Duration, 2)
+		var calls sync.WaitGroup
+		for i := range waited {
+			calls.Go(func() {
+				if r, d := reserve(t, c, terms, 60); r == nil {
+					t.Errorf("%+v", d)
+				}
+				waited[i] = time.Since(began).Round(time.Second)
+			})
+			synctest.Wait()
+		}
+		calls.Wait()
+		if want := []time.Duration{50 * time.Second, 110 * time.Second}; !slices.Equal(waited, want) {
+			t.Errorf("served after %v, want %v", waited, want)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -287,6 +287,7 @@ func (a *account) resolve(body *limit.Body) error {
 		a.counter.stats.unknownUsage.Add(body.Usage().Total())
 	case !applied:
 		a.causes.restore(a.sent)
+		a.refused = time.Time{} // so that those it was to grant tokens are decided again, though they queue
 	}
 	defer a.mu.Unlock()
 	a.keep(state, version, now)
