@@ -257,3 +257,34 @@ func TestAnIdleInstanceReturnsItsLeaseOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestARefusalTellsWhatIsLeftBesideThoseGrantedWithIt: it used to tell of tokens
+// that the same write had just given away.
+func TestARefusalTellsWhatIsLeftBesideThoseGrantedWithIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(1, limit.Limits{TokensPerMinute: 100, Quota: 1000, Period: limit.Daily, Version: 1})
+		m := r.member()
+		var calls sync.WaitGroup
+		refused := 0
+		for range 2 {
+			calls.Go(func() {
+				held, d := reserve(t, m.Counter, r.terms, 60)
+				if held != nil {
+					held.Cancel()
+					return
+				}
+				refused++
+				if s := d.Standing; s.Used != 60 || s.Remaining != 40 || s.QuotaUsed != 60 || s.QuotaRemaining != 940 {
+					t.Errorf("%+v", s)
+				}
+			})
+		}
+		calls.Wait()
+		if refused != 1 {
+			t.Errorf("%d calls were refused, want one", refused)
+		}
+		if err := m.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -80,7 +80,7 @@ func (a *account) decide(draft *limit.Draft, now time.Time) (granted, known bool
 			kept = append(kept, w)
 			continue
 		}
-		d.Standing = a.holder.Standing(&a.view, now)
+		d.Standing = a.holder.Standing(&a.view, now).After(draft.Asked())
 		w.answer(a.refuse(w.ask, d))
 	}
 	a.waiters = kept

@@ -91,6 +91,17 @@ type Standing struct {
 	QuotaResetAt   time.Time
 }
 
+// After is the standing once so many tokens more are charged.
+func (s Standing) After(tokens int64) Standing {
+	s.Used += tokens
+	s.Remaining = max(0, s.Remaining-tokens)
+	if s.Quota > 0 {
+		s.QuotaUsed += tokens
+		s.QuotaRemaining = max(0, s.QuotaRemaining-tokens)
+	}
+	return s
+}
+
 // decide tells whether so many tokens fit into what the minute and the period
 // have left, and where they don't, when they will.
 func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart, now time.Time) Decision {
