@@ -144,7 +144,7 @@ func TestACallBehindAFullQueueIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		go func() {
-			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: 95, Bytes: 8 << 20}); r != nil {
+			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: 85, Bytes: 8 << 20}); r != nil {
 				r.Cancel()
 			}
 		}()
@@ -164,12 +164,12 @@ func TestTheQueueGoesOnWhenItsFirstCallerLeaves(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)
 		defer leave()
-		go func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 95}) }()
+		go func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 85}) }()
 		synctest.Wait()
 		began := time.Now()
 		r, d := reserve(t, c, terms, 10)
 		if waited := time.Since(began); r == nil || waited.Round(time.Second) != time.Second {
-			t.Errorf("%+v after %v, want it granted after a second", d, waited)
+			t.Fatalf("%+v after %v, want it granted after a second", d, waited)
 		}
 		r.Cancel()
 	})
@@ -185,7 +185,7 @@ func TestTheFirstInTheQueueHasWhatComesBack(t *testing.T) {
 		time.AfterFunc(time.Second, func() { first.Cancel() })
 		second, d := reserve(t, c, terms, 65)
 		if waited := time.Since(began); second == nil || waited.Round(time.Second) != time.Second {
-			t.Errorf("%+v after %v, want it granted after a second", d, waited)
+			t.Fatalf("%+v after %v, want it granted after a second", d, waited)
 		}
 		second.Cancel()
 	})
@@ -259,5 +259,25 @@ func TestAWriteThatIsOvertakenIsMadeAgainForThoseWhoQueue(t *testing.T) {
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// TestTheQueueReckonsWithNoMoreThanIsCarried: a call used to queue in vain for
+// tokens that end with their minute.
+func TestTheQueueReckonsWithNoMoreThanIsCarried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, terms := queueing(t, 55*time.Second, 50)
+		go func() {
+			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: 95}); r != nil {
+				r.Settle(limit.Usage{PromptTokens: 95})
+			}
+		}()
+		synctest.Wait()
+		began := time.Now()
+		r, d := reserve(t, c, terms, 50)
+		if waited := time.Since(began); r != nil || waited > time.Second || d.RetryAfter != 110*time.Second {
+			t.Errorf("%+v after %v, want it refused at once until the minute after the next", d, waited)
+		}
+		time.Sleep(time.Minute)
 	})
 }

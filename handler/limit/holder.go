@@ -303,6 +303,9 @@ func (h *Holder) Judge(v *View, ask Ask, now time.Time) Decision {
 // and by this instance's share of what each minute brings.
 func (h *Holder) FitsAfter(v *View, tokens int64, now time.Time) time.Duration {
 	minute, _ := h.known(v, now)
+	if tokens > v.TokensPerMinute+v.Burst { // more than the next minute has: of what is left, it has the burst
+		minute = min(minute, v.Burst)
+	}
 	perMinute := max(1, v.TokensPerMinute/int64(max(v.Live, 1)))
 	return MinuteStart(v.Window + minutesUntil(tokens, minute, perMinute)).Sub(now)
 }
