@@ -67,6 +67,7 @@ func newAccount(c *Counter, key string) *account {
 // waiter is a call that waits for its decision.
 type waiter struct {
 	ask      limit.Ask
+	onDown   StoreDown
 	deadline time.Time // until when it may queue
 	parked   bool      // it queues for tokens
 	granted  int64     // by the write under way
@@ -104,9 +105,9 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 	}
 	if a.down(now) {
 		a.probe(now)
-		return a.withoutStore(ask, now), nil
+		return a.withoutStore(ask, terms.OnStoreDown, now), nil
 	}
-	w := &waiter{ask: ask, deadline: now.Add(a.terms.MaxWait), done: make(chan struct{})}
+	w := &waiter{ask: ask, onDown: terms.OnStoreDown, deadline: now.Add(terms.MaxWait), done: make(chan struct{})}
 	if now.Before(a.refused) {
 		if refusal, worth := a.worthAsking(w, now); !worth {
 			return a.refuse(ask, refusal), nil

@@ -48,12 +48,12 @@ const (
 	Open    StoreDown = "open"    // let pass, settled afterwards
 )
 
-// Terms are what a counter's calls are decided by.
+// Terms are what a call is decided by.
 type Terms struct {
 	limit.Limits
 	OnStoreDown StoreDown
-	// MaxWait is how long a call may queue for tokens rather than be refused; 0:
-	// not at all. All calls of a key have the same.
+	// MaxWait is how long the call may queue for tokens rather than be refused; 0:
+	// not at all. This and OnStoreDown are the call's own, and need no newer Version.
 	MaxWait time.Duration
 }
 

@@ -38,7 +38,7 @@ func (a *account) probe(now time.Time) {
 // giveUp answers all that wait, for a store that is down.
 func (a *account) giveUp(now time.Time, cause error) {
 	for _, w := range a.waiters {
-		out := a.withoutStore(w.ask, now)
+		out := a.withoutStore(w.ask, w.onDown, now)
 		if out.err != nil {
 			out.err = fmt.Errorf("%w: %w", out.err, cause)
 		}
@@ -74,16 +74,16 @@ func (a *account) asKnown(now time.Time) limit.Standing {
 // unwritten is what calls took, or may yet take, without the counter's knowing, tokens.
 func (a *account) unwritten() int64 { return a.holder.Excess() + a.owed }
 
-// withoutStore decides a call by the terms for a store that is down. What it
+// withoutStore decides a call by its terms for a store that is down. What it
 // lets pass is owed: it is charged when it is settled and the store is back.
-func (a *account) withoutStore(ask limit.Ask, now time.Time) outcome {
+func (a *account) withoutStore(ask limit.Ask, onDown StoreDown, now time.Time) outcome {
 	if minute := limit.Minute(now); a.outage.minute != minute {
 		a.outage = outage{minute: minute, allowed: a.allowance(now)}
 	}
 	tokens := ask.Tokens
 	switch {
-	case a.terms.OnStoreDown == Open || ask.Shadow:
-	case a.terms.OnStoreDown == Degrade:
+	case onDown == Open || ask.Shadow:
+	case onDown == Degrade:
 		d := a.allow(ask, now)
 		if d.Verdict != limit.Granted {
 			d.Degraded = true

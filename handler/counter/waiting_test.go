@@ -2,6 +2,7 @@ package counter_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"sync"
@@ -279,5 +280,45 @@ func TestTheQueueReckonsWithNoMoreThanIsCarried(t *testing.T) {
 			t.Errorf("%+v after %v, want it refused at once until the minute after the next", d, waited)
 		}
 		time.Sleep(time.Minute)
+	})
+}
+
+// TestCallsOfOneCounterHaveTermsOfTheirOwn: subscriptions that count together may
+// differ in how long they wait and what becomes of them without the store. All
+// used to have what the first had.
+func TestCallsOfOneCounterHaveTermsOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, broken, c := breakable()
+		patient := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: time.Minute, OnStoreDown: counter.Open}
+		hasty := counter.Terms{Limits: patient.Limits, OnStoreDown: counter.Closed}
+		for i, first := range []counter.Terms{patient, hasty} {
+			key := strconv.Itoa(i)
+			spend := func(terms counter.Terms, tokens int64) (waited time.Duration, err error) {
+				began := time.Now()
+				r, d, err := c.Reserve(t.Context(), key, terms, limit.Ask{Tokens: tokens})
+				if r != nil {
+					r.Settle(limit.Usage{PromptTokens: tokens})
+				} else if err == nil && d.Verdict != limit.RateExceeded {
+					t.Errorf("%+v", d)
+				}
+				return time.Since(began).Round(time.Second), err
+			}
+			_, _ = spend(first, 100)
+			if waited, _ := spend(hasty, 100); waited != 0 {
+				t.Errorf("one that mustn't wait waited %v", waited)
+			}
+			if waited, _ := spend(patient, 100); waited == 0 {
+				t.Error("one that may wait didn't")
+			}
+			broken.Store(true)
+			if _, err := spend(patient, 100); err != nil {
+				t.Errorf("open: %v", err)
+			}
+			if _, err := spend(hasty, 100); !errors.Is(err, counter.ErrUnavailable) {
+				t.Errorf("closed: %v", err)
+			}
+			broken.Store(false)
+			time.Sleep(2 * time.Minute)
+		}
 	})
 }
