@@ -47,11 +47,19 @@ var endpoints = map[string]route{
 const deploymentsPrefix = "/openai/deployments/"
 
 // find looks a path up. The base path may be left out, and only there: so that
-// a client needs no more than the host to be changed, whatever its path was.
+// a client needs no more than the host to be changed, whatever its path was. A
+// base path that routes begin with too, such as /openai, hides none of them.
 func find(path, base string) (route, bool) {
-	if rest, below := strings.CutPrefix(path, base); below && strings.HasPrefix(rest, "/") {
-		path = rest
+	if found, ok := lookUp(path); ok {
+		return found, true
 	}
+	if rest, below := strings.CutPrefix(path, base); below && strings.HasPrefix(rest, "/") {
+		return lookUp(rest)
+	}
+	return route{}, false
+}
+
+func lookUp(path string) (route, bool) {
 	name := ""
 	if rest, ok := strings.CutPrefix(path, deploymentsPrefix); ok {
 		var tail string

@@ -169,6 +169,20 @@ func TestAnAnswerThatNamesNoTypeIsJSON(t *testing.T) {
 	}
 }
 
+// A base path that is the beginning of routes leaves them where they are.
+func TestNoBasePathHidesARoute(t *testing.T) {
+	for _, base := range []string{"", "/inference", "/openai", "/v1", "/openai/v1", "/models"} {
+		b := openWith(t, subscription.Limits{}, func(c *gateway.Config) { c.BasePath = base }, upstream.Timeouts{}, answer(answered))
+		for _, route := range []string{"/models/chat/completions", "/openai/v1/chat/completions", "/v1/chat/completions", "/openai/deployments/DeepSeek-R1/chat/completions"} {
+			for _, at := range []string{route, base + route} {
+				if response, body := b.post(t, at, demo); response.StatusCode != 200 {
+					t.Errorf("base path %q: %s is answered %d %s", base, at, response.StatusCode, body)
+				}
+			}
+		}
+	}
+}
+
 // Each shape lists what the subscription may use, which its tier can restrict.
 func TestModelsAreListedForTheSubscription(t *testing.T) {
 	for _, test := range []struct {
