@@ -226,6 +226,8 @@ var troubles = map[string]struct {
 	"an answer that isn't streamed":    {stream, answer(answered), 200, answered, false, "", byUsage},
 	"a 500, streamed":                  {stream, refusing(500, `{"error":"theirs"}`), 500, `{"error":"theirs"}`, false, "upstream_error", nothing},
 
+	"a stream that isn't called one":        {stream, answer(thought + said + stopped + finished), 200, finished, false, "", byCount},
+	"a stream not called one, with usage":   {stream, answer(thought + said + stopped + told + finished), 200, finished, false, "", byUsage},
 	"an answer":                             {asked, answer(answered), 200, answered, false, "", byUsage},
 	"an answer without usage":               {asked, answer(strings.Replace(answered, "usage", "tokens", 1)), 200, "tokens", false, "", byCount},
 	"an answer with usage that can't be":    {asked, answer(strings.Replace(answered, "75", "-75", 1)), 200, "-75", false, "", byCount},
