@@ -68,9 +68,10 @@ func newAccount(c *Counter, key string) *account {
 type waiter struct {
 	ask      limit.Ask
 	onDown   StoreDown
-	deadline time.Time // until when it may queue
-	parked   bool      // it queues for tokens
-	granted  int64     // by the write under way
+	begun    time.Time
+	wait     time.Duration // that it may queue for
+	parked   bool          // it queues for tokens
+	granted  int64         // by the write under way
 	answered bool
 	kept     int // the account's, when it was asked where the counter stands
 	outcome  outcome
@@ -82,6 +83,9 @@ type outcome struct {
 	decision    limit.Decision
 	err         error
 }
+
+// deadline is until when a call may queue.
+func (w *waiter) deadline() time.Time { return w.begun.Add(w.wait) }
 
 // answer lets a call go on.
 func (w *waiter) answer(out outcome) {
@@ -107,7 +111,7 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 		a.probe(now)
 		return a.withoutStore(ask, terms.OnStoreDown, now), nil
 	}
-	w := &waiter{ask: ask, onDown: terms.OnStoreDown, deadline: now.Add(terms.MaxWait), done: make(chan struct{})}
+	w := &waiter{ask: ask, onDown: terms.OnStoreDown, begun: now, wait: terms.MaxWait, done: make(chan struct{})}
 	if now.Before(a.refused) {
 		if refusal, worth := a.worthAsking(w, now); !worth {
 			return a.refuse(ask, refusal), nil

@@ -115,14 +115,17 @@ func (a *account) park(w *waiter, d limit.Decision, q *queue, now time.Time) boo
 	if w.ask.Shadow || w.ask.Bound || d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota || a.going {
 		return false
 	}
+	if now.Before(w.begun) { // the first answer set the clock back
+		w.begun = now
+	}
 	after := d.RetryAfter
 	if d.Verdict != limit.QuotaExceeded {
 		after = max(after, a.holder.FitsAfter(&a.view, q.tokens+d.Least, now))
 	}
 	room := q.calls < maxQueue && q.bytes+w.ask.Bytes <= maxQueueBytes
-	inTime := !now.Add(after).After(w.deadline)
+	inTime := !now.Add(after).After(w.deadline())
 	if w.parked { // it was told that it fits, and is refused only when its time is over
-		room, inTime = true, now.Before(w.deadline)
+		room, inTime = true, now.Before(w.deadline())
 	}
 	if !room || !inTime {
 		return false
@@ -180,8 +183,8 @@ func (a *account) retry(now time.Time) {
 func (a *account) retryAt() time.Time {
 	at := farAway
 	for _, w := range a.waiters {
-		if w.parked && w.deadline.Before(at) {
-			at = w.deadline
+		if w.parked && w.deadline().Before(at) {
+			at = w.deadline()
 		}
 	}
 	if len(a.waiters) > 0 && a.refused.Before(at) {

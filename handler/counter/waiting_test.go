@@ -322,3 +322,35 @@ func TestCallsOfOneCounterHaveTermsOfTheirOwn(t *testing.T) {
 		}
 	})
 }
+
+// late is a service whose time is an hour behind this machine's.
+type late struct{ *memstore.Store }
+
+func (l late) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+	state, version, date, err := l.Store.Load(ctx, key)
+	return state, version, date.Add(-time.Hour), err
+}
+
+func (l late) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+	next, date, err := l.Store.Swap(ctx, key, state, version)
+	return next, date.Add(-time.Hour), err
+}
+
+// TestAClockThatIsSetBackMakesNobodyWaitLonger: what the first call may wait for
+// used to count from the time that its machine had.
+func TestAClockThatIsSetBackMakesNobodyWaitLonger(t *testing.T) {
+	for _, wait := range []time.Duration{0, 20 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			store := late{memstore.New(nil)}
+			terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: wait}
+			r, _ := reserve(t, instance(store), terms, 100)
+			r.Settle(limit.Usage{PromptTokens: 100})
+			time.Sleep(10 * time.Second)
+			began := time.Now()
+			r, d := reserve(t, instance(store), terms, 50)
+			if waited := time.Since(began); r != nil || d.RetryAfter != 50*time.Second || waited > time.Second {
+				t.Errorf("%+v after %v, want it refused at once", d, waited)
+			}
+		})
+	}
+}
