@@ -9,7 +9,7 @@ import (
 )
 
 // TestTheReadmesFirstHour runs the commands of the README's first hour, as they
-// stand there, against a gateway's API.
+// stand there, against a gateway's API. They leave the reader with a key that works.
 func TestTheReadmesFirstHour(t *testing.T) {
 	readme, err := os.ReadFile("../../../README.md")
 	if err != nil {
@@ -30,9 +30,10 @@ func TestTheReadmesFirstHour(t *testing.T) {
 	if !found || len(script) < 12 || !strings.HasPrefix(script[0], "go build ") {
 		t.Fatalf("the README's first hour is %q", script)
 	}
-	text := "set -ex\n" + strings.Join(script[1:], "\n") + "\n"
-	text = strings.Replace(text, "./tollgate watch\n", "./tollgate watch --count 1\n", 1) // which ends with Ctrl-C
+	text := "set -ex\n" + strings.Join(script[1:], "\n") + "\nset +x\nprintf %s \"$KEY\" > key\n"
+	text = strings.Replace(text, "./tollgate watch\n", "./tollgate watch --count 1\n", 1)
 	m := newTerminal(t)
+	directory := m.directory()
 	server := m.deploy()
 	for name, content := range map[string]string{
 		"policy.xml":         `<policies><inbound><llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="500" estimate-prompt-tokens="true"/></inbound></policies>`,
@@ -56,5 +57,12 @@ func TestTheReadmesFirstHour(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(folder, "usage.csv")); err != nil || info.Size() == 0 {
 		t.Errorf("usage.csv: %v", err)
+	}
+	key, err := os.ReadFile(filepath.Join(folder, "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if grant, err := directory.Authenticate(t.Context(), string(key)); err != nil || grant.Subscription.ID != "team-a" {
+		t.Errorf("the key that is left grants %+v, %v", grant, err)
 	}
 }
