@@ -132,9 +132,12 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 func (a *account) adopt(terms Terms, now time.Time) {
 	if terms.Version > a.terms.Version || a.terms == (Terms{}) {
 		a.terms = terms
-		a.refused, a.outage = time.Time{}, outage{}
+		a.refused = time.Time{}
 		if a.seen() {
 			a.view = a.stored.View(&a.holder, terms.Limits, now)
+		}
+		if a.outage.minute == limit.Minute(now) {
+			a.outage.allowed = a.allowance(now)
 		}
 	}
 }

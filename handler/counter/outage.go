@@ -74,11 +74,15 @@ func (a *account) asKnown(now time.Time) limit.Standing {
 // unwritten is what calls took, or may yet take, without the counter's knowing, tokens.
 func (a *account) unwritten() int64 { return a.holder.Excess() + a.owed }
 
+// unwrittenBefore is what of that is of earlier minutes.
+func (a *account) unwrittenBefore() int64 { return max(0, a.unwritten()-a.outage.spent) }
+
 // withoutStore decides a call by its terms for a store that is down. What it
 // lets pass is owed: it is charged when it is settled and the store is back.
 func (a *account) withoutStore(ask limit.Ask, onDown StoreDown, now time.Time) outcome {
 	if minute := limit.Minute(now); a.outage.minute != minute {
-		a.outage = outage{minute: minute, allowed: a.allowance(now)}
+		a.outage = outage{minute: minute}
+		a.outage.allowed = a.allowance(now)
 	}
 	tokens := ask.Tokens
 	switch {
@@ -114,10 +118,10 @@ func (a *account) allow(ask limit.Ask, now time.Time) limit.Decision {
 	return d
 }
 
-// allowance is what this instance may let pass this minute, tokens: in the minute
-// that contact was lost, its share of what was known to be left; in later ones
-// its share of the limit, less what it still leases. A quota's share is for the
-// whole outage: what passed of it in earlier minutes is gone.
+// allowance is what this instance may let pass this minute, what has passed already
+// included, tokens: in the minute that contact was lost, its share of what was known
+// to be left; in later ones its share of the limit, less what it still leases. A
+// quota's share is for the whole outage: what passed of it in earlier minutes is gone.
 func (a *account) allowance(now time.Time) int64 {
 	if !a.seen() {
 		return max(0, a.allowanceUnseen())
@@ -127,12 +131,12 @@ func (a *account) allowance(now time.Time) int64 {
 	switch {
 	case view.TokensPerMinute == 0:
 	case a.stored.Window == limit.Minute(now): // not the view's, which goes with the time
-		minute = view.Left(now)/live - a.unwritten()
+		minute = view.Left(now)/live - a.unwrittenBefore()
 	default:
 		minute = view.TokensPerMinute/live - a.holder.Holds()
 	}
 	view.TokensPerMinute = 0
-	return max(0, min(minute, view.Left(now)/live-a.unwritten()))
+	return max(0, min(minute, view.Left(now)/live-a.unwrittenBefore()))
 }
 
 func (a *account) allowanceUnseen() int64 {
@@ -141,7 +145,7 @@ func (a *account) allowanceUnseen() int64 {
 		minute = limits.TokensPerMinute * unknownShare / 100
 	}
 	if limits := a.terms.Limits; limits.Quota > 0 {
-		period = limits.Quota*unknownShare/100 - a.unwritten()
+		period = limits.Quota*unknownShare/100 - a.unwrittenBefore()
 	}
 	return min(minute, period)
 }

@@ -336,3 +336,31 @@ func TestAChangedTierHoldsAtOnceWhileTheStoreIsDown(t *testing.T) {
 		})
 	}
 }
+
+// TestAChangedTierGivesNoShareTwice: what had passed this minute used to be
+// forgotten with the older tier's share, in all minutes but an outage's first.
+func TestAChangedTierGivesNoShareTwice(t *testing.T) {
+	for name, known := range map[string]bool{"a counter that was seen": true, "one that was not": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, broken, c := breakable()
+				terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+				share := int64(100)
+				if known {
+					r, _ := reserve(t, c, terms, 30)
+					r.Settle(limit.Usage{PromptTokens: 30})
+					time.Sleep(time.Minute)
+					share = 400
+				}
+				broken.Store(true)
+				got := passed(t, c, terms)
+				terms.Version = 2
+				if got += passed(t, c, terms); got > share {
+					t.Errorf("%d tokens passed in a minute, of a share of %d", got, share)
+				}
+				broken.Store(false)
+				time.Sleep(10 * time.Second)
+			})
+		})
+	}
+}
