@@ -1,6 +1,9 @@
 package chat
 
-import "errors"
+import (
+	"bytes"
+	"errors"
+)
 
 // ErrNotAnswer is upstream's body not being a JSON object.
 var ErrNotAnswer = errors.New("upstream's answer is not a JSON object")
@@ -132,7 +135,7 @@ func (p *payload) message(choice int64) error {
 			if reasoned {
 				return p.skip()
 			}
-			reasoned = p.space() == '"'
+			reasoned = p.space() == '"' && !bytes.HasPrefix(p.data[p.pos:], []byte(`""`))
 			return p.write(choice)
 		case "content", "refusal":
 			return p.write(choice)

@@ -103,6 +103,7 @@ func TestEachTextKnowsWhatServersCallIt(t *testing.T) {
 		`{"choices":[{"delta":{"reasoning":"hm"}}]}`:                                                              "hm",
 		`{"choices":[{"delta":{"content":"a","reasoning":null,"reasoning_content":"hm"}}]}`:                       "ahm",
 		`{"choices":[{"delta":{"reasoning":"hm","reasoning_content":"hm","reasoning_details":[{"text":"hm"}]}}]}`: "hm",
+		`{"choices":[{"delta":{"reasoning":"","reasoning_content":"hm"}}]}`:                                       "hm",
 		`{"choices":[{"delta":{"content":"a"},"message":null}]}`:                                                  "a",
 		`{"choices":[{"delta":null,"message":{"content":"a"}}]}`:                                                  "a",
 		`{"choices":[{"delta":{"tool_calls":[{"type":"custom","custom":{"name":"f","input":"x y"}}]}}]}`:          "fx y",

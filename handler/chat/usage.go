@@ -95,7 +95,7 @@ func (s *scanner) tokens() (n int64, good bool, err error) {
 }
 
 // detail consumes an object of details and returns the named one, 0 unless it
-// is there and sound: nothing is charged by details.
+// is there and sound: details that can't be are no reason to doubt the usage.
 func (s *scanner) detail(name string) (n int64, err error) {
 	if s.space() != '{' {
 		return 0, s.skip()
