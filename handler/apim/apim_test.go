@@ -181,6 +181,17 @@ func TestDimensionsAreThoseThatTheGatewayTakes(t *testing.T) {
 	}
 }
 
+func TestAHeaderThatCarriesTheKeyNamesTheSubscription(t *testing.T) {
+	for _, header := range []string{"api-key", "Ocp-Apim-Subscription-Key", "Authorization"} {
+		const policy = `<fragment><llm-token-limit counter-key='@(context.Request.Headers.GetValueOrDefault("HEADER",""))' tokens-per-minute="10"/>` +
+			`<llm-emit-token-metric><dimension name="Caller" value='@(context.Request.Headers.GetValueOrDefault("HEADER",""))'/></llm-emit-token-metric></fragment>`
+		p, err := apim.ReadPolicy([]byte(strings.ReplaceAll(policy, "HEADER", header)))
+		if err != nil || p.Limits.CounterKey != "{subscription}" || p.Validate("gold") != nil || p.Settings["METRIC_DIMENSIONS"] != "" || len(p.Lost) != 1 {
+			t.Errorf("%s: %+v, %v, %v", header, p, err, p.Validate("gold"))
+		}
+	}
+}
+
 func TestWhatStandsElsewhereOrUnderAConditionIsSaid(t *testing.T) {
 	p, err := apim.ReadPolicy([]byte(`<policies><inbound><include-fragment fragment-id="quotas"/><choose><when condition="@(context.Subscription.Id == "a")">` +
 		`<llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="10"/></when></choose></inbound></policies>`))

@@ -203,7 +203,7 @@ var known = []struct {
 }{
 	{regexp.MustCompile(`^context\.Subscription\??\.(Id|Key|Name)$`), "{subscription}"},
 	{regexp.MustCompile(`^context\.Request\.IpAddress$`), "{client-ip}"},
-	{regexp.MustCompile(`^context\.Request\.Headers\.GetValueOrDefault\("(?i:api-key|Ocp-Apim-Subscription-Key)"(?:,\s*"[^"]*")?\)$`), "{subscription}"},
+	{regexp.MustCompile(`^context\.Request\.Headers\.GetValueOrDefault\("(?i:api-key|Ocp-Apim-Subscription-Key|Authorization)"(?:,\s*"[^"]*")?\)$`), "{subscription}"},
 	{regexp.MustCompile(`^context\.Request\.Headers\.GetValueOrDefault\("([A-Za-z0-9-]+)"(?:,\s*"[^"]*")?\)$`), "{header:$1}"},
 	{regexp.MustCompile(`^context\.Request\.MatchedParameters\["deployment-id"\]$`), "{model}"},
 }
