@@ -293,16 +293,18 @@ func (a *account) told(now time.Time) outcome {
 }
 
 // forget says that nothing is lost with this account, and stops its timer. Where
-// all that would be lost waits for a write, it has that made.
+// all that would be lost waits for a write, it has that made, if the store is there.
 func (a *account) forget() bool {
+	now := a.counter.clock.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.writing || a.calls > 0 || len(a.waiters) > 0 || a.counter.clock.now().Sub(a.busy) < time.Minute {
+	if a.writing || a.calls > 0 || len(a.waiters) > 0 || now.Sub(a.busy) < time.Minute {
 		return false
 	}
 	if a.holds() {
-		a.parting = true
-		a.work()
+		if a.parting = !a.down(now); a.parting {
+			a.work()
+		}
 		return false
 	}
 	a.timer.Stop()

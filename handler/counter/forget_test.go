@@ -15,7 +15,7 @@ import (
 func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, tokens int64) {
 	t.Helper()
 	for i := range keys {
-		r, _, err := c.Reserve(t.Context(), prefix+strconv.Itoa(i), minute, limit.Ask{Tokens: tokens})
+		r, _, err := c.Reserve(t.Context(), prefix+strconv.Itoa(i), onDown(counter.Degrade, minute.Limits), limit.Ask{Tokens: tokens})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,6 +66,27 @@ func TestANewCounterLooksAtFewOthers(t *testing.T) {
 		if got := c.Remembered(); got < 9900 || got >= 10_000 {
 			t.Errorf("%d counters are remembered, want a few less than there were", got)
 		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestCountersAreLeftAloneWhileTheStoreIsDown: each that was looked at used to be
+// written again and again until the store was back.
+func TestCountersAreLeftAloneWhileTheStoreIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, broken, c := breakable()
+		broken.Store(true)
+		manyKeys(t, c, "refused", 10_000, 301)
+		time.Sleep(2 * time.Minute)
+		before := c.Stats().Reads
+		manyKeys(t, c, "new", 1, 301)
+		time.Sleep(time.Minute)
+		if got := c.Stats().Reads - before; got > 1 { // the new one's own
+			t.Errorf("the store is read %d times for a new counter", got)
+		}
+		broken.Store(false)
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
