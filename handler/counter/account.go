@@ -250,7 +250,10 @@ func (a *account) abandon(w *waiter) {
 	if !w.answered {
 		w.answered = true
 		a.waiters = slices.DeleteFunc(a.waiters, func(other *waiter) bool { return other == w })
-		a.retry(a.counter.clock.now())
+		now := a.counter.clock.now()
+		a.retry(now)
+		a.due = time.Time{} // it may have been this call's, and later than what else is due
+		a.schedule(now)
 		a.mu.Unlock()
 		return
 	}

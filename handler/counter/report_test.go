@@ -79,3 +79,25 @@ func TestACounterInUseIsNoFailureOfHousekeeping(t *testing.T) {
 		}
 	})
 }
+
+// TestACallThatLeavesTheQueueDelaysNoReport: the timer stayed set for when that
+// call would have been tried again, and what was settled waited for it.
+func TestACallThatLeavesTheQueueDelaysNoReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		c := instance(store)
+		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
+		under, _ := reserve(t, c, terms, 60)
+		time.Sleep(10 * time.Second) // until its reservation is reported
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 60}) }()
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		under.Settle(limit.Usage{PromptTokens: 50})
+		time.Sleep(5 * time.Second) // a horizon
+		if s := written(t, store); s.Happened.Requests != 1 {
+			t.Errorf("%d calls are reported, want 1", s.Happened.Requests)
+		}
+	})
+}
