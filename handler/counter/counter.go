@@ -199,7 +199,7 @@ func (c *Counter) Close(ctx context.Context) error {
 			return fmt.Errorf("write the last counters: %w", err)
 		}
 	}
-	c.filings.Wait() // each is bounded by OperationTimeout
+	c.filings.Wait() // each ends with its first row that takes an OperationTimeout
 	return nil
 }
 

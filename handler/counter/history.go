@@ -42,15 +42,21 @@ func (a *account) file(body *limit.Body, now time.Time) {
 	}
 }
 
-// put writes rows. Those that fail are left to whoever sees them next.
+// put writes rows, the oldest first, up to one that fails: with the history down,
+// each would take its time to fail, too. They are left to whoever sees them next.
 func (a *account) put(epoch string, rows []limit.Closed) {
-	for _, row := range rows {
+	for i, row := range rows {
 		err := a.counter.put(context.Background(), a.key, epoch, row)
 		a.mu.Lock()
 		if err != nil {
-			a.counter.Log.Warn("a minute's usage is not in the history yet", "counter", a.key, "minute", limit.MinuteStart(row.Minute), "error", err.Error())
-			delete(a.filed, row.Minute)
-		} else if a.stored.Epoch == epoch {
+			for _, left := range rows[i:] {
+				delete(a.filed, left.Minute)
+			}
+			a.mu.Unlock()
+			a.counter.Log.Warn("usage is not in the history yet", "counter", a.key, "from", limit.MinuteStart(row.Minute), "minutes", len(rows)-i, "error", err.Error())
+			return
+		}
+		if a.stored.Epoch == epoch {
 			a.filed[row.Minute] = true
 		}
 		a.mu.Unlock()
