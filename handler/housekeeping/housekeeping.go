@@ -66,8 +66,12 @@ const (
 func (h *Housekeeper) Run(ctx context.Context) (Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, enough)
 	defer cancel()
-	report, err := h.counters(ctx)
-	rows, deleting := h.History.DeleteBefore(ctx, time.Now().Add(-h.Retention))
+	var rows int
+	var deleting error
+	var history sync.WaitGroup
+	history.Go(func() { rows, deleting = h.History.DeleteBefore(ctx, time.Now().Add(-h.Retention)) })
+	report, err := h.counters(ctx) // meanwhile: neither takes the other's time where there is much of it to do
+	history.Wait()
 	report.RowsDeleted = int64(rows)
 	err = errors.Join(err, deleting)
 	if err == nil && report.Failed > 0 {
@@ -88,6 +92,9 @@ func (h *Housekeeper) counters(ctx context.Context) (report Report, err error) {
 	var workers sync.WaitGroup
 	room := make(chan struct{}, sideBySide)
 	for stored, walking := range h.Counters.Stored(ctx) {
+		if walking == nil {
+			walking = ctx.Err() // the rest of a page comes all the same, and could only fail
+		}
 		if walking != nil && !unreadable(walking) {
 			err = walking
 			break

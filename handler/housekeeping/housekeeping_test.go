@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -178,6 +180,67 @@ func TestRowsPastRetentionGo(t *testing.T) {
 		h.run(housekeeping.Report{RowsDeleted: 2})
 		if rows := h.rows(); len(rows) != 2 {
 			t.Errorf("left: %+v", rows)
+		}
+	})
+}
+
+// endless are counters that a run never comes to the end of.
+type endless struct{ *memstore.Store }
+
+func (e endless) Stored(ctx context.Context) iter.Seq2[counter.Stored, error] {
+	return func(yield func(counter.Stored, error) bool) {
+		for stored := range e.Store.Stored(ctx) {
+			<-ctx.Done() // the page was read before
+			if !yield(stored, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (e endless) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+	if ctx.Err() != nil {
+		return limit.State{}, "", time.Time{}, ctx.Err()
+	}
+	return e.Store.Load(ctx, key)
+}
+
+// hurried is a history that does nothing out of time.
+type hurried struct{ *memstore.History }
+
+func (h hurried) DeleteBefore(ctx context.Context, minute time.Time) (int, error) {
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	return h.History.DeleteBefore(ctx, minute)
+}
+
+// TestARunThatIsOutOfTimeStops: what it had not come to used to count as failed, a
+// line in the log for each, and no row of the history was deleted, ever.
+func TestARunThatIsOutOfTimeStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		c := h.counter()
+		for i := range 20 {
+			h.spend(c, strconv.Itoa(i), minute, 25)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		old := limit.Closed{Minute: limit.Minute(time.Now().Add(-91 * 24 * time.Hour))}
+		if err := h.history.PutClosed(t.Context(), "team-a", "epoch", old); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		keeper := h.keeper()
+		keeper.Counters, keeper.History = endless{h.store}, hurried{h.history}
+		keeper.Counter = counter.New(counter.Config{Store: endless{h.store}, History: h.history, Log: slog.New(slog.DiscardHandler)})
+		got, err := keeper.Run(t.Context())
+		if want := (housekeeping.Report{RowsDeleted: 1}); got != want || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
+		}
+		if lines := strings.Count(h.log.String(), "\n"); lines != 1 {
+			t.Errorf("%d lines: %s", lines, h.log.String())
 		}
 	})
 }
