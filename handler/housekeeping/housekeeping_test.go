@@ -245,6 +245,27 @@ func TestARunThatIsOutOfTimeStops(t *testing.T) {
 	})
 }
 
+// TestWhatIsCarriedOverStays: a caller that came back after hours used to find no
+// more than a minute's tokens, for the counter had been deleted.
+func TestWhatIsCarriedOverStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		burst := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Burst: 600, Version: 1}}
+		c := h.counter()
+		h.spend(c, "team-a", burst, 25)
+		if err := c.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			time.Sleep(2 * time.Hour)
+			if _, err := h.keeper().Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		h.spend(h.counter(), "team-a", burst, 900)
+	})
+}
+
 func TestWhatFailsIsLeftForTheNextRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

@@ -236,11 +236,11 @@ func (s *State) Repaired(limits Limits, now time.Time, epoch string) State {
 	return repaired
 }
 
-// Spare says that nothing is lost with the counter: nobody holds anything of
-// it, nothing is owed, and nothing waits for the history.
+// Spare says that nothing is lost with the counter: nobody holds anything of it,
+// nothing is owed or carried over, and nothing waits for the history.
 func (s *State) Spare(now time.Time) bool {
 	t := s.Clone()
 	t.Advance(t.Limits, now)
 	return len(t.Slots) == 0 && len(t.Outbox) == 0 && t.Happened == (Happened{}) && t.Spent == 0 &&
-		t.Credit >= t.TokensPerMinute && (t.Quota == 0 || t.PeriodSpent == 0)
+		t.Credit == t.TokensPerMinute && (t.Quota == 0 || t.PeriodSpent == 0)
 }
