@@ -194,7 +194,7 @@ func (a *account) settle(r *Reservation, usage limit.Usage) limit.Standing {
 	r.over = true
 	a.owed -= r.owed
 	a.holder.Settle(r.charge, usage)
-	a.outage.correct(usage.Total()-r.owed, r.owed, now)
+	a.outage.correct(r, usage.Total()-r.owed, now)
 	if excess := usage.Total() - r.charge.Tokens; excess > 0 {
 		a.demand.Excess(excess, now)
 		a.urgent = a.urgent || a.pressing(now)
@@ -211,7 +211,7 @@ func (a *account) cancel(r *Reservation) limit.Standing {
 		r.over = true
 		a.owed -= r.owed
 		a.holder.Cancel(r.charge)
-		a.outage.correct(-r.owed, r.owed, now)
+		a.outage.correct(r, -r.owed, now)
 		a.ended(now)
 	}
 	return a.holder.Standing(&a.view, now)

@@ -208,6 +208,7 @@ type Reservation struct {
 	account *account
 	charge  limit.Charge
 	owed    int64 // reserved without the counter
+	minute  int64 // that it is owed in
 	over    bool  // settled or cancelled; the account's lock guards it
 }
 

@@ -102,7 +102,7 @@ func (a *account) withoutStore(ask limit.Ask, onDown StoreDown, now time.Time) o
 	a.outage.spent += tokens
 	a.owed += tokens
 	return outcome{
-		reservation: &Reservation{account: a, charge: limit.Owed(), owed: tokens},
+		reservation: &Reservation{account: a, charge: limit.Owed(), owed: tokens, minute: a.outage.minute},
 		decision:    limit.Decision{Tokens: tokens, Least: ask.Least(), Degraded: true, Standing: a.asKnown(now)},
 	}
 }
@@ -150,9 +150,11 @@ func (a *account) allowanceUnseen() int64 {
 	return min(minute, period)
 }
 
-// correct replaces what was owed for a call by more or less of it.
-func (o *outage) correct(change, owed int64, now time.Time) {
-	if owed > 0 && o.minute == limit.Minute(now) {
+// correct replaces what was owed for a call by more or less of it. More is of the
+// running minute's share, as any debt is; what comes back, of the minute's alone
+// that the call was let pass in.
+func (o *outage) correct(r *Reservation, change int64, now time.Time) {
+	if r.owed > 0 && o.minute == limit.Minute(now) && (change > 0 || r.minute == o.minute) {
 		o.spent = max(0, o.spent+change)
 	}
 }
