@@ -18,6 +18,10 @@ type outage struct {
 // many others there are, in percent.
 const unknownShare = 25
 
+// mostOwed bounds what a call counts for while it is under way, tokens: what isn't
+// refused may have any cap, and the sum of a few would overflow.
+const mostOwed = 1 << 40
+
 // probeEvery is how often calls have a store tried that is down.
 const probeEvery = 500 * time.Millisecond
 
@@ -97,12 +101,13 @@ func (a *account) withoutStore(ask limit.Ask, onDown StoreDown, now time.Time) o
 	default:
 		return outcome{err: ErrUnavailable}
 	}
+	owed := min(tokens, mostOwed)
 	a.counter.stats.degraded.Add(1)
 	a.calls++
-	a.outage.spent += tokens
-	a.owed += tokens
+	a.outage.spent += owed
+	a.owed += owed
 	return outcome{
-		reservation: &Reservation{account: a, charge: limit.Owed(), owed: tokens, minute: a.outage.minute},
+		reservation: &Reservation{account: a, charge: limit.Owed(), owed: owed, minute: a.outage.minute},
 		decision:    limit.Decision{Tokens: tokens, Least: ask.Least(), Degraded: true, Standing: a.asKnown(now)},
 	}
 }

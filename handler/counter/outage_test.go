@@ -364,29 +364,3 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 		})
 	}
 }
-
-// TestWhatComesBackOfAMinutesShareIsNotInTheNext: a call that reserved much and
-// took little used to make room beyond the next minute's share.
-func TestWhatComesBackOfAMinutesShareIsNotInTheNext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, broken, c := breakable()
-		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
-		broken.Store(true)
-		first, _ := reserve(t, c, terms, 90)
-		time.Sleep(time.Minute)
-		second, _ := reserve(t, c, terms, 90) // of a quarter of 400
-		if first == nil || second == nil {
-			t.Fatal("a share is not given out")
-		}
-		first.Settle(limit.Usage{PromptTokens: 5})
-		if r, d := reserve(t, c, terms, 90); r != nil {
-			t.Errorf("180 tokens of 100 are reserved: %+v", d)
-		}
-		second.Cancel()
-		if r, d := reserve(t, c, terms, 90); r == nil {
-			t.Errorf("what came back of this minute's share isn't there: %+v", d)
-		}
-		broken.Store(false)
-		time.Sleep(10 * time.Second)
-	})
-}

@@ -1,0 +1,62 @@
+package counter_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/limit"
+)
+
+// TestWhatComesBackOfAMinutesShareIsNotInTheNext: a call that reserved much and
+// took little used to make room beyond the next minute's share.
+func TestWhatComesBackOfAMinutesShareIsNotInTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, broken, c := breakable()
+		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		broken.Store(true)
+		first, _ := reserve(t, c, terms, 90)
+		time.Sleep(time.Minute)
+		second, _ := reserve(t, c, terms, 90) // of a quarter of 400
+		if first == nil || second == nil {
+			t.Fatal("a share is not given out")
+		}
+		first.Settle(limit.Usage{PromptTokens: 5})
+		if r, d := reserve(t, c, terms, 90); r != nil {
+			t.Errorf("180 tokens of 100 are reserved: %+v", d)
+		}
+		second.Cancel()
+		if r, d := reserve(t, c, terms, 90); r == nil {
+			t.Errorf("what came back of this minute's share isn't there: %+v", d)
+		}
+		broken.Store(false)
+		time.Sleep(10 * time.Second)
+	})
+}
+
+// TestAbsurdCapsThatPassMakeNoRoomForOthers: their sum used to overflow, and the
+// calls of subscriptions that share the counter had no limit.
+func TestAbsurdCapsThatPassMakeNoRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, broken, c := breakable()
+		limits := limit.Limits{TokensPerMinute: 400}
+		broken.Store(true)
+		var open []*counter.Reservation
+		for range 3 {
+			r, _ := reserve(t, c, onDown(counter.Open, limits), 1<<62)
+			open = append(open, r)
+		}
+		if r, d := reserve(t, c, onDown(counter.Degrade, limits), 400); r != nil {
+			t.Errorf("400 of a share of 100 passed: %+v", d)
+		}
+		for _, r := range open {
+			r.Cancel()
+		}
+		if r, d := reserve(t, c, onDown(counter.Degrade, limits), 90); r == nil {
+			t.Errorf("90 of a share of 100: %+v", d)
+		}
+		broken.Store(false)
+		time.Sleep(10 * time.Second)
+	})
+}
