@@ -48,6 +48,9 @@ func (s *State) Clone() State {
 // Advance brings the counter to a time and to its tier's limits. Windows never
 // go back, and older limits never replace newer ones.
 func (s *State) Advance(limits Limits, now time.Time) {
+	if start := MinuteStart(s.Window); now.Before(start) {
+		now = start // of a clock that lags
+	}
 	s.adopt(limits, now)
 	if minute := Minute(now); minute > s.Window {
 		s.turn(minute)

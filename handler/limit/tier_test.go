@@ -185,3 +185,15 @@ func TestARepairedCounterGivesNothingMoreThisMinute(t *testing.T) {
 		}
 	}
 }
+
+// TestAQuotasNewPeriodBeginsByTheCountersTime: an instance whose clock lagged at a
+// period's edge used to begin with the one before, which the counter then left.
+func TestAQuotasNewPeriodBeginsByTheCountersTime(t *testing.T) {
+	s := limit.New(day, noon, "epoch")
+	s.PeriodSpent = 700
+	hourly := day
+	hourly.Period, hourly.Version = limit.Hourly, day.Version+1
+	if s.Advance(hourly, noon.Add(-time.Second)); s.PeriodSpent != 700 || !s.PeriodStart.Equal(noon) {
+		t.Errorf("%d charged since %v", s.PeriodSpent, s.PeriodStart)
+	}
+}
