@@ -160,11 +160,8 @@ func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Su
 		if err != nil {
 			return err
 		}
-	}
-	if policy == nil { // then it is there already, or nothing can be made
-		if err := i.client.do(ctx, request{method: http.MethodGet, path: tierPath(i.tier)}, nil); err != nil {
-			return err
-		}
+	} else if err := i.client.do(ctx, request{method: http.MethodGet, path: tierPath(i.tier)}, nil); err != nil {
+		return err // without the tier nothing can be made
 	}
 	var failed int
 	defer i.progress("")
