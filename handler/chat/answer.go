@@ -65,10 +65,10 @@ func (p *payload) read() error {
 			p.usage, p.report, err = p.scanner.usage()
 			return err
 		case "error":
-			p.failed = !p.null()
-			if !p.failed {
-				return nil
-			}
+			start := p.pos
+			err = p.skip()
+			p.failed = saysSomething(p.data[start:p.pos])
+			return err
 		}
 		return p.skip()
 	})
@@ -79,6 +79,16 @@ func (p *payload) read() error {
 		return errSyntax
 	}
 	return err
+}
+
+// saysSomething is whether the value of an error is one: some servers always have
+// the field.
+func saysSomething(value []byte) bool {
+	switch string(value) {
+	case "null", "false", `""`, "{}":
+		return false
+	}
+	return true
 }
 
 func (p *payload) eachChoice() error {
@@ -178,11 +188,34 @@ func (p *payload) function(choice int64) error {
 	})
 }
 
-// write hands on a string's value. Anything else is no text.
-func (p *payload) write(choice int64) error {
-	if p.space() != '"' {
+// part reads a part of content that comes in parts, as Mistral's models write
+// it: text, or thinking that has parts of its own.
+func (p *payload) part(choice int64) error {
+	if p.space() != '{' {
 		return p.skip()
 	}
+	return p.object(func(key []byte) error {
+		if string(key) == "text" || string(key) == "thinking" {
+			return p.write(choice)
+		}
+		return p.skip()
+	})
+}
+
+// write hands on a string's value, or those of content's parts. Anything else is
+// no text.
+func (p *payload) write(choice int64) error {
+	switch p.space() {
+	case '"':
+		return p.hand(choice)
+	case '[':
+		return p.array(func(int) error { return p.part(choice) })
+	}
+	return p.skip()
+}
+
+// hand hands on a string's value.
+func (p *payload) hand(choice int64) error {
 	start := p.pos + 1
 	raw, escaped, err := p.string()
 	if err != nil && p.torn {

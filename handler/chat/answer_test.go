@@ -75,6 +75,10 @@ func TestReadAnswerSeesAnError(t *testing.T) {
 		`{"error":{"message":"no"}}`:      true,
 		`{"error":"no"}`:                  true,
 		`{"error":null,"choices":[]}`:     false,
+		`{"error":false,"choices":[]}`:    false,
+		`{"error":"","choices":[]}`:       false,
+		`{"error":{},"choices":[]}`:       false,
+		`{"error":true}`:                  true,
 		`{"choices":[{"error":{"a":1}}]}`: false,
 	} {
 		if a, err := ReadAnswer([]byte(body)); err != nil || a.Failed != want {
@@ -100,13 +104,14 @@ func TestEachTextGivesAllThatTheModelWrote(t *testing.T) {
 // and once.
 func TestEachTextKnowsWhatServersCallIt(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"choices":[{"delta":{"reasoning":"hm"}}]}`:                                                              "hm",
-		`{"choices":[{"delta":{"content":"a","reasoning":null,"reasoning_content":"hm"}}]}`:                       "ahm",
-		`{"choices":[{"delta":{"reasoning":"hm","reasoning_content":"hm","reasoning_details":[{"text":"hm"}]}}]}`: "hm",
-		`{"choices":[{"delta":{"reasoning":"","reasoning_content":"hm"}}]}`:                                       "hm",
-		`{"choices":[{"delta":{"content":"a"},"message":null}]}`:                                                  "a",
-		`{"choices":[{"delta":null,"message":{"content":"a"}}]}`:                                                  "a",
-		`{"choices":[{"delta":{"tool_calls":[{"type":"custom","custom":{"name":"f","input":"x y"}}]}}]}`:          "fx y",
+		`{"choices":[{"delta":{"reasoning":"hm"}}]}`:                                                                                    "hm",
+		`{"choices":[{"delta":{"content":"a","reasoning":null,"reasoning_content":"hm"}}]}`:                                             "ahm",
+		`{"choices":[{"delta":{"reasoning":"hm","reasoning_content":"hm","reasoning_details":[{"text":"hm"}]}}]}`:                       "hm",
+		`{"choices":[{"delta":{"reasoning":"","reasoning_content":"hm"}}]}`:                                                             "hm",
+		`{"choices":[{"delta":{"content":"a"},"message":null}]}`:                                                                        "a",
+		`{"choices":[{"delta":null,"message":{"content":"a"}}]}`:                                                                        "a",
+		`{"choices":[{"delta":{"tool_calls":[{"type":"custom","custom":{"name":"f","input":"x y"}}]}}]}`:                                "fx y",
+		`{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"a"}]}}]}`: "hma",
 	} {
 		var got string
 		EachText([]byte(body), func(_ int64, text []byte) { got += string(text) })

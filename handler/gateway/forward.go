@@ -123,7 +123,7 @@ func (g *Gateway) whole(c *call) error {
 	switch {
 	case err == nil && answer.Report == chat.UsageTold:
 		c.told = true
-		g.settle(c, charged(answer.Usage))
+		g.settle(c, c.charged(answer.Usage))
 	case err == nil && answer.Failed && !chat.EachText(body, func(int64, []byte) {}):
 		c.outcome = outcomeFailed
 		g.refund(c)
@@ -140,21 +140,23 @@ func (g *Gateway) whole(c *call) error {
 const outcomeFailed = "upstream_error"
 
 // estimate is what a call took where upstream doesn't say: the prompt as it was
-// counted, and the text that was written, or else the bytes as they stand. What
-// is no JSON may be a stream that isn't called one, which is mostly not text.
+// counted, and the text that was written, which may be none; or else, where that
+// can't be read, the bytes as they stand. What is no JSON may be a stream that
+// isn't called one, which is mostly not text.
 func (c *call) estimate(body []byte) limit.Usage {
 	text := written{encoding: c.encoding}
-	if !chat.EachText(body, text.add) {
+	_, err := chat.ReadAnswer(body)
+	if !chat.EachText(body, text.add) && err != nil {
 		events := chat.Stream{Text: text.add}
 		inspect := func(event []byte) { events.Inspect(event) }
 		events.Split(body, inspect)
 		events.End(inspect)
 		if c.told = events.Report == chat.UsageTold && !events.Stale; c.told {
-			return charged(events.Usage)
+			return c.charged(events.Usage)
 		}
-	}
-	if text.empty() {
-		text.add(0, body)
+		if text.empty() {
+			text.add(0, body)
+		}
 	}
 	return limit.Usage{PromptTokens: c.promptTokens(), CompletionTokens: text.count()}
 }

@@ -58,7 +58,7 @@ func (m *meter) charge(failed bool) {
 	case c.settled:
 	case told:
 		c.told = true
-		c.settle(charged(m.events.Usage))
+		c.settle(c.charged(m.events.Usage))
 	case (failed || m.events.Failed) && m.written.empty():
 		c.standing = c.reservation.Cancel()
 	default:
@@ -88,9 +88,14 @@ func (m *meter) tell(text []byte) []byte {
 	return text
 }
 
-// charged is what is charged of the usage that upstream told.
-func charged(u chat.Usage) limit.Usage {
-	return limit.Usage{PromptTokens: u.PromptTokens, CompletionTokens: u.CompletionTokens}
+// charged is what is charged of the usage that upstream told. As no prompt is
+// empty, one of 0 tokens is one that upstream didn't count.
+func (c *call) charged(u chat.Usage) limit.Usage {
+	prompt := u.PromptTokens
+	if prompt == 0 {
+		prompt = c.promptTokens()
+	}
+	return limit.Usage{PromptTokens: prompt, CompletionTokens: u.CompletionTokens}
 }
 
 // settle charges what the call took. The counter writes it in its own time,

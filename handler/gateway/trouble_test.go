@@ -102,6 +102,9 @@ const (
 	together = `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":25,"completion_tokens":75,"total_tokens":100}}` + "\n\n"
 	finished = "data: [DONE]\n\n"
 	written  = `Let me think of the hour.It is late "now".`
+	late     = `"It is late \"now\"."`
+	inParts  = `[{"type":"text","text":"It is late "},{"type":"text","text":"\"now\"."}]`
+	silent   = `{"choices":[{"index":0,"message":{"role":"assistant","content":""},"finish_reason":"length"}]}`
 	failing  = `data: {"error":{"message":"overloaded","code":"503"}}` + "\n\n"
 	answered = `{"choices":[{"index":0,"message":{"role":"assistant","reasoning_content":"Let me think of the hour.","content":"It is late \"now\"."},"finish_reason":"stop"}],"usage":{"prompt_tokens":25,"completion_tokens":75,"total_tokens":100}}`
 )
@@ -154,7 +157,7 @@ func zipped(kind, text string) http.HandlerFunc {
 }
 
 // charge is what a call is to cost: what was told, or the prompt as counted
-// and what was written.
+// and what was written, or told of the completion.
 type charge struct {
 	told   int64
 	prompt bool
@@ -166,7 +169,7 @@ func (c charge) tokens(prompt int64) int64 {
 	case c.prompt && c.text != "":
 		return prompt + textOf(c.text)
 	case c.prompt:
-		return prompt
+		return prompt + c.told
 	}
 	return c.told
 }
@@ -231,6 +234,12 @@ var troubles = map[string]struct {
 	"an answer":                             {asked, answer(answered), 200, answered, false, "", byUsage},
 	"an answer without usage":               {asked, answer(strings.Replace(answered, "usage", "tokens", 1)), 200, "tokens", false, "", byCount},
 	"an answer with usage that can't be":    {asked, answer(strings.Replace(answered, "75", "-75", 1)), 200, "-75", false, "", byCount},
+	"an answer of nothing, without usage":   {asked, answer(silent), 200, silent, false, "", byPrompt},
+	"an answer in parts, without usage":     {asked, answer(strings.Replace(strings.Replace(answered, "usage", "tokens", 1), late, inParts, 1)), 200, inParts, false, "", byCount},
+	"a stream in parts, without usage":      {stream, events(thought + strings.Replace(said, late, inParts, 1) + stopped + finished), 200, finished, false, "", byCount},
+	"usage without the prompt":              {asked, answer(strings.Replace(answered, `"prompt_tokens":25`, `"prompt_tokens":0`, 1)), 200, "", false, "", charge{prompt: true, told: 75}},
+	"usage without the prompt, streamed":    {stream, events(thought + strings.Replace(together, `"prompt_tokens":25`, `"prompt_tokens":0`, 1) + finished), 200, "", false, "", charge{prompt: true, told: 75}},
+	"a field for errors that says none":     {stream, events(strings.Replace(thought, "{", `{"error":"",`, 1) + said + together + finished), 200, finished, false, "", byUsage},
 	"an answer that is an error":            {asked, answer(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
 	"an answer that is junk":                {asked, answer("<html>no JSON</html>"), 200, "<html>", false, "", charge{prompt: true, text: "<html>no JSON</html>"}},
 	"an answer cut off":                     {asked, answer(answered[:strings.Index(answered, "late")+4], cut), 502, "upstream_broken", false, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late"}},
