@@ -102,8 +102,7 @@ func (e *endpoint) pause(now time.Time) time.Duration {
 func failing(err error) bool {
 	if refused, ok := errors.AsType[*StatusError](err); ok {
 		switch refused.Status {
-		case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
-			http.StatusRequestTimeout, http.StatusFailedDependency:
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusFailedDependency:
 			return true
 		}
 		return refused.Status >= http.StatusInternalServerError
@@ -112,17 +111,21 @@ func failing(err error) bool {
 }
 
 // aside is whether an error says nothing of the endpoint's health: the caller
-// left, or it has as much to do as it may.
+// left, it has as much to do as it may, or not this one of its models.
 func aside(err error) bool {
 	if failed, ok := errors.AsType[*Error](err); ok {
 		return failed.Reason == Left
 	}
-	return throttled(err)
+	return throttled(err) || lacking(err)
 }
 
-func throttled(err error) bool {
+func throttled(err error) bool { return answered(err, http.StatusTooManyRequests) }
+
+func lacking(err error) bool { return answered(err, http.StatusNotFound) }
+
+func answered(err error, status int) bool {
 	refused, ok := errors.AsType[*StatusError](err)
-	return ok && refused.Status == http.StatusTooManyRequests
+	return ok && refused.Status == status
 }
 
 // candidates are the endpoints that could take a call, whatever their state.
@@ -155,7 +158,8 @@ func (c *Client) candidates(call *Call) ([]*endpoint, error) {
 //
 // Going on after a 429 takes nothing from the budget: an endpoint that has as
 // much to do as it may is left alone for a while, so that this amplifies
-// nothing, and is how a provisioned deployment overflows into another.
+// nothing, and is how a provisioned deployment overflows into another. Nor does
+// it after a 404, which costs the endpoint nothing.
 func (c *Client) first(ctx context.Context, candidates []*endpoint, call *Call) (*http.Response, *endpoint, error) {
 	if len(candidates) == 1 {
 		answer, err := c.try(ctx, candidates[0], call)
@@ -173,14 +177,14 @@ func (c *Client) first(ctx context.Context, candidates []*endpoint, call *Call) 
 			tried = cmp.Or(tried, e)
 			continue
 		}
-		if failed != nil && !throttled(failed) && !c.retries.spend() {
+		if failed != nil && !aside(failed) && !c.retries.spend() {
 			done(&Error{Endpoint: e.Name, Reason: Left, Err: errors.New("not asked")})
 			break
 		}
 		answer, err := c.try(ctx, e, call)
 		e.note(err)
 		done(err)
-		if err == nil || !failing(err) && !throttled(err) || ctx.Err() != nil {
+		if err == nil || !failing(err) && !aside(err) || ctx.Err() != nil {
 			return answer, e, err
 		}
 		failed = err

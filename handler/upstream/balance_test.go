@@ -187,6 +187,17 @@ func TestCallsThatAreRefusedOpenNoBreaker(t *testing.T) {
 	})
 }
 
+// A deployment that is missing says nothing of the endpoint's others: it opened
+// the breaker for all of them, and then used up the retries.
+func TestAMissingDeploymentKeepsNoOtherModelOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, status(404, ""), ok)
+		for range 40 {
+			p.want(t, "ab", "answer of b")
+		}
+	})
+}
+
 // A refusal whose body hangs is one all the same.
 func TestARefusalThatHangsIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
