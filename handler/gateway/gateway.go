@@ -120,6 +120,8 @@ func (g *Gateway) authenticate(c *call) error {
 	switch {
 	case errors.Is(err, subscription.ErrUnauthorized):
 		return errUnauthorized
+	case err != nil && c.r.Context().Err() != nil:
+		return clientClosed(err)
 	case err != nil:
 		return unavailable("directory", subscription.RetryAfter, err)
 	}

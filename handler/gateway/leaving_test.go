@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"tollgate/handler/gateway"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -98,4 +99,45 @@ func (b *bench) leaveAfter(ctx context.Context, body, text string, leave func())
 		}
 	}
 	leave()
+}
+
+// slow is a directory's store that never answers.
+type slow struct {
+	subscription.Reader
+	asked chan struct{}
+}
+
+func (s slow) Key(ctx context.Context, _ string) (subscription.KeyRecord, error) {
+	close(s.asked)
+	<-ctx.Done()
+	return subscription.KeyRecord{}, ctx.Err()
+}
+
+// A caller that leaves while its key is looked up was refused by nobody.
+func TestACallerThatLeavesBeforeItsKeyIsFoundIsNotRefused(t *testing.T) {
+	store, reports := slow{asked: make(chan struct{})}, &listener{more: make(chan struct{}, 1)}
+	pepper, err := subscription.NewPepper("0123456789abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := openWith(t, subscription.Limits{}, func(c *gateway.Config) {
+		c.Directory, c.Telemetry = subscription.NewDirectory(store, pepper), reports
+	}, upstream.Timeouts{}, answer(answered))
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	go func() {
+		<-store.asked
+		leave()
+	}()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.URL+"/usage", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", b.key)
+	if _, err := http.DefaultClient.Do(request); err == nil {
+		t.Error("was answered")
+	}
+	if c := reports.next(); c.Outcome != "client_closed" || c.Refused || c.Status != 499 {
+		t.Errorf("reported %q, %d, refused %t", c.Outcome, c.Status, c.Refused)
+	}
 }
