@@ -66,9 +66,12 @@ func presentedKey(h http.Header) (key string, ok bool) {
 		for _, value := range h[name] {
 			if name == "Authorization" {
 				scheme, token, _ := strings.Cut(value, " ")
-				if value = strings.TrimSpace(token); value == "" || !strings.EqualFold(scheme, "Bearer") {
+				if value = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") {
 					continue
 				}
+			}
+			if value == "" {
+				continue
 			}
 			if key != "" && value != key {
 				return "", false

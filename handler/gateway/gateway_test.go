@@ -210,6 +210,7 @@ func TestWhateverIsWrongWithTheKeyTheAnswerIsOneAndTheBodyUnread(t *testing.T) {
 	for name, headers := range map[string][]string{
 		"api-key": {}, "subscription key": {"Api-Key", "", "Ocp-Apim-Subscription-Key", b.key},
 		"bearer": {"Api-Key", "", "Authorization", "bearer " + b.key}, "one key twice": {"Authorization", "Bearer " + b.key},
+		"an empty header beside": {"Ocp-Apim-Subscription-Key", " "},
 	} {
 		if response, body := b.post(t, path, demo, headers...); response.StatusCode != 200 {
 			t.Errorf("%s: %d %s", name, response.StatusCode, body)
