@@ -44,7 +44,10 @@ var endpoints = map[string]route{
 	"/usage":            {serve: (*Gateway).usage, method: http.MethodGet, operation: operationUsage},
 }
 
-const deploymentsPrefix = "/openai/deployments/"
+const (
+	deploymentsPrefix = "/openai/deployments/"
+	deploymentsSuffix = "/chat/completions"
+)
 
 // find looks a path up. The base path may be left out, and only there: so that
 // a client needs no more than the host to be changed, whatever its path was. A
@@ -62,12 +65,10 @@ func find(path, base string) (route, bool) {
 func lookUp(path string) (route, bool) {
 	name := ""
 	if rest, ok := strings.CutPrefix(path, deploymentsPrefix); ok {
-		var tail string
-		name, tail, ok = strings.Cut(rest, "/")
-		if !ok || name == "" {
+		if name, ok = strings.CutSuffix(rest, deploymentsSuffix); !ok || name == "" {
 			return route{}, false
 		}
-		path = deploymentsPrefix + "{name}/" + tail
+		path = deploymentsPrefix + "{name}" + deploymentsSuffix
 	}
 	found, ok := endpoints[path]
 	found.deployment, found.pattern = name, path

@@ -183,6 +183,17 @@ func TestNoBasePathHidesARoute(t *testing.T) {
 	}
 }
 
+// A model may have a slash in its name, and a client that puts it into the path
+// may escape that or not.
+func TestADeploymentMayHaveASlashInItsName(t *testing.T) {
+	b := openWith(t, subscription.Limits{}, func(c *gateway.Config) { c.Models = []string{"deepseek-ai/DeepSeek-R1"} }, upstream.Timeouts{}, answer(answered))
+	for _, name := range []string{"deepseek-ai/DeepSeek-R1", "deepseek-ai%2FDeepSeek-R1"} {
+		if response, body := b.post(t, "/openai/deployments/"+name+"/chat/completions", demo); response.StatusCode != 200 {
+			t.Errorf("%s: %d %s", name, response.StatusCode, body)
+		}
+	}
+}
+
 // Each shape lists what the subscription may use, which its tier can restrict.
 func TestModelsAreListedForTheSubscription(t *testing.T) {
 	for _, test := range []struct {
