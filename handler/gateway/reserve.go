@@ -68,8 +68,11 @@ func (g *Gateway) choose(c *call) error {
 }
 
 func (g *Gateway) noModel(c *call) *problem {
-	return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model",
-		message: "There is no such model for this subscription. Name one of: " + strings.Join(g.served(c.grant.Tier), ", ") + "."}
+	message := "There is no model for this subscription."
+	if served := g.served(c.grant.Tier); len(served) > 0 {
+		message = "There is no such model for this subscription. Name one of: " + strings.Join(served, ", ") + "."
+	}
+	return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: message}
 }
 
 // served are the models that a tier may use.
