@@ -96,12 +96,7 @@ func load(getenv func(string) string) (config, error) {
 		BasePath:      s.basePath("BASE_PATH", "/inference"),
 		MaxBody:       s.number("MAX_BODY_BYTES", 4<<20, 1<<10, 64<<20),
 		TokensComment: s.oneOf("STREAM_TOKENS_COMMENT", "false", "true") == "true",
-		Headers: gateway.HeaderNames{
-			RemainingTokens:      s.header("REMAINING_TOKENS_HEADER", gateway.DefaultHeaderNames.RemainingTokens),
-			TokensConsumed:       s.header("TOKENS_CONSUMED_HEADER", gateway.DefaultHeaderNames.TokensConsumed),
-			RemainingQuotaTokens: s.header("REMAINING_QUOTA_TOKENS_HEADER", gateway.DefaultHeaderNames.RemainingQuotaTokens),
-			RetryAfter:           s.header("RETRY_AFTER_HEADER", gateway.DefaultHeaderNames.RetryAfter),
-		},
+		Headers:       s.headerNames(),
 		Counting:      s.counting(),
 		Telemetry:     s.telemetry(),
 		HeaderTimeout: s.duration("HEADER_TIMEOUT", 5*time.Second),
@@ -157,6 +152,9 @@ func (s *settings) basePath(name, fallback string) string {
 	value := strings.TrimRight(s.text(name, fallback), "/")
 	if value != "" && !strings.HasPrefix(value, "/") {
 		s.fault(name, fmt.Sprintf("is %q", value), "begin it with a slash")
+	}
+	if strings.ContainsAny(value, "?#%") {
+		s.fault(name, fmt.Sprintf("is %q", value), "use a path alone, as it is when nothing in it is escaped")
 	}
 	return value
 }

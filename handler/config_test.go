@@ -26,6 +26,34 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	}
 }
 
+// A count in Content-Length breaks every answer, and of two counts in one header
+// a caller sees only one.
+func TestEveryHeaderHasANameOfItsOwn(t *testing.T) {
+	for want, values := range map[string]map[string]string{
+		"REMAINING_TOKENS_HEADER is \"content-length\"":   {"REMAINING_TOKENS_HEADER": "content-length"},
+		"TOKENS_CONSUMED_HEADER is \"retry-after\"":       {"TOKENS_CONSUMED_HEADER": "retry-after"},
+		"RETRY_AFTER_HEADER is \"X-Request-ID\"":          {"RETRY_AFTER_HEADER": "X-Request-ID"},
+		"REMAINING_QUOTA_TOKENS_HEADER is \"x-left\"":     {"REMAINING_TOKENS_HEADER": "X-Left", "REMAINING_QUOTA_TOKENS_HEADER": "x-left"},
+		"RETRY_AFTER_HEADER is \"x-apim-remaining-tokens": {"RETRY_AFTER_HEADER": "x-apim-remaining-tokens"},
+	} {
+		if _, err := load(with(values)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("no %q in: %v", want, err)
+		}
+	}
+	if _, err := load(with(map[string]string{"RETRY_AFTER_HEADER": "retry-after", "REMAINING_TOKENS_HEADER": "x-ratelimit-remaining-tokens"})); err != nil {
+		t.Error(err)
+	}
+}
+
+// No path that callers ask for has a query in it, or anything escaped.
+func TestABasePathThatNoCallHasIsAFault(t *testing.T) {
+	for _, path := range []string{"/a?b", "/a#b", "/a%20b"} {
+		if _, err := load(with(map[string]string{"BASE_PATH": path})); err == nil || !strings.HasPrefix(err.Error(), "BASE_PATH is ") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 // A directory's faults, and a storage's, once waited until all others were mended.
 func TestTheStoresFaultsAreNamedWithAllOthers(t *testing.T) {
 	for want, values := range map[string]map[string]string{

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"tollgate/handler/gateway"
+)
+
+// takenHeaders have a meaning of their own in every answer: a count in one of
+// them would break the answer, or say something else. Retry-After may be named,
+// but only for what it says.
+var takenHeaders = []string{"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Keep-Alive",
+	"Retry-After", "Trailer", "Transfer-Encoding", "Upgrade", "X-Request-Id", "X-Tollgate-Shadow", "X-Tollgate-Upstream"}
+
+// headerNames names the answers' headers, each its own.
+func (s *settings) headerNames() gateway.HeaderNames {
+	taken := slices.Clone(takenHeaders)
+	own := func(setting, fallback string) string {
+		name := s.header(setting, fallback)
+		canonical := http.CanonicalHeaderKey(name)
+		if slices.Contains(taken, canonical) && (setting != "RETRY_AFTER_HEADER" || canonical != "Retry-After") {
+			s.fault(setting, fmt.Sprintf("is %q, which says something else", name), "use a name of its own, such as "+fallback)
+		}
+		taken = append(taken, canonical)
+		return name
+	}
+	return gateway.HeaderNames{
+		RemainingTokens:      own("REMAINING_TOKENS_HEADER", gateway.DefaultHeaderNames.RemainingTokens),
+		TokensConsumed:       own("TOKENS_CONSUMED_HEADER", gateway.DefaultHeaderNames.TokensConsumed),
+		RemainingQuotaTokens: own("REMAINING_QUOTA_TOKENS_HEADER", gateway.DefaultHeaderNames.RemainingQuotaTokens),
+		RetryAfter:           own("RETRY_AFTER_HEADER", gateway.DefaultHeaderNames.RetryAfter),
+	}
+}
