@@ -51,7 +51,7 @@ func (m manageSettings) on() bool { return m.Entra.Issuer != "" || !m.Key.Empty(
 // keyFault says what is wrong with an operator's key.
 func keyFault(key string) string {
 	switch {
-	case strings.HasPrefix(key, "@Microsoft.KeyVault("):
+	case strings.HasPrefix(key, unresolved):
 		return "is a reference to Key Vault that was not resolved"
 	case len(key) < manage.OperatorKeyLength:
 		return fmt.Sprintf("is shorter than %d bytes", manage.OperatorKeyLength)

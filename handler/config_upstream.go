@@ -43,9 +43,13 @@ type upstreamCredential struct {
 func (s *settings) upstreams() (found upstreams) {
 	setting := "UPSTREAMS"
 	if text := s.text(setting, ""); text != "" {
-		found = s.severalUpstreams(text)
+		var sound bool
+		found, sound = s.severalUpstreams(text)
 		if s.text("UPSTREAM_URL", "") != "" {
 			s.fault("UPSTREAM_URL", "stands beside UPSTREAMS", "list the endpoint there and leave UPSTREAM_URL out")
+		}
+		if !sound {
+			return nil // which is said already
 		}
 	} else {
 		setting = "UPSTREAM_URL"
@@ -66,8 +70,8 @@ func (s *settings) upstreams() (found upstreams) {
 	return found
 }
 
-// severalUpstreams reads the JSON of UPSTREAMS, nil where it can't.
-func (s *settings) severalUpstreams(text string) (found upstreams) {
+// severalUpstreams reads the JSON of UPSTREAMS, and reports whether it is that.
+func (s *settings) severalUpstreams(text string) (found upstreams, sound bool) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(&found)
@@ -75,19 +79,19 @@ func (s *settings) severalUpstreams(text string) (found upstreams) {
 		err = errors.New("it goes on after its array")
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok { // which may quote a key
-		err = fmt.Errorf("%s is of the wrong type", cmp.Or(wrong.Field, "it"))
+		err = fmt.Errorf("%s is of the wrong type", cmp.Or(strings.TrimPrefix(wrong.Field, "Endpoint."), "it")) // but for the struct's name
 	}
 	if err != nil {
 		s.fault("UPSTREAMS", fmt.Sprintf("is not a JSON array of endpoints: %v", err),
 			`write it as [{"url":"https://<name>.services.ai.azure.com","shape":"models"}]`)
-		return nil
+		return nil, false
 	}
 	for i := range found {
 		e := &found[i]
 		e.Shape = cmp.Or(e.Shape, upstream.Models)
 		s.credential(i, e)
 	}
-	return found
+	return found, true
 }
 
 // credential resolves what an endpoint takes calls by.
@@ -102,6 +106,9 @@ func (s *settings) credential(i int, e *upstreamEndpoint) {
 	if given > 1 {
 		s.fault("UPSTREAMS", field+" has more than one of apiKey, setting and clientId", "leave all but one out")
 		return
+	}
+	if strings.HasPrefix(c.APIKey.Reveal(), unresolved) {
+		s.fault("UPSTREAMS", field+".apiKey is a reference to Key Vault, which is resolved only where it is all of a setting", "give it a setting of its own, and name that in credential.setting")
 	}
 	e.Key = c.APIKey
 	if c.Setting == "" {
@@ -130,7 +137,10 @@ func (s *settings) models(endpoints upstreams) []string {
 		fallback = slices.Sorted(maps.Keys(listed))
 	}
 	models := s.list("MODELS", fallback...)
-	for _, model := range models {
+	for i, model := range models {
+		if slices.Contains(models[:i], model) {
+			s.fault("MODELS", fmt.Sprintf("names %q twice", model), "list it once")
+		}
 		if len(listed) > 0 && !listed[model] {
 			s.fault("MODELS", fmt.Sprintf("names %q, which no endpoint of UPSTREAMS serves", model), "add it to the models of one, or leave it out")
 		}

@@ -53,6 +53,7 @@ func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
 			`UPSTREAMS upstream "a": url is not https`, `UPSTREAMS upstream "a": shape must be`, `UPSTREAMS upstream "a": weight is negative`, `UPSTREAMS upstream "b": deployment is missing`},
 		`[{"url":"https://x.example.com"},{"url":"https://x.example.com"}]`:                                       {"name is there twice"},
 		`[{"url":"https://x.example.com","credential":{"apiKey":"k","setting":"S"}}]`:                             {"[0].credential has more than one"},
+		`[{"url":"https://x.example.com","credential":{"apiKey":"@Microsoft.KeyVault(SecretUri=x)"}}]`:            {"[0].credential.apiKey is a reference to Key Vault"},
 		`[{"url":"https://x.example.com","credential":{"setting":"NO_SUCH"}}]`:                                    {`[0].credential names the setting "NO_SUCH"`},
 		`[{"url":"https://x.example.com","models":{"a":"A"}},{"url":"https://y.example.com","models":{"b":"B"}}]`: {`MODELS names "DeepSeek-R1", which no endpoint`},
 	} {
@@ -67,8 +68,19 @@ func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
 			}
 		}
 	}
+	for text, want := range map[string]string{ // and nothing else
+		`{}`: "UPSTREAMS is not a JSON array of endpoints",
+		`[{"url":"https://x.example.com","priority":1.5}]`: "UPSTREAMS is not a JSON array of endpoints: priority is of the wrong type",
+	} {
+		if _, err := load(with(map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text})); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 	if _, err := load(with(map[string]string{"UPSTREAMS": `[{"url":"https://x.example.com"}]`})); err == nil || !strings.Contains(err.Error(), "UPSTREAM_URL stands beside UPSTREAMS") {
 		t.Errorf("both: %v", err)
+	}
+	if _, err := load(with(map[string]string{"MODELS": "a, b,a"})); err == nil || !strings.HasPrefix(err.Error(), `MODELS names "a" twice`) {
+		t.Errorf("a model twice: %v", err)
 	}
 	if _, err := load(with(map[string]string{"UPSTREAM_URL": "https://x.example.com/models"})); err == nil || !strings.Contains(err.Error(), "UPSTREAM_URL upstream") {
 		t.Errorf("a wrong UPSTREAM_URL: %v", err)

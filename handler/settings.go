@@ -22,13 +22,16 @@ func (s *settings) fault(name, wrong, right string) {
 
 func (s *settings) err() error { return errors.Join(s.faults...) }
 
+// unresolved begins a reference to Key Vault that the platform didn't resolve.
+const unresolved = "@Microsoft.KeyVault("
+
 // text is a setting's value, or fallback where it is empty or not there. Where
 // the platform could not read a secret, the setting is the reference to it,
 // which everybody knows.
 // Source: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
 func (s *settings) text(name, fallback string) string {
 	value := strings.TrimSpace(s.getenv(name))
-	if strings.HasPrefix(value, "@Microsoft.KeyVault(") {
+	if strings.HasPrefix(value, unresolved) {
 		s.fault(name, "is a reference to Key Vault that was not resolved", "give the app's identity access to the secret")
 		return fallback
 	}
