@@ -39,15 +39,16 @@ func sum(a, b int64) int64 {
 
 // completionCap is the cap to put on each completion of a call that names none
 // itself, 0 for none: with everything reserved what it was granted allows, else
-// the tier's.
+// the tier's. In shadow, what is left cuts no answer short.
 func (c *call) completionCap(d limit.Decision) int64 {
 	if _, capped := c.request.CompletionTokens(); capped {
 		return 0
 	}
-	if c.grant.Tier.Reserve == subscription.ReserveFull && d.Verdict == limit.Granted {
+	tier := c.grant.Tier
+	if tier.Reserve == subscription.ReserveFull && d.Verdict == limit.Granted && !tier.Shadow {
 		return (d.Tokens - c.prompt) / c.request.N
 	}
-	return c.grant.Tier.MaxCompletionTokens
+	return tier.MaxCompletionTokens
 }
 
 // drops says whether the endpoint is to drop what its API doesn't have, of which

@@ -107,6 +107,20 @@ func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
 	}
 }
 
+// A limit that is tried in shadow changes no answer: what is left was put on calls
+// as their cap, and cut their answers short.
+func TestShadowCutsNoAnswerShort(t *testing.T) {
+	for most, want := range map[int64]string{0: "", 200: "max_tokens=200"} {
+		var asked caps
+		b := open(t, subscription.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: most}, recording(t, &asked, 120))
+		for range 2 {
+			if response, body := b.post(t, path, demo); response.StatusCode != 200 || asked.String() != want {
+				t.Errorf("%d, asked for %q, want %q: %s", response.StatusCode, asked, want, body)
+			}
+		}
+	}
+}
+
 func openFor(t *testing.T, models []string, limits subscription.Limits, model http.HandlerFunc) *bench {
 	t.Helper()
 	return openWith(t, limits, func(c *gateway.Config) { c.Models = models }, upstream.Timeouts{}, model)
