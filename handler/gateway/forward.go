@@ -64,7 +64,7 @@ func (g *Gateway) failed(c *call, err error) error {
 		return &problem{status: http.StatusServiceUnavailable, code: "upstream_unavailable", kind: kindServer, retry: wholeSeconds(busy.RetryAfter),
 			message: "The model takes no calls just now.", cause: err}
 	}
-	p := &problem{status: http.StatusBadGateway, code: "upstream_error", kind: kindServer, message: badGateway, cause: err}
+	p := &problem{status: http.StatusBadGateway, code: outcomeFailed, kind: kindServer, message: badGateway, cause: err}
 	if failed, ok := errors.AsType[*upstream.Error](err); ok {
 		c.w.Header().Set(headerUpstream, failed.Endpoint)
 		p.code = string(failed.Reason)
@@ -87,10 +87,10 @@ const badGateway = "The model's endpoint did not answer as it should."
 func refusedUpstream(c *call, own *upstream.StatusError) error {
 	c.w.Header().Set(headerUpstream, own.Endpoint)
 	if own.Status == http.StatusUnauthorized || own.Status == http.StatusForbidden {
-		return &problem{status: http.StatusBadGateway, code: "upstream_error", kind: kindServer, message: badGateway, cause: own}
+		return &problem{status: http.StatusBadGateway, code: outcomeFailed, kind: kindServer, message: badGateway, cause: own}
 	}
 	maps.Copy(c.w.Header(), own.Header)
-	p := &problem{status: own.Status, code: "upstream_error", kind: kindServer, cause: own,
+	p := &problem{status: own.Status, code: outcomeFailed, kind: kindServer, cause: own,
 		message: fmt.Sprintf("The model's endpoint answered %d and said no more.", own.Status)}
 	if len(own.Body) > 0 {
 		p.verbatim = own.Body
@@ -135,8 +135,8 @@ func (g *Gateway) whole(c *call) error {
 	return nil
 }
 
-// outcomeFailed is of an answer that turned out to be an error although it began
-// as a success.
+// outcomeFailed is of a call that upstream refused, or whose answer turned out to
+// be an error although it began as a success.
 const outcomeFailed = "upstream_error"
 
 // estimate is what a call took where upstream doesn't say: the prompt as it was

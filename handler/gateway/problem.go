@@ -46,9 +46,9 @@ func (p *problem) Error() string {
 func (p *problem) Unwrap() error { return p.cause }
 
 // refuses is whether the gateway turned a call down that was well-formed: for a
-// limit, a key, or what it can't reach.
+// limit, a key, or what it can't reach. Upstream's own 503 is none of that.
 func (p *problem) refuses() bool {
-	return p.verbatim == nil && (p.kind == kindTokens || p.kind == kindAuth || p.status == http.StatusServiceUnavailable)
+	return p.code != outcomeFailed && (p.kind == kindTokens || p.kind == kindAuth || p.status == http.StatusServiceUnavailable)
 }
 
 // The types of OpenAI's error object that a client may tell apart.

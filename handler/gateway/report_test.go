@@ -150,6 +150,18 @@ func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
 	}
 }
 
+// Upstream's own 503 is a failure of it, not a refusal by the gateway, whether or
+// not it says more.
+func TestUpstreamsRefusalIsNotTheGateways(t *testing.T) {
+	for _, text := range []string{"", `{"error":"theirs"}`} {
+		b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, refusing(503, text))
+		b.post(t, path, demo)
+		if c := reports.next(); c.Status != 503 || c.Refused || c.Outcome != "upstream_error" {
+			t.Errorf("%q: reported %d, %q, refused %t", text, c.Status, c.Outcome, c.Refused)
+		}
+	}
+}
+
 func TestWhatShadowLetsPassIsReported(t *testing.T) {
 	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 30, Shadow: true}, answering(40))
 	b.post(t, path, demo)
