@@ -98,7 +98,7 @@ func TestWhatIsAllowedAndMaySurpriseIsSaid(t *testing.T) {
 		t.Errorf("without limits: warnings %q", all)
 	}
 	full.OnStoreDown, full.MaxCompletionTokens = subscription.Open, 0
-	if all := strings.Join(full.Warnings(), "\n"); !strings.Contains(all, "onStoreDown open") || !strings.Contains(all, "maxCompletionTokens") {
+	if all := strings.Join(full.Warnings(), "\n"); !strings.Contains(all, "onStoreDown open") || !strings.Contains(all, "maxCompletionTokens") || !strings.Contains(all, "a model refuses") {
 		t.Errorf("warnings %q", all)
 	}
 }

@@ -155,7 +155,7 @@ func (l *Limits) Warnings() []string {
 		all = append(all, fmt.Sprintf("with onStoreDown %s the limit can be passed while the counters can't be reached, although reserve is full", l.OnStoreDown))
 	}
 	if l.MaxCompletionTokens == 0 {
-		all = append(all, "reserve full without maxCompletionTokens: a call that names no cap of its own reserves all that is left until it ends")
+		all = append(all, "reserve full without maxCompletionTokens: a call that names no cap of its own reserves all that is left until it ends, and that is its cap, which a model refuses if it is more than it can answer")
 	}
 	return all
 }
