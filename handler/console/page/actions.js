@@ -3,6 +3,8 @@
 import { h, fill, when, full } from "./dom.js";
 import { form, field, choice, showKey } from "./dialogs.js";
 
+const fault = (text) => h("p", { class: "fault", role: "alert" }, text);
+
 const versioned = (of) => ({ "If-Match": `"${of.version}"` });
 
 const expiries = [["", "Never"], ["24", "In a day"], ["168", "In 7 days"], ["720", "In 30 days"], ["2160", "In 90 days"]];
@@ -23,7 +25,10 @@ export async function create(operator, tiers) {
       return { id, key };
     },
   });
-  if (made?.key) await showKey((await operator.ask("POST", `${operator.subscription(made.id)}/keys/primary`)).body);
+  if (made?.key) {
+    const { body, message } = await operator.ask("POST", `${operator.subscription(made.id)}/keys/primary`).catch((error) => error);
+    await (body ? showKey(body) : form({ title: `${made.id} was made without a key`, confirm: "Close", cancel: false, body: [fault(message), h("p", {}, "Make the key with Keys in its row.")], send: () => true }));
+  }
   return made && `${made.id} was made.`;
 }
 
@@ -63,16 +68,13 @@ export async function keys(operator, subscription) {
   const path = operator.subscription(subscription.id);
   const list = h("div");
   let changed = false;
-  const show = async () => {
-    const account = await operator.get(path);
-    fill(list, ["primary", "secondary"].map((slot) => keyRow(slot, account.keys.filter((k) => k.slot === slot), async (action) => {
-      const made = await action(operator, subscription, slot);
-      if (!made) return;
-      changed = true;
-      if (made.body?.key) await showKey(made.body);
-      await show();
-    })));
-  };
+  const show = () => operator.get(path).then((account) => fill(list, ["primary", "secondary"].map((slot) => keyRow(slot, account.keys.filter((k) => k.slot === slot), async (action) => {
+    const made = await action(operator, subscription, slot);
+    if (!made) return;
+    changed = true;
+    if (made.body?.key) await showKey(made.body);
+    await show();
+  }))), (error) => fill(list, fault(error.message)));
   await show();
   await form({
     title: `Keys of ${subscription.id}`, confirm: "Done", cancel: false,

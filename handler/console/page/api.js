@@ -10,13 +10,13 @@ export class Refusal extends Error {
 }
 
 async function ask(path, options) {
-  let response;
+  let response, text;
   try {
     response = await fetch(new URL(path, document.baseURI), { cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(30_000), ...options });
+    text = await response.text(); // which may break off, too
   } catch {
     throw new Refusal(0, "The gateway can't be reached.");
   }
-  const text = await response.text();
   let body;
   try {
     body = text ? JSON.parse(text) : undefined;

@@ -17,7 +17,7 @@ let view = null;
 let timer = 0;
 
 function status(state, text) {
-  if (live.dataset.state !== state && state === "off") announce(text);
+  if (live.dataset.state !== state && text) announce(text); // and not each look's time
   live.dataset.state = state;
   live.textContent = text;
 }

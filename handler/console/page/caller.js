@@ -44,16 +44,17 @@ export function leftOver(points, quota) {
   return back.toReversed();
 }
 
-/** When a quota will be used up if it goes on as in the points' last hour. */
+/** When a quota will be used up if it goes on as in the points of the last hour,
+ * the longer ones whole: the running one alone says little. */
 export function lasts(points, quota) {
-  const now = Date.now();
-  const recent = points.filter((p) => p.at >= now - HOUR);
+  const now = Date.now(), length = points[1].at - points[0].at;
+  const recent = points.filter((p) => p.at + length > now - HOUR);
   const used = recent.reduce((sum, p) => sum + p.promptTokens + p.completionTokens, 0);
   const resets = new Date(quota.resetAt).getTime();
   if (quota.left <= 0) return `Used up until ${when(resets)}.`;
   if (!used) return `${short(quota.left)} tokens left until ${when(resets)}.`;
-  const end = now + (quota.left / used) * HOUR;
-  return end >= resets ? `At the last hour's rate it lasts until it resets, ${when(resets)}.` : `At the last hour's rate it is used up by ${when(end)}, before it resets ${when(resets)}.`;
+  const end = now + (quota.left / used) * (now - recent[0].at), rate = `At the rate since ${when(recent[0].at)}`;
+  return end >= resets ? `${rate} it lasts until it resets, ${when(resets)}.` : `${rate} it is used up by ${when(end)}, before it resets ${when(resets)}.`;
 }
 
 /** The caller's view. status(state, text) tells how the connection is. */
@@ -72,7 +73,7 @@ export class CallerView {
     this.tiles = h("div", { class: "tiles" });
     this.element = h("div", { class: "view" },
       h("div", { class: "head" }, h("div", {}, this.title, this.sub),
-        tabs("Time shown", "hours", { 1: "1 hour", 3: "3 hours", 24: "1 day", 168: "7 days" }, this.hours, (hours) => { this.hours = hours; this.look(); })),
+        tabs("Time shown", "hours", { 1: "1 hour", 3: "3 hours", 24: "1 day", 168: "7 days" }, this.hours, (hours) => { this.hours = hours; this.look().catch((error) => this.status("off", error.message)); })),
       this.note, h("div", { class: "cards" }, this.minute, this.quota), this.tiles,
       h("section", { class: "card", "aria-label": "Tokens" }, this.tokens.element),
       h("div", { class: "cards" }, this.burndownCard, h("section", { class: "card", "aria-label": "Refusals" }, this.refused.element)));
@@ -109,6 +110,7 @@ export class CallerView {
   }
 
   stop() {
+    this.status = () => {}; // what is still under way has nobody to tell
     for (const chart of [this.tokens, this.refused, this.burndown]) chart.stop();
   }
 }

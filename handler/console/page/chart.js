@@ -134,7 +134,7 @@ export function refusalsChart(title) {
 
 /** A quota that is being used up. */
 export function burndownChart(title) {
-  const chart = new Chart({ title, series: ["left"], legend: [["left", "Quota left"]], columns: [["Left", (p) => p.left]], low: true });
+  const chart = new Chart({ title, series: ["left"], legend: [["left", "Quota left"]], columns: [["Left", (p) => p.left]], low: true, empty: "Nothing is left." });
   return Object.assign(chart, { burndown: (points, caption) => chart.show(points, [points.map((p) => p.left)], caption) });
 }
 

@@ -1,5 +1,17 @@
 // Dialogs: the browser's own, which keep the keyboard within and give it back.
-import { h, when } from "./dom.js";
+import { h, when, like } from "./dom.js";
+
+/** Shows a dialog until it is closed; then the keyboard is where it was, also
+ * where that was drawn anew meanwhile. */
+export function show(dialog) {
+  const from = document.activeElement;
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    if (!from.isConnected) like(document, from)?.focus();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}
 
 /** Opens a dialog with a form. send is called with the form's values and does
  * the work; what it throws is shown, and the dialog stays. Resolves to what
@@ -9,10 +21,12 @@ export function form({ title, body, confirm, danger = false, cancel = true, send
     const fault = h("p", { class: "fault", role: "alert" });
     const go = h("button", { type: "submit", class: danger ? "danger" : "" }, confirm);
     let result;
-    const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => { dialog.remove(); resolve(result); } },
+    const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => resolve(result) },
       h("form", { novalidate: true, onsubmit: async (event) => {
         event.preventDefault();
-        fault.textContent = "";
+        const misread = [...event.target.elements].find((control) => control.validity.badInput); // whose value is empty then
+        fault.textContent = misread ? `${misread.labels[0].textContent}: that is no number.` : "";
+        if (misread) return misread.focus();
         go.disabled = true;
         try {
           result = (await send(Object.fromEntries(new FormData(event.target)))) ?? true;
@@ -23,8 +37,7 @@ export function form({ title, body, confirm, danger = false, cancel = true, send
         }
       } }, h("h2", { id: "dialog-title" }, title), body, fault,
       h("div", { class: "ends" }, cancel ? h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel") : null, go)));
-    document.body.append(dialog);
-    dialog.showModal();
+    show(dialog);
   });
 }
 
@@ -46,7 +59,7 @@ export function choice(name, values, chosen) {
 export function showKey(made) {
   return new Promise((resolve) => {
     const copied = h("span", { class: "hint", role: "status" });
-    const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => { dialog.remove(); resolve(); } },
+    const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => resolve() },
       h("form", { onsubmit: (event) => { event.preventDefault(); dialog.close(); } },
         h("h2", { id: "dialog-title" }, `The new ${made.slot} key of ${made.subscription}`),
         h("p", {}, "It is shown this once and stored nowhere. Copy it now."),
@@ -63,8 +76,7 @@ export function showKey(made) {
         made.expires ? h("p", { class: "hint" }, `It expires ${when(made.expires)}.`) : null,
         made.warning ? h("p", { class: "fault", role: "alert" }, made.warning) : null,
         h("div", { class: "ends" }, h("button", { type: "submit" }, "I have copied it"))));
-    document.body.append(dialog);
-    dialog.showModal();
+    show(dialog);
   });
 }
 

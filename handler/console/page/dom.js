@@ -14,9 +14,17 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Replaces what is in an element. */
+const named = (button) => button.getAttribute("aria-label") ?? button.textContent;
+
+/** The button within an element that is named like one that was there before. */
+export const like = (within, button) => [...within.querySelectorAll("button")].find((b) => named(b) === named(button));
+
+/** Replaces what is in an element. Whoever is at one of its buttons stays there:
+ * at the one of the same name, else at the one in its place. */
 export function fill(element, ...children) {
+  const held = document.activeElement, place = [...element.querySelectorAll("button")].indexOf(held);
   element.replaceChildren(...children.flat().filter(Boolean));
+  if (place >= 0) (like(element, held) ?? element.querySelectorAll("button")[place])?.focus({ preventScroll: true });
   return element;
 }
 

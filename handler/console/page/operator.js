@@ -2,7 +2,7 @@
 import { h, fill, short, full, when, meter, tabs, table, announce } from "./dom.js";
 import { tokensChart, refusalsChart, burndownChart, buckets, inWords } from "./chart.js";
 import { leftOver, lasts } from "./caller.js";
-import { field } from "./dialogs.js";
+import { field, show } from "./dialogs.js";
 import * as act from "./actions.js";
 
 const MINUTE = 60_000, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
@@ -27,7 +27,7 @@ function gauge(window, label) {
 
 export class OperatorView {
   constructor(operator, status, leave) {
-    Object.assign(this, { operator, status, leave, range: "hour", pause: 5000, subscriptions: [], tiers: [] });
+    Object.assign(this, { operator, status, leave, range: "hour", pause: 5000, subscriptions: [], tiers: [], now: [], history: [] });
     this.tiles = h("div", { class: "tiles" });
     this.tokens = tokensChart("Tokens");
     this.refused = refusalsChart("Refusals");
@@ -55,12 +55,14 @@ export class OperatorView {
       h("section", { class: "card", "aria-labelledby": "audit-title" }, h("h2", { id: "audit-title" }, "Latest changes"), this.changes));
   }
 
-  /** Looks at everything that moves; at what moves slowly, less often. */
+  /** Looks at everything that moves; at what moves slowly, less often, and when a
+   * minute has ended, which is in the history from then on. */
   async look() {
     const now = await this.operator.all("/usage");
     this.now = now;
-    if (!this.looked || Date.now() - this.looked > 30_000) {
-      this.looked = Date.now();
+    const at = Date.now();
+    if (!this.looked || at - this.looked > 30_000 || Math.floor(at / MINUTE) !== Math.floor(this.looked / MINUTE)) {
+      this.looked = at;
       await Promise.all([this.lookBack(), this.reload()]);
     }
     this.showNow();
@@ -117,11 +119,10 @@ export class OperatorView {
     const range = ranges[this.range];
     const standing = this.now.find((s) => s.counter === counter);
     const tokens = tokensChart(`Tokens a ${range.unit}`), burndown = burndownChart("Quota left");
-    const dialog = h("dialog", { class: "wide", "aria-labelledby": "detail-title", onclose: () => { tokens.stop(); burndown.stop(); dialog.remove(); } },
+    const dialog = h("dialog", { class: "wide", "aria-labelledby": "detail-title", onclose: () => { tokens.stop(); burndown.stop(); } },
       h("form", { onsubmit: (event) => { event.preventDefault(); dialog.close(); } }, h("h2", { id: "detail-title" }, counter), tokens.element,
         standing?.quota ? burndown.element : null, h("div", { class: "ends" }, h("button", { type: "submit" }, "Close"))));
-    document.body.append(dialog);
-    dialog.showModal();
+    show(dialog);
     const to = Date.now();
     const mine = [...this.history.filter((s) => s.counter === counter), ...(standing ? [{ from: to, ...standing.happened }] : [])];
     const points = buckets(mine, to - range.span, to, range.length);
@@ -174,8 +175,7 @@ export class OperatorView {
   /** Does something in a dialog, then shows what has changed. */
   async act(action, ...args) {
     const done = await action(this.operator, ...args);
-    if (!done) return;
-    try {
+    try { // also where it was left: another's change may have been why
       await this.reload();
       if (typeof done === "string") announce(done);
     } catch (error) {
@@ -184,6 +184,7 @@ export class OperatorView {
   }
 
   stop() {
+    this.status = () => {}; // what is still under way has nobody to tell
     this.tokens.stop();
     this.refused.stop();
   }

@@ -1,0 +1,35 @@
+package console_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"tollgate/handler/console"
+)
+
+// TestTheConsoleInTrouble takes the page through long names, a gateway that is
+// away or breaks off, and numbers that are none; each case says what it is.
+func TestTheConsoleInTrouble(t *testing.T) {
+	chromium := browser(t)
+	mux := http.NewServeMux()
+	mux.Handle(console.Prefix+"/", console.Handler())
+	mux.HandleFunc("/usage", func(w http.ResponseWriter, _ *http.Request) { // breaks off
+		w.Header().Set("Content-Length", "100")
+		_, _ = w.Write([]byte("{"))
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, "node", "browser/trouble.mjs", server.URL)
+	command.Env = append(os.Environ(), "CHROMIUM_PATH="+chromium)
+	out, err := command.CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v\n%.6000s", err, out)
+	}
+}
