@@ -107,7 +107,7 @@ func (g *Gateway) finished(c *call, took time.Duration) telemetry.Call {
 	}
 	if s := c.standing; s != (limit.Standing{}) {
 		done.Standing = &telemetry.Standing{TokensPerMinute: s.TokensPerMinute, Remaining: s.Remaining,
-			Quota: s.Quota, QuotaUsed: s.QuotaUsed, QuotaRemaining: s.QuotaRemaining}
+			Quota: s.Quota, QuotaUsed: s.QuotaUsed, QuotaRemaining: s.QuotaRemaining, QuotaPeriod: string(s.Period)}
 	}
 	return done
 }

@@ -59,7 +59,7 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 	if c.Usage == nil || *c.Usage != (telemetry.Usage{PromptTokens: 25, CompletionTokens: 40, Known: true}) || c.Estimate < 1 {
 		t.Errorf("usage %+v, estimate %d", c.Usage, c.Estimate)
 	}
-	if c.Standing == nil || *c.Standing != (telemetry.Standing{TokensPerMinute: 60, Remaining: 0, Quota: 1000, QuotaUsed: 65, QuotaRemaining: 935}) {
+	if c.Standing == nil || *c.Standing != (telemetry.Standing{TokensPerMinute: 60, Remaining: 0, Quota: 1000, QuotaUsed: 65, QuotaRemaining: 935, QuotaPeriod: "Hourly"}) {
 		t.Errorf("standing %+v", c.Standing)
 	}
 	if up := c.Upstream; up == nil || up.Endpoint == "" || up.Status != 200 || up.Failed || up.Latency <= 0 || up.Duration < up.Latency {

@@ -69,6 +69,7 @@ type Usage struct {
 type Standing struct {
 	TokensPerMinute, Remaining       int64
 	Quota, QuotaUsed, QuotaRemaining int64
+	QuotaPeriod                      string // as the tier has it
 }
 
 // Upstream is how the model's endpoint did.

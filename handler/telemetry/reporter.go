@@ -180,8 +180,9 @@ func (s *series) call(c *Call, chosen []pair) {
 		}
 	}
 	if at := c.Standing; at != nil && at.Quota > 0 {
-		s.gauge(QuotaUsed, float64(at.QuotaUsed), who...)
-		s.gauge(QuotaLimit, float64(at.Quota), who...)
+		period := pair{"Quota Period", at.QuotaPeriod} // tells a used quota from a period that is over
+		s.gauge(QuotaUsed, float64(at.QuotaUsed), who[0], who[1], period)
+		s.gauge(QuotaLimit, float64(at.Quota), who[0], who[1], period)
 	}
 	if at := c.Standing; at != nil && at.TokensPerMinute > 0 {
 		s.gauge(MinuteLimit, float64(at.TokensPerMinute), who...)

@@ -67,9 +67,25 @@ func call(subscription string, prompt, completion int64) telemetry.Call {
 		Method: "POST", Route: "/models/chat/completions", Status: 200, Subscription: subscription, Tier: "gold", API: "models", Operation: "ChatCompletions_Create",
 		Model: "DeepSeek-R1", ClientIP: netip.MustParseAddr("203.0.113.77"), Header: http.Header{"X-Team": {"blue"}, "Api-Key": {"canary"}},
 		Usage: &telemetry.Usage{PromptTokens: prompt, CompletionTokens: completion, Known: true}, Estimate: prompt + 3,
-		Standing: &telemetry.Standing{TokensPerMinute: 300, Remaining: 42, Quota: 1000, QuotaUsed: prompt + completion, QuotaRemaining: 1000 - prompt - completion},
+		Standing: &telemetry.Standing{TokensPerMinute: 300, Remaining: 42, Quota: 1000, QuotaUsed: prompt + completion, QuotaRemaining: 1000 - prompt - completion, QuotaPeriod: "Daily"},
 		Upstream: &telemetry.Upstream{Endpoint: "foundry1", SpanID: strings.Repeat("2", 16), Started: time.Now(), Latency: 200 * time.Millisecond, FirstToken: 900 * time.Millisecond, Duration: time.Second, Status: 200},
 	}
+}
+
+// TestAQuotaSaysOfWhichPeriodItIs: else nobody can tell a quota that is used up
+// from one of a period that is over.
+func TestAQuotaSaysOfWhichPeriodItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &shelf{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler)})
+		r.Report(call("team-a", 25, 233))
+		_ = r.Close(t.Context())
+		for _, name := range []string{telemetry.QuotaUsed, telemetry.QuotaLimit} {
+			if found := sink.metrics(name); len(found) != 1 || found[0].Dimensions["Quota Period"] != "Daily" {
+				t.Errorf("%s: %+v", name, found)
+			}
+		}
+	})
 }
 
 func TestTokensAreSummedByIntervalAndDimensions(t *testing.T) {

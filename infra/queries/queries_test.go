@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"tollgate/handler/limit"
 	"tollgate/handler/telemetry"
 )
 
@@ -124,7 +125,7 @@ func TestQueriesAskForWhatIsEmitted(t *testing.T) {
 	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Refusals, telemetry.ShadowRefusals, telemetry.DegradedCalls, telemetry.Failures, telemetry.UnknownUsage, telemetry.PromptEstimateError,
 		telemetry.UpstreamLatency, telemetry.TimeToFirstToken, telemetry.QuotaUsed, telemetry.QuotaLimit, telemetry.MinuteLimit, telemetry.TableOperations,
 		telemetry.LeaseConflicts, telemetry.ForfeitedTokens, telemetry.UnwrittenTokens, telemetry.DegradedSeconds, telemetry.TelemetryDropped}
-	keys := []string{"Subscription ID", "Client IP", "API ID", "Model", "Backend ID", "Reason", "Request ID", "Outcome", telemetry.ReplayedDimension,
+	keys := []string{"Subscription ID", "Client IP", "API ID", "Model", "Backend ID", "Reason", "Quota Period", "Request ID", "Outcome", telemetry.ReplayedDimension,
 		telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, "Remaining Tokens"}
 	asked := make(map[string]bool)
 	for file, text := range files(t) {
@@ -152,6 +153,15 @@ func TestQueriesAskForWhatIsEmitted(t *testing.T) {
 func TestTheQuotaAlertFiresWhereCallsAreRefusedBeforeAllIsUsed(t *testing.T) {
 	if query := files(t)["alert-quota"]; !strings.Contains(query, "'Refusals'") || !strings.Contains(query, "'token_quota_exceeded'") {
 		t.Errorf("it knows of no refusals:\n%s", query)
+	}
+}
+
+func TestTheForecastKnowsWhenAPeriodIsOver(t *testing.T) {
+	query := files(t)["quota-forecast"]
+	for _, period := range []limit.Period{limit.Hourly, limit.Daily, limit.Weekly, limit.Monthly, limit.Yearly} {
+		if !strings.Contains(query, "Period == '"+string(period)+"'") {
+			t.Errorf("it doesn't know when a period begins that is %s:\n%s", period, query)
+		}
 	}
 }
 
