@@ -95,7 +95,7 @@ destroy() {
   [ "$(az group exists --name "$GROUP")" = true ] || stop "There is no resource group $GROUP in the subscription $account."
   echo "In the subscription $account, delete the resource group $GROUP with everything in it:"
   az resource list --resource-group "$GROUP" --query "[].join(' ', [type, name])" --output tsv | sed 's/^/  /'
-  echo "All keys, limits and usage are lost. The Key Vault can be recovered for 90 days: infra/README.md says how."
+  echo "All keys, limits and usage are lost. The Key Vault can be recovered for 90 days, and keeps its name so long, as the Foundry resource does for 2: infra/README.md says how to deploy again."
   agreed "Type the group's name to go on:" "$GROUP"
   az group delete --name "$GROUP" --yes
 }

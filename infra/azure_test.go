@@ -158,7 +158,8 @@ func TestPublishGivesFuncTheFolderOfThePackage(t *testing.T) {
 func TestDestroyDeletesTheGroupByItsName(t *testing.T) {
 	t.Parallel()
 	printed, calls, err := azure(t, "az", "destroy", "g", "GROUP=g", "EXISTS=true")
-	if err != nil || !strings.Contains(printed, "Microsoft.Web/sites func-tollgate-x") || !strings.Contains(printed, "All keys, limits and usage are lost") {
+	if err != nil || !strings.Contains(printed, "Microsoft.Web/sites func-tollgate-x") || !strings.Contains(printed, "All keys, limits and usage are lost") ||
+		!strings.Contains(printed, "as the Foundry resource does") {
 		t.Errorf("%v: %s", err, printed)
 	}
 	wantCalls(t, calls, "az group delete --name g --yes")
