@@ -200,7 +200,7 @@ func TestTokenMetricsKeepTheirDimensions(t *testing.T) {
 	}
 }
 
-func TestWorkbookAndAlertsWatchApplicationInsights(t *testing.T) {
+func TestWorkbookAndAlertsWatchApplicationInsightsWhatArrivesLateIncluded(t *testing.T) {
 	t.Parallel()
 	s := biceptest.Take(t, "")
 	insights := s.One(t, "Microsoft.Insights/components").ID
@@ -214,6 +214,9 @@ func TestWorkbookAndAlertsWatchApplicationInsights(t *testing.T) {
 	for _, rule := range rules {
 		if scopes := fmt.Sprint(rule.At("scopes")); scopes != "["+insights+"]" {
 			t.Errorf("%s looks at %s", rule.Name, scopes)
+		}
+		if window, often := rule.At("windowSize"), rule.At("evaluationFrequency"); often != "PT5M" || window == "PT5M" {
+			t.Errorf("%s looks back %v every %v: what arrives late is never seen", rule.Name, window, often)
 		}
 		if groups := fmt.Sprint(rule.At("actions", "actionGroups")); !strings.Contains(groups, "actionGroupId") {
 			t.Errorf("%s tells %s", rule.Name, groups)

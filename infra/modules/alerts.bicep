@@ -24,6 +24,7 @@ type rule = {
   @description('Empty: the rule is of the whole gateway.')
   dimension: string
   threshold: int
+  @description('Far longer than the time between evaluations: telemetry arrives minutes late.')
   window: string
   @description('How far back the query looks, where that is further than the window.')
   lookBack: string?
@@ -72,7 +73,7 @@ var rules rule[] = [
     column: 'Seconds'
     dimension: ''
     threshold: 5
-    window: 'PT5M'
+    window: 'PT15M'
   }
   {
     name: 'unknown-usage'
