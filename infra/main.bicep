@@ -75,7 +75,7 @@ param frontDoorId string = ''
 @description('When housekeeping runs, as the Functions host reads it: second, minute, hour, day, month, weekday.')
 param housekeepingSchedule string = '0 0 * * * *'
 
-@description('Further settings of the handler, as the README lists them. They win over those made here; UPSTREAMS takes the place of all UPSTREAM_… settings; set MODELS beside it to what callers may ask for, if that is more or other than model.deployment.')
+@description('Further settings of the handler, as the README lists them. They win over those made here; UPSTREAMS takes the place of all UPSTREAM_… settings, and callers may ask for what its endpoints list; where one lists none, set MODELS beside it, if that is more or other than model.deployment.')
 param settings { *: string } = {}
 
 // Storage, telemetry, network
@@ -257,6 +257,13 @@ var upstreamSettings = {
   UPSTREAM_DEPLOYMENT: model.deployment
 }
 
+// Where all endpoints list models, these are what callers may ask for, which the
+// gateway sees by itself; a model beside them would keep it from starting.
+var severalUpstreams = settings.?UPSTREAMS ?? ''
+var upstreamsListModels = startsWith(severalUpstreams, '[')
+  ? empty(filter(json(severalUpstreams), endpoint => empty(endpoint.?models ?? {})))
+  : false
+
 var manageSettings = {
   MANAGE_AUDIENCE: manageAudience
   MANAGE_ISSUER: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
@@ -269,9 +276,9 @@ var gatewaySettings = union(
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
     AZURE_CLIENT_ID: identity.properties.clientId
     KEY_PEPPER: '@Microsoft.KeyVault(SecretUri=${vault.outputs.pepperUri})'
-    MODELS: model.deployment
     HOUSEKEEPING_SCHEDULE: housekeepingSchedule
   },
+  upstreamsListModels ? {} : { MODELS: model.deployment },
   contains(settings, 'UPSTREAMS') ? {} : upstreamSettings,
   upstreamByKey ? { UPSTREAM_API_KEY: '@Microsoft.KeyVault(SecretUri=${vault.outputs.upstreamKeyUri})' } : {},
   empty(manageAudience) ? {} : manageSettings,

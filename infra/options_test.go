@@ -23,6 +23,18 @@ func TestSeveralEndpointsTakeThePlaceOfOne(t *testing.T) {
 	}
 }
 
+// TestModelsThatEndpointsListAreThoseThatCallersMayAskFor: the gateway doesn't
+// start with one in MODELS that none of them serves.
+func TestModelsThatEndpointsListAreThoseThatCallersMayAskFor(t *testing.T) {
+	t.Parallel()
+	const lists, listsNone = `{"url":"https://x.example.com","models":{"gpt":"g"}}`, `{"url":"https://y.example.com","shape":"models"}`
+	for upstreams, want := range map[string]string{"[" + lists + "]": "", "[" + lists + "," + listsNone + "]": "DeepSeek-R1", "@Microsoft.KeyVault(SecretUri=https://v)": "DeepSeek-R1"} {
+		if got := biceptest.Take(t, "param settings = { UPSTREAMS: '"+upstreams+"' }").Settings(t)["MODELS"]; got != want {
+			t.Errorf("MODELS beside %s is %q, not %q", upstreams, got, want)
+		}
+	}
+}
+
 func TestAnEndpointElsewhereIsCalledByItsKeyFromTheVault(t *testing.T) {
 	t.Parallel()
 	s := biceptest.Take(t, "param upstreamUrl = 'https://models.example.com'\nparam upstreamApiKey = 'canary'\nparam upstreamShape = 'models'")
