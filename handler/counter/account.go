@@ -189,7 +189,7 @@ func (a *account) settle(r *Reservation, usage limit.Usage) limit.Standing {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if r.over {
-		return a.holder.Standing(&a.view, now)
+		return a.asKnown(now)
 	}
 	r.over = true
 	a.owed -= r.owed
@@ -200,7 +200,7 @@ func (a *account) settle(r *Reservation, usage limit.Usage) limit.Standing {
 		a.urgent = a.urgent || a.pressing(now)
 	}
 	a.ended(now)
-	return a.holder.Standing(&a.view, now)
+	return a.asKnown(now)
 }
 
 func (a *account) cancel(r *Reservation) limit.Standing {
@@ -214,7 +214,7 @@ func (a *account) cancel(r *Reservation) limit.Standing {
 		a.outage.correct(r, -r.owed, now)
 		a.ended(now)
 	}
-	return a.holder.Standing(&a.view, now)
+	return a.asKnown(now)
 }
 
 // pressing says whether so much excess is unreported that others must know at

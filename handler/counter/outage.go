@@ -68,7 +68,9 @@ func (a *account) asKnown(now time.Time) limit.Standing {
 		return a.holder.Standing(&a.view, now)
 	}
 	s := limit.New(a.terms.Limits, now, "")
-	s.Spent = a.outage.spent
+	if a.outage.minute == s.Window {
+		s.Spent = a.outage.spent
+	}
 	if s.Quota > 0 {
 		s.PeriodSpent = a.unwritten()
 	}

@@ -60,3 +60,25 @@ func TestAbsurdCapsThatPassMakeNoRoomForOthers(t *testing.T) {
 		time.Sleep(10 * time.Second)
 	})
 }
+
+// TestACallIsToldWhatItLeavesOfACounterNeverSeen: its answer used to say what was
+// left before it wrote anything.
+func TestACallIsToldWhatItLeavesOfACounterNeverSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, broken, c := breakable()
+		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		broken.Store(true)
+		r, _ := reserve(t, c, terms, 25)
+		if s := r.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 90}); s.TokensPerMinute != 400 || s.Remaining != 285 {
+			t.Errorf("settled, %d of %d are left, want 285 of 400", s.Remaining, s.TokensPerMinute)
+		}
+		time.Sleep(time.Minute)
+		r, _ = reserve(t, c, terms, 25)
+		time.Sleep(time.Minute)
+		if s := r.Cancel(); s.Used != 0 || s.Remaining != 400 {
+			t.Errorf("cancelled in a later minute, %d are used, want none", s.Used)
+		}
+		broken.Store(false)
+		time.Sleep(10 * time.Second)
+	})
+}
