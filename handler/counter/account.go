@@ -107,7 +107,7 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 			return a.granted(charge, ask, now), nil
 		}
 	}
-	if a.down(now) {
+	if a.cutOff(now) {
 		a.probe(now)
 		return a.withoutStore(ask, terms.OnStoreDown, now), nil
 	}
@@ -279,9 +279,9 @@ func (a *account) look(terms Terms) *waiter {
 	a.adopt(terms, now)
 	w := &waiter{kept: a.kept, done: make(chan struct{})}
 	switch {
-	case !a.read.IsZero() && (now.Sub(a.read) < refusalKept || a.down(now)):
+	case !a.read.IsZero() && (now.Sub(a.read) < refusalKept || a.cutOff(now)):
 		w.answer(a.told(now))
-	case a.down(now):
+	case a.cutOff(now):
 		a.probe(now)
 		w.answer(outcome{err: ErrUnavailable})
 	default:

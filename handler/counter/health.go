@@ -18,6 +18,7 @@ type health struct {
 	strikes int
 	since   time.Time // when the first of the failed operations began
 	fell    time.Time // when the store went down
+	last    time.Time // when an operation last failed or was slow
 	before  time.Duration
 	mean    time.Duration // of an operation, moving
 }
@@ -41,10 +42,11 @@ func (h *health) note(began time.Time, err error) {
 	if !failed && took <= h.slow {
 		h.strikes = 0
 		if h.isDown.Swap(false) {
-			h.before += now.Sub(h.fell)
+			h.before += h.lasted(now)
 		}
 		return
 	}
+	h.last = now
 	if h.strikes == 0 {
 		h.since = began
 	}
@@ -60,8 +62,24 @@ func broken(err error) bool {
 	return err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrEdited) && !errors.Is(err, ErrNewer)
 }
 
-// down says whether the store is down.
+// down says whether the store is down, as far as is known.
 func (h *health) down() bool { return h.isDown.Load() }
+
+// downKept is how long a store is known to be down by an operation: longer than
+// those wait that try again, so that later nobody has tried for a while.
+const downKept = 5 * time.Second
+
+// stale says that a store which was down may be back, as nobody has tried it.
+func (h *health) stale() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Since(h.last) > downKept
+}
+
+// lasted is how long the store has been known to be down.
+func (h *health) lasted(now time.Time) time.Duration {
+	return min(now.Sub(h.fell), h.last.Add(downKept).Sub(h.fell))
+}
 
 // meanOperation is how long an operation takes.
 func (h *health) meanOperation() time.Duration {
@@ -75,7 +93,7 @@ func (h *health) downFor() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.isDown.Load() {
-		return h.before + time.Since(h.fell)
+		return h.before + h.lasted(time.Now())
 	}
 	return h.before
 }

@@ -25,9 +25,15 @@ const mostOwed = 1 << 40
 // probeEvery is how often calls have a store tried that is down.
 const probeEvery = 500 * time.Millisecond
 
-// down says whether calls must be decided without the store.
+// down says whether the store can't be used, as far as is known.
 func (a *account) down(now time.Time) bool {
 	return a.counter.health.down() || now.Before(a.unusable)
+}
+
+// cutOff says whether a call must be decided without the store, rather than by
+// trying whether it is back.
+func (a *account) cutOff(now time.Time) bool {
+	return now.Before(a.unusable) || a.counter.health.down() && !a.counter.health.stale()
 }
 
 // probe tries the store for its own sake, for a key that has nothing to write.

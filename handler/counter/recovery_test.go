@@ -167,3 +167,30 @@ func (o obedient) Load(ctx context.Context, key string) (limit.State, counter.Ve
 	}
 	return o.Store.Load(ctx, key)
 }
+
+// TestAStoreThatNobodyTriedForLongIsTriedAgain: an instance that had no calls when
+// the store came back used to count as cut off until the next one, which it
+// refused, and told of hours without the counters.
+func TestAStoreThatNobodyTriedForLongIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, broken, c := breakable()
+		broken.Store(true)
+		for range 3 {
+			if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 25}); !errors.Is(err, counter.ErrUnavailable) {
+				t.Errorf("closed: %v", err)
+			}
+			time.Sleep(time.Second)
+		}
+		broken.Store(false)
+		time.Sleep(8 * time.Hour)
+		if degraded := c.Stats().DegradedTime; degraded < time.Second || degraded > 10*time.Second {
+			t.Errorf("%v without the counters", degraded)
+		}
+		if _, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 25}); err != nil || d.Verdict != limit.Granted || d.Degraded {
+			t.Errorf("the store is back: %+v, %v", d, err)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
