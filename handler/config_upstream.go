@@ -26,6 +26,8 @@ type upstreams []upstreamEndpoint
 type upstreamEndpoint struct {
 	upstream.Endpoint
 	Credential upstreamCredential `json:"credential"`
+	// Weight is the endpoint's: one of 0 is another thing than none.
+	Weight *int `json:"weight"`
 }
 
 // upstreamCredential is one of three, or without any the app's own identity.
@@ -89,9 +91,20 @@ func (s *settings) severalUpstreams(text string) (found upstreams, sound bool) {
 	for i := range found {
 		e := &found[i]
 		e.Shape = cmp.Or(e.Shape, upstream.Models)
+		s.weight(i, e)
 		s.credential(i, e)
 	}
 	return found, true
+}
+
+// weight takes an endpoint's weight, which may be left out, but not be nothing.
+func (s *settings) weight(i int, e *upstreamEndpoint) {
+	if e.Weight == nil {
+		return
+	}
+	if e.Endpoint.Weight = *e.Weight; *e.Weight == 0 {
+		s.fault("UPSTREAMS", fmt.Sprintf("[%d].weight is 0", i), "use 1 or more, or leave out the endpoint that is to get no calls")
+	}
 }
 
 // credential resolves what an endpoint takes calls by.

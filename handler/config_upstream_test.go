@@ -27,7 +27,7 @@ func TestUpstreamsAreSeveralEndpoints(t *testing.T) {
 	}
 	a, b := c.Upstreams[0], c.Upstreams[1]
 	if a.Key.Reveal() != "canary-a" || a.Deployment != "r1-ptu" || a.Priority != 1 || a.Shape != upstream.Deployments ||
-		b.Key.Reveal() != "canary-b" || b.Weight != 3 || b.Shape != upstream.Models || !*b.StreamOptions || c.Upstreams[2].Credential.ClientID != "7" {
+		b.Key.Reveal() != "canary-b" || b.Endpoint.Weight != 3 || b.Shape != upstream.Models || !*b.StreamOptions || c.Upstreams[2].Credential.ClientID != "7" {
 		t.Errorf("got %+v", c.Upstreams)
 	}
 	if shown := fmt.Sprintf("%v %+v %#v %v", c, c, c, c.LogValue()); strings.Contains(shown, "canary") {
@@ -42,11 +42,12 @@ func TestUpstreamsAreSeveralEndpoints(t *testing.T) {
 
 func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
 	for text, want := range map[string][]string{
-		`{}`:                         {"UPSTREAMS is not a JSON array of endpoints"},
-		`nonsense`:                   {"UPSTREAMS is not a JSON array of endpoints"},
-		`[]`:                         {"UPSTREAMS no upstream is configured"},
-		`[] []`:                      {"UPSTREAMS is not a JSON array of endpoints: it goes on"},
-		`[{"uri":"x"}]`:              {`"uri"`},
+		`{}`:            {"UPSTREAMS is not a JSON array of endpoints"},
+		`nonsense`:      {"UPSTREAMS is not a JSON array of endpoints"},
+		`[]`:            {"UPSTREAMS no upstream is configured"},
+		`[] []`:         {"UPSTREAMS is not a JSON array of endpoints: it goes on"},
+		`[{"uri":"x"}]`: {`"uri"`},
+		`[{"url":"https://x.example.com","weight":0}]`: {"[0].weight is 0"}, // which was a share like any other
 		`[{"weight":"1"}]`:           {"weight"},
 		`[{"credential":{"key":1}}]`: {`"key"`},
 		`[{"name":"a","url":"http://x.example.com","shape":"soap","weight":-1},{"name":"b","url":"https://x.example.com","shape":"deployments"}]`: {
