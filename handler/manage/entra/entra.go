@@ -186,7 +186,8 @@ func (v *Verifier) discover(ctx context.Context) (string, error) {
 // follow reads the keys, and again now and then.
 func (v *Verifier) follow(address string) (keyfunc.Keyfunc, error) {
 	mustRead := false
-	return keyfunc.NewDefaultOverrideCtx(v.ctx, []string{address}, keyfunc.Override{
+	ctx, end := context.WithCancel(v.ctx)
+	keys, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{address}, keyfunc.Override{
 		Client: v.client, HTTPTimeout: timeout, NoErrorReturnFirstHTTPReq: &mustRead,
 		RefreshUnknownKID: rate.NewLimiter(rate.Every(unknownKeys), 1), RateLimitWaitMax: time.Millisecond,
 		RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
@@ -195,4 +196,10 @@ func (v *Verifier) follow(address string) (keyfunc.Keyfunc, error) {
 			}
 		},
 	})
+	if err != nil {
+		end() // it would read them every hour all the same
+		return nil, err
+	}
+	context.AfterFunc(v.ctx, end)
+	return keys, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"math/big"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -161,4 +163,35 @@ func TestAnIssuerThatIsDownIsNoRefusal(t *testing.T) {
 	if _, err := v.Authenticate(t.Context(), i.token(t, nil)); err == nil || !strings.Contains(err.Error(), "MANAGE_ISSUER") {
 		t.Errorf("an issuer of another name: %v", err)
 	}
+}
+
+// answers stands in for an issuer by what it answers.
+type answers func(*http.Request) (int, string)
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	status, body := a(r)
+	return &http.Response{StatusCode: status, Header: make(http.Header), Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+// TestKeysThatCouldNotBeReadAreAskedForByNobody: each token that came meanwhile
+// left behind who went on reading them every hour.
+func TestKeysThatCouldNotBeReadAreAskedForByNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		client := &http.Client{Transport: answers(func(r *http.Request) (int, string) {
+			if r.URL.Path == "/keys" {
+				asked.Add(1)
+				return http.StatusServiceUnavailable, ""
+			}
+			return http.StatusOK, `{"issuer":"https://issuer.example.com","jwks_uri":"https://issuer.example.com/keys"}`
+		})}
+		v := entra.New(t.Context(), entra.Settings{Issuer: "https://issuer.example.com"}, client, slog.New(slog.DiscardHandler))
+		if _, err := v.Authenticate(t.Context(), "a.b.c"); err == nil || asked.Load() != 1 {
+			t.Fatalf("%v after %d requests", err, asked.Load())
+		}
+		time.Sleep(3 * time.Hour)
+		if n := asked.Load(); n != 1 {
+			t.Errorf("the keys were asked for %d times", n)
+		}
+	})
 }
