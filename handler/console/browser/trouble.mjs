@@ -11,9 +11,10 @@ const long = "l".repeat(63);
 const day = 24 * 3600_000;
 
 /** A page on a phone, which sees the answers in this object until a case changes them. */
-async function open(secret) {
+async function open(secret, script) {
   const page = await browser.newPage({ viewport: { width: 360, height: 800 } });
   page.setDefaultTimeout(30_000);
+  if (script) await page.addInitScript(script);
   const faults = [];
   page.on("pageerror", (error) => faults.push(error.message));
   const window = (limit, left) => ({ limit, used: limit - left, left, resetAt: new Date(Date.now() + day).toISOString() });
@@ -133,6 +134,11 @@ const cases = {
     await page.locator("#announce").getByText("The gateway can't be reached.").waitFor();
     page.set({ down: false });
     await page.locator("#announce").getByText("Live").waitFor();
+  },
+  async "a browser that keeps nothing shows the page"() {
+    await open("API key", () => {
+      for (const where of ["localStorage", "sessionStorage"]) Object.defineProperty(window, where, { get: () => { throw new DOMException("denied", "SecurityError"); } });
+    });
   },
   async "a quota that is used up is not nothing yet"() {
     const page = await caller();

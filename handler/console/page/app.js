@@ -11,6 +11,17 @@ const live = document.getElementById("live");
 const who = document.getElementById("who");
 const leave = document.getElementById("leave");
 
+/** What the browser keeps for this page: nothing where it is told not to. */
+function keeps(where) {
+  try {
+    return window[where];
+  } catch {
+    return { getItem: () => null, setItem: () => {}, removeItem: () => {} };
+  }
+}
+
+const tab = keeps("sessionStorage"), always = keeps("localStorage");
+
 // A key or token is kept for this tab only, and only if its user says so.
 const kept = "tollgate.session";
 let view = null;
@@ -56,7 +67,7 @@ function open(made, name) {
 }
 
 function signOut(reason = "") {
-  sessionStorage.removeItem(kept);
+  tab.removeItem(kept);
   view?.stop();
   view = null;
   clearTimeout(timer);
@@ -97,7 +108,7 @@ function signIn(kind, { title, about, label, button, hint }) {
       go.disabled = true;
       try {
         const show = await enter(kind, value);
-        if (keep.checked) sessionStorage.setItem(kept, JSON.stringify([kind, value]));
+        if (keep.checked) tab.setItem(kept, JSON.stringify([kind, value]));
         show();
       } catch (error) {
         fault.textContent = reasons[kind][error.status] ?? error.message;
@@ -128,9 +139,9 @@ function theme() {
     root.scheme = select.value || (dark.matches ? "dark" : "light");
     recolour();
   };
-  select.value = localStorage.getItem("tollgate.theme") ?? "";
+  select.value = always.getItem("tollgate.theme") ?? "";
   select.addEventListener("change", () => {
-    localStorage.setItem("tollgate.theme", select.value);
+    always.setItem("tollgate.theme", select.value);
     apply();
   });
   dark.addEventListener("change", apply);
@@ -140,6 +151,6 @@ function theme() {
 theme();
 leave.addEventListener("click", () => signOut());
 document.addEventListener("visibilitychange", look);
-const before = JSON.parse(sessionStorage.getItem(kept) ?? "null");
+const before = JSON.parse(tab.getItem(kept) ?? "null");
 entry("");
 if (before) enter(...before).then((show) => show(), (error) => (error.status === 401 ? signOut("The key or token isn't taken any more.") : entry(error.message)));
