@@ -124,7 +124,11 @@ func identity(clientID string) manage.Check {
 func settled(setting func(string) string) (string, error) {
 	var faults []error
 	if endpoints, _ := upstreams(setting); len(endpoints) == 0 {
-		faults = append(faults, errors.New("UPSTREAM_URL and UPSTREAMS are missing: set one to where the models answer"))
+		fault := "UPSTREAM_URL and UPSTREAMS are missing: set one to where the models answer"
+		if setting("UPSTREAMS") != "" {
+			fault = `UPSTREAMS names no endpoint: write it as [{"url":"https://<name>.services.ai.azure.com"}]`
+		}
+		faults = append(faults, errors.New(fault))
 	}
 	note := "the models are named, telemetry is on"
 	if text := setting("APPLICATIONINSIGHTS_CONNECTION_STRING"); text == "" {

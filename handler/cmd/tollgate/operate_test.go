@@ -270,6 +270,10 @@ func TestDoctorSaysWhatToFix(t *testing.T) {
 	if status != exitFailed || !strings.Contains(stderr, "checks found something wrong") || strings.Contains(stdout+stderr, "canary") {
 		t.Errorf("status %d, said %s", status, stderr)
 	}
+	m.environment["UPSTREAM_URL"], m.environment["UPSTREAMS"] = "", "[{"
+	if stdout, _, _ := m.run("doctor"); !strings.Contains(stdout, "UPSTREAMS names no endpoint") {
+		t.Errorf("UPSTREAMS that can't be read:\n%s", stdout)
+	}
 	m.environment = nil
 	if stdout, _, status := m.run("doctor", "-o", "json"); status != exitFailed || !strings.Contains(stdout, "AzureWebJobsStorage is missing") {
 		t.Errorf("without settings: status %d, %s", status, stdout)
