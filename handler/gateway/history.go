@@ -35,6 +35,8 @@ const (
 	historyKept = 2 * time.Second
 	// historiesKept bounds how many are remembered.
 	historiesKept = 1000
+	// historyPatience bounds a reading: what the counters tell needn't wait for more.
+	historyPatience = 10 * time.Second
 )
 
 // rows are those that a query means, beside what the counter itself told;
@@ -53,6 +55,8 @@ func (h *history) rows(ctx context.Context, reader usage.Reader, q usage.Query, 
 	if ok && now.Sub(found.at) < historyKept {
 		return found.rows, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, historyPatience)
+	defer cancel()
 	var rows []usage.Row
 	for row, err := range reader.Rows(ctx, q) {
 		if err != nil {

@@ -1,19 +1,27 @@
 package gateway_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
+	"tollgate/handler/counter/usage"
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/upstream"
 )
 
@@ -118,6 +126,44 @@ func openWithoutHistory(t *testing.T) *bench {
 	t.Helper()
 	broken := countermem.NewHistory(func(string) (bool, error) { return false, errors.New("the history is down") })
 	return openWith(t, subscription.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.History = broken }, upstream.Timeouts{}, answering(5))
+}
+
+// mute is a history that gives no answer.
+type mute struct{}
+
+func (mute) Rows(ctx context.Context, _ usage.Query) iter.Seq2[usage.Row, error] {
+	return func(yield func(usage.Row, error) bool) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(2 * time.Minute): // of tries
+		}
+		yield(usage.Row{}, errors.New("no answer"))
+	}
+}
+
+// TestUsageDoesNotWaitForASilentHistory: what the counters themselves tell used to
+// come with it, minutes later.
+func TestUsageDoesNotWaitForASilentHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, key := memstore.New(), subscription.NewKey()
+		pepper, e0 := subscription.NewPepper("0123456789abcdef")
+		_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "demo", Limits: subscription.Limits{TokensPerMinute: 300}})
+		_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "team-a", Tier: "demo"})
+		e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "team-a", Slot: subscription.Primary})
+		if err := errors.Join(e0, e1, e2, e3); err != nil {
+			t.Fatal(err)
+		}
+		log := slog.New(slog.DiscardHandler)
+		g := gateway.New(gateway.Config{Directory: subscription.NewDirectory(store, pepper), History: mute{}, Log: log,
+			Counter: counter.New(counter.Config{Store: countermem.New(nil), Log: log})})
+		began, w := time.Now(), httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/usage", nil)
+		r.Header.Set("Api-Key", key)
+		g.ServeHTTP(w, r)
+		if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, `"problem":`) || !strings.Contains(body, `"limit":300`) || time.Since(began) > 15*time.Second {
+			t.Errorf("after %v: %d %s", time.Since(began), w.Code, body)
+		}
+	})
 }
 
 func (b *bench) get(t *testing.T, path string, headers ...string) (*http.Response, string) {
