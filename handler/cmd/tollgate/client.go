@@ -79,15 +79,18 @@ func (c *client) read(response *http.Response, into any) error {
 	if err != nil {
 		return fmt.Errorf("%s broke off its answer: %w", c.where, err)
 	}
-	if response.StatusCode >= http.StatusBadRequest {
+	if response.StatusCode >= http.StatusMultipleChoices { // no redirect is the API's
 		var p manage.Problem
 		if strings.HasPrefix(response.Header.Get("Content-Type"), "application/problem+json") && json.Unmarshal(text, &p) == nil && p.Code != "" {
 			return &p
 		}
 		return fmt.Errorf("%s answered %s: is /manage on there? MANAGE_ISSUER and MANAGE_AUDIENCE, or MANAGE_KEY, turn it on", c.where, response.Status)
 	}
-	if into == nil {
+	if response.StatusCode == http.StatusNoContent {
 		return nil
+	}
+	if into == nil {
+		into = new(json.RawMessage) // of which nothing is needed, but that it is the API's
 	}
 	if err := json.Unmarshal(text, into); err != nil {
 		return fmt.Errorf("%s answered with what isn't its API's JSON: is it a Tollgate?", c.where)

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// TestNoKeyIsRevokedByAPageThatAnswersInstead: a login's redirect, or a web
+// page, said that it was.
+func TestNoKeyIsRevokedByAPageThatAnswersInstead(t *testing.T) {
+	m := newTerminal(t)
+	m.environment = map[string]string{"MANAGE_KEY": testKey}
+	for want, answer := range map[string]http.Handler{
+		"is /manage on there?": http.RedirectHandler("/login", http.StatusFound),
+		"what isn't its API's": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }),
+	} {
+		server := httptest.NewServer(answer)
+		m.fails(exitFailed, []string{want}, "key", "revoke", "team-a", "--slot", "primary", "--server", server.URL)
+		server.Close()
+	}
+}
