@@ -38,6 +38,7 @@ async function open(secret, script) {
     if (hidden.down) return route.abort();
     const answer = answers[name];
     if (answer === "broken") return route.continue(); // to a server that breaks off
+    if (answer === "page") return route.fulfill({ contentType: "text/html", body: "<p>Log in</p>" });
     if (answer?.status >= 400) return route.fulfill({ status: answer.status, json: answer });
     return answer ? route.fulfill({ json: answer }) : route.fulfill({ status: 201, json: {} });
   });
@@ -119,6 +120,15 @@ const cases = {
     page.answers["GET /usage"] = "broken";
     await page.locator(".live[data-state=off]").waitFor();
     assert.equal(await page.locator(".live").textContent(), "The gateway can't be reached.");
+  },
+  async "a page that answers in the gateway's place does nothing"() {
+    const page = await operator();
+    page.answers[`GET /manage/subscriptions/${long}`].keys = [{ slot: "primary", created: new Date().toISOString() }];
+    page.answers[`DELETE /manage/subscriptions/${long}/keys/primary`] = "page";
+    await act(page, `Keys of ${long}`);
+    await act(page, "Revoke the primary key");
+    await act(page, "Revoke key");
+    await page.getByRole("alert").getByText("isn't the gateway").waitFor();
   },
   async "a time that is chosen while the gateway is away says so"() {
     const page = await caller();

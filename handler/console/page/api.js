@@ -27,6 +27,7 @@ async function ask(path, options) {
     const message = body?.detail ?? body?.message ?? `The gateway answered ${response.status}.`;
     throw new Refusal(response.status, message, Number(response.headers.get("Retry-After")) || undefined);
   }
+  if (text && body === undefined) throw new Refusal(0, "What answered isn't the gateway."); // a proxy's page, say
   return { body, etag: response.headers.get("ETag") };
 }
 
