@@ -21,6 +21,7 @@ func Run(t *testing.T, store counter.Store) {
 		}
 	})
 	t.Run("insert, load, swap", func(t *testing.T) { swaps(t, store, "swaps") })
+	t.Run("a state is whose it was given to", func(t *testing.T) { owned(t, store, "owned") })
 	t.Run("keys with any characters", func(t *testing.T) { keys(t, store) })
 }
 
@@ -50,6 +51,23 @@ func swaps(t *testing.T, store counter.Store, key string) {
 	}
 	if _, _, err := store.Swap(t.Context(), key, state, first); !errors.Is(err, counter.ErrConflict) {
 		t.Errorf("swap an older version: %v, want ErrConflict", err)
+	}
+}
+
+// owned checks that a store keeps no part of a state that others may change.
+func owned(t *testing.T, store counter.Store, key string) {
+	state := limit.New(limit.Limits{TokensPerMinute: 300}, time.Now(), "epoch")
+	state.Outbox = []limit.Closed{{Minute: state.Window - 1, From: state.Window - 1, Requests: 1}}
+	if _, _, err := store.Swap(t.Context(), key, state, ""); err != nil {
+		t.Fatal(err)
+	}
+	state.Outbox[0].Requests = 2
+	for range 2 {
+		loaded, _, _, err := store.Load(t.Context(), key)
+		if err != nil || loaded.Outbox[0].Requests != 1 {
+			t.Fatalf("loaded %+v, %v; want the one call that was stored", loaded.Outbox, err)
+		}
+		loaded.Outbox[0].Requests = 3
 	}
 }
 

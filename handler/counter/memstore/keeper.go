@@ -19,7 +19,8 @@ func (s *Store) Stored(context.Context) iter.Seq2[counter.Stored, error] {
 	rows := maps.Clone(s.rows)
 	return func(yield func(counter.Stored, error) bool) {
 		for _, key := range slices.Sorted(maps.Keys(rows)) {
-			if !yield(counter.Stored{Key: key, State: rows[key].state, Version: rows[key].version}, nil) {
+			found := rows[key]
+			if !yield(counter.Stored{Key: key, State: found.state.Clone(), Version: found.version}, nil) {
 				return
 			}
 		}

@@ -47,7 +47,7 @@ func (s *Store) Load(_ context.Context, key string) (limit.State, counter.Versio
 	if !ok {
 		return limit.State{}, "", time.Now(), counter.ErrNotFound
 	}
-	return found.state, found.version, time.Now(), nil
+	return found.state.Clone(), found.version, time.Now(), nil
 }
 
 // Swap implements counter.Store.
@@ -66,6 +66,6 @@ func (s *Store) Swap(_ context.Context, key string, state limit.State, version c
 		return "", time.Now(), counter.ErrConflict
 	}
 	s.version++
-	s.rows[key] = row{state, counter.Version(strconv.FormatInt(s.version, 10))}
+	s.rows[key] = row{state.Clone(), counter.Version(strconv.FormatInt(s.version, 10))}
 	return s.rows[key].version, time.Now(), failed
 }
