@@ -118,12 +118,9 @@ func (a *account) park(w *waiter, d limit.Decision, q *queue, now time.Time) boo
 	if now.Before(w.begun) { // the first answer set the clock back
 		w.begun = now
 	}
-	after := d.RetryAfter
-	if d.Verdict != limit.QuotaExceeded {
-		after = max(after, a.holder.FitsAfter(&a.view, q.tokens+d.Least, now))
-	}
+	after, _ := a.holder.FitsAfter(&a.view, q.tokens+d.Least, now)
 	room := q.calls < maxQueue && q.bytes+w.ask.Bytes <= maxQueueBytes
-	inTime := !now.Add(after).After(w.deadline())
+	inTime := !now.Add(max(after, d.RetryAfter)).After(w.deadline())
 	if w.parked { // it was told that it fits, and is refused only when its time is over
 		room, inTime = true, now.Before(w.deadline())
 	}
@@ -146,8 +143,8 @@ func (q *queue) add(w *waiter, tokens int64) {
 func (a *account) judge(ask limit.Ask, q *queue, now time.Time) limit.Decision {
 	d := a.holder.Judge(&a.view, ask, now)
 	if q.calls > 0 && (d.Verdict == limit.Granted || d.Verdict == limit.RateExceeded) {
-		d.Verdict, d.Tokens = limit.RateExceeded, 0
-		d.RetryAfter = max(d.RetryAfter, a.holder.FitsAfter(&a.view, q.tokens+d.Least, now))
+		after, exceeded := a.holder.FitsAfter(&a.view, q.tokens+d.Least, now)
+		d.Verdict, d.Tokens, d.RetryAfter = exceeded, 0, max(d.RetryAfter, after)
 	}
 	return d
 }

@@ -299,15 +299,20 @@ func (h *Holder) Judge(v *View, ask Ask, now time.Time) Decision {
 	return d
 }
 
-// FitsAfter is how long it will be until so many tokens fit, as far as is known
-// and by this instance's share of what each minute brings.
-func (h *Holder) FitsAfter(v *View, tokens int64, now time.Time) time.Duration {
+// FitsAfter is how long it will be until so many tokens fit for which there is
+// nothing now, as far as is known and by this instance's share of what each
+// minute brings; without a limit of the minute, when the period is over. exceeded
+// is what they wait for.
+func (h *Holder) FitsAfter(v *View, tokens int64, now time.Time) (after time.Duration, exceeded Verdict) {
 	minute, _ := h.known(v, now)
+	if v.TokensPerMinute == 0 {
+		return v.Period.Next(v.PeriodStart).Sub(now), QuotaExceeded
+	}
 	if tokens > v.TokensPerMinute+v.Burst { // more than the next minute has: of what is left, it has the burst
 		minute = min(minute, v.Burst)
 	}
 	perMinute := max(1, v.TokensPerMinute/int64(max(v.Live, 1)))
-	return MinuteStart(v.Window + minutesUntil(tokens, minute, perMinute)).Sub(now)
+	return MinuteStart(v.Window + minutesUntil(tokens, minute, perMinute)).Sub(now), RateExceeded
 }
 
 // Standing is where the counter stands as far as a holder knows.
