@@ -234,7 +234,7 @@ type View struct {
 // has older ones: so it will be with the next write.
 func (s *State) View(h *Holder, limits Limits, now time.Time) View {
 	newer := *s
-	newer.adopt(limits, now) // touches nothing that is shared
+	newer.adopt(limits) // touches nothing that is shared
 	s = &newer
 	own := s.slot(h.id)
 	live := s.Live(now)

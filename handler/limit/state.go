@@ -48,10 +48,7 @@ func (s *State) Clone() State {
 // Advance brings the counter to a time and to its tier's limits. Windows never
 // go back, and older limits never replace newer ones.
 func (s *State) Advance(limits Limits, now time.Time) {
-	if start := MinuteStart(s.Window); now.Before(start) {
-		now = start // of a clock that lags
-	}
-	s.adopt(limits, now)
+	s.adopt(limits)
 	if minute := Minute(now); minute > s.Window {
 		s.turn(minute)
 	}
@@ -85,8 +82,9 @@ func carried(perMinute, burst, left, minutes int64) int64 {
 }
 
 // adopt takes over newer limits without touching what was charged. A raise
-// holds at once; a cut makes no debt.
-func (s *State) adopt(limits Limits, now time.Time) {
+// holds at once; a cut makes no debt. The counter's own minute tells the time,
+// which no clock that lags sets back.
+func (s *State) adopt(limits Limits) {
 	if limits.Version <= s.Version {
 		return
 	}
@@ -105,11 +103,7 @@ func (s *State) adopt(limits Limits, now time.Time) {
 	case limits.Quota == 0:
 		s.PeriodStart, s.PeriodSpent = time.Time{}, 0
 	case limits.Period != s.Period || s.Quota == 0:
-		start := limits.Period.Start(now)
-		if s.Quota > 0 && !s.Period.Next(s.PeriodStart).After(start) { // nothing of the old period is in the new one
-			s.PeriodSpent = 0
-		}
-		s.PeriodStart = start
+		s.PeriodStart = limits.Period.Start(MinuteStart(s.Window))
 	}
 	s.Limits = limits
 }

@@ -197,3 +197,15 @@ func TestAQuotasNewPeriodBeginsByTheCountersTime(t *testing.T) {
 		t.Errorf("%d charged since %v", s.PeriodSpent, s.PeriodStart)
 	}
 }
+
+// TestAQuotaOfShorterPeriodOwesNothingOfBeforeIt: what the day was charged in the
+// morning used to be charged to the hour in which the tier changed.
+func TestAQuotaOfShorterPeriodOwesNothingOfBeforeIt(t *testing.T) {
+	s := limit.New(day, noon, "epoch")
+	s.PeriodSpent = 700
+	hourly := day
+	hourly.Period, hourly.Version = limit.Hourly, day.Version+1
+	if s.Advance(hourly, noon.Add(time.Hour)); s.PeriodSpent != 0 || !s.PeriodStart.Equal(noon.Add(time.Hour)) {
+		t.Errorf("%d charged since %v", s.PeriodSpent, s.PeriodStart)
+	}
+}
