@@ -26,7 +26,7 @@ type account struct {
 	stored  limit.State
 	version Version
 	view    limit.View // of stored
-	read    time.Time  // when stored was last known to be what is stored; zero: never, or too long ago
+	read    time.Time  // when stored was last known to be what is stored; zero: it must be read again
 	kept    int        // how often it became known
 
 	waiters []*waiter // to be decided, or parked until there are tokens, in their order
@@ -268,7 +268,7 @@ func (a *account) standing() (limit.Standing, bool) {
 	now := a.counter.clock.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.holder.Standing(&a.view, now), !a.read.IsZero()
+	return a.holder.Standing(&a.view, now), a.seen()
 }
 
 // look has the caller told where the counter stands.
@@ -279,7 +279,7 @@ func (a *account) look(terms Terms) *waiter {
 	a.adopt(terms, now)
 	w := &waiter{kept: a.kept, done: make(chan struct{})}
 	switch {
-	case !a.read.IsZero() && (now.Sub(a.read) < refusalKept || a.cutOff(now)):
+	case a.seen() && (now.Sub(a.read) < refusalKept || a.cutOff(now)):
 		w.answer(a.told(now))
 	case a.cutOff(now):
 		a.probe(now)

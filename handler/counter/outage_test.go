@@ -364,3 +364,26 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 		})
 	}
 }
+
+// TestWhereACounterStandsIsToldThroughoutAnOutage: the first who asked was told,
+// and all after that were not.
+func TestWhereACounterStandsIsToldThroughoutAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, broken, c := breakable()
+		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		if r, _ := reserve(t, c, terms, 30); r != nil {
+			r.Settle(limit.Usage{PromptTokens: 30})
+		}
+		time.Sleep(10 * time.Second)
+		broken.Store(true)
+		for i := range 12 {
+			if s, err := c.Standing(t.Context(), "key", terms); err != nil || s.Remaining != 370 {
+				t.Errorf("the %d. who asked was told %+v, %v", i+1, s, err)
+			}
+			if _, known := c.Known("key"); !known {
+				t.Errorf("after %d had asked, the counter is unknown", i+1)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
