@@ -19,7 +19,7 @@ type account struct {
 	share   float64 // of a horizon, after which this instance reports
 
 	mu     sync.Mutex
-	terms  Terms
+	limits limit.Limits // the newest that a call came with
 	holder limit.Holder
 	demand limit.Demand
 
@@ -98,8 +98,8 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 	now := a.counter.clock.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.adopt(terms, now)
-	if most := a.terms.Most(ask); most > 0 {
+	a.adopt(terms.Limits, now)
+	if most := a.limits.Most(ask); most > 0 {
 		a.demand.Note(most, now)
 	}
 	if len(a.waiters) == 0 {
@@ -127,14 +127,14 @@ func (a *account) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 	return outcome{}, w
 }
 
-// adopt takes newer terms: what was refused by older ones is asked again, and a
+// adopt takes newer limits: what was refused by older ones is asked again, and a
 // store that is down leaves another share.
-func (a *account) adopt(terms Terms, now time.Time) {
-	if terms.Version > a.terms.Version || a.terms == (Terms{}) {
-		a.terms = terms
+func (a *account) adopt(limits limit.Limits, now time.Time) {
+	if limits.Version > a.limits.Version || a.limits == (limit.Limits{}) {
+		a.limits = limits
 		a.refused = time.Time{}
 		if a.seen() {
-			a.view = a.stored.View(&a.holder, terms.Limits, now)
+			a.view = a.stored.View(&a.holder, limits, now)
 		}
 		if a.outage.minute == limit.Minute(now) {
 			a.outage.allowed = a.allowance(now)
@@ -272,11 +272,11 @@ func (a *account) standing() (limit.Standing, bool) {
 }
 
 // look has the caller told where the counter stands.
-func (a *account) look(terms Terms) *waiter {
+func (a *account) look(limits limit.Limits) *waiter {
 	now := a.counter.clock.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.adopt(terms, now)
+	a.adopt(limits, now)
 	w := &waiter{kept: a.kept, done: make(chan struct{})}
 	switch {
 	case a.seen() && (now.Sub(a.read) < refusalKept || a.cutOff(now)):

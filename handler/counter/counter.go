@@ -127,7 +127,7 @@ func (c *Counter) Standing(ctx context.Context, key string, terms Terms) (limit.
 	if err != nil {
 		return limit.Standing{}, err
 	}
-	w := a.look(terms)
+	w := a.look(terms.Limits)
 	select {
 	case <-w.done:
 		return w.outcome.decision.Standing, w.outcome.err

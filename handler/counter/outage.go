@@ -73,7 +73,7 @@ func (a *account) asKnown(now time.Time) limit.Standing {
 	if a.seen() {
 		return a.holder.Standing(&a.view, now)
 	}
-	s := limit.New(a.terms.Limits, now, "")
+	s := limit.New(a.limits, now, "")
 	if a.outage.minute == s.Window {
 		s.Spent = a.outage.spent
 	}
@@ -122,7 +122,7 @@ func (a *account) withoutStore(ask limit.Ask, onDown StoreDown, now time.Time) o
 
 // allow decides a call by this instance's share.
 func (a *account) allow(ask limit.Ask, now time.Time) limit.Decision {
-	limits := a.terms.Limits
+	limits := a.limits
 	if a.view.Version > limits.Version {
 		limits = a.view.Limits
 	}
@@ -154,11 +154,11 @@ func (a *account) allowance(now time.Time) int64 {
 
 func (a *account) allowanceUnseen() int64 {
 	minute, period := int64(limit.Unlimited), int64(limit.Unlimited)
-	if limits := a.terms.Limits; limits.TokensPerMinute > 0 {
-		minute = limits.TokensPerMinute * unknownShare / 100
+	if a.limits.TokensPerMinute > 0 {
+		minute = a.limits.TokensPerMinute * unknownShare / 100
 	}
-	if limits := a.terms.Limits; limits.Quota > 0 {
-		period = limits.Quota*unknownShare/100 - a.unwrittenBefore()
+	if a.limits.Quota > 0 {
+		period = a.limits.Quota*unknownShare/100 - a.unwrittenBefore()
 	}
 	return min(minute, period)
 }

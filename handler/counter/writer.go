@@ -130,7 +130,7 @@ func (a *account) build(now time.Time) (body *limit.Body, known bool, err error)
 	if a.view.Live > 1 && now.Sub(a.read) > sharedKept {
 		return nil, false, nil
 	}
-	draft := a.holder.Draft(a.stored, a.terms.Limits, now)
+	draft := a.holder.Draft(a.stored, a.limits, now)
 	draft.Filed(func(minute int64) bool { return a.counter.History == nil || a.filed[minute] })
 	granted, known := a.decide(draft, now)
 	if !known || !granted && !a.must(now) {
@@ -238,7 +238,7 @@ func (a *account) fetch() (state limit.State, version Version, mend bool, err er
 	state, version, date, err := a.counter.read(context.Background(), a.key)
 	now := a.counter.clock.now()
 	a.mu.Lock()
-	limits := a.terms.Limits
+	limits := a.limits
 	a.mu.Unlock()
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -259,7 +259,7 @@ func (a *account) keep(state limit.State, version Version, now time.Time) {
 	}
 	a.stored, a.version, a.read = state, version, now
 	a.kept++
-	a.view = state.View(&a.holder, a.terms.Limits, now)
+	a.view = state.View(&a.holder, a.limits, now)
 	a.unusable = time.Time{}
 	if !a.down(now) && state.Window >= limit.Minute(now) { // else it doesn't know yet what passed this minute
 		a.outage = outage{}
