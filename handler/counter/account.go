@@ -179,7 +179,7 @@ func (a *account) touch(now time.Time) {
 	} else if a.since.IsZero() {
 		a.since = now
 	}
-	if a.due.IsZero() && !a.writing {
+	if !a.writing { // else it is done when that is over
 		a.schedule(now)
 	}
 }
@@ -250,10 +250,7 @@ func (a *account) abandon(w *waiter) {
 	if !w.answered {
 		w.answered = true
 		a.waiters = slices.DeleteFunc(a.waiters, func(other *waiter) bool { return other == w })
-		now := a.counter.clock.now()
-		a.retry(now)
-		a.due = time.Time{} // it may have been this call's, and later than what else is due
-		a.schedule(now)
+		a.retry(a.counter.clock.now())
 		a.mu.Unlock()
 		return
 	}

@@ -214,7 +214,7 @@ func (a *account) within() time.Duration {
 // back, whatever demand was before.
 func (a *account) idle(now time.Time) bool { return !now.Before(a.busy.Add(a.within())) }
 
-// schedule sets the timer for what is next. The lock is held.
+// schedule sets the timer for what is next, unless it fires before. The lock is held.
 func (a *account) schedule(now time.Time) {
 	at := a.retryAt()
 	if due := a.reportAt(); !due.IsZero() && due.Before(at) {
