@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -64,11 +65,17 @@ func (h *history) rows(ctx context.Context, reader usage.Reader, q usage.Query, 
 		}
 		rows = append(rows, row)
 	}
+	h.keep(key, remembered{rows, now})
+	return rows, nil
+}
+
+// keep remembers an answer, and forgets those whose time is over.
+func (h *history) keep(key asked, answer remembered) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	maps.DeleteFunc(h.known, func(_ asked, older remembered) bool { return answer.at.Sub(older.at) >= historyKept })
 	if h.known == nil || len(h.known) >= historiesKept {
 		h.known = make(map[asked]remembered)
 	}
-	h.known[key] = remembered{rows, now}
-	return rows, nil
+	h.known[key] = answer
 }

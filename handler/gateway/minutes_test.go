@@ -63,3 +63,19 @@ func TestWhatLeavesTheCounterIsLookedUpInTheHistory(t *testing.T) {
 		t.Errorf("%d rows later, want 1", n)
 	}
 }
+
+// TestAnAnswerOfTheHistoryIsNotKeptBeyondItsTime: a thousand used to be, each of up
+// to a week's minutes, though nobody would ever be answered with them.
+func TestAnAnswerOfTheHistoryIsNotKeptBeyondItsTime(t *testing.T) {
+	store := memstore.NewHistory(nil)
+	var h history
+	for minute := range int64(10) {
+		now := limit.MinuteStart(minute)
+		if _, err := h.rows(t.Context(), store, usage.Query{Counter: "key", From: now}, counter.Recent{}, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(h.known) != 1 {
+		t.Errorf("%d answers are kept, want the last", len(h.known))
+	}
+}
