@@ -139,6 +139,7 @@ func (a *account) adopt(limits limit.Limits, now time.Time) {
 		if a.outage.minute == limit.Minute(now) {
 			a.outage.allowed = a.allowance(now)
 		}
+		a.retry(now)
 	}
 }
 

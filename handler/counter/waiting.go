@@ -164,7 +164,7 @@ func (a *account) worthAsking(w *waiter, now time.Time) (refusal limit.Decision,
 }
 
 // retry has those that queue tried again, with what a call gave back or left to
-// others: at once, where the first of them would fit.
+// others, or newer limits allow: at once, where the first of them would fit.
 func (a *account) retry(now time.Time) {
 	if len(a.waiters) == 0 {
 		return

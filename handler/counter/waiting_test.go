@@ -354,31 +354,3 @@ func TestAClockThatIsSetBackMakesNobodyWaitLonger(t *testing.T) {
 		})
 	}
 }
-
-// TestACallBehindAQueueForTheQuotaWaitsForTheQuota: where there is no limit of the
-// minute, none was exceeded.
-func TestACallBehindAQueueForTheQuotaWaitsForTheQuota(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := instance(memstore.New(nil))
-		terms := counter.Terms{Limits: limit.Limits{Quota: 100, Period: limit.Hourly, Version: 1}, MaxWait: 2 * time.Minute}
-		time.Sleep(59 * time.Minute)
-		r, _ := reserve(t, c, terms, 70)
-		r.Settle(limit.Usage{PromptTokens: 70})
-		var calls sync.WaitGroup
-		for _, tokens := range []int64{60, 10} { // the second would fit before the first
-			calls.Go(func() {
-				if r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: tokens}); err != nil || r == nil {
-					t.Errorf("a call for %d got %+v, %v", tokens, d, err)
-				}
-			})
-			synctest.Wait()
-		}
-		terms.MaxWait = 10 * time.Second
-		began := time.Now()
-		r, d := reserve(t, c, terms, 10)
-		if r != nil || d.Verdict != limit.QuotaExceeded || d.RetryAfter > time.Minute || time.Since(began) > time.Second {
-			t.Errorf("a call that can't wait so long got %+v after %v", d, time.Since(began))
-		}
-		calls.Wait()
-	})
-}

@@ -1,0 +1,63 @@
+package counter_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// TestACallBehindAQueueForTheQuotaWaitsForTheQuota: where there is no limit of the
+// minute, none was exceeded.
+func TestACallBehindAQueueForTheQuotaWaitsForTheQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := instance(memstore.New(nil))
+		terms := counter.Terms{Limits: limit.Limits{Quota: 100, Period: limit.Hourly, Version: 1}, MaxWait: 2 * time.Minute}
+		time.Sleep(59 * time.Minute)
+		r, _ := reserve(t, c, terms, 70)
+		r.Settle(limit.Usage{PromptTokens: 70})
+		var calls sync.WaitGroup
+		for _, tokens := range []int64{60, 10} { // the second would fit before the first
+			calls.Go(func() {
+				if r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: tokens}); err != nil || r == nil {
+					t.Errorf("a call for %d got %+v, %v", tokens, d, err)
+				}
+			})
+			synctest.Wait()
+		}
+		terms.MaxWait = 10 * time.Second
+		began := time.Now()
+		r, d := reserve(t, c, terms, 10)
+		if r != nil || d.Verdict != limit.QuotaExceeded || d.RetryAfter > time.Minute || time.Since(began) > time.Second {
+			t.Errorf("a call that can't wait so long got %+v after %v", d, time.Since(began))
+		}
+		calls.Wait()
+	})
+}
+
+// TestARaiseServesThoseWhoQueueAtOnce, whoever told of it: when it was one who asked
+// where the counter stands, they used to wait for the next minute.
+func TestARaiseServesThoseWhoQueueAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, terms := queueing(t, 2*time.Minute, 90)
+		var call sync.WaitGroup
+		call.Go(func() { reserve(t, c, terms, 60) })
+		synctest.Wait()
+		began := time.Now()
+		raised := terms
+		raised.TokensPerMinute, raised.Version = 200, 2
+		for _, asked := range []counter.Terms{terms, raised} { // the second is told what the first has had read
+			if _, err := c.Standing(t.Context(), "key", asked); err != nil {
+				t.Error(err)
+			}
+		}
+		call.Wait()
+		if waited := time.Since(began); waited > time.Second {
+			t.Errorf("a call that fits now waited for %v", waited)
+		}
+	})
+}
