@@ -293,8 +293,9 @@ func (a *account) told(now time.Time) outcome {
 	return outcome{decision: limit.Decision{Standing: a.holder.Standing(&a.view, now)}}
 }
 
-// forget says that nothing is lost with this account, and stops its timer. Where
-// all that would be lost waits for a write, it has that made, if the store is there.
+// forget says that nothing is lost with this account. Where all that would be lost
+// waits for a write, it has that made, if the store is there. The timer stays: a
+// call that had found the account before may yet need it.
 func (a *account) forget() bool {
 	now := a.counter.clock.now()
 	a.mu.Lock()
@@ -302,14 +303,13 @@ func (a *account) forget() bool {
 	if a.writing || a.calls > 0 || len(a.waiters) > 0 || now.Sub(a.busy) < time.Minute {
 		return false
 	}
-	if a.holds() {
-		if a.parting = !a.down(now); a.parting {
-			a.work()
-		}
-		return false
+	if !a.holds() {
+		return true
 	}
-	a.timer.Stop()
-	return true
+	if a.parting = !a.down(now); a.parting {
+		a.work()
+	}
+	return false
 }
 
 // holds says whether anything is to be written or returned: refusals, too, which
