@@ -1,0 +1,74 @@
+package gateway_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
+)
+
+// The comment stands just before [DONE], where headers came too early.
+func TestAStreamTellsWhatItTookInAComment(t *testing.T) {
+	b, _ := openLogged(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: subscription.Hourly}, upstream.Timeouts{},
+		events(thought+said+stopped+told+finished))
+	_, body, err := b.read(t.Context(), stream)
+	want := thought + said + stopped + ": x-apim-tokens-consumed: 100\n: x-apim-remaining-tokens: 200\n: x-apim-remaining-quota-tokens: 900\n\n" + finished
+	if body != want || err != nil {
+		t.Errorf("%q, %v", body, err)
+	}
+	plain := open(t, subscription.Limits{TokensPerMinute: 300}, events(thought+said+stopped+told+finished))
+	if _, body := plain.post(t, path, stream); body != thought+said+stopped+finished {
+		t.Errorf("unasked: %q", body)
+	}
+	own := strings.Replace(stream, "{", `{"stream_options":{"include_usage":true,"x":1},`, 1)
+	if _, body := plain.post(t, path, own); body != thought+said+stopped+told+finished {
+		t.Errorf("with its usage asked for: %q", body)
+	}
+}
+
+// A stream's headers say what remained before it, even if all of it came at once:
+// they may be on their way already, with a comment, when its end is read.
+func TestAStreamsHeadersAreLeftAloneOnceItIsRelayed(t *testing.T) {
+	for name, test := range map[string]struct {
+		text                string
+		remaining, consumed string
+	}{"a whole stream": {thought + said + together + finished, "287", ""}, "a stream of nothing": {"", "300", ""}, "nothing but usage": {told, "200", "100"}} {
+		b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, test.text)
+		})
+		response, body := b.post(t, path, stream)
+		if h := response.Header; h.Get("x-apim-remaining-tokens") != test.remaining || h.Get("x-apim-tokens-consumed") != test.consumed {
+			t.Errorf("%s: %v %s", name, h, body)
+		}
+	}
+}
+
+// When a caller sees [DONE], its call has been charged, and its next meets that.
+func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
+	release := make(chan struct{})
+	b := open(t, subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: subscription.Yearly}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(stream))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", b.key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if got := make([]byte, len(thought+together+finished)); true {
+		if _, err := io.ReadFull(response.Body, got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if used := b.spent(t); used != 100 {
+		t.Errorf("%d tokens are used up at [DONE], want 100", used)
+	}
+	close(release)
+}
