@@ -166,10 +166,12 @@ func (c *Client) first(ctx context.Context, candidates []*endpoint, call *Call) 
 		return answer, candidates[0], err
 	}
 	c.retries.earn()
-	var failed error
-	var tried *endpoint // by another call: its breaker lets no second one pass
+	var last, failed error // failed is the last that isn't a 404, if there is one
+	var tried *endpoint    // by another call: its breaker lets no second one pass
+	var paused []*endpoint
 	for _, e := range shuffle(candidates) {
 		if e.pause(time.Now()) > 0 {
+			paused = append(paused, e)
 			continue
 		}
 		done, err := e.breaker.Allow()
@@ -177,7 +179,7 @@ func (c *Client) first(ctx context.Context, candidates []*endpoint, call *Call) 
 			tried = cmp.Or(tried, e)
 			continue
 		}
-		if failed != nil && !aside(failed) && !c.retries.spend() {
+		if last != nil && !aside(last) && !c.retries.spend() {
 			done(&Error{Endpoint: e.Name, Reason: Left, Err: errors.New("not asked")})
 			break
 		}
@@ -187,7 +189,12 @@ func (c *Client) first(ctx context.Context, candidates []*endpoint, call *Call) 
 		if err == nil || !failing(err) && !aside(err) || ctx.Err() != nil {
 			return answer, e, err
 		}
-		failed = err
+		if last = err; failed == nil || !lacking(err) {
+			failed = err
+		}
+	}
+	if lacking(failed) && (tried != nil || paused != nil) {
+		failed = nil // the model is elsewhere
 	}
 	switch {
 	case failed != nil:
@@ -197,7 +204,7 @@ func (c *Client) first(ctx context.Context, candidates []*endpoint, call *Call) 
 		tried.note(err)
 		return answer, tried, err
 	}
-	return nil, nil, unavailable(candidates, time.Now())
+	return nil, nil, unavailable(paused, time.Now())
 }
 
 // note heeds upstream's wish to be left alone.
@@ -212,9 +219,9 @@ func (e *endpoint) note(err error) {
 	}
 }
 
-func unavailable(candidates []*endpoint, now time.Time) *UnavailableError {
+func unavailable(paused []*endpoint, now time.Time) *UnavailableError {
 	soonest := maxPause
-	for _, e := range candidates {
+	for _, e := range paused {
 		soonest = min(soonest, e.pause(now))
 	}
 	return &UnavailableError{max(soonest, time.Second)}

@@ -198,6 +198,19 @@ func TestAMissingDeploymentKeepsNoOtherModelOut(t *testing.T) {
 	})
 }
 
+// Callers come back to a model that is busy, but not to one that there isn't: where
+// it was missing at one endpoint, that is what they were told while the other was busy.
+func TestAMissingDeploymentIsNotToldWhereAnotherIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, status(429, "30"), status(404, ""))
+		p.want(t, "ab", "429")
+		time.Sleep(10 * time.Second)
+		p.want(t, "b", "in 20s")
+		newPool(t, status(404, ""), status(500, ""), status(404, "")).want(t, "abc", "500")
+		newPool(t, status(404, ""), status(404, "")).want(t, "ab", "404")
+	})
+}
+
 // A refusal whose body hangs is one all the same.
 func TestARefusalThatHangsIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
