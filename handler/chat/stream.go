@@ -10,7 +10,8 @@ import "bytes"
 type Stream struct {
 	Splitter
 	// Text, if set, is given what the model writes, to count when usage is
-	// missing, and the bytes of what couldn't be read, which may have been that.
+	// missing; of what can't be read, the text up to there, or else the bytes,
+	// which may have been that.
 	Text Text
 
 	// Usage is the last that was told; believe it only if Report is UsageTold.
@@ -75,13 +76,18 @@ func (s *Stream) Inspect(event []byte) Kind {
 // chunk reads an event's data.
 func (s *Stream) chunk(data []byte) Kind {
 	p := &s.payload
-	*p = payload{scanner: scanner{data: data}, text: s.Text, scratch: p.scratch}
-	if p.read() != nil {
+	*p = payload{scanner: scanner{data: data}, text: s.Text, scratch: p.scratch, torn: true}
+	err := p.read()
+	s.written = s.written || p.written
+	s.Finished = p.finished && err == nil || s.Finished && !p.written
+	s.Stale = s.Stale || p.written && s.Report == UsageTold
+	switch {
+	case err != nil && p.written:
+		s.Unread++
+		return Other
+	case err != nil:
 		return s.unread(data)
 	}
-	s.written = s.written || p.written
-	s.Finished = p.finished || s.Finished && !p.written
-	s.Stale = s.Stale || p.written && s.Report == UsageTold
 	s.note(p)
 	switch {
 	case p.failed:

@@ -214,6 +214,8 @@ var troubles = map[string]struct {
 	"a cut after usage, before [DONE]": {stream, events(thought+said+stopped+told, cut), 200, said, true, "upstream_broken", byUsage},
 	"an end mid-answer":                {stream, events(thought + said), 200, said, true, "upstream_broken", byCount},
 	"an end mid-event":                 {stream, events(thought + said + `data: {"choi`), 200, said, true, "upstream_broken", charge{prompt: true, text: written + `{"choi`}},
+	"an end after an event's text":     {stream, events(thought + strings.TrimSuffix(said, "]}\n\n")), 200, thought, true, "upstream_broken", byCount},
+	"an end mid-text":                  {stream, events(thought + said[:strings.Index(said, "late")+4]), 200, thought, true, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late"}},
 	"a hang mid-stream":                {stream, events(thought+said, hang), 200, said, true, "upstream_silent", byCount},
 	"a stream of nothing":              {stream, events(""), 502, "upstream_broken", false, "upstream_broken", nothing},
 	"a cut before the first event":     {stream, events("", cut), 502, "upstream_broken", false, "upstream_broken", nothing},
