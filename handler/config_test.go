@@ -33,6 +33,8 @@ func TestEveryHeaderHasANameOfItsOwn(t *testing.T) {
 		"REMAINING_TOKENS_HEADER is \"content-length\"":   {"REMAINING_TOKENS_HEADER": "content-length"},
 		"TOKENS_CONSUMED_HEADER is \"retry-after\"":       {"TOKENS_CONSUMED_HEADER": "retry-after"},
 		"RETRY_AFTER_HEADER is \"X-Request-ID\"":          {"RETRY_AFTER_HEADER": "X-Request-ID"},
+		"RETRY_AFTER_HEADER is \"retry-after-ms\"":        {"RETRY_AFTER_HEADER": "retry-after-ms"}, // of which these would be seconds
+		"TOKENS_CONSUMED_HEADER is \"x-ratelimit-limit-":  {"TOKENS_CONSUMED_HEADER": "x-ratelimit-limit-tokens"},
 		"REMAINING_QUOTA_TOKENS_HEADER is \"x-left\"":     {"REMAINING_TOKENS_HEADER": "X-Left", "REMAINING_QUOTA_TOKENS_HEADER": "x-left"},
 		"RETRY_AFTER_HEADER is \"x-apim-remaining-tokens": {"RETRY_AFTER_HEADER": "x-apim-remaining-tokens"},
 	} {
