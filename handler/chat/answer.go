@@ -20,6 +20,8 @@ type Answer struct {
 	Report Report
 	// Failed is whether the body holds an error in spite of its status.
 	Failed bool
+	// Written is whether it holds any text.
+	Written bool
 }
 
 // ReadAnswer walks the body of an unstreamed answer. Its error is
@@ -29,7 +31,7 @@ func ReadAnswer(body []byte) (*Answer, error) {
 	if p.read() != nil {
 		return nil, ErrNotAnswer
 	}
-	return &Answer{p.usage, p.report, p.failed}, nil
+	return &Answer{p.usage, p.report, p.failed, p.written}, nil
 }
 
 // EachText gives the text of an unstreamed answer, or of what there is of one
@@ -37,8 +39,8 @@ func ReadAnswer(body []byte) (*Answer, error) {
 // any.
 func EachText(body []byte, text Text) bool {
 	p := payload{scanner: scanner{data: body}, text: text, torn: true}
-	_ = p.read() // as far as it goes
-	return p.written
+	err := p.read() // as far as it goes
+	return p.written || err == nil
 }
 
 // payload reads one JSON object from upstream: an answer, or an event's data.

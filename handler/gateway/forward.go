@@ -124,7 +124,7 @@ func (g *Gateway) whole(c *call) error {
 	case err == nil && answer.Report == chat.UsageTold:
 		c.told = true
 		g.settle(c, c.charged(answer.Usage))
-	case err == nil && answer.Failed && !chat.EachText(body, func(int64, []byte) {}):
+	case err == nil && answer.Failed && !answer.Written:
 		c.outcome = outcomeFailed
 		g.refund(c)
 	default:
@@ -145,8 +145,7 @@ const outcomeFailed = "upstream_error"
 // isn't called one, which is mostly not text.
 func (c *call) estimate(body []byte) limit.Usage {
 	text := written{encoding: c.encoding}
-	_, err := chat.ReadAnswer(body)
-	if !chat.EachText(body, text.add) && err != nil {
+	if !chat.EachText(body, text.add) {
 		events := chat.Stream{Text: text.add}
 		inspect := func(event []byte) { events.Inspect(event) }
 		events.Split(body, inspect)
