@@ -14,7 +14,7 @@ type Stream struct {
 	// which may have been that.
 	Text Text
 
-	// Usage is the last that was told; believe it only if Report is UsageTold.
+	// Usage is the last that was told; believe it only if Told says so.
 	Usage  Usage
 	Report Report
 	// Stale is whether the model wrote on after Usage was told: an upstream
@@ -33,6 +33,9 @@ type Stream struct {
 	payload payload
 	joined  []byte
 }
+
+// Told says whether Usage is what the stream took, as far as it has come.
+func (s *Stream) Told() bool { return s.Report == UsageTold && !s.Stale }
 
 // Kind is what an event is.
 type Kind int

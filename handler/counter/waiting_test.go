@@ -167,13 +167,18 @@ func TestTheQueueGoesOnWhenItsFirstCallerLeaves(t *testing.T) {
 		defer leave()
 		go func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 85}) }()
 		synctest.Wait()
-		began := time.Now()
-		r, d := reserve(t, c, terms, 10)
-		if waited := time.Since(began); r == nil || waited.Round(time.Second) != time.Second {
-			t.Fatalf("%+v after %v, want it granted after a second", d, waited)
-		}
-		r.Cancel()
+		grantedAfterASecond(t, c, terms, 10)
 	})
+}
+
+func grantedAfterASecond(t *testing.T, c *counter.Counter, terms counter.Terms, tokens int64) {
+	t.Helper()
+	began := time.Now()
+	r, d := reserve(t, c, terms, tokens)
+	if waited := time.Since(began); r == nil || waited.Round(time.Second) != time.Second {
+		t.Fatalf("%+v after %v, want it granted after a second", d, waited)
+	}
+	r.Cancel()
 }
 
 // TestTheFirstInTheQueueHasWhatComesBack also where that is enough only beside
@@ -182,13 +187,8 @@ func TestTheFirstInTheQueueHasWhatComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 30)
 		first, _ := reserve(t, c, terms, 60)
-		began := time.Now()
 		time.AfterFunc(time.Second, func() { first.Cancel() })
-		second, d := reserve(t, c, terms, 65)
-		if waited := time.Since(began); second == nil || waited.Round(time.Second) != time.Second {
-			t.Fatalf("%+v after %v, want it granted after a second", d, waited)
-		}
-		second.Cancel()
+		grantedAfterASecond(t, c, terms, 65)
 	})
 }
 

@@ -150,7 +150,7 @@ func (c *call) estimate(body []byte) limit.Usage {
 		inspect := func(event []byte) { events.Inspect(event) }
 		events.Split(body, inspect)
 		events.End(inspect)
-		if c.told = events.Report == chat.UsageTold && !events.Stale; c.told {
+		if c.told = events.Told(); c.told {
 			return c.charged(events.Usage)
 		}
 		if text.empty() {

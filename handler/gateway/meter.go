@@ -53,10 +53,9 @@ func (m *meter) pass(event []byte) []byte {
 // written anything costs nothing. It leaves the headers alone: the relay may be
 // sending them with a comment that breaks upstream's silence.
 func (m *meter) charge(failed bool) {
-	told := m.events.Report == chat.UsageTold && !m.events.Stale
 	switch c := m.call; {
 	case c.settled:
-	case told:
+	case m.events.Told():
 		c.told = true
 		c.settle(c.charged(m.events.Usage))
 	case (failed || m.events.Failed) && m.written.empty():
