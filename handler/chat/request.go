@@ -76,7 +76,9 @@ var inMessages = spelling{folded: true, known: map[string]bool{
 
 // Parse reads a call's body. It refuses whatever two readers could understand
 // differently: repeated keys, keys that differ only in case, text that isn't
-// UTF-8, numbers that aren't whole. Every error is a *FieldError.
+// UTF-8, numbers that aren't whole; and whatever would take more memory than its
+// bytes: more than 4,096 messages, or 65,536 objects, keys and strings. Every
+// error is a *FieldError.
 //
 // The Request refers to body, which must not change afterwards.
 func Parse(body []byte) (*Request, error) {
@@ -84,7 +86,7 @@ func Parse(body []byte) (*Request, error) {
 		return nil, &FieldError{"", "the body is not valid UTF-8", "send JSON in UTF-8"}
 	}
 	r := &Request{N: 1, body: body}
-	s := &scanner{data: body, keys: new(keySet)}
+	s := &scanner{data: body, keys: new(keySet), maxElements: maxElements}
 	if c := s.space(); c != '{' {
 		return nil, notAnObject(s)
 	}
@@ -126,6 +128,8 @@ func explain(field string, err error, pos int) *FieldError {
 		return &FieldError{join(field, key.name), key.Error() + where, "send each key once, in lower case"}
 	case errors.Is(err, errRepeated):
 		return &FieldError{field, whole(field, "has a key twice") + where, "send each key once"}
+	case errors.Is(err, errElements):
+		return &FieldError{field, whole(field, fmt.Sprintf("goes beyond the %d objects, keys and strings that a body may have", maxElements)) + where, "send fewer of them"}
 	case errors.Is(err, errDepth):
 		return &FieldError{field, whole(field, fmt.Sprintf("nests deeper than %d levels", maxDepth)), "send less nested JSON"}
 	}
@@ -211,6 +215,9 @@ func messages(s *scanner) ([]byte, error) {
 	empty := true
 	err := s.array(func(i int) error {
 		empty = false
+		if i == maxMessages {
+			return &FieldError{"messages", fmt.Sprintf("has more than %d messages", maxMessages), "send fewer: join some, or leave out the oldest"}
+		}
 		if s.space() != '{' {
 			return &FieldError{fmt.Sprintf("messages[%d]", i), "must be an object", "send objects with role and content"}
 		}

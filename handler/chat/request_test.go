@@ -208,16 +208,7 @@ func TestCompletionTokensTakesTheLargerCapAndNeverOverflows(t *testing.T) {
 }
 
 // A key costs the same whether an object has few or many: comparing all pairs
-// of half a million would take minutes.
+// of tens of thousands would take seconds.
 func TestParseIsLinearInTheNumberOfKeys(t *testing.T) {
-	var body strings.Builder
-	body.WriteString(`{"messages":[{}]`)
-	for i := range 200_000 {
-		body.WriteString(`,"`)
-		for n := i; n >= 0; n = n/26 - 1 {
-			body.WriteByte('a' + byte(n%26))
-		}
-		body.WriteString(`_":0`)
-	}
-	parse(t, body.String()+"}")
+	parse(t, `{"messages":[{}],`+keys(65_000)+"}")
 }

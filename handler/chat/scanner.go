@@ -12,9 +12,19 @@ import (
 // at 10,000, far beyond any chat completion.
 const maxDepth = 64
 
+const (
+	// maxMessages is how many messages a call may have: far more than any chat,
+	// and few enough that what is kept for each is small beside the body.
+	maxMessages = 4096
+	// maxElements is how many objects, keys and strings a body may have, for the
+	// same reason. Numbers aren't among them: a list of token ids may be long.
+	maxElements = 65536
+)
+
 var (
-	errSyntax = errors.New("not JSON")
-	errDepth  = errors.New("nested too deep")
+	errSyntax   = errors.New("not JSON")
+	errDepth    = errors.New("nested too deep")
+	errElements = errors.New("too many elements")
 )
 
 // scanner walks JSON text value by value, checking its grammar, without
@@ -24,6 +34,17 @@ type scanner struct {
 	pos   int
 	depth int
 	keys  *keySet // nil: repeated keys are let pass
+
+	elements    int // objects, keys and strings so far
+	maxElements int // 0: there may be any number
+}
+
+// element counts an object, key or string.
+func (s *scanner) element() error {
+	if s.elements++; s.elements > s.maxElements && s.maxElements > 0 {
+		return errElements
+	}
+	return nil
 }
 
 // space moves to the next byte that isn't white space and returns it, 0 at the
@@ -44,6 +65,9 @@ func (s *scanner) space() byte {
 func (s *scanner) object(field func(key []byte) error) error {
 	if s.space() != '{' {
 		return errSyntax
+	}
+	if err := s.element(); err != nil {
+		return err
 	}
 	if err := s.enter(); err != nil {
 		return err
@@ -168,6 +192,9 @@ func (s *scanner) literal(word string) error {
 // string consumes a string and returns what stands between its quotes, which
 // is its value unless escaped.
 func (s *scanner) string() (raw []byte, escaped bool, err error) {
+	if err := s.element(); err != nil {
+		return nil, false, err
+	}
 	start := s.pos + 1
 	for i := start; ; {
 		i = special(s.data, i)

@@ -26,7 +26,7 @@ var errMessages = errors.New("messages can't be read: send an array of messages"
 func (e *Encoding) CountChat(messages, tools []byte) (int, error) {
 	t := e.tables.get()
 	w := t.borrow()
-	defer t.pool.Put(w)
+	defer t.giveBack(w)
 	list, err := readMessages(w.messages[:0], messages)
 	w.messages = list
 	if err != nil {

@@ -31,7 +31,7 @@ func (s *Stream) Write(text string) {
 		return
 	}
 	w := t.borrow()
-	defer t.pool.Put(w)
+	defer t.giveBack(w)
 	s.tokens += t.count(s.end[:cut], w)
 	s.end = s.end[:copy(s.end, s.end[cut:])]
 }
@@ -40,6 +40,6 @@ func (s *Stream) Write(text string) {
 func (s *Stream) Count() int {
 	t := s.tables.get()
 	w := t.borrow()
-	defer t.pool.Put(w)
+	defer t.giveBack(w)
 	return s.tokens + t.count(s.end, w)
 }

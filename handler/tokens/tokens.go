@@ -52,7 +52,7 @@ func (e *Encoding) Load() { e.tables.get() }
 func (e *Encoding) Count(text string) int {
 	t := e.tables.get()
 	w := t.borrow()
-	defer t.pool.Put(w)
+	defer t.giveBack(w)
 	return t.count(unsafe.Slice(unsafe.StringData(text), len(text)), w)
 }
 
@@ -105,6 +105,33 @@ func (t *tables) borrow() *work {
 		return w
 	}
 	return new(work)
+}
+
+const (
+	// keptBytes and keptMessages bound the buffers of a work that is kept for the
+	// next count: what one long prompt needed is let go.
+	keptBytes    = 64 << 10
+	keptMessages = 256
+)
+
+// giveBack keeps a work for the next count. It refers to nothing of this one's
+// prompt.
+func (t *tables) giveBack(w *work) {
+	w.text, w.valid = small(w.text), small(w.valid)
+	if cap(w.messages) > keptMessages {
+		w.messages = nil
+	}
+	clear(w.messages)
+	w.scratch.Shrink(keptBytes)
+	t.pool.Put(w)
+}
+
+// small is the buffer if it may be kept, else nil.
+func small(buffer []byte) []byte {
+	if cap(buffer) > keptBytes {
+		return nil
+	}
+	return buffer
 }
 
 // count is how many tokens a text has, special ones included.

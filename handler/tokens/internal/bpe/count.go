@@ -64,6 +64,17 @@ func (w *Scratch) reset(piece int) {
 	clear(w.dead)
 }
 
+// Held is how many bytes the buffers have that grow with a piece.
+func (w *Scratch) Held() int { return 4*cap(w.tokens) + 8*cap(w.dead) }
+
+// Shrink lets the buffers go that grew with a piece, if they hold more than so
+// many bytes.
+func (w *Scratch) Shrink(bytes int) {
+	if w.Held() > bytes {
+		w.tokens, w.dead = nil, nil
+	}
+}
+
 // apart says whether the merges leave two tokens side by side. Going back in
 // time, the later made of the two is taken apart: while both its half at the
 // border and the other token were there, did a merge across the border come

@@ -1,0 +1,38 @@
+package tokens_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"tollgate/handler/tokens"
+)
+
+// What one long prompt needed must not stay for as long as the gateway runs.
+func TestCountingKeepsNothingLarge(t *testing.T) {
+	const kept = 256 << 10
+	user := func(content string) string { return fmt.Sprintf(`[{"role":"user","content":%q}]`, content) }
+	for name, messages := range map[string]string{
+		"many messages":   "[" + strings.TrimSuffix(strings.Repeat(`{},`, 1_390_000), ",") + "]",
+		"one long word":   user(strings.Repeat("a", 4<<20)),
+		"one long text":   user(strings.Repeat("What is a token bucket? ", 1<<17)),
+		"invalid UTF-8":   `[{"role":"user","content":"` + strings.Repeat("\xff", 1<<20) + `"}]`,
+		"a short message": user("hi"),
+	} {
+		for _, model := range []string{"DeepSeek-R1", "gpt-4o"} {
+			t.Run(name+" to "+model, func(t *testing.T) {
+				encoding := tokens.ForModel(model)
+				if _, err := encoding.CountChat([]byte(messages), nil); err != nil {
+					t.Fatal(err)
+				}
+				bytes, refers := encoding.Pooled()
+				if bytes > kept {
+					t.Errorf("%d bytes are kept for the next count, want at most %d", bytes, kept)
+				}
+				if refers {
+					t.Error("what is kept for the next count refers to the prompt of the last")
+				}
+			})
+		}
+	}
+}
