@@ -12,7 +12,7 @@ import (
 // them would break the answer, or say something else. Retry-After may be named,
 // but only for what it says.
 var takenHeaders = []string{"Allow", "Cache-Control", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Keep-Alive",
-	"Retry-After", "Retry-After-Ms", "Trailer", "Transfer-Encoding", "Upgrade", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Reset-Tokens",
+	"Retry-After", "Retry-After-Ms", "Trailer", "Transfer-Encoding", "Upgrade", "X-Content-Type-Options", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Reset-Tokens",
 	"X-Request-Id", "X-Should-Retry", "X-Tollgate-Shadow", "X-Tollgate-Upstream"}
 
 // headerNames names the answers' headers, each its own.

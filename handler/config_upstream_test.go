@@ -52,7 +52,7 @@ func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
 		`[{"credential":{"key":1}}]`: {`"key"`},
 		`[{"name":"a","url":"http://x.example.com","shape":"soap","weight":-1},{"name":"b","url":"https://x.example.com","shape":"deployments"}]`: {
 			`UPSTREAMS upstream "a": url is not https`, `UPSTREAMS upstream "a": shape must be`, `UPSTREAMS upstream "a": weight is negative`, `UPSTREAMS upstream "b": deployment is missing`},
-		`[{"url":"https://x.example.com"},{"url":"https://x.example.com"}]`:                                       {"name is there twice"},
+		`[{"name":"upstream-2","url":"https://x.example.com"},{"url":"https://y.example.com"}]`:                   {"name is there twice"},
 		`[{"url":"https://x.example.com","credential":{"apiKey":"k","setting":"S"}}]`:                             {"[0].credential has more than one"},
 		`[{"url":"https://x.example.com","credential":{"apiKey":"@Microsoft.KeyVault(SecretUri=x)"}}]`:            {"[0].credential.apiKey is a reference to Key Vault"},
 		`[{"url":"https://x.example.com","credential":{"setting":"NO_SUCH"}}]`:                                    {`[0].credential names the setting "NO_SUCH"`},

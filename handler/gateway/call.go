@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"tollgate/handler/chat"
@@ -57,29 +56,6 @@ func begin(w http.ResponseWriter, r *http.Request) *call {
 	c := &call{w: w, r: r, requestID: requestID(r.Header), started: time.Now(), trace: traceOf(r.Header)}
 	w.Header().Set(headerRequestID, c.requestID)
 	return c
-}
-
-// presentedKey is the caller's key. Microsoft's SDKs send one key in two
-// headers at once; two different keys are nobody's.
-func presentedKey(h http.Header) (key string, ok bool) {
-	for _, name := range []string{"Api-Key", "Ocp-Apim-Subscription-Key", "Authorization"} {
-		for _, value := range h[name] {
-			if name == "Authorization" {
-				scheme, token, _ := strings.Cut(value, " ")
-				if value = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") {
-					continue
-				}
-			}
-			if value == "" {
-				continue
-			}
-			if key != "" && value != key {
-				return "", false
-			}
-			key = value
-		}
-	}
-	return key, key != ""
 }
 
 // answer sends a whole body, at once: the caller needn't wait for the report.

@@ -194,7 +194,6 @@ func (g *Gateway) stream(c *call) error {
 
 // unbegun is the answer in place of a stream of which nothing came.
 func unbegun(c *call, ending upstream.Ending, err error) error {
-	c.w.Header().Del("Cache-Control")
 	p := &problem{status: http.StatusBadGateway, code: string(ending), kind: kindServer, message: badGateway, cause: err}
 	if ending != upstream.Cut {
 		p.status, p.message = http.StatusGatewayTimeout, "The model did not begin to answer in time."

@@ -58,6 +58,7 @@ func New(config Config) *Gateway { return &Gateway{Config: config, names: config
 
 // ServeHTTP answers one request and reports it in one log line.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	private(w.Header())
 	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) { // the Functions host's readiness ping: open, and not worth a line
 		w.WriteHeader(http.StatusOK)
 		return
@@ -112,9 +113,9 @@ func (g *Gateway) chat(c *call) error {
 
 // authenticate finds whose key the call carries.
 func (g *Gateway) authenticate(c *call) error {
-	key, ok := presentedKey(c.r.Header)
-	if !ok {
-		return errUnauthorized
+	key, err := presentedKey(c.r)
+	if err != nil {
+		return err
 	}
 	grant, err := g.Directory.Authenticate(c.r.Context(), key)
 	switch {

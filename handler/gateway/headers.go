@@ -80,6 +80,15 @@ func (g *Gateway) remind(c *call) {
 	}
 }
 
+// private keeps every answer out of caches and its type from being guessed: what
+// a key may see, another caller of the same URL must not, and caches don't heed
+// the headers that keys come in. The values are shared; nobody may change them.
+func private(h http.Header) {
+	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
+}
+
+var noStore, noSniff = []string{"no-store"}, []string{"nosniff"}
+
 const headerRequestID = "X-Request-Id"
 
 // requestIDMax is the longest request id taken from a caller, in bytes: room

@@ -66,6 +66,13 @@ var errUnauthorized = &problem{
 	message: "Access denied due to a missing or invalid api-key. Send the key of an active subscription in the api-key header.",
 }
 
+// errTwoKeys tells a caller that sent two different keys so. Neither was looked
+// up, so it says nothing of them.
+var errTwoKeys = &problem{
+	status: http.StatusUnauthorized, code: "invalid_api_key", kind: kindAuth,
+	message: "Two different keys were sent, in headers or as subscription-key in the query. Send one.",
+}
+
 func badRequest(param, message string) *problem {
 	return &problem{status: http.StatusBadRequest, code: "invalid_request", kind: kindRequest, param: param, message: message}
 }

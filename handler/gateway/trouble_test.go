@@ -318,7 +318,7 @@ func TestUpstreamsTimeToComeBackIsPassedOn(t *testing.T) {
 			b := open(t, subscription.Limits{TokensPerMinute: 300}, refusing(status, `{"error":"theirs"}`, headers...))
 			response, body := b.post(t, path, asked)
 			if response.StatusCode != status || body != `{"error":"theirs"}` || response.Header.Get("x-apim-remaining-tokens") != "300" ||
-				response.Header.Get("x-apim-tokens-consumed") != "" || response.Header.Get("x-tollgate-upstream") != "127.0.0.1" {
+				response.Header.Get("x-apim-tokens-consumed") != "" || response.Header.Get("x-tollgate-upstream") != "upstream-1" {
 				t.Errorf("%d, %s: %d %v %s", status, name, response.StatusCode, response.Header, body)
 			}
 			for i := 0; i < len(headers); i += 2 {

@@ -91,8 +91,8 @@ func New(endpoints []Endpoint, timeouts Timeouts) (*Client, error) {
 		DisableCompression:  true,
 	}}
 	faults := Validate(endpoints)
-	for _, configured := range endpoints {
-		e := newEndpoint(configured)
+	for i, configured := range endpoints {
+		e := newEndpoint(configured.named(i))
 		if e.Key.Empty() && e.Token == nil {
 			faults = append(faults, fmt.Errorf("upstream %q: credential is missing, and no managed identity stands in for it", e.Name))
 		}

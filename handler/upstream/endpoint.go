@@ -34,8 +34,9 @@ type Token func(ctx context.Context) (string, error)
 
 // Endpoint is where models answer.
 type Endpoint struct {
-	// Name tells endpoints apart in logs and in an answer's header. Without one
-	// it is the URL's host.
+	// Name tells endpoints apart in logs and in an answer's header, which callers
+	// see. Without one it is upstream-1, upstream-2 and so on by its place in the
+	// list, never the URL's host.
 	Name string `json:"name"`
 	// URL is the resource's address, https://<name>.services.ai.azure.com. The
 	// shape adds the path.
@@ -79,8 +80,8 @@ func Validate(endpoints []Endpoint) []error {
 	}
 	var faults []error
 	names := make(map[string]bool)
-	for _, e := range endpoints {
-		e = e.normal()
+	for i, e := range endpoints {
+		e = e.named(i).normal()
 		found := e.faults()
 		if names[e.Name] && len(found) == 0 {
 			found = append(found, fmt.Errorf("upstream %q: name is there twice: give each its own", e.Name))
@@ -91,14 +92,17 @@ func Validate(endpoints []Endpoint) []error {
 	return faults
 }
 
-// normal fills in what may be left out.
+// named gives an endpoint without a name one by its index in the list.
+func (e Endpoint) named(index int) Endpoint {
+	if e.Name == "" {
+		e.Name = fmt.Sprintf("upstream-%d", index+1)
+	}
+	return e
+}
+
+// normal fills in what else may be left out.
 func (e Endpoint) normal() Endpoint {
 	e.URL = strings.TrimRight(e.URL, "/")
-	if e.Name == "" {
-		if u, err := url.Parse(e.URL); err == nil {
-			e.Name = u.Hostname()
-		}
-	}
 	if e.APIVersion == "" {
 		e.APIVersion = defaultVersion[e.Shape]
 	}

@@ -52,9 +52,9 @@ func isTraceparent(value string) bool {
 }
 
 // returned are the headers of an answer that a caller may see. Cookies, what
-// upstream is and runs on, and its own limits, which all callers share, stay
-// here.
-var returned = []string{"Content-Type", "Cache-Control", "Retry-After", "Retry-After-Ms", "X-Should-Retry"}
+// upstream is and runs on, its own limits, which all callers share, and its word
+// on caching stay here.
+var returned = []string{"Content-Type", "Retry-After", "Retry-After-Ms", "X-Should-Retry"}
 
 func visible(h http.Header) http.Header {
 	seen := make(http.Header, len(returned))
