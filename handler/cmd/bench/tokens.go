@@ -39,7 +39,7 @@ func benchTokens(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	loads, err := loadOften(ctx)
+	loads, err := loadEach(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,8 +57,10 @@ func benchTokens(ctx context.Context, args []string) error {
 	}
 	fmt.Printf("figure worst_doubling %.2f\n", worstDoubling())
 	fmt.Printf("figure mib_one_letter_ms %.1f\n", oneLetter())
-	fmt.Printf("figure load_ms %.1f\n", medianOf(loads, func(l loaded) float64 { return l.Milliseconds }))
-	fmt.Printf("figure load_mb %.1f\n", medianOf(loads, func(l loaded) float64 { return l.Megabytes }))
+	for i, t := range loadedTables {
+		fmt.Printf("figure load_ms%s %.1f\n", t.suffix, medianOf(loads[i], func(l loaded) float64 { return l.Milliseconds }))
+		fmt.Printf("figure load_mb%s %.1f\n", t.suffix, medianOf(loads[i], func(l loaded) float64 { return l.Megabytes }))
+	}
 	fmt.Printf("figure allocs_per_count %.2f\n", allocationsPerCount(texts))
 	return nil
 }
@@ -185,31 +187,43 @@ func oneLetter() (slowest float64) {
 	return slowest
 }
 
-// loaded is what a process's first loading of DeepSeek's tables took.
+// loadedTables are the tables whose loading is timed, each by a model that is
+// counted with them, with what its figures' names end in.
+var loadedTables = []struct{ model, suffix string }{{"DeepSeek-R1", ""}, {"gpt-4o", "_o200k"}, {"gpt-4", "_cl100k"}}
+
+// loaded is what loading one model's tables took.
 type loaded struct{ Milliseconds, Megabytes float64 }
 
-// loadOften loads the tables in 11 processes of their own.
-func loadOften(ctx context.Context) (all []loaded, err error) {
+// loadEach loads each of loadedTables 11 times, in turn, each time in a process
+// of its own.
+func loadEach(ctx context.Context) (all [][]loaded, err error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
+	all = make([][]loaded, len(loadedTables))
 	for range 11 {
-		output, err := exec.CommandContext(ctx, program, "part-tables").Output()
-		if err != nil {
-			return nil, err
+		for i, t := range loadedTables {
+			output, err := exec.CommandContext(ctx, program, "part-tables", t.model).Output()
+			if err != nil {
+				return nil, err
+			}
+			var one loaded
+			if err := json.Unmarshal(output, &one); err != nil {
+				return nil, err
+			}
+			all[i] = append(all[i], one)
 		}
-		var one loaded
-		if err := json.Unmarshal(output, &one); err != nil {
-			return nil, err
-		}
-		all = append(all, one)
 	}
 	return all, nil
 }
 
-// loadTables is a part: it loads DeepSeek's tables and prints what that took.
-func loadTables([]string) error {
+// loadTables is a part: it loads the tables of the model that its argument names
+// and prints what that took.
+func loadTables(args []string) error {
+	if len(args) != 1 {
+		return errors.New("part-tables takes the name of a model")
+	}
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()
@@ -217,7 +231,7 @@ func loadTables([]string) error {
 		return m.HeapAlloc
 	}
 	before, at := heap(), time.Now()
-	e := tokens.ForModel("DeepSeek-R1")
+	e := tokens.ForModel(args[0])
 	e.Load()
 	took := time.Since(at)
 	grown := float64(heap()) - float64(before)

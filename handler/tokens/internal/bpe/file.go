@@ -25,14 +25,24 @@ type Token struct {
 //	the magic line
 //	how many tokens there are, and how many special ones: 4 bytes each
 //	the tokens sorted by their text, each as
-//	  how many bytes its text shares with the one before: 1 byte
-//	  how many follow: 1 byte, and these
-//	  Number: 3 bytes, Right: 3 bytes, Half: 1 byte
+//	  1 byte: in its low half how many bytes its text shares with the one
+//	    before, in its high half how many bytes follow those
+//	  5 bytes: from the lowest bit Number (18 bits), Right (18 bits), Half (4 bits)
+//	  a byte for each of the three small numbers that is written as 15, in that
+//	    order: its value, as it is 15 or more
+//	  the text's bytes that follow the shared ones
 //	the special tokens' texts, each with a byte of length before it
 //
 // with the least significant byte of a number first. Sorted so, a token's
 // beginnings come before it, and it is laid out for counting in one pass.
-const magic = "tollgate bpe 1\n"
+const magic = "tollgate bpe 2\n"
+
+const (
+	// smallest is how many bytes a token takes at least.
+	smallest = 6
+	// escaped stands for a number that has a byte of its own.
+	escaped = 15
+)
 
 var errFile = errors.New("this is no vocabulary file, or not all of one")
 
@@ -47,12 +57,16 @@ func Encode(tokens []Token, special []string) ([]byte, error) {
 		}
 	}
 	eachRest(tokens, func(shared int, rest string, token Token) {
-		out = append(out, byte(shared), byte(len(rest)))
-		out = append(out, rest...)
-		for _, number := range []uint32{token.Number, token.Right} {
-			out = append(out, byte(number), byte(number>>8), byte(number>>16))
+		half := int(token.Half)
+		numbers := uint64(token.Number) | uint64(token.Right)<<tokenBits | uint64(min(half, escaped))<<(2*tokenBits)
+		out = append(out, byte(min(shared, escaped)|min(len(rest), escaped)<<4),
+			byte(numbers), byte(numbers>>8), byte(numbers>>16), byte(numbers>>24), byte(numbers>>32))
+		for _, small := range []int{shared, len(rest), half} {
+			if small >= escaped {
+				out = append(out, byte(small))
+			}
 		}
-		out = append(out, token.Half)
+		out = append(out, rest...)
 	})
 	for _, text := range special {
 		if len(text) > maxText {
@@ -105,18 +119,29 @@ func walk(file string, begin func(tokens int), each func(shared int, rest string
 		return nil, errFile
 	}
 	tokens, specials := number(file[len(magic):], 4), number(file[len(magic)+4:], 4)
-	if file = file[head:]; uint64(len(file)) < 9*uint64(tokens) || tokens > tokenMask {
+	if file = file[head:]; uint64(len(file)) < smallest*uint64(tokens) || tokens > tokenMask {
 		return nil, errFile
 	}
 	begin(int(tokens))
 	for range tokens {
-		if len(file) < 9 || len(file) < 9+int(file[1]) {
+		if len(file) < smallest {
 			return nil, errFile
 		}
-		end := 2 + int(file[1])
-		numbers := file[end : end+7]
-		each(int(file[0]), file[2:end], number(numbers, 3), numbers[6], number(numbers[3:], 3))
-		file = file[end+7:]
+		sizes := file[0]
+		numbers := uint64(number(file[1:], 4)) | uint64(file[5])<<32
+		small := [3]int{int(sizes & escaped), int(sizes >> 4), int(numbers >> (2 * tokenBits))}
+		file = file[smallest:]
+		for i := range small {
+			if small[i] == escaped && len(file) > 0 {
+				small[i], file = int(file[0]), file[1:]
+			}
+		}
+		shared, size, half := small[0], small[1], small[2]
+		if len(file) < size {
+			return nil, errFile
+		}
+		each(shared, file[:size], uint32(numbers)&tokenMask, uint8(half), uint32(numbers>>tokenBits)&tokenMask)
+		file = file[size:]
 	}
 	for range specials {
 		if len(file) == 0 || len(file) <= int(file[0]) {
@@ -127,20 +152,6 @@ func walk(file string, begin func(tokens int), each func(shared int, rest string
 		file = file[end:]
 	}
 	return special, nil
-}
-
-// New lays out tokens for counting. It sorts them.
-func New(all []Token) *Vocabulary {
-	sorted(all)
-	var tries trieBuilder
-	eachRest(all, func(shared int, rest string, _ Token) { tries.count(shared, shared+len(rest)) })
-	tries.counted()
-	tokens := newTokenBuilder(len(all))
-	eachRest(all, func(shared int, rest string, t Token) {
-		tries.add(shared, rest, t.Number)
-		tokens.add(shared, rest, t.Number, t.Half, t.Right)
-	})
-	return &Vocabulary{tokens: tokens.tokens, pairs: tokens.pairs, trie: tries.trie}
 }
 
 // eachRest takes sorted tokens by how many bytes each text shares with the one
