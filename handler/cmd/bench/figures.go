@@ -1,0 +1,65 @@
+package main
+
+import (
+	"math"
+	"slices"
+)
+
+// figure is a ratio of one target to others, with its goal for the gateway
+// against the two proxies.
+type figure struct {
+	name    string
+	goal    float64
+	atLeast bool // the goal is a least, not a most
+	cell    string
+	of      func(measured) float64
+	added   bool // compare what is added to the model's own value
+}
+
+// The goals of the p50 and the p99 are bars; the others are what the gateway
+// aims at.
+var figures = []figure{
+	{name: "added_p50_vs_proxy", goal: 1.5, cell: "one", of: measured.p50, added: true},
+	{name: "p99_vs_proxy", goal: 1.5, cell: "one", of: measured.p99},
+	{name: "cpu_vs_proxy", goal: 1.5, cell: "sixteen", of: measured.cpuEach},
+	{name: "rps16_vs_proxy", goal: 0.85, atLeast: true, cell: "sixteen", of: measured.rate},
+	{name: "stream_frames_vs_proxy", goal: 0.95, atLeast: true, cell: "frames", of: measured.frames},
+	{name: "stream_cpu_vs_proxy", goal: 1.5, cell: "frames", of: measured.cpuEach},
+	{name: "stream_ttfb_vs_proxy", goal: 1.2, cell: "first", of: measured.ttfb, added: true},
+}
+
+// ratio returns the target's value over the mean of the others' in one round.
+func (f figure) ratio(r round, target string, others ...string) float64 {
+	values := r[f.cell]
+	base := 0.0
+	if f.added {
+		base = f.of(values[direct])
+	}
+	mean := 0.0
+	for _, other := range others {
+		mean += (f.of(values[other]) - base) / float64(len(others))
+	}
+	return (f.of(values[target]) - base) / mean
+}
+
+// overCasts returns the median over the casts of each cast's median, and the
+// least and the most of the casts' medians.
+func overCasts(results [][]round, of func(round) float64) (median, least, most float64) {
+	values := make([]float64, len(results))
+	for i, cast := range results {
+		values[i] = medianOf(cast, of)
+	}
+	return medianOf(values, func(v float64) float64 { return v }), slices.Min(values), slices.Max(values)
+}
+
+// controlOf returns the ratio of the two equal proxies in the figure in which it
+// is farthest from 1.
+func controlOf(results [][]round) (worst float64) {
+	worst = 1
+	for _, f := range figures {
+		if m, _, _ := overCasts(results, func(r round) float64 { return f.ratio(r, again, proxied) }); math.Abs(m-1) > math.Abs(worst-1) {
+			worst = m
+		}
+	}
+	return worst
+}
