@@ -80,3 +80,15 @@ func within(name string, places []string) bool {
 	}
 	return false
 }
+
+func TestTheGatewayLinksNoVocabularyButItsOwn(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for _, embeds := range []string{"github.com/pkoukk/tiktoken-go-loader", "github.com/tiktoken-go/tokenizer"} {
+		if slices.Contains(strings.Fields(string(out)), embeds) {
+			t.Errorf("the gateway links %s, whose embedded vocabularies weigh 7 MB: import it in tests and tools only", embeds)
+		}
+	}
+}

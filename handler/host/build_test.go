@@ -25,6 +25,9 @@ func makesIn(folder string, args ...string) (output string, err error) {
 	return string(text), err
 }
 
+// largestHandler is the most that the handler's binary may weigh, in bytes.
+const largestHandler = 16_000_000
+
 func TestBuildMakesWhatTheHostRuns(t *testing.T) {
 	t.Parallel()
 	folder := dist(t)
@@ -32,6 +35,9 @@ func TestBuildMakesWhatTheHostRuns(t *testing.T) {
 		info, err := os.Stat(filepath.Join(folder, name))
 		if err != nil || name == "handler" && info.Mode()&0o111 == 0 {
 			t.Errorf("%s: %v", name, err)
+		}
+		if name == "handler" && err == nil && info.Size() > largestHandler {
+			t.Errorf("the handler's size: got %d bytes, want at most %d: every cold start loads it", info.Size(), largestHandler)
 		}
 	}
 	sample, err := os.ReadFile("../../local.settings.sample.json")
