@@ -87,7 +87,7 @@ test-host: node ## the tests under a Functions host, FUNC
 
 # The six that CI runs; the rest of the fuzz targets are found by FUZZ=package:target.
 FUZZ := ./handler/chat:FuzzStream ./handler/upstream:FuzzRelayIdentity ./handler/chat:FuzzRequest \
-	./handler/subscription:FuzzWellFormed ./handler/counter/tablestore:FuzzEntity ./handler:FuzzConfiguration
+	./handler/subscription:FuzzWellFormed ./handler/counter/tablestore:FuzzEntity ./handler/config:FuzzConfiguration
 FUZZTIME ?= 3600
 
 # In rounds of so many inputs: told to stop at a time, go test fails now and then with

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"tollgate/handler/config"
 	"tollgate/infra/biceptest"
 )
 
@@ -66,7 +67,7 @@ func TestEverySettingOfTheDeploymentIsRead(t *testing.T) {
 	t.Parallel()
 	set := biceptest.Take(t, deployed).Settings(t)
 	read := hostSettings(t)
-	_, err := load(func(name string) string {
+	_, err := config.Load(func(name string) string {
 		read = append(read, name)
 		return value(set[name])
 	})
@@ -106,7 +107,7 @@ func value(set string) string {
 func TestAnUnresolvedReferenceToTheVaultStopsTheStart(t *testing.T) {
 	values := map[string]string{"KEY_PEPPER": "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/key-pepper)",
 		"UPSTREAM_URL": "https://x.services.ai.azure.com", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
-	_, err := load(env(values))
+	_, err := config.Load(env(values))
 	if err == nil || !strings.Contains(err.Error(), "KEY_PEPPER is a reference to Key Vault that was not resolved") {
 		t.Errorf("the pepper would be the reference itself: %v", err)
 	}

@@ -23,6 +23,7 @@ import (
 
 	"tollgate/handler/azurite"
 	"tollgate/handler/collector"
+	"tollgate/handler/config"
 	"tollgate/handler/secret"
 	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
@@ -99,7 +100,7 @@ func openHostile(t *testing.T, stored bool, settings ...string) *hostile {
 	if stored {
 		h.inTables(t, values)
 	}
-	conf, err := load(env(values))
+	conf, err := config.Load(env(values))
 	if err != nil {
 		t.Fatal(err)
 	}

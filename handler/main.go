@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"tollgate/handler/config"
 	"tollgate/handler/version"
 )
 
@@ -40,7 +41,7 @@ func main() {
 // run serves until ctx is done, then drains. Faults that stop the start go to
 // stderr, which the host shows as errors; the log goes to stdout.
 func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writer) int {
-	conf, err := load(getenv)
+	conf, err := config.Load(getenv)
 	if err != nil {
 		fmt.Fprintf(stderr, "tollgate can't start with these settings:\n%v\n", err)
 		return exitFailed
@@ -75,7 +76,7 @@ const lastWrite = 10 * time.Second
 
 // serve answers until ctx is done, then lets calls under way end within the
 // drain time and writes what the counters still hold.
-func serve(ctx context.Context, conf config, app *application, listener net.Listener, log *slog.Logger) error {
+func serve(ctx context.Context, conf config.Config, app *application, listener net.Listener, log *slog.Logger) error {
 	stdlog.SetOutput(io.Discard) // net/http's transport quotes answers there
 	var calls sync.WaitGroup
 	server := &http.Server{

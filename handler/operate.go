@@ -1,13 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
 
+	"tollgate/handler/config"
 	"tollgate/handler/console"
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
@@ -62,14 +62,14 @@ const lookAge = 2 * time.Second
 
 // operate puts the operators' API and page beside the gateway, as far as the
 // settings have them. What follows an issuer's keys ends with ctx.
-func operate(ctx context.Context, c config, gateway http.Handler, o operated, log *slog.Logger) http.Handler {
+func operate(ctx context.Context, c config.Config, gateway http.Handler, o operated, log *slog.Logger) http.Handler {
 	b := beside{gateway: gateway, others: make(map[string]http.Handler)}
 	if c.Manage.Console {
 		b.others["console"] = console.Handler()
 	}
-	if c.Manage.on() {
+	if c.Manage.On() {
 		b.others["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Usage: used{o.counters, o.history},
-			Auth: c.Manage.authenticator(ctx, log), Checks: c.checks(o), LookAge: lookAge, Log: log})
+			Auth: authenticator(ctx, c.Manage, log), Checks: checks(c, o), LookAge: lookAge, Log: log})
 	}
 	if len(b.others) == 0 {
 		return gateway
@@ -77,7 +77,7 @@ func operate(ctx context.Context, c config, gateway http.Handler, o operated, lo
 	return b
 }
 
-func (m manageSettings) authenticator(ctx context.Context, log *slog.Logger) manage.Authenticator {
+func authenticator(ctx context.Context, m config.Manage, log *slog.Logger) manage.Authenticator {
 	var all []manage.Authenticator
 	if !m.Key.Empty() {
 		all = append(all, manage.OperatorKey(m.Key))
@@ -89,7 +89,7 @@ func (m manageSettings) authenticator(ctx context.Context, log *slog.Logger) man
 }
 
 // checks are what the gateway needs, looked into with its own identity.
-func (c config) checks(o operated) []manage.Check {
+func checks(c config.Config, o operated) []manage.Check {
 	var all []manage.Check
 	if o.probe != nil {
 		all = append(all, doctor.Tables(o.probe, o.store)...)
@@ -98,7 +98,7 @@ func (c config) checks(o operated) []manage.Check {
 	for _, e := range c.Upstreams {
 		all = append(all, doctor.Reachable("upstream", e.URL))
 		if e.Key.Empty() {
-			all = append(all, identity(cmp.Or(e.Credential.ClientID, c.ClientID)))
+			all = append(all, identity(e.Identity))
 		}
 	}
 	if c.Telemetry.On {

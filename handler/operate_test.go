@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"tollgate/handler/config"
 )
 
 // operatedBy is the application of fine settings and these, in memory.
@@ -19,7 +20,7 @@ func operatedBy(t *testing.T, settings map[string]string) *httptest.Server {
 		}
 	}
 	values["AzureWebJobsStorage"] = ""
-	c, err := load(env(values))
+	c, err := config.Load(env(values))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func TestWrongSettingsOfOperatingAreNamed(t *testing.T) {
 		for name, value := range fine {
 			settings[name] = value
 		}
-		if _, err := load(env(settings)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+		if _, err := config.Load(env(settings)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"tollgate/handler/config"
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	countertables "tollgate/handler/counter/tablestore"
@@ -19,6 +20,7 @@ import (
 	"tollgate/handler/subscription/tablestore"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
+	"tollgate/handler/upstream/credential"
 )
 
 // application is the gateway with what must be closed behind it.
@@ -34,17 +36,21 @@ type application struct {
 
 // wire makes the application of its settings. It makes no call: what is down
 // now may be up when the first caller comes.
-func wire(c config, log *slog.Logger) (*application, error) {
+func wire(c config.Config, log *slog.Logger) (*application, error) {
 	o, err := stores(c)
 	if err != nil {
 		return nil, err
 	}
-	client, err := c.Upstreams.client(c.ClientID, c.Timeouts)
+	endpoints, err := credential.Identified(c.Upstreams)
+	if err != nil {
+		return nil, err
+	}
+	client, err := upstream.New(endpoints, c.Timeouts)
 	if err != nil {
 		return nil, err
 	}
 	app := &application{client: client, counter: counter.New(counter.Config{Store: o.counters, History: o.history, Log: log}), log: log}
-	if app.reports, err = c.Telemetry.reporter(log, app.counted); err != nil {
+	if app.reports, err = reporter(c.Telemetry, log, app.counted); err != nil {
 		return nil, err
 	}
 	app.gateway = gateway.New(gateway.Config{
@@ -77,7 +83,7 @@ func (a *application) telemetry() gateway.Telemetry {
 }
 
 // stores opens where everything lives that instances share.
-func stores(c config) (operated, error) {
+func stores(c config.Config) (operated, error) {
 	if c.Store == "memory" {
 		directory, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), c.Pepper)
 		if err != nil {

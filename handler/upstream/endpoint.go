@@ -61,8 +61,11 @@ type Endpoint struct {
 	Priority int `json:"priority"`
 	Weight   int `json:"weight"`
 	// Key is the endpoint's api-key. Without one, Token is asked.
-	Key   secret.Text `json:"-"`
-	Token Token       `json:"-"`
+	Key secret.Text `json:"-"`
+	// Identity is the client ID of the managed identity that Token is of; empty:
+	// the system's own.
+	Identity string `json:"-"`
+	Token    Token  `json:"-"`
 }
 
 // Serves is whether the endpoint takes calls for a model, by the name that

@@ -4,6 +4,7 @@ package credential
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -32,6 +33,28 @@ func ManagedIdentity(clientID string) (upstream.Token, error) {
 		return nil, fmt.Errorf("use the managed identity: %w", err)
 	}
 	return From(credential), nil
+}
+
+// Identified gives each endpoint that has no key the tokens of its identity, of
+// which there is one source for all endpoints that share it.
+func Identified(endpoints []upstream.Endpoint) ([]upstream.Endpoint, error) {
+	endpoints = slices.Clone(endpoints)
+	tokens := make(map[string]upstream.Token)
+	for i := range endpoints {
+		e := &endpoints[i]
+		if !e.Key.Empty() {
+			continue
+		}
+		if tokens[e.Identity] == nil {
+			token, err := ManagedIdentity(e.Identity)
+			if err != nil {
+				return nil, fmt.Errorf("the upstream %s has no key, and without one: %w", e.URL, err)
+			}
+			tokens[e.Identity] = token
+		}
+		e.Token = tokens[e.Identity]
+	}
+	return endpoints, nil
 }
 
 // From gives tokens of a credential.

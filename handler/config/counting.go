@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"tollgate/handler/counter/usage"
 )
 
-// counting is what callers are told apart by, and how long what they used is kept.
-type counting struct {
+// Counting is what callers are told apart by, and how long what they used is kept.
+type Counting struct {
 	// ClientIPHeader names the header in which a proxy of the operator's own, such
 	// as a Front Door, says who called. CLIENT_IP_HEADER: without one, Azure's
 	// front end says it. Only for where nobody gets around that proxy.
@@ -18,8 +18,8 @@ type counting struct {
 	Retention time.Duration
 }
 
-func (s *settings) counting() counting {
-	c := counting{}
+func (s *settings) counting() Counting {
+	c := Counting{}
 	value := s.text("USAGE_RETENTION", "")
 	var err error
 	if c.Retention, err = usage.ParseRetention(value); err != nil {

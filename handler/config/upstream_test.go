@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ func with(values map[string]string) func(string) string {
 }
 
 func TestUpstreamsAreSeveralEndpoints(t *testing.T) {
-	c, err := load(with(map[string]string{"UPSTREAM_URL": "", "KEY_OF_B": "canary-b", "UPSTREAMS": `[
+	c, err := Load(with(map[string]string{"UPSTREAM_URL": "", "KEY_OF_B": "canary-b", "AZURE_CLIENT_ID": "1", "UPSTREAMS": `[
 		{"name":"reserved","url":"https://a.example.com","shape":"deployments","deployment":"r1-ptu","priority":1,"credential":{"apiKey":"canary-a"}},
 		{"name":"overflow","url":"https://b.example.com","priority":2,"weight":3,"streamOptions":true,"credential":{"setting":"KEY_OF_B"}},
 		{"url":"https://c.example.com","shape":"openai","credential":{"clientId":"7"}}, {"url":"https://d.example.com","shape":"openai"}]`}))
@@ -27,17 +27,15 @@ func TestUpstreamsAreSeveralEndpoints(t *testing.T) {
 	}
 	a, b := c.Upstreams[0], c.Upstreams[1]
 	if a.Key.Reveal() != "canary-a" || a.Deployment != "r1-ptu" || a.Priority != 1 || a.Shape != upstream.Deployments ||
-		b.Key.Reveal() != "canary-b" || b.Endpoint.Weight != 3 || b.Shape != upstream.Models || !*b.StreamOptions || c.Upstreams[2].Credential.ClientID != "7" {
+		b.Key.Reveal() != "canary-b" || b.Weight != 3 || b.Shape != upstream.Models || !*b.StreamOptions || c.Upstreams[2].Identity != "7" {
 		t.Errorf("got %+v", c.Upstreams)
 	}
 	if shown := fmt.Sprintf("%v %+v %#v %v", c, c, c, c.LogValue()); strings.Contains(shown, "canary") {
 		t.Errorf("a key is printed: %s", shown)
 	}
-	client, err := c.Upstreams.client("", upstream.Timeouts{})
-	if err != nil {
-		t.Fatal(err)
+	if b.Identity != "" || c.Upstreams[3].Identity != "1" {
+		t.Errorf("identities %q and %q; want none and 1", b.Identity, c.Upstreams[3].Identity)
 	}
-	client.CloseIdle()
 }
 
 func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
@@ -62,7 +60,7 @@ func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
 		if strings.Contains(text, "models") {
 			values["MODELS"] = "a,DeepSeek-R1"
 		}
-		_, err := load(with(values))
+		_, err := Load(with(values))
 		for _, part := range want {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: no %q in %v", text, part, err)
@@ -73,17 +71,17 @@ func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
 		`{}`: "UPSTREAMS is not a JSON array of endpoints",
 		`[{"url":"https://x.example.com","priority":1.5}]`: "UPSTREAMS is not a JSON array of endpoints: priority is of the wrong type",
 	} {
-		if _, err := load(with(map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text})); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if _, err := Load(with(map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text})); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if _, err := load(with(map[string]string{"UPSTREAMS": `[{"url":"https://x.example.com"}]`})); err == nil || !strings.Contains(err.Error(), "UPSTREAM_URL stands beside UPSTREAMS") {
+	if _, err := Load(with(map[string]string{"UPSTREAMS": `[{"url":"https://x.example.com"}]`})); err == nil || !strings.Contains(err.Error(), "UPSTREAM_URL stands beside UPSTREAMS") {
 		t.Errorf("both: %v", err)
 	}
-	if _, err := load(with(map[string]string{"MODELS": "a, b,a"})); err == nil || !strings.HasPrefix(err.Error(), `MODELS names "a" twice`) {
+	if _, err := Load(with(map[string]string{"MODELS": "a, b,a"})); err == nil || !strings.HasPrefix(err.Error(), `MODELS names "a" twice`) {
 		t.Errorf("a model twice: %v", err)
 	}
-	if _, err := load(with(map[string]string{"UPSTREAM_URL": "https://x.example.com/models"})); err == nil || !strings.Contains(err.Error(), "UPSTREAM_URL upstream") {
+	if _, err := Load(with(map[string]string{"UPSTREAM_URL": "https://x.example.com/models"})); err == nil || !strings.Contains(err.Error(), "UPSTREAM_URL upstream") {
 		t.Errorf("a wrong UPSTREAM_URL: %v", err)
 	}
 }
@@ -93,7 +91,7 @@ func TestModelsAreThoseOfTheEndpoints(t *testing.T) {
 		`[{"url":"https://x.example.com","models":{"b":"B"}},{"url":"https://y.example.com","models":{"a":"A","b":"B"}}]`: {"a", "b"},
 		`[{"url":"https://x.example.com","models":{"b":"B"}},{"url":"https://y.example.com"}]`:                            {"DeepSeek-R1"},
 	} {
-		c, err := load(with(map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text}))
+		c, err := Load(with(map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text}))
 		if err != nil || !slices.Equal(c.Models, want) {
 			t.Errorf("%s: %v, %v; want %v", text, c.Models, err, want)
 		}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ var fine = map[string]string{"KEY_PEPPER": "canary-pepper-0123456789", "UPSTREAM
 	"UPSTREAM_API_KEY": "canary-upstream", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {
-	_, err := load(env(map[string]string{"STORE": "disk", "MAX_BODY_BYTES": "x", "BASE_PATH": "inference", "HEADER_TIMEOUT": "-5s",
+	_, err := Load(env(map[string]string{"STORE": "disk", "MAX_BODY_BYTES": "x", "BASE_PATH": "inference", "HEADER_TIMEOUT": "-5s",
 		"RETRY_AFTER_HEADER": "a b", "KEY_PEPPER": "short", "AzureWebJobsStorage__accountName": "A.B", "UPSTREAM_SHAPE": "soap", "PORT": "99999", "USAGE_RETENTION": "90", "CLIENT_IP_HEADER": "a:b"}))
 	for _, name := range []string{"STORE", "MAX_BODY_BYTES", "BASE_PATH", "HEADER_TIMEOUT", "RETRY_AFTER_HEADER", "UPSTREAM_SHAPE", "PORT", "USAGE_RETENTION", "CLIENT_IP_HEADER", "KEY_PEPPER", "UPSTREAM_URL", "AzureWebJobsStorage__accountName"} {
 		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+name+" ") {
@@ -38,11 +38,11 @@ func TestEveryHeaderHasANameOfItsOwn(t *testing.T) {
 		"REMAINING_QUOTA_TOKENS_HEADER is \"x-left\"":     {"REMAINING_TOKENS_HEADER": "X-Left", "REMAINING_QUOTA_TOKENS_HEADER": "x-left"},
 		"RETRY_AFTER_HEADER is \"x-apim-remaining-tokens": {"RETRY_AFTER_HEADER": "x-apim-remaining-tokens"},
 	} {
-		if _, err := load(with(values)); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := Load(with(values)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("no %q in: %v", want, err)
 		}
 	}
-	if _, err := load(with(map[string]string{"RETRY_AFTER_HEADER": "retry-after", "REMAINING_TOKENS_HEADER": "x-ratelimit-remaining-tokens"})); err != nil {
+	if _, err := Load(with(map[string]string{"RETRY_AFTER_HEADER": "retry-after", "REMAINING_TOKENS_HEADER": "x-ratelimit-remaining-tokens"})); err != nil {
 		t.Error(err)
 	}
 }
@@ -50,7 +50,7 @@ func TestEveryHeaderHasANameOfItsOwn(t *testing.T) {
 // No path that callers ask for has a query in it, or anything escaped.
 func TestABasePathThatNoCallHasIsAFault(t *testing.T) {
 	for _, path := range []string{"/a?b", "/a#b", "/a%20b"} {
-		if _, err := load(with(map[string]string{"BASE_PATH": path})); err == nil || !strings.HasPrefix(err.Error(), "BASE_PATH is ") {
+		if _, err := Load(with(map[string]string{"BASE_PATH": path})); err == nil || !strings.HasPrefix(err.Error(), "BASE_PATH is ") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -63,7 +63,7 @@ func TestTheStoresFaultsAreNamedWithAllOthers(t *testing.T) {
 		"MEMORY_DIRECTORY tiers[0] ":         {"STORE": "memory", "KEY_PEPPER": fine["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"tiers":[{"id":"T","tokensPerMinute":-1}],"subscriptions":[{"id":"a","tier":"b"}]}`},
 		"AzureWebJobsStorage is missing":     {"KEY_PEPPER": fine["KEY_PEPPER"]},
 	} {
-		_, err := load(env(values))
+		_, err := Load(env(values))
 		for _, part := range []string{want, "UPSTREAM_URL is missing"} {
 			if err == nil || !strings.Contains("\n"+err.Error(), "\n"+part) {
 				t.Errorf("no %q in:\n%v", part, err)
@@ -78,7 +78,7 @@ func TestTheHostChoosesThePort(t *testing.T) {
 		for k, v := range fine {
 			values[k] = v
 		}
-		c, err := load(env(values))
+		c, err := Load(env(values))
 		if err != nil || c.Port != 4321 || c.UnderHost != want {
 			t.Errorf("%s: port %d, under host %t, %v", name, c.Port, c.UnderHost, err)
 		}
@@ -86,7 +86,7 @@ func TestTheHostChoosesThePort(t *testing.T) {
 }
 
 func TestNoPrintOfTheSettingsShowsASecret(t *testing.T) {
-	c, err := load(env(fine))
+	c, err := Load(env(fine))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,11 +96,11 @@ func TestNoPrintOfTheSettingsShowsASecret(t *testing.T) {
 }
 
 func TestTheReadmeNamesEverySetting(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = load(func(name string) string {
+	_, _ = Load(func(name string) string {
 		if at := strings.Index(name, "__"); at >= 0 {
 			name = name[at:] // the README says what precedes it once
 		}
@@ -109,13 +109,6 @@ func TestTheReadmeNamesEverySetting(t *testing.T) {
 		}
 		return ""
 	})
-}
-
-func TestWrongSettingsStopTheStart(t *testing.T) {
-	var out, errs bytes.Buffer
-	if status := run(t.Context(), env(nil), &out, &errs); status != exitFailed || !strings.Contains(errs.String(), "KEY_PEPPER is missing") {
-		t.Errorf("status %d: %s", status, errs.String())
-	}
 }
 
 func TestRetentionIsDaysOrAnyTime(t *testing.T) {

@@ -17,24 +17,6 @@ import (
 	"tollgate/handler/subscription"
 )
 
-func TestWrongTelemetrySettingsAreNamedWithTheFix(t *testing.T) {
-	for name, wrong := range map[string][2]string{
-		"APPLICATIONINSIGHTS_CONNECTION_STRING":     {"https://example.com", "overview page"},
-		"APPLICATIONINSIGHTS_AUTHENTICATION_STRING": {"Authorization=Basic", "Authorization=AAD"},
-		"METRIC_INTERVAL":                           {"7s", "divisor of a minute"},
-		"METRIC_DIMENSIONS":                         {"Color", "Color={header:X-Team}"},
-		"METRIC_MAX_SERIES":                         {"0", "from 1 to 50000"},
-		"METRIC_CLIENT_IP":                          {"none", "full or truncated"},
-		"TELEMETRY_SAMPLING":                        {"NaN", "from 0 to 1"},
-	} {
-		values := maps.Clone(fine)
-		values[name] = wrong[0]
-		if _, err := load(env(values)); err == nil || !strings.HasPrefix(err.Error(), name+" ") || !strings.Contains(err.Error(), wrong[1]) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s=%s: %v; want it named, with %s", name, wrong[0], err, wrong[1])
-		}
-	}
-}
-
 // TestWhatIsSpentReachesTheCollector runs the gateway as main does, and ends it:
 // what was gathered is sent before the process is gone.
 func TestWhatIsSpentReachesTheCollector(t *testing.T) {

@@ -1,9 +1,7 @@
-package main
+package config
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"time"
 
@@ -11,8 +9,8 @@ import (
 	"tollgate/handler/telemetry/appinsights"
 )
 
-// telemetrySettings is what is sent to Application Insights, and how.
-type telemetrySettings struct {
+// Telemetry is what is sent to Application Insights, and how.
+type Telemetry struct {
 	// On says that there is somewhere to send to: a connection string.
 	On bool
 	// Connection is where to. APPLICATIONINSIGHTS_CONNECTION_STRING: without one,
@@ -49,8 +47,8 @@ const (
 	settingAuthentication = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
 )
 
-func (s *settings) telemetry() telemetrySettings {
-	t := telemetrySettings{
+func (s *settings) telemetry() Telemetry {
+	t := Telemetry{
 		Namespace:   s.text("METRIC_NAMESPACE", appinsights.DefaultNamespace),
 		Interval:    s.duration("METRIC_INTERVAL", telemetry.DefaultInterval),
 		MaxSeries:   int(s.number("METRIC_MAX_SERIES", telemetry.DefaultMaxSeries, 1, 50_000)),
@@ -90,36 +88,4 @@ func (s *settings) ratio(name string, fallback float64) float64 {
 		return fallback
 	}
 	return ratio
-}
-
-// reporter begins to send; nil where telemetry is off.
-func (t telemetrySettings) reporter(log *slog.Logger, counters func() telemetry.Counters) (*telemetry.Reporter, error) {
-	if !t.On {
-		log.Info("telemetry is off: set " + settingConnection + " to turn it on")
-		return nil, nil
-	}
-	sink, err := appinsights.New(appinsights.Config{Connection: t.Connection, Authentication: t.Authentication,
-		Namespace: t.Namespace, Role: t.Place.Site, Instance: t.Instance, Log: log})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", settingAuthentication, err)
-	}
-	return telemetry.New(telemetry.Config{Sink: sink, Log: log, Interval: t.Interval, Dimensions: t.Dimensions, MaxSeries: t.MaxSeries,
-		SampleRatio: t.SampleRatio, TruncateIP: t.TruncateIP, Place: t.Place, Counters: counters}), nil
-}
-
-// lastTelemetry bounds the sending of what is left at the end.
-const lastTelemetry = 5 * time.Second
-
-// closeTelemetry sends what is left, within a deadline of its own: a store that
-// hangs must not take the telemetry with it. What can't be sent is no failure of
-// the gateway's; the usage table has it.
-func closeTelemetry(ctx context.Context, reporter *telemetry.Reporter, log *slog.Logger) {
-	if reporter == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTelemetry)
-	defer cancel()
-	if err := reporter.Close(ctx); err != nil {
-		log.Warn("telemetry was lost at the end", "cause", err)
-	}
 }

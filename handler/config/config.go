@@ -1,4 +1,6 @@
-package main
+// Package config reads the gateway's settings and checks them. It yields values
+// and faults; it builds nothing and calls nobody.
+package config
 
 import (
 	"errors"
@@ -15,10 +17,10 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// config is everything that can be set, read from the environment once, in
+// Config is everything that can be set, read from the environment once, in
 // main. Under Azure Functions these are the app's settings, locally the Values
 // of local.settings.json. Each field names its setting and default.
-type config struct {
+type Config struct {
 	// Port to listen on at 127.0.0.1: FUNCTIONS_CUSTOMHANDLER_PORT or its older
 	// name FUNCTIONS_HTTPWORKER_PORT, which the Functions host chooses; without a
 	// host PORT, default 7071, func's own.
@@ -37,8 +39,12 @@ type config struct {
 	// Pepper is the secret under which keys are stored. KEY_PEPPER: at least 16 bytes.
 	Pepper subscription.Pepper
 
-	// Upstreams are where the models answer. UPSTREAM_URL and its kin, or UPSTREAMS.
-	Upstreams upstreams
+	// Upstreams are where the models answer: one endpoint, set by UPSTREAM_URL,
+	// UPSTREAM_SHAPE (models by default, openai or deployments), UPSTREAM_DEPLOYMENT
+	// (its own name for the model, by default the caller's), UPSTREAM_API_VERSION (by
+	// default the shape's) and UPSTREAM_API_KEY (without one, Identity calls); or
+	// several, as the JSON of UPSTREAMS has them. They have no Token yet.
+	Upstreams []upstream.Endpoint
 	// Timeouts bound what upstream and a stream's caller may take.
 	// UPSTREAM_HEADER_TIMEOUT 220s, UPSTREAM_TIMEOUT 225s, STREAM_IDLE_TIMEOUT
 	// 120s, KEEP_ALIVE_INTERVAL 15s, WRITE_TIMEOUT 30s.
@@ -62,12 +68,12 @@ type config struct {
 	Headers gateway.HeaderNames
 
 	// Counting tells callers apart, and says how long their usage is kept.
-	Counting counting
+	Counting Counting
 	// Telemetry is what is sent to Application Insights.
-	Telemetry telemetrySettings
+	Telemetry Telemetry
 
 	// Manage is what is served beside the gateway to who operates it.
-	Manage manageSettings
+	Manage Manage
 
 	// HeaderTimeout and BodyTimeout bound how long a caller may take to send its
 	// request. HEADER_TIMEOUT: default 5s. BODY_TIMEOUT: default 30s.
@@ -77,10 +83,10 @@ type config struct {
 	DrainTimeout time.Duration
 }
 
-// load reads the settings. Its error names every fault.
-func load(getenv func(string) string) (config, error) {
+// Load reads the settings. Its error names every fault.
+func Load(getenv func(string) string) (Config, error) {
 	s := &settings{getenv: getenv}
-	c := config{
+	c := Config{
 		Store:           s.oneOf("STORE", "tables", "memory"),
 		Storage:         storage.Read(getenv),
 		MemoryDirectory: secret.New(s.text("MEMORY_DIRECTORY", "")),
@@ -105,7 +111,7 @@ func load(getenv func(string) string) (config, error) {
 	}
 	c.Port, c.UnderHost = s.port()
 	c.Manage = s.manage()
-	c.Upstreams = s.upstreams()
+	c.Upstreams = s.upstreams(c.ClientID)
 	c.Models = s.models(c.Upstreams)
 	s.checkStore(c)
 	return c, s.err()
@@ -122,7 +128,7 @@ func (s *settings) pepper(name string) subscription.Pepper {
 
 // checkStore tries what wire will open, so that its faults are named with all
 // others. It makes no call.
-func (s *settings) checkStore(c config) {
+func (s *settings) checkStore(c Config) {
 	switch {
 	case c.Store != "memory":
 		if _, err := storage.Open(c.Storage); err != nil {
@@ -160,8 +166,17 @@ func (s *settings) basePath(name, fallback string) string {
 }
 
 // LogValue is what the start's log line shows: no secret is in it.
-func (c config) LogValue() slog.Value {
+func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.String("store", c.Store), slog.Any("upstreams", c.Upstreams.urls()),
+		slog.String("store", c.Store), slog.Any("upstreams", addresses(c.Upstreams)),
 		slog.Any("models", c.Models), slog.String("base_path", c.BasePath), slog.Bool("under_host", c.UnderHost))
+}
+
+// addresses are the endpoints' shapes and URLs, for the log.
+func addresses(endpoints []upstream.Endpoint) []string {
+	all := make([]string, len(endpoints))
+	for i, e := range endpoints {
+		all[i] = string(e.Shape) + " " + e.URL
+	}
+	return all
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -12,37 +12,30 @@ import (
 
 	"tollgate/handler/secret"
 	"tollgate/handler/upstream"
-	"tollgate/handler/upstream/credential"
 )
 
-// upstreams are the endpoints where the models answer: one, set by
-// UPSTREAM_URL, UPSTREAM_SHAPE (models by default, openai or deployments),
-// UPSTREAM_DEPLOYMENT (its own name for the model, by default the caller's),
-// UPSTREAM_API_VERSION (by default the shape's) and UPSTREAM_API_KEY (without
-// one the managed identity); or several, as the JSON of UPSTREAMS has them.
-type upstreams []upstreamEndpoint
-
-// upstreamEndpoint is an endpoint with what it takes calls by.
-type upstreamEndpoint struct {
+// written is an endpoint as UPSTREAMS has it: with what it takes calls by.
+type written struct {
 	upstream.Endpoint
-	Credential upstreamCredential `json:"credential"`
-	// Weight is the endpoint's: one of 0 is another thing than none.
+	Credential writtenCredential `json:"credential"`
+	// Weight is the endpoint's, where a weight of 0 can be told from none.
 	Weight *int `json:"weight"`
 }
 
-// upstreamCredential is one of three, or without any the app's own identity.
-type upstreamCredential struct {
+// writtenCredential is one of three; without any, the app's own identity calls.
+type writtenCredential struct {
 	// APIKey is the endpoint's key.
 	APIKey secret.Text `json:"apiKey"`
-	// Setting names the setting that holds the key: one that can be a reference
-	// to Key Vault of its own.
+	// Setting names the setting that holds the key: it can be a reference to Key
+	// Vault by itself.
 	Setting string `json:"setting"`
 	// ClientID picks a user-assigned identity, in place of AZURE_CLIENT_ID's.
 	ClientID string `json:"clientId"`
 }
 
-// upstreams reads the endpoints.
-func (s *settings) upstreams() (found upstreams) {
+// upstreams reads the endpoints; those that name neither a key nor an identity
+// are called as clientID's.
+func (s *settings) upstreams(clientID string) (found []upstream.Endpoint) {
 	setting := "UPSTREAMS"
 	if text := s.text(setting, ""); text != "" {
 		var sound bool
@@ -55,28 +48,34 @@ func (s *settings) upstreams() (found upstreams) {
 		}
 	} else {
 		setting = "UPSTREAM_URL"
-		found = upstreams{{Endpoint: upstream.Endpoint{
+		found = []upstream.Endpoint{{
 			URL:        s.required(setting, "set it to the resource's address, https://<name>.services.ai.azure.com, or list several in UPSTREAMS"),
 			Shape:      upstream.Shape(s.oneOf("UPSTREAM_SHAPE", "models", "openai", "deployments")),
 			Deployment: s.text("UPSTREAM_DEPLOYMENT", ""),
 			APIVersion: s.text("UPSTREAM_API_VERSION", ""),
 			Key:        secret.New(s.text("UPSTREAM_API_KEY", "")),
-		}}}
+		}}
 		if found[0].URL == "" {
 			return found // which is said already
 		}
 	}
-	for _, fault := range upstream.Validate(found.endpoints()) {
+	for i := range found {
+		if found[i].Key.Empty() {
+			found[i].Identity = cmp.Or(found[i].Identity, clientID)
+		}
+	}
+	for _, fault := range upstream.Validate(found) {
 		s.faults = append(s.faults, fmt.Errorf("%s %w", setting, fault))
 	}
 	return found
 }
 
 // severalUpstreams reads the JSON of UPSTREAMS, and reports whether it is that.
-func (s *settings) severalUpstreams(text string) (found upstreams, sound bool) {
+func (s *settings) severalUpstreams(text string) (found []upstream.Endpoint, sound bool) {
+	var all []written
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&found)
+	err := decoder.Decode(&all)
 	if _, more := decoder.Token(); err == nil && !errors.Is(more, io.EOF) {
 		err = errors.New("it goes on after its array")
 	}
@@ -88,17 +87,18 @@ func (s *settings) severalUpstreams(text string) (found upstreams, sound bool) {
 			`write it as [{"url":"https://<name>.services.ai.azure.com","shape":"models"}]`)
 		return nil, false
 	}
-	for i := range found {
-		e := &found[i]
+	for i := range all {
+		e := &all[i]
 		e.Shape = cmp.Or(e.Shape, upstream.Models)
 		s.weight(i, e)
 		s.credential(i, e)
+		found = append(found, e.Endpoint)
 	}
 	return found, true
 }
 
 // weight takes an endpoint's weight, which may be left out, but not be nothing.
-func (s *settings) weight(i int, e *upstreamEndpoint) {
+func (s *settings) weight(i int, e *written) {
 	if e.Weight == nil {
 		return
 	}
@@ -108,7 +108,7 @@ func (s *settings) weight(i int, e *upstreamEndpoint) {
 }
 
 // credential resolves what an endpoint takes calls by.
-func (s *settings) credential(i int, e *upstreamEndpoint) {
+func (s *settings) credential(i int, e *written) {
 	c, field := e.Credential, fmt.Sprintf("[%d].credential", i)
 	given := 0
 	for _, there := range []bool{!c.APIKey.Empty(), c.Setting != "", c.ClientID != ""} {
@@ -123,7 +123,7 @@ func (s *settings) credential(i int, e *upstreamEndpoint) {
 	if strings.HasPrefix(c.APIKey.Reveal(), unresolved) {
 		s.fault("UPSTREAMS", field+".apiKey is a reference to Key Vault, which is resolved only where it is all of a setting", "give it a setting of its own, and name that in credential.setting")
 	}
-	e.Key = c.APIKey
+	e.Key, e.Identity = c.APIKey, c.ClientID
 	if c.Setting == "" {
 		return
 	}
@@ -134,7 +134,7 @@ func (s *settings) credential(i int, e *upstreamEndpoint) {
 
 // models are those that callers may name: those of MODELS, else all that the
 // endpoints list, else DeepSeek-R1.
-func (s *settings) models(endpoints upstreams) []string {
+func (s *settings) models(endpoints []upstream.Endpoint) []string {
 	listed := make(map[string]bool)
 	for _, e := range endpoints {
 		if len(e.Models) == 0 {
@@ -159,45 +159,4 @@ func (s *settings) models(endpoints upstreams) []string {
 		}
 	}
 	return models
-}
-
-// endpoints are the endpoints without their credentials.
-func (u upstreams) endpoints() []upstream.Endpoint {
-	endpoints := make([]upstream.Endpoint, len(u))
-	for i, e := range u {
-		endpoints[i] = e.Endpoint
-	}
-	return endpoints
-}
-
-// urls are the endpoints' addresses, for the log.
-func (u upstreams) urls() []string {
-	urls := make([]string, len(u))
-	for i, e := range u {
-		urls[i] = string(e.Shape) + " " + e.URL
-	}
-	return urls
-}
-
-// client makes the client of the endpoints; those without a key of their own
-// are called as the identity of clientID, or as their own.
-func (u upstreams) client(clientID string, timeouts upstream.Timeouts) (*upstream.Client, error) {
-	endpoints := u.endpoints()
-	tokens := make(map[string]upstream.Token)
-	for i := range endpoints {
-		e := &endpoints[i]
-		if !e.Key.Empty() {
-			continue
-		}
-		identity := cmp.Or(u[i].Credential.ClientID, clientID)
-		if tokens[identity] == nil {
-			token, err := credential.ManagedIdentity(identity)
-			if err != nil {
-				return nil, fmt.Errorf("the upstream %s has no key, and without one: %w", e.URL, err)
-			}
-			tokens[identity] = token
-		}
-		e.Token = tokens[identity]
-	}
-	return upstream.New(endpoints, timeouts)
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -10,10 +10,10 @@ import (
 	"tollgate/handler/secret"
 )
 
-// manageSettings is what is served beside the gateway to who operates it. All
+// Manage is what is served beside the gateway to who operates it. All
 // of it is off unless it is set: then its paths are like any other where there
 // is nothing.
-type manageSettings struct {
+type Manage struct {
 	// Entra is whose tokens /manage takes. MANAGE_ISSUER:
 	// https://login.microsoftonline.com/<tenant>/v2.0, with MANAGE_AUDIENCE: the
 	// application's id or URI. MANAGE_ROLE: default Tollgate.Admin.
@@ -25,8 +25,8 @@ type manageSettings struct {
 	Console bool
 }
 
-func (s *settings) manage() manageSettings {
-	m := manageSettings{
+func (s *settings) manage() Manage {
+	m := Manage{
 		Entra:   entra.Settings{Issuer: s.text("MANAGE_ISSUER", ""), Audience: s.text("MANAGE_AUDIENCE", ""), Role: s.text("MANAGE_ROLE", "Tollgate.Admin")},
 		Key:     secret.New(s.text("MANAGE_KEY", "")),
 		Console: s.oneOf("CONSOLE", "off", "on") == "on",
@@ -45,8 +45,8 @@ func (s *settings) manage() manageSettings {
 	return m
 }
 
-// on says that /manage is served.
-func (m manageSettings) on() bool { return m.Entra.Issuer != "" || !m.Key.Empty() }
+// On says that /manage is served.
+func (m Manage) On() bool { return m.Entra.Issuer != "" || !m.Key.Empty() }
 
 // keyFault says what is wrong with an operator's key.
 func keyFault(key string) string {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -34,7 +34,7 @@ func FuzzConfiguration(f *testing.F) {
 				values[name] = value
 			}
 		}
-		c, err := load(env(values))
+		c, err := Load(env(values))
 		shown := fmt.Sprintf("%v %+v %#v %v", c, c, c, c.LogValue())
 		if err != nil {
 			shown = err.Error()
@@ -47,13 +47,6 @@ func FuzzConfiguration(f *testing.F) {
 		for _, secret := range []string{fine["KEY_PEPPER"], fine["UPSTREAM_API_KEY"]} {
 			if strings.Contains(shown, secret) {
 				t.Errorf("%q shows a secret", shown)
-			}
-		}
-		if err == nil && len(c.Models) > 0 && len(c.Upstreams) > 0 {
-			if client, err := c.Upstreams.client("", c.Timeouts); err == nil {
-				client.CloseIdle()
-			} else if !strings.Contains(err.Error(), "identity") {
-				t.Errorf("settings without fault make no client: %v", err)
 			}
 		}
 	})
