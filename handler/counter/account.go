@@ -195,12 +195,36 @@ func (a *account) settle(r *Reservation, usage limit.Usage) limit.Standing {
 	r.over = true
 	a.owed -= r.owed
 	a.holder.Settle(r.charge, usage)
-	a.outage.correct(r, usage.Total()-r.owed, now)
-	if excess := usage.Total() - r.charge.Tokens; excess > 0 {
+	a.outage.correct(r, usage.Total()-r.counted(), now)
+	if excess := usage.Total() - r.charge.Held(); excess > 0 {
 		a.demand.Excess(excess, now)
 		a.urgent = a.urgent || a.pressing(now)
 	}
 	a.ended(now)
+	return a.asKnown(now)
+}
+
+// raise charges an open call more than it reserved. One that was decided without
+// the store is owed no more: what it is charged waits for the next write.
+func (a *account) raise(r *Reservation, tokens int64) limit.Standing {
+	now := a.counter.clock.now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	tokens = min(tokens, mostOwed)
+	more := tokens - r.counted()
+	if r.over || more <= 0 {
+		return a.asKnown(now)
+	}
+	a.holder.Raise(&r.charge, tokens)
+	a.owed -= r.owed
+	r.owed = 0
+	a.outage.correct(r, more, now)
+	a.demand.Excess(more, now)
+	a.urgent = a.urgent || a.pressing(now)
+	a.touch(now)
+	if a.urgent || a.going {
+		a.work()
+	}
 	return a.asKnown(now)
 }
 
@@ -212,7 +236,7 @@ func (a *account) cancel(r *Reservation) limit.Standing {
 		r.over = true
 		a.owed -= r.owed
 		a.holder.Cancel(r.charge)
-		a.outage.correct(r, -r.owed, now)
+		a.outage.correct(r, -r.counted(), now)
 		a.ended(now)
 	}
 	return a.asKnown(now)

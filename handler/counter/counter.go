@@ -207,8 +207,8 @@ func (c *Counter) Close(ctx context.Context) error {
 type Reservation struct {
 	account *account
 	charge  limit.Charge
-	owed    int64 // reserved without the counter
-	minute  int64 // that it is owed in
+	owed    int64 // reserved without the counter, and not charged yet
+	minute  int64 // in which it was reserved without the counter; 0: it was not
 	over    bool  // settled or cancelled; the account's lock guards it
 }
 
@@ -216,6 +216,15 @@ type Reservation struct {
 // counter stands then. It returns at once; the write follows. After the first
 // Settle or Cancel neither does anything.
 func (r *Reservation) Settle(usage limit.Usage) limit.Standing { return r.account.settle(r, usage) }
+
+// Raise charges the call so many tokens in all at once, whatever is left, and says
+// where the counter stands then. It is for a call that may have taken more than it
+// reserved, before anyone knows how much: Settle corrects the charge, or confirms
+// it. A call that is charged as much already, or in shadow, or is over, stays as it is.
+func (r *Reservation) Raise(tokens int64) limit.Standing { return r.account.raise(r, tokens) }
+
+// counted is what the call counts for until it is settled, in tokens.
+func (r *Reservation) counted() int64 { return r.owed + r.charge.Held() }
 
 // Cancel gives the whole reservation back: the call was never made, or failed.
 func (r *Reservation) Cancel() limit.Standing { return r.account.cancel(r) }

@@ -167,7 +167,7 @@ func (a *account) allowanceUnseen() int64 {
 // running minute's share, as any debt is; what comes back, of the minute's alone
 // that the call was let pass in.
 func (o *outage) correct(r *Reservation, change int64, now time.Time) {
-	if r.owed > 0 && o.minute == limit.Minute(now) && (change > 0 || r.minute == o.minute) {
+	if r.minute > 0 && o.minute == limit.Minute(now) && (change > 0 || r.minute == o.minute) {
 		o.spent = max(0, o.spent+change)
 	}
 }

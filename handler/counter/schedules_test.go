@@ -65,9 +65,19 @@ func draw(t *testing.T, seed uint64) *schedule {
 	return s
 }
 
+// plan is what a call does: after a time it asks, holds, and settles what it uses.
+type plan struct {
+	after, hold time.Duration
+	ask, use    int64
+	cancel      bool
+	raise       int64         // what it is charged once it was held, until it is settled; 0: no more
+	raised      time.Duration // how long it is
+}
+
 // call makes one, holds its reservation for a while and settles it.
-func (s *schedule) call(m *machine, after, hold time.Duration, ask, use int64, cancel bool) {
-	time.Sleep(after)
+func (s *schedule) call(m *machine, p plan) {
+	ask, use := p.ask, p.use
+	time.Sleep(p.after)
 	ctx, leave := context.WithTimeout(context.Background(), 100*time.Second)
 	defer leave()
 	r, d, err := m.Reserve(ctx, "key", s.terms, limit.Ask{Tokens: ask})
@@ -79,7 +89,11 @@ func (s *schedule) call(m *machine, after, hold time.Duration, ask, use int64, c
 	}
 	window, _ := r.Window()
 	s.charge(window, ask)
-	time.Sleep(hold)
+	time.Sleep(p.hold)
+	if p.raise > 0 && !m.gone() {
+		r.Raise(p.raise)
+		time.Sleep(p.raised)
+	}
 	if m.gone() {
 		s.mu.Lock()
 		s.unsettled += ask
@@ -87,7 +101,7 @@ func (s *schedule) call(m *machine, after, hold time.Duration, ask, use int64, c
 		return
 	}
 	m.ended(ask)
-	if cancel {
+	if p.cancel {
 		r.Cancel()
 		s.charge(window, -ask)
 		return
@@ -123,7 +137,11 @@ func (s *schedule) run() {
 		ask := s.between(1, max(1, s.terms.TokensPerMinute/3))
 		after, hold := time.Duration(s.between(0, span)), time.Duration(s.between(0, int64(9*time.Second)))
 		use, cancel := s.between(0, ask), s.between(0, 9) == 0
-		s.calls.Go(func() { s.call(m, after, hold, ask, use, cancel) })
+		p := plan{after: after, hold: hold, ask: ask, use: use, cancel: cancel}
+		if s.between(0, 9) == 0 { // the caller leaves: it is charged a bound until upstream tells
+			p.raise, p.raised = s.between(ask, 2*s.terms.TokensPerMinute), time.Duration(s.between(0, int64(40*time.Second)))
+		}
+		s.calls.Go(func() { s.call(m, p) })
 	}
 	for _, m := range s.machines {
 		switch s.between(0, 9) {

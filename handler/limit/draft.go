@@ -110,6 +110,8 @@ type Body struct {
 	consumed int64
 	given    int64 // of the lease, returned
 	report   report
+	number   int64 // of the report
+	undone   int64 // of its excess, taken back since it was built
 }
 
 // Commit makes a draft a write that leaves the holder with a lease of so many
@@ -135,7 +137,7 @@ func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, fresh func() st
 	s.Happened.add(h.pending.happened) // not before: what was decided upon the draft may have been refused
 	s.trim()
 	body := &Body{State: *s, Built: d.now, Closed: s.Outbox[d.before:], Forfeited: d.forfeited, id: h.id, seq: h.seq, joined: h.joined,
-		closes: d.closes, window: h.window, consumed: h.consumed, report: h.pending}
+		closes: d.closes, window: h.window, consumed: h.consumed, report: h.pending, number: h.reports}
 	if d.closes {
 		body.given = d.returned
 		h.left, h.open, h.stale = 0, false, 0
@@ -144,6 +146,7 @@ func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, fresh func() st
 		h.left -= body.given
 	}
 	h.consumed, h.pending, h.flight = 0, report{}, body
+	h.reports++
 	return body, nil
 }
 
@@ -161,6 +164,10 @@ func (h *Holder) landed(s *State) {
 	b := h.flight
 	h.flight, h.joined = nil, true
 	h.seen = max(h.seen, s.Window)
+	if b.report.excess > 0 {
+		h.book(b, b.State.Epoch)
+		h.undo(b.number, b.undone)
+	}
 	slot := s.slot(b.id)
 	if slot == nil || slot.Gone {
 		h.lose()
@@ -185,6 +192,7 @@ func (h *Holder) Resolve(s *State, changed bool, now time.Time) (known, applied 
 	switch {
 	case now.Sub(b.Built) > DoubtKept:
 		h.flight = nil
+		h.book(b, "")
 		h.forget()
 	case changed:
 		h.failed()
@@ -201,6 +209,7 @@ func (h *Holder) failed() {
 	b := h.flight
 	h.flight = nil
 	b.report.add(h.pending)
+	b.report.excess -= b.undone
 	h.pending = b.report
 	if !b.joined {
 		return

@@ -24,7 +24,9 @@ type Holder struct {
 	consumed int64     // reserved since the last write was built, less what came back
 
 	pending report // since the last write was built
-	flight  *Body  // built, and not known to have failed or succeeded
+	reports int64  // number of the pending report
+	booked  []booked
+	flight  *Body // built, and not known to have failed or succeeded
 }
 
 // report is what an instance tells with its next write.
@@ -44,6 +46,7 @@ type refund struct {
 func (h *Holder) Clone() Holder {
 	copied := *h
 	copied.pending.refunds = slices.Clone(h.pending.refunds)
+	copied.booked = slices.Clone(h.booked)
 	if h.flight != nil {
 		flight := *h.flight
 		flight.report.refunds = slices.Clone(flight.report.refunds)
@@ -54,12 +57,17 @@ func (h *Holder) Clone() Holder {
 
 // Charge is what a reservation was charged to, kept until it is settled.
 type Charge struct {
-	Tokens int64
-	Window int64
+	Tokens int64 // taken from a lease
+	Window int64 // the lease's minute
 	period time.Time
 	epoch  string
-	free   bool // charged to no limit
+	free   bool  // charged to no limit
+	excess int64 // tokens that Raise charged beyond the lease
+	report int64 // number of the report that carries them
 }
+
+// Held is what the call is charged until it is settled, in tokens.
+func (c Charge) Held() int64 { return c.Tokens + c.excess }
 
 // Free is the charge of a call that goes on although it was refused: it counts
 // as usage and is charged to no limit.
@@ -104,15 +112,22 @@ func (h *Holder) Settle(c Charge, usage Usage) {
 	if c.free {
 		return
 	}
-	if excess := usage.Total() - c.Tokens; excess > 0 {
+	if excess := usage.Total() - c.Held(); excess > 0 {
 		h.exceed(excess)
 	} else {
-		h.giveBack(c, -excess)
+		h.lower(c, -excess)
 	}
 }
 
 // Cancel gives a whole reservation back: the call was never made.
-func (h *Holder) Cancel(c Charge) { h.giveBack(c, c.Tokens) }
+func (h *Holder) Cancel(c Charge) { h.lower(c, c.Held()) }
+
+// lower gives back tokens of a charge, those beyond the lease first.
+func (h *Holder) lower(c Charge, tokens int64) {
+	beyond := min(tokens, c.excess)
+	h.undo(c.report, beyond)
+	h.giveBack(c, tokens-beyond)
+}
 
 // Refuse counts a refused call, with whatever write comes next.
 func (h *Holder) Refuse() { h.pending.happened.Refused++ }
@@ -131,7 +146,7 @@ func (h *Holder) exceed(tokens int64) {
 func (h *Holder) giveBack(c Charge, tokens int64) {
 	switch {
 	case tokens == 0 || c.epoch != h.epoch:
-	case h.open && c.Window == h.window && c.period.Equal(h.period):
+	case h.leasedIn(c):
 		h.left += tokens
 		h.consumed -= tokens
 	default:
@@ -175,7 +190,7 @@ func (h *Holder) Returns() bool { return len(h.pending.refunds) > 0 }
 // Excess is what was taken beyond reservations and lease, and isn't written yet.
 func (h *Holder) Excess() int64 {
 	if h.flight != nil {
-		return h.pending.excess + h.flight.report.excess
+		return h.pending.excess + h.flight.report.excess - h.flight.undone
 	}
 	return h.pending.excess
 }

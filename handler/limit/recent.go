@@ -33,7 +33,7 @@ func (h *Holder) unwritten(s *State, running int64) Happened {
 	}
 	if b := h.flight; b != nil {
 		all.add(b.report.happened)
-		all.Charged += b.report.excess
+		all.Charged += b.report.excess - b.undone
 		if ours && b.window == running {
 			all.Charged += b.consumed
 		}

@@ -29,7 +29,11 @@ func (s *state) untold(i int) told {
 	p := &s.instances[i]
 	held := look(&p.holder)
 	t := told{consumed: held.consumed, refunds: held.refunds, excess: held.excess, requests: held.requests}
-	if flight := p.holder.Flight(); flight != nil && !p.write.applied {
+	flight := p.holder.Flight()
+	if flight != nil && p.write.applied {
+		t.refunds += tell(flight).undone
+	}
+	if flight != nil && !p.write.applied {
 		carried := tell(flight)
 		t.consumed += carried.consumed
 		t.given += carried.given
@@ -124,6 +128,9 @@ func (s *state) checkCalls() {
 func (s *state) checkLease(i int) {
 	p := &s.instances[i]
 	held := look(&p.holder)
+	if held.excess != p.excess {
+		s.fail("I2", "instance %d has an excess of %d to tell, and would tell %d", i, p.excess, held.excess)
+	}
 	if held.left < 0 {
 		s.fail("I3", "instance %d holds %d tokens", i, held.left)
 	}

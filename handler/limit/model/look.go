@@ -21,6 +21,7 @@ type holding struct {
 // told is what a write carries.
 type told struct {
 	consumed, given, refunds, excess, requests int64
+	undone                                     int64 // of the excess, taken back since
 }
 
 // open is by how much calls were reserved more than the counter knows, less
@@ -29,7 +30,7 @@ func (t told) open() int64 { return t.consumed - t.refunds }
 
 var (
 	holderFields = fields(reflect.TypeFor[limit.Holder](), "id", "window", "expiry", "left", "consumed", "pending", "epoch")
-	bodyFields   = fields(reflect.TypeFor[limit.Body](), "consumed", "given", "report")
+	bodyFields   = fields(reflect.TypeFor[limit.Body](), "consumed", "given", "report", "undone")
 	reportFields = fields(holderType("pending"), "refunds", "excess", "happened")
 	refundTokens = fields(refundType(), "tokens")
 	requestField = fields(reflect.TypeFor[limit.Happened](), "Requests")
@@ -77,7 +78,7 @@ func reported(report reflect.Value) (refunds, excess, requests int64) {
 // tell is what a write says.
 func tell(b *limit.Body) told {
 	v := reflect.ValueOf(b).Elem()
-	t := told{consumed: v.Field(bodyFields[0]).Int(), given: v.Field(bodyFields[1]).Int()}
+	t := told{consumed: v.Field(bodyFields[0]).Int(), given: v.Field(bodyFields[1]).Int(), undone: v.Field(bodyFields[3]).Int()}
 	t.refunds, t.excess, t.requests = reported(v.Field(bodyFields[2]))
 	return t
 }
@@ -177,6 +178,7 @@ func (s *state) key() uint64 {
 		}
 		d.value(reflect.ValueOf(p.aged))
 		d.value(reflect.ValueOf(p.tells))
+		d.value(reflect.ValueOf(p.raised))
 		if s.world.Stale && p.known != nil {
 			d.value(reflect.ValueOf(p.known))
 			d.value(reflect.ValueOf(p.at == etag))
@@ -202,5 +204,6 @@ func (d *digest) sent(w *sent, etag int) {
 		d.add(uint64(w.copies))
 	}
 	d.value(reflect.ValueOf(w.calls))
+	d.value(reflect.ValueOf(w.raised))
 	d.add(uint64(w.excess))
 }

@@ -30,6 +30,7 @@ type World struct {
 	Calls  int     // in all
 	Asks   []int64 // tokens that a call may reserve
 	Excess int64   // tokens that a call may take beyond its reservation
+	Raise  int64   // tokens that an open call may be charged beyond its reservation
 	Cancel bool    // calls may be given up before they are made
 	Owed   bool    // calls may be decided without the counter
 	Shadow bool    // calls that were refused may go on, charged to no limit

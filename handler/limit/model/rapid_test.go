@@ -25,6 +25,7 @@ func TestLongRandomRuns(t *testing.T) {
 			"take ":   run.take, // twice as often
 			"owe":     run.instance(owe),
 			"pass":    run.instance(pass),
+			"raise":   run.raise,
 			"settle":  run.settle,
 			"settle ": run.settle,
 			"cancel":  run.cancel,
@@ -167,9 +168,14 @@ func (r *random) take(t *rapid.T) {
 
 func going(_ int, c *call) bool { return c.stage == open && !c.lost }
 
+func (r *random) raise(t *rapid.T) {
+	c := pick(t, r.calls, func(n int, c *call) bool { return going(n, c) && !c.raised })
+	r.step(t, raise, c, int(rapid.Int64Range(1, 300).Draw(t, "more")))
+}
+
 func (r *random) settle(t *rapid.T) {
 	c := pick(t, r.calls, going)
-	r.step(t, settle, c, int(rapid.Int64Range(0, r.calls[c].reserved+r.world.Excess).Draw(t, "used")))
+	r.step(t, settle, c, int(rapid.Int64Range(0, r.calls[c].reserved+r.calls[c].beyond+r.world.Excess).Draw(t, "used")))
 }
 
 func (r *random) cancel(t *rapid.T) { r.step(t, cancel, pick(t, r.calls, going), 0) }

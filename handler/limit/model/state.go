@@ -38,6 +38,8 @@ type instance struct {
 	builds int
 	holder limit.Holder
 	tells  []int // settled calls that the next write tells of
+	raised []int // calls whose raise the next write charges
+	excess int64 // that the next write charges
 	write  *sent // built, and not known to have landed or failed
 	aged   bool  // the write's tombstone is over: its fate can't be told any more
 	known  *limit.State
@@ -54,6 +56,7 @@ type sent struct {
 	applied bool
 	told    bool // its answer may yet come
 	calls   []int
+	raised  []int // calls whose raise it charges
 	excess  int64
 	landed  int // the version that it made
 }
@@ -70,6 +73,9 @@ type call struct {
 	owner    int
 	charge   limit.Charge
 	reserved int64
+	raised   bool
+	beyond   int64 // charged by the raise, over the lease
+	charged  int   // the minute that was charged with it, from 0; -1: none yet
 	used     int64
 	minute   int64
 	epoch    string
@@ -146,6 +152,7 @@ func (s *state) clone() *state {
 	c.orphans, c.history = slices.Clone(s.orphans), slices.Clone(s.history)
 	for i := range c.instances {
 		c.instances[i].tells = slices.Clone(c.instances[i].tells)
+		c.instances[i].raised = slices.Clone(c.instances[i].raised)
 		if w := c.instances[i].write; w != nil {
 			copied := *w
 			c.instances[i].write = &copied

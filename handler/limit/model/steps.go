@@ -16,6 +16,7 @@ const (
 	take                     // a call reserves tokens of the lease
 	owe                      // a call goes on that was decided without the counter
 	pass                     // a call goes on although it was refused
+	raise                    // a call is charged more than it reserved
 	settle                   // a call ends
 	cancel                   // a call is given up
 	writeAtOnce              // a write is built, lands, and is answered
@@ -38,7 +39,7 @@ const (
 	file                     // closed minutes reach the history
 )
 
-var kindNames = []string{"tick", "take", "owe", "pass", "settle", "cancel", "write at once", "write slowly", "write in doubt", "write last", "write stale", "read",
+var kindNames = []string{"tick", "take", "owe", "pass", "raise", "settle", "cancel", "write at once", "write slowly", "write in doubt", "write last", "write stale", "read",
 	"deliver", "lose", "answer", "resolve", "crash", "land orphan", "lose orphan", "reclaim", "purge", "delete", "change tier", "file"}
 
 // step is one thing that happens, to an instance, call, slot or orphan i, with
@@ -88,7 +89,8 @@ func (s *state) steps() []step {
 	}
 	for c := range s.calls {
 		if s.calls[c].stage == open && !s.calls[c].lost {
-			for used := range s.calls[c].reserved + w.Excess + 1 {
+			add(w.Raise > 0 && !s.calls[c].raised, raise, c, int(w.Raise))
+			for used := range s.calls[c].reserved + s.calls[c].beyond + w.Excess + 1 {
 				add(true, settle, c, int(used))
 			}
 			add(w.Cancel, cancel, c, 0)
@@ -142,10 +144,12 @@ func (s *state) do(step step) bool {
 	case pass:
 		s.own(i).holder.Refuse()
 		s.calls = append(s.calls, call{owner: i, charge: limit.Free(), free: true, minute: limit.Minute(s.world.Start)})
+	case raise:
+		s.raiseCall(i, int64(step.n))
 	case settle:
 		s.settle(i, limit.Usage{PromptTokens: int64(step.n) / 2, CompletionTokens: int64(step.n+1) / 2})
 	case cancel:
-		s.cancel(&s.calls[i])
+		s.cancel(i)
 	case writeAtOnce, writeSlowly, writeInDoubt, writeLast, writeStale:
 		return s.write(i, step.kind, s.world.Writes[step.n])
 	case refresh:
@@ -211,15 +215,56 @@ func (s *state) settle(n int, usage limit.Usage) {
 	if c.free {
 		return
 	}
-	if over := c.used - c.charge.Tokens; over > 0 {
-		if covered := over - (h.Excess() - before); covered > 0 {
+	if c.raised {
+		s.lower(n, min(c.beyond, max(0, c.charge.Held()-c.used)))
+	}
+	if over := c.used - c.charge.Held(); over > 0 {
+		beyond := h.Excess() - before
+		p.excess += beyond
+		if covered := over - beyond; covered > 0 {
 			s.books.covered[s.world.minute(look(h).window)] += covered
 		}
 	}
 }
 
-func (s *state) cancel(c *call) {
+// raiseCall charges a call so much more. What the lease covers is of its
+// reservation from then on.
+func (s *state) raiseCall(n int, more int64) {
+	c := &s.calls[n]
+	p := s.own(c.owner)
+	before := p.holder.Excess()
+	p.holder.Raise(&c.charge, c.charge.Held()+more)
+	c.raised, c.charged = true, -1
+	if c.free {
+		return
+	}
+	c.beyond = p.holder.Excess() - before
+	c.reserved += more - c.beyond
+	p.excess += c.beyond
+	p.raised = append(p.raised, n)
+}
+
+// lower takes what a raise charged in vain out of the books.
+func (s *state) lower(n int, tokens int64) {
+	c := &s.calls[n]
+	c.beyond -= tokens
+	if c.charged >= 0 {
+		s.books.excess[c.charged] -= tokens
+		return
+	}
+	if w := s.instances[c.owner].write; w != nil && slices.Contains(w.raised, n) {
+		w.excess -= tokens
+		return
+	}
+	s.instances[c.owner].excess -= tokens
+}
+
+func (s *state) cancel(n int) {
+	c := &s.calls[n]
 	s.own(c.owner).holder.Cancel(c.charge)
+	if c.raised {
+		s.lower(n, c.beyond)
+	}
 	c.stage = cancelled
 }
 

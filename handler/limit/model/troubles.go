@@ -12,8 +12,10 @@ func (s *state) crash(i int) {
 	p := &s.instances[i]
 	dropped := s.untold(i).open()
 	if w := p.write; w != nil && !w.applied && w.copies > 0 {
-		carried := tell(p.holder.Flight()).open()
+		tells := tell(p.holder.Flight())
+		carried := tells.open()
 		s.orphans = append(s.orphans, orphan{sent: *w, open: carried})
+		s.orphans[len(s.orphans)-1].excess += tells.undone // nobody is left to take it back
 		dropped -= carried
 	}
 	s.books.dropped += dropped

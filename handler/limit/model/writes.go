@@ -79,14 +79,15 @@ func (s *state) build(i int, draft *limit.Draft, lease int64, etag int) *sent {
 		shadow := p.holder.Clone()
 		p.shadow = &shadow
 	}
-	excess := p.holder.Excess()
 	body, err := p.holder.Commit(draft, lease, expiry, func() string { return s.freshID(i) })
 	if err != nil {
 		panic(err)
 	}
 	p.builds++
-	p.write = &sent{body: body, id: look(&p.holder).id, version: etag, excess: excess}
+	p.write = &sent{body: body, id: look(&p.holder).id, version: etag, excess: p.excess}
 	p.write.calls, p.tells = p.tells, nil
+	p.write.raised, p.raised = p.raised, nil
+	p.excess = 0
 	return p.write
 }
 
@@ -117,6 +118,9 @@ func (s *state) land(w *sent) bool {
 			s.fail("I4", "a settlement was applied twice")
 		}
 		s.calls[c].applied, s.calls[c].within = true, next.Epoch
+	}
+	for _, c := range w.raised {
+		s.calls[c].charged = s.world.minute(next.Window)
 	}
 	if next.Version > s.stored.Version && s.exists {
 		s.raise(s.world.minute(s.stored.Window), next.TokensPerMinute)
@@ -217,6 +221,8 @@ func (s *state) resolve(i int) bool {
 		}
 	default:
 		p.tells = append(w.calls, p.tells...)
+		p.raised = append(w.raised, p.raised...)
+		p.excess += w.excess
 	}
 	s.learn(p, read, s.etag())
 	p.write, p.shadow, p.aged = nil, nil, false

@@ -1,0 +1,118 @@
+package counter_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// TestARaiseIsChargedAtOnceAndCorrectedOnce: a call that its caller left is
+// charged its bound before the next call is decided, and what it took once that
+// is known.
+func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
+	quota := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Quota: 3000, Period: limit.Daily, Version: 1}}
+	for name, wait := range map[string]time.Duration{
+		"before it is written": 0, "in the same minute": 20 * time.Second, "in the next minute": 70 * time.Second, "long after": 5 * time.Minute,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := memstore.New(nil)
+				a, b := instance(store), instance(store)
+				time.Sleep(5 * time.Second)
+				left, _ := reserve(t, a, quota, 25)
+				if s := left.Raise(2000); s.Used != 2000 || s.Remaining != 0 {
+					t.Errorf("raised: used %d, remaining %d, want 2000 and 0", s.Used, s.Remaining)
+				}
+				if s := left.Raise(1000); s.QuotaUsed != 2000 {
+					t.Errorf("raised to less: %d of the quota, want 2000", s.QuotaUsed)
+				}
+				if _, d := reserve(t, a, quota, 1); d.Verdict != limit.RateExceeded {
+					t.Errorf("the next call of the instance: %+v, want it refused", d)
+				}
+				if wait > 0 {
+					synctest.Wait()
+					if _, d := reserve(t, b, quota, 1); d.Verdict != limit.RateExceeded {
+						t.Errorf("the next call of another instance: %+v, want it refused", d)
+					}
+				}
+				time.Sleep(wait)
+				left.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 75})
+				left.Settle(limit.Usage{PromptTokens: 1})
+				left.Cancel()
+				left.Raise(5000)
+				time.Sleep(20 * time.Second)
+				s := written(t, store)
+				if s.PeriodSpent != 100 {
+					t.Errorf("%d tokens of the quota are charged, want 100", s.PeriodSpent)
+				}
+				if wait < time.Minute && s.Spent != 100 {
+					t.Errorf("%d tokens of the minute are charged, want 100", s.Spent)
+				}
+			})
+		})
+	}
+}
+
+// TestARaiseWithoutTheStoreIsOwed: it counts towards this instance's share, and
+// is written once the store is back.
+func TestARaiseWithoutTheStoreIsOwed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, broken, c := breakable()
+		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400, Quota: 4000, Period: limit.Daily})
+		broken.Store(true)
+		r, d := reserve(t, c, terms, 30) // of a quarter
+		if r == nil || !d.Degraded {
+			t.Fatalf("%+v", d)
+		}
+		r.Raise(100)
+		if again, d := reserve(t, c, terms, 1); again != nil {
+			t.Errorf("over the share: %+v", d)
+		}
+		r.Settle(limit.Usage{PromptTokens: 60})
+		if again, d := reserve(t, c, terms, 40); again == nil {
+			t.Errorf("within the share: %+v", d)
+		} else {
+			again.Cancel()
+		}
+		broken.Store(false)
+		time.Sleep(20 * time.Second)
+		if s := written(t, store); s.PeriodSpent != 60 {
+			t.Errorf("%d tokens are charged, want 60", s.PeriodSpent)
+		}
+	})
+}
+
+// TestARaiseSurvivesLostAnswers: while a write that charges it is in doubt, the
+// correction waits for its fate.
+func TestARaiseSurvivesLostAnswers(t *testing.T) {
+	for _, applied := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			lose := false
+			store := memstore.New(func(operation string) (bool, error) {
+				if operation == "swap" && lose {
+					lose = false
+					return applied, errors.New("lost")
+				}
+				return true, nil
+			})
+			c := instance(store)
+			r, _ := reserve(t, c, minute, 25)
+			lose = true
+			r.Raise(1000)
+			synctest.Wait() // the write is in doubt
+			if other, _ := reserve(t, instance(store), minute, 1); other != nil {
+				other.Cancel() // it makes a write that didn't land void
+			}
+			r.Settle(limit.Usage{PromptTokens: 40})
+			time.Sleep(20 * time.Second)
+			if s := written(t, store); s.Spent != 40 {
+				t.Errorf("applied %v: %d tokens are charged, want 40", applied, s.Spent)
+			}
+		})
+	}
+}
