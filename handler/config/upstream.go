@@ -50,7 +50,7 @@ func (s *settings) upstreams(clientID string) (found []upstream.Endpoint) {
 		setting = "UPSTREAM_URL"
 		found = []upstream.Endpoint{{
 			URL:        s.required(setting, "set it to the resource's address, https://<name>.services.ai.azure.com, or list several in UPSTREAMS"),
-			Shape:      upstream.Shape(s.oneOf("UPSTREAM_SHAPE", "models", "openai", "deployments")),
+			Shape:      upstream.Shape(s.oneOf("UPSTREAM_SHAPE", "openai", "models", "deployments")),
 			Deployment: s.text("UPSTREAM_DEPLOYMENT", ""),
 			APIVersion: s.text("UPSTREAM_API_VERSION", ""),
 			Key:        secret.New(s.text("UPSTREAM_API_KEY", "")),
@@ -84,12 +84,12 @@ func (s *settings) severalUpstreams(text string) (found []upstream.Endpoint, sou
 	}
 	if err != nil {
 		s.fault("UPSTREAMS", fmt.Sprintf("is not a JSON array of endpoints: %v", err),
-			`write it as [{"url":"https://<name>.services.ai.azure.com","shape":"models"}]`)
+			`write it as [{"url":"https://<name>.services.ai.azure.com","shape":"openai"}]`)
 		return nil, false
 	}
 	for i := range all {
 		e := &all[i]
-		e.Shape = cmp.Or(e.Shape, upstream.Models)
+		e.Shape = cmp.Or(e.Shape, upstream.OpenAI)
 		s.weight(i, e)
 		s.credential(i, e)
 		found = append(found, e.Endpoint)

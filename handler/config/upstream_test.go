@@ -27,7 +27,7 @@ func TestUpstreamsAreSeveralEndpoints(t *testing.T) {
 	}
 	a, b := c.Upstreams[0], c.Upstreams[1]
 	if a.Key.Reveal() != "canary-a" || a.Deployment != "r1-ptu" || a.Priority != 1 || a.Shape != upstream.Deployments ||
-		b.Key.Reveal() != "canary-b" || b.Weight != 3 || b.Shape != upstream.Models || !*b.StreamOptions || c.Upstreams[2].Identity != "7" {
+		b.Key.Reveal() != "canary-b" || b.Weight != 3 || b.Shape != upstream.OpenAI || !*b.StreamOptions || c.Upstreams[2].Identity != "7" {
 		t.Errorf("got %+v", c.Upstreams)
 	}
 	if shown := fmt.Sprintf("%v %+v %#v %v", c, c, c, c.LogValue()); strings.Contains(shown, "canary") {

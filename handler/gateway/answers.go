@@ -4,26 +4,42 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 )
 
-// list answers with the models that the subscription may use, in OpenAI's form,
-// of which typed clients miss any field. When a model was made isn't known here.
+// listedModel is a model in OpenAI's form, of which typed clients miss any field.
+// When a model was made isn't known here.
+type listedModel struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+}
+
+func listed(model string) listedModel {
+	return listedModel{ID: model, Object: "model", OwnedBy: "tollgate"}
+}
+
+// list answers with the models that the subscription may use.
 func (g *Gateway) list(c *call) error {
-	type model struct {
-		ID      string `json:"id"`
-		Object  string `json:"object"`
-		Created int64  `json:"created"`
-		OwnedBy string `json:"owned_by"`
-	}
-	listed := struct {
-		Object string  `json:"object"`
-		Data   []model `json:"data"`
-	}{Object: "list", Data: []model{}}
+	all := struct {
+		Object string        `json:"object"`
+		Data   []listedModel `json:"data"`
+	}{Object: "list", Data: []listedModel{}}
 	for _, name := range g.served(c.grant.Tier) {
-		listed.Data = append(listed.Data, model{ID: name, Object: "model", OwnedBy: "tollgate"})
+		all.Data = append(all.Data, listed(name))
 	}
 	g.remind(c)
-	return c.answerJSON(listed)
+	return c.answerJSON(all)
+}
+
+// model answers with the one model that the path names.
+func (g *Gateway) model(c *call) error {
+	if !slices.Contains(g.served(c.grant.Tier), c.route.deployment) {
+		return g.noModel(c)
+	}
+	g.remind(c)
+	return c.answerJSON(listed(c.route.deployment))
 }
 
 func (c *call) answerJSON(value any) error {

@@ -54,7 +54,7 @@ func (c *call) completionCap(d limit.Decision) int64 {
 // drops says whether the endpoint is to drop what its API doesn't have, of which
 // max_completion_tokens is: there it caps nothing.
 // Source: https://learn.microsoft.com/rest/api/aifoundry/model-inference/get-chat-completions
-func (c *call) drops() bool { return c.r.Header.Get("Extra-Parameters") == "drop" }
+func (c *call) drops() bool { return c.extraParameters() == "drop" }
 
 // putCap has the body carry the call's cap, in the field that the model reads.
 func (c *call) putCap(edit *chat.Edit, model string) {

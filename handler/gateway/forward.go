@@ -19,7 +19,7 @@ func (g *Gateway) forward(c *call) error {
 	c.asked = time.Now()
 	response, err := g.Upstream.Send(c.r.Context(), upstream.Call{
 		Model: c.model, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
-		Traceparent: c.trace.outbound(), ExtraParameters: c.r.Header.Get("Extra-Parameters"),
+		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
 		Body: func(t upstream.Target) []byte {
 			edit := chat.Edit{IncludeUsage: t.StreamOptions}
 			if t.Model != "" && t.Model != c.request.Model {
@@ -101,13 +101,13 @@ func refusedUpstream(c *call, own *upstream.StatusError) error {
 // servable refuses, before anything is reserved, what no endpoint could take,
 // whatever its state.
 func (g *Gateway) servable(c *call) error {
-	err := g.Upstream.Check(upstream.Call{Model: c.model, ExtraParameters: c.r.Header.Get("Extra-Parameters")})
+	err := g.Upstream.Check(upstream.Call{Model: c.model, ExtraParameters: c.extraParameters()})
 	switch {
 	case errors.Is(err, upstream.ErrModel):
 		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: "No endpoint serves this model."}
 	case errors.Is(err, upstream.ErrExtraParameters):
 		return badRequest("extra-parameters", "extra-parameters can't be honoured for this model: "+
-			"leave the header out, or use error, drop or pass-through where the endpoint speaks the models shape.")
+			"leave the header out or send pass-through; error and drop are for endpoints of the models shape alone.")
 	}
 	return err
 }

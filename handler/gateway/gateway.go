@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 
 	"tollgate/handler/counter"
@@ -54,7 +55,10 @@ type Gateway struct {
 }
 
 // New makes a gateway of its parts.
-func New(config Config) *Gateway { return &Gateway{Config: config, names: config.Headers.canonical()} }
+func New(config Config) *Gateway {
+	config.BasePath = strings.TrimSuffix(tidy(config.BasePath), "/")
+	return &Gateway{Config: config, names: config.Headers.canonical()}
+}
 
 // ServeHTTP answers one request and reports it in one log line.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -74,8 +78,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) serve(c *call) error {
 	found, ok := find(c.r.URL.Path, g.BasePath)
 	if !ok {
-		return &problem{status: http.StatusNotFound, code: "route_not_found", kind: kindRequest,
-			message: "There is nothing at this path. Chat completions are at /models/chat/completions, /openai/v1/chat/completions and /openai/deployments/{name}/chat/completions."}
+		return notServed(c.r, g.BasePath)
 	}
 	c.route = found
 	if c.r.Method != found.method {

@@ -22,6 +22,8 @@ type problem struct {
 	retry   time.Duration // for Retry-After; 0: none
 	counted *countedLimit
 	cause   error
+	// anthropic marks the body as Anthropic's clients need it, to show its message.
+	anthropic bool
 
 	verbatim []byte // upstream's own body, in place of all this
 }
@@ -100,7 +102,7 @@ func asProblem(err error) *problem {
 }
 
 // body is APIM's two fields with OpenAI's error object beside them, so that
-// callers of either read it.
+// callers of either read it. With the type before them it is one of Anthropic's.
 func (p *problem) body(requestID string) []byte {
 	type detail struct {
 		Message   string        `json:"message"`
@@ -114,11 +116,16 @@ func (p *problem) body(requestID string) []byte {
 	if p.param != "" {
 		shown.Param = &p.param
 	}
+	mark := ""
+	if p.anthropic {
+		mark = "error"
+	}
 	body, err := json.Marshal(struct {
+		Type       string `json:"type,omitempty"`
 		StatusCode int    `json:"statusCode"`
 		Message    string `json:"message"`
 		Error      detail `json:"error"`
-	}{p.status, p.message, shown})
+	}{mark, p.status, p.message, shown})
 	if err != nil {
 		panic(fmt.Sprintf("encode error body: %v", err)) // strings, numbers and times always encode
 	}

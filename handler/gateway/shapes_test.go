@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tollgate/handler/gateway"
+	"tollgate/handler/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
@@ -18,7 +19,9 @@ import (
 func before(t *testing.T, endpoints ...upstream.Endpoint) func(*gateway.Config) {
 	t.Helper()
 	for i := range endpoints {
-		endpoints[i].Key = secret.New("k")
+		if endpoints[i].Key.Empty() {
+			endpoints[i].Key = secret.New("k")
+		}
 	}
 	client, err := upstream.New(endpoints, upstream.Timeouts{})
 	if err != nil {
@@ -110,25 +113,57 @@ func TestAStreamThatHasBegunStaysWhereItIs(t *testing.T) {
 	}
 }
 
-// extra-parameters is the models shape's alone.
-func TestWhatAShapeLacksIsRefused(t *testing.T) {
-	var got string
+// TestExtraParametersGoWhereTheyAreUnderstood: error and drop are for endpoints of the
+// models shape; pass-through is what the others do anyway, and what callers of their
+// APIs expect of an endpoint of the models shape too.
+func TestExtraParametersGoWhereTheyAreUnderstood(t *testing.T) {
+	var got []string
 	model := func(w http.ResponseWriter, r *http.Request) {
-		got = r.Header.Get("Extra-Parameters")
+		got = r.Header["Extra-Parameters"]
 		answer(answered)(w, r)
 	}
+	routes := map[string]bool{ // whether the caller's API has the header
+		"/models/chat/completions": true, "/openai/v1/chat/completions": false, "/v1/chat/completions": false, "/chat/completions": false,
+		"/openai/deployments/DeepSeek-R1/chat/completions": false,
+	}
 	for _, shape := range []upstream.Shape{upstream.Models, upstream.OpenAI, upstream.Deployments} {
-		b := openWith(t, subscription.Limits{TokenQuota: 1000, TokenQuotaPeriod: subscription.Yearly}, before(t, upstream.Endpoint{URL: serving(t, model), Shape: shape, Deployment: "r1"}), upstream.Timeouts{}, nil)
-		for value, fine := range map[string]bool{"drop": true, "pass-through": true, "error": true, "sometimes": false} {
-			got = ""
-			response, body := b.post(t, path, demo, "Extra-Parameters", value)
-			if want := shape == upstream.Models && fine; want && (response.StatusCode != 200 || got != value) ||
-				!want && (response.StatusCode != 400 || !strings.Contains(body, `"param":"extra-parameters"`) || got != "") {
-				t.Errorf("%s, %s: %d %s, upstream got %q", shape, value, response.StatusCode, body, got)
+		b := openWith(t, subscription.Limits{}, before(t, upstream.Endpoint{URL: serving(t, model), Shape: shape, Deployment: "r1"}), upstream.Timeouts{}, nil)
+		for route, knowsHeader := range routes {
+			for _, value := range []string{"", "drop", "error", "pass-through", "sometimes"} {
+				got = nil
+				response, body := b.post(t, route, demo, "Extra-Parameters", value)
+				if value == "sometimes" || shape != upstream.Models && (value == "drop" || value == "error") {
+					if response.StatusCode != 400 || !strings.Contains(body, `"param":"extra-parameters"`) || got != nil {
+						t.Errorf("%s to %s, %q: got %d %s, want a 400 that names the header", route, shape, value, response.StatusCode, body)
+					}
+					continue
+				}
+				want := value
+				if value == "" && !knowsHeader {
+					want = "pass-through"
+				}
+				if shape != upstream.Models {
+					want = ""
+				}
+				if sent := strings.Join(got, ","); response.StatusCode != 200 || sent != want {
+					t.Errorf("%s to %s, %q: got %d %s, sent %q; want %q", route, shape, value, response.StatusCode, body, sent, want)
+				}
 			}
 		}
-		if used := b.spent(t); shape != upstream.Models && used != 0 {
-			t.Errorf("%s: %d tokens were charged", shape, used)
+	}
+}
+
+// TestStreamingLibrariesReachAModelsEndpoint: their fields beyond the model inference
+// API used to be answered 422.
+func TestStreamingLibrariesReachAModelsEndpoint(t *testing.T) {
+	b := openWith(t, subscription.Limits{}, before(t, upstream.Endpoint{URL: serving(t, (&r1sim.Endpoint{}).ServeHTTP), Shape: upstream.Models, Key: secret.New(r1sim.Key)}), upstream.Timeouts{}, nil)
+	for _, field := range []string{`"stream":true,"stream_options":{"include_usage":true}`, `"n":1`, `"user":"u"`, `"store":false`, `"metadata":{}`, `"reasoning_effort":"low"`, `"parallel_tool_calls":true`} {
+		body := strings.Replace(demo, "{", "{"+field+",", 1)
+		for _, route := range []string{"/openai/v1/chat/completions", "/openai/deployments/DeepSeek-R1/chat/completions?api-version=2024-10-21"} {
+			response, text := b.post(t, route, body)
+			if response.StatusCode != 200 || strings.Contains(field, "include_usage") && !strings.Contains(text, `"choices":[],`) {
+				t.Errorf("%s with %s: got %d %s, want 200 with what was asked for", route, field, response.StatusCode, text)
+			}
 		}
 	}
 }

@@ -131,7 +131,7 @@ func answered(err error, status int) bool {
 // candidates are the endpoints that could take a call, whatever their state.
 func (c *Client) candidates(call *Call) ([]*endpoint, error) {
 	switch call.ExtraParameters {
-	case "", "error", "drop", "pass-through":
+	case "", "error", "drop", PassThrough:
 	default:
 		return nil, ErrExtraParameters
 	}
@@ -141,7 +141,7 @@ func (c *Client) candidates(call *Call) ([]*endpoint, error) {
 		if _, served := e.own(call.Model); !served {
 			continue
 		}
-		if call.ExtraParameters != "" && e.Shape != Models {
+		if call.ExtraParameters != "" && call.ExtraParameters != PassThrough && e.Shape != Models {
 			problem = ErrExtraParameters
 			continue
 		}

@@ -132,8 +132,9 @@ type Call struct {
 	Body func(Target) []byte
 	// RequestID and Traceparent are passed on; a malformed traceparent isn't.
 	RequestID, Traceparent string
-	// ExtraParameters is the caller's header of that name, which only the
-	// models shape knows.
+	// ExtraParameters is the header of that name, which only endpoints of the
+	// models shape are sent; empty: their default. What it asks for, the others do
+	// where it is PassThrough, and only then.
 	ExtraParameters string
 }
 
@@ -249,7 +250,7 @@ func (e *endpoint) refusal(answer *http.Response) *StatusError {
 func (e *endpoint) request(ctx context.Context, call *Call) (*http.Request, error) {
 	body := call.Body(e.target(call))
 	request := (&http.Request{
-		Method: http.MethodPost, URL: e.addresses[e.pathName(call.Model)], Header: call.header(),
+		Method: http.MethodPost, URL: e.addresses[e.pathName(call.Model)], Header: call.header(e.Shape),
 		ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
 		// GetBody lets the transport send again what a closing connection refused.
 		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },

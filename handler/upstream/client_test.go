@@ -314,7 +314,7 @@ func TestCheckSaysWhatNoEndpointTakes(t *testing.T) {
 		model, extra string
 		want         error
 	}{
-		{"r1", "", nil}, {"v3", "drop", nil}, {"r1", "pass-through", nil}, {"r1", "error", nil}, {"o1", "", nil},
+		{"r1", "", nil}, {"v3", "drop", nil}, {"r1", "pass-through", nil}, {"r1", "error", nil}, {"o1", "", nil}, {"o1", "pass-through", nil}, {"o1", "error", upstream.ErrExtraParameters},
 		{"o1", "drop", upstream.ErrExtraParameters}, {"r1", "Drop", upstream.ErrExtraParameters},
 		{"r2", "", upstream.ErrModel}, {"", "", upstream.ErrModel}, {"r2", "drop", upstream.ErrModel},
 	} {

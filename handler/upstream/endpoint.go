@@ -23,6 +23,12 @@ const (
 	Deployments Shape = "deployments" // {URL}/openai/deployments/{name}/chat/completions?api-version=
 )
 
+// PassThrough is the value of the header extra-parameters that has an endpoint of
+// the models shape pass parameters on to the model that it doesn't know itself. The
+// other shapes always do.
+// Source: https://learn.microsoft.com/rest/api/aifoundry/model-inference/get-chat-completions/get-chat-completions#extraparameters
+const PassThrough = "pass-through"
+
 // defaultVersion is the api-version of each shape that has one.
 // Sources: https://learn.microsoft.com/rest/api/aifoundry/modelinference/ and
 // https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle

@@ -75,8 +75,8 @@ var (
 	// ErrModel says that no endpoint serves the model.
 	ErrModel = errors.New("no endpoint serves the model")
 	// ErrExtraParameters says that the header extra-parameters is none of
-	// error, drop and pass-through, or that the model's endpoints aren't of the
-	// models shape, which alone knows it.
+	// error, drop and pass-through, or one of the first two where none of the model's
+	// endpoints is of the models shape, which alone knows them.
 	ErrExtraParameters = errors.New("extra-parameters can't be honoured")
 )
 

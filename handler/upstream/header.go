@@ -11,7 +11,7 @@ import (
 // header is what upstream is sent, built from nothing: the caller's keys,
 // cookies and addresses, and whatever a proxy on the way might act upon, can't
 // get into it. Identity, because usage can't be read in a compressed answer.
-func (c *Call) header() http.Header {
+func (c *Call) header(to Shape) http.Header {
 	h := http.Header{"Content-Type": isJSON, "Accept": isJSON, "Accept-Encoding": identity, "User-Agent": tollgate}
 	if c.Stream {
 		h["Accept"] = isStream
@@ -22,7 +22,7 @@ func (c *Call) header() http.Header {
 	if isTraceparent(c.Traceparent) {
 		h["Traceparent"] = []string{c.Traceparent}
 	}
-	if c.ExtraParameters != "" {
+	if c.ExtraParameters != "" && to == Models {
 		h["Extra-Parameters"] = []string{c.ExtraParameters}
 	}
 	return h
