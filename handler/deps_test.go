@@ -18,6 +18,7 @@ var fences = map[string][]string{
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables": {"storage", "counter/tablestore", "manage/tablestore", "subscription/tablestore"},
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":    {"storage", "upstream/credential", "telemetry"},
 	"github.com/MicahParks/keyfunc":                       {"manage/entra"},
+	"github.com/MicahParks/jwkset":                        {"manage/entra"},
 	"github.com/evanphx/json-patch":                       {"manage"},
 	"github.com/golang-jwt/jwt":                           {"manage/entra"},
 	"github.com/microsoft/ApplicationInsights-Go":         {"telemetry"},

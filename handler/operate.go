@@ -61,15 +61,15 @@ type operated struct {
 const lookAge = 2 * time.Second
 
 // operate puts the operators' API and page beside the gateway, as far as the
-// settings have them. What follows an issuer's keys ends with ctx.
-func operate(ctx context.Context, c config.Config, gateway http.Handler, o operated, log *slog.Logger) http.Handler {
+// settings have them.
+func operate(c config.Config, gateway http.Handler, o operated, log *slog.Logger) http.Handler {
 	b := beside{gateway: gateway, others: make(map[string]http.Handler)}
 	if c.Manage.Console {
 		b.others["console"] = console.Handler()
 	}
 	if c.Manage.On() {
 		b.others["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Usage: used{o.counters, o.history},
-			Auth: authenticator(ctx, c.Manage, log), Checks: checks(c, o), LookAge: lookAge, Log: log})
+			Auth: authenticator(c.Manage, log), Checks: checks(c, o), LookAge: lookAge, Log: log})
 	}
 	if len(b.others) == 0 {
 		return gateway
@@ -77,13 +77,13 @@ func operate(ctx context.Context, c config.Config, gateway http.Handler, o opera
 	return b
 }
 
-func authenticator(ctx context.Context, m config.Manage, log *slog.Logger) manage.Authenticator {
+func authenticator(m config.Manage, log *slog.Logger) manage.Authenticator {
 	var all []manage.Authenticator
 	if !m.Key.Empty() {
 		all = append(all, manage.OperatorKey(m.Key))
 	}
 	if m.Entra.Issuer != "" {
-		all = append(all, entra.New(ctx, m.Entra, &http.Client{Timeout: 10 * time.Second}, log))
+		all = append(all, entra.New(m.Entra, &http.Client{Timeout: 10 * time.Second}, log))
 	}
 	return manage.AnyOf(all...)
 }

@@ -30,7 +30,6 @@ type application struct {
 	client  *upstream.Client
 	reports *telemetry.Reporter // nil: telemetry is off
 	handler http.Handler        // the gateway, and what is served beside it
-	leave   context.CancelFunc  // ends what follows an issuer's keys
 	log     *slog.Logger
 }
 
@@ -58,11 +57,10 @@ func wire(c config.Config, log *slog.Logger) (*application, error) {
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, TokensComment: c.TokensComment,
 		ClientIPHeader: c.Counting.ClientIPHeader, Telemetry: app.telemetry(),
 	})
-	ctx, leave := context.WithCancel(context.Background())
 	house := housekeeping.New(housekeeping.Config{
 		Counters: o.counters, Counter: app.counter, History: o.history, Retention: c.Counting.Retention, Log: log,
 	})
-	app.leave, app.handler = leave, house.Before(operate(ctx, c, app.gateway, o, log))
+	app.handler = house.Before(operate(c, app.gateway, o, log))
 	return app, nil
 }
 
@@ -102,7 +100,6 @@ func stores(c config.Config) (operated, error) {
 
 // close writes what the counters still hold, and sends what was gathered.
 func (a *application) close(ctx context.Context) error {
-	a.leave()
 	a.client.CloseIdle()
 	err := a.counter.Close(ctx)
 	closeTelemetry(ctx, a.reports, a.log)
