@@ -12,23 +12,31 @@ import (
 
 // answer is what became of a payload, and what to do about it.
 type answer struct {
-	again     again
-	retryable []int // with again == some: the items to send again
-	rejected  []int // items that never will be taken
+	outcome   outcome
+	retryable []int // of taken: items to send again
+	rejected  []int // of taken: items that will never be taken
 	after     time.Duration
-	slow      bool   // only an operator can mend it
-	status    int    // 0 where no answer came
-	fault     string // empty: all went well
+	slow      bool // only an operator can mend it
+	status    int  // 0 where no answer came
+	fault     string
 	fix       string
 }
 
-// again is how much of a payload is to be sent again.
-type again int
+// outcome is what an answer says about a payload as a whole.
+type outcome int
 
 const (
-	none again = iota
-	some
-	all
+	// taken: the service read the payload and judged each item.
+	taken outcome = iota
+	// refused: something in the payload is at fault, or the address is.
+	refused
+	// tooLarge: a smaller payload may be taken.
+	tooLarge
+	// troubled: the service, the network or the gateway's identity is at fault,
+	// most likely.
+	troubled
+	// throttled: the service takes no more for now.
+	throttled
 )
 
 // kind tells troubles apart that are worth a line each.
@@ -47,36 +55,28 @@ const tooManyOverTime = 439
 var passing = []int{http.StatusRequestTimeout, http.StatusTooManyRequests, tooManyOverTime, http.StatusInternalServerError,
 	http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 
-// read makes an answer of a response. entra is whether a token was sent.
+// read makes an answer of a response. entra is whether the identity is a token's.
 func read(response *http.Response, body []byte, items int, entra bool) answer {
-	a := answer{status: response.StatusCode, after: retryAfter(response.Header, time.Now())}
-	switch status := response.StatusCode; {
-	case status == http.StatusOK, status == http.StatusPartialContent:
-		return a.partial(body, items)
+	status := response.StatusCode
+	a := answer{status: status, after: retryAfter(response.Header, time.Now()), fault: fmt.Sprintf("it answers %d", status)}
+	switch {
+	case status >= 200 && status < 300, status == http.StatusBadRequest && judged(body):
+		return a.judge(body, items)
+	case status == http.StatusTooManyRequests, status == tooManyOverTime:
+		a.outcome = throttled
+		a.fix = "telemetry is kept and sent again; if this lasts, raise the resource's daily cap, or METRIC_INTERVAL, or lower TELEMETRY_SAMPLING"
+	case status == http.StatusPaymentRequired:
+		a.outcome, a.slow, a.fix = throttled, true, "the resource's daily cap is reached: raise it"
 	case slices.Contains(passing, status), status >= 500, a.after > 0:
-		a.again, a.fault = all, fmt.Sprintf("it answers %d", status)
-		a.fix = "none here: telemetry is kept and sent again"
-		if status == tooManyOverTime || status == http.StatusTooManyRequests {
-			a.fix = "telemetry is kept and sent again; if this lasts, raise the resource's daily cap, or METRIC_INTERVAL, or lower TELEMETRY_SAMPLING"
-		}
-		return a
-	case status == http.StatusBadRequest && judged(body):
-		return a.partial(body, items)
-	}
-	a.again, a.slow = all, true
-	a.fault, a.fix = fmt.Sprintf("it answers %d", response.StatusCode), remedy(response.StatusCode, entra)
-	if response.StatusCode == http.StatusRequestEntityTooLarge {
-		a.again, a.rejected = some, slices.Collect(upTo(items))
-		a.fix = "a batch is too large and is given up: use METRIC_DIMENSIONS with fewer values"
+		a.outcome, a.fix = troubled, "none here: telemetry is kept and sent again"
+	case status == http.StatusRequestEntityTooLarge:
+		a.outcome, a.fix = tooLarge, "use METRIC_DIMENSIONS with shorter values"
+	case status < 400, status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
+		a.outcome, a.slow, a.fix = troubled, true, remedy(status, entra)
+	default:
+		a.outcome, a.slow, a.fix = refused, true, remedy(status, entra)
 	}
 	return a
-}
-
-func upTo(n int) func(func(int) bool) {
-	return func(yield func(int) bool) {
-		for i := 0; i < n && yield(i); i++ {
-		}
-	}
 }
 
 // remedy is what an operator can do about a status.
@@ -89,8 +89,6 @@ func remedy(status int, entra bool) string {
 		return "check that the identity is of the resource's tenant, and the connection string of the resource's cloud; " + role
 	case status == http.StatusBadRequest, status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return "the resource takes Entra tokens only, or does not know the key: set APPLICATIONINSIGHTS_AUTHENTICATION_STRING to Authorization=AAD;ClientId=<client id>, or copy APPLICATIONINSIGHTS_CONNECTION_STRING anew"
-	case status == http.StatusPaymentRequired:
-		return "the resource's daily cap is reached: raise it"
 	}
 	return "copy APPLICATIONINSIGHTS_CONNECTION_STRING anew from the resource's overview page"
 }
@@ -105,37 +103,37 @@ type verdicts struct {
 	} `json:"errors"`
 }
 
-// judged is whether a refusal is of the items rather than of the request.
+// judged reports whether a refusal is of the items rather than of the request.
 func judged(body []byte) bool {
 	var v verdicts
 	return json.Unmarshal(body, &v) == nil && v.Received != nil && len(v.Errors) > 0
 }
 
-// partial sorts the items of a payload that was taken in part.
-func (a answer) partial(body []byte, items int) answer {
+// judge sorts the items of a payload that was taken, whole or in part.
+func (a answer) judge(body []byte, items int) answer {
+	a.outcome, a.fault = taken, ""
 	var v verdicts
-	if err := json.Unmarshal(body, &v); err != nil || len(v.Errors) == 0 {
+	if err := json.Unmarshal(body, &v); err != nil {
 		return a // what was received was taken
 	}
 	var messages []string
+	seen := make(map[int]bool)
 	for _, e := range v.Errors {
 		switch {
-		case e.Index < 0 || e.Index >= items:
+		case e.Index < 0 || e.Index >= items || seen[e.Index]:
+			continue
 		case slices.Contains(passing, e.Status):
 			a.retryable = append(a.retryable, e.Index)
 		default:
 			a.rejected = append(a.rejected, e.Index)
 			if len(messages) < 3 {
-				messages = append(messages, fmt.Sprintf("%d %s", e.Status, e.Message))
+				messages = append(messages, fmt.Sprintf("%d %s", e.Status, clip(e.Message)))
 			}
 		}
-	}
-	if len(a.retryable) > 0 {
-		a.again = some
+		seen[e.Index] = true
 	}
 	if len(a.rejected) > 0 {
-		a.fault = fmt.Sprintf("it rejects %d of %d items: %s", len(a.rejected), items, strings.Join(messages, "; "))
-		a.fix = "none here: these items are given up; the counts are in the usage table"
+		a.fault = "it rejects items: " + strings.Join(messages, "; ")
 	}
 	return a
 }

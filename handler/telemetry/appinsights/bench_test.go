@@ -35,9 +35,13 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if fail := w.fail.Load(); fail != nil {
 		return (*fail)(r)
 	}
+	return serve(w, r), nil
+}
+
+func serve(handler http.Handler, r *http.Request) *http.Response {
 	recorder := httptest.NewRecorder()
-	w.ServeHTTP(recorder, r)
-	return recorder.Result(), nil
+	handler.ServeHTTP(recorder, r)
+	return recorder.Result()
 }
 
 func (w *wire) requests() int {
@@ -60,30 +64,14 @@ func (w *wire) answering(status int, header http.Header, body string) {
 	w.fail.Store(&fail)
 }
 
-// bench is a client, or what it has below the library, with its service.
+// bench is a client with its service.
 type bench struct {
 	telemetry.Sink
 	service *wire
 	log     *bytes.Buffer
 }
 
-// open is for virtual time: without the library.
 func open(t *testing.T, change func(*appinsights.Config)) *bench {
-	return openAs(t, change, func(c appinsights.Config) telemetry.Sink { return appinsights.NewSender(c) })
-}
-
-// openWhole is for real time.
-func openWhole(t *testing.T) *bench {
-	return openAs(t, nil, func(c appinsights.Config) telemetry.Sink {
-		client, err := appinsights.New(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return client
-	})
-}
-
-func openAs(t *testing.T, change func(*appinsights.Config), make func(appinsights.Config) telemetry.Sink) *bench {
 	t.Helper()
 	parsed, err := appinsights.ParseConnection(connection)
 	if err != nil {
@@ -94,7 +82,9 @@ func openAs(t *testing.T, change func(*appinsights.Config), make func(appinsight
 	if change != nil {
 		change(&config)
 	}
-	b.Sink = make(config)
+	if b.Sink, err = appinsights.New(config); err != nil {
+		t.Fatal(err)
+	}
 	return b
 }
 

@@ -10,8 +10,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	library "github.com/microsoft/ApplicationInsights-Go/appinsights"
-
 	"tollgate/handler/telemetry"
 )
 
@@ -30,7 +28,7 @@ type Config struct {
 	Token Token
 	// Transport, where set, is used in place of one of the client's own.
 	Transport http.RoundTripper
-	// Room bounds what waits to be sent, in bytes as packed; default 8 MiB.
+	// Room bounds what waits to be sent, in compressed bytes; default 8 MiB.
 	Room int
 }
 
@@ -52,17 +50,12 @@ func from(credential azcore.TokenCredential, audience string) Token {
 	}
 }
 
-// batchItems is how many items go into one request. Of about 1 KB each, they
-// stay well below the service's limit of a request.
-const batchItems = 500
-
 // defaultRoom holds an outage of hours at a few series an interval.
 const defaultRoom = 8 << 20
 
 // Client is a telemetry.Sink. Make one with New.
 type Client struct {
-	namespace string
-	library   library.TelemetryClient
+	envelopes envelopes
 	sender    *sender
 
 	mu     sync.Mutex
@@ -73,9 +66,6 @@ var _ telemetry.Sink = (*Client)(nil)
 
 // New makes a client and begins to send what it is given. It makes no call.
 func New(config Config) (*Client, error) {
-	if config.Namespace == "" {
-		config.Namespace = DefaultNamespace
-	}
 	if config.Room == 0 {
 		config.Room = defaultRoom
 	}
@@ -91,22 +81,11 @@ func New(config Config) (*Client, error) {
 	} else {
 		config.Token = nil
 	}
-	s := newSender(config, config.Connection.Endpoint+path)
-	settings := library.NewTelemetryConfiguration(config.Connection.InstrumentationKey)
-	settings.MaxBatchSize = batchItems
-	settings.MaxBatchInterval = time.Minute // never reached: each batch is flushed
-	settings.Client = &http.Client{Transport: s}
-	c := &Client{namespace: config.Namespace, library: library.NewTelemetryClientFromConfig(settings), sender: s}
-	tags := c.library.Context().Tags
-	tags.Cloud().SetRole("tollgate")
-	if config.Role != "" {
-		tags.Cloud().SetRole(config.Role)
+	sender, err := newSender(config, config.Connection.Endpoint+path)
+	if err != nil {
+		return nil, err
 	}
-	if config.Instance != "" {
-		tags.Cloud().SetRoleInstance(config.Instance)
-		tags.Device().SetId(config.Instance)
-	}
-	return c, nil
+	return &Client{envelopes: newEnvelopes(config), sender: sender}, nil
 }
 
 // Send implements telemetry.Sink. After Close it does nothing.
@@ -116,28 +95,20 @@ func (c *Client) Send(batch telemetry.Batch) {
 	if c.closed {
 		return
 	}
-	for i := range batch.Metrics {
-		c.library.Track(&metricItem{metric: &batch.Metrics[i], namespace: c.namespace})
+	payloads, unfit := pack(c.envelopes.of(batch))
+	if unfit > 0 {
+		c.sender.losses.reject(unfit, time.Now(), "JSON can't express a value")
 	}
-	for i := range batch.Calls {
-		for _, envelope := range c.envelopes(&batch.Calls[i], batch.SampleRatio) {
-			c.library.Channel().Send(envelope)
-		}
-	}
-	c.library.Channel().Flush()
+	c.sender.queue.put(payloads...)
 }
 
 // Dropped implements telemetry.Sink.
-func (c *Client) Dropped() map[string]int64 { return c.sender.lost() }
+func (c *Client) Dropped() map[string]int64 { return c.sender.losses.dropped() }
 
-// Close implements telemetry.Sink. The library leaves one idle goroutine
-// behind, which waits for an answer of its throttle that never comes.
+// Close implements telemetry.Sink.
 func (c *Client) Close(ctx context.Context) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed {
-		c.closed = true
-		<-c.library.Channel().Close() // hands its last batch over, without the network
-	}
+	c.closed = true
+	c.mu.Unlock()
 	return c.sender.close(ctx)
 }

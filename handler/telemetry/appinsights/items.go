@@ -1,6 +1,10 @@
 package appinsights
 
 import (
+	"cmp"
+	"maps"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -11,41 +15,79 @@ import (
 	"tollgate/handler/telemetry"
 )
 
-// metricItem is a metric as the library takes it: its own has no namespace.
-type metricItem struct {
-	metric    *telemetry.Metric
-	namespace string
+// envelopes makes items: what all of them have.
+type envelopes struct {
+	key       string
+	namespace string // of metrics
+	tags      contracts.ContextTags
 }
 
-var _ library.Telemetry = (*metricItem)(nil)
-
-// Time implements library.Telemetry.
-func (m *metricItem) Time() time.Time { return m.metric.At }
-
-// SetTime implements library.Telemetry.
-func (m *metricItem) SetTime(at time.Time) { m.metric.At = at }
-
-// ContextTags implements library.Telemetry. A metric belongs to no operation,
-// and the library would make one up.
-func (m *metricItem) ContextTags() map[string]string {
-	return map[string]string{contracts.OperationId: ""}
+func newEnvelopes(config Config) envelopes {
+	machine, _ := os.Hostname() // else the items say nothing of it
+	instance := cmp.Or(config.Instance, machine)
+	tags := make(contracts.ContextTags)
+	tags.Internal().SetSdkVersion("go:" + library.Version)
+	tags.Device().SetOsVersion(runtime.GOOS)
+	tags.Device().SetId(instance)
+	tags.Cloud().SetRoleInstance(instance)
+	tags.Cloud().SetRole(cmp.Or(config.Role, "tollgate"))
+	contracts.SanitizeTags(tags)
+	return envelopes{key: config.Connection.InstrumentationKey, namespace: cmp.Or(config.Namespace, DefaultNamespace), tags: tags}
 }
 
-// GetProperties implements library.Telemetry.
-func (m *metricItem) GetProperties() map[string]string { return m.metric.Dimensions }
+// of makes a batch's items.
+func (e envelopes) of(batch telemetry.Batch) []item {
+	items := make([]item, 0, len(batch.Metrics)+2*len(batch.Calls))
+	for i := range batch.Metrics {
+		m := &batch.Metrics[i]
+		items = append(items, e.envelop(e.metric(m), m.At, e.tags, 1))
+	}
+	for i := range batch.Calls {
+		items = append(items, e.call(&batch.Calls[i], batch.SampleRatio)...)
+	}
+	return items
+}
 
-// GetMeasurements implements library.Telemetry.
-func (m *metricItem) GetMeasurements() map[string]float64 { return nil }
+// call makes a call's request item and, where it was forwarded, its dependency
+// item.
+func (e envelopes) call(call *telemetry.Call, ratio float64) []item {
+	tags := func(parent string) contracts.ContextTags {
+		tags := maps.Clone(e.tags)
+		tags.Operation().SetId(call.TraceID)
+		tags.Operation().SetName(call.Method + " " + call.Route)
+		if parent != "" {
+			tags.Operation().SetParentId(parent)
+		}
+		contracts.SanitizeTags(tags)
+		return tags
+	}
+	all := []item{e.envelop(request(call), call.Started, tags(call.ParentID), ratio)}
+	if call.Upstream != nil {
+		all = append(all, e.envelop(dependency(call), call.Upstream.Started, tags(call.SpanID), ratio))
+	}
+	return all
+}
 
-// TelemetryData implements library.Telemetry.
-func (m *metricItem) TelemetryData() library.TelemetryData {
-	return &metricData{Ver: 2, Properties: m.metric.Dimensions, Metrics: []dataPoint{{
-		Namespace: m.namespace, Name: m.metric.Name, Kind: "Aggregation",
-		Value: m.metric.Sum, Count: m.metric.Count, Min: m.metric.Min, Max: m.metric.Max,
+// envelop makes an item of its data. It stands for 1 ÷ ratio items.
+func (e envelopes) envelop(data library.TelemetryData, at time.Time, tags contracts.ContextTags, ratio float64) item {
+	data.Sanitize()
+	envelope := contracts.NewEnvelope()
+	envelope.Name = data.EnvelopeName(strings.ReplaceAll(e.key, "-", ""))
+	envelope.Time = at.UTC().Format("2006-01-02T15:04:05.000000Z")
+	envelope.IKey, envelope.Tags = e.key, tags
+	envelope.SampleRate = ratio * 100
+	envelope.Data = &contracts.Data{Base: contracts.Base{BaseType: data.BaseType()}, BaseData: data}
+	return item{envelope, at}
+}
+
+func (e envelopes) metric(m *telemetry.Metric) library.TelemetryData {
+	return &metricData{Ver: 2, Properties: m.Dimensions, Metrics: []dataPoint{{
+		Namespace: e.namespace, Name: m.Name, Kind: "Aggregation", Value: m.Sum, Count: m.Count, Min: m.Min, Max: m.Max,
 	}}}
 }
 
-// metricData is the wire's MetricData; only the first metric of an item is stored.
+// metricData is the wire's MetricData: the library's has no namespace. Only the
+// first metric of an item is stored.
 type metricData struct {
 	Ver        int               `json:"ver"`
 	Metrics    []dataPoint       `json:"metrics"`
@@ -75,42 +117,6 @@ func (*metricData) BaseType() string { return "MetricData" }
 // Sanitize implements library.TelemetryData: names and values are within the
 // service's limits as they come.
 func (*metricData) Sanitize() []string { return nil }
-
-// envelopes are a call's request item and, where it was forwarded, its
-// dependency item. They are enveloped here because the library can't say that
-// an item stands for several.
-func (c *Client) envelopes(call *telemetry.Call, ratio float64) []*contracts.Envelope {
-	tags := func(parent string) contracts.ContextTags {
-		tags := make(contracts.ContextTags)
-		for name, value := range c.library.Context().Tags {
-			tags[name] = value
-		}
-		tags.Operation().SetId(call.TraceID)
-		tags.Operation().SetName(call.Method + " " + call.Route)
-		if parent != "" {
-			tags.Operation().SetParentId(parent)
-		}
-		return tags
-	}
-	key := c.library.InstrumentationKey()
-	all := []*contracts.Envelope{envelop(key, request(call), call.Started, tags(call.ParentID), ratio)}
-	if call.Upstream != nil {
-		all = append(all, envelop(key, dependency(call), call.Upstream.Started, tags(call.SpanID), ratio))
-	}
-	return all
-}
-
-func envelop(key string, data library.TelemetryData, at time.Time, tags contracts.ContextTags, ratio float64) *contracts.Envelope {
-	data.Sanitize()
-	contracts.SanitizeTags(tags)
-	e := contracts.NewEnvelope()
-	e.Name = data.EnvelopeName(strings.ReplaceAll(key, "-", ""))
-	e.Time = at.UTC().Format("2006-01-02T15:04:05.000000Z")
-	e.IKey, e.Tags = key, tags
-	e.SampleRate = ratio * 100
-	e.Data = &contracts.Data{Base: contracts.Base{BaseType: data.BaseType()}, BaseData: data}
-	return e
-}
 
 func request(call *telemetry.Call) library.TelemetryData {
 	item := library.RequestTelemetry{

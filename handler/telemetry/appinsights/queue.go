@@ -1,89 +1,86 @@
 package appinsights
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"strings"
+	"math"
 	"sync"
 	"time"
 )
 
-// payload is a batch of items as it goes over the wire.
-type payload struct {
-	packed []byte // gzip of one JSON object a line
-	items  int
-	at     time.Time // the first item's: its interval's beginning
-}
-
-// pack makes a payload of lines, the first of a time.
-func pack(lines [][]byte, at time.Time) payload {
-	var packed bytes.Buffer
-	writer := gzip.NewWriter(&packed)
-	for _, line := range lines { // writes to memory don't fail
-		_, _ = writer.Write(line)
-		_, _ = writer.Write([]byte{'\n'})
-	}
-	_ = writer.Close()
-	return payload{packed.Bytes(), len(lines), at}
-}
-
-// lines are the payload's items.
-func (p payload) lines() ([][]byte, error) {
-	reader, err := gzip.NewReader(bytes.NewReader(p.packed))
-	if err != nil {
-		return nil, fmt.Errorf("unpack a batch: %w", err)
-	}
-	plain, err := io.ReadAll(reader)
-	if err != nil {
-		return nil, fmt.Errorf("unpack a batch: %w", err)
-	}
-	var lines [][]byte
-	for line := range bytes.SplitSeq(plain, []byte{'\n'}) {
-		if len(line) > 0 {
-			lines = append(lines, line)
-		}
-	}
-	return lines, nil
-}
-
-// queue holds payloads until they are sent, the oldest given up first where
-// room is short: recent values are what alerts look at, and the older minutes'
-// are in the usage table.
+// queue holds payloads until they are sent. Where room is short, it gives up
+// the oldest first: alerts look at recent values, and the usage table has the
+// older minutes.
 type queue struct {
-	room int // bytes
+	room   int // bytes
+	gaveUp func(payload)
 
 	mu     sync.Mutex
-	held   []payload
-	size   int
+	fresh  []payload // not sent yet, in order
+	aside  []payload // failed at least once
+	size   int       // bytes
 	closed bool
-	gaveUp func(payload)
-	ready  chan struct{} // holds one where something may be there
+	ready  chan struct{} // holds one where something has changed
 }
 
 func newQueue(room int, gaveUp func(payload)) *queue {
 	return &queue{room: room, gaveUp: gaveUp, ready: make(chan struct{}, 1)}
 }
 
-func (q *queue) put(p payload) {
+// put adds new payloads.
+func (q *queue) put(payloads ...payload) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.held, q.size = append(q.held, p), q.size+len(p.packed)
-	for q.size > q.room && len(q.held) > 1 {
-		q.gaveUp(q.first())
+	q.fresh = append(q.fresh, payloads...)
+	q.added(payloads)
+}
+
+// putAside adds a payload that failed.
+func (q *queue) putAside(p payload) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.aside = append(q.aside, p)
+	q.added([]payload{p})
+}
+
+// added makes room for payloads that were added. The lock is held.
+func (q *queue) added(payloads []payload) {
+	for _, p := range payloads {
+		q.size += len(p.packed)
+	}
+	for q.size > q.room && len(q.fresh)+len(q.aside) > 1 {
+		q.gaveUp(q.oldest())
 	}
 	q.wake()
 }
 
-// first takes the oldest out, and lets go of its bytes. The lock is held.
-func (q *queue) first() payload {
-	p := q.held[0]
-	q.held[0] = payload{}
-	q.held, q.size = q.held[1:], q.size-len(p.packed)
+// oldest takes out the payload whose items are oldest. The lock is held.
+func (q *queue) oldest() payload {
+	from, at := &q.fresh, 0
+	if len(q.fresh) == 0 {
+		from = &q.aside
+	}
+	for _, list := range []*[]payload{&q.aside, &q.fresh} {
+		for i, p := range *list {
+			if p.at.Before((*from)[at].at) {
+				from, at = list, i
+			}
+		}
+	}
+	return q.remove(from, at)
+}
+
+// remove takes a payload out of a list, and lets go of its bytes. The lock is held.
+func (q *queue) remove(from *[]payload, at int) payload {
+	list := *from
+	p := list[at]
+	if at == 0 {
+		list[0] = payload{}
+		*from = list[1:]
+	} else {
+		copy(list[at:], list[at+1:])
+		list[len(list)-1] = payload{}
+		*from = list[:len(list)-1]
+	}
+	q.size -= len(p.packed)
 	return p
 }
 
@@ -94,7 +91,7 @@ func (q *queue) wake() {
 	}
 }
 
-// close lets take end once nothing is left.
+// close makes take end once nothing is left.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -102,72 +99,61 @@ func (q *queue) close() {
 	q.wake()
 }
 
-// take is the oldest payload, once there is one; not ok when the queue is
-// closed and empty.
-func (q *queue) take() (p payload, ok bool) {
+// hasDue reports whether take would return a payload at once.
+func (q *queue) hasDue(accepted int64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at, _ := q.due(accepted, time.Now())
+	return len(q.fresh) > 0 || at >= 0
+}
+
+// due is the first payload put aside that may be sent now, or -1 and how long
+// until there is one. The lock is held.
+func (q *queue) due(accepted int64, now time.Time) (at int, wait time.Duration) {
+	wait = time.Hour
+	for i, p := range q.aside {
+		if !p.again.After(now) || p.accepted < accepted {
+			return i, 0
+		}
+		wait = min(wait, p.again.Sub(now))
+	}
+	return -1, wait
+}
+
+// take waits for a payload to send: a fresh one, else one put aside whose time
+// has come or since whose failure the service accepted another. It is not ok
+// when the queue is closed and empty. accepted is how many requests the
+// service has accepted. Once done is closed, take waits for nothing.
+func (q *queue) take(accepted int64, done <-chan struct{}) (p payload, ok bool) {
 	for {
-		q.mu.Lock()
-		if len(q.held) > 0 {
-			p = q.first()
-			q.mu.Unlock()
-			return p, true
+		p, found, wait := q.next(accepted, time.Now())
+		if found || wait == 0 {
+			return p, found
 		}
-		closed := q.closed
-		q.mu.Unlock()
-		if closed {
-			return payload{}, false
+		timer := time.NewTimer(wait)
+		select {
+		case <-q.ready:
+		case <-timer.C:
+		case <-done:
+			accepted = math.MaxInt64 // which makes all that is left due
 		}
-		<-q.ready
+		timer.Stop()
 	}
 }
 
-// accepted is what the library reads as success.
-func accepted(request *http.Request) *http.Response {
-	return &http.Response{
-		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header), Body: io.NopCloser(strings.NewReader("{}")), Request: request,
+// next is what take returns, or how long to wait for it; 0: nothing will come.
+func (q *queue) next(accepted int64, now time.Time) (p payload, found bool, wait time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.fresh) > 0 {
+		return q.remove(&q.fresh, 0), true, 0
 	}
-}
-
-// RoundTrip implements http.RoundTripper for the library: it queues the batch.
-func (s *sender) RoundTrip(request *http.Request) (*http.Response, error) {
-	packed, err := io.ReadAll(request.Body)
-	_ = request.Body.Close() // memory
-	if err != nil {
-		return nil, err
+	if len(q.aside) == 0 && q.closed {
+		return payload{}, false, 0
 	}
-	p := payload{packed: packed}
-	if p.items, p.at, err = survey(packed); err != nil {
-		return nil, err
+	at, wait := q.due(accepted, now)
+	if at >= 0 {
+		return q.remove(&q.aside, at), true, 0
 	}
-	s.queue.put(p)
-	return accepted(request), nil
-}
-
-// survey counts a batch's items, and says of when the first is.
-func survey(packed []byte) (items int, at time.Time, err error) {
-	reader, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return 0, at, err
-	}
-	lines := bufio.NewReader(reader)
-	first, err := lines.ReadBytes('\n')
-	if err != nil {
-		return 0, at, err
-	}
-	var item struct{ Time time.Time }
-	if err := json.Unmarshal(first, &item); err != nil {
-		return 0, at, err
-	}
-	for items = 1; ; {
-		switch _, err := lines.ReadSlice('\n'); err {
-		case nil:
-			items++
-		case bufio.ErrBufferFull:
-		case io.EOF:
-			return items, item.Time, nil
-		default:
-			return 0, at, err
-		}
-	}
+	return payload{}, false, wait
 }

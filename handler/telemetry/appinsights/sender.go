@@ -6,57 +6,52 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"sync"
+	"net/url"
 	"time"
 )
 
 // sender sends what the queue holds, one payload after the other.
 type sender struct {
-	address   string
+	route     route
 	token     Token // nil: the instrumentation key is enough
 	transport http.RoundTripper
-	log       *slog.Logger
 	queue     *queue
+	losses    *losses
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	mu      sync.Mutex
-	dropped map[string]int64 // items, by reason
-	gap     gap
-	said    map[string]bool // the kinds of trouble since all was well
+	// Used by the sending goroutine alone.
+	accepted int64 // requests that the service took
+	failures int   // requests in a row that it didn't
 }
 
-// gap is what an outage cost: items, and of when the first and the last were.
-type gap struct {
-	items    int64
-	from, to time.Time
-}
-
-// Reasons for which items are lost, as the metric Telemetry Dropped names them.
 const (
-	lostOutage   = "outage"   // no room was left before the service was back
-	lostRejected = "rejected" // the service took the rest and not these
-	lostShutdown = "shutdown" // the process ended first
-)
-
-const (
-	// attemptTimeout bounds one request, its token included.
+	// attemptTimeout bounds one request, with its token and its redirects.
 	attemptTimeout = 30 * time.Second
 	// firstWait doubles with each failure up to longestWait.
 	firstWait, longestWait = time.Second, time.Minute
 	// longestAsked bounds what the service may ask for by Retry-After.
 	longestAsked = 10 * time.Minute
+	// manyFailures in a row mean that the service takes nothing at all, so that
+	// there is no sense in looking for the item that is to blame.
+	manyFailures = 10
+	// muchBlame is how often a payload may meet trouble while the service accepts
+	// others, until the payload is taken for the cause.
+	muchBlame = 20
 )
 
-func newSender(config Config, address string) *sender {
-	s := &sender{address: address, token: config.Token, transport: config.Transport, log: config.Log,
-		done: make(chan struct{}), dropped: make(map[string]int64), said: make(map[string]bool)}
+func newSender(config Config, address string) (*sender, error) {
+	configured, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	s := &sender{route: route{configured: configured}, token: config.Token, transport: config.Transport,
+		losses: newLosses(config.Log), done: make(chan struct{})}
 	if s.transport == nil {
 		s.transport = &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
@@ -66,16 +61,16 @@ func newSender(config Config, address string) *sender {
 			ForceAttemptHTTP2:   true,
 		}
 	}
-	s.queue = newQueue(config.Room, func(p payload) { s.lose(lostOutage, p) })
+	s.queue = newQueue(config.Room, func(p payload) { s.losses.lose(lostOutage, p) })
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	go s.run()
-	return s
+	return s, nil
 }
 
 func (s *sender) run() {
 	defer close(s.done)
 	for {
-		p, ok := s.queue.take()
+		p, ok := s.queue.take(s.accepted, s.ctx.Done())
 		if !ok {
 			return
 		}
@@ -83,49 +78,40 @@ func (s *sender) run() {
 	}
 }
 
-// deliver sends one payload as often as it takes, until the sender is stopped.
+// deliver sends a payload once, and puts back what must be sent again.
 func (s *sender) deliver(p payload) {
-	for tries := 0; p.items > 0; tries++ {
-		if s.ctx.Err() != nil {
-			s.lose(lostShutdown, p)
-			return
-		}
-		answer := s.post(p)
-		switch {
-		case answer.fault == "":
-			s.well()
-		case s.ctx.Err() == nil: // else the request was cut short here
-			s.say(answer)
-		}
-		if p = s.rest(p, answer); p.items == 0 {
-			return
-		}
-		wait := min(longestWait, firstWait<<min(tries, 6))
-		wait = wait/2 + rand.N(wait/2+1)
-		if answer.slow {
-			wait = longestWait
-		}
-		timer := time.NewTimer(max(wait, min(answer.after, longestAsked)))
-		select {
-		case <-timer.C:
-		case <-s.ctx.Done():
-			timer.Stop()
-		}
+	if s.ctx.Err() != nil {
+		s.losses.lose(lostShutdown, p)
+		return
+	}
+	a := s.post(p)
+	switch a.outcome {
+	case taken:
+		s.judged(p, a)
+	case tooLarge:
+		s.split(p, a)
+	default:
+		s.failed(p, a)
 	}
 }
 
-// rest is what of a payload must be sent again.
-func (s *sender) rest(p payload, a answer) payload {
-	switch {
-	case a.again == all:
-		return p
-	case a.again == none && len(a.rejected) == 0:
-		return payload{}
+// judged handles a payload whose items the service judged one by one.
+func (s *sender) judged(p payload, a answer) {
+	if len(a.rejected) > 0 {
+		s.losses.reject(len(a.rejected), p.at, a.fault)
+	}
+	if len(a.rejected)+len(a.retryable) < p.items {
+		s.accepted++
+		s.failures = 0
+		s.losses.well()
+	}
+	if len(a.retryable) == 0 {
+		return
 	}
 	lines, err := p.lines()
 	if err != nil { // it was packed here
-		s.lose(lostRejected, p)
-		return payload{}
+		s.losses.reject(len(a.retryable), p.at, err.Error())
+		return
 	}
 	var again [][]byte
 	for _, index := range a.retryable {
@@ -133,97 +119,153 @@ func (s *sender) rest(p payload, a answer) payload {
 			again = append(again, lines[index])
 		}
 	}
-	s.lose(lostRejected, payload{items: len(a.rejected), at: p.at})
-	return pack(again, p.at)
+	a.outcome, a.fault, a.fix = troubled, "it defers items", "none here: telemetry is kept and sent again"
+	s.failed(p.of(again), a)
 }
 
-// post sends a payload once.
+// split puts the halves of a payload in its place, or gives up its only item.
+func (s *sender) split(p payload, a answer) {
+	if p.items == 1 {
+		s.losses.reject(1, p.at, a.fault)
+		return
+	}
+	halves, err := p.halves()
+	if err != nil { // it was packed here
+		s.losses.reject(p.items, p.at, err.Error())
+		return
+	}
+	for _, half := range halves {
+		s.queue.putAside(half)
+	}
+}
+
+// failed handles a payload that was not taken. Whether the payload or the
+// service is to blame shows when the service accepts another one: then a
+// payload that fails again is split, down to the items at fault, and those are
+// given up. While the service accepts nothing, nothing is given up.
+func (s *sender) failed(p payload, a answer) {
+	s.failures++
+	proven := p.failed && s.accepted > p.accepted
+	p.failed, p.accepted, p.again = true, s.accepted, time.Now()
+	if proven && a.outcome != throttled {
+		p.blamed++
+	}
+	switch {
+	case a.outcome == refused && proven, p.blamed >= muchBlame:
+		p.accepted-- // the proof holds for the halves
+		s.split(p, a)
+		return
+	case a.outcome == refused && p.items > 1 && s.failures < manyFailures:
+		s.split(p, a)
+		return
+	}
+	doubts := s.failures
+	if a.outcome == refused {
+		doubts -= manyFailures - 1 // until then another payload may pass
+	}
+	pause := max(backoff(doubts), min(a.after, longestAsked))
+	p.again = p.again.Add(pause)
+	if a.slow {
+		p.again = time.Now().Add(longestWait)
+	}
+	s.queue.putAside(p)
+	cutShort := s.ctx.Err() != nil
+	if !cutShort && (pause > 0 || !s.queue.hasDue(s.accepted)) {
+		s.losses.say(a)
+	}
+	s.pause(pause)
+}
+
+// backoff is how long to send nothing after so many failures in a row.
+func backoff(failures int) time.Duration {
+	if failures <= 0 {
+		return 0
+	}
+	wait := min(longestWait, firstWait<<min(failures-1, 6))
+	return wait/2 + rand.N(wait/2+1)
+}
+
+// pause sends nothing for a time, or until the sender is stopped.
+func (s *sender) pause(wait time.Duration) {
+	if wait == 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.ctx.Done():
+	}
+}
+
+// post sends a payload once, and again wherever the service redirects it.
 func (s *sender) post(p payload) answer {
 	ctx, cancel := context.WithTimeout(s.ctx, attemptTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.address, bytes.NewReader(p.packed))
+	address := s.route.address(time.Now())
+	for range mostRedirects + 1 {
+		response, body, problem := s.request(ctx, address, p)
+		if problem != nil {
+			s.route.forget()
+			return *problem
+		}
+		if !isRedirect(response.StatusCode) {
+			a := read(response, body, p.items, s.token != nil)
+			return s.elsewhere(address, a)
+		}
+		target, err := s.route.target(address, response.Header.Get("Location"))
+		if err != nil {
+			s.route.forget()
+			return answer{outcome: troubled, slow: true, status: response.StatusCode, fault: err.Error(), fix: remedy(response.StatusCode, false)}
+		}
+		s.route.remember(target, maxAge(response.Header), time.Now())
+		address = target
+	}
+	s.route.forget()
+	return answer{outcome: troubled, slow: true, fault: fmt.Sprintf("it redirects more than %d times", mostRedirects), fix: remedy(0, false)}
+}
+
+// elsewhere completes an answer that came from where a redirect led.
+func (s *sender) elsewhere(address *url.URL, a answer) answer {
+	if a.outcome == taken || a.outcome == tooLarge || a.outcome == throttled || address == s.route.configured {
+		return a
+	}
+	s.route.forget() // it may have moved on
+	if s.token != nil && !s.route.mayHaveToken(address) && (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden) {
+		a.fault = fmt.Sprintf("it redirects to %s, which wants an Entra token, and tokens go to the configured host alone", clip(address.Host))
+		a.fix = "copy APPLICATIONINSIGHTS_CONNECTION_STRING anew from the resource's overview page, or set its IngestionEndpoint to https://" + address.Host + "/"
+	}
+	return a
+}
+
+// request sends a payload to an address. The answer says what went wrong
+// before there was a response; nil: there is one.
+func (s *sender) request(ctx context.Context, address *url.URL, p payload) (*http.Response, []byte, *answer) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address.String(), bytes.NewReader(p.packed))
 	if err != nil {
-		return answer{again: all, slow: true, fault: err.Error()}
+		return nil, nil, &answer{outcome: troubled, slow: true, fault: err.Error()}
 	}
 	request.Header.Set("Content-Type", "application/x-json-stream")
 	request.Header.Set("Content-Encoding", "gzip")
-	if s.token != nil {
+	if s.token != nil && s.route.mayHaveToken(address) {
 		token, err := s.token(ctx)
 		if err != nil {
-			return answer{again: all, fault: "no Entra token: " + err.Error(),
+			return nil, nil, &answer{outcome: troubled, fault: "no Entra token: " + err.Error(),
 				fix: "check the ClientId of APPLICATIONINSIGHTS_AUTHENTICATION_STRING, and that the app has that identity"}
 		}
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := s.transport.RoundTrip(request)
 	if err != nil {
-		return answer{again: all, fault: "the endpoint does not answer: " + err.Error(), fix: "check IngestionEndpoint in APPLICATIONINSIGHTS_CONNECTION_STRING, and the network"}
+		return nil, nil, &answer{outcome: troubled, fault: "the endpoint does not answer: " + err.Error(),
+			fix: "check IngestionEndpoint in APPLICATIONINSIGHTS_CONNECTION_STRING, and the network"}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return answer{again: all, fault: "the answer broke off: " + err.Error()}
+		return nil, nil, &answer{outcome: troubled, fault: "the answer broke off: " + err.Error(), fix: "none here: telemetry is kept and sent again"}
 	}
-	return read(response, body, p.items, s.token != nil)
-}
-
-// say logs a trouble once, however long it lasts and whatever comes between.
-func (s *sender) say(a answer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	kind := a.kind()
-	if s.said[kind] {
-		return
-	}
-	s.said[kind] = true
-	s.log.Warn("Application Insights does not take telemetry", "cause", a.fault, "fix", a.fix)
-}
-
-// well logs the end of a trouble, with what it cost.
-func (s *sender) well() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.said) == 0 {
-		return
-	}
-	attrs := []any{"dropped_items", s.gap.items}
-	if s.gap.items > 0 {
-		attrs = append(attrs, "replay", fmt.Sprintf("tollgate metrics replay --from %s --to %s",
-			s.gap.from.UTC().Truncate(time.Minute).Format(time.RFC3339), s.gap.to.UTC().Truncate(time.Minute).Add(time.Minute).Format(time.RFC3339)))
-	}
-	s.log.Info("Application Insights takes telemetry again", attrs...)
-	clear(s.said)
-	s.gap = gap{}
-}
-
-// lose counts items that will never arrive.
-func (s *sender) lose(reason string, p payload) {
-	if p.items == 0 {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dropped[reason] += int64(p.items)
-	if reason == lostOutage {
-		if s.gap.items == 0 || p.at.Before(s.gap.from) {
-			s.gap.from = p.at
-		}
-		if s.gap.items == 0 || p.at.After(s.gap.to) {
-			s.gap.to = p.at
-		}
-		s.gap.items += int64(p.items)
-	}
-}
-
-// lost is how many items were lost, by reason.
-func (s *sender) lost() map[string]int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	lost := make(map[string]int64, len(s.dropped))
-	for reason, items := range s.dropped {
-		lost[reason] = items
-	}
-	return lost
+	return response, body, nil
 }
 
 // close sends what is queued until ctx is done; then it gives up the rest.
@@ -239,7 +281,7 @@ func (s *sender) close(ctx context.Context) error {
 	if closer, ok := s.transport.(interface{ CloseIdleConnections() }); ok {
 		closer.CloseIdleConnections()
 	}
-	if items := s.lost()[lostShutdown]; items > 0 {
+	if items := s.losses.dropped()[lostShutdown]; items > 0 {
 		return errors.Join(ctx.Err(), fmt.Errorf("%d telemetry items were not sent before the end", items))
 	}
 	return nil

@@ -1,0 +1,119 @@
+package appinsights
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
+)
+
+// batchItems is how many items go into one request. At about 1 KB each, they
+// stay well below the service's limit for a request.
+const batchItems = 500
+
+// payload is a batch of items as it goes over the wire.
+type payload struct {
+	packed []byte // gzip of one JSON object a line
+	items  int
+	at     time.Time // the first item's: the beginning of its interval
+
+	// What is known of a payload that was not taken.
+	failed   bool
+	accepted int64     // how many requests the service had accepted when this payload failed
+	blamed   int       // how often it failed while the service accepted others
+	again    time.Time // don't send it again before then, unless the service accepts another
+}
+
+// packer adds items to a payload.
+type packer struct {
+	packed bytes.Buffer
+	gzip   *gzip.Writer
+	items  int
+	at     time.Time
+}
+
+func newPacker(at time.Time) *packer {
+	p := &packer{at: at}
+	p.gzip = gzip.NewWriter(&p.packed)
+	return p
+}
+
+func (p *packer) line(line []byte) {
+	_, _ = p.gzip.Write(line) // writes to memory don't fail
+	_, _ = p.gzip.Write([]byte{'\n'})
+	p.items++
+}
+
+func (p *packer) payload() payload {
+	_ = p.gzip.Close()
+	return payload{packed: p.packed.Bytes(), items: p.items, at: p.at}
+}
+
+// pack makes payloads of items, batchItems in each. It leaves out what JSON
+// can't express, and says how many items those are.
+func pack(items []item) (payloads []payload, unfit int) {
+	var current *packer
+	for _, item := range items {
+		line, err := json.Marshal(item.envelope)
+		if err != nil {
+			unfit++
+			continue
+		}
+		if current == nil {
+			current = newPacker(item.at)
+		}
+		current.line(line)
+		if current.items == batchItems {
+			payloads, current = append(payloads, current.payload()), nil
+		}
+	}
+	if current != nil {
+		payloads = append(payloads, current.payload())
+	}
+	return payloads, unfit
+}
+
+// item is an envelope and the time in it.
+type item struct {
+	envelope *contracts.Envelope
+	at       time.Time
+}
+
+// lines are the payload's items.
+func (p payload) lines() ([][]byte, error) {
+	reader, err := gzip.NewReader(bytes.NewReader(p.packed))
+	if err != nil {
+		return nil, fmt.Errorf("unpack a batch: %w", err)
+	}
+	plain, err := io.ReadAll(reader)
+	if err != nil {
+		return nil, fmt.Errorf("unpack a batch: %w", err)
+	}
+	return bytes.Split(bytes.TrimSuffix(plain, []byte{'\n'}), []byte{'\n'}), nil
+}
+
+// of makes a payload of some of p's lines, with p's past.
+func (p payload) of(lines [][]byte) payload {
+	packer := newPacker(p.at)
+	for _, line := range lines {
+		packer.line(line)
+	}
+	part := packer.payload()
+	part.failed, part.accepted, part.blamed, part.again = p.failed, p.accepted, p.blamed, p.again
+	return part
+}
+
+// halves splits a payload of several items.
+func (p payload) halves() ([]payload, error) {
+	lines, err := p.lines()
+	if err != nil {
+		return nil, err
+	}
+	p.blamed = 0 // which half is to blame isn't known
+	middle := len(lines) / 2
+	return []payload{p.of(lines[:middle]), p.of(lines[middle:])}, nil
+}

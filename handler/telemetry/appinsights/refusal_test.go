@@ -1,0 +1,317 @@
+package appinsights_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/collector"
+	"tollgate/handler/telemetry"
+	"tollgate/handler/telemetry/appinsights"
+)
+
+// labelled is a batch of n metrics, of which those at bad carry what a service
+// or a firewall in front of it refuses.
+func labelled(n int, bad ...int) telemetry.Batch {
+	var batch telemetry.Batch
+	for i := range n {
+		metric := tokens(1).Metrics[0]
+		metric.Dimensions["Team"] = fmt.Sprint("team", i)
+		for _, at := range bad {
+			if at == i {
+				metric.Dimensions["Team"] = "poison"
+			}
+		}
+		batch.Metrics = append(batch.Metrics, metric)
+	}
+	return batch
+}
+
+// refusing answers status to every request with a poisoned item.
+func (b *bench) refusing(status int, header http.Header) {
+	b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []collector.Item) bool {
+		for _, item := range items {
+			if item.Properties["Team"] == "poison" {
+				for name, values := range header {
+					w.Header()[name] = values
+				}
+				w.WriteHeader(status)
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func TestWhatIsRefusedForGoodIsGivenUpAloneAndKeepsNothingWaiting(t *testing.T) {
+	for _, status := range []int{400, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422, 431, 451, 499, 418} {
+		for name, bad := range map[string][]int{"first": {0}, "last": {11}, "several": {2, 3, 9}, "all": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}} {
+			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b := open(t, nil)
+					b.refusing(status, nil)
+					b.Send(labelled(12))
+					time.Sleep(time.Second)
+					b.Send(labelled(12, bad...))
+					for range 3 {
+						time.Sleep(time.Second)
+						b.Send(labelled(12))
+					}
+					time.Sleep(5 * time.Second)
+					if got, want := b.Dropped()["rejected"], int64(len(bad)); got != want {
+						t.Errorf("%d items given up, want %d; the log says %s", got, want, b.log)
+					}
+					b.arrived(t, float64(5*12-len(bad)))
+					b.end(t)
+					if strings.Count(b.log.String(), "rejects telemetry items") != 1 {
+						t.Errorf("the log says %s; want one line about the items", b.log)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestABatchThatTroublesTheServiceKeepsNothingWaiting: a firewall may reset the
+// connection or answer 403, and the service may fail, because of one item.
+func TestABatchThatTroublesTheServiceKeepsNothingWaiting(t *testing.T) {
+	for _, status := range []int{401, 403, 408, 500, 502, 503, 504, 300, 302, 0} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := open(t, nil)
+				b.refusing(status, nil)
+				if status == 0 {
+					b.service.Answer = nil
+					b.service.reset("poison")
+				}
+				sent := 0
+				for i := range 200 {
+					sent += 3
+					if i == 3 {
+						b.Send(labelled(3, 1))
+					} else {
+						b.Send(labelled(3))
+					}
+					time.Sleep(10 * time.Second)
+					if got, _ := b.service.Sum(telemetry.TotalTokens); got < float64(sent-6) {
+						t.Fatalf("after %d batches %v of %d items arrived: what follows waits", i+1, got, sent)
+					}
+				}
+				if got := b.Dropped()["rejected"]; got != 1 {
+					t.Errorf("%d items given up, want 1", got)
+				}
+				b.end(t)
+				b.arrived(t, float64(sent-1))
+			})
+		})
+	}
+}
+
+func TestAFlakyServiceLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, nil)
+		chance := rand.New(rand.NewPCG(1, 2))
+		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, _ []collector.Item) bool {
+			if chance.IntN(2) == 0 {
+				return false
+			}
+			w.WriteHeader([]int{503, 403, 500, 401}[chance.IntN(4)])
+			return true
+		}
+		for range 500 {
+			b.Send(labelled(3))
+			time.Sleep(10 * time.Second)
+		}
+		time.Sleep(10 * time.Minute)
+		b.end(t)
+		b.arrived(t, 1500)
+		if got := b.Dropped(); len(got) != 0 {
+			t.Errorf("dropped %v", got)
+		}
+	})
+}
+
+// TestAThrottlingServiceLosesNothing: it takes one request of three.
+func TestAThrottlingServiceLosesNothing(t *testing.T) {
+	for _, status := range []int{429, 439, 402} {
+		synctest.Test(t, func(t *testing.T) {
+			b := open(t, nil)
+			n := 0
+			b.service.Answer = func(w http.ResponseWriter, _ *http.Request, _ []collector.Item) bool {
+				if n++; n%3 == 0 {
+					return false
+				}
+				w.WriteHeader(status)
+				return true
+			}
+			for range 100 {
+				b.Send(labelled(3))
+				time.Sleep(10 * time.Second)
+			}
+			time.Sleep(10 * time.Hour)
+			b.end(t)
+			b.arrived(t, 300)
+			if got := b.Dropped(); len(got) != 0 {
+				t.Errorf("%d: dropped %v", status, got)
+			}
+		})
+	}
+}
+
+// TestWhileAllIsRefusedNothingIsGivenUp: a wrong address or key is not the
+// items' fault, and an operator may mend it.
+func TestWhileAllIsRefusedNothingIsGivenUp(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 405} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := open(t, nil)
+				b.Send(labelled(5)) // all was well once
+				synctest.Wait()
+				b.service.answering(status, nil, "")
+				before := b.service.requests()
+				for range 60 {
+					b.Send(labelled(20))
+					time.Sleep(10 * time.Second)
+				}
+				if n := b.service.requests() - before; n > 30 {
+					t.Errorf("%d requests in 10 minutes to a service that refuses everything", n)
+				}
+				b.service.fail.Store(nil)
+				time.Sleep(2 * time.Minute)
+				b.end(t)
+				b.arrived(t, 1205)
+				if got := b.Dropped(); len(got) != 0 || strings.Count(b.log.String(), "does not take telemetry") != 1 {
+					t.Errorf("dropped %v, the log says %s", got, b.log)
+				}
+			})
+		})
+	}
+}
+
+func TestABatchThatIsTooLargeIsSplitUntilItFits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, nil)
+		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []collector.Item) bool {
+			tooLarge := len(items) > 100
+			for _, item := range items {
+				tooLarge = tooLarge || item.Properties["Team"] == "poison"
+			}
+			if tooLarge {
+				w.WriteHeader(http.StatusRequestEntityTooLarge)
+			}
+			return tooLarge
+		}
+		b.Send(labelled(450, 449))
+		b.end(t)
+		b.arrived(t, 449)
+		if got := b.Dropped(); got["rejected"] != 1 || len(got) != 1 {
+			t.Errorf("dropped %v, want the one that is too large alone", got)
+		}
+	})
+}
+
+func TestItemsThatAreDeferredForEverAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, nil)
+		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []collector.Item) bool {
+			var good []collector.Item
+			var faults []string
+			for i, item := range items {
+				if item.Properties["Team"] == "poison" {
+					faults = append(faults, fmt.Sprintf(`{"index":%d,"statusCode":500,"message":"later"}`, i))
+				} else {
+					good = append(good, item)
+				}
+			}
+			b.service.Keep(good)
+			w.WriteHeader(http.StatusPartialContent)
+			fmt.Fprintf(w, `{"itemsReceived":%d,"itemsAccepted":%d,"errors":[%s]}`, len(items), len(good), strings.Join(faults, ","))
+			return true
+		}
+		b.Send(labelled(6, 2, 4))
+		for range 100 {
+			time.Sleep(10 * time.Second)
+			b.Send(labelled(1))
+		}
+		if got := b.Dropped()["rejected"]; got != 2 {
+			t.Errorf("%d items given up, want 2", got)
+		}
+		b.end(t)
+		b.arrived(t, 104)
+	})
+}
+
+func TestAnyFormOfSuccessIsSuccess(t *testing.T) {
+	for status, body := range map[int]string{200: "", 201: "{}", 202: "<html>", 204: "", 206: "", 299: `{"itemsReceived":1,"itemsAccepted":1,"errors":[]}`} {
+		synctest.Test(t, func(t *testing.T) {
+			b := open(t, nil)
+			b.service.answering(status, nil, body)
+			b.Send(labelled(1))
+			time.Sleep(time.Hour)
+			if n := b.service.requests(); n != 1 || b.log.Len() > 0 {
+				t.Errorf("%d: %d requests, the log says %s", status, n, b.log)
+			}
+			b.end(t)
+		})
+	}
+}
+
+func TestValuesThatJSONCantExpressAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, nil)
+		batch := labelled(3)
+		zero := 0.0
+		batch.Metrics[1].Sum = zero / zero
+		b.Send(batch)
+		synctest.Wait()
+		if got := b.Dropped()["rejected"]; got != 1 {
+			t.Errorf("%d items given up, want 1", got)
+		}
+		b.end(t)
+		b.arrived(t, 2)
+	})
+}
+
+// reset breaks connections on which an item with this text arrives.
+func (w *wire) reset(text string) {
+	fail := func(r *http.Request) (*http.Response, error) {
+		held := &collector.Collector{Answer: func(w http.ResponseWriter, _ *http.Request, items []collector.Item) bool {
+			for _, item := range items {
+				if item.Properties["Team"] == text {
+					w.WriteHeader(http.StatusTeapot)
+					return true
+				}
+			}
+			return false
+		}, Arrived: func(item collector.Item) { w.Keep([]collector.Item{item}) }}
+		response := serve(held, r)
+		if response.StatusCode == http.StatusTeapot {
+			return nil, errors.New("connection reset by peer")
+		}
+		return response, nil
+	}
+	w.fail.Store(&fail)
+}
+
+func TestTheTokenIsAskedForOnEachTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := "first"
+		b := open(t, func(c *appinsights.Config) {
+			c.Authentication.Entra = true
+			c.Token = func(context.Context) (string, error) { return now, nil }
+		})
+		b.service.Token = "second"
+		b.Send(tokens(5))
+		synctest.Wait()
+		now = "second" // the identity's role has come to hold
+		time.Sleep(2 * time.Minute)
+		b.end(t)
+		b.arrived(t, 5)
+	})
+}
