@@ -18,8 +18,8 @@ type losses struct {
 	gap      gap
 	said     map[string]bool // the kinds of trouble since all was well
 	saidAt   map[string]time.Time
-	rejected int64           // items not yet in a line of the log
-	nextLine time.Time       // of rejected items
+	rejected int64     // items not yet in a line of the log
+	nextLine time.Time // of rejected items
 }
 
 // gap is what an outage cost: how many items, and the times of the first and
