@@ -3,6 +3,7 @@ metadata description = 'Tollgate in a resource group of its own: the gateway, it
 targetScope = 'resourceGroup'
 
 import { compact, dashed } from 'modules/names.bicep'
+import { faultsOf, hoursBetween } from 'modules/faults.bicep'
 import { modelDeployment, scaling } from 'modules/types.bicep'
 
 @description('What names begin with. Anything but letters and digits is left out of them.')
@@ -18,10 +19,10 @@ param tags { *: string } = {}
 
 // The model
 
-@description('The model that is deployed, and under which name. Where foundryAccountId or upstreamUrl names what is there already, only its deployment counts.')
+@description('The model that is deployed, and under which name. Where foundryAccountId or upstreamUrl names what is there already, only its deployment and its format count.')
 param model modelDeployment
 
-@description('The resource id of a Foundry resource that is there already, in any resource group: then none is made. It must hold a deployment named model.deployment.')
+@description('The resource id of a Foundry or Azure OpenAI resource (kind AIServices or OpenAI) that is there already, in any resource group: then none is made. It must hold a deployment named model.deployment.')
 param foundryAccountId string = ''
 
 @description('The address of an endpoint that takes no identity of Azure: then no Foundry resource is made, and upstreamByKey holds.')
@@ -66,17 +67,24 @@ param console bool = false
 @description('Web pages that may call the gateway from a browser, such as https://chat.example.com.')
 param corsOrigins string[] = []
 
-@description('The header that names the caller\'s address, where the team\'s own Front Door stands in front: X-Azure-ClientIP. Trust one only with frontDoorId, or anybody can write it.')
+@description('The header that names the caller\'s address, where the team\'s own Front Door stands in front: X-Azure-ClientIP. Needs frontDoorId: without it anybody can write the header.')
 param clientIpHeader string = ''
 
 @description('The id that the team\'s own Front Door sends in X-Azure-FDID: then nobody else can call the gateway.')
 param frontDoorId string = ''
 
-@description('When housekeeping runs, as the Functions host reads it: second, minute, hour, day, month, weekday.')
+@description('The addresses, as CIDR blocks, that packages are deployed from. Then nobody can reach the deployment site from elsewhere. Empty: anybody with a login can.')
+param deployFrom string[] = []
+
+@description('When housekeeping runs, as the Functions host reads it: second, minute, hour, day, month, weekday. At least once a day; an alert fires when no run succeeded for three of its periods, or two days if that is less.')
 param housekeepingSchedule string = '0 0 * * * *'
 
-@description('Further settings of the handler, as the README lists them. They win over those made here; UPSTREAMS takes the place of all UPSTREAM_… settings, and callers may ask for what its endpoints list; where one lists none, set MODELS beside it, if that is more or other than model.deployment.')
+@description('Further settings of the handler, as the README lists them. They win over those made here, and must not be secrets: the deployment\'s history keeps them readable. UPSTREAMS takes the place of all UPSTREAM_… settings, and callers may ask for what its endpoints list; where one lists none, set MODELS beside it, if that is more or other than model.deployment.')
 param settings { *: string } = {}
+
+@description('Settings that are secrets, such as an UPSTREAMS that holds an apiKey. They win over settings, and no history keeps them.')
+@secure()
+param secretSettings { *: string }?
 
 // Storage, telemetry, network
 
@@ -97,12 +105,23 @@ param privateNetwork bool = false
 @description('The virtual network\'s addresses, a /25 or larger.')
 param networkAddressPrefix string = '10.70.0.0/24'
 
-var suffix = uniqueString(resourceGroup().id)
+var schedule = settings.?HOUSEKEEPING_SCHEDULE ?? housekeepingSchedule
+
+// Every name holds the suffix, and the suffix fails where the parameters don't go
+// together: so nothing is made then.
+var faults = faultsOf({
+  model: model
+  scale: scale
+  foundryAccountId: foundryAccountId
+  upstreamUrl: upstreamUrl
+  clientIpHeader: clientIpHeader
+  frontDoorId: frontDoorId
+  housekeepingSchedule: schedule
+  settings: settings
+})
+var suffix = empty(faults) ? uniqueString(resourceGroup().id) : fail(join(faults, ' '))
 var makesFoundry = empty(foundryAccountId) && empty(upstreamUrl)
 var usesFoundryAccount = !empty(foundryAccountId)
-var upstreamFault = usesFoundryAccount && !empty(upstreamUrl)
-  ? fail('foundryAccountId and upstreamUrl both name the endpoint: leave one of them empty')
-  : ''
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: dashed('id', prefix, suffix)
@@ -138,6 +157,7 @@ module alerts 'modules/alerts.bicep' = {
   params: {
     applicationInsightsId: insightsId
     actionGroupId: monitoring.outputs.actionGroupId
+    housekeepingHours: hoursBetween(schedule)
     location: location
     tags: tags
   }
@@ -179,6 +199,7 @@ module foundry 'modules/foundry.bicep' = if (makesFoundry) {
     location: location
     tags: tags
     model: model
+    shape: upstreamShape
     appIdentityId: identity.id
     appPrincipalId: identity.properties.principalId
     private: privateNetwork
@@ -195,6 +216,8 @@ module foundryAccess 'modules/foundry-access.bicep' = if (usesFoundryAccount) {
   )
   params: {
     name: last(foundryId)
+    format: model.format
+    shape: upstreamShape
     appIdentityId: identity.id
     appPrincipalId: identity.properties.principalId
   }
@@ -240,11 +263,13 @@ module endpoints 'modules/endpoint.bicep' = [
   }
 ]
 
-var modelUrl = makesFoundry
-  ? foundry!.outputs.url
-  : usesFoundryAccount ? foundryAccess!.outputs.url : '${upstreamUrl}${upstreamFault}'
+var modelUrl = makesFoundry ? foundry!.outputs.url : usesFoundryAccount ? foundryAccess!.outputs.url : upstreamUrl
 
+// The account's name is there beside its addresses because instances fail now and
+// then with the addresses alone.
+// Source: https://github.com/Azure/azure-functions-host/issues/11787
 var storageSettings = {
+  AzureWebJobsStorage__accountName: compact('st', prefix, suffix)
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: identity.properties.clientId
   AzureWebJobsStorage__blobServiceUri: storage.outputs.blobUri
@@ -259,7 +284,7 @@ var upstreamSettings = {
 
 // Where all endpoints list models, these are what callers may ask for, which the
 // gateway sees by itself; a model beside them would keep it from starting.
-var severalUpstreams = settings.?UPSTREAMS ?? ''
+var severalUpstreams = secretSettings.?UPSTREAMS ?? settings.?UPSTREAMS ?? ''
 var upstreamsListModels = startsWith(severalUpstreams, '[')
   ? empty(filter(json(severalUpstreams), endpoint => empty(endpoint.?models ?? {})))
   : false
@@ -276,10 +301,10 @@ var gatewaySettings = union(
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
     AZURE_CLIENT_ID: identity.properties.clientId
     KEY_PEPPER: '@Microsoft.KeyVault(SecretUri=${vault.outputs.pepperUri})'
-    HOUSEKEEPING_SCHEDULE: housekeepingSchedule
+    HOUSEKEEPING_SCHEDULE: schedule
   },
   upstreamsListModels ? {} : { MODELS: model.deployment },
-  contains(settings, 'UPSTREAMS') ? {} : upstreamSettings,
+  empty(severalUpstreams) ? upstreamSettings : {},
   upstreamByKey ? { UPSTREAM_API_KEY: '@Microsoft.KeyVault(SecretUri=${vault.outputs.upstreamKeyUri})' } : {},
   empty(manageAudience) ? {} : manageSettings,
   console ? { CONSOLE: 'on' } : {},
@@ -297,8 +322,10 @@ module app 'modules/app.bicep' = {
     scale: scale
     packagesUri: storage.outputs.packagesUri
     settings: gatewaySettings
+    secretSettings: secretSettings
     corsOrigins: corsOrigins
     frontDoorId: frontDoorId
+    deployFrom: deployFrom
     rollingUpdates: rollingUpdates
     subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
     workspaceId: monitoring.outputs.workspaceId
@@ -323,12 +350,29 @@ output storageAccountName string = compact('st', prefix, suffix)
 @description('The Key Vault, which holds the pepper.')
 output vaultName string = vault.outputs.name
 
-@description('What to do next.')
-output next string[] = [
+@description('What azd keeps in its environment: the group, the app and its address.')
+output AZURE_RESOURCE_GROUP string = resourceGroup().name
+output SERVICE_GATEWAY_NAME string = app.outputs.name
+output SERVICE_GATEWAY_URI string = app.outputs.url
+
+var firstCall = 'curl ${app.outputs.url}/openai/v1/chat/completions -H "api-key: $KEY" -H "Content-Type: application/json" -d \'{"model":"${model.deployment}","messages":[{"role":"user","content":"Hello"}]}\''
+
+var fromHere = [
   'make publish APP=${app.outputs.name}   # or make deploy, which has published already'
   'export AzureWebJobsStorage__accountName=${compact('st', prefix, suffix)}'
   'export KEY_PEPPER=$(az keyvault secret show --vault-name ${vault.outputs.name} --name key-pepper --query value --output tsv)'
   'go build -o tollgate ./handler/cmd/tollgate'
   './tollgate tier set standard --tokens-per-minute 1000 && ./tollgate subscription create team-a --tier standard && KEY=$(./tollgate key create team-a)'
-  'curl ${app.outputs.url}/openai/v1/chat/completions -H "api-key: $KEY" -H "Content-Type: application/json" -d \'{"model":"${model.deployment}","messages":[{"role":"user","content":"Hello"}]}\''
+  firstCall
 ]
+
+// Tables and vault answer inside the network alone.
+var fromInside = concat(
+  [
+    '# The following must run inside the virtual network; from outside use ./tollgate --server ${app.outputs.url}, with manageAudience set.'
+  ],
+  fromHere
+)
+
+@description('What to do next.')
+output next string[] = privateNetwork ? fromInside : fromHere

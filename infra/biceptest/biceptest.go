@@ -158,6 +158,28 @@ func (r Resource) At(path ...string) any {
 	return value
 }
 
+// UnmarshalJSON reads a resource. Properties that hang on a secret as a whole are
+// an expression, not an object: they become the property "expression".
+func (r *Resource) UnmarshalJSON(text []byte) error {
+	type plain Resource
+	read := struct {
+		*plain
+		Properties json.RawMessage `json:"properties"`
+	}{plain: (*plain)(r)}
+	if err := json.Unmarshal(text, &read); err != nil {
+		return err
+	}
+	var expression string
+	if json.Unmarshal(read.Properties, &expression) == nil && expression != "" {
+		r.Properties = map[string]any{"expression": expression}
+		return nil
+	}
+	if read.Properties == nil {
+		return nil
+	}
+	return json.Unmarshal(read.Properties, &r.Properties)
+}
+
 // Settings are the app's settings.
 func (s Snapshot) Settings(t testing.TB) map[string]string {
 	t.Helper()

@@ -9,6 +9,9 @@ param tags { *: string }
 @description('How many times its usual hour a subscription may take in an hour before that is a runaway.')
 @minValue(2)
 param runawayTimes int = 5
+@description('How many hours pass between two runs of housekeeping.')
+@minValue(1)
+param housekeepingHours int
 @description('Whether the rules are evaluated.')
 param enabled bool = true
 
@@ -29,6 +32,9 @@ type rule = {
   @description('How far back the query looks, where that is further than the window.')
   lookBack: string?
 }
+
+// A log alert looks back two days at most.
+var silenceHours = min(3 * housekeepingHours, 48)
 
 var rules rule[] = [
   {
@@ -109,6 +115,22 @@ var rules rule[] = [
     window: 'PT1H'
     lookBack: 'P2D'
   }
+  {
+    name: 'housekeeping'
+    title: 'Tollgate: housekeeping does not run'
+    description: 'Housekeeping had no successful run in the last ${silenceHours} hours: idle counters are not flushed and old rows not deleted. Look for its lines in the log (msg housekeeping), and restart the app if there are none.'
+    severity: 2
+    query: replace(
+      loadTextContent('../queries/alert-housekeeping.kql'),
+      'let silence = 3h;',
+      'let silence = ${silenceHours}h;'
+    )
+    column: 'Missed'
+    dimension: ''
+    threshold: 1
+    window: 'PT1H'
+    lookBack: 'P2D'
+  }
 ]
 
 resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
@@ -122,6 +144,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       description: item.description
       severity: item.severity
       enabled: enabled
+      skipQueryValidation: true // the tables of a new component may not be there yet
       scopes: [applicationInsightsId]
       evaluationFrequency: 'PT5M'
       windowSize: item.window

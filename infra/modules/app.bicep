@@ -16,10 +16,15 @@ param scale scaling
 param packagesUri string
 @description('The app\'s settings: the handler\'s, which its README lists, and those of the Functions host.')
 param settings { *: string }
+@description('Settings that are secrets. They win over the others.')
+@secure()
+param secretSettings { *: string }?
 @description('Web pages that may call the app from a browser. Preflights never reach the handler.')
 param corsOrigins string[]
 @description('The id of the only Front Door that may call the app. Empty: anybody may.')
 param frontDoorId string
+@description('The addresses, as CIDR blocks, that packages are deployed from. Empty: any, with a login.')
+param deployFrom string[]
 @description('Replace instances in batches, each when its calls have ended. Otherwise all at once, and calls under way are cut.')
 param rollingUpdates bool
 @description('The subnet that the app calls from. Empty: none.')
@@ -50,10 +55,19 @@ var frontDoorOnly = [
   }
 ]
 
+var deployers = [
+  for (block, i) in deployFrom: {
+    name: 'deployer-${i + 1}'
+    priority: 100 + i
+    action: 'Allow'
+    ipAddress: block
+  }
+]
+
 resource app 'Microsoft.Web/sites@2024-11-01' = {
   name: name
   location: location
-  tags: tags
+  tags: union(tags, { 'azd-service-name': 'gateway' }) // azure.yaml's service
   kind: 'functionapp,linux'
   identity: {
     type: 'UserAssigned'
@@ -90,13 +104,16 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       #disable-next-line BCP037
       siteUpdateStrategy: { type: rollingUpdates ? 'RollingUpdate' : 'Recreate' }
     }
+    // Flex Consumption refuses most names here, such as ftpsState and linuxFxVersion.
+    // Source: https://github.com/Azure/azure-cli/issues/31414
     siteConfig: {
       minTlsVersion: '1.2'
       http20Enabled: true
-      ftpsState: 'Disabled'
       cors: { allowedOrigins: corsOrigins }
       ipSecurityRestrictions: empty(frontDoorId) ? [] : frontDoorOnly
       ipSecurityRestrictionsDefaultAction: empty(frontDoorId) ? 'Allow' : 'Deny'
+      scmIpSecurityRestrictions: deployers
+      scmIpSecurityRestrictionsDefaultAction: empty(deployFrom) ? 'Allow' : 'Deny'
     }
   }
 
@@ -113,7 +130,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
 
   resource appSettings 'config' = {
     name: 'appsettings'
-    properties: settings
+    properties: secretSettings == null ? settings : union(settings, secretSettings!)
   }
 }
 

@@ -1,6 +1,6 @@
 metadata description = 'A Foundry resource with one model deployed, which the app\'s identity may call. It has no api-keys.'
 
-import { roles } from 'roles.bicep'
+import { callerRole } from 'roles.bicep'
 import { modelDeployment } from 'types.bicep'
 
 @description('The resource\'s name, and the first part of its address.')
@@ -9,6 +9,8 @@ param location string
 param tags { *: string }
 @description('The model to deploy.')
 param model modelDeployment
+@description('The API that the model is called by.')
+param shape string
 @description('The resource id of the app\'s identity.')
 param appIdentityId string
 @description('The object id of the app\'s identity.')
@@ -52,13 +54,15 @@ resource deployment 'Microsoft.CognitiveServices/accounts/deployments@2025-06-01
   }
 }
 
+var role = callerRole(model.format, shape)
+
 resource caller 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: account
-  name: guid(account.id, appIdentityId, roles.cognitiveServicesUser)
+  name: guid(account.id, appIdentityId, role)
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.cognitiveServicesUser)
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
   }
 }
 

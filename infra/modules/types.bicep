@@ -15,7 +15,7 @@ type modelDeployment = {
   format: string
   @description('How it is billed and where it runs: GlobalStandard, DataZoneStandard, GlobalProvisionedManaged, …')
   sku: string
-  @description('Capacity in the units of the SKU: what the limit in tokens a minute is made of.')
+  @description('Capacity in the units of the SKU: what the limit in tokens a minute is made of. A provisioned SKU takes 15 or more.')
   @minValue(1)
   capacity: int
 }
@@ -33,7 +33,7 @@ type scaling = {
   @minValue(0)
   @maxValue(40)
   alwaysReady: int
-  @description('At most so many instances. Tollgate counts exactly with up to 64 of them at work on one subscription.')
+  @description('At most so many instances, not fewer than alwaysReady. Some regions may refuse fewer than 40. Tollgate counts exactly with up to 64 of them at work on one subscription.')
   @minValue(1)
   @maxValue(1000)
   maximumInstances: int
