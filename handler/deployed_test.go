@@ -59,6 +59,7 @@ func TestEverySettingOfAFunctionIsSet(t *testing.T) {
 // deployed is every optional part of infra/main.bicep that brings settings.
 const deployed = `param upstreamByKey = true
 param clientIpHeader = 'X-Azure-ClientIP'
+param frontDoorId = 'fd-id'
 param manageAudience = '00000000-0000-0000-0000-00000000000c'
 param console = true
 `

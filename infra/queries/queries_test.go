@@ -5,7 +5,9 @@ package queries_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
+	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -14,7 +16,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/housekeeping"
 	"tollgate/handler/limit"
 	"tollgate/handler/telemetry"
 )
@@ -313,6 +319,37 @@ func replaceQuery(t *testing.T, text []byte, panel, query string) []byte {
 	at += len(`"query": `)
 	end := at + bytes.IndexByte(text[at:], '\n')
 	return slices.Concat(text[:at], bytes.TrimSpace(encoded.Bytes()), []byte(","), text[end:])
+}
+
+// TestTheAlertKnowsTheLineOfARun: the alert that watches housekeeping looks for the
+// line that a run writes, which is not the one of a run that failed.
+func TestTheAlertKnowsTheLineOfARun(t *testing.T) {
+	var looked []string
+	for _, match := range regexp.MustCompile(`message (?:has|contains) '([^']+)'`).FindAllStringSubmatch(files(t)["alert-housekeeping"], -1) {
+		looked = append(looked, match[1])
+	}
+	if len(looked) == 0 {
+		t.Fatal("the alert looks for no line")
+	}
+	var broken error
+	store := memstore.New(nil)
+	for _, c := range []struct {
+		broken error
+		want   bool
+	}{{nil, true}, {errors.New("the history is down"), false}} {
+		broken = c.broken
+		var line bytes.Buffer
+		history := memstore.NewHistory(func(string) (bool, error) { return false, broken })
+		keeper := housekeeping.New(housekeeping.Config{Counters: store, History: history, Retention: time.Hour, Log: slog.New(slog.NewJSONHandler(&line, nil)),
+			Counter: counter.New(counter.Config{Store: store, History: history, Log: slog.New(slog.DiscardHandler)})})
+		if _, err := keeper.Run(t.Context()); (err == nil) != c.want {
+			t.Fatalf("the run ended with %v", err)
+		}
+		found := !slices.ContainsFunc(looked, func(text string) bool { return !strings.Contains(line.String(), text) })
+		if found != c.want {
+			t.Errorf("a run that ended with %v: got %t, want %t for its line %s", c.broken, found, c.want, line.String())
+		}
+	}
 }
 
 func TestEveryAlertQueryHasARule(t *testing.T) {

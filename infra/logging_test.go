@@ -1,0 +1,49 @@
+package infra_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestEveryLogLineOfTheHandlerArrives: by default the host keeps 20 items a second
+// an instance and drops the rest, and writes two lines of its own for each call.
+// Source: https://learn.microsoft.com/azure/azure-functions/functions-host-json#applicationinsights
+func TestEveryLogLineOfTheHandlerArrives(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../host.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var host struct {
+		Logging struct {
+			LogLevel            map[string]string
+			ApplicationInsights struct{ SamplingSettings struct{ IsEnabled *bool } }
+		}
+	}
+	if err := json.Unmarshal(text, &host); err != nil {
+		t.Fatal(err)
+	}
+	if sampled := host.Logging.ApplicationInsights.SamplingSettings.IsEnabled; sampled == nil || *sampled {
+		t.Error("the host samples log lines away")
+	}
+	for category, want := range map[string]string{
+		"Host.Function.Console": "Information", // the handler's lines
+		"Function.gateway":      "Warning",     // the host's two lines a call
+		"Host.Results":          "Error",       // the host's request item a call
+		"default":               "Information", // when functions start and stop
+	} {
+		if got := host.Logging.LogLevel[category]; got != want {
+			t.Errorf("the level of %s is %q, want %q", category, got, want)
+		}
+	}
+	for category := range host.Logging.LogLevel {
+		if function, found := strings.CutPrefix(category, "Function."); found {
+			if _, err := os.Stat(filepath.Join("..", "functions", function, "function.json")); err != nil {
+				t.Errorf("a level is set for the function %s, which there is none of: %v", function, err)
+			}
+		}
+	}
+}
