@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
 	"tollgate/handler/config"
 	"tollgate/handler/version"
 )
@@ -49,6 +51,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	lines := newHeldLog(stdout)
 	defer lines.Flush()
 	log := slog.New(lines)
+	limitMemory(getenv, memlimit.FromCgroup, log)
 	app, err := wire(conf, log)
 	if err != nil {
 		fmt.Fprintf(stderr, "tollgate can't start: %v\n", err)
