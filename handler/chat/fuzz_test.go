@@ -54,7 +54,7 @@ func same(read, sent *int64) bool {
 }
 
 func rewritten(t *testing.T, r *Request) {
-	again, err := Parse(r.Rewrite(Edit{Model: ptr("other"), MaxTokens: ptr(int64(77)), IncludeUsage: true}))
+	again, err := Parse(joined(r.Rewrite(Edit{Model: ptr("other"), MaxTokens: ptr(int64(77)), IncludeUsage: true})))
 	if err != nil {
 		t.Fatalf("the rewritten body is refused: %v", err)
 	}
@@ -66,7 +66,7 @@ func rewritten(t *testing.T, r *Request) {
 		again.Stream != r.Stream || again.N != r.N || !bytes.Equal(again.Messages, r.Messages) || !bytes.Equal(again.Tools, r.Tools) {
 		t.Fatalf("rewritten %+v to %+v", r, again)
 	}
-	if unchanged := r.Rewrite(Edit{}); !bytes.Equal(unchanged, r.body) {
+	if unchanged := joined(r.Rewrite(Edit{})); !bytes.Equal(unchanged, r.body) {
 		t.Fatal("an empty edit changed the body")
 	}
 }

@@ -24,8 +24,9 @@ type splice struct {
 }
 
 // Rewrite returns the body with the edit spliced in, every other byte as it
-// came. What needs no change isn't copied.
-func (r *Request) Rewrite(edit Edit) []byte {
+// came: pieces of the body itself and what goes between them, to be sent one
+// after the other, so that no call needs its body twice.
+func (r *Request) Rewrite(edit Edit) [][]byte {
 	splices := make([]splice, 0, 4)
 	set := func(key string, at span, value string) {
 		if at.present() {
@@ -65,23 +66,20 @@ func (r *Request) askForUsage(set func(key string, at span, value string)) {
 	}
 }
 
-func apply(body []byte, splices []splice) []byte {
-	if len(splices) == 0 {
-		return body
-	}
+func apply(body []byte, splices []splice) [][]byte {
 	slices.SortStableFunc(splices, func(a, b splice) int { return a.start - b.start })
-	size := len(body)
-	for _, s := range splices {
-		size += len(s.text)
-	}
-	out := make([]byte, 0, size)
+	pieces := make([][]byte, 0, 2*len(splices)+1)
 	done := 0
 	for _, s := range splices {
-		out = append(append(out, body[done:s.start]...), s.text...)
+		pieces = append(pieces, body[done:s.start], []byte(s.text))
 		done = s.end
 	}
-	return append(out, body[done:]...)
+	return append(pieces, body[done:])
 }
+
+// LetGo drops the body, and with it what Messages and Tools hold of it. The
+// envelope stays; nothing can be rewritten any more.
+func (r *Request) LetGo() { r.body, r.Messages, r.Tools = nil, nil, nil }
 
 // quote returns text as a JSON string.
 func quote(text string) string {

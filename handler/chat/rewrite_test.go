@@ -1,7 +1,10 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/json"
+	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -55,7 +58,7 @@ func TestRewriteSplicesAndLeavesEveryOtherByte(t *testing.T) {
 			Edit{Model: ptr("b"), MaxTokens: ptr(int64(7)), IncludeUsage: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := parse(t, c.body).Rewrite(c.edit)
+			got := joined(parse(t, c.body).Rewrite(c.edit))
 			if string(got) != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
@@ -77,7 +80,27 @@ func TestRewriteDoesNotChangeTheBodyItself(t *testing.T) {
 	if string(body) != before {
 		t.Errorf("body became %s", body)
 	}
-	if string(r.Rewrite(Edit{})) != before {
+	if string(joined(r.Rewrite(Edit{}))) != before {
 		t.Error("a second Rewrite doesn't start from the original")
+	}
+}
+
+// joined is a body in one piece.
+func joined(pieces [][]byte) []byte { return bytes.Join(pieces, nil) }
+
+// A stream that holds its prompt twice for as long as it takes fills an instance.
+func TestRewriteCopiesNoText(t *testing.T) {
+	body := with(`"model":"a","x":"` + strings.Repeat("x", 1<<20) + `","stream":true,"max_tokens":null`)
+	r := parse(t, body)
+	edit := Edit{Model: ptr("b"), MaxTokens: ptr(int64(7)), IncludeUsage: true}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	pieces := r.Rewrite(edit)
+	runtime.ReadMemStats(&after)
+	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 64<<10 {
+		t.Errorf("rewriting %d bytes allocates %d", len(body), bytes)
+	}
+	if !json.Valid(joined(pieces)) {
+		t.Error("not JSON any more")
 	}
 }

@@ -20,7 +20,7 @@ func (g *Gateway) forward(c *call) error {
 	response, err := g.Upstream.Send(c.r.Context(), upstream.Call{
 		Model: c.model, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
 		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
-		Body: func(t upstream.Target) []byte {
+		Body: func(t upstream.Target) [][]byte {
 			edit := chat.Edit{IncludeUsage: t.StreamOptions}
 			if t.Model != "" && t.Model != c.request.Model {
 				edit.Model = &t.Model

@@ -53,9 +53,9 @@ func poolOf(t *testing.T, endpoints []upstream.Endpoint, handlers ...http.Handle
 func (p *pool) send(t *testing.T) (asked, outcome string) {
 	p.asked = nil
 	call := aCall(false)
-	call.Body = func(target upstream.Target) []byte {
+	call.Body = func(target upstream.Target) [][]byte {
 		p.asked = append(p.asked, target.Endpoint)
-		return []byte("{}")
+		return [][]byte{[]byte("{"), nil, []byte("}")}
 	}
 	response, err := p.Send(t.Context(), call)
 	asked = strings.Join(p.asked, "")

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -127,9 +126,10 @@ type Call struct {
 	// Since is when the caller began to wait: the timeouts count from then. Zero
 	// is now.
 	Since time.Time
-	// Body makes the body for the endpoint that is tried. It may be called
-	// again when that one fails.
-	Body func(Target) []byte
+	// Body makes the body for the endpoint that is tried, in pieces that must not
+	// change. It may be called again when that one fails, and neither is kept
+	// once an answer has begun and the body is sent.
+	Body func(Target) [][]byte
 	// RequestID and Traceparent are passed on; a malformed traceparent isn't.
 	RequestID, Traceparent string
 	// ExtraParameters is the header of that name, which only endpoints of the
@@ -193,11 +193,12 @@ func (c *Client) try(ctx context.Context, e *endpoint, call *Call) (*http.Respon
 	answer, onTheWay, err := c.ask(ctx, e, call)
 	if err != nil && onTheWay.closedIdle() {
 		c.transport.CloseIdleConnections() // the others are as old
-		answer, _, err = c.ask(ctx, e, call)
+		answer, onTheWay, err = c.ask(ctx, e, call)
 	}
 	if err != nil {
 		return nil, err
 	}
+	onTheWay.body.letGo()
 	if answer.StatusCode == http.StatusOK && plain(answer) {
 		return answer, nil
 	}
@@ -213,8 +214,8 @@ func (c *Client) try(ctx context.Context, e *endpoint, call *Call) (*http.Respon
 
 // ask sends an endpoint one request. The error is an *Error.
 func (c *Client) ask(ctx context.Context, e *endpoint, call *Call) (*http.Response, *passage, error) {
-	onTheWay := &passage{}
-	request, err := e.request(httptrace.WithClientTrace(ctx, onTheWay.trace()), call)
+	onTheWay := &passage{body: &payload{pieces: call.Body(e.target(call))}}
+	request, err := e.request(httptrace.WithClientTrace(ctx, onTheWay.trace()), call, onTheWay.body)
 	if err != nil {
 		return nil, onTheWay, e.failure(ctx, NoCredential, err, false)
 	}
@@ -247,13 +248,15 @@ func (e *endpoint) refusal(answer *http.Response) *StatusError {
 }
 
 // request makes the request of a call.
-func (e *endpoint) request(ctx context.Context, call *Call) (*http.Request, error) {
-	body := call.Body(e.target(call))
+func (e *endpoint) request(ctx context.Context, call *Call, body *payload) (*http.Request, error) {
+	opened, err := body.open()
+	if err != nil {
+		return nil, err
+	}
 	request := (&http.Request{
 		Method: http.MethodPost, URL: e.addresses[e.pathName(call.Model)], Header: call.header(e.Shape),
-		ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
-		// GetBody lets the transport send again what a closing connection refused.
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
+		ContentLength: body.size(), Body: opened,
+		GetBody: body.open, // lets the transport send again what a closing connection refused
 	}).WithContext(ctx)
 	if !e.Key.Empty() {
 		request.Header["Api-Key"] = []string{e.Key.Reveal()}

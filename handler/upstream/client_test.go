@@ -350,7 +350,7 @@ func TestAnErrorSaysWhetherTheCallWasAccepted(t *testing.T) {
 				ctx, leave := context.WithTimeout(t.Context(), time.Second)
 				defer leave()
 				call := aCall(false)
-				call.Body = func(upstream.Target) []byte { return bytes.Repeat([]byte(" "), 1<<20) }
+				call.Body = func(upstream.Target) [][]byte { return [][]byte{bytes.Repeat([]byte(" "), 1<<20)} }
 				_, err := client.Send(ctx, call)
 				failed, ok := errors.AsType[*upstream.Error](err)
 				if !ok || failed.Accepted != c.want {

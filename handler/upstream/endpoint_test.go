@@ -94,7 +94,7 @@ func TestEveryShapeHasItsPathAndModel(t *testing.T) {
 			c.endpoint.Name, c.target.Endpoint = "e", "e"
 			c.endpoint.Token = func(context.Context) (string, error) { return "t", nil }
 			var asked upstream.Target
-			call := upstream.Call{Model: "m", Body: func(target upstream.Target) []byte {
+			call := upstream.Call{Model: "m", Body: func(target upstream.Target) [][]byte {
 				asked = target
 				return nil
 			}}

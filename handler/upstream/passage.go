@@ -8,6 +8,7 @@ import (
 
 // passage is what became of one request on its way.
 type passage struct {
+	body     *payload
 	reused   atomic.Int64 // when it got a connection that had lain idle, Unix nanoseconds
 	sent     atomic.Bool  // all of it was written
 	answered atomic.Bool  // something came back

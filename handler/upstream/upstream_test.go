@@ -101,7 +101,7 @@ func serve(t *testing.T, handler http.HandlerFunc) string {
 
 // aCall is a call for model m.
 func aCall(stream bool) upstream.Call {
-	return upstream.Call{Model: "m", Stream: stream, Body: func(upstream.Target) []byte { return []byte("{}") }}
+	return upstream.Call{Model: "m", Stream: stream, Body: func(upstream.Target) [][]byte { return [][]byte{[]byte("{}")} }}
 }
 
 // say sends a piece of an answer.

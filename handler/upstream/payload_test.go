@@ -1,0 +1,125 @@
+package upstream_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"runtime"
+	"testing"
+	"time"
+	"weak"
+
+	"tollgate/handler/secret"
+	"tollgate/handler/upstream"
+)
+
+// gone waits until the garbage collector has freed what w refers to.
+func gone[T any](t *testing.T, w weak.Pointer[T]) bool {
+	t.Helper()
+	for tick, late := time.Tick(10*time.Millisecond), time.After(10*time.Second); ; {
+		if runtime.GC(); w.Value() == nil {
+			return true
+		}
+		select {
+		case <-tick:
+		case <-late:
+			return false
+		}
+	}
+}
+
+// A prompt of megabytes must not stay for the minutes that an answer may take.
+func TestABodyIsLetGoOnceAnAnswerHasBegun(t *testing.T) {
+	for _, stream := range []bool{true, false} {
+		end := make(chan struct{})
+		received := make(chan int, 1)
+		at := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			received <- len(body)
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, ": working\n\n")
+			_ = http.NewResponseController(w).Flush()
+			<-end
+		})
+		client := newClient(t, upstream.Timeouts{}, upstream.Endpoint{Shape: upstream.OpenAI, URL: at, Key: secret.New("k")})
+		response, body := sendLarge(t, client, stream)
+		if n := <-received; n != 2<<20 {
+			t.Errorf("upstream received %d bytes, want %d", n, 2<<20)
+		}
+		if !gone(t, body) {
+			t.Errorf("stream %t: the body is still held while the answer is read", stream)
+		}
+		close(end)
+		response.Close()
+	}
+}
+
+// sendLarge makes a call of 2 MiB and keeps nothing of it.
+func sendLarge(t *testing.T, client *upstream.Client, stream bool) (*upstream.Response, weak.Pointer[byte]) {
+	t.Helper()
+	body := bytes.Repeat([]byte(" "), 1<<20)
+	call := aCall(stream)
+	call.Body = func(upstream.Target) [][]byte { return [][]byte{body, body} }
+	response, err := client.Send(t.Context(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, weak.Make(&body[0])
+}
+
+// An endpoint may begin to answer before it has read the whole call.
+func TestABodyIsSentToItsEndAlsoBesideItsAnswer(t *testing.T) {
+	received := make(chan int64, 1)
+	begin := make(chan struct{})
+	at := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, ": working\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-begin
+		n, _ := io.Copy(io.Discard, r.Body)
+		received <- n
+	})
+	client := newClient(t, upstream.Timeouts{}, upstream.Endpoint{Shape: upstream.OpenAI, URL: at, Key: secret.New("k")})
+	call := aCall(true)
+	call.Body = func(upstream.Target) [][]byte {
+		return [][]byte{bytes.Repeat([]byte(" "), 16<<20), []byte("{}")}
+	}
+	response, err := client.Send(t.Context(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Close()
+	close(begin)
+	if n := <-received; n != 16<<20+2 {
+		t.Errorf("upstream received %d bytes, want %d", n, 16<<20+2)
+	}
+}
+
+// Each endpoint that is tried gets the whole body, whatever the last one read.
+func TestABodyIsWholeAtEachEndpoint(t *testing.T) {
+	half := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.CopyN(io.Discard, r.Body, 1<<20)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	received := make(chan string, 1)
+	whole := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		received <- string(body)
+	})
+	key := secret.New("k")
+	client := newClient(t, upstream.Timeouts{},
+		upstream.Endpoint{Name: "a", Shape: upstream.OpenAI, URL: half, Key: key, Priority: 1},
+		upstream.Endpoint{Name: "b", Shape: upstream.OpenAI, URL: whole, Key: key, Priority: 2})
+	call := aCall(false)
+	text := bytes.Repeat([]byte("text "), 1<<20)
+	call.Body = func(upstream.Target) [][]byte { return [][]byte{[]byte("{"), text, []byte("}")} }
+	response, err := client.Send(t.Context(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Close()
+	if got, want := <-received, "{"+string(text)+"}"; got != want {
+		t.Errorf("the second endpoint received %d bytes, want %d", len(got), len(want))
+	}
+}
