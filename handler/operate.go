@@ -15,6 +15,7 @@ import (
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/entra"
 	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
 	"tollgate/handler/upstream/credential"
 )
 
@@ -108,8 +109,8 @@ func checks(c config.Config, o operated) []manage.Check {
 }
 
 // identity looks whether the app's identity gets a token for the models.
-func identity(clientID string) manage.Check {
-	token, err := credential.ManagedIdentity(clientID)
+func identity(of upstream.Identity) manage.Check {
+	token, err := credential.ManagedIdentity(of)
 	if err != nil {
 		token = func(context.Context) (string, error) { return "", err }
 	}

@@ -5,9 +5,8 @@ using 'main.bicep'
 
 param prefix = 'tollgate'
 
-// Callers go on asking for DeepSeek-R1. Foundry retires that model (its notice
-// names 2026-08-13), so the deployment of that name is of the DeepSeek model
-// that it serves today: DeepSeek-V3.2 answers.
+// Callers go on asking for DeepSeek-R1. Foundry retired that model on 2026-08-13, so
+// the deployment of that name is of another: DeepSeek-V3.2 answers.
 param model = {
   deployment: 'DeepSeek-R1'
   name: 'DeepSeek-V3.2'
@@ -17,14 +16,14 @@ param model = {
   capacity: 100
 }
 
-// DeepSeek-R1 itself, where Foundry still has it:
+// Foundry's newer DeepSeek models, in place of the one above:
 // param model = {
-//   deployment: 'DeepSeek-R1'
-//   name: 'DeepSeek-R1'
-//   version: '1'
+//   deployment: 'DeepSeek-V4-Flash' // or DeepSeek-V4-Pro, here and below
+//   name: 'DeepSeek-V4-Flash'
+//   version: '2026-04-23'
 //   format: 'DeepSeek'
 //   sku: 'GlobalStandard'
-//   capacity: 1
+//   capacity: 100
 // }
 
 param scale = {

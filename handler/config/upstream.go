@@ -23,6 +23,7 @@ type written struct {
 }
 
 // writtenCredential is one of three; without any, the app's own identity calls.
+// An audience goes with an identity.
 type writtenCredential struct {
 	// APIKey is the endpoint's key.
 	APIKey secret.Text `json:"apiKey"`
@@ -31,6 +32,8 @@ type writtenCredential struct {
 	Setting string `json:"setting"`
 	// ClientID picks a user-assigned identity, in place of AZURE_CLIENT_ID's.
 	ClientID string `json:"clientId"`
+	// Audience is what the identity's tokens are for.
+	Audience string `json:"audience"`
 }
 
 // upstreams reads the endpoints; those that name neither a key nor an identity
@@ -54,14 +57,16 @@ func (s *settings) upstreams(clientID string) (found []upstream.Endpoint) {
 			Deployment: s.text("UPSTREAM_DEPLOYMENT", ""),
 			APIVersion: s.text("UPSTREAM_API_VERSION", ""),
 			Key:        secret.New(s.text("UPSTREAM_API_KEY", "")),
+			Identity:   upstream.Identity{Audience: s.text("UPSTREAM_AUDIENCE", "")},
 		}}
+		s.audience("UPSTREAM_AUDIENCE", "", found[0])
 		if found[0].URL == "" {
 			return found // which is said already
 		}
 	}
 	for i := range found {
 		if found[i].Key.Empty() {
-			found[i].Identity = cmp.Or(found[i].Identity, clientID)
+			found[i].Identity.ClientID = cmp.Or(found[i].Identity.ClientID, clientID)
 		}
 	}
 	for _, fault := range upstream.Validate(found) {
@@ -123,12 +128,27 @@ func (s *settings) credential(i int, e *written) {
 	if strings.HasPrefix(c.APIKey.Reveal(), unresolved) {
 		s.fault("UPSTREAMS", field+".apiKey is a reference to Key Vault, which is resolved only where it is all of a setting", "give it a setting of its own, and name that in credential.setting")
 	}
-	e.Key, e.Identity = c.APIKey, c.ClientID
-	if c.Setting == "" {
-		return
+	e.Key, e.Identity = c.APIKey, upstream.Identity{ClientID: c.ClientID, Audience: c.Audience}
+	if c.Setting != "" {
+		e.Key = secret.New(s.text(c.Setting, ""))
 	}
-	if e.Key = secret.New(s.text(c.Setting, "")); e.Key.Empty() {
+	s.audience("UPSTREAMS", field+".audience ", e.Endpoint)
+	if c.Setting != "" && e.Key.Empty() {
 		s.fault("UPSTREAMS", fmt.Sprintf("%s names the setting %q, which is empty or missing", field, c.Setting), "set that to the endpoint's key")
+	}
+}
+
+// audience looks whether an endpoint's audience can be one, and is of any use;
+// field says where a setting has it.
+func (s *settings) audience(setting, field string, e upstream.Endpoint) {
+	audience := e.Identity.Audience
+	host, whole := strings.CutSuffix(audience, "/.default")
+	switch {
+	case audience == "":
+	case !e.Key.Empty():
+		s.fault(setting, field+"stands beside a key", "leave the key out to call as an identity, or the audience out")
+	case !whole || len(host) <= len("https://") || !strings.HasPrefix(host, "https://") || strings.ContainsAny(host, " ?#@"):
+		s.fault(setting, fmt.Sprintf("%sis %q", field, audience), "use https://cognitiveservices.azure.com/.default or https://ai.azure.com/.default")
 	}
 }
 

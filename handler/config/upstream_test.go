@@ -21,20 +21,20 @@ func TestUpstreamsAreSeveralEndpoints(t *testing.T) {
 	c, err := Load(with(map[string]string{"UPSTREAM_URL": "", "KEY_OF_B": "canary-b", "AZURE_CLIENT_ID": "1", "UPSTREAMS": `[
 		{"name":"reserved","url":"https://a.example.com","shape":"deployments","deployment":"r1-ptu","priority":1,"credential":{"apiKey":"canary-a"}},
 		{"name":"overflow","url":"https://b.example.com","priority":2,"weight":3,"streamOptions":true,"credential":{"setting":"KEY_OF_B"}},
-		{"url":"https://c.example.com","shape":"openai","credential":{"clientId":"7"}}, {"url":"https://d.example.com","shape":"openai"}]`}))
+		{"url":"https://c.example.com","shape":"openai","credential":{"clientId":"7","audience":"https://ai.azure.com/.default"}}, {"url":"https://d.example.com","shape":"openai"}]`}))
 	if err != nil || len(c.Upstreams) != 4 {
 		t.Fatalf("%d endpoints, %v", len(c.Upstreams), err)
 	}
 	a, b := c.Upstreams[0], c.Upstreams[1]
 	if a.Key.Reveal() != "canary-a" || a.Deployment != "r1-ptu" || a.Priority != 1 || a.Shape != upstream.Deployments ||
-		b.Key.Reveal() != "canary-b" || b.Weight != 3 || b.Shape != upstream.OpenAI || !*b.StreamOptions || c.Upstreams[2].Identity != "7" {
+		b.Key.Reveal() != "canary-b" || b.Weight != 3 || b.Shape != upstream.OpenAI || !*b.StreamOptions || c.Upstreams[2].Identity != (upstream.Identity{ClientID: "7", Audience: "https://ai.azure.com/.default"}) {
 		t.Errorf("got %+v", c.Upstreams)
 	}
 	if shown := fmt.Sprintf("%v %+v %#v %v", c, c, c, c.LogValue()); strings.Contains(shown, "canary") {
 		t.Errorf("a key is printed: %s", shown)
 	}
-	if b.Identity != "" || c.Upstreams[3].Identity != "1" {
-		t.Errorf("identities %q and %q; want none and 1", b.Identity, c.Upstreams[3].Identity)
+	if b.Identity != (upstream.Identity{}) || c.Upstreams[3].Identity != (upstream.Identity{ClientID: "1"}) {
+		t.Errorf("identities %+v and %+v; want none and 1", b.Identity, c.Upstreams[3].Identity)
 	}
 }
 
@@ -50,11 +50,15 @@ func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
 		`[{"credential":{"key":1}}]`: {`"key"`},
 		`[{"name":"a","url":"http://x.example.com","shape":"soap","weight":-1},{"name":"b","url":"https://x.example.com","shape":"deployments"}]`: {
 			`UPSTREAMS upstream "a": url is not https`, `UPSTREAMS upstream "a": shape must be`, `UPSTREAMS upstream "a": weight is negative`, `UPSTREAMS upstream "b": deployment is missing`},
-		`[{"name":"upstream-2","url":"https://x.example.com"},{"url":"https://y.example.com"}]`:                   {"name is there twice"},
-		`[{"url":"https://x.example.com","credential":{"apiKey":"k","setting":"S"}}]`:                             {"[0].credential has more than one"},
-		`[{"url":"https://x.example.com","credential":{"apiKey":"@Microsoft.KeyVault(SecretUri=x)"}}]`:            {"[0].credential.apiKey is a reference to Key Vault"},
-		`[{"url":"https://x.example.com","credential":{"setting":"NO_SUCH"}}]`:                                    {`[0].credential names the setting "NO_SUCH"`},
-		`[{"url":"https://x.example.com","models":{"a":"A"}},{"url":"https://y.example.com","models":{"b":"B"}}]`: {`MODELS names "DeepSeek-R1", which no endpoint`},
+		`[{"name":"upstream-2","url":"https://x.example.com"},{"url":"https://y.example.com"}]`:                    {"name is there twice"},
+		`[{"url":"https://x.example.com","credential":{"apiKey":"k","setting":"S"}}]`:                              {"[0].credential has more than one"},
+		`[{"url":"https://x.example.com","credential":{"apiKey":"@Microsoft.KeyVault(SecretUri=x)"}}]`:             {"[0].credential.apiKey is a reference to Key Vault"},
+		`[{"url":"https://x.example.com","credential":{"audience":"https://ai.azure.com"}}]`:                       {`[0].credential.audience is "https://ai.azure.com": use https://cognitiveservices.azure.com/.default`},
+		`[{"url":"https://x.example.com","credential":{"audience":"https:///.default"}}]`:                          {`[0].credential.audience is "https:///.default"`},
+		`[{"url":"https://x.example.com","credential":{"audience":"http://ai.azure.com/.default"}}]`:               {`[0].credential.audience is "http://`},
+		`[{"url":"https://x.example.com","credential":{"apiKey":"k","audience":"https://ai.azure.com/.default"}}]`: {"[0].credential.audience stands beside a key"},
+		`[{"url":"https://x.example.com","credential":{"setting":"NO_SUCH"}}]`:                                     {`[0].credential names the setting "NO_SUCH"`},
+		`[{"url":"https://x.example.com","models":{"a":"A"}},{"url":"https://y.example.com","models":{"b":"B"}}]`:  {`MODELS names "DeepSeek-R1", which no endpoint`},
 	} {
 		values := map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text}
 		if strings.Contains(text, "models") {
@@ -94,6 +98,19 @@ func TestModelsAreThoseOfTheEndpoints(t *testing.T) {
 		c, err := Load(with(map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text}))
 		if err != nil || !slices.Equal(c.Models, want) {
 			t.Errorf("%s: %v, %v; want %v", text, c.Models, err, want)
+		}
+	}
+}
+
+func TestATokensAudienceCanBeChosen(t *testing.T) {
+	const projects = "https://ai.azure.com/.default"
+	c, err := Load(with(map[string]string{"UPSTREAM_API_KEY": "", "AZURE_CLIENT_ID": "1", "UPSTREAM_AUDIENCE": projects}))
+	if want := (upstream.Identity{ClientID: "1", Audience: projects}); err != nil || c.Upstreams[0].Identity != want {
+		t.Errorf("got %+v, %v; want %+v", c.Upstreams, err, want)
+	}
+	for _, given := range []map[string]string{{"UPSTREAM_API_KEY": "", "UPSTREAM_AUDIENCE": "ai.azure.com"}, {"UPSTREAM_API_KEY": "k", "UPSTREAM_AUDIENCE": projects}} {
+		if _, err := Load(with(given)); err == nil || !strings.Contains(err.Error(), "UPSTREAM_AUDIENCE ") {
+			t.Errorf("%v: got %v, want a fault of UPSTREAM_AUDIENCE", given, err)
 		}
 	}
 }

@@ -68,10 +68,18 @@ type Endpoint struct {
 	Weight   int `json:"weight"`
 	// Key is the endpoint's api-key. Without one, Token is asked.
 	Key secret.Text `json:"-"`
-	// Identity is the client ID of the managed identity that Token is of; empty:
-	// the system's own.
-	Identity string `json:"-"`
-	Token    Token  `json:"-"`
+	// Identity is whose tokens Token gives.
+	Identity Identity `json:"-"`
+	Token    Token    `json:"-"`
+}
+
+// Identity is a managed identity and what its tokens are for.
+type Identity struct {
+	// ClientID is the identity's client ID; empty: the system's own.
+	ClientID string
+	// Audience is the scope that tokens are asked for, which ends with /.default.
+	// Empty: https://cognitiveservices.azure.com/.default.
+	Audience string
 }
 
 // Serves is whether the endpoint takes calls for a model, by the name that

@@ -19,6 +19,7 @@ import (
 	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/subscription/tablestore"
 	"tollgate/handler/telemetry/appinsights"
+	"tollgate/handler/upstream"
 	"tollgate/handler/upstream/credential"
 )
 
@@ -101,7 +102,7 @@ func (a *app) checks(service *aztables.ServiceClient) ([]manage.Check, error) {
 		checks = append(checks, doctor.Reachable("upstream", address))
 	}
 	if len(endpoints) > 0 && !withKeys {
-		checks = append(checks, identity(setting("AZURE_CLIENT_ID")))
+		checks = append(checks, identity(upstream.Identity{ClientID: setting("AZURE_CLIENT_ID"), Audience: setting("UPSTREAM_AUDIENCE")}))
 	}
 	if connection, err := appinsights.ParseConnection(setting("APPLICATIONINSIGHTS_CONNECTION_STRING")); err == nil {
 		checks = append(checks, doctor.Reachable("telemetry", connection.Endpoint))
@@ -110,9 +111,9 @@ func (a *app) checks(service *aztables.ServiceClient) ([]manage.Check, error) {
 }
 
 // identity looks whether the models' token can be had.
-func identity(clientID string) manage.Check {
+func identity(whose upstream.Identity) manage.Check {
 	const of = "the models"
-	token, err := credential.ManagedIdentity(clientID)
+	token, err := credential.ManagedIdentity(whose)
 	if err != nil {
 		return doctor.Identity(of, func(context.Context) (string, error) { return "", err })
 	}

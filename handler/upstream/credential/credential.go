@@ -2,6 +2,7 @@
 package credential
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,33 +14,33 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// scope is what a token for Foundry's inference is for.
+// inference is the audience of a token for Foundry's inference, where an endpoint
+// names no other.
 // Source: https://learn.microsoft.com/azure/ai-foundry/foundry-models/how-to/configure-entra-id
-const scope = "https://cognitiveservices.azure.com/.default"
+const inference = "https://cognitiveservices.azure.com/.default"
 
 // ManagedIdentity gives tokens of the app's managed identity in Azure, and of
-// whoever is logged in on a developer's machine. The identity of clientID is
-// used where there are several; empty: the system's own. The tokens are cached
-// and renewed by the SDK.
-func ManagedIdentity(clientID string) (upstream.Token, error) {
+// whoever is logged in on a developer's machine. The tokens are cached and renewed
+// by the SDK.
+func ManagedIdentity(identity upstream.Identity) (upstream.Token, error) {
 	var credential azcore.TokenCredential
 	var err error
-	if clientID != "" {
-		credential, err = azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: azidentity.ClientID(clientID)})
+	if identity.ClientID != "" {
+		credential, err = azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: azidentity.ClientID(identity.ClientID)})
 	} else {
 		credential, err = azidentity.NewDefaultAzureCredential(nil)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("use the managed identity: %w", err)
 	}
-	return From(credential), nil
+	return From(credential, identity.Audience), nil
 }
 
 // Identified gives each endpoint that has no key the tokens of its identity, of
 // which there is one source for all endpoints that share it.
 func Identified(endpoints []upstream.Endpoint) ([]upstream.Endpoint, error) {
 	endpoints = slices.Clone(endpoints)
-	tokens := make(map[string]upstream.Token)
+	tokens := make(map[upstream.Identity]upstream.Token)
 	for i := range endpoints {
 		e := &endpoints[i]
 		if !e.Key.Empty() {
@@ -57,8 +58,9 @@ func Identified(endpoints []upstream.Endpoint) ([]upstream.Endpoint, error) {
 	return endpoints, nil
 }
 
-// From gives tokens of a credential.
-func From(credential azcore.TokenCredential) upstream.Token {
+// From gives tokens of a credential for an audience; empty: Foundry's inference.
+func From(credential azcore.TokenCredential, audience string) upstream.Token {
+	scope := cmp.Or(audience, inference)
 	return func(ctx context.Context) (string, error) {
 		token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 		if err != nil {
