@@ -40,7 +40,7 @@ type Config struct {
 	Pepper subscription.Pepper
 
 	// Upstreams are where the models answer: one endpoint, set by UPSTREAM_URL,
-	// UPSTREAM_SHAPE (models by default, openai or deployments), UPSTREAM_DEPLOYMENT
+	// UPSTREAM_SHAPE (openai by default, models or deployments), UPSTREAM_DEPLOYMENT
 	// (its own name for the model, by default the caller's), UPSTREAM_API_VERSION (by
 	// default the shape's) and UPSTREAM_API_KEY (without one, Identity calls); or
 	// several, as the JSON of UPSTREAMS has them. They have no Token yet.

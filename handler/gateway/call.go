@@ -91,6 +91,9 @@ func (g *Gateway) refuse(c *call, err error) {
 	if p.retry > 0 {
 		g.names.retry(c.w.Header(), p.retry)
 	}
+	if p.verbatim == nil && p.vain() {
+		c.w.Header()[headerShouldRetry] = []string{"false"}
+	}
 	if p.verbatim != nil {
 		c.answer(p.status, c.w.Header().Get("Content-Type"), p.verbatim)
 		return

@@ -61,7 +61,7 @@ func (g *Gateway) failed(c *call, err error) error {
 		return refusedUpstream(c, own)
 	}
 	if busy, ok := errors.AsType[*upstream.UnavailableError](err); ok {
-		return &problem{status: http.StatusServiceUnavailable, code: "upstream_unavailable", kind: kindServer, retry: wholeSeconds(busy.RetryAfter),
+		return &problem{status: http.StatusServiceUnavailable, code: "upstream_unavailable", kind: kindServer, retry: busy.RetryAfter,
 			message: "The model takes no calls just now.", cause: err}
 	}
 	p := &problem{status: http.StatusBadGateway, code: outcomeFailed, kind: kindServer, message: badGateway, cause: err}

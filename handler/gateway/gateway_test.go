@@ -340,7 +340,7 @@ func TestQuotaIsRefusedWithItsOwnStatus(t *testing.T) {
 	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: subscription.Hourly}, answering(90))
 	b.post(t, path, demo)
 	response, body := b.post(t, path, demo)
-	if response.StatusCode != 403 || !strings.Contains(body, "Token quota is exceeded. Try again in ") || response.Header.Get("x-apim-remaining-quota-tokens") != "0" {
+	if response.StatusCode != 403 || !strings.Contains(body, "Token quota is exceeded. It is renewed in ") || response.Header.Get("x-apim-remaining-quota-tokens") != "0" {
 		t.Errorf("%d %v %s", response.StatusCode, response.Header, body)
 	}
 }

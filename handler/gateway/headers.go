@@ -64,10 +64,18 @@ func (n HeaderNames) consumed(h http.Header, usage limit.Usage) {
 	h[n.TokensConsumed] = []string{strconv.FormatInt(usage.Total(), 10)}
 }
 
+// retry writes how long to wait, rounded up: in seconds and, as Azure OpenAI does, in
+// milliseconds, which OpenAI's and other clients read first. Many of them wait for
+// anything below 60,000 ms, but not for 60 s.
 func (n HeaderNames) retry(h http.Header, after time.Duration) {
 	seconds := []string{strconv.FormatInt(int64(wholeSeconds(after)/time.Second), 10)}
 	h["Retry-After"], h[n.RetryAfter] = seconds, seconds
+	h["Retry-After-Ms"] = []string{strconv.FormatInt(int64((after+time.Millisecond-1)/time.Millisecond), 10)}
 }
+
+// headerShouldRetry tells clients made by Stainless, OpenAI's and others, whether to
+// try again by themselves.
+const headerShouldRetry = "X-Should-Retry"
 
 // remind has an answer that reserved nothing say where the limits stand that a
 // call of this key is counted under, as far as this instance knows.

@@ -36,9 +36,9 @@ func (c *call) ask() (ask limit.Ask) {
 func (g *Gateway) refused(c *call, d limit.Decision) *problem {
 	s, tier := d.Standing, c.grant.Tier
 	counted := &countedLimit{Tier: tier.ID, CounterKey: tier.CounterKey,
-		Window: "minute", Limit: s.TokensPerMinute, Used: s.Used, ResetAt: s.ResetAt}
+		Window: "minute", Limit: s.TokensPerMinute, Used: s.Used, Owed: s.Owed, ResetAt: s.ResetAt}
 	if d.Verdict == limit.QuotaExceeded || d.Verdict == limit.NeverFitsQuota {
-		counted.Window, counted.Limit, counted.Used, counted.ResetAt = string(s.Period), s.Quota, s.QuotaUsed, s.QuotaResetAt
+		counted.Window, counted.Limit, counted.Used, counted.Owed, counted.ResetAt = string(s.Period), s.Quota, s.QuotaUsed, s.QuotaOwed, s.QuotaResetAt
 	}
 	p := refusal(d, counted)
 	if _, capped := c.request.CompletionTokens(); capped && tier.Reserve == subscription.ReserveFull && p.status == http.StatusRequestEntityTooLarge {

@@ -225,7 +225,7 @@ func TestACallThatNeverFitsIsToldByHowMuch(t *testing.T) {
 	}
 }
 
-// A quota's message is what callers of APIM know.
+// A quota's message begins as API Management's does, and says when the quota is renewed.
 func TestTheQuotasMessage(t *testing.T) {
 	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: subscription.Hourly}, answering(90))
 	b.post(t, path, demo)
@@ -249,7 +249,7 @@ func TestTheQuotasMessage(t *testing.T) {
 	case minutes > 0:
 		in = plural(minutes, "minute") + " and " + in
 	}
-	if want := `{"statusCode":403,"message":"Token quota is exceeded. Try again in ` + in + `.",`; !strings.HasPrefix(body, want) {
+	if want := `{"statusCode":403,"message":"Token quota is exceeded. It is renewed in ` + in + `.",`; !strings.HasPrefix(body, want) {
 		t.Errorf("%s; want %s", body, want)
 	}
 }

@@ -19,7 +19,7 @@ type problem struct {
 	kind    string // the type that OpenAI's clients read
 	message string
 	param   string
-	retry   time.Duration // for Retry-After; 0: none
+	retry   time.Duration // for Retry-After, exact; 0: none
 	counted *countedLimit
 	cause   error
 	// anthropic marks the body as Anthropic's clients need it, to show its message.
@@ -35,6 +35,7 @@ type countedLimit struct {
 	Window     string    `json:"window"`
 	Limit      int64     `json:"limit"`
 	Used       int64     `json:"used"`
+	Owed       int64     `json:"owed"` // used beyond the limit
 	ResetAt    time.Time `json:"resetAt"`
 }
 
@@ -46,6 +47,16 @@ func (p *problem) Error() string {
 }
 
 func (p *problem) Unwrap() error { return p.cause }
+
+// longestRetry is how long a client should wait at most before it tries again by
+// itself. Many clients obey no longer Retry-After, and try in vain before.
+const longestRetry = time.Minute
+
+// vain reports whether trying again in the client is useless: it would be refused
+// again, or wait longer than somebody who waits for the answer does.
+func (p *problem) vain() bool {
+	return p.status == http.StatusForbidden || p.status == http.StatusRequestEntityTooLarge || p.retry > longestRetry
+}
 
 // refuses is whether the gateway turned a call down that was well-formed: for a
 // limit, a key, or what it can't reach. Upstream's own 503 is none of that.
@@ -135,17 +146,18 @@ func (p *problem) body(requestID string) []byte {
 // refusal is the answer to a decision that did not grant.
 func refusal(d limit.Decision, counted *countedLimit) *problem {
 	seconds := wholeSeconds(d.RetryAfter)
-	p := &problem{kind: kindTokens, counted: counted}
+	p := &problem{kind: kindTokens, counted: counted, retry: d.RetryAfter}
 	switch d.Verdict {
 	case limit.QuotaExceeded:
-		p.status, p.code, p.retry = http.StatusForbidden, "token_quota_exceeded", seconds
-		p.message = fmt.Sprintf("Token quota is exceeded. Try again in %s.", spell(seconds))
+		p.status, p.code = http.StatusForbidden, "token_quota_exceeded"
+		// Not "Try again in", as API Management has it: some agents wait for hours at that.
+		p.message = fmt.Sprintf("Token quota is exceeded. It is renewed in %s.", spell(seconds))
 	case limit.NeverFitsRate, limit.NeverFitsQuota:
 		p.status, p.code = http.StatusRequestEntityTooLarge, "token_limit_too_small"
 		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. Send a shorter prompt.",
 			count(d.Least, "token"), count(d.Least-d.Most, "token"))
 	default:
-		p.status, p.code, p.retry = http.StatusTooManyRequests, "token_limit_exceeded", seconds
+		p.status, p.code = http.StatusTooManyRequests, "token_limit_exceeded"
 		p.message = fmt.Sprintf("Token limit is exceeded. Try again in %s.", count(int64(seconds/time.Second), "second"))
 	}
 	return p

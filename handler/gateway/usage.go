@@ -38,9 +38,13 @@ type counted struct {
 
 // window is where one limit stands, in tokens.
 type window struct {
-	Limit   int64     `json:"limit"`
-	Used    int64     `json:"used"`
-	Left    int64     `json:"left"`
+	Limit int64 `json:"limit"`
+	Used  int64 `json:"used"`
+	// Owed is what was used beyond the limit. Later minutes pay it; a quota's ends
+	// with its period.
+	Owed int64 `json:"owed"`
+	Left int64 `json:"left"`
+	// ResetAt is when something is left again, what is owed paid.
 	ResetAt time.Time `json:"resetAt"`
 }
 
@@ -140,10 +144,10 @@ func (g *Gateway) modelAsked(c *call) (string, error) {
 
 func (s *standing) windows(at limit.Standing) {
 	if at.TokensPerMinute > 0 {
-		s.Minute = &window{at.TokensPerMinute, at.Used, at.Remaining, at.ResetAt}
+		s.Minute = &window{at.TokensPerMinute, at.Used, at.Owed, at.Remaining, at.ResetAt}
 	}
 	if at.Quota > 0 {
-		s.Quota, s.QuotaPeriod = &window{at.Quota, at.QuotaUsed, at.QuotaRemaining, at.QuotaResetAt}, at.Period
+		s.Quota, s.QuotaPeriod = &window{at.Quota, at.QuotaUsed, at.QuotaOwed, at.QuotaRemaining, at.QuotaResetAt}, at.Period
 	}
 }
 

@@ -118,3 +118,46 @@ func TestAnInstanceAloneRefusesWithinTheOnlyLimitThereIs(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsOwedIsToldWithWhenItIsPaid: the end of the minute was told before, at
+// which a caller in debt came back in vain.
+func TestWhatIsOwedIsToldWithWhenItIsPaid(t *testing.T) {
+	now := noon.Add(15 * time.Second)
+	l := limit.Limits{TokensPerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Hourly, Version: 1}
+	for _, c := range []struct {
+		spent, period        int64 // charged
+		left, owed           int64
+		resets               time.Duration // after noon
+		quotaLeft, quotaOwed int64
+	}{
+		{0, 0, 300, 0, time.Minute, 1000, 0},
+		{299, 999, 1, 0, time.Minute, 1, 0},
+		{300, 1000, 0, 0, time.Minute, 0, 0},
+		{301, 1001, 0, 1, time.Minute, 0, 1},
+		{599, 1500, 0, 299, time.Minute, 0, 500},
+		{600, 0, 0, 300, 2 * time.Minute, 1000, 0}, // the next minute begins with nothing
+		{300 + 3*300 - 1, 0, 0, 899, 3 * time.Minute, 1000, 0},
+		{300 + 660_000, 0, 0, 660_000, 2201 * time.Minute, 1000, 0},
+	} {
+		s := limit.New(l, noon, "epoch")
+		s.Spent, s.PeriodSpent = c.spent, c.period
+		got := s.Standing(now)
+		if got.Remaining != c.left || got.Owed != c.owed || !got.ResetAt.Equal(noon.Add(c.resets)) || got.QuotaRemaining != c.quotaLeft || got.QuotaOwed != c.quotaOwed {
+			t.Errorf("spent %d and %d: got %+v, want %+v", c.spent, c.period, got, c)
+		}
+		at := got.ResetAt
+		if later := s.Standing(at); later.Remaining < 1 || later.Owed != 0 {
+			t.Errorf("spent %d: at %v, when something is to be left, got %+v", c.spent, at, later)
+		}
+		if before := s.Standing(at.Add(-time.Minute)); at.Sub(noon) > time.Minute && before.Remaining != 0 {
+			t.Errorf("spent %d: a minute before %v, got %+v, want nothing left", c.spent, at, before)
+		}
+		for _, more := range []int64{0, 1, 300, 301, 5000} {
+			after := s.Clone()
+			after.Spent, after.PeriodSpent = s.Spent+more, s.PeriodSpent+more
+			if want, predicted := after.Standing(now), got.After(more); predicted != want {
+				t.Errorf("spent %d, %d more: predicted %+v, want %+v", c.spent, more, predicted, want)
+			}
+		}
+	}
+}

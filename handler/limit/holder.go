@@ -334,9 +334,14 @@ func (h *Holder) FitsAfter(v *View, tokens int64, now time.Time) (after time.Dur
 func (h *Holder) Standing(v *View, now time.Time) Standing {
 	minute, period := h.known(v, now)
 	used, ofPeriod := h.untold(v)
-	st := Standing{Limits: v.Limits, Used: max(0, v.Spent+used), Remaining: max(minute, 0), ResetAt: MinuteStart(v.Window + 1)}
+	st := Standing{Limits: v.Limits, Used: max(0, v.Spent+used), ResetAt: MinuteStart(v.Window + 1)}
+	st.Remaining, st.Owed = leftAndOwed(minute)
+	if v.TokensPerMinute > 0 {
+		st.ResetAt = MinuteStart(v.Window + minutesUntil(1, minute, v.TokensPerMinute))
+	}
 	if v.Quota > 0 {
-		st.QuotaUsed, st.QuotaRemaining = max(0, v.PeriodSpent+ofPeriod), max(period, 0)
+		st.QuotaUsed = max(0, v.PeriodSpent+ofPeriod)
+		st.QuotaRemaining, st.QuotaOwed = leftAndOwed(period)
 		st.QuotaResetAt = v.Period.Next(v.PeriodStart)
 	}
 	return st

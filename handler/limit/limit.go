@@ -83,24 +83,34 @@ type Decision struct {
 // Standing is where a counter stands.
 type Standing struct {
 	Limits
-	Used           int64 // charged to this minute
-	Remaining      int64 // of this minute, never below 0
-	ResetAt        time.Time
+	Used           int64     // charged to this minute
+	Remaining      int64     // of this minute, never below 0
+	Owed           int64     // what later minutes pay before anything is left again
+	ResetAt        time.Time // when the minute has something left again, debt paid; not before its end
 	QuotaUsed      int64
 	QuotaRemaining int64 // never below 0
+	QuotaOwed      int64 // what was used beyond the quota, never below 0
 	QuotaResetAt   time.Time
 }
 
 // After is the standing once so many tokens more are charged.
 func (s Standing) After(tokens int64) Standing {
 	s.Used += tokens
-	s.Remaining = max(0, s.Remaining-tokens)
+	if s.TokensPerMinute > 0 {
+		before := s.Remaining - s.Owed
+		later := minutesUntil(1, before-tokens, s.TokensPerMinute) - minutesUntil(1, before, s.TokensPerMinute)
+		s.ResetAt = s.ResetAt.Add(time.Duration(later) * time.Minute)
+		s.Remaining, s.Owed = leftAndOwed(before - tokens)
+	}
 	if s.Quota > 0 {
 		s.QuotaUsed += tokens
-		s.QuotaRemaining = max(0, s.QuotaRemaining-tokens)
+		s.QuotaRemaining, s.QuotaOwed = leftAndOwed(s.QuotaRemaining - s.QuotaOwed - tokens)
 	}
 	return s
 }
+
+// leftAndOwed are an amount above zero and one below.
+func leftAndOwed(amount int64) (left, owed int64) { return max(amount, 0), max(-amount, 0) }
 
 // decide tells whether so many tokens fit into what the minute and the period
 // have left, and where they don't, when they will.

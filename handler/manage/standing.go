@@ -21,10 +21,10 @@ func standing(stored counter.Stored, unreadable error, newest limit.Limits, now 
 	state.Advance(newest, now) // which takes no older ones
 	at := state.Standing(now)
 	if at.TokensPerMinute > 0 {
-		s.Minute = &Window{at.TokensPerMinute, at.Used, at.Remaining, at.ResetAt}
+		s.Minute = &Window{at.TokensPerMinute, at.Used, at.Owed, at.Remaining, at.ResetAt}
 	}
 	if at.Quota > 0 {
-		s.Quota, s.QuotaPeriod = &Window{at.Quota, at.QuotaUsed, at.QuotaRemaining, at.QuotaResetAt}, string(at.Period)
+		s.Quota, s.QuotaPeriod = &Window{at.Quota, at.QuotaUsed, at.QuotaOwed, at.QuotaRemaining, at.QuotaResetAt}, string(at.Period)
 	}
 	h := state.Happened
 	s.Happened.add(h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused)

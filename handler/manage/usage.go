@@ -24,6 +24,7 @@ type Usage interface {
 type Window struct {
 	Limit   int64     `json:"limit"`
 	Used    int64     `json:"used"` // charged, reservations of calls under way included
+	Owed    int64     `json:"owed"` // used beyond the limit: what later minutes pay
 	Left    int64     `json:"left"`
 	ResetAt time.Time `json:"resetAt"`
 }

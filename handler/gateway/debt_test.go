@@ -1,0 +1,105 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"tollgate/handler/subscription"
+)
+
+// refused is what a caller can read of a refusal.
+type refused struct {
+	Error struct {
+		Code  string
+		Limit struct {
+			Used, Owed, Limit int64
+			ResetAt           time.Time
+		}
+	}
+}
+
+// waits are what an answer's headers say of waiting.
+func waits(t *testing.T, answer *http.Response) (seconds, ms int64) {
+	t.Helper()
+	seconds, e1 := strconv.ParseInt(answer.Header.Get("Retry-After"), 10, 64)
+	ms, e2 := strconv.ParseInt(answer.Header.Get("Retry-After-Ms"), 10, 64)
+	if e1 != nil || e2 != nil || ms < 1 || (ms+999)/1000 != seconds {
+		t.Errorf("Retry-After %q and Retry-After-Ms %q: want one wait, rounded up in both", answer.Header.Get("Retry-After"), answer.Header.Get("Retry-After-Ms"))
+	}
+	return seconds, ms
+}
+
+// TestADebtIsToldEverywhereAlike: the headers and /usage named the end of the minute,
+// at which the caller was refused again.
+func TestADebtIsToldEverywhereAlike(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(1275))
+	minute := time.Now().UTC().Truncate(time.Minute)
+	b.post(t, path, demo) // takes 1,300
+	answer, body := b.post(t, path, demo)
+	var told refused
+	if err := json.Unmarshal([]byte(body), &told); err != nil {
+		t.Fatal(err)
+	}
+	paid := minute.Add(4 * time.Minute) // with 200 left
+	if l := told.Error.Limit; answer.StatusCode != 429 || l.Owed != 1000 || l.Used != 1300 || !l.ResetAt.Equal(paid) {
+		t.Errorf("got %d %s, want 1000 owed until %s", answer.StatusCode, body, paid)
+	}
+	seconds, _ := waits(t, answer)
+	reset, err := time.ParseDuration(answer.Header.Get("X-Ratelimit-Reset-Tokens"))
+	if apart := reset - time.Duration(seconds)*time.Second; err != nil || apart.Abs() > time.Second || seconds <= 180 {
+		t.Errorf("Retry-After %d s, X-Ratelimit-Reset-Tokens %q; want the same, beyond 3 minutes", seconds, answer.Header.Get("X-Ratelimit-Reset-Tokens"))
+	}
+	if got := answer.Header.Get("X-Should-Retry"); got != "false" {
+		t.Errorf("X-Should-Retry %q after a refusal for minutes, want false", got)
+	}
+	_, body = b.get(t, "/usage")
+	var usage struct {
+		Minute struct {
+			Used, Owed, Left int64
+			ResetAt          time.Time
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &usage); err != nil || usage.Minute.Owed != 1000 || usage.Minute.Left != 0 || !usage.Minute.ResetAt.Equal(paid) {
+		t.Errorf("/usage: %s; want 1000 owed until %s", body, paid)
+	}
+}
+
+func TestAClientIsToldNotToTryAgainWhereThatIsVain(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits subscription.Limits
+		body   string
+		status int
+		want   string
+	}{
+		"a minute used up": {subscription.Limits{TokensPerMinute: 300}, demo, 429, ""},
+		"a quota used up":  {subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: subscription.Yearly}, demo, 403, "false"},
+		"never fits":       {subscription.Limits{TokensPerMinute: 20}, demo, 413, "false"},
+		"too large a body": {subscription.Limits{TokensPerMinute: 300}, string(make([]byte, 1<<17)), 413, "false"},
+		"a bad request":    {subscription.Limits{TokensPerMinute: 300}, "{", 400, ""},
+	} {
+		b := open(t, test.limits, answering(275)) // 300 with the prompt
+		b.post(t, path, demo)
+		answer, body := b.post(t, path, test.body)
+		if got := answer.Header.Get("X-Should-Retry"); answer.StatusCode != test.status || got != test.want {
+			t.Errorf("%s: got %d with X-Should-Retry %q: %s; want %d with %q", name, answer.StatusCode, got, body, test.status, test.want)
+		}
+		if test.status == 429 || test.status == 403 {
+			waits(t, answer)
+		}
+		if _, ms := answer.Header["Retry-After-Ms"]; ms != (test.status == 429 || test.status == 403) {
+			t.Errorf("%s: Retry-After-Ms is %v", name, answer.Header["Retry-After-Ms"])
+		}
+	}
+}
+
+// TestUpstreamsOwnWaitIsItsOwn: what it says of waiting passes as it is.
+func TestUpstreamsOwnWaitIsItsOwn(t *testing.T) {
+	b := open(t, subscription.Limits{}, refusing(429, `{"error":{}}`, "Retry-After", "90"))
+	answer, _ := b.post(t, path, demo)
+	if h := answer.Header; answer.StatusCode != 429 || h.Get("Retry-After") != "90" || h.Get("Retry-After-Ms") != "" || h.Get("X-Should-Retry") != "" {
+		t.Errorf("got %d %v, want the endpoint's own Retry-After alone", answer.StatusCode, h)
+	}
+}
