@@ -42,6 +42,9 @@ func (e *Encoding) Exact() bool { return e.exact }
 // Known says whether the model's family is known; else counts are a guess.
 func (e *Encoding) Known() bool { return e.known }
 
+// OpenAI says whether the encoding is one of OpenAI's own.
+func (e *Encoding) OpenAI() bool { return e.tables != deepseek }
+
 // Name names the encoding, for a log.
 func (e *Encoding) Name() string { return e.tables.name }
 
@@ -50,10 +53,29 @@ func (e *Encoding) Load() { e.tables.get() }
 
 // Count is how many tokens a text has.
 func (e *Encoding) Count(text string) int {
+	return e.CountText(unsafe.Slice(unsafe.StringData(text), len(text)))
+}
+
+// CountText is Count of a text in bytes.
+func (e *Encoding) CountText(text []byte) int {
 	t := e.tables.get()
 	w := t.borrow()
 	defer t.giveBack(w)
-	return t.count(unsafe.Slice(unsafe.StringData(text), len(text)), w)
+	return t.count(text, w)
+}
+
+// CountOrdinary is how many tokens a text has for a model that takes none of it
+// for a special token. It is no less than Count: a special token spelt out has
+// several ordinary ones.
+func (e *Encoding) CountOrdinary(text []byte) int {
+	t := e.tables.get()
+	w := t.borrow()
+	defer t.giveBack(w)
+	if !utf8.Valid(text) {
+		w.valid = appendValid(w.valid[:0], text)
+		text = w.valid
+	}
+	return t.ordinary(text, w)
 }
 
 // Steps is how many look-ups counting a text takes at most, where nothing is

@@ -1,0 +1,280 @@
+package charge_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/handler/charge"
+	"tollgate/handler/chat"
+	"tollgate/handler/tokens"
+)
+
+func weigh(t *testing.T, body, model string) charge.Prompt {
+	t.Helper()
+	r, err := chat.Parse([]byte(body))
+	if err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	return charge.PromptOf(r, charge.FamilyOf("", model, model))
+}
+
+func TestAPlainChatOfR1IsKnown(t *testing.T) {
+	const messages = `[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi \u00e9"},{"role":"assistant","content":"<think>x</think>y"},{"role":"user","content":""}]`
+	want, err := tokens.ForModel("DeepSeek-R1").CountChat([]byte(messages), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fields := range []string{``, `"model":"x","temperature":0.7,"stop":["a"],"user":"u","stream":true,"stream_options":{"include_usage":true},"n":2,"max_tokens":9,`,
+		`"tools":null,"functions":null,"response_format":null,`} {
+		if got := weigh(t, `{`+fields+`"messages":`+messages+`}`, "DeepSeek-R1"); !got.Known || got.Tokens != int64(want) || got.Unbounded != "" {
+			t.Errorf("%s: %+v, want known and %d", fields, got, want)
+		}
+	}
+	for _, model := range []string{"DeepSeek-V3.2", "r1-ptu", "gpt-4o", "deepseek-r1-distill-llama-70b", "my-DeepSeek-R1"} {
+		if got := weigh(t, `{"messages":`+messages+`}`, model); got.Known || got.Tokens < int64(want) {
+			t.Errorf("%s: %+v, want a bound", model, got)
+		}
+	}
+}
+
+// big is a prompt to hide, in bytes.
+var big = strings.Repeat("word ", 1000)
+
+// carriers are where a prompt can be put beside the texts of messages.
+var carriers = map[string]string{
+	"functions":                     `{"functions":[{"name":"f","description":"$"}],"messages":[{"role":"user","content":"hi"}]}`,
+	"response_format":               `{"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"description":"$"}}},"messages":[{"role":"user","content":"hi"}]}`,
+	"prediction":                    `{"prediction":{"type":"content","content":"$"},"messages":[{"role":"user","content":"hi"}]}`,
+	"tool_choice":                   `{"tool_choice":{"type":"function","function":{"name":"$"}},"messages":[{"role":"user","content":"hi"}]}`,
+	"tools":                         `{"tools":[{"type":"function","function":{"name":"f","description":"$"}}],"messages":[{"role":"user","content":"hi"}]}`,
+	"documents":                     `{"documents":[{"text":"$"}],"messages":[{"role":"user","content":"hi"}]}`,
+	"chat_template_kwargs":          `{"chat_template_kwargs":{"x":"$"},"messages":[{"role":"user","content":"hi"}]}`,
+	"guided_json":                   `{"guided_json":{"d":"$"},"messages":[{"role":"user","content":"hi"}]}`,
+	"reasoning_effort":              `{"reasoning_effort":"$","messages":[{"role":"user","content":"hi"}]}`,
+	"a key":                         `{"$":1,"messages":[{"role":"user","content":"hi"}]}`,
+	"a key of a message":            `{"messages":[{"role":"user","content":"hi","$":1}]}`,
+	"a role":                        `{"messages":[{"role":"$","content":"hi"}]}`,
+	"a name":                        `{"messages":[{"role":"user","name":"$","content":"hi"}]}`,
+	"content that is an object":     `{"messages":[{"role":"user","content":{"a":"$"}}]}`,
+	"the role function":             `{"messages":[{"role":"function","name":"f","content":"$"}]}`,
+	"another role":                  `{"messages":[{"role":"latest_reminder","content":"$"}]}`,
+	"reasoning_content":             `{"messages":[{"role":"assistant","content":"ok","reasoning_content":"$"}]}`,
+	"tool calls beside content":     `{"messages":[{"role":"assistant","content":"ok","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"$"}}]}]}`,
+	"function_call":                 `{"messages":[{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"$"}}]}`,
+	"a refusal":                     `{"messages":[{"role":"assistant","content":null,"refusal":"$"}]}`,
+	"a part that is a refusal":      `{"messages":[{"role":"assistant","content":[{"type":"refusal","refusal":"$"}]}]}`,
+	"a part that is a thought":      `{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"$"}]}]}]}`,
+	"beside an image":               `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y","x":"$"}}]}]}`,
+	"an image's detail":             `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y","detail":"$"}}]}]}`,
+	"an image's address":            `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://$"}}]}]}`,
+	"a part's text that is none":    `{"messages":[{"role":"user","content":[{"type":"text","text":{"a":"$"}}]}]}`,
+	"a tool's answer":               `{"messages":[{"role":"tool","tool_call_id":"$","content":"hi"}]}`,
+	"the text of a part":            `{"messages":[{"role":"user","content":[{"type":"text","text":"$"}]}]}`,
+	"a text among parts":            `{"messages":[{"role":"user","content":["$"]}]}`,
+	"before the end of a thought":   `{"messages":[{"role":"user","content":"hi"},{"role":"assistant","name":"a","content":"$</think>ok"}]}`,
+	"an escaped name of a field":    `{"messages":[{"role":"user","content":"hi","\u006eame":"$"}]}`,
+	"a text, after an escaped name": `{"messages":[{"role":"user","\u0063ontent":[{"type":"text","te\u0078t":"$"}]}]}`,
+}
+
+// Wherever a prompt is, it is counted: as text by the tokenizer, where that is
+// the model's, else by its bytes.
+func TestNothingCarriesAPromptPastTheBound(t *testing.T) {
+	text := int64(tokens.ForModel("gpt-4o").Count(big))
+	for name, body := range carriers {
+		body = strings.ReplaceAll(body, "$", big)
+		for _, model := range []string{"DeepSeek-R1", "DeepSeek-V3.2", "gpt-4o", "chat-prod"} {
+			got := weigh(t, body, model)
+			least := text / 2
+			if model == "chat-prod" {
+				least = int64(len(big))
+			}
+			if name == "an image's address" {
+				least = int64(len(big)) / 4
+			}
+			if got.Known || got.Tokens < least {
+				t.Errorf("%s, %s: %+v, want %d tokens or more", name, model, got, least)
+			}
+		}
+	}
+}
+
+func TestWhatBytesDoNotBoundIsNamed(t *testing.T) {
+	const user = `"messages":[{"role":"user","content":"hi"}]`
+	part := func(part string) string { return `{"messages":[{"role":"user","content":["a",` + part + `]}]}` }
+	for body, want := range map[string]string{
+		`{"data_sources":[{"type":"azure_search"}],` + user + `}`:                                           "data_sources",
+		`{"dataSources":[],` + user + `}`:                                                                   "dataSources",
+		`{"web_search_options":{},` + user + `}`:                                                            "web_search_options",
+		`{"enable_search":true,` + user + `}`:                                                               "enable_search",
+		`{"enable_search":false,` + user + `}`:                                                              "",
+		`{"tools":[{"type":"function","function":{"name":"f"}},{"type":"web_search"}],` + user + `}`:        "tools[1]",
+		`{"tools":[{"type":"function","function":{"name":"f"}},{"type":"custom"}],` + user + `}`:            "",
+		`{"messages":[{"role":"user","content":"a"},{"role":"assistant","audio":{"id":"audio_1"}}]}`:        "messages[1].audio",
+		part(`{"type":"file","file":{"file_id":"f"}}`):                                                      "messages[0].content[1].type",
+		part(`{"type":"input_audio","input_audio":{"data":"QUFB","format":"wav"}}`):                         "messages[0].content[1].type",
+		part(`{"type":"text","text":"a","file":{"file_data":"x"}}`):                                         "messages[0].content[1].file",
+		part(`{"video_url":{"url":"https://x/y.mp4"}}`):                                                     "messages[0].content[1].video_url",
+		part(`{"type":"image_url","image_url":{"url":"data:application/pdf;base64,QUFB"}}`):                 "messages[0].content[1].image_url",
+		part(`{"type":"image_url","image_url":{"url":"data:image/png;base64,not base64"}}`):                 "messages[0].content[1].image_url",
+		part(`{"type":"image_url","image_url":{"file_id":"assistant-1"}}`):                                  "messages[0].content[1].image_url",
+		part(`{"type":"image_url","image_url":{"url":"https:\/\/x\/y.png"}}`):                               "",
+		part(`{"type":"image_url","image_url":"https://x/y.png"}`):                                          "",
+		part(`{"type":"image_url","image_url":{"detail":"low","url":"data:image\/png;base64,QU\/FB+w=="}}`): "",
+		part(`7`): "messages[0].content[1]",
+	} {
+		if got := weigh(t, body, "gpt-4o").Unbounded; got != want {
+			t.Errorf("%s: %q has no bound, want %q", body, got, want)
+		}
+	}
+	image := part(`{"type":"image_url","image_url":{"url":"https://x/y.png"}}`)
+	for model, want := range map[string]string{"gpt-4o": "", "gpt-5-mini-2025-08-07": "", "gpt-5.2": "messages[0].content[1].image_url", "chat-prod": "messages[0].content[1].image_url", "DeepSeek-R1": "messages[0].content[1].image_url"} {
+		if got := weigh(t, image, model).Unbounded; got != want {
+			t.Errorf("an image for %s: %q has no bound, want %q", model, got, want)
+		}
+	}
+}
+
+// An image counts what its model charges at most, and none of its bytes.
+func TestAnImageCountsWhatItsModelCharges(t *testing.T) {
+	body := func(detail, data string) string {
+		return `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,` + data + `","detail":"` + detail + `"}}]}]}`
+	}
+	for model, want := range map[string][2]int64{"gpt-4o": {1445, 85}, "gpt-4o-2024-11-20": {1445, 85}, "gpt-4o-mini": {48169, 2833}, "o1": {1275, 75}, "gpt-4.1-nano": {3779, 3779}, "azure/gpt-5": {1190, 70}} {
+		for i, detail := range []string{"high", "low"} {
+			got, more := weigh(t, body(detail, ""), model).Tokens, weigh(t, body(detail, strings.Repeat("QUFB", 100_000)), model).Tokens
+			if got != more || got < want[i] || got > want[i]+150 {
+				t.Errorf("%s, %s: %d tokens, with 400 KB %d; want about %d", model, detail, got, more, want[i])
+			}
+		}
+	}
+}
+
+// anyJSON is some JSON value.
+func anyJSON(r *rand.Rand, depth int) string {
+	switch kind := r.IntN(9); {
+	case kind < 2 && depth > 0:
+		var items []string
+		for range r.IntN(4) {
+			items = append(items, anyJSON(r, depth-1))
+		}
+		return "[" + strings.Join(items, ",") + "]"
+	case kind < 5 && depth > 0:
+		var members []string
+		for i := range r.IntN(4) {
+			members = append(members, fmt.Sprintf("%q : %s", fmt.Sprint(field(r), strings.Repeat("x", i)), anyJSON(r, depth-1)))
+		}
+		return "{" + strings.Join(members, ", ") + "}"
+	case kind == 5:
+		return []string{"null", "true", "false", "0", "-12.5e3"}[r.IntN(5)]
+	}
+	text := []string{"a", "\u00e9", "<", "\n", "    ", "\U0001F600", "word ", "https://x/y.png", "data:image/png;base64,"}[r.IntN(9)]
+	quoted, _ := json.Marshal(strings.Repeat(text, r.IntN(200)))
+	if r.IntN(4) == 0 {
+		return `"` + strings.Repeat(`\u0061`, r.IntN(200)) + `"`
+	}
+	return string(quoted)
+}
+
+func field(r *rand.Rand) string {
+	names := []string{"type", "text", "image_url", "url", "detail", "name", "content", "tool_calls", "function", "refusal", "arguments", "x"}
+	return names[r.IntN(len(names))]
+}
+
+// anyBody is a body with any JSON in any field.
+func anyBody(r *rand.Rand) string {
+	var messages []string
+	for range 1 + r.IntN(4) {
+		role := []string{`"user"`, `"system"`, `"assistant"`, `"tool"`, anyJSON(r, 1)}[r.IntN(5)]
+		message := `{"role":` + role + `,"content":` + anyJSON(r, 3)
+		if r.IntN(2) == 0 {
+			message += `,` + fmt.Sprintf("%q", []string{"name", "refusal", "tool_calls", "x"}[r.IntN(4)]) + `:` + anyJSON(r, 3)
+		}
+		messages = append(messages, message+"}")
+	}
+	body := `{"messages": [` + strings.Join(messages, ",") + `]`
+	for _, name := range []string{"functions", "response_format", "prediction", "tool_choice", "stop", "user", "whatever", "temperature"} {
+		if r.IntN(4) == 0 {
+			body += fmt.Sprintf(",%q:%s", name, anyJSON(r, 3))
+		}
+	}
+	return body + "}"
+}
+
+// The bound holds for whoever bills: R1 by its template, any other by the bytes
+// of the body.
+func TestNoBodyCostsMoreThanItsBound(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 600 {
+		body := anyBody(r)
+		request, err := chat.Parse([]byte(body))
+		if err != nil {
+			continue
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, []byte(body)); err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		for _, model := range []string{"DeepSeek-R1", "DeepSeek-V3.2", "gpt-4o", "gpt-4o-mini", "chat-prod"} {
+			billed := int64(compact.Len() / 4)
+			if model == "DeepSeek-R1" {
+				count, err := tokens.ForModel(model).CountChat(request.Messages, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				billed = int64(count)
+			}
+			if got := charge.PromptOf(request, charge.FamilyOf("", model, model)); got.Tokens < billed {
+				t.Fatalf("%s: %+v, but billed %d: %s", model, got, billed, body)
+			}
+		}
+	}
+}
+
+func TestTheFamilyIsThatOfTheModelThatAnswers(t *testing.T) {
+	for _, test := range []struct {
+		family, own, model         string
+		template, tokenizer, newer bool
+	}{
+		{"", "DeepSeek-R1", "DeepSeek-R1", true, true, false},
+		{"", "r1-ptu", "DeepSeek-R1", false, false, false},
+		{"DeepSeek-R1", "r1-ptu", "chat", true, true, false},
+		{"DeepSeek-V3.2", "DeepSeek-R1", "DeepSeek-R1", false, true, false},
+		{"", "chat-prod", "gpt-5-mini", false, false, true},
+		{"", "o3-mini", "smart", false, true, true},
+		{"o4-mini", "chat-prod", "smart", false, true, true},
+		{"gpt-4o", "chat-prod", "o3", false, true, false},
+		{"", "chat-prod", "smart", false, false, false},
+		{"", "codex-mini", "codex-mini", false, false, true},
+		{"", "model-router", "model-router", false, false, true},
+		{"", "gpt-4o", "o3", false, true, false},
+		{"Llama-3.3-70B-Instruct", "DeepSeek-R1", "DeepSeek-R1", false, false, false},
+	} {
+		f := charge.FamilyOf(test.family, test.own, test.model)
+		if f.Template != test.template || f.Tokenizer != test.tokenizer || f.NewerCap != test.newer {
+			t.Errorf("%+v: %+v", test, f)
+		}
+	}
+}
+
+func TestACompletionIsBoundedByItsCapOrItsTime(t *testing.T) {
+	for _, test := range []struct {
+		c    charge.Completion
+		want int64
+	}{
+		{charge.Completion{Choices: 1, Elapsed: 2500 * time.Millisecond, Rate: 100}, 250},
+		{charge.Completion{Choices: 3, Cap: 40, Elapsed: 2500 * time.Millisecond, Rate: 100}, 120},
+		{charge.Completion{Choices: 3, Cap: 400, Elapsed: 2500 * time.Millisecond, Rate: 100, Prediction: 5}, 765},
+		{charge.Completion{Choices: 2, Cap: 400, Reserved: true, Elapsed: time.Millisecond, Rate: 100, Prediction: 5}, 810},
+		{charge.Completion{Choices: 1, Cap: 10, Elapsed: time.Second, Rate: 100, Seen: 30}, 30},
+		{charge.Completion{Choices: 1 << 62, Cap: 1 << 62, Elapsed: time.Second, Rate: 100, Prediction: 1 << 62, Reserved: true}, 1 << 40},
+	} {
+		if got := test.c.Bound(); got != test.want {
+			t.Errorf("%+v: %d tokens, want %d", test.c, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,380 @@
+package chat
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Prompt is what a body gives a model to read, sorted by how its tokens can be
+// counted or bounded.
+type Prompt struct {
+	// Plain is whether a template renders all of it: messages of the system, the
+	// user and the assistant, each nothing but a role and a text.
+	Plain bool
+	// Other is the size of all fields but those texts, in bytes: keys and syntax
+	// included, white space between values not, and a blank added after each comma
+	// and colon, as a server that writes JSON anew may do.
+	Other int64
+	// Elements are the messages and their parts, and Frame is the size of what
+	// holds their texts, in bytes: braces, keys, roles and types.
+	Elements, Frame int64
+	// Images are the images of the messages.
+	Images []Image
+	// ImagePath is the path of the first image; empty: there is none.
+	ImagePath string
+	// Prediction is the size of the field prediction, in bytes: a model may charge
+	// as written what it rejects of that.
+	Prediction int64
+	// Unbounded is the path of the first field whose tokens nothing in the body
+	// bounds, such as a file or a web search; empty: there is none.
+	Unbounded string
+}
+
+// Image is an image of a message. The bytes of one that is sent by data aren't read.
+type Image struct {
+	// Low is whether it is to be looked at in low detail.
+	Low bool
+	// URL is the length of its address, in bytes; 0 for one that is sent by data.
+	URL int64
+}
+
+// Prompt walks the body, and gives text each text that is a message's content
+// or a part of it, with its length as it stands in the body, in bytes.
+func (r *Request) Prompt(text func(text []byte, length int)) Prompt {
+	w := promptWalk{scanner: scanner{data: r.body}, text: text, Prompt: Prompt{Plain: true}}
+	_ = w.members(w.field) // Parse has found it sound
+	return w.Prompt
+}
+
+type promptWalk struct {
+	scanner
+	Prompt
+	text    func(text []byte, length int)
+	scratch []byte // holds unescaped text
+}
+
+// settings are the fields of a call that no model reads.
+var settings = map[string]bool{
+	"model": true, "stream": true, "stream_options": true, "n": true, "max_tokens": true, "max_completion_tokens": true,
+	"temperature": true, "top_p": true, "top_k": true, "min_p": true, "seed": true, "stop": true, "user": true,
+	"frequency_penalty": true, "presence_penalty": true, "repetition_penalty": true, "logit_bias": true,
+	"logprobs": true, "top_logprobs": true, "store": true, "metadata": true, "service_tier": true,
+}
+
+// elsewhere are the fields that have a model read what isn't in the body, in
+// small letters and without underscores.
+var elsewhere = map[string]bool{
+	"datasources": true, "websearchoptions": true, "websearch": true, "enablesearch": true, "searchparameters": true,
+	"plugins": true, "files": true, "fileids": true, "attachments": true, "mcpservers": true,
+	"previousresponseid": true, "conversation": true, "thread": true,
+}
+
+func readsElsewhere(key []byte) bool {
+	return elsewhere[strings.ReplaceAll(strings.ToLower(string(key)), "_", "")]
+}
+
+// members walks an object and gives each member's key, and where what belongs
+// to it begins: the brace or the comma before it. It leaves out the end.
+func (w *promptWalk) members(member func(key []byte, start int) error) error {
+	start := w.pos
+	return w.object(func(key []byte) error {
+		err := member(key, start)
+		start = w.pos
+		return err
+	})
+}
+
+// value walks a value and returns it as it stands.
+func (w *promptWalk) value() ([]byte, error) {
+	start := w.pos
+	err := w.skip()
+	return w.data[start:w.pos], err
+}
+
+// absent is whether a field's value says that the field isn't there.
+func absent(value []byte) bool { return string(value) == "null" || string(value) == "false" }
+
+// other counts what stands from start on as a field that isn't text.
+func (w *promptWalk) other(start int) { w.Other += compact(w.data[start:w.pos]) }
+
+// unbounded notes a field that nothing bounds. The first is named.
+func (w *promptWalk) unbounded(path string) {
+	if w.Unbounded == "" {
+		w.Unbounded = path
+	}
+}
+
+// field reads one of the body's members.
+func (w *promptWalk) field(key []byte, start int) error {
+	if string(key) == "messages" {
+		w.Frame += compact(w.data[start:w.pos]) + 3 // and its brackets, and the body's end
+		return w.array(w.message)
+	}
+	at := w.pos
+	value, err := w.value()
+	w.other(start)
+	switch {
+	case err != nil, absent(value), settings[string(key)]:
+		return err
+	case string(key) == "tools":
+		w.tools(at)
+	case string(key) == "prediction":
+		w.Prediction = compact(value)
+	case readsElsewhere(key):
+		w.unbounded(string(key))
+	}
+	w.Plain = false
+	return nil
+}
+
+// tools looks for tools that run at the endpoint: what they find, the model reads.
+func (w *promptWalk) tools(at int) {
+	s := scanner{data: w.data, pos: at}
+	_ = s.array(func(i int) error {
+		if s.space() != '{' {
+			return s.skip()
+		}
+		return s.object(func(key []byte) error {
+			start := s.pos
+			err := s.skip()
+			if kind := string(s.data[start:s.pos]); string(key) == "type" && kind != `"function"` && kind != `"custom"` {
+				w.unbounded(fmt.Sprintf("tools[%d]", i))
+			}
+			return err
+		})
+	})
+}
+
+// message reads one message.
+func (w *promptWalk) message(i int) error {
+	w.Elements++
+	w.Frame += 2 // its end, and a comma
+	return w.members(func(key []byte, start int) error {
+		switch string(key) {
+		case "role":
+			value, err := w.value()
+			w.role(value, start)
+			return err
+		case "content":
+			return w.content(i, start)
+		}
+		value, err := w.value()
+		w.other(start)
+		if !absent(value) {
+			w.Plain = false
+			if string(key) == "audio" || readsElsewhere(key) { // audio is the id of one that is stored
+				w.unbounded(fmt.Sprintf("messages[%d].%s", i, key))
+			}
+		}
+		return err
+	})
+}
+
+// role counts a role that all know as part of the frame.
+func (w *promptWalk) role(value []byte, start int) {
+	switch string(value) {
+	case `"system"`, `"user"`, `"assistant"`:
+		w.Frame += compact(w.data[start:w.pos])
+	case `"developer"`, `"tool"`, `"function"`:
+		w.Plain = false
+		w.Frame += compact(w.data[start:w.pos])
+	default:
+		w.Plain = false
+		w.other(start)
+	}
+}
+
+// content reads a message's content: a text or its parts.
+func (w *promptWalk) content(i, start int) error {
+	switch w.space() {
+	case '"':
+		return w.write(start)
+	case '[':
+		w.Plain = false
+		w.Frame += compact(w.data[start:w.pos]) + 2
+		return w.array(func(j int) error { return w.part(i, j) })
+	}
+	w.Plain = false
+	err := w.skip()
+	w.other(start)
+	return err
+}
+
+// write gives the text of a string. What stands before it is part of the frame.
+func (w *promptWalk) write(start int) error {
+	w.Frame += compact(w.data[start:w.pos]) + 2
+	raw, escaped, err := w.string()
+	if err != nil {
+		return err
+	}
+	length := len(raw)
+	if escaped {
+		w.scratch = unescape(w.scratch[:0], raw)
+		raw = w.scratch
+	}
+	w.text(raw, length)
+	return nil
+}
+
+// texts are the fields of a part that hold text, and of what else it may have
+// without being a file: their size bounds their tokens.
+var texts = map[string]bool{"refusal": true, "thinking": true, "signature": true, "cache_control": true, "annotations": true}
+
+// kinds are the types of parts that are texts.
+var kinds = map[string]bool{`"text"`: true, `"input_text"`: true, `"output_text"`: true, `"refusal"`: true, `"thinking"`: true}
+
+// part reads a part of a message's content.
+func (w *promptWalk) part(i, j int) error {
+	w.Elements++
+	path := func(field string) string { return fmt.Sprintf("messages[%d].content[%d]%s", i, j, field) }
+	start := w.pos
+	switch w.space() {
+	case '"':
+		return w.write(start)
+	case '{':
+	default:
+		err := w.skip()
+		w.other(start)
+		w.unbounded(path(""))
+		return err
+	}
+	w.Frame += 2 // its end, and a comma
+	return w.members(func(key []byte, start int) error {
+		switch name := string(key); {
+		case name == "text" && w.space() == '"':
+			return w.write(start)
+		case name == "image_url":
+			return w.image(start, path(".image_url"))
+		case name == "type":
+			value, err := w.value()
+			if kinds[string(value)] || string(value) == `"image_url"` {
+				w.Frame += compact(w.data[start:w.pos])
+				return err
+			}
+			w.other(start)
+			w.unbounded(path(".type"))
+			return err
+		default:
+			value, err := w.value()
+			w.other(start)
+			if !texts[name] && name != "text" && !absent(value) {
+				w.unbounded(path("." + name))
+			}
+			return err
+		}
+	})
+}
+
+// image reads an image: its address, or an object with that and its detail.
+func (w *promptWalk) image(start int, path string) error {
+	if w.space() != '{' {
+		return w.address(start, path)
+	}
+	w.Frame += compact(w.data[start:w.pos]) + 1
+	before, low, addressed := len(w.Images), false, false
+	err := w.members(func(key []byte, start int) error {
+		if string(key) == "url" {
+			addressed = true
+			return w.address(start, path)
+		}
+		value, err := w.value()
+		low = low || string(key) == "detail" && string(value) == `"low"`
+		w.other(start)
+		return err
+	})
+	if !addressed {
+		w.unbounded(path)
+		w.show(Image{}, path)
+	}
+	if len(w.Images) > before {
+		w.Images[before].Low = low
+	}
+	return err
+}
+
+// address reads an image's address, and notes the image. What is none, such as a
+// PDF or a stored file, has no bound.
+func (w *promptWalk) address(start int, path string) error {
+	at := w.pos
+	var url []byte
+	value, err := w.value()
+	if err == nil && value[0] == '"' {
+		w.pos = at
+		var escaped bool
+		if url, escaped, err = w.string(); escaped {
+			w.scratch = unescape(w.scratch[:0], url)
+			url = w.scratch
+		}
+	}
+	if err != nil {
+		return err
+	}
+	var found Image
+	switch {
+	case imageData(url):
+	case bytes.HasPrefix(url, []byte("https://")), bytes.HasPrefix(url, []byte("http://")):
+		found.URL = int64(len(value))
+	default:
+		w.unbounded(path)
+		w.Other += compact(value)
+	}
+	w.Frame += compact(w.data[start:w.pos]) - compact(value)
+	w.show(found, path)
+	return nil
+}
+
+// show notes an image.
+func (w *promptWalk) show(image Image, path string) {
+	if w.Images = append(w.Images, image); len(w.Images) == 1 {
+		w.ImagePath = path
+	}
+}
+
+// imageData is whether an address is an image itself, in base64.
+func imageData(url []byte) bool {
+	rest, ok := bytes.CutPrefix(url, []byte("data:image/"))
+	kind, data, coded := bytes.Cut(rest, []byte(";base64,"))
+	return ok && coded && len(kind) <= 16 && !slices.ContainsFunc(data, notBase64)
+}
+
+func notBase64(c byte) bool {
+	letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+	return !letter && (c < '0' || c > '9') && c != '+' && c != '/' && c != '='
+}
+
+// compact is how long JSON is without white space between its values, and with
+// a blank after each comma and colon, in bytes.
+func compact(text []byte) (size int64) {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case ' ', '\t', '\n', '\r':
+		case ',', ':':
+			size += 2
+		case '"':
+			end := stringEnd(text, i)
+			size += int64(end - i)
+			i = end - 1
+		default:
+			size++
+		}
+	}
+	return size
+}
+
+// stringEnd is where the string ends whose quote stands at i.
+func stringEnd(text []byte, i int) int {
+	for i++; i < len(text); i++ {
+		if i = special(text, i); i == len(text) {
+			break
+		}
+		switch text[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
+		}
+	}
+	return len(text)
+}
