@@ -14,6 +14,7 @@ import (
 	"tollgate/handler/doctor"
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/entra"
+	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 	"tollgate/handler/upstream/credential"
@@ -63,14 +64,14 @@ const lookAge = 2 * time.Second
 
 // operate puts the operators' API and page beside the gateway, as far as the
 // settings have them.
-func operate(c config.Config, gateway http.Handler, o operated, log *slog.Logger) http.Handler {
+func operate(c config.Config, gateway http.Handler, o operated, log *slog.Logger, quiet *strangers.Log) http.Handler {
 	b := beside{gateway: gateway, others: make(map[string]http.Handler)}
 	if c.Manage.Console {
 		b.others["console"] = console.Handler()
 	}
 	if c.Manage.On() {
 		b.others["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Usage: used{o.counters, o.history},
-			Auth: authenticator(c.Manage, log), Checks: checks(c, o), LookAge: lookAge, Log: log})
+			Auth: authenticator(c.Manage, log), Checks: checks(c, o), LookAge: lookAge, Log: log, Strangers: quiet})
 	}
 	if len(b.others) == 0 {
 		return gateway

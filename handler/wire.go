@@ -15,6 +15,7 @@ import (
 	managemem "tollgate/handler/manage/memstore"
 	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/storage"
+	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/subscription/tablestore"
@@ -29,7 +30,8 @@ type application struct {
 	counter *counter.Counter
 	client  *upstream.Client
 	reports *telemetry.Reporter // nil: telemetry is off
-	handler http.Handler        // the gateway, and what is served beside it
+	quiet   *strangers.Log
+	handler http.Handler // the gateway, and what is served beside it
 	log     *slog.Logger
 }
 
@@ -48,11 +50,11 @@ func wire(c config.Config, log *slog.Logger) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
-	app := &application{client: client, counter: counter.New(counter.Config{Store: o.counters, History: o.history, Log: log}), log: log}
+	app := &application{client: client, counter: counter.New(counter.Config{Store: o.counters, History: o.history, Log: log}), quiet: strangers.New(log), log: log}
 	if app.reports, err = reporter(c.Telemetry, log, app.counted); err != nil {
 		return nil, err
 	}
-	app.gateway = gateway.New(gateway.Config{
+	app.gateway = gateway.New(gateway.Config{Strangers: app.quiet,
 		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, History: o.history, Upstream: client, Log: log,
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, TokensComment: c.TokensComment,
 		ClientIPHeader: c.Counting.ClientIPHeader, Telemetry: app.telemetry(),
@@ -60,7 +62,7 @@ func wire(c config.Config, log *slog.Logger) (*application, error) {
 	house := housekeeping.New(housekeeping.Config{
 		Counters: o.counters, Counter: app.counter, History: o.history, Retention: c.Counting.Retention, Log: log,
 	})
-	app.handler = house.Before(operate(c, app.gateway, o, log))
+	app.handler = house.Before(operate(c, app.gateway, o, log, app.quiet))
 	return app, nil
 }
 
@@ -103,5 +105,6 @@ func (a *application) close(ctx context.Context) error {
 	a.client.CloseIdle()
 	err := a.counter.Close(ctx)
 	closeTelemetry(ctx, a.reports, a.log)
+	a.quiet.Flush()
 	return err
 }

@@ -12,6 +12,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
+	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -24,6 +25,8 @@ type Config struct {
 	// History is what GET /usage shows beside the counters; nil: none is kept.
 	History usage.Reader
 	Log     *slog.Logger
+	// Strangers logs the calls whose key was not accepted; nil: one of Log's.
+	Strangers *strangers.Log
 	// Telemetry is told of every call; nil: nobody is.
 	Telemetry Telemetry
 
@@ -57,6 +60,9 @@ type Gateway struct {
 // New makes a gateway of its parts.
 func New(config Config) *Gateway {
 	config.BasePath = strings.TrimSuffix(tidy(config.BasePath), "/")
+	if config.Strangers == nil {
+		config.Strangers = strangers.New(config.Log)
+	}
 	return &Gateway{Config: config, names: config.Headers.canonical()}
 }
 

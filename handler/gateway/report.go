@@ -59,6 +59,10 @@ func (g *Gateway) log(c *call, took time.Duration) {
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.String("cause", c.cause.Error()))
 	}
+	if c.grant == nil {
+		g.Strangers.Write(level, "call", c.outcome, attrs...)
+		return
+	}
 	g.Log.LogAttrs(context.WithoutCancel(c.r.Context()), level, "call", attrs...)
 }
 

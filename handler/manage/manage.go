@@ -9,9 +9,11 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
 )
 
@@ -37,6 +39,8 @@ type Config struct {
 	// ask share one reading of the counters. 0: each has its own.
 	LookAge time.Duration
 	Log     *slog.Logger
+	// Strangers logs the requests of who is no operator; nil: one of Log's.
+	Strangers *strangers.Log
 }
 
 // API serves operators. Make one with New.
@@ -48,6 +52,9 @@ type API struct {
 
 // New makes an API of its parts.
 func New(config Config) *API {
+	if config.Strangers == nil {
+		config.Strangers = strangers.New(config.Log)
+	}
 	a := &API{Config: config, mux: http.NewServeMux(), look: newLook()}
 	a.routes()
 	return a
@@ -64,7 +71,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	c := &call{Request: r, w: w, api: a, started: time.Now()}
-	if r.URL.Path == Prefix+"/openapi.json" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+	if r.URL.Path == descriptionPath && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		c.end(&result{raw: OpenAPI}, nil)
 		return
 	}
@@ -91,19 +98,43 @@ func (c *call) end(answer *result, err error) {
 	if err == nil {
 		status, err = answer.send(c.w, c.Request)
 	}
-	attrs := []slog.Attr{slog.String("method", c.Method), slog.String("path", c.URL.Path), slog.String("who", c.who)}
-	level := slog.LevelInfo
+	attrs := []slog.Attr{slog.String("route", c.api.route(c.Request)), slog.String("who", c.who)}
+	level, code := slog.LevelInfo, ""
 	if err != nil {
 		p := asProblem(err)
 		p.send(c.w)
-		status = p.Status
+		status, code = p.Status, p.Code
 		if p.Status >= http.StatusInternalServerError {
 			level = slog.LevelWarn
 			attrs = append(attrs, slog.String("cause", err.Error()))
 		}
 	}
 	attrs = append(attrs, slog.Int("status", status), slog.Float64("ms", float64(time.Since(c.started).Microseconds())/1000))
+	if c.who == "" {
+		c.api.Strangers.Write(level, "manage", code, attrs...)
+		return
+	}
 	c.api.Log.LogAttrs(context.WithoutCancel(c.Context()), level, "manage", attrs...)
+}
+
+// descriptionPath is the one path that anybody may read.
+const descriptionPath = Prefix + "/openapi.json"
+
+// route is the method and the path's pattern, for the log: the path itself may
+// be any text, even a key that somebody pasted.
+func (a *API) route(r *http.Request) string {
+	method := r.Method
+	if !slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, method) {
+		method = "(other)"
+	}
+	_, pattern := a.mux.Handler(r)
+	switch {
+	case r.URL.Path == descriptionPath:
+		pattern = descriptionPath
+	case pattern == "/" || pattern == "":
+		pattern = "(no route)"
+	}
+	return method + " " + pattern
 }
 
 // bearer is the token of a request.

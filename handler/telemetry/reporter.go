@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"time"
@@ -12,9 +13,13 @@ import (
 // Batch is what one interval gathered.
 type Batch struct {
 	Metrics []Metric
-	// Calls are the sampled ones; each stands for 1 ÷ SampleRatio calls.
-	Calls       []Call
-	SampleRatio float64
+	Calls   []Sample
+}
+
+// Sample is one call that stands for 1 ÷ Ratio calls.
+type Sample struct {
+	Call
+	Ratio float64
 }
 
 // Sink takes batches. Send must not wait for a network. Dropped is how many
@@ -63,8 +68,13 @@ const (
 	DefaultMaxSeries = 1000
 )
 
-// maxCalls bounds the single calls kept of an interval, about 5 MB of them.
-const maxCalls = 5000
+const (
+	// maxCalls bounds the single calls kept of an interval, about 5 MB of them.
+	maxCalls = 5000
+	// maxStrangers bounds those of callers without an accepted credential, for
+	// each outcome: anybody can make a million calls.
+	maxStrangers = 10
+)
 
 // Reporter gathers calls. Make one with New.
 type Reporter struct {
@@ -85,10 +95,26 @@ type Reporter struct {
 
 // interval is what is being gathered.
 type interval struct {
-	began  time.Time
-	series series
-	calls  []Call
-	excess int64 // calls beyond maxCalls
+	began     time.Time
+	series    series
+	calls     []Sample
+	excess    int64             // calls beyond maxCalls
+	strangers map[string]*crowd // by outcome, of which there are few
+}
+
+// crowd is a sample of like calls, in which each has the same chance to be.
+type crowd struct {
+	kept []Call
+	seen int
+}
+
+func (c *crowd) add(call Call) {
+	c.seen++
+	if len(c.kept) < maxStrangers {
+		c.kept = append(c.kept, call)
+	} else if at := rand.IntN(c.seen); at < maxStrangers {
+		c.kept[at] = call
+	}
 }
 
 // New makes a reporter and begins to send.
@@ -106,7 +132,7 @@ func New(config Config) *Reporter {
 }
 
 func (r *Reporter) begin(now time.Time) interval {
-	return interval{began: now.Truncate(r.config.Interval), series: newSeries(r.config.MaxSeries)}
+	return interval{began: now.Truncate(r.config.Interval), series: newSeries(r.config.MaxSeries), strangers: make(map[string]*crowd)}
 }
 
 // Report takes a finished call. It never waits for anything but other reports,
@@ -127,13 +153,35 @@ func (r *Reporter) Report(c Call) {
 	}
 	r.turn(time.Now())
 	r.current.series.call(&c, chosen)
-	switch {
-	case !sampled(c.TraceID, r.config.SampleRatio):
-	case len(r.current.calls) == maxCalls:
-		r.current.excess++
-	default:
-		r.current.calls = append(r.current.calls, c)
+	if sampled(c.TraceID, r.config.SampleRatio) {
+		r.current.keep(c, r.config.SampleRatio)
 	}
+}
+
+// keep keeps a call to be told of singly.
+func (i *interval) keep(c Call, ratio float64) {
+	switch {
+	case c.Subscription == "":
+		if i.strangers[c.Outcome] == nil {
+			i.strangers[c.Outcome] = &crowd{}
+		}
+		i.strangers[c.Outcome].add(c)
+	case len(i.calls) == maxCalls:
+		i.excess++
+	default:
+		i.calls = append(i.calls, Sample{c, ratio})
+	}
+}
+
+// samples are the calls to be told of singly.
+func (i *interval) samples(ratio float64) []Sample {
+	all := i.calls
+	for _, crowd := range i.strangers {
+		for _, c := range crowd.kept {
+			all = append(all, Sample{c, ratio * float64(len(crowd.kept)) / float64(crowd.seen)})
+		}
+	}
+	return all
 }
 
 // turn ends the current interval where its time is over. The lock is held.
@@ -247,7 +295,7 @@ func (r *Reporter) finish(ended *interval, newest bool) {
 		r.config.Log.Warn("a metric has too many sets of dimensions in one interval: what is beyond goes by other; choose METRIC_DIMENSIONS with fewer values",
 			"metric", name, "at_most", r.config.MaxSeries)
 	}
-	batch := Batch{Metrics: ended.series.metrics(ended.began, r.config.Place), Calls: ended.calls, SampleRatio: r.config.SampleRatio}
+	batch := Batch{Metrics: ended.series.metrics(ended.began, r.config.Place), Calls: ended.samples(r.config.SampleRatio)}
 	if len(batch.Metrics)+len(batch.Calls) > 0 {
 		r.config.Sink.Send(batch)
 	}

@@ -271,6 +271,43 @@ func TestTracesAreSampledWholeAndAddressesCut(t *testing.T) {
 	})
 }
 
+func TestStrangersAreAFewItemsThatStandForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &shelf{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), SampleRatio: 1})
+		const junk = 100_000
+		for i := range junk {
+			r.Report(telemetry.Call{RequestID: fmt.Sprint(i), TraceID: strings.Repeat("ab", 16), Status: 401, Outcome: "invalid_api_key", Refused: true})
+			if i%(junk/100) == 0 {
+				r.Report(call("team-a", 1, 1))
+			}
+		}
+		r.Report(telemetry.Call{TraceID: strings.Repeat("ab", 16), Status: 404, Outcome: "route_not_found"})
+		_ = r.Close(t.Context())
+		items, standFor := make(map[string]int), make(map[string]float64)
+		late := 0
+		for _, c := range sink.batches[0].Calls {
+			items[c.Outcome]++
+			standFor[c.Outcome] += 1 / c.Ratio
+			if len(c.RequestID) > 4 { // of the last 9 tenths
+				late++
+			}
+		}
+		if items["invalid_api_key"] != 10 || items["route_not_found"] != 1 || items[""] != 100 {
+			t.Errorf("items by outcome are %v", items)
+		}
+		if n := standFor["invalid_api_key"]; n < junk-1 || n > junk+1 || standFor["route_not_found"] != 1 || standFor[""] != 100 {
+			t.Errorf("they stand for %v calls", standFor)
+		}
+		if late < 3 {
+			t.Errorf("%d of 10 items are of the last nine tenths of the calls: the sample is of the first ones", late)
+		}
+		if m := sink.metrics(telemetry.Refusals); len(m) != 1 || m[0].Sum != junk {
+			t.Errorf("refusals are %+v, want all %d", m, junk)
+		}
+	})
+}
+
 func TestSingleCallsAreBoundedAndTheirLossCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &shelf{}

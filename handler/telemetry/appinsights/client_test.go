@@ -34,7 +34,7 @@ func TestItemsArriveAsTheSchemaHasThem(t *testing.T) {
 		API: "models", Operation: "ChatCompletions_Create", Model: "DeepSeek-R1", ClientIP: netip.MustParseAddr("203.0.113.7"),
 		Usage: &telemetry.Usage{PromptTokens: 25, CompletionTokens: 233, Known: true}, Standing: &telemetry.Standing{TokensPerMinute: 300, Remaining: 42},
 		Upstream: &telemetry.Upstream{Endpoint: "foundry1", SpanID: strings.Repeat("e", 16), Started: at, Latency: time.Second, Duration: time.Second, Status: 200}}
-	b.Send(telemetry.Batch{SampleRatio: 0.5, Calls: []telemetry.Call{call}, Metrics: []telemetry.Metric{{Name: telemetry.TotalTokens, At: at, Sum: 467, Min: 209, Max: 258, Count: 2,
+	b.Send(telemetry.Batch{Calls: []telemetry.Sample{{Call: call, Ratio: 0.5}}, Metrics: []telemetry.Metric{{Name: telemetry.TotalTokens, At: at, Sum: 467, Min: 209, Max: 258, Count: 2,
 		Dimensions: map[string]string{"Client IP": "203.0.113.7", "API ID": "models"}}}})
 	b.end(t)
 	request := b.service.sent[0]

@@ -43,7 +43,7 @@ func (e envelopes) of(batch telemetry.Batch) []item {
 		items = append(items, e.envelop(e.metric(m), m.At, e.tags, 1))
 	}
 	for i := range batch.Calls {
-		items = append(items, e.call(&batch.Calls[i], batch.SampleRatio)...)
+		items = append(items, e.call(&batch.Calls[i].Call, batch.Calls[i].Ratio)...)
 	}
 	return items
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -301,15 +302,16 @@ func (w *wire) reset(text string) {
 
 func TestTheTokenIsAskedForOnEachTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		now := "first"
+		var now atomic.Value
+		now.Store("first")
 		b := open(t, func(c *appinsights.Config) {
 			c.Authentication.Entra = true
-			c.Token = func(context.Context) (string, error) { return now, nil }
+			c.Token = func(context.Context) (string, error) { return now.Load().(string), nil }
 		})
 		b.service.Token = "second"
 		b.Send(tokens(5))
 		synctest.Wait()
-		now = "second" // the identity's role has come to hold
+		now.Store("second") // the identity's role has come to hold
 		time.Sleep(2 * time.Minute)
 		b.end(t)
 		b.arrived(t, 5)

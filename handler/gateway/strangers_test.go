@@ -1,0 +1,63 @@
+package gateway_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"tollgate/handler/gateway"
+	"tollgate/handler/strangers"
+	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
+)
+
+// textLog is a log that may be written from several sides.
+type textLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *textLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *textLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func TestStrangersDontFillTheLogAndCallersAreAllInIt(t *testing.T) {
+	var text textLog
+	log := slog.New(slog.NewJSONHandler(&text, nil))
+	quiet := strangers.New(log)
+	r := &listener{more: make(chan struct{}, 1000)}
+	b := openWith(t, subscription.Limits{TokensPerMinute: 1_000_000}, func(c *gateway.Config) { c.Log, c.Strangers, c.Telemetry = log, quiet, r }, upstream.Timeouts{}, answering(1))
+	const calls = 60
+	for range calls {
+		b.post(t, path, demo, "Api-Key", "junk")
+		b.post(t, "/no/such/path", demo)
+		b.post(t, path, demo)
+		r.next()
+		r.next()
+		r.next()
+	}
+	quiet.Flush()
+	said := text.String()
+	const most = 10
+	for _, outcome := range []string{"invalid_api_key", "route_not_found"} {
+		if n := strings.Count(said, `"outcome":"`+outcome+`"`); n < most+1 || n > calls/2 {
+			t.Errorf("%d lines with the outcome %s, want about %d and a count", n, outcome, most)
+		}
+	}
+	if n := strings.Count(said, `"status":200`); n != calls {
+		t.Errorf("%d lines about the %d calls of a subscription", n, calls)
+	}
+	if n := len(r.calls); n != 3*calls {
+		t.Errorf("%d reports to telemetry, want all %d: it samples itself", n, 3*calls)
+	}
+}
