@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -53,6 +54,7 @@ type Gateway struct {
 	Config
 	names     HeaderNames // canonical
 	history   history
+	asking    asking
 	uncounted atomic.Int64  // bytes that calls under way hold in place of tokens
 	passed    atomic.Uint64 // calls whose prompt was not counted
 }
@@ -132,6 +134,9 @@ func (g *Gateway) authenticate(c *call) error {
 		return errUnauthorized
 	case err != nil && c.r.Context().Err() != nil:
 		return clientClosed(err)
+	case errors.Is(err, subscription.ErrBusy):
+		return &problem{status: http.StatusServiceUnavailable, code: "directory_busy", kind: kindServer, retry: subscription.BusyRetryAfter, cause: err,
+			message: fmt.Sprintf("Too many unknown keys are being presented, so this one was not looked up. Try again in %s.", spell(subscription.BusyRetryAfter))}
 	case err != nil:
 		return unavailable("directory", subscription.RetryAfter, err)
 	}

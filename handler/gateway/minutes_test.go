@@ -34,10 +34,11 @@ func TestAMinuteCountsOnceWhereverItIsFound(t *testing.T) {
 // A row that has just left the counter for the history was missing from an
 // answer that remembered the history as it was before.
 func TestWhatLeavesTheCounterIsLookedUpInTheHistory(t *testing.T) {
-	closed := limit.Closed{Minute: 100, From: 100}
+	now := time.Now()
+	closed := limit.Closed{Minute: limit.Minute(now) - 5, From: limit.Minute(now) - 5}
 	store := memstore.NewHistory(nil)
 	var h history
-	now, q := time.Now(), usage.Query{Counter: "team-a", From: time.Unix(0, 0)}
+	q := usage.Query{Counter: "team-a", From: now.Add(-3 * time.Hour).Truncate(time.Minute)}
 	look := func(recent ...limit.Closed) int {
 		t.Helper()
 		rows, err := h.rows(t.Context(), store, q, counter.Recent{Minutes: recent}, now)

@@ -81,6 +81,9 @@ func (a *amounts) add(c limit.Closed) {
 // usage answers with where the limits stand that a call of this key would be
 // counted under, and with what was used, by minute.
 func (g *Gateway) usage(c *call) error {
+	if err := g.asking.allow(c.grant.Subscription.ID, time.Now()); err != nil {
+		return err
+	}
 	hours, err := hoursAsked(c.r)
 	if err != nil {
 		return err

@@ -50,6 +50,7 @@ type Directory struct {
 
 	mu      sync.Mutex
 	entries map[[sha256.Size]byte]*entry // by hash: no key is kept
+	brake   brake                        // on look-ups of keys that aren't in entries
 }
 
 // entry is what is known of a key.
@@ -64,18 +65,20 @@ type entry struct {
 // flight is one look-up, waited for by all who ask meanwhile.
 type flight struct {
 	done  chan struct{} // closed when grant and err are set
+	found bool          // whether the key was known to be somebody's before
 	grant *Grant
 	err   error
 }
 
 // NewDirectory makes a directory over a store.
 func NewDirectory(store Reader, pepper Pepper) *Directory {
-	return &Directory{store: store, pepper: pepper, entries: make(map[[sha256.Size]byte]*entry)}
+	return &Directory{store: store, pepper: pepper, entries: make(map[[sha256.Size]byte]*entry), brake: newBrake()}
 }
 
 // Authenticate finds whose key it is. Whatever is wrong with the key,
 // ErrUnauthorized; where the store can't be reached and the key was not
-// verified in the last ten minutes, ErrUnavailable, wrapped.
+// verified in the last ten minutes, ErrUnavailable, wrapped. A key that isn't
+// known is turned away with ErrBusy while strangers present too many.
 func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error) {
 	if !WellFormed(key) {
 		return nil, ErrUnauthorized
@@ -88,11 +91,20 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 		d.mu.Unlock()
 		return answer(grant, now)
 	}
+	unknown := e == nil || e.grant == nil
+	if unknown && (e == nil || e.pending == nil) && !d.brake.admits(hash, now) {
+		listed := d.list(now)
+		d.mu.Unlock()
+		return d.turnAway(ctx, key, listed)
+	}
 	if e == nil {
 		e = d.add(hash)
 	}
 	if e.pending == nil {
-		e.pending = &flight{done: make(chan struct{})}
+		e.pending = &flight{done: make(chan struct{}), found: !unknown}
+		if unknown {
+			d.brake.running++
+		}
 		go d.refresh(context.WithoutCancel(ctx), hash, e) // whether or not the first who asked stays
 	}
 	grant, ahead, flight := e.grant, e.ahead(now), e.pending
@@ -162,6 +174,9 @@ func (d *Directory) refresh(ctx context.Context, hash [sha256.Size]byte, e *entr
 	flight, now := e.pending, time.Now()
 	defer close(flight.done)
 	e.pending = nil
+	if !flight.found {
+		d.brake.ended(grant != nil, now)
+	}
 	e.failing = err != nil && !errors.Is(err, ErrUnauthorized)
 	last := e.verified.Add(stale)
 	switch {

@@ -18,8 +18,19 @@ import (
 // counted counts look-ups and makes each take a moment, or the time of hang.
 type counted struct {
 	*memstore.Store
-	keys atomic.Int64
-	hang time.Duration
+	keys     atomic.Int64
+	lists    atomic.Int64
+	hang     time.Duration
+	unlisted error // what lists fail with
+}
+
+func (c *counted) Hashes(ctx context.Context, most int) ([]string, error) {
+	c.lists.Add(1)
+	time.Sleep(200 * time.Millisecond)
+	if c.unlisted != nil {
+		return nil, c.unlisted
+	}
+	return c.Store.Hashes(ctx, most)
 }
 
 func (c *counted) Key(ctx context.Context, hash string) (subscription.KeyRecord, error) {

@@ -128,6 +128,8 @@ type Store interface {
 // Reader is what looking a key up takes. ErrNotFound.
 type Reader interface {
 	Key(ctx context.Context, hash string) (KeyRecord, error)
+	// Hashes lists the hashes of all keys, most of them at most.
+	Hashes(ctx context.Context, most int) ([]string, error)
 	Subscription(ctx context.Context, id string) (Subscription, error)
 	Tier(ctx context.Context, id string) (Tier, error)
 }

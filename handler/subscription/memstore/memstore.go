@@ -92,6 +92,13 @@ func (s *Store) Key(_ context.Context, hash string) (subscription.KeyRecord, err
 	return get(s, s.keys, hash)
 }
 
+func (s *Store) Hashes(_ context.Context, most int) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hashes := slices.Collect(maps.Keys(s.keys))
+	return hashes[:min(most, len(hashes))], s.fault
+}
+
 func (s *Store) Subscription(_ context.Context, id string) (subscription.Subscription, error) {
 	return get(s, s.subscriptions, id)
 }

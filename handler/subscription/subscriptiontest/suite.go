@@ -4,6 +4,7 @@ package subscriptiontest
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,6 +40,10 @@ func empty(t *testing.T, s subscription.Store) {
 	want(t, "expire a key", s.ExpireKey(ctx, "none", time.Now()), subscription.ErrNotFound)
 	_, err = s.PutTier(ctx, subscription.Tier{ID: "none", Version: 3})
 	want(t, "replace a tier", err, subscription.ErrNotFound)
+	hashes, err := s.Hashes(ctx, 10)
+	if len(hashes) != 0 || err != nil {
+		t.Errorf("Hashes = %v, %v", hashes, err)
+	}
 	tiers, err := s.Tiers(ctx)
 	if len(tiers) != 0 || err != nil {
 		t.Errorf("Tiers = %v, %v", tiers, err)
@@ -125,6 +130,14 @@ func keys(t *testing.T, s subscription.Store) {
 	all, err := s.Keys(ctx, "team-a")
 	if diff := cmp.Diff([]subscription.KeyRecord{first, second}, all); diff != "" || err != nil {
 		t.Errorf("list (-want +got):\n%s%v", diff, err)
+	}
+	hashes, err := s.Hashes(ctx, 10)
+	slices.Sort(hashes)
+	if diff := cmp.Diff([]string{"hash-1", "hash-2", "hash-3"}, hashes); diff != "" || err != nil {
+		t.Errorf("hashes (-want +got):\n%s%v", diff, err)
+	}
+	if hashes, err := s.Hashes(ctx, 2); len(hashes) != 2 || err != nil {
+		t.Errorf("two hashes at most: %v, %v", hashes, err)
 	}
 	expiring(t, s, first)
 	if err := s.DeleteKey(ctx, "hash-1"); err != nil {

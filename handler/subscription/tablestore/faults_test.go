@@ -23,7 +23,8 @@ import (
 type fault struct {
 	method string // of the request that it strikes
 	sent   bool
-	status int // 0: the connection breaks
+	status int  // 0: the connection breaks
+	silent bool // no answer ever comes
 }
 
 // wire carries requests to the emulator, and strikes the next that fits with a fault.
@@ -43,6 +44,10 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	w.mu.Unlock()
 	if next == nil {
 		return http.DefaultClient.Do(r)
+	}
+	if next.silent {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
 	}
 	if next.sent {
 		response, err := http.DefaultClient.Do(r)
@@ -173,5 +178,29 @@ func TestManyChangeOneTierAndNoneIsLost(t *testing.T) {
 	}
 	if got, err := store.Tier(t.Context(), "t"); err != nil || got.TokensPerMinute != want {
 		t.Errorf("%d after changes that make %d, %v", got.TokensPerMinute, want, err)
+	}
+}
+
+// TestAColdKeyGetsInThoughAReadIsSilent: one answer that never came used to take
+// all of the time that a look-up has.
+func TestAColdKeyGetsInThoughAReadIsSilent(t *testing.T) {
+	ctx := t.Context()
+	store, w := faulty(t)
+	pepper, err := subscription.NewPepper("0123456789abcdef")
+	key := subscription.NewKey()
+	_, e1 := store.PutTier(ctx, subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 300}})
+	_, e2 := store.PutSubscription(ctx, subscription.Subscription{ID: "a", Tier: "gold"})
+	e3 := store.PutKey(ctx, subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "a", Slot: subscription.Primary})
+	if err := errors.Join(err, e1, e2, e3); err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	w.faults = []fault{{method: http.MethodGet, silent: true}} // the read of the key
+	w.mu.Unlock()
+	if grant, err := subscription.NewDirectory(store, pepper).Authenticate(ctx, key); err != nil || grant.Subscription.ID != "a" {
+		t.Errorf("%+v, %v", grant, err)
+	}
+	if w.struck != 1 {
+		t.Errorf("%d reads were silent, want 1", w.struck)
 	}
 }

@@ -4,6 +4,7 @@ package tablestore
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -50,6 +51,23 @@ func (s *Store) Key(ctx context.Context, hash string) (subscription.KeyRecord, e
 	return k.record(hash), err
 }
 
+func (s *Store) Hashes(ctx context.Context, most int) (hashes []string, err error) {
+	err = s.keys.list(ctx, query{only: "PartitionKey,RowKey"}, func(partition string, _ []byte) error {
+		hashes = append(hashes, partition)
+		if len(hashes) >= most {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return hashes, err
+}
+
+// errEnough ends a list early.
+var errEnough = errors.New("enough")
+
 func (s *Store) Subscription(ctx context.Context, id string) (sub subscription.Subscription, err error) {
 	_, err = s.subscriptions.get(ctx, subscriptionPartition, id, &sub)
 	return sub, err
@@ -73,7 +91,7 @@ func (s *Store) PutSubscription(ctx context.Context, sub subscription.Subscripti
 }
 
 func (s *Store) Tiers(ctx context.Context) (all []subscription.Tier, err error) {
-	err = s.tiers.list(ctx, "", func(_ string, row []byte) error {
+	err = s.tiers.list(ctx, query{}, func(_ string, row []byte) error {
 		all = append(all, subscription.Tier{})
 		return decode(row, &all[len(all)-1])
 	})
@@ -81,7 +99,7 @@ func (s *Store) Tiers(ctx context.Context) (all []subscription.Tier, err error) 
 }
 
 func (s *Store) Subscriptions(ctx context.Context) (all []subscription.Subscription, err error) {
-	err = s.subscriptions.list(ctx, "", func(_ string, row []byte) error {
+	err = s.subscriptions.list(ctx, query{}, func(_ string, row []byte) error {
 		all = append(all, subscription.Subscription{})
 		return decode(row, &all[len(all)-1])
 	})
@@ -93,7 +111,7 @@ func (s *Store) PutKey(ctx context.Context, k subscription.KeyRecord) error {
 }
 
 func (s *Store) Keys(ctx context.Context, sub string) (all []subscription.KeyRecord, err error) {
-	err = s.keys.list(ctx, "subscription eq '"+strings.ReplaceAll(sub, "'", "''")+"'", func(hash string, row []byte) error {
+	err = s.keys.list(ctx, query{filter: "subscription eq '" + strings.ReplaceAll(sub, "'", "''") + "'"}, func(hash string, row []byte) error {
 		var k keyColumns
 		err := decode(row, &k)
 		all = append(all, k.record(hash))

@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/limit"
+)
+
+// archive is a history with a row in each minute that takes a second to read.
+type archive struct {
+	reads, rows atomic.Int64
+	fault       error
+}
+
+func (a *archive) Rows(_ context.Context, q usage.Query) iter.Seq2[usage.Row, error] {
+	return func(yield func(usage.Row, error) bool) {
+		a.reads.Add(1)
+		time.Sleep(time.Second)
+		if a.fault != nil {
+			yield(usage.Row{}, a.fault)
+			return
+		}
+		for minute := q.From.Unix() / 60; minute < time.Now().Unix()/60; minute++ {
+			a.rows.Add(1)
+			if !yield(usage.Row{Counter: q.Counter, Closed: limit.Closed{Minute: minute}}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// TestManySpansCostThreeReadings: each of the 168 values of hours used to be one
+// of its own, and so did each of those who asked at once.
+func TestManySpansCostThreeReadings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, now := new(archive), time.Now()
+		var h history
+		var all sync.WaitGroup
+		for range 3 {
+			for hours := range int64(mostHours) {
+				all.Go(func() {
+					from := now.Add(-time.Duration(hours+1) * time.Hour).Truncate(time.Minute)
+					rows, err := h.rows(t.Context(), store, usage.Query{Counter: "team-a", From: from}, counter.Recent{}, now)
+					if want := int(limit.Minute(now) - from.Unix()/60); err != nil || len(rows) != want || rows[0].Minute != from.Unix()/60 {
+						t.Errorf("%d hours: %d rows, %v; want %d", hours+1, len(rows), err, want)
+					}
+				})
+			}
+		}
+		all.Wait()
+		if n := store.reads.Load(); n != 3 {
+			t.Errorf("%d readings for 504 questions, want 3", n)
+		}
+	})
+}
+
+// TestWhoeverAskedFirstMayLeave without ending the reading for the others, whose
+// failure all are told.
+func TestWhoeverAskedFirstMayLeave(t *testing.T) {
+	for _, fault := range []error{nil, errors.New("down")} {
+		synctest.Test(t, func(t *testing.T) {
+			store, now := &archive{fault: fault}, time.Now()
+			var h history
+			q := usage.Query{Counter: "team-a", From: now.Add(-time.Hour).Truncate(time.Minute)}
+			ctx, leave := context.WithCancel(t.Context())
+			gone := make(chan error)
+			go func() {
+				_, err := h.rows(ctx, store, q, counter.Recent{}, now)
+				gone <- err
+			}()
+			synctest.Wait()
+			leave()
+			if err := <-gone; !errors.Is(err, context.Canceled) {
+				t.Errorf("the first got %v", err)
+			}
+			if rows, err := h.rows(t.Context(), store, q, counter.Recent{}, now); !errors.Is(err, fault) || err == nil && len(rows) != 60 || store.reads.Load() != 1 {
+				t.Errorf("the second got %d rows, %v of %d readings", len(rows), err, store.reads.Load())
+			}
+		})
+	}
+}
+
+func TestASubscriptionAsksForItsUsageAtABoundedRate(t *testing.T) {
+	var a asking
+	now, allowed := time.Now(), 0
+	for i := range 10_000 { // in 10 s
+		if a.allow("team-a", now.Add(time.Duration(i)*time.Millisecond)) == nil {
+			allowed++
+		}
+	}
+	if allowed < askingAtOnce+9*askingPerSecond || allowed > askingAtOnce+10*askingPerSecond+1 {
+		t.Errorf("%d of 10,000 questions in 10 s were answered, want some 300", allowed)
+	}
+	if err := a.allow("team-b", now); err != nil {
+		t.Errorf("another subscription: %v", err)
+	}
+	for i := range 3 * askersKept {
+		if err := a.allow(fmt.Sprint(i), now.Add(time.Minute)); err != nil {
+			t.Fatalf("subscription %d: %v", i, err)
+		}
+	}
+	if n := len(a.limiters); n > askersKept {
+		t.Errorf("%d subscriptions are remembered, want %d at most", n, askersKept)
+	}
+}

@@ -1,0 +1,34 @@
+package gateway_test
+
+import (
+	"strings"
+	"testing"
+
+	"tollgate/handler/subscription"
+)
+
+// TestAFloodOfUnknownKeysIsTurnedAway with a status of its own and a time to come
+// back at, while who is known goes on.
+func TestAFloodOfUnknownKeysIsTurnedAway(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(5))
+	if known, body := b.post(t, path, demo); known.StatusCode != 200 {
+		t.Fatalf("%d %s", known.StatusCode, body)
+	}
+	seen := make(map[int]int)
+	for range 20_000 {
+		response, body := b.get(t, "/usage", "Api-Key", subscription.NewKey())
+		seen[response.StatusCode]++
+		if response.StatusCode == 503 {
+			if response.Header.Get("Retry-After") != "1" || !strings.Contains(body, `"code":"directory_busy"`) || strings.Contains(body, "tg_") {
+				t.Errorf("%v %s", response.Header, body)
+			}
+			break
+		}
+	}
+	if seen[503] != 1 || seen[401] < 900 || len(seen) != 2 {
+		t.Errorf("answers by status: %v; want some 1,000 401s and then a 503", seen)
+	}
+	if known, body := b.get(t, "/usage"); known.StatusCode != 200 {
+		t.Errorf("a known key: %d %s", known.StatusCode, body)
+	}
+}
