@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tollgate/handler/secret"
 )
 
 // maxTokens bounds limits so that sums of them never overflow: 10¹⁵ tokens are
@@ -123,17 +125,13 @@ var part = regexp.MustCompile(`\{[^{}]*\}`)
 
 var headerPart = regexp.MustCompile(`^\{header:([!#$%&'*+.^_|~0-9A-Za-z-]+)\}$`)
 
-// credentials are the headers that may carry a caller's secret: a counter key
-// is a row's key, and no secret may be in a row.
-var credentials = []string{"api-key", "ocp-apim-subscription-key", "authorization", "proxy-authorization", "cookie", "x-functions-key"}
-
 func (f *faults) counterKey(template string) {
 	const fix = "join {subscription}, {client-ip}, {model} and {header:NAME}"
 	for _, p := range part.FindAllString(template, -1) {
 		header := headerPart.FindStringSubmatch(p)
 		known := slices.Contains([]string{subscriptionPart, "{client-ip}", "{model}"}, p)
 		f.check(known || header != nil, "counterKey", "has the unknown part "+p, fix)
-		f.check(header == nil || !slices.Contains(credentials, strings.ToLower(header[1])), "counterKey", "would store the secret of "+p, "use another header, or {subscription}")
+		f.check(header == nil || !secret.Header(header[1]), "counterKey", "would store what may be a secret, of "+p, "use another header, or {subscription}")
 	}
 	rest := part.ReplaceAllString(template, "")
 	f.check(!strings.ContainsAny(rest, "{}"), "counterKey", "has a brace without its other", fix)

@@ -3,10 +3,13 @@ package telemetry
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"tollgate/handler/secret"
 )
 
 // Place is where the gateway runs, for the dimensions that say so.
@@ -52,12 +55,10 @@ var named = map[string]func(*Call, Place) string{
 	"Model": func(c *Call, _ Place) string { return c.Model },
 }
 
-// secretHeaders carry keys or what else must not become a metric.
-var secretHeaders = []string{"Api-Key", "Authorization", "Cookie", "Ocp-Apim-Subscription-Key", "Proxy-Authorization", "X-Functions-Key"}
-
 // ParseDimensions reads the dimensions that an operator chose: "Model", one of
-// the names that need no value; "Team={header:X-Team}", a header's value;
-// "Stage=production", a text. Its error names every fault.
+// the names that need no value; "Deployment={Model}", the same under another
+// name; "Team={header:X-Team}", a header's value; "Stage=production", a text.
+// Its error names every fault.
 func ParseDimensions(entries []string) ([]Dimension, error) {
 	var faults []error
 	var chosen []Dimension
@@ -81,32 +82,50 @@ func ParseDimensions(entries []string) ([]Dimension, error) {
 func parseDimension(entry string) (Dimension, error) {
 	name, source, given := strings.Cut(entry, "=")
 	name, source = strings.TrimSpace(name), strings.TrimSpace(source)
-	value := named[name]
 	switch {
 	case name == "" || len(name) > 100:
 		return Dimension{}, fmt.Errorf("has %q: give the dimension a name of up to 100 bytes", entry)
 	case name == ReplayedDimension || slices.Contains(ownDimensions, name):
 		return Dimension{}, fmt.Errorf("has %q, which the gateway sets itself: choose another name", name)
-	case !given && value == nil:
+	case !given && named[name] == nil:
 		return Dimension{}, fmt.Errorf("has %q, which needs a value, such as %s={header:X-Team}", name, name)
 	case !given:
-		return Dimension{name, value}, nil
+		return Dimension{name, named[name]}, nil
 	case source == "":
-		return Dimension{}, fmt.Errorf("has %q without a value: use {header:NAME} or a text", name)
+		return Dimension{}, fmt.Errorf("has %q without a value: use {NAME}, {header:NAME} or a text", name)
 	}
-	header, isTemplate := strings.CutPrefix(source, "{header:")
-	header, closed := strings.CutSuffix(header, "}")
+	value, err := parseSource(source)
+	return Dimension{name, value}, err
+}
+
+// parseSource reads where a dimension's value comes from.
+func parseSource(source string) (func(*Call, Place) string, error) {
+	inner, opened := strings.CutPrefix(source, "{")
+	inner, closed := strings.CutSuffix(inner, "}")
+	inner = strings.TrimSpace(inner)
+	header, isHeader := strings.CutPrefix(inner, "header:")
 	switch {
-	case !isTemplate && strings.ContainsAny(source, "{}"), isTemplate && (!closed || header == "" || strings.ContainsAny(header, "{} ")):
-		return Dimension{}, fmt.Errorf("has %q: use {header:NAME} or a text without braces", source)
-	case !isTemplate:
-		return Dimension{name, func(*Call, Place) string { return source }}, nil
+	case !strings.ContainsAny(source, "{}"):
+		return func(*Call, Place) string { return source }, nil
+	case !opened || !closed || strings.ContainsAny(inner, "{}"):
+		return nil, fmt.Errorf("has %q: use {NAME}, {header:NAME} or a text without braces", source)
+	case !isHeader && named[inner] == nil:
+		return nil, fmt.Errorf("has %q: between braces use %s or header:NAME", source, strings.Join(slices.Sorted(maps.Keys(named)), ", "))
+	case !isHeader:
+		return named[inner], nil
+	case header == "" || strings.Contains(header, " "):
+		return nil, fmt.Errorf("has %q: name the header, such as {header:X-Team}", source)
+	case secret.Header(header):
+		return nil, fmt.Errorf("has %q, which would put secrets into metrics: choose another header", source)
 	}
 	header = http.CanonicalHeaderKey(header)
-	if slices.Contains(secretHeaders, header) {
-		return Dimension{}, fmt.Errorf("has %q, which would put secrets into metrics: choose another header", source)
-	}
-	return Dimension{name, func(c *Call, _ Place) string { return c.Header.Get(header) }}, nil
+	return func(c *Call, _ Place) string { return c.Header.Get(header) }, nil
+}
+
+// Of is what the dimension is where only a subscription, a tier and the place
+// are known; empty where it depends on more.
+func (d Dimension) Of(subscription, tier string, place Place) string {
+	return d.value(&Call{Subscription: subscription, Tier: tier}, place)
 }
 
 // maxValue is the longest dimension value kept, in bytes: a metric is told

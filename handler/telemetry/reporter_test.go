@@ -328,9 +328,30 @@ func TestSingleCallsAreBoundedAndTheirLossCounted(t *testing.T) {
 	})
 }
 
+func TestDimensionsCanHaveOtherNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &shelf{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), Place: telemetry.Place{Region: "swedencentral"},
+			Dimensions: dimensions(t, "SubscriptionId={Subscription ID}", "product = { Product ID }", "region_name={Location}", "Model", "team={header:x-team}")})
+		c := call("team-a", 1, 1)
+		c.Header = http.Header{"X-Team": {"blue"}}
+		r.Report(c)
+		_ = r.Close(t.Context())
+		m := sink.metrics(telemetry.TotalTokens)
+		if len(m) != 1 {
+			t.Fatalf("metrics %+v", m)
+		}
+		for name, want := range map[string]string{"SubscriptionId": "team-a", "product": c.Tier, "region_name": "swedencentral", "Model": c.Model, "team": "blue", "Subscription ID": ""} {
+			if got := m[0].Dimensions[name]; got != want {
+				t.Errorf("%s is %q, want %q", name, got, want)
+			}
+		}
+	})
+}
+
 func TestWrongDimensionsAreNamedAllAtOnce(t *testing.T) {
-	_, err := telemetry.ParseDimensions([]string{"Color", "Team={header:}", "Key={header:api-key}", "Region", "Replayed=x", "Model", "Model", "Braces={x}", ""})
-	for _, part := range []string{`"Color"`, "{header:}", "api-key", `"Region"`, `"Replayed"`, `"Model" twice`, "{x}", "9 dimensions"} {
+	_, err := telemetry.ParseDimensions([]string{"Color", "Team={header:}", "Key={header:api-key}", "Region", "Replayed=x", "Model", "Model", "Braces={x}", "", "A={Model", "B={Model}{Model}", "C={header:X-Auth-Token}", "D={model}", "E={}"})
+	for _, part := range []string{`"Color"`, "{header:}", "api-key", `"Region"`, `"Replayed"`, `"Model" twice`, `"{x}": between braces use API ID,`, `"{Model"`, `"{Model}{Model}"`, "X-Auth-Token", `"{model}"`, `"{}"`, "14 dimensions"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("no %s in: %v", part, err)
 		}

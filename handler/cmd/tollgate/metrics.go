@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,10 +41,12 @@ func (a *app) metricsReplay() *cobra.Command {
 spent in an outage of Application Insights, or by an instance that was killed
 before it had sent. They have the dimensions Subscription ID (Product ID where
 a tier's subscriptions count together) and Replayed=true, which the shipped
-queries leave out unless asked. What is replayed twice is there twice.
+queries leave out unless asked, and those of METRIC_DIMENSIONS that don't depend
+on the single call. What is replayed twice is there twice.
 
-Where to, it is told as the gateway is: APPLICATIONINSIGHTS_CONNECTION_STRING,
-APPLICATIONINSIGHTS_AUTHENTICATION_STRING and METRIC_NAMESPACE.`,
+It reads the gateway's settings APPLICATIONINSIGHTS_CONNECTION_STRING,
+APPLICATIONINSIGHTS_AUTHENTICATION_STRING, METRIC_NAMESPACE and
+METRIC_DIMENSIONS.`,
 		Example: "  tollgate metrics replay --from 2026-07-01T10:00Z --to 2026-07-01T11:00Z --dry-run",
 		Args:    named(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.replay(cmd, asked) },
@@ -72,13 +75,17 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 	if err != nil {
 		return err
 	}
+	names, err := a.dimensions()
+	if err != nil {
+		return err
+	}
 	var to telemetry.Sink = nowhere{}
 	if !asked.dryRun {
 		if to, err = a.insights(); err != nil {
 			return err
 		}
 	}
-	sent, err := resend(cmd.Context(), countertables.NewHistory(client, countertables.UsualHistory).Rows(cmd.Context(), query), to, asked.timeout)
+	sent, err := resend(cmd.Context(), countertables.NewHistory(client, countertables.UsualHistory).Rows(cmd.Context(), query), names, to, asked.timeout)
 	if err != nil {
 		return err
 	}
@@ -128,6 +135,24 @@ func (a *app) insights() (telemetry.Sink, error) {
 		Role: a.setting(file, "WEBSITE_SITE_NAME"), Log: slog.New(slog.NewTextHandler(a.stderr, nil)), Room: roomForReplay})
 }
 
+// dimensions are the gateway's own, as METRIC_DIMENSIONS names them.
+func (a *app) dimensions() ([]telemetry.Dimension, error) {
+	file, err := a.file()
+	if err != nil {
+		return nil, err
+	}
+	const setting = "METRIC_DIMENSIONS"
+	text := a.setting(file, setting)
+	if text == "" {
+		return nil, nil
+	}
+	chosen, err := telemetry.ParseDimensions(strings.Split(text, ","))
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", setting, err)
+	}
+	return chosen, nil
+}
+
 // roomForReplay lets all of a replay wait at once, in bytes as packed.
 const roomForReplay = 1 << 30
 
@@ -148,7 +173,7 @@ type resent struct {
 
 // resend adds up rows by whose they are and by minute, and sends them. Its
 // error says what of it may not have arrived.
-func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], sink telemetry.Sink, timeout time.Duration) (resent, error) {
+func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], names []telemetry.Dimension, sink telemetry.Sink, timeout time.Duration) (resent, error) {
 	var sent resent
 	minutes := make(map[counter.Owner]map[int64]limit.Closed)
 	for row, err := range rows {
@@ -174,7 +199,7 @@ func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], sink telemetr
 			}
 			sent.Minutes, sent.Calls = sent.Minutes+1, sent.Calls+sum.Requests
 			sent.PromptTokens, sent.CompletionTokens = sent.PromptTokens+sum.PromptTokens, sent.CompletionTokens+sum.CompletionTokens
-			batch.Metrics = append(batch.Metrics, replayed(owner, minute, sum)...)
+			batch.Metrics = append(batch.Metrics, replayed(owner, minute, sum, names)...)
 		}
 		sink.Send(batch)
 	}
@@ -195,13 +220,18 @@ func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], sink telemetr
 
 // replayed are the metrics of one minute. What single calls took is not known
 // any more, so each counts as the mean.
-func replayed(owner counter.Owner, minute int64, sum limit.Closed) []telemetry.Metric {
+func replayed(owner counter.Owner, minute int64, sum limit.Closed, names []telemetry.Dimension) []telemetry.Metric {
 	var all []telemetry.Metric
 	for name, tokens := range map[string]int64{telemetry.PromptTokens: sum.PromptTokens, telemetry.CompletionTokens: sum.CompletionTokens,
 		telemetry.TotalTokens: sum.PromptTokens + sum.CompletionTokens} {
 		calls := max(sum.Requests, 1) // a minute may have had only what calls of the one before were charged late
 		mean := float64(tokens) / float64(calls)
 		dimensions := map[string]string{telemetry.ReplayedDimension: "true"}
+		for _, d := range names {
+			if value := d.Of(owner.Subscription, owner.Tier, telemetry.Place{}); value != "" {
+				dimensions[d.Name] = value
+			}
+		}
 		if owner.Subscription != "" {
 			dimensions["Subscription ID"] = owner.Subscription
 		} else {

@@ -42,6 +42,7 @@ func TestReplaySendsWholeMinutesAgainByWhoseTheyAre(t *testing.T) {
 	defer server.Close()
 	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = collector.ConnectionString(server.Listener.Addr().String())
 	m.environment["METRIC_NAMESPACE"] = "API Management"
+	m.environment["METRIC_DIMENSIONS"] = "Client IP, SubscriptionId={Subscription ID}, Stage=production"
 	at := time.Date(2020, 1, 1, 10, 0, 0, 0, time.UTC)
 	m.spend(spent("replayed-a", at, 25, 233, 2), spent("replayed-a/model=x", at, 5, 7, 1), spent("replayed-a", at.Add(time.Minute), 1, 2, 0),
 		spent("replayed-tier:client-ip=192.0.2.7", at, 30, 40, 3), spent("replayed-a", at.Add(2*time.Minute), 1000, 1000, 1), spent("replayed-a", at.Add(-time.Minute), 1000, 1000, 1))
@@ -62,7 +63,7 @@ func TestReplaySendsWholeMinutesAgainByWhoseTheyAre(t *testing.T) {
 		dimension, value string
 		tokens           float64
 		calls            int
-	}{{"Subscription ID", "replayed-a", 273, 4}, {"Product ID", "replayed-tier", 70, 3}} {
+	}{{"Subscription ID", "replayed-a", 273, 4}, {"SubscriptionId", "replayed-a", 273, 4}, {"Stage", "production", 343, 7}, {"Product ID", "replayed-tier", 70, 3}} {
 		if sum, calls := service.Sum("Total Tokens", want.dimension, want.value, "Replayed", "true"); sum != want.tokens || calls != want.calls {
 			t.Errorf("%s: %v tokens of %d calls, want %v of %d", want.value, sum, calls, want.tokens, want.calls)
 		}
