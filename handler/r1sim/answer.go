@@ -1,10 +1,12 @@
 package r1sim
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"tollgate/handler/tokens"
 )
@@ -26,7 +28,10 @@ var encoding = tokens.ForModel("DeepSeek-R1")
 
 // answer is what the model says to a call, a token at a time, and what that costs.
 type answer struct {
+	id      string
+	created int64 // Unix seconds
 	written []token
+	call    *toolCall // after what was written
 	finish  string
 	prompt  int64 // tokens
 	noUsage bool
@@ -37,7 +42,7 @@ type token struct{ field, text string }
 
 func (e *Endpoint) answer(fields map[string]json.RawMessage, asked request, models bool, behaviour Behaviour) answer {
 	prompt, _ := encoding.CountChat(fields["messages"], fields["tools"]) // read once already
-	a := answer{prompt: int64(prompt), finish: "stop", noUsage: behaviour.NoUsage}
+	a := answer{id: "chatcmpl-" + rand.Text(), created: time.Now().Unix(), prompt: int64(prompt), finish: "stop", noUsage: behaviour.NoUsage}
 	completion := int64(usualCompletion)
 	if m := asked.Messages; len(m) == 2 && m[0].Content == demoSystem && m[1].Content == demoUser {
 		if call := e.demoCalls.Add(1); call <= int64(len(demoCompletions)) {
@@ -47,52 +52,89 @@ func (e *Endpoint) answer(fields map[string]json.RawMessage, asked request, mode
 	if behaviour.Completion > 0 {
 		completion = behaviour.Completion
 	}
-	a.written = think(completion, models)
-	if most := max(asked.MaxTokens, asked.MaxCompletionTokens); most > 0 && most < completion {
-		a.written, a.finish = a.written[:most], "length"
+	if a.call = asked.toolCall(); a.call != nil {
+		completion = max(completion-a.call.tokens, leastThought)
+		a.written, a.finish = thought(completion, models), "tool_calls"
+	} else {
+		a.written = think(completion, models)
+	}
+	if most := max(asked.MaxTokens, asked.MaxCompletionTokens); most > 0 && most < a.completion() {
+		a.written = think(most, models)
+		a.call, a.finish = nil, "length"
 	}
 	return a
 }
 
-// think is an answer of so many tokens: a thought and what is said. The models
-// shape has both in content, the others each in its own field.
+// completion is what the answer takes, in tokens.
+func (a *answer) completion() int64 {
+	n := int64(len(a.written))
+	if a.call != nil {
+		n += a.call.tokens
+	}
+	return n
+}
+
+// leastThought is how many tokens the model thinks at least before it calls a tool:
+// enough for the marks around a thought.
+const leastThought = 8
+
+// think is an answer of so many tokens: a thought and what is said.
 func think(completion int64, models bool) []token {
-	thinking, before, after := "reasoning_content", []string(nil), []string(nil)
+	around := int64(1)
 	if models {
-		thinking, before, after = "content", []string{"<think>", "\n"}, []string{"\n", "</think>"}
+		around = 5
 	}
-	var all []token
-	add := func(field string, texts ...string) {
-		for _, text := range texts {
-			all = append(all, token{field, text})
-		}
-	}
-	add(thinking, before...)
-	add(thinking, "so")
-	for range completion/2 - 2 {
-		add(thinking, " so")
-	}
-	add(thinking, after...)
-	add("content", "\n\n", "well")
+	all := thought(completion/2-2+around, models)
+	all = append(all, token{"content", "\n\n"}, token{"content", "well"})
 	for int64(len(all)) < completion {
-		add("content", " well")
+		all = append(all, token{"content", " well"})
 	}
 	return all[:completion]
 }
 
+// thought is a thought of so many tokens. The models shape has it in content, between
+// marks, the others in a field of its own.
+func thought(n int64, models bool) []token {
+	field, before, after := "reasoning_content", []string(nil), []string(nil)
+	if models {
+		field, before, after = "content", []string{"<think>", "\n"}, []string{"\n", "</think>"}
+	}
+	var all []token
+	add := func(texts ...string) {
+		for _, text := range texts {
+			all = append(all, token{field, text})
+		}
+	}
+	add(before...)
+	add("so")
+	for range n - 1 - int64(len(before)+len(after)) {
+		add(" so")
+	}
+	add(after...)
+	return all
+}
+
 func (a answer) usage() map[string]int64 {
-	completion := int64(len(a.written))
+	completion := a.completion()
 	return map[string]int64{"prompt_tokens": a.prompt, "completion_tokens": completion, "total_tokens": a.prompt + completion}
 }
 
 // whole sends an answer that isn't streamed.
 func (a answer) whole(w http.ResponseWriter, behaviour Behaviour) {
-	message := map[string]string{"role": "assistant", "content": ""}
+	texts := make(map[string]string)
 	for _, token := range a.written {
-		message[token.field] += token.text
+		texts[token.field] += token.text
+	}
+	message := map[string]any{"role": "assistant", "content": ""}
+	if a.call != nil {
+		message["content"] = nil
+		message["tool_calls"] = []any{a.call.whole()}
+	}
+	for field, text := range texts {
+		message[field] = text
 	}
 	told := map[string]any{
-		"id": "r1sim", "object": "chat.completion", "model": "DeepSeek-R1",
+		"id": a.id, "object": "chat.completion", "created": a.created, "model": "DeepSeek-R1",
 		"choices": []any{map[string]any{"index": 0, "finish_reason": a.finish, "message": message}},
 	}
 	if !a.noUsage {
@@ -120,16 +162,25 @@ type stream struct {
 	r         *http.Request
 	control   *http.ResponseController
 	behaviour Behaviour
+	id        string // of the answer
+	created   int64
 	events    int
 	left      bool // the caller has
 }
 
-// send sends the answer a token an event. Usage comes with the finish_reason, or
+// send sends the answer's role, then a token an event. Usage comes with the finish_reason, or
 // in a chunk of its own where that was asked for.
 func (s *stream) send(a answer, ownChunk bool) {
 	s.w.Header().Set("Content-Type", "text/event-stream")
+	s.id, s.created = a.id, a.created
+	s.delta(map[string]any{"role": "assistant", "content": ""})
 	for _, token := range a.written {
-		s.delta(token.field, token.text)
+		s.delta(map[string]any{token.field: token.text})
+	}
+	if a.call != nil {
+		for _, part := range a.call.parts() {
+			s.delta(map[string]any{"tool_calls": []any{part}})
+		}
 	}
 	last := map[string]any{"choices": []any{map[string]any{"index": 0, "delta": map[string]string{}, "finish_reason": a.finish}}}
 	if !ownChunk && !a.noUsage {
@@ -142,12 +193,12 @@ func (s *stream) send(a answer, ownChunk bool) {
 	s.write("data: [DONE]\n\n")
 }
 
-func (s *stream) delta(field, text string) {
-	s.chunk(map[string]any{"choices": []any{map[string]any{"index": 0, "delta": map[string]string{field: text}}}})
+func (s *stream) delta(delta map[string]any) {
+	s.chunk(map[string]any{"choices": []any{map[string]any{"index": 0, "delta": delta, "finish_reason": nil}}})
 }
 
 func (s *stream) chunk(chunk map[string]any) {
-	chunk["id"], chunk["object"], chunk["model"] = "r1sim", "chat.completion.chunk", "DeepSeek-R1"
+	chunk["id"], chunk["object"], chunk["created"], chunk["model"] = s.id, "chat.completion.chunk", s.created, "DeepSeek-R1"
 	text, _ := json.Marshal(chunk) // maps of strings and numbers always encode
 	s.write(fmt.Sprintf("data: %s\n\n", text))
 }

@@ -39,7 +39,7 @@ func TestTheEndpointsOwnBehaviourHoldsWithoutAHeader(t *testing.T) {
 	if strings.Count(body, " so")+strings.Count(body, "well")+2 != 500 || strings.Contains(body, "usage") {
 		t.Errorf("%s", body)
 	}
-	if _, body := ask(t, &e, "/openai/v1/chat/completions", streamed, r1sim.Header, "completion=3"); strings.Count(body, "data: ") != 3+2 || strings.Contains(body, "usage") {
+	if _, body := ask(t, &e, "/openai/v1/chat/completions", streamed, r1sim.Header, "completion=3"); strings.Count(body, "data: ") != 3+3 || strings.Contains(body, "usage") {
 		t.Errorf("%s", body)
 	}
 }

@@ -66,7 +66,14 @@ func TestOfficialClients(t *testing.T) {
 	if err := s.subscribe(t.Context(), "roomy", roomy, 1_000_000); err != nil {
 		t.Fatal(err)
 	}
-	for _, client := range clientNames {
+	for _, client := range []string{"openai", "azure", "apim"} {
+		for _, mode := range []string{"helper", "tools", "model"} {
+			if got := s.through(t, roomy, client, mode, "0"); !got.answered(mode == "helper") {
+				t.Errorf("%s %s: %+v", client, mode, got)
+			}
+		}
+	}
+	for _, client := range append(clientNames, "apim") {
 		for _, mode := range []string{"plain", "stream"} {
 			if got := s.through(t, roomy, client, mode, "0"); !got.answered(client != "inference" || mode == "plain") {
 				t.Errorf("%s %s: %+v", client, mode, got)

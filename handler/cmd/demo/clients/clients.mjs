@@ -1,6 +1,7 @@
 // Calls the gateway through one of the official clients and prints what its
 // caller sees, as one line of JSON.
-// Usage: node clients.mjs <openai|azure|inference> <plain|stream> <retries> <url> <key>
+// Usage: node clients.mjs <openai|azure|apim|inference> <plain|stream> <retries> <url> <key>
+// All but inference also take helper (the SDK's own reading of streams), tools and model.
 import OpenAI, { AzureOpenAI } from "openai";
 import ModelClient, { isUnexpected } from "@azure-rest/ai-inference";
 import { AzureKeyCredential } from "@azure/core-auth";
@@ -10,7 +11,23 @@ const model = "DeepSeek-R1";
 const messages = [{ role: "user", content: "Can you tell me the time, please?" }];
 const maxRetries = Number(retries);
 
+const tools = [{ type: "function", function: { name: "time", parse: JSON.parse, function: () => "noon",
+  parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } } }];
+
 async function openai(sdk) {
+  if (mode === "helper") {
+    const stream = sdk.chat.completions.stream({ model, messages, stream_options: { include_usage: true } });
+    return { content: await stream.finalContent(), usage: await stream.totalUsage() };
+  }
+  if (mode === "tools") {
+    const runner = sdk.chat.completions.runTools({ model, messages, tools, stream: true });
+    const content = await runner.finalContent();
+    const called = runner.messages.filter((m) => m.role === "tool").length;
+    return called === 1 ? { content } : { error: `${called} tools were called` };
+  }
+  if (mode === "model") {
+    return { content: (await sdk.models.retrieve(model)).id };
+  }
   if (mode === "plain") {
     const answer = await sdk.chat.completions.create({ model, messages });
     return { content: answer.choices[0].message.content, usage: answer.usage };
@@ -45,7 +62,10 @@ async function inference() {
 
 const calls = {
   openai: () => openai(new OpenAI({ baseURL: `${url}/openai/v1`, apiKey: key, maxRetries })),
-  azure: () => openai(new AzureOpenAI({ endpoint: url, apiKey: key, deployment: model, apiVersion: "2024-10-21", maxRetries })),
+  // As callers of API Management do: a dummy as the SDK's own key.
+  apim: () => openai(new OpenAI({ baseURL: `${url}/inference`, apiKey: "DUMMY", defaultHeaders: { "Ocp-Apim-Subscription-Key": key }, maxRetries })),
+  // The endpoint ends in a slash, as the SDK's documentation has it: some versions double it.
+  azure: () => openai(new AzureOpenAI({ endpoint: `${url}/`, apiKey: key, deployment: model, apiVersion: "2024-10-21", maxRetries })),
   inference,
 };
 
