@@ -15,7 +15,7 @@ var allowed = map[string]string{"counter": "limit"}
 
 // fences name the packages that may import a dependency, by its path's prefix.
 var fences = map[string][]string{
-	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables": {"storage", "counter/tablestore", "manage/tablestore", "subscription/tablestore"},
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables": {"storage", "counter/tablestore", "housekeeping/tablestore", "manage/tablestore", "subscription/tablestore"},
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":    {"storage", "upstream/credential", "telemetry"},
 	"github.com/MicahParks/keyfunc":                       {"manage/entra"},
 	"github.com/MicahParks/jwkset":                        {"manage/entra"},

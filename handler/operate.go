@@ -12,6 +12,7 @@ import (
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/doctor"
+	"tollgate/handler/housekeeping"
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/entra"
 	"tollgate/handler/strangers"
@@ -56,6 +57,7 @@ type operated struct {
 	probe    func(context.Context) (time.Time, error) // nil: nothing is stored
 	counters counters
 	history  usage.Store
+	turns    housekeeping.Turns // nil: no other instance shares the counters
 }
 
 // lookAge is how long operators who look at usage share a look: below the

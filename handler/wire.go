@@ -12,6 +12,7 @@ import (
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/gateway"
 	"tollgate/handler/housekeeping"
+	housekeepingtables "tollgate/handler/housekeeping/tablestore"
 	managemem "tollgate/handler/manage/memstore"
 	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/storage"
@@ -59,10 +60,11 @@ func wire(c config.Config, log *slog.Logger) (*application, error) {
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, TokensComment: c.TokensComment,
 		ClientIPHeader: c.Counting.ClientIPHeader, Telemetry: app.telemetry(),
 	})
-	house := housekeeping.New(housekeeping.Config{
-		Counters: o.counters, Counter: app.counter, History: o.history, Retention: c.Counting.Retention, Log: log,
-	})
-	app.handler = house.Before(operate(c, app.gateway, o, log, app.quiet))
+	app.handler = operate(c, app.gateway, o, log, app.quiet)
+	if c.UnderHost {
+		app.handler = housekeeping.New(housekeeping.Config{Counters: o.counters, Counter: app.counter, History: o.history,
+			Retention: c.Counting.Retention, Turns: o.turns, Log: log}).Before(app.handler)
+	}
 	return app, nil
 }
 
@@ -97,7 +99,7 @@ func stores(c config.Config) (operated, error) {
 	}
 	audit := managetables.New(service, managetables.Usual)
 	return operated{store: tablestore.New(service, tablestore.Usual), audit: audit, probe: audit.Probe,
-		counters: countertables.New(service, countertables.Usual), history: countertables.NewHistory(service, countertables.UsualHistory)}, nil
+		turns: housekeepingtables.New(service, housekeepingtables.Usual), counters: countertables.New(service, countertables.Usual), history: countertables.NewHistory(service, countertables.UsualHistory)}, nil
 }
 
 // close writes what the counters still hold, and sends what was gathered.

@@ -2,6 +2,7 @@ package housekeeping
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 )
@@ -9,20 +10,33 @@ import (
 // Path is where the Functions host POSTs the timer function: its folder's name.
 const Path = "/housekeeping"
 
-// Before has the host's timer start a run, and hands everything else on. The
-// host calls a function that has no HTTP trigger by itself; what comes from a
-// caller comes through its proxy, which always sets X-Forwarded-Host, and gets
-// whatever next has to say to that path.
+// Before has the host's timer start a run, and hands everything else on. It is
+// for a gateway under the host, which alone has the handler's port: the host
+// calls a function that has no HTTP trigger by itself. What comes from a caller
+// comes through its proxy, and what comes from a page in a browser on the same
+// machine says so; both get whatever next has to say to that path.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers
 func (h *Housekeeper) Before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, proxied := r.Header["X-Forwarded-Host"]
-		if r.URL.Path != Path || r.Method != http.MethodPost || proxied {
+		if r.URL.Path != Path || r.Method != http.MethodPost || foreign(r.Header) {
 			next.ServeHTTP(w, r)
 			return
 		}
 		h.serve(w, r)
 	})
+}
+
+// foreign says whether a request is not the host's own. Its proxy sets
+// X-Forwarded-For and -Proto always, and -Host where the caller named one;
+// browsers send Origin with every POST.
+// Source: https://learn.microsoft.com/aspnet/core/fundamentals/servers/yarp/transforms#x-forwarded
+func foreign(h http.Header) bool {
+	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Origin", "Sec-Fetch-Site"} {
+		if _, there := h[name]; there {
+			return true
+		}
+	}
+	return false
 }
 
 // envelopeMax is more than the host has to say about a timer, in bytes.
@@ -32,8 +46,12 @@ const envelopeMax = 64 << 10
 // kills the handler.
 func (h *Housekeeper) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, envelopeMax))
-	report, err := h.Run(r.Context())
+	report, err := h.run(r.Context(), shortest)
 	status, log := http.StatusOK, report.String()
+	if errors.Is(err, ErrTaken) {
+		log, err = err.Error(), nil
+		h.Log.Info("housekeeping was skipped", "cause", log)
+	}
 	if err != nil { // the cause is in the log, and may name tables and counters
 		status, log = http.StatusInternalServerError, log+"; not all could be done: see the log"
 	}

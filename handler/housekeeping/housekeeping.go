@@ -1,8 +1,8 @@
 // Package housekeeping does what no call does in passing: it brings the last
 // minutes of counters that have gone idle into the history, takes instances
-// that died for dead, and deletes what is too old or says nothing any more. It
-// may run at any time, anywhere, twice at once: every step of it is safe beside
-// calls and beside itself.
+// that died for dead, and deletes what is too old or says nothing any more. Every
+// step of it is safe beside calls and beside itself; it reads every counter, so
+// one run at a time is enough.
 package housekeeping
 
 import (
@@ -19,7 +19,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Config is what a Housekeeper is made of. All fields are needed.
+// Config is what a Housekeeper is made of. All fields but Turns are needed.
 type Config struct {
 	// Counters lists counters, and deletes those that say nothing.
 	Counters counter.Keeper
@@ -28,14 +28,21 @@ type Config struct {
 	// History loses the minutes that are older than Retention.
 	History   usage.Store
 	Retention time.Duration
-	Log       *slog.Logger
+	// Turns keeps runs of other instances apart from this one's; nil: there are none.
+	Turns Turns
+	Log   *slog.Logger
 }
 
 // Housekeeper keeps the tables tidy. Make one with New.
-type Housekeeper struct{ Config }
+type Housekeeper struct {
+	Config
+
+	mu   sync.Mutex
+	last Turn // of this process
+}
 
 // New makes a housekeeper.
-func New(config Config) *Housekeeper { return &Housekeeper{config} }
+func New(config Config) *Housekeeper { return &Housekeeper{Config: config} }
 
 // Report counts what a run did.
 type Report struct {
@@ -61,9 +68,22 @@ const (
 	sideBySide = 8
 )
 
-// Run keeps house once. The report is good beside an error, too: what could not
-// be done is left for the next run.
-func (h *Housekeeper) Run(ctx context.Context) (Report, error) {
+// Run keeps house once, as an operator asks for it; ErrTaken, wrapped, where that
+// is being done already. The report is good beside any other error, too: what
+// could not be done is left for the next run.
+func (h *Housekeeper) Run(ctx context.Context) (Report, error) { return h.run(ctx, 0) }
+
+// run keeps house once, unless another run began less than pause ago.
+func (h *Housekeeper) run(ctx context.Context, pause time.Duration) (Report, error) {
+	release, err := h.take(ctx, pause)
+	if errors.Is(err, ErrTaken) {
+		return Report{}, err
+	}
+	if err != nil {
+		h.Log.Error("housekeeping", "cause", err.Error())
+		return Report{}, err
+	}
+	defer release()
 	ctx, cancel := context.WithTimeout(ctx, enough)
 	defer cancel()
 	var rows int

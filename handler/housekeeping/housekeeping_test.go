@@ -293,7 +293,6 @@ const envelope = `{"Data":{"timer":{"ScheduleStatus":null,"IsPastDue":false}},"M
 func TestOnlyTheHostStartsARun(t *testing.T) {
 	h := newHouse(t)
 	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
-	handler := h.keeper().Before(next)
 	for name, test := range map[string]struct {
 		method, path string
 		proxied      bool
@@ -312,7 +311,7 @@ func TestOnlyTheHostStartsARun(t *testing.T) {
 			r.Header.Set("X-Forwarded-Host", "tollgate.example")
 		}
 		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
+		h.keeper().Before(next).ServeHTTP(w, r)
 		if w.Code != test.status {
 			t.Errorf("%s: %d, want %d", name, w.Code, test.status)
 		}

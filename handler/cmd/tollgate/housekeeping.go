@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/housekeeping"
+	housekeepingtables "tollgate/handler/housekeeping/tablestore"
 )
 
 func (a *app) housekeepingCommand() *cobra.Command {
@@ -21,8 +23,8 @@ func (a *app) housekeepingCommand() *cobra.Command {
 		Long: `Do by hand what the gateway's timer function does every hour: bring the last
 minutes of counters that have gone idle into the usage history, take instances
 that died for dead, delete usage rows that are past retention, and delete
-counters of which nothing is left to know. It is safe at any time, beside the
-timer too.`,
+counters of which nothing is left to know. It is safe at any time; while another
+run is under way, the timer's too, it says so and does nothing.`,
 		Example: "  tollgate housekeeping\n  tollgate housekeeping --retention 30d",
 		Args:    named(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.keepHouse(cmd, retention) },
@@ -52,8 +54,11 @@ func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	report, err := housekeeping.New(housekeeping.Config{
 		Counters: counters, Counter: counter.New(counter.Config{Store: counters, History: history, Log: log}),
-		History: history, Retention: kept, Log: log,
+		History: history, Retention: kept, Turns: housekeepingtables.New(client, housekeepingtables.Usual), Log: log,
 	}).Run(cmd.Context())
+	if errors.Is(err, housekeeping.ErrTaken) {
+		return err
+	}
 	printed := a.print(report, func(w io.Writer) {
 		row(w, "COUNTERS", "FLUSHED", "COUNTERS DELETED", "ROWS DELETED", "FAILED")
 		count := func(n int64) string { return strconv.FormatInt(n, 10) }

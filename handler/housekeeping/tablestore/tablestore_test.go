@@ -1,0 +1,51 @@
+package tablestore_test
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tollgate/handler/azurite"
+	"tollgate/handler/housekeeping"
+	"tollgate/handler/housekeeping/tablestore"
+	"tollgate/handler/secret"
+	"tollgate/handler/storage"
+)
+
+func TestOfManyInstancesOneGetsTheTurn(t *testing.T) {
+	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(azurite.Shared(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 2 { // the first has no table yet
+		var all sync.WaitGroup
+		var taken atomic.Int64
+		release := make(chan func() error, 20)
+		for range 20 {
+			all.Go(func() {
+				turns := tablestore.New(service, "turnsoftest")
+				end, err := turns.Take(t.Context(), 0)
+				switch {
+				case err == nil:
+					release <- func() error { return end(t.Context()) }
+				case errors.Is(err, housekeeping.ErrTaken):
+					taken.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if taken.Load() != 19 || len(release) != 1 {
+			t.Fatalf("round %d: %d of 20 got the turn, %d were told that another has it", round, len(release), taken.Load())
+		}
+		if err := (<-release)(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tablestore.New(service, "turnsoftest").Take(t.Context(), time.Hour); !errors.Is(err, housekeeping.ErrTaken) {
+			t.Errorf("a turn within the pause: %v, want %v", err, housekeeping.ErrTaken)
+		}
+	}
+}
