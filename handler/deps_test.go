@@ -22,6 +22,7 @@ var fences = map[string][]string{
 	"github.com/evanphx/json-patch":                       {"manage"},
 	"github.com/golang-jwt/jwt":                           {"manage/entra"},
 	"github.com/microsoft/ApplicationInsights-Go":         {"telemetry"},
+	"github.com/rs/cors":                                  {"gateway"},
 	"github.com/pkoukk/tiktoken-go":                       {"tokens"},
 }
 

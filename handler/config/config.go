@@ -59,6 +59,9 @@ type Config struct {
 	Models []string
 	// MaxBody is the largest request body in bytes. MAX_BODY_BYTES: default 4194304.
 	MaxBody int64
+	// Origins are those whose pages may call the gateway from a browser. CORS_ORIGINS:
+	// separated by commas, such as http://localhost:5173, or *; default none.
+	Origins []string
 	// TokensComment has streams tell what they took and what remains in comments
 	// just before [DONE]. STREAM_TOKENS_COMMENT: true or false (default).
 	TokensComment bool
@@ -101,6 +104,7 @@ func Load(getenv func(string) string) (Config, error) {
 		ClientID:      s.text("AZURE_CLIENT_ID", ""),
 		BasePath:      s.basePath("BASE_PATH", "/inference"),
 		MaxBody:       s.number("MAX_BODY_BYTES", 4<<20, 1<<10, 64<<20),
+		Origins:       s.origins("CORS_ORIGINS"),
 		TokensComment: s.oneOf("STREAM_TOKENS_COMMENT", "false", "true") == "true",
 		Headers:       s.headerNames(),
 		Counting:      s.counting(),

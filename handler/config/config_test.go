@@ -119,3 +119,19 @@ func TestRetentionIsDaysOrAnyTime(t *testing.T) {
 		}
 	}
 }
+
+// An origin is compared as browsers send it: any other text would allow nobody.
+func TestOriginsAreWrittenAsBrowsersSendThem(t *testing.T) {
+	for _, value := range []string{"localhost:5173", "http://localhost:5173/", "https://app.example.com/page", "https://*.example.com", "null", "http://localhost:5173,app"} {
+		if _, err := Load(with(map[string]string{"CORS_ORIGINS": value})); err == nil || !strings.HasPrefix(err.Error(), "CORS_ORIGINS has ") {
+			t.Errorf("%s: got %v, want a fault of CORS_ORIGINS", value, err)
+		}
+	}
+	c, err := Load(with(map[string]string{"CORS_ORIGINS": "http://localhost:5173, https://app.example.com"}))
+	if err != nil || len(c.Origins) != 2 || c.Origins[1] != "https://app.example.com" {
+		t.Errorf("got %q, %v, want both origins", c.Origins, err)
+	}
+	if c, err := Load(with(map[string]string{"CORS_ORIGINS": "*"})); err != nil || len(c.Origins) != 1 {
+		t.Errorf("*: got %q, %v", c.Origins, err)
+	}
+}

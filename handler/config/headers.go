@@ -11,8 +11,8 @@ import (
 // takenHeaders have a meaning of their own in every answer: a count in one of
 // them would break the answer, or say something else. Retry-After may be named,
 // but only for what it says.
-var takenHeaders = []string{"Allow", "Cache-Control", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Keep-Alive",
-	"Retry-After", "Retry-After-Ms", "Trailer", "Transfer-Encoding", "Upgrade", "X-Content-Type-Options", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Reset-Tokens",
+var takenHeaders = []string{"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Allow", "Cache-Control", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Keep-Alive",
+	"Retry-After", "Retry-After-Ms", "Trailer", "Transfer-Encoding", "Upgrade", "Vary", "X-Content-Type-Options", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Reset-Tokens",
 	"X-Request-Id", "X-Should-Retry", "X-Tollgate-Shadow", "X-Tollgate-Upstream"}
 
 // headerNames names the answers' headers, each its own.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -113,4 +114,16 @@ func (s *settings) header(name, fallback string) string {
 		}
 	}
 	return value
+}
+
+// origins are those of web pages, as browsers send them, or * for all.
+func (s *settings) origins(name string) []string {
+	origins := s.list(name)
+	for _, origin := range origins {
+		u, err := url.Parse(origin)
+		if origin != "*" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+u.Host || strings.Contains(origin, "*")) {
+			s.fault(name, fmt.Sprintf("has %q", origin), "use origins such as http://localhost:5173, without a path or a slash at the end, or * alone for every page")
+		}
+	}
+	return origins
 }

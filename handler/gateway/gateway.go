@@ -41,6 +41,8 @@ type Config struct {
 	// ClientIPHeader names the header in which a proxy of the operator's own says
 	// who called; empty: there is none, and Azure's front end says it.
 	ClientIPHeader string
+	// Origins are those whose pages may call from a browser, or *; none: no page may.
+	Origins []string
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int64
 	// TokensComment has streams tell what they took and what remains in comments
@@ -52,7 +54,8 @@ type Config struct {
 // Gateway serves callers. Make one with New.
 type Gateway struct {
 	Config
-	names     HeaderNames // canonical
+	names     HeaderNames  // canonical
+	handler   http.Handler // answer, open to the pages of Origins
 	history   history
 	asking    asking
 	uncounted atomic.Int64  // bytes that calls under way hold in place of tokens
@@ -65,12 +68,22 @@ func New(config Config) *Gateway {
 	if config.Strangers == nil {
 		config.Strangers = strangers.New(config.Log)
 	}
-	return &Gateway{Config: config, names: config.Headers.canonical()}
+	g := &Gateway{Config: config, names: config.Headers.canonical()}
+	g.handler = http.HandlerFunc(g.answer)
+	if len(config.Origins) > 0 {
+		g.handler = shared(config.Origins, g.names, g.handler)
+	}
+	return g
 }
 
-// ServeHTTP answers one request and reports it in one log line.
+// ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	private(w.Header())
+	g.handler.ServeHTTP(w, r)
+}
+
+// answer answers one request and reports it in one log line.
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) { // the Functions host's readiness ping: open, and not worth a line
 		w.WriteHeader(http.StatusOK)
 		return

@@ -27,7 +27,8 @@ func (g *Gateway) parse(c *call) error {
 	body, err := g.readBody(c)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &problem{status: http.StatusRequestEntityTooLarge, code: "request_too_large", kind: kindRequest,
-			message: fmt.Sprintf("The body is larger than %d bytes. Send a shorter prompt.", tooLarge.Limit)}
+			message: fmt.Sprintf("The body is larger than %d bytes. Send a smaller one: images and files count as they are sent, in base64. "+
+				"The gateway's operator sets the limit, as MAX_BODY_BYTES.", tooLarge.Limit)}
 	}
 	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
 		err = errors.New("malformed trailer") // which it quotes, and there may be a key in it
@@ -35,6 +36,9 @@ func (g *Gateway) parse(c *call) error {
 	if err != nil {
 		return &problem{status: http.StatusBadRequest, code: "incomplete_request", kind: kindRequest,
 			message: "The body ended early.", cause: err}
+	}
+	if body, err = unmarked(body); err != nil {
+		return err
 	}
 	c.size = int64(len(body))
 	c.request, err = chat.Parse(body)

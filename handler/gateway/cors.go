@@ -1,0 +1,27 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/rs/cors"
+)
+
+// preflightAge is how long a browser needn't ask again, in seconds: the most that
+// Chromium takes.
+// Source: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Access-Control-Max-Age
+const preflightAge = 7200
+
+// shared lets pages of other origins call next and read all that its answers say.
+// Keys come in headers, never in cookies, so no credentials of the browser's are let
+// through.
+func shared(origins []string, names HeaderNames, next http.Handler) http.Handler {
+	return cors.New(cors.Options{
+		AllowedOrigins: origins,
+		AllowedMethods: []string{http.MethodGet, http.MethodPost},
+		AllowedHeaders: []string{"*"}, // whatever the client's SDK sends beside the key
+		MaxAge:         preflightAge,
+		ExposedHeaders: []string{names.RemainingTokens, names.TokensConsumed, names.RemainingQuotaTokens, names.RetryAfter,
+			"Retry-After", "Retry-After-Ms", headerShouldRetry, headerRequestID, headerLimitTokens, headerRemainingTokens, headerResetTokens,
+			headerUpstream, headerShadow},
+	}).Handler(next)
+}

@@ -1,0 +1,48 @@
+package gateway_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"tollgate/handler/gateway"
+	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
+)
+
+func TestPagesOfAllowedOriginsMayCall(t *testing.T) {
+	const page = "http://localhost:5173"
+	for _, test := range []struct {
+		origins []string
+		origin  string
+		allowed string
+	}{
+		{nil, page, ""}, {[]string{page}, page, page}, {[]string{page, "https://app.example.com"}, "https://app.example.com", "https://app.example.com"},
+		{[]string{page}, "https://evil.example.com", ""}, {[]string{page}, page + "0", ""}, {[]string{"*"}, "https://any.example.com", "*"},
+	} {
+		b := openWith(t, subscription.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.Origins = test.origins }, upstream.Timeouts{}, answering(275))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, b.URL+"/v1/chat/completions", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header = http.Header{"Origin": {test.origin}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"authorization,content-type,x-stainless-lang"}}
+		preflight, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		preflight.Body.Close()
+		h := preflight.Header
+		if test.allowed != "" && (preflight.StatusCode != 204 || h.Get("Access-Control-Allow-Headers") != "authorization,content-type,x-stainless-lang" || h.Get("Access-Control-Allow-Methods") != "POST") ||
+			h.Get("Access-Control-Allow-Origin") != test.allowed || h.Get("Cache-Control") != "no-store" {
+			t.Errorf("preflight of %s, %v allowed: got %d %v", test.origin, test.origins, preflight.StatusCode, h)
+		}
+		for _, want := range []int{200, 429} {
+			answer, _ := b.post(t, "/v1/chat/completions", demo, "Origin", test.origin)
+			exposed := strings.ToLower(answer.Header.Get("Access-Control-Expose-Headers"))
+			if answer.StatusCode != want || answer.Header.Get("Access-Control-Allow-Origin") != test.allowed || answer.Header.Get("Access-Control-Allow-Credentials") != "" ||
+				(test.allowed != "") != (strings.Contains(exposed, "retry-after-ms") && strings.Contains(exposed, "x-apim-remaining-tokens") && strings.Contains(exposed, "x-request-id")) {
+				t.Errorf("a call of %s, %v allowed: got %d %v, want %d, open to %q", test.origin, test.origins, answer.StatusCode, answer.Header, want, test.allowed)
+			}
+		}
+	}
+}
