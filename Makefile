@@ -29,7 +29,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start package deploy publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy soak bench-tokens node vocabulary fmt vet staticcheck console-vendor
+.PHONY: help demo run build start package deploy refresh publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy soak bench-tokens node vocabulary fmt vet staticcheck console-vendor
 
 # What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -66,8 +66,11 @@ package: ## .artifacts/tollgate.zip: what Azure runs (linux-amd64), the same byt
 	$(call assemble,.artifacts/app,linux,amd64)
 	@go run ./handler/cmd/package -from .artifacts/app -to .artifacts/tollgate.zip
 
-deploy: ## everything to Azure with az: GROUP=tollgate LOCATION=swedencentral
+deploy: ## everything to Azure with az: GROUP=tollgate LOCATION=swedencentral; WHAT_IF=1 shows the changes alone
 	@MAKE=$(MAKE) infra/azure.sh deploy
+
+refresh: ## have the app read its secrets from Key Vault again: GROUP=tollgate APP=func-tollgate-…
+	@infra/azure.sh refresh
 
 publish: ## the package alone, with func: APP=func-tollgate-…
 	@MAKE=$(MAKE) infra/azure.sh publish

@@ -1,9 +1,10 @@
 #!/bin/sh
-# What `make deploy`, `make publish` and `make destroy` do in Azure. Each checks
-# for its tool and login, says what it will do, and asks unless YES=1.
-# Usage: infra/azure.sh deploy|publish|destroy, settings in the environment.
+# What `make deploy`, `make refresh`, `make publish` and `make destroy` do in Azure.
+# Each checks for its tool and login, says what it will do, and asks unless YES=1.
+# Usage: infra/azure.sh deploy|refresh|publish|destroy, settings in the environment.
 set -eu
 cd "$(dirname "$0")/.."
+. infra/checks.sh
 
 package=.artifacts/tollgate.zip
 app_folder=.artifacts/app
@@ -23,6 +24,7 @@ logged_in() {
   command -v az >/dev/null || stop "az is not installed: https://learn.microsoft.com/cli/azure/install-azure-cli says how to get it."
   account=$(az account show --query "join(' ', [name, id])" --output tsv 2>/dev/null) ||
     stop "az is not logged in: run az login, and az account set --subscription NAME if there are several."
+  case "$account" in "N/A("*) stop "az is logged in, but knows no subscription: az account list shows yours, and az account set --subscription NAME picks one." ;; esac
 }
 
 # agreed QUESTION ANSWER: goes on only with this answer, or YES=1.
@@ -39,30 +41,122 @@ output() {
   az deployment group show --resource-group "$GROUP" --name tollgate --query "properties.outputs.$1.value" --output tsv
 }
 
-# upload: the role that lets the app store its package may be minutes old, and
-# not in force everywhere yet; then the upload is refused.
-upload() {
-  for try in 1 2 3 4 5; do
-    az functionapp deployment source config-zip --resource-group "$GROUP" --name "$app" --src "$package" --output none && return
-    [ $try = 5 ] && stop "The package was not taken. Everything else is deployed: make deploy again goes on from here."
-    echo "The package was not taken (try $try of 5). Again in ${RETRY_SECONDS:-30} s: a new role takes a while to be known everywhere."
-    sleep "${RETRY_SECONDS:-30}"
+# pause SECONDS, or RETRY_SECONDS if that is set.
+pause() { sleep "${RETRY_SECONDS:-$1}"; }
+
+# within SECONDS COMMAND…: runs a command, and ends it when its time is over.
+within() {
+  limit=$1
+  shift
+  "$@" &
+  command_id=$!
+  (
+    trap 'kill $!' TERM
+    sleep "$limit" &
+    wait $! && kill "$command_id"
+  ) >/dev/null 2>&1 &
+  timer_id=$!
+  wait "$command_id" && status=0 || status=$?
+  kill "$timer_id" 2>/dev/null || true
+  return $status
+}
+
+# resolve has the app read its references to Key Vault again, and waits until each
+# is resolved. Where the app's role is not in force yet, a reference stays as it is
+# for a day, and the gateway does not start with it.
+# Source: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
+resolve() {
+  site=$(az functionapp show --resource-group "$GROUP" --name "$app" --query id --output tsv)
+  references=$site/config/configreferences/appsettings
+  for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    az rest --method post --url "$references/refresh?api-version=2022-03-01" --output none || true # which the state tells
+    state=$(az rest --method get --url "$references?api-version=2022-03-01" --query "value[].[name, properties.status]" --output tsv) || state=
+    waiting=$(echo "$state" | sed '/	Resolved$/d')
+    [ -z "$state" ] || [ -n "$waiting" ] || { echo "The references to Key Vault are resolved."; return; }
+    echo "References to Key Vault that are not resolved yet (try $try of 20):" ${waiting:-all}
+    [ $try = 20 ] || pause 30
   done
+  stop "They were not resolved in 10 minutes. Has the app's identity the role Key Vault Secrets User on the vault, and does each secret exist? Then: make refresh GROUP=$GROUP APP=$app"
+}
+
+# upload: the role that lets the app store its package may be minutes old, and
+# not in force everywhere yet; then the upload is refused, and tried again. az also
+# fails where the package was taken and the app doesn't come up.
+upload() {
+  log=.artifacts/upload.$$.log
+  trap 'rm -f "$log"' EXIT
+  for try in 1 2 3 4 5; do
+    echo "Uploading the package."
+    within "${UPLOAD_SECONDS:-600}" az functionapp deployment source config-zip --resource-group "$GROUP" --name "$app" --src "$package" --output none >"$log" 2>&1 &&
+      return || status=$?
+    case "$(cat "$log")" in
+      *"Deployment was successful"* | *"Failed to fetch host key"*) unhealthy && return ;;
+      *BlobUploadFailed* | *403*) ;;
+      *) [ $status -gt 128 ] && late && return || refused ;;
+    esac
+    [ $try = 5 ] && refused
+    echo "The package was not taken (try $try of 5). Again in ${RETRY_SECONDS:-30} s: a new role takes a while to be known everywhere."
+    pause 30
+  done
+}
+
+# refused: what to do with a package that Azure has not taken.
+refused() {
+  cat "$log" >&2
+  stop "The package was not taken. Everything else is deployed: make deploy again goes on from here."
+}
+
+# unhealthy: the package is there, but az did not see the app answer.
+unhealthy() {
+  if [ -n "$front_door" ]; then
+    echo "The package was taken. az could not see the app answer, as only your Front Door may call it."
+  else
+    cat "$log" >&2
+    echo "The package was taken, but az did not see the app come up."
+  fi
+}
+
+# late: az was still busy when its time was over.
+late() {
+  [ -n "$front_door" ] && echo "az did not end within its time. With frontDoorId that can be: it asks the app, which only your Front Door may call." ||
+    { cat "$log" >&2; stop "az did not end within ${UPLOAD_SECONDS:-600} s, so the package may be there or not: make deploy again goes on from here."; }
+}
+
+# greet asks the gateway for its models without a key: Tollgate refuses that, with a
+# request id. Anything else is not Tollgate.
+greet() {
+  if [ -n "$front_door" ]; then
+    echo "Nobody has seen it answer yet: only your Front Door may call $url. Ask there for /models: 401 with an X-Request-Id is Tollgate."
+    return
+  fi
+  for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    answer=$(curl --silent --show-error --max-time 30 --output /dev/null --dump-header - "$url/models" 2>&1) || true
+    case "$(echo "$answer" | lower)" in http/*" 401"*x-request-id:*) echo "Tollgate answers at $url."; return ;; esac
+    [ $try = 12 ] || pause 10
+  done
+  stop "The package is there, but Tollgate does not answer at $url. The last answer: $(echo "$answer" | sed q). See 'When something is wrong' in infra/README.md."
 }
 
 deploy() {
   setting GROUP "GROUP=tollgate LOCATION=swedencentral"
   logged_in
+  command -v curl >/dev/null || stop "curl is not installed, which asks the gateway at the end whether it answers."
+  subscription=$(az account show --query id --output tsv)
   exists=$(az group exists --name "$GROUP")
-  [ "$exists" = true ] || setting LOCATION "GROUP=$GROUP LOCATION=swedencentral"
+  [ "$exists" = true ] || [ -n "${LOCATION:-}" ] ||
+    stop "There is no resource group $GROUP yet, and LOCATION is missing, which says where to make it: make deploy GROUP=$GROUP LOCATION=swedencentral"
   # Whoever deploys may then run the tollgate command line. In a pipeline that is nobody.
   OPERATOR_IDS=${OPERATOR_IDS:-$(az ad signed-in-user show --query id --output tsv 2>/dev/null || true)}
   export OPERATOR_IDS
+  check_all
+  front_door=$(parameter frontDoorId)
+  [ "${WHAT_IF:-}" != 1 ] || { preview; return; }
 
   echo "In the subscription $account:"
   [ "$exists" = true ] || echo "  make the resource group $GROUP in $LOCATION"
   echo "  deploy infra/main.bicep to $GROUP with $parameters"
-  echo "  let ${OPERATOR_IDS:-nobody} run the tollgate command line"
+  echo "  let ${OPERATOR_IDS:-nobody (OPERATOR_IDS names people or groups by their object ids)} run the tollgate command line"
+  [ -n "$(alerted)" ] || echo "  send alerts to nobody (set alertEmails in $parameters)"
   echo "  deploy $package to the app"
   agreed "Go on? [y/N]" y
 
@@ -70,11 +164,29 @@ deploy() {
   [ "$exists" = true ] || az group create --name "$GROUP" --location "$LOCATION" --output none
   az deployment group create --resource-group "$GROUP" --name tollgate --parameters "$parameters" --output none
   app=$(output appName)
+  url=$(output url)
+  resolve
   upload
+  greet
   echo
   output answeredBy
-  echo "Tollgate answers at $(output url). Next:"
+  echo "Next:"
   output next
+}
+
+# preview shows what a deployment would change, and changes nothing.
+preview() {
+  [ "$exists" = true ] || stop "There is no resource group $GROUP, and a preview needs one: az group create --name $GROUP --location $LOCATION"
+  az deployment group what-if --resource-group "$GROUP" --name tollgate --parameters "$parameters"
+}
+
+# refresh is for a secret that was changed, and for azd, which deploys by itself.
+refresh() {
+  setting GROUP "GROUP=tollgate APP=func-tollgate-…"
+  setting APP "GROUP=$GROUP APP=func-tollgate-…"
+  logged_in
+  app=$APP
+  resolve
 }
 
 publish() {
@@ -86,7 +198,8 @@ publish() {
   agreed "Go on? [y/N]" y
   "${MAKE:-make}" package
   cd "$app_folder"
-  FUNCTIONS_WORKER_RUNTIME=custom "$func" azure functionapp publish "$APP" --no-build
+  FUNCTIONS_WORKER_RUNTIME=custom "$func" azure functionapp publish "$APP" --no-build ||
+    stop "func failed, or did not see the app come up. If it says that the deployment was successful, the package is there: with frontDoorId func can't see more, else see 'When something is wrong' in infra/README.md."
 }
 
 destroy() {
@@ -102,6 +215,6 @@ destroy() {
 
 command=${1:-}
 case "$command" in
-  deploy | publish | destroy) "$command" ;;
-  *) stop "usage: infra/azure.sh deploy|publish|destroy" ;;
+  deploy | refresh | publish | destroy) "$command" ;;
+  *) stop "usage: infra/azure.sh deploy|refresh|publish|destroy" ;;
 esac

@@ -4,31 +4,34 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"tollgate/infra/biceptest"
 )
 
-// fakes stand in for the tools, each writing down how it was called.
+// fakes stand in for the tools other than az, each writing down how it was called.
 var fakes = map[string]string{
-	"az": `echo "az $*" >> "$CALLS"
-case "$*" in
-  "account show"*) [ -z "${LOGGED_OUT:-}" ] && echo "Team 0000-1111" ;;
-  "group exists"*) echo "${EXISTS:-false}" ;;
-  "ad signed-in-user"*) [ -n "${ME:-}" ] && echo "$ME" ;;
-  "resource list"*) echo "Microsoft.Web/sites func-tollgate-x" ;;
-  "deployment group create"*) echo "operators $OPERATOR_IDS" >> "$CALLS" ;;
-  *outputs.appName*) echo func-tollgate-x ;;
-  *outputs.url*) echo https://func-tollgate-x.azurewebsites.net ;;
-  *outputs.answeredBy*) echo DeepSeek-R1 is answered by DeepSeek-V3.2 ;;
-  *outputs.next*) echo tollgate tier set ;;
-  *config-zip*) n=$(cat "$TRIES" 2>/dev/null || echo 0); echo $((n + 1)) > "$TRIES"; [ "$n" -ge "${REFUSALS:-0}" ] ;;
-esac`,
-	"func": `echo "func $* in $PWD as $FUNCTIONS_WORKER_RUNTIME" >> "$CALLS"`,
+	"func": `echo "func $* in $PWD as $FUNCTIONS_WORKER_RUNTIME" >> "$CALLS"; [ -z "${UNHEALTHY:-}" ]`,
 	"make": `echo "make $*" >> "$CALLS"; mkdir -p .artifacts/app`,
+	"curl": `echo "curl $*" >> "$CALLS"
+n=$(cat "$CALLS.curl" 2>/dev/null || echo 0); echo $((n + 1)) > "$CALLS.curl"
+[ "$n" -ge "${COLD:-0}" ] || { echo "curl: (28) Operation timed out"; exit 28; }
+case "${ANSWERS:-tollgate}" in
+  tollgate) printf 'HTTP/2 401 \r\ncontent-type: application/json\r\nx-request-id: 0123\r\n\r\n' ;;
+  host) printf 'HTTP/1.1 503 Function host is not running.\r\nX-Request-Id: 0123\r\n\r\n' ;;
+  stranger) printf 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\n' ;;
+  page) printf 'HTTP/2 200 \r\nx-request-id: 0123\r\n\r\n' ;;
+esac`,
 }
 
+// changes are calls that change something, or look at the gateway from outside.
+var changes = regexp.MustCompile(`^(make|func|curl|operators|az (group (create|delete)|deployment group (create|what-if)|functionapp deployment|rest --method post))\b`)
+
 // azure runs infra/azure.sh with the fakes of these tools alone, an answer to
-// its question, and settings. It returns what was printed and what was called.
+// its question, and settings. It returns what was printed and what was called
+// that changes something.
 func azure(t *testing.T, tools, command, answer string, settings ...string) (printed string, calls []string, err error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -36,12 +39,20 @@ func azure(t *testing.T, tools, command, answer string, settings ...string) (pri
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for tool := range strings.FieldsSeq(tools) {
-		if err := os.WriteFile(filepath.Join(bin, tool), []byte("#!/bin/sh\n"+fakes[tool]+"\n"), 0o755); err != nil {
+		script := fakes[tool]
+		if tool == "az" {
+			script = `AZ_STANDIN=1 exec ` + self + ` "$@"`
+		}
+		if err := os.WriteFile(filepath.Join(bin, tool), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, usual := range []string{"sh", "dirname", "cat", "sed", "sleep", "mkdir"} {
+	for _, usual := range []string{"sh", "dirname", "cat", "sed", "sleep", "mkdir", "rm"} {
 		path, err := exec.LookPath(usual)
 		if err != nil {
 			t.Skipf("no %s: %v", usual, err)
@@ -51,46 +62,71 @@ func azure(t *testing.T, tools, command, answer string, settings ...string) (pri
 		}
 	}
 	run := exec.Command("./azure.sh", command)
-	run.Env = append([]string{"PATH=" + bin, "CALLS=" + log, "TRIES=" + filepath.Join(dir, "tries"), "RETRY_SECONDS=0", "ANSWER_FROM_STDIN=1"}, settings...)
+	run.Env = append([]string{"PATH=" + bin, "CALLS=" + log, "RETRY_SECONDS=0", "ANSWER_FROM_STDIN=1"}, settings...)
 	run.Stdin = strings.NewReader(answer + "\n")
 	output, err := run.CombinedOutput()
 	text, _ := os.ReadFile(log) // none where nothing was called
 	for line := range strings.Lines(string(text)) {
-		if !strings.HasPrefix(line, "az account show") && !strings.HasPrefix(line, "az group exists") && !strings.HasPrefix(line, "az ad ") &&
-			!strings.HasPrefix(line, "az deployment group show") && !strings.HasPrefix(line, "az resource list") {
-			calls = append(calls, strings.TrimSpace(line)) // the others change nothing
+		if changes.MatchString(line) {
+			calls = append(calls, strings.TrimSpace(line))
 		}
 	}
 	return string(output), calls, err
 }
 
+// here is where a deployment goes that is not the first.
+var here = []string{"GROUP=g", "EXISTS=true"}
+
 func TestEachCommandChecksBeforeItDoesAnything(t *testing.T) {
 	t.Parallel()
+	const all = "make az curl func"
 	for name, c := range map[string]struct {
 		tools, command, answer, want string
 		settings                     []string
 	}{
-		"no az":            {"make func", "deploy", "y", "az is not installed", []string{"GROUP=g", "LOCATION=l"}},
+		"no az":            {"make curl", "deploy", "y", "az is not installed", []string{"GROUP=g", "LOCATION=l"}},
 		"no az, publish":   {"make func", "publish", "y", "az is not installed", []string{"APP=a"}},
+		"no az, refresh":   {"make", "refresh", "", "az is not installed", []string{"GROUP=g", "APP=a"}},
 		"no az, destroy":   {"make func", "destroy", "g", "az is not installed", []string{"GROUP=g"}},
+		"no curl":          {"make az", "deploy", "y", "curl is not installed", here},
 		"no func":          {"make az", "publish", "y", "func is not installed", []string{"APP=a"}},
 		"func by its name": {"make az", "publish", "y", "core-tools is not installed", []string{"APP=a", "FUNC=core-tools"}},
-		"no login":         {"make az", "deploy", "y", "run az login", []string{"GROUP=g", "LOCATION=l", "LOGGED_OUT=1"}},
-		"no login, func":   {"make az func", "publish", "y", "run az login", []string{"APP=a", "LOGGED_OUT=1"}},
-		"no group":         {"make az", "deploy", "y", "GROUP is missing: set it, as in make deploy GROUP=", nil},
-		"no location":      {"make az", "deploy", "y", "LOCATION is missing", []string{"GROUP=g"}},
-		"no app":           {"make az func", "publish", "y", "APP is missing", nil},
-		"not agreed":       {"make az", "deploy", "n", "Nothing was done", []string{"GROUP=g", "LOCATION=l"}},
-		"another name":     {"make az", "destroy", "h", "Nothing was done", []string{"GROUP=g", "EXISTS=true"}},
-		"no such group":    {"make az", "destroy", "g", "There is no resource group g", []string{"GROUP=g"}},
-		"nobody there":     {"make az", "deploy", "", "set YES=1", []string{"GROUP=g", "LOCATION=l", "ANSWER_FROM_STDIN="}},
-		"no such command":  {"make az", "undo", "", "usage:", nil},
+		"no login":         {all, "deploy", "y", "run az login", []string{"GROUP=g", "LOCATION=l", "LOGGED_OUT=1"}},
+		"no login, func":   {all, "publish", "y", "run az login", []string{"APP=a", "LOGGED_OUT=1"}},
+		"no subscription":  {all, "deploy", "y", "knows no subscription: az account list", append(here, "NO_SUBSCRIPTION=1")},
+		"no group":         {all, "deploy", "y", "GROUP is missing: set it, as in make deploy GROUP=", nil},
+		"no location":      {all, "deploy", "y", "There is no resource group g yet, and LOCATION is missing", []string{"GROUP=g"}},
+		"no app":           {all, "publish", "y", "APP is missing", nil},
+		"no app, refresh":  {all, "refresh", "", "APP is missing: set it, as in make refresh GROUP=g APP=", []string{"GROUP=g"}},
+		"no parameters":    {all, "deploy", "y", "There is no parameter file infra/none.bicepparam", append(here, "PARAMETERS=infra/none.bicepparam")},
+		"not agreed":       {all, "deploy", "n", "Nothing was done", []string{"GROUP=g", "LOCATION=westeurope"}},
+		"another name":     {all, "destroy", "h", "Nothing was done", here},
+		"no such group":    {all, "destroy", "g", "There is no resource group g", []string{"GROUP=g"}},
+		"nobody there":     {all, "deploy", "", "set YES=1", []string{"GROUP=g", "LOCATION=westeurope", "ANSWER_FROM_STDIN="}},
+		"no such command":  {all, "undo", "", "usage:", nil},
+
+		"an old az":        {all, "deploy", "y", "az is version 2.87.1, and 2.88.0 or newer is needed: az upgrade", append(here, "AZ_VERSION=2.87.1")},
+		"an old Bicep":     {all, "deploy", "y", "Bicep CLI version 0.9.1 (b98a3e4c41) is too old, and 0.41.2 or newer is needed: az bicep upgrade", append(here, "BICEP_VERSION=0.9.1")},
+		"no Bicep":         {all, "deploy", "y", "Bicep is not installed: az bicep install", append(here, "BICEP_VERSION=")},
+		"faulty":           {all, "deploy", "y", "infra/main.bicepparam can't work: leave one of them empty.\n", append(here, "FAULT=Template snapshotting could not be completed for the following reason: 'The template variable 'suffix' is not valid: leave one of them empty.. Please see https://aka.ms/arm-functions for usage details.'.")},
+		"a provider":       {all, "deploy", "y", "Microsoft.KeyVault is not registered: az provider register --namespace Microsoft.KeyVault --wait", append(here, "UNREGISTERED=Microsoft.KeyVault")},
+		"in lower case":    {all, "deploy", "y", "az provider register --namespace Microsoft.Insights --wait", append(here, "UNREGISTERED=microsoft.insights")},
+		"of the network":   {all, "deploy", "y", "az provider register --namespace Microsoft.App --wait", append(here, "UNREGISTERED=Microsoft.App", `GIVEN={"privateNetwork":true}`)},
+		"a reader":         {all, "deploy", "y", "az role assignment create --role Contributor --assignee YOU --scope /subscriptions/0000-1111/resourceGroups/g,", append(here, "ROLES=Reader")},
+		"no roles to give": {all, "deploy", "y", "'Role Based Access Control Administrator' --assignee YOU --scope /subscriptions/0000-1111,", []string{"GROUP=g", "LOCATION=westeurope", "ROLES=Contributor,Reader"}},
+		"only roles":       {all, "deploy", "y", "You may not make resources", append(here, "ROLES=User Access Administrator")},
+		"no such model":    {all, "deploy", "y", "westeurope has no DeepSeek DeepSeek-V4-Pro, version 2026-04-23: choose another model", append(here, `GIVEN={"model":{"name":"DeepSeek-V4-Pro","version":"2026-04-23","format":"DeepSeek","sku":"GlobalStandard"}}`)},
+		"another version":  {all, "deploy", "y", "swedencentral has no OpenAI gpt-4o, version 2024-05-13", []string{"GROUP=g", "LOCATION=swedencentral", `GIVEN={"model":{"name":"gpt-4o","version":"2024-05-13","format":"OpenAI","sku":"Standard"}}`}},
+		"another sku":      {all, "deploy", "y", "but not as DataZoneStandard", append(here, `GIVEN={"model":{"name":"gpt-4o","version":"2024-11-20","format":"OpenAI","sku":"DataZoneStandard"}}`)},
+		"no such resource": {all, "deploy", "y", "There is no resource /subscriptions/s that you may see: correct foundryAccountId", append(here, `GIVEN={"foundryAccountId":"/subscriptions/s"}`)},
+		"another kind":     {all, "deploy", "y", "is of kind SpeechServices, which answers no chat completions", append(here, "KIND=SpeechServices", `GIVEN={"foundryAccountId":"/subscriptions/s"}`)},
+		"no preview":       {all, "deploy", "", "There is no resource group g, and a preview needs one: az group create --name g --location westeurope", []string{"GROUP=g", "LOCATION=westeurope", "WHAT_IF=1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			printed, calls, err := azure(t, c.tools, c.command, c.answer, c.settings...)
 			if err == nil || !strings.Contains(printed, c.want) {
-				t.Errorf("%v: %s", err, printed)
+				t.Errorf("got %v: %s; want %q", err, printed, c.want)
 			}
 			if calls != nil {
 				t.Errorf("it did %q", calls)
@@ -99,21 +135,97 @@ func TestEachCommandChecksBeforeItDoesAnything(t *testing.T) {
 	}
 }
 
+func TestAllThatIsMissingIsNamedAtOnce(t *testing.T) {
+	t.Parallel()
+	printed, _, err := azure(t, "az make curl", "deploy", "y", append(here, "UNREGISTERED=Microsoft.Web Microsoft.Storage", "ROLES=Reader", "FAULT=broken",
+		`GIVEN={"model":{"name":"none","version":"1","format":"DeepSeek","sku":"GlobalStandard"}}`)...)
+	if err == nil || strings.Count(printed, "\n- ") != 6 {
+		t.Errorf("got %v: %s; want two providers, two roles, a model and the parameters", err, printed)
+	}
+}
+
+// TestWhatSufficesIsEnough: nobody is stopped for rights that come by other roles,
+// nor for what can't be seen.
+func TestWhatSufficesIsEnough(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string][]string{
+		"two roles":          {"ROLES=Reader,Contributor,Role Based Access Control Administrator"},
+		"two others":         {"ROLES=Contributor,User Access Administrator"},
+		"rights unseen":      {"ROLES=hidden"},
+		"the oldest":         {"AZ_VERSION=2.88.0", "BICEP_VERSION=0.41.2"},
+		"a new major":        {"AZ_VERSION=3.0.0", "BICEP_VERSION=1.0.0"},
+		"no network":         {"UNREGISTERED=Microsoft.App Microsoft.Network"},
+		"Azure OpenAI":       {"KIND=OpenAI", `GIVEN={"foundryAccountId":"/subscriptions/s","model":{"name":"none"}}`},
+		"elsewhere":          {`GIVEN={"upstreamUrl":"https://models.example.com","model":{"name":"none"}}`},
+		"checks are skipped": {"SKIP_CHECKS=1", "ROLES=Reader", "FAULT=broken", "AZ_VERSION=2.0.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			printed, calls, err := azure(t, "az make curl", "deploy", "", append(append(settings, here...), "WHAT_IF=1")...)
+			if err != nil {
+				t.Errorf("got %v: %s", err, printed)
+			}
+			wantCalls(t, calls, "az deployment group what-if --resource-group g --name tollgate --parameters infra/main.bicepparam", "operators")
+		})
+	}
+}
+
+// TestParametersAreReadAsBicepWritesThem with the real compiler, whose faults stop a
+// deployment before the group is made.
+func TestParametersAreReadAsBicepWritesThem(t *testing.T) {
+	t.Parallel()
+	compiler := biceptest.Compiler(t)
+	text, err := os.ReadFile("main.bicepparam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(biceptest.Folder(), ".tollgate-check.test.bicepparam") // ignored by git
+	t.Cleanup(func() { os.Remove(file) })
+	for _, c := range []struct {
+		added string
+		want  []string
+	}{
+		{"param upstreamUrl = 'https://models.example.com'\nparam foundryAccountId = '" + theirs + "'\nparam privateNetwork = true\n",
+			[]string{".bicepparam can't work: foundryAccountId and upstreamUrl both name the endpoint: leave one of them empty.\n", "There is no resource " + theirs, "--namespace Microsoft.App"}},
+		{"param frontDoorId = 1\n", []string{"can't be read", "BCP"}},
+		{"param settings = { MODELS: 'a \"value\": \\\\ b' }\nparam location = 'here'\n", []string{"here has no DeepSeek DeepSeek-V3.2, version 9"}},
+	} {
+		given := strings.Replace(string(text), "version: '1'", "version: '9'", 1) + c.added
+		if err := os.WriteFile(file, []byte(given), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		printed, calls, err := azure(t, "az make curl", "deploy", "y", "GROUP=g", "LOCATION=westeurope", "BICEP="+compiler, "BICEP_PATH="+os.Getenv("PATH"), "UNREGISTERED=Microsoft.App",
+			"PARAMETERS=infra/"+filepath.Base(file), "HOME="+t.TempDir(), "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1")
+		if err == nil || calls != nil {
+			t.Errorf("%s: got %v, and it did %q", c.added, err, calls)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(printed, want) {
+				t.Errorf("%s: no %q in:\n%s", c.added, want, printed)
+			}
+		}
+	}
+}
+
+const (
+	upload  = "az functionapp deployment source config-zip --resource-group g --name func-tollgate-x --src .artifacts/tollgate.zip --output none"
+	refresh = "az rest --method post --url /subscriptions/0000-1111/resourceGroups/g/providers/Microsoft.Web/sites/func-tollgate-x/config/configreferences/appsettings/refresh?api-version=2022-03-01 --output none"
+	greet   = "curl --silent --show-error --max-time 30 --output /dev/null --dump-header - https://func-tollgate-x.azurewebsites.net/models"
+	create  = "az deployment group create --resource-group g --name tollgate --parameters infra/main.bicepparam --output none"
+)
+
 func TestDeploySaysWhatItWillDoAndDoesIt(t *testing.T) {
 	t.Parallel()
-	printed, calls, err := azure(t, "az make", "deploy", "y", "GROUP=g", "LOCATION=swedencentral", "ME=my-id", "REFUSALS=1")
+	printed, calls, err := azure(t, "az make curl", "deploy", "y", "GROUP=g", "LOCATION=swedencentral", "ME=my-id", "UPLOADS=role,taken", "COLD=1",
+		"REFERENCES=error,none,AccessToKeyVaultDenied,Resolved")
 	if err != nil {
 		t.Fatal(err, printed)
 	}
-	wantCalls(t, calls,
-		"make package",
-		"az group create --name g --location swedencentral --output none",
-		"az deployment group create --resource-group g --name tollgate --parameters infra/main.bicepparam --output none",
-		"operators my-id",
-		"az functionapp deployment source config-zip --resource-group g --name func-tollgate-x --src .artifacts/tollgate.zip --output none",
-		"az functionapp deployment source config-zip --resource-group g --name func-tollgate-x --src .artifacts/tollgate.zip --output none")
-	for _, want := range []string{"In the subscription Team 0000-1111:", "make the resource group g in swedencentral", "let my-id run",
-		"try 1 of 5", "DeepSeek-R1 is answered by DeepSeek-V3.2", "https://func-tollgate-x.azurewebsites.net", "tollgate tier set"} {
+	wantCalls(t, calls, "make package", "az group create --name g --location swedencentral --output none", create, "operators my-id",
+		refresh, refresh, refresh, refresh, upload, upload, greet, greet)
+	for _, want := range []string{"In the subscription Team 0000-1111:", "make the resource group g in swedencentral", "let my-id run", "send alerts to nobody (set alertEmails",
+		"KEY_PEPPER AccessToKeyVaultDenied", "try 3 of 20", "The references to Key Vault are resolved",
+		"try 1 of 5", "Tollgate answers at https://func-tollgate-x.azurewebsites.net", "DeepSeek-R1 is answered by DeepSeek-V3.2", "tollgate tier set\ntollgate key create"} {
 		if !strings.Contains(printed, want) {
 			t.Errorf("no %q in:\n%s", want, printed)
 		}
@@ -122,22 +234,82 @@ func TestDeploySaysWhatItWillDoAndDoesIt(t *testing.T) {
 
 func TestDeployUpdatesAGroupThatIsThere(t *testing.T) {
 	t.Parallel()
-	printed, calls, err := azure(t, "az make", "deploy", "", "GROUP=g", "EXISTS=true", "YES=1", "PARAMETERS=team.bicepparam", "OPERATOR_IDS=a,b")
-	if err != nil || strings.Contains(printed, "make the resource group") {
+	printed, calls, err := azure(t, "az make curl", "deploy", "", append(here, "YES=1", "OPERATOR_IDS=a,b", `GIVEN={"alertEmails":["on-call@example.com"]}`)...)
+	if err != nil || strings.Contains(printed, "make the resource group") || strings.Contains(printed, "nobody") {
 		t.Fatal(err, printed)
 	}
-	wantCalls(t, calls,
-		"make package",
-		"az deployment group create --resource-group g --name tollgate --parameters team.bicepparam --output none",
-		"operators a,b",
-		"az functionapp deployment source config-zip --resource-group g --name func-tollgate-x --src .artifacts/tollgate.zip --output none")
+	wantCalls(t, calls, "make package", create, "operators a,b", refresh, upload, greet)
 }
 
-func TestDeployFailsWhereThePackageIsNeverTaken(t *testing.T) {
+func TestDeployOfNobodySaysSo(t *testing.T) {
 	t.Parallel()
-	printed, calls, err := azure(t, "az make", "deploy", "y", "GROUP=g", "EXISTS=true", "REFUSALS=9")
-	if err == nil || !strings.Contains(printed, "The package was not taken. Everything else is deployed") || len(calls) != 3+5 {
-		t.Errorf("%v after %d calls: %s", err, len(calls), printed)
+	printed, _, err := azure(t, "az make curl", "deploy", "y", here...)
+	if err != nil || !strings.Contains(printed, "let nobody (OPERATOR_IDS names") {
+		t.Errorf("got %v: %s", err, printed)
+	}
+}
+
+func TestDeployWithAReferenceThatStaysUnresolvedUploadsNothing(t *testing.T) {
+	t.Parallel()
+	printed, calls, err := azure(t, "az make curl", "deploy", "y", append(here, "REFERENCES=SecretNotFound")...)
+	if err == nil || !strings.Contains(printed, "try 20 of 20): KEY_PEPPER SecretNotFound") || !strings.Contains(printed, "make refresh GROUP=g APP=func-tollgate-x") {
+		t.Errorf("got %v: %s", err, printed)
+	}
+	if last := calls[len(calls)-1]; last != refresh {
+		t.Errorf("it went on with %s", last)
+	}
+}
+
+// TestEachEndOfAnUploadIsToldFromTheOthers: az fails alike whether the package was
+// taken or not.
+func TestEachEndOfAnUploadIsToldFromTheOthers(t *testing.T) {
+	t.Parallel()
+	const frontDoor = `GIVEN={"frontDoorId":"fd-id"}`
+	for name, c := range map[string]struct {
+		uploads  int
+		fails    bool
+		want     string
+		settings []string
+	}{
+		"never taken":            {5, true, "The package was not taken. Everything else is deployed", []string{"UPLOADS=role"}},
+		"not worth another try":  {1, true, "the package has no host.json", []string{"UPLOADS=broken"}},
+		"taken, slow to come up": {1, false, "The package was taken, but az did not see the app come up.\nTollgate answers", []string{"UPLOADS=unhealthy", "COLD=2"}},
+		"taken, no host key":     {1, false, "The package was taken", []string{"UPLOADS=key"}},
+		"taken, but unhealthy":   {1, true, "Tollgate does not answer at https://func-tollgate-x.azurewebsites.net. The last answer: HTTP/1.1 503", []string{"UPLOADS=unhealthy", "ANSWERS=host"}},
+		"another answers":        {1, true, "Tollgate does not answer", []string{"ANSWERS=stranger"}},
+		"the host's page":        {1, true, "Tollgate does not answer", []string{"ANSWERS=page"}},
+		"nobody answers":         {1, true, "The last answer: curl: (28)", []string{"COLD=99"}},
+		"behind a Front Door":    {1, false, "Ask there for /models", []string{"UPLOADS=unhealthy", frontDoor}},
+		"az waits for the app":   {1, false, "az did not end within its time. With frontDoorId that can be", []string{"UPLOADS=forever", "UPLOAD_SECONDS=1", frontDoor}},
+		"az hangs":               {1, true, "az did not end within 1 s", []string{"UPLOADS=forever", "UPLOAD_SECONDS=1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			printed, calls, err := azure(t, "az make curl", "deploy", "y", append(c.settings, here...)...)
+			if (err != nil) != c.fails || !strings.Contains(printed, c.want) {
+				t.Errorf("got %v: %s; want %q", err, printed, c.want)
+			}
+			if got := strings.Count(strings.Join(calls, "\n"), upload); got != c.uploads {
+				t.Errorf("got %d uploads, want %d", got, c.uploads)
+			}
+		})
+	}
+}
+
+func TestRefreshReadsTheReferencesAgain(t *testing.T) {
+	t.Parallel()
+	printed, calls, err := azure(t, "az", "refresh", "", "GROUP=g", "APP=func-tollgate-x", "REFERENCES=Initialized,Resolved")
+	if err != nil || !strings.Contains(printed, "are resolved") {
+		t.Errorf("got %v: %s", err, printed)
+	}
+	wantCalls(t, calls, refresh, refresh)
+}
+
+func TestPublishOfAnAppThatDoesNotComeUpSaysWhatThatMeans(t *testing.T) {
+	t.Parallel()
+	printed, _, err := azure(t, "az make func", "publish", "y", "APP=func-tollgate-x", "UNHEALTHY=1")
+	if err == nil || !strings.Contains(printed, "If it says that the deployment was successful, the package is there") {
+		t.Errorf("got %v: %s", err, printed)
 	}
 }
 

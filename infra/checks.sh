@@ -1,0 +1,137 @@
+# What infra/azure.sh checks before it makes anything. Sourced, not run.
+# Each check adds what is missing, with the command that mends it, to $missing.
+
+# The first az with `az bicep snapshot`. Older ones also ask an app that they can't
+# reach forever.
+# Sources: https://github.com/Azure/azure-cli/pull/33398, https://github.com/Azure/azure-cli/pull/33388
+oldest_az=2.88.0
+# The first Bicep with snapshot; the templates themselves need 0.38.3.
+# Source: https://github.com/Azure/bicep/releases/tag/v0.41.2
+oldest_bicep=0.41.2
+providers="Microsoft.Web Microsoft.Storage Microsoft.KeyVault Microsoft.CognitiveServices Microsoft.OperationalInsights Microsoft.Insights Microsoft.AlertsManagement Microsoft.ManagedIdentity"
+network_providers="Microsoft.Network Microsoft.App"
+
+missing=
+need() { missing="$missing
+- $*"; }
+
+# rank VERSION: the first three numbers of a text as one, to compare by.
+rank() {
+  echo "$1" | sed -n 's/^[^0-9]*\([0-9][0-9]*\)\.\([0-9][0-9]*\)\.\([0-9][0-9]*\).*/\1 \2 \3/p' | {
+    read -r major minor patch || { echo 0; return; }
+    echo $((major * 1000000 + minor * 1000 + patch))
+  }
+}
+
+check_versions() {
+  have=$(az version --query '"azure-cli"' --output tsv)
+  [ "$(rank "$have")" -ge "$(rank $oldest_az)" ] || need "az is version $have, and $oldest_az or newer is needed: az upgrade"
+  have=$(az bicep version 2>/dev/null) || have=
+  if [ -z "$have" ]; then
+    need "Bicep is not installed: az bicep install"
+  elif [ "$(rank "$have")" -lt "$(rank $oldest_bicep)" ]; then
+    need "$have is too old, and $oldest_bicep or newer is needed: az bicep upgrade"
+  fi
+}
+
+# evaluate: the parameter file's values, as JSON of one line a value, in $evaluated.
+evaluate() {
+  [ -f "$parameters" ] || stop "There is no parameter file $parameters: set PARAMETERS to one, or leave it out for infra/main.bicepparam."
+  evaluated=$(az bicep build-params --file "$parameters" --stdout) || stop "$parameters can't be read: Bicep says why above. Nothing was made."
+  evaluated=$(echo "$evaluated" | sed 's/","templateJson":.*//; s/\\r//g; s/\\n/\
+/g; s/\\"/"/g')
+}
+
+# parameter NAME: a parameter's value, a text, number or truth. Empty: it isn't given.
+parameter() {
+  echo "$evaluated" | sed -n '/^    "'"$1"'": {$/,/^    }/s/^      "value": "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p'
+}
+
+# of_model NAME: a property of the parameter model.
+of_model() {
+  echo "$evaluated" | sed -n '/^    "model": {$/,/^    }/s/^        "'"$1"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p'
+}
+
+# alerted: some, if the parameter file sends alerts to anybody.
+alerted() { echo "$evaluated" | sed -n '/^    "alertEmails": {$/,/^    }/s/^      "value": \[$/some/p'; }
+
+# check_parameters has Bicep evaluate all of the template, whose own checks name
+# what can't work together.
+check_parameters() {
+  copy=$(dirname "$parameters")/.tollgate-check.$$ # beside the file, whose paths are relative
+  cat "$parameters" >"$copy.bicepparam"
+  said=$(az bicep snapshot --file "$copy.bicepparam" --mode Overwrite --subscription-id "$subscription" --resource-group "$GROUP" --location "$place" 2>&1) && failed= || failed=1
+  rm -f "$copy.bicepparam" "$copy.snapshot.json"
+  [ -z "$failed" ] || need "$parameters can't work: $(echo "$said" | sed -n "s/.*is not valid: //; s/\. Please see https:.*//; /./p")"
+}
+
+check_providers() {
+  known=$(az provider list --query "[?registrationState=='Registered'].namespace" --output tsv) ||
+    { echo "Which resource providers are registered can't be seen: going on without."; return; }
+  known=" $(echo $known | lower) " # in one line
+  [ "$(parameter privateNetwork)" = true ] && providers="$providers $network_providers"
+  for provider in $providers; do
+    case "$known" in
+      *" $(echo "$provider" | lower) "*) ;;
+      *) need "The resource provider $provider is not registered: az provider register --namespace $provider --wait" ;;
+    esac
+  done
+}
+
+lower() { sed 'y/ABCDEFGHIJKLMNOPQRSTUVWXYZ/abcdefghijklmnopqrstuvwxyz/'; }
+
+# check_rights looks at what the caller may do at a scope, whichever roles and
+# groups that comes from: make resources, and give roles.
+check_rights() {
+  scope=/subscriptions/$subscription
+  [ "$exists" != true ] || scope=$scope/resourceGroups/$GROUP
+  make="contains(actions, '*') || contains(actions, 'Microsoft.Web/*') || contains(actions, 'Microsoft.Web/sites/write')"
+  give="contains(actions, '*') && !contains(notActions, 'Microsoft.Authorization/*/Write') && !contains(notActions, 'Microsoft.Authorization/*/write')"
+  give="($give) || contains(actions, 'Microsoft.Authorization/*') || contains(actions, 'Microsoft.Authorization/roleAssignments/*') || contains(actions, 'Microsoft.Authorization/roleAssignments/write')"
+  may=$(az rest --method get --url "$scope/providers/Microsoft.Authorization/permissions?api-version=2022-04-01" \
+    --query "join(' ', [to_string(length(value[?$make])), to_string(length(value[?$give]))])" --output tsv) ||
+    { echo "What you may do can't be seen: going on without."; return; }
+  case "$may" in "0 "*) need "You may not make resources: az role assignment create --role Contributor --assignee YOU --scope $scope, by an owner" ;; esac
+  case "$may" in *" 0") need "You may not give roles: az role assignment create --role 'Role Based Access Control Administrator' --assignee YOU --scope $scope, by an owner" ;; esac
+}
+
+# check_model: the region has the model, or the resource that is there can be called.
+check_model() {
+  resource=$(parameter foundryAccountId)
+  if [ -n "$resource" ]; then
+    kind=$(az resource show --ids "$resource" --query kind --output tsv 2>/dev/null) || kind=
+    case "$kind" in
+      AIServices | OpenAI) ;;
+      '') need "There is no resource $resource that you may see: correct foundryAccountId in $parameters" ;;
+      *) need "$resource is of kind $kind, which answers no chat completions: name one of kind AIServices or OpenAI in foundryAccountId" ;;
+    esac
+  fi
+  [ -z "$resource$(parameter upstreamUrl)" ] || return 0
+  region=$(parameter location)
+  region=${region:-$place}
+  name=$(of_model name) version=$(of_model version) format=$(of_model format) sku=$(of_model sku)
+  skus=$(az cognitiveservices model list --location "$region" \
+    --query "[?model.name=='$name' && model.version=='$version' && model.format=='$format'].model.skus[].name" --output tsv) ||
+    { echo "Which models $region has can't be seen: going on without."; return; }
+  list="az cognitiveservices model list --location $region --query \"[?model.format=='$format'].[model.name, model.version, join(' ', model.skus[].name)]\" --output table"
+  [ -n "$skus" ] || { need "$region has no $format $name, version $version: choose another model in $parameters or another LOCATION; $list shows what there is"; return; }
+  case " $(echo $skus) " in
+    *" $sku "*) ;;
+    *) need "$region has $format $name, version $version, but not as $sku: choose another sku or model in $parameters or another LOCATION; $list shows what there is" ;;
+  esac
+}
+
+# check_all stops where anything is missing. SKIP_CHECKS=1 is for those who know
+# better, such as a role of their own making that the checks don't know.
+check_all() {
+  if [ "$exists" = true ]; then place=$(az group show --name "$GROUP" --query location --output tsv); else place=$LOCATION; fi
+  [ "${SKIP_CHECKS:-}" != 1 ] || { evaluate; return; }
+  check_versions
+  [ -z "$missing" ] || stop "Nothing was made. First:$missing" # the other checks need both
+  evaluate
+  check_parameters
+  check_providers
+  check_rights
+  check_model
+  [ -z "$missing" ] || stop "Nothing was made. First:$missing"
+}
