@@ -34,7 +34,7 @@ type account struct {
 	writing bool      // a goroutine is at work
 	done    chan struct{}
 	tries   int // of the write in the making, in vain
-	vain    int // writes that failed, other than by a conflict, since one landed
+	stuck   stuck
 
 	causes         // of the next write
 	sent    causes // of the one under way

@@ -40,8 +40,11 @@ func (a *account) run() {
 // write doesn't hinder the others; a store that is down is left more time.
 const (
 	conflictShare = 0.2 // of an operation, times how often it was in vain
-	downPause     = 50 * time.Millisecond
-	maxPause      = 2 * time.Second
+	// leastOperation is what an operation counts for at least, so that tries upon a
+	// store that answers at once have an end in time, too.
+	leastOperation = time.Millisecond
+	downPause      = 50 * time.Millisecond
+	maxPause       = 2 * time.Second
 )
 
 // setBack notes an operation that failed, answers those who wait where the
@@ -51,11 +54,13 @@ func (a *account) setBack(err error) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.tries++
-	if errors.Is(err, ErrConflict) {
+	useless := errors.Is(err, ErrNewer) || errors.Is(err, limit.ErrFull) || a.stuck.useless(time.Now(), a.counter.Patience)
+	if errors.Is(err, ErrConflict) && !useless {
 		often := min(1<<min(a.tries, 10), max(a.view.Live, 1))
-		return rand.N(time.Duration(conflictShare*float64(often)*float64(a.counter.health.meanOperation())) + 1)
+		operation := max(a.counter.health.meanOperation(), leastOperation)
+		return rand.N(time.Duration(conflictShare*float64(often)*float64(operation)) + 1)
 	}
-	if errors.Is(err, ErrNewer) || errors.Is(err, limit.ErrFull) || a.vain >= maxStrikes {
+	if useless {
 		if !now.Before(a.unusable) { // else it was said
 			a.counter.Log.Error("a counter can't be used: its calls are decided as if the store were down", "counter", a.key, "error", err.Error())
 		}
@@ -104,6 +109,7 @@ func (a *account) next() (body *limit.Body, sent bool, err error) {
 	}
 	if !a.probing && !a.pending(now) {
 		a.writing = false
+		a.stuck.rest(time.Now(), a.counter.Patience)
 		close(a.done)
 		a.schedule(now)
 		return nil, false, errNothing
@@ -205,9 +211,7 @@ func (a *account) send(body *limit.Body) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
-		if broken(err) { // a store that can be read alone isn't down, and is of no use
-			a.vain++
-		}
+		a.stuck.failed(err, time.Now())
 		return fmt.Errorf("write counter: %w", err) // in doubt: resolve reads
 	}
 	a.holder.Landed()
@@ -260,7 +264,9 @@ func (a *account) keep(state limit.State, version Version, now time.Time) {
 	a.stored, a.version, a.read = state, version, now
 	a.kept++
 	a.view = state.View(&a.holder, a.limits, now)
-	a.unusable = time.Time{}
+	if a.stuck.vain == 0 {
+		a.unusable = time.Time{}
+	}
 	if !a.down(now) && state.Window >= limit.Minute(now) { // else it doesn't know yet what passed this minute
 		a.outage = outage{}
 	}
@@ -276,6 +282,7 @@ func (a *account) resolve(body *limit.Body) error {
 	now := a.counter.clock.now()
 	a.mu.Lock()
 	changed := version != a.version
+	a.stuck.read(changed && (version == "" || state.Epoch != a.stored.Epoch || state.Rev != a.stored.Rev))
 	old := now.Sub(body.Built) > limit.DoubtKept
 	known, applied := a.holder.Resolve(&state, changed, now)
 	switch {
@@ -300,7 +307,7 @@ func (a *account) resolve(body *limit.Body) error {
 
 // landed goes on after a write that was applied. The lock is held.
 func (a *account) landed(body *limit.Body, now time.Time) {
-	a.tries, a.vain = 0, 0
+	a.tries, a.stuck, a.unusable = 0, stuck{}, time.Time{}
 	a.size = a.holder.Left(now)
 	a.low = a.size * lowShare / 100
 	a.counter.stats.forfeited.Add(body.Forfeited)

@@ -1,0 +1,170 @@
+package counter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// stubborn answers every operation, and lets no write land until it is well.
+type stubborn struct {
+	*memstore.Store
+	well  atomic.Bool
+	reads atomic.Int64
+	load  func(s *stubborn, state limit.State, version counter.Version, err error) (limit.State, counter.Version, error)
+	swap  error
+}
+
+func (s *stubborn) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+	state, version, date, err := s.Store.Load(ctx, key)
+	if !s.well.Load() && s.load != nil {
+		s.reads.Add(1)
+		state, version, err = s.load(s, state, version, err)
+	}
+	return state, version, date, err
+}
+
+func (s *stubborn) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+	if s.well.Load() {
+		return s.Store.Swap(ctx, key, state, version)
+	}
+	return "", time.Now(), s.swap
+}
+
+// stubbornStores are by what they answer.
+var stubbornStores = map[string]struct {
+	stored bool // the counter is there
+	load   func(*stubborn, limit.State, counter.Version, error) (limit.State, counter.Version, error)
+	swap   error
+	within time.Duration // an answer is due
+}{
+	"no row, and each insert conflicts":            {swap: counter.ErrConflict},
+	"a row, and each write conflicts":              {stored: true, swap: counter.ErrConflict},
+	"a table that is there and isn't":              {swap: counter.ErrNotFound},
+	"a row that only reads find":                   {stored: true, swap: counter.ErrNotFound},
+	"each write is refused":                        {stored: true, swap: errors.New("403 AuthorizationPermissionMismatch")},
+	"each insert is refused":                       {swap: errors.New("404 of a proxy")},
+	"a row with another ETag at each read":         {stored: true, load: otherVersion, swap: counter.ErrConflict},
+	"a row that comes and goes":                    {stored: true, load: flickering, swap: counter.ErrConflict, within: 12 * time.Second},
+	"others' writes land, and none of this one's":  {stored: true, load: busyWithOthers, swap: counter.ErrConflict, within: 12 * time.Second},
+	"each write conflicts, and no read is allowed": {stored: true, load: unreadable, swap: counter.ErrConflict},
+}
+
+func otherVersion(s *stubborn, state limit.State, _ counter.Version, err error) (limit.State, counter.Version, error) {
+	return state, counter.Version(fmt.Sprint("etag", s.reads.Load())), err
+}
+
+func flickering(s *stubborn, state limit.State, version counter.Version, err error) (limit.State, counter.Version, error) {
+	if s.reads.Load()%2 == 0 {
+		return limit.State{}, "", counter.ErrNotFound
+	}
+	return state, version, err
+}
+
+func busyWithOthers(s *stubborn, state limit.State, _ counter.Version, err error) (limit.State, counter.Version, error) {
+	state.Rev += s.reads.Load()
+	return state, counter.Version(fmt.Sprint("etag", s.reads.Load())), err
+}
+
+func unreadable(*stubborn, limit.State, counter.Version, error) (limit.State, counter.Version, error) {
+	return limit.State{}, "", errors.New("403 AuthorizationPermissionMismatch")
+}
+
+// TestAStoreThatLetsNoWriteLandIsDown: calls used to wait for ever where each
+// write was answered by a conflict, or by a table that isn't there.
+func TestAStoreThatLetsNoWriteLandIsDown(t *testing.T) {
+	limits := limit.Limits{TokensPerMinute: 300, Version: 1}
+	for name, test := range stubbornStores {
+		for _, terms := range []counter.Terms{
+			{Limits: limits, OnStoreDown: counter.Closed}, {Limits: limits, OnStoreDown: counter.Degrade}, {Limits: limits, OnStoreDown: counter.Open},
+			{Limits: limits, OnStoreDown: counter.Closed, MaxWait: 2 * time.Minute},
+		} {
+			t.Run(fmt.Sprintf("%s, %s, %v", name, terms.OnStoreDown, terms.MaxWait), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					store := &stubborn{Store: memstore.New(nil), load: test.load, swap: test.swap}
+					if test.stored {
+						if _, _, err := store.Store.Swap(t.Context(), "key", limit.New(limits, time.Now(), "e"), ""); err != nil {
+							t.Fatal(err)
+						}
+					}
+					stubbornly(t, store, terms, max(test.within, 3*time.Second))
+				})
+			})
+		}
+	}
+}
+
+func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.Duration) {
+	c, began, degraded := instance(store), time.Now(), int64(0)
+	for range 3 { // the second and third at once, as the store is known by then
+		r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10})
+		if took := time.Since(began); took > within {
+			t.Errorf("answered after %v, want %v at most", took, within)
+		}
+		switch {
+		case terms.OnStoreDown == counter.Closed && !errors.Is(err, counter.ErrUnavailable):
+			t.Errorf("closed: %+v, %v, want ErrUnavailable", d, err)
+		case terms.OnStoreDown != counter.Closed && (err != nil || !d.Degraded):
+			t.Errorf("%s: %+v, %v, want it let pass", terms.OnStoreDown, d, err)
+		}
+		if r != nil {
+			r.Settle(limit.Usage{PromptTokens: 10})
+			degraded += 10
+		}
+		began, within = time.Now(), 0
+	}
+	if _, err := c.Standing(t.Context(), "key", terms); err != nil && !errors.Is(err, counter.ErrUnavailable) {
+		t.Errorf("where it stands: %v", err)
+	}
+	store.well.Store(true)
+	time.Sleep(20 * time.Second)
+	r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10})
+	if r == nil || err != nil || d.Degraded {
+		t.Fatalf("once writes land: %+v, %v", d, err)
+	}
+	r.Settle(limit.Usage{PromptTokens: 10})
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s := written(t, store); s.Happened.Total()+sum(s.Outbox) != degraded+10 {
+		t.Errorf("%d tokens are written, want %d", s.Happened.Total()+sum(s.Outbox), degraded+10)
+	}
+}
+
+// TestAWrongETagOfAWriteThatLandedCostsOperationsOnly: the next write conflicts,
+// and a read tells what is stored.
+func TestAWrongETagOfAWriteThatLandedCostsOperationsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		c := instance(wrongTag{store})
+		for range 10 {
+			r, d := reserve(t, c, minute, 10)
+			if r == nil || d.Degraded {
+				t.Fatalf("%+v", d)
+			}
+			r.Settle(limit.Usage{PromptTokens: 10})
+			time.Sleep(5 * time.Second)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if s := written(t, store); s.Happened.Total()+sum(s.Outbox) != 100 {
+			t.Errorf("%d tokens are written, want 100", s.Happened.Total()+sum(s.Outbox))
+		}
+	})
+}
+
+type wrongTag struct{ *memstore.Store }
+
+func (w wrongTag) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+	_, date, err := w.Store.Swap(ctx, key, state, version)
+	return "another", date, err
+}
