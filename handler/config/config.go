@@ -118,6 +118,7 @@ func Load(getenv func(string) string) (Config, error) {
 	c.Upstreams = s.upstreams(c.ClientID)
 	c.Models = s.models(c.Upstreams)
 	s.checkStore(c)
+	s.checkAzure()
 	return c, s.err()
 }
 

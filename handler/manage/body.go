@@ -14,7 +14,8 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// body reads a request's body, which must be of one of the media types.
+// body reads a request's body, which must be of one of the media types. JSON in
+// which a field stands twice is refused, whatever is done with it then.
 func (c *call) body(types ...string) ([]byte, error) {
 	kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type"))
 	for _, allowed := range types {
@@ -32,6 +33,9 @@ func (c *call) read() ([]byte, error) {
 	}
 	if err != nil {
 		return nil, badRequest("The body ended early.")
+	}
+	if twice, ok := errors.AsType[*subscription.FieldError](subscription.Once(text)); ok {
+		return nil, twice
 	}
 	return text, nil
 }
@@ -69,7 +73,7 @@ func merge(document, patch []byte) ([]byte, error) {
 	if err != nil {
 		return nil, badRequest("The body is not a JSON object.")
 	}
-	return merged, subscription.Once(patch)
+	return merged, nil
 }
 
 // errStale says that a change was meant for an older version.

@@ -81,7 +81,7 @@ func once(values *json.Decoder) error {
 				return err
 			}
 			name, _ := key.(string)
-			folded := strings.ToLower(name)
+			folded := strings.ToLower(strings.ToUpper(name)) // as encoding/json takes ſ for s, and the sign of Kelvin for k
 			if seen[folded] {
 				return &FieldError{name, "is there twice", "leave one of the two out"}
 			}

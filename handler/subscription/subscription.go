@@ -31,6 +31,10 @@ func (s *Subscription) Validate() error {
 	f.id("id", s.ID)
 	f.id("tier", s.Tier)
 	f.check(len(s.Name) <= 256, "name", "is longer than 256 bytes", "shorten it")
+	f.text("name", s.Name)
+	if len(s.Overrides) > 0 {
+		f.column("overrides", s.Overrides)
+	}
 	return f.err()
 }
 

@@ -112,9 +112,11 @@ func (f *faults) idle(l *Limits) {
 func below(completion, limit, burst int64) bool { return limit <= 0 || completion < limit+burst }
 
 func (f *faults) models(models []string) {
+	f.column("models", models)
 	seen := make(map[string]bool)
 	for _, model := range models {
 		f.check(strings.TrimSpace(model) == model && model != "", "models", fmt.Sprintf("has the name %q", model), "list models' names, without blanks around them")
+		f.text("models", model)
 		f.check(!seen[model], "models", fmt.Sprintf("has %q twice", model), "list it once")
 		seen[model] = true
 	}
@@ -135,7 +137,7 @@ func (f *faults) counterKey(template string) {
 	}
 	rest := part.ReplaceAllString(template, "")
 	f.check(!strings.ContainsAny(rest, "{}"), "counterKey", "has a brace without its other", fix)
-	f.check(strings.IndexFunc(rest, func(r rune) bool { return r < ' ' || r == 0x7f }) < 0, "counterKey", "has a control character", fix)
+	f.text("counterKey", rest)
 	f.check(template == "" || part.MatchString(template), "counterKey", "has no part, so all subscriptions of the tier would share one counter", fix)
 	f.check(len(template) <= 200, "counterKey", "is longer than 200 bytes", "shorten it")
 }
