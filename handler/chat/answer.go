@@ -2,18 +2,16 @@ package chat
 
 import (
 	"bytes"
-	"errors"
+	"strconv"
+	"strings"
 )
-
-// ErrNotAnswer is upstream's body not being a JSON object.
-var ErrNotAnswer = errors.New("upstream's answer is not a JSON object")
 
 // Text receives what a model wrote: content, reasoning and the names and
 // arguments of tool calls, of one of a call's choices by its index. The
 // bytes are only valid during the call.
 type Text func(choice int64, text []byte)
 
-// Answer is what an unstreamed answer says of itself.
+// Answer is what the body of an unstreamed answer holds.
 type Answer struct {
 	// Usage is what the call took; believe it only if Report is UsageTold.
 	Usage  Usage
@@ -22,83 +20,173 @@ type Answer struct {
 	Failed bool
 	// Written is whether it holds any text.
 	Written bool
+	// Unread is whether some of the body can't be read: it may hold usage or text.
+	Unread bool
+
+	listed  bool // choices is there as a list, perhaps an empty one
+	choices int
 }
 
-// ReadAnswer walks the body of an unstreamed answer. Its error is
-// ErrNotAnswer.
-func ReadAnswer(body []byte) (*Answer, error) {
-	p := payload{scanner: scanner{data: body}}
-	if p.read() != nil {
-		return nil, ErrNotAnswer
+// Is reports whether the body is an answer: it holds a choice, or an empty list of
+// them with usage, or an error. Blank lines, HTML and other JSON are none.
+func (a *Answer) Is() bool {
+	return a.choices > 0 || a.Failed || a.listed && a.Report == UsageTold
+}
+
+// ReadAnswer reads the body of an unstreamed answer, as far as it can be read.
+func ReadAnswer(body []byte) *Answer {
+	p := payload{scanner: scanner{data: body, lax: true}, torn: true}
+	err := p.read()
+	var each choices
+	each.add(p.choices)
+	if usage, told := each.usage(); told && p.report != UsageTold {
+		p.usage, p.report = usage, UsageTold
 	}
-	return &Answer{p.usage, p.report, p.failed, p.written}, nil
+	if p.report == UsageTold && p.written && p.usage.CompletionTokens == 0 {
+		p.report = UsageBad
+	}
+	return &Answer{p.usage, p.report, p.failed && !p.written, p.written, err != nil, p.listed, len(p.choices)}
 }
 
 // EachText gives the text of an unstreamed answer, or of what there is of one
-// that broke off, to count when usage is missing. It reports whether it found
-// any.
-func EachText(body []byte, text Text) bool {
-	p := payload{scanner: scanner{data: body}, text: text, torn: true}
-	err := p.read() // as far as it goes
-	return p.written || err == nil
+// that broke off, to count when usage is missing. It reports whether it could read
+// all of the body: if not, there may be more text.
+func EachText(body []byte, text Text) (whole bool) {
+	p := payload{scanner: scanner{data: body, lax: true}, text: text, torn: true}
+	return p.read() == nil
 }
 
-// payload reads one JSON object from upstream: an answer, or an event's data.
+// payload reads JSON from upstream: an answer, or an event's data.
 type payload struct {
 	scanner
 	text    Text
 	scratch []byte // holds unescaped text
 	torn    bool   // the text may break off anywhere, and is read up to there
 
-	usage    Usage
-	report   Report
-	choices  int
-	written  bool // some text
-	finished bool // a finish_reason
-	failed   bool // an error
+	usage   Usage
+	report  Report
+	choices []read
+	listed  bool // choices is a list
+	written bool // some text
+	failed  bool // an error
 }
 
+// read is what a payload holds of one choice.
+type read struct {
+	index    int64
+	written  bool // some text
+	finished bool // a finish_reason
+	usage    Usage
+	report   Report
+}
+
+var byteOrderMark = []byte("\xEF\xBB\xBF")
+
+// read reads all objects that the data holds: one, as a rule, but some servers
+// send several, in lines or in an array. What came before a syntax error counts.
 func (p *payload) read() error {
-	err := p.object(func(key []byte) (err error) {
+	for {
+		p.space()
+		if bytes.HasPrefix(p.data[p.pos:], byteOrderMark) {
+			p.pos += len(byteOrderMark)
+			p.space()
+		}
+		if p.pos == len(p.data) {
+			return nil
+		}
+		if err := p.document(); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *payload) document() error {
+	switch p.space() {
+	case '{':
+		return p.answer()
+	case '[':
+		return p.array(func(int) error {
+			if p.space() == '{' {
+				return p.answer()
+			}
+			return p.skip()
+		})
+	}
+	return p.skip()
+}
+
+// answer reads one object.
+func (p *payload) answer() error {
+	return p.object(func(key []byte) error {
 		switch string(key) {
 		case "choices":
 			return p.eachChoice()
 		case "usage":
-			p.usage, p.report, err = p.scanner.usage()
+			usage, report, err := p.scanner.usage()
+			if report >= p.report {
+				p.usage, p.report = usage, report
+			}
 			return err
 		case "error":
-			start := p.pos
-			err = p.skip()
-			p.failed = saysSomething(p.data[start:p.pos])
+			says, err := p.says()
+			p.failed = p.failed || says && err == nil
 			return err
 		}
 		return p.skip()
 	})
-	if p.report == UsageTold && p.written && p.usage.CompletionTokens == 0 {
-		p.report = UsageBad
-	}
-	if err == nil && (p.space() != 0 || p.pos < len(p.data)) {
-		return errSyntax
-	}
-	return err
 }
 
-// saysSomething is whether the value of an error is one: some servers always have
-// the field.
-func saysSomething(value []byte) bool {
-	switch string(value) {
-	case "null", "false", `""`, "{}":
+// says consumes a value and reports whether it says anything: some servers always
+// have a field for errors.
+func (s *scanner) says() (says bool, err error) {
+	inner := func() error {
+		more, err := s.says()
+		says = says || more
+		return err
+	}
+	switch s.space() {
+	case '{':
+		err = s.object(func([]byte) error { return inner() })
+		return says, err
+	case '[':
+		err = s.array(func(int) error { return inner() })
+		return says, err
+	case '"':
+		raw, escaped, err := s.string()
+		return !isNone(raw, escaped), err
+	case 'n', 'f':
+		return false, s.skip()
+	}
+	start := s.pos
+	if err = s.skip(); err != nil {
+		return false, err
+	}
+	number, _ := strconv.ParseFloat(string(s.data[start:s.pos]), 64)
+	return number != 0 || s.data[start] == 't', nil
+}
+
+// isNone is whether a string stands for none: blank, or the word for it in JSON,
+// JavaScript or Python.
+func isNone(raw []byte, escaped bool) bool {
+	if len(raw) > 64 {
 		return false
 	}
-	return true
+	if escaped {
+		raw = unescape(nil, raw)
+	}
+	switch strings.ToLower(string(bytes.TrimSpace(raw))) {
+	case "", "null", "undefined", "none":
+		return true
+	}
+	return false
 }
 
 func (p *payload) eachChoice() error {
 	if p.space() != '[' {
 		return p.skip()
 	}
+	p.listed = true
 	return p.array(func(int) error {
-		p.choices++
 		if p.space() != '{' {
 			return p.skip()
 		}
@@ -109,8 +197,8 @@ func (p *payload) eachChoice() error {
 // choice reads one choice. Its index may come after its text, so the text is
 // read when the choice is known.
 func (p *payload) choice() error {
-	var index int64
-	message := unknown
+	var one read
+	message, depth := unknown, p.depth+1
 	err := p.object(func(key []byte) (err error) {
 		switch string(key) {
 		case "delta", "message": // the one that isn't meant may be there as null
@@ -118,23 +206,39 @@ func (p *payload) choice() error {
 				message = p.pos
 			}
 		case "index":
-			index, _, err = p.tokens()
+			one.index, _, err = p.tokens()
 			return err
 		case "finish_reason":
-			p.finished = p.finished || p.space() == '"'
+			one.finished, err = p.reason()
+			return err
+		case "usage":
+			one.usage, one.report, err = p.scanner.usage()
+			return err
 		}
 		return p.skip()
 	})
-	if err != nil && !p.torn || message == unknown {
-		return err
+	one.index = max(0, one.index)
+	one.finished = one.finished && err == nil
+	if message != unknown && (err == nil || p.torn) {
+		end, before := p.pos, p.written
+		p.pos, p.depth, p.written = message, depth, false
+		if read := p.message(one.index); err == nil {
+			err = read
+		}
+		one.written = p.written
+		p.pos, p.depth, p.written = end, depth-1, before || p.written
 	}
-	end := p.pos
-	p.pos = message
-	if read := p.message(max(0, index)); err == nil {
-		err = read
-	}
-	p.pos = end
+	p.choices = append(p.choices, one)
 	return err
+}
+
+// reason consumes a finish_reason and reports whether it is one.
+func (p *payload) reason() (finished bool, err error) {
+	if p.space() != '"' {
+		return false, p.skip()
+	}
+	raw, escaped, err := p.string()
+	return err == nil && !isNone(raw, escaped), err
 }
 
 // message reads a message or a part of it. Reasoning has two names, and some

@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"errors"
 	"strings"
 	"testing"
 )
@@ -26,7 +25,64 @@ func TestReadAnswerTellsUsage(t *testing.T) {
 			UsageTold, Usage{32, 94, 126, 94, 0}},
 		"with a total of its own": {
 			`{"usage":{"prompt_tokens":32,"completion_tokens":9,"total_tokens":999,"completion_tokens_details":{"reasoning_tokens":94}}}`,
-			UsageTold, Usage{32, 9, 999, 94, 0}},
+			UsageTold, Usage{32, 967, 999, 94, 0}},
+		"with a total that holds what no field names": {
+			`{"usage":{"prompt_tokens":20,"completion_tokens":198,"total_tokens":623}}`,
+			UsageTold, Usage{20, 603, 623, 0, 0}},
+		"with reasoning at the top": {
+			`{"usage":{"prompt_tokens":12,"completion_tokens":1,"reasoning_tokens":97,"total_tokens":110}}`,
+			UsageTold, Usage{12, 98, 110, 97, 0}},
+		"with reasoning that the completion can't include, and no total": {
+			`{"usage":{"prompt_tokens":12,"completion_tokens":1,"completion_tokens_details":{"reasoning_tokens":97}}}`,
+			UsageTold, Usage{12, 98, 110, 97, 0}},
+		"with a total below the sum": {
+			`{"usage":{"prompt_tokens":12,"completion_tokens":10,"total_tokens":15}}`,
+			UsageTold, Usage{12, 10, 15, 0, 0}},
+		"with a total of 0": {
+			`{"usage":{"prompt_tokens":12,"completion_tokens":10,"total_tokens":0}}`,
+			UsageTold, Usage{12, 10, 0, 0, 0}},
+		"with a total that holds a prompt of 0": {
+			`{"usage":{"prompt_tokens":0,"completion_tokens":75,"total_tokens":100}}`,
+			UsageTold, Usage{25, 75, 100, 0, 0}},
+		"in whole floats": {
+			`{"usage":{"prompt_tokens":300.0,"completion_tokens":7e2,"total_tokens":1.000E+3}}`,
+			UsageTold, Usage{300, 700, 1000, 0, 0}},
+		"in the first choice": {
+			`{"choices":[{"index":0,"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}}]}`,
+			UsageTold, Usage{25, 3, 28, 0, 0}},
+		"in the first choice, where there is null beside": {
+			`{"usage":null,"choices":[{"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":3}}]}`,
+			UsageTold, Usage{25, 3, 28, 0, 0}},
+		"in each choice": {
+			`{"choices":[{"index":0,"usage":{"prompt_tokens":25,"completion_tokens":3}},{"index":1,"usage":{"prompt_tokens":25,"completion_tokens":4}}]}`,
+			UsageTold, Usage{25, 7, 32, 0, 0}},
+		"in a choice, and for all": {
+			`{"choices":[{"usage":{"prompt_tokens":25,"completion_tokens":3}}],"usage":{"prompt_tokens":25,"completion_tokens":9}}`,
+			UsageTold, Usage{25, 9, 34, 0, 0}},
+		"in a choice, of nothing in spite of text": {
+			`{"choices":[{"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":0}}]}`,
+			UsageMissing, Usage{}},
+		"after a byte order mark": {
+			"\xEF\xBB\xBF" + `{"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
+			UsageTold, Usage{300, 700, 1000, 0, 0}},
+		"beside numbers that aren't": {
+			`{"choices":[{"logprobs":{"content":[{"logprob":NaN},{"logprob":-Infinity},{"logprob":inf}]}}],"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
+			UsageTold, Usage{300, 700, 1000, 0, 0}},
+		"beside a string over several lines": {
+			"{\"choices\":[{\"message\":{\"content\":\"a\nb\"}}],\"usage\":{\"prompt_tokens\":300,\"completion_tokens\":700}}",
+			UsageTold, Usage{300, 700, 1000, 0, 0}},
+		"before what is no JSON": {
+			`{"usage":{"prompt_tokens":300,"completion_tokens":700}}` + "\x00<!-- -->",
+			UsageTold, Usage{300, 700, 1000, 0, 0}},
+		"in the second of two objects": {
+			`{"choices":[{"message":{"content":"hi"}}]}` + "\n" + `{"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
+			UsageTold, Usage{300, 700, 1000, 0, 0}},
+		"in an array": {
+			`[{"choices":[],"usage":{"prompt_tokens":300,"completion_tokens":700}}]`,
+			UsageTold, Usage{300, 700, 1000, 0, 0}},
+		"beside what is nested deep": {
+			`{"x":` + strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100) + `,"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
+			UsageTold, Usage{300, 700, 1000, 0, 0}},
 		"with details of null":       {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":null}}`, UsageTold, Usage{1, 2, 3, 0, 0}},
 		"with details that can't be": {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":{"reasoning_tokens":-9}}}`, UsageTold, Usage{1, 2, 3, 0, 0}},
 		"without a total":            {`{"usage":{"prompt_tokens":1,"completion_tokens":2}}`, UsageTold, Usage{1, 2, 3, 0, 0}},
@@ -39,7 +95,7 @@ func TestReadAnswerTellsUsage(t *testing.T) {
 		"empty":                      {`{"usage":{}}`, UsageBad, Usage{}},
 		"all zeros":                  {`{"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, UsageBad, Usage{}},
 		"negative":                   {`{"usage":{"prompt_tokens":5,"completion_tokens":-2,"total_tokens":3}}`, UsageBad, Usage{}},
-		"fractional":                 {`{"usage":{"prompt_tokens":5.5,"completion_tokens":2}}`, UsageBad, Usage{}},
+		"with a fraction":            {`{"usage":{"prompt_tokens":5.5,"completion_tokens":2}}`, UsageBad, Usage{}},
 		"absurd":                     {`{"usage":{"prompt_tokens":5,"completion_tokens":2147483649}}`, UsageBad, Usage{}},
 		"beyond 64 bits":             {`{"usage":{"prompt_tokens":5,"completion_tokens":99999999999999999999}}`, UsageBad, Usage{}},
 		"counts that are strings":    {`{"usage":{"prompt_tokens":"5","completion_tokens":2,"total_tokens":7}}`, UsageBad, Usage{}},
@@ -51,10 +107,7 @@ func TestReadAnswerTellsUsage(t *testing.T) {
 			`{"usage":{"prompt_tokens":7,"completion_tokens":0},"choices":[{"message":{"content":"hi"}}]}`, UsageBad, Usage{7, 0, 7, 0, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, err := ReadAnswer([]byte(c.body))
-			if err != nil {
-				t.Fatal(err)
-			}
+			a := ReadAnswer([]byte(c.body))
 			if a.Report != c.report || a.Usage != c.want {
 				t.Errorf("got %v %+v, want %v %+v", a.Report, a.Usage, c.report, c.want)
 			}
@@ -62,27 +115,74 @@ func TestReadAnswerTellsUsage(t *testing.T) {
 	}
 }
 
-func TestReadAnswerRefusesWhatIsNoAnswer(t *testing.T) {
-	for _, body := range []string{"", "junk", "[]", "null", `{"choices":[`, `{"a":1}x`, `{"usage":{"prompt_tokens":}}`, "<html></html>", strings.Repeat(`{"a":`, 1<<20)} {
-		if a, err := ReadAnswer([]byte(body)); !errors.Is(err, ErrNotAnswer) {
-			t.Errorf("ReadAnswer(%.20q) = %+v, %v", body, a, err)
+// A 200 says nothing of what the body holds. An answer without text is one: the
+// prompt may have been filtered, or the model had nothing to say.
+func TestAnAnswerIsToldFromWhatIsNone(t *testing.T) {
+	const usage = `"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}`
+	for body, want := range map[string]bool{
+		`{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}`: true,
+		`{"choices":[{"message":{"content":""},"finish_reason":"stop"}],` + usage + `}`:                  true,
+		`{"choices":[{"message":{"content":null},"finish_reason":"content_filter"}]}`:                    true,
+		`{"choices":[{"message":{"content":null,"tool_calls":[{"function":{"name":"f"}}]}}]}`:            true,
+		`{"choices":[{"message":{"content":"hi"}}]} trailing`:                                            true,
+		`{"choices":[{"message":{"content":"hi"}}]}{"choices":[]}`:                                       true,
+		`[{"choices":[{"message":{"content":"hi"}}]}]`:                                                   true,
+		`{"choices":[{"message":{"content":"hi`:                                                          true,
+		`{"choices":[],` + usage + `}`:                                                                   true,
+		`{"error":{"message":"overloaded"}}`:                                                             true,
+		`[{"error":{"code":503}}]`:                                                                       true,
+		`{"choices":[]}`:                                                                                 false,
+		`{"choices":{},` + usage + `}`:                                                                   false,
+		`{"choices":null}`:                                                                               false,
+		`{"choices":[null,"hi",7]}`:                                                                      false,
+		`{"choices":"hi"}`:                                                                               false,
+		`{"x":{"choices":[{"message":{"content":"hi"}}]}}`:                                               false,
+		`{` + usage + `}`:                                                                                false,
+		`{"error":null}`:                                                                                 false,
+		`{"detail":"Internal error"}`:                                                                    false,
+		`{"code":"DataInspectionFailed","message":"x"}`:                                                  false,
+		`{}`: false, `[]`: false, `["hi"]`: false, `null`: false, `"hi"`: false, `7`: false,
+		"": false, "\n\n \n": false, "\xEF\xBB\xBF": false, "junk": false, "<html></html>": false, "\x1f\x8b\x08": false, "\x00": false,
+		strings.Repeat(`{"a":`, 1<<20): false,
+	} {
+		if a := ReadAnswer([]byte(body)); a.Is() != want {
+			t.Errorf("%.80q: an answer %t, want %t", body, a.Is(), want)
+		}
+	}
+}
+
+func TestReadAnswerSaysWhetherItCouldReadAll(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"choices":[]}`: false, " \n": false, `{"a":NaN}`: false, `[{}]{}`: false,
+		`{"choices":[`: true, `{"a":1}x`: true, `{"usage":{"prompt_tokens":}}`: true, "<html>": true, `{'choices':[]}`: true,
+	} {
+		if a := ReadAnswer([]byte(body)); a.Unread != want {
+			t.Errorf("%q: unread %t, want %t", body, a.Unread, want)
 		}
 	}
 }
 
 func TestReadAnswerSeesAnError(t *testing.T) {
 	for body, want := range map[string]bool{
-		`{"error":{"message":"no"}}`:      true,
-		`{"error":"no"}`:                  true,
-		`{"error":null,"choices":[]}`:     false,
-		`{"error":false,"choices":[]}`:    false,
-		`{"error":"","choices":[]}`:       false,
-		`{"error":{},"choices":[]}`:       false,
-		`{"error":true}`:                  true,
-		`{"choices":[{"error":{"a":1}}]}`: false,
+		`{"error":{"message":"no"}}`:               true,
+		`{"error":"no"}`:                           true,
+		`{"error":null,"choices":[]}`:              false,
+		`{"error":false,"choices":[]}`:             false,
+		`{"error":"","choices":[]}`:                false,
+		`{"error":"null","choices":[]}`:            false,
+		`{"error":{},"choices":[]}`:                false,
+		`{"error":[],"choices":[]}`:                false,
+		`{"error":0,"choices":[]}`:                 false,
+		`{"error":{"code":0,"message":" "}}`:       false,
+		`{"error":{"code":null,"message":"None"}}`: false,
+		`{"error":true}`:                           true,
+		`{"error":503}`:                            true,
+		`{"error":[{"code":503}]}`:                 true,
+		`{"choices":[{"error":{"a":1}}]}`:          false,
+		`{"error":{"code":"0k"},"choices":[{"message":{"content":"hi"}}]}`: false, // it was answered
 	} {
-		if a, err := ReadAnswer([]byte(body)); err != nil || a.Failed != want {
-			t.Errorf("%s: got %+v, %v; want %v", body, a, err, want)
+		if a := ReadAnswer([]byte(body)); a.Failed != want {
+			t.Errorf("%s: got %+v; want %v", body, a, want)
 		}
 	}
 }
@@ -94,8 +194,8 @@ func TestEachTextGivesAllThatTheModelWrote(t *testing.T) {
 		{"message":{"content":["no text"],"function_call":{"name":"g","arguments":""}}},
 		"junk"],"x":{"content":"not text"}}`)
 	got := make(map[int64]string)
-	found := EachText(body, func(choice int64, text []byte) { got[choice] += string(text) + "|" })
-	if got[1] != "hm 😀|a\nb|" || got[0] != `f|{"q":1}|g|` || len(got) != 2 || !found {
+	read := EachText(body, func(choice int64, text []byte) { got[choice] += string(text) + "|" })
+	if got[1] != "hm 😀|a\nb|" || got[0] != `f|{"q":1}|g|` || len(got) != 2 || !read {
 		t.Errorf("got %v", got)
 	}
 }
@@ -128,9 +228,9 @@ func TestEachTextReadsAnAnswerUpToWhereItBreaksOff(t *testing.T) {
 	before := ""
 	for end := range len(whole) + 1 {
 		var got string
-		found := EachText([]byte(whole[:end]), func(_ int64, piece []byte) { got += string(piece) })
-		if !strings.HasPrefix(text, got) || len(got) < len(before) || found != (got != "") {
-			t.Errorf("of %q: %q, %t; before %q", whole[:end], got, found, before)
+		read := EachText([]byte(whole[:end]), func(_ int64, piece []byte) { got += string(piece) })
+		if !strings.HasPrefix(text, got) || len(got) < len(before) || read != (end == 0 || end == len(whole)) {
+			t.Errorf("of %q: %q, read %t; before %q", whole[:end], got, read, before)
 		}
 		before = got
 	}
@@ -138,6 +238,6 @@ func TestEachTextReadsAnAnswerUpToWhereItBreaksOff(t *testing.T) {
 		t.Errorf("of the whole: %q", before)
 	}
 	if EachText([]byte("<html>"), func(int64, []byte) { t.Error("text of HTML") }) {
-		t.Error("found text in HTML")
+		t.Error("says that it could read HTML")
 	}
 }

@@ -4,13 +4,18 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/bits"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// maxDepth is how deep arrays and objects may nest. The standard library stops
-// at 10,000, far beyond any chat completion.
-const maxDepth = 64
+const (
+	// maxDepth is how deep arrays and objects may nest in a request. The standard
+	// library stops at 10,000, far beyond any chat completion.
+	maxDepth = 64
+	// maxLaxDepth is how deep they may nest in an answer, which was paid for.
+	maxLaxDepth = 512
+)
 
 const (
 	// maxMessages is how many messages a call may have: far more than any chat,
@@ -34,6 +39,7 @@ type scanner struct {
 	pos   int
 	depth int
 	keys  *keySet // nil: repeated keys are let pass
+	lax   bool    // take what servers write beside the grammar: NaN, Infinity, line breaks in strings
 
 	elements    int // objects, keys and strings so far
 	maxElements int // 0: there may be any number
@@ -137,7 +143,11 @@ func (s *scanner) array(item func(i int) error) error {
 }
 
 func (s *scanner) enter() error {
-	if s.depth++; s.depth > maxDepth {
+	limit := maxDepth
+	if s.lax {
+		limit = maxLaxDepth
+	}
+	if s.depth++; s.depth > limit {
 		return errDepth
 	}
 	s.pos++
@@ -171,9 +181,30 @@ func (s *scanner) skip() error {
 	case 'n':
 		return s.literal("null")
 	default:
+		if s.lax && s.noNumber() {
+			return nil
+		}
 		_, err := s.number()
 		return err
 	}
+}
+
+// noNumber consumes one of the words that encoders write for a float that JSON
+// has no number for, if one is next.
+func (s *scanner) noNumber() bool {
+	rest := s.data[s.pos:]
+	rest = rest[:min(len(rest), len("-Infinity"))]
+	sign := 0
+	if len(rest) > 0 && (rest[0] == '-' || rest[0] == '+') {
+		sign = 1
+	}
+	for _, word := range []string{"Infinity", "NaN", "Inf"} {
+		if n := sign + len(word); n <= len(rest) && strings.EqualFold(string(rest[sign:n]), word) {
+			s.pos += n
+			return true
+		}
+	}
+	return false
 }
 
 // null consumes a null if one is next.
@@ -213,20 +244,31 @@ func (s *scanner) string() (raw []byte, escaped bool, err error) {
 			escaped = true
 			i += n
 		default: // a control character
-			return nil, false, errSyntax
+			if !s.lax {
+				return nil, false, errSyntax
+			}
+			i++
 		}
 	}
 }
 
-// wellEscaped is how far the text of a string goes that breaks off, perhaps in
-// the middle of an escape.
+// wellEscaped returns the part of a string that breaks off, perhaps in the middle
+// of an escape, which can be unescaped.
 func wellEscaped(text []byte) []byte {
 	for i := 0; ; {
 		i = special(text, i)
-		if i == len(text) || text[i] != '\\' || escapeLength(text[i:]) == 0 {
+		switch {
+		case i == len(text) || text[i] == '"':
+			return text[:i]
+		case text[i] != '\\':
+			i++
+			continue
+		}
+		n := escapeLength(text[i:])
+		if n == 0 {
 			return text[:i]
 		}
-		i += escapeLength(text[i:])
+		i += n
 	}
 }
 
@@ -299,7 +341,7 @@ func hex4(b []byte) (r rune, ok bool) {
 func unescape(dst, raw []byte) []byte {
 	for i := 0; i < len(raw); {
 		if raw[i] != '\\' {
-			n := special(raw, i)
+			n := special(raw, i+1)
 			dst = append(dst, raw[i:n]...)
 			i = n
 			continue

@@ -18,7 +18,8 @@ type Splitter struct {
 	bareCR    bool // the stream has ended a line with CR alone
 	skipLF    bool // a line has ended with that CR: an LF next ends no other
 	pieces    bool // the event being read is given in pieces
-	whole     bool // what was given last was a whole event
+	whole     bool // what is given is a whole event
+	last      bool // what is given ends its event
 }
 
 // Whole reports whether what yield is being given is a whole event, not a piece
@@ -39,8 +40,9 @@ func (s *Splitter) Split(chunk []byte, yield func(event []byte)) {
 		}
 		next, ended := s.step(chunk, i, lf)
 		if ended {
+			s.last = true
 			s.give(chunk[start:next], yield)
-			start, s.pieces = next, false
+			start, s.pieces, s.last = next, false, false
 		}
 		i = next
 	}
@@ -51,7 +53,7 @@ func (s *Splitter) Split(chunk []byte, yield func(event []byte)) {
 // an event's blank line. A last event that lacks it counts as whole, since
 // clients read it so.
 func (s *Splitter) End(yield func(event []byte)) {
-	if len(s.held) > 0 {
+	if s.last = true; len(s.held) > 0 || s.pieces {
 		s.give(nil, yield)
 	}
 }

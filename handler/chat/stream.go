@@ -1,6 +1,9 @@
 package chat
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Stream follows a streamed answer: it splits it into events and reads from
 // them what the call took and what the model wrote. The zero Stream is ready
@@ -10,32 +13,39 @@ import "bytes"
 type Stream struct {
 	Splitter
 	// Text, if set, is given what the model writes, to count when usage is
-	// missing; of what can't be read, the text up to there, or else the bytes,
-	// which may have been that.
+	// missing; of an event that can't be read, what comes before the fault.
 	Text Text
 
-	// Usage is the last that was told; believe it only if Told says so.
+	// Usage is the last that upstream gave; believe it only if Told says so.
 	Usage  Usage
 	Report Report
-	// Stale is whether the model wrote on after Usage was told: an upstream
-	// that tells it in every chunk was cut off.
+	// Stale is whether the model wrote on after Usage came: an upstream that gives
+	// it in every chunk was cut off.
 	Stale bool
-	// Finished is whether a finish_reason came and no text after it, Done
-	// whether [DONE] came.
+	// Finished is whether each choice that began has a finish_reason and no text
+	// after it, Done whether [DONE] came.
 	Finished, Done bool
 	// Failed is whether an error event came.
 	Failed bool
-	// Unread counts events that couldn't be read: longer than 1 MiB, or no
-	// JSON. They may have held usage or text.
+	// Unread counts events that couldn't be read to their end: no JSON, or too
+	// much of it. They may have held usage or text.
 	Unread int
 
 	written bool
+	choices choices
 	payload payload
+	long    long
 	joined  []byte
 }
 
 // Told says whether Usage is what the stream took, as far as it has come.
 func (s *Stream) Told() bool { return s.Report == UsageTold && !s.Stale }
+
+// Is reports whether the stream is an answer, as far as it has come: a choice began,
+// or it gave its usage, or an error. Comments, other data and [DONE] are none.
+func (s *Stream) Is() bool {
+	return len(s.choices.each) > 0 || s.Failed || s.Report == UsageTold
+}
 
 // Kind is what an event is.
 type Kind int
@@ -55,10 +65,11 @@ const (
 	Done
 )
 
-// Inspect reads one event.
+// Inspect reads one event, or a piece of one that is too long to be held. Of such
+// an event the last piece has its kind, the others are Other.
 func (s *Stream) Inspect(event []byte) Kind {
 	if !s.whole {
-		return s.unread(event)
+		return s.piece(event)
 	}
 	data, failure := s.data(event)
 	switch {
@@ -68,52 +79,59 @@ func (s *Stream) Inspect(event []byte) Kind {
 		s.Done = true
 		return Done
 	}
-	kind := s.chunk(data)
-	if failure || kind == Failure {
-		s.Failed = true
-		return Failure
-	}
-	return kind
+	return s.chunk(data, failure, false)
 }
 
-// chunk reads an event's data.
-func (s *Stream) chunk(data []byte) Kind {
-	p := &s.payload
-	*p = payload{scanner: scanner{data: data}, text: s.Text, scratch: p.scratch, torn: true}
-	err := p.read()
-	s.written = s.written || p.written
-	s.Finished = p.finished && err == nil || s.Finished && !p.written
-	s.Stale = s.Stale || p.written && s.Report == UsageTold
-	switch {
-	case err != nil && p.written:
-		s.Unread++
+// piece reads a piece of a long event.
+func (s *Stream) piece(piece []byte) Kind {
+	l := &s.long
+	l.text = s.Text
+	l.read(piece)
+	if !s.last {
 		return Other
-	case err != nil:
-		return s.unread(data)
 	}
+	defer func() { s.long = long{} }()
+	if l.broken {
+		s.Unread++
+	}
+	if len(l.kept) == 0 {
+		return Other
+	}
+	return s.chunk(l.kept, l.failed, l.written)
+}
+
+// chunk reads an event's data. The event may be named an error, and text of it may
+// have been read before.
+func (s *Stream) chunk(data []byte, failure, written bool) Kind {
+	p := &s.payload
+	*p = payload{scanner: scanner{data: data, lax: true}, text: s.Text, scratch: p.scratch, choices: p.choices[:0], torn: true, written: written}
+	if p.read() != nil {
+		s.Unread++
+	}
+	s.written = s.written || p.written
+	s.Stale = s.Stale || p.written && s.Report == UsageTold
+	s.choices.add(p.choices)
+	s.Finished = s.choices.finished()
 	s.note(p)
 	switch {
-	case p.failed:
+	case failure || p.failed && !p.written:
+		s.Failed = true
 		return Failure
-	case p.report >= UsageBad && p.choices == 0:
+	case p.report >= UsageBad && len(p.choices) == 0:
 		return UsageOnly
+	case len(p.choices) == 0 && !p.listed && p.report == UsageMissing:
+		return Other
 	}
 	return Chunk
 }
 
-// unread counts what can't be read.
-func (s *Stream) unread(piece []byte) Kind {
-	s.Unread++
-	if s.Text != nil {
-		s.Text(0, piece)
-	}
-	return Other
-}
-
-// note keeps the best that was told of the usage so far, and of two the last.
+// note keeps the best that was given of the usage so far, and of two the last.
 func (s *Stream) note(p *payload) {
-	report := p.report
-	if report == UsageTold && s.written && p.usage.CompletionTokens == 0 {
+	usage, report := p.usage, p.report
+	if sum, told := s.choices.usage(); told && report != UsageTold && slices.ContainsFunc(p.choices, func(r read) bool { return r.report == UsageTold }) {
+		usage, report = sum, UsageTold
+	}
+	if report == UsageTold && s.written && usage.CompletionTokens == 0 {
 		report = UsageBad
 	}
 	if report < s.Report {
@@ -121,14 +139,14 @@ func (s *Stream) note(p *payload) {
 	}
 	s.Report = report
 	if report == UsageTold {
-		s.Usage, s.Stale = p.usage, false
+		s.Usage, s.Stale = usage, false
 	}
 }
 
 // data returns an event's data, trimmed, and whether the event is named error.
 // Lines of data are joined as the specification has it.
 func (s *Stream) data(event []byte) (data []byte, failure bool) {
-	event = bytes.TrimPrefix(event, []byte("\xEF\xBB\xBF"))
+	event = bytes.TrimPrefix(event, byteOrderMark)
 	lines := 0
 	for len(event) > 0 {
 		var line []byte

@@ -63,7 +63,7 @@ var shapes = map[string]struct {
 		[]Kind{Chunk, Chunk, Chunk},
 		Stream{Usage: told, Report: UsageTold, Stale: true}},
 	"usage of zeros, though there was text": {
-		saying + strings.ReplaceAll(usage, `"completion_tokens":3`, `"completion_tokens":0`) + done,
+		saying + strings.ReplaceAll(strings.ReplaceAll(usage, `"completion_tokens":3`, `"completion_tokens":0`), "28", "25") + done,
 		[]Kind{Chunk, UsageOnly, Done},
 		Stream{Report: UsageBad, Done: true}},
 	"bad usage after good": {
@@ -92,8 +92,8 @@ var shapes = map[string]struct {
 		Stream{}},
 	"junk": {
 		"data: {\"choices\":[\n\n" + "data: hello\n\n" + "data: [1]\n\n" + "data: {}{}\n\n" + saying,
-		[]Kind{Other, Other, Other, Other, Chunk},
-		Stream{Unread: 4}},
+		[]Kind{Chunk, Other, Other, Other, Chunk},
+		Stream{Unread: 2}},
 	"data over several lines": {
 		"data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":25,\r\ndata:\"completion_tokens\":3}}\n\n" + "data: [DONE]\r\n\r\n",
 		[]Kind{UsageOnly, Done},
@@ -106,10 +106,127 @@ var shapes = map[string]struct {
 		saying + strings.TrimSpace(usage),
 		[]Kind{Chunk, UsageOnly},
 		Stream{Usage: told, Report: UsageTold}},
+	"usage after [DONE]": {
+		saying + stopping + done + usage,
+		[]Kind{Chunk, Chunk, Done, UsageOnly},
+		Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
+	"usage in the choice": {
+		saying + strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}`, 1) + done,
+		[]Kind{Chunk, Chunk, Done},
+		Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
+	"usage in one of two choices, the other under way": {
+		ofSecond(saying) + saying + strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}`, 1),
+		[]Kind{Chunk, Chunk, Chunk},
+		Stream{}},
+	"usage in each of two choices": {
+		saying + strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":2}`, 1) +
+			ofSecond(saying) + ofSecond(strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":1}`, 1)),
+		[]Kind{Chunk, Chunk, Chunk, Chunk},
+		Stream{Usage: told, Report: UsageTold, Finished: true}},
+	"usage in the choice, which goes on": {
+		strings.Replace(stopping, `"stop"`, `null,"usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}`, 1) + saying,
+		[]Kind{Chunk, Chunk},
+		Stream{Usage: told, Report: UsageTold, Stale: true}},
+	"usage before what is no JSON": {
+		saying + strings.Replace(usage, "}}\n", "}}x\n", 1) + done,
+		[]Kind{Chunk, UsageOnly, Done},
+		Stream{Usage: told, Report: UsageTold, Done: true, Unread: 1}},
+	"usage beside numbers that aren't": {
+		strings.Replace(both, `"finish_reason"`, `"logprobs":{"content":[{"logprob":-Infinity,"top":NaN}]},"finish_reason"`, 1),
+		[]Kind{Chunk},
+		Stream{Usage: told, Report: UsageTold, Finished: true}},
+	"a byte order mark in the data": {
+		strings.Replace(usage, "data: ", "data: \xEF\xBB\xBF", 1),
+		[]Kind{UsageOnly},
+		Stream{Usage: told, Report: UsageTold}},
+	"text after the finish_reason": {
+		saying + stopping + saying,
+		[]Kind{Chunk, Chunk, Chunk},
+		Stream{}},
+	"no text after the finish_reason": {
+		saying + stopping + strings.Replace(stopping, `"stop"`, `null`, 1),
+		[]Kind{Chunk, Chunk, Chunk},
+		Stream{Finished: true}},
+	"a choice that never ends": {
+		saying + ofSecond(saying) + stopping,
+		[]Kind{Chunk, Chunk, Chunk},
+		Stream{}},
+	"two choices that end": {
+		saying + ofSecond(saying) + stopping + ofSecond(stopping),
+		[]Kind{Chunk, Chunk, Chunk, Chunk},
+		Stream{Finished: true}},
+	"two choices that end together": {
+		saying + ofSecond(saying) + `data: {"choices":[{"index":1,"delta":{},"finish_reason":"length"},{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\n",
+		[]Kind{Chunk, Chunk, Chunk},
+		Stream{Finished: true}},
+	"a filtered prompt": {
+		`data: {"choices":[{"index":0,"delta":{},"finish_reason":"content_filter"}]}` + "\n\n",
+		[]Kind{Chunk},
+		Stream{Finished: true}},
+	"a tool call alone": {
+		`data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}` + "\n\n",
+		[]Kind{Chunk},
+		Stream{Finished: true}},
+	"an error that is none": {
+		strings.Replace(saying, "{", `{"error":{"code":0,"message":""},`, 1) + stopping,
+		[]Kind{Chunk, Chunk},
+		Stream{Finished: true}},
+	"an error beside an empty choice": {
+		saying + `data: {"error":{"code":502},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}` + "\n\n",
+		[]Kind{Chunk, Failure},
+		Stream{Finished: true, Failed: true}},
 	"the word usage in the text": {
 		`data: {"choices":[{"index":0,"delta":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"}}]}` + "\n\n",
 		[]Kind{Chunk},
 		Stream{}},
+}
+
+// ofSecond has an event be of the second choice.
+func ofSecond(event string) string { return strings.Replace(event, `"index":0`, `"index":1`, 1) }
+
+// A finish_reason that is there says nothing: some servers have it in every chunk.
+func TestOnlyARealFinishReasonEndsAChoice(t *testing.T) {
+	for reason, want := range map[string]bool{
+		`"stop"`: true, `"length"`: true, `"content_filter"`: true, `"eos_token"`: true, `"st\u006fp"`: true,
+		`""`: false, `" "`: false, `"null"`: false, `"NULL"`: false, `"None"`: false, `"undefined"`: false, `"n\u0075ll"`: false,
+		`null`: false, `false`: false, `true`: false, `0`: false, `1`: false, `{}`: false, `{"type":"stop"}`: false, `[]`: false, `["stop"]`: false,
+	} {
+		var s Stream
+		follow(&s, `data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":`+reason+`}]}`+"\n\n", 16)
+		if s.Finished != want || s.Unread > 0 {
+			t.Errorf("%s: finished %t, want %t; unread %d", reason, s.Finished, want, s.Unread)
+		}
+	}
+}
+
+func TestAStreamIsToldFromWhatIsNone(t *testing.T) {
+	for stream, want := range map[string]bool{
+		saying: true, stopping: true, usage: true, `data: {"error":"overloaded"}` + "\n\n": true, "event: error\ndata: x\n\n": true,
+		`data: {"choices":[{"delta":{"role":"assistant"}}]}` + "\n\n": true,
+		"": false, done: false, ": hi\n\n: hi\n\n" + done: false, "\n\n\n": false, "data\n\ndata:\n\n" + done: false,
+		"data: hello\n\n" + done: false, "data: <html>\n\n": false, "data: {}\n\n": false, "data: []\n\n" + done: false, `data: {"type":"ping"}` + "\n\n": false,
+		`data: {"choices":[]}` + "\n\n" + done: false, `data: {"choices":{}}` + "\n\n" + done: false, `data: {"choices":[7]}` + "\n\n" + done: false,
+		`data: {"usage":null}` + "\n\n" + done: false, "event: error\n\n" + done: false, "data: null\n\n" + done: false,
+	} {
+		var s Stream
+		follow(&s, stream, 16)
+		if s.Is() != want {
+			t.Errorf("%q: an answer %t, want %t", stream, s.Is(), want)
+		}
+	}
+}
+
+// More choices than can be told apart are not known to have ended.
+func TestChoicesWithoutEndAreBounded(t *testing.T) {
+	var s Stream
+	var stream strings.Builder
+	for i := range 10 * mostChoices {
+		fmt.Fprintf(&stream, "data: {\"choices\":[{\"index\":%d,\"finish_reason\":\"stop\"}]}\n\n", i)
+	}
+	follow(&s, stream.String(), 4096)
+	if s.Finished || len(s.choices.each) > mostChoices {
+		t.Errorf("finished %t, with %d choices told apart, want false and %d", s.Finished, len(s.choices.each), mostChoices)
+	}
 }
 
 func TestStreamMetersEveryShape(t *testing.T) {
@@ -142,18 +259,6 @@ func TestStreamGivesWhatTheModelWroteAsItComes(t *testing.T) {
 		`data: {"choices":[{"index":2,"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}}]}`+"\n\n", 5)
 	if written[0] != `hmHi "you"` || written[2] != `f{"a":1}` || len(written) != 2 {
 		t.Errorf("got %v", written)
-	}
-}
-
-func TestStreamReadsNothingFromPiecesOfALongEvent(t *testing.T) {
-	var s Stream
-	pieces := strings.Repeat("x", 2*maxEvent) + "\ndata: " + usage
-	kinds, _ := follow(&s, "data: "+pieces+saying+done, 4096)
-	if s.Report != UsageMissing || s.Unread == 0 || !s.Done {
-		t.Errorf("got %s", outcome(&s))
-	}
-	if got := kinds[len(kinds)-2:]; !slices.Equal(got, []Kind{Chunk, Done}) {
-		t.Errorf("the events after it are %v", got)
 	}
 }
 

@@ -1,11 +1,14 @@
 package chat
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // Usage is what upstream says a call took, in tokens.
 type Usage struct {
 	// PromptTokens, and CompletionTokens, which include the reasoning, are what
-	// is charged. TotalTokens is as told, or their sum.
+	// is charged. TotalTokens is what upstream says, or their sum.
 	PromptTokens, CompletionTokens, TotalTokens int64
 	// ReasoningTokens and CachedTokens are parts of the completion and of the
 	// prompt, 0 where upstream doesn't say.
@@ -21,7 +24,7 @@ const (
 	// UsageNull is "usage": null, as streams with include_usage have it before
 	// the end.
 	UsageNull
-	// UsageBad is usage that can't be: of a wrong type, negative, fractional,
+	// UsageBad is usage that can't be: of a wrong type, negative, with a fraction,
 	// beyond maxUsage, all zeros, or no completion where there was text.
 	UsageBad
 	// UsageTold is usage to be believed.
@@ -61,8 +64,12 @@ func (s *scanner) usage() (Usage, Report, error) {
 		case "total_tokens":
 			count, good, err = s.tokens()
 			u.TotalTokens = count
+		case "reasoning_tokens": // beside the others, where there are no details
+			count, _, err = s.tokens()
+			u.ReasoningTokens = max(u.ReasoningTokens, count)
 		case "completion_tokens_details":
-			u.ReasoningTokens, err = s.detail("reasoning_tokens")
+			count, err = s.detail("reasoning_tokens")
+			u.ReasoningTokens = max(u.ReasoningTokens, count)
 		case "prompt_tokens_details":
 			u.CachedTokens, err = s.detail("cached_tokens")
 		default:
@@ -87,11 +94,24 @@ func (s *scanner) tokens() (n int64, good bool, err error) {
 	if err := s.skip(); err != nil {
 		return unknown, false, err
 	}
-	n, err = strconv.ParseInt(string(s.data[start:s.pos]), 10, 64)
-	if err != nil || n < 0 || n > maxUsage {
+	n, good = wholeNumber(string(s.data[start:s.pos]))
+	if !good || n < 0 || n > maxUsage {
 		return unknown, false, nil
 	}
 	return n, true, nil
+}
+
+// wholeNumber reads a number that has no fraction, also one written as a float:
+// 700.0, 7e2.
+func wholeNumber(text string) (n int64, ok bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > maxUsage {
+		return 0, false
+	}
+	return int64(f), true
 }
 
 // detail consumes an object of details and returns the named one, 0 unless it
@@ -111,22 +131,47 @@ func (s *scanner) detail(name string) (n int64, err error) {
 	return n, err
 }
 
-// complete derives the one count of three that may be missing, and adds the
-// reasoning to a completion that leaves it out, as Grok's do: the total tells.
-// It reports whether all are known and not all zero: some upstreams send zeros
-// for "not counted", while no prompt is empty.
+// complete derives the one count of three that may be missing. Where the total is
+// more than prompt and completion, the rest is charged too: it is reasoning that
+// the completion leaves out, as Grok's and Gemini's do, or the prompt if that is
+// given as 0. Without a total, reasoning that the completion can't include is
+// added to it. It reports whether all three are known and not all zero: some
+// upstreams send zeros for "not counted", while no prompt is empty.
 // Source: https://docs.x.ai/docs/key-information/consumption-and-rate-limits
 func (u *Usage) complete() bool {
 	switch {
 	case u.TotalTokens == unknown && u.PromptTokens != unknown && u.CompletionTokens != unknown:
+		if u.CompletionTokens < u.ReasoningTokens {
+			u.CompletionTokens += u.ReasoningTokens
+		}
 		u.TotalTokens = u.PromptTokens + u.CompletionTokens
 	case u.CompletionTokens == unknown && u.PromptTokens != unknown:
 		u.CompletionTokens = u.TotalTokens - u.PromptTokens
 	case u.PromptTokens == unknown && u.CompletionTokens != unknown:
 		u.PromptTokens = u.TotalTokens - u.CompletionTokens
 	}
-	if u.TotalTokens == u.PromptTokens+u.CompletionTokens+u.ReasoningTokens {
-		u.CompletionTokens += u.ReasoningTokens
+	if u.PromptTokens < 0 || u.CompletionTokens < 0 {
+		return false
 	}
-	return u.PromptTokens >= 0 && u.CompletionTokens >= 0 && u.PromptTokens+u.CompletionTokens > 0
+	if rest := u.TotalTokens - u.PromptTokens - u.CompletionTokens; rest > 0 {
+		if u.PromptTokens == 0 {
+			u.PromptTokens = rest
+		} else {
+			u.CompletionTokens += rest
+		}
+	}
+	return u.PromptTokens+u.CompletionTokens > 0
+}
+
+// plus adds the usage of another choice of the same call, which has the same
+// prompt.
+func (u Usage) plus(other Usage) Usage {
+	sum := Usage{
+		PromptTokens:     max(u.PromptTokens, other.PromptTokens),
+		CompletionTokens: u.CompletionTokens + other.CompletionTokens,
+		ReasoningTokens:  u.ReasoningTokens + other.ReasoningTokens,
+		CachedTokens:     max(u.CachedTokens, other.CachedTokens),
+	}
+	sum.TotalTokens = sum.PromptTokens + sum.CompletionTokens
+	return sum
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"tollgate/handler/chat"
@@ -13,8 +15,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// forward asks upstream. A failure before the answer begins costs the caller
-// nothing: chat's deferred Cancel gives the reservation back.
+// forward asks upstream and passes on its answer. What holds no answer is a failure
+// of its endpoint: as nothing of it has reached the caller, the others are asked.
 func (g *Gateway) forward(c *call) error {
 	c.asked = time.Now()
 	response, err := g.Upstream.Send(c.r.Context(), upstream.Call{
@@ -30,13 +32,31 @@ func (g *Gateway) forward(c *call) error {
 			return c.request.Rewrite(edit)
 		},
 	})
-	if err != nil {
-		g.chargeUnanswered(c, err)
-		return g.failed(c, err)
+	defer func() {
+		if c.response != nil {
+			c.response.Close()
+		}
+	}()
+	for err == nil {
+		c.response, c.answered = response, time.Now()
+		c.w.Header().Set(headerUpstream, response.Target.Endpoint)
+		var none *upstream.Error
+		if none, err = g.pass(c); none == nil {
+			return err
+		}
+		response, err = response.Another(none)
 	}
-	c.response, c.answered = response, time.Now()
-	c.w.Header().Set(headerUpstream, response.Target.Endpoint)
-	return nil
+	g.chargeUnanswered(c, err)
+	return g.failed(c, err)
+}
+
+// pass passes on an answer. If there is none, and nothing has been sent or charged,
+// it returns what is wrong with what came in its place.
+func (g *Gateway) pass(c *call) (none *upstream.Error, err error) {
+	if c.response.Streamed() {
+		return g.stream(c)
+	}
+	return g.whole(c)
 }
 
 // headerUpstream names the endpoint that answered.
@@ -60,7 +80,10 @@ func (g *Gateway) failed(c *call, err error) error {
 	if own, ok := errors.AsType[*upstream.StatusError](err); ok {
 		return refusedUpstream(c, own)
 	}
-	if busy, ok := errors.AsType[*upstream.UnavailableError](err); ok {
+	if busy, ok := errors.AsType[*upstream.UnavailableError](err); ok && busy.Throttled {
+		return &problem{status: http.StatusTooManyRequests, code: "upstream_throttled", kind: kindServer, retry: busy.RetryAfter,
+			message: fmt.Sprintf("The model has as much to do as it may. Try again in %s.", spell(wholeSeconds(busy.RetryAfter))), cause: err}
+	} else if ok {
 		return &problem{status: http.StatusServiceUnavailable, code: "upstream_unavailable", kind: kindServer, retry: busy.RetryAfter,
 			message: "The model takes no calls just now.", cause: err}
 	}
@@ -83,10 +106,10 @@ func (g *Gateway) failed(c *call, err error) error {
 const badGateway = "The model's endpoint did not answer as it should."
 
 // refusedUpstream passes on upstream's own answer, but for what is about the
-// gateway's own credential: a caller would take it to be about its key or quota.
+// gateway's own credential or account: a caller would take it to be about its own.
 func refusedUpstream(c *call, own *upstream.StatusError) error {
 	c.w.Header().Set(headerUpstream, own.Endpoint)
-	if own.Status == http.StatusUnauthorized || own.Status == http.StatusForbidden {
+	if own.Ours() {
 		return &problem{status: http.StatusBadGateway, code: outcomeFailed, kind: kindServer, message: badGateway, cause: own}
 	}
 	maps.Copy(c.w.Header(), own.Header)
@@ -113,26 +136,48 @@ func (g *Gateway) servable(c *call) error {
 }
 
 // whole passes on an answer that isn't streamed, charged before it is sent.
-func (g *Gateway) whole(c *call) error {
+func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
 	body, err := c.response.Body()
-	if err != nil {
-		g.settle(c, c.estimate(body))
-		return g.failed(c, err)
+	answer := chat.ReadAnswer(body)
+	if failed, ok := errors.AsType[*upstream.Error](err); ok {
+		if byEndpoint := failed.Reason == upstream.Broken || failed.Reason == upstream.Junk; byEndpoint && !answer.Written {
+			return failed, nil
+		}
+		g.chargeWhole(c, answer, body)
+		return nil, g.failed(c, err)
 	}
-	answer, err := chat.ReadAnswer(body)
+	if !answer.Is() {
+		return c.response.Failure(upstream.Junk, errNoAnswer), nil
+	}
+	g.chargeWhole(c, answer, body)
+	if answer.Failed {
+		c.outcome, body = outcomeFailed, c.response.Scrub(body)
+	}
+	maps.Copy(c.w.Header(), c.response.Header)
+	c.answer(http.StatusOK, jsonType(c.response.Header.Get("Content-Type")), body)
+	return nil, nil
+}
+
+// chargeWhole charges an answer that isn't streamed, or what came of one.
+func (g *Gateway) chargeWhole(c *call, answer *chat.Answer, body []byte) {
 	switch {
-	case err == nil && answer.Report == chat.UsageTold:
+	case answer.Report == chat.UsageTold:
 		c.told = true
 		g.settle(c, c.charged(answer.Usage))
-	case err == nil && answer.Failed && !answer.Written:
-		c.outcome = outcomeFailed
+	case answer.Failed:
 		g.refund(c)
 	default:
 		g.settle(c, c.estimate(body))
 	}
-	maps.Copy(c.w.Header(), c.response.Header)
-	c.answer(http.StatusOK, c.response.Header.Get("Content-Type"), body)
-	return nil
+}
+
+// jsonType is the Content-Type of an answer that is JSON: upstream's own if it says
+// so, as what else it says would have browsers and clients take it for that.
+func jsonType(own string) string {
+	if kind, _, err := mime.ParseMediaType(own); err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json")) {
+		return own
+	}
+	return "application/json"
 }
 
 // outcomeFailed is of a call that upstream refused, or whose answer turned out to
@@ -140,40 +185,48 @@ func (g *Gateway) whole(c *call) error {
 const outcomeFailed = "upstream_error"
 
 // estimate is what a call took where upstream doesn't say: the prompt as it was
-// counted, and the text that was written, which may be none; or else, where that
-// can't be read, the bytes as they stand. What is no JSON may be a stream that
-// isn't called one, which is mostly not text.
+// counted, and the text that can be read in the answer, which may be none.
 func (c *call) estimate(body []byte) limit.Usage {
 	text := written{encoding: c.encoding}
-	if !chat.EachText(body, text.add) {
-		events := chat.Stream{Text: text.add}
-		inspect := func(event []byte) { events.Inspect(event) }
-		events.Split(body, inspect)
-		events.End(inspect)
-		if c.told = events.Told(); c.told {
-			return c.charged(events.Usage)
-		}
-		if text.empty() {
-			text.add(0, body)
-		}
-	}
+	chat.EachText(body, text.add)
 	return limit.Usage{PromptTokens: c.promptTokens(), CompletionTokens: text.count()}
 }
 
-// errUnfinished says that a stream ended in good order, but not its answer.
-var errUnfinished = errors.New("the stream ended before its answer did")
+var (
+	// errUnfinished says that a stream ended in good order, but not its answer.
+	errUnfinished = errors.New("the stream ended before its answer did")
+	// errNoAnswer says that a body holds no answer: no choice, and no error.
+	errNoAnswer = errors.New("the body holds no answer")
+)
 
 // stream relays a stream and charges what it took, however it ends.
-func (g *Gateway) stream(c *call) error {
+func (g *Gateway) stream(c *call) (none *upstream.Error, err error) {
 	maps.Copy(c.w.Header(), c.response.Header)
 	c.status = http.StatusOK
 	m := g.meter(c)
-	ending := upstream.Cut // should the relay panic
-	defer func() { m.charge(ending.ByUpstream()) }()
-	var err error
-	ending, err = c.response.Relay(c.w, &m.events, m.pass)
-	if err == nil && !m.complete() {
+	ending, again := upstream.Cut, false // should the relay panic
+	defer func() {
+		if !again {
+			m.charge(ending.ByUpstream())
+		}
+	}()
+	ending, err = c.response.Relay(c.w, m, m.pass)
+	if ending == upstream.Whole {
+		again = true
+		return g.whole(c)
+	}
+	switch {
+	case err == nil && !m.events.Is():
+		ending, err = upstream.Cut, errNoAnswer
+	case err == nil && !m.complete():
 		ending, err = upstream.Cut, errUnfinished
+	}
+	if ending == upstream.Cut && !c.response.Begun() && !m.events.Is() {
+		again = true
+		for name := range c.response.Header {
+			c.w.Header().Del(name)
+		}
+		return c.response.Failure(upstream.Broken, err), nil
 	}
 	switch {
 	case err != nil:
@@ -182,18 +235,18 @@ func (g *Gateway) stream(c *call) error {
 		c.outcome = outcomeFailed
 	}
 	switch {
-	case !ending.ByUpstream(), m.events.Done: // all that there is has been passed on
-		return nil
+	case !ending.ByUpstream(), m.events.Done && m.events.Is(): // all that there is has been passed on
+		return nil, nil
 	case c.response.Begun():
 		panic(http.ErrAbortHandler) // a clean end would pass for a whole answer
 	}
 	m.charge(true)
 	g.say(c)
-	return unbegun(c, ending, err)
+	return nil, unbegun(ending, err)
 }
 
 // unbegun is the answer in place of a stream of which nothing came.
-func unbegun(c *call, ending upstream.Ending, err error) error {
+func unbegun(ending upstream.Ending, err error) error {
 	p := &problem{status: http.StatusBadGateway, code: string(ending), kind: kindServer, message: badGateway, cause: err}
 	if ending != upstream.Cut {
 		p.status, p.message = http.StatusGatewayTimeout, "The model did not begin to answer in time."

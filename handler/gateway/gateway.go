@@ -125,14 +125,7 @@ func (g *Gateway) chat(c *call) error {
 		return err
 	}
 	defer g.release(c)
-	if err := g.forward(c); err != nil {
-		return err
-	}
-	defer c.response.Close()
-	if c.response.Streamed() {
-		return g.stream(c)
-	}
-	return g.whole(c)
+	return g.forward(c)
 }
 
 // authenticate finds whose key the call carries.

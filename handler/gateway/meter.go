@@ -15,8 +15,19 @@ type meter struct {
 	call    *call
 	events  chat.Stream
 	written written
-	comment []byte // with the event that it goes before
+	held    []byte // events that wait for what comes after them
+	out     []byte // what the caller is to get, put together
+	over    bool   // upstream's stream is
+	last    bool   // the end, [DONE], has been passed on
 }
+
+const (
+	// heldEvents is how many bytes of events wait, be it for the beginning of an
+	// answer or, from [DONE] on, for usage that comes after it.
+	heldEvents = 64 << 10
+	// afterDone is how long upstream may take to end a stream after [DONE].
+	afterDone = time.Second
+)
 
 func (g *Gateway) meter(c *call) *meter {
 	m := &meter{Gateway: g, call: c, written: written{encoding: c.encoding}}
@@ -29,23 +40,62 @@ func (g *Gateway) meter(c *call) *meter {
 	return m
 }
 
-// pass returns what the caller is to get in place of an event. The call is
-// charged before its caller can know that the answer is complete, so that its
-// next call meets a counter that knows of this one.
+// Split is an upstream.Splitter's.
+func (m *meter) Split(chunk []byte, yield func(event []byte)) { m.events.Split(chunk, yield) }
+
+// End yields what is left at the stream's end, and an empty event for what waits.
+func (m *meter) End(yield func(event []byte)) {
+	m.events.End(yield)
+	m.over = true
+	yield(nil)
+}
+
+// pass returns what the caller is to get in place of an event. Until an answer
+// begins that is nothing, so that another endpoint's may take its place. The call is
+// charged before its caller can know that the answer is complete, so that its next
+// call meets a counter that knows of this one.
 func (m *meter) pass(event []byte) []byte {
+	if m.over {
+		return m.release(nil)
+	}
 	switch m.events.Inspect(event) {
 	case chat.UsageOnly:
 		if m.call.askedUsage {
-			return nil
+			event = nil
 		}
+	case chat.Failure:
+		event = m.call.response.Scrub(event)
 	case chat.Done:
+		m.call.response.EndWithin(afterDone)
+	}
+	waits := !m.events.Is() || m.events.Done && !m.last && !m.events.Told()
+	if waits && len(m.held)+len(event) <= heldEvents {
+		m.held = append(m.held, event...)
+		return nil
+	}
+	return m.release(event)
+}
+
+// release returns what waits and an event after it. If that is the stream's end, the
+// call is charged, and the caller told so.
+func (m *meter) release(event []byte) []byte {
+	if m.over && !m.events.Is() {
+		return nil
+	}
+	m.out = m.out[:0]
+	if m.events.Done && !m.last {
+		m.last = true
 		m.charge(false)
 		if m.TokensComment {
-			m.comment = append(m.tell(m.comment[:0]), event...)
-			return m.comment
+			m.out = m.tell(m.out)
 		}
 	}
-	return event
+	if len(m.held)+len(m.out) == 0 {
+		return event
+	}
+	m.out = append(append(m.out, m.held...), event...)
+	m.held = m.held[:0]
+	return m.out
 }
 
 // charge settles the call by the usage that upstream told, unless it went on

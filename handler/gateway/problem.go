@@ -61,7 +61,7 @@ func (p *problem) vain() bool {
 // refuses is whether the gateway turned a call down that was well-formed: for a
 // limit, a key, or what it can't reach. Upstream's own 503 is none of that.
 func (p *problem) refuses() bool {
-	return p.code != outcomeFailed && (p.kind == kindTokens || p.kind == kindAuth || p.status == http.StatusServiceUnavailable)
+	return p.code != outcomeFailed && (p.kind == kindTokens || p.kind == kindAuth || p.status == http.StatusTooManyRequests || p.status == http.StatusServiceUnavailable)
 }
 
 // The types of OpenAI's error object that a client may tell apart.

@@ -146,6 +146,23 @@ func refusing(status int, body string, headers ...string) http.HandlerFunc {
 	}
 }
 
+// called answers with a Content-Type; empty: none.
+func called(kind, text string, then ...func(http.ResponseWriter, *http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if w.Header()["Content-Type"] = nil; kind != "" {
+			w.Header().Set("Content-Type", kind)
+		}
+		answer(text, then...)(w, r)
+	}
+}
+
+func encoded(encoding, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", encoding)
+		events(text)(w, r)
+	}
+}
+
 func zipped(kind, text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", kind)
@@ -190,8 +207,18 @@ const (
 // comes in time on a busy machine too.
 const brief = 3 * time.Second
 
-// long is an event of 10 MB.
-var long = `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("word ", 2<<20) + `"}}]}` + "\n\n"
+var (
+	// long is an event of 10 MB, all of it words, and image one of 1.5 MB without any.
+	long  = `data: {"choices":[{"index":0,"delta":{"content":"` + words + `"}}]}` + "\n\n"
+	words = strings.Repeat("word ", 2<<20)
+	image = `data: {"choices":[{"index":0,"delta":{"images":[{"image_url":{"url":"data:image/png;base64,` + strings.Repeat("iVBORw0KGgo", 140_000) + `"}}]},"finish_reason":null}]}` + "\n\n"
+)
+
+// unprompted is usage that says nothing of the prompt.
+var unprompted = strings.NewReplacer(`"prompt_tokens":25`, `"prompt_tokens":0`, `"total_tokens":100`, `"total_tokens":75`)
+
+// total is usage of which only the total says all.
+var total = strings.NewReplacer(`"prompt_tokens":25,"completion_tokens":75`, `"prompt_tokens":25,"completion_tokens":5`)
 
 // troubles are what upstream may do, with what its caller is to get and pay.
 var troubles = map[string]struct {
@@ -213,7 +240,7 @@ var troubles = map[string]struct {
 	"a cut after [DONE]":               {stream, events(thought+said+together+finished, cut), 200, finished, false, "upstream_broken", byUsage},
 	"a cut after usage, before [DONE]": {stream, events(thought+said+stopped+told, cut), 200, said, true, "upstream_broken", byUsage},
 	"an end mid-answer":                {stream, events(thought + said), 200, said, true, "upstream_broken", byCount},
-	"an end mid-event":                 {stream, events(thought + said + `data: {"choi`), 200, said, true, "upstream_broken", charge{prompt: true, text: written + `{"choi`}},
+	"an end mid-event":                 {stream, events(thought + said + `data: {"choi`), 200, said, true, "upstream_broken", byCount},
 	"an end after an event's text":     {stream, events(thought + strings.TrimSuffix(said, "]}\n\n")), 200, thought, true, "upstream_broken", byCount},
 	"an end mid-text":                  {stream, events(thought + said[:strings.Index(said, "late")+4]), 200, thought, true, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late"}},
 	"a hang mid-stream":                {stream, events(thought+said, hang), 200, said, true, "upstream_silent", byCount},
@@ -223,44 +250,101 @@ var troubles = map[string]struct {
 	"an error event after some text":   {stream, events(thought + said + failing), 200, "overloaded", false, "upstream_error", byCount},
 	"an error event and [DONE]":        {stream, events(failing + finished), 200, "overloaded", false, "upstream_error", nothing},
 	"an error event, but usage":        {stream, events(thought + failing + told + finished), 200, "overloaded", false, "upstream_error", byUsage},
-	"junk in an event":                 {stream, events("data: {junk\n\n" + said + stopped + finished), 200, "data: {junk\n\n", false, "", charge{prompt: true, text: `{junk` + `It is late "now".`}},
+	"junk in an event":                 {stream, events("data: {junk\n\n" + said + stopped + finished), 200, "data: {junk\n\n", false, "", charge{prompt: true, text: `It is late "now".`}},
 	"a line of 10 MB, and usage":       {stream, events(long + told + finished), 200, finished, false, "", byUsage},
-	"a line of 10 MB, and none":        {stream, events(long + stopped + finished), 200, finished, false, "", charge{prompt: true, text: long}},
+	"a line of 10 MB, and none":        {stream, events(long + stopped + finished), 200, finished, false, "", charge{prompt: true, text: words}},
 	"gzip in spite of identity":        {stream, zipped("text/event-stream", thought+told), 502, "upstream_junk", false, "upstream_junk", nothing},
 	"a hang before headers":            {stream, answer("", hang), 504, "did not begin", false, "upstream_timeout", nothing},
 	"an answer that isn't streamed":    {stream, answer(answered), 200, answered, false, "", byUsage},
 	"a 500, streamed":                  {stream, refusing(500, `{"error":"theirs"}`), 500, `{"error":"theirs"}`, false, "upstream_error", nothing},
 
-	"a stream that isn't called one":        {stream, answer(thought + said + stopped + finished), 200, finished, false, "", byCount},
-	"a stream not called one, with usage":   {stream, answer(thought + said + stopped + told + finished), 200, finished, false, "", byUsage},
-	"an answer":                             {asked, answer(answered), 200, answered, false, "", byUsage},
-	"an answer without usage":               {asked, answer(strings.Replace(answered, "usage", "tokens", 1)), 200, "tokens", false, "", byCount},
-	"an answer with usage that can't be":    {asked, answer(strings.Replace(answered, "75", "-75", 1)), 200, "-75", false, "", byCount},
-	"an answer of nothing, without usage":   {asked, answer(silent), 200, silent, false, "", byPrompt},
-	"an answer in parts, without usage":     {asked, answer(strings.Replace(strings.Replace(answered, "usage", "tokens", 1), late, inParts, 1)), 200, inParts, false, "", byCount},
-	"a stream in parts, without usage":      {stream, events(thought + strings.Replace(said, late, inParts, 1) + stopped + finished), 200, finished, false, "", byCount},
-	"usage without the prompt":              {asked, answer(strings.Replace(answered, `"prompt_tokens":25`, `"prompt_tokens":0`, 1)), 200, "", false, "", charge{prompt: true, told: 75}},
-	"usage without the prompt, streamed":    {stream, events(thought + strings.Replace(together, `"prompt_tokens":25`, `"prompt_tokens":0`, 1) + finished), 200, "", false, "", charge{prompt: true, told: 75}},
-	"a field for errors that says none":     {stream, events(strings.Replace(thought, "{", `{"error":"",`, 1) + said + together + finished), 200, finished, false, "", byUsage},
-	"an answer that is an error":            {asked, answer(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
-	"an answer that is junk":                {asked, answer("<html>no JSON</html>"), 200, "<html>", false, "", charge{prompt: true, text: "<html>no JSON</html>"}},
-	"an answer cut off":                     {asked, answer(answered[:strings.Index(answered, "late")+4], cut), 502, "upstream_broken", false, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late"}},
-	"an answer that hangs":                  {asked, answer(answered[:strings.Index(answered, "late")+4], hang), 504, "stream: true", false, "upstream_timeout", charge{prompt: true, text: "Let me think of the hour.It is late"}},
-	"an answer beyond all measure":          {asked, answer(strings.Repeat(" ", upstream.MaxBody+1)), 502, "upstream_junk", false, "upstream_junk", charge{prompt: true, text: strings.Repeat(" ", upstream.MaxBody)}},
-	"the long think":                        {asked, answer("", hang), 504, "stream: true", false, "upstream_timeout", byPrompt},
-	"a stream that wasn't asked for":        {asked, events(thought + said + together + finished), 200, finished, false, "", byUsage},
-	"gzip in spite of identity, unstreamed": {asked, zipped("application/json", answered), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"a connection closed":                   {asked, answer("", cut), 502, "upstream_unreachable", false, "upstream_unreachable", nothing},
-	"a redirect":                            {asked, refusing(307, "", "Location", "http://127.0.0.1:1/"), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"a refused key of ours":                 {asked, refusing(401, `{"error":"your key k"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
-	"a refused identity of ours":            {asked, refusing(403, `{"error":"principal x"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
-	"a filtered prompt":                     {asked, refusing(400, `{"error":{"code":"content_filter"}}`), 400, "content_filter", false, "upstream_error", nothing},
-	"408":                                   {asked, refusing(408, `{"error":{"code":"Timeout"}}`), 408, "Timeout", false, "upstream_error", nothing},
-	"424":                                   {asked, refusing(424, ``), 424, "answered 424", false, "upstream_error", nothing},
-	"422":                                   {asked, refusing(422, `{"detail":[]}`), 422, "detail", false, "upstream_error", nothing},
-	"429 without a time":                    {asked, refusing(429, `{"error":{"code":"429"}}`), 429, "429", false, "upstream_error", nothing},
-	"500":                                   {asked, refusing(500, ``), 500, "answered 500", false, "upstream_error", nothing},
-	"a 500, compressed":                     {asked, refusing(500, "\x1f\x8b", "Content-Encoding", "gzip"), 500, "answered 500", false, "upstream_error", nothing},
+	"a stream that isn't called one":           {stream, answer(thought + said + stopped + finished), 200, finished, false, "", byCount},
+	"a stream not called one, with usage":      {stream, answer(thought + said + stopped + told + finished), 200, finished, false, "", byUsage},
+	"an answer":                                {asked, answer(answered), 200, answered, false, "", byUsage},
+	"an answer without usage":                  {asked, answer(strings.Replace(answered, "usage", "tokens", 1)), 200, "tokens", false, "", byCount},
+	"an answer with usage that can't be":       {asked, answer(strings.Replace(answered, "75", "-75", 1)), 200, "-75", false, "", byCount},
+	"an answer of nothing, without usage":      {asked, answer(silent), 200, silent, false, "", byPrompt},
+	"an answer in parts, without usage":        {asked, answer(strings.Replace(strings.Replace(answered, "usage", "tokens", 1), late, inParts, 1)), 200, inParts, false, "", byCount},
+	"a stream in parts, without usage":         {stream, events(thought + strings.Replace(said, late, inParts, 1) + stopped + finished), 200, finished, false, "", byCount},
+	"usage without the prompt":                 {asked, answer(unprompted.Replace(answered)), 200, "", false, "", charge{prompt: true, told: 75}},
+	"usage without the prompt, streamed":       {stream, events(thought + unprompted.Replace(together) + finished), 200, "", false, "", charge{prompt: true, told: 75}},
+	"a field for errors that says none":        {stream, events(strings.Replace(thought, "{", `{"error":"",`, 1) + said + together + finished), 200, finished, false, "", byUsage},
+	"an answer that is an error":               {asked, answer(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
+	"an answer cut off":                        {asked, answer(answered[:strings.Index(answered, "late")+4], cut), 502, "upstream_broken", false, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late"}},
+	"an answer that hangs":                     {asked, answer(answered[:strings.Index(answered, "late")+4], hang), 504, "stream: true", false, "upstream_timeout", charge{prompt: true, text: "Let me think of the hour.It is late"}},
+	"an answer beyond all measure":             {asked, answer(strings.Repeat(" ", upstream.MaxBody+1)), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an answer beyond all measure, with text":  {asked, answer(strings.Replace(answered, "usage", "x", 1) + strings.Repeat(" ", upstream.MaxBody)), 502, "upstream_junk", false, "upstream_junk", byCount},
+	"an answer beyond all measure, with usage": {asked, answer(answered + strings.Repeat(" ", upstream.MaxBody)), 502, "upstream_junk", false, "upstream_junk", byUsage},
+	"the long think":                           {asked, answer("", hang), 504, "stream: true", false, "upstream_timeout", byPrompt},
+	"a stream that wasn't asked for":           {asked, events(thought + said + together + finished), 200, finished, false, "", byUsage},
+	"gzip in spite of identity, unstreamed":    {asked, zipped("application/json", answered), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"a connection closed":                      {asked, answer("", cut), 502, "upstream_unreachable", false, "upstream_unreachable", nothing},
+	"a redirect":                               {asked, refusing(307, "", "Location", "http://127.0.0.1:1/"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"a refused key of ours":                    {asked, refusing(401, `{"error":"your key k"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+	"a refused identity of ours":               {asked, refusing(403, `{"error":"principal x"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+	"a filtered prompt":                        {asked, refusing(400, `{"error":{"code":"content_filter"}}`), 400, "content_filter", false, "upstream_error", nothing},
+	"408":                                      {asked, refusing(408, `{"error":{"code":"Timeout"}}`), 408, "Timeout", false, "upstream_error", nothing},
+	"424":                                      {asked, refusing(424, ``), 424, "answered 424", false, "upstream_error", nothing},
+	"422":                                      {asked, refusing(422, `{"detail":[]}`), 422, "detail", false, "upstream_error", nothing},
+	"429 without a time":                       {asked, refusing(429, `{"error":{"code":"429"}}`), 429, "429", false, "upstream_error", nothing},
+	"402, of our account":                      {asked, refusing(402, `{"error":{"message":"Insufficient Balance"}}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+	"407, of our account":                      {asked, refusing(407, `{"error":"who are you"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+	"a page of HTML":                           {asked, refusing(503, `<html>sub-1</html>`, "Content-Type", "text/html"), 503, "answered 503", false, "upstream_error", nothing},
+	"a key of ours, echoed":                    {asked, refusing(400, `{"error":"no model for upstream-key"}`), 400, `{"error":"no model for (secret)"}`, false, "upstream_error", nothing},
+	"a key of ours, echoed in a 200":           {asked, answer(`{"error":"no model for upstream-key"}`), 200, `{"error":"no model for (secret)"}`, false, "upstream_error", nothing},
+	"a key of ours, echoed in a stream":        {stream, events(thought + strings.Replace(failing, "overloaded", "no upstream-key", 1)), 200, "no (secret)", false, "upstream_error", charge{prompt: true, text: "Let me think of the hour."}},
+
+	"a finish_reason of nothing":            {stream, events(strings.ReplaceAll(thought+said, `}}]`, `},"finish_reason":""}]`)), 200, "late", true, "upstream_broken", byCount},
+	"a finish_reason of null in words":      {stream, events(strings.ReplaceAll(thought+said, `}}]`, `},"finish_reason":"null"}]`)), 200, "late", true, "upstream_broken", byCount},
+	"a choice without end":                  {stream, events(thought + said + strings.ReplaceAll(stopped, `"index":0`, `"index":1`)), 200, "stop", true, "upstream_broken", byCount},
+	"[DONE] alone":                          {stream, events(finished), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"comments alone":                        {stream, events(": hi\n\n\n: hi\n\n"), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"comments and [DONE]":                   {stream, events(": hi\n\n" + finished), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"other data and [DONE]":                 {stream, events("data: {\"type\":\"ping\"}\n\n" + finished), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"no choices and [DONE]":                 {stream, events(`data: {"choices":[]}` + "\n\n" + finished), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"comments before the answer":            {stream, events(": hi\n\n" + thought + said + together + finished), 200, ": hi\n\n" + thought, false, "", byUsage},
+	"usage and no text":                     {stream, events(told + finished), 200, finished, false, "", byUsage},
+	"nothing to say":                        {stream, events(together + finished), 200, together, false, "", byUsage},
+	"usage after [DONE]":                    {stream, events(thought + said + stopped + finished + told), 200, finished, false, "", byUsage},
+	"usage after [DONE], cut":               {stream, events(thought+said+stopped+finished+told, cut), 200, finished, false, "upstream_broken", byUsage},
+	"no end after [DONE]":                   {stream, events(thought+said+stopped+finished, hang), 200, finished, false, "", byCount},
+	"usage in the choice":                   {stream, events(thought + said + strings.Replace(together, `}],"usage":`, `,"usage":`, 1)[:len(together)-4] + "}]}\n\n" + finished), 200, finished, false, "", byUsage},
+	"usage of which the total says all":     {stream, events(thought + said + total.Replace(together) + finished), 200, finished, false, "", byUsage},
+	"an image in an event":                  {stream, events(image + stopped + finished), 200, finished, false, "", byPrompt},
+	"a stream called JSON":                  {stream, called("application/json", thought+said+together+finished), 200, finished, false, "", byUsage},
+	"a stream called nothing":               {stream, called("", thought+said+together+finished), 200, finished, false, "", byUsage},
+	"a stream called one twice":             {stream, called("text/event-stream, text/event-stream", thought+said+together+finished), 200, finished, false, "", byUsage},
+	"a stream called text, cut":             {stream, called("text/plain", thought+said, cut), 200, said, true, "upstream_broken", byCount},
+	"a stream after blank lines":            {stream, called("application/octet-stream", "\xEF\xBB\xBF"+thought+said+together+finished), 200, finished, false, "", byUsage},
+	"an answer called a stream":             {stream, events(answered), 200, answered, false, "", byUsage},
+	"an error called a stream":              {stream, events(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
+	"HTML called a stream":                  {stream, events("<html></html>"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"HTML in place of a stream":             {stream, called("text/html", "<html></html>"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"gzip that isn't called so":             {asked, answer("\x1f\x8b\x08\x00junk"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"blank lines":                           {asked, answer(strings.Repeat("\n", 40)), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an empty body":                         {asked, answer(""), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an answer that is HTML":                {asked, called("text/html", "<html>no JSON</html>"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"JSON that is no answer":                {asked, answer(`{"detail":"Internal error"}`), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"JSON of an error in other words":       {asked, answer(`{"code":"DataInspectionFailed","message":"x"}`), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an answer of no choices":               {asked, answer(`{"choices":[]}`), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an answer called HTML":                 {asked, called("text/html", answered), 200, answered, false, "", byUsage},
+	"an answer after blank lines":           {asked, answer("\n\n\n" + answered), 200, answered, false, "", byUsage},
+	"an answer with a byte order mark":      {asked, answer("\xEF\xBB\xBF" + answered), 200, answered, false, "", byUsage},
+	"an answer with NaN":                    {asked, answer(strings.Replace(answered, `"message"`, `"logprobs":{"content":[{"logprob":NaN}]},"message"`, 1)), 200, answered[200:], false, "", byUsage},
+	"an answer and more":                    {asked, answer(answered + "junk"), 200, answered, false, "", byUsage},
+	"an answer of which the total says all": {asked, answer(total.Replace(answered)), 200, "late", false, "", byUsage},
+	"an answer in whole floats":             {asked, answer(strings.Replace(answered, "75", "75.0", 1)), 200, "late", false, "", byUsage},
+	"an answer with an error and usage":     {asked, answer(`{"error":"overloaded","usage":{"prompt_tokens":25,"completion_tokens":75}}`), 200, "overloaded", false, "upstream_error", byUsage},
+	"an encoding of none":                   {stream, encoded("none", thought+said+together+finished), 200, finished, false, "", byUsage},
+	"an encoding of utf-8":                  {stream, encoded("utf-8", thought+said+together+finished), 200, finished, false, "", byUsage},
+	"an encoding of identity":               {stream, encoded("Identity", thought+said+together+finished), 200, finished, false, "", byUsage},
+	"an encoding of nothing":                {stream, encoded("", thought+said+together+finished), 200, finished, false, "", byUsage},
+	"an encoding of br":                     {stream, encoded("br", "junk"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an encoding of zstd after none":        {stream, encoded("none, zstd", "junk"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an encoding nobody knows":              {stream, encoded("xyz", "junk"), 502, "upstream_broken", false, "upstream_broken", nothing},
+
+	"500":               {asked, refusing(500, ``), 500, "answered 500", false, "upstream_error", nothing},
+	"a 500, compressed": {asked, refusing(500, "\x1f\x8b", "Content-Encoding", "gzip"), 500, "answered 500", false, "upstream_error", nothing},
 }
 
 // Whatever upstream does has a defined answer, and costs what it gave.

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
+	"sync"
 	"time"
 )
 
@@ -60,19 +59,24 @@ func (t Timeouts) orDefault() Timeouts {
 type Client struct {
 	endpoints []*endpoint
 	timeouts  Timeouts
-	transport *http.Transport
-	retries   budget
+	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu          sync.Mutex
+	deployments map[place]*deployment // by where they are, as calls come for them
 }
 
-const (
-	// maxIdle is how many connections to an endpoint stay open: as many as an
-	// instance serves callers at once, so that none has to be made in a burst.
-	maxIdle = 512
-	// maxErrorBody is how much of a refusal's body is passed on, in bytes;
-	// refusalWithin bounds the wait for it, as the call may go elsewhere.
-	maxErrorBody  = 64 << 10
-	refusalWithin = 2 * time.Second
-)
+// endpoint is an Endpoint without fault, and all of it filled in.
+type endpoint struct{ Endpoint }
+
+// place is where a deployment is: an endpoint, and its name for the model.
+type place struct {
+	endpoint *endpoint
+	model    string
+}
+
+// maxIdle is how many connections to a deployment stay open: as many as an
+// instance serves callers at once, so that none has to be made in a burst.
+const maxIdle = 512
 
 // New makes a client, or reports every fault of the configuration. Timeouts of
 // 0 are the default ones.
@@ -81,17 +85,10 @@ const (
 // no proxy settings. It speaks HTTP/1.1, so that a connection that breaks takes
 // one stream with it, not all.
 func New(endpoints []Endpoint, timeouts Timeouts) (*Client, error) {
-	c := &Client{timeouts: timeouts.orDefault(), retries: newBudget(), transport: &http.Transport{
-		Proxy:               nil,
-		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 5 * time.Second,
-		MaxIdleConnsPerHost: maxIdle,
-		IdleConnTimeout:     90 * time.Second,
-		DisableCompression:  true,
-	}}
+	c := &Client{timeouts: timeouts.orDefault(), dial: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, deployments: make(map[place]*deployment)}
 	faults := Validate(endpoints)
 	for i, configured := range endpoints {
-		e := newEndpoint(configured.named(i))
+		e := &endpoint{configured.named(i).normal()}
 		if e.Key.Empty() && e.Token == nil {
 			faults = append(faults, fmt.Errorf("upstream %q: credential is missing, and no managed identity stands in for it", e.Name))
 		}
@@ -104,7 +101,34 @@ func New(endpoints []Endpoint, timeouts Timeouts) (*Client, error) {
 }
 
 // CloseIdle closes the connections that no call uses.
-func (c *Client) CloseIdle() { c.transport.CloseIdleConnections() }
+func (c *Client) CloseIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.deployments {
+		d.transport.CloseIdleConnections()
+	}
+}
+
+// deployment is an endpoint's model by the endpoint's own name. There are as many
+// as models that calls are made for.
+func (c *Client) deployment(e *endpoint, model string) *deployment {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := place{e, model}
+	d := c.deployments[at]
+	if d == nil {
+		d = newDeployment(e, model, &http.Transport{
+			Proxy:               nil,
+			DialContext:         c.dial,
+			TLSHandshakeTimeout: 5 * time.Second,
+			MaxIdleConnsPerHost: maxIdle,
+			IdleConnTimeout:     90 * time.Second,
+			DisableCompression:  true,
+		})
+		c.deployments[at] = d
+	}
+	return d
+}
 
 // Target is the endpoint that a call's body is made for.
 type Target struct {
@@ -152,31 +176,39 @@ func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	wait := c.timeouts.Whole
+	if call.Since.IsZero() {
+		call.Since = time.Now()
+	}
+	r := &round{client: c, ctx: ctx, call: &call, left: shuffle(candidates), only: len(candidates) == 1}
+	return r.send()
+}
+
+// send returns the next answer of a round.
+func (r *round) send() (*Response, error) {
+	timeouts, call := &r.client.timeouts, r.call
+	wait := timeouts.Whole
 	if call.Stream {
-		wait = c.timeouts.Header
+		wait = timeouts.Header
 	}
-	since := call.Since
-	if since.IsZero() {
-		since = time.Now()
-	}
-	due := since.Add(c.timeouts.Whole)
-	ctx, cancel := context.WithCancelCause(ctx)
-	late := time.AfterFunc(time.Until(since.Add(wait)), func() { cancel(errLate) })
-	answer, from, err := c.first(ctx, candidates, &call)
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	late := time.AfterFunc(time.Until(call.Since.Add(wait)), func() { cancel(errLate) })
+	got, err := r.next(ctx)
 	if err == nil && call.Stream && !late.Stop() {
-		answer.Body.Close()
-		err = from.failure(ctx, TimedOut, errLate, true)
+		got.Body.Close()
+		err = got.from.failure(ctx, TimedOut, errLate, true)
 	}
 	if err != nil {
 		late.Stop()
 		cancel(nil)
 		return nil, err
 	}
+	if len(r.left) == 0 {
+		r = nil // which keeps the call's body
+	}
 	return &Response{
-		Header: visible(answer.Header), Target: from.target(&call),
-		ctx: ctx, cancel: cancel, late: late, due: due, body: answer.Body, size: answer.ContentLength,
-		endpoint: from, timeouts: &c.timeouts,
+		Header: visible(got.Header), Target: got.from.target(),
+		ctx: ctx, cancel: cancel, late: late, due: call.Since.Add(timeouts.Whole), size: got.ContentLength,
+		answer: got, round: r, timeouts: timeouts,
 	}, nil
 }
 
@@ -187,85 +219,75 @@ func (c *Client) Check(call Call) error {
 	return err
 }
 
-// try asks one endpoint, and once more where it closed a connection that lay
-// idle just when the call took it: that says nothing of the endpoint.
-func (c *Client) try(ctx context.Context, e *endpoint, call *Call) (*http.Response, error) {
-	answer, onTheWay, err := c.ask(ctx, e, call)
+// try asks the deployment, and once more where it closed a connection that lay
+// idle just when the call took it: that says nothing of the deployment.
+func (d *deployment) try(ctx context.Context, call *Call) (*answer, error) {
+	got, onTheWay, err := d.ask(ctx, call)
 	if err != nil && onTheWay.closedIdle() {
-		c.transport.CloseIdleConnections() // the others are as old
-		answer, onTheWay, err = c.ask(ctx, e, call)
+		d.transport.CloseIdleConnections() // the others are as old
+		got, onTheWay, err = d.ask(ctx, call)
 	}
 	if err != nil {
 		return nil, err
 	}
 	onTheWay.body.letGo()
-	if answer.StatusCode == http.StatusOK && plain(answer) {
-		return answer, nil
+	if got.StatusCode == http.StatusOK && !compressed(got.Header) {
+		return got, nil
 	}
-	defer answer.Body.Close()
+	defer got.Body.Close()
 	switch {
-	case answer.StatusCode >= http.StatusBadRequest:
-		return nil, e.refusal(answer)
-	case answer.StatusCode != http.StatusOK:
-		return nil, &Error{e.Name, Junk, fmt.Errorf("answered %d", answer.StatusCode), true}
+	case got.StatusCode >= http.StatusBadRequest:
+		return nil, got.refusal(d.Name)
+	case got.StatusCode != http.StatusOK:
+		return nil, &Error{d.Name, Junk, fmt.Errorf("answered %d", got.StatusCode), true}
 	}
-	return nil, &Error{e.Name, Junk, errors.New("compressed its answer although told not to"), true}
+	return nil, &Error{d.Name, Junk, errors.New("compressed its answer although told not to"), true}
 }
 
-// ask sends an endpoint one request. The error is an *Error.
-func (c *Client) ask(ctx context.Context, e *endpoint, call *Call) (*http.Response, *passage, error) {
-	onTheWay := &passage{body: &payload{pieces: call.Body(e.target(call))}}
-	request, err := e.request(httptrace.WithClientTrace(ctx, onTheWay.trace()), call, onTheWay.body)
+// ask sends the deployment one request. The error is an *Error.
+func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *passage, error) {
+	onTheWay := &passage{body: &payload{pieces: call.Body(d.target())}}
+	request, secret, err := d.request(httptrace.WithClientTrace(ctx, onTheWay.trace()), call, onTheWay.body)
 	if err != nil {
-		return nil, onTheWay, e.failure(ctx, NoCredential, err, false)
+		return nil, onTheWay, d.failure(ctx, NoCredential, err, false)
 	}
-	answer, err := c.transport.RoundTrip(request)
+	got, err := d.transport.RoundTrip(request)
 	if err != nil {
-		failed := e.failure(ctx, Unreachable, unquoted(err), onTheWay.sent.Load())
+		failed := d.failure(ctx, Unreachable, unquoted(err), onTheWay.sent.Load())
 		onTheWay.broke = failed.Reason == Unreachable
 		return nil, onTheWay, failed
 	}
-	return answer, onTheWay, nil
+	return &answer{Response: got, secret: secret}, onTheWay, nil
 }
 
-// plain is whether an answer's body is as it will be read.
-func plain(answer *http.Response) bool {
-	encoding := answer.Header.Get("Content-Encoding")
-	return encoding == "" || strings.EqualFold(encoding, "identity")
-}
-
-func (e *endpoint) refusal(answer *http.Response) *StatusError {
-	refused := &StatusError{
-		Endpoint: e.Name, Status: answer.StatusCode,
-		Header: visible(answer.Header), RetryAfter: retryAfter(answer.Header, time.Now()),
+// target is what the deployment wants of a call's body.
+func (d *deployment) target() Target {
+	t := Target{Endpoint: d.Name, StreamOptions: *d.StreamOptions}
+	if d.Shape != Deployments {
+		t.Model = d.model
 	}
-	if plain(answer) { // what came is passed on, even if the rest didn't
-		late := time.AfterFunc(refusalWithin, func() { _ = answer.Body.Close() }) // which ends the reading
-		defer late.Stop()
-		refused.Body, _ = io.ReadAll(io.LimitReader(answer.Body, maxErrorBody))
-	}
-	return refused
+	return t
 }
 
-// request makes the request of a call.
-func (e *endpoint) request(ctx context.Context, call *Call, body *payload) (*http.Request, error) {
+// request makes the request of a call, and says which credential it carries.
+func (d *deployment) request(ctx context.Context, call *Call, body *payload) (request *http.Request, secret string, err error) {
 	opened, err := body.open()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	request := (&http.Request{
-		Method: http.MethodPost, URL: e.addresses[e.pathName(call.Model)], Header: call.header(e.Shape),
+	request = (&http.Request{
+		Method: http.MethodPost, URL: d.address, Header: call.header(d.Shape),
 		ContentLength: body.size(), Body: opened,
 		GetBody: body.open, // lets the transport send again what a closing connection refused
 	}).WithContext(ctx)
-	if !e.Key.Empty() {
-		request.Header["Api-Key"] = []string{e.Key.Reveal()}
-		return request, nil
+	if !d.Key.Empty() {
+		secret = d.Key.Reveal()
+		request.Header["Api-Key"] = []string{secret}
+		return request, secret, nil
 	}
-	token, err := e.Token(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("get a token: %w", err)
+	if secret, err = d.Token(ctx); err != nil {
+		return nil, "", fmt.Errorf("get a token: %w", err)
 	}
-	request.Header["Authorization"] = []string{"Bearer " + token}
-	return request, nil
+	request.Header["Authorization"] = []string{"Bearer " + secret}
+	return request, secret, nil
 }

@@ -221,18 +221,52 @@ func TestARefusalIsPassedOn(t *testing.T) {
 	}
 }
 
-func TestARefusalsBodyIsBoundedAndReadable(t *testing.T) {
-	for encoding, want := range map[string]int{"": 64 << 10, "gzip": 0} {
+// Only JSON is passed on, without the endpoint's credential: a page of HTML names
+// resources, and would be shown by a browser.
+func TestARefusalsBodyIsJSONWithoutOurCredential(t *testing.T) {
+	const key = "upstream-key"
+	padded := func(n int) string { return `{"error":"` + strings.Repeat("x", n-len(`{"error":""}`)) + `"}` }
+	for name, c := range map[string]struct{ encoding, body, want string }{
+		"an object":                  {"", `{"error":{"code":"x"}}`, `{"error":{"code":"x"}}`},
+		"an array":                   {"", ` [{"error":1}]`, ` [{"error":1}]`},
+		"a byte order mark":          {"", "\xEF\xBB\xBF{}", "{}"},
+		"an encoding that is none":   {"none", `{"error":1}`, `{"error":1}`},
+		"compressed":                 {"gzip", `{"error":1}`, ""},
+		"HTML":                       {"", "<html>sub-1</html>", ""},
+		"a text":                     {"", "no healthy upstream", ""},
+		"a JSON string":              {"", `"no"`, ""},
+		"JSON that breaks off":       {"", `{"error":"no`, ""},
+		"two objects":                {"", `{"error":1}{"error":2}`, ""},
+		"nothing":                    {"", "", ""},
+		"as much as is read":         {"", padded(64 << 10), padded(64 << 10)},
+		"more than is read":          {"", padded(64<<10 + 1), ""},
+		"our key":                    {"", `{"error":"bad key upstream-key, ` + key + `","` + key + `":1}`, `{"error":"bad key (secret), (secret)","(secret)":1}`},
+		"our key in other spellings": {"", `{"error":"bad key upstr\u0065am-key"}`, ""},
+	} {
 		client := newClient(t, upstream.Timeouts{}, endpoint(serve(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Encoding", encoding)
+			w.Header().Set("Content-Encoding", c.encoding)
+			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(500)
-			_, _ = w.Write(bytes.Repeat([]byte("x"), 1<<20))
+			_, _ = io.WriteString(w, c.body)
 		})))
 		_, err := client.Send(t.Context(), aCall(false))
-		var refused *upstream.StatusError
-		if !errors.As(err, &refused) || len(refused.Body) != want {
-			t.Errorf("encoding %q: %d bytes, want %d", encoding, len(refused.Body), want)
+		refused, ok := errors.AsType[*upstream.StatusError](err)
+		if !ok || string(refused.Body) != c.want || refused.Header.Get("Content-Type") != "" {
+			t.Errorf("%s: got %v, %.80q %v; want %.80q", name, err, refused.Body, refused.Header, c.want)
 		}
+	}
+}
+
+func TestATokenIsTakenOutOfARefusal(t *testing.T) {
+	e := endpoint(serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(400)
+		_, _ = io.WriteString(w, `{"error":"`+r.Header.Get("Authorization")+`"}`)
+	}))
+	e.Key = secret.Text{}
+	e.Token = func(context.Context) (string, error) { return "eyJ0eXAi.eyJhdWQi.c2ln", nil }
+	_, err := newClient(t, upstream.Timeouts{}, e).Send(t.Context(), aCall(false))
+	if refused, ok := errors.AsType[*upstream.StatusError](err); !ok || string(refused.Body) != `{"error":"Bearer (secret)"}` {
+		t.Errorf("got %v, %s", err, refused.Body)
 	}
 }
 

@@ -20,8 +20,8 @@ const (
 	TimedOut Reason = "upstream_timeout"
 	// Broken is an answer that broke off.
 	Broken Reason = "upstream_broken"
-	// Junk is what can't be an answer: a redirect, a compressed or a too large
-	// body.
+	// Junk is what can't be an answer: a redirect, a body that is compressed, too
+	// large, or holds none.
 	Junk Reason = "upstream_junk"
 	// NoCredential is no token for the endpoint.
 	NoCredential Reason = "upstream_credential"
@@ -45,13 +45,14 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %v", e.Endpoint, e.
 func (e *Error) Unwrap() error { return e.Err }
 
 // StatusError is upstream's own refusal or failure, a status of 400 or more,
-// which may be passed on as it is.
+// which may be passed on as it is, unless it is ours.
 type StatusError struct {
 	Endpoint string // by name
 	Status   int
 	// Header holds what the caller may see of the answer's headers.
 	Header http.Header
-	// Body is at most 64 KiB of the answer's body, empty if it was compressed.
+	// Body is the answer's body, a JSON object or array of at most 64 KiB without
+	// the endpoint's credential; empty if it is anything else.
 	Body []byte
 	// RetryAfter is how long upstream asks to be left alone, 0 if it doesn't.
 	RetryAfter time.Duration
@@ -59,11 +60,23 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%s: answered %d", e.Endpoint, e.Status) }
 
-// UnavailableError says that no endpoint for the model takes calls now: each
-// has failed too often, or asked to be left alone.
+// Ours is whether the refusal is about the gateway's own credential or account: a
+// caller would take it to be about its own.
+func (e *StatusError) Ours() bool {
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusProxyAuthRequired:
+		return true
+	}
+	return false
+}
+
+// UnavailableError says that no endpoint takes calls for the model now: each has
+// failed too often, or asked to be left alone.
 type UnavailableError struct {
 	// RetryAfter is when the first will be tried again.
 	RetryAfter time.Duration
+	// Throttled is whether any asked to be left alone, with a 429.
+	Throttled bool
 }
 
 func (e *UnavailableError) Error() string {

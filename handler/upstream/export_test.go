@@ -10,14 +10,14 @@ import (
 
 // DialBy has the client make its connections otherwise.
 func (c *Client) DialBy(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
-	c.transport.DialContext = dial
+	c.dial = dial
 }
 
 // ResponseOf makes a response of a body.
 func ResponseOf(body io.ReadCloser) *Response {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	return &Response{
-		Header: make(http.Header), ctx: ctx, cancel: cancel, late: time.NewTimer(0), body: body, size: -1,
-		endpoint: &endpoint{}, timeouts: &DefaultTimeouts,
+		Header: make(http.Header), ctx: ctx, cancel: cancel, late: time.NewTimer(0), size: -1,
+		answer: &answer{Response: &http.Response{Body: body}, from: newDeployment(&endpoint{}, "", nil)}, timeouts: &DefaultTimeouts,
 	}
 }

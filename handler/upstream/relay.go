@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -23,6 +24,9 @@ type Splitter interface {
 type Ending string
 
 const (
+	// Whole is no stream, in spite of its Content-Type: nothing has been relayed, and
+	// Body has it.
+	Whole Ending = "whole"
 	// Ended is upstream's own end, which may still be too early: only the
 	// events say whether the answer is complete.
 	Ended Ending = "ended"
@@ -49,6 +53,7 @@ var keepAlive = []byte(": keep-alive\n\n")
 
 var (
 	errSilent = errors.New("upstream fell silent")
+	errOver   = errors.New("the stream is over")
 	errCaller = errors.New("the caller can't be written to")
 )
 
@@ -62,7 +67,7 @@ type buffer struct{ in, out []byte }
 // other bytes, valid until the next. Events that came together are written
 // together and flushed at once; while nothing is to be written, comments keep
 // the caller's connection alive. The error says what ended the relay, and is
-// nil only if that was upstream's own end.
+// nil only if that was upstream's own end, or the answer is Whole.
 //
 // The response's header must be set, and is sent with the first bytes, which a
 // comment may be: inspect must leave it alone.
@@ -72,8 +77,15 @@ func (r *Response) Relay(w http.ResponseWriter, split Splitter, inspect func(eve
 	out := newOutlet(w, r)
 	defer out.close()
 	pass := func(event []byte) { b.out = append(b.out, inspect(event)...) }
-	for {
-		n, err := r.body.Read(b.in)
+	for first := true; ; first = false {
+		n, err := reader{r}.Read(b.in)
+		if first && isDocument(b.in[:n]) && out.end() {
+			r.opening = opening{bytes.Clone(b.in[:n]), err}
+			return Whole, nil
+		}
+		if errors.Is(context.Cause(r.ctx), errOver) {
+			err = io.EOF
+		}
 		b.out = b.out[:0]
 		if n > 0 {
 			split.Split(b.in[:n], pass)
@@ -88,10 +100,18 @@ func (r *Response) Relay(w http.ResponseWriter, split Splitter, inspect func(eve
 		case err == io.EOF:
 			return Ended, nil
 		case err != nil:
-			return out.broken(err)
+			ending, err := out.broken(err)
+			if ending.ByUpstream() {
+				r.judge(r.Failure(Broken, err))
+			}
+			return ending, err
 		}
 	}
 }
+
+// EndWithin has the stream end by itself after a time, unless upstream ends it
+// before. Call it when upstream has said that it is over.
+func (r *Response) EndWithin(d time.Duration) { time.AfterFunc(d, func() { r.cancel(errOver) }) }
 
 // release gives the buffers back, but for what an uncommonly long event needed.
 func (b *buffer) release() {
@@ -138,6 +158,14 @@ func (o *outlet) close() {
 	_ = o.control.SetWriteDeadline(time.Time{}) // not every writer has deadlines
 }
 
+// end ends the watch unless something was sent, and reports whether it did.
+func (o *outlet) end() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = o.closed || !o.response.begun
+	return o.closed
+}
+
 // write sends the caller what there is, and notes whether upstream was heard.
 func (o *outlet) write(out []byte, heard bool) error {
 	o.mu.Lock()
@@ -150,6 +178,7 @@ func (o *outlet) write(out []byte, heard bool) error {
 		return o.failed
 	}
 	o.within = !endsEvent(out)
+	o.response.judge(nil)
 	return o.send(out, now)
 }
 

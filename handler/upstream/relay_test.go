@@ -289,8 +289,13 @@ func FuzzRelayIdentity(f *testing.F) {
 		defer response.Close()
 		recorder := httptest.NewRecorder()
 		ending, err := response.Relay(recorder, new(chat.Splitter), asItIs)
-		if ending != upstream.Ended || err != nil || !bytes.Equal(recorder.Body.Bytes(), stream) {
-			t.Fatalf("%q was relayed as %q: %s, %v", stream, recorder.Body.Bytes(), ending, err)
+		got := recorder.Body.Bytes()
+		if ending == upstream.Whole && len(got) == 0 {
+			ending = upstream.Ended
+			got, _ = response.Body()
+		}
+		if ending != upstream.Ended || err != nil || !bytes.Equal(got, stream) {
+			t.Fatalf("%q was relayed as %q: %s, %v", stream, got, ending, err)
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"time"
 )
@@ -23,49 +22,75 @@ type Response struct {
 	cancel   context.CancelCauseFunc
 	late     *time.Timer // ends an answer that isn't streamed
 	due      time.Time   // when that must be whole
-	body     io.ReadCloser
-	size     int64 // of the body in bytes, -1 if unknown
-	endpoint *endpoint
+	size     int64       // of the body in bytes, -1 if unknown
+	answer   *answer
+	round    *round // nil: no endpoint is left, or none needed
 	timeouts *Timeouts
+	opening  opening
 	begun    bool
+	judged   bool // the deployment has been told what the answer was
 }
 
 // Begun is whether Relay, when it has returned, had sent the caller anything.
 // If not, another answer may still take the stream's place.
 func (r *Response) Begun() bool { return r.begun }
 
-// Streamed is whether the answer is a stream of events, to be relayed. It may
-// be whole although a stream was asked for.
-func (r *Response) Streamed() bool {
-	const stream = "text/event-stream"
-	told := r.Header.Get("Content-Type")
-	if told == stream || told == "application/json" { // as nearly always
-		return told == stream
-	}
-	kind, _, _ := mime.ParseMediaType(told)
-	return kind == stream
-}
-
-// Close ends the call, whether or not its answer was read to the end.
+// Close ends the call, whether or not its answer was read to the end. Unless
+// something else has been said of the answer, it counts as one.
 func (r *Response) Close() {
+	r.judge(nil)
 	r.late.Stop()
 	r.cancel(nil)
-	_ = r.body.Close() // nothing more is wanted of it
+	_ = r.answer.Body.Close() // nothing more is wanted of it
 }
+
+// Another closes a response that holds no answer, or breaks off before it, and asks
+// the endpoints that are left. Nothing of it may have reached the caller. If none is
+// left, the error is the one given, else one of those of Send.
+func (r *Response) Another(failed *Error) (*Response, error) {
+	rest := r.round
+	r.judge(failed)
+	r.Close()
+	if rest == nil {
+		return nil, failed
+	}
+	rest.fails(r.answer.from, failed)
+	return rest.send()
+}
+
+// judge tells the deployment once what its answer was.
+func (r *Response) judge(err error) {
+	if !r.judged {
+		r.judged, r.round = true, nil
+		r.answer.from.note(err, r.answer.entered, time.Now())
+	}
+}
+
+// Failure makes an Error of an answer that holds none.
+func (r *Response) Failure(reason Reason, err error) *Error {
+	return &Error{r.Target.Endpoint, reason, err, true}
+}
+
+// Scrub takes the endpoint's credential out of an error that upstream wrote.
+func (r *Response) Scrub(text []byte) []byte { return scrub(text, r.answer.secret) }
 
 // Body reads an answer that isn't streamed. With an error, an *Error, comes
 // what had been read.
 func (r *Response) Body() ([]byte, error) {
 	r.late.Reset(time.Until(r.due))
 	defer r.late.Stop()
-	body, err := readAll(io.LimitReader(r.body, MaxBody+1), r.size)
+	body, err := readAll(io.LimitReader(reader{r}, MaxBody+1), r.size)
+	var failed *Error
 	switch {
 	case err != nil:
-		return body, r.endpoint.failure(r.ctx, Broken, unquoted(err), true)
+		failed = r.answer.from.failure(r.ctx, Broken, unquoted(err), true)
 	case len(body) > MaxBody:
-		return body[:MaxBody], &Error{r.endpoint.Name, Junk, errors.New("the answer is too large"), true}
+		body, failed = body[:MaxBody], r.Failure(Junk, errors.New("the answer is too large"))
+	default:
+		return body, nil
 	}
-	return body, nil
+	r.judge(failed)
+	return body, failed
 }
 
 // readAll reads all in one piece if the size is known.

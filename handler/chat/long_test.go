@@ -1,0 +1,123 @@
+package chat
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// big is a string's text beyond what is held of an event, with escapes that a cut
+// may fall into.
+func big(text string) string { return strings.Repeat(text, 5*maxEvent/4/len(text)) }
+
+var (
+	image   = big("iVBORw0KGgo")
+	essay   = big(`word \"quoted\", \ud83d\ude00 \u00e9\n`)
+	written = strings.NewReplacer(`\"`, `"`, `\ud83d\ude00`, "😀", `\u00e9`, "é", `\n`, "\n").Replace(essay)
+)
+
+// Events beyond 1 MiB are read like others, as far as usage, text and ends go.
+func TestStreamReadsALongEvent(t *testing.T) {
+	const filler = "FILLER"
+	for name, c := range map[string]struct {
+		event string // with filler
+		fill  string
+		text  string
+		want  Stream
+	}{
+		"an image": {
+			`{"choices":[{"index":0,"delta":{"images":[{"image_url":{"url":"data:image/png;base64,FILLER"}}]},"finish_reason":null}]}`, image, "", Stream{}},
+		"an image, and the end": {
+			`{"choices":[{"index":0,"delta":{"content":"hi","images":[{"url":"FILLER"}]},"finish_reason":"stop"}]}`, image, "hi", Stream{Finished: true}},
+		"an image before usage": {
+			`{"choices":[{"delta":{"audio":{"data":"FILLER"}}}],"usage":{"prompt_tokens":25,"completion_tokens":3}}`, image, "", Stream{Usage: told, Report: UsageTold}},
+		"an image after usage": {
+			`{"usage":{"prompt_tokens":25,"completion_tokens":3},"x":"FILLER","choices":[]}`, image, "", Stream{Usage: told, Report: UsageTold}},
+		"an error": {
+			`{"error":{"message":"FILLER","code":503}}`, image, "", Stream{Failed: true}},
+		"content": {
+			`{"choices":[{"index":0,"delta":{"content":"FILLER"}}]}`, essay, written, Stream{}},
+		"content after an image, and the end": {
+			`{"x":{"content":"FILLER"},"choices":[{"finish_reason":"stop","delta":{"content":"FILLER"}}]}`, essay, written, Stream{Finished: true}},
+		"reasoning": {
+			`{"choices":[{"index":0,"delta":{"reasoning_content":"FILLER","content":null}}]}`, essay, written, Stream{}},
+		"a message": {
+			`{"choices":[{"index":0,"message":{"refusal":"FILLER"}}]}`, essay, written, Stream{}},
+		"content in parts": {
+			`{"choices":[{"delta":{"content":[{"type":"text","text":"FILLER"},{"type":"image","data":"FILLER"}]}}]}`, essay, written, Stream{}},
+		"a call's arguments": {
+			`{"choices":[{"delta":{"tool_calls":[{"id":"FILLER","function":{"arguments":"FILLER"}}]}}]}`, essay, written, Stream{}},
+		"strings that aren't text": {
+			`{"choices":[{"delta":{"content":["FILLER"]},"content":"FILLER","x":{"delta":{"content":"FILLER"}}}],"delta":{"content":"FILLER"},"FILLER":1}`, essay, "", Stream{}},
+		"a name that is escaped": {
+			`{"choices":[{"index":0,"delta":{"\"":"FILLER","content":"a\\"}}]}`, image, `a\`, Stream{}},
+		"an escape that isn't one": {
+			`{"choices":[{"index":0,"delta":{"content":"\xFILLER"}}]}`, image, "", Stream{Unread: 1}},
+		"more numbers than are kept": {
+			`{"choices":[{"index":0,"delta":{"content":"hi"},"logprobs":[FILLER0]}]}`, big("-0.25,"), "hi", Stream{Unread: 2}},
+		"arrays without end": {
+			`{"choices":[{"index":0,"delta":{"content":"hi"},"logprobs":FILLER`, big("["), "hi", Stream{Unread: 2}},
+		"no JSON": {
+			`FILLER`, big("<html>"), "", Stream{Unread: 1}},
+		"a string that doesn't end": {
+			`{"choices":[{"index":0,"delta":{"content":"FILLER`, essay, written, Stream{Unread: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, n := range []int{1000, 1 << 15, 1<<20 - 3, 100 << 20} {
+				var s Stream
+				event := "id: 1\r\ndata: " + strings.ReplaceAll(c.event, filler, c.fill) + "\n\n"
+				_, text := follow(&s, event, n)
+				if got, want := outcome(&s), outcome(&c.want); got != want && !(s.Unread > 0 && c.want.Unread > 0) {
+					t.Errorf("in chunks of %d: got %s, want %s", n, got, want)
+				}
+				if text[0] != c.text || len(text) > 1 {
+					t.Errorf("in chunks of %d: %d bytes of text %.40q, want %d %.40q", n, len(text[0]), text[0], len(c.text), c.text)
+				}
+				// What follows is read as ever.
+				kinds, _ := follow(&s, usage+done, n)
+				if fmt.Sprint(kinds) != fmt.Sprint([]Kind{UsageOnly, Done}) || !s.Done {
+					t.Errorf("in chunks of %d: the events after it are %v", n, kinds)
+				}
+			}
+		})
+	}
+}
+
+func TestALongEventNamedErrorIsOne(t *testing.T) {
+	for _, event := range []string{"event: error\ndata: \"FILLER\"\n\n", "data: \"FILLER\"\nevent:error\n\n"} {
+		var s Stream
+		follow(&s, strings.Replace(event, "FILLER", image, 1), 4096)
+		if !s.Failed {
+			t.Errorf("%.20q…: not failed", event)
+		}
+	}
+}
+
+// A stream may end within a long event.
+func TestALongEventThatBreaksOffIsRead(t *testing.T) {
+	for _, end := range []string{"", `"}}]}`, `"}}]}` + "\n"} {
+		var s Stream
+		_, text := follow(&s, `data: {"choices":[{"index":0,"delta":{"content":"`+essay+end, 4096)
+		if text[0] != written {
+			t.Errorf("ended by %q: %d bytes of text, want %d", end, len(text[0]), len(written))
+		}
+	}
+}
+
+func TestALongEventIsReadWithinBoundedMemory(t *testing.T) {
+	var s Stream
+	text := 0
+	s.Text = func(_ int64, piece []byte) { text += len(piece) }
+	inspect := func(event []byte) { s.Inspect(event) }
+	chunk := []byte(strings.Repeat("word ", 8<<10))
+	s.Split([]byte(`data: {"choices":[{"delta":{"content":"`), inspect)
+	allocated := testing.AllocsPerRun(1, func() {
+		for range 64 << 20 / len(chunk) {
+			s.Split(chunk, inspect)
+		}
+	})
+	held := cap(s.held) + cap(s.long.kept)
+	if text < 120<<20 || held > 4*maxEvent {
+		t.Errorf("read %d bytes of text holding %d, in %v allocations; want 128 MB, at most %d held", text, held, allocated, 4*maxEvent)
+	}
+}
