@@ -34,6 +34,12 @@ var changes = regexp.MustCompile(`^(make|func|curl|operators|az (group (create|d
 // that changes something.
 func azure(t *testing.T, tools, command, answer string, settings ...string) (printed string, calls []string, err error) {
 	t.Helper()
+	return staged(t, tools, exec.Command("./azure.sh", command), answer, settings...)
+}
+
+// staged runs a command as azure does.
+func staged(t *testing.T, tools string, run *exec.Cmd, answer string, settings ...string) (printed string, calls []string, err error) {
+	t.Helper()
 	dir := t.TempDir()
 	bin, log := filepath.Join(dir, "bin"), filepath.Join(dir, "calls")
 	if err := os.Mkdir(bin, 0o755); err != nil {
@@ -61,7 +67,6 @@ func azure(t *testing.T, tools, command, answer string, settings ...string) (pri
 			t.Fatal(err)
 		}
 	}
-	run := exec.Command("./azure.sh", command)
 	run.Env = append([]string{"PATH=" + bin, "CALLS=" + log, "RETRY_SECONDS=0", "ANSWER_FROM_STDIN=1"}, settings...)
 	run.Stdin = strings.NewReader(answer + "\n")
 	output, err := run.CombinedOutput()

@@ -33,9 +33,12 @@ param scale = {
   maximumInstances: 40
 }
 
-param alertEmails = []
+param alertEmails = filter(split(readEnvironmentVariable('ALERT_EMAILS', ''), ','), address => !empty(address))
 param corsOrigins = []
 
-// `make deploy` sets these: whoever is logged in, and a key that nobody writes down.
-param operatorIds = filter(split(readEnvironmentVariable('OPERATOR_IDS', ''), ','), id => !empty(id))
+// Whoever deploys: `make deploy` sets OPERATOR_IDS, azd AZURE_PRINCIPAL_ID.
+var deployer = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
+param operatorIds = filter(split(readEnvironmentVariable('OPERATOR_IDS', deployer), ','), id => !empty(id))
+
+// A key that nobody writes down.
 param upstreamApiKey = readEnvironmentVariable('UPSTREAM_API_KEY', '')

@@ -26,6 +26,7 @@ type Resource struct {
 	Type       string         `json:"type"`
 	Name       string         `json:"name"`
 	SKU        map[string]any `json:"sku"`
+	Tags       map[string]any `json:"tags"`
 	Properties map[string]any `json:"properties"`
 }
 

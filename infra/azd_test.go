@@ -1,0 +1,174 @@
+package infra_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"tollgate/infra/biceptest"
+)
+
+// azd is azure.yaml, as far as it must agree with the rest.
+type azd struct {
+	Infra    struct{ Provider, Path, Module string }
+	Services map[string]struct {
+		Project, Host, Language, Dist string
+		Hooks                         struct{ Prepackage hook }
+	}
+	Hooks struct{ Postprovision hook }
+}
+
+type hook struct{ Shell, Run string }
+
+func azureYAML(t *testing.T) (a azd) {
+	t.Helper()
+	text, err := os.ReadFile("../azure.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, &a); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestAzdDeploysThePackageOfTheMakefile(t *testing.T) {
+	t.Parallel()
+	a := azureYAML(t)
+	if len(a.Services) != 1 {
+		t.Fatalf("got %d services, want one", len(a.Services))
+	}
+	service := a.Services["gateway"]
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, recipe, _ := strings.Cut(string(makefile), "\npackage:")
+	recipe, _, _ = strings.Cut(recipe, "\n\n")
+	if service.Hooks.Prepackage.Run != "make package" || !strings.Contains(recipe, "$(call assemble,"+service.Dist+",linux,amd64)") {
+		t.Errorf("azd packs %q after %q, which makes:\n%s", service.Dist, service.Hooks.Prepackage.Run, recipe)
+	}
+	if service.Host != "function" || service.Language != "custom" || service.Project != "." {
+		t.Errorf("got %+v, want a function app in a language that azd doesn't build", service)
+	}
+}
+
+func TestAzdFindsWhatTheTemplateMakes(t *testing.T) {
+	t.Parallel()
+	a := azureYAML(t)
+	s := biceptest.Take(t, "param tags = { team: 'platform' }")
+	app := s.One(t, "Microsoft.Web/sites")
+	for name := range a.Services {
+		if app.Tags["azd-service-name"] != name || app.Tags["team"] != "platform" {
+			t.Errorf("the app has the tags %v, want azd-service-name: %s beside the given ones", app.Tags, name)
+		}
+	}
+	for _, suffix := range []string{".bicep", ".bicepparam"} {
+		if _, err := os.Stat("../" + a.Infra.Path + "/" + a.Infra.Module + suffix); err != nil || a.Infra.Provider != "bicep" {
+			t.Errorf("azd deploys with %+v: %v", a.Infra, err)
+		}
+	}
+	for _, used := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(a.Hooks.Postprovision.Run, -1) {
+		if s.Outputs[used[1]] == nil {
+			t.Errorf("the hook uses %s, which is no output of the template", used[1])
+		}
+	}
+}
+
+// TestAzdsHookRefreshesTheReferences, of the app and in the group that azd has in
+// its environment.
+func TestAzdsHookRefreshesTheReferences(t *testing.T) {
+	t.Parallel()
+	hook := azureYAML(t).Hooks.Postprovision
+	run := exec.Command(hook.Shell, "-c", hook.Run)
+	run.Dir = ".."
+	printed, calls, err := staged(t, "az", run, "", "AZURE_RESOURCE_GROUP=g", "SERVICE_GATEWAY_NAME=func-tollgate-x", "REFERENCES=Initialized,Resolved")
+	if err != nil || !strings.Contains(printed, "are resolved") {
+		t.Errorf("got %v: %s", err, printed)
+	}
+	wantCalls(t, calls, refresh, refresh)
+}
+
+// TestTheParameterFileNeedsNoEnvironment: it evaluates without azd and without make.
+func TestTheParameterFileNeedsNoEnvironment(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("main.bicepparam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, read := range regexp.MustCompile(`readEnvironmentVariable\(([^()]*)\)`).FindAllStringSubmatch(string(text), -1) {
+		if !strings.Contains(read[1], ",") {
+			t.Errorf("%s is read without a default", read[1])
+		}
+	}
+	compiler := biceptest.Compiler(t)
+	for name, c := range map[string]struct {
+		environment []string
+		want        string
+	}{
+		"nothing": {nil, `[] [] ""`},
+		"azd":     {[]string{"AZURE_PRINCIPAL_ID=azds", "ALERT_EMAILS=a@example.com,b@example.com"}, `["azds"] ["a@example.com" "b@example.com"] ""`},
+		"make":    {[]string{"AZURE_PRINCIPAL_ID=azds", "OPERATOR_IDS=makes,others", "UPSTREAM_API_KEY=key"}, `["makes" "others"] [] "key"`},
+		"nobody":  {[]string{"AZURE_PRINCIPAL_ID=azds", "OPERATOR_IDS="}, `[] [] ""`},
+	} {
+		run := exec.Command(compiler, "build-params", "main.bicepparam", "--stdout")
+		run.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1"}, c.environment...)
+		output, err := run.Output()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var whole struct{ ParametersJSON string }
+		var file struct {
+			Parameters struct {
+				OperatorIds, AlertEmails struct{ Value []string }
+				UpstreamAPIKey           struct{ Value string }
+			}
+		}
+		if err := errors.Join(json.Unmarshal(output, &whole), json.Unmarshal([]byte(whole.ParametersJSON), &file)); err != nil {
+			t.Fatalf("%s: %v: %s", name, err, output)
+		}
+		p := file.Parameters
+		if got := fmt.Sprintf("%q %q %q", p.OperatorIds.Value, p.AlertEmails.Value, p.UpstreamAPIKey.Value); got != c.want {
+			t.Errorf("%s: got operators, receivers and key %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+var commentedModel = regexp.MustCompile(`(?m)^// param model = \{\n(//.*\n)*?// \}\n`)
+
+// TestTheOtherModelsOfTheParameterFileDeploy: what stands there in a comment works
+// in place of what doesn't.
+func TestTheOtherModelsOfTheParameterFileDeploy(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("main.bicepparam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commented := commentedModel.FindString(string(text))
+	if commented == "" {
+		t.Fatal("there is no other model")
+	}
+	usual := regexp.MustCompile(`(?m)^param model = \{\n([^}]*)\}\n`).FindString(string(text))
+	for _, name := range []string{"DeepSeek-V4-Flash", "DeepSeek-V4-Pro"} {
+		other := strings.ReplaceAll(strings.ReplaceAll(commented, "// ", ""), "DeepSeek-V4-Flash", name)
+		other = regexp.MustCompile(` (or DeepSeek[^\n]*)`).ReplaceAllString(other, "")
+		s, err := biceptest.TakeFile(t, strings.Replace(string(text), usual, other, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		model := s.One(t, "Microsoft.CognitiveServices/accounts/deployments")
+		if model.At("model", "name") != name || model.At("model", "version") != "2026-04-23" || !strings.Contains(string(text), name) {
+			t.Errorf("got %v, want %s", model.At("model"), name)
+		}
+		if got := s.Settings(t)["MODELS"]; got != name {
+			t.Errorf("callers may ask for %q, want %s", got, name)
+		}
+	}
+}
