@@ -114,6 +114,7 @@ func Load(getenv func(string) string) (Config, error) {
 		DrainTimeout:  s.duration("DRAIN_TIMEOUT", 30*time.Second),
 	}
 	c.Port, c.UnderHost = s.port()
+	c.Counting.Addresses.Host = c.UnderHost
 	c.Manage = s.manage()
 	c.Upstreams = s.upstreams(c.ClientID)
 	c.Models = s.models(c.Upstreams)

@@ -6,28 +6,58 @@ import (
 	"strings"
 )
 
-// frontEndHeaders are set by Azure's front end, whatever the caller sent: the
-// address that it was called from.
+// Addresses says whose word on a client's address is believed. Anybody else's is the
+// client's own invention.
+type Addresses struct {
+	// Header is where a proxy of the operator's own says it, such as Front Door in
+	// X-Azure-ClientIP; empty: there is no such proxy.
+	Header string
+	// FrontEnd is whether Azure's front end is there. It sets frontEndHeaders,
+	// whatever the client sent.
+	FrontEnd bool
+	// Host is whether the Functions host is there. It leaves no more of X-Forwarded-For
+	// than the peer that it saw itself.
+	Host bool
+}
+
+// frontEndHeaders are where Azure's front end writes the address it was called from.
 var frontEndHeaders = []string{"Client-Ip", "X-Client-Ip"}
 
-// clientIP is the address of a call's client, the zero Addr where nothing tells
-// it. trusted names the header of a proxy of the operator's own before Azure,
-// such as X-Azure-ClientIP of a Front Door; empty: there is none. Then come the
-// front end's headers, then X-Forwarded-For, of which the Functions host leaves
-// no more than the peer that it saw itself, then the connection.
+// of returns the address of a call's client, the zero Addr where nothing says it: that
+// of the first source that is there and says one, else of the connection.
 //
-// Of several values the last counts: the nearest proxy put it there, and what
-// comes before it may be the client's invention.
-func clientIP(r *http.Request, trusted string) netip.Addr {
-	for _, name := range append([]string{trusted}, frontEndHeaders...) {
+// Of several values the last counts: the nearest proxy put it there, and what comes
+// before it may be the client's invention.
+func (a Addresses) of(r *http.Request) netip.Addr {
+	var sources []string
+	if a.Header != "" {
+		sources = append(sources, a.Header)
+	}
+	if a.FrontEnd {
+		sources = append(sources, frontEndHeaders...)
+	}
+	if a.Host {
+		sources = append(sources, "X-Forwarded-For")
+	}
+	for _, name := range sources {
 		if address := lastAddress(r.Header.Values(name)); address.IsValid() {
 			return address
 		}
 	}
-	if address := lastAddress(r.Header.Values("X-Forwarded-For")); address.IsValid() {
-		return address
-	}
 	return parseAddress(r.RemoteAddr)
+}
+
+// clientBits is how many bits of an IPv6 address are one client's: a network gives
+// each of its customers or machines a /64 at least, in which they choose the rest.
+// Source: https://www.rfc-editor.org/rfc/rfc6177
+const clientBits = 64
+
+// client is what addresses are counted by: an IPv4 address, or an IPv6 network.
+func client(address netip.Addr) string {
+	if !address.Is6() {
+		return address.String()
+	}
+	return netip.PrefixFrom(address, clientBits).Masked().String()
 }
 
 // lastAddress is the last entry of a header that lists addresses.

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 
 	"tollgate/handler/counter"
@@ -23,7 +25,7 @@ func (g *Gateway) counterKey(c *call, model string) string {
 		case subscriptionKind:
 			owner = counter.Owner{Subscription: c.grant.Subscription.ID}
 		default: // headers' names in one spelling, so that a template's sets nothing apart
-			parts = append(parts, counter.Part{Kind: strings.ToLower(kind), Value: g.partValue(c, kind, model)})
+			parts = append(parts, counter.Part{Kind: strings.ToLower(kind), Value: g.storedValue(c, kind, model)})
 		}
 	}
 	return owner.Key(parts...)
@@ -57,5 +59,21 @@ func (g *Gateway) partValue(c *call, kind, model string) string {
 	if kind == modelKind {
 		return model
 	}
-	return clientIP(c.r, g.ClientIPHeader).String()
+	return client(g.Addresses.of(c.r))
+}
+
+// hashLength is how many hexadecimal digits of a header's hash are kept: 128 bits, too
+// many to find a second value for.
+const hashLength = 32
+
+// storedValue is a part's value as its counter's key has it. A header may hold what
+// must not be in a row's key, where logs and metrics show it: it is hashed. Operators
+// find a value's counter with sha256sum.
+func (g *Gateway) storedValue(c *call, kind, model string) string {
+	value := g.partValue(c, kind, model)
+	if value == "" || !strings.HasPrefix(kind, headerKind) {
+		return value
+	}
+	sum := sha256.Sum256([]byte(value))
+	return hex.EncodeToString(sum[:])[:hashLength]
 }

@@ -38,9 +38,8 @@ type Config struct {
 	Models []string
 	// Headers names the answers' headers.
 	Headers HeaderNames
-	// ClientIPHeader names the header in which a proxy of the operator's own says
-	// who called; empty: there is none, and Azure's front end says it.
-	ClientIPHeader string
+	// Addresses says whose word on a client's address is believed.
+	Addresses Addresses
 	// Origins are those whose pages may call from a browser, or *; none: no page may.
 	Origins []string
 	// MaxBody is the largest request body, in bytes.

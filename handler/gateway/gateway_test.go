@@ -101,7 +101,8 @@ func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Con
 		return true, nil
 	})})
 	config := gateway.Config{Directory: subscription.NewDirectory(b.store, pepper), Counter: counters, History: b.history, Upstream: client, Log: log,
-		BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 16}
+		BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 16,
+		Addresses: gateway.Addresses{FrontEnd: true}}
 	change(&config)
 	served := gateway.New(config)
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +165,31 @@ func (b *bench) join(t *testing.T, id string) string {
 		t.Fatal(err)
 	}
 	return key
+}
+
+// TestNobodyGetsAnotherCounterByAnInventedAddress: 20 addresses of one network, or 40
+// in headers that no proxy set, once had a limit each.
+func TestNobodyGetsAnotherCounterByAnInventedAddress(t *testing.T) {
+	for name, test := range map[string]struct {
+		believed gateway.Addresses
+		header   string
+		values   []string
+	}{
+		"one network of IPv6":     {gateway.Addresses{FrontEnd: true}, "Client-Ip", []string{"[2001:db8:1:2::1]:5", "[2001:db8:1:2::2]:5", "[2001:db8:1:2:ff::]:5"}},
+		"no front end":            {gateway.Addresses{Host: true}, "Client-Ip", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"}},
+		"its other header":        {gateway.Addresses{Host: true}, "X-Client-Ip", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"}},
+		"no host":                 {gateway.Addresses{}, "X-Forwarded-For", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"}},
+		"the host's list":         {gateway.Addresses{Host: true}, "X-Forwarded-For", []string{"192.0.2.1, 198.51.100.1", "192.0.2.2, 198.51.100.1", "198.51.100.1"}},
+		"a Front Door not chosen": {gateway.Addresses{FrontEnd: true}, "X-Azure-Clientip", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"}},
+	} {
+		b := openWith(t, subscription.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}"}, func(c *gateway.Config) { c.Addresses = test.believed }, upstream.Timeouts{}, answering(5))
+		for i, value := range test.values {
+			want := strconv.Itoa(300 - 30*(i+1))
+			if response, body := b.post(t, path, demo, test.header, value); response.Header.Get("x-apim-remaining-tokens") != want {
+				t.Errorf("%s, call %d: %s left, want %s: %s", name, i+1, response.Header.Get("x-apim-remaining-tokens"), want, body)
+			}
+		}
+	}
 }
 
 func TestWhatIsCountedTogether(t *testing.T) {

@@ -94,7 +94,7 @@ func (g *Gateway) finished(c *call, took time.Duration) telemetry.Call {
 		Method: c.route.method, Route: c.route.pattern, Status: c.status, Outcome: c.outcome, Refused: c.refused,
 		Shadowed: c.shadow, Degraded: c.degraded,
 		API: string(c.route.shape), Operation: c.route.operation, Model: g.modelOf(c),
-		ClientIP: clientIP(c.r, g.ClientIPHeader), Header: c.r.Header, Estimate: c.estimated(),
+		ClientIP: g.Addresses.of(c.r), Header: c.r.Header, Estimate: c.estimated(),
 		Upstream: c.upstreamPart(),
 	}
 	if c.route.serve == nil {

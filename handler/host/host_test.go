@@ -119,7 +119,7 @@ func start(t *testing.T, o options) *running {
 	model := httptest.NewServer(o.model)
 	t.Cleanup(model.Close)
 	if o.frontEnd {
-		o.settings = append(o.settings, "STANDIN_FRONT_END=1")
+		o.settings = append(o.settings, "STANDIN_FRONT_END=1", "WEBSITE_SITE_NAME=standin")
 	}
 	h.run(t, program, append([]string{"AzureWebJobsStorage=" + store, "KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model.URL,
 		"UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + r1sim.Key, "MODELS=DeepSeek-R1",

@@ -142,11 +142,25 @@ func (f *faults) counterKey(template string) {
 	f.check(len(template) <= 200, "counterKey", "is longer than 200 bytes", "shorten it")
 }
 
+// headerParts returns the names of the headers that the counter key counts by.
+func (l *Limits) headerParts() (names []string) {
+	for _, p := range part.FindAllString(l.CounterKey, -1) {
+		if header := headerPart.FindStringSubmatch(p); header != nil {
+			names = append(names, header[1])
+		}
+	}
+	return names
+}
+
 // Warnings says what is allowed and may yet surprise.
 func (l *Limits) Warnings() []string {
 	var all []string
 	if l.TokensPerMinute == 0 && l.TokenQuota == 0 {
 		all = append(all, "nothing is limited: neither tokensPerMinute nor tokenQuota is set")
+	}
+	for _, header := range l.headerParts() {
+		all = append(all, fmt.Sprintf("counterKey counts by {header:%s}, which is the caller's own word: whoever sends another value gets a limit of its own. "+
+			"Count by a header only where a proxy of yours sets it and nobody gets around that proxy", header))
 	}
 	if l.Reserve != ReserveFull {
 		return all

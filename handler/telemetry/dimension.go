@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -47,10 +48,14 @@ var named = map[string]func(*Call, Place) string{
 		return c.Upstream.Endpoint
 	},
 	"Client IP": func(c *Call, _ Place) string {
-		if !c.ClientIP.IsValid() {
+		switch address := c.ClientIP; {
+		case !address.IsValid():
 			return ""
+		case address.Is6(): // as calls are counted: one client can have a whole /64
+			return netip.PrefixFrom(address, 64).Masked().Addr().String()
+		default:
+			return address.String()
 		}
-		return c.ClientIP.String()
 	},
 	"Model": func(c *Call, _ Place) string { return c.Model },
 }
