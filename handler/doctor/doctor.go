@@ -65,7 +65,31 @@ func consistent(ctx context.Context, directory subscription.Store) (string, erro
 	if wrong != nil {
 		return "", errors.New(some(wrong))
 	}
-	return fmt.Sprintf("rows can be written, read and deleted; %s, %s", count(len(tiers), "tier"), count(len(subs), "subscription")), nil
+	said := fmt.Sprintf("rows can be written, read and deleted; %s, %s", count(len(tiers), "tier"), count(len(subs), "subscription"))
+	if invented := byCallersWord(tiers, subs, known); invented != nil {
+		said += ". Mind that a caller can have a limit of its own for every value it invents of a header: " + some(invented) +
+			". Count by a header only where a proxy of yours sets it and nobody gets around that proxy"
+	}
+	return said, nil
+}
+
+// byCallersWord names the tiers and subscriptions that count by what callers write.
+func byCallersWord(tiers []subscription.Tier, subs []subscription.Subscription, known map[string]subscription.Tier) (found []string) {
+	look := func(what, id string, l *subscription.Limits) {
+		if headers := l.HeaderParts(); headers != nil {
+			found = append(found, fmt.Sprintf("%s %s counts by %s", what, id, strings.Join(headers, " and ")))
+		}
+	}
+	for _, t := range tiers {
+		look("tier", t.ID, &t.Limits)
+	}
+	for _, s := range subs {
+		tier := known[s.Tier]
+		if own, err := s.Effective(tier); err == nil && own.CounterKey != tier.CounterKey {
+			look("subscription", s.ID, &own.Limits)
+		}
+	}
+	return found
 }
 
 // clocks are what time it was at one moment: at the tables, and here.

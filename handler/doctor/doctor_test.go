@@ -73,6 +73,21 @@ func TestSubscriptionsThatDoNotFitAreNamed(t *testing.T) {
 	}
 }
 
+func TestCountingByTheCallersOwnWordIsNamed(t *testing.T) {
+	store := memstore.New()
+	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 5, CounterKey: "{subscription}/{header:X-Team}"}})
+	_, e2 := store.PutTier(t.Context(), subscription.Tier{ID: "silver", Limits: subscription.Limits{TokensPerMinute: 5}})
+	_, e3 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "a", Tier: "gold"})
+	_, e4 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "b", Tier: "silver", Overrides: json.RawMessage(`{"counterKey":"{header:X-App}"}`)})
+	if err := errors.Join(e1, e2, e3, e4); err != nil {
+		t.Fatal(err)
+	}
+	found := manage.Examine(t.Context(), doctor.Tables(at(0, nil), store)[:1])[0]
+	if !found.OK || !strings.Contains(found.Note, "tier gold counts by X-Team; subscription b counts by X-App.") {
+		t.Errorf("got %+v, want it to name gold's and b's headers", found)
+	}
+}
+
 func TestCountersThatCannotBeReadAreNamed(t *testing.T) {
 	counters := func(fault error, keys ...string) func(context.Context) iter.Seq2[counter.Stored, error] {
 		return func(context.Context) iter.Seq2[counter.Stored, error] {

@@ -103,6 +103,21 @@ func TestWhatIsAllowedAndMaySurpriseIsSaid(t *testing.T) {
 	}
 }
 
+func TestCountingByTheCallersOwnWordIsSaid(t *testing.T) {
+	for template, want := range map[string]string{
+		"{subscription}": "", "{client-ip}/{model}": "", "{subscription}/{header:X-Team}": "X-Team", "{header:x-a}-{header:X-B}": "x-a X-B",
+	} {
+		l := subscription.Limits{TokensPerMinute: 300, CounterKey: template}
+		if got := strings.Join(l.HeaderParts(), " "); got != want {
+			t.Errorf("%s: got the headers %q, want %q", template, got, want)
+		}
+		all := l.Warnings()
+		if said := strings.Contains(strings.Join(all, "\n"), "the caller's own word"); said != (want != "") || len(all) != len(l.HeaderParts()) {
+			t.Errorf("%s: warnings %q, want one for each of %q", template, all, want)
+		}
+	}
+}
+
 func TestMisreadJSONNamesTheField(t *testing.T) {
 	for given, want := range map[string]string{
 		`{"tokensPerMinute":"9"}`: "tokensPerMinute is a JSON string: use a whole number",

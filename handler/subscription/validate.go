@@ -142,8 +142,8 @@ func (f *faults) counterKey(template string) {
 	f.check(len(template) <= 200, "counterKey", "is longer than 200 bytes", "shorten it")
 }
 
-// headerParts returns the names of the headers that the counter key counts by.
-func (l *Limits) headerParts() (names []string) {
+// HeaderParts returns the names of the headers that the counter key counts by.
+func (l *Limits) HeaderParts() (names []string) {
 	for _, p := range part.FindAllString(l.CounterKey, -1) {
 		if header := headerPart.FindStringSubmatch(p); header != nil {
 			names = append(names, header[1])
@@ -158,7 +158,7 @@ func (l *Limits) Warnings() []string {
 	if l.TokensPerMinute == 0 && l.TokenQuota == 0 {
 		all = append(all, "nothing is limited: neither tokensPerMinute nor tokenQuota is set")
 	}
-	for _, header := range l.headerParts() {
+	for _, header := range l.HeaderParts() {
 		all = append(all, fmt.Sprintf("counterKey counts by {header:%s}, which is the caller's own word: whoever sends another value gets a limit of its own. "+
 			"Count by a header only where a proxy of yours sets it and nobody gets around that proxy", header))
 	}
