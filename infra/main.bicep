@@ -362,7 +362,7 @@ var fromHere = [
   'export AzureWebJobsStorage__accountName=${compact('st', prefix, suffix)}'
   'export KEY_PEPPER=$(az keyvault secret show --vault-name ${vault.outputs.name} --name key-pepper --query value --output tsv)'
   'go build -o tollgate ./handler/cmd/tollgate'
-  './tollgate tier set standard --tokens-per-minute 1000 && ./tollgate subscription create team-a --tier standard && KEY=$(./tollgate key create team-a)'
+  './tollgate tier set standard --create --tokens-per-minute 1000 && ./tollgate subscription create team-a --tier standard && KEY=$(./tollgate key create team-a)'
   firstCall
 ]
 

@@ -128,7 +128,7 @@ func id(name string) string {
 // all lost would limit nothing, where the policy did.
 func (p *Policy) Validate(tier string) error {
 	if p.Limits.TokensPerMinute == 0 && p.Limits.TokenQuota == 0 {
-		return fmt.Errorf("no limit of it could be carried over: make the tier with 'tollgate tier set %s', and leave --policy out", tier)
+		return fmt.Errorf("no limit of it could be carried over: make the tier with 'tollgate tier set %s --create', and leave --policy out", tier)
 	}
 	t := subscription.Tier{ID: tier, Limits: p.Limits}
 	return t.Validate()

@@ -58,7 +58,7 @@ func consistent(ctx context.Context, directory subscription.Store) (string, erro
 		tier, there := known[s.Tier]
 		if !there {
 			wrong = append(wrong, fmt.Sprintf("subscription %s names tier %s, which there isn't: make the tier, or name another", s.ID, s.Tier))
-		} else if _, err := s.Effective(tier); err != nil {
+		} else if err := s.Check(tier); err != nil {
 			wrong = append(wrong, fmt.Sprintf("subscription %s: %s", s.ID, strings.ReplaceAll(err.Error(), "\n", "; ")))
 		}
 	}

@@ -32,3 +32,28 @@ func TestAFloodOfUnknownKeysIsTurnedAway(t *testing.T) {
 		t.Errorf("a known key: %d %s", known.StatusCode, body)
 	}
 }
+
+// TestARefusalNamesTheSubscriptionsOwnLimit: it used to give the override's amount
+// as the tier's.
+func TestARefusalNamesTheSubscriptionsOwnLimit(t *testing.T) {
+	for overrides, want := range map[string]string{
+		``:                        `"tier":"demo","counterKey"`,
+		`{"tokensPerMinute":100}`: `"tier":"demo","override":"tokensPerMinute","counterKey"`,
+		`{"maxWait":"0s"}`:        `"tier":"demo","counterKey"`,
+		`{"tokenQuota":100,"tokenQuotaPeriod":"Daily"}`: `"tier":"demo","override":"tokenQuota","counterKey"`,
+	} {
+		b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(300))
+		s, err := b.store.Subscription(t.Context(), "team-a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Overrides = []byte(overrides)
+		if _, err := b.store.PutSubscription(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		b.post(t, path, demo)
+		if response, body := b.post(t, path, demo); response.StatusCode != 429 && response.StatusCode != 403 || !strings.Contains(body, want) {
+			t.Errorf("overrides %s: %d %s, want %s in it", overrides, response.StatusCode, body, want)
+		}
+	}
+}

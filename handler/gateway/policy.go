@@ -34,11 +34,15 @@ func (c *call) ask() (ask limit.Ask) {
 
 // refused answers a decision that did not grant, naming the limit.
 func (g *Gateway) refused(c *call, d limit.Decision) *problem {
-	s, tier := d.Standing, c.grant.Tier
+	s, tier, limited := d.Standing, c.grant.Tier, "tokensPerMinute"
 	counted := &countedLimit{Tier: tier.ID, CounterKey: tier.CounterKey,
 		Window: "minute", Limit: s.TokensPerMinute, Used: s.Used, Owed: s.Owed, ResetAt: s.ResetAt}
 	if d.Verdict == limit.QuotaExceeded || d.Verdict == limit.NeverFitsQuota {
 		counted.Window, counted.Limit, counted.Used, counted.Owed, counted.ResetAt = string(s.Period), s.Quota, s.QuotaUsed, s.QuotaOwed, s.QuotaResetAt
+		limited = "tokenQuota"
+	}
+	if c.grant.Subscription.Overrode(limited) {
+		counted.Override = limited
 	}
 	p := refusal(d, counted)
 	if _, capped := c.request.CompletionTokens(); capped && tier.Reserve == subscription.ReserveFull && p.status == http.StatusRequestEntityTooLarge {

@@ -30,7 +30,10 @@ type problem struct {
 
 // countedLimit names the limit that refused, for the error body. Counts are tokens.
 type countedLimit struct {
-	Tier       string    `json:"tier"`
+	Tier string `json:"tier"`
+	// Override is the tier's value that the subscription has its own of, and Limit
+	// is; empty: Limit is the tier's.
+	Override   string    `json:"override,omitempty"`
 	CounterKey string    `json:"counterKey"`
 	Window     string    `json:"window"`
 	Limit      int64     `json:"limit"`

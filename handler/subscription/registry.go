@@ -115,7 +115,7 @@ func (r Registry) put(ctx context.Context, s Subscription) (Subscription, error)
 	if err != nil {
 		return s, about("tier", s.Tier, err)
 	}
-	if _, err := s.Effective(tier); err != nil {
+	if err := s.Check(tier); err != nil {
 		return s, fmt.Errorf("tier %q %w", s.Tier, err)
 	}
 	s.Version, err = r.PutSubscription(ctx, s)

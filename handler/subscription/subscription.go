@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -53,6 +54,43 @@ func (s *Subscription) Effective(tier Tier) (Tier, error) {
 		return Tier{}, fmt.Errorf("with the subscription's overrides: %w", err)
 	}
 	return Tier{ID: tier.ID, Limits: limits, Version: s.version(tier, limits.shared())}, nil
+}
+
+// Check names what is wrong with the subscription's overrides in a tier: what
+// Effective does, and an override that could never act. A value of the tier may
+// be left without effect by one, as a quota is by a lowered tokensPerMinute.
+func (s *Subscription) Check(tier Tier) error {
+	effective, err := s.Effective(tier)
+	if err != nil {
+		return err
+	}
+	var all, own faults
+	all.dominated(&effective)
+	for _, fault := range all {
+		field := fault.(*FieldError).Field
+		if s.Overrode(field) || field == "tokenQuota" && s.Overrode("tokenQuotaPeriod") {
+			own = append(own, fault)
+		}
+	}
+	if err := own.err(); err != nil {
+		return fmt.Errorf("with the subscription's overrides: %w", err)
+	}
+	return nil
+}
+
+// Overrode says whether a value, by the name that Limits gives it in JSON, is the
+// subscription's own.
+func (s *Subscription) Overrode(field string) bool {
+	var values map[string]json.RawMessage
+	if json.Unmarshal(s.Overrides, &values) != nil {
+		return false
+	}
+	for name := range values {
+		if strings.EqualFold(name, field) { // as the decoder takes it
+			return true
+		}
+	}
+	return false
 }
 
 // version tells counters newer limits from older ones, so it must grow with

@@ -3,6 +3,7 @@ package subscription_test
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -252,4 +253,71 @@ func FuzzTier(f *testing.F) {
 			t.Errorf("%s (-written +read):\n%s", text, diff)
 		}
 	})
+}
+
+// TestAnOverrideThatCouldNeverActIsRefused as it is on a tier; one that leaves the
+// tier's own value without effect acts, and is taken.
+func TestAnOverrideThatCouldNeverActIsRefused(t *testing.T) {
+	tier := subscription.Tier{ID: "growth", Limits: subscription.Limits{TokensPerMinute: 50_000, TokenQuota: 20_000_000, TokenQuotaPeriod: subscription.Daily}}
+	for overrides, want := range map[string]string{
+		`{"tokensPerMinute":30000000}`:                           "tokensPerMinute is above tokenQuota",
+		`{"TokensPerMinute":30000000}`:                           "tokensPerMinute is above tokenQuota",
+		`{"tokenQuota":40000}`:                                   "",
+		`{"tokenQuota":100000000}`:                               "tokenQuota is above the 72000000 tokens",
+		`{"tokenQuotaPeriod":"Hourly"}`:                          "tokenQuota is above the 3000000 tokens",
+		`{"tokensPerMinute":100}`:                                "",
+		`{"tokensPerMinute":100,"tokenQuota":19000000}`:          "tokenQuota is above the 144000 tokens",
+		`{"tokenQuota":0,"tokenQuotaPeriod":""}`:                 "",
+		`{"tokensPerMinute":0}`:                                  "",
+		`{"burstTokens":60000000,"tokenQuota":100000000}`:        "",
+		`{"tokenQuota":100000000,"tokenQuotaPeriod":"Monthly"}`:  "",
+		`{"tokenQuota":10000000000,"tokenQuotaPeriod":"Weekly"}`: "tokenQuota is above the 504000000 tokens",
+		`{"name":"x"}`:                                           "name is unknown",
+	} {
+		s := subscription.Subscription{ID: "a", Tier: "growth", Overrides: json.RawMessage(overrides)}
+		err := s.Check(tier)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "overrides: ")) {
+			t.Errorf("%s: %v, want %q", overrides, err, want)
+		}
+	}
+}
+
+// TestWhatHidesItselfIsNoName: a name is shown in lists, logs and terminals.
+func TestWhatHidesItselfIsNoName(t *testing.T) {
+	for name, fine := range map[string]bool{"Team A": true, "Équipe d'été": true, "財務部 👩‍💻": true, "تیم \u200cما": true, "": true,
+		"a\u202eb": false, "a\u2066b\u2069": false, "a\u200fb": false, "a\u061cb": false, "a\nb": false, "a\tb": false, "\x1b[31mred": false, "a\u0085b": false,
+		"a\u009b31m": false, "a\x7f": false, "a\x00": false, "a\u2028b": false, "a\ufeffb": false, "a\ufffdb": false, "a\xffb": false, "a\ufffe": false} {
+		for field, err := range map[string]error{
+			"name":       (&subscription.Subscription{ID: "a", Tier: "b", Name: name}).Validate(),
+			"models":     (&subscription.Limits{Models: []string{"m" + name}}).Validate(),
+			"counterKey": (&subscription.Limits{TokensPerMinute: 1, CounterKey: "{model}" + name}).Validate(),
+		} {
+			if fine != (err == nil) || err != nil && !strings.Contains(err.Error(), field+" has a control character") {
+				t.Errorf("%s %q: %v, want fine %t", field, name, err, fine)
+			}
+		}
+	}
+}
+
+func TestWhatFitsNoColumnIsAFault(t *testing.T) {
+	long := make([]string, 3000)
+	for i := range long {
+		long[i] = "model-" + strconv.Itoa(i)
+	}
+	text, err := json.Marshal(map[string]any{"models": long})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"overrides": (&subscription.Subscription{ID: "a", Tier: "b", Overrides: text}).Validate(),
+		"models":    (&subscription.Limits{Models: long}).Validate(),
+		"escaped":   (&subscription.Limits{Models: []string{strings.Repeat("<", 2001)}}).Validate(), // six characters each as they are stored
+	} {
+		if err == nil || !strings.Contains(err.Error(), "is longer than 12000 characters") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := (&subscription.Limits{Models: long[:500]}).Validate(); err != nil {
+		t.Errorf("500 models: %v", err)
+	}
 }

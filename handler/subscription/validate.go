@@ -35,14 +35,15 @@ func (f *faults) id(field, id string) {
 func (t *Tier) Validate() error {
 	var f faults
 	f.id("id", t.ID)
-	if t.TokensPerMinute > 0 && t.TokenQuota > 0 {
-		f.dominated(t)
-	}
+	f.dominated(t)
 	return errors.Join(f.err(), t.Limits.Validate())
 }
 
 // dominated names the limit of the two that the other always comes before.
 func (f *faults) dominated(t *Tier) {
+	if t.TokensPerMinute <= 0 || t.TokenQuota <= 0 {
+		return
+	}
 	f.check(t.TokensPerMinute <= t.TokenQuota, "tokensPerMinute", "is above tokenQuota, so it could never act", "lower it or leave it out")
 	minutes := periodMinutes[t.TokenQuotaPeriod]
 	if minutes == 0 {

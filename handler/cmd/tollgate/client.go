@@ -29,8 +29,9 @@ type client struct {
 type request struct {
 	method, path string
 	query        url.Values
-	body         any // nil: none
-	fresh        bool
+	body         any  // nil: none
+	fresh        bool // it must not exist
+	there        bool // it must exist
 }
 
 // do makes a request and decodes the answer into a value, which may be nil. A
@@ -62,6 +63,9 @@ func (c *client) do(ctx context.Context, r request, into any) error {
 	}
 	if r.fresh {
 		asked.Header.Set("If-None-Match", "*")
+	}
+	if r.there {
+		asked.Header.Set("If-Match", "*")
 	}
 	response, err := c.http.Do(asked)
 	if err != nil {

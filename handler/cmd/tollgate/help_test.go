@@ -41,7 +41,7 @@ func TestNoFlagTakesASecret(t *testing.T) {
 
 func TestTheShellCompletes(t *testing.T) {
 	m := newTerminal(t)
-	m.must("tier", "set", "standard")
+	m.must("tier", "set", "standard", "--create")
 	m.must("subscription", "create", "team-a", "--tier", "standard")
 	for _, test := range []struct{ line, want string }{
 		{"tier show ", "standard"}, {"subscription show ", "team-a"}, {"key create ", "team-a"},

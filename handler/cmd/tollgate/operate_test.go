@@ -60,7 +60,7 @@ func TestADeployedGatewayIsOperatedAlike(t *testing.T) {
 	m := newTerminal(t)
 	m.count("team-a", 12_468)
 	m.deploy()
-	m.must("tier", "set", "standard", "--tokens-per-minute", "1000")
+	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("subscription", "create", "team-a", "--tier", "standard")
 	key := strings.TrimSpace(m.must("key", "create", "team-a", "--expires", "720h"))
 	if !subscription.WellFormed(key) {
@@ -122,7 +122,7 @@ func TestAFilesKeyIsForAGatewayHere(t *testing.T) {
 
 func TestAKeyIsRotatedWithAnOverlapAndEnds(t *testing.T) {
 	m := newTerminal(t)
-	m.must("tier", "set", "standard", "--tokens-per-minute", "1000")
+	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("subscription", "create", "a", "--tier", "standard")
 	first := strings.TrimSpace(m.must("key", "create", "a"))
 	second := strings.TrimSpace(m.must("key", "rotate", "a", "--overlap", "24h"))
@@ -171,7 +171,7 @@ func TestUsageIsForPeopleScriptsAndSpreadsheets(t *testing.T) {
 
 func TestUsageOfWhatIsNotThereOrCountsWithOthersIsSaid(t *testing.T) {
 	m := newTerminal(t)
-	m.must("tier", "set", "shared", "--tokens-per-minute", "10", "--counter-key", "{client-ip}")
+	m.must("tier", "set", "shared", "--create", "--tokens-per-minute", "10", "--counter-key", "{client-ip}")
 	m.must("subscription", "create", "team-s", "--tier", "shared")
 	for _, command := range [][]string{{"usage", "nobody"}, {"usage", "nobody", "--by", "day"}, {"watch", "nobody", "--count", "1"}} {
 		m.fails(exitNotFound, []string{`"nobody" was not found`}, command...)
@@ -254,7 +254,7 @@ func TestDoctorSaysWhatToFix(t *testing.T) {
 	model := httptest.NewServer(http.NotFoundHandler())
 	defer model.Close()
 	m.environment["UPSTREAM_URL"], m.environment["UPSTREAM_API_KEY"] = model.URL, "canary"
-	m.must("tier", "set", "standard", "--tokens-per-minute", "1000")
+	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("subscription", "create", "a", "--tier", "standard")
 	if shown := m.must("doctor"); strings.Contains(shown, "WRONG") || !strings.Contains(shown, "1 tier, 1 subscription") || !strings.Contains(shown, "of the table service's") {
 		t.Errorf("doctor printed\n%s", shown)
@@ -346,7 +346,7 @@ func TestADryRunSaysWhatAnImportWouldFind(t *testing.T) {
 	for _, how := range [][]string{{"--dry-run"}, {}} {
 		m.fails(exitNotFound, []string{`tier "gold" was not found`}, append([]string{"import", "--tier", "gold", "--subscriptions", subs}, how...)...)
 	}
-	m.must("tier", "set", "gold", "--tokens-per-minute", "10")
+	m.must("tier", "set", "gold", "--create", "--tokens-per-minute", "10")
 	m.must("subscription", "create", "team-a", "--tier", "gold")
 	shown := m.must("import", "--tier", "gold", "--subscriptions", subs, "--dry-run")
 	if strings.Count(shown, "is there already, and would stay as it is") != 1 || strings.Count(shown, "would be made") != 1 {
@@ -356,8 +356,8 @@ func TestADryRunSaysWhatAnImportWouldFind(t *testing.T) {
 
 func TestEveryChangeOfTheCommandLineIsInTheAudit(t *testing.T) {
 	m := newTerminal(t)
-	m.must("tier", "set", "standard", "--tokens-per-minute", "1000")
-	m.must("tier", "set", "standard", "--tokens-per-minute", "2000")
+	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
+	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "2000")
 	shown := m.must("audit", "standard")
 	if !strings.Contains(shown, "tokensPerMinute from 1000 to 2000") || !strings.Contains(shown, "command line (") || !strings.Contains(shown, "done") {
 		t.Errorf("audit printed\n%s", shown)

@@ -30,7 +30,7 @@ Exit status:
   2  the command line or a value in it is wrong
   3  what it names was not found
   4  what it makes exists already, or was changed meanwhile
-  5  the gateway doesn't take the login or the key, or it lacks the role`, `  tollgate tier set standard --tokens-per-minute 1000
+  5  the gateway doesn't take the login or the key, or it lacks the role`, `  tollgate tier set standard --create --tokens-per-minute 1000
   tollgate subscription create team-a --tier standard
   KEY=$(tollgate key create team-a)`,
 		a.subscriptionCommand(),

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"tollgate/handler/manage"
 	"tollgate/handler/subscription"
 )
 
@@ -14,7 +18,7 @@ func (a *app) tierCommand() *cobra.Command {
 	return group("tier", "Named sets of limits that subscriptions share",
 		`A tier is a named set of limits. Subscriptions name a tier, and may override
 single values of it. Gateways take a change up within a minute.`,
-		`  tollgate tier set standard --tokens-per-minute 1000 --token-quota 100000 --token-quota-period Daily
+		`  tollgate tier set standard --create --tokens-per-minute 1000 --token-quota 100000 --token-quota-period Daily
   tollgate tier list`,
 		a.tierSet(), a.tierShow(), a.tierList())
 }
@@ -22,22 +26,61 @@ single values of it. Gateways take a change up within a minute.`,
 func (a *app) tierSet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set ID",
-		Short: "Make a tier, or change the values that are given",
-		Example: `  tollgate tier set standard --tokens-per-minute 1000
+		Short: "Change the values of a tier that are given, or make a tier with --create",
+		Example: `  tollgate tier set standard --create --tokens-per-minute 1000
   tollgate tier set standard --burst-tokens 500 --max-wait 5s
-  tollgate tier set strict --tokens-per-minute 2000 --reserve full --max-completion-tokens 500
+  tollgate tier set strict --create --tokens-per-minute 2000 --reserve full --max-completion-tokens 500
   tollgate tier set standard --token-quota 0 --token-quota-period ""`,
 		Args: named("ID"), ValidArgsFunction: a.ids(tierIDs),
 	}
 	limits := addLimits(cmd)
+	create := cmd.Flags().Bool("create", false, "make the tier if there is none of this id")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var tier subscription.Tier
-		if err := a.ask(cmd, request{method: http.MethodPatch, path: tierPath(args[0]), body: limits.changes}, &tier); err != nil {
+		change := request{method: http.MethodPatch, path: tierPath(args[0]), body: limits.changes, there: true}
+		err := a.ask(cmd, change, &tier)
+		if p, refused := errors.AsType[*manage.Problem](err); refused && p.Code == manage.CodeStale {
+			if !*create {
+				return a.noTier(cmd, args[0])
+			}
+			change.there, change.fresh = false, true
+			if err = a.ask(cmd, change, &tier); err == nil {
+				a.note("Tier %s is new; no subscription names it yet.", tier.ID)
+			}
+		}
+		if err != nil {
 			return err
 		}
 		return a.printTier(tier)
 	}
 	return cmd
+}
+
+// noTier says that there is no such tier, and which one may be meant.
+func (a *app) noTier(cmd *cobra.Command, id string) error {
+	meant := ""
+	if ids, err := tierIDs(cmd.Context(), a); err == nil { // which would be the second thing to fail
+		for _, known := range ids {
+			if strings.HasPrefix(known, id) || strings.HasPrefix(id, known) || near(id, known) {
+				meant = fmt.Sprintf(" Did you mean %q?", known)
+				break
+			}
+		}
+	}
+	return &manage.Problem{Status: http.StatusNotFound, Code: manage.CodeNotFound,
+		Detail: fmt.Sprintf("There is no tier %q.%s Make a new one with --create.", id, meant)}
+}
+
+// near says whether one letter more, less, other or swapped makes one text of
+// another.
+func near(a, b string) bool {
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return len(a) <= 1 && len(b) <= 1 || len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
 }
 
 func (a *app) tierShow() *cobra.Command {

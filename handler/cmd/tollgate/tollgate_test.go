@@ -99,7 +99,7 @@ func (m *terminal) expect(key string, want error) *subscription.Grant {
 
 func TestAnOperatorsFirstHour(t *testing.T) {
 	m := newTerminal(t)
-	if shown := m.must("tier", "set", "standard", "--tokens-per-minute", "1000", "--models", "a,b"); !strings.Contains(shown, "Tokens per minute       1,000") {
+	if shown := m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000", "--models", "a,b"); !strings.Contains(shown, "Tokens per minute       1,000") {
 		t.Errorf("tier set printed %s", shown)
 	}
 	m.must("subscription", "create", "team-a", "--tier", "standard", "--name", "Team A")
@@ -136,7 +136,7 @@ func TestAnOperatorsFirstHour(t *testing.T) {
 
 func TestOverridesAreSetAndInherited(t *testing.T) {
 	m := newTerminal(t)
-	m.must("tier", "set", "standard", "--tokens-per-minute", "1000")
+	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	before := version(t, m.must("subscription", "create", "a", "--tier", "standard", "--tokens-per-minute", "50", "--max-wait", "2s", "-o", "json"))
 	key := strings.TrimSpace(m.must("key", "create", "a"))
 	if tier := m.expect(key, nil).Tier; tier.TokensPerMinute != 50 || tier.MaxWait == 0 {
@@ -146,7 +146,7 @@ func TestOverridesAreSetAndInherited(t *testing.T) {
 	if tier := m.expect(key, nil).Tier; tier.TokensPerMinute != 1000 || tier.MaxWait != 0 || tier.BurstTokens != 7 || after <= before {
 		t.Errorf("inherited, version %d after %d: %+v", after, before, tier)
 	}
-	m.must("tier", "set", "gold", "--tokens-per-minute", "9000")
+	m.must("tier", "set", "gold", "--create", "--tokens-per-minute", "9000")
 	m.must("subscription", "set", "a", "--tier", "gold", "--inherit", "burst-tokens")
 	if tier := m.expect(key, nil).Tier; tier.ID != "gold" || tier.TokensPerMinute != 9000 || tier.BurstTokens != 0 {
 		t.Errorf("moved: %+v", tier)
@@ -173,9 +173,9 @@ func TestJSONIsForScripts(t *testing.T) {
 			t.Errorf("an empty list is %s", shown)
 		}
 	}
-	m.must("tier", "set", "standard", "--tokens-per-minute", "1000")
+	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("subscription", "create", "a", "--tier", "standard")
-	m.must("tier", "set", "other")
+	m.must("tier", "set", "other", "--create")
 	m.must("subscription", "create", "b", "--tier", "other")
 
 	var made struct{ Subscription, Slot, Created, Key string }
@@ -210,7 +210,7 @@ func TestTablesAreForPeople(t *testing.T) {
 	if _, stderr, _ := m.run("subscription", "list"); !strings.Contains(stderr, "subscription create") {
 		t.Errorf("an empty list says %q", stderr)
 	}
-	m.must("tier", "set", "standard", "--tokens-per-minute", "1234567", "--token-quota", "2000000", "--token-quota-period", "Daily")
+	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1234567", "--token-quota", "2000000", "--token-quota-period", "Daily")
 	m.must("subscription", "create", "a", "--tier", "standard")
 	m.must("key", "create", "a")
 	for _, test := range []struct {
@@ -233,10 +233,10 @@ func TestTablesAreForPeople(t *testing.T) {
 
 func TestWhatMaySurpriseIsWarnedOf(t *testing.T) {
 	m := newTerminal(t)
-	if _, stderr, status := m.run("tier", "set", "misspelt"); status != exitDone || !strings.Contains(stderr, "warning: nothing is limited") {
+	if _, stderr, status := m.run("tier", "set", "misspelt", "--create"); status != exitDone || !strings.Contains(stderr, "warning: nothing is limited") {
 		t.Errorf("a tier without limits: status %d, said %q", status, stderr)
 	}
-	_, stderr, status := m.run("tier", "set", "strict", "--tokens-per-minute", "1000", "--reserve", "full", "--on-store-down", "open", "-q")
+	_, stderr, status := m.run("tier", "set", "strict", "--create", "--tokens-per-minute", "1000", "--reserve", "full", "--on-store-down", "open", "-q")
 	if status != exitDone || !strings.Contains(stderr, "warning: with onStoreDown open") || !strings.Contains(stderr, "maxCompletionTokens") {
 		t.Errorf("status %d, said %q", status, stderr)
 	}
@@ -244,7 +244,7 @@ func TestWhatMaySurpriseIsWarnedOf(t *testing.T) {
 
 func TestBadInputIsNamedAndNothingChanges(t *testing.T) {
 	m := newTerminal(t)
-	m.must("tier", "set", "standard", "--tokens-per-minute", "1000")
+	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("subscription", "create", "a", "--tier", "standard")
 	m.must("key", "create", "a")
 	before := m.must("tier", "list", "-o", "json") + m.must("subscription", "show", "a", "-o", "json")
@@ -262,20 +262,20 @@ func TestBadInputIsNamedAndNothingChanges(t *testing.T) {
 		{exitUsage, []string{`ID is "..", which nothing has for an id`, "tollgate tier show ID"}, []string{"tier", "show", ".."}},
 		{exitUsage, []string{`ID is ""`}, []string{"subscription", "suspend", ""}},
 		{exitUsage, []string{"--output", "use table or json"}, []string{"tier", "list", "-o", "yaml"}},
-		{exitUsage, []string{"--tokens-per-minute", "use a whole number of tokens"}, []string{"tier", "set", "x", "--tokens-per-minute", "1.5"}},
-		{exitUsage, []string{"--max-wait", "use a time with its unit"}, []string{"tier", "set", "x", "--max-wait", "5"}},
-		{exitUsage, []string{"--shadow", "use true or false"}, []string{"tier", "set", "x", "--shadow=maybe"}},
-		{exitUsage, []string{`id "Gold Tier" is not an id`, "a-z"}, []string{"tier", "set", "Gold Tier"}},
+		{exitUsage, []string{"--tokens-per-minute", "use a whole number of tokens"}, []string{"tier", "set", "x", "--create", "--tokens-per-minute", "1.5"}},
+		{exitUsage, []string{"--max-wait", "use a time with its unit"}, []string{"tier", "set", "x", "--create", "--max-wait", "5"}},
+		{exitUsage, []string{"--shadow", "use true or false"}, []string{"tier", "set", "x", "--create", "--shadow=maybe"}},
+		{exitUsage, []string{`id "Gold Tier" is not an id`, "a-z"}, []string{"tier", "set", "Gold Tier", "--create"}},
 		{exitUsage, []string{"tokensPerMinute is out of range", "burstTokens is out of range", `reserve "all" is unknown: use none, prompt, full`},
-			[]string{"tier", "set", "x", "--tokens-per-minute", "-1", "--burst-tokens", "-1", "--reserve", "all"}},
-		{exitUsage, []string{"tokenQuota is above", "could never act"}, []string{"tier", "set", "standard", "--token-quota", "90000", "--token-quota-period", "Hourly"}},
+			[]string{"tier", "set", "x", "--create", "--tokens-per-minute", "-1", "--burst-tokens", "-1", "--reserve", "all"}},
+		{exitUsage, []string{"tokenQuota is above", "could never act"}, []string{"tier", "set", "standard", "--create", "--token-quota", "90000", "--token-quota-period", "Hourly"}},
 		{exitUsage, []string{"--tier is missing", "tollgate tier list"}, []string{"subscription", "create", "b"}},
 		{exitNotFound, []string{`tier "gold" was not found`}, []string{"subscription", "create", "b", "--tier", "gold"}},
 		{exitNotFound, []string{`tier "gold" was not found`}, []string{"subscription", "set", "a", "--tier", "gold"}},
 		{exitConflict, []string{`subscription "a" exists already`}, []string{"subscription", "create", "a", "--tier", "standard"}},
 		{exitUsage, []string{`--inherit "speed" is no limit`, "tokens-per-minute"}, []string{"subscription", "set", "a", "--inherit", "speed"}},
 		{exitUsage, []string{"counterKey has the unknown part {user}"}, []string{"subscription", "set", "a", "--counter-key", "{user}"}},
-		{exitUsage, []string{"would store the secret"}, []string{"tier", "set", "x", "--tokens-per-minute", "1", "--counter-key", "{header:Authorization}"}},
+		{exitUsage, []string{"would store what may be a secret"}, []string{"tier", "set", "x", "--create", "--tokens-per-minute", "1", "--counter-key", "{header:Authorization}"}},
 		{exitNotFound, []string{`subscription "b" was not found`}, []string{"subscription", "suspend", "b"}},
 		{exitNotFound, []string{`subscription "b" was not found`}, []string{"subscription", "show", "b"}},
 		{exitUsage, []string{`id "it's" is not an id`}, []string{"key", "create", "it's"}},
@@ -302,7 +302,7 @@ func TestAStorageThatIsDownIsSaid(t *testing.T) {
 
 func TestSettingsComeFromTheEnvironmentOrAFile(t *testing.T) {
 	m := newTerminal(t)
-	m.must("tier", "set", "standard")
+	m.must("tier", "set", "standard", "--create")
 	connection := m.environment["AzureWebJobsStorage"]
 	const elsewhere = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;TableEndpoint=http://127.0.0.1:1/a"
 	write := func(path, text string) {
@@ -350,7 +350,7 @@ func TestSettingsComeFromTheEnvironmentOrAFile(t *testing.T) {
 // az ends lines with a carriage return on Windows, which $(…) keeps.
 func TestALinesEndIsNoPartOfASetting(t *testing.T) {
 	m := newTerminal(t)
-	m.must("tier", "set", "standard", "--tokens-per-minute", "10")
+	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "10")
 	m.must("subscription", "create", "a", "--tier", "standard")
 	m.environment["KEY_PEPPER"] += "\r"
 	m.expect(strings.TrimSpace(m.must("key", "create", "a")), nil)
@@ -373,5 +373,31 @@ func TestAKeyNeedsThePepper(t *testing.T) {
 	if strings.Contains(m.said.String(), "canary") {
 		t.Error("an error shows the pepper")
 	}
-	m.must("tier", "set", "standard") // which needs none
+	m.must("tier", "set", "standard", "--create") // which needs none
+}
+
+// TestAMisspeltTierIsNotMade: it used to be, without a word that it is new.
+func TestAMisspeltTierIsNotMade(t *testing.T) {
+	m := newTerminal(t)
+	m.fails(exitNotFound, []string{`no tier "gold"`, "--create"}, "tier", "set", "gold", "--tokens-per-minute", "1000")
+	m.said.Reset()
+	m.must("tier", "set", "gold", "--create", "--tokens-per-minute", "1000")
+	if !strings.Contains(m.said.String(), "Tier gold is new") {
+		t.Errorf("a new tier is made without a word: %q", m.said.String())
+	}
+	for _, typo := range []string{"glod", "golt", "gol", "golds", "god", "bold"} {
+		m.fails(exitNotFound, []string{`no tier "` + typo + `"`, `Did you mean "gold"?`, "--create"}, "tier", "set", typo, "--tokens-per-minute", "1")
+	}
+	m.fails(exitNotFound, []string{`no tier "silver"`}, "tier", "set", "silver")
+	m.said.Reset()
+	m.must("tier", "set", "gold", "--create", "--burst-tokens", "5")
+	m.must("tier", "set", "gold", "--max-wait", "1s")
+	if strings.Contains(m.said.String(), "is new") {
+		t.Errorf("a tier that was there is called new: %q", m.said.String())
+	}
+	if shown := m.must("tier", "list"); strings.Count(shown, "\n") != 2 {
+		t.Errorf("tiers: %s", shown)
+	}
+	m.fails(exitUsage, []string{"tokensPerMinute is out of range"}, "tier", "set", "bronze", "--create", "--tokens-per-minute", "-1")
+	m.fails(exitUsage, []string{"tokensPerMinute is out of range"}, "tier", "set", "gold", "--tokens-per-minute", "-1")
 }

@@ -53,8 +53,7 @@ func (s *Store) fits(sub subscription.Subscription) error {
 	if !known {
 		return fault("tier", "%q is none of the tiers", "list it under tiers", sub.Tier)
 	}
-	_, err := sub.Effective(tier)
-	return err
+	return sub.Check(tier)
 }
 
 func (s *Store) load(ctx context.Context, key Key, pepper subscription.Pepper) error {
