@@ -13,6 +13,11 @@ func (c *Client) DialBy(dial func(ctx context.Context, network, address string) 
 	c.dial = dial
 }
 
+// Dial is how the client makes its connections.
+func (c *Client) Dial() func(ctx context.Context, network, address string) (net.Conn, error) {
+	return c.dial
+}
+
 // ResponseOf makes a response of a body.
 func ResponseOf(body io.ReadCloser) *Response {
 	ctx, cancel := context.WithCancelCause(context.Background())

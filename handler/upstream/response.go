@@ -48,8 +48,8 @@ func (r *Response) Close() {
 // the endpoints that are left. Nothing of it may have reached the caller. If none is
 // left, the error is the one given, else one of those of Send.
 func (r *Response) Another(failed *Error) (*Response, error) {
-	rest := r.round
 	r.judge(failed)
+	rest := r.round
 	r.Close()
 	if rest == nil {
 		return nil, failed
@@ -60,8 +60,11 @@ func (r *Response) Another(failed *Error) (*Response, error) {
 
 // judge tells the deployment once what its answer was.
 func (r *Response) judge(err error) {
+	if err == nil {
+		r.round = nil
+	}
 	if !r.judged {
-		r.judged, r.round = true, nil
+		r.judged = true
 		r.answer.from.note(err, r.answer.entered, time.Now())
 	}
 }
