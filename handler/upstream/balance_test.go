@@ -320,6 +320,19 @@ func TestWhileAllAreThrottledOneCallTriesWhenTheShortestWaitEnds(t *testing.T) {
 	})
 }
 
+// Of several refusals the caller is told the one that is over first.
+func TestTheShortestWaitIsTold(t *testing.T) {
+	for _, waits := range [][2]string{{"30", "40"}, {"40", "30"}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, status(429, waits[0]), status(429, waits[1]))
+			_, err := p.Send(t.Context(), aCall(false))
+			if refused, ok := errors.AsType[*upstream.StatusError](err); !ok || refused.RetryAfter != 30*time.Second {
+				t.Errorf("waits %v: got %v with %v, want 30s", waits, err, refused.RetryAfter)
+			}
+		})
+	}
+}
+
 // A call that tries may take as long as a model thinks. The others don't wait so long.
 func TestACallThatTriesAThrottledEndpointHoldsOthersUpForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -377,7 +390,14 @@ func TestALateAnswerEndsNoPause(t *testing.T) {
 			status(429, "30")(w, r)
 		}, ok)
 		var early sync.WaitGroup
-		early.Go(func() { p.Send(t.Context(), aCall(false)) })
+		early.Go(func() {
+			response, err := p.Send(t.Context(), aCall(false))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			response.Close()
+		})
 		time.Sleep(time.Second)
 		p.want(t, "ab", "answer of b")
 		early.Wait()
