@@ -1,73 +1,155 @@
 package apim
 
 import (
+	"html"
 	"regexp"
 	"strings"
 )
 
-// begins finds an expression: an attribute's value, or an element's text.
-var begins = regexp.MustCompile(`=\s*"@|>\s*@[({]`)
-
-// escapeExpressions makes XML of a policy whose expressions stand as they are,
-// quotes and angle brackets included. What is escaped already stays.
+// escapeExpressions makes XML of a policy in which expressions are written as
+// they are, quotes and angle brackets included. What is escaped already stays.
 func escapeExpressions(text string) string {
 	var out strings.Builder
-	for {
-		found := begins.FindStringIndex(text)
-		if found == nil {
-			break
+	for len(text) > 0 {
+		length := opaque(text)
+		switch {
+		case strings.HasPrefix(text, "<!--"): // left out: in API Management it may have -- in it
+		case length > 0:
+			out.WriteString(text[:length])
+		case text[0] == '<':
+			length = tag(&out, text)
+		default:
+			length = content(&out, text)
 		}
-		from := found[0] + strings.IndexByte(text[found[0]:], '@')
-		length := expressionLength(text[from:])
-		out.WriteString(text[:from])
-		out.WriteString(escaped(text[from : from+length]))
-		text = text[from+length:]
+		text = text[length:]
 	}
-	return out.String() + text
+	return out.String()
 }
 
-// expressionLength is how long an expression is that begins a text: to the
-// bracket that closes its first, strings within skipped.
-func expressionLength(text string) int {
-	open, closed := byte('('), byte(')')
-	if len(text) > 1 && text[1] == '{' {
-		open, closed = '{', '}'
+// opaque is how long a comment, a CDATA section or a processing instruction is
+// that begins a text; 0 where none does.
+func opaque(text string) int {
+	for begin, end := range map[string]string{"<!--": "-->", "<![CDATA[": "]]>", "<?": "?>"} {
+		if strings.HasPrefix(text, begin) {
+			if length := after(text[len(begin):], end); length > 0 {
+				return len(begin) + length
+			}
+			return len(text)
+		}
 	}
-	depth, quoted := 0, false
-	for i := 1; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\\' && quoted:
+	return 0
+}
+
+// tag writes a tag, and returns how long it was.
+func tag(out *strings.Builder, text string) int {
+	out.WriteByte('<')
+	for i := 1; i < len(text); {
+		switch c := text[i]; c {
+		case '>':
+			out.WriteByte('>')
+			return i + 1
+		case '"', '\'':
+			i += value(out, text[i:])
+		default:
+			out.WriteByte(c)
 			i++
-		case !quoted && strings.HasPrefix(text[i:], `'"'`): // a character, which opens no string
-			i += 2
-		case c == '"':
-			if depth == 0 {
-				return i // it never opened: no expression after all
-			}
-			quoted = !quoted
-		case quoted:
-		case c == open:
-			depth++
-		case c == closed:
-			if depth--; depth == 0 {
-				return i + 1
-			}
 		}
 	}
 	return len(text)
 }
 
-var entity = regexp.MustCompile(`^&(#\d+|#x[0-9a-fA-F]+|[a-z]+);`)
+// value writes an attribute's value with its quotes, and returns how long it
+// was. It ends with the first quote that isn't within an expression.
+func value(out *strings.Builder, text string) int {
+	quote := text[:1]
+	end := 1
+	for {
+		length := strings.Index(text[end:], quote)
+		if length < 0 {
+			out.WriteString(text) // what is wrong with it, the XML decoder says
+			return len(text)
+		}
+		skip := unclosed(text[end:end+length], text[end:])
+		if skip == 0 {
+			end += length
+			break
+		}
+		end += skip
+	}
+	out.WriteString(quote + escaped(text[1:end]) + quote)
+	return end + 1
+}
 
-func escaped(expression string) string {
+// unclosed is where the first expression ends that begins in a plain text and
+// doesn't end there; 0 where there is none. The plain text begins text.
+func unclosed(plain, text string) int {
+	begin := beginning(plain)
+	if begin < 0 || closed(plain[begin:]) {
+		return 0
+	}
+	if end := expressionEnd(text[begin:]); end > 0 {
+		return begin + end
+	}
+	return 0
+}
+
+// content writes the text before a tag, and returns how long it was. An
+// expression in it may have angle brackets.
+func content(out *strings.Builder, text string) int {
+	length := strings.IndexByte(text, '<')
+	if length < 0 {
+		length = len(text)
+	}
+	if end := unclosed(text[:length], text); end > 0 {
+		length = end
+	}
+	out.WriteString(escaped(text[:length]))
+	return length
+}
+
+// beginning is where the first expression begins, -1 without one.
+func beginning(text string) int {
+	for i := range len(text) {
+		if strings.HasPrefix(text[i:], "@(") || strings.HasPrefix(text[i:], "@{") {
+			return i
+		}
+	}
+	return -1
+}
+
+// closed reports whether all of a text's expressions end within it, as they do
+// where quotes and angle brackets are escaped.
+func closed(text string) bool {
+	text = html.UnescapeString(text)
+	for {
+		end := expressionEnd(text)
+		if end == 0 {
+			return false
+		}
+		next := beginning(text[end:])
+		if next < 0 {
+			return true
+		}
+		text = text[end+next:]
+	}
+}
+
+var entity = regexp.MustCompile(`^&(#\d+|#x[0-9a-fA-F]+|lt|gt|amp|quot|apos);`)
+
+// escaped makes XML of a text in which some may be escaped already.
+func escaped(text string) string {
 	var out strings.Builder
-	for i := range len(expression) {
-		switch c := expression[i]; {
+	for i := range len(text) {
+		switch c := text[i]; {
 		case c == '"':
 			out.WriteString("&quot;")
+		case c == '\'':
+			out.WriteString("&apos;")
 		case c == '<':
 			out.WriteString("&lt;")
-		case c == '&' && !entity.MatchString(expression[i:]):
+		case c == '>':
+			out.WriteString("&gt;")
+		case c == '&' && !entity.MatchString(text[i:]):
 			out.WriteString("&amp;")
 		default:
 			out.WriteByte(c)

@@ -15,6 +15,14 @@ var takenHeaders = []string{"Access-Control-Allow-Origin", "Access-Control-Expos
 	"Retry-After", "Retry-After-Ms", "Trailer", "Transfer-Encoding", "Upgrade", "Vary", "X-Content-Type-Options", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Reset-Tokens",
 	"X-Request-Id", "X-Should-Retry", "X-Tollgate-Shadow", "X-Tollgate-Upstream"}
 
+// CheckHeaderNames names what is wrong with the settings that name the answers'
+// headers, as Load does.
+func CheckHeaderNames(getenv func(string) string) error {
+	s := &settings{getenv: getenv}
+	s.headerNames()
+	return s.err()
+}
+
 // headerNames names the answers' headers, each its own.
 func (s *settings) headerNames() gateway.HeaderNames {
 	taken := slices.Clone(takenHeaders)

@@ -1,0 +1,109 @@
+package apim
+
+import (
+	"regexp"
+	"strings"
+
+	"tollgate/handler/subscription"
+)
+
+// known are the expressions that have a counterpart in a counter key.
+var known = []struct {
+	expression *regexp.Regexp
+	part       string
+	differs    string // how the counterpart counts otherwise
+}{
+	{regexp.MustCompile(`^context\.Subscription\.(Id|Name)$`), "{subscription}", ""},
+	{regexp.MustCompile(`^context\.Subscription\.Key$`), "{subscription}", byKey},
+	{regexp.MustCompile(`^context\.Request\.IpAddress$`), "{client-ip}", ""},
+	{regexp.MustCompile(`^context\.Request\.Headers\.GetValueOrDefault\("(?i:api-key|x-api-key|Ocp-Apim-Subscription-Key|Authorization)"(?:,\s*"[^"\\]*")?\)$`), "{subscription}", byKey},
+	{regexp.MustCompile(`^context\.Request\.Headers\.GetValueOrDefault\("([A-Za-z0-9-]+)"(?:,\s*"[^"\\]*")?\)$`), "{header:$1}", ""},
+	{regexp.MustCompile(`^context\.Request\.MatchedParameters(\["deployment-id"\]|\.GetValueOrDefault\("deployment-id"(,\s*"[^"\\]*")?\))$`), "{model}", ""},
+}
+
+const byKey = "here a subscription's two keys count together"
+
+// counterKey is the template that counts as a counter-key does, and what that
+// counts by: the same template, or the counter-key itself where it has no
+// counterpart.
+func (p *Policy) counterKey(e element) (template, counts string) {
+	const fallback = "{subscription}"
+	text := strings.TrimSpace(e.attributes["counter-key"])
+	if !computed(text) {
+		if text == "" {
+			p.lose("there is no counter-key: each subscription is counted by itself ({subscription})")
+			return fallback, fallback
+		}
+		p.lose("counter-key is %q, one counter for all: each subscription is counted by itself ({subscription}); a tier's can share with a part such as {model}", text)
+		return fallback, text
+	}
+	if strings.Contains(text, "{{") {
+		p.lose("counter-key is %s, a named value: each subscription is counted by itself ({subscription}); see counterKey for what there is", text)
+		return fallback, text
+	}
+	template, differs := counterTemplate(text)
+	if template == "" {
+		p.lose("counter-key %s has no counterpart: each subscription is counted by itself ({subscription}); see counterKey for what there is", text)
+		return fallback, text
+	}
+	if differs != "" {
+		p.lose("counter-key %s: %s", text, differs)
+	}
+	return template, template
+}
+
+// counterTemplate is the counterpart of an expression, empty without one.
+func counterTemplate(text string) (template, differs string) {
+	if !isExpression(text) || text[1] != '(' {
+		return "", ""
+	}
+	for _, term := range terms(text[2:len(text)-1], "+") {
+		part, otherwise := counterPart(term)
+		if part == "" {
+			return "", ""
+		}
+		template += part
+		if otherwise != "" {
+			differs = otherwise
+		}
+	}
+	limits := subscription.Limits{TokensPerMinute: 1, CounterKey: template}
+	if limits.Validate() != nil {
+		return "", ""
+	}
+	return template, differs
+}
+
+// counterPart is a term's counterpart: a part, or a text that stays.
+func counterPart(term string) (part, differs string) {
+	if text, ok := literalText(term); ok {
+		return text, ""
+	}
+	term = reduced(term)
+	for _, k := range known {
+		if k.expression.MatchString(term) {
+			return k.expression.ReplaceAllString(term, k.part), k.differs
+		}
+	}
+	return "", ""
+}
+
+// literalText is the text of a string without escapes or braces.
+func literalText(term string) (string, bool) {
+	if length, ok := literal(term+" ", 0); !ok || length != len(term) || term[0] != '"' {
+		return "", false
+	}
+	text := term[1 : len(term)-1]
+	return text, text != "" && !strings.ContainsAny(text, `\{}"`)
+}
+
+// reduced is a term without what doesn't change its value where there is a
+// subscription: a cast to string, ?., ToString() and what null is replaced by.
+func reduced(term string) string {
+	if parts := terms(term, "??"); len(parts) == 2 && strings.HasPrefix(parts[1], `"`) {
+		term = parts[0]
+	}
+	term = strings.TrimSpace(strings.TrimPrefix(term, "(string)"))
+	term = strings.TrimSuffix(term, ".ToString()")
+	return strings.ReplaceAll(term, "?.", ".")
+}
