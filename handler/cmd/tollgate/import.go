@@ -245,6 +245,15 @@ func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (importe
 
 func (a *app) printImport(report importReport) error {
 	report.Items = listed(report.Items)
+	for i, item := range report.Items { // what a policy's author wrote must not reach a terminal as it is, in JSON neither
+		report.Items[i].From, report.Items[i].Result = clean(item.From), clean(item.Result)
+		for n, lost := range item.Lost {
+			item.Lost[n] = clean(lost)
+		}
+	}
+	for name, value := range report.Settings {
+		report.Settings[name] = clean(value)
+	}
 	return a.print(report, func(w io.Writer) {
 		row(w, "KIND", "ID", "FROM", "RESULT")
 		for _, item := range report.Items {

@@ -44,7 +44,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(a.stderr, "tollgate: %s%s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "), hint(err))
+	fmt.Fprintf(a.stderr, "tollgate: %s%s\n", said(err), hint(err))
 	return status(err)
 }
 
@@ -82,6 +82,15 @@ func hint(err error) string {
 		return "\nIs the storage that AzureWebJobsStorage names running, and reachable from here?"
 	}
 	return ""
+}
+
+// said is an error's text, which may quote what others wrote, line by line.
+func said(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		lines[i] = clean(line)
+	}
+	return strings.Join(lines, "\n  ")
 }
 
 // usageError is a command line that can't be understood.

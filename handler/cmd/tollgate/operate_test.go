@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
@@ -335,6 +336,39 @@ func TestImportCarriesOverWhatItCan(t *testing.T) {
 	}
 	m.fails(exitUsage, []string{"--tier is missing"}, "import", "--policy", policy)
 	m.fails(exitUsage, []string{"no llm-token-limit"}, "import", "--tier", "x", "--policy", write("other.xml", "<policies/>"))
+}
+
+// TestImportPrintsNoControlCharacters: a policy is written by others, and its
+// values are quoted in what is lost, in settings and in errors.
+func TestImportPrintsNoControlCharacters(t *testing.T) {
+	m := newTerminal(t)
+	const acts = "\u009b31m\u202e\u2066\u0085\u007f" // what XML lets through: C1 and bidi controls, DEL
+	attributes := `counter-key="all` + acts + `" remaining-tokens-header-name="x` + acts + `" other` + `="` + acts + `" estimate-prompt-tokens="` + acts + `"`
+	metric := `<llm-emit-token-metric namespace="n` + acts + `"><dimension name="d` + acts + `" value="v` + acts + `"/></llm-emit-token-metric>`
+	fragment := `<include-fragment fragment-id="` + acts + `"/>`
+	dir := t.TempDir()
+	good, bad, subs := filepath.Join(dir, "good.xml"), filepath.Join(dir, "bad.xml"), filepath.Join(dir, "subs.json")
+	for path, text := range map[string]string{
+		good: `<fragment><llm-token-limit tokens-per-minute="10" ` + attributes + `/>` + metric + fragment + `</fragment>`,
+		bad:  `<fragment><llm-token-limit tokens-per-minute="` + acts + `"/></wrong` + acts + `>`,
+		subs: `[{"name":"team` + acts + `","scope":"/x/` + acts + `/y"}]`,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"--policy", good, "--subscriptions", subs}, {"--policy", good, "--subscriptions", subs, "-o", "json"}, {"--policy", bad}} {
+		stdout, stderr, _ := m.run(append([]string{"import", "--tier", "gold", "--dry-run"}, args...)...)
+		for _, r := range strings.ReplaceAll(stdout+stderr, "\n", "") {
+			if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+				t.Errorf("%v printed %U:\n%q", args, r, stdout+stderr)
+				break
+			}
+		}
+		if !strings.Contains(stdout+stderr, "\ufffd") && !strings.Contains(stdout+stderr, "not XML") {
+			t.Errorf("%v printed none of it:\n%s", args, stdout+stderr)
+		}
+	}
 }
 
 func TestADryRunSaysWhatAnImportWouldFind(t *testing.T) {

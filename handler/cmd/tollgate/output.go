@@ -57,10 +57,14 @@ func (a *app) printLine(value any) error {
 // hold what others wrote: it must not move a column, nor a terminal's cursor.
 func row(w io.Writer, cells ...string) {
 	for i, cell := range cells {
-		cells[i] = cmp.Or(strings.Map(printable, cell), "-")
+		cells[i] = cmp.Or(clean(cell), "-")
 	}
 	fmt.Fprintln(w, strings.Join(cells, "\t"))
 }
+
+// clean is a text without characters that act on a terminal: C0 and C1
+// controls, and those that turn text around.
+func clean(text string) string { return strings.Map(printable, text) }
 
 func printable(r rune) rune {
 	if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
