@@ -100,15 +100,21 @@ func Take(t testing.TB, parameters string) Snapshot {
 // TakeFile is what a whole parameter file of infra/ would make, or why it makes nothing.
 func TakeFile(t testing.TB, text string) (s Snapshot, err error) {
 	t.Helper()
+	return TakeFrom(t, Folder(), text)
+}
+
+// TakeFrom is what a whole parameter file would make of the templates in a folder.
+func TakeFrom(t testing.TB, folder, text string) (s Snapshot, err error) {
+	t.Helper()
 	// The compiler takes no absolute path of a template, and writes its answer
 	// beside the parameter file, so that is put beside links to infra/.
 	dir := t.TempDir()
-	entries, err := os.ReadDir(Folder())
+	entries, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
-		if err := os.Symlink(filepath.Join(Folder(), entry.Name()), filepath.Join(dir, entry.Name())); err != nil {
+		if err := os.Symlink(filepath.Join(folder, entry.Name()), filepath.Join(dir, entry.Name())); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,132 @@
+package infra_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tollgate/infra/biceptest"
+)
+
+// TestAnExistingResourceIsCalledByItsKind: only Azure knows its kind and subdomain,
+// so the module's output is evaluated with those that it may have.
+func TestAnExistingResourceIsCalledByItsKind(t *testing.T) {
+	t.Parallel()
+	biceptest.Compiler(t)
+	text, err := os.ReadFile("modules/foundry-access.bicep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, expression, found := strings.Cut(string(text), "output url string = ")
+	if !found || !strings.Contains(string(text), "var subdomain = account.properties.?customSubDomainName ?? ''") {
+		t.Fatal("the module has no url of the subdomain")
+	}
+	expression, _, _ = strings.Cut(expression, "\noutput ")
+	expression = strings.NewReplacer("fail(", "string(", "account.kind", "kind").Replace(expression)
+	template := "func url(name string, kind string, subdomain string, shape string) string => " + expression + "\n"
+	cases := []struct{ kind, subdomain, shape, want string }{
+		{"AIServices", "sub", "openai", "https://sub.services.ai.azure.com"},
+		{"AIServices", "sub", "models", "https://sub.services.ai.azure.com"},
+		{"OpenAI", "sub", "openai", "https://sub.openai.azure.com"},
+		{"OpenAI", "sub", "deployments", "https://sub.openai.azure.com"},
+		{"OpenAI", "sub", "models", "Set upstreamShape to openai or deployments"},
+		{"SpeechServices", "sub", "openai", "of kind SpeechServices, which answers no chat completions"},
+		{"CognitiveServices", "sub", "openai", "of kind CognitiveServices"},
+		{"AIServices", "", "openai", "has no custom subdomain"},
+		{"OpenAI", "", "openai", "has no custom subdomain"},
+	}
+	for i, c := range cases {
+		template += fmt.Sprintf("output case%d string = url('theirs', '%s', '%s', '%s')\n", i, c.kind, c.subdomain, c.shape)
+	}
+	outputs := evaluated(t, template)
+	for i, c := range cases {
+		if got := fmt.Sprint(outputs[fmt.Sprintf("case%d", i)]); !strings.Contains(got, c.want) || strings.HasPrefix(c.want, "https") && got != c.want {
+			t.Errorf("%+v: got %q", c, got)
+		}
+	}
+}
+
+// TestTheAppMayCallTheModelAndDoLittleElse: OpenAI's models have a role without keys.
+func TestTheAppMayCallTheModelAndDoLittleElse(t *testing.T) {
+	t.Parallel()
+	const openAI = "param model = { deployment: 'gpt', name: 'gpt-4o', version: '2024-11-20', format: 'OpenAI', sku: 'GlobalStandard', capacity: 100 }\n"
+	for parameters, want := range map[string]string{
+		"":                                 "Cognitive Services OpenAI User",
+		"param upstreamShape = 'models'\n": "Cognitive Services User",
+		"param foundryAccountId = '" + theirs + "'\n": "Cognitive Services OpenAI User",
+	} {
+		s, err := biceptest.TakeFile(t, "using 'main.bicep'\n"+openAI+parameters)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(assignments(s, ""), "\n"); !strings.Contains(got, ": "+want+"\n") || strings.Count(got, "Cognitive") != 1 {
+			t.Errorf("%s: got\n%s\nwant %s", parameters, got, want)
+		}
+	}
+}
+
+// open is the templates in a folder of their own, with secretSettings as an
+// ordinary parameter, so that what is made of it can be seen.
+func open(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for _, name := range []string{"bicepconfig.json", "workbook.json", "queries"} {
+		if err := os.Symlink(filepath.Join(biceptest.Folder(), name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(filepath.Join(dir, "modules"), os.DirFS("modules")); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"main.bicep", "modules/app.bicep"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const secured = "@secure()\nparam secretSettings"
+		if strings.Count(string(text), secured) != 1 {
+			t.Fatalf("%s has no secure secretSettings", file)
+		}
+		opened := strings.Replace(string(text), secured, "#disable-next-line secure-secrets-in-params\nparam secretSettings", 1)
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(opened), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestSecretSettingsReachTheAppAndNoHistory(t *testing.T) {
+	t.Parallel()
+	biceptest.Compiler(t)
+	const given = `param secretSettings = { UPSTREAMS: '[{"url":"https://x.example.com","models":{"gpt":"g"},"credential":{"apiKey":"canary"}}]', MODELS: 'secret' }
+param settings = { MODELS: 'open', BASE_PATH: '/b' }
+`
+	text, err := os.ReadFile("main.bicepparam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := biceptest.TakeFile(t, string(text)+given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(s.Text, "canary") {
+		t.Error("the secret can be read from what is deployed")
+	}
+	if got := fmt.Sprint(s.One(t, "Microsoft.Web/sites/config").Properties); !strings.Contains(got, "parameters('secretSettings')") {
+		t.Errorf("the app's settings are %s", got)
+	}
+
+	seen, err := biceptest.TakeFrom(t, open(t), string(text)+given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := seen.Settings(t)
+	if settings["MODELS"] != "secret" || settings["BASE_PATH"] != "/b" || !strings.Contains(settings["UPSTREAMS"], "canary") || settings["KEY_PEPPER"] == "" {
+		t.Errorf("got %v, want the secret settings over the others", settings)
+	}
+	if url, set := settings["UPSTREAM_URL"]; set {
+		t.Errorf("UPSTREAM_URL %s stands beside the secret UPSTREAMS", url)
+	}
+}
