@@ -93,7 +93,7 @@ func TestAzdsHookRefreshesTheReferences(t *testing.T) {
 	if err != nil || !strings.Contains(printed, "are resolved") {
 		t.Errorf("got %v: %s", err, printed)
 	}
-	wantCalls(t, calls, refresh, refresh)
+	wantCalls(t, calls, refresh, refresh, restart)
 }
 
 // TestTheParameterFileNeedsNoEnvironment: it evaluates without azd and without make.

@@ -212,7 +212,7 @@ func answered(command string, options map[string]string) (answer any, fault stri
 	case "deployment group create", "deployment group what-if":
 		note("operators " + os.Getenv("OPERATOR_IDS"))
 		return nil, ""
-	case "group create", "group delete":
+	case "group create", "group delete", "functionapp restart":
 		return nil, ""
 	}
 	return nil, fmt.Sprintf("'%s' is misspelled or not recognized by the system.", command)

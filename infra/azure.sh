@@ -180,13 +180,16 @@ preview() {
   az deployment group what-if --resource-group "$GROUP" --name tollgate --parameters "$parameters"
 }
 
-# refresh is for a secret that was changed, and for azd, which deploys by itself.
+# refresh is for a secret that was changed, and for azd, which deploys by itself. A
+# gateway that runs goes on with what it read when it started.
 refresh() {
   setting GROUP "GROUP=tollgate APP=func-tollgate-…"
   setting APP "GROUP=$GROUP APP=func-tollgate-…"
   logged_in
   app=$APP
   resolve
+  az functionapp restart --resource-group "$GROUP" --name "$app" --output none
+  echo "$app starts again."
 }
 
 publish() {

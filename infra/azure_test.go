@@ -27,7 +27,7 @@ esac`,
 }
 
 // changes are calls that change something, or look at the gateway from outside.
-var changes = regexp.MustCompile(`^(make|func|curl|operators|az (group (create|delete)|deployment group (create|what-if)|functionapp deployment|rest --method post))\b`)
+var changes = regexp.MustCompile(`^(make|func|curl|operators|az (group (create|delete)|deployment group (create|what-if)|functionapp (deployment|restart)|rest --method post))\b`)
 
 // azure runs infra/azure.sh with the fakes of these tools alone, an answer to
 // its question, and settings. It returns what was printed and what was called
@@ -216,6 +216,7 @@ const (
 	upload  = "az functionapp deployment source config-zip --resource-group g --name func-tollgate-x --src .artifacts/tollgate.zip --output none"
 	refresh = "az rest --method post --url /subscriptions/0000-1111/resourceGroups/g/providers/Microsoft.Web/sites/func-tollgate-x/config/configreferences/appsettings/refresh?api-version=2022-03-01 --output none"
 	greet   = "curl --silent --show-error --max-time 30 --output /dev/null --dump-header - https://func-tollgate-x.azurewebsites.net/models"
+	restart = "az functionapp restart --resource-group g --name func-tollgate-x --output none"
 	create  = "az deployment group create --resource-group g --name tollgate --parameters infra/main.bicepparam --output none"
 )
 
@@ -307,7 +308,7 @@ func TestRefreshReadsTheReferencesAgain(t *testing.T) {
 	if err != nil || !strings.Contains(printed, "are resolved") {
 		t.Errorf("got %v: %s", err, printed)
 	}
-	wantCalls(t, calls, refresh, refresh)
+	wantCalls(t, calls, refresh, refresh, restart)
 }
 
 func TestPublishOfAnAppThatDoesNotComeUpSaysWhatThatMeans(t *testing.T) {

@@ -145,14 +145,14 @@ func TestTheAlertWaitsForThreePeriodsOfHousekeeping(t *testing.T) {
 			t.Errorf("%s runs every %v hours, want %v", schedule, got, schedules[schedule])
 		}
 	}
-	for hours, schedule := range map[string]string{"3": "0 0 * * * *", "12": "0 0 */4 * * *", "48": "0 0 3 * * *"} {
-		rules := biceptest.Take(t, "param housekeepingSchedule = '"+schedule+"'").Of("Microsoft.Insights/scheduledQueryRules")
+	for hours, parameters := range map[string]string{"3": "", "48": "param settings = { HOUSEKEEPING_SCHEDULE: '0 0 3 * * *' }"} {
+		rules := biceptest.Take(t, parameters).Of("Microsoft.Insights/scheduledQueryRules")
 		i := slices.IndexFunc(rules, func(r biceptest.Resource) bool { return r.Name == "tollgate-housekeeping" })
 		if i < 0 {
 			t.Fatal("there is no rule of housekeeping")
 		}
 		if got := fmt.Sprint(rules[i].At("criteria")); !strings.Contains(got, "let silence = "+hours+"h;") || rules[i].At("overrideQueryTimeRange") != "P2D" {
-			t.Errorf("%s: the rule asks %s over %v, want %s h of two days", schedule, got, rules[i].At("overrideQueryTimeRange"), hours)
+			t.Errorf("%s: the rule asks %s over %v, want %s h of two days", parameters, got, rules[i].At("overrideQueryTimeRange"), hours)
 		}
 	}
 }
