@@ -1,22 +1,140 @@
 package gateway
 
 import (
+	"bytes"
 	"io"
 	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	"tollgate/handler/limit"
+	"tollgate/handler/tokens"
 )
 
-// readBody reads a call's body, all of it in one piece where its size is told.
-// Beyond the limit it is an *http.MaxBytesError, told sizes before anything is
-// read.
+// readBody reads a call's body, as soon as the budget has room for it. Beyond the
+// limit it is an *http.MaxBytesError, where the size is known before anything is
+// read; a *problem where there is no room, or nothing left for the caller to
+// spend.
 func (g *Gateway) readBody(c *call) ([]byte, error) {
 	size := c.r.ContentLength
 	if size > g.MaxBody {
 		return nil, &http.MaxBytesError{Limit: g.MaxBody}
 	}
 	if size < 0 {
-		return io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, g.MaxBody))
+		return g.readUnsized(c)
+	}
+	if err := g.room(c, size, c.r.Body); err != nil {
+		return nil, err
 	}
 	body := make([]byte, size)
 	_, err := io.ReadFull(c.r.Body, body)
 	return body, err
+}
+
+// readUnsized reads a body whose size isn't known: mostly a small one, else one
+// that takes as much room as the largest until it is read.
+func (g *Gateway) readUnsized(c *call) ([]byte, error) {
+	from := http.MaxBytesReader(c.w, c.r.Body, g.MaxBody)
+	small := min(keptBody, g.MaxBody)
+	if err := g.room(c, small, from); err != nil {
+		return nil, err
+	}
+	begun, err := io.ReadAll(io.LimitReader(from, small))
+	if err != nil || int64(len(begun)) < small {
+		return begun, err
+	}
+	if err := g.room(c, g.MaxBody, from); err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.MultiReader(bytes.NewReader(begun), from))
+	c.held.shrink(int64(cap(body)))
+	return body, err
+}
+
+// room waits for room for so many bytes of the body, of which the rest is still to
+// come. A caller that has nothing left to spend has a large one thrown away.
+func (g *Gateway) room(c *call, bytes int64, rest io.Reader) error {
+	if bytes > keptBody {
+		if refusal := g.exhausted(c); refusal != nil {
+			_, _ = io.Copy(io.Discard, rest) // the answer is the same, whatever comes
+			return refusal
+		}
+	}
+	if err := c.held.growBody(c.r.Context(), bytes); err != nil {
+		return noRoom(err)
+	}
+	return nil
+}
+
+// exhausted is the refusal of a call whose caller has nothing left, nil where it
+// may have, or where the body might change the answer: it may wait for tokens,
+// be let pass, or belong to another counter.
+func (g *Gateway) exhausted(c *call) error {
+	tier := c.grant.Tier
+	if tier.MaxWait > 0 || tier.Shadow || len(tier.Models) > 0 || strings.Contains(tier.CounterKey, "{model}") {
+		return nil
+	}
+	key := g.counterKey(c, "")
+	if known, ok := g.Counter.Known(key); !ok || roomIn(known) > 0 {
+		return nil
+	}
+	reservation, decision, err := g.Counter.Reserve(c.r.Context(), key, terms(tier), limit.Ask{Tokens: 1})
+	if err != nil || decision.Verdict == limit.Granted {
+		reservation.Cancel()
+		return nil
+	}
+	g.names.standing(c.w.Header(), decision.Standing, time.Now())
+	c.standing = decision.Standing
+	return g.refused(c, decision)
+}
+
+// counting has a place for each long prompt that is counted at a time: more of
+// them than there are cores would only keep everything else waiting.
+var counting = make(chan struct{}, runtime.GOMAXPROCS(0))
+
+// lateCount is a count of a prompt beside its call.
+type lateCount struct {
+	done   chan struct{} // closed when there is a result
+	prompt int           // tokens
+	err    error
+}
+
+// countMeanwhile begins to count a prompt that was not counted before, if its
+// body is let go before anybody may need to know.
+func (c *call) countMeanwhile() {
+	if c.counted || c.size <= keptBody {
+		return
+	}
+	c.late = &lateCount{done: make(chan struct{})}
+	go func(late *lateCount, e *tokens.Encoding, messages, tools []byte) {
+		defer close(late.done)
+		late.prompt, late.err = countChat(e, messages, tools)
+	}(c.late, c.encoding, c.request.Messages, c.request.Tools)
+}
+
+// countChat counts a chat's tokens, of long ones only so many at a time.
+func countChat(e *tokens.Encoding, messages, tools []byte) (int, error) {
+	if len(messages)+len(tools) > keptBody {
+		counting <- struct{}{}
+		defer func() { <-counting }()
+	}
+	return e.CountChat(messages, tools)
+}
+
+// letGo drops the call's body, once no endpoint can need it any more; a small
+// one stays.
+func (c *call) letGo() {
+	if c.size <= keptBody {
+		return
+	}
+	c.request.LetGo()
+	if c.late == nil {
+		c.held.shrink(0)
+		return
+	}
+	go func(late *lateCount) { // which still reads it
+		<-late.done
+		c.held.shrink(0)
+	}(c.late)
 }

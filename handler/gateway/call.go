@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,14 +24,17 @@ type call struct {
 	route     route
 
 	grant       *subscription.Grant
+	slot        *slot    // among the subscription's
+	held        *holding // of the budget, for the body
 	request     *chat.Request
 	model       string
 	encoding    *tokens.Encoding
 	size        int64 // of the body, bytes
 	prompt      int64 // tokens; where they are not counted, as many as there can be
 	counted     bool
-	trusted     int64 // bytes that are reserved in place of tokens
-	cap         int64 // tokens, put on each completion; 0: none is
+	late        *lateCount // of the prompt, while the answer is awaited; nil: there is none
+	trusted     int64      // bytes that are reserved in place of tokens
+	cap         int64      // tokens, put on each completion; 0: none is
 	reservation *counter.Reservation
 	response    *upstream.Response
 	askedUsage  bool // the stream's usage chunk is asked for by the gateway alone
@@ -67,11 +71,18 @@ func (c *call) answer(status int, contentType string, body []byte) {
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	c.w.WriteHeader(status)
 	control := http.NewResponseController(c.w)
-	if len(body) > roomForAnswer { // not every writer has deadlines
-		_ = control.SetWriteDeadline(time.Now().Add(answerAccepted))
-		defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	if len(body) <= roomForAnswer {
+		_, _ = c.w.Write(body) // a caller that has left is told nothing more
+		_ = control.Flush()
+		return
 	}
-	_, _ = c.w.Write(body) // a caller that has left is told nothing more
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	for piece := range slices.Chunk(body, acceptedPiece) {
+		_ = control.SetWriteDeadline(time.Now().Add(pieceAccepted)) // not every writer has deadlines
+		if _, err := c.w.Write(piece); err != nil {
+			return
+		}
+	}
 	_ = control.Flush()
 }
 
@@ -79,8 +90,10 @@ const (
 	// roomForAnswer is how many bytes of an answer a connection takes whether or
 	// not its caller reads them.
 	roomForAnswer = 16 << 10
-	// answerAccepted bounds how long a caller may take to accept a longer one.
-	answerAccepted = 2 * time.Minute
+	// pieceAccepted bounds how long a caller may take to accept each piece of a
+	// longer one, acceptedPiece bytes.
+	pieceAccepted = 30 * time.Second
+	acceptedPiece = 1 << 20
 )
 
 // refuse answers with what went wrong.

@@ -18,6 +18,7 @@ import (
 // forward asks upstream and passes on its answer. What holds no answer is a failure
 // of its endpoint: as nothing of it has reached the caller, the others are asked.
 func (g *Gateway) forward(c *call) error {
+	c.countMeanwhile()
 	c.asked = time.Now()
 	response, err := g.Upstream.Send(c.r.Context(), upstream.Call{
 		Model: c.model, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
@@ -31,6 +32,7 @@ func (g *Gateway) forward(c *call) error {
 			c.askedUsage = c.request.Stream && t.StreamOptions && !c.request.IncludeUsage
 			return c.request.Rewrite(edit)
 		},
+		LetGo: c.letGo,
 	})
 	defer func() {
 		if c.response != nil {
@@ -137,7 +139,10 @@ func (g *Gateway) servable(c *call) error {
 
 // whole passes on an answer that isn't streamed, charged before it is sent.
 func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
-	body, err := c.response.Body()
+	held := g.budget.hold(c.grant.Subscription.ID)
+	defer held.shrink(0)
+	body, err := c.response.Body(func(bytes int64) error { return held.growAnswer(c.r.Context(), bytes) })
+	held.shrink(int64(cap(body)))
 	answer := chat.ReadAnswer(body)
 	if failed, ok := errors.AsType[*upstream.Error](err); ok {
 		if byEndpoint := failed.Reason == upstream.Broken || failed.Reason == upstream.Junk; byEndpoint && !answer.Written {

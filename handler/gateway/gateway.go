@@ -44,6 +44,9 @@ type Config struct {
 	Origins []string
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int64
+	// Budget is how many bytes request bodies and answers under way may hold, at
+	// least twice that of the largest there may be; 0: any number.
+	Budget int64
 	// TokensComment has streams tell what they took and what remains in comments
 	// just before [DONE]: their headers leave too early for it, and trailers don't
 	// pass the Functions host.
@@ -59,6 +62,8 @@ type Gateway struct {
 	asking    asking
 	uncounted atomic.Int64  // bytes that calls under way hold in place of tokens
 	passed    atomic.Uint64 // calls whose prompt was not counted
+	budget    *budget
+	slots     *slots
 }
 
 // New makes a gateway of its parts.
@@ -67,7 +72,7 @@ func New(config Config) *Gateway {
 	if config.Strangers == nil {
 		config.Strangers = strangers.New(config.Log)
 	}
-	g := &Gateway{Config: config, names: config.Headers.canonical()}
+	g := &Gateway{Config: config, names: config.Headers.canonical(), budget: newBudget(config.Budget), slots: newSlots()}
 	g.handler = http.HandlerFunc(g.answer)
 	if len(config.Origins) > 0 {
 		g.handler = shared(config.Origins, g.names, g.handler)
@@ -114,6 +119,12 @@ func (g *Gateway) serve(c *call) error {
 
 // chat takes a chat completion through its steps.
 func (g *Gateway) chat(c *call) error {
+	if err := g.enter(c); err != nil {
+		return err
+	}
+	defer c.slot.release()
+	c.held = g.budget.hold(c.grant.Subscription.ID)
+	defer c.held.shrink(0)
 	if err := g.parse(c); err != nil {
 		return err
 	}

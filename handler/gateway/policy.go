@@ -45,6 +45,9 @@ func (g *Gateway) refused(c *call, d limit.Decision) *problem {
 		counted.Override = limited
 	}
 	p := refusal(d, counted)
+	if c.request == nil { // whatever it asks for
+		return p
+	}
 	if _, capped := c.request.CompletionTokens(); capped && tier.Reserve == subscription.ReserveFull && p.status == http.StatusRequestEntityTooLarge {
 		p.message += " Or ask for fewer tokens with max_tokens and n: they are reserved too."
 	}

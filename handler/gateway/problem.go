@@ -72,6 +72,7 @@ const (
 	kindRequest = "invalid_request_error"
 	kindAuth    = "authentication_error"
 	kindTokens  = "tokens"
+	kindCalls   = "requests"
 	kindServer  = "server_error"
 )
 

@@ -25,6 +25,9 @@ func (g *Gateway) parse(c *call) error {
 			param: "Content-Encoding", message: "The body is compressed. Send it as it is, without Content-Encoding."}
 	}
 	body, err := g.readBody(c)
+	if refusal, ok := errors.AsType[*problem](err); ok {
+		return refusal
+	}
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &problem{status: http.StatusRequestEntityTooLarge, code: "request_too_large", kind: kindRequest,
 			message: fmt.Sprintf("The body is larger than %d bytes. Send a smaller one: images and files count as they are sent, in base64. "+
@@ -187,7 +190,7 @@ func roomIn(s limit.Standing) int64 {
 
 // count counts the prompt's tokens.
 func (c *call) count() error {
-	prompt, err := c.encoding.CountChat(c.request.Messages, c.request.Tools)
+	prompt, err := countChat(c.encoding, c.request.Messages, c.request.Tools)
 	if err != nil {
 		return badRequest("messages", err.Error())
 	}
@@ -216,7 +219,14 @@ func (g *Gateway) compare(c *call) {
 // before. What can't be counted, upstream took all the same: it has no more
 // tokens than bytes.
 func (c *call) promptTokens() int64 {
-	if !c.counted {
+	if c.late != nil {
+		<-c.late.done
+		if c.late.err == nil {
+			c.prompt, c.counted = int64(c.late.prompt), true
+		}
+		c.late = nil
+	}
+	if !c.counted && c.request.Messages != nil {
 		_ = c.count()
 	}
 	return c.prompt

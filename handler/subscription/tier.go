@@ -72,6 +72,9 @@ type Limits struct {
 	MaxCompletionTokens int64 `json:"maxCompletionTokens,omitempty"`
 	// MaxWait is how long a call may queue for tokens rather than be refused.
 	MaxWait Duration `json:"maxWait,omitzero"`
+	// MaxConcurrent is how many calls a subscription may have under way on one
+	// instance; 0: any number; nil: DefaultConcurrent.
+	MaxConcurrent *int64 `json:"maxConcurrent,omitempty"`
 	// Shadow has limits decided and reported, but never refuse.
 	Shadow bool `json:"shadow,omitempty"`
 	// OnStoreDown is what becomes of calls while the counters can't be reached;
@@ -113,6 +116,19 @@ func (l *Limits) Normalize() {
 	}
 }
 
+// DefaultConcurrent is how many calls a subscription may have under way on one
+// instance where its tier doesn't say.
+const DefaultConcurrent = 100
+
+// Concurrent is how many calls a subscription may have under way on one
+// instance, 0 for any number.
+func (l *Limits) Concurrent() int64 {
+	if l.MaxConcurrent == nil {
+		return DefaultConcurrent
+	}
+	return *l.MaxConcurrent
+}
+
 // subscriptionPart is the part of a counter key that gives every subscription
 // a counter of its own.
 const subscriptionPart = "{subscription}"
@@ -133,7 +149,10 @@ func (l Limits) With(values json.RawMessage) (Limits, error) {
 	if len(values) == 0 {
 		return l, nil
 	}
-	l.Models = slices.Clone(l.Models) // the decoder writes over what a slice has room for
+	l.Models = slices.Clone(l.Models) // the decoder writes over what a slice has room for, and what a pointer has
+	if l.MaxConcurrent != nil {
+		l.MaxConcurrent = new(*l.MaxConcurrent)
+	}
 	err := Decode(values, &l)
 	return l, err
 }

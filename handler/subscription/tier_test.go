@@ -21,8 +21,8 @@ func TestValidateNamesEveryFault(t *testing.T) {
 	}{
 		"no limit at all":         {subscription.Limits{}, nil},
 		"the article's":           {subscription.Limits{TokensPerMinute: 300}, nil},
-		"all there is":            {subscription.Limits{TokensPerMinute: 300, TokenQuota: 9000, TokenQuotaPeriod: "Daily", BurstTokens: 10, Reserve: "full", MaxCompletionTokens: 100, MaxWait: subscription.Duration(time.Second), OnStoreDown: "closed", CounterKey: "{model}-{header:X-Team}", Models: []string{"a"}}, nil},
-		"negative limits":         {subscription.Limits{TokensPerMinute: -1, TokenQuota: -1, BurstTokens: -1, MaxCompletionTokens: -1, MaxWait: -1}, []string{"tokensPerMinute", "tokenQuota", "burstTokens", "maxCompletionTokens", "maxWait"}},
+		"all there is":            {subscription.Limits{TokensPerMinute: 300, TokenQuota: 9000, TokenQuotaPeriod: "Daily", BurstTokens: 10, Reserve: "full", MaxCompletionTokens: 100, MaxWait: subscription.Duration(time.Second), MaxConcurrent: new(int64(20)), OnStoreDown: "closed", CounterKey: "{model}-{header:X-Team}", Models: []string{"a"}}, nil},
+		"negative limits":         {subscription.Limits{TokensPerMinute: -1, TokenQuota: -1, BurstTokens: -1, MaxCompletionTokens: -1, MaxWait: -1, MaxConcurrent: new(int64(-1))}, []string{"tokensPerMinute", "tokenQuota", "burstTokens", "maxCompletionTokens", "maxWait", "maxConcurrent"}},
 		"quota without period":    {subscription.Limits{TokenQuota: 5}, []string{"tokenQuotaPeriod"}},
 		"period without quota":    {subscription.Limits{TokenQuotaPeriod: "Daily"}, []string{"tokenQuotaPeriod"}},
 		"unknown words":           {subscription.Limits{TokensPerMinute: 9, TokenQuota: 9, TokenQuotaPeriod: "daily", Reserve: "all", OnStoreDown: "shut"}, []string{"tokenQuotaPeriod", "reserve", "onStoreDown"}},

@@ -19,6 +19,9 @@ const maxTokens = int64(1e15)
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout
 const maxWait = 120 * time.Second
 
+// maxConcurrent is more calls than an instance has under way at once.
+const maxConcurrent = 10_000
+
 // periodMinutes is how many minutes the longest window of each period has.
 var periodMinutes = map[Period]int64{Hourly: 60, Daily: 24 * 60, Weekly: 7 * 24 * 60, Monthly: 31 * 24 * 60, Yearly: 366 * 24 * 60}
 
@@ -67,6 +70,7 @@ func (l *Limits) Validate() error {
 	f.tokens("burstTokens", l.BurstTokens, "for none")
 	f.check(l.MaxCompletionTokens >= 0 && l.MaxCompletionTokens <= 1<<31-1, "maxCompletionTokens", "is out of range", "use 1 to 2147483647 tokens, or 0 for no cap")
 	f.check(l.MaxWait >= 0 && time.Duration(l.MaxWait) <= maxWait, "maxWait", "is out of range", "use 0s to 2m")
+	f.check(l.Concurrent() >= 0 && l.Concurrent() <= maxConcurrent, "maxConcurrent", "is out of range", "use 1 to 10000 calls, or 0 for any number")
 	f.oneOf("tokenQuotaPeriod", string(l.TokenQuotaPeriod), string(Hourly), string(Daily), string(Weekly), string(Monthly), string(Yearly))
 	f.oneOf("reserve", string(l.Reserve), string(ReserveNone), string(ReservePrompt), string(ReserveFull))
 	f.oneOf("onStoreDown", string(l.OnStoreDown), string(Degrade), string(Closed), string(Open))

@@ -154,6 +154,9 @@ type Call struct {
 	// change. It may be called again when that one fails, and neither is kept
 	// once an answer has begun and the body is sent.
 	Body func(Target) [][]byte
+	// LetGo is called when an answer has come after which no other endpoint will be
+	// asked, and the body isn't needed any more; nil: nobody needs to know.
+	LetGo func()
 	// RequestID and Traceparent are passed on; a malformed traceparent isn't.
 	RequestID, Traceparent string
 	// ExtraParameters is the header of that name, which only endpoints of the
@@ -202,14 +205,15 @@ func (r *round) send() (*Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	if len(r.left) == 0 {
-		r = nil // which keeps the call's body
-	}
-	return &Response{
+	response := &Response{
 		Header: visible(got.Header), Target: got.from.target(),
 		ctx: ctx, cancel: cancel, late: late, due: call.Since.Add(timeouts.Whole), size: got.ContentLength,
 		answer: got, round: r, timeouts: timeouts,
-	}, nil
+	}
+	if len(r.left) == 0 {
+		response.over()
+	}
+	return response, nil
 }
 
 // Check says whether any endpoint could take the call. Its error is ErrModel

@@ -304,7 +304,7 @@ func TestBody(t *testing.T) {
 						t.Fatal(err)
 					}
 					defer response.Close()
-					body, err := response.Body()
+					body, err := response.Body(unbounded)
 					var failed *upstream.Error
 					if errors.As(err, &failed) != (c.reason != "") || failed != nil && failed.Reason != c.reason {
 						t.Errorf("got %v, want %q", err, c.reason)
@@ -335,7 +335,7 @@ func TestCompressionIsNeverUndoneUnseen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Close()
-	if body, err := response.Body(); string(body) != "plain" || err != nil {
+	if body, err := response.Body(unbounded); string(body) != "plain" || err != nil {
 		t.Errorf("got %q, %v", body, err)
 	}
 }

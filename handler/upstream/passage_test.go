@@ -26,7 +26,7 @@ func aConnectionThatLay(t *testing.T, closes time.Duration) (client *upstream.Cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = response.Body(); err != nil {
+	if _, err = response.Body(unbounded); err != nil {
 		t.Fatal(err)
 	}
 	response.Close()

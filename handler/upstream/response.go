@@ -48,8 +48,9 @@ func (r *Response) Close() {
 // the endpoints that are left. Nothing of it may have reached the caller. If none is
 // left, the error is the one given, else one of those of Send.
 func (r *Response) Another(failed *Error) (*Response, error) {
-	r.judge(failed)
 	rest := r.round
+	r.round = nil
+	r.judge(failed)
 	r.Close()
 	if rest == nil {
 		return nil, failed
@@ -58,15 +59,24 @@ func (r *Response) Another(failed *Error) (*Response, error) {
 	return rest.send()
 }
 
-// judge tells the deployment once what its answer was.
+// judge tells the deployment once what its answer was. Unless there was something
+// wrong with it, no other is asked any more.
 func (r *Response) judge(err error) {
-	if err == nil {
-		r.round = nil
-	}
 	if !r.judged {
 		r.judged = true
 		r.answer.from.note(err, r.answer.entered, time.Now())
 	}
+	if err == nil {
+		r.over()
+	}
+}
+
+// over lets the call's body go, which was kept for other endpoints.
+func (r *Response) over() {
+	if r.round != nil && r.round.call.LetGo != nil {
+		r.round.call.LetGo()
+	}
+	r.round = nil
 }
 
 // Failure makes an Error of an answer that holds none.
@@ -77,12 +87,13 @@ func (r *Response) Failure(reason Reason, err error) *Error {
 // Scrub takes the endpoint's credential out of an error that upstream wrote.
 func (r *Response) Scrub(text []byte) []byte { return scrub(text, r.answer.secret) }
 
-// Body reads an answer that isn't streamed. With an error, an *Error, comes
-// what had been read.
-func (r *Response) Body() ([]byte, error) {
+// Body reads an answer that isn't streamed. Before it holds more than so many
+// bytes it asks for them with hold, which may wait, and whose error ends the
+// reading. With an error, an *Error, comes what had been read.
+func (r *Response) Body(hold func(bytes int64) error) ([]byte, error) {
 	r.late.Reset(time.Until(r.due))
 	defer r.late.Stop()
-	body, err := readAll(io.LimitReader(reader{r}, MaxBody+1), r.size)
+	body, err := readAll(reader{r}, r.size, hold)
 	var failed *Error
 	switch {
 	case err != nil:
@@ -96,12 +107,33 @@ func (r *Response) Body() ([]byte, error) {
 	return body, failed
 }
 
-// readAll reads all in one piece if the size is known.
-func readAll(from io.Reader, size int64) ([]byte, error) {
-	if size < 0 || size > MaxBody {
-		return io.ReadAll(from)
+// beginning is the first room in bytes for an answer of unknown size: enough for
+// nearly all.
+const beginning = 64 << 10
+
+// readAll reads up to MaxBody bytes and one more, in one piece if their number is
+// known, else in room that grows fourfold.
+func readAll(from io.Reader, size int64, hold func(bytes int64) error) (body []byte, err error) {
+	room := min(size, MaxBody) + 1 // the last is for what tells the end
+	if size < 0 {
+		room = beginning
 	}
-	body := make([]byte, size)
-	n, err := io.ReadFull(from, body)
-	return body[:n], err
+	for {
+		if err := hold(room); err != nil {
+			return body, err
+		}
+		body = append(make([]byte, 0, room), body...)
+		for len(body) < cap(body) && err == nil {
+			var n int
+			n, err = from.Read(body[len(body):cap(body)])
+			body = body[:len(body)+n]
+		}
+		switch {
+		case err == io.EOF:
+			return body, nil
+		case err != nil || len(body) > MaxBody:
+			return body, err
+		}
+		room = min(4*room, MaxBody+1)
+	}
 }

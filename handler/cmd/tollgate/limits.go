@@ -62,6 +62,7 @@ func addLimits(cmd *cobra.Command) *limitFlags {
 	add("reserve", "how", "what a call takes beforehand: none, prompt, or full (nothing can pass the limit)", word)
 	add("max-completion-tokens", "tokens", "cap put on calls that name none; 0: none", tokens)
 	add("max-wait", "time", "how long a call may queue for tokens, such as 2s, at most 2m", span)
+	add("max-concurrent", "calls", "calls that a subscription may have under way on one instance; 0: any number (default 100)", calls)
 	add("shadow", "bool", "decide and report, never refuse", yes)
 	add("on-store-down", "how", "without the counters: degrade, closed or open (default closed with reserve full, else degrade)", word)
 	add("counter-key", "template", "what is counted together, of {subscription} (default), {client-ip}, {model} and {header:NAME}", word)
@@ -78,6 +79,14 @@ func tokens(text string) (any, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("use a whole number of tokens")
+	}
+	return n, nil
+}
+
+func calls(text string) (any, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("use a whole number of calls")
 	}
 	return n, nil
 }
@@ -127,6 +136,7 @@ func printLimits(w io.Writer, l subscription.Limits) {
 	row(w, "Reserve", string(l.Reserve))
 	row(w, "Max completion tokens", number(l.MaxCompletionTokens))
 	row(w, "Max wait", when(l.MaxWait > 0, time.Duration(l.MaxWait).String(), ""))
+	row(w, "Max concurrent", when(l.Concurrent() > 0, strconv.FormatInt(l.Concurrent(), 10), "any number"))
 	row(w, "Shadow", when(l.Shadow, "yes", "no"))
 	row(w, "On store down", string(l.OnStoreDown))
 	row(w, "Counter key", l.CounterKey)

@@ -54,7 +54,7 @@ func tiers(t *testing.T, s subscription.Store) {
 	ctx := t.Context()
 	tier := subscription.Tier{ID: "gold", Limits: subscription.Limits{
 		TokensPerMinute: 300, TokenQuota: 1 << 53, TokenQuotaPeriod: subscription.Monthly, BurstTokens: 7, Reserve: subscription.ReserveFull,
-		MaxCompletionTokens: 100, MaxWait: subscription.Duration(2 * time.Second), Shadow: true, OnStoreDown: subscription.Closed,
+		MaxCompletionTokens: 100, MaxWait: subscription.Duration(2 * time.Second), MaxConcurrent: new(int64(0)), Shadow: true, OnStoreDown: subscription.Closed,
 		CounterKey: "{subscription}/{model}", Models: []string{"a", "b"},
 	}}
 	version, err := s.PutTier(ctx, tier)
