@@ -314,7 +314,7 @@ func count(s *scanner, field string, least int64) (*int64, span, error) {
 	case errors.Is(err, strconv.ErrRange) && raw[0] != '-':
 		wrong.Problem = "is too large"
 	case err == nil && (n < least || raw[0] == '-'), errors.Is(err, strconv.ErrRange):
-		wrong.Problem = fmt.Sprintf("must be %d or more", least)
+		wrong.Problem, wrong.Fix = fmt.Sprintf("must be %d or more", least), "raise it or leave it out"
 	case err == nil:
 		return &n, span{start, s.pos}, nil
 	}

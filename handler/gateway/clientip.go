@@ -29,7 +29,7 @@ var frontEndHeaders = []string{"Client-Ip", "X-Client-Ip"}
 // Of several values the last counts: the nearest proxy put it there, and what comes
 // before it may be the client's invention.
 func (a Addresses) of(r *http.Request) netip.Addr {
-	var sources []string
+	sources := make([]string, 0, 4)
 	if a.Header != "" {
 		sources = append(sources, a.Header)
 	}

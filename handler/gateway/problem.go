@@ -158,7 +158,7 @@ func refusal(d limit.Decision, counted *countedLimit) *problem {
 		p.message = fmt.Sprintf("Token quota is exceeded. It is renewed in %s.", spell(seconds))
 	case limit.NeverFitsRate, limit.NeverFitsQuota:
 		p.status, p.code = http.StatusRequestEntityTooLarge, "token_limit_too_small"
-		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. Send a shorter prompt.",
+		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. Send a shorter prompt; images count too.",
 			count(d.Least, "token"), count(d.Least-d.Most, "token"))
 	default:
 		p.status, p.code = http.StatusTooManyRequests, "token_limit_exceeded"
