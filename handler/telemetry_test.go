@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -103,5 +104,129 @@ func TestWithoutAConnectionStringTelemetryIsOffAndSaidOnce(t *testing.T) {
 	stop()
 	if status := run(ctx, env(values), &out, &errs); status != exitDone || strings.Count(out.String(), "telemetry is off") != 1 {
 		t.Errorf("status %d: %s%s", status, out.String(), errs.String())
+	}
+}
+
+// TestTelemetryArrivesThroughRedirectsRefusalsAndFloods runs the gateway as main
+// does against a service that has moved and has a firewall in front of it, with
+// one caller whose header the firewall refuses and one who guesses keys.
+func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
+	service := collector.Collector{Answer: func(w http.ResponseWriter, _ *http.Request, items []collector.Item) bool {
+		for _, item := range items {
+			if item.Properties["Team"] == "poison" {
+				w.WriteHeader(http.StatusBadRequest)
+				return true
+			}
+		}
+		return false
+	}}
+	moved := httptest.NewServer(&service)
+	defer moved.Close()
+	ingestion := httptest.NewServer(http.RedirectHandler(moved.URL+"/v2/track", http.StatusPermanentRedirect))
+	defer ingestion.Close()
+	model := httptest.NewServer(new(r1sim.Endpoint))
+	defer model.Close()
+	port, err := azurite.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := subscription.NewKey()
+	values := map[string]string{"PORT": port, "KEY_PEPPER": "0123456789abcdef", "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
+		"MEMORY_DIRECTORY":                      fmt.Sprintf(`{"tiers":[{"id":"demo","tokensPerMinute":100000}],"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, key),
+		"APPLICATIONINSIGHTS_CONNECTION_STRING": collector.ConnectionString(ingestion.Listener.Addr().String()),
+		"METRIC_DIMENSIONS":                     "SubscriptionId={Subscription ID},Team={header:X-Team}", "METRIC_INTERVAL": "1s"}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	var out, errs bytes.Buffer
+	go func() { ended <- run(ctx, env(values), &out, &errs) }()
+	eventually(t, "the gateway listens", func() error {
+		response, err := http.Get("http://127.0.0.1:" + port + "/")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err
+	})
+	call := func(key, team string) {
+		t.Helper()
+		const prompt = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"hello"}],"max_tokens":5}`
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:"+port+"/models/chat/completions", strings.NewReader(prompt))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Api-Key", key)
+		request.Header.Set("X-Team", team)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+	}
+	arrived := func(team string) {
+		t.Helper()
+		eventually(t, "the metrics of "+team+" arrive", func() error {
+			if _, calls := service.Sum("Total Tokens", "SubscriptionId", "demo", "Team", team); calls != 1 {
+				return fmt.Errorf("%d calls of %s", calls, team)
+			}
+			return nil
+		})
+	}
+	call(key, "plain")
+	arrived("plain")
+	call(key, "poison")
+	call(key, "beside")
+	arrived("beside") // although it may be in one batch with the poison
+	for n := range 3 {
+		call(key, fmt.Sprint("fine", n))
+		arrived(fmt.Sprint("fine", n))
+	}
+	const junk = 300
+	for range junk {
+		call("junk", "nobody")
+	}
+	stop()
+	if status := <-ended; status != exitDone {
+		t.Fatalf("status %d: %s", status, errs.String())
+	}
+	if dropped, _ := service.Sum("Telemetry Dropped", "Reason", "rejected"); dropped != 3 {
+		t.Errorf("%v items are told as given up, want the poisoned call's three metrics", dropped)
+	}
+	calls, strangers := 0, 0
+	var standFor float64
+	for _, item := range service.Items() {
+		switch {
+		case item.Request == nil:
+		case item.Request.ResponseCode == "401":
+			strangers++
+			standFor += 100 / item.SampleRate
+		default:
+			calls++
+		}
+	}
+	if calls != 6 {
+		t.Errorf("%d items of the subscription's 6 calls arrived, the one with the poison included", calls)
+	}
+	if refused, _ := service.Sum("Refusals", "Reason", "invalid_api_key"); refused != junk || standFor < junk-1 || standFor > junk+1 || strangers > junk/2 {
+		t.Errorf("%v refusals, and %d items that stand for %v calls; want %d, in few items", refused, strangers, standFor, junk)
+	}
+	lines, leftOut := 0, 0
+	for line := range strings.Lines(out.String()) {
+		var read struct {
+			Msg, Outcome string
+			Lines        int
+		}
+		if err := json.Unmarshal([]byte(line), &read); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case read.Outcome != "invalid_api_key":
+		case read.Msg == "call":
+			lines++
+		default:
+			leftOut += read.Lines
+		}
+	}
+	if lines+leftOut != junk || lines > junk/2 {
+		t.Errorf("%d lines about strangers and %d left out, want few lines, and %d in all", lines, leftOut, junk)
 	}
 }

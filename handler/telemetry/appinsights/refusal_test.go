@@ -82,7 +82,7 @@ func TestWhatIsRefusedForGoodIsGivenUpAloneAndKeepsNothingWaiting(t *testing.T) 
 // TestABatchThatTroublesTheServiceKeepsNothingWaiting: a firewall may reset the
 // connection or answer 403, and the service may fail, because of one item.
 func TestABatchThatTroublesTheServiceKeepsNothingWaiting(t *testing.T) {
-	for _, status := range []int{401, 403, 408, 500, 502, 503, 504, 300, 302, 0} {
+	for _, status := range []int{401, 403, 500, 503, 302, 0} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := open(t, nil)
@@ -92,7 +92,7 @@ func TestABatchThatTroublesTheServiceKeepsNothingWaiting(t *testing.T) {
 					b.service.reset("poison")
 				}
 				sent := 0
-				for i := range 200 {
+				for i := range 100 {
 					sent += 3
 					if i == 3 {
 						b.Send(labelled(3, 1))
