@@ -71,7 +71,7 @@ resolve() {
   for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     az rest --method post --url "$references/refresh?api-version=2022-03-01" --output none || true # which the state tells
     state=$(az rest --method get --url "$references?api-version=2022-03-01" --query "value[].[name, properties.status]" --output tsv) || state=
-    waiting=$(echo "$state" | sed '/	Resolved$/d')
+    waiting=$(printf '%s\n' "$state" | sed '/	Resolved$/d')
     [ -z "$state" ] || [ -n "$waiting" ] || { echo "The references to Key Vault are resolved."; return; }
     echo "References to Key Vault that are not resolved yet (try $try of 20):" ${waiting:-all}
     [ $try = 20 ] || pause 30
@@ -131,10 +131,10 @@ greet() {
   fi
   for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
     answer=$(curl --silent --show-error --max-time 30 --output /dev/null --dump-header - "$url/models" 2>&1) || true
-    case "$(echo "$answer" | lower)" in http/*" 401"*x-request-id:*) echo "Tollgate answers at $url."; return ;; esac
+    case "$(printf '%s\n' "$answer" | lower)" in http/*" 401"*x-request-id:*) echo "Tollgate answers at $url."; return ;; esac
     [ $try = 12 ] || pause 10
   done
-  stop "The package is there, but Tollgate does not answer at $url. The last answer: $(echo "$answer" | sed q). See 'When something is wrong' in infra/README.md."
+  stop "The package is there, but Tollgate does not answer at $url. The last answer: $(printf '%s\n' "$answer" | sed q). See 'When something is wrong' in infra/README.md."
 }
 
 deploy() {

@@ -38,22 +38,22 @@ check_versions() {
 evaluate() {
   [ -f "$parameters" ] || stop "There is no parameter file $parameters: set PARAMETERS to one, or leave it out for infra/main.bicepparam."
   evaluated=$(az bicep build-params --file "$parameters" --stdout) || stop "$parameters can't be read: Bicep says why above. Nothing was made."
-  evaluated=$(echo "$evaluated" | sed 's/","templateJson":.*//; s/\\r//g; s/\\n/\
+  evaluated=$(printf '%s\n' "$evaluated" | sed 's/","templateJson":.*//; s/\\r//g; s/\\n/\
 /g; s/\\"/"/g')
 }
 
 # parameter NAME: a parameter's value, a text, number or truth. Empty: it isn't given.
 parameter() {
-  echo "$evaluated" | sed -n '/^    "'"$1"'": {$/,/^    }/s/^      "value": "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p'
+  printf '%s\n' "$evaluated" | sed -n '/^    "'"$1"'": {$/,/^    }/s/^      "value": "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p'
 }
 
 # of_model NAME: a property of the parameter model.
 of_model() {
-  echo "$evaluated" | sed -n '/^    "model": {$/,/^    }/s/^        "'"$1"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p'
+  printf '%s\n' "$evaluated" | sed -n '/^    "model": {$/,/^    }/s/^        "'"$1"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p'
 }
 
 # alerted: some, if the parameter file sends alerts to anybody.
-alerted() { echo "$evaluated" | sed -n '/^    "alertEmails": {$/,/^    }/s/^      "value": \[$/some/p'; }
+alerted() { printf '%s\n' "$evaluated" | sed -n '/^    "alertEmails": {$/,/^    }/s/^      "value": \[$/some/p'; }
 
 # check_parameters has Bicep evaluate all of the template, whose own checks name
 # what can't work together.
@@ -62,7 +62,7 @@ check_parameters() {
   cat "$parameters" >"$copy.bicepparam"
   said=$(az bicep snapshot --file "$copy.bicepparam" --mode Overwrite --subscription-id "$subscription" --resource-group "$GROUP" --location "$place" 2>&1) && failed= || failed=1
   rm -f "$copy.bicepparam" "$copy.snapshot.json"
-  [ -z "$failed" ] || need "$parameters can't work: $(echo "$said" | sed -n "s/.*is not valid: //; s/\. Please see https:.*//; /./p")"
+  [ -z "$failed" ] || need "$parameters can't work: $(printf '%s\n' "$said" | sed -n "s/.*is not valid: //; s/\. Please see https:.*//; /./p")"
 }
 
 check_providers() {
