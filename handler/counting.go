@@ -3,19 +3,23 @@ package main
 import (
 	"log/slog"
 
-	"tollgate/handler/tokens"
+	"tollgate/handler/charge"
+	"tollgate/handler/upstream"
 )
 
 // prepareCounting loads what counting for the models needs, in the background:
-// it is there for most first calls, and delays none by itself. A model whose
-// encoding isn't known is named in a warning.
-func prepareCounting(models []string, log *slog.Logger) {
+// it is there for most first calls, and delays none by itself. A warning names a
+// model whose family nothing tells.
+func prepareCounting(models []string, client *upstream.Client, log *slog.Logger) {
 	for _, model := range models {
-		encoding := tokens.ForModel(model)
-		if !encoding.Known() {
-			log.Warn("no encoding is known for this model: its prompts are estimated with DeepSeek's, until usage corrects them",
-				"model", model, "fix", "if it is a deployment of a known model, call it by the model's name and let the endpoint's models map that to the deployment")
+		targets, _ := client.Targets(upstream.Call{Model: model}) // a model that none serves is refused
+		for _, t := range targets {
+			family := charge.FamilyOf(t.Answers.Family, t.Answers.Name, model)
+			if !family.Encoding.Known() {
+				log.Warn("no encoding is known for this model: its prompts are estimated with DeepSeek's, until usage corrects them, and bounded by their bytes",
+					"model", model, "endpoint", t.Endpoint, "answers", family.Name, "fix", "if it is a deployment of a known model, name that as the family of the endpoint or of its model")
+			}
+			go family.Encoding.Load()
 		}
-		go encoding.Load()
 	}
 }

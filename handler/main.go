@@ -63,7 +63,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		return exitFailed
 	}
 	log.Info("listening", "version", version.String(), "address", listener.Addr().String(), "settings", conf)
-	prepareCounting(conf.Models, log)
+	prepareCounting(conf.Models, app.client, log)
 	if err := serve(ctx, conf, app, listener, log); err != nil {
 		fmt.Fprintf(stderr, "tollgate stopped: %v\n", err)
 		return exitFailed
@@ -109,6 +109,7 @@ func serve(ctx context.Context, conf config.Config, app *application, listener n
 		err = server.Close() // what is still under way is cut, and settles by what it has seen
 		calls.Wait()
 	}
+	app.gateway.Drain(drain)
 	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 	defer cancelLast()
 	return errors.Join(err, app.close(last))

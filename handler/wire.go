@@ -57,7 +57,7 @@ func wire(c config.Config, log *slog.Logger) (*application, error) {
 	}
 	app.gateway = gateway.New(gateway.Config{Strangers: app.quiet,
 		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, History: o.history, Upstream: client, Log: log,
-		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, Budget: budget(c.MaxBody), Origins: c.Origins, TokensComment: c.TokensComment,
+		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, Budget: budget(c.MaxBody), Origins: c.Origins, SettleTimeout: c.SettleTimeout, TokensPerSecond: c.TokensPerSecond, TokensComment: c.TokensComment,
 		Addresses: c.Counting.Addresses, Telemetry: app.telemetry(),
 	})
 	app.handler = operate(c, app.gateway, o, log, app.quiet)

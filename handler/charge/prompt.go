@@ -50,6 +50,18 @@ func PromptOf(r *chat.Request, f Family) Prompt {
 	return p
 }
 
+// Countable is whether a prompt's count is known, without counting.
+func Countable(r *chat.Request, f Family) bool {
+	return f.Template && r.Prompt(func([]byte, int) {}).Plain
+}
+
+// SizeOf bounds a call's prompt by its size, without counting, which takes a
+// small part of the time. It is no less than what PromptOf finds.
+func SizeOf(r *chat.Request, f Family) Prompt {
+	f.Template, f.Tokenizer = false, false
+	return PromptOf(r, f)
+}
+
 // text is the most tokens that a text has, of so many bytes in JSON.
 func (f *Family) text(text []byte, length int) int64 {
 	switch {

@@ -58,11 +58,7 @@ func rewritten(t *testing.T, r *Request) {
 	if err != nil {
 		t.Fatalf("the rewritten body is refused: %v", err)
 	}
-	limit := int64(77)
-	if r.MaxTokens != nil {
-		limit = *r.MaxTokens
-	}
-	if again.Model != "other" || *again.MaxTokens != limit || again.IncludeUsage != (r.Stream || r.IncludeUsage) ||
+	if again.Model != "other" || *again.MaxTokens != 77 || again.at.maxCompletion.present() || again.IncludeUsage != (r.Stream || r.IncludeUsage) ||
 		again.Stream != r.Stream || again.N != r.N || !bytes.Equal(again.Messages, r.Messages) || !bytes.Equal(again.Tools, r.Tools) {
 		t.Fatalf("rewritten %+v to %+v", r, again)
 	}

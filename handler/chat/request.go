@@ -23,6 +23,9 @@ type Request struct {
 	// completion, in tokens, nil where absent, null or 0, which servers of
 	// DeepSeek's models take for no cap.
 	MaxTokens, MaxCompletionTokens *int64
+	// DataSources is whether Azure is to answer on the caller's own data: such a
+	// call is refused with stream_options.
+	DataSources bool
 	// Messages and Tools are the raw JSON of these fields, parts of the body.
 	// Messages is an array of one object or more; Tools may be nil.
 	Messages, Tools []byte
@@ -173,6 +176,10 @@ func (r *Request) field(s *scanner, key []byte) (err error) {
 		r.MaxTokens, r.at.maxTokens, err = limit(s, "max_tokens")
 	case "max_completion_tokens":
 		r.MaxCompletionTokens, r.at.maxCompletion, err = limit(s, "max_completion_tokens")
+	case "data_sources", "dataSources":
+		if r.DataSources = !s.null(); r.DataSources {
+			err = s.skip()
+		}
 	default:
 		err = s.skip()
 	}
@@ -321,17 +328,22 @@ func count(s *scanner, field string, least int64) (*int64, span, error) {
 	return nil, span{}, wrong
 }
 
-// CompletionTokens returns the most tokens that all completions together may
-// take by the caller's own caps, and whether the caller set any: n times the
-// larger of max_tokens and max_completion_tokens, since which of the two
-// counts differs between models. It never overflows.
-func (r *Request) CompletionTokens() (tokens int64, capped bool) {
-	var most int64
+// MostTokens returns the larger of the caller's own caps, in tokens of each
+// completion, and whether there is any: which of the two counts differs between
+// models.
+func (r *Request) MostTokens() (tokens int64, capped bool) {
 	for _, limit := range []*int64{r.MaxTokens, r.MaxCompletionTokens} {
 		if limit != nil {
-			most, capped = max(most, *limit), true
+			tokens, capped = max(tokens, *limit), true
 		}
 	}
+	return tokens, capped
+}
+
+// CompletionTokens returns the most tokens that all completions together may
+// take by MostTokens, and whether the caller set any cap. It never overflows.
+func (r *Request) CompletionTokens() (tokens int64, capped bool) {
+	most, capped := r.MostTokens()
 	return r.CompletionTokensAt(most), capped
 }
 

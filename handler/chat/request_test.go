@@ -57,7 +57,7 @@ func TestACapOfNothingIsNone(t *testing.T) {
 		t.Errorf("CompletionTokens = %d, %v; want 0, false", tokens, capped)
 	}
 	sixteen := int64(16)
-	if got, want := string(joined(r.Rewrite(Edit{MaxTokens: &sixteen}))), with(`"max_tokens":16,"max_completion_tokens":0,"n":3`); got != want {
+	if got, want := string(joined(r.Rewrite(Edit{MaxTokens: &sixteen}))), with(`"max_tokens":16,"n":3`); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if got, want := string(joined(r.Rewrite(Edit{}))), with(`"max_tokens":0,"max_completion_tokens":0,"n":3`); got != want {

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -10,8 +11,8 @@ import (
 type Edit struct {
 	// Model is the name by which upstream knows the model.
 	Model *string
-	// MaxTokens and MaxCompletionTokens are caps to put on each completion, in
-	// tokens. A cap of the caller's own is never changed.
+	// MaxTokens or MaxCompletionTokens is the cap to put on each completion, in
+	// tokens, in place of the caller's in that field or the other.
 	MaxTokens, MaxCompletionTokens *int64
 	// IncludeUsage asks for usage at the stream's end. It does nothing to a
 	// call that isn't streamed: upstreams refuse stream_options there.
@@ -39,16 +40,34 @@ func (r *Request) Rewrite(edit Edit) [][]byte {
 	if edit.Model != nil && (*edit.Model != r.Model || !r.at.model.present()) {
 		set("model", r.at.model, quote(*edit.Model))
 	}
-	if edit.MaxTokens != nil && r.MaxTokens == nil {
+	var other span // the cap that must not stand beside the one that is put
+	switch {
+	case edit.MaxTokens != nil:
 		set("max_tokens", r.at.maxTokens, strconv.FormatInt(*edit.MaxTokens, 10))
-	}
-	if edit.MaxCompletionTokens != nil && r.MaxCompletionTokens == nil {
+		other = r.at.maxCompletion
+	case edit.MaxCompletionTokens != nil:
 		set("max_completion_tokens", r.at.maxCompletion, strconv.FormatInt(*edit.MaxCompletionTokens, 10))
+		other = r.at.maxTokens
 	}
 	if edit.IncludeUsage && r.Stream && !r.IncludeUsage {
 		r.askForUsage(set)
 	}
+	if other.present() { // the last: what is put at the body's start goes before it
+		splices = append(splices, splice{member(r.body, other), ""})
+	}
 	return apply(r.body, splices)
+}
+
+// member is a member of the body's object whose value is at a place, with a
+// comma before or after it. There is one: messages stand beside it.
+func member(body []byte, value span) span {
+	key := bytes.LastIndexByte(body[:value.start], '"')
+	start := bytes.LastIndexByte(body[:key], '"')
+	rest := scanner{data: body, pos: value.end}
+	if rest.space() == ',' {
+		return span{start, rest.pos + 1}
+	}
+	return span{bytes.LastIndexByte(body[:start], ','), value.end}
 }
 
 // askForUsage keeps whatever else the caller's stream_options hold.

@@ -30,7 +30,16 @@ func TestRewriteSplicesAndLeavesEveryOtherByte(t *testing.T) {
 		"a cap of null": {
 			`{` + messages + `,"max_tokens":null}`, `{` + messages + `,"max_tokens":16}`, Edit{MaxTokens: ptr(int64(16))}},
 		"a cap of the caller's": {
-			`{` + messages + `,"max_tokens":99}`, `{` + messages + `,"max_tokens":99}`, Edit{MaxTokens: ptr(int64(16))}},
+			`{` + messages + `,"max_tokens":99}`, `{` + messages + `,"max_tokens":16}`, Edit{MaxTokens: ptr(int64(16))}},
+		"a cap in place of the other, which is last": {
+			`{` + messages + ` , "max_completion_tokens" : 99 }`, `{"max_tokens":16,` + messages + `  }`, Edit{MaxTokens: ptr(int64(16))}},
+		"a cap in place of the other, which is first": {
+			`{"max_\u0074okens":99, ` + messages + `,"stream":true}`, `{"max_completion_tokens":16,"stream_options":{"include_usage":true}, ` + messages + `,"stream":true}`,
+			Edit{MaxCompletionTokens: ptr(int64(16)), IncludeUsage: true}},
+		"a cap where both are": {
+			`{"model":"a","max_tokens":99,"max_completion_tokens":98,` + messages + `}`, `{"model":"b","max_tokens":16,` + messages + `}`, Edit{Model: ptr("b"), MaxTokens: ptr(int64(16))}},
+		"a cap where both are, the last": {
+			`{` + messages + `,"max_tokens":99,"max_completion_tokens":98}`, `{` + messages + `,"max_completion_tokens":16}`, Edit{MaxCompletionTokens: ptr(int64(16))}},
 		"the other cap added": {
 			`{` + messages + `}`, `{"max_completion_tokens":16,` + messages + `}`, Edit{MaxCompletionTokens: ptr(int64(16))}},
 		"usage of a stream": {

@@ -57,6 +57,13 @@ type Config struct {
 	// Models that callers may name, the only one where a call names none. MODELS:
 	// separated by commas, by default what UPSTREAMS list, else DeepSeek-R1.
 	Models []string
+	// SettleTimeout is how long an endpoint is read on for its usage when a caller
+	// has left or a time has run out. SETTLE_TIMEOUT: default 20s; 0 cancels at once.
+	SettleTimeout time.Duration
+	// TokensPerSecond bounds what a model writes of one completion in a second, by
+	// model; the empty name is all others. TOKENS_PER_SECOND: a number and MODEL=NUMBER
+	// pairs, separated by commas; default 100.
+	TokensPerSecond map[string]int64
 	// MaxBody is the largest request body in bytes. MAX_BODY_BYTES: default 4194304.
 	MaxBody int64
 	// Origins are those whose pages may call the gateway from a browser. CORS_ORIGINS:
@@ -101,17 +108,19 @@ func Load(getenv func(string) string) (Config, error) {
 			KeepAlive: s.duration("KEEP_ALIVE_INTERVAL", upstream.DefaultTimeouts.KeepAlive),
 			Write:     s.duration("WRITE_TIMEOUT", upstream.DefaultTimeouts.Write),
 		},
-		ClientID:      s.text("AZURE_CLIENT_ID", ""),
-		BasePath:      s.basePath("BASE_PATH", "/inference"),
-		MaxBody:       s.number("MAX_BODY_BYTES", 4<<20, 1<<10, 64<<20),
-		Origins:       s.origins("CORS_ORIGINS"),
-		TokensComment: s.oneOf("STREAM_TOKENS_COMMENT", "false", "true") == "true",
-		Headers:       s.headerNames(),
-		Counting:      s.counting(),
-		Telemetry:     s.telemetry(),
-		HeaderTimeout: s.duration("HEADER_TIMEOUT", 5*time.Second),
-		BodyTimeout:   s.duration("BODY_TIMEOUT", 30*time.Second),
-		DrainTimeout:  s.duration("DRAIN_TIMEOUT", 30*time.Second),
+		ClientID:        s.text("AZURE_CLIENT_ID", ""),
+		BasePath:        s.basePath("BASE_PATH", "/inference"),
+		MaxBody:         s.number("MAX_BODY_BYTES", 4<<20, 1<<10, 64<<20),
+		Origins:         s.origins("CORS_ORIGINS"),
+		SettleTimeout:   s.durationOrNone("SETTLE_TIMEOUT", 20*time.Second),
+		TokensPerSecond: s.tokensPerSecond("TOKENS_PER_SECOND"),
+		TokensComment:   s.oneOf("STREAM_TOKENS_COMMENT", "false", "true") == "true",
+		Headers:         s.headerNames(),
+		Counting:        s.counting(),
+		Telemetry:       s.telemetry(),
+		HeaderTimeout:   s.duration("HEADER_TIMEOUT", 5*time.Second),
+		BodyTimeout:     s.duration("BODY_TIMEOUT", 30*time.Second),
+		DrainTimeout:    s.duration("DRAIN_TIMEOUT", 30*time.Second),
 	}
 	c.Port, c.UnderHost = s.port()
 	c.Counting.Addresses.Host = c.UnderHost

@@ -90,6 +90,37 @@ func (s *settings) duration(name string, fallback time.Duration) time.Duration {
 	return d
 }
 
+// durationOrNone is a time, or 0.
+func (s *settings) durationOrNone(name string, fallback time.Duration) time.Duration {
+	if value := s.text(name, ""); value == "0" || value == "0s" {
+		return 0
+	}
+	return s.duration(name, fallback)
+}
+
+// tokensPerSecond is a number for all models, and numbers for some.
+func (s *settings) tokensPerSecond(name string) map[string]int64 {
+	rates := make(map[string]int64)
+	for _, part := range s.list(name) {
+		model, number, named := strings.Cut(part, "=")
+		if !named {
+			model, number = "", part
+		}
+		model = strings.TrimSpace(model)
+		rate, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+		_, twice := rates[model]
+		if err != nil || rate < 1 || rate > maxTokensPerSecond || twice || named && model == "" {
+			s.fault(name, fmt.Sprintf("has %q", part), fmt.Sprintf("use a whole number from 1 to %d for all models, and MODEL=NUMBER once for each that differs, separated by commas", maxTokensPerSecond))
+			continue
+		}
+		rates[model] = rate
+	}
+	return rates
+}
+
+// maxTokensPerSecond is beyond what any model writes.
+const maxTokensPerSecond = 1_000_000
+
 // list is text separated by commas, without blanks and empty parts.
 func (s *settings) list(name string, fallback ...string) []string {
 	var parts []string

@@ -55,10 +55,17 @@ func (s *settings) upstreams(clientID string) (found []upstream.Endpoint) {
 			URL:        s.required(setting, "set it to the resource's address, https://<name>.services.ai.azure.com, or list several in UPSTREAMS"),
 			Shape:      upstream.Shape(s.oneOf("UPSTREAM_SHAPE", "openai", "models", "deployments")),
 			Deployment: s.text("UPSTREAM_DEPLOYMENT", ""),
+			Family:     s.text("UPSTREAM_FAMILY", ""),
 			APIVersion: s.text("UPSTREAM_API_VERSION", ""),
 			Key:        secret.New(s.text("UPSTREAM_API_KEY", "")),
 			Identity:   upstream.Identity{Audience: s.text("UPSTREAM_AUDIENCE", "")},
 		}}
+		switch s.oneOf("UPSTREAM_STREAM_OPTIONS", "auto", "on", "off") {
+		case "on":
+			found[0].StreamOptions = new(true)
+		case "off":
+			found[0].StreamOptions = new(false)
+		}
 		s.audience("UPSTREAM_AUDIENCE", "", found[0])
 		if found[0].URL == "" {
 			return found // which is said already

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"tollgate/handler/charge"
+	"tollgate/handler/chat"
 	"tollgate/handler/limit"
 	"tollgate/handler/tokens"
 )
@@ -93,24 +95,37 @@ func (g *Gateway) exhausted(c *call) error {
 // them than there are cores would only keep everything else waiting.
 var counting = make(chan struct{}, runtime.GOMAXPROCS(0))
 
-// lateCount is a count of a prompt beside its call.
-type lateCount struct {
-	done   chan struct{} // closed when there is a result
-	prompt int           // tokens
-	err    error
+// lateWeight is what a prompt takes, found beside its call.
+type lateWeight struct {
+	done    chan struct{} // closed when there is a result
+	weights []charge.Prompt
 }
 
-// countMeanwhile begins to count a prompt that was not counted before, if its
+// countMeanwhile begins to weigh a prompt that was not weighed before, if its
 // body is let go before anybody may need to know.
 func (c *call) countMeanwhile() {
-	if c.counted || c.size <= keptBody {
+	if c.weights != nil || c.size <= keptBody {
 		return
 	}
-	c.late = &lateCount{done: make(chan struct{})}
-	go func(late *lateCount, e *tokens.Encoding, messages, tools []byte) {
+	c.late = &lateWeight{done: make(chan struct{})}
+	go func(late *lateWeight, request chat.Request) { // a copy, which keeps the body
 		defer close(late.done)
-		late.prompt, late.err = countChat(e, messages, tools)
-	}(c.late, c.encoding, c.request.Messages, c.request.Tools)
+		late.weights = c.weighAll(&request)
+	}(c.late, *c.request)
+}
+
+// weighAll weighs a prompt for each model that may answer, long ones only so many
+// at a time.
+func (c *call) weighAll(request *chat.Request) []charge.Prompt {
+	if c.size > keptBody {
+		counting <- struct{}{}
+		defer func() { <-counting }()
+	}
+	weights := make([]charge.Prompt, len(c.families))
+	for i, family := range c.families {
+		weights[i] = charge.PromptOf(request, family)
+	}
+	return weights
 }
 
 // countChat counts a chat's tokens, of long ones only so many at a time.
@@ -133,7 +148,7 @@ func (c *call) letGo() {
 		c.held.shrink(0)
 		return
 	}
-	go func(late *lateCount) { // which still reads it
+	go func(late *lateWeight) { // which still reads it
 		<-late.done
 		c.held.shrink(0)
 	}(c.late)

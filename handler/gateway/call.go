@@ -7,11 +7,11 @@ import (
 	"strconv"
 	"time"
 
+	"tollgate/handler/charge"
 	"tollgate/handler/chat"
 	"tollgate/handler/counter"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
-	"tollgate/handler/tokens"
 	"tollgate/handler/upstream"
 )
 
@@ -28,16 +28,20 @@ type call struct {
 	held        *holding // of the budget, for the body
 	request     *chat.Request
 	model       string
-	encoding    *tokens.Encoding
-	size        int64 // of the body, bytes
-	prompt      int64 // tokens; where they are not counted, as many as there can be
-	counted     bool
-	late        *lateCount // of the prompt, while the answer is awaited; nil: there is none
-	trusted     int64      // bytes that are reserved in place of tokens
-	cap         int64      // tokens, put on each completion; 0: none is
+	families    []charge.Family // of the models that may answer, the preferred first
+	family      charge.Family   // of the model that was asked last, or is asked first
+	weights     []charge.Prompt // of the prompt, by families; nil: not found yet
+	size        int64           // of the body, bytes
+	prompt      int64           // reserved of the prompt, tokens
+	estimate    int64           // the prompt's count, tokens; 0: nobody needed to know
+	late        *lateWeight     // of the prompt, while the answer is awaited; nil: there is none
+	trusted     int64           // tokens reserved by the prompt's size, without counting
+	cap         int64           // tokens, put on each completion; 0: none is
 	reservation *counter.Reservation
 	response    *upstream.Response
 	askedUsage  bool // the stream's usage chunk is asked for by the gateway alone
+
+	follow func() // reads what the endpoint still sends after the caller's part is over; nil: nothing
 
 	// for the report
 	status   int

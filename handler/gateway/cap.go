@@ -3,8 +3,8 @@ package gateway
 import (
 	"cmp"
 	"math"
-	"strings"
 
+	"tollgate/handler/charge"
 	"tollgate/handler/chat"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
@@ -29,14 +29,6 @@ func (c *call) askFull() limit.Ask {
 	}
 }
 
-// sum adds tokens, which are never negative, up to the largest number there is.
-func sum(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
-}
-
 // completionCap is the cap to put on each completion of a call that names none
 // itself, 0 for none: with everything reserved what it was granted allows, else
 // the tier's. In shadow, what is left cuts no answer short.
@@ -56,26 +48,67 @@ func (c *call) completionCap(d limit.Decision) int64 {
 // Source: https://learn.microsoft.com/rest/api/aifoundry/model-inference/get-chat-completions
 func (c *call) drops() bool { return c.extraParameters() == "drop" }
 
-// putCap has the body carry the call's cap, in the field that the model reads.
-func (c *call) putCap(edit *chat.Edit, model string) {
+// obeyed is the caller's cap that a model is sure to obey, nil if there is none.
+func (c *call) obeyed(f *charge.Family) *int64 {
+	r := c.request
 	switch {
-	case c.cap == 0:
-	case reasonsAtOpenAI(model) && !c.drops():
-		edit.MaxCompletionTokens = &c.cap
+	case f.NewerCap && !c.drops():
+		return r.MaxCompletionTokens
+	case f.EitherCap && r.MaxCompletionTokens != nil:
+		return r.MaxCompletionTokens
+	}
+	return r.MaxTokens
+}
+
+// putCap has the body carry the call's cap in the one field that the model obeys.
+// What isn't reserved leaves the caller's caps as they are.
+func (c *call) putCap(edit *chat.Edit, f *charge.Family) {
+	put, newer := &c.cap, f.NewerCap && !c.drops()
+	if most, capped := c.request.MostTokens(); capped {
+		if !c.reservesAll() {
+			return
+		}
+		put = &most
+		if own := c.obeyed(f); own != nil {
+			put = own
+			newer = newer || f.EitherCap && c.request.MaxCompletionTokens != nil
+		}
+	}
+	switch {
+	case *put == 0:
+	case newer:
+		edit.MaxCompletionTokens = put
 	default:
-		edit.MaxTokens = &c.cap
+		edit.MaxTokens = put
 	}
 }
 
-// reasonsAtOpenAI says whether a model is one of OpenAI's that think first:
-// they refuse max_tokens and take max_completion_tokens. All others know the
-// older name, DeepSeek's and those of Foundry's models API only that.
-// Source: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/reasoning
-func reasonsAtOpenAI(model string) bool {
-	for _, family := range []string{"o1", "o3", "o4", "gpt-5"} {
-		if rest, ok := strings.CutPrefix(strings.ToLower(model), family); ok && (rest == "" || rest[0] == '-' || rest[0] == '.') {
-			return true
+// reservesAll is whether all that the call can take is reserved, or would be
+// without the shadow.
+func (c *call) reservesAll() bool { return c.grant.Tier.Reserve == subscription.ReserveFull }
+
+// mostOfEach is the most tokens that each completion can take by a cap that the
+// model obeys, 0 if there is none.
+func (c *call) mostOfEach() int64 {
+	if c.reservesAll() {
+		if most, capped := c.request.MostTokens(); capped {
+			return most
 		}
+		return c.cap
 	}
-	return false
+	if own := c.obeyed(&c.family); own != nil {
+		return *own
+	}
+	if _, capped := c.request.MostTokens(); capped {
+		return 0 // the tier's was not put, and the caller's may not be read
+	}
+	return c.cap
+}
+
+// sum adds tokens, which are never negative, up to the largest number there is.
+func sum(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }

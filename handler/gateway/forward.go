@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,20 +20,16 @@ import (
 func (g *Gateway) forward(c *call) error {
 	c.countMeanwhile()
 	c.asked = time.Now()
-	response, err := g.Upstream.Send(c.r.Context(), upstream.Call{
+	var rest *upstream.Rest
+	request := upstream.Call{
 		Model: c.model, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
 		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
-		Body: func(t upstream.Target) [][]byte {
-			edit := chat.Edit{IncludeUsage: t.StreamOptions}
-			if t.Model != "" && t.Model != c.request.Model {
-				edit.Model = &t.Model
-			}
-			c.putCap(&edit, cmp.Or(t.Model, c.model))
-			c.askedUsage = c.request.Stream && t.StreamOptions && !c.request.IncludeUsage
-			return c.request.Rewrite(edit)
-		},
-		LetGo: c.letGo,
-	})
+		Body: c.body, LetGo: c.letGo,
+	}
+	if g.goesOn(c) {
+		request.Rest = func(r *upstream.Rest) { rest = r }
+	}
+	response, err := g.Upstream.Send(c.r.Context(), request)
 	defer func() {
 		if c.response != nil {
 			c.response.Close()
@@ -48,7 +44,7 @@ func (g *Gateway) forward(c *call) error {
 		}
 		response, err = response.Another(none)
 	}
-	g.chargeUnanswered(c, err)
+	g.chargeUnanswered(c, err, rest)
 	return g.failed(c, err)
 }
 
@@ -61,20 +57,62 @@ func (g *Gateway) pass(c *call) (none *upstream.Error, err error) {
 	return g.whole(c)
 }
 
+// body makes the body for an endpoint, and notes what of it is the gateway's.
+func (c *call) body(t upstream.Target) [][]byte {
+	c.asks(t)
+	options := t.StreamOptions && !c.request.DataSources
+	edit := chat.Edit{IncludeUsage: options}
+	if t.Model != "" && t.Model != c.request.Model {
+		edit.Model = &t.Model
+	}
+	c.putCap(&edit, &c.family)
+	c.askedUsage = c.request.Stream && options && !c.request.IncludeUsage
+	return c.request.Rewrite(edit)
+}
+
 // headerUpstream names the endpoint that answered.
 const headerUpstream = "X-Tollgate-Upstream"
 
-// chargeUnanswered charges a call that upstream hasn't begun to answer. What it
-// refused, failed or never received costs nothing. What it was at work upon when
-// the caller left, or when a call that isn't streamed ran out of time, costs the
-// prompt: that had been read, and cost someone.
-func (g *Gateway) chargeUnanswered(c *call, err error) {
+// chargeUnanswered charges a call that upstream hasn't begun to answer. What an
+// endpoint was at work on when the caller left or the time ran out is charged;
+// what it refused, failed or never received costs nothing, but for what Azure
+// bills the prompt of.
+func (g *Gateway) chargeUnanswered(c *call, err error, rest *upstream.Rest) {
 	failed, ok := errors.AsType[*upstream.Error](err)
-	if ok && failed.Accepted && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut && !c.request.Stream) {
+	switch {
+	case c.settled || c.follow != nil: // by what came of an answer
+	case ok && failed.Accepted && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut):
+		g.leave(c, &follower{gateway: g, call: c, streamed: c.request.Stream}, rest)
+		g.say(c)
+	case readsPrompt(err):
 		g.settle(c, limit.Usage{PromptTokens: c.promptTokens()})
-		return
+	default:
+		g.refund(c)
 	}
-	g.refund(c)
+}
+
+// readsPrompt is whether upstream refused a call only after a model had read its
+// prompt, which Azure bills.
+// Source: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs
+func readsPrompt(err error) bool {
+	own, ok := errors.AsType[*upstream.StatusError](err)
+	if !ok {
+		return false
+	}
+	var body struct {
+		Error struct {
+			Code       string
+			InnerError struct{ Code string }
+		}
+	}
+	switch own.Status {
+	case http.StatusRequestTimeout:
+		return true
+	case http.StatusBadRequest:
+		return json.Unmarshal(own.Body, &body) == nil &&
+			(body.Error.Code == "content_filter" || body.Error.InnerError.Code == "ResponsibleAIPolicyViolation")
+	}
+	return false
 }
 
 // failed is the answer where upstream gave none, or an error of its own.
@@ -126,8 +164,10 @@ func refusedUpstream(c *call, own *upstream.StatusError) error {
 // servable refuses, before anything is reserved, what no endpoint could take,
 // whatever its state.
 func (g *Gateway) servable(c *call) error {
-	err := g.Upstream.Check(upstream.Call{Model: c.model, ExtraParameters: c.extraParameters()})
+	targets, err := g.Upstream.Targets(upstream.Call{Model: c.model, ExtraParameters: c.extraParameters()})
 	switch {
+	case err == nil:
+		c.mayAnswer(targets)
 	case errors.Is(err, upstream.ErrModel):
 		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: "No endpoint serves this model."}
 	case errors.Is(err, upstream.ErrExtraParameters):
@@ -148,7 +188,14 @@ func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
 		if byEndpoint := failed.Reason == upstream.Broken || failed.Reason == upstream.Junk; byEndpoint && !answer.Written {
 			return failed, nil
 		}
-		g.chargeWhole(c, answer, body)
+		f := &follower{gateway: g, call: c, held: body}
+		switch {
+		case answer.Report != chat.UsageTold && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut):
+			g.leave(c, f, c.response.Rest())
+		default:
+			c.settle(f.usage(false))
+		}
+		g.say(c)
 		return nil, g.failed(c, err)
 	}
 	if !answer.Is() {
@@ -172,7 +219,8 @@ func (g *Gateway) chargeWhole(c *call, answer *chat.Answer, body []byte) {
 	case answer.Failed:
 		g.refund(c)
 	default:
-		g.settle(c, c.estimate(body))
+		f := &follower{gateway: g, call: c, held: body}
+		g.settle(c, f.usage(true))
 	}
 }
 
@@ -189,14 +237,6 @@ func jsonType(own string) string {
 // be an error although it began as a success.
 const outcomeFailed = "upstream_error"
 
-// estimate is what a call took where upstream doesn't say: the prompt as it was
-// counted, and the text that can be read in the answer, which may be none.
-func (c *call) estimate(body []byte) limit.Usage {
-	text := written{encoding: c.encoding}
-	chat.EachText(body, text.add)
-	return limit.Usage{PromptTokens: c.promptTokens(), CompletionTokens: text.count()}
-}
-
 var (
 	// errUnfinished says that a stream ended in good order, but not its answer.
 	errUnfinished = errors.New("the stream ended before its answer did")
@@ -212,7 +252,7 @@ func (g *Gateway) stream(c *call) (none *upstream.Error, err error) {
 	ending, again := upstream.Cut, false // should the relay panic
 	defer func() {
 		if !again {
-			m.charge(ending.ByUpstream())
+			m.end(ending)
 		}
 	}()
 	ending, err = c.response.Relay(c.w, m, m.pass)
@@ -245,7 +285,7 @@ func (g *Gateway) stream(c *call) (none *upstream.Error, err error) {
 	case c.response.Begun():
 		panic(http.ErrAbortHandler) // a clean end would pass for a whole answer
 	}
-	m.charge(true)
+	m.end(ending)
 	g.say(c)
 	return nil, unbegun(ending, err)
 }

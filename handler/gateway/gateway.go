@@ -4,12 +4,14 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
@@ -42,6 +44,13 @@ type Config struct {
 	Addresses Addresses
 	// Origins are those whose pages may call from a browser, or *; none: no page may.
 	Origins []string
+	// SettleTimeout is how long an endpoint is read on, to be told its usage, after
+	// the caller has left or the time ran out; 0: it is cancelled at once.
+	SettleTimeout time.Duration
+	// TokensPerSecond is how many tokens a second a model writes of one completion
+	// at most, by the name that callers use; of all others, by the empty name. 0 is
+	// DefaultTokensPerSecond.
+	TokensPerSecond map[string]int64
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int64
 	// Budget is how many bytes request bodies and answers under way may hold, at
@@ -64,6 +73,9 @@ type Gateway struct {
 	passed    atomic.Uint64 // calls whose prompt was not counted
 	budget    *budget
 	slots     *slots
+	following following
+	stopping  context.Context // done when the calls that are read on must end
+	stop      context.CancelFunc
 }
 
 // New makes a gateway of its parts.
@@ -73,6 +85,7 @@ func New(config Config) *Gateway {
 		config.Strangers = strangers.New(config.Log)
 	}
 	g := &Gateway{Config: config, names: config.Headers.canonical(), budget: newBudget(config.Budget), slots: newSlots()}
+	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.handler = http.HandlerFunc(g.answer)
 	if len(config.Origins) > 0 {
 		g.handler = shared(config.Origins, g.names, g.handler)
@@ -93,7 +106,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := begin(w, r)
-	defer g.report(c)
+	defer g.over(c)
 	if err := g.serve(c); err != nil {
 		g.refuse(c, err)
 	}
@@ -122,9 +135,7 @@ func (g *Gateway) chat(c *call) error {
 	if err := g.enter(c); err != nil {
 		return err
 	}
-	defer c.slot.release()
 	c.held = g.budget.hold(c.grant.Subscription.ID)
-	defer c.held.shrink(0)
 	if err := g.parse(c); err != nil {
 		return err
 	}
@@ -134,7 +145,6 @@ func (g *Gateway) chat(c *call) error {
 	if err := g.reserve(c); err != nil {
 		return err
 	}
-	defer g.release(c)
 	return g.forward(c)
 }
 

@@ -7,6 +7,7 @@ import (
 	"tollgate/handler/chat"
 	"tollgate/handler/limit"
 	"tollgate/handler/tokens"
+	"tollgate/handler/upstream"
 )
 
 // meter follows a stream on its way to the caller, and charges it once.
@@ -30,7 +31,7 @@ const (
 )
 
 func (g *Gateway) meter(c *call) *meter {
-	m := &meter{Gateway: g, call: c, written: written{encoding: c.encoding}}
+	m := &meter{Gateway: g, call: c, written: written{encoding: c.family.Encoding}}
 	m.events.Text = func(index int64, text []byte) {
 		if c.wrote.IsZero() {
 			c.wrote = time.Now()
@@ -85,7 +86,7 @@ func (m *meter) release(event []byte) []byte {
 	m.out = m.out[:0]
 	if m.events.Done && !m.last {
 		m.last = true
-		m.charge(false)
+		m.charge()
 		if m.TokensComment {
 			m.out = m.tell(m.out)
 		}
@@ -98,20 +99,35 @@ func (m *meter) release(event []byte) []byte {
 	return m.out
 }
 
-// charge settles the call by the usage that upstream told, unless it went on
-// writing after it, else by our own count. What fails before the model has
-// written anything costs nothing. It leaves the headers alone: the relay may be
-// sending them with a comment that breaks upstream's silence.
-func (m *meter) charge(failed bool) {
+// charge settles a call whose endpoint is done with it: by the usage that upstream
+// told, unless it went on writing after it; by our count, where nothing escapes
+// that; else by a bound. What failed before the model wrote anything costs nothing.
+// It leaves the headers alone: the relay may be sending them with a comment that
+// breaks upstream's silence.
+func (m *meter) charge() {
+	f := follower{gateway: m.Gateway, call: m.call, streamed: true, meter: m}
 	switch c := m.call; {
 	case c.settled:
-	case m.events.Told():
-		c.told = true
-		c.settle(c.charged(m.events.Usage))
-	case (failed || m.events.Failed) && m.written.empty():
+	case m.events.Failed && m.written.empty() && !m.events.Told():
 		c.standing = c.reservation.Cancel()
 	default:
-		c.settle(limit.Usage{PromptTokens: c.promptTokens(), CompletionTokens: m.written.count()})
+		c.settle(f.usage(true))
+	}
+}
+
+// end charges a call whose relay has ended. What breaks off before the model wrote
+// anything costs nothing, unless the endpoint was at work when the caller left or
+// the time ran out.
+func (m *meter) end(ending upstream.Ending) {
+	c := m.call
+	switch {
+	case c.settled || c.follow != nil:
+	case ending == upstream.Cut && m.written.empty() && !m.events.Told():
+		c.standing = c.reservation.Cancel()
+	case m.events.Told() || m.events.Failed || m.events.Done || ending == upstream.Ended || ending == upstream.Cut:
+		m.charge()
+	default:
+		m.leave(c, &follower{gateway: m.Gateway, call: c, streamed: true, meter: m}, c.response.Rest())
 	}
 }
 

@@ -86,7 +86,7 @@ func TestAThrottledModelIsA429AndKeepsNoOtherOut(t *testing.T) {
 		}
 		answer(answered)(w, r)
 	}
-	models := map[string]string{"DeepSeek-R1": "d1", "gpt-oss": "d2"}
+	models := map[string]upstream.Model{"DeepSeek-R1": {Name: "d1"}, "gpt-oss": {Name: "d2"}}
 	b := openWith(t, subscription.Limits{}, before(t,
 		upstream.Endpoint{Name: "a", URL: serving(t, model), Shape: upstream.Deployments, Models: models},
 		upstream.Endpoint{Name: "b", URL: serving(t, model), Shape: upstream.Deployments, Models: models}), upstream.Timeouts{}, nil)

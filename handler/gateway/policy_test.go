@@ -87,7 +87,7 @@ func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
 		"full, a null is none":                 {uncapped, `"max_tokens":null,`, maxTokens(left), 200},
 		"full, a cap of 0 is none":             {uncapped, `"max_tokens":0,`, maxTokens(left), 200},
 		"full, the caller's cap is kept":       {full, `"max_tokens":200,`, "max_tokens=200", 200},
-		"full, its newer name too":             {full, `"max_completion_tokens":200,`, "max_completion_tokens=200", 200},
+		"full, its newer name too":             {full, `"max_completion_tokens":200,`, "max_tokens=200", 200},
 		"full, never below 16 a completion":    {full, `"n":18,`, "", 413}, // the prompt and 18 x 16 are above 300
 		"full, the largest of the caller's":    {full, `"max_tokens":1,"max_completion_tokens":10000,`, "", 413},
 		"full, times n without an overflow":    {full, `"n":9223372036854775807,"max_tokens":9223372036854775807,`, "", 413},

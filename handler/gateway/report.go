@@ -15,10 +15,9 @@ import (
 // Telemetry is told of every call once it is answered. Report must not wait.
 type Telemetry interface{ Report(telemetry.Call) }
 
-// report tells of a call that is over: the log in one line, and telemetry.
+// report tells of a call that is over, and took so long for its caller: the log in one line, and telemetry.
 // Neither is told a key, a prompt or a completion.
-func (g *Gateway) report(c *call) {
-	took := time.Since(c.started)
+func (g *Gateway) report(c *call, took time.Duration) {
 	g.compare(c)
 	g.log(c, took)
 	if g.Telemetry != nil {
@@ -40,7 +39,7 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	if c.request != nil {
 		attrs = append(attrs, slog.String("model", g.modelOf(c)), slog.Bool("stream", c.request.Stream))
 	}
-	if estimate := c.estimated(); estimate > 0 { // beside prompt_tokens it shows how well this model's are counted
+	if estimate := c.estimate; estimate > 0 { // beside prompt_tokens it shows how well this model's are counted
 		attrs = append(attrs, slog.Int64("prompt_estimate", estimate))
 	}
 	if c.settled {
@@ -75,14 +74,6 @@ func (g *Gateway) modelOf(c *call) string {
 	return ""
 }
 
-// estimated is the prompt's count; 0: nobody needed to know.
-func (c *call) estimated() int64 {
-	if !c.counted {
-		return 0
-	}
-	return c.prompt
-}
-
 // noRoute stands for a path that is nothing: callers can make any number up.
 const noRoute = "(no route)"
 
@@ -94,7 +85,7 @@ func (g *Gateway) finished(c *call, took time.Duration) telemetry.Call {
 		Method: c.route.method, Route: c.route.pattern, Status: c.status, Outcome: c.outcome, Refused: c.refused,
 		Shadowed: c.shadow, Degraded: c.degraded,
 		API: string(c.route.shape), Operation: c.route.operation, Model: g.modelOf(c),
-		ClientIP: g.Addresses.of(c.r), Header: c.r.Header, Estimate: c.estimated(),
+		ClientIP: g.Addresses.of(c.r), Header: c.r.Header, Estimate: c.estimate,
 		Upstream: c.upstreamPart(),
 	}
 	if c.route.serve == nil {

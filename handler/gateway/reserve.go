@@ -15,7 +15,6 @@ import (
 	"tollgate/handler/counter"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
-	"tollgate/handler/tokens"
 )
 
 // parse reads the body and finds the model.
@@ -89,8 +88,12 @@ func (g *Gateway) served(tier subscription.Tier) []string {
 
 // reserve takes what the tier's way of reserving asks for.
 func (g *Gateway) reserve(c *call) error {
-	c.encoding = tokens.ForModel(c.model)
 	key := g.counterKey(c, c.model)
+	if c.reservesAll() {
+		if err := c.boundable(); err != nil {
+			return err
+		}
+	}
 	if !g.trustBytes(c, key) {
 		if err := c.count(); err != nil {
 			return err
@@ -133,7 +136,13 @@ func (g *Gateway) undecided(err error) error {
 // release gives back what a call still holds when it ends; a reservation that
 // is settled holds nothing.
 func (g *Gateway) release(c *call) {
-	c.reservation.Cancel()
+	defer c.slot.release()
+	if c.held != nil {
+		c.held.shrink(0)
+	}
+	if c.reservation != nil {
+		c.reservation.Cancel()
+	}
 	g.uncounted.Add(-c.trusted)
 }
 
@@ -152,7 +161,7 @@ const (
 // Then counting, which is what a prompt costs most, waits until somebody needs
 // to know; where upstream tells usage, nobody does.
 func (g *Gateway) trustBytes(c *call, key string) bool {
-	size := int64(c.encoding.Bound(c.request.Messages, c.request.Tools))
+	size := c.sizeBound()
 	if size < longPrompt || c.grant.Tier.Shadow {
 		return false
 	}
@@ -188,16 +197,6 @@ func roomIn(s limit.Standing) int64 {
 	return left
 }
 
-// count counts the prompt's tokens.
-func (c *call) count() error {
-	prompt, err := countChat(c.encoding, c.request.Messages, c.request.Tools)
-	if err != nil {
-		return badRequest("messages", err.Error())
-	}
-	c.prompt, c.counted = int64(prompt), true
-	return nil
-}
-
 const (
 	// comparedEach is of how many calls whose prompt was not counted one is, when
 	// it is over.
@@ -211,23 +210,6 @@ const (
 // model's template has drifted.
 func (g *Gateway) compare(c *call) {
 	if c.trusted > 0 && c.trusted <= comparedMost && c.told && (g.passed.Add(1)-1)%comparedEach == 0 {
-		_ = c.count()
+		_ = c.estimatePrompt()
 	}
-}
-
-// promptTokens is how many tokens the prompt has, counted now if it wasn't
-// before. What can't be counted, upstream took all the same: it has no more
-// tokens than bytes.
-func (c *call) promptTokens() int64 {
-	if c.late != nil {
-		<-c.late.done
-		if c.late.err == nil {
-			c.prompt, c.counted = int64(c.late.prompt), true
-		}
-		c.late = nil
-	}
-	if !c.counted && c.request.Messages != nil {
-		_ = c.count()
-	}
-	return c.prompt
 }

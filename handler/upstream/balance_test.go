@@ -412,7 +412,7 @@ func twoModels(t *testing.T, d1, d2 http.HandlerFunc) *pool {
 	for i, name := range []string{"a", "b"} {
 		e := endpoint(fmt.Sprintf("http://127.0.0.1:%d", i))
 		e.Name, e.Priority, e.Shape = name, i, upstream.Deployments
-		e.Models = map[string]string{"m1": "d1", "alias": "d1", "m2": "d2"}
+		e.Models = map[string]upstream.Model{"m1": {Name: "d1"}, "alias": {Name: "d1"}, "m2": {Name: "d2"}}
 		endpoints = append(endpoints, e)
 	}
 	route := func(w http.ResponseWriter, r *http.Request) {
@@ -587,8 +587,8 @@ func TestWeightsShareCalls(t *testing.T) {
 func TestACallGoesToWhatServesItsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := endpoint("http://127.0.0.1:0"), endpoint("http://127.0.0.1:1")
-		a.Name, a.Models = "a", map[string]string{"other": "other"}
-		b.Name, b.Models, b.Priority = "b", map[string]string{"m": "M"}, 9
+		a.Name, a.Models = "a", map[string]upstream.Model{"other": {Name: "other"}}
+		b.Name, b.Models, b.Priority = "b", map[string]upstream.Model{"m": {Name: "M"}}, 9
 		poolOf(t, []upstream.Endpoint{a, b}, ok, ok).want(t, "b", "answer of b")
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"sync"
 	"time"
 )
@@ -71,7 +72,7 @@ type endpoint struct{ Endpoint }
 // place is where a deployment is: an endpoint, and its name for the model.
 type place struct {
 	endpoint *endpoint
-	model    string
+	model    Model
 }
 
 // maxIdle is how many connections to a deployment stay open: as many as an
@@ -109,9 +110,9 @@ func (c *Client) CloseIdle() {
 	}
 }
 
-// deployment is an endpoint's model by the endpoint's own name. There are as many
+// deployment is an endpoint's model as the endpoint knows it. There are as many
 // as models that calls are made for.
-func (c *Client) deployment(e *endpoint, model string) *deployment {
+func (c *Client) deployment(e *endpoint, model Model) *deployment {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := place{e, model}
@@ -137,6 +138,8 @@ type Target struct {
 	// Model is the name that the body must give the model, empty if the body's
 	// own may stay, because the path names it.
 	Model string
+	// Answers is the model that answers there.
+	Answers Model
 	// StreamOptions is whether a streamed call may carry stream_options.
 	StreamOptions bool
 }
@@ -157,12 +160,20 @@ type Call struct {
 	// LetGo is called when an answer has come after which no other endpoint will be
 	// asked, and the body isn't needed any more; nil: nobody needs to know.
 	LetGo func()
+	// Rest, if set, has a call that an endpoint is at work on go on there when ctx
+	// ends or the time runs out, and is given what remains of it where no answer
+	// has begun; Response.Rest is what remains of one that has.
+	Rest func(*Rest)
 	// RequestID and Traceparent are passed on; a malformed traceparent isn't.
 	RequestID, Traceparent string
 	// ExtraParameters is the header of that name, which only endpoints of the
 	// models shape are sent; empty: their default. What it asks for, the others do
 	// where it is PassThrough, and only then.
 	ExtraParameters string
+
+	work   context.Context // of requests; ends with Send's, unless the call goes on
+	stop   context.CancelFunc
+	goesOn bool // Rest was called
 }
 
 // Send asks upstream and returns its answer once that has begun: a status of
@@ -195,20 +206,36 @@ func (r *round) send() (*Response, error) {
 	}
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	late := time.AfterFunc(time.Until(call.Since.Add(wait)), func() { cancel(errLate) })
+	call.work, call.stop = ctx, func() {}
+	if call.Rest != nil {
+		call.work, call.stop = context.WithCancel(context.WithoutCancel(ctx))
+	}
 	got, err := r.next(ctx)
+	if err == nil && call.Rest != nil {
+		got.pump = newPump(ctx, got.Body)
+		got.Body = got.pump
+	}
 	if err == nil && call.Stream && !late.Stop() {
-		got.Body.Close()
 		err = got.from.failure(ctx, TimedOut, errLate, true)
+		if call.Rest != nil {
+			call.goesOn = true
+			call.Rest(&Rest{body: got.pump, stop: call.stop})
+		} else {
+			got.Body.Close()
+		}
 	}
 	if err != nil {
 		late.Stop()
 		cancel(nil)
+		if !call.goesOn {
+			call.stop()
+		}
 		return nil, err
 	}
 	response := &Response{
 		Header: visible(got.Header), Target: got.from.target(),
 		ctx: ctx, cancel: cancel, late: late, due: call.Since.Add(timeouts.Whole), size: got.ContentLength,
-		answer: got, round: r, timeouts: timeouts,
+		answer: got, round: r, timeouts: timeouts, stop: call.stop,
 	}
 	if len(r.left) == 0 {
 		response.over()
@@ -216,11 +243,19 @@ func (r *round) send() (*Response, error) {
 	return response, nil
 }
 
-// Check says whether any endpoint could take the call. Its error is ErrModel
-// or ErrExtraParameters.
-func (c *Client) Check(call Call) error {
-	_, err := c.candidates(&call)
-	return err
+// Targets are all endpoints that could take the call, the preferred first,
+// whatever their state. Its error is ErrModel or ErrExtraParameters.
+func (c *Client) Targets(call Call) ([]Target, error) {
+	candidates, err := c.candidates(&call)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(candidates, func(a, b *deployment) int { return a.Priority - b.Priority })
+	targets := make([]Target, len(candidates))
+	for i, d := range candidates {
+		targets[i] = d.target()
+	}
+	return targets, nil
 }
 
 // try asks the deployment, and once more where it closed a connection that lay
@@ -251,14 +286,23 @@ func (d *deployment) try(ctx context.Context, call *Call) (*answer, error) {
 // ask sends the deployment one request. The error is an *Error.
 func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *passage, error) {
 	onTheWay := &passage{body: &payload{pieces: call.Body(d.target())}}
-	request, secret, err := d.request(httptrace.WithClientTrace(ctx, onTheWay.trace()), call, onTheWay.body)
+	request, secret, err := d.request(ctx, call, onTheWay.body)
 	if err != nil {
 		return nil, onTheWay, d.failure(ctx, NoCredential, err, false)
 	}
-	got, err := d.transport.RoundTrip(request)
+	request = request.WithContext(httptrace.WithClientTrace(call.work, onTheWay.trace()))
+	got, pending, err := d.roundTrip(ctx, request, call.Rest != nil)
 	if err != nil {
 		failed := d.failure(ctx, Unreachable, unquoted(err), onTheWay.sent.Load())
 		onTheWay.broke = failed.Reason == Unreachable
+		switch rest := (&Rest{pending: pending, stop: call.stop}); {
+		case pending == nil:
+		case failed.Accepted:
+			call.goesOn = true
+			call.Rest(rest)
+		default:
+			rest.Close()
+		}
 		return nil, onTheWay, failed
 	}
 	return &answer{Response: got, secret: secret}, onTheWay, nil
@@ -266,9 +310,9 @@ func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *passage, er
 
 // target is what the deployment wants of a call's body.
 func (d *deployment) target() Target {
-	t := Target{Endpoint: d.Name, StreamOptions: *d.StreamOptions}
+	t := Target{Endpoint: d.Name, Answers: d.model, StreamOptions: *d.StreamOptions}
 	if d.Shape != Deployments {
-		t.Model = d.model
+		t.Model = d.model.Name
 	}
 	return t
 }

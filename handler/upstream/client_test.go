@@ -340,9 +340,9 @@ func TestCompressionIsNeverUndoneUnseen(t *testing.T) {
 	}
 }
 
-func TestCheckSaysWhatNoEndpointTakes(t *testing.T) {
-	models := upstream.Endpoint{Name: "a", URL: "http://127.0.0.1:1", Shape: upstream.Models, Models: map[string]string{"r1": "R1", "v3": "V3"}, Key: secret.New("k")}
-	openai := upstream.Endpoint{Name: "b", URL: "http://127.0.0.1:1", Shape: upstream.OpenAI, Models: map[string]string{"r1": "R1", "o1": "o1"}, Key: secret.New("k")}
+func TestTargetsSaysWhatNoEndpointTakes(t *testing.T) {
+	models := upstream.Endpoint{Name: "a", URL: "http://127.0.0.1:1", Shape: upstream.Models, Models: map[string]upstream.Model{"r1": {Name: "R1"}, "v3": {Name: "V3"}}, Key: secret.New("k")}
+	openai := upstream.Endpoint{Name: "b", URL: "http://127.0.0.1:1", Shape: upstream.OpenAI, Models: map[string]upstream.Model{"r1": {Name: "R1"}, "o1": {Name: "o1"}}, Key: secret.New("k")}
 	client := newClient(t, upstream.Timeouts{}, models, openai)
 	for _, c := range []struct {
 		model, extra string
@@ -353,7 +353,7 @@ func TestCheckSaysWhatNoEndpointTakes(t *testing.T) {
 		{"r2", "", upstream.ErrModel}, {"", "", upstream.ErrModel}, {"r2", "drop", upstream.ErrModel},
 	} {
 		call := upstream.Call{Model: c.model, ExtraParameters: c.extra}
-		if err := client.Check(call); !errors.Is(err, c.want) {
+		if _, err := client.Targets(call); !errors.Is(err, c.want) {
 			t.Errorf("%s, extra-parameters %q: %v, want %v", c.model, c.extra, err, c.want)
 		}
 	}

@@ -25,7 +25,7 @@ const (
 // endpoint's other models, so that its state and its connections are its own.
 type deployment struct {
 	*endpoint
-	model     string // the endpoint's name for it
+	model     Model // as the endpoint knows it
 	address   *url.URL
 	transport *http.Transport
 	retries   budget
@@ -38,9 +38,9 @@ type deployment struct {
 	tried     bool      // only because a call is finding out whether it works again
 }
 
-// newDeployment makes a deployment ready, by the endpoint's name for its model.
-func newDeployment(e *endpoint, model string, transport *http.Transport) *deployment {
-	return &deployment{endpoint: e, model: model, address: e.address(model), transport: transport, retries: newBudget()}
+// newDeployment makes a deployment ready.
+func newDeployment(e *endpoint, model Model, transport *http.Transport) *deployment {
+	return &deployment{endpoint: e, model: model, address: e.address(model.Name), transport: transport, retries: newBudget()}
 }
 
 // room says whether a deployment takes a call.

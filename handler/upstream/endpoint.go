@@ -1,12 +1,16 @@
 package upstream
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"tollgate/handler/secret"
 )
@@ -55,12 +59,16 @@ type Endpoint struct {
 	// Deployment is the endpoint's own name for the model it serves, where that
 	// isn't the name that callers use.
 	Deployment string `json:"deployment"`
+	// Family names the model that answers behind Deployment, where its name
+	// doesn't: it decides how tokens are counted and which field caps a completion.
+	Family string `json:"family"`
 	// Models are the models that it serves, by the name that callers use, with
-	// its own name for each. Without any it serves all, by Deployment.
-	Models map[string]string `json:"models"`
+	// what it knows each as. Without any it serves all, by Deployment.
+	Models map[string]Model `json:"models"`
 	// StreamOptions is whether a streamed call may carry stream_options. Unset,
 	// all do but those of the models shape, which refuse parameters that they
-	// don't know and tell usage unasked.
+	// don't know and tell usage unasked, and those asked by an api-version that
+	// is older than stream_options.
 	StreamOptions *bool `json:"streamOptions"`
 	// Priority orders endpoints, the lowest first. Weight shares calls among
 	// those of one priority, 1 unless set.
@@ -80,6 +88,43 @@ type Identity struct {
 	// Audience is the scope that tokens are asked for, which ends with /.default.
 	// Empty: https://cognitiveservices.azure.com/.default.
 	Audience string
+}
+
+// Model is a model as an endpoint knows it. In JSON it is an object, or its name
+// alone.
+type Model struct {
+	// Name is the endpoint's own name for it.
+	Name string `json:"name"`
+	// Family is as an Endpoint's.
+	Family string `json:"family"`
+}
+
+// UnmarshalJSON reads a name, or an object without unknown fields.
+func (m *Model) UnmarshalJSON(text []byte) error {
+	if len(text) > 0 && text[0] == '"' {
+		return json.Unmarshal(text, &m.Name)
+	}
+	type plain Model
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode((*plain)(m))
+}
+
+// firstStreamOptions is the first api-version of Azure OpenAI's that takes
+// stream_options.
+// Source: https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
+const firstStreamOptions = "2024-09-01-preview"
+
+// takesStreamOptions is whether streamed calls may carry stream_options unless
+// the configuration says otherwise.
+func (e *Endpoint) takesStreamOptions() bool {
+	return e.Shape == OpenAI || e.Shape == Deployments && (e.APIVersion >= firstStreamOptions || !isDated(e.APIVersion))
+}
+
+// isDated is whether an api-version begins with a date.
+func isDated(version string) bool {
+	_, err := time.Parse(time.DateOnly, version[:min(len(version), len(time.DateOnly))])
+	return err == nil
 }
 
 // Serves is whether the endpoint takes calls for a model, by the name that
@@ -127,7 +172,7 @@ func (e Endpoint) normal() Endpoint {
 		e.Weight = 1
 	}
 	if e.StreamOptions == nil {
-		takes := e.Shape != Models
+		takes := e.takesStreamOptions()
 		e.StreamOptions = &takes
 	}
 	return e
@@ -148,8 +193,9 @@ func (e *Endpoint) faults() (faults []error) {
 	fault(e.Shape == Deployments && e.Deployment == "" && len(e.Models) == 0, "deployment", "is missing: this shape has it in its path")
 	fault(e.Shape == OpenAI && e.APIVersion != "", "apiVersion", "is not part of the openai shape: leave it out")
 	fault(e.Deployment != "" && len(e.Models) > 0, "deployment", "stands beside models: each of those names its own, so leave one of the two out")
+	fault(e.Family != "" && len(e.Models) > 0, "family", "stands beside models: give each of those its own, so leave one of the two out")
 	for model, own := range e.Models {
-		fault(model == "" || own == "", "models", "has an empty name")
+		fault(model == "" || own.Name == "", "models", "has an empty name")
 	}
 	fault(e.Weight < 0, "weight", "is negative: use 1 or more")
 	fault(strings.ContainsFunc(e.Key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }), "credential", "has characters that no key has")
@@ -187,15 +233,12 @@ func isName(name string) bool {
 	return name != "" && len(name) <= 64 && strings.Trim(name, allowed) == ""
 }
 
-// own is the endpoint's name for a model, and whether it serves it.
-func (e *Endpoint) own(model string) (name string, served bool) {
-	if name, served = e.Models[model]; served || len(e.Models) > 0 {
-		return name, served
+// own is a model as the endpoint knows it, and whether it serves it.
+func (e *Endpoint) own(model string) (own Model, served bool) {
+	if own, served = e.Models[model]; served || len(e.Models) > 0 {
+		return own, served
 	}
-	if e.Deployment != "" {
-		return e.Deployment, true
-	}
-	return model, true
+	return Model{Name: cmp.Or(e.Deployment, model), Family: e.Family}, true
 }
 
 // address is where a call for the endpoint's model of that name goes. Nothing

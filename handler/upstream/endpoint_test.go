@@ -15,7 +15,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 		{Name: "a b", URL: "http://example.com", Shape: "chat", Weight: -1},
 		{Name: "b", URL: "https://example.com", Shape: upstream.Deployments, Key: secret.New("two words")},
 		{Name: "c", URL: "https://example.com", Shape: upstream.OpenAI, APIVersion: "v1", Key: secret.New("k")},
-		{Name: "d", URL: "https://example.com", Shape: upstream.Models, Deployment: "x", Models: map[string]string{"m": ""}, Key: secret.New("k")},
+		{Name: "d", URL: "https://example.com", Shape: upstream.Models, Deployment: "x", Models: map[string]upstream.Model{"m": {Name: ""}}, Key: secret.New("k")},
 		{Name: "e", URL: "https://example.com", Shape: upstream.Models, Key: secret.New("k")},
 		{Name: "e", URL: "https://example.com", Shape: upstream.Models, Key: secret.New("k")},
 	}, upstream.Timeouts{})
@@ -75,18 +75,20 @@ func TestURLs(t *testing.T) {
 }
 
 func TestEveryShapeHasItsPathAndModel(t *testing.T) {
-	named := map[string]string{"m": "my own/name"}
+	named := map[string]upstream.Model{"m": {Name: "my own/name", Family: "gpt-4o"}}
 	for name, c := range map[string]struct {
 		endpoint upstream.Endpoint
 		path     string
 		target   upstream.Target
 	}{
-		"models":                  {upstream.Endpoint{Shape: upstream.Models}, "/models/chat/completions?api-version=2024-05-01-preview", upstream.Target{Model: "m"}},
-		"models, renamed":         {upstream.Endpoint{Shape: upstream.Models, Deployment: "d", APIVersion: "v&1"}, "/models/chat/completions?api-version=v%261", upstream.Target{Model: "d"}},
-		"openai":                  {upstream.Endpoint{Shape: upstream.OpenAI}, "/openai/v1/chat/completions", upstream.Target{Model: "m", StreamOptions: true}},
-		"openai, renamed by list": {upstream.Endpoint{Shape: upstream.OpenAI, Models: named}, "/openai/v1/chat/completions", upstream.Target{Model: "my own/name", StreamOptions: true}},
-		"deployments":             {upstream.Endpoint{Shape: upstream.Deployments, Deployment: "d"}, "/openai/deployments/d/chat/completions?api-version=2024-10-21", upstream.Target{StreamOptions: true}},
-		"deployments, by list":    {upstream.Endpoint{Shape: upstream.Deployments, Models: named}, "/openai/deployments/my%20own%2Fname/chat/completions?api-version=2024-10-21", upstream.Target{StreamOptions: true}},
+		"models":                  {upstream.Endpoint{Shape: upstream.Models}, "/models/chat/completions?api-version=2024-05-01-preview", upstream.Target{Model: "m", Answers: upstream.Model{Name: "m"}}},
+		"models, renamed":         {upstream.Endpoint{Shape: upstream.Models, Deployment: "d", APIVersion: "v&1"}, "/models/chat/completions?api-version=v%261", upstream.Target{Model: "d", Answers: upstream.Model{Name: "d"}}},
+		"openai":                  {upstream.Endpoint{Shape: upstream.OpenAI}, "/openai/v1/chat/completions", upstream.Target{Model: "m", Answers: upstream.Model{Name: "m"}, StreamOptions: true}},
+		"openai, renamed by list": {upstream.Endpoint{Shape: upstream.OpenAI, Models: named}, "/openai/v1/chat/completions", upstream.Target{Model: "my own/name", Answers: upstream.Model{Name: "my own/name", Family: "gpt-4o"}, StreamOptions: true}},
+		"deployments":             {upstream.Endpoint{Shape: upstream.Deployments, Deployment: "d"}, "/openai/deployments/d/chat/completions?api-version=2024-10-21", upstream.Target{Answers: upstream.Model{Name: "d"}, StreamOptions: true}},
+		"deployments, by list":    {upstream.Endpoint{Shape: upstream.Deployments, Models: named}, "/openai/deployments/my%20own%2Fname/chat/completions?api-version=2024-10-21", upstream.Target{Answers: upstream.Model{Name: "my own/name", Family: "gpt-4o"}, StreamOptions: true}},
+		"deployments, old":        {upstream.Endpoint{Shape: upstream.Deployments, Deployment: "d", APIVersion: "2024-08-01-preview", Family: "o3"}, "/openai/deployments/d/chat/completions?api-version=2024-08-01-preview", upstream.Target{Answers: upstream.Model{Name: "d", Family: "o3"}}},
+		"deployments, the first that takes options": {upstream.Endpoint{Shape: upstream.Deployments, Deployment: "d", APIVersion: "2024-09-01-preview"}, "/openai/deployments/d/chat/completions?api-version=2024-09-01-preview", upstream.Target{Answers: upstream.Model{Name: "d"}, StreamOptions: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var path string

@@ -28,7 +28,20 @@ type Response struct {
 	timeouts *Timeouts
 	opening  opening
 	begun    bool
-	judged   bool // the deployment has been told what the answer was
+	judged   bool               // the deployment has been told what the answer was
+	stop     context.CancelFunc // ends a call that goes on when ctx ends; nil: cancel does
+	resting  bool               // Rest has it
+}
+
+// Rest is what remains of an answer whose caller has left or whose time ran out,
+// once Relay or Body has returned; nil where the call ends with its caller. The
+// response's Close leaves it alone.
+func (r *Response) Rest() *Rest {
+	if r.answer.pump == nil {
+		return nil
+	}
+	r.resting = true
+	return &Rest{body: r.answer.pump, stop: r.stop}
 }
 
 // Begun is whether Relay, when it has returned, had sent the caller anything.
@@ -41,6 +54,12 @@ func (r *Response) Close() {
 	r.judge(nil)
 	r.late.Stop()
 	r.cancel(nil)
+	if r.resting {
+		return
+	}
+	if r.stop != nil {
+		r.stop()
+	}
 	_ = r.answer.Body.Close() // nothing more is wanted of it
 }
 

@@ -137,4 +137,5 @@ type answer struct {
 	from    *deployment
 	entered time.Time // when the deployment was asked
 	secret  string    // the credential that it was sent
+	pump    *pump     // reads the body of a call that goes on when ctx ends; else nil
 }

@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"tollgate/handler/charge"
+	"tollgate/handler/limit"
+	"tollgate/handler/upstream"
+)
+
+// mayAnswer notes the families of the models that may answer the call.
+func (c *call) mayAnswer(targets []upstream.Target) {
+	c.families = make([]charge.Family, len(targets))
+	for i, t := range targets {
+		c.families[i] = charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model)
+	}
+	c.family = c.families[0]
+}
+
+// asks notes whose model is asked.
+func (c *call) asks(t upstream.Target) {
+	c.family = charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model)
+}
+
+// boundable bounds the prompt by its size alone, and refuses a call of which not
+// all it can take can be reserved.
+func (c *call) boundable() error {
+	for i := range c.families {
+		size := charge.SizeOf(c.request, c.families[i])
+		if field := size.Unbounded; field != "" {
+			return &problem{status: http.StatusBadRequest, code: "unbounded_request", kind: kindRequest, param: field,
+				message: fmt.Sprintf("Nobody can say beforehand how many tokens %s takes, and this subscription reserves all that a call can take. Leave it out, or ask for another tier.", field)}
+		}
+		c.prompt = max(c.prompt, c.reserved(size))
+	}
+	return nil
+}
+
+// sizeBound is what the prompt takes at most by its size, without counting, tokens.
+func (c *call) sizeBound() int64 {
+	if c.reservesAll() {
+		return c.prompt // boundable has found it
+	}
+	return int64(c.family.Encoding.Bound(c.request.Messages, c.request.Tools))
+}
+
+// shown is whether a stream shows all that the call takes, whoever answers.
+func (c *call) shown() bool {
+	return c.request.Stream && !slices.ContainsFunc(c.families, func(f charge.Family) bool { return !charge.Countable(c.request, f) })
+}
+
+// reserved is what must be reserved for a prompt: with what each completion may
+// be charged of a prediction.
+func (c *call) reserved(p charge.Prompt) int64 {
+	return sum(p.Tokens, c.request.CompletionTokensAt(p.Prediction))
+}
+
+// count finds what is reserved of the prompt: with all to be reserved the most
+// that any of the models that may answer takes, else an estimate.
+func (c *call) count() error {
+	if !c.reservesAll() {
+		return c.estimatePrompt()
+	}
+	c.weights = c.weighAll(c.request)
+	c.prompt = 0
+	for _, p := range c.weights {
+		c.prompt = max(c.prompt, c.reserved(p))
+	}
+	if p := c.weight(); p.Known {
+		c.estimate = p.Tokens
+	}
+	return nil
+}
+
+// estimatePrompt counts the prompt as the model that is likely to answer does.
+func (c *call) estimatePrompt() error {
+	prompt, err := countChat(c.family.Encoding, c.request.Messages, c.request.Tools)
+	if err != nil {
+		return badRequest("messages", err.Error())
+	}
+	c.estimate = int64(prompt)
+	if c.trusted == 0 && !c.reservesAll() {
+		c.prompt = c.estimate
+	}
+	return nil
+}
+
+// weight is what the prompt takes for the model that answers.
+func (c *call) weight() charge.Prompt {
+	if c.late != nil {
+		<-c.late.done
+		c.weights, c.late = c.late.weights, nil
+	}
+	if c.weights == nil {
+		c.weights = c.weighAll(c.request)
+	}
+	return c.weights[max(0, slices.Index(c.families, c.family))]
+}
+
+// promptTokens is what the prompt is charged where nobody told it.
+func (c *call) promptTokens() int64 { return c.weight().Tokens }
+
+// known is the charge of a call that nothing escapes our count of, and whether it
+// is one: all is written into its stream, or its answer is whole.
+func (c *call) known(seen int64, unread bool) (limit.Usage, bool) {
+	p := c.weight()
+	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: seen}, p.Known && !unread
+}
+
+// bounded is the charge of a call that our count may miss some of: what it can
+// have taken at most, if its endpoint was at work until now and goes on for a while.
+func (c *call) bounded(seen int64, goesOn time.Duration, rate int64) limit.Usage {
+	p := c.weight()
+	completion := charge.Completion{Choices: c.request.N, Cap: c.mostOfEach(), Prediction: p.Prediction, Reserved: c.reservesAll(),
+		Elapsed: time.Since(c.asked) + goesOn, Rate: rate, Seen: seen}
+	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
+}
