@@ -88,10 +88,10 @@ func (c *call) extraParameters() string {
 	return chosen
 }
 
-// find looks a path up. The base path may be left out, and only there: so that
-// a client needs no more than the host to be changed, whatever its path was. A
-// base path that routes begin with too, such as /openai, hides none of them.
-// Doubled slashes and one at the end come of joining a base URL and a path.
+// find returns the route of a path, with or without the base path before it, so that
+// a client need change no more than its host. A base path that routes begin with too,
+// such as /openai, hides none of them. Doubled slashes and one at the end, which come
+// of joining a base URL and a path, are passed over.
 func find(path, base string) (route, bool) {
 	path = tidy(path)
 	paths := [2]string{path}
