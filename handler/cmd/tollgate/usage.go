@@ -154,12 +154,12 @@ func printStandings(w io.Writer, standings []manage.Standing) {
 	}
 }
 
-// window is a limit as used/limit, and what is left.
+// window is a limit as used/limit, and what is left: below 0, what is owed.
 func window(at *manage.Window) (used, left string) {
 	if at == nil {
 		return "", ""
 	}
-	return short(at.Used) + "/" + short(at.Limit), short(at.Left)
+	return short(at.Used) + "/" + short(at.Limit), short(at.Left - at.Owed)
 }
 
 func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Values) error {
