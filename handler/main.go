@@ -64,6 +64,8 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	}
 	log.Info("listening", "version", version.String(), "address", listener.Addr().String(), "settings", conf)
 	prepareCounting(conf.Models, app.client, log)
+	stop := background(ctx, func(ctx context.Context) { claimPepper(ctx, app.store, conf.Pepper, log, stderr) })
+	defer stop()
 	if err := serve(ctx, conf, app, listener, log); err != nil {
 		fmt.Fprintf(stderr, "tollgate stopped: %v\n", err)
 		return exitFailed
@@ -72,6 +74,14 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		return exitRestart
 	}
 	return exitDone
+}
+
+// background runs work until it ends or stop is called, which waits for it.
+func background(ctx context.Context, work func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { work(ctx) })
+	return func() { cancel(); running.Wait() }
 }
 
 // lastWrite bounds the writing of what the counters still hold at the end.

@@ -17,8 +17,6 @@ import (
 	"tollgate/handler/manage/entra"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
-	"tollgate/handler/upstream"
-	"tollgate/handler/upstream/credential"
 )
 
 // beside serves what is for operators next to the gateway. A path's first part
@@ -96,26 +94,12 @@ func authenticator(m config.Manage, log *slog.Logger) manage.Authenticator {
 func checks(c config.Config, o operated) []manage.Check {
 	var all []manage.Check
 	if o.probe != nil {
-		all = append(all, doctor.Tables(o.probe, o.store)...)
+		all = append(append(all, doctor.Pepper(c.Pepper, nil, o.store)), doctor.Tables(o.probe, o.store)...)
 	}
 	all = append(all, doctor.Counters(o.counters.Stored))
-	for _, e := range c.Upstreams {
-		all = append(all, doctor.Reachable("upstream", e.URL))
-		if e.Key.Empty() {
-			all = append(all, identity(e.Identity))
-		}
-	}
+	all = append(all, doctor.Endpoints(c)...)
 	if c.Telemetry.On {
 		all = append(all, doctor.Reachable("telemetry", c.Telemetry.Connection.Endpoint))
 	}
 	return all
-}
-
-// identity looks whether the app's identity gets a token for the models.
-func identity(of upstream.Identity) manage.Check {
-	token, err := credential.ManagedIdentity(of)
-	if err != nil {
-		token = func(context.Context) (string, error) { return "", err }
-	}
-	return doctor.Identity("the models", token)
 }

@@ -27,6 +27,7 @@ import (
 
 // application is the gateway with what must be closed behind it.
 type application struct {
+	store   subscription.Store
 	gateway *gateway.Gateway
 	counter *counter.Counter
 	client  *upstream.Client
@@ -51,7 +52,7 @@ func wire(c config.Config, log *slog.Logger) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
-	app := &application{client: client, counter: counter.New(counter.Config{Store: o.counters, History: o.history, Log: log}), quiet: strangers.New(log), log: log}
+	app := &application{store: o.store, client: client, counter: counter.New(counter.Config{Store: o.counters, History: o.history, Log: log}), quiet: strangers.New(log), log: log}
 	if app.reports, err = reporter(c.Telemetry, log, app.counted); err != nil {
 		return nil, err
 	}

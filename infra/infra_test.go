@@ -79,6 +79,7 @@ func appRoles() []string {
 		"vaults kvtollgate" + suffix + ": Key Vault Secrets User",
 		"tables counters: Storage Table Data Contributor",
 		"tables usage: Storage Table Data Contributor",
+		"tables housekeeping: Storage Table Data Contributor",
 	}
 }
 

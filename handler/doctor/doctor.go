@@ -137,13 +137,20 @@ func Counters(stored func(context.Context) iter.Seq2[counter.Stored, error]) man
 	}}
 }
 
-// Pepper looks whether keys can be hashed.
-func Pepper(secret string) manage.Check {
-	return manage.Check{Name: "pepper", Run: func(context.Context) (string, error) {
-		if _, err := subscription.NewPepper(secret); err != nil {
-			return "", fmt.Errorf("KEY_PEPPER %w", err)
+// Pepper looks whether keys can be hashed, and are under the pepper that those in
+// the tables were made under; fault is what is wrong with the pepper itself.
+func Pepper(pepper subscription.Pepper, fault error, directory subscription.Store) manage.Check {
+	return manage.Check{Name: "pepper", Run: func(ctx context.Context) (string, error) {
+		if fault != nil {
+			return "", fmt.Errorf("KEY_PEPPER %w", fault)
 		}
-		return "KEY_PEPPER is set; it must be the same everywhere", nil
+		switch err := (subscription.Registry{Store: directory}).ComparePepper(ctx, pepper); {
+		case errors.Is(err, subscription.ErrNotFound):
+			return "KEY_PEPPER is set; no gateway has started yet and no key was made, so there is nothing to compare it with", nil
+		case err != nil:
+			return "", err
+		}
+		return "KEY_PEPPER is the one that the tables' keys are made under", nil
 	}}
 }
 

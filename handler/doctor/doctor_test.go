@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"iter"
 	"net/http"
 	"net/http/httptest"
@@ -12,11 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/config"
 	"tollgate/handler/counter"
 	"tollgate/handler/doctor"
 	"tollgate/handler/manage"
+	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/upstream"
 )
 
 // expect runs checks, whose findings must be these: ok, or what is said.
@@ -116,6 +120,80 @@ func TestWhatCannotBeReachedIsSaidWithItsFix(t *testing.T) {
 	}
 	expect(t, []manage.Check{doctor.Identity("the models", token(nil))}, map[string]string{"identity": "ok"})
 	expect(t, []manage.Check{doctor.Identity("the models", token(errors.New("none of them\nmany lines")))}, map[string]string{"identity": "no token for the models: none of them: give the app an identity"})
-	expect(t, []manage.Check{doctor.Pepper("0123456789abcdef")}, map[string]string{"pepper": "ok"})
-	expect(t, []manage.Check{doctor.Pepper("canary")}, map[string]string{"pepper": "KEY_PEPPER is shorter"})
+}
+
+func TestAWrongPepperIsNamed(t *testing.T) {
+	right, e1 := subscription.NewPepper("0123456789abcdef")
+	wrong, e2 := subscription.NewPepper("fedcba9876543210")
+	if err := errors.Join(e1, e2); err != nil {
+		t.Fatal(err)
+	}
+	_, short := subscription.NewPepper("canary")
+	store := memstore.New()
+	registry := subscription.Registry{Store: store}
+	pepper := func(p subscription.Pepper, fault error, want string) {
+		t.Helper()
+		expect(t, []manage.Check{doctor.Pepper(p, fault, store)}, map[string]string{"pepper": want})
+	}
+	pepper(subscription.Pepper{}, short, "KEY_PEPPER is shorter")
+	pepper(right, nil, "ok") // there is nothing to compare it with
+	if err := registry.ClaimPepper(t.Context(), wrong); err != nil {
+		t.Fatal(err)
+	}
+	if err := registry.ClaimPepper(t.Context(), right); err != nil {
+		t.Fatalf("without a key any pepper is right: %v", err)
+	}
+	pepper(right, nil, "ok")
+	if err := store.PutKey(t.Context(), subscription.KeyRecord{Hash: right.Hash(subscription.NewKey())}); err != nil {
+		t.Fatal(err)
+	}
+	if err := registry.ClaimPepper(t.Context(), wrong); !errors.Is(err, subscription.ErrOtherPepper) {
+		t.Errorf("another pepper beside a key: %v", err)
+	}
+	pepper(right, nil, "ok")
+	pepper(wrong, nil, "KEY_PEPPER is not the one")
+	store.Fail(errors.New("down"))
+	pepper(right, nil, "down")
+}
+
+func TestAnEndpointIsAskedWithTheCredential(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		key    string
+		want   string
+	}{
+		"takes it":              {400, "right", "ok"},
+		"takes it, as unusable": {422, "right", "ok"},
+		"answers all the same":  {200, "right", "ok"},
+		"is busy":               {429, "right", "ok"},
+		"another key":           {400, "wrong", "refuses the credential with 401: set UPSTREAM_API_KEY"},
+		"may not":               {403, "right", "refuses the credential with 403"},
+		"no such deployment":    {404, "right", "the deployment's name"},
+		"unpaid":                {402, "right", "about its account"},
+		"moved":                 {301, "right", "redirects (301)"},
+		"in trouble":            {503, "right", "answers 503"},
+	} {
+		var asked, body string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			text, _ := io.ReadAll(r.Body)
+			asked, body = r.Method+" "+r.URL.Path, string(text)
+			if r.Header.Get("Api-Key") != "right" {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			w.WriteHeader(c.status)
+		}))
+		settings := config.Config{Models: []string{"gpt", "R1"}, Upstreams: []upstream.Endpoint{{URL: server.URL, Shape: upstream.Deployments,
+			Models: map[string]string{"R1": "mine"}, Key: secret.New(c.key)}}}
+		checks := doctor.Endpoints(settings)
+		expect(t, checks, map[string]string{"upstream": c.want})
+		server.Close()
+		if asked != "POST /openai/deployments/mine/chat/completions" || !strings.Contains(body, `"messages":[]`) {
+			t.Errorf("%s: the endpoint was asked %s %s", name, asked, body)
+		}
+		expect(t, checks, map[string]string{"upstream": "can't be reached"})
+	}
+	if checks := doctor.Endpoints(config.Config{Upstreams: []upstream.Endpoint{{URL: "ftp://x"}}}); checks != nil {
+		t.Errorf("an endpoint that no call goes to is asked: %v", checks)
+	}
 }

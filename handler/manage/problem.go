@@ -77,6 +77,8 @@ func asProblem(err error) *Problem {
 		return &Problem{Status: http.StatusForbidden, Code: "forbidden", Detail: detail}
 	case len(fields) > 0:
 		return &Problem{Status: http.StatusUnprocessableEntity, Code: CodeInvalid, Detail: detail, Errors: fields}
+	case errors.Is(err, subscription.ErrOtherPepper):
+		return &Problem{Status: http.StatusConflict, Code: "other_pepper", Detail: detail}
 	case errors.Is(err, subscription.ErrNotFound):
 		return &Problem{Status: http.StatusNotFound, Code: CodeNotFound, Detail: detail}
 	case errors.Is(err, errStale):

@@ -138,6 +138,9 @@ func present(keys []KeyRecord, id string, slot Slot) error {
 }
 
 func (r Registry) issue(ctx context.Context, pepper Pepper, id string, slot Slot, terms Terms) (string, KeyRecord, error) {
+	if err := r.ClaimPepper(ctx, pepper); err != nil {
+		return "", KeyRecord{}, err
+	}
 	key := NewKey()
 	record := KeyRecord{Hash: pepper.Hash(key), Subscription: id, Slot: slot, Created: time.Now().UTC().Truncate(time.Second)}
 	if !terms.Expires.IsZero() {

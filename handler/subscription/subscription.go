@@ -165,6 +165,10 @@ type Store interface {
 	ExpireKey(ctx context.Context, hash string, at time.Time) error
 	// DeleteKey takes a key away. ErrNotFound.
 	DeleteKey(ctx context.Context, hash string) error
+	// Fingerprint is that of the pepper that keys are made under. ErrNotFound.
+	Fingerprint(ctx context.Context) (string, error)
+	// PutFingerprint keeps one, in place of any other.
+	PutFingerprint(ctx context.Context, fingerprint string) error
 }
 
 // Reader is what looking a key up takes. ErrNotFound.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,17 +9,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"github.com/spf13/cobra"
 
+	"tollgate/handler/config"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/doctor"
 	"tollgate/handler/manage"
 	managetables "tollgate/handler/manage/tablestore"
+	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/tablestore"
-	"tollgate/handler/telemetry/appinsights"
-	"tollgate/handler/upstream"
-	"tollgate/handler/upstream/credential"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -59,17 +56,12 @@ written and deleted. The status is 1 where anything is wrong.`,
 	}
 }
 
-// examine has the gateway, or this process, look. Settings that are wrong are
-// findings too.
+// examine has the gateway, or this process, look.
 func (a *app) examine(cmd *cobra.Command) ([]manage.Finding, error) {
 	a.progress("looking, which may take half a minute")
 	defer a.progress("")
 	if a.server() == "" {
-		service, err := a.open()
-		if err != nil {
-			return []manage.Finding{{Name: "settings", Note: err.Error()}}, nil
-		}
-		checks, err := a.checks(service)
+		checks, err := a.checks()
 		if err != nil {
 			return nil, err
 		}
@@ -87,81 +79,39 @@ func (a *app) examine(cmd *cobra.Command) ([]manage.Finding, error) {
 	return append([]manage.Finding{{Name: "gateway", OK: true, Note: c.where + " answers, and takes the login", Taken: time.Since(started).Milliseconds()}}, page.Items...), nil
 }
 
-// checks are what this machine can look into.
-func (a *app) checks(service *aztables.ServiceClient) ([]manage.Check, error) {
+// checks are what this machine can look into: the settings as the gateway itself
+// checks them, and what they name, as far as they can be read.
+func (a *app) checks() ([]manage.Check, error) {
 	file, err := a.file()
 	if err != nil {
 		return nil, err
 	}
-	setting := func(name string) string { return strings.TrimSpace(a.setting(file, name)) }
-	checks := []manage.Check{{Name: "settings", Run: func(context.Context) (string, error) { return settled(setting) }}, doctor.Pepper(setting("KEY_PEPPER"))}
-	checks = append(checks, doctor.Tables(managetables.New(service, a.tables.audit).Probe, tablestore.New(service, a.tables.directory))...)
-	checks = append(checks, doctor.Counters(countertables.New(service, a.tables.counters).Stored))
-	endpoints, withKeys := upstreams(setting)
-	for _, address := range endpoints {
-		checks = append(checks, doctor.Reachable("upstream", address))
+	setting := func(name string) string { return a.setting(file, name) }
+	read, wrong := config.Load(setting)
+	checks := []manage.Check{{Name: "settings", Run: func(context.Context) (string, error) { return settled(read, wrong) }}}
+	pepper, faulty := subscription.NewPepper(setting("KEY_PEPPER"))
+	if service, err := a.open(); err == nil { // else that is a fault of the settings
+		directory := tablestore.New(service, a.tables.directory)
+		checks = append(checks, doctor.Pepper(pepper, faulty, directory))
+		checks = append(checks, doctor.Tables(managetables.New(service, a.tables.audit).Probe, directory)...)
+		checks = append(checks, doctor.Counters(countertables.New(service, a.tables.counters).Stored))
+	} else if wrong == nil {
+		return nil, err
 	}
-	if len(endpoints) > 0 && !withKeys {
-		checks = append(checks, identity(upstream.Identity{ClientID: setting("AZURE_CLIENT_ID"), Audience: setting("UPSTREAM_AUDIENCE")}))
-	}
-	if connection, err := appinsights.ParseConnection(setting("APPLICATIONINSIGHTS_CONNECTION_STRING")); err == nil {
-		checks = append(checks, doctor.Reachable("telemetry", connection.Endpoint))
+	checks = append(checks, doctor.Endpoints(read)...)
+	if read.Telemetry.Connection.Endpoint != "" {
+		checks = append(checks, doctor.Reachable("telemetry", read.Telemetry.Connection.Endpoint))
 	}
 	return checks, nil
 }
 
-// identity looks whether the models' token can be had.
-func identity(whose upstream.Identity) manage.Check {
-	const of = "the models"
-	token, err := credential.ManagedIdentity(whose)
-	if err != nil {
-		return doctor.Identity(of, func(context.Context) (string, error) { return "", err })
+// settled says what stops the gateway from starting with these settings.
+func settled(read config.Config, wrong error) (string, error) {
+	if wrong != nil {
+		return "", errors.New("the gateway doesn't start with these: " + strings.ReplaceAll(wrong.Error(), "\n", "; "))
 	}
-	return doctor.Identity(of, token)
-}
-
-// settled says which settings are there, and what of them is wrong. The gateway
-// itself names every wrong one when it starts.
-func settled(setting func(string) string) (string, error) {
-	var faults []error
-	if endpoints, _ := upstreams(setting); len(endpoints) == 0 {
-		fault := "UPSTREAM_URL and UPSTREAMS are missing: set one to where the models answer"
-		if setting("UPSTREAMS") != "" {
-			fault = `UPSTREAMS names no endpoint: write it as [{"url":"https://<name>.services.ai.azure.com"}]`
-		}
-		faults = append(faults, errors.New(fault))
+	if !read.Telemetry.On {
+		return "the gateway starts with them; telemetry is off: APPLICATIONINSIGHTS_CONNECTION_STRING turns it on", nil
 	}
-	note := "the models are named, telemetry is on"
-	if text := setting("APPLICATIONINSIGHTS_CONNECTION_STRING"); text == "" {
-		note = "the models are named, telemetry is off: APPLICATIONINSIGHTS_CONNECTION_STRING turns it on"
-	} else if _, err := appinsights.ParseConnection(text); err != nil {
-		faults = append(faults, fmt.Errorf("APPLICATIONINSIGHTS_CONNECTION_STRING %w", err))
-	}
-	if (setting("MANAGE_ISSUER") == "") != (setting("MANAGE_AUDIENCE") == "") {
-		faults = append(faults, errors.New("MANAGE_ISSUER and MANAGE_AUDIENCE go together: set both or none"))
-	}
-	if err := errors.Join(faults...); err != nil {
-		return "", errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
-	}
-	return note, nil
-}
-
-// upstreams are the endpoints that the settings name, and whether all have keys.
-func upstreams(setting func(string) string) (addresses []string, withKeys bool) {
-	if address := setting("UPSTREAM_URL"); address != "" {
-		return []string{address}, setting("UPSTREAM_API_KEY") != ""
-	}
-	var several []struct {
-		URL        string
-		Credential struct{ APIKey, Setting string }
-	}
-	withKeys = true
-	if err := json.Unmarshal([]byte(setting("UPSTREAMS")), &several); err != nil {
-		return nil, withKeys // which the gateway names at its start
-	}
-	for _, e := range several {
-		addresses = append(addresses, e.URL)
-		withKeys = withKeys && (e.Credential.APIKey != "" || e.Credential.Setting != "")
-	}
-	return addresses, withKeys
+	return "the gateway starts with them; telemetry is on", nil
 }

@@ -17,6 +17,7 @@ import (
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
 	"tollgate/handler/manage"
+	"tollgate/handler/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
@@ -252,14 +253,32 @@ func TestWatchLooksAgain(t *testing.T) {
 
 func TestDoctorSaysWhatToFix(t *testing.T) {
 	m := newTerminal(t)
-	model := httptest.NewServer(http.NotFoundHandler())
+	model := httptest.NewServer(new(r1sim.Endpoint))
 	defer model.Close()
-	m.environment["UPSTREAM_URL"], m.environment["UPSTREAM_API_KEY"] = model.URL, "canary"
+	m.environment["UPSTREAM_URL"], m.environment["UPSTREAM_API_KEY"] = model.URL, r1sim.Key
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("subscription", "create", "a", "--tier", "standard")
 	if shown := m.must("doctor"); strings.Contains(shown, "WRONG") || !strings.Contains(shown, "1 tier, 1 subscription") || !strings.Contains(shown, "of the table service's") {
 		t.Errorf("doctor printed\n%s", shown)
 	}
+	m.must("key", "create", "a")
+	for name, wrong := range map[string][2]string{ // each stops the gateway, or every call, and passed once
+		"UPSTREAM_HEADER_TIMEOUT": {"5", "UPSTREAM_HEADER_TIMEOUT is"}, "BASE_PATH": {"inference", "BASE_PATH is"}, "TELEMETRY_SAMPLING": {"10%", "TELEMETRY_SAMPLING is"},
+		"METRIC_INTERVAL": {"7s", "METRIC_INTERVAL is"}, "CONSOLE": {"true", "CONSOLE is"}, "MANAGE_KEY": {"short", "MANAGE_KEY is"}, "UPSTREAM_SHAPE": {"azure", "UPSTREAM_SHAPE is"},
+		"UPSTREAM_API_KEY": {"canary", "refuses the credential with 401"}, "KEY_PEPPER": {"another-canary-of-a-pepper", "KEY_PEPPER is not the one"},
+	} {
+		before := m.environment[name]
+		m.environment[name] = wrong[0]
+		if stdout, stderr, status := m.run("doctor"); status != exitFailed || !strings.Contains(stdout, wrong[1]) || strings.Contains(stdout+stderr, "canary") {
+			t.Errorf("%s=%s: status %d, printed\n%s\nwithout %s", name, wrong[0], status, stdout, wrong[1])
+		}
+		if name == "KEY_PEPPER" {
+			m.fails(exitConflict, []string{"KEY_PEPPER is not the one"}, "key", "create", "a", "--slot", "secondary")
+			m.fails(exitConflict, []string{"KEY_PEPPER is not the one"}, "key", "rotate", "a")
+		}
+		m.environment[name] = before
+	}
+	m.environment["UPSTREAM_API_KEY"] = "canary"
 	m.environment["UPSTREAM_URL"], m.environment["KEY_PEPPER"] = "http://127.0.0.1:1", "short"
 	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = "IngestionEndpoint=https://x.example/"
 	stdout, stderr, status := m.run("doctor")
@@ -272,7 +291,7 @@ func TestDoctorSaysWhatToFix(t *testing.T) {
 		t.Errorf("status %d, said %s", status, stderr)
 	}
 	m.environment["UPSTREAM_URL"], m.environment["UPSTREAMS"] = "", "[{"
-	if stdout, _, _ := m.run("doctor"); !strings.Contains(stdout, "UPSTREAMS names no endpoint") {
+	if stdout, _, _ := m.run("doctor"); !strings.Contains(stdout, "UPSTREAMS is not a JSON array") {
 		t.Errorf("UPSTREAMS that can't be read:\n%s", stdout)
 	}
 	m.environment = nil

@@ -18,6 +18,7 @@ type Store struct {
 	tiers         map[string]subscription.Tier
 	subscriptions map[string]subscription.Subscription
 	keys          map[string]subscription.KeyRecord
+	fingerprint   string
 	fault         error // where set, what every operation fails with
 }
 
@@ -156,4 +157,22 @@ func (s *Store) edit(hash string, change func(subscription.KeyRecord)) error {
 	}
 	change(k)
 	return nil
+}
+
+func (s *Store) Fingerprint(context.Context) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault == nil && s.fingerprint == "" {
+		return "", subscription.ErrNotFound
+	}
+	return s.fingerprint, s.fault
+}
+
+func (s *Store) PutFingerprint(_ context.Context, fingerprint string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault == nil {
+		s.fingerprint = fingerprint
+	}
+	return s.fault
 }

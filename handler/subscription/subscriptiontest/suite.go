@@ -18,6 +18,7 @@ func Run(t *testing.T, open func(t *testing.T) subscription.Store) {
 	t.Run("an empty store", func(t *testing.T) { empty(t, open(t)) })
 	t.Run("tiers", func(t *testing.T) { tiers(t, open(t)) })
 	t.Run("subscriptions", func(t *testing.T) { subscriptions(t, open(t)) })
+	t.Run("fingerprint", func(t *testing.T) { fingerprint(t, open(t)) })
 	t.Run("keys", func(t *testing.T) { keys(t, open(t)) })
 }
 
@@ -159,5 +160,23 @@ func expiring(t *testing.T, s subscription.Store, key subscription.KeyRecord) {
 		if diff := cmp.Diff(key, got); diff != "" || err != nil {
 			t.Errorf("read a key that expires at %v (-want +got):\n%s%v", at, diff, err)
 		}
+	}
+}
+
+// fingerprint is kept beside the keys and is none of them.
+func fingerprint(t *testing.T, s subscription.Store) {
+	ctx := t.Context()
+	_, err := s.Fingerprint(ctx)
+	want(t, "read a fingerprint that isn't there", err, subscription.ErrNotFound)
+	for _, put := range []string{"first", "first", "second"} {
+		if err := s.PutFingerprint(ctx, put); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Fingerprint(ctx); got != put || err != nil {
+			t.Errorf("fingerprint %q, %v; want %q", got, err, put)
+		}
+	}
+	if hashes, err := s.Hashes(ctx, 10); len(hashes) != 0 || err != nil {
+		t.Errorf("hashes beside a fingerprint: %v, %v", hashes, err)
 	}
 }

@@ -42,6 +42,9 @@ const (
 	tierPartition         = "tier"
 	subscriptionPartition = "subscription"
 	keyRow                = "key"
+	// No hash is as short as the partition of the pepper's fingerprint.
+	pepperPartition = "pepper"
+	pepperRow       = "fingerprint"
 )
 
 // Key implements subscription.Store, as do the methods that follow.
@@ -53,6 +56,9 @@ func (s *Store) Key(ctx context.Context, hash string) (subscription.KeyRecord, e
 
 func (s *Store) Hashes(ctx context.Context, most int) (hashes []string, err error) {
 	err = s.keys.list(ctx, query{only: "PartitionKey,RowKey"}, func(partition string, _ []byte) error {
+		if partition == pepperPartition {
+			return nil
+		}
 		hashes = append(hashes, partition)
 		if len(hashes) >= most {
 			return errEnough
@@ -131,4 +137,23 @@ func (s *Store) ExpireKey(ctx context.Context, hash string, at time.Time) error 
 
 func (s *Store) DeleteKey(ctx context.Context, hash string) error {
 	return s.keys.delete(ctx, hash, keyRow)
+}
+
+// fingerprintColumns is the row of the pepper's fingerprint.
+type fingerprintColumns struct {
+	Fingerprint string `json:"fingerprint"`
+}
+
+func (s *Store) Fingerprint(ctx context.Context) (string, error) {
+	var f fingerprintColumns
+	_, err := s.keys.get(ctx, pepperPartition, pepperRow, &f)
+	return f.Fingerprint, err
+}
+
+func (s *Store) PutFingerprint(ctx context.Context, fingerprint string) error {
+	err := s.keys.put(ctx, pepperPartition, pepperRow, 0, fingerprintColumns{fingerprint})
+	if !errors.Is(err, subscription.ErrExists) {
+		return err
+	}
+	return s.keys.change(ctx, pepperPartition, pepperRow, func([]byte) (any, error) { return fingerprintColumns{fingerprint}, nil })
 }

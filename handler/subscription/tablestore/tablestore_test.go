@@ -86,8 +86,8 @@ func TestRowsHoldNoKeyAndNoPepper(t *testing.T) {
 	if err := errors.Join(e1, e2, e3); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(rows(t, settings, tables.Keys)); n != 2 || record.Hash != pepper.Hash(third) {
-		t.Errorf("%d rows of keys after a rotation", n)
+	if n := len(rows(t, settings, tables.Keys)); n != 3 || record.Hash != pepper.Hash(third) {
+		t.Errorf("%d rows of keys and a fingerprint after a rotation, want 3", n)
 	}
 	for _, table := range []string{tables.Tiers, tables.Subscriptions, tables.Keys} {
 		for _, row := range rows(t, settings, table) {

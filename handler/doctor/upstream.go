@@ -1,0 +1,73 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"tollgate/handler/config"
+	"tollgate/handler/manage"
+	"tollgate/handler/upstream"
+	"tollgate/handler/upstream/credential"
+)
+
+// Endpoints looks into each endpoint that the settings name: whether its identity
+// gets a token, where it is called by one, and whether it takes a call.
+func Endpoints(c config.Config) []manage.Check {
+	endpoints := slices.DeleteFunc(slices.Clone(c.Upstreams), func(e upstream.Endpoint) bool { // which the settings' own check names
+		return len(upstream.Validate([]upstream.Endpoint{e})) > 0
+	})
+	if len(endpoints) == 0 {
+		return nil
+	}
+	identified, err := credential.Identified(endpoints)
+	if err != nil {
+		return []manage.Check{{Name: "identity", Run: func(context.Context) (string, error) { return "", err }}}
+	}
+	var all []manage.Check
+	for _, e := range identified {
+		if e.Key.Empty() {
+			all = append(all, Identity("the models", e.Token))
+		}
+		all = append(all, Upstream(e, servedBy(e, c.Models)))
+	}
+	return all
+}
+
+// servedBy is the first of the models that an endpoint serves.
+func servedBy(e upstream.Endpoint, models []string) string {
+	if i := slices.IndexFunc(models, e.Serves); i >= 0 {
+		return models[i]
+	}
+	return "its model"
+}
+
+// Upstream looks whether an endpoint takes calls for a model with its credential.
+func Upstream(endpoint upstream.Endpoint, model string) manage.Check {
+	return manage.Check{Name: "upstream", Run: func(ctx context.Context) (string, error) {
+		status, err := upstream.Probe(ctx, endpoint, model)
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("%s can't be reached: %s", endpoint.URL, unreachable(err))
+		case status == http.StatusUnauthorized || status == http.StatusForbidden:
+			return "", fmt.Errorf("%s refuses the credential with %d: %s", endpoint.URL, status, credentialFix(endpoint))
+		case status == http.StatusNotFound:
+			return "", fmt.Errorf("%s has nothing at the address that calls for %s go to (404): check the URL, the shape %s, and the deployment's name", endpoint.URL, model, endpoint.Shape)
+		case status == http.StatusPaymentRequired || status == http.StatusProxyAuthRequired:
+			return "", fmt.Errorf("%s answers %d, which is about its account: see to that", endpoint.URL, status)
+		case status >= 300 && status < 400:
+			return "", fmt.Errorf("%s redirects (%d), which calls don't follow: use the address that it redirects to", endpoint.URL, status)
+		case status >= 500:
+			return "", fmt.Errorf("%s answers %d: it is in trouble, or something before it is", endpoint.URL, status)
+		}
+		return endpoint.URL + " answers, and takes the credential", nil
+	}}
+}
+
+func credentialFix(endpoint upstream.Endpoint) string {
+	if endpoint.Key.Empty() {
+		return "give the identity the role Cognitive Services User on the resource"
+	}
+	return "set UPSTREAM_API_KEY, or the endpoint's credential in UPSTREAMS, to the resource's key"
+}
