@@ -184,7 +184,7 @@ func TestAnEndpointIsAskedWithTheCredential(t *testing.T) {
 			w.WriteHeader(c.status)
 		}))
 		settings := config.Config{Models: []string{"gpt", "R1"}, Upstreams: []upstream.Endpoint{{URL: server.URL, Shape: upstream.Deployments,
-			Models: map[string]string{"R1": "mine"}, Key: secret.New(c.key)}}}
+			Models: map[string]upstream.Model{"R1": {Name: "mine"}}, Key: secret.New(c.key)}}}
 		checks := doctor.Endpoints(settings)
 		expect(t, checks, map[string]string{"upstream": c.want})
 		server.Close()

@@ -18,7 +18,8 @@ const probed = 64 << 10
 // the answer's status.
 func Probe(ctx context.Context, endpoint Endpoint, model string) (status int, err error) {
 	e := endpoint.normal()
-	own, _ := e.own(model)
+	served, _ := e.own(model)
+	own := served.Name
 	body, err := json.Marshal(map[string]any{"model": own, "messages": []any{}, "max_tokens": 1})
 	if err != nil {
 		return 0, err
