@@ -276,11 +276,16 @@ var storageSettings = {
   AzureWebJobsStorage__tableServiceUri: storage.outputs.tableUri
 }
 
-var upstreamSettings = {
-  UPSTREAM_URL: modelUrl
-  UPSTREAM_SHAPE: upstreamShape
-  UPSTREAM_DEPLOYMENT: model.deployment
-}
+// A deployment's name need not be its model's: callers go on asking for DeepSeek-R1.
+// Only of a model that is deployed here is it known which one answers.
+var upstreamSettings = union(
+  {
+    UPSTREAM_URL: modelUrl
+    UPSTREAM_SHAPE: upstreamShape
+    UPSTREAM_DEPLOYMENT: model.deployment
+  },
+  makesFoundry ? { UPSTREAM_FAMILY: model.name } : {}
+)
 
 // Where all endpoints list models, these are what callers may ask for, which the
 // gateway sees by itself; a model beside them would keep it from starting.

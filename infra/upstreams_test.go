@@ -67,6 +67,23 @@ func TestTheAppMayCallTheModelAndDoLittleElse(t *testing.T) {
 	}
 }
 
+// TestTheGatewayIsToldWhichModelAnswers, whatever its deployment is called, but
+// nothing of a model that somebody else has deployed.
+func TestTheGatewayIsToldWhichModelAnswers(t *testing.T) {
+	t.Parallel()
+	for parameters, want := range map[string]string{
+		"": "DeepSeek-V3.2", // deployed as DeepSeek-R1
+		"param foundryAccountId = '" + theirs + "'":           "",
+		"param upstreamUrl = 'https://models.example.com'":    "",
+		"param settings = { UPSTREAM_FAMILY: 'gpt-4o-mini' }": "gpt-4o-mini",
+		"param settings = { UPSTREAMS: '[]', MODELS: 'a,b' }": "",
+	} {
+		if got := biceptest.Take(t, parameters).Settings(t)["UPSTREAM_FAMILY"]; got != want {
+			t.Errorf("%s: got the family %q, want %q", parameters, got, want)
+		}
+	}
+}
+
 // open is the templates in a folder of their own, with secretSettings as an
 // ordinary parameter, so that what is made of it can be seen.
 func open(t *testing.T) (dir string) {
