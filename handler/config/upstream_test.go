@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tollgate/handler/upstream"
 )
@@ -111,6 +112,52 @@ func TestATokensAudienceCanBeChosen(t *testing.T) {
 	for _, given := range []map[string]string{{"UPSTREAM_API_KEY": "", "UPSTREAM_AUDIENCE": "ai.azure.com"}, {"UPSTREAM_API_KEY": "k", "UPSTREAM_AUDIENCE": projects}} {
 		if _, err := Load(with(given)); err == nil || !strings.Contains(err.Error(), "UPSTREAM_AUDIENCE ") {
 			t.Errorf("%v: got %v, want a fault of UPSTREAM_AUDIENCE", given, err)
+		}
+	}
+}
+
+func TestAModelOfAnEndpointIsANameOrMore(t *testing.T) {
+	c, err := Load(with(map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": `[
+		{"url":"https://a.example.com","models":{"DeepSeek-R1":"r1","chat":{"name":"chat-prod","family":"gpt-4o"}}},
+		{"url":"https://b.example.com","deployment":"d","family":"DeepSeek-V3.2"}]`}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	models := c.Upstreams[0].Models
+	if models["DeepSeek-R1"] != (upstream.Model{Name: "r1"}) || models["chat"] != (upstream.Model{Name: "chat-prod", Family: "gpt-4o"}) || c.Upstreams[1].Family != "DeepSeek-V3.2" {
+		t.Errorf("%+v", c.Upstreams)
+	}
+	for text, want := range map[string]string{
+		`[{"url":"https://a.example.com","models":{"m":{"name":"x","famly":"y"}}}]`: "famly",
+		`[{"url":"https://a.example.com","models":{"m":{"family":"y"}}}]`:           "models has an empty name",
+		`[{"url":"https://a.example.com","models":{"m":"x"},"family":"y"}]`:         "family stands beside models",
+		`[{"url":"https://a.example.com","models":{"m":7}}]`:                        "wrong type",
+	} {
+		if _, err := Load(with(map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text})); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestOneEndpointHasAFamilyAndMayTakeNoStreamOptions(t *testing.T) {
+	c, err := Load(with(map[string]string{"UPSTREAM_FAMILY": "o3", "UPSTREAM_STREAM_OPTIONS": "off", "SETTLE_TIMEOUT": "0", "TOKENS_PER_SECOND": "50, gpt-4o = 120"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := c.Upstreams[0]; e.Family != "o3" || e.StreamOptions == nil || *e.StreamOptions || c.SettleTimeout != 0 || c.TokensPerSecond[""] != 50 || c.TokensPerSecond["gpt-4o"] != 120 {
+		t.Errorf("%+v, %v, %v", e, c.SettleTimeout, c.TokensPerSecond)
+	}
+	if c, err := Load(with(nil)); err != nil || c.Upstreams[0].StreamOptions != nil || c.SettleTimeout != 20*time.Second {
+		t.Errorf("by default %+v, %v", c, err)
+	}
+	for name, value := range map[string]string{"UPSTREAM_STREAM_OPTIONS": "maybe", "SETTLE_TIMEOUT": "-1s", "TOKENS_PER_SECOND": "0"} {
+		if _, err := Load(with(map[string]string{name: value})); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s=%s: %v", name, value, err)
+		}
+	}
+	for _, value := range []string{"a", "=5", "m=x", "1,2", "m=1,m=2", "9999999"} {
+		if _, err := Load(with(map[string]string{"TOKENS_PER_SECOND": value})); err == nil {
+			t.Errorf("TOKENS_PER_SECOND=%s is taken", value)
 		}
 	}
 }

@@ -23,6 +23,7 @@ import (
 type record struct {
 	Status     int
 	Outcome    string
+	Stream     *bool // nil: of no chat completion
 	Prompt     int64 `json:"prompt_tokens"`
 	Completion int64 `json:"completion_tokens"`
 }

@@ -34,6 +34,7 @@ type answer struct {
 	call    *toolCall // after what was written
 	finish  string
 	prompt  int64 // tokens
+	hidden  int64 // tokens that were thought and not written
 	noUsage bool
 }
 
@@ -62,6 +63,13 @@ func (e *Endpoint) answer(fields map[string]json.RawMessage, asked request, mode
 		a.written = think(most, models)
 		a.call, a.finish = nil, "length"
 	}
+	if most := asked.MaxTokens + asked.MaxCompletionTokens; behaviour.Hidden > 0 {
+		a.hidden = behaviour.Hidden
+		if most > 0 && a.hidden+int64(len(a.written)) > most { // what is hidden comes first
+			a.hidden = min(a.hidden, most)
+			a.written, a.finish = a.written[:most-a.hidden], "length"
+		}
+	}
 	return a
 }
 
@@ -71,7 +79,7 @@ func (a *answer) completion() int64 {
 	if a.call != nil {
 		n += a.call.tokens
 	}
-	return n
+	return n + a.hidden
 }
 
 // leastThought is how many tokens the model thinks at least before it calls a tool:
@@ -161,6 +169,7 @@ type stream struct {
 	w         http.ResponseWriter
 	r         *http.Request
 	control   *http.ResponseController
+	endpoint  *Endpoint
 	behaviour Behaviour
 	id        string // of the answer
 	created   int64
@@ -175,7 +184,9 @@ func (s *stream) send(a answer, ownChunk bool) {
 	s.id, s.created = a.id, a.created
 	s.delta(map[string]any{"role": "assistant", "content": ""})
 	for _, token := range a.written {
-		s.delta(map[string]any{token.field: token.text})
+		if s.delta(map[string]any{token.field: token.text}); !s.left {
+			s.endpoint.billed.Add(1)
+		}
 	}
 	if a.call != nil {
 		for _, part := range a.call.parts() {
@@ -204,6 +215,10 @@ func (s *stream) chunk(chunk map[string]any) {
 }
 
 func (s *stream) write(event string) {
+	if s.behaviour.HoldAfter > 0 && s.events == s.behaviour.HoldAfter {
+		<-s.r.Context().Done()
+		s.left = true
+	}
 	if s.left || s.events > 0 && !wait(s.r, s.behaviour.Pace) {
 		s.left = true
 		return

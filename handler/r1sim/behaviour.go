@@ -25,13 +25,20 @@ type Behaviour struct {
 	CutAfter int
 	// NoUsage leaves usage out.
 	NoUsage bool
+	// Bill charges prompts as a stranger does, and not as the gateway counts.
+	Bill bool
+	// Hidden is how many tokens the model thinks, while FirstToken passes, without
+	// writing them.
+	Hidden int64
+	// HoldAfter has a stream stop after so many events until its caller leaves; 0: never.
+	HoldAfter int
 	// Completion is how many tokens an answer takes; 0: the usual.
 	Completion int64
 }
 
 // With is the behaviour changed as a text says: settings separated by commas,
 // status=429, retry-after=7s, first-token=2s, pace=10ms, cut-after=3, no-usage
-// and completion=500. The error names what can't be read.
+// completion=500, bill, hidden=100 and hold-after=3. The error names what can't be read.
 func (b Behaviour) With(text string) (Behaviour, error) {
 	for setting := range strings.SplitSeq(text, ",") {
 		if setting = strings.TrimSpace(setting); setting == "" {
@@ -61,10 +68,16 @@ func (b *Behaviour) set(name, value string) (err error) {
 		b.CutAfter, err = strconv.Atoi(value)
 	case "no-usage":
 		b.NoUsage = true
+	case "bill":
+		b.Bill = true
+	case "hidden":
+		b.Hidden, err = strconv.ParseInt(value, 10, 64)
+	case "hold-after":
+		b.HoldAfter, err = strconv.Atoi(value)
 	case "completion":
 		b.Completion, err = strconv.ParseInt(value, 10, 64)
 	default:
-		err = fmt.Errorf("use status, retry-after, first-token, pace, cut-after, no-usage or completion")
+		err = fmt.Errorf("use status, retry-after, first-token, pace, cut-after, no-usage, completion, bill, hidden or hold-after")
 	}
 	return err
 }

@@ -23,6 +23,7 @@ type Endpoint struct {
 	Behaviour Behaviour
 
 	demoCalls atomic.Int64
+	billed    atomic.Int64 // tokens
 }
 
 // request is what the endpoint reads of a call.
@@ -85,14 +86,22 @@ func (e *Endpoint) complete(w http.ResponseWriter, r *http.Request, models bool,
 		}
 	}
 	a := e.answer(fields, asked, models, behaviour)
+	if behaviour.Bill {
+		a.prompt = bill(raw)
+	}
+	e.billed.Add(a.prompt)
+	began := time.Now()
 	if !wait(r, behaviour.FirstToken) {
+		e.billed.Add(int64(float64(a.hidden) * min(1, float64(time.Since(began))/float64(behaviour.FirstToken))))
 		return
 	}
+	e.billed.Add(a.hidden)
 	if asked.Stream {
-		s := stream{w: w, r: r, behaviour: behaviour, control: http.NewResponseController(w)}
+		s := stream{w: w, r: r, endpoint: e, behaviour: behaviour, control: http.NewResponseController(w)}
 		s.send(a, asked.StreamOptions != nil && asked.StreamOptions.IncludeUsage)
 		return
 	}
+	e.billed.Add(a.completion() - a.hidden)
 	a.whole(w, behaviour)
 }
 

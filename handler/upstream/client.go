@@ -285,7 +285,7 @@ func (d *deployment) try(ctx context.Context, call *Call) (*answer, error) {
 
 // ask sends the deployment one request. The error is an *Error.
 func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *passage, error) {
-	onTheWay := &passage{body: &payload{pieces: call.Body(d.target())}}
+	onTheWay := &passage{wrote: make(chan struct{}), body: &payload{pieces: call.Body(d.target())}}
 	request, secret, err := d.request(ctx, call, onTheWay.body)
 	if err != nil {
 		return nil, onTheWay, d.failure(ctx, NoCredential, err, false)
@@ -293,7 +293,7 @@ func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *passage, er
 	request = request.WithContext(httptrace.WithClientTrace(call.work, onTheWay.trace()))
 	got, pending, err := d.roundTrip(ctx, request, call.Rest != nil)
 	if err != nil {
-		failed := d.failure(ctx, Unreachable, unquoted(err), onTheWay.sent.Load())
+		failed := d.failure(ctx, Unreachable, unquoted(err), onTheWay.accepted())
 		onTheWay.broke = failed.Reason == Unreachable
 		switch rest := (&Rest{pending: pending, stop: call.stop}); {
 		case pending == nil:

@@ -1,0 +1,186 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tollgate/handler/charge/chargetest"
+	"tollgate/handler/gateway"
+	"tollgate/handler/r1sim"
+	"tollgate/handler/secret"
+	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
+)
+
+// stranger is a gateway before an endpoint that bills by its own account, and not
+// as the gateway counts.
+type stranger struct {
+	*bench
+	endpoint *r1sim.Endpoint
+	log      lines
+
+	mu   sync.Mutex
+	next r1sim.Behaviour
+}
+
+func openStranger(t *testing.T, limits subscription.Limits, model string, settle time.Duration, timeouts upstream.Timeouts) *stranger {
+	t.Helper()
+	s := &stranger{endpoint: &r1sim.Endpoint{}, log: make(lines, 100)}
+	limits.TokenQuotaPeriod = subscription.Yearly
+	s.bench = openWith(t, limits, func(c *gateway.Config) {
+		url := serving(t, func(w http.ResponseWriter, r *http.Request) {
+			s.mu.Lock()
+			behaviour := s.next
+			s.mu.Unlock()
+			r.Header.Set("Api-Key", r1sim.Key)
+			r.Header.Set(r1sim.Header, fmt.Sprintf("bill,hidden=%d,first-token=%s,hold-after=%d,completion=%d", behaviour.Hidden, behaviour.FirstToken, behaviour.HoldAfter, max(8, behaviour.Completion)))
+			s.endpoint.ServeHTTP(w, r)
+		})
+		before(t, upstream.Endpoint{URL: url, Shape: upstream.OpenAI})(c)
+		if timeouts != (upstream.Timeouts{}) {
+			c.Upstream = within(t, timeouts, upstream.Endpoint{URL: url, Shape: upstream.OpenAI})
+		}
+		c.Models, c.Log = []string{model}, slog.New(slog.NewJSONHandler(s.log, nil))
+		c.SettleTimeout, c.TokensPerSecond = settle, map[string]int64{"": 1000}
+	}, upstream.Timeouts{}, nil)
+	return s
+}
+
+// within makes a client with timeouts.
+func within(t *testing.T, timeouts upstream.Timeouts, endpoint upstream.Endpoint) *upstream.Client {
+	t.Helper()
+	endpoint.Key = secret.New("k")
+	client, err := upstream.New([]upstream.Endpoint{endpoint}, timeouts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdle)
+	return client
+}
+
+// answers has the endpoint answer so from now on.
+func (s *stranger) answers(b r1sim.Behaviour) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next = b
+}
+
+// call makes a call, leaves after so many events if there are that many, and
+// waits until the gateway is done with it.
+func (s *stranger) call(t *testing.T, body string, events int) (status int) {
+	t.Helper()
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", s.key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var got []byte
+	for buffer := make([]byte, 4096); events == 0 || bytes.Count(got, []byte("\n\n")) < events; {
+		n, err := response.Body.Read(buffer)
+		if got = append(got, buffer[:n]...); err != nil {
+			break
+		}
+	}
+	leave()
+	_, _ = io.Copy(io.Discard, response.Body)
+	s.reported(t)
+	return response.StatusCode
+}
+
+// reported waits until a chat completion is reported: then it is settled.
+func (s *stranger) reported(t *testing.T) {
+	t.Helper()
+	for deadline := time.After(time.Minute); ; {
+		select {
+		case line := <-s.log:
+			if bytes.Contains(line, []byte(`"stream":`)) {
+				return
+			}
+		case <-deadline:
+			t.Fatal("the call was never reported")
+		}
+	}
+}
+
+func forModel(body, model string, fields ...string) string {
+	return `{"model":"` + model + `",` + strings.Join(append(fields, ""), ",") + body[1:]
+}
+
+// Wherever a caller puts its prompt, and however early it leaves, it pays for
+// what the endpoint bills.
+func TestNoPromptIsFreeWhereverItIs(t *testing.T) {
+	big := strings.Repeat("word ", 1500)
+	for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
+		for _, model := range []string{"gpt-4o", "chat-prod", "DeepSeek-V3.2"} {
+			s := openStranger(t, subscription.Limits{TokenQuota: 3_000_000, Reserve: reserve, MaxCompletionTokens: 50}, model, 50*time.Millisecond, upstream.Timeouts{})
+			s.answers(r1sim.Behaviour{HoldAfter: 4})
+			for name, body := range chargetest.Carriers {
+				body = forModel(strings.ReplaceAll(body, "$", big), model, `"stream":true`)
+				billed, spent := s.endpoint.Billed(), s.spent(t)
+				status := s.call(t, body, 3)
+				if billed, spent = s.endpoint.Billed()-billed, s.spent(t)-spent; billed > spent {
+					t.Errorf("%s, %s, %s: %d, billed %d and charged %d", reserve, model, name, status, billed, spent)
+				}
+			}
+		}
+	}
+}
+
+// A limit that reserves all holds whatever callers send and whenever they leave;
+// with the others what was taken beyond is charged, and owed.
+func TestWhateverACallerDoesItPaysWhatItTook(t *testing.T) {
+	for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
+		for _, model := range []string{"DeepSeek-R1", "DeepSeek-V3.2", "gpt-4o", "gpt-4o-mini", "o3", "chat-prod"} {
+			t.Run(fmt.Sprintf("%s, %s", reserve, model), func(t *testing.T) {
+				const quota = 30_000
+				limits := subscription.Limits{TokenQuota: quota, Reserve: reserve, MaxCompletionTokens: 40}
+				s := openStranger(t, limits, model, 20*time.Millisecond, upstream.Timeouts{})
+				random := rand.New(rand.NewPCG(7, uint64(len(model))))
+				admitted := 0
+				for range 25 {
+					body := forModel(chargetest.Body(random), model,
+						[]string{`"x":0`, `"stream":true`, `"stream":true,"max_tokens":30`, `"stream":true,"max_completion_tokens":20`, `"n":1,"max_tokens":9,"max_completion_tokens":30`}[random.IntN(5)])
+					if strings.Contains(body, `"temperature"`) && random.IntN(2) == 0 {
+						continue
+					}
+					behaviour := r1sim.Behaviour{Completion: int64(random.IntN(80))}
+					events := 0
+					if model == "o3" || model == "chat-prod" {
+						behaviour.Hidden, behaviour.FirstToken = 20, 20*time.Millisecond
+					}
+					if random.IntN(2) == 0 && strings.Contains(body, `"stream":true`) {
+						behaviour.HoldAfter = 4 + random.IntN(3)
+						events = behaviour.HoldAfter - random.IntN(2)
+					}
+					s.answers(behaviour)
+					if s.call(t, body, events) == 200 {
+						admitted++
+					}
+					billed, spent := s.endpoint.Billed(), s.spent(t)
+					if reserve == subscription.ReserveFull && billed > quota || billed > spent {
+						t.Fatalf("billed %d of %d tokens, charged %d, after %s", billed, quota, spent, body)
+					}
+				}
+				if admitted < 4 {
+					t.Errorf("only %d calls were admitted", admitted)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,368 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/handler/gateway"
+	"tollgate/handler/secret"
+	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
+)
+
+// openServing is a gateway before one model of a name, with a log.
+func openServing(t *testing.T, limits subscription.Limits, model string, settle time.Duration, timeouts upstream.Timeouts, handler http.HandlerFunc) (*bench, lines) {
+	t.Helper()
+	log := make(lines, 100)
+	if limits.TokenQuota == 0 {
+		limits.TokenQuota = 1_000_000
+	}
+	limits.TokenQuotaPeriod = subscription.Yearly
+	return openWith(t, limits, func(c *gateway.Config) {
+		endpoint := upstream.Endpoint{URL: serving(t, handler), Shape: upstream.OpenAI, Key: secret.New("k")}
+		c.Upstream, c.Models, c.SettleTimeout = within(t, timeouts, endpoint), []string{model}, settle
+		c.Log = slog.New(slog.NewJSONHandler(log, nil))
+	}, timeouts, nil), log
+}
+
+// usageOf is a stream's last chunk, that tells so many tokens.
+func usageOf(prompt, completion int) string {
+	return fmt.Sprintf(`data: {"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}`+"\n\n", prompt, completion, prompt+completion)
+}
+
+// What a caller leaves is charged its bound at once, and what the endpoint tells
+// afterwards once it does: not before, as the next call may come meanwhile.
+func TestACallThatIsLeftIsChargedItsBoundAndThenItsUsage(t *testing.T) {
+	whole := strings.Replace(answered, `"completion_tokens":75,"total_tokens":100`, `"completion_tokens":20020,"total_tokens":20045`, 1)
+	for name, test := range map[string]struct {
+		body, sent, rest string
+		headers          bool // are sent before the caller leaves
+		want             int64
+	}{
+		"hidden tokens of a stream":         {stream, said, stopped + usageOf(9, 20020) + finished, true, 20029},
+		"audio of a stream":                 {strings.Replace(stream, "{", `{"modalities":["text","audio"],`, 1), `data: {"choices":[{"index":0,"delta":{"audio":{"data":"QUFB"}}}]}` + "\n\n", usageOf(9, 300) + finished, true, 309},
+		"a stream that hasn't begun":        {stream, "", said + stopped + usageOf(9, 500) + finished, false, 509},
+		"an answer that isn't streamed":     {asked, "", whole, false, 20045},
+		"an answer, half of it":             {asked, whole[:100], whole[100:], true, 20045},
+		"a prediction that is rejected":     {strings.Replace(stream, "{", `{"prediction":{"type":"content","content":"a b c"},`, 1), said, usageOf(9, 900) + finished, true, 909},
+		"a stream that asked for no stream": {asked, "", thought + said + stopped + usageOf(9, 77) + finished, false, 86},
+	} {
+		for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveFull} {
+			t.Run(fmt.Sprint(name, ", ", reserve), func(t *testing.T) {
+				t.Parallel()
+				begun, left := make(chan struct{}), make(chan struct{})
+				b, log := openServing(t, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 30_000}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+					if test.headers {
+						if test.body == asked {
+							w.Header().Set("Content-Type", "application/json")
+						} else {
+							w.Header().Set("Content-Type", "text/event-stream")
+						}
+						_, _ = io.WriteString(w, test.sent)
+						_ = http.NewResponseController(w).Flush()
+					}
+					close(begun)
+					<-left
+					_, _ = io.WriteString(w, test.rest)
+				})
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				gone := make(chan struct{})
+				go func() {
+					defer close(gone)
+					b.leaveAfter(ctx, strings.Replace(test.body, "DeepSeek-R1", "o3", 1), "", leave)
+				}()
+				<-begun
+				leave()
+				<-gone
+				b.serving.Wait()
+				if spent := b.spent(t); spent < 6000 { // the cap, or a minute at 100 a second
+					t.Errorf("%d tokens are used up when the caller has left", spent)
+				}
+				close(left)
+				if line := log.chat(t); line.Outcome != "client_closed" || line.Prompt+line.Completion != test.want {
+					t.Errorf("reported %+v, want client_closed and %d tokens", line, test.want)
+				}
+				if spent := b.spent(t); spent != test.want {
+					t.Errorf("%d tokens are used up, want %d", spent, test.want)
+				}
+			})
+		}
+	}
+}
+
+// until waits until so many tokens are used up.
+func (b *bench) until(t *testing.T, enough func(spent int64) bool) {
+	t.Helper()
+	deadline, every := time.After(20*time.Second), time.NewTicker(5*time.Millisecond)
+	defer every.Stop()
+	for !enough(b.spent(t)) {
+		select {
+		case <-every.C:
+		case <-deadline:
+			t.Fatalf("%d tokens are used up", b.spent(t))
+		}
+	}
+}
+
+// chat waits for the report of a chat completion.
+func (l lines) chat(t *testing.T) record {
+	t.Helper()
+	for {
+		if r := l.call(t); r.Stream != nil {
+			return r
+		}
+	}
+}
+
+// Where nothing tells the usage of a call that was left, or whose time ran out, its
+// bound stays, whatever else comes: an error doesn't make it free.
+func TestNothingButUsageLowersTheChargeOfACallThatWasLeft(t *testing.T) {
+	for name, then := range map[string]http.HandlerFunc{
+		"a cut":        cut,
+		"a 500":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"a 429":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
+		"an error":     func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"error":{"message":"x"}}`) },
+		"no usage":     func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, silent) },
+		"junk":         func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
+		"17 MB":        func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat(" ", 17<<20)) },
+		"error events": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, failing+finished) },
+	} {
+		for _, body := range []string{asked, stream} {
+			for _, settle := range []time.Duration{0, 5 * time.Second} {
+				t.Run(fmt.Sprint(name, body == stream, settle), func(t *testing.T) {
+					t.Parallel()
+					begun, left := make(chan struct{}), make(chan struct{})
+					b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 400}, "o3", settle, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+						_, _ = io.Copy(io.Discard, r.Body)
+						close(begun)
+						select {
+						case <-left:
+							then(w, r)
+						case <-r.Context().Done():
+						}
+					})
+					ctx, leave := context.WithCancel(t.Context())
+					defer leave()
+					gone := make(chan struct{})
+					go func() {
+						defer close(gone)
+						b.leaveAfter(ctx, strings.Replace(body, "DeepSeek-R1", "o3", 1), "", leave)
+					}()
+					<-begun
+					leave()
+					<-gone
+					if settle > 0 {
+						b.serving.Wait()
+						close(left)
+					}
+					line := log.chat(t)
+					if line.Completion != 400 || line.Prompt < 10 || b.spent(t) != line.Prompt+400 {
+						t.Errorf("reported %+v, %d are used up; want the prompt and 400", line, b.spent(t))
+					}
+				})
+			}
+		}
+	}
+}
+
+// What runs out of time is charged, and read on, as what is left is.
+func TestACallThatRunsOutOfTimeIsChargedItsBoundAndThenItsUsage(t *testing.T) {
+	for name, test := range map[string]struct {
+		body, first string
+		timeouts    upstream.Timeouts
+		status      int
+	}{
+		"a stream that doesn't begin": {stream, "", upstream.Timeouts{Header: 300 * time.Millisecond}, 504},
+		"a whole answer":              {asked, "", upstream.Timeouts{Whole: 300 * time.Millisecond}, 504},
+		"a stream that falls silent":  {stream, said, upstream.Timeouts{Idle: 300 * time.Millisecond}, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			over := make(chan struct{})
+			b, log := openServing(t, subscription.Limits{MaxCompletionTokens: 5000}, "o3", time.Minute, test.timeouts, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				if test.body == stream {
+					w.Header().Set("Content-Type", "text/event-stream")
+				}
+				if test.first != "" {
+					_, _ = io.WriteString(w, test.first)
+					_ = http.NewResponseController(w).Flush()
+				}
+				<-over
+				if test.body == stream {
+					_, _ = io.WriteString(w, said+stopped+usageOf(8, 4000)+finished)
+				} else {
+					_, _ = io.WriteString(w, strings.Replace(answered, `"completion_tokens":75,"total_tokens":100`, `"completion_tokens":3983,"total_tokens":4008`, 1))
+				}
+			})
+			status, _, _ := b.read(t.Context(), strings.Replace(test.body, "DeepSeek-R1", "o3", 1))
+			if status != test.status {
+				t.Errorf("answered %d, want %d", status, test.status)
+			}
+			b.until(t, func(spent int64) bool { return spent > 4008 }) // a minute at 100 a second, or the cap
+			close(over)
+			if line := log.chat(t); line.Prompt+line.Completion != 4008 {
+				t.Errorf("reported %+v, want 4008 tokens", line)
+			}
+			if spent := b.spent(t); spent != 4008 {
+				t.Errorf("%d tokens are used up, want 4008", spent)
+			}
+		})
+	}
+}
+
+// Choices that lie beyond the largest answer are charged as well.
+func TestAnAnswerThatIsTooLargeIsChargedItsBound(t *testing.T) {
+	b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 1000}, "gpt-4o", time.Second, upstream.Timeouts{},
+		answer(strings.Replace(answered, `{"choices"`, `{"choices":[{"index":7,"message":{"content":"a"},"logprobs":"`+strings.Repeat("x", upstream.MaxBody)+`"}],"c"`, 1)))
+	body := strings.Replace(strings.Replace(asked, "{", `{"n":8,"max_tokens":1000,`, 1), "DeepSeek-R1", "gpt-4o", 1)
+	if status, text, _ := b.read(t.Context(), body); status != 502 {
+		t.Errorf("%d %.200s", status, text)
+	}
+	if line := log.chat(t); line.Completion != 8000 {
+		t.Errorf("reported %+v, want 8 x 1000 tokens", line)
+	}
+}
+
+// What nobody can bound is refused where all is reserved, and nowhere else.
+func TestWhatHasNoBoundIsRefusedByItsField(t *testing.T) {
+	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveFull} {
+		b, _ := openServing(t, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 50}, "gpt-4o", 0, upstream.Timeouts{}, answer(answered))
+		for field, body := range map[string]string{
+			"data_sources":                     `{"data_sources":[{}],"messages":[{"role":"user","content":"hi"}]}`,
+			"messages[0].content[0].type":      `{"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"QUFB"}}]}]}`,
+			"messages[0].content[0].image_url": `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:application/pdf;base64,QUFB"}}]}]}`,
+			"tools[0]":                         `{"tools":[{"type":"web_search"}],"messages":[{"role":"user","content":"hi"}]}`,
+		} {
+			response, text := b.post(t, path, body)
+			if full := reserve == subscription.ReserveFull; full != (response.StatusCode == 400) || full && !strings.Contains(text, `"param":"`+field+`"`) {
+				t.Errorf("%s, %s: %d %s", reserve, field, response.StatusCode, text)
+			}
+		}
+	}
+}
+
+// The cap is in the field that the model obeys, by either of its names or by its
+// family, and in no other.
+func TestTheCapIsInTheFieldThatTheAnsweringModelObeys(t *testing.T) {
+	for _, test := range []struct {
+		reserve            subscription.Reserve
+		model, own, family string
+		fields, want       string
+	}{
+		{subscription.ReservePrompt, "gpt-5-mini", "chat-prod", "", ``, "max_completion_tokens=500"},
+		{subscription.ReservePrompt, "smart", "o3-mini", "", ``, "max_completion_tokens=500"},
+		{subscription.ReservePrompt, "codex-mini", "codex-mini", "", ``, "max_completion_tokens=500"},
+		{subscription.ReservePrompt, "model-router", "model-router", "", ``, "max_completion_tokens=500"},
+		{subscription.ReservePrompt, "smart", "chat-prod", "o4-mini", ``, "max_completion_tokens=500"},
+		{subscription.ReservePrompt, "o3", "chat-prod", "gpt-4o", ``, "max_tokens=500"},
+		{subscription.ReservePrompt, "o3", "o3", "", `"max_tokens":9,`, "max_tokens=9"},
+		{subscription.ReserveFull, "o3", "o3", "", `"max_tokens":9,`, "max_completion_tokens=9"},
+		{subscription.ReserveFull, "o3", "o3", "", `"max_tokens":9,"max_completion_tokens":7,`, "max_completion_tokens=7"},
+		{subscription.ReserveFull, "gpt-4o", "gpt-4o", "", `"max_completion_tokens":7,`, "max_completion_tokens=7"},
+		{subscription.ReserveFull, "gpt-4o", "gpt-4o", "", `"max_tokens":9,"max_completion_tokens":7,`, "max_completion_tokens=7"},
+		{subscription.ReserveFull, "gpt-4o", "gpt-4o", "", `"max_tokens":9,`, "max_tokens=9"},
+		{subscription.ReserveFull, "DeepSeek-R1", "r1", "", `"max_completion_tokens":7,`, "max_tokens=7"},
+		{subscription.ReserveFull, "chat", "x", "", `"max_tokens":null,"max_completion_tokens":7,`, "max_tokens=7"},
+	} {
+		for _, shape := range []upstream.Shape{upstream.Models, upstream.OpenAI, upstream.Deployments} {
+			var got caps
+			b := openWith(t, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: subscription.Yearly, Reserve: test.reserve, MaxCompletionTokens: 500}, func(c *gateway.Config) {
+				before(t, upstream.Endpoint{URL: serving(t, recording(t, &got, 30)), Shape: shape, Models: map[string]upstream.Model{test.model: {Name: test.own, Family: test.family}}})(c)
+				c.Models = []string{test.model}
+			}, upstream.Timeouts{}, nil)
+			response, text := b.post(t, path, strings.Replace(with(test.fields), "DeepSeek-R1", test.model, 1))
+			if response.StatusCode != 200 || got.String() != test.want {
+				t.Errorf("%+v, %s: %d, asked for %q: %s", test, shape, response.StatusCode, got, text)
+			}
+		}
+	}
+}
+
+// Usage is asked for only where the endpoint takes that.
+func TestUsageIsAskedForWhereThatIsTaken(t *testing.T) {
+	off := false
+	for name, test := range map[string]struct {
+		endpoint upstream.Endpoint
+		fields   string
+		want     bool
+	}{
+		"by default":         {upstream.Endpoint{Shape: upstream.Deployments}, ``, true},
+		"the first version":  {upstream.Endpoint{Shape: upstream.Deployments, APIVersion: "2024-09-01-preview"}, ``, true},
+		"an older version":   {upstream.Endpoint{Shape: upstream.Deployments, APIVersion: "2023-05-15"}, ``, false},
+		"beside data":        {upstream.Endpoint{Shape: upstream.OpenAI}, `"data_sources":[{}],`, false},
+		"beside no data":     {upstream.Endpoint{Shape: upstream.OpenAI}, `"data_sources":null,`, true},
+		"where it is off":    {upstream.Endpoint{Shape: upstream.OpenAI, StreamOptions: &off}, ``, false},
+		"to the models form": {upstream.Endpoint{Shape: upstream.Models}, ``, false},
+	} {
+		var sent string
+		test.endpoint.URL, test.endpoint.Deployment = serving(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			sent = string(body)
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, said+together+finished)
+		}), "gpt-4o"
+		b := openWith(t, subscription.Limits{}, before(t, test.endpoint), upstream.Timeouts{}, nil)
+		if response, text := b.post(t, path, strings.Replace(stream, "{", "{"+test.fields, 1)); response.StatusCode != 200 || strings.Contains(sent, "stream_options") != test.want {
+			t.Errorf("%s: %d %s, sent %s", name, response.StatusCode, text, sent)
+		}
+	}
+}
+
+// A gateway that stops waits for what is read on, and ends it when its time is up.
+func TestWhatIsReadOnEndsWithTheGateway(t *testing.T) {
+	log := make(lines, 100)
+	var served *gateway.Gateway
+	begun := make(chan struct{}, 1)
+	b := openWith(t, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: subscription.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 300}, func(c *gateway.Config) {
+		before(t, upstream.Endpoint{URL: serving(t, answer("", func(_ http.ResponseWriter, r *http.Request) {
+			begun <- struct{}{}
+			<-r.Context().Done()
+		})), Shape: upstream.OpenAI})(c)
+		c.Models, c.SettleTimeout, c.Log = []string{"o3"}, time.Hour, slog.New(slog.NewJSONHandler(log, nil))
+		served = gateway.New(*c)
+	}, upstream.Timeouts{}, nil)
+	ctx, leave := context.WithCancel(t.Context())
+	request := httptest.NewRequest(http.MethodPost, path, strings.NewReader(strings.Replace(asked, "DeepSeek-R1", "o3", 1))).WithContext(ctx)
+	request.Header.Set("Api-Key", b.key)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		served.ServeHTTP(httptest.NewRecorder(), request)
+	}()
+	<-begun
+	leave()
+	<-over
+	last, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	served.Drain(last)
+	if line := log.chat(t); line.Completion != 300 {
+		t.Errorf("reported %+v, want the 300 tokens that were reserved", line)
+	}
+}
+
+// Nothing of a plain chat with R1 escapes the count: who leaves it pays that, and
+// the endpoint is cancelled.
+func TestAPlainChatThatIsLeftIsCancelledAndCounted(t *testing.T) {
+	cancelled := make(chan struct{})
+	b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 5000}, "DeepSeek-R1", time.Hour, upstream.Timeouts{}, events(thought+said, func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		close(cancelled)
+	}))
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	b.leaveAfter(ctx, stream, thought+said, leave)
+	<-cancelled
+	if line, want := log.chat(t), byCount.tokens(promptIn(t, stream)); line.Prompt+line.Completion != want {
+		t.Errorf("reported %+v, want %d tokens", line, want)
+	}
+}

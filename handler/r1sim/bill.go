@@ -1,0 +1,93 @@
+package r1sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strings"
+	"sync"
+
+	"tollgate/handler/tokens/reference"
+)
+
+// Billed is what all calls have cost so far, in tokens: prompts, and what was
+// generated until each call ended or its caller left, hidden tokens included.
+func (e *Endpoint) Billed() int64 { return e.billed.Load() }
+
+// bill is what a stranger charges for a prompt, without a word of how the
+// gateway counts: DeepSeek-R1's chat by its published template, any other model's
+// by the bytes of the body without white space, four to a token.
+func bill(body []byte) int64 {
+	var call struct {
+		Model    string
+		Messages []struct {
+			Role      string
+			Content   json.RawMessage
+			ToolCalls []struct {
+				Type     string
+				Function *struct{ Name, Arguments any }
+			} `json:"tool_calls"`
+		}
+	}
+	_ = json.Unmarshal(body, &call) // a field of a wrong type is left out
+	if !strings.HasPrefix(call.Model, "DeepSeek-R1") {
+		var compact bytes.Buffer
+		_ = json.Compact(&compact, body) // it was read before
+		return int64(compact.Len() / 4)
+	}
+	var system []string
+	chat := ""
+	for _, m := range call.Messages {
+		text := textOf(m.Content)
+		switch m.Role {
+		case "system":
+			system = append(system, text)
+		case "user":
+			chat += "<｜User｜>" + text
+		case "assistant":
+			if string(m.Content) != "null" && m.Content != nil {
+				_, after, thought := strings.Cut(text, "</think>")
+				for thought {
+					text = after
+					_, after, thought = strings.Cut(text, "</think>")
+				}
+				chat += "<｜Assistant｜>" + text + "<｜end▁of▁sentence｜>"
+			}
+		case "tool":
+			chat += "<｜tool▁output▁begin｜>" + text + "<｜tool▁output▁end｜>"
+		}
+	}
+	return count("<｜begin▁of▁sentence｜>" + strings.Join(system, "\n\n") + chat + "<｜Assistant｜><think>\n")
+}
+
+// textOf is the text of a message's content: a string, or the texts of its parts.
+func textOf(content json.RawMessage) (text string) {
+	var parts []json.RawMessage
+	if json.Unmarshal(content, &text) == nil || json.Unmarshal(content, &parts) != nil {
+		return text
+	}
+	for _, raw := range parts {
+		var part struct{ Text string }
+		if json.Unmarshal(raw, &part) == nil {
+			text += part.Text
+		}
+	}
+	return text
+}
+
+// special are the vocabulary's special tokens, each of which counts one.
+var special = regexp.MustCompile(`<｜[^<>]*｜>|</?think>`)
+
+var deepSeek = sync.OnceValues(reference.DeepSeek)
+
+// count counts a text with tiktoken-go, on DeepSeek's ranks.
+func count(text string) (n int64) {
+	counter, err := deepSeek()
+	if err != nil {
+		panic("the embedded vocabulary: " + err.Error()) // a broken build
+	}
+	for _, ordinary := range special.Split(text, -1) {
+		n += int64(counter.Count(strings.ToValidUTF8(ordinary, "\uFFFD")))
+	}
+	return n + int64(len(special.FindAllStringIndex(text, -1)))
+}
