@@ -12,6 +12,7 @@ override BICEP := $(call whole,$(BICEP))
 export FUNC BICEP PYTHON CHROMIUM
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 NPM_FOLDERS := infra/local handler/cmd/demo/clients handler/tokens/vocabulary infra/queries/check handler/console/browser
 
 # What the Functions host on Linux runs; GOOS= and GOARCH= on the command line
@@ -29,7 +30,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start package deploy refresh publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy soak bench-tokens node vocabulary fmt vet staticcheck console-vendor
+.PHONY: help demo run build start package deploy refresh publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy soak bench-tokens node vocabulary fmt vet staticcheck vulncheck console-vendor
 
 # What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -64,6 +65,7 @@ start: build ## Azurite and `func start` in dist/
 package: ## .artifacts/tollgate.zip: what Azure runs (linux-amd64), the same bytes for the same sources
 	@rm -rf .artifacts/app
 	$(call assemble,.artifacts/app,linux,amd64)
+	@go run ./handler/cmd/licenses -to .artifacts/app/THIRD-PARTY-LICENSES.txt
 	@go run ./handler/cmd/package -from .artifacts/app -to .artifacts/tollgate.zip
 
 deploy: ## everything to Azure with az: GROUP=tollgate LOCATION=swedencentral; WHAT_IF=1 shows the changes alone
@@ -78,7 +80,7 @@ publish: ## the package alone, with func: APP=func-tollgate-…
 destroy: ## delete all that deploy made: GROUP=tollgate
 	@infra/azure.sh destroy
 
-test: fmt vet staticcheck node ## every test, with the race detector where there is a C compiler
+test: fmt vet staticcheck vulncheck node ## every test, with the race detector where there is a C compiler
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
 	go test $(RACE) -shuffle=on ./...
 	$(if $(RACE),go test -count=1 ./handler/counter ./handler/limit/model) # the proofs whole, which the race detector cuts short
@@ -138,6 +140,12 @@ vet: ## go vet
 
 staticcheck: ## staticcheck, pinned
 	go run $(STATICCHECK) ./...
+
+vulncheck: ## govulncheck, pinned: known vulnerabilities in what is called, where their database can be reached
+	@GOBIN="$(CURDIR)/.local" go install $(GOVULNCHECK)
+	@if found=$$(.local/govulncheck ./... 2>&1); then echo "govulncheck: $$(printf '%s\n' "$$found" | head -n 1)"; \
+	elif printf '%s\n' "$$found" | grep -q '^govulncheck: fetching vulnerabilities: '; then echo "govulncheck is skipped: vuln.go.dev, its database, can't be reached from here."; \
+	else printf '%s\n' "$$found"; exit 1; fi
 
 console-vendor: ## refresh the console's chart library from its pinned package
 	npm ci --silent --prefix handler/console/browser

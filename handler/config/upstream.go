@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"tollgate/handler/secret"
+	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
 
@@ -93,6 +94,9 @@ func (s *settings) severalUpstreams(text string) (found []upstream.Endpoint, sou
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok { // which may quote a key
 		err = fmt.Errorf("%s is of the wrong type", cmp.Or(strings.TrimPrefix(wrong.Field, "Endpoint."), "it")) // but for the struct's name
+	}
+	if err == nil {
+		err = subscription.Once([]byte(text))
 	}
 	if err != nil {
 		s.fault("UPSTREAMS", fmt.Sprintf("is not a JSON array of endpoints: %v", err),

@@ -41,10 +41,11 @@ func TestUpstreamsAreSeveralEndpoints(t *testing.T) {
 
 func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
 	for text, want := range map[string][]string{
-		`{}`:            {"UPSTREAMS is not a JSON array of endpoints"},
-		`nonsense`:      {"UPSTREAMS is not a JSON array of endpoints"},
-		`[]`:            {"UPSTREAMS no upstream is configured"},
-		`[] []`:         {"UPSTREAMS is not a JSON array of endpoints: it goes on"},
+		`{}`:       {"UPSTREAMS is not a JSON array of endpoints"},
+		`nonsense`: {"UPSTREAMS is not a JSON array of endpoints"},
+		`[]`:       {"UPSTREAMS no upstream is configured"},
+		`[] []`:    {"UPSTREAMS is not a JSON array of endpoints: it goes on"},
+		`[{"url":"https://x.example.com","URL":"https://y.example.com"}]`: {"URL is there twice"},
 		`[{"uri":"x"}]`: {`"uri"`},
 		`[{"url":"https://x.example.com","weight":0}]`: {"[0].weight is 0"}, // which was a share like any other
 		`[{"weight":"1"}]`:           {"weight"},

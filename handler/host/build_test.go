@@ -130,6 +130,15 @@ func TestTheSameSourcesMakeTheSamePackage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	licences, err := fs.ReadFile(archive, "THIRD-PARTY-LICENSES.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, module := range info.Deps {
+		if !bytes.Contains(licences, []byte("\n"+module.Path+" "+module.Version+"\n")) {
+			t.Errorf("the licence of %s is not in the package", module.Path)
+		}
+	}
 	built := make(map[string]string)
 	for _, s := range info.Settings {
 		built[s.Key] = s.Value

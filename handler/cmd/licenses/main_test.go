@@ -1,0 +1,92 @@
+package main
+
+import (
+	"debug/buildinfo"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestEveryLinkedModulesLicenceIsThere: the handler as it is built for Azure says
+// itself which modules are in it.
+func TestEveryLinkedModulesLicenceIsThere(t *testing.T) {
+	t.Chdir(filepath.Join("..", "..", ".."))
+	folder := t.TempDir()
+	binary, written := filepath.Join(folder, "handler"), filepath.Join(folder, "licences.txt")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./handler")
+	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	info, err := buildinfo.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run("./handler", written); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(written)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(info.Deps) < 10 {
+		t.Fatalf("the handler says that it is made of %d modules", len(info.Deps))
+	}
+	for _, module := range info.Deps {
+		dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module.Path).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", module.Path, err)
+		}
+		heading := rule + module.Path + " " + module.Version + "\n" + rule
+		_, after, found := strings.Cut(string(text), heading)
+		section, _, _ := strings.Cut(after, "\n"+rule)
+		files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "LICENSE*"))
+		if err != nil || !found {
+			t.Errorf("%s is linked and not named: %v", module.Path, err)
+			continue
+		}
+		for _, file := range files {
+			its, err := os.ReadFile(file)
+			if err != nil || !strings.Contains(section, strings.TrimSpace(strings.ReplaceAll(string(its), "\r\n", "\n"))) {
+				t.Errorf("%s: %s is not there: %v", module.Path, filepath.Base(file), err)
+			}
+		}
+		if lower := strings.ToLower(section); !strings.Contains(lower, "copyright") && !strings.Contains(lower, "license") {
+			t.Errorf("%s: what is there is no licence: %s", module.Path, section)
+		}
+	}
+	for _, also := range []string{"Go\n", "The Go Authors", "uPlot", "Leon Sorokin", "DeepSeek"} {
+		if !strings.Contains(string(text), also) {
+			t.Errorf("%q is not there", also)
+		}
+	}
+}
+
+func TestAModuleWithoutALicenceIsAnError(t *testing.T) {
+	module := t.TempDir()
+	inner := filepath.Join(module, "inner")
+	if err := os.MkdirAll(inner, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := licencesOf(inner, module); err == nil {
+		t.Errorf("found %v", files)
+	}
+	for _, name := range []string{"license.go", "licensed.txt", "README.md"} {
+		if err := os.WriteFile(filepath.Join(module, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files, err := licencesOf(inner, module); err == nil {
+		t.Errorf("found %v", files)
+	}
+	for _, name := range []string{"LICENCE", "LICENSE-MIT.txt", "NOTICE", filepath.Join("inner", "Copying")} {
+		if err := os.WriteFile(filepath.Join(module, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files, err := licencesOf(inner, module); err != nil || len(files) != 4 {
+		t.Errorf("found %v, %v; want 4", files, err)
+	}
+}
