@@ -134,7 +134,7 @@ async function caller() {
 async function operator() {
   const form = section("operator-title");
   await field(form, "Entra ID token or operator key").fill(operatorKey);
-  await form.getByLabel("Keep it until this tab is closed").uncheck();
+  assert.equal(await form.getByLabel("Keep it until this tab is closed").isChecked(), false, "an operator's key is kept unasked");
   await form.getByRole("button").click();
   await page.getByRole("heading", { name: "All subscriptions" }).waitFor();
   await section("top-title").getByRole("button", { name: "team-a", exact: true }).waitFor();

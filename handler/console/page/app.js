@@ -22,7 +22,9 @@ function keeps(where) {
 
 const tab = keeps("sessionStorage"), always = keeps("localStorage");
 
-// A key or token is kept for this tab only, and only if its user says so.
+// A key or token is kept for this tab only, and only if its user says so: an
+// operator's is in memory alone unless its box is checked. A tab that is opened
+// from this one, or duplicates it, gets a copy of what is kept.
 const kept = "tollgate.session";
 let view = null;
 let timer = 0;
@@ -97,7 +99,7 @@ const reasons = {
 function signIn(kind, { title, about, label, button, hint }) {
   const fault = h("p", { class: "fault", role: "alert" });
   const secret = h("input", { type: "password", name: "secret", required: true, autocomplete: "off", spellcheck: "false" });
-  const keep = h("input", { type: "checkbox", name: "keep", checked: true });
+  const keep = h("input", { type: "checkbox", name: "keep", checked: kind === "caller" });
   const go = h("button", { type: "submit" }, button);
   return h("section", { class: "card", "aria-labelledby": `${kind}-title` }, h("h2", { id: `${kind}-title` }, title), h("p", { class: "sub" }, about),
     h("form", { novalidate: true, onsubmit: async (event) => {
@@ -120,7 +122,7 @@ function signIn(kind, { title, about, label, button, hint }) {
 
 function entry(reason) {
   fill(main, h("div", { class: "entry" },
-    h("div", {}, h("h1", {}, "Tokens, spent and left"), h("p", { class: "sub" }, "What you enter goes to this gateway alone, and is never stored beyond this tab.")),
+    h("div", {}, h("h1", {}, "Tokens, spent and left"), h("p", { class: "sub" }, "What you enter goes to this gateway alone, and is kept in this tab: in memory alone, or through reloads if you say so. Then a tab that you duplicate or open from it has a copy.")),
     reason ? h("p", { class: "notice bad", role: "alert" }, reason) : null,
     h("div", { class: "cards" },
       signIn("caller", { title: "My usage", about: "Your limits, what is left of them, and what your calls used.", label: "API key", button: "Show my usage", hint: "The key that your calls carry; it begins with tg_." }),
