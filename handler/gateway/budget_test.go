@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const mb = 1 << 20
+
+// waits is a holding that grows in a goroutine of its own.
+type waits struct {
+	*holding
+	err  error
+	took time.Duration
+	done bool
+}
+
+func (b *budget) ask(ctx context.Context, owner string, bytes int64, grow func(*holding, context.Context, int64) error) *waits {
+	w, begun := &waits{holding: b.hold(owner)}, time.Now()
+	go func() {
+		w.err = grow(w.holding, ctx, bytes)
+		w.took, w.done = time.Since(begun), true
+	}()
+	synctest.Wait()
+	return w
+}
+
+func (w *waits) granted() bool {
+	synctest.Wait()
+	return w.done && w.err == nil
+}
+
+func TestTheBudgetIsNeverPassed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(64 * mb)
+		var group sync.WaitGroup
+		for i := range 300 {
+			group.Go(func() {
+				h := b.hold([]string{"a", "b", "c", "d"}[i%4])
+				grow := h.growBody
+				if i%3 == 0 {
+					grow = h.growAnswer
+				}
+				for range 5 {
+					if grow(t.Context(), rand.Int64N(16*mb)) != nil {
+						break
+					}
+					b.mu.Lock()
+					if b.used > b.size || b.owners[h.owner] > b.size/2 {
+						t.Errorf("%d bytes are held, %d by one subscription, of %d", b.used, b.owners[h.owner], b.size)
+					}
+					b.mu.Unlock()
+					time.Sleep(rand.N(time.Second))
+					h.shrink(rand.Int64N(8 * mb))
+				}
+				h.shrink(0)
+			})
+		}
+		group.Wait()
+		if b.used != 0 || len(b.owners) != 0 || len(b.waiting) != 0 {
+			t.Errorf("at the end %d bytes are held by %v, and %d wait", b.used, b.owners, len(b.waiting))
+		}
+	})
+}
+
+func TestACallWaitsForRoomOnlySoLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(8 * mb)
+		held := b.ask(t.Context(), "a", 4*mb, (*holding).growBody)
+		body := b.ask(t.Context(), "a", 4*mb, (*holding).growBody)
+		answer := b.ask(t.Context(), "a", 4*mb, (*holding).growAnswer)
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		left := b.ask(ctx, "a", 4*mb, (*holding).growBody)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !held.granted() || !errors.Is(body.err, errNoRoom) || body.took != bodyPatience || !errors.Is(answer.err, errNoRoom) || answer.took != answerPatience {
+			t.Errorf("a body waited %v: %v; an answer %v: %v", body.took, body.err, answer.took, answer.err)
+		}
+		if !errors.Is(left.err, context.DeadlineExceeded) || left.took != time.Second {
+			t.Errorf("one whose caller left waited %v: %v", left.took, left.err)
+		}
+		held.shrink(0)
+		if b.used != 0 || len(b.waiting) != 0 {
+			t.Errorf("%d bytes are held, %d wait", b.used, len(b.waiting))
+		}
+	})
+}
+
+func TestRoomIsGivenInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(32 * mb) // of which large ones take 28
+		first, second := b.ask(t.Context(), "a", 14*mb, (*holding).growBody), b.ask(t.Context(), "b", 14*mb, (*holding).growBody)
+		large := b.ask(t.Context(), "c", 10*mb, (*holding).growBody)
+		later := b.ask(t.Context(), "d", 1*mb, (*holding).growBody)
+		answer := b.ask(t.Context(), "e", 8*mb, (*holding).growAnswer)
+		small := b.ask(t.Context(), "f", keptBody, (*holding).growBody)
+		if !first.granted() || !second.granted() || large.granted() || later.granted() || answer.granted() || !small.granted() {
+			t.Error("want room for the first two and a small one alone")
+		}
+		first.shrink(5 * mb)
+		if !answer.granted() || large.granted() || later.granted() {
+			t.Error("want room for the answer, which is paid for already")
+		}
+		first.shrink(0)
+		second.shrink(9 * mb)
+		if !large.granted() || later.granted() {
+			t.Error("want room for the large body, which came before the other")
+		}
+		second.shrink(0)
+		if !later.granted() {
+			t.Error("want room for the last one")
+		}
+	})
+}
+
+// One subscription may fill its half, and then waits for its own calls alone.
+func TestASubscriptionTakesNoMoreThanItsShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(32 * mb)
+		held := b.ask(t.Context(), "a", 14*mb, (*holding).growBody)
+		waiting := b.ask(t.Context(), "a", 4*mb, (*holding).growBody)
+		small := b.ask(t.Context(), "a", keptBody, (*holding).growBody)
+		other := b.ask(t.Context(), "b", 4*mb, (*holding).growBody)
+		if !held.granted() || waiting.granted() || !small.granted() || !other.granted() {
+			t.Error("want a subscription's second large body alone to wait")
+		}
+		held.shrink(0)
+		if !waiting.granted() {
+			t.Error("want room once the first is done")
+		}
+	})
+}
+
+func TestNoBudgetBoundsNothing(t *testing.T) {
+	if err := newBudget(0).hold("a").growBody(t.Context(), 1<<40); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNoRoomIsSaidWithATime(t *testing.T) {
+	p := asProblem(noRoom(errNoRoom))
+	if p.status != http.StatusServiceUnavailable || p.retry != budgetRetry || !p.refuses() {
+		t.Errorf("got %+v, want a 503 that says when to come back", p)
+	}
+	if p := asProblem(noRoom(context.Canceled)); p.status != statusClientClosed {
+		t.Errorf("got %+v for a caller that left", p)
+	}
+}
+
+func TestASlotIsReleasedOnce(t *testing.T) {
+	s := newSlots()
+	first, _ := s.take("a", 1)
+	if _, within := s.take("b", 1); !within {
+		t.Error("another subscription's call is refused")
+	}
+	second, within := s.take("a", 1)
+	if within {
+		t.Error("a second call is within 1")
+	}
+	second.release()
+	second.release()
+	if third, within := s.take("a", 1); within {
+		t.Error("a slot was released twice")
+	} else {
+		third.release()
+	}
+	first.release()
+	if _, within := s.take("a", 1); !within {
+		t.Error("the slot wasn't released")
+	}
+	(*slot)(nil).release()
+}

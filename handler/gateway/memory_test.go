@@ -1,0 +1,256 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/handler/gateway"
+	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
+)
+
+// longCall is a call of about so many bytes.
+func longCall(bytes int, fields string) string {
+	return fmt.Sprintf(`{%s"messages":[{"role":"user","content":%q}]}`, fields, strings.Repeat("What is the time? ", bytes/18))
+}
+
+// begun makes a call and waits for its answer to begin; the caller leaves when the
+// test ends.
+func (b *bench) begun(t *testing.T, key, body string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { response.Body.Close() })
+	return response
+}
+
+func ofLargeBodies(budget int64) func(*gateway.Config) {
+	return func(c *gateway.Config) { c.MaxBody, c.Budget = 4<<20, budget }
+}
+
+func TestASubscriptionHasOnlySoManyCallsAtOnce(t *testing.T) {
+	model := events(thought, hang)
+	for name, test := range map[string]struct {
+		limits  subscription.Limits
+		refuses bool
+	}{
+		"two":           {subscription.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(2))}, true},
+		"two in shadow": {subscription.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(2)), Shadow: true}, false},
+		"any number":    {subscription.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(0))}, false},
+		"the default":   {subscription.Limits{TokensPerMinute: 1e6}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t, test.limits, model)
+			other := b.join(t, "team-b")
+			for range 2 {
+				if got := b.begun(t, b.key, stream).StatusCode; got != http.StatusOK {
+					t.Fatalf("got %d for the first calls", got)
+				}
+			}
+			third := b.begun(t, b.key, stream)
+			if shadowed := third.Header.Get("X-Tollgate-Shadow") == "too_many_concurrent_calls"; shadowed != test.limits.Shadow {
+				t.Errorf("X-Tollgate-Shadow: %q", third.Header.Get("X-Tollgate-Shadow"))
+			}
+			if got := b.begun(t, other, stream).StatusCode; got != http.StatusOK {
+				t.Errorf("got %d for another subscription's call", got)
+			}
+			if !test.refuses {
+				if third.StatusCode != http.StatusOK {
+					t.Errorf("got %d, want 200", third.StatusCode)
+				}
+				return
+			}
+			text, _ := io.ReadAll(third.Body)
+			var told struct {
+				Error struct{ Code, Message, Type string }
+			}
+			if err := json.Unmarshal(text, &told); err != nil || third.StatusCode != http.StatusTooManyRequests || third.Header.Get("Retry-After") != "1" ||
+				told.Error.Code != "too_many_concurrent_calls" || !strings.Contains(told.Error.Message, "2 calls") {
+				t.Errorf("got %d %v %s", third.StatusCode, third.Header, text)
+			}
+		})
+	}
+}
+
+func TestAHundredCallsAtOnceIsTheDefault(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 1e6, Reserve: subscription.ReserveNone}, events(thought, hang))
+	for i := range 101 {
+		want := http.StatusOK
+		if i == 100 {
+			want = http.StatusTooManyRequests
+		}
+		if got := b.begun(t, b.key, stream).StatusCode; got != want {
+			t.Fatalf("call %d: got %d, want %d", i+1, got, want)
+		}
+	}
+}
+
+func TestACallThatEndedMakesPlaceForTheNext(t *testing.T) {
+	b := open(t, subscription.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(1))}, answering(5))
+	for i := range 5 {
+		if response, body := b.post(t, path, demo); response.StatusCode != http.StatusOK {
+			t.Fatalf("call %d: %d %s", i+1, response.StatusCode, body)
+		}
+		b.serving.Wait()
+		if response, _ := b.post(t, path, `{}`); response.StatusCode != http.StatusBadRequest {
+			t.Fatalf("got %d for a call without messages", response.StatusCode)
+		}
+		b.serving.Wait()
+	}
+}
+
+// A stream that goes on for minutes holds none of its prompt: there is room for the
+// next, and nothing is lost for the count.
+func TestABodyIsLetGoOnceItsStreamHasBegun(t *testing.T) {
+	const budget = 2 << 20
+	end := make(chan struct{})
+	body := longCall(budget/2-1<<16, `"stream":true,`)
+	b, log := openLarge(t, budget, events(thought, func(w http.ResponseWriter, _ *http.Request) {
+		<-end
+		_, _ = io.WriteString(w, stopped+finished)
+	}))
+	var streams []*http.Response
+	for range 3 { // of which two would pass the subscription's share
+		response := b.begun(t, b.key, body)
+		if response.StatusCode != http.StatusOK {
+			t.Fatalf("got %d", response.StatusCode)
+		}
+		streams = append(streams, response)
+	}
+	close(end)
+	for _, s := range streams {
+		if text, err := io.ReadAll(s.Body); err != nil || !strings.HasSuffix(string(text), finished) {
+			t.Errorf("the stream ended with %v: %q", err, text)
+		}
+		want := record{Status: 200, Prompt: promptIn(t, body), Completion: textOf("Let me think of the hour.")}
+		if got := log.call(t); got != want {
+			t.Errorf("reported %+v, want %+v", got, want)
+		}
+	}
+}
+
+func openLarge(t *testing.T, budget int64, model http.HandlerFunc) (*bench, lines) {
+	t.Helper()
+	log := make(lines, 100)
+	b := openWith(t, subscription.Limits{TokensPerMinute: 1e9}, func(c *gateway.Config) {
+		ofLargeBodies(budget)(c)
+		c.Log = slog.New(slog.NewJSONHandler(log, nil))
+	}, upstream.Timeouts{}, model)
+	return b, log
+}
+
+// Where others may still be asked, they get the whole body.
+func TestABodyIsKeptForTheNextEndpoint(t *testing.T) {
+	body := longCall(1<<20, `"stream":true,`)
+	received := make(chan int, 1)
+	change := before(t,
+		upstream.Endpoint{Name: "a", Shape: upstream.OpenAI, Priority: 1, URL: serving(t, events("", cut))},
+		upstream.Endpoint{Name: "b", Shape: upstream.OpenAI, Priority: 2, URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
+			all, _ := io.ReadAll(r.Body)
+			received <- len(all)
+			events(thought+together+finished)(w, r)
+		})})
+	b := openWith(t, subscription.Limits{TokensPerMinute: 1e9}, func(c *gateway.Config) {
+		ofLargeBodies(32 << 20)(c)
+		change(c)
+	}, upstream.Timeouts{}, hang)
+	response, text := b.post(t, path, strings.Replace(body, "{", `{"model":"DeepSeek-R1",`, 1))
+	if response.StatusCode != http.StatusOK || response.Header.Get("X-Tollgate-Upstream") != "b" || !strings.HasSuffix(text, finished) {
+		t.Fatalf("got %d of %q: %q", response.StatusCode, response.Header.Get("X-Tollgate-Upstream"), text)
+	}
+	if n := <-received; n < len(body) {
+		t.Errorf("the second endpoint received %d bytes, want %d and more", n, len(body))
+	}
+}
+
+// A caller with nothing left costs the instance no memory, whatever it sends: a
+// large body isn't kept, nor even read as JSON, unless that could change the answer.
+func TestWhoHasNothingLeftHasItsBodyThrownAway(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits subscription.Limits
+		want   int // to a large body that is no JSON
+	}{
+		"reserve prompt": {subscription.Limits{TokensPerMinute: 100_000}, 429},
+		"reserve none":   {subscription.Limits{TokensPerMinute: 100_000, Reserve: subscription.ReserveNone}, 429},
+		"reserve full":   {subscription.Limits{TokensPerMinute: 100_000, Reserve: subscription.ReserveFull, MaxCompletionTokens: 10}, 429},
+		"a quota":        {subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: subscription.Yearly}, 403},
+		"in shadow":      {subscription.Limits{TokensPerMinute: 100_000, Shadow: true}, 400},
+		"that may wait":  {subscription.Limits{TokensPerMinute: 100_000, MaxWait: subscription.Duration(time.Second)}, 400},
+		"by model":       {subscription.Limits{TokensPerMinute: 100_000, CounterKey: "{subscription}{model}"}, 400},
+		"some models":    {subscription.Limits{TokensPerMinute: 100_000, Models: []string{"DeepSeek-R1"}}, 400},
+	} {
+		for _, sized := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, ", sized ", sized), func(t *testing.T) {
+				b := openWith(t, test.limits, ofLargeBodies(16<<20), upstream.Timeouts{}, answering(200_000))
+				if got, text := b.sendBody(t, strings.NewReader("x"+longCall(1<<20, ""))); got.StatusCode != http.StatusBadRequest {
+					t.Fatalf("got %d %s for what is no JSON while there are tokens left", got.StatusCode, text)
+				}
+				if got, text := b.post(t, path, demo); got.StatusCode != http.StatusOK {
+					t.Fatalf("got %d %s for the call that spends all", got.StatusCode, text)
+				}
+				var from io.Reader = strings.NewReader("x" + longCall(1<<20, ""))
+				if !sized {
+					from = io.MultiReader(from)
+				}
+				got, text := b.sendBody(t, from)
+				if got.StatusCode != test.want {
+					t.Errorf("got %d %s, want %d", got.StatusCode, text, test.want)
+				}
+				if test.want == 400 {
+					return
+				}
+				small, _ := b.post(t, path, demo)
+				if got.StatusCode != small.StatusCode || got.Header.Get("Retry-After") == "" || got.Header.Get("x-apim-remaining-tokens") != small.Header.Get("x-apim-remaining-tokens") {
+					t.Errorf("got %d %v, want what a small body gets: %d %v", got.StatusCode, got.Header, small.StatusCode, small.Header)
+				}
+				if n := b.calls.Load(); n != 1 {
+					t.Errorf("upstream had %d calls, want 1", n)
+				}
+			})
+		}
+	}
+}
+
+// sendBody makes a call of a body that may tell no size.
+func (b *bench) sendBody(t *testing.T, body io.Reader) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", b.key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(text)
+}
+
+// A body whose size isn't told is read like any other, up to the limit.
+func TestABodyOfUnknownSize(t *testing.T) {
+	b := openWith(t, subscription.Limits{TokensPerMinute: 1e9}, ofLargeBodies(16<<20), upstream.Timeouts{}, answering(5))
+	for bytes, want := range map[int]int{1 << 10: 200, 1<<16 - 100: 200, 1<<16 + 100: 200, 2 << 20: 200, 4<<20 - 200: 200, 4<<20 + 200: 413} {
+		got, text := b.sendBody(t, io.MultiReader(strings.NewReader(longCall(bytes, ""))))
+		if got.StatusCode != want {
+			t.Errorf("%d bytes: got %d %s, want %d", bytes, got.StatusCode, text, want)
+		}
+	}
+}
