@@ -95,6 +95,7 @@ func checks(c config.Config, o operated) []manage.Check {
 	var all []manage.Check
 	if o.probe != nil {
 		all = append(append(all, doctor.Pepper(c.Pepper, nil, o.store)), doctor.Tables(o.probe, o.store)...)
+		all = append(all, doctor.Models(c.Models, o.store))
 	}
 	all = append(all, doctor.Counters(o.counters.Stored))
 	all = append(all, doctor.Endpoints(c)...)

@@ -197,3 +197,29 @@ func TestAnEndpointIsAskedWithTheCredential(t *testing.T) {
 		t.Errorf("an endpoint that no call goes to is asked: %v", checks)
 	}
 }
+
+// TestAModelThatIsNotServedIsNamed on a tier and among a subscription's overrides.
+func TestAModelThatIsNotServedIsNamed(t *testing.T) {
+	store := memstore.New()
+	check := func(want string) {
+		t.Helper()
+		expect(t, []manage.Check{doctor.Models([]string{"gpt-4o", "DeepSeek-R1"}, store)}, map[string]string{"models": want})
+	}
+	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{Models: []string{"gpt-4o"}}})
+	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "a", Tier: "gold"})
+	if err := errors.Join(e1, e2); err != nil {
+		t.Fatal(err)
+	}
+	check("ok")
+	_, e1 = store.PutSubscription(t.Context(), subscription.Subscription{ID: "b", Tier: "gold", Overrides: json.RawMessage(`{"models":["gpt-4o","nope"]}`)})
+	if e1 != nil {
+		t.Fatal(e1)
+	}
+	check(`subscription b names the model "nope"`)
+	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "silver", Limits: subscription.Limits{Models: []string{"gpt-40"}}}); err != nil {
+		t.Fatal(err)
+	}
+	check(`tier silver names the model "gpt-40"`)
+	store.Fail(errors.New("down"))
+	check("down")
+}

@@ -94,6 +94,9 @@ func (a *app) checks() ([]manage.Check, error) {
 		directory := tablestore.New(service, a.tables.directory)
 		checks = append(checks, doctor.Pepper(pepper, faulty, directory))
 		checks = append(checks, doctor.Tables(managetables.New(service, a.tables.audit).Probe, directory)...)
+		if wrong == nil { // else which models there are isn't known
+			checks = append(checks, doctor.Models(read.Models, directory))
+		}
 		checks = append(checks, doctor.Counters(countertables.New(service, a.tables.counters).Stored))
 	} else if wrong == nil {
 		return nil, err
