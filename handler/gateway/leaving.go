@@ -122,6 +122,7 @@ func (f *follower) follow(rest *upstream.Rest) {
 	defer cancel()
 	stop := context.AfterFunc(f.gateway.stopping, cancel)
 	defer stop()
+	f.gateway.following.held.Add(int64(cap(f.held)))
 	rest.Read(ctx, f.take)
 	f.call.settle(f.usage(false))
 	f.gateway.following.held.Add(-int64(cap(f.held)))

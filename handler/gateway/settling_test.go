@@ -366,3 +366,34 @@ func TestAPlainChatThatIsLeftIsCancelledAndCounted(t *testing.T) {
 		t.Errorf("reported %+v, want %d tokens", line, want)
 	}
 }
+
+// A call that is read on keeps its place among its subscription's.
+func TestACallThatIsReadOnCountsAsUnderWay(t *testing.T) {
+	one, begun, left := int64(1), make(chan struct{}, 2), make(chan struct{})
+	b, log := openServing(t, subscription.Limits{MaxConcurrent: &one}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		begun <- struct{}{}
+		<-left
+		_, _ = io.WriteString(w, answered)
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	body := strings.Replace(asked, "DeepSeek-R1", "o3", 1)
+	go func() {
+		defer close(gone)
+		b.leaveAfter(ctx, body, "", leave)
+	}()
+	<-begun
+	leave()
+	<-gone
+	b.serving.Wait()
+	if response, text := b.post(t, path, body); response.StatusCode != 429 || !strings.Contains(text, "too_many_concurrent_calls") {
+		t.Errorf("while it is read on: %d %s", response.StatusCode, text)
+	}
+	close(left)
+	for log.chat(t).Outcome != "client_closed" { // of which the refusal's came first
+	}
+	if response, text := b.post(t, path, body); response.StatusCode != 200 {
+		t.Errorf("afterwards: %d %s", response.StatusCode, text)
+	}
+}
