@@ -1,10 +1,6 @@
 package chat
 
-import (
-	"bytes"
-	"strconv"
-	"strings"
-)
+import "bytes"
 
 // Text receives what a model wrote: content, reasoning and the names and
 // arguments of tool calls, of one of a call's choices by its index. The
@@ -134,51 +130,6 @@ func (p *payload) answer() error {
 		}
 		return p.skip()
 	})
-}
-
-// says consumes a value and reports whether it says anything: some servers always
-// have a field for errors.
-func (s *scanner) says() (says bool, err error) {
-	inner := func() error {
-		more, err := s.says()
-		says = says || more
-		return err
-	}
-	switch s.space() {
-	case '{':
-		err = s.object(func([]byte) error { return inner() })
-		return says, err
-	case '[':
-		err = s.array(func(int) error { return inner() })
-		return says, err
-	case '"':
-		raw, escaped, err := s.string()
-		return !isNone(raw, escaped), err
-	case 'n', 'f':
-		return false, s.skip()
-	}
-	start := s.pos
-	if err = s.skip(); err != nil {
-		return false, err
-	}
-	number, _ := strconv.ParseFloat(string(s.data[start:s.pos]), 64)
-	return number != 0 || s.data[start] == 't', nil
-}
-
-// isNone is whether a string stands for none: blank, or the word for it in JSON,
-// JavaScript or Python.
-func isNone(raw []byte, escaped bool) bool {
-	if len(raw) > 64 {
-		return false
-	}
-	if escaped {
-		raw = unescape(nil, raw)
-	}
-	switch strings.ToLower(string(bytes.TrimSpace(raw))) {
-	case "", "null", "undefined", "none":
-		return true
-	}
-	return false
 }
 
 func (p *payload) eachChoice() error {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/bits"
-	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -187,24 +186,6 @@ func (s *scanner) skip() error {
 		_, err := s.number()
 		return err
 	}
-}
-
-// noNumber consumes one of the words that encoders write for a float that JSON
-// has no number for, if one is next.
-func (s *scanner) noNumber() bool {
-	rest := s.data[s.pos:]
-	rest = rest[:min(len(rest), len("-Infinity"))]
-	sign := 0
-	if len(rest) > 0 && (rest[0] == '-' || rest[0] == '+') {
-		sign = 1
-	}
-	for _, word := range []string{"Infinity", "NaN", "Inf"} {
-		if n := sign + len(word); n <= len(rest) && strings.EqualFold(string(rest[sign:n]), word) {
-			s.pos += n
-			return true
-		}
-	}
-	return false
 }
 
 // null consumes a null if one is next.
