@@ -274,4 +274,3 @@ func TestAnotherEndpointIsAskedInPlaceOfAnAnswerThatIsNone(t *testing.T) {
 		p.want(t, "", "429 in 10s")
 	})
 }
-
