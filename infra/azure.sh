@@ -51,9 +51,11 @@ within() {
   "$@" &
   command_id=$!
   (
-    trap 'kill $!' TERM
+    sleeper=
+    trap 'kill $sleeper; exit' TERM # which may come before there is one
     sleep "$limit" &
-    wait $! && kill "$command_id"
+    sleeper=$!
+    wait $sleeper && kill "$command_id"
   ) >/dev/null 2>&1 &
   timer_id=$!
   wait "$command_id" && status=0 || status=$?

@@ -190,10 +190,10 @@ func TestParametersAreReadAsBicepWritesThem(t *testing.T) {
 		added string
 		want  []string
 	}{
-		{"param upstreamUrl = 'https://models.example.com'\nparam foundryAccountId = '" + theirs + "'\nparam privateNetwork = true\n",
-			[]string{".bicepparam can't work: foundryAccountId and upstreamUrl both name the endpoint: leave one of them empty.\n", "There is no resource " + theirs, "--namespace Microsoft.App"}},
+		{"param privateNetwork = true\nparam clientIpHeader = 'X'\nparam location = 'here'\nparam settings = { BASE_PATH: 'a \"value\": \\\\n b' }\n",
+			[]string{".bicepparam can't work: clientIpHeader is X without frontDoorId", "leave clientIpHeader empty.\n", "--namespace Microsoft.App",
+				"here has no DeepSeek DeepSeek-V3.2, version 9"}},
 		{"param frontDoorId = 1\n", []string{"can't be read", "BCP"}},
-		{"param settings = { MODELS: 'a \"value\": \\\\ b' }\nparam location = 'here'\n", []string{"here has no DeepSeek DeepSeek-V3.2, version 9"}},
 	} {
 		given := strings.Replace(string(text), "version: '1'", "version: '9'", 1) + c.added
 		if err := os.WriteFile(file, []byte(given), 0o600); err != nil {

@@ -53,8 +53,7 @@ func TestTheAppMayCallTheModelAndDoLittleElse(t *testing.T) {
 	t.Parallel()
 	const openAI = "param model = { deployment: 'gpt', name: 'gpt-4o', version: '2024-11-20', format: 'OpenAI', sku: 'GlobalStandard', capacity: 100 }\n"
 	for parameters, want := range map[string]string{
-		"":                                 "Cognitive Services OpenAI User",
-		"param upstreamShape = 'models'\n": "Cognitive Services User",
+		"param upstreamShape = 'models'\n":            "Cognitive Services User",
 		"param foundryAccountId = '" + theirs + "'\n": "Cognitive Services OpenAI User",
 	} {
 		s, err := biceptest.TakeFile(t, "using 'main.bicep'\n"+openAI+parameters)
