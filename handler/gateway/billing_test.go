@@ -166,7 +166,9 @@ func TestWhateverACallerDoesItPaysWhatItTook(t *testing.T) {
 					}
 					if random.IntN(2) == 0 && strings.Contains(body, `"stream":true`) {
 						behaviour.HoldAfter = 4 + random.IntN(3)
-						events = behaviour.HoldAfter - random.IntN(2)
+						if events = behaviour.HoldAfter; model != "DeepSeek-R1" { // whose calls are cancelled: what was on its way isn't counted
+							events -= random.IntN(2)
+						}
 					}
 					s.answers(behaviour)
 					if s.call(t, body, events) == 200 {
