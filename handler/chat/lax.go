@@ -6,6 +6,10 @@ import (
 	"strings"
 )
 
+// maxLaxDepth is how deep arrays and objects may nest in an answer, which was paid
+// for.
+const maxLaxDepth = 512
+
 // noNumber consumes one of the words that encoders write for a float that JSON
 // has no number for, if one is next.
 func (s *scanner) noNumber() bool {

@@ -8,13 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-const (
-	// maxDepth is how deep arrays and objects may nest in a request. The standard
-	// library stops at 10,000, far beyond any chat completion.
-	maxDepth = 64
-	// maxLaxDepth is how deep they may nest in an answer, which was paid for.
-	maxLaxDepth = 512
-)
+// maxDepth is how deep arrays and objects may nest in a request. The standard
+// library stops at 10,000, far beyond any chat completion.
+const maxDepth = 64
 
 const (
 	// maxMessages is how many messages a call may have: far more than any chat,

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,9 +124,9 @@ func TestOneThrottledEndpointAmongFailingOnesIsA429(t *testing.T) {
 // An answer to a call that was sent before the pause doesn't end it.
 func TestALateAnswerEndsNoPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
+		var calls atomic.Int64
 		p := newPool(t, func(w http.ResponseWriter, r *http.Request) {
-			if calls++; calls == 1 {
+			if calls.Add(1) == 1 {
 				time.Sleep(10 * time.Second)
 				return
 			}
