@@ -90,9 +90,10 @@ test: fmt vet staticcheck vulncheck node ## every test, with the race detector w
 test-host: node ## the tests under a Functions host, FUNC
 	go test -count=1 ./handler/host
 
-# The six that CI runs; the rest of the fuzz targets are found by FUZZ=package:target.
+# Those that CI runs; the rest of the fuzz targets are found by FUZZ=package:target.
 FUZZ := ./handler/chat:FuzzStream ./handler/upstream:FuzzRelayIdentity ./handler/chat:FuzzRequest \
-	./handler/subscription:FuzzWellFormed ./handler/counter/tablestore:FuzzEntity ./handler/config:FuzzConfiguration
+	./handler/subscription:FuzzWellFormed ./handler/counter/tablestore:FuzzEntity ./handler/config:FuzzConfiguration \
+	./handler/jsonscan:FuzzScanner ./handler/jsonscan:FuzzString
 FUZZTIME ?= 3600
 
 # In rounds of so many inputs: told to stop at a time, go test fails now and then with

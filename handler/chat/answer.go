@@ -1,6 +1,10 @@
 package chat
 
-import "bytes"
+import (
+	"bytes"
+
+	"tollgate/handler/jsonscan"
+)
 
 // Text receives what a model wrote: content, reasoning and the names and
 // arguments of tool calls, of one of a call's choices by its index. The
@@ -31,7 +35,7 @@ func (a *Answer) Is() bool {
 
 // ReadAnswer reads the body of an unstreamed answer, as far as it can be read.
 func ReadAnswer(body []byte) *Answer {
-	p := payload{scanner: scanner{data: body, lax: true}, torn: true}
+	p := payload{Scanner: jsonscan.New(body, lax), torn: true}
 	err := p.read()
 	var each choices
 	each.add(p.choices)
@@ -48,13 +52,13 @@ func ReadAnswer(body []byte) *Answer {
 // that broke off, to count when usage is missing. It reports whether it could read
 // all of the body: if not, there may be more text.
 func EachText(body []byte, text Text) (whole bool) {
-	p := payload{scanner: scanner{data: body, lax: true}, text: text, torn: true}
+	p := payload{Scanner: jsonscan.New(body, lax), text: text, torn: true}
 	return p.read() == nil
 }
 
 // payload reads JSON from upstream: an answer, or an event's data.
 type payload struct {
-	scanner
+	jsonscan.Scanner
 	text    Text
 	scratch []byte // holds unescaped text
 	torn    bool   // the text may break off anywhere, and is read up to there
@@ -76,18 +80,14 @@ type read struct {
 	report   Report
 }
 
-var byteOrderMark = []byte("\xEF\xBB\xBF")
+const byteOrderMark = "\xEF\xBB\xBF"
 
 // read reads all objects that the data holds: one, as a rule, but some servers
 // send several, in lines or in an array. What came before a syntax error counts.
 func (p *payload) read() error {
 	for {
-		p.space()
-		if bytes.HasPrefix(p.data[p.pos:], byteOrderMark) {
-			p.pos += len(byteOrderMark)
-			p.space()
-		}
-		if p.pos == len(p.data) {
+		p.Literal(byteOrderMark)
+		if p.AtEnd() {
 			return nil
 		}
 		if err := p.document(); err != nil {
@@ -97,49 +97,49 @@ func (p *payload) read() error {
 }
 
 func (p *payload) document() error {
-	switch p.space() {
+	switch p.Peek() {
 	case '{':
 		return p.answer()
 	case '[':
-		return p.array(func(int) error {
-			if p.space() == '{' {
+		return p.Array(func(int) error {
+			if p.Peek() == '{' {
 				return p.answer()
 			}
-			return p.skip()
+			return p.Skip()
 		})
 	}
-	return p.skip()
+	return p.Skip()
 }
 
 // answer reads one object.
 func (p *payload) answer() error {
-	return p.object(func(key []byte) error {
+	return p.Object(func(key []byte) error {
 		switch string(key) {
 		case "choices":
 			return p.eachChoice()
 		case "usage":
-			usage, report, err := p.scanner.usage()
+			usage, report, err := readUsage(&p.Scanner)
 			if report >= p.report {
 				p.usage, p.report = usage, report
 			}
 			return err
 		case "error":
-			says, err := p.says()
+			says, err := says(&p.Scanner)
 			p.failed = p.failed || says && err == nil
 			return err
 		}
-		return p.skip()
+		return p.Skip()
 	})
 }
 
 func (p *payload) eachChoice() error {
-	if p.space() != '[' {
-		return p.skip()
+	if p.Peek() != '[' {
+		return p.Skip()
 	}
 	p.listed = true
-	return p.array(func(int) error {
-		if p.space() != '{' {
-			return p.skip()
+	return p.Array(func(int) error {
+		if p.Peek() != '{' {
+			return p.Skip()
 		}
 		return p.choice()
 	})
@@ -149,35 +149,36 @@ func (p *payload) eachChoice() error {
 // read when the choice is known.
 func (p *payload) choice() error {
 	var one read
-	message, depth := unknown, p.depth+1
-	err := p.object(func(key []byte) (err error) {
+	var message jsonscan.Scanner // a bookmark
+	found := false
+	err := p.Object(func(key []byte) (err error) {
 		switch string(key) {
 		case "delta", "message": // the one that isn't meant may be there as null
-			if p.space() == '{' {
-				message = p.pos
+			if p.Peek() == '{' {
+				message, found = p.Scanner, true
 			}
 		case "index":
-			one.index, _, err = p.tokens()
+			one.index, _, err = readTokens(&p.Scanner)
 			return err
 		case "finish_reason":
 			one.finished, err = p.reason()
 			return err
 		case "usage":
-			one.usage, one.report, err = p.scanner.usage()
+			one.usage, one.report, err = readUsage(&p.Scanner)
 			return err
 		}
-		return p.skip()
+		return p.Skip()
 	})
 	one.index = max(0, one.index)
 	one.finished = one.finished && err == nil
-	if message != unknown && (err == nil || p.torn) {
-		end, before := p.pos, p.written
-		p.pos, p.depth, p.written = message, depth, false
+	if found && (err == nil || p.torn) {
+		end, before := p.Scanner, p.written
+		p.Scanner, p.written = message, false
 		if read := p.message(one.index); err == nil {
 			err = read
 		}
 		one.written = p.written
-		p.pos, p.depth, p.written = end, depth-1, before || p.written
+		p.Scanner, p.written = end, before || p.written
 	}
 	p.choices = append(p.choices, one)
 	return err
@@ -185,10 +186,10 @@ func (p *payload) choice() error {
 
 // reason consumes a finish_reason and reports whether it is one.
 func (p *payload) reason() (finished bool, err error) {
-	if p.space() != '"' {
-		return false, p.skip()
+	if p.Peek() != '"' {
+		return false, p.Skip()
 	}
-	raw, escaped, err := p.string()
+	raw, escaped, err := p.String()
 	return err == nil && !isNone(raw, escaped), err
 }
 
@@ -196,13 +197,13 @@ func (p *payload) reason() (finished bool, err error) {
 // servers send it under both; it was written once.
 func (p *payload) message(choice int64) error {
 	reasoned := false
-	return p.object(func(key []byte) error {
+	return p.Object(func(key []byte) error {
 		switch string(key) {
 		case "reasoning_content", "reasoning":
 			if reasoned {
-				return p.skip()
+				return p.Skip()
 			}
-			reasoned = p.space() == '"' && !bytes.HasPrefix(p.data[p.pos:], []byte(`""`))
+			reasoned = p.Peek() == '"' && !bytes.HasPrefix(p.Rest(), []byte(`""`))
 			return p.write(choice)
 		case "content", "refusal":
 			return p.write(choice)
@@ -211,72 +212,71 @@ func (p *payload) message(choice int64) error {
 		case "function_call":
 			return p.function(choice)
 		}
-		return p.skip()
+		return p.Skip()
 	})
 }
 
 func (p *payload) eachCall(choice int64) error {
-	if p.space() != '[' {
-		return p.skip()
+	if p.Peek() != '[' {
+		return p.Skip()
 	}
-	return p.array(func(int) error {
-		if p.space() != '{' {
-			return p.skip()
+	return p.Array(func(int) error {
+		if p.Peek() != '{' {
+			return p.Skip()
 		}
-		return p.object(func(key []byte) error {
+		return p.Object(func(key []byte) error {
 			if string(key) == "function" || string(key) == "custom" {
 				return p.function(choice)
 			}
-			return p.skip()
+			return p.Skip()
 		})
 	})
 }
 
 func (p *payload) function(choice int64) error {
-	if p.space() != '{' {
-		return p.skip()
+	if p.Peek() != '{' {
+		return p.Skip()
 	}
-	return p.object(func(key []byte) error {
+	return p.Object(func(key []byte) error {
 		switch string(key) {
 		case "name", "arguments", "input":
 			return p.write(choice)
 		}
-		return p.skip()
+		return p.Skip()
 	})
 }
 
 // part reads a part of content that comes in parts, as Mistral's models write
 // it: text, or thinking that has parts of its own.
 func (p *payload) part(choice int64) error {
-	if p.space() != '{' {
-		return p.skip()
+	if p.Peek() != '{' {
+		return p.Skip()
 	}
-	return p.object(func(key []byte) error {
+	return p.Object(func(key []byte) error {
 		if string(key) == "text" || string(key) == "thinking" {
 			return p.write(choice)
 		}
-		return p.skip()
+		return p.Skip()
 	})
 }
 
 // write hands on a string's value, or those of content's parts. Anything else is
 // no text.
 func (p *payload) write(choice int64) error {
-	switch p.space() {
+	switch p.Peek() {
 	case '"':
 		return p.hand(choice)
 	case '[':
-		return p.array(func(int) error { return p.part(choice) })
+		return p.Array(func(int) error { return p.part(choice) })
 	}
-	return p.skip()
+	return p.Skip()
 }
 
 // hand hands on a string's value.
 func (p *payload) hand(choice int64) error {
-	start := p.pos + 1
-	raw, escaped, err := p.string()
+	raw, escaped, err := p.String()
 	if err != nil && p.torn {
-		raw, escaped = wellEscaped(p.data[start:]), true
+		raw, escaped = jsonscan.StringPrefix(p.Rest()[1:]), true
 	}
 	if len(raw) == 0 {
 		return err
@@ -286,7 +286,7 @@ func (p *payload) hand(choice int64) error {
 		return err
 	}
 	if escaped {
-		p.scratch = unescape(p.scratch[:0], raw)
+		p.scratch = jsonscan.AppendUnescaped(p.scratch[:0], raw)
 		raw = p.scratch
 	}
 	p.text(choice, raw)

@@ -3,7 +3,6 @@ package chat
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
 	"testing"
 )
 
@@ -81,33 +80,5 @@ func FuzzAnswer(f *testing.F) {
 }
 
 func deep(body []byte) bool {
-	return bytes.Count(body, []byte("["))+bytes.Count(body, []byte("{")) > maxLaxDepth
-}
-
-func BenchmarkParse(b *testing.B) {
-	for name, size := range map[string]int{"1KB": 1 << 10, "1MB": 1 << 20} {
-		body := []byte(`{"model":"DeepSeek-R1","messages":[{"role":"user","content":"` +
-			strings.Repeat(`words and \"more\" words, `, size/25) + `"}],"max_tokens":100,"stream":true}`)
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := Parse(body); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkReadAnswer(b *testing.B) {
-	body := []byte(`{"id":"x","choices":[{"index":0,"message":{"role":"assistant","content":"` +
-		strings.Repeat(`words and \n more words, `, 40) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":25,"completion_tokens":233,"total_tokens":258}}`)
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if a := ReadAnswer(body); a.Unread {
-			b.Fatal(a)
-		}
-	}
+	return bytes.Count(body, []byte("["))+bytes.Count(body, []byte("{")) > lax.MaxDepth
 }

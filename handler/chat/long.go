@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
+
+	"tollgate/handler/jsonscan"
 )
 
 const (
@@ -64,7 +66,7 @@ func (l *long) part(part []byte) {
 		var name []byte
 		name, part, l.colon = bytes.Cut(part, []byte(":"))
 		l.name = appendUpTo(l.name, name, maxName)
-		l.data = l.colon && string(bytes.TrimPrefix(l.name, byteOrderMark)) == "data"
+		l.data = l.colon && string(bytes.TrimPrefix(l.name, []byte(byteOrderMark))) == "data"
 		if l.data && l.lines > 0 {
 			l.json([]byte("\n"))
 		}
@@ -96,7 +98,7 @@ func (l *long) json(part []byte) {
 	for len(part) > 0 && !l.broken {
 		n := 1
 		if l.inString && !l.escaped {
-			n = max(1, special(part, 0))
+			n = max(1, jsonscan.PlainLen(part))
 		}
 		l.kept = append(l.kept, part[:n]...)
 		if l.inString {
@@ -117,7 +119,7 @@ func (l *long) structure(c byte) {
 	case '{', '[':
 		l.levels = append(l.levels, level{array: c == '['})
 		l.naming = c == '{'
-		l.broken = len(l.levels) > maxLaxDepth
+		l.broken = len(l.levels) > lax.MaxDepth
 	case '}', ']':
 		l.levels, l.naming = l.levels[:max(0, len(l.levels)-1)], false
 	case ',':
@@ -139,7 +141,7 @@ func (l *long) stringPart(part []byte) {
 		return
 	}
 	if len(l.kept)-l.start > maxString {
-		l.handOn(wellEscaped(l.kept[l.start:]))
+		l.handOn(jsonscan.StringPrefix(l.kept[l.start:]))
 	}
 }
 
@@ -149,7 +151,7 @@ func (l *long) endString() {
 	raw := l.kept[l.start : len(l.kept)-1]
 	switch {
 	case l.cut:
-		l.handOn(wellEscaped(raw))
+		l.handOn(jsonscan.StringPrefix(raw))
 		l.kept = append(l.kept[:l.start], '"')
 	case l.naming && len(l.levels) > 0:
 		l.levels[len(l.levels)-1].key = string(raw[:min(len(raw), maxName)])
@@ -159,15 +161,10 @@ func (l *long) endString() {
 // handOn takes the beginning of the string out of what is kept, and hands it on if
 // it is text. Half of a pair of surrogates waits for the other.
 func (l *long) handOn(raw []byte) {
-	if n := len(raw) - 6; n > 0 {
-		if r, ok := hex4(raw[n:]); ok && 0xD800 <= r && r < 0xDC00 {
-			raw = raw[:n]
-		}
-	}
 	if l.isText() && len(raw) > 0 {
 		l.written = true
 		if l.text != nil {
-			l.text(0, unescape(nil, raw))
+			l.text(0, jsonscan.AppendUnescaped(nil, raw))
 		}
 	}
 	l.cut = true

@@ -51,6 +51,8 @@ func TestStreamReadsALongEvent(t *testing.T) {
 			`{"choices":[{"delta":{"content":["FILLER"]},"content":"FILLER","x":{"delta":{"content":"FILLER"}}}],"delta":{"content":"FILLER"},"FILLER":1}`, essay, "", Stream{}},
 		"a name that is escaped": {
 			`{"choices":[{"index":0,"delta":{"\"":"FILLER","content":"a\\"}}]}`, image, `a\`, Stream{}},
+		"an escaped backslash before what would be half of a pair": {
+			`{"choices":[{"index":0,"delta":{"content":"FILLER"}}]}`, big(`\\ud83d`), strings.ReplaceAll(big(`\\ud83d`), `\\`, `\`), Stream{}},
 		"an escape that isn't one": {
 			`{"choices":[{"index":0,"delta":{"content":"\xFILLER"}}]}`, image, "", Stream{Unread: 1}},
 		"more numbers than are kept": {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"tollgate/handler/jsonscan"
 )
 
 // Prompt is what a body gives a model to read, sorted by how its tokens can be
@@ -43,13 +45,13 @@ type Image struct {
 // Prompt walks the body, and gives text each text that is a message's content
 // or a part of it, with its length as it stands in the body, in bytes.
 func (r *Request) Prompt(text func(text []byte, length int)) Prompt {
-	w := promptWalk{scanner: scanner{data: r.body}, text: text, Prompt: Prompt{Plain: true}}
+	w := promptWalk{Scanner: jsonscan.New(r.body, jsonscan.Options{}), text: text, Prompt: Prompt{Plain: true}}
 	_ = w.members(w.field) // Parse has found it sound
 	return w.Prompt
 }
 
 type promptWalk struct {
-	scanner
+	jsonscan.Scanner
 	Prompt
 	text    func(text []byte, length int)
 	scratch []byte // holds unescaped text
@@ -78,26 +80,19 @@ func readsElsewhere(key []byte) bool {
 // members walks an object and gives each member's key, and where what belongs
 // to it begins: the brace or the comma before it. It leaves out the end.
 func (w *promptWalk) members(member func(key []byte, start int) error) error {
-	start := w.pos
-	return w.object(func(key []byte) error {
+	start := w.Pos()
+	return w.Object(func(key []byte) error {
 		err := member(key, start)
-		start = w.pos
+		start = w.Pos()
 		return err
 	})
-}
-
-// value walks a value and returns it as it stands.
-func (w *promptWalk) value() ([]byte, error) {
-	start := w.pos
-	err := w.skip()
-	return w.data[start:w.pos], err
 }
 
 // absent is whether a field's value says that the field isn't there.
 func absent(value []byte) bool { return string(value) == "null" || string(value) == "false" }
 
 // other counts what stands from start on as a field that isn't text.
-func (w *promptWalk) other(start int) { w.Other += compact(w.data[start:w.pos]) }
+func (w *promptWalk) other(start int) { w.Other += compact(w.Since(start)) }
 
 // unbounded notes a field that nothing bounds. The first is named.
 func (w *promptWalk) unbounded(path string) {
@@ -109,17 +104,16 @@ func (w *promptWalk) unbounded(path string) {
 // field reads one of the body's members.
 func (w *promptWalk) field(key []byte, start int) error {
 	if string(key) == "messages" {
-		w.Frame += compact(w.data[start:w.pos]) + 3 // and its brackets, and the body's end
-		return w.array(w.message)
+		w.Frame += compact(w.Since(start)) + 3 // and its brackets, and the body's end
+		return w.Array(w.message)
 	}
-	at := w.pos
-	value, err := w.value()
+	value, err := w.Value()
 	w.other(start)
 	switch {
 	case err != nil, absent(value), settings[string(key)]:
 		return err
 	case string(key) == "tools":
-		w.tools(at)
+		w.tools(value)
 	case string(key) == "prediction":
 		w.Prediction = compact(value)
 	case readsElsewhere(key):
@@ -130,16 +124,15 @@ func (w *promptWalk) field(key []byte, start int) error {
 }
 
 // tools looks for tools that run at the endpoint: what they find, the model reads.
-func (w *promptWalk) tools(at int) {
-	s := scanner{data: w.data, pos: at}
-	_ = s.array(func(i int) error {
-		if s.space() != '{' {
-			return s.skip()
+func (w *promptWalk) tools(value []byte) {
+	s := jsonscan.New(value, jsonscan.Options{})
+	_ = s.Array(func(i int) error {
+		if s.Peek() != '{' {
+			return s.Skip()
 		}
-		return s.object(func(key []byte) error {
-			start := s.pos
-			err := s.skip()
-			if kind := string(s.data[start:s.pos]); string(key) == "type" && kind != `"function"` && kind != `"custom"` {
+		return s.Object(func(key []byte) error {
+			value, err := s.Value()
+			if kind := string(value); string(key) == "type" && kind != `"function"` && kind != `"custom"` {
 				w.unbounded(fmt.Sprintf("tools[%d]", i))
 			}
 			return err
@@ -154,13 +147,13 @@ func (w *promptWalk) message(i int) error {
 	return w.members(func(key []byte, start int) error {
 		switch string(key) {
 		case "role":
-			value, err := w.value()
+			value, err := w.Value()
 			w.role(value, start)
 			return err
 		case "content":
 			return w.content(i, start)
 		}
-		value, err := w.value()
+		value, err := w.Value()
 		w.other(start)
 		if !absent(value) {
 			w.Plain = false
@@ -176,10 +169,10 @@ func (w *promptWalk) message(i int) error {
 func (w *promptWalk) role(value []byte, start int) {
 	switch string(value) {
 	case `"system"`, `"user"`, `"assistant"`:
-		w.Frame += compact(w.data[start:w.pos])
+		w.Frame += compact(w.Since(start))
 	case `"developer"`, `"tool"`, `"function"`:
 		w.Plain = false
-		w.Frame += compact(w.data[start:w.pos])
+		w.Frame += compact(w.Since(start))
 	default:
 		w.Plain = false
 		w.other(start)
@@ -188,30 +181,30 @@ func (w *promptWalk) role(value []byte, start int) {
 
 // content reads a message's content: a text or its parts.
 func (w *promptWalk) content(i, start int) error {
-	switch w.space() {
+	switch w.Peek() {
 	case '"':
 		return w.write(start)
 	case '[':
 		w.Plain = false
-		w.Frame += compact(w.data[start:w.pos]) + 2
-		return w.array(func(j int) error { return w.part(i, j) })
+		w.Frame += compact(w.Since(start)) + 2
+		return w.Array(func(j int) error { return w.part(i, j) })
 	}
 	w.Plain = false
-	err := w.skip()
+	err := w.Skip()
 	w.other(start)
 	return err
 }
 
 // write gives the text of a string. What stands before it is part of the frame.
 func (w *promptWalk) write(start int) error {
-	w.Frame += compact(w.data[start:w.pos]) + 2
-	raw, escaped, err := w.string()
+	w.Frame += compact(w.Since(start)) + 2
+	raw, escaped, err := w.String()
 	if err != nil {
 		return err
 	}
 	length := len(raw)
 	if escaped {
-		w.scratch = unescape(w.scratch[:0], raw)
+		w.scratch = jsonscan.AppendUnescaped(w.scratch[:0], raw)
 		raw = w.scratch
 	}
 	w.text(raw, length)
@@ -229,13 +222,13 @@ var kinds = map[string]bool{`"text"`: true, `"input_text"`: true, `"output_text"
 func (w *promptWalk) part(i, j int) error {
 	w.Elements++
 	path := func(field string) string { return fmt.Sprintf("messages[%d].content[%d]%s", i, j, field) }
-	start := w.pos
-	switch w.space() {
+	start := w.Pos()
+	switch w.Peek() {
 	case '"':
 		return w.write(start)
 	case '{':
 	default:
-		err := w.skip()
+		err := w.Skip()
 		w.other(start)
 		w.unbounded(path(""))
 		return err
@@ -243,21 +236,21 @@ func (w *promptWalk) part(i, j int) error {
 	w.Frame += 2 // its end, and a comma
 	return w.members(func(key []byte, start int) error {
 		switch name := string(key); {
-		case name == "text" && w.space() == '"':
+		case name == "text" && w.Peek() == '"':
 			return w.write(start)
 		case name == "image_url":
 			return w.image(start, path(".image_url"))
 		case name == "type":
-			value, err := w.value()
+			value, err := w.Value()
 			if kinds[string(value)] || string(value) == `"image_url"` {
-				w.Frame += compact(w.data[start:w.pos])
+				w.Frame += compact(w.Since(start))
 				return err
 			}
 			w.other(start)
 			w.unbounded(path(".type"))
 			return err
 		default:
-			value, err := w.value()
+			value, err := w.Value()
 			w.other(start)
 			if !texts[name] && name != "text" && !absent(value) {
 				w.unbounded(path("." + name))
@@ -269,17 +262,17 @@ func (w *promptWalk) part(i, j int) error {
 
 // image reads an image: its address, or an object with that and its detail.
 func (w *promptWalk) image(start int, path string) error {
-	if w.space() != '{' {
+	if w.Peek() != '{' {
 		return w.address(start, path)
 	}
-	w.Frame += compact(w.data[start:w.pos]) + 1
+	w.Frame += compact(w.Since(start)) + 1
 	before, low, addressed := len(w.Images), false, false
 	err := w.members(func(key []byte, start int) error {
 		if string(key) == "url" {
 			addressed = true
 			return w.address(start, path)
 		}
-		value, err := w.value()
+		value, err := w.Value()
 		low = low || string(key) == "detail" && string(value) == `"low"`
 		w.other(start)
 		return err
@@ -297,19 +290,15 @@ func (w *promptWalk) image(start int, path string) error {
 // address reads an image's address, and notes the image. What is none, such as a
 // PDF or a stored file, has no bound.
 func (w *promptWalk) address(start int, path string) error {
-	at := w.pos
-	var url []byte
-	value, err := w.value()
-	if err == nil && value[0] == '"' {
-		w.pos = at
-		var escaped bool
-		if url, escaped, err = w.string(); escaped {
-			w.scratch = unescape(w.scratch[:0], url)
-			url = w.scratch
-		}
-	}
+	value, err := w.Value()
 	if err != nil {
 		return err
+	}
+	s := jsonscan.New(value, jsonscan.Options{})
+	url, escaped, _ := s.String() // nothing, if the value isn't a string
+	if escaped {
+		w.scratch = jsonscan.AppendUnescaped(w.scratch[:0], url)
+		url = w.scratch
 	}
 	var found Image
 	switch {
@@ -320,7 +309,7 @@ func (w *promptWalk) address(start int, path string) error {
 		w.unbounded(path)
 		w.Other += compact(value)
 	}
-	w.Frame += compact(w.data[start:w.pos]) - compact(value)
+	w.Frame += compact(w.Since(start)) - compact(value)
 	w.show(found, path)
 	return nil
 }
@@ -366,7 +355,7 @@ func compact(text []byte) (size int64) {
 // stringEnd is where the string ends whose quote stands at i.
 func stringEnd(text []byte, i int) int {
 	for i++; i < len(text); i++ {
-		if i = special(text, i); i == len(text) {
+		if i += jsonscan.PlainLen(text[i:]); i == len(text) {
 			break
 		}
 		switch text[i] {

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"unicode/utf8"
+
+	"tollgate/handler/jsonscan"
 )
 
 // Request is the envelope of a chat completion call: what decides how it is
@@ -63,16 +65,26 @@ func (e *FieldError) Error() string {
 	return e.Field + " " + e.Problem + "; " + e.Fix
 }
 
+const (
+	// maxMessages is how many messages a call may have: far more than any chat, and
+	// few enough that what is kept for each is small beside the body.
+	maxMessages = 4096
+	// maxElements is how many objects, keys and strings a body may have, for the same
+	// reason.
+	maxElements = 65536
+)
+
 // topLevel are the fields of a call that are read here.
-var topLevel = spelling{folded: true, known: map[string]bool{
+var topLevel = jsonscan.Keys{Fold: true, Known: map[string]bool{
 	"model": true, "messages": true, "tools": true, "stream": true, "stream_options": true,
 	"n": true, "max_tokens": true, "max_completion_tokens": true,
 }}
 
-var streamOptions = spelling{folded: true, known: map[string]bool{"include_usage": true}}
+var streamOptions = jsonscan.Keys{Fold: true, Known: map[string]bool{"include_usage": true}}
 
-// inMessages are the fields, at any depth of a message, whose text is counted.
-var inMessages = spelling{folded: true, known: map[string]bool{
+// inMessages are the fields, at any depth of a message, whose text is counted. No
+// object in a message may have two keys that differ only in case.
+var inMessages = jsonscan.Keys{Fold: true, Known: map[string]bool{
 	"role": true, "content": true, "reasoning_content": true, "type": true, "text": true,
 	"name": true, "tool_calls": true, "function": true, "arguments": true,
 }}
@@ -89,17 +101,17 @@ func Parse(body []byte) (*Request, error) {
 		return nil, &FieldError{"", "the body is not valid UTF-8", "send JSON in UTF-8"}
 	}
 	r := &Request{N: 1, body: body}
-	s := &scanner{data: body, keys: new(keySet), maxElements: maxElements}
-	if c := s.space(); c != '{' {
-		return nil, notAnObject(s)
+	s := jsonscan.New(body, jsonscan.Options{Distinct: true, MaxElements: maxElements})
+	if s.Peek() != '{' {
+		return nil, notAnObject(&s)
 	}
-	r.at.object = s.pos + 1
-	err := s.distinct(topLevel, func(key []byte) error { return r.field(s, key) })
-	if err == nil && (s.space() != 0 || s.pos < len(body)) {
+	r.at.object = s.Pos() + 1
+	err := s.Distinct(topLevel, func(key []byte) error { return r.field(&s, key) })
+	if err == nil && !s.AtEnd() {
 		return nil, &FieldError{"", "the body goes on after its JSON object", "send one JSON object and nothing else"}
 	}
 	if err != nil {
-		return nil, explain("", err, s.pos)
+		return nil, explain("", err, s.Pos())
 	}
 	if r.Messages == nil {
 		return nil, noMessages
@@ -109,12 +121,12 @@ func Parse(body []byte) (*Request, error) {
 
 var noMessages = &FieldError{"messages", "is missing or empty", "send at least one message"}
 
-func notAnObject(s *scanner) *FieldError {
-	if s.pos == len(s.data) {
+func notAnObject(s *jsonscan.Scanner) *FieldError {
+	if s.AtEnd() {
 		return &FieldError{"", "the body is empty", "send a JSON object with messages"}
 	}
-	if err := s.skip(); err != nil {
-		return explain("", err, s.pos)
+	if err := s.Skip(); err != nil {
+		return explain("", err, s.Pos())
 	}
 	return &FieldError{"", "the body is not a JSON object", "send a JSON object with messages"}
 }
@@ -122,19 +134,19 @@ func notAnObject(s *scanner) *FieldError {
 // explain makes a FieldError of what the scanner found near a byte of the body.
 func explain(field string, err error, pos int) *FieldError {
 	var known *FieldError
-	var key *keyError
+	var key *jsonscan.KeyError
 	where := fmt.Sprintf(" near byte %d", pos)
 	switch {
 	case errors.As(err, &known):
 		return known
-	case errors.As(err, &key) && key.name != "":
-		return &FieldError{join(field, key.name), key.Error() + where, "send each key once, in lower case"}
-	case errors.Is(err, errRepeated):
+	case errors.As(err, &key) && key.Known != "":
+		return &FieldError{join(field, key.Known), key.Error() + where, "send each key once, in lower case"}
+	case errors.Is(err, jsonscan.ErrRepeated):
 		return &FieldError{field, whole(field, "has a key twice") + where, "send each key once"}
-	case errors.Is(err, errElements):
+	case errors.Is(err, jsonscan.ErrElements):
 		return &FieldError{field, whole(field, fmt.Sprintf("goes beyond the %d objects, keys and strings that a body may have", maxElements)) + where, "send fewer of them"}
-	case errors.Is(err, errDepth):
-		return &FieldError{field, whole(field, fmt.Sprintf("nests deeper than %d levels", maxDepth)), "send less nested JSON"}
+	case errors.Is(err, jsonscan.ErrDepth):
+		return &FieldError{field, whole(field, fmt.Sprintf("nests deeper than %d levels", jsonscan.MaxDepth)), "send less nested JSON"}
 	}
 	return &FieldError{field, whole(field, "is not valid JSON") + where, "send one well-formed JSON object"}
 }
@@ -155,7 +167,7 @@ func whole(field, problem string) string {
 }
 
 // field reads the value of one of the body's keys.
-func (r *Request) field(s *scanner, key []byte) (err error) {
+func (r *Request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	switch string(key) {
 	case "model":
 		r.Model, r.at.model, err = text(s, "model")
@@ -177,123 +189,111 @@ func (r *Request) field(s *scanner, key []byte) (err error) {
 	case "max_completion_tokens":
 		r.MaxCompletionTokens, r.at.maxCompletion, err = limit(s, "max_completion_tokens")
 	case "data_sources", "dataSources":
-		if r.DataSources = !s.null(); r.DataSources {
-			err = s.skip()
+		if r.DataSources = !s.Literal("null"); r.DataSources {
+			err = s.Skip()
 		}
 	default:
-		err = s.skip()
+		err = s.Skip()
 	}
 	return err
 }
 
-func (r *Request) options(s *scanner) error {
-	start := s.pos
-	if s.null() {
-		r.at.options, r.at.optionsNull = span{start, s.pos}, true
+func (r *Request) options(s *jsonscan.Scanner) error {
+	start := s.Pos()
+	if s.Literal("null") {
+		r.at.options, r.at.optionsNull = span{start, s.Pos()}, true
 		return nil
 	}
-	if s.space() != '{' {
+	if s.Peek() != '{' {
 		return &FieldError{"stream_options", "must be an object", "leave it out, or send {\"include_usage\": true}"}
 	}
 	r.at.optionsEmpty = true
-	err := s.distinct(streamOptions, func(key []byte) (err error) {
+	err := s.Distinct(streamOptions, func(key []byte) (err error) {
 		r.at.optionsEmpty = false
 		if string(key) != "include_usage" {
-			return s.skip()
+			return s.Skip()
 		}
 		r.IncludeUsage, r.at.use, err = boolean(s, "stream_options.include_usage")
 		return err
 	})
-	r.at.options = span{start, s.pos}
+	r.at.options = span{start, s.Pos()}
 	if err != nil {
-		return explain("stream_options", err, s.pos)
+		return explain("stream_options", err, s.Pos())
 	}
 	return nil
 }
 
-func messages(s *scanner) ([]byte, error) {
-	start := s.pos
-	if s.null() {
+func messages(s *jsonscan.Scanner) ([]byte, error) {
+	start := s.Pos()
+	if s.Literal("null") {
 		return nil, noMessages
 	}
-	if s.space() != '[' {
+	if s.Peek() != '[' {
 		return nil, &FieldError{"messages", "must be an array", "send an array of messages"}
 	}
 	empty := true
-	err := s.array(func(i int) error {
+	err := s.Array(func(i int) error {
 		empty = false
 		if i == maxMessages {
 			return &FieldError{"messages", fmt.Sprintf("has more than %d messages", maxMessages), "send fewer: join some, or leave out the oldest"}
 		}
-		if s.space() != '{' {
+		if s.Peek() != '{' {
 			return &FieldError{fmt.Sprintf("messages[%d]", i), "must be an object", "send objects with role and content"}
 		}
-		if err := plainly(s); err != nil {
-			return explain(fmt.Sprintf("messages[%d]", i), err, s.pos)
+		if err := s.SkipDistinct(inMessages); err != nil {
+			return explain(fmt.Sprintf("messages[%d]", i), err, s.Pos())
 		}
 		return nil
 	})
 	if err == nil && empty {
 		err = noMessages
 	}
-	return s.data[start:s.pos], err
+	return s.Since(start), err
 }
 
-// plainly walks a value of a message, in which no object may have two keys
-// that differ only in case.
-func plainly(s *scanner) error {
-	switch s.space() {
-	case '{':
-		return s.distinct(inMessages, func([]byte) error { return plainly(s) })
-	case '[':
-		return s.array(func(int) error { return plainly(s) })
-	}
-	return s.skip()
-}
-
-func tools(s *scanner) ([]byte, error) {
-	start := s.pos
-	if s.null() {
+func tools(s *jsonscan.Scanner) ([]byte, error) {
+	start := s.Pos()
+	if s.Literal("null") {
 		return nil, nil
 	}
-	if s.space() != '[' {
+	if s.Peek() != '[' {
 		return nil, &FieldError{"tools", "must be an array", "leave it out, or send an array of tools"}
 	}
-	if err := s.skip(); err != nil {
-		return nil, explain("tools", err, s.pos)
+	if err := s.Skip(); err != nil {
+		return nil, explain("tools", err, s.Pos())
 	}
-	return s.data[start:s.pos], nil
+	return s.Since(start), nil
 }
 
-func text(s *scanner, field string) (string, span, error) {
-	start := s.pos
-	if s.null() {
-		return "", span{start, s.pos}, nil
+func text(s *jsonscan.Scanner, field string) (string, span, error) {
+	start := s.Pos()
+	if s.Literal("null") {
+		return "", span{start, s.Pos()}, nil
 	}
-	if s.space() != '"' {
+	if s.Peek() != '"' {
 		return "", span{}, &FieldError{field, "must be a string", "send a string"}
 	}
-	raw, escaped, err := s.string()
+	raw, escaped, err := s.String()
 	if escaped && err == nil {
-		raw = unescape(nil, raw)
+		raw = jsonscan.AppendUnescaped(nil, raw)
 	}
-	return string(raw), span{start, s.pos}, err
+	return string(raw), span{start, s.Pos()}, err
 }
 
-func boolean(s *scanner, field string) (bool, span, error) {
-	start := s.pos
+func boolean(s *jsonscan.Scanner, field string) (bool, span, error) {
+	start := s.Pos()
 	switch {
-	case s.null(), s.literal("false") == nil:
-		return false, span{start, s.pos}, nil
-	case s.literal("true") == nil:
-		return true, span{start, s.pos}, nil
+	case s.Literal("null"), s.Literal("false"):
+		return false, span{start, s.Pos()}, nil
+	case s.Literal("true"):
+		return true, span{start, s.Pos()}, nil
 	}
 	return false, span{}, &FieldError{field, "must be true or false", "send true or false, without quotes"}
 }
 
 // limit reads a cap, nil for none.
 // Source: https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/entrypoints/openai/protocol.py
-func limit(s *scanner, field string) (*int64, span, error) {
+func limit(s *jsonscan.Scanner, field string) (*int64, span, error) {
 	most, at, err := count(s, field, 0)
 	if most != nil && *most == 0 {
 		most = nil
@@ -303,16 +303,16 @@ func limit(s *scanner, field string) (*int64, span, error) {
 
 // count reads a whole number of at least least, nil for null. 10.0 and 1e1 are
 // refused: upstreams differ in how they read them.
-func count(s *scanner, field string, least int64) (*int64, span, error) {
-	start := s.pos
-	if s.null() {
-		return nil, span{start, s.pos}, nil
+func count(s *jsonscan.Scanner, field string, least int64) (*int64, span, error) {
+	start := s.Pos()
+	if s.Literal("null") {
+		return nil, span{start, s.Pos()}, nil
 	}
 	wrong := &FieldError{field, "must be a whole number", fmt.Sprintf("send digits alone, %d or more", least)}
-	if c := s.space(); c != '-' && (c < '0' || c > '9') {
+	if c := s.Peek(); c != '-' && (c < '0' || c > '9') {
 		return nil, span{}, wrong
 	}
-	raw, err := s.number()
+	raw, err := s.Number()
 	if err != nil {
 		return nil, span{}, err
 	}
@@ -323,7 +323,7 @@ func count(s *scanner, field string, least int64) (*int64, span, error) {
 	case err == nil && (n < least || raw[0] == '-'), errors.Is(err, strconv.ErrRange):
 		wrong.Problem, wrong.Fix = fmt.Sprintf("must be %d or more", least), "raise it or leave it out"
 	case err == nil:
-		return &n, span{start, s.pos}, nil
+		return &n, span{start, s.Pos()}, nil
 	}
 	return nil, span{}, wrong
 }

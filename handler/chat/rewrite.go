@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+
+	"tollgate/handler/jsonscan"
 )
 
 // Edit is what Rewrite changes. Fields left zero change nothing.
@@ -63,9 +65,9 @@ func (r *Request) Rewrite(edit Edit) [][]byte {
 func member(body []byte, value span) span {
 	key := bytes.LastIndexByte(body[:value.start], '"')
 	start := bytes.LastIndexByte(body[:key], '"')
-	rest := scanner{data: body, pos: value.end}
-	if rest.space() == ',' {
-		return span{start, rest.pos + 1}
+	rest := jsonscan.New(body[value.end:], jsonscan.Options{})
+	if rest.Peek() == ',' {
+		return span{start, value.end + rest.Pos() + 1}
 	}
 	return span{bytes.LastIndexByte(body[:start], ','), value.end}
 }

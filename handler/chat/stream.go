@@ -3,6 +3,8 @@ package chat
 import (
 	"bytes"
 	"slices"
+
+	"tollgate/handler/jsonscan"
 )
 
 // Stream follows a streamed answer: it splits it into events and reads from
@@ -104,7 +106,7 @@ func (s *Stream) piece(piece []byte) Kind {
 // have been read before.
 func (s *Stream) chunk(data []byte, failure, written bool) Kind {
 	p := &s.payload
-	*p = payload{scanner: scanner{data: data, lax: true}, text: s.Text, scratch: p.scratch, choices: p.choices[:0], torn: true, written: written}
+	*p = payload{Scanner: jsonscan.New(data, lax), text: s.Text, scratch: p.scratch, choices: p.choices[:0], torn: true, written: written}
 	if p.read() != nil {
 		s.Unread++
 	}
@@ -146,7 +148,7 @@ func (s *Stream) note(p *payload) {
 // data returns an event's data, trimmed, and whether the event is named error.
 // Lines of data are joined as the specification has it.
 func (s *Stream) data(event []byte) (data []byte, failure bool) {
-	event = bytes.TrimPrefix(event, byteOrderMark)
+	event = bytes.TrimPrefix(event, []byte(byteOrderMark))
 	lines := 0
 	for len(event) > 0 {
 		var line []byte

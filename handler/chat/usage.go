@@ -3,6 +3,8 @@ package chat
 import (
 	"math"
 	"strconv"
+
+	"tollgate/handler/jsonscan"
 )
 
 // Usage is what upstream says a call took, in tokens.
@@ -42,38 +44,38 @@ const maxUsage = 1 << 31
 // unknown marks a count that upstream didn't give.
 const unknown = -1
 
-// usage consumes the value of a usage field.
-func (s *scanner) usage() (Usage, Report, error) {
-	if s.null() {
+// readUsage consumes the value of a usage field.
+func readUsage(s *jsonscan.Scanner) (Usage, Report, error) {
+	if s.Literal("null") {
 		return Usage{}, UsageNull, nil
 	}
-	if s.space() != '{' {
-		return Usage{}, UsageBad, s.skip()
+	if s.Peek() != '{' {
+		return Usage{}, UsageBad, s.Skip()
 	}
 	u := Usage{PromptTokens: unknown, CompletionTokens: unknown, TotalTokens: unknown}
 	sound := true
-	err := s.object(func(key []byte) (err error) {
+	err := s.Object(func(key []byte) (err error) {
 		count, good := int64(unknown), true
 		switch string(key) {
 		case "prompt_tokens":
-			count, good, err = s.tokens()
+			count, good, err = readTokens(s)
 			u.PromptTokens = count
 		case "completion_tokens":
-			count, good, err = s.tokens()
+			count, good, err = readTokens(s)
 			u.CompletionTokens = count
 		case "total_tokens":
-			count, good, err = s.tokens()
+			count, good, err = readTokens(s)
 			u.TotalTokens = count
 		case "reasoning_tokens": // beside the others, where there are no details
-			count, _, err = s.tokens()
+			count, _, err = readTokens(s)
 			u.ReasoningTokens = max(u.ReasoningTokens, count)
 		case "completion_tokens_details":
-			count, err = s.detail("reasoning_tokens")
+			count, err = readDetail(s, "reasoning_tokens")
 			u.ReasoningTokens = max(u.ReasoningTokens, count)
 		case "prompt_tokens_details":
-			u.CachedTokens, err = s.detail("cached_tokens")
+			u.CachedTokens, err = readDetail(s, "cached_tokens")
 		default:
-			err = s.skip()
+			err = s.Skip()
 		}
 		sound = sound && good
 		return err
@@ -84,17 +86,17 @@ func (s *scanner) usage() (Usage, Report, error) {
 	return u, UsageTold, nil
 }
 
-// tokens consumes a number of tokens; null is unknown. It reports whether that
+// readTokens consumes a number of tokens; null is unknown. It reports whether that
 // is a number that can be.
-func (s *scanner) tokens() (n int64, good bool, err error) {
-	if s.null() {
+func readTokens(s *jsonscan.Scanner) (n int64, good bool, err error) {
+	if s.Literal("null") {
 		return unknown, true, nil
 	}
-	start := s.pos
-	if err := s.skip(); err != nil {
+	value, err := s.Value()
+	if err != nil {
 		return unknown, false, err
 	}
-	n, good = wholeNumber(string(s.data[start:s.pos]))
+	n, good = wholeNumber(string(value))
 	if !good || n < 0 || n > maxUsage {
 		return unknown, false, nil
 	}
@@ -114,17 +116,17 @@ func wholeNumber(text string) (n int64, ok bool) {
 	return int64(f), true
 }
 
-// detail consumes an object of details and returns the named one, 0 unless it
+// readDetail consumes an object of details and returns the named one, 0 unless it
 // is there and sound: details that can't be are no reason to doubt the usage.
-func (s *scanner) detail(name string) (n int64, err error) {
-	if s.space() != '{' {
-		return 0, s.skip()
+func readDetail(s *jsonscan.Scanner, name string) (n int64, err error) {
+	if s.Peek() != '{' {
+		return 0, s.Skip()
 	}
-	err = s.object(func(key []byte) error {
+	err = s.Object(func(key []byte) error {
 		if string(key) != name {
-			return s.skip()
+			return s.Skip()
 		}
-		told, _, err := s.tokens()
+		told, _, err := readTokens(s)
 		n = max(0, told)
 		return err
 	})

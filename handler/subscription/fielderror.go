@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"tollgate/handler/jsonscan"
 )
 
 // FieldError says what is wrong with one field, and what would be right.
@@ -42,9 +44,6 @@ func Decode(data []byte, into any) error {
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(into)
 	if err == nil {
-		if decoder.More() {
-			return errors.New("is more than one JSON value: leave only the first")
-		}
 		return Once(data)
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
@@ -63,37 +62,23 @@ func Decode(data []byte, into any) error {
 	return err
 }
 
-// Once refuses a JSON value in which an object has a field twice, in whatever
-// case: which of the two holds would be anyone's guess. It is a *FieldError.
-func Once(data []byte) error { return once(json.NewDecoder(bytes.NewReader(data))) }
-
-func once(values *json.Decoder) error {
-	token, err := values.Token()
-	open, nested := token.(json.Delim)
-	if err != nil || !nested {
-		return err
+// Once refuses what isn't one JSON value, or one in which an object has a field twice,
+// in whatever case: which of the two holds would be anyone's guess. A field that is
+// there twice is a *FieldError.
+func Once(data []byte) error {
+	s := jsonscan.New(data, jsonscan.Options{MaxDepth: maxDepth})
+	err := s.SkipDistinct(jsonscan.Keys{Fold: true})
+	if twice, ok := errors.AsType[*jsonscan.KeyError](err); ok {
+		return &FieldError{twice.Key, "is there twice", "leave one of the two out"}
 	}
-	seen := make(map[string]bool)
-	for values.More() {
-		if open == '{' {
-			key, err := values.Token()
-			if err != nil {
-				return err
-			}
-			name, _ := key.(string)
-			folded := strings.ToLower(strings.ToUpper(name)) // as encoding/json takes ſ for s, and the sign of Kelvin for k
-			if seen[folded] {
-				return &FieldError{name, "is there twice", "leave one of the two out"}
-			}
-			seen[folded] = true
-		}
-		if err := once(values); err != nil {
-			return err
-		}
+	if err == nil && !s.AtEnd() {
+		err = errors.New("is more than one JSON value: leave only the first")
 	}
-	_, err = values.Token() // the end
 	return err
 }
+
+// maxDepth is how deep encoding/json lets values nest, which decodes what Once accepts.
+const maxDepth = 10000
 
 // jsonName is a field's path as the document has it: the decoder puts the Go
 // names of embedded structs into it, which are the only ones with a capital.

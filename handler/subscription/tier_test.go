@@ -133,6 +133,8 @@ func TestMisreadJSONNamesTheField(t *testing.T) {
 		`{"a`:                                                     "is not JSON: it ends early",
 		`{a}`:                                                     "is not JSON: look at byte 2",
 		`{} {}`:                                                   "is more than one JSON value",
+		`{} ]`:                                                    "is more than one JSON value",
+		`{}}`:                                                     "is more than one JSON value",
 	} {
 		_, err := subscription.Limits{}.With(json.RawMessage(given))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {

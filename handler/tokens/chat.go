@@ -50,42 +50,27 @@ func (e *Encoding) Bound(messages, tools []byte) int {
 
 // readMessages adds the messages of a JSON array.
 func readMessages(to []message, messages []byte) ([]message, error) {
-	array, ok := list(messages, '[')
-	if !ok {
-		return to, errMessages
-	}
-	for {
-		value, ok := array.element()
-		if !ok {
-			break
-		}
-		object, ok := list(value, '{')
-		if !ok {
-			return to, errMessages
-		}
+	s := scan(messages)
+	err := s.Array(func(int) error {
 		var m message
-		for {
-			name, value, ok := object.member()
-			if !ok {
-				break
-			}
-			switch {
-			case is(name, "role"):
+		err := s.Object(func(key []byte) error {
+			value, err := s.Value()
+			switch string(key) {
+			case "role":
 				m.role = value
-			case is(name, "content"):
+			case "content":
 				m.content = value
-			case is(name, "name"):
+			case "name":
 				m.name = value
-			case is(name, "tool_calls"):
+			case "tool_calls":
 				m.toolCalls = value
 			}
-		}
-		if object.err != nil {
-			return to, errMessages
-		}
+			return err
+		})
 		to = append(to, m)
-	}
-	if array.err != nil {
+		return err
+	})
+	if err != nil || !s.AtEnd() {
 		return to, errMessages
 	}
 	return to, nil
@@ -96,35 +81,39 @@ const imageField = "image_url"
 
 // appendContent adds a message's text to what the model reads: a string, or the
 // texts of its parts. It says how many tokens its images take.
-func (w *work) appendContent(content []byte) (images int) {
-	parts, ok := list(content, '[')
-	if !ok {
+func (w *work) appendContent(content []byte) (tokens int) {
+	s := scan(content)
+	if s.Peek() != '[' {
 		w.text = appendText(w.text, content)
 		return 0
 	}
-	for {
-		value, ok := parts.element()
-		if !ok {
-			return images * ImageTokens
-		}
-		part, ok := list(value, '{')
-		if !ok {
-			w.text = appendText(w.text, value)
-			continue
-		}
-		for {
-			name, value, ok := part.member()
-			if !ok {
-				break
-			}
-			switch {
-			case is(name, "text"):
-				w.text = appendText(w.text, value)
-			case is(name, imageField):
-				images++
-			}
-		}
+	_ = s.Array(func(int) error { // readMessages has found it sound
+		part, err := s.Value()
+		tokens += w.appendPart(part)
+		return err
+	})
+	return tokens
+}
+
+// appendPart adds the text of a part of a content, and says how many tokens its
+// images take.
+func (w *work) appendPart(part []byte) (tokens int) {
+	s := scan(part)
+	if s.Peek() != '{' {
+		w.text = appendText(w.text, part)
+		return 0
 	}
+	_ = s.Object(func(key []byte) error {
+		value, err := s.Value()
+		switch string(key) {
+		case "text":
+			w.text = appendText(w.text, value)
+		case imageField:
+			tokens += ImageTokens
+		}
+		return err
+	})
+	return tokens
 }
 
 func (w *work) write(text string) { w.text = append(w.text, text...) }
@@ -232,14 +221,11 @@ func (w *work) assistant(m message, answering, thinks bool) (tokens int) {
 // toolCalls adds the calls of a past turn; called says that the chat has had
 // some before, and the result that it has now.
 func (w *work) toolCalls(calls []byte, called bool) bool {
-	array, ok := list(calls, '[')
-	for ok {
-		var value []byte
-		if value, ok = array.element(); !ok {
-			break
-		}
+	s := scan(calls)
+	_ = s.Array(func(int) error { // of what is no array, none
+		value, err := s.Value()
 		if member(value, "function") == nil {
-			continue // of another kind, which the template doesn't have
+			return err // of another kind, which the template doesn't have
 		}
 		if !called {
 			w.write(assistantTurn + toolCallsBegin + toolCallBegin)
@@ -252,7 +238,8 @@ func (w *work) toolCalls(calls []byte, called bool) bool {
 			w.write(toolCallsEnd + endOfSentence)
 		}
 		called = true
-	}
+		return err
+	})
 	return called
 }
 
@@ -264,18 +251,6 @@ func (w *work) toolCall(call []byte) {
 	w.text = appendText(w.text, member(function, "name"))
 	w.write("\n```json\n")
 	w.text = appendText(w.text, member(function, "arguments"))
-}
-
-// member is the raw value of an object's member, nil if there is none.
-func member(object []byte, name string) (value []byte) {
-	members, ok := list(object, '{')
-	for ok {
-		var key, found []byte
-		if key, found, ok = members.member(); ok && is(key, name) {
-			value = found
-		}
-	}
-	return value
 }
 
 // What an OpenAI model's chat takes beside its texts, in tokens.

@@ -1,0 +1,299 @@
+package jsonscan
+
+import (
+	"errors"
+	"strings"
+)
+
+// MaxDepth is how deep arrays and objects may nest unless [Options] says otherwise.
+// The standard library stops at 10,000, far beyond anything that callers send.
+const MaxDepth = 64
+
+var (
+	// ErrSyntax means that the text isn't JSON, or that the value that comes next is
+	// of another kind than the one asked for.
+	ErrSyntax = errors.New("not JSON")
+	// ErrDepth means that arrays and objects nest deeper than they may.
+	ErrDepth = errors.New("nested too deep")
+	// ErrElements means that there are more elements than there may be.
+	ErrElements = errors.New("too many elements")
+)
+
+// Options say what a Scanner accepts.
+type Options struct {
+	// MaxDepth is how deep arrays and objects may nest. 0 means the constant MaxDepth.
+	MaxDepth int
+	// MaxElements is how many objects, keys and strings there may be, for callers that
+	// keep something for each. Numbers don't count: a list of token ids may be long.
+	// 0 means any number.
+	MaxElements int
+	// Distinct refuses every object that has a key twice, also one that is skipped.
+	Distinct bool
+	// Lax accepts what some servers write beside the grammar: NaN, Infinity and Inf
+	// in any case and with either sign, and control characters in strings.
+	Lax bool
+}
+
+// A Scanner walks JSON text value by value. Every method begins with the next value,
+// after any white space, and leaves off behind what it consumed. After an error,
+// [Scanner.Pos] is at the fault or at the start of the string that has it.
+//
+// A Scanner is a value. A copy is a bookmark: assign it back to read from there again.
+type Scanner struct {
+	data     []byte
+	pos      int
+	depth    int
+	elements int // objects, keys and strings so far
+	options  Options
+	keys     [][]byte // of the Distinct objects being walked, innermost last
+}
+
+// New returns a Scanner at the start of data, which must not change while the
+// Scanner or anything that it handed out is in use.
+func New(data []byte, options Options) Scanner {
+	if options.MaxDepth == 0 {
+		options.MaxDepth = MaxDepth
+	}
+	return Scanner{data: data, options: options}
+}
+
+// Pos returns the offset of the next byte to be read.
+func (s *Scanner) Pos() int { return s.pos }
+
+// Since returns the text from an offset that Pos gave up to the next byte to be read.
+func (s *Scanner) Since(start int) []byte { return s.data[start:s.pos] }
+
+// Rest returns the text from the next byte to be read on.
+func (s *Scanner) Rest() []byte { return s.data[s.pos:] }
+
+// AtEnd reports whether nothing but white space is left.
+func (s *Scanner) AtEnd() bool {
+	s.Peek()
+	return s.pos == len(s.data)
+}
+
+// Peek moves to the next byte that isn't white space and returns it: the first byte
+// of the next value, which tells its kind. It returns 0 at the end.
+func (s *Scanner) Peek() byte {
+	for ; s.pos < len(s.data); s.pos++ {
+		switch c := s.data[s.pos]; c {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// Object walks an object. It calls field for each key, unescaped, with the Scanner at
+// the key's value, which field must consume. It returns field's first error.
+func (s *Scanner) Object(field func(key []byte) error) error {
+	if s.options.Distinct {
+		return s.Distinct(Keys{}, field)
+	}
+	return s.object(field)
+}
+
+func (s *Scanner) object(field func(key []byte) error) error {
+	if s.Peek() != '{' {
+		return ErrSyntax
+	}
+	if err := s.element(); err != nil {
+		return err
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	if s.Peek() == '}' {
+		return s.leave()
+	}
+	for {
+		if err := s.member(field); err != nil {
+			return err
+		}
+		switch s.Peek() {
+		case ',':
+			s.pos++
+		case '}':
+			return s.leave()
+		default:
+			return ErrSyntax
+		}
+	}
+}
+
+func (s *Scanner) member(field func(key []byte) error) error {
+	key, escaped, err := s.String()
+	if err != nil {
+		return err
+	}
+	if escaped {
+		key = AppendUnescaped(nil, key)
+	}
+	if s.Peek() != ':' {
+		return ErrSyntax
+	}
+	s.pos++
+	s.Peek()
+	return field(key)
+}
+
+// Array walks an array. It calls item for each element, counted from 0, with the
+// Scanner at the element, which item must consume. It returns item's first error.
+func (s *Scanner) Array(item func(i int) error) error {
+	if s.Peek() != '[' {
+		return ErrSyntax
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	if s.Peek() == ']' {
+		return s.leave()
+	}
+	for i := 0; ; i++ {
+		if err := item(i); err != nil {
+			return err
+		}
+		switch s.Peek() {
+		case ',':
+			s.pos++
+			s.Peek()
+		case ']':
+			return s.leave()
+		default:
+			return ErrSyntax
+		}
+	}
+}
+
+// element counts an object, key or string.
+func (s *Scanner) element() error {
+	if s.elements++; s.elements > s.options.MaxElements && s.options.MaxElements > 0 {
+		return ErrElements
+	}
+	return nil
+}
+
+func (s *Scanner) enter() error {
+	if s.depth++; s.depth > s.options.MaxDepth {
+		return ErrDepth
+	}
+	s.pos++
+	return nil
+}
+
+func (s *Scanner) leave() error {
+	s.depth--
+	s.pos++
+	return nil
+}
+
+// Value skips a value of any kind and returns it as it is written.
+func (s *Scanner) Value() ([]byte, error) {
+	s.Peek()
+	start := s.pos
+	err := s.Skip()
+	return s.Since(start), err
+}
+
+// Skip consumes a value of any kind.
+func (s *Scanner) Skip() error {
+	switch s.Peek() {
+	case '{':
+		return s.Object(func([]byte) error { return s.Skip() })
+	case '[':
+		return s.Array(func(int) error { return s.Skip() })
+	case '"':
+		_, _, err := s.String()
+		return err
+	case 't':
+		return s.word("true")
+	case 'f':
+		return s.word("false")
+	case 'n':
+		if s.Literal("null") {
+			return nil
+		}
+	}
+	if s.options.Lax && s.notNumber() {
+		return nil
+	}
+	_, err := s.Number()
+	return err
+}
+
+func (s *Scanner) word(text string) error {
+	if !s.Literal(text) {
+		return ErrSyntax
+	}
+	return nil
+}
+
+// Literal consumes text, such as true, false or null, if it comes next, and reports
+// whether it did.
+func (s *Scanner) Literal(text string) bool {
+	s.Peek()
+	if end := s.pos + len(text); end <= len(s.data) && string(s.data[s.pos:end]) == text {
+		s.pos = end
+		return true
+	}
+	return false
+}
+
+// notNumber consumes one of the words that encoders write for a float that JSON has no
+// number for, if one comes next.
+func (s *Scanner) notNumber() bool {
+	rest := s.Rest()
+	rest = rest[:min(len(rest), len("-Infinity"))]
+	sign := 0
+	if len(rest) > 0 && (rest[0] == '-' || rest[0] == '+') {
+		sign = 1
+	}
+	for _, word := range []string{"Infinity", "NaN", "Inf"} {
+		if n := sign + len(word); n <= len(rest) && strings.EqualFold(string(rest[sign:n]), word) {
+			s.pos += n
+			return true
+		}
+	}
+	return false
+}
+
+// Number consumes a number and returns its text.
+func (s *Scanner) Number() ([]byte, error) {
+	s.Peek()
+	start := s.pos
+	if s.at('-') {
+		s.pos++
+	}
+	switch {
+	case s.at('0'):
+		s.pos++
+	case s.digits() == 0:
+		return nil, ErrSyntax
+	}
+	if s.at('.') {
+		if s.pos++; s.digits() == 0 {
+			return nil, ErrSyntax
+		}
+	}
+	if s.at('e') || s.at('E') {
+		if s.pos++; s.at('+') || s.at('-') {
+			s.pos++
+		}
+		if s.digits() == 0 {
+			return nil, ErrSyntax
+		}
+	}
+	return s.Since(start), nil
+}
+
+func (s *Scanner) at(c byte) bool {
+	return s.pos < len(s.data) && s.data[s.pos] == c
+}
+
+func (s *Scanner) digits() (n int) {
+	for ; s.pos < len(s.data) && '0' <= s.data[s.pos] && s.data[s.pos] <= '9'; s.pos++ {
+		n++
+	}
+	return n
+}
