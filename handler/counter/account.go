@@ -36,8 +36,9 @@ type account struct {
 	tries   int // of the write in the making, in vain
 	stuck   stuck
 
-	causes         // of the next write
-	sent    causes // of the one under way
+	causes            // of the next write
+	sent    causes    // of the one under way
+	built   time.Time // when that was built, by this machine's monotonic clock
 	timer   *time.Timer
 	due     time.Time // when the timer fires; zero: it is off
 	busy    time.Time // of the last call's begin or end
@@ -54,6 +55,7 @@ type account struct {
 	unusable time.Time // until when the counter counts as down, whatever the store does
 	probed   time.Time // when the store was last tried for its own sake
 	outage   outage
+	rescued  string         // the epoch of the last counter that was replaced
 	filed    map[int64]bool // closed minutes whose rows are written (true) or being written
 }
 

@@ -63,6 +63,51 @@ func (a *account) put(epoch string, rows []limit.Closed) {
 	}
 }
 
+// rescueTries and rescuePause are how often, and after what time, the rows of a
+// counter that is replaced are tried again: nobody sees them later.
+const (
+	rescueTries = 5
+	rescuePause = 2 * time.Second
+)
+
+// rescue writes the closed minutes of a counter that is about to be replaced.
+func (a *account) rescue(s *limit.State) {
+	a.mu.Lock()
+	done := a.rescued == s.Epoch
+	a.rescued = s.Epoch
+	a.mu.Unlock()
+	if done || a.counter.History == nil || len(s.Outbox) == 0 {
+		return
+	}
+	epoch, rows := s.Epoch, s.Outbox
+	a.counter.filings.Go(func() {
+		for tries := 1; len(rows) > 0; {
+			err := a.counter.put(context.Background(), a.key, epoch, rows[0])
+			switch {
+			case err == nil:
+				rows = rows[1:]
+			case tries == rescueTries:
+				a.counter.lose(a.key, rows, err)
+				return
+			default:
+				tries++
+				time.Sleep(rescuePause)
+			}
+		}
+	})
+}
+
+// lose tells of usage that the history will not have.
+func (c *Counter) lose(key string, rows []limit.Closed, cause error) {
+	var tokens int64
+	for _, row := range rows {
+		tokens += row.Total()
+	}
+	c.stats.unknownUsage.Add(tokens)
+	c.Log.Error("usage is lost to the history: a counter was replaced while the history couldn't be written", "counter", key,
+		"minutes", len(rows), "tokens", tokens, "error", cause.Error())
+}
+
 func (c *Counter) put(ctx context.Context, key, epoch string, row limit.Closed) error {
 	ctx, cancel := context.WithTimeout(ctx, c.OperationTimeout)
 	defer cancel()
@@ -102,10 +147,10 @@ func (c *Counter) flush(ctx context.Context, key string) (Version, error) {
 	if err != nil {
 		return "", err
 	}
-	if !state.Plausible(date) {
+	now := c.clock.now()
+	if !state.Plausible(latest(now, date)) {
 		return "", nil // the next call mends it
 	}
-	now := c.clock.now()
 	next := state.Clone()
 	next.Advance(next.Limits, now)
 	next.Reclaim("", now)

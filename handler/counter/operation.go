@@ -16,9 +16,6 @@ func (c *Counter) read(ctx context.Context, key string) (limit.State, Version, t
 	c.stats.reads.Add(1)
 	state, version, date, err := c.Store.Load(bounded, key)
 	c.took(ctx, began, date, err)
-	if date.IsZero() {
-		date = c.clock.now()
-	}
 	return state, version, date, err
 }
 

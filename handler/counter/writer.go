@@ -180,7 +180,7 @@ func (a *account) commit(draft *limit.Draft, now time.Time) (*limit.Body, error)
 	if a.going && a.calls == 0 {
 		body.Leave()
 	}
-	a.sent = a.causes
+	a.sent, a.built = a.causes, time.Now()
 	a.scarce, a.causes, a.mend = scarce, causes{}, false
 	return body, nil
 }
@@ -233,6 +233,9 @@ func (a *account) load() error {
 	a.holder.Meet(&state)
 	a.keep(state, version, now)
 	a.mend = mend
+	if a.counter.clock.unsure() {
+		a.read = time.Time{} // read again
+	}
 	return nil
 }
 
@@ -247,13 +250,24 @@ func (a *account) fetch() (state limit.State, version Version, mend bool, err er
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return limit.New(limits, now, epochID()), "", false, nil
-	case errors.Is(err, ErrEdited), err == nil && !state.Plausible(date):
-		a.counter.Log.Warn("a counter's row was edited: nothing more this minute", "counter", a.key, "rev", state.Rev)
+	case errors.Is(err, ErrEdited), err == nil && !state.Plausible(latest(now, date)):
+		a.counter.Log.Warn("a counter's row was edited, or written by a clock far ahead: nothing more this minute", "counter", a.key,
+			"rev", state.Rev, "minute", limit.MinuteStart(state.Window))
+		a.rescue(&state)
 		return state.Repaired(limits, now, epochID()), version, true, nil
 	case err != nil:
 		return state, version, false, fmt.Errorf("read counter: %w", err)
 	}
 	return state, version, false, nil
+}
+
+// latest is the later of the service's time as it is known and as one answer has
+// it: an answer alone is not believed, but for a counter to be in order.
+func latest(now, date time.Time) time.Time {
+	if date.After(now) {
+		return date
+	}
+	return now
 }
 
 // keep takes a state as what is stored. The lock is held.
@@ -283,8 +297,9 @@ func (a *account) resolve(body *limit.Body) error {
 	a.mu.Lock()
 	changed := version != a.version
 	a.stuck.read(changed && (version == "" || state.Epoch != a.stored.Epoch || state.Rev != a.stored.Rev))
-	old := now.Sub(body.Built) > limit.DoubtKept
-	known, applied := a.holder.Resolve(&state, changed, now)
+	age := time.Since(a.built) // by a clock that nobody sets
+	old := age > limit.DoubtKept
+	known, applied := a.holder.Resolve(&state, changed, body.Built.Add(age))
 	switch {
 	case !known:
 		a.mu.Unlock()

@@ -243,6 +243,7 @@ type View struct {
 	Live                  int  // instances, this one included
 	Shared                bool // other instances have, or had, a part in it
 	leased, ofPeriod      int64
+	given                 Spans
 }
 
 // View sums up a counter for its holder, by its tier's limits where the counter
@@ -259,7 +260,7 @@ func (s *State) View(h *Holder, limits Limits, now time.Time) View {
 	return View{Limits: s.Limits, Window: s.Window, Credit: s.Credit, Spent: s.Spent,
 		PeriodStart: s.PeriodStart, PeriodSpent: s.PeriodSpent, Live: live,
 		Shared: slices.ContainsFunc(s.Slots, func(slot Slot) bool { return slot.ID != h.id }),
-		leased: s.leased(), ofPeriod: s.leasedOfPeriod()}
+		leased: s.leased(), ofPeriod: s.leasedOfPeriod(), given: s.Given}
 }
 
 // Standing is where the counter stands at a time for someone who holds nothing of it.
@@ -275,7 +276,7 @@ func (v *View) advance(now time.Time) {
 	if minute <= v.Window {
 		return
 	}
-	v.Credit = carried(v.TokensPerMinute, v.Burst, v.Credit-v.Spent-v.leased, minute-v.Window)
+	v.Credit = v.given.credit(v.Limits, v.Credit-v.Spent-v.leased, v.Window, minute)
 	v.Window, v.Spent, v.leased = minute, 0, 0
 	if v.Quota == 0 {
 		return

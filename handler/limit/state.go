@@ -18,6 +18,10 @@ type State struct {
 
 	PeriodStart time.Time // zero without a quota
 	PeriodSpent int64
+	Periods     []Charged // other periods, which a clock that was wrong may come back to
+
+	Opened Spans // minutes up to Window that had its credit, the latest of them
+	Given  Spans // minutes from Window on that a clock which ran ahead has given out
 
 	Happened  Happened
 	UsageFrom int64    // the minute since which Happened counts
@@ -31,7 +35,7 @@ type State struct {
 // New is a counter that nothing was charged to.
 func New(limits Limits, now time.Time, epoch string) State {
 	minute := Minute(now)
-	s := State{Limits: limits, Window: minute, UsageFrom: minute, Credit: limits.TokensPerMinute, Epoch: epoch}
+	s := State{Limits: limits, Window: minute, Opened: Spans{{minute, minute}}, UsageFrom: minute, Credit: limits.TokensPerMinute, Epoch: epoch}
 	if limits.Quota > 0 {
 		s.PeriodStart = limits.Period.Start(now)
 	}
@@ -41,7 +45,8 @@ func New(limits Limits, now time.Time, epoch string) State {
 // Clone is a copy that may be changed.
 func (s *State) Clone() State {
 	copied := *s
-	copied.Slots, copied.Outbox = slices.Clone(s.Slots), slices.Clone(s.Outbox)
+	copied.Slots, copied.Outbox, copied.Periods = slices.Clone(s.Slots), slices.Clone(s.Outbox), slices.Clone(s.Periods)
+	copied.Opened, copied.Given = slices.Clone(s.Opened), slices.Clone(s.Given)
 	return copied
 }
 
@@ -54,7 +59,7 @@ func (s *State) Advance(limits Limits, now time.Time) {
 	}
 	if s.Quota > 0 {
 		if start := s.Period.Start(MinuteStart(s.Window)); start.After(s.PeriodStart) {
-			s.PeriodStart, s.PeriodSpent = start, 0
+			s.turnPeriod(start)
 		}
 	}
 }
@@ -64,8 +69,9 @@ func (s *State) Advance(limits Limits, now time.Time) {
 func (s *State) turn(minute int64) {
 	left := s.Credit - s.Spent - s.leased()
 	s.close(minute)
-	s.Credit = carried(s.TokensPerMinute, s.Burst, left, minute-s.Window)
+	s.Credit = s.Given.credit(s.Limits, left, s.Window, minute)
 	s.Window, s.Spent = minute, 0
+	s.Opened, s.Given = s.Opened.with(Span{minute, minute}), s.Given.since(minute)
 }
 
 // carried is a minute's credit: what was left, or owed, and what came since,
@@ -101,8 +107,9 @@ func (s *State) adopt(limits Limits) {
 	}
 	switch {
 	case limits.Quota == 0:
-		s.PeriodStart, s.PeriodSpent = time.Time{}, 0
+		s.PeriodStart, s.PeriodSpent, s.Periods = time.Time{}, 0, nil
 	case limits.Period != s.Period || s.Quota == 0:
+		s.Periods = nil
 		s.PeriodStart = limits.Period.Start(MinuteStart(s.Window))
 	}
 	s.Limits = limits
@@ -191,53 +198,12 @@ func (s *State) refundMinute(window, tokens int64) {
 	}
 }
 
-// maxAmount bounds plausible amounts, so that no sum of them overflows.
-const maxAmount = 1 << 53
-
-// Plausible says whether the counter can have come about by itself. now is the
-// store's own time: a row whose minute lies beyond the next was edited, or
-// written by a clock gone wrong, and would freeze the counter until then.
-func (s *State) Plausible(now time.Time) bool {
-	for _, slot := range s.Slots {
-		if slot.Leased < 0 || slot.Leased > maxAmount || slot.Seq < 0 || slot.Window > s.Window {
-			return false
-		}
-	}
-	h := s.Happened
-	for _, n := range []int64{s.TokensPerMinute, s.Burst, s.Quota, s.Spent, s.PeriodSpent, h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused, h.Forfeited, h.Charged} {
-		if n < 0 || n > maxAmount {
-			return false
-		}
-	}
-	if s.Quota > 0 && (s.Period.Start(now).IsZero() || s.PeriodStart.After(MinuteStart(s.Window))) {
-		return false // the quota would never be whole again
-	}
-	most := max(s.TokensPerMinute+s.Burst, s.Spent+s.leased()) // a cut tier leaves what was charged
-	return s.Window <= Minute(now)+1 && s.Credit <= most && s.Credit >= -maxAmount && s.UsageFrom <= s.Window
-}
-
-// Repaired is what takes the place of a counter that isn't plausible: nothing
-// more this minute, the quota as it was where that can be, and a new epoch. The
-// marks of its writers stay, so that none writes again what has arrived.
-func (s *State) Repaired(limits Limits, now time.Time, epoch string) State {
-	repaired := New(limits, now, epoch)
-	repaired.Spent = max(repaired.Credit, 0)
-	if s.PeriodStart.Equal(repaired.PeriodStart) && s.PeriodSpent > 0 && s.PeriodSpent <= maxAmount {
-		repaired.PeriodSpent = s.PeriodSpent
-	}
-	for _, slot := range s.Slots {
-		if slot.Seq > 0 && len(repaired.Slots) < maxSlots {
-			repaired.Slots = append(repaired.Slots, tombstone(slot, now))
-		}
-	}
-	return repaired
-}
-
 // Spare says that nothing is lost with the counter: nobody holds anything of it,
-// nothing is owed or carried over, and nothing waits for the history.
+// nothing is owed, carried over or used up ahead, and nothing waits for the history.
 func (s *State) Spare(now time.Time) bool {
 	t := s.Clone()
 	t.Advance(t.Limits, now)
-	return len(t.Slots) == 0 && len(t.Outbox) == 0 && t.Happened == (Happened{}) && t.Spent == 0 &&
+	ahead := len(t.Given) > 0 || slices.ContainsFunc(t.Periods, func(c Charged) bool { return c.Start.After(t.PeriodStart) })
+	return !ahead && len(t.Slots) == 0 && len(t.Outbox) == 0 && t.Happened == (Happened{}) && t.Spent == 0 &&
 		t.Credit == t.TokensPerMinute && (t.Quota == 0 || t.PeriodSpent == 0)
 }

@@ -140,7 +140,10 @@ func TestWhatCanNotHaveComeAboutByItself(t *testing.T) {
 		"a limit below zero":     func(s *limit.State) { s.TokensPerMinute = -1 },
 		"a number too large":     func(s *limit.State) { s.PeriodSpent = 1 << 60 },
 		"usage below zero":       func(s *limit.State) { s.Happened.PromptTokens = -1 },
-		"a minute to come":       func(s *limit.State) { s.Window += 2 },
+		"a minute far ahead":     func(s *limit.State) { s.Window += 15 },
+		"a minute opened later":  func(s *limit.State) { s.Opened[0].To++ },
+		"minutes given backward": func(s *limit.State) { s.Given = limit.Spans{{From: s.Window + 2, To: s.Window + 1}} },
+		"a period below zero":    func(s *limit.State) { s.Periods = []limit.Charged{{Tokens: -1}} },
 		"a lease to come":        func(s *limit.State) { s.Slots[0].Window++ },
 		"too much credit":        func(s *limit.State) { s.Credit = 301 },
 		"usage since later":      func(s *limit.State) { s.UsageFrom = s.Window + 1 },
@@ -155,9 +158,9 @@ func TestWhatCanNotHaveComeAboutByItself(t *testing.T) {
 		}
 	}
 	ahead := fine.Clone()
-	ahead.Window++ // by a clock that is a little ahead
+	ahead.Window += 14 // by a clock that is ahead
 	if !ahead.Plausible(noon) {
-		t.Error("the next minute isn't plausible")
+		t.Error("a minute that is adopted isn't plausible")
 	}
 }
 

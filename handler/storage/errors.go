@@ -31,6 +31,13 @@ func Answered(err error) bool {
 	return !busy && !HasCode(err, aztables.TableBeingDeleted)
 }
 
+// FromService says whether an answer is the table service's own, or an emulator's,
+// by the headers that it sends with every one, errors included. Source:
+// https://learn.microsoft.com/rest/api/storageservices/query-entities#response-headers
+func FromService(header http.Header) bool {
+	return header.Get("X-Ms-Request-Id") != "" && header.Get("X-Ms-Version") != ""
+}
+
 // Explain makes what went wrong with an operation fit to be shown, and names the
 // fix where it is known; nil stays nil. The SDK's own errors hold whole answers
 // and addresses, in which are a key's hash and a counter's key.

@@ -31,6 +31,8 @@ func swaps(t *testing.T, store counter.Store, key string) {
 	state.Spent, state.PeriodSpent, state.Rev = 5, 1<<53+1, 9
 	state.Happened = limit.Happened{Usage: limit.Usage{PromptTokens: 1, CompletionTokens: 2}, Requests: 3, Refused: 4, Forfeited: 5, Charged: 6}
 	state.UsageFrom = state.Window - 2
+	state.Opened, state.Given = limit.Spans{{From: state.Window - 9, To: state.Window}}, limit.Spans{{From: state.Window + 1, To: state.Window + 20}}
+	state.Periods = []limit.Charged{{Start: limit.Weekly.Start(now.AddDate(0, 0, -7)), Tokens: 1 << 50}, {Start: limit.Weekly.Start(now.AddDate(0, 0, 7)), Tokens: 3}}
 	state.Slots = []limit.Slot{{ID: "AbC-_123", Seq: 7, Window: state.Window - 1, Leased: 8, Expiry: now.Unix() + 1}, {ID: "gone5678", Seq: 1 << 40, Expiry: now.Unix() + 3600, Gone: true}}
 	state.Outbox = []limit.Closed{{Minute: state.Window - 3, From: state.Window - 9, Usage: limit.Usage{PromptTokens: 1, CompletionTokens: 1 << 50}, Requests: 2, Refused: 3, Forfeited: 4, Charged: 5}}
 	first, date, err := store.Swap(t.Context(), key, state, "")

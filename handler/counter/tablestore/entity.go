@@ -15,12 +15,8 @@ import (
 
 // format numbers the entity's layout. A row of a later one is left alone, since
 // old and new instances share counters while a new release is rolled out. One of
-// an earlier is read, and rewritten by the next write. The first had neither
-// UsageFrom nor Charged, and counted the minutes of its slots from 1970.
-const (
-	format      = 2
-	firstFormat = 1
-)
+// an earlier is repaired as an edited one is.
+const format = 3
 
 // encode makes the row, every column typed and plain to read in a table browser.
 func encode(partitionKey string, s limit.State) ([]byte, error) {
@@ -30,7 +26,8 @@ func encode(partitionKey string, s limit.State) ([]byte, error) {
 		Properties: map[string]any{
 			"Format": number(format), "Epoch": s.Epoch, "Rev": number(s.Rev),
 			"Window": number(s.Window), "Credit": number(s.Credit), "Spent": number(s.Spent),
-			"PeriodStart": number(unix(s.PeriodStart)), "PeriodSpent": number(s.PeriodSpent),
+			"PeriodStart": number(unix(s.PeriodStart)), "PeriodSpent": number(s.PeriodSpent), "Periods": limit.FormatPeriods(s.Periods),
+			"Opened": limit.FormatSpans(s.Opened, s.Window), "Given": limit.FormatSpans(s.Given, s.Window),
 			"PromptTokens": number(s.Happened.PromptTokens), "CompletionTokens": number(s.Happened.CompletionTokens),
 			"Requests": number(s.Happened.Requests), "Refused": number(s.Happened.Refused), "Forfeited": number(s.Happened.Forfeited),
 			"Charged": number(s.Happened.Charged), "UsageFrom": number(s.UsageFrom),
@@ -66,16 +63,14 @@ func decode(row []byte) (limit.State, error) {
 		},
 		Epoch: c.text("Epoch"), Rev: c.number("Rev"),
 	}
-	base := s.Window
-	if written == firstFormat {
-		base, s.UsageFrom = 0, s.Window
-	} else {
-		s.UsageFrom, s.Happened.Charged = c.number("UsageFrom"), c.number("Charged")
-	}
-	var e1, e2 error
-	s.Slots, e1 = limit.ParseSlots(c.text("Slots"), base)
-	s.Outbox, e2 = limit.ParseOutbox(c.text("Outbox"))
-	if e1 != nil || e2 != nil || c.bad {
+	s.UsageFrom, s.Happened.Charged = c.number("UsageFrom"), c.number("Charged")
+	var slots, outbox, periods, opened, given error
+	s.Slots, slots = limit.ParseSlots(c.text("Slots"), s.Window)
+	s.Outbox, outbox = limit.ParseOutbox(c.text("Outbox"))
+	s.Periods, periods = limit.ParsePeriods(c.text("Periods"))
+	s.Opened, opened = limit.ParseSpans(c.text("Opened"), s.Window)
+	s.Given, given = limit.ParseSpans(c.text("Given"), s.Window)
+	if opened != nil || given != nil || slots != nil || outbox != nil || periods != nil || c.bad || written != format {
 		return s, counter.ErrEdited
 	}
 	return s, nil

@@ -20,6 +20,13 @@ func TestAFullCounterStaysBelow64KiB(t *testing.T) {
 	now := time.Date(2035, 12, 31, 23, 59, 30, 0, time.UTC)
 	const many = 999_999_999 // tokens a minute
 	state := limit.New(limit.Limits{TokensPerMinute: many, Burst: many, Quota: 1 << 50, Period: limit.Monthly, Version: 1 << 50}, now, "0123456789A")
+	for i := range int64(8) {
+		state.Opened = append(state.Opened, limit.Span{From: state.Window - 1<<30, To: state.Window - i})
+		state.Given = append(state.Given, limit.Span{From: state.Window + i, To: state.Window + 1<<30})
+	}
+	for range 4 {
+		state.Periods = append(state.Periods, limit.Charged{Start: now, Tokens: 1 << 50})
+	}
 	state.Rev, state.PeriodSpent, state.Spent = 1<<50, 1<<50, many
 	state.Happened = limit.Happened{Usage: limit.Usage{PromptTokens: many, CompletionTokens: many}, Requests: many, Refused: many, Forfeited: many, Charged: many}
 	for i := range 1000 {

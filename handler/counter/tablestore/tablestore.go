@@ -4,6 +4,7 @@ package tablestore
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -41,6 +42,9 @@ func (s *Store) Load(ctx context.Context, key string) (limit.State, counter.Vers
 	if err != nil {
 		return limit.State{}, "", date, translate("read", err)
 	}
+	if err := stranger(answer); err != nil {
+		return limit.State{}, "", date, translate("read", err)
+	}
 	state, err := decode(found.Value)
 	return state, counter.Version(found.ETag), date, err
 }
@@ -55,16 +59,32 @@ func (s *Store) Swap(ctx context.Context, key string, state limit.State, version
 	ctx = policy.WithCaptureResponse(ctx, &answer)
 	if version == "" {
 		etag, err := storage.Insert(ctx, s.client, entity)
+		if err == nil {
+			err = stranger(answer)
+		}
 		return counter.Version(etag), dateOf(answer), translate("insert", err)
 	}
 	etag := azcore.ETag(version)
 	updated, err := s.client.UpdateEntity(ctx, entity, &aztables.UpdateEntityOptions{IfMatch: &etag, UpdateMode: aztables.UpdateModeReplace})
+	if err == nil {
+		err = stranger(answer)
+	}
 	return counter.Version(updated.ETag), dateOf(answer), translate("write", err)
 }
 
-// dateOf is the service's time of an answer.
+// stranger is an error where an answer that says yes isn't the service's own: a
+// proxy or a captive portal on the way stores nothing.
+func stranger(answer *http.Response) error {
+	if answer != nil && storage.FromService(answer.Header) {
+		return nil
+	}
+	return errors.New("something on the way answered in its place")
+}
+
+// dateOf is the service's time of an answer; zero where the answer isn't the
+// service's own: a proxy's or a captive portal's clock may be any.
 func dateOf(answer *http.Response) time.Time {
-	if answer == nil {
+	if answer == nil || !storage.FromService(answer.Header) {
 		return time.Time{}
 	}
 	date, _ := http.ParseTime(answer.Header.Get("Date"))

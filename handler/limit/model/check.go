@@ -15,7 +15,7 @@ func (s *state) handle(i int, change func()) {
 	after := s.untold(i)
 	dropped := before.open() - after.open()
 	s.books.dropped += dropped
-	if s.books.deleted || s.instances[i].aged {
+	if s.books.deleted || s.books.mended || s.instances[i].aged {
 		return
 	}
 	alive := slices.ContainsFunc(s.stored.Slots, func(slot limit.Slot) bool { return slot.ID == held.id && !slot.Gone })
@@ -54,7 +54,7 @@ func (s *state) check() {
 	if !s.exists {
 		return
 	}
-	if st := &s.stored; !st.Plausible(s.world.time(1 << 10)) {
+	if st := &s.stored; !st.Plausible(s.world.time(1 << 20)) {
 		s.fail("I2", "the counter can't be: %+v", *st)
 	}
 	s.checkHistory()
@@ -150,18 +150,19 @@ func (s *state) checkLease(i int) {
 func (s *state) checkHistory() {
 	requests, tokens := s.stored.Happened.Requests, s.stored.Happened.Total()
 	filed := s.filed(s.stored.Epoch)
+	of := func(epoch string) bool { return epoch == s.stored.Epoch || !s.books.deleted }
 	for _, closed := range s.stored.Outbox {
 		if !filed(closed.Minute) {
 			requests, tokens = requests+closed.Requests, tokens+closed.Total()
 		}
 	}
 	for _, row := range s.history {
-		if row.epoch == s.stored.Epoch {
+		if of(row.epoch) {
 			requests, tokens = requests+row.Requests, tokens+row.Total()
 		}
 	}
 	for i := range s.calls {
-		if c := &s.calls[i]; c.applied && c.within == s.stored.Epoch {
+		if c := &s.calls[i]; c.applied && of(c.within) {
 			requests, tokens = requests-1, tokens-c.used
 		}
 	}
@@ -189,7 +190,7 @@ func (s *state) forfeited() int64 {
 // charged less refunds is what was settled, reserved and forfeited, less what
 // isn't reported yet.
 func (s *state) checkPeriod() {
-	if s.books.deleted || s.world.turnsPeriod() {
+	if s.books.deleted || s.books.mended || s.world.turnsPeriod() {
 		return
 	}
 	must := s.forfeited() - s.books.dropped
@@ -222,7 +223,7 @@ func (w *World) turnsPeriod() bool {
 func (s *state) checkDecision(i int, counter *limit.State, ask int64, d limit.Decision) {
 	never := d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota
 	forfeited := s.crashes > 0 || s.forfeited()+counter.Happened.Forfeited > 0
-	changed := s.books.deleted || counter.Version > s.world.Limits.Version || s.world.turnsPeriod()
+	changed := s.books.deleted || s.books.mended || s.misled > 0 || counter.Version > s.world.Limits.Version || s.world.turnsPeriod()
 	if s.world.minute(counter.Window) != 0 || never || forfeited || changed {
 		return
 	}

@@ -167,11 +167,12 @@ func (s *state) key() uint64 {
 	var d digest
 	d.value(reflect.ValueOf(&s.stored).Elem())
 	etag := s.etag()
-	d.value(reflect.ValueOf([]int{min(etag, 0), s.late, s.answers, s.crashes, s.reclaims, s.purges, s.deletes}))
+	d.value(reflect.ValueOf([]int{min(etag, 0), s.late, s.answers, s.crashes, s.reclaims, s.purges, s.deletes, s.misled}))
 	d.value(reflect.ValueOf(s.history))
 	for i := range s.instances {
 		p := &s.instances[i]
 		d.value(reflect.ValueOf(&p.holder).Elem())
+		d.add(uint64(p.astray))
 		d.add(uint64(p.ticks)<<48 | uint64(p.tier)<<32 | uint64(p.ids)<<16 | uint64(p.builds))
 		if p.write != nil {
 			d.sent(p.write, etag)

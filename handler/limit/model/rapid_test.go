@@ -21,6 +21,8 @@ func TestLongRandomRuns(t *testing.T) {
 		run := &random{state: begin(randomWorld(t)), deletes: rapid.IntRange(0, 7).Draw(t, "deletes") == 0}
 		t.Repeat(map[string]func(*rapid.T){
 			"tick":    run.instance(tick),
+			"mislead": run.rare(run.mislead),
+			"correct": run.instance(correct),
 			"take":    run.take,
 			"take ":   run.take, // twice as often
 			"owe":     run.instance(owe),
@@ -65,6 +67,7 @@ func unlessSet(t *testing.T, name, value string) {
 func randomWorld(t *rapid.T) *World {
 	w := &World{Name: "random", Instances: rapid.IntRange(1, 5).Draw(t, "instances"), Start: midnight.Add(50 * time.Minute), Minutes: 20,
 		Tick: 20 * time.Second, Skew: rapid.IntRange(1, 8).Draw(t, "skew"), Cancel: true, Stale: true,
+		Astray:   rapid.SampledFrom([]int{3, 9, 60}).Draw(t, "astray"), // a minute, three, or twenty
 		LateRows: rapid.Bool().Draw(t, "rows are late"), Excess: rapid.Int64Range(0, 300).Draw(t, "excess")}
 	w.Limits = limit.Limits{TokensPerMinute: rapid.Int64Range(1, 1000).Draw(t, "tokens per minute"), Burst: rapid.Int64Range(0, 500).Draw(t, "burst"),
 		Quota: rapid.Int64Range(1, 5000).Draw(t, "quota"), Version: 1,
@@ -143,6 +146,8 @@ func (r *random) instance(kind kind) func(*rapid.T) {
 			switch kind {
 			case tick:
 				return r.mayTick(i)
+			case correct:
+				return p.astray != 0
 			case change:
 				return p.tier < len(r.world.Newer)
 			case refresh:
@@ -167,6 +172,11 @@ func (r *random) take(t *rapid.T) {
 }
 
 func going(_ int, c *call) bool { return c.stage == open && !c.lost }
+
+func (r *random) mislead(t *rapid.T) {
+	i := pick(t, r.instances, func(_ int, p *instance) bool { return p.astray == 0 })
+	r.step(t, mislead, i, rapid.IntRange(-min(r.world.Astray, 9, r.instances[i].ticks), r.world.Astray).Draw(t, "ticks"))
+}
 
 func (r *random) raise(t *rapid.T) {
 	c := pick(t, r.calls, func(n int, c *call) bool { return going(n, c) && !c.raised })

@@ -25,7 +25,7 @@ type state struct {
 	orphans   []orphan // writes of instances that crashed, still on their way
 	history   []row
 
-	late, answers, crashes, reclaims, purges, deletes int
+	late, answers, crashes, reclaims, purges, deletes, misled int
 
 	books books
 }
@@ -33,6 +33,7 @@ type state struct {
 // instance is one process of the gateway, and those that take its place.
 type instance struct {
 	ticks  int // of its clock
+	astray int // ticks that it was told too much, or too little
 	tier   int // how many of the newer limits it knows
 	ids    int // of slots, made so far
 	builds int
@@ -113,11 +114,13 @@ type books struct {
 	highest int64   // of the minute in which newer limits were adopted last
 	dropped int64   // what instances never told: they ended, or their lease was taken and is charged
 	deleted bool
+	mended  bool // an instance replaced a counter that wasn't plausible
 }
 
 func begin(w *World) *state {
 	s := &state{world: w, instances: make([]instance, w.Instances)}
-	s.books = books{covered: make([]int64, w.Minutes), excess: make([]int64, w.Minutes), tpm: make([]int64, w.Minutes)}
+	minutes := w.Minutes + int(time.Duration(max(0, w.Astray+1))*w.tick()/time.Minute)
+	s.books = books{covered: make([]int64, minutes), excess: make([]int64, minutes), tpm: make([]int64, minutes)}
 	s.books.highest = w.Limits.TokensPerMinute
 	for m := range s.books.tpm {
 		s.books.tpm[m] = w.Limits.TokensPerMinute
@@ -174,7 +177,9 @@ func (s *state) own(i int) *instance {
 }
 
 // now is an instance's time: a few seconds into a tick.
-func (s *state) now(i int) time.Time { return s.world.time(s.instances[i].ticks) }
+func (s *state) now(i int) time.Time {
+	return s.world.time(s.instances[i].ticks + s.instances[i].astray)
+}
 
 func (w *World) tick() time.Duration {
 	if w.Tick == 0 {
@@ -205,10 +210,20 @@ func (s *state) etag() int {
 	return s.version
 }
 
-// read is what an instance finds stored, or takes for it where there is nothing.
+// read is what an instance finds stored, or takes for it where there is nothing,
+// or nothing that it takes for possible.
 func (s *state) read(i int) limit.State {
 	if !s.exists {
 		return limit.New(s.limits(i), s.now(i), s.freshEpoch(i))
+	}
+	if !s.stored.Plausible(s.now(i)) {
+		s.books.mended = true
+		s.file()
+		repaired := s.stored.Repaired(s.limits(i), s.now(i), s.freshEpoch(i))
+		if s.world.Wrong == GivenTwice {
+			repaired.Given = nil
+		}
+		return repaired
 	}
 	return s.stored
 }

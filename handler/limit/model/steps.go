@@ -13,6 +13,8 @@ type kind int
 
 const (
 	tick         kind = iota // an instance's clock goes on
+	mislead                  // an instance is told a wrong minute
+	correct                  // and the right one again
 	take                     // a call reserves tokens of the lease
 	owe                      // a call goes on that was decided without the counter
 	pass                     // a call goes on although it was refused
@@ -39,7 +41,7 @@ const (
 	file                     // closed minutes reach the history
 )
 
-var kindNames = []string{"tick", "take", "owe", "pass", "raise", "settle", "cancel", "write at once", "write slowly", "write in doubt", "write last", "write stale", "read",
+var kindNames = []string{"tick", "mislead", "correct", "take", "owe", "pass", "raise", "settle", "cancel", "write at once", "write slowly", "write in doubt", "write last", "write stale", "read",
 	"deliver", "lose", "answer", "resolve", "crash", "land orphan", "lose orphan", "reclaim", "purge", "delete", "change tier", "file"}
 
 // step is one thing that happens, to an instance, call, slot or orphan i, with
@@ -63,6 +65,8 @@ func (s *state) steps() []step {
 	for i := range s.instances {
 		p := &s.instances[i]
 		add(s.mayTick(i), tick, i, 0)
+		add(s.misled < w.Misled && p.astray == 0, mislead, i, w.Astray)
+		add(p.astray != 0, correct, i, 0)
 		add(p.tier < len(w.Newer), change, i, 0)
 		for _, n := range w.Asks {
 			add(len(s.calls) < w.Calls, take, i, int(n))
@@ -137,6 +141,11 @@ func (s *state) do(step step) bool {
 	switch step.kind {
 	case tick:
 		s.instances[i].ticks++
+	case mislead:
+		s.misled++
+		s.instances[i].astray = step.n
+	case correct:
+		s.instances[i].astray = 0
 	case take:
 		return s.take(i, int64(step.n))
 	case owe:

@@ -19,6 +19,7 @@ const (
 	RefundAnyAge         // what is returned is added to the minute's credit, however old
 	WindowBack           // an instance whose clock is behind sets the minute back
 	NoEpoch              // a counter made anew can't be told from the old one
+	GivenTwice           // a minute that a wrong clock has given out is given again when it comes
 )
 
 // mistaken is what an instance takes a counter for that it read.

@@ -43,6 +43,13 @@ func clockWorlds() []World {
 		base("a lease comes back late", func(w *World) {
 			w.Full, w.Skew, w.Asks, w.Writes = true, 2, []int64{4}, []Write{{}, {Lease: 2}, {Lease: 4}}
 		}),
+		base("an instance is told a wrong minute", func(w *World) { w.Misled, w.Astray, w.Minutes, w.Skew = 1, 2, 2, 0 }),
+		base("an instance is told one that is over", func(w *World) { w.Misled, w.Astray, w.Skew, w.Calls = 1, -2, 0, 1 }),
+		base("an instance is told one far ahead", func(w *World) { w.Misled, w.Astray, w.Minutes, w.Skew = 1, 16, 2, 0 }),
+		base("a far minute comes", func(w *World) {
+			w.Tick, w.Misled, w.Astray, w.Minutes, w.Calls, w.Builds, w.Instances = 8*time.Minute, 1, 2, 25, 2, 4, 1
+			w.Asks, w.Writes = []int64{4}, []Write{{Lease: 4}}
+		}),
 		base("leases expire", func(w *World) { w.Tick, w.Expiry, w.Minutes, w.Calls = 30*time.Second, 20*time.Second, 2, 1 }),
 	}
 }
@@ -113,6 +120,10 @@ func Variants() []World {
 		variant("a reused slot id", ReusedID, "I1", func(w *World) { w.Crashes = 1 }),
 		variant("refunds of any age", RefundAnyAge, "I1", func(w *World) { w.Minutes, w.Skew, w.Asks, w.Writes = 3, 2, []int64{6}, []Write{{Lease: 6}} }),
 		variant("a minute that goes back", WindowBack, "I1", func(w *World) { w.Minutes = 2 }),
+		variant("a minute given out twice", GivenTwice, "I1", func(w *World) {
+			w.Tick, w.Misled, w.Astray, w.Minutes, w.Builds, w.Instances = 8*time.Minute, 1, 2, 25, 4, 1
+			w.Asks, w.Writes = []int64{4}, []Write{{Lease: 4}}
+		}),
 		variant("no epoch", NoEpoch, "I2", func(w *World) { w.Deletes = 1 }),
 	}
 }

@@ -1,0 +1,176 @@
+package counter_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// dated is a store whose answers tell a time that may be wrong.
+type dated struct {
+	*memstore.Store
+	answers int
+	wrong   func(answer int) time.Duration // of each, from 1
+}
+
+func (d *dated) date() time.Time {
+	d.answers++
+	return time.Now().Truncate(time.Second).Add(d.wrong(d.answers))
+}
+
+func (d *dated) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+	state, version, _, err := d.Store.Load(ctx, key)
+	return state, version, d.date(), err
+}
+
+func (d *dated) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+	next, _, err := d.Store.Swap(ctx, key, state, version)
+	return next, d.date(), err
+}
+
+// wrongTimes are by how much a clock is off.
+var wrongTimes = []time.Duration{61 * time.Second, 90 * time.Second, 5 * time.Minute, 14 * time.Minute, 16 * time.Minute, 3 * time.Hour, 40 * 24 * time.Hour, 1e5 * time.Hour,
+	-61 * time.Second, -90 * time.Second, -14 * time.Minute, -16 * time.Minute, -3 * time.Hour, -40 * 24 * time.Hour}
+
+// TestOneWrongDatePassesNothingAndLosesNothing: one answer to one of two instances
+// used to pass eight limits in a minute, and to lose most of the history.
+func TestOneWrongDatePassesNothingAndLosesNothing(t *testing.T) {
+	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Quota: 3000, Period: limit.Hourly, Version: 1}}
+	for _, wrong := range wrongTimes {
+		for at := 1; at <= 6; at++ {
+			t.Run(fmt.Sprintf("%v at answer %d", wrong, at), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					time.Sleep(20*time.Minute + time.Second) // so that the hour doesn't end
+					shared, history := memstore.New(nil), &rows{closed: make(map[rowKey]limit.Closed)}
+					misled := &dated{Store: shared, wrong: func(answer int) time.Duration {
+						if answer == at {
+							return wrong
+						}
+						return 0
+					}}
+					passed := takeAll(t, terms, 4, with(misled, history), with(shared, history))
+					if passed > 4*300 || passed < 4*200 {
+						t.Errorf("%d tokens passed a limit of 300 in 4 minutes", passed)
+					}
+					kept(t, shared, history, passed)
+				})
+			})
+		}
+	}
+}
+
+func with(store counter.Store, history counter.History) *counter.Counter {
+	return counter.New(counter.Config{Store: store, History: history, Log: slog.New(slog.DiscardHandler)})
+}
+
+// takeAll has instances take all they get for so many minutes, and stop.
+func takeAll(t *testing.T, terms counter.Terms, minutes int, instances ...*counter.Counter) (passed int64) {
+	t.Helper()
+	for range minutes * 12 {
+		for _, c := range instances {
+			if r, _ := reserve(t, c, terms, 25); r != nil {
+				r.Settle(limit.Usage{PromptTokens: 25})
+				passed += 25
+			}
+		}
+		time.Sleep(5 * time.Second)
+	}
+	for _, c := range instances {
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	return passed
+}
+
+// kept holds the history, and what isn't in it yet, to what was told.
+func kept(t *testing.T, store counter.Store, history *rows, told int64) {
+	t.Helper()
+	s, sum := written(t, store), history.sum()
+	all := s.Happened.Total() + sum.Total()
+	for _, row := range s.Outbox {
+		if _, there := history.closed[rowKey{"key", s.Epoch, row.Minute}]; !there {
+			all += row.Total()
+		}
+	}
+	if all != told {
+		t.Errorf("%d tokens are in the history or will be, want %d", all, told)
+	}
+}
+
+// TestAClockOfTheStoreThatRunsAheadRenewsNothing: today's quota stays used up when
+// today comes back, and tomorrow's is used up by what was taken of it.
+func TestAClockOfTheStoreThatRunsAheadRenewsNothing(t *testing.T) {
+	for _, period := range []limit.Period{limit.Hourly, limit.Daily, limit.Weekly, limit.Monthly} {
+		for _, ahead := range []time.Duration{20 * time.Minute, 3 * time.Hour, 30 * time.Hour, 50 * 24 * time.Hour} {
+			t.Run(fmt.Sprintf("%s, %v", period, ahead), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					time.Sleep(21*time.Hour + 35*time.Minute)
+					terms := counter.Terms{Limits: limit.Limits{Quota: 100, Period: period, Version: 1}}
+					shared, history := memstore.New(nil), &rows{closed: make(map[rowKey]limit.Closed)}
+					astray := time.Duration(0)
+					store := &dated{Store: shared, wrong: func(int) time.Duration { return astray }}
+					today := period.Start(time.Now())
+					before := takeAll(t, terms, 1, with(store, history))
+					astray = ahead
+					turned := !period.Start(time.Now().Add(ahead)).Equal(today)
+					during := takeAll(t, terms, 3, with(store, history)) // long enough to be believed
+					astray = 0
+					after := takeAll(t, terms, 3, with(store, history))
+					switch {
+					case before != 100 || after != 0:
+						t.Errorf("%d passed before and %d after, want 100 and 0", before, after)
+					case turned && during > 100 || !turned && during > 0:
+						t.Errorf("%d passed while the clock was ahead", during)
+					}
+					if turned && during > 0 {
+						time.Sleep(period.Next(today).Sub(time.Now()) + time.Minute)
+						for !period.Start(time.Now()).Equal(period.Start(time.Now().Add(-time.Minute))) {
+							time.Sleep(time.Minute)
+						}
+						if later := period.Start(time.Now()); later.Equal(period.Start(today.Add(ahead + 21*time.Hour))) {
+							if again := takeAll(t, terms, 1, with(store, history)); again+during > 100 {
+								t.Errorf("%d passed of the period that %d were taken of before", again, during)
+							}
+						}
+					}
+					if s := written(t, shared); s.PeriodSpent > 100 {
+						t.Errorf("%d of the quota are charged", s.PeriodSpent)
+					}
+					if sum := history.sum(); sum.Total()+written(t, shared).Happened.Total() < before+during {
+						t.Errorf("the history has %d of %d", sum.Total(), before+during)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestATimeThatAnswersConfirmIsBelieved: a machine whose own clock is wrong goes
+// by the service's within its first answers.
+func TestATimeThatAnswersConfirmIsBelieved(t *testing.T) {
+	for _, off := range wrongTimes {
+		synctest.Test(t, func(t *testing.T) {
+			store := &dated{Store: memstore.New(nil), wrong: func(int) time.Duration { return off }}
+			c := with(store, nil)
+			for range 4 {
+				r, _ := reserve(t, c, counter.Terms{Limits: limit.Limits{TokensPerMinute: 1_000_000, Version: 1}}, 25)
+				if r == nil {
+					t.Fatalf("off by %v: refused", off)
+				}
+				r.Settle(limit.Usage{PromptTokens: 25})
+				time.Sleep(10 * time.Second)
+			}
+			if s, want := written(t, store), limit.Minute(time.Now().Add(off)); s.Window < want-1 || s.Window > want {
+				t.Errorf("off by %v: the counter is at minute %d, want %d", off, s.Window, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,122 @@
+package limit
+
+import (
+	"slices"
+	"time"
+)
+
+// maxAmount bounds plausible amounts, so that no sum of them overflows.
+const maxAmount = 1 << 53
+
+// MaxAhead is how far a counter's minute may lie ahead. One that is closer is
+// adopted, as minutes never go back; one beyond it would freeze the counter for
+// too long.
+const MaxAhead = 15 * time.Minute
+
+// Plausible says whether the counter can have come about by itself. now is the
+// store's own time.
+func (s *State) Plausible(now time.Time) bool {
+	return !s.ahead(now) && s.sound() && s.soundSlots() && s.soundPeriods(now)
+}
+
+// ahead says whether the counter's minute lies so far ahead that it was edited,
+// or written by a clock gone wrong.
+func (s *State) ahead(now time.Time) bool { return s.Window >= Minute(now.Add(MaxAhead)) }
+
+func sound(amounts ...int64) bool {
+	return !slices.ContainsFunc(amounts, func(n int64) bool { return n < 0 || n > maxAmount })
+}
+
+func (h Happened) sound() bool {
+	return sound(h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused, h.Forfeited, h.Charged)
+}
+
+func (s *State) sound() bool {
+	most := max(s.TokensPerMinute+s.Burst, s.Spent+s.leased()) // a cut tier leaves what was charged
+	return sound(s.TokensPerMinute, s.Burst, s.Quota, s.Spent, s.PeriodSpent) && s.Happened.sound() &&
+		s.Credit <= most && s.Credit >= -maxAmount && s.UsageFrom <= s.Window && s.soundSpans()
+}
+
+func (s *State) soundSpans() bool {
+	n := len(s.Opened)
+	return s.Opened.sound() && s.Given.sound() && (n == 0 || s.Opened[n-1].To <= s.Window)
+}
+
+func (s *State) soundSlots() bool {
+	return !slices.ContainsFunc(s.Slots, func(slot Slot) bool {
+		return !sound(slot.Leased) || slot.Seq < 0 || slot.Window > s.Window
+	})
+}
+
+// soundPeriods says whether the quota will ever be whole again.
+func (s *State) soundPeriods(now time.Time) bool {
+	if slices.ContainsFunc(s.Periods, func(c Charged) bool { return !sound(c.Tokens) }) {
+		return false
+	}
+	return s.Quota == 0 || !s.Period.Start(now).IsZero() && !s.PeriodStart.After(MinuteStart(s.Window))
+}
+
+// Repaired is what takes the place of a counter that isn't plausible: it keeps
+// what is plausible by itself, gives nothing more this minute, and has a new
+// epoch. A minute that lies ahead is adopted within bounds; beyond them it brings
+// nothing again when it comes. Leases count as spent. The marks of writers stay,
+// so that none writes again what has arrived. Closed minutes are not kept: they
+// belong to the old epoch, in whose name the caller files them.
+func (s *State) Repaired(limits Limits, now time.Time, epoch string) State {
+	if s.Window > Minute(now) && !s.ahead(now) {
+		now = MinuteStart(s.Window)
+	}
+	r := New(limits, now, epoch)
+	r.Credit = min(r.Credit, 0)
+	s.repairSpans(&r)
+	if s.Happened.sound() {
+		r.Happened = s.Happened
+		r.UsageFrom = min(max(s.UsageFrom, 0), r.Window)
+	}
+	if s.sound() && s.soundSlots() {
+		r.Happened.Charged += s.Spent + s.leased()
+	}
+	s.repairPeriods(&r)
+	for _, slot := range s.Slots {
+		if slot.Seq > 0 && len(r.Slots) < maxSlots {
+			r.Slots = append(r.Slots, tombstone(slot, now))
+		}
+	}
+	return r
+}
+
+// repairSpans has no minute of a repaired counter bring again what it brought.
+func (s *State) repairSpans(r *State) {
+	opened := Spans{{s.Window, s.Window}}
+	if s.soundSpans() {
+		for _, span := range slices.Concat(s.Opened, s.Given) {
+			opened = opened.with(span)
+		}
+	}
+	r.Given = opened.since(r.Window + 1)
+	for _, span := range opened {
+		if span.From <= r.Window {
+			r.Opened = r.Opened.with(Span{span.From, min(span.To, r.Window)})
+		}
+	}
+	if len(r.Given) > 0 && r.TokensPerMinute > 0 { // the minutes until then pay for the burst that it may have had
+		r.Credit -= r.Burst
+	}
+}
+
+// repairPeriods gives a repaired counter what the quota was charged in each period.
+func (s *State) repairPeriods(r *State) {
+	if r.Quota == 0 || s.Quota == 0 || s.Period != r.Period {
+		return
+	}
+	charged := append(slices.Clone(s.Periods), Charged{s.PeriodStart, s.PeriodSpent})
+	if s.sound() && s.soundSlots() {
+		charged[len(charged)-1].Tokens += s.leasedOfPeriod()
+	}
+	for _, c := range charged {
+		if sound(c.Tokens) && c.Start.Equal(s.Period.Start(c.Start)) {
+			r.remember(c)
+		}
+	}
+	r.PeriodSpent = r.recall(r.PeriodStart)
+}
