@@ -59,15 +59,20 @@ func (g *Gateway) readUnsized(c *call) ([]byte, error) {
 func (g *Gateway) room(c *call, bytes int64, rest io.Reader) error {
 	if bytes > keptBody {
 		if refusal := g.exhausted(c); refusal != nil {
-			_, _ = io.Copy(io.Discard, rest) // the answer is the same, whatever comes
+			throwAway(rest)
 			return refusal
 		}
 	}
 	if err := c.held.growBody(c.r.Context(), bytes); err != nil {
+		throwAway(rest)
 		return noRoom(err)
 	}
 	return nil
 }
+
+// throwAway reads a body that isn't wanted: many clients read no answer before
+// they have sent everything.
+func throwAway(body io.Reader) { _, _ = io.Copy(io.Discard, body) }
 
 // exhausted is the refusal of a call whose caller has nothing left, nil where it
 // may have, or where the body might change the answer: it may wait for tokens,
@@ -97,20 +102,26 @@ var counting = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // lateWeight is what a prompt takes, found beside its call.
 type lateWeight struct {
-	done    chan struct{} // closed when there is a result
+	done    chan struct{} // closed when weights are there, or nobody wants them any more
+	dropped chan struct{} // closed when nobody wants them
 	weights []charge.Prompt
 }
 
 // countMeanwhile begins to weigh a prompt that was not weighed before, if its
 // body is let go before anybody may need to know.
 func (c *call) countMeanwhile() {
-	if c.weights != nil || c.size <= keptBody {
+	if c.weights != nil || c.late != nil || c.size <= keptBody {
 		return
 	}
-	c.late = &lateWeight{done: make(chan struct{})}
+	c.late = &lateWeight{done: make(chan struct{}), dropped: make(chan struct{})}
 	go func(late *lateWeight, request chat.Request) { // a copy, which keeps the body
 		defer close(late.done)
-		late.weights = c.weighAll(&request)
+		select {
+		case counting <- struct{}{}:
+			defer func() { <-counting }()
+			late.weights = c.weigh(&request)
+		case <-late.dropped:
+		}
 	}(c.late, *c.request)
 }
 
@@ -121,6 +132,10 @@ func (c *call) weighAll(request *chat.Request) []charge.Prompt {
 		counting <- struct{}{}
 		defer func() { <-counting }()
 	}
+	return c.weigh(request)
+}
+
+func (c *call) weigh(request *chat.Request) []charge.Prompt {
 	weights := make([]charge.Prompt, len(c.families))
 	for i, family := range c.families {
 		weights[i] = charge.PromptOf(request, family)
@@ -137,19 +152,43 @@ func countChat(e *tokens.Encoding, messages, tools []byte) (int, error) {
 	return e.CountChat(messages, tools)
 }
 
-// letGo drops the call's body, once no endpoint can need it any more; a small
-// one stays.
+// final notes that no other endpoint will be asked. A stream may take minutes from
+// here, and needs the body no more.
+func (c *call) final() {
+	c.finally = true
+	if c.request.Stream {
+		c.letGo()
+	}
+}
+
+// letGo drops the call's body, if no other endpoint can need it; a small one
+// stays.
 func (c *call) letGo() {
-	if c.size <= keptBody {
+	if c.size <= keptBody || !c.finally {
 		return
 	}
 	c.request.LetGo()
+	c.dropHeld()
+}
+
+// dropHeld gives the body's room back once nothing reads it any more.
+func (c *call) dropHeld() {
 	if c.late == nil {
 		c.held.shrink(0)
 		return
 	}
-	go func(late *lateWeight) { // which still reads it
+	go func(late *lateWeight) {
 		<-late.done
 		c.held.shrink(0)
 	}(c.late)
+}
+
+// drop ends what may still hold the call's body, when the call is over.
+func (c *call) drop() {
+	if c.late != nil {
+		close(c.late.dropped)
+	}
+	if c.held != nil {
+		c.dropHeld()
+	}
 }

@@ -25,6 +25,7 @@ type call struct {
 
 	grant       *subscription.Grant
 	slot        *slot    // among the subscription's
+	finally     bool     // no other endpoint will be asked
 	held        *holding // of the budget, for the body
 	request     *chat.Request
 	model       string

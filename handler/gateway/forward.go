@@ -18,13 +18,15 @@ import (
 // forward asks upstream and passes on its answer. What holds no answer is a failure
 // of its endpoint: as nothing of it has reached the caller, the others are asked.
 func (g *Gateway) forward(c *call) error {
-	c.countMeanwhile()
+	if c.request.Stream {
+		c.countMeanwhile()
+	}
 	c.asked = time.Now()
 	var rest *upstream.Rest
 	request := upstream.Call{
 		Model: c.model, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
 		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
-		Body: c.body, LetGo: c.letGo,
+		Body: c.body, LetGo: c.final,
 	}
 	if g.goesOn(c) {
 		request.Rest = func(r *upstream.Rest) { rest = r }
@@ -181,7 +183,13 @@ func (g *Gateway) servable(c *call) error {
 func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
 	held := g.budget.hold(c.grant.Subscription.ID)
 	defer held.shrink(0)
-	body, err := c.response.Body(func(bytes int64) error { return held.growAnswer(c.r.Context(), bytes) })
+	body, err := c.response.Body(func(bytes int64) error {
+		if bytes > keptBody && c.finally { // what waits for room holds none
+			c.countMeanwhile()
+			c.letGo()
+		}
+		return held.growAnswer(c.r.Context(), bytes)
+	})
 	held.shrink(int64(cap(body)))
 	answer := chat.ReadAnswer(body)
 	if failed, ok := errors.AsType[*upstream.Error](err); ok {
@@ -205,6 +213,7 @@ func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
 	if answer.Failed {
 		c.outcome, body = outcomeFailed, c.response.Scrub(body)
 	}
+	c.letGo()
 	maps.Copy(c.w.Header(), c.response.Header)
 	c.answer(http.StatusOK, jsonType(c.response.Header.Get("Content-Type")), body)
 	return nil, nil

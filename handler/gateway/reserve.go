@@ -137,9 +137,7 @@ func (g *Gateway) undecided(err error) error {
 // is settled holds nothing.
 func (g *Gateway) release(c *call) {
 	defer c.slot.release()
-	if c.held != nil {
-		c.held.shrink(0)
-	}
+	c.drop()
 	if c.reservation != nil {
 		c.reservation.Cancel()
 	}

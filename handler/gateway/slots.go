@@ -61,6 +61,7 @@ func (g *Gateway) enter(c *call) error {
 		c.w.Header().Set(headerShadow, codeConcurrent)
 	default:
 		taken.release()
+		throwAway(http.MaxBytesReader(c.w, c.r.Body, g.MaxBody))
 		return &problem{status: http.StatusTooManyRequests, code: codeConcurrent, kind: kindCalls, retry: time.Second,
 			message: fmt.Sprintf("The subscription has %s under way on this instance, the most that its tier allows (maxConcurrent). Try again when one has ended.", count(most, "call"))}
 	}
