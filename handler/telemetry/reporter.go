@@ -71,8 +71,8 @@ const (
 const (
 	// maxCalls bounds the single calls kept of an interval, about 5 MB of them.
 	maxCalls = 5000
-	// maxStrangers bounds those of callers without an accepted credential, for
-	// each outcome: anybody can make a million calls.
+	// maxStrangers bounds, for each outcome, the calls kept of callers without an
+	// accepted credential: anybody can make a million calls.
 	maxStrangers = 10
 )
 

@@ -28,12 +28,12 @@ type outcome int
 const (
 	// taken: the service read the payload and judged each item.
 	taken outcome = iota
-	// refused: something in the payload is at fault, or the address is.
+	// refused: the payload or the address is at fault.
 	refused
 	// tooLarge: a smaller payload may be taken.
 	tooLarge
-	// troubled: the service, the network or the gateway's identity is at fault,
-	// most likely.
+	// troubled: most likely the service, the network or the gateway's identity
+	// is at fault.
 	troubled
 	// throttled: the service takes no more for now.
 	throttled

@@ -37,11 +37,11 @@ const (
 	firstWait, longestWait = time.Second, time.Minute
 	// longestAsked bounds what the service may ask for by Retry-After.
 	longestAsked = 10 * time.Minute
-	// manyFailures in a row mean that the service takes nothing at all, so that
-	// there is no sense in looking for the item that is to blame.
+	// manyFailures in a row mean that the service refuses everything. Then a
+	// payload isn't split any more to find the item at fault.
 	manyFailures = 10
-	// muchBlame is how often a payload may meet trouble while the service accepts
-	// others, until the payload is taken for the cause.
+	// muchBlame is how often a payload may fail for what seems the service's
+	// fault while others are accepted; then the payload counts as the cause.
 	muchBlame = 20
 )
 
@@ -159,11 +159,11 @@ func (s *sender) failed(p payload, a answer) {
 		s.split(p, a)
 		return
 	}
-	doubts := s.failures
+	failures := s.failures
 	if a.outcome == refused {
-		doubts -= manyFailures - 1 // until then another payload may pass
+		failures -= manyFailures - 1 // until then don't pause: another payload may pass
 	}
-	pause := max(backoff(doubts), min(a.after, longestAsked))
+	pause := max(backoff(failures), min(a.after, longestAsked))
 	p.again = p.again.Add(pause)
 	if a.slow {
 		p.again = time.Now().Add(longestWait)
