@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	counters "tollgate/handler/counter/tablestore"
+	turns "tollgate/handler/housekeeping/tablestore"
 	audit "tollgate/handler/manage/tablestore"
 	directory "tollgate/handler/subscription/tablestore"
 	"tollgate/infra/biceptest"
@@ -162,7 +163,7 @@ func TestTheHandlersTablesAreMade(t *testing.T) {
 		made = append(made, r.Name[strings.LastIndex(r.Name, "/")+1:])
 	}
 	slices.Sort(made)
-	wantList(t, "tables", made, directory.Usual.Tiers, directory.Usual.Subscriptions, directory.Usual.Keys, counters.Usual, counters.UsualHistory, audit.Usual)
+	wantList(t, "tables", made, directory.Usual.Tiers, directory.Usual.Subscriptions, directory.Usual.Keys, counters.Usual, counters.UsualHistory, turns.Usual, audit.Usual)
 }
 
 func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {
