@@ -62,6 +62,7 @@ var texts = []string{
 	`"\u12"`, `"\u12g4"`, `"\x41"`, `"\`, `"\"`, `"\\"`, `"a\\\"`, `"\u`, "\"a\nb\"", "\"\x1f\"", "\"\x7f\"", "\"\xff\"", "\"\xc0\xaf\"",
 	`"0123456\n89abcde\"f0123456789"`, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{"a":{"b":0},"c":[{"b":0,"B":1}]}`, `{"key":0,"Key":1}`, `{"ſ":0,"S":1}`, `NaN`, `[-Infinity]`,
 	`{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9,"j":0,"k":0,"l":0,"m":0,"n":0,"o":0,"p":0,"q":0,"r":0,"q":0}`,
+	`{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9,"j":0,"k":0,"l":0,"m":0,"n":0,"o":0,"p":0,"q":0,"r":0,"r":0}`,
 }
 
 // deep bounds depth where encoding/json does.
@@ -316,6 +317,35 @@ func TestKnownKeysAreSpelledInOneWay(t *testing.T) {
 		if got != nil && (strings.Contains(err.Error(), got.Key) || !errors.Is(err, got.Err)) {
 			t.Errorf("%s: the message is %q, want the problem without the key", text, err)
 		}
+	}
+}
+
+func TestPositionsAreThoseOfValues(t *testing.T) {
+	const text = " { \"a\" : [ 1 , \t2] ,\n\"b\" : \r3 } "
+	s := New([]byte(text), Options{})
+	var starts, ends []int
+	note := func(start int) {
+		starts, ends = append(starts, start), append(ends, s.Pos())
+	}
+	err := s.Object(func(key []byte) error {
+		defer note(s.Pos())
+		if string(key) != "a" {
+			return s.Skip()
+		}
+		return s.Array(func(int) error {
+			defer note(s.Pos())
+			return s.Skip()
+		})
+	})
+	var got []string
+	for i := range starts {
+		got = append(got, text[starts[i]:ends[i]])
+	}
+	if want := "1|2|[ 1 , \t2]|3"; strings.Join(got, "|") != want || err != nil {
+		t.Errorf("got values at %q, %v; want %q", got, err, want)
+	}
+	if got := string(s.Rest()); got != " " || !s.AtEnd() || s.Pos() != len(text) {
+		t.Errorf("got %q left, at byte %d after AtEnd; want a blank, and the end at %d", got, s.Pos(), len(text))
 	}
 }
 

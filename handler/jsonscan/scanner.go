@@ -75,6 +75,13 @@ func (s *Scanner) AtEnd() bool {
 // Peek moves to the next byte that isn't white space and returns it: the first byte
 // of the next value, which tells its kind. It returns 0 at the end.
 func (s *Scanner) Peek() byte {
+	if s.pos < len(s.data) && s.data[s.pos] > ' ' { // mostly; short enough to be inlined
+		return s.data[s.pos]
+	}
+	return s.skipSpace()
+}
+
+func (s *Scanner) skipSpace() byte {
 	for ; s.pos < len(s.data); s.pos++ {
 		switch c := s.data[s.pos]; c {
 		case ' ', '\t', '\n', '\r':
@@ -198,7 +205,8 @@ func (s *Scanner) Value() ([]byte, error) {
 
 // Skip consumes a value of any kind.
 func (s *Scanner) Skip() error {
-	switch s.Peek() {
+	c := s.Peek()
+	switch c {
 	case '{':
 		return s.Object(func([]byte) error { return s.Skip() })
 	case '[':
@@ -215,7 +223,7 @@ func (s *Scanner) Skip() error {
 			return nil
 		}
 	}
-	if s.options.Lax && s.notNumber() {
+	if s.options.Lax && (c < '0' || c > '9') && s.notNumber() {
 		return nil
 	}
 	_, err := s.Number()
