@@ -84,8 +84,16 @@ func background(ctx context.Context, work func(context.Context)) (stop func()) {
 	return func() { cancel(); running.Wait() }
 }
 
-// lastWrite bounds the writing of what the counters still hold at the end.
+// lastWrite is how long the writing of what the counters still hold at the end has
+// at least: it has what is left of the drain time.
 const lastWrite = 10 * time.Second
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
 
 // serve answers until ctx is done, then lets calls under way end within the
 // drain time and writes what the counters still hold.
@@ -112,6 +120,7 @@ func serve(ctx context.Context, conf config.Config, app *application, listener n
 	case <-ctx.Done():
 	}
 	log.Info("draining", "at_most", conf.DrainTimeout.String())
+	app.counter.Drain()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), conf.DrainTimeout)
 	defer cancel()
 	err := server.Shutdown(drain)
@@ -120,7 +129,8 @@ func serve(ctx context.Context, conf config.Config, app *application, listener n
 		calls.Wait()
 	}
 	app.gateway.Drain(drain)
-	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
+	ends, _ := drain.Deadline()
+	last, cancelLast := context.WithDeadline(context.WithoutCancel(ctx), later(ends, time.Now().Add(lastWrite)))
 	defer cancelLast()
 	return errors.Join(err, app.close(last))
 }

@@ -1,7 +1,6 @@
 package counter
 
 import (
-	"context"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -40,16 +39,17 @@ type account struct {
 	sent    causes    // of the one under way
 	built   time.Time // when that was built, by this machine's monotonic clock
 	timer   *time.Timer
-	due     time.Time // when the timer fires; zero: it is off
-	busy    time.Time // of the last call's begin or end
-	low     int64     // a lease with less left is renewed
-	size    int64     // of the lease, when it was taken
-	scarce  bool      // the last write found too little for leases
-	mend    bool      // the stored row was edited, and must be replaced
-	going   bool      // this instance stops
-	probing bool      // the store is to be tried
-	calls   int       // that hold reservations
-	owed    int64     // reserved by those of them that were decided without the store, tokens
+	due     time.Time     // when the timer fires; zero: it is off
+	busy    time.Time     // of the last call's begin or end
+	low     int64         // a lease with less left is renewed
+	size    int64         // of the lease, when it was taken
+	scarce  bool          // the last write found too little for leases
+	mend    bool          // the stored row was edited, and must be replaced
+	going   bool          // this instance stops
+	hurry   chan struct{} // closed then
+	probing bool          // the store is to be tried
+	calls   int           // that hold reservations
+	owed    int64         // reserved by those of them that were decided without the store, tokens
 
 	refused  time.Time // until when a refusal holds without another look
 	unusable time.Time // until when the counter counts as down, whatever the store does
@@ -60,7 +60,7 @@ type account struct {
 }
 
 func newAccount(c *Counter, key string) *account {
-	a := &account{counter: c, key: key, filed: make(map[int64]bool), share: earliestReport + rand.Float64()*(latestReport-earliestReport)}
+	a := &account{counter: c, key: key, filed: make(map[int64]bool), hurry: make(chan struct{}), share: earliestReport + rand.Float64()*(latestReport-earliestReport)}
 	a.timer = time.AfterFunc(time.Hour, a.wake)
 	a.timer.Stop()
 	return a
@@ -341,32 +341,3 @@ func (a *account) forget() bool {
 // holds says whether anything is to be written or returned: refusals, too, which
 // otherwise cause no write.
 func (a *account) holds() bool { return !a.holder.Silent() || a.holder.Holds() > 0 }
-
-// leave has everything written and the lease returned, and parks nobody any more.
-func (a *account) leave() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.going = true
-	for _, w := range a.waiters {
-		w.parked = false
-	}
-	a.work()
-}
-
-// stopped waits until nothing is to be written any more.
-func (a *account) stopped(ctx context.Context) error {
-	for {
-		a.mu.Lock()
-		writing, done := a.writing, a.done
-		a.mu.Unlock()
-		if !writing {
-			a.timer.Stop()
-			return nil
-		}
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}

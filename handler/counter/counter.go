@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tollgate/handler/limit"
@@ -60,9 +61,10 @@ type Terms struct {
 // Counter decides whether calls may spend tokens. Make one with New.
 type Counter struct {
 	Config
-	clock  clock
-	health health
-	stats  stats
+	clock    clock
+	health   health
+	stats    stats
+	draining atomic.Bool // no call queues any more
 
 	mu       sync.RWMutex
 	accounts map[string]*account
@@ -179,28 +181,6 @@ func (c *Counter) forgetIdle() {
 			delete(c.accounts, key)
 		}
 	}
-}
-
-// Close writes everything that is settled and returns all leases, or gives up
-// when ctx is done. No call may be reserved any more.
-func (c *Counter) Close(ctx context.Context) error {
-	c.mu.Lock()
-	c.closed = true
-	accounts := make([]*account, 0, len(c.accounts))
-	for _, a := range c.accounts {
-		accounts = append(accounts, a)
-	}
-	c.mu.Unlock()
-	for _, a := range accounts {
-		a.leave()
-	}
-	for _, a := range accounts {
-		if err := a.stopped(ctx); err != nil {
-			return fmt.Errorf("write the last counters: %w", err)
-		}
-	}
-	c.filings.Wait() // each ends with its first row that takes an OperationTimeout
-	return nil
 }
 
 // Reservation is what a call holds of a counter until it is settled or cancelled.

@@ -15,7 +15,7 @@ type Stats struct {
 	Refused             int64         // calls, also those that went on in shadow
 	Degraded            int64         // calls decided without the shared counters
 	DegradedTime        time.Duration // that the store was down
-	UnknownUsage        int64         // tokens of writes whose fate can't be told any more
+	UnknownUsage        int64         // tokens that are lost to the counters or the history, or may be
 	Forfeited           int64         // tokens of dead instances' leases, as found by this one
 }
 
@@ -35,12 +35,7 @@ func (c *Counter) Stats() Stats {
 
 // Active tells where the counters stand that this instance knows, by key.
 func (c *Counter) Active() map[string]limit.Standing {
-	c.mu.RLock()
-	accounts := make([]*account, 0, len(c.accounts))
-	for _, a := range c.accounts {
-		accounts = append(accounts, a)
-	}
-	c.mu.RUnlock()
+	accounts := c.all()
 	active := make(map[string]limit.Standing, len(accounts))
 	for _, a := range accounts {
 		if standing, known := a.standing(); known {

@@ -112,7 +112,7 @@ type queue struct {
 // park has a refused call queue where it will fit in time. It tells, at entry,
 // by when that would be; where that is too late, the call is refused at once.
 func (a *account) park(w *waiter, d limit.Decision, q *queue, now time.Time) bool {
-	if w.ask.Shadow || w.ask.Bound || d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota || a.going {
+	if w.ask.Shadow || w.ask.Bound || d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota || a.going || a.counter.draining.Load() {
 		return false
 	}
 	if now.Before(w.begun) { // the first answer set the clock back

@@ -32,7 +32,7 @@ func (a *account) run() {
 		case err == nil:
 			continue
 		}
-		time.Sleep(a.setBack(err)) // nothing is held meanwhile
+		a.rest(a.setBack(err))
 	}
 }
 

@@ -184,6 +184,15 @@ func (h *Holder) Silent() bool {
 	return !h.Unreported() && h.pending.happened == (Happened{}) && h.flight == nil
 }
 
+// Untold is what calls took, as far as no write is known to have told it.
+func (h *Holder) Untold() Happened {
+	untold := h.pending.happened
+	if h.flight != nil {
+		untold.add(h.flight.report.happened)
+	}
+	return untold
+}
+
 // Returns says that tokens of an earlier lease wait to be given back.
 func (h *Holder) Returns() bool { return len(h.pending.refunds) > 0 }
 

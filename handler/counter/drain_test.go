@@ -1,0 +1,145 @@
+package counter_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// TestCallsThatQueueAreAnsweredWhenDrainingBegins: they used to be cut when the
+// drain time was over.
+func TestCallsThatQueueAreAnsweredWhenDrainingBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		c := instance(store)
+		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Version: 1}, MaxWait: 3 * time.Minute}
+		all, _ := reserve(t, c, terms, 300)
+		var calls sync.WaitGroup
+		var answered atomic.Int64
+		queued := func() {
+			began := time.Now()
+			r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 150})
+			if err != nil || r != nil || d.Verdict != limit.RateExceeded || d.RetryAfter <= 0 {
+				t.Errorf("%+v, %v, want it refused with a time to wait", d, err)
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("answered after %v", took)
+			}
+			answered.Add(1)
+		}
+		for range 3 {
+			calls.Go(queued)
+		}
+		synctest.Wait()
+		if answered.Load() != 0 {
+			t.Fatal("nothing queues")
+		}
+		c.Drain()
+		calls.Go(queued) // one more comes on a connection that is still open
+		calls.Wait()
+		all.Settle(limit.Usage{PromptTokens: 300})
+		time.Sleep(time.Minute)
+		if r, d := reserve(t, c, terms, 10); r == nil {
+			t.Errorf("a call that fits while draining: %+v", d)
+		} else {
+			r.Settle(limit.Usage{PromptTokens: 10})
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestAStopInTroubleTriesOnWithoutLongPauses: what was settled used to be lost with
+// a back-off of two seconds and more, though the store was back in time.
+func TestAStopInTroubleTriesOnWithoutLongPauses(t *testing.T) {
+	for _, trouble := range []time.Duration{30 * time.Second, 5 * time.Minute} { // before the stop: short and long back-offs
+		synctest.Test(t, func(t *testing.T) {
+			var broken atomic.Bool
+			var last time.Time
+			var longest time.Duration
+			store := memstore.New(func(string) (bool, error) {
+				longest, last = max(longest, time.Since(last)), time.Now()
+				if broken.Load() {
+					return false, errors.New("503 Server Busy")
+				}
+				return true, nil
+			})
+			c := instance(store)
+			r, _ := reserve(t, c, minute, 25)
+			broken.Store(true)
+			r.Settle(limit.Usage{PromptTokens: 25})
+			time.Sleep(trouble)
+			closed := make(chan error, 1)
+			longest, last = 0, time.Now()
+			go func() { closed <- c.Close(t.Context()) }()
+			time.Sleep(9 * time.Second)
+			broken.Store(false)
+			back := time.Now()
+			if err := <-closed; err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(back); took > time.Second || longest > 300*time.Millisecond {
+				t.Errorf("written %v after the store was back, with pauses of up to %v", took, longest)
+			}
+			if s := written(t, store); s.Happened.Total()+sum(s.Outbox) != 25 {
+				t.Errorf("%d tokens are written, want 25", s.Happened.Total()+sum(s.Outbox))
+			}
+		})
+	}
+}
+
+// TestWhatAStopCannotWriteIsToldBySubscription: an error of a deadline used to be
+// all that was said.
+func TestWhatAStopCannotWriteIsToldBySubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var broken atomic.Bool
+		store := memstore.New(func(string) (bool, error) {
+			if broken.Load() {
+				return false, errors.New("503 Server Busy")
+			}
+			return true, nil
+		})
+		c := counter.New(counter.Config{Store: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		keys := []string{"team-a", "team-a/model=r1", "team-b"}
+		var held []*counter.Reservation
+		for _, key := range keys {
+			r, _, err := c.Reserve(t.Context(), key, minute, limit.Ask{Tokens: 25})
+			if err != nil {
+				t.Fatal(err)
+			}
+			held = append(held, r)
+		}
+		broken.Store(true)
+		for _, r := range held {
+			r.Settle(limit.Usage{PromptTokens: 20, CompletionTokens: 7})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "81 tokens are not written") {
+			t.Errorf("%v, want it to tell of 81 tokens", err)
+		}
+		for _, want := range []string{"subscription=team-a tier=\"\" calls=2 tokens=54", "subscription=team-b tier=\"\" calls=1 tokens=27"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("no %q in the log: %s", want, log.String())
+			}
+		}
+		if lost := c.Stats().UnknownUsage; lost != 81 {
+			t.Errorf("%d tokens are counted as lost, want 81", lost)
+		}
+		broken.Store(false)
+		time.Sleep(time.Minute) // until the last try is over
+	})
+}
