@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -76,11 +77,20 @@ func (c claims) who() string {
 	id := cmp.Or(c.text("oid"), c.text("sub"))
 	switch {
 	case name == "":
-		return id
-	case id == "":
-		return name
+		name = id
+	case id != "":
+		name += " (" + id + ")"
 	}
-	return name + " (" + id + ")"
+	return strings.Map(visible, name)
+}
+
+// visible replaces what a terminal would obey, or what turns the direction of
+// text: the name is shown beside others in the audit.
+func visible(r rune) rune {
+	if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
+		return '\uFFFD'
+	}
+	return r
 }
 
 func (c claims) person() string { return cmp.Or(c.text("preferred_username"), c.text("upn")) }

@@ -95,17 +95,18 @@ func TestAnOperatorsTokenIsTakenAndNamed(t *testing.T) {
 	i := newIssuer(t)
 	v := i.verifier(t)
 	for want, changes := range map[string]map[string]any{
-		"ann@example.com (o-1)": nil,
-		"bob@example.com (o-1)": {"preferred_username": nil, "upn": "bob@example.com"},
-		"app 11-22 (o-2)":       {"preferred_username": nil, "scp": nil, "idtyp": "app", "azp": "11-22", "oid": "o-2"},
-		"app 33-44 (o-2)":       {"preferred_username": nil, "scp": nil, "appid": "33-44", "oid": "o-2", "sub": "o-2"}, // the registration doesn't ask for idtyp
+		"ann@example.com (o-1)":           nil,
+		"bob@example.com (o-1)":           {"preferred_username": nil, "upn": "bob@example.com"},
+		"app 11-22 (o-2)":                 {"preferred_username": nil, "scp": nil, "idtyp": "app", "azp": "11-22", "oid": "o-2"},
+		"app 33-44 (o-2)":                 {"preferred_username": nil, "scp": nil, "appid": "33-44", "oid": "o-2", "sub": "o-2"}, // the registration doesn't ask for idtyp
+		"a\ufffd\ufffd[31mb\ufffdc (o-1)": {"preferred_username": "a\n\x1b[31mb\u202ec"},
 	} {
 		if who, err := v.Authenticate(t.Context(), i.token(t, changes)); who != want || err != nil {
 			t.Errorf("%v: %q, %v; want %q", changes, who, err, want)
 		}
 	}
 	if n := i.asked.Load(); n != 1 {
-		t.Errorf("the keys were read %d times for four tokens", n)
+		t.Errorf("the keys were read %d times for these tokens", n)
 	}
 }
 
