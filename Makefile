@@ -30,7 +30,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start package deploy refresh publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy soak bench-tokens node vocabulary fmt vet staticcheck vulncheck console-vendor
+.PHONY: help demo run build start package deploy refresh publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy bench-memory soak bench-tokens node vocabulary fmt vet staticcheck vulncheck console-vendor
 
 # What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -115,6 +115,9 @@ bench-counters: ## the counters' table operations against a naive loop's, in vir
 
 bench-proxy: node ## the gateway against httputil.ReverseProxy, in one run of 4 minutes
 	@mkdir -p .local && go build -o .local/bench ./handler/cmd/bench && exec .local/bench proxy
+
+bench-memory: ## the gateway's memory beside 200 long prompts at once, and what another caller notices
+	@mkdir -p .local && go build -o .local/bench ./handler/cmd/bench && exec .local/bench memory
 
 SOAK ?= 5m
 

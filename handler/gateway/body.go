@@ -11,7 +11,6 @@ import (
 	"tollgate/handler/charge"
 	"tollgate/handler/chat"
 	"tollgate/handler/limit"
-	"tollgate/handler/tokens"
 )
 
 // readBody reads a call's body, as soon as the budget has room for it. Beyond the
@@ -96,9 +95,20 @@ func (g *Gateway) exhausted(c *call) error {
 	return g.refused(c, decision)
 }
 
-// counting has a place for each long prompt that is counted at a time: more of
-// them than there are cores would only keep everything else waiting.
-var counting = make(chan struct{}, runtime.GOMAXPROCS(0))
+// counting has a place for each long body that is walked or counted at a time: one
+// a core, but for a core that is left to everything else. More of them would have
+// short calls and the counters wait for their turn, and end no sooner.
+var counting = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
+
+// turn waits for a place among long bodies, for a body of so many bytes. Call what
+// it returns when the work is done.
+func turn(bytes int64) (done func()) {
+	if bytes <= keptBody {
+		return func() {}
+	}
+	counting <- struct{}{}
+	return func() { <-counting }
+}
 
 // lateWeight is what a prompt takes, found beside its call.
 type lateWeight struct {
@@ -125,13 +135,9 @@ func (c *call) countMeanwhile() {
 	}(c.late, *c.request)
 }
 
-// weighAll weighs a prompt for each model that may answer, long ones only so many
-// at a time.
+// weighAll weighs a prompt for each model that may answer.
 func (c *call) weighAll(request *chat.Request) []charge.Prompt {
-	if c.size > keptBody {
-		counting <- struct{}{}
-		defer func() { <-counting }()
-	}
+	defer turn(c.size)()
 	return c.weigh(request)
 }
 
@@ -141,15 +147,6 @@ func (c *call) weigh(request *chat.Request) []charge.Prompt {
 		weights[i] = charge.PromptOf(request, family)
 	}
 	return weights
-}
-
-// countChat counts a chat's tokens, of long ones only so many at a time.
-func countChat(e *tokens.Encoding, messages, tools []byte) (int, error) {
-	if len(messages)+len(tools) > keptBody {
-		counting <- struct{}{}
-		defer func() { <-counting }()
-	}
-	return e.CountChat(messages, tools)
 }
 
 // final notes that no other endpoint will be asked. A stream may take minutes from

@@ -28,6 +28,7 @@ func (c *call) asks(t upstream.Target) {
 // boundable bounds the prompt by its size alone, and refuses a call of which not
 // all it can take can be reserved.
 func (c *call) boundable() error {
+	defer turn(c.size)()
 	for i := range c.families {
 		size := charge.SizeOf(c.request, c.families[i])
 		if field := size.Unbounded; field != "" {
@@ -49,6 +50,7 @@ func (c *call) sizeBound() int64 {
 
 // shown is whether a stream shows all that the call takes, whoever answers.
 func (c *call) shown() bool {
+	defer turn(c.size)()
 	return c.request.Stream && !slices.ContainsFunc(c.families, func(f charge.Family) bool { return !charge.Countable(c.request, f) })
 }
 
@@ -77,7 +79,8 @@ func (c *call) count() error {
 
 // estimatePrompt counts the prompt as the model that is likely to answer does.
 func (c *call) estimatePrompt() error {
-	prompt, err := countChat(c.family.Encoding, c.request.Messages, c.request.Tools)
+	defer turn(c.size)()
+	prompt, err := c.family.Encoding.CountChat(c.request.Messages, c.request.Tools)
 	if err != nil {
 		return badRequest("messages", err.Error())
 	}

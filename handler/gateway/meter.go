@@ -206,7 +206,8 @@ type choice struct {
 }
 
 const (
-	// heldText is how many bytes of a text wait to be counted.
+	// heldText is how many bytes of text wait to be counted, each choice's share of
+	// them until it is full.
 	heldText = 64 << 10
 	// maxChoices bounds the texts kept apart: OpenAI's most for n.
 	maxChoices = 128
@@ -215,7 +216,7 @@ const (
 // add is a chat.Text.
 func (w *written) add(index int64, text []byte) {
 	c := w.choice(index)
-	if c.held = append(c.held, text...); len(c.held) >= heldText {
+	if c.held = append(c.held, text...); len(c.held) >= heldText/len(w.choices) {
 		c.flush()
 	}
 }

@@ -43,7 +43,7 @@ func (g *Gateway) parse(c *call) error {
 		return err
 	}
 	c.size = int64(len(body))
-	c.request, err = chat.Parse(body)
+	c.request, err = parsed(body)
 	if wrong, ok := errors.AsType[*chat.FieldError](err); ok {
 		return badRequest(cmp.Or(wrong.Field, "body"), wrong.Error())
 	}
@@ -54,6 +54,12 @@ func (g *Gateway) parse(c *call) error {
 		c.request.MaxCompletionTokens = nil
 	}
 	return g.choose(c)
+}
+
+// parsed reads a body, a long one when it is its turn.
+func parsed(body []byte) (*chat.Request, error) {
+	defer turn(int64(len(body)))()
+	return chat.Parse(body)
 }
 
 // choose settles which model the call is for: the path's deployment, else the

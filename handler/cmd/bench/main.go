@@ -15,6 +15,7 @@ import (
 
 // benches are the measurements by name; each reads the rest of the command line.
 var benches = map[string]func(ctx context.Context, args []string) error{
+	"memory": benchMemory,
 	"proxy":  benchProxy,
 	"soak":   soak,
 	"tokens": benchTokens,
@@ -22,8 +23,10 @@ var benches = map[string]func(ctx context.Context, args []string) error{
 
 // parts are what a bench starts as processes of their own, from this binary.
 var parts = map[string]func(args []string) error{
+	"part-crowd":   sendCrowd,
 	"part-gateway": serveGateway,
 	"part-model":   serveModel,
+	"part-patient": servePatient,
 	"part-proxy":   serveProxy,
 	"part-tables":  loadTables,
 }

@@ -186,16 +186,21 @@ func (p *process) cpuTime() (time.Duration, error) {
 }
 
 // resident is how much memory a process holds, in bytes, on Linux.
-func (p *process) resident() (int64, error) {
+func (p *process) resident() (int64, error) { return p.memory("VmRSS:") }
+
+// mostResident is how much it held at most.
+func (p *process) mostResident() (int64, error) { return p.memory("VmHWM:") }
+
+func (p *process) memory(name string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
 	if err != nil {
 		return 0, fmt.Errorf("read a process's memory (Linux only): %w", err)
 	}
 	for line := range strings.Lines(string(status)) {
-		if kb, found := strings.CutPrefix(line, "VmRSS:"); found {
+		if kb, found := strings.CutPrefix(line, name); found {
 			n, err := strconv.ParseInt(strings.Fields(kb)[0], 10, 64)
 			return n << 10, err
 		}
 	}
-	return 0, errors.New("/proc/PID/status has no VmRSS")
+	return 0, fmt.Errorf("/proc/PID/status has no %s", name)
 }

@@ -27,7 +27,7 @@ func serveGateway(args []string) error {
 	if err != nil {
 		return err
 	}
-	directory, err := memstore.Load(fmt.Appendf(nil, `{"tiers":[{"id":"soak","tokensPerMinute":1000000000}],
+	directory, err := memstore.Load(fmt.Appendf(nil, `{"tiers":[{"id":"soak","tokensPerMinute":1000000000,"maxConcurrent":0}],
 		"subscriptions":[{"id":"soak","tier":"soak"}],"keys":[{"subscription":"soak","key":%q}]}`, args[1]), pepper)
 	if err != nil {
 		return err

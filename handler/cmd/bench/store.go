@@ -36,7 +36,7 @@ type store struct {
 // decision is made for every call, and every one is a yes.
 func limits(reserve subscription.Reserve) subscription.Limits {
 	return subscription.Limits{TokensPerMinute: 2e9, BurstTokens: 1e6, TokenQuota: 1e13, TokenQuotaPeriod: subscription.Monthly,
-		Reserve: reserve, MaxCompletionTokens: 4096}
+		Reserve: reserve, MaxCompletionTokens: 4096, MaxConcurrent: new(int64(0))}
 }
 
 // openStore makes a tier, a subscription and a key for each way of reserving.
@@ -69,8 +69,8 @@ func (s *store) inMemory() {
 	var tiers, subscriptions, keys []string
 	for reserve, key := range s.keys {
 		l := limits(reserve)
-		tiers = append(tiers, fmt.Sprintf(`{"id":%q,"tokensPerMinute":%d,"burstTokens":%d,"tokenQuota":%d,"tokenQuotaPeriod":%q,"reserve":%q,"maxCompletionTokens":%d}`,
-			reserve, l.TokensPerMinute, l.BurstTokens, l.TokenQuota, l.TokenQuotaPeriod, l.Reserve, l.MaxCompletionTokens))
+		tiers = append(tiers, fmt.Sprintf(`{"id":%q,"tokensPerMinute":%d,"burstTokens":%d,"tokenQuota":%d,"tokenQuotaPeriod":%q,"reserve":%q,"maxCompletionTokens":%d,"maxConcurrent":%d}`,
+			reserve, l.TokensPerMinute, l.BurstTokens, l.TokenQuota, l.TokenQuotaPeriod, l.Reserve, l.MaxCompletionTokens, l.Concurrent()))
 		subscriptions = append(subscriptions, fmt.Sprintf(`{"id":%q,"tier":%q}`, reserve, reserve))
 		keys = append(keys, fmt.Sprintf(`{"subscription":%q,"key":%q}`, reserve, key))
 	}

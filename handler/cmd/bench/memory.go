@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"tollgate/handler/subscription"
+)
+
+const (
+	// atOnce is how many callers send a long prompt at the same time.
+	atOnce = 200
+	// thinking is how long the model takes for an answer, and how long the events of
+	// a stream are apart: a fast one.
+	thinking = 100 * time.Millisecond
+	// streamEvents makes a stream of 10 s.
+	streamEvents = 100
+	// usually is for how long the other caller is measured alone.
+	usually = 5 * time.Second
+
+	// What must hold: the memory in megabytes, and how many times its usual the other
+	// caller's p99 may be.
+	mostStreams, mostCalls = 260, 400
+	mostSlower             = 3
+)
+
+// The two loads: streams of 1 MB, and calls of 4 MB.
+var loads = map[string]call{
+	"streams": {body: longBody(1e6, `"stream":true,`), stream: true},
+	"calls":   {body: longBody(4e6, "")},
+}
+
+func longBody(bytes int, fields string) string {
+	const text = "Tell me what a token bucket is, and why. "
+	return `{` + fields + `"model":"DeepSeek-R1","messages":[{"role":"user","content":"` + strings.Repeat(text, bytes/len(text)) + `"}]}`
+}
+
+// servePatient is a model that reads prompts without a look, and takes its time.
+func servePatient([]string) error {
+	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(thinking)
+		const usage = `"usage":{"prompt_tokens":250000,"completion_tokens":100,"total_tokens":250100}`
+		if r.Header.Get("Accept") != "text/event-stream" {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(w, `{"choices":[{"index":0,"message":{"role":"assistant","content":"A bucket."},"finish_reason":"stop"}],%s}`, usage)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range streamEvents {
+			fmt.Fprint(w, `data: {"choices":[{"index":0,"delta":{"content":"A bucket. "}}]}`+"\n\n")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(thinking)
+		}
+		fmt.Fprintf(w, `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],%s}`+"\n\ndata: [DONE]\n\n", usage)
+	}))
+}
+
+// benchMemory sends long prompts, all at once, and measures what the gateway takes
+// for them and what another caller notices.
+func benchMemory(ctx context.Context, _ []string) error {
+	binary, err := buildGateway(ctx)
+	if err != nil {
+		return err
+	}
+	model, err := startPart("part-patient")
+	if err != nil {
+		return err
+	}
+	defer model.stop()
+	streams, err := crowd(ctx, binary, model.url, "streams")
+	if err != nil {
+		return err
+	}
+	calls, err := crowd(ctx, binary, model.url, "calls")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d streams of 1 MB: %v\n%d calls of 4 MB: %v\n\n", atOnce, streams, atOnce, calls)
+	for _, figure := range []struct {
+		name  string
+		value float64
+	}{
+		{"rss_200_streams_1mb_mb", streams.mb}, {"rss_200_calls_4mb_mb", calls.mb},
+		{"streams_1mb_answered", float64(streams.Answered)}, {"calls_4mb_answered", float64(calls.Answered)},
+		{"streams_1mb_other_p99", streams.slower()}, {"calls_4mb_other_p99", calls.slower()},
+	} {
+		fmt.Printf("figure %s %.4g\n", figure.name, figure.value)
+	}
+	return errors.Join(streams.judge("streams of 1 MB", mostStreams), calls.judge("calls of 4 MB", mostCalls))
+}
+
+// crowded is what came of a load.
+type crowded struct {
+	told
+	mb, settled   float64       // resident at most and at the end, in megabytes
+	usual, beside time.Duration // the other caller's p99
+}
+
+// told is what part-crowd tells.
+type told struct {
+	Answered, Refused, Failed int
+	Example                   string // of a failure
+}
+
+func (c *crowded) slower() float64 { return float64(c.beside) / float64(c.usual) }
+
+func (c *crowded) String() string {
+	return fmt.Sprintf("%d answered, %d refused with a time to come back; %.0f MB at most, %.0f MB at the end; another caller's p99 %v, else %v",
+		c.Answered, c.Refused, c.mb, c.settled, c.beside.Round(time.Millisecond), c.usual.Round(time.Millisecond))
+}
+
+func (c *crowded) judge(name string, most float64) error {
+	var faults []error
+	if c.Failed > 0 {
+		faults = append(faults, fmt.Errorf("of the %s %d were neither answered nor refused with a time to come back: %s", name, c.Failed, c.Example))
+	}
+	if c.mb > most {
+		faults = append(faults, fmt.Errorf("%s took %.0f MB, more than %.0f", name, c.mb, most))
+	}
+	if c.slower() > mostSlower {
+		faults = append(faults, fmt.Errorf("beside %s another caller's p99 was %.1f times its usual, more than %d", name, c.slower(), mostSlower))
+	}
+	return errors.Join(faults...)
+}
+
+// crowd starts a gateway and has it hear everybody's call at once.
+func crowd(ctx context.Context, binary, model, load string) (*crowded, error) {
+	s := &store{close: func() {}, keys: map[subscription.Reserve]string{
+		subscription.ReservePrompt: subscription.NewKey(), subscription.ReserveNone: subscription.NewKey(),
+	}}
+	s.inMemory()
+	gateway, err := startGateway(binary, s.gatewaySettings(model))
+	if err != nil {
+		return nil, err
+	}
+	defer gateway.stop()
+	other := &target{"gateway", gateway, s.keys[subscription.ReserveNone]}
+	if err := other.listens(ctx); err != nil {
+		return nil, err
+	}
+	c := &crowded{}
+	alone, err := other.measure(ctx, plain, 1, usually)
+	if err != nil {
+		return nil, err
+	}
+	c.usual = time.Duration(alone.p99() * float64(time.Microsecond))
+	e1 := c.press(ctx, other, s.keys[subscription.ReservePrompt], load)
+	most, e2 := gateway.mostResident()
+	now, e3 := gateway.resident()
+	c.mb, c.settled = float64(most)/1e6, float64(now)/1e6
+	return c, errors.Join(e1, e2, e3)
+}
+
+// press has a process make the calls of a load, while the other caller goes on
+// with its own.
+func (c *crowded) press(ctx context.Context, other *target, key, load string) error {
+	own, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	loading := exec.CommandContext(ctx, own, "part-crowd", other.url, key, load)
+	loading.Stderr = os.Stderr
+	over := make(chan error, 1)
+	var out []byte
+	go func() {
+		var err error
+		out, err = loading.Output()
+		over <- err
+	}()
+	var beside []sample
+	for buffer := make([]byte, 32<<10); ; {
+		s, err := other.do(ctx, plain, buffer)
+		if err != nil {
+			return fmt.Errorf("the other caller: %w", err)
+		}
+		beside = append(beside, s)
+		select {
+		case err := <-over:
+			c.beside = time.Duration(quantile(beside, 0.99, whole) * float64(time.Microsecond))
+			return errors.Join(err, json.Unmarshal(out, &c.told))
+		default:
+		}
+	}
+}
+
+// sendCrowd makes the calls of a load, all at once, and tells what came of them.
+func sendCrowd(args []string) error {
+	if len(args) != 3 {
+		return errors.New("part-crowd takes the gateway's address, a key and a load")
+	}
+	t, load := &target{"gateway", &process{url: args[0]}, args[1]}, loads[args[2]]
+	var mu sync.Mutex
+	var all told
+	var callers sync.WaitGroup
+	for range atOnce {
+		callers.Go(func() {
+			answered, err := t.answersOrRefuses(load)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				all.Failed, all.Example = all.Failed+1, err.Error()
+			case answered:
+				all.Answered++
+			default:
+				all.Refused++
+			}
+		})
+	}
+	callers.Wait()
+	return json.NewEncoder(os.Stdout).Encode(all)
+}
+
+// answersOrRefuses makes a call, and says whether it was answered. A refusal must
+// say when to come back.
+func (t *target) answersOrRefuses(load call) (bool, error) {
+	request, err := http.NewRequest(http.MethodPost, t.url+"/openai/v1/chat/completions", strings.NewReader(load.body))
+	if err != nil {
+		return false, err
+	}
+	request.Header["Api-Key"] = []string{t.key}
+	response, err := client.Do(request)
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	switch {
+	case err != nil:
+		return false, err
+	case response.StatusCode == http.StatusOK && (!load.stream || strings.HasSuffix(string(text), "data: [DONE]\n\n")):
+		return true, nil
+	case response.StatusCode != http.StatusOK && response.Header.Get("Retry-After") != "":
+		return false, nil
+	}
+	return false, fmt.Errorf("answered %d, which is neither an answer nor a refusal that says when to come back: %.200s", response.StatusCode, text)
+}
+
+// listens waits until the target answers.
+func (t *target) listens(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var err error
+	for tick := time.Tick(20 * time.Millisecond); ; {
+		if _, err = t.do(ctx, plain, make([]byte, 32<<10)); err == nil {
+			return nil
+		}
+		select {
+		case <-tick:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
