@@ -68,7 +68,25 @@ func (w *wire) answering(status int, header http.Header, body string) {
 type bench struct {
 	telemetry.Sink
 	service *wire
-	log     *bytes.Buffer
+	log     *logText
+}
+
+// logText is a log that is read while the client writes to it.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func open(t *testing.T, change func(*appinsights.Config)) *bench {
@@ -77,7 +95,7 @@ func open(t *testing.T, change func(*appinsights.Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{service: &wire{}, log: &bytes.Buffer{}}
+	b := &bench{service: &wire{}, log: &logText{}}
 	config := appinsights.Config{Connection: parsed, Transport: b.service, Log: slog.New(slog.NewTextHandler(b.log, nil)), Role: "gate", Instance: "machine-1"}
 	if change != nil {
 		change(&config)

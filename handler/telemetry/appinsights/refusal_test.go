@@ -255,7 +255,7 @@ func TestAnyFormOfSuccessIsSuccess(t *testing.T) {
 			b.service.answering(status, nil, body)
 			b.Send(labelled(1))
 			time.Sleep(time.Hour)
-			if n := b.service.requests(); n != 1 || b.log.Len() > 0 {
+			if n := b.service.requests(); n != 1 || b.log.String() != "" {
 				t.Errorf("%d: %d requests, the log says %s", status, n, b.log)
 			}
 			b.end(t)
