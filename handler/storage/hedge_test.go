@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,7 +22,7 @@ func TestHedgeReadsAgainWhileNoAnswerComes(t *testing.T) {
 	const silence, never = 400 * time.Millisecond, -1
 	for name, c := range map[string]struct {
 		tries []try
-		tried int
+		tried int64
 		took  time.Duration
 		want  error
 	}{
@@ -38,13 +39,14 @@ func TestHedgeReadsAgainWhileNoAnswerComes(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
-			began, tried := time.Now(), 0
+			began := time.Now()
+			var tried atomic.Int64
 			next := make(chan try, len(c.tries))
 			for _, one := range c.tries {
 				next <- one
 			}
 			_, err := Hedge(ctx, silence, func(ctx context.Context) (int, error) {
-				tried++
+				tried.Add(1)
 				one := <-next
 				if one.takes == never {
 					<-ctx.Done()
@@ -57,8 +59,8 @@ func TestHedgeReadsAgainWhileNoAnswerComes(t *testing.T) {
 					return 0, ctx.Err()
 				}
 			})
-			if took := time.Since(began); !errors.Is(err, c.want) || took != c.took || tried != c.tried {
-				t.Errorf("%s: %v in %s after %d tries; want %v in %s after %d", name, err, took, tried, c.want, c.took, c.tried)
+			if took := time.Since(began); !errors.Is(err, c.want) || took != c.took || tried.Load() != c.tried {
+				t.Errorf("%s: %v in %s after %d tries; want %v in %s after %d", name, err, took, tried.Load(), c.want, c.took, c.tried)
 			}
 		})
 	}
