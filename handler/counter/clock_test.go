@@ -131,7 +131,7 @@ func TestAClockOfTheStoreThatRunsAheadRenewsNothing(t *testing.T) {
 						t.Errorf("%d passed while the clock was ahead", during)
 					}
 					if turned && during > 0 {
-						time.Sleep(period.Next(today).Sub(time.Now()) + time.Minute)
+						time.Sleep(time.Until(period.Next(today)) + time.Minute)
 						for !period.Start(time.Now()).Equal(period.Start(time.Now().Add(-time.Minute))) {
 							time.Sleep(time.Minute)
 						}

@@ -1,0 +1,86 @@
+package tablestore_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/azurite"
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/tablestore"
+	"tollgate/handler/limit"
+)
+
+// TestCallsAreDecidedHoweverTheServiceRefusesWrites: each answer is the service's
+// own, and none lets a write land.
+func TestCallsAreDecidedHoweverTheServiceRefusesWrites(t *testing.T) {
+	for _, test := range []struct {
+		stored bool
+		status int
+		code   string
+	}{
+		{true, 412, "UpdateConditionNotSatisfied"}, {false, 409, "EntityAlreadyExists"}, {false, 404, "TableNotFound"}, {true, 404, "ResourceNotFound"},
+		{true, 404, "TableNotFound"}, {false, 409, "TableBeingDeleted"}, {true, 403, "AuthorizationPermissionMismatch"}, {true, 503, "ServerBusy"},
+	} {
+		t.Run(fmt.Sprintf("%d %s, stored %v", test.status, test.code, test.stored), func(t *testing.T) {
+			t.Parallel()
+			w := &wire{}
+			service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), &aztables.ClientOptions{
+				ClientOptions: azcore.ClientOptions{Transport: w, Retry: policy.RetryOptions{MaxRetries: -1}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			table := "stuck" + rand.Text()
+			store := tablestore.New(service, table)
+			limits := limit.Limits{TokensPerMinute: 300, Version: 1}
+			if test.stored {
+				if _, _, err := store.Swap(t.Context(), "key", limit.New(limits, time.Now(), "e"), ""); err != nil {
+					t.Fatal(err)
+				}
+			} else if _, err := service.CreateTable(t.Context(), table, nil); err != nil {
+				t.Fatal(err)
+			}
+			var refused atomic.Int64
+			w.struck = func(r *http.Request) *http.Response {
+				if r.Method == http.MethodGet || strings.HasSuffix(r.URL.Path, "/Tables") {
+					return nil // the table is there, as the service says
+				}
+				refused.Add(1)
+				return refusal(r, test.status, test.code)
+			}
+			c := counter.New(counter.Config{Store: store, Log: slog.New(slog.DiscardHandler), OperationTimeout: time.Minute, SlowOperation: time.Minute})
+			for _, terms := range []counter.Terms{{Limits: limits, OnStoreDown: counter.Closed}, {Limits: limits, OnStoreDown: counter.Degrade}} {
+				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10})
+				if r != nil {
+					defer r.Cancel()
+				}
+				if terms.OnStoreDown == counter.Closed && !errors.Is(err, counter.ErrUnavailable) || terms.OnStoreDown == counter.Degrade && (err != nil || !d.Degraded) {
+					t.Errorf("%s: %+v, %v", terms.OnStoreDown, d, err)
+				}
+			}
+			if n := refused.Load(); n == 0 || n > 50 {
+				t.Errorf("%d writes were refused until the calls were decided", n)
+			}
+		})
+	}
+}
+
+// refusal is an answer of the service's to a write.
+func refusal(r *http.Request, status int, code string) *http.Response {
+	body := fmt.Sprintf(`{"odata.error":{"code":%q,"message":{"lang":"en-US","value":"no"}}}`, code)
+	return &http.Response{StatusCode: status, Request: r, Body: io.NopCloser(bytes.NewReader([]byte(body))), Header: http.Header{
+		"Content-Type": {"application/json"}, "Date": {time.Now().UTC().Format(http.TimeFormat)},
+		"X-Ms-Request-Id": {"1"}, "X-Ms-Version": {"2019-02-02"}, "X-Ms-Error-Code": {code}}}
+}

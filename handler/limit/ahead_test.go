@@ -1,0 +1,128 @@
+package limit_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// TestAWrongTimePassesNoLimitTwice: an instance that believes a wrong time, and
+// another that replaces what isn't plausible, used to give a minute out again and
+// again.
+func TestAWrongTimePassesNoLimitTwice(t *testing.T) {
+	now := noon.Add(40 * time.Second)
+	for _, burst := range []int64{0, 50} {
+		for _, off := range []time.Duration{61 * time.Second, 90 * time.Second, 14 * time.Minute, 16 * time.Minute, 20 * time.Minute, 3 * time.Hour, 1000 * time.Hour} {
+			limits := limit.Limits{TokensPerMinute: 100, Burst: burst, Version: 1}
+			s := limit.New(limits, now, "e0")
+			var ahead limit.Holder
+			var passed, filed int64
+			for i := range 10 {
+				wrong := now.Add(off)
+				d := ahead.Draft(s, limits, wrong)
+				d.Decide(limit.Ask{Tokens: 100})
+				b, err := ahead.Commit(d, d.Asked(), wrong.Add(11*time.Second), func() string { return fmt.Sprint("slot", i) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				ahead.Landed()
+				s = b.State
+				if charge, ok := ahead.Take(100, wrong); ok {
+					passed += 100
+					ahead.Settle(charge, limit.Usage{PromptTokens: 100})
+				}
+				if !s.Plausible(now) {
+					for _, row := range s.Outbox {
+						filed += row.Total()
+					}
+					s = s.Repaired(limits, now, fmt.Sprint("e", i+1))
+				}
+			}
+			if passed > 100 {
+				t.Errorf("%v ahead, burst %d: %d tokens passed a limit of 100 in one second", off, burst, passed)
+			}
+			d := ahead.Draft(s, limits, now)
+			b, err := ahead.Commit(d, 0, now.Add(11*time.Second), func() string { return "last" })
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, row := range b.State.Outbox {
+				filed += row.Total()
+			}
+			if got := b.State.Happened.Total() + filed; got != passed {
+				t.Errorf("%v ahead: the counter and its history tell of %d tokens, want %d", off, got, passed)
+			}
+		}
+	}
+}
+
+// TestAMinuteGivenOutAheadBringsNothingAgain: what comes before it does without
+// the burst that it may have had, and what comes after begins anew.
+func TestAMinuteGivenOutAheadBringsNothingAgain(t *testing.T) {
+	limits := limit.Limits{TokensPerMinute: 100, Burst: 50, Version: 1}
+	s := limit.New(limits, noon, "e0")
+	s.Advance(limits, noon.Add(20*time.Minute))
+	s.Advance(limits, noon.Add(21*time.Minute))
+	s.Advance(limits, noon.Add(30*time.Minute))
+	r := s.Repaired(limits, noon, "e1")
+	if s.Plausible(noon) || !r.Plausible(noon) {
+		t.Fatalf("%+v became %+v", s, r)
+	}
+	for minute, want := range map[int]int64{0: -50, 1: 50, 2: 100, 10: 100, 19: 100, 20: 0, 21: 0, 22: 50, 29: 100, 30: 0, 31: 100, 32: 150} {
+		at := r.Clone()
+		at.Advance(limits, noon.Add(time.Duration(minute)*time.Minute))
+		if at.Credit-at.Spent != want {
+			t.Errorf("minute %d, at once: a credit of %d, want %d", minute, at.Credit, want)
+		}
+	}
+	var sum int64
+	for minute := range 33 {
+		r.Advance(limits, noon.Add(time.Duration(minute)*time.Minute))
+		if left := r.Credit - r.Spent; left > 0 {
+			sum += left
+			r.Spent += left
+		}
+	}
+	// 20, 21 and 30 may have had a whole minute each, and the burst twice.
+	if most := int64(33*100 + 50); sum+3*100+2*50 > most {
+		t.Errorf("%d in 33 minutes, beside 400 ahead: the limit is %d", sum, most)
+	}
+}
+
+func TestSpansStayFewAndInOrder(t *testing.T) {
+	s := limit.New(day, noon, "e")
+	for i := range 40 {
+		s.Advance(day, noon.Add(time.Duration(i*i)*time.Minute))
+		if len(s.Opened) > 8 || !s.Plausible(noon.Add(24*100*time.Hour)) {
+			t.Fatalf("after %d minutes: %+v", i+1, s.Opened)
+		}
+	}
+	if last := s.Opened[len(s.Opened)-1]; last.To != s.Window || last.From != s.Window {
+		t.Errorf("the running minute is in %+v", last)
+	}
+}
+
+// TestOtherPeriodsAreRemembered: a day that a clock ahead had left is as it was
+// when it comes back, and the one that it was in is, too.
+func TestOtherPeriodsAreRemembered(t *testing.T) {
+	s := limit.New(day, noon, "e0")
+	s.PeriodSpent = 4000
+	s.Slots = []limit.Slot{{ID: "slot", Seq: 3, Window: s.Window, Leased: 50, Expiry: noon.Unix() + 11}}
+	s.Advance(day, noon.Add(24*time.Hour))
+	s.Slots[0] = limit.Slot{ID: "slot", Seq: 4, Window: s.Window, Leased: 5, Expiry: noon.Unix() + 11}
+	s.PeriodSpent += 700
+	back := s.Repaired(day, noon.Add(time.Minute), "e1")
+	if back.PeriodSpent != 4050 || !back.PeriodStart.Equal(limit.Daily.Start(noon)) {
+		t.Errorf("today is charged %d since %v, want 4050", back.PeriodSpent, back.PeriodStart)
+	}
+	back.Advance(day, noon.Add(24*time.Hour+time.Minute))
+	if back.PeriodSpent != 705 {
+		t.Errorf("tomorrow is charged %d, want 705", back.PeriodSpent)
+	}
+	back.Advance(day, noon.Add(48*time.Hour))
+	if back.PeriodSpent != 0 {
+		t.Errorf("the day after is charged %d", back.PeriodSpent)
+	}
+}
