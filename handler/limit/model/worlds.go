@@ -35,10 +35,10 @@ func clockWorlds() []World {
 		base("clocks two minutes apart", func(w *World) { w.Skew, w.Calls = 2, 1 }),
 		base("excess becomes debt", func(w *World) { w.Excess, w.Asks, w.Calls = 2, []int64{1}, 1 }),
 		base("a raise is taken back", func(w *World) { w.Raise, w.Asks, w.Calls = 3, []int64{1}, 1 }),
-		base("a raise over the end of a lease", func(w *World) { w.Raise, w.Asks, w.Calls, w.Builds = 1, []int64{1}, 1, 3 }),
+		base("a raise over the end of a lease", func(w *World) { w.Raise, w.Asks, w.Calls, w.Builds, w.Minutes = 1, []int64{1}, 1, 3, 2 }),
 		base("a raise that was charged long ago", func(w *World) {
-			w.Instances, w.Raise, w.Asks, w.Builds = 1, 3, []int64{1, 5}, 4
-			w.Writes = []Write{{}, {Lease: 1}, {Lease: 8}}
+			w.Instances, w.Raise, w.Asks, w.Builds, w.Calls = 1, 3, []int64{1}, 4, 1
+			w.Writes = []Write{{Lease: 1}, {Lease: 8}}
 		}),
 		base("a lease comes back late", func(w *World) {
 			w.Full, w.Skew, w.Asks, w.Writes = true, 2, []int64{4}, []Write{{}, {Lease: 2}, {Lease: 4}}
@@ -90,7 +90,7 @@ func limitWorlds() []World {
 			w.Asks, w.Minutes, w.Cancel = []int64{1, 2}, 1, true
 			w.Writes = []Write{{}, {Ask: 1}, {Ask: 2}, {Ask: 1, Lease: 2}}
 		}),
-		base("calls without the counter", func(w *World) { w.Owed, w.Shadow, w.Excess, w.Raise, w.Minutes = true, true, 1, 2, 1 }),
+		base("calls without the counter", func(w *World) { w.Owed, w.Shadow, w.Excess, w.Raise, w.Minutes, w.Builds = true, true, 1, 2, 1, 1 }),
 		base("three instances", func(w *World) { w.Instances, w.Minutes, w.Limits = 3, 1, tier(4, 2) }),
 	}
 }
