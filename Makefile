@@ -88,7 +88,7 @@ test: fmt vet staticcheck vulncheck node ## every test, with the race detector w
 	@$(MAKE) --no-print-directory soak SOAK=30s
 
 test-host: node ## the tests under a Functions host, FUNC
-	go test -count=1 ./handler/host
+	go test -count=1 ./handler/e2e/host
 
 # Those that CI runs; the rest of the fuzz targets are found by FUZZ=package:target.
 FUZZ := ./handler/chat:FuzzStream ./handler/upstream:FuzzRelayIdentity ./handler/chat:FuzzRequest \

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"tollgate/handler/azure"
 	"tollgate/handler/gateway"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/upstream"
@@ -32,7 +32,7 @@ type Config struct {
 	// to try things out: then one process counts for itself and forgets.
 	Store string
 	// Storage is the account of STORE=tables: AzureWebJobsStorage and its kin.
-	Storage storage.Settings
+	Storage azure.Settings
 	// MemoryDirectory is the tiers, subscriptions and keys of STORE=memory.
 	// MEMORY_DIRECTORY: JSON.
 	MemoryDirectory secret.Text
@@ -98,7 +98,7 @@ func Load(getenv func(string) string) (Config, error) {
 	s := &settings{getenv: getenv}
 	c := Config{
 		Store:           s.oneOf("STORE", "tables", "memory"),
-		Storage:         storage.Read(getenv),
+		Storage:         azure.Read(getenv),
 		MemoryDirectory: secret.New(s.text("MEMORY_DIRECTORY", "")),
 		Pepper:          s.pepper("KEY_PEPPER"),
 		Timeouts: upstream.Timeouts{
@@ -146,7 +146,7 @@ func (s *settings) pepper(name string) subscription.Pepper {
 func (s *settings) checkStore(c Config) {
 	switch {
 	case c.Store != "memory":
-		if _, err := storage.Open(c.Storage); err != nil {
+		if _, err := azure.Open(c.Storage); err != nil {
 			s.faults = append(s.faults, err)
 		}
 	case c.MemoryDirectory.Empty():

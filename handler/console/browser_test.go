@@ -16,13 +16,13 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/azurite"
+	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
-	"tollgate/handler/r1sim"
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 )
 
 const operatorKey = "the-operators-key-of-these-tests-alone"
@@ -151,7 +151,7 @@ func (g *gate) populate() string {
 // remember writes a day of history.
 func (g *gate) remember() {
 	g.t.Helper()
-	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(g.connection)})
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(g.connection)})
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 
 	"tollgate/handler/charge/chargetest"
 	"tollgate/handler/gateway"
-	"tollgate/handler/r1sim"
+	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"tollgate/handler/gateway"
-	"tollgate/handler/r1sim"
+	"tollgate/handler/local/r1sim"
 	"tollgate/handler/subscription"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"tollgate/handler/gateway"
-	"tollgate/handler/r1sim"
+	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"

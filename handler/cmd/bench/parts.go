@@ -18,8 +18,8 @@ import (
 	"sync"
 	"time"
 
-	"tollgate/handler/azurite"
-	"tollgate/handler/r1sim"
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/local/r1sim"
 )
 
 // completion is how many tokens the model answers with, unless a call caps

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"tollgate/handler/r1sim"
+	"tollgate/handler/local/r1sim"
 	"tollgate/handler/subscription"
 )
 

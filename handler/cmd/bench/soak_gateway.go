@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/gateway"
-	"tollgate/handler/r1sim"
+	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"

@@ -12,10 +12,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tollgate/handler/azurite"
-	"tollgate/handler/r1sim"
+	"tollgate/handler/azure"
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/tablestore"
 )
@@ -79,7 +79,7 @@ func (s *store) inMemory() {
 }
 
 func (s *store) subscribe(ctx context.Context, connection string) error {
-	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(connection)})
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(connection)})
 	if err != nil {
 		return err
 	}

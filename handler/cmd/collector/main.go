@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"tollgate/handler/collector"
+	"tollgate/handler/local/insights"
 )
 
 func main() {
@@ -36,9 +36,9 @@ func run(ctx context.Context, address string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	fmt.Fprintf(out, "APPLICATIONINSIGHTS_CONNECTION_STRING=%s\n", collector.ConnectionString(listener.Addr().String()))
+	fmt.Fprintf(out, "APPLICATIONINSIGHTS_CONNECTION_STRING=%s\n", insights.ConnectionString(listener.Addr().String()))
 	server := &http.Server{ReadHeaderTimeout: 5 * time.Second,
-		Handler: &collector.Collector{Arrived: func(item collector.Item) { fmt.Fprintln(out, item) },
+		Handler: &insights.Collector{Arrived: func(item insights.Item) { fmt.Fprintln(out, item) },
 			Refused: func(fault string) { fmt.Fprintln(out, "REFUSED", fault) }}}
 	go func() {
 		<-ctx.Done()

@@ -8,13 +8,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tollgate/handler/collector"
+	"tollgate/handler/local/insights"
 )
 
-// insights is a local Application Insights, which prints what arrives once it is
+// localInsights is a local Application Insights, which prints what arrives once it is
 // asked to.
-type insights struct {
-	collector.Collector
+type localInsights struct {
+	insights.Collector
 	server *http.Server
 	shown  atomic.Bool
 }
@@ -31,16 +31,16 @@ func (s *stage) startInsights() (settings []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the collector of telemetry: %w", err)
 	}
-	i := &insights{}
-	i.Arrived = func(item collector.Item) { i.show(item.String()) }
+	i := &localInsights{}
+	i.Arrived = func(item insights.Item) { i.show(item.String()) }
 	i.Refused = func(fault string) { i.show("REFUSED " + fault) }
 	i.server = &http.Server{Handler: &i.Collector, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = i.server.Serve(listener) }() // ends with Close
 	s.insights = i
-	return []string{connectionSetting + "=" + collector.ConnectionString(listener.Addr().String()), "APPLICATIONINSIGHTS_AUTHENTICATION_STRING="}, nil
+	return []string{connectionSetting + "=" + insights.ConnectionString(listener.Addr().String()), "APPLICATIONINSIGHTS_AUTHENTICATION_STRING="}, nil
 }
 
-func (i *insights) show(line string) {
+func (i *localInsights) show(line string) {
 	if i.shown.Load() {
 		fmt.Println(line)
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/collector"
+	"tollgate/handler/local/insights"
 )
 
 // seenCall is a call as infra/queries/calls.kql lists it.
@@ -50,8 +50,8 @@ func (s *stage) checkLogs(t *testing.T) {
 	}
 }
 
-func calls(items []collector.Item) (seen []seenCall) {
-	slices.SortStableFunc(items, func(a, b collector.Item) int { return a.At.Compare(b.At) })
+func calls(items []insights.Item) (seen []seenCall) {
+	slices.SortStableFunc(items, func(a, b insights.Item) int { return a.At.Compare(b.At) })
 	for _, item := range items {
 		if item.Request != nil {
 			seen = append(seen, seenCall{item.Request.ResponseCode, item.Request.Measurements["Total Tokens"], item.Request.Measurements["Remaining Tokens"]})

@@ -13,10 +13,10 @@ import (
 	"strconv"
 	"time"
 
-	"tollgate/handler/azurite"
-	"tollgate/handler/r1sim"
+	"tollgate/handler/azure"
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/tablestore"
 )
@@ -29,7 +29,7 @@ type stage struct {
 	exited   chan error
 	emulator *azurite.Server
 	model    *http.Server
-	insights *insights
+	insights *localInsights
 }
 
 // pepper hashes the demo's keys, which live as long as the demo.
@@ -171,7 +171,7 @@ func install(ctx context.Context) error {
 
 // subscribe makes a tier, its one subscription and a key of it.
 func (s *stage) subscribe(ctx context.Context, id, key string, perMinute int64) error {
-	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(s.emulator.ConnectionString)})
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(s.emulator.ConnectionString)})
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"tollgate/handler/r1sim"
+	"tollgate/handler/local/r1sim"
 )
 
 func main() {

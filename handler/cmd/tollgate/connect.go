@@ -15,10 +15,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"github.com/spf13/cobra"
 
+	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/manage"
 	managetables "tollgate/handler/manage/tablestore"
-	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/tablestore"
 )
@@ -126,7 +126,7 @@ func (a *app) open() (*aztables.ServiceClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	return storage.Open(settings)
+	return azure.Open(settings)
 }
 
 // openOnly opens the account for a command that no gateway can be asked for: it
@@ -180,19 +180,19 @@ func (a *app) pepper() (subscription.Pepper, error) {
 
 // storage is where the settings say that the tables are. Its settings belong
 // together: those of the environment hold, or those of the file.
-func (a *app) storage() (storage.Settings, error) {
+func (a *app) storage() (azure.Settings, error) {
 	file, err := a.file()
 	if err != nil {
-		return storage.Settings{}, err
+		return azure.Settings{}, err
 	}
 	if a.setting(file, "STORE") == "memory" {
-		return storage.Settings{}, errors.New("STORE is memory, which lives in the gateway alone: set STORE to tables to keep subscriptions there, or ask the gateway with --server")
+		return azure.Settings{}, errors.New("STORE is memory, which lives in the gateway alone: set STORE to tables to keep subscriptions there, or ask the gateway with --server")
 	}
-	settings := storage.Read(a.getenv)
-	if settings == (storage.Settings{}) {
-		settings = storage.Read(file.value)
+	settings := azure.Read(a.getenv)
+	if settings == (azure.Settings{}) {
+		settings = azure.Read(file.value)
 	}
-	if settings == (storage.Settings{}) {
+	if settings == (azure.Settings{}) {
 		return settings, fmt.Errorf("AzureWebJobsStorage is missing in the environment and %s: "+
 			"set it to a connection string or UseDevelopmentStorage=true, or set AzureWebJobsStorage__accountName, or name a gateway with --server", file)
 	}

@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/housekeeping"
 	"tollgate/handler/limit"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 )
 
 func TestWhatWorksOnTheTablesAloneRefusesAServer(t *testing.T) {
@@ -24,7 +24,7 @@ func TestWhatWorksOnTheTablesAloneRefusesAServer(t *testing.T) {
 func TestHousekeepingByHandWritesIdleMinutesAndDeletesOldOnes(t *testing.T) {
 	m := newTerminal(t)
 	m.run("housekeeping", "--retention", "1m") // what other tests left
-	client, err := storage.Open(storage.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
+	client, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
 	if err != nil {
 		t.Fatal(err)
 	}

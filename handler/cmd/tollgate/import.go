@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tollgate/handler/apim"
+	"tollgate/handler/cmd/tollgate/apim"
 	"tollgate/handler/manage"
 	"tollgate/handler/subscription"
 )

@@ -7,18 +7,18 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/collector"
+	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
+	"tollgate/handler/local/insights"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 )
 
 // spend writes rows to the history, as closed minutes of counters.
 func (m *terminal) spend(rows ...usage.Row) {
 	m.t.Helper()
-	client, err := storage.Open(storage.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
+	client, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -37,10 +37,10 @@ func spent(counter string, at time.Time, prompt, completion, requests int64) usa
 
 func TestReplaySendsWholeMinutesAgainByWhoseTheyAre(t *testing.T) {
 	m := newTerminal(t)
-	var service collector.Collector
+	var service insights.Collector
 	server := httptest.NewServer(&service)
 	defer server.Close()
-	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = collector.ConnectionString(server.Listener.Addr().String())
+	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = insights.ConnectionString(server.Listener.Addr().String())
 	m.environment["METRIC_NAMESPACE"] = "API Management"
 	m.environment["METRIC_DIMENSIONS"] = "Client IP, SubscriptionId={Subscription ID}, Stage=production"
 	at := time.Date(2020, 1, 1, 10, 0, 0, 0, time.UTC)
@@ -73,7 +73,7 @@ func TestReplaySendsWholeMinutesAgainByWhoseTheyAre(t *testing.T) {
 			t.Errorf("item %v at %v", item, item.At)
 		}
 	}
-	service = collector.Collector{}
+	service = insights.Collector{}
 	if err := json.Unmarshal([]byte(m.must(append(replay, "--subscription", "replayed-a")...)), &sent); err != nil || sent != (resent{2, 3, 31, 242}) {
 		t.Errorf("of one subscription: %+v, %v", sent, err)
 	}
@@ -96,10 +96,10 @@ func TestReplayNamesWhatIsWrong(t *testing.T) {
 
 func TestAReplayThatDoesNotArriveFails(t *testing.T) {
 	m := newTerminal(t)
-	service := collector.Collector{Token: "an identity's"} // as with disableLocalAuth
+	service := insights.Collector{Token: "an identity's"} // as with disableLocalAuth
 	server := httptest.NewServer(&service)
 	defer server.Close()
-	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = collector.ConnectionString(server.Listener.Addr().String())
+	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = insights.ConnectionString(server.Listener.Addr().String())
 	m.spend(spent("replayed-c", time.Date(2020, 3, 1, 10, 0, 0, 0, time.UTC), 1, 1, 1))
 	m.fails(exitFailed, []string{"not all was sent", "Entra tokens only", fmt.Sprintf("%d telemetry items", 3)},
 		"metrics", "replay", "--from", "2020-03-01T10:00Z", "--to", "2020-03-01T11:00Z", "--timeout", "2s") // in which the refusal comes, on a busy machine too

@@ -13,13 +13,13 @@ import (
 	"time"
 	"unicode"
 
+	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
+	"tollgate/handler/local/r1sim"
 	"tollgate/handler/manage"
-	"tollgate/handler/r1sim"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
 )
 
@@ -46,7 +46,7 @@ func (m *terminal) deploy() *httptest.Server {
 // count puts a counter into the tables that was charged tokens just now.
 func (m *terminal) count(key string, tokens int64) {
 	m.t.Helper()
-	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func untilYoung(t *testing.T) {
 // happened puts a closed minute into the history.
 func (m *terminal) happened(counter string, at time.Time, prompt, completion int64) {
 	m.t.Helper()
-	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
 	if err != nil {
 		m.t.Fatal(err)
 	}

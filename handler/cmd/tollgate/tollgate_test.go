@@ -11,9 +11,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"tollgate/handler/azurite"
+	"tollgate/handler/azure"
+	"tollgate/handler/local/azurite"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/tablestore"
 )
@@ -79,7 +79,7 @@ func (m *terminal) fails(status int, parts []string, args ...string) {
 // directory is the gateway's, over the same tables.
 func (m *terminal) directory() *subscription.Directory {
 	m.t.Helper()
-	service, e1 := storage.Open(storage.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
+	service, e1 := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
 	pepper, e2 := subscription.NewPepper(testPepper)
 	if err := errors.Join(e1, e2); err != nil {
 		m.t.Fatal(err)

@@ -13,10 +13,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"tollgate/handler/azurite"
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/tablestore"
 	"tollgate/handler/limit"
+	"tollgate/handler/local/azurite"
 )
 
 // TestOnlyTheServicesOwnAnswersCount: also those that say no, but none of a

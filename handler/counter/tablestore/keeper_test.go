@@ -8,11 +8,11 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"tollgate/handler/azurite"
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/countertest"
 	"tollgate/handler/counter/tablestore"
 	"tollgate/handler/limit"
+	"tollgate/handler/local/azurite"
 )
 
 func TestKeeperConformance(t *testing.T) {

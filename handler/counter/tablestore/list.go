@@ -7,7 +7,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"tollgate/handler/storage"
+	"tollgate/handler/azure"
 )
 
 // list goes through the entities that a filter admits, with all columns or
@@ -22,8 +22,8 @@ func list(ctx context.Context, client *aztables.Client, filter, columns string) 
 	}
 	return func(yield func([]byte, error) bool) {
 		for more := true; more; {
-			page, err := storage.Page(ctx, client, options, pagePauses)
-			if storage.HasCode(err, aztables.TableNotFound) {
+			page, err := azure.Page(ctx, client, options, pagePauses)
+			if azure.HasCode(err, aztables.TableNotFound) {
 				return
 			}
 			if err != nil {

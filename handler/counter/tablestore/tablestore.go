@@ -12,9 +12,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
+	"tollgate/handler/azure"
 	"tollgate/handler/counter"
 	"tollgate/handler/limit"
-	"tollgate/handler/storage"
 )
 
 // Usual is the table's name in a deployment.
@@ -58,7 +58,7 @@ func (s *Store) Swap(ctx context.Context, key string, state limit.State, version
 	var answer *http.Response
 	ctx = policy.WithCaptureResponse(ctx, &answer)
 	if version == "" {
-		etag, err := storage.Insert(ctx, s.client, entity)
+		etag, err := azure.Insert(ctx, s.client, entity)
 		if err == nil {
 			err = stranger(answer)
 		}
@@ -75,7 +75,7 @@ func (s *Store) Swap(ctx context.Context, key string, state limit.State, version
 // stranger is an error where an answer that says yes isn't the service's own: a
 // proxy or a captive portal on the way stores nothing.
 func stranger(answer *http.Response) error {
-	if answer != nil && storage.FromService(answer.Header) {
+	if answer != nil && azure.FromService(answer.Header) {
 		return nil
 	}
 	return errors.New("something on the way answered in its place")
@@ -84,7 +84,7 @@ func stranger(answer *http.Response) error {
 // dateOf is the service's time of an answer; zero where the answer isn't the
 // service's own: a proxy's or a captive portal's clock may be any.
 func dateOf(answer *http.Response) time.Time {
-	if answer == nil || !storage.FromService(answer.Header) {
+	if answer == nil || !azure.FromService(answer.Header) {
 		return time.Time{}
 	}
 	date, _ := http.ParseTime(answer.Header.Get("Date"))
@@ -94,10 +94,10 @@ func dateOf(answer *http.Response) time.Time {
 // translate gives the errors of a counter.Store.
 func translate(doing string, err error) error {
 	switch {
-	case storage.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound):
+	case azure.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound):
 		return counter.ErrNotFound
-	case storage.HasCode(err, aztables.UpdateConditionNotSatisfied, aztables.EntityAlreadyExists):
+	case azure.HasCode(err, aztables.UpdateConditionNotSatisfied, aztables.EntityAlreadyExists):
 		return counter.ErrConflict
 	}
-	return storage.Explain(doing, err)
+	return azure.Explain(doing, err)
 }

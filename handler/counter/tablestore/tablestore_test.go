@@ -5,17 +5,17 @@ import (
 	"os"
 	"testing"
 
-	"tollgate/handler/azurite"
+	"tollgate/handler/azure"
 	"tollgate/handler/counter/countertest"
 	"tollgate/handler/counter/tablestore"
+	"tollgate/handler/local/azurite"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 )
 
 func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
 
 func TestConformance(t *testing.T) {
-	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(azurite.Shared(t))})
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))})
 	if err != nil {
 		t.Fatal(err)
 	}

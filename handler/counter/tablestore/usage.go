@@ -12,10 +12,10 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
+	"tollgate/handler/azure"
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
-	"tollgate/handler/storage"
 )
 
 // UsualHistory is the name of the history's table in a deployment.
@@ -39,7 +39,7 @@ func (h *History) PutClosed(ctx context.Context, key, epoch string, row limit.Cl
 	if err != nil {
 		return err
 	}
-	_, err = storage.Insert(ctx, h.client, entity)
+	_, err = azure.Insert(ctx, h.client, entity)
 	if err = translate("add a usage row", err); errors.Is(err, counter.ErrConflict) {
 		return nil
 	}

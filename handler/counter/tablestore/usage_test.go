@@ -11,11 +11,11 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"tollgate/handler/azurite"
 	"tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/counter/usage/usagetest"
 	"tollgate/handler/limit"
+	"tollgate/handler/local/azurite"
 )
 
 // wire carries requests to the emulator; struck, where it is set, may answer

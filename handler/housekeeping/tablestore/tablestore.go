@@ -13,8 +13,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
+	"tollgate/handler/azure"
 	"tollgate/handler/housekeeping"
-	"tollgate/handler/storage"
 )
 
 // Usual is the table's name in a deployment.
@@ -80,11 +80,11 @@ func (t *Turns) Take(ctx context.Context, pause time.Duration) (func(context.Con
 // read returns the last turn, and an empty ETag where there was none.
 func (t *Turns) read(ctx context.Context) (turn housekeeping.Turn, etag azcore.ETag, err error) {
 	found, err := t.client.GetEntity(ctx, partition, row, nil)
-	if storage.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound, aztables.EntityNotFound) {
+	if azure.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound, aztables.EntityNotFound) {
 		return turn, "", nil
 	}
 	if err != nil {
-		return turn, "", storage.Explain("read the last run of housekeeping", err)
+		return turn, "", azure.Explain("read the last run of housekeeping", err)
 	}
 	var c columns
 	if err := json.Unmarshal(found.Value, &c); err != nil {
@@ -100,15 +100,15 @@ func (t *Turns) write(ctx context.Context, turn housekeeping.Turn, etag azcore.E
 		return "", err
 	}
 	if etag == "" {
-		etag, err = storage.Insert(ctx, t.client, entity)
+		etag, err = azure.Insert(ctx, t.client, entity)
 	} else {
 		var updated aztables.UpdateEntityResponse
 		updated, err = t.client.UpdateEntity(ctx, entity, &aztables.UpdateEntityOptions{IfMatch: &etag, UpdateMode: aztables.UpdateModeReplace})
 		etag = updated.ETag
 	}
 	failed, _ := errors.AsType[*azcore.ResponseError](err)
-	if storage.HasCode(err, aztables.EntityAlreadyExists) || failed != nil && failed.StatusCode == http.StatusPreconditionFailed {
+	if azure.HasCode(err, aztables.EntityAlreadyExists) || failed != nil && failed.StatusCode == http.StatusPreconditionFailed {
 		return "", fmt.Errorf("%w, which began just now", housekeeping.ErrTaken)
 	}
-	return etag, storage.Explain("write the run of housekeeping", err)
+	return etag, azure.Explain("write the run of housekeeping", err)
 }

@@ -7,15 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/azurite"
+	"tollgate/handler/azure"
 	"tollgate/handler/housekeeping"
 	"tollgate/handler/housekeeping/tablestore"
+	"tollgate/handler/local/azurite"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 )
 
 func TestOfManyInstancesOneGetsTheTurn(t *testing.T) {
-	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(azurite.Shared(t))})
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
+	"tollgate/handler/azure"
 	"tollgate/handler/manage"
-	"tollgate/handler/storage"
 )
 
 // Usual is the table's name in a deployment.
@@ -91,8 +91,8 @@ func (s *Store) insert(ctx context.Context, row columns) error {
 		return fmt.Errorf("encode an event: %w", err)
 	}
 	return persist(ctx, "write the audit", func() error {
-		_, err := storage.Insert(ctx, s.client, entity)
-		if storage.HasCode(err, aztables.EntityAlreadyExists) {
+		_, err := azure.Insert(ctx, s.client, entity)
+		if azure.HasCode(err, aztables.EntityAlreadyExists) {
 			return nil
 		}
 		return err
@@ -119,12 +119,12 @@ func (s *Store) Events(ctx context.Context, target, after string, limit int) (ev
 	top := int32(min(limit+1, 1000))
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Top: &top}
 	for {
-		page, err := storage.Page(ctx, s.client, options, pauses)
-		if storage.HasCode(err, aztables.TableNotFound) {
+		page, err := azure.Page(ctx, s.client, options, pauses)
+		if azure.HasCode(err, aztables.TableNotFound) {
 			return nil, "", nil
 		}
 		if err != nil {
-			return nil, "", storage.Explain("list the audit", err)
+			return nil, "", azure.Explain("list the audit", err)
 		}
 		for _, text := range page.Entities {
 			if len(events) == limit {
@@ -153,7 +153,7 @@ func (s *Store) Probe(ctx context.Context) (time.Time, error) {
 	}
 	var answer *http.Response
 	if _, err := s.client.DeleteEntity(policy.WithCaptureResponse(ctx, &answer), row.PartitionKey, row.RowKey, nil); err != nil {
-		return time.Time{}, storage.Explain("delete a row", err)
+		return time.Time{}, azure.Explain("delete a row", err)
 	}
 	date, err := http.ParseTime(answer.Header.Get("Date"))
 	if err != nil {
@@ -169,6 +169,6 @@ func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''
 var pauses = []time.Duration{100 * time.Millisecond, 200 * time.Millisecond}
 
 func persist(ctx context.Context, doing string, operation func() error) error {
-	_, err := storage.Retry(ctx, pauses, operation)
-	return storage.Explain(doing, err)
+	_, err := azure.Retry(ctx, pauses, operation)
+	return azure.Explain(doing, err)
 }

@@ -7,19 +7,19 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/azurite"
+	"tollgate/handler/azure"
+	"tollgate/handler/local/azurite"
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/audittest"
 	"tollgate/handler/manage/tablestore"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 )
 
 func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
 
 func open(t *testing.T, connection, table string) *tablestore.Store {
 	t.Helper()
-	service, err := storage.Open(storage.Settings{ConnectionString: secret.New(connection)})
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(connection)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"tollgate/handler/storage"
+	"tollgate/handler/azure"
 	"tollgate/handler/subscription"
 )
 
@@ -15,12 +15,12 @@ import (
 func translate(doing string, err error) error {
 	failed, ok := errors.AsType[*azcore.ResponseError](err)
 	switch {
-	case storage.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound, aztables.EntityNotFound):
+	case azure.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound, aztables.EntityNotFound):
 		return subscription.ErrNotFound
-	case storage.HasCode(err, aztables.EntityAlreadyExists):
+	case azure.HasCode(err, aztables.EntityAlreadyExists):
 		return subscription.ErrExists
 	case ok && failed.StatusCode == http.StatusPreconditionFailed:
 		return subscription.ErrConflict
 	}
-	return storage.Explain(doing, err)
+	return azure.Explain(doing, err)
 }

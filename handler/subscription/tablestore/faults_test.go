@@ -14,7 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"tollgate/handler/azurite"
+	"tollgate/handler/local/azurite"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/tablestore"
 )

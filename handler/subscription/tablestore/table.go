@@ -10,7 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"tollgate/handler/storage"
+	"tollgate/handler/azure"
 	"tollgate/handler/subscription"
 )
 
@@ -24,7 +24,7 @@ const silence = 400 * time.Millisecond
 
 // get reads a row into value and returns its ETag.
 func (t table) get(ctx context.Context, partition, row string, value any) (azcore.ETag, error) {
-	found, err := storage.Hedge(ctx, silence, func(ctx context.Context) (found aztables.GetEntityResponse, err error) {
+	found, err := azure.Hedge(ctx, silence, func(ctx context.Context) (found aztables.GetEntityResponse, err error) {
 		_, err = persist(ctx, func() (err error) {
 			found, err = t.client.GetEntity(ctx, partition, row, nil)
 			return err
@@ -45,7 +45,7 @@ func (t table) put(ctx context.Context, partition, row string, expected int64, v
 	}
 	if expected == 0 {
 		return t.write(ctx, entity, func() error {
-			_, err := storage.Insert(ctx, t.client, entity)
+			_, err := azure.Insert(ctx, t.client, entity)
 			return err
 		})
 	}
@@ -161,8 +161,8 @@ func (t table) list(ctx context.Context, q query, each func(partition string, ro
 		options.Select = &q.only
 	}
 	for {
-		page, err := storage.Page(ctx, t.client, options, pauses)
-		if storage.HasCode(err, aztables.TableNotFound) {
+		page, err := azure.Page(ctx, t.client, options, pauses)
+		if azure.HasCode(err, aztables.TableNotFound) {
 			return nil
 		}
 		if err != nil {
@@ -185,7 +185,7 @@ func (t table) list(ctx context.Context, q query, each func(partition string, ro
 // short, because a caller may be waiting for its key to be looked up.
 var pauses = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond}
 
-// persist is storage.Retry with these pauses.
+// persist is azure.Retry with these pauses.
 func persist(ctx context.Context, operation func() error) (lost bool, err error) {
-	return storage.Retry(ctx, pauses, operation)
+	return azure.Retry(ctx, pauses, operation)
 }

@@ -11,9 +11,9 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"tollgate/handler/azurite"
+	"tollgate/handler/azure"
+	"tollgate/handler/local/azurite"
 	"tollgate/handler/secret"
-	"tollgate/handler/storage"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
@@ -29,10 +29,10 @@ func names() tablestore.Tables {
 	return tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)}
 }
 
-func open(t *testing.T) (*tablestore.Store, tablestore.Tables, storage.Settings) {
+func open(t *testing.T) (*tablestore.Store, tablestore.Tables, azure.Settings) {
 	t.Helper()
-	settings := storage.Settings{ConnectionString: secret.New(azurite.Shared(t))}
-	service, err := storage.Open(settings)
+	settings := azure.Settings{ConnectionString: secret.New(azurite.Shared(t))}
+	service, err := azure.Open(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,9 +40,9 @@ func open(t *testing.T) (*tablestore.Store, tablestore.Tables, storage.Settings)
 	return tablestore.New(service, tables), tables, settings
 }
 
-func client(t *testing.T, settings storage.Settings, table string) *aztables.Client {
+func client(t *testing.T, settings azure.Settings, table string) *aztables.Client {
 	t.Helper()
-	service, err := storage.Open(settings)
+	service, err := azure.Open(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func client(t *testing.T, settings storage.Settings, table string) *aztables.Cli
 }
 
 // rows are a table's, as JSON.
-func rows(t *testing.T, settings storage.Settings, table string) [][]byte {
+func rows(t *testing.T, settings azure.Settings, table string) [][]byte {
 	t.Helper()
 	page, err := client(t, settings, table).NewListEntitiesPager(nil).NextPage(t.Context())
 	if err != nil {
@@ -101,7 +101,7 @@ func TestRowsHoldNoKeyAndNoPepper(t *testing.T) {
 }
 
 func TestAStoreThatIsDownIsNeitherNotFoundNorNamed(t *testing.T) {
-	service, err := storage.Open(storage.Settings{ConnectionString: secret.New("DefaultEndpointsProtocol=http;AccountName=" + azurite.AccountName +
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New("DefaultEndpointsProtocol=http;AccountName=" + azurite.AccountName +
 		";AccountKey=" + azurite.AccountKey + ";TableEndpoint=http://127.0.0.1:1/" + azurite.AccountName)})
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/collector"
+	"tollgate/handler/local/insights"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/telemetry/appinsights"
 )
@@ -19,7 +19,7 @@ const connection = "InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef;Inge
 
 // wire is a service reached without sockets, so that time may be virtual.
 type wire struct {
-	collector.Collector
+	insights.Collector
 	fail atomic.Pointer[func(*http.Request) (*http.Response, error)]
 	mu   sync.Mutex
 	sent []*http.Request

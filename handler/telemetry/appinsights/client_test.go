@@ -17,7 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"tollgate/handler/collector"
+	"tollgate/handler/local/insights"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/telemetry/appinsights"
 )
@@ -41,7 +41,7 @@ func TestItemsArriveAsTheSchemaHasThem(t *testing.T) {
 	if got := request.URL.String(); got != "https://westeurope-5.in.applicationinsights.azure.com/v2/track" || request.Header.Get("Authorization") != "" {
 		t.Errorf("sent to %s with Authorization %q", got, request.Header.Get("Authorization"))
 	}
-	items := make(map[string]collector.Item)
+	items := make(map[string]insights.Item)
 	for _, item := range b.service.Items() {
 		items[item.Kind] = item
 	}
@@ -203,12 +203,12 @@ func TestOfAPartialAnswerOnlyWhatTimeMendsIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
 		first := true
-		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []collector.Item) bool {
+		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
 			if !first {
 				return false
 			}
 			first = false
-			b.service.Keep([]collector.Item{items[0], items[3]})
+			b.service.Keep([]insights.Item{items[0], items[3]})
 			w.WriteHeader(http.StatusPartialContent)
 			fmt.Fprint(w, `{"itemsReceived":4,"itemsAccepted":2,"errors":[{"index":2,"statusCode":400,"message":"Invalid value"},{"index":1,"statusCode":429,"message":"slow down"},{"index":99,"statusCode":500}]}`)
 			return true
@@ -340,10 +340,10 @@ func TestSendsFromManySidesWhileClosing(t *testing.T) {
 
 // TestOverARealSocket: what virtual time can't show.
 func TestOverARealSocket(t *testing.T) {
-	var service collector.Collector
+	var service insights.Collector
 	server := httptest.NewServer(&service)
 	defer server.Close()
-	parsed, err := appinsights.ParseConnection(collector.ConnectionString(server.Listener.Addr().String()))
+	parsed, err := appinsights.ParseConnection(insights.ConnectionString(server.Listener.Addr().String()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tollgate/handler/collector"
+	"tollgate/handler/local/insights"
 	"tollgate/handler/telemetry/appinsights"
 )
 
@@ -99,7 +99,7 @@ func TestARedirectIsFollowedAndRemembered(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var service collector.Collector
+				var service insights.Collector
 				first := strings.TrimSuffix(strings.SplitN(test.endpoint, "//", 2)[1], "/")
 				network := &hosts{serve: map[string]http.Handler{first: redirecting(test.status, test.location), test.host: &service}}
 				b := openAt(t, network, test.endpoint, nil)
@@ -147,7 +147,7 @@ func TestARedirectAwayFromTheServiceIsNotFollowed(t *testing.T) {
 					}
 				}
 				network.mu.Unlock()
-				var service collector.Collector
+				var service insights.Collector
 				network.set(oldHost, &service)
 				time.Sleep(2 * time.Minute)
 				b.end(t)
@@ -173,7 +173,7 @@ func TestRedirectsInACircleEnd(t *testing.T) {
 		if first+second != 11 {
 			t.Errorf("%d requests for one batch, want 1 and 10 redirects", first+second)
 		}
-		var service collector.Collector
+		var service insights.Collector
 		network.set(newHost, &service)
 		time.Sleep(2 * time.Minute)
 		b.end(t)
@@ -190,7 +190,7 @@ func TestATokenIsSentToTheConfiguredHostAlone(t *testing.T) {
 		{"http://localhost:20030/", "http://127.0.0.1:20030/v2.1/track", "127.0.0.1:20030"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			service := collector.Collector{Token: "secret-token"}
+			service := insights.Collector{Token: "secret-token"}
 			first := strings.TrimSuffix(strings.SplitN(test.endpoint, "//", 2)[1], "/")
 			network := &hosts{serve: map[string]http.Handler{first: redirecting(308, test.location), test.host: &service}}
 			b := openAt(t, network, test.endpoint, func(context.Context) (string, error) { return "secret-token", nil })
@@ -216,7 +216,7 @@ func TestATokenIsSentToTheConfiguredHostAlone(t *testing.T) {
 func TestARedirectIsForgottenWhenItIsOldOrLeadsNowhere(t *testing.T) {
 	t.Run("old", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			var service collector.Collector
+			var service insights.Collector
 			network := &hosts{serve: map[string]http.Handler{oldHost: redirecting(307, "https://"+newHost+"/v2/track", "Cache-Control", "private, max-age=60"), newHost: &service}}
 			b := openAt(t, network, "https://"+oldHost+"/", nil)
 			for range 13 {
@@ -231,7 +231,7 @@ func TestARedirectIsForgottenWhenItIsOldOrLeadsNowhere(t *testing.T) {
 	})
 	t.Run("gone", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			var service collector.Collector
+			var service insights.Collector
 			network := &hosts{serve: map[string]http.Handler{oldHost: redirecting(308, "https://"+newHost+"/v2/track"), newHost: &service}}
 			b := openAt(t, network, "https://"+oldHost+"/", nil)
 			b.Send(tokens(1))

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tollgate/handler/collector"
+	"tollgate/handler/local/insights"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/telemetry/appinsights"
 )
@@ -36,7 +36,7 @@ func labelled(n int, bad ...int) telemetry.Batch {
 
 // refusing answers status to every request with a poisoned item.
 func (b *bench) refusing(status int, header http.Header) {
-	b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []collector.Item) bool {
+	b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
 		for _, item := range items {
 			if item.Properties["Team"] == "poison" {
 				for name, values := range header {
@@ -118,7 +118,7 @@ func TestAFlakyServiceLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
 		chance := rand.New(rand.NewPCG(1, 2))
-		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, _ []collector.Item) bool {
+		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, _ []insights.Item) bool {
 			if chance.IntN(2) == 0 {
 				return false
 			}
@@ -144,7 +144,7 @@ func TestAThrottlingServiceLosesNothing(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := open(t, nil)
 			n := 0
-			b.service.Answer = func(w http.ResponseWriter, _ *http.Request, _ []collector.Item) bool {
+			b.service.Answer = func(w http.ResponseWriter, _ *http.Request, _ []insights.Item) bool {
 				if n++; n%3 == 0 {
 					return false
 				}
@@ -198,7 +198,7 @@ func TestWhileAllIsRefusedNothingIsGivenUp(t *testing.T) {
 func TestABatchThatIsTooLargeIsSplitUntilItFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
-		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []collector.Item) bool {
+		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
 			tooLarge := len(items) > 100
 			for _, item := range items {
 				tooLarge = tooLarge || item.Properties["Team"] == "poison"
@@ -220,8 +220,8 @@ func TestABatchThatIsTooLargeIsSplitUntilItFits(t *testing.T) {
 func TestItemsThatAreDeferredForEverAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
-		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []collector.Item) bool {
-			var good []collector.Item
+		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
+			var good []insights.Item
 			var faults []string
 			for i, item := range items {
 				if item.Properties["Team"] == "poison" {
@@ -282,7 +282,7 @@ func TestValuesThatJSONCantExpressAreCounted(t *testing.T) {
 // reset breaks connections on which an item with this text arrives.
 func (w *wire) reset(text string) {
 	fail := func(r *http.Request) (*http.Response, error) {
-		held := &collector.Collector{Answer: func(w http.ResponseWriter, _ *http.Request, items []collector.Item) bool {
+		held := &insights.Collector{Answer: func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
 			for _, item := range items {
 				if item.Properties["Team"] == text {
 					w.WriteHeader(http.StatusTeapot)
@@ -290,7 +290,7 @@ func (w *wire) reset(text string) {
 				}
 			}
 			return false
-		}, Arrived: func(item collector.Item) { w.Keep([]collector.Item{item}) }}
+		}, Arrived: func(item insights.Item) { w.Keep([]insights.Item{item}) }}
 		response := serve(held, r)
 		if response.StatusCode == http.StatusTeapot {
 			return nil, errors.New("connection reset by peer")

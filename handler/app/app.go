@@ -1,0 +1,117 @@
+// Package app builds the gateway from its settings, serves it, and drains it when
+// the process is told to stop. Start reading at Run; New shows what the gateway is
+// built from.
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"tollgate/handler/azure"
+	"tollgate/handler/config"
+	"tollgate/handler/counter"
+	countermem "tollgate/handler/counter/memstore"
+	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/gateway"
+	"tollgate/handler/housekeeping"
+	housekeepingtables "tollgate/handler/housekeeping/tablestore"
+	managemem "tollgate/handler/manage/memstore"
+	managetables "tollgate/handler/manage/tablestore"
+	"tollgate/handler/strangers"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/subscription/tablestore"
+	"tollgate/handler/telemetry"
+	"tollgate/handler/upstream"
+	"tollgate/handler/upstream/credential"
+)
+
+// App is the gateway with everything that it is built from.
+type App struct {
+	conf    config.Config
+	store   subscription.Store
+	gateway *gateway.Gateway
+	counter *counter.Counter
+	client  *upstream.Client
+	reports *telemetry.Reporter // nil: telemetry is off
+	quiet   *strangers.Log
+	handler http.Handler // the gateway, and what is served beside it
+	log     *slog.Logger
+}
+
+// New builds the application from its settings. It calls nobody: what is down now
+// may be up when the first caller comes. Its errors name the setting at fault.
+func New(c config.Config, log *slog.Logger) (*App, error) {
+	o, err := stores(c)
+	if err != nil {
+		return nil, err
+	}
+	endpoints, err := credential.Identified(c.Upstreams)
+	if err != nil {
+		return nil, err
+	}
+	client, err := upstream.New(endpoints, c.Timeouts)
+	if err != nil {
+		return nil, err
+	}
+	app := &App{conf: c, store: o.store, client: client, counter: counter.New(counter.Config{Store: o.counters, History: o.history, Log: log}), quiet: strangers.New(log), log: log}
+	if app.reports, err = reporter(c.Telemetry, log, app.counted); err != nil {
+		return nil, err
+	}
+	app.gateway = gateway.New(gateway.Config{Strangers: app.quiet,
+		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, History: o.history, Upstream: client, Log: log,
+		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, Budget: budget(c.MaxBody), Origins: c.Origins, SettleTimeout: c.SettleTimeout, TokensPerSecond: c.TokensPerSecond, TokensComment: c.TokensComment,
+		Addresses: c.Counting.Addresses, Telemetry: app.telemetry(),
+	})
+	app.handler = operate(c, app.gateway, o, log, app.quiet)
+	if c.UnderHost {
+		app.handler = housekeeping.New(housekeeping.Config{Counters: o.counters, Counter: app.counter, History: o.history,
+			Retention: c.Counting.Retention, Turns: o.turns, Log: log}).Before(app.handler)
+	}
+	return app, nil
+}
+
+// counted is what the counters did, as telemetry takes it.
+func (a *App) counted() telemetry.Counters {
+	s := a.counter.Stats()
+	return telemetry.Counters{TableOperations: s.Reads + s.Writes + s.Rows, LeaseConflicts: s.Conflicts,
+		ForfeitedTokens: s.Forfeited, UnwrittenTokens: s.UnknownUsage, Degraded: s.DegradedTime}
+}
+
+// telemetry is what the gateway tells of calls: nothing, not a nil reporter,
+// where telemetry is off.
+func (a *App) telemetry() gateway.Telemetry {
+	if a.reports == nil {
+		return nil
+	}
+	return a.reports
+}
+
+// stores opens where everything lives that instances share.
+func stores(c config.Config) (operated, error) {
+	if c.Store == "memory" {
+		directory, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), c.Pepper)
+		if err != nil {
+			return operated{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
+		}
+		return operated{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil)}, nil
+	}
+	service, err := azure.Open(c.Storage)
+	if err != nil {
+		return operated{}, err
+	}
+	audit := managetables.New(service, managetables.Usual)
+	return operated{store: tablestore.New(service, tablestore.Usual), audit: audit, probe: audit.Probe,
+		turns: housekeepingtables.New(service, housekeepingtables.Usual), counters: countertables.New(service, countertables.Usual), history: countertables.NewHistory(service, countertables.UsualHistory)}, nil
+}
+
+// close writes what the counters still hold, and sends what was gathered.
+func (a *App) close(ctx context.Context) error {
+	a.client.CloseIdle()
+	err := a.counter.Close(ctx)
+	closeTelemetry(ctx, a.reports, a.log)
+	a.quiet.Flush()
+	return err
+}

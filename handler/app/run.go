@@ -1,0 +1,127 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	stdlog "log"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
+	"tollgate/handler/config"
+	"tollgate/handler/version"
+)
+
+// Exit statuses. The Functions host restarts a handler that exits with anything
+// but 0, and stops at the third restart, of which those with 200 don't count. A
+// handler that exits with 0 it leaves dead, so 0 is only for a process without a
+// host.
+const (
+	ExitDone    = 0
+	ExitFailed  = 1
+	ExitRestart = 200
+)
+
+// Run starts the gateway with the settings that getenv returns, serves until ctx
+// is done, and drains. It returns the process's exit status. Faults that stop the
+// start go to stderr, which the host shows as errors; the log goes to stdout.
+func Run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writer) int {
+	conf, err := config.Load(getenv)
+	if err != nil {
+		fmt.Fprintf(stderr, "tollgate can't start with these settings:\n%v\n", err)
+		return ExitFailed
+	}
+	lines := newBufferedLog(stdout)
+	defer lines.Flush()
+	log := slog.New(lines)
+	limitMemory(getenv, memlimit.FromCgroup, log)
+	app, err := New(conf, log)
+	if err != nil {
+		fmt.Fprintf(stderr, "tollgate can't start: %v\n", err)
+		return ExitFailed
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(conf.Port)))
+	if err != nil {
+		fmt.Fprintf(stderr, "tollgate can't start: %v\n", err)
+		return ExitFailed
+	}
+	log.Info("listening", "version", version.String(), "address", listener.Addr().String(), "settings", conf)
+	loadTokenizers(conf.Models, app.client, log)
+	stop := background(ctx, func(ctx context.Context) { claimPepper(ctx, app.store, conf.Pepper, log, stderr) })
+	defer stop()
+	if err := app.Serve(ctx, listener); err != nil {
+		fmt.Fprintf(stderr, "tollgate stopped: %v\n", err)
+		return ExitFailed
+	}
+	if conf.UnderHost {
+		return ExitRestart
+	}
+	return ExitDone
+}
+
+// background runs work until it ends or stop is called, which waits for it.
+func background(ctx context.Context, work func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { work(ctx) })
+	return func() { cancel(); running.Wait() }
+}
+
+// lastWrite is the least time that the last writes of the counters have when the
+// process stops. They also have what is left of the drain time.
+const lastWrite = 10 * time.Second
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Serve answers on listener until ctx is done, then lets calls under way end
+// within the drain time, and writes what the counters still hold.
+func (a *App) Serve(ctx context.Context, listener net.Listener) error {
+	conf, log := a.conf, a.log
+	stdlog.SetOutput(io.Discard) // net/http's transport quotes answers there
+	var calls sync.WaitGroup
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			calls.Add(1)
+			defer calls.Done()
+			a.handler.ServeHTTP(w, r)
+		}),
+		ReadHeaderTimeout: conf.HeaderTimeout,
+		ReadTimeout:       conf.BodyTimeout,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("draining", "at_most", conf.DrainTimeout.String())
+	a.counter.Drain()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), conf.DrainTimeout)
+	defer cancel()
+	err := server.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close() // what is still under way is cut, and settles by what it has seen
+		calls.Wait()
+	}
+	a.gateway.Drain(drain)
+	ends, _ := drain.Deadline()
+	last, cancelLast := context.WithDeadline(context.WithoutCancel(ctx), later(ends, time.Now().Add(lastWrite)))
+	defer cancelLast()
+	return errors.Join(err, a.close(last))
+}

@@ -1,0 +1,44 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"tollgate/handler/config"
+	"tollgate/handler/telemetry"
+	"tollgate/handler/telemetry/appinsights"
+)
+
+// reporter begins to send; nil where telemetry is off.
+func reporter(t config.Telemetry, log *slog.Logger, counters func() telemetry.Counters) (*telemetry.Reporter, error) {
+	if !t.On {
+		log.Info("telemetry is off: set APPLICATIONINSIGHTS_CONNECTION_STRING to turn it on")
+		return nil, nil
+	}
+	sink, err := appinsights.New(appinsights.Config{Connection: t.Connection, Authentication: t.Authentication,
+		Namespace: t.Namespace, Role: t.Place.Site, Instance: t.Instance, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("APPLICATIONINSIGHTS_AUTHENTICATION_STRING: %w", err)
+	}
+	return telemetry.New(telemetry.Config{Sink: sink, Log: log, Interval: t.Interval, Dimensions: t.Dimensions, MaxSeries: t.MaxSeries,
+		SampleRatio: t.SampleRatio, TruncateIP: t.TruncateIP, Place: t.Place, Counters: counters}), nil
+}
+
+// lastTelemetry bounds the sending of what is left at the end.
+const lastTelemetry = 5 * time.Second
+
+// closeTelemetry sends what is left, within a deadline of its own: a store that
+// hangs must not take the telemetry with it. What can't be sent is no failure of
+// the gateway's; the usage table has it.
+func closeTelemetry(ctx context.Context, reporter *telemetry.Reporter, log *slog.Logger) {
+	if reporter == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTelemetry)
+	defer cancel()
+	if err := reporter.Close(ctx); err != nil {
+		log.Warn("telemetry was lost at the end", "cause", err)
+	}
+}

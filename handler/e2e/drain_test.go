@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/subscription"
+)
+
+// TestQueuedCallsAreAnsweredWhenTheProcessIsToStop: SIGTERM to the real process,
+// with calls that wait for the next minute and one that its endpoint is at work on.
+func TestQueuedCallsAreAnsweredWhenTheProcessIsToStop(t *testing.T) {
+	const queued = 20
+	working, finish := make(chan struct{}), make(chan struct{})
+	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		close(working)
+		<-finish
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"x"}}],"usage":{"prompt_tokens":10,"completion_tokens":80}}`)
+	}))
+	t.Cleanup(model.Close)
+	binary := filepath.Join(t.TempDir(), "handler")
+	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
+		t.Fatalf("build the gateway: %v: %s", err, out)
+	}
+	port, err := azurite.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, url := subscription.NewKey(), "http://127.0.0.1:"+port
+	var log bytes.Buffer
+	cmd := exec.Command(binary)
+	cmd.Stderr, cmd.Stdout = &log, &log
+	cmd.Env = append(os.Environ(), "PORT="+port, "KEY_PEPPER=0123456789abcdef", "UPSTREAM_URL="+model.URL, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=none",
+		"STORE=memory", "AzureWebJobsStorage=", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=", "APPLICATIONINSIGHTS_CONNECTION_STRING=", "DRAIN_TIMEOUT=20s",
+		fmt.Sprintf(`MEMORY_DIRECTORY={"tiers":[{"id":"t","tokensPerMinute":200,"reserve":"full","maxCompletionTokens":100,"maxWait":"2m"}],`+
+			`"subscriptions":[{"id":"s","tier":"t"}],"keys":[{"subscription":"s","slot":"primary","key":%q}]}`, key))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	eventually(t, "the gateway listens", func() error {
+		response, err := http.Get(url + "/")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err
+	})
+	// Each call asks whether to send its body, which the gateway answers once it is at
+	// work on the call.
+	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+	call := func(begun func()) (int, string, string) {
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: begun})
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/openai/v1/chat/completions",
+			strings.NewReader(`{"model":"DeepSeek-R1","max_tokens":100,"messages":[{"role":"user","content":"x"}]}`))
+		if err != nil {
+			t.Error(err)
+			return 0, "", ""
+		}
+		request.Header.Set("Api-Key", key)
+		request.Header.Set("Expect", "100-continue")
+		response, err := client.Do(request)
+		if err != nil {
+			t.Errorf("cut without an answer: %v", err)
+			return 0, "", ""
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Errorf("cut in the middle: %v", err)
+		}
+		return response.StatusCode, response.Header.Get("Retry-After"), string(body)
+	}
+	var calls, waiting sync.WaitGroup
+	calls.Go(func() {
+		if status, _, body := call(func() {}); status != http.StatusOK {
+			t.Errorf("the call under way: %d %s", status, body)
+		}
+	})
+	<-working
+	begun := make(chan struct{}, queued)
+	for range queued {
+		waiting.Go(func() {
+			if status, after, body := call(func() { begun <- struct{}{} }); status != http.StatusTooManyRequests || after == "" {
+				t.Errorf("a queued call: %d, Retry-After %q: %s", status, after, body)
+			}
+		})
+	}
+	for range queued {
+		<-begun
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	waiting.Wait() // while the other is still under way
+	close(finish)
+	calls.Wait()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended with %v: %s", err, log.String())
+	}
+}

@@ -1,0 +1,149 @@
+package host_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"debug/buildinfo"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// makes runs a target of the Makefile.
+func makes(args ...string) (output string, err error) {
+	return makesIn(filepath.Join("..", "..", ".."), args...)
+}
+
+func makesIn(folder string, args ...string) (output string, err error) {
+	command := exec.Command("make", append([]string{"--no-print-directory"}, args...)...)
+	command.Dir = folder
+	text, err := command.CombinedOutput()
+	return string(text), err
+}
+
+// largestHandler is the most that the handler's binary may weigh, in bytes.
+const largestHandler = 16_000_000
+
+func TestBuildMakesWhatTheHostRuns(t *testing.T) {
+	t.Parallel()
+	folder := dist(t)
+	for _, name := range []string{"host.json", "local.settings.json", "gateway/function.json", "handler"} {
+		info, err := os.Stat(filepath.Join(folder, name))
+		if err != nil || name == "handler" && info.Mode()&0o111 == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+		if name == "handler" && err == nil && info.Size() > largestHandler {
+			t.Errorf("the handler's size: got %d bytes, want at most %d: every cold start loads it", info.Size(), largestHandler)
+		}
+	}
+	sample, err := os.ReadFile("../../../local.settings.sample.json")
+	if copied, _ := os.ReadFile(filepath.Join(folder, "local.settings.json")); err != nil || string(copied) != string(sample) {
+		t.Errorf("the settings are not the sample's: %v", err)
+	}
+}
+
+func TestBuildLeavesTheSettingsThatAreThere(t *testing.T) {
+	t.Parallel()
+	dist(t) // so that the build is in the cache
+	folder := t.TempDir()
+	own := filepath.Join(folder, "local.settings.json")
+	if err := os.WriteFile(own, []byte("my own"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := makes("build", "DIST="+folder); err != nil {
+		t.Fatal(err, output)
+	}
+	if kept, err := os.ReadFile(own); err != nil || string(kept) != "my own" {
+		t.Errorf("the settings became %q: %v", kept, err)
+	}
+}
+
+func TestStartSaysHowToGetAHost(t *testing.T) {
+	t.Parallel()
+	dist(t)
+	output, err := makes("start", "DIST="+t.TempDir(), "FUNC=no-such-host")
+	if err == nil || !strings.Contains(output, "no-such-host is not installed: https://learn.microsoft.com/") {
+		t.Errorf("%v: %s", err, output)
+	}
+}
+
+// sources copies what a package is made of to a folder of its own.
+func sources(t *testing.T) string {
+	t.Helper()
+	root, folder := os.DirFS("../../.."), t.TempDir()
+	for _, top := range []string{"Makefile", "go.mod", "go.sum", "host.json", "functions", "handler"} {
+		err := fs.WalkDir(root, top, func(name string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case entry.Name() == "node_modules":
+				return fs.SkipDir
+			case entry.IsDir():
+				return os.MkdirAll(filepath.Join(folder, name), 0o755)
+			}
+			text, err := fs.ReadFile(root, name)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(folder, name), text, 0o600)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+func TestTheSameSourcesMakeTheSamePackage(t *testing.T) {
+	t.Parallel()
+	var packages [2][]byte
+	for i := range packages {
+		folder := sources(t) // whose path, times and modes differ
+		output, err := makesIn(folder, "package", "VERSION=v1.2.3-canary")
+		if err != nil || !strings.Contains(output, ".artifacts/tollgate.zip: ") {
+			t.Fatalf("%v: %s", err, output)
+		}
+		if packages[i], err = os.ReadFile(filepath.Join(folder, ".artifacts", "tollgate.zip")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(packages[0], packages[1]) {
+		t.Error("the packages differ")
+	}
+	archive, err := zip.NewReader(bytes.NewReader(packages[0]), int64(len(packages[0])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := archive.Open("handler")
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, err := io.ReadAll(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := buildinfo.Read(bytes.NewReader(binary))
+	if err != nil {
+		t.Fatal(err)
+	}
+	licences, err := fs.ReadFile(archive, "THIRD-PARTY-LICENSES.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, module := range info.Deps {
+		if !bytes.Contains(licences, []byte("\n"+module.Path+" "+module.Version+"\n")) {
+			t.Errorf("the licence of %s is not in the package", module.Path)
+		}
+	}
+	built := make(map[string]string)
+	for _, s := range info.Settings {
+		built[s.Key] = s.Value
+	}
+	if built["GOOS"] != "linux" || built["GOARCH"] != "amd64" || built["CGO_ENABLED"] != "0" || built["-trimpath"] != "true" || !bytes.Contains(binary, []byte("v1.2.3-canary")) {
+		t.Errorf("the handler is built with %v", built)
+	}
+}

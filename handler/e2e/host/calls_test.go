@@ -1,0 +1,240 @@
+package host_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/handler/azure"
+	"tollgate/handler/counter/tablestore"
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/secret"
+	"tollgate/handler/subscription"
+)
+
+// untilYoung waits until calls of a few seconds fall into one minute, by the
+// gateway's clock, which may be a second late.
+func (h *running) untilYoung(t *testing.T) {
+	t.Helper()
+	young := func() bool { return time.Until(h.standing(t).Minute.ResetAt) > 20*time.Second }
+	for again := time.NewTicker(100 * time.Millisecond); !young(); <-again.C {
+	}
+}
+
+// demo is what the article's script sends.
+const demo = `{"messages": [{"role": "system", "content": "You are a sarcastic, unhelpful assistant."}, {"role": "user", "content": "Can you tell me the time, please?"}], "model": "DeepSeek-R1"}`
+
+func TestTheArticlesTenCallsUnderAHost(t *testing.T) {
+	h := start(t, options{limits: subscription.Limits{TokensPerMinute: 300}})
+	h.untilYoung(t)
+	for i, want := range []struct {
+		status    int
+		remaining string
+	}{{200, "42"}, {200, "0"}, {429, "0"}, {429, "0"}, {429, "0"}, {429, "0"}, {429, "0"}, {429, "0"}, {429, "0"}, {429, "0"}} {
+		request := must(http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/inference/models/chat/completions?api-version=2024-05-01-preview", strings.NewReader(demo)))
+		request.Header.Set("api-key", h.key)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if remaining := response.Header.Get("x-apim-remaining-tokens"); err != nil || response.StatusCode != want.status || remaining != want.remaining {
+			t.Errorf("call %d: %d with %s tokens left, not %d with %s: %v", i+1, response.StatusCode, remaining, want.status, want.remaining, err)
+		}
+		if refused := response.StatusCode == http.StatusTooManyRequests; refused != (response.Header.Get("x-apim-retry-after") != "" && response.Header.Get("Retry-After") != "") ||
+			refused && !strings.Contains(string(text), "Token limit is exceeded. Try again in ") {
+			t.Errorf("call %d: %v\n%s", i+1, response.Header, text)
+		}
+	}
+}
+
+// runner gives the article's script what it takes from its environment.
+const runner = `
+apim_resource_gateway_url, apim_subscriptions = %q, [{"key": %q}]
+inference_api_path, inference_api_version = "inference", "2024-05-01-preview"
+models_config = [{"name": "DeepSeek-R1"}]
+exec(open("../../cmd/demo/testdata/article.py", encoding="utf-8").read())
+`
+
+func TestTheArticlesScriptUnderAHost(t *testing.T) {
+	python := ""
+	for _, name := range []string{os.Getenv("PYTHON"), "python3", "/usr/bin/python3"} {
+		if name != "" && exec.Command(name, "-c", "import requests").Run() == nil {
+			python = name
+			break
+		}
+	}
+	if python == "" {
+		t.Skip("no Python with requests: install Debian's python3-requests, or set PYTHON")
+	}
+	h := start(t, options{limits: subscription.Limits{TokensPerMinute: 300}})
+	h.untilYoung(t)
+	script := exec.CommandContext(t.Context(), python, "-c", fmt.Sprintf(runner, h.url, h.key))
+	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
+	output, err := script.CombinedOutput()
+	if err != nil || !strings.Contains(string(output), "'x-apim-remaining-tokens': '42'") || strings.Count(string(output), "status code:  429") != 8 {
+		t.Errorf("%v:\n%s", err, output)
+	}
+}
+
+// clients is where the official clients are installed.
+const clients = "../../cmd/demo/clients"
+
+func TestOfficialClientsUnderAHost(t *testing.T) {
+	if _, err := os.Stat(clients + "/node_modules"); err != nil {
+		t.Skip("the clients are not installed: run npm ci in handler/cmd/demo/clients")
+	}
+	h := start(t, options{})
+	for _, client := range []string{"openai", "azure", "inference"} {
+		for _, mode := range []string{"plain", "stream"} {
+			command := exec.CommandContext(t.Context(), "node", clients+"/clients.mjs", client, mode, "0", h.url, h.key)
+			command.Env = append(os.Environ(), "NO_PROXY=127.0.0.1")
+			output, err := command.Output()
+			var got struct{ Content, Error string }
+			if err != nil || json.Unmarshal(output, &got) != nil || got.Error != "" || got.Content == "" {
+				t.Errorf("%s %s: %v\n%s", client, mode, err, output)
+			}
+		}
+	}
+}
+
+// paused is a model that streams one word, and the rest when it is told to.
+type paused struct {
+	resume chan struct{} // closed: go on
+	left   chan struct{} // closed when the gateway has gone
+}
+
+func newPaused() *paused { return &paused{make(chan struct{}), make(chan struct{})} }
+
+// ServeHTTP implements http.Handler.
+func (p *paused) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	control := http.NewResponseController(w)
+	_, _ = fmt.Fprint(w, `data: {"choices":[{"index":0,"delta":{"content":"first words of it"}}]}`+"\n\n")
+	_ = control.Flush()
+	select {
+	case <-p.resume:
+	case <-r.Context().Done():
+		close(p.left)
+		return
+	}
+	_, _ = fmt.Fprint(w, `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}`+
+		"\n\ndata: [DONE]\n\n")
+}
+
+func TestAStreamComesThroughTheHostEventByEvent(t *testing.T) {
+	model := newPaused()
+	h := start(t, options{model: model})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	response, err := h.post(ctx, body(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() && !strings.Contains(lines.Text(), "first words") {
+	}
+	close(model.resume) // only now: the first event came while the model was still at it
+	last := ""
+	for lines.Scan() {
+		if lines.Text() != "" {
+			last = lines.Text()
+		}
+	}
+	if lines.Err() != nil || last != "data: [DONE]" {
+		t.Errorf("the stream ends with %q: %v", last, lines.Err())
+	}
+}
+
+// yearly counts in a window that no test is at the edge of.
+var yearly = subscription.Limits{TokenQuota: 1_000_000, TokenQuotaPeriod: subscription.Yearly}
+
+func TestACallerThatLeavesIsChargedForWhatWasWritten(t *testing.T) {
+	model := newPaused()
+	h := start(t, options{model: model, limits: yearly})
+	ctx, leave := context.WithCancel(t.Context())
+	response, err := h.post(ctx, body(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() && !strings.Contains(lines.Text(), "first words") {
+	}
+	leave()
+	select {
+	case <-model.left:
+	case <-time.After(patience):
+		t.Fatal("the model goes on for nobody")
+	}
+	eventually(t, "the call is logged as client_closed", func() bool { _, found := h.log.call("client_closed"); return found })
+	line, _ := h.log.call("client_closed")
+	if line.Completion < 2 || line.Completion > 10 || line.Prompt == 0 { // four words
+		t.Errorf("charged are %d tokens of prompt and %d of completion", line.Prompt, line.Completion)
+	}
+	eventually(t, "the counter has what the log says", func() bool { return h.used(t) == line.Prompt+line.Completion })
+}
+
+// counted lists the counters' keys that hold a text.
+func counted(t *testing.T, text string) (keys []string) {
+	t.Helper()
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := service.NewClient(tablestore.Usual).NewListEntitiesPager(nil)
+	for pages.More() {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entity := range page.Entities {
+			var row struct{ PartitionKey string }
+			if err := json.Unmarshal(entity, &row); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(row.PartitionKey, text) {
+				keys = append(keys, row.PartitionKey)
+			}
+		}
+	}
+	return keys
+}
+
+// TestTheCallersAddress: what is counted by address is counted by the one that
+// the platform saw, whatever a caller claims.
+func TestTheCallersAddress(t *testing.T) {
+	byAddress := subscription.Limits{TokensPerMinute: 10_000, CounterKey: "{client-ip}"}
+	for name, c := range map[string]struct {
+		o      options
+		want   string
+		claims []string
+	}{
+		"Host":     {options{}, "127.0.0.1", []string{"X-Forwarded-For", "6.6.6.6"}},
+		"FrontEnd": {options{frontEnd: true}, "127.0.0.1", []string{"X-Forwarded-For", "6.6.6.6", "Client-IP", "6.6.6.6:1234", "X-Client-IP", "6.6.6.6"}},
+		"FrontDoor": {options{frontEnd: true, settings: []string{"CLIENT_IP_HEADER=X-Azure-ClientIP"}}, "7.7.7.7",
+			[]string{"X-Azure-ClientIP", "7.7.7.7", "X-Forwarded-For", "6.6.6.6", "X-Client-IP", "6.6.6.6"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.o.limits = byAddress
+			h := start(t, c.o)
+			if status, text := h.answer(t, body(false), c.claims...); status != http.StatusOK {
+				t.Fatalf("%d: %s", status, text)
+			}
+			keys := counted(t, h.id)
+			if len(keys) != 1 || !strings.Contains(keys[0], c.want) {
+				t.Errorf("counted by %q", keys)
+			}
+		})
+	}
+}

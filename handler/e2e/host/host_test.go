@@ -1,0 +1,380 @@
+package host_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"tollgate/handler/azure"
+	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/local/r1sim"
+	"tollgate/handler/secret"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/tablestore"
+)
+
+const (
+	pepper = "for-tests-under-a-host-on-one-machine"
+	// secretPrompt is what callers say: it must not be in any log.
+	secretPrompt = "canary-prompt"
+	// patience bounds every wait: a host on a busy machine of two cores starts in a few seconds.
+	patience = 30 * time.Second
+)
+
+func TestMain(m *testing.M) {
+	status := azurite.Main(m)
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
+	os.Exit(status)
+}
+
+var built struct {
+	sync.Once
+	dir string
+	err error
+}
+
+// dist is what `make build` makes, built once for all tests.
+func dist(t *testing.T) string {
+	t.Helper()
+	built.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "tollgate-host-*"); built.err != nil {
+			return
+		}
+		if output, err := makes("build", "DIST="+built.dir); err != nil {
+			built.err = fmt.Errorf("make build: %w\n%s", err, output)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.dir
+}
+
+// options are in what a host differs from the usual one.
+type options struct {
+	model           http.Handler        // by default a simulated DeepSeek-R1
+	limits          subscription.Limits // by default ten thousand tokens a minute
+	functionTimeout string              // by default host.json's
+	settings        []string            // of the handler, or of the stand-in of a host
+	frontEnd        bool                // behind Azure's front end, as a stand-in has it
+	fails           bool                // the host must fail to start
+}
+
+// running is a Functions host with Tollgate in it.
+type running struct {
+	url, key string
+	id       string // of tier and subscription
+	folder   string // what it runs
+	log      *journal
+	exited   chan struct{}
+}
+
+// started counts, so that a test that is run again has a counter of its own again.
+var started atomic.Int64
+
+// start runs a host until the test ends. Without one the test is skipped.
+func start(t *testing.T, o options) *running {
+	t.Helper()
+	t.Parallel()
+	command := os.Getenv("FUNC")
+	if command == "" {
+		command = "func"
+	}
+	program, err := exec.LookPath(command)
+	if err != nil {
+		t.Skipf("no Functions host: install Azure Functions Core Tools, or set FUNC (%v)", err)
+	}
+	if program, err = filepath.Abs(program); err != nil { // it runs in another folder
+		t.Fatal(err)
+	}
+	if o.frontEnd && !strings.Contains(filepath.Base(program), "standin") {
+		t.Skip("Core Tools have no front end such as Azure's: only a stand-in of the host pretends to one")
+	}
+	h := &running{key: subscription.NewKey(), id: fmt.Sprintf("%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), started.Add(1)), folder: t.TempDir(), log: new(journal), exited: make(chan struct{})}
+	store := azurite.Shared(t)
+	h.subscribe(t, store, o.limits)
+	h.assemble(t, o.functionTimeout)
+	if o.model == nil {
+		o.model = new(r1sim.Endpoint)
+	}
+	model := httptest.NewServer(o.model)
+	t.Cleanup(model.Close)
+	if o.frontEnd {
+		o.settings = append(o.settings, "STANDIN_FRONT_END=1", "WEBSITE_SITE_NAME=standin")
+	}
+	h.run(t, program, append([]string{"AzureWebJobsStorage=" + store, "KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model.URL,
+		"UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + r1sim.Key, "MODELS=DeepSeek-R1",
+		"HOUSEKEEPING_SCHEDULE=0 0 0 1 1 *", // so that it doesn't fire within a test; a stand-in looks up no local.settings.json
+		"STANDIN_DRAIN_SECONDS=1"}, o.settings...))
+	if !o.fails {
+		eventually(t, "the host answers", func() bool {
+			response, err := http.Get(h.url + "/")
+			if err != nil {
+				return false
+			}
+			defer response.Body.Close()
+			return response.StatusCode == http.StatusOK
+		})
+	}
+	return h
+}
+
+// subscribe makes a tier, a subscription and a key of the test's own.
+func (h *running) subscribe(t *testing.T, connection string, limits subscription.Limits) {
+	t.Helper()
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(connection)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if limits.TokensPerMinute == 0 && limits.TokenQuota == 0 {
+		limits.TokensPerMinute = 10_000
+	}
+	store, hasher := tablestore.New(service, tablestore.Usual), must(subscription.NewPepper(pepper))
+	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: h.id, Limits: limits})
+	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: h.id, Tier: h.id, Created: time.Now().UTC()})
+	e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: hasher.Hash(h.key), Subscription: h.id, Slot: subscription.Primary, Created: time.Now().UTC()})
+	if err := errors.Join(e1, e2, e3); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// assemble copies what was built, so that the test's handler can be told from
+// others by its path, and shortens the host's limit.
+func (h *running) assemble(t *testing.T, functionTimeout string) {
+	t.Helper()
+	if err := os.CopyFS(h.folder, os.DirFS(dist(t))); err != nil {
+		t.Fatal(err)
+	}
+	if functionTimeout == "" {
+		return
+	}
+	file := filepath.Join(h.folder, "host.json")
+	var settings map[string]any
+	if err := json.Unmarshal(must(os.ReadFile(file)), &settings); err != nil {
+		t.Fatal(err)
+	}
+	settings["functionTimeout"] = functionTimeout
+	if err := os.WriteFile(file, must(json.Marshal(settings)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run starts the host, and has it stopped and its log looked through at the end.
+func (h *running) run(t *testing.T, program string, settings []string) {
+	t.Helper()
+	port := must(azurite.FreePort())
+	h.url = "http://127.0.0.1:" + port
+	command := exec.Command(program, "start", "--port", port)
+	command.Dir = h.folder
+	command.Env = append(os.Environ(), settings...)
+	command.Stdout, command.Stderr = h.log, h.log
+	command.WaitDelay = 5 * time.Second
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = command.Wait()
+		close(h.exited)
+	}()
+	t.Cleanup(func() {
+		_ = command.Process.Signal(os.Interrupt)
+		select {
+		case <-h.exited:
+		case <-time.After(patience):
+			_ = command.Process.Kill()
+			<-h.exited
+			t.Error("the host did not end by itself")
+		}
+		text := h.log.String()
+		for _, private := range []string{h.key, secretPrompt, pepper} {
+			if strings.Contains(text, private) {
+				t.Errorf("%q is in the host's log", private)
+			}
+		}
+		if t.Failed() {
+			t.Logf("the host's log:\n%s", text)
+		}
+	})
+}
+
+// handler is the process id of the handler, 0 while there is none.
+func (h *running) handler(t *testing.T) int {
+	t.Helper()
+	executable := filepath.Join(h.folder, "handler")
+	links, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil || len(links) == 0 {
+		t.Skip("no /proc to find the handler in")
+	}
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && target == executable {
+			pid, err := strconv.Atoi(strings.Split(link, "/")[2])
+			if err == nil {
+				return pid
+			}
+		}
+	}
+	return 0
+}
+
+// signal sends the handler a signal and returns which process it was.
+func (h *running) signal(t *testing.T, s syscall.Signal) int {
+	t.Helper()
+	pid := h.handler(t)
+	if pid == 0 {
+		t.Fatal("there is no handler")
+	}
+	if err := syscall.Kill(pid, s); err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// body is a chat completion's.
+func body(stream bool) string {
+	return fmt.Sprintf(`{"model":"DeepSeek-R1","stream":%t,"messages":[{"role":"user","content":%q}]}`, stream, secretPrompt)
+}
+
+// post makes a call; the answer's body is the caller's to close.
+func (h *running) post(ctx context.Context, text string, headers ...string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url+"/openai/v1/chat/completions", strings.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("api-key", h.key)
+	request.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	return http.DefaultClient.Do(request)
+}
+
+// answer makes a call and reads all of its answer.
+func (h *running) answer(t *testing.T, text string, headers ...string) (status int, answered string) {
+	t.Helper()
+	response, err := h.post(t.Context(), text, headers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	read, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(read)
+}
+
+// standing is where the subscription's limits stand, as callers are told.
+type standing struct {
+	Minute struct{ ResetAt time.Time }
+	Quota  struct{ Used int64 }
+}
+
+func (h *running) standing(t *testing.T) (s standing) {
+	t.Helper()
+	request := must(http.NewRequestWithContext(t.Context(), http.MethodGet, h.url+"/usage", nil))
+	request.Header.Set("api-key", h.key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// used is what the subscription has used of its quota, in tokens.
+func (h *running) used(t *testing.T) int64 {
+	t.Helper()
+	return h.standing(t).Quota.Used
+}
+
+// stored is what the subscription's counter has of its quota, in tokens, whatever
+// becomes of the handler: what was used and what is leased.
+func (h *running) stored(t *testing.T) int64 {
+	t.Helper()
+	service := must(azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))}))
+	state, _, _, err := countertables.New(service, countertables.Usual).Load(t.Context(), h.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.Quota - state.Standing(time.Now()).QuotaRemaining
+}
+
+// eventually waits until something holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	again := time.NewTicker(25 * time.Millisecond)
+	defer again.Stop()
+	for !holds() {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+	}
+}
+
+// journal is a log that is written while it is read.
+type journal struct {
+	mutex sync.Mutex
+	text  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.text.String()
+}
+
+// call is the log line of the first call with an outcome.
+func (j *journal) call(outcome string) (line struct {
+	Status     int
+	Outcome    string
+	Prompt     int64 `json:"prompt_tokens"`
+	Completion int64 `json:"completion_tokens"`
+}, found bool) {
+	lines := bufio.NewScanner(strings.NewReader(j.String()))
+	for lines.Scan() {
+		_, text, _ := strings.Cut(lines.Text(), "{")
+		if strings.Contains(text, `"msg":"call"`) && json.Unmarshal([]byte("{"+text), &line) == nil && line.Outcome == outcome {
+			return line, true
+		}
+	}
+	return line, false
+}

@@ -1,0 +1,268 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/subscription"
+)
+
+// mostResident is what no body and no answer may bring the process above, in bytes.
+const mostResident = 512 << 20
+
+// besieged is a gateway's process whose callers want its memory.
+type besieged struct {
+	url    string
+	pid    int
+	victim string // the key of a caller that wants nothing but its stream
+	keys   []string
+}
+
+// TestNoCallerTakesTheProcesssMemory has keys send, all at once, what takes the most
+// memory, while another caller's stream goes on.
+func TestNoCallerTakesTheProcesssMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it moves gigabytes")
+	}
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("a process's memory is read from /proc")
+	}
+	asks := make(chan struct{}) // the model answers a late user once it is closed
+	model := httptest.NewServer(hungry(asks))
+	t.Cleanup(model.Close)
+	b := besiege(t, model.URL)
+	stream := b.follow(t)
+	large := `{"model":"DeepSeek-R1","user":"late","messages":[{"role":"user","content":"` + strings.Repeat("What is a token bucket? ", 170_000) + `"}]}`
+	for _, step := range []struct {
+		name string
+		run  func()
+	}{
+		{"empty messages", func() {
+			b.flood(t, 24, `{"model":"DeepSeek-R1","messages":[`+strings.Repeat("{},", 1_390_000)+`{}]}`, 400)
+		}},
+		{"objects", func() {
+			b.flood(t, 24, `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"hi"}],"a":[`+strings.Repeat("{},", 1_380_000)+`{}]}`, 400)
+		}},
+		{"one word", func() {
+			b.flood(t, 24, `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"`+strings.Repeat("a", 4_100_000)+`"}]}`, 0)
+		}},
+		{"200 calls of 4 MB", func() {
+			time.AfterFunc(3*time.Second, func() { close(asks) })
+			b.flood(t, 200, large, 0)
+		}},
+		{"answers that nobody reads", func() { b.ignore(t, 60) }},
+	} {
+		step.run()
+		peak, now := b.resident(t)
+		t.Logf("%s: %d MB at most so far, %d MB now", step.name, peak>>20, now>>20)
+		if peak > mostResident {
+			t.Errorf("%s: %d MB at most, want %d", step.name, peak>>20, mostResident>>20)
+		}
+		stream.goesOn(t)
+	}
+}
+
+// hungry is a model: it streams for ever, answers a late user once it may, and
+// with 15 MB to who asks for logprobs.
+func hungry(asks chan struct{}) http.HandlerFunc {
+	padding := strings.Repeat("x", 15<<20)
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<10))
+		_, _ = io.Copy(io.Discard, r.Body)
+		switch {
+		case strings.Contains(string(body), `"stream":true`):
+			w.Header().Set("Content-Type", "text/event-stream")
+			for tick := time.Tick(50 * time.Millisecond); ; {
+				_, _ = io.WriteString(w, `data: {"choices":[{"index":0,"delta":{"content":"and "}}]}`+"\n\n")
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-tick:
+				case <-r.Context().Done():
+					return
+				}
+			}
+		case strings.Contains(string(body), `"user":"late"`):
+			select {
+			case <-asks:
+			case <-r.Context().Done():
+				return
+			}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		logprobs := ""
+		if strings.Contains(string(body), `"logprobs":true`) {
+			logprobs = padding
+		}
+		fmt.Fprintf(w, `{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop","logprobs":%q}],"usage":{"prompt_tokens":9,"completion_tokens":9,"total_tokens":18}}`, logprobs)
+	}
+}
+
+// besiege starts the gateway, with keys of two callers and the victim's.
+func besiege(t *testing.T, model string) *besieged {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "handler")
+	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
+		t.Fatalf("build the gateway: %v: %s", err, out)
+	}
+	port, err := azurite.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &besieged{url: "http://127.0.0.1:" + port, victim: subscription.NewKey(), keys: []string{subscription.NewKey(), subscription.NewKey()}}
+	directory := fmt.Sprintf(`{"tiers":[{"id":"t","tokensPerMinute":1000000000,"reserve":"none"}],
+		"subscriptions":[{"id":"v","tier":"t"},{"id":"a","tier":"t"},{"id":"b","tier":"t"}],
+		"keys":[{"subscription":"v","key":%q},{"subscription":"a","key":%q},{"subscription":"b","key":%q}]}`, b.victim, b.keys[0], b.keys[1])
+	command := exec.Command(binary)
+	command.Env = []string{"PORT=" + port, "STORE=memory", "KEY_PEPPER=0123456789abcdef", "MEMORY_DIRECTORY=" + directory,
+		"UPSTREAM_URL=" + model, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=k", "MODELS=DeepSeek-R1"}
+	command.Stderr = os.Stderr
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	b.pid = command.Process.Pid
+	for tick, late := time.Tick(20*time.Millisecond), time.After(time.Minute); ; {
+		if response, err := http.Get(b.url + "/"); err == nil {
+			response.Body.Close()
+			return b
+		}
+		select {
+		case <-tick:
+		case <-late:
+			t.Fatal("the gateway never listened")
+		}
+	}
+}
+
+func (b *besieged) request(t *testing.T, key, body string) *http.Request {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+"/v1/chat/completions", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", key)
+	return request
+}
+
+// flood makes so many calls at once, and wants each answered with a status; 0:
+// with success, or a refusal that says when to come back.
+func (b *besieged) flood(t *testing.T, calls int, body string, want int) {
+	t.Helper()
+	var group sync.WaitGroup
+	for i := range calls {
+		request := b.request(t, b.keys[i%2], body)
+		group.Go(func() {
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer response.Body.Close()
+			_, _ = io.Copy(io.Discard, response.Body)
+			switch ok := response.StatusCode == http.StatusOK || response.Header.Get("Retry-After") != ""; {
+			case want != 0 && response.StatusCode != want && response.StatusCode != http.StatusServiceUnavailable, want == 0 && !ok:
+				t.Errorf("got %d %v, want %d", response.StatusCode, response.Header, want)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// ignore asks for so many answers of 15 MB on connections that nobody reads, until
+// the gateway has asked for all that it will.
+func (b *besieged) ignore(t *testing.T, calls int) {
+	t.Helper()
+	const body = `{"model":"DeepSeek-R1","logprobs":true,"top_logprobs":20,"messages":[{"role":"user","content":"hi"}]}`
+	for i := range calls {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.(*net.TCPConn).SetReadBuffer(4096)
+		fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nApi-Key: %s\r\nContent-Length: %d\r\n\r\n%s", b.keys[i%2], len(body), body)
+	}
+	last, since := int64(0), time.Now()
+	for tick := time.Tick(100 * time.Millisecond); time.Since(since) < 2*time.Second; <-tick { // until it grows no more
+		if peak, _ := b.resident(t); peak > last {
+			last, since = peak, time.Now()
+		}
+	}
+}
+
+// resident is the process's memory: the most it had, and what it has, in bytes.
+func (b *besieged) resident(t *testing.T) (peak, now int64) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.pid))
+	if err != nil {
+		t.Fatalf("the gateway is gone: %v", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		n, _ := strconv.ParseInt(fields[1], 10, 64)
+		switch fields[0] {
+		case "VmHWM:":
+			peak = n << 10
+		case "VmRSS:":
+			now = n << 10
+		}
+	}
+	return peak, now
+}
+
+// followed is the victim's stream.
+type followed struct{ events chan string }
+
+func (b *besieged) follow(t *testing.T) *followed {
+	t.Helper()
+	response, err := http.DefaultClient.Do(b.request(t, b.victim, `{"model":"DeepSeek-R1","stream":true,"messages":[{"role":"user","content":"hi"}]}`))
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("the victim's stream: %v %v", response, err)
+	}
+	t.Cleanup(func() { response.Body.Close() })
+	f := &followed{events: make(chan string, 1)}
+	go func() {
+		defer close(f.events)
+		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+			select {
+			case f.events <- lines.Text():
+			default: // nobody asks
+			}
+		}
+	}()
+	return f
+}
+
+// goesOn waits for events that come from now on.
+func (f *followed) goesOn(t *testing.T) {
+	t.Helper()
+	for range 5 {
+		select {
+		case _, open := <-f.events:
+			if !open {
+				t.Fatal("another caller's stream was cut")
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("another caller's stream stands still")
+		}
+	}
+}

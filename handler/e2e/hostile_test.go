@@ -1,0 +1,311 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/handler/gateway"
+)
+
+// golden is one request of the corpus, with what is to come of it.
+type golden struct {
+	where string
+	want  string // a status, or "closed": no answer; or several, with slashes
+	part  string // of the answer
+	raw   string // the request
+}
+
+// The macros of the corpus: MSG is a sound field of messages, KEY the caller's
+// key, HEX(..) bytes, REP(n,text) a text over and over.
+var macro = regexp.MustCompile(`MSG|KEY|CANARY|HEX\(([0-9a-f]+)\)|REP\((\d+),([^)]*)\)`)
+
+func (h *hostile) expand(text string) string {
+	return macro.ReplaceAllStringFunc(text, func(found string) string {
+		parts := macro.FindStringSubmatch(found)
+		switch {
+		case found == "MSG":
+			return `"messages":[{"role":"user","content":"` + canaryPrompt + `"}]`
+		case found == "KEY":
+			return h.key
+		case found == "CANARY":
+			return canaryPrompt
+		case parts[1] != "":
+			raw, _ := hex.DecodeString(parts[1])
+			return string(raw)
+		}
+		n, _ := strconv.Atoi(parts[2])
+		return strings.Repeat(parts[3], n)
+	})
+}
+
+// corpus reads a file of golden requests, one a line: STATUS TEXT | REQUEST,
+// where TEXT is in the answer. build makes the raw request of what REQUEST
+// says.
+func (h *hostile) corpus(t *testing.T, file string, build func(text string) string) (cases []golden) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "hostile", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		line = strings.TrimRight(line, "\n")
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		want, request, found := strings.Cut(line, " | ")
+		status, part, _ := strings.Cut(strings.TrimSpace(want), " ")
+		if !found {
+			t.Fatalf("%s:%d: no ' | '", file, number)
+		}
+		cases = append(cases, golden{fmt.Sprintf("%s:%d", file, number), status, part, build(h.expand(request))})
+	}
+	return cases
+}
+
+const standardHeaders = "Host: gateway\r\nContent-Type: application/json\r\n"
+
+// post is a request for a completion with more headers and a body.
+func (h *hostile) post(target, headers, body string) string {
+	return "POST " + target + " HTTP/1.1\r\n" + standardHeaders + headers + "Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
+}
+
+const soundBody = `{"messages":[{"role":"user","content":"` + canaryPrompt + `"}],"model":"DeepSeek-R1"}`
+
+// builders make requests of the corpus's files.
+func (h *hostile) builders() map[string]func(string) string {
+	own := "Api-Key: " + h.key + "\r\n"
+	headers := func(text string) string {
+		return strings.ReplaceAll(text, " ¦ ", "\r\n") + "\r\n"
+	}
+	return map[string]func(string) string{
+		"bodies.txt":  func(text string) string { return h.post("/v1/chat/completions", own, text) },
+		"headers.txt": func(text string) string { return h.post("/v1/chat/completions", own+headers(text), soundBody) },
+		"keys.txt":    func(text string) string { return h.post("/v1/chat/completions", headers(text), soundBody) },
+		"targets.txt": func(text string) string {
+			return strings.Replace(h.post("", own, soundBody), "POST  HTTP", text+" HTTP", 1)
+		},
+		"raw.txt":      unescaped,
+		"upstream.txt": unescaped,
+	}
+}
+
+// unescaped reads the escapes of a line of raw bytes.
+func unescaped(text string) string {
+	return strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\t`, "\t", `\0`, "\x00", `\\`, `\`).Replace(text)
+}
+
+// exchange sends raw bytes over a connection of their own, and reads what comes
+// of the first request in them.
+func (h *hostile) exchange(raw string) (status int, header http.Header, body string, err error) {
+	conn, err := net.Dial("tcp", h.address)
+	if err != nil {
+		return 0, nil, "", err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	go func() { _, _ = io.WriteString(conn, raw) }() // an answer may come before all is sent
+	from := bufio.NewReader(conn)
+	response, err := http.ReadResponse(from, nil)
+	for err == nil && response.StatusCode < http.StatusOK { // 100 Continue
+		response, err = http.ReadResponse(from, nil)
+	}
+	if err != nil {
+		return 0, nil, "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, response.Header, string(text), err
+}
+
+// used returns what is used up of the subscription's quota. It goes by a header that
+// every answer has, because GET /usage may not be asked so often.
+func (h *hostile) used(t *testing.T) int64 {
+	t.Helper()
+	ask := func(path string) (http.Header, string) {
+		status, header, body, err := h.exchange("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nApi-Key: " + h.key + "\r\n\r\n")
+		if err != nil || status != http.StatusOK {
+			t.Fatalf("GET %s: got %d %s, %v", path, status, body, err)
+		}
+		return header, body
+	}
+	header, _ := ask("/models")
+	if left := header.Get(gateway.DefaultHeaderNames.RemainingQuotaTokens); left != "" {
+		n, err := strconv.ParseInt(left, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return limitsOfHostile.TokenQuota - n
+	}
+	_, body := ask("/usage") // nothing was reserved yet
+	var usage struct{ Quota struct{ Used int64 } }
+	if err := json.Unmarshal([]byte(body), &usage); err != nil {
+		t.Fatalf("/usage: %s, %v", body, err)
+	}
+	return usage.Quota.Used
+}
+
+// charged waits until so much more is used up than all calls before took, and
+// returns what is: what was settled is told a moment later at times, while the
+// counter is being written.
+func (h *hostile) charged(t *testing.T, right func(charged int64) bool) (charged int64) {
+	t.Helper()
+	deadline, every := time.After(20*time.Second), time.NewTicker(5*time.Millisecond)
+	defer every.Stop()
+	for {
+		charged = h.used(t) - h.spent
+		if right(charged) {
+			h.spent += charged
+			return charged
+		}
+		select {
+		case <-every.C:
+		case <-deadline:
+			h.spent += charged
+			return charged
+		}
+	}
+}
+
+// protocol are the statuses of 500 and more that HTTP itself has the server's
+// library answer with, before the gateway sees anything: an unknown transfer
+// coding, and another major version.
+// Source: RFC 9112 section 6.1, RFC 9110 section 15.6.6
+var protocol = map[int]bool{501: true, 505: true}
+
+// check sends a request and holds what comes of it to what is expected: never a
+// 5xx of ours, never a wrong charge, never a canary where it doesn't belong.
+func (h *hostile) check(t *testing.T, c golden) {
+	t.Helper()
+	status, header, body, err := h.exchange(c.raw)
+	got := strconv.Itoa(status)
+	if status == 0 {
+		got = "closed"
+	}
+	if !slices.Contains(strings.Split(c.want, "/"), got) || !strings.Contains(body, c.part) {
+		t.Errorf("%s: got %s %.300q, %v; want %s with %q", c.where, got, body, err, c.want, c.part)
+	}
+	if status >= 500 && !protocol[status] {
+		t.Errorf("%s: %d of ours: %s", c.where, status, body)
+	}
+	completed := strings.Contains(body, canaryCompletion)
+	want := int64(0)
+	if completed {
+		want = told
+	}
+	if charged := h.charged(t, func(charged int64) bool { return charged == want }); charged != want {
+		t.Errorf("%s: charged %d tokens, want %d; answer %d %.200q", c.where, charged, want, status, body)
+	}
+	shown := body + fmt.Sprint(header)
+	for _, secret := range []string{h.key, canaryUpstream, canaryPepper, canaryPrompt} {
+		if strings.Contains(shown, secret) {
+			t.Errorf("%s: the answer shows %s: %s", c.where, secret, shown)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.faults) > 0 {
+		t.Errorf("%s: upstream: %s", c.where, strings.Join(h.faults, "; "))
+		h.faults = nil
+	}
+}
+
+// wantsAtLeast is how many golden requests there must be.
+const wantsAtLeast = 300
+
+// TestHostileTraffic sends the corpus to the whole gateway over real sockets,
+// and then looks for what must have stayed secret.
+func TestHostileTraffic(t *testing.T) {
+	h := openHostile(t, true)
+	total := 0
+	for file, build := range h.builders() {
+		if file == "upstream.txt" {
+			continue
+		}
+		for _, c := range h.corpus(t, file, build) {
+			h.check(t, c)
+			total++
+		}
+	}
+	for _, c := range h.corpus(t, "upstream.txt", unescaped) {
+		h.checkModel(t, c)
+		total++
+	}
+	if total < wantsAtLeast {
+		t.Errorf("%d requests, want %d or more", total, wantsAtLeast)
+	}
+	t.Logf("%d golden requests", total)
+	h.stop() // which writes the last counters and metrics
+	h.searchForCanaries(t)
+}
+
+// checkModel has the model give a raw answer, to a stream where it is one, and
+// looks at what the caller gets.
+func (h *hostile) checkModel(t *testing.T, c golden) {
+	t.Helper()
+	h.mu.Lock()
+	h.answer = c.raw
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.answer = ""
+	}()
+	body := soundBody
+	if strings.Contains(c.raw, "text/event-stream") {
+		body = `{"stream":true,` + soundBody[1:]
+	}
+	status, header, text, err := h.exchange(h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", body))
+	got := strconv.Itoa(status)
+	if err != nil {
+		got += "-cut"
+	}
+	want, charge, _ := strings.Cut(c.want, "/")
+	if got != want || !strings.Contains(text, c.part) {
+		t.Errorf("%s: got %s %.300q, %v; want %s with %q", c.where, got, text, err, want, c.part)
+	}
+	exact, wrong := strconv.ParseInt(charge, 10, 64)
+	right := func(charged int64) bool {
+		return wrong == nil && charged == exact || charge == "counted" && charged >= 1 && charged <= 200_000
+	}
+	if charged := h.charged(t, right); !right(charged) {
+		t.Errorf("%s: charged %d tokens, want %s", c.where, charged, charge)
+	}
+	if shown := text + fmt.Sprint(header); strings.Contains(shown, canaryUpstream) || strings.Contains(shown, "upstream's-own") {
+		t.Errorf("%s: the answer shows what is upstream's: %s", c.where, shown)
+	}
+}
+
+// searchForCanaries looks into the log, the metrics and the rows.
+func (h *hostile) searchForCanaries(t *testing.T) {
+	t.Helper()
+	if lines := strings.Count(h.log.String(), `"msg":"call"`); lines < wantsAtLeast {
+		t.Errorf("only %d calls were logged", lines)
+	}
+	places := map[string]string{"the log": h.log.String(), "the metrics": h.metrics.String()}
+	for table, rows := range h.rows(t) {
+		places["table "+table] = rows
+	}
+	for place, text := range places {
+		for _, secret := range []string{h.key, canaryPrompt, canaryCompletion, canaryUpstream, canaryPepper} {
+			if at := strings.Index(text, secret); at >= 0 {
+				t.Errorf("%s shows %s: %.300s", place, secret, text[max(0, at-150):])
+			}
+		}
+		t.Logf("%s: %d bytes, no canary", place, len(text))
+	}
+}

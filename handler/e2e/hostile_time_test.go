@@ -1,0 +1,147 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// send opens a connection and sends the pieces of a request, each when pace
+// gives its turn; the connection stays open.
+func (h *hostile) send(t *testing.T, pace <-chan time.Time, pieces ...string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", h.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	for _, piece := range pieces {
+		if pace != nil {
+			<-pace
+		}
+		if _, err := io.WriteString(conn, piece); err != nil {
+			break // it has been given up, which is what is to be seen
+		}
+	}
+	return conn
+}
+
+// A caller that sends its request byte by byte is given up in its time: before
+// its headers are whole it gets nothing or a 400, within its body a 400, and neither
+// costs anything.
+func TestSlowlorisIsGivenUp(t *testing.T) {
+	h := openHostile(t, false)
+	whole := h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", soundBody)
+	headers := strings.Index(whole, "\r\n\r\n") + 4
+	for name, test := range map[string]struct {
+		at   int
+		want []string
+	}{"in the headers": {20, []string{"", "400"}}, "in the body": {headers + 10, []string{"400"}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begun := time.Now()
+			tick := time.NewTicker(125 * time.Millisecond)
+			defer tick.Stop()
+			pieces := []string{whole[:test.at]}
+			for i := range 40 {
+				pieces = append(pieces, whole[test.at+i:test.at+i+1])
+			}
+			conn := h.send(t, tick.C, pieces...)
+			answer, _ := io.ReadAll(conn)
+			if took := time.Since(begun); took > 15*time.Second {
+				t.Errorf("given up after %v", took)
+			}
+			if status, _, _ := strings.Cut(strings.TrimPrefix(string(answer), "HTTP/1.1 "), " "); !slices.Contains(test.want, status) {
+				t.Errorf("answered %q, want %q", answer, test.want)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if used := h.used(t); used != 0 {
+			t.Errorf("%d tokens were charged", used)
+		}
+	})
+}
+
+// A caller that reads nothing of a long stream is cut off, charged for what was
+// generated, and its end is told as its own doing.
+func TestASlowReaderIsCutOffAndCharged(t *testing.T) {
+	h := openHostile(t, false, "WRITE_TIMEOUT", "500ms")
+	chunk := `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("word ", 2000) + `"}}]}` + "\n\n"
+	h.answer = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + strings.Repeat(chunk, 2000) + "data: [DONE]\n\n"
+	h.send(t, nil, h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
+	eventually(t, "the call is reported", func() error {
+		if !strings.Contains(h.log.String(), `"outcome":"client_slow"`) {
+			return fmt.Errorf("log: %.2000s", h.log.String())
+		}
+		return nil
+	})
+	if charged := h.charged(t, func(charged int64) bool { return charged >= 1000 }); charged < 1000 {
+		t.Errorf("%d tokens were charged for megabytes of text", charged)
+	}
+}
+
+// Callers that come one after the other over one connection are each answered,
+// the last though those before it were refused.
+func TestOneConnectionServesManyCalls(t *testing.T) {
+	h := openHostile(t, false)
+	sound := h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", soundBody)
+	calls := []string{sound, h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", "junk"), h.post("/nowhere", "", ""),
+		h.post("/v1/chat/completions", "", soundBody), sound}
+	conn := h.send(t, nil, strings.Join(calls, "")) // pipelined
+	from := bufio.NewReader(conn)
+	for i, want := range []int{200, 400, 404, 401, 200} {
+		response, err := http.ReadResponse(from, nil)
+		if err != nil {
+			t.Fatalf("call %d: %v", i, err)
+		}
+		body, err := io.ReadAll(response.Body)
+		if response.StatusCode != want || err != nil {
+			t.Errorf("call %d: %d %s, %v; want %d", i, response.StatusCode, body, err, want)
+		}
+	}
+	if charged := h.charged(t, func(charged int64) bool { return charged == 2*told }); charged != 2*told {
+		t.Errorf("%d tokens charged, want %d", charged, 2*told)
+	}
+}
+
+// The time that a caller has for its request is not the time that its answer has.
+func TestAStreamMayTakeLongerThanItsRequest(t *testing.T) {
+	h := openHostile(t, false) // in which a body may take 3 s
+	h.pause = 4 * time.Second
+	conn := h.send(t, nil, h.post("/v1/chat/completions", "Connection: close\r\nApi-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.Contains(string(answer), "data: [DONE]\n\n") {
+		t.Errorf("%q, %v", answer, err)
+	}
+	if charged := h.charged(t, func(charged int64) bool { return charged == told }); charged != told {
+		t.Errorf("%d tokens charged, want %d", charged, told)
+	}
+}
+
+// A stream that is cut because the process must end is charged before it does.
+func TestWhatTheDrainCutsIsCharged(t *testing.T) {
+	h := openHostile(t, false, "DRAIN_TIMEOUT", "50ms")
+	h.pause = time.Hour
+	conn := h.send(t, nil, h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
+	for from := bufio.NewReader(conn); ; {
+		line, err := from.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(line, canaryCompletion) {
+			break
+		}
+	}
+	h.stop()
+	if log := h.log.String(); !strings.Contains(log, `"outcome":"client_closed"`) || !strings.Contains(log, `"completion_tokens":`) {
+		t.Errorf("no charge was reported before the end: %s", log)
+	}
+}

@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"tollgate/handler/app"
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/subscription"
+)
+
+// inMemory runs the gateway without storage, for one subscription of a tier, told
+// its port by a setting: PORT, or the one that the Functions host uses.
+func inMemory(t *testing.T, tier, portSetting string) (url, key string) {
+	t.Helper()
+	port, err := azurite.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key = subscription.NewKey()
+	values := map[string]string{portSetting: port, "KEY_PEPPER": "0123456789abcdef", "UPSTREAM_URL": "http://127.0.0.1:1", "UPSTREAM_API_KEY": "none", "STORE": "memory",
+		"MEMORY_DIRECTORY": fmt.Sprintf(`{"tiers":[%s],"subscriptions":[{"id":"team-a","tier":"demo"}],"keys":[{"subscription":"team-a","slot":"primary","key":%q}]}`, tier, key)}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() { ended <- app.Run(ctx, env(values), io.Discard, io.Discard) }()
+	t.Cleanup(func() {
+		stop()
+		if status := <-ended; status != app.ExitDone && status != app.ExitRestart {
+			t.Errorf("status %d", status)
+		}
+	})
+	url = "http://127.0.0.1:" + port
+	eventually(t, "the gateway listens", func() error {
+		response, err := http.Get(url + "/")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err
+	})
+	return url, key
+}
+
+// ask makes a request with headers, pairs of name and value.
+func ask(t *testing.T, method, address, body string, headers ...string) (int, string, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Header.Get("Content-Type"), string(text)
+}
+
+const timerFired = `{"Data":{},"Metadata":{}}`
+
+// TestOnlyTheHostStartsHousekeeping: the Functions host POSTs a timer function to
+// its folder's name. A caller who does so comes through the host's proxy, and a
+// page in a browser says where it is from: they find nothing there.
+func TestOnlyTheHostStartsHousekeeping(t *testing.T) {
+	url, key := inMemory(t, `{"id":"demo","tokensPerMinute":300}`, "FUNCTIONS_CUSTOMHANDLER_PORT")
+	same := []string{"X-Request-Id", "same", "Api-Key", key}
+	_, _, nothing := ask(t, http.MethodPost, url+"/nothing-here", timerFired, same...)
+	for _, foreign := range [][]string{{"X-Forwarded-Host", "tollgate.example"}, {"X-Forwarded-Proto", "http"}, {"X-Forwarded-For", "203.0.113.7"}, {"X-Forwarded-Proto", ""},
+		{"Forwarded", "for=203.0.113.7"}, {"Origin", "https://example.com"}, {"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-origin"}} {
+		for _, path := range []string{"/housekeeping", "/%68ousekeeping"} {
+			if status, _, body := ask(t, http.MethodPost, url+path, timerFired, append(foreign, same...)...); status != 404 || body != strings.ReplaceAll(nothing, "/nothing-here", "/housekeeping") {
+				t.Errorf("%s with %v: %d %s; want what any other path answers: %s", path, foreign, status, body, nothing)
+			}
+		}
+	}
+	if status, kind, body := ask(t, http.MethodPost, url+"/housekeeping", timerFired, same...); status != 200 || kind != "application/json" || !strings.HasPrefix(body, "{") || !strings.Contains(body, "0 failed") {
+		t.Errorf("the host: %d %s %s", status, kind, body)
+	}
+	if status, _, body := ask(t, http.MethodPost, url+"/housekeeping", timerFired, same...); status != 200 || !strings.Contains(body, "left to another run") {
+		t.Errorf("the host, a moment later: %d %s", status, body)
+	}
+}
+
+// TestWithoutAHostNobodyStartsHousekeeping: the port is open to whatever runs on
+// the machine, pages in a browser included.
+func TestWithoutAHostNobodyStartsHousekeeping(t *testing.T) {
+	url, key := inMemory(t, `{"id":"demo","tokensPerMinute":300}`, "PORT")
+	for _, path := range []string{"/housekeeping", "/%68ousekeeping", "//housekeeping"} {
+		if status, _, body := ask(t, http.MethodPost, url+path, timerFired, "Api-Key", key); status != 404 {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	countermem "tollgate/handler/counter/memstore"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/gateway"
+	"tollgate/handler/local/insights"
+	"tollgate/handler/local/r1sim"
+	"tollgate/handler/secret"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/telemetry"
+	"tollgate/handler/telemetry/appinsights"
+	"tollgate/handler/upstream"
+)
+
+// ledger notes what calls settled, on the way to telemetry.
+type ledger struct {
+	gateway.Telemetry
+	mu      sync.Mutex
+	settled map[string]float64 // tokens by subscription
+	calls   map[string]int     // by outcome
+}
+
+func (l *ledger) Report(c telemetry.Call) {
+	l.mu.Lock()
+	l.calls[c.Outcome]++
+	if c.Usage != nil {
+		l.settled[c.Subscription] += float64(c.Usage.PromptTokens + c.Usage.CompletionTokens)
+	}
+	l.mu.Unlock()
+	l.Telemetry.Report(c)
+}
+
+// chance throws seeded dice for many at once.
+type chance struct {
+	mu   sync.Mutex
+	dice *rand.Rand
+}
+
+func newChance(seed uint64) *chance { return &chance{dice: rand.New(rand.NewPCG(seed, 7))} }
+
+// of is true that many times in a hundred.
+func (c *chance) of(percent int) bool { return c.upTo(100) < percent }
+
+func (c *chance) upTo(n int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dice.IntN(n)
+}
+
+// moody is a model that answers, streams, breaks off, forgets usage and fails.
+// It closes its connections, whose readers would hold virtual time up.
+func moody(t *testing.T, dice *chance) *httptest.Server {
+	moods := []r1sim.Behaviour{{}, {}, {}, {Completion: 500}, {NoUsage: true}, {CutAfter: 3}, {Status: 500}, {Status: 429}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		endpoint := r1sim.Endpoint{Behaviour: moods[dice.upTo(len(moods))]}
+		endpoint.ServeHTTP(w, r)
+	}))
+	server.Config.SetKeepAlivesEnabled(false)
+	t.Cleanup(server.Close)
+	return server
+}
+
+// leaver is a caller that may leave at its answer's first bytes.
+type leaver struct {
+	*httptest.ResponseRecorder
+	leave context.CancelFunc // nil: it stays
+}
+
+func (l *leaver) Write(p []byte) (int, error) {
+	if l.leave != nil {
+		l.leave()
+	}
+	return l.ResponseRecorder.Write(p)
+}
+
+// overloaded is an ingestion endpoint that is in trouble three times, as the
+// client waits in real time: it refuses, or takes some.
+func overloaded(c *insights.Collector, dice *chance) func(http.ResponseWriter, *http.Request, []insights.Item) bool {
+	troubles := 0
+	return func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
+		troubles++
+		switch {
+		case troubles > 3:
+			return false
+		case troubles%2 == 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			var later []string
+			var now []insights.Item
+			for i, item := range items {
+				if dice.of(50) {
+					later = append(later, fmt.Sprintf(`{"index":%d,"statusCode":429,"message":"later"}`, i))
+				} else {
+					now = append(now, item)
+				}
+			}
+			c.Keep(now)
+			w.WriteHeader(http.StatusPartialContent)
+			fmt.Fprintf(w, `{"itemsReceived":%d,"itemsAccepted":%d,"errors":[%s]}`, len(items), len(now), strings.Join(later, ","))
+		}
+		return true
+	}
+}
+
+// TestMetricsAreWhatWasSettledWhateverFails: the store loses writes and answers,
+// the model breaks off, callers leave, ingestion is in trouble. In the end the
+// metrics' sum is what calls settled, and what the usage rows have.
+func TestMetricsAreWhatWasSettledWhateverFails(t *testing.T) {
+	t.Parallel()
+	dice := newChance(1)
+	model := moody(t, dice)
+	service := &insights.Collector{}
+	service.Answer = overloaded(service, dice)
+	ingestion := httptest.NewServer(service)
+	t.Cleanup(ingestion.Close)
+	connection, err := appinsights.ParseConnection(insights.ConnectionString(ingestion.Listener.Addr().String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	sink, err := appinsights.New(appinsights.Config{Connection: connection, Log: quiet}) // in real time: its library's goroutines don't end
+	if err != nil {
+		t.Fatal(err)
+	}
+	book := &ledger{settled: make(map[string]float64), calls: make(map[string]int)}
+	kept := make(map[string]float64)
+	synctest.Test(t, func(t *testing.T) {
+		dimensions, err := telemetry.ParseDimensions([]string{"Subscription ID", "Client IP"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reporter := telemetry.New(telemetry.Config{Sink: outlives{sink}, Log: quiet, Dimensions: dimensions, SampleRatio: 1})
+		book.Telemetry = reporter
+		lossy := func(string) (bool, error) {
+			if dice.of(20) {
+				return dice.of(50), errors.New("the answer is lost")
+			}
+			return true, nil
+		}
+		history := countermem.NewHistory(lossy)
+		counters := counter.New(counter.Config{Log: quiet, Store: countermem.New(lossy), History: history})
+		g := gatewayFor(t, model.URL, counters, book, quiet)
+		var callers sync.WaitGroup
+		for n := range 8 {
+			callers.Go(func() {
+				for i := range 40 {
+					call(t, g, [2]string{"team-a", "team-b"}[(n+i)%2], dice)
+				}
+			})
+		}
+		callers.Wait()
+		time.Sleep(3 * time.Minute)
+		for _, team := range []string{"team-a", "team-b"} {
+			kept[team] = keep(t, counters, history, team)
+		}
+		if err := errors.Join(counters.Close(t.Context()), reporter.Close(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := sink.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	t.Logf("calls by outcome: %v; tokens settled: %v; in the usage rows: %v", book.calls, book.settled, kept)
+	for _, team := range []string{"team-a", "team-b"} {
+		if metrics, _ := service.Sum("Total Tokens", "Subscription ID", team); metrics != book.settled[team] || metrics != kept[team] || metrics == 0 {
+			t.Errorf("%s: %v tokens in metrics, %v settled, %v in the usage rows", team, metrics, book.settled[team], kept[team])
+		}
+	}
+	for _, outcome := range []string{"", "client_closed", "upstream_broken", "upstream_error", "token_limit_exceeded"} {
+		if book.calls[outcome] == 0 {
+			t.Errorf("no call ended with %q: the run was not as faulty as it should be", outcome)
+		}
+	}
+	if faults := service.Faults(); faults != nil {
+		t.Errorf("items break the schema: %v", faults)
+	}
+}
+
+// keep has an idle counter's last minute closed, as housekeeping does, and adds
+// up its rows.
+func keep(t *testing.T, counters *counter.Counter, history usage.Reader, key string) (tokens float64) {
+	t.Helper()
+	err := errors.New("not tried")
+	for tries := 0; err != nil && tries < 100; tries++ {
+		_, err = counters.FlushIdle(t.Context(), key)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for row, err := range history.Rows(t.Context(), usage.Query{Counter: key}) {
+		if err != nil {
+			return keep(t, counters, history, key) // reading fails now and then, too
+		}
+		rows++
+		tokens += float64(row.PromptTokens + row.CompletionTokens)
+	}
+	if rows == 0 {
+		t.Errorf("%s has no usage rows", key)
+	}
+	return tokens
+}
+
+// outlives is a sink that goes on after the bubble of virtual time, in which its
+// library's goroutines could not end.
+type outlives struct{ telemetry.Sink }
+
+func (outlives) Close(context.Context) error { return nil }
+
+// gatewayFor serves two teams, whose keys are their names' own.
+func gatewayFor(t *testing.T, model string, counters *counter.Counter, reports gateway.Telemetry, log *slog.Logger) http.Handler {
+	t.Helper()
+	pepper, err := subscription.NewPepper("0123456789abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := memstore.New()
+	client, err := upstream.New([]upstream.Endpoint{{URL: model, Shape: upstream.OpenAI, Key: secret.New(r1sim.Key)}}, upstream.Timeouts{KeepAlive: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for team, perMinute := range map[string]int64{"team-a": 1_000_000, "team-b": 3000} {
+		_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: team, Limits: subscription.Limits{TokensPerMinute: perMinute}})
+		_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: team, Tier: team})
+		e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(keys[team]), Subscription: team, Slot: subscription.Primary})
+		if err := errors.Join(e1, e2, e3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return gateway.New(gateway.Config{Directory: subscription.NewDirectory(store, pepper), Counter: counters, Upstream: client, Log: log, Telemetry: reports,
+		BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 20})
+}
+
+var keys = map[string]string{"team-a": subscription.NewKey(), "team-b": subscription.NewKey()}
+
+// call makes one call, streamed or not; one in four that are streamed is left.
+func call(t *testing.T, g http.Handler, team string, dice *chance) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stream := dice.of(50)
+	body := fmt.Sprintf(`{"model":"DeepSeek-R1","stream":%t,"messages":[{"role":"user","content":"What time is it in %s?"}]}`, stream, strings.Repeat("London ", dice.upTo(20)))
+	request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
+	request.Header.Set("Api-Key", keys[team])
+	answer := &leaver{ResponseRecorder: httptest.NewRecorder()}
+	if stream && dice.of(25) {
+		answer.leave = cancel
+	}
+	defer func() {
+		if recovered := recover(); recovered != nil && recovered != http.ErrAbortHandler {
+			panic(recovered)
+		}
+	}()
+	g.ServeHTTP(answer, request)
+}

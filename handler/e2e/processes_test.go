@@ -1,0 +1,344 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"tollgate/handler/azure"
+	"tollgate/handler/counter"
+	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/counter/usage"
+	"tollgate/handler/housekeeping"
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/secret"
+	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/tablestore"
+)
+
+const (
+	crowdLimit = 60_000 // tokens a minute: four use them up in twelve seconds, on a slow machine in more
+	crowdCap   = 40     // max_tokens of each call
+	crowdSize  = 64     // callers of each process, who make a call a second
+	// together is how long all four are at work, and tokens are left.
+	together = 7 * time.Second
+	// mourning is how long the others go on: until the lease of the one that was
+	// killed has run out and was taken for lost.
+	mourning = 27 * time.Second
+	// reported is more than the five seconds after which an instance has written
+	// what was settled.
+	reported = 6 * time.Second
+	// slowMinutes is how many more minutes the limit may take to be reached.
+	slowMinutes = 3
+)
+
+// crowd is what the callers of one process were told, in tokens.
+type crowd struct {
+	told, calls          atomic.Int64
+	refused, unavailable atomic.Int64
+	lost                 atomic.Int64 // calls whose answer never came
+	stopping, ended      chan struct{}
+
+	mu       sync.Mutex
+	answered []time.Time // of each call
+}
+
+// late is what calls reserved that were answered just before a time, or never.
+func (c *crowd) late(killed time.Time) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	calls := c.lost.Load()
+	for _, at := range c.answered {
+		if killed.Sub(at) < reported {
+			calls++
+		}
+	}
+	return 2 * crowdCap * calls // the prompt is far below the cap
+}
+
+// refusedOf is how many calls of all were refused so far.
+func refusedOf(crowds *[4]crowd) (refused int64) {
+	for i := range crowds {
+		refused += crowds[i].refused.Load()
+	}
+	return refused
+}
+
+// TestFourProcessesShareOneLimit has four gateways of one subscription, in full,
+// over one Azurite, kills one of them in the middle, and compares what the
+// tables say with what callers were told.
+func TestFourProcessesShareOneLimit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than a minute")
+	}
+	emulator := azurite.Own(t)
+	key := crowded(t, emulator)
+	// What the doomed process's calls take is told as completion tokens, but for the
+	// one of a prompt, all other as prompt tokens: so that rows tell them apart.
+	living, doomed := answeringWith(t, `{"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":0}}`), answeringWith(t, `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":%d}}`)
+	binary := filepath.Join(t.TempDir(), "handler")
+	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
+		t.Fatalf("build the gateway: %v: %s", err, out)
+	}
+	var processes [4]*process
+	for i := range processes {
+		model := living
+		if i == 3 {
+			model = doomed
+		}
+		processes[i] = startProcess(t, binary, emulator.ConnectionString, model)
+	}
+	began := time.Now()
+	end := began.Add(together + mourning).Truncate(time.Minute).Add(time.Minute)
+	var crowds [4]crowd
+	for i := range crowds {
+		crowds[i].gather(processes[i].url, key, i == 3)
+	}
+	<-time.After(time.Until(began.Add(together)))
+	killed := time.Now()
+	processes[3].kill(t, syscall.SIGKILL)
+	<-crowds[3].ended
+	<-time.After(time.Until(end.Add(-2 * time.Second)))
+	for more := 0; more < slowMinutes && refusedOf(&crowds) == 0; more++ {
+		end = end.Add(time.Minute)
+		<-time.After(time.Until(end.Add(-2 * time.Second)))
+	}
+	for i := range 3 {
+		close(crowds[i].stopping)
+		<-crowds[i].ended
+		processes[i].kill(t, syscall.SIGTERM)
+	}
+	over := time.Now().Truncate(time.Minute).Add(time.Minute) // the minute that the last of them wrote in
+	<-time.After(time.Until(over.Add(2 * time.Second)))       // by the emulator's clock, too
+	compare(t, flushed(t, emulator), &crowds, crowds[3].late(killed))
+}
+
+// crowded makes the one subscription, and returns its key.
+func crowded(t *testing.T, emulator *azurite.Server) string {
+	t.Helper()
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(emulator.ConnectionString)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, key := tablestore.New(service, tablestore.Usual), subscription.NewKey()
+	pepper, e0 := subscription.NewPepper("0123456789abcdef")
+	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "hot", Limits: subscription.Limits{TokensPerMinute: crowdLimit, Reserve: subscription.ReserveFull}})
+	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "crowd", Tier: "hot"})
+	e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "crowd", Slot: subscription.Primary})
+	if err := errors.Join(e0, e1, e2, e3); err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// answeringWith is a model whose calls take anything up to what they may.
+func answeringWith(t *testing.T, body string) string {
+	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, body, 1+rand.IntN(crowdCap))
+	}))
+	t.Cleanup(model.Close)
+	return model.URL
+}
+
+// process is a gateway in a process of its own.
+type process struct {
+	url    string
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+}
+
+func startProcess(t *testing.T, binary, connection, model string) *process {
+	t.Helper()
+	port, err := azurite.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{url: "http://127.0.0.1:" + port, cmd: exec.Command(binary)}
+	p.cmd.Env = append(os.Environ(), "PORT="+port, "KEY_PEPPER=0123456789abcdef", "UPSTREAM_URL="+model, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=none",
+		"AzureWebJobsStorage="+connection, "STORE=tables", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=", "APPLICATIONINSIGHTS_CONNECTION_STRING=")
+	p.cmd.Stderr = &p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // does nothing where it has ended
+	eventually(t, "a gateway listens", func() error {
+		response, err := http.Get(p.url + "/")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err
+	})
+	return p
+}
+
+// kill ends the process by a signal and waits until it is gone.
+func (p *process) kill(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil && signal == syscall.SIGTERM {
+		t.Errorf("a gateway that drained ended with %v: %s", err, p.stderr.String())
+	}
+}
+
+// gather has callers make a call a second of one process, until they are told
+// to stop, or where that is meant to happen, until the process is gone.
+func (c *crowd) gather(url, key string, dies bool) {
+	c.stopping, c.ended = make(chan struct{}), make(chan struct{})
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: crowdSize}}
+	var callers sync.WaitGroup
+	for range crowdSize {
+		callers.Go(func() {
+			next := time.NewTimer(rand.N(time.Second))
+			defer next.Stop()
+			for {
+				select {
+				case <-next.C:
+				case <-c.stopping:
+					return
+				}
+				next.Reset(time.Second)
+				if !c.call(client, url, key) && dies {
+					return
+				}
+			}
+		})
+	}
+	go func() {
+		callers.Wait()
+		client.CloseIdleConnections()
+		close(c.ended)
+	}()
+}
+
+const crowdBody = `{"model":"DeepSeek-R1","max_tokens":40,"messages":[{"role":"user","content":"x"}]}`
+
+// call makes one and notes what came of it; false: nothing did.
+func (c *crowd) call(client *http.Client, url, key string) bool {
+	request, err := http.NewRequest(http.MethodPost, url+"/openai/v1/chat/completions", strings.NewReader(crowdBody))
+	if err != nil {
+		return false
+	}
+	request.Header.Set("Api-Key", key)
+	response, err := client.Do(request)
+	var answer struct {
+		Usage struct {
+			Prompt     int64 `json:"prompt_tokens"`
+			Completion int64 `json:"completion_tokens"`
+		}
+	}
+	if err == nil {
+		err = json.NewDecoder(response.Body).Decode(&answer)
+		response.Body.Close()
+	}
+	switch {
+	case err != nil:
+		c.lost.Add(1)
+		return false
+	case response.StatusCode == http.StatusOK:
+		c.calls.Add(1)
+		c.told.Add(answer.Usage.Prompt + answer.Usage.Completion)
+		c.mu.Lock()
+		c.answered = append(c.answered, time.Now())
+		c.mu.Unlock()
+	case response.StatusCode == http.StatusTooManyRequests:
+		c.refused.Add(1)
+	default:
+		c.unavailable.Add(1)
+	}
+	return true
+}
+
+// flushed has housekeeping close the last minute, and reads all rows.
+func flushed(t *testing.T, emulator *azurite.Server) (rows []usage.Row) {
+	t.Helper()
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(emulator.ConnectionString)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counters, history := countertables.New(service, countertables.Usual), countertables.NewHistory(service, countertables.UsualHistory)
+	log := slog.New(slog.DiscardHandler)
+	_, err = housekeeping.New(housekeeping.Config{Counters: counters, Counter: counter.New(counter.Config{Store: counters, History: history, Log: log}),
+		History: history, Retention: usage.UsualRetention, Log: log}).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row, err := range history.Rows(t.Context(), usage.Query{Counter: "crowd"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// compare prints all sums and holds them to what counters promise.
+func compare(t *testing.T, rows []usage.Row, crowds *[4]crowd, late int64) {
+	t.Helper()
+	var sum usage.Row
+	var most int64 // charged in a minute
+	for _, row := range rows {
+		t.Logf("minute %s: charged %6d of %d, prompt %6d, completion %6d, calls %5d, refused %5d, forfeited %5d",
+			time.Unix(row.Minute*60, 0).UTC().Format("15:04"), row.Charged, crowdLimit, row.PromptTokens, row.CompletionTokens, row.Requests, row.Refused, row.Forfeited)
+		if row.Charged > crowdLimit*(row.Minute-row.From+1) {
+			t.Errorf("%d tokens were charged in a minute of %d", row.Charged, crowdLimit)
+		}
+		sum.PromptTokens += row.PromptTokens
+		sum.CompletionTokens += row.CompletionTokens
+		sum.Requests += row.Requests
+		sum.Forfeited += row.Forfeited
+		sum.Charged += row.Charged
+		most = max(most, row.Charged)
+	}
+	var told int64
+	doomed := sum.Requests // calls, each with a prompt of one token
+	for i := range crowds {
+		c := &crowds[i]
+		t.Logf("process %d: callers were told %6d tokens in %5d calls; %d refused, %d unavailable", i+1, c.told.Load(), c.calls.Load(), c.refused.Load(), c.unavailable.Load())
+		if i < 3 {
+			told += c.told.Load()
+			doomed -= c.calls.Load()
+			if lost := c.lost.Load(); lost > 0 {
+				t.Errorf("%d callers of process %d, which lives, got no answer", lost, i+1)
+			}
+		}
+	}
+	killed := crowds[3].told.Load()
+	sum.PromptTokens -= doomed
+	sum.CompletionTokens += doomed
+	t.Logf("the three that live: rows %d, told %d; the killed: rows %d, told %d, its last calls' reservations %d; all: forfeited %d, charged %d",
+		sum.PromptTokens, told, sum.CompletionTokens, killed, late, sum.Forfeited, sum.Charged)
+	if sum.PromptTokens != told || told == 0 {
+		t.Errorf("of the three that live: rows %d, told %d", sum.PromptTokens, told)
+	}
+	if killed > sum.CompletionTokens+sum.Forfeited+late {
+		t.Errorf("of the killed: told %d, more than rows %d, forfeited %d and its last calls' reservations %d", killed, sum.CompletionTokens, sum.Forfeited, late)
+	}
+	if sum.CompletionTokens > killed+late {
+		t.Errorf("of the killed: rows %d, more than told %d and its last calls' reservations %d", sum.CompletionTokens, killed, late)
+	}
+	if all := sum.PromptTokens + sum.CompletionTokens; all > sum.Charged || told+killed > sum.Charged {
+		t.Errorf("in full: rows %d, told %d, charged %d", all, told+killed, sum.Charged)
+	}
+	if refused := refusedOf(crowds); refused == 0 || most < crowdLimit/2 {
+		t.Errorf("the limit was not reached: charged %d, %d refused", most, refused)
+	}
+}

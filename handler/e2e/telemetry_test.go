@@ -1,0 +1,233 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"tollgate/handler/app"
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/local/insights"
+	"tollgate/handler/local/r1sim"
+	"tollgate/handler/subscription"
+)
+
+// TestWhatIsSpentReachesTheCollector runs the gateway as main does, and ends it:
+// what was gathered is sent before the process is gone.
+func TestWhatIsSpentReachesTheCollector(t *testing.T) {
+	var service insights.Collector
+	ingestion := httptest.NewServer(&service)
+	defer ingestion.Close()
+	model := httptest.NewServer(new(r1sim.Endpoint))
+	defer model.Close()
+	port, err := azurite.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := subscription.NewKey()
+	values := map[string]string{"PORT": port, "KEY_PEPPER": "0123456789abcdef", "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
+		"MEMORY_DIRECTORY":                      fmt.Sprintf(`{"tiers":[{"id":"demo","tokensPerMinute":300}],"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, key),
+		"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.ConnectionString(ingestion.Listener.Addr().String()),
+		"METRIC_DIMENSIONS":                     "Client IP,API ID,Subscription ID,Model,Team={header:X-Team}", "METRIC_INTERVAL": "1m", "REGION_NAME": "westeurope"}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	var out, errs bytes.Buffer
+	go func() { ended <- app.Run(ctx, env(values), &out, &errs) }()
+	eventually(t, "the gateway listens", func() error {
+		response, err := http.Get("http://127.0.0.1:" + port + "/")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err
+	})
+	const prompt = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"a canary of a prompt"}]}`
+	for range 3 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:"+port+"/models/chat/completions", strings.NewReader(prompt))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Api-Key", key)
+		request.Header.Set("X-Team", "blue")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+	}
+	stop()
+	if status := <-ended; status != app.ExitDone {
+		t.Fatalf("status %d: %s", status, errs.String())
+	}
+	if faults := service.Faults(); faults != nil {
+		t.Errorf("items break the schema: %v", faults)
+	}
+	var spent float64
+	requests := 0
+	for _, item := range service.Items() {
+		if item.Request != nil {
+			requests++
+			spent += item.Request.Measurements["Total Tokens"]
+		}
+		if strings.Contains(fmt.Sprintf("%+v %+v %+v %+v", item, item.Request, item.Dependency, item.Metric), "canary") || strings.Contains(fmt.Sprint(item.Properties), key) {
+			t.Errorf("an item shows a prompt or a key: %v", item)
+		}
+	}
+	sum, calls := service.Sum("Total Tokens", "Client IP", "127.0.0.1", "API ID", "models", "Subscription ID", "demo", "Model", "DeepSeek-R1", "Team", "blue", "Region", "westeurope")
+	if requests != 3 || calls != 3 || sum != spent || sum == 0 {
+		t.Errorf("%d requests with %v tokens, and metrics of %d calls with %v", requests, spent, calls, sum)
+	}
+	limit, intervals := service.Sum("Tokens Per Minute Limit", "Subscription ID", "demo", "Product ID", "demo")
+	if intervals == 0 || limit != 300*float64(intervals) { // two, where a minute ended meanwhile
+		t.Errorf("the minute's limit is told as %v in %d intervals", limit, intervals)
+	}
+	if operations, _ := service.Sum("Table Operations"); operations < 1 {
+		t.Errorf("%v operations of the counters are told", operations)
+	}
+}
+
+func TestWithoutAConnectionStringTelemetryIsOffAndSaidOnce(t *testing.T) {
+	var out, errs bytes.Buffer
+	values := maps.Clone(fine)
+	port, err := azurite.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values["PORT"] = port
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if status := app.Run(ctx, env(values), &out, &errs); status != app.ExitDone || strings.Count(out.String(), "telemetry is off") != 1 {
+		t.Errorf("status %d: %s%s", status, out.String(), errs.String())
+	}
+}
+
+// TestTelemetryArrivesThroughRedirectsRefusalsAndFloods runs the gateway as main
+// does against a service that has moved and has a firewall in front of it, with
+// one caller whose header the firewall refuses and one who guesses keys.
+func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
+	service := insights.Collector{Answer: func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
+		for _, item := range items {
+			if item.Properties["Team"] == "poison" {
+				w.WriteHeader(http.StatusBadRequest)
+				return true
+			}
+		}
+		return false
+	}}
+	moved := httptest.NewServer(&service)
+	defer moved.Close()
+	ingestion := httptest.NewServer(http.RedirectHandler(moved.URL+"/v2/track", http.StatusPermanentRedirect))
+	defer ingestion.Close()
+	model := httptest.NewServer(new(r1sim.Endpoint))
+	defer model.Close()
+	port, err := azurite.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := subscription.NewKey()
+	values := map[string]string{"PORT": port, "KEY_PEPPER": "0123456789abcdef", "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
+		"MEMORY_DIRECTORY":                      fmt.Sprintf(`{"tiers":[{"id":"demo","tokensPerMinute":100000}],"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, key),
+		"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.ConnectionString(ingestion.Listener.Addr().String()),
+		"METRIC_DIMENSIONS":                     "SubscriptionId={Subscription ID},Team={header:X-Team}", "METRIC_INTERVAL": "1s"}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	var out, errs bytes.Buffer
+	go func() { ended <- app.Run(ctx, env(values), &out, &errs) }()
+	eventually(t, "the gateway listens", func() error {
+		response, err := http.Get("http://127.0.0.1:" + port + "/")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err
+	})
+	call := func(key, team string) {
+		t.Helper()
+		const prompt = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"hello"}],"max_tokens":5}`
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:"+port+"/models/chat/completions", strings.NewReader(prompt))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Api-Key", key)
+		request.Header.Set("X-Team", team)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+	}
+	arrived := func(team string) {
+		t.Helper()
+		eventually(t, "the metrics of "+team+" arrive", func() error {
+			if _, calls := service.Sum("Total Tokens", "SubscriptionId", "demo", "Team", team); calls != 1 {
+				return fmt.Errorf("%d calls of %s", calls, team)
+			}
+			return nil
+		})
+	}
+	call(key, "plain")
+	arrived("plain")
+	call(key, "poison")
+	call(key, "beside")
+	arrived("beside") // although it may be in one batch with the poison
+	for n := range 3 {
+		call(key, fmt.Sprint("fine", n))
+		arrived(fmt.Sprint("fine", n))
+	}
+	const junk = 300
+	for range junk {
+		call("junk", "nobody")
+	}
+	stop()
+	if status := <-ended; status != app.ExitDone {
+		t.Fatalf("status %d: %s", status, errs.String())
+	}
+	if dropped, _ := service.Sum("Telemetry Dropped", "Reason", "rejected"); dropped != 3 {
+		t.Errorf("%v items are told as given up, want the poisoned call's three metrics", dropped)
+	}
+	calls, strangers := 0, 0
+	var standFor float64
+	for _, item := range service.Items() {
+		switch {
+		case item.Request == nil:
+		case item.Request.ResponseCode == "401":
+			strangers++
+			standFor += 100 / item.SampleRate
+		default:
+			calls++
+		}
+	}
+	if calls != 6 {
+		t.Errorf("%d items of the subscription's 6 calls arrived, the one with the poison included", calls)
+	}
+	if refused, _ := service.Sum("Refusals", "Reason", "invalid_api_key"); refused != junk || standFor < junk-1 || standFor > junk+1 || strangers > junk/2 {
+		t.Errorf("%v refusals, and %d items that stand for %v calls; want %d, in few items", refused, strangers, standFor, junk)
+	}
+	lines, leftOut := 0, 0
+	for line := range strings.Lines(out.String()) {
+		var read struct {
+			Msg, Outcome string
+			Lines        int
+		}
+		if err := json.Unmarshal([]byte(line), &read); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case read.Outcome != "invalid_api_key":
+		case read.Msg == "call":
+			lines++
+		default:
+			leftOut += read.Lines
+		}
+	}
+	if lines+leftOut != junk || lines > junk/2 {
+		t.Errorf("%d lines about strangers and %d left out, want few lines, and %d in all", lines, leftOut, junk)
+	}
+}

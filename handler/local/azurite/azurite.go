@@ -1,0 +1,190 @@
+// Package azurite runs the pinned Azure Storage emulator of infra/local, for
+// the demo, for "make run" and for tests. The gateway itself never imports it.
+package azurite
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// ErrNotInstalled says that Node.js or the emulator's package is missing.
+var ErrNotInstalled = errors.New("azurite is not installed: run npm ci in infra/local (needs Node.js 20 or newer)")
+
+// AccountName and AccountKey are the emulator's published test credentials;
+// they open nothing but an emulator.
+// Source: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
+const (
+	AccountName = "devstoreaccount1"
+	AccountKey  = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
+// startTimeout bounds the wait for the emulator to listen: a cold Node on a
+// busy two-core machine takes about three seconds.
+const startTimeout = 60 * time.Second
+
+// started is what the table service prints once it can be connected to.
+const started = "Azurite Table service successfully started on"
+
+// bootstrap loads the emulator's script, given as the first argument, and ends
+// it when standard input closes: so it never outlives the process that started
+// it, however that one dies.
+const bootstrap = `process.stdin.on("end", () => process.exit()).resume(); require(process.argv[1])`
+
+// portTries covers the moment between finding a free port and the emulator's
+// taking it, in which another process may take it first.
+const portTries = 3
+
+// Server is a running table emulator.
+type Server struct {
+	// ConnectionString names the emulator as the Functions conventions expect it.
+	ConnectionString string
+
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+// Start runs the table service on a free port of 127.0.0.1, its data in dir, or
+// in memory where dir is empty. It returns once the service listens, or with
+// ErrNotInstalled. The caller stops it.
+func Start(ctx context.Context, dir string) (*Server, error) {
+	var problems []error
+	for range portTries {
+		port, err := FreePort()
+		if err != nil {
+			return nil, err
+		}
+		s, err := StartOn(ctx, dir, port)
+		if err == nil || errors.Is(err, ErrNotInstalled) {
+			return s, err
+		}
+		problems = append(problems, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, errors.Join(problems...)
+}
+
+// StartOn is Start on a port of the caller's choice.
+func StartOn(ctx context.Context, dir, port string) (*Server, error) {
+	script := filepath.Join(localDir(), "node_modules", "azurite", "dist", "src", "table", "main.js")
+	node, err := exec.LookPath("node")
+	if _, missing := os.Stat(script); err != nil || missing != nil {
+		return nil, ErrNotInstalled
+	}
+	args := []string{"-e", bootstrap, script, "--tableHost", "127.0.0.1", "--tablePort", port, "--silent", "--disableTelemetry"}
+	if dir == "" {
+		args = append(args, "--inMemoryPersistence")
+	} else {
+		args = append(args, "--location", dir)
+	}
+	s, err := launch(ctx, exec.Command(node, args...))
+	if err != nil {
+		return nil, err
+	}
+	s.ConnectionString = ConnectionString(port)
+	return s, nil
+}
+
+func launch(ctx context.Context, cmd *exec.Cmd) (*Server, error) {
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start azurite: %w", err)
+	}
+	if _, err := cmd.StdinPipe(); err != nil { // held open, never written
+		return nil, fmt.Errorf("start azurite: %w", err)
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	ownGroup(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start azurite: %w", err)
+	}
+	s := &Server{cmd: cmd, exited: make(chan struct{})}
+	ready := make(chan struct{})
+	go func() {
+		defer close(s.exited)
+		lines := bufio.NewScanner(output)
+		for lines.Scan() {
+			if strings.HasPrefix(lines.Text(), started) {
+				close(ready)
+				break
+			}
+		}
+		_, _ = io.Copy(io.Discard, output)
+		_ = cmd.Wait()
+	}()
+
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	select {
+	case <-ready:
+		return s, nil
+	case <-s.exited:
+		return nil, fmt.Errorf("start azurite: it ended before it listened: %s", strings.TrimSpace(stderr.String()))
+	case <-ctx.Done():
+		s.Stop()
+		return nil, fmt.Errorf("start azurite: %w", ctx.Err())
+	}
+}
+
+// FreePort is a port of 127.0.0.1 that nothing listens on just now. It is below
+// those that the system gives to connections by itself, one of which might have
+// it before its user does; and each process tries others than the processes of
+// the next few hundred numbers, so that no two choose the same.
+func FreePort() (string, error) {
+	base := firstPort + os.Getpid()%portUsers*portsEach
+	var problems []error
+	for range portsEach {
+		port := strconv.Itoa(base + int(portsTried.Add(1)-1)%portsEach)
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+		if err == nil {
+			return port, listener.Close()
+		}
+		problems = append(problems, err)
+	}
+	return "", fmt.Errorf("find a free port: %w", errors.Join(problems...))
+}
+
+const (
+	firstPort = 20_000
+	portsEach = 40
+	portUsers = 300 // so that all are below Linux's first for connections, 32,768
+)
+
+// portsTried counts, so that a port isn't chosen again before its user has it.
+var portsTried atomic.Int64
+
+// ConnectionString names the table service of an emulator on a port of
+// 127.0.0.1, whether it runs or not.
+func ConnectionString(port string) string {
+	return fmt.Sprintf("DefaultEndpointsProtocol=http;AccountName=%s;AccountKey=%s;TableEndpoint=http://127.0.0.1:%s/%s",
+		AccountName, AccountKey, port, AccountName)
+}
+
+// Stop ends the emulator and waits until it has gone. It may be called twice.
+func (s *Server) Stop() {
+	_ = s.cmd.Process.Kill()
+	<-s.exited
+}
+
+// localDir is infra/local of the checkout that this file was compiled from, or
+// of the working directory where the source has moved.
+func localDir() string {
+	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
+		return filepath.Join(filepath.Dir(file), "..", "..", "..", "infra", "local")
+	}
+	return filepath.Join("infra", "local")
+}

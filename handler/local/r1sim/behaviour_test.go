@@ -1,0 +1,91 @@
+package r1sim_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/local/r1sim"
+)
+
+const plain = `{"messages":[{"role":"user","content":"x"}]}`
+const streamed = `{"stream":true,"messages":[{"role":"user","content":"x"}]}`
+
+func TestErrorsAreChosenByHeader(t *testing.T) {
+	var e r1sim.Endpoint
+	for behaviour, status := range map[string]int{"status=408": 408, "status=422": 422, "status=500": 500, "status=200": 400, "nonsense": 400, "pace=x": 400} {
+		if got, body := ask(t, &e, "/openai/v1/chat/completions", plain, r1sim.Header, behaviour); got != status {
+			t.Errorf("%s: %d %s, want %d", behaviour, got, body, status)
+		}
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodPost, "/models/chat/completions", strings.NewReader(plain))
+	r.Header.Set("Api-Key", r1sim.Key)
+	r.Header.Set(r1sim.Header, "status=429, retry-after=1500ms")
+	e.ServeHTTP(w, r)
+	if w.Code != 429 || w.Header().Get("Retry-After") != "2" || w.Header().Get("Retry-After-Ms") != "1500" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+func TestTheEndpointsOwnBehaviourHoldsWithoutAHeader(t *testing.T) {
+	e := r1sim.Endpoint{Behaviour: r1sim.Behaviour{Completion: 500, NoUsage: true}}
+	_, body := ask(t, &e, "/openai/v1/chat/completions", plain)
+	if strings.Count(body, " so")+strings.Count(body, "well")+2 != 500 || strings.Contains(body, "usage") {
+		t.Errorf("%s", body)
+	}
+	if _, body := ask(t, &e, "/openai/v1/chat/completions", streamed, r1sim.Header, "completion=3"); strings.Count(body, "data: ") != 3+3 || strings.Contains(body, "usage") {
+		t.Errorf("%s", body)
+	}
+}
+
+func TestThinkingAndPaceTakeTheirTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var e r1sim.Endpoint
+		began := time.Now()
+		_, body := ask(t, &e, "/openai/v1/chat/completions", streamed, r1sim.Header, "first-token=2m,pace=1s,completion=4")
+		if events := strings.Count(body, "data: "); time.Since(began) != 2*time.Minute+time.Duration(events-1)*time.Second {
+			t.Errorf("%d events took %s", events, time.Since(began))
+		}
+	})
+}
+
+func TestAnAnswerIsCutInItsMidst(t *testing.T) {
+	server := httptest.NewServer(&r1sim.Endpoint{Behaviour: r1sim.Behaviour{CutAfter: 3}})
+	defer server.Close()
+	for name, body := range map[string]string{"plain": plain, "streamed": streamed} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/openai/v1/chat/completions", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Api-Key", r1sim.Key)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: ended with %v after %s", name, err, got)
+		}
+		if name == "streamed" && strings.Count(string(got), "\n\n") != 3 {
+			t.Errorf("cut after %s", got)
+		}
+	}
+}
+
+func TestExtraParametersByTheirHeader(t *testing.T) {
+	var e r1sim.Endpoint
+	const extra = `{"user":"u","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"x"}]}`
+	for header, want := range map[string]string{"": `"loc":["body","user"]`, "error": `"loc":["body","stream_options"]`, "drop": `"finish_reason":"stop"`, "pass-through": `"choices":[],`} {
+		status, body := ask(t, &e, "/models/chat/completions", extra, "Extra-Parameters", header)
+		if !strings.Contains(body, want) || (status == 200) != (header == "drop" || header == "pass-through") {
+			t.Errorf("extra-parameters %q: %d %s", header, status, body)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package r1sim_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/handler/local/r1sim"
+	"tollgate/handler/tokens"
+)
+
+// part is an answer, or an event of one.
+type part struct {
+	ID      string
+	Object  string
+	Created int64
+	Choices []struct {
+		Message, Delta said
+		FinishReason   *string `json:"finish_reason"`
+	}
+	Usage struct {
+		Completion int `json:"completion_tokens"`
+	}
+}
+
+type said struct {
+	Role      string
+	Content   *string
+	Reasoning string     `json:"reasoning_content"`
+	ToolCalls []toolCall `json:"tool_calls"`
+}
+
+type toolCall struct {
+	Index    *int
+	ID, Type string
+	Function struct{ Name, Arguments string }
+}
+
+// parts are those of an answer's body, streamed or not.
+func parts(t *testing.T, body string) (all []part) {
+	t.Helper()
+	for line := range strings.Lines(body) {
+		text := strings.TrimSpace(strings.TrimPrefix(line, "data: "))
+		if text == "" || text == "[DONE]" {
+			continue
+		}
+		var p part
+		if err := json.Unmarshal([]byte(text), &p); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// TestAnswersLookAsLibrariesExpect: OpenAI's stream() wants a role, LangGraph tells
+// messages apart by their ids.
+func TestAnswersLookAsLibrariesExpect(t *testing.T) {
+	var e r1sim.Endpoint
+	ids := make(map[string]bool)
+	for _, path := range []string{"/models/chat/completions", "/openai/v1/chat/completions"} {
+		for _, fields := range []string{``, `"stream":true,`, `"stream":true,"max_tokens":1,`} {
+			_, body := ask(t, &e, path, `{`+fields+`"messages":[{"role":"user","content":"x"}]}`)
+			all := parts(t, body)
+			first := all[0]
+			if role := first.Choices[0].Message.Role + first.Choices[0].Delta.Role; role != "assistant" {
+				t.Errorf("%s %s: the first part has the role %q, want assistant: %s", path, fields, role, body)
+			}
+			for i, p := range all {
+				if age := time.Since(time.Unix(p.Created, 0)); p.ID != first.ID || age < -time.Second || age > time.Minute || i > 0 && p.Choices[0].Delta.Role != "" {
+					t.Errorf("%s %s: part %d has id %q, created %d: %s", path, fields, i, p.ID, p.Created, body)
+				}
+			}
+			if ids[first.ID] || first.ID == "" {
+				t.Errorf("%s %s: the id %q was there before", path, fields, first.ID)
+			}
+			ids[first.ID] = true
+		}
+	}
+}
+
+const weather = `"tools":[{"type":"function","function":{"name":"other","parameters":{}}},{"type":"function","function":{"name":"weather","parameters":
+	{"type":"object","properties":{"city":{"type":"string"},"unit":{"enum":["C","F"]},"days":{"type":"integer"},"hours":{"type":"array","minItems":2,"items":{"type":"number"}},"note":{"type":"string"}},"required":["city","unit","days","hours"]}}}],`
+
+func TestOfferedToolsAreCalled(t *testing.T) {
+	r1 := tokens.ForModel("DeepSeek-R1")
+	const choose = `"tool_choice":{"type":"function","function":{"name":"weather"}},`
+	for _, path := range []string{"/models/chat/completions", "/openai/v1/chat/completions"} {
+		for fields, want := range map[string][2]string{
+			weather: {"other", "{}"}, weather + choose: {"weather", `{"city":"so","days":1,"hours":[1,1],"unit":"C"}`},
+			`"tool_choice":"auto",` + weather: {"other", "{}"}, `"tool_choice":"required",` + weather: {"other", "{}"},
+		} {
+			for _, stream := range []string{"", `"stream":true,`} {
+				var e r1sim.Endpoint
+				_, body := ask(t, &e, path, `{`+stream+fields+`"messages":[{"role":"user","content":"x"}]}`)
+				var call toolCall
+				var text, finish string
+				all := parts(t, body)
+				for _, p := range all {
+					for _, choice := range p.Choices {
+						for _, s := range []said{choice.Message, choice.Delta} {
+							text += s.Reasoning
+							if s.Content != nil {
+								text += *s.Content
+							}
+							for _, c := range s.ToolCalls {
+								call.ID, call.Type = call.ID+c.ID, call.Type+c.Type
+								call.Function.Name += c.Function.Name
+								call.Function.Arguments += c.Function.Arguments
+								if (c.Index != nil) != (stream != "") {
+									t.Errorf("%s: index %v in %s", path, c.Index, body)
+								}
+							}
+						}
+						if choice.FinishReason != nil {
+							finish += *choice.FinishReason
+						}
+					}
+				}
+				got := [2]string{call.Function.Name, call.Function.Arguments}
+				if got != want || !strings.HasPrefix(call.ID, "call_") || call.Type != "function" || finish != "tool_calls" {
+					t.Errorf("%s %s: called %+v, finished by %q; want %v in %s", path, stream, call, finish, want, body)
+				}
+				if used, n := all[len(all)-1].Usage.Completion, r1.Count(text)+r1.Count(got[0]+got[1]); used != n || text == "" {
+					t.Errorf("%s %s: usage %d, want %d for %q and %v", path, stream, used, n, text, got)
+				}
+			}
+		}
+	}
+}
+
+func TestNoToolIsCalledWhereThereIsNoUse(t *testing.T) {
+	for name, fields := range map[string]string{
+		"no tools":  `"messages":[{"role":"user","content":"x"}]`,
+		"an empty":  `"tools":[],"messages":[{"role":"user","content":"x"}]`,
+		"forbidden": weather + `"tool_choice":"none","messages":[{"role":"user","content":"x"}]`,
+		"a result":  weather + `"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"name":"other","arguments":"{}"}}]},{"role":"tool","tool_call_id":"1","content":"y"}]`,
+		"no room":   weather + `"max_tokens":3,"messages":[{"role":"user","content":"x"}]`,
+	} {
+		var e r1sim.Endpoint
+		_, body := ask(t, &e, "/openai/v1/chat/completions", `{`+fields+`}`)
+		if all := parts(t, body); len(all[0].Choices[0].Message.ToolCalls) != 0 || all[0].Choices[0].Message.Content == nil || *all[0].Choices[0].FinishReason == "tool_calls" {
+			t.Errorf("%s: got %s, want an answer without a call", name, body)
+		}
+	}
+}
