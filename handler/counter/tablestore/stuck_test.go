@@ -17,10 +17,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"tollgate/handler/azurite"
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/tablestore"
 	"tollgate/handler/limit"
+	"tollgate/handler/local/azurite"
 )
 
 // TestCallsAreDecidedHoweverTheServiceRefusesWrites: each answer is the service's
