@@ -1,4 +1,4 @@
-# Every command of the README and of CI. `make` lists them.
+# Every command of the docs and of CI. `make` lists them.
 
 # Tools that a machine may lack; tests and targets that use one say so and skip.
 FUNC   ?= func
@@ -137,7 +137,7 @@ vocabulary: ## make the embedded vocabularies anew: DeepSeek's from the pinned n
 	go run ./handler/tokens/cmd/vocabulary
 
 fmt: ## fail on files that gofmt would change
-	@unformatted=$$(gofmt -l handler infra); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l docs handler infra); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
 
 vet: ## go vet
 	go vet ./...

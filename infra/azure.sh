@@ -136,7 +136,7 @@ greet() {
     case "$(printf '%s\n' "$answer" | lower)" in http/*" 401"*x-request-id:*) echo "Tollgate answers at $url."; return ;; esac
     [ $try = 12 ] || pause 10
   done
-  stop "The package is there, but Tollgate does not answer at $url. The last answer: $(printf '%s\n' "$answer" | sed q). See 'When something is wrong' in infra/README.md."
+  stop "The package is there, but Tollgate does not answer at $url. The last answer: $(printf '%s\n' "$answer" | sed q). See 'When something is wrong' in docs/operate.md."
 }
 
 deploy() {
@@ -204,7 +204,7 @@ publish() {
   "${MAKE:-make}" package
   cd "$app_folder"
   FUNCTIONS_WORKER_RUNTIME=custom "$func" azure functionapp publish "$APP" --no-build ||
-    stop "func failed, or did not see the app come up. If it says that the deployment was successful, the package is there: with frontDoorId func can't see more, else see 'When something is wrong' in infra/README.md."
+    stop "func failed, or did not see the app come up. If it says that the deployment was successful, the package is there: with frontDoorId func can't see more, else see 'When something is wrong' in docs/operate.md."
 }
 
 destroy() {
@@ -213,7 +213,7 @@ destroy() {
   [ "$(az group exists --name "$GROUP")" = true ] || stop "There is no resource group $GROUP in the subscription $account."
   echo "In the subscription $account, delete the resource group $GROUP with everything in it:"
   az resource list --resource-group "$GROUP" --query "[].join(' ', [type, name])" --output tsv | sed 's/^/  /'
-  echo "All keys, limits and usage are lost. The Key Vault can be recovered for 90 days, and keeps its name so long, as the Foundry resource does for 2: infra/README.md says how to deploy again."
+  echo "All keys, limits and usage are lost. The Key Vault can be recovered for 90 days, and keeps its name so long, as the Foundry resource does for 2: docs/deploy.md says how to deploy again."
   agreed "Type the group's name to go on:" "$GROUP"
   az group delete --name "$GROUP" --yes
 }

@@ -79,7 +79,7 @@ param deployFrom string[] = []
 @description('When housekeeping runs, as the Functions host reads it: second, minute, hour, day, month, weekday. At least once a day; an alert fires when no run succeeded for three of its periods, or two days if that is less.')
 param housekeepingSchedule string = '0 0 * * * *'
 
-@description('Further settings of the handler, as the README lists them. They win over those made here, and must not be secrets: the deployment\'s history keeps them readable. UPSTREAMS takes the place of all UPSTREAM_… settings, and callers may ask for what its endpoints list; where one lists none, set MODELS beside it, if that is more or other than model.deployment.')
+@description('Further settings of the handler, as docs/settings.md lists them. They win over those made here, and must not be secrets: the deployment\'s history keeps them readable. UPSTREAMS takes the place of all UPSTREAM_… settings, and callers may ask for what its endpoints list; where one lists none, set MODELS beside it, if that is more or other than model.deployment.')
 param settings { *: string } = {}
 
 @description('Settings that are secrets, such as an UPSTREAMS that holds an apiKey. They win over settings, and no history keeps them.')

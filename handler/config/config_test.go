@@ -1,9 +1,10 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
+	"maps"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -95,20 +96,37 @@ func TestNoPrintOfTheSettingsShowsASecret(t *testing.T) {
 	}
 }
 
-func TestTheReadmeNamesEverySetting(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// elsewhere are settings that others read: Go's runtime and the Functions host.
+var elsewhere = []string{"GOMEMLIMIT", "HOUSEKEEPING_SCHEDULE"}
+
+// TestTheDocsHaveEverySetting compares the settings that are read with those that
+// have a row in docs/settings.md.
+func TestTheDocsHaveEverySetting(t *testing.T) {
+	page, err := os.ReadFile("../../docs/settings.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = Load(func(name string) string {
-		if at := strings.Index(name, "__"); at >= 0 {
-			name = name[at:] // the README says what precedes it once
+	unread := make(map[string]bool)
+	for _, row := range regexp.MustCompile(`(?m)^\| (`+"`"+`[A-Z][^|]*) \|`).FindAllSubmatch(page, -1) {
+		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllSubmatch(row[1], -1) {
+			unread[string(name[1])] = true
 		}
-		if !bytes.Contains(readme, []byte(name+"`")) {
-			t.Errorf("the README does not name %s", name)
+	}
+	rows := maps.Clone(unread)
+	asked := func(name string) string {
+		if !rows[name] {
+			t.Errorf("docs/settings.md has no row for %s", name)
 		}
+		delete(unread, name)
 		return ""
-	})
+	}
+	_, _ = Load(asked)
+	for _, name := range elsewhere {
+		asked(name)
+	}
+	for name := range unread {
+		t.Errorf("docs/settings.md has a row for %s, which nothing reads", name)
+	}
 }
 
 func TestRetentionIsDaysOrAnyTime(t *testing.T) {

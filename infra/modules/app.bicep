@@ -14,7 +14,7 @@ param identityId string
 param scale scaling
 @description('The container that packages are deployed to.')
 param packagesUri string
-@description('The app\'s settings: the handler\'s, which its README lists, and those of the Functions host.')
+@description('The app\'s settings: the handler\'s, which docs/settings.md lists, and those of the Functions host.')
 param settings { *: string }
 @description('Settings that are secrets. They win over the others.')
 @secure()

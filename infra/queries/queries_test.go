@@ -85,20 +85,32 @@ func TestKustoHasNothingToSay(t *testing.T) {
 			all = append(all, query{name + " in the workbook", filled})
 		}
 	}
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	shown := regexp.MustCompile("(?s)```kusto\n(.*?)```").FindAllSubmatch(readme, -1)
-	if len(shown) == 0 {
-		t.Error("the README shows no query")
-	}
-	for _, block := range shown {
-		all = append(all, query{"README", string(block[1])})
-	}
+	all = append(all, shown(t)...)
 	for _, f := range findings(t, all) {
 		t.Errorf("%s: %s at %q", f.Name, f.Message, f.At)
 	}
+}
+
+// shown are the queries that the docs show.
+func shown(t *testing.T) (queries []query) {
+	t.Helper()
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(pages, "../../README.md") {
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range regexp.MustCompile("(?s)```kusto\n(.*?)```").FindAllSubmatch(page, -1) {
+			queries = append(queries, query{filepath.Base(path), string(block[1])})
+		}
+	}
+	if len(queries) < 3 {
+		t.Errorf("the docs show %d queries, want 3 or more", len(queries))
+	}
+	return queries
 }
 
 func TestTheCheckFindsMistakes(t *testing.T) {

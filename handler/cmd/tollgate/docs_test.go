@@ -8,27 +8,37 @@ import (
 	"testing"
 )
 
-// TestTheReadmesFirstHour runs the commands of the README's first hour, as they
-// stand there, against a gateway's API. They leave the reader with a key that works.
-func TestTheReadmesFirstHour(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
+// commands are the lines of the code blocks of a page's section.
+func commands(t *testing.T, page, section string) (lines []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../../docs/" + page)
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, rest, found := strings.Cut(string(text), "\n## "+section+"\n")
+	if !found {
+		t.Fatalf("docs/%s has no section %q", page, section)
+	}
+	rest, _, _ = strings.Cut(rest, "\n## ")
+	for i, block := range strings.Split(rest, "```\n") {
+		if i%2 == 1 {
+			lines = append(lines, strings.Split(strings.TrimSpace(block), "\n")...)
+		}
+	}
+	return lines
+}
+
+// TestTheFirstHour runs the commands of docs/operate.md's first hour and of the
+// import in docs/migrate-from-apim.md, as the pages have them, against a gateway's
+// API. They leave the reader with a key that works.
+func TestTheFirstHour(t *testing.T) {
 	folder := t.TempDir()
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(folder, "tollgate"), ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	_, section, found := strings.Cut(string(readme), "## Operate it: the first hour")
-	section, _, _ = strings.Cut(section, "\n## ")
-	var script []string
-	for i, block := range strings.Split(section, "```\n") {
-		if i%2 == 1 {
-			script = append(script, strings.Split(strings.TrimSpace(block), "\n")...)
-		}
-	}
-	if !found || len(script) < 12 || !strings.HasPrefix(script[0], "go build ") {
-		t.Fatalf("the README's first hour is %q", script)
+	script := append(commands(t, "operate.md", "The first hour"), commands(t, "migrate-from-apim.md", "Import")...)
+	if len(script) < 16 || !strings.HasPrefix(script[0], "go build ") {
+		t.Fatalf("the first hour is %q, want go build and 15 commands or more", script)
 	}
 	text := "set -ex\n" + strings.Join(script[1:], "\n") + "\nset +x\nprintf %s \"$KEY\" > key\n"
 	text = strings.Replace(text, "./tollgate watch\n", "./tollgate watch --count 1\n", 1)

@@ -1,0 +1,174 @@
+// Package docs_test checks what the pages promise each other: that links lead
+// somewhere, that README stays short, and that it leads to every page.
+package docs_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const root = ".."
+
+// maxWords keeps README to what a newcomer reads in five minutes.
+const maxWords = 1500
+
+// pages are the files for users, operators and contributors, by path from the root.
+func pages(t *testing.T) []string {
+	t.Helper()
+	all := []string{"README.md", "CHANGELOG.md"}
+	for _, pattern := range []string{"docs/*.md", "infra/*.md", ".github/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			all = append(all, strings.TrimPrefix(filepath.ToSlash(path), root+"/"))
+		}
+	}
+	return all
+}
+
+func read(t *testing.T, page string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// fence is a block of code, which holds neither headings nor links.
+var fence = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+
+var heading = regexp.MustCompile(`(?m)^#{1,6} +(.+)$`)
+
+// notInAnchor is what GitHub leaves out of a heading's anchor.
+var notInAnchor = regexp.MustCompile(`[^\p{L}\p{N}\p{M}\p{Pc} -]`)
+
+// anchors are the anchors that GitHub gives the headings of a page.
+func anchors(text string) []string {
+	var all []string
+	for _, match := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		all = append(all, strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))
+	}
+	return all
+}
+
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+// links are the targets of a page's links and pictures, but for those elsewhere.
+func links(text string) []string {
+	var all []string
+	for _, match := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		if !strings.Contains(match[1], "://") {
+			all = append(all, match[1])
+		}
+	}
+	return all
+}
+
+// broken says what is wrong with a page's link; empty: nothing.
+func broken(t *testing.T, page, target string) string {
+	path, anchor, anchored := strings.Cut(target, "#")
+	file := page
+	if path != "" {
+		file = filepath.ToSlash(filepath.Join(filepath.Dir(page), path))
+	}
+	if _, err := os.Stat(filepath.Join(root, file)); err != nil {
+		return "there is no " + file
+	}
+	if anchored && !slices.Contains(anchors(read(t, file)), anchor) {
+		return file + " has no heading #" + anchor
+	}
+	return ""
+}
+
+func TestEveryLinkLeadsSomewhere(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, target := range links(read(t, page)) {
+			if wrong := broken(t, page, target); wrong != "" {
+				t.Errorf("%s links to %s: %s", page, target, wrong)
+			}
+		}
+	}
+}
+
+func TestABrokenLinkIsFound(t *testing.T) {
+	for target, want := range map[string]string{
+		"docs/no-such-page.md":  "there is no docs/no-such-page.md",
+		"docs/calls.md#nowhere": "docs/calls.md has no heading #nowhere",
+		"#nowhere":              "README.md has no heading #nowhere",
+		"docs/calls.md#errors":  "",
+		"docs/limits.md#while-the-counters-cant-be-reached": "",
+		"#try-it": "",
+	} {
+		if got := broken(t, "README.md", target); got != want {
+			t.Errorf("%s: got %q, want %q", target, got, want)
+		}
+	}
+}
+
+func TestReadmeIsShort(t *testing.T) {
+	if words := len(strings.Fields(read(t, "README.md"))); words > maxWords {
+		t.Errorf("README.md: got %d words, want at most %d", words, maxWords)
+	}
+}
+
+func TestReadmeLeadsToEveryPage(t *testing.T) {
+	linked := links(read(t, "README.md"))
+	for _, page := range pages(t) {
+		if strings.HasPrefix(page, "docs/") && !slices.Contains(linked, page) {
+			t.Errorf("README.md has no link to %s", page)
+		}
+	}
+}
+
+// TestAPageListsItsSections: the list at a page's beginning is how readers find
+// their question.
+func TestAPageListsItsSections(t *testing.T) {
+	for _, page := range pages(t) {
+		if !strings.HasPrefix(page, "docs/") {
+			continue
+		}
+		text := fence.ReplaceAllString(read(t, page), "")
+		linked := links(text)
+		for _, match := range regexp.MustCompile(`(?m)^## +(.+)$`).FindAllStringSubmatch(text, -1) {
+			if anchor := "#" + anchors("## " + match[1])[0]; !slices.Contains(linked, anchor) {
+				t.Errorf("%s doesn't list its section %q", page, match[1])
+			}
+		}
+	}
+}
+
+// cell is the first cell of a table's row, and name what it names.
+var (
+	cell = regexp.MustCompile(`(?m)^\| ([^|]*) \|`)
+	name = regexp.MustCompile("`([^`]+)`")
+)
+
+// TestEachThingStandsInOnePlace: a setting or header has a row of a table in one
+// place, and no other.
+func TestEachThingStandsInOnePlace(t *testing.T) {
+	where := make(map[string]string)
+	setting := regexp.MustCompile(`^([A-Z][A-Z0-9]*(_[A-Z0-9]+)+|AzureWebJobsStorage\w*|x-[a-z-]+)$`)
+	for _, page := range pages(t) {
+		for _, row := range cell.FindAllStringSubmatch(fence.ReplaceAllString(read(t, page), ""), -1) {
+			for _, match := range name.FindAllStringSubmatch(row[1], -1) {
+				if !setting.MatchString(match[1]) {
+					continue
+				}
+				if other, twice := where[match[1]]; twice {
+					t.Errorf("%s has a row in %s and one in %s, want one", match[1], other, page)
+				}
+				where[match[1]] = page
+			}
+		}
+	}
+	if len(where) < 60 {
+		t.Errorf("got %d settings and headers in tables, want 60 or more: %v", len(where), where)
+	}
+}

@@ -1,0 +1,119 @@
+package limit_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// worked is the row of the worked example, and the two instances that share it.
+type worked struct {
+	t      *testing.T
+	now    time.Time
+	row    limit.State
+	a, b   limit.Holder
+	limits limit.Limits
+	lines  []string
+}
+
+// write has an instance write the row, leaving it with a lease of so many tokens.
+func (w *worked) write(h *limit.Holder, id string, lease int64) *limit.Body {
+	w.t.Helper()
+	body, err := h.Commit(h.Draft(w.row, w.limits, w.now), lease, limit.Expiry(2, w.now), func() string { return id })
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return body
+}
+
+// land has a write arrive at the store. The instance doesn't know of it yet.
+func (w *worked) land(body *limit.Body) { w.row = body.State }
+
+func (w *worked) take(h *limit.Holder, tokens int64) limit.Charge {
+	w.t.Helper()
+	charge, ok := h.Take(tokens, w.now)
+	if !ok {
+		w.t.Fatalf("a lease of %d has no %d", h.Left(w.now), tokens)
+	}
+	return charge
+}
+
+// line notes how the row and the instances are after a step, as the page has it.
+func (w *worked) line(step int) {
+	slot := func(id string) string {
+		for _, s := range w.row.Slots {
+			switch {
+			case s.ID != id:
+			case s.Gone:
+				return fmt.Sprintf("#%d, gone", s.Seq)
+			default:
+				return fmt.Sprintf("#%d, %d", s.Seq, s.Leased)
+			}
+		}
+		return "–"
+	}
+	left := w.row.View(&limit.Holder{}, w.limits, w.now)
+	w.lines = append(w.lines, fmt.Sprintf("| %d | %d | %d | %s | %s | %d | %d | %d |", step, w.row.Credit, w.row.Spent, slot("A"), slot("B"), left.Left(w.now), w.a.Left(w.now), w.b.Left(w.now)))
+}
+
+func TestTheWorkedExampleIsWhatHappens(t *testing.T) {
+	w := &worked{t: t, now: noon, limits: limit.Limits{TokensPerMinute: 1000, Burst: 500, Version: 1}}
+	w.row = limit.New(w.limits, w.now, "epoch")
+
+	w.land(w.write(&w.a, "A", 300))
+	w.a.Landed()
+	first := w.take(&w.a, 100)
+	w.line(1)
+
+	w.land(w.write(&w.b, "B", 450))
+	w.b.Landed()
+	w.take(&w.b, 150)
+	w.line(2)
+
+	w.a.Settle(first, limit.Usage{PromptTokens: 25, CompletionTokens: 35})
+	second := w.take(&w.a, 150)
+	w.line(3)
+
+	before := w.row
+	sent := w.write(&w.a, "A", 200)
+	w.land(sent) // and the answer is lost
+	w.line(4)
+
+	// Read before the write landed, the row shows another number. Only a changed
+	// version tells that the write never will land.
+	for _, changed := range []bool{false, true} {
+		twin, row := w.a.Clone(), before.Clone()
+		if known, applied := twin.Resolve(&row, changed, w.now); known != changed || applied {
+			t.Errorf("without the number, version changed %t: got known %t, applied %t; want known %t, not applied", changed, known, applied, changed)
+		}
+	}
+	if known, applied := w.a.Resolve(&w.row, true, w.now); !known || !applied {
+		t.Errorf("known %t, applied %t; want both: the number is there", known, applied)
+	}
+	w.line(5)
+
+	w.b = limit.Holder{} // killed, with 150 reserved and 300 left of its lease
+	w.now = w.now.Add(time.Minute)
+	w.land(w.write(&w.a, "A", 200))
+	w.a.Landed()
+	w.line(6)
+
+	w.a.Settle(second, limit.Usage{PromptTokens: 25, CompletionTokens: 25})
+	w.land(w.write(&w.a, "A", 200))
+	w.a.Landed()
+	w.line(7)
+
+	page, err := os.ReadFile("../../docs/counters.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range w.lines {
+		if !strings.Contains(string(page), line) {
+			t.Errorf("docs/counters.md doesn't have the line\n%s", line)
+		}
+	}
+}
