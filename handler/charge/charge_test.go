@@ -23,7 +23,7 @@ func weigh(t *testing.T, body, model string) charge.Prompt {
 	return charge.PromptOf(r, charge.FamilyOf("", model, model))
 }
 
-func TestAPlainChatOfR1IsKnown(t *testing.T) {
+func TestAPlainChatForR1IsCountedExactly(t *testing.T) {
 	const messages = `[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi \u00e9"},{"role":"assistant","content":"<think>x</think>y"},{"role":"user","content":""}]`
 	want, err := tokens.ForModel("DeepSeek-R1").CountChat([]byte(messages), nil)
 	if err != nil {
@@ -32,22 +32,22 @@ func TestAPlainChatOfR1IsKnown(t *testing.T) {
 	for _, fields := range []string{``, `"model":"x","temperature":0.7,"stop":["a"],"user":"u","stream":true,"stream_options":{"include_usage":true},"n":2,"max_tokens":9,`,
 		`"tools":null,"functions":null,"response_format":null,`} {
 		if got := weigh(t, `{`+fields+`"messages":`+messages+`}`, "DeepSeek-R1"); !got.Known || got.Tokens != int64(want) || got.Unbounded != "" {
-			t.Errorf("%s: %+v, want known and %d", fields, got, want)
+			t.Errorf("%s: got %+v, want known and %d tokens", fields, got, want)
 		}
 	}
 	for _, model := range []string{"DeepSeek-V3.2", "r1-ptu", "gpt-4o", "deepseek-r1-distill-llama-70b", "my-DeepSeek-R1"} {
 		if got := weigh(t, `{"messages":`+messages+`}`, model); got.Known || got.Tokens < int64(want) {
-			t.Errorf("%s: %+v, want a bound", model, got)
+			t.Errorf("%s: got %+v, want a bound of %d tokens or more", model, got, want)
 		}
 	}
 }
 
-// big is a prompt to hide, in bytes.
+// big is a long text to hide in unusual fields.
 var big = strings.Repeat("word ", 1000)
 
-// Wherever a prompt is, it is counted: as text by the tokenizer, where that is
-// the model's, else by its bytes.
-func TestNothingCarriesAPromptPastTheBound(t *testing.T) {
+// A prompt counts in whatever field it hides: by the model's own tokenizer if it is
+// at hand, by its bytes otherwise.
+func TestATextCountsInWhateverFieldItHides(t *testing.T) {
 	text := int64(tokens.ForModel("gpt-4o").Count(big))
 	for name, body := range chargetest.Carriers {
 		body = strings.ReplaceAll(body, "$", big)
@@ -61,13 +61,13 @@ func TestNothingCarriesAPromptPastTheBound(t *testing.T) {
 				least = int64(len(big)) / 4
 			}
 			if got.Known || got.Tokens < least {
-				t.Errorf("%s, %s: %+v, want %d tokens or more", name, model, got, least)
+				t.Errorf("%s, %s: got %+v, want a bound of %d tokens or more", name, model, got, least)
 			}
 		}
 	}
 }
 
-func TestWhatBytesDoNotBoundIsNamed(t *testing.T) {
+func TestTheFieldThatBytesDoNotBoundIsNamed(t *testing.T) {
 	const user = `"messages":[{"role":"user","content":"hi"}]`
 	part := func(part string) string { return `{"messages":[{"role":"user","content":["a",` + part + `]}]}` }
 	for body, want := range map[string]string{
@@ -92,18 +92,18 @@ func TestWhatBytesDoNotBoundIsNamed(t *testing.T) {
 		part(`7`): "messages[0].content[1]",
 	} {
 		if got := weigh(t, body, "gpt-4o").Unbounded; got != want {
-			t.Errorf("%s: %q has no bound, want %q", body, got, want)
+			t.Errorf("%s: got %q as the unbounded field, want %q", body, got, want)
 		}
 	}
 	image := part(`{"type":"image_url","image_url":{"url":"https://x/y.png"}}`)
 	for model, want := range map[string]string{"gpt-4o": "", "gpt-5-mini-2025-08-07": "", "gpt-5.2": "messages[0].content[1].image_url", "chat-prod": "messages[0].content[1].image_url", "DeepSeek-R1": "messages[0].content[1].image_url"} {
 		if got := weigh(t, image, model).Unbounded; got != want {
-			t.Errorf("an image for %s: %q has no bound, want %q", model, got, want)
+			t.Errorf("an image for %s: got %q as the unbounded field, want %q", model, got, want)
 		}
 	}
 }
 
-// An image counts what its model charges at most, and none of its bytes.
+// An image counts as the most its model charges, whatever its size in bytes.
 func TestAnImageCountsWhatItsModelCharges(t *testing.T) {
 	body := func(detail, data string) string {
 		return `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,` + data + `","detail":"` + detail + `"}}]}]}`
@@ -112,15 +112,15 @@ func TestAnImageCountsWhatItsModelCharges(t *testing.T) {
 		for i, detail := range []string{"high", "low"} {
 			got, more := weigh(t, body(detail, ""), model).Tokens, weigh(t, body(detail, strings.Repeat("QUFB", 100_000)), model).Tokens
 			if got != more || got < want[i] || got > want[i]+150 {
-				t.Errorf("%s, %s: %d tokens, with 400 KB %d; want about %d", model, detail, got, more, want[i])
+				t.Errorf("%s, %s: got %d tokens, and %d with 400 KB of data; want about %d for both", model, detail, got, more, want[i])
 			}
 		}
 	}
 }
 
-// The bound holds for whoever bills: R1 by its template, any other by the bytes
-// of the body.
-func TestNoBodyCostsMoreThanItsBound(t *testing.T) {
+// The bound holds against an endpoint that bills R1 by its template, and any other
+// model by the bytes of the body.
+func TestNoBodyIsBilledMoreThanItsBound(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 600 {
 		body := chargetest.Body(r)
@@ -142,13 +142,13 @@ func TestNoBodyCostsMoreThanItsBound(t *testing.T) {
 				billed = int64(count)
 			}
 			if got := charge.PromptOf(request, charge.FamilyOf("", model, model)); got.Tokens < billed {
-				t.Fatalf("%s: %+v, but billed %d: %s", model, got, billed, body)
+				t.Fatalf("%s: got a bound of %+v, want %d tokens or more, which are billed: %s", model, got, billed, body)
 			}
 		}
 	}
 }
 
-func TestTheFamilyIsThatOfTheModelThatAnswers(t *testing.T) {
+func TestTheFamilyComesFromTheModelThatAnswers(t *testing.T) {
 	for _, test := range []struct {
 		family, own, model         string
 		template, tokenizer, newer bool
@@ -169,7 +169,7 @@ func TestTheFamilyIsThatOfTheModelThatAnswers(t *testing.T) {
 	} {
 		f := charge.FamilyOf(test.family, test.own, test.model)
 		if f.Template != test.template || f.Tokenizer != test.tokenizer || f.NewerCap != test.newer {
-			t.Errorf("%+v: %+v", test, f)
+			t.Errorf("%q, %q, %q: got %+v, want template %v, tokenizer %v, newer cap %v", test.family, test.own, test.model, f, test.template, test.tokenizer, test.newer)
 		}
 	}
 }
@@ -187,7 +187,7 @@ func TestACompletionIsBoundedByItsCapOrItsTime(t *testing.T) {
 		{charge.Completion{Choices: 1 << 62, Cap: 1 << 62, Elapsed: time.Second, Rate: 100, Prediction: 1 << 62, Reserved: true}, 1 << 40},
 	} {
 		if got := test.c.Bound(); got != test.want {
-			t.Errorf("%+v: %d tokens, want %d", test.c, got, test.want)
+			t.Errorf("%+v: got %d tokens, want %d", test.c, got, test.want)
 		}
 	}
 }

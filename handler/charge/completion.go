@@ -5,29 +5,29 @@ import (
 	"time"
 )
 
-// Completion is what is known of what a model wrote where nobody told its
-// tokens and our count may miss some.
+// Completion holds what bounds the tokens a model wrote, for a call whose usage
+// upstream didn't report and whose text may not be all the model wrote.
 type Completion struct {
-	// Choices is how many completions were asked for, Cap the most tokens of each
-	// that the model obeys; 0: there is none.
+	// Choices is the number of completions asked for. Cap is the limit the model
+	// enforces on each, in tokens; 0 means none.
 	Choices, Cap int64
-	// Prediction is a Prompt's.
+	// Prediction is Prompt.Prediction.
 	Prediction int64
-	// Reserved is whether the cap was reserved: then it is the bound.
+	// Reserved reports whether the cap was reserved, which makes the cap the bound.
 	Reserved bool
-	// Elapsed is how long the endpoint was, or may yet be, at work, and Rate how
-	// many tokens a second the model writes of each completion at most.
+	// Elapsed is how long the endpoint worked on the call, or may still do so. Rate
+	// is the most the model writes of each completion, in tokens a second.
 	Elapsed time.Duration
 	Rate    int64
-	// Seen are the tokens of the text that came.
+	// Seen is the count of the text that arrived, in tokens.
 	Seen int64
 }
 
-// ceiling bounds the charge of one call, in tokens: sums of a few must not
-// overflow, whatever number of choices and whatever cap a caller names.
+// ceiling is the highest charge of one call, in tokens, so that a sum of several
+// can't overflow, whatever cap and number of choices a caller asks for.
 const ceiling = 1 << 40
 
-// Bound is a number of tokens that the completions can't exceed together.
+// Bound returns an upper bound of all completions together, in tokens.
 func (c Completion) Bound() int64 {
 	each := int64(math.Ceil(c.Elapsed.Seconds() * float64(c.Rate)))
 	if c.Cap > 0 && (c.Reserved || c.Cap < each) {

@@ -1,5 +1,8 @@
-// Package charge says what a call is charged. What upstream tells is the
-// charge. What nothing escapes, in the prompt of a model whose template and
-// tokenizer are here, is known by counting. Anything else is bounded: by a
-// number of tokens that it can't exceed, not by a guess. The package is pure.
+// Package charge computes what a call is charged. If upstream reports usage, that
+// is the charge. Otherwise a prompt is counted, where the model's template and
+// tokenizer are at hand and the count can miss nothing; any other prompt, and
+// every completion without usage, is charged an upper bound rather than a guess.
+// The package is pure.
+//
+// Start reading at [PromptOf] and [Completion.Bound].
 package charge

@@ -6,32 +6,33 @@ import (
 	"tollgate/handler/tokens"
 )
 
-// Family is what is known of the model that answers a call.
+// Family describes the model that answers a call.
 type Family struct {
-	// Name is the model's, as an endpoint or a setting has it.
+	// Name is the model's name, from the endpoint or its settings.
 	Name string
-	// Encoding counts for it, or makes an estimate.
+	// Encoding counts the model's tokens, or estimates them.
 	Encoding *tokens.Encoding
-	// Template is whether the model reads plain chats as the encoding renders
-	// them, so that counts of these are the model's own.
+	// Template reports whether the model reads plain chats exactly as Encoding
+	// renders them, so that their counts are exact.
 	Template bool
-	// Tokenizer is whether the encoding's tokens are the model's.
+	// Tokenizer reports whether Encoding splits text into the model's own tokens.
 	Tokenizer bool
-	// NewerCap is whether the model takes max_completion_tokens and refuses
-	// max_tokens; EitherCap, whether it takes either, but not both. Others are
-	// sure to obey max_tokens alone.
+	// NewerCap reports whether the model takes max_completion_tokens and refuses
+	// max_tokens. EitherCap reports whether it takes either, but not both. Any
+	// other model is only sure to obey max_tokens.
 	NewerCap, EitherCap bool
-	// Preamble is what its template puts before any chat, in tokens.
+	// Preamble is the text its template puts before every chat, in tokens.
 	Preamble int64
-	// Image is the most that an image costs, ImageLow one in low detail, in
-	// tokens; 0: the model's maker states none.
+	// Image is the highest cost of an image, and ImageLow of an image in low
+	// detail, in tokens; 0 if the model's maker doesn't publish it.
 	Image, ImageLow int64
 }
 
-// FamilyOf is the family of the model that an endpoint answers with: family is
-// what its configuration says, empty if nothing; own is the endpoint's name for
-// the model; model is the name that callers use, which tells the estimate and
-// the cap's field where the endpoint's name doesn't, but isn't trusted with more.
+// FamilyOf returns the family of the model that answers at an endpoint. family is
+// the family named in the endpoint's configuration, or empty; own is the
+// endpoint's name for the model; model is the name callers use. Where own says
+// nothing, model picks the estimate and the field of the cap, but no more: callers'
+// names aren't evidence of which model answers.
 func FamilyOf(family, own, model string) Family {
 	if family != "" {
 		return named(family)
@@ -58,18 +59,18 @@ func named(name string) Family {
 	return f
 }
 
-// harmonyPreamble bounds what gpt-oss is told of itself, the date and its
-// channels before any chat.
+// harmonyPreamble bounds the system message that gpt-oss reads before every chat
+// (its identity, the date, its channels), in tokens.
 // Source: https://cookbook.openai.com/articles/openai-harmony
 const harmonyPreamble = 128
 
-// reasoning are OpenAI's models that refuse max_tokens, by what their names
-// begin with. The router of Foundry's may hand a call to one of them.
+// reasoning lists the names, or their beginnings, of OpenAI's models that refuse
+// max_tokens. Foundry's model router may pass a call to one of them.
 // Source: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/reasoning
 var reasoning = []string{"o1", "o3", "o4", "gpt-5", "codex-mini", "model-router"}
 
-// beginsWith is whether a name is one of a family's: its own, or with more
-// after a dash or a point.
+// beginsWith reports whether a name is one of families, or continues one with a
+// dash or a dot.
 func beginsWith(name string, families []string) bool {
 	for _, family := range families {
 		if rest, ok := strings.CutPrefix(name, family); ok && (rest == "" || rest[0] == '-' || rest[0] == '.') {
@@ -79,10 +80,10 @@ func beginsWith(name string, families []string) bool {
 	return false
 }
 
-// imageCosts are what an image costs with OpenAI's models, in tokens: at most,
-// and in low detail. Where an image is cut into tiles, it is scaled to at most 4
-// by 2 of them, each at a price, with a price for the whole. Where it is cut into
-// patches, there are at most 1,536 of them, at a price each, in any detail.
+// imageCosts maps OpenAI's models to the cost of an image, in tokens: the highest,
+// and in low detail. Some models cut an image into at most 4 by 2 tiles and charge
+// each tile and a base price. The others cut it into at most 1,536 patches and
+// charge each patch, whatever the detail.
 // Source: https://platform.openai.com/docs/guides/images-vision#calculating-costs
 var imageCosts = map[string][2]int64{
 	"gpt-4o": {85 + 8*170, 85}, "chatgpt-4o-latest": {85 + 8*170, 85}, "gpt-4.1": {85 + 8*170, 85}, "gpt-4.5-preview": {85 + 8*170, 85}, "gpt-4-turbo": {85 + 8*170, 85},
@@ -92,14 +93,14 @@ var imageCosts = map[string][2]int64{
 	"gpt-4.1-mini": patches(162), "gpt-5-mini": patches(162), "gpt-4.1-nano": patches(246), "gpt-5-nano": patches(246), "o4-mini": patches(172),
 }
 
-// patches is the cost of the most patches that an image has, each at so many
-// hundredths of a token.
+// patches returns the cost of an image of the most patches, given the price of one
+// in hundredths of a token.
 func patches(hundredths int64) [2]int64 {
 	most := (1536*hundredths + 99) / 100
 	return [2]int64{most, most}
 }
 
-// imageCost is the cost of an image with a model, whose name may end in a date.
+// imageCost returns the cost of an image for a model, whose name may end in a date.
 func imageCost(name string) (most, low int64) {
 	if at := strings.Index(name, "-20"); at > 0 {
 		name = name[:at]

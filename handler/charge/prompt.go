@@ -2,10 +2,10 @@ package charge
 
 import "tollgate/handler/chat"
 
-// Prompt is what a call's prompt takes.
+// Prompt is the size of a call's prompt.
 type Prompt struct {
-	// Known is whether Tokens is the count, which nothing in the prompt escapes.
-	// Else it is a bound, in tokens, without what Unbounded names.
+	// Known reports whether Tokens is the exact count. Otherwise Tokens is an upper
+	// bound that leaves out the field Unbounded names.
 	Known  bool
 	Tokens int64
 	// Unbounded is the path of a field whose tokens nothing bounds; empty: none.
@@ -16,17 +16,18 @@ type Prompt struct {
 }
 
 const (
-	// allowance is how many tokens a template may put around a message or a part
-	// of one; each takes the quarter of its own bytes where that is more.
+	// allowance is the most tokens a template may put around a message or a part of
+	// one. If the element's own bytes make more tokens than that, those count.
 	allowance = 8
-	// allowanceWhole is the same of a whole call, with what the gateway adds to
-	// its body: stream_options, a cap, and the endpoint's name for the model.
+	// allowanceWhole is the same for a whole call, including what the gateway adds
+	// to its body: stream_options, a cap, and the endpoint's name for the model.
 	allowanceWhole = 32
-	// bytesPerToken is what an endpoint without a tokenizer at hand may take a
-	// token to have, in bytes of JSON.
+	// bytesPerToken is the size of a token in bytes of JSON that endpoints without a
+	// tokenizer may bill by.
 	bytesPerToken = 4
-	// unstatedImage is what an image is charged where nobody states a maximum: the
-	// dearest that is stated. No call is let pass by it that reserves all it can take.
+	// unstatedImage is the charge of an image for models that publish no maximum, in
+	// tokens: the dearest that any model publishes. Such a call is unbounded all the
+	// same: Prompt.Unbounded names the image.
 	unstatedImage = 2833 + 8*5667
 )
 
@@ -55,14 +56,15 @@ func Countable(r *chat.Request, f Family) bool {
 	return f.Template && r.Prompt(func([]byte, int) {}).Plain
 }
 
-// SizeOf bounds a call's prompt by its size, without counting, which takes a
-// small part of the time. It is no less than what PromptOf finds.
+// SizeOf bounds a call's prompt by its size in bytes. It takes a fraction of the
+// time of PromptOf, and its result is never below PromptOf's.
 func SizeOf(r *chat.Request, f Family) Prompt {
 	f.Template, f.Tokenizer = false, false
 	return PromptOf(r, f)
 }
 
-// text is the most tokens that a text has, of so many bytes in JSON.
+// text returns an upper bound of a text's tokens; length is its size in JSON, in
+// bytes.
 func (f *Family) text(text []byte, length int) int64 {
 	switch {
 	case f.Template:
@@ -73,8 +75,8 @@ func (f *Family) text(text []byte, length int) int64 {
 	return max(int64(len(text)), quarter(int64(length)))
 }
 
-// image is the most tokens that an image takes. An address counts where it is
-// longer than such an image is dear.
+// image returns the most an image costs, in tokens. If its address alone makes more
+// tokens, the address counts.
 func (f *Family) image(image chat.Image) int64 {
 	cost := f.Image
 	switch {

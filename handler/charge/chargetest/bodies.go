@@ -1,4 +1,5 @@
-// Package chargetest makes bodies of calls to test charges with.
+// Package chargetest makes bodies of calls for tests of what calls are charged.
+// [Carriers] hides a text in unusual fields; [Body] makes random bodies.
 package chargetest
 
 import (
@@ -8,8 +9,8 @@ import (
 	"strings"
 )
 
-// Carriers are bodies of calls by where a prompt can be put into them, beside the
-// texts of messages: in place of the $.
+// Carriers maps each place, other than the text of a message, where a body can
+// carry a prompt to a body that does. The prompt goes in place of the $.
 var Carriers = map[string]string{
 	"functions":                     `{"functions":[{"name":"f","description":"$"}],"messages":[{"role":"user","content":"hi"}]}`,
 	"response_format":               `{"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"description":"$"}}},"messages":[{"role":"user","content":"hi"}]}`,
@@ -36,7 +37,7 @@ var Carriers = map[string]string{
 	"beside an image":               `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y","x":"$"}}]}]}`,
 	"an image's detail":             `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y","detail":"$"}}]}]}`,
 	"an image's address":            `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://$"}}]}]}`,
-	"a part's text that is none":    `{"messages":[{"role":"user","content":[{"type":"text","text":{"a":"$"}}]}]}`,
+	"a part's text, an object":      `{"messages":[{"role":"user","content":[{"type":"text","text":{"a":"$"}}]}]}`,
 	"a tool's answer":               `{"messages":[{"role":"tool","tool_call_id":"$","content":"hi"}]}`,
 	"the text of a part":            `{"messages":[{"role":"user","content":[{"type":"text","text":"$"}]}]}`,
 	"a text among parts":            `{"messages":[{"role":"user","content":["$"]}]}`,
@@ -45,7 +46,7 @@ var Carriers = map[string]string{
 	"a text, after an escaped name": `{"messages":[{"role":"user","\u0063ontent":[{"type":"text","te\u0078t":"$"}]}]}`,
 }
 
-// anyJSON is some JSON value.
+// anyJSON returns a random JSON value, nested at most depth levels.
 func anyJSON(r *rand.Rand, depth int) string {
 	switch kind := r.IntN(9); {
 	case kind < 2 && depth > 0:
@@ -76,7 +77,7 @@ func field(r *rand.Rand) string {
 	return names[r.IntN(len(names))]
 }
 
-// Body is a body of a call with any JSON in any field.
+// Body returns a random body of a call, with any JSON in any field.
 func Body(r *rand.Rand) string {
 	var messages []string
 	for range 1 + r.IntN(4) {
