@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+)
+
+// unhurried notes the deadlines that it is given, and what is written under each.
+type unhurried struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Duration // from now; negative: none
+	written   []int
+}
+
+func (u *unhurried) SetWriteDeadline(at time.Time) error {
+	left := time.Until(at)
+	if at.IsZero() {
+		left = -1
+	}
+	u.deadlines, u.written = append(u.deadlines, left), append(u.written, 0)
+	return nil
+}
+
+func (u *unhurried) Write(p []byte) (int, error) {
+	if n := len(u.written); n > 0 {
+		u.written[n-1] += len(p)
+	}
+	return u.ResponseRecorder.Write(p)
+}
+
+// Whoever accepts a long answer piece by piece has time for each; who accepts
+// nothing is given up after 30 s, not minutes, as its answer takes memory.
+func TestALongAnswerIsAcceptedPieceByPiece(t *testing.T) {
+	for size, pieces := range map[int]int{100: 0, roomForAnswer: 0, roomForAnswer + 1: 1, 1 << 20: 1, 5<<20 + 1: 6} {
+		w := &unhurried{ResponseRecorder: httptest.NewRecorder()}
+		c := &call{w: w}
+		c.answer(http.StatusOK, "", make([]byte, size))
+		if w.Body.Len() != size {
+			t.Errorf("%d bytes: %d were written", size, w.Body.Len())
+		}
+		if pieces == 0 {
+			if len(w.deadlines) > 0 {
+				t.Errorf("%d bytes: deadlines %v, want none", size, w.deadlines)
+			}
+			continue
+		}
+		if len(w.deadlines) != pieces+1 || w.deadlines[pieces] >= 0 {
+			t.Fatalf("%d bytes: deadlines %v, want %d, and none left at the end", size, w.deadlines, pieces)
+		}
+		for i, left := range w.deadlines[:pieces] {
+			if left <= 0 || left > pieceAccepted || w.written[i] > acceptedPiece {
+				t.Errorf("%d bytes: piece %d of %d bytes has %v, want at most %d and %v", size, i, w.written[i], left, acceptedPiece, pieceAccepted)
+			}
+		}
+	}
+}
