@@ -24,6 +24,9 @@ const (
 	thinking = 100 * time.Millisecond
 	// streamEvents makes a stream of 10 s.
 	streamEvents = 100
+	// others are calls of the other caller at a time: enough of them in the few
+	// seconds of a load for a p99.
+	others = 8
 	// usually is for how long the other caller is measured alone.
 	usually = 5 * time.Second
 
@@ -149,7 +152,7 @@ func crowd(ctx context.Context, binary, model, load string) (*crowded, error) {
 		return nil, err
 	}
 	c := &crowded{}
-	alone, err := other.measure(ctx, plain, 1, usually)
+	alone, err := other.measure(ctx, plain, others, usually)
 	if err != nil {
 		return nil, err
 	}
@@ -170,27 +173,29 @@ func (c *crowded) press(ctx context.Context, other *target, key, load string) er
 	}
 	loading := exec.CommandContext(ctx, own, "part-crowd", other.url, key, load)
 	loading.Stderr = os.Stderr
-	over := make(chan error, 1)
-	var out []byte
-	go func() {
-		var err error
-		out, err = loading.Output()
-		over <- err
-	}()
+	pressed, release := context.WithCancel(ctx)
+	var mu sync.Mutex
 	var beside []sample
-	for buffer := make([]byte, 32<<10); ; {
-		s, err := other.do(ctx, plain, buffer)
-		if err != nil {
-			return fmt.Errorf("the other caller: %w", err)
-		}
-		beside = append(beside, s)
-		select {
-		case err := <-over:
-			c.beside = time.Duration(quantile(beside, 0.99, whole) * float64(time.Microsecond))
-			return errors.Join(err, json.Unmarshal(out, &c.told))
-		default:
-		}
+	var failed error
+	var group sync.WaitGroup
+	for range others {
+		group.Go(func() {
+			for buffer := make([]byte, 32<<10); pressed.Err() == nil; {
+				s, err := other.do(ctx, plain, buffer)
+				mu.Lock()
+				beside, failed = append(beside, s), errors.Join(failed, err)
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		})
 	}
+	out, err := loading.Output()
+	release()
+	group.Wait()
+	c.beside = time.Duration(quantile(beside, 0.99, whole) * float64(time.Microsecond))
+	return errors.Join(err, failed, json.Unmarshal(out, &c.told))
 }
 
 // sendCrowd makes the calls of a load, all at once, and tells what came of them.
