@@ -172,3 +172,31 @@ func TestEachThingStandsInOnePlace(t *testing.T) {
 		t.Errorf("got %d settings and headers in tables, want 60 or more: %v", len(where), where)
 	}
 }
+
+// TestEveryMakeTargetIsThere: the targets that the pages name are the Makefile's.
+func TestEveryMakeTargetIsThere(t *testing.T) {
+	makefile, named := read(t, "Makefile"), 0
+	for _, page := range pages(t) {
+		for _, match := range regexp.MustCompile("(?m)(?:`|^|[A-Z]=\\S+ )make ([a-z][a-z-]*)").FindAllStringSubmatch(read(t, page), -1) {
+			named++
+			if !strings.Contains(makefile, "\n"+match[1]+":") {
+				t.Errorf("%s names make %s, which isn't in the Makefile", page, match[1])
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("got %d make commands in the pages, want 20 or more", named)
+	}
+}
+
+// TestEveryFileThatACommandNamesIsThere: the programs that the pages run with go run
+// or build are in the repository.
+func TestEveryFileThatACommandNamesIsThere(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, match := range regexp.MustCompile(`(?:go run|go build -o \S+) \./(\S+?)[\s`+"`"+`]`).FindAllStringSubmatch(read(t, page), -1) {
+			if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
+				t.Errorf("%s runs ./%s, which isn't there", page, match[1])
+			}
+		}
+	}
+}

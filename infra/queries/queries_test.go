@@ -161,9 +161,16 @@ func TestQueriesAskForWhatIsEmitted(t *testing.T) {
 			}
 		}
 	}
+	page, err := os.ReadFile("../../docs/telemetry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range metrics {
 		if !asked[name] {
 			t.Errorf("no query shows %q", name)
+		}
+		if !bytes.Contains(page, []byte("`"+name+"`")) {
+			t.Errorf("docs/telemetry.md doesn't have the metric %q", name)
 		}
 	}
 }

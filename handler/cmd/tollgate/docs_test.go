@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -74,5 +75,39 @@ func TestTheFirstHour(t *testing.T) {
 	}
 	if grant, err := directory.Authenticate(t.Context(), string(key)); err != nil || grant.Subscription.ID != "team-a" {
 		t.Errorf("the key that is left grants %+v, %v", grant, err)
+	}
+}
+
+// TestEveryCommandOfThePagesIsThere: commands in the running text of README and
+// docs, with their flags.
+func TestEveryCommandOfThePagesIsThere(t *testing.T) {
+	pages, err := filepath.Glob("../../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, page := range append(pages, "../../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile("`tollgate ([a-z][^`]*)`").FindAllSubmatch(text, -1) {
+			found++
+			words := strings.Fields(string(match[1]))
+			command, rest, err := (&app{}).root().Find(words)
+			if err != nil || !command.HasParent() {
+				t.Errorf("%s: there is no command %q: %v", filepath.Base(page), match[1], err)
+				continue
+			}
+			for _, word := range rest {
+				flag, named := strings.CutPrefix(word, "--")
+				if flag, _, _ = strings.Cut(flag, "="); named && flag != "help" && command.Flags().Lookup(flag) == nil {
+					t.Errorf("%s: %q has no flag --%s", filepath.Base(page), command.CommandPath(), flag)
+				}
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("got %d commands in the pages, want 10 or more", found)
 	}
 }
