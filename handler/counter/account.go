@@ -69,7 +69,7 @@ func newAccount(c *Counter, key string) *account {
 // waiter is a call that waits for its decision.
 type waiter struct {
 	ask      limit.Ask
-	onDown   StoreDown
+	onDown   limit.StoreDown
 	begun    time.Time
 	wait     time.Duration // that it may queue for
 	parked   bool          // it queues for tokens

@@ -39,20 +39,10 @@ type Config struct {
 	Patience time.Duration
 }
 
-// StoreDown is what becomes of calls while the counters can't be reached.
-type StoreDown string
-
-// The ways of going on without the counters.
-const (
-	Closed  StoreDown = "closed"  // refuse; the default
-	Degrade StoreDown = "degrade" // an instance's share of the limits, settled afterwards
-	Open    StoreDown = "open"    // let pass, settled afterwards
-)
-
 // Terms are what a call is decided by.
 type Terms struct {
 	limit.Limits
-	OnStoreDown StoreDown
+	OnStoreDown limit.StoreDown
 	// MaxWait is how long the call may queue for tokens rather than be refused; 0:
 	// not at all. This and OnStoreDown are the call's own, and need no newer Version.
 	MaxWait time.Duration

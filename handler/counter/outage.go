@@ -91,15 +91,15 @@ func (a *account) unwrittenBefore() int64 { return max(0, a.unwritten()-a.outage
 
 // withoutStore decides a call by its terms for a store that is down. What it
 // lets pass is owed: it is charged when it is settled and the store is back.
-func (a *account) withoutStore(ask limit.Ask, onDown StoreDown, now time.Time) outcome {
+func (a *account) withoutStore(ask limit.Ask, onDown limit.StoreDown, now time.Time) outcome {
 	if minute := limit.Minute(now); a.outage.minute != minute {
 		a.outage = outage{minute: minute}
 		a.outage.allowed = a.allowance(now)
 	}
 	tokens := ask.Tokens
 	switch {
-	case onDown == Open || ask.Shadow:
-	case onDown == Degrade:
+	case onDown == limit.FailOpen || ask.Shadow:
+	case onDown == limit.Degrade:
 		d := a.allow(ask, now)
 		if d.Verdict != limit.Granted {
 			d.Degraded = true

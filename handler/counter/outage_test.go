@@ -25,7 +25,7 @@ func breakable() (store *memstore.Store, broken *atomic.Bool, c *counter.Counter
 	return store, broken, instance(store)
 }
 
-func onDown(mode counter.StoreDown, limits limit.Limits) counter.Terms {
+func onDown(mode limit.StoreDown, limits limit.Limits) counter.Terms {
 	limits.Version = 1
 	return counter.Terms{Limits: limits, OnStoreDown: mode}
 }
@@ -33,7 +33,7 @@ func onDown(mode counter.StoreDown, limits limit.Limits) counter.Terms {
 func TestWhileTheStoreIsDownAnInstanceHasItsShareAndOwesIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()
-		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
 		broken.Store(true)
 		var granted []*counter.Reservation
 		for range 10 { // of 25% of the limit, where nothing is known of others
@@ -73,7 +73,7 @@ func TestWhileTheStoreIsDownAnInstanceHasItsShareAndOwesIt(t *testing.T) {
 func TestTheShareWhileDownIsOfWhatWasKnownToBeLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
 		r, _ := reserve(t, c, terms, 350)
 		r.Settle(limit.Usage{PromptTokens: 350})
 		time.Sleep(10 * time.Second) // until it is reported
@@ -110,7 +110,7 @@ func passed(t *testing.T, c *counter.Counter, terms counter.Terms) (tokens int64
 func TestAnInstanceThatNeverSawTheCounterHasAQuarterOfEveryMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
 		broken.Store(true)
 		for range 3 {
 			_ = c.Active() // asks where counters stand, as telemetry does
@@ -147,7 +147,7 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store, broken, c := breakable()
-				terms := onDown(counter.Degrade, test.limits)
+				terms := onDown(limit.Degrade, test.limits)
 				sum := int64(0)
 				if test.seen {
 					r, _ := reserve(t, c, terms, 30)
@@ -183,11 +183,11 @@ func TestOpenAndClosedWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()
 		broken.Store(true)
-		closed := onDown(counter.Closed, limit.Limits{TokensPerMinute: 400})
+		closed := onDown(limit.FailClosed, limit.Limits{TokensPerMinute: 400})
 		if _, _, err := c.Reserve(t.Context(), "other", closed, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
 			t.Errorf("closed: %v", err)
 		}
-		r, d := reserve(t, c, onDown(counter.Open, limit.Limits{TokensPerMinute: 400}), 4000)
+		r, d := reserve(t, c, onDown(limit.FailOpen, limit.Limits{TokensPerMinute: 400}), 4000)
 		if r == nil || !d.Degraded {
 			t.Fatalf("open: %+v", d)
 		}
@@ -204,7 +204,7 @@ func TestOpenAndClosedWhileTheStoreIsDown(t *testing.T) {
 func TestAWarmLeaseOutlastsTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(counter.Closed, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.FailClosed, limit.Limits{TokensPerMinute: 400})
 		first, _ := reserve(t, c, terms, 25)
 		broken.Store(true)
 		second, d := reserve(t, c, terms, 25)
@@ -220,7 +220,7 @@ func TestAWarmLeaseOutlastsTheStore(t *testing.T) {
 // TestAStoreThatCanOnlyBeReadCountsAsDown: calls used to wait for its writes for
 // as long as their callers did.
 func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
-	for mode, want := range map[counter.StoreDown]error{counter.Closed: counter.ErrUnavailable, counter.Degrade: nil, counter.Open: nil} {
+	for mode, want := range map[limit.StoreDown]error{limit.FailClosed: counter.ErrUnavailable, limit.Degrade: nil, limit.FailOpen: nil} {
 		t.Run(string(mode), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var readOnly atomic.Bool
@@ -263,7 +263,7 @@ func TestAMinutesShareIsThereOnce(t *testing.T) {
 		shared := memstore.New(nil)
 		store, others := &fading{Store: shared}, &fading{Store: shared}
 		c, other := instance(store), instance(others)
-		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
 		time.Sleep(58 * time.Second)
 		for _, one := range []*counter.Counter{other, c} {
 			r, _ := reserve(t, one, terms, 30)
@@ -318,7 +318,7 @@ func TestAChangedTierHoldsAtOnceWhileTheStoreIsDown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, broken, c := breakable()
-				terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400, Quota: 400, Period: limit.Daily})
+				terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400, Quota: 400, Period: limit.Daily})
 				r, _ := reserve(t, c, terms, 30)
 				r.Settle(limit.Usage{PromptTokens: 30})
 				time.Sleep(10 * time.Second) // until it is reported
@@ -344,7 +344,7 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, broken, c := breakable()
-				terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+				terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
 				share := int64(100)
 				if known {
 					r, _ := reserve(t, c, terms, 30)
@@ -370,7 +370,7 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 func TestWhereACounterStandsIsToldThroughoutAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
 		if r, _ := reserve(t, c, terms, 30); r != nil {
 			r.Settle(limit.Usage{PromptTokens: 30})
 		}

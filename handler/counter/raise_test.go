@@ -63,7 +63,7 @@ func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
 func TestARaiseWithoutTheStoreIsOwed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()
-		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400, Quota: 4000, Period: limit.Daily})
+		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400, Quota: 4000, Period: limit.Daily})
 		broken.Store(true)
 		r, d := reserve(t, c, terms, 30) // of a quarter
 		if r == nil || !d.Degraded {

@@ -49,7 +49,7 @@ func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
 		store := &newerUntil{Store: memstore.New(nil)}
 		store.later.Store(true)
 		c := counter.New(counter.Config{Store: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		r, d := reserve(t, c, counter.Terms{Limits: minute.Limits, OnStoreDown: counter.Open}, 25)
+		r, d := reserve(t, c, counter.Terms{Limits: minute.Limits, OnStoreDown: limit.FailOpen}, 25)
 		if r == nil || !d.Degraded {
 			t.Fatalf("%+v", d)
 		}

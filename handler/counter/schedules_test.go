@@ -44,7 +44,7 @@ func draw(t *testing.T, seed uint64) *schedule {
 	case seed%20 == 0:
 		n = s.between(9, 24)
 	}
-	s.terms = counter.Terms{Limits: limit.Limits{TokensPerMinute: s.between(50, 2000), Version: 1}, OnStoreDown: counter.Closed}
+	s.terms = counter.Terms{Limits: limit.Limits{TokensPerMinute: s.between(50, 2000), Version: 1}, OnStoreDown: limit.FailClosed}
 	if seed%3 == 0 {
 		s.terms.Burst = s.between(1, s.terms.TokensPerMinute)
 	}

@@ -14,7 +14,7 @@ import (
 func TestWhatComesBackOfAMinutesShareIsNotInTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
 		broken.Store(true)
 		first, _ := reserve(t, c, terms, 90)
 		time.Sleep(time.Minute)
@@ -44,16 +44,16 @@ func TestAbsurdCapsThatPassMakeNoRoomForOthers(t *testing.T) {
 		broken.Store(true)
 		var open []*counter.Reservation
 		for range 3 {
-			r, _ := reserve(t, c, onDown(counter.Open, limits), 1<<62)
+			r, _ := reserve(t, c, onDown(limit.FailOpen, limits), 1<<62)
 			open = append(open, r)
 		}
-		if r, d := reserve(t, c, onDown(counter.Degrade, limits), 400); r != nil {
+		if r, d := reserve(t, c, onDown(limit.Degrade, limits), 400); r != nil {
 			t.Errorf("400 of a share of 100 passed: %+v", d)
 		}
 		for _, r := range open {
 			r.Cancel()
 		}
-		if r, d := reserve(t, c, onDown(counter.Degrade, limits), 90); r == nil {
+		if r, d := reserve(t, c, onDown(limit.Degrade, limits), 90); r == nil {
 			t.Errorf("90 of a share of 100: %+v", d)
 		}
 		broken.Store(false)
@@ -66,7 +66,7 @@ func TestAbsurdCapsThatPassMakeNoRoomForOthers(t *testing.T) {
 func TestACallIsToldWhatItLeavesOfACounterNeverSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(counter.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
 		broken.Store(true)
 		r, _ := reserve(t, c, terms, 25)
 		if s := r.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 90}); s.TokensPerMinute != 400 || s.Remaining != 285 {

@@ -84,8 +84,8 @@ func TestAStoreThatLetsNoWriteLandIsDown(t *testing.T) {
 	limits := limit.Limits{TokensPerMinute: 300, Version: 1}
 	for name, test := range stubbornStores {
 		for _, terms := range []counter.Terms{
-			{Limits: limits, OnStoreDown: counter.Closed}, {Limits: limits, OnStoreDown: counter.Degrade}, {Limits: limits, OnStoreDown: counter.Open},
-			{Limits: limits, OnStoreDown: counter.Closed, MaxWait: 2 * time.Minute},
+			{Limits: limits, OnStoreDown: limit.FailClosed}, {Limits: limits, OnStoreDown: limit.Degrade}, {Limits: limits, OnStoreDown: limit.FailOpen},
+			{Limits: limits, OnStoreDown: limit.FailClosed, MaxWait: 2 * time.Minute},
 		} {
 			t.Run(fmt.Sprintf("%s, %s, %v", name, terms.OnStoreDown, terms.MaxWait), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -110,9 +110,9 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 			t.Errorf("answered after %v, want %v at most", took, within)
 		}
 		switch {
-		case terms.OnStoreDown == counter.Closed && !errors.Is(err, counter.ErrUnavailable):
+		case terms.OnStoreDown == limit.FailClosed && !errors.Is(err, counter.ErrUnavailable):
 			t.Errorf("closed: %+v, %v, want ErrUnavailable", d, err)
-		case terms.OnStoreDown != counter.Closed && (err != nil || !d.Degraded):
+		case terms.OnStoreDown != limit.FailClosed && (err != nil || !d.Degraded):
 			t.Errorf("%s: %+v, %v, want it let pass", terms.OnStoreDown, d, err)
 		}
 		if r != nil {

@@ -289,8 +289,8 @@ func TestTheQueueReckonsWithNoMoreThanIsCarried(t *testing.T) {
 func TestCallsOfOneCounterHaveTermsOfTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		patient := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: time.Minute, OnStoreDown: counter.Open}
-		hasty := counter.Terms{Limits: patient.Limits, OnStoreDown: counter.Closed}
+		patient := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: time.Minute, OnStoreDown: limit.FailOpen}
+		hasty := counter.Terms{Limits: patient.Limits, OnStoreDown: limit.FailClosed}
 		for i, first := range []counter.Terms{patient, hasty} {
 			key := strconv.Itoa(i)
 			spend := func(terms counter.Terms, tokens int64) (waited time.Duration, err error) {

@@ -24,6 +24,7 @@ import (
 	"tollgate/handler/app"
 	"tollgate/handler/azure"
 	"tollgate/handler/config"
+	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/local/insights"
 	"tollgate/handler/secret"
@@ -131,7 +132,7 @@ func openHostile(t *testing.T, stored bool, settings ...string) *hostile {
 }
 
 // limitsOfHostile are far above what the suite uses.
-var limitsOfHostile = subscription.Limits{TokensPerMinute: 1_000_000, TokenQuota: 900_000_000, TokenQuotaPeriod: subscription.Yearly}
+var limitsOfHostile = subscription.Limits{TokensPerMinute: 1_000_000, TokenQuota: 900_000_000, TokenQuotaPeriod: limit.Yearly}
 
 // inTables has the gateway keep everything in an emulator, where there is one.
 func (h *hostile) inTables(t *testing.T, values map[string]string) {

@@ -14,6 +14,7 @@ import (
 
 	"tollgate/handler/app"
 	"tollgate/handler/azure"
+	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
@@ -85,7 +86,7 @@ func (g *running) subscribe(t *testing.T, emulator *azurite.Server) {
 	}
 	store := tablestore.New(service, tablestore.Usual)
 	pepper, e0 := subscription.NewPepper("0123456789abcdef")
-	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 1_000_000, OnStoreDown: subscription.Closed}})
+	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 1_000_000, OnStoreDown: limit.FailClosed}})
 	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "team-a", Tier: "gold"})
 	e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(g.key), Subscription: "team-a", Slot: subscription.Primary})
 	for _, err := range []error{e0, e1, e2, e3} {

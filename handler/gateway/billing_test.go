@@ -15,6 +15,7 @@ import (
 
 	"tollgate/handler/charge/chargetest"
 	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
 	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
@@ -35,7 +36,7 @@ type stranger struct {
 func openStranger(t *testing.T, limits subscription.Limits, model string, settle time.Duration, timeouts upstream.Timeouts) *stranger {
 	t.Helper()
 	s := &stranger{endpoint: &r1sim.Endpoint{}, log: make(lines, 100)}
-	limits.TokenQuotaPeriod = subscription.Yearly
+	limits.TokenQuotaPeriod = limit.Yearly
 	s.bench = openWith(t, limits, func(c *gateway.Config) {
 		url := serving(t, func(w http.ResponseWriter, r *http.Request) {
 			s.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
 
@@ -75,7 +76,7 @@ func TestAClientIsToldNotToTryAgainWhereThatIsVain(t *testing.T) {
 		want   string
 	}{
 		"a minute used up": {subscription.Limits{TokensPerMinute: 300}, demo, 429, ""},
-		"a quota used up":  {subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: subscription.Yearly}, demo, 403, "false"},
+		"a quota used up":  {subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, demo, 403, "false"},
 		"never fits":       {subscription.Limits{TokensPerMinute: 20}, demo, 413, "false"},
 		"too large a body": {subscription.Limits{TokensPerMinute: 300}, string(make([]byte, 1<<17)), 413, "false"},
 		"a bad request":    {subscription.Limits{TokensPerMinute: 300}, "{", 400, ""},

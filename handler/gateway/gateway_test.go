@@ -18,6 +18,7 @@ import (
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
@@ -315,7 +316,7 @@ func TestAStreamIsRelayedAndChargedByItsUsage(t *testing.T) {
 }
 
 func TestWithoutCountersNothingIsForwarded(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300, OnStoreDown: subscription.Closed}, answering(1))
+	b := open(t, subscription.Limits{TokensPerMinute: 300, OnStoreDown: limit.FailClosed}, answering(1))
 	b.down.Store(true)
 	response, body := b.post(t, path, demo)
 	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || !strings.Contains(body, "counters_unavailable") || b.calls.Load() != 0 {
@@ -338,7 +339,7 @@ func TestWithoutCountersNothingIsForwarded(t *testing.T) {
 }
 
 func TestQuotaIsRefusedWithItsOwnStatus(t *testing.T) {
-	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: subscription.Hourly}, answering(90))
+	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
 	b.post(t, path, demo)
 	response, body := b.post(t, path, demo)
 	if response.StatusCode != 403 || !strings.Contains(body, "Token quota is exceeded. It is renewed in ") || response.Header.Get("x-apim-remaining-quota-tokens") != "0" {
@@ -348,7 +349,7 @@ func TestQuotaIsRefusedWithItsOwnStatus(t *testing.T) {
 
 func TestHeaderNamesAreSettings(t *testing.T) {
 	names := gateway.HeaderNames{RemainingTokens: "X-Left", TokensConsumed: "X-Took", RemainingQuotaTokens: "X-Quota", RetryAfter: "X-Wait"}
-	b := openWith(t, subscription.Limits{TokensPerMinute: 30, TokenQuota: 1000, TokenQuotaPeriod: subscription.Hourly},
+	b := openWith(t, subscription.Limits{TokensPerMinute: 30, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly},
 		func(c *gateway.Config) { c.Headers = names }, upstream.Timeouts{}, answering(5))
 	response, _ := b.post(t, path, demo)
 	if h := response.Header; h.Get("X-Left") != "0" || h.Get("X-Took") != "30" || h.Get("X-Quota") != "970" {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -35,7 +36,7 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 				t.Parallel()
 				begun, gone := make(chan struct{}), make(chan struct{})
 				model := test.sent(func() { close(gone) })
-				b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: subscription.Yearly, Reserve: reserve, MaxCompletionTokens: 5000}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+				b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 5000}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 					_, _ = io.Copy(io.Discard, r.Body) // what has less of a call isn't at work on it
 					close(begun)
 					model(w, r)

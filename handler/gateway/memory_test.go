@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -186,7 +187,7 @@ func TestWhoHasNothingLeftHasItsBodyThrownAway(t *testing.T) {
 		"reserve prompt": {subscription.Limits{TokensPerMinute: 100_000}, 429},
 		"reserve none":   {subscription.Limits{TokensPerMinute: 100_000, Reserve: subscription.ReserveNone}, 429},
 		"reserve full":   {subscription.Limits{TokensPerMinute: 100_000, Reserve: subscription.ReserveFull, MaxCompletionTokens: 10}, 429},
-		"a quota":        {subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: subscription.Yearly}, 403},
+		"a quota":        {subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly}, 403},
 		"in shadow":      {subscription.Limits{TokensPerMinute: 100_000, Shadow: true}, 400},
 		"that may wait":  {subscription.Limits{TokensPerMinute: 100_000, MaxWait: subscription.Duration(time.Second)}, 400},
 		"by model":       {subscription.Limits{TokensPerMinute: 100_000, CounterKey: "{subscription}{model}"}, 400},

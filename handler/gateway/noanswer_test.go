@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -43,7 +44,7 @@ func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 			if test.body == stream {
 				want, second = streamed, events(streamed)
 			}
-			b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: subscription.Yearly}, before(t,
+			b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, before(t,
 				upstream.Endpoint{Name: "a", URL: serving(t, test.model), Shape: upstream.OpenAI, Priority: 1},
 				upstream.Endpoint{Name: "b", URL: serving(t, second), Shape: upstream.OpenAI, Priority: 2}), upstream.Timeouts{}, nil)
 			for range 7 { // until a is left alone, and then
@@ -138,7 +139,7 @@ func TestAStreamOfAnyTypeIsPassedOnAsItComes(t *testing.T) {
 // A stream that has been kept alive can't be taken back: it is cut.
 func TestAStreamThatWasKeptAliveAndHoldsNoAnswerIsCut(t *testing.T) {
 	release := make(chan struct{})
-	b, log := openLogged(t, subscription.Limits{TokenQuota: 1000, TokenQuotaPeriod: subscription.Yearly}, upstream.Timeouts{KeepAlive: 50 * time.Millisecond},
+	b, log := openLogged(t, subscription.Limits{TokenQuota: 1000, TokenQuotaPeriod: limit.Yearly}, upstream.Timeouts{KeepAlive: 50 * time.Millisecond},
 		events(": hi\n\n", func(w http.ResponseWriter, r *http.Request) {
 			<-release
 			answer(finished)(w, r)

@@ -12,9 +12,8 @@ import (
 // terms are a tier's, as the counters take them.
 func terms(t subscription.Tier) counter.Terms {
 	return counter.Terms{
-		Limits: limit.Limits{TokensPerMinute: t.TokensPerMinute, Burst: t.BurstTokens, Quota: t.TokenQuota,
-			Period: limit.Period(t.TokenQuotaPeriod), Version: t.Version},
-		OnStoreDown: counter.StoreDown(t.OnStoreDown), MaxWait: time.Duration(t.MaxWait),
+		Limits:      t.Counted(),
+		OnStoreDown: t.OnStoreDown, MaxWait: time.Duration(t.MaxWait),
 	}
 }
 

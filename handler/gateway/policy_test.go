@@ -15,6 +15,7 @@ import (
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 	"tollgate/handler/tokens"
 	"tollgate/handler/upstream"
@@ -253,7 +254,7 @@ func TestACallThatNeverFitsIsToldByHowMuch(t *testing.T) {
 
 // A quota's message begins as API Management's does, and says when the quota is renewed.
 func TestTheQuotasMessage(t *testing.T) {
-	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: subscription.Hourly}, answering(90))
+	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
 	b.post(t, path, demo)
 	response, body := b.post(t, path, demo)
 	var seconds int
@@ -281,17 +282,17 @@ func TestTheQuotasMessage(t *testing.T) {
 }
 
 func TestAChangedTierActsAtOnceAndResetsNothing(t *testing.T) {
-	before := subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: subscription.Hourly}
+	before := subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}
 	for name, test := range map[string]struct {
 		after       subscription.Limits
 		status      int
 		left, quota string
 		other       string // left after one more call, by an instance that sees the older tier still
 	}{
-		"raised":         {subscription.Limits{TokensPerMinute: 1000, TokenQuota: 1500, TokenQuotaPeriod: subscription.Hourly}, 200, "770", "1270", "655"},
-		"cut":            {subscription.Limits{TokensPerMinute: 130, TokenQuota: 1500, TokenQuotaPeriod: subscription.Hourly}, 429, "15", "1385", "15"},
-		"another period": {subscription.Limits{TokensPerMinute: 300, TokenQuota: 1500, TokenQuotaPeriod: subscription.Daily}, 200, "70", "1270", "0"},
-		"a lower quota":  {subscription.Limits{TokensPerMinute: 300, TokenQuota: 400, TokenQuotaPeriod: subscription.Hourly}, 200, "70", "170", "0"},
+		"raised":         {subscription.Limits{TokensPerMinute: 1000, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 200, "770", "1270", "655"},
+		"cut":            {subscription.Limits{TokensPerMinute: 130, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 429, "15", "1385", "15"},
+		"another period": {subscription.Limits{TokensPerMinute: 300, TokenQuota: 1500, TokenQuotaPeriod: limit.Daily}, 200, "70", "1270", "0"},
+		"a lower quota":  {subscription.Limits{TokensPerMinute: 300, TokenQuota: 400, TokenQuotaPeriod: limit.Hourly}, 200, "70", "170", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			withinOneMinute(20 * time.Second) // for all three instances

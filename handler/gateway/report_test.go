@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
 	"tollgate/handler/local/r1sim"
 	"tollgate/handler/subscription"
 	"tollgate/handler/telemetry"
@@ -44,7 +45,7 @@ func openTold(t *testing.T, limits subscription.Limits, model http.HandlerFunc) 
 
 func TestEveryCallIsReportedOnce(t *testing.T) {
 	var traceparent string
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 60, TokenQuota: 1000, TokenQuotaPeriod: subscription.Hourly}, func(w http.ResponseWriter, r *http.Request) {
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 60, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, func(w http.ResponseWriter, r *http.Request) {
 		traceparent = r.Header.Get("Traceparent")
 		answering(40)(w, r)
 	})
@@ -175,7 +176,7 @@ func TestWhatShadowLetsPassIsReported(t *testing.T) {
 }
 
 func TestCallsDecidedWithoutTheCountersAreReported(t *testing.T) {
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 3000, OnStoreDown: subscription.Degrade}, answering(40))
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 3000, OnStoreDown: limit.Degrade}, answering(40))
 	b.post(t, path, demo)
 	if c := reports.next(); c.Degraded {
 		t.Errorf("while the counters are there: %+v", c)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
@@ -24,7 +25,7 @@ func openServing(t *testing.T, limits subscription.Limits, model string, settle 
 	if limits.TokenQuota == 0 {
 		limits.TokenQuota = 1_000_000
 	}
-	limits.TokenQuotaPeriod = subscription.Yearly
+	limits.TokenQuotaPeriod = limit.Yearly
 	return openWith(t, limits, func(c *gateway.Config) {
 		endpoint := upstream.Endpoint{URL: serving(t, handler), Shape: upstream.OpenAI, Key: secret.New("k")}
 		c.Upstream, c.Models, c.SettleTimeout = within(t, timeouts, endpoint), []string{model}, settle
@@ -276,7 +277,7 @@ func TestTheCapIsInTheFieldThatTheAnsweringModelObeys(t *testing.T) {
 	} {
 		for _, shape := range []upstream.Shape{upstream.Models, upstream.OpenAI, upstream.Deployments} {
 			var got caps
-			b := openWith(t, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: subscription.Yearly, Reserve: test.reserve, MaxCompletionTokens: 500}, func(c *gateway.Config) {
+			b := openWith(t, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: test.reserve, MaxCompletionTokens: 500}, func(c *gateway.Config) {
 				before(t, upstream.Endpoint{URL: serving(t, recording(t, &got, 30)), Shape: shape, Models: map[string]upstream.Model{test.model: {Name: test.own, Family: test.family}}})(c)
 				c.Models = []string{test.model}
 			}, upstream.Timeouts{}, nil)
@@ -323,7 +324,7 @@ func TestWhatIsReadOnEndsWithTheGateway(t *testing.T) {
 	log := make(lines, 100)
 	var served *gateway.Gateway
 	begun := make(chan struct{}, 1)
-	b := openWith(t, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: subscription.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 300}, func(c *gateway.Config) {
+	b := openWith(t, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 300}, func(c *gateway.Config) {
 		before(t, upstream.Endpoint{URL: serving(t, answer("", func(_ http.ResponseWriter, r *http.Request) {
 			begun <- struct{}{}
 			<-r.Context().Done()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
 	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
@@ -84,7 +85,7 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 // the answer says whose it is.
 func TestAProvisionedDeploymentOverflows(t *testing.T) {
 	full := refusing(429, `{"error":{"code":"429"}}`, "Retry-After-Ms", "60000")
-	b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: subscription.Yearly}, before(t,
+	b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, before(t,
 		upstream.Endpoint{Name: "provisioned", URL: serving(t, full), Shape: upstream.Deployments, Deployment: "r1-ptu", Priority: 1},
 		upstream.Endpoint{Name: "pay-as-you-go", URL: serving(t, answer(answered)), Shape: upstream.Models, Priority: 2}), upstream.Timeouts{}, nil)
 	for range 30 {

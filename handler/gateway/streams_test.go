@@ -6,13 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
 
 // The comment stands just before [DONE], where headers came too early.
 func TestAStreamTellsWhatItTookInAComment(t *testing.T) {
-	b, _ := openLogged(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: subscription.Hourly}, upstream.Timeouts{},
+	b, _ := openLogged(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, upstream.Timeouts{},
 		events(thought+said+stopped+told+finished))
 	_, body, err := b.read(t.Context(), stream)
 	want := thought + said + stopped + ": x-apim-tokens-consumed: 100\n: x-apim-remaining-tokens: 200\n: x-apim-remaining-quota-tokens: 900\n\n" + finished
@@ -51,7 +52,7 @@ func TestAStreamsHeadersAreLeftAloneOnceItIsRelayed(t *testing.T) {
 // When a caller sees [DONE], its call has been charged, and its next meets that.
 func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
 	release := make(chan struct{})
-	b := open(t, subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: subscription.Yearly}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))
+	b := open(t, subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(stream))
 	if err != nil {
 		t.Fatal(err)

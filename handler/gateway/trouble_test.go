@@ -14,6 +14,7 @@ import (
 
 	"tollgate/handler/chat"
 	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 	"tollgate/handler/tokens"
 	"tollgate/handler/upstream"
@@ -366,7 +367,7 @@ func TestWhateverUpstreamDoesTheMoneyIsRight(t *testing.T) {
 			case test.outcome == "upstream_timeout":
 				timeouts.Whole = brief
 			}
-			b, log := openLogged(t, subscription.Limits{TokenQuota: 50_000_000, TokenQuotaPeriod: subscription.Yearly}, timeouts, test.model)
+			b, log := openLogged(t, subscription.Limits{TokenQuota: 50_000_000, TokenQuotaPeriod: limit.Yearly}, timeouts, test.model)
 			status, body, err := b.read(t.Context(), test.body)
 			if status != test.status || !strings.Contains(body, test.part) || (err != nil) != test.aborted {
 				t.Errorf("%d %.300q, aborted %v; want %d with %q, aborted %t", status, body, err, test.status, test.part, test.aborted)
@@ -427,7 +428,7 @@ func TestUpstreamsTimeToComeBackIsPassedOn(t *testing.T) {
 
 // What several completions write is counted apart, and each is charged.
 func TestTheTextOfSeveralCompletionsIsCounted(t *testing.T) {
-	b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: subscription.Yearly}, upstream.Timeouts{}, events(
+	b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, upstream.Timeouts{}, events(
 		strings.ReplaceAll(said, `"index":0`, `"index":1`)+said+thought+stopped+finished))
 	if status, body, err := b.read(t.Context(), stream); status != 200 || err != nil {
 		t.Fatalf("%d %s %v", status, body, err)

@@ -188,7 +188,7 @@ func (b *bench) get(t *testing.T, path string, headers ...string) (*http.Respons
 // TestEveryAnswerToAKeySaysWhatRemains: those that reserve nothing used to leave
 // it out.
 func TestEveryAnswerToAKeySaysWhatRemains(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: subscription.Daily}, answering(233))
+	b := open(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Daily}, answering(233))
 	b.post(t, path, demo)
 	malformed, _ := b.post(t, path, `{"messages":1}`)
 	unknown, _ := b.post(t, path, strings.Replace(demo, "DeepSeek-R1", "gpt-9", 1))

@@ -16,6 +16,7 @@ import (
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
@@ -167,7 +168,7 @@ func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
 func TestWhatIsNotDecidedHoldsNoBytes(t *testing.T) {
 	var b *bench
 	var held int64 // while the call is made
-	b = open(t, subscription.Limits{TokensPerMinute: 10_000_000, OnStoreDown: subscription.Closed}, func(w http.ResponseWriter, _ *http.Request) {
+	b = open(t, subscription.Limits{TokensPerMinute: 10_000_000, OnStoreDown: limit.FailClosed}, func(w http.ResponseWriter, _ *http.Request) {
 		held = b.usage(t, "").Minute.Used
 		answering(5)(w, nil)
 	})

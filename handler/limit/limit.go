@@ -7,16 +7,27 @@ package limit
 
 import "time"
 
-// Period is the length of a quota's window.
+// Period is the length of a quota's window. Windows are fixed, in UTC; weeks
+// start on Monday.
 type Period string
 
-// The quota periods; weeks start on Monday.
+// The periods that APIM's token-quota-period knows.
 const (
 	Hourly  Period = "Hourly"
 	Daily   Period = "Daily"
 	Weekly  Period = "Weekly"
 	Monthly Period = "Monthly"
 	Yearly  Period = "Yearly"
+)
+
+// StoreDown says how to decide calls while the counter store is unreachable.
+type StoreDown string
+
+// The ways to decide calls without the counter store. An empty StoreDown is FailClosed.
+const (
+	FailClosed StoreDown = "closed"  // refuse
+	Degrade    StoreDown = "degrade" // admit this instance's share of the limits, settle afterwards
+	FailOpen   StoreDown = "open"    // admit all, settle afterwards
 )
 
 // Limits are what a counter may spend.

@@ -46,17 +46,12 @@ func (c *call) limits() (map[counter.Owner]limit.Limits, error) {
 	byID := make(map[string]subscription.Tier, len(tiers))
 	for _, t := range tiers {
 		byID[t.ID] = t
-		all[counter.Owner{Tier: t.ID}] = counted(t)
+		all[counter.Owner{Tier: t.ID}] = t.Counted()
 	}
 	for _, s := range subs {
 		if effective, err := s.Effective(byID[s.Tier]); err == nil { // what doesn't fit is for the checks to tell
-			all[counter.Owner{Subscription: s.ID}] = counted(effective)
+			all[counter.Owner{Subscription: s.ID}] = effective.Counted()
 		}
 	}
 	return all, nil
-}
-
-// counted are a tier's limits as counters hold them.
-func counted(t subscription.Tier) limit.Limits {
-	return limit.Limits{TokensPerMinute: t.TokensPerMinute, Burst: t.BurstTokens, Quota: t.TokenQuota, Period: limit.Period(t.TokenQuotaPeriod), Version: t.Version}
 }

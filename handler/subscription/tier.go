@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tollgate/handler/limit"
 )
 
 // Reserve is what is taken from the limits before a call.
@@ -16,29 +18,6 @@ const (
 	ReserveNone   Reserve = "none"   // one token; APIM's estimate-prompt-tokens="false"
 	ReservePrompt Reserve = "prompt" // the prompt's tokens; APIM's "true". The default
 	ReserveFull   Reserve = "full"   // prompt and completion cap: nothing can pass the limit
-)
-
-// Period is the length of a quota's window. Windows are fixed, in UTC; weeks
-// start on Monday.
-type Period string
-
-// The periods that APIM's token-quota-period knows.
-const (
-	Hourly  Period = "Hourly"
-	Daily   Period = "Daily"
-	Weekly  Period = "Weekly"
-	Monthly Period = "Monthly"
-	Yearly  Period = "Yearly"
-)
-
-// StoreDown is what becomes of calls while the counters can't be reached.
-type StoreDown string
-
-// The ways of going on without the counters.
-const (
-	Degrade StoreDown = "degrade" // an instance's share of the limit
-	Closed  StoreDown = "closed"  // refuse
-	Open    StoreDown = "open"    // let pass
 )
 
 // Duration is a time that reads and writes as text: "2s".
@@ -62,8 +41,8 @@ type Limits struct {
 	// TokensPerMinute is the limit of a UTC minute, in tokens; 0: none.
 	TokensPerMinute int64 `json:"tokensPerMinute,omitempty"`
 	// TokenQuota is the limit of a TokenQuotaPeriod, in tokens; 0: none.
-	TokenQuota       int64  `json:"tokenQuota,omitempty"`
-	TokenQuotaPeriod Period `json:"tokenQuotaPeriod,omitempty"`
+	TokenQuota       int64        `json:"tokenQuota,omitempty"`
+	TokenQuotaPeriod limit.Period `json:"tokenQuotaPeriod,omitempty"`
 	// BurstTokens is how many unused tokens of past minutes may be carried over.
 	BurstTokens int64 `json:"burstTokens,omitempty"`
 	// Reserve is what a call takes before it is made.
@@ -79,7 +58,7 @@ type Limits struct {
 	Shadow bool `json:"shadow,omitempty"`
 	// OnStoreDown is what becomes of calls while the counters can't be reached;
 	// by default closed with ReserveFull, else degrade.
-	OnStoreDown StoreDown `json:"onStoreDown,omitempty"`
+	OnStoreDown limit.StoreDown `json:"onStoreDown,omitempty"`
 	// CounterKey says what is counted together: {subscription} (the default),
 	// {client-ip}, {model} and {header:NAME}, joined at will.
 	CounterKey string `json:"counterKey,omitempty"`
@@ -93,6 +72,11 @@ type Tier struct {
 	Limits
 	// Version grows with every change; counters take only newer ones.
 	Version int64 `json:"version,omitempty"`
+}
+
+// Counted returns the limits as the tier's counters hold them.
+func (t *Tier) Counted() limit.Limits {
+	return limit.Limits{TokensPerMinute: t.TokensPerMinute, Burst: t.BurstTokens, Quota: t.TokenQuota, Period: t.TokenQuotaPeriod, Version: t.Version}
 }
 
 // Serves says whether calls may name a model.
@@ -109,9 +93,9 @@ func (l *Limits) Normalize() {
 		l.CounterKey = subscriptionPart
 	}
 	if l.OnStoreDown == "" {
-		l.OnStoreDown = Degrade
+		l.OnStoreDown = limit.Degrade
 		if l.Reserve == ReserveFull {
-			l.OnStoreDown = Closed
+			l.OnStoreDown = limit.FailClosed
 		}
 	}
 }

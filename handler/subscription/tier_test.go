@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
 
@@ -98,7 +99,7 @@ func TestWhatIsAllowedAndMaySurpriseIsSaid(t *testing.T) {
 	if all := (&subscription.Limits{}).Warnings(); len(all) != 1 || !strings.Contains(all[0], "nothing is limited") {
 		t.Errorf("without limits: warnings %q", all)
 	}
-	full.OnStoreDown, full.MaxCompletionTokens = subscription.Open, 0
+	full.OnStoreDown, full.MaxCompletionTokens = limit.FailOpen, 0
 	if all := strings.Join(full.Warnings(), "\n"); !strings.Contains(all, "onStoreDown open") || !strings.Contains(all, "maxCompletionTokens") || !strings.Contains(all, "a model refuses") {
 		t.Errorf("warnings %q", all)
 	}
@@ -228,7 +229,7 @@ func TestFullClosesWhenTheStoreIsDown(t *testing.T) {
 	full, prompt := subscription.Limits{Reserve: subscription.ReserveFull}, subscription.Limits{}
 	full.Normalize()
 	prompt.Normalize()
-	if full.OnStoreDown != subscription.Closed || prompt.OnStoreDown != subscription.Degrade {
+	if full.OnStoreDown != limit.FailClosed || prompt.OnStoreDown != limit.Degrade {
 		t.Errorf("full: %s, prompt: %s", full.OnStoreDown, prompt.OnStoreDown)
 	}
 }
@@ -260,7 +261,7 @@ func FuzzTier(f *testing.F) {
 // TestAnOverrideThatCouldNeverActIsRefused as it is on a tier; one that leaves the
 // tier's own value without effect acts, and is taken.
 func TestAnOverrideThatCouldNeverActIsRefused(t *testing.T) {
-	tier := subscription.Tier{ID: "growth", Limits: subscription.Limits{TokensPerMinute: 50_000, TokenQuota: 20_000_000, TokenQuotaPeriod: subscription.Daily}}
+	tier := subscription.Tier{ID: "growth", Limits: subscription.Limits{TokensPerMinute: 50_000, TokenQuota: 20_000_000, TokenQuotaPeriod: limit.Daily}}
 	for overrides, want := range map[string]string{
 		`{"tokensPerMinute":30000000}`:                           "tokensPerMinute is above tokenQuota",
 		`{"TokensPerMinute":30000000}`:                           "tokensPerMinute is above tokenQuota",

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"tollgate/handler/limit"
 	"tollgate/handler/secret"
 )
 
@@ -23,7 +24,7 @@ const maxWait = 120 * time.Second
 const maxConcurrent = 10_000
 
 // periodMinutes is how many minutes the longest window of each period has.
-var periodMinutes = map[Period]int64{Hourly: 60, Daily: 24 * 60, Weekly: 7 * 24 * 60, Monthly: 31 * 24 * 60, Yearly: 366 * 24 * 60}
+var periodMinutes = map[limit.Period]int64{limit.Hourly: 60, limit.Daily: 24 * 60, limit.Weekly: 7 * 24 * 60, limit.Monthly: 31 * 24 * 60, limit.Yearly: 366 * 24 * 60}
 
 // idPattern is what tiers and subscriptions may be called: it is a row's key,
 // part of counter keys and a command line's word.
@@ -71,9 +72,9 @@ func (l *Limits) Validate() error {
 	f.check(l.MaxCompletionTokens >= 0 && l.MaxCompletionTokens <= 1<<31-1, "maxCompletionTokens", "is out of range", "use 1 to 2147483647 tokens, or 0 for no cap")
 	f.check(l.MaxWait >= 0 && time.Duration(l.MaxWait) <= maxWait, "maxWait", "is out of range", "use 0s to 2m")
 	f.check(l.Concurrent() >= 0 && l.Concurrent() <= maxConcurrent, "maxConcurrent", "is out of range", "use 1 to 10000 calls, or 0 for any number")
-	f.oneOf("tokenQuotaPeriod", string(l.TokenQuotaPeriod), string(Hourly), string(Daily), string(Weekly), string(Monthly), string(Yearly))
+	f.oneOf("tokenQuotaPeriod", string(l.TokenQuotaPeriod), string(limit.Hourly), string(limit.Daily), string(limit.Weekly), string(limit.Monthly), string(limit.Yearly))
 	f.oneOf("reserve", string(l.Reserve), string(ReserveNone), string(ReservePrompt), string(ReserveFull))
-	f.oneOf("onStoreDown", string(l.OnStoreDown), string(Degrade), string(Closed), string(Open))
+	f.oneOf("onStoreDown", string(l.OnStoreDown), string(limit.Degrade), string(limit.FailClosed), string(limit.FailOpen))
 	f.together(l)
 	f.models(l.Models)
 	f.counterKey(l.CounterKey)
@@ -108,7 +109,7 @@ func (f *faults) together(l *Limits) {
 func (f *faults) idle(l *Limits) {
 	const problem, fix = "has no limit to act on", "set tokensPerMinute or tokenQuota, or leave it out"
 	f.check(l.Reserve == "" || l.Reserve == ReservePrompt, "reserve", problem, fix)
-	f.check(l.OnStoreDown == "" || l.OnStoreDown == Degrade || l.Reserve == ReserveFull, "onStoreDown", problem, fix)
+	f.check(l.OnStoreDown == "" || l.OnStoreDown == limit.Degrade || l.Reserve == ReserveFull, "onStoreDown", problem, fix)
 	f.check(l.CounterKey == "" || l.CounterKey == subscriptionPart, "counterKey", problem, fix)
 	f.check(!l.Shadow, "shadow", problem, fix)
 }
@@ -170,7 +171,7 @@ func (l *Limits) Warnings() []string {
 	if l.Reserve != ReserveFull {
 		return all
 	}
-	if l.OnStoreDown == Degrade || l.OnStoreDown == Open {
+	if l.OnStoreDown == limit.Degrade || l.OnStoreDown == limit.FailOpen {
 		all = append(all, fmt.Sprintf("with onStoreDown %s the limit can be passed while the counters can't be reached, although reserve is full", l.OnStoreDown))
 	}
 	if l.MaxCompletionTokens == 0 {

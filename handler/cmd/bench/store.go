@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tollgate/handler/azure"
+	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
@@ -35,7 +36,7 @@ type store struct {
 // limits are all that a tier can have, far above what the bench asks for: a
 // decision is made for every call, and every one is a yes.
 func limits(reserve subscription.Reserve) subscription.Limits {
-	return subscription.Limits{TokensPerMinute: 2e9, BurstTokens: 1e6, TokenQuota: 1e13, TokenQuotaPeriod: subscription.Monthly,
+	return subscription.Limits{TokensPerMinute: 2e9, BurstTokens: 1e6, TokenQuota: 1e13, TokenQuotaPeriod: limit.Monthly,
 		Reserve: reserve, MaxCompletionTokens: 4096, MaxConcurrent: new(int64(0))}
 }
 

@@ -61,12 +61,12 @@ func TestCallsAreDecidedHoweverTheServiceRefusesWrites(t *testing.T) {
 				return refusal(r, test.status, test.code)
 			}
 			c := counter.New(counter.Config{Store: store, Log: slog.New(slog.DiscardHandler), OperationTimeout: time.Minute, SlowOperation: time.Minute})
-			for _, terms := range []counter.Terms{{Limits: limits, OnStoreDown: counter.Closed}, {Limits: limits, OnStoreDown: counter.Degrade}} {
+			for _, terms := range []counter.Terms{{Limits: limits, OnStoreDown: limit.FailClosed}, {Limits: limits, OnStoreDown: limit.Degrade}} {
 				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10})
 				if r != nil {
 					defer r.Cancel()
 				}
-				if terms.OnStoreDown == counter.Closed && !errors.Is(err, counter.ErrUnavailable) || terms.OnStoreDown == counter.Degrade && (err != nil || !d.Degraded) {
+				if terms.OnStoreDown == limit.FailClosed && !errors.Is(err, counter.ErrUnavailable) || terms.OnStoreDown == limit.Degrade && (err != nil || !d.Degraded) {
 					t.Errorf("%s: %+v, %v", terms.OnStoreDown, d, err)
 				}
 			}

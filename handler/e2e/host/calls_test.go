@@ -15,6 +15,7 @@ import (
 
 	"tollgate/handler/azure"
 	"tollgate/handler/counter/tablestore"
+	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
@@ -157,7 +158,7 @@ func TestAStreamComesThroughTheHostEventByEvent(t *testing.T) {
 }
 
 // yearly counts in a window that no test is at the edge of.
-var yearly = subscription.Limits{TokenQuota: 1_000_000, TokenQuotaPeriod: subscription.Yearly}
+var yearly = subscription.Limits{TokenQuota: 1_000_000, TokenQuotaPeriod: limit.Yearly}
 
 func TestACallerThatLeavesIsChargedForWhatWasWritten(t *testing.T) {
 	model := newPaused()

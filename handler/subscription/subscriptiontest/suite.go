@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
 
@@ -54,8 +55,8 @@ func empty(t *testing.T, s subscription.Store) {
 func tiers(t *testing.T, s subscription.Store) {
 	ctx := t.Context()
 	tier := subscription.Tier{ID: "gold", Limits: subscription.Limits{
-		TokensPerMinute: 300, TokenQuota: 1 << 53, TokenQuotaPeriod: subscription.Monthly, BurstTokens: 7, Reserve: subscription.ReserveFull,
-		MaxCompletionTokens: 100, MaxWait: subscription.Duration(2 * time.Second), MaxConcurrent: new(int64(0)), Shadow: true, OnStoreDown: subscription.Closed,
+		TokensPerMinute: 300, TokenQuota: 1 << 53, TokenQuotaPeriod: limit.Monthly, BurstTokens: 7, Reserve: subscription.ReserveFull,
+		MaxCompletionTokens: 100, MaxWait: subscription.Duration(2 * time.Second), MaxConcurrent: new(int64(0)), Shadow: true, OnStoreDown: limit.FailClosed,
 		CounterKey: "{subscription}/{model}", Models: []string{"a", "b"},
 	}}
 	version, err := s.PutTier(ctx, tier)

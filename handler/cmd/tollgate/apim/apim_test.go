@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tollgate/handler/cmd/tollgate/apim"
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 	"tollgate/handler/telemetry"
 )
@@ -30,8 +31,8 @@ func TestAPolicyBecomesATiersLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := subscription.Limits{TokensPerMinute: 1000, TokenQuota: 50_000, TokenQuotaPeriod: subscription.Daily, Reserve: subscription.ReservePrompt,
-		CounterKey: "{subscription}", OnStoreDown: subscription.Degrade}
+	want := subscription.Limits{TokensPerMinute: 1000, TokenQuota: 50_000, TokenQuotaPeriod: limit.Daily, Reserve: subscription.ReservePrompt,
+		CounterKey: "{subscription}", OnStoreDown: limit.Degrade}
 	if !reflect.DeepEqual(p.Limits, want) || p.Validate("gold") != nil {
 		t.Errorf("limits are %+v, %v", p.Limits, p.Validate("gold"))
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"tollgate/handler/config"
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
 
@@ -118,9 +119,9 @@ func (p *Policy) tokens(e element, name string) int64 {
 }
 
 // period is a quota with its period, or none where that isn't known.
-func (p *Policy) period(e element, quota int64) (int64, subscription.Period) {
+func (p *Policy) period(e element, quota int64) (int64, limit.Period) {
 	text := strings.TrimSpace(e.attributes["token-quota-period"])
-	for _, period := range []subscription.Period{subscription.Hourly, subscription.Daily, subscription.Weekly, subscription.Monthly, subscription.Yearly} {
+	for _, period := range []limit.Period{limit.Hourly, limit.Daily, limit.Weekly, limit.Monthly, limit.Yearly} {
 		if strings.EqualFold(text, string(period)) {
 			return quota, period
 		}
