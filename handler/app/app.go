@@ -1,6 +1,5 @@
 // Package app builds the gateway from its settings, serves it, and drains it when
-// the process is told to stop. Start reading at Run; New shows what the gateway is
-// built from.
+// the process gets a signal to stop. Start reading at Run; New wires the parts.
 package app
 
 import (
@@ -28,7 +27,7 @@ import (
 	"tollgate/handler/upstream/credential"
 )
 
-// App is the gateway with everything that it is built from.
+// An App is the gateway with all its parts.
 type App struct {
 	conf    config.Config
 	store   subscription.Store
@@ -37,14 +36,15 @@ type App struct {
 	client  *upstream.Client
 	reports *telemetry.Reporter // nil: telemetry is off
 	quiet   *strangers.Log
-	handler http.Handler // the gateway, and what is served beside it
+	handler http.Handler // the gateway, the operators' API, the console and housekeeping
 	log     *slog.Logger
 }
 
-// New builds the application from its settings. It calls nobody: what is down now
-// may be up when the first caller comes. Its errors name the setting at fault.
+// New builds the application from its settings. It makes no network call: a service
+// that is down now may be up when the first call comes. Its errors name the setting
+// at fault.
 func New(c config.Config, log *slog.Logger) (*App, error) {
-	o, err := stores(c)
+	o, err := openStores(c)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	app := &App{conf: c, store: o.store, client: client, counter: counter.New(counter.Config{Store: o.counters, History: o.history, Log: log}), quiet: strangers.New(log), log: log}
-	if app.reports, err = reporter(c.Telemetry, log, app.counted); err != nil {
+	if app.reports, err = startReporter(c.Telemetry, log, app.counted); err != nil {
 		return nil, err
 	}
 	app.gateway = gateway.New(gateway.Config{Strangers: app.quiet,
@@ -65,7 +65,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, Budget: budget(c.MaxBody), Origins: c.Origins, SettleTimeout: c.SettleTimeout, TokensPerSecond: c.TokensPerSecond, TokensComment: c.TokensComment,
 		Addresses: c.Counting.Addresses, Telemetry: app.telemetry(),
 	})
-	app.handler = operate(c, app.gateway, o, log, app.quiet)
+	app.handler = mountOperators(c, app.gateway, o, log, app.quiet)
 	if c.UnderHost {
 		app.handler = housekeeping.New(housekeeping.Config{Counters: o.counters, Counter: app.counter, History: o.history,
 			Retention: c.Counting.Retention, Turns: o.turns, Log: log}).Before(app.handler)
@@ -73,15 +73,15 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	return app, nil
 }
 
-// counted is what the counters did, as telemetry takes it.
+// counted returns the counters' statistics in telemetry's form.
 func (a *App) counted() telemetry.Counters {
 	s := a.counter.Stats()
 	return telemetry.Counters{TableOperations: s.Reads + s.Writes + s.Rows, LeaseConflicts: s.Conflicts,
 		ForfeitedTokens: s.Forfeited, UnwrittenTokens: s.UnknownUsage, Degraded: s.DegradedTime}
 }
 
-// telemetry is what the gateway tells of calls: nothing, not a nil reporter,
-// where telemetry is off.
+// telemetry returns the gateway's reporter. Where telemetry is off it returns a nil
+// interface, not an interface that holds a nil reporter.
 func (a *App) telemetry() gateway.Telemetry {
 	if a.reports == nil {
 		return nil
@@ -89,25 +89,25 @@ func (a *App) telemetry() gateway.Telemetry {
 	return a.reports
 }
 
-// stores opens where everything lives that instances share.
-func stores(c config.Config) (operated, error) {
+// openStores opens the stores that all instances share.
+func openStores(c config.Config) (operatorDeps, error) {
 	if c.Store == "memory" {
 		directory, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), c.Pepper)
 		if err != nil {
-			return operated{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
+			return operatorDeps{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 		}
-		return operated{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil)}, nil
+		return operatorDeps{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil)}, nil
 	}
 	service, err := azure.Open(c.Storage)
 	if err != nil {
-		return operated{}, err
+		return operatorDeps{}, err
 	}
 	audit := managetables.New(service, managetables.Usual)
-	return operated{store: tablestore.New(service, tablestore.Usual), audit: audit, probe: audit.Probe,
+	return operatorDeps{store: tablestore.New(service, tablestore.Usual), audit: audit, probe: audit.Probe,
 		turns: housekeepingtables.New(service, housekeepingtables.Usual), counters: countertables.New(service, countertables.Usual), history: countertables.NewHistory(service, countertables.UsualHistory)}, nil
 }
 
-// close writes what the counters still hold, and sends what was gathered.
+// close writes the counters a last time and sends the remaining telemetry.
 func (a *App) close(ctx context.Context) error {
 	a.client.CloseIdle()
 	err := a.counter.Close(ctx)

@@ -10,50 +10,50 @@ import (
 )
 
 const (
-	// logDelay is how long a record of the log may wait for others.
+	// logDelay is the longest a record waits to be written.
 	logDelay = 50 * time.Millisecond
-	// logBatch is how many records wait at most.
+	// logBatch is the most records that wait; the next one flushes them.
 	logBatch = 1024
 )
 
-// bufferedLog is a log in JSON that is written some records at a time. To make a
-// line of each at once, and to wake whoever reads it on the same machine, would
-// cost a call more than deciding about it. Killed, the process loses at most the
-// lines of the last 50 ms; what calls took is in the counters by then, or not,
-// either way.
+// A bufferedLog writes a JSON log in batches. Formatting each record at once, and
+// waking its reader on the same machine, would cost a call more than deciding it
+// does. A process that is killed loses at most the lines of the last 50 ms. Charges
+// don't depend on the log.
 type bufferedLog struct {
-	*held
-	slog.Handler // writes to held.text
+	*batch
+	slog.Handler // writes to batch.text
 }
 
-// held are the records of a log that wait.
-type held struct {
+// A batch holds the records that wait to be written.
+type batch struct {
 	to io.Writer
 
 	mu      sync.Mutex
 	records []entry
-	spare   []entry
-	timer   *time.Timer // to write what is held
+	spare   []entry     // the previous batch's memory, to use again
+	timer   *time.Timer // calls Flush
 
-	order sync.Mutex // of writes; taken before mu
+	order sync.Mutex // keeps writes in order; locked before mu
 	text  bytes.Buffer
 }
 
+// An entry is a record with the handler that formats it.
 type entry struct {
-	of   slog.Handler
-	what slog.Record
+	handler slog.Handler
+	record  slog.Record
 }
 
 func newBufferedLog(to io.Writer) *bufferedLog {
-	h := &held{to: to}
-	return &bufferedLog{h, slog.NewJSONHandler(&h.text, nil)}
+	b := &batch{to: to}
+	return &bufferedLog{b, slog.NewJSONHandler(&b.text, nil)}
 }
 
-// Handle takes a record. It never fails: there is nowhere to tell of a log that
-// can't be written.
-func (h *bufferedLog) Handle(_ context.Context, what slog.Record) error {
+// Handle implements slog.Handler. It never returns an error: a log that can't be
+// written can't be reported anywhere.
+func (h *bufferedLog) Handle(_ context.Context, record slog.Record) error {
 	h.mu.Lock()
-	h.records = append(h.records, entry{h.Handler, what.Clone()})
+	h.records = append(h.records, entry{h.Handler, record.Clone()})
 	first, full := len(h.records) == 1, len(h.records) >= logBatch
 	if first && h.timer == nil {
 		h.timer = time.AfterFunc(logDelay, h.Flush)
@@ -67,18 +67,18 @@ func (h *bufferedLog) Handle(_ context.Context, what slog.Record) error {
 	return nil
 }
 
-// WithAttrs and WithGroup are of a log that waits and is written together with
-// this one.
+// WithAttrs implements slog.Handler. The result shares this log's batch.
 func (h *bufferedLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &bufferedLog{h.held, h.Handler.WithAttrs(attrs)}
+	return &bufferedLog{h.batch, h.Handler.WithAttrs(attrs)}
 }
 
+// WithGroup implements slog.Handler. The result shares this log's batch.
 func (h *bufferedLog) WithGroup(name string) slog.Handler {
-	return &bufferedLog{h.held, h.Handler.WithGroup(name)}
+	return &bufferedLog{h.batch, h.Handler.WithGroup(name)}
 }
 
-// Flush writes the records that are held, before those that come meanwhile.
-func (h *held) Flush() {
+// Flush writes the waiting records, ahead of any that arrive meanwhile.
+func (h *batch) Flush() {
 	h.order.Lock()
 	defer h.order.Unlock()
 	h.mu.Lock()
@@ -86,7 +86,7 @@ func (h *held) Flush() {
 	h.records, h.spare = h.spare[:0], nil
 	h.mu.Unlock()
 	for _, r := range records {
-		_ = r.of.Handle(context.Background(), r.what)
+		_ = r.handler.Handle(context.Background(), r.record)
 	}
 	if h.text.Len() > 0 {
 		_, _ = h.to.Write(h.text.Bytes())

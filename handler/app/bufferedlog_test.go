@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-func TestRecordsAreWrittenTogetherAndSoon(t *testing.T) {
+func TestRecordsAreWrittenTogetherAfterTheDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out record
+		var out syncBuffer
 		log := slog.New(newBufferedLog(&out))
 		for round := range 3 {
 			before, at := len(out.String()), time.Now()
@@ -21,25 +21,25 @@ func TestRecordsAreWrittenTogetherAndSoon(t *testing.T) {
 			log.Info("b", "round", round)
 			synctest.Wait()
 			if len(out.String()) != before {
-				t.Errorf("written at once: %q", out.String())
+				t.Errorf("before the delay got %q, want nothing new", out.String())
 			}
 			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			lines := strings.Split(out.String()[before:], "\n")
 			if len(lines) != 3 || !strings.Contains(lines[0], `"msg":"a"`) || !strings.Contains(lines[1], `"msg":"b"`) {
-				t.Fatalf("got %q, want a line of a and one of b", lines)
+				t.Fatalf("got lines %q, want one with a and one with b", lines)
 			}
 			var first struct{ Time time.Time }
 			if err := json.Unmarshal([]byte(lines[0]), &first); err != nil || !first.Time.Equal(at) {
-				t.Errorf("the line is of %v, want %v, when it was logged; %v", first.Time, at, err)
+				t.Errorf("got time %v (error %v), want %v, when it was logged", first.Time, err, at)
 			}
 		}
 	})
 }
 
-func TestManyRecordsAreWrittenBeforeTheirTimeInOrder(t *testing.T) {
+func TestAFullBatchIsWrittenAtOnceInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out record
+		var out syncBuffer
 		held := newBufferedLog(&out)
 		var writers sync.WaitGroup
 		const each = logBatch
@@ -53,7 +53,7 @@ func TestManyRecordsAreWrittenBeforeTheirTimeInOrder(t *testing.T) {
 		}
 		writers.Wait()
 		if early := strings.Count(out.String(), "\n"); early < 3*logBatch {
-			t.Errorf("%d records were written early", early)
+			t.Errorf("got %d records before Flush, want at least %d", early, 3*logBatch)
 		}
 		held.Flush()
 		var next [4]int
@@ -63,12 +63,12 @@ func TestManyRecordsAreWrittenBeforeTheirTimeInOrder(t *testing.T) {
 				Of     struct{ Number int }
 			}
 			if err := json.Unmarshal([]byte(line), &got); err != nil || got.Of.Number != next[got.Writer] {
-				t.Fatalf("%q came where line %d of its writer was due, %v", line, next[got.Writer], err)
+				t.Fatalf("got %q (error %v), want line %d of its writer", line, err, next[got.Writer])
 			}
 			next[got.Writer]++
 		}
 		if next != [4]int{each, each, each, each} {
-			t.Errorf("lines %v", next)
+			t.Errorf("got %v lines of the four writers, want %d each", next, each)
 		}
 	})
 }

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// mostMemory is the memory limit in bytes where nothing sets a lower one: with
-	// what the runtime doesn't count, the process then stays below 512 MB.
-	mostMemory = 384 << 20
-	// containerShare is one part in so many of its container that the process may
-	// take: the Functions host runs in the same one.
+	// maxMemory is the memory limit in bytes unless a lower one applies: together
+	// with what the runtime doesn't count, the process stays below 512 MB.
+	maxMemory = 384 << 20
+	// containerShare divides the container's memory: the process takes half, since
+	// the Functions host runs in the same container.
 	containerShare = 2
-	// budgetShare is one part in so many of the memory limit that request bodies and
-	// answers under way may hold. The rest is for all else, and for what the garbage
+	// budgetShare divides the memory limit: request bodies and answers in flight may
+	// hold a quarter. The rest is for everything else, and for garbage that the
 	// collector has not freed yet.
 	budgetShare = 4
 )
@@ -31,24 +31,24 @@ func limitMemory(getenv func(string) string, cgroup memlimit.Provider, log *slog
 		log.Info("memory limit", "bytes", debug.SetMemoryLimit(-1), "from", "GOMEMLIMIT")
 		return
 	}
-	limit, from := int64(mostMemory), "default"
+	limit, from := int64(maxMemory), "default"
 	contained, err := cgroup()
 	switch {
-	case err == nil && contained/containerShare < mostMemory:
+	case err == nil && contained/containerShare < maxMemory:
 		limit, from = int64(contained/containerShare), "cgroup"
 	case err != nil && !errors.Is(err, memlimit.ErrNoLimit):
-		log.Info("the container's memory can't be read", "cause", err.Error())
+		log.Info("cannot read the container's memory limit", "cause", err.Error())
 	}
 	debug.SetMemoryLimit(limit)
 	log.Info("memory limit", "bytes", limit, "from", from)
 }
 
-// budget is how many bytes request bodies and answers under way may hold within
-// the runtime's memory limit. Of the largest there may be at least two.
+// budget returns the bytes that request bodies and answers in flight may hold within
+// the runtime's memory limit: always enough for two of the largest.
 func budget(maxBody int64) int64 {
 	memory := debug.SetMemoryLimit(-1)
 	if memory == math.MaxInt64 { // GOMEMLIMIT=off
-		memory = mostMemory
+		memory = maxMemory
 	}
 	return max(memory/budgetShare, 2*max(maxBody, upstream.MaxBody))
 }

@@ -24,8 +24,8 @@ func TestTheMemoryLimitFollowsTheContainer(t *testing.T) {
 		"a small container":        {memlimit.Limit(512 << 20), 256 << 20, "from=cgroup"},
 		"an instance of 2 GiB":     {memlimit.Limit(2 << 30), 384 << 20, "from=default"},
 		"no limit":                 {failing(memlimit.ErrNoLimit), 384 << 20, "from=default"},
-		"one beyond any machine":   {memlimit.Limit(math.MaxUint64), 384 << 20, "from=default"},
-		"one that can't be read":   {failing(fs.ErrPermission), 384 << 20, "cause=\"permission denied\""},
+		"an absurdly large limit":  {memlimit.Limit(math.MaxUint64), 384 << 20, "from=default"},
+		"an unreadable limit":      {failing(fs.ErrPermission), 384 << 20, "cause=\"permission denied\""},
 		"no cgroups on the system": {failing(memlimit.ErrCgroupsNotSupported), 384 << 20, "from=default"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestTheMemoryLimitFollowsTheContainer(t *testing.T) {
 	}
 }
 
-func TestTheOperatorsMemoryLimitStays(t *testing.T) {
+func TestGOMEMLIMITOverridesTheContainersLimit(t *testing.T) {
 	const own = 300 << 20
 	before := debug.SetMemoryLimit(own) // as the runtime does at the start
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
@@ -49,7 +49,7 @@ func TestTheOperatorsMemoryLimitStays(t *testing.T) {
 	unread := func() (uint64, error) { return 0, errors.New("must not be read") }
 	limitMemory(env(map[string]string{"GOMEMLIMIT": "300MiB"}), unread, slog.New(slog.NewTextHandler(&log, nil)))
 	if got := debug.SetMemoryLimit(-1); got != own || !strings.Contains(log.String(), "bytes=314572800 from=GOMEMLIMIT") {
-		t.Errorf("set %d, want %d; logged %q", got, own, log.String())
+		t.Errorf("limit is %d, log is %q; want %d, logged as from GOMEMLIMIT", got, log.String(), own)
 	}
 }
 

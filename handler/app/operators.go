@@ -19,66 +19,68 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// beside serves what is for operators next to the gateway. A path's first part
-// decides, and the gateway answers all that is nobody else's.
-type beside struct {
-	gateway http.Handler
-	others  map[string]http.Handler // by first part: "manage"
+// A prefixMux picks a handler by a path's first part. The gateway gets every other
+// path.
+type prefixMux struct {
+	gateway  http.Handler
+	byPrefix map[string]http.Handler // by a path's first part, such as "manage"
 }
 
 // ServeHTTP implements http.Handler.
-func (b beside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m prefixMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	if other := b.others[first]; other != nil {
-		other.ServeHTTP(w, r)
+	if handler := m.byPrefix[first]; handler != nil {
+		handler.ServeHTTP(w, r)
 		return
 	}
-	b.gateway.ServeHTTP(w, r)
+	m.gateway.ServeHTTP(w, r)
 }
 
-// counters are what calls are counted in, and usage is read of.
+// counters is the store that calls are charged to and usage is read from.
 type counters interface {
 	counter.Store
 	counter.Keeper
 }
 
-// used is counters as they stand, and their history.
-type used struct {
+// A usageReader reads the counters' current state and their history.
+type usageReader struct {
 	counters
 	usage.Reader
 }
 
-// operated is what the operators' part of the application is made of.
-type operated struct {
+// operatorDeps holds the stores that the operators' API needs.
+type operatorDeps struct {
 	store    subscription.Store
 	audit    manage.Audit
-	probe    func(context.Context) (time.Time, error) // nil: nothing is stored
+	probe    func(context.Context) (time.Time, error) // nil: STORE=memory
 	counters counters
 	history  usage.Store
 	turns    housekeeping.Turns // nil: no other instance shares the counters
 }
 
-// lookAge is how long operators who look at usage share a look: below the
-// console's 5 s, and within what instances take to report a call.
+// lookAge is how long one listing of the counters serves every operator who asks:
+// below the console's 5 s, and below the time that instances take to report a call.
 const lookAge = 2 * time.Second
 
-// operate puts the operators' API and page beside the gateway, as far as the
-// settings have them.
-func operate(c config.Config, gateway http.Handler, o operated, log *slog.Logger, quiet *strangers.Log) http.Handler {
-	b := beside{gateway: gateway, others: make(map[string]http.Handler)}
+// mountOperators serves the operators' API and the console next to the gateway,
+// where the settings turn them on.
+func mountOperators(c config.Config, gateway http.Handler, o operatorDeps, log *slog.Logger, quiet *strangers.Log) http.Handler {
+	mux := prefixMux{gateway: gateway, byPrefix: make(map[string]http.Handler)}
 	if c.Manage.Console {
-		b.others["console"] = console.Handler()
+		mux.byPrefix["console"] = console.Handler()
 	}
 	if c.Manage.On() {
-		b.others["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Usage: used{o.counters, o.history},
+		mux.byPrefix["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Usage: usageReader{o.counters, o.history},
 			Auth: authenticator(c.Manage, log), Checks: checks(c, o), LookAge: lookAge, Log: log, Strangers: quiet})
 	}
-	if len(b.others) == 0 {
+	if len(mux.byPrefix) == 0 {
 		return gateway
 	}
-	return b
+	return mux
 }
 
+// authenticator returns what /manage checks operators' credentials with: a key,
+// Entra ID's tokens, or both.
 func authenticator(m config.Manage, log *slog.Logger) manage.Authenticator {
 	var all []manage.Authenticator
 	if !m.Key.Empty() {
@@ -90,8 +92,9 @@ func authenticator(m config.Manage, log *slog.Logger) manage.Authenticator {
 	return manage.AnyOf(all...)
 }
 
-// checks are what the gateway needs, looked into with its own identity.
-func checks(c config.Config, o operated) []manage.Check {
+// checks returns the checks of what the gateway depends on, made with the gateway's
+// own identity.
+func checks(c config.Config, o operatorDeps) []manage.Check {
 	var all []manage.Check
 	if o.probe != nil {
 		all = append(append(all, doctor.Pepper(c.Pepper, nil, o.store)), doctor.Tables(o.probe, o.store)...)

@@ -7,11 +7,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
 	"tollgate/handler/config"
 )
 
-// operatedBy is the application of fine settings and these, in memory.
-func operatedBy(t *testing.T, settings map[string]string) *httptest.Server {
+// startApp serves an application with STORE=memory, the settings of fine, and these.
+func startApp(t *testing.T, settings map[string]string) *httptest.Server {
 	t.Helper()
 	values := map[string]string{"STORE": "memory", "MEMORY_DIRECTORY": `{"tiers":[{"id":"demo","tokensPerMinute":300}]}`}
 	for _, more := range []map[string]string{fine, settings} {
@@ -38,7 +39,7 @@ func operatedBy(t *testing.T, settings map[string]string) *httptest.Server {
 	return server
 }
 
-// get returns the answer to a path, whose request id the caller sets.
+// get requests a path with a fixed request id, so that equal errors have equal bodies.
 func get(t *testing.T, server *httptest.Server, path, token string) (int, string, http.Header) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
@@ -61,18 +62,18 @@ func get(t *testing.T, server *httptest.Server, path, token string) (int, string
 
 const canaryKey = "canary-operator-key-0123456789abcdef"
 
-func TestWhatIsOffIsLikeAnyPathWithNothing(t *testing.T) {
-	server := operatedBy(t, nil)
+func TestManageAndConsoleAnswer404UnlessTurnedOn(t *testing.T) {
+	server := startApp(t, nil)
 	_, nowhere, _ := get(t, server, "/nowhere", canaryKey)
 	for _, path := range []string{"/manage", "/manage/tiers", "/manage/openapi.json", "/console", "/console/"} {
 		if status, text, _ := get(t, server, path, canaryKey); status != http.StatusNotFound || text != nowhere {
-			t.Errorf("%s: %d %s, want %s", path, status, text, nowhere)
+			t.Errorf("%s: got %d %s, want 404 %s", path, status, text, nowhere)
 		}
 	}
 }
 
-func TestWhatIsOnStandsBesideTheGateway(t *testing.T) {
-	server := operatedBy(t, map[string]string{"MANAGE_KEY": canaryKey, "CONSOLE": "on"})
+func TestManageAndConsoleAreServedNextToTheGateway(t *testing.T) {
+	server := startApp(t, map[string]string{"MANAGE_KEY": canaryKey, "CONSOLE": "on"})
 	for path, want := range map[string]struct {
 		status int
 		part   string
@@ -82,15 +83,15 @@ func TestWhatIsOnStandsBesideTheGateway(t *testing.T) {
 	} {
 		status, text, _ := follow(t, server, path)
 		if status != want.status || !strings.Contains(text, want.part) {
-			t.Errorf("%s: %d %.200s, want %d with %s", path, status, text, want.status, want.part)
+			t.Errorf("%s: got %d %.200s, want %d with %s", path, status, text, want.status, want.part)
 		}
 	}
 	if status, text, _ := get(t, server, "/manage/tiers", "another"); status != http.StatusUnauthorized {
-		t.Errorf("another's key: %d %s", status, text)
+		t.Errorf("with a wrong key: got %d %s, want 401", status, text)
 	}
 }
 
-// follow is get, and the page that a redirect leads to.
+// follow requests a path and follows one redirect.
 func follow(t *testing.T, server *httptest.Server, path string) (int, string, http.Header) {
 	t.Helper()
 	status, text, header := get(t, server, path, canaryKey)
@@ -100,7 +101,7 @@ func follow(t *testing.T, server *httptest.Server, path string) (int, string, ht
 	return status, text, header
 }
 
-func TestWrongSettingsOfOperatingAreNamed(t *testing.T) {
+func TestFaultsNameTheOperatorsSettings(t *testing.T) {
 	for want, settings := range map[string]map[string]string{
 		"MANAGE_KEY is shorter than 32 bytes":            {"MANAGE_KEY": "canary"},
 		"MANAGE_KEY is a reference to Key Vault":         {"MANAGE_KEY": "@Microsoft.KeyVault(SecretUri=https://canary.vault.azure.net/secrets/x)"},
@@ -113,7 +114,7 @@ func TestWrongSettingsOfOperatingAreNamed(t *testing.T) {
 			settings[name] = value
 		}
 		if _, err := config.Load(env(settings)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
-			t.Errorf("%v, want %s", err, want)
+			t.Errorf("got %v, want an error with %q and no secret", err, want)
 		}
 	}
 }

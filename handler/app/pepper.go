@@ -12,16 +12,17 @@ import (
 )
 
 const (
-	// claimTime bounds one try to compare the pepper.
-	claimTime = 10 * time.Second
-	// claimPause is how long after a failed one the next comes.
+	// claimTimeout bounds one attempt to compare the pepper.
+	claimTimeout = 10 * time.Second
+	// claimPause is the time from a failed attempt to the next.
 	claimPause = 30 * time.Second
 )
 
-// claimPepper compares the pepper with the one that the tables' keys were made
-// under, and keeps its fingerprint where there is none yet. Under a wrong one
-// every key is refused, so that is said where the host shows errors. Tables that
-// are out of reach are asked again until ctx is done: callers don't wait for this.
+// claimPepper compares the pepper with the one that the stored keys were hashed
+// with, and stores its fingerprint if there is none yet. A wrong pepper refuses every
+// key, so the fault also goes to stderr, which the host shows as an error. While the
+// tables can't be reached, claimPepper tries again until ctx is done; calls don't
+// wait for it.
 func claimPepper(ctx context.Context, store subscription.Store, pepper subscription.Pepper, log *slog.Logger, stderr io.Writer) {
 	for {
 		err := comparePepper(ctx, store, pepper)
@@ -33,7 +34,7 @@ func claimPepper(ctx context.Context, store subscription.Store, pepper subscript
 			fmt.Fprintf(stderr, "tollgate refuses every key: %v\n", err)
 			return
 		}
-		log.Info("the pepper could not be compared with the one that keys were made under", "cause", err.Error())
+		log.Info("cannot compare KEY_PEPPER with the pepper of the stored keys; trying again", "in", claimPause.String(), "cause", err.Error())
 		select {
 		case <-time.After(claimPause):
 		case <-ctx.Done():
@@ -42,10 +43,11 @@ func claimPepper(ctx context.Context, store subscription.Store, pepper subscript
 	}
 }
 
-// comparePepper is one try. An app that may only read the keys leaves it to whoever
-// makes the first one to keep the fingerprint.
+// comparePepper makes one attempt. It ignores a fingerprint that it may not write:
+// an app that can only read keys leaves the fingerprint to the command that makes
+// the first key.
 func comparePepper(ctx context.Context, store subscription.Store, pepper subscription.Pepper) error {
-	ctx, cancel := context.WithTimeout(ctx, claimTime)
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	registry := subscription.Registry{Store: store}
 	switch err := registry.ComparePepper(ctx, pepper); {
@@ -53,7 +55,7 @@ func comparePepper(ctx context.Context, store subscription.Store, pepper subscri
 		_ = registry.ClaimPepper(ctx, pepper)
 		return nil
 	case errors.Is(err, subscription.ErrOtherPepper):
-		return registry.ClaimPepper(ctx, pepper) // where no key is stored, any pepper is right
+		return registry.ClaimPepper(ctx, pepper) // without stored keys, any pepper is right
 	default:
 		return err
 	}

@@ -14,9 +14,8 @@ import (
 	"tollgate/handler/subscription/memstore"
 )
 
-// TestAWrongPepperIsSaidAtTheStart where the host shows errors, also when the
-// tables were out of reach at first.
-func TestAWrongPepperIsSaidAtTheStart(t *testing.T) {
+// TestAWrongPepperIsReportedOnStderr also when the tables can't be reached at first.
+func TestAWrongPepperIsReportedOnStderr(t *testing.T) {
 	right, e1 := subscription.NewPepper("canary-0123456789abcdef")
 	wrong, e2 := subscription.NewPepper("canary-fedcba9876543210")
 	if err := errors.Join(e1, e2); err != nil {
@@ -30,23 +29,23 @@ func TestAWrongPepperIsSaidAtTheStart(t *testing.T) {
 			return lines.String(), errs.String()
 		}
 		if log, stderr := start(right); log+stderr != "" {
-			t.Errorf("the first start says %s%s", log, stderr)
+			t.Errorf("the first start printed %s%s, want nothing", log, stderr)
 		}
 		if err := store.PutKey(t.Context(), subscription.KeyRecord{Hash: right.Hash(subscription.NewKey())}); err != nil {
 			t.Fatal(err)
 		}
 		if log, stderr := start(right); log+stderr != "" {
-			t.Errorf("a start with the same pepper says %s%s", log, stderr)
+			t.Errorf("a start with the same pepper printed %s%s, want nothing", log, stderr)
 		}
 		store.Fail(errors.New("down"))
 		time.AfterFunc(5*time.Minute, func() { store.Fail(nil) })
 		log, stderr := start(wrong)
 		if !strings.Contains(log, `"level":"ERROR"`) || !strings.Contains(stderr, "refuses every key: KEY_PEPPER is not the one") || strings.Contains(log+stderr, "canary") {
-			t.Errorf("a start with another pepper says %s%s", log, stderr)
+			t.Errorf("a start with another pepper logged %s and printed %s; want an error in both, without the peppers", log, stderr)
 		}
 		store.Fail(errors.New("down"))
 		ctx, stop := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, stop)
-		claimPepper(ctx, store, right, slog.New(slog.DiscardHandler), &bytes.Buffer{}) // ends with the process
+		claimPepper(ctx, store, right, slog.New(slog.DiscardHandler), &bytes.Buffer{}) // returns when ctx is done
 	})
 }

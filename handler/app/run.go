@@ -19,10 +19,9 @@ import (
 	"tollgate/handler/version"
 )
 
-// Exit statuses. The Functions host restarts a handler that exits with anything
-// but 0, and stops at the third restart, of which those with 200 don't count. A
-// handler that exits with 0 it leaves dead, so 0 is only for a process without a
-// host.
+// Exit statuses. The Functions host restarts a handler that exits with any status
+// but 0, and gives up at the third restart; exits with status 200 don't count. It
+// doesn't restart a handler that exits with 0, so only a process without a host may.
 const (
 	ExitDone    = 0
 	ExitFailed  = 1
@@ -30,7 +29,7 @@ const (
 )
 
 // Run starts the gateway with the settings that getenv returns, serves until ctx
-// is done, and drains. It returns the process's exit status. Faults that stop the
+// is done, and drains. It returns the process's exit status. Faults that prevent the
 // start go to stderr, which the host shows as errors; the log goes to stdout.
 func Run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writer) int {
 	conf, err := config.Load(getenv)
@@ -74,10 +73,11 @@ func background(ctx context.Context, work func(context.Context)) (stop func()) {
 	return func() { cancel(); running.Wait() }
 }
 
-// lastWrite is the least time that the last writes of the counters have when the
-// process stops. They also have what is left of the drain time.
+// lastWrite is the shortest time that the counters' last writes get when the process
+// stops. They also get the rest of the drain time.
 const lastWrite = 10 * time.Second
 
+// later returns the later of two times.
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
@@ -85,11 +85,11 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Serve answers on listener until ctx is done, then lets calls under way end
-// within the drain time, and writes what the counters still hold.
+// Serve answers on listener until ctx is done. It then gives calls in flight the
+// drain time to end, and writes the counters a last time.
 func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	conf, log := a.conf, a.log
-	stdlog.SetOutput(io.Discard) // net/http's transport quotes answers there
+	stdlog.SetOutput(io.Discard) // net/http's transport logs parts of answers there
 	var calls sync.WaitGroup
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -116,7 +116,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	defer cancel()
 	err := server.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = server.Close() // what is still under way is cut, and settles by what it has seen
+		err = server.Close() // cuts the remaining calls, which settle by what they have seen
 		calls.Wait()
 	}
 	a.gateway.Drain(drain)

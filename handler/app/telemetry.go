@@ -11,8 +11,8 @@ import (
 	"tollgate/handler/telemetry/appinsights"
 )
 
-// reporter begins to send; nil where telemetry is off.
-func reporter(t config.Telemetry, log *slog.Logger, counters func() telemetry.Counters) (*telemetry.Reporter, error) {
+// startReporter starts to send telemetry. It returns nil where telemetry is off.
+func startReporter(t config.Telemetry, log *slog.Logger, counters func() telemetry.Counters) (*telemetry.Reporter, error) {
 	if !t.On {
 		log.Info("telemetry is off: set APPLICATIONINSIGHTS_CONNECTION_STRING to turn it on")
 		return nil, nil
@@ -26,12 +26,12 @@ func reporter(t config.Telemetry, log *slog.Logger, counters func() telemetry.Co
 		SampleRatio: t.SampleRatio, TruncateIP: t.TruncateIP, Place: t.Place, Counters: counters}), nil
 }
 
-// lastTelemetry bounds the sending of what is left at the end.
+// lastTelemetry bounds the time that the last items take to send.
 const lastTelemetry = 5 * time.Second
 
-// closeTelemetry sends what is left, within a deadline of its own: a store that
-// hangs must not take the telemetry with it. What can't be sent is no failure of
-// the gateway's; the usage table has it.
+// closeTelemetry sends the remaining items, within a deadline of its own, so that a
+// store that hangs doesn't lose them too. A failure is only logged: usage is in the
+// tables.
 func closeTelemetry(ctx context.Context, reporter *telemetry.Reporter, log *slog.Logger) {
 	if reporter == nil {
 		return
@@ -39,6 +39,6 @@ func closeTelemetry(ctx context.Context, reporter *telemetry.Reporter, log *slog
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTelemetry)
 	defer cancel()
 	if err := reporter.Close(ctx); err != nil {
-		log.Warn("telemetry was lost at the end", "cause", err)
+		log.Warn("could not send all telemetry before the process stopped", "cause", err)
 	}
 }

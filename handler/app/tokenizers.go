@@ -7,17 +7,17 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// loadTokenizers loads what counting for the models needs, in the background:
-// it is there for most first calls, and delays none by itself. A warning names a
-// model whose family nothing tells.
+// loadTokenizers loads the models' vocabularies in the background, so that first
+// calls rarely wait for them. It logs a warning for each model whose encoding is
+// unknown.
 func loadTokenizers(models []string, client *upstream.Client, log *slog.Logger) {
 	for _, model := range models {
-		targets, _ := client.Targets(upstream.Call{Model: model}) // a model that none serves is refused
+		targets, _ := client.Targets(upstream.Call{Model: model}) // calls for a model that no endpoint serves are refused
 		for _, t := range targets {
 			family := charge.FamilyOf(t.Answers.Family, t.Answers.Name, model)
 			if !family.Encoding.Known() {
-				log.Warn("no encoding is known for this model: its prompts are estimated with DeepSeek's, until usage corrects them, and bounded by their bytes",
-					"model", model, "endpoint", t.Endpoint, "answers", family.Name, "fix", "if it is a deployment of a known model, name that as the family of the endpoint or of its model")
+				log.Warn("the model's encoding is unknown: prompts are estimated with DeepSeek's encoding until usage corrects the estimate, and bounded by their bytes",
+					"model", model, "endpoint", t.Endpoint, "answers", family.Name, "fix", "if it is a deployment of a known model, set UPSTREAM_FAMILY, or family in UPSTREAMS, to that model's name")
 			}
 			go family.Encoding.Load()
 		}

@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-func TestOnlyAModelOfUnknownEncodingIsNamedInAWarning(t *testing.T) {
+func TestAModelWithoutAKnownEncodingLogsAWarning(t *testing.T) {
 	var log bytes.Buffer
 	client, err := upstream.New([]upstream.Endpoint{{URL: "http://127.0.0.1:1", Shape: upstream.OpenAI, Key: secret.New("k"), Models: map[string]upstream.Model{
 		"DeepSeek-R1": {Name: "DeepSeek-R1"}, "gpt-4o": {Name: "chat-prod", Family: "gpt-4o"}, "smart": {Name: "o3"}, "nobodys-model": {Name: "x"}}}}, upstream.Timeouts{})
@@ -19,6 +19,6 @@ func TestOnlyAModelOfUnknownEncodingIsNamedInAWarning(t *testing.T) {
 	}
 	loadTokenizers([]string{"DeepSeek-R1", "gpt-4o", "smart", "nobodys-model"}, client, slog.New(slog.NewTextHandler(&log, nil)))
 	if got := log.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, "nobodys-model") {
-		t.Errorf("logged %s", got)
+		t.Errorf("logged %s, want one warning, for nobodys-model", got)
 	}
 }

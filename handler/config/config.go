@@ -1,5 +1,6 @@
-// Package config reads the gateway's settings and checks them. It yields values
-// and faults; it builds nothing and calls nobody.
+// Package config reads and checks the gateway's settings. It returns values and
+// faults; it builds nothing and makes no calls. Start reading at Config; each group
+// of settings has a file.
 package config
 
 import (
@@ -17,83 +18,88 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// Config is everything that can be set, read from the environment once, in
-// main. Under Azure Functions these are the app's settings, locally the Values
-// of local.settings.json. Each field names its setting and default.
+// A Config holds every setting, read from the environment once, at the start. In
+// Azure Functions they are the app's settings, locally the Values of
+// local.settings.json. Each field's comment names its setting and default.
 type Config struct {
-	// Port to listen on at 127.0.0.1: FUNCTIONS_CUSTOMHANDLER_PORT or its older
-	// name FUNCTIONS_HTTPWORKER_PORT, which the Functions host chooses; without a
-	// host PORT, default 7071, func's own.
+	// Port is the port at 127.0.0.1 to listen on. The Functions host sets it in
+	// FUNCTIONS_CUSTOMHANDLER_PORT or, by its older name, FUNCTIONS_HTTPWORKER_PORT.
+	// Without a host: PORT, default 7071, as func's.
 	Port int
-	// UnderHost says that the Functions host started this process.
+	// UnderHost reports whether the Functions host started this process.
 	UnderHost bool
 
-	// Store is where keys and counters live. STORE: tables (default), or memory
-	// to try things out: then one process counts for itself and forgets.
+	// Store selects where keys and counters are kept. STORE: tables (default), or
+	// memory to try things out: one process, nothing persists.
 	Store string
-	// Storage is the account of STORE=tables: AzureWebJobsStorage and its kin.
+	// Storage is the account of STORE=tables: AzureWebJobsStorage and its variants.
 	Storage azure.Settings
-	// MemoryDirectory is the tiers, subscriptions and keys of STORE=memory.
+	// MemoryDirectory holds the tiers, subscriptions and keys of STORE=memory.
 	// MEMORY_DIRECTORY: JSON.
 	MemoryDirectory secret.Text
-	// Pepper is the secret under which keys are stored. KEY_PEPPER: at least 16 bytes.
+	// Pepper is the secret that keys are hashed with. KEY_PEPPER: at least 16 bytes.
 	Pepper subscription.Pepper
 
-	// Upstreams are where the models answer: one endpoint, set by UPSTREAM_URL,
-	// UPSTREAM_SHAPE (openai by default, models or deployments), UPSTREAM_DEPLOYMENT
-	// (its own name for the model, by default the caller's), UPSTREAM_API_VERSION (by
-	// default the shape's) and UPSTREAM_API_KEY (without one, Identity calls); or
-	// several, as the JSON of UPSTREAMS has them. They have no Token yet.
+	// Upstreams holds the endpoints. Either one, set by UPSTREAM_URL, UPSTREAM_SHAPE
+	// (openai by default, models or deployments), UPSTREAM_DEPLOYMENT (the model's
+	// name at the endpoint, by default the caller's), UPSTREAM_API_VERSION (by default
+	// the shape's) and UPSTREAM_API_KEY (if missing, calls are made as Identity); or
+	// several, from the JSON of UPSTREAMS. Their Token is not set yet.
 	Upstreams []upstream.Endpoint
-	// Timeouts bound what upstream and a stream's caller may take.
+	// Timeouts bound calls to endpoints and writes to callers.
 	// UPSTREAM_HEADER_TIMEOUT 220s, UPSTREAM_TIMEOUT 225s, STREAM_IDLE_TIMEOUT
 	// 120s, KEEP_ALIVE_INTERVAL 15s, WRITE_TIMEOUT 30s.
 	Timeouts upstream.Timeouts
-	// ClientID picks a user-assigned identity. AZURE_CLIENT_ID.
+	// ClientID selects a user-assigned identity. AZURE_CLIENT_ID.
 	ClientID string
 
-	// BasePath may precede every route. BASE_PATH: begins with a slash, default /inference.
+	// BasePath is an optional prefix of every route. BASE_PATH: begins with a slash,
+	// default /inference.
 	BasePath string
-	// Models that callers may name, the only one where a call names none. MODELS:
-	// separated by commas, by default what UPSTREAMS list, else DeepSeek-R1.
+	// Models lists the models that calls may name. A call that names none gets the
+	// model if there is only one. MODELS: separated by commas, by default the models
+	// of UPSTREAMS, else DeepSeek-R1.
 	Models []string
-	// SettleTimeout is how long an endpoint is read on for its usage when a caller
-	// has left or a time has run out. SETTLE_TIMEOUT: default 20s; 0 cancels at once.
+	// SettleTimeout is how long the gateway reads on for an endpoint's usage after the
+	// caller left or a timeout. SETTLE_TIMEOUT: default 20s; 0 cancels at once.
 	SettleTimeout time.Duration
-	// TokensPerSecond bounds what a model writes of one completion in a second, by
-	// model; the empty name is all others. TOKENS_PER_SECOND: a number and MODEL=NUMBER
-	// pairs, separated by commas; default 100.
+	// TokensPerSecond is an upper bound for the tokens a second that a model writes of
+	// one completion, by model; the empty name is every other model.
+	// TOKENS_PER_SECOND: a number and MODEL=NUMBER pairs, separated by commas; default
+	// 100.
 	TokensPerSecond map[string]int64
-	// MaxBody is the largest request body in bytes. MAX_BODY_BYTES: default 4194304.
+	// MaxBody is the size limit of request bodies, in bytes. MAX_BODY_BYTES: default
+	// 4194304.
 	MaxBody int64
-	// Origins are those whose pages may call the gateway from a browser. CORS_ORIGINS:
-	// separated by commas, such as http://localhost:5173, or *; default none.
+	// Origins lists the origins whose pages may call the gateway from a browser.
+	// CORS_ORIGINS: separated by commas, such as http://localhost:5173, or *; default
+	// none.
 	Origins []string
-	// TokensComment has streams tell what they took and what remains in comments
-	// just before [DONE]. STREAM_TOKENS_COMMENT: true or false (default).
+	// TokensComment adds comments to streams just before [DONE], with the tokens used
+	// and remaining. STREAM_TOKENS_COMMENT: true or false (default).
 	TokensComment bool
-	// Headers names the answers' headers. REMAINING_TOKENS_HEADER,
-	// TOKENS_CONSUMED_HEADER, REMAINING_QUOTA_TOKENS_HEADER, RETRY_AFTER_HEADER:
-	// by default as APIM's samples have them.
+	// Headers holds the names of the answers' headers. REMAINING_TOKENS_HEADER,
+	// TOKENS_CONSUMED_HEADER, REMAINING_QUOTA_TOKENS_HEADER, RETRY_AFTER_HEADER: by
+	// default the names of APIM's samples.
 	Headers gateway.HeaderNames
 
-	// Counting tells callers apart, and says how long their usage is kept.
+	// Counting holds how clients' addresses are found and how long usage is kept.
 	Counting Counting
-	// Telemetry is what is sent to Application Insights.
+	// Telemetry configures Application Insights.
 	Telemetry Telemetry
 
-	// Manage is what is served beside the gateway to who operates it.
+	// Manage configures the operators' API and the console.
 	Manage Manage
 
-	// HeaderTimeout and BodyTimeout bound how long a caller may take to send its
+	// HeaderTimeout and BodyTimeout bound the time a caller may take to send its
 	// request. HEADER_TIMEOUT: default 5s. BODY_TIMEOUT: default 30s.
 	HeaderTimeout, BodyTimeout time.Duration
-	// DrainTimeout bounds the end of calls under way when the process is told to
-	// stop. DRAIN_TIMEOUT: default 30s.
+	// DrainTimeout bounds the time that calls in flight get when the process stops.
+	// DRAIN_TIMEOUT: default 30s.
 	DrainTimeout time.Duration
 }
 
-// Load reads the settings. Its error names every fault.
+// Load reads the settings. Its error lists every fault.
 func Load(getenv func(string) string) (Config, error) {
 	s := &settings{getenv: getenv}
 	c := Config{
@@ -132,7 +138,7 @@ func Load(getenv func(string) string) (Config, error) {
 	return c, s.err()
 }
 
-// pepper is the secret under which keys are stored, which knows its own faults.
+// pepper reads the secret that keys are hashed with.
 func (s *settings) pepper(name string) subscription.Pepper {
 	pepper, err := subscription.NewPepper(strings.TrimSpace(s.getenv(name)))
 	if err != nil {
@@ -141,8 +147,8 @@ func (s *settings) pepper(name string) subscription.Pepper {
 	return pepper
 }
 
-// checkStore tries what wire will open, so that its faults are named with all
-// others. It makes no call.
+// checkStore opens the stores as app will, to report their faults with all others.
+// It makes no network call.
 func (s *settings) checkStore(c Config) {
 	switch {
 	case c.Store != "memory":
@@ -158,7 +164,7 @@ func (s *settings) checkStore(c Config) {
 	}
 }
 
-// port is where to listen, and whether the Functions host said so.
+// port returns the port to listen on, and whether the Functions host chose it.
 func (s *settings) port() (port int, underHost bool) {
 	for _, name := range []string{"FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HTTPWORKER_PORT"} {
 		if s.text(name, "") != "" {
@@ -168,26 +174,27 @@ func (s *settings) port() (port int, underHost bool) {
 	return int(s.number("PORT", 7071, 1, 65535)), false
 }
 
-// basePath is a path that begins with a slash and doesn't end with one.
+// basePath reads a path that begins with a slash; it drops slashes at the end.
 func (s *settings) basePath(name, fallback string) string {
 	value := strings.TrimRight(s.text(name, fallback), "/")
 	if value != "" && !strings.HasPrefix(value, "/") {
 		s.fault(name, fmt.Sprintf("is %q", value), "begin it with a slash")
 	}
 	if strings.ContainsAny(value, "?#%") {
-		s.fault(name, fmt.Sprintf("is %q", value), "use a path alone, as it is when nothing in it is escaped")
+		s.fault(name, fmt.Sprintf("is %q", value), "use only a path, without a query, a fragment or percent escapes")
 	}
 	return value
 }
 
-// LogValue is what the start's log line shows: no secret is in it.
+// LogValue implements slog.LogValuer. The start's log line shows these settings, none
+// of them a secret.
 func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("store", c.Store), slog.Any("upstreams", addresses(c.Upstreams)),
 		slog.Any("models", c.Models), slog.String("base_path", c.BasePath), slog.Bool("under_host", c.UnderHost))
 }
 
-// addresses are the endpoints' shapes and URLs, for the log.
+// addresses returns the endpoints' shapes and URLs, for the log.
 func addresses(endpoints []upstream.Endpoint) []string {
 	all := make([]string, len(endpoints))
 	for i, e := range endpoints {

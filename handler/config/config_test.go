@@ -22,25 +22,25 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 		"RETRY_AFTER_HEADER": "a b", "KEY_PEPPER": "short", "AzureWebJobsStorage__accountName": "A.B", "UPSTREAM_SHAPE": "soap", "PORT": "99999", "USAGE_RETENTION": "90", "CLIENT_IP_HEADER": "a:b"}))
 	for _, name := range []string{"STORE", "MAX_BODY_BYTES", "BASE_PATH", "HEADER_TIMEOUT", "RETRY_AFTER_HEADER", "UPSTREAM_SHAPE", "PORT", "USAGE_RETENTION", "CLIENT_IP_HEADER", "KEY_PEPPER", "UPSTREAM_URL", "AzureWebJobsStorage__accountName"} {
 		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+name+" ") {
-			t.Errorf("no fault of %s in:\n%v", name, err)
+			t.Errorf("got %v\nwant a fault of %s", err, name)
 		}
 	}
 }
 
-// A count in Content-Length breaks every answer, and of two counts in one header
-// a caller sees only one.
-func TestEveryHeaderHasANameOfItsOwn(t *testing.T) {
+// A count in Content-Length would break every answer; with two counts in one header a
+// caller sees only one.
+func TestHeaderNamesMustDiffer(t *testing.T) {
 	for want, values := range map[string]map[string]string{
 		"REMAINING_TOKENS_HEADER is \"content-length\"":   {"REMAINING_TOKENS_HEADER": "content-length"},
 		"TOKENS_CONSUMED_HEADER is \"retry-after\"":       {"TOKENS_CONSUMED_HEADER": "retry-after"},
 		"RETRY_AFTER_HEADER is \"X-Request-ID\"":          {"RETRY_AFTER_HEADER": "X-Request-ID"},
-		"RETRY_AFTER_HEADER is \"retry-after-ms\"":        {"RETRY_AFTER_HEADER": "retry-after-ms"}, // of which these would be seconds
+		"RETRY_AFTER_HEADER is \"retry-after-ms\"":        {"RETRY_AFTER_HEADER": "retry-after-ms"}, // the value is in seconds
 		"TOKENS_CONSUMED_HEADER is \"x-ratelimit-limit-":  {"TOKENS_CONSUMED_HEADER": "x-ratelimit-limit-tokens"},
 		"REMAINING_QUOTA_TOKENS_HEADER is \"x-left\"":     {"REMAINING_TOKENS_HEADER": "X-Left", "REMAINING_QUOTA_TOKENS_HEADER": "x-left"},
 		"RETRY_AFTER_HEADER is \"x-apim-remaining-tokens": {"RETRY_AFTER_HEADER": "x-apim-remaining-tokens"},
 	} {
 		if _, err := Load(with(values)); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("no %q in: %v", want, err)
+			t.Errorf("got %v, want an error that begins with %q", err, want)
 		}
 	}
 	if _, err := Load(with(map[string]string{"RETRY_AFTER_HEADER": "retry-after", "REMAINING_TOKENS_HEADER": "x-ratelimit-remaining-tokens"})); err != nil {
@@ -48,17 +48,16 @@ func TestEveryHeaderHasANameOfItsOwn(t *testing.T) {
 	}
 }
 
-// No path that callers ask for has a query in it, or anything escaped.
-func TestABasePathThatNoCallHasIsAFault(t *testing.T) {
+// A request's path has no query, fragment or percent escapes, so no request would match.
+func TestABasePathWithAQueryOrEscapesIsAFault(t *testing.T) {
 	for _, path := range []string{"/a?b", "/a#b", "/a%20b"} {
 		if _, err := Load(with(map[string]string{"BASE_PATH": path})); err == nil || !strings.HasPrefix(err.Error(), "BASE_PATH is ") {
-			t.Errorf("%s: %v", path, err)
+			t.Errorf("%s: got %v, want a fault of BASE_PATH", path, err)
 		}
 	}
 }
 
-// A directory's faults, and a storage's, once waited until all others were mended.
-func TestTheStoresFaultsAreNamedWithAllOthers(t *testing.T) {
+func TestFaultsOfTheStoreAreReportedWithAllOthers(t *testing.T) {
 	for want, values := range map[string]map[string]string{
 		"MEMORY_DIRECTORY subscriptions[0] ": {"STORE": "memory", "KEY_PEPPER": fine["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"tiers":[{"id":"T","tokensPerMinute":-1}],"subscriptions":[{"id":"a","tier":"b"}]}`},
 		"MEMORY_DIRECTORY tiers[0] ":         {"STORE": "memory", "KEY_PEPPER": fine["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"tiers":[{"id":"T","tokensPerMinute":-1}],"subscriptions":[{"id":"a","tier":"b"}]}`},
@@ -67,7 +66,7 @@ func TestTheStoresFaultsAreNamedWithAllOthers(t *testing.T) {
 		_, err := Load(env(values))
 		for _, part := range []string{want, "UPSTREAM_URL is missing"} {
 			if err == nil || !strings.Contains("\n"+err.Error(), "\n"+part) {
-				t.Errorf("no %q in:\n%v", part, err)
+				t.Errorf("got %v\nwant a line that begins with %q", err, part)
 			}
 		}
 	}
@@ -81,18 +80,18 @@ func TestTheHostChoosesThePort(t *testing.T) {
 		}
 		c, err := Load(env(values))
 		if err != nil || c.Port != 4321 || c.UnderHost != want {
-			t.Errorf("%s: port %d, under host %t, %v", name, c.Port, c.UnderHost, err)
+			t.Errorf("%s: got port %d, under host %t, error %v; want 4321, %t", name, c.Port, c.UnderHost, err, want)
 		}
 	}
 }
 
-func TestNoPrintOfTheSettingsShowsASecret(t *testing.T) {
+func TestPrintingTheConfigShowsNoSecret(t *testing.T) {
 	c, err := Load(env(fine))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if shown := fmt.Sprintf("%v %+v %#v", c, c, c); strings.Contains(shown, "canary") {
-		t.Errorf("printed %s", shown)
+		t.Errorf("got %s, want no secret in it", shown)
 	}
 }
 
@@ -129,17 +128,17 @@ func TestTheDocsHaveEverySetting(t *testing.T) {
 	}
 }
 
-func TestRetentionIsDaysOrAnyTime(t *testing.T) {
+func TestRetentionIsDaysOrADuration(t *testing.T) {
 	for value, want := range map[string]time.Duration{"": 90 * 24 * time.Hour, "7d": 7 * 24 * time.Hour, "36h": 36 * time.Hour} {
 		s := &settings{getenv: env(map[string]string{"USAGE_RETENTION": value})}
 		if got := s.counting().Retention; got != want || s.err() != nil {
-			t.Errorf("%q: %v, %v; want %v", value, got, s.err(), want)
+			t.Errorf("%q: got %v, error %v; want %v", value, got, s.err(), want)
 		}
 	}
 }
 
-// An origin is compared as browsers send it: any other text would allow nobody.
-func TestOriginsAreWrittenAsBrowsersSendThem(t *testing.T) {
+// Origins are compared with what browsers send: any other form would match none.
+func TestOriginsMustHaveTheFormThatBrowsersSend(t *testing.T) {
 	for _, value := range []string{"localhost:5173", "http://localhost:5173/", "https://app.example.com/page", "https://*.example.com", "null", "http://localhost:5173,app"} {
 		if _, err := Load(with(map[string]string{"CORS_ORIGINS": value})); err == nil || !strings.HasPrefix(err.Error(), "CORS_ORIGINS has ") {
 			t.Errorf("%s: got %v, want a fault of CORS_ORIGINS", value, err)
@@ -150,6 +149,6 @@ func TestOriginsAreWrittenAsBrowsersSendThem(t *testing.T) {
 		t.Errorf("got %q, %v, want both origins", c.Origins, err)
 	}
 	if c, err := Load(with(map[string]string{"CORS_ORIGINS": "*"})); err != nil || len(c.Origins) != 1 {
-		t.Errorf("*: got %q, %v", c.Origins, err)
+		t.Errorf("*: got %q, error %v; want one origin", c.Origins, err)
 	}
 }

@@ -8,18 +8,19 @@ import (
 	"tollgate/handler/gateway"
 )
 
-// Counting is what callers are told apart by, and how long what they used is kept.
+// Counting holds how clients' addresses are found and how long usage is kept.
 type Counting struct {
-	// Addresses says whose word on a client's address is believed: in Azure, where
-	// WEBSITE_SITE_NAME is set, its front end's; under a Functions host the host's;
-	// before both, that of a proxy of the operator's own, such as Front Door, in the
-	// header that CLIENT_IP_HEADER names, where nobody gets around that proxy.
+	// Addresses lists the sources of a client's address. In Azure, where
+	// WEBSITE_SITE_NAME is set: its front end; under a Functions host: the host. A proxy
+	// of the operator's, such as Front Door, takes precedence over both:
+	// CLIENT_IP_HEADER names its header. Set it only if no client can bypass the proxy.
 	Addresses gateway.Addresses
-	// Retention is how long closed minutes stay in the usage history.
+	// Retention is the age at which closed minutes leave the usage history.
 	// USAGE_RETENTION: default 90d.
 	Retention time.Duration
 }
 
+// counting reads the settings of Counting.
 func (s *settings) counting() Counting {
 	c := Counting{Addresses: gateway.Addresses{FrontEnd: s.text("WEBSITE_SITE_NAME", "") != ""}}
 	value := s.text("USAGE_RETENTION", "")

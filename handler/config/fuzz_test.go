@@ -10,8 +10,8 @@ import (
 // settingName begins every fault of the settings.
 var settingName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]+ `)
 
-// FuzzConfiguration reads settings, a line each, beside those that are fine.
-// Whatever they are, faults name a setting, and no print shows a secret.
+// FuzzConfiguration reads settings, one a line, on top of valid ones. Whatever they
+// are, every fault names a setting, and nothing printed shows a secret.
 func FuzzConfiguration(f *testing.F) {
 	f.Add("UPSTREAMS=[{\"url\":\"https://x.example.com\",\"credential\":{\"apiKey\":\"canary-key\"},\"models\":{\"a\":\"b\"}}]\nUPSTREAM_URL=")
 	f.Add("UPSTREAMS=[{\"url\":\"http://x\",\"shape\":\"soap\",\"weight\":-1,\"credential\":{\"setting\":\"X\"}},{}]\nMODELS=a,b\nX=canary-x")
@@ -40,13 +40,13 @@ func FuzzConfiguration(f *testing.F) {
 			shown = err.Error()
 			for fault := range strings.Lines(shown) {
 				if !settingName.MatchString(fault) {
-					t.Errorf("a fault that names no setting: %q", fault)
+					t.Errorf("got the fault %q, want one that begins with a setting's name", fault)
 				}
 			}
 		}
 		for _, secret := range []string{fine["KEY_PEPPER"], fine["UPSTREAM_API_KEY"]} {
 			if strings.Contains(shown, secret) {
-				t.Errorf("%q shows a secret", shown)
+				t.Errorf("got %q, want no secret in it", shown)
 			}
 		}
 	})

@@ -8,29 +8,28 @@ import (
 	"tollgate/handler/gateway"
 )
 
-// takenHeaders have a meaning of their own in every answer: a count in one of
-// them would break the answer, or say something else. Retry-After may be named,
-// but only for what it says.
+// takenHeaders already have a meaning in answers: a token count in one of them would
+// break the answer or mislead. Only RETRY_AFTER_HEADER may name Retry-After.
 var takenHeaders = []string{"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Allow", "Cache-Control", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Keep-Alive",
 	"Retry-After", "Retry-After-Ms", "Trailer", "Transfer-Encoding", "Upgrade", "Vary", "X-Content-Type-Options", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Reset-Tokens",
 	"X-Request-Id", "X-Should-Retry", "X-Tollgate-Shadow", "X-Tollgate-Upstream"}
 
-// CheckHeaderNames names what is wrong with the settings that name the answers'
-// headers, as Load does.
+// CheckHeaderNames checks the settings that name the answers' headers. Its error
+// lists their faults as Load's does.
 func CheckHeaderNames(getenv func(string) string) error {
 	s := &settings{getenv: getenv}
 	s.headerNames()
 	return s.err()
 }
 
-// headerNames names the answers' headers, each its own.
+// headerNames reads the names of the answers' headers, which must all differ.
 func (s *settings) headerNames() gateway.HeaderNames {
 	taken := slices.Clone(takenHeaders)
 	own := func(setting, fallback string) string {
 		name := s.header(setting, fallback)
 		canonical := http.CanonicalHeaderKey(name)
 		if slices.Contains(taken, canonical) && (setting != "RETRY_AFTER_HEADER" || canonical != "Retry-After") {
-			s.fault(setting, fmt.Sprintf("is %q, which says something else", name), "use a name of its own, such as "+fallback)
+			s.fault(setting, fmt.Sprintf("is %q, a header that has another meaning", name), "use a name that no other header has, such as "+fallback)
 		}
 		taken = append(taken, canonical)
 		return name

@@ -10,21 +10,21 @@ import (
 	"tollgate/handler/secret"
 )
 
-// Manage is what is served beside the gateway to who operates it. All
-// of it is off unless it is set: then its paths are like any other where there
-// is nothing.
+// Manage configures the operators' API and the console. Both are off by default:
+// their paths then answer 404 like any unknown path.
 type Manage struct {
-	// Entra is whose tokens /manage takes. MANAGE_ISSUER:
+	// Entra selects the tokens that /manage accepts. MANAGE_ISSUER:
 	// https://login.microsoftonline.com/<tenant>/v2.0, with MANAGE_AUDIENCE: the
 	// application's id or URI. MANAGE_ROLE: default Tollgate.Admin.
 	Entra entra.Settings
-	// Key is a key that /manage takes, for a gateway on one's own machine.
+	// Key is a key that /manage accepts, for a gateway on a developer's machine.
 	// MANAGE_KEY: 32 bytes or more.
 	Key secret.Text
-	// Console is the page at /console. CONSOLE: off (default) or on.
+	// Console turns on the page at /console. CONSOLE: off (default) or on.
 	Console bool
 }
 
+// manage reads the operators' settings.
 func (s *settings) manage() Manage {
 	m := Manage{
 		Entra:   entra.Settings{Issuer: s.text("MANAGE_ISSUER", ""), Audience: s.text("MANAGE_AUDIENCE", ""), Role: s.text("MANAGE_ROLE", "Tollgate.Admin")},
@@ -36,19 +36,19 @@ func (s *settings) manage() Manage {
 	}
 	switch {
 	case m.Entra.Issuer == "" && m.Entra.Audience != "":
-		s.fault("MANAGE_ISSUER", "is missing beside MANAGE_AUDIENCE", "set it to https://login.microsoftonline.com/<tenant>/v2.0")
+		s.fault("MANAGE_ISSUER", "is missing, but MANAGE_AUDIENCE is set", "set it to https://login.microsoftonline.com/<tenant>/v2.0")
 	case m.Entra.Issuer != "" && m.Entra.Audience == "":
-		s.fault("MANAGE_AUDIENCE", "is missing beside MANAGE_ISSUER", "set it to the application's id, or its URI: what tokens have as aud")
+		s.fault("MANAGE_AUDIENCE", "is missing, but MANAGE_ISSUER is set", "set it to the application's id or URI: the aud of its tokens")
 	case m.Entra.Issuer != "" && !safe(m.Entra.Issuer):
-		s.fault("MANAGE_ISSUER", fmt.Sprintf("is %q", m.Entra.Issuer), "use https://login.microsoftonline.com/<tenant>/v2.0, or what else tokens have as iss")
+		s.fault("MANAGE_ISSUER", fmt.Sprintf("is %q", m.Entra.Issuer), "use https://login.microsoftonline.com/<tenant>/v2.0, or the iss of your tokens")
 	}
 	return m
 }
 
-// On says that /manage is served.
+// On reports whether /manage is served.
 func (m Manage) On() bool { return m.Entra.Issuer != "" || !m.Key.Empty() }
 
-// keyFault says what is wrong with an operator's key.
+// keyFault returns what is wrong with an operator's key, or nothing.
 func keyFault(key string) string {
 	switch {
 	case strings.HasPrefix(key, unresolved):

@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// settings reads an environment and collects every fault it finds, so that an
-// operator mends them all at once.
+// A settings reads an environment and collects every fault, so that an operator can
+// fix all of them at once.
 type settings struct {
 	getenv func(string) string
 	faults []error
 }
 
-// fault says what is wrong with a setting and what would be right.
+// fault adds a fault: the setting's name, what is wrong, and the fix.
 func (s *settings) fault(name, wrong, right string) {
 	s.faults = append(s.faults, fmt.Errorf("%s %s: %s", name, wrong, right))
 }
 
 func (s *settings) err() error { return errors.Join(s.faults...) }
 
-// unresolved begins a reference to Key Vault that the platform didn't resolve.
+// unresolved is the prefix of a Key Vault reference that the platform didn't resolve.
 const unresolved = "@Microsoft.KeyVault("
 
-// text is a setting's value, or fallback where it is empty or not there. Where
-// the platform could not read a secret, the setting is the reference to it,
-// which everybody knows.
+// text returns a setting's value, or fallback if it is empty or missing. If the
+// platform could not read a secret, the value is the Key Vault reference itself, which
+// is no secret: text reports a fault.
 // Source: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
 func (s *settings) text(name, fallback string) string {
 	value := strings.TrimSpace(s.getenv(name))
@@ -42,7 +42,7 @@ func (s *settings) text(name, fallback string) string {
 	return value
 }
 
-// required is text that must be there; right completes "is missing: ".
+// required returns text that must not be empty; right completes "is missing: ".
 func (s *settings) required(name, right string) string {
 	if strings.TrimSpace(s.getenv(name)) == "" {
 		s.fault(name, "is missing", right)
@@ -50,7 +50,7 @@ func (s *settings) required(name, right string) string {
 	return s.text(name, "")
 }
 
-// oneOf is text that must be among allowed, whose first is the default.
+// oneOf returns text that must be one of allowed; the first is the default.
 func (s *settings) oneOf(name string, allowed ...string) string {
 	value := s.text(name, allowed[0])
 	for _, choice := range allowed {
@@ -62,7 +62,7 @@ func (s *settings) oneOf(name string, allowed ...string) string {
 	return allowed[0]
 }
 
-// number is a whole number from low to high.
+// number returns a whole number from low to high.
 func (s *settings) number(name string, fallback, low, high int64) int64 {
 	value := s.text(name, "")
 	if value == "" {
@@ -76,7 +76,7 @@ func (s *settings) number(name string, fallback, low, high int64) int64 {
 	return n
 }
 
-// duration is a time such as 90s or 4m, above zero.
+// duration returns a duration above zero, such as 90s or 4m.
 func (s *settings) duration(name string, fallback time.Duration) time.Duration {
 	value := s.text(name, "")
 	if value == "" {
@@ -90,7 +90,7 @@ func (s *settings) duration(name string, fallback time.Duration) time.Duration {
 	return d
 }
 
-// durationOrNone is a time, or 0.
+// durationOrNone returns a duration of zero or more.
 func (s *settings) durationOrNone(name string, fallback time.Duration) time.Duration {
 	if value := s.text(name, ""); value == "0" || value == "0s" {
 		return 0
@@ -98,7 +98,8 @@ func (s *settings) durationOrNone(name string, fallback time.Duration) time.Dura
 	return s.duration(name, fallback)
 }
 
-// tokensPerSecond is a number for all models, and numbers for some.
+// tokensPerSecond returns rates by model: MODEL=NUMBER pairs, and a number by itself,
+// under the empty name, for all other models.
 func (s *settings) tokensPerSecond(name string) map[string]int64 {
 	rates := make(map[string]int64)
 	for _, part := range s.list(name) {
@@ -110,7 +111,7 @@ func (s *settings) tokensPerSecond(name string) map[string]int64 {
 		rate, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
 		_, twice := rates[model]
 		if err != nil || rate < 1 || rate > maxTokensPerSecond || twice || named && model == "" {
-			s.fault(name, fmt.Sprintf("has %q", part), fmt.Sprintf("use a whole number from 1 to %d for all models, and MODEL=NUMBER once for each that differs, separated by commas", maxTokensPerSecond))
+			s.fault(name, fmt.Sprintf("has %q", part), fmt.Sprintf("use a whole number from 1 to %d for all models, and MODEL=NUMBER once for each model that differs, separated by commas", maxTokensPerSecond))
 			continue
 		}
 		rates[model] = rate
@@ -118,10 +119,10 @@ func (s *settings) tokensPerSecond(name string) map[string]int64 {
 	return rates
 }
 
-// maxTokensPerSecond is beyond what any model writes.
+// maxTokensPerSecond is more than any model writes.
 const maxTokensPerSecond = 1_000_000
 
-// list is text separated by commas, without blanks and empty parts.
+// list returns the parts of text separated by commas, trimmed and without empty ones.
 func (s *settings) list(name string, fallback ...string) []string {
 	var parts []string
 	for part := range strings.SplitSeq(s.getenv(name), ",") {
@@ -135,7 +136,7 @@ func (s *settings) list(name string, fallback ...string) []string {
 	return parts
 }
 
-// header is the name of an HTTP header.
+// header returns the name of an HTTP header.
 func (s *settings) header(name, fallback string) string {
 	value := s.text(name, fallback)
 	for i := range len(value) {
@@ -147,13 +148,13 @@ func (s *settings) header(name, fallback string) string {
 	return value
 }
 
-// origins are those of web pages, as browsers send them, or * for all.
+// origins returns web origins as browsers send them, or * for all.
 func (s *settings) origins(name string) []string {
 	origins := s.list(name)
 	for _, origin := range origins {
 		u, err := url.Parse(origin)
 		if origin != "*" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+u.Host || strings.Contains(origin, "*")) {
-			s.fault(name, fmt.Sprintf("has %q", origin), "use origins such as http://localhost:5173, without a path or a slash at the end, or * alone for every page")
+			s.fault(name, fmt.Sprintf("has %q", origin), "use origins such as http://localhost:5173, without a path or a slash at the end, or only * for every page")
 		}
 	}
 	return origins

@@ -9,36 +9,36 @@ import (
 	"tollgate/handler/telemetry/appinsights"
 )
 
-// Telemetry is what is sent to Application Insights, and how.
+// Telemetry configures what is sent to Application Insights.
 type Telemetry struct {
-	// On says that there is somewhere to send to: a connection string.
+	// On reports whether there is a connection string.
 	On bool
-	// Connection is where to. APPLICATIONINSIGHTS_CONNECTION_STRING: without one,
-	// telemetry is off.
+	// Connection is the destination. APPLICATIONINSIGHTS_CONNECTION_STRING: without
+	// one, telemetry is off.
 	Connection appinsights.Connection
-	// Authentication is by whom. APPLICATIONINSIGHTS_AUTHENTICATION_STRING:
-	// Authorization=AAD;ClientId=… for an identity, without it the connection
-	// string's key.
+	// Authentication is the credential. APPLICATIONINSIGHTS_AUTHENTICATION_STRING:
+	// Authorization=AAD;ClientId=… for an identity; if missing, the connection string's
+	// key.
 	Authentication appinsights.Authentication
-	// Namespace is the metrics' own. METRIC_NAMESPACE: default llm.
+	// Namespace is the metrics' namespace. METRIC_NAMESPACE: default llm.
 	Namespace string
-	// Interval is how long metrics are added up. METRIC_INTERVAL: default 10s, a
-	// divisor of a minute.
+	// Interval is the time over which metrics are added up. METRIC_INTERVAL: default
+	// 10s, a divisor of a minute.
 	Interval time.Duration
-	// Dimensions tell token metrics apart. METRIC_DIMENSIONS: separated by commas,
-	// default Client IP, API ID and Subscription ID.
+	// Dimensions are the dimensions of token metrics. METRIC_DIMENSIONS: separated by
+	// commas, default Client IP, API ID and Subscription ID.
 	Dimensions []telemetry.Dimension
-	// MaxSeries bounds the sets of dimensions. METRIC_MAX_SERIES: default 1000.
+	// MaxSeries is the most sets of dimension values. METRIC_MAX_SERIES: default 1000.
 	MaxSeries int
-	// TruncateIP keeps networks only. METRIC_CLIENT_IP: full (default) or truncated.
+	// TruncateIP replaces clients' addresses by their networks. METRIC_CLIENT_IP: full
+	// (default) or truncated.
 	TruncateIP bool
-	// SampleRatio is the share of calls told of singly. TELEMETRY_SAMPLING: from 0
-	// to 1, default 1.
+	// SampleRatio is the share of calls that get a request item. TELEMETRY_SAMPLING:
+	// from 0 to 1, default 1.
 	SampleRatio float64
 	// Place is where the app runs: REGION_NAME, WEBSITE_SITE_NAME, set by Azure.
 	Place telemetry.Place
-	// Instance is which of the app's instances this is: WEBSITE_INSTANCE_ID, set by
-	// Azure.
+	// Instance identifies the app's instance: WEBSITE_INSTANCE_ID, set by Azure.
 	Instance string
 }
 
@@ -47,6 +47,7 @@ const (
 	settingAuthentication = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
 )
 
+// telemetry reads the settings of Telemetry.
 func (s *settings) telemetry() Telemetry {
 	t := Telemetry{
 		Namespace:   s.text("METRIC_NAMESPACE", appinsights.DefaultNamespace),
@@ -76,7 +77,7 @@ func (s *settings) telemetry() Telemetry {
 	return t
 }
 
-// ratio is a number from 0 to 1.
+// ratio returns a number from 0 to 1.
 func (s *settings) ratio(name string, fallback float64) float64 {
 	value := s.text(name, "")
 	if value == "" {

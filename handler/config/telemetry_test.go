@@ -19,7 +19,7 @@ func TestWrongTelemetrySettingsAreNamedWithTheFix(t *testing.T) {
 		values := maps.Clone(fine)
 		values[name] = wrong[0]
 		if _, err := Load(env(values)); err == nil || !strings.HasPrefix(err.Error(), name+" ") || !strings.Contains(err.Error(), wrong[1]) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s=%s: %v; want it named, with %s", name, wrong[0], err, wrong[1])
+			t.Errorf("%s=%s: got %v, want one fault that names the setting, with %q", name, wrong[0], err, wrong[1])
 		}
 	}
 }

@@ -15,40 +15,40 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// written is an endpoint as UPSTREAMS has it: with what it takes calls by.
-type written struct {
+// An endpointJSON is an endpoint of UPSTREAMS.
+type endpointJSON struct {
 	upstream.Endpoint
-	Credential writtenCredential `json:"credential"`
-	// Weight is the endpoint's, where a weight of 0 can be told from none.
+	Credential credentialJSON `json:"credential"`
+	// Weight is the endpoint's weight: a pointer, to tell 0 from absent.
 	Weight *int `json:"weight"`
 }
 
-// writtenCredential is one of three; without any, the app's own identity calls.
-// An audience goes with an identity.
-type writtenCredential struct {
+// A credentialJSON has at most one of apiKey, setting and clientId; with none, calls
+// are made as the app's own identity. An audience needs an identity.
+type credentialJSON struct {
 	// APIKey is the endpoint's key.
 	APIKey secret.Text `json:"apiKey"`
-	// Setting names the setting that holds the key: it can be a reference to Key
-	// Vault by itself.
+	// Setting names the app setting that holds the key. That setting can be a Key Vault
+	// reference.
 	Setting string `json:"setting"`
-	// ClientID picks a user-assigned identity, in place of AZURE_CLIENT_ID's.
+	// ClientID selects a user-assigned identity, in place of AZURE_CLIENT_ID's.
 	ClientID string `json:"clientId"`
-	// Audience is what the identity's tokens are for.
+	// Audience is the scope that tokens are requested for.
 	Audience string `json:"audience"`
 }
 
-// upstreams reads the endpoints; those that name neither a key nor an identity
-// are called as clientID's.
+// upstreams reads the endpoints. Those with neither a key nor an identity are called
+// as the identity clientID.
 func (s *settings) upstreams(clientID string) (found []upstream.Endpoint) {
 	setting := "UPSTREAMS"
 	if text := s.text(setting, ""); text != "" {
 		var sound bool
 		found, sound = s.severalUpstreams(text)
 		if s.text("UPSTREAM_URL", "") != "" {
-			s.fault("UPSTREAM_URL", "stands beside UPSTREAMS", "list the endpoint there and leave UPSTREAM_URL out")
+			s.fault("UPSTREAM_URL", "is set, and UPSTREAMS too", "list the endpoint in UPSTREAMS and remove UPSTREAM_URL")
 		}
 		if !sound {
-			return nil // which is said already
+			return nil // the fault is reported already
 		}
 	} else {
 		setting = "UPSTREAM_URL"
@@ -69,7 +69,7 @@ func (s *settings) upstreams(clientID string) (found []upstream.Endpoint) {
 		}
 		s.audience("UPSTREAM_AUDIENCE", "", found[0])
 		if found[0].URL == "" {
-			return found // which is said already
+			return found // the fault is reported already
 		}
 	}
 	for i := range found {
@@ -83,17 +83,18 @@ func (s *settings) upstreams(clientID string) (found []upstream.Endpoint) {
 	return found
 }
 
-// severalUpstreams reads the JSON of UPSTREAMS, and reports whether it is that.
+// severalUpstreams reads the JSON of UPSTREAMS. It reports whether the JSON could be
+// read; if not, it has added the fault.
 func (s *settings) severalUpstreams(text string) (found []upstream.Endpoint, sound bool) {
-	var all []written
+	var all []endpointJSON
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(&all)
 	if _, more := decoder.Token(); err == nil && !errors.Is(more, io.EOF) {
-		err = errors.New("it goes on after its array")
+		err = errors.New("there is text after the array")
 	}
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok { // which may quote a key
-		err = fmt.Errorf("%s is of the wrong type", cmp.Or(strings.TrimPrefix(wrong.Field, "Endpoint."), "it")) // but for the struct's name
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok { // its text may quote a key
+		err = fmt.Errorf("%s has the wrong type", cmp.Or(strings.TrimPrefix(wrong.Field, "Endpoint."), "it"))
 	}
 	if err == nil {
 		err = subscription.Once([]byte(text))
@@ -113,18 +114,18 @@ func (s *settings) severalUpstreams(text string) (found []upstream.Endpoint, sou
 	return found, true
 }
 
-// weight takes an endpoint's weight, which may be left out, but not be nothing.
-func (s *settings) weight(i int, e *written) {
+// weight copies an endpoint's weight, which may be absent, but not 0.
+func (s *settings) weight(i int, e *endpointJSON) {
 	if e.Weight == nil {
 		return
 	}
 	if e.Endpoint.Weight = *e.Weight; *e.Weight == 0 {
-		s.fault("UPSTREAMS", fmt.Sprintf("[%d].weight is 0", i), "use 1 or more, or leave out the endpoint that is to get no calls")
+		s.fault("UPSTREAMS", fmt.Sprintf("[%d].weight is 0", i), "use 1 or more, or remove the endpoint if it should get no calls")
 	}
 }
 
-// credential resolves what an endpoint takes calls by.
-func (s *settings) credential(i int, e *written) {
+// credential sets the key or the identity that an endpoint is called with.
+func (s *settings) credential(i int, e *endpointJSON) {
 	c, field := e.Credential, fmt.Sprintf("[%d].credential", i)
 	given := 0
 	for _, there := range []bool{!c.APIKey.Empty(), c.Setting != "", c.ClientID != ""} {
@@ -133,11 +134,11 @@ func (s *settings) credential(i int, e *written) {
 		}
 	}
 	if given > 1 {
-		s.fault("UPSTREAMS", field+" has more than one of apiKey, setting and clientId", "leave all but one out")
+		s.fault("UPSTREAMS", field+" has more than one of apiKey, setting and clientId", "keep only one")
 		return
 	}
 	if strings.HasPrefix(c.APIKey.Reveal(), unresolved) {
-		s.fault("UPSTREAMS", field+".apiKey is a reference to Key Vault, which is resolved only where it is all of a setting", "give it a setting of its own, and name that in credential.setting")
+		s.fault("UPSTREAMS", field+".apiKey is a reference to Key Vault, which Azure resolves only where it is a setting's whole value", "put it into a setting of its own, and name that setting in credential.setting")
 	}
 	e.Key, e.Identity = c.APIKey, upstream.Identity{ClientID: c.ClientID, Audience: c.Audience}
 	if c.Setting != "" {
@@ -149,27 +150,27 @@ func (s *settings) credential(i int, e *written) {
 	}
 }
 
-// audience looks whether an endpoint's audience can be one, and is of any use;
-// field says where a setting has it.
+// audience checks an endpoint's audience: its form, and that the endpoint is called
+// as an identity. field is its path within the setting.
 func (s *settings) audience(setting, field string, e upstream.Endpoint) {
 	audience := e.Identity.Audience
 	host, whole := strings.CutSuffix(audience, "/.default")
 	switch {
 	case audience == "":
 	case !e.Key.Empty():
-		s.fault(setting, field+"stands beside a key", "leave the key out to call as an identity, or the audience out")
+		s.fault(setting, field+"is set, and a key too", "remove the key to call as an identity, or else the audience")
 	case !whole || len(host) <= len("https://") || !strings.HasPrefix(host, "https://") || strings.ContainsAny(host, " ?#@"):
 		s.fault(setting, fmt.Sprintf("%sis %q", field, audience), "use https://cognitiveservices.azure.com/.default or https://ai.azure.com/.default")
 	}
 }
 
-// models are those that callers may name: those of MODELS, else all that the
+// models returns the models that calls may name: those of MODELS, else all that the
 // endpoints list, else DeepSeek-R1.
 func (s *settings) models(endpoints []upstream.Endpoint) []string {
 	listed := make(map[string]bool)
 	for _, e := range endpoints {
 		if len(e.Models) == 0 {
-			listed = nil // it serves whatever it is asked for
+			listed = nil // it serves any model
 			break
 		}
 		for model := range e.Models {
@@ -186,7 +187,7 @@ func (s *settings) models(endpoints []upstream.Endpoint) []string {
 			s.fault("MODELS", fmt.Sprintf("names %q twice", model), "list it once")
 		}
 		if len(listed) > 0 && !listed[model] {
-			s.fault("MODELS", fmt.Sprintf("names %q, which no endpoint of UPSTREAMS serves", model), "add it to the models of one, or leave it out")
+			s.fault("MODELS", fmt.Sprintf("names %q, which no endpoint of UPSTREAMS serves", model), "add it to an endpoint's models, or remove it from MODELS")
 		}
 	}
 	return models

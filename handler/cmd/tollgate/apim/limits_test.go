@@ -54,7 +54,7 @@ func TestHeaderNamesThatTheGatewayRefusesAreTold(t *testing.T) {
 			map[string]string{"REMAINING_TOKENS_HEADER": "consumed-tokens", "TOKENS_CONSUMED_HEADER": "remaining-tokens"}, ""},
 		{`remaining-tokens-header-name="x-apim-tokens-consumed"`, nil, "remaining-tokens-header-name"},
 		{`tokens-consumed-header-name="x-]tokens"`, nil, `"x-]tokens"`},
-		{`tokens-consumed-header-name="Content-Length"`, nil, `"Content-Length", which says something else`},
+		{`tokens-consumed-header-name="Content-Length"`, nil, `"Content-Length", a header that has another meaning`},
 		{`remaining-tokens-header-name="x left"`, nil, `"x left"`},
 		{`remaining-tokens-header-name="Retry-After" retry-after-header-name="Retry-After"`, map[string]string{"RETRY_AFTER_HEADER": "Retry-After"}, "remaining-tokens-header-name"},
 		{`remaining-tokens-header-name="@("x-" + context.Api.Id)"`, nil, "set REMAINING_TOKENS_HEADER to that"},
