@@ -13,14 +13,15 @@ import (
 	"tollgate/handler/secret"
 )
 
-// developmentStorage is what UseDevelopmentStorage=true stands for: the
-// emulator's published account, which the SDK doesn't know by that name.
+// developmentStorage is the connection string that UseDevelopmentStorage=true means:
+// the emulator's published account. The SDK doesn't know the short form.
 // Source: https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string
 const developmentStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;" +
 	"AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;" +
 	"TableEndpoint=http://127.0.0.1:10002/devstoreaccount1"
 
-// openWithKey opens the account of a connection string. No error quotes it.
+// openWithKey opens the account of a connection string. Its errors don't quote the
+// string.
 func openWithKey(connection secret.Text, options *aztables.ClientOptions) (*aztables.ServiceClient, error) {
 	text := strings.TrimRight(connection.Reveal(), "; ")
 	if strings.EqualFold(text, "UseDevelopmentStorage=true") {
@@ -30,13 +31,14 @@ func openWithKey(connection secret.Text, options *aztables.ClientOptions) (*azta
 		return nil, fmt.Errorf("%s %s", setting, fault)
 	}
 	service, err := aztables.NewServiceClientFromConnectionString(text, options)
-	if err != nil { // the SDK's error may quote the text
-		return nil, errors.New(setting + " is not a connection string that can be used: copy it from the storage account's access keys")
+	if err != nil { // the SDK's error may quote the string
+		return nil, errors.New(setting + " is not a valid connection string: copy it from the storage account's access keys")
 	}
 	return service, nil
 }
 
-// connectionFault says what is wrong with a connection string, and the fix.
+// connectionFault returns what is wrong with a connection string and the fix, or
+// nothing.
 func connectionFault(text string) string {
 	const copied = "copy it from the storage account's access keys"
 	if strings.HasPrefix(text, "@Microsoft.KeyVault(") {
@@ -55,9 +57,9 @@ func connectionFault(text string) string {
 	key, err := base64.StdEncoding.DecodeString(parts["AccountKey"])
 	switch {
 	case emulator:
-		return "has more than UseDevelopmentStorage=true: use that alone, or a connection string with TableEndpoint for an emulator elsewhere"
+		return "has more than UseDevelopmentStorage=true: use only that, or for an emulator elsewhere a connection string with TableEndpoint"
 	case signature:
-		return "has a SharedAccessSignature, which ends some day: use AccountKey, or an identity with " + setting + "__accountName"
+		return "has a SharedAccessSignature, which expires: use AccountKey, or an identity with " + setting + "__accountName"
 	case parts["AccountName"] == "":
 		return "has no AccountName: " + copied
 	case parts["AccountKey"] == "":
@@ -66,15 +68,15 @@ func connectionFault(text string) string {
 		return "has an AccountKey that is not base64, so it was cut or altered: " + copied
 	}
 	if endpoint, given := parts["TableEndpoint"]; given && !isAddress(endpoint, "http", "https") {
-		return "has a TableEndpoint that is no address: use one such as http://127.0.0.1:10002/devstoreaccount1"
+		return "has a TableEndpoint that is not a URL: use one such as http://127.0.0.1:10002/devstoreaccount1"
 	}
 	return ""
 }
 
-// accountName is what Azure lets storage accounts be called.
+// accountName matches the names that Azure allows for storage accounts.
 var accountName = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 
-// address is where the tables of an account are that an identity may use.
+// address returns the URL of the tables of an account that is opened as an identity.
 func (s Settings) address() (string, error) {
 	switch {
 	case s.TableServiceURI != "":
@@ -85,11 +87,13 @@ func (s Settings) address() (string, error) {
 	case s.AccountName == "":
 		return "", fmt.Errorf("%s is missing: set it to a connection string or UseDevelopmentStorage=true, or set %s__accountName", setting, setting)
 	case !accountName.MatchString(s.AccountName):
-		return "", fmt.Errorf("%s__accountName is %q: use the account's name alone, 3 to 24 of a-z and 0-9", setting, s.AccountName)
+		return "", fmt.Errorf("%s__accountName is %q: use only the account's name, 3 to 24 of a-z and 0-9", setting, s.AccountName)
 	}
 	return "https://" + s.AccountName + ".table.core.windows.net", nil
 }
 
+// isAddress reports whether text is a URL with one of the schemes, without a user, a
+// query or a fragment.
 func isAddress(text string, schemes ...string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {

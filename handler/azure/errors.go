@@ -12,16 +12,16 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 )
 
-// HasCode says whether the service refused an operation with one of the codes.
-// Statuses alone don't decide: a proxy's 404 is no missing row, nor is a table
-// that is being deleted a row that exists.
+// HasCode reports whether the service refused an operation with one of the codes.
+// The status alone is not enough: a 404 may be a proxy's, and a 409 may mean a table
+// that is being deleted rather than a row that exists.
 func HasCode(err error, codes ...aztables.TableErrorCode) bool {
 	failed, ok := errors.AsType[*azcore.ResponseError](err)
 	return ok && slices.Contains(codes, aztables.TableErrorCode(failed.ErrorCode))
 }
 
-// Answered says whether an error is the service's last word on an operation:
-// not a lost connection, and not that it is busy.
+// Answered reports whether an error is the service's final answer to an operation,
+// rather than a lost connection or a busy service.
 func Answered(err error) bool {
 	failed, ok := errors.AsType[*azcore.ResponseError](err)
 	if !ok {
@@ -31,16 +31,16 @@ func Answered(err error) bool {
 	return !busy && !HasCode(err, aztables.TableBeingDeleted)
 }
 
-// FromService says whether an answer is the table service's own, or an emulator's,
-// by the headers that it sends with every one, errors included. Source:
+// FromService reports whether an answer comes from the table service or an emulator,
+// by the headers that they send with every answer, errors included. Source:
 // https://learn.microsoft.com/rest/api/storageservices/query-entities#response-headers
 func FromService(header http.Header) bool {
 	return header.Get("X-Ms-Request-Id") != "" && header.Get("X-Ms-Version") != ""
 }
 
-// Explain makes what went wrong with an operation fit to be shown, and names the
-// fix where it is known; nil stays nil. The SDK's own errors hold whole answers
-// and addresses, in which are a key's hash and a counter's key.
+// Explain returns an error that is safe to show, with the fix if it is known; nil for
+// nil. The SDK's own errors contain whole answers and URLs, with hashes of keys and
+// keys of counters in them.
 func Explain(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -54,6 +54,7 @@ func Explain(doing string, err error) error {
 	return fmt.Errorf("%s: table storage can't be reached: %w", doing, err)
 }
 
+// fix returns the fix for a status, or nothing.
 func fix(status int) string {
 	if status == http.StatusForbidden || status == http.StatusUnauthorized {
 		return ": check the account's key, or give the identity the role Storage Table Data Contributor"
@@ -61,7 +62,7 @@ func fix(status int) string {
 	return ""
 }
 
-// Insert adds an entity, and makes the table first where there is none. The
+// Insert adds an entity. If the table doesn't exist, Insert creates it first. The
 // error is the SDK's.
 func Insert(ctx context.Context, client *aztables.Client, entity []byte) (azcore.ETag, error) {
 	added, err := client.AddEntity(ctx, entity, nil)

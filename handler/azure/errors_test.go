@@ -11,7 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 )
 
-func TestWhatFailedIsExplainedWithoutAddressesAndAnswers(t *testing.T) {
+func TestExplainQuotesNoURLAndNoAnswer(t *testing.T) {
 	lost := &url.Error{Op: "Get", URL: "https://a.table.core.windows.net/keys(PartitionKey='canary')", Err: context.DeadlineExceeded}
 	for name, test := range map[string]struct {
 		err      error
@@ -25,23 +25,23 @@ func TestWhatFailedIsExplainedWithoutAddressesAndAnswers(t *testing.T) {
 		"throttled":     {&azcore.ResponseError{StatusCode: 429}, "read a row: table storage answered 429", false},
 		"a table going": {&azcore.ResponseError{StatusCode: 409, ErrorCode: string(aztables.TableBeingDeleted)}, "read a row: table storage answered 409 TableBeingDeleted", false},
 	} {
-		told := Explain("read a row", test.err)
-		if told == nil || !strings.HasPrefix(told.Error(), test.want) || strings.Contains(told.Error(), "canary") {
-			t.Errorf("%s: %v, want %s", name, told, test.want)
+		got := Explain("read a row", test.err)
+		if got == nil || !strings.HasPrefix(got.Error(), test.want) || strings.Contains(got.Error(), "canary") {
+			t.Errorf("%s: got %v, want %s", name, got, test.want)
 		}
 		if Answered(test.err) != test.answered {
-			t.Errorf("%s: the last word: %t", name, !test.answered)
+			t.Errorf("%s: Answered = %t, want %t", name, !test.answered, test.answered)
 		}
 	}
 	if err := Explain("read a row", lost); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the cause is lost: %v", err)
+		t.Errorf("got %v, want an error that wraps its cause", err)
 	}
 	if err := Explain("read a row", nil); err != nil {
-		t.Errorf("nothing failed: %v", err)
+		t.Errorf("got %v for nil, want nil", err)
 	}
 }
 
-func TestACodeIsTheServicesOwnAndNoStatus(t *testing.T) {
+func TestHasCodeLooksAtTheServicesCodeNotTheStatus(t *testing.T) {
 	codes := []aztables.TableErrorCode{aztables.ResourceNotFound, aztables.TableNotFound}
 	for err, want := range map[error]bool{
 		&azcore.ResponseError{StatusCode: 404, ErrorCode: "TableNotFound"}: true,
@@ -49,7 +49,7 @@ func TestACodeIsTheServicesOwnAndNoStatus(t *testing.T) {
 		errors.New("TableNotFound"):                                        false,
 	} {
 		if HasCode(err, codes...) != want {
-			t.Errorf("%v: %t", err, !want)
+			t.Errorf("HasCode(%v) = %t, want %t", err, !want, want)
 		}
 	}
 }

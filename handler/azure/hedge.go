@@ -5,13 +5,12 @@ import (
 	"time"
 )
 
-// sideBySide is how many of a read's tries may be under way at once.
-const sideBySide = 3
+// maxAttempts is the most attempts of a read that run at once.
+const maxAttempts = 3
 
-// Hedge reads, and while no answer has come reads once more after each silence,
-// up to three times side by side. The first that is answered counts, and ends
-// the others; where all fail, the last one's error is returned. Reading twice
-// must do no harm.
+// Hedge reads. While no answer has come, it starts another attempt after each silence,
+// up to three in all. The first answer wins and cancels the others; if all attempts
+// fail, Hedge returns the last error. The read must have no side effects.
 func Hedge[T any](ctx context.Context, silence time.Duration, read func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -19,7 +18,7 @@ func Hedge[T any](ctx context.Context, silence time.Duration, read func(context.
 		value T
 		err   error
 	}
-	results := make(chan result, sideBySide) // whoever is late finds room, and is not waited for
+	results := make(chan result, maxAttempts) // has room for late attempts, whose results are dropped
 	running := 0
 	try := func() {
 		running++
@@ -42,7 +41,7 @@ func Hedge[T any](ctx context.Context, silence time.Duration, read func(context.
 			var none T
 			return none, ctx.Err()
 		case <-silent.C:
-			if tries < sideBySide {
+			if tries < maxAttempts {
 				tries++
 				try()
 			}

@@ -11,8 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
-// TestHedgeReadsAgainWhileNoAnswerComes: each try answers after its time with its
-// error, or never where the time is negative.
+// Each attempt answers after its time with its error, or never.
 func TestHedgeReadsAgainWhileNoAnswerComes(t *testing.T) {
 	type try struct {
 		takes time.Duration
@@ -26,15 +25,15 @@ func TestHedgeReadsAgainWhileNoAnswerComes(t *testing.T) {
 		took  time.Duration
 		want  error
 	}{
-		"answered at once":            {[]try{{10 * time.Millisecond, nil}}, 1, 10 * time.Millisecond, nil},
-		"one is silent":               {[]try{{never, nil}, {10 * time.Millisecond, nil}}, 2, 410 * time.Millisecond, nil},
-		"two are silent":              {[]try{{never, nil}, {never, nil}, {10 * time.Millisecond, nil}}, 3, 810 * time.Millisecond, nil},
-		"all are silent":              {[]try{{never, nil}, {never, nil}, {never, nil}}, 3, 2 * time.Second, context.DeadlineExceeded},
-		"slow, and slow again":        {[]try{{900 * time.Millisecond, nil}, {900 * time.Millisecond, nil}, {900 * time.Millisecond, nil}}, 3, 900 * time.Millisecond, nil},
-		"the row isn't there":         {[]try{{10 * time.Millisecond, refused}}, 1, 10 * time.Millisecond, refused},
-		"one breaks":                  {[]try{{10 * time.Millisecond, broken}}, 1, 10 * time.Millisecond, broken},
-		"one breaks beside a good":    {[]try{{500 * time.Millisecond, broken}, {300 * time.Millisecond, nil}}, 2, 700 * time.Millisecond, nil},
-		"one refuses beside a silent": {[]try{{never, nil}, {10 * time.Millisecond, refused}}, 2, 410 * time.Millisecond, refused},
+		"answered at once":           {[]try{{10 * time.Millisecond, nil}}, 1, 10 * time.Millisecond, nil},
+		"one is silent":              {[]try{{never, nil}, {10 * time.Millisecond, nil}}, 2, 410 * time.Millisecond, nil},
+		"two are silent":             {[]try{{never, nil}, {never, nil}, {10 * time.Millisecond, nil}}, 3, 810 * time.Millisecond, nil},
+		"all are silent":             {[]try{{never, nil}, {never, nil}, {never, nil}}, 3, 2 * time.Second, context.DeadlineExceeded},
+		"slow, and slow again":       {[]try{{900 * time.Millisecond, nil}, {900 * time.Millisecond, nil}, {900 * time.Millisecond, nil}}, 3, 900 * time.Millisecond, nil},
+		"the row isn't there":        {[]try{{10 * time.Millisecond, refused}}, 1, 10 * time.Millisecond, refused},
+		"one breaks":                 {[]try{{10 * time.Millisecond, broken}}, 1, 10 * time.Millisecond, broken},
+		"one breaks, one answers":    {[]try{{500 * time.Millisecond, broken}, {300 * time.Millisecond, nil}}, 2, 700 * time.Millisecond, nil},
+		"one refuses, one is silent": {[]try{{never, nil}, {10 * time.Millisecond, refused}}, 2, 410 * time.Millisecond, refused},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -60,7 +59,7 @@ func TestHedgeReadsAgainWhileNoAnswerComes(t *testing.T) {
 				}
 			})
 			if took := time.Since(began); !errors.Is(err, c.want) || took != c.took || tried.Load() != c.tried {
-				t.Errorf("%s: %v in %s after %d tries; want %v in %s after %d", name, err, took, tried.Load(), c.want, c.took, c.tried)
+				t.Errorf("%s: got %v in %s after %d tries; want %v in %s after %d", name, err, took, tried.Load(), c.want, c.took, c.tried)
 			}
 		})
 	}

@@ -32,10 +32,10 @@ func TestRetryGoesOnUntilTheServiceHasAnswered(t *testing.T) {
 				return c.outcomes[tries-1]
 			})
 			if err != c.want || lost != c.lost || tries != len(c.outcomes) {
-				t.Errorf("%s: %v, lost %v after %d tries", name, err, lost, tries)
+				t.Errorf("%s: got %v, lost %v after %d tries; want %v, lost %v after %d", name, err, lost, tries, c.want, c.lost, len(c.outcomes))
 			}
 			if took, least := time.Since(begun), []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond}[tries-1]; took < least || took > 3*least {
-				t.Errorf("%s: took %v", name, took)
+				t.Errorf("%s: took %v, want from %v to %v", name, took, least, 3*least)
 			}
 		})
 	}
@@ -51,7 +51,7 @@ func TestRetryEndsWithItsContext(t *testing.T) {
 			return down
 		})
 		if err != down || lost || tries != 1 {
-			t.Errorf("%v, lost %v after %d tries", err, lost, tries)
+			t.Errorf("got %v, lost %v after %d tries; want %v, lost false after 1", err, lost, tries, down)
 		}
 	})
 }

@@ -1,5 +1,6 @@
-// Package azure opens Azure Table Storage as the Functions conventions name it,
-// and tells what became of an operation there.
+// Package azure is what all clients of Azure Table Storage share: opening the account
+// that the AzureWebJobsStorage settings name, telling final answers from lost ones,
+// retrying, and errors that are safe to show. Start reading at Open.
 package azure
 
 import (
@@ -18,31 +19,31 @@ import (
 	"tollgate/handler/secret"
 )
 
-// setting is the name that all settings of the storage begin with.
+// setting is the prefix of all storage settings.
 const setting = "AzureWebJobsStorage"
 
-// Settings say where the tables are: a connection string, or an account and an
-// identity.
+// Settings locate the tables: a connection string, or an account and an identity.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
 type Settings struct {
-	// ConnectionString is an account's, with its key, or UseDevelopmentStorage=true
-	// for the emulator on its usual port. AzureWebJobsStorage: before all others.
+	// ConnectionString is an account's connection string with its key, or
+	// UseDevelopmentStorage=true for the emulator on its default port.
+	// AzureWebJobsStorage: overrides all others.
 	ConnectionString secret.Text
-	// AccountName names an account that an identity may use.
-	// AzureWebJobsStorage__accountName: of Azure's public cloud.
+	// AccountName names an account to open as an identity.
+	// AzureWebJobsStorage__accountName: an account of Azure's public cloud.
 	AccountName string
-	// TableServiceURI is where such an account's tables are.
-	// AzureWebJobsStorage__tableServiceUri: before the account's name.
+	// TableServiceURI is the URL of such an account's tables.
+	// AzureWebJobsStorage__tableServiceUri: overrides the account's name.
 	TableServiceURI string
-	// Credential is how to log in. AzureWebJobsStorage__credential: managedidentity,
-	// or empty for whichever the environment offers, a developer's login included.
+	// Credential selects the identity. AzureWebJobsStorage__credential: managedidentity,
+	// or empty for any that the environment offers, such as a developer's login.
 	Credential string
-	// ClientID picks a user-assigned identity. AzureWebJobsStorage__clientId: then
-	// Credential is managedidentity without saying so.
+	// ClientID selects a user-assigned identity. AzureWebJobsStorage__clientId: implies
+	// managedidentity.
 	ClientID string
 }
 
-// Read takes the settings from an environment.
+// Read reads the settings from an environment.
 func Read(getenv func(string) string) Settings {
 	text := func(suffix string) string { return strings.TrimSpace(getenv(setting + suffix)) }
 	return Settings{
@@ -54,20 +55,20 @@ func Read(getenv func(string) string) Settings {
 	}
 }
 
-// What bounds a call to the tables.
+// Limits of calls to the tables.
 const (
 	dialTimeout = 5 * time.Second
-	// callTimeout is the service's own for its operations.
+	// callTimeout is the service's own limit for its operations.
 	// Source: https://learn.microsoft.com/rest/api/storageservices/setting-timeouts-for-table-service-operations
 	callTimeout = 30 * time.Second
-	// idleConnections is how many stay open between calls: busy counters write
-	// side by side, and a new connection costs several round trips.
+	// idleConnections is the most connections that stay open between calls: busy
+	// counters write concurrently, and a new connection costs several round trips.
 	idleConnections = 100
 )
 
-// Open makes a client of the account's tables. It makes no call: what is wrong
-// with the settings themselves is an error that names each setting and its fix.
-// Retries are left to the callers, who know which of their writes may be sent twice.
+// Open returns a client of the account's tables. It makes no call. An error names each
+// faulty setting and the fix. The client doesn't retry: its callers know which of their
+// writes may be sent twice.
 func Open(s Settings) (*aztables.ServiceClient, error) {
 	options := &aztables.ClientOptions{ClientOptions: azcore.ClientOptions{
 		Retry:     policy.RetryOptions{MaxRetries: -1},
@@ -83,7 +84,7 @@ func Open(s Settings) (*aztables.ServiceClient, error) {
 	}
 	service, err := aztables.NewServiceClient(address, credential, options)
 	if err != nil {
-		return nil, fmt.Errorf("%s can't be opened at %s: %w", setting, address, err)
+		return nil, fmt.Errorf("%s: cannot open the tables at %s: %w", setting, address, err)
 	}
 	return service, nil
 }
@@ -99,8 +100,8 @@ func client() *http.Client {
 	}
 }
 
-// credential is the managed identity that the settings name, else whichever
-// the environment offers.
+// credential returns the managed identity that the settings name, else any credential
+// that the environment offers.
 func (s Settings) credential() (credential azcore.TokenCredential, err error) {
 	switch {
 	case strings.EqualFold(s.Credential, "managedidentity") || s.Credential == "" && s.ClientID != "":
@@ -112,10 +113,10 @@ func (s Settings) credential() (credential azcore.TokenCredential, err error) {
 	case s.Credential == "":
 		credential, err = azidentity.NewDefaultAzureCredential(nil)
 	default:
-		return nil, fmt.Errorf("%s__credential is %q: use managedidentity, or leave it out", setting, s.Credential)
+		return nil, fmt.Errorf("%s__credential is %q: use managedidentity, or remove it", setting, s.Credential)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s can't be opened: log in with an identity: %w", setting, err)
+		return nil, fmt.Errorf("%s: no identity to open the tables with: %w", setting, err)
 	}
 	return credential, nil
 }

@@ -27,10 +27,10 @@ func TestOpenNamesTheSettingAndTheFix(t *testing.T) {
 		"no key":              {map[string]string{"": "AccountName=canary"}, []string{"has no AccountKey: copy it"}},
 		"key cut off":         {map[string]string{"": "AccountName=a;AccountKey=canary"}, []string{"AccountKey that is not base64"}},
 		"signature":           {map[string]string{"": "AccountName=a;SharedAccessSignature=canary"}, []string{"has a SharedAccessSignature", "__accountName"}},
-		"endpoint":            {map[string]string{"": "AccountName=a;AccountKey=" + key + ";TableEndpoint=canary"}, []string{"TableEndpoint that is no address"}},
+		"endpoint":            {map[string]string{"": "AccountName=a;AccountKey=" + key + ";TableEndpoint=canary"}, []string{"TableEndpoint that is not a URL"}},
 		"emulator and more":   {map[string]string{"": "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://canary"}, []string{"has more than UseDevelopmentStorage=true"}},
 		"unresolved":          {map[string]string{"": "@Microsoft.KeyVault(SecretUri=https://canary)"}, []string{"Key Vault", "was not resolved"}},
-		"account's address":   {map[string]string{"__accountName": "https://a.table.core.windows.net"}, []string{"AzureWebJobsStorage__accountName is", "the account's name alone"}},
+		"account's address":   {map[string]string{"__accountName": "https://a.table.core.windows.net"}, []string{"AzureWebJobsStorage__accountName is", "only the account's name"}},
 		"http":                {map[string]string{"__tableServiceUri": "http://a.table.core.windows.net"}, []string{"AzureWebJobsStorage__tableServiceUri is", "use https://"}},
 		"address with secret": {map[string]string{"__tableServiceUri": "https://a.table.core.windows.net?sv=1"}, []string{"AzureWebJobsStorage__tableServiceUri is"}},
 		"two at once":         {map[string]string{"__accountName": "A", "__credential": "password"}, []string{"__accountName is", `__credential is "password": use managedidentity`}},
@@ -39,17 +39,18 @@ func TestOpenNamesTheSettingAndTheFix(t *testing.T) {
 			_, err := Open(Read(environment(test.settings)))
 			for _, want := range test.want {
 				if err == nil || !strings.Contains(err.Error(), want) {
-					t.Errorf("Open = %v; want %s", err, want)
+					t.Errorf("got %v, want %q in it", err, want)
 				}
 			}
 			if err != nil && strings.Contains(err.Error(), "canary") {
-				t.Errorf("the error quotes a connection string: %v", err)
+				t.Errorf("got %v, want no connection string in it", err)
 			}
 		})
 	}
 }
 
-// environment has the settings of AzureWebJobsStorage, some with blanks around them.
+// environment returns the settings of AzureWebJobsStorage by suffix, with blanks
+// around them.
 func environment(settings map[string]string) func(string) string {
 	return func(name string) string {
 		suffix, ours := strings.CutPrefix(name, "AzureWebJobsStorage")
@@ -60,7 +61,7 @@ func environment(settings map[string]string) func(string) string {
 	}
 }
 
-func TestOpenTakesWhatTheConventionsName(t *testing.T) {
+func TestOpenAcceptsTheConventionalSettings(t *testing.T) {
 	for name, settings := range map[string]map[string]string{
 		"emulator":             {"": "UseDevelopmentStorage=true;"},
 		"connection string":    {"": "DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=" + key + ";EndpointSuffix=core.windows.net"},
@@ -69,12 +70,12 @@ func TestOpenTakesWhatTheConventionsName(t *testing.T) {
 		"the host's leftovers": {"": "UseDevelopmentStorage=true", "__accountName": "ignored"},
 	} {
 		if _, err := Open(Read(environment(settings))); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want no error", name, err)
 		}
 	}
 }
 
-func TestTheEmulatorsNameStandsForItsAddress(t *testing.T) {
+func TestDevelopmentStorageIsTheEmulatorsAccount(t *testing.T) {
 	if fault := connectionFault(developmentStorage); fault != "" {
 		t.Fatal(fault)
 	}
@@ -85,7 +86,7 @@ func TestTheEmulatorsNameStandsForItsAddress(t *testing.T) {
 	}
 }
 
-func TestCredentialIsAsSet(t *testing.T) {
+func TestTheSettingsSelectTheCredential(t *testing.T) {
 	for name, test := range map[string]struct {
 		settings Settings
 		managed  bool
@@ -101,7 +102,7 @@ func TestCredentialIsAsSet(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if _, managed := credential.(*azidentity.ManagedIdentityCredential); managed != test.managed {
-			t.Errorf("%s: %T", name, credential)
+			t.Errorf("%s: got %T, want a managed identity: %t", name, credential, test.managed)
 		}
 	}
 }
@@ -119,6 +120,6 @@ func TestOpenReachesTables(t *testing.T) {
 func TestSettingsPrintNoKey(t *testing.T) {
 	s := Settings{ConnectionString: secret.New("canary"), AccountName: "acct"}
 	if shown := fmt.Sprintf("%v %+v %#v", s, s, s); strings.Contains(shown, "canary") || !strings.Contains(shown, "acct") {
-		t.Errorf("printed %s", shown)
+		t.Errorf("got %s, want the account's name and no key", shown)
 	}
 }

@@ -6,88 +6,89 @@ import (
 	"time"
 )
 
-// Call is what is told of one finished call. It has no room for a key, a
-// prompt or a completion.
+// A Call describes one finished call. It has no field for a key, a prompt or a
+// completion.
 type Call struct {
 	// RequestID is the x-request-id of the answer.
 	RequestID string
-	// TraceID, SpanID and ParentID are the W3C trace context: the trace, the
-	// call's own span, and the caller's, empty where the trace begins here. In
-	// lower-case hexadecimal.
+	// TraceID, SpanID and ParentID are the W3C trace context in lower-case
+	// hexadecimal: the trace, the call's span, and the caller's span, which is empty if
+	// the trace begins here.
 	TraceID, SpanID, ParentID string
 	Started                   time.Time
 	Duration                  time.Duration
 
-	// Method and Route are what was asked for: the path's pattern, such as
-	// /openai/deployments/{name}/chat/completions, without a query.
+	// Method is the HTTP method; Route the path's pattern, such as
+	// /openai/deployments/{name}/chat/completions.
 	Method, Route string
-	// Status is the answer's, 499 where the caller had left.
+	// Status is the answer's, 499 if the caller left first.
 	Status int
-	// Outcome is the code of what went wrong, empty if nothing did.
+	// Outcome is the error code, empty if the call succeeded.
 	Outcome string
-	// Refused says that the gateway itself turned the call down, by Outcome.
+	// Refused reports whether the gateway itself refused the call, for Outcome.
 	Refused bool
-	// Shadowed is the code of the refusal that a tier in shadow let pass, empty if
-	// there was none.
+	// Shadowed is the error code with which a tier not in shadow would have refused
+	// the call, empty if it would not have.
 	Shadowed string
-	// Degraded says that the call was decided without the shared counters.
+	// Degraded reports whether the call was decided without the shared counters.
 	Degraded bool
-	// Stream says that the answer was to be streamed.
+	// Stream reports whether the caller asked for a stream.
 	Stream bool
 
-	// Subscription and Tier are ids, empty where the key was not accepted.
+	// Subscription and Tier are ids, empty if the key was not accepted.
 	Subscription, Tier string
-	// API and Operation are the route's: APIM's api and operation ids.
+	// API and Operation are APIM's api and operation ids of the route.
 	API, Operation string
 	Model          string
 	// ClientIP is the caller's address, the zero Addr if unknown.
 	ClientIP netip.Addr
-	// Header is the caller's. Report reads the configured dimensions from it
-	// and keeps none of it.
+	// Header is the request's header. Report reads the configured dimensions from it
+	// and keeps nothing else.
 	Header http.Header
 
-	// Usage is what was settled, nil if nothing was.
+	// Usage is the usage that was charged, nil if none was.
 	Usage *Usage
-	// Estimate is the prompt as it was counted before the call, in tokens; 0 where
-	// it was not counted.
+	// Estimate is the size of the prompt as counted before the call, in tokens; 0 if it
+	// was not counted.
 	Estimate int64
-	// Standing is where the limits stood when the call ended, nil if unknown.
+	// Standing is the state of the limits when the call ended, nil if unknown.
 	Standing *Standing
-	// Upstream is the model's part, nil if the call was not forwarded.
+	// Upstream describes the forwarded request, nil if the call was not forwarded.
 	Upstream *Upstream
 }
 
-// Usage is what a call took, in tokens.
+// Usage holds the tokens that a call used.
 type Usage struct {
 	PromptTokens, CompletionTokens int64
-	// Known is false where upstream didn't say and the gateway counted.
+	// Known is false if upstream sent no usage and the gateway counted instead.
 	Known bool
 }
 
-// Standing is where the limits of a subscription stand, in tokens; a limit of
-// 0 is none.
+// Standing is the state of a subscription's limits, in tokens. A limit of 0 means
+// that there is none.
 type Standing struct {
 	TokensPerMinute, Remaining       int64
 	Quota, QuotaUsed, QuotaRemaining int64
-	QuotaPeriod                      string // as the tier has it
+	QuotaPeriod                      string // the tier's tokenQuotaPeriod
 }
 
-// Upstream is how the model's endpoint did.
+// Upstream describes the request to the model's endpoint.
 type Upstream struct {
-	// Endpoint is its name, SpanID the span that it was told of.
+	// Endpoint is the endpoint's name, SpanID the span sent to it.
 	Endpoint, SpanID string
 	Started          time.Time
-	// Latency is from asking to the answer's beginning, FirstToken from asking
-	// to the first text of a stream, Duration to the answer's end. 0: not reached.
+	// Latency, FirstToken and Duration are the times from Started to the answer's first
+	// byte, to the first text of a stream, and to the answer's end; 0 if that point
+	// wasn't reached.
 	Latency, FirstToken, Duration time.Duration
-	// Status is upstream's, 0 where no answer came.
+	// Status is upstream's HTTP status, 0 if there was no answer.
 	Status int
-	// Failed says that no whole answer came.
+	// Failed reports whether the answer is missing or incomplete.
 	Failed bool
 }
 
-// truncated keeps of an address what names a network, not a household: 24 bits
-// of IPv4, 48 of IPv6.
+// truncated returns the network of an address, without what identifies a household:
+// 24 bits of IPv4, 48 of IPv6.
 func truncated(ip netip.Addr) netip.Addr {
 	bits := 48
 	if ip.Is4() {

@@ -13,31 +13,31 @@ import (
 	"tollgate/handler/secret"
 )
 
-// Place is where the gateway runs, for the dimensions that say so.
+// Place is where the gateway runs.
 type Place struct {
-	// Region is Azure's name of the region, Site the function app's.
+	// Region is Azure's name of the region, Site the name of the function app.
 	Region, Site string
 }
 
-// MaxDimensions is how many dimensions an operator may choose, as in APIM:
-// Azure Monitor takes 10 of a metric, and some are the gateway's own.
+// MaxDimensions is the most dimensions that an operator may choose, as in APIM.
+// Azure Monitor accepts 10 for a metric, some of which the gateway sets itself.
 // Source: https://learn.microsoft.com/azure/api-management/llm-emit-token-metric-policy
 const MaxDimensions = 5
 
-// Dimension is a name that token metrics are told apart by, with where its
-// value comes from. Make one with ParseDimensions.
+// A Dimension is a dimension of the token metrics: its name and the source of its
+// values. Make one with ParseDimensions.
 type Dimension struct {
 	Name  string
 	value func(*Call, Place) string
 }
 
-// named are the dimensions that need no value: APIM's default names, and those
-// that its samples add.
+// named holds the dimensions that can be chosen by name alone: APIM's defaults, and
+// those of its samples.
 var named = map[string]func(*Call, Place) string{
 	"API ID":          func(c *Call, _ Place) string { return c.API },
 	"Operation ID":    func(c *Call, _ Place) string { return c.Operation },
 	"Product ID":      func(c *Call, _ Place) string { return c.Tier },
-	"User ID":         func(c *Call, _ Place) string { return c.Subscription }, // who owns a subscription is not known here
+	"User ID":         func(c *Call, _ Place) string { return c.Subscription }, // a subscription's owner is unknown here
 	"Subscription ID": func(c *Call, _ Place) string { return c.Subscription },
 	"Location":        func(_ *Call, p Place) string { return p.Region },
 	"Gateway ID":      func(_ *Call, p Place) string { return p.Site },
@@ -51,7 +51,7 @@ var named = map[string]func(*Call, Place) string{
 		switch address := c.ClientIP; {
 		case !address.IsValid():
 			return ""
-		case address.Is6(): // as calls are counted: one client can have a whole /64
+		case address.Is6(): // as counters do: one client can have a whole /64
 			return netip.PrefixFrom(address, 64).Masked().Addr().String()
 		default:
 			return address.String()
@@ -60,10 +60,10 @@ var named = map[string]func(*Call, Place) string{
 	"Model": func(c *Call, _ Place) string { return c.Model },
 }
 
-// ParseDimensions reads the dimensions that an operator chose: "Model", one of
-// the names that need no value; "Deployment={Model}", the same under another
-// name; "Team={header:X-Team}", a header's value; "Stage=production", a text.
-// Its error names every fault.
+// ParseDimensions reads the dimensions that an operator chose: "Model" is one of the
+// predefined names, "Deployment={Model}" gives it another name, "Team={header:X-Team}"
+// is a header's value, and "Stage=production" a fixed text. Its error lists every
+// fault.
 func ParseDimensions(entries []string) ([]Dimension, error) {
 	var faults []error
 	var chosen []Dimension
@@ -79,7 +79,7 @@ func ParseDimensions(entries []string) ([]Dimension, error) {
 		chosen = append(chosen, d)
 	}
 	if len(entries) > MaxDimensions {
-		faults = append(faults, fmt.Errorf("has %d dimensions: choose %d at most", len(entries), MaxDimensions))
+		faults = append(faults, fmt.Errorf("has %d dimensions: choose at most %d", len(entries), MaxDimensions))
 	}
 	return chosen, errors.Join(faults...)
 }
@@ -93,7 +93,7 @@ func parseDimension(entry string) (Dimension, error) {
 	case name == ReplayedDimension || slices.Contains(ownDimensions, name):
 		return Dimension{}, fmt.Errorf("has %q, which the gateway sets itself: choose another name", name)
 	case !given && named[name] == nil:
-		return Dimension{}, fmt.Errorf("has %q, which needs a value, such as %s={header:X-Team}", name, name)
+		return Dimension{}, fmt.Errorf("has %q, which is no predefined name: give it a value, such as %s={header:X-Team}", name, name)
 	case !given:
 		return Dimension{name, named[name]}, nil
 	case source == "":
@@ -103,7 +103,7 @@ func parseDimension(entry string) (Dimension, error) {
 	return Dimension{name, value}, err
 }
 
-// parseSource reads where a dimension's value comes from.
+// parseSource reads the source of a dimension's values.
 func parseSource(source string) (func(*Call, Place) string, error) {
 	inner, opened := strings.CutPrefix(source, "{")
 	inner, closed := strings.CutSuffix(inner, "}")
@@ -127,17 +127,16 @@ func parseSource(source string) (func(*Call, Place) string, error) {
 	return func(c *Call, _ Place) string { return c.Header.Get(header) }, nil
 }
 
-// Of is what the dimension is where only a subscription, a tier and the place
-// are known; empty where it depends on more.
+// Of returns the dimension's value for a subscription, a tier and a place; empty if
+// it depends on anything else.
 func (d Dimension) Of(subscription, tier string, place Place) string {
 	return d.value(&Call{Subscription: subscription, Tier: tier}, place)
 }
 
-// maxValue is the longest dimension value kept, in bytes: a metric is told
-// apart by ids and names, not by essays.
+// maxValue is the length at which dimension values are cut, in bytes.
 const maxValue = 256
 
-// clipped is a value within maxValue, cut between characters.
+// clipped returns a value cut to maxValue, between characters.
 func clipped(value string) string {
 	if len(value) <= maxValue {
 		return value

@@ -5,77 +5,76 @@ import (
 	"time"
 )
 
-// The names of the metrics. The first three, their dimensions and their
-// meaning are those of APIM's llm-emit-token-metric, so that what was made for
-// it keeps working.
+// The names of the metrics. The first three have the names, dimensions and meaning of
+// APIM's llm-emit-token-metric, so that existing dashboards keep working.
 const (
 	PromptTokens     = "Prompt Tokens"
 	CompletionTokens = "Completion Tokens"
 	TotalTokens      = "Total Tokens"
 
 	Refusals            = "Refusals"              // calls, by Reason
-	ShadowRefusals      = "Shadow Refusals"       // calls that shadow let pass, by Reason
+	ShadowRefusals      = "Shadow Refusals"       // calls admitted only because of shadow, by Reason
 	DegradedCalls       = "Degraded Calls"        // calls decided without the shared counters
-	Failures            = "Failures"              // calls that ended otherwise than well, by Reason
+	Failures            = "Failures"              // failed calls, by Reason
 	UnknownUsage        = "Unknown Usage"         // calls whose usage the gateway had to count
-	PromptEstimateError = "Prompt Estimate Error" // tokens counted before the call less those that upstream charged
-	UpstreamLatency     = "Upstream Latency"      // milliseconds until upstream's answer began
-	TimeToFirstToken    = "Time to First Token"   // milliseconds until a stream's first text
-	QuotaUsed           = "Quota Used"            // tokens of the period, an active subscription's
+	PromptEstimateError = "Prompt Estimate Error" // prompt tokens counted before the call minus upstream's
+	UpstreamLatency     = "Upstream Latency"      // milliseconds to upstream's first byte
+	TimeToFirstToken    = "Time to First Token"   // milliseconds to a stream's first text
+	QuotaUsed           = "Quota Used"            // tokens used in the period, of active subscriptions
 	QuotaLimit          = "Quota Limit"           // tokens
 	MinuteLimit         = "Tokens Per Minute Limit"
 
 	TableOperations  = "Table Operations"
 	LeaseConflicts   = "Lease Conflicts"
-	ForfeitedTokens  = "Forfeited Tokens" // leased by instances that died, as this one found
-	UnwrittenTokens  = "Unwritten Tokens" // of writes whose fate can't be told any more
+	ForfeitedTokens  = "Forfeited Tokens" // leased by dead instances, counted by the one that reclaims them
+	UnwrittenTokens  = "Unwritten Tokens" // in writes whose outcome will never be known
 	DegradedSeconds  = "Degraded Seconds"
 	TelemetryDropped = "Telemetry Dropped" // items, by Reason
 )
 
-// ReplayedDimension marks metrics that were sent again from the usage table.
+// ReplayedDimension marks metrics sent again from the usage table.
 const ReplayedDimension = "Replayed"
 
-// ownDimensions are those that the gateway adds itself.
+// ownDimensions are the dimensions that the gateway adds itself.
 var ownDimensions = []string{"Region", "Service Name", "Service Type", "Reason"}
 
-// Metric is what was measured in one interval under one name and set of
-// dimensions.
+// A Metric aggregates the values of one interval, name and set of dimensions.
 type Metric struct {
 	Name string
 	// At is the interval's beginning.
 	At            time.Time
 	Sum, Min, Max float64
 	Count         int
-	// Dimensions are values by name. It is the receiver's to keep.
+	// Dimensions holds values by name. The receiver owns the map.
 	Dimensions map[string]string
 }
 
-// pair is one dimension of a series.
+// A pair is one dimension of a metric.
 type pair struct{ name, value string }
 
-// other stands for the values of series beyond the bound.
+// other replaces every dimension value of the metrics beyond the limit.
 const other = "other"
 
-// series are the metrics of one interval, at most limit of each name.
+// A series holds the metrics of one interval, at most limit of each name.
 type series struct {
 	limit    int
-	byKey    map[string]*measured
-	inOrder  []*measured
+	byKey    map[string]*aggregate
+	inOrder  []*aggregate
 	perName  map[string]int
-	overflow string // the first name that had more
+	overflow string // the first name to exceed the limit
 }
 
-type measured struct {
+// An aggregate is a metric with its dimensions in order.
+type aggregate struct {
 	Metric
 	pairs []pair
 }
 
 func newSeries(limit int) series {
-	return series{limit: limit, byKey: make(map[string]*measured), perName: make(map[string]int)}
+	return series{limit: limit, byKey: make(map[string]*aggregate), perName: make(map[string]int)}
 }
 
-// add counts one value.
+// add adds one value to a metric.
 func (s *series) add(name string, value float64, dimensions ...pair) {
 	m := s.find(name, dimensions)
 	if m.Count == 0 {
@@ -85,7 +84,7 @@ func (s *series) add(name string, value float64, dimensions ...pair) {
 	m.Min, m.Max = min(m.Min, value), max(m.Max, value)
 }
 
-// gauge keeps the largest value of an interval.
+// gauge keeps the interval's largest value.
 func (s *series) gauge(name string, value float64, dimensions ...pair) {
 	m := s.find(name, dimensions)
 	if m.Count == 0 || value > m.Sum {
@@ -93,9 +92,10 @@ func (s *series) gauge(name string, value float64, dimensions ...pair) {
 	}
 }
 
-// find is the series of a name and dimensions; beyond the limit the one in
-// which every value is "other", so that sums stay whole.
-func (s *series) find(name string, dimensions []pair) *measured {
+// find returns the metric with a name and dimensions, and adds it if it is new. Beyond
+// the limit it returns the one whose values are all "other", so that sums stay
+// complete.
+func (s *series) find(name string, dimensions []pair) *aggregate {
 	key := keyOf(name, dimensions)
 	if m, ok := s.byKey[key]; ok {
 		return m
@@ -114,7 +114,7 @@ func (s *series) find(name string, dimensions []pair) *measured {
 		}
 	}
 	s.perName[name]++
-	m := &measured{Metric: Metric{Name: name}, pairs: dimensions}
+	m := &aggregate{Metric: Metric{Name: name}, pairs: dimensions}
 	s.byKey[key], s.inOrder = m, append(s.inOrder, m)
 	return m
 }
@@ -136,7 +136,7 @@ func keyOf(name string, dimensions []pair) string {
 	return key.String()
 }
 
-// metrics are the series as they are sent. Empty values are left out.
+// metrics returns the metrics to send, without empty dimension values.
 func (s *series) metrics(at time.Time, place Place) []Metric {
 	all := make([]Metric, 0, len(s.inOrder))
 	for _, m := range s.inOrder {

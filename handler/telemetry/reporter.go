@@ -10,55 +10,55 @@ import (
 	"time"
 )
 
-// Batch is what one interval gathered.
+// A Batch holds the metrics and the sampled calls of one interval.
 type Batch struct {
 	Metrics []Metric
 	Calls   []Sample
 }
 
-// Sample is one call that stands for 1 ÷ Ratio calls.
+// A Sample is one call that represents 1 ÷ Ratio calls.
 type Sample struct {
 	Call
 	Ratio float64
 }
 
-// Sink takes batches. Send must not wait for a network. Dropped is how many
-// items were lost since the start, by reason. Close sends what is left; its
-// error says what could not be sent by ctx's end.
+// A Sink accepts batches. Send must not wait for the network. Dropped returns the
+// number of items lost since the start, by reason. Close sends the remaining items; it
+// returns an error if ctx ends first.
 type Sink interface {
 	Send(Batch)
 	Dropped() map[string]int64
 	Close(ctx context.Context) error
 }
 
-// Counters are what the shared counters did since the process began.
+// Counters holds the shared counters' statistics since the process started.
 type Counters struct {
-	TableOperations int64 // failed ones included
-	LeaseConflicts  int64 // writes that came too late
-	ForfeitedTokens int64 // leased by instances that died
-	UnwrittenTokens int64 // of writes whose fate can't be told any more
+	TableOperations int64 // including failed ones
+	LeaseConflicts  int64 // writes lost to another instance's
+	ForfeitedTokens int64 // leased by dead instances
+	UnwrittenTokens int64 // in writes whose outcome will never be known
 	Degraded        time.Duration
 }
 
-// Config is what a Reporter is made of. Sink and Log are needed.
+// A Config configures a Reporter. Sink and Log are required.
 type Config struct {
 	Sink Sink
 	Log  *slog.Logger
-	// Interval is how long values are gathered before they are sent; a divisor
-	// of a minute, so that no value falls into the wrong one. Default 10 s.
+	// Interval is the time over which values are added up before they are sent: a
+	// divisor of a minute, so that an interval never spans two minutes. Default 10 s.
 	Interval time.Duration
-	// Dimensions tell token metrics apart.
+	// Dimensions are the dimensions of the token metrics.
 	Dimensions []Dimension
-	// MaxSeries bounds the sets of dimensions of a metric in an interval; what
-	// is beyond goes by "other". Default 1,000: Azure Monitor allows 50,000
+	// MaxSeries is the most sets of dimension values of a metric in an interval; any
+	// further values become "other". Default 1,000: Azure Monitor allows 50,000
 	// active series of a subscription and region in 12 hours.
 	MaxSeries int
-	// SampleRatio is the share of calls told of singly, from 0 to 1.
+	// SampleRatio is the share of calls that get a request item, from 0 to 1.
 	SampleRatio float64
-	// TruncateIP keeps of addresses only the network.
+	// TruncateIP replaces addresses by their networks.
 	TruncateIP bool
 	Place      Place
-	// Counters reads what the shared counters did; nil: nothing is told of them.
+	// Counters returns the shared counters' statistics; nil: they are not sent.
 	Counters func() Counters
 }
 
@@ -69,46 +69,46 @@ const (
 )
 
 const (
-	// maxCalls bounds the single calls kept of an interval, about 5 MB of them.
+	// maxCalls is the most single calls kept in an interval, about 5 MB.
 	maxCalls = 5000
-	// maxStrangers bounds, for each outcome, the calls kept of callers without an
-	// accepted credential: anybody can make a million calls.
+	// maxStrangers is, for each outcome, the most calls kept of callers without an
+	// accepted credential: anyone can make a million of them.
 	maxStrangers = 10
 )
 
-// Reporter gathers calls. Make one with New.
+// A Reporter adds up calls and sends them. Make one with New.
 type Reporter struct {
 	config Config
 
 	mu      sync.Mutex
 	current interval
-	ended   []interval // not yet sent
+	ended   []interval // not sent yet
 	closed  bool
 
 	stop, done chan struct{}
 
-	// of the sending goroutine alone
+	// used only by the sending goroutine
 	warned  bool
 	counted Counters
 	dropped map[string]int64
 }
 
-// interval is what is being gathered.
+// An interval holds the values of one interval.
 type interval struct {
 	began     time.Time
 	series    series
 	calls     []Sample
-	excess    int64             // calls beyond maxCalls
-	strangers map[string]*crowd // by outcome, of which there are few
+	excess    int64                 // calls beyond maxCalls
+	strangers map[string]*reservoir // by outcome, of which there are few
 }
 
-// crowd is a sample of like calls, in which each has the same chance to be.
-type crowd struct {
+// A reservoir is a uniform random sample of the calls added to it.
+type reservoir struct {
 	kept []Call
 	seen int
 }
 
-func (c *crowd) add(call Call) {
+func (c *reservoir) add(call Call) {
 	c.seen++
 	if len(c.kept) < maxStrangers {
 		c.kept = append(c.kept, call)
@@ -117,7 +117,7 @@ func (c *crowd) add(call Call) {
 	}
 }
 
-// New makes a reporter and begins to send.
+// New returns a reporter and starts its sending goroutine.
 func New(config Config) *Reporter {
 	if config.Interval == 0 {
 		config.Interval = DefaultInterval
@@ -132,11 +132,11 @@ func New(config Config) *Reporter {
 }
 
 func (r *Reporter) begin(now time.Time) interval {
-	return interval{began: now.Truncate(r.config.Interval), series: newSeries(r.config.MaxSeries), strangers: make(map[string]*crowd)}
+	return interval{began: now.Truncate(r.config.Interval), series: newSeries(r.config.MaxSeries), strangers: make(map[string]*reservoir)}
 }
 
-// Report takes a finished call. It never waits for anything but other reports,
-// and does nothing once the reporter is closed.
+// Report adds a finished call. It waits for nothing but other reports, and does
+// nothing once the reporter is closed.
 func (r *Reporter) Report(c Call) {
 	if r.config.TruncateIP {
 		c.ClientIP = truncated(c.ClientIP)
@@ -158,12 +158,12 @@ func (r *Reporter) Report(c Call) {
 	}
 }
 
-// keep keeps a call to be told of singly.
+// keep keeps a call for a request item of its own.
 func (i *interval) keep(c Call, ratio float64) {
 	switch {
 	case c.Subscription == "":
 		if i.strangers[c.Outcome] == nil {
-			i.strangers[c.Outcome] = &crowd{}
+			i.strangers[c.Outcome] = &reservoir{}
 		}
 		i.strangers[c.Outcome].add(c)
 	case len(i.calls) == maxCalls:
@@ -173,18 +173,18 @@ func (i *interval) keep(c Call, ratio float64) {
 	}
 }
 
-// samples are the calls to be told of singly.
+// samples returns the calls that get request items.
 func (i *interval) samples(ratio float64) []Sample {
 	all := i.calls
-	for _, crowd := range i.strangers {
-		for _, c := range crowd.kept {
-			all = append(all, Sample{c, ratio * float64(len(crowd.kept)) / float64(crowd.seen)})
+	for _, sample := range i.strangers {
+		for _, c := range sample.kept {
+			all = append(all, Sample{c, ratio * float64(len(sample.kept)) / float64(sample.seen)})
 		}
 	}
 	return all
 }
 
-// turn ends the current interval where its time is over. The lock is held.
+// turn ends the current interval if its time is over. The lock is held.
 func (r *Reporter) turn(now time.Time) {
 	if next := r.begin(now); next.began.After(r.current.began) {
 		r.ended = append(r.ended, r.current)
@@ -192,7 +192,7 @@ func (r *Reporter) turn(now time.Time) {
 	}
 }
 
-// call counts all that a call adds to the metrics.
+// call adds a call to all metrics that it affects.
 func (s *series) call(c *Call, chosen []pair) {
 	who := []pair{{"Subscription ID", c.Subscription}, {"Product ID", c.Tier}}
 	switch {
@@ -228,7 +228,7 @@ func (s *series) call(c *Call, chosen []pair) {
 		}
 	}
 	if at := c.Standing; at != nil && at.Quota > 0 {
-		period := pair{"Quota Period", at.QuotaPeriod} // tells a used quota from a period that is over
+		period := pair{"Quota Period", at.QuotaPeriod} // to tell a full quota from a period that is over
 		s.gauge(QuotaUsed, float64(at.QuotaUsed), who[0], who[1], period)
 		s.gauge(QuotaLimit, float64(at.Quota), who[0], who[1], period)
 	}
@@ -239,8 +239,8 @@ func (s *series) call(c *Call, chosen []pair) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// sampled decides by the trace, so that a trace is told of whole or not at
-// all: the last 14 hexadecimal digits are random by W3C's rules.
+// sampled decides by the trace id, so that a trace is kept whole or not at all: its
+// last 14 hexadecimal digits are random by W3C's rules.
 // Source: https://www.w3.org/TR/trace-context-2/#random-trace-id-flag
 func sampled(traceID string, ratio float64) bool {
 	if ratio >= 1 {
@@ -250,7 +250,7 @@ func sampled(traceID string, ratio float64) bool {
 	return err == nil && float64(random) < ratio*math.Pow(2, 56)
 }
 
-// run sends what was gathered at every interval's end.
+// run sends each interval when it ends.
 func (r *Reporter) run() {
 	defer close(r.done)
 	for {
@@ -267,7 +267,7 @@ func (r *Reporter) run() {
 	}
 }
 
-// send hands over every interval that has ended; at the last also the current one.
+// send passes every ended interval to the sink; with last also the current one.
 func (r *Reporter) send(last bool) {
 	r.mu.Lock()
 	r.turn(time.Now())
@@ -282,7 +282,7 @@ func (r *Reporter) send(last bool) {
 	}
 }
 
-// finish completes one interval by what isn't any call's, and hands it over.
+// finish adds the values that belong to no call, and passes the interval to the sink.
 func (r *Reporter) finish(ended *interval, newest bool) {
 	if newest {
 		r.count(&ended.series)
@@ -292,7 +292,7 @@ func (r *Reporter) finish(ended *interval, newest bool) {
 	}
 	if name := ended.series.overflow; name != "" && !r.warned {
 		r.warned = true
-		r.config.Log.Warn("a metric has too many sets of dimensions in one interval: what is beyond goes by other; choose METRIC_DIMENSIONS with fewer values",
+		r.config.Log.Warn("a metric has too many sets of dimension values in one interval; further values become \"other\": choose METRIC_DIMENSIONS with fewer values, or raise METRIC_MAX_SERIES",
 			"metric", name, "at_most", r.config.MaxSeries)
 	}
 	batch := Batch{Metrics: ended.series.metrics(ended.began, r.config.Place), Calls: ended.samples(r.config.SampleRatio)}
@@ -301,7 +301,7 @@ func (r *Reporter) finish(ended *interval, newest bool) {
 	}
 }
 
-// count adds what the counters and the sink did since it was last asked.
+// count adds what the counters and the sink did since the last interval.
 func (r *Reporter) count(s *series) {
 	if r.config.Counters != nil {
 		now, before := r.config.Counters(), r.counted
@@ -318,15 +318,15 @@ func (r *Reporter) count(s *series) {
 	}
 }
 
-// grown adds a value where there is one.
+// grown adds a value above zero.
 func (s *series) grown(name string, by float64, dimensions ...pair) {
 	if by > 0 {
 		s.add(name, by, dimensions...)
 	}
 }
 
-// Close sends what was gathered, and waits until it is sent or ctx is done.
-// Reports that come later are not counted.
+// Close sends the current interval and waits until it is sent or ctx is done. Later
+// reports are ignored.
 func (r *Reporter) Close(ctx context.Context) error {
 	r.mu.Lock()
 	first := !r.closed
@@ -335,6 +335,6 @@ func (r *Reporter) Close(ctx context.Context) error {
 	if first {
 		close(r.stop)
 	}
-	<-r.done // Send waits for nothing, so neither does this
+	<-r.done // doesn't block for long: Send doesn't wait
 	return r.config.Sink.Close(ctx)
 }

@@ -16,29 +16,29 @@ import (
 	"tollgate/handler/telemetry"
 )
 
-// shelf is a sink that keeps what it is given.
-type shelf struct {
+// A fakeSink keeps the batches that it receives.
+type fakeSink struct {
 	mu      sync.Mutex
 	batches []telemetry.Batch
 	dropped map[string]int64
 	closed  bool
 }
 
-func (s *shelf) Send(b telemetry.Batch) {
+func (s *fakeSink) Send(b telemetry.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.batches = append(s.batches, b)
 }
 
-func (s *shelf) Dropped() map[string]int64 { return s.dropped }
+func (s *fakeSink) Dropped() map[string]int64 { return s.dropped }
 
-func (s *shelf) Close(context.Context) error {
+func (s *fakeSink) Close(context.Context) error {
 	s.closed = true
 	return nil
 }
 
-// metrics are those of a name in all batches.
-func (s *shelf) metrics(name string) (found []telemetry.Metric) {
+// metrics returns the metrics with a name in all batches.
+func (s *fakeSink) metrics(name string) (found []telemetry.Metric) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range s.batches {
@@ -60,7 +60,7 @@ func dimensions(t *testing.T, entries ...string) []telemetry.Dimension {
 	return parsed
 }
 
-// call is one that took so many tokens.
+// call returns a call that used the given tokens.
 func call(subscription string, prompt, completion int64) telemetry.Call {
 	return telemetry.Call{
 		RequestID: "r", TraceID: strings.Repeat("7", 32), SpanID: strings.Repeat("1", 16), Started: time.Now(), Duration: time.Second,
@@ -72,17 +72,16 @@ func call(subscription string, prompt, completion int64) telemetry.Call {
 	}
 }
 
-// TestAQuotaSaysOfWhichPeriodItIs: else nobody can tell a quota that is used up
-// from one of a period that is over.
-func TestAQuotaSaysOfWhichPeriodItIs(t *testing.T) {
+// Without the period a full quota looks like one whose period is over.
+func TestQuotaMetricsHaveTheirPeriodAsADimension(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &shelf{}
+		sink := &fakeSink{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler)})
 		r.Report(call("team-a", 25, 233))
 		_ = r.Close(t.Context())
 		for _, name := range []string{telemetry.QuotaUsed, telemetry.QuotaLimit} {
 			if found := sink.metrics(name); len(found) != 1 || found[0].Dimensions["Quota Period"] != "Daily" {
-				t.Errorf("%s: %+v", name, found)
+				t.Errorf("%s: got %+v, want one with Quota Period Daily", name, found)
 			}
 		}
 	})
@@ -90,7 +89,7 @@ func TestAQuotaSaysOfWhichPeriodItIs(t *testing.T) {
 
 func TestTokensAreSummedByIntervalAndDimensions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &shelf{}
+		sink := &fakeSink{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), Dimensions: dimensions(t, "Client IP", "API ID", "Subscription ID", "Team={header:X-Team}", "Stage=test"),
 			Place: telemetry.Place{Region: "westeurope", Site: "gate"}})
 		r.Report(call("team-a", 25, 233))
@@ -100,19 +99,19 @@ func TestTokensAreSummedByIntervalAndDimensions(t *testing.T) {
 		synctest.Wait()
 		total := sink.metrics(telemetry.TotalTokens)
 		if len(total) != 2 {
-			t.Fatalf("%d series of Total Tokens, want one a subscription: %+v", len(total), total)
+			t.Fatalf("got %d series of Total Tokens, want 2, one a subscription: %+v", len(total), total)
 		}
 		for _, m := range total {
 			if m.Dimensions["Subscription ID"] != "team-a" {
 				continue
 			}
 			if m.Sum != 467 || m.Count != 2 || m.Min != 209 || m.Max != 258 || m.At.Second()%10 != 0 {
-				t.Errorf("Total Tokens of team-a: %+v", m)
+				t.Errorf("Total Tokens of team-a: got %+v, want sum 467 of 2 calls, min 209, max 258", m)
 			}
 			want := map[string]string{"Client IP": "203.0.113.77", "API ID": "models", "Subscription ID": "team-a", "Team": "blue", "Stage": "test",
 				"Region": "westeurope", "Service Name": "gate", "Service Type": "Tollgate"}
 			if fmt.Sprint(m.Dimensions) != fmt.Sprint(want) {
-				t.Errorf("dimensions %v, want %v", m.Dimensions, want)
+				t.Errorf("got dimensions %v, want %v", m.Dimensions, want)
 			}
 		}
 		for name, want := range map[string]float64{telemetry.PromptTokens: 51, telemetry.CompletionTokens: 419, telemetry.PromptEstimateError: 9, telemetry.UpstreamLatency: 600,
@@ -122,22 +121,22 @@ func TestTokensAreSummedByIntervalAndDimensions(t *testing.T) {
 				sum += m.Sum
 			}
 			if sum != want {
-				t.Errorf("%s sums to %v, want %v", name, sum, want)
+				t.Errorf("%s: got sum %v, want %v", name, sum, want)
 			}
 		}
 		if err := r.Close(t.Context()); err != nil || !sink.closed {
-			t.Errorf("close: %v, sink closed %t", err, sink.closed)
+			t.Errorf("Close: got %v, sink closed %t; want no error, true", err, sink.closed)
 		}
-		r.Report(call("team-a", 1, 1)) // after the end: not counted, and no panic
+		r.Report(call("team-a", 1, 1)) // after Close: ignored, without a panic
 		if len(sink.metrics(telemetry.TotalTokens)) != 2 {
-			t.Error("a report after Close was sent")
+			t.Error("a report after Close was sent, want it ignored")
 		}
 	})
 }
 
-func TestNoValueFallsIntoAnotherInterval(t *testing.T) {
+func TestEachCallCountsInTheIntervalOfItsReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &shelf{}
+		sink := &fakeSink{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler)})
 		start := time.Now()
 		for range 25 { // 25 s, one call a second
@@ -149,19 +148,19 @@ func TestNoValueFallsIntoAnotherInterval(t *testing.T) {
 		}
 		got := sink.metrics(telemetry.TotalTokens)
 		if len(got) != 3 || got[0].Count != 10 || got[1].Count != 10 || got[2].Count != 5 {
-			t.Fatalf("intervals %+v, want 10, 10 and 5 calls", got)
+			t.Fatalf("got intervals %+v, want 10, 10 and 5 calls", got)
 		}
 		for i, m := range got {
 			if want := start.Truncate(10 * time.Second).Add(time.Duration(i) * 10 * time.Second); !m.At.Equal(want) {
-				t.Errorf("interval %d at %v, want %v", i, m.At, want)
+				t.Errorf("interval %d: got time %v, want %v", i, m.At, want)
 			}
 		}
 	})
 }
 
-func TestBeyondTheBoundGoesByOtherAndSumsStayWhole(t *testing.T) {
+func TestValuesBeyondMaxSeriesBecomeOtherAndSumsStayComplete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &shelf{}
+		sink := &fakeSink{}
 		var log bytes.Buffer
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.NewTextHandler(&log, nil)), Dimensions: dimensions(t, "Team={header:X-Team}", "Subscription ID"), MaxSeries: 5})
 		for interval := range 2 {
@@ -183,17 +182,17 @@ func TestBeyondTheBoundGoesByOtherAndSumsStayWhole(t *testing.T) {
 			}
 		}
 		if sum != 400 || len(total) != 12 || others != 2 {
-			t.Errorf("sum %v of %d series, %d of them other; want 400 of 12, one other an interval", sum, len(total), others)
+			t.Errorf("got sum %v of %d series, %d of them other; want 400 of 12, one other an interval", sum, len(total), others)
 		}
 		if n := strings.Count(log.String(), "METRIC_DIMENSIONS"); n != 1 {
-			t.Errorf("warned %d times, want once: %s", n, log.String())
+			t.Errorf("got %d warnings, want 1: %s", n, log.String())
 		}
 	})
 }
 
 func TestRefusalsAndUnknownUsageAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &shelf{dropped: map[string]int64{"outage": 7}}
+		sink := &fakeSink{dropped: map[string]int64{"outage": 7}}
 		counters := telemetry.Counters{TableOperations: 10, LeaseConflicts: 3, Degraded: 1500 * time.Millisecond}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), Counters: func() telemetry.Counters { return counters }})
 		refused := telemetry.Call{Status: 429, Refused: true, Outcome: "token_limit_exceeded", Subscription: "team-a", Tier: "gold"}
@@ -215,30 +214,30 @@ func TestRefusalsAndUnknownUsageAreCounted(t *testing.T) {
 		for name, want := range map[string]string{telemetry.Refusals: "token_limit_exceeded", telemetry.Failures: "client_closed", telemetry.ShadowRefusals: "token_quota_exceeded", telemetry.DegradedCalls: "", telemetry.TelemetryDropped: "outage"} {
 			m := sink.metrics(name)
 			if len(m) != 1 || m[0].Dimensions["Reason"] != want {
-				t.Errorf("%s: %+v, want one with reason %q", name, m, want)
+				t.Errorf("%s: got %+v, want one with reason %q", name, m, want)
 			}
 		}
 		if m := sink.metrics(telemetry.UnknownUsage); len(m) != 2 || m[0].Dimensions["Reason"] != "" || m[1].Dimensions["Reason"] != "client_closed" {
-			t.Errorf("unknown usage %+v, want what upstream kept silent about apart from whom the caller left", m)
+			t.Errorf("got unknown usage %+v, want one without a reason and one with client_closed", m)
 		}
 		if m := sink.metrics(telemetry.Refusals); m[0].Sum != 2 || m[0].Dimensions["Subscription ID"] != "team-a" || m[0].Dimensions["Product ID"] != "gold" {
-			t.Errorf("refusals %+v", m)
+			t.Errorf("got refusals %+v, want 2 of team-a in gold", m)
 		}
 		if m := sink.metrics(telemetry.TableOperations); len(m) != 2 || m[0].Sum != 10 || m[1].Sum != 5 {
-			t.Errorf("table operations %+v, want 10 and then 5 more", m)
+			t.Errorf("got table operations %+v, want 10 and then 5 more", m)
 		}
 		if m := sink.metrics(telemetry.DegradedSeconds); len(m) != 1 || m[0].Sum != 1.5 {
-			t.Errorf("degraded seconds %+v", m)
+			t.Errorf("got degraded seconds %+v, want 1.5", m)
 		}
 		if len(sink.metrics(telemetry.PromptEstimateError)) != 0 {
-			t.Error("what was not counted, or not told, was compared")
+			t.Error("got a Prompt Estimate Error without an estimate or without upstream's usage, want none")
 		}
 	})
 }
 
-func TestTracesAreSampledWholeAndAddressesCut(t *testing.T) {
+func TestTracesAreSampledByIDAndAddressesTruncated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &shelf{}
+		sink := &fakeSink{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), SampleRatio: 0.25, TruncateIP: true, Dimensions: dimensions(t, "Client IP")})
 		for i := range 256 {
 			c := call("team-a", 1, 1)
@@ -254,26 +253,26 @@ func TestTracesAreSampledWholeAndAddressesCut(t *testing.T) {
 			kept += len(b.Calls)
 			for _, c := range b.Calls {
 				if c.ClientIP.String() != "203.0.113.0" || c.Header != nil {
-					t.Fatalf("a call was kept with address %v and headers %v", c.ClientIP, c.Header)
+					t.Fatalf("got a call with address %v and headers %v, want 203.0.113.0 and none", c.ClientIP, c.Header)
 				}
 			}
 		}
 		if kept != 64 {
-			t.Errorf("%d of 256 evenly spread traces were kept at a ratio of 0.25", kept)
+			t.Errorf("got %d of 256 evenly spread traces at a ratio of 0.25, want 64", kept)
 		}
 		addresses := make(map[string]bool)
 		for _, m := range sink.metrics(telemetry.TotalTokens) {
 			addresses[m.Dimensions["Client IP"]] = true
 		}
 		if !addresses["203.0.113.0"] || !addresses["2001:db8:1::"] || len(addresses) != 2 {
-			t.Errorf("addresses %v", addresses)
+			t.Errorf("got addresses %v, want 203.0.113.0 and 2001:db8:1::", addresses)
 		}
 	})
 }
 
-func TestStrangersAreAFewItemsThatStandForAll(t *testing.T) {
+func TestCallsWithoutASubscriptionAreSampledUniformly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &shelf{}
+		sink := &fakeSink{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), SampleRatio: 1})
 		const junk = 100_000
 		for i := range junk {
@@ -289,48 +288,48 @@ func TestStrangersAreAFewItemsThatStandForAll(t *testing.T) {
 		for _, c := range sink.batches[0].Calls {
 			items[c.Outcome]++
 			standFor[c.Outcome] += 1 / c.Ratio
-			if len(c.RequestID) > 4 { // of the last 9 tenths
+			if len(c.RequestID) > 4 { // from the last nine tenths
 				late++
 			}
 		}
 		if items["invalid_api_key"] != 10 || items["route_not_found"] != 1 || items[""] != 100 {
-			t.Errorf("items by outcome are %v", items)
+			t.Errorf("got items by outcome %v, want 10 invalid_api_key, 1 route_not_found and 100 without", items)
 		}
 		if n := standFor["invalid_api_key"]; n < junk-1 || n > junk+1 || standFor["route_not_found"] != 1 || standFor[""] != 100 {
-			t.Errorf("they stand for %v calls", standFor)
+			t.Errorf("the items represent %v calls, want %d, 1 and 100", standFor, junk)
 		}
 		if late < 3 {
-			t.Errorf("%d of 10 items are of the last nine tenths of the calls: the sample is of the first ones", late)
+			t.Errorf("got %d of 10 items from the last nine tenths of the calls, want at least 3", late)
 		}
 		if m := sink.metrics(telemetry.Refusals); len(m) != 1 || m[0].Sum != junk {
-			t.Errorf("refusals are %+v, want all %d", m, junk)
+			t.Errorf("got refusals %+v, want all %d", m, junk)
 		}
 	})
 }
 
-func TestSingleCallsAreBoundedAndTheirLossCounted(t *testing.T) {
+func TestSingleCallsAreBoundedAndLossesCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &shelf{}
+		sink := &fakeSink{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), SampleRatio: 1})
 		for range 5500 {
 			r.Report(call("team-a", 1, 1))
 		}
 		_ = r.Close(t.Context())
 		if n := len(sink.batches[0].Calls); n != 5000 {
-			t.Errorf("%d calls kept", n)
+			t.Errorf("got %d calls, want 5000", n)
 		}
 		if m := sink.metrics(telemetry.TelemetryDropped); len(m) != 1 || m[0].Sum != 500 || m[0].Dimensions["Reason"] != "burst" {
-			t.Errorf("dropped %+v, want 500 by burst", m)
+			t.Errorf("got dropped items %+v, want 500 by burst", m)
 		}
 		if m := sink.metrics(telemetry.TotalTokens); len(m) != 1 || m[0].Sum != 11000 {
-			t.Errorf("tokens %+v, want all 11000", m)
+			t.Errorf("got tokens %+v, want all 11000", m)
 		}
 	})
 }
 
 func TestDimensionsCanHaveOtherNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &shelf{}
+		sink := &fakeSink{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), Place: telemetry.Place{Region: "swedencentral"},
 			Dimensions: dimensions(t, "SubscriptionId={Subscription ID}", "product = { Product ID }", "region_name={Location}", "Model", "team={header:x-team}")})
 		c := call("team-a", 1, 1)
@@ -339,7 +338,7 @@ func TestDimensionsCanHaveOtherNames(t *testing.T) {
 		_ = r.Close(t.Context())
 		m := sink.metrics(telemetry.TotalTokens)
 		if len(m) != 1 {
-			t.Fatalf("metrics %+v", m)
+			t.Fatalf("got metrics %+v, want one", m)
 		}
 		for name, want := range map[string]string{"SubscriptionId": "team-a", "product": c.Tier, "region_name": "swedencentral", "Model": c.Model, "team": "blue", "Subscription ID": ""} {
 			if got := m[0].Dimensions[name]; got != want {
@@ -349,19 +348,19 @@ func TestDimensionsCanHaveOtherNames(t *testing.T) {
 	})
 }
 
-func TestWrongDimensionsAreNamedAllAtOnce(t *testing.T) {
+func TestParseDimensionsReportsEveryFault(t *testing.T) {
 	_, err := telemetry.ParseDimensions([]string{"Color", "Team={header:}", "Key={header:api-key}", "Region", "Replayed=x", "Model", "Model", "Braces={x}", "", "A={Model", "B={Model}{Model}", "C={header:X-Auth-Token}", "D={model}", "E={}"})
 	for _, part := range []string{`"Color"`, "{header:}", "api-key", `"Region"`, `"Replayed"`, `"Model" twice`, `"{x}": between braces use API ID,`, `"{Model"`, `"{Model}{Model}"`, "X-Auth-Token", `"{model}"`, `"{}"`, "14 dimensions"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("no %s in: %v", part, err)
+			t.Errorf("got %v, want %s in it", err, part)
 		}
 	}
 }
 
-func TestReportingGoesOnWhileTheSinkHangs(t *testing.T) {
+func TestReportDoesNotWaitForAStuckSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
-		sink := &stuck{shelf: shelf{}, hang: hang}
+		sink := &stuckSink{fakeSink: fakeSink{}, hang: hang}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler)})
 		r.Report(call("team-a", 1, 1))
 		time.Sleep(time.Minute)
@@ -370,7 +369,7 @@ func TestReportingGoesOnWhileTheSinkHangs(t *testing.T) {
 			r.Report(call("team-a", 1, 1))
 		}
 		if waited := time.Since(before); waited > 0 {
-			t.Errorf("reports waited %v", waited)
+			t.Errorf("reports waited %v, want 0", waited)
 		}
 		close(hang)
 		if err := r.Close(t.Context()); err != nil {
@@ -381,23 +380,24 @@ func TestReportingGoesOnWhileTheSinkHangs(t *testing.T) {
 			sum += m.Sum
 		}
 		if sum != 202 {
-			t.Errorf("tokens %v, want 202", sum)
+			t.Errorf("got %v tokens, want 202", sum)
 		}
 	})
 }
 
-type stuck struct {
-	shelf
+// A stuckSink hangs in Send until hang is closed.
+type stuckSink struct {
+	fakeSink
 	hang chan struct{}
 }
 
-func (s *stuck) Send(b telemetry.Batch) {
+func (s *stuckSink) Send(b telemetry.Batch) {
 	<-s.hang
-	s.shelf.Send(b)
+	s.fakeSink.Send(b)
 }
 
 func BenchmarkReport(b *testing.B) {
-	r := telemetry.New(telemetry.Config{Sink: &shelf{}, Log: slog.New(slog.DiscardHandler)})
+	r := telemetry.New(telemetry.Config{Sink: &fakeSink{}, Log: slog.New(slog.DiscardHandler)})
 	c := call("team-a", 25, 233)
 	b.ReportAllocs()
 	for b.Loop() {
