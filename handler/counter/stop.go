@@ -90,13 +90,13 @@ func (c *Counter) filed(ctx context.Context) error {
 // abandonAll tells of all that accounts have not written, and how many tokens that
 // is. What is in doubt may have been written all the same.
 func (c *Counter) abandonAll(accounts []*account) (tokens int64) {
-	lost := make(map[Owner]limit.Happened)
+	lost := make(map[limit.Owner]limit.Happened)
 	for _, a := range accounts {
 		a.mu.Lock()
 		untold := a.holder.Untold()
 		a.mu.Unlock()
 		if untold.Requests > 0 {
-			owner := OwnerOf(a.key)
+			owner := limit.OwnerOf(a.key)
 			sum := lost[owner]
 			sum.PromptTokens += untold.PromptTokens
 			sum.CompletionTokens += untold.CompletionTokens

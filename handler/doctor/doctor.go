@@ -76,7 +76,7 @@ func consistent(ctx context.Context, directory subscription.Store) (string, erro
 // byCallersWord names the tiers and subscriptions that count by what callers write.
 func byCallersWord(tiers []subscription.Tier, subs []subscription.Subscription, known map[string]subscription.Tier) (found []string) {
 	look := func(what, id string, l *subscription.Limits) {
-		if headers := l.HeaderParts(); headers != nil {
+		if headers := l.CounterKey.Headers(); headers != nil {
 			found = append(found, fmt.Sprintf("%s %s counts by %s", what, id, strings.Join(headers, " and ")))
 		}
 	}

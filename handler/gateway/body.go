@@ -5,12 +5,12 @@ import (
 	"io"
 	"net/http"
 	"runtime"
-	"strings"
 	"time"
 
 	"tollgate/handler/charge"
 	"tollgate/handler/chat"
 	"tollgate/handler/limit"
+	"tollgate/handler/subscription"
 )
 
 // readBody reads a call's body, as soon as the budget has room for it. Beyond the
@@ -78,7 +78,7 @@ func throwAway(body io.Reader) { _, _ = io.Copy(io.Discard, body) }
 // be let pass, or belong to another counter.
 func (g *Gateway) exhausted(c *call) error {
 	tier := c.grant.Tier
-	if tier.MaxWait > 0 || tier.Shadow || len(tier.Models) > 0 || strings.Contains(tier.CounterKey, "{model}") {
+	if tier.MaxWait > 0 || tier.Shadow || len(tier.Models) > 0 || tier.CounterKey.Has(subscription.ModelPart) {
 		return nil
 	}
 	key := g.counterKey(c, "")

@@ -20,7 +20,7 @@ func TestCounterKeysFollowTheirTemplate(t *testing.T) {
 		"{header:x-nobody}":                  "gold:header:x-nobody=",
 		"of {header:x-nobody}{subscription}": "team-a/of/header:x-nobody=",
 	} {
-		limits := subscription.Limits{CounterKey: template, TokensPerMinute: 1}
+		limits := subscription.Limits{CounterKey: subscription.CounterKey(template), TokensPerMinute: 1}
 		if err := limits.Validate(); err != nil {
 			t.Errorf("%s: %v", template, err)
 		}

@@ -80,7 +80,7 @@ const headerShouldRetry = "X-Should-Retry"
 // remind has an answer that reserved nothing say where the limits stand that a
 // call of this key is counted under, as far as this instance knows.
 func (g *Gateway) remind(c *call) {
-	if c.grant == nil || c.standing != (limit.Standing{}) || c.model == "" && strings.Contains(c.grant.Tier.CounterKey, "{"+modelKind+"}") {
+	if c.grant == nil || c.standing != (limit.Standing{}) || c.model == "" && c.grant.Tier.CounterKey.Has(subscription.ModelPart) {
 		return
 	}
 	if s, known := g.Counter.Known(g.counterKey(c, c.model)); known {

@@ -201,7 +201,7 @@ func TestWhatIsCountedTogether(t *testing.T) {
 		"{header:X-Team}":      {"270", "240", "210", "180"},
 		"{model}{header:Tier}": {"270", "240", "210", "180"},
 	} {
-		b := open(t, subscription.Limits{TokensPerMinute: 300, CounterKey: template}, recording(t, &asked, 30))
+		b := open(t, subscription.Limits{TokensPerMinute: 300, CounterKey: subscription.CounterKey(template)}, recording(t, &asked, 30))
 		other := b.join(t, "team-b")
 		for i, headers := range [][]string{
 			{"Client-Ip", "192.0.2.1:5"}, {"Client-Ip", "192.0.2.2:5"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tollgate/handler/limit"
+	"tollgate/handler/subscription"
 )
 
 // problem is a refusal or failure as the caller sees it: the one place where
@@ -33,13 +34,13 @@ type countedLimit struct {
 	Tier string `json:"tier"`
 	// Override is the tier's value that the subscription has its own of, and Limit
 	// is; empty: Limit is the tier's.
-	Override   string    `json:"override,omitempty"`
-	CounterKey string    `json:"counterKey"`
-	Window     string    `json:"window"`
-	Limit      int64     `json:"limit"`
-	Used       int64     `json:"used"`
-	Owed       int64     `json:"owed"` // used beyond the limit
-	ResetAt    time.Time `json:"resetAt"`
+	Override   string                  `json:"override,omitempty"`
+	CounterKey subscription.CounterKey `json:"counterKey"`
+	Window     string                  `json:"window"`
+	Limit      int64                   `json:"limit"`
+	Used       int64                   `json:"used"`
+	Owed       int64                   `json:"owed"` // used beyond the limit
+	ResetAt    time.Time               `json:"resetAt"`
 }
 
 func (p *problem) Error() string {

@@ -5,12 +5,12 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
+	"tollgate/handler/subscription"
 )
 
 // standing is what a caller is told of its limits and of what it used.
@@ -29,7 +29,7 @@ type standing struct {
 
 // counted says what a counter counts that isn't simply a subscription's.
 type counted struct {
-	CounterKey string `json:"counterKey"` // the tier's template
+	CounterKey subscription.CounterKey `json:"counterKey"` // the tier's template
 	// Shared says that all of the tier's subscriptions count together.
 	Shared bool `json:"shared"`
 	// Parts are this call's own values of the template's other parts.
@@ -188,16 +188,10 @@ func (s *standing) minutes(rows []usage.Row, recent counter.Recent, from, runnin
 // counted says what else than a subscription's calls is counted, if it is.
 func (g *Gateway) counted(c *call, model string) *counted {
 	template := c.grant.Tier.CounterKey
-	said := &counted{CounterKey: template, Shared: true, Parts: make(map[string]string)}
-	for rest := template; rest != ""; {
-		var kind string
-		_, kind, rest = nextPart(rest)
-		switch kind {
-		case "":
-		case subscriptionKind:
-			said.Shared = false
-		default:
-			said.Parts[strings.ToLower(kind)] = g.partValue(c, kind, model)
+	said := &counted{CounterKey: template, Shared: template.Shared(), Parts: make(map[string]string)}
+	for p := range template.Placeholders() {
+		if p != subscription.SubscriptionPart {
+			said.Parts[p.Kind()] = g.partValue(c, p, model)
 		}
 	}
 	if !said.Shared && len(said.Parts) == 0 {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"tollgate/handler/counter"
+	"tollgate/handler/limit"
 )
 
 // look is where all counters stood a moment ago, for everybody who asks: each
@@ -51,7 +51,7 @@ func (c *call) lookAtAll(ctx context.Context) ([]Standing, error) {
 		if err != nil && stored.Key == "" {
 			return nil, err
 		}
-		all = append(all, standing(stored, err, limits[counter.OwnerOf(stored.Key)], now))
+		all = append(all, standing(stored, err, limits[limit.OwnerOf(stored.Key)], now))
 	}
 	slices.SortFunc(all, func(a, b Standing) int { return strings.Compare(a.Counter, b.Counter) })
 	return all, nil

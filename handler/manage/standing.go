@@ -11,7 +11,7 @@ import (
 // standing is a stored counter as it stands at a time, under the limits of its
 // owner where those are newer than what it was last counted under.
 func standing(stored counter.Stored, unreadable error, newest limit.Limits, now time.Time) Standing {
-	of := counter.OwnerOf(stored.Key)
+	of := limit.OwnerOf(stored.Key)
 	s := Standing{Counter: stored.Key, Subscription: of.Subscription, Tier: of.Tier}
 	if unreadable != nil {
 		s.Problem = unreadable.Error()
@@ -33,7 +33,7 @@ func standing(stored counter.Stored, unreadable error, newest limit.Limits, now 
 
 // limits are what operators have set, by whose counters they hold for. A
 // counter itself learns of a change with the next call.
-func (c *call) limits() (map[counter.Owner]limit.Limits, error) {
+func (c *call) limits() (map[limit.Owner]limit.Limits, error) {
 	tiers, err := c.api.Store.Tiers(c.Context())
 	if err != nil {
 		return nil, err
@@ -42,15 +42,15 @@ func (c *call) limits() (map[counter.Owner]limit.Limits, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := make(map[counter.Owner]limit.Limits, len(tiers)+len(subs))
+	all := make(map[limit.Owner]limit.Limits, len(tiers)+len(subs))
 	byID := make(map[string]subscription.Tier, len(tiers))
 	for _, t := range tiers {
 		byID[t.ID] = t
-		all[counter.Owner{Tier: t.ID}] = t.Counted()
+		all[limit.Owner{Tier: t.ID}] = t.Counted()
 	}
 	for _, s := range subs {
 		if effective, err := s.Effective(byID[s.Tier]); err == nil { // what doesn't fit is for the checks to tell
-			all[counter.Owner{Subscription: s.ID}] = effective.Counted()
+			all[limit.Owner{Subscription: s.ID}] = effective.Counted()
 		}
 	}
 	return all, nil

@@ -65,7 +65,7 @@ func (t *Tokens) add(prompt, completion, requests, refused int64) {
 // usageNow answers with where counters stand, by key.
 func (c *call) usageNow() (*result, error) {
 	q := c.query()
-	owner, search, after, limit := q.owner(), q.text("search"), q.text("after"), q.limit()
+	owner, search, after, most := q.owner(), q.text("search"), q.text("after"), q.limit()
 	if err := q.err(); err != nil {
 		return nil, err
 	}
@@ -75,16 +75,16 @@ func (c *call) usageNow() (*result, error) {
 	}
 	var all []Standing
 	for _, s := range standings {
-		if of := (counter.Owner{Subscription: s.Subscription, Tier: s.Tier}); (owner == counter.Owner{} || of == owner) && found(search, s.Counter) {
+		if of := (limit.Owner{Subscription: s.Subscription, Tier: s.Tier}); (owner == limit.Owner{} || of == owner) && found(search, s.Counter) {
 			all = append(all, s)
 		}
 	}
-	return &result{body: cut(all, func(s Standing) string { return s.Counter }, after, limit)}, nil
+	return &result{body: cut(all, func(s Standing) string { return s.Counter }, after, most)}, nil
 }
 
 // owner is whose counters are meant: one subscription's or tier's, or all.
-func (q *query) owner() counter.Owner {
-	owner := counter.Owner{Subscription: q.text("subscription"), Tier: q.text("tier")}
+func (q *query) owner() limit.Owner {
+	owner := limit.Owner{Subscription: q.text("subscription"), Tier: q.text("tier")}
 	if owner.Subscription != "" && owner.Tier != "" {
 		q.fault("tier", "is beside subscription", "name one of the two")
 	}
@@ -184,7 +184,7 @@ func meant(q usage.Query, key string) bool {
 	if q.Counter != "" {
 		return key == q.Counter
 	}
-	return q.Owner == (counter.Owner{}) || counter.OwnerOf(key) == q.Owner
+	return q.Owner == (limit.Owner{}) || limit.OwnerOf(key) == q.Owner
 }
 
 // which is a row without its counts.

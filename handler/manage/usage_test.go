@@ -84,7 +84,7 @@ func TestHistoryIsSummedUp(t *testing.T) {
 	if got := ask("by=day&sum=all"); len(got) != 1 || got[0].Counter != "" || got[0].TotalTokens != 36 || !got[0].From.Equal(noon.Truncate(24*time.Hour)) {
 		t.Errorf("by day, all together: %+v", got)
 	}
-	if ask("by=day&subscription=team-a"); o.used.asked.Owner != (counter.Owner{Subscription: "team-a"}) || !o.used.asked.From.Equal(noon.Add(-12*time.Hour)) {
+	if ask("by=day&subscription=team-a"); o.used.asked.Owner != (limit.Owner{Subscription: "team-a"}) || !o.used.asked.From.Equal(noon.Add(-12*time.Hour)) {
 		t.Errorf("asked the history for %+v", o.used.asked)
 	}
 	o.must("GET", "/usage/history?by=minute&from=90m&counter=team-a/model=r1", "")

@@ -48,12 +48,12 @@ func (s *Subscription) Effective(tier Tier) (Tier, error) {
 	}
 	limits.Normalize()
 	var f faults
-	f.check(!limits.shared() || limits.counted() == tier.counted(), "overrides",
+	f.check(!limits.CounterKey.Shared() || limits.counted() == tier.counted(), "overrides",
 		"change a limit whose counter other subscriptions share", "leave it to the tier, or override counterKey with one that has {subscription}")
 	if err := errors.Join(f.err(), limits.Validate()); err != nil {
 		return Tier{}, fmt.Errorf("with the subscription's overrides: %w", err)
 	}
-	return Tier{ID: tier.ID, Limits: limits, Version: s.version(tier, limits.shared())}, nil
+	return Tier{ID: tier.ID, Limits: limits, Version: s.version(tier, limits.CounterKey.Shared())}, nil
 }
 
 // Check names what is wrong with the subscription's overrides in a tier: what

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"tollgate/handler/limit"
@@ -59,9 +58,8 @@ type Limits struct {
 	// OnStoreDown is what becomes of calls while the counters can't be reached;
 	// by default closed with ReserveFull, else degrade.
 	OnStoreDown limit.StoreDown `json:"onStoreDown,omitempty"`
-	// CounterKey says what is counted together: {subscription} (the default),
-	// {client-ip}, {model} and {header:NAME}, joined at will.
-	CounterKey string `json:"counterKey,omitempty"`
+	// CounterKey says what is counted together.
+	CounterKey CounterKey `json:"counterKey,omitempty"`
 	// Models are those that calls may name; none: all that the gateway serves.
 	Models []string `json:"models,omitempty"`
 }
@@ -90,7 +88,7 @@ func (l *Limits) Normalize() {
 		l.Reserve = ReservePrompt
 	}
 	if l.CounterKey == "" {
-		l.CounterKey = subscriptionPart
+		l.CounterKey = DefaultCounterKey
 	}
 	if l.OnStoreDown == "" {
 		l.OnStoreDown = limit.Degrade
@@ -111,15 +109,6 @@ func (l *Limits) Concurrent() int64 {
 		return DefaultConcurrent
 	}
 	return *l.MaxConcurrent
-}
-
-// subscriptionPart is the part of a counter key that gives every subscription
-// a counter of its own.
-const subscriptionPart = "{subscription}"
-
-// shared says that subscriptions of the tier count together.
-func (l *Limits) shared() bool {
-	return l.CounterKey != "" && !strings.Contains(l.CounterKey, subscriptionPart)
 }
 
 // counted are the values that a counter itself holds.

@@ -39,7 +39,7 @@ func TestValidateNamesEveryFault(t *testing.T) {
 		"counter key bad header":  {subscription.Limits{CounterKey: "{header:a b}"}, []string{"counterKey"}},
 		"counter key of a secret": {subscription.Limits{TokensPerMinute: 1, CounterKey: "{header:API-Key}"}, []string{"counterKey"}},
 		"counter key with a tab":  {subscription.Limits{TokensPerMinute: 1, CounterKey: "{model}\t"}, []string{"counterKey"}},
-		"counter key too long":    {subscription.Limits{TokensPerMinute: 1, CounterKey: "{model}" + strings.Repeat("x", 200)}, []string{"counterKey"}},
+		"counter key too long":    {subscription.Limits{TokensPerMinute: 1, CounterKey: subscription.CounterKey("{model}" + strings.Repeat("x", 200))}, []string{"counterKey"}},
 		"empty model":             {subscription.Limits{Models: []string{""}}, []string{"models"}},
 		"a model twice":           {subscription.Limits{Models: []string{"a", "a"}}, []string{"models"}},
 	} {
@@ -109,12 +109,12 @@ func TestCountingByTheCallersOwnWordIsSaid(t *testing.T) {
 	for template, want := range map[string]string{
 		"{subscription}": "", "{client-ip}/{model}": "", "{subscription}/{header:X-Team}": "X-Team", "{header:x-a}-{header:X-B}": "x-a X-B",
 	} {
-		l := subscription.Limits{TokensPerMinute: 300, CounterKey: template}
-		if got := strings.Join(l.HeaderParts(), " "); got != want {
+		l := subscription.Limits{TokensPerMinute: 300, CounterKey: subscription.CounterKey(template)}
+		if got := strings.Join(l.CounterKey.Headers(), " "); got != want {
 			t.Errorf("%s: got the headers %q, want %q", template, got, want)
 		}
 		all := l.Warnings()
-		if said := strings.Contains(strings.Join(all, "\n"), "the caller's own word"); said != (want != "") || len(all) != len(l.HeaderParts()) {
+		if said := strings.Contains(strings.Join(all, "\n"), "the caller's own word"); said != (want != "") || len(all) != len(l.CounterKey.Headers()) {
 			t.Errorf("%s: warnings %q, want one for each of %q", template, all, want)
 		}
 	}
@@ -185,7 +185,7 @@ func TestASharedCounterIsNotOverridden(t *testing.T) {
 		if (err == nil) != right {
 			t.Errorf("%s: %v", overrides, err)
 		}
-		if shared := !strings.Contains(got.CounterKey, "{subscription}"); right && shared && got.Version != 7 {
+		if shared := !strings.Contains(string(got.CounterKey), "{subscription}"); right && shared && got.Version != 7 {
 			t.Errorf("%s: a shared counter has version %d, not the tier's", overrides, got.Version)
 		}
 	}
@@ -293,7 +293,7 @@ func TestWhatHidesItselfIsNoName(t *testing.T) {
 		for field, err := range map[string]error{
 			"name":       (&subscription.Subscription{ID: "a", Tier: "b", Name: name}).Validate(),
 			"models":     (&subscription.Limits{Models: []string{"m" + name}}).Validate(),
-			"counterKey": (&subscription.Limits{TokensPerMinute: 1, CounterKey: "{model}" + name}).Validate(),
+			"counterKey": (&subscription.Limits{TokensPerMinute: 1, CounterKey: "{model}" + subscription.CounterKey(name)}).Validate(),
 		} {
 			if fine != (err == nil) || err != nil && !strings.Contains(err.Error(), field+" has a control character") {
 				t.Errorf("%s %q: %v, want fine %t", field, name, err, fine)

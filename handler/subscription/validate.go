@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"tollgate/handler/limit"
-	"tollgate/handler/secret"
 )
 
 // maxTokens bounds limits so that sums of them never overflow: 10¹⁵ tokens are
@@ -110,7 +109,7 @@ func (f *faults) idle(l *Limits) {
 	const problem, fix = "has no limit to act on", "set tokensPerMinute or tokenQuota, or leave it out"
 	f.check(l.Reserve == "" || l.Reserve == ReservePrompt, "reserve", problem, fix)
 	f.check(l.OnStoreDown == "" || l.OnStoreDown == limit.Degrade || l.Reserve == ReserveFull, "onStoreDown", problem, fix)
-	f.check(l.CounterKey == "" || l.CounterKey == subscriptionPart, "counterKey", problem, fix)
+	f.check(l.CounterKey == "" || l.CounterKey == DefaultCounterKey, "counterKey", problem, fix)
 	f.check(!l.Shadow, "shadow", problem, fix)
 }
 
@@ -128,43 +127,13 @@ func (f *faults) models(models []string) {
 	}
 }
 
-// part is a placeholder of a counter key's template.
-var part = regexp.MustCompile(`\{[^{}]*\}`)
-
-var headerPart = regexp.MustCompile(`^\{header:([!#$%&'*+.^_|~0-9A-Za-z-]+)\}$`)
-
-func (f *faults) counterKey(template string) {
-	const fix = "join {subscription}, {client-ip}, {model} and {header:NAME}"
-	for _, p := range part.FindAllString(template, -1) {
-		header := headerPart.FindStringSubmatch(p)
-		known := slices.Contains([]string{subscriptionPart, "{client-ip}", "{model}"}, p)
-		f.check(known || header != nil, "counterKey", "has the unknown part "+p, fix)
-		f.check(header == nil || !secret.Header(header[1]), "counterKey", "would store what may be a secret, of "+p, "use another header, or {subscription}")
-	}
-	rest := part.ReplaceAllString(template, "")
-	f.check(!strings.ContainsAny(rest, "{}"), "counterKey", "has a brace without its other", fix)
-	f.text("counterKey", rest)
-	f.check(template == "" || part.MatchString(template), "counterKey", "has no part, so all subscriptions of the tier would share one counter", fix)
-	f.check(len(template) <= 200, "counterKey", "is longer than 200 bytes", "shorten it")
-}
-
-// HeaderParts returns the names of the headers that the counter key counts by.
-func (l *Limits) HeaderParts() (names []string) {
-	for _, p := range part.FindAllString(l.CounterKey, -1) {
-		if header := headerPart.FindStringSubmatch(p); header != nil {
-			names = append(names, header[1])
-		}
-	}
-	return names
-}
-
 // Warnings says what is allowed and may yet surprise.
 func (l *Limits) Warnings() []string {
 	var all []string
 	if l.TokensPerMinute == 0 && l.TokenQuota == 0 {
 		all = append(all, "nothing is limited: neither tokensPerMinute nor tokenQuota is set")
 	}
-	for _, header := range l.HeaderParts() {
+	for _, header := range l.CounterKey.Headers() {
 		all = append(all, fmt.Sprintf("counterKey counts by {header:%s}, which is the caller's own word: whoever sends another value gets a limit of its own. "+
 			"Count by a header only where a proxy of yours sets it and nobody gets around that proxy", header))
 	}

@@ -139,7 +139,7 @@ func printLimits(w io.Writer, l subscription.Limits) {
 	row(w, "Max concurrent", when(l.Concurrent() > 0, strconv.FormatInt(l.Concurrent(), 10), "any number"))
 	row(w, "Shadow", when(l.Shadow, "yes", "no"))
 	row(w, "On store down", string(l.OnStoreDown))
-	row(w, "Counter key", l.CounterKey)
+	row(w, "Counter key", string(l.CounterKey))
 	row(w, "Models", models(l))
 }
 

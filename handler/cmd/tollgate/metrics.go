@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tollgate/handler/counter"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
@@ -61,7 +60,7 @@ METRIC_DIMENSIONS.`,
 }
 
 func (a *app) replay(cmd *cobra.Command, asked replay) error {
-	query := usage.Query{Owner: counter.Owner{Subscription: asked.subscription}}
+	query := usage.Query{Owner: limit.Owner{Subscription: asked.subscription}}
 	var e1, e2 error
 	query.From, e1 = wholeMinute(cmd, "--from", asked.from)
 	query.To, e2 = wholeMinute(cmd, "--to", asked.to)
@@ -175,7 +174,7 @@ type resent struct {
 // error says what of it may not have arrived.
 func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], names []telemetry.Dimension, sink telemetry.Sink, timeout time.Duration) (resent, error) {
 	var sent resent
-	minutes := make(map[counter.Owner]map[int64]limit.Closed)
+	minutes := make(map[limit.Owner]map[int64]limit.Closed)
 	for row, err := range rows {
 		if err != nil {
 			return sent, errors.Join(fmt.Errorf("nothing was sent: %w", err), sink.Close(ctx))
@@ -220,7 +219,7 @@ func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], names []telem
 
 // replayed are the metrics of one minute. What single calls took is not known
 // any more, so each counts as the mean.
-func replayed(owner counter.Owner, minute int64, sum limit.Closed, names []telemetry.Dimension) []telemetry.Metric {
+func replayed(owner limit.Owner, minute int64, sum limit.Closed, names []telemetry.Dimension) []telemetry.Metric {
 	var all []telemetry.Metric
 	for name, tokens := range map[string]int64{telemetry.PromptTokens: sum.PromptTokens, telemetry.CompletionTokens: sum.CompletionTokens,
 		telemetry.TotalTokens: sum.PromptTokens + sum.CompletionTokens} {

@@ -131,7 +131,7 @@ func (a *app) tierList() *cobra.Command {
 				row(w, "TIER", "TOKENS/MINUTE", "BURST", "QUOTA", "RESERVE", "ON STORE DOWN", "COUNTER KEY", "SHADOW", "MODELS")
 				for _, t := range tiers {
 					row(w, t.ID, number(t.TokensPerMinute), number(t.BurstTokens), quota(t.Limits), string(t.Reserve),
-						string(t.OnStoreDown), t.CounterKey, when(t.Shadow, "yes", "no"), models(t.Limits))
+						string(t.OnStoreDown), string(t.CounterKey), when(t.Shadow, "yes", "no"), models(t.Limits))
 				}
 			})
 		},

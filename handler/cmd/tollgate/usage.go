@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,7 +113,7 @@ func why(ctx context.Context, c *client, query url.Values, note string) (string,
 		return "", err
 	}
 	account.Limits.Normalize()
-	if strings.Contains(account.Limits.CounterKey, "{subscription}") {
+	if !account.Limits.CounterKey.Shared() {
 		return note, nil
 	}
 	return fmt.Sprintf("%s counts by %s, together with its tier: see 'tollgate usage --tier %s'.", id, account.Limits.CounterKey, account.Tier), nil

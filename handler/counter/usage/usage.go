@@ -21,14 +21,14 @@ type Row struct {
 }
 
 // Owner is whose the counter is.
-func (r Row) Owner() counter.Owner { return counter.OwnerOf(r.Counter) }
+func (r Row) Owner() limit.Owner { return limit.OwnerOf(r.Counter) }
 
 // Query chooses rows by what is set.
 type Query struct {
 	// Counter is one counter's key.
 	Counter string
 	// Owner's counters are meant where Counter is empty.
-	Owner counter.Owner
+	Owner limit.Owner
 	// From is the first minute, To the first that isn't meant any more; zero for
 	// no bound. A row lies in its Minute.
 	From, To time.Time

@@ -72,7 +72,7 @@ func TestCounterKeysHaveTheirCounterparts(t *testing.T) {
 		if lost {
 			want = "{subscription}"
 		}
-		if p.Limits.CounterKey != want || (len(p.Lost) > 0) != lost || p.Limits.Reserve != subscription.ReserveNone {
+		if string(p.Limits.CounterKey) != want || (len(p.Lost) > 0) != lost || p.Limits.Reserve != subscription.ReserveNone {
 			t.Errorf("%s became %+v, lost %v", key, p.Limits, p.Lost)
 		}
 	}

@@ -26,13 +26,13 @@ const byKey = "here a subscription's two keys count together"
 // counterKey is the template that counts as a counter-key does, and what that
 // counts by: the same template, or the counter-key itself where it has no
 // counterpart.
-func (p *Policy) counterKey(e element) (template, counts string) {
-	const fallback = "{subscription}"
+func (p *Policy) counterKey(e element) (template subscription.CounterKey, counts string) {
+	const fallback = subscription.DefaultCounterKey
 	text := strings.TrimSpace(e.attributes["counter-key"])
 	if !computed(text) {
 		if text == "" {
 			p.lose("there is no counter-key: each subscription is counted by itself ({subscription})")
-			return fallback, fallback
+			return fallback, string(fallback)
 		}
 		p.lose("counter-key is %q, one counter for all: each subscription is counted by itself ({subscription}); a tier's can share with a part such as {model}", text)
 		return fallback, text
@@ -49,11 +49,11 @@ func (p *Policy) counterKey(e element) (template, counts string) {
 	if differs != "" {
 		p.lose("counter-key %s: %s", text, differs)
 	}
-	return template, template
+	return template, string(template)
 }
 
 // counterTemplate is the counterpart of an expression, empty without one.
-func counterTemplate(text string) (template, differs string) {
+func counterTemplate(text string) (template subscription.CounterKey, differs string) {
 	if !isExpression(text) || text[1] != '(' {
 		return "", ""
 	}
@@ -62,7 +62,7 @@ func counterTemplate(text string) (template, differs string) {
 		if part == "" {
 			return "", ""
 		}
-		template += part
+		template += subscription.CounterKey(part)
 		if otherwise != "" {
 			differs = otherwise
 		}

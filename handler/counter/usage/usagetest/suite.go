@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
 )
@@ -88,8 +87,8 @@ func chosen(t *testing.T, s usage.Store) {
 	want(t, s, usage.Query{Counter: "team-a", From: start, To: start.Add(10 * time.Minute)}, a[1], a[2])
 	want(t, s, usage.Query{Counter: "team-a", From: start.Add(time.Minute)}, a[2], a[3])
 	want(t, s, usage.Query{Counter: "team-a", To: start.Add(time.Second)}, a[0], a[1])
-	want(t, s, usage.Query{Owner: counter.Owner{Subscription: "team-a"}, From: start}, a[1], a[2], a[3], model)
-	want(t, s, usage.Query{Owner: counter.Owner{Tier: "team-a"}}, tier)
+	want(t, s, usage.Query{Owner: limit.Owner{Subscription: "team-a"}, From: start}, a[1], a[2], a[3], model)
+	want(t, s, usage.Query{Owner: limit.Owner{Tier: "team-a"}}, tier)
 	if got := collect(t, s, usage.Query{From: start, To: start.Add(time.Minute)}); len(got) != 4 {
 		t.Errorf("%d rows of all counters in a minute, want 4", len(got))
 	}
@@ -107,7 +106,7 @@ func paged(t *testing.T, s usage.Store) {
 		wanted = append(wanted, row("team-a", int64(i)))
 	}
 	put(t, s, wanted...)
-	if got := collect(t, s, usage.Query{Owner: counter.Owner{Subscription: "team-a"}}); !slices.Equal(got, wanted) {
+	if got := collect(t, s, usage.Query{Owner: limit.Owner{Subscription: "team-a"}}); !slices.Equal(got, wanted) {
 		t.Errorf("%d rows, want %d in their order", len(got), many)
 	}
 }

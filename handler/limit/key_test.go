@@ -1,28 +1,28 @@
-package counter_test
+package limit_test
 
 import (
 	"strings"
 	"testing"
 
-	"tollgate/handler/counter"
+	"tollgate/handler/limit"
 )
 
 func TestKeysAreReadableAndNameTheirOwner(t *testing.T) {
-	sub, tier := counter.Owner{Subscription: "team-a"}, counter.Owner{Tier: "gold"}
+	sub, tier := limit.Owner{Subscription: "team-a"}, limit.Owner{Tier: "gold"}
 	for want, key := range map[string]string{
 		"team-a":                            sub.Key(),
-		"team-a/model=DeepSeek-R1":          sub.Key(counter.Part{Kind: "model", Value: "DeepSeek-R1"}),
-		"gold:client-ip=2001:db8::1/v2":     tier.Key(counter.Part{Kind: "client-ip", Value: "2001:db8::1"}, counter.Part{Value: "v2"}),
-		"gold:header:x-team=a%2Fb%3D%25%7E": tier.Key(counter.Part{Kind: "header:x-team", Value: "a/b=%~"}),
+		"team-a/model=DeepSeek-R1":          sub.Key(limit.KeyPart{Kind: "model", Value: "DeepSeek-R1"}),
+		"gold:client-ip=2001:db8::1/v2":     tier.Key(limit.KeyPart{Kind: "client-ip", Value: "2001:db8::1"}, limit.KeyPart{Value: "v2"}),
+		"gold:header:x-team=a%2Fb%3D%25%7E": tier.Key(limit.KeyPart{Kind: "header:x-team", Value: "a/b=%~"}),
 	} {
 		if key != want {
 			t.Errorf("key %q, want %q", key, want)
 		}
 	}
-	for key, want := range map[string]counter.Owner{
+	for key, want := range map[string]limit.Owner{
 		"team-a": sub, "team-a/model=a:b": sub, "gold:client-ip=2001:db8::1": tier, "gold:x=a%2Fb": tier,
 	} {
-		if got := counter.OwnerOf(key); got != want {
+		if got := limit.OwnerOf(key); got != want {
 			t.Errorf("OwnerOf(%q) = %+v, want %+v", key, got, want)
 		}
 	}
@@ -32,8 +32,8 @@ func TestKeysAreReadableAndNameTheirOwner(t *testing.T) {
 // other values belong to.
 func TestDifferentPartsNeverShareAKey(t *testing.T) {
 	long := strings.Repeat("x", 1000)
-	seen := make(map[string][]counter.Part)
-	for _, parts := range [][]counter.Part{
+	seen := make(map[string][]limit.KeyPart)
+	for _, parts := range [][]limit.KeyPart{
 		{{Kind: "header:a", Value: "1"}, {Kind: "client-ip", Value: "1.2.3.4"}},
 		{{Kind: "header:a", Value: "1/client-ip=1.2.3.4"}},
 		{{Kind: "header:a", Value: ""}, {Kind: "client-ip", Value: "11.2.3.4"}},
@@ -42,7 +42,7 @@ func TestDifferentPartsNeverShareAKey(t *testing.T) {
 		{{Kind: "header:a", Value: long}},
 		{{Kind: "header:a", Value: long + "y"}},
 	} {
-		key := counter.Owner{Tier: "gold"}.Key(parts...)
+		key := limit.Owner{Tier: "gold"}.Key(parts...)
 		if other, taken := seen[key]; taken {
 			t.Errorf("%v and %v share %q", parts, other, key)
 		}
@@ -50,7 +50,7 @@ func TestDifferentPartsNeverShareAKey(t *testing.T) {
 			t.Errorf("a key of %d bytes", len(key))
 		}
 	}
-	if a, b := (counter.Owner{Tier: "x"}).Key(counter.Part{Value: "y"}), (counter.Owner{Subscription: "x"}).Key(counter.Part{Value: "y"}); a == b {
+	if a, b := (limit.Owner{Tier: "x"}).Key(limit.KeyPart{Value: "y"}), (limit.Owner{Subscription: "x"}).Key(limit.KeyPart{Value: "y"}); a == b {
 		t.Errorf("a tier and a subscription share %q", a)
 	}
 }

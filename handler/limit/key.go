@@ -1,4 +1,4 @@
-package counter
+package limit
 
 import (
 	"crypto/sha256"
@@ -11,9 +11,9 @@ import (
 // together a tier's. One of the two is set.
 type Owner struct{ Subscription, Tier string }
 
-// Part is something besides its owner that sets a counter apart: a value of a
+// KeyPart is something besides its owner that sets a counter apart: a value of a
 // kind, such as model, or a text of the operator's where the kind is empty.
-type Part struct{ Kind, Value string }
+type KeyPart struct{ Kind, Value string }
 
 // The byte after the owner's id. No id has either, so that a tier never shares
 // a counter with a subscription of the same name.
@@ -30,7 +30,7 @@ const maxParts = 96
 // Key names a counter so that it can be read in a table: the owner's id and its
 // parts, team-a/model=DeepSeek-R1 or gold:client-ip=192.0.2.7. Different parts
 // never give the same key, whatever callers put into them.
-func (o Owner) Key(parts ...Part) string {
+func (o Owner) Key(parts ...KeyPart) string {
 	id, separator := o.Subscription, afterSubscription
 	if id == "" {
 		id, separator = o.Tier, afterTier
