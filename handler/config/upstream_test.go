@@ -52,7 +52,7 @@ func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
 		`[{"credential":{"key":1}}]`: {`"key"`},
 		`[{"name":"a","url":"http://x.example.com","shape":"soap","weight":-1},{"name":"b","url":"https://x.example.com","shape":"deployments"}]`: {
 			`UPSTREAMS upstream "a": url is not https`, `UPSTREAMS upstream "a": shape must be`, `UPSTREAMS upstream "a": weight is negative`, `UPSTREAMS upstream "b": deployment is missing`},
-		`[{"name":"upstream-2","url":"https://x.example.com"},{"url":"https://y.example.com"}]`:                    {"name is there twice"},
+		`[{"name":"upstream-2","url":"https://x.example.com"},{"url":"https://y.example.com"}]`:                    {"name is used twice"},
 		`[{"url":"https://x.example.com","credential":{"apiKey":"k","setting":"S"}}]`:                              {"[0].credential has more than one"},
 		`[{"url":"https://x.example.com","credential":{"apiKey":"@Microsoft.KeyVault(SecretUri=x)"}}]`:             {"[0].credential.apiKey is a reference to Key Vault"},
 		`[{"url":"https://x.example.com","credential":{"audience":"https://ai.azure.com"}}]`:                       {`[0].credential.audience is "https://ai.azure.com": use https://cognitiveservices.azure.com/.default`},
@@ -131,7 +131,7 @@ func TestAModelOfAnEndpointIsANameOrAnObject(t *testing.T) {
 	for text, want := range map[string]string{
 		`[{"url":"https://a.example.com","models":{"m":{"name":"x","famly":"y"}}}]`: "famly",
 		`[{"url":"https://a.example.com","models":{"m":{"family":"y"}}}]`:           "models has an empty name",
-		`[{"url":"https://a.example.com","models":{"m":"x"},"family":"y"}]`:         "family stands beside models",
+		`[{"url":"https://a.example.com","models":{"m":"x"},"family":"y"}]`:         "family can't be combined with models",
 		`[{"url":"https://a.example.com","models":{"m":7}}]`:                        "wrong type",
 	} {
 		if _, err := Load(with(map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text})); err == nil || !strings.Contains(err.Error(), want) {

@@ -193,7 +193,7 @@ func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
 	held.shrink(int64(cap(body)))
 	answer := chat.ReadAnswer(body)
 	if failed, ok := errors.AsType[*upstream.Error](err); ok {
-		if byEndpoint := failed.Reason == upstream.Broken || failed.Reason == upstream.Junk; byEndpoint && !answer.Written {
+		if byEndpoint := failed.Reason == upstream.Broken || failed.Reason == upstream.BadAnswer; byEndpoint && !answer.Written {
 			return failed, nil
 		}
 		f := &follower{gateway: g, call: c, held: body}
@@ -207,7 +207,7 @@ func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
 		return nil, g.failed(c, err)
 	}
 	if !answer.Is() {
-		return c.response.Failure(upstream.Junk, errNoAnswer), nil
+		return c.response.Failure(upstream.BadAnswer, errNoAnswer), nil
 	}
 	g.chargeWhole(c, answer, body)
 	if answer.Failed {
@@ -265,7 +265,7 @@ func (g *Gateway) stream(c *call) (none *upstream.Error, err error) {
 		}
 	}()
 	ending, err = c.response.Relay(c.w, m, m.pass)
-	if ending == upstream.Whole {
+	if ending == upstream.NotStream {
 		again = true
 		return g.whole(c)
 	}

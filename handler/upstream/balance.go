@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// failing is whether an error speaks against the deployment: it can't be reached,
-// fails, or takes neither our credential nor our account, unlike a call that it
-// refuses.
+// failing reports whether an error counts as the deployment's failure: it can't be
+// reached, fails, or rejects Tollgate's own credential or account. Refusing a call
+// isn't a failure.
 func failing(err error) bool {
 	if refused, ok := errors.AsType[*StatusError](err); ok {
 		switch refused.Status {
@@ -25,25 +25,26 @@ func failing(err error) bool {
 	return err != nil
 }
 
-// aside is whether an error says nothing of the deployment's health: the caller
-// left, it has as much to do as it may, or it isn't there.
-func aside(err error) bool {
+// neutral reports whether an error says nothing about the deployment's health: the
+// caller left, the deployment is throttled, or it doesn't exist.
+func neutral(err error) bool {
 	if failed, ok := errors.AsType[*Error](err); ok {
 		return failed.Reason == Left
 	}
-	return throttled(err) || lacking(err)
+	return throttled(err) || notFound(err)
 }
 
 func throttled(err error) bool { return answered(err, http.StatusTooManyRequests) }
 
-func lacking(err error) bool { return answered(err, http.StatusNotFound) }
+func notFound(err error) bool { return answered(err, http.StatusNotFound) }
 
 func answered(err error, status int) bool {
 	refused, ok := errors.AsType[*StatusError](err)
 	return ok && refused.Status == status
 }
 
-// candidates are the deployments that could take a call, whatever their state.
+// candidates returns the deployments that serve a call's model, whatever their
+// state. The error is ErrModel or ErrExtraParameters.
 func (c *Client) candidates(call *Call) ([]*deployment, error) {
 	switch call.ExtraParameters {
 	case "", "error", "drop", PassThrough:
@@ -69,9 +70,9 @@ func (c *Client) candidates(call *Call) ([]*deployment, error) {
 	return found, nil
 }
 
-// shuffle orders deployments by priority, and within one at random by weight: of
-// exponential lots, each divided by its weight, any is the smallest with a
-// probability in proportion to its weight.
+// shuffle orders deployments by priority, and those of one priority at random by
+// weight: it draws an exponential number for each and divides it by the weight, so
+// that each is the smallest with a probability in proportion to its weight.
 func shuffle(candidates []*deployment) []*deployment {
 	type drawn struct {
 		*deployment
@@ -97,13 +98,13 @@ func shuffle(candidates []*deployment) []*deployment {
 	return ordered
 }
 
-// budget bounds how often calls go on from a deployment that fails: a tenth of its
-// calls, ten at once, so that the others aren't called far oftener than while it
-// works, as gRPC's retry throttling does.
+// budget bounds how many calls to a failing deployment are retried elsewhere: ten,
+// then one in ten of its calls. So its failure adds little to the others' load.
+// gRPC's retry throttling works like this.
 // Source: https://github.com/grpc/proposal/blob/master/A6-client-retries.md
 type budget struct {
-	mu    sync.Mutex
-	tenth int // of a retry
+	mu     sync.Mutex
+	tenths int // of a retry
 }
 
 const (
@@ -111,23 +112,23 @@ const (
 	aRetry     = 10
 )
 
-func newBudget() budget { return budget{tenth: fullBudget} }
+func newBudget() budget { return budget{tenths: fullBudget} }
 
 func (b *budget) earn() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tenth = min(b.tenth+1, fullBudget)
+	b.tenths = min(b.tenths+1, fullBudget)
 }
 
-// left is whether there is a retry left.
+// left reports whether a retry is left.
 func (b *budget) left() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.tenth >= aRetry
+	return b.tenths >= aRetry
 }
 
 func (b *budget) spend() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tenth -= aRetry
+	b.tenths -= aRetry
 }

@@ -12,25 +12,25 @@ import (
 	"time"
 )
 
-// Timeouts bound what upstream, and the caller of a stream, may take.
+// Timeouts bounds how long upstream, and the caller of a stream, may take.
 type Timeouts struct {
 	// Header bounds the wait for a streamed answer to begin.
 	Header time.Duration
-	// Whole bounds an answer that isn't streamed, from call to last byte.
+	// Whole bounds an answer that isn't streamed, from the call to the last byte.
 	Whole time.Duration
 	// Idle bounds upstream's silence within a stream.
 	Idle time.Duration
-	// KeepAlive is after how long without an event the caller of a stream gets
-	// a comment, so that nothing on the way takes the connection for dead.
-	// Negative: never.
+	// KeepAlive is the longest time without an event before the caller of a stream
+	// is sent a comment, which keeps proxies on the way from closing the connection.
+	// Negative means never.
 	KeepAlive time.Duration
 	// Write bounds how long the caller of a stream may take to accept an event.
 	Write time.Duration
 }
 
-// DefaultTimeouts suit a model that thinks for minutes, behind a front end
-// that gives up after 230 s without an answer, and a host that does after
-// 240 s of silence.
+// DefaultTimeouts suits a model that thinks for minutes, behind a front end that
+// gives up after 230 s without an answer and a host that gives up after 240 s of
+// silence.
 var DefaultTimeouts = Timeouts{
 	Header:    220 * time.Second,
 	Whole:     225 * time.Second,
@@ -39,7 +39,7 @@ var DefaultTimeouts = Timeouts{
 	Write:     30 * time.Second,
 }
 
-// orDefault fills in what is 0.
+// orDefault replaces timeouts of 0 by the default ones.
 func (t Timeouts) orDefault() Timeouts {
 	or := func(value, fallback time.Duration) time.Duration {
 		if value == 0 {
@@ -63,33 +63,33 @@ type Client struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 
 	mu          sync.Mutex
-	deployments map[place]*deployment // by where they are, as calls come for them
+	deployments map[place]*deployment // added on the first call for each
 }
 
-// endpoint is an Endpoint without fault, and all of it filled in.
+// endpoint is a valid Endpoint with every default filled in.
 type endpoint struct{ Endpoint }
 
-// place is where a deployment is: an endpoint, and its name for the model.
+// place identifies a deployment: an endpoint, and a model by the endpoint's name.
 type place struct {
 	endpoint *endpoint
 	model    Model
 }
 
-// maxIdle is how many connections to a deployment stay open: as many as an
-// instance serves callers at once, so that none has to be made in a burst.
+// maxIdle is the number of idle connections kept open to a deployment: as many as
+// an instance serves callers at once, so that a burst needs no new ones.
 const maxIdle = 512
 
-// New makes a client, or reports every fault of the configuration. Timeouts of
-// 0 are the default ones.
+// New returns a client, or an error that lists every fault of the configuration.
+// Timeouts of 0 are replaced by the default ones.
 //
-// It follows no redirects, which would carry credentials elsewhere, and heeds
-// no proxy settings. It speaks HTTP/1.1, so that a connection that breaks takes
-// one stream with it, not all.
+// The client follows no redirects, which would carry credentials elsewhere, and
+// ignores proxy settings. It speaks HTTP/1.1, so that a broken connection ends one
+// stream and not all of them.
 func New(endpoints []Endpoint, timeouts Timeouts) (*Client, error) {
 	c := &Client{timeouts: timeouts.orDefault(), dial: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, deployments: make(map[place]*deployment)}
 	faults := Validate(endpoints)
 	for i, configured := range endpoints {
-		e := &endpoint{configured.named(i).normal()}
+		e := &endpoint{configured.withName(i).withDefaults()}
 		if e.Key.Empty() && e.Token == nil {
 			faults = append(faults, fmt.Errorf("upstream %q: credential is missing, and no managed identity stands in for it", e.Name))
 		}
@@ -101,7 +101,7 @@ func New(endpoints []Endpoint, timeouts Timeouts) (*Client, error) {
 	return c, nil
 }
 
-// CloseIdle closes the connections that no call uses.
+// CloseIdle closes idle connections.
 func (c *Client) CloseIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,8 +110,8 @@ func (c *Client) CloseIdle() {
 	}
 }
 
-// deployment is an endpoint's model as the endpoint knows it. There are as many
-// as models that calls are made for.
+// deployment returns the deployment of a model at an endpoint, and adds it on the
+// first call for it. model is the endpoint's own name for the model.
 func (c *Client) deployment(e *endpoint, model Model) *deployment {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,58 +131,59 @@ func (c *Client) deployment(e *endpoint, model Model) *deployment {
 	return d
 }
 
-// Target is the endpoint that a call's body is made for.
+// Target describes the endpoint that a call's body is made for.
 type Target struct {
-	// Endpoint is its name.
+	// Endpoint is the endpoint's name.
 	Endpoint string
-	// Model is the name that the body must give the model, empty if the body's
-	// own may stay, because the path names it.
+	// Model is the model's name to put into the body. If empty, the body may keep
+	// its own, because the endpoint reads the name from the path.
 	Model string
 	// Answers is the model that answers there.
 	Answers Model
-	// StreamOptions is whether a streamed call may carry stream_options.
+	// StreamOptions reports whether a streamed call may carry stream_options.
 	StreamOptions bool
 }
 
-// Call is one chat completion to be asked for.
+// Call is a request for one chat completion.
 type Call struct {
-	// Model is the model as callers name it.
+	// Model is the model's name in the caller's request.
 	Model string
-	// Stream is whether the answer is asked for as a stream.
+	// Stream asks for the answer as a stream.
 	Stream bool
-	// Since is when the caller began to wait: the timeouts count from then. Zero
-	// is now.
+	// Since is when the caller began to wait, which the timeouts count from. Zero
+	// means now.
 	Since time.Time
-	// Body makes the body for the endpoint that is tried, in pieces that must not
-	// change. It may be called again when that one fails, and neither is kept
-	// once an answer has begun and the body is sent.
+	// Body makes the body for the endpoint about to be tried, in pieces that must
+	// not change. It may be called again for another endpoint. The client drops
+	// Body and the pieces once an answer has begun and the body is sent.
 	Body func(Target) [][]byte
-	// LetGo is called when an answer has come after which no other endpoint will be
-	// asked, and the body isn't needed any more; nil: nobody needs to know.
+	// LetGo, if set, is called once no other endpoint will be asked, so that the
+	// body isn't needed any more.
 	LetGo func()
-	// Rest, if set, has a call that an endpoint is at work on go on there when ctx
-	// ends or the time runs out, and is given what remains of it where no answer
-	// has begun; Response.Rest is what remains of one that has.
+	// Rest, if set, lets a call that an endpoint is working on continue there when
+	// ctx ends or the time runs out. If no answer has begun by then, Rest is called
+	// with the rest of the call; if one has, Response.Rest returns it.
 	Rest func(*Rest)
-	// RequestID and Traceparent are passed on; a malformed traceparent isn't.
+	// RequestID and Traceparent are sent to the endpoint, except a malformed
+	// traceparent.
 	RequestID, Traceparent string
-	// ExtraParameters is the header of that name, which only endpoints of the
-	// models shape are sent; empty: their default. What it asks for, the others do
-	// where it is PassThrough, and only then.
+	// ExtraParameters is the value of the header extra-parameters, empty if there is
+	// none. Only endpoints of the models shape are sent it. The others always behave
+	// as with PassThrough, so they serve no call that asks for anything else.
 	ExtraParameters string
 
-	work   context.Context // of requests; ends with Send's, unless the call goes on
+	work   context.Context // of requests; ends with Send's, unless the call continues
 	stop   context.CancelFunc
 	goesOn bool // Rest was called
 }
 
-// Send asks upstream and returns its answer once that has begun: a status of
-// 200 and headers. The context's end cancels the call, also while the answer
-// is read. The caller must Close the response.
+// Send calls upstream and returns the answer once it has begun with a status of
+// 200 and its headers. When ctx ends, so does the call, even while its answer is
+// read. The caller must Close the response.
 //
-// Of several endpoints that serve the model, those that work and haven't asked
-// to be left alone are tried in order of priority until one answers, which is
-// safe since nothing has reached the caller yet, within a budget of retries.
+// If several endpoints serve the model, Send tries those that aren't paused in
+// order of priority until one answers, within a budget of retries. That is safe
+// because nothing has reached the caller yet.
 // The error is an *Error, *StatusError or *UnavailableError, or one of
 // ErrModel and ErrExtraParameters.
 func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
@@ -193,7 +194,7 @@ func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
 	if call.Since.IsZero() {
 		call.Since = time.Now()
 	}
-	r := &round{client: c, ctx: ctx, call: &call, left: shuffle(candidates), only: len(candidates) == 1}
+	r := &round{client: c, ctx: ctx, call: &call, left: shuffle(candidates), sole: len(candidates) == 1}
 	return r.send()
 }
 
@@ -238,13 +239,13 @@ func (r *round) send() (*Response, error) {
 		answer: got, round: r, timeouts: timeouts, stop: call.stop,
 	}
 	if len(r.left) == 0 {
-		response.over()
+		response.releaseBody()
 	}
 	return response, nil
 }
 
-// Targets are all endpoints that could take the call, the preferred first,
-// whatever their state. Its error is ErrModel or ErrExtraParameters.
+// Targets returns all endpoints that serve the call's model, whatever their state,
+// in order of priority. The error is ErrModel or ErrExtraParameters.
 func (c *Client) Targets(call Call) ([]Target, error) {
 	candidates, err := c.candidates(&call)
 	if err != nil {
@@ -258,18 +259,18 @@ func (c *Client) Targets(call Call) ([]Target, error) {
 	return targets, nil
 }
 
-// try asks the deployment, and once more where it closed a connection that lay
-// idle just when the call took it: that says nothing of the deployment.
+// try calls the deployment. It tries a second time if the first got an idle
+// connection that the deployment was just closing, which is nobody's failure.
 func (d *deployment) try(ctx context.Context, call *Call) (*answer, error) {
-	got, onTheWay, err := d.ask(ctx, call)
-	if err != nil && onTheWay.closedIdle() {
+	got, a, err := d.ask(ctx, call)
+	if err != nil && a.closedIdle() {
 		d.transport.CloseIdleConnections() // the others are as old
-		got, onTheWay, err = d.ask(ctx, call)
+		got, a, err = d.ask(ctx, call)
 	}
 	if err != nil {
 		return nil, err
 	}
-	onTheWay.body.letGo()
+	a.body.release()
 	if got.StatusCode == http.StatusOK && !compressed(got.Header) {
 		return got, nil
 	}
@@ -278,23 +279,23 @@ func (d *deployment) try(ctx context.Context, call *Call) (*answer, error) {
 	case got.StatusCode >= http.StatusBadRequest:
 		return nil, got.refusal(d.Name)
 	case got.StatusCode != http.StatusOK:
-		return nil, &Error{d.Name, Junk, fmt.Errorf("answered %d", got.StatusCode), true}
+		return nil, &Error{d.Name, BadAnswer, fmt.Errorf("answered %d", got.StatusCode), true}
 	}
-	return nil, &Error{d.Name, Junk, errors.New("compressed its answer although told not to"), true}
+	return nil, &Error{d.Name, BadAnswer, errors.New("compressed its answer although the request asked for identity"), true}
 }
 
-// ask sends the deployment one request. The error is an *Error.
-func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *passage, error) {
-	onTheWay := &passage{wrote: make(chan struct{}), body: &payload{pieces: call.Body(d.target())}}
-	request, secret, err := d.request(ctx, call, onTheWay.body)
+// ask sends one request to the deployment. The error is an *Error.
+func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, error) {
+	a := &attempt{wrote: make(chan struct{}), body: &payload{pieces: call.Body(d.target())}}
+	request, secret, err := d.request(ctx, call, a.body)
 	if err != nil {
-		return nil, onTheWay, d.failure(ctx, NoCredential, err, false)
+		return nil, a, d.failure(ctx, NoCredential, err, false)
 	}
-	request = request.WithContext(httptrace.WithClientTrace(call.work, onTheWay.trace()))
+	request = request.WithContext(httptrace.WithClientTrace(call.work, a.trace()))
 	got, pending, err := d.roundTrip(ctx, request, call.Rest != nil)
 	if err != nil {
-		failed := d.failure(ctx, Unreachable, unquoted(err), onTheWay.accepted())
-		onTheWay.broke = failed.Reason == Unreachable
+		failed := d.failure(ctx, Unreachable, unquoted(err), a.accepted())
+		a.broke = failed.Reason == Unreachable
 		switch rest := (&Rest{pending: pending, stop: call.stop}); {
 		case pending == nil:
 		case failed.Accepted:
@@ -303,12 +304,12 @@ func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *passage, er
 		default:
 			rest.Close()
 		}
-		return nil, onTheWay, failed
+		return nil, a, failed
 	}
-	return &answer{Response: got, secret: secret}, onTheWay, nil
+	return &answer{Response: got, secret: secret}, a, nil
 }
 
-// target is what the deployment wants of a call's body.
+// target returns what a call's body for the deployment depends on.
 func (d *deployment) target() Target {
 	t := Target{Endpoint: d.Name, Answers: d.model, StreamOptions: *d.StreamOptions}
 	if d.Shape != Deployments {
@@ -317,7 +318,7 @@ func (d *deployment) target() Target {
 	return t
 }
 
-// request makes the request of a call, and says which credential it carries.
+// request makes the request of a call and returns it with the credential it carries.
 func (d *deployment) request(ctx context.Context, call *Call, body *payload) (request *http.Request, secret string, err error) {
 	opened, err := body.open()
 	if err != nil {
@@ -326,7 +327,7 @@ func (d *deployment) request(ctx context.Context, call *Call, body *payload) (re
 	request = (&http.Request{
 		Method: http.MethodPost, URL: d.address, Header: call.header(d.Shape),
 		ContentLength: body.size(), Body: opened,
-		GetBody: body.open, // lets the transport send again what a closing connection refused
+		GetBody: body.open, // lets the transport retry after a connection that was closing
 	}).WithContext(ctx)
 	if !d.Key.Empty() {
 		secret = d.Key.Reveal()

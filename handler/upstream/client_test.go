@@ -98,9 +98,9 @@ func TestSendSaysWhyThereIsNoAnswer(t *testing.T) {
 		"a connection closed before an answer":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false, 0, upstream.Unreachable},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://127.0.0.1:2/", http.StatusTemporaryRedirect)
-		}, false, 0, upstream.Junk},
-		"no content":                 {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, false, 0, upstream.Junk},
-		"gzip in spite of identity":  {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, true, 0, upstream.Junk},
+		}, false, 0, upstream.BadAnswer},
+		"no content":                 {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, false, 0, upstream.BadAnswer},
+		"gzip in spite of identity":  {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, true, 0, upstream.BadAnswer},
 		"something that isn't HTTP":  {notHTTP, false, 0, upstream.Unreachable},
 		"headers beyond all measure": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 11<<20)) }, false, 0, upstream.Unreachable},
 	} {
@@ -199,7 +199,7 @@ func TestBody(t *testing.T) {
 			for range 17 {
 				_, _ = io.WriteString(w, long)
 			}
-		}, strings.Repeat(long, 16), upstream.Junk, 0},
+		}, strings.Repeat(long, 16), upstream.BadAnswer, 0},
 	} {
 		for _, stream := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {

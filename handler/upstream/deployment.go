@@ -10,104 +10,104 @@ import (
 )
 
 const (
-	// tripAfter is how many failures in a row shut a deployment; shutFor is how long
-	// it stays shut before one call may try again.
+	// tripAfter failures in a row pause a deployment. After shutFor one call may try
+	// it again.
 	tripAfter = 5
 	shutFor   = 10 * time.Second
-	// throttledFor is how long a deployment is left alone after a 429 that says no
-	// time, and how soon another call may try it while one does; maxPause bounds the
-	// time of one that does: Azure has been seen to ask for a day.
+	// throttledFor is the pause after a 429 without Retry-After, and the time between
+	// calls that try a deployment after a 429. maxPause is the longest pause: Azure
+	// has been seen to ask for a day.
 	throttledFor = time.Second
 	maxPause     = 5 * time.Minute
 )
 
-// deployment is one model at an endpoint. What it answers says nothing of the
-// endpoint's other models, so that its state and its connections are its own.
+// deployment is one model at an endpoint. It has its own state and connections,
+// because its failures say nothing about the endpoint's other models.
 type deployment struct {
 	*endpoint
-	model     Model // as the endpoint knows it
+	model     Model // by the endpoint's own name
 	address   *url.URL
 	transport *http.Transport
 	retries   budget
 
-	mu        sync.Mutex
-	failures  int       // in a row
-	until     time.Time // it is to be left alone until then
-	began     time.Time // when that began
-	throttled bool      // by its own wish, with a 429
-	tried     bool      // only because a call is finding out whether it works again
+	mu          sync.Mutex
+	failures    int // in a row
+	pausedUntil time.Time
+	pausedAt    time.Time // when the pause began
+	throttled   bool      // a 429 asked for the pause
+	probing     bool      // the pause lasts only while one call tries whether it works again
 }
 
-// newDeployment makes a deployment ready.
+// newDeployment returns a deployment without failures.
 func newDeployment(e *endpoint, model Model, transport *http.Transport) *deployment {
 	return &deployment{endpoint: e, model: model, address: e.address(model.Name), transport: transport, retries: newBudget()}
 }
 
-// room says whether a deployment takes a call.
-type room int
+// admission is a deployment's answer to a call that wants to go there.
+type admission int
 
 const (
-	free   room = iota // it does
-	trying             // another call is finding out whether it works again
-	paused             // it is to be left alone
+	admitted    admission = iota
+	beingProbed           // no, another call is trying whether the deployment works again
+	paused                // no, it is paused
 )
 
-// enter asks whether a call may go to the deployment. After a pause one call may;
-// the others have to wait until it is answered, or for another pause.
-func (d *deployment) enter(now time.Time) room {
+// admit decides whether a call may go to the deployment. After a pause one call
+// may. The others wait until it is answered, or for another pause.
+func (d *deployment) admit(now time.Time) admission {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case now.Before(d.until) && d.tried && !d.throttled:
-		return trying
-	case now.Before(d.until):
+	case now.Before(d.pausedUntil) && d.probing && !d.throttled:
+		return beingProbed
+	case now.Before(d.pausedUntil):
 		return paused
 	case d.throttled:
-		d.until, d.tried = now.Add(throttledFor), true
+		d.pausedUntil, d.probing = now.Add(throttledFor), true
 	case d.failures >= tripAfter:
-		d.until, d.tried = now.Add(shutFor), true
+		d.pausedUntil, d.probing = now.Add(shutFor), true
 	}
-	return free
+	return admitted
 }
 
-// pause is for how long the deployment is still to be left alone, and whether by
-// its own wish.
+// pause returns the time left of the deployment's pause, and whether a 429 asked
+// for it.
 func (d *deployment) pause(now time.Time) (wait time.Duration, throttled bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.until.Sub(now), d.throttled
+	return d.pausedUntil.Sub(now), d.throttled
 }
 
-// note takes how a call that entered at a time has ended: nil is an answer. Of a
-// call that entered before the pause began, an answer doesn't end the pause.
-func (d *deployment) note(err error, entered, now time.Time) {
+// record records the end of a call that was sent at entered. A nil error is an
+// answer, and ends the pause unless the call was sent before the pause began.
+func (d *deployment) record(err error, entered, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	wait := wish(err)
+	wait := requestedPause(err)
 	switch {
 	case throttled(err):
 		d.throttled = true
-	case aside(err):
+	case neutral(err):
 		return
 	case failing(err):
-		d.throttled = d.throttled && !d.tried && now.Before(d.until)
+		d.throttled = d.throttled && !d.probing && now.Before(d.pausedUntil)
 		if d.failures++; d.failures >= tripAfter {
 			wait = max(wait, shutFor)
 		}
 	default:
-		if !entered.Before(d.began) {
-			d.failures, d.until, d.throttled, d.tried = 0, time.Time{}, false, false
+		if !entered.Before(d.pausedAt) {
+			d.failures, d.pausedUntil, d.throttled, d.probing = 0, time.Time{}, false, false
 		}
 		return
 	}
-	if until := now.Add(min(wait, maxPause)); wait > 0 && until.After(d.until) {
-		d.until, d.began = until, now
+	if until := now.Add(min(wait, maxPause)); wait > 0 && until.After(d.pausedUntil) {
+		d.pausedUntil, d.pausedAt = until, now
 	}
-	d.tried = false
+	d.probing = false
 }
 
-// wish is how long upstream asks to be left alone; 0: it doesn't.
-func wish(err error) time.Duration {
+// requestedPause returns the pause that upstream's answer asks for; 0 means none.
+func requestedPause(err error) time.Duration {
 	refused, ok := errors.AsType[*StatusError](err)
 	switch {
 	case !ok:

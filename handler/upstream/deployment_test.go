@@ -261,14 +261,14 @@ func TestAnotherEndpointIsAskedInPlaceOfAnAnswerThatIsNone(t *testing.T) {
 			}
 			response, err := p.Send(t.Context(), call)
 			for err == nil {
-				response, err = response.Another(response.Failure(upstream.Junk, errors.New("no answer")))
+				response, err = response.Another(response.Failure(upstream.BadAnswer, errors.New("no answer")))
 			}
 			return strings.Join(p.asked, ""), err
 		}
 		for i, want := range []string{"abc", "ac", "ac", "ac", "ac", ""} {
 			asked, err := junk()
 			failed, junk := errors.AsType[*upstream.Error](err)
-			if asked != want || want != "" && (!junk || failed.Reason != upstream.Junk || failed.Endpoint != "c") {
+			if asked != want || want != "" && (!junk || failed.Reason != upstream.BadAnswer || failed.Endpoint != "c") {
 				t.Errorf("call %d asked %q, %v; want %q", i, asked, err, want)
 			}
 		}

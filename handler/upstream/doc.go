@@ -1,3 +1,10 @@
-// Package upstream calls the model's endpoints and relays their answers. It
-// reads no bodies: what they mean is the gateway's business.
+// Package upstream calls the model's endpoints and relays their answers.
+//
+// A [Client] tries the endpoints that serve a call's model in order of priority
+// and weight, until one begins to answer. It pauses those that fail or ask to be
+// left alone, and bounds how often calls are retried. The [Response] is then read
+// whole or relayed as a stream of events. The package doesn't interpret bodies;
+// the gateway does.
+//
+// Start reading at [Client.Send].
 package upstream

@@ -26,8 +26,8 @@ func TestNewReportsEveryFault(t *testing.T) {
 		`"a b": name must be`, `"a b": url is not https`, `"a b": shape must be`, `"a b": weight is negative`, `"a b": credential is missing`,
 		`"b": deployment is missing`, `"b": credential has characters`,
 		`"c": apiVersion is not part`,
-		`"d": deployment stands beside models`, `"d": models has an empty name`,
-		`"e": name is there twice`,
+		`"d": deployment can't be combined with models`, `"d": models has an empty name`,
+		`"e": name is used twice`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q isn't among the faults:\n%v", want, err)

@@ -14,29 +14,28 @@ import (
 type Reason string
 
 const (
-	// Unreachable is no connection, or one that broke before an answer began.
+	// Unreachable: no connection, or one that broke before an answer began.
 	Unreachable Reason = "upstream_unreachable"
-	// TimedOut is no answer, or not all of it, in time.
+	// TimedOut: the answer didn't begin, or end, in time.
 	TimedOut Reason = "upstream_timeout"
-	// Broken is an answer that broke off.
+	// Broken: the answer broke off.
 	Broken Reason = "upstream_broken"
-	// Junk is what can't be an answer: a redirect, a body that is compressed, too
-	// large, or holds none.
-	Junk Reason = "upstream_junk"
-	// NoCredential is no token for the endpoint.
+	// BadAnswer: a redirect, or a body that is compressed, too large or no answer.
+	BadAnswer Reason = "upstream_junk"
+	// NoCredential: no token could be had for the endpoint.
 	NoCredential Reason = "upstream_credential"
-	// Left is the end of the caller's own context.
+	// Left: the caller's own context ended.
 	Left Reason = "client_closed"
 )
 
-// Error is a call without an answer. Its text is for the log, not for callers:
-// it may name hosts.
+// Error is the failure of a call that got no answer. Its text is for the log, not
+// for callers, as it may name hosts.
 type Error struct {
 	Endpoint string // by name
 	Reason   Reason
 	Err      error
-	// Accepted is whether the endpoint had been sent the whole call, so that it
-	// may have been at work on it.
+	// Accepted reports whether the endpoint was sent the whole call, so that it may
+	// have worked on it.
 	Accepted bool
 }
 
@@ -44,24 +43,24 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %v", e.Endpoint, e.
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// StatusError is upstream's own refusal or failure, a status of 400 or more,
-// which may be passed on as it is, unless it is ours.
+// StatusError is upstream's own answer of status 400 or more. It may be passed on
+// to the caller, unless Ours.
 type StatusError struct {
 	Endpoint string // by name
 	Status   int
-	// Header holds what the caller may see of the answer's headers.
+	// Header holds those of the answer's headers that the caller may see.
 	Header http.Header
-	// Body is the answer's body, a JSON object or array of at most 64 KiB without
-	// the endpoint's credential; empty if it is anything else.
+	// Body is the answer's body if it is a JSON object or array of at most 64 KiB,
+	// without the endpoint's credential; otherwise empty.
 	Body []byte
-	// RetryAfter is how long upstream asks to be left alone, 0 if it doesn't.
+	// RetryAfter is the pause that upstream asks for; 0 means none.
 	RetryAfter time.Duration
 }
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%s: answered %d", e.Endpoint, e.Status) }
 
-// Ours is whether the refusal is about the gateway's own credential or account: a
-// caller would take it to be about its own.
+// Ours reports whether upstream rejected Tollgate's own credential or account.
+// Passed on, it would seem to be about the caller's.
 func (e *StatusError) Ours() bool {
 	switch e.Status {
 	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusProxyAuthRequired:
@@ -70,12 +69,12 @@ func (e *StatusError) Ours() bool {
 	return false
 }
 
-// UnavailableError says that no endpoint takes calls for the model now: each has
-// failed too often, or asked to be left alone.
+// UnavailableError is returned while every endpoint of the model is paused, because
+// it failed too often or asked to be left alone.
 type UnavailableError struct {
-	// RetryAfter is when the first will be tried again.
+	// RetryAfter is the time until the first of them is tried again.
 	RetryAfter time.Duration
-	// Throttled is whether any asked to be left alone, with a 429.
+	// Throttled reports whether a 429 asked for any of the pauses.
 	Throttled bool
 }
 
@@ -83,21 +82,21 @@ func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("no endpoint for the model takes calls for %v", e.RetryAfter)
 }
 
-// What is wrong with a call itself, whatever the endpoints' state.
+// Errors of a call that no endpoint can serve, whatever their state.
 var (
-	// ErrModel says that no endpoint serves the model.
+	// ErrModel is returned if no endpoint serves the model.
 	ErrModel = errors.New("no endpoint serves the model")
-	// ErrExtraParameters says that the header extra-parameters is none of
-	// error, drop and pass-through, or one of the first two where none of the model's
-	// endpoints is of the models shape, which alone knows them.
+	// ErrExtraParameters is returned if the header extra-parameters isn't error, drop
+	// or pass-through, or if it is error or drop and no endpoint of the model has the
+	// models shape, the only one that implements them.
 	ErrExtraParameters = errors.New("extra-parameters can't be honoured")
 )
 
-// errLate is the cause of a context that ended because upstream took too long.
+// errLate is the cause of a context that ends because upstream took too long.
 var errLate = errors.New("upstream took too long")
 
-// failure makes an Error of what went wrong while ctx, a context of Send's,
-// may have ended.
+// failure returns an Error for err. If ctx, a context of Send's, has ended, the
+// Error has the reason of that.
 func (e *endpoint) failure(ctx context.Context, reason Reason, err error, accepted bool) *Error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errLate), errors.Is(cause, context.DeadlineExceeded):
@@ -108,8 +107,8 @@ func (e *endpoint) failure(ctx context.Context, reason Reason, err error, accept
 	return &Error{e.Name, reason, err, accepted}
 }
 
-// unquoted is an error of the transport without what it quotes of an answer that
-// it can't read: a log must not have a completion, nor megabytes of anything.
+// unquoted returns an error of the transport without the part of an unreadable
+// answer that it quotes: no completion may reach a log, nor megabytes of anything.
 func unquoted(err error) error {
 	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
 		return errors.New("malformed header")

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// DialBy has the client make its connections otherwise.
+// DialBy makes the client connect with dial.
 func (c *Client) DialBy(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
 	c.dial = dial
 }
 
-// Dial is how the client makes its connections.
+// Dial returns the function the client connects with.
 func (c *Client) Dial() func(ctx context.Context, network, address string) (net.Conn, error) {
 	return c.dial
 }
 
-// ResponseOf makes a response of a body.
+// ResponseOf returns a response with a body.
 func ResponseOf(body io.ReadCloser) *Response {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	return &Response{

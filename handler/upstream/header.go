@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// header is what upstream is sent, built from nothing: the caller's keys,
-// cookies and addresses, and whatever a proxy on the way might act upon, can't
-// get into it. Identity, because usage can't be read in a compressed answer.
+// header returns the headers of a request, built from scratch: none of the caller's
+// keys, cookies or addresses gets into it, nor anything a proxy might act on. It
+// asks for identity encoding, as usage can't be read in a compressed answer.
 func (c *Call) header(to Shape) http.Header {
-	h := http.Header{"Content-Type": isJSON, "Accept": isJSON, "Accept-Encoding": identity, "User-Agent": tollgate}
+	h := http.Header{"Content-Type": jsonType, "Accept": jsonType, "Accept-Encoding": identity, "User-Agent": tollgate}
 	if c.Stream {
-		h["Accept"] = isStream
+		h["Accept"] = streamType
 	}
 	if c.RequestID != "" {
 		h["X-Request-Id"] = []string{c.RequestID}
@@ -28,12 +28,12 @@ func (c *Call) header(to Shape) http.Header {
 	return h
 }
 
-// Values that every call shares. Nobody may change them.
+// Values that all calls share: don't change them.
 var (
-	isJSON   = []string{"application/json"}
-	isStream = []string{"text/event-stream"}
-	identity = []string{"identity"}
-	tollgate = []string{"tollgate"}
+	jsonType   = []string{"application/json"}
+	streamType = []string{"text/event-stream"}
+	identity   = []string{"identity"}
+	tollgate   = []string{"tollgate"}
 )
 
 // isTraceparent is whether a caller's traceparent is one, of version 00.
@@ -51,14 +51,14 @@ func isTraceparent(value string) bool {
 	return true
 }
 
-// returned are the headers of an answer that a caller may see. Cookies, what
-// upstream is and runs on, its own limits, which all callers share, and its word
-// on caching stay here.
-var returned = []string{"Content-Type", "Retry-After", "Retry-After-Ms", "X-Should-Retry"}
+// visibleHeaders lists the headers of an answer that the caller gets. Cookies, the
+// server's name and version, upstream's own limits (which all callers share) and
+// caching directives are left out.
+var visibleHeaders = []string{"Content-Type", "Retry-After", "Retry-After-Ms", "X-Should-Retry"}
 
 func visible(h http.Header) http.Header {
-	seen := make(http.Header, len(returned))
-	for _, name := range returned {
+	seen := make(http.Header, len(visibleHeaders))
+	for _, name := range visibleHeaders {
 		if values := h[name]; len(values) > 0 {
 			seen[name] = values
 		}

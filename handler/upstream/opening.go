@@ -8,21 +8,22 @@ import (
 	"time"
 )
 
-// opening is what was read of a body to see what it holds, and is to be read again.
+// opening is the start of a body, read ahead to see what the body holds. reader
+// returns it again.
 type opening struct {
 	head []byte
 	err  error
 }
 
-// maxOpening is how many bytes of blank lines are read for what comes after them.
+// maxOpening is the most that is read ahead, in bytes: a body may begin with blank
+// lines.
 const maxOpening = 64 << 10
 
 const eventStream = "text/event-stream"
 
-// Streamed reports whether the answer is a stream of events, to be relayed. It may
-// be whole although a stream was asked for, and a stream whatever its Content-Type
-// is, which is set to what it holds. It waits for the body to begin, unless its type
-// is that of a stream.
+// Streamed reports whether the answer is a stream of events: by its Content-Type,
+// or else by how its body begins, which it waits for and then corrects the
+// Content-Type. Even if a stream was asked for, the answer may not be one.
 func (r *Response) Streamed() bool {
 	named := r.Header["Content-Type"]
 	if kind, _, _ := mime.ParseMediaType(strings.Join(named, ",")); kind == eventStream {
@@ -46,8 +47,9 @@ func (r *Response) Streamed() bool {
 	return false
 }
 
-// holdsEvents is whether a body that begins so is a stream of events, as far as it
-// is known: its first line is a comment or one of the fields.
+// holdsEvents reports whether a body that begins with head is a stream of events:
+// its first line is a comment or a field of one. known is false if head is too
+// short to tell.
 func holdsEvents(head []byte) (streamed, known bool) {
 	if len(head) < len(byteOrderMark) && strings.HasPrefix(byteOrderMark, string(head)) {
 		return false, false
@@ -67,7 +69,8 @@ func holdsEvents(head []byte) (streamed, known bool) {
 	return false, true
 }
 
-// isDocument is whether a body that begins so is JSON or HTML, whatever it is called.
+// isDocument reports whether a body that begins with head is JSON or HTML, whatever
+// its Content-Type.
 func isDocument(head []byte) bool {
 	line := firstLine(head)
 	return len(line) > 0 && strings.IndexByte("{[<", line[0]) >= 0
@@ -75,12 +78,12 @@ func isDocument(head []byte) bool {
 
 const byteOrderMark = "\xEF\xBB\xBF"
 
-// firstLine is what comes after a body's byte order mark and blank lines.
+// firstLine returns head without a byte order mark and leading blanks.
 func firstLine(head []byte) []byte {
 	return bytes.TrimLeft(bytes.TrimPrefix(head, []byte(byteOrderMark)), " \t\r\n")
 }
 
-// reader reads a response's body from its beginning.
+// reader reads a response's body from its start.
 type reader struct{ *Response }
 
 func (r reader) Read(p []byte) (int, error) {

@@ -8,17 +8,17 @@ import (
 	"sync"
 )
 
-// payload is a call's body on its way to one endpoint, in pieces that are sent
-// one after the other. It can be sent again until it is let go.
+// payload is a call's body for one endpoint, in pieces that are sent in order. It
+// can be sent again until it is released.
 type payload struct {
-	mu     sync.Mutex
-	pieces [][]byte
-	over   bool
+	mu       sync.Mutex
+	pieces   [][]byte
+	released bool
 }
 
-var errLetGo = errors.New("the body was let go when the answer began")
+var errReleased = errors.New("the body was released when the answer began")
 
-// size is how many bytes the body has.
+// size returns the size of the body in bytes.
 func (p *payload) size() (bytes int64) {
 	for _, piece := range p.pieces {
 		bytes += int64(len(piece))
@@ -26,29 +26,28 @@ func (p *payload) size() (bytes int64) {
 	return bytes
 }
 
-// open reads the body from its start.
+// open returns a reader of the body from its start.
 func (p *payload) open() (io.ReadCloser, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.over {
-		return nil, errLetGo
+	if p.released {
+		return nil, errReleased
 	}
 	return &sending{rest: slices.Clone(p.pieces)}, nil
 }
 
-// letGo drops the body: the transport remembers its request for as long as the
-// answer is read. Who is still reading it reads on.
-func (p *payload) letGo() {
+// release frees the body, as the transport keeps the request for as long as the
+// answer is read. Readers that are open continue to the end.
+func (p *payload) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pieces, p.over = nil, true
+	p.pieces, p.released = nil, true
 }
 
-// sending is the rest of a body that is being sent. The transport may close it
-// while it reads.
+// sending reads a body that is being sent. The transport may close it during a read.
 type sending struct {
 	mu   sync.Mutex
-	rest net.Buffers // lets each piece go when it was read
+	rest net.Buffers // drops each piece once it is read
 }
 
 func (s *sending) Read(b []byte) (int, error) {

@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// probed bounds what is read of the answer to a probe, in bytes.
-const probed = 64 << 10
+// maxProbeAnswer is the most that is read of the answer to a probe, in bytes.
+const maxProbeAnswer = 64 << 10
 
-// Probe calls an endpoint for a model, by the name that callers use, as a call
-// does: the same address, the same credential, and a body without messages, which
-// costs nothing because it is refused once the credential was taken. It returns
-// the answer's status.
+// Probe sends an endpoint a call for a model (by callers' name) and returns the
+// status of the answer. Address and credential are those of any call; the body has
+// no messages, so that the endpoint refuses it, free of charge, after it has
+// accepted the credential.
 func Probe(ctx context.Context, endpoint Endpoint, model string) (status int, err error) {
-	e := endpoint.normal()
+	e := endpoint.withDefaults()
 	served, _ := e.own(model)
 	own := served.Name
 	body, err := json.Marshal(map[string]any{"model": own, "messages": []any{}, "max_tokens": 1})
@@ -26,13 +26,13 @@ func Probe(ctx context.Context, endpoint Endpoint, model string) (status int, er
 	}
 	address := e.address(own)
 	if address == nil {
-		return 0, fmt.Errorf("%s is no address", e.URL)
+		return 0, fmt.Errorf("url %q is not a URL", e.URL)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address.String(), strings.NewReader(string(body)))
 	if err != nil {
 		return 0, err
 	}
-	request.Header = http.Header{"Content-Type": isJSON, "Accept": isJSON, "Accept-Encoding": identity, "User-Agent": tollgate}
+	request.Header = http.Header{"Content-Type": jsonType, "Accept": jsonType, "Accept-Encoding": identity, "User-Agent": tollgate}
 	if e.Key.Empty() {
 		token, err := e.Token(ctx)
 		if err != nil {
@@ -42,12 +42,12 @@ func Probe(ctx context.Context, endpoint Endpoint, model string) (status int, er
 	} else {
 		request.Header.Set("Api-Key", e.Key.Reveal())
 	}
-	transport := &http.Transport{DisableKeepAlives: true} // no proxy and no redirect, as calls have none
+	transport := &http.Transport{DisableKeepAlives: true} // no proxy and no redirects, as for calls
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return 0, err
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, probed))
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxProbeAnswer))
 	return response.StatusCode, nil
 }

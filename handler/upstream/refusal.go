@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// maxErrorBody is how much of a refusal's body is read, in bytes; refusalWithin
-	// bounds the wait for it, as the call may go elsewhere.
+	// maxErrorBody is the most that is read of a refusal's body, in bytes, and
+	// refusalWithin the longest wait for it, as another endpoint may take the call.
 	maxErrorBody  = 64 << 10
 	refusalWithin = 2 * time.Second
 )
 
-// refusal is the error that an answer with a status of 400 or more is.
+// refusal returns the error for an answer with a status of 400 or more.
 func (a *answer) refusal(endpoint string) *StatusError {
 	refused := &StatusError{
 		Endpoint: endpoint, Status: a.StatusCode,
@@ -25,17 +25,17 @@ func (a *answer) refusal(endpoint string) *StatusError {
 	}
 	delete(refused.Header, "Content-Type")
 	if !compressed(a.Header) {
-		late := time.AfterFunc(refusalWithin, func() { _ = a.Body.Close() }) // which ends the reading
+		late := time.AfterFunc(refusalWithin, func() { _ = a.Body.Close() }) // ends ReadAll
 		defer late.Stop()
-		body, _ := io.ReadAll(io.LimitReader(a.Body, maxErrorBody+1)) // what breaks off is no JSON
+		body, _ := io.ReadAll(io.LimitReader(a.Body, maxErrorBody+1)) // a body that breaks off isn't JSON
 		refused.Body = readable(body, a.secret)
 	}
 	return refused
 }
 
-// readable is an error's body as callers may see it, without the endpoint's
-// credential. What isn't a JSON object or array, such as a page of HTML, is nothing
-// for them, nor is JSON that has the credential in another spelling.
+// readable returns the part of an error's body that callers may see: a JSON object
+// or array without the endpoint's credential. It returns nil for anything else,
+// such as HTML, and for JSON that spells the credential with escapes.
 func readable(body []byte, secret string) []byte {
 	body = bytes.TrimPrefix(body, []byte("\xEF\xBB\xBF"))
 	first := bytes.TrimLeft(body, " \t\r\n")
@@ -49,27 +49,27 @@ func readable(body []byte, secret string) []byte {
 			return body
 		}
 		text, _ := word.(string)
-		if err != nil || len(secret) >= leastSecret && strings.Contains(text, secret) {
+		if err != nil || len(secret) >= minSecret && strings.Contains(text, secret) {
 			return nil
 		}
 	}
 }
 
-// leastSecret is from how many bytes a credential is one: a shorter one stands for
-// none, and its letters are in any text.
-const leastSecret = 8
+// minSecret is the shortest credential that is looked for, in bytes. A shorter one
+// is a placeholder, and may occur in any text by chance.
+const minSecret = 8
 
-// scrub takes a credential out of a text that upstream wrote.
+// scrub removes a credential from a text that upstream wrote.
 func scrub(text []byte, secret string) []byte {
-	if len(secret) < leastSecret || !bytes.Contains(text, []byte(secret)) {
+	if len(secret) < minSecret || !bytes.Contains(text, []byte(secret)) {
 		return text
 	}
 	return bytes.ReplaceAll(text, []byte(secret), []byte("(secret)"))
 }
 
-// compressed is whether an answer's body is compressed. Some servers name what
-// isn't a compression, against buffering on the way or by mistake: none, utf-8. Of
-// a name that is unknown here, the body says more than the name.
+// compressed reports whether an answer's body is compressed, by a list of known
+// encodings. Some servers send names that aren't compressions, such as none or
+// utf-8, by mistake or to prevent buffering; the body is then read as it is.
 func compressed(h http.Header) bool {
 	for _, value := range h["Content-Encoding"] {
 		for name := range strings.SplitSeq(value, ",") {

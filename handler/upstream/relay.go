@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// Splitter cuts a stream into events, whatever the chunks it comes in. What it
-// yields is only valid during the call.
+// Splitter cuts a stream into events, however it is divided into chunks. An event
+// is only valid during the call of yield.
 type Splitter interface {
-	// Split takes the next bytes and yields the events which they complete.
+	// Split takes the next bytes and yields the events they complete.
 	Split(chunk []byte, yield func(event []byte))
-	// End yields what is left at the stream's end.
+	// End yields the unfinished event at the stream's end.
 	End(yield func(event []byte))
 }
 
@@ -24,66 +24,66 @@ type Splitter interface {
 type Ending string
 
 const (
-	// Whole is no stream, in spite of its Content-Type: nothing has been relayed, and
-	// Body has it.
-	Whole Ending = "whole"
-	// Ended is upstream's own end, which may still be too early: only the
-	// events say whether the answer is complete.
+	// NotStream: the answer isn't a stream in spite of its Content-Type. Nothing has
+	// been relayed; read it with Body.
+	NotStream Ending = "whole"
+	// Ended: upstream ended the stream. That may still be too early: only the events
+	// say whether the answer is complete.
 	Ended Ending = "ended"
-	// Cut is upstream's connection breaking off.
+	// Cut: upstream's connection broke.
 	Cut Ending = "upstream_broken"
-	// Silent is upstream's silence for too long.
+	// Silent: upstream sent nothing for too long.
 	Silent Ending = "upstream_silent"
-	// Expired is the deadline of the call, or of its context.
+	// Expired: the deadline of the call or of its context passed.
 	Expired Ending = "expired"
-	// ClientLeft is the caller closing its connection.
+	// ClientLeft: the caller closed its connection.
 	ClientLeft Ending = "client_closed"
-	// ClientSlow is the caller taking too long to accept an event.
+	// ClientSlow: the caller took too long to accept an event.
 	ClientSlow Ending = "client_slow"
 )
 
-// ByUpstream is whether the stream was cut on upstream's side. The caller's
-// connection must then be aborted (http.ErrAbortHandler): ended cleanly it would
-// look complete.
+// ByUpstream reports whether the stream was cut on upstream's side. The caller's
+// connection must then be aborted (http.ErrAbortHandler): if it ended cleanly, the
+// answer would look complete.
 func (e Ending) ByUpstream() bool { return e == Cut || e == Silent || e == Expired }
 
-// keepAlive is a comment, which every reader of server-sent events ignores.
+// keepAlive is a comment, which all readers of server-sent events ignore.
 // Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 var keepAlive = []byte(": keep-alive\n\n")
 
 var (
-	errSilent = errors.New("upstream fell silent")
-	errOver   = errors.New("the stream is over")
-	errCaller = errors.New("the caller can't be written to")
+	errSilent      = errors.New("upstream sent nothing for too long")
+	errStreamDone  = errors.New("the stream is over")
+	errCallerWrite = errors.New("the caller can't be written to")
 )
 
-// buffers hold what one read of a stream brings, and what of it goes out.
+// buffers pools buffers for relays: in for one read, out for what is written of it.
 var buffers = sync.Pool{New: func() any { return &buffer{in: make([]byte, 32<<10)} }}
 
 type buffer struct{ in, out []byte }
 
-// Relay passes the stream on to the caller. inspect is given each event and
-// returns what the caller is to get in its place: the event itself, nothing, or
-// other bytes, valid until the next. Events that came together are written
-// together and flushed at once; while nothing is to be written, comments keep
-// the caller's connection alive. The error says what ended the relay, and is
-// nil only if that was upstream's own end, or the answer is Whole.
+// Relay passes the stream on to the caller. inspect gets each event and returns the
+// bytes to send in its place (the event itself, nothing, or others), which must stay
+// valid until the next event. Events that arrive together are written together and
+// flushed at once. While there is nothing to write, comments keep the caller's
+// connection alive. The error is the cause of the Ending, nil for Ended and
+// NotStream.
 //
-// The response's header must be set, and is sent with the first bytes, which a
-// comment may be: inspect must leave it alone.
+// Set w's header before; it is sent with the first bytes, which may be a comment, so
+// inspect must not change it.
 func (r *Response) Relay(w http.ResponseWriter, split Splitter, inspect func(event []byte) []byte) (Ending, error) {
 	b := buffers.Get().(*buffer)
 	defer b.release()
-	out := newOutlet(w, r)
+	out := newCallerWriter(w, r)
 	defer out.close()
 	pass := func(event []byte) { b.out = append(b.out, inspect(event)...) }
 	for first := true; ; first = false {
 		n, err := reader{r}.Read(b.in)
 		if first && isDocument(b.in[:n]) && out.end() {
 			r.opening = opening{bytes.Clone(b.in[:n]), err}
-			return Whole, nil
+			return NotStream, nil
 		}
-		if errors.Is(context.Cause(r.ctx), errOver) {
+		if errors.Is(context.Cause(r.ctx), errStreamDone) {
 			err = io.EOF
 		}
 		b.out = b.out[:0]
@@ -94,26 +94,27 @@ func (r *Response) Relay(w http.ResponseWriter, split Splitter, inspect func(eve
 			split.End(pass)
 		}
 		if gone := out.write(b.out, n > 0); gone != nil {
-			return out.leaving(gone), gone
+			return out.writeEnding(gone), gone
 		}
 		switch {
 		case err == io.EOF:
 			return Ended, nil
 		case err != nil:
-			ending, err := out.broken(err)
+			ending, err := out.readEnding(err)
 			if ending.ByUpstream() {
-				r.judge(r.Failure(Broken, err))
+				r.reportOutcome(r.Failure(Broken, err))
 			}
 			return ending, err
 		}
 	}
 }
 
-// EndWithin has the stream end by itself after a time, unless upstream ends it
-// before. Call it when upstream has said that it is over.
-func (r *Response) EndWithin(d time.Duration) { time.AfterFunc(d, func() { r.cancel(errOver) }) }
+// EndWithin ends the stream after d unless upstream ends it first. Call it when an
+// event has said that the stream is over.
+func (r *Response) EndWithin(d time.Duration) { time.AfterFunc(d, func() { r.cancel(errStreamDone) }) }
 
-// release gives the buffers back, but for what an uncommonly long event needed.
+// release returns the buffer to the pool, without memory that only an unusually
+// long event needed.
 func (b *buffer) release() {
 	if cap(b.out) > 4*len(b.in) {
 		b.out = nil
@@ -121,123 +122,123 @@ func (b *buffer) release() {
 	buffers.Put(b)
 }
 
-// outlet is the caller's side of a relay. The relay and the watch, a timer that
-// breaks the silence, take turns at it.
-type outlet struct {
+// callerWriter writes to the caller. It is used by the relay, and by a timer that
+// sends comments and ends streams that are silent for too long.
+type callerWriter struct {
 	w        http.ResponseWriter
 	control  *http.ResponseController
 	response *Response
 	timeouts *Timeouts
-	watch    *time.Timer
+	timer    *time.Timer
 
 	mu       sync.Mutex
 	heard    time.Time // when upstream last sent something
 	written  time.Time // when the caller was last sent something
-	deadline time.Time // of writes, as set
-	within   bool      // an event that is passed on in pieces
+	deadline time.Time // of writes, as last set on the connection
+	within   bool      // the last write ended in the middle of an event
 	failed   error     // of a write
 	closed   bool
 }
 
-func newOutlet(w http.ResponseWriter, r *Response) *outlet {
+func newCallerWriter(w http.ResponseWriter, r *Response) *callerWriter {
 	now := time.Now()
-	o := &outlet{w: w, control: http.NewResponseController(w), response: r, timeouts: r.timeouts, heard: now, written: now}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.watch = time.AfterFunc(o.untilDue(now), o.look)
-	return o
+	c := &callerWriter{w: w, control: http.NewResponseController(w), response: r, timeouts: r.timeouts, heard: now, written: now}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = time.AfterFunc(c.untilDue(now), c.tick)
+	return c
 }
 
-// close ends the watch. After it nothing is written any more, and the
-// connection may serve another call.
-func (o *outlet) close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.closed = true
-	o.watch.Stop()
-	_ = o.control.SetWriteDeadline(time.Time{}) // not every writer has deadlines
+// close stops the timer. Nothing is written afterwards, so that the connection can
+// serve another call.
+func (c *callerWriter) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	c.timer.Stop()
+	_ = c.control.SetWriteDeadline(time.Time{}) // not every writer has deadlines
 }
 
-// end ends the watch unless something was sent, and reports whether it did.
-func (o *outlet) end() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.closed = o.closed || !o.response.begun
-	return o.closed
+// end stops the timer unless something was sent, and reports whether it did.
+func (c *callerWriter) end() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = c.closed || !c.response.begun
+	return c.closed
 }
 
-// write sends the caller what there is, and notes whether upstream was heard.
-func (o *outlet) write(out []byte, heard bool) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+// write sends out to the caller; heard reports whether upstream sent something.
+func (c *callerWriter) write(out []byte, heard bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	now := time.Now()
 	if heard {
-		o.heard = now
+		c.heard = now
 	}
-	if o.failed != nil || len(out) == 0 {
-		return o.failed
+	if c.failed != nil || len(out) == 0 {
+		return c.failed
 	}
-	o.within = !endsEvent(out)
-	o.response.judge(nil)
-	return o.send(out, now)
+	c.within = !endsEvent(out)
+	c.response.reportOutcome(nil)
+	return c.send(out, now)
 }
 
-// send writes and flushes under a deadline, which rolls on by quarters: setting
-// it anew for each event would cost more than writing it.
-func (o *outlet) send(out []byte, now time.Time) error {
-	if o.deadline.Sub(now) < o.timeouts.Write*3/4 {
-		o.deadline = now.Add(o.timeouts.Write)
-		_ = o.control.SetWriteDeadline(o.deadline)
+// send writes and flushes under a deadline. It moves the deadline only once a
+// quarter of it has passed, as moving it costs more than writing an event.
+func (c *callerWriter) send(out []byte, now time.Time) error {
+	if c.deadline.Sub(now) < c.timeouts.Write*3/4 {
+		c.deadline = now.Add(c.timeouts.Write)
+		_ = c.control.SetWriteDeadline(c.deadline)
 	}
-	o.response.begun = true
-	_, err := o.w.Write(out)
+	c.response.begun = true
+	_, err := c.w.Write(out)
 	if err == nil {
-		err = o.control.Flush()
+		err = c.control.Flush()
 	}
-	o.written, o.failed = now, err
+	c.written, c.failed = now, err
 	return err
 }
 
-// look is what the watch does when it is due: end the call that has been silent
-// for too long, or tell the caller that it goes on.
-func (o *outlet) look() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+// tick runs when the timer fires: it ends a stream that is silent for too long, or
+// sends the caller a comment.
+func (c *callerWriter) tick() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	now := time.Now()
 	switch {
-	case o.closed:
+	case c.closed:
 		return
-	case now.Sub(o.heard) >= o.timeouts.Idle:
-		o.response.cancel(errSilent)
+	case now.Sub(c.heard) >= c.timeouts.Idle:
+		c.response.cancel(errSilent)
 		return
-	case o.timeouts.KeepAlive > 0 && now.Sub(o.written) >= o.timeouts.KeepAlive:
-		if !o.within && o.send(keepAlive, now) != nil {
-			o.response.cancel(errCaller)
+	case c.timeouts.KeepAlive > 0 && now.Sub(c.written) >= c.timeouts.KeepAlive:
+		if !c.within && c.send(keepAlive, now) != nil {
+			c.response.cancel(errCallerWrite)
 			return
 		}
-		o.written = now
+		c.written = now
 	}
-	o.watch.Reset(o.untilDue(now))
+	c.timer.Reset(c.untilDue(now))
 }
 
-// untilDue is when the watch has next to look. Events don't put it off, as that
-// would cost each of them: it finds out by itself that it is early.
-func (o *outlet) untilDue(now time.Time) time.Duration {
-	due := o.timeouts.Idle - now.Sub(o.heard)
-	if o.timeouts.KeepAlive > 0 {
-		due = min(due, o.timeouts.KeepAlive-now.Sub(o.written))
+// untilDue returns the time until the timer must fire next. Events don't postpone
+// the timer, as that would cost each of them; it fires early and is set again.
+func (c *callerWriter) untilDue(now time.Time) time.Duration {
+	due := c.timeouts.Idle - now.Sub(c.heard)
+	if c.timeouts.KeepAlive > 0 {
+		due = min(due, c.timeouts.KeepAlive-now.Sub(c.written))
 	}
 	return max(due, time.Millisecond)
 }
 
-// broken tells apart why reading upstream's stream failed.
-func (o *outlet) broken(err error) (Ending, error) {
-	o.mu.Lock()
-	failed := o.failed
-	o.mu.Unlock()
-	switch cause := context.Cause(o.response.ctx); {
+// readEnding returns why reading upstream's stream failed.
+func (c *callerWriter) readEnding(err error) (Ending, error) {
+	c.mu.Lock()
+	failed := c.failed
+	c.mu.Unlock()
+	switch cause := context.Cause(c.response.ctx); {
 	case failed != nil:
-		return o.leaving(failed), failed
+		return c.writeEnding(failed), failed
 	case errors.Is(cause, errSilent):
 		return Silent, cause
 	case errors.Is(cause, context.DeadlineExceeded), errors.Is(cause, errLate):
@@ -248,16 +249,16 @@ func (o *outlet) broken(err error) (Ending, error) {
 	return Cut, unquoted(err)
 }
 
-// leaving tells apart why the caller can't be written to.
-func (o *outlet) leaving(err error) Ending {
+// writeEnding returns why writing to the caller failed.
+func (c *callerWriter) writeEnding(err error) Ending {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return ClientSlow
 	}
 	return ClientLeft
 }
 
-// endsEvent is whether nothing but whole events, or comments, was sent: they
-// end with a blank line.
+// endsEvent reports whether out ends with a blank line, and thus with a whole event
+// or comment.
 func endsEvent(out []byte) bool {
 	n := len(out)
 	if n < 2 || out[n-1] != '\n' && out[n-1] != '\r' {

@@ -290,7 +290,7 @@ func FuzzRelayIdentity(f *testing.F) {
 		recorder := httptest.NewRecorder()
 		ending, err := response.Relay(recorder, new(chat.Splitter), asItIs)
 		got := recorder.Body.Bytes()
-		if ending == upstream.Whole && len(got) == 0 {
+		if ending == upstream.NotStream && len(got) == 0 {
 			ending = upstream.Ended
 			got, _ = response.Body(unbounded)
 		}

@@ -13,29 +13,29 @@ const MaxBody = 16 << 20
 
 // Response is an answer that has begun.
 type Response struct {
-	// Header holds what the caller may see of the answer's headers.
+	// Header holds those of the answer's headers that the caller may see.
 	Header http.Header
-	// Target is the endpoint that answered.
+	// Target describes the endpoint that answered.
 	Target Target
 
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	late     *time.Timer // ends an answer that isn't streamed
-	due      time.Time   // when that must be whole
+	due      time.Time   // deadline of an answer that isn't streamed
 	size     int64       // of the body in bytes, -1 if unknown
 	answer   *answer
-	round    *round // nil: no endpoint is left, or none needed
+	round    *round // nil if no endpoint is left, or needed
 	timeouts *Timeouts
 	opening  opening
 	begun    bool
-	judged   bool               // the deployment has been told what the answer was
-	stop     context.CancelFunc // ends a call that goes on when ctx ends; nil: cancel does
-	resting  bool               // Rest has it
+	reported bool               // the outcome is recorded with the deployment
+	stop     context.CancelFunc // ends a call that continues when ctx ends; nil if cancel does
+	resting  bool               // Rest was called: Close must leave the call alone
 }
 
-// Rest is what remains of an answer whose caller has left or whose time ran out,
-// once Relay or Body has returned; nil where the call ends with its caller. The
-// response's Close leaves it alone.
+// Rest returns the rest of an answer whose caller has left or whose time has run
+// out. Call it after Relay or Body. It returns nil if the call ends with its caller
+// (see Call.Rest). Close doesn't end the Rest.
 func (r *Response) Rest() *Rest {
 	if r.answer.pump == nil {
 		return nil
@@ -44,14 +44,14 @@ func (r *Response) Rest() *Rest {
 	return &Rest{body: r.answer.pump, stop: r.stop}
 }
 
-// Begun is whether Relay, when it has returned, had sent the caller anything.
-// If not, another answer may still take the stream's place.
+// Begun reports, after Relay, whether it sent the caller anything. If not, another
+// answer can still replace the stream.
 func (r *Response) Begun() bool { return r.begun }
 
-// Close ends the call, whether or not its answer was read to the end. Unless
-// something else has been said of the answer, it counts as one.
+// Close ends the call, even if its answer wasn't read to the end. Unless a failure
+// was reported before, it records a success of the endpoint.
 func (r *Response) Close() {
-	r.judge(nil)
+	r.reportOutcome(nil)
 	r.late.Stop()
 	r.cancel(nil)
 	if r.resting {
@@ -60,55 +60,55 @@ func (r *Response) Close() {
 	if r.stop != nil {
 		r.stop()
 	}
-	_ = r.answer.Body.Close() // nothing more is wanted of it
+	_ = r.answer.Body.Close() // the answer has been used
 }
 
-// Another closes a response that holds no answer, or breaks off before it, and asks
-// the endpoints that are left. Nothing of it may have reached the caller. If none is
-// left, the error is the one given, else one of those of Send.
+// Another closes a response that holds no answer, or broke off before one, and tries
+// the endpoints that are left. Call it only if nothing has reached the caller. If no
+// endpoint is left, it returns failed; its other errors are those of Send.
 func (r *Response) Another(failed *Error) (*Response, error) {
 	rest := r.round
 	r.round = nil
-	r.judge(failed)
+	r.reportOutcome(failed)
 	r.Close()
 	if rest == nil {
 		return nil, failed
 	}
-	rest.fails(r.answer.from, failed)
+	rest.noteFailure(r.answer.from, failed)
 	return rest.send()
 }
 
-// judge tells the deployment once what its answer was. Unless there was something
-// wrong with it, no other is asked any more.
-func (r *Response) judge(err error) {
-	if !r.judged {
-		r.judged = true
-		r.answer.from.note(err, r.answer.entered, time.Now())
+// reportOutcome records the outcome with the deployment, once. After a success no
+// other endpoint will be asked.
+func (r *Response) reportOutcome(err error) {
+	if !r.reported {
+		r.reported = true
+		r.answer.from.record(err, r.answer.entered, time.Now())
 	}
 	if err == nil {
-		r.over()
+		r.releaseBody()
 	}
 }
 
-// over lets the call's body go, which was kept for other endpoints.
-func (r *Response) over() {
+// releaseBody drops the call's body, which was kept for other endpoints.
+func (r *Response) releaseBody() {
 	if r.round != nil && r.round.call.LetGo != nil {
 		r.round.call.LetGo()
 	}
 	r.round = nil
 }
 
-// Failure makes an Error of an answer that holds none.
+// Failure returns an Error about the endpoint's answer.
 func (r *Response) Failure(reason Reason, err error) *Error {
 	return &Error{r.Target.Endpoint, reason, err, true}
 }
 
-// Scrub takes the endpoint's credential out of an error that upstream wrote.
+// Scrub removes the endpoint's credential from an error that upstream wrote.
 func (r *Response) Scrub(text []byte) []byte { return scrub(text, r.answer.secret) }
 
-// Body reads an answer that isn't streamed. Before it holds more than so many
-// bytes it asks for them with hold, which may wait, and whose error ends the
-// reading. With an error, an *Error, comes what had been read.
+// Body reads an answer that isn't streamed. Before it allocates memory it calls hold
+// with the size, which may wait; an error of hold ends the reading. If the error, an
+// *Error, isn't nil, Body returns what it had read until then.
 func (r *Response) Body(hold func(bytes int64) error) ([]byte, error) {
 	r.late.Reset(time.Until(r.due))
 	defer r.late.Stop()
@@ -118,24 +118,24 @@ func (r *Response) Body(hold func(bytes int64) error) ([]byte, error) {
 	case err != nil:
 		failed = r.answer.from.failure(r.ctx, Broken, unquoted(err), true)
 	case len(body) > MaxBody:
-		body, failed = body[:MaxBody], r.Failure(Junk, errors.New("the answer is too large"))
+		body, failed = body[:MaxBody], r.Failure(BadAnswer, errors.New("the answer is too large"))
 	default:
 		return body, nil
 	}
-	r.judge(failed)
+	r.reportOutcome(failed)
 	return body, failed
 }
 
-// beginning is the first room in bytes for an answer of unknown size: enough for
-// nearly all.
-const beginning = 64 << 10
+// firstRoom is the first buffer for an answer of unknown size, in bytes. Nearly all
+// answers fit.
+const firstRoom = 64 << 10
 
-// readAll reads up to MaxBody bytes and one more, in one piece if their number is
-// known, else in room that grows fourfold.
+// readAll reads up to MaxBody bytes and one more, into a buffer of the right size if
+// that is known, and otherwise into one that grows fourfold.
 func readAll(from io.Reader, size int64, hold func(bytes int64) error) (body []byte, err error) {
-	room := min(size, MaxBody) + 1 // the last is for what tells the end
+	room := min(size, MaxBody) + 1 // one more to notice the end
 	if size < 0 {
-		room = beginning
+		room = firstRoom
 	}
 	for {
 		if err := hold(room); err != nil {

@@ -6,15 +6,15 @@ import (
 	"net/http"
 )
 
-// Rest is a call that goes on at its endpoint although its caller has left or
-// its time has run out: what it still answers may tell its usage.
+// Rest is the rest of a call that continues at its endpoint after its caller has
+// left or its time has run out. It is read for the usage it may still report.
 type Rest struct {
-	pending <-chan begun // the answer, where it had not begun; else nil
+	pending <-chan begun // delivers the answer if it has not begun; else nil
 	body    *pump
 	stop    context.CancelFunc // ends the call at the endpoint
 }
 
-// begun is what a round trip brought.
+// begun is the result of a round trip.
 type begun struct {
 	answer *http.Response
 	err    error
@@ -50,7 +50,8 @@ func (r *Rest) Read(ctx context.Context, yield func(chunk []byte) bool) {
 	}
 }
 
-// Close ends the call at the endpoint. Only the first Close, or Read, does anything.
+// Close ends the call at the endpoint. Once Close or Read has returned, calling
+// either again does nothing.
 func (r *Rest) Close() {
 	r.stop()
 	if r.body != nil {
@@ -66,8 +67,8 @@ func (r *Rest) Close() {
 	}
 }
 
-// roundTrip asks an endpoint. If the call goes on when ctx ends, it returns then,
-// with the round trip that is still under way.
+// roundTrip sends a request. If goesOn is set and ctx ends first, it returns a
+// channel that will deliver the result of the unfinished round trip.
 func (d *deployment) roundTrip(ctx context.Context, request *http.Request, goesOn bool) (*http.Response, <-chan begun, error) {
 	if !goesOn {
 		answer, err := d.transport.RoundTrip(request)
@@ -86,19 +87,19 @@ func (d *deployment) roundTrip(ctx context.Context, request *http.Request, goesO
 	}
 }
 
-// pump reads a body in a goroutine of its own, so that its reader can stop
-// waiting without breaking the connection, and go on reading later.
+// pump reads a body in its own goroutine, so that its reader can stop waiting
+// without breaking the connection, and continue later.
 type pump struct {
-	ctx  context.Context // Read returns when it is done; only the reader changes it
-	from io.ReadCloser
-	come chan piece
-	next chan struct{} // the last piece was read
-	stop chan struct{}
+	ctx      context.Context // Read returns when it ends; only the reader changes it
+	from     io.ReadCloser
+	pieces   chan piece
+	consumed chan struct{} // signals that the last piece was read
+	stop     chan struct{}
 
-	left []byte // of the last piece
-	err  error  // that came with it
-	open bool   // the goroutine waits for next
-	over bool   // Close was called
+	rest    []byte // of the last piece
+	err     error  // that came with it
+	waiting bool   // the goroutine waits for consumed
+	closed  bool
 }
 
 type piece struct {
@@ -107,7 +108,7 @@ type piece struct {
 }
 
 func newPump(ctx context.Context, from io.ReadCloser) *pump {
-	p := &pump{ctx: ctx, from: from, come: make(chan piece), next: make(chan struct{}, 1), stop: make(chan struct{})}
+	p := &pump{ctx: ctx, from: from, pieces: make(chan piece), consumed: make(chan struct{}, 1), stop: make(chan struct{})}
 	go p.run()
 	return p
 }
@@ -118,49 +119,49 @@ func (p *pump) run() {
 	for {
 		n, err := p.from.Read(b.in)
 		select {
-		case p.come <- piece{b.in[:n], err}:
+		case p.pieces <- piece{b.in[:n], err}:
 		case <-p.stop:
 			return
 		}
 		select {
-		case <-p.next:
+		case <-p.consumed:
 		case <-p.stop:
 			return
 		}
 	}
 }
 
-// Read implements io.Reader. It returns the cause of the context's end when that
-// comes before anything else, and can be called again.
+// Read implements io.Reader. If ctx ends first, it returns the cause and can be
+// called again under another context.
 func (p *pump) Read(to []byte) (int, error) {
-	for len(p.left) == 0 {
+	for len(p.rest) == 0 {
 		switch {
 		case p.err != nil:
 			return 0, p.err
-		case p.over:
+		case p.closed:
 			return 0, io.ErrClosedPipe
-		case p.open:
-			p.open = false
-			p.next <- struct{}{}
+		case p.waiting:
+			p.waiting = false
+			p.consumed <- struct{}{}
 		}
 		select {
-		case got := <-p.come:
-			p.left, p.err, p.open = got.data, got.err, true
+		case got := <-p.pieces:
+			p.rest, p.err, p.waiting = got.data, got.err, true
 		case <-p.ctx.Done():
 			return 0, context.Cause(p.ctx)
 		}
 	}
-	n := copy(to, p.left)
-	p.left = p.left[n:]
+	n := copy(to, p.rest)
+	p.rest = p.rest[n:]
 	return n, nil
 }
 
 // Close implements io.Closer.
 func (p *pump) Close() error {
-	if p.over {
+	if p.closed {
 		return nil
 	}
-	p.over, p.left = true, nil
+	p.closed, p.rest = true, nil
 	close(p.stop)
 	return p.from.Close()
 }

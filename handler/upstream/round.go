@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// round is a call's way through the deployments that could take it.
+// round tries the deployments that serve a call one after the other.
 type round struct {
 	client *Client
 	ctx    context.Context // the caller's
 	call   *Call
 	left   []*deployment // not asked yet, in order
-	only   bool          // there was only one: it is always asked, as its own answer tells more than ours
+	sole   bool          // there is one deployment only; ask it even when paused: its own answer says more than ours
 
-	last   failure
-	failed error         // the last error that isn't a 404, if there is one
-	tried  *deployment   // by another call
-	paused []*deployment // to be left alone
+	last      failure
+	callerErr error       // to return if none answers; a 404 only if there is nothing else
+	probed    *deployment // another call is trying whether it works again
+	paused    []*deployment
 }
 
-// failure is the last error of a round, and where it came from.
+// failure is the last error of a round, and the deployment it came from.
 type failure struct {
 	of  *deployment
 	err error
@@ -29,40 +29,40 @@ type failure struct {
 
 // next asks deployments until one answers.
 //
-// Going on after a 429 takes nothing from the budget: a deployment that has as much
-// to do as it may is left alone for a while, so that this amplifies nothing, and is
-// how a provisioned deployment overflows into another. Nor does going on after a
-// 404, which costs the deployment nothing.
+// A retry after a 429 takes nothing from the budget: the throttled deployment is
+// paused, so retries don't multiply, and this is how a provisioned deployment
+// overflows into another. A retry after a 404 is free too, as a 404 costs the
+// deployment nothing.
 func (r *round) next(ctx context.Context) (*answer, error) {
 	for len(r.left) > 0 {
-		bounded := r.last.err != nil && !aside(r.last.err)
+		bounded := r.last.err != nil && !neutral(r.last.err)
 		if bounded && !r.last.of.retries.left() {
 			break
 		}
 		d := r.left[0]
 		r.left = r.left[1:]
-		if !r.enters(d) {
+		if !r.admits(d) {
 			continue
 		}
 		if bounded {
 			r.last.of.retries.spend()
 		}
 		got, err := r.ask(ctx, d)
-		if err == nil || !failing(err) && !aside(err) || ctx.Err() != nil {
+		if err == nil || !failing(err) && !neutral(err) || ctx.Err() != nil {
 			return got, err
 		}
 	}
-	return r.none(ctx)
+	return r.giveUp(ctx)
 }
 
-// enters is whether the call may go to a deployment.
-func (r *round) enters(d *deployment) bool {
-	if r.only {
+// admits reports whether the call may go to a deployment, and remembers why not.
+func (r *round) admits(d *deployment) bool {
+	if r.sole {
 		return true
 	}
-	switch d.enter(time.Now()) {
-	case trying:
-		r.tried = cmp.Or(r.tried, d)
+	switch d.admit(time.Now()) {
+	case beingProbed:
+		r.probed = cmp.Or(r.probed, d)
 		return false
 	case paused:
 		r.paused = append(r.paused, d)
@@ -71,58 +71,59 @@ func (r *round) enters(d *deployment) bool {
 	return true
 }
 
-// ask asks a deployment and notes its failure.
+// ask sends the call to a deployment and records the outcome.
 func (r *round) ask(ctx context.Context, d *deployment) (*answer, error) {
 	d.retries.earn()
 	entered := time.Now()
 	got, err := d.try(ctx, r.call)
 	if err != nil {
-		d.note(err, entered, time.Now())
-		r.fails(d, err)
+		d.record(err, entered, time.Now())
+		r.noteFailure(d, err)
 		return nil, err
 	}
 	got.from, got.entered = d, entered
 	return got, nil
 }
 
-// fails notes an error for the round. Of several that ask for time, the caller is
-// told the shortest.
-func (r *round) fails(d *deployment, err error) {
+// noteFailure keeps an error of the round. Of several 429s the caller gets the one
+// with the shortest Retry-After.
+func (r *round) noteFailure(d *deployment, err error) {
 	r.last = failure{d, err}
 	switch {
-	case r.failed == nil:
-		r.failed = err
-	case lacking(err), throttled(err) && throttled(r.failed) && wish(r.failed) <= wish(err):
+	case r.callerErr == nil:
+		r.callerErr = err
+	case notFound(err), throttled(err) && throttled(r.callerErr) && requestedPause(r.callerErr) <= requestedPause(err):
 	default:
-		r.failed = err
+		r.callerErr = err
 	}
 }
 
-// none is what comes of a round in which nobody answered. A deployment that
-// another call is trying is asked all the same, as that may take as long as a model
-// thinks. The caller is told of a missing deployment only if there is no other.
-func (r *round) none(ctx context.Context) (*answer, error) {
-	if lacking(r.failed) && (r.tried != nil || r.paused != nil) {
-		r.failed = nil
+// giveUp ends a round in which no deployment answered. If another call is trying a
+// deployment, giveUp asks it too, as the other call may take as long as a model
+// thinks. The caller gets a 404 only if every deployment is missing.
+func (r *round) giveUp(ctx context.Context) (*answer, error) {
+	if notFound(r.callerErr) && (r.probed != nil || r.paused != nil) {
+		r.callerErr = nil
 	}
 	switch {
-	case r.failed == nil && r.tried != nil:
-		d := r.tried
-		r.tried = nil
+	case r.callerErr == nil && r.probed != nil:
+		d := r.probed
+		r.probed = nil
 		return r.ask(ctx, d)
-	case r.failed == nil:
+	case r.callerErr == nil:
 		return nil, r.unavailable(maxPause)
-	case throttled(r.failed):
-		if busy := r.unavailable(wish(r.failed)); busy.RetryAfter < wish(r.failed) {
+	case throttled(r.callerErr):
+		if busy := r.unavailable(requestedPause(r.callerErr)); busy.RetryAfter < requestedPause(r.callerErr) {
 			return nil, busy
 		}
 	}
-	return nil, r.failed
+	return nil, r.callerErr
 }
 
-// unavailable says when the first deployment will be tried again, within a time.
+// unavailable returns an error with the time until the first deployment may be
+// tried again, at most within.
 func (r *round) unavailable(within time.Duration) *UnavailableError {
-	now, busy := time.Now(), &UnavailableError{RetryAfter: within, Throttled: throttled(r.failed)}
+	now, busy := time.Now(), &UnavailableError{RetryAfter: within, Throttled: throttled(r.callerErr)}
 	for _, d := range r.paused {
 		wait, throttled := d.pause(now)
 		busy.RetryAfter = max(min(busy.RetryAfter, wait), time.Second)
@@ -131,11 +132,11 @@ func (r *round) unavailable(within time.Duration) *UnavailableError {
 	return busy
 }
 
-// answer is an answer that has begun.
+// answer is an endpoint's answer that has begun.
 type answer struct {
 	*http.Response
 	from    *deployment
 	entered time.Time // when the deployment was asked
 	secret  string    // the credential that it was sent
-	pump    *pump     // reads the body of a call that goes on when ctx ends; else nil
+	pump    *pump     // reads the body of a call that may continue when ctx ends; else nil
 }

@@ -1,4 +1,7 @@
-// Package credential gets tokens for Foundry from Microsoft Entra ID.
+// Package credential gets tokens for Foundry from Microsoft Entra ID: for each
+// endpoint without a key, as the managed identity that its configuration names. It
+// is apart from package upstream to keep the Azure SDK out of that. Start reading at
+// [Identified].
 package credential
 
 import (
@@ -14,14 +17,12 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// inference is the audience of a token for Foundry's inference, where an endpoint
-// names no other.
+// inference is the scope of tokens for endpoints that name no audience.
 // Source: https://learn.microsoft.com/azure/ai-foundry/foundry-models/how-to/configure-entra-id
 const inference = "https://cognitiveservices.azure.com/.default"
 
-// ManagedIdentity gives tokens of the app's managed identity in Azure, and of
-// whoever is logged in on a developer's machine. The tokens are cached and renewed
-// by the SDK.
+// ManagedIdentity returns a source of tokens of the app's managed identity or, on a
+// developer's machine, of the user who is logged in. The SDK caches and renews them.
 func ManagedIdentity(identity upstream.Identity) (upstream.Token, error) {
 	var credential azcore.TokenCredential
 	var err error
@@ -31,13 +32,13 @@ func ManagedIdentity(identity upstream.Identity) (upstream.Token, error) {
 		credential, err = azidentity.NewDefaultAzureCredential(nil)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("use the managed identity: %w", err)
+		return nil, err
 	}
 	return From(credential, identity.Audience), nil
 }
 
-// Identified gives each endpoint that has no key the tokens of its identity, of
-// which there is one source for all endpoints that share it.
+// Identified returns the endpoints, each without a key supplied with tokens of its
+// identity. Endpoints of one identity share their tokens.
 func Identified(endpoints []upstream.Endpoint) ([]upstream.Endpoint, error) {
 	endpoints = slices.Clone(endpoints)
 	tokens := make(map[upstream.Identity]upstream.Token)
@@ -49,7 +50,7 @@ func Identified(endpoints []upstream.Endpoint) ([]upstream.Endpoint, error) {
 		if tokens[e.Identity] == nil {
 			token, err := ManagedIdentity(e.Identity)
 			if err != nil {
-				return nil, fmt.Errorf("the upstream %s has no key, and without one: %w", e.URL, err)
+				return nil, fmt.Errorf("upstream %s has no key, and its managed identity can't be used: %w", e.URL, err)
 			}
 			tokens[e.Identity] = token
 		}
@@ -58,7 +59,8 @@ func Identified(endpoints []upstream.Endpoint) ([]upstream.Endpoint, error) {
 	return endpoints, nil
 }
 
-// From gives tokens of a credential for an audience; empty: Foundry's inference.
+// From returns a source of a credential's tokens for an audience, which is Foundry's
+// inference if empty.
 func From(credential azcore.TokenCredential, audience string) upstream.Token {
 	scope := cmp.Or(audience, inference)
 	return func(ctx context.Context) (string, error) {
