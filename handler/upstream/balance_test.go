@@ -15,8 +15,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// pool is a client of endpoints a, b, ... whose handlers a test gives, and the
-// record of which were asked.
+// pool is a client of endpoints a, b, ... with a handler each, and the names of
+// those that were asked.
 type pool struct {
 	*upstream.Client
 	asked []string
@@ -49,7 +49,7 @@ func poolOf(t *testing.T, endpoints []upstream.Endpoint, handlers ...http.Handle
 	return p
 }
 
-// send makes a call and says which endpoints it asked and what came of it.
+// send makes a call and returns the endpoints it asked and its outcome.
 func (p *pool) send(t *testing.T) (asked, outcome string) { return p.sendFor(t, "m") }
 
 func (p *pool) sendFor(t *testing.T, model string) (asked, outcome string) {
@@ -90,13 +90,13 @@ func (p *pool) want(t *testing.T, asked, outcome string) {
 func (p *pool) wantFor(t *testing.T, model, asked, outcome string) {
 	t.Helper()
 	if gotAsked, gotOutcome := p.sendFor(t, model); gotAsked != asked || gotOutcome != outcome {
-		t.Errorf("%s: asked %q, %s; want %q, %s", model, gotAsked, gotOutcome, asked, outcome)
+		t.Errorf("%s: got endpoints %q asked and %s, want %q and %s", model, gotAsked, gotOutcome, asked, outcome)
 	}
 }
 
 func ok(http.ResponseWriter, *http.Request) {}
 
-// status answers with a status and, if it isn't empty, a Retry-After.
+// status answers with a status and, unless it is empty, a Retry-After.
 func status(code int, after string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if after != "" {
@@ -106,7 +106,7 @@ func status(code int, after string) http.HandlerFunc {
 	}
 }
 
-func TestACallGoesOnToTheNextEndpointOnlyIfThatMayHelp(t *testing.T) {
+func TestACallIsRetriedElsewhereOnlyIfThatMayHelp(t *testing.T) {
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	for name, c := range map[string]struct {
 		first          http.HandlerFunc
@@ -139,15 +139,15 @@ func TestACallGoesOnToTheNextEndpointOnlyIfThatMayHelp(t *testing.T) {
 	}
 }
 
-func TestTheLastFailureIsToldIfAllFail(t *testing.T) {
+func TestIfAllEndpointsFailTheCallerGetsTheLastFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		newPool(t, status(500, ""), nil, status(529, "")).want(t, "abc", "529")
 	})
 }
 
-// Overflow from a provisioned deployment: while it asks to be left alone, calls
-// go straight to the other, and then come back.
-func TestAnEndpointIsLeftAloneForAsLongAsItAsks(t *testing.T) {
+// This is how a provisioned deployment overflows: while it is paused calls go
+// straight to the other endpoint, and then come back.
+func TestAnEndpointIsPausedForAsLongAsItAsks(t *testing.T) {
 	for after, pause := range map[string]time.Duration{"": time.Second, "20": 20 * time.Second, "86400": 5 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			full := true
@@ -166,7 +166,7 @@ func TestAnEndpointIsLeftAloneForAsLongAsItAsks(t *testing.T) {
 	}
 }
 
-func TestAFailingEndpointIsTriedByOneCallEveryTenSeconds(t *testing.T) {
+func TestAFailingEndpointGetsOneCallEveryTenSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := true
 		p := newPool(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -190,8 +190,8 @@ func TestAFailingEndpointIsTriedByOneCallEveryTenSeconds(t *testing.T) {
 	})
 }
 
-// What callers do wrong, and their leaving, doesn't count against an endpoint.
-func TestCallsThatAreRefusedOpenNoBreaker(t *testing.T) {
+// A caller's mistakes don't count against the endpoint.
+func TestRefusedCallsDoNotPauseAnEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, status(400, ""), ok)
 		for range 20 {
@@ -200,9 +200,9 @@ func TestCallsThatAreRefusedOpenNoBreaker(t *testing.T) {
 	})
 }
 
-// A deployment that is missing says nothing of the endpoint's others: it opened
-// the breaker for all of them, and then used up the retries.
-func TestAMissingDeploymentKeepsNoOtherModelOut(t *testing.T) {
+// A 404 says nothing about the endpoint's other deployments, so it neither pauses
+// it nor uses up retries.
+func TestA404NeitherPausesAnEndpointNorUsesUpRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, status(404, ""), ok)
 		for range 40 {
@@ -211,9 +211,8 @@ func TestAMissingDeploymentKeepsNoOtherModelOut(t *testing.T) {
 	})
 }
 
-// Callers come back to a model that is busy, but not to one that there isn't: where
-// it was missing at one endpoint, that is what they were told while the other was busy.
-func TestAMissingDeploymentIsNotToldWhereAnotherIsBusy(t *testing.T) {
+// Callers retry a busy model, but give up on a missing one.
+func TestACallerGetsNo404WhileAnotherEndpointIsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, status(429, "30"), status(404, ""))
 		p.want(t, "ab", "429")
@@ -224,8 +223,7 @@ func TestAMissingDeploymentIsNotToldWhereAnotherIsBusy(t *testing.T) {
 	})
 }
 
-// A refusal whose body hangs is one all the same.
-func TestARefusalThatHangsIsNotWaitedFor(t *testing.T) {
+func TestARefusalWhoseBodyHangsIsRetriedElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(429)
@@ -235,14 +233,14 @@ func TestARefusalThatHangsIsNotWaitedFor(t *testing.T) {
 		began := time.Now()
 		p.want(t, "ab", "answer of b")
 		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("went on after %v", took)
+			t.Errorf("got an answer after %v, want one within 5s", took)
 		}
 	})
 }
 
-// A call that tries an endpoint may take minutes to be answered. Others that have
-// no other endpoint don't wait for it.
-func TestACallThatTriesAnEndpointKeepsNobodyOut(t *testing.T) {
+// A call that tries a paused endpoint may take minutes. Other calls don't wait for
+// it if there is no other endpoint.
+func TestACallThatTriesAPausedEndpointKeepsNoOtherOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := true
 		model := func(w http.ResponseWriter, r *http.Request) {
@@ -273,9 +271,9 @@ func TestACallThatTriesAnEndpointKeepsNobodyOut(t *testing.T) {
 	})
 }
 
-// Its own answer tells more than "unavailable" would, and nothing is gained by
-// keeping calls away from it.
-func TestAnEndpointWithoutAlternativeIsAlwaysAsked(t *testing.T) {
+// Its own answer says more than "unavailable" would, and keeping calls away from it
+// gains nothing.
+func TestTheOnlyEndpointIsAlwaysAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, status(503, "60"))
 		for range 20 {
@@ -284,8 +282,8 @@ func TestAnEndpointWithoutAlternativeIsAlwaysAsked(t *testing.T) {
 	})
 }
 
-// Of every five calls the first endpoint answers one, so that its breaker stays
-// closed, and fails four. Ten retries are free, then one for ten calls.
+// The first endpoint fails four of every five calls and answers the fifth, so that it
+// is never paused. Ten retries are free, then one for ten calls.
 func TestRetriesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls, retried := 0, 0
@@ -300,12 +298,12 @@ func TestRetriesAreBounded(t *testing.T) {
 			}
 		}
 		if retried < 45 || retried > 50 {
-			t.Errorf("%d of 400 calls were retried, want 10 + 40 at most", retried)
+			t.Errorf("got %d of 400 calls retried, want 45 to 50", retried)
 		}
 	})
 }
 
-func TestWeightsShareCalls(t *testing.T) {
+func TestCallsAreSharedByWeight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, c := endpoint("http://127.0.0.1:0"), endpoint("http://127.0.0.1:1"), endpoint("http://127.0.0.1:2")
 		a.Name, a.Weight = "a", 3
@@ -319,12 +317,12 @@ func TestWeightsShareCalls(t *testing.T) {
 		}
 		// The standard deviation is 27: 150 either way fails once in 10⁷ runs.
 		if count["a"] < 2850 || count["a"] > 3150 || count["a"]+count["b"] != 4000 {
-			t.Errorf("asked %v, want about 3000 to 1000", count)
+			t.Errorf("got calls %v, want about 3000 for a and 1000 for b", count)
 		}
 	})
 }
 
-func TestACallGoesToWhatServesItsModel(t *testing.T) {
+func TestACallGoesToAnEndpointThatServesItsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := endpoint("http://127.0.0.1:0"), endpoint("http://127.0.0.1:1")
 		a.Name, a.Models = "a", map[string]upstream.Model{"other": {Name: "other"}}
@@ -333,9 +331,9 @@ func TestACallGoesToWhatServesItsModel(t *testing.T) {
 	})
 }
 
-// A provisioned deployment that is full for hours must not use up the retries:
-// every call overflows, however few succeed at once.
-func TestOverflowIsNotBounded(t *testing.T) {
+// A provisioned deployment that is full for hours must not use up the retries: every
+// call goes on to the next.
+func TestRetriesAfterA429AreNotBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, status(429, ""), ok)
 		for range 200 {

@@ -91,7 +91,7 @@ func New(endpoints []Endpoint, timeouts Timeouts) (*Client, error) {
 	for i, configured := range endpoints {
 		e := &endpoint{configured.withName(i).withDefaults()}
 		if e.Key.Empty() && e.Token == nil {
-			faults = append(faults, fmt.Errorf("upstream %q: credential is missing, and no managed identity stands in for it", e.Name))
+			faults = append(faults, fmt.Errorf("upstream %q: credential is missing: set its key, or let it use a managed identity", e.Name))
 		}
 		c.endpoints = append(c.endpoints, e)
 	}

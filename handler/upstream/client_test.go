@@ -41,15 +41,15 @@ func TestOnlyHeadersOnTheAllowlistPass(t *testing.T) {
 	want := http.Header{"Api-Key": {"upstream-key"}, "Traceparent": {traceparent}, "X-Request-Id": {"id-1"}, "Extra-Parameters": {"drop"}, "Accept": {"application/json"},
 		"Content-Type": {"application/json"}, "Accept-Encoding": {"identity"}, "User-Agent": {"tollgate"}, "Content-Length": {"2"}}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("sent upstream (-want +got):\n%s", diff)
+		t.Errorf("headers sent upstream (-want +got):\n%s", diff)
 	}
 	back := http.Header{"Content-Type": {"application/json"}}
 	if diff := cmp.Diff(back, response.Header); diff != "" {
-		t.Errorf("sent back (-want +got):\n%s", diff)
+		t.Errorf("headers returned (-want +got):\n%s", diff)
 	}
 }
 
-func TestAMalformedTraceparentStaysHere(t *testing.T) {
+func TestAMalformedTraceparentIsNotPassedOn(t *testing.T) {
 	for _, value := range []string{"x", "00-1-2-01", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
 		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-\r\n"} {
@@ -65,12 +65,12 @@ func TestAMalformedTraceparentStaysHere(t *testing.T) {
 		}
 		response.Close()
 		if got != nil {
-			t.Errorf("%q was passed on", value)
+			t.Errorf("got traceparent %q for %q, want none", got, value)
 		}
 	}
 }
 
-func TestATokenStandsInForAKey(t *testing.T) {
+func TestWithoutAKeyACallCarriesAToken(t *testing.T) {
 	var got http.Header
 	e := endpoint(serve(t, func(w http.ResponseWriter, r *http.Request) { got = r.Header }))
 	e.Key = secret.Text{}
@@ -81,11 +81,11 @@ func TestATokenStandsInForAKey(t *testing.T) {
 	}
 	response.Close()
 	if got.Get("Authorization") != "Bearer entra" || got["Api-Key"] != nil {
-		t.Errorf("sent %v", got)
+		t.Errorf("got headers %v, want Authorization with the token and no Api-Key", got)
 	}
 }
 
-func TestSendSaysWhyThereIsNoAnswer(t *testing.T) {
+func TestSendReturnsTheReasonOfAMissingAnswer(t *testing.T) {
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
@@ -99,10 +99,10 @@ func TestSendSaysWhyThereIsNoAnswer(t *testing.T) {
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://127.0.0.1:2/", http.StatusTemporaryRedirect)
 		}, false, 0, upstream.BadAnswer},
-		"no content":                 {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, false, 0, upstream.BadAnswer},
-		"gzip in spite of identity":  {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, true, 0, upstream.BadAnswer},
-		"something that isn't HTTP":  {notHTTP, false, 0, upstream.Unreachable},
-		"headers beyond all measure": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 11<<20)) }, false, 0, upstream.Unreachable},
+		"no content":                {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, false, 0, upstream.BadAnswer},
+		"gzip though not asked for": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, true, 0, upstream.BadAnswer},
+		"something that isn't HTTP": {notHTTP, false, 0, upstream.Unreachable},
+		"11 MiB of headers":         {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 11<<20)) }, false, 0, upstream.Unreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestSendSaysWhyThereIsNoAnswer(t *testing.T) {
 					t.Errorf("got %v, want %s", err, c.want)
 				}
 				if took := time.Since(start); took != c.after {
-					t.Errorf("after %v, want %v", took, c.after)
+					t.Errorf("got the error after %v, want %v", took, c.after)
 				}
 			})
 		})
@@ -130,8 +130,8 @@ func notHTTP(w http.ResponseWriter, _ *http.Request) {
 	_ = conn.Close()
 }
 
-func TestSendSaysThatNobodyListens(t *testing.T) {
-	// Nothing is ever given this port; one that was free a moment ago may be another's.
+func TestACallToAClosedPortIsUnreachable(t *testing.T) {
+	// Port 1 is never assigned; a port that was free a moment ago may be in use.
 	_, err := newClient(t, upstream.Timeouts{}, endpoint("http://127.0.0.1:1")).Send(t.Context(), aCall(false))
 	var failed *upstream.Error
 	if !errors.As(err, &failed) || failed.Reason != upstream.Unreachable {
@@ -139,7 +139,7 @@ func TestSendSaysThatNobodyListens(t *testing.T) {
 	}
 }
 
-func TestSendSaysThatThereIsNoCredential(t *testing.T) {
+func TestACallWithoutATokenHasNoCredential(t *testing.T) {
 	e := endpoint("http://127.0.0.1:1")
 	e.Key = secret.Text{}
 	e.Token = func(context.Context) (string, error) { return "", errors.New("no identity") }
@@ -150,8 +150,8 @@ func TestSendSaysThatThereIsNoCredential(t *testing.T) {
 	}
 }
 
-// Whoever waits for headers that don't come may leave, and upstream hears of it.
-func TestTheCallersEndCancelsUpstream(t *testing.T) {
+// A caller may leave while it waits for headers.
+func TestTheEndOfTheCallersContextCancelsTheUpstreamCall(t *testing.T) {
 	for deadline, want := range map[bool]upstream.Reason{false: upstream.Left, true: upstream.TimedOut} {
 		synctest.Test(t, func(t *testing.T) {
 			cancelled := make(chan struct{})
@@ -177,7 +177,7 @@ func TestTheCallersEndCancelsUpstream(t *testing.T) {
 	}
 }
 
-func TestBody(t *testing.T) {
+func TestBodyReturnsTheAnswerOrWhatCameOfIt(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
@@ -189,7 +189,7 @@ func TestBody(t *testing.T) {
 		"of unknown length": {func(w http.ResponseWriter, _ *http.Request) { say(w, "ans"); say(w, "wer") }, "answer", "", 0},
 		"of nothing":        {func(http.ResponseWriter, *http.Request) {}, "", "", 0},
 		"that breaks off":   {func(w http.ResponseWriter, _ *http.Request) { say(w, "ans"); panic(http.ErrAbortHandler) }, "ans", upstream.Broken, 0},
-		"shorter than told": {func(w http.ResponseWriter, _ *http.Request) {
+		"short of its length": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "9")
 			say(w, "ans")
 			panic(http.ErrAbortHandler)
@@ -217,7 +217,7 @@ func TestBody(t *testing.T) {
 						t.Errorf("got %v, want %q", err, c.reason)
 					}
 					if string(body) != c.want || time.Since(start) != c.after {
-						t.Errorf("%d bytes after %v, want %d after %v", len(body), time.Since(start), len(c.want), c.after)
+						t.Errorf("got %d bytes after %v, want %d after %v", len(body), time.Since(start), len(c.want), c.after)
 					}
 				})
 			})
@@ -225,8 +225,8 @@ func TestBody(t *testing.T) {
 	}
 }
 
-// A client that asked for gzip would hide its usage from the gateway.
-func TestCompressionIsNeverUndoneUnseen(t *testing.T) {
+// The transport would ask for gzip by itself.
+func TestAnAnswerIsRequestedUncompressed(t *testing.T) {
 	client := newClient(t, upstream.Timeouts{}, endpoint(serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept-Encoding") == "identity" {
 			_, _ = io.WriteString(w, "plain")
@@ -243,11 +243,11 @@ func TestCompressionIsNeverUndoneUnseen(t *testing.T) {
 	}
 	defer response.Close()
 	if body, err := response.Body(unbounded); string(body) != "plain" || err != nil {
-		t.Errorf("got %q, %v", body, err)
+		t.Errorf("got %q, %v; want the plain answer", body, err)
 	}
 }
 
-func TestTargetsSaysWhatNoEndpointTakes(t *testing.T) {
+func TestTargetsRefusesACallThatNoEndpointCanServe(t *testing.T) {
 	models := upstream.Endpoint{Name: "a", URL: "http://127.0.0.1:1", Shape: upstream.Models, Models: map[string]upstream.Model{"r1": {Name: "R1"}, "v3": {Name: "V3"}}, Key: secret.New("k")}
 	openai := upstream.Endpoint{Name: "b", URL: "http://127.0.0.1:1", Shape: upstream.OpenAI, Models: map[string]upstream.Model{"r1": {Name: "R1"}, "o1": {Name: "o1"}}, Key: secret.New("k")}
 	client := newClient(t, upstream.Timeouts{}, models, openai)
@@ -261,13 +261,13 @@ func TestTargetsSaysWhatNoEndpointTakes(t *testing.T) {
 	} {
 		call := upstream.Call{Model: c.model, ExtraParameters: c.extra}
 		if _, err := client.Targets(call); !errors.Is(err, c.want) {
-			t.Errorf("%s, extra-parameters %q: %v, want %v", c.model, c.extra, err, c.want)
+			t.Errorf("%s, extra-parameters %q: got %v, want %v", c.model, c.extra, err, c.want)
 		}
 	}
 }
 
-// Only an endpoint that had the whole call may have been at work on it.
-func TestAnErrorSaysWhetherTheCallWasAccepted(t *testing.T) {
+// An endpoint can only have worked on a call that was sent in full.
+func TestAnErrorSaysWhetherTheCallWasSentInFull(t *testing.T) {
 	for name, c := range map[string]struct {
 		dial func(ctx context.Context, network, address string) (net.Conn, error)
 		want bool
@@ -295,15 +295,15 @@ func TestAnErrorSaysWhetherTheCallWasAccepted(t *testing.T) {
 				_, err := client.Send(ctx, call)
 				failed, ok := errors.AsType[*upstream.Error](err)
 				if !ok || failed.Accepted != c.want {
-					t.Errorf("%v, accepted %t; want %t", err, ok && failed.Accepted, c.want)
+					t.Errorf("got %v, accepted %t; want accepted %t", err, ok && failed.Accepted, c.want)
 				}
 			})
 		})
 	}
 }
 
-// A call that has queued for tokens has that much less time for its answer: who
-// waits in front of it all counts from its beginning.
+// A call that has queued for tokens has less time left for its answer, as its caller
+// and the front end count from the beginning.
 func TestTimeoutsCountFromWhenTheCallerBeganToWait(t *testing.T) {
 	for stream, want := range map[bool]time.Duration{true: 10 * time.Second, false: 30 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -317,7 +317,7 @@ func TestTimeoutsCountFromWhenTheCallerBeganToWait(t *testing.T) {
 			_, err := client.Send(t.Context(), call)
 			failed, ok := errors.AsType[*upstream.Error](err)
 			if !ok || failed.Reason != upstream.TimedOut || time.Since(begun) != want {
-				t.Errorf("stream %t: %v after %v, want a timeout after %v", stream, err, time.Since(begun), want)
+				t.Errorf("stream %t: got %v after %v, want a timeout after %v", stream, err, time.Since(begun), want)
 			}
 		})
 	}

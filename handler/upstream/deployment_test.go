@@ -16,8 +16,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// While all ask to be left alone, callers get a 429 and the shortest wait; when that
-// is over one call tries, and the others wait for it.
+// While all endpoints are throttled, callers get a 429 with the shortest wait. When
+// that is over, one call tries and the others wait for it.
 func TestWhileAllAreThrottledOneCallTriesWhenTheShortestWaitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full, asked := true, 0
@@ -43,7 +43,7 @@ func TestWhileAllAreThrottledOneCallTriesWhenTheShortestWaitEnds(t *testing.T) {
 		var tries sync.WaitGroup
 		tries.Go(func() {
 			if response, err := p.Send(t.Context(), aCall(false)); err != nil {
-				t.Errorf("the call that tried: %v", err)
+				t.Errorf("got %v for the call that tries, want an answer", err)
 			} else {
 				response.Close()
 			}
@@ -55,7 +55,7 @@ func TestWhileAllAreThrottledOneCallTriesWhenTheShortestWaitEnds(t *testing.T) {
 		}
 		tries.Wait()
 		if asked != before {
-			t.Errorf("%d calls asked, want the one that tries", asked-before+1)
+			t.Errorf("got %d calls at the endpoint, want only the one that tries", asked-before+1)
 		}
 		for range 10 {
 			p.want(t, "a", "answer of a")
@@ -63,21 +63,20 @@ func TestWhileAllAreThrottledOneCallTriesWhenTheShortestWaitEnds(t *testing.T) {
 	})
 }
 
-// Of several refusals the caller is told the one that is over first.
-func TestTheShortestWaitIsTold(t *testing.T) {
+func TestOfSeveral429sTheCallerGetsTheShortestWait(t *testing.T) {
 	for _, waits := range [][2]string{{"30", "40"}, {"40", "30"}} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPool(t, status(429, waits[0]), status(429, waits[1]))
 			_, err := p.Send(t.Context(), aCall(false))
 			if refused, ok := errors.AsType[*upstream.StatusError](err); !ok || refused.RetryAfter != 30*time.Second {
-				t.Errorf("waits %v: got %v with %v, want 30s", waits, err, refused.RetryAfter)
+				t.Errorf("waits %v: got %v with Retry-After %v, want 30s", waits, err, refused.RetryAfter)
 			}
 		})
 	}
 }
 
-// A call that tries may take as long as a model thinks. The others don't wait so long.
-func TestACallThatTriesAThrottledEndpointHoldsOthersUpForASecond(t *testing.T) {
+// A call that tries may take as long as a model thinks.
+func TestACallThatTriesAThrottledEndpointDelaysOthersByASecondAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := true
 		model := func(w http.ResponseWriter, r *http.Request) {
@@ -97,7 +96,7 @@ func TestACallThatTriesAThrottledEndpointHoldsOthersUpForASecond(t *testing.T) {
 				tries.Go(func() {
 					response, err := p.Send(t.Context(), aCall(false))
 					if err != nil {
-						t.Errorf("a call a second: %v", err)
+						t.Errorf("got %v for one call a second, want an answer", err)
 						return
 					}
 					response.Close()
@@ -111,7 +110,7 @@ func TestACallThatTriesAThrottledEndpointHoldsOthersUpForASecond(t *testing.T) {
 	})
 }
 
-func TestOneThrottledEndpointAmongFailingOnesIsA429(t *testing.T) {
+func TestIfOneOfThePausedEndpointsIsThrottledTheErrorIsA429(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, status(500, ""), status(429, "60"))
 		for range 5 {
@@ -121,8 +120,7 @@ func TestOneThrottledEndpointAmongFailingOnesIsA429(t *testing.T) {
 	})
 }
 
-// An answer to a call that was sent before the pause doesn't end it.
-func TestALateAnswerEndsNoPause(t *testing.T) {
+func TestAnAnswerToACallSentBeforeThePauseDoesNotEndIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
 		p := newPool(t, func(w http.ResponseWriter, r *http.Request) {
@@ -148,8 +146,8 @@ func TestALateAnswerEndsNoPause(t *testing.T) {
 	})
 }
 
-// twoModels is a client of endpoints a and b that each serve m1, m2 and an alias of
-// m1, whose deployments are d1 and d2.
+// twoModels is a client of endpoints a and b that each serve m1 and its alias as
+// deployment d1, and m2 as d2.
 func twoModels(t *testing.T, d1, d2 http.HandlerFunc) *pool {
 	var endpoints []upstream.Endpoint
 	for i, name := range []string{"a", "b"} {
@@ -168,8 +166,7 @@ func twoModels(t *testing.T, d1, d2 http.HandlerFunc) *pool {
 	return poolOf(t, endpoints, route, route)
 }
 
-// What one model's deployment answers says nothing of the endpoint's other models.
-func TestAModelsTroubleIsItsOwn(t *testing.T) {
+func TestAFailingModelDoesNotPauseTheEndpointsOtherModels(t *testing.T) {
 	for name, c := range map[string]struct {
 		trouble http.HandlerFunc
 		then    string
@@ -195,8 +192,8 @@ func TestAModelsTroubleIsItsOwn(t *testing.T) {
 	}
 }
 
-// An endpoint that serves whatever it is asked for has a deployment for each name.
-func TestModelsByTheirOwnNamesAreApart(t *testing.T) {
+// An endpoint that serves every model has a deployment for each name.
+func TestAThrottledModelDoesNotPauseOthersOfAnEndpointThatServesAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, status(429, "60"), status(429, "60"))
 		p.wantFor(t, "m1", "ab", "429")
@@ -205,8 +202,7 @@ func TestModelsByTheirOwnNamesAreApart(t *testing.T) {
 	})
 }
 
-// A model whose deployments fail uses up its own retries alone.
-func TestRetriesAreAModelsOwn(t *testing.T) {
+func TestAFailingModelUsesUpOnlyItsOwnRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
 		p := twoModels(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) }, func(w http.ResponseWriter, r *http.Request) {
@@ -222,8 +218,8 @@ func TestRetriesAreAModelsOwn(t *testing.T) {
 	})
 }
 
-// A connection that was closed while it lay idle says nothing of another model's.
-func TestConnectionsAreAModelsOwn(t *testing.T) {
+// An idle connection that was closed says nothing about another model's.
+func TestEachModelHasItsOwnConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		again := false
 		p := twoModels(t, func(w http.ResponseWriter, r *http.Request) {
@@ -243,16 +239,16 @@ func TestConnectionsAreAModelsOwn(t *testing.T) {
 		p.wantFor(t, "m1", "aa", "answer of a")
 		p.wantFor(t, "m2", "a", "answer of a")
 		if dials != 3 {
-			t.Errorf("%d connections were made, want one for each model and one in place of that closed", dials)
+			t.Errorf("got %d connections, want 3: one for each model and one that replaces the closed one", dials)
 		}
 	})
 }
 
-// A response that holds no answer counts as a failure, and the call goes on.
-func TestAnotherEndpointIsAskedInPlaceOfAnAnswerThatIsNone(t *testing.T) {
+// A response without an answer counts as a failure.
+func TestAResponseWithoutAnAnswerIsRetriedElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, ok, status(429, "60"), ok)
-		junk := func() (asked string, err error) {
+		send := func() (asked string, err error) {
 			p.asked = nil
 			call := aCall(false)
 			call.Body = func(target upstream.Target) [][]byte {
@@ -266,10 +262,10 @@ func TestAnotherEndpointIsAskedInPlaceOfAnAnswerThatIsNone(t *testing.T) {
 			return strings.Join(p.asked, ""), err
 		}
 		for i, want := range []string{"abc", "ac", "ac", "ac", "ac", ""} {
-			asked, err := junk()
-			failed, junk := errors.AsType[*upstream.Error](err)
-			if asked != want || want != "" && (!junk || failed.Reason != upstream.BadAnswer || failed.Endpoint != "c") {
-				t.Errorf("call %d asked %q, %v; want %q", i, asked, err, want)
+			asked, err := send()
+			failed, bad := errors.AsType[*upstream.Error](err)
+			if asked != want || want != "" && (!bad || failed.Reason != upstream.BadAnswer || failed.Endpoint != "c") {
+				t.Errorf("call %d: got endpoints %q asked and %v, want %q and a bad answer of c", i, asked, err, want)
 			}
 		}
 		p.want(t, "", "429 in 10s")

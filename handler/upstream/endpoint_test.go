@@ -20,31 +20,31 @@ func TestNewReportsEveryFault(t *testing.T) {
 		{Name: "e", URL: "https://example.com", Shape: upstream.Models, Key: secret.New("k")},
 	}, upstream.Timeouts{})
 	if err == nil {
-		t.Fatal("no fault found")
+		t.Fatal("New accepted faulty endpoints, want an error")
 	}
 	for _, want := range []string{
 		`"a b": name must be`, `"a b": url is not https`, `"a b": shape must be`, `"a b": weight is negative`, `"a b": credential is missing`,
-		`"b": deployment is missing`, `"b": credential has characters`,
+		`"b": deployment is missing`, `"b": credential contains spaces`,
 		`"c": apiVersion is not part`,
 		`"d": deployment can't be combined with models`, `"d": models has an empty name`,
 		`"e": name is used twice`,
 	} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q isn't among the faults:\n%v", want, err)
+			t.Errorf("got faults:\n%v\nwant one with %q", err, want)
 		}
 	}
 	if n := strings.Count(err.Error(), "\n") + 1; n != 11 {
-		t.Errorf("%d faults, want 11:\n%v", n, err)
+		t.Errorf("got %d faults, want 11:\n%v", n, err)
 	}
 	if strings.Contains(err.Error(), "two words") {
-		t.Error("a fault shows a key")
+		t.Error("the error contains a key, want none")
 	}
 	if _, err := upstream.New(nil, upstream.Timeouts{}); err == nil {
-		t.Error("no endpoints at all are no fault")
+		t.Error("New accepted an empty list, want an error")
 	}
 }
 
-func TestURLs(t *testing.T) {
+func TestAFaultyURLIsRefused(t *testing.T) {
 	for url, want := range map[string]string{
 		"https://name.services.ai.azure.com":                  "",
 		"https://name.services.ai.azure.com/":                 "",
@@ -54,22 +54,22 @@ func TestURLs(t *testing.T) {
 		"http://localhost:8090":                               "",
 		"http://localhost.example.com":                        "is not https",
 		"http://10.0.0.1":                                     "is not https",
-		"ftp://example.com":                                   "is not an address",
-		"name.services.ai.azure.com":                          "is not an address",
-		"https://":                                            "is not an address",
-		"":                                                    "is not an address",
-		"https://exa mple.com":                                "is not an address",
-		"https://user:pass@example.com":                       "more than host and path",
-		"https://example.com?x=1":                             "more than host and path",
-		"https://example.com?":                                "more than host and path",
-		"https://example.com#":                                "more than host and path",
+		"ftp://example.com":                                   "is not a URL",
+		"name.services.ai.azure.com":                          "is not a URL",
+		"https://":                                            "is not a URL",
+		"":                                                    "is not a URL",
+		"https://exa mple.com":                                "is not a URL",
+		"https://user:pass@example.com":                       "more than a host and a path",
+		"https://example.com?x=1":                             "more than a host and a path",
+		"https://example.com?":                                "more than a host and a path",
+		"https://example.com#":                                "more than a host and a path",
 		"https://name.services.ai.azure.com/models":           "ends in /models",
 		"https://name.openai.azure.com/openai/v1/":            "ends in /openai/v1",
 		"https://name.services.ai.azure.com/chat/completions": "ends in /chat/completions",
 	} {
 		_, err := upstream.New([]upstream.Endpoint{{Name: "x", URL: url, Shape: upstream.Models, Key: secret.New("k")}}, upstream.Timeouts{})
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", url, err, want)
+			t.Errorf("%q: got %v, want %q", url, err, want)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func TestEveryShapeHasItsPathAndModel(t *testing.T) {
 			}
 			defer response.Close()
 			if path != c.path || asked != c.target || response.Target != c.target {
-				t.Errorf("asked %s of %+v, want %s of %+v", path, asked, c.path, c.target)
+				t.Errorf("got a call to %s for %+v, want %s of %+v", path, asked, c.path, c.target)
 			}
 		})
 	}

@@ -13,7 +13,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// gone waits until the garbage collector has freed what w refers to.
+// gone waits for the garbage collector to free what w refers to, and reports whether
+// it did.
 func gone[T any](t *testing.T, w weak.Pointer[T]) bool {
 	t.Helper()
 	for tick, late := time.Tick(10*time.Millisecond), time.After(10*time.Second); ; {
@@ -28,8 +29,8 @@ func gone[T any](t *testing.T, w weak.Pointer[T]) bool {
 	}
 }
 
-// A prompt of megabytes must not stay for the minutes that an answer may take.
-func TestABodyIsLetGoOnceAnAnswerHasBegun(t *testing.T) {
+// A prompt of megabytes must not stay in memory for the minutes of an answer.
+func TestABodyIsReleasedOnceAnAnswerHasBegun(t *testing.T) {
 	for _, stream := range []bool{true, false} {
 		end := make(chan struct{})
 		received := make(chan int, 1)
@@ -44,17 +45,17 @@ func TestABodyIsLetGoOnceAnAnswerHasBegun(t *testing.T) {
 		client := newClient(t, upstream.Timeouts{}, upstream.Endpoint{Shape: upstream.OpenAI, URL: at, Key: secret.New("k")})
 		response, body := sendLarge(t, client, stream)
 		if n := <-received; n != 2<<20 {
-			t.Errorf("upstream received %d bytes, want %d", n, 2<<20)
+			t.Errorf("got %d bytes upstream, want %d", n, 2<<20)
 		}
 		if !gone(t, body) {
-			t.Errorf("stream %t: the body is still held while the answer is read", stream)
+			t.Errorf("stream %t: the body is still in memory while the answer is read, want it released", stream)
 		}
 		close(end)
 		response.Close()
 	}
 }
 
-// sendLarge makes a call of 2 MiB and keeps nothing of it.
+// sendLarge makes a call of 2 MiB and keeps no reference to its body.
 func sendLarge(t *testing.T, client *upstream.Client, stream bool) (*upstream.Response, weak.Pointer[byte]) {
 	t.Helper()
 	body := bytes.Repeat([]byte(" "), 1<<20)
@@ -68,7 +69,7 @@ func sendLarge(t *testing.T, client *upstream.Client, stream bool) (*upstream.Re
 }
 
 // An endpoint may begin to answer before it has read the whole call.
-func TestABodyIsSentToItsEndAlsoBesideItsAnswer(t *testing.T) {
+func TestABodyIsSentToItsEndEvenAfterItsAnswerHasBegun(t *testing.T) {
 	received := make(chan int64, 1)
 	begin := make(chan struct{})
 	at := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -92,12 +93,12 @@ func TestABodyIsSentToItsEndAlsoBesideItsAnswer(t *testing.T) {
 	defer response.Close()
 	close(begin)
 	if n := <-received; n != 16<<20+2 {
-		t.Errorf("upstream received %d bytes, want %d", n, 16<<20+2)
+		t.Errorf("got %d bytes upstream, want %d", n, 16<<20+2)
 	}
 }
 
-// Each endpoint that is tried gets the whole body, whatever the last one read.
-func TestABodyIsWholeAtEachEndpoint(t *testing.T) {
+// It does so whatever the endpoint before it has read.
+func TestEachEndpointThatIsTriedGetsTheWholeBody(t *testing.T) {
 	half := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, 1<<20)
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -120,6 +121,6 @@ func TestABodyIsWholeAtEachEndpoint(t *testing.T) {
 	}
 	defer response.Close()
 	if got, want := <-received, "{"+string(text)+"}"; got != want {
-		t.Errorf("the second endpoint received %d bytes, want %d", len(got), len(want))
+		t.Errorf("got %d bytes at the second endpoint, want %d", len(got), len(want))
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-func TestARefusalIsPassedOn(t *testing.T) {
+func TestARefusalKeepsItsStatusBodyAndRetryAfter(t *testing.T) {
 	date := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
 	for name, c := range map[string]struct {
 		status   int
@@ -24,11 +24,11 @@ func TestARefusalIsPassedOn(t *testing.T) {
 		"429 with seconds":                {429, http.Header{"Retry-After": {"7"}}, 7 * time.Second, 7 * time.Second},
 		"429 with milliseconds":           {429, http.Header{"Retry-After": {"8"}, "Retry-After-Ms": {"7123"}}, 7123 * time.Millisecond, 7123 * time.Millisecond},
 		"429 with a date":                 {429, http.Header{"Retry-After": {date}}, 30 * time.Minute, time.Hour},
-		"503 with a date that has been":   {503, http.Header{"Retry-After": {"Mon, 02 Jan 2006 15:04:05 GMT"}}, 0, 0},
+		"503 with a date in the past":     {503, http.Header{"Retry-After": {"Mon, 02 Jan 2006 15:04:05 GMT"}}, 0, 0},
 		"408 with a negative time":        {408, http.Header{"Retry-After": {"-5"}}, 0, 0},
-		"424 with junk for a time":        {424, http.Header{"Retry-After": {"soon"}, "Retry-After-Ms": {"NaN"}}, 0, 0},
-		"500 with a time without end":     {500, http.Header{"Retry-After": {"1e300"}}, 365 * 24 * time.Hour, 365 * 24 * time.Hour},
-		"422, which says what is wrong":   {422, http.Header{"Content-Type": {"application/json"}}, 0, 0},
+		"424 with a malformed time":       {424, http.Header{"Retry-After": {"soon"}, "Retry-After-Ms": {"NaN"}}, 0, 0},
+		"500 with an enormous time":       {500, http.Header{"Retry-After": {"1e300"}}, 365 * 24 * time.Hour, 365 * 24 * time.Hour},
+		"422, a fault of the call":        {422, http.Header{"Content-Type": {"application/json"}}, 0, 0},
 		"401, which is about our own key": {401, http.Header{"Www-Authenticate": {"Bearer"}}, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,23 +42,22 @@ func TestARefusalIsPassedOn(t *testing.T) {
 			_, err := client.Send(t.Context(), aCall(false))
 			var refused *upstream.StatusError
 			if !errors.As(err, &refused) {
-				t.Fatalf("got %v", err)
+				t.Fatalf("got %v, want a *StatusError", err)
 			}
 			if refused.Status != c.status || string(refused.Body) != `{"error":{"code":"x"}}` {
-				t.Errorf("got %d %s", refused.Status, refused.Body)
+				t.Errorf("got %d %s, want %d and the body as sent", refused.Status, refused.Body, c.status)
 			}
 			if refused.RetryAfter < c.min || refused.RetryAfter > c.max {
-				t.Errorf("RetryAfter %v, want %v", refused.RetryAfter, c.max)
+				t.Errorf("got RetryAfter %v, want %v to %v", refused.RetryAfter, c.min, c.max)
 			}
 			if refused.Header.Get("Retry-After") != c.header.Get("Retry-After") || refused.Header.Get("Www-Authenticate") != "" {
-				t.Errorf("header %v", refused.Header)
+				t.Errorf("got header %v, want Retry-After %q and no Www-Authenticate", refused.Header, c.header.Get("Retry-After"))
 			}
 		})
 	}
 }
 
-// Only JSON is passed on, without the endpoint's credential: a page of HTML names
-// resources, and would be shown by a browser.
+// A page of HTML may name resources, and a browser would show it.
 func TestARefusalsBodyIsJSONWithoutOurCredential(t *testing.T) {
 	const key = "upstream-key"
 	padded := func(n int) string { return `{"error":"` + strings.Repeat("x", n-len(`{"error":""}`)) + `"}` }
@@ -66,7 +65,7 @@ func TestARefusalsBodyIsJSONWithoutOurCredential(t *testing.T) {
 		"an object":                  {"", `{"error":{"code":"x"}}`, `{"error":{"code":"x"}}`},
 		"an array":                   {"", ` [{"error":1}]`, ` [{"error":1}]`},
 		"a byte order mark":          {"", "\xEF\xBB\xBF{}", "{}"},
-		"an encoding that is none":   {"none", `{"error":1}`, `{"error":1}`},
+		"the encoding none":          {"none", `{"error":1}`, `{"error":1}`},
 		"compressed":                 {"gzip", `{"error":1}`, ""},
 		"HTML":                       {"", "<html>sub-1</html>", ""},
 		"a text":                     {"", "no healthy upstream", ""},
@@ -93,7 +92,7 @@ func TestARefusalsBodyIsJSONWithoutOurCredential(t *testing.T) {
 	}
 }
 
-func TestATokenIsTakenOutOfARefusal(t *testing.T) {
+func TestATokenIsRemovedFromARefusal(t *testing.T) {
 	e := endpoint(serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(400)
 		_, _ = io.WriteString(w, `{"error":"`+r.Header.Get("Authorization")+`"}`)
@@ -102,6 +101,6 @@ func TestATokenIsTakenOutOfARefusal(t *testing.T) {
 	e.Token = func(context.Context) (string, error) { return "eyJ0eXAi.eyJhdWQi.c2ln", nil }
 	_, err := newClient(t, upstream.Timeouts{}, e).Send(t.Context(), aCall(false))
 	if refused, ok := errors.AsType[*upstream.StatusError](err); !ok || string(refused.Body) != `{"error":"Bearer (secret)"}` {
-		t.Errorf("got %v, %s", err, refused.Body)
+		t.Errorf("got %v with body %s, want the token replaced", err, refused.Body)
 	}
 }

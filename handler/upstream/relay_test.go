@@ -17,11 +17,11 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// asItIs lets every event pass.
-func asItIs(event []byte) []byte { return event }
+// unchanged passes every event on.
+func unchanged(event []byte) []byte { return event }
 
-// gateway relays from upstream to whoever calls the wire it returns, and tells
-// how each relay ended.
+// gateway serves a wire that relays answers of upstream, and returns it with a
+// channel of how each relay ended.
 func gateway(t *testing.T, timeouts upstream.Timeouts, answer http.HandlerFunc) (*wire, <-chan upstream.Ending) {
 	client := clientOnWire(t, timeouts, answer)
 	endings := make(chan upstream.Ending, 1)
@@ -32,9 +32,9 @@ func gateway(t *testing.T, timeouts upstream.Timeouts, answer http.HandlerFunc) 
 			return
 		}
 		defer response.Close()
-		ending, err := response.Relay(w, new(chat.Splitter), asItIs)
+		ending, err := response.Relay(w, new(chat.Splitter), unchanged)
 		if (err == nil) != (ending == upstream.Ended) {
-			t.Errorf("ended by %s with %v", ending, err)
+			t.Errorf("got ending %s with error %v, want an error unless it is %s", ending, err, upstream.Ended)
 		}
 		endings <- ending
 		if ending.ByUpstream() {
@@ -43,7 +43,7 @@ func gateway(t *testing.T, timeouts upstream.Timeouts, answer http.HandlerFunc) 
 	}), endings
 }
 
-// get calls a wire.
+// get sends a request over a wire.
 func get(t *testing.T, ctx context.Context, w *wire) *http.Response {
 	transport := &http.Transport{DialContext: w.dial}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -59,7 +59,7 @@ func get(t *testing.T, ctx context.Context, w *wire) *http.Response {
 	return response
 }
 
-func TestRelayGivesEachEventAsItComes(t *testing.T) {
+func TestRelayPassesEachEventOnAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, endings := gateway(t, upstream.Timeouts{KeepAlive: -1}, func(w http.ResponseWriter, _ *http.Request) {
 			for _, event := range []string{"data: 1\n\n", "data: 2\r\n\r\n", "data: 3\n\n"} {
@@ -75,17 +75,17 @@ func TestRelayGivesEachEventAsItComes(t *testing.T) {
 		for i, event := range []string{"data: 1\n\n", "data: 2\r\n\r\n", "data: 3\n\n", "data: 4\n\n"} {
 			got := make([]byte, len(event))
 			if _, err := io.ReadFull(body, got); err != nil || string(got) != event {
-				t.Fatalf("event %d: %q, %v", i, got, err)
+				t.Fatalf("event %d: got %q, %v; want %q", i, got, err, event)
 			}
 			if at := time.Since(start); at != time.Duration(i+min(1, i/3))*time.Second {
-				t.Errorf("event %d came after %v", i, at)
+				t.Errorf("event %d: got it after %v, want %v", i, at, time.Duration(i+min(1, i/3))*time.Second)
 			}
 		}
 		if rest, err := io.ReadAll(body); len(rest) > 0 || err != nil {
-			t.Errorf("then %q, %v", rest, err)
+			t.Errorf("got %q, %v after the events, want a clean end", rest, err)
 		}
 		if ending := <-endings; ending != upstream.Ended {
-			t.Errorf("ended by %s", ending)
+			t.Errorf("got ending %s, want %s", ending, upstream.Ended)
 		}
 	})
 }
@@ -104,10 +104,10 @@ func TestRelayWritesWhatInspectReturns(t *testing.T) {
 		return event
 	})
 	if ending != upstream.Ended || err != nil {
-		t.Errorf("ended by %s, %v", ending, err)
+		t.Errorf("got ending %s, %v; want %s", ending, err, upstream.Ended)
 	}
 	if got := recorder.Body.String(); got != "data: a\n\ndata: c\n\n: 7 tokens\n\ndata: [DONE]\n\n" {
-		t.Errorf("relayed %q", got)
+		t.Errorf("got %q, want b left out and a comment before [DONE]", got)
 	}
 }
 
@@ -123,19 +123,19 @@ func TestRelayKeepsASilentStreamAliveAndThenEndsIt(t *testing.T) {
 		body, err := io.ReadAll(get(t, t.Context(), w).Body)
 		// 15 s: a comment; 20 s: the event; 35, 50, 65 s: comments; 80 s: the end.
 		if want := ": keep-alive\n\ndata: a\n\n" + strings.Repeat(": keep-alive\n\n", 3); string(body) != want {
-			t.Errorf("relayed %q", body)
+			t.Errorf("got %q, want %q", body, want)
 		}
 		if at := time.Since(start); at != 80*time.Second || !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("%v after %v, want an unexpected end after 80s", err, at)
+			t.Errorf("got %v after %v, want an unexpected end after 80s", err, at)
 		}
 		if ending := <-endings; ending != upstream.Silent {
-			t.Errorf("ended by %s", ending)
+			t.Errorf("got ending %s, want %s", ending, upstream.Silent)
 		}
 	})
 }
 
-// A comment in the middle of an event that is too long to be held would be a
-// part of it.
+// An event too long to be buffered is passed on in pieces. A comment between them
+// would become part of it.
 func TestRelayPutsNoCommentIntoAnEvent(t *testing.T) {
 	long := "data: " + strings.Repeat("x", 2<<20)
 	synctest.Test(t, func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestRelayPutsNoCommentIntoAnEvent(t *testing.T) {
 		})
 		body, err := io.ReadAll(get(t, t.Context(), w).Body)
 		if want := long + "y\n\n: keep-alive\n\n"; string(body) != want || err != nil {
-			t.Errorf("relayed %d bytes, ending in %q, %v", len(body), body[max(0, len(body)-40):], err)
+			t.Errorf("got %d bytes, ending in %q, %v; want the event and one comment after it", len(body), body[max(0, len(body)-40):], err)
 		}
 	})
 }
@@ -162,10 +162,10 @@ func TestRelayAbortsAStreamThatUpstreamCut(t *testing.T) {
 				})
 				body, err := io.ReadAll(get(t, t.Context(), w).Body)
 				if string(body) != "data: a\n\n" || !errors.Is(err, io.ErrUnexpectedEOF) {
-					t.Errorf("relayed %q, %v; want the whole event and an unexpected end", body, err)
+					t.Errorf("got %q, %v; want the whole event and an unexpected end", body, err)
 				}
 				if ending := <-endings; ending != upstream.Cut {
-					t.Errorf("ended by %s", ending)
+					t.Errorf("got ending %s, want %s", ending, upstream.Cut)
 				}
 			})
 		})
@@ -199,7 +199,7 @@ func TestRelayEndsWhenTheCallerLeaves(t *testing.T) {
 				time.Sleep(1500 * time.Millisecond)
 				leave()
 				if ending := <-endings; ending != upstream.ClientLeft {
-					t.Errorf("ended by %s", ending)
+					t.Errorf("got ending %s, want %s", ending, upstream.ClientLeft)
 				}
 				<-cancelled
 			})
@@ -207,8 +207,7 @@ func TestRelayEndsWhenTheCallerLeaves(t *testing.T) {
 	}
 }
 
-// A caller that reads nothing is cut off when a write has waited too long, and
-// takes nothing with it.
+// A caller that reads nothing is disconnected when a write has waited too long.
 func TestRelayCutsOffASlowCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, endings := gateway(t, upstream.Timeouts{Write: 10 * time.Second}, func(w http.ResponseWriter, r *http.Request) {
@@ -219,10 +218,10 @@ func TestRelayCutsOffASlowCaller(t *testing.T) {
 		start := time.Now()
 		get(t, t.Context(), w) // the headers, nothing more
 		if ending := <-endings; ending != upstream.ClientSlow {
-			t.Errorf("ended by %s", ending)
+			t.Errorf("got ending %s, want %s", ending, upstream.ClientSlow)
 		}
 		if at := time.Since(start); at < 7*time.Second || at > 10*time.Second {
-			t.Errorf("after %v, want 7.5 to 10 s", at)
+			t.Errorf("got the end after %v, want 7.5 to 10 s", at)
 		}
 	})
 }
@@ -240,13 +239,13 @@ func TestRelayEndsAtTheCallsDeadline(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer response.Close()
-		if ending, err := response.Relay(httptest.NewRecorder(), new(chat.Splitter), asItIs); ending != upstream.Expired {
-			t.Errorf("ended by %s, %v", ending, err)
+		if ending, err := response.Relay(httptest.NewRecorder(), new(chat.Splitter), unchanged); ending != upstream.Expired {
+			t.Errorf("got ending %s, %v; want %s", ending, err, upstream.Expired)
 		}
 	})
 }
 
-// The deadline of the last write must not fall upon the connection's next call.
+// The deadline of the last write must not cut the connection's next call.
 func TestRelayLeavesNoDeadlineBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, endings := gateway(t, upstream.Timeouts{Write: time.Second}, func(w http.ResponseWriter, _ *http.Request) {
@@ -264,7 +263,7 @@ func TestRelayLeavesNoDeadlineBehind(t *testing.T) {
 				t.Fatal(err)
 			}
 			if body, err := io.ReadAll(response.Body); string(body) != "data: a\n\n" || err != nil {
-				t.Errorf("relayed %q, %v", body, err)
+				t.Errorf("got %q, %v; want the event and a clean end", body, err)
 			}
 			response.Body.Close()
 			<-endings
@@ -273,7 +272,7 @@ func TestRelayLeavesNoDeadlineBehind(t *testing.T) {
 	})
 }
 
-// chunks reads in pieces of n bytes.
+// chunks reads at most n bytes at a time.
 type chunks struct {
 	io.Reader
 	n int
@@ -288,14 +287,14 @@ func FuzzRelayIdentity(f *testing.F) {
 		response := upstream.ResponseOf(io.NopCloser(chunks{bytes.NewReader(stream), int(n) + 1}))
 		defer response.Close()
 		recorder := httptest.NewRecorder()
-		ending, err := response.Relay(recorder, new(chat.Splitter), asItIs)
+		ending, err := response.Relay(recorder, new(chat.Splitter), unchanged)
 		got := recorder.Body.Bytes()
 		if ending == upstream.NotStream && len(got) == 0 {
 			ending = upstream.Ended
 			got, _ = response.Body(unbounded)
 		}
 		if ending != upstream.Ended || err != nil || !bytes.Equal(got, stream) {
-			t.Fatalf("%q was relayed as %q: %s, %v", stream, got, ending, err)
+			t.Fatalf("got %q, ending %s, %v; want %q unchanged", got, ending, err, stream)
 		}
 	})
 }

@@ -17,8 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// wire is a network of one server in memory, so that a test can run in virtual
-// time.
+// wire is a network of one server in memory, for tests in virtual time.
 type wire struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -50,8 +49,8 @@ func (w *wire) dial(context.Context, string, string) (net.Conn, error) {
 	}
 }
 
-// onWire serves over a wire until the test ends. Requests are read whole first:
-// only then does a server notice that its caller leaves.
+// onWire serves over a wire until the test ends. It reads the whole request first, as
+// a server only then notices that its caller leaves.
 func onWire(t *testing.T, handler http.HandlerFunc) *wire {
 	w := &wire{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -67,12 +66,12 @@ func onWire(t *testing.T, handler http.HandlerFunc) *wire {
 	return w
 }
 
-// endpoint is a sound configuration.
+// endpoint returns a valid configuration.
 func endpoint(url string) upstream.Endpoint {
 	return upstream.Endpoint{URL: url, Shape: upstream.OpenAI, Key: secret.New("upstream-key")}
 }
 
-// clientOnWire calls a handler over a wire.
+// clientOnWire returns a client that calls a handler over a wire.
 func clientOnWire(t *testing.T, timeouts upstream.Timeouts, handler http.HandlerFunc) *upstream.Client {
 	client := newClient(t, timeouts, endpoint("http://127.0.0.1:1"))
 	client.DialBy(onWire(t, handler).dial)
@@ -89,7 +88,7 @@ func newClient(t *testing.T, timeouts upstream.Timeouts, endpoints ...upstream.E
 	return client
 }
 
-// serve runs an upstream over a socket.
+// serve runs an upstream on a socket and returns its URL.
 func serve(t *testing.T, handler http.HandlerFunc) string {
 	server := httptest.NewServer(handler)
 	t.Cleanup(func() {
@@ -99,16 +98,16 @@ func serve(t *testing.T, handler http.HandlerFunc) string {
 	return server.URL
 }
 
-// aCall is a call for model m.
+// aCall returns a call for model m.
 func aCall(stream bool) upstream.Call {
 	return upstream.Call{Model: "m", Stream: stream, Body: func(upstream.Target) [][]byte { return [][]byte{[]byte("{}")} }}
 }
 
-// say sends a piece of an answer.
+// say sends a piece of an answer at once.
 func say(w http.ResponseWriter, text string) {
 	_, _ = io.WriteString(w, text)
 	_ = http.NewResponseController(w).Flush()
 }
 
-// unbounded lets an answer hold any number of bytes.
+// unbounded lets an answer use any amount of memory.
 func unbounded(int64) error { return nil }

@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/upstream/credential"
 )
 
-// asked is a credential that keeps what it is asked for.
+// asked is a credential that records the scopes it is asked for.
 type asked struct{ scopes []string }
 
 func (a *asked) GetToken(_ context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
@@ -19,7 +19,7 @@ func (a *asked) GetToken(_ context.Context, options policy.TokenRequestOptions) 
 	return azcore.AccessToken{Token: "token"}, nil
 }
 
-func TestATokenIsForTheEndpointsAudience(t *testing.T) {
+func TestATokenIsRequestedForTheEndpointsAudience(t *testing.T) {
 	for audience, want := range map[string]string{
 		"":                              "https://cognitiveservices.azure.com/.default",
 		"https://ai.azure.com/.default": "https://ai.azure.com/.default",
