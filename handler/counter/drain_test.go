@@ -67,10 +67,13 @@ func TestAStopInTroubleTriesOnWithoutLongPauses(t *testing.T) {
 	for _, trouble := range []time.Duration{30 * time.Second, 5 * time.Minute} { // before the stop: short and long back-offs
 		synctest.Test(t, func(t *testing.T) {
 			var broken atomic.Bool
+			var mu sync.Mutex
 			var last time.Time
 			var longest time.Duration
 			store := memstore.New(func(string) (bool, error) {
+				mu.Lock()
 				longest, last = max(longest, time.Since(last)), time.Now()
+				mu.Unlock()
 				if broken.Load() {
 					return false, errors.New("503 Server Busy")
 				}
@@ -82,7 +85,9 @@ func TestAStopInTroubleTriesOnWithoutLongPauses(t *testing.T) {
 			r.Settle(limit.Usage{PromptTokens: 25})
 			time.Sleep(trouble)
 			closed := make(chan error, 1)
+			mu.Lock()
 			longest, last = 0, time.Now()
+			mu.Unlock()
 			go func() { closed <- c.Close(t.Context()) }()
 			time.Sleep(9 * time.Second)
 			broken.Store(false)
@@ -90,8 +95,11 @@ func TestAStopInTroubleTriesOnWithoutLongPauses(t *testing.T) {
 			if err := <-closed; err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(back); took > time.Second || longest > 300*time.Millisecond {
-				t.Errorf("written %v after the store was back, with pauses of up to %v", took, longest)
+			mu.Lock()
+			pause := longest
+			mu.Unlock()
+			if took := time.Since(back); took > time.Second || pause > 300*time.Millisecond {
+				t.Errorf("written %v after the store was back, with pauses of up to %v", took, pause)
 			}
 			if s := written(t, store); s.Happened.Total()+sum(s.Outbox) != 25 {
 				t.Errorf("%d tokens are written, want 25", s.Happened.Total()+sum(s.Outbox))
