@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// answer is what became of a payload, and what to do about it.
+// An answer is the result of sending a payload once.
 type answer struct {
 	outcome   outcome
-	retryable []int // of taken: items to send again
-	rejected  []int // of taken: items that will never be taken
+	retryable []int // with taken: indexes of the items to send again
+	rejected  []int // with taken: indexes of the items that will never be accepted
 	after     time.Duration
-	slow      bool // only an operator can mend it
-	status    int  // 0 where no answer came
+	slow      bool // only an operator can fix it, so retry slowly
+	status    int  // HTTP status, 0 if there was no answer
 	fault     string
 	fix       string
 }
 
-// outcome is what an answer says about a payload as a whole.
+// An outcome classifies an answer.
 type outcome int
 
 const (
@@ -30,16 +30,16 @@ const (
 	taken outcome = iota
 	// refused: the payload or the address is at fault.
 	refused
-	// tooLarge: a smaller payload may be taken.
+	// tooLarge: a smaller payload may be accepted.
 	tooLarge
 	// troubled: most likely the service, the network or the gateway's identity
 	// is at fault.
 	troubled
-	// throttled: the service takes no more for now.
+	// throttled: the service accepts nothing more for now.
 	throttled
 )
 
-// kind tells troubles apart that are worth a line each.
+// kind returns a key for the log: each kind of trouble gets a line of its own.
 func (a answer) kind() string {
 	if a.status == 0 {
 		return a.fix
@@ -47,28 +47,28 @@ func (a answer) kind() string {
 	return strconv.Itoa(a.status)
 }
 
-// tooManyOverTime is Application Insights' own status for a quota used up.
+// tooManyOverTime is Application Insights' own status for an exhausted quota.
 const tooManyOverTime = 439
 
-// passing are the statuses, of a request or of an item, that time mends.
+// transient lists the statuses, of a request or of an item, to retry.
 // Source: ApplicationInsights-dotnet, ServerTelemetryChannel/Implementation/ResponseStatusCodes.cs
-var passing = []int{http.StatusRequestTimeout, http.StatusTooManyRequests, tooManyOverTime, http.StatusInternalServerError,
+var transient = []int{http.StatusRequestTimeout, http.StatusTooManyRequests, tooManyOverTime, http.StatusInternalServerError,
 	http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 
-// read makes an answer of a response. entra is whether the identity is a token's.
+// read turns a response into an answer. entra reports whether an Entra token was sent.
 func read(response *http.Response, body []byte, items int, entra bool) answer {
 	status := response.StatusCode
-	a := answer{status: status, after: retryAfter(response.Header, time.Now()), fault: fmt.Sprintf("it answers %d", status)}
+	a := answer{status: status, after: retryAfter(response.Header, time.Now()), fault: fmt.Sprintf("it answered %d", status)}
 	switch {
 	case status >= 200 && status < 300, status == http.StatusBadRequest && judged(body):
 		return a.judge(body, items)
 	case status == http.StatusTooManyRequests, status == tooManyOverTime:
 		a.outcome = throttled
-		a.fix = "telemetry is kept and sent again; if this lasts, raise the resource's daily cap, or METRIC_INTERVAL, or lower TELEMETRY_SAMPLING"
+		a.fix = "none needed now: telemetry is kept and sent again; if it lasts, raise the resource's daily cap or METRIC_INTERVAL, or lower TELEMETRY_SAMPLING"
 	case status == http.StatusPaymentRequired:
 		a.outcome, a.slow, a.fix = throttled, true, "the resource's daily cap is reached: raise it"
-	case slices.Contains(passing, status), status >= 500, a.after > 0:
-		a.outcome, a.fix = troubled, "none here: telemetry is kept and sent again"
+	case slices.Contains(transient, status), status >= 500, a.after > 0:
+		a.outcome, a.fix = troubled, noFix
 	case status == http.StatusRequestEntityTooLarge:
 		a.outcome, a.fix = tooLarge, "use METRIC_DIMENSIONS with shorter values"
 	case status < 400, status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
@@ -79,21 +79,24 @@ func read(response *http.Response, body []byte, items int, entra bool) answer {
 	return a
 }
 
-// remedy is what an operator can do about a status.
+// noFix is the fix for faults that pass.
+const noFix = "none needed: telemetry is kept and sent again"
+
+// remedy returns the fix for a status.
 func remedy(status int, entra bool) string {
-	const role = "give the app's identity the role Monitoring Metrics Publisher on the Application Insights resource; it takes some minutes to hold"
+	const role = "give the app's identity the role Monitoring Metrics Publisher on the Application Insights resource; a new role takes some minutes to work"
 	switch {
 	case entra && status == http.StatusForbidden:
 		return role
 	case entra && status == http.StatusUnauthorized:
-		return "check that the identity is of the resource's tenant, and the connection string of the resource's cloud; " + role
+		return "check that the identity belongs to the resource's tenant, and the connection string to the resource's cloud; " + role
 	case status == http.StatusBadRequest, status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return "the resource takes Entra tokens only, or does not know the key: set APPLICATIONINSIGHTS_AUTHENTICATION_STRING to Authorization=AAD;ClientId=<client id>, or copy APPLICATIONINSIGHTS_CONNECTION_STRING anew"
+		return "the resource accepts Entra tokens only, or does not know the key: set APPLICATIONINSIGHTS_AUTHENTICATION_STRING to Authorization=AAD;ClientId=<client id>, or copy APPLICATIONINSIGHTS_CONNECTION_STRING again"
 	}
-	return "copy APPLICATIONINSIGHTS_CONNECTION_STRING anew from the resource's overview page"
+	return "copy APPLICATIONINSIGHTS_CONNECTION_STRING again from the resource's overview page"
 }
 
-// verdicts is the service's answer item by item.
+// verdicts is the body of an answer: the items that the service rejected.
 type verdicts struct {
 	Received *int `json:"itemsReceived"`
 	Errors   []struct {
@@ -103,18 +106,18 @@ type verdicts struct {
 	} `json:"errors"`
 }
 
-// judged reports whether a refusal is of the items rather than of the request.
+// judged reports whether a body with status 400 rejects items rather than the request.
 func judged(body []byte) bool {
 	var v verdicts
 	return json.Unmarshal(body, &v) == nil && v.Received != nil && len(v.Errors) > 0
 }
 
-// judge sorts the items of a payload that was taken, whole or in part.
+// judge sorts the items of a payload of which the service accepted all or some.
 func (a answer) judge(body []byte, items int) answer {
 	a.outcome, a.fault = taken, ""
 	var v verdicts
 	if err := json.Unmarshal(body, &v); err != nil {
-		return a // what was received was taken
+		return a // the status says that it was accepted
 	}
 	var messages []string
 	seen := make(map[int]bool)
@@ -122,7 +125,7 @@ func (a answer) judge(body []byte, items int) answer {
 		switch {
 		case e.Index < 0 || e.Index >= items || seen[e.Index]:
 			continue
-		case slices.Contains(passing, e.Status):
+		case slices.Contains(transient, e.Status):
 			a.retryable = append(a.retryable, e.Index)
 		default:
 			a.rejected = append(a.rejected, e.Index)
@@ -133,7 +136,7 @@ func (a answer) judge(body []byte, items int) answer {
 		seen[e.Index] = true
 	}
 	if len(a.rejected) > 0 {
-		a.fault = "it rejects items: " + strings.Join(messages, "; ")
+		a.fault = "it rejected items: " + strings.Join(messages, "; ")
 	}
 	return a
 }

@@ -13,30 +13,30 @@ import (
 	"tollgate/handler/telemetry"
 )
 
-// Config is what a Client is made of. Connection and Log are needed.
+// A Config configures a Client. Connection and Log are required.
 type Config struct {
 	Connection     Connection
 	Authentication Authentication
 	// Namespace is the custom metric namespace; default llm.
 	Namespace string
-	// Role and Instance name the app and the machine; default tollgate, and
-	// what the system calls the machine.
+	// Role and Instance name the app and the machine; by default tollgate and the
+	// host's name.
 	Role, Instance string
 	Log            *slog.Logger
 
-	// Token, where set, is used in place of Authentication's identity.
+	// Token, if set, replaces Authentication's identity.
 	Token Token
-	// Transport, where set, is used in place of one of the client's own.
+	// Transport, if set, replaces the client's own.
 	Transport http.RoundTripper
-	// Room bounds what waits to be sent, in compressed bytes; default 8 MiB.
+	// Room bounds the items waiting to be sent, in compressed bytes; default 8 MiB.
 	Room int
 }
 
-// DefaultNamespace is the one of APIM's samples. APIM's own default is
+// DefaultNamespace is the namespace of APIM's samples. APIM's own default is
 // "API Management".
 const DefaultNamespace = "llm"
 
-// Token gives a bearer token for Application Insights.
+// A Token returns a bearer token for Application Insights.
 type Token func(context.Context) (string, error)
 
 func from(credential azcore.TokenCredential, audience string) Token {
@@ -50,10 +50,10 @@ func from(credential azcore.TokenCredential, audience string) Token {
 	}
 }
 
-// defaultRoom holds an outage of hours at a few series an interval.
+// defaultRoom is enough for an outage of hours with a few series an interval, in bytes.
 const defaultRoom = 8 << 20
 
-// Client is a telemetry.Sink. Make one with New.
+// A Client is a telemetry.Sink that sends to Application Insights. Make one with New.
 type Client struct {
 	envelopes envelopes
 	sender    *sender
@@ -64,7 +64,7 @@ type Client struct {
 
 var _ telemetry.Sink = (*Client)(nil)
 
-// New makes a client and begins to send what it is given. It makes no call.
+// New returns a client and starts its sending goroutine. It makes no call itself.
 func New(config Config) (*Client, error) {
 	if config.Room == 0 {
 		config.Room = defaultRoom
@@ -95,7 +95,7 @@ func (c *Client) Send(batch telemetry.Batch) {
 	if c.closed {
 		return
 	}
-	payloads, unfit := pack(c.envelopes.of(batch))
+	payloads, unfit := pack(c.envelopes.items(batch))
 	if unfit > 0 {
 		c.sender.losses.reject(unfit, time.Now(), "JSON can't express a value")
 	}

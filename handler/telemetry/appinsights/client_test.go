@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func TestItemsArriveAsTheSchemaHasThem(t *testing.T) {
+func TestItemsHaveTheServicesSchema(t *testing.T) {
 	b := open(t, nil)
 	at := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 	call := telemetry.Call{RequestID: "r-1", TraceID: strings.Repeat("ab", 16), SpanID: strings.Repeat("c", 16), ParentID: strings.Repeat("d", 16),
@@ -39,7 +39,7 @@ func TestItemsArriveAsTheSchemaHasThem(t *testing.T) {
 	b.end(t)
 	request := b.service.sent[0]
 	if got := request.URL.String(); got != "https://westeurope-5.in.applicationinsights.azure.com/v2/track" || request.Header.Get("Authorization") != "" {
-		t.Errorf("sent to %s with Authorization %q", got, request.Header.Get("Authorization"))
+		t.Errorf("got a request to %s with Authorization %q, want v2/track without one", got, request.Header.Get("Authorization"))
 	}
 	items := make(map[string]insights.Item)
 	for _, item := range b.service.Items() {
@@ -47,26 +47,26 @@ func TestItemsArriveAsTheSchemaHasThem(t *testing.T) {
 	}
 	metric, req, dep := items["Metric"], items["Request"], items["RemoteDependency"]
 	if len(items) != 3 {
-		t.Fatalf("items %v", items)
+		t.Fatalf("got items %v, want a metric, a request and a dependency", items)
 	}
 	if m := metric.Metric; m.Namespace != "llm" || m.Value != 467 || m.Count != 2 || m.Min != 209 || m.Max != 258 || m.Kind != "Aggregation" || !metric.At.Equal(at) ||
 		metric.SampleRate != 100 || metric.Properties["Client IP"] != "203.0.113.7" || metric.Key != "01234567-89ab-cdef-0123-456789abcdef" || metric.Tags["ai.operation.id"] != "" {
-		t.Errorf("metric %+v %+v", metric, m)
+		t.Errorf("got the wrong metric %+v %+v", metric, m)
 	}
 	if metric.Tags["ai.cloud.role"] != "gate" || metric.Tags["ai.cloud.roleInstance"] != "machine-1" || req.Tags["ai.cloud.role"] != "gate" {
-		t.Errorf("tags %v and %v", metric.Tags, req.Tags)
+		t.Errorf("got the wrong tags %v and %v", metric.Tags, req.Tags)
 	}
 	if r := req.Request; r.Name != "POST /models/chat/completions" || r.ResponseCode != "200" || !r.Success || r.Duration != "0.00:00:01.5000000" || r.URL != "" ||
 		r.Measurements["Total Tokens"] != 258 || r.Measurements["Remaining Tokens"] != 42 || req.SampleRate != 50 || req.Properties["Request ID"] != "r-1" ||
 		r.ID != call.SpanID || req.Tags["ai.operation.id"] != call.TraceID || req.Tags["ai.operation.parentId"] != call.ParentID {
-		t.Errorf("request %+v %+v", req, r)
+		t.Errorf("got the wrong request %+v %+v", req, r)
 	}
 	if d := dep.Dependency; d.Target != "foundry1" || d.ResultCode != "200" || !d.Success || dep.Tags["ai.operation.parentId"] != call.SpanID || dep.Tags["ai.operation.id"] != call.TraceID {
-		t.Errorf("dependency %+v %+v", dep, d)
+		t.Errorf("got the wrong dependency %+v %+v", dep, d)
 	}
 }
 
-func TestEntraSendsATokenToTheOtherAddress(t *testing.T) {
+func TestEntraTokensGoToTheV21Address(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
 		b := open(t, func(c *appinsights.Config) {
@@ -84,15 +84,15 @@ func TestEntraSendsATokenToTheOtherAddress(t *testing.T) {
 		b.end(t)
 		b.arrived(t, 5)
 		if got := b.service.sent[0].URL.Path; got != "/v2.1/track" {
-			t.Errorf("sent to %s", got)
+			t.Errorf("got a request to %s, want v2.1/track", got)
 		}
 		if said := b.log.String(); !strings.Contains(said, "no Entra token: no identity yet") || strings.Contains(said, "secret-token") || !strings.Contains(said, "again") {
-			t.Errorf("the log says %s", said)
+			t.Errorf("got the log %s, want the missing token and the recovery, and no token in it", said)
 		}
 	})
 }
 
-func TestRefusalsSayOnceWhatToFixAndLoseNothing(t *testing.T) {
+func TestRefusalsAreLoggedOnceWithTheFixAndLoseNothing(t *testing.T) {
 	for status, want := range map[int]string{400: "Entra tokens only", 401: "resource's tenant", 403: "Monitoring Metrics Publisher", 402: "daily cap", 404: "IngestionEndpoint=", 301: "APPLICATIONINSIGHTS_CONNECTION_STRING"} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestRefusalsSayOnceWhatToFixAndLoseNothing(t *testing.T) {
 				b.Send(tokens(5))
 				time.Sleep(10 * time.Minute)
 				if n := b.service.requests(); n > 11 {
-					t.Errorf("%d requests in 10 minutes: only an operator can mend %d", n, status)
+					t.Errorf("got %d requests in 10 minutes, want at most 11: only an operator can fix %d", n, status)
 				}
 				b.service.fail.Store(nil)
 				time.Sleep(2 * time.Minute)
@@ -113,15 +113,15 @@ func TestRefusalsSayOnceWhatToFixAndLoseNothing(t *testing.T) {
 				b.arrived(t, 5)
 				said := b.log.String()
 				want := strings.Replace(want, "IngestionEndpoint=", "APPLICATIONINSIGHTS_CONNECTION_STRING", 1)
-				if strings.Count(said, "does not take telemetry") != 1 || !strings.Contains(said, want) {
-					t.Errorf("said %s; want once, with %s", said, want)
+				if strings.Count(said, "does not accept telemetry") != 1 || !strings.Contains(said, want) {
+					t.Errorf("got the log %s, want one line with %q", said, want)
 				}
 			})
 		})
 	}
 }
 
-func TestTheServiceSaysWhenToComeBack(t *testing.T) {
+func TestRetryAfterIsHonoured(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
 		header func(time.Time) string
@@ -137,7 +137,7 @@ func TestTheServiceSaysWhenToComeBack(t *testing.T) {
 				b.Send(tokens(5))
 				time.Sleep(88 * time.Second)
 				if n := b.service.requests(); n != 1 {
-					t.Errorf("%d requests in 88 s, want 1", n)
+					t.Errorf("got %d requests in 88 s, want 1", n)
 				}
 				b.service.fail.Store(nil)
 				time.Sleep(3 * time.Second)
@@ -148,7 +148,7 @@ func TestTheServiceSaysWhenToComeBack(t *testing.T) {
 	}
 }
 
-func TestTroubleThatTimeMendsIsRetried(t *testing.T) {
+func TestTransientStatusesAreRetried(t *testing.T) {
 	for _, status := range []int{408, 429, 439, 500, 502, 503, 504, 0} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestTroubleThatTimeMendsIsRetried(t *testing.T) {
 				b.Send(tokens(5))
 				time.Sleep(20 * time.Second)
 				if n := b.service.requests(); n < 3 || n > 10 {
-					t.Errorf("%d requests in 20 s", n)
+					t.Errorf("got %d requests in 20 s, want 3 to 10, with growing pauses", n)
 				}
 				b.service.fail.Store(nil)
 				time.Sleep(time.Minute)
@@ -172,7 +172,7 @@ func TestTroubleThatTimeMendsIsRetried(t *testing.T) {
 	}
 }
 
-func TestTroublesThatAlternateAreSaidOnceEach(t *testing.T) {
+func TestAlternatingTroublesAreLoggedOnceEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
 		b.service.answering(503, nil, "") // before anything is sent, or that may arrive
@@ -193,13 +193,13 @@ func TestTroublesThatAlternateAreSaidOnceEach(t *testing.T) {
 		b.end(t)
 		b.arrived(t, 15)
 		said := b.log.String()
-		if n := strings.Count(said, "does not take telemetry"); n != 3 || strings.Count(said, "it answers 503") != 2 || strings.Count(said, "it answers 429") != 1 {
-			t.Errorf("said %d times, want 503 and 429 once, and 503 once more after all was well: %s", n, said)
+		if n := strings.Count(said, "does not accept telemetry"); n != 3 || strings.Count(said, "it answered 503") != 2 || strings.Count(said, "it answered 429") != 1 {
+			t.Errorf("got %d lines, want 503 and 429 once each, and 503 once more after the recovery: %s", n, said)
 		}
 	})
 }
 
-func TestOfAPartialAnswerOnlyWhatTimeMendsIsSentAgain(t *testing.T) {
+func TestAfterAPartialAnswerOnlyRetryableItemsAreSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
 		first := true
@@ -222,15 +222,15 @@ func TestOfAPartialAnswerOnlyWhatTimeMendsIsSentAgain(t *testing.T) {
 		b.end(t)
 		b.arrived(t, 4021)
 		if got := b.Dropped(); got["rejected"] != 1 || len(got) != 1 {
-			t.Errorf("dropped %v, want 1 rejected", got)
+			t.Errorf("got dropped items %v, want 1 rejected", got)
 		}
 		if !strings.Contains(b.log.String(), "Invalid value") {
-			t.Errorf("the log does not say why: %s", b.log)
+			t.Errorf("got the log %s, want the reason in it", b.log)
 		}
 	})
 }
 
-func TestInAnOutageMemoryIsBoundedAndTheOldestGivenUp(t *testing.T) {
+func TestAnOutageLosesTheOldestItemsBeyondTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, func(c *appinsights.Config) { c.Room = 20_000 })
 		b.service.answering(503, nil, "")
@@ -240,7 +240,7 @@ func TestInAnOutageMemoryIsBoundedAndTheOldestGivenUp(t *testing.T) {
 		}
 		lost := b.Dropped()["outage"]
 		if lost < 800 || lost > 970 {
-			t.Errorf("%d of 1000 items lost with room for 20 kB", lost)
+			t.Errorf("lost %d of 1000 items with room for 20 kB, want some and not all", lost)
 		}
 		b.service.fail.Store(nil)
 		time.Sleep(5 * time.Minute)
@@ -253,22 +253,21 @@ func TestInAnOutageMemoryIsBoundedAndTheOldestGivenUp(t *testing.T) {
 			}
 		}
 		if time.Since(newest) > 6*time.Minute {
-			t.Errorf("the newest item is of %v: the newest were given up", newest)
+			t.Errorf("the newest item is from %v, want the newest kept", newest)
 		}
 		if said := b.log.String(); !strings.Contains(said, fmt.Sprintf("dropped_items=%d", lost)) || !strings.Contains(said, "tollgate metrics replay --from 2000-01-01T00:00:00Z") {
-			t.Errorf("the log does not say what was lost: %s", said)
+			t.Errorf("got the log %s, want the number of lost items and the replay command", said)
 		}
 	})
 }
 
-// TestTheReplayBeginsWithTheFirstMinuteThatWasLost: an interval is sent when it
-// is over, which the last of a minute is in the next.
-func TestTheReplayBeginsWithTheFirstMinuteThatWasLost(t *testing.T) {
+// An interval is sent when it is over: a minute's last one in the next minute.
+func TestTheReplayCommandCoversTheLostMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, func(c *appinsights.Config) { c.Room = 1 })
 		b.service.answering(503, nil, "")
-		time.Sleep(2 * time.Minute) // 00:02:00: the interval from 00:01:50 is over
-		for range 3 {               // two given up, one waiting
+		time.Sleep(2 * time.Minute) // 00:02:00: the interval of 00:01:50 is over
+		for range 3 {               // two are given up, one waits
 			batch := tokens(1)
 			batch.Metrics[0].At = time.Now().Add(-10 * time.Second)
 			b.Send(batch)
@@ -278,7 +277,7 @@ func TestTheReplayBeginsWithTheFirstMinuteThatWasLost(t *testing.T) {
 		time.Sleep(time.Minute)
 		b.end(t)
 		if said := b.log.String(); !strings.Contains(said, "dropped_items=2") || !strings.Contains(said, "--from 2000-01-01T00:01:00Z --to 2000-01-01T00:02:00Z") {
-			t.Errorf("the log names other minutes than what was lost: %s", said)
+			t.Errorf("got the log %s, want a replay from 00:01 to 00:02", said)
 		}
 	})
 }
@@ -299,16 +298,16 @@ func TestCloseKeepsItsDeadlineAndLaterSendsDoNothing(t *testing.T) {
 		began := time.Now()
 		err := b.Close(ctx)
 		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "2 telemetry items") || took != 3*time.Second {
-			t.Errorf("close took %v: %v", took, err)
+			t.Errorf("Close returned %v after %v, want 2 lost items after 3s", err, took)
 		}
 		b.Send(tokens(1))
 		if err := b.Close(t.Context()); err == nil {
-			t.Error("the second Close forgot what was lost")
+			t.Error("the second Close returned nil, want the lost items")
 		}
 	})
 }
 
-func TestWhatWaitsIsSentAtTheEnd(t *testing.T) {
+func TestCloseSendsTheQueue(t *testing.T) {
 	b := open(t, nil)
 	var batch telemetry.Batch
 	for range 1700 { // four requests
@@ -318,11 +317,11 @@ func TestWhatWaitsIsSentAtTheEnd(t *testing.T) {
 	b.end(t)
 	b.arrived(t, 1700)
 	if n := b.service.requests(); n != 4 {
-		t.Errorf("%d requests for 1700 items", n)
+		t.Errorf("got %d requests for 1700 items, want 4", n)
 	}
 }
 
-func TestSendsFromManySidesWhileClosing(t *testing.T) {
+func TestConcurrentSendsWhileClosing(t *testing.T) {
 	b := open(t, nil)
 	var group sync.WaitGroup
 	for range 8 {
@@ -338,8 +337,8 @@ func TestSendsFromManySidesWhileClosing(t *testing.T) {
 	group.Wait()
 }
 
-// TestOverARealSocket: what virtual time can't show.
-func TestOverARealSocket(t *testing.T) {
+// This test checks the default transport, which the tests in virtual time replace.
+func TestItemsArriveOverARealSocket(t *testing.T) {
 	var service insights.Collector
 	server := httptest.NewServer(&service)
 	defer server.Close()
@@ -356,11 +355,11 @@ func TestOverARealSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	if items := service.Items(); len(items) != 1 || items[0].Metric.Namespace != "API Management" || len(service.Faults()) != 0 {
-		t.Errorf("arrived %v, faults %v", items, service.Faults())
+		t.Errorf("got items %v and faults %v, want the item and no fault", items, service.Faults())
 	}
 }
 
-func TestInAnOutageNoGoroutinesPileUp(t *testing.T) {
+func TestAnOutageLeaksNoGoroutines(t *testing.T) {
 	b := open(t, nil)
 	hang := func(r *http.Request) (*http.Response, error) {
 		<-r.Context().Done()
@@ -373,12 +372,12 @@ func TestInAnOutageNoGoroutinesPileUp(t *testing.T) {
 	}
 	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > before+3; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, %d before 500 batches", runtime.NumGoroutine(), before)
+			t.Fatalf("got %d goroutines, want the %d from before 500 batches", runtime.NumGoroutine(), before)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := b.Close(ctx); err == nil || !strings.Contains(err.Error(), "500 telemetry items") {
-		t.Errorf("close: %v; want 500 items lost", err)
+		t.Errorf("Close: got %v, want 500 items lost", err)
 	}
 }

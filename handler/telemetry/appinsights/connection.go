@@ -10,24 +10,24 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 )
 
-// Connection says where telemetry goes: what a connection string says.
+// A Connection is a parsed connection string: where telemetry goes.
 type Connection struct {
-	// InstrumentationKey names the resource. It is no secret.
+	// InstrumentationKey identifies the resource. It is not a secret.
 	InstrumentationKey string
-	// Endpoint is the base of the ingestion addresses, ending in a slash.
+	// Endpoint is the base of the ingestion URLs, with a slash at its end.
 	Endpoint string
-	// Audience is what an Entra token must be for, without a slash at its end.
+	// Audience is the audience of Entra tokens, without a slash at its end.
 	Audience string
 }
 
-// What a connection string that doesn't say goes to.
+// Defaults for what a connection string leaves out.
 // Source: https://learn.microsoft.com/azure/azure-monitor/app/connection-strings
 const (
 	defaultEndpoint = "https://dc.services.visualstudio.com/"
 	defaultAudience = "https://monitor.azure.com"
 )
 
-// audiences are those of the other clouds, by their endpoints' ends.
+// audiences holds the audiences of the other clouds, by the suffix of their endpoints.
 var audiences = map[string]string{".us": "https://monitor.azure.us", ".cn": "https://monitor.azure.cn"}
 
 // ParseConnection reads a connection string such as
@@ -51,7 +51,7 @@ func ParseConnection(text string) (Connection, error) {
 	}
 	switch scheme := parts["authorization"]; {
 	case scheme != "" && !strings.EqualFold(scheme, "ikey"):
-		return Connection{}, fmt.Errorf("has Authorization=%s: leave it out", scheme)
+		return Connection{}, fmt.Errorf("has Authorization=%s: remove it", scheme)
 	case !isKey(c.InstrumentationKey):
 		return Connection{}, errors.New("has no InstrumentationKey of the form 00000000-0000-0000-0000-000000000000: copy it from the resource's overview page")
 	}
@@ -72,8 +72,8 @@ func ParseConnection(text string) (Connection, error) {
 	return c, nil
 }
 
-// safe is whether telemetry and tokens may go there: in the clear only within
-// this machine.
+// safe reports whether telemetry and tokens may be sent to an address: without TLS only
+// on this machine.
 func safe(address *url.URL) bool {
 	if address.Scheme == "http" {
 		ip := net.ParseIP(address.Hostname())
@@ -82,7 +82,7 @@ func safe(address *url.URL) bool {
 	return address.Scheme == "https"
 }
 
-// isKey is whether a text is a UUID, with hyphens.
+// isKey reports whether text is a UUID with hyphens.
 func isKey(text string) bool {
 	if len(text) != 36 {
 		return false
@@ -102,7 +102,7 @@ func isKey(text string) bool {
 	return true
 }
 
-// parse reads name=value pairs between semicolons. Names come in lower case.
+// parse reads name=value pairs separated by semicolons. It returns names in lower case.
 func parse(text string) (map[string]string, error) {
 	parts := make(map[string]string)
 	for part := range strings.SplitSeq(text, ";") {
@@ -112,7 +112,7 @@ func parse(text string) (map[string]string, error) {
 		name, value, found := strings.Cut(part, "=")
 		name = strings.ToLower(strings.TrimSpace(name))
 		if !found || name == "" {
-			return nil, errors.New("is not a list of name=value between semicolons")
+			return nil, errors.New("is not a list of name=value pairs separated by semicolons")
 		}
 		if _, twice := parts[name]; twice {
 			return nil, fmt.Errorf("has %s twice", name)
@@ -122,17 +122,17 @@ func parse(text string) (map[string]string, error) {
 	return parts, nil
 }
 
-// Authentication says how the gateway shows that it may send: by the key of
-// the connection string alone, or by an identity.
+// Authentication is the credential for sending: the connection string's key alone, or
+// an identity.
 type Authentication struct {
-	// Entra says that a token of an identity is sent.
+	// Entra reports whether to send an identity's token.
 	Entra bool
-	// ClientID picks a user-assigned identity; empty: the system's own.
+	// ClientID selects a user-assigned identity; empty: the system-assigned one.
 	ClientID string
 }
 
-// ParseAuthentication reads the Functions host's setting of the same meaning:
-// nothing, Authorization=AAD, or Authorization=AAD;ClientId=….
+// ParseAuthentication reads a setting in the Functions host's format: nothing,
+// Authorization=AAD, or Authorization=AAD;ClientId=….
 func ParseAuthentication(text string) (Authentication, error) {
 	parts, err := parse(text)
 	if err != nil {
@@ -147,7 +147,7 @@ func ParseAuthentication(text string) (Authentication, error) {
 	return Authentication{Entra: true, ClientID: parts["clientid"]}, nil
 }
 
-// token makes the source of an identity's tokens.
+// token returns the source of the identity's tokens.
 func (a Authentication) token(audience string) (Token, error) {
 	if a.ClientID != "" {
 		credential, err := azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: azidentity.ClientID(a.ClientID)})

@@ -22,7 +22,7 @@ func TestConnectionStringsOfEveryCloud(t *testing.T) {
 	} {
 		c, err := appinsights.ParseConnection(text)
 		if err != nil || c.Endpoint != want[0] || c.Audience != want[1] || c.InstrumentationKey != strings.TrimPrefix(key, "InstrumentationKey=") {
-			t.Errorf("%s: %+v, %v; want %v", text, c, err, want)
+			t.Errorf("%s: got %+v, error %v; want %v", text, c, err, want)
 		}
 	}
 }
@@ -34,7 +34,7 @@ func TestWrongConnectionStringsNameThePart(t *testing.T) {
 		key + ";IngestionEndpoint=ftp://x/": "IngestionEndpoint", "InstrumentationKey=0123456789ab-cdef-0123-4567-89abcdef0123": "InstrumentationKey",
 	} {
 		if _, err := appinsights.ParseConnection(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v; want %s named", text, err, want)
+			t.Errorf("%s: got %v, want %q in it", text, err, want)
 		}
 	}
 }
@@ -44,12 +44,12 @@ func TestAuthenticationStrings(t *testing.T) {
 		"": {}, "Authorization=AAD": {Entra: true}, "ClientId=abc;Authorization=AAD": {Entra: true, ClientID: "abc"}, "authorization=aad; clientid=abc;": {Entra: true, ClientID: "abc"},
 	} {
 		if got, err := appinsights.ParseAuthentication(text); err != nil || got != want {
-			t.Errorf("%q: %+v, %v; want %+v", text, got, err, want)
+			t.Errorf("%q: got %+v, error %v; want %+v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"AAD", "Authorization=Basic", "ClientId=abc", "=x"} {
 		if _, err := appinsights.ParseAuthentication(text); err == nil || !strings.Contains(err.Error(), "Authorization=AAD") {
-			t.Errorf("%q: %v; want the fix named", text, err)
+			t.Errorf("%q: got %v, want an error with the fix", text, err)
 		}
 	}
 }

@@ -15,15 +15,15 @@ import (
 	"tollgate/handler/telemetry"
 )
 
-// envelopes makes items: what all of them have.
+// An envelopes makes items. It holds what all of them have in common.
 type envelopes struct {
 	key       string
-	namespace string // of metrics
+	namespace string // the metrics' namespace
 	tags      contracts.ContextTags
 }
 
 func newEnvelopes(config Config) envelopes {
-	machine, _ := os.Hostname() // else the items say nothing of it
+	machine, _ := os.Hostname() // on an error the items don't name the machine
 	instance := cmp.Or(config.Instance, machine)
 	tags := make(contracts.ContextTags)
 	tags.Internal().SetSdkVersion("go:" + library.Version)
@@ -35,12 +35,12 @@ func newEnvelopes(config Config) envelopes {
 	return envelopes{key: config.Connection.InstrumentationKey, namespace: cmp.Or(config.Namespace, DefaultNamespace), tags: tags}
 }
 
-// of makes a batch's items.
-func (e envelopes) of(batch telemetry.Batch) []item {
+// items makes a batch's items.
+func (e envelopes) items(batch telemetry.Batch) []item {
 	items := make([]item, 0, len(batch.Metrics)+2*len(batch.Calls))
 	for i := range batch.Metrics {
 		m := &batch.Metrics[i]
-		items = append(items, e.envelop(e.metric(m), m.At, e.tags, 1))
+		items = append(items, e.wrap(e.metric(m), m.At, e.tags, 1))
 	}
 	for i := range batch.Calls {
 		items = append(items, e.call(&batch.Calls[i].Call, batch.Calls[i].Ratio)...)
@@ -48,8 +48,7 @@ func (e envelopes) of(batch telemetry.Batch) []item {
 	return items
 }
 
-// call makes a call's request item and, where it was forwarded, its dependency
-// item.
+// call makes a call's request item and, if it was forwarded, its dependency item.
 func (e envelopes) call(call *telemetry.Call, ratio float64) []item {
 	tags := func(parent string) contracts.ContextTags {
 		tags := maps.Clone(e.tags)
@@ -61,15 +60,15 @@ func (e envelopes) call(call *telemetry.Call, ratio float64) []item {
 		contracts.SanitizeTags(tags)
 		return tags
 	}
-	all := []item{e.envelop(request(call), call.Started, tags(call.ParentID), ratio)}
+	all := []item{e.wrap(request(call), call.Started, tags(call.ParentID), ratio)}
 	if call.Upstream != nil {
-		all = append(all, e.envelop(dependency(call), call.Upstream.Started, tags(call.SpanID), ratio))
+		all = append(all, e.wrap(dependency(call), call.Upstream.Started, tags(call.SpanID), ratio))
 	}
 	return all
 }
 
-// envelop makes an item of its data. It stands for 1 ÷ ratio items.
-func (e envelopes) envelop(data library.TelemetryData, at time.Time, tags contracts.ContextTags, ratio float64) item {
+// wrap puts data into an item that represents 1 ÷ ratio items.
+func (e envelopes) wrap(data library.TelemetryData, at time.Time, tags contracts.ContextTags, ratio float64) item {
 	data.Sanitize()
 	envelope := contracts.NewEnvelope()
 	envelope.Name = data.EnvelopeName(strings.ReplaceAll(e.key, "-", ""))
@@ -86,16 +85,16 @@ func (e envelopes) metric(m *telemetry.Metric) library.TelemetryData {
 	}}}
 }
 
-// metricData is the wire's MetricData: the library's has no namespace. Only the
-// first metric of an item is stored.
+// metricData is the wire format's MetricData, since the library's has no namespace.
+// The service stores only an item's first metric.
 type metricData struct {
 	Ver        int               `json:"ver"`
 	Metrics    []dataPoint       `json:"metrics"`
 	Properties map[string]string `json:"properties,omitempty"`
 }
 
-// dataPoint is the wire's DataPoint, as ApplicationInsights-dotnet's
-// PublicSchema/DataPoint.bond has it.
+// dataPoint is the wire format's DataPoint.
+// Source: ApplicationInsights-dotnet, PublicSchema/DataPoint.bond
 type dataPoint struct {
 	Namespace string  `json:"ns"`
 	Name      string  `json:"name"`
@@ -114,8 +113,8 @@ func (*metricData) EnvelopeName(key string) string {
 // BaseType implements library.TelemetryData.
 func (*metricData) BaseType() string { return "MetricData" }
 
-// Sanitize implements library.TelemetryData: names and values are within the
-// service's limits as they come.
+// Sanitize implements library.TelemetryData. It does nothing: names and values are
+// already within the service's limits.
 func (*metricData) Sanitize() []string { return nil }
 
 func request(call *telemetry.Call) library.TelemetryData {
@@ -128,7 +127,7 @@ func request(call *telemetry.Call) library.TelemetryData {
 		"API ID": call.API, "Operation ID": call.Operation, "Model": call.Model, "Outcome": call.Outcome,
 		"Stream": strconv.FormatBool(call.Stream),
 	})
-	if call.ClientIP.IsValid() { // not the tag ai.location.ip: the service would blank it out
+	if call.ClientIP.IsValid() { // not as the tag ai.location.ip, which the service masks
 		item.Properties["Client IP"] = call.ClientIP.String()
 	}
 	item.Measurements = make(map[string]float64)
@@ -165,7 +164,7 @@ func dependency(call *telemetry.Call) library.TelemetryData {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// properties are those that have a value.
+// properties removes the entries without a value.
 func properties(all map[string]string) map[string]string {
 	for name, value := range all {
 		if value == "" {

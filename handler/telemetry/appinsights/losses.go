@@ -8,47 +8,45 @@ import (
 	"time"
 )
 
-// losses counts items that will never arrive, and logs what the service
-// doesn't take.
+// A losses counts lost items and logs the troubles that lose them.
 type losses struct {
 	log *slog.Logger
 
 	mu       sync.Mutex
 	items    map[string]int64 // by reason
 	gap      gap
-	said     map[string]bool // the kinds of trouble since all was well
-	saidAt   map[string]time.Time
-	rejected int64     // items not yet in a line of the log
-	nextLine time.Time // of rejected items
+	warned   map[string]bool      // kinds of trouble logged since the last recovery
+	warnedAt map[string]time.Time // when each kind was last logged
+	rejected int64                // rejected items not logged yet
+	nextLine time.Time            // the earliest time of the next line about rejected items
 }
 
-// gap is what an outage cost: how many items, and the times of the first and
+// A gap holds the number of items that an outage lost, and the times of the first and
 // the last of them.
 type gap struct {
 	items    int64
 	from, to time.Time
 }
 
-// Reasons for which items are lost, as the metric Telemetry Dropped names them.
+// Reasons for losing items, in the metric Telemetry Dropped.
 const (
-	lostOutage   = "outage"   // no room was left before the service was back
-	lostRejected = "rejected" // the service took others and not these
+	lostOutage   = "outage"   // the queue was full before the service was back
+	lostRejected = "rejected" // the service accepted other items and not these
 	lostShutdown = "shutdown" // the process ended first
 )
 
-// rejectedLines is the shortest time between two lines about rejected items:
-// a caller may make each batch hold one.
+// rejectedLines is the shortest time between two lines about rejected items: a caller
+// may be able to cause one in each batch.
 const rejectedLines = 10 * time.Minute
 
-// troubleLines is the shortest time between two lines about one kind of
-// trouble that comes and goes.
+// troubleLines is the shortest time between two lines about the same kind of trouble.
 const troubleLines = time.Minute
 
 func newLosses(log *slog.Logger) *losses {
-	return &losses{log: log, items: make(map[string]int64), said: make(map[string]bool), saidAt: make(map[string]time.Time)}
+	return &losses{log: log, items: make(map[string]int64), warned: make(map[string]bool), warnedAt: make(map[string]time.Time)}
 }
 
-// lose counts a payload's items.
+// lose counts a payload's items as lost.
 func (l *losses) lose(reason string, p payload) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,8 +63,7 @@ func (l *losses) lose(reason string, p payload) {
 	l.gap.items += int64(p.items)
 }
 
-// reject counts items that the service doesn't take, and logs how many now and
-// then.
+// reject counts items as rejected. It logs their number at most once in rejectedLines.
 func (l *losses) reject(items int, at time.Time, cause string) {
 	l.lose(lostRejected, payload{items: items, at: at})
 	l.mu.Lock()
@@ -76,29 +73,29 @@ func (l *losses) reject(items int, at time.Time, cause string) {
 	if now.Before(l.nextLine) {
 		return
 	}
-	l.log.Warn("Application Insights rejects telemetry items: they are given up", "items", l.rejected, "cause", cause,
-		"fix", "none here: the counts are in the usage table")
+	l.log.Warn("Application Insights rejects telemetry items, which are lost", "items", l.rejected, "cause", cause,
+		"fix", "none needed: the usage table has the counts")
 	l.rejected, l.nextLine = 0, now.Add(rejectedLines)
 }
 
-// say logs a trouble once, however long it lasts and whatever comes between.
-func (l *losses) say(a answer) {
+// warn logs a kind of trouble once until recovery.
+func (l *losses) warn(a answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kind := a.kind()
 	now := time.Now()
-	if l.said[kind] || now.Before(l.saidAt[kind].Add(troubleLines)) {
+	if l.warned[kind] || now.Before(l.warnedAt[kind].Add(troubleLines)) {
 		return
 	}
-	l.said[kind], l.saidAt[kind] = true, now
-	l.log.Warn("Application Insights does not take telemetry", "cause", a.fault, "fix", a.fix)
+	l.warned[kind], l.warnedAt[kind] = true, now
+	l.log.Warn("Application Insights does not accept telemetry", "cause", a.fault, "fix", a.fix)
 }
 
-// well logs the end of a trouble, with what it cost.
-func (l *losses) well() {
+// logRecovery logs the end of all trouble, with the items it lost.
+func (l *losses) logRecovery() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.said) == 0 {
+	if len(l.warned) == 0 {
 		return
 	}
 	attrs := []any{"dropped_items", l.gap.items}
@@ -106,12 +103,12 @@ func (l *losses) well() {
 		attrs = append(attrs, "replay", fmt.Sprintf("tollgate metrics replay --from %s --to %s",
 			l.gap.from.UTC().Truncate(time.Minute).Format(time.RFC3339), l.gap.to.UTC().Truncate(time.Minute).Add(time.Minute).Format(time.RFC3339)))
 	}
-	l.log.Info("Application Insights takes telemetry again", attrs...)
-	clear(l.said)
+	l.log.Info("Application Insights accepts telemetry again", attrs...)
+	clear(l.warned)
 	l.gap = gap{}
 }
 
-// dropped is how many items were lost, by reason.
+// dropped returns the number of lost items by reason.
 func (l *losses) dropped() map[string]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,24 +11,24 @@ import (
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
 )
 
-// batchItems is how many items go into one request. At about 1 KB each, they
-// stay well below the service's limit for a request.
+// batchItems is the most items in one request. At about 1 KB each they stay well below
+// the service's limit for a request.
 const batchItems = 500
 
-// payload is a batch of items as it goes over the wire.
+// A payload is a batch of items in the wire format.
 type payload struct {
-	packed []byte // gzip of one JSON object a line
+	packed []byte // gzip of JSON objects, one a line
 	items  int
-	at     time.Time // the first item's: the beginning of its interval
+	at     time.Time // the first item's time: the start of its interval
 
-	// What is known of a payload that was not taken.
+	// For a payload that was not accepted.
 	failed   bool
-	accepted int64     // how many requests the service had accepted when this payload failed
-	blamed   int       // how often it failed while the service accepted others
-	again    time.Time // don't send it again before then, unless the service accepts another
+	accepted int64     // requests that the service had accepted when this payload failed
+	blamed   int       // times that it failed while the service accepted others
+	again    time.Time // when to send it again; earlier if the service accepts another
 }
 
-// packer adds items to a payload.
+// A packer builds a payload.
 type packer struct {
 	packed bytes.Buffer
 	gzip   *gzip.Writer
@@ -53,8 +53,8 @@ func (p *packer) payload() payload {
 	return payload{packed: p.packed.Bytes(), items: p.items, at: p.at}
 }
 
-// pack makes payloads of items, batchItems in each. It leaves out what JSON
-// can't express, and says how many items those are.
+// pack makes payloads of up to batchItems items. It skips items that JSON can't
+// express, and returns their number as unfit.
 func pack(items []item) (payloads []payload, unfit int) {
 	var current *packer
 	for _, item := range items {
@@ -77,13 +77,13 @@ func pack(items []item) (payloads []payload, unfit int) {
 	return payloads, unfit
 }
 
-// item is an envelope and the time in it.
+// An item is an envelope with its time.
 type item struct {
 	envelope *contracts.Envelope
 	at       time.Time
 }
 
-// lines are the payload's items.
+// lines returns the payload's items as JSON.
 func (p payload) lines() ([][]byte, error) {
 	reader, err := gzip.NewReader(bytes.NewReader(p.packed))
 	if err != nil {
@@ -96,8 +96,8 @@ func (p payload) lines() ([][]byte, error) {
 	return bytes.Split(bytes.TrimSuffix(plain, []byte{'\n'}), []byte{'\n'}), nil
 }
 
-// of makes a payload of some of p's lines, with p's past.
-func (p payload) of(lines [][]byte) payload {
+// part makes a payload of some of p's lines, with p's history of failures.
+func (p payload) part(lines [][]byte) payload {
 	packer := newPacker(p.at)
 	for _, line := range lines {
 		packer.line(line)
@@ -113,7 +113,7 @@ func (p payload) halves() ([]payload, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.blamed = 0 // which half is to blame isn't known
+	p.blamed = 0 // either half may be at fault
 	middle := len(lines) / 2
-	return []payload{p.of(lines[:middle]), p.of(lines[middle:])}, nil
+	return []payload{p.part(lines[:middle]), p.part(lines[middle:])}, nil
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// queue holds payloads until they are sent. Where room is short, it gives up
-// the oldest first: alerts look at recent values, and the usage table has the
-// older minutes.
+// A queue holds payloads until they are sent. When it is full it gives up the oldest
+// first: alerts need recent values, and older minutes can be sent again from the usage
+// table.
 type queue struct {
 	room   int // bytes
 	gaveUp func(payload)
@@ -16,9 +16,9 @@ type queue struct {
 	mu     sync.Mutex
 	fresh  []payload // not sent yet, in order
 	aside  []payload // failed at least once
-	size   int       // bytes
+	size   int       // bytes of all payloads
 	closed bool
-	ready  chan struct{} // holds one where something has changed
+	ready  chan struct{} // has one element after a change
 }
 
 func newQueue(room int, gaveUp func(payload)) *queue {
@@ -30,7 +30,7 @@ func (q *queue) put(payloads ...payload) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.fresh = append(q.fresh, payloads...)
-	q.added(payloads)
+	q.makeRoom(payloads)
 }
 
 // putAside adds a payload that failed.
@@ -38,22 +38,23 @@ func (q *queue) putAside(p payload) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.aside = append(q.aside, p)
-	q.added([]payload{p})
+	q.makeRoom([]payload{p})
 }
 
-// added makes room for payloads that were added. The lock is held.
-func (q *queue) added(payloads []payload) {
+// makeRoom counts added payloads and gives up the oldest ones beyond the room. The lock
+// is held.
+func (q *queue) makeRoom(payloads []payload) {
 	for _, p := range payloads {
 		q.size += len(p.packed)
 	}
 	for q.size > q.room && len(q.fresh)+len(q.aside) > 1 {
-		q.gaveUp(q.oldest())
+		q.gaveUp(q.removeOldest())
 	}
 	q.wake()
 }
 
-// oldest takes out the payload whose items are oldest. The lock is held.
-func (q *queue) oldest() payload {
+// removeOldest removes the payload with the oldest items. The lock is held.
+func (q *queue) removeOldest() payload {
 	from, at := &q.fresh, 0
 	if len(q.fresh) == 0 {
 		from = &q.aside
@@ -68,7 +69,7 @@ func (q *queue) oldest() payload {
 	return q.remove(from, at)
 }
 
-// remove takes a payload out of a list, and lets go of its bytes. The lock is held.
+// remove removes a payload from a list and releases its memory. The lock is held.
 func (q *queue) remove(from *[]payload, at int) payload {
 	list := *from
 	p := list[at]
@@ -91,7 +92,7 @@ func (q *queue) wake() {
 	}
 }
 
-// close makes take end once nothing is left.
+// close makes take return false once the queue is empty.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -107,8 +108,8 @@ func (q *queue) hasDue(accepted int64) bool {
 	return len(q.fresh) > 0 || at >= 0
 }
 
-// due is the first payload put aside that may be sent now, or -1 and how long
-// until there is one. The lock is held.
+// due returns the index of the first payload put aside that may be sent now, or -1 and
+// the time until there is one. The lock is held.
 func (q *queue) due(accepted int64, now time.Time) (at int, wait time.Duration) {
 	wait = time.Hour
 	for i, p := range q.aside {
@@ -120,10 +121,10 @@ func (q *queue) due(accepted int64, now time.Time) (at int, wait time.Duration) 
 	return -1, wait
 }
 
-// take waits for a payload to send: a fresh one, else one put aside whose time
-// has come or since whose failure the service accepted another. It is not ok
-// when the queue is closed and empty. accepted is how many requests the
-// service has accepted. Once done is closed, take waits for nothing.
+// take waits for a payload to send: a fresh one, else one put aside whose time has come
+// or that failed before the service accepted another. accepted is the number of
+// requests that the service has accepted. take returns false when the queue is closed
+// and empty. Once done is closed, take doesn't wait.
 func (q *queue) take(accepted int64, done <-chan struct{}) (p payload, ok bool) {
 	for {
 		p, found, wait := q.next(accepted, time.Now())
@@ -135,13 +136,13 @@ func (q *queue) take(accepted int64, done <-chan struct{}) (p payload, ok bool) 
 		case <-q.ready:
 		case <-timer.C:
 		case <-done:
-			accepted = math.MaxInt64 // which makes all that is left due
+			accepted = math.MaxInt64 // makes every payload due
 		}
 		timer.Stop()
 	}
 }
 
-// next is what take returns, or how long to wait for it; 0: nothing will come.
+// next returns take's result, or the time to wait for one; 0 if none will come.
 func (q *queue) next(accepted int64, now time.Time) (p payload, found bool, wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

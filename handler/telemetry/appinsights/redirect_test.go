@@ -14,7 +14,7 @@ import (
 	"tollgate/handler/telemetry/appinsights"
 )
 
-// hosts is a network of ingestion hosts reached without sockets.
+// A hosts is a network of ingestion hosts without sockets.
 type hosts struct {
 	mu    sync.Mutex
 	serve map[string]http.Handler // by URL host
@@ -32,7 +32,7 @@ func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	return serve(handler, r), nil
 }
 
-// requests is how many requests a host got, and how many of them had a token.
+// requests returns the number of requests to a host, and of those with a token.
 func (h *hosts) requests(host string) (all, withToken int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -53,7 +53,7 @@ func (h *hosts) set(host string, handler http.Handler) {
 	h.serve[host] = handler
 }
 
-// redirecting answers with a redirect.
+// redirecting returns a handler that redirects.
 func redirecting(status int, location string, header ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if location != "" {
@@ -71,7 +71,7 @@ const (
 	newHost = "westeurope-3.in.applicationinsights.azure.com"
 )
 
-func openAt(t *testing.T, network *hosts, endpoint string, token appinsights.Token) *bench {
+func openAt(t *testing.T, network *hosts, endpoint string, token appinsights.Token) *fixture {
 	t.Helper()
 	return open(t, func(c *appinsights.Config) {
 		connection, err := appinsights.ParseConnection(key + ";IngestionEndpoint=" + endpoint)
@@ -109,10 +109,10 @@ func TestARedirectIsFollowedAndRemembered(t *testing.T) {
 				}
 				b.end(t)
 				if got, _ := service.Sum("Total Tokens"); got != 15 {
-					t.Errorf("%v tokens arrived, want 15; the log says %s", got, b.log)
+					t.Errorf("got %v tokens, want 15; log: %s", got, b.log)
 				}
 				if old, _ := network.requests(first); old != 1 {
-					t.Errorf("%d requests to the old host, want 1: the redirect is remembered", old)
+					t.Errorf("got %d requests to the old host, want 1", old)
 				}
 			})
 		})
@@ -122,8 +122,8 @@ func TestARedirectIsFollowedAndRemembered(t *testing.T) {
 func TestARedirectAwayFromTheServiceIsNotFollowed(t *testing.T) {
 	for name, location := range map[string]string{
 		"a stranger's host":       "https://telemetry.example.com/v2/track",
-		"a host that ends alike":  "https://evilapplicationinsights.azure.com/v2/track",
-		"a host that begins so":   "https://" + newHost + ".example.com/v2/track",
+		"a similar suffix":        "https://evilapplicationinsights.azure.com/v2/track",
+		"a similar prefix":        "https://" + newHost + ".example.com/v2/track",
 		"without TLS":             "http://" + newHost + "/v2/track",
 		"another port":            "https://" + newHost + ":8443/v2/track",
 		"this machine":            "http://127.0.0.1:9/v2/track",
@@ -143,7 +143,7 @@ func TestARedirectAwayFromTheServiceIsNotFollowed(t *testing.T) {
 				network.mu.Lock()
 				for _, r := range network.asked {
 					if r.URL.Host != oldHost {
-						t.Errorf("asked %s", r.URL)
+						t.Errorf("got a request to %s, want none", r.URL)
 					}
 				}
 				network.mu.Unlock()
@@ -152,17 +152,17 @@ func TestARedirectAwayFromTheServiceIsNotFollowed(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				b.end(t)
 				if got, _ := service.Sum("Total Tokens"); got != 5 {
-					t.Errorf("%v tokens arrived once the redirect was gone, want 5", got)
+					t.Errorf("got %v tokens once the redirect was gone, want 5", got)
 				}
-				if said := b.log.String(); strings.Count(said, "it redirects") != 1 || !strings.Contains(said, "copy APPLICATIONINSIGHTS_CONNECTION_STRING anew") {
-					t.Errorf("the log says %s; want the redirect once, with a fix", said)
+				if said := b.log.String(); strings.Count(said, "it redirects") != 1 || !strings.Contains(said, "copy APPLICATIONINSIGHTS_CONNECTION_STRING again") {
+					t.Errorf("got the log %s, want the redirect once, with the fix", said)
 				}
 			})
 		})
 	}
 }
 
-func TestRedirectsInACircleEnd(t *testing.T) {
+func TestARedirectLoopEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := &hosts{serve: map[string]http.Handler{oldHost: redirecting(308, "https://"+newHost+"/v2/track"), newHost: redirecting(307, "https://"+oldHost+"/v2/track")}}
 		b := openAt(t, network, "https://"+oldHost+"/", nil)
@@ -171,19 +171,19 @@ func TestRedirectsInACircleEnd(t *testing.T) {
 		first, _ := network.requests(oldHost)
 		second, _ := network.requests(newHost)
 		if first+second != 11 {
-			t.Errorf("%d requests for one batch, want 1 and 10 redirects", first+second)
+			t.Errorf("got %d requests for one batch, want 1 and 10 redirects", first+second)
 		}
 		var service insights.Collector
 		network.set(newHost, &service)
 		time.Sleep(2 * time.Minute)
 		b.end(t)
 		if got, _ := service.Sum("Total Tokens"); got != 5 || !strings.Contains(b.log.String(), "redirects more than 10 times") {
-			t.Errorf("%v tokens arrived, want 5; the log says %s", got, b.log)
+			t.Errorf("got %v tokens, want 5; log: %s", got, b.log)
 		}
 	})
 }
 
-func TestATokenIsSentToTheConfiguredHostAlone(t *testing.T) {
+func TestTokensGoOnlyToTheConfiguredHost(t *testing.T) {
 	for _, test := range []struct{ endpoint, location, host string }{
 		{"https://" + oldHost + "/", "https://" + newHost + "/v2.1/track", newHost},
 		{"http://127.0.0.1:20030/", "http://127.0.0.1:20031/v2.1/track", "127.0.0.1:20031"},
@@ -198,22 +198,22 @@ func TestATokenIsSentToTheConfiguredHostAlone(t *testing.T) {
 			time.Sleep(time.Minute)
 			all, withToken := network.requests(test.host)
 			if all == 0 || withToken != 0 {
-				t.Errorf("%s: %d requests, %d with a token; want some, and no token", test.host, all, withToken)
+				t.Errorf("%s: got %d requests, %d with a token; want some, none with a token", test.host, all, withToken)
 			}
-			if said := b.log.String(); !strings.Contains(said, "tokens go to the configured host alone") || !strings.Contains(said, "IngestionEndpoint") || strings.Contains(said, "secret-token") {
-				t.Errorf("the log says %s; want the host to set", said)
+			if said := b.log.String(); !strings.Contains(said, "tokens go only to the configured host") || !strings.Contains(said, "IngestionEndpoint") || strings.Contains(said, "secret-token") {
+				t.Errorf("got the log %s, want the host to set and no token in it", said)
 			}
 			network.set(first, &service)
 			time.Sleep(2 * time.Minute)
 			b.end(t)
 			if got, _ := service.Sum("Total Tokens"); got != 5 {
-				t.Errorf("%v tokens arrived once the service was back, want 5", got)
+				t.Errorf("got %v tokens once the service was back, want 5", got)
 			}
 		})
 	}
 }
 
-func TestARedirectIsForgottenWhenItIsOldOrLeadsNowhere(t *testing.T) {
+func TestARedirectIsForgottenWhenItExpiresOrFails(t *testing.T) {
 	t.Run("old", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var service insights.Collector
@@ -225,7 +225,7 @@ func TestARedirectIsForgottenWhenItIsOldOrLeadsNowhere(t *testing.T) {
 			}
 			b.end(t)
 			if old, _ := network.requests(oldHost); old != 3 {
-				t.Errorf("%d requests to the old host in 2 minutes at max-age=60, want 3", old)
+				t.Errorf("got %d requests to the old host in 2 minutes with max-age=60, want 3", old)
 			}
 		})
 	})
@@ -242,7 +242,7 @@ func TestARedirectIsForgottenWhenItIsOldOrLeadsNowhere(t *testing.T) {
 			time.Sleep(time.Minute)
 			b.end(t)
 			if got, _ := service.Sum("Total Tokens"); got != 5 {
-				t.Errorf("%v tokens arrived, want 5", got)
+				t.Errorf("got %v tokens, want 5", got)
 			}
 		})
 	})

@@ -17,8 +17,8 @@ import (
 	"tollgate/handler/telemetry/appinsights"
 )
 
-// labelled is a batch of n metrics, of which those at bad carry what a service
-// or a firewall in front of it refuses.
+// labelled returns a batch of n metrics; those at the indexes bad contain something
+// that the service, or a firewall in front of it, refuses.
 func labelled(n int, bad ...int) telemetry.Batch {
 	var batch telemetry.Batch
 	for i := range n {
@@ -35,7 +35,7 @@ func labelled(n int, bad ...int) telemetry.Batch {
 }
 
 // refusing answers status to every request with a poisoned item.
-func (b *bench) refusing(status int, header http.Header) {
+func (b *fixture) refusing(status int, header http.Header) {
 	b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
 		for _, item := range items {
 			if item.Properties["Team"] == "poison" {
@@ -50,7 +50,7 @@ func (b *bench) refusing(status int, header http.Header) {
 	}
 }
 
-func TestWhatIsRefusedForGoodIsGivenUpAloneAndKeepsNothingWaiting(t *testing.T) {
+func TestOnlyTheRefusedItemsAreGivenUpAndNothingWaits(t *testing.T) {
 	for _, status := range []int{400, 404, 405, 410, 413, 422, 451} {
 		for name, bad := range map[string][]int{"first": {0}, "last": {11}, "several": {2, 3, 9}, "all": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}} {
 			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
@@ -66,12 +66,12 @@ func TestWhatIsRefusedForGoodIsGivenUpAloneAndKeepsNothingWaiting(t *testing.T) 
 					}
 					time.Sleep(5 * time.Second)
 					if got, want := b.Dropped()["rejected"], int64(len(bad)); got != want {
-						t.Errorf("%d items given up, want %d; the log says %s", got, want, b.log)
+						t.Errorf("got %d items given up, want %d; log: %s", got, want, b.log)
 					}
 					b.arrived(t, float64(5*12-len(bad)))
 					b.end(t)
 					if strings.Count(b.log.String(), "rejects telemetry items") != 1 {
-						t.Errorf("the log says %s; want one line about the items", b.log)
+						t.Errorf("got the log %s, want one line about the items", b.log)
 					}
 				})
 			})
@@ -79,9 +79,9 @@ func TestWhatIsRefusedForGoodIsGivenUpAloneAndKeepsNothingWaiting(t *testing.T) 
 	}
 }
 
-// TestABatchThatTroublesTheServiceKeepsNothingWaiting: a firewall may reset the
-// connection or answer 403, and the service may fail, because of one item.
-func TestABatchThatTroublesTheServiceKeepsNothingWaiting(t *testing.T) {
+// Because of one item a firewall may reset the connection or answer 403, or the service
+// may fail.
+func TestABatchThatAlwaysFailsDoesNotDelayOthers(t *testing.T) {
 	for _, status := range []int{401, 403, 500, 503, 302, 0} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -101,11 +101,11 @@ func TestABatchThatTroublesTheServiceKeepsNothingWaiting(t *testing.T) {
 					}
 					time.Sleep(10 * time.Second)
 					if got, _ := b.service.Sum(telemetry.TotalTokens); got < float64(sent-6) {
-						t.Fatalf("after %d batches %v of %d items arrived: what follows waits", i+1, got, sent)
+						t.Fatalf("after %d batches got %v of %d items, want no other batch to wait", i+1, got, sent)
 					}
 				}
 				if got := b.Dropped()["rejected"]; got != 1 {
-					t.Errorf("%d items given up, want 1", got)
+					t.Errorf("got %d items given up, want 1", got)
 				}
 				b.end(t)
 				b.arrived(t, float64(sent-1))
@@ -133,12 +133,12 @@ func TestAFlakyServiceLosesNothing(t *testing.T) {
 		b.end(t)
 		b.arrived(t, 1500)
 		if got := b.Dropped(); len(got) != 0 {
-			t.Errorf("dropped %v", got)
+			t.Errorf("got dropped items %v, want none", got)
 		}
 	})
 }
 
-// TestAThrottlingServiceLosesNothing: it takes one request of three.
+// The service accepts one request in three.
 func TestAThrottlingServiceLosesNothing(t *testing.T) {
 	for _, status := range []int{429, 439, 402} {
 		synctest.Test(t, func(t *testing.T) {
@@ -159,20 +159,19 @@ func TestAThrottlingServiceLosesNothing(t *testing.T) {
 			b.end(t)
 			b.arrived(t, 300)
 			if got := b.Dropped(); len(got) != 0 {
-				t.Errorf("%d: dropped %v", status, got)
+				t.Errorf("%d: got dropped items %v, want none", status, got)
 			}
 		})
 	}
 }
 
-// TestWhileAllIsRefusedNothingIsGivenUp: a wrong address or key is not the
-// items' fault, and an operator may mend it.
-func TestWhileAllIsRefusedNothingIsGivenUp(t *testing.T) {
+// A wrong address or key is not the items' fault, and an operator may fix it.
+func TestNothingIsGivenUpWhileEverythingIsRefused(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 405} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := open(t, nil)
-				b.Send(labelled(5)) // all was well once
+				b.Send(labelled(5)) // accepted
 				synctest.Wait()
 				b.service.answering(status, nil, "")
 				before := b.service.requests()
@@ -181,21 +180,21 @@ func TestWhileAllIsRefusedNothingIsGivenUp(t *testing.T) {
 					time.Sleep(10 * time.Second)
 				}
 				if n := b.service.requests() - before; n > 50 {
-					t.Errorf("%d requests in 10 minutes to a service that refuses everything", n)
+					t.Errorf("got %d requests in 10 minutes to a service that refuses everything, want at most 50", n)
 				}
 				b.service.fail.Store(nil)
 				time.Sleep(2 * time.Minute)
 				b.end(t)
 				b.arrived(t, 1205)
-				if got := b.Dropped(); len(got) != 0 || strings.Count(b.log.String(), "does not take telemetry") != 1 {
-					t.Errorf("dropped %v, the log says %s", got, b.log)
+				if got := b.Dropped(); len(got) != 0 || strings.Count(b.log.String(), "does not accept telemetry") != 1 {
+					t.Errorf("got dropped items %v and the log %s, want none and one line", got, b.log)
 				}
 			})
 		})
 	}
 }
 
-func TestABatchThatIsTooLargeIsSplitUntilItFits(t *testing.T) {
+func TestABatchThatIsTooLargeIsSplit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
 		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
@@ -212,12 +211,12 @@ func TestABatchThatIsTooLargeIsSplitUntilItFits(t *testing.T) {
 		b.end(t)
 		b.arrived(t, 449)
 		if got := b.Dropped(); got["rejected"] != 1 || len(got) != 1 {
-			t.Errorf("dropped %v, want the one that is too large alone", got)
+			t.Errorf("got dropped items %v, want only the one that is too large", got)
 		}
 	})
 }
 
-func TestItemsThatAreDeferredForEverAreGivenUp(t *testing.T) {
+func TestItemsDeferredForeverAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
 		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
@@ -241,14 +240,14 @@ func TestItemsThatAreDeferredForEverAreGivenUp(t *testing.T) {
 			b.Send(labelled(1))
 		}
 		if got := b.Dropped()["rejected"]; got != 2 {
-			t.Errorf("%d items given up, want 2", got)
+			t.Errorf("got %d items given up, want 2", got)
 		}
 		b.end(t)
 		b.arrived(t, 104)
 	})
 }
 
-func TestAnyFormOfSuccessIsSuccess(t *testing.T) {
+func TestEvery2xxIsSuccess(t *testing.T) {
 	for status, body := range map[int]string{200: "", 201: "{}", 202: "<html>", 204: "", 206: "", 299: `{"itemsReceived":1,"itemsAccepted":1,"errors":[]}`} {
 		synctest.Test(t, func(t *testing.T) {
 			b := open(t, nil)
@@ -256,14 +255,14 @@ func TestAnyFormOfSuccessIsSuccess(t *testing.T) {
 			b.Send(labelled(1))
 			time.Sleep(time.Hour)
 			if n := b.service.requests(); n != 1 || b.log.String() != "" {
-				t.Errorf("%d: %d requests, the log says %s", status, n, b.log)
+				t.Errorf("%d: got %d requests and the log %s, want one request and no line", status, n, b.log)
 			}
 			b.end(t)
 		})
 	}
 }
 
-func TestValuesThatJSONCantExpressAreCounted(t *testing.T) {
+func TestValuesThatJSONCannotExpressCountAsRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
 		batch := labelled(3)
@@ -279,7 +278,7 @@ func TestValuesThatJSONCantExpressAreCounted(t *testing.T) {
 	})
 }
 
-// reset breaks connections on which an item with this text arrives.
+// reset breaks connections that carry an item with a text.
 func (w *wire) reset(text string) {
 	fail := func(r *http.Request) (*http.Response, error) {
 		held := &insights.Collector{Answer: func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
@@ -300,7 +299,7 @@ func (w *wire) reset(text string) {
 	w.fail.Store(&fail)
 }
 
-func TestTheTokenIsAskedForOnEachTry(t *testing.T) {
+func TestEachAttemptGetsAFreshToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now atomic.Value
 		now.Store("first")
@@ -311,7 +310,7 @@ func TestTheTokenIsAskedForOnEachTry(t *testing.T) {
 		b.service.Token = "second"
 		b.Send(tokens(5))
 		synctest.Wait()
-		now.Store("second") // the identity's role has come to hold
+		now.Store("second") // the identity's new role works now
 		time.Sleep(2 * time.Minute)
 		b.end(t)
 		b.arrived(t, 5)

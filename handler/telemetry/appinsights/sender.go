@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// sender sends what the queue holds, one payload after the other.
+// A sender sends the queue's payloads, one at a time.
 type sender struct {
 	route     route
 	token     Token // nil: the instrumentation key is enough
@@ -26,23 +26,23 @@ type sender struct {
 	done   chan struct{}
 
 	// Used by the sending goroutine alone.
-	accepted int64 // requests that the service took
-	failures int   // requests in a row that it didn't
+	accepted int64 // requests that the service accepted
+	failures int   // consecutive requests that it didn't accept
 }
 
 const (
-	// attemptTimeout bounds one request, with its token and its redirects.
+	// attemptTimeout bounds one request, including its token and redirects.
 	attemptTimeout = 30 * time.Second
-	// firstWait doubles with each failure up to longestWait.
-	firstWait, longestWait = time.Second, time.Minute
-	// longestAsked bounds what the service may ask for by Retry-After.
-	longestAsked = 10 * time.Minute
-	// manyFailures in a row mean that the service refuses everything. Then a
-	// payload isn't split any more to find the item at fault.
+	// minWait is the first pause; it doubles with each failure up to maxWait.
+	minWait, maxWait = time.Second, time.Minute
+	// maxRetryAfter is the longest Retry-After that is honoured.
+	maxRetryAfter = 10 * time.Minute
+	// manyFailures in a row mean that the service refuses everything. From then on
+	// payloads aren't split to find the item at fault.
 	manyFailures = 10
-	// muchBlame is how often a payload may fail for what seems the service's
-	// fault while others are accepted; then the payload counts as the cause.
-	muchBlame = 20
+	// maxBlame is the number of times that a payload may fail with what looks like the
+	// service's fault while others are accepted; then the payload is at fault.
+	maxBlame = 20
 )
 
 func newSender(config Config, address string) (*sender, error) {
@@ -78,7 +78,7 @@ func (s *sender) run() {
 	}
 }
 
-// deliver sends a payload once, and puts back what must be sent again.
+// deliver sends a payload once, and queues again what was not accepted.
 func (s *sender) deliver(p payload) {
 	if s.ctx.Err() != nil {
 		s.losses.lose(lostShutdown, p)
@@ -87,29 +87,29 @@ func (s *sender) deliver(p payload) {
 	a := s.post(p)
 	switch a.outcome {
 	case taken:
-		s.judged(p, a)
+		s.handleTaken(p, a)
 	case tooLarge:
 		s.split(p, a)
 	default:
-		s.failed(p, a)
+		s.handleFailure(p, a)
 	}
 }
 
-// judged handles a payload whose items the service judged one by one.
-func (s *sender) judged(p payload, a answer) {
+// handleTaken handles a payload whose items the service judged one by one.
+func (s *sender) handleTaken(p payload, a answer) {
 	if len(a.rejected) > 0 {
 		s.losses.reject(len(a.rejected), p.at, a.fault)
 	}
 	if len(a.rejected)+len(a.retryable) < p.items {
 		s.accepted++
 		s.failures = 0
-		s.losses.well()
+		s.losses.logRecovery()
 	}
 	if len(a.retryable) == 0 {
 		return
 	}
 	lines, err := p.lines()
-	if err != nil { // it was packed here
+	if err != nil { // can't happen: the payload was packed here
 		s.losses.reject(len(a.retryable), p.at, err.Error())
 		return
 	}
@@ -119,18 +119,18 @@ func (s *sender) judged(p payload, a answer) {
 			again = append(again, lines[index])
 		}
 	}
-	a.outcome, a.fault, a.fix = troubled, "it defers items", "none here: telemetry is kept and sent again"
-	s.failed(p.of(again), a)
+	a.outcome, a.fault, a.fix = troubled, "it defers items", noFix
+	s.handleFailure(p.part(again), a)
 }
 
-// split puts the halves of a payload in its place, or gives up its only item.
+// split queues the halves of a payload, or gives up its only item.
 func (s *sender) split(p payload, a answer) {
 	if p.items == 1 {
 		s.losses.reject(1, p.at, a.fault)
 		return
 	}
 	halves, err := p.halves()
-	if err != nil { // it was packed here
+	if err != nil { // can't happen: the payload was packed here
 		s.losses.reject(p.items, p.at, err.Error())
 		return
 	}
@@ -139,11 +139,11 @@ func (s *sender) split(p payload, a answer) {
 	}
 }
 
-// failed handles a payload that was not taken. Whether the payload or the
-// service is to blame shows when the service accepts another one: then a
-// payload that fails again is split, down to the items at fault, and those are
-// given up. While the service accepts nothing, nothing is given up.
-func (s *sender) failed(p payload, a answer) {
+// handleFailure handles a payload that was not accepted. Either the payload or the
+// service is at fault. If the service accepts others, the payload is: it is split, down
+// to the items at fault, which are given up. While the service accepts nothing, nothing
+// is given up.
+func (s *sender) handleFailure(p payload, a answer) {
 	s.failures++
 	proven := p.failed && s.accepted > p.accepted
 	p.failed, p.accepted, p.again = true, s.accepted, time.Now()
@@ -151,8 +151,8 @@ func (s *sender) failed(p payload, a answer) {
 		p.blamed++
 	}
 	switch {
-	case a.outcome == refused && proven, p.blamed >= muchBlame:
-		p.accepted-- // the proof holds for the halves
+	case a.outcome == refused && proven, p.blamed >= maxBlame:
+		p.accepted-- // the proof holds for the halves too
 		s.split(p, a)
 		return
 	case a.outcome == refused && p.items > 1 && s.failures < manyFailures:
@@ -161,31 +161,31 @@ func (s *sender) failed(p payload, a answer) {
 	}
 	failures := s.failures
 	if a.outcome == refused {
-		failures -= manyFailures - 1 // until then don't pause: another payload may pass
+		failures -= manyFailures - 1 // before that don't pause: another payload may be accepted
 	}
-	pause := max(backoff(failures), min(a.after, longestAsked))
+	pause := max(backoff(failures), min(a.after, maxRetryAfter))
 	p.again = p.again.Add(pause)
 	if a.slow {
-		p.again = time.Now().Add(longestWait)
+		p.again = time.Now().Add(maxWait)
 	}
 	s.queue.putAside(p)
 	cutShort := s.ctx.Err() != nil
 	if !cutShort && (pause > 0 || !s.queue.hasDue(s.accepted)) {
-		s.losses.say(a)
+		s.losses.warn(a)
 	}
 	s.pause(pause)
 }
 
-// backoff is how long to send nothing after so many failures in a row.
+// backoff returns the pause after a number of failures in a row.
 func backoff(failures int) time.Duration {
 	if failures <= 0 {
 		return 0
 	}
-	wait := min(longestWait, firstWait<<min(failures-1, 6))
+	wait := min(maxWait, minWait<<min(failures-1, 6))
 	return wait/2 + rand.N(wait/2+1)
 }
 
-// pause sends nothing for a time, or until the sender is stopped.
+// pause waits for a time, or until the sender is stopped.
 func (s *sender) pause(wait time.Duration) {
 	if wait == 0 {
 		return
@@ -198,12 +198,12 @@ func (s *sender) pause(wait time.Duration) {
 	}
 }
 
-// post sends a payload once, and again wherever the service redirects it.
+// post sends a payload once, following redirects.
 func (s *sender) post(p payload) answer {
 	ctx, cancel := context.WithTimeout(s.ctx, attemptTimeout)
 	defer cancel()
 	address := s.route.address(time.Now())
-	for range mostRedirects + 1 {
+	for range maxRedirects + 1 {
 		response, body, problem := s.request(ctx, address, p)
 		if problem != nil {
 			s.route.forget()
@@ -211,7 +211,7 @@ func (s *sender) post(p payload) answer {
 		}
 		if !isRedirect(response.StatusCode) {
 			a := read(response, body, p.items, s.token != nil)
-			return s.elsewhere(address, a)
+			return s.checkRedirected(address, a)
 		}
 		target, err := s.route.target(address, response.Header.Get("Location"))
 		if err != nil {
@@ -222,24 +222,25 @@ func (s *sender) post(p payload) answer {
 		address = target
 	}
 	s.route.forget()
-	return answer{outcome: troubled, slow: true, fault: fmt.Sprintf("it redirects more than %d times", mostRedirects), fix: remedy(0, false)}
+	return answer{outcome: troubled, slow: true, fault: fmt.Sprintf("it redirects more than %d times", maxRedirects), fix: remedy(0, false)}
 }
 
-// elsewhere completes an answer that came from where a redirect led.
-func (s *sender) elsewhere(address *url.URL, a answer) answer {
+// checkRedirected forgets a redirect whose target doesn't accept telemetry, and
+// explains a target that needs a token.
+func (s *sender) checkRedirected(address *url.URL, a answer) answer {
 	if a.outcome == taken || a.outcome == tooLarge || a.outcome == throttled || address == s.route.configured {
 		return a
 	}
-	s.route.forget() // it may have moved on
+	s.route.forget() // the service may have moved again
 	if s.token != nil && !s.route.mayHaveToken(address) && (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden) {
-		a.fault = fmt.Sprintf("it redirects to %s, which wants an Entra token, and tokens go to the configured host alone", clip(address.Host))
-		a.fix = "copy APPLICATIONINSIGHTS_CONNECTION_STRING anew from the resource's overview page, or set its IngestionEndpoint to https://" + address.Host + "/"
+		a.fault = fmt.Sprintf("it redirects to %s, which requires an Entra token, and tokens go only to the configured host", clip(address.Host))
+		a.fix = "copy APPLICATIONINSIGHTS_CONNECTION_STRING again from the resource's overview page, or set its IngestionEndpoint to https://" + address.Host + "/"
 	}
 	return a
 }
 
-// request sends a payload to an address. The answer says what went wrong
-// before there was a response; nil: there is one.
+// request sends a payload to an address. The answer is nil if there is a response; else
+// it says what went wrong.
 func (s *sender) request(ctx context.Context, address *url.URL, p payload) (*http.Response, []byte, *answer) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address.String(), bytes.NewReader(p.packed))
 	if err != nil {
@@ -251,7 +252,7 @@ func (s *sender) request(ctx context.Context, address *url.URL, p payload) (*htt
 		token, err := s.token(ctx)
 		if err != nil {
 			return nil, nil, &answer{outcome: troubled, fault: "no Entra token: " + err.Error(),
-				fix: "check the ClientId of APPLICATIONINSIGHTS_AUTHENTICATION_STRING, and that the app has that identity"}
+				fix: "check the ClientId of APPLICATIONINSIGHTS_AUTHENTICATION_STRING, and that the app has this identity"}
 		}
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -263,12 +264,12 @@ func (s *sender) request(ctx context.Context, address *url.URL, p payload) (*htt
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return nil, nil, &answer{outcome: troubled, fault: "the answer broke off: " + err.Error(), fix: "none here: telemetry is kept and sent again"}
+		return nil, nil, &answer{outcome: troubled, fault: "the answer broke off: " + err.Error(), fix: noFix}
 	}
 	return response, body, nil
 }
 
-// close sends what is queued until ctx is done; then it gives up the rest.
+// close sends the queue until ctx is done, and then gives up the rest.
 func (s *sender) close(ctx context.Context) error {
 	s.queue.close()
 	select {
@@ -282,7 +283,7 @@ func (s *sender) close(ctx context.Context) error {
 		closer.CloseIdleConnections()
 	}
 	if items := s.losses.dropped()[lostShutdown]; items > 0 {
-		return errors.Join(ctx.Err(), fmt.Errorf("%d telemetry items were not sent before the end", items))
+		return errors.Join(ctx.Err(), fmt.Errorf("%d telemetry items were not sent", items))
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 
 const connection = "InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef;IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/;LiveEndpoint=https://westeurope.livediagnostics.monitor.azure.com/"
 
-// wire is a service reached without sockets, so that time may be virtual.
+// A wire reaches the service without sockets, so that time can be virtual.
 type wire struct {
 	insights.Collector
 	fail atomic.Pointer[func(*http.Request) (*http.Response, error)]
@@ -50,7 +50,7 @@ func (w *wire) requests() int {
 	return len(w.sent)
 }
 
-// answering makes the service answer so; nil: as it should.
+// answering makes the service answer every request with a status, a header and a body.
 func (w *wire) answering(status int, header http.Header, body string) {
 	fail := func(*http.Request) (*http.Response, error) {
 		recorder := httptest.NewRecorder()
@@ -64,14 +64,14 @@ func (w *wire) answering(status int, header http.Header, body string) {
 	w.fail.Store(&fail)
 }
 
-// bench is a client with its service.
-type bench struct {
+// A fixture is a client with its service.
+type fixture struct {
 	telemetry.Sink
 	service *wire
 	log     *logText
 }
 
-// logText is a log that is read while the client writes to it.
+// A logText is a log that can be read while the client writes to it.
 type logText struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -89,13 +89,13 @@ func (l *logText) String() string {
 	return l.text.String()
 }
 
-func open(t *testing.T, change func(*appinsights.Config)) *bench {
+func open(t *testing.T, change func(*appinsights.Config)) *fixture {
 	t.Helper()
 	parsed, err := appinsights.ParseConnection(connection)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{service: &wire{}, log: &logText{}}
+	b := &fixture{service: &wire{}, log: &logText{}}
 	config := appinsights.Config{Connection: parsed, Transport: b.service, Log: slog.New(slog.NewTextHandler(b.log, nil)), Role: "gate", Instance: "machine-1"}
 	if change != nil {
 		change(&config)
@@ -106,14 +106,14 @@ func open(t *testing.T, change func(*appinsights.Config)) *bench {
 	return b
 }
 
-// end closes the client and holds all that arrived to the schema.
-func (b *bench) end(t *testing.T) {
+// end closes the client and checks that everything that arrived fits the schema.
+func (b *fixture) end(t *testing.T) {
 	t.Helper()
 	if err := b.Close(t.Context()); err != nil {
-		t.Errorf("close: %v", err)
+		t.Errorf("Close: got %v, want no error", err)
 	}
 	if faults := b.service.Faults(); faults != nil {
-		t.Errorf("items break the schema: %v", faults)
+		t.Errorf("got schema faults %v, want none", faults)
 	}
 }
 
@@ -124,9 +124,9 @@ func tokens(n int) telemetry.Batch {
 	return telemetry.Batch{Metrics: []telemetry.Metric{metric}}
 }
 
-func (b *bench) arrived(t *testing.T, want float64) {
+func (b *fixture) arrived(t *testing.T, want float64) {
 	t.Helper()
 	if got, _ := b.service.Sum(telemetry.TotalTokens); got != want {
-		t.Errorf("%v tokens arrived, want %v", got, want)
+		t.Errorf("got %v tokens, want %v", got, want)
 	}
 }
