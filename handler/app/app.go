@@ -103,7 +103,7 @@ func openStores(c config.Config) (operatorDeps, error) {
 		return operatorDeps{}, err
 	}
 	audit := managetables.New(service, managetables.Usual)
-	return operatorDeps{store: tablestore.New(service, tablestore.Usual), audit: audit, probe: audit.Probe,
+	return operatorDeps{store: tablestore.New(service, tablestore.DefaultTables), audit: audit, probe: audit.Probe,
 		turns: housekeepingtables.New(service, housekeepingtables.Usual), counters: countertables.New(service, countertables.Usual), history: countertables.NewHistory(service, countertables.UsualHistory)}, nil
 }
 

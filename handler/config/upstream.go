@@ -97,7 +97,7 @@ func (s *settings) severalUpstreams(text string) (found []upstream.Endpoint, sou
 		err = fmt.Errorf("%s has the wrong type", cmp.Or(strings.TrimPrefix(wrong.Field, "Endpoint."), "it"))
 	}
 	if err == nil {
-		err = subscription.Once([]byte(text))
+		err = subscription.CheckJSON([]byte(text))
 	}
 	if err != nil {
 		s.fault("UPSTREAMS", fmt.Sprintf("is not a JSON array of endpoints: %v", err),

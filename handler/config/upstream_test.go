@@ -45,7 +45,7 @@ func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
 		`nonsense`: {"UPSTREAMS is not a JSON array of endpoints"},
 		`[]`:       {"UPSTREAMS no upstream is configured"},
 		`[] []`:    {"UPSTREAMS is not a JSON array of endpoints: there is text after the array"},
-		`[{"url":"https://x.example.com","URL":"https://y.example.com"}]`: {"URL is there twice"},
+		`[{"url":"https://x.example.com","URL":"https://y.example.com"}]`: {"URL appears twice"},
 		`[{"uri":"x"}]`: {`"uri"`},
 		`[{"url":"https://x.example.com","weight":0}]`: {"[0].weight is 0"},
 		`[{"weight":"1"}]`:           {"weight"},

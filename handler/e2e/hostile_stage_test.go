@@ -151,7 +151,7 @@ func (h *hostile) inTables(t *testing.T, values map[string]string) {
 		t.Fatal(err)
 	}
 	pepper, e0 := subscription.NewPepper(canaryPepper)
-	store := tablestore.New(h.service, tablestore.Usual)
+	store := tablestore.New(h.service, tablestore.DefaultTables)
 	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "t", Limits: limitsOfHostile})
 	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "hostile", Tier: "t"})
 	e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(h.key), Subscription: "hostile", Slot: subscription.Primary})

@@ -84,7 +84,7 @@ func (g *running) subscribe(t *testing.T, emulator *azurite.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := tablestore.New(service, tablestore.Usual)
+	store := tablestore.New(service, tablestore.DefaultTables)
 	pepper, e0 := subscription.NewPepper("0123456789abcdef")
 	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 1_000_000, OnStoreDown: limit.FailClosed}})
 	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "team-a", Tier: "gold"})

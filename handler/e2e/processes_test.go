@@ -135,7 +135,7 @@ func crowded(t *testing.T, emulator *azurite.Server) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, key := tablestore.New(service, tablestore.Usual), subscription.NewKey()
+	store, key := tablestore.New(service, tablestore.DefaultTables), subscription.NewKey()
 	pepper, e0 := subscription.NewPepper("0123456789abcdef")
 	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "hot", Limits: subscription.Limits{TokensPerMinute: crowdLimit, Reserve: subscription.ReserveFull}})
 	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "crowd", Tier: "hot"})

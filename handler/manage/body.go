@@ -34,7 +34,7 @@ func (c *call) read() ([]byte, error) {
 	if err != nil {
 		return nil, badRequest("The body ended early.")
 	}
-	if twice, ok := errors.AsType[*subscription.FieldError](subscription.Once(text)); ok {
+	if twice, ok := errors.AsType[*subscription.FieldError](subscription.CheckJSON(text)); ok {
 		return nil, twice
 	}
 	return text, nil

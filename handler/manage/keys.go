@@ -27,14 +27,14 @@ func (c *call) createKey() (*result, error) {
 			return fieldError("overlap", "has no key to overlap", "leave it out, or rotate a key that there is")
 		}
 		return nil
-	}, func(r subscription.Registry, pepper subscription.Pepper, id string, slot subscription.Slot, t subscription.Terms) (string, subscription.KeyRecord, error) {
+	}, func(r subscription.Registry, pepper subscription.Pepper, id string, slot subscription.KeySlot, t subscription.KeyTerms) (string, subscription.KeyRecord, error) {
 		return r.CreateKey(c.Context(), pepper, id, slot, t)
 	})
 }
 
 func (c *call) rotateKey() (*result, error) {
 	return c.makeKey(func(terms) error { return nil },
-		func(r subscription.Registry, pepper subscription.Pepper, id string, slot subscription.Slot, t subscription.Terms) (string, subscription.KeyRecord, error) {
+		func(r subscription.Registry, pepper subscription.Pepper, id string, slot subscription.KeySlot, t subscription.KeyTerms) (string, subscription.KeyRecord, error) {
 			return r.RotateKey(c.Context(), pepper, id, slot, t)
 		})
 }
@@ -42,7 +42,7 @@ func (c *call) rotateKey() (*result, error) {
 // makeKey answers with a new key. One that is stored is shown even where an
 // older one could not be taken away.
 func (c *call) makeKey(check func(terms) error,
-	issue func(subscription.Registry, subscription.Pepper, string, subscription.Slot, subscription.Terms) (string, subscription.KeyRecord, error)) (*result, error) {
+	issue func(subscription.Registry, subscription.Pepper, string, subscription.KeySlot, subscription.KeyTerms) (string, subscription.KeyRecord, error)) (*result, error) {
 	var given terms
 	if err := c.decode(&given, true); err != nil {
 		return nil, err
@@ -53,8 +53,8 @@ func (c *call) makeKey(check func(terms) error,
 	if c.api.Pepper == nil {
 		return nil, &Problem{Status: http.StatusServiceUnavailable, Code: "no_pepper", Detail: "Keys can't be made here: KEY_PEPPER is not set."}
 	}
-	key, record, err := issue(c.registry(), *c.api.Pepper, c.PathValue("id"), subscription.Slot(c.PathValue("slot")),
-		subscription.Terms{Expires: given.Expires, Overlap: time.Duration(given.Overlap)})
+	key, record, err := issue(c.registry(), *c.api.Pepper, c.PathValue("id"), subscription.KeySlot(c.PathValue("slot")),
+		subscription.KeyTerms{Expires: given.Expires, Overlap: time.Duration(given.Overlap)})
 	if key == "" {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (c *call) expireKey() (*result, error) {
 	if given.Expires != nil {
 		at = given.Expires.UTC().Truncate(time.Second)
 	}
-	record, err := c.registry().ExpireKey(c.Context(), c.PathValue("id"), subscription.Slot(c.PathValue("slot")), at)
+	record, err := c.registry().ExpireKey(c.Context(), c.PathValue("id"), subscription.KeySlot(c.PathValue("slot")), at)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (c *call) expireKey() (*result, error) {
 }
 
 func (c *call) revokeKey() (*result, error) {
-	if err := c.registry().RevokeKey(c.Context(), c.PathValue("id"), subscription.Slot(c.PathValue("slot"))); err != nil {
+	if err := c.registry().RevokeKey(c.Context(), c.PathValue("id"), subscription.KeySlot(c.PathValue("slot"))); err != nil {
 		return nil, err
 	}
 	return &result{status: http.StatusNoContent}, nil

@@ -11,75 +11,75 @@ import (
 )
 
 const (
-	// strangersPerSecond is how many look-ups of keys that turn out to be nobody's
-	// an instance makes a second, strangersAtOnce how many of them at once. 40
-	// instances at this rate use a fifth of what a storage account takes.
+	// unknownPerSecond and unknownBurst limit an instance's look-ups of keys that turn
+	// out not to exist. 40 instances at this rate use a fifth of what a storage
+	// account can serve.
 	// Source: https://learn.microsoft.com/azure/storage/common/scalability-targets-standard-account
-	strangersPerSecond = 100
-	strangersAtOnce    = 1000
-	// listEvery is the shortest time between two lists of the stored keys.
+	unknownPerSecond = 100
+	unknownBurst     = 1000
+	// listEvery is the shortest time between two listings of the stored keys.
 	listEvery = 30 * time.Second
-	// listTime bounds the making of such a list.
-	listTime = 10 * time.Second
-	// mostListed is the most keys that a list takes up, in keys; others are looked
-	// up at the strangers' rate.
-	mostListed = 200_000
+	// listTimeout bounds one listing.
+	listTimeout = 10 * time.Second
+	// maxListed is the most keys that are listed. Keys beyond it are looked up at the
+	// rate for unknown keys.
+	maxListed = 200_000
 )
 
-// ErrBusy says that a key wasn't looked up because too many keys that nobody
-// holds are being presented; BusyRetryAfter is when to try again.
+// ErrBusy is returned for a key that wasn't looked up because callers are
+// presenting too many keys that don't exist. Try again after BusyRetryAfter.
 var ErrBusy = errors.New("too many unknown keys are being presented")
 
-// BusyRetryAfter is how long after ErrBusy a key may be looked up again.
+// BusyRetryAfter is how long to wait after ErrBusy.
 const BusyRetryAfter = time.Second
 
-// brake bounds the look-ups of keys that aren't known to be somebody's: anyone
-// can make up keys, and each costs a read from the account that holds the
-// counters, too. A look-up that finds a subscription costs nothing here, so that
-// an instance that starts can look up thousands of keys at once. Once strangers
-// have used up their rate, the keys that are stored are listed: those are still
-// looked up, and all others are turned away.
+// A brake limits the look-ups of unknown keys: anyone can invent keys, and each
+// costs a read from the storage account that also holds the counters. Only look-ups
+// that find nothing count, so an instance that starts can look up thousands of real
+// keys at once. When the limit is reached, the stored keys are listed; listed keys
+// are still looked up, and all others are refused without a read.
 type brake struct {
-	bucket  *rate.Limiter // one token for each look-up that found nobody
-	running int           // look-ups under way that may find nobody
-	stored  map[[sha256.Size]byte]struct{}
-	due     time.Time     // when they may be listed again
-	listing chan struct{} // closed when the list under way ends; nil: there is none
+	bucket       *rate.Limiter // loses one for each look-up that found nothing
+	pending      int           // look-ups in progress that may find nothing
+	storedHashes map[[sha256.Size]byte]struct{}
+	listAfter    time.Time     // when the next listing may start
+	listing      chan struct{} // closed when the listing in progress ends; nil: none is in progress
 }
 
-func newBrake() brake { return brake{bucket: rate.NewLimiter(strangersPerSecond, strangersAtOnce)} }
+func newBrake() brake { return brake{bucket: rate.NewLimiter(unknownPerSecond, unknownBurst)} }
 
-// admits says whether a key that isn't known may be looked up.
+// admits reports whether an unknown key may be looked up.
 func (b *brake) admits(hash [sha256.Size]byte, now time.Time) bool {
-	if _, stored := b.stored[hash]; stored {
+	if _, listed := b.storedHashes[hash]; listed {
 		return true
 	}
-	return b.bucket.TokensAt(now) >= float64(b.running+1)
+	return b.bucket.TokensAt(now) >= float64(b.pending+1)
 }
 
-// ended counts a look-up that was admitted.
-func (b *brake) ended(found bool, now time.Time) {
-	b.running--
+// finish records the end of a look-up that admits let through.
+func (b *brake) finish(found bool, now time.Time) {
+	b.pending--
 	if !found {
 		b.bucket.AllowN(now, 1)
 	}
 }
 
-// list begins to list the stored keys, unless that is under way or was done just
-// now. The channel is closed when there is a new list; nil: there won't be one.
-func (d *Directory) list(now time.Time) <-chan struct{} {
-	if d.brake.listing == nil && !now.Before(d.brake.due) {
+// startListing starts to list the stored keys, unless a listing is in progress or
+// was started less than listEvery ago. The channel is closed when the listing ends;
+// it is nil if there is none to wait for. Call it with d.mu held.
+func (d *Directory) startListing(now time.Time) <-chan struct{} {
+	if d.brake.listing == nil && !now.Before(d.brake.listAfter) {
 		d.brake.listing = make(chan struct{})
-		d.brake.due = now.Add(listEvery)
-		go d.listStored()
+		d.brake.listAfter = now.Add(listEvery)
+		go d.listStoredKeys()
 	}
 	return d.brake.listing
 }
 
-func (d *Directory) listStored() {
-	ctx, cancel := context.WithTimeout(context.Background(), listTime)
+func (d *Directory) listStoredKeys() {
+	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
 	defer cancel()
-	hashes, err := d.store.Hashes(ctx, mostListed)
+	hashes, err := d.store.Hashes(ctx, maxListed)
 	stored := make(map[[sha256.Size]byte]struct{}, len(hashes))
 	for _, text := range hashes {
 		if sum, err := base64.RawURLEncoding.DecodeString(text); err == nil && len(sum) == sha256.Size {
@@ -89,15 +89,15 @@ func (d *Directory) listStored() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil {
-		d.brake.stored = stored
+		d.brake.storedHashes = stored
 	}
 	close(d.brake.listing)
 	d.brake.listing = nil
 }
 
-// turnAway waits for a list of the stored keys, if one is being made, and tries
-// once more then.
-func (d *Directory) turnAway(ctx context.Context, key string, listed <-chan struct{}) (*Grant, error) {
+// waitForList waits for a listing of the stored keys and authenticates again, or
+// returns ErrBusy if no listing is in progress.
+func (d *Directory) waitForList(ctx context.Context, key string, listed <-chan struct{}) (*Grant, error) {
 	if listed == nil {
 		return nil, ErrBusy
 	}

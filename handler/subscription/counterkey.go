@@ -10,19 +10,19 @@ import (
 	"tollgate/handler/secret"
 )
 
-// CounterKey is the template of a counter's key. It says what is counted together:
-// {subscription}, {client-ip}, {model} and {header:NAME}, joined by any text. An
-// empty one means DefaultCounterKey.
+// A CounterKey is the template of a counter's key: {subscription}, {client-ip}, {model}
+// and {header:NAME}, joined by any text. Calls whose keys are equal share a counter. The
+// empty template means DefaultCounterKey.
 type CounterKey string
 
-// DefaultCounterKey gives each subscription a counter of its own.
+// DefaultCounterKey gives each subscription its own counter.
 const DefaultCounterKey CounterKey = "{" + CounterKey(SubscriptionPart) + "}"
 
-// Placeholder is the text between the braces of a part of a CounterKey, such as
+// A Placeholder is the text between the braces of a part of a CounterKey, such as
 // model or header:X-Team.
 type Placeholder string
 
-// The placeholders that there are beside header:NAME.
+// The placeholders other than header:NAME.
 const (
 	SubscriptionPart Placeholder = "subscription"
 	ClientIPPart     Placeholder = "client-ip"
@@ -31,24 +31,24 @@ const (
 
 const headerPart = "header:"
 
-// Header returns the name of the header that the placeholder stands for, as the
-// template spells it.
+// Header returns the name of the placeholder's header, as the template spells it. ok
+// is false if the placeholder is not a header.
 func (p Placeholder) Header() (name string, ok bool) {
 	return strings.CutPrefix(string(p), headerPart)
 }
 
-// Kind returns the placeholder in lower case, as counter keys have it, so that the
-// spelling of a header's name in the template makes no counter of its own.
+// Kind returns the placeholder in lower case, as in counter keys, so that different
+// spellings of a header's name give the same counter.
 func (p Placeholder) Kind() string { return strings.ToLower(string(p)) }
 
-// piece is either a text of the template or a placeholder.
+// A piece is either literal text of the template or a placeholder.
 type piece struct {
-	text          string // between placeholders, stray braces included
+	text          string // including unmatched braces
 	placeholder   Placeholder
 	isPlaceholder bool
 }
 
-// pieces parses the template. A brace without its other is text.
+// pieces parses the template. An unmatched brace is text.
 func (k CounterKey) pieces() iter.Seq[piece] {
 	return func(yield func(piece) bool) {
 		rest, from := string(k), 0 // from: where to look for the next brace
@@ -76,7 +76,7 @@ func (k CounterKey) pieces() iter.Seq[piece] {
 	}
 }
 
-// Placeholders returns the placeholders of the template in their order.
+// Placeholders returns the placeholders of the template in order.
 func (k CounterKey) Placeholders() iter.Seq[Placeholder] {
 	return func(yield func(Placeholder) bool) {
 		for p := range k.pieces() {
@@ -87,7 +87,7 @@ func (k CounterKey) Placeholders() iter.Seq[Placeholder] {
 	}
 }
 
-// Has reports whether the template has a placeholder.
+// Has reports whether the template contains the placeholder.
 func (k CounterKey) Has(wanted Placeholder) bool {
 	for p := range k.Placeholders() {
 		if p == wanted {
@@ -97,10 +97,10 @@ func (k CounterKey) Has(wanted Placeholder) bool {
 	return false
 }
 
-// Shared reports whether subscriptions of one tier count together.
+// Shared reports whether subscriptions of a tier share counters.
 func (k CounterKey) Shared() bool { return k != "" && !k.Has(SubscriptionPart) }
 
-// Headers returns the names of the headers that the template counts by.
+// Headers returns the names of the headers in the template.
 func (k CounterKey) Headers() (names []string) {
 	for p := range k.Placeholders() {
 		if name, ok := p.Header(); ok {
@@ -110,11 +110,12 @@ func (k CounterKey) Headers() (names []string) {
 	return names
 }
 
-// separators may stand between a template's parts and set nothing apart.
+// separators are characters that may join a template's parts without becoming part of
+// the key.
 const separators = " /-_:;,.|+&"
 
-// Render returns the key of the counter that a call of a subscription in a tier is
-// counted in, by the call's values of the placeholders other than {subscription}.
+// Render returns the key of the counter for a call of a subscription in a tier. value
+// returns the call's value for each placeholder other than {subscription}.
 func (k CounterKey) Render(subscription, tier string, value func(Placeholder) string) string {
 	owner := limit.Owner{Subscription: subscription}
 	if k.Shared() {
@@ -132,11 +133,11 @@ func (k CounterKey) Render(subscription, tier string, value func(Placeholder) st
 	return owner.Key(parts...)
 }
 
-// headerName is what HTTP lets a header be called.
+// headerName matches the names that HTTP allows for headers.
 var headerName = regexp.MustCompile(`^[!#$%&'*+.^_|~0-9A-Za-z-]+$`)
 
-// counterKey checks a template.
-func (f *faults) counterKey(k CounterKey) {
+// checkCounterKey checks a template.
+func (f *faults) checkCounterKey(k CounterKey) {
 	const fix = "join {subscription}, {client-ip}, {model} and {header:NAME}"
 	var text strings.Builder
 	found := false
@@ -151,10 +152,10 @@ func (f *faults) counterKey(k CounterKey) {
 		known := p.placeholder == SubscriptionPart || p.placeholder == ClientIPPart || p.placeholder == ModelPart
 		part := fmt.Sprintf("{%s}", p.placeholder)
 		f.check(known || isHeader, "counterKey", "has the unknown part "+part, fix)
-		f.check(!isHeader || !secret.Header(header), "counterKey", "would store what may be a secret, of "+part, "use another header, or {subscription}")
+		f.check(!isHeader || !secret.Header(header), "counterKey", "would store a header that may hold a secret: "+part, "use another header, or {subscription}")
 	}
-	f.check(!strings.ContainsAny(text.String(), "{}"), "counterKey", "has a brace without its other", fix)
-	f.text("counterKey", text.String())
+	f.check(!strings.ContainsAny(text.String(), "{}"), "counterKey", "has an unmatched brace", fix)
+	f.checkText("counterKey", text.String())
 	f.check(k == "" || found, "counterKey", "has no part, so all subscriptions of the tier would share one counter", fix)
 	f.check(len(k) <= 200, "counterKey", "is longer than 200 bytes", "shorten it")
 }

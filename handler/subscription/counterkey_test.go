@@ -7,7 +7,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-func TestACounterKeyIsReadOneWayByEveryReader(t *testing.T) {
+func TestACounterKeyParsesRendersAndValidatesAlike(t *testing.T) {
 	for template, want := range map[subscription.CounterKey]struct {
 		placeholders []subscription.Placeholder
 		shared       bool

@@ -10,75 +10,77 @@ import (
 	"time"
 )
 
-// How long answers are kept.
+// How long a look-up's result is used.
 const (
-	// fresh is how long an answer holds before the store is asked again.
-	fresh = 30 * time.Second
-	// patience is how long a verified key may go on while the store is asked, and
-	// so how long at most a revoked key, a suspended subscription or an older tier
-	// goes on as before.
-	patience = time.Minute
-	// stale is how long a verified key goes on while the store can't be reached.
-	stale = 10 * time.Minute
-	// lookup bounds one look-up of three rows.
-	lookup = 2 * time.Second
-	// RetryAfter is how long after a failed look-up the next is tried.
+	// freshFor is how long a result is used before the store is read again.
+	freshFor = 30 * time.Second
+	// refreshGrace is how old a result may be and still be used while the store is
+	// being read. It is therefore the longest time for which a revoked key, a
+	// suspended subscription or an old version of a tier stays in effect.
+	refreshGrace = time.Minute
+	// staleFor is how old a result may be and still be used while the store is unreachable.
+	staleFor = 10 * time.Minute
+	// lookupTimeout bounds one look-up, which reads three rows.
+	lookupTimeout = 2 * time.Second
+	// RetryAfter is the pause between a failed look-up and the next try.
 	RetryAfter = 5 * time.Second
-	// capacity bounds the keys remembered; a flood of unknown ones can't grow it.
-	capacity = 10_000
+	// maxEntries is the most keys remembered, including unknown ones.
+	maxEntries = 10_000
 )
 
-// Grant is what a key entitles to. It is shared by all who present the key: read it only.
+// A Grant is what a valid key gives access to. All calls with the key share it:
+// don't change it.
 type Grant struct {
 	Subscription Subscription
 	// Tier is the subscription's tier with its overrides.
 	Tier Tier
-	Slot Slot
-	// Expires is when the key stops to grant; zero: never.
+	Slot KeySlot
+	// Expires is when the key expires; zero: never.
 	Expires time.Time
 }
 
-// expired says whether the key has stopped to grant.
+// expired reports whether the key has expired.
 func (g *Grant) expired(now time.Time) bool {
 	return !g.Expires.IsZero() && !now.Before(g.Expires)
 }
 
-// Directory looks keys up and remembers, refusals too. Make one with NewDirectory.
+// A Directory looks keys up and remembers the results, found or not. Make one with
+// NewDirectory.
 type Directory struct {
 	store  Reader
 	pepper Pepper
 
 	mu      sync.Mutex
-	entries map[[sha256.Size]byte]*entry // by hash: no key is kept
-	brake   brake                        // on look-ups of keys that aren't in entries
+	entries map[[sha256.Size]byte]*entry // by the key's hash: keys themselves aren't kept
+	brake   brake                        // limits look-ups of unknown keys
 }
 
-// entry is what is known of a key.
+// An entry is what the directory knows about one key.
 type entry struct {
-	grant    *Grant    // nil: refused, or not known yet
-	verified time.Time // when the store was asked for what it said
-	due      time.Time // when to ask again
-	failing  bool      // the last look-up could not reach the store
-	pending  *flight   // the look-up under way, if any
+	grant    *Grant    // nil: not valid, or not looked up yet
+	verified time.Time // when the look-up behind grant began
+	due      time.Time // when to look up again
+	failing  bool      // the last look-up failed
+	pending  *flight   // the look-up in progress; nil: none
 }
 
-// flight is one look-up, waited for by all who ask meanwhile.
+// A flight is one look-up, shared by all calls that need it at the same time.
 type flight struct {
 	done  chan struct{} // closed when grant and err are set
-	found bool          // whether the key was known to be somebody's before
+	found bool          // the key was valid before this look-up
 	grant *Grant
 	err   error
 }
 
-// NewDirectory makes a directory over a store.
+// NewDirectory returns a directory that reads from store.
 func NewDirectory(store Reader, pepper Pepper) *Directory {
 	return &Directory{store: store, pepper: pepper, entries: make(map[[sha256.Size]byte]*entry), brake: newBrake()}
 }
 
-// Authenticate finds whose key it is. Whatever is wrong with the key,
-// ErrUnauthorized; where the store can't be reached and the key was not
-// verified in the last ten minutes, ErrUnavailable, wrapped. A key that isn't
-// known is turned away with ErrBusy while strangers present too many.
+// Authenticate returns the grant of a key. It returns ErrUnauthorized for any key
+// that isn't valid, whatever the reason; ErrUnavailable, wrapped, if the store is
+// unreachable and the key wasn't found valid in the last ten minutes; and ErrBusy
+// if too many unknown keys are being presented to look this one up.
 func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error) {
 	if !WellFormed(key) {
 		return nil, ErrUnauthorized
@@ -89,13 +91,13 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 	if e != nil && now.Before(e.due) {
 		grant := e.grant
 		d.mu.Unlock()
-		return answer(grant, now)
+		return checkGrant(grant, now)
 	}
 	unknown := e == nil || e.grant == nil
 	if unknown && (e == nil || e.pending == nil) && !d.brake.admits(hash, now) {
-		listed := d.list(now)
+		listed := d.startListing(now)
 		d.mu.Unlock()
-		return d.turnAway(ctx, key, listed)
+		return d.waitForList(ctx, key, listed)
 	}
 	if e == nil {
 		e = d.add(hash)
@@ -103,13 +105,13 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 	if e.pending == nil {
 		e.pending = &flight{done: make(chan struct{}), found: !unknown}
 		if unknown {
-			d.brake.running++
+			d.brake.pending++
 		}
-		go d.refresh(context.WithoutCancel(ctx), hash, e) // whether or not the first who asked stays
+		go d.refresh(context.WithoutCancel(ctx), hash, e) // others wait for it even if this caller leaves
 	}
-	grant, ahead, flight := e.grant, e.ahead(now), e.pending
+	grant, usable, flight := e.grant, e.usableMeanwhile(now), e.pending
 	d.mu.Unlock()
-	if ahead {
+	if usable {
 		return grant, nil
 	}
 	select {
@@ -120,24 +122,25 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 	}
 }
 
-func answer(grant *Grant, now time.Time) (*Grant, error) {
+// checkGrant returns the grant, or ErrUnauthorized if there is none or it expired.
+func checkGrant(grant *Grant, now time.Time) (*Grant, error) {
 	if grant == nil || grant.expired(now) {
 		return nil, ErrUnauthorized
 	}
 	return grant, nil
 }
 
-// ahead says whether a key may go on before the look-up under way has ended:
-// for a moment always, so that a busy key never waits for it, and longer while
-// the store is known to be out of reach.
-func (e *entry) ahead(now time.Time) bool {
-	held := now.Sub(e.verified)
-	return e.grant != nil && !e.grant.expired(now) && (held < patience || e.failing && held < stale)
+// usableMeanwhile reports whether the entry's grant may be used before the look-up
+// in progress ends: for refreshGrace always, so that a busy key never waits, and for
+// staleFor while the store is unreachable.
+func (e *entry) usableMeanwhile(now time.Time) bool {
+	age := now.Sub(e.verified)
+	return e.grant != nil && !e.grant.expired(now) && (age < refreshGrace || e.failing && age < staleFor)
 }
 
-// add makes room for a key and an entry of it.
+// add makes room if needed and adds an empty entry.
 func (d *Directory) add(hash [sha256.Size]byte) *entry {
-	if len(d.entries) >= capacity {
+	if len(d.entries) >= maxEntries {
 		d.evict()
 	}
 	e := &entry{}
@@ -145,27 +148,26 @@ func (d *Directory) add(hash [sha256.Size]byte) *entry {
 	return e
 }
 
-// evict drops refusals and what is too old to go on, and where that isn't a
-// quarter, any other: it is looked up again when it is asked for. A quarter at
-// a time, so that a flood doesn't pay for a search with every key; refusals
-// first, so that it doesn't push out callers.
+// evict drops unknown keys and results too old to use, then others until a quarter
+// of the room is free. It frees a quarter at a time because each run searches all
+// entries, and unknown keys first so that a flood of them doesn't push out callers.
 func (d *Directory) evict() {
 	now := time.Now()
 	for _, all := range []bool{false, true} {
 		for hash, e := range d.entries {
-			if all && len(d.entries) <= capacity*3/4 {
+			if all && len(d.entries) <= maxEntries*3/4 {
 				return
 			}
-			if e.pending == nil && (all || e.grant == nil || now.Sub(e.verified) >= stale) {
+			if e.pending == nil && (all || e.grant == nil || now.Sub(e.verified) >= staleFor) {
 				delete(d.entries, hash)
 			}
 		}
 	}
 }
 
-// refresh looks a key up for all who wait.
+// refresh looks a key up and publishes the result to all calls that wait for it.
 func (d *Directory) refresh(ctx context.Context, hash [sha256.Size]byte, e *entry) {
-	ctx, cancel := context.WithTimeout(ctx, lookup)
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	asked := time.Now()
 	grant, err := d.lookup(ctx, encodeHash(hash))
@@ -175,28 +177,28 @@ func (d *Directory) refresh(ctx context.Context, hash [sha256.Size]byte, e *entr
 	defer close(flight.done)
 	e.pending = nil
 	if !flight.found {
-		d.brake.ended(grant != nil, now)
+		d.brake.finish(grant != nil, now)
 	}
 	e.failing = err != nil && !errors.Is(err, ErrUnauthorized)
-	last := e.verified.Add(stale)
+	last := e.verified.Add(staleFor)
 	switch {
 	case !e.failing:
-		e.grant, e.verified, e.due = grant, asked, asked.Add(fresh)
-		flight.grant, flight.err = answer(grant, now)
+		e.grant, e.verified, e.due = grant, asked, asked.Add(freshFor)
+		flight.grant, flight.err = checkGrant(grant, now)
 	case e.grant != nil && now.Before(last):
 		e.due = now.Add(min(RetryAfter, last.Sub(now)))
-		flight.grant, flight.err = answer(e.grant, now)
+		flight.grant, flight.err = checkGrant(e.grant, now)
 	default:
 		delete(d.entries, hash)
 		flight.err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 }
 
-// lookup reads a key's rows.
+// lookup reads the rows of a key, its subscription and its tier.
 func (d *Directory) lookup(ctx context.Context, hash string) (*Grant, error) {
 	record, err := d.store.Key(ctx, hash)
 	if err != nil {
-		return nil, refused(err)
+		return nil, unauthorizedIfNotFound(err)
 	}
 	if subtle.ConstantTimeCompare([]byte(record.Hash), []byte(hash)) != 1 {
 		return nil, ErrUnauthorized
@@ -206,7 +208,7 @@ func (d *Directory) lookup(ctx context.Context, hash string) (*Grant, error) {
 	}
 	s, err := d.store.Subscription(ctx, record.Subscription)
 	if err != nil {
-		return nil, refused(err)
+		return nil, unauthorizedIfNotFound(err)
 	}
 	if s.Suspended {
 		return nil, ErrUnauthorized
@@ -222,7 +224,7 @@ func (d *Directory) lookup(ctx context.Context, hash string) (*Grant, error) {
 	return &Grant{Subscription: s, Tier: effective, Slot: record.Slot, Expires: record.Expires}, nil
 }
 
-func refused(err error) error {
+func unauthorizedIfNotFound(err error) error {
 	if errors.Is(err, ErrNotFound) {
 		return ErrUnauthorized
 	}

@@ -15,27 +15,27 @@ import (
 	"tollgate/handler/subscription/memstore"
 )
 
-// counted counts look-ups and makes each take a moment, or the time of hang.
-type counted struct {
+// slowStore counts look-ups and makes each take a millisecond, or hang.
+type slowStore struct {
 	*memstore.Store
-	keys     atomic.Int64
-	lists    atomic.Int64
-	hang     time.Duration
-	unlisted error // what lists fail with
+	keys    atomic.Int64
+	lists   atomic.Int64
+	hang    time.Duration
+	listErr error // if set, what listings fail with
 }
 
-func (c *counted) Hashes(ctx context.Context, most int) ([]string, error) {
+func (c *slowStore) Hashes(ctx context.Context, most int) ([]string, error) {
 	c.lists.Add(1)
 	time.Sleep(200 * time.Millisecond)
-	if c.unlisted != nil {
-		return nil, c.unlisted
+	if c.listErr != nil {
+		return nil, c.listErr
 	}
 	return c.Store.Hashes(ctx, most)
 }
 
-func (c *counted) Key(ctx context.Context, hash string) (subscription.KeyRecord, error) {
+func (c *slowStore) Key(ctx context.Context, hash string) (subscription.KeyRecord, error) {
 	c.keys.Add(1)
-	select { // virtual time: every test here runs in a bubble
+	select { // virtual time: every test that gets here runs in a synctest bubble
 	case <-time.After(max(c.hang, time.Millisecond)):
 	case <-ctx.Done():
 		return subscription.KeyRecord{}, ctx.Err()
@@ -43,21 +43,21 @@ func (c *counted) Key(ctx context.Context, hash string) (subscription.KeyRecord,
 	return c.Store.Key(ctx, hash)
 }
 
-// desk is a directory with one subscription and its key.
-type desk struct {
+// directoryFixture is a directory with one subscription and its key.
+type directoryFixture struct {
 	*subscription.Directory
-	store  *counted
+	store  *slowStore
 	pepper subscription.Pepper
 	key    string
 }
 
-func newDesk(t *testing.T) *desk {
+func newDirectoryFixture(t *testing.T) *directoryFixture {
 	t.Helper()
 	pepper, err := subscription.NewPepper("0123456789abcdef")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{store: &counted{Store: memstore.New()}, pepper: pepper, key: subscription.NewKey()}
+	d := &directoryFixture{store: &slowStore{Store: memstore.New()}, pepper: pepper, key: subscription.NewKey()}
 	d.Directory = subscription.NewDirectory(d.store, pepper)
 	_, e1 := d.store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 300}})
 	_, e2 := d.store.PutSubscription(t.Context(), subscription.Subscription{ID: "a", Tier: "gold"})
@@ -65,10 +65,11 @@ func newDesk(t *testing.T) *desk {
 	if err := errors.Join(e1, e2, e3); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { time.Sleep(3 * time.Second) }) // virtual: look-ups under way end before the bubble does
+	t.Cleanup(func() { time.Sleep(3 * time.Second) }) // virtual: lets look-ups in progress end before the bubble does
 	return d
 }
 
+// suspend suspends the fixture's subscription.
 func suspend(t *testing.T, store subscription.Store) {
 	t.Helper()
 	s, err := store.Subscription(t.Context(), "a")
@@ -81,60 +82,60 @@ func suspend(t *testing.T, store subscription.Store) {
 	}
 }
 
-func (d *desk) expect(t *testing.T, key string, want error) {
+func (d *directoryFixture) expectAuthenticate(t *testing.T, key string, want error) {
 	t.Helper()
 	grant, err := d.Authenticate(t.Context(), key)
 	if !errors.Is(err, want) || (err == nil) != (grant != nil) {
-		t.Errorf("Authenticate = %+v, %v; want %v", grant, err, want)
+		t.Errorf("Authenticate = %+v, %v; want error %v", grant, err, want)
 	}
 }
 
-func TestWhateverIsWrongWithAKeyTheAnswerIsOne(t *testing.T) {
+func TestEveryInvalidKeyGetsTheSameError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
-		d.expect(t, d.key, nil)
-		d.expect(t, "", subscription.ErrUnauthorized)
-		d.expect(t, "junk", subscription.ErrUnauthorized)
-		d.expect(t, subscription.NewKey(), subscription.ErrUnauthorized)
+		d := newDirectoryFixture(t)
+		d.expectAuthenticate(t, d.key, nil)
+		d.expectAuthenticate(t, "", subscription.ErrUnauthorized)
+		d.expectAuthenticate(t, "junk", subscription.ErrUnauthorized)
+		d.expectAuthenticate(t, subscription.NewKey(), subscription.ErrUnauthorized)
 		suspend(t, d.store)
 		time.Sleep(time.Minute)
-		d.expect(t, d.key, subscription.ErrUnauthorized)
+		d.expectAuthenticate(t, d.key, subscription.ErrUnauthorized)
 	})
 }
 
-func TestJunkCostsNoLookUp(t *testing.T) {
+func TestMalformedKeysCostNoLookUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
-		d.expect(t, "junk", subscription.ErrUnauthorized)
+		d := newDirectoryFixture(t)
+		d.expectAuthenticate(t, "junk", subscription.ErrUnauthorized)
 		if n := d.store.keys.Load(); n != 0 {
-			t.Errorf("%d look-ups", n)
+			t.Errorf("%d look-ups, want none", n)
 		}
 	})
 }
 
-func TestAnswersAreKeptHalfAMinute(t *testing.T) {
+func TestResultsAreReusedForHalfAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newDirectoryFixture(t)
 		unknown := subscription.NewKey()
 		for range 10 {
-			d.expect(t, d.key, nil)
-			d.expect(t, unknown, subscription.ErrUnauthorized)
+			d.expectAuthenticate(t, d.key, nil)
+			d.expectAuthenticate(t, unknown, subscription.ErrUnauthorized)
 		}
 		time.Sleep(29 * time.Second)
-		d.expect(t, d.key, nil)
-		d.expect(t, unknown, subscription.ErrUnauthorized)
+		d.expectAuthenticate(t, d.key, nil)
+		d.expectAuthenticate(t, unknown, subscription.ErrUnauthorized)
 		if n := d.store.keys.Load(); n != 2 {
-			t.Errorf("%d look-ups of two keys", n)
+			t.Errorf("%d look-ups of two keys, want one each", n)
 		}
 	})
 }
 
-func TestARevokedKeyEndsWithinAMinute(t *testing.T) {
+func TestARevokedKeyIsRefusedWithinAMinute(t *testing.T) {
 	for name, asked := range map[string]time.Duration{"asked for often": time.Second, "asked for rarely": time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk(t)
-				d.expect(t, d.key, nil)
+				d := newDirectoryFixture(t)
+				d.expectAuthenticate(t, d.key, nil)
 				if err := d.store.DeleteKey(t.Context(), d.pepper.Hash(d.key)); err != nil {
 					t.Fatal(err)
 				}
@@ -142,7 +143,7 @@ func TestARevokedKeyEndsWithinAMinute(t *testing.T) {
 					_, _ = d.Authenticate(t.Context(), d.key)
 					time.Sleep(asked)
 				}
-				d.expect(t, d.key, subscription.ErrUnauthorized)
+				d.expectAuthenticate(t, d.key, subscription.ErrUnauthorized)
 			})
 		})
 	}
@@ -150,104 +151,104 @@ func TestARevokedKeyEndsWithinAMinute(t *testing.T) {
 
 func TestABusyKeyNeverWaitsForItsLookUps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
-		d.expect(t, d.key, nil)
+		d := newDirectoryFixture(t)
+		d.expectAuthenticate(t, d.key, nil)
 		for range 300 {
 			time.Sleep(time.Second)
 			begun := time.Now()
-			d.expect(t, d.key, nil)
+			d.expectAuthenticate(t, d.key, nil)
 			if waited := time.Since(begun); waited > 0 {
-				t.Fatalf("waited %s", waited)
+				t.Fatalf("waited %s, want no wait", waited)
 			}
 		}
 		if n := d.store.keys.Load(); n < 10 || n > 11 {
-			t.Errorf("%d look-ups in five minutes", n)
+			t.Errorf("%d look-ups in five minutes, want one every 30 s", n)
 		}
 	})
 }
 
-func TestManyAskAndOneLooksUp(t *testing.T) {
+func TestConcurrentCallsShareOneLookUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newDirectoryFixture(t)
 		var all sync.WaitGroup
 		for range 50 {
-			all.Go(func() { d.expect(t, d.key, nil) })
+			all.Go(func() { d.expectAuthenticate(t, d.key, nil) })
 		}
 		all.Wait()
 		if n := d.store.keys.Load(); n != 1 {
-			t.Errorf("%d look-ups", n)
+			t.Errorf("%d look-ups for 50 calls, want 1", n)
 		}
 	})
 }
 
-func TestVerifiedKeysGoOnForTenMinutesWithoutTheStore(t *testing.T) {
+func TestValidKeysWorkForTenMinutesWithoutTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
-		d.expect(t, d.key, nil)
+		d := newDirectoryFixture(t)
+		d.expectAuthenticate(t, d.key, nil)
 		d.store.Fail(errors.New("down"))
-		d.expect(t, subscription.NewKey(), subscription.ErrUnavailable)
+		d.expectAuthenticate(t, subscription.NewKey(), subscription.ErrUnavailable)
 		time.Sleep(9 * time.Minute)
 		before := d.store.keys.Load()
 		for range 10 {
-			d.expect(t, d.key, nil)
+			d.expectAuthenticate(t, d.key, nil)
 		}
 		if n := d.store.keys.Load() - before; n != 1 {
-			t.Errorf("%d look-ups of ten calls: a store that is down is asked too often", n)
+			t.Errorf("%d look-ups for ten calls while the store is down, want 1", n)
 		}
 		time.Sleep(2 * time.Minute)
-		d.expect(t, d.key, subscription.ErrUnavailable)
+		d.expectAuthenticate(t, d.key, subscription.ErrUnavailable)
 		d.store.Fail(nil)
-		d.expect(t, d.key, nil)
+		d.expectAuthenticate(t, d.key, nil)
 	})
 }
 
-func TestAStoreThatHangsHoldsNobodyUp(t *testing.T) {
+func TestAHangingStoreDelaysAValidKeyOnlyOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
-		d.expect(t, d.key, nil)
+		d := newDirectoryFixture(t)
+		d.expectAuthenticate(t, d.key, nil)
 		d.store.hang = time.Hour
 		time.Sleep(2 * time.Minute)
 		var waits []time.Duration
 		for range 20 {
 			begun := time.Now()
-			d.expect(t, d.key, nil)
+			d.expectAuthenticate(t, d.key, nil)
 			if waited := time.Since(begun); waited > 0 {
 				waits = append(waits, waited)
 			}
 			time.Sleep(10 * time.Second)
 		}
-		if len(waits) != 1 || waits[0] > 2*time.Second { // only until it is known to hang
-			t.Errorf("a verified key waited %v", waits)
+		if len(waits) != 1 || waits[0] > 2*time.Second { // the first call waits for the time limit
+			t.Errorf("a valid key waited %v, want one wait of at most 2s", waits)
 		}
 		if n := d.store.keys.Load(); n > 22 {
-			t.Errorf("%d look-ups in 200 s of a store that hangs", n)
+			t.Errorf("%d look-ups in 200 s while the store hangs, want at most 22", n)
 		}
 	})
 }
 
-// Those who waited for a failed look-up used to look up themselves, one after the other.
-func TestManyWhoWaitFailTogether(t *testing.T) {
+// Calls that waited for a failed look-up used to repeat it one after the other.
+func TestConcurrentCallsShareAFailedLookUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newDirectoryFixture(t)
 		d.store.hang = time.Hour
 		begun := time.Now()
 		var all sync.WaitGroup
 		for range 50 {
-			all.Go(func() { d.expect(t, d.key, subscription.ErrUnavailable) })
+			all.Go(func() { d.expectAuthenticate(t, d.key, subscription.ErrUnavailable) })
 		}
 		all.Wait()
 		if took, n := time.Since(begun), d.store.keys.Load(); took > 2*time.Second || n != 1 {
-			t.Errorf("%d look-ups took %s", n, took)
+			t.Errorf("%d look-ups took %s, want 1 within 2s", n, took)
 		}
 		if n := d.Remembered(); n != 0 {
-			t.Errorf("%d keys of which nothing is known are remembered", n)
+			t.Errorf("%d keys are remembered after a failed look-up, want none", n)
 		}
 	})
 }
 
-func TestWhoeverLeavesTakesNoLookUpWithThem(t *testing.T) {
+func TestALookUpOutlivesTheCallThatStartedIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newDirectoryFixture(t)
 		leaving, leave := context.WithCancel(t.Context())
 		d.store.hang = time.Second
 		gone := make(chan error)
@@ -255,21 +256,21 @@ func TestWhoeverLeavesTakesNoLookUpWithThem(t *testing.T) {
 			_, err := d.Authenticate(leaving, d.key)
 			gone <- err
 		}()
-		synctest.Wait() // the look-up is under way
+		synctest.Wait() // until the look-up is in progress
 		leave()
 		if err := <-gone; !errors.Is(err, subscription.ErrUnavailable) || !errors.Is(err, context.Canceled) {
-			t.Errorf("the first got %v", err)
+			t.Errorf("the first call: %v, want ErrUnavailable and context.Canceled", err)
 		}
-		d.expect(t, d.key, nil)
+		d.expectAuthenticate(t, d.key, nil)
 		if n := d.store.keys.Load(); n != 1 {
-			t.Errorf("%d look-ups", n)
+			t.Errorf("%d look-ups, want 1", n)
 		}
 	})
 }
 
-func TestATierThatCannotHoldIsUnavailableNotUnauthorized(t *testing.T) {
+func TestAnInvalidTierIsUnavailableNotUnauthorized(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newDirectoryFixture(t)
 		s, err := d.store.Subscription(t.Context(), "a")
 		if err != nil {
 			t.Fatal(err)
@@ -279,36 +280,36 @@ func TestATierThatCannotHoldIsUnavailableNotUnauthorized(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := d.Authenticate(t.Context(), d.key); !errors.Is(err, subscription.ErrUnavailable) || !strings.Contains(err.Error(), "burstTokens") {
-			t.Errorf("Authenticate = %v", err)
+			t.Errorf("Authenticate = %v, want ErrUnavailable naming burstTokens", err)
 		}
 	})
 }
 
-func TestAFloodOfUnknownKeysStaysBoundedAndPushesNoCallerOut(t *testing.T) {
+func TestAFloodOfUnknownKeysIsBoundedAndEvictsNoCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
-		d.expect(t, d.key, nil)
+		d := newDirectoryFixture(t)
+		d.expectAuthenticate(t, d.key, nil)
 		for range 20_001 {
 			_, _ = d.Authenticate(t.Context(), subscription.NewKey())
 		}
 		if n := d.Remembered(); n > 10_000 {
-			t.Errorf("%d keys are remembered", n)
+			t.Errorf("%d keys are remembered, want at most 10,000", n)
 		}
 		d.store.Fail(errors.New("down"))
-		d.expect(t, d.key, nil)
+		d.expectAuthenticate(t, d.key, nil)
 	})
 }
 
-func TestAuthenticateWarmAllocatesNothing(t *testing.T) {
+func TestAuthenticateAllocatesNothingForRememberedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
-		d.expect(t, d.key, nil)
+		d := newDirectoryFixture(t)
+		d.expectAuthenticate(t, d.key, nil)
 		junk := d.key[:40] + "!"
 		if n := testing.AllocsPerRun(1000, func() {
 			_, _ = d.Authenticate(t.Context(), d.key)
 			_, _ = d.Authenticate(t.Context(), junk)
-		}); n >= 4 { // the race detector has a pool lose a quarter of its hashers; without it: 0
-			t.Errorf("%v allocations", n)
+		}); n >= 4 { // with the race detector, sync.Pool drops a quarter of the hashers; without it there are 0
+			t.Errorf("%v allocations, want 0, or fewer than 4 with the race detector", n)
 		}
 	})
 }
@@ -339,19 +340,19 @@ func BenchmarkAuthenticateJunk(b *testing.B) {
 	}
 }
 
-func TestAKeyEndsWhenItExpires(t *testing.T) {
+func TestAKeyIsRefusedOnceItExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newDirectoryFixture(t)
 		if err := d.store.ExpireKey(t.Context(), d.pepper.Hash(d.key), time.Now().Add(20*time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		d.expect(t, d.key, nil)
+		d.expectAuthenticate(t, d.key, nil)
 		time.Sleep(20*time.Second - 2*time.Millisecond)
-		d.expect(t, d.key, nil)
+		d.expectAuthenticate(t, d.key, nil)
 		time.Sleep(2 * time.Millisecond)
-		d.expect(t, d.key, subscription.ErrUnauthorized) // from memory: 20 s are within what an answer is kept
+		d.expectAuthenticate(t, d.key, subscription.ErrUnauthorized) // from memory: the result is less than 30 s old
 		d.store.Fail(errors.New("down"))
 		time.Sleep(time.Minute)
-		d.expect(t, d.key, subscription.ErrUnauthorized) // nor does a store that is down lengthen it
+		d.expectAuthenticate(t, d.key, subscription.ErrUnauthorized) // an unreachable store doesn't extend it
 	})
 }

@@ -11,9 +11,9 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// TestTheDocsHaveEveryValueOfATier compares a tier's values with the table of
+// TestTheDocsListEveryFieldOfATier compares a tier's values with the table of
 // docs/limits.md.
-func TestTheDocsHaveEveryValueOfATier(t *testing.T) {
+func TestTheDocsListEveryFieldOfATier(t *testing.T) {
 	page, err := os.ReadFile("../../docs/limits.md")
 	if err != nil {
 		t.Fatal(err)

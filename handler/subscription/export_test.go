@@ -1,6 +1,6 @@
 package subscription
 
-// Remembered is how many keys the directory holds.
+// Remembered returns the number of keys in the directory.
 func (d *Directory) Remembered() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -6,29 +6,31 @@ import (
 	"fmt"
 )
 
-// ErrOtherPepper says that keys are stored that were made under another pepper:
-// under this one nobody's key is found, and a key that is made is nobody's.
-var ErrOtherPepper = errors.New("KEY_PEPPER is not the one that the keys in the tables were made under: set it to the gateway's; if that one is lost, so are its keys: delete the row fingerprint of the partition pepper in the table apikeys, and make new ones")
+// ErrOtherPepper means that the stored keys were hashed with another pepper: with
+// this one no existing key is found, and gateways wouldn't find a new key.
+var ErrOtherPepper = errors.New("KEY_PEPPER is not the one that the keys in the tables were hashed with: set it to the gateway's. If that pepper is lost, its keys are lost too: delete the row fingerprint in partition pepper of table apikeys, and create new keys")
 
-// fingerprinted is what a pepper's fingerprint is the hash of. It is no key.
-const fingerprinted = "the fingerprint of a pepper"
+// fingerprintInput is the text whose hash is a pepper's fingerprint. It is not a
+// well-formed key.
+const fingerprintInput = "the fingerprint of a pepper"
 
-// Fingerprint tells a pepper from others, and says no more of it than a key's hash.
-func (p Pepper) Fingerprint() string { return p.Hash(fingerprinted)[:16] }
+// Fingerprint identifies the pepper. It reveals no more about it than the hash of a
+// key does.
+func (p Pepper) Fingerprint() string { return p.Hash(fingerprintInput)[:16] }
 
-// ComparePepper returns ErrOtherPepper where the tables' keys were made under
-// another pepper, and ErrNotFound where there is nothing to compare with.
+// ComparePepper returns ErrOtherPepper if the stored keys were hashed with another
+// pepper, and ErrNotFound if no fingerprint is stored.
 func (r Registry) ComparePepper(ctx context.Context, pepper Pepper) error {
-	kept, err := r.Fingerprint(ctx)
-	if err == nil && kept != pepper.Fingerprint() {
+	stored, err := r.Fingerprint(ctx)
+	if err == nil && stored != pepper.Fingerprint() {
 		return ErrOtherPepper
 	}
 	return err
 }
 
-// ClaimPepper keeps a pepper's fingerprint beside the keys, if there is none yet.
-// ErrOtherPepper where another's is there; without a key, which could only be
-// found under that one, it is replaced.
+// ClaimPepper stores the pepper's fingerprint unless one is stored already. If it is
+// another pepper's, ClaimPepper returns ErrOtherPepper, or replaces it if no keys are
+// stored that depend on it.
 func (r Registry) ClaimPepper(ctx context.Context, pepper Pepper) error {
 	err := r.ComparePepper(ctx, pepper)
 	if errors.Is(err, ErrOtherPepper) {
@@ -40,7 +42,7 @@ func (r Registry) ClaimPepper(ctx context.Context, pepper Pepper) error {
 		return err
 	}
 	if err := r.PutFingerprint(ctx, pepper.Fingerprint()); err != nil {
-		return fmt.Errorf("keep the fingerprint of KEY_PEPPER: %w", err)
+		return fmt.Errorf("store the fingerprint of KEY_PEPPER: %w", err)
 	}
 	return nil
 }

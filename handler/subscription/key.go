@@ -13,9 +13,9 @@ import (
 	"sync"
 )
 
-// A key is a prefix that secret scanners know, random characters and a
-// checksum: tg_ + 32 + 6 of base 62. The checksum lets junk be turned away
-// without a look-up, and the underscore lets a double click select it whole.
+// A key is a prefix that secret scanners can search for, 32 random characters and a
+// checksum of 6, in base 62. The checksum makes junk recognizable without a look-up;
+// a double click selects the whole key because its only separator is an underscore.
 const (
 	keyPrefix   = "tg_"
 	keyRandom   = 32 // 190 bits
@@ -23,19 +23,19 @@ const (
 	keyLength   = len(keyPrefix) + keyRandom + keyChecksum
 )
 
-// KeyPrefix begins every key, and nothing else that may be shown.
+// KeyPrefix begins every key. Redact any text that begins with it.
 const KeyPrefix = keyPrefix
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// NewKey makes a key. It is shown once and stored nowhere.
+// NewKey returns a new random key. Show it once and store only its hash.
 func NewKey() string {
 	key := append(make([]byte, 0, keyLength), keyPrefix...)
 	for len(key) < len(keyPrefix)+keyRandom {
 		var random [keyRandom]byte
 		_, _ = rand.Read(random[:]) // never fails since Go 1.24
 		for _, b := range random {
-			if b < 248 && len(key) < len(keyPrefix)+keyRandom { // 4 × 62: no character likelier than another
+			if b < 248 && len(key) < len(keyPrefix)+keyRandom { // 4 × 62: all characters are equally likely
 				key = append(key, base62[b%62])
 			}
 		}
@@ -44,8 +44,8 @@ func NewKey() string {
 	return string(append(key, digits[:]...))
 }
 
-// checksum is the CRC-32 of a key's first part in base 62. It is written out
-// because crc32.ChecksumIEEE would allocate a copy, for junk too.
+// checksum returns the CRC-32 of text in base 62. It is computed by hand because
+// crc32.ChecksumIEEE would need the text as a byte slice, which allocates.
 func checksum(text string) (digits [keyChecksum]byte) {
 	sum := ^uint32(0)
 	for i := range len(text) {
@@ -59,7 +59,7 @@ func checksum(text string) (digits [keyChecksum]byte) {
 	return digits
 }
 
-// WellFormed says whether text can be a key at all.
+// WellFormed reports whether key has a key's length, prefix and checksum.
 func WellFormed(key string) bool {
 	if len(key) != keyLength || !strings.HasPrefix(key, keyPrefix) {
 		return false
@@ -69,42 +69,43 @@ func WellFormed(key string) bool {
 	return subtle.ConstantTimeCompare(digits[:], []byte(key[body:])) == 1
 }
 
-// Pepper is the secret under which keys are hashed. It lives apart from the
-// tables, so that who reads these can't try keys out. Make one with NewPepper.
-type Pepper struct{ hashers *sync.Pool } // of *hasher; the secret is in these alone, where no print finds it
+// A Pepper is the secret that keys are hashed with. It is stored apart from the
+// tables, so that somebody who can read those can't test keys against them. Make one
+// with NewPepper.
+type Pepper struct{ hashers *sync.Pool } // of *hasher. Only these hold the secret, so printing a Pepper doesn't show it
 
-// hasher is a keyed hash with room for its input and output, so that looking a
-// remembered key up allocates nothing.
+// A hasher is a keyed hash with buffers for its input and output, so that hashing a
+// key allocates nothing.
 type hasher struct {
 	hash.Hash
 	key []byte
 	sum [sha256.Size]byte
 }
 
-// minPepper is the least length of a pepper, in bytes.
-const minPepper = 16
+// minPepperLength is the shortest pepper accepted, in bytes.
+const minPepperLength = 16
 
-// unresolved begins a reference to Key Vault, which is what an app sees in place
-// of the secret when the platform could not read it.
+// unresolvedReference begins a Key Vault reference. An app sees it in place of the
+// secret if the platform couldn't read the vault.
 // Source: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
-const unresolved = "@Microsoft.KeyVault("
+const unresolvedReference = "@Microsoft.KeyVault("
 
-// NewPepper makes a pepper of at least 16 bytes. Its error completes the name
-// of the setting, and doesn't hold the secret.
+// NewPepper returns a pepper made from a secret of at least 16 bytes. Errors are
+// predicates to put after the setting's name; they don't contain the secret.
 func NewPepper(secret string) (Pepper, error) {
 	switch {
 	case secret == "":
 		return Pepper{}, errors.New("is missing: set it to a long random text, such as the output of openssl rand -hex 32")
-	case strings.HasPrefix(secret, unresolved):
+	case strings.HasPrefix(secret, unresolvedReference):
 		return Pepper{}, errors.New("is a reference to Key Vault that was not resolved: give the app's identity access to the secret, or set the secret itself")
-	case len(secret) < minPepper:
+	case len(secret) < minPepperLength:
 		return Pepper{}, errors.New("is shorter than 16 bytes: use a long random text, such as the output of openssl rand -hex 32")
 	}
 	return Pepper{&sync.Pool{New: func() any { return &hasher{Hash: hmac.New(sha256.New, []byte(secret))} }}}, nil
 }
 
-// Hash is what a key is found by: HMAC-SHA-256 in unpadded base64url, which is
-// fit for a row's key.
+// Hash returns the hash that a key is stored and found by: HMAC-SHA-256 in unpadded
+// base64url, which is valid in a row's key.
 func (p Pepper) Hash(key string) string {
 	return encodeHash(p.sum(key))
 }

@@ -15,23 +15,23 @@ func TestKeysAreUniqueAndWellFormed(t *testing.T) {
 	for range 1000 {
 		key := subscription.NewKey()
 		if seen[key] || !subscription.WellFormed(key) || len(key) != 41 || !strings.HasPrefix(key, "tg_") {
-			t.Fatalf("NewKey gave %q", key)
+			t.Fatalf("NewKey = %q, want a new well-formed key of 41 characters", key)
 		}
 		seen[key] = true
 	}
 }
 
-func TestJunkIsTurnedAway(t *testing.T) {
+func TestMalformedKeysAreNotWellFormed(t *testing.T) {
 	key := subscription.NewKey()
 	for i := range len(key) { // any one character changed
 		junk := []byte(key)
 		if junk[i]++; subscription.WellFormed(string(junk)) {
-			t.Errorf("character %d changed is taken", i)
+			t.Errorf("a key with character %d changed is well-formed", i)
 		}
 	}
 	for _, junk := range []string{"", "tg_", key + "0", key[:40], " " + key[1:], strings.Repeat("x", 41), strings.ToLower(key) + "x"} {
 		if subscription.WellFormed(junk) {
-			t.Errorf("%q is taken", junk)
+			t.Errorf("%q is well-formed", junk)
 		}
 	}
 }
@@ -48,7 +48,7 @@ func TestTheChecksumIsCRC32(t *testing.T) {
 	}
 }
 
-func TestAPepperIsLongAndNoReference(t *testing.T) {
+func TestNewPepperRejectsShortSecretsAndKeyVaultReferences(t *testing.T) {
 	for secret, want := range map[string]string{
 		"":      "is missing",
 		"brief": "is shorter than 16 bytes",
@@ -56,7 +56,7 @@ func TestAPepperIsLongAndNoReference(t *testing.T) {
 	} {
 		_, err := subscription.NewPepper(secret)
 		if err == nil || !strings.Contains(err.Error(), want) || secret != "" && strings.Contains(err.Error(), secret) {
-			t.Errorf("NewPepper(%q): %v, want %s", secret, err, want)
+			t.Errorf("NewPepper(%q): error %v, want %s without the secret", secret, err, want)
 		}
 	}
 }
@@ -70,16 +70,16 @@ func TestNoPrintShowsThePepper(t *testing.T) {
 	shown := fmt.Sprintf("%v %+v %#v", pepper, pepper, pepper)
 	bytes := strings.Trim(fmt.Sprint([]byte("canary")), "[]")
 	if strings.Contains(shown, "canary") || strings.Contains(shown, bytes) {
-		t.Errorf("printed %s", shown)
+		t.Errorf("printed %s, want no secret", shown)
 	}
 }
 
-func TestPepperDecidesTheHash(t *testing.T) {
+func TestEqualPeppersGiveEqualHashes(t *testing.T) {
 	one, _ := subscription.NewPepper("0123456789abcdef")
 	two, _ := subscription.NewPepper("0123456789abcdeF")
 	again, _ := subscription.NewPepper("0123456789abcdef")
 	if one.Hash("k") == two.Hash("k") || one.Hash("k") != again.Hash("k") || strings.ContainsAny(one.Hash("k"), `/\#?%+'`) {
-		t.Errorf("hashes %s and %s", one.Hash("k"), two.Hash("k"))
+		t.Errorf("hashes %s, with another pepper %s, with an equal pepper %s; want the first and last equal, and safe in row keys", one.Hash("k"), two.Hash("k"), again.Hash("k"))
 	}
 }
 
@@ -88,12 +88,12 @@ func FuzzWellFormed(f *testing.F) {
 	f.Add(subscription.NewKey())
 	f.Fuzz(func(t *testing.T, key string) {
 		if subscription.WellFormed(key) && (len(key) != 41 || !strings.HasPrefix(key, "tg_")) {
-			t.Errorf("%q is taken", key)
+			t.Errorf("%q is well-formed", key)
 		}
 	})
 }
 
-func TestKeysAreHashedAtOnce(t *testing.T) {
+func TestKeysCanBeHashedConcurrently(t *testing.T) {
 	pepper, err := subscription.NewPepper("0123456789abcdef")
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestKeysAreHashedAtOnce(t *testing.T) {
 	for key, hash := range want {
 		all.Go(func() {
 			if got := pepper.Hash(key); got != hash {
-				t.Errorf("a hash made beside others is %s, want %s", got, hash)
+				t.Errorf("concurrent hash %s, want %s", got, hash)
 			}
 		})
 	}

@@ -7,31 +7,31 @@ import (
 	"time"
 )
 
-// Registry makes operators' changes: each is checked against what it touches
-// before it is stored, and none writes over another that came in between. Its
-// errors wrap *FieldError, ErrNotFound, ErrExists or ErrConflict; any other
-// means that the store can't be reached.
+// A Registry makes operators' changes. It checks each change against the tiers and
+// subscriptions it affects, and never overwrites a concurrent change. Its errors
+// wrap *FieldError, ErrNotFound, ErrExists or ErrConflict; any other error means
+// that the store can't be reached.
 type Registry struct{ Store }
 
-// changeTries is how often a change is made again because another came in
-// between: operators are few.
-const changeTries = 5
+// maxChangeTries is how many times a change is tried when it conflicts with
+// concurrent ones. Operators are few, so conflicts are rare.
+const maxChangeTries = 5
 
-// Account is a subscription with what holds for it.
+// An Account is a subscription with its effective limits and its keys.
 type Account struct {
 	Subscription
-	// Limits are the tier's, with the overrides.
+	// Limits are the tier's limits with the subscription's overrides.
 	Limits Limits      `json:"limits"`
 	Keys   []KeyRecord `json:"keys"`
 }
 
-// SetTier makes the tier, or changes it. The change is refused where the
-// overrides of a subscription would no longer fit.
+// SetTier creates or changes a tier. It rejects a change that makes a subscription's
+// overrides invalid.
 func (r Registry) SetTier(ctx context.Context, id string, change func(*Tier) error) (Tier, error) {
-	if err := validID(id); err != nil {
+	if err := checkID(id); err != nil {
 		return Tier{}, err
 	}
-	return retried(func() (Tier, error) {
+	return retryConflicts(func() (Tier, error) {
 		tier, err := r.Store.Tier(ctx, id)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return Tier{}, err
@@ -40,16 +40,16 @@ func (r Registry) SetTier(ctx context.Context, id string, change func(*Tier) err
 		if err := errors.Join(change(&tier), tier.Validate()); err != nil {
 			return Tier{}, err
 		}
-		if err := r.fits(ctx, tier); err != nil {
+		if err := r.checkOverrides(ctx, tier); err != nil {
 			return Tier{}, err
 		}
 		tier.Version, err = r.PutTier(ctx, tier)
-		return tier, about("tier", id, err)
+		return tier, explain("tier", id, err)
 	})
 }
 
-// fits checks a tier with the overrides of each subscription that it has.
-func (r Registry) fits(ctx context.Context, tier Tier) error {
+// checkOverrides checks the tier with the overrides of each of its subscriptions.
+func (r Registry) checkOverrides(ctx context.Context, tier Tier) error {
 	if tier.Version == 0 {
 		return nil
 	}
@@ -69,15 +69,15 @@ func (r Registry) fits(ctx context.Context, tier Tier) error {
 	return errors.Join(problems...)
 }
 
-// Create makes a subscription, without keys.
+// Create stores a new subscription, without keys.
 func (r Registry) Create(ctx context.Context, s Subscription) (Subscription, error) {
 	s.Version, s.Created = 0, time.Now().UTC().Truncate(time.Second)
 	return r.put(ctx, s)
 }
 
-// Change changes a subscription.
+// Change edits a subscription.
 func (r Registry) Change(ctx context.Context, id string, change func(*Subscription) error) (Subscription, error) {
-	return retried(func() (Subscription, error) {
+	return retryConflicts(func() (Subscription, error) {
 		s, err := r.find(ctx, id)
 		if err != nil {
 			return s, err
@@ -89,63 +89,63 @@ func (r Registry) Change(ctx context.Context, id string, change func(*Subscripti
 	})
 }
 
-// Suspend has a subscription's calls refused, or pass again. Refusing must
-// always work, so it asks for no fitting tier.
+// Suspend suspends or resumes a subscription. Suspending must always work, so it
+// doesn't require a valid tier.
 func (r Registry) Suspend(ctx context.Context, id string, suspended bool) (Subscription, error) {
 	if !suspended {
 		return r.Change(ctx, id, func(s *Subscription) error { s.Suspended = false; return nil })
 	}
-	return retried(func() (Subscription, error) {
+	return retryConflicts(func() (Subscription, error) {
 		s, err := r.find(ctx, id)
 		if err != nil || s.Suspended {
 			return s, err
 		}
 		s.Suspended = true
 		s.Version, err = r.PutSubscription(ctx, s)
-		return s, about("subscription", id, err)
+		return s, explain("subscription", id, err)
 	})
 }
 
-// put stores a subscription that fits its tier.
+// put stores a subscription if it is valid with its tier.
 func (r Registry) put(ctx context.Context, s Subscription) (Subscription, error) {
 	if err := s.Validate(); err != nil {
 		return s, err
 	}
 	tier, err := r.Store.Tier(ctx, s.Tier)
 	if err != nil {
-		return s, about("tier", s.Tier, err)
+		return s, explain("tier", s.Tier, err)
 	}
 	if err := s.Check(tier); err != nil {
 		return s, fmt.Errorf("tier %q %w", s.Tier, err)
 	}
 	s.Version, err = r.PutSubscription(ctx, s)
-	return s, about("subscription", s.ID, err)
+	return s, explain("subscription", s.ID, err)
 }
 
 func (r Registry) find(ctx context.Context, id string) (Subscription, error) {
-	if err := validID(id); err != nil {
+	if err := checkID(id); err != nil {
 		return Subscription{}, err
 	}
 	s, err := r.Store.Subscription(ctx, id)
-	return s, about("subscription", id, err)
+	return s, explain("subscription", id, err)
 }
 
-func validID(id string) error {
+func checkID(id string) error {
 	var f faults
-	f.id("id", id)
+	f.checkID("id", id)
 	return f.err()
 }
 
 // Tier reads a tier.
 func (r Registry) Tier(ctx context.Context, id string) (Tier, error) {
-	if err := validID(id); err != nil {
+	if err := checkID(id); err != nil {
 		return Tier{}, err
 	}
 	tier, err := r.Store.Tier(ctx, id)
-	return tier, about("tier", id, err)
+	return tier, explain("tier", id, err)
 }
 
-// Account reads all there is to know of a subscription.
+// Account reads a subscription, its effective limits and its keys.
 func (r Registry) Account(ctx context.Context, id string) (Account, error) {
 	s, err := r.find(ctx, id)
 	if err != nil {
@@ -153,7 +153,7 @@ func (r Registry) Account(ctx context.Context, id string) (Account, error) {
 	}
 	tier, err := r.Store.Tier(ctx, s.Tier)
 	if err != nil {
-		return Account{}, about("tier", s.Tier, err)
+		return Account{}, explain("tier", s.Tier, err)
 	}
 	effective, err := s.Effective(tier)
 	if err != nil {
@@ -163,9 +163,9 @@ func (r Registry) Account(ctx context.Context, id string) (Account, error) {
 	return Account{s, effective.Limits, keys}, err
 }
 
-// retried makes a change again while others come in between.
-func retried[T any](change func() (T, error)) (T, error) {
-	for range changeTries - 1 {
+// retryConflicts retries a change while it conflicts with concurrent ones.
+func retryConflicts[T any](change func() (T, error)) (T, error) {
+	for range maxChangeTries - 1 {
 		if done, err := change(); !errors.Is(err, ErrConflict) {
 			return done, err
 		}
@@ -173,15 +173,15 @@ func retried[T any](change func() (T, error)) (T, error) {
 	return change()
 }
 
-// about names what an error is about, and what to do.
-func about(kind, id string, err error) error {
+// explain adds to an error what it concerns and what to do.
+func explain(kind, id string, err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return fmt.Errorf("%s %q was %w: list what there is, or make it first", kind, id, err)
+		return fmt.Errorf("%s %q was %w: create it, or use one that exists", kind, id, err)
 	case errors.Is(err, ErrExists):
 		return fmt.Errorf("%s %q %w: change it, or choose another id", kind, id, err)
 	case errors.Is(err, ErrConflict):
-		return fmt.Errorf("%s %q %w: look at it and try again", kind, id, err)
+		return fmt.Errorf("%s %q %w: read it again and retry", kind, id, err)
 	}
 	return err
 }

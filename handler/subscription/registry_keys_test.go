@@ -11,123 +11,123 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// valid says which keys a gateway that remembers nothing takes.
-func valid(t *testing.T, r subscription.Registry, pepper subscription.Pepper, keys ...string) (taken []int) {
+// acceptedKeys returns the indexes of the keys that a new directory accepts.
+func acceptedKeys(t *testing.T, r subscription.Registry, pepper subscription.Pepper, keys ...string) (accepted []int) {
 	t.Helper()
 	for i, key := range keys {
 		if _, err := subscription.NewDirectory(r.Store, pepper).Authenticate(t.Context(), key); err == nil {
-			taken = append(taken, i)
+			accepted = append(accepted, i)
 		}
 	}
-	return taken
+	return accepted
 }
 
-func TestARotatedKeyGoesOnForTheOverlap(t *testing.T) {
+func TestARotatedKeyStaysValidForTheOverlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, pepper := office(t)
+		r, pepper := newRegistry(t)
 		ctx := t.Context()
-		first, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
-		second, _, e2 := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{Overlap: time.Hour})
+		first, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
+		second, _, e2 := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{Overlap: time.Hour})
 		if err := errors.Join(e1, e2); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour - time.Second)
-		if got := valid(t, r, pepper, first, second); !slices.Equal(got, []int{0, 1}) {
-			t.Errorf("just before the overlap's end valid are %v", got)
+		if got := acceptedKeys(t, r, pepper, first, second); !slices.Equal(got, []int{0, 1}) {
+			t.Errorf("just before the overlap ends: keys %v are valid, want 0 and 1", got)
 		}
 		time.Sleep(time.Second)
-		if got := valid(t, r, pepper, first, second); !slices.Equal(got, []int{1}) {
-			t.Errorf("at the overlap's end valid are %v", got)
+		if got := acceptedKeys(t, r, pepper, first, second); !slices.Equal(got, []int{1}) {
+			t.Errorf("when the overlap ends: keys %v are valid, want 1", got)
 		}
-		// A shorter end that was set before isn't made longer, and what expired is cleared away.
+		// Rotation doesn't postpone an earlier expiry, and deletes expired keys.
 		if _, err := r.ExpireKey(ctx, "a", subscription.Primary, time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{Overlap: time.Hour})
+		third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{Overlap: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		if got := valid(t, r, pepper, first, second, third); !slices.Equal(got, []int{2}) {
-			t.Errorf("a minute later valid are %v", got)
+		if got := acceptedKeys(t, r, pepper, first, second, third); !slices.Equal(got, []int{2}) {
+			t.Errorf("a minute later: keys %v are valid, want 2", got)
 		}
 		if keys, err := r.Keys(ctx, "a"); err != nil || len(keys) != 2 {
-			t.Errorf("the store holds %d keys, want the second and third, %v", len(keys), err)
+			t.Errorf("the store holds %d keys, %v; want the second and third", len(keys), err)
 		}
 		if err := r.RevokeKey(ctx, "a", subscription.Primary); err != nil {
 			t.Fatal(err)
 		}
 		if keys, err := r.Keys(ctx, "a"); err != nil || len(keys) != 0 {
-			t.Errorf("after revoking the store holds %d keys, %v", len(keys), err)
+			t.Errorf("after revoking: the store holds %d keys, %v; want none", len(keys), err)
 		}
 	})
 }
 
-func TestAnExpiredKeyMakesRoom(t *testing.T) {
+func TestAnExpiredKeyFreesItsSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, pepper := office(t)
+		r, pepper := newRegistry(t)
 		ctx := t.Context()
-		first, record, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{Expires: time.Now().Add(time.Hour)})
+		first, record, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{Expires: time.Now().Add(time.Hour)})
 		if err != nil || record.Expires.IsZero() {
-			t.Fatalf("CreateKey = %+v, %v", record, err)
+			t.Fatalf("CreateKey = %+v, %v; want a record that expires", record, err)
 		}
-		_, _, twice := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
+		_, _, twice := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 		if !errors.Is(twice, subscription.ErrExists) {
-			t.Errorf("a second key: %v", twice)
+			t.Errorf("create a second key: %v, want ErrExists", twice)
 		}
 		time.Sleep(time.Hour)
-		if _, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{}); !errors.Is(err, subscription.ErrNotFound) {
-			t.Errorf("rotate an expired key: %v", err)
+		if _, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{}); !errors.Is(err, subscription.ErrNotFound) {
+			t.Errorf("rotate an expired key: %v, want ErrNotFound", err)
 		}
-		second, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
+		second, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := valid(t, r, pepper, first, second); !slices.Equal(got, []int{1}) {
-			t.Errorf("valid are %v", got)
+		if got := acceptedKeys(t, r, pepper, first, second); !slices.Equal(got, []int{1}) {
+			t.Errorf("keys %v are valid, want 1", got)
 		}
 		if keys, err := r.Keys(ctx, "a"); err != nil || len(keys) != 1 {
-			t.Errorf("the store holds %d keys, %v", len(keys), err)
+			t.Errorf("the store holds %d keys, %v; want 1", len(keys), err)
 		}
 	})
 }
 
-func TestAnExpiryIsSetAndLifted(t *testing.T) {
+func TestAnExpiryCanBeSetAndRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, pepper := office(t)
+		r, pepper := newRegistry(t)
 		ctx := t.Context()
-		key, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Secondary, subscription.Terms{})
+		key, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Secondary, subscription.KeyTerms{})
 		_, e2 := r.ExpireKey(ctx, "a", subscription.Secondary, time.Now().Add(time.Hour))
 		_, e3 := r.ExpireKey(ctx, "a", subscription.Secondary, time.Time{})
 		if err := errors.Join(e1, e2, e3); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Hour)
-		if got := valid(t, r, pepper, key); got == nil {
-			t.Error("a key whose expiry was lifted expired")
+		if got := acceptedKeys(t, r, pepper, key); got == nil {
+			t.Error("a key expired although its expiry was removed")
 		}
 	})
 }
 
-func TestWrongTermsAreNamed(t *testing.T) {
-	r, pepper := office(t)
+func TestInvalidKeyTermsAreRejected(t *testing.T) {
+	r, pepper := newRegistry(t)
 	ctx := t.Context()
-	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{}); err != nil {
+	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{}); err != nil {
 		t.Fatal(err)
 	}
-	for want, terms := range map[string]subscription.Terms{
+	for want, terms := range map[string]subscription.KeyTerms{
 		"expires is not in the future": {Expires: time.Now().Add(-time.Second)},
 		"overlap is out of range":      {Overlap: -time.Second},
 		"use 0s to 2160h":              {Overlap: 91 * 24 * time.Hour},
 	} {
 		if _, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, terms); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%+v: %v", terms, err)
+			t.Errorf("%+v: error %v, want %s", terms, err, want)
 		}
 	}
 	if _, err := r.ExpireKey(ctx, "a", subscription.Secondary, time.Time{}); !errors.Is(err, subscription.ErrNotFound) {
-		t.Errorf("expire a key that isn't there: %v", err)
+		t.Errorf("expire a key that doesn't exist: %v, want ErrNotFound", err)
 	}
 	if keys, err := r.Keys(ctx, "a"); err != nil || len(keys) != 1 {
-		t.Errorf("wrong terms left %d keys, %v", len(keys), err)
+		t.Errorf("after invalid terms the store holds %d keys, %v; want 1", len(keys), err)
 	}
 }

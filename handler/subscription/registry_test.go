@@ -12,8 +12,8 @@ import (
 	"tollgate/handler/subscription/memstore"
 )
 
-// office is a registry with the tier gold and the subscription a.
-func office(t *testing.T) (subscription.Registry, subscription.Pepper) {
+// newRegistry returns a registry with the tier gold and the subscription a.
+func newRegistry(t *testing.T) (subscription.Registry, subscription.Pepper) {
 	t.Helper()
 	r := subscription.Registry{Store: memstore.New()}
 	pepper, e0 := subscription.NewPepper("0123456789abcdef")
@@ -25,20 +25,20 @@ func office(t *testing.T) (subscription.Registry, subscription.Pepper) {
 	return r, pepper
 }
 
-func TestATierIsMadeAndThenChanged(t *testing.T) {
-	r, _ := office(t)
+func TestSetTierCreatesThenChanges(t *testing.T) {
+	r, _ := newRegistry(t)
 	before, err := r.Tier(t.Context(), "gold")
 	if err != nil {
 		t.Fatal(err)
 	}
 	after, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.BurstTokens = 50; return nil })
 	if err != nil || after.TokensPerMinute != 300 || after.BurstTokens != 50 || after.Version <= before.Version {
-		t.Errorf("SetTier = %+v, %v", after, err)
+		t.Errorf("SetTier = %+v, %v; want 300 tokens a minute, burst 50 and a version above %d", after, err, before.Version)
 	}
 }
 
-func TestATierChangeThatASubscriptionCannotFollowIsRefused(t *testing.T) {
-	r, _ := office(t)
+func TestATierChangeThatInvalidatesOverridesIsRejected(t *testing.T) {
+	r, _ := newRegistry(t)
 	if _, err := r.Change(t.Context(), "a", func(s *subscription.Subscription) error {
 		s.Overrides = json.RawMessage(`{"burstTokens":9}`)
 		return nil
@@ -47,15 +47,15 @@ func TestATierChangeThatASubscriptionCannotFollowIsRefused(t *testing.T) {
 	}
 	_, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = 0; return nil })
 	if err == nil || !strings.Contains(err.Error(), `subscription "a"`) || !strings.Contains(err.Error(), "burstTokens") {
-		t.Errorf("SetTier = %v", err)
+		t.Errorf("SetTier: error %v, want one naming subscription a and burstTokens", err)
 	}
 	if tier, err := r.Tier(t.Context(), "gold"); err != nil || tier.TokensPerMinute != 300 {
-		t.Errorf("the tier is %+v, %v", tier, err)
+		t.Errorf("tier %+v, %v; want it unchanged", tier, err)
 	}
 }
 
-func TestWhatAnOperatorGetsWrongIsNamed(t *testing.T) {
-	r, pepper := office(t)
+func TestRegistryErrorsNameWhatIsWrong(t *testing.T) {
+	r, pepper := newRegistry(t)
 	ctx := t.Context()
 	nothing := func(*subscription.Subscription) error { return nil }
 	_, badID := r.SetTier(ctx, "Gold Tier", func(*subscription.Tier) error { return nil })
@@ -64,33 +64,33 @@ func TestWhatAnOperatorGetsWrongIsNamed(t *testing.T) {
 	_, twice := r.Create(ctx, subscription.Subscription{ID: "a", Tier: "gold"})
 	_, tierless := r.Create(ctx, subscription.Subscription{ID: "b", Tier: "silver"})
 	_, misfit := r.Create(ctx, subscription.Subscription{ID: "b", Tier: "gold", Overrides: json.RawMessage(`{"maxWait":"9h"}`)})
-	_, stranger := r.Change(ctx, "b", nothing)
+	_, unknown := r.Change(ctx, "b", nothing)
 	_, unread := r.Account(ctx, "b")
-	_, _, keyless := r.CreateKey(ctx, pepper, "b", subscription.Primary, subscription.Terms{})
-	_, _, slotless := r.CreateKey(ctx, pepper, "a", "third", subscription.Terms{})
-	_, _, unrotated := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
+	_, _, keyless := r.CreateKey(ctx, pepper, "b", subscription.Primary, subscription.KeyTerms{})
+	_, _, slotless := r.CreateKey(ctx, pepper, "a", "third", subscription.KeyTerms{})
+	_, _, unrotated := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 	unrevoked := r.RevokeKey(ctx, "a", subscription.Secondary)
 	for _, test := range []struct {
 		err  error
-		kind error // nil: a field's
+		kind error // nil: a *FieldError
 		part string
 	}{
 		{badID, nil, `id "Gold Tier" is not an id`}, {badTier, nil, "tokenQuotaPeriod is missing"},
 		{noTier, subscription.ErrNotFound, `tier "silver"`}, {twice, subscription.ErrExists, `subscription "a"`},
 		{tierless, subscription.ErrNotFound, `tier "silver"`}, {misfit, nil, "maxWait is out of range"},
-		{stranger, subscription.ErrNotFound, `subscription "b"`}, {unread, subscription.ErrNotFound, `subscription "b"`},
+		{unknown, subscription.ErrNotFound, `subscription "b"`}, {unread, subscription.ErrNotFound, `subscription "b"`},
 		{keyless, subscription.ErrNotFound, `subscription "b"`}, {slotless, nil, `slot "third"`},
 		{unrotated, subscription.ErrNotFound, "primary key"}, {unrevoked, subscription.ErrNotFound, "secondary key"},
 	} {
 		_, field := errors.AsType[*subscription.FieldError](test.err)
 		if test.err == nil || !strings.Contains(test.err.Error(), test.part) || field != (test.kind == nil) || test.kind != nil && !errors.Is(test.err, test.kind) {
-			t.Errorf("%v; want %s, of %v", test.err, test.part, test.kind)
+			t.Errorf("error %v, want %s wrapping %v", test.err, test.part, test.kind)
 		}
 	}
 }
 
-func TestASubscriptionThatNoLongerFitsCanStillBeSuspended(t *testing.T) {
-	r, _ := office(t)
+func TestAnInvalidSubscriptionCanStillBeSuspended(t *testing.T) {
+	r, _ := newRegistry(t)
 	ctx := t.Context()
 	s, err := r.Store.Subscription(ctx, "a")
 	if err != nil {
@@ -102,29 +102,29 @@ func TestASubscriptionThatNoLongerFitsCanStillBeSuspended(t *testing.T) {
 	}
 	for range 2 {
 		if s, err := r.Suspend(ctx, "a", true); err != nil || !s.Suspended {
-			t.Errorf("Suspend = %+v, %v", s, err)
+			t.Errorf("Suspend = %+v, %v; want it suspended", s, err)
 		}
 	}
 	if s, err := r.Suspend(ctx, "a", false); err == nil {
-		t.Errorf("resumed as %+v", s)
+		t.Errorf("resumed as %+v, want an error", s)
 	}
 	if _, err := r.Suspend(ctx, "b", true); !errors.Is(err, subscription.ErrNotFound) {
-		t.Errorf("Suspend of none: %v", err)
+		t.Errorf("suspend an unknown subscription: %v, want ErrNotFound", err)
 	}
 }
 
-func TestAKeyIsReplacedWhileTheOtherGoesOn(t *testing.T) {
-	r, pepper := office(t)
+func TestRotatingAKeyLeavesTheOtherSlotAlone(t *testing.T) {
+	r, pepper := newRegistry(t)
 	ctx := t.Context()
-	first, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
-	second, _, e2 := r.CreateKey(ctx, pepper, "a", subscription.Secondary, subscription.Terms{})
+	first, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
+	second, _, e2 := r.CreateKey(ctx, pepper, "a", subscription.Secondary, subscription.KeyTerms{})
 	if err := errors.Join(e1, e2); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{}); !errors.Is(err, subscription.ErrExists) {
-		t.Errorf("a second primary key: %v", err)
+	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{}); !errors.Is(err, subscription.ErrExists) {
+		t.Errorf("create a second primary key: %v, want ErrExists", err)
 	}
-	third, record, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
+	third, record, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 	if err != nil || record.Slot != subscription.Primary || record.Created.IsZero() {
 		t.Fatalf("RotateKey = %+v, %v", record, err)
 	}
@@ -139,41 +139,41 @@ func TestAKeyIsReplacedWhileTheOtherGoesOn(t *testing.T) {
 	}
 	account, err := r.Account(ctx, "a")
 	if err != nil || len(account.Keys) != 1 || account.Keys[0].Slot != subscription.Primary || account.Limits.TokensPerMinute != 300 {
-		t.Errorf("Account = %+v, %v", account, err)
+		t.Errorf("Account = %+v, %v; want the primary key and 300 tokens a minute", account, err)
 	}
 	if text, err := json.Marshal(account); err != nil || strings.Contains(string(text), record.Hash) {
-		t.Errorf("an account shows a key's hash: %s, %v", text, err)
+		t.Errorf("account %s, %v; want no hash of a key", text, err)
 	}
 }
 
-// interrupted fails to delete, as a store that goes down in the middle of a rotation.
-type interrupted struct {
+// undeletingStore fails to delete keys, like a store that goes down during a rotation.
+type undeletingStore struct {
 	*memstore.Store
 	down error
 }
 
-func (i *interrupted) DeleteKey(ctx context.Context, hash string) error {
+func (i *undeletingStore) DeleteKey(ctx context.Context, hash string) error {
 	if i.down != nil {
 		return i.down
 	}
 	return i.Store.DeleteKey(ctx, hash)
 }
 
-func TestAnInterruptedRotationKeepsBothKeysAndTheNextEndsIt(t *testing.T) {
-	made, pepper := office(t)
-	store := &interrupted{Store: made.Store.(*memstore.Store)}
+func TestAnInterruptedRotationKeepsBothKeysAndTheNextCompletesIt(t *testing.T) {
+	made, pepper := newRegistry(t)
+	store := &undeletingStore{Store: made.Store.(*memstore.Store)}
 	r, ctx := subscription.Registry{Store: store}, t.Context()
-	first, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
+	first, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	store.down = errors.New("down")
-	second, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
+	second, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 	if second == "" || !errors.Is(err, store.down) || !strings.Contains(err.Error(), "the old key is still valid") {
 		t.Fatalf("RotateKey = %v", err)
 	}
 	store.down = nil
-	third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.Terms{})
+	third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,17 +184,17 @@ func TestAnInterruptedRotationKeepsBothKeysAndTheNextEndsIt(t *testing.T) {
 		}
 	}
 	if !slices.Equal(valid, []string{"third"}) {
-		t.Errorf("valid are %v", valid)
+		t.Errorf("valid keys: %v, want the third", valid)
 	}
 }
 
-// overtaken has another's change come in before each of the first few.
-type overtaken struct {
+// conflictingStore makes a concurrent change before each of the first few changes.
+type conflictingStore struct {
 	*memstore.Store
 	times int
 }
 
-func (o *overtaken) PutTier(ctx context.Context, tier subscription.Tier) (int64, error) {
+func (o *conflictingStore) PutTier(ctx context.Context, tier subscription.Tier) (int64, error) {
 	if o.times--; o.times >= 0 {
 		other, err := o.Tier(ctx, tier.ID)
 		if err != nil {
@@ -208,13 +208,13 @@ func (o *overtaken) PutTier(ctx context.Context, tier subscription.Tier) (int64,
 	return o.Store.PutTier(ctx, tier)
 }
 
-func TestAChangeThatIsOvertakenIsMadeAgain(t *testing.T) {
+func TestAConflictingChangeIsRetried(t *testing.T) {
 	for times, want := range map[int]error{1: nil, 4: nil, 5: subscription.ErrConflict} {
-		made, _ := office(t)
-		r := subscription.Registry{Store: &overtaken{made.Store.(*memstore.Store), times}}
+		made, _ := newRegistry(t)
+		r := subscription.Registry{Store: &conflictingStore{made.Store.(*memstore.Store), times}}
 		tier, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = 400; return nil })
 		if !errors.Is(err, want) || err == nil && (tier.TokensPerMinute != 400 || tier.BurstTokens != int64(times)) {
-			t.Errorf("overtaken %d times: %+v, %v", times, tier, err)
+			t.Errorf("%d conflicts: tier %+v, error %v; want error %v", times, tier, err, want)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Reserve is what is taken from the limits before a call.
+// Reserve is how much a call takes from its limits before it is made.
 type Reserve string
 
 // The ways of reserving.
@@ -19,56 +19,56 @@ const (
 	ReserveFull   Reserve = "full"   // prompt and completion cap: nothing can pass the limit
 )
 
-// Duration is a time that reads and writes as text: "2s".
+// A Duration is a time.Duration that encodes as text, such as "2s".
 type Duration time.Duration
 
-// MarshalText writes the duration as Go does.
+// MarshalText implements encoding.TextMarshaler with time.Duration's format.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// UnmarshalText reads what MarshalText writes.
+// UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is not a time: use one with its unit, such as 2s", text)
+		return fmt.Errorf("%q is not a duration: use a number with its unit, such as 2s", text)
 	}
 	*d = Duration(parsed)
 	return nil
 }
 
-// Limits are the values of a tier, which a subscription may override one by one.
+// Limits are the settings of a tier. A subscription may override each of them.
 type Limits struct {
-	// TokensPerMinute is the limit of a UTC minute, in tokens; 0: none.
+	// TokensPerMinute is the limit for a UTC minute, in tokens; 0: none.
 	TokensPerMinute int64 `json:"tokensPerMinute,omitempty"`
-	// TokenQuota is the limit of a TokenQuotaPeriod, in tokens; 0: none.
+	// TokenQuota is the limit for a TokenQuotaPeriod, in tokens; 0: none.
 	TokenQuota       int64        `json:"tokenQuota,omitempty"`
 	TokenQuotaPeriod limit.Period `json:"tokenQuotaPeriod,omitempty"`
 	// BurstTokens is how many unused tokens of past minutes may be carried over.
 	BurstTokens int64 `json:"burstTokens,omitempty"`
-	// Reserve is what a call takes before it is made.
+	// Reserve is how much a call takes before it is made.
 	Reserve Reserve `json:"reserve,omitempty"`
-	// MaxCompletionTokens is the cap put on calls that name none, in tokens; 0: none.
+	// MaxCompletionTokens is the cap for calls that set none, in tokens; 0: no cap.
 	MaxCompletionTokens int64 `json:"maxCompletionTokens,omitempty"`
 	// MaxWait is how long a call may queue for tokens rather than be refused.
 	MaxWait Duration `json:"maxWait,omitzero"`
-	// MaxConcurrent is how many calls a subscription may have under way on one
-	// instance; 0: any number; nil: DefaultConcurrent.
+	// MaxConcurrent is the most calls a subscription may have in progress on one
+	// instance; 0: unlimited; nil: DefaultConcurrent.
 	MaxConcurrent *int64 `json:"maxConcurrent,omitempty"`
-	// Shadow has limits decided and reported, but never refuse.
+	// Shadow makes limits decide and report, but never refuse.
 	Shadow bool `json:"shadow,omitempty"`
-	// OnStoreDown is what becomes of calls while the counters can't be reached;
-	// by default closed with ReserveFull, else degrade.
+	// OnStoreDown is how to decide calls while the counter store is unreachable. The
+	// default is closed with ReserveFull, else degrade.
 	OnStoreDown limit.StoreDown `json:"onStoreDown,omitempty"`
-	// CounterKey says what is counted together.
+	// CounterKey is a template; calls with the same key share a counter.
 	CounterKey CounterKey `json:"counterKey,omitempty"`
-	// Models are those that calls may name; none: all that the gateway serves.
+	// Models are the models that calls may use; empty: all that the gateway serves.
 	Models []string `json:"models,omitempty"`
 }
 
-// Tier is a named set of limits that subscriptions share.
+// A Tier is a named set of limits that subscriptions share.
 type Tier struct {
 	ID string `json:"id"`
 	Limits
-	// Version grows with every change; counters take only newer ones.
+	// Version grows with every change; counters adopt only newer ones.
 	Version int64 `json:"version,omitempty"`
 }
 
@@ -77,12 +77,12 @@ func (t *Tier) Counted() limit.Limits {
 	return limit.Limits{TokensPerMinute: t.TokensPerMinute, Burst: t.BurstTokens, Quota: t.TokenQuota, Period: t.TokenQuotaPeriod, Version: t.Version}
 }
 
-// Serves says whether calls may name a model.
+// Serves reports whether calls may use a model.
 func (t *Tier) Serves(model string) bool {
 	return len(t.Models) == 0 || slices.Contains(t.Models, model)
 }
 
-// Normalize fills in what an empty field means.
+// Normalize fills in defaults for empty fields.
 func (l *Limits) Normalize() {
 	if l.Reserve == "" {
 		l.Reserve = ReservePrompt
@@ -98,12 +98,12 @@ func (l *Limits) Normalize() {
 	}
 }
 
-// DefaultConcurrent is how many calls a subscription may have under way on one
-// instance where its tier doesn't say.
+// DefaultConcurrent is the most calls a subscription may have in progress on one
+// instance if its tier doesn't set maxConcurrent.
 const DefaultConcurrent = 100
 
-// Concurrent is how many calls a subscription may have under way on one
-// instance, 0 for any number.
+// Concurrent returns the most calls a subscription may have in progress on one
+// instance; 0: unlimited.
 func (l *Limits) Concurrent() int64 {
 	if l.MaxConcurrent == nil {
 		return DefaultConcurrent
@@ -111,18 +111,18 @@ func (l *Limits) Concurrent() int64 {
 	return *l.MaxConcurrent
 }
 
-// counted are the values that a counter itself holds.
-func (l *Limits) counted() [4]any {
+// counterLimits returns the values that a counter itself holds.
+func (l *Limits) counterLimits() [4]any {
 	return [...]any{l.TokensPerMinute, l.BurstTokens, l.TokenQuota, l.TokenQuotaPeriod}
 }
 
-// With replaces those values that a JSON object names, by the fields' JSON
-// names; what is wrong with the object is a *FieldError.
+// With returns the limits with the fields of a JSON object replaced. If a field of the
+// object is wrong, the error is a *FieldError.
 func (l Limits) With(values json.RawMessage) (Limits, error) {
 	if len(values) == 0 {
 		return l, nil
 	}
-	l.Models = slices.Clone(l.Models) // the decoder writes over what a slice has room for, and what a pointer has
+	l.Models = slices.Clone(l.Models) // the decoder would overwrite the slice's array and the pointer's target
 	if l.MaxConcurrent != nil {
 		l.MaxConcurrent = new(*l.MaxConcurrent)
 	}

@@ -22,7 +22,7 @@ func TestValidateNamesEveryFault(t *testing.T) {
 	}{
 		"no limit at all":         {subscription.Limits{}, nil},
 		"the article's":           {subscription.Limits{TokensPerMinute: 300}, nil},
-		"all there is":            {subscription.Limits{TokensPerMinute: 300, TokenQuota: 9000, TokenQuotaPeriod: "Daily", BurstTokens: 10, Reserve: "full", MaxCompletionTokens: 100, MaxWait: subscription.Duration(time.Second), MaxConcurrent: new(int64(20)), OnStoreDown: "closed", CounterKey: "{model}-{header:X-Team}", Models: []string{"a"}}, nil},
+		"every field":             {subscription.Limits{TokensPerMinute: 300, TokenQuota: 9000, TokenQuotaPeriod: "Daily", BurstTokens: 10, Reserve: "full", MaxCompletionTokens: 100, MaxWait: subscription.Duration(time.Second), MaxConcurrent: new(int64(20)), OnStoreDown: "closed", CounterKey: "{model}-{header:X-Team}", Models: []string{"a"}}, nil},
 		"negative limits":         {subscription.Limits{TokensPerMinute: -1, TokenQuota: -1, BurstTokens: -1, MaxCompletionTokens: -1, MaxWait: -1, MaxConcurrent: new(int64(-1))}, []string{"tokensPerMinute", "tokenQuota", "burstTokens", "maxCompletionTokens", "maxWait", "maxConcurrent"}},
 		"quota without period":    {subscription.Limits{TokenQuota: 5}, []string{"tokenQuotaPeriod"}},
 		"period without quota":    {subscription.Limits{TokenQuotaPeriod: "Daily"}, []string{"tokenQuotaPeriod"}},
@@ -46,18 +46,18 @@ func TestValidateNamesEveryFault(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			err := test.limits.Validate()
 			if len(test.fields) == 0 && err != nil {
-				t.Errorf("Validate = %v", err)
+				t.Errorf("Validate = %v, want no fault", err)
 			}
 			for _, field := range test.fields {
 				if err == nil || !strings.Contains("\n"+err.Error(), "\n"+field+" ") {
-					t.Errorf("Validate = %v; want a fault of %s", err, field)
+					t.Errorf("Validate = %v, want a fault of %s", err, field)
 				}
 			}
 		})
 	}
 }
 
-func TestATiersLimitsMayNotHideEachOther(t *testing.T) {
+func TestALimitThatCanNeverTakeEffectIsRejected(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits subscription.Limits
 		field  string // empty: valid
@@ -74,63 +74,63 @@ func TestATiersLimitsMayNotHideEachOther(t *testing.T) {
 			tier := subscription.Tier{ID: "t", Limits: test.limits}
 			err := tier.Validate()
 			if test.field == "" && err != nil || test.field != "" && (err == nil || !strings.HasPrefix(err.Error(), test.field+" ")) {
-				t.Errorf("Validate = %v; want a fault of %q", err, test.field)
+				t.Errorf("Validate = %v, want a fault of field %q (empty: none)", err, test.field)
 			}
 		})
 	}
 }
 
-func TestIDsAreWordsOfACommandLine(t *testing.T) {
+func TestIDsAreRestrictedToSafeCharacters(t *testing.T) {
 	for id, right := range map[string]bool{"a": true, "team-a.2_b": true, "": false, "A": false, "-a": false, "a/b": false, "a'b": false, strings.Repeat("a", 64): false} {
 		tier, sub := subscription.Tier{ID: id}, subscription.Subscription{ID: id, Tier: "t"}
 		if (tier.Validate() == nil) != right || (sub.Validate() == nil) != right {
-			t.Errorf("id %q: %v, %v", id, tier.Validate(), sub.Validate())
+			t.Errorf("id %q: tier %v, subscription %v; want valid %t", id, tier.Validate(), sub.Validate(), right)
 		}
 	}
 }
 
-func TestWhatIsAllowedAndMaySurpriseIsSaid(t *testing.T) {
+func TestSurprisingLimitsGiveWarnings(t *testing.T) {
 	full := subscription.Limits{TokensPerMinute: 300, Reserve: "full", MaxCompletionTokens: 100}
 	full.Normalize()
 	prompt := subscription.Limits{TokensPerMinute: 300}
 	if all := append(full.Warnings(), prompt.Warnings()...); len(all) != 0 {
-		t.Errorf("warnings %q", all)
+		t.Errorf("warnings %q, want none", all)
 	}
 	if all := (&subscription.Limits{}).Warnings(); len(all) != 1 || !strings.Contains(all[0], "nothing is limited") {
-		t.Errorf("without limits: warnings %q", all)
+		t.Errorf("without limits: warnings %q, want \"nothing is limited\" alone", all)
 	}
 	full.OnStoreDown, full.MaxCompletionTokens = limit.FailOpen, 0
-	if all := strings.Join(full.Warnings(), "\n"); !strings.Contains(all, "onStoreDown open") || !strings.Contains(all, "maxCompletionTokens") || !strings.Contains(all, "a model refuses") {
-		t.Errorf("warnings %q", all)
+	if all := strings.Join(full.Warnings(), "\n"); !strings.Contains(all, "onStoreDown open") || !strings.Contains(all, "maxCompletionTokens") || !strings.Contains(all, "a model rejects") {
+		t.Errorf("warnings %q, want them to name onStoreDown open and maxCompletionTokens", all)
 	}
 }
 
-func TestCountingByTheCallersOwnWordIsSaid(t *testing.T) {
+func TestCountingByAHeaderGivesAWarning(t *testing.T) {
 	for template, want := range map[string]string{
 		"{subscription}": "", "{client-ip}/{model}": "", "{subscription}/{header:X-Team}": "X-Team", "{header:x-a}-{header:X-B}": "x-a X-B",
 	} {
 		l := subscription.Limits{TokensPerMinute: 300, CounterKey: subscription.CounterKey(template)}
 		if got := strings.Join(l.CounterKey.Headers(), " "); got != want {
-			t.Errorf("%s: got the headers %q, want %q", template, got, want)
+			t.Errorf("%s: headers %q, want %q", template, got, want)
 		}
 		all := l.Warnings()
-		if said := strings.Contains(strings.Join(all, "\n"), "the caller's own word"); said != (want != "") || len(all) != len(l.CounterKey.Headers()) {
+		if said := strings.Contains(strings.Join(all, "\n"), "callers choose themselves"); said != (want != "") || len(all) != len(l.CounterKey.Headers()) {
 			t.Errorf("%s: warnings %q, want one for each of %q", template, all, want)
 		}
 	}
 }
 
-func TestMisreadJSONNamesTheField(t *testing.T) {
+func TestWrongJSONNamesTheField(t *testing.T) {
 	for given, want := range map[string]string{
 		`{"tokensPerMinute":"9"}`: "tokensPerMinute is a JSON string: use a whole number",
 		`{"tokensPerMinute":9.5}`: "tokensPerMinute is a JSON number 9.5: use a whole number",
 		`{"shadow":1}`:            "shadow is a JSON number: use true or false",
 		`{"models":"a"}`:          "models is a JSON string: use a list",
-		`{"reserve":1}`:           "reserve is a JSON number: use a text",
+		`{"reserve":1}`:           "reserve is a JSON number: use a string",
 		`{"tokensPerMinutes":9}`:  "tokensPerMinutes is unknown: correct",
-		`{"shadow":true,"tokensPerMinute":7,"TokensPerMinute":9}`: "TokensPerMinute is there twice: leave one",
-		`{"models":["a"],"models":["b"]}`:                         "models is there twice: leave one",
-		`{"maxWait":"5"}`:                                         `"5" is not a time: use one with its unit`,
+		`{"shadow":true,"tokensPerMinute":7,"TokensPerMinute":9}`: "TokensPerMinute appears twice: remove one",
+		`{"models":["a"],"models":["b"]}`:                         "models appears twice: remove one",
+		`{"maxWait":"5"}`:                                         `"5" is not a duration: use a number with its unit`,
 		`{"a`:                                                     "is not JSON: it ends early",
 		`{a}`:                                                     "is not JSON: look at byte 2",
 		`{} {}`:                                                   "is more than one JSON value",
@@ -139,7 +139,7 @@ func TestMisreadJSONNamesTheField(t *testing.T) {
 	} {
 		_, err := subscription.Limits{}.With(json.RawMessage(given))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%s: %v; want %s", given, err, want)
+			t.Errorf("%s: error %v, want %s", given, err, want)
 		}
 	}
 }
@@ -152,27 +152,27 @@ func TestOverridesReplaceSingleValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.TokensPerMinute != 900 || got.BurstTokens != 50 || time.Duration(got.MaxWait) != 2*time.Second || got.Reserve != subscription.ReservePrompt {
-		t.Errorf("Effective = %+v", got)
+		t.Errorf("Effective = %+v, want tokensPerMinute 900, burstTokens 50, maxWait 2s, reserve prompt", got)
 	}
 	for _, wrong := range []string{`{"tokensPerMinutes":1}`, `{"tokensPerMinute":-1}`, `[]`, `{"burstTokens":5,"tokensPerMinute":0}`} {
 		s.Overrides = json.RawMessage(wrong)
 		if _, err := s.Effective(tier); err == nil {
-			t.Errorf("overrides %s are taken", wrong)
+			t.Errorf("overrides %s are accepted, want an error", wrong)
 		}
 	}
 }
 
-// Overriding models once wrote over the tier's own list.
+// Applying an override of models once overwrote the tier's own list.
 func TestOverridesLeaveTheTierAlone(t *testing.T) {
 	tier := subscription.Tier{ID: "gold", Limits: subscription.Limits{Models: []string{"a", "b"}}}
 	s := subscription.Subscription{ID: "s", Tier: "gold", Overrides: json.RawMessage(`{"models":["c"]}`)}
 	got, err := s.Effective(tier)
 	if err != nil || !got.Serves("c") || got.Serves("a") || !tier.Serves("a") || tier.Serves("c") {
-		t.Errorf("effective %v, tier %v, %v", got.Models, tier.Models, err)
+		t.Errorf("effective models %v, tier's %v, error %v; want [c], [a b], none", got.Models, tier.Models, err)
 	}
 }
 
-func TestASharedCounterIsNotOverridden(t *testing.T) {
+func TestLimitsOfASharedCounterCannotBeOverridden(t *testing.T) {
 	tier := subscription.Tier{ID: "free", Limits: subscription.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}"}, Version: 7}
 	for overrides, right := range map[string]bool{
 		`{"tokensPerMinute":9}`: false,
@@ -183,17 +183,17 @@ func TestASharedCounterIsNotOverridden(t *testing.T) {
 		s := subscription.Subscription{ID: "a", Tier: "free", Overrides: json.RawMessage(overrides), Version: 9}
 		got, err := s.Effective(tier)
 		if (err == nil) != right {
-			t.Errorf("%s: %v", overrides, err)
+			t.Errorf("%s: error %v, want accepted %t", overrides, err, right)
 		}
 		if shared := !strings.Contains(string(got.CounterKey), "{subscription}"); right && shared && got.Version != 7 {
-			t.Errorf("%s: a shared counter has version %d, not the tier's", overrides, got.Version)
+			t.Errorf("%s: version %d of a shared counter, want the tier's, 7", overrides, got.Version)
 		}
 	}
 }
 
-// A subscription that moved to a tier that was changed less often once got an
-// older version, and its counters kept the old limits.
-func TestEveryChangeMakesALaterVersion(t *testing.T) {
+// Moving a subscription to a tier with a lower version once lowered the version of its
+// limits, and its counters kept the old ones.
+func TestEveryChangeGivesANewerVersion(t *testing.T) {
 	effective := func(s subscription.Subscription, tier subscription.Tier) int64 {
 		t.Helper()
 		got, err := s.Effective(tier)
@@ -214,27 +214,27 @@ func TestEveryChangeMakesALaterVersion(t *testing.T) {
 	versions = append(versions, effective(s, old))
 	s.Version = subscription.NextVersion(s.Version, now)
 	versions = append(versions, effective(s, young))
-	young.Version = subscription.NextVersion(young.Version, now.Add(-time.Hour)) // by a clock that is behind
+	young.Version = subscription.NextVersion(young.Version, now.Add(-time.Hour)) // on an instance whose clock is behind
 	versions = append(versions, effective(s, young))
-	s.Version = subscription.NextVersion(0, now.Add(time.Hour)) // deleted by hand and made anew
+	s.Version = subscription.NextVersion(0, now.Add(time.Hour)) // deleted by hand and created again
 	versions = append(versions, effective(s, young))
 	for i := 1; i < len(versions); i++ {
 		if versions[i] <= versions[i-1] {
-			t.Errorf("change %d has version %d after %d", i, versions[i], versions[i-1])
+			t.Errorf("change %d has version %d, want above %d", i, versions[i], versions[i-1])
 		}
 	}
 }
 
-func TestFullClosesWhenTheStoreIsDown(t *testing.T) {
+func TestReserveFullDefaultsToClosedWhenTheStoreIsDown(t *testing.T) {
 	full, prompt := subscription.Limits{Reserve: subscription.ReserveFull}, subscription.Limits{}
 	full.Normalize()
 	prompt.Normalize()
 	if full.OnStoreDown != limit.FailClosed || prompt.OnStoreDown != limit.Degrade {
-		t.Errorf("full: %s, prompt: %s", full.OnStoreDown, prompt.OnStoreDown)
+		t.Errorf("onStoreDown with reserve full: %s, want closed; with prompt: %s, want degrade", full.OnStoreDown, prompt.OnStoreDown)
 	}
 }
 
-// A tier that is valid stays so with its defaults filled in, and reads as it was written.
+// A valid tier stays valid when defaults are filled in, and survives encoding.
 func FuzzTier(f *testing.F) {
 	f.Add([]byte(`{"id":"t","tokensPerMinute":300,"tokenQuota":9000,"tokenQuotaPeriod":"Daily","maxWait":"2s","reserve":"full","models":["a"]}`))
 	f.Add([]byte(`{"id":"t","tokensPerMinute":9223372036854775807,"burstTokens":-9223372036854775808,"tokenQuota":1}`))
@@ -258,9 +258,9 @@ func FuzzTier(f *testing.F) {
 	})
 }
 
-// TestAnOverrideThatCouldNeverActIsRefused as it is on a tier; one that leaves the
-// tier's own value without effect acts, and is taken.
-func TestAnOverrideThatCouldNeverActIsRefused(t *testing.T) {
+// TestAnOverrideThatCanNeverTakeEffectIsRejected, as in a tier. An override that only makes
+// a value of the tier ineffective is accepted.
+func TestAnOverrideThatCanNeverTakeEffectIsRejected(t *testing.T) {
 	tier := subscription.Tier{ID: "growth", Limits: subscription.Limits{TokensPerMinute: 50_000, TokenQuota: 20_000_000, TokenQuotaPeriod: limit.Daily}}
 	for overrides, want := range map[string]string{
 		`{"tokensPerMinute":30000000}`:                           "tokensPerMinute is above tokenQuota",
@@ -280,14 +280,15 @@ func TestAnOverrideThatCouldNeverActIsRefused(t *testing.T) {
 		s := subscription.Subscription{ID: "a", Tier: "growth", Overrides: json.RawMessage(overrides)}
 		err := s.Check(tier)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "overrides: ")) {
-			t.Errorf("%s: %v, want %q", overrides, err, want)
+			t.Errorf("%s: error %v, want %q", overrides, err, want)
 		}
 	}
 }
 
-// TestWhatHidesItselfIsNoName: a name is shown in lists, logs and terminals.
-func TestWhatHidesItselfIsNoName(t *testing.T) {
-	for name, fine := range map[string]bool{"Team A": true, "Équipe d'été": true, "財務部 👩‍💻": true, "تیم \u200cما": true, "": true,
+// TestNamesWithHiddenCharactersAreRejected, because names appear in lists, logs and
+// terminals.
+func TestNamesWithHiddenCharactersAreRejected(t *testing.T) {
+	for name, valid := range map[string]bool{"Team A": true, "Équipe d'été": true, "財務部 👩‍💻": true, "تیم \u200cما": true, "": true,
 		"a\u202eb": false, "a\u2066b\u2069": false, "a\u200fb": false, "a\u061cb": false, "a\nb": false, "a\tb": false, "\x1b[31mred": false, "a\u0085b": false,
 		"a\u009b31m": false, "a\x7f": false, "a\x00": false, "a\u2028b": false, "a\ufeffb": false, "a\ufffdb": false, "a\xffb": false, "a\ufffe": false} {
 		for field, err := range map[string]error{
@@ -295,14 +296,14 @@ func TestWhatHidesItselfIsNoName(t *testing.T) {
 			"models":     (&subscription.Limits{Models: []string{"m" + name}}).Validate(),
 			"counterKey": (&subscription.Limits{TokensPerMinute: 1, CounterKey: "{model}" + subscription.CounterKey(name)}).Validate(),
 		} {
-			if fine != (err == nil) || err != nil && !strings.Contains(err.Error(), field+" has a control character") {
-				t.Errorf("%s %q: %v, want fine %t", field, name, err, fine)
+			if valid != (err == nil) || err != nil && !strings.Contains(err.Error(), field+" has a control character") {
+				t.Errorf("%s %q: error %v, want valid %t", field, name, err, valid)
 			}
 		}
 	}
 }
 
-func TestWhatFitsNoColumnIsAFault(t *testing.T) {
+func TestValuesTooLongForTheirColumnAreRejected(t *testing.T) {
 	long := make([]string, 3000)
 	for i := range long {
 		long[i] = "model-" + strconv.Itoa(i)
@@ -314,13 +315,13 @@ func TestWhatFitsNoColumnIsAFault(t *testing.T) {
 	for what, err := range map[string]error{
 		"overrides": (&subscription.Subscription{ID: "a", Tier: "b", Overrides: text}).Validate(),
 		"models":    (&subscription.Limits{Models: long}).Validate(),
-		"escaped":   (&subscription.Limits{Models: []string{strings.Repeat("<", 2001)}}).Validate(), // six characters each as they are stored
+		"escaped":   (&subscription.Limits{Models: []string{strings.Repeat("<", 2001)}}).Validate(), // each is stored as six characters
 	} {
 		if err == nil || !strings.Contains(err.Error(), "is longer than 12000 characters") {
-			t.Errorf("%s: %v", what, err)
+			t.Errorf("%s: error %v, want \"is longer than 12000 characters\"", what, err)
 		}
 	}
 	if err := (&subscription.Limits{Models: long[:500]}).Validate(); err != nil {
-		t.Errorf("500 models: %v", err)
+		t.Errorf("500 models: error %v, want none", err)
 	}
 }

@@ -88,7 +88,7 @@ func (s *store) subscribe(ctx context.Context, connection string) error {
 	if err != nil {
 		return err
 	}
-	directory := tablestore.New(service, tablestore.Usual)
+	directory := tablestore.New(service, tablestore.DefaultTables)
 	for reserve, key := range s.keys {
 		id := string(reserve)
 		_, e1 := directory.PutTier(ctx, subscription.Tier{ID: id, Limits: limits(reserve)})

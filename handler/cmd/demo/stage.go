@@ -175,7 +175,7 @@ func (s *stage) subscribe(ctx context.Context, id, key string, perMinute int64) 
 	if err != nil {
 		return err
 	}
-	store := tablestore.New(service, tablestore.Usual)
+	store := tablestore.New(service, tablestore.DefaultTables)
 	hasher, err := subscription.NewPepper(pepper)
 	if err != nil {
 		return err

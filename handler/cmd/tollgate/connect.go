@@ -30,7 +30,7 @@ type tables struct {
 }
 
 // usualTables are the tables' names in a deployment.
-var usualTables = tables{tablestore.Usual, countertables.Usual, countertables.UsualHistory, managetables.Usual}
+var usualTables = tables{tablestore.DefaultTables, countertables.Usual, countertables.UsualHistory, managetables.Usual}
 
 // client asks the gateway that --server names, else the tables that the
 // settings name.

@@ -148,7 +148,7 @@ func (h *running) subscribe(t *testing.T, connection string, limits subscription
 	if limits.TokensPerMinute == 0 && limits.TokenQuota == 0 {
 		limits.TokensPerMinute = 10_000
 	}
-	store, hasher := tablestore.New(service, tablestore.Usual), must(subscription.NewPepper(pepper))
+	store, hasher := tablestore.New(service, tablestore.DefaultTables), must(subscription.NewPepper(pepper))
 	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: h.id, Limits: limits})
 	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: h.id, Tier: h.id, Created: time.Now().UTC()})
 	e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: hasher.Hash(h.key), Subscription: h.id, Slot: subscription.Primary, Created: time.Now().UTC()})

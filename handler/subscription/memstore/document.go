@@ -8,22 +8,23 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Document is a whole directory as JSON, keys in plain text: for trying things
-// out on one machine.
+// A Document holds tiers, subscriptions and keys as JSON, with keys in plain text: for
+// trying Tollgate out on one machine.
 type Document struct {
 	Tiers         []subscription.Tier         `json:"tiers"`
 	Subscriptions []subscription.Subscription `json:"subscriptions"`
 	Keys          []Key                       `json:"keys"`
 }
 
-// Key is a key in plain text.
+// A Key is a key in plain text.
 type Key struct {
-	Subscription string            `json:"subscription"`
-	Slot         subscription.Slot `json:"slot"` // empty: primary
-	Key          string            `json:"key"`
+	Subscription string               `json:"subscription"`
+	Slot         subscription.KeySlot `json:"slot"` // empty: primary
+	Key          string               `json:"key"`
 }
 
-// Load makes a store of a Document. Every fault in it is in the error, no key is.
+// Load returns a store with the content of a Document, encoded as JSON. The error lists
+// every fault in it and contains no key.
 func Load(document []byte, pepper subscription.Pepper) (*Store, error) {
 	var d Document
 	if err := subscription.Decode(document, &d); err != nil {
@@ -34,32 +35,32 @@ func Load(document []byte, pepper subscription.Pepper) (*Store, error) {
 	for i, tier := range d.Tiers {
 		tier.Version = 0
 		_, err := s.PutTier(ctx, tier)
-		faults = append(faults, within(fmt.Sprintf("tiers[%d] %q", i, tier.ID), errors.Join(tier.Validate(), err)))
+		faults = append(faults, prefixed(fmt.Sprintf("tiers[%d] %q", i, tier.ID), errors.Join(tier.Validate(), err)))
 	}
 	for i, sub := range d.Subscriptions {
 		sub.Version = 0
 		_, err := s.PutSubscription(ctx, sub)
-		faults = append(faults, within(fmt.Sprintf("subscriptions[%d] %q", i, sub.ID), errors.Join(sub.Validate(), s.fits(sub), err)))
+		faults = append(faults, prefixed(fmt.Sprintf("subscriptions[%d] %q", i, sub.ID), errors.Join(sub.Validate(), s.checkTier(sub), err)))
 	}
 	for i, key := range d.Keys {
-		faults = append(faults, within(fmt.Sprintf("keys[%d]", i), s.load(ctx, key, pepper)))
+		faults = append(faults, prefixed(fmt.Sprintf("keys[%d]", i), s.loadKey(ctx, key, pepper)))
 	}
 	return s, errors.Join(faults...)
 }
 
-// fits checks a subscription against its tier.
-func (s *Store) fits(sub subscription.Subscription) error {
+// checkTier checks a subscription with its tier.
+func (s *Store) checkTier(sub subscription.Subscription) error {
 	tier, known := s.tiers[sub.Tier]
 	if !known {
-		return fault("tier", "%q is none of the tiers", "list it under tiers", sub.Tier)
+		return fault("tier", "%q is not one of the tiers", "list it under tiers", sub.Tier)
 	}
 	return sub.Check(tier)
 }
 
-func (s *Store) load(ctx context.Context, key Key, pepper subscription.Pepper) error {
+func (s *Store) loadKey(ctx context.Context, key Key, pepper subscription.Pepper) error {
 	var faults []error
 	if _, known := s.subscriptions[key.Subscription]; !known {
-		faults = append(faults, fault("subscription", "%q is none of the subscriptions", "list it under subscriptions", key.Subscription))
+		faults = append(faults, fault("subscription", "%q is not one of the subscriptions", "list it under subscriptions", key.Subscription))
 	}
 	if !subscription.WellFormed(key.Key) {
 		faults = append(faults, fault("key", "is not a key", "use one that tollgate made: tg_, 32 characters and a checksum of 6"))
@@ -80,8 +81,8 @@ func fault(field, problem, fix string, of ...any) error {
 	return &subscription.FieldError{Field: field, Problem: fmt.Sprintf(problem, of...), Fix: fix}
 }
 
-// within names the part of the document that an error is about.
-func within(what string, err error) error {
+// prefixed adds to an error, if there is one, the part of the document it concerns.
+func prefixed(what string, err error) error {
 	if err == nil {
 		return nil
 	}

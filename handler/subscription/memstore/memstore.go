@@ -1,5 +1,5 @@
-// Package memstore keeps the directory in memory: for tests, and for a gateway
-// that is tried out without storage.
+// Package memstore keeps tiers, subscriptions and keys in memory: for tests, and for
+// trying out a gateway without storage.
 package memstore
 
 import (
@@ -12,19 +12,19 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Store is a directory in memory. The zero value isn't ready; use New or Load.
+// A Store is a subscription.Store in memory. Make one with New or Load.
 type Store struct {
 	mu            sync.Mutex
 	tiers         map[string]subscription.Tier
 	subscriptions map[string]subscription.Subscription
 	keys          map[string]subscription.KeyRecord
 	fingerprint   string
-	fault         error // where set, what every operation fails with
+	failure       error // if set, the error of every operation
 }
 
 var _ subscription.Store = (*Store)(nil)
 
-// New makes an empty store.
+// New returns an empty store.
 func New() *Store {
 	return &Store{
 		tiers:         make(map[string]subscription.Tier),
@@ -33,20 +33,20 @@ func New() *Store {
 	}
 }
 
-// Fail has every operation fail with err; nil ends it.
+// Fail makes every operation return err until it is called with nil.
 func (s *Store) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fault = err
+	s.failure = err
 }
 
-// get reads from one of the maps.
+// get reads a value from one of the maps.
 func get[T any](s *Store, from map[string]T, id string) (T, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	value, ok := from[id]
-	if s.fault != nil {
-		return value, s.fault
+	if s.failure != nil {
+		return value, s.failure
 	}
 	if !ok {
 		return value, subscription.ErrNotFound
@@ -54,15 +54,15 @@ func get[T any](s *Store, from map[string]T, id string) (T, error) {
 	return value, nil
 }
 
-// put inserts, or replaces what has the version.
+// put inserts a value of version 0, or replaces the stored value of the same version.
 func put[T any](s *Store, into map[string]T, id string, value T, version func(*T) *int64) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, exists := into[id]
 	expected := *version(&value)
 	switch {
-	case s.fault != nil:
-		return 0, s.fault
+	case s.failure != nil:
+		return 0, s.failure
 	case exists && expected == 0:
 		return 0, subscription.ErrExists
 	case !exists && expected != 0:
@@ -78,8 +78,8 @@ func put[T any](s *Store, into map[string]T, id string, value T, version func(*T
 func list[T any](s *Store, from map[string]T) ([]T, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fault != nil {
-		return nil, s.fault
+	if s.failure != nil {
+		return nil, s.failure
 	}
 	var all []T
 	for _, id := range slices.Sorted(maps.Keys(from)) {
@@ -97,7 +97,7 @@ func (s *Store) Hashes(_ context.Context, most int) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	hashes := slices.Collect(maps.Keys(s.keys))
-	return hashes[:min(most, len(hashes))], s.fault
+	return hashes[:min(most, len(hashes))], s.failure
 }
 
 func (s *Store) Subscription(_ context.Context, id string) (subscription.Subscription, error) {
@@ -144,12 +144,12 @@ func (s *Store) DeleteKey(_ context.Context, hash string) error {
 	return s.edit(hash, func(subscription.KeyRecord) { delete(s.keys, hash) })
 }
 
-// edit changes a key that there is.
+// edit changes a stored key, or returns ErrNotFound.
 func (s *Store) edit(hash string, change func(subscription.KeyRecord)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fault != nil {
-		return s.fault
+	if s.failure != nil {
+		return s.failure
 	}
 	k, exists := s.keys[hash]
 	if !exists {
@@ -162,17 +162,17 @@ func (s *Store) edit(hash string, change func(subscription.KeyRecord)) error {
 func (s *Store) Fingerprint(context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fault == nil && s.fingerprint == "" {
+	if s.failure == nil && s.fingerprint == "" {
 		return "", subscription.ErrNotFound
 	}
-	return s.fingerprint, s.fault
+	return s.fingerprint, s.failure
 }
 
 func (s *Store) PutFingerprint(_ context.Context, fingerprint string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fault == nil {
+	if s.failure == nil {
 		s.fingerprint = fingerprint
 	}
-	return s.fault
+	return s.failure
 }

@@ -31,7 +31,7 @@ func TestLoadReadsADirectory(t *testing.T) {
 	}
 	grant, err := subscription.NewDirectory(store, pepper(t)).Authenticate(t.Context(), key)
 	if err != nil || grant.Subscription.ID != "a" || grant.Tier.TokensPerMinute != 300 {
-		t.Errorf("Authenticate = %+v, %v", grant, err)
+		t.Errorf("Authenticate = %+v, %v; want subscription a with 300 tokens a minute", grant, err)
 	}
 }
 
@@ -41,22 +41,22 @@ func TestLoadNamesEveryFaultAndNoKey(t *testing.T) {
 		`"subscriptions":[{"id":"s","tier":"none"},{"id":"r","tier":"b","overrides":{"maxWait":"2s"}}],`+
 		`"keys":[{"subscription":"nobody","key":"`+key+`"},{"subscription":"s","slot":"third","key":"`+key[:40]+`"}]}`), pepper(t))
 	if err == nil {
-		t.Fatal("a wrong directory is taken")
+		t.Fatal("Load accepted an invalid document")
 	}
 	for _, part := range []string{
 		`tiers[0] "a": burstTokens`, `tiers[1] "A": id`, `tiers[3] "b": exists already`, `subscriptions[0] "s": tier "none"`,
 		`subscriptions[1] "r": with the subscription's overrides: maxWait`, `keys[0]: subscription "nobody"`, `keys[1]: key is not a key`, `slot "third"`,
 	} {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("error %v does not name %s", err, part)
+			t.Errorf("error %v, want it to contain %s", err, part)
 		}
 	}
 	if strings.Contains(err.Error(), key[:40]) {
-		t.Error("the error shows a key")
+		t.Errorf("error %v, want no key in it", err)
 	}
 }
 
-func TestLoadNamesWhatIsNotOfADirectory(t *testing.T) {
+func TestLoadRejectsWrongJSON(t *testing.T) {
 	for document, want := range map[string]string{
 		`{"tears":[]}`:                        "tears is unknown",
 		`{"tiers":{}}`:                        "tiers is a JSON object: use a list",
@@ -64,7 +64,7 @@ func TestLoadNamesWhatIsNotOfADirectory(t *testing.T) {
 		`{"tiers":[`:                          "ends early",
 	} {
 		if _, err := memstore.Load([]byte(document), pepper(t)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %s", document, err, want)
+			t.Errorf("%s: error %v, want %s", document, err, want)
 		}
 	}
 }

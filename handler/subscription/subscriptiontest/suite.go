@@ -1,4 +1,4 @@
-// Package subscriptiontest is what every subscription.Store must do.
+// Package subscriptiontest tests implementations of subscription.Store.
 package subscriptiontest
 
 import (
@@ -14,7 +14,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Run checks the stores that open makes, an empty one for each test.
+// Run tests stores. open returns a new empty store for each test.
 func Run(t *testing.T, open func(t *testing.T) subscription.Store) {
 	t.Run("an empty store", func(t *testing.T) { empty(t, open(t)) })
 	t.Run("tiers", func(t *testing.T) { tiers(t, open(t)) })
@@ -26,7 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) subscription.Store) {
 func want(t *testing.T, doing string, err, expected error) {
 	t.Helper()
 	if !errors.Is(err, expected) {
-		t.Errorf("%s: %v, want %v", doing, err, expected)
+		t.Errorf("%s: error %v, want %v", doing, err, expected)
 	}
 }
 
@@ -44,11 +44,11 @@ func empty(t *testing.T, s subscription.Store) {
 	want(t, "replace a tier", err, subscription.ErrNotFound)
 	hashes, err := s.Hashes(ctx, 10)
 	if len(hashes) != 0 || err != nil {
-		t.Errorf("Hashes = %v, %v", hashes, err)
+		t.Errorf("Hashes = %v, %v; want none", hashes, err)
 	}
 	tiers, err := s.Tiers(ctx)
 	if len(tiers) != 0 || err != nil {
-		t.Errorf("Tiers = %v, %v", tiers, err)
+		t.Errorf("Tiers = %v, %v; want none", tiers, err)
 	}
 }
 
@@ -61,7 +61,7 @@ func tiers(t *testing.T, s subscription.Store) {
 	}}
 	version, err := s.PutTier(ctx, tier)
 	if version < 1 || err != nil {
-		t.Fatalf("insert: %d, %v", version, err)
+		t.Fatalf("insert: version %d, %v; want at least 1", version, err)
 	}
 	_, err = s.PutTier(ctx, tier)
 	want(t, "insert again", err, subscription.ErrExists)
@@ -72,7 +72,7 @@ func tiers(t *testing.T, s subscription.Store) {
 	}
 	tier.TokensPerMinute = 500
 	if version, err = s.PutTier(ctx, tier); version <= tier.Version || err != nil {
-		t.Fatalf("replace: %d after %d, %v", version, tier.Version, err)
+		t.Fatalf("replace: version %d, %v; want above %d", version, err, tier.Version)
 	}
 	_, err = s.PutTier(ctx, tier)
 	want(t, "replace an older version", err, subscription.ErrConflict)
@@ -81,7 +81,7 @@ func tiers(t *testing.T, s subscription.Store) {
 	}
 	all, err := s.Tiers(ctx)
 	if err != nil || len(all) != 2 || all[0].ID != "bronze" || all[1].TokensPerMinute != 500 {
-		t.Errorf("Tiers = %+v, %v", all, err)
+		t.Errorf("Tiers = %+v, %v; want bronze and gold with 500 tokens a minute", all, err)
 	}
 }
 
@@ -98,7 +98,7 @@ func subscriptions(t *testing.T, s subscription.Store) {
 	sub.Version, sub.Suspended = first, true
 	second, err := s.PutSubscription(ctx, sub)
 	if second <= first || err != nil {
-		t.Fatalf("replace: %d after %d, %v", second, first, err)
+		t.Fatalf("replace: version %d, %v; want above %d", second, err, first)
 	}
 	_, err = s.PutSubscription(ctx, sub)
 	want(t, "replace an older version", err, subscription.ErrConflict)
@@ -139,7 +139,7 @@ func keys(t *testing.T, s subscription.Store) {
 		t.Errorf("hashes (-want +got):\n%s%v", diff, err)
 	}
 	if hashes, err := s.Hashes(ctx, 2); len(hashes) != 2 || err != nil {
-		t.Errorf("two hashes at most: %v, %v", hashes, err)
+		t.Errorf("Hashes with a limit of 2 = %v, %v; want 2", hashes, err)
 	}
 	expiring(t, s, first)
 	if err := s.DeleteKey(ctx, "hash-1"); err != nil {
@@ -149,7 +149,7 @@ func keys(t *testing.T, s subscription.Store) {
 	want(t, "read a deleted key", err, subscription.ErrNotFound)
 }
 
-// expiring sets a stored key's expiry, and takes it away again.
+// expiring sets a stored key's expiry and removes it again.
 func expiring(t *testing.T, s subscription.Store, key subscription.KeyRecord) {
 	t.Helper()
 	for _, at := range []time.Time{time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), {}} {
@@ -164,20 +164,20 @@ func expiring(t *testing.T, s subscription.Store, key subscription.KeyRecord) {
 	}
 }
 
-// fingerprint is kept beside the keys and is none of them.
+// fingerprint tests that the fingerprint is stored and isn't listed as a key.
 func fingerprint(t *testing.T, s subscription.Store) {
 	ctx := t.Context()
 	_, err := s.Fingerprint(ctx)
-	want(t, "read a fingerprint that isn't there", err, subscription.ErrNotFound)
+	want(t, "read a fingerprint before one is stored", err, subscription.ErrNotFound)
 	for _, put := range []string{"first", "first", "second"} {
 		if err := s.PutFingerprint(ctx, put); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := s.Fingerprint(ctx); got != put || err != nil {
-			t.Errorf("fingerprint %q, %v; want %q", got, err, put)
+			t.Errorf("Fingerprint = %q, %v; want %q", got, err, put)
 		}
 	}
 	if hashes, err := s.Hashes(ctx, 10); len(hashes) != 0 || err != nil {
-		t.Errorf("hashes beside a fingerprint: %v, %v", hashes, err)
+		t.Errorf("Hashes with only a fingerprint stored = %v, %v; want none", hashes, err)
 	}
 }

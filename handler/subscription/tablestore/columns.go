@@ -12,25 +12,25 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// keyColumns is a key's row; its hash is the partition.
+// keyColumns are the columns of a key's row. The key's hash is the partition.
 type keyColumns struct {
-	Subscription string            `json:"subscription"`
-	Slot         subscription.Slot `json:"slot"`
-	Created      time.Time         `json:"created"`
-	Expires      time.Time         `json:"expires,omitzero"`
+	Subscription string               `json:"subscription"`
+	Slot         subscription.KeySlot `json:"slot"`
+	Created      time.Time            `json:"created"`
+	Expires      time.Time            `json:"expires,omitzero"`
 }
 
 func (k keyColumns) record(hash string) subscription.KeyRecord {
 	return subscription.KeyRecord{Hash: hash, Subscription: k.Subscription, Slot: k.Slot, Created: k.Created, Expires: k.Expires}
 }
 
-// structured are the columns that hold JSON as text; all others are plain.
-var structured = []string{"models", "overrides"}
+// jsonColumns are the columns that hold JSON as text. All others hold plain values.
+var jsonColumns = []string{"models", "overrides"}
 
-// identity is the one field without a column: it is the row's key.
-const identity = "id"
+// idField is the one field without a column: it is the row key.
+const idField = "id"
 
-// encode makes a row with a plain, typed column for each JSON field of a value.
+// encode returns a row with a typed column for each JSON field of value.
 func encode(partition, row string, value any) ([]byte, error) {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -43,7 +43,7 @@ func encode(partition, row string, value any) ([]byte, error) {
 		return nil, fmt.Errorf("encode a row: %w", err)
 	}
 	entity := aztables.EDMEntity{Entity: aztables.Entity{PartitionKey: partition, RowKey: row}, Properties: make(map[string]any)}
-	delete(fields, identity)
+	delete(fields, idField)
 	for name, field := range fields {
 		switch field := field.(type) {
 		case json.Number:
@@ -65,14 +65,14 @@ func encode(partition, row string, value any) ([]byte, error) {
 	return json.Marshal(entity)
 }
 
-// decode reads what encode wrote. A row that was edited so that it can't be
-// read is an error that names the column.
+// decode reads a row that encode made. If somebody edited the row so that it can't be
+// read, the error names the column.
 func decode(row []byte, value any) error {
 	var entity aztables.EDMEntity
 	if err := json.Unmarshal(row, &entity); err != nil {
-		return errors.New("read a row: it isn't one of this table's")
+		return errors.New("read a row: it is not a table entity")
 	}
-	for _, name := range structured {
+	for _, name := range jsonColumns {
 		if text, ok := entity.Properties[name].(string); ok {
 			if !json.Valid([]byte(text)) {
 				return fmt.Errorf("read a row: column %s is not JSON", name)
@@ -85,7 +85,7 @@ func decode(row []byte, value any) error {
 			entity.Properties[name] = int64(n)
 		}
 	}
-	entity.Properties[identity] = entity.RowKey
+	entity.Properties[idField] = entity.RowKey
 	text, err := json.Marshal(entity.Properties)
 	if err != nil {
 		return fmt.Errorf("read a row: %w", err)

@@ -29,11 +29,11 @@ func TestColumnsAreReadableAndTyped(t *testing.T) {
 		}
 	}
 	if _, twice := row["id"]; twice {
-		t.Error("the id is in a column beside the row's key")
+		t.Error("the id has a column, want it in the row key alone")
 	}
 }
 
-func TestAnEditedRowNamesItsColumn(t *testing.T) {
+func TestAnErrorInAnEditedRowNamesTheColumn(t *testing.T) {
 	store, tables, settings := open(t)
 	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "gold"}); err != nil {
 		t.Fatal(err)
@@ -45,20 +45,20 @@ func TestAnEditedRowNamesItsColumn(t *testing.T) {
 		}
 		want := column
 		if column == "maxWait" {
-			want = `"5" is not a time`
+			want = `"5" is not a duration`
 		}
 		if _, err := store.Tier(t.Context(), "gold"); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("column %s edited to %s: %v", column, value, err)
+			t.Errorf("column %s edited to %s: error %v, want %s", column, value, err, want)
 		}
 	}
 }
 
-func TestListsGoOnBeyondOnePage(t *testing.T) {
+func TestListsReadAllPages(t *testing.T) {
 	store, tables, settings := open(t)
 	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	const more = 1010 // the service answers at most 1,000 rows
+	const more = 1010 // the service returns at most 1,000 rows a page
 	for from := 0; from < more; from += 100 {
 		var batch []aztables.TransactionAction
 		for i := from; i < min(from+100, more); i++ {
@@ -71,6 +71,6 @@ func TestListsGoOnBeyondOnePage(t *testing.T) {
 	}
 	all, err := store.Tiers(t.Context())
 	if err != nil || len(all) != more+1 || all[0].ID != "t" || all[more].ID != "t-1009" {
-		t.Errorf("%d tiers, %v", len(all), err)
+		t.Errorf("%d tiers, %v; want %d in order", len(all), err, more+1)
 	}
 }

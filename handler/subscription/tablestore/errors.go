@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// translate gives the errors that a subscription.Store may return.
+// translate converts errors of the table service to those of a subscription.Store.
 func translate(doing string, err error) error {
 	failed, ok := errors.AsType[*azcore.ResponseError](err)
 	switch {

@@ -19,27 +19,28 @@ import (
 	"tollgate/handler/subscription/tablestore"
 )
 
-// fault is what becomes of one request: sent or not, and how it is answered.
+// A fault disturbs one request: whether it is sent, and how it is answered.
 type fault struct {
-	method string // of the request that it strikes
+	method string // of the request to disturb
 	sent   bool
 	status int  // 0: the connection breaks
-	silent bool // no answer ever comes
+	silent bool // never answer
 }
 
-// wire carries requests to the emulator, and strikes the next that fits with a fault.
-type wire struct {
-	mu     sync.Mutex
-	faults []fault
-	struck int
+// faultyTransport sends requests to the emulator and injects the next fault whose
+// method matches.
+type faultyTransport struct {
+	mu       sync.Mutex
+	faults   []fault
+	injected int
 }
 
-func (w *wire) Do(r *http.Request) (*http.Response, error) {
+func (w *faultyTransport) Do(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	var next *fault
 	if len(w.faults) > 0 && w.faults[0].method == r.Method {
 		next, w.faults = &w.faults[0], w.faults[1:]
-		w.struck++
+		w.injected++
 	}
 	w.mu.Unlock()
 	if next == nil {
@@ -62,20 +63,20 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: next.status, Status: http.StatusText(next.status), Request: r, Header: http.Header{}, Body: http.NoBody}, nil
 }
 
-// faulty opens a store of its own over a wire.
-func faulty(t *testing.T) (*tablestore.Store, *wire) {
+// openFaulty returns a new store over a faultyTransport.
+func openFaulty(t *testing.T) (*tablestore.Store, *faultyTransport) {
 	t.Helper()
-	w := &wire{}
+	w := &faultyTransport{}
 	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), &aztables.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: w, Retry: policy.RetryOptions{MaxRetries: -1}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tablestore.New(service, names()), w
+	return tablestore.New(service, newTableNames()), w
 }
 
-// A change whose answer was lost once looked like another's, when it was sent again.
-func TestEachChangeIsMadeOnceWhateverBecomesOfItsAnswer(t *testing.T) {
+// A change that was repeated after a lost answer once looked like a conflict.
+func TestEachChangeIsMadeOnceEvenIfItsAnswerIsLost(t *testing.T) {
 	for name, f := range map[string]fault{
 		"broken before it was sent":  {},
 		"broken after it was sent":   {sent: true},
@@ -85,77 +86,77 @@ func TestEachChangeIsMadeOnceWhateverBecomesOfItsAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
-			store, w := faulty(t)
-			strike := func(method string) {
+			store, w := openFaulty(t)
+			inject := func(method string) {
 				f.method = method
 				w.faults = append(w.faults, f)
 			}
-			if _, err := store.PutTier(ctx, subscription.Tier{ID: "first"}); err != nil { // makes the table
+			if _, err := store.PutTier(ctx, subscription.Tier{ID: "first"}); err != nil { // creates the table
 				t.Fatal(err)
 			}
-			strike(http.MethodPost)
+			inject(http.MethodPost)
 			version, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 1}})
 			if err != nil {
 				t.Fatalf("insert: %v", err)
 			}
-			strike(http.MethodPut)
+			inject(http.MethodPut)
 			second, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 2}, Version: version})
 			if err != nil {
 				t.Fatalf("replace: %v", err)
 			}
-			strike(http.MethodGet)
+			inject(http.MethodGet)
 			if got, err := store.Tier(ctx, "t"); err != nil || got.TokensPerMinute != 2 || got.Version != second {
-				t.Errorf("read: %+v, %v", got, err)
+				t.Errorf("read: %+v, %v; want 2 tokens a minute, version %d", got, err, second)
 			}
-			strike(http.MethodGet)
+			inject(http.MethodGet)
 			if all, err := store.Tiers(ctx); err != nil || len(all) != 2 {
-				t.Errorf("list: %v, %v", all, err)
+				t.Errorf("list: %v, %v; want 2 tiers", all, err)
 			}
 			if err := store.PutKey(ctx, subscription.KeyRecord{Hash: "h", Subscription: "s"}); err != nil {
 				t.Fatal(err)
 			}
-			strike(http.MethodDelete)
+			inject(http.MethodDelete)
 			if err := store.DeleteKey(ctx, "h"); err != nil {
 				t.Errorf("delete: %v", err)
 			}
-			if w.struck != 5 {
-				t.Errorf("%d faults of 5 struck", w.struck)
+			if w.injected != 5 {
+				t.Errorf("%d faults were injected, want 5", w.injected)
 			}
 		})
 	}
 }
 
-func TestALostAnswerDoesNotHideAnothersChange(t *testing.T) {
+func TestALostAnswerDoesNotHideAConflict(t *testing.T) {
 	ctx := t.Context()
-	store, w := faulty(t)
+	store, w := openFaulty(t)
 	version, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.faults = []fault{{method: http.MethodPost}}
 	if _, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 9}}); !errors.Is(err, subscription.ErrExists) {
-		t.Errorf("insert over another's: %v", err)
+		t.Errorf("insert an existing tier: %v, want ErrExists", err)
 	}
 	if got, err := store.Tier(ctx, "t"); err != nil || got.TokensPerMinute != 1 || got.Version != version {
-		t.Errorf("read: %+v, %v", got, err)
+		t.Errorf("read: %+v, %v; want 1 token a minute, version %d", got, err, version)
 	}
 }
 
-func TestOnlyTheServicesOwnWordMeansNotFoundOrThere(t *testing.T) {
+func TestOnlyTheServicesErrorCodeMeansNotFound(t *testing.T) {
 	for _, status := range []int{http.StatusNotFound, http.StatusConflict, http.StatusForbidden, http.StatusServiceUnavailable} {
-		store, w := faulty(t)
+		store, w := openFaulty(t)
 		w.faults = []fault{{method: http.MethodGet, status: status}, {method: http.MethodGet, status: status}, {method: http.MethodGet, status: status}}
 		_, err := store.Key(context.Background(), "canary-hash")
 		if err == nil || errors.Is(err, subscription.ErrNotFound) || errors.Is(err, subscription.ErrExists) || !strings.Contains(err.Error(), fmt.Sprint(status)) {
-			t.Errorf("a proxy's %d: %v", status, err)
+			t.Errorf("a proxy answers %d: error %v, want one naming the status, not ErrNotFound or ErrExists", status, err)
 		}
 		if strings.Contains(err.Error(), "canary") {
-			t.Errorf("the error shows a hash: %v", err)
+			t.Errorf("error %v, want no hash in it", err)
 		}
 	}
 }
 
-func TestManyChangeOneTierAndNoneIsLost(t *testing.T) {
+func TestConcurrentTierChangesLoseNothing(t *testing.T) {
 	store, _, _ := open(t)
 	registry := subscription.Registry{Store: store}
 	raise := func(tier *subscription.Tier) error { tier.TokensPerMinute += 10; return nil }
@@ -177,15 +178,15 @@ func TestManyChangeOneTierAndNoneIsLost(t *testing.T) {
 		}
 	}
 	if got, err := store.Tier(t.Context(), "t"); err != nil || got.TokensPerMinute != want {
-		t.Errorf("%d after changes that make %d, %v", got.TokensPerMinute, want, err)
+		t.Errorf("%d tokens a minute, %v; want %d", got.TokensPerMinute, err, want)
 	}
 }
 
-// TestAColdKeyGetsInThoughAReadIsSilent: one answer that never came used to take
-// all of the time that a look-up has.
-func TestAColdKeyGetsInThoughAReadIsSilent(t *testing.T) {
+// TestALookUpSucceedsIfOneReadNeverAnswers. A lost answer once used up the
+// time limit of the look-up.
+func TestALookUpSucceedsIfOneReadNeverAnswers(t *testing.T) {
 	ctx := t.Context()
-	store, w := faulty(t)
+	store, w := openFaulty(t)
 	pepper, err := subscription.NewPepper("0123456789abcdef")
 	key := subscription.NewKey()
 	_, e1 := store.PutTier(ctx, subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 300}})
@@ -198,9 +199,9 @@ func TestAColdKeyGetsInThoughAReadIsSilent(t *testing.T) {
 	w.faults = []fault{{method: http.MethodGet, silent: true}} // the read of the key
 	w.mu.Unlock()
 	if grant, err := subscription.NewDirectory(store, pepper).Authenticate(ctx, key); err != nil || grant.Subscription.ID != "a" {
-		t.Errorf("%+v, %v", grant, err)
+		t.Errorf("Authenticate = %+v, %v; want subscription a", grant, err)
 	}
-	if w.struck != 1 {
-		t.Errorf("%d reads were silent, want 1", w.struck)
+	if w.injected != 1 {
+		t.Errorf("%d reads went unanswered, want 1", w.injected)
 	}
 }

@@ -14,18 +14,17 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// table is one table's client.
+// A table is one table of the storage account.
 type table struct{ client *aztables.Client }
 
-// silence is how long a read goes without an answer before another is sent
-// beside it: one that is lost on the way must not take a caller's whole look-up.
-// A read takes some 10 ms.
-const silence = 400 * time.Millisecond
+// hedgeAfter is how long to wait for a read before sending a second one, so that one
+// lost answer doesn't use up the time of a caller's look-up. A read takes about 10 ms.
+const hedgeAfter = 400 * time.Millisecond
 
 // get reads a row into value and returns its ETag.
 func (t table) get(ctx context.Context, partition, row string, value any) (azcore.ETag, error) {
-	found, err := azure.Hedge(ctx, silence, func(ctx context.Context) (found aztables.GetEntityResponse, err error) {
-		_, err = persist(ctx, func() (err error) {
+	found, err := azure.Hedge(ctx, hedgeAfter, func(ctx context.Context) (found aztables.GetEntityResponse, err error) {
+		_, err = retry(ctx, func() (err error) {
 			found, err = t.client.GetEntity(ctx, partition, row, nil)
 			return err
 		})
@@ -37,7 +36,7 @@ func (t table) get(ctx context.Context, partition, row string, value any) (azcor
 	return found.ETag, decode(found.Value, value)
 }
 
-// put inserts a row where expected is 0, else replaces the one of that version.
+// put inserts a row if expected is 0, or replaces the row if it has that version.
 func (t table) put(ctx context.Context, partition, row string, expected int64, value any) error {
 	entity, err := encode(partition, row, value)
 	if err != nil {
@@ -62,19 +61,19 @@ func (t table) put(ctx context.Context, partition, row string, expected int64, v
 	return t.replace(ctx, entity, etag)
 }
 
-// change replaces a row by what edit makes of it, again where another change
-// came in between.
-func (t table) change(ctx context.Context, partition, row string, edit func(row []byte) (any, error)) error {
+// edit replaces a row by the result of change, and tries again if the row was changed
+// concurrently.
+func (t table) edit(ctx context.Context, partition, row string, change func(row []byte) (any, error)) error {
 	var err error
-	for range changes {
+	for range maxEdits {
 		var found aztables.GetEntityResponse
-		if _, err = persist(ctx, func() (err error) {
+		if _, err = retry(ctx, func() (err error) {
 			found, err = t.client.GetEntity(ctx, partition, row, nil)
 			return err
 		}); err != nil {
 			return translate("read a row", err)
 		}
-		value, bad := edit(found.Value)
+		value, bad := change(found.Value)
 		if bad != nil {
 			return bad
 		}
@@ -89,11 +88,10 @@ func (t table) change(ctx context.Context, partition, row string, edit func(row 
 	return err
 }
 
-// changes is how often a row is edited again because another change came in
-// between.
-const changes = 5
+// maxEdits is how many times an edit is tried when it conflicts with others.
+const maxEdits = 5
 
-// replace writes over a row that still has the ETag.
+// replace overwrites a row if it still has the ETag.
 func (t table) replace(ctx context.Context, entity []byte, etag azcore.ETag) error {
 	options := &aztables.UpdateEntityOptions{IfMatch: &etag, UpdateMode: aztables.UpdateModeReplace}
 	return t.write(ctx, entity, func() error {
@@ -102,27 +100,27 @@ func (t table) replace(ctx context.Context, entity []byte, etag azcore.ETag) err
 	})
 }
 
-// write sends a change. Where an answer was lost, the same change sent again
-// fails because of its own first sending; then what the row holds decides.
+// write sends a change. If an answer was lost, the repeated change may conflict with
+// its own first attempt; write then reads the row to see whether that was applied.
 func (t table) write(ctx context.Context, entity []byte, send func() error) error {
-	lost, err := persist(ctx, send)
+	lost, err := retry(ctx, send)
 	err = translate("write a row", err)
 	if lost && (errors.Is(err, subscription.ErrExists) || errors.Is(err, subscription.ErrConflict)) {
-		if same, readErr := t.holds(ctx, entity); same || readErr != nil {
+		if same, readErr := t.contains(ctx, entity); same || readErr != nil {
 			return readErr
 		}
 	}
 	return err
 }
 
-// holds says whether a row is as an entity would have it.
-func (t table) holds(ctx context.Context, entity []byte) (bool, error) {
+// contains reports whether the stored row equals the entity.
+func (t table) contains(ctx context.Context, entity []byte) (bool, error) {
 	var sent, found aztables.EDMEntity
 	if err := json.Unmarshal(entity, &sent); err != nil {
 		return false, err
 	}
 	var answer aztables.GetEntityResponse
-	if _, err := persist(ctx, func() (err error) {
+	if _, err := retry(ctx, func() (err error) {
 		answer, err = t.client.GetEntity(ctx, sent.PartitionKey, sent.RowKey, nil)
 		return err
 	}); err != nil {
@@ -134,10 +132,10 @@ func (t table) holds(ctx context.Context, entity []byte) (bool, error) {
 	return reflect.DeepEqual(sent.Properties, found.Properties), nil
 }
 
-// delete takes a row away. Where an answer was lost, the row may be gone by the
-// first sending.
+// delete deletes a row. If an answer was lost, ErrNotFound means that the first attempt
+// deleted it.
 func (t table) delete(ctx context.Context, partition, row string) error {
-	lost, err := persist(ctx, func() error {
+	lost, err := retry(ctx, func() error {
 		_, err := t.client.DeleteEntity(ctx, partition, row, nil)
 		return err
 	})
@@ -148,20 +146,20 @@ func (t table) delete(ctx context.Context, partition, row string) error {
 	return err
 }
 
-// query is which rows and columns to list; empty: all.
-type query struct{ filter, only string }
+// A query selects the rows and columns to list; empty: all.
+type query struct{ filter, columns string }
 
-// list calls each with the partition and the JSON of every row that a query admits.
+// list calls each with the partition and the JSON of every row that matches the query.
 func (t table) list(ctx context.Context, q query, each func(partition string, row []byte) error) error {
 	options := &aztables.ListEntitiesOptions{}
 	if q.filter != "" {
 		options.Filter = &q.filter
 	}
-	if q.only != "" {
-		options.Select = &q.only
+	if q.columns != "" {
+		options.Select = &q.columns
 	}
 	for {
-		page, err := azure.Page(ctx, t.client, options, pauses)
+		page, err := azure.Page(ctx, t.client, options, retryPauses)
 		if azure.HasCode(err, aztables.TableNotFound) {
 			return nil
 		}
@@ -181,11 +179,11 @@ func (t table) list(ctx context.Context, q query, each func(partition string, ro
 	}
 }
 
-// pauses are before an operation that the service could not take is tried again:
-// short, because a caller may be waiting for its key to be looked up.
-var pauses = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond}
+// retryPauses are the pauses before a failed operation is retried. They are short
+// because a caller may be waiting for its key to be looked up.
+var retryPauses = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond}
 
-// persist is azure.Retry with these pauses.
-func persist(ctx context.Context, operation func() error) (lost bool, err error) {
-	return azure.Retry(ctx, pauses, operation)
+// retry is azure.Retry with these pauses.
+func retry(ctx context.Context, operation func() error) (lost bool, err error) {
+	return azure.Retry(ctx, retryPauses, operation)
 }

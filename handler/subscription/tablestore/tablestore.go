@@ -1,5 +1,5 @@
-// Package tablestore keeps the directory in Azure Table Storage: the tables
-// tiers, subscriptions and apikeys, a row each, changed under their ETags.
+// Package tablestore keeps tiers, subscriptions and keys in Azure Table Storage: one row
+// each in the tables tiers, subscriptions and apikeys, changed conditionally on ETags.
 package tablestore
 
 import (
@@ -13,21 +13,21 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Tables are the tables' names.
+// Tables are names of tables.
 type Tables struct{ Tiers, Subscriptions, Keys string }
 
-// Usual are the tables' names in a deployment.
-var Usual = Tables{Tiers: "tiers", Subscriptions: "subscriptions", Keys: "apikeys"}
+// DefaultTables are the names of the tables in a deployment.
+var DefaultTables = Tables{Tiers: "tiers", Subscriptions: "subscriptions", Keys: "apikeys"}
 
-// Store is the directory in tables. Make one with New.
+// A Store is a subscription.Store in tables. Make one with New.
 type Store struct {
 	tiers, subscriptions, keys table
 }
 
 var _ subscription.Store = (*Store)(nil)
 
-// New makes a store over an account. It makes no call: a table that isn't
-// there is made by the first write to it, and read as empty until then.
+// New returns a store in a storage account. It makes no request: the first write to a
+// table creates it, and until then it reads as empty.
 func New(service *aztables.ServiceClient, tables Tables) *Store {
 	return &Store{
 		tiers:         table{service.NewClient(tables.Tiers)},
@@ -36,13 +36,13 @@ func New(service *aztables.ServiceClient, tables Tables) *Store {
 	}
 }
 
-// The partitions of the two small tables; a key is a partition of its own, so
-// that looking keys up spreads over the service.
+// Partitions and row keys. The two small tables have one partition each; each key has a
+// partition of its own, so that the service can spread look-ups over its servers.
 const (
 	tierPartition         = "tier"
 	subscriptionPartition = "subscription"
 	keyRow                = "key"
-	// No hash is as short as the partition of the pepper's fingerprint.
+	// Too short to be a key's hash.
 	pepperPartition = "pepper"
 	pepperRow       = "fingerprint"
 )
@@ -55,7 +55,7 @@ func (s *Store) Key(ctx context.Context, hash string) (subscription.KeyRecord, e
 }
 
 func (s *Store) Hashes(ctx context.Context, most int) (hashes []string, err error) {
-	err = s.keys.list(ctx, query{only: "PartitionKey,RowKey"}, func(partition string, _ []byte) error {
+	err = s.keys.list(ctx, query{columns: "PartitionKey,RowKey"}, func(partition string, _ []byte) error {
 		if partition == pepperPartition {
 			return nil
 		}
@@ -71,7 +71,7 @@ func (s *Store) Hashes(ctx context.Context, most int) (hashes []string, err erro
 	return hashes, err
 }
 
-// errEnough ends a list early.
+// errEnough ends a listing early.
 var errEnough = errors.New("enough")
 
 func (s *Store) Subscription(ctx context.Context, id string) (sub subscription.Subscription, err error) {
@@ -127,7 +127,7 @@ func (s *Store) Keys(ctx context.Context, sub string) (all []subscription.KeyRec
 }
 
 func (s *Store) ExpireKey(ctx context.Context, hash string, at time.Time) error {
-	return s.keys.change(ctx, hash, keyRow, func(row []byte) (any, error) {
+	return s.keys.edit(ctx, hash, keyRow, func(row []byte) (any, error) {
 		var k keyColumns
 		err := decode(row, &k)
 		k.Expires = at
@@ -139,7 +139,7 @@ func (s *Store) DeleteKey(ctx context.Context, hash string) error {
 	return s.keys.delete(ctx, hash, keyRow)
 }
 
-// fingerprintColumns is the row of the pepper's fingerprint.
+// fingerprintColumns are the columns of the pepper's fingerprint.
 type fingerprintColumns struct {
 	Fingerprint string `json:"fingerprint"`
 }
@@ -155,5 +155,5 @@ func (s *Store) PutFingerprint(ctx context.Context, fingerprint string) error {
 	if !errors.Is(err, subscription.ErrExists) {
 		return err
 	}
-	return s.keys.change(ctx, pepperPartition, pepperRow, func([]byte) (any, error) { return fingerprintColumns{fingerprint}, nil })
+	return s.keys.edit(ctx, pepperPartition, pepperRow, func([]byte) (any, error) { return fingerprintColumns{fingerprint}, nil })
 }

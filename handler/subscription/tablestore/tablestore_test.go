@@ -21,11 +21,11 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
 
-var opened atomic.Int64
+var tableSets atomic.Int64
 
-// names are tables of a test's own.
-func names() tablestore.Tables {
-	n := opened.Add(1)
+// newTableNames returns names that no other test uses.
+func newTableNames() tablestore.Tables {
+	n := tableSets.Add(1)
 	return tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)}
 }
 
@@ -36,7 +36,7 @@ func open(t *testing.T) (*tablestore.Store, tablestore.Tables, azure.Settings) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tables := names()
+	tables := newTableNames()
 	return tablestore.New(service, tables), tables, settings
 }
 
@@ -49,7 +49,7 @@ func client(t *testing.T, settings azure.Settings, table string) *aztables.Clien
 	return service.NewClient(table)
 }
 
-// rows are a table's, as JSON.
+// rows returns a table's rows as JSON.
 func rows(t *testing.T, settings azure.Settings, table string) [][]byte {
 	t.Helper()
 	page, err := client(t, settings, table).NewListEntitiesPager(nil).NextPage(t.Context())
@@ -80,34 +80,34 @@ func TestRowsHoldNoKeyAndNoPepper(t *testing.T) {
 	if _, err := registry.Create(ctx, subscription.Subscription{ID: "s", Tier: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	first, _, e1 := registry.CreateKey(ctx, pepper, "s", subscription.Primary, subscription.Terms{})
-	second, _, e2 := registry.CreateKey(ctx, pepper, "s", subscription.Secondary, subscription.Terms{})
-	third, record, e3 := registry.RotateKey(ctx, pepper, "s", subscription.Primary, subscription.Terms{})
+	first, _, e1 := registry.CreateKey(ctx, pepper, "s", subscription.Primary, subscription.KeyTerms{})
+	second, _, e2 := registry.CreateKey(ctx, pepper, "s", subscription.Secondary, subscription.KeyTerms{})
+	third, record, e3 := registry.RotateKey(ctx, pepper, "s", subscription.Primary, subscription.KeyTerms{})
 	if err := errors.Join(e1, e2, e3); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(rows(t, settings, tables.Keys)); n != 3 || record.Hash != pepper.Hash(third) {
-		t.Errorf("%d rows of keys and a fingerprint after a rotation, want 3", n)
+		t.Errorf("%d rows after a rotation, want 2 keys and a fingerprint", n)
 	}
 	for _, table := range []string{tables.Tiers, tables.Subscriptions, tables.Keys} {
 		for _, row := range rows(t, settings, table) {
 			for _, hidden := range []string{first, second, third, secretPepper} {
 				if strings.Contains(string(row), hidden) {
-					t.Errorf("a row of %s is %s", table, row)
+					t.Errorf("a row of %s is %s, want no key and no pepper in it", table, row)
 				}
 			}
 		}
 	}
 }
 
-func TestAStoreThatIsDownIsNeitherNotFoundNorNamed(t *testing.T) {
+func TestAnUnreachableStoreIsNotNotFoundAndShowsNoHash(t *testing.T) {
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New("DefaultEndpointsProtocol=http;AccountName=" + azurite.AccountName +
 		";AccountKey=" + azurite.AccountKey + ";TableEndpoint=http://127.0.0.1:1/" + azurite.AccountName)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = tablestore.New(service, tablestore.Usual).Key(context.Background(), "canary-hash")
+	_, err = tablestore.New(service, tablestore.DefaultTables).Key(context.Background(), "canary-hash")
 	if err == nil || errors.Is(err, subscription.ErrNotFound) || strings.Contains(err.Error(), "canary-hash") {
-		t.Errorf("Key = %v", err)
+		t.Errorf("Key: error %v, want one that is not ErrNotFound and shows no hash", err)
 	}
 }

@@ -1,0 +1,81 @@
+package subscription
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"tollgate/handler/jsonscan"
+)
+
+// Decode reads one JSON value. It rejects unknown fields, because a misspelt limit
+// would silently be no limit, and fields that appear twice. The error is a
+// *FieldError if it concerns one field.
+func Decode(data []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if err == nil {
+		return CheckJSON(data)
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		return &FieldError{jsonPath(wrong.Field), "is a JSON " + wrong.Value, "use " + describeKind(wrong.Type.Kind().String())}
+	}
+	if wrong, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("is not JSON: look at byte %d", wrong.Offset)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return errors.New("is not JSON: it ends early")
+	}
+	// encoding/json has no error type for an unknown field.
+	if name, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+		return &FieldError{strings.Trim(name, `"`), "is unknown", "correct its spelling or leave it out"}
+	}
+	return err
+}
+
+// CheckJSON returns an error unless data is exactly one JSON value and no object in it
+// has the same field twice, ignoring case: readers disagree on which of two values
+// counts. A repeated field is a *FieldError.
+func CheckJSON(data []byte) error {
+	s := jsonscan.New(data, jsonscan.Options{MaxDepth: maxDepth})
+	err := s.SkipDistinct(jsonscan.Keys{Fold: true})
+	if twice, ok := errors.AsType[*jsonscan.KeyError](err); ok {
+		return &FieldError{twice.Key, "appears twice", "remove one of the two"}
+	}
+	if err == nil && !s.AtEnd() {
+		err = errors.New("is more than one JSON value: send only one")
+	}
+	return err
+}
+
+// maxDepth is the deepest nesting that encoding/json decodes.
+const maxDepth = 10000
+
+// jsonPath returns a decoder's path to a field as the document spells it: the
+// decoder also puts in the Go names of embedded structs, the only names that begin
+// with a capital.
+func jsonPath(path string) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(path, "."), func(name string) bool {
+		return name != "" && 'A' <= name[0] && name[0] <= 'Z'
+	}), ".")
+}
+
+// describeKind returns the JSON value that a Go kind is read from.
+func describeKind(kind string) string {
+	switch {
+	case strings.HasPrefix(kind, "int"):
+		return "a whole number"
+	case kind == "bool":
+		return "true or false"
+	case kind == "slice":
+		return "a list"
+	case kind == "struct":
+		return "an object"
+	}
+	return "a string"
+}
