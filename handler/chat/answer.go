@@ -6,84 +6,85 @@ import (
 	"tollgate/handler/jsonscan"
 )
 
-// Text receives what a model wrote: content, reasoning and the names and
-// arguments of tool calls, of one of a call's choices by its index. The
-// bytes are only valid during the call.
+// Text receives text that a model wrote (content, reasoning, or the names and
+// arguments of tool calls) with the index of its choice. text is only valid during
+// the call.
 type Text func(choice int64, text []byte)
 
-// Answer is what the body of an unstreamed answer holds.
+// Answer holds what was read of the body of an unstreamed answer.
 type Answer struct {
-	// Usage is what the call took; believe it only if Report is UsageTold.
+	// Usage is the usage of the call. It is valid only if Report is UsageGood.
 	Usage  Usage
 	Report Report
-	// Failed is whether the body holds an error in spite of its status.
+	// Failed reports whether the body holds an error in spite of its status.
 	Failed bool
-	// Written is whether it holds any text.
+	// Written reports whether the body holds any text.
 	Written bool
-	// Unread is whether some of the body can't be read: it may hold usage or text.
+	// Unread reports whether part of the body couldn't be read, so that it may hold
+	// more text, or usage.
 	Unread bool
 
-	listed  bool // choices is there as a list, perhaps an empty one
+	listed  bool // choices is a list, perhaps an empty one
 	choices int
 }
 
-// Is reports whether the body is an answer: it holds a choice, or an empty list of
-// them with usage, or an error. Blank lines, HTML and other JSON are none.
-func (a *Answer) Is() bool {
-	return a.choices > 0 || a.Failed || a.listed && a.Report == UsageTold
+// IsAnswer reports whether the body is an answer: it holds a choice, an empty list
+// of choices with usage, or an error. Blank lines, HTML and other JSON are not.
+func (a *Answer) IsAnswer() bool {
+	return a.choices > 0 || a.Failed || a.listed && a.Report == UsageGood
 }
 
-// ReadAnswer reads the body of an unstreamed answer, as far as it can be read.
+// ReadAnswer reads the body of an unstreamed answer, up to the first syntax error.
 func ReadAnswer(body []byte) *Answer {
-	p := payload{Scanner: jsonscan.New(body, lax), torn: true}
+	p := payload{Scanner: jsonscan.New(body, lax)}
 	err := p.read()
 	var each choices
 	each.add(p.choices)
-	if usage, told := each.usage(); told && p.report != UsageTold {
-		p.usage, p.report = usage, UsageTold
+	if usage, told := each.usage(); told && p.report != UsageGood {
+		p.usage, p.report = usage, UsageGood
 	}
-	if p.report == UsageTold && p.written && p.usage.CompletionTokens == 0 {
+	if p.report == UsageGood && p.written && p.usage.CompletionTokens == 0 {
 		p.report = UsageBad
 	}
 	return &Answer{p.usage, p.report, p.failed && !p.written, p.written, err != nil, p.listed, len(p.choices)}
 }
 
-// EachText gives the text of an unstreamed answer, or of what there is of one
-// that broke off, to count when usage is missing. It reports whether it could read
-// all of the body: if not, there may be more text.
+// EachText passes the text of an unstreamed answer, which may have broken off, to
+// text, so that it can be counted if usage is missing. It reports whether it could
+// read the whole body; if not, there may be more text.
 func EachText(body []byte, text Text) (whole bool) {
-	p := payload{Scanner: jsonscan.New(body, lax), text: text, torn: true}
+	p := payload{Scanner: jsonscan.New(body, lax), text: text}
 	return p.read() == nil
 }
 
-// payload reads JSON from upstream: an answer, or an event's data.
+// payload reads JSON from upstream: an answer, or an event's data. The JSON may break
+// off anywhere, and is read up to there.
 type payload struct {
 	jsonscan.Scanner
 	text    Text
 	scratch []byte // holds unescaped text
-	torn    bool   // the text may break off anywhere, and is read up to there
 
 	usage   Usage
 	report  Report
-	choices []read
+	choices []choiceState
 	listed  bool // choices is a list
-	written bool // some text
-	failed  bool // an error
+	written bool // it holds text
+	failed  bool // it holds an error
 }
 
-// read is what a payload holds of one choice.
-type read struct {
+// choiceState is what is known of one choice.
+type choiceState struct {
 	index    int64
-	written  bool // some text
-	finished bool // a finish_reason
+	written  bool // it has text
+	finished bool // it has a finish_reason
 	usage    Usage
 	report   Report
 }
 
 const byteOrderMark = "\xEF\xBB\xBF"
 
-// read reads all objects that the data holds: one, as a rule, but some servers
-// send several, in lines or in an array. What came before a syntax error counts.
+// read reads all objects of the data. There is usually one, but some servers send
+// several, in lines or in an array. Whatever comes before a syntax error counts.
 func (p *payload) read() error {
 	for {
 		p.Literal(byteOrderMark)
@@ -124,8 +125,8 @@ func (p *payload) answer() error {
 			}
 			return err
 		case "error":
-			says, err := says(&p.Scanner)
-			p.failed = p.failed || says && err == nil
+			found, err := meansSomething(&p.Scanner)
+			p.failed = p.failed || found && err == nil
 			return err
 		}
 		return p.Skip()
@@ -145,15 +146,14 @@ func (p *payload) eachChoice() error {
 	})
 }
 
-// choice reads one choice. Its index may come after its text, so the text is
-// read when the choice is known.
+// choice reads one choice. It reads the text last, as the index may come after it.
 func (p *payload) choice() error {
-	var one read
+	var one choiceState
 	var message jsonscan.Scanner // a bookmark
 	found := false
 	err := p.Object(func(key []byte) (err error) {
 		switch string(key) {
-		case "delta", "message": // the one that isn't meant may be there as null
+		case "delta", "message": // some servers send both, one of them null
 			if p.Peek() == '{' {
 				message, found = p.Scanner, true
 			}
@@ -171,7 +171,7 @@ func (p *payload) choice() error {
 	})
 	one.index = max(0, one.index)
 	one.finished = one.finished && err == nil
-	if found && (err == nil || p.torn) {
+	if found {
 		end, before := p.Scanner, p.written
 		p.Scanner, p.written = message, false
 		if read := p.message(one.index); err == nil {
@@ -184,7 +184,7 @@ func (p *payload) choice() error {
 	return err
 }
 
-// reason consumes a finish_reason and reports whether it is one.
+// reason consumes a finish_reason and reports whether it names a reason.
 func (p *payload) reason() (finished bool, err error) {
 	if p.Peek() != '"' {
 		return false, p.Skip()
@@ -193,8 +193,8 @@ func (p *payload) reason() (finished bool, err error) {
 	return err == nil && !isNone(raw, escaped), err
 }
 
-// message reads a message or a part of it. Reasoning has two names, and some
-// servers send it under both; it was written once.
+// message reads a message, or the delta of one. Some servers send the same reasoning
+// under both of its names, so only the first counts.
 func (p *payload) message(choice int64) error {
 	reasoned := false
 	return p.Object(func(key []byte) error {
@@ -204,9 +204,9 @@ func (p *payload) message(choice int64) error {
 				return p.Skip()
 			}
 			reasoned = p.Peek() == '"' && !bytes.HasPrefix(p.Rest(), []byte(`""`))
-			return p.write(choice)
+			return p.emit(choice)
 		case "content", "refusal":
-			return p.write(choice)
+			return p.emit(choice)
 		case "tool_calls":
 			return p.eachCall(choice)
 		case "function_call":
@@ -240,42 +240,42 @@ func (p *payload) function(choice int64) error {
 	return p.Object(func(key []byte) error {
 		switch string(key) {
 		case "name", "arguments", "input":
-			return p.write(choice)
+			return p.emit(choice)
 		}
 		return p.Skip()
 	})
 }
 
-// part reads a part of content that comes in parts, as Mistral's models write
-// it: text, or thinking that has parts of its own.
+// part reads one part of content that comes in parts, as from Mistral's models: text,
+// or thinking with parts of its own.
 func (p *payload) part(choice int64) error {
 	if p.Peek() != '{' {
 		return p.Skip()
 	}
 	return p.Object(func(key []byte) error {
 		if string(key) == "text" || string(key) == "thinking" {
-			return p.write(choice)
+			return p.emit(choice)
 		}
 		return p.Skip()
 	})
 }
 
-// write hands on a string's value, or those of content's parts. Anything else is
-// no text.
-func (p *payload) write(choice int64) error {
+// emit passes a string, or the text of content's parts, to p.text. Other values
+// aren't text.
+func (p *payload) emit(choice int64) error {
 	switch p.Peek() {
 	case '"':
-		return p.hand(choice)
+		return p.emitString(choice)
 	case '[':
 		return p.Array(func(int) error { return p.part(choice) })
 	}
 	return p.Skip()
 }
 
-// hand hands on a string's value.
-func (p *payload) hand(choice int64) error {
+// emitString passes a string to p.text.
+func (p *payload) emitString(choice int64) error {
 	raw, escaped, err := p.String()
-	if err != nil && p.torn {
+	if err != nil {
 		raw, escaped = jsonscan.StringPrefix(p.Rest()[1:]), true
 	}
 	if len(raw) == 0 {

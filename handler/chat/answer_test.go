@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestReadAnswerTellsUsage(t *testing.T) {
+func TestReadAnswerReadsUsageInEachServersForm(t *testing.T) {
 	for name, c := range map[string]struct {
 		body   string
 		report Report
@@ -13,82 +13,82 @@ func TestReadAnswerTellsUsage(t *testing.T) {
 	}{
 		"as upstream sends it": {
 			`{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":25,"completion_tokens":233,"total_tokens":258}}`,
-			UsageTold, Usage{25, 233, 258, 0, 0}},
+			UsageGood, Usage{25, 233, 258, 0}},
 		"with details": {
 			`{"usage":{"prompt_tokens":25,"completion_tokens":233,"total_tokens":258,"completion_tokens_details":{"audio_tokens":null,"reasoning_tokens":200},"prompt_tokens_details":{"cached_tokens":16}}}`,
-			UsageTold, Usage{25, 233, 258, 200, 16}},
-		"with reasoning beside the completion": {
+			UsageGood, Usage{25, 233, 258, 200}},
+		"with reasoning that the completion leaves out": {
 			`{"usage":{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}}`,
-			UsageTold, Usage{32, 103, 135, 94, 0}},
+			UsageGood, Usage{32, 103, 135, 94}},
 		"with reasoning alone": {
 			`{"choices":[{"message":{"reasoning_content":"hm"}}],"usage":{"prompt_tokens":32,"completion_tokens":0,"total_tokens":126,"completion_tokens_details":{"reasoning_tokens":94}}}`,
-			UsageTold, Usage{32, 94, 126, 94, 0}},
+			UsageGood, Usage{32, 94, 126, 94}},
 		"with a total of its own": {
 			`{"usage":{"prompt_tokens":32,"completion_tokens":9,"total_tokens":999,"completion_tokens_details":{"reasoning_tokens":94}}}`,
-			UsageTold, Usage{32, 967, 999, 94, 0}},
-		"with a total that holds what no field names": {
+			UsageGood, Usage{32, 967, 999, 94}},
+		"with a total above the sum": {
 			`{"usage":{"prompt_tokens":20,"completion_tokens":198,"total_tokens":623}}`,
-			UsageTold, Usage{20, 603, 623, 0, 0}},
+			UsageGood, Usage{20, 603, 623, 0}},
 		"with reasoning at the top": {
 			`{"usage":{"prompt_tokens":12,"completion_tokens":1,"reasoning_tokens":97,"total_tokens":110}}`,
-			UsageTold, Usage{12, 98, 110, 97, 0}},
+			UsageGood, Usage{12, 98, 110, 97}},
 		"with reasoning that the completion can't include, and no total": {
 			`{"usage":{"prompt_tokens":12,"completion_tokens":1,"completion_tokens_details":{"reasoning_tokens":97}}}`,
-			UsageTold, Usage{12, 98, 110, 97, 0}},
+			UsageGood, Usage{12, 98, 110, 97}},
 		"with a total below the sum": {
 			`{"usage":{"prompt_tokens":12,"completion_tokens":10,"total_tokens":15}}`,
-			UsageTold, Usage{12, 10, 15, 0, 0}},
+			UsageGood, Usage{12, 10, 15, 0}},
 		"with a total of 0": {
 			`{"usage":{"prompt_tokens":12,"completion_tokens":10,"total_tokens":0}}`,
-			UsageTold, Usage{12, 10, 0, 0, 0}},
-		"with a total that holds a prompt of 0": {
+			UsageGood, Usage{12, 10, 0, 0}},
+		"with a total above the completion, and a prompt of 0": {
 			`{"usage":{"prompt_tokens":0,"completion_tokens":75,"total_tokens":100}}`,
-			UsageTold, Usage{25, 75, 100, 0, 0}},
+			UsageGood, Usage{25, 75, 100, 0}},
 		"in whole floats": {
 			`{"usage":{"prompt_tokens":300.0,"completion_tokens":7e2,"total_tokens":1.000E+3}}`,
-			UsageTold, Usage{300, 700, 1000, 0, 0}},
+			UsageGood, Usage{300, 700, 1000, 0}},
 		"in the first choice": {
 			`{"choices":[{"index":0,"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}}]}`,
-			UsageTold, Usage{25, 3, 28, 0, 0}},
-		"in the first choice, where there is null beside": {
+			UsageGood, Usage{25, 3, 28, 0}},
+		"in the first choice, and null at the top": {
 			`{"usage":null,"choices":[{"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":3}}]}`,
-			UsageTold, Usage{25, 3, 28, 0, 0}},
+			UsageGood, Usage{25, 3, 28, 0}},
 		"in each choice": {
 			`{"choices":[{"index":0,"usage":{"prompt_tokens":25,"completion_tokens":3}},{"index":1,"usage":{"prompt_tokens":25,"completion_tokens":4}}]}`,
-			UsageTold, Usage{25, 7, 32, 0, 0}},
-		"in a choice, and for all": {
+			UsageGood, Usage{25, 7, 32, 0}},
+		"in a choice and at the top": {
 			`{"choices":[{"usage":{"prompt_tokens":25,"completion_tokens":3}}],"usage":{"prompt_tokens":25,"completion_tokens":9}}`,
-			UsageTold, Usage{25, 9, 34, 0, 0}},
-		"in a choice, of nothing in spite of text": {
+			UsageGood, Usage{25, 9, 34, 0}},
+		"in a choice, with no completion in spite of text": {
 			`{"choices":[{"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":0}}]}`,
 			UsageMissing, Usage{}},
 		"after a byte order mark": {
 			"\xEF\xBB\xBF" + `{"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-			UsageTold, Usage{300, 700, 1000, 0, 0}},
-		"beside numbers that aren't": {
+			UsageGood, Usage{300, 700, 1000, 0}},
+		"with NaN and infinities": {
 			`{"choices":[{"logprobs":{"content":[{"logprob":NaN},{"logprob":-Infinity},{"logprob":inf}]}}],"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-			UsageTold, Usage{300, 700, 1000, 0, 0}},
-		"beside a string over several lines": {
+			UsageGood, Usage{300, 700, 1000, 0}},
+		"with a line break inside a string": {
 			"{\"choices\":[{\"message\":{\"content\":\"a\nb\"}}],\"usage\":{\"prompt_tokens\":300,\"completion_tokens\":700}}",
-			UsageTold, Usage{300, 700, 1000, 0, 0}},
-		"before what is no JSON": {
+			UsageGood, Usage{300, 700, 1000, 0}},
+		"before something that isn't JSON": {
 			`{"usage":{"prompt_tokens":300,"completion_tokens":700}}` + "\x00<!-- -->",
-			UsageTold, Usage{300, 700, 1000, 0, 0}},
+			UsageGood, Usage{300, 700, 1000, 0}},
 		"in the second of two objects": {
 			`{"choices":[{"message":{"content":"hi"}}]}` + "\n" + `{"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-			UsageTold, Usage{300, 700, 1000, 0, 0}},
+			UsageGood, Usage{300, 700, 1000, 0}},
 		"in an array": {
 			`[{"choices":[],"usage":{"prompt_tokens":300,"completion_tokens":700}}]`,
-			UsageTold, Usage{300, 700, 1000, 0, 0}},
-		"beside what is nested deep": {
+			UsageGood, Usage{300, 700, 1000, 0}},
+		"with deeply nested data": {
 			`{"x":` + strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100) + `,"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-			UsageTold, Usage{300, 700, 1000, 0, 0}},
-		"with details of null":       {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":null}}`, UsageTold, Usage{1, 2, 3, 0, 0}},
-		"with details that can't be": {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":{"reasoning_tokens":-9}}}`, UsageTold, Usage{1, 2, 3, 0, 0}},
-		"without a total":            {`{"usage":{"prompt_tokens":1,"completion_tokens":2}}`, UsageTold, Usage{1, 2, 3, 0, 0}},
-		"without a completion":       {`{"usage":{"prompt_tokens":1,"total_tokens":3}}`, UsageTold, Usage{1, 2, 3, 0, 0}},
-		"without a prompt":           {`{"usage":{"completion_tokens":2,"total_tokens":3}}`, UsageTold, Usage{1, 2, 3, 0, 0}},
-		"no completion, for no text": {`{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}}`, UsageTold, Usage{7, 0, 7, 0, 0}},
+			UsageGood, Usage{300, 700, 1000, 0}},
+		"with details of null":       {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":null}}`, UsageGood, Usage{1, 2, 3, 0}},
+		"with negative details":      {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":{"reasoning_tokens":-9}}}`, UsageGood, Usage{1, 2, 3, 0}},
+		"without a total":            {`{"usage":{"prompt_tokens":1,"completion_tokens":2}}`, UsageGood, Usage{1, 2, 3, 0}},
+		"without a completion":       {`{"usage":{"prompt_tokens":1,"total_tokens":3}}`, UsageGood, Usage{1, 2, 3, 0}},
+		"without a prompt":           {`{"usage":{"completion_tokens":2,"total_tokens":3}}`, UsageGood, Usage{1, 2, 3, 0}},
+		"no completion, for no text": {`{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}}`, UsageGood, Usage{7, 0, 7, 0}},
 		"none":                       {`{"choices":[]}`, UsageMissing, Usage{}},
 		"null":                       {`{"usage":null}`, UsageNull, Usage{}},
 		"a string":                   {`{"usage":"1"}`, UsageBad, Usage{}},
@@ -96,7 +96,7 @@ func TestReadAnswerTellsUsage(t *testing.T) {
 		"all zeros":                  {`{"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, UsageBad, Usage{}},
 		"negative":                   {`{"usage":{"prompt_tokens":5,"completion_tokens":-2,"total_tokens":3}}`, UsageBad, Usage{}},
 		"with a fraction":            {`{"usage":{"prompt_tokens":5.5,"completion_tokens":2}}`, UsageBad, Usage{}},
-		"absurd":                     {`{"usage":{"prompt_tokens":5,"completion_tokens":2147483649}}`, UsageBad, Usage{}},
+		"too large":                  {`{"usage":{"prompt_tokens":5,"completion_tokens":2147483649}}`, UsageBad, Usage{}},
 		"beyond 64 bits":             {`{"usage":{"prompt_tokens":5,"completion_tokens":99999999999999999999}}`, UsageBad, Usage{}},
 		"counts that are strings":    {`{"usage":{"prompt_tokens":"5","completion_tokens":2,"total_tokens":7}}`, UsageBad, Usage{}},
 		"a total below the prompt":   {`{"usage":{"prompt_tokens":5,"total_tokens":3}}`, UsageBad, Usage{}},
@@ -104,7 +104,7 @@ func TestReadAnswerTellsUsage(t *testing.T) {
 		"inside the answer's text":   {`{"choices":[{"message":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"}}]}`, UsageMissing, Usage{}},
 		"inside another field":       {`{"x":{"usage":{"prompt_tokens":1,"completion_tokens":1}}}`, UsageMissing, Usage{}},
 		"no completion in spite of text": {
-			`{"usage":{"prompt_tokens":7,"completion_tokens":0},"choices":[{"message":{"content":"hi"}}]}`, UsageBad, Usage{7, 0, 7, 0, 0}},
+			`{"usage":{"prompt_tokens":7,"completion_tokens":0},"choices":[{"message":{"content":"hi"}}]}`, UsageBad, Usage{7, 0, 7, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := ReadAnswer([]byte(c.body))
@@ -115,9 +115,9 @@ func TestReadAnswerTellsUsage(t *testing.T) {
 	}
 }
 
-// A 200 says nothing of what the body holds. An answer without text is one: the
-// prompt may have been filtered, or the model had nothing to say.
-func TestAnAnswerIsToldFromWhatIsNone(t *testing.T) {
+// An answer may have no text: the prompt was filtered, or the model had nothing to
+// say.
+func TestABodyIsAnAnswerOnlyWithChoicesUsageOrAnError(t *testing.T) {
 	const usage = `"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}`
 	for body, want := range map[string]bool{
 		`{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}`: true,
@@ -145,24 +145,24 @@ func TestAnAnswerIsToldFromWhatIsNone(t *testing.T) {
 		"": false, "\n\n \n": false, "\xEF\xBB\xBF": false, "junk": false, "<html></html>": false, "\x1f\x8b\x08": false, "\x00": false,
 		strings.Repeat(`{"a":`, 1<<20): false,
 	} {
-		if a := ReadAnswer([]byte(body)); a.Is() != want {
-			t.Errorf("%.80q: an answer %t, want %t", body, a.Is(), want)
+		if a := ReadAnswer([]byte(body)); a.IsAnswer() != want {
+			t.Errorf("%.80q: got IsAnswer %t, want %t", body, a.IsAnswer(), want)
 		}
 	}
 }
 
-func TestReadAnswerSaysWhetherItCouldReadAll(t *testing.T) {
+func TestReadAnswerReportsWhatItCouldNotRead(t *testing.T) {
 	for body, want := range map[string]bool{
 		`{"choices":[]}`: false, " \n": false, `{"a":NaN}`: false, `[{}]{}`: false,
 		`{"choices":[`: true, `{"a":1}x`: true, `{"usage":{"prompt_tokens":}}`: true, "<html>": true, `{'choices':[]}`: true,
 	} {
 		if a := ReadAnswer([]byte(body)); a.Unread != want {
-			t.Errorf("%q: unread %t, want %t", body, a.Unread, want)
+			t.Errorf("%q: got Unread %t, want %t", body, a.Unread, want)
 		}
 	}
 }
 
-func TestReadAnswerSeesAnError(t *testing.T) {
+func TestReadAnswerReportsAnError(t *testing.T) {
 	for body, want := range map[string]bool{
 		`{"error":{"message":"no"}}`:               true,
 		`{"error":"no"}`:                           true,
@@ -179,15 +179,15 @@ func TestReadAnswerSeesAnError(t *testing.T) {
 		`{"error":503}`:                            true,
 		`{"error":[{"code":503}]}`:                 true,
 		`{"choices":[{"error":{"a":1}}]}`:          false,
-		`{"error":{"code":"0k"},"choices":[{"message":{"content":"hi"}}]}`: false, // it was answered
+		`{"error":{"code":"0k"},"choices":[{"message":{"content":"hi"}}]}`: false, // there is an answer
 	} {
 		if a := ReadAnswer([]byte(body)); a.Failed != want {
-			t.Errorf("%s: got %+v; want %v", body, a, want)
+			t.Errorf("%s: got Failed %v, want %v", body, a.Failed, want)
 		}
 	}
 }
 
-func TestEachTextGivesAllThatTheModelWrote(t *testing.T) {
+func TestEachTextPassesOnAllTextOfTheModel(t *testing.T) {
 	body := []byte(`{"choices":[
 		{"message":{"role":"assistant","reasoning_content":"hm \ud83d\ude00","content":"a\nb","refusal":null},"index":1},
 		{"index":0,"message":{"content":null,"tool_calls":[{"id":"x","function":{"name":"f","arguments":"{\"q\":1}"}},7]}},
@@ -196,13 +196,11 @@ func TestEachTextGivesAllThatTheModelWrote(t *testing.T) {
 	got := make(map[int64]string)
 	read := EachText(body, func(choice int64, text []byte) { got[choice] += string(text) + "|" })
 	if got[1] != "hm 😀|a\nb|" || got[0] != `f|{"q":1}|g|` || len(got) != 2 || !read {
-		t.Errorf("got %v", got)
+		t.Errorf("got %v, read %t; want the texts of choices 0 and 1, all read", got, read)
 	}
 }
 
-// What a model wrote is found under each of the names that servers have for it,
-// and once.
-func TestEachTextKnowsWhatServersCallIt(t *testing.T) {
+func TestEachTextFindsTextOnceUnderAnyServersName(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"choices":[{"delta":{"reasoning":"hm"}}]}`:                                                                                    "hm",
 		`{"choices":[{"delta":{"content":"a","reasoning":null,"reasoning_content":"hm"}}]}`:                                             "ahm",
@@ -216,12 +214,11 @@ func TestEachTextKnowsWhatServersCallIt(t *testing.T) {
 		var got string
 		EachText([]byte(body), func(_ int64, text []byte) { got += string(text) })
 		if got != want {
-			t.Errorf("%s: %q, want %q", body, got, want)
+			t.Errorf("%s: got %q, want %q", body, got, want)
 		}
 	}
 }
 
-// What an answer that broke off had said is counted, and nothing but that.
 func TestEachTextReadsAnAnswerUpToWhereItBreaksOff(t *testing.T) {
 	const whole = `{"id":"1","choices":[{"index":0,"message":{"role":"assistant","reasoning_content":"hm\n\u00e9","content":"a \"b\" c"}}],"usage":{}}`
 	const text = "hm\né" + `a "b" c`
@@ -230,14 +227,14 @@ func TestEachTextReadsAnAnswerUpToWhereItBreaksOff(t *testing.T) {
 		var got string
 		read := EachText([]byte(whole[:end]), func(_ int64, piece []byte) { got += string(piece) })
 		if !strings.HasPrefix(text, got) || len(got) < len(before) || read != (end == 0 || end == len(whole)) {
-			t.Errorf("of %q: %q, read %t; before %q", whole[:end], got, read, before)
+			t.Errorf("%q: got %q, read %t; want a beginning of %q, no shorter than %q", whole[:end], got, read, text, before)
 		}
 		before = got
 	}
 	if before != text {
-		t.Errorf("of the whole: %q", before)
+		t.Errorf("the whole answer: got %q, want %q", before, text)
 	}
-	if EachText([]byte("<html>"), func(int64, []byte) { t.Error("text of HTML") }) {
-		t.Error("says that it could read HTML")
+	if EachText([]byte("<html>"), func(int64, []byte) { t.Error("got text of HTML, want none") }) {
+		t.Error("EachText reports that it read HTML, want that it could not")
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// body is a call whose messages have about so many bytes, in one long text or in
+// body returns a call whose messages have about size bytes, in one long text or in
 // many short ones.
 func body(size int, long bool) []byte {
 	const words = `words and \"more\" words, `
@@ -19,7 +19,7 @@ func body(size int, long bool) []byte {
 	return []byte(`{"model":"DeepSeek-R1","messages":[` + messages + `],"max_tokens":100,"stream":true}`)
 }
 
-// eachBody runs a benchmark for bodies of 1 KB and of megabytes.
+// eachBody runs a benchmark for bodies of 1 KB to 4 MB.
 func eachBody(b *testing.B, run func(body []byte)) {
 	for _, c := range []struct {
 		name string

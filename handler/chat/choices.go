@@ -2,21 +2,21 @@ package chat
 
 import "slices"
 
-// mostChoices bounds the choices that are told apart: OpenAI's most for n.
-const mostChoices = 128
+// maxChoices is the most choices that are tracked: OpenAI's highest n.
+const maxChoices = 128
 
-// choices follows a call's choices through an answer.
+// choices tracks a call's choices through an answer.
 type choices struct {
-	each []read // by index, as far as they have come
-	more bool   // there are too many to tell apart
+	each []choiceState // in the order in which they began
+	more bool          // there are too many to track
 }
 
-// add notes what a payload holds of them.
-func (c *choices) add(all []read) {
+// add updates the choices with those of a payload.
+func (c *choices) add(all []choiceState) {
 	for _, one := range all {
-		i := slices.IndexFunc(c.each, func(r read) bool { return r.index == one.index })
+		i := slices.IndexFunc(c.each, func(c choiceState) bool { return c.index == one.index })
 		switch {
-		case i < 0 && len(c.each) == mostChoices:
+		case i < 0 && len(c.each) == maxChoices:
 			c.more = true
 			continue
 		case i < 0:
@@ -32,22 +32,23 @@ func (c *choices) add(all []read) {
 	}
 }
 
-// finished is whether each choice that began has ended: it has a finish_reason, and
-// no text after it.
+// finished reports whether every choice that began has ended: it has a finish_reason
+// and no text after that.
 func (c *choices) finished() bool {
-	return len(c.each) > 0 && !c.more && !slices.ContainsFunc(c.each, func(r read) bool { return !r.finished })
+	return len(c.each) > 0 && !c.more && !slices.ContainsFunc(c.each, func(c choiceState) bool { return !c.finished })
 }
 
-// usage is what the choices say that they took, as Moonshot's models do. It is told
-// if any says so and none is still under way without.
-func (c *choices) usage() (sum Usage, told bool) {
+// usage returns the sum of the usage that the choices themselves report, as with
+// Moonshot's models. known is true if any choice reports usage and every other one
+// has ended.
+func (c *choices) usage() (sum Usage, known bool) {
 	for _, one := range c.each {
 		switch {
-		case one.report == UsageTold && !(one.written && one.usage.CompletionTokens == 0):
-			sum, told = sum.plus(one.usage), true
+		case one.report == UsageGood && !(one.written && one.usage.CompletionTokens == 0):
+			sum, known = sum.plus(one.usage), true
 		case !one.finished:
 			return Usage{}, false
 		}
 	}
-	return sum, told && !c.more
+	return sum, known && !c.more
 }

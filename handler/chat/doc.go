@@ -1,8 +1,10 @@
-// Package chat reads chat completion calls as upstream will read them: the
-// request's envelope, an answer's usage, and the events of a stream.
+// Package chat reads chat completions: the call's body, the answer's usage and
+// text, and the events of a streamed answer.
 //
-// It is pure. It never decodes or re-encodes a body as a whole: it walks the
-// bytes once, remembers where the few fields that matter lie, and changes a
-// request by splicing, so that every byte it doesn't understand passes as it
-// came.
+// It is pure. It doesn't decode or encode whole bodies: it walks the bytes once,
+// notes the positions of the few fields that matter, and changes a request by
+// splicing, so that everything else passes unchanged. It reads requests strictly
+// and answers leniently.
+//
+// Start reading at [Parse], [ReadAnswer] and [Stream.Inspect].
 package chat

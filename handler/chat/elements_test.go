@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// keys are members of an object, each with a key of its own.
+// keys returns n members of an object with different keys.
 func keys(n int) string {
 	var members strings.Builder
 	for i := range n {
@@ -16,14 +16,14 @@ func keys(n int) string {
 	return strings.TrimSuffix(members.String(), ",")
 }
 
-// times is an array's inside: an element so many times.
+// times returns the inside of an array: an element n times.
 func times(n int, element string) string {
 	return strings.TrimSuffix(strings.Repeat(element+",", n), ",")
 }
 
-// What a body costs in memory must be in proportion to its bytes: a few bytes
-// that each become an element of something cost many times that.
-func TestParseBoundsElements(t *testing.T) {
+// Memory must stay in proportion to the body, but an element of a few bytes can cost
+// many times its size.
+func TestParseRefusesTooManyElements(t *testing.T) {
 	for name, c := range map[string]struct{ body, field, problem string }{
 		"empty messages":             {`{"messages":[` + times(1_390_000, "{}") + `]}`, "messages", "more than 4096 messages"},
 		"one message too many":       {`{"messages":[` + times(4097, `{"role":"user"}`) + `]}`, "messages", "more than 4096 messages"},
@@ -47,13 +47,13 @@ func TestParseBoundsElements(t *testing.T) {
 				t.Errorf("got %#v, want field %q, problem %q", err, c.field, c.problem)
 			}
 			if ok && strings.Contains(wrong.Error(), "canary") {
-				t.Errorf("the error quotes the caller: %v", err)
+				t.Errorf("got %v, want no text of the caller in the error", err)
 			}
 		})
 	}
 }
 
-func TestParseLetsPassWhatIsWithinTheBounds(t *testing.T) {
+func TestParseAcceptsAsManyElementsAsAllowed(t *testing.T) {
 	const beside = 8 // the body, two keys, a message and its two members
 	most := maxElements - beside
 	for name, body := range map[string]string{
@@ -66,6 +66,6 @@ func TestParseLetsPassWhatIsWithinTheBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) { parse(t, body) })
 	}
 	if _, err := Parse([]byte(with(`"a":[` + times(most+1, `"x"`) + `]`))); err == nil {
-		t.Error("one string more than there may be passed")
+		t.Error("Parse accepted one string too many, want an error")
 	}
 }

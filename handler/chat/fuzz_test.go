@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzRequest holds Parse to what encoding/json reads of the same body, and
-// Rewrite to changing that alone which it should.
+// FuzzRequest checks that Parse reads the same as encoding/json, and that Rewrite
+// changes only what it should.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(with(`"model":"m","stream":true,"max_tokens":5,"n":2`)))
 	f.Add([]byte(with(`"stream":true,"stream_options":{"include_usage":false,"x":"\u00e9"},"tools":[{}]`)))
@@ -30,7 +30,7 @@ func FuzzRequest(f *testing.F) {
 			} `json:"stream_options"`
 		}
 		if err := json.Unmarshal(body, &std); err != nil {
-			t.Fatalf("accepted what encoding/json refuses: %v", err)
+			t.Fatalf("Parse accepted a body that encoding/json refuses: %v", err)
 		}
 		n := int64(1)
 		if std.N != nil {
@@ -38,13 +38,13 @@ func FuzzRequest(f *testing.F) {
 		}
 		if r.Model != std.Model || r.Stream != std.Stream || r.N != n || r.IncludeUsage != std.StreamOptions.IncludeUsage ||
 			!same(r.MaxTokens, std.MaxTokens) || !same(r.MaxCompletionTokens, std.MaxCompletionTokens) || !bytes.Equal(r.Messages, std.Messages) {
-			t.Fatalf("read %+v, encoding/json %+v", r, std)
+			t.Fatalf("got %+v, want %+v as encoding/json reads it", r, std)
 		}
 		rewritten(t, r)
 	})
 }
 
-// same compares a cap that was read with the one that was sent, of which 0 is none.
+// same compares the cap that was read with the one that was sent; 0 means none.
 func same(read, sent *int64) bool {
 	if sent == nil || *sent == 0 {
 		return read == nil
@@ -55,24 +55,25 @@ func same(read, sent *int64) bool {
 func rewritten(t *testing.T, r *Request) {
 	again, err := Parse(joined(r.Rewrite(Edit{Model: ptr("other"), MaxTokens: ptr(int64(77)), IncludeUsage: true})))
 	if err != nil {
-		t.Fatalf("the rewritten body is refused: %v", err)
+		t.Fatalf("Parse refuses the rewritten body: %v", err)
 	}
 	if again.Model != "other" || *again.MaxTokens != 77 || again.at.maxCompletion.present() || again.IncludeUsage != (r.Stream || r.IncludeUsage) ||
 		again.Stream != r.Stream || again.N != r.N || !bytes.Equal(again.Messages, r.Messages) || !bytes.Equal(again.Tools, r.Tools) {
-		t.Fatalf("rewritten %+v to %+v", r, again)
+		t.Fatalf("got %+v after rewriting %+v, want only model, cap and usage changed", again, r)
 	}
 	if unchanged := joined(r.Rewrite(Edit{})); !bytes.Equal(unchanged, r.body) {
-		t.Fatal("an empty edit changed the body")
+		t.Fatalf("got %s after an empty edit, want the body unchanged", unchanged)
 	}
 }
 
-// FuzzAnswer has all be read that encoding/json reads, but for the depth.
+// FuzzAnswer checks that ReadAnswer reads all that encoding/json reads, except for
+// deep nesting.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`))
 	f.Add([]byte(`{"usage":{"prompt_tokens":-1e-1,"completion_tokens_details":{"reasoning_tokens":null}},"error":"\ud800x"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if a := ReadAnswer(body); a.Unread && json.Valid(body) && !deep(body) {
-			t.Fatalf("ReadAnswer: %+v, of valid JSON", a)
+			t.Fatalf("got %+v for valid JSON, want all of it read", a)
 		}
 		EachText(body, func(int64, []byte) {})
 		EachText(body[:len(body)/2], func(int64, []byte) {})

@@ -8,14 +8,15 @@ import (
 	"tollgate/handler/jsonscan"
 )
 
-// lax is how answers are read: they were paid for, so as much of them as can be.
+// lax are the options for reading answers: since they cost money, as much of them as
+// possible is read.
 var lax = jsonscan.Options{MaxDepth: 512, Lax: true}
 
-// says consumes a value and reports whether it says anything: some servers always
-// have a field for errors.
-func says(s *jsonscan.Scanner) (found bool, err error) {
+// meansSomething consumes a value and reports whether it isn't just some form of
+// nothing: some servers send an error field with every answer.
+func meansSomething(s *jsonscan.Scanner) (found bool, err error) {
 	inner := func() error {
-		more, err := says(s)
+		more, err := meansSomething(s)
 		found = found || more
 		return err
 	}
@@ -40,7 +41,7 @@ func says(s *jsonscan.Scanner) (found bool, err error) {
 	return number != 0 || value[0] == 't', nil
 }
 
-// isNone is whether a string stands for none: blank, or the word for it in JSON,
+// isNone reports whether a string is blank, or the word for no value in JSON,
 // JavaScript or Python.
 func isNone(raw []byte, escaped bool) bool {
 	if len(raw) > 64 {

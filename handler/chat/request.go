@@ -10,51 +10,51 @@ import (
 	"tollgate/handler/jsonscan"
 )
 
-// Request is the envelope of a chat completion call: what decides how it is
-// metered and where it goes. The rest of the body is carried unread.
+// Request is a call for chat completions: the fields that determine how it is metered
+// and where it goes. The rest of the body is kept without being interpreted.
 type Request struct {
-	// Model is the model asked for, empty if the body names none.
+	// Model is the requested model; empty if the body names none.
 	Model string
-	// Stream is whether the answer is to come as server-sent events.
+	// Stream asks for the answer as server-sent events.
 	Stream bool
 	// IncludeUsage is the caller's own stream_options.include_usage.
 	IncludeUsage bool
-	// N is how many completions are asked for, 1 unless told.
+	// N is the number of completions, 1 by default.
 	N int64
-	// MaxTokens and MaxCompletionTokens are the caller's caps on each
-	// completion, in tokens, nil where absent, null or 0, which servers of
-	// DeepSeek's models take for no cap.
+	// MaxTokens and MaxCompletionTokens are the caller's caps on each completion, in
+	// tokens. They are nil if absent, null or 0, which servers of DeepSeek's models
+	// read as no cap.
 	MaxTokens, MaxCompletionTokens *int64
-	// DataSources is whether Azure is to answer on the caller's own data: such a
-	// call is refused with stream_options.
+	// DataSources asks Azure to answer from the caller's own data. Azure refuses such
+	// a call if it has stream_options.
 	DataSources bool
-	// Messages and Tools are the raw JSON of these fields, parts of the body.
-	// Messages is an array of one object or more; Tools may be nil.
+	// Messages and Tools are the raw JSON of these fields, slices of the body.
+	// Messages is an array of at least one object; Tools may be nil.
 	Messages, Tools []byte
 
 	body []byte
 	at   positions
 }
 
-// span is a part of the body, empty where a field is absent.
+// span is a range of the body; empty if the field is absent.
 type span struct{ start, end int }
 
 func (s span) present() bool { return s.end > 0 }
 
-// positions are the values that Rewrite may replace.
+// positions holds the ranges of the values that Rewrite may replace.
 type positions struct {
-	object                                        int // the byte after the body's brace
+	object                                        int // of the byte after the body's brace
 	model, maxTokens, maxCompletion, options, use span
 	optionsEmpty                                  bool
 	optionsNull                                   bool
 }
 
-// A FieldError says what is wrong with a request. It never holds anything that
-// the caller wrote, only names of fields and numbers.
+// A FieldError is a fault of a request. It never quotes text of the caller, only
+// names of known fields, and numbers.
 type FieldError struct {
-	// Field is the path of the field, empty for the body as a whole.
+	// Field is the path of the field, empty for the whole body.
 	Field string
-	// Problem says what is wrong, Fix what would be right.
+	// Problem describes the fault, Fix how to correct it.
 	Problem, Fix string
 }
 
@@ -66,15 +66,15 @@ func (e *FieldError) Error() string {
 }
 
 const (
-	// maxMessages is how many messages a call may have: far more than any chat, and
-	// few enough that what is kept for each is small beside the body.
+	// maxMessages is the most messages of a call: far more than any chat has, and few
+	// enough that the memory for each is small compared with the body.
 	maxMessages = 4096
-	// maxElements is how many objects, keys and strings a body may have, for the same
+	// maxElements is the most objects, keys and strings of a body, for the same
 	// reason.
 	maxElements = 65536
 )
 
-// topLevel are the fields of a call that are read here.
+// topLevel are the fields of a call that Parse reads.
 var topLevel = jsonscan.Keys{Fold: true, Known: map[string]bool{
 	"model": true, "messages": true, "tools": true, "stream": true, "stream_options": true,
 	"n": true, "max_tokens": true, "max_completion_tokens": true,
@@ -89,11 +89,10 @@ var inMessages = jsonscan.Keys{Fold: true, Known: map[string]bool{
 	"name": true, "tool_calls": true, "function": true, "arguments": true,
 }}
 
-// Parse reads a call's body. It refuses whatever two readers could understand
-// differently: repeated keys, keys that differ only in case, text that isn't
-// UTF-8, numbers that aren't whole; and whatever would take more memory than its
-// bytes: more than 4,096 messages, or 65,536 objects, keys and strings. Every
-// error is a *FieldError.
+// Parse reads a call's body. It refuses anything that two readers could understand
+// differently: repeated keys, keys that differ only in case, text that isn't UTF-8,
+// counts with a fraction or exponent. To bound memory it also refuses more than 4,096
+// messages, or 65,536 objects, keys and strings. Every error is a *FieldError.
 //
 // The Request refers to body, which must not change afterwards.
 func Parse(body []byte) (*Request, error) {
@@ -131,7 +130,7 @@ func notAnObject(s *jsonscan.Scanner) *FieldError {
 	return &FieldError{"", "the body is not a JSON object", "send a JSON object with messages"}
 }
 
-// explain makes a FieldError of what the scanner found near a byte of the body.
+// explain returns a FieldError for an error of the scanner near a byte of the body.
 func explain(field string, err error, pos int) *FieldError {
 	var known *FieldError
 	var key *jsonscan.KeyError
@@ -142,13 +141,13 @@ func explain(field string, err error, pos int) *FieldError {
 	case errors.As(err, &key) && key.Known != "":
 		return &FieldError{join(field, key.Known), key.Error() + where, "send each key once, in lower case"}
 	case errors.Is(err, jsonscan.ErrRepeated):
-		return &FieldError{field, whole(field, "has a key twice") + where, "send each key once"}
+		return &FieldError{field, ofBody(field, "has a key twice") + where, "send each key once"}
 	case errors.Is(err, jsonscan.ErrElements):
-		return &FieldError{field, whole(field, fmt.Sprintf("goes beyond the %d objects, keys and strings that a body may have", maxElements)) + where, "send fewer of them"}
+		return &FieldError{field, ofBody(field, fmt.Sprintf("has more than %d objects, keys and strings", maxElements)) + where, "send fewer of them"}
 	case errors.Is(err, jsonscan.ErrDepth):
-		return &FieldError{field, whole(field, fmt.Sprintf("nests deeper than %d levels", jsonscan.MaxDepth)), "send less nested JSON"}
+		return &FieldError{field, ofBody(field, fmt.Sprintf("nests deeper than %d levels", jsonscan.MaxDepth)), "nest it less deeply"}
 	}
-	return &FieldError{field, whole(field, "is not valid JSON") + where, "send one well-formed JSON object"}
+	return &FieldError{field, ofBody(field, "is not valid JSON") + where, "send one well-formed JSON object"}
 }
 
 func join(field, name string) string {
@@ -158,8 +157,8 @@ func join(field, name string) string {
 	return field + "." + name
 }
 
-// whole names the body where no field stands before the problem.
-func whole(field, problem string) string {
+// ofBody puts "the body" before a problem that has no field to name.
+func ofBody(field, problem string) string {
 	if field == "" {
 		return "the body " + problem
 	}
@@ -291,7 +290,7 @@ func boolean(s *jsonscan.Scanner, field string) (bool, span, error) {
 	return false, span{}, &FieldError{field, "must be true or false", "send true or false, without quotes"}
 }
 
-// limit reads a cap, nil for none.
+// limit reads a cap; nil means none.
 // Source: https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/entrypoints/openai/protocol.py
 func limit(s *jsonscan.Scanner, field string) (*int64, span, error) {
 	most, at, err := count(s, field, 0)
@@ -301,14 +300,14 @@ func limit(s *jsonscan.Scanner, field string) (*int64, span, error) {
 	return most, at, err
 }
 
-// count reads a whole number of at least least, nil for null. 10.0 and 1e1 are
-// refused: upstreams differ in how they read them.
+// count reads a whole number, least or greater; null is nil. It refuses 10.0 and 1e1,
+// which upstreams read differently.
 func count(s *jsonscan.Scanner, field string, least int64) (*int64, span, error) {
 	start := s.Pos()
 	if s.Literal("null") {
 		return nil, span{start, s.Pos()}, nil
 	}
-	wrong := &FieldError{field, "must be a whole number", fmt.Sprintf("send digits alone, %d or more", least)}
+	wrong := &FieldError{field, "must be a whole number", fmt.Sprintf("send a number of digits only, %d or more", least)}
 	if c := s.Peek(); c != '-' && (c < '0' || c > '9') {
 		return nil, span{}, wrong
 	}
@@ -328,10 +327,9 @@ func count(s *jsonscan.Scanner, field string, least int64) (*int64, span, error)
 	return nil, span{}, wrong
 }
 
-// MostTokens returns the larger of the caller's own caps, in tokens of each
-// completion, and whether there is any: which of the two counts differs between
-// models.
-func (r *Request) MostTokens() (tokens int64, capped bool) {
+// Cap returns the larger of the caller's two caps, in tokens of each completion, and
+// whether there is any. Models differ in which of the two they obey.
+func (r *Request) Cap() (tokens int64, capped bool) {
 	for _, limit := range []*int64{r.MaxTokens, r.MaxCompletionTokens} {
 		if limit != nil {
 			tokens, capped = max(tokens, *limit), true
@@ -340,15 +338,15 @@ func (r *Request) MostTokens() (tokens int64, capped bool) {
 	return tokens, capped
 }
 
-// CompletionTokens returns the most tokens that all completions together may
-// take by MostTokens, and whether the caller set any cap. It never overflows.
+// CompletionTokens returns the most tokens of all completions together by Cap, and
+// whether the caller set any cap. It never overflows.
 func (r *Request) CompletionTokens() (tokens int64, capped bool) {
-	most, capped := r.MostTokens()
+	most, capped := r.Cap()
 	return r.CompletionTokensAt(most), capped
 }
 
-// CompletionTokensAt returns the most tokens that all completions together may
-// take when each is capped at limit. It never overflows.
+// CompletionTokensAt returns the most tokens of all completions together if each is
+// capped at limit. It never overflows.
 func (r *Request) CompletionTokensAt(limit int64) int64 {
 	if limit > 0 && r.N > math.MaxInt64/limit {
 		return math.MaxInt64

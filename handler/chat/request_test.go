@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// with returns a call whose body has fields besides its messages.
+// with returns a body with messages and the given fields.
 func with(fields string) string {
 	return `{"messages":[{"role":"user","content":"hi"}],` + fields + `}`
 }
@@ -27,31 +27,31 @@ func TestParseReadsTheEnvelope(t *testing.T) {
 		"max_tokens":100, "max_completion_tokens": 250, "tools":[{"type":"function"}],
 		"stream_options":{"x":[1],"include_usage":true}, "temperature":0.6e-1} `)
 	if r.Model != "DeepSeek-R1" || !r.Stream || !r.IncludeUsage || r.N != 2 {
-		t.Errorf("got %+v", r)
+		t.Errorf("got %+v, want DeepSeek-R1, streamed, with usage, twice", r)
 	}
 	if *r.MaxTokens != 100 || *r.MaxCompletionTokens != 250 {
-		t.Errorf("caps %d and %d, want 100 and 250", *r.MaxTokens, *r.MaxCompletionTokens)
+		t.Errorf("got caps %d and %d, want 100 and 250", *r.MaxTokens, *r.MaxCompletionTokens)
 	}
 	if got, want := string(r.Messages), `[ {"role":"user","content":"{\"n\":9}"} ]`; got != want {
-		t.Errorf("messages %s, want %s", got, want)
+		t.Errorf("got messages %s, want %s", got, want)
 	}
 	if got, want := string(r.Tools), `[{"type":"function"}]`; got != want {
-		t.Errorf("tools %s, want %s", got, want)
+		t.Errorf("got tools %s, want %s", got, want)
 	}
 }
 
-func TestParseTakesNullForAbsent(t *testing.T) {
+func TestParseReadsNullAsAbsent(t *testing.T) {
 	r := parse(t, with(`"model":null,"stream":null,"stream_options":null,"n":null,"max_tokens":null,"max_completion_tokens":null,"tools":null`))
 	if r.Model != "" || r.Stream || r.IncludeUsage || r.N != 1 || r.MaxTokens != nil || r.MaxCompletionTokens != nil || r.Tools != nil {
-		t.Errorf("got %+v", r)
+		t.Errorf("got %+v, want every field at its default", r)
 	}
 	if tokens, capped := r.CompletionTokens(); tokens != 0 || capped {
 		t.Errorf("CompletionTokens = %d, %v; want 0, false", tokens, capped)
 	}
 }
 
-// A server that reads 0 as no cap would write on far beyond what was reserved.
-func TestACapOfNothingIsNone(t *testing.T) {
+// Some servers read 0 as no cap, and would write far more than was reserved.
+func TestACapOf0CountsAsNone(t *testing.T) {
 	r := parse(t, with(`"max_tokens":0,"max_completion_tokens":0,"n":3`))
 	if tokens, capped := r.CompletionTokens(); tokens != 0 || capped {
 		t.Errorf("CompletionTokens = %d, %v; want 0, false", tokens, capped)
@@ -61,11 +61,11 @@ func TestACapOfNothingIsNone(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if got, want := string(joined(r.Rewrite(Edit{}))), with(`"max_tokens":0,"max_completion_tokens":0,"n":3`); got != want {
-		t.Errorf("unchanged: got %s, want %s", got, want)
+		t.Errorf("got %s after an empty edit, want %s", got, want)
 	}
 }
 
-func TestParseLetsPassWhatIsNotAmbiguous(t *testing.T) {
+func TestParseAcceptsUnusualButUnambiguousBodies(t *testing.T) {
 	for _, body := range []string{
 		with(`"tools":[{"function":{"parameters":{"properties":{"Name":{},"name":{}}}}}]`),
 		with(`"metadata":{"a":1,"A":2}`),
@@ -78,10 +78,10 @@ func TestParseLetsPassWhatIsNotAmbiguous(t *testing.T) {
 	}
 }
 
-// nested is an array of so many levels.
+// nested returns an array of n levels.
 func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 
-// manyKeys are members whose keys are all different.
+// manyKeys returns members with 40 different keys.
 func manyKeys() string {
 	var members strings.Builder
 	for i := range 40 {
@@ -90,8 +90,8 @@ func manyKeys() string {
 	return members.String()
 }
 
-// wrongBodies are bodies that no call may have, with the field and the problem
-// that must be named.
+// wrongBodies are bodies that Parse must refuse, with the field and the problem that
+// the error must name.
 var wrongBodies = map[string]struct{ body, field, problem string }{
 	"nothing":                        {"", "", "empty"},
 	"white space":                    {" \n", "", "empty"},
@@ -143,33 +143,33 @@ var wrongBodies = map[string]struct{ body, field, problem string }{
 	"max_completion_tokens negative": {with(`"max_completion_tokens":-5`), "max_completion_tokens", "must be 0 or more"},
 	"max_completion_tokens beyond":   {with(`"max_completion_tokens":99999999999999999999`), "max_completion_tokens", "too large"},
 
-	"a repeated known key":                  {with(`"max_tokens":1,"max_tokens":9`), "max_tokens", "twice"},
-	"a repeated unknown key":                {with(`"canary":1,"canary":9`), "", "has a key twice"},
-	"a key repeated by escapes":             {with(`"max_tokens":1,"max\u005ftokens":9`), "max_tokens", "twice"},
-	"a key in another case":                 {with(`"max_tokens":1,"Max_Tokens":9`), "max_tokens", "twice"},
-	"an unknown key in another case":        {with(`"canary":1,"Canary":9`), "", "has a key twice"},
-	"only another case":                     {with(`"MAX_TOKENS":9`), "max_tokens", "another case"},
-	"only another case, by escapes":         {with(`"\u004eot":1,"\u004e":9`), "n", "another case"},
-	"the Kelvin sign":                       {with(`"max_toKens":9`), "max_tokens", "another case"},
-	"the Kelvin sign, escaped":              {with(`"max_to\u212aens":9`), "max_tokens", "another case"},
-	"the long s":                            {with(`"ſtream":true`), "stream", "another case"},
-	"the dotless i":                         {with(`"max_completıon_tokens":9`), "max_completion_tokens", "another case"},
-	"the dotted I":                          {with(`"MAX_COMPLETİON_TOKENS":9`), "max_completion_tokens", "another case"},
-	"a repeated key beyond the first few":   {with(manyKeys() + `"canary":1,"cAnary":2`), "", "has a key twice"},
-	"in stream_options, repeated":           {with(`"stream_options":{"include_usage":true,"include_usage":false}`), "stream_options.include_usage", "twice"},
-	"in stream_options, another case":       {with(`"stream_options":{"Include_Usage":true}`), "stream_options.include_usage", "another case"},
-	"in a message, repeated":                {`{"messages":[{"content":"a","content":"b"}]}`, "messages[0].content", "twice"},
-	"in a message, another case":            {`{"messages":[{},{"Content":"b"}]}`, "messages[1].content", "another case"},
-	"in a part of a message, another case":  {`{"messages":[{"content":[{"type":"text","teXt":"b"}]}]}`, "messages[0].text", "another case"},
-	"in tools, repeated":                    {with(`"tools":[{"canary":{"canary":1,"canary":2}}]`), "tools", "has a key twice"},
-	"in a field that is carried, repeated":  {with(`"response_format":{"x":{"canary":1,"canary":2}}`), "", "has a key twice"},
-	"nesting deeper than 64":                {with(`"x":` + nested(64)), "", "nests deeper than 64"},
-	"nesting deeper than 64 in a message":   {`{"messages":[{"content":` + nested(62) + `}]}`, "messages[0]", "nests deeper than 64"},
-	"nesting that would exhaust the stack":  {strings.Repeat("[", 1<<20), "", "nests deeper than 64"},
-	"nesting of objects beyond any measure": {strings.Repeat(`{"a":`, 1<<20), "", "nests deeper than 64"},
+	"a repeated known key":                 {with(`"max_tokens":1,"max_tokens":9`), "max_tokens", "twice"},
+	"a repeated unknown key":               {with(`"canary":1,"canary":9`), "", "has a key twice"},
+	"a key repeated by escapes":            {with(`"max_tokens":1,"max\u005ftokens":9`), "max_tokens", "twice"},
+	"a key in another case":                {with(`"max_tokens":1,"Max_Tokens":9`), "max_tokens", "twice"},
+	"an unknown key in another case":       {with(`"canary":1,"Canary":9`), "", "has a key twice"},
+	"only another case":                    {with(`"MAX_TOKENS":9`), "max_tokens", "another case"},
+	"only another case, by escapes":        {with(`"\u004eot":1,"\u004e":9`), "n", "another case"},
+	"the Kelvin sign":                      {with(`"max_toKens":9`), "max_tokens", "another case"},
+	"the Kelvin sign, escaped":             {with(`"max_to\u212aens":9`), "max_tokens", "another case"},
+	"the long s":                           {with(`"ſtream":true`), "stream", "another case"},
+	"the dotless i":                        {with(`"max_completıon_tokens":9`), "max_completion_tokens", "another case"},
+	"the dotted I":                         {with(`"MAX_COMPLETİON_TOKENS":9`), "max_completion_tokens", "another case"},
+	"a repeated key beyond the first few":  {with(manyKeys() + `"canary":1,"cAnary":2`), "", "has a key twice"},
+	"in stream_options, repeated":          {with(`"stream_options":{"include_usage":true,"include_usage":false}`), "stream_options.include_usage", "twice"},
+	"in stream_options, another case":      {with(`"stream_options":{"Include_Usage":true}`), "stream_options.include_usage", "another case"},
+	"in a message, repeated":               {`{"messages":[{"content":"a","content":"b"}]}`, "messages[0].content", "twice"},
+	"in a message, another case":           {`{"messages":[{},{"Content":"b"}]}`, "messages[1].content", "another case"},
+	"in a part of a message, another case": {`{"messages":[{"content":[{"type":"text","teXt":"b"}]}]}`, "messages[0].text", "another case"},
+	"in tools, repeated":                   {with(`"tools":[{"canary":{"canary":1,"canary":2}}]`), "tools", "has a key twice"},
+	"in a field that isn't read, repeated": {with(`"response_format":{"x":{"canary":1,"canary":2}}`), "", "has a key twice"},
+	"nesting deeper than 64":               {with(`"x":` + nested(64)), "", "nests deeper than 64"},
+	"nesting deeper than 64 in a message":  {`{"messages":[{"content":` + nested(62) + `}]}`, "messages[0]", "nests deeper than 64"},
+	"nesting that would exhaust the stack": {strings.Repeat("[", 1<<20), "", "nests deeper than 64"},
+	"objects nested a million levels deep": {strings.Repeat(`{"a":`, 1<<20), "", "nests deeper than 64"},
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParseRefusesAnInvalidOrAmbiguousBody(t *testing.T) {
 	for name, c := range wrongBodies {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse([]byte(c.body))
@@ -181,13 +181,13 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("got %#v, want field %q, problem %q", wrong, c.field, c.problem)
 			}
 			if strings.Contains(strings.ToLower(err.Error()), "canary") {
-				t.Errorf("the error quotes the caller: %v", err)
+				t.Errorf("got %v, want no text of the caller in the error", err)
 			}
 		})
 	}
 }
 
-func TestParseAllowsDepth64(t *testing.T) {
+func TestParseAccepts64Levels(t *testing.T) {
 	parse(t, with(`"x":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)))
 }
 
@@ -202,7 +202,7 @@ func TestCompletionTokensTakesTheLargerCapAndNeverOverflows(t *testing.T) {
 		`"max_completion_tokens":3037000499,"n":3037000499`:  9223372030926249001,
 	} {
 		if got, capped := parse(t, with(fields)).CompletionTokens(); got != want || !capped {
-			t.Errorf("%s: got %d, %v; want %d", fields, got, capped, want)
+			t.Errorf("%s: got %d, capped %v; want %d, true", fields, got, capped, want)
 		}
 	}
 }

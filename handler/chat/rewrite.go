@@ -9,15 +9,15 @@ import (
 	"tollgate/handler/jsonscan"
 )
 
-// Edit is what Rewrite changes. Fields left zero change nothing.
+// Edit holds the changes that Rewrite makes. Zero fields change nothing.
 type Edit struct {
-	// Model is the name by which upstream knows the model.
+	// Model is upstream's name for the model.
 	Model *string
-	// MaxTokens or MaxCompletionTokens is the cap to put on each completion, in
-	// tokens, in place of the caller's in that field or the other.
+	// MaxTokens or MaxCompletionTokens is the new cap of each completion, in tokens.
+	// It replaces the caller's cap in either field.
 	MaxTokens, MaxCompletionTokens *int64
-	// IncludeUsage asks for usage at the stream's end. It does nothing to a
-	// call that isn't streamed: upstreams refuse stream_options there.
+	// IncludeUsage asks for usage at the stream's end. It has no effect on a call
+	// that isn't streamed, as upstreams refuse stream_options there.
 	IncludeUsage bool
 }
 
@@ -26,9 +26,9 @@ type splice struct {
 	text string
 }
 
-// Rewrite returns the body with the edit spliced in, every other byte as it
-// came: pieces of the body itself and what goes between them, to be sent one
-// after the other, so that no call needs its body twice.
+// Rewrite returns the body with the edit spliced in and every other byte unchanged,
+// in pieces to be sent in order. Most of them are slices of the body, so that no call
+// keeps its body in memory twice.
 func (r *Request) Rewrite(edit Edit) [][]byte {
 	splices := make([]splice, 0, 4)
 	set := func(key string, at span, value string) {
@@ -42,7 +42,7 @@ func (r *Request) Rewrite(edit Edit) [][]byte {
 	if edit.Model != nil && (*edit.Model != r.Model || !r.at.model.present()) {
 		set("model", r.at.model, quote(*edit.Model))
 	}
-	var other span // the cap that must not stand beside the one that is put
+	var other span // the caller's cap in the other field, to be removed
 	switch {
 	case edit.MaxTokens != nil:
 		set("max_tokens", r.at.maxTokens, strconv.FormatInt(*edit.MaxTokens, 10))
@@ -54,14 +54,14 @@ func (r *Request) Rewrite(edit Edit) [][]byte {
 	if edit.IncludeUsage && r.Stream && !r.IncludeUsage {
 		r.askForUsage(set)
 	}
-	if other.present() { // the last: what is put at the body's start goes before it
+	if other.present() { // last, as insertions at the body's start must precede it
 		splices = append(splices, splice{member(r.body, other), ""})
 	}
 	return apply(r.body, splices)
 }
 
-// member is a member of the body's object whose value is at a place, with a
-// comma before or after it. There is one: messages stand beside it.
+// member returns the range of a member of the body, given that of its value, with the
+// comma before or after it. There is always one, as the body also has messages.
 func member(body []byte, value span) span {
 	key := bytes.LastIndexByte(body[:value.start], '"')
 	start := bytes.LastIndexByte(body[:key], '"')
@@ -72,7 +72,7 @@ func member(body []byte, value span) span {
 	return span{bytes.LastIndexByte(body[:start], ','), value.end}
 }
 
-// askForUsage keeps whatever else the caller's stream_options hold.
+// askForUsage sets include_usage and keeps the rest of the caller's stream_options.
 func (r *Request) askForUsage(set func(key string, at span, value string)) {
 	inside := r.at.options.start + 1
 	switch {
@@ -98,8 +98,8 @@ func apply(body []byte, splices []splice) [][]byte {
 	return append(pieces, body[done:])
 }
 
-// LetGo drops the body, and with it what Messages and Tools hold of it. The
-// envelope stays; nothing can be rewritten any more.
+// LetGo drops the body, and so Messages and Tools, to free memory. The other fields
+// stay, but Rewrite and Prompt can't be called any more.
 func (r *Request) LetGo() { r.body, r.Messages, r.Tools = nil, nil, nil }
 
 // quote returns text as a JSON string.

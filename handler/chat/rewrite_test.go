@@ -23,28 +23,28 @@ func TestRewriteSplicesAndLeavesEveryOtherByte(t *testing.T) {
 			`{ ` + messages + `}`, `{"model":"b", ` + messages + `}`, Edit{Model: ptr("b")}},
 		"a model of null": {
 			`{"model":null,` + messages + `}`, `{"model":"b",` + messages + `}`, Edit{Model: ptr("b")}},
-		"a model that stays, however it is spelled": {
+		"the same model, with an escape": {
 			`{"model":"\u0062",` + messages + `}`, `{"model":"\u0062",` + messages + `}`, Edit{Model: ptr("b")}},
 		"a cap added": {
 			`{` + messages + `}`, `{"max_tokens":16,` + messages + `}`, Edit{MaxTokens: ptr(int64(16))}},
 		"a cap of null": {
 			`{` + messages + `,"max_tokens":null}`, `{` + messages + `,"max_tokens":16}`, Edit{MaxTokens: ptr(int64(16))}},
-		"a cap of the caller's": {
+		"the caller's cap replaced": {
 			`{` + messages + `,"max_tokens":99}`, `{` + messages + `,"max_tokens":16}`, Edit{MaxTokens: ptr(int64(16))}},
 		"a cap in place of the other, which is last": {
 			`{` + messages + ` , "max_completion_tokens" : 99 }`, `{"max_tokens":16,` + messages + `  }`, Edit{MaxTokens: ptr(int64(16))}},
 		"a cap in place of the other, which is first": {
 			`{"max_\u0074okens":99, ` + messages + `,"stream":true}`, `{"max_completion_tokens":16,"stream_options":{"include_usage":true}, ` + messages + `,"stream":true}`,
 			Edit{MaxCompletionTokens: ptr(int64(16)), IncludeUsage: true}},
-		"a cap where both are": {
+		"a cap where both are set": {
 			`{"model":"a","max_tokens":99,"max_completion_tokens":98,` + messages + `}`, `{"model":"b","max_tokens":16,` + messages + `}`, Edit{Model: ptr("b"), MaxTokens: ptr(int64(16))}},
-		"a cap where both are, the last": {
+		"a cap where both are set, the last": {
 			`{` + messages + `,"max_tokens":99,"max_completion_tokens":98}`, `{` + messages + `,"max_completion_tokens":16}`, Edit{MaxCompletionTokens: ptr(int64(16))}},
 		"the other cap added": {
 			`{` + messages + `}`, `{"max_completion_tokens":16,` + messages + `}`, Edit{MaxCompletionTokens: ptr(int64(16))}},
 		"usage of a stream": {
 			`{` + messages + `,"stream":true}`, `{"stream_options":{"include_usage":true},` + messages + `,"stream":true}`, Edit{IncludeUsage: true}},
-		"usage, not of a stream": {
+		"usage, but no stream": {
 			`{` + messages + `}`, `{` + messages + `}`, Edit{IncludeUsage: true}},
 		"usage, stream_options null": {
 			`{"stream":true,"stream_options": null,` + messages + `}`,
@@ -72,7 +72,7 @@ func TestRewriteSplicesAndLeavesEveryOtherByte(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 			if !json.Valid(got) {
-				t.Error("not JSON any more")
+				t.Error("the result is not valid JSON")
 			}
 		})
 	}
@@ -87,18 +87,18 @@ func TestRewriteDoesNotChangeTheBodyItself(t *testing.T) {
 	}
 	r.Rewrite(Edit{Model: ptr("b"), MaxTokens: ptr(int64(1))})
 	if string(body) != before {
-		t.Errorf("body became %s", body)
+		t.Errorf("got body %s, want it unchanged: %s", body, before)
 	}
 	if string(joined(r.Rewrite(Edit{}))) != before {
-		t.Error("a second Rewrite doesn't start from the original")
+		t.Error("a second Rewrite starts from the edited body, want the original")
 	}
 }
 
-// joined is a body in one piece.
+// joined returns a body in one piece.
 func joined(pieces [][]byte) []byte { return bytes.Join(pieces, nil) }
 
-// A stream that holds its prompt twice for as long as it takes fills an instance.
-func TestRewriteCopiesNoText(t *testing.T) {
+// A stream that kept its prompt in memory twice would soon fill an instance.
+func TestRewriteDoesNotCopyTheBody(t *testing.T) {
 	body := with(`"model":"a","x":"` + strings.Repeat("x", 1<<20) + `","stream":true,"max_tokens":null`)
 	r := parse(t, body)
 	edit := Edit{Model: ptr("b"), MaxTokens: ptr(int64(7)), IncludeUsage: true}
@@ -107,9 +107,9 @@ func TestRewriteCopiesNoText(t *testing.T) {
 	pieces := r.Rewrite(edit)
 	runtime.ReadMemStats(&after)
 	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 64<<10 {
-		t.Errorf("rewriting %d bytes allocates %d", len(body), bytes)
+		t.Errorf("got %d bytes allocated to rewrite a body of %d, want %d at most", bytes, len(body), 64<<10)
 	}
 	if !json.Valid(joined(pieces)) {
-		t.Error("not JSON any more")
+		t.Error("the result is not valid JSON")
 	}
 }

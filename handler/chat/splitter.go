@@ -2,36 +2,36 @@ package chat
 
 import "bytes"
 
-// maxEvent is how many bytes of an event are held while waiting for its end.
+// maxEvent is the most that is buffered of an event, in bytes.
 const maxEvent = 1 << 20
 
-// Splitter cuts a stream of server-sent events into events. It takes the bytes
-// in whatever chunks they come and gives them all back, in order and
-// unchanged, a whole event with the blank line that ends it at a time.
+// Splitter cuts a stream of server-sent events into events, however it is divided
+// into chunks. It yields every byte, in order and unchanged, one event with its final
+// blank line at a time.
 //
-// Of an event beyond 1 MiB it gives pieces as they come, so that what it holds
-// is bounded; Whole tells these apart. The zero Splitter is ready for use.
+// An event beyond 1 MiB is yielded in pieces as they arrive, so that memory is
+// bounded; see Whole. The zero Splitter is ready for use.
 type Splitter struct {
 	held      []byte
-	lineBytes int  // of the line being read
-	afterCR   bool // the last byte was a CR, and may be half of a line's end
-	bareCR    bool // the stream has ended a line with CR alone
-	skipLF    bool // a line has ended with that CR: an LF next ends no other
-	pieces    bool // the event being read is given in pieces
-	whole     bool // what is given is a whole event
-	last      bool // what is given ends its event
+	lineBytes int  // length of the current line so far
+	afterCR   bool // the last byte was a CR, perhaps the first half of a CRLF
+	bareCR    bool // the stream has ended a line with a CR alone
+	skipLF    bool // the last line ended with a CR: an LF now belongs to that end
+	pieces    bool // the current event is yielded in pieces
+	whole     bool // a whole event is being yielded
+	last      bool // the end of an event is being yielded
 }
 
-// Whole reports whether what yield is being given is a whole event, not a piece
-// of one that is too long.
+// Whole reports, during a yield, whether it got a whole event rather than a piece of
+// one that is too long.
 func (s *Splitter) Whole() bool { return s.whole }
 
-// Split takes the next bytes of the stream and yields the events which they
-// complete. An event is only valid during the call.
+// Split takes the next bytes of the stream and yields the events they complete. An
+// event is only valid during the call of yield.
 //
-// An event that ends in CR is held until the next byte shows whether an LF
-// belongs to it, unless the stream has ended a line with CR alone before: then
-// an LF after it goes with the next event.
+// An event that ends in CR is held back until the next byte shows whether an LF
+// belongs to it. Once the stream has ended a line with CR alone, events aren't held
+// back for that, and an LF goes with the next event.
 func (s *Splitter) Split(chunk []byte, yield func(event []byte)) {
 	start, lf := 0, -1
 	for i := 0; i < len(chunk); {
@@ -49,17 +49,16 @@ func (s *Splitter) Split(chunk []byte, yield func(event []byte)) {
 	s.hold(chunk[start:], yield)
 }
 
-// End yields what is left when the stream has ended: nothing, if that was with
-// an event's blank line. A last event that lacks it counts as whole, since
-// clients read it so.
+// End yields an unfinished event at the stream's end. An event that lacks its blank
+// line counts as whole, as clients read it so.
 func (s *Splitter) End(yield func(event []byte)) {
 	if s.last = true; len(s.held) > 0 || s.pieces {
 		s.give(nil, yield)
 	}
 }
 
-// step reads on from chunk[i] to the end of the line, or less. The next LF is
-// at lf. It reports whether the event has ended.
+// step reads from chunk[i] at most to the end of the line; the next LF is at lf. It
+// reports whether the event has ended.
 func (s *Splitter) step(chunk []byte, i, lf int) (next int, ended bool) {
 	switch {
 	case s.afterCR:
@@ -88,14 +87,14 @@ func (s *Splitter) step(chunk []byte, i, lf int) (next int, ended bool) {
 	return end + 1, s.lineEnds()
 }
 
-// lineEnds starts the next line. It reports whether the last one was blank.
+// lineEnds starts the next line, and reports whether the last one was blank.
 func (s *Splitter) lineEnds() bool {
 	blank := s.lineBytes == 0
 	s.lineBytes = 0
 	return blank
 }
 
-// index returns where c is in b from i on, or b's length.
+// index returns the index of the first c in b from i on, or len(b).
 func index(b []byte, i int, c byte) int {
 	if n := bytes.IndexByte(b[i:], c); n >= 0 {
 		return i + n
@@ -103,7 +102,7 @@ func index(b []byte, i int, c byte) int {
 	return len(b)
 }
 
-// hold keeps the start of an event until its end comes, up to maxEvent.
+// hold buffers the start of an event, up to maxEvent, until its end arrives.
 func (s *Splitter) hold(rest []byte, yield func(event []byte)) {
 	s.pieces = s.pieces || len(s.held)+len(rest) > maxEvent
 	switch {
@@ -115,7 +114,7 @@ func (s *Splitter) hold(rest []byte, yield func(event []byte)) {
 	}
 }
 
-// give yields what is held with more after it.
+// give yields the buffered start of the event followed by more.
 func (s *Splitter) give(more []byte, yield func(event []byte)) {
 	s.whole = !s.pieces && len(s.held)+len(more) <= maxEvent
 	if len(s.held) == 0 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// split gives the events of a stream that comes in chunks of n bytes.
+// split returns the events of a stream that arrives in chunks of n bytes.
 func split(stream string, n int) (events []string, whole []bool) {
 	var s Splitter
 	yield := func(event []byte) {
@@ -20,7 +20,7 @@ func split(stream string, n int) (events []string, whole []bool) {
 	return events, whole
 }
 
-func TestSplitGivesWholeEventsWhateverTheChunks(t *testing.T) {
+func TestSplitYieldsWholeEventsWhateverTheChunks(t *testing.T) {
 	for name, want := range map[string][]string{
 		"LF":                        {"data: a\n\n", "data: b\n\n"},
 		"CRLF":                      {"data: a\r\n\r\n", "data: b\r\n\r\n"},
@@ -30,7 +30,7 @@ func TestSplitGivesWholeEventsWhateverTheChunks(t *testing.T) {
 		"CR, then CRLF":             {"data: a\r\r", "data: b\r\n\r", "\ndata: c\r\n\r", "\n"},
 		"several lines":             {"id: 1\nevent: x\ndata: a\ndata: b\n\n"},
 		"comments":                  {": keep-alive\n\n", "data: a\n\n"},
-		"blank lines of their own":  {"data: a\n\n", "\n", "\n", "data: b\n\n"},
+		"additional blank lines":    {"data: a\n\n", "\n", "\n", "data: b\n\n"},
 		"a byte order mark":         {"\xEF\xBB\xBFdata: a\n\n"},
 		"an end without blank line": {"data: a\n\n", "data: [DONE]\n"},
 		"an end mid-line":           {"data: a\r\n\r\n", "data: [DON"},
@@ -48,18 +48,18 @@ func TestSplitGivesWholeEventsWhateverTheChunks(t *testing.T) {
 	}
 }
 
-func TestSplitGivesAnEventAtOnce(t *testing.T) {
+func TestSplitYieldsAnEventAtOnce(t *testing.T) {
 	for _, stream := range []string{"data: a\n\n", "data: a\r\n\r\n", "x\ry\r\r"} {
 		var s Splitter
 		var got string
 		s.Split([]byte(stream), func(event []byte) { got = string(event) })
 		if got != stream {
-			t.Errorf("of %q only %q came before the next bytes", stream, got)
+			t.Errorf("got %q before the next bytes, want %q", got, stream)
 		}
 	}
 }
 
-func TestSplitGivesALongEventInPieces(t *testing.T) {
+func TestSplitYieldsALongEventInPieces(t *testing.T) {
 	long := "data: " + strings.Repeat("x", 10<<20) + "\n\n"
 	stream := "data: a\n\n" + long + "data: b\n\n"
 	for _, n := range []int{1 << 10, 1 << 15, 1<<20 - 3, len(stream)} {
@@ -77,23 +77,23 @@ func TestSplitGivesALongEventInPieces(t *testing.T) {
 			held = max(held, cap(s.held))
 		}
 		if all.String() != stream {
-			t.Errorf("in chunks of %d: other bytes came out", n)
+			t.Errorf("in chunks of %d: got %d bytes, want the %d of the stream unchanged", n, all.Len(), len(stream))
 		}
 		if want := []string{"data: a\n\n", "data: b\n\n"}; !slices.Equal(whole, want) {
-			t.Errorf("in chunks of %d: %d whole events, want %q", n, len(whole), want)
+			t.Errorf("in chunks of %d: got %d whole events, want %q", n, len(whole), want)
 		}
 		if held > 2*maxEvent {
-			t.Errorf("in chunks of %d: held %d bytes", n, held)
+			t.Errorf("in chunks of %d: got %d bytes buffered, want %d at most", n, held, 2*maxEvent)
 		}
 	}
 }
 
-func TestSplitTakesAnEventOfExactlyTheCapWhole(t *testing.T) {
+func TestAnEventOfExactlyTheLimitIsYieldedWhole(t *testing.T) {
 	for extra, want := range []bool{true, false} {
 		event := "data: " + strings.Repeat("x", maxEvent-8+extra) + "\n\n"
 		for _, n := range []int{1000, 1 << 16, len(event)} {
 			if _, whole := split(event, n); whole[len(whole)-1] != want {
-				t.Errorf("%d bytes in chunks of %d: whole = %v", len(event), n, !want)
+				t.Errorf("%d bytes in chunks of %d: got whole %v, want %v", len(event), n, !want, want)
 			}
 		}
 	}
@@ -104,7 +104,7 @@ func TestSplitTakesAnEventOfExactlyTheCapWhole(t *testing.T) {
 func TestSplitIsLinearInBareCRs(t *testing.T) {
 	events, _ := split(strings.Repeat("a\r\r", 4<<20), 12<<20)
 	if len(events) != 4<<20 {
-		t.Errorf("got %d events", len(events))
+		t.Errorf("got %d events, want %d", len(events), 4<<20)
 	}
 }
 
@@ -115,11 +115,11 @@ func FuzzSplitter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte, first, second uint8) {
 		want, _ := split(string(stream), len(stream)+1)
 		if strings.Join(want, "") != string(stream) {
-			t.Fatalf("%q came out as %q", stream, want)
+			t.Fatalf("got %q, want the bytes of %q", want, stream)
 		}
 		for _, n := range []int{1, int(first) + 1, int(second) + 1} {
 			if got, _ := split(string(stream), n); !slices.Equal(got, want) {
-				t.Fatalf("in chunks of %d: %q, in one: %q", n, got, want)
+				t.Fatalf("in chunks of %d: got %q, want %q as in one", n, got, want)
 			}
 		}
 	})

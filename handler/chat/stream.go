@@ -7,68 +7,67 @@ import (
 	"tollgate/handler/jsonscan"
 )
 
-// Stream follows a streamed answer: it splits it into events and reads from
-// them what the call took and what the model wrote. The zero Stream is ready
-// for use.
+// Stream follows a streamed answer: it splits it into events and reads the usage and
+// the text from them. The zero Stream is ready for use.
 //
-// To be inspected, events must be those that its own Split and End yield.
+// Call Inspect with the events that the Stream's own Split and End yield.
 type Stream struct {
 	Splitter
-	// Text, if set, is given what the model writes, to count when usage is
-	// missing; of an event that can't be read, what comes before the fault.
+	// Text, if set, receives what the model writes, to be counted if usage is
+	// missing. It gets the part of a malformed event that precedes the fault.
 	Text Text
 
-	// Usage is the last that upstream gave; believe it only if Told says so.
+	// Usage is the last that upstream sent. It is valid only if UsageCurrent.
 	Usage  Usage
 	Report Report
-	// Stale is whether the model wrote on after Usage came: an upstream that gives
-	// it in every chunk was cut off.
+	// Stale reports whether the model continued to write after Usage arrived. It is
+	// set if an upstream that sends usage in every chunk is cut off.
 	Stale bool
-	// Finished is whether each choice that began has a finish_reason and no text
-	// after it, Done whether [DONE] came.
+	// Finished reports whether every choice that began has a finish_reason and no
+	// text after that. Done reports whether [DONE] arrived.
 	Finished, Done bool
-	// Failed is whether an error event came.
+	// Failed reports whether an error event arrived.
 	Failed bool
-	// Unread counts events that couldn't be read to their end: no JSON, or too
-	// much of it. They may have held usage or text.
+	// Unread is the number of events that couldn't be read to their end, as they
+	// weren't JSON or too large. They may have held usage or text.
 	Unread int
 
 	written bool
 	choices choices
 	payload payload
-	long    long
+	long    longEvent
 	joined  []byte
 }
 
-// Told says whether Usage is what the stream took, as far as it has come.
-func (s *Stream) Told() bool { return s.Report == UsageTold && !s.Stale }
+// UsageCurrent reports whether Usage is the usage of the stream so far.
+func (s *Stream) UsageCurrent() bool { return s.Report == UsageGood && !s.Stale }
 
-// Is reports whether the stream is an answer, as far as it has come: a choice began,
-// or it gave its usage, or an error. Comments, other data and [DONE] are none.
-func (s *Stream) Is() bool {
-	return len(s.choices.each) > 0 || s.Failed || s.Report == UsageTold
+// IsAnswer reports whether the stream so far is an answer: it has a choice, usage or
+// an error. Comments, other data and [DONE] don't make one.
+func (s *Stream) IsAnswer() bool {
+	return len(s.choices.each) > 0 || s.Failed || s.Report == UsageGood
 }
 
-// Kind is what an event is.
+// Kind is the kind of an event.
 type Kind int
 
 const (
-	// Other is an event without data, such as a comment, or one of another
-	// kind's data.
+	// Other is an event without data, such as a comment, or with data that isn't part
+	// of an answer.
 	Other Kind = iota
 	// Chunk is a part of the answer.
 	Chunk
-	// UsageOnly is a chunk with usage, believable or not, and no choices: what
-	// upstream adds for include_usage. Hide it from a caller who didn't ask for it.
+	// UsageOnly is a chunk with usage, good or bad, and no choices, which upstream
+	// adds for include_usage. Hide it from a caller that didn't ask for it.
 	UsageOnly
-	// Failure is an error, though the answer began as a success.
+	// Failure is an error, although the answer began with a 200.
 	Failure
 	// Done is the [DONE] that ends a stream.
 	Done
 )
 
-// Inspect reads one event, or a piece of one that is too long to be held. Of such
-// an event the last piece has its kind, the others are Other.
+// Inspect reads one event, or one piece of a long event. The last piece of such an
+// event returns the event's kind, the others Other.
 func (s *Stream) Inspect(event []byte) Kind {
 	if !s.whole {
 		return s.piece(event)
@@ -92,7 +91,7 @@ func (s *Stream) piece(piece []byte) Kind {
 	if !s.last {
 		return Other
 	}
-	defer func() { s.long = long{} }()
+	defer func() { s.long = longEvent{} }()
 	if l.broken {
 		s.Unread++
 	}
@@ -102,19 +101,19 @@ func (s *Stream) piece(piece []byte) Kind {
 	return s.chunk(l.kept, l.failed, l.written)
 }
 
-// chunk reads an event's data. The event may be named an error, and text of it may
-// have been read before.
+// chunk reads an event's data. failure reports whether the event's name is error, and
+// written whether text of it has been passed on already.
 func (s *Stream) chunk(data []byte, failure, written bool) Kind {
 	p := &s.payload
-	*p = payload{Scanner: jsonscan.New(data, lax), text: s.Text, scratch: p.scratch, choices: p.choices[:0], torn: true, written: written}
+	*p = payload{Scanner: jsonscan.New(data, lax), text: s.Text, scratch: p.scratch, choices: p.choices[:0], written: written}
 	if p.read() != nil {
 		s.Unread++
 	}
 	s.written = s.written || p.written
-	s.Stale = s.Stale || p.written && s.Report == UsageTold
+	s.Stale = s.Stale || p.written && s.Report == UsageGood
 	s.choices.add(p.choices)
 	s.Finished = s.choices.finished()
-	s.note(p)
+	s.keepUsage(p)
 	switch {
 	case failure || p.failed && !p.written:
 		s.Failed = true
@@ -127,26 +126,26 @@ func (s *Stream) chunk(data []byte, failure, written bool) Kind {
 	return Chunk
 }
 
-// note keeps the best that was given of the usage so far, and of two the last.
-func (s *Stream) note(p *payload) {
+// keepUsage keeps the most trustworthy usage so far, and of equal ones the last.
+func (s *Stream) keepUsage(p *payload) {
 	usage, report := p.usage, p.report
-	if sum, told := s.choices.usage(); told && report != UsageTold && slices.ContainsFunc(p.choices, func(r read) bool { return r.report == UsageTold }) {
-		usage, report = sum, UsageTold
+	if sum, known := s.choices.usage(); known && report != UsageGood && slices.ContainsFunc(p.choices, func(c choiceState) bool { return c.report == UsageGood }) {
+		usage, report = sum, UsageGood
 	}
-	if report == UsageTold && s.written && usage.CompletionTokens == 0 {
+	if report == UsageGood && s.written && usage.CompletionTokens == 0 {
 		report = UsageBad
 	}
 	if report < s.Report {
 		return
 	}
 	s.Report = report
-	if report == UsageTold {
+	if report == UsageGood {
 		s.Usage, s.Stale = usage, false
 	}
 }
 
-// data returns an event's data, trimmed, and whether the event is named error.
-// Lines of data are joined as the specification has it.
+// data returns an event's data, trimmed, and whether the event's name is error. It
+// joins several lines of data with LF, as the specification says.
 func (s *Stream) data(event []byte) (data []byte, failure bool) {
 	event = bytes.TrimPrefix(event, []byte(byteOrderMark))
 	lines := 0
@@ -172,8 +171,8 @@ func (s *Stream) data(event []byte) (data []byte, failure bool) {
 	return bytes.TrimSpace(data), failure
 }
 
-// cutLine cuts a line off text, at LF or CR: the blank line that a CRLF leaves
-// between the two means nothing inside an event.
+// cutLine cuts the first line off text, at LF or CR. A CRLF makes an additional blank
+// line, which has no meaning inside an event.
 func cutLine(text []byte) (line, rest []byte) {
 	lf := index(text, 0, '\n')
 	end := index(text[:lf], 0, '\r')

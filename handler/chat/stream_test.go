@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// follow inspects a whole stream and gives the kinds of its events and the text
-// of each choice.
+// follow inspects a stream in chunks of n bytes, and returns the kinds of its events
+// and the text of each choice.
 func follow(s *Stream, stream string, n int) (kinds []Kind, written map[int64]string) {
 	written = make(map[int64]string)
 	s.Text = func(choice int64, text []byte) { written[choice] += string(text) }
@@ -29,10 +29,10 @@ const (
 	done     = "data: [DONE]\n\n"
 )
 
-// told is what usage tells.
-var told = Usage{25, 3, 28, 0, 0}
+// told is the usage in the event usage.
+var told = Usage{25, 3, 28, 0}
 
-// shapes are streams as endpoints send them, with what is to be made of them.
+// shapes are streams as endpoints send them, with the expected kinds and state.
 var shapes = map[string]struct {
 	stream string
 	kinds  []Kind
@@ -41,11 +41,11 @@ var shapes = map[string]struct {
 	"usage in a chunk of its own": {
 		thinking + saying + stopping + usage + done,
 		[]Kind{Chunk, Chunk, Chunk, UsageOnly, Done},
-		Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
+		Stream{Usage: told, Report: UsageGood, Finished: true, Done: true}},
 	"usage with the finish_reason": {
 		thinking + saying + both + done,
 		[]Kind{Chunk, Chunk, Chunk, Done},
-		Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
+		Stream{Usage: told, Report: UsageGood, Finished: true, Done: true}},
 	"usage null to the end": {
 		thinking + saying + stopping + done,
 		[]Kind{Chunk, Chunk, Chunk, Done},
@@ -61,7 +61,7 @@ var shapes = map[string]struct {
 	"usage in every chunk, cut": {
 		saying + both + saying,
 		[]Kind{Chunk, Chunk, Chunk},
-		Stream{Usage: told, Report: UsageTold, Stale: true}},
+		Stream{Usage: told, Report: UsageGood, Stale: true}},
 	"usage of zeros, though there was text": {
 		saying + strings.ReplaceAll(strings.ReplaceAll(usage, `"completion_tokens":3`, `"completion_tokens":0`), "28", "25") + done,
 		[]Kind{Chunk, UsageOnly, Done},
@@ -69,11 +69,11 @@ var shapes = map[string]struct {
 	"bad usage after good": {
 		saying + usage + strings.ReplaceAll(usage, "25", "-25") + done,
 		[]Kind{Chunk, UsageOnly, UsageOnly, Done},
-		Stream{Usage: told, Report: UsageTold, Done: true}},
+		Stream{Usage: told, Report: UsageGood, Done: true}},
 	"usage without choices": {
 		strings.ReplaceAll(usage, `"choices":[],`, ``),
 		[]Kind{UsageOnly},
-		Stream{Usage: told, Report: UsageTold}},
+		Stream{Usage: told, Report: UsageGood}},
 	"no choices, but no usage either": {
 		`data: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}` + "\n\n" + saying,
 		[]Kind{Chunk, Chunk},
@@ -97,24 +97,24 @@ var shapes = map[string]struct {
 	"data over several lines": {
 		"data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":25,\r\ndata:\"completion_tokens\":3}}\n\n" + "data: [DONE]\r\n\r\n",
 		[]Kind{UsageOnly, Done},
-		Stream{Usage: told, Report: UsageTold, Done: true}},
+		Stream{Usage: told, Report: UsageGood, Done: true}},
 	"no space after data, a byte order mark, lines ended by CR": {
 		"\xEF\xBB\xBF" + strings.ReplaceAll(strings.ReplaceAll(usage+done, "\n", "\r"), "data: ", "data:"),
 		[]Kind{UsageOnly, Done},
-		Stream{Usage: told, Report: UsageTold, Done: true}},
+		Stream{Usage: told, Report: UsageGood, Done: true}},
 	"no blank line at the end": {
 		saying + strings.TrimSpace(usage),
 		[]Kind{Chunk, UsageOnly},
-		Stream{Usage: told, Report: UsageTold}},
+		Stream{Usage: told, Report: UsageGood}},
 	"usage after [DONE]": {
 		saying + stopping + done + usage,
 		[]Kind{Chunk, Chunk, Done, UsageOnly},
-		Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
+		Stream{Usage: told, Report: UsageGood, Finished: true, Done: true}},
 	"usage in the choice": {
 		saying + strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}`, 1) + done,
 		[]Kind{Chunk, Chunk, Done},
-		Stream{Usage: told, Report: UsageTold, Finished: true, Done: true}},
-	"usage in one of two choices, the other under way": {
+		Stream{Usage: told, Report: UsageGood, Finished: true, Done: true}},
+	"usage in one of two choices, the other unfinished": {
 		ofSecond(saying) + saying + strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}`, 1),
 		[]Kind{Chunk, Chunk, Chunk},
 		Stream{}},
@@ -122,23 +122,23 @@ var shapes = map[string]struct {
 		saying + strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":2}`, 1) +
 			ofSecond(saying) + ofSecond(strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":1}`, 1)),
 		[]Kind{Chunk, Chunk, Chunk, Chunk},
-		Stream{Usage: told, Report: UsageTold, Finished: true}},
-	"usage in the choice, which goes on": {
+		Stream{Usage: told, Report: UsageGood, Finished: true}},
+	"usage in a choice that continues": {
 		strings.Replace(stopping, `"stop"`, `null,"usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}`, 1) + saying,
 		[]Kind{Chunk, Chunk},
-		Stream{Usage: told, Report: UsageTold, Stale: true}},
-	"usage before what is no JSON": {
+		Stream{Usage: told, Report: UsageGood, Stale: true}},
+	"usage before something that isn't JSON": {
 		saying + strings.Replace(usage, "}}\n", "}}x\n", 1) + done,
 		[]Kind{Chunk, UsageOnly, Done},
-		Stream{Usage: told, Report: UsageTold, Done: true, Unread: 1}},
-	"usage beside numbers that aren't": {
+		Stream{Usage: told, Report: UsageGood, Done: true, Unread: 1}},
+	"usage with NaN and infinities": {
 		strings.Replace(both, `"finish_reason"`, `"logprobs":{"content":[{"logprob":-Infinity,"top":NaN}]},"finish_reason"`, 1),
 		[]Kind{Chunk},
-		Stream{Usage: told, Report: UsageTold, Finished: true}},
+		Stream{Usage: told, Report: UsageGood, Finished: true}},
 	"a byte order mark in the data": {
 		strings.Replace(usage, "data: ", "data: \xEF\xBB\xBF", 1),
 		[]Kind{UsageOnly},
-		Stream{Usage: told, Report: UsageTold}},
+		Stream{Usage: told, Report: UsageGood}},
 	"text after the finish_reason": {
 		saying + stopping + saying,
 		[]Kind{Chunk, Chunk, Chunk},
@@ -167,7 +167,7 @@ var shapes = map[string]struct {
 		`data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}` + "\n\n",
 		[]Kind{Chunk},
 		Stream{Finished: true}},
-	"an error that is none": {
+	"an error of 0 and blank": {
 		strings.Replace(saying, "{", `{"error":{"code":0,"message":""},`, 1) + stopping,
 		[]Kind{Chunk, Chunk},
 		Stream{Finished: true}},
@@ -181,10 +181,10 @@ var shapes = map[string]struct {
 		Stream{}},
 }
 
-// ofSecond has an event be of the second choice.
+// ofSecond returns an event with the second choice in place of the first.
 func ofSecond(event string) string { return strings.Replace(event, `"index":0`, `"index":1`, 1) }
 
-// A finish_reason that is there says nothing: some servers have it in every chunk.
+// Some servers send a finish_reason with every chunk.
 func TestOnlyARealFinishReasonEndsAChoice(t *testing.T) {
 	for reason, want := range map[string]bool{
 		`"stop"`: true, `"length"`: true, `"content_filter"`: true, `"eos_token"`: true, `"st\u006fp"`: true,
@@ -194,12 +194,12 @@ func TestOnlyARealFinishReasonEndsAChoice(t *testing.T) {
 		var s Stream
 		follow(&s, `data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":`+reason+`}]}`+"\n\n", 16)
 		if s.Finished != want || s.Unread > 0 {
-			t.Errorf("%s: finished %t, want %t; unread %d", reason, s.Finished, want, s.Unread)
+			t.Errorf("%s: got finished %t, want %t; unread %d, want 0", reason, s.Finished, want, s.Unread)
 		}
 	}
 }
 
-func TestAStreamIsToldFromWhatIsNone(t *testing.T) {
+func TestAStreamIsAnAnswerOnlyWithChoicesUsageOrAnError(t *testing.T) {
 	for stream, want := range map[string]bool{
 		saying: true, stopping: true, usage: true, `data: {"error":"overloaded"}` + "\n\n": true, "event: error\ndata: x\n\n": true,
 		`data: {"choices":[{"delta":{"role":"assistant"}}]}` + "\n\n": true,
@@ -210,33 +210,33 @@ func TestAStreamIsToldFromWhatIsNone(t *testing.T) {
 	} {
 		var s Stream
 		follow(&s, stream, 16)
-		if s.Is() != want {
-			t.Errorf("%q: an answer %t, want %t", stream, s.Is(), want)
+		if s.IsAnswer() != want {
+			t.Errorf("%q: got IsAnswer %t, want %t", stream, s.IsAnswer(), want)
 		}
 	}
 }
 
-// More choices than can be told apart are not known to have ended.
-func TestChoicesWithoutEndAreBounded(t *testing.T) {
+// If there are more choices than are tracked, they aren't known to have ended.
+func TestTheNumberOfTrackedChoicesIsBounded(t *testing.T) {
 	var s Stream
 	var stream strings.Builder
-	for i := range 10 * mostChoices {
+	for i := range 10 * maxChoices {
 		fmt.Fprintf(&stream, "data: {\"choices\":[{\"index\":%d,\"finish_reason\":\"stop\"}]}\n\n", i)
 	}
 	follow(&s, stream.String(), 4096)
-	if s.Finished || len(s.choices.each) > mostChoices {
-		t.Errorf("finished %t, with %d choices told apart, want false and %d", s.Finished, len(s.choices.each), mostChoices)
+	if s.Finished || len(s.choices.each) > maxChoices {
+		t.Errorf("got finished %t with %d choices tracked, want false and at most %d", s.Finished, len(s.choices.each), maxChoices)
 	}
 }
 
-func TestStreamMetersEveryShape(t *testing.T) {
+func TestStreamReadsEveryServersForm(t *testing.T) {
 	for name, c := range shapes {
 		t.Run(name, func(t *testing.T) {
 			for _, n := range []int{1, 7, len(c.stream)} {
 				var s Stream
 				kinds, _ := follow(&s, c.stream, n)
 				if !slices.Equal(kinds, c.kinds) {
-					t.Errorf("kinds %v, want %v", kinds, c.kinds)
+					t.Errorf("got kinds %v, want %v", kinds, c.kinds)
 				}
 				got, want := outcome(&s), outcome(&c.want)
 				if got != want {
@@ -252,13 +252,13 @@ func outcome(s *Stream) string {
 		s.Report, s.Usage, s.Stale, s.Finished, s.Done, s.Failed, s.Unread)
 }
 
-func TestStreamGivesWhatTheModelWroteAsItComes(t *testing.T) {
+func TestStreamPassesOnTextAsItArrives(t *testing.T) {
 	var s Stream
 	_, written := follow(&s, thinking+saying+
 		`data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{\"a\""}}]},"index":2}]}`+"\n\n"+
 		`data: {"choices":[{"index":2,"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}}]}`+"\n\n", 5)
 	if written[0] != `hmHi "you"` || written[2] != `f{"a":1}` || len(written) != 2 {
-		t.Errorf("got %v", written)
+		t.Errorf("got %v, want the texts of choices 0 and 2", written)
 	}
 }
 
@@ -271,7 +271,7 @@ func FuzzStream(f *testing.F) {
 		kinds, written := follow(&one, string(stream), len(stream)+1)
 		again, rewritten := follow(&other, string(stream), int(n)+1)
 		if !slices.Equal(kinds, again) || outcome(&one) != outcome(&other) || fmt.Sprint(written) != fmt.Sprint(rewritten) {
-			t.Fatalf("chunks of %d change what is read: %s %v, %s %v", n, outcome(&one), kinds, outcome(&other), again)
+			t.Fatalf("in chunks of %d: want %s %v, got %s %v", n, outcome(&one), kinds, outcome(&other), again)
 		}
 	})
 }

@@ -7,41 +7,41 @@ import (
 	"tollgate/handler/jsonscan"
 )
 
-// Usage is what upstream says a call took, in tokens.
+// Usage is the usage of a call, as reported by upstream, in tokens.
 type Usage struct {
-	// PromptTokens, and CompletionTokens, which include the reasoning, are what
-	// is charged. TotalTokens is what upstream says, or their sum.
+	// PromptTokens and CompletionTokens are charged. CompletionTokens includes the
+	// reasoning. TotalTokens is upstream's total, or their sum.
 	PromptTokens, CompletionTokens, TotalTokens int64
-	// ReasoningTokens and CachedTokens are parts of the completion and of the
-	// prompt, 0 where upstream doesn't say.
-	ReasoningTokens, CachedTokens int64
+
+	reasoning int64 // part of the completion; 0 if upstream doesn't report it
 }
 
-// Report says what upstream told of a call's usage.
+// Report says whether upstream reported a call's usage, and whether it can be true.
 type Report int
 
 const (
-	// UsageMissing is no usage at all.
+	// UsageMissing: there is no usage.
 	UsageMissing Report = iota
-	// UsageNull is "usage": null, as streams with include_usage have it before
-	// the end.
+	// UsageNull: usage is null, as in streams with include_usage before the end.
 	UsageNull
-	// UsageBad is usage that can't be: of a wrong type, negative, with a fraction,
-	// beyond maxUsage, all zeros, or no completion where there was text.
+	// UsageBad: usage can't be true. It has a wrong type, a fraction or a negative
+	// number, is beyond maxUsage or all zeros, or has no completion though there is
+	// text.
 	UsageBad
-	// UsageTold is usage to be believed.
-	UsageTold
+	// UsageGood: usage can be charged.
+	UsageGood
 )
 
 func (r Report) String() string {
-	return [...]string{"missing", "null", "bad", "told"}[r]
+	return [...]string{"missing", "null", "bad", "good"}[r]
 }
 
-// maxUsage is beyond what any one call can take: a context of two billion
-// tokens. More is a broken upstream, and would empty a quota at one stroke.
+// maxUsage is the highest count that is believed: no model has a context of two
+// billion tokens. A larger one comes from a broken upstream, and would empty a quota
+// with one call.
 const maxUsage = 1 << 31
 
-// unknown marks a count that upstream didn't give.
+// unknown marks a count that upstream didn't report.
 const unknown = -1
 
 // readUsage consumes the value of a usage field.
@@ -66,14 +66,12 @@ func readUsage(s *jsonscan.Scanner) (Usage, Report, error) {
 		case "total_tokens":
 			count, good, err = readTokens(s)
 			u.TotalTokens = count
-		case "reasoning_tokens": // beside the others, where there are no details
+		case "reasoning_tokens": // some servers send it here and no details
 			count, _, err = readTokens(s)
-			u.ReasoningTokens = max(u.ReasoningTokens, count)
+			u.reasoning = max(u.reasoning, count)
 		case "completion_tokens_details":
-			count, err = readDetail(s, "reasoning_tokens")
-			u.ReasoningTokens = max(u.ReasoningTokens, count)
-		case "prompt_tokens_details":
-			u.CachedTokens, err = readDetail(s, "cached_tokens")
+			count, err = readReasoning(s)
+			u.reasoning = max(u.reasoning, count)
 		default:
 			err = s.Skip()
 		}
@@ -83,11 +81,11 @@ func readUsage(s *jsonscan.Scanner) (Usage, Report, error) {
 	if err != nil || !sound || !u.complete() {
 		return Usage{}, UsageBad, err
 	}
-	return u, UsageTold, nil
+	return u, UsageGood, nil
 }
 
-// readTokens consumes a number of tokens; null is unknown. It reports whether that
-// is a number that can be.
+// readTokens consumes a number of tokens; null is unknown. good reports whether the
+// number can be true.
 func readTokens(s *jsonscan.Scanner) (n int64, good bool, err error) {
 	if s.Literal("null") {
 		return unknown, true, nil
@@ -103,8 +101,8 @@ func readTokens(s *jsonscan.Scanner) (n int64, good bool, err error) {
 	return n, true, nil
 }
 
-// wholeNumber reads a number that has no fraction, also one written as a float:
-// 700.0, 7e2.
+// wholeNumber parses a number without a fraction, even if written as a float: 700.0,
+// 7e2.
 func wholeNumber(text string) (n int64, ok bool) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, true
@@ -116,35 +114,37 @@ func wholeNumber(text string) (n int64, ok bool) {
 	return int64(f), true
 }
 
-// readDetail consumes an object of details and returns the named one, 0 unless it
-// is there and sound: details that can't be are no reason to doubt the usage.
-func readDetail(s *jsonscan.Scanner, name string) (n int64, err error) {
+// readReasoning consumes the details of a completion and returns its reasoning
+// tokens, or 0 if they are missing or bad: bad details don't make the usage bad.
+func readReasoning(s *jsonscan.Scanner) (n int64, err error) {
 	if s.Peek() != '{' {
 		return 0, s.Skip()
 	}
 	err = s.Object(func(key []byte) error {
-		if string(key) != name {
+		if string(key) != "reasoning_tokens" {
 			return s.Skip()
 		}
-		told, _, err := readTokens(s)
-		n = max(0, told)
+		tokens, _, err := readTokens(s)
+		n = max(0, tokens)
 		return err
 	})
 	return n, err
 }
 
-// complete derives the one count of three that may be missing. Where the total is
-// more than prompt and completion, the rest is charged too: it is reasoning that
-// the completion leaves out, as Grok's and Gemini's do, or the prompt if that is
-// given as 0. Without a total, reasoning that the completion can't include is
-// added to it. It reports whether all three are known and not all zero: some
-// upstreams send zeros for "not counted", while no prompt is empty.
+// complete fills in one missing count of the three, and reports whether all are known
+// and not all zero: some upstreams send zeros for "not counted", and no prompt is
+// empty.
+//
+// If the total exceeds prompt and completion, the rest is charged too: as the prompt
+// if that is 0, and otherwise as reasoning that the completion leaves out, as with
+// Grok's and Gemini's models. Without a total, reasoning greater than the completion
+// is added to it.
 // Source: https://docs.x.ai/docs/key-information/consumption-and-rate-limits
 func (u *Usage) complete() bool {
 	switch {
 	case u.TotalTokens == unknown && u.PromptTokens != unknown && u.CompletionTokens != unknown:
-		if u.CompletionTokens < u.ReasoningTokens {
-			u.CompletionTokens += u.ReasoningTokens
+		if u.CompletionTokens < u.reasoning {
+			u.CompletionTokens += u.reasoning
 		}
 		u.TotalTokens = u.PromptTokens + u.CompletionTokens
 	case u.CompletionTokens == unknown && u.PromptTokens != unknown:
@@ -165,14 +165,13 @@ func (u *Usage) complete() bool {
 	return u.PromptTokens+u.CompletionTokens > 0
 }
 
-// plus adds the usage of another choice of the same call, which has the same
-// prompt.
+// plus returns the usage together with that of another choice of the same call. They
+// share the prompt.
 func (u Usage) plus(other Usage) Usage {
 	sum := Usage{
 		PromptTokens:     max(u.PromptTokens, other.PromptTokens),
 		CompletionTokens: u.CompletionTokens + other.CompletionTokens,
-		ReasoningTokens:  u.ReasoningTokens + other.ReasoningTokens,
-		CachedTokens:     max(u.CachedTokens, other.CachedTokens),
+		reasoning:        u.reasoning + other.reasoning,
 	}
 	sum.TotalTokens = sum.PromptTokens + sum.CompletionTokens
 	return sum

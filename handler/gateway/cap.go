@@ -64,7 +64,7 @@ func (c *call) obeyed(f *charge.Family) *int64 {
 // What isn't reserved leaves the caller's caps as they are.
 func (c *call) putCap(edit *chat.Edit, f *charge.Family) {
 	put, newer := &c.cap, f.NewerCap && !c.drops()
-	if most, capped := c.request.MostTokens(); capped {
+	if most, capped := c.request.Cap(); capped {
 		if !c.reservesAll() {
 			return
 		}
@@ -91,7 +91,7 @@ func (c *call) reservesAll() bool { return c.grant.Tier.Reserve == subscription.
 // model obeys, 0 if there is none.
 func (c *call) mostOfEach() int64 {
 	if c.reservesAll() {
-		if most, capped := c.request.MostTokens(); capped {
+		if most, capped := c.request.Cap(); capped {
 			return most
 		}
 		return c.cap
@@ -99,7 +99,7 @@ func (c *call) mostOfEach() int64 {
 	if own := c.obeyed(&c.family); own != nil {
 		return *own
 	}
-	if _, capped := c.request.MostTokens(); capped {
+	if _, capped := c.request.Cap(); capped {
 		return 0 // the tier's was not put, and the caller's may not be read
 	}
 	return c.cap

@@ -198,7 +198,7 @@ func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
 		}
 		f := &follower{gateway: g, call: c, held: body}
 		switch {
-		case answer.Report != chat.UsageTold && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut):
+		case answer.Report != chat.UsageGood && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut):
 			g.leave(c, f, c.response.Rest())
 		default:
 			c.settle(f.usage(false))
@@ -206,7 +206,7 @@ func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
 		g.say(c)
 		return nil, g.failed(c, err)
 	}
-	if !answer.Is() {
+	if !answer.IsAnswer() {
 		return c.response.Failure(upstream.BadAnswer, errNoAnswer), nil
 	}
 	g.chargeWhole(c, answer, body)
@@ -222,7 +222,7 @@ func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
 // chargeWhole charges an answer that isn't streamed, or what came of one.
 func (g *Gateway) chargeWhole(c *call, answer *chat.Answer, body []byte) {
 	switch {
-	case answer.Report == chat.UsageTold:
+	case answer.Report == chat.UsageGood:
 		c.told = true
 		g.settle(c, c.charged(answer.Usage))
 	case answer.Failed:
@@ -270,12 +270,12 @@ func (g *Gateway) stream(c *call) (none *upstream.Error, err error) {
 		return g.whole(c)
 	}
 	switch {
-	case err == nil && !m.events.Is():
+	case err == nil && !m.events.IsAnswer():
 		ending, err = upstream.Cut, errNoAnswer
 	case err == nil && !m.complete():
 		ending, err = upstream.Cut, errUnfinished
 	}
-	if ending == upstream.Cut && !c.response.Begun() && !m.events.Is() {
+	if ending == upstream.Cut && !c.response.Begun() && !m.events.IsAnswer() {
 		again = true
 		for name := range c.response.Header {
 			c.w.Header().Del(name)
@@ -289,7 +289,7 @@ func (g *Gateway) stream(c *call) (none *upstream.Error, err error) {
 		c.outcome = outcomeFailed
 	}
 	switch {
-	case !ending.ByUpstream(), m.events.Done && m.events.Is(): // all that there is has been passed on
+	case !ending.ByUpstream(), m.events.Done && m.events.IsAnswer(): // all that there is has been passed on
 		return nil, nil
 	case c.response.Begun():
 		panic(http.ErrAbortHandler) // a clean end would pass for a whole answer

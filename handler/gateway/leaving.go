@@ -139,7 +139,7 @@ func (f *follower) take(chunk []byte) bool {
 	if f.meter != nil {
 		events := &f.meter.events
 		events.Split(chunk, func(event []byte) { events.Inspect(event) })
-		return !events.Told() && !events.Done
+		return !events.UsageCurrent() && !events.Done
 	}
 	before := cap(f.held)
 	f.held = append(f.held, chunk...)
@@ -160,7 +160,7 @@ func (f *follower) usage(whole bool) limit.Usage {
 	}
 	c := f.call
 	answer := chat.ReadAnswer(f.held)
-	if answer.Report == chat.UsageTold {
+	if answer.Report == chat.UsageGood {
 		c.told = true
 		return c.charged(answer.Usage)
 	}
@@ -174,7 +174,7 @@ func (f *follower) usage(whole bool) limit.Usage {
 // ofStream is the charge by a stream's events.
 func (f *follower) ofStream(whole bool) limit.Usage {
 	m := f.meter
-	if m.events.Told() {
+	if m.events.UsageCurrent() {
 		f.call.told = true
 		return f.call.charged(m.events.Usage)
 	}

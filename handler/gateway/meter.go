@@ -69,7 +69,7 @@ func (m *meter) pass(event []byte) []byte {
 	case chat.Done:
 		m.call.response.EndWithin(afterDone)
 	}
-	waits := !m.events.Is() || m.events.Done && !m.last && !m.events.Told()
+	waits := !m.events.IsAnswer() || m.events.Done && !m.last && !m.events.UsageCurrent()
 	if waits && len(m.held)+len(event) <= heldEvents {
 		m.held = append(m.held, event...)
 		return nil
@@ -80,7 +80,7 @@ func (m *meter) pass(event []byte) []byte {
 // release returns what waits and an event after it. If that is the stream's end, the
 // call is charged, and the caller told so.
 func (m *meter) release(event []byte) []byte {
-	if m.over && !m.events.Is() {
+	if m.over && !m.events.IsAnswer() {
 		return nil
 	}
 	m.out = m.out[:0]
@@ -108,7 +108,7 @@ func (m *meter) charge() {
 	f := follower{gateway: m.Gateway, call: m.call, streamed: true, meter: m}
 	switch c := m.call; {
 	case c.settled:
-	case m.events.Failed && m.written.empty() && !m.events.Told():
+	case m.events.Failed && m.written.empty() && !m.events.UsageCurrent():
 		c.standing = c.reservation.Cancel()
 	default:
 		c.settle(f.usage(true))
@@ -122,9 +122,9 @@ func (m *meter) end(ending upstream.Ending) {
 	c := m.call
 	switch {
 	case c.settled || c.follow != nil:
-	case ending == upstream.Cut && m.written.empty() && !m.events.Told():
+	case ending == upstream.Cut && m.written.empty() && !m.events.UsageCurrent():
 		c.standing = c.reservation.Cancel()
-	case m.events.Told() || m.events.Failed || m.events.Done || ending == upstream.Ended || ending == upstream.Cut:
+	case m.events.UsageCurrent() || m.events.Failed || m.events.Done || ending == upstream.Ended || ending == upstream.Cut:
 		m.charge()
 	default:
 		m.leave(c, &follower{gateway: m.Gateway, call: c, streamed: true, meter: m}, c.response.Rest())

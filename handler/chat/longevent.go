@@ -9,45 +9,46 @@ import (
 )
 
 const (
-	// maxString is how many bytes of a string in a long event are held.
+	// maxString is the most that is kept of a string in a long event, in bytes.
 	maxString = 4 << 10
-	// maxName is how many bytes of a name are held, be it of a field, an event or a
-	// member: more than any has that is read.
+	// maxName is the most that is kept of the name of a field, an event or a member,
+	// in bytes. All names that matter are shorter.
 	maxName = 32
 )
 
-// long reads an event that is too long to be held, in pieces. It keeps the event's
-// data with its long strings empty, and hands those on that the model wrote, as of
-// choice 0: which it is may come after. The zero long is ready for use.
-type long struct {
+// longEvent reads an event that is too long to be buffered, in pieces. It keeps the
+// event's data, but empties long strings, and passes those that the model wrote to
+// text. It reports them as choice 0, as the index may come later. The zero longEvent
+// is ready for use.
+type longEvent struct {
 	text    Text
 	kept    []byte // JSON, at most maxEvent
-	written bool   // some text was handed on
+	written bool   // some text was passed on
 	broken  bool   // there is too much besides long strings: the rest is lost
 
 	name   []byte // of the line's field
-	value  []byte // of a line that isn't data
-	colon  bool   // the line's name is over
-	data   bool   // the line is one of data
-	lines  int    // of data before it
-	failed bool   // the event is named an error
+	value  []byte // of a line other than data
+	colon  bool   // the line's name has ended
+	data   bool   // the line's field is data
+	lines  int    // number of data lines before this one
+	failed bool   // the event's name is error
 
 	levels   []level
 	naming   bool // the next string is a member's name
 	inString bool
 	escaped  bool // the next byte belongs to an escape
 	start    int  // of the string in kept
-	cut      bool // some of the string is kept no more
+	cut      bool // the beginning of the string was removed from kept
 }
 
-// level is an object or an array that is being read.
+// level is an object or array that has begun and not ended.
 type level struct {
 	array bool
 	key   string // the name of the member being read
 }
 
 // read reads the next piece of the event.
-func (l *long) read(piece []byte) {
+func (l *longEvent) read(piece []byte) {
 	for len(piece) > 0 {
 		end := bytes.IndexAny(piece, "\r\n")
 		if end < 0 {
@@ -60,8 +61,8 @@ func (l *long) read(piece []byte) {
 	}
 }
 
-// part reads a part of a line.
-func (l *long) part(part []byte) {
+// part reads part of a line.
+func (l *longEvent) part(part []byte) {
 	if !l.colon {
 		var name []byte
 		name, part, l.colon = bytes.Cut(part, []byte(":"))
@@ -78,7 +79,7 @@ func (l *long) part(part []byte) {
 	l.value = appendUpTo(l.value, part, maxName)
 }
 
-func (l *long) endLine() {
+func (l *longEvent) endLine() {
 	switch {
 	case string(l.name) == "event":
 		l.failed = string(bytes.TrimSpace(l.value)) == "error"
@@ -88,13 +89,13 @@ func (l *long) endLine() {
 	l.name, l.value, l.colon, l.data = l.name[:0], l.value[:0], false, false
 }
 
-// appendUpTo appends what there is room for.
+// appendUpTo appends more, but lets to grow to most bytes only.
 func appendUpTo(to, more []byte, most int) []byte {
 	return append(to, more[:min(len(more), most-len(to))]...)
 }
 
-// json reads a part of the event's data.
-func (l *long) json(part []byte) {
+// json reads part of the event's data.
+func (l *longEvent) json(part []byte) {
 	for len(part) > 0 && !l.broken {
 		n := 1
 		if l.inString && !l.escaped {
@@ -111,8 +112,8 @@ func (l *long) json(part []byte) {
 	}
 }
 
-// structure follows a byte outside a string.
-func (l *long) structure(c byte) {
+// structure tracks a byte outside strings.
+func (l *longEvent) structure(c byte) {
 	switch c {
 	case '"':
 		l.inString, l.start, l.cut = true, len(l.kept), false
@@ -129,8 +130,8 @@ func (l *long) structure(c byte) {
 	}
 }
 
-// stringPart follows what was kept last as a part of a string.
-func (l *long) stringPart(part []byte) {
+// stringPart tracks part of a string, which has just been kept.
+func (l *longEvent) stringPart(part []byte) {
 	switch {
 	case l.escaped:
 		l.escaped = false
@@ -141,26 +142,26 @@ func (l *long) stringPart(part []byte) {
 		return
 	}
 	if len(l.kept)-l.start > maxString {
-		l.handOn(jsonscan.StringPrefix(l.kept[l.start:]))
+		l.emit(jsonscan.StringPrefix(l.kept[l.start:]))
 	}
 }
 
 // endString ends the string whose last quote has just been kept.
-func (l *long) endString() {
+func (l *longEvent) endString() {
 	l.inString = false
 	raw := l.kept[l.start : len(l.kept)-1]
 	switch {
 	case l.cut:
-		l.handOn(jsonscan.StringPrefix(raw))
+		l.emit(jsonscan.StringPrefix(raw))
 		l.kept = append(l.kept[:l.start], '"')
 	case l.naming && len(l.levels) > 0:
 		l.levels[len(l.levels)-1].key = string(raw[:min(len(raw), maxName)])
 	}
 }
 
-// handOn takes the beginning of the string out of what is kept, and hands it on if
-// it is text. Half of a pair of surrogates waits for the other.
-func (l *long) handOn(raw []byte) {
+// emit removes raw, the beginning of the string, from what is kept, and passes it on
+// if it is text. raw must not end within an escape or a surrogate pair.
+func (l *longEvent) emit(raw []byte) {
 	if l.isText() && len(raw) > 0 {
 		l.written = true
 		if l.text != nil {
@@ -172,16 +173,16 @@ func (l *long) handOn(raw []byte) {
 	l.kept = append(l.kept[:l.start], l.kept[l.start+len(raw):]...)
 }
 
-// isText is whether the string being read is what the model writes: one of those
-// that payload gives.
-func (l *long) isText() bool {
+// isText reports whether the string being read is text that the model wrote: one of
+// those that payload passes on.
+func (l *longEvent) isText() bool {
 	in := len(l.levels) - 1
 	if in < 0 || l.naming || l.levels[in].array {
 		return false
 	}
 	var path []string
 	for _, level := range l.levels {
-		if !level.array { // an array's elements are of its member
+		if !level.array { // an array's elements have the path of the array
 			path = append(path, level.key)
 		}
 	}

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// big is a string's text beyond what is held of an event, with escapes that a cut
-// may fall into.
+// big repeats text beyond what is buffered of an event.
 func big(text string) string { return strings.Repeat(text, 5*maxEvent/4/len(text)) }
 
 var (
@@ -16,7 +15,7 @@ var (
 	written = strings.NewReplacer(`\"`, `"`, `\ud83d\ude00`, "😀", `\u00e9`, "é", `\n`, "\n").Replace(essay)
 )
 
-// Events beyond 1 MiB are read like others, as far as usage, text and ends go.
+// Usage, text and ends of events beyond 1 MiB are read like those of others.
 func TestStreamReadsALongEvent(t *testing.T) {
 	const filler = "FILLER"
 	for name, c := range map[string]struct {
@@ -30,9 +29,9 @@ func TestStreamReadsALongEvent(t *testing.T) {
 		"an image, and the end": {
 			`{"choices":[{"index":0,"delta":{"content":"hi","images":[{"url":"FILLER"}]},"finish_reason":"stop"}]}`, image, "hi", Stream{Finished: true}},
 		"an image before usage": {
-			`{"choices":[{"delta":{"audio":{"data":"FILLER"}}}],"usage":{"prompt_tokens":25,"completion_tokens":3}}`, image, "", Stream{Usage: told, Report: UsageTold}},
+			`{"choices":[{"delta":{"audio":{"data":"FILLER"}}}],"usage":{"prompt_tokens":25,"completion_tokens":3}}`, image, "", Stream{Usage: told, Report: UsageGood}},
 		"an image after usage": {
-			`{"usage":{"prompt_tokens":25,"completion_tokens":3},"x":"FILLER","choices":[]}`, image, "", Stream{Usage: told, Report: UsageTold}},
+			`{"usage":{"prompt_tokens":25,"completion_tokens":3},"x":"FILLER","choices":[]}`, image, "", Stream{Usage: told, Report: UsageGood}},
 		"an error": {
 			`{"error":{"message":"FILLER","code":503}}`, image, "", Stream{Failed: true}},
 		"content": {
@@ -73,35 +72,35 @@ func TestStreamReadsALongEvent(t *testing.T) {
 					t.Errorf("in chunks of %d: got %s, want %s", n, got, want)
 				}
 				if text[0] != c.text || len(text) > 1 {
-					t.Errorf("in chunks of %d: %d bytes of text %.40q, want %d %.40q", n, len(text[0]), text[0], len(c.text), c.text)
+					t.Errorf("in chunks of %d: got %d bytes of text %.40q, want %d %.40q", n, len(text[0]), text[0], len(c.text), c.text)
 				}
-				// What follows is read as ever.
+				// The events after it are read as usual.
 				kinds, _ := follow(&s, usage+done, n)
 				if fmt.Sprint(kinds) != fmt.Sprint([]Kind{UsageOnly, Done}) || !s.Done {
-					t.Errorf("in chunks of %d: the events after it are %v", n, kinds)
+					t.Errorf("in chunks of %d: got events %v after it, want usage and [DONE]", n, kinds)
 				}
 			}
 		})
 	}
 }
 
-func TestALongEventNamedErrorIsOne(t *testing.T) {
+func TestALongEventNamedErrorIsAFailure(t *testing.T) {
 	for _, event := range []string{"event: error\ndata: \"FILLER\"\n\n", "data: \"FILLER\"\nevent:error\n\n"} {
 		var s Stream
 		follow(&s, strings.Replace(event, "FILLER", image, 1), 4096)
 		if !s.Failed {
-			t.Errorf("%.20q…: not failed", event)
+			t.Errorf("%.20q…: got Failed false, want true", event)
 		}
 	}
 }
 
-// A stream may end within a long event.
-func TestALongEventThatBreaksOffIsRead(t *testing.T) {
+// The stream may end within it.
+func TestTheTextOfALongEventThatBreaksOffIsRead(t *testing.T) {
 	for _, end := range []string{"", `"}}]}`, `"}}]}` + "\n"} {
 		var s Stream
 		_, text := follow(&s, `data: {"choices":[{"index":0,"delta":{"content":"`+essay+end, 4096)
 		if text[0] != written {
-			t.Errorf("ended by %q: %d bytes of text, want %d", end, len(text[0]), len(written))
+			t.Errorf("ended by %q: got %d bytes of text, want %d", end, len(text[0]), len(written))
 		}
 	}
 }
@@ -120,6 +119,6 @@ func TestALongEventIsReadWithinBoundedMemory(t *testing.T) {
 	})
 	held := cap(s.held) + cap(s.long.kept)
 	if text < 120<<20 || held > 4*maxEvent {
-		t.Errorf("read %d bytes of text holding %d, in %v allocations; want 128 MB, at most %d held", text, held, allocated, 4*maxEvent)
+		t.Errorf("got %d bytes of text with %d buffered, in %v allocations; want 120 MiB or more, and %d buffered at most", text, held, allocated, 4*maxEvent)
 	}
 }
