@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// listedModel is a model in OpenAI's form, of which typed clients miss any field.
-// When a model was made isn't known here.
+// A listedModel is a model in OpenAI's form. Typed clients need all four fields;
+// Created is 0, because nothing here knows when a model was made.
 type listedModel struct {
 	ID      string `json:"id"`
 	Object  string `json:"object"`
@@ -20,25 +20,25 @@ func listed(model string) listedModel {
 	return listedModel{ID: model, Object: "model", OwnedBy: "tollgate"}
 }
 
-// list answers with the models that the subscription may use.
-func (g *Gateway) list(c *call) error {
+// listModels answers with the models that the subscription may use.
+func (g *Gateway) listModels(c *call) error {
 	all := struct {
 		Object string        `json:"object"`
 		Data   []listedModel `json:"data"`
 	}{Object: "list", Data: []listedModel{}}
-	for _, name := range g.served(c.grant.Tier) {
+	for _, name := range g.modelsOf(c.grant.Tier) {
 		all.Data = append(all.Data, listed(name))
 	}
-	g.remind(c)
+	g.setKnownLimitHeaders(c)
 	return c.answerJSON(all)
 }
 
-// model answers with the one model that the path names.
-func (g *Gateway) model(c *call) error {
-	if !slices.Contains(g.served(c.grant.Tier), c.route.deployment) {
-		return g.noModel(c)
+// getModel answers with the one model that the path names.
+func (g *Gateway) getModel(c *call) error {
+	if !slices.Contains(g.modelsOf(c.grant.Tier), c.route.deployment) {
+		return g.modelNotFound(c)
 	}
-	g.remind(c)
+	g.setKnownLimitHeaders(c)
 	return c.answerJSON(listed(c.route.deployment))
 }
 

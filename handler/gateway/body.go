@@ -37,7 +37,7 @@ func (g *Gateway) readBody(c *call) ([]byte, error) {
 // that takes as much room as the largest until it is read.
 func (g *Gateway) readUnsized(c *call) ([]byte, error) {
 	from := http.MaxBytesReader(c.w, c.r.Body, g.MaxBody)
-	small := min(keptBody, g.MaxBody)
+	small := min(smallBody, g.MaxBody)
 	if err := g.room(c, small, from); err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (g *Gateway) readUnsized(c *call) ([]byte, error) {
 // room waits for room for so many bytes of the body, of which the rest is still to
 // come. A caller that has nothing left to spend has a large one thrown away.
 func (g *Gateway) room(c *call, bytes int64, rest io.Reader) error {
-	if bytes > keptBody {
+	if bytes > smallBody {
 		if refusal := g.exhausted(c); refusal != nil {
 			throwAway(rest)
 			return refusal
@@ -64,7 +64,7 @@ func (g *Gateway) room(c *call, bytes int64, rest io.Reader) error {
 	}
 	if err := c.held.growBody(c.r.Context(), bytes); err != nil {
 		throwAway(rest)
-		return noRoom(err)
+		return noRoomProblem(err)
 	}
 	return nil
 }
@@ -82,7 +82,7 @@ func (g *Gateway) exhausted(c *call) error {
 		return nil
 	}
 	key := g.counterKey(c, "")
-	if known, ok := g.Counter.Known(key); !ok || roomIn(known) > 0 {
+	if known, ok := g.Counter.Known(key); !ok || remainingTokens(known) > 0 {
 		return nil
 	}
 	reservation, decision, err := g.Counter.Reserve(c.r.Context(), key, terms(tier), limit.Ask{Tokens: 1})
@@ -90,9 +90,9 @@ func (g *Gateway) exhausted(c *call) error {
 		reservation.Cancel()
 		return nil
 	}
-	g.names.standing(c.w.Header(), decision.Standing, time.Now())
+	g.canonical.setLimits(c.w.Header(), decision.Standing, time.Now())
 	c.standing = decision.Standing
-	return g.refused(c, decision)
+	return c.limitProblem(decision)
 }
 
 // counting has a place for each long body that is walked or counted at a time: one
@@ -103,7 +103,7 @@ var counting = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 // turn waits for a place among long bodies, for a body of so many bytes. Call what
 // it returns when the work is done.
 func turn(bytes int64) (done func()) {
-	if bytes <= keptBody {
+	if bytes <= smallBody {
 		return func() {}
 	}
 	counting <- struct{}{}
@@ -120,7 +120,7 @@ type lateWeight struct {
 // countMeanwhile begins to weigh a prompt that was not weighed before, if its
 // body is let go before anybody may need to know.
 func (c *call) countMeanwhile() {
-	if c.weights != nil || c.late != nil || c.size <= keptBody {
+	if c.weights != nil || c.late != nil || c.size <= smallBody {
 		return
 	}
 	c.late = &lateWeight{done: make(chan struct{}), dropped: make(chan struct{})}
@@ -161,7 +161,7 @@ func (c *call) final() {
 // letGo drops the call's body, if no other endpoint can need it; a small one
 // stays.
 func (c *call) letGo() {
-	if c.size <= keptBody || !c.finally {
+	if c.size <= smallBody || !c.finally {
 		return
 	}
 	c.request.LetGo()

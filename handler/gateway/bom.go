@@ -10,9 +10,9 @@ var (
 	markUTF32BE = []byte{0x00, 0x00, 0xfe, 0xff}
 )
 
-// unmarked returns a body without the mark that says that it is UTF-8. Another mark
-// is refused by its name: what follows it can't be read as JSON.
-func unmarked(body []byte) ([]byte, error) {
+// stripMark returns a body without UTF-8's byte order mark. It refuses the marks of
+// UTF-16 and UTF-32, and names them: what follows can't be read as JSON.
+func stripMark(body []byte) ([]byte, error) {
 	for _, mark := range [][]byte{markUTF16LE, markUTF16BE, markUTF32BE} {
 		if bytes.HasPrefix(body, mark) {
 			return nil, badRequest("body", "The body begins with the byte order mark of UTF-16 or UTF-32. Send it as UTF-8.")

@@ -11,67 +11,66 @@ import (
 )
 
 const (
-	// keptBody is up to how many bytes a body or answer is small: it costs so little
-	// that it stays for as long as its call, and finds room where large ones wait.
-	keptBody = 64 << 10
-	// forSmall is one part in so many of the budget that large bodies and answers
-	// leave to small ones.
-	forSmall = 8
-	// ownShare is one part in so many of the budget that one subscription may hold.
-	ownShare = 2
-	// bodyPatience and answerPatience bound how long a body waits to be read, and an
-	// answer, which is paid for already, to be read on.
-	bodyPatience   = 10 * time.Second
-	answerPatience = 30 * time.Second
-	// budgetRetry is how long a caller waits that found no room.
+	// smallBody is the size, in bytes, up to which a body or answer is small: it is
+	// kept until its call ends, and needn't wait behind large ones.
+	smallBody = 64 << 10
+	// smallShare: 1/8 of the budget is for small bodies and answers alone.
+	smallShare = 8
+	// subscriptionShare: one subscription may hold 1/2 of the budget.
+	subscriptionShare = 2
+	// bodyTimeout and answerTimeout are how long a body waits for room, and an
+	// answer, which has been paid for already.
+	bodyTimeout   = 10 * time.Second
+	answerTimeout = 30 * time.Second
+	// budgetRetry is the Retry-After of a call that found no room.
 	budgetRetry = 5 * time.Second
 )
 
-// errNoRoom says that others' bodies and answers left no room in time.
+// errNoRoom means that other bodies and answers left no room in time.
 var errNoRoom = errors.New("too many bytes are under way")
 
-// budget bounds the bytes that the request bodies and answers of all calls under
-// way hold, so that no caller can have the process run out of memory. Whoever
-// finds no room waits. A subscription waits for its own calls alone once it
-// holds its share, and a small body never waits behind a large one.
+// A budget bounds the bytes of the request bodies and answers that all calls under
+// way keep in memory, so that no caller can exhaust it. A call that finds no room
+// waits: for any call to end or, once its subscription holds its share, for that
+// subscription's own calls. A small body never waits behind a large one.
 type budget struct {
-	size int64 // bytes; 0: there is no bound
+	size int64 // bytes; 0: no bound
 
 	mu      sync.Mutex
-	used    int64
-	owners  map[string]int64 // what each subscription holds; none holds 0
-	waiting []*growth        // answers first, each in the order in which they came
+	used    int64            // bytes
+	owners  map[string]int64 // bytes by subscription; no entry is 0
+	waiting []*growth        // answers first, then bodies, each in order of arrival
 }
 
-// holding is what one call holds of a budget.
+// A holding is one call's part of a budget.
 type holding struct {
 	budget *budget
 	owner  string // a subscription's id
 	bytes  int64
 }
 
-// growth is a holding that waits to become larger.
+// A growth is a request to enlarge a holding.
 type growth struct {
 	*holding
-	to     int64
-	answer bool
-	done   chan struct{} // closed when it is
+	to     int64         // bytes
+	answer bool          // for an answer; else for a body
+	done   chan struct{} // closed when granted
 }
 
 func newBudget(size int64) *budget { return &budget{size: size, owners: make(map[string]int64)} }
 
-// hold makes a holding of nothing.
+// hold returns an empty holding.
 func (b *budget) hold(owner string) *holding { return &holding{budget: b, owner: owner} }
 
-// growBody makes the holding that of a body of so many bytes, as soon as there
-// is room. The error is errNoRoom, or ctx's.
+// growBody waits until there is room for a body of the given size, and takes it. The
+// error is errNoRoom, or ctx's.
 func (h *holding) growBody(ctx context.Context, bytes int64) error {
-	return h.grow(ctx, &growth{holding: h, to: bytes, done: make(chan struct{})}, bodyPatience)
+	return h.grow(ctx, &growth{holding: h, to: bytes, done: make(chan struct{})}, bodyTimeout)
 }
 
-// growAnswer is growBody for an answer.
+// growAnswer does the same for an answer, which goes before all bodies.
 func (h *holding) growAnswer(ctx context.Context, bytes int64) error {
-	return h.grow(ctx, &growth{holding: h, to: bytes, answer: true, done: make(chan struct{})}, answerPatience)
+	return h.grow(ctx, &growth{holding: h, to: bytes, answer: true, done: make(chan struct{})}, answerTimeout)
 }
 
 func (h *holding) grow(ctx context.Context, g *growth, patience time.Duration) error {
@@ -89,24 +88,24 @@ func (h *holding) grow(ctx context.Context, g *growth, patience time.Duration) e
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if h.budget.leave(g) { // room was found in that moment
+	if h.budget.withdraw(g) { // granted in that moment
 		return nil
 	}
 	return err
 }
 
-// shrink makes the holding one of so many bytes, if it is larger.
+// shrink gives back what the holding has beyond the given bytes.
 func (h *holding) shrink(to int64) {
 	b := h.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if to < h.bytes {
-		b.set(h, to)
-		b.serve()
+		b.resize(h, to)
+		b.grantWaiting()
 	}
 }
 
-// admit grows a holding at once if nothing stands against it, else has it wait.
+// admit queues a growth and reports whether it was granted at once.
 func (b *budget) admit(g *growth) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -117,54 +116,55 @@ func (b *budget) admit(g *growth) bool {
 		}
 	}
 	b.waiting = slices.Insert(b.waiting, at, g)
-	b.serve()
-	return g.grown()
+	b.grantWaiting()
+	return g.granted()
 }
 
-// leave ends a wait, and says whether it had been successful.
-func (b *budget) leave(g *growth) bool {
+// withdraw takes a growth out of the queue, and reports whether it had been granted
+// before.
+func (b *budget) withdraw(g *growth) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if g.grown() {
+	if g.granted() {
 		return true
 	}
 	b.waiting = slices.DeleteFunc(b.waiting, func(w *growth) bool { return w == g })
-	b.serve() // it may have stood before others
+	b.grantWaiting() // it may have kept others waiting
 	return false
 }
 
-// serve grows those that wait and for whom there is room. One that waits for
-// others stands before all large ones that came after it, or it would never be
-// served; one that waits for its own subscription's calls, before that one's
-// large ones.
-func (b *budget) serve() {
+// grantWaiting grants every growth that there is room for. A growth that the whole
+// budget has no room for blocks all large ones behind it, or it would never get its
+// turn; one that its subscription's share has no room for blocks only that
+// subscription's large ones.
+func (b *budget) grantWaiting() {
 	full := false
-	var own map[string]bool
+	var ownFull map[string]bool // by subscription
 	b.waiting = slices.DeleteFunc(b.waiting, func(g *growth) bool {
-		more, large := g.to-g.bytes, g.to > keptBody
+		more, large := g.to-g.bytes, g.to > smallBody
 		switch {
 		case b.size == 0 || more <= 0:
-		case large && own[g.owner]:
+		case large && ownFull[g.owner]:
 			return false
-		case b.owners[g.owner]+more > b.size/ownShare:
-			if own == nil {
-				own = make(map[string]bool)
+		case b.owners[g.owner]+more > b.size/subscriptionShare:
+			if ownFull == nil {
+				ownFull = make(map[string]bool)
 			}
-			own[g.owner] = true
+			ownFull[g.owner] = true
 			return false
 		case large && full:
 			return false
-		case large && b.used+more > b.size-b.size/forSmall, b.used+more > b.size:
+		case large && b.used+more > b.size-b.size/smallShare, b.used+more > b.size:
 			full = full || large
 			return false
 		}
-		b.set(g.holding, max(g.to, g.bytes))
+		b.resize(g.holding, max(g.to, g.bytes))
 		close(g.done)
 		return true
 	})
 }
 
-func (b *budget) set(h *holding, bytes int64) {
+func (b *budget) resize(h *holding, bytes int64) {
 	b.used += bytes - h.bytes
 	if b.owners[h.owner] += bytes - h.bytes; b.owners[h.owner] == 0 {
 		delete(b.owners, h.owner)
@@ -172,7 +172,7 @@ func (b *budget) set(h *holding, bytes int64) {
 	h.bytes = bytes
 }
 
-func (g *growth) grown() bool {
+func (g *growth) granted() bool {
 	select {
 	case <-g.done:
 		return true
@@ -181,11 +181,11 @@ func (g *growth) grown() bool {
 	}
 }
 
-// noRoom is the answer where a body found no room.
-func noRoom(err error) error {
+// noRoomProblem answers a call whose body found no room.
+func noRoomProblem(err error) error {
 	if !errors.Is(err, errNoRoom) {
 		return clientClosed(err)
 	}
 	return &problem{status: http.StatusServiceUnavailable, code: "too_many_bytes_under_way", kind: kindServer, retry: budgetRetry, cause: err,
-		message: fmt.Sprintf("The gateway is at work on as many bytes of calls as its memory allows. Try again in %s.", spell(budgetRetry))}
+		message: fmt.Sprintf("The gateway holds as many bytes of calls as its memory allows. Try again in %s.", spell(budgetRetry))}
 }

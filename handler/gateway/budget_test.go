@@ -80,7 +80,7 @@ func TestACallWaitsForRoomOnlySoLong(t *testing.T) {
 		left := b.ask(ctx, "a", 4*mb, (*holding).growBody)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if !held.granted() || !errors.Is(body.err, errNoRoom) || body.took != bodyPatience || !errors.Is(answer.err, errNoRoom) || answer.took != answerPatience {
+		if !held.granted() || !errors.Is(body.err, errNoRoom) || body.took != bodyTimeout || !errors.Is(answer.err, errNoRoom) || answer.took != answerTimeout {
 			t.Errorf("a body waited %v: %v; an answer %v: %v", body.took, body.err, answer.took, answer.err)
 		}
 		if !errors.Is(left.err, context.DeadlineExceeded) || left.took != time.Second {
@@ -100,7 +100,7 @@ func TestRoomIsGivenInOrder(t *testing.T) {
 		large := b.ask(t.Context(), "c", 10*mb, (*holding).growBody)
 		later := b.ask(t.Context(), "d", 1*mb, (*holding).growBody)
 		answer := b.ask(t.Context(), "e", 8*mb, (*holding).growAnswer)
-		small := b.ask(t.Context(), "f", keptBody, (*holding).growBody)
+		small := b.ask(t.Context(), "f", smallBody, (*holding).growBody)
 		if !first.granted() || !second.granted() || large.granted() || later.granted() || answer.granted() || !small.granted() {
 			t.Error("want room for the first two and a small one alone")
 		}
@@ -126,7 +126,7 @@ func TestASubscriptionTakesNoMoreThanItsShare(t *testing.T) {
 		b := newBudget(32 * mb)
 		held := b.ask(t.Context(), "a", 14*mb, (*holding).growBody)
 		waiting := b.ask(t.Context(), "a", 4*mb, (*holding).growBody)
-		small := b.ask(t.Context(), "a", keptBody, (*holding).growBody)
+		small := b.ask(t.Context(), "a", smallBody, (*holding).growBody)
 		other := b.ask(t.Context(), "b", 4*mb, (*holding).growBody)
 		if !held.granted() || waiting.granted() || !small.granted() || !other.granted() {
 			t.Error("want a subscription's second large body alone to wait")
@@ -145,35 +145,35 @@ func TestNoBudgetBoundsNothing(t *testing.T) {
 }
 
 func TestNoRoomIsSaidWithATime(t *testing.T) {
-	p := asProblem(noRoom(errNoRoom))
-	if p.status != http.StatusServiceUnavailable || p.retry != budgetRetry || !p.refuses() {
+	p := asProblem(noRoomProblem(errNoRoom))
+	if p.status != http.StatusServiceUnavailable || p.retry != budgetRetry || !p.isRefusal() {
 		t.Errorf("got %+v, want a 503 that says when to come back", p)
 	}
-	if p := asProblem(noRoom(context.Canceled)); p.status != statusClientClosed {
+	if p := asProblem(noRoomProblem(context.Canceled)); p.status != statusClientClosed {
 		t.Errorf("got %+v for a caller that left", p)
 	}
 }
 
-func TestASlotIsReleasedOnce(t *testing.T) {
-	s := newSlots()
-	first, _ := s.take("a", 1)
-	if _, within := s.take("b", 1); !within {
+func TestReleasingTwiceCountsOnce(t *testing.T) {
+	s := newConcurrency()
+	first, _ := s.enter("a", 1)
+	if _, within := s.enter("b", 1); !within {
 		t.Error("another subscription's call is refused")
 	}
-	second, within := s.take("a", 1)
+	second, within := s.enter("a", 1)
 	if within {
 		t.Error("a second call is within 1")
 	}
 	second.release()
 	second.release()
-	if third, within := s.take("a", 1); within {
-		t.Error("a slot was released twice")
+	if third, within := s.enter("a", 1); within {
+		t.Error("the second release took another call out of the count")
 	} else {
 		third.release()
 	}
 	first.release()
-	if _, within := s.take("a", 1); !within {
-		t.Error("the slot wasn't released")
+	if _, within := s.enter("a", 1); !within {
+		t.Error("the released call still counts")
 	}
-	(*slot)(nil).release()
+	(*admission)(nil).release()
 }

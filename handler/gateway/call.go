@@ -24,7 +24,7 @@ type call struct {
 	route     route
 
 	grant       *subscription.Grant
-	slot        *slot    // among the subscription's
+	admission   *admission
 	finally     bool     // no other endpoint will be asked
 	held        *holding // of the budget, for the body
 	request     *chat.Request
@@ -61,14 +61,15 @@ type call struct {
 	wrote    time.Time
 }
 
+// begin returns a new call, with its request id set on the answer.
 func begin(w http.ResponseWriter, r *http.Request) *call {
 	c := &call{w: w, r: r, requestID: requestID(r.Header), started: time.Now(), trace: traceOf(r.Header)}
 	w.Header().Set(headerRequestID, c.requestID)
 	return c
 }
 
-// answer sends a whole body, at once: the caller needn't wait for the report.
-// Without a type it is JSON, as all answers here are.
+// answer sends a whole body and flushes it, so that the caller needn't wait for the
+// report. An empty contentType is JSON.
 func (c *call) answer(status int, contentType string, body []byte) {
 	c.status = status
 	h := c.w.Header()
@@ -77,13 +78,13 @@ func (c *call) answer(status int, contentType string, body []byte) {
 	c.w.WriteHeader(status)
 	control := http.NewResponseController(c.w)
 	if len(body) <= roomForAnswer {
-		_, _ = c.w.Write(body) // a caller that has left is told nothing more
+		_, _ = c.w.Write(body) // fails if the caller has left
 		_ = control.Flush()
 		return
 	}
 	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
 	for piece := range slices.Chunk(body, acceptedPiece) {
-		_ = control.SetWriteDeadline(time.Now().Add(pieceAccepted)) // not every writer has deadlines
+		_ = control.SetWriteDeadline(time.Now().Add(pieceAccepted)) // fails where the writer has no deadlines
 		if _, err := c.w.Write(piece); err != nil {
 			return
 		}
@@ -92,24 +93,24 @@ func (c *call) answer(status int, contentType string, body []byte) {
 }
 
 const (
-	// roomForAnswer is how many bytes of an answer a connection takes whether or
-	// not its caller reads them.
+	// roomForAnswer is the size, in bytes, up to which a connection buffers an answer
+	// whether or not its caller reads it.
 	roomForAnswer = 16 << 10
-	// pieceAccepted bounds how long a caller may take to accept each piece of a
-	// longer one, acceptedPiece bytes.
+	// pieceAccepted is how long a caller may take to read each acceptedPiece bytes of a
+	// longer answer.
 	pieceAccepted = 30 * time.Second
 	acceptedPiece = 1 << 20
 )
 
-// refuse answers with what went wrong.
-func (g *Gateway) refuse(c *call, err error) {
+// answerError answers a call that failed with err.
+func (g *Gateway) answerError(c *call, err error) {
 	p := asProblem(err)
-	c.outcome, c.cause, c.refused = p.code, p.cause, p.refuses()
-	g.remind(c)
+	c.outcome, c.cause, c.refused = p.code, p.cause, p.isRefusal()
+	g.setKnownLimitHeaders(c)
 	if p.retry > 0 {
-		g.names.retry(c.w.Header(), p.retry)
+		g.canonical.setRetryAfter(c.w.Header(), p.retry)
 	}
-	if p.verbatim == nil && p.vain() {
+	if p.verbatim == nil && p.retryUseless() {
 		c.w.Header()[headerShouldRetry] = []string{"false"}
 	}
 	if p.verbatim != nil {

@@ -43,16 +43,16 @@ func (c *call) completionCap(d limit.Decision) int64 {
 	return tier.MaxCompletionTokens
 }
 
-// drops says whether the endpoint is to drop what its API doesn't have, of which
-// max_completion_tokens is: there it caps nothing.
+// dropsExtraParameters reports whether the endpoint drops parameters that its API
+// doesn't define. That includes max_completion_tokens, which then caps nothing.
 // Source: https://learn.microsoft.com/rest/api/aifoundry/model-inference/get-chat-completions
-func (c *call) drops() bool { return c.extraParameters() == "drop" }
+func (c *call) dropsExtraParameters() bool { return c.extraParameters() == "drop" }
 
 // obeyed is the caller's cap that a model is sure to obey, nil if there is none.
 func (c *call) obeyed(f *charge.Family) *int64 {
 	r := c.request
 	switch {
-	case f.NewerCap && !c.drops():
+	case f.NewerCap && !c.dropsExtraParameters():
 		return r.MaxCompletionTokens
 	case f.EitherCap && r.MaxCompletionTokens != nil:
 		return r.MaxCompletionTokens
@@ -63,7 +63,7 @@ func (c *call) obeyed(f *charge.Family) *int64 {
 // putCap has the body carry the call's cap in the one field that the model obeys.
 // What isn't reserved leaves the caller's caps as they are.
 func (c *call) putCap(edit *chat.Edit, f *charge.Family) {
-	put, newer := &c.cap, f.NewerCap && !c.drops()
+	put, newer := &c.cap, f.NewerCap && !c.dropsExtraParameters()
 	if most, capped := c.request.Cap(); capped {
 		if !c.reservesAll() {
 			return

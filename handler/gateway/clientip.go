@@ -6,29 +6,28 @@ import (
 	"strings"
 )
 
-// Addresses says whose word on a client's address is believed. Anybody else's is the
-// client's own invention.
+// Addresses says which headers to trust for a client's address. In all others the
+// client can write what it likes.
 type Addresses struct {
-	// Header is where a proxy of the operator's own says it, such as Front Door in
-	// X-Azure-ClientIP; empty: there is no such proxy.
+	// Header is the header in which the operator's own proxy sends the address, such
+	// as Front Door's X-Azure-ClientIP; empty if there is no such proxy.
 	Header string
-	// FrontEnd is whether Azure's front end is there. It sets frontEndHeaders,
-	// whatever the client sent.
+	// FrontEnd is true behind Azure's front end, which overwrites frontEndHeaders.
 	FrontEnd bool
-	// Host is whether the Functions host is there. It leaves no more of X-Forwarded-For
-	// than the peer that it saw itself.
+	// Host is true behind the Functions host, which replaces X-Forwarded-For by the
+	// peer that it saw itself.
 	Host bool
 }
 
-// frontEndHeaders are where Azure's front end writes the address it was called from.
+// frontEndHeaders are the headers in which Azure's front end sends its peer's address.
 var frontEndHeaders = []string{"Client-Ip", "X-Client-Ip"}
 
-// of returns the address of a call's client, the zero Addr where nothing says it: that
-// of the first source that is there and says one, else of the connection.
+// clientOf returns the address of a request's client, from the first trusted header
+// that has one, else from the connection. It returns the zero Addr if neither has one.
 //
-// Of several values the last counts: the nearest proxy put it there, and what comes
-// before it may be the client's invention.
-func (a Addresses) of(r *http.Request) netip.Addr {
+// It takes the last of several values: the nearest proxy added it, and the client may
+// have sent those before it.
+func (a Addresses) clientOf(r *http.Request) netip.Addr {
 	sources := make([]string, 0, 4)
 	if a.Header != "" {
 		sources = append(sources, a.Header)
@@ -47,20 +46,21 @@ func (a Addresses) of(r *http.Request) netip.Addr {
 	return parseAddress(r.RemoteAddr)
 }
 
-// clientBits is how many bits of an IPv6 address are one client's: a network gives
-// each of its customers or machines a /64 at least, in which they choose the rest.
+// clientBits is the length, in bits, of the IPv6 prefix that identifies a client: a
+// network gives each customer or machine at least a /64, and they choose the rest.
 // Source: https://www.rfc-editor.org/rfc/rfc6177
 const clientBits = 64
 
-// client is what addresses are counted by: an IPv4 address, or an IPv6 network.
-func client(address netip.Addr) string {
+// clientKey returns the text that an address is counted under: an IPv4 address, or
+// an IPv6 network.
+func clientKey(address netip.Addr) string {
 	if !address.Is6() {
 		return address.String()
 	}
 	return netip.PrefixFrom(address, clientBits).Masked().String()
 }
 
-// lastAddress is the last entry of a header that lists addresses.
+// lastAddress returns the last entry of a header that lists addresses.
 func lastAddress(values []string) netip.Addr {
 	if len(values) == 0 {
 		return netip.Addr{}
@@ -70,8 +70,8 @@ func lastAddress(values []string) netip.Addr {
 }
 
 // parseAddress reads an address with or without a port: 192.0.2.7,
-// 192.0.2.7:49828, 2001:db8::1, [2001:db8::1] and [2001:db8::1]:49828. One
-// client is one address: without its zone, and IPv4 as such.
+// 192.0.2.7:49828, 2001:db8::1, [2001:db8::1] and [2001:db8::1]:49828. It drops the
+// zone and unmaps IPv4 in IPv6, so that a client has one spelling.
 func parseAddress(text string) netip.Addr {
 	text = strings.TrimSpace(text)
 	if withPort, err := netip.ParseAddrPort(text); err == nil {

@@ -36,11 +36,11 @@ func TestTheClientsAddressCantBeInvented(t *testing.T) {
 		for _, h := range test.headers {
 			r.Header.Add(h[0], h[1])
 		}
-		if got := test.believed.of(r); got.String() != test.want {
+		if got := test.believed.clientOf(r); got.String() != test.want {
 			t.Errorf("%s: got %s, want %s", name, got, test.want)
 		}
 	}
-	if got := (Addresses{}).of(&http.Request{RemoteAddr: "@"}); got.IsValid() {
+	if got := (Addresses{}).clientOf(&http.Request{RemoteAddr: "@"}); got.IsValid() {
 		t.Errorf("an address out of nothing: %s", got)
 	}
 }
@@ -52,7 +52,7 @@ func TestANetworkOfOneCustomerIsOneClient(t *testing.T) {
 		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2::1": "2001:db8:1:2::/64", "2001:db8:1:2:ffff:ffff:ffff:ffff": "2001:db8:1:2::/64",
 		"[2001:db8:1:2::99]:443": "2001:db8:1:2::/64", "2001:db8:1:3::1": "2001:db8:1:3::/64", "fe80::1%eth0": "fe80::/64",
 	} {
-		if got := client(parseAddress(address)); got != want {
+		if got := clientKey(parseAddress(address)); got != want {
 			t.Errorf("%s: got %s, want %s", address, got, want)
 		}
 	}

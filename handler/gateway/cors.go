@@ -6,15 +6,14 @@ import (
 	"github.com/rs/cors"
 )
 
-// preflightAge is how long a browser needn't ask again, in seconds: the most that
-// Chromium takes.
+// preflightAge is how long a browser may remember a preflight's answer, in seconds:
+// the most that Chromium honours.
 // Source: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Access-Control-Max-Age
 const preflightAge = 7200
 
-// shared lets pages of other origins call next and read all that its answers say.
-// Keys come in headers, never in cookies, so no credentials of the browser's are let
-// through.
-func shared(origins []string, names HeaderNames, next http.Handler) http.Handler {
+// allowOrigins lets pages of other origins call next and read its headers. Keys come
+// in headers, never in cookies, so the browser's credentials are not allowed.
+func allowOrigins(origins []string, names HeaderNames, next http.Handler) http.Handler {
 	return cors.New(cors.Options{
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost},

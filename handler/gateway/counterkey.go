@@ -8,34 +8,34 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// counterKey is the key of the counter that a call to a model is counted in, by its
-// tier's template.
+// counterKey returns the key of the counter that a call to a model is charged to, by
+// its tier's template.
 func (g *Gateway) counterKey(c *call, model string) string {
 	return c.grant.Tier.CounterKey.Render(c.grant.Subscription.ID, c.grant.Tier.ID, func(p subscription.Placeholder) string {
-		return g.storedValue(c, p, model)
+		return g.keyPart(c, p, model)
 	})
 }
 
-// partValue is what a call has for a placeholder of its counter's key.
-func (g *Gateway) partValue(c *call, p subscription.Placeholder, model string) string {
+// placeholderValue returns a call's value for a placeholder of the template.
+func (g *Gateway) placeholderValue(c *call, p subscription.Placeholder, model string) string {
 	if name, ok := p.Header(); ok {
 		return strings.Join(c.r.Header.Values(name), ",")
 	}
 	if p == subscription.ModelPart {
 		return model
 	}
-	return client(g.Addresses.of(c.r))
+	return clientKey(g.Addresses.clientOf(c.r))
 }
 
-// hashLength is how many hexadecimal digits of a header's hash are kept: 128 bits, too
-// many to find a second value for.
+// hashLength is the length of a header's hash in a key, in hexadecimal digits: 128
+// bits, too many for a caller to find another value with the same hash.
 const hashLength = 32
 
-// storedValue is a part's value as its counter's key has it. A header may hold what
-// must not be in a row's key, where logs and metrics show it: it is hashed. Operators
-// find a value's counter with sha256sum.
-func (g *Gateway) storedValue(c *call, p subscription.Placeholder, model string) string {
-	value := g.partValue(c, p, model)
+// keyPart returns a placeholder's value in the counter's key. Headers are hashed: they
+// may hold secrets, and logs and metrics show the key. Operators find the counter of a
+// header's value with sha256sum.
+func (g *Gateway) keyPart(c *call, p subscription.Placeholder, model string) string {
+	value := g.placeholderValue(c, p, model)
 	if _, ok := p.Header(); value == "" || !ok {
 		return value
 	}

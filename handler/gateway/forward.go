@@ -120,7 +120,7 @@ func readsPrompt(err error) bool {
 // failed is the answer where upstream gave none, or an error of its own.
 func (g *Gateway) failed(c *call, err error) error {
 	if own, ok := errors.AsType[*upstream.StatusError](err); ok {
-		return refusedUpstream(c, own)
+		return upstreamProblem(c, own)
 	}
 	if busy, ok := errors.AsType[*upstream.UnavailableError](err); ok && busy.Throttled {
 		return &problem{status: http.StatusTooManyRequests, code: "upstream_throttled", kind: kindServer, retry: busy.RetryAfter,
@@ -147,9 +147,9 @@ func (g *Gateway) failed(c *call, err error) error {
 
 const badGateway = "The model's endpoint did not answer as it should."
 
-// refusedUpstream passes on upstream's own answer, but for what is about the
-// gateway's own credential or account: a caller would take it to be about its own.
-func refusedUpstream(c *call, own *upstream.StatusError) error {
+// upstreamProblem passes upstream's own error on, except one about the gateway's
+// credential or account: a caller would think it means the caller's own.
+func upstreamProblem(c *call, own *upstream.StatusError) error {
 	c.w.Header().Set(headerUpstream, own.Endpoint)
 	if own.Ours() {
 		return &problem{status: http.StatusBadGateway, code: outcomeFailed, kind: kindServer, message: badGateway, cause: own}
@@ -163,9 +163,9 @@ func refusedUpstream(c *call, own *upstream.StatusError) error {
 	return p
 }
 
-// servable refuses, before anything is reserved, what no endpoint could take,
-// whatever its state.
-func (g *Gateway) servable(c *call) error {
+// checkEndpoints refuses, before anything is reserved, a call that no configured
+// endpoint can serve.
+func (g *Gateway) checkEndpoints(c *call) error {
 	targets, err := g.Upstream.Targets(upstream.Call{Model: c.model, ExtraParameters: c.extraParameters()})
 	switch {
 	case err == nil:
@@ -184,7 +184,7 @@ func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
 	held := g.budget.hold(c.grant.Subscription.ID)
 	defer held.shrink(0)
 	body, err := c.response.Body(func(bytes int64) error {
-		if bytes > keptBody && c.finally { // what waits for room holds none
+		if bytes > smallBody && c.finally { // what waits for room holds none
 			c.countMeanwhile()
 			c.letGo()
 		}

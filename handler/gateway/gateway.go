@@ -1,6 +1,12 @@
-// Package gateway is the path of a call: authenticate, parse, count, reserve,
-// forward, meter, settle, report. It is the one edge of the product: here, and
-// nowhere else, errors become statuses and limits become headers.
+// Package gateway takes a caller's HTTP request to a model and charges it to the
+// caller's limits. It is the edge of the product: only here do errors become statuses
+// and limits become headers.
+//
+// A chat completion goes through these steps, each of which adds what it found out to
+// the call (call.go): authenticate (keys.go), parse (reserve.go, body.go), count
+// (bound.go), reserve (reserve.go, cap.go), forward (forward.go), meter (meter.go),
+// settle (leaving.go, if the caller leaves early), report (report.go). Start reading
+// at [Gateway.ServeHTTP].
 package gateway
 
 import (
@@ -20,103 +26,106 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// Config is what a Gateway is made of. All fields are needed that don't say otherwise.
+// Config holds a Gateway's parts and settings. Fields are required unless they say
+// otherwise.
 type Config struct {
 	Directory *subscription.Directory
 	Counter   *counter.Counter
 	Upstream  *upstream.Client
-	// History is what GET /usage shows beside the counters; nil: none is kept.
+	// History has the minutes that GET /usage shows and counters no longer hold; nil if
+	// no history is kept.
 	History usage.Reader
 	Log     *slog.Logger
-	// Strangers logs the calls whose key was not accepted; nil: one of Log's.
+	// Strangers logs calls whose key was not accepted; nil for one that writes to Log.
 	Strangers *strangers.Log
-	// Telemetry is told of every call; nil: nobody is.
+	// Telemetry receives every call; nil for none.
 	Telemetry Telemetry
 
 	// BasePath may precede every route; it begins with a slash.
 	BasePath string
-	// Models are the names that callers may ask for, the only one meant where a
-	// call names none.
+	// Models are the names that callers may ask for. If there is only one, it is also
+	// meant by a call that names none.
 	Models []string
-	// Headers names the answers' headers.
+	// Headers are the names of the answers' headers.
 	Headers HeaderNames
-	// Addresses says whose word on a client's address is believed.
+	// Addresses says which headers to trust for a client's address.
 	Addresses Addresses
-	// Origins are those whose pages may call from a browser, or *; none: no page may.
+	// Origins are the web origins whose pages may call from a browser, or *; empty for
+	// none.
 	Origins []string
-	// SettleTimeout is how long an endpoint is read on, to be told its usage, after
-	// the caller has left or the time ran out; 0: it is cancelled at once.
+	// SettleTimeout is how long to go on reading an endpoint's answer, for its usage,
+	// after the caller has left or the time has run out; 0 cancels the endpoint at once.
 	SettleTimeout time.Duration
-	// TokensPerSecond is how many tokens a second a model writes of one completion
-	// at most, by the name that callers use; of all others, by the empty name. 0 is
+	// TokensPerSecond is the fastest that a model writes one completion, in tokens a
+	// second, by the model's name for callers; the empty name is for all others. 0 is
 	// DefaultTokensPerSecond.
 	TokensPerSecond map[string]int64
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int64
-	// Budget is how many bytes request bodies and answers under way may hold, at
-	// least twice that of the largest there may be; 0: any number.
+	// Budget is the most bytes that request bodies and answers under way may hold, at
+	// least twice the largest of them; 0 is no bound.
 	Budget int64
-	// TokensComment has streams tell what they took and what remains in comments
-	// just before [DONE]: their headers leave too early for it, and trailers don't
+	// TokensComment adds comments to a stream, just before [DONE], with what the call
+	// used and what remains: its headers leave too early for that, and trailers don't
 	// pass the Functions host.
 	TokensComment bool
 }
 
-// Gateway serves callers. Make one with New.
+// A Gateway serves callers. Make one with New.
 type Gateway struct {
 	Config
-	names     HeaderNames  // canonical
-	handler   http.Handler // answer, open to the pages of Origins
-	history   history
-	asking    asking
-	uncounted atomic.Int64  // bytes that calls under way hold in place of tokens
-	passed    atomic.Uint64 // calls whose prompt was not counted
-	budget    *budget
-	slots     *slots
-	following following
-	stopping  context.Context // done when the calls that are read on must end
-	stop      context.CancelFunc
+	canonical      HeaderNames  // Config.Headers in canonical spelling
+	handler        http.Handler // answer, with CORS for Origins
+	historyCache   historyCache
+	usageReads     usageLimiter
+	uncounted      atomic.Int64  // tokens reserved by size for prompts that were not counted
+	uncountedCalls atomic.Uint64 // ended calls whose prompt was not counted
+	budget         *budget
+	concurrency    *concurrency
+	following      following
+	stopping       context.Context // done when reading on must end
+	stop           context.CancelFunc
 }
 
-// New makes a gateway of its parts.
+// New returns a gateway for a configuration.
 func New(config Config) *Gateway {
-	config.BasePath = strings.TrimSuffix(tidy(config.BasePath), "/")
+	config.BasePath = strings.TrimSuffix(cleanPath(config.BasePath), "/")
 	if config.Strangers == nil {
 		config.Strangers = strangers.New(config.Log)
 	}
-	g := &Gateway{Config: config, names: config.Headers.canonical(), budget: newBudget(config.Budget), slots: newSlots()}
+	g := &Gateway{Config: config, canonical: config.Headers.canonical(), budget: newBudget(config.Budget), concurrency: newConcurrency()}
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.handler = http.HandlerFunc(g.answer)
 	if len(config.Origins) > 0 {
-		g.handler = shared(config.Origins, g.names, g.handler)
+		g.handler = allowOrigins(config.Origins, g.canonical, g.handler)
 	}
 	return g
 }
 
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	private(w.Header())
+	forbidCaching(w.Header())
 	g.handler.ServeHTTP(w, r)
 }
 
-// answer answers one request and reports it in one log line.
+// answer serves one request and reports it.
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) { // the Functions host's readiness ping: open, and not worth a line
+	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) { // the Functions host's readiness ping: needs no key, isn't logged
 		w.WriteHeader(http.StatusOK)
 		return
 	}
 	c := begin(w, r)
 	defer g.over(c)
-	if err := g.serve(c); err != nil {
-		g.refuse(c, err)
+	if err := g.dispatch(c); err != nil {
+		g.answerError(c, err)
 	}
 }
 
-// serve finds the route, checks the key and has the route answer.
-func (g *Gateway) serve(c *call) error {
-	found, ok := find(c.r.URL.Path, g.BasePath)
+// dispatch finds the route, checks the key and serves the route.
+func (g *Gateway) dispatch(c *call) error {
+	found, ok := findRoute(c.r.URL.Path, g.BasePath)
 	if !ok {
-		return notServed(c.r, g.BasePath)
+		return noRouteProblem(c.r, g.BasePath)
 	}
 	c.route = found
 	if c.r.Method != found.method {
@@ -130,16 +139,16 @@ func (g *Gateway) serve(c *call) error {
 	return found.serve(g, c)
 }
 
-// chat takes a chat completion through its steps.
-func (g *Gateway) chat(c *call) error {
-	if err := g.enter(c); err != nil {
+// completeChat takes a chat completion through its steps.
+func (g *Gateway) completeChat(c *call) error {
+	if err := g.admit(c); err != nil {
 		return err
 	}
 	c.held = g.budget.hold(c.grant.Subscription.ID)
 	if err := g.parse(c); err != nil {
 		return err
 	}
-	if err := g.servable(c); err != nil {
+	if err := g.checkEndpoints(c); err != nil {
 		return err
 	}
 	if err := g.reserve(c); err != nil {
@@ -148,7 +157,7 @@ func (g *Gateway) chat(c *call) error {
 	return g.forward(c)
 }
 
-// authenticate finds whose key the call carries.
+// authenticate finds the subscription and tier of the call's key.
 func (g *Gateway) authenticate(c *call) error {
 	key, err := presentedKey(c.r)
 	if err != nil {

@@ -12,51 +12,53 @@ import (
 	"tollgate/handler/counter/usage"
 )
 
-// history remembers readings of the usage history for a moment, and shares those
-// under way: whoever asks again and again, or for many spans, costs no more than
-// a reading of each of spans in that time.
-type history struct {
-	mu    sync.Mutex
-	known map[asked]*reading
+// A historyCache keeps readings of the usage history for a moment and shares those
+// under way. However often callers ask, and for however many spans, a counter's
+// history is read at most once in historyMaxAge for each of spans.
+type historyCache struct {
+	mu       sync.Mutex
+	readings map[historyKey]*reading
 }
 
-type asked struct {
+// A historyKey identifies a reading.
+type historyKey struct {
 	counter string
 	span    time.Duration
-	// beside are the minutes that the counter told itself: once one is gone from
-	// there, it is in the history, and an older answer wouldn't have it.
-	beside string
+	// recent lists the minutes that were still in the counter. Once one has left it,
+	// it is in the history, and an older reading may lack it.
+	recent string
 }
 
-// reading is one of the history; done is closed when rows and err are set.
+// A reading is one pass over the history. done is closed when rows and err are set.
 type reading struct {
-	done chan struct{}
-	rows []usage.Row
-	err  error
-	at   time.Time // when it began
+	done  chan struct{}
+	rows  []usage.Row
+	err   error
+	began time.Time
 }
 
-// spans are how far back readings go: the shortest that holds what was asked for.
-var spans = []time.Duration{usualHours * time.Hour, 24 * time.Hour, mostHours * time.Hour}
+// spans are how far back a reading may go. A reading takes the shortest that covers
+// what was asked for.
+var spans = []time.Duration{defaultHours * time.Hour, 24 * time.Hour, maxHours * time.Hour}
 
 const (
-	// historyKept is how long an answer holds: as long as what counters tell.
-	historyKept = 2 * time.Second
-	// historiesKept bounds how many are remembered.
-	historiesKept = 1000
-	// historyPatience bounds a reading: what the counters tell needn't wait for more.
-	historyPatience = 10 * time.Second
+	// historyMaxAge is how long a reading is used: as long as a counter's own status.
+	historyMaxAge = 2 * time.Second
+	// maxReadings is the most readings that are kept.
+	maxReadings = 1000
+	// historyTimeout bounds a reading. The answer then has the counter's minutes alone.
+	historyTimeout = 10 * time.Second
 )
 
-// rows are those of a counter since a time, beside what the counter itself told;
-// reader may be nil, where no history is kept.
-func (h *history) rows(ctx context.Context, reader usage.Reader, q usage.Query, recent counter.Recent, now time.Time) ([]usage.Row, error) {
+// rows returns a counter's rows from q.From on. recent is what the counter itself
+// still has. Without a reader, where no history is kept, there are none.
+func (h *historyCache) rows(ctx context.Context, reader usage.Reader, q usage.Query, recent counter.Recent, now time.Time) ([]usage.Row, error) {
 	if reader == nil {
 		return nil, nil
 	}
-	key := asked{counter: q.Counter, span: spanOf(now.Sub(q.From))}
+	key := historyKey{counter: q.Counter, span: spanOf(now.Sub(q.From))}
 	for _, closed := range recent.Minutes {
-		key.beside += strconv.FormatInt(closed.Minute, 36) + " "
+		key.recent += strconv.FormatInt(closed.Minute, 36) + " "
 	}
 	since := q.From
 	q.From = now.Add(-key.span).Truncate(time.Minute)
@@ -73,36 +75,36 @@ func (h *history) rows(ctx context.Context, reader usage.Reader, q usage.Query, 
 	return slices.DeleteFunc(slices.Clone(found.rows), func(row usage.Row) bool { return row.Minute < first }), nil
 }
 
-// spanOf is the shortest of spans that holds a time.
+// spanOf returns the shortest of spans that covers a duration.
 func spanOf(asked time.Duration) time.Duration {
 	for _, span := range spans {
-		if asked <= span+time.Minute { // which the start of a minute may add
+		if asked <= span+time.Minute { // asked begins at a whole minute
 			return span
 		}
 	}
 	return spans[len(spans)-1]
 }
 
-// begin finds the reading of a key that is still good, or starts one.
-func (h *history) begin(ctx context.Context, reader usage.Reader, key asked, q usage.Query, now time.Time) *reading {
+// begin returns a reading of key that is recent enough, or starts one.
+func (h *historyCache) begin(ctx context.Context, reader usage.Reader, key historyKey, q usage.Query, now time.Time) *reading {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if found := h.known[key]; found != nil && now.Sub(found.at) < historyKept {
+	if found := h.readings[key]; found != nil && now.Sub(found.began) < historyMaxAge {
 		return found
 	}
-	maps.DeleteFunc(h.known, func(_ asked, older *reading) bool { return now.Sub(older.at) >= historyKept })
-	if h.known == nil || len(h.known) >= historiesKept {
-		h.known = make(map[asked]*reading)
+	maps.DeleteFunc(h.readings, func(_ historyKey, older *reading) bool { return now.Sub(older.began) >= historyMaxAge })
+	if h.readings == nil || len(h.readings) >= maxReadings {
+		h.readings = make(map[historyKey]*reading)
 	}
-	started := &reading{done: make(chan struct{}), at: now}
-	h.known[key] = started
-	go started.read(context.WithoutCancel(ctx), reader, q) // others may wait for it, too
+	started := &reading{done: make(chan struct{}), began: now}
+	h.readings[key] = started
+	go started.read(context.WithoutCancel(ctx), reader, q) // other callers may wait for it too
 	return started
 }
 
 func (r *reading) read(ctx context.Context, reader usage.Reader, q usage.Query) {
 	defer close(r.done)
-	ctx, cancel := context.WithTimeout(ctx, historyPatience)
+	ctx, cancel := context.WithTimeout(ctx, historyTimeout)
 	defer cancel()
 	for row, err := range reader.Rows(ctx, q) {
 		if err != nil {

@@ -12,15 +12,15 @@ import (
 // Management's and Anthropic's. Authorization holds one behind "Bearer".
 var keyHeaders = []string{"Api-Key", "Ocp-Apim-Subscription-Key", "X-Api-Key"}
 
-// keyQuery is the query parameter that API Management takes a key from. It is
+// keyQuery is the query parameter in which API Management accepts a key. It is
 // neither logged nor passed on.
 const keyQuery = "subscription-key"
 
-// presentedKey returns the caller's key, or the problem with it. What isn't
-// shaped like a key of ours is no key: callers of API Management send a dummy or
-// an Entra token in the header that their SDK insists on, beside the real key in
+// presentedKey returns the caller's key, or the problem with it. It ignores values
+// that don't look like one of Tollgate's keys: callers of API Management send a dummy
+// or an Entra token in the header that their SDK insists on, and the real key in
 // another. One key may be sent in several places, as Microsoft's SDKs do. Two
-// different keys are refused, because either could be the one that is meant.
+// different keys are refused, because the caller could mean either.
 func presentedKey(r *http.Request) (string, error) {
 	key, several := "", false
 	present := func(value string) {
@@ -50,8 +50,8 @@ func presentedKey(r *http.Request) (string, error) {
 	return key, nil
 }
 
-// eachQueryKey calls found with every value of keyQuery, in any case, in a raw
-// query. It allocates only for values that are escaped.
+// eachQueryKey calls found with every value of keyQuery in a raw query. The
+// parameter's name may be in any case. Only escaped values cost an allocation.
 func eachQueryKey(query string, found func(string)) {
 	for query != "" {
 		var pair string

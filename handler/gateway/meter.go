@@ -184,9 +184,9 @@ func (g *Gateway) refund(c *call) {
 
 // say has the headers say what the call took, if anything, and what is left.
 func (g *Gateway) say(c *call) {
-	g.names.standing(c.w.Header(), c.standing, time.Now())
+	g.canonical.setLimits(c.w.Header(), c.standing, time.Now())
 	if c.settled {
-		g.names.consumed(c.w.Header(), c.usage)
+		g.canonical.setConsumed(c.w.Header(), c.usage)
 	}
 }
 

@@ -19,8 +19,8 @@ func TestAMinuteCountsOnceWhereverItIsFound(t *testing.T) {
 	}
 	rows := []usage.Row{{Epoch: "older", Closed: closed(100, 1)}, {Epoch: "now", Closed: closed(100, 2)}, {Epoch: "older", Closed: closed(101, 4)}}
 	recent := counter.Recent{Epoch: "now", Minutes: []limit.Closed{closed(50, 64), closed(100, 2), closed(101, 8), closed(102, 16)}}
-	var s standing
-	s.minutes(rows, recent, 99, 102)
+	var s usageAnswer
+	s.setMinutes(rows, recent, 99, 102)
 	if len(s.Minutes) != 3 || s.Total.PromptTokens != 1+2+4+8+16 || s.Total.Requests != 5 {
 		t.Fatalf("%+v of %+v", s.Total, s.Minutes)
 	}
@@ -37,7 +37,7 @@ func TestWhatLeavesTheCounterIsLookedUpInTheHistory(t *testing.T) {
 	now := time.Now()
 	closed := limit.Closed{Minute: limit.Minute(now) - 5, From: limit.Minute(now) - 5}
 	store := memstore.NewHistory(nil)
-	var h history
+	var h historyCache
 	q := usage.Query{Counter: "team-a", From: now.Add(-3 * time.Hour).Truncate(time.Minute)}
 	look := func(recent ...limit.Closed) int {
 		t.Helper()
@@ -59,7 +59,7 @@ func TestWhatLeavesTheCounterIsLookedUpInTheHistory(t *testing.T) {
 	if n := look(); n != 1 {
 		t.Errorf("%d rows after the minute left the counter, want 1", n)
 	}
-	now = now.Add(historyKept)
+	now = now.Add(historyMaxAge)
 	if n := look(closed); n != 1 {
 		t.Errorf("%d rows later, want 1", n)
 	}
@@ -69,14 +69,14 @@ func TestWhatLeavesTheCounterIsLookedUpInTheHistory(t *testing.T) {
 // to a week's minutes, though nobody would ever be answered with them.
 func TestAnAnswerOfTheHistoryIsNotKeptBeyondItsTime(t *testing.T) {
 	store := memstore.NewHistory(nil)
-	var h history
+	var h historyCache
 	for minute := range int64(10) {
 		now := limit.MinuteStart(minute)
 		if _, err := h.rows(t.Context(), store, usage.Query{Counter: "key", From: now}, counter.Recent{}, now); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(h.known) != 1 {
-		t.Errorf("%d answers are kept, want the last", len(h.known))
+	if len(h.readings) != 1 {
+		t.Errorf("%d answers are kept, want the last", len(h.readings))
 	}
 }

@@ -5,17 +5,18 @@ import (
 	"strings"
 )
 
-// served says what Tollgate serves and where, at the end of every 404 for a path.
-const served = "Tollgate serves chat completions, at /openai/v1/chat/completions, /models/chat/completions and " +
+// servedPaths ends every 404 for a path: it lists what Tollgate serves, and where.
+const servedPaths = "Tollgate serves chat completions, at /openai/v1/chat/completions, /models/chat/completions and " +
 	"/openai/deployments/{name}/chat/completions: the base URL of an OpenAI client is this host followed by /openai/v1. " +
 	"/openai/v1/models lists the models."
 
-// api is an API that clients look for and that isn't served: its name, and how
-// to get on without it.
-type api struct{ name, advice string }
+// An otherAPI is an API that clients try and Tollgate doesn't serve. The advice says
+// what to use instead.
+type otherAPI struct{ name, advice string }
 
-// otherAPIs are known by the first part of a path behind what precedes any API's.
-var otherAPIs = map[string]api{
+// otherAPIs are the APIs that aren't served, by the first segment of their paths
+// after prefixes such as /openai/v1.
+var otherAPIs = map[string]otherAPI{
 	"responses": {"the Responses API", "Have the client use chat completions: " +
 		"in the AI SDK choose the model with openai.chat(…) or azure.chat(…); in the Agents SDK call setOpenAIAPI('chat_completions'), " +
 		"in Python set_default_openai_api(\"chat_completions\"); in LangChain set useResponsesApi: false; " +
@@ -44,8 +45,9 @@ var otherAPIs = map[string]api{
 	"videos":        {"the videos API", ""},
 }
 
-// otherAPI returns the API of otherAPIs that a tidy path below the base path is of.
-func otherAPI(path string) (found api, ok bool) {
+// findOtherAPI returns the API that a path belongs to, if it is one of otherAPIs. The
+// path is clean and below the base path.
+func findOtherAPI(path string) (found otherAPI, ok bool) {
 	for rest := strings.TrimPrefix(path, "/"); rest != ""; {
 		var part string
 		part, rest, _ = strings.Cut(rest, "/")
@@ -58,20 +60,20 @@ func otherAPI(path string) (found api, ok bool) {
 			return found, ok
 		}
 	}
-	return api{}, false
+	return otherAPI{}, false
 }
 
-// notServed is the answer where there is no route for a request's path. It quotes
-// nothing of the path, in which there may be a key.
-func notServed(r *http.Request, base string) *problem {
-	path := tidy(r.URL.Path)
+// noRouteProblem answers a request whose path no route has. It quotes nothing of the
+// path, which may contain a key.
+func noRouteProblem(r *http.Request, base string) *problem {
+	path := cleanPath(r.URL.Path)
 	if rest, below := strings.CutPrefix(path, base); below && strings.HasPrefix(rest, "/") {
 		path = rest
 	}
 	p := &problem{status: http.StatusNotFound, code: "route_not_found", kind: kindRequest}
-	p.message = "There is nothing at this path. " + served
-	if other, found := otherAPI(path); found {
-		p.message = strings.TrimSpace("Tollgate doesn't serve "+other.name+". "+other.advice) + " " + served
+	p.message = "There is nothing at this path. " + servedPaths
+	if other, found := findOtherAPI(path); found {
+		p.message = strings.TrimSpace("Tollgate doesn't serve "+other.name+". "+other.advice) + " " + servedPaths
 	}
 	if r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(path, "/anthropic/") || strings.HasPrefix(path, "/v1/messages") || strings.HasPrefix(path, "/messages") {
 		p.anthropic, p.kind = true, "not_found_error"

@@ -9,7 +9,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// terms are a tier's, as the counters take them.
+// terms returns a tier's limits and rules in the counters' form.
 func terms(t subscription.Tier) counter.Terms {
 	return counter.Terms{
 		Limits:      t.Counted(),
@@ -17,7 +17,7 @@ func terms(t subscription.Tier) counter.Terms {
 	}
 }
 
-// ask is what the tier's way of reserving takes before the call.
+// ask returns what to reserve before the call, by the tier's way of reserving.
 func (c *call) ask() (ask limit.Ask) {
 	switch c.grant.Tier.Reserve {
 	case subscription.ReserveNone:
@@ -31,8 +31,8 @@ func (c *call) ask() (ask limit.Ask) {
 	return ask
 }
 
-// refused answers a decision that did not grant, naming the limit.
-func (g *Gateway) refused(c *call, d limit.Decision) *problem {
+// limitProblem answers a call that a limit refused, and describes the limit.
+func (c *call) limitProblem(d limit.Decision) *problem {
 	s, tier, limited := d.Standing, c.grant.Tier, "tokensPerMinute"
 	counted := &countedLimit{Tier: tier.ID, CounterKey: tier.CounterKey,
 		Window: "minute", Limit: s.TokensPerMinute, Used: s.Used, Owed: s.Owed, ResetAt: s.ResetAt}
@@ -43,8 +43,8 @@ func (g *Gateway) refused(c *call, d limit.Decision) *problem {
 	if c.grant.Subscription.Overrode(limited) {
 		counted.Override = limited
 	}
-	p := refusal(d, counted)
-	if c.request == nil { // whatever it asks for
+	p := decisionProblem(d, counted)
+	if c.request == nil { // refused before its body was read
 		return p
 	}
 	if _, capped := c.request.CompletionTokens(); capped && tier.Reserve == subscription.ReserveFull && p.status == http.StatusRequestEntityTooLarge {
@@ -53,9 +53,9 @@ func (g *Gateway) refused(c *call, d limit.Decision) *problem {
 	return p
 }
 
-// headerShadow names, on an answer that a tier in shadow let pass, what it would
-// have been refused with.
+// headerShadow is set on a call that only its tier's shadow mode let pass: to the code
+// that it would have been refused with.
 const headerShadow = "X-Tollgate-Shadow"
 
-// counterRetry is how long a caller waits where the counters can't be reached.
+// counterRetry is the Retry-After of a call whose counters can't be reached.
 const counterRetry = 5 * time.Second

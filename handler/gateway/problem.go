@@ -12,28 +12,28 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// problem is a refusal or failure as the caller sees it: the one place where
-// an error becomes a status and a body. cause is for the log alone.
+// A problem is a refusal or failure as the caller sees it. cause is for the log alone.
 type problem struct {
 	status  int
 	code    string
-	kind    string // the type that OpenAI's clients read
+	kind    string // OpenAI's error type
 	message string
 	param   string
-	retry   time.Duration // for Retry-After, exact; 0: none
+	retry   time.Duration // until a retry may succeed, not rounded; 0: not known
 	counted *countedLimit
 	cause   error
-	// anthropic marks the body as Anthropic's clients need it, to show its message.
+	// anthropic adds the field that Anthropic's clients need to show the message.
 	anthropic bool
 
-	verbatim []byte // upstream's own body, in place of all this
+	verbatim []byte // upstream's own body, sent instead of one made of these fields
 }
 
-// countedLimit names the limit that refused, for the error body. Counts are tokens.
+// A countedLimit describes the limit that refused, for the error body. Amounts are
+// tokens.
 type countedLimit struct {
 	Tier string `json:"tier"`
-	// Override is the tier's value that the subscription has its own of, and Limit
-	// is; empty: Limit is the tier's.
+	// Override is the name of the tier's value that the subscription overrides; Limit
+	// then is the subscription's own. Empty if Limit is the tier's.
 	Override   string                  `json:"override,omitempty"`
 	CounterKey subscription.CounterKey `json:"counterKey"`
 	Window     string                  `json:"window"`
@@ -52,23 +52,23 @@ func (p *problem) Error() string {
 
 func (p *problem) Unwrap() error { return p.cause }
 
-// longestRetry is how long a client should wait at most before it tries again by
-// itself. Many clients obey no longer Retry-After, and try in vain before.
+// longestRetry is the longest wait after which a client should retry by itself. Many
+// clients don't honour a longer Retry-After, and retry too early.
 const longestRetry = time.Minute
 
-// vain reports whether trying again in the client is useless: it would be refused
-// again, or wait longer than somebody who waits for the answer does.
-func (p *problem) vain() bool {
+// retryUseless reports whether the client needn't retry: it would be refused again, or
+// wait longer than a user would.
+func (p *problem) retryUseless() bool {
 	return p.status == http.StatusForbidden || p.status == http.StatusRequestEntityTooLarge || p.retry > longestRetry
 }
 
-// refuses is whether the gateway turned a call down that was well-formed: for a
-// limit, a key, or what it can't reach. Upstream's own 503 is none of that.
-func (p *problem) refuses() bool {
+// isRefusal reports whether the gateway turned a well-formed call down: for a limit, a
+// key, or something it can't reach. A 503 of upstream's own is not a refusal.
+func (p *problem) isRefusal() bool {
 	return p.code != outcomeFailed && (p.kind == kindTokens || p.kind == kindAuth || p.status == http.StatusTooManyRequests || p.status == http.StatusServiceUnavailable)
 }
 
-// The types of OpenAI's error object that a client may tell apart.
+// The types of OpenAI's error object that clients distinguish.
 const (
 	kindRequest = "invalid_request_error"
 	kindAuth    = "authentication_error"
@@ -77,15 +77,15 @@ const (
 	kindServer  = "server_error"
 )
 
-// errUnauthorized is the one answer to anything wrong with a key: which part
-// was wrong would tell a guesser how near it came.
+// errUnauthorized answers every call whose key is not accepted, for whatever reason:
+// the reason would help somebody who guesses keys.
 var errUnauthorized = &problem{
 	status: http.StatusUnauthorized, code: "invalid_api_key", kind: kindAuth,
 	message: "Access denied due to a missing or invalid api-key. Send the key of an active subscription in the api-key header.",
 }
 
-// errTwoKeys tells a caller that sent two different keys so. Neither was looked
-// up, so it says nothing of them.
+// errTwoKeys answers a call with two different keys. Neither was looked up, so it
+// reveals nothing about them.
 var errTwoKeys = &problem{
 	status: http.StatusUnauthorized, code: "invalid_api_key", kind: kindAuth,
 	message: "Two different keys were sent, in headers or as subscription-key in the query. Send one.",
@@ -95,7 +95,7 @@ func badRequest(param, message string) *problem {
 	return &problem{status: http.StatusBadRequest, code: "invalid_request", kind: kindRequest, param: param, message: message}
 }
 
-// statusClientClosed is for the log alone: nobody is there to read it.
+// statusClientClosed is nginx's status for a caller that left. Only the log shows it.
 const statusClientClosed = 499
 
 func clientClosed(cause error) *problem {
@@ -107,8 +107,8 @@ func unavailable(what string, retry time.Duration, cause error) *problem {
 		message: fmt.Sprintf("The gateway can't reach its %s just now. Try again in %s.", what, spell(retry)), retry: retry, cause: cause}
 }
 
-// asProblem makes any error answerable: what isn't a problem already is a fault
-// of the gateway's own, whose cause only the log shows.
+// asProblem returns err if it is a problem, else an internal error, whose cause only
+// the log shows.
 func asProblem(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
@@ -117,8 +117,8 @@ func asProblem(err error) *problem {
 		message: "The gateway failed. Quote the request_id to its operator.", cause: err}
 }
 
-// body is APIM's two fields with OpenAI's error object beside them, so that
-// callers of either read it. With the type before them it is one of Anthropic's.
+// body returns the answer's body: APIM's two fields and OpenAI's error object, so that
+// clients of either can read it, and for Anthropic's clients their type field.
 func (p *problem) body(requestID string) []byte {
 	type detail struct {
 		Message   string        `json:"message"`
@@ -132,30 +132,30 @@ func (p *problem) body(requestID string) []byte {
 	if p.param != "" {
 		shown.Param = &p.param
 	}
-	mark := ""
+	anthropicType := ""
 	if p.anthropic {
-		mark = "error"
+		anthropicType = "error"
 	}
 	body, err := json.Marshal(struct {
 		Type       string `json:"type,omitempty"`
 		StatusCode int    `json:"statusCode"`
 		Message    string `json:"message"`
 		Error      detail `json:"error"`
-	}{mark, p.status, p.message, shown})
+	}{anthropicType, p.status, p.message, shown})
 	if err != nil {
 		panic(fmt.Sprintf("encode error body: %v", err)) // strings, numbers and times always encode
 	}
 	return body
 }
 
-// refusal is the answer to a decision that did not grant.
-func refusal(d limit.Decision, counted *countedLimit) *problem {
+// decisionProblem answers a call that a limit refused.
+func decisionProblem(d limit.Decision, counted *countedLimit) *problem {
 	seconds := wholeSeconds(d.RetryAfter)
 	p := &problem{kind: kindTokens, counted: counted, retry: d.RetryAfter}
 	switch d.Verdict {
 	case limit.QuotaExceeded:
 		p.status, p.code = http.StatusForbidden, "token_quota_exceeded"
-		// Not "Try again in", as API Management has it: some agents wait for hours at that.
+		// API Management says "Try again in", which makes some agents wait for hours.
 		p.message = fmt.Sprintf("Token quota is exceeded. It is renewed in %s.", spell(seconds))
 	case limit.NeverFitsRate, limit.NeverFitsQuota:
 		p.status, p.code = http.StatusRequestEntityTooLarge, "token_limit_too_small"
@@ -168,13 +168,13 @@ func refusal(d limit.Decision, counted *countedLimit) *problem {
 	return p
 }
 
-// wholeSeconds rounds up, to 1 s at least: a caller that waits this long is never early.
+// wholeSeconds rounds up, to at least 1 s: a caller that waits this long is never early.
 func wholeSeconds(d time.Duration) time.Duration {
 	return max(d+time.Second-1, time.Second).Truncate(time.Second)
 }
 
-// spell writes whole seconds as APIM's quota message does, in the two largest
-// units, the smaller rounded up: "21 minutes and 33 seconds".
+// spell writes whole seconds as APIM's quota message does, in the two largest units,
+// the smaller one rounded up: "21 minutes and 33 seconds".
 func spell(d time.Duration) string {
 	units := []struct {
 		size time.Duration
@@ -195,6 +195,7 @@ func spell(d time.Duration) string {
 	return count(int64(d/time.Second), "second")
 }
 
+// count returns "1 token", "2 tokens".
 func count(n int64, unit string) string {
 	if n == 1 {
 		return "1 " + unit

@@ -12,16 +12,16 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// Telemetry is told of every call once it is answered. Report must not wait.
+// Telemetry receives every call once it has been answered. Report must not block.
 type Telemetry interface{ Report(telemetry.Call) }
 
-// report tells of a call that is over, and took so long for its caller: the log in one line, and telemetry.
-// Neither is told a key, a prompt or a completion.
+// report writes an ended call to the log, in one line, and to telemetry. took is how
+// long its caller waited. Neither gets a key, a prompt or a completion.
 func (g *Gateway) report(c *call, took time.Duration) {
-	g.compare(c)
+	g.sampleEstimate(c)
 	g.log(c, took)
 	if g.Telemetry != nil {
-		g.Telemetry.Report(g.finished(c, took))
+		g.Telemetry.Report(g.telemetryCall(c, took))
 	}
 }
 
@@ -37,9 +37,9 @@ func (g *Gateway) log(c *call, took time.Duration) {
 		attrs = append(attrs, slog.String("subscription", c.grant.Subscription.ID), slog.String("tier", c.grant.Tier.ID))
 	}
 	if c.request != nil {
-		attrs = append(attrs, slog.String("model", g.modelOf(c)), slog.Bool("stream", c.request.Stream))
+		attrs = append(attrs, slog.String("model", g.reportedModel(c)), slog.Bool("stream", c.request.Stream))
 	}
-	if estimate := c.estimate; estimate > 0 { // beside prompt_tokens it shows how well this model's are counted
+	if estimate := c.estimate; estimate > 0 { // compared with prompt_tokens it shows how well this model's prompts are counted
 		attrs = append(attrs, slog.Int64("prompt_estimate", estimate))
 	}
 	if c.settled {
@@ -65,27 +65,28 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	g.Log.LogAttrs(context.WithoutCancel(c.r.Context()), level, "call", attrs...)
 }
 
-// modelOf is the call's model where there is one of that name: what else stands
-// there is the caller's text, and might be a prompt.
-func (g *Gateway) modelOf(c *call) string {
+// reportedModel returns the call's model if it is one of Models, else empty: any other
+// name is the caller's text, and might be a prompt.
+func (g *Gateway) reportedModel(c *call) string {
 	if slices.Contains(g.Models, c.model) {
 		return c.model
 	}
 	return ""
 }
 
-// noRoute stands for a path that is nothing: callers can make any number up.
+// noRoute is reported in place of a path that has no route: callers can invent any
+// number of them.
 const noRoute = "(no route)"
 
-// finished is the call as telemetry takes it.
-func (g *Gateway) finished(c *call, took time.Duration) telemetry.Call {
+// telemetryCall returns the call in telemetry's form.
+func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 	done := telemetry.Call{
 		RequestID: c.requestID, TraceID: c.trace.id, SpanID: c.trace.span, ParentID: c.trace.parent,
 		Started: c.started, Duration: took,
 		Method: c.route.method, Route: c.route.pattern, Status: c.status, Outcome: c.outcome, Refused: c.refused,
 		Shadowed: c.shadow, Degraded: c.degraded,
-		API: string(c.route.shape), Operation: c.route.operation, Model: g.modelOf(c),
-		ClientIP: g.Addresses.of(c.r), Header: c.r.Header, Estimate: c.estimate,
+		API: string(c.route.shape), Operation: c.route.operation, Model: g.reportedModel(c),
+		ClientIP: g.Addresses.clientOf(c.r), Header: c.r.Header, Estimate: c.estimate,
 		Upstream: c.upstreamPart(),
 	}
 	if c.route.serve == nil {
@@ -107,7 +108,8 @@ func (g *Gateway) finished(c *call, took time.Duration) telemetry.Call {
 	return done
 }
 
-// upstreamPart is how the model's endpoint did, nil if it was not asked.
+// upstreamPart returns what telemetry reports of the model's endpoint, nil if none was
+// asked.
 func (c *call) upstreamPart() *telemetry.Upstream {
 	if c.asked.IsZero() {
 		return nil

@@ -17,15 +17,15 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// parse reads the body and finds the model.
+// parse reads and parses the body, and finds the model.
 func (g *Gateway) parse(c *call) error {
 	if encoding := c.r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return &problem{status: http.StatusUnsupportedMediaType, code: "unsupported_content_encoding", kind: kindRequest,
 			param: "Content-Encoding", message: "The body is compressed. Send it as it is, without Content-Encoding."}
 	}
 	body, err := g.readBody(c)
-	if refusal, ok := errors.AsType[*problem](err); ok {
-		return refusal
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
 	}
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &problem{status: http.StatusRequestEntityTooLarge, code: "request_too_large", kind: kindRequest,
@@ -33,13 +33,13 @@ func (g *Gateway) parse(c *call) error {
 				"The gateway's operator sets the limit, as MAX_BODY_BYTES.", tooLarge.Limit)}
 	}
 	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
-		err = errors.New("malformed trailer") // which it quotes, and there may be a key in it
+		err = errors.New("malformed trailer") // err quotes the trailer, which may contain a key
 	}
 	if err != nil {
 		return &problem{status: http.StatusBadRequest, code: "incomplete_request", kind: kindRequest,
 			message: "The body ended early.", cause: err}
 	}
-	if body, err = unmarked(body); err != nil {
+	if body, err = stripMark(body); err != nil {
 		return err
 	}
 	c.size = int64(len(body))
@@ -50,21 +50,21 @@ func (g *Gateway) parse(c *call) error {
 	if err != nil {
 		return err
 	}
-	if c.drops() {
+	if c.dropsExtraParameters() {
 		c.request.MaxCompletionTokens = nil
 	}
-	return g.choose(c)
+	return g.chooseModel(c)
 }
 
-// parsed reads a body, a long one when it is its turn.
+// parsed parses a body; a long one waits for its turn.
 func parsed(body []byte) (*chat.Request, error) {
 	defer turn(int64(len(body)))()
 	return chat.Parse(body)
 }
 
-// choose settles which model the call is for: the path's deployment, else the
-// body's model, else the only one there is.
-func (g *Gateway) choose(c *call) error {
+// chooseModel finds the call's model: the path's deployment, else the body's model,
+// else the only one there is.
+func (g *Gateway) chooseModel(c *call) error {
 	model := c.request.Model
 	if c.route.deployment != "" {
 		model = c.route.deployment
@@ -73,26 +73,27 @@ func (g *Gateway) choose(c *call) error {
 		model = g.Models[0]
 	}
 	if !slices.Contains(g.Models, model) || !c.grant.Tier.Serves(model) {
-		return g.noModel(c)
+		return g.modelNotFound(c)
 	}
-	c.model = model // what isn't a model's name is the caller's text, and not for the log
+	c.model = model // not set to the caller's text before it is known to be a model's name: it is logged
 	return nil
 }
 
-func (g *Gateway) noModel(c *call) *problem {
+// modelNotFound answers a call for a model that its tier doesn't serve.
+func (g *Gateway) modelNotFound(c *call) *problem {
 	message := "There is no model for this subscription."
-	if served := g.served(c.grant.Tier); len(served) > 0 {
-		message = "There is no such model for this subscription. Name one of: " + strings.Join(served, ", ") + "."
+	if models := g.modelsOf(c.grant.Tier); len(models) > 0 {
+		message = "There is no such model for this subscription. Name one of: " + strings.Join(models, ", ") + "."
 	}
 	return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: message}
 }
 
-// served are the models that a tier may use.
-func (g *Gateway) served(tier subscription.Tier) []string {
+// modelsOf returns the models that a tier may use.
+func (g *Gateway) modelsOf(tier subscription.Tier) []string {
 	return slices.DeleteFunc(slices.Clone(g.Models), func(model string) bool { return !tier.Serves(model) })
 }
 
-// reserve takes what the tier's way of reserving asks for.
+// reserve takes from the call's counter what the tier's way of reserving asks for.
 func (g *Gateway) reserve(c *call) error {
 	key := g.counterKey(c, c.model)
 	if c.reservesAll() {
@@ -100,49 +101,49 @@ func (g *Gateway) reserve(c *call) error {
 			return err
 		}
 	}
-	if !g.trustBytes(c, key) {
+	if !g.takeSizeBound(c, key) {
 		if err := c.count(); err != nil {
 			return err
 		}
 	}
 	reservation, decision, err := g.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
-	if err == nil && reservation == nil && c.trusted > 0 { // so many don't fit any more, but what the call takes may
-		g.distrust(c)
+	if err == nil && reservation == nil && c.trusted > 0 { // the bound no longer fits, but the exact count may
+		g.dropSizeBound(c)
 		if err := c.count(); err != nil {
 			return err
 		}
 		reservation, decision, err = g.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
 	}
 	if err != nil {
-		g.distrust(c)
-		return g.undecided(err)
+		g.dropSizeBound(c)
+		return counterProblem(err)
 	}
 	c.reservation, c.standing, c.degraded = reservation, decision.Standing, decision.Degraded
-	g.names.standing(c.w.Header(), decision.Standing, time.Now())
+	g.canonical.setLimits(c.w.Header(), decision.Standing, time.Now())
 	if decision.Verdict != limit.Granted {
-		refusal := g.refused(c, decision)
+		p := c.limitProblem(decision)
 		if reservation == nil {
-			return refusal
+			return p
 		}
-		c.shadow = refusal.code
-		c.w.Header().Set(headerShadow, refusal.code)
+		c.shadow = p.code
+		c.w.Header().Set(headerShadow, p.code)
 	}
 	c.cap = c.completionCap(decision)
 	return nil
 }
 
-// undecided is the answer where the counters decided nothing.
-func (g *Gateway) undecided(err error) error {
+// counterProblem answers a call that the counters could not decide.
+func counterProblem(err error) error {
 	if errors.Is(err, counter.ErrUnavailable) {
 		return unavailable("counters", counterRetry, err)
 	}
 	return clientClosed(err)
 }
 
-// release gives back what a call still holds when it ends; a reservation that
-// is settled holds nothing.
+// release gives back what an ended call still holds. Canceling a settled reservation
+// does nothing.
 func (g *Gateway) release(c *call) {
-	defer c.slot.release()
+	defer c.admission.release()
 	c.drop()
 	if c.reservation != nil {
 		c.reservation.Cancel()
@@ -151,27 +152,27 @@ func (g *Gateway) release(c *call) {
 }
 
 const (
-	// longPrompt is from how many bytes a prompt is worth not to be counted: less
+	// longPrompt: prompts with a smaller bound, in tokens, are always counted, which
 	// takes a few microseconds.
 	longPrompt = 512
-	// bytesShare bounds what all calls under way may hold for prompts that were not
-	// counted: one part in so many of what their counter has left.
-	bytesShare = 64
+	// uncountedShare: calls under way may hold at most 1/64 of what their counter has
+	// left for prompts that were not counted.
+	uncountedShare = 64
 )
 
-// trustBytes takes a bound on the prompt's tokens, which is about its bytes, for
-// their count, where that makes no difference: where there is so much left that the
-// call passes either way, and what it holds too much doesn't refuse another.
-// Then counting, which is what a prompt costs most, waits until somebody needs
-// to know; where upstream tells usage, nobody does.
-func (g *Gateway) trustBytes(c *call, key string) bool {
+// takeSizeBound uses an upper bound on the prompt's tokens, about its size in bytes, in
+// place of their count, and reports whether it did. It does so only where enough is
+// left that the call passes either way and the excess refuses no other call. Counting
+// is the most expensive part of a call, and is then done only if upstream's answer
+// lacks its usage.
+func (g *Gateway) takeSizeBound(c *call, key string) bool {
 	size := c.sizeBound()
 	if size < longPrompt || c.grant.Tier.Shadow {
 		return false
 	}
 	known, ok := g.Counter.Known(key)
-	left := roomIn(known)
-	if !ok || g.uncounted.Load()+size > left/bytesShare {
+	left := remainingTokens(known)
+	if !ok || g.uncounted.Load()+size > left/uncountedShare {
 		return false
 	}
 	c.prompt = size
@@ -183,14 +184,14 @@ func (g *Gateway) trustBytes(c *call, key string) bool {
 	return true
 }
 
-// distrust undoes trustBytes for a call that was not decided by it.
-func (g *Gateway) distrust(c *call) {
+// dropSizeBound undoes takeSizeBound, for a call that was not decided with it.
+func (g *Gateway) dropSizeBound(c *call) {
 	g.uncounted.Add(-c.trusted)
 	c.trusted = 0
 }
 
-// roomIn is what both limits have left, as far as is known.
-func roomIn(s limit.Standing) int64 {
+// remainingTokens returns the smaller of what the minute and the quota have left.
+func remainingTokens(s limit.Standing) int64 {
 	left := int64(math.MaxInt64)
 	if s.TokensPerMinute > 0 {
 		left = s.Remaining
@@ -202,18 +203,18 @@ func roomIn(s limit.Standing) int64 {
 }
 
 const (
-	// comparedEach is of how many calls whose prompt was not counted one is, when
-	// it is over.
-	comparedEach = 16
-	// comparedMost bounds such a prompt, in bytes: more takes longer than it tells.
-	comparedMost = 16 << 10
+	// sampleEvery: one in 16 prompts that were not counted is counted after its call.
+	sampleEvery = 16
+	// maxSample is the largest bound of such a prompt, in tokens: longer ones cost more
+	// time than the comparison is worth.
+	maxSample = 16 << 10
 )
 
-// compare counts the prompts of some of the calls that passed uncounted, once
-// they are answered: beside what upstream told, the counts show whether a
-// model's template has drifted.
-func (g *Gateway) compare(c *call) {
-	if c.trusted > 0 && c.trusted <= comparedMost && c.told && (g.passed.Add(1)-1)%comparedEach == 0 {
+// sampleEstimate counts the prompts of some answered calls that had not been counted.
+// Compared with upstream's usage, the counts show whether a model's template has
+// changed.
+func (g *Gateway) sampleEstimate(c *call) {
+	if c.trusted > 0 && c.trusted <= maxSample && c.told && (g.uncountedCalls.Add(1)-1)%sampleEvery == 0 {
 		_ = c.estimatePrompt()
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// shape is the dialect of a route; upstream.Shape has the same three names.
+// A shape is the API that a route belongs to; upstream.Shape has the same three names.
 type shape string
 
 const (
@@ -16,14 +16,14 @@ const (
 	shapeDeployments shape = "deployments" // Azure OpenAI's API, a deployment in the path
 )
 
-// route is what a path asks for.
+// A route is how to serve a path.
 type route struct {
 	serve      func(*Gateway, *call) error
 	method     string
 	shape      shape
-	operation  string // as reports name it
-	pattern    string // the path, "{name}" in place of a model
-	deployment string // the model that the path names
+	operation  string // name in telemetry
+	pattern    string // the path, with "{name}" in place of a model
+	deployment string // the model that the path names; empty: none
 }
 
 // The operations, named as in Azure OpenAI's and Foundry's own descriptions.
@@ -35,21 +35,21 @@ const (
 )
 
 func chatAt(s shape) route {
-	return route{serve: (*Gateway).chat, method: http.MethodPost, shape: s, operation: operationChat}
+	return route{serve: (*Gateway).completeChat, method: http.MethodPost, shape: s, operation: operationChat}
 }
 
 func modelsAt(s shape) route {
-	return route{serve: (*Gateway).list, method: http.MethodGet, shape: s, operation: operationModels}
+	return route{serve: (*Gateway).listModels, method: http.MethodGet, shape: s, operation: operationModels}
 }
 
 func modelAt(s shape) route {
-	return route{serve: (*Gateway).model, method: http.MethodGet, shape: s, operation: operationModel}
+	return route{serve: (*Gateway).getModel, method: http.MethodGet, shape: s, operation: operationModel}
 }
 
-// endpoints are the routes by path below the base path. Those of the openai shape
-// are where its clients ask by the base URL that they were given: with /openai/v1,
-// as Foundry's is, with /v1, as OpenAI's is, or with neither, as DeepSeek's is.
-var endpoints = map[string]route{
+// fixedRoutes are the routes by their path below the base path. The openai shape has
+// one for each base URL that its clients are given: ending in /openai/v1, as Foundry's
+// does, in /v1, as OpenAI's does, or in neither, as DeepSeek's.
+var fixedRoutes = map[string]route{
 	"/models/chat/completions":    chatAt(shapeModels),
 	"/openai/v1/chat/completions": chatAt(shapeOpenAI),
 	"/openai/chat/completions":    chatAt(shapeOpenAI),
@@ -59,16 +59,16 @@ var endpoints = map[string]route{
 	"/openai/v1/models":           modelsAt(shapeOpenAI),
 	"/v1/models":                  modelsAt(shapeOpenAI),
 	"/openai/models":              modelsAt(shapeDeployments),
-	"/usage":                      {serve: (*Gateway).usage, method: http.MethodGet, operation: operationUsage},
+	"/usage":                      {serve: (*Gateway).getUsage, method: http.MethodGet, operation: operationUsage},
 }
 
-// namedRoute is a route whose path names a model, between prefix and suffix.
+// A namedRoute is a route whose path names a model between prefix and suffix.
 type namedRoute struct {
 	prefix, suffix string
 	route
 }
 
-var named = []namedRoute{
+var namedRoutes = []namedRoute{
 	{"/openai/deployments/", "/chat/completions", chatAt(shapeDeployments)},
 	{"/models/", "", modelAt(shapeModels)},
 	{"/openai/v1/models/", "", modelAt(shapeOpenAI)},
@@ -76,10 +76,10 @@ var named = []namedRoute{
 	{"/openai/models/", "", modelAt(shapeDeployments)},
 }
 
-// extraParameters says what becomes of a body's parameters that the models shape
-// doesn't know: the caller's header of that name, or nothing, which leaves it to
-// the endpoint. Callers of the other shapes don't know the header, and their APIs
-// pass such parameters on: so does theirs.
+// extraParameters returns how the endpoint shall treat parameters that the models
+// shape doesn't define: the caller's Extra-Parameters header or, without it, empty,
+// which leaves it to the endpoint. Callers of the other shapes don't know the header;
+// for them it is pass-through, as in their APIs.
 func (c *call) extraParameters() string {
 	chosen := c.r.Header.Get("Extra-Parameters")
 	if chosen == "" && c.route.shape != shapeModels {
@@ -88,23 +88,23 @@ func (c *call) extraParameters() string {
 	return chosen
 }
 
-// find returns the route of a path, with or without the base path before it, so that
-// a client need change no more than its host. A base path that routes begin with too,
-// such as /openai, hides none of them. Doubled slashes and one at the end, which come
-// of joining a base URL and a path, are passed over.
-func find(path, base string) (route, bool) {
-	path = tidy(path)
+// findRoute returns the route of a path, with or without the base path, so that a
+// client need change no more than its host. A base path that routes begin with too,
+// such as /openai, hides none of them. Doubled and trailing slashes, which appear when
+// clients join a base URL and a path, are ignored.
+func findRoute(path, base string) (route, bool) {
+	path = cleanPath(path)
 	paths := [2]string{path}
 	if rest, below := strings.CutPrefix(path, base); below && base != "" && strings.HasPrefix(rest, "/") {
 		paths[1] = rest
 	}
 	for _, p := range paths {
-		if found, ok := endpoints[p]; ok {
+		if found, ok := fixedRoutes[p]; ok {
 			found.pattern = p
 			return found, true
 		}
 	}
-	for _, n := range named {
+	for _, n := range namedRoutes {
 		for _, p := range paths {
 			if name, ok := n.match(p); ok {
 				found := n.route
@@ -116,8 +116,8 @@ func find(path, base string) (route, bool) {
 	return route{}, false
 }
 
-// tidy returns a path without doubled slashes and without one at its end.
-func tidy(path string) string {
+// cleanPath returns a path without doubled slashes and without a trailing one.
+func cleanPath(path string) string {
 	for strings.Contains(path, "//") {
 		path = strings.ReplaceAll(path, "//", "/")
 	}
@@ -127,8 +127,8 @@ func tidy(path string) string {
 	return path
 }
 
-// match returns the model that a path names. What looks like a model's name may be
-// another API's.
+// match returns the model that a path names. It rejects what looks like a model's name
+// but is another API's path.
 func (n *namedRoute) match(path string) (name string, ok bool) {
 	name, ok = strings.CutPrefix(path, n.prefix)
 	if !ok {
@@ -137,11 +137,11 @@ func (n *namedRoute) match(path string) (name string, ok bool) {
 	if name, ok = strings.CutSuffix(name, n.suffix); !ok || name == "" {
 		return "", false
 	}
-	if _, other := otherAPI(path); other {
+	if _, other := findOtherAPI(path); other {
 		return "", false
 	}
 	return escapedSlash.Replace(name), true
 }
 
-// escapedSlash undoes what hosts do that escape an escaped slash once more.
+// escapedSlash replaces slashes that a host has escaped twice.
 var escapedSlash = strings.NewReplacer("%2F", "/", "%2f", "/")

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// trace is a call's place in a trace.
+// A trace is a call's place in a distributed trace.
 // Source: https://www.w3.org/TR/trace-context/
 type trace struct {
 	id       string // 32 hexadecimal digits
-	parent   string // the caller's span, 16 digits; empty where the trace begins here
-	span     string // the call's own
-	upstream string // the span of asking upstream
+	parent   string // the caller's span, 16 digits; empty if the trace begins here
+	span     string // the call's own span
+	upstream string // the span of the upstream request
 	flags    string // 2 digits
 }
 
-// traceOf goes on with the caller's trace, or begins one.
+// traceOf continues the caller's trace, or begins one.
 func traceOf(h http.Header) trace {
 	var random [32]byte
 	_, _ = rand.Read(random[:]) // never fails since Go 1.24
@@ -30,10 +30,10 @@ func traceOf(h http.Header) trace {
 	return t
 }
 
-// outbound is the traceparent for upstream.
+// outbound returns the traceparent header to send upstream.
 func (t trace) outbound() string { return "00-" + t.id + "-" + t.upstream + "-" + t.flags }
 
-// isID is whether a text is an id of so many digits, which are not all 0.
+// isID reports whether a text is an id of the given length, not all zeros.
 func isID(text string, digits int) bool {
 	return isHex(text, digits) && strings.Trim(text, "0") != ""
 }

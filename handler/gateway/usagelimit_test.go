@@ -44,10 +44,10 @@ func (a *archive) Rows(_ context.Context, q usage.Query) iter.Seq2[usage.Row, er
 func TestManySpansCostThreeReadings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, now := new(archive), time.Now()
-		var h history
+		var h historyCache
 		var all sync.WaitGroup
 		for range 3 {
-			for hours := range int64(mostHours) {
+			for hours := range int64(maxHours) {
 				all.Go(func() {
 					from := now.Add(-time.Duration(hours+1) * time.Hour).Truncate(time.Minute)
 					rows, err := h.rows(t.Context(), store, usage.Query{Counter: "team-a", From: from}, counter.Recent{}, now)
@@ -70,7 +70,7 @@ func TestWhoeverAskedFirstMayLeave(t *testing.T) {
 	for _, fault := range []error{nil, errors.New("down")} {
 		synctest.Test(t, func(t *testing.T) {
 			store, now := &archive{fault: fault}, time.Now()
-			var h history
+			var h historyCache
 			q := usage.Query{Counter: "team-a", From: now.Add(-time.Hour).Truncate(time.Minute)}
 			ctx, leave := context.WithCancel(t.Context())
 			gone := make(chan error)
@@ -91,25 +91,25 @@ func TestWhoeverAskedFirstMayLeave(t *testing.T) {
 }
 
 func TestASubscriptionAsksForItsUsageAtABoundedRate(t *testing.T) {
-	var a asking
+	var a usageLimiter
 	now, allowed := time.Now(), 0
 	for i := range 10_000 { // in 10 s
 		if a.allow("team-a", now.Add(time.Duration(i)*time.Millisecond)) == nil {
 			allowed++
 		}
 	}
-	if allowed < askingAtOnce+9*askingPerSecond || allowed > askingAtOnce+10*askingPerSecond+1 {
+	if allowed < usageReadBurst+9*usageReadsPerSecond || allowed > usageReadBurst+10*usageReadsPerSecond+1 {
 		t.Errorf("%d of 10,000 questions in 10 s were answered, want some 300", allowed)
 	}
 	if err := a.allow("team-b", now); err != nil {
 		t.Errorf("another subscription: %v", err)
 	}
-	for i := range 3 * askersKept {
+	for i := range 3 * maxUsageReaders {
 		if err := a.allow(fmt.Sprint(i), now.Add(time.Minute)); err != nil {
 			t.Fatalf("subscription %d: %v", i, err)
 		}
 	}
-	if n := len(a.limiters); n > askersKept {
-		t.Errorf("%d subscriptions are remembered, want %d at most", n, askersKept)
+	if n := len(a.limiters); n > maxUsageReaders {
+		t.Errorf("%d subscriptions are remembered, want %d at most", n, maxUsageReaders)
 	}
 }

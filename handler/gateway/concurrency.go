@@ -1,0 +1,70 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// concurrency counts the calls that each subscription has under way on this instance.
+type concurrency struct {
+	mu    sync.Mutex
+	calls map[string]int64 // by subscription; no entry is 0
+}
+
+// An admission is one call's part of its subscription's count. The call keeps it as
+// long as anything is done for it, including reading on after its caller left.
+type admission struct {
+	concurrency *concurrency
+	owner       string // a subscription's id
+	once        sync.Once
+}
+
+func newConcurrency() *concurrency { return &concurrency{calls: make(map[string]int64)} }
+
+// enter counts a call, and reports whether its owner then has no more than limit
+// calls under way; 0 is no limit.
+func (n *concurrency) enter(owner string, limit int64) (entered *admission, within bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.calls[owner]++
+	return &admission{concurrency: n, owner: owner}, limit == 0 || n.calls[owner] <= limit
+}
+
+// release takes the call out of the count. It does nothing when called again, or on nil.
+func (a *admission) release() {
+	if a == nil {
+		return
+	}
+	a.once.Do(func() {
+		n := a.concurrency
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.calls[a.owner]--; n.calls[a.owner] == 0 {
+			delete(n.calls, a.owner)
+		}
+	})
+}
+
+const codeTooManyCalls = "too_many_concurrent_calls"
+
+// admit counts the call as under way, or refuses one beyond its tier's maxConcurrent.
+// In shadow it only notes the refusal.
+func (g *Gateway) admit(c *call) error {
+	most := c.grant.Tier.Concurrent()
+	entered, within := g.concurrency.enter(c.grant.Subscription.ID, most)
+	switch {
+	case within:
+	case c.grant.Tier.Shadow:
+		c.shadow = codeTooManyCalls
+		c.w.Header().Set(headerShadow, codeTooManyCalls)
+	default:
+		entered.release()
+		throwAway(http.MaxBytesReader(c.w, c.r.Body, g.MaxBody))
+		return &problem{status: http.StatusTooManyRequests, code: codeTooManyCalls, kind: kindCalls, retry: time.Second,
+			message: fmt.Sprintf("The subscription has %s under way on this instance, the most that its tier allows (maxConcurrent). Try again when one has ended.", count(most, "call"))}
+	}
+	c.admission = entered
+	return nil
+}
