@@ -1,4 +1,4 @@
-// Command collector is a local Application Insights: it takes telemetry by the
+// Command collector is a local Application Insights: it accepts telemetry over the
 // ingestion protocol, checks it and prints it.
 package main
 
@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	address := flag.String("address", "127.0.0.1:7072", "where to listen")
+	address := flag.String("address", "127.0.0.1:7072", "the address to listen on")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *address, os.Stdout)
@@ -30,7 +30,8 @@ func main() {
 	}
 }
 
-// run collects until ctx is done, and says what to set to send here.
+// run collects until ctx is done. It first prints the setting that makes a gateway send
+// to it.
 func run(ctx context.Context, address string, out io.Writer) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {

@@ -13,19 +13,19 @@ import (
 	"tollgate/handler/telemetry/appinsights"
 )
 
-func TestWhatArrivesIsPrinted(t *testing.T) {
+func TestItemsArePrinted(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	out, printed := io.Pipe()
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, "127.0.0.1:0", printed) }()
 	lines := bufio.NewScanner(out)
 	if !lines.Scan() {
-		t.Fatal("nothing was printed")
+		t.Fatal("got no output, want the connection string")
 	}
 	setting, connection, _ := strings.Cut(lines.Text(), "=")
 	parsed, err := appinsights.ParseConnection(connection)
 	if err != nil || setting != "APPLICATIONINSIGHTS_CONNECTION_STRING" {
-		t.Fatalf("printed %s: %v", lines.Text(), err)
+		t.Fatalf("got %s (error %v), want a connection string", lines.Text(), err)
 	}
 	client, err := appinsights.New(appinsights.Config{Connection: parsed, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -33,7 +33,7 @@ func TestWhatArrivesIsPrinted(t *testing.T) {
 	}
 	client.Send(telemetry.Batch{Metrics: []telemetry.Metric{{Name: telemetry.TotalTokens, At: time.Now(), Sum: 258, Min: 258, Max: 258, Count: 1}}})
 	if !lines.Scan() || !strings.HasSuffix(lines.Text(), "llm/Total Tokens 258 {}") {
-		t.Errorf("printed %q", lines.Text())
+		t.Errorf("got %q, want the metric", lines.Text())
 	}
 	if err := client.Close(t.Context()); err != nil {
 		t.Error(err)

@@ -1,6 +1,6 @@
-// Command licenses writes the licences of everything that is linked into the
-// handler, as their authors ask of who passes their work on: of the modules, of
-// Go itself, and of what this repository holds of others.
+// Command licenses writes the licences of everything that is linked into the handler,
+// which must be distributed with it: those of the modules, of Go, and of the third-party
+// files in this repository.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	of := flag.String("of", "./handler", "the package that is linked, for linux-amd64")
+	of := flag.String("of", "./handler", "the program, as built for linux-amd64")
 	to := flag.String("to", ".artifacts/app/THIRD-PARTY-LICENSES.txt", "the file to write")
 	flag.Parse()
 	if err := run(*of, *to); err != nil {
@@ -29,9 +29,8 @@ func main() {
 	}
 }
 
-// ours are the files of this repository that hold licences of others, by what is
-// under them.
-var ours = map[string]string{
+// vendored holds the licence files of third-party works in this repository, by work.
+var vendored = map[string]string{
 	"uPlot, the console's charts":                   "handler/console/page/vendor/LICENSE.txt",
 	"the vocabularies that tokens are counted with": "handler/tokens/vocabulary/NOTICE.md",
 }
@@ -41,7 +40,7 @@ func run(of, to string) error {
 	if err != nil {
 		return err
 	}
-	for name, path := range ours {
+	for name, path := range vendored {
 		works = append(works, work{name, []string{path}})
 	}
 	slices.SortFunc(works, func(a, b work) int { return cmp.Compare(a.name, b.name) })
@@ -52,13 +51,13 @@ func run(of, to string) error {
 	return os.WriteFile(to, text.Bytes(), 0o644)
 }
 
-// work is something of others with the files that say under which licence it is.
+// A work is a third-party work with its licence files.
 type work struct {
 	name  string
 	files []string
 }
 
-// listed is what go list says of a package.
+// listed is a package in go list's output.
 type listed struct {
 	Dir      string
 	Standard bool
@@ -68,8 +67,7 @@ type listed struct {
 	}
 }
 
-// linked finds the modules whose packages a program is made of, each with its
-// licences, and Go's.
+// linked returns Go and the modules that a program is linked from, with their licences.
 func linked(program string) ([]work, error) {
 	command := exec.Command("go", "list", "-deps", "-json=Dir,Standard,Module", program)
 	command.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")
@@ -114,11 +112,11 @@ func linked(program string) ([]work, error) {
 	return all, nil
 }
 
-// licence is how files are called that hold one, or that must go with it.
+// licence matches the names of files that hold a licence or must accompany it.
 var licence = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|copyright|patents)([.-].*)?$`)
 
-// licencesOf lists the licences in a package's folder and those above it, up to
-// its module's. There must be one.
+// licencesOf lists the licences in a package's folder and the folders above it, up to its
+// module's. It fails if there is none.
 func licencesOf(folder, module string) (files []string, err error) {
 	for {
 		entries, err := os.ReadDir(folder)
@@ -136,7 +134,7 @@ func licencesOf(folder, module string) (files []string, err error) {
 		folder = filepath.Dir(folder)
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s has no licence: it may not be passed on", module)
+		return nil, fmt.Errorf("%s has no licence, so it must not be distributed", module)
 	}
 	return files, nil
 }
@@ -144,7 +142,7 @@ func licencesOf(folder, module string) (files []string, err error) {
 const rule = "================================================================================\n"
 
 func write(to *bytes.Buffer, works []work) error {
-	to.WriteString("Tollgate's handler is made of its own source and of the works below, which are\nunder these licences.\n")
+	to.WriteString("Tollgate's handler includes the works below, under these licences.\n")
 	for _, w := range works {
 		fmt.Fprintf(to, "\n%s%s\n%s", rule, w.name, rule)
 		for _, file := range w.files {

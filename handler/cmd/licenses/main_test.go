@@ -9,9 +9,8 @@ import (
 	"testing"
 )
 
-// TestEveryLinkedModulesLicenceIsThere: the handler as it is built for Azure says
-// itself which modules are in it.
-func TestEveryLinkedModulesLicenceIsThere(t *testing.T) {
+// The handler that is built for Azure lists its own modules.
+func TestEveryLinkedModulesLicenceIsWritten(t *testing.T) {
 	t.Chdir(filepath.Join("..", "..", ".."))
 	folder := t.TempDir()
 	binary, written := filepath.Join(folder, "handler"), filepath.Join(folder, "licences.txt")
@@ -32,7 +31,7 @@ func TestEveryLinkedModulesLicenceIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(info.Deps) < 10 {
-		t.Fatalf("the handler says that it is made of %d modules", len(info.Deps))
+		t.Fatalf("got %d modules in the handler, want at least 10", len(info.Deps))
 	}
 	for _, module := range info.Deps {
 		dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module.Path).Output()
@@ -44,22 +43,22 @@ func TestEveryLinkedModulesLicenceIsThere(t *testing.T) {
 		section, _, _ := strings.Cut(after, "\n"+rule)
 		files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "LICENSE*"))
 		if err != nil || !found {
-			t.Errorf("%s is linked and not named: %v", module.Path, err)
+			t.Errorf("%s is linked, and has no section (error %v)", module.Path, err)
 			continue
 		}
 		for _, file := range files {
 			its, err := os.ReadFile(file)
 			if err != nil || !strings.Contains(section, strings.TrimSpace(strings.ReplaceAll(string(its), "\r\n", "\n"))) {
-				t.Errorf("%s: %s is not there: %v", module.Path, filepath.Base(file), err)
+				t.Errorf("%s: the section lacks %s (error %v)", module.Path, filepath.Base(file), err)
 			}
 		}
 		if lower := strings.ToLower(section); !strings.Contains(lower, "copyright") && !strings.Contains(lower, "license") {
-			t.Errorf("%s: what is there is no licence: %s", module.Path, section)
+			t.Errorf("%s: got %s, want a licence", module.Path, section)
 		}
 	}
 	for _, also := range []string{"Go\n", "The Go Authors", "uPlot", "Leon Sorokin", "DeepSeek"} {
 		if !strings.Contains(string(text), also) {
-			t.Errorf("%q is not there", also)
+			t.Errorf("the file lacks %q", also)
 		}
 	}
 }

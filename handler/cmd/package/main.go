@@ -1,5 +1,5 @@
-// Command package zips what the Functions host runs into a package to deploy:
-// the same files give the same bytes, on any machine and at any time.
+// Command package zips what the Functions host runs into a package to deploy. The same
+// files always give the same bytes.
 package main
 
 import (
@@ -25,9 +25,9 @@ func main() {
 	}
 }
 
-// run packs a folder and tells the package's size.
+// run packs a folder and prints the package's size.
 func run(from, to string, stdout io.Writer) error {
-	// Written beside the package and moved over it, so that no half of one is ever deployed.
+	// Written to a temporary file and renamed, so that an incomplete package is never deployed.
 	partial, err := os.CreateTemp(filepath.Dir(to), "package-*")
 	if err != nil {
 		return err
@@ -48,14 +48,13 @@ func run(from, to string, stdout io.Writer) error {
 	return err
 }
 
-// epoch is the oldest time that a zip can hold: files have it whenever they
-// were built.
+// epoch is the oldest time that a zip can hold. All files get it.
 var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // pack writes the files of a folder in the order of their names.
 func pack(folder fs.FS, to io.Writer) error {
 	if _, err := fs.Stat(folder, "host.json"); err != nil {
-		return fmt.Errorf("it is not what the Functions host runs: %w", err)
+		return fmt.Errorf("not a folder that the Functions host can run: %w", err)
 	}
 	archive := zip.NewWriter(to)
 	archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) {
@@ -76,14 +75,14 @@ func add(archive *zip.Writer, folder fs.FS, name string, entry fs.DirEntry) erro
 	case err != nil:
 		return err
 	case name == "local.settings.json":
-		return fmt.Errorf("%s holds the secrets of a machine and never leaves it", name)
+		return fmt.Errorf("%s holds this machine's secrets and must not be deployed", name)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a file", name)
 	}
 	header := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: epoch}
 	header.SetMode(0o644)
 	if info.Mode()&0o111 != 0 {
-		header.SetMode(0o755) // whatever the machine's umask made of it
+		header.SetMode(0o755) // whatever the machine's umask is
 	}
 	w, err := archive.CreateHeader(header)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// app is a folder that the host could run, its files changed at a time.
+// app returns a folder that the host could run, with files of a modification time.
 func app(changed time.Time) fstest.MapFS {
 	return fstest.MapFS{
 		"host.json":               {Data: []byte("{}"), Mode: 0o644, ModTime: changed},
@@ -34,7 +34,7 @@ func packed(t *testing.T, folder fs.FS) []byte {
 func TestTheSameFilesGiveTheSameBytes(t *testing.T) {
 	first := packed(t, app(time.Unix(1e9, 0)))
 	if !bytes.Equal(first, packed(t, app(time.Now()))) {
-		t.Error("files built at another time give another package")
+		t.Error("the same files, built later, give another package")
 	}
 	other := app(time.Now())
 	other["handler"].Data = []byte("another binary")
@@ -53,48 +53,48 @@ func TestTheHandlerKeepsItsRunBit(t *testing.T) {
 	for _, file := range archive.File {
 		modes[file.Name] = file.Mode()
 		if file.CreatorVersion>>8 != 3 {
-			t.Errorf("%s is not marked as of Unix, so its mode is not read", file.Name)
+			t.Errorf("%s is not marked as made on Unix, so its mode is ignored", file.Name)
 		}
 	}
 	for name, want := range map[string]fs.FileMode{"host.json": 0o644, "gateway/function.json": 0o644, "handler": 0o755} {
 		if modes[name] != want {
-			t.Errorf("%s has mode %v, not %v", name, modes[name], want)
+			t.Errorf("%s: got mode %v, want %v", name, modes[name], want)
 		}
 	}
 	if len(modes) != 4 {
-		t.Errorf("packed are %v", modes)
+		t.Errorf("got files %v, want 4", modes)
 	}
 }
 
-func TestWhatMustNotBePackedStopsThePacking(t *testing.T) {
+func TestPackRefusesSecretsLinksAndOtherFolders(t *testing.T) {
 	secret := app(time.Now())
 	secret["local.settings.json"] = &fstest.MapFile{Data: []byte("{}")}
 	link := app(time.Now())
 	link["elsewhere"] = &fstest.MapFile{Mode: fs.ModeSymlink}
 	none := app(time.Now())
 	delete(none, "host.json")
-	for want, folder := range map[string]fstest.MapFS{"local.settings.json holds the secrets": secret, "elsewhere is not a file": link, "not what the Functions host runs": none} {
+	for want, folder := range map[string]fstest.MapFS{"local.settings.json holds this machine's secrets": secret, "elsewhere is not a file": link, "not a folder that the Functions host can run": none} {
 		if err := pack(folder, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
+			t.Errorf("got %v, want %q in it", err, want)
 		}
 	}
 }
 
-func TestAFailedPackingLeavesThePackageThatWasThere(t *testing.T) {
+func TestAFailureKeepsThePreviousPackage(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "tollgate.zip")
 	if err := os.WriteFile(to, []byte("the one before"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := run(t.TempDir(), to, new(bytes.Buffer)); err == nil {
-		t.Error("an empty folder is packed")
+		t.Error("an empty folder: got no error, want one")
 	}
 	left, err := os.ReadDir(filepath.Dir(to))
 	if before, _ := os.ReadFile(to); string(before) != "the one before" || len(left) != 1 {
-		t.Errorf("left are %v, %v", left, err)
+		t.Errorf("got files %v (error %v), want only the previous package", left, err)
 	}
 }
 
-func TestThePackagesSizeIsTold(t *testing.T) {
+func TestRunPrintsThePackagesSize(t *testing.T) {
 	from, to := t.TempDir(), filepath.Join(t.TempDir(), "tollgate.zip")
 	for name, file := range app(time.Now()) {
 		path := filepath.Join(from, name)
@@ -107,6 +107,6 @@ func TestThePackagesSizeIsTold(t *testing.T) {
 	}
 	var stdout strings.Builder
 	if err := run(from, to, &stdout); err != nil || stdout.String() != to+": 0.0 MB\n" {
-		t.Errorf("%v: %q", err, stdout.String())
+		t.Errorf("got %q, error %v; want the size", stdout.String(), err)
 	}
 }

@@ -1,5 +1,5 @@
-// Command r1sim serves a simulated DeepSeek-R1 endpoint on this machine, to
-// run the gateway against.
+// Command r1sim serves a simulated DeepSeek-R1 endpoint on this machine, for a gateway
+// to call.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	port := flag.Int("port", 8090, "port of 127.0.0.1 to listen on; 0 picks a free one")
+	port := flag.Int("port", 8090, "the port of 127.0.0.1 to listen on; 0: any free one")
 	var endpoint r1sim.Endpoint
 	flag.Func("behave", "how to answer, such as first-token=2s,pace=50ms or status=429,retry-after=7s; see r1sim.Behaviour", func(text string) (err error) {
 		endpoint.Behaviour, err = endpoint.Behaviour.With(text)

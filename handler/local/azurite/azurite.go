@@ -1,5 +1,5 @@
-// Package azurite runs the pinned Azure Storage emulator of infra/local, for
-// the demo, for "make run" and for tests. The gateway itself never imports it.
+// Package azurite runs the pinned Azure Storage emulator of infra/local, for the demo,
+// "make run" and tests. The gateway itself doesn't import it. Tests start at Shared.
 package azurite
 
 import (
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// ErrNotInstalled says that Node.js or the emulator's package is missing.
+// ErrNotInstalled means that Node.js or the emulator's package is missing.
 var ErrNotInstalled = errors.New("azurite is not installed: run npm ci in infra/local (needs Node.js 20 or newer)")
 
 // AccountName and AccountKey are the emulator's published test credentials;
@@ -34,30 +34,30 @@ const (
 // busy two-core machine takes about three seconds.
 const startTimeout = 60 * time.Second
 
-// started is what the table service prints once it can be connected to.
+// started begins the line that the table service prints once it accepts connections.
 const started = "Azurite Table service successfully started on"
 
-// bootstrap loads the emulator's script, given as the first argument, and ends
-// it when standard input closes: so it never outlives the process that started
-// it, however that one dies.
+// bootstrap loads the emulator's script, its first argument, and exits when standard
+// input closes: the emulator never outlives the process that started it, however that
+// process dies.
 const bootstrap = `process.stdin.on("end", () => process.exit()).resume(); require(process.argv[1])`
 
-// portTries covers the moment between finding a free port and the emulator's
-// taking it, in which another process may take it first.
+// portTries is the number of ports to try: another process may take a free port before
+// the emulator does.
 const portTries = 3
 
-// Server is a running table emulator.
+// A Server is a running table emulator.
 type Server struct {
-	// ConnectionString names the emulator as the Functions conventions expect it.
+	// ConnectionString is the emulator's, for AzureWebJobsStorage.
 	ConnectionString string
 
 	cmd    *exec.Cmd
 	exited chan struct{}
 }
 
-// Start runs the table service on a free port of 127.0.0.1, its data in dir, or
-// in memory where dir is empty. It returns once the service listens, or with
-// ErrNotInstalled. The caller stops it.
+// Start runs the table service on a free port of 127.0.0.1, with its data in dir, or in
+// memory if dir is empty. It returns once the service listens, or ErrNotInstalled. The
+// caller must stop the server.
 func Start(ctx context.Context, dir string) (*Server, error) {
 	var problems []error
 	for range portTries {
@@ -77,7 +77,7 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 	return nil, errors.Join(problems...)
 }
 
-// StartOn is Start on a port of the caller's choice.
+// StartOn is like Start, on a given port.
 func StartOn(ctx context.Context, dir, port string) (*Server, error) {
 	script := filepath.Join(localDir(), "node_modules", "azurite", "dist", "src", "table", "main.js")
 	node, err := exec.LookPath("node")
@@ -103,7 +103,7 @@ func launch(ctx context.Context, cmd *exec.Cmd) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start azurite: %w", err)
 	}
-	if _, err := cmd.StdinPipe(); err != nil { // held open, never written
+	if _, err := cmd.StdinPipe(); err != nil { // kept open, never written
 		return nil, fmt.Errorf("start azurite: %w", err)
 	}
 	var stderr strings.Builder
@@ -133,17 +133,17 @@ func launch(ctx context.Context, cmd *exec.Cmd) (*Server, error) {
 	case <-ready:
 		return s, nil
 	case <-s.exited:
-		return nil, fmt.Errorf("start azurite: it ended before it listened: %s", strings.TrimSpace(stderr.String()))
+		return nil, fmt.Errorf("start azurite: it exited before it listened: %s", strings.TrimSpace(stderr.String()))
 	case <-ctx.Done():
 		s.Stop()
 		return nil, fmt.Errorf("start azurite: %w", ctx.Err())
 	}
 }
 
-// FreePort is a port of 127.0.0.1 that nothing listens on just now. It is below
-// those that the system gives to connections by itself, one of which might have
-// it before its user does; and each process tries others than the processes of
-// the next few hundred numbers, so that no two choose the same.
+// FreePort returns a port of 127.0.0.1 that nothing listens on. It is below the system's
+// range for outgoing connections, one of which might otherwise take it first. Each
+// process tries a range of its own, by its id, so that concurrent tests don't choose the
+// same port.
 func FreePort() (string, error) {
 	base := firstPort + os.Getpid()%portUsers*portsEach
 	var problems []error
@@ -161,27 +161,27 @@ func FreePort() (string, error) {
 const (
 	firstPort = 20_000
 	portsEach = 40
-	portUsers = 300 // so that all are below Linux's first for connections, 32,768
+	portUsers = 300 // keeps all ports below 32,768, Linux's first for outgoing connections
 )
 
-// portsTried counts, so that a port isn't chosen again before its user has it.
+// portsTried counts the ports tried, so that a port isn't chosen again at once.
 var portsTried atomic.Int64
 
-// ConnectionString names the table service of an emulator on a port of
-// 127.0.0.1, whether it runs or not.
+// ConnectionString returns the connection string of an emulator on a port of 127.0.0.1,
+// whether it runs or not.
 func ConnectionString(port string) string {
 	return fmt.Sprintf("DefaultEndpointsProtocol=http;AccountName=%s;AccountKey=%s;TableEndpoint=http://127.0.0.1:%s/%s",
 		AccountName, AccountKey, port, AccountName)
 }
 
-// Stop ends the emulator and waits until it has gone. It may be called twice.
+// Stop kills the emulator and waits for its exit. It may be called more than once.
 func (s *Server) Stop() {
 	_ = s.cmd.Process.Kill()
 	<-s.exited
 }
 
-// localDir is infra/local of the checkout that this file was compiled from, or
-// of the working directory where the source has moved.
+// localDir returns infra/local of the checkout that this file was compiled from; with
+// -trimpath, of the working directory.
 func localDir() string {
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
 		return filepath.Join(filepath.Dir(file), "..", "..", "..", "infra", "local")

@@ -23,13 +23,13 @@ func TestSharedEmulatorServesTables(t *testing.T) {
 	if _, err := client.CreateTable(t.Context(), "emulator", nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.DeleteTable(t.Context(), "emulator", nil); err != nil { // so that the test can be run again
+	if _, err := client.DeleteTable(t.Context(), "emulator", nil); err != nil { // so that the test can run again
 		t.Fatal(err)
 	}
 }
 
 func TestStopEndsTheEmulator(t *testing.T) {
-	azurite.Shared(t) // skips where there is no emulator
+	azurite.Shared(t) // skips the test without an emulator
 	server, err := azurite.Start(context.Background(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -45,22 +45,22 @@ func TestStopEndsTheEmulator(t *testing.T) {
 	server.Stop()
 	if response, err := http.Get("http://" + host(server.ConnectionString)); err == nil {
 		response.Body.Close()
-		t.Error("the emulator still answers after Stop")
+		t.Error("the emulator still answers after Stop, want it gone")
 	}
 }
 
-func TestFreePortsDifferAndNoConnectionTakesThem(t *testing.T) {
+func TestFreePortsDifferAndAreBelowTheEphemeralRange(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 10 {
 		port, err := azurite.FreePort()
 		if number, _ := strconv.Atoi(port); err != nil || number < 1024 || number >= 32768 || seen[port] {
-			t.Errorf("port %s after %v: %v", port, seen, err)
+			t.Errorf("got port %s, error %v; want a new one below 32768, after %v", port, err, seen)
 		}
 		seen[port] = true
 	}
 }
 
-// host cuts host:port out of a connection string's TableEndpoint.
+// host returns host:port of a connection string's TableEndpoint.
 func host(connection string) string {
 	_, endpoint, _ := strings.Cut(connection, "TableEndpoint=http://")
 	address, _, _ := strings.Cut(endpoint, "/")

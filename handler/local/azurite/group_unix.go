@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-// ownGroup keeps a Ctrl-C at the terminal from the emulator, so that a gateway
-// that drains can still write its last counters; whoever started it stops it.
+// ownGroup puts the emulator into a process group of its own, so that a Ctrl-C doesn't
+// reach it: a draining gateway can still write its counters. The process that started
+// the emulator stops it.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }

@@ -12,9 +12,9 @@ var shared struct {
 	server *Server
 }
 
-// Shared returns the connection string of one in-memory emulator for all tests
-// of a package; the package's TestMain is Main. Tests keep out of each other's
-// way by table names. Without Node.js or the emulator the test is skipped.
+// Shared returns the connection string of one in-memory emulator for all tests of a
+// package, whose TestMain must call Main. Each test must use table names of its own.
+// Without Node.js or the emulator the test is skipped.
 func Shared(t testing.TB) string {
 	t.Helper()
 	shared.Lock()
@@ -25,8 +25,8 @@ func Shared(t testing.TB) string {
 	return shared.server.ConnectionString
 }
 
-// Own returns an in-memory emulator of the test's own, which ends with it.
-// Without Node.js or the emulator the test is skipped.
+// Own returns an in-memory emulator for one test, stopped at its end. Without Node.js or
+// the emulator the test is skipped.
 func Own(t testing.TB) *Server {
 	t.Helper()
 	server := start(t.Context(), t)
@@ -46,8 +46,8 @@ func start(ctx context.Context, t testing.TB) *Server {
 	return server
 }
 
-// Main runs a package's tests and stops the emulator that they shared. It
-// returns the exit status for os.Exit.
+// Main runs a package's tests and stops their shared emulator. It returns the exit
+// status for os.Exit.
 func Main(m *testing.M) int {
 	defer func() {
 		shared.Lock()

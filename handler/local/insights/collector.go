@@ -1,6 +1,7 @@
-// Package insights is a local Application Insights: it takes telemetry by the
-// ingestion protocol, holds every item to the protocol's schema, and keeps what
-// arrives. Tests and make run send to it in place of Azure.
+// Package insights is a local Application Insights: it accepts telemetry over the
+// ingestion protocol, checks every item against the protocol's schema, and keeps the
+// valid ones. Tests and "make run" send to it instead of Azure. Start reading at
+// Collector.
 package insights
 
 import (
@@ -13,24 +14,23 @@ import (
 	"sync"
 )
 
-// MaxBody is the largest request taken, in bytes once unpacked.
+// MaxBody is the size limit of a request after decompression, in bytes.
 const MaxBody = 16 << 20
 
-// maxItem is the largest item, in bytes.
+// maxItem is the size limit of an item, in bytes.
 const maxItem = 64 << 10
 
-// Collector takes telemetry. The zero value is ready to use.
+// A Collector accepts telemetry. The zero value is ready to use.
 type Collector struct {
-	// Token, where set, is the bearer token that v2.1/track wants; then v2/track
-	// takes nothing, as with disableLocalAuth.
+	// Token, if set, is the bearer token that v2.1/track requires; v2/track then
+	// accepts nothing, as with disableLocalAuth.
 	Token string
-	// Answer, where set, may answer a request in the service's place, to play a
-	// service in trouble: it says whether it did. The items are the request's,
-	// not yet kept.
+	// Answer, if set, may answer a request instead, to simulate a failing service; it
+	// reports whether it did. The items are the request's valid ones, not kept yet.
 	Answer func(w http.ResponseWriter, r *http.Request, items []Item) bool
-	// Arrived, where set, is told of every item that is kept.
+	// Arrived, if set, is called with every item that is kept.
 	Arrived func(Item)
-	// Refused, where set, is told of what is wrong with items that aren't.
+	// Refused, if set, is called with the fault of every other item.
 	Refused func(string)
 
 	mu     sync.Mutex
@@ -38,29 +38,28 @@ type Collector struct {
 	faults []string
 }
 
-// ConnectionString is what makes an application send to a collector that
-// serves at an address, host and port.
+// ConnectionString returns the connection string of a collector at an address,
+// host:port.
 func ConnectionString(address string) string {
 	return "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://" + address + "/"
 }
 
-// Items are those that arrived so far.
+// Items returns the items kept so far.
 func (c *Collector) Items() []Item {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]Item(nil), c.items...)
 }
 
-// Faults are what was wrong with items that broke the schema.
+// Faults returns the faults of items that broke the schema.
 func (c *Collector) Faults() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]string(nil), c.faults...)
 }
 
-// Sum adds up the values of a metric over all items, and says how many values
-// they stand for. Where dimensions are given, pairs of name and value, only
-// items with all of them count.
+// Sum returns the sum of a metric over all items, and the number of values in it. With
+// dimensions, pairs of name and value, it counts only items that have all of them.
 func (c *Collector) Sum(metric string, dimensions ...string) (sum float64, count int) {
 	for _, item := range c.Items() {
 		if item.Metric == nil || item.Metric.Name != metric || !item.has(dimensions) {
@@ -71,6 +70,7 @@ func (c *Collector) Sum(metric string, dimensions ...string) (sum float64, count
 	return sum, count
 }
 
+// has reports whether the item has all dimensions, pairs of name and value.
 func (i *Item) has(dimensions []string) bool {
 	for n := 0; n+1 < len(dimensions); n += 2 {
 		if i.Properties[dimensions[n]] != dimensions[n+1] {
@@ -80,7 +80,7 @@ func (i *Item) has(dimensions []string) bool {
 	return true
 }
 
-// ServeHTTP takes POST /v2/track and POST /v2.1/track.
+// ServeHTTP serves POST /v2/track and POST /v2.1/track.
 func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	local, entra := r.URL.Path == "/v2/track", r.URL.Path == "/v2.1/track"
 	switch {
@@ -121,7 +121,7 @@ func unpack(r *http.Request) ([][]byte, error) {
 	}
 	plain, err := io.ReadAll(io.LimitReader(body, MaxBody+1))
 	if err != nil {
-		return nil, fmt.Errorf("the body is not whole: %w", err)
+		return nil, fmt.Errorf("the body is incomplete: %w", err)
 	}
 	if len(plain) > MaxBody {
 		return nil, fmt.Errorf("the body is larger than %d bytes", MaxBody)
@@ -135,14 +135,14 @@ func unpack(r *http.Request) ([][]byte, error) {
 	return lines, nil
 }
 
-// fault is one item that is not taken.
+// A fault is an item that is not accepted.
 type fault struct {
 	Index      int    `json:"index"`
 	StatusCode int    `json:"statusCode"`
 	Message    string `json:"message"`
 }
 
-// take checks the items, keeps the good ones and answers.
+// take checks the items, keeps the valid ones and answers.
 func (c *Collector) take(w http.ResponseWriter, r *http.Request, lines [][]byte) {
 	faults := []fault{}
 	var good []Item
@@ -168,7 +168,7 @@ func (c *Collector) take(w http.ResponseWriter, r *http.Request, lines [][]byte)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(struct { // whoever sent it may have left
+	_ = json.NewEncoder(w).Encode(struct { // the client may have left
 		Received int     `json:"itemsReceived"`
 		Accepted int     `json:"itemsAccepted"`
 		Errors   []fault `json:"errors"`
@@ -186,7 +186,7 @@ func (c *Collector) note(faults []fault) {
 	}
 }
 
-// Keep takes items as arrived, for an Answer that takes some.
+// Keep keeps items, for an Answer that accepts some.
 func (c *Collector) Keep(items []Item) {
 	c.mu.Lock()
 	c.items = append(c.items, items...)

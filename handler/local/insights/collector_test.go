@@ -18,7 +18,7 @@ const metric = `{"ver":1,"name":"Microsoft.ApplicationInsights.0123456789abcdef0
 const request = `{"ver":1,"name":"Microsoft.ApplicationInsights.Request","time":"2026-07-01T12:00:00Z","sampleRate":50,"iKey":"01234567-89ab-cdef-0123-456789abcdef",` +
 	`"tags":{"ai.operation.id":"abababababababababababababababab"},"data":{"baseType":"RequestData","baseData":{"ver":2,"id":"cccccccccccccccc","name":"POST /x","duration":"0.00:00:01.5000000","responseCode":"200","success":true,"measurements":{"Total Tokens":258}}}}`
 
-// post sends lines as the SDKs do, and returns the answer.
+// post sends lines like the SDKs and returns the answer.
 func post(t *testing.T, c *insights.Collector, path string, lines ...string) (int, string) {
 	t.Helper()
 	var body bytes.Buffer
@@ -34,27 +34,27 @@ func post(t *testing.T, c *insights.Collector, path string, lines ...string) (in
 	return w.Code, strings.TrimSpace(w.Body.String())
 }
 
-func TestGoodItemsAreKeptAndBadOnesNamed(t *testing.T) {
+func TestValidItemsAreKeptAndOthersReported(t *testing.T) {
 	var c insights.Collector
 	if status, body := post(t, &c, "/v2/track", metric, request); status != 200 || body != `{"itemsReceived":2,"itemsAccepted":2,"errors":[]}` {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s, want all items accepted", status, body)
 	}
 	if sum, count := c.Sum("Total Tokens", "API ID", "models"); sum != 467 || count != 2 || len(c.Items()) != 2 {
-		t.Errorf("sum %v of %d, items %v", sum, count, c.Items())
+		t.Errorf("got the wrong sum %v of %d values, or items %v", sum, count, c.Items())
 	}
 	if sum, _ := c.Sum("Total Tokens", "API ID", "openai"); sum != 0 {
-		t.Errorf("sum %v of another API", sum)
+		t.Errorf("got sum %v for another API, want 0", sum)
 	}
 	status, body := post(t, &c, "/v2/track", metric, strings.Replace(metric, `"ns":"llm",`, "", 1))
 	if status != 206 || !strings.Contains(body, `"itemsAccepted":1`) || !strings.Contains(body, `"index":1,"statusCode":400`) || len(c.Faults()) != 1 {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want the invalid items named", status, body)
 	}
 	if status, _ := post(t, &c, "/v2/track", "{}"); status != 400 {
-		t.Errorf("nothing but bad items: %d", status)
+		t.Errorf("with only invalid items got %d, want 400", status)
 	}
 }
 
-func TestEveryRuleOfTheSchemaIsHeld(t *testing.T) {
+func TestEveryRuleOfTheSchemaIsChecked(t *testing.T) {
 	for name, change := range map[string][3]string{
 		"version":          {metric, `"ver":1`, `"ver":2`},
 		"name":             {metric, `.Metric"`, `.Metrics"`},
@@ -82,24 +82,24 @@ func TestEveryRuleOfTheSchemaIsHeld(t *testing.T) {
 	} {
 		line := strings.Replace(change[0], change[1], change[2], 1)
 		if line == change[0] {
-			t.Fatalf("%s changes nothing", name)
+			t.Fatalf("the case %q changes nothing", name)
 		}
 		if _, err := insights.Read([]byte(line)); err == nil {
-			t.Errorf("%s: accepted %s", name, line)
+			t.Errorf("%s: got no error for %s, want one", name, line)
 		}
 	}
 }
 
-func TestWhoMaySendIsChecked(t *testing.T) {
+func TestCredentialsAreChecked(t *testing.T) {
 	c := insights.Collector{Token: "right"}
 	for path, want := range map[string]int{"/v2/track": 400, "/v2.1/track": 200, "/v3/track": 404} {
 		if status, _ := post(t, &c, path, metric); status != want {
-			t.Errorf("%s: %d, want %d", path, status, want)
+			t.Errorf("%s: got %d, want %d", path, status, want)
 		}
 	}
 	c.Token = "another"
 	if status, _ := post(t, &c, "/v2.1/track", metric); status != 401 {
-		t.Errorf("a wrong token: %d", status)
+		t.Errorf("with a wrong token got %d, want 401", status)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestItemsPrintInALine(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := item.String(); !strings.HasSuffix(got, want) {
-			t.Errorf("printed %q, want … %q", got, want)
+			t.Errorf("got %q, want a line that ends with %q", got, want)
 		}
 	}
 }

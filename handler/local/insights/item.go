@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// Item is one piece of telemetry that keeps to the schema: a metric, a request
-// or a dependency.
+// An Item is one valid piece of telemetry: a metric, a request or a dependency.
 type Item struct {
 	Kind       string // Metric, Request or RemoteDependency
 	At         time.Time
@@ -26,7 +25,7 @@ type Item struct {
 	Dependency *Dependency
 }
 
-// Metric is a metric's first data point, the one that is stored.
+// A Metric is an item's first data point, the only one that the service stores.
 type Metric struct {
 	Namespace string  `json:"ns"`
 	Name      string  `json:"name"`
@@ -38,7 +37,7 @@ type Metric struct {
 	StdDev    float64 `json:"stdDev"`
 }
 
-// Request is a call that the application answered.
+// A Request is a call that the application answered.
 type Request struct {
 	ID           string             `json:"id"`
 	Source       string             `json:"source"`
@@ -50,7 +49,7 @@ type Request struct {
 	Measurements map[string]float64 `json:"measurements"`
 }
 
-// Dependency is a call that the application made.
+// A Dependency is a call that the application made.
 type Dependency struct {
 	ID           string             `json:"id"`
 	Name         string             `json:"name"`
@@ -77,7 +76,7 @@ type envelope struct {
 	} `json:"data"`
 }
 
-// base is what all base data has.
+// base holds the fields that all base data has.
 type base struct {
 	Ver        int               `json:"ver"`
 	Properties map[string]string `json:"properties"`
@@ -125,7 +124,7 @@ func Read(line []byte) (Item, error) {
 	return item, item.read(e.Data.BaseData)
 }
 
-// strict reads JSON whose every field is known.
+// strict reads JSON and refuses unknown fields.
 func strict(text []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -133,7 +132,7 @@ func strict(text []byte, into any) error {
 		return err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return errors.New("something follows the object")
+		return errors.New("there is text after the object")
 	}
 	return nil
 }
@@ -189,7 +188,7 @@ func (i *Item) read(text []byte) error {
 	return nil
 }
 
-// one checks the one data point that a metric may have: the service stores no more.
+// one checks that there is exactly one data point, since the service stores no more.
 func one(points []Metric) (*Metric, error) {
 	if len(points) != 1 {
 		return nil, fmt.Errorf("metrics has %d data points, not 1", len(points))
@@ -210,7 +209,7 @@ func one(points []Metric) (*Metric, error) {
 	return &m, nil
 }
 
-// span checks what requests and dependencies have alike.
+// span checks the fields that requests and dependencies share.
 func (i *Item) span(id, name, took string) error {
 	switch {
 	case name == "" || len(name) > 1024:

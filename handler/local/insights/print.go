@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// String is the item in a line, for people to watch.
+// String returns the item in one line, for people to read.
 func (i Item) String() string {
 	at := i.At.Local().Format("15:04:05")
 	switch {
@@ -28,12 +28,12 @@ func (i Item) String() string {
 	return at + " nothing"
 }
 
-// number is a value to three places at most.
+// number formats a value with at most three decimals.
 func number(value float64) string {
 	return strconv.FormatFloat(math.Round(value*1000)/1000, 'f', -1, 64)
 }
 
-// short is a duration without leading zeros' units: 0.00:00:01.5000000 is 1.5s.
+// short formats a duration in seconds: 0.00:00:01.5000000 is 1.5s.
 func short(text string) string {
 	var days, hours, minutes int
 	var seconds float64

@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/tokens"
 )
 
-// The completions that the article's first two calls took, in tokens.
+// demoCompletions holds the completion tokens of the article's first two calls.
 var demoCompletions = []int64{233, 184}
 
 // The article's chat.
@@ -20,31 +20,31 @@ const (
 	demoUser   = "Can you tell me the time, please?"
 )
 
-// usualCompletion is how many tokens an answer takes where nothing bounds it.
-const usualCompletion = 60
+// defaultCompletion is the size of an answer unless something limits it, in tokens.
+const defaultCompletion = 60
 
-// encoding is how the model itself counts.
+// encoding is the model's own.
 var encoding = tokens.ForModel("DeepSeek-R1")
 
-// answer is what the model says to a call, a token at a time, and what that costs.
+// An answer holds the tokens of a completion and its usage.
 type answer struct {
 	id      string
 	created int64 // Unix seconds
 	written []token
-	call    *toolCall // after what was written
+	call    *toolCall // follows the written tokens; nil: none
 	finish  string
 	prompt  int64 // tokens
-	hidden  int64 // tokens that were thought and not written
+	hidden  int64 // reasoning tokens that are not written
 	noUsage bool
 }
 
-// token is one token of an answer, and the field that it is written to.
+// A token is one token of an answer, and the field that it is written to.
 type token struct{ field, text string }
 
 func (e *Endpoint) answer(fields map[string]json.RawMessage, asked request, models bool, behaviour Behaviour) answer {
-	prompt, _ := encoding.CountChat(fields["messages"], fields["tools"]) // read once already
+	prompt, _ := encoding.CountChat(fields["messages"], fields["tools"]) // can't fail: they were read before
 	a := answer{id: "chatcmpl-" + rand.Text(), created: time.Now().Unix(), prompt: int64(prompt), finish: "stop", noUsage: behaviour.NoUsage}
-	completion := int64(usualCompletion)
+	completion := int64(defaultCompletion)
 	if m := asked.Messages; len(m) == 2 && m[0].Content == demoSystem && m[1].Content == demoUser {
 		if call := e.demoCalls.Add(1); call <= int64(len(demoCompletions)) {
 			completion = demoCompletions[call-1]
@@ -54,7 +54,7 @@ func (e *Endpoint) answer(fields map[string]json.RawMessage, asked request, mode
 		completion = behaviour.Completion
 	}
 	if a.call = asked.toolCall(); a.call != nil {
-		completion = max(completion-a.call.tokens, leastThought)
+		completion = max(completion-a.call.tokens, minThought)
 		a.written, a.finish = thought(completion, models), "tool_calls"
 	} else {
 		a.written = think(completion, models)
@@ -65,7 +65,7 @@ func (e *Endpoint) answer(fields map[string]json.RawMessage, asked request, mode
 	}
 	if most := asked.MaxTokens + asked.MaxCompletionTokens; behaviour.Hidden > 0 {
 		a.hidden = behaviour.Hidden
-		if most > 0 && a.hidden+int64(len(a.written)) > most { // what is hidden comes first
+		if most > 0 && a.hidden+int64(len(a.written)) > most { // hidden tokens come first
 			a.hidden = min(a.hidden, most)
 			a.written, a.finish = a.written[:most-a.hidden], "length"
 		}
@@ -73,7 +73,7 @@ func (e *Endpoint) answer(fields map[string]json.RawMessage, asked request, mode
 	return a
 }
 
-// completion is what the answer takes, in tokens.
+// completion returns the size of the answer, in tokens.
 func (a *answer) completion() int64 {
 	n := int64(len(a.written))
 	if a.call != nil {
@@ -82,11 +82,11 @@ func (a *answer) completion() int64 {
 	return n + a.hidden
 }
 
-// leastThought is how many tokens the model thinks at least before it calls a tool:
-// enough for the marks around a thought.
-const leastThought = 8
+// minThought is the least reasoning before a tool call, in tokens: enough for the marks
+// around a thought.
+const minThought = 8
 
-// think is an answer of so many tokens: a thought and what is said.
+// think returns an answer of the given number of tokens: a thought and text.
 func think(completion int64, models bool) []token {
 	around := int64(1)
 	if models {
@@ -100,8 +100,8 @@ func think(completion int64, models bool) []token {
 	return all[:completion]
 }
 
-// thought is a thought of so many tokens. The models shape has it in content, between
-// marks, the others in a field of its own.
+// thought returns a thought of n tokens. The models shape writes it to content, between
+// marks; the others write it to reasoning_content.
 func thought(n int64, models bool) []token {
 	field, before, after := "reasoning_content", []string(nil), []string(nil)
 	if models {
@@ -127,8 +127,8 @@ func (a answer) usage() map[string]int64 {
 	return map[string]int64{"prompt_tokens": a.prompt, "completion_tokens": completion, "total_tokens": a.prompt + completion}
 }
 
-// whole sends an answer that isn't streamed.
-func (a answer) whole(w http.ResponseWriter, behaviour Behaviour) {
+// send sends an answer that isn't streamed.
+func (a answer) send(w http.ResponseWriter, behaviour Behaviour) {
 	texts := make(map[string]string)
 	for _, token := range a.written {
 		texts[token.field] += token.text
@@ -141,14 +141,14 @@ func (a answer) whole(w http.ResponseWriter, behaviour Behaviour) {
 	for field, text := range texts {
 		message[field] = text
 	}
-	told := map[string]any{
+	completion := map[string]any{
 		"id": a.id, "object": "chat.completion", "created": a.created, "model": "DeepSeek-R1",
 		"choices": []any{map[string]any{"index": 0, "finish_reason": a.finish, "message": message}},
 	}
 	if !a.noUsage {
-		told["usage"] = a.usage()
+		completion["usage"] = a.usage()
 	}
-	body, _ := json.Marshal(told) // maps of strings and numbers always encode
+	body, _ := json.Marshal(completion) // maps of strings and numbers always encode
 	w.Header().Set("Content-Type", "application/json")
 	if behaviour.CutAfter > 0 {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -158,27 +158,27 @@ func (a answer) whole(w http.ResponseWriter, behaviour Behaviour) {
 	_, _ = w.Write(body)
 }
 
-// breakOff ends the connection in the midst of an answer, what was written sent.
+// breakOff sends what was written and drops the connection.
 func breakOff(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
 }
 
-// stream is an answer on its way, an event at a time.
+// A stream sends an answer event by event.
 type stream struct {
 	w         http.ResponseWriter
 	r         *http.Request
 	control   *http.ResponseController
 	endpoint  *Endpoint
 	behaviour Behaviour
-	id        string // of the answer
+	id        string // the answer's
 	created   int64
 	events    int
-	left      bool // the caller has
+	left      bool // the caller has left
 }
 
-// send sends the answer's role, then a token an event. Usage comes with the finish_reason, or
-// in a chunk of its own where that was asked for.
+// send sends the answer's role, then one token an event. Usage comes with the
+// finish_reason, or in a chunk of its own if the call asked for that.
 func (s *stream) send(a answer, ownChunk bool) {
 	s.w.Header().Set("Content-Type", "text/event-stream")
 	s.id, s.created = a.id, a.created

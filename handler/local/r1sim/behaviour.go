@@ -7,38 +7,40 @@ import (
 	"time"
 )
 
-// Header asks for another Behaviour for one call, in the form that Behaviour.With reads.
+// Header is the request header that changes the Behaviour for one call, in the form that
+// Behaviour.With reads.
 const Header = "X-R1sim"
 
-// Behaviour is how the endpoint answers. The zero value is DeepSeek-R1's usual.
+// A Behaviour says how the endpoint answers. The zero value is DeepSeek-R1's normal
+// behaviour.
 type Behaviour struct {
-	// Status is an error, 400 or above, to answer with; 0: none.
+	// Status is an error status, 400 or above, to answer with; 0: none.
 	Status int
-	// RetryAfter is what an error says in Retry-After and retry-after-ms; 0: nothing.
+	// RetryAfter is the value of an error's Retry-After and retry-after-ms; 0: neither.
 	RetryAfter time.Duration
-	// FirstToken is how long the model thinks before its answer begins.
+	// FirstToken is the time before the answer begins.
 	FirstToken time.Duration
-	// Pace is the time from one event of a stream to the next.
+	// Pace is the time between a stream's events.
 	Pace time.Duration
-	// CutAfter breaks the connection off in the midst of an answer: of a stream
-	// after so many events and half of the next. 0: never.
+	// CutAfter drops the connection in the middle of an answer: of a stream, after this
+	// many events and half of the next. 0: never.
 	CutAfter int
-	// NoUsage leaves usage out.
+	// NoUsage omits usage.
 	NoUsage bool
-	// Bill charges prompts as a stranger does, and not as the gateway counts.
+	// Bill counts prompts with code that is independent of the gateway's.
 	Bill bool
-	// Hidden is how many tokens the model thinks, while FirstToken passes, without
-	// writing them.
+	// Hidden is the number of reasoning tokens that are not written; they are generated
+	// while FirstToken passes.
 	Hidden int64
-	// HoldAfter has a stream stop after so many events until its caller leaves; 0: never.
+	// HoldAfter stops a stream after this many events until its caller leaves; 0: never.
 	HoldAfter int
-	// Completion is how many tokens an answer takes; 0: the usual.
+	// Completion is the size of an answer in tokens; 0: the default.
 	Completion int64
 }
 
-// With is the behaviour changed as a text says: settings separated by commas,
-// status=429, retry-after=7s, first-token=2s, pace=10ms, cut-after=3, no-usage
-// completion=500, bill, hidden=100 and hold-after=3. The error names what can't be read.
+// With returns the behaviour with the changes of a text: settings separated by commas,
+// such as status=429, retry-after=7s, first-token=2s, pace=10ms, cut-after=3, no-usage,
+// completion=500, bill, hidden=100 and hold-after=3. The error names the faulty setting.
 func (b Behaviour) With(text string) (Behaviour, error) {
 	for setting := range strings.SplitSeq(text, ",") {
 		if setting = strings.TrimSpace(setting); setting == "" {

@@ -16,11 +16,11 @@ import (
 const plain = `{"messages":[{"role":"user","content":"x"}]}`
 const streamed = `{"stream":true,"messages":[{"role":"user","content":"x"}]}`
 
-func TestErrorsAreChosenByHeader(t *testing.T) {
+func TestTheHeaderChoosesAnError(t *testing.T) {
 	var e r1sim.Endpoint
 	for behaviour, status := range map[string]int{"status=408": 408, "status=422": 422, "status=500": 500, "status=200": 400, "nonsense": 400, "pace=x": 400} {
 		if got, body := ask(t, &e, "/openai/v1/chat/completions", plain, r1sim.Header, behaviour); got != status {
-			t.Errorf("%s: %d %s, want %d", behaviour, got, body, status)
+			t.Errorf("%s: got %d %s, want %d", behaviour, got, body, status)
 		}
 	}
 	w := httptest.NewRecorder()
@@ -29,11 +29,11 @@ func TestErrorsAreChosenByHeader(t *testing.T) {
 	r.Header.Set(r1sim.Header, "status=429, retry-after=1500ms")
 	e.ServeHTTP(w, r)
 	if w.Code != 429 || w.Header().Get("Retry-After") != "2" || w.Header().Get("Retry-After-Ms") != "1500" {
-		t.Errorf("%d %v", w.Code, w.Header())
+		t.Errorf("got %d with headers %v, want the status and both retry headers", w.Code, w.Header())
 	}
 }
 
-func TestTheEndpointsOwnBehaviourHoldsWithoutAHeader(t *testing.T) {
+func TestWithoutTheHeaderTheEndpointsBehaviourApplies(t *testing.T) {
 	e := r1sim.Endpoint{Behaviour: r1sim.Behaviour{Completion: 500, NoUsage: true}}
 	_, body := ask(t, &e, "/openai/v1/chat/completions", plain)
 	if strings.Count(body, " so")+strings.Count(body, "well")+2 != 500 || strings.Contains(body, "usage") {
@@ -44,18 +44,18 @@ func TestTheEndpointsOwnBehaviourHoldsWithoutAHeader(t *testing.T) {
 	}
 }
 
-func TestThinkingAndPaceTakeTheirTime(t *testing.T) {
+func TestFirstTokenAndPaceDelayTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var e r1sim.Endpoint
 		began := time.Now()
 		_, body := ask(t, &e, "/openai/v1/chat/completions", streamed, r1sim.Header, "first-token=2m,pace=1s,completion=4")
 		if events := strings.Count(body, "data: "); time.Since(began) != 2*time.Minute+time.Duration(events-1)*time.Second {
-			t.Errorf("%d events took %s", events, time.Since(began))
+			t.Errorf("got %d events in %s, want the first-token time and a pace between events", events, time.Since(began))
 		}
 	})
 }
 
-func TestAnAnswerIsCutInItsMidst(t *testing.T) {
+func TestCutAfterDropsTheConnectionWithinAnAnswer(t *testing.T) {
 	server := httptest.NewServer(&r1sim.Endpoint{Behaviour: r1sim.Behaviour{CutAfter: 3}})
 	defer server.Close()
 	for name, body := range map[string]string{"plain": plain, "streamed": streamed} {
@@ -71,21 +71,21 @@ func TestAnAnswerIsCutInItsMidst(t *testing.T) {
 		got, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("%s: ended with %v after %s", name, err, got)
+			t.Errorf("%s: got error %v after %s, want a broken connection", name, err, got)
 		}
 		if name == "streamed" && strings.Count(string(got), "\n\n") != 3 {
-			t.Errorf("cut after %s", got)
+			t.Errorf("got %s, want it cut within an event", got)
 		}
 	}
 }
 
-func TestExtraParametersByTheirHeader(t *testing.T) {
+func TestTheExtraParametersHeaderDecidesAboutUnknownFields(t *testing.T) {
 	var e r1sim.Endpoint
 	const extra = `{"user":"u","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"x"}]}`
 	for header, want := range map[string]string{"": `"loc":["body","user"]`, "error": `"loc":["body","stream_options"]`, "drop": `"finish_reason":"stop"`, "pass-through": `"choices":[],`} {
 		status, body := ask(t, &e, "/models/chat/completions", extra, "Extra-Parameters", header)
 		if !strings.Contains(body, want) || (status == 200) != (header == "drop" || header == "pass-through") {
-			t.Errorf("extra-parameters %q: %d %s", header, status, body)
+			t.Errorf("extra-parameters %q: got the wrong answer %d %s", header, status, body)
 		}
 	}
 }

@@ -10,13 +10,13 @@ import (
 	"tollgate/handler/tokens/reference"
 )
 
-// Billed is what all calls have cost so far, in tokens: prompts, and what was
-// generated until each call ended or its caller left, hidden tokens included.
+// Billed returns the cost of all calls so far, in tokens: prompts, and what was generated
+// until each call ended or its caller left, including hidden tokens.
 func (e *Endpoint) Billed() int64 { return e.billed.Load() }
 
-// bill is what a stranger charges for a prompt, without a word of how the
-// gateway counts: DeepSeek-R1's chat by its published template, any other model's
-// by the bytes of the body without white space, four to a token.
+// bill returns the cost of a prompt, computed without the gateway's own code: a
+// DeepSeek-R1 chat by the published template, any other model's by the bytes of the body
+// without white space, four to a token.
 func bill(body []byte) int64 {
 	var call struct {
 		Model    string
@@ -29,10 +29,10 @@ func bill(body []byte) int64 {
 			} `json:"tool_calls"`
 		}
 	}
-	_ = json.Unmarshal(body, &call) // a field of a wrong type is left out
+	_ = json.Unmarshal(body, &call) // a field of the wrong type is ignored
 	if !strings.HasPrefix(call.Model, "DeepSeek-R1") {
 		var compact bytes.Buffer
-		_ = json.Compact(&compact, body) // it was read before
+		_ = json.Compact(&compact, body) // can't fail: it was read before
 		return int64(compact.Len() / 4)
 	}
 	var system []string
@@ -60,7 +60,7 @@ func bill(body []byte) int64 {
 	return count("<｜begin▁of▁sentence｜>" + strings.Join(system, "\n\n") + chat + "<｜Assistant｜><think>\n")
 }
 
-// textOf is the text of a message's content: a string, or the texts of its parts.
+// textOf returns the text of a message's content: a string, or the texts of its parts.
 func textOf(content json.RawMessage) (text string) {
 	var parts []json.RawMessage
 	if json.Unmarshal(content, &text) == nil || json.Unmarshal(content, &parts) != nil {
@@ -75,7 +75,7 @@ func textOf(content json.RawMessage) (text string) {
 	return text
 }
 
-// special are the vocabulary's special tokens, each of which counts one.
+// special matches the vocabulary's special tokens, each of which counts as one.
 var special = regexp.MustCompile(`<｜[^<>]*｜>|</?think>`)
 
 var deepSeek = sync.OnceValues(reference.DeepSeek)

@@ -1,6 +1,6 @@
-// Package r1sim is a DeepSeek-R1 endpoint to run against: it speaks the three
-// shapes of Foundry's endpoints, tells usage and fails as they do, and thinks
-// about nothing.
+// Package r1sim simulates a DeepSeek-R1 endpoint: it has the three shapes of Foundry's
+// endpoints and their usage and errors, and writes meaningless text. Tests and the demo
+// run against it. Start reading at Endpoint.
 package r1sim
 
 import (
@@ -14,19 +14,19 @@ import (
 	"time"
 )
 
-// Key is the api-key that the endpoint takes.
+// Key is the api-key that the endpoint accepts.
 const Key = "r1sim"
 
-// Endpoint answers chat completions. The zero value is ready and well-behaved.
+// An Endpoint answers chat completions. The zero value is ready and behaves normally.
 type Endpoint struct {
-	// Behaviour is how it answers calls that ask for no other by a header.
+	// Behaviour applies to calls that don't change it with the header.
 	Behaviour Behaviour
 
 	demoCalls atomic.Int64
 	billed    atomic.Int64 // tokens
 }
 
-// request is what the endpoint reads of a call.
+// A request holds the fields of a call that the endpoint reads.
 type request struct {
 	Messages []struct {
 		Role    string `json:"role"`
@@ -102,15 +102,15 @@ func (e *Endpoint) complete(w http.ResponseWriter, r *http.Request, models bool,
 		return
 	}
 	e.billed.Add(a.completion() - a.hidden)
-	a.whole(w, behaviour)
+	a.send(w, behaviour)
 }
 
-// parameters are what the model inference API knows; others are extra.
+// parameters lists the parameters of the model inference API; all others are extra.
 // Source: https://learn.microsoft.com/rest/api/aifoundry/model-inference/get-chat-completions
 var parameters = []string{"messages", "model", "frequency_penalty", "presence_penalty", "temperature", "top_p", "max_tokens",
 	"stop", "stream", "response_format", "tools", "tool_choice", "seed", "modalities"}
 
-// unknown are a body's extra parameters, sorted.
+// unknown returns a body's extra parameters, sorted.
 func unknown(fields map[string]json.RawMessage) []string {
 	var extra []string
 	for name := range fields {
@@ -137,7 +137,7 @@ func refuseExtra(w http.ResponseWriter, extra []string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"detail": details})
 }
 
-// refuse answers with the behaviour's error as Foundry words it.
+// refuse answers with the behaviour's error, in Foundry's words.
 func (b Behaviour) refuse(w http.ResponseWriter) {
 	if b.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((b.RetryAfter+time.Second-1)/time.Second), 10))
@@ -156,7 +156,7 @@ func (b Behaviour) refuse(w http.ResponseWriter) {
 	}
 }
 
-// wait passes the time unless the caller leaves before.
+// wait waits for a time. It reports false if the caller left first.
 func wait(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true

@@ -27,35 +27,35 @@ func ask(t *testing.T, e *r1sim.Endpoint, path, body string, headers ...string) 
 
 const demo = `{"messages":[{"role":"system","content":"You are a sarcastic, unhelpful assistant."},{"role":"user","content":"Can you tell me the time, please?"}]}`
 
-func TestTheArticlesUsage(t *testing.T) {
+func TestTheArticlesCallsHaveItsUsage(t *testing.T) {
 	var e r1sim.Endpoint
 	for _, want := range []string{`"completion_tokens":233,"prompt_tokens":25`, `"completion_tokens":184,"prompt_tokens":25`} {
 		if status, body := ask(t, &e, "/models/chat/completions", demo); status != 200 || !strings.Contains(body, want) || !strings.Contains(body, "u003cthink") {
-			t.Errorf("%d %s, want %s", status, body, want)
+			t.Errorf("got %d %s, want %s", status, body, want)
 		}
 	}
 }
 
-func TestReasoningAndUsageByShape(t *testing.T) {
+func TestEachShapeHasItsReasoningAndUsage(t *testing.T) {
 	var e r1sim.Endpoint
 	const stream = `{"stream":true,"max_tokens":4,"messages":[{"role":"user","content":"x"}]}`
 	for path, reasoning := range map[string]bool{"/openai/v1/chat/completions": true, "/openai/deployments/r1/chat/completions": true, "/models/chat/completions": false} {
 		status, body := ask(t, &e, path, stream)
 		if status != 200 || strings.Contains(body, "reasoning_content") != reasoning || !strings.HasSuffix(body, "data: [DONE]\n\n") ||
 			!strings.Contains(body, `"finish_reason":"length"`) || !strings.Contains(body, `"completion_tokens":4`) {
-			t.Errorf("%s: %d %s", path, status, body)
+			t.Errorf("%s: got the wrong answer %d %s", path, status, body)
 		}
 	}
 	withOptions := strings.Replace(stream, "{", `{"stream_options":{"include_usage":true},`, 1)
 	if _, body := ask(t, &e, "/openai/v1/chat/completions", withOptions); !strings.Contains(body, `"choices":[],`) {
-		t.Errorf("no usage chunk in %s", body)
+		t.Errorf("got %s, want a usage chunk", body)
 	}
 	if status, _ := ask(t, &e, "/models/chat/completions", withOptions); status != 422 {
-		t.Errorf("the models shape takes stream_options: %d", status)
+		t.Errorf("stream_options with the models shape: got %d, want 422", status)
 	}
 }
 
-func TestWhatItRefuses(t *testing.T) {
+func TestBadRequestsAreRefused(t *testing.T) {
 	var e r1sim.Endpoint
 	for _, test := range []struct {
 		path, body, key string
@@ -64,12 +64,12 @@ func TestWhatItRefuses(t *testing.T) {
 		{"/models/chat/completions", demo, "wrong", 401}, {"/nowhere", demo, r1sim.Key, 404}, {"/models/chat/completions", "{", r1sim.Key, 400},
 	} {
 		if status, body := ask(t, &e, test.path, test.body, "Api-Key", test.key); status != test.status {
-			t.Errorf("%s: %d %s, want %d", test.path, status, body, test.status)
+			t.Errorf("%s: got %d %s, want %d", test.path, status, body, test.status)
 		}
 	}
 }
 
-// answered is what an answer, streamed or not, says and tells.
+// answered holds the text and usage of an answer, streamed or not.
 type answered struct {
 	Choices []struct {
 		Message, Delta struct {
@@ -83,7 +83,7 @@ type answered struct {
 	}
 }
 
-func TestUsageIsWhatTheTextHas(t *testing.T) {
+func TestUsageMatchesTheText(t *testing.T) {
 	const messages = `[{"role":"user","content":"What is the time? \ud83d"}]`
 	r1 := tokens.ForModel("DeepSeek-R1")
 	prompt, err := r1.CountChat([]byte(messages), nil)
@@ -107,7 +107,7 @@ func TestUsageIsWhatTheTextHas(t *testing.T) {
 				last = got
 			}
 			if u := last.Usage; u.Prompt != prompt || u.Completion != completion || r1.Count(text.String()) != completion {
-				t.Errorf("%s %s: usage %+v, want %d and %d, for %d tokens: %q", path, fields, u, prompt, completion, r1.Count(text.String()), text.String())
+				t.Errorf("%s %s: got usage %+v, want %d and %d, for %d tokens: %q", path, fields, u, prompt, completion, r1.Count(text.String()), text.String())
 			}
 		}
 	}

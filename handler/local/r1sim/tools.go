@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// tool is a function that a call offers.
+// A tool is a function that a call offers.
 type tool struct {
 	Function struct {
 		Name       string          `json:"name"`
@@ -13,15 +13,15 @@ type tool struct {
 	} `json:"function"`
 }
 
-// toolCall is what an answer asks its caller to do.
+// A toolCall is the function call in an answer.
 type toolCall struct {
 	id, name, arguments string
-	tokens              int64 // of name and arguments
+	tokens              int64 // size of name and arguments
 }
 
-// toolCall is the call that the model makes of what it is offered: the function that
-// tool_choice names, else the first, with arguments as its schema has them. Once the
-// last message is a tool's result, or with tool_choice none, it makes none and answers.
+// toolCall returns the model's call of an offered function: the one that tool_choice
+// names, else the first, with arguments that fit its schema. It returns nil if the last
+// message is a tool's result, or with tool_choice none.
 func (r *request) toolCall() *toolCall {
 	if len(r.Tools) == 0 || len(r.Messages) > 0 && r.Messages[len(r.Messages)-1].Role == "tool" {
 		return nil
@@ -42,23 +42,24 @@ func (r *request) toolCall() *toolCall {
 	_ = json.Unmarshal(chosen.Function.Parameters, &s) // without parameters there are no arguments
 	arguments := "{}"
 	if example, ok := s.example(maxDepth).(map[string]any); ok {
-		text, _ := json.Marshal(example) // made of what was read as JSON
+		text, _ := json.Marshal(example) // can't fail: its values were read as JSON
 		arguments = string(text)
 	}
 	name := chosen.Function.Name
 	return &toolCall{id: "call_" + rand.Text(), name: name, arguments: arguments, tokens: int64(encoding.Count(name + arguments))}
 }
 
-// whole is the call in an answer that isn't streamed.
+// whole returns the call as it appears in an answer that isn't streamed.
 func (c *toolCall) whole() map[string]any {
 	return map[string]any{"id": c.id, "type": "function", "function": map[string]string{"name": c.name, "arguments": c.arguments}}
 }
 
-// parts are the call in a stream: its name, then its arguments in two pieces.
+// parts returns the call's chunks in a stream: its name, then its arguments in two
+// pieces.
 func (c *toolCall) parts() []map[string]any {
 	half := len(c.arguments) / 2
 	for half < len(c.arguments) && c.arguments[half]&0xc0 == 0x80 {
-		half++ // not within a character
+		half++ // don't split a character
 	}
 	return []map[string]any{
 		{"index": 0, "id": c.id, "type": "function", "function": map[string]string{"name": c.name, "arguments": ""}},
@@ -67,7 +68,7 @@ func (c *toolCall) parts() []map[string]any {
 	}
 }
 
-// schema is what the model reads of a JSON Schema.
+// A schema holds the parts of a JSON Schema that the model reads.
 type schema struct {
 	Type       any               `json:"type"` // a name, or several
 	Properties map[string]schema `json:"properties"`
@@ -80,7 +81,7 @@ type schema struct {
 // maxDepth and maxItems bound an example.
 const maxDepth, maxItems = 8, 4
 
-// example is a value that fits the schema, with what an object requires.
+// example returns a value that fits the schema; objects have only required fields.
 func (s *schema) example(depth int) any {
 	if len(s.Enum) > 0 {
 		return s.Enum[0]

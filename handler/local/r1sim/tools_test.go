@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/tokens"
 )
 
-// part is an answer, or an event of one.
+// A part is an answer, or one of its events.
 type part struct {
 	ID      string
 	Object  string
@@ -37,7 +37,7 @@ type toolCall struct {
 	Function struct{ Name, Arguments string }
 }
 
-// parts are those of an answer's body, streamed or not.
+// parts returns the parts of an answer's body, streamed or not.
 func parts(t *testing.T, body string) (all []part) {
 	t.Helper()
 	for line := range strings.Lines(body) {
@@ -54,9 +54,8 @@ func parts(t *testing.T, body string) (all []part) {
 	return all
 }
 
-// TestAnswersLookAsLibrariesExpect: OpenAI's stream() wants a role, LangGraph tells
-// messages apart by their ids.
-func TestAnswersLookAsLibrariesExpect(t *testing.T) {
+// OpenAI's stream() requires a role; LangGraph identifies messages by their ids.
+func TestAnswersHaveTheFieldsThatLibrariesNeed(t *testing.T) {
 	var e r1sim.Endpoint
 	ids := make(map[string]bool)
 	for _, path := range []string{"/models/chat/completions", "/openai/v1/chat/completions"} {
@@ -65,15 +64,15 @@ func TestAnswersLookAsLibrariesExpect(t *testing.T) {
 			all := parts(t, body)
 			first := all[0]
 			if role := first.Choices[0].Message.Role + first.Choices[0].Delta.Role; role != "assistant" {
-				t.Errorf("%s %s: the first part has the role %q, want assistant: %s", path, fields, role, body)
+				t.Errorf("%s %s: got the role %q in the first part, want assistant: %s", path, fields, role, body)
 			}
 			for i, p := range all {
 				if age := time.Since(time.Unix(p.Created, 0)); p.ID != first.ID || age < -time.Second || age > time.Minute || i > 0 && p.Choices[0].Delta.Role != "" {
-					t.Errorf("%s %s: part %d has id %q, created %d: %s", path, fields, i, p.ID, p.Created, body)
+					t.Errorf("%s %s: part %d: got id %q, created %d, want the first part's: %s", path, fields, i, p.ID, p.Created, body)
 				}
 			}
 			if ids[first.ID] || first.ID == "" {
-				t.Errorf("%s %s: the id %q was there before", path, fields, first.ID)
+				t.Errorf("%s %s: got the id %q again, want a new one", path, fields, first.ID)
 			}
 			ids[first.ID] = true
 		}
@@ -109,7 +108,7 @@ func TestOfferedToolsAreCalled(t *testing.T) {
 								call.Function.Name += c.Function.Name
 								call.Function.Arguments += c.Function.Arguments
 								if (c.Index != nil) != (stream != "") {
-									t.Errorf("%s: index %v in %s", path, c.Index, body)
+									t.Errorf("%s: got index %v, want 0 in %s", path, c.Index, body)
 								}
 							}
 						}
@@ -120,17 +119,17 @@ func TestOfferedToolsAreCalled(t *testing.T) {
 				}
 				got := [2]string{call.Function.Name, call.Function.Arguments}
 				if got != want || !strings.HasPrefix(call.ID, "call_") || call.Type != "function" || finish != "tool_calls" {
-					t.Errorf("%s %s: called %+v, finished by %q; want %v in %s", path, stream, call, finish, want, body)
+					t.Errorf("%s %s: got the call %+v and finish_reason %q; want %v in %s", path, stream, call, finish, want, body)
 				}
 				if used, n := all[len(all)-1].Usage.Completion, r1.Count(text)+r1.Count(got[0]+got[1]); used != n || text == "" {
-					t.Errorf("%s %s: usage %d, want %d for %q and %v", path, stream, used, n, text, got)
+					t.Errorf("%s %s: got usage %d, want %d for %q and %v", path, stream, used, n, text, got)
 				}
 			}
 		}
 	}
 }
 
-func TestNoToolIsCalledWhereThereIsNoUse(t *testing.T) {
+func TestNoToolIsCalledAfterAResultOrWithChoiceNone(t *testing.T) {
 	for name, fields := range map[string]string{
 		"no tools":  `"messages":[{"role":"user","content":"x"}]`,
 		"an empty":  `"tools":[],"messages":[{"role":"user","content":"x"}]`,
