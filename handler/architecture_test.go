@@ -18,7 +18,7 @@ var ground = []string{"jsonscan", "limit"}
 // fences name the packages that may import a dependency, by its path's prefix.
 var fences = map[string][]string{
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables": {"azure", "counter/tablestore", "housekeeping/tablestore", "manage/tablestore", "subscription/tablestore"},
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":    {"azure", "upstream/credential", "telemetry"},
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":    {"azure"},
 	"github.com/MicahParks/keyfunc":                       {"manage/entra"},
 	"github.com/MicahParks/jwkset":                        {"manage/entra"},
 	"github.com/evanphx/json-patch":                       {"manage"},

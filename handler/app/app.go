@@ -24,7 +24,6 @@ import (
 	"tollgate/handler/subscription/tablestore"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
-	"tollgate/handler/upstream/credential"
 )
 
 // An App is the gateway with all its parts.
@@ -48,7 +47,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	endpoints, err := credential.Identified(c.Upstreams)
+	endpoints, err := upstream.Identified(c.Upstreams)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func openWithKey(connection secret.Text, options *aztables.ClientOptions) (*azta
 // nothing.
 func connectionFault(text string) string {
 	const copied = "copy it from the storage account's access keys"
-	if strings.HasPrefix(text, "@Microsoft.KeyVault(") {
+	if IsUnresolved(text) {
 		return "is a reference to Key Vault that was not resolved: give the app's identity access to the secret"
 	}
 	parts := make(map[string]string)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"tollgate/handler/secret"
@@ -105,13 +104,9 @@ func client() *http.Client {
 func (s Settings) credential() (credential azcore.TokenCredential, err error) {
 	switch {
 	case strings.EqualFold(s.Credential, "managedidentity") || s.Credential == "" && s.ClientID != "":
-		options := &azidentity.ManagedIdentityCredentialOptions{}
-		if s.ClientID != "" {
-			options.ID = azidentity.ClientID(s.ClientID)
-		}
-		credential, err = azidentity.NewManagedIdentityCredential(options)
+		credential, err = managedIdentity(s.ClientID)
 	case s.Credential == "":
-		credential, err = azidentity.NewDefaultAzureCredential(nil)
+		credential, err = Credential("")
 	default:
 		return nil, fmt.Errorf("%s__credential is %q: use managedidentity, or remove it", setting, s.Credential)
 	}

@@ -3,8 +3,8 @@ package config
 import (
 	"fmt"
 	"net/url"
-	"strings"
 
+	"tollgate/handler/azure"
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/entra"
 	"tollgate/handler/secret"
@@ -31,8 +31,8 @@ func (s *settings) manage() Manage {
 		Key:     secret.New(s.text("MANAGE_KEY", "")),
 		Console: s.oneOf("CONSOLE", "off", "on") == "on",
 	}
-	if fault := keyFault(m.Key.Reveal()); !m.Key.Empty() && fault != "" {
-		s.fault("MANAGE_KEY", fault, "use a long random text, such as the output of openssl rand -hex 32")
+	if !m.Key.Empty() && len(m.Key.Reveal()) < manage.OperatorKeyLength {
+		s.fault("MANAGE_KEY", fmt.Sprintf("is shorter than %d bytes", manage.OperatorKeyLength), "use a long random text, such as the output of openssl rand -hex 32")
 	}
 	switch {
 	case m.Entra.Issuer == "" && m.Entra.Audience != "":
@@ -48,17 +48,6 @@ func (s *settings) manage() Manage {
 // On reports whether /manage is served.
 func (m Manage) On() bool { return m.Entra.Issuer != "" || !m.Key.Empty() }
 
-// keyFault returns what is wrong with an operator's key, or nothing.
-func keyFault(key string) string {
-	switch {
-	case strings.HasPrefix(key, unresolved):
-		return "is a reference to Key Vault that was not resolved"
-	case len(key) < manage.OperatorKeyLength:
-		return fmt.Sprintf("is shorter than %d bytes", manage.OperatorKeyLength)
-	}
-	return ""
-}
-
 // safe says whether an address may be asked for keys: nobody in between can
 // change the answer.
 func safe(address string) bool {
@@ -66,6 +55,5 @@ func safe(address string) bool {
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return false
 	}
-	host := u.Hostname()
-	return u.Scheme == "https" || u.Scheme == "http" && (host == "127.0.0.1" || host == "localhost" || host == "::1")
+	return u.Scheme == "https" || u.Scheme == "http" && azure.IsLoopback(u.Hostname())
 }

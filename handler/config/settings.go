@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"tollgate/handler/azure"
 )
 
 // A settings reads an environment and collects every fault, so that an operator can
@@ -23,16 +25,13 @@ func (s *settings) fault(name, wrong, right string) {
 
 func (s *settings) err() error { return errors.Join(s.faults...) }
 
-// unresolved is the prefix of a Key Vault reference that the platform didn't resolve.
-const unresolved = "@Microsoft.KeyVault("
-
 // text returns a setting's value, or fallback if it is empty or missing. If the
 // platform could not read a secret, the value is the Key Vault reference itself, which
 // is no secret: text reports a fault.
 // Source: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
 func (s *settings) text(name, fallback string) string {
 	value := strings.TrimSpace(s.getenv(name))
-	if strings.HasPrefix(value, unresolved) {
+	if azure.IsUnresolved(value) {
 		s.fault(name, "is a reference to Key Vault that was not resolved", "give the app's identity access to the secret")
 		return fallback
 	}

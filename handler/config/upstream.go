@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"tollgate/handler/azure"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
@@ -137,7 +138,7 @@ func (s *settings) credential(i int, e *endpointJSON) {
 		s.fault("UPSTREAMS", field+" has more than one of apiKey, setting and clientId", "keep only one")
 		return
 	}
-	if strings.HasPrefix(c.APIKey.Reveal(), unresolved) {
+	if azure.IsUnresolved(c.APIKey.Reveal()) {
 		s.fault("UPSTREAMS", field+".apiKey is a reference to Key Vault, which Azure resolves only where it is a setting's whole value", "put it into a setting of its own, and name that setting in credential.setting")
 	}
 	e.Key, e.Identity = c.APIKey, upstream.Identity{ClientID: c.ClientID, Audience: c.Audience}

@@ -9,7 +9,6 @@ import (
 	"tollgate/handler/config"
 	"tollgate/handler/manage"
 	"tollgate/handler/upstream"
-	"tollgate/handler/upstream/credential"
 )
 
 // Endpoints looks into each endpoint that the settings name: whether its identity
@@ -21,7 +20,7 @@ func Endpoints(c config.Config) []manage.Check {
 	if len(endpoints) == 0 {
 		return nil
 	}
-	identified, err := credential.Identified(endpoints)
+	identified, err := upstream.Identified(endpoints)
 	if err != nil {
 		return []manage.Check{{Name: "identity", Run: func(context.Context) (string, error) { return "", err }}}
 	}

@@ -11,6 +11,8 @@ import (
 	"hash/crc32"
 	"strings"
 	"sync"
+
+	"tollgate/handler/azure"
 )
 
 // A key is a prefix that secret scanners can search for, 32 random characters and a
@@ -85,18 +87,13 @@ type hasher struct {
 // minPepperLength is the shortest pepper accepted, in bytes.
 const minPepperLength = 16
 
-// unresolvedReference begins a Key Vault reference. An app sees it in place of the
-// secret if the platform couldn't read the vault.
-// Source: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
-const unresolvedReference = "@Microsoft.KeyVault("
-
 // NewPepper returns a pepper made from a secret of at least 16 bytes. Errors are
 // predicates to put after the setting's name; they don't contain the secret.
 func NewPepper(secret string) (Pepper, error) {
 	switch {
 	case secret == "":
 		return Pepper{}, errors.New("is missing: set it to a long random text, such as the output of openssl rand -hex 32")
-	case strings.HasPrefix(secret, unresolvedReference):
+	case azure.IsUnresolved(secret):
 		return Pepper{}, errors.New("is a reference to Key Vault that was not resolved: give the app's identity access to the secret, or set the secret itself")
 	case len(secret) < minPepperLength:
 		return Pepper{}, errors.New("is shorter than 16 bytes: use a long random text, such as the output of openssl rand -hex 32")

@@ -221,10 +221,10 @@ func (s *series) call(c *Call, chosen []pair) {
 	if up := c.Upstream; up != nil {
 		where := []pair{{"Model", c.Model}, {"Backend ID", up.Endpoint}}
 		if up.Latency > 0 {
-			s.add(UpstreamLatency, milliseconds(up.Latency), where...)
+			s.add(UpstreamLatency, Milliseconds(up.Latency), where...)
 		}
 		if up.FirstToken > 0 {
-			s.add(TimeToFirstToken, milliseconds(up.FirstToken), where...)
+			s.add(TimeToFirstToken, Milliseconds(up.FirstToken), where...)
 		}
 	}
 	if at := c.Standing; at != nil && at.Quota > 0 {
@@ -237,7 +237,8 @@ func (s *series) call(c *Call, chosen []pair) {
 	}
 }
 
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+// Milliseconds returns a duration in milliseconds, to the microsecond.
+func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // sampled decides by the trace id, so that a trace is kept whole or not at all: its
 // last 14 hexadecimal digits are random by W3C's rules.

@@ -164,8 +164,7 @@ type Call struct {
 	// ctx ends or the time runs out. If no answer has begun by then, Rest is called
 	// with the rest of the call; if one has, Response.Rest returns it.
 	Rest func(*Rest)
-	// RequestID and Traceparent are sent to the endpoint, except a malformed
-	// traceparent.
+	// RequestID and Traceparent are sent to the endpoint as they are; empty: not.
 	RequestID, Traceparent string
 	// ExtraParameters is the value of the header extra-parameters, empty if there is
 	// none. Only endpoints of the models shape are sent it. The others always behave

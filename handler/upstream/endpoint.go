@@ -7,11 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"time"
 
+	"tollgate/handler/azure"
 	"tollgate/handler/secret"
 )
 
@@ -207,7 +207,7 @@ func checkURL(address string) error {
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return errors.New("is not a URL: use https://<name>.services.ai.azure.com")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !azure.IsLoopback(u.Hostname()):
 		return errors.New("is not https: use https://")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#") || u.User != nil:
 		return errors.New("has more than a host and a path: leave out user, query and fragment")
@@ -218,11 +218,6 @@ func checkURL(address string) error {
 		}
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // isName reports whether a name is safe in a header and a log without quoting.

@@ -1,11 +1,7 @@
 package upstream
 
 import (
-	"math"
 	"net/http"
-	"strconv"
-	"strings"
-	"time"
 )
 
 // header returns the headers of a request, built from scratch: none of the caller's
@@ -19,7 +15,7 @@ func (c *Call) header(to Shape) http.Header {
 	if c.RequestID != "" {
 		h["X-Request-Id"] = []string{c.RequestID}
 	}
-	if isTraceparent(c.Traceparent) {
+	if c.Traceparent != "" {
 		h["Traceparent"] = []string{c.Traceparent}
 	}
 	if c.ExtraParameters != "" && to == Models {
@@ -36,21 +32,6 @@ var (
 	tollgate   = []string{"tollgate"}
 )
 
-// isTraceparent is whether a caller's traceparent is one, of version 00.
-// Source: https://www.w3.org/TR/trace-context/#traceparent-header
-func isTraceparent(value string) bool {
-	parts := strings.Split(value, "-")
-	if len(parts) != 4 || parts[0] != "00" {
-		return false
-	}
-	for i, digits := range []int{2, 32, 16, 2} {
-		if len(parts[i]) != digits || strings.Trim(parts[i], "0123456789abcdef") != "" {
-			return false
-		}
-	}
-	return true
-}
-
 // visibleHeaders lists the headers of an answer that the caller gets. Cookies, the
 // server's name and version, upstream's own limits (which all callers share) and
 // caching directives are left out.
@@ -64,27 +45,4 @@ func visible(h http.Header) http.Header {
 		}
 	}
 	return seen
-}
-
-// retryAfter reads how long upstream asks to be left alone: retry-after-ms, as
-// Azure OpenAI sends it, else Retry-After in seconds or as a date. 0 is no such
-// wish.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 {
-		return span(ms, time.Millisecond)
-	}
-	after := h.Get("Retry-After")
-	if s, err := strconv.ParseFloat(after, 64); err == nil && s > 0 {
-		return span(s, time.Second)
-	}
-	if at, err := http.ParseTime(after); err == nil {
-		return max(0, at.Sub(now))
-	}
-	return 0
-}
-
-// span is n units of time, a year at most.
-func span(n float64, unit time.Duration) time.Duration {
-	const year = 365 * 24 * time.Hour
-	return time.Duration(math.Min(n*float64(unit), float64(year)))
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"tollgate/handler/azure"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 func (a *answer) refusal(endpoint string) *StatusError {
 	refused := &StatusError{
 		Endpoint: endpoint, Status: a.StatusCode,
-		Header: visible(a.Header), RetryAfter: retryAfter(a.Header, time.Now()),
+		Header: visible(a.Header), RetryAfter: azure.RetryAfter(a.Header, time.Now()),
 	}
 	delete(refused.Header, "Content-Type")
 	if !compressed(a.Header) {

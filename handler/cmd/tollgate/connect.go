@@ -10,8 +10,6 @@ import (
 	"os/user"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"github.com/spf13/cobra"
 
@@ -61,7 +59,7 @@ func (a *app) remote(address string) (*client, error) {
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, &usageError{"tollgate", fmt.Sprintf("--server is %q: use the gateway's address, such as https://<app>.azurewebsites.net", address)}
 	}
-	here := u.Hostname() == "127.0.0.1" || u.Hostname() == "localhost" || u.Hostname() == "::1"
+	here := azure.IsLoopback(u.Hostname())
 	if u.Scheme == "http" && !here {
 		return nil, &usageError{"tollgate", fmt.Sprintf("--server is %q: use https, or your token could be read on the way", address)}
 	}
@@ -94,18 +92,19 @@ func (a *app) token(here bool) (func(context.Context) (string, error), error) {
 	if audience == "" {
 		return nil, fmt.Errorf("MANAGE_AUDIENCE is missing in the environment and %s: set it to the application's id or URI, to log in with Entra ID, or set MANAGE_KEY", file)
 	}
-	credential, err := azidentity.NewDefaultAzureCredential(nil)
+	credential, err := azure.Credential("")
 	if err != nil {
 		return nil, fmt.Errorf("log in with Entra ID: %w", err)
 	}
 	scope := strings.TrimRight(audience, "/") + "/.default"
+	tokens := azure.Tokens(credential, scope)
 	return func(ctx context.Context) (string, error) {
-		token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+		token, err := tokens(ctx)
 		if err != nil {
 			first, _, _ := strings.Cut(err.Error(), "\n")
-			return "", fmt.Errorf("no token for %s: %s: log in with 'az login'", scope, first)
+			return "", fmt.Errorf("%s: log in with 'az login'", first)
 		}
-		return token.Token, nil
+		return token, nil
 	}, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"tollgate/handler/azure"
 )
 
 // An answer is the result of sending a payload once.
@@ -58,7 +60,7 @@ var transient = []int{http.StatusRequestTimeout, http.StatusTooManyRequests, too
 // read turns a response into an answer. entra reports whether an Entra token was sent.
 func read(response *http.Response, body []byte, items int, entra bool) answer {
 	status := response.StatusCode
-	a := answer{status: status, after: retryAfter(response.Header, time.Now()), fault: fmt.Sprintf("it answered %d", status)}
+	a := answer{status: status, after: azure.RetryAfter(response.Header, time.Now()), fault: fmt.Sprintf("it answered %d", status)}
 	switch {
 	case status >= 200 && status < 300, status == http.StatusBadRequest && judged(body):
 		return a.judge(body, items)
@@ -139,16 +141,4 @@ func (a answer) judge(body []byte, items int) answer {
 		a.fault = "it rejected items: " + strings.Join(messages, "; ")
 	}
 	return a
-}
-
-// retryAfter reads both forms of the header, 0 where there is none.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	value := h.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(0, at.Sub(now))
-	}
-	return 0
 }

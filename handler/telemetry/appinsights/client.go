@@ -2,14 +2,11 @@ package appinsights
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"tollgate/handler/telemetry"
 )
 
@@ -38,17 +35,6 @@ const DefaultNamespace = "llm"
 
 // A Token returns a bearer token for Application Insights.
 type Token func(context.Context) (string, error)
-
-func from(credential azcore.TokenCredential, audience string) Token {
-	scope := audience + "/.default"
-	return func(ctx context.Context) (string, error) {
-		token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
-		if err != nil {
-			return "", fmt.Errorf("get a token for %s: %w", scope, err)
-		}
-		return token.Token, nil
-	}
-}
 
 // defaultRoom is enough for an outage of hours with a few series an interval, in bytes.
 const defaultRoom = 8 << 20

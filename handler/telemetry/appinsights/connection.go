@@ -3,11 +3,10 @@ package appinsights
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"tollgate/handler/azure"
 )
 
 // A Connection is a parsed connection string: where telemetry goes.
@@ -76,8 +75,7 @@ func ParseConnection(text string) (Connection, error) {
 // on this machine.
 func safe(address *url.URL) bool {
 	if address.Scheme == "http" {
-		ip := net.ParseIP(address.Hostname())
-		return address.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+		return azure.IsLoopback(address.Hostname())
 	}
 	return address.Scheme == "https"
 }
@@ -149,16 +147,12 @@ func ParseAuthentication(text string) (Authentication, error) {
 
 // token returns the source of the identity's tokens.
 func (a Authentication) token(audience string) (Token, error) {
-	if a.ClientID != "" {
-		credential, err := azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: azidentity.ClientID(a.ClientID)})
-		if err != nil {
-			return nil, fmt.Errorf("use the managed identity: %w", err)
-		}
-		return from(credential, audience), nil
-	}
-	credential, err := azidentity.NewDefaultAzureCredential(nil)
+	credential, err := azure.Credential(a.ClientID)
 	if err != nil {
 		return nil, fmt.Errorf("use the managed identity: %w", err)
 	}
-	return from(credential, audience), nil
+	return azure.Tokens(credential, scope(audience)), nil
 }
+
+// scope returns the scope to ask tokens of an audience for.
+func scope(audience string) string { return audience + "/.default" }

@@ -154,15 +154,13 @@ func dependency(call *telemetry.Call) library.TelemetryData {
 	item.Properties = properties(map[string]string{"Request ID": call.RequestID, "Model": call.Model, "Backend ID": up.Endpoint})
 	item.Measurements = make(map[string]float64)
 	if up.Latency > 0 {
-		item.Measurements[telemetry.UpstreamLatency] = milliseconds(up.Latency)
+		item.Measurements[telemetry.UpstreamLatency] = telemetry.Milliseconds(up.Latency)
 	}
 	if up.FirstToken > 0 {
-		item.Measurements[telemetry.TimeToFirstToken] = milliseconds(up.FirstToken)
+		item.Measurements[telemetry.TimeToFirstToken] = telemetry.Milliseconds(up.FirstToken)
 	}
 	return item.TelemetryData()
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // properties removes the entries without a value.
 func properties(all map[string]string) map[string]string {

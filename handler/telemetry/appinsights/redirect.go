@@ -2,12 +2,13 @@ package appinsights
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"tollgate/handler/azure"
 )
 
 const (
@@ -96,8 +97,7 @@ func isService(address *url.URL) bool {
 
 // isLoopback reports whether an address is on this machine.
 func isLoopback(address *url.URL) bool {
-	ip := net.ParseIP(address.Hostname())
-	return (address.Scheme == "http" || address.Scheme == "https") && (address.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
+	return (address.Scheme == "http" || address.Scheme == "https") && azure.IsLoopback(address.Hostname())
 }
 
 // clip quotes and shortens text from another host for the log.
