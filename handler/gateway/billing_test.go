@@ -125,7 +125,7 @@ func forModel(body, model string, fields ...string) string {
 
 // Wherever a caller puts its prompt, and however early it leaves, it pays for
 // what the endpoint bills.
-func TestNoPromptIsFreeWhereverItIs(t *testing.T) {
+func TestEveryFormOfPromptIsCharged(t *testing.T) {
 	big := strings.Repeat("word ", 1500)
 	for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
 		for _, model := range []string{"gpt-4o", "chat-prod", "DeepSeek-V3.2"} {
@@ -145,7 +145,7 @@ func TestNoPromptIsFreeWhereverItIs(t *testing.T) {
 
 // A limit that reserves all holds whatever callers send and whenever they leave;
 // with the others what was taken beyond is charged, and owed.
-func TestWhateverACallerDoesItPaysWhatItTook(t *testing.T) {
+func TestACallerPaysWhatItUsedWhateverItDoes(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
 		for _, model := range []string{"DeepSeek-R1", "DeepSeek-V3.2", "gpt-4o", "gpt-4o-mini", "o3", "chat-prod"} {
 			t.Run(fmt.Sprintf("%s, %s", reserve, model), func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-func TestAByteOrderMarkIsTakenOrNamed(t *testing.T) {
+func TestTheMarkOfUTF8IsAcceptedAndOthersAreNamed(t *testing.T) {
 	var sent string
 	b := open(t, subscription.Limits{}, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -35,7 +35,7 @@ func TestAByteOrderMarkIsTakenOrNamed(t *testing.T) {
 	}
 }
 
-func TestATooLargeBodyIsToldWhatCountsAndWhoSetsTheLimit(t *testing.T) {
+func TestTheErrorForATooLargeBodyNamesTheSetting(t *testing.T) {
 	b := open(t, subscription.Limits{}, answering(1))
 	photo := strings.Replace(demo, `"Can you tell me the time, please?"`, `[{"type":"image_url","image_url":{"url":"data:image/jpeg;base64,`+strings.Repeat("A", 1<<16)+`"}}]`, 1)
 	response, body := b.post(t, path, photo)

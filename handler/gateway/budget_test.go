@@ -36,7 +36,7 @@ func (w *waits) granted() bool {
 	return w.done && w.err == nil
 }
 
-func TestTheBudgetIsNeverPassed(t *testing.T) {
+func TestTheBudgetIsNeverExceeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(64 * mb)
 		var group sync.WaitGroup
@@ -69,7 +69,7 @@ func TestTheBudgetIsNeverPassed(t *testing.T) {
 	})
 }
 
-func TestACallWaitsForRoomOnlySoLong(t *testing.T) {
+func TestWaitingForRoomTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(8 * mb)
 		held := b.ask(t.Context(), "a", 4*mb, (*holding).growBody)
@@ -121,7 +121,7 @@ func TestRoomIsGivenInOrder(t *testing.T) {
 }
 
 // One subscription may fill its half, and then waits for its own calls alone.
-func TestASubscriptionTakesNoMoreThanItsShare(t *testing.T) {
+func TestASubscriptionHoldsNoMoreThanItsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(32 * mb)
 		held := b.ask(t.Context(), "a", 14*mb, (*holding).growBody)
@@ -144,7 +144,7 @@ func TestNoBudgetBoundsNothing(t *testing.T) {
 	}
 }
 
-func TestNoRoomIsSaidWithATime(t *testing.T) {
+func TestNoRoomIsA503WithRetryAfter(t *testing.T) {
 	p := asProblem(noRoomProblem(errNoRoom))
 	if p.status != http.StatusServiceUnavailable || p.retry != budgetRetry || !p.isRefusal() {
 		t.Errorf("got %+v, want a 503 that says when to come back", p)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheClientsAddressCantBeInvented(t *testing.T) {
+func TestAClientCannotForgeItsAddress(t *testing.T) {
 	host, azure := Addresses{Host: true}, Addresses{Host: true, FrontEnd: true}
 	frontDoor := Addresses{Host: true, FrontEnd: true, Header: "X-Azure-ClientIP"}
 	for name, test := range map[string]struct {
@@ -45,9 +45,8 @@ func TestTheClientsAddressCantBeInvented(t *testing.T) {
 	}
 }
 
-// TestANetworkOfOneCustomerIsOneClient: whoever has one address of IPv6 has at least
-// 2⁶⁴ of them.
-func TestANetworkOfOneCustomerIsOneClient(t *testing.T) {
+// Anybody with one IPv6 address has at least 2⁶⁴ of them.
+func TestAnIPv6NetworkIsOneClient(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2::1": "2001:db8:1:2::/64", "2001:db8:1:2:ffff:ffff:ffff:ffff": "2001:db8:1:2::/64",
 		"[2001:db8:1:2::99]:443": "2001:db8:1:2::/64", "2001:db8:1:3::1": "2001:db8:1:3::/64", "fe80::1%eth0": "fe80::/64",

@@ -33,9 +33,9 @@ func waits(t *testing.T, answer *http.Response) (seconds, ms int64) {
 	return seconds, ms
 }
 
-// TestADebtIsToldEverywhereAlike: the headers and /usage named the end of the minute,
+// TestADebtIsReportedAlikeEverywhere: the headers and /usage named the end of the minute,
 // at which the caller was refused again.
-func TestADebtIsToldEverywhereAlike(t *testing.T) {
+func TestADebtIsReportedAlikeEverywhere(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(1275))
 	minute := time.Now().UTC().Truncate(time.Minute)
 	b.post(t, path, demo) // takes 1,300
@@ -68,7 +68,7 @@ func TestADebtIsToldEverywhereAlike(t *testing.T) {
 	}
 }
 
-func TestAClientIsToldNotToTryAgainWhereThatIsVain(t *testing.T) {
+func TestUselessRetriesAreDiscouraged(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits subscription.Limits
 		body   string
@@ -96,8 +96,8 @@ func TestAClientIsToldNotToTryAgainWhereThatIsVain(t *testing.T) {
 	}
 }
 
-// TestUpstreamsOwnWaitIsItsOwn: what it says of waiting passes as it is.
-func TestUpstreamsOwnWaitIsItsOwn(t *testing.T) {
+// TestUpstreamsOwnRetryAfterIsPassedOnAlone: what it says of waiting passes as it is.
+func TestUpstreamsOwnRetryAfterIsPassedOnAlone(t *testing.T) {
 	b := open(t, subscription.Limits{}, refusing(429, `{"error":{}}`, "Retry-After", "90"))
 	answer, _ := b.post(t, path, demo)
 	if h := answer.Header; answer.StatusCode != 429 || h.Get("Retry-After") != "90" || h.Get("Retry-After-Ms") != "" || h.Get("X-Should-Retry") != "" {

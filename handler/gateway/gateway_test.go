@@ -189,7 +189,7 @@ func TestTheArticlesTenCalls(t *testing.T) {
 	}
 }
 
-func TestWhateverIsWrongWithTheKeyTheAnswerIsOneAndTheBodyUnread(t *testing.T) {
+func TestABadKeyAlwaysGetsTheSameAnswerAndItsBodyIsNotRead(t *testing.T) {
 	b := open(t, subscription.Limits{}, answering(1))
 	other := subscription.NewKey()
 	var first string
@@ -222,7 +222,7 @@ func TestWhateverIsWrongWithTheKeyTheAnswerIsOneAndTheBodyUnread(t *testing.T) {
 	}
 }
 
-func TestASuspendedSubscriptionsKeyIsAnUnknownOne(t *testing.T) {
+func TestASuspendedKeyIsAnsweredLikeAnUnknownOne(t *testing.T) {
 	b := open(t, subscription.Limits{}, answering(1))
 	unknown, other := b.post(t, path, demo, "Api-Key", subscription.NewKey(), "X-Request-Id", "same")
 	suspended, err := b.store.Subscription(t.Context(), "team-a")
@@ -315,7 +315,7 @@ func TestAStreamIsRelayedAndChargedByItsUsage(t *testing.T) {
 	}
 }
 
-func TestWithoutCountersNothingIsForwarded(t *testing.T) {
+func TestNothingIsForwardedWhileTheCountersAreDown(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300, OnStoreDown: limit.FailClosed}, answering(1))
 	b.down.Store(true)
 	response, body := b.post(t, path, demo)
@@ -338,7 +338,7 @@ func TestWithoutCountersNothingIsForwarded(t *testing.T) {
 	}
 }
 
-func TestQuotaIsRefusedWithItsOwnStatus(t *testing.T) {
+func TestAnExceededQuotaIsA403(t *testing.T) {
 	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
 	b.post(t, path, demo)
 	response, body := b.post(t, path, demo)
@@ -347,7 +347,7 @@ func TestQuotaIsRefusedWithItsOwnStatus(t *testing.T) {
 	}
 }
 
-func TestHeaderNamesAreSettings(t *testing.T) {
+func TestHeaderNamesCanBeConfigured(t *testing.T) {
 	names := gateway.HeaderNames{RemainingTokens: "X-Left", TokensConsumed: "X-Took", RemainingQuotaTokens: "X-Quota", RetryAfter: "X-Wait"}
 	b := openWith(t, subscription.Limits{TokensPerMinute: 30, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly},
 		func(c *gateway.Config) { c.Headers = names }, upstream.Timeouts{}, answering(5))

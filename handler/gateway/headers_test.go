@@ -9,9 +9,9 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// TestNoAnswerMayBeCachedOrGuessedAt: caches don't heed the headers that keys come in,
+// TestNoAnswerIsCachedOrSniffed: caches don't heed the headers that keys come in,
 // so a cached /usage would be another caller's.
-func TestNoAnswerMayBeCachedOrGuessedAt(t *testing.T) {
+func TestNoAnswerIsCachedOrSniffed(t *testing.T) {
 	status := http.StatusOK
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range map[string]string{"Cache-Control": "public, max-age=3600", "Expires": "Thu, 01 Jan 2099 00:00:00 GMT", "Age": "1", "Etag": `"x"`, "Vary": "Accept", "Pragma": "x", "Last-Modified": "Thu, 01 Jan 2009 00:00:00 GMT"} {

@@ -32,7 +32,7 @@ func (b *bench) send(t *testing.T, path string, headers ...string) (*http.Respon
 	return response, string(answer)
 }
 
-func TestWhatIsNotShapedLikeAKeyIsNoSecondKey(t *testing.T) {
+func TestValuesThatAreNotKeysAreIgnored(t *testing.T) {
 	b := open(t, subscription.Limits{}, answering(1))
 	mistyped := b.key[:len(b.key)-1] + "-" // its checksum doesn't match
 	places := []string{"Api-Key", "Ocp-Apim-Subscription-Key", "X-Api-Key", "Authorization"}
@@ -61,7 +61,7 @@ func TestWhatIsNotShapedLikeAKeyIsNoSecondKey(t *testing.T) {
 	}
 }
 
-func TestTwoDifferentKeysAreRefusedAndToldSo(t *testing.T) {
+func TestTwoDifferentKeysAreRefused(t *testing.T) {
 	b := open(t, subscription.Limits{}, answering(1))
 	other := subscription.NewKey()
 	for name, test := range map[string]struct {

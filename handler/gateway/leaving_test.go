@@ -113,8 +113,8 @@ func (s slow) Key(ctx context.Context, _ string) (subscription.KeyRecord, error)
 	return subscription.KeyRecord{}, ctx.Err()
 }
 
-// A caller that leaves while its key is looked up was refused by nobody.
-func TestACallerThatLeavesBeforeItsKeyIsFoundIsNotRefused(t *testing.T) {
+// A caller that leaves while its key is looked up is not counted as refused.
+func TestLeavingDuringAuthenticationIsNotARefusal(t *testing.T) {
 	store, reports := slow{asked: make(chan struct{})}, &listener{more: make(chan struct{}, 1)}
 	pepper, err := subscription.NewPepper("0123456789abcdef")
 	if err != nil {

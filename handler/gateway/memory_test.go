@@ -42,7 +42,7 @@ func ofLargeBodies(budget int64) func(*gateway.Config) {
 	return func(c *gateway.Config) { c.MaxBody, c.Budget = 4<<20, budget }
 }
 
-func TestASubscriptionHasOnlySoManyCallsAtOnce(t *testing.T) {
+func TestConcurrentCallsAreLimitedBySubscription(t *testing.T) {
 	model := events(thought, hang)
 	for name, test := range map[string]struct {
 		limits  subscription.Limits
@@ -86,7 +86,7 @@ func TestASubscriptionHasOnlySoManyCallsAtOnce(t *testing.T) {
 	}
 }
 
-func TestAHundredCallsAtOnceIsTheDefault(t *testing.T) {
+func TestTheDefaultIsAHundredConcurrentCalls(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 1e6, Reserve: subscription.ReserveNone}, events(thought, hang))
 	for i := range 101 {
 		want := http.StatusOK
@@ -99,7 +99,7 @@ func TestAHundredCallsAtOnceIsTheDefault(t *testing.T) {
 	}
 }
 
-func TestACallThatEndedMakesPlaceForTheNext(t *testing.T) {
+func TestAnEndedCallNoLongerCounts(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(1))}, answering(5))
 	for i := range 5 {
 		if response, body := b.post(t, path, demo); response.StatusCode != http.StatusOK {
@@ -115,7 +115,7 @@ func TestACallThatEndedMakesPlaceForTheNext(t *testing.T) {
 
 // A stream that goes on for minutes holds none of its prompt: there is room for the
 // next, and nothing is lost for the count.
-func TestABodyIsLetGoOnceItsStreamHasBegun(t *testing.T) {
+func TestABodyIsDroppedOnceItsStreamHasBegun(t *testing.T) {
 	const budget = 2 << 20
 	end := make(chan struct{})
 	body := longCall(budget/2-1<<16, `"stream":true,`)
@@ -179,7 +179,7 @@ func TestABodyIsKeptForTheNextEndpoint(t *testing.T) {
 
 // A caller with nothing left costs the instance no memory, whatever it sends: a
 // large body isn't kept, nor even read as JSON, unless that could change the answer.
-func TestWhoHasNothingLeftHasItsBodyThrownAway(t *testing.T) {
+func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits subscription.Limits
 		want   int // to a large body that is no JSON
@@ -245,8 +245,8 @@ func (b *bench) sendBody(t *testing.T, body io.Reader) (*http.Response, string) 
 	return response, string(text)
 }
 
-// A body whose size isn't told is read like any other, up to the limit.
-func TestABodyOfUnknownSize(t *testing.T) {
+// A body without a Content-Length is read like any other, up to the limit.
+func TestABodyOfUnknownSizeIsReadUpToTheLimit(t *testing.T) {
 	b := openWith(t, subscription.Limits{TokensPerMinute: 1e9}, ofLargeBodies(16<<20), upstream.Timeouts{}, answering(5))
 	for bytes, want := range map[int]int{1 << 10: 200, 1<<16 - 100: 200, 1<<16 + 100: 200, 2 << 20: 200, 4<<20 - 200: 200, 4<<20 + 200: 413} {
 		got, text := b.sendBody(t, io.MultiReader(strings.NewReader(longCall(bytes, ""))))

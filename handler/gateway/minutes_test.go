@@ -10,10 +10,10 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A closed minute is in the counter until its row is known to be written: for a
-// moment it is in both, and counts once. After a counter was made anew, one
-// minute has two rows, and both count.
-func TestAMinuteCountsOnceWhereverItIsFound(t *testing.T) {
+// A closed minute stays in the counter until its row is known to be written, so for a
+// moment it is in both, and must count once. A minute in which a counter was deleted
+// and made again has two rows, and both count.
+func TestAMinuteInCounterAndHistoryCountsOnce(t *testing.T) {
 	closed := func(minute, tokens int64) limit.Closed {
 		return limit.Closed{Minute: minute, From: minute, Usage: limit.Usage{PromptTokens: tokens}, Requests: 1}
 	}
@@ -31,9 +31,9 @@ func TestAMinuteCountsOnceWhereverItIsFound(t *testing.T) {
 	}
 }
 
-// A row that has just left the counter for the history was missing from an
-// answer that remembered the history as it was before.
-func TestWhatLeavesTheCounterIsLookedUpInTheHistory(t *testing.T) {
+// A cached reading of the history lacks a minute that has left the counter since; the
+// answer must not.
+func TestAMinuteThatLeftTheCounterIsReadFromTheHistory(t *testing.T) {
 	now := time.Now()
 	closed := limit.Closed{Minute: limit.Minute(now) - 5, From: limit.Minute(now) - 5}
 	store := memstore.NewHistory(nil)
@@ -65,9 +65,8 @@ func TestWhatLeavesTheCounterIsLookedUpInTheHistory(t *testing.T) {
 	}
 }
 
-// TestAnAnswerOfTheHistoryIsNotKeptBeyondItsTime: a thousand used to be, each of up
-// to a week's minutes, though nobody would ever be answered with them.
-func TestAnAnswerOfTheHistoryIsNotKeptBeyondItsTime(t *testing.T) {
+// Each reading may hold a week of minutes, and an old one is never used again.
+func TestOldReadingsOfTheHistoryAreDropped(t *testing.T) {
 	store := memstore.NewHistory(nil)
 	var h historyCache
 	for minute := range int64(10) {

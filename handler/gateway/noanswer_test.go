@@ -61,7 +61,7 @@ func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 }
 
 // What has reached the caller stays; what it has cost is charged once.
-func TestNoOtherEndpointIsAskedOnceTheCallerHasSomething(t *testing.T) {
+func TestNoOtherEndpointIsAskedOnceTheAnswerHasBegun(t *testing.T) {
 	for name, model := range map[string]http.HandlerFunc{
 		"text":       events(thought + said),
 		"a role":     events(`data: {"choices":[{"index":0,"delta":{"role":"assistant"}}]}` + "\n\n"),
@@ -79,7 +79,7 @@ func TestNoOtherEndpointIsAskedOnceTheCallerHasSomething(t *testing.T) {
 
 // While every endpoint of a model is throttled its callers get a 429 and the wait;
 // other models of the same endpoints are served.
-func TestAThrottledModelIsA429AndKeepsNoOtherOut(t *testing.T) {
+func TestAThrottledModelIsA429AndOthersAreStillServed(t *testing.T) {
 	model := func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/d1/") {
 			refusing(429, `{"error":{"code":"429"}}`, "Retry-After", "60")(w, r)
@@ -104,9 +104,9 @@ func TestAThrottledModelIsA429AndKeepsNoOtherOut(t *testing.T) {
 	}
 }
 
-// A stream is one by what it holds: its events are passed on as they come, and what
-// breaks the silence, and its type is told right.
-func TestAStreamOfAnyTypeIsPassedOnAsItComes(t *testing.T) {
+// An answer whose content is a stream is relayed as one, whatever its Content-Type:
+// event by event, with keep-alive comments, and with the right type.
+func TestAStreamOfAnyTypeIsPassedOnAsItArrives(t *testing.T) {
 	for _, kind := range []string{"", "application/json", "application/octet-stream", "text/plain; charset=utf-8", "text/event-stream, text/event-stream", "text/event-stream;;", "text/event-stream"} {
 		release := make(chan struct{})
 		b := openWith(t, subscription.Limits{}, func(*gateway.Config) {}, upstream.Timeouts{KeepAlive: 50 * time.Millisecond},

@@ -39,8 +39,8 @@ func (c caps) String() string {
 	return text
 }
 
-// recording is a model that tells what it was asked for, and answers with so
-// many tokens in all.
+// recording is a model that stores the caps that it was sent in asked, and reports
+// total tokens.
 func recording(t *testing.T, asked *caps, total int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -139,7 +139,7 @@ func TestTheNewerNameOfTheCapIsForModelsThatReadNoOther(t *testing.T) {
 	}
 }
 
-func TestWithAllReservedNoCallPassesTheLimit(t *testing.T) {
+func TestFullReservationNeverExceedsTheLimit(t *testing.T) {
 	var asked caps
 	b := open(t, subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 200}, recording(t, &asked, 225))
 	for i, want := range []struct {
@@ -168,9 +168,9 @@ func (b *bench) join(t *testing.T, id string) string {
 	return key
 }
 
-// TestNobodyGetsAnotherCounterByAnInventedAddress: 20 addresses of one network, or 40
+// TestAForgedAddressDoesNotChangeTheCounter: 20 addresses of one network, or 40
 // in headers that no proxy set, once had a limit each.
-func TestNobodyGetsAnotherCounterByAnInventedAddress(t *testing.T) {
+func TestAForgedAddressDoesNotChangeTheCounter(t *testing.T) {
 	for name, test := range map[string]struct {
 		believed gateway.Addresses
 		header   string
@@ -193,7 +193,7 @@ func TestNobodyGetsAnotherCounterByAnInventedAddress(t *testing.T) {
 	}
 }
 
-func TestWhatIsCountedTogether(t *testing.T) {
+func TestTheCounterKeyDecidesWhichCallsCountTogether(t *testing.T) {
 	var asked caps
 	for template, want := range map[string][4]string{ // left after a call of 30 by each
 		"{subscription}":       {"270", "240", "270", "240"},
@@ -215,7 +215,7 @@ func TestWhatIsCountedTogether(t *testing.T) {
 	}
 }
 
-func TestShadowTellsWhatItWouldRefuseAndRefusesNothing(t *testing.T) {
+func TestShadowReportsRefusalsAndRefusesNothing(t *testing.T) {
 	var asked caps
 	b := open(t, subscription.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: 250}, recording(t, &asked, 270))
 	for i, want := range []struct{ shadow, asked, left string }{
@@ -240,7 +240,7 @@ func TestShadowTellsWhatItWouldRefuseAndRefusesNothing(t *testing.T) {
 	}
 }
 
-func TestACallThatNeverFitsIsToldByHowMuch(t *testing.T) {
+func TestTheErrorForACallThatNeverFitsSaysByHowMuch(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300, BurstTokens: 20, Reserve: subscription.ReserveFull}, answering(1))
 	response, body := b.post(t, path, with(`"max_tokens":400,`))
 	if want := fmt.Sprintf("The call needs %d tokens, %d tokens more than the limit ever has.", 400+promptOf(t), 80+promptOf(t)); response.StatusCode != 413 ||
@@ -281,7 +281,7 @@ func TestTheQuotasMessage(t *testing.T) {
 	}
 }
 
-func TestAChangedTierActsAtOnceAndResetsNothing(t *testing.T) {
+func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 	before := subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}
 	for name, test := range map[string]struct {
 		after       subscription.Limits

@@ -111,8 +111,8 @@ func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
 	}
 }
 
-// What the gateway counts itself is what the model charges: of the prompt, and of
-// an answer that tells no usage.
+// The gateway's own counts of prompts, and of answers without usage, are what the
+// model reports.
 func TestCountAndUsageAgreeToTheToken(t *testing.T) {
 	var model r1sim.Endpoint
 	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 100_000}, func(w http.ResponseWriter, r *http.Request) {
@@ -153,7 +153,7 @@ func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
 
 // Upstream's own 503 is a failure of it, not a refusal by the gateway, whether or
 // not it says more.
-func TestUpstreamsRefusalIsNotTheGateways(t *testing.T) {
+func TestUpstreamsOwnErrorIsNotReportedAsARefusal(t *testing.T) {
 	for _, text := range []string{"", `{"error":"theirs"}`} {
 		b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, refusing(503, text))
 		b.post(t, path, demo)
@@ -163,7 +163,7 @@ func TestUpstreamsRefusalIsNotTheGateways(t *testing.T) {
 	}
 }
 
-func TestWhatShadowLetsPassIsReported(t *testing.T) {
+func TestCallsThatShadowLetPassAreReported(t *testing.T) {
 	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 30, Shadow: true}, answering(40))
 	b.post(t, path, demo)
 	if c := reports.next(); c.Shadowed != "" || c.Status != 200 {
@@ -175,7 +175,7 @@ func TestWhatShadowLetsPassIsReported(t *testing.T) {
 	}
 }
 
-func TestCallsDecidedWithoutTheCountersAreReported(t *testing.T) {
+func TestCallsDecidedWhileTheCountersAreDownAreReported(t *testing.T) {
 	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 3000, OnStoreDown: limit.Degrade}, answering(40))
 	b.post(t, path, demo)
 	if c := reports.next(); c.Degraded {

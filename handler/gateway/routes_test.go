@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-func TestPathsThatClientsMakeOfABaseURL(t *testing.T) {
+func TestPathsMadeFromABaseURLAreServed(t *testing.T) {
 	b := open(t, subscription.Limits{}, answering(1))
 	for _, path := range []string{
 		"/chat/completions", "/inference/chat/completions", "/openai/chat/completions", "/inference/openai/chat/completions", "/v1/chat/completions",

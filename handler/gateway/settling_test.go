@@ -33,14 +33,14 @@ func openServing(t *testing.T, limits subscription.Limits, model string, settle 
 	}, timeouts, nil), log
 }
 
-// usageOf is a stream's last chunk, that tells so many tokens.
+// usageOf returns a stream's last chunk, with its usage in tokens.
 func usageOf(prompt, completion int) string {
 	return fmt.Sprintf(`data: {"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}`+"\n\n", prompt, completion, prompt+completion)
 }
 
-// What a caller leaves is charged its bound at once, and what the endpoint tells
-// afterwards once it does: not before, as the next call may come meanwhile.
-func TestACallThatIsLeftIsChargedItsBoundAndThenItsUsage(t *testing.T) {
+// When a caller leaves, its call is charged the bound at once, as the subscription's
+// next call may follow immediately, and the endpoint's usage as soon as that is known.
+func TestACallWhoseCallerLeavesIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 	whole := strings.Replace(answered, `"completion_tokens":75,"total_tokens":100`, `"completion_tokens":20020,"total_tokens":20045`, 1)
 	for name, test := range map[string]struct {
 		body, sent, rest string
@@ -124,9 +124,9 @@ func (l lines) chat(t *testing.T) record {
 	}
 }
 
-// Where nothing tells the usage of a call that was left, or whose time ran out, its
-// bound stays, whatever else comes: an error doesn't make it free.
-func TestNothingButUsageLowersTheChargeOfACallThatWasLeft(t *testing.T) {
+// If no usage follows after the caller left or the time ran out, the charge stays the
+// bound, whatever else comes: an error doesn't make it free.
+func TestOnlyUsageLowersTheChargeOfACallWhoseCallerLeft(t *testing.T) {
 	for name, then := range map[string]http.HandlerFunc{
 		"a cut":        cut,
 		"a 500":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
@@ -234,8 +234,8 @@ func TestAnAnswerThatIsTooLargeIsChargedItsBound(t *testing.T) {
 	}
 }
 
-// What nobody can bound is refused where all is reserved, and nowhere else.
-func TestWhatHasNoBoundIsRefusedByItsField(t *testing.T) {
+// A call that has no bound is refused under reserve: full, and only there.
+func TestTheRefusalOfAnUnboundedCallNamesItsField(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveFull} {
 		b, _ := openServing(t, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 50}, "gpt-4o", 0, upstream.Timeouts{}, answer(answered))
 		for field, body := range map[string]string{
@@ -254,7 +254,7 @@ func TestWhatHasNoBoundIsRefusedByItsField(t *testing.T) {
 
 // The cap is in the field that the model obeys, by either of its names or by its
 // family, and in no other.
-func TestTheCapIsInTheFieldThatTheAnsweringModelObeys(t *testing.T) {
+func TestTheCapIsSentInTheFieldThatTheModelObeys(t *testing.T) {
 	for _, test := range []struct {
 		reserve            subscription.Reserve
 		model, own, family string
@@ -290,7 +290,7 @@ func TestTheCapIsInTheFieldThatTheAnsweringModelObeys(t *testing.T) {
 }
 
 // Usage is asked for only where the endpoint takes that.
-func TestUsageIsAskedForWhereThatIsTaken(t *testing.T) {
+func TestUsageIsRequestedOnlyWhereTheEndpointSupportsIt(t *testing.T) {
 	off := false
 	for name, test := range map[string]struct {
 		endpoint upstream.Endpoint
@@ -320,7 +320,7 @@ func TestUsageIsAskedForWhereThatIsTaken(t *testing.T) {
 }
 
 // A gateway that stops waits for what is read on, and ends it when its time is up.
-func TestWhatIsReadOnEndsWithTheGateway(t *testing.T) {
+func TestReadingOnEndsWhenTheGatewayStops(t *testing.T) {
 	log := make(lines, 100)
 	var served *gateway.Gateway
 	begun := make(chan struct{}, 1)
@@ -353,7 +353,7 @@ func TestWhatIsReadOnEndsWithTheGateway(t *testing.T) {
 
 // Nothing of a plain chat with R1 escapes the count: who leaves it pays that, and
 // the endpoint is cancelled.
-func TestAPlainChatThatIsLeftIsCancelledAndCounted(t *testing.T) {
+func TestAPlainChatIsCancelledAndCountedWhenItsCallerLeaves(t *testing.T) {
 	cancelled := make(chan struct{})
 	b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 5000}, "DeepSeek-R1", time.Hour, upstream.Timeouts{}, events(thought+said, func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
@@ -369,7 +369,7 @@ func TestAPlainChatThatIsLeftIsCancelledAndCounted(t *testing.T) {
 }
 
 // A call that is read on keeps its place among its subscription's.
-func TestACallThatIsReadOnCountsAsUnderWay(t *testing.T) {
+func TestACallThatIsReadOnCountsAsConcurrent(t *testing.T) {
 	one, begun, left := int64(1), make(chan struct{}, 2), make(chan struct{})
 	b, log := openServing(t, subscription.Limits{MaxConcurrent: &one}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

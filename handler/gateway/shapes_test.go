@@ -114,10 +114,10 @@ func TestAStreamThatHasBegunStaysWhereItIs(t *testing.T) {
 	}
 }
 
-// TestExtraParametersGoWhereTheyAreUnderstood: error and drop are for endpoints of the
+// TestExtraParametersGoOnlyToEndpointsThatUnderstandThem: error and drop are for endpoints of the
 // models shape; pass-through is what the others do anyway, and what callers of their
 // APIs expect of an endpoint of the models shape too.
-func TestExtraParametersGoWhereTheyAreUnderstood(t *testing.T) {
+func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 	var got []string
 	model := func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header["Extra-Parameters"]
@@ -171,7 +171,7 @@ func TestStreamingLibrariesReachAModelsEndpoint(t *testing.T) {
 
 // A cap that the endpoint is to drop must not stand for one: with it alone the
 // answer would pass what was reserved.
-func TestACapThatIsDroppedIsNone(t *testing.T) {
+func TestADroppedCapIsIgnored(t *testing.T) {
 	for _, model := range []string{"DeepSeek-R1", "o3-mini"} {
 		var asked caps
 		b := openWith(t, subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 100}, func(c *gateway.Config) {

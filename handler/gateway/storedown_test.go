@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-func TestWithoutCountersTheTierDecides(t *testing.T) {
+func TestTheTierDecidesWhileTheCountersAreDown(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits   subscription.Limits
 		statuses [4]int // of calls of 115 tokens each, of which 25 are reserved

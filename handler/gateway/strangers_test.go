@@ -31,7 +31,7 @@ func (l *textLog) String() string {
 	return l.text.String()
 }
 
-func TestStrangersDontFillTheLogAndCallersAreAllInIt(t *testing.T) {
+func TestBadKeysDoNotFloodTheLogAndCallersAreAllLogged(t *testing.T) {
 	var text textLog
 	log := slog.New(slog.NewJSONHandler(&text, nil))
 	quiet := strangers.New(log)

@@ -11,8 +11,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// The comment stands just before [DONE], where headers came too early.
-func TestAStreamTellsWhatItTookInAComment(t *testing.T) {
+// The comment comes just before [DONE]; headers are sent too early for it.
+func TestAStreamReportsItsUsageInAComment(t *testing.T) {
 	b, _ := openLogged(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, upstream.Timeouts{},
 		events(thought+said+stopped+told+finished))
 	_, body, err := b.read(t.Context(), stream)

@@ -175,8 +175,8 @@ func zipped(kind, text string) http.HandlerFunc {
 	}
 }
 
-// charge is what a call is to cost: what was told, or the prompt as counted
-// and what was written, or told of the completion.
+// A charge is what a call must cost: the endpoint's usage, or the prompt as counted
+// plus the text that was written or the completion tokens that the endpoint reported.
 type charge struct {
 	told   int64
 	prompt bool
@@ -225,7 +225,7 @@ var (
 // unprompted is usage that says nothing of the prompt.
 var unprompted = strings.NewReplacer(`"prompt_tokens":25`, `"prompt_tokens":0`, `"total_tokens":100`, `"total_tokens":75`)
 
-// total is usage of which only the total says all.
+// total makes usage whose completion tokens are too few for its total.
 var total = strings.NewReplacer(`"prompt_tokens":25,"completion_tokens":75`, `"prompt_tokens":25,"completion_tokens":5`)
 
 // troubles are what upstream may do, with what its caller is to get and pay.
@@ -354,7 +354,7 @@ var troubles = map[string]struct {
 }
 
 // Whatever upstream does has a defined answer, and costs what it gave.
-func TestWhateverUpstreamDoesTheMoneyIsRight(t *testing.T) {
+func TestChargesAreRightWhateverUpstreamDoes(t *testing.T) {
 	for name, test := range troubles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -403,7 +403,7 @@ func (b *bench) read(ctx context.Context, body string) (status int, text string,
 	return response.StatusCode, string(all), err
 }
 
-func TestUpstreamsTimeToComeBackIsPassedOn(t *testing.T) {
+func TestUpstreamsRetryAfterIsPassedOn(t *testing.T) {
 	for name, headers := range map[string][]string{
 		"none": nil, "seconds": {"Retry-After", "7"}, "milliseconds": {"Retry-After-Ms", "7100", "Retry-After", "8"},
 		"a date": {"Retry-After", "Tue, 24 Nov 2026 18:00:00 GMT"},

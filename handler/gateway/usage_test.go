@@ -25,8 +25,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// usageTold is what GET /usage tells.
-type usageTold struct {
+// usageResponse is the answer to GET /usage.
+type usageResponse struct {
 	Counted *struct {
 		CounterKey string
 		Shared     bool
@@ -45,17 +45,17 @@ type usageTold struct {
 
 type amounts struct{ PromptTokens, CompletionTokens, TotalTokens, Requests, Refused, Charged, Forfeited int64 }
 
-func (b *bench) usage(t *testing.T, query string, headers ...string) usageTold {
+func (b *bench) usage(t *testing.T, query string, headers ...string) usageResponse {
 	t.Helper()
 	response, body := b.get(t, "/usage"+query, headers...)
-	var answer usageTold
+	var answer usageResponse
 	if err := json.Unmarshal([]byte(body), &answer); response.StatusCode != 200 || err != nil {
 		t.Fatalf("/usage%s: %d %s", query, response.StatusCode, body)
 	}
 	return answer
 }
 
-func TestUsageTellsTheRunningMinuteAndThoseBefore(t *testing.T) {
+func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(233, 184))
 	minute := limit.Minute(time.Now())
 	for _, row := range []limit.Closed{
@@ -98,7 +98,7 @@ func TestUsageTellsTheRunningMinuteAndThoseBefore(t *testing.T) {
 	}
 }
 
-func TestUsageSaysWhatIsCounted(t *testing.T) {
+func TestUsageNamesTheCallsThatACounterCounts(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}/{model}"}, answering(5))
 	b.post(t, path, demo, "Client-Ip", "192.0.2.1:5")
 	for ip, used := range map[string]int64{"192.0.2.1": 30, "192.0.2.2": 0} {
@@ -109,7 +109,7 @@ func TestUsageSaysWhatIsCounted(t *testing.T) {
 	}
 }
 
-func TestUsageGoesOnWithoutItsHistory(t *testing.T) {
+func TestUsageIsAnsweredWithoutItsHistory(t *testing.T) {
 	b := openWithoutHistory(t)
 	b.post(t, path, demo)
 	got := b.usage(t, "")
@@ -141,9 +141,9 @@ func (mute) Rows(ctx context.Context, _ usage.Query) iter.Seq2[usage.Row, error]
 	}
 }
 
-// TestUsageDoesNotWaitForASilentHistory: what the counters themselves tell used to
+// TestUsageDoesNotWaitForASlowHistory: what the counters themselves tell used to
 // come with it, minutes later.
-func TestUsageDoesNotWaitForASilentHistory(t *testing.T) {
+func TestUsageDoesNotWaitForASlowHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, key := memstore.New(), subscription.NewKey()
 		pepper, e0 := subscription.NewPepper("0123456789abcdef")
@@ -185,9 +185,9 @@ func (b *bench) get(t *testing.T, path string, headers ...string) (*http.Respons
 	return response, string(answer)
 }
 
-// TestEveryAnswerToAKeySaysWhatRemains: those that reserve nothing used to leave
+// TestEveryAuthenticatedAnswerHasLimitHeaders: those that reserve nothing used to leave
 // it out.
-func TestEveryAnswerToAKeySaysWhatRemains(t *testing.T) {
+func TestEveryAuthenticatedAnswerHasLimitHeaders(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Daily}, answering(233))
 	b.post(t, path, demo)
 	malformed, _ := b.post(t, path, `{"messages":1}`)

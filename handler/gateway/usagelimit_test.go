@@ -16,7 +16,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// archive is a history with a row in each minute that takes a second to read.
+// An archive is a history with a row in each minute. Reading it takes a second.
 type archive struct {
 	reads, rows atomic.Int64
 	fault       error
@@ -39,9 +39,8 @@ func (a *archive) Rows(_ context.Context, q usage.Query) iter.Seq2[usage.Row, er
 	}
 }
 
-// TestManySpansCostThreeReadings: each of the 168 values of hours used to be one
-// of its own, and so did each of those who asked at once.
-func TestManySpansCostThreeReadings(t *testing.T) {
+// The 168 values of hours must not cost a reading each, nor must concurrent callers.
+func TestAllSpansTogetherCostThreeReadings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, now := new(archive), time.Now()
 		var h historyCache
@@ -64,9 +63,8 @@ func TestManySpansCostThreeReadings(t *testing.T) {
 	})
 }
 
-// TestWhoeverAskedFirstMayLeave without ending the reading for the others, whose
-// failure all are told.
-func TestWhoeverAskedFirstMayLeave(t *testing.T) {
+// The others still get the rows, or the failure.
+func TestAReadingGoesOnWhenItsFirstReaderLeaves(t *testing.T) {
 	for _, fault := range []error{nil, errors.New("down")} {
 		synctest.Test(t, func(t *testing.T) {
 			store, now := &archive{fault: fault}, time.Now()
@@ -90,7 +88,7 @@ func TestWhoeverAskedFirstMayLeave(t *testing.T) {
 	}
 }
 
-func TestASubscriptionAsksForItsUsageAtABoundedRate(t *testing.T) {
+func TestUsageReadsAreRateLimitedBySubscription(t *testing.T) {
 	var a usageLimiter
 	now, allowed := time.Now(), 0
 	for i := range 10_000 { // in 10 s

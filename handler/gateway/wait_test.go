@@ -23,9 +23,9 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// TestACallQueuesForTokens runs the gateway in virtual time. Only the model is
-// outside it; connections to it are closed after each call, since time stands
-// still while one is open.
+// TestACallQueuesForTokens runs the gateway in virtual time. Only the model is outside
+// it. Connections to it are closed after each call, because virtual time stops while
+// one is open.
 func TestACallQueuesForTokens(t *testing.T) {
 	foundry := httptest.NewServer(answering(275, 5))
 	defer foundry.Close()
@@ -74,7 +74,7 @@ func TestACallQueuesForTokens(t *testing.T) {
 	})
 }
 
-// Where the next minute comes too late, a call is told so at once.
+// A call is refused at once if the next minute comes later than maxWait.
 func TestACallThatWouldQueueTooLongIsRefusedAtOnce(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(time.Minute)}, answering(1000))
 	b.post(t, path, demo) // a debt of two minutes and more
@@ -163,9 +163,9 @@ func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotDecidedHoldsNoBytes: calls that came while the counters could not
+// TestAnUndecidedCallHoldsNoSizeBound: calls that came while the counters could not
 // be reached used to be held for ever against what calls may pass uncounted.
-func TestWhatIsNotDecidedHoldsNoBytes(t *testing.T) {
+func TestAnUndecidedCallHoldsNoSizeBound(t *testing.T) {
 	var b *bench
 	var held int64 // while the call is made
 	b = open(t, subscription.Limits{TokensPerMinute: 10_000_000, OnStoreDown: limit.FailClosed}, func(w http.ResponseWriter, _ *http.Request) {
