@@ -7,29 +7,57 @@ import (
 	"testing"
 )
 
-// concepts are the packages of the request path. Each can be read, tested and
-// replaced alone: none imports another.
-var concepts = []string{"chat", "counter", "subscription", "telemetry", "tokens", "upstream"}
-
-// ground are the packages that every other may import. They import the standard
-// library only.
-var ground = []string{"jsonscan", "limit"}
-
-// fences name the packages that may import a dependency, by its path's prefix.
-var fences = map[string][]string{
-	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables": {"azure", "counter/tablestore", "housekeeping/tablestore", "manage/tablestore", "subscription/tablestore"},
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":    {"azure"},
-	"github.com/MicahParks/keyfunc":                       {"manage/entra"},
-	"github.com/MicahParks/jwkset":                        {"manage/entra"},
-	"github.com/evanphx/json-patch":                       {"manage"},
-	"github.com/golang-jwt/jwt":                           {"manage/entra"},
-	"github.com/microsoft/ApplicationInsights-Go":         {"telemetry"},
-	"github.com/rs/cors":                                  {"gateway"},
-	"github.com/pkoukk/tiktoken-go":                       {"tokens"},
+// layers hold the packages of the product, from the bottom up, by the first part of
+// their paths. A package imports those of the layers below it, and packages of its own
+// folder.
+var layers = []struct {
+	name     string
+	packages []string
+}{
+	{"ground", []string{"jsonscan", "limit", "secret", "version"}},
+	{"ground", []string{"azure"}},
+	{"pure core", []string{"chat", "tokens"}},
+	{"pure core", []string{"charge"}}, // what calls cost, by what chat reads and tokens counts
+	{"domain", []string{"counter", "strangers", "subscription", "telemetry", "upstream"}},
+	{"edges", []string{"console", "gateway", "housekeeping", "manage"}},
+	{"settings", []string{"config"}},
+	{"checks", []string{"doctor"}},
+	{"wiring", []string{"app"}},
+	{"main", []string{"tollgate/handler"}},
 }
 
-// imports lists each package of the module below handler/ with what it imports
-// outside its tests.
+// pure are the packages that compute and nothing else.
+var pure = []string{"charge", "chat", "jsonscan", "limit", "tokens"}
+
+// effects are the standard library's packages that pure ones do without, by prefix.
+var effects = []string{"database", "io/ioutil", "log", "net", "os", "syscall"}
+
+// tools are the folders for developing and operating the product, which isn't built
+// from them, and suffixes of its packages that only tests import.
+var (
+	tools     = []string{"cmd", "e2e", "local"}
+	testsOnly = []string{"test", "limit/model", "tokens/reference"}
+)
+
+// fences name the packages that may import an SDK, or a library as large, by its path's
+// prefix.
+var fences = map[string][]string{
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore":        {"azure", "counter/tablestore", "housekeeping/tablestore", "manage/tablestore", "subscription/tablestore"},
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":    {"azure"},
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables": {"azure", "counter/tablestore", "housekeeping/tablestore", "manage/tablestore", "subscription/tablestore"},
+	"github.com/MicahParks/jwkset":                        {"manage/entra"},
+	"github.com/MicahParks/keyfunc":                       {"manage/entra"},
+	"github.com/evanphx/json-patch":                       {"manage"},
+	"github.com/golang-jwt/jwt":                           {"manage/entra"},
+	"github.com/microsoft/ApplicationInsights-Go":         {"telemetry/appinsights"},
+	"github.com/pkoukk/tiktoken-go":                       {"tokens"},
+	"github.com/rs/cors":                                  {"gateway"},
+}
+
+const module = "tollgate/handler/"
+
+// imports lists each package below handler/ with what it imports outside its tests.
+// Names of the module's own packages are without the module's path.
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
@@ -39,57 +67,141 @@ func imports(t *testing.T) map[string][]string {
 	packages := make(map[string][]string)
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Fields(line)
-		packages[strings.TrimPrefix(fields[0], "tollgate/handler/")] = fields[1:]
+		packages[strings.TrimPrefix(fields[0], module)] = fields[1:]
 	}
 	return packages
 }
 
-func TestSiblingsNeverImportEachOther(t *testing.T) {
+// own returns the name below handler/ of an imported package of the module.
+func own(imported string) (name string, ok bool) { return strings.CutPrefix(imported, module) }
+
+// folder returns the first part of a package's name below handler/.
+func folder(name string) string {
+	if name == strings.TrimSuffix(module, "/") {
+		return name
+	}
+	first, _, _ := strings.Cut(name, "/")
+	return first
+}
+
+// layerOf returns the index of a package's layer, or -1.
+func layerOf(name string) int {
+	for i, layer := range layers {
+		if slices.Contains(layer.packages, folder(name)) {
+			return i
+		}
+	}
+	return -1
+}
+
+// layerName returns the name of a package's layer, or nothing.
+func layerName(name string) string {
+	if i := layerOf(name); i >= 0 {
+		return layers[i].name
+	}
+	return ""
+}
+
+// within reports whether a package is one of the places or below one.
+func within(name string, places ...string) bool {
+	return slices.ContainsFunc(places, func(place string) bool { return name == place || strings.HasPrefix(name, place+"/") })
+}
+
+// forTests reports whether only tests may import a package.
+func forTests(name string) bool {
+	return slices.ContainsFunc(testsOnly, func(end string) bool { return strings.HasSuffix(name, end) })
+}
+
+func TestImportsPointDown(t *testing.T) {
 	packages := imports(t)
-	for _, from := range concepts {
-		for _, imported := range packages[from] {
-			name, ours := strings.CutPrefix(imported, "tollgate/handler/")
-			if ours && slices.Contains(concepts, name) {
-				t.Errorf("%s imports %s", from, name)
+	for _, layer := range layers {
+		for _, name := range layer.packages {
+			if _, there := packages[name]; !there {
+				t.Errorf("layers has %s, which is no package: remove it", name)
 			}
+		}
+	}
+	for name, imported := range packages {
+		if within(name, tools...) {
+			continue
+		}
+		from := layerOf(name)
+		if from < 0 {
+			t.Errorf("%s is in no layer: add its folder to layers, so that everybody knows what it may import", name)
+			continue
+		}
+		for _, path := range imported {
+			to, ours := own(path)
+			if !ours || folder(to) == folder(name) || within(to, tools...) || layerOf(to) < from {
+				continue
+			}
+			t.Errorf("%s (%s) imports %s (%s): imports point down, so that a package can be read, tested and replaced without those above and beside it. "+
+				"Move what both need to a lower layer, or let a higher one bring them together", name, layerName(name), to, layerName(to))
 		}
 	}
 }
 
-func TestTheGroundImportsOnlyTheStandardLibrary(t *testing.T) {
-	packages := imports(t)
-	for _, from := range ground {
-		imported, there := packages[from]
-		if !there {
-			t.Errorf("there is no package %s", from)
-		}
-		for _, name := range imported {
-			if strings.Contains(name, ".") || strings.HasPrefix(name, "tollgate/") {
-				t.Errorf("%s imports %s, want the standard library only", from, name)
-			}
-		}
-	}
-}
-
-func TestSDKsStayFencedInLeaves(t *testing.T) {
+func TestDomainPackagesImportTheGroundOnly(t *testing.T) {
 	for name, imported := range imports(t) {
-		for _, dependency := range imported {
-			for fence, inside := range fences {
-				if strings.HasPrefix(dependency, fence) && !within(name, inside) {
-					t.Errorf("%s imports %s, which belongs in %v", name, dependency, inside)
+		if within(name, tools...) || layerName(name) != "domain" {
+			continue
+		}
+		for _, path := range imported {
+			to, ours := own(path)
+			if !ours || folder(to) == folder(name) || layerName(to) == "ground" {
+				continue
+			}
+			t.Errorf("%s imports %s: a domain package imports the ground only. Let gateway or manage, the edges, bring them together", name, to)
+		}
+	}
+}
+
+func TestPurePackagesHaveNoEffects(t *testing.T) {
+	for name, imported := range imports(t) {
+		if !within(name, pure...) || forTests(name) || within(name, "tokens/cmd") {
+			continue
+		}
+		for _, path := range imported {
+			if within(path, effects...) {
+				t.Errorf("%s imports %s: it is pure, so that its results depend on its arguments alone. Do I/O in the package that calls it, and pass in what it read", name, path)
+			}
+			to, ours := own(path)
+			if ours && !within(to, pure...) {
+				t.Errorf("%s imports %s, which is not pure: pass in what it needs of it", name, to)
+			}
+			if !ours && strings.Contains(path, ".") && !within(path, "github.com/pkoukk/tiktoken-go") { // which counts, and reads no file by itself
+				t.Errorf("%s imports %s: a pure package imports the standard library and pure packages of ours", name, path)
+			}
+		}
+	}
+}
+
+func TestTheProductImportsNoToolsAndNoTestSuites(t *testing.T) {
+	for name, imported := range imports(t) {
+		if within(name, tools...) || forTests(name) || within(name, "tokens/cmd") {
+			continue
+		}
+		for _, path := range imported {
+			if to, ours := own(path); ours && (within(to, tools...) || forTests(to)) {
+				t.Errorf("%s imports %s, which is for developing and operating the product: what is deployed must not contain it", name, to)
+			}
+		}
+	}
+}
+
+func TestSDKsStayInLeaves(t *testing.T) {
+	for name, imported := range imports(t) {
+		if within(name, tools...) {
+			continue
+		}
+		for _, path := range imported {
+			for fence, places := range fences {
+				if strings.HasPrefix(path, fence) && !within(name, places...) {
+					t.Errorf("%s imports %s, which only %s may: everybody else depends on our own types, so that an SDK can change in one place", name, path, strings.Join(places, ", "))
 				}
 			}
 		}
 	}
-}
-
-func within(name string, places []string) bool {
-	for _, place := range places {
-		if name == place || strings.HasPrefix(name, place+"/") || strings.HasPrefix(name, "cmd/") {
-			return true
-		}
-	}
-	return false
 }
 
 func TestTheGatewayLinksNoVocabularyButItsOwn(t *testing.T) {
