@@ -14,7 +14,7 @@ var shared struct {
 
 // Shared returns the connection string of one in-memory emulator for all tests of a
 // package, whose TestMain must call Main. Each test must use table names of its own.
-// Without Node.js or the emulator the test is skipped.
+// Without Node.js or the emulator, and under -short, the test is skipped.
 func Shared(t testing.TB) string {
 	t.Helper()
 	shared.Lock()
@@ -26,7 +26,7 @@ func Shared(t testing.TB) string {
 }
 
 // Own returns an in-memory emulator for one test, stopped at its end. Without Node.js or
-// the emulator the test is skipped.
+// the emulator, and under -short, the test is skipped.
 func Own(t testing.TB) *Server {
 	t.Helper()
 	server := start(t.Context(), t)
@@ -36,6 +36,9 @@ func Own(t testing.TB) *Server {
 
 func start(ctx context.Context, t testing.TB) *Server {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped by -short: it needs Azurite")
+	}
 	server, err := Start(ctx, "")
 	if errors.Is(err, ErrNotInstalled) {
 		t.Skip(err)
