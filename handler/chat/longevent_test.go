@@ -18,6 +18,10 @@ var (
 // Usage, text and ends of events beyond 1 MiB are read like those of others.
 func TestStreamReadsALongEvent(t *testing.T) {
 	const filler = "FILLER"
+	sizes := []int{1000, 1 << 15, 1<<20 - 3, 100 << 20} // of chunks, in bytes
+	if testing.Short() || racing {
+		sizes = sizes[1:2]
+	}
 	for name, c := range map[string]struct {
 		event string // with filler
 		fill  string
@@ -64,7 +68,7 @@ func TestStreamReadsALongEvent(t *testing.T) {
 			`{"choices":[{"index":0,"delta":{"content":"FILLER`, essay, written, Stream{Unread: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, n := range []int{1000, 1 << 15, 1<<20 - 3, 100 << 20} {
+			for _, n := range sizes {
 				var s Stream
 				event := "id: 1\r\ndata: " + strings.ReplaceAll(c.event, filler, c.fill) + "\n\n"
 				_, text := follow(&s, event, n)

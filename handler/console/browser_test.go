@@ -181,6 +181,9 @@ func put(ctx context.Context, history *countertables.History, row usage.Row) err
 // browser is Chromium's program: CHROMIUM, by default the one on the path.
 func browser(t *testing.T) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped by -short: it drives a browser")
+	}
 	name := os.Getenv("CHROMIUM")
 	if name == "" {
 		name = "chromium"

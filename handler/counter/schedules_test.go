@@ -270,6 +270,9 @@ func schedules() uint64 {
 	if n, err := strconv.ParseUint(os.Getenv("SCHEDULES"), 10, 64); err == nil {
 		return n
 	}
+	if testing.Short() {
+		return 200
+	}
 	if raceDetector {
 		return 500
 	}

@@ -83,6 +83,9 @@ func unreadable(*stubborn, limit.State, counter.Version, error) (limit.State, co
 func TestAStoreThatLetsNoWriteLandIsDown(t *testing.T) {
 	limits := limit.Limits{TokensPerMinute: 300, Version: 1}
 	for name, test := range stubbornStores {
+		if testing.Short() && !test.stored {
+			continue
+		}
 		for _, terms := range []counter.Terms{
 			{Limits: limits, OnStoreDown: limit.FailClosed}, {Limits: limits, OnStoreDown: limit.Degrade}, {Limits: limits, OnStoreDown: limit.FailOpen},
 			{Limits: limits, OnStoreDown: limit.FailClosed, MaxWait: 2 * time.Minute},

@@ -21,6 +21,9 @@ func TestWithoutAStampItIsTheCommit(t *testing.T) {
 }
 
 func TestTheStampIsWhatTheLinkerSets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it builds a program")
+	}
 	program := filepath.Join(t.TempDir(), "tollgate")
 	build := exec.Command("go", "build", "-ldflags", "-X tollgate/handler/version.stamp=v1.2.3-canary", "-o", program, "tollgate/handler/cmd/tollgate")
 	if output, err := build.CombinedOutput(); err != nil {

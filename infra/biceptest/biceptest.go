@@ -42,6 +42,9 @@ type Snapshot struct {
 // test is skipped.
 func Compiler(t testing.TB) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped by -short: it compiles Bicep")
+	}
 	name := os.Getenv("BICEP")
 	if name == "" {
 		name = "bicep"

@@ -54,6 +54,9 @@ func files(t *testing.T) map[string]string {
 // findings is what Kusto's parser and analyser say against queries.
 func findings(t *testing.T, queries []query) (found []struct{ Name, Message, At string }) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped by -short: it runs Kusto's parser")
+	}
 	if _, err := os.Stat("check/node_modules"); err != nil {
 		t.Skip("Kusto's parser is not installed: run npm ci in infra/queries/check")
 	}

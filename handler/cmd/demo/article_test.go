@@ -74,6 +74,9 @@ var opening sync.Mutex
 
 // open is a demo's stage.
 func open(t *testing.T) *stage {
+	if testing.Short() {
+		t.Skip("skipped by -short: it starts the demo")
+	}
 	t.Helper()
 	opening.Lock()
 	defer opening.Unlock()

@@ -57,6 +57,9 @@ func (s *stage) through(t *testing.T, key, client, mode, retries string) (got se
 // a refusal as it meets one of the model's own; with its retries on, a call
 // that is refused for the last seconds of a minute succeeds by itself.
 func TestOfficialClients(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it starts the demo and Node.js clients")
+	}
 	t.Parallel()
 	if _, err := os.Stat(clients + "/node_modules"); err != nil {
 		t.Skip("the clients are not installed: run npm ci in " + clients)

@@ -10,7 +10,7 @@ import (
 // write less often.
 func TestEveryInterleaving(t *testing.T) {
 	worlds := Worlds()
-	if raceDetector {
+	if raceDetector || testing.Short() {
 		for i := range worlds {
 			worlds[i].Builds--
 		}
