@@ -30,7 +30,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build start package deploy refresh publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy bench-memory soak bench-tokens node vocabulary fmt vet staticcheck vulncheck console-vendor
+.PHONY: help check demo run build start package deploy refresh publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy bench-memory soak bench-tokens node vocabulary fmt vet staticcheck vulncheck console-vendor
 
 # What the Functions host runs, in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -79,6 +79,9 @@ publish: ## the package alone, with func: APP=func-tollgate-…
 
 destroy: ## delete all that deploy made: GROUP=tollgate
 	@infra/azure.sh destroy
+
+check: fmt vet staticcheck ## what to run all the time: style and the fast tests, in less than a minute
+	go test -short ./...
 
 test: fmt vet staticcheck vulncheck node ## every test, with the race detector where there is a C compiler
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")

@@ -12,8 +12,9 @@ import (
 // monotonic time, so that setting this machine's clock changes nothing, and
 // no single answer of the service moves it far.
 type clock struct {
-	base  time.Time    // with its monotonic reading
-	ahead atomic.Int64 // of the service's time over base's clock, at least; ns
+	local func() time.Time // this machine's time, with a monotonic reading
+	base  time.Time        // local's at the start
+	ahead atomic.Int64     // of the service's time over base's clock, at least; ns
 
 	mu      sync.Mutex
 	known   bool // an answer was believed
@@ -41,14 +42,19 @@ const (
 	confirmed = 3
 )
 
-func (c *clock) start() { c.base = time.Now() }
+func (c *clock) start(local func() time.Time) {
+	if local == nil {
+		local = time.Now
+	}
+	c.local, c.base = local, local()
+}
 
 // observe learns from the time that the service gave an answer.
 func (c *clock) observe(date time.Time) {
 	if date.IsZero() {
 		return
 	}
-	elapsed := time.Since(c.base)
+	elapsed := c.local().Sub(c.base)
 	ahead := date.Round(0).Sub(c.base.Round(0)) - elapsed
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,5 +114,5 @@ func (c *clock) learn(ahead, elapsed time.Duration) {
 
 // now is the service's time.
 func (c *clock) now() time.Time {
-	return c.base.Add(time.Since(c.base) + time.Duration(c.ahead.Load())).Round(0)
+	return c.base.Add(c.local().Sub(c.base) + time.Duration(c.ahead.Load())).Round(0)
 }

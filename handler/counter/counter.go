@@ -37,6 +37,8 @@ type Config struct {
 	// Patience is how long operations may fail until the store counts as down;
 	// default 2 s.
 	Patience time.Duration
+	// Now returns this machine's time, with a monotonic reading; default time.Now.
+	Now func() time.Time
 }
 
 // Terms are what a call is decided by.
@@ -74,7 +76,7 @@ func New(config Config) *Counter {
 	orElse(&config.Patience, 2*time.Second)
 	c := &Counter{Config: config, accounts: make(map[string]*account)}
 	c.health.slow, c.health.patience = config.SlowOperation, config.Patience
-	c.clock.start()
+	c.clock.start(config.Now)
 	return c
 }
 
@@ -198,3 +200,6 @@ func (r *Reservation) counted() int64 { return r.owed + r.charge.Held() }
 
 // Cancel gives the whole reservation back: the call was never made, or failed.
 func (r *Reservation) Cancel() limit.Standing { return r.account.cancel(r) }
+
+// Now returns the counters' time: the store's, as far as it is known.
+func (c *Counter) Now() time.Time { return c.clock.now() }

@@ -23,6 +23,9 @@ import (
 // TestQueuedCallsAreAnsweredWhenTheProcessIsToStop: SIGTERM to the real process,
 // with calls that wait for the next minute and one that its endpoint is at work on.
 func TestQueuedCallsAreAnsweredWhenTheProcessIsToStop(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it runs the whole program")
+	}
 	const queued = 20
 	working, finish := make(chan struct{}), make(chan struct{})
 	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

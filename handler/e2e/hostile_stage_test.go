@@ -83,6 +83,9 @@ func (r *record) String() string {
 // pairs of more and their values.
 func openHostile(t *testing.T, stored bool, settings ...string) *hostile {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped by -short: it runs the whole program")
+	}
 	h := &hostile{key: subscription.NewKey(), log: &record{}, metrics: &record{}}
 	h.model = httptest.NewServer(http.HandlerFunc(h.serveModel))
 	t.Cleanup(h.model.Close)

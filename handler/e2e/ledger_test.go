@@ -122,6 +122,9 @@ func overloaded(c *insights.Collector, dice *chance) func(http.ResponseWriter, *
 // the model breaks off, callers leave, ingestion is in trouble. In the end the
 // metrics' sum is what calls settled, and what the usage rows have.
 func TestMetricsAreWhatWasSettledWhateverFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it runs the whole program")
+	}
 	t.Parallel()
 	dice := newChance(1)
 	model := moody(t, dice)

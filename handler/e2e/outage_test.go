@@ -124,6 +124,9 @@ func (g *running) call(t *testing.T) (int, string) {
 // TestTheGatewayOutlivesItsStorage: it starts without, serves when the storage
 // comes, says what is missing when it goes, and serves again when it is back.
 func TestTheGatewayOutlivesItsStorage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it runs the whole program")
+	}
 	port, err := azurite.FreePort()
 	if err != nil {
 		t.Fatal(err)

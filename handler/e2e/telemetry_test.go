@@ -112,6 +112,9 @@ func TestWithoutAConnectionStringTelemetryIsOffAndSaidOnce(t *testing.T) {
 // does against a service that has moved and has a firewall in front of it, with
 // one caller whose header the firewall refuses and one who guesses keys.
 func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it runs the whole program")
+	}
 	service := insights.Collector{Answer: func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
 		for _, item := range items {
 			if item.Properties["Team"] == "poison" {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"runtime"
-	"time"
 
 	"tollgate/handler/charge"
 	"tollgate/handler/chat"

@@ -67,17 +67,18 @@ func open(t *testing.T, limits subscription.Limits, model http.HandlerFunc) *ben
 	return openWith(t, limits, func(*gateway.Config) {}, upstream.Timeouts{}, model)
 }
 
-// withinOneMinute waits for the next minute where there is less than that left
-// of this one: a test counts within one.
-func withinOneMinute(needed time.Duration) {
-	if left := time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)); left < needed {
-		time.Sleep(left)
-	}
+// fromMinuteStart returns a clock that stands at the start of a UTC minute and
+// runs on from there: what a test counts then falls into one minute, whenever it
+// runs.
+func fromMinuteStart() func() time.Time {
+	now := time.Now()
+	ahead := now.Truncate(time.Minute).Sub(now)
+	return func() time.Time { return time.Now().Add(ahead) }
 }
 
 func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
 	t.Helper()
-	withinOneMinute(10 * time.Second)
+	now := fromMinuteStart()
 	b := &bench{key: subscription.NewKey(), store: memstore.New(), log: &buffer{}, history: countermem.NewHistory(nil)}
 	pepper, err := subscription.NewPepper("0123456789abcdef")
 	_, e1 := b.store.PutTier(t.Context(), subscription.Tier{ID: "demo", Limits: limits})
@@ -95,7 +96,7 @@ func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Con
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
-	counters := counter.New(counter.Config{Log: log, Patience: 50 * time.Millisecond, History: b.history, Store: countermem.New(func(string) (bool, error) {
+	counters := counter.New(counter.Config{Now: now, Log: log, Patience: 50 * time.Millisecond, History: b.history, Store: countermem.NewAt(now, func(string) (bool, error) {
 		if b.down.Load() {
 			return false, errors.New("down")
 		}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"tollgate/handler/chat"
 	"tollgate/handler/counter"
@@ -295,11 +294,11 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 		"a lower quota":  {subscription.Limits{TokensPerMinute: 300, TokenQuota: 400, TokenQuotaPeriod: limit.Hourly}, 200, "70", "170", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			withinOneMinute(20 * time.Second) // for all three instances
-			store := countermem.New(nil)
+			now := fromMinuteStart() // of all instances
+			store := countermem.NewAt(now, nil)
 			var counters []*counter.Counter
 			over := func(c *gateway.Config) {
-				c.Counter = counter.New(counter.Config{Store: store, Log: c.Log})
+				c.Counter = counter.New(counter.Config{Now: now, Store: store, Log: c.Log})
 				counters = append(counters, c.Counter)
 			}
 			model := answering(90) // a call takes 115

@@ -9,7 +9,6 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
-	"time"
 
 	"tollgate/handler/chat"
 	"tollgate/handler/counter"

@@ -139,12 +139,12 @@ func TestSomeUncountedPromptsAreComparedWithUsage(t *testing.T) {
 // meanwhile what this one knew to be left, its bytes used to be refused, though
 // its tokens fit.
 func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
-	withinOneMinute(20 * time.Second)
+	now := fromMinuteStart() // of all instances
 	limits := subscription.Limits{TokensPerMinute: 10_000_000}
-	store := countermem.New(nil)
+	store := countermem.NewAt(now, nil)
 	var counters []*counter.Counter
 	over := func(c *gateway.Config) {
-		c.Counter = counter.New(counter.Config{Store: store, Log: c.Log})
+		c.Counter = counter.New(counter.Config{Now: now, Store: store, Log: c.Log})
 		counters = append(counters, c.Counter)
 	}
 	first := openWith(t, limits, over, upstream.Timeouts{}, answering(5))

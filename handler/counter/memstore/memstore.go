@@ -22,6 +22,7 @@ type Store struct {
 	rows    map[string]row
 	version int64
 	fault   Fault
+	now     func() time.Time
 }
 
 type row struct {
@@ -32,7 +33,12 @@ type row struct {
 var _ counter.Store = (*Store)(nil)
 
 // New makes an empty store. fault may be nil.
-func New(fault Fault) *Store { return &Store{rows: make(map[string]row), fault: fault} }
+func New(fault Fault) *Store { return NewAt(time.Now, fault) }
+
+// NewAt makes an empty store whose clock is now. fault may be nil.
+func NewAt(now func() time.Time, fault Fault) *Store {
+	return &Store{rows: make(map[string]row), fault: fault, now: now}
+}
 
 // Load implements counter.Store.
 func (s *Store) Load(_ context.Context, key string) (limit.State, counter.Version, time.Time, error) {
@@ -45,9 +51,9 @@ func (s *Store) Load(_ context.Context, key string) (limit.State, counter.Versio
 	}
 	found, ok := s.rows[key]
 	if !ok {
-		return limit.State{}, "", time.Now(), counter.ErrNotFound
+		return limit.State{}, "", s.now(), counter.ErrNotFound
 	}
-	return found.state.Clone(), found.version, time.Now(), nil
+	return found.state.Clone(), found.version, s.now(), nil
 }
 
 // Swap implements counter.Store.
@@ -63,9 +69,9 @@ func (s *Store) Swap(_ context.Context, key string, state limit.State, version c
 		failed = err
 	}
 	if s.rows[key].version != version {
-		return "", time.Now(), counter.ErrConflict
+		return "", s.now(), counter.ErrConflict
 	}
 	s.version++
 	s.rows[key] = row{state.Clone(), counter.Version(strconv.FormatInt(s.version, 10))}
-	return s.rows[key].version, time.Now(), failed
+	return s.rows[key].version, s.now(), failed
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -38,7 +39,12 @@ const (
 	patience = 30 * time.Second
 )
 
+// TestMain runs no test under -short: each builds the package or runs a host.
 func TestMain(m *testing.M) {
+	if flag.Parse(); testing.Short() {
+		fmt.Println("skipped by -short: these tests build the package and run a Functions host")
+		os.Exit(0)
+	}
 	status := azurite.Main(m)
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
