@@ -39,6 +39,9 @@ func runs() map[string]func(bytes int) string {
 }
 
 func TestWorkIsLinearInTheText(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it counts a MiB of many texts")
+	}
 	most := 1 << 20
 	if racing {
 		most = 64 << 10

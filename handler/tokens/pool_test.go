@@ -10,6 +10,9 @@ import (
 
 // What one long prompt needed must not stay for as long as the gateway runs.
 func TestCountingKeepsNothingLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it counts large prompts")
+	}
 	const kept = 256 << 10
 	user := func(content string) string { return fmt.Sprintf(`[{"role":"user","content":%q}]`, content) }
 	for name, messages := range map[string]string{

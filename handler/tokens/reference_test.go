@@ -45,6 +45,9 @@ func plain(v vector) string {
 }
 
 func TestCountsAreTheReferencesOnEveryVector(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it counts every vector twice")
+	}
 	for model, want := range encodings(t) {
 		e := tokens.ForModel(model)
 		all := vectors(t)
@@ -87,6 +90,9 @@ func randomText(r *rand.Rand, most int) string {
 }
 
 func TestCountsAreTheReferencesOnRandomTexts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it counts thousands of texts twice")
+	}
 	for model, want := range encodings(t) {
 		e := tokens.ForModel(model)
 		r := rand.New(rand.NewPCG(3, 4))
