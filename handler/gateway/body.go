@@ -89,7 +89,7 @@ func (g *Gateway) exhausted(c *call) error {
 		reservation.Cancel()
 		return nil
 	}
-	g.canonical.setLimits(c.w.Header(), decision.Standing, time.Now())
+	g.canonical.setLimits(c.w.Header(), decision.Standing, g.Counter.Now())
 	c.standing = decision.Standing
 	return c.limitProblem(decision)
 }

@@ -86,7 +86,7 @@ func (g *Gateway) setKnownLimitHeaders(c *call) {
 		return
 	}
 	if s, known := g.Counter.Known(g.counterKey(c, c.model)); known {
-		g.canonical.setLimits(c.w.Header(), s, time.Now())
+		g.canonical.setLimits(c.w.Header(), s, g.Counter.Now())
 	}
 }
 

@@ -184,7 +184,7 @@ func (g *Gateway) refund(c *call) {
 
 // say has the headers say what the call took, if anything, and what is left.
 func (g *Gateway) say(c *call) {
-	g.canonical.setLimits(c.w.Header(), c.standing, time.Now())
+	g.canonical.setLimits(c.w.Header(), c.standing, g.Counter.Now())
 	if c.settled {
 		g.canonical.setConsumed(c.w.Header(), c.usage)
 	}

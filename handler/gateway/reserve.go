@@ -118,7 +118,7 @@ func (g *Gateway) reserve(c *call) error {
 		return counterProblem(err)
 	}
 	c.reservation, c.standing, c.degraded = reservation, decision.Standing, decision.Degraded
-	g.canonical.setLimits(c.w.Header(), decision.Standing, time.Now())
+	g.canonical.setLimits(c.w.Header(), decision.Standing, g.Counter.Now())
 	if decision.Verdict != limit.Granted {
 		p := c.limitProblem(decision)
 		if reservation == nil {

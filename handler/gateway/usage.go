@@ -99,7 +99,7 @@ func (g *Gateway) getUsage(c *call) error {
 	}
 	answer := usageAnswer{Subscription: c.grant.Subscription.ID, Tier: c.grant.Tier.ID, Counted: g.countedCalls(c, model), Hours: hours}
 	answer.setLimits(recent.Standing)
-	now := time.Now()
+	now := g.Counter.Now()
 	from := now.Add(-time.Duration(hours) * time.Hour).Truncate(time.Minute)
 	rows, err := g.historyCache.rows(c.r.Context(), g.History, usage.Query{Counter: key, From: from}, recent, now)
 	if err != nil {
