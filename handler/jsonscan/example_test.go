@@ -28,5 +28,5 @@ func ExampleScanner_Distinct() {
 	s := jsonscan.New([]byte(`{"max_tokens": 10, "Max_Tokens": 1000000}`), jsonscan.Options{})
 	err := s.Distinct(jsonscan.Keys{Fold: true}, func([]byte) error { return s.Skip() })
 	fmt.Println("a key", err)
-	// Output: a key is there twice, perhaps in another case
+	// Output: a key appears twice, perhaps in another case
 }

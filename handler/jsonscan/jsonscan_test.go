@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// decode builds a value as encoding/json would, from what a Scanner hands out.
+// decode builds the value that encoding/json would, with a Scanner.
 func decode(s *Scanner) (value any, err error) {
 	switch s.Peek() {
 	case '{':
@@ -53,7 +53,7 @@ func decode(s *Scanner) (value any, err error) {
 	return json.Number(number), err
 }
 
-// texts are JSON and near misses, for tables and as seeds.
+// texts are JSON and near misses.
 var texts = []string{
 	`{}`, `[]`, `""`, `0`, `-0`, `-`, `01`, `1.`, `.1`, `1.5e+7`, `1e`, `1E-`, `+1`, `0x1`, `true`, `tru`, `nullx`, `False`,
 	` { "a" : [ 1 , { "b" : null } ] , "c" : "d" } `, `{"a":1,}`, `[1,]`, `[,1]`, `[1 2]`, `{"a" 1}`, `{"a":}`, `{a:1}`, `{1:1}`, `{"a":1 "b":2}`,
@@ -65,17 +65,17 @@ var texts = []string{
 	`{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9,"j":0,"k":0,"l":0,"m":0,"n":0,"o":0,"p":0,"q":0,"r":0,"r":0}`,
 }
 
-// deep bounds depth where encoding/json does.
+// deep is the deepest nesting that encoding/json accepts.
 const deep = 10000
 
-// agrees checks all that the package promises of a text against encoding/json.
+// agrees compares the package with encoding/json on a text.
 func agrees(t *testing.T, text []byte) {
 	t.Helper()
 	valid := json.Valid(text)
 	s := New(text, Options{MaxDepth: deep})
 	value, err := s.Value()
 	if got := err == nil && s.AtEnd(); got != valid {
-		t.Fatalf("%q: Value accepts it: %v (%v at byte %d), encoding/json: %v", text, got, err, s.Pos(), valid)
+		t.Fatalf("%q: got Value accepting it %v (%v at byte %d), want %v as encoding/json", text, got, err, s.Pos(), valid)
 	}
 	if err != nil && !errors.Is(err, ErrSyntax) {
 		t.Fatalf("%q: got %v, want %v", text, err, ErrSyntax)
@@ -83,27 +83,27 @@ func agrees(t *testing.T, text []byte) {
 	s = New(text, Options{MaxDepth: deep})
 	built, err := decode(&s)
 	if got := err == nil && s.AtEnd(); got != valid {
-		t.Fatalf("%q: the methods for each kind accept it: %v (%v), encoding/json: %v", text, got, err, valid)
+		t.Fatalf("%q: got the methods for each kind accepting it %v (%v), want %v as encoding/json", text, got, err, valid)
 	}
 	lax := New(text, Options{MaxDepth: deep, Lax: true})
 	if err := lax.Skip(); valid && (err != nil || !lax.AtEnd()) {
-		t.Fatalf("%q: Lax refuses what is valid: %v at byte %d", text, err, lax.Pos())
+		t.Fatalf("%q: got %v at byte %d with Lax, want valid JSON accepted", text, err, lax.Pos())
 	}
 	if !valid {
 		return
 	}
 	if want := bytes.Trim(text, " \t\r\n"); !bytes.Equal(value, want) {
-		t.Fatalf("Value returns %q, want %q", value, want)
+		t.Fatalf("got %q from Value, want %q", value, want)
 	}
 	for _, keys := range []Keys{{}, {Fold: true}} {
 		s := New(text, Options{MaxDepth: deep})
 		if err, twice := s.SkipDistinct(keys), repeats(text, keys.Fold); errors.Is(err, ErrRepeated) != twice || err != nil && !twice {
-			t.Fatalf("%q, %+v: SkipDistinct returns %v, want a repeated key: %v", text, keys, err, twice)
+			t.Fatalf("%q, %+v: got %v from SkipDistinct, want ErrRepeated: %v", text, keys, err, twice)
 		}
 	}
 	s = New(text, Options{MaxDepth: deep, Distinct: true})
 	if err, twice := s.Skip(), repeats(text, false); errors.Is(err, ErrRepeated) != twice {
-		t.Fatalf("%q: Skip with Distinct returns %v, want a repeated key: %v", text, err, twice)
+		t.Fatalf("%q: got %v from Skip with Distinct, want ErrRepeated: %v", text, err, twice)
 	}
 	var want any
 	decoder := json.NewDecoder(bytes.NewReader(bytes.ToValidUTF8(text, []byte("\uFFFD"))))
@@ -112,12 +112,12 @@ func agrees(t *testing.T, text []byte) {
 		t.Fatal(err)
 	}
 	if got, want := marshal(t, built), marshal(t, want); got != want {
-		t.Fatalf("%q is read as %s, want %s", text, got, want)
+		t.Fatalf("%q: got %s, want %s", text, got, want)
 	}
 }
 
-// marshal makes values comparable. It writes a byte that isn't UTF-8 as U+FFFD, and
-// ToValidUTF8 several in a row as one.
+// marshal makes values comparable. json.Marshal writes each byte that isn't UTF-8 as
+// U+FFFD, and ToValidUTF8 writes several in a row as one.
 func marshal(t *testing.T, value any) string {
 	t.Helper()
 	text, err := json.Marshal(value)
@@ -131,9 +131,9 @@ func marshal(t *testing.T, value any) string {
 	return s
 }
 
-// repeats reports by encoding/json alone whether an object of a valid text has a key
-// twice, with folded keys if any two may be the same field to a reader that folds.
-// A key that isn't UTF-8 is compared byte by byte unless folded.
+// repeats reports, using encoding/json only, whether an object in a valid text has a
+// key twice. If folded, keys that differ only in case are the same. Otherwise keys that
+// aren't UTF-8 are compared byte by byte.
 func repeats(text []byte, folded bool) bool {
 	if !folded {
 		text = distinguish(text)
@@ -169,8 +169,8 @@ func foldsTo(a, b string) bool {
 	return strings.EqualFold(dotted.Replace(a), dotted.Replace(b))
 }
 
-// distinguish writes each byte that isn't UTF-8 as a character of its own, from a
-// plane for private use.
+// distinguish replaces each byte that isn't UTF-8 by a different character for private
+// use.
 func distinguish(text []byte) []byte {
 	var b strings.Builder
 	for i, r := range string(text) {
@@ -200,34 +200,35 @@ func FuzzScanner(f *testing.F) {
 	})
 }
 
-// A string may be read in two parts wherever StringPrefix cuts it.
+// cutsAnywhere checks that a string can be decoded in two parts, wherever StringPrefix
+// cuts it.
 func cutsAnywhere(t *testing.T, inner []byte) {
 	t.Helper()
 	s := New([]byte(`"`+string(inner)+`"`), Options{Lax: true})
 	raw, escaped, err := s.String()
 	AppendUnescaped(nil, inner) // must not fail, whatever it is given
 	if prefix := StringPrefix(inner); !bytes.HasPrefix(inner, prefix) {
-		t.Fatalf("StringPrefix(%q) = %q", inner, prefix)
+		t.Fatalf("StringPrefix(%q): got %q, want a prefix", inner, prefix)
 	}
 	if err != nil || !s.AtEnd() {
 		return
 	}
 	whole := string(AppendUnescaped(nil, raw))
 	if !escaped && whole != string(inner) {
-		t.Fatalf("the value of %q is %q", inner, whole)
+		t.Fatalf("%q, without escapes: got value %q, want the same", inner, whole)
 	}
 	for i := range inner {
 		prefix := StringPrefix(inner[:i])
 		if i-len(prefix) > 11 {
-			t.Fatalf("StringPrefix leaves out %d bytes of %q", i-len(prefix), inner[:i])
+			t.Fatalf("got %d bytes of %q left out by StringPrefix, want 11 at most", i-len(prefix), inner[:i])
 		}
 		if got := string(AppendUnescaped(nil, prefix)) + string(AppendUnescaped(nil, inner[len(prefix):])); got != whole {
-			t.Fatalf("%q, cut after %q, is %q; want %q", inner, prefix, got, whole)
+			t.Fatalf("%q, cut after %q: got %q, want %q", inner, prefix, got, whole)
 		}
 	}
 }
 
-func TestAStringMayBeCutAnywhere(t *testing.T) {
+func TestAStringCanBeDecodedInTwoParts(t *testing.T) {
 	for _, text := range texts {
 		cutsAnywhere(t, []byte(strings.Trim(text, `"`)))
 	}
@@ -236,7 +237,7 @@ func TestAStringMayBeCutAnywhere(t *testing.T) {
 		`\ud83d\ud83d`: `\ud83d`, `\ud83d\ude00`: `\ud83d\ude00`, `\ude00`: `\ude00`, `\ud83dx`: `\ud83dx`, "\\ud83d\n": "\\ud83d\n", "a\x00b": "a\x00b",
 	} {
 		if got := string(StringPrefix([]byte(text))); got != want {
-			t.Errorf("StringPrefix(%q) = %q, want %q", text, got, want)
+			t.Errorf("StringPrefix(%q): got %q, want %q", text, got, want)
 		}
 	}
 }
@@ -246,13 +247,13 @@ func FuzzString(f *testing.F) {
 		f.Add([]byte(strings.Trim(text, `"`)))
 	}
 	f.Fuzz(func(t *testing.T, inner []byte) {
-		if len(inner) < 1000 { // each cut reads it all
+		if len(inner) < 1000 { // every cut reads all of it
 			cutsAnywhere(t, inner)
 		}
 	})
 }
 
-func TestBoundsAreKept(t *testing.T) {
+func TestTooMuchDepthAndTooManyElementsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		text    string
 		options Options
@@ -277,22 +278,22 @@ func TestBoundsAreKept(t *testing.T) {
 	}
 }
 
-func TestLaxTakesWhatServersWriteBesideTheGrammar(t *testing.T) {
+func TestLaxAcceptsNaNInfinitiesAndControlCharacters(t *testing.T) {
 	for text, lax := range map[string]bool{
 		`NaN`: true, `nan`: true, `-NaN`: true, `Infinity`: true, `+inf`: true, `[-INFINITY,1]`: true, "\"a\nb\x00\"": true,
 		`Infinit`: false, `--inf`: false, `nil`: false, `'a'`: false, "\"a\n": false, `"\x"`: false, `[NaN`: false,
 	} {
 		strict, s := New([]byte(text), Options{}), New([]byte(text), Options{Lax: true})
 		if strict.Skip() == nil && strict.AtEnd() {
-			t.Errorf("%q is accepted, though the Scanner isn't lax", text)
+			t.Errorf("%q: got no error from a strict Scanner, want one", text)
 		}
 		if got := s.Skip() == nil && s.AtEnd(); got != lax {
-			t.Errorf("%q: a lax Scanner accepts it: %v, want %v", text, got, lax)
+			t.Errorf("%q: got a lax Scanner accepting it %v, want %v", text, got, lax)
 		}
 	}
 }
 
-func TestKnownKeysAreSpelledInOneWay(t *testing.T) {
+func TestRepeatedAndMisspelledKeysAreRefused(t *testing.T) {
 	keys := Keys{Fold: true, Known: map[string]bool{"role": true, "key": true}}
 	for text, want := range map[string]*KeyError{
 		`{"role":1,"x":2,"key":3}`:   nil,
@@ -315,12 +316,12 @@ func TestKnownKeysAreSpelledInOneWay(t *testing.T) {
 			t.Errorf("%s: got %#v, want %#v", text, got, want)
 		}
 		if got != nil && (strings.Contains(err.Error(), got.Key) || !errors.Is(err, got.Err)) {
-			t.Errorf("%s: the message is %q, want the problem without the key", text, err)
+			t.Errorf("%s: got message %q, want the problem without the key", text, err)
 		}
 	}
 }
 
-func TestPositionsAreThoseOfValues(t *testing.T) {
+func TestPosAndSinceDelimitValues(t *testing.T) {
 	const text = " { \"a\" : [ 1 , \t2] ,\n\"b\" : \r3 } "
 	s := New([]byte(text), Options{})
 	var starts, ends []int
@@ -349,8 +350,7 @@ func TestPositionsAreThoseOfValues(t *testing.T) {
 	}
 }
 
-// A copy of a Scanner reads on from where it was made, as often as one likes.
-func TestACopyIsABookmark(t *testing.T) {
+func TestACopyOfAScannerReadsAgainFromThere(t *testing.T) {
 	const text = `{"a":{"x":[1,{"y":2}]},"b":3}`
 	s := New([]byte(text), Options{Distinct: true, MaxDepth: 4, MaxElements: 7})
 	err := s.Object(func(key []byte) error {
@@ -359,7 +359,7 @@ func TestACopyIsABookmark(t *testing.T) {
 			for range 3 {
 				s = bookmark
 				if value, err := s.Value(); string(value) != `{"x":[1,{"y":2}]}` || err != nil {
-					return fmt.Errorf("value of a: %q, %v", value, err)
+					return fmt.Errorf("got value %q of a, %v", value, err)
 				}
 			}
 			return nil
@@ -367,7 +367,7 @@ func TestACopyIsABookmark(t *testing.T) {
 		return s.Skip()
 	})
 	if err != nil || !s.AtEnd() {
-		t.Errorf("got %v at byte %d, want the end", err, s.Pos())
+		t.Errorf("got %v at byte %d, want no error at the end", err, s.Pos())
 	}
 }
 
@@ -384,7 +384,7 @@ func TestTheWalkStopsAtTheCallersError(t *testing.T) {
 	}
 }
 
-// Comparing each key of an object with each other one would take minutes.
+// Comparing every pair of keys would take minutes.
 func TestDistinctTakesLinearTime(t *testing.T) {
 	var members strings.Builder
 	for i := range 1 << 19 {
@@ -399,7 +399,7 @@ func TestDistinctTakesLinearTime(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(30 * time.Second):
-		t.Error("half a million keys aren't walked after 30 s, want less than 1 s")
+		t.Error("got no end after 30 s for half a million keys, want one within 1 s")
 	}
 }
 
@@ -419,7 +419,7 @@ func TestWalkingAllocatesNothing(t *testing.T) {
 			}
 		})
 		if got != 0 {
-			t.Errorf("%s: %v allocations, want 0", name, got)
+			t.Errorf("%s: got %v allocations, want 0", name, got)
 		}
 	}
 }

@@ -8,20 +8,20 @@ import (
 )
 
 var (
-	// ErrRepeated means that an object has a key twice.
-	ErrRepeated = errors.New("is there twice, perhaps in another case")
+	// ErrRepeated means that a key appears twice in an object.
+	ErrRepeated = errors.New("appears twice, perhaps in another case")
 	// ErrSpelling means that a known key is spelled in another case.
 	ErrSpelling = errors.New("is spelled in another case")
 )
 
-// A KeyError says which key of an object is refused, and why. Its message doesn't
-// hold the key.
+// A KeyError names the key of an object that was refused, and why. Its message
+// doesn't contain the key.
 type KeyError struct {
 	// Err is ErrRepeated or ErrSpelling.
 	Err error
-	// Key is the key as it is written. It may be anything that the caller made up.
+	// Key is the key as written in the text, so it may be anything.
 	Key string
-	// Known is the key's spelling in Keys.Known. It is empty if the key isn't there.
+	// Known is the key's spelling in Keys.Known, empty if it isn't a known key.
 	Known string
 }
 
@@ -30,26 +30,26 @@ func (e *KeyError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *KeyError) Unwrap() error { return e.Err }
 
-// Keys say which keys of an object are the same key. With the zero Keys only equal
-// keys are.
+// Keys defines which keys of an object count as the same. With the zero Keys, only
+// equal keys do.
 type Keys struct {
-	// Fold takes keys that differ only in case for the same, since some readers match
-	// names without regard to case. It folds as encoding/json does (so the Kelvin sign
-	// is a k and the long s an s), and takes the dotted and the dotless i for an i, as
-	// readers written for other runtimes may.
+	// Fold treats keys that differ only in case as the same, since some readers ignore
+	// case. It folds like encoding/json (so the Kelvin sign is a k and the long s an
+	// s), and treats the dotted and the dotless i as an i, as readers written for other
+	// runtimes may.
 	Fold bool
-	// Known are names, in lower case, that must be spelled as they are here. A reader
-	// that folds would take another spelling for the name, while a caller of Distinct
-	// that compares keys exactly would miss it.
+	// Known are lower-case names that must be spelled exactly. A reader that ignores
+	// case would accept another spelling, while a caller of Distinct that compares keys
+	// exactly would miss it.
 	Known map[string]bool
 }
 
-// fewKeys is up to how many keys an object's are compared one by one. Beyond, they go
-// to a map: comparing all pairs would take quadratic time.
+// fewKeys is the most keys that are compared one by one. With more, a map is used, as
+// comparing all pairs would take quadratic time.
 const fewKeys = 16
 
-// Distinct walks an object as Object does, and refuses a key that is there already,
-// and a known one in another spelling, with a *KeyError.
+// Distinct walks an object like Object, but refuses a repeated key, and a known key in
+// another spelling, with a *KeyError.
 func (s *Scanner) Distinct(keys Keys, field func(key []byte) error) error {
 	base := len(s.keys)
 	var many map[string]bool
@@ -70,8 +70,8 @@ func (s *Scanner) Distinct(keys Keys, field func(key []byte) error) error {
 	return err
 }
 
-// SkipDistinct consumes a value of any kind, in which every object, at any depth, must
-// be one that Distinct accepts.
+// SkipDistinct consumes a value of any kind. It applies Distinct to every object in it,
+// at any depth.
 func (s *Scanner) SkipDistinct(keys Keys) error {
 	switch s.Peek() {
 	case '{':
@@ -90,8 +90,8 @@ func (k Keys) refuse(problem error, key, name []byte) error {
 	return err
 }
 
-// addKey reports whether name is new among the object's keys, which begin at base in
-// s.keys, or are in the map many if that is there.
+// addKey adds name to the object's keys and reports whether it is new. The keys are
+// s.keys[base:] or, if *many isn't nil, the map.
 func (s *Scanner) addKey(base int, name []byte, many *map[string]bool) bool {
 	if *many != nil {
 		if (*many)[string(name)] {
@@ -114,8 +114,7 @@ func (s *Scanner) addKey(base int, name []byte, many *map[string]bool) bool {
 	return true
 }
 
-// fold returns the key in the one spelling that all keys have that differ from it only
-// in case.
+// fold returns the same spelling for all keys that differ only in case.
 func fold(key []byte) []byte {
 	for _, c := range key {
 		if c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {

@@ -5,38 +5,39 @@ import (
 	"strings"
 )
 
-// MaxDepth is how deep arrays and objects may nest unless [Options] says otherwise.
-// The standard library stops at 10,000, far beyond anything that callers send.
+// MaxDepth is the deepest nesting of arrays and objects unless [Options] sets another.
+// The standard library allows 10,000, far more than any caller sends.
 const MaxDepth = 64
 
 var (
-	// ErrSyntax means that the text isn't JSON, or that the value that comes next is
-	// of another kind than the one asked for.
+	// ErrSyntax means that the text isn't JSON, or that the next value isn't of the
+	// kind that was asked for.
 	ErrSyntax = errors.New("not JSON")
-	// ErrDepth means that arrays and objects nest deeper than they may.
+	// ErrDepth means that arrays and objects nest too deeply.
 	ErrDepth = errors.New("nested too deep")
-	// ErrElements means that there are more elements than there may be.
+	// ErrElements means that there are too many elements.
 	ErrElements = errors.New("too many elements")
 )
 
-// Options say what a Scanner accepts.
+// Options defines what a Scanner accepts.
 type Options struct {
-	// MaxDepth is how deep arrays and objects may nest. 0 means the constant MaxDepth.
+	// MaxDepth is the deepest nesting of arrays and objects. 0 means the constant
+	// MaxDepth.
 	MaxDepth int
-	// MaxElements is how many objects, keys and strings there may be, for callers that
-	// keep something for each. Numbers don't count: a list of token ids may be long.
+	// MaxElements is the most objects, keys and strings, for callers that keep
+	// something for each. Numbers don't count, as a list of token ids may be long.
 	// 0 means any number.
 	MaxElements int
-	// Distinct refuses every object that has a key twice, also one that is skipped.
+	// Distinct refuses an object with a repeated key, even one that is skipped.
 	Distinct bool
-	// Lax accepts what some servers write beside the grammar: NaN, Infinity and Inf
-	// in any case and with either sign, and control characters in strings.
+	// Lax accepts some servers' violations of the grammar: NaN, Infinity and Inf in
+	// any case and with either sign, and control characters in strings.
 	Lax bool
 }
 
-// A Scanner walks JSON text value by value. Every method begins with the next value,
-// after any white space, and leaves off behind what it consumed. After an error,
-// [Scanner.Pos] is at the fault or at the start of the string that has it.
+// A Scanner walks JSON text value by value. Every method starts at the next value,
+// after any white space, and stops right after what it consumed. After an error,
+// [Scanner.Pos] is at the fault or at the start of the string that contains it.
 //
 // A Scanner is a value. A copy is a bookmark: assign it back to read from there again.
 type Scanner struct {
@@ -49,7 +50,7 @@ type Scanner struct {
 }
 
 // New returns a Scanner at the start of data, which must not change while the
-// Scanner or anything that it handed out is in use.
+// Scanner or anything it returned is in use.
 func New(data []byte, options Options) Scanner {
 	if options.MaxDepth == 0 {
 		options.MaxDepth = MaxDepth
@@ -60,10 +61,10 @@ func New(data []byte, options Options) Scanner {
 // Pos returns the offset of the next byte to be read.
 func (s *Scanner) Pos() int { return s.pos }
 
-// Since returns the text from an offset that Pos gave up to the next byte to be read.
+// Since returns the text from start, an earlier Pos, to the current one.
 func (s *Scanner) Since(start int) []byte { return s.data[start:s.pos] }
 
-// Rest returns the text from the next byte to be read on.
+// Rest returns the text that hasn't been read.
 func (s *Scanner) Rest() []byte { return s.data[s.pos:] }
 
 // AtEnd reports whether nothing but white space is left.
@@ -72,10 +73,10 @@ func (s *Scanner) AtEnd() bool {
 	return s.pos == len(s.data)
 }
 
-// Peek moves to the next byte that isn't white space and returns it: the first byte
-// of the next value, which tells its kind. It returns 0 at the end.
+// Peek moves to the next byte that isn't white space and returns it. It is the first
+// byte of the next value and identifies its kind. Peek returns 0 at the end.
 func (s *Scanner) Peek() byte {
-	if s.pos < len(s.data) && s.data[s.pos] > ' ' { // mostly; short enough to be inlined
+	if s.pos < len(s.data) && s.data[s.pos] > ' ' { // the common case, short enough to be inlined
 		return s.data[s.pos]
 	}
 	return s.skipSpace()
@@ -195,7 +196,7 @@ func (s *Scanner) leave() error {
 	return nil
 }
 
-// Value skips a value of any kind and returns it as it is written.
+// Value consumes a value of any kind and returns its text.
 func (s *Scanner) Value() ([]byte, error) {
 	s.Peek()
 	start := s.pos
@@ -248,8 +249,8 @@ func (s *Scanner) Literal(text string) bool {
 	return false
 }
 
-// notNumber consumes one of the words that encoders write for a float that JSON has no
-// number for, if one comes next.
+// notNumber consumes NaN or an infinity in one of the spellings of JSON encoders, if
+// one comes next, and reports whether it did.
 func (s *Scanner) notNumber() bool {
 	rest := s.Rest()
 	rest = rest[:min(len(rest), len("-Infinity"))]

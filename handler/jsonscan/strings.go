@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// String consumes a string and returns the text between its quotes, which is the
-// string's value unless it is escaped: then AppendUnescaped gives that.
-// Bytes that aren't UTF-8 are let through.
+// String consumes a string and returns the text between its quotes. If escaped is
+// false that is the string's value; otherwise AppendUnescaped returns the value.
+// String accepts bytes that aren't UTF-8.
 func (s *Scanner) String() (raw []byte, escaped bool, err error) {
 	if s.Peek() != '"' {
 		return nil, false, ErrSyntax
@@ -44,8 +44,8 @@ func (s *Scanner) String() (raw []byte, escaped bool, err error) {
 	}
 }
 
-// PlainLen returns how many bytes at the start of text mean themselves inside a
-// string: those before the first quote, backslash or control character.
+// PlainLen returns the number of bytes before the first quote, backslash or control
+// character in text: those that stand for themselves inside a string.
 func PlainLen(text []byte) int { return plain(text, 0) }
 
 const (
@@ -53,10 +53,10 @@ const (
 	highs = 0x8080808080808080
 )
 
-// plain returns the index, from i on, of the first byte that doesn't mean itself
-// inside a string: a quote, a backslash or a control character. It looks at eight
-// bytes together, since prompts and answers are mostly long strings:
-// (w - c·ones) &^ w & highs marks the bytes below c, exactly up to the lowest.
+// plain returns the index of the first quote, backslash or control character from i
+// on. It tests eight bytes at a time, since prompts and answers are mostly long
+// strings: (w - c·ones) &^ w & highs marks the bytes below c, correctly up to the
+// lowest.
 func plain(data []byte, i int) int {
 	for ; i+8 <= len(data); i += 8 {
 		w := binary.LittleEndian.Uint64(data[i:])
@@ -74,10 +74,10 @@ func plain(data []byte, i int) int {
 	return i
 }
 
-// StringPrefix returns the longest start of text that AppendUnescaped can be given
-// before the rest of the string is there. It ends before the string's closing quote,
-// before an escape that is cut short or isn't one, and before the first half of a
-// surrogate pair whose second half isn't there yet. Control characters are let through.
+// StringPrefix returns the longest prefix of text, an incomplete string, that
+// AppendUnescaped can decode by itself. The prefix ends before the closing quote,
+// before an incomplete or invalid escape, and before the first half of a surrogate pair
+// whose second half hasn't arrived. It may contain control characters.
 func StringPrefix(text []byte) []byte {
 	end, half := 0, false // half: the escape before end is the first half of a pair
 	for {
@@ -105,8 +105,8 @@ func StringPrefix(text []byte) []byte {
 // isFirstHalf reports whether a UTF-16 code unit is the first of a surrogate pair.
 func isFirstHalf(unit rune) bool { return 0xD800 <= unit && unit < 0xDC00 }
 
-// escapeLen returns how many bytes the escape at the start of b takes, 0 if there is
-// none.
+// escapeLen returns the length of the escape at the start of b in bytes, or 0 if there
+// is none.
 func escapeLen(b []byte) int {
 	if len(b) < 2 || b[0] != '\\' {
 		return 0
@@ -122,7 +122,7 @@ func escapeLen(b []byte) int {
 	return 0
 }
 
-// codeUnit reads an escape of the form \u0000 at the start of b: a UTF-16 code unit.
+// codeUnit returns the UTF-16 code unit of an escape like \u0041 at the start of b.
 func codeUnit(b []byte) (unit rune, ok bool) {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return 0, false
@@ -143,9 +143,9 @@ func codeUnit(b []byte) (unit rune, ok bool) {
 	return unit, true
 }
 
-// AppendUnescaped appends to dst the value of a string whose text between the quotes
-// is raw, as [Scanner.String] or [StringPrefix] returned it. Half of a surrogate pair
-// becomes U+FFFD, as in encoding/json. Bytes that aren't UTF-8 stay as they are.
+// AppendUnescaped appends the value of a string to dst. raw is the string's text
+// between the quotes, as returned by [Scanner.String] or [StringPrefix]. Half of a
+// surrogate pair becomes U+FFFD, as in encoding/json. Bytes that aren't UTF-8 are kept.
 func AppendUnescaped(dst, raw []byte) []byte {
 	dst = slices.Grow(dst, len(raw)) // no value is longer than its text
 	for i := 0; i < len(raw); {
@@ -157,7 +157,7 @@ func AppendUnescaped(dst, raw []byte) []byte {
 		}
 		unit, ok := codeUnit(raw[i:])
 		if !ok {
-			if i+1 < len(raw) { // else it isn't what String returned
+			if i+1 < len(raw) { // always, if raw came from String
 				dst = append(dst, simpleEscape(raw[i+1]))
 			}
 			i += 2
