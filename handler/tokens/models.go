@@ -6,7 +6,7 @@ import (
 	"github.com/pkoukk/tiktoken-go"
 )
 
-// The encodings there are, each for a family of models.
+// The encodings, each for a family of models.
 var (
 	r1      = &Encoding{tables: deepseek, template: r1Template, exact: true, known: true}
 	r1Kin   = &Encoding{tables: deepseek, template: r1Template, known: true}
@@ -16,8 +16,8 @@ var (
 	unknown = &Encoding{tables: deepseek, template: v3Template}
 )
 
-// newer are OpenAI's models that tiktoken-go's table doesn't have, by what their
-// names begin with. Azure spells gpt-3.5 without its point.
+// newer lists OpenAI's models that are missing from tiktoken-go's table, by prefix.
+// Azure spells gpt-3.5 without the dot.
 // Source: https://github.com/openai/tiktoken/blob/main/tiktoken/model.py
 var newer = []struct {
 	prefix   string
@@ -27,8 +27,8 @@ var newer = []struct {
 	{"gpt-35", cl100k},
 }
 
-// ofOpenAI is the encoding of an OpenAI model, nil if the name, in small
-// letters, is none's.
+// ofOpenAI returns the encoding of an OpenAI model, or nil if it isn't one. The name
+// must be in lower case.
 func ofOpenAI(name string) *Encoding {
 	of := tiktoken.MODEL_TO_ENCODING[name]
 	for prefix, encoding := range tiktoken.MODEL_PREFIX_TO_ENCODING {
@@ -50,9 +50,8 @@ func ofOpenAI(name string) *Encoding {
 	return nil
 }
 
-// ForModel is the encoding of a model, by the name that callers use. Case and
-// what precedes a slash don't matter. A model of no known family is counted as
-// DeepSeek-V3 would be.
+// ForModel returns the encoding of a model, by name. It ignores case, and anything
+// before a slash. A model of an unknown family gets DeepSeek-V3's encoding.
 func ForModel(name string) *Encoding {
 	name = name[strings.LastIndexByte(name, '/')+1:]
 	if strings.EqualFold(name, "DeepSeek-R1") || strings.EqualFold(name, "DeepSeek-R1-0528") {

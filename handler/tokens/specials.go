@@ -2,13 +2,12 @@ package tokens
 
 import "bytes"
 
-// specials are the texts that stand for one token each wherever they occur.
-// Each begins with < and ends with >, with neither between: so none overlaps
-// another, and the first to begin is the one.
+// specials are texts that are one token each wherever they occur. Each begins with <
+// and ends with >, with neither in between, so that no two can overlap.
 type specials struct {
 	known   map[string]struct{}
-	second  [256]bool // what may follow the <
-	longest int       // bytes
+	second  [256]bool // the bytes that follow the <
+	longest int       // in bytes
 }
 
 func newSpecials(texts ...string) specials {
@@ -21,8 +20,8 @@ func newSpecials(texts ...string) specials {
 	return s
 }
 
-// find is where the first special token of a text begins and ends, both at the
-// text's end if there is none.
+// find returns the start and end of the first special token in text, both len(text)
+// if there is none.
 func (s *specials) find(text []byte) (start, end int) {
 	if s.longest == 0 {
 		return len(text), len(text)

@@ -6,40 +6,39 @@ import (
 	"tollgate/handler/tokens/internal/split"
 )
 
-// Stream counts a text that comes in pieces, as it comes. It keeps only the
-// end of the text, from the last place where what follows can't change the
-// count before it: mostly a word.
+// Stream counts a text that arrives in pieces. It keeps only the end of the text,
+// usually a word, whose count the next piece can still change.
 type Stream struct {
 	tables *tables
 	tokens int // of the text before end
 	end    []byte
 }
 
-// Stream begins a count.
+// Stream returns a count that starts at 0.
 func (e *Encoding) Stream() *Stream { return &Stream{tables: e.tables} }
 
-// Write adds the next piece.
+// Write adds the next piece of the text.
 func (s *Stream) Write(text string) {
 	if text == "" {
 		return
 	}
 	t := s.tables.get()
-	looked := max(0, len(s.end)-utf8.UTFMax) // before there was no place to cut
+	searched := max(0, len(s.end)-utf8.UTFMax) // there is no place to cut before this
 	s.end = append(s.end, text...)
-	cut := split.Cut(s.end, looked, t.specials.longest)
-	if cut == looked {
+	cut := split.Cut(s.end, searched, t.specials.longest)
+	if cut == searched {
 		return
 	}
 	w := t.borrow()
-	defer t.giveBack(w)
+	defer t.release(w)
 	s.tokens += t.count(s.end[:cut], w)
 	s.end = s.end[:copy(s.end, s.end[cut:])]
 }
 
-// Count is how many tokens the text has so far.
+// Count returns the number of tokens of the text so far.
 func (s *Stream) Count() int {
 	t := s.tables.get()
 	w := t.borrow()
-	defer t.giveBack(w)
+	defer t.release(w)
 	return s.tokens + t.count(s.end, w)
 }

@@ -1,18 +1,20 @@
-// Package tokens counts what a prompt costs before it is sent, and what an
-// answer took where the model doesn't say.
+// Package tokens counts the tokens of a prompt before it is sent, and of an answer
+// whose usage upstream doesn't report.
 //
-// DeepSeek-R1 is counted exactly: with DeepSeek's own vocabulary, splits and
-// special tokens, in R1's chat template. Other models are counted with the
-// nearest encoding there is, and usage corrects the count. So it does for these
-// shapes of R1's chats, whose rendering is not published for R1 itself: tool
-// calls, tool results and empty content are rendered as by DeepSeek-V3's
-// template; the texts of content's parts are joined; an image counts as
-// ImageTokens; name is not rendered; a developer's text is read as the system's;
-// other roles are not rendered; and tool definitions count as their JSON.
+// DeepSeek-R1 is counted exactly, with DeepSeek's own vocabulary, splits and special
+// tokens and R1's chat template. Other models are counted with the nearest encoding,
+// so that their counts are estimates until usage arrives. So are some of R1's chats,
+// as their rendering isn't published: tool calls, tool results and empty content are
+// rendered by DeepSeek-V3's template; the texts of content's parts are joined; an
+// image counts as ImageTokens; name is ignored; a developer's text is read as the
+// system's; other roles are ignored; and tool definitions count as their JSON.
 //
-// Text is read as UTF-8, each byte that isn't as U+FFFD, and so is half of a
-// surrogate pair in a JSON escape. Counting takes time linear in the text,
-// whatever the text, and allocates nothing once its buffers have grown.
+// Each byte of a text that isn't UTF-8 is read as U+FFFD, and so is half of a
+// surrogate pair in a JSON escape. Counting takes time linear in the text, whatever
+// the text, and allocates nothing once its buffers have grown.
+//
+// Start reading at [ForModel] and [Encoding.CountChat]. A text is cut into pieces by
+// package split, and the tokens of a piece are counted by package bpe.
 package tokens
 
 import (
@@ -23,11 +25,11 @@ import (
 	"tollgate/handler/tokens/internal/bpe"
 )
 
-// ImageTokens is what an image in a chat is taken to cost, in tokens.
+// ImageTokens is the assumed cost of an image in a chat, in tokens.
 const ImageTokens = 1200
 
-// Encoding counts for one family of models. The tables behind it are loaded by
-// its first count, or before by Load.
+// Encoding counts the tokens of one family of models. Its tables are loaded by the
+// first count, or before that by Load.
 type Encoding struct {
 	tables   *tables
 	template template
@@ -35,42 +37,42 @@ type Encoding struct {
 	known    bool
 }
 
-// Exact says whether counts of text and plain chats are the model's own; else
-// they are estimates.
+// Exact reports whether counts of text and plain chats are exact, rather than
+// estimates.
 func (e *Encoding) Exact() bool { return e.exact }
 
-// Known says whether the model's family is known; else counts are a guess.
+// Known reports whether the model's family is known. If not, counts are a guess.
 func (e *Encoding) Known() bool { return e.known }
 
-// OpenAI says whether the encoding is one of OpenAI's own.
+// OpenAI reports whether the encoding is one of OpenAI's.
 func (e *Encoding) OpenAI() bool { return e.tables != deepseek }
 
-// Name names the encoding, for a log.
+// Name returns the encoding's name, for logs.
 func (e *Encoding) Name() string { return e.tables.name }
 
-// Load loads the encoding's tables, so that the first count need not.
+// Load loads the encoding's tables, to spare the first count the time.
 func (e *Encoding) Load() { e.tables.get() }
 
-// Count is how many tokens a text has.
+// Count returns the number of tokens of a text.
 func (e *Encoding) Count(text string) int {
 	return e.CountText(unsafe.Slice(unsafe.StringData(text), len(text)))
 }
 
-// CountText is Count of a text in bytes.
+// CountText is Count for a byte slice.
 func (e *Encoding) CountText(text []byte) int {
 	t := e.tables.get()
 	w := t.borrow()
-	defer t.giveBack(w)
+	defer t.release(w)
 	return t.count(text, w)
 }
 
-// CountOrdinary is how many tokens a text has for a model that takes none of it
-// for a special token. It is no less than Count: a special token spelt out has
+// CountOrdinary returns the number of tokens of a text for a model that reads special
+// tokens as ordinary text. It is never below Count, as the text of a special token has
 // several ordinary ones.
 func (e *Encoding) CountOrdinary(text []byte) int {
 	t := e.tables.get()
 	w := t.borrow()
-	defer t.giveBack(w)
+	defer t.release(w)
 	if !utf8.Valid(text) {
 		w.valid = appendValid(w.valid[:0], text)
 		text = w.valid
@@ -78,8 +80,8 @@ func (e *Encoding) CountOrdinary(text []byte) int {
 	return t.ordinary(text, w)
 }
 
-// Steps is how many look-ups counting a text takes at most, where nothing is
-// remembered of others: its time is proportional to that.
+// Steps returns the number of look-ups that counting a text takes without any
+// remembered pieces. The time of a count is at most proportional to it.
 func (e *Encoding) Steps(text string) int {
 	t := e.tables.get()
 	var scratch bpe.Scratch
@@ -92,12 +94,12 @@ func (e *Encoding) Steps(text string) int {
 	return scratch.Steps
 }
 
-// splitter says where the piece ends that begins at a place of a text.
+// splitter cuts text into pieces. Next returns the end of the piece that begins at at.
 type splitter interface {
 	Next(text []byte, at int) int
 }
 
-// tables are an encoding's vocabulary and splits, loaded once.
+// tables holds an encoding's vocabulary and splits, loaded once.
 type tables struct {
 	name string
 	load func(*tables)
@@ -114,50 +116,49 @@ func (t *tables) get() *tables {
 	return t
 }
 
-// work is what one count at a time works with.
-type work struct {
+// workspace holds the buffers of one count.
+type workspace struct {
 	scratch  bpe.Scratch
 	text     []byte // a chat as the model reads it
 	valid    []byte // text made UTF-8
 	messages []message
 }
 
-func (t *tables) borrow() *work {
-	if w, ok := t.pool.Get().(*work); ok {
+func (t *tables) borrow() *workspace {
+	if w, ok := t.pool.Get().(*workspace); ok {
 		return w
 	}
-	return new(work)
+	return new(workspace)
 }
 
 const (
-	// keptBytes and keptMessages bound the buffers of a work that is kept for the
-	// next count: what one long prompt needed is let go.
-	keptBytes    = 64 << 10
-	keptMessages = 256
+	// maxKeptBytes and maxKeptMessages are the largest buffers that are kept for the
+	// next count, so that one long prompt doesn't occupy memory for ever.
+	maxKeptBytes    = 64 << 10
+	maxKeptMessages = 256
 )
 
-// giveBack keeps a work for the next count. It refers to nothing of this one's
-// prompt.
-func (t *tables) giveBack(w *work) {
-	w.text, w.valid = small(w.text), small(w.valid)
-	if cap(w.messages) > keptMessages {
+// release returns a workspace to the pool, without references to the prompt.
+func (t *tables) release(w *workspace) {
+	w.text, w.valid = reusable(w.text), reusable(w.valid)
+	if cap(w.messages) > maxKeptMessages {
 		w.messages = nil
 	}
 	clear(w.messages)
-	w.scratch.Shrink(keptBytes)
+	w.scratch.Shrink(maxKeptBytes)
 	t.pool.Put(w)
 }
 
-// small is the buffer if it may be kept, else nil.
-func small(buffer []byte) []byte {
-	if cap(buffer) > keptBytes {
+// reusable returns the buffer, or nil if it is too large to be kept.
+func reusable(buffer []byte) []byte {
+	if cap(buffer) > maxKeptBytes {
 		return nil
 	}
 	return buffer
 }
 
-// count is how many tokens a text has, special ones included.
-func (t *tables) count(text []byte, w *work) (tokens int) {
+// count returns the number of tokens of a text, including special tokens.
+func (t *tables) count(text []byte, w *workspace) (tokens int) {
 	if !utf8.Valid(text) {
 		w.valid = appendValid(w.valid[:0], text)
 		text = w.valid
@@ -173,8 +174,8 @@ func (t *tables) count(text []byte, w *work) (tokens int) {
 	return tokens
 }
 
-// ordinary is how many tokens a text without special ones has.
-func (t *tables) ordinary(text []byte, w *work) (tokens int) {
+// ordinary returns the number of tokens of a text without special tokens.
+func (t *tables) ordinary(text []byte, w *workspace) (tokens int) {
 	for at := 0; at < len(text); {
 		end := t.splitter.Next(text, at)
 		tokens += t.vocabulary.CountWithin(text, at, end, &w.scratch)
@@ -183,7 +184,7 @@ func (t *tables) ordinary(text []byte, w *work) (tokens int) {
 	return tokens
 }
 
-// appendValid adds text with each byte that is no UTF-8 as U+FFFD.
+// appendValid appends text with each byte that isn't UTF-8 replaced by U+FFFD.
 func appendValid(to, text []byte) []byte {
 	for len(text) > 0 {
 		char, size := utf8.DecodeRune(text)

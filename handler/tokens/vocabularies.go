@@ -16,8 +16,8 @@ var (
 	cl100kBase = &tables{name: tiktoken.MODEL_CL100K_BASE, load: func(t *tables) { loadOpenAI(t, vocabulary.Cl100k, split.NewCl100k()) }}
 )
 
-// thinking renames the two unused tokens of V3's vocabulary that R1, which
-// shares it, uses for <think> and </think>.
+// thinking renames two unused tokens of V3's vocabulary, which R1 shares and where it
+// uses them for <think> and </think>.
 // Source: https://huggingface.co/deepseek-ai/DeepSeek-R1/blob/main/tokenizer.json
 var thinking = strings.NewReplacer("<｜place▁holder▁no▁798｜>", "<think>", "<｜place▁holder▁no▁799｜>", "</think>")
 
@@ -29,14 +29,14 @@ func loadDeepSeek(t *tables) {
 	t.vocabulary, t.splitter, t.specials = v, split.NewDeepSeek(), newSpecials(special...)
 }
 
-// loadOpenAI sets no special tokens: OpenAI's API reads their text in a message
-// as ordinary text.
+// loadOpenAI sets no special tokens, as OpenAI's API reads their text in a message as
+// ordinary text.
 func loadOpenAI(t *tables, file string, s splitter) {
 	t.vocabulary, _ = decode(file)
 	t.splitter = s
 }
 
-// decode panics on a file that can't be read: the build is broken then.
+// decode panics on a malformed file, as the build is broken then.
 func decode(file string) (*bpe.Vocabulary, []string) {
 	v, special, err := bpe.Decode(file)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"tollgate/handler/tokens/vocabulary"
 )
 
-// merge is byte pair encoding as it is defined: of all neighbours that merge,
-// always those of the lowest number, the leftmost first.
+// merge is byte pair encoding by its definition: it always merges the neighbours with
+// the lowest number, of equal ones the leftmost.
 func merge(v *Vocabulary, text string) []uint32 {
 	var parts []uint32
 	for _, b := range []byte(text) {
@@ -30,8 +30,8 @@ func merge(v *Vocabulary, text string) []uint32 {
 	}
 }
 
-// learn makes a vocabulary as byte pair encoding does, but of pairs chosen at
-// random among those that a random text has, so that ties and odd borders abound.
+// learn makes a vocabulary as byte pair encoding does, but merges pairs chosen at
+// random from a random text, so that ties and unusual borders are frequent.
 func learn(r *rand.Rand) []Token {
 	letters := 1 + r.IntN(4)
 	var tokens []Token
@@ -69,7 +69,7 @@ func learn(r *rand.Rand) []Token {
 	return tokens
 }
 
-// layOut makes a vocabulary from tokens that were never in a file. It sorts them.
+// layOut builds a vocabulary from tokens without a file. It sorts them.
 func layOut(all []Token) *Vocabulary {
 	sorted(all)
 	var tries trieBuilder
@@ -83,7 +83,7 @@ func layOut(all []Token) *Vocabulary {
 	return &Vocabulary{tokens: tokens.tokens, pairs: tokens.pairs, trie: tries.trie}
 }
 
-func TestCountIsWhatTheMergesMake(t *testing.T) {
+func TestCountIsTheNumberOfTokensThatMergingMakes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var w Scratch
 	for range 400 {
@@ -96,39 +96,39 @@ func TestCountIsWhatTheMergesMake(t *testing.T) {
 			}
 			want := len(merge(v, string(text)))
 			if got := v.Count(text, &w); got != want {
-				t.Fatalf("%s: %d tokens, want %d", text, got, want)
+				t.Fatalf("%s: got %d tokens, want %d", text, got, want)
 			}
 			long := append(text, "................"...)
-			for range 2 { // once found, once remembered
+			for range 2 { // counted first, then cached
 				if got := v.CountWithin(long, 0, len(text), &w); got != want {
-					t.Fatalf("%s: %d tokens within another text, want %d", text, got, want)
+					t.Fatalf("%s: got %d tokens within another text, want %d", text, got, want)
 				}
 			}
 		}
 	}
 }
 
-func TestEachTokenIsMadeOfItsTextAlone(t *testing.T) {
+func TestTheTextOfEachTokenCountsAsThatToken(t *testing.T) {
 	v, _, err := Decode(vocabulary.DeepSeek)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ranks, err := Ranks(vocabulary.DeepSeek)
 	if err != nil || len(ranks) != 127_997 {
-		t.Fatalf("%d tokens, %v", len(ranks), err)
+		t.Fatalf("got %d tokens, %v; want 127997", len(ranks), err)
 	}
 	var w Scratch
 	for text, token := range ranks {
 		if made := merge(v, text); len(made) != 1 || made[0] != uint32(token) {
-			t.Fatalf("the merges make %v of %q, not %d", made, text, token)
+			t.Fatalf("%q: got tokens %v by merging, want %d", text, made, token)
 		}
 		if got := v.Count([]byte(text), &w); got != 1 {
-			t.Fatalf("%q has %d tokens", text, got)
+			t.Fatalf("%q: got %d tokens, want 1", text, got)
 		}
 	}
 }
 
-func TestMemoTellsPiecesApart(t *testing.T) {
+func TestCachedCountsOfSimilarPiecesAreNotConfused(t *testing.T) {
 	v, _, err := Decode(vocabulary.DeepSeek)
 	if err != nil {
 		t.Fatal(err)
@@ -139,13 +139,13 @@ func TestMemoTellsPiecesApart(t *testing.T) {
 	for range 3 {
 		for _, piece := range pieces {
 			if got, want := v.CountWithin([]byte(piece+after), 0, len(piece), &w), len(merge(v, piece)); got != want {
-				t.Errorf("%q has %d tokens, want %d", piece, got, want)
+				t.Errorf("%q: got %d tokens, want %d", piece, got, want)
 			}
 		}
 	}
 }
 
-func TestAFileIsReadAsItWasWritten(t *testing.T) {
+func TestDecodeReadsWhatEncodeWrote(t *testing.T) {
 	tokens := learn(rand.New(rand.NewPCG(3, 4)))
 	special := []string{"<a>", "<" + strings.Repeat("b", 253) + ">"}
 	file, err := Encode(tokens, special)
@@ -154,14 +154,14 @@ func TestAFileIsReadAsItWasWritten(t *testing.T) {
 	}
 	read, again, err := Decode(string(file))
 	if err != nil || fmt.Sprint(again) != fmt.Sprint(special) || fmt.Sprint(read) != fmt.Sprint(layOut(tokens)) {
-		t.Errorf("another vocabulary, special tokens %v, %v", again, err)
+		t.Errorf("got special tokens %v, %v and perhaps another vocabulary; want %v and the same vocabulary", again, err, special)
 	}
 	for _, length := range []int{0, 10, len(magic) + 7, len(file) / 2, len(file) - 1} {
 		if _, _, err := Decode(string(file[:length])); err == nil {
-			t.Errorf("the first %d bytes are taken for a file", length)
+			t.Errorf("got no error for the first %d bytes of a file, want one", length)
 		}
 	}
 	if _, err := Encode([]Token{{Text: strings.Repeat("a", 256)}}, nil); err == nil {
-		t.Error("a token of 256 bytes was written")
+		t.Error("got no error for a token of 256 bytes, want one")
 	}
 }

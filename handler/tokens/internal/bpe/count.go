@@ -1,9 +1,9 @@
 package bpe
 
-// Scratch is what a count works with. Use it for one count at a time, and again
-// for the next: it allocates only when a piece is longer than any before.
+// Scratch holds the buffers of a count. Use it for one count at a time. It allocates
+// only when a piece is longer than any before.
 type Scratch struct {
-	// Steps counts the look-ups made, which bound the time that counts took.
+	// Steps is the number of look-ups so far, which bounds the time of the counts.
 	Steps int
 
 	tokens []uint32 // of the piece so far
@@ -11,14 +11,14 @@ type Scratch struct {
 	memo   memo
 }
 
-// Count is how many tokens a piece has, which must not be empty.
+// Count returns the number of tokens of a piece, which must not be empty.
 //
-// Merging pair by pair is not needed to know its outcome. A row of tokens is
-// what the merges make of its text exactly when each two neighbours are what
-// they make of theirs, so the row for a text's beginning is unique. The row is
-// built from the left, the longest token first; where none goes on, that place
-// is no token's end in the whole piece, and the row goes back one token. No
-// place is left twice, so the work is linear in the piece.
+// It doesn't merge pair by pair. A row of tokens is the result of the merges exactly
+// if that holds for each two neighbours in it, so every beginning of the text has one
+// row. Count builds the row from the left, trying the longest token first. Where no
+// token fits, the row's end can't be the end of a token in the result, so Count marks
+// it as dead and goes back one token. Each place is marked at most once, so the time
+// is linear.
 // Source of the method: https://github.com/github/rust-gems/tree/main/crates/bpe
 func (v *Vocabulary) Count(piece []byte, w *Scratch) int {
 	token := v.trie.longest(piece, &w.Steps)
@@ -52,7 +52,7 @@ func (v *Vocabulary) Count(piece []byte, w *Scratch) int {
 	return len(tokens)
 }
 
-// reset clears what the last count left.
+// reset prepares for a piece of that many bytes.
 func (w *Scratch) reset(piece int) {
 	w.tokens = w.tokens[:0]
 	words := piece>>6 + 1
@@ -64,23 +64,22 @@ func (w *Scratch) reset(piece int) {
 	clear(w.dead)
 }
 
-// Held is how many bytes the buffers have that grow with a piece.
+// Held returns the size of the buffers that grow with a piece, in bytes.
 func (w *Scratch) Held() int { return 4*cap(w.tokens) + 8*cap(w.dead) }
 
-// Shrink lets the buffers go that grew with a piece, if they hold more than so
-// many bytes.
+// Shrink drops the buffers that grow with a piece if they exceed that many bytes.
 func (w *Scratch) Shrink(bytes int) {
 	if w.Held() > bytes {
 		w.tokens, w.dead = nil, nil
 	}
 }
 
-// apart says whether the merges leave two tokens side by side. Going back in
-// time, the later made of the two is taken apart: while both its half at the
-// border and the other token were there, did a merge across the border come
-// first? Of equal merges the leftmost comes first.
+// apart reports whether the merges of the two tokens' text end with the two tokens,
+// rather than with a merge across their border. It goes back in time, and takes apart
+// the token that was made later: while its half at the border and the other token were
+// neighbours, was a merge of those two due first? Of equal merges the leftmost is first.
 func (v *Vocabulary) apart(left, right uint32, steps *int) bool {
-	until := none // a merge across the border from this number on comes too late
+	until := none // a merge across the border with this number or a higher one is too late
 	for {
 		*steps++
 		if v.merged(left, right) < until {

@@ -8,45 +8,45 @@ import (
 	"sync"
 )
 
-// Token is one of an encoding's tokens. A token of one byte has that byte's
-// number; the others are numbered from 256 on in the order in which they were
-// learned, each merged of two tokens with lower numbers.
+// Token is one of an encoding's tokens. A token of one byte has that byte as its
+// number. The others are numbered from 256 in the order in which they were learned;
+// each is merged from two tokens with lower numbers.
 type Token struct {
 	Text   string
 	Number uint32
-	// Half is how many of its bytes are the left token's, Right the number of
-	// the right one. Both are 0 for a token of one byte.
+	// Half is the length of the left token in bytes, and Right the number of the right
+	// one. Both are 0 for a token of one byte.
 	Half  uint8
 	Right uint32
 }
 
-// A vocabulary's file is
+// The format of a vocabulary's file:
 //
 //	the magic line
-//	how many tokens there are, and how many special ones: 4 bytes each
-//	the tokens sorted by their text, each as
-//	  1 byte: in its low half how many bytes its text shares with the one
-//	    before, in its high half how many bytes follow those
+//	the number of tokens, and of special tokens: 4 bytes each
+//	the tokens sorted by text, each as
+//	  1 byte: in its low half the number of bytes that the text shares with the
+//	    one before, in its high half the number of bytes after those
 //	  5 bytes: from the lowest bit Number (18 bits), Right (18 bits), Half (4 bits)
 //	  a byte for each of the three small numbers that is written as 15, in that
-//	    order: its value, as it is 15 or more
-//	  the text's bytes that follow the shared ones
-//	the special tokens' texts, each with a byte of length before it
+//	    order: its value, which is 15 or more
+//	  the bytes of the text after the shared ones
+//	the texts of the special tokens, each after a byte with its length
 //
-// with the least significant byte of a number first. Sorted so, a token's
-// beginnings come before it, and it is laid out for counting in one pass.
+// Numbers are little-endian. Since the tokens are sorted, each comes after all tokens
+// that it begins with, so that one pass suffices to lay them out for counting.
 const magic = "tollgate bpe 2\n"
 
 const (
-	// smallest is how many bytes a token takes at least.
-	smallest = 6
-	// escaped stands for a number that has a byte of its own.
+	// minTokenBytes is the minTokenBytes size of a token in the file.
+	minTokenBytes = 6
+	// escaped stands for a number that has its own byte.
 	escaped = 15
 )
 
-var errFile = errors.New("this is no vocabulary file, or not all of one")
+var errFile = errors.New("not a vocabulary file, or not a complete one: run make vocabulary")
 
-// Encode writes a vocabulary's file. It sorts the tokens.
+// Encode returns a vocabulary's file. It sorts tokens.
 func Encode(tokens []Token, special []string) ([]byte, error) {
 	sorted(tokens)
 	out := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(tokens)))
@@ -77,8 +77,8 @@ func Encode(tokens []Token, special []string) ([]byte, error) {
 	return out, nil
 }
 
-// Decode reads a vocabulary's file, with its special tokens. It uses two cores,
-// if there are as many.
+// Decode reads a vocabulary's file and returns it with its special tokens. It uses two
+// cores if it can.
 func Decode(file string) (v *Vocabulary, special []string, err error) {
 	var tries trieBuilder
 	special, err = walk(file, func(int) {}, func(shared int, rest string, _ uint32, _ uint8, _ uint32) { tries.count(shared, shared+len(rest)) })
@@ -99,8 +99,8 @@ func Decode(file string) (v *Vocabulary, special []string, err error) {
 	return &Vocabulary{tokens: tokens.tokens, pairs: tokens.pairs, trie: tries.trie}, special, err
 }
 
-// Ranks are the numbers of a vocabulary file's tokens by their text, as other
-// programs take them.
+// Ranks returns the numbers of a vocabulary file's tokens by text, the form that
+// tiktoken uses.
 func Ranks(file string) (ranks map[string]int, err error) {
 	text := ""
 	_, err = walk(file, func(tokens int) { ranks = make(map[string]int, tokens) },
@@ -111,26 +111,26 @@ func Ranks(file string) (ranks map[string]int, err error) {
 	return ranks, err
 }
 
-// walk reads a vocabulary's file: how many tokens there are, and each. The
-// special tokens are parts of the file.
+// walk reads a vocabulary's file. It calls begin with the number of tokens, then each
+// for every token. The special tokens are substrings of the file.
 func walk(file string, begin func(tokens int), each func(shared int, rest string, token uint32, half uint8, right uint32)) (special []string, err error) {
 	head := len(magic) + 8
 	if len(file) < head || file[:len(magic)] != magic {
 		return nil, errFile
 	}
 	tokens, specials := number(file[len(magic):], 4), number(file[len(magic)+4:], 4)
-	if file = file[head:]; uint64(len(file)) < smallest*uint64(tokens) || tokens > tokenMask {
+	if file = file[head:]; uint64(len(file)) < minTokenBytes*uint64(tokens) || tokens > tokenMask {
 		return nil, errFile
 	}
 	begin(int(tokens))
 	for range tokens {
-		if len(file) < smallest {
+		if len(file) < minTokenBytes {
 			return nil, errFile
 		}
 		sizes := file[0]
 		numbers := uint64(number(file[1:], 4)) | uint64(file[5])<<32
 		small := [3]int{int(sizes & escaped), int(sizes >> 4), int(numbers >> (2 * tokenBits))}
-		file = file[smallest:]
+		file = file[minTokenBytes:]
 		for i := range small {
 			if small[i] == escaped && len(file) > 0 {
 				small[i], file = int(file[0]), file[1:]
@@ -154,8 +154,8 @@ func walk(file string, begin func(tokens int), each func(shared int, rest string
 	return special, nil
 }
 
-// eachRest takes sorted tokens by how many bytes each text shares with the one
-// before, and what follows.
+// eachRest calls each for sorted tokens, with the number of bytes that the text shares
+// with the one before, and the rest of the text.
 func eachRest(sorted []Token, each func(shared int, rest string, token Token)) {
 	before := ""
 	for _, token := range sorted {
@@ -169,7 +169,7 @@ func sorted(tokens []Token) {
 	slices.SortFunc(tokens, func(a, b Token) int { return strings.Compare(a.Text, b.Text) })
 }
 
-// shared is how many bytes two texts begin with in common.
+// shared returns the length of the common beginning of two texts, in bytes.
 func shared(a, b string) (n int) {
 	for n < len(a) && n < len(b) && a[n] == b[n] {
 		n++
@@ -177,7 +177,7 @@ func shared(a, b string) (n int) {
 	return n
 }
 
-// number reads the first bytes of a text.
+// number decodes the first bytes of a text as a little-endian number.
 func number(text string, bytes int) (n uint32) {
 	for i := bytes - 1; i >= 0; i-- {
 		n = n<<8 | uint32(text[i])

@@ -2,19 +2,19 @@ package bpe
 
 import "encoding/binary"
 
-// memo remembers how many tokens short pieces have: most of a text are a few
-// words over and over. Each piece has one place, which the last one to need it
-// has; the place holds the whole piece, so that no other is taken for it.
+// memo caches the counts of short pieces, as most texts consist of a few words that
+// recur. It is a hash table with one place for each hash, where a new piece replaces
+// the old one. A place holds the whole piece, so that pieces can't be confused.
 type memo [4096]struct {
 	low  uint64 // the piece's first 8 bytes
-	high uint64 // the 7 after them, and on top 4 bits of length and 4 of tokens
+	high uint64 // the next 7 bytes, and above them 4 bits of tokens and 4 of length
 }
 
-// remembered is the longest piece that memo takes, in bytes.
+// remembered is the longest piece that memo holds, in bytes.
 const remembered = 15
 
-// CountWithin is how many tokens the piece text[at:end] has. A Scratch that it
-// was given belongs to this vocabulary.
+// CountWithin returns the number of tokens of the piece text[at:end]. Don't use the
+// Scratch with another vocabulary afterwards, as it caches counts.
 func (v *Vocabulary) CountWithin(text []byte, at, end int, w *Scratch) int {
 	size := end - at
 	if size == 1 {

@@ -2,17 +2,17 @@ package bpe
 
 import "bytes"
 
-// trie finds the tokens that a text begins with. The nodes below one node stand
-// side by side, so they need no pointers each, and what a count touches is small.
+// trie finds the tokens that a text begins with. The children of a node are next to
+// each other, so that they need one index and a count touches little memory.
 type trie struct {
 	nodes  []node
-	labels []byte // by node: the last byte of what leads there
-	// start is the node of a text's first two bytes, 0 where no token begins so.
+	labels []byte // by node: the last byte of the text that leads there
+	// start is the node of a text's first two bytes, 0 if no token begins with them.
 	start []uint32
 }
 
-// node is, from the top, the first node below it: 21 bits, how many there are: 9
-// bits, and the token that ends here plus one: 19 bits. Node 0 is the root.
+// node holds, from the highest bit, the index of its first child (21 bits), the number
+// of children (9 bits), and 1 + the token that ends here (19 bits). Node 0 is the root.
 type node uint64
 
 const (
@@ -22,19 +22,19 @@ const (
 
 func (n node) token() uint32 { return uint32(n&(1<<ownBits-1)) - 1 }
 
-// below are the nodes below, from the first to before the last.
-func (n node) below() (first, last uint32) {
+// children returns the range of the node's children; end is exclusive.
+func (n node) children() (first, end uint32) {
 	first = uint32(n >> (ownBits + countBits))
 	return first, first + uint32(n>>ownBits)&(1<<countBits-1)
 }
 
-// few is how many labels are looked at one by one: for more, a search is faster.
+// few is the most labels that are compared one by one. For more, IndexByte is faster.
 const few = 6
 
-// child is the node below another, 0 if there is none.
+// child returns the child of a node with a label, or 0 if there is none.
 func (t *trie) child(n node, b byte) uint32 {
-	first, last := n.below()
-	labels := t.labels[first:last]
+	first, end := n.children()
+	labels := t.labels[first:end]
 	if len(labels) > few {
 		if i := bytes.IndexByte(labels, b); i >= 0 {
 			return first + uint32(i)
@@ -49,7 +49,8 @@ func (t *trie) child(n node, b byte) uint32 {
 	return 0
 }
 
-// longest is the longest token that a text begins with. Each step is counted.
+// longest returns the longest token that a text begins with, and adds its look-ups to
+// steps.
 func (t *trie) longest(text []byte, steps *int) uint32 {
 	if len(text) == 1 {
 		*steps++
@@ -70,25 +71,25 @@ func (t *trie) longest(text []byte, steps *int) uint32 {
 	return found
 }
 
-// trieBuilder makes a trie of tokens that come sorted by their text, twice: once
-// to be counted, once to be added. Sorted so, the nodes of one depth come as
-// they stand, those below one node side by side.
+// trieBuilder builds a trie from tokens sorted by text, in two passes: count, then add.
+// Since the tokens are sorted, the nodes of one depth come in their final order, and
+// the children of a node one after the other.
 type trieBuilder struct {
 	trie
-	next [maxText + 2]uint32 // by depth: where its next node stands
-	path [maxText + 1]uint32 // by depth: the last token's nodes
-	head byte                // its first byte
+	next [maxText + 2]uint32 // by depth: the index of the next node
+	path [maxText + 1]uint32 // by depth: the nodes of the last token
+	head byte                // the first byte of the last token
 }
 
-// count counts the nodes that a token adds, which shares so many bytes with the
-// last one and has length of them.
+// count counts the nodes of a token of length bytes that shares its first bytes with
+// the last one.
 func (b *trieBuilder) count(shared, length int) {
 	for depth := shared + 1; depth <= length; depth++ {
 		b.next[depth+1]++
 	}
 }
 
-// counted ends the counting.
+// counted ends the first pass.
 func (b *trieBuilder) counted() {
 	b.next[1] = 1 // after the root
 	for depth := 1; depth < len(b.next); depth++ {
@@ -98,8 +99,7 @@ func (b *trieBuilder) counted() {
 	b.trie = trie{nodes: make([]node, nodes), labels: make([]byte, nodes), start: make([]uint32, 1<<16)}
 }
 
-// add adds a token whose text begins with as many bytes of the last one's as
-// shared says, and goes on with rest.
+// add adds a token whose text is the first shared bytes of the last one's, then rest.
 func (b *trieBuilder) add(shared int, rest string, token uint32) {
 	depth := shared
 	for i := range len(rest) {

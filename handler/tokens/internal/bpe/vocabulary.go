@@ -1,33 +1,37 @@
-// Package bpe counts the tokens that a byte-level byte pair encoding makes of a
-// piece of text, in time linear in its length.
+// Package bpe counts the tokens that byte-level byte pair encoding makes from a piece
+// of text, in time linear in its length. It also reads and writes the files of
+// vocabularies, whose format is in file.go.
+//
+// Start reading at [Vocabulary.Count].
 package bpe
 
 import "math/bits"
 
 const (
-	// none is no token; no token's number is so high.
+	// none means no token. It is above all tokens' numbers.
 	none = ^uint32(0)
-	// bytesOnly is how many tokens are one byte each; merges are numbered from here.
+	// bytesOnly is the number of tokens of one byte. Merges are numbered from here.
 	bytesOnly = 256
-	// maxText is the longest token's bytes.
+	// maxText is the length of the longest token, in bytes.
 	maxText = 255
-	// tokenBits is how many bits hold any token's number.
+	// tokenBits is the size of a token's number, in bits.
 	tokenBits = 18
 	tokenMask = 1<<tokenBits - 1
 	// mix spreads a key over 64 bits: Fibonacci hashing, 2^64 over the golden ratio.
 	mix = 0x9E3779B97F4A7C15
 )
 
-// Vocabulary is an encoding's tokens, laid out for counting. It never changes,
-// so any number of counts may use it at once.
+// Vocabulary holds an encoding's tokens, laid out for counting. It never changes, so
+// any number of counts may use it concurrently.
 type Vocabulary struct {
 	tokens []entry // by number
 	pairs  pairTable
 	trie   trie
 }
 
-// entry is a token: the two it is merged of, the longest one that it begins
-// with (unused for a byte), 18 bits each, and its length in bytes: 8 bits.
+// entry holds, from the highest bit, the two tokens that a token is merged from and
+// the longest token that it begins with (unused for a byte), 18 bits each, and its
+// length in bytes (8 bits).
 type entry uint64
 
 func newEntry(left, right, shorter uint32, length int) entry {
@@ -40,12 +44,12 @@ func (e entry) pair() uint64    { return uint64(e >> (tokenBits + 8)) }
 func (e entry) shorter() uint32 { return uint32(e>>8) & tokenMask }
 func (e entry) length() int     { return int(e & maxText) }
 
-// tokenBuilder lays out tokens and pairs, of tokens that come sorted by their text.
+// tokenBuilder builds entries and pairs from tokens sorted by text.
 type tokenBuilder struct {
 	tokens []entry
 	pairs  pairTable
-	// at is, by depth along the last token's text, the longest token that ends
-	// there or above
+	// at is the longest token that ends at or before each depth of the last token's
+	// text.
 	at [maxText + 1]uint32
 }
 
@@ -55,8 +59,7 @@ func newTokenBuilder(tokens int) *tokenBuilder {
 	return b
 }
 
-// add adds a token whose text begins with as many bytes of the last one's as
-// shared says, and goes on with rest.
+// add adds a token whose text is the first shared bytes of the last one's, then rest.
 func (b *tokenBuilder) add(shared int, rest string, token uint32, half uint8, right uint32) {
 	depth := shared + len(rest)
 	for i := shared; i < depth; i++ {
@@ -70,9 +73,9 @@ func (b *tokenBuilder) add(shared int, rest string, token uint32, half uint8, ri
 	b.tokens[token], b.at[depth] = newEntry(left, right, b.at[depth-1], depth), token
 }
 
-// pairTable finds the token that two tokens merge to: open addressing, a slot of
-// 14 bits of the pair's hash and the token, 0 where empty (no pair merges to a
-// byte). Whether it is that pair, the token itself tells.
+// pairTable maps two tokens to the token they merge into. It is a hash table with open
+// addressing. A slot holds 14 bits of the pair's hash and the token; 0 means empty, as
+// no pair merges into a byte. The token's entry shows whether it is the right pair.
 type pairTable struct {
 	slots []uint32
 	shift int
@@ -85,7 +88,8 @@ func newPairTable(pairs int) pairTable {
 	return pairTable{slots: make([]uint32, 1<<size), shift: 64 - size}
 }
 
-// place is where a pair is looked for first, and the bits of its slot above the token.
+// place returns the first slot to look for a pair, and the bits of its hash as they are
+// in a slot.
 func (t *pairTable) place(left, right uint32) (at, mark uint32) {
 	hash := (uint64(left)<<tokenBits | uint64(right)) * mix
 	return uint32(hash >> t.shift), uint32(hash>>(t.shift-markBits)) << tokenBits
@@ -99,7 +103,7 @@ func (t *pairTable) add(left, right, token uint32) {
 	t.slots[at] = mark | token
 }
 
-// merged is the token that left and right merge to, or none.
+// merged returns the token that left and right merge into, or none.
 func (v *Vocabulary) merged(left, right uint32) uint32 {
 	at, mark := v.pairs.place(left, right)
 	for ; ; at++ {
