@@ -20,7 +20,7 @@ const maxWords = 1500
 func pages(t *testing.T) []string {
 	t.Helper()
 	all := []string{"README.md", "CHANGELOG.md"}
-	for _, pattern := range []string{"docs/*.md", "infra/*.md"} {
+	for _, pattern := range []string{"docs/*.md", "infra/*.md", ".github/*.md"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
@@ -197,6 +197,27 @@ func TestEveryFileThatACommandNamesIsThere(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
 				t.Errorf("%s runs ./%s, which isn't there", page, match[1])
 			}
+		}
+	}
+}
+
+// TestTheMapOfTheCodeNamesWhatIsThere checks every path and file that the map names:
+// whole paths, and the gateway's files in the table of steps.
+func TestTheMapOfTheCodeNamesWhatIsThere(t *testing.T) {
+	text := read(t, "docs/architecture.md")
+	named := regexp.MustCompile("`((?:handler|infra)(?:/[a-z0-9_./]+)?)`").FindAllStringSubmatch(text, -1)
+	if len(named) < 40 {
+		t.Fatalf("got %d paths, want at least 40: the pattern misses them", len(named))
+	}
+	for _, path := range named {
+		if _, err := os.Stat(filepath.Join(root, path[1])); err != nil {
+			t.Errorf("docs/architecture.md names %s, want a path that is there: %v", path[1], err)
+		}
+	}
+	steps, _, _ := strings.Cut(text, "What a counter does")
+	for _, file := range regexp.MustCompile("`([a-z]+\\.go)`").FindAllStringSubmatch(steps, -1) {
+		if _, err := os.Stat(filepath.Join(root, "handler/gateway", file[1])); err != nil {
+			t.Errorf("docs/architecture.md names %s as a file of the gateway: %v", file[1], err)
 		}
 	}
 }
