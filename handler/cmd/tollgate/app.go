@@ -12,15 +12,14 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// app is what commands share: where they are told their settings, what they
-// work on, and where they write.
+// An app holds what commands share: their settings, connection and outputs.
 type app struct {
 	getenv         func(string) string
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	tables         tables
 
-	// flags of every command
+	// persistent flags
 	output       output
 	settingsPath string
 	serverFlag   string
@@ -29,30 +28,30 @@ type app struct {
 	connected *client
 }
 
-// note tells an operator something beside the result.
+// note prints a remark to stderr unless --quiet is set.
 func (a *app) note(format string, args ...any) {
 	if !a.quiet {
 		fmt.Fprintf(a.stderr, format+"\n", args...)
 	}
 }
 
-// warn tells what is allowed and may yet surprise.
+// warn prints warnings to stderr.
 func (a *app) warn(warnings []string) {
 	for _, warning := range warnings {
 		fmt.Fprintf(a.stderr, "warning: %s\n", warning)
 	}
 }
 
-// progress says how far long work is, in a line that the next one replaces: on
-// a terminal only. An empty one clears it.
+// progress prints a line that the next one replaces, on a terminal only. An empty line
+// clears it.
 func (a *app) progress(format string, args ...any) {
-	if !a.quiet && terminalOf(a.stderr) {
+	if !a.quiet && isTerminal(a.stderr) {
 		fmt.Fprintf(a.stderr, "\r\x1b[K"+format, args...)
 	}
 }
 
-// terminalOf says whether somebody is looking.
-func terminalOf(w io.Writer) bool {
+// isTerminal reports whether w is a terminal.
+func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {
 		return false
@@ -61,7 +60,7 @@ func terminalOf(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// ids completes the one argument of a command with what list finds.
+// ids completes a command's only argument with the ids that list returns.
 func (a *app) ids(list func(context.Context, *app) ([]string, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {

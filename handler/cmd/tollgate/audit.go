@@ -21,12 +21,12 @@ func (a *app) auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit [TARGET]",
 		Short: "List changes, newest first: who, what, when",
-		Long: `List what operators changed, of all or of one tier or subscription, newest first.
-An outcome is unknown where the answer to a change was lost.`,
+		Long: `List what operators changed, newest first: everything, or one tier or
+subscription. The outcome is unknown if the answer to a change was lost.`,
 		Example: "  tollgate audit\n  tollgate audit team-a --limit 10",
 		Args:    atMost("TARGET"), ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().IntVar(&limit, "limit", 50, "how many, at most 1000")
+	cmd.Flags().IntVar(&limit, "limit", 50, "the number of changes to list, at most 1000")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{"limit": {strconv.Itoa(limit)}}
 		if len(args) > 0 {
@@ -46,7 +46,7 @@ An outcome is unknown where the answer to a change was lost.`,
 	return cmd
 }
 
-// changes writes what changed on one line.
+// changes formats the changed fields on one line.
 func changes(all map[string]manage.Change) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(all)) {

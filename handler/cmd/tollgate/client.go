@@ -15,27 +15,26 @@ import (
 	"tollgate/handler/manage"
 )
 
-// client asks the operators' API: a deployed gateway's, or this program's own
-// over the tables. So each command is written once, and every change has its
-// row in the audit.
+// A client calls the operators' API: a deployed gateway's, or this process's own on top
+// of the tables. Commands work the same with both, and every change is audited.
 type client struct {
-	base  string // below which the paths are
+	base  string // prefix of all paths
 	http  *http.Client
 	token func(context.Context) (string, error)
-	where string // for errors
+	where string // names the server in errors
 }
 
-// request is what is asked.
+// A request is one call of the operators' API.
 type request struct {
 	method, path string
 	query        url.Values
 	body         any  // nil: none
-	fresh        bool // it must not exist
-	there        bool // it must exist
+	fresh        bool // the resource must not exist
+	there        bool // the resource must exist
 }
 
-// do makes a request and decodes the answer into a value, which may be nil. A
-// refusal is a *manage.Problem.
+// do makes a request and decodes the answer into into, which may be nil. If the API
+// refuses the request, the error is a *manage.Problem.
 func (c *client) do(ctx context.Context, r request, into any) error {
 	var body io.Reader
 	if r.body != nil {
@@ -75,34 +74,35 @@ func (c *client) do(ctx context.Context, r request, into any) error {
 	return c.read(response, into)
 }
 
-// largestAnswer bounds what is read, in bytes: a history of many counters.
-const largestAnswer = 64 << 20
+// maxAnswer is the size limit of an answer, in bytes: enough for a history of many
+// counters.
+const maxAnswer = 64 << 20
 
 func (c *client) read(response *http.Response, into any) error {
-	text, err := io.ReadAll(io.LimitReader(response.Body, largestAnswer))
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("%s broke off its answer: %w", c.where, err)
 	}
-	if response.StatusCode >= http.StatusMultipleChoices { // no redirect is the API's
+	if response.StatusCode >= http.StatusMultipleChoices { // the API never redirects
 		var p manage.Problem
 		if strings.HasPrefix(response.Header.Get("Content-Type"), "application/problem+json") && json.Unmarshal(text, &p) == nil && p.Code != "" {
 			return &p
 		}
-		return fmt.Errorf("%s answered %s: is /manage on there? MANAGE_ISSUER and MANAGE_AUDIENCE, or MANAGE_KEY, turn it on", c.where, response.Status)
+		return fmt.Errorf("%s answered %s: is /manage turned on there? Set MANAGE_ISSUER and MANAGE_AUDIENCE, or MANAGE_KEY, to turn it on", c.where, response.Status)
 	}
 	if response.StatusCode == http.StatusNoContent {
 		return nil
 	}
 	if into == nil {
-		into = new(json.RawMessage) // of which nothing is needed, but that it is the API's
+		into = new(json.RawMessage) // only to check that the answer is JSON
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s answered with what isn't its API's JSON: is it a Tollgate?", c.where)
+		return fmt.Errorf("%s answered with something else than the API's JSON: is it a Tollgate gateway?", c.where)
 	}
 	return nil
 }
 
-// cause is a transport's error without the address, which the caller names.
+// cause returns a transport's error without the URL, which the caller adds.
 func cause(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
@@ -110,7 +110,7 @@ func cause(err error) error {
 	return err
 }
 
-// all reads every page of a list, and says how far it is.
+// all reads every page of a list and shows its progress.
 func all[T any](ctx context.Context, a *app, c *client, path string, query url.Values) ([]T, error) {
 	var items []T
 	query = clone(query)
@@ -141,18 +141,18 @@ func clone(query url.Values) url.Values {
 	return copied
 }
 
-// set puts into a query what is not empty.
+// set sets a query parameter unless its value is empty.
 func set(query url.Values, name, value string) {
 	if value != "" {
 		query.Set(name, value)
 	}
 }
 
-// inside is a transport that has a handler of this process answer.
-type inside struct{ handler http.Handler }
+// A localTransport passes requests to a handler in this process.
+type localTransport struct{ handler http.Handler }
 
 // RoundTrip implements http.RoundTripper.
-func (t inside) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t localTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
@@ -161,7 +161,7 @@ func (t inside) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: io.NopCloser(&w.body), Request: r}, nil
 }
 
-// recorder keeps an answer.
+// A recorder records an answer.
 type recorder struct {
 	header http.Header
 	status int
@@ -172,6 +172,6 @@ func (w *recorder) Header() http.Header         { return w.header }
 func (w *recorder) WriteHeader(status int)      { w.status = status }
 func (w *recorder) Write(p []byte) (int, error) { return w.body.Write(p) }
 
-// answerTime bounds one answer of a deployed gateway: below Azure's front end's
-// own limit.
-const answerTime = 2 * time.Minute
+// answerTimeout bounds a request to a deployed gateway. It is below the limit of Azure's
+// front end.
+const answerTimeout = 2 * time.Minute

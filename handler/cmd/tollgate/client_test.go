@@ -12,8 +12,8 @@ func TestNoKeyIsRevokedByAPageThatAnswersInstead(t *testing.T) {
 	m := newTerminal(t)
 	m.environment = map[string]string{"MANAGE_KEY": testKey}
 	for want, answer := range map[string]http.Handler{
-		"is /manage on there?": http.RedirectHandler("/login", http.StatusFound),
-		"what isn't its API's": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }),
+		"is /manage turned on there?": http.RedirectHandler("/login", http.StatusFound),
+		"something else than the API's": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }),
 	} {
 		server := httptest.NewServer(answer)
 		m.fails(exitFailed, []string{want}, "key", "revoke", "team-a", "--slot", "primary", "--server", server.URL)

@@ -21,16 +21,16 @@ import (
 	"tollgate/handler/subscription/tablestore"
 )
 
-// tables are the tables' names.
+// tables holds the names of the tables.
 type tables struct {
 	directory                tablestore.Tables
 	counters, history, audit string
 }
 
-// usualTables are the tables' names in a deployment.
-var usualTables = tables{tablestore.DefaultTables, countertables.Usual, countertables.UsualHistory, managetables.Usual}
+// defaultTables holds the names of the tables in a deployment.
+var defaultTables = tables{tablestore.DefaultTables, countertables.Usual, countertables.UsualHistory, managetables.Usual}
 
-// client asks the gateway that --server names, else the tables that the
+// client returns a client of the gateway that --server names, or of the tables that the
 // settings name.
 func (a *app) client() (*client, error) {
 	if a.connected != nil {
@@ -45,7 +45,7 @@ func (a *app) client() (*client, error) {
 	return a.connected, err
 }
 
-// server is the gateway to ask; empty: the tables.
+// server returns the gateway's address; empty to use the tables.
 func (a *app) server() string {
 	if a.serverFlag != "" {
 		return a.serverFlag
@@ -53,7 +53,7 @@ func (a *app) server() string {
 	return a.environment("TOLLGATE_SERVER")
 }
 
-// remote asks a deployed gateway.
+// remote returns a client of a deployed gateway.
 func (a *app) remote(address string) (*client, error) {
 	u, err := url.Parse(strings.TrimRight(address, "/"))
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
@@ -61,21 +61,21 @@ func (a *app) remote(address string) (*client, error) {
 	}
 	here := azure.IsLoopback(u.Hostname())
 	if u.Scheme == "http" && !here {
-		return nil, &usageError{"tollgate", fmt.Sprintf("--server is %q: use https, or your token could be read on the way", address)}
+		return nil, &usageError{"tollgate", fmt.Sprintf("--server is %q: use https, so that nobody can read your token on the way", address)}
 	}
 	token, err := a.token(here)
 	if err != nil {
 		return nil, err
 	}
 	return &client{base: u.String() + manage.Prefix, http: &http.Client{
-		Timeout:       answerTime,
+		Timeout:       answerTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, token: token, where: u.String()}, nil
 }
 
-// token is what a deployed gateway is shown: the operator's key, where the
-// environment has it (or for a gateway here the settings file), else a token of
-// the login that there is.
+// token returns the credential for a deployed gateway: MANAGE_KEY, if the environment has
+// it (or, for a gateway on this machine, the settings file), else an Entra ID token of the
+// current login.
 func (a *app) token(here bool) (func(context.Context) (string, error), error) {
 	file, err := a.file()
 	if err != nil {
@@ -90,7 +90,7 @@ func (a *app) token(here bool) (func(context.Context) (string, error), error) {
 	}
 	audience := a.setting(file, "MANAGE_AUDIENCE")
 	if audience == "" {
-		return nil, fmt.Errorf("MANAGE_AUDIENCE is missing in the environment and %s: set it to the application's id or URI, to log in with Entra ID, or set MANAGE_KEY", file)
+		return nil, fmt.Errorf("MANAGE_AUDIENCE is missing in the environment and %s: set it to the application's id or URI to log in with Entra ID, or set MANAGE_KEY", file)
 	}
 	credential, err := azure.Credential("")
 	if err != nil {
@@ -108,14 +108,14 @@ func (a *app) token(here bool) (func(context.Context) (string, error), error) {
 	}, nil
 }
 
-// local asks the tables, through an API of this process's own.
+// local returns a client of the tables, through an operators' API in this process.
 func (a *app) local() (*client, error) {
 	service, err := a.open()
 	if err != nil {
 		return nil, err
 	}
 	config := a.config(service)
-	return &client{base: "http://here" + manage.Prefix, http: &http.Client{Transport: inside{manage.New(config)}},
+	return &client{base: "http://here" + manage.Prefix, http: &http.Client{Transport: localTransport{manage.New(config)}},
 		token: func(context.Context) (string, error) { return "here", nil }, where: "the tables"}, nil
 }
 
@@ -128,11 +128,11 @@ func (a *app) open() (*aztables.ServiceClient, error) {
 	return azure.Open(settings)
 }
 
-// openOnly opens the account for a command that no gateway can be asked for: it
-// must not change other tables than those of the gateway that is named.
+// openOnly opens the account for a command that works only on the tables. It fails if
+// --server is set, since the tables of the settings may not be that gateway's.
 func (a *app) openOnly(cmd *cobra.Command) (*aztables.ServiceClient, error) {
 	if a.server() != "" {
-		return nil, &usageError{cmd.CommandPath(), "it works on the tables themselves: leave --server out, unset TOLLGATE_SERVER, and set AzureWebJobsStorage"}
+		return nil, &usageError{cmd.CommandPath(), "this command works on the tables themselves: remove --server, unset TOLLGATE_SERVER, and set AzureWebJobsStorage"}
 	}
 	return a.open()
 }
@@ -146,13 +146,14 @@ func (a *app) config(service *aztables.ServiceClient) manage.Config {
 		}{countertables.New(service, a.tables.counters), countertables.NewHistory(service, a.tables.history)},
 		Auth: self{}, Log: slog.New(slog.DiscardHandler),
 	}
-	if pepper, err := a.pepper(); err == nil { // whoever makes a key is told what is wrong with it
+	if pepper, err := a.pepper(); err == nil { // commands that need the pepper report the error
 		config.Pepper = &pepper
 	}
 	return config
 }
 
-// self is who runs this program: the tables' own login decides what they may.
+// self authenticates the user of this program. What they may do is decided by the
+// storage account.
 type self struct{}
 
 // Authenticate implements manage.Authenticator.
@@ -164,7 +165,7 @@ func (self) Authenticate(context.Context, string) (string, error) {
 	return who, nil
 }
 
-// pepper is the secret under which keys are stored: the gateway's.
+// pepper returns the secret that keys are hashed with, which must be the gateway's.
 func (a *app) pepper() (subscription.Pepper, error) {
 	file, err := a.file()
 	if err != nil {
@@ -177,15 +178,15 @@ func (a *app) pepper() (subscription.Pepper, error) {
 	return pepper, nil
 }
 
-// storage is where the settings say that the tables are. Its settings belong
-// together: those of the environment hold, or those of the file.
+// storage returns the settings of the tables: all from the environment, or all from the
+// file, never mixed.
 func (a *app) storage() (azure.Settings, error) {
 	file, err := a.file()
 	if err != nil {
 		return azure.Settings{}, err
 	}
 	if a.setting(file, "STORE") == "memory" {
-		return azure.Settings{}, errors.New("STORE is memory, which lives in the gateway alone: set STORE to tables to keep subscriptions there, or ask the gateway with --server")
+		return azure.Settings{}, errors.New("STORE is memory, which only the gateway itself can read: set STORE to tables, or name the gateway with --server")
 	}
 	settings := azure.Read(a.getenv)
 	if settings == (azure.Settings{}) {
@@ -198,7 +199,7 @@ func (a *app) storage() (azure.Settings, error) {
 	return settings, nil
 }
 
-// setting is the environment's, else the file's.
+// setting returns a setting from the environment, or else from the file.
 func (a *app) setting(file settingsFile, name string) string {
 	if value := a.environment(name); value != "" {
 		return value
@@ -206,6 +207,6 @@ func (a *app) setting(file settingsFile, name string) string {
 	return file.value(name)
 }
 
-// environment is a setting of the environment without the space around it, as
-// the gateway reads it: a pepper with a line's end makes keys that it refuses.
+// environment returns a setting from the environment, trimmed as the gateway does: with
+// a newline after the pepper, the gateway would refuse the keys made here.
 func (a *app) environment(name string) string { return strings.TrimSpace(a.getenv(name)) }

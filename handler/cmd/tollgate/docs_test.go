@@ -61,7 +61,7 @@ func TestTheFirstHour(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, part := range []string{"takes the login", "expires ", "The old one goes on until", "suspended", "subscription.resume", "would be made"} {
+	for _, part := range []string{"accepts the login", "expires ", "The old key stays valid until", "suspended", "subscription.resume", "would be made"} {
 		if !strings.Contains(string(out), part) {
 			t.Errorf("the first hour printed\n%s\nwithout %s", out, part)
 		}

@@ -24,10 +24,10 @@ func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Check settings, tables, identity, upstream, telemetry and clock, and say what to fix",
-		Long: `Check what a gateway needs, and say what to fix. With --server the gateway looks
-itself, with its own identity and settings, from where it is; otherwise this
-machine does, with yours. It changes nothing: one row of the audit's table is
-written and deleted. The status is 1 where anything is wrong.`,
+		Long: `Check everything that a gateway needs, and say what to fix. With --server the
+gateway runs the checks, with its own identity and settings; otherwise this
+machine does, with yours. Nothing is changed, except that one row of the audit
+table is written and deleted. The exit status is 1 if anything is wrong.`,
 		Example: "  tollgate doctor\n  tollgate doctor --server https://<app>.azurewebsites.net",
 		Args:    named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,9 +56,9 @@ written and deleted. The status is 1 where anything is wrong.`,
 	}
 }
 
-// examine has the gateway, or this process, look.
+// examine runs the checks in the gateway or in this process.
 func (a *app) examine(cmd *cobra.Command) ([]manage.Finding, error) {
-	a.progress("looking, which may take half a minute")
+	a.progress("checking; this may take half a minute")
 	defer a.progress("")
 	if a.server() == "" {
 		checks, err := a.checks()
@@ -76,11 +76,11 @@ func (a *app) examine(cmd *cobra.Command) ([]manage.Finding, error) {
 	if err := c.do(cmd.Context(), request{method: http.MethodGet, path: "/checks"}, &page); err != nil {
 		return nil, err
 	}
-	return append([]manage.Finding{{Name: "gateway", OK: true, Note: c.where + " answers, and takes the login", Taken: time.Since(started).Milliseconds()}}, page.Items...), nil
+	return append([]manage.Finding{{Name: "gateway", OK: true, Note: c.where + " answers and accepts the login", Taken: time.Since(started).Milliseconds()}}, page.Items...), nil
 }
 
-// checks are what this machine can look into: the settings as the gateway itself
-// checks them, and what they name, as far as they can be read.
+// checks returns the checks that this machine can run: of the settings, as the gateway
+// itself checks them, and of what they name, as far as they can be read.
 func (a *app) checks() ([]manage.Check, error) {
 	file, err := a.file()
 	if err != nil {
@@ -90,11 +90,11 @@ func (a *app) checks() ([]manage.Check, error) {
 	read, wrong := config.Load(setting)
 	checks := []manage.Check{{Name: "settings", Run: func(context.Context) (string, error) { return settled(read, wrong) }}}
 	pepper, faulty := subscription.NewPepper(setting("KEY_PEPPER"))
-	if service, err := a.open(); err == nil { // else that is a fault of the settings
+	if service, err := a.open(); err == nil { // else the settings' check reports it
 		directory := tablestore.New(service, a.tables.directory)
 		checks = append(checks, doctor.Pepper(pepper, faulty, directory))
 		checks = append(checks, doctor.Tables(managetables.New(service, a.tables.audit).Probe, directory)...)
-		if wrong == nil { // else which models there are isn't known
+		if wrong == nil { // else the models are unknown
 			checks = append(checks, doctor.Models(read.Models, directory))
 		}
 		checks = append(checks, doctor.Counters(countertables.New(service, a.tables.counters).Stored))
@@ -108,13 +108,13 @@ func (a *app) checks() ([]manage.Check, error) {
 	return checks, nil
 }
 
-// settled says what stops the gateway from starting with these settings.
+// settled reports whether the gateway can start with these settings.
 func settled(read config.Config, wrong error) (string, error) {
 	if wrong != nil {
-		return "", errors.New("the gateway doesn't start with these: " + strings.ReplaceAll(wrong.Error(), "\n", "; "))
+		return "", errors.New("the gateway can't start with these settings: " + strings.ReplaceAll(wrong.Error(), "\n", "; "))
 	}
 	if !read.Telemetry.On {
-		return "the gateway starts with them; telemetry is off: APPLICATIONINSIGHTS_CONNECTION_STRING turns it on", nil
+		return "the gateway can start with these settings; telemetry is off: set APPLICATIONINSIGHTS_CONNECTION_STRING to turn it on", nil
 	}
-	return "the gateway starts with them; telemetry is on", nil
+	return "the gateway can start with these settings; telemetry is on", nil
 }

@@ -20,16 +20,15 @@ func (a *app) housekeepingCommand() *cobra.Command {
 	var retention string
 	cmd := &cobra.Command{
 		Use: "housekeeping", Short: "Write idle counters' last minutes, and delete what is too old",
-		Long: `Do by hand what the gateway's timer function does every hour: bring the last
-minutes of counters that have gone idle into the usage history, take instances
-that died for dead, delete usage rows that are past retention, and delete
-counters of which nothing is left to know. It is safe at any time; while another
-run is under way, the timer's too, it says so and does nothing.`,
+		Long: `Do by hand what the gateway's timer function does every hour: write the last
+minutes of idle counters to the usage history, reclaim leases of dead instances,
+and delete expired usage rows and empty counters. It is safe to run at any time;
+if another run is in progress, the timer's included, it says so and does nothing.`,
 		Example: "  tollgate housekeeping\n  tollgate housekeeping --retention 30d",
 		Args:    named(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.keepHouse(cmd, retention) },
 	}
-	cmd.Flags().StringVar(&retention, "retention", "", "how long usage rows are kept, such as 90d (default: USAGE_RETENTION, else 90d)")
+	cmd.Flags().StringVar(&retention, "retention", "", "how long to keep usage rows, such as 90d (default: USAGE_RETENTION, else 90d)")
 	return cmd
 }
 

@@ -19,7 +19,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// importFlags are what an import is made of.
+// importFlags holds the flags of import.
 type importFlags struct {
 	policy, subscriptions, tier, product, keys string
 	dryRun                                     bool
@@ -29,34 +29,34 @@ func (a *app) importCommand() *cobra.Command {
 	var asked importFlags
 	cmd := &cobra.Command{
 		Use:   "import --tier TIER --policy FILE",
-		Short: "Make a tier and subscriptions of API Management's",
-		Long: `Make a tier of an API Management policy that has an llm-token-limit, and
-subscriptions of a subscription list, and say what couldn't be carried over.
-What is there already stays as it is. Export the two with
+		Short: "Create a tier and subscriptions from API Management's",
+		Long: `Create a tier from an API Management policy with an llm-token-limit, and
+subscriptions from a subscription list, and say what could not be carried over.
+Existing tiers and subscriptions are not changed. Export the two with
 
   az rest --url ".../apis/<api>/policies/policy?api-version=2024-05-01&format=xml"
   az rest --url ".../service/<name>/subscriptions?api-version=2024-05-01"
 
-API Management's keys can't be carried over: a key of Tollgate's has a form of
-its own. With --keys-to new ones are made, and written to a file that only you
-can read; hand them out and delete it.`,
+API Management's keys can't be carried over, because Tollgate's keys have their
+own format. With --keys-to new keys are created and written to a file that only
+you can read; hand them out and delete it.`,
 		Example: `  tollgate import --tier gold --policy policy.xml --dry-run
   tollgate import --tier gold --policy policy.xml --subscriptions subscriptions.json --product gold --keys-to keys.csv`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.importAll(cmd, asked) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&asked.tier, "tier", "", "the tier to make, and for subscriptions to have")
-	flags.StringVar(&asked.policy, "policy", "", "the policy document, as XML or as az rest prints it (default: the tier is there already)")
+	flags.StringVar(&asked.tier, "tier", "", "the tier to create, and to give to the subscriptions")
+	flags.StringVar(&asked.policy, "policy", "", "the policy document, as XML or as az rest prints it (default: the tier exists already)")
 	flags.StringVar(&asked.subscriptions, "subscriptions", "", "the subscription list, as JSON")
 	flags.StringVar(&asked.product, "product", "", "only subscriptions of this product")
-	flags.StringVar(&asked.keys, "keys-to", "", "a file to write new primary keys to, as CSV; it must not be there yet")
-	flags.BoolVar(&asked.dryRun, "dry-run", false, "say what would be made, and make nothing")
+	flags.StringVar(&asked.keys, "keys-to", "", "a file to write new primary keys to, as CSV; it must not exist")
+	flags.BoolVar(&asked.dryRun, "dry-run", false, "show what would be created, and change nothing")
 	a.completeTier(cmd)
 	return cmd
 }
 
-// imported is what became of one thing.
+// An imported is the result for one tier or subscription.
 type imported struct {
 	Kind   string   `json:"kind"`
 	ID     string   `json:"id"`
@@ -65,10 +65,10 @@ type imported struct {
 	Lost   []string `json:"lost,omitempty"`
 }
 
-// importReport is what an import did.
+// An importReport is the result of an import.
 type importReport struct {
 	Items []imported `json:"items"`
-	// Settings are what the gateway must be set to, to name headers and metrics alike.
+	// Settings are the gateway's settings for the same header and metric names.
 	Settings map[string]string `json:"settings,omitempty"`
 }
 
@@ -109,7 +109,7 @@ func (a *app) importAll(cmd *cobra.Command, asked importFlags) error {
 func (f importFlags) read(cmd *cobra.Command) (policy *apim.Policy, subs []apim.Subscription, err error) {
 	switch {
 	case f.tier == "":
-		return nil, nil, &usageError{cmd.CommandPath(), "--tier is missing: name the tier to make"}
+		return nil, nil, &usageError{cmd.CommandPath(), "--tier is missing: name the tier to create"}
 	case f.policy == "" && f.subscriptions == "":
 		return nil, nil, &usageError{cmd.CommandPath(), "--policy and --subscriptions are missing: name one or both"}
 	}
@@ -137,17 +137,17 @@ func (f importFlags) read(cmd *cobra.Command) (policy *apim.Policy, subs []apim.
 	return policy, subs, nil
 }
 
-// importing is an import under way.
+// An importing is the state of a running import.
 type importing struct {
 	*app
 	importFlags
 	client *client
-	keys   *csv.Writer // nil: no keys are made
+	keys   *csv.Writer // nil: don't make keys
 	report importReport
 }
 
-// all makes the tier, then the subscriptions. What can't be made doesn't keep
-// the rest from being made, but a tier does.
+// all creates the tier, then the subscriptions. It stops if the tier can't be created; a
+// subscription that can't be created doesn't stop the others.
 func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Subscription) error {
 	if policy != nil {
 		i.report.Settings = policy.Settings
@@ -161,7 +161,7 @@ func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Su
 			return err
 		}
 	} else if err := i.client.do(ctx, request{method: http.MethodGet, path: tierPath(i.tier)}, nil); err != nil {
-		return err // without the tier nothing can be made
+		return err // subscriptions need the tier
 	}
 	var failed int
 	defer i.progress("")
@@ -178,12 +178,12 @@ func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Su
 		i.report.Items = append(i.report.Items, item)
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d subscriptions could not be made; run it again when that is mended: what is there already stays", failed, len(subs))
+		return fmt.Errorf("%d of %d subscriptions could not be made; fix the cause and run the import again: it doesn't change what exists", failed, len(subs))
 	}
 	return nil
 }
 
-// make makes what is at a path, unless it is there.
+// make creates the resource at a path unless it exists.
 func (i *importing) make(ctx context.Context, path string, body any) (result string, err error) {
 	if i.dryRun {
 		return i.wouldMake(ctx, path)
@@ -198,7 +198,7 @@ func (i *importing) make(ctx context.Context, path string, body any) (result str
 	return "made", nil
 }
 
-// wouldMake is what make would do.
+// wouldMake returns the result that make would have, without changing anything.
 func (i *importing) wouldMake(ctx context.Context, path string) (result string, err error) {
 	err = i.client.do(ctx, request{method: http.MethodGet, path: path}, nil)
 	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Code == manage.CodeNotFound {
@@ -216,10 +216,10 @@ func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (importe
 		item.Lost = append(item.Lost, "its keys: make one with 'tollgate key create "+s.ID+"'")
 	}
 	if !s.Expires.IsZero() && i.importFlags.keys == "" {
-		item.Lost = append(item.Lost, "its end on "+date(s.Expires)+": say it with 'tollgate key create --expires'")
+		item.Lost = append(item.Lost, "its end on "+date(s.Expires)+": set it with 'tollgate key create --expires'")
 	}
 	if !s.Expires.IsZero() && i.importFlags.keys != "" && !s.Expires.After(time.Now()) {
-		item.Lost = append(item.Lost, "its end on "+date(s.Expires)+", which is over: its new key doesn't end, unless 'tollgate key expire "+s.ID+"' says when")
+		item.Lost = append(item.Lost, "its end on "+date(s.Expires)+", which has passed: its new key doesn't expire; set a time with 'tollgate key expire "+s.ID+"'")
 	}
 	var err error
 	item.Result, err = i.make(ctx, subscriptionPath(s.ID), map[string]any{"tier": i.tier, "name": s.Name, "suspended": s.Suspended})
@@ -236,7 +236,7 @@ func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (importe
 	}
 	item.Result = "made, with a new key"
 	err = i.keys.Write([]string{s.ID, string(made.Slot), made.Key})
-	i.keys.Flush() // each by itself: what was made must not be lost with a later failure
+	i.keys.Flush() // after each key, so that a later failure doesn't lose it
 	if err = errors.Join(err, i.keys.Error()); err != nil {
 		return item, fmt.Errorf("its key could not be written: rotate it: %w", err)
 	}
@@ -245,7 +245,7 @@ func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (importe
 
 func (a *app) printImport(report importReport) error {
 	report.Items = listed(report.Items)
-	for i, item := range report.Items { // what a policy's author wrote must not reach a terminal as it is, in JSON neither
+	for i, item := range report.Items { // text from a policy must not reach a terminal uncleaned, not even as JSON
 		report.Items[i].From, report.Items[i].Result = clean(item.From), clean(item.Result)
 		for n, lost := range item.Lost {
 			item.Lost[n] = clean(lost)
@@ -269,7 +269,7 @@ func (a *app) printImport(report importReport) error {
 	})
 }
 
-// printLost writes what couldn't be carried over.
+// printLost prints what could not be carried over.
 func printLost(w io.Writer, items []imported) {
 	heading := "\nNot carried over:\n"
 	for _, item := range items {

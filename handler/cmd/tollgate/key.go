@@ -14,11 +14,11 @@ import (
 )
 
 func (a *app) keyCommand() *cobra.Command {
-	return group("key", "Keys that calls carry",
-		`A subscription has a primary and a secondary key; its calls may carry either, so
-that one can be replaced while the other goes on. A key is printed once, alone on
-stdout, and stored only as a hash under KEY_PEPPER, which must be the gateway's.
-A key that was rotated away without an overlap, or revoked, ends within a minute.`,
+	return group("key", "The keys of subscriptions",
+		`A subscription has a primary and a secondary key. Calls may use either, so that
+one can be replaced while the other stays valid. A key is printed once, alone on
+stdout; only its hash is stored, made with KEY_PEPPER, which must be the gateway's.
+A key that is revoked, or rotated without an overlap, stops working within a minute.`,
 		`  KEY=$(tollgate key create team-a)
   tollgate key rotate team-a --overlap 24h
   tollgate key expire team-a --slot secondary --in 720h
@@ -27,7 +27,7 @@ A key that was rotated away without an overlap, or revoked, ends within a minute
 }
 
 func (a *app) keyCreate() *cobra.Command {
-	return a.keyMaking("create", "Make a key for a slot that has none, and print it", "",
+	return a.keyMaking("create", "Create a key for a slot that has none, and print it", "",
 		"  KEY=$(tollgate key create team-a)\n  tollgate key create team-a --slot secondary --expires 2160h --output json")
 }
 
@@ -42,10 +42,10 @@ func (a *app) keyMaking(name, short, below, example string) *cobra.Command {
 		Args: named("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
 	slot := slotFlag(cmd, string(subscription.Primary))
-	expires := cmd.Flags().String("expires", "", "when the key shall end: a time such as 2026-12-31T00:00:00Z, or from now, such as 2160h (default: never)")
+	expires := cmd.Flags().String("expires", "", "when the key expires: a time such as 2026-12-31T00:00:00Z, or a duration from now, such as 2160h (default: never)")
 	var overlap time.Duration
 	if below != "" {
-		cmd.Flags().DurationVar(&overlap, "overlap", 0, "how long the old key goes on, at most 2160h (default: it ends within a minute)")
+		cmd.Flags().DurationVar(&overlap, "overlap", 0, "how long the old key stays valid, at most 2160h (default: it stops working within a minute)")
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if a.server() == "" {
@@ -66,11 +66,11 @@ func (a *app) keyMaking(name, short, below, example string) *cobra.Command {
 		if err := a.ask(cmd, request{method: http.MethodPost, path: keyPath(args[0], *slot) + below, body: terms}, &made); err != nil {
 			return err
 		}
-		a.note("The %s key of %s follows%s. It is shown this once.", made.Slot, made.Subscription, expiry(made.KeyRecord))
+		a.note("The %s key of %s follows%s. It is shown only once.", made.Slot, made.Subscription, expiry(made.KeyRecord))
 		if overlap != 0 {
-			a.note("The old one goes on until %s.", date(made.Created.Add(overlap)))
+			a.note("The old key stays valid until %s.", date(made.Created.Add(overlap)))
 		}
-		// A key that is stored is shown even where an older one could not be taken away.
+		// Print the key even if the old one could not be removed: it is stored already.
 		if err := a.print(made, func(w io.Writer) { fmt.Fprintln(w, made.Key) }); err != nil {
 			return err
 		}
@@ -84,13 +84,13 @@ func (a *app) keyMaking(name, short, below, example string) *cobra.Command {
 
 func (a *app) keyExpire() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "expire SUBSCRIPTION --slot SLOT", Short: "Set when a key ends, or that it doesn't",
+		Use: "expire SUBSCRIPTION --slot SLOT", Short: "Set or remove a key's expiry",
 		Example: "  tollgate key expire team-a --slot primary --in 720h\n  tollgate key expire team-a --slot primary --never",
 		Args:    named("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
 	slot := slotFlag(cmd, "")
-	in := cmd.Flags().String("in", "", "a time such as 2026-12-31T00:00:00Z, or from now, such as 720h")
-	never := cmd.Flags().Bool("never", false, "it shall not end")
+	in := cmd.Flags().String("in", "", "when the key expires: a time such as 2026-12-31T00:00:00Z, or a duration from now, such as 720h")
+	never := cmd.Flags().Bool("never", false, "remove the expiry")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		at, err := moment(cmd, "--in", *in)
 		if err != nil {
@@ -118,7 +118,7 @@ func (a *app) keyExpire() *cobra.Command {
 
 func (a *app) keyRevoke() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "revoke SUBSCRIPTION --slot SLOT", Short: "Take a key away", Example: "  tollgate key revoke team-a --slot secondary",
+		Use: "revoke SUBSCRIPTION --slot SLOT", Short: "Revoke a key", Example: "  tollgate key revoke team-a --slot secondary",
 		Args: named("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
 	slot := slotFlag(cmd, "")
@@ -136,12 +136,12 @@ func (a *app) keyRevoke() *cobra.Command {
 }
 
 func slotMissing(cmd *cobra.Command) error {
-	return &usageError{cmd.CommandPath(), "--slot is missing: say which key, primary or secondary"}
+	return &usageError{cmd.CommandPath(), "--slot is missing: use primary or secondary"}
 }
 
 func keyPath(id, slot string) string { return subscriptionPath(id) + "/keys/" + url.PathEscape(slot) }
 
-// expiry is what to say of a key's end, behind its beginning.
+// expiry formats a key's expiry, to follow its creation time.
 func expiry(k subscription.KeyRecord) string {
 	switch {
 	case k.Expires.IsZero():
@@ -152,7 +152,7 @@ func expiry(k subscription.KeyRecord) string {
 	return ", expires " + date(k.Expires)
 }
 
-// moment reads a flag's time, or how long from now; zero where it isn't given.
+// moment reads a flag's time or duration from now; zero if the flag is empty.
 func moment(cmd *cobra.Command, flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -163,7 +163,7 @@ func moment(cmd *cobra.Command, flag, text string) (time.Time, error) {
 	if in, err := time.ParseDuration(text); err == nil {
 		return time.Now().Add(in).UTC().Truncate(time.Second), nil
 	}
-	return time.Time{}, &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q: use a time such as 2026-12-31T00:00:00Z, or from now, such as 720h", flag, text)}
+	return time.Time{}, &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q: use a time such as 2026-12-31T00:00:00Z, or a duration from now, such as 720h", flag, text)}
 }
 
 func slotFlag(cmd *cobra.Command, fallback string) *string {

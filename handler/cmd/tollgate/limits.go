@@ -13,15 +13,15 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// limitFlags are the values of a tier as flags. Those that were given change a
-// tier, or override it for one subscription.
+// limitFlags holds the flags for the values of a tier. Those that are given change a tier
+// or override it for one subscription.
 type limitFlags struct {
 	changes map[string]any // by JSON name
 	flags   []string
 }
 
-// limitFlag is one of them. Its value lands in changes, under the flag's name
-// in JSON's manner: tokens-per-minute is tokensPerMinute.
+// A limitFlag is one of these flags. Set stores its value in changes under its JSON name:
+// tokens-per-minute becomes tokensPerMinute.
 type limitFlag struct {
 	changes map[string]any
 	field   string
@@ -39,7 +39,7 @@ func (f *limitFlag) Set(text string) (err error) {
 	return err
 }
 
-// field is the JSON name of a flag.
+// field returns the JSON name of a flag.
 func field(flag string) string {
 	words := strings.Split(flag, "-")
 	for i, word := range words[1:] {
@@ -48,24 +48,24 @@ func field(flag string) string {
 	return strings.Join(words, "")
 }
 
-// addLimits gives a command the flags of all limits.
+// addLimits adds the flags of all limits to a command.
 func addLimits(cmd *cobra.Command) *limitFlags {
 	l := &limitFlags{changes: make(map[string]any)}
 	add := func(name, kind, usage string, parse func(string) (any, error)) {
 		cmd.Flags().Var(&limitFlag{changes: l.changes, field: field(name), kind: kind, parse: parse}, name, usage)
 		l.flags = append(l.flags, name)
 	}
-	add("tokens-per-minute", "tokens", "limit of a UTC minute; 0: none", tokens)
-	add("token-quota", "tokens", "limit of a --token-quota-period; 0: none", tokens)
+	add("tokens-per-minute", "tokens", "token limit of a UTC minute; 0: none", tokens)
+	add("token-quota", "tokens", "token limit of a --token-quota-period; 0: none", tokens)
 	add("token-quota-period", "period", `Hourly, Daily, Weekly, Monthly or Yearly, in UTC; "": none`, word)
 	add("burst-tokens", "tokens", "unused tokens of past minutes that may be carried over", tokens)
-	add("reserve", "how", "what a call takes beforehand: none, prompt, or full (nothing can pass the limit)", word)
-	add("max-completion-tokens", "tokens", "cap put on calls that name none; 0: none", tokens)
+	add("reserve", "how", "what a call reserves before it is forwarded: none, prompt, or full (the limit can't be exceeded)", word)
+	add("max-completion-tokens", "tokens", "cap for calls that set none; 0: none", tokens)
 	add("max-wait", "time", "how long a call may queue for tokens, such as 2s, at most 2m", span)
-	add("max-concurrent", "calls", "calls that a subscription may have under way on one instance; 0: any number (default 100)", calls)
+	add("max-concurrent", "calls", "concurrent calls of a subscription on one instance; 0: no limit (default 100)", calls)
 	add("shadow", "bool", "decide and report, never refuse", yes)
-	add("on-store-down", "how", "without the counters: degrade, closed or open (default closed with reserve full, else degrade)", word)
-	add("counter-key", "template", "what is counted together, of {subscription} (default), {client-ip}, {model} and {header:NAME}", word)
+	add("on-store-down", "how", "how to decide calls while the counters can't be reached: degrade, closed or open (default closed with reserve full, else degrade)", word)
+	add("counter-key", "template", "which calls are counted together: {subscription} (default), {client-ip}, {model}, {header:NAME}, or several joined", word)
 	add("models", "names", `models that calls may name, separated by commas; "": all`, list)
 	cmd.Flags().Lookup("shadow").NoOptDefVal = "true"
 	complete(cmd, "token-quota-period", "Hourly", "Daily", "Weekly", "Monthly", "Yearly")
@@ -116,8 +116,8 @@ func list(text string) (any, error) {
 	return strings.Split(text, ","), nil
 }
 
-// overrides are what a subscription's overrides become: the values that were
-// given, and null for those that its tier shall say again.
+// overrides returns a merge patch for a subscription's overrides: the given values, and
+// null for those to inherit from the tier again.
 func (l *limitFlags) overrides(inherit []string) map[string]any {
 	values := make(map[string]any)
 	for _, name := range inherit {
@@ -127,7 +127,7 @@ func (l *limitFlags) overrides(inherit []string) map[string]any {
 	return values
 }
 
-// printLimits writes all limits below each other.
+// printLimits prints all limits, one a line.
 func printLimits(w io.Writer, l subscription.Limits) {
 	l.Normalize()
 	row(w, "Tokens per minute", number(l.TokensPerMinute))

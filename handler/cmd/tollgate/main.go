@@ -1,5 +1,6 @@
-// Command tollgate is the operators' command line: tiers, subscriptions and
-// keys in the gateway's tables.
+// Command tollgate is the operators' command line: it manages tiers, subscriptions and
+// keys, and shows usage, in the gateway's tables or through a gateway. Start reading at
+// root, which lists the commands.
 package main
 
 import (
@@ -27,7 +28,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	a := &app{getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, tables: usualTables}
+	a := &app{getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, tables: defaultTables}
 	status := a.execute(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)
@@ -44,7 +45,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(a.stderr, "tollgate: %s%s\n", said(err), hint(err))
+	fmt.Fprintf(a.stderr, "tollgate: %s%s\n", errorText(err), hint(err))
 	return status(err)
 }
 
@@ -70,13 +71,13 @@ func status(err error) int {
 	return exitFailed
 }
 
-// hint says what to do where the error alone doesn't.
+// hint returns advice that the error itself lacks, or nothing.
 func hint(err error) string {
 	if wrong, ok := errors.AsType[*usageError](err); ok {
 		return "\nSee '" + wrong.command + " --help'."
 	}
 	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Status == http.StatusUnauthorized {
-		return "\nIs MANAGE_KEY the gateway's, or, for a login, MANAGE_AUDIENCE?"
+		return "\nIs MANAGE_KEY the gateway's key or, with an Entra ID login, MANAGE_AUDIENCE the gateway's?"
 	}
 	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Code == manage.CodeUnavailable && strings.Contains(p.Detail, "can't be reached") {
 		return "\nIs the storage that AzureWebJobsStorage names running, and reachable from here?"
@@ -84,8 +85,8 @@ func hint(err error) string {
 	return ""
 }
 
-// said is an error's text, which may quote what others wrote, line by line.
-func said(err error) string {
+// errorText returns an error's text, cleaned, since it may quote other people's text.
+func errorText(err error) string {
 	lines := strings.Split(err.Error(), "\n")
 	for i, line := range lines {
 		lines[i] = clean(line)
@@ -93,9 +94,9 @@ func said(err error) string {
 	return strings.Join(lines, "\n  ")
 }
 
-// usageError is a command line that can't be understood.
+// A usageError is a fault in the command line.
 type usageError struct {
-	command string // what to ask for help
+	command string // the command whose --help explains it
 	problem string
 }
 

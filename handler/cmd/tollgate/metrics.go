@@ -24,7 +24,7 @@ func (a *app) metricsCommand() *cobra.Command {
 		"  tollgate metrics replay --from 2026-07-01T10:00Z --to 2026-07-01T11:00Z", a.metricsReplay())
 }
 
-// replay is what one replay is asked for.
+// replay holds the flags of replay.
 type replay struct {
 	from, to     string
 	subscription string
@@ -36,12 +36,12 @@ func (a *app) metricsReplay() *cobra.Command {
 	var asked replay
 	cmd := &cobra.Command{
 		Use: "replay --from TIME --to TIME", Short: "Send the token metrics of closed minutes again",
-		Long: `Send the token metrics of closed minutes again, from the usage table: what was
-spent in an outage of Application Insights, or by an instance that was killed
-before it had sent. They have the dimensions Subscription ID (Product ID where
-a tier's subscriptions count together) and Replayed=true, which the shipped
-queries leave out unless asked, and those of METRIC_DIMENSIONS that don't depend
-on the single call. What is replayed twice is there twice.
+		Long: `Send the token metrics of closed minutes again, from the usage table: after an
+outage of Application Insights, or for an instance that was killed before it had
+sent them. They have the dimensions Subscription ID (Product ID if a tier's
+subscriptions share a counter), Replayed=true, which the included queries skip
+unless asked, and those of METRIC_DIMENSIONS that don't depend on a single call.
+A minute that is replayed twice counts twice.
 
 It reads the gateway's settings APPLICATIONINSIGHTS_CONNECTION_STRING,
 APPLICATIONINSIGHTS_AUTHENTICATION_STRING, METRIC_NAMESPACE and
@@ -54,7 +54,7 @@ METRIC_DIMENSIONS.`,
 	flags.StringVar(&asked.from, "from", "", "the first minute, such as 2026-07-01T10:00Z")
 	flags.StringVar(&asked.to, "to", "", "the minute after the last")
 	flags.StringVar(&asked.subscription, "subscription", "", "only this subscription's own counters")
-	flags.BoolVar(&asked.dryRun, "dry-run", false, "say what would be sent, and send nothing")
+	flags.BoolVar(&asked.dryRun, "dry-run", false, "show what would be sent, and send nothing")
 	flags.DurationVar(&asked.timeout, "timeout", 2*time.Minute, "how long Application Insights may take")
 	return cmd
 }
@@ -89,7 +89,7 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 		return err
 	}
 	if sent.Minutes == 0 {
-		a.note("No closed minute with usage lies there.")
+		a.note("There is no closed minute with usage in that time.")
 	}
 	return a.print(sent, func(w io.Writer) {
 		row(w, when(asked.dryRun, "WOULD SEND MINUTES", "MINUTES"), "CALLS", "PROMPT TOKENS", "COMPLETION TOKENS")
@@ -97,7 +97,7 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 	})
 }
 
-// wholeMinute reads a flag's time.
+// wholeMinute reads a flag's time, which must be a whole minute.
 func wholeMinute(cmd *cobra.Command, flag, text string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00"} {
 		if at, err := time.Parse(layout, text); err == nil && at.Equal(at.Truncate(time.Minute)) {
@@ -111,7 +111,7 @@ func wholeMinute(cmd *cobra.Command, flag, text string) (time.Time, error) {
 	return time.Time{}, &usageError{cmd.CommandPath(), problem}
 }
 
-// insights opens what the settings name.
+// insights opens the Application Insights resource of the settings.
 func (a *app) insights() (telemetry.Sink, error) {
 	file, err := a.file()
 	if err != nil {
@@ -134,7 +134,7 @@ func (a *app) insights() (telemetry.Sink, error) {
 		Role: a.setting(file, "WEBSITE_SITE_NAME"), Log: slog.New(slog.NewTextHandler(a.stderr, nil)), Room: roomForReplay})
 }
 
-// dimensions are the gateway's own, as METRIC_DIMENSIONS names them.
+// dimensions returns the gateway's dimensions, from METRIC_DIMENSIONS.
 func (a *app) dimensions() ([]telemetry.Dimension, error) {
 	file, err := a.file()
 	if err != nil {
@@ -152,26 +152,26 @@ func (a *app) dimensions() ([]telemetry.Dimension, error) {
 	return chosen, nil
 }
 
-// roomForReplay lets all of a replay wait at once, in bytes as packed.
+// roomForReplay is enough to queue a whole replay, in compressed bytes.
 const roomForReplay = 1 << 30
 
-// nowhere is a sink that sends nothing.
+// nowhere is a sink that discards everything.
 type nowhere struct{}
 
 func (nowhere) Send(telemetry.Batch)        {}
 func (nowhere) Dropped() map[string]int64   { return nil }
 func (nowhere) Close(context.Context) error { return nil }
 
-// resent is what a replay sent.
+// A resent holds the totals of a replay.
 type resent struct {
-	Minutes          int   `json:"minutes"` // of a subscription or tier
+	Minutes          int   `json:"minutes"` // minutes by subscription or tier
 	Calls            int64 `json:"calls"`
 	PromptTokens     int64 `json:"promptTokens"`
 	CompletionTokens int64 `json:"completionTokens"`
 }
 
-// resend adds up rows by whose they are and by minute, and sends them. Its
-// error says what of it may not have arrived.
+// resend adds up rows by owner and minute and sends the sums. Its error says what may not
+// have arrived.
 func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], names []telemetry.Dimension, sink telemetry.Sink, timeout time.Duration) (resent, error) {
 	var sent resent
 	minutes := make(map[limit.Owner]map[int64]limit.Closed)
@@ -212,18 +212,18 @@ func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], names []telem
 		lost += items
 	}
 	if lost > 0 {
-		return sent, fmt.Errorf("%d of %d items were not taken; the warnings above say why", lost, 3*sent.Minutes)
+		return sent, fmt.Errorf("%d of %d items were not accepted; the warnings above say why", lost, 3*sent.Minutes)
 	}
 	return sent, nil
 }
 
-// replayed are the metrics of one minute. What single calls took is not known
-// any more, so each counts as the mean.
+// replayed returns the metrics of one minute. The usage of single calls is no longer
+// known, so each counts as the mean.
 func replayed(owner limit.Owner, minute int64, sum limit.Closed, names []telemetry.Dimension) []telemetry.Metric {
 	var all []telemetry.Metric
 	for name, tokens := range map[string]int64{telemetry.PromptTokens: sum.PromptTokens, telemetry.CompletionTokens: sum.CompletionTokens,
 		telemetry.TotalTokens: sum.PromptTokens + sum.CompletionTokens} {
-		calls := max(sum.Requests, 1) // a minute may have had only what calls of the one before were charged late
+		calls := max(sum.Requests, 1) // a minute may have only late charges of earlier calls
 		mean := float64(tokens) / float64(calls)
 		dimensions := map[string]string{telemetry.ReplayedDimension: "true"}
 		for _, d := range names {

@@ -77,7 +77,7 @@ func TestADeployedGatewayIsOperatedAlike(t *testing.T) {
 	if shown := m.must("audit"); !strings.Contains(shown, "operator key") || !strings.Contains(shown, "key.create") || strings.Contains(shown, key) {
 		t.Errorf("audit printed %s", shown)
 	}
-	if shown := m.must("doctor"); !strings.Contains(shown, "takes the login") {
+	if shown := m.must("doctor"); !strings.Contains(shown, "accepts the login") {
 		t.Errorf("doctor printed %s", shown)
 	}
 	m.fails(exitNotFound, []string{`tier "gold" was not found`}, "subscription", "create", "b", "--tier", "gold")
@@ -96,7 +96,7 @@ func TestAServerThatIsNoneIsSaid(t *testing.T) {
 	m.environment = map[string]string{"MANAGE_KEY": testKey}
 	m.fails(exitUsage, []string{"use https"}, "tier", "list", "--server", "http://gateway.example")
 	m.fails(exitUsage, []string{"the gateway's address"}, "tier", "list", "--server", "gateway")
-	m.fails(exitFailed, []string{"is /manage on there?"}, "tier", "list", "--server", elsewhere.URL)
+	m.fails(exitFailed, []string{"is /manage turned on there?"}, "tier", "list", "--server", elsewhere.URL)
 	m.fails(exitFailed, []string{"http://127.0.0.1:1 can't be reached"}, "tier", "list", "--server", "http://127.0.0.1:1")
 	m.environment = nil
 	m.fails(exitFailed, []string{"MANAGE_AUDIENCE is missing", "MANAGE_KEY"}, "tier", "list", "--server", "https://gateway.example")
@@ -151,7 +151,7 @@ func TestAKeyIsRotatedWithAnOverlapAndEnds(t *testing.T) {
 
 func TestUsageIsForPeopleScriptsAndSpreadsheets(t *testing.T) {
 	m := newTerminal(t)
-	if _, stderr, _ := m.run("usage"); !strings.Contains(stderr, "Nothing was counted yet") {
+	if _, stderr, _ := m.run("usage"); !strings.Contains(stderr, "Nothing has been counted yet") {
 		t.Errorf("without counters usage says %s", stderr)
 	}
 	untilYoung(t)
@@ -168,7 +168,7 @@ func TestUsageIsForPeopleScriptsAndSpreadsheets(t *testing.T) {
 	if err != nil || len(cells) != 2 || cells[1][0] != "team-a" || cells[1][6] != "12468" {
 		t.Errorf("usage as CSV: %v, %v", cells, err)
 	}
-	m.fails(exitUsage, []string{"say --by"}, "usage", "--from", "1h")
+	m.fails(exitUsage, []string{"add --by"}, "usage", "--from", "1h")
 }
 
 func TestUsageOfWhatIsNotThereOrCountsWithOthersIsSaid(t *testing.T) {
@@ -179,11 +179,11 @@ func TestUsageOfWhatIsNotThereOrCountsWithOthersIsSaid(t *testing.T) {
 		m.fails(exitNotFound, []string{`"nobody" was not found`}, command...)
 	}
 	for _, command := range [][]string{{"usage", "team-s"}, {"usage", "team-s", "--by", "hour"}, {"watch", "team-s", "--count", "1"}} {
-		if stdout, stderr, status := m.run(command...); status != exitDone || !strings.Contains(stdout+stderr, "counts by {client-ip}, together with its tier: see 'tollgate usage --tier shared'") {
+		if stdout, stderr, status := m.run(command...); status != exitDone || !strings.Contains(stdout+stderr, "is counted by {client-ip}, together with its tier: see 'tollgate usage --tier shared'") {
 			t.Errorf("%v: status %d, %s%s", command, status, stdout, stderr)
 		}
 	}
-	if _, stderr, _ := m.run("usage", "--tier", "other"); !strings.Contains(stderr, "No counter is like that") {
+	if _, stderr, _ := m.run("usage", "--tier", "other"); !strings.Contains(stderr, "No counter matches") {
 		t.Errorf("of a tier without counters usage says %s", stderr)
 	}
 }
@@ -350,7 +350,7 @@ func TestImportCarriesOverWhatItCan(t *testing.T) {
 	if shown := m.must(args[:9]...); strings.Count(shown, "is there already") != 3 {
 		t.Errorf("a second import printed\n%s", shown)
 	}
-	if shown := m.must("import", "--tier", "gold", "--subscriptions", ended, "--keys-to", filepath.Join(t.TempDir(), "more.csv")); !strings.Contains(shown, "its end on 2020-01-02 00:00 UTC, which is over") {
+	if shown := m.must("import", "--tier", "gold", "--subscriptions", ended, "--keys-to", filepath.Join(t.TempDir(), "more.csv")); !strings.Contains(shown, "its end on 2020-01-02 00:00 UTC, which has passed") {
 		t.Errorf("the import of one that has ended printed\n%s", shown)
 	}
 	m.fails(exitUsage, []string{"--tier is missing"}, "import", "--policy", policy)

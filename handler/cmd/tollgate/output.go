@@ -12,7 +12,7 @@ import (
 	"unicode"
 )
 
-// output is how results are printed. It is the value of --output.
+// An output is a format of results, the value of --output.
 type output string
 
 const (
@@ -33,7 +33,7 @@ func (o *output) Set(text string) error {
 
 func (o *output) Type() string { return "format" }
 
-// print writes a result: the value as JSON, or what table makes of it.
+// print prints a result: value as JSON, or the table that table writes.
 func (a *app) print(value any, table func(io.Writer)) error {
 	if a.output == asJSON {
 		encoder := json.NewEncoder(a.stdout)
@@ -46,15 +46,15 @@ func (a *app) print(value any, table func(io.Writer)) error {
 	return columns.Flush()
 }
 
-// printLine writes a value as JSON on one line.
+// printLine prints a value as JSON on one line.
 func (a *app) printLine(value any) error {
 	encoder := json.NewEncoder(a.stdout)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(value)
 }
 
-// row writes cells of a table, a dash for each that is empty. Names and counters
-// hold what others wrote: it must not move a column, nor a terminal's cursor.
+// row writes the cells of a table's row, a dash for each empty one. Names and counters
+// contain other people's text, which must not move columns or a terminal's cursor.
 func row(w io.Writer, cells ...string) {
 	for i, cell := range cells {
 		cells[i] = cmp.Or(clean(cell), "-")
@@ -62,8 +62,8 @@ func row(w io.Writer, cells ...string) {
 	fmt.Fprintln(w, strings.Join(cells, "\t"))
 }
 
-// clean is a text without characters that act on a terminal: C0 and C1
-// controls, and those that turn text around.
+// clean replaces characters that act on a terminal: C0 and C1 controls, and those that
+// change the direction of text.
 func clean(text string) string { return strings.Map(printable, text) }
 
 func printable(r rune) rune {
@@ -73,7 +73,7 @@ func printable(r rune) rune {
 	return r
 }
 
-// number groups digits by thousands; nothing for 0, which means none.
+// number formats a number with thousands separators; 0, which means none, as nothing.
 func number(n int64) string {
 	if n == 0 {
 		return ""
@@ -85,8 +85,8 @@ func number(n int64) string {
 	return digits
 }
 
-// short is a number of tokens or calls to take in at a glance: 9,999, 12.4k,
-// 3.1M. It is cut, not rounded, so that a limit never looks reached before it is.
+// short abbreviates a number of tokens or calls: 9,999, 12.4k, 3.1M. It truncates, so that
+// a limit never looks reached before it is.
 func short(n int64) string {
 	sign := ""
 	if n < 0 {

@@ -7,20 +7,20 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// root is the whole command line. Each command is a file of its own and a line here.
+// root returns the whole command line. Each command has its own file and a line here.
 func (a *app) root() *cobra.Command {
-	root := group("tollgate", "Tiers, subscriptions and keys of a Tollgate gateway", `Tollgate's gateway holds callers to a budget of tokens. This command line says
-who may call, with what limits, and what they use: it works on the tables that
-the gateway reads.
+	root := group("tollgate", "Tiers, subscriptions and keys of a Tollgate gateway", `Tollgate's gateway limits the tokens that its callers may use. This command line
+manages callers and their limits and shows what they use. It works on the tables
+that the gateway reads.
 
-With --server, or TOLLGATE_SERVER, it asks a deployed gateway instead: with the
-key in MANAGE_KEY, else as who is logged in with Entra ID, for MANAGE_AUDIENCE.
-Every change has its row in the audit, either way.
+With --server, or TOLLGATE_SERVER, it calls a deployed gateway instead, with the
+key in MANAGE_KEY, or else with your Entra ID login and MANAGE_AUDIENCE. Either
+way, every change is recorded in the audit.
 
-Where the tables are, and the pepper under which keys are stored, it is told as
-the gateway is: by AzureWebJobsStorage[__…] and KEY_PEPPER, in the environment
-or in the Values of local.settings.json, here or where --settings says. The
-environment wins. No secret is ever an argument.
+Like the gateway, it finds the tables by AzureWebJobsStorage[__…] and hashes keys
+with KEY_PEPPER, from the environment or from the Values of local.settings.json,
+in the current folder or where --settings says. The environment takes
+precedence. Secrets are never arguments.
 
 Results go to stdout; notes, warnings and errors to stderr.
 
@@ -28,9 +28,9 @@ Exit status:
   0  done
   1  failed: the storage can't be reached, or the settings are wrong
   2  the command line or a value in it is wrong
-  3  what it names was not found
-  4  what it makes exists already, or was changed meanwhile
-  5  the gateway doesn't take the login or the key, or it lacks the role`, `  tollgate tier set standard --create --tokens-per-minute 1000
+  3  something that it names was not found
+  4  something to create exists already, or was changed meanwhile
+  5  the gateway refuses the login or the key, or the role is missing`, `  tollgate tier set standard --create --tokens-per-minute 1000
   tollgate subscription create team-a --tier standard
   KEY=$(tollgate key create team-a)`,
 		a.subscriptionCommand(),
@@ -53,14 +53,14 @@ Exit status:
 	a.output = asTable
 	flags := root.PersistentFlags()
 	flags.VarP(&a.output, "output", "o", "how to print results: table or json")
-	flags.StringVar(&a.serverFlag, "server", "", "a deployed gateway to ask, such as https://<app>.azurewebsites.net (default: the tables)")
-	flags.StringVar(&a.settingsPath, "settings", "", "a local.settings.json to read settings from (default: the one here, if there is one)")
-	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print results, warnings and errors only")
+	flags.StringVar(&a.serverFlag, "server", "", "a deployed gateway to call, such as https://<app>.azurewebsites.net (default: the tables)")
+	flags.StringVar(&a.settingsPath, "settings", "", "a local.settings.json to read settings from (default: the one in the current folder, if any)")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print only results, warnings and errors")
 	complete(root, "output", string(asTable), string(asJSON))
 	return root
 }
 
-// group is a command that only has others below it.
+// group returns a command that only has subcommands.
 func group(name, short, long, example string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: name, Short: short, Long: long, Example: example,
@@ -81,7 +81,7 @@ func group(name, short, long, example string, commands ...*cobra.Command) *cobra
 	return cmd
 }
 
-// named takes exactly the arguments that a usage line names, such as ID.
+// named requires exactly the arguments that a usage line names, such as ID.
 func named(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -91,15 +91,15 @@ func named(names ...string) cobra.PositionalArgs {
 			return &usageError{cmd.CommandPath(), fmt.Sprintf("%q is one argument too many: %s", args[len(names)], cmd.UseLine())}
 		}
 		for i, arg := range args {
-			if arg == "" || arg == "." || arg == ".." { // which would ask for another path
-				return &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q, which nothing has for an id: %s", names[i], arg, cmd.UseLine())}
+			if arg == "" || arg == "." || arg == ".." { // would change the request's path
+				return &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q, which can't be an id: %s", names[i], arg, cmd.UseLine())}
 			}
 		}
 		return nil
 	}
 }
 
-// complete gives the shell the values that a flag may have.
+// complete sets the values that the shell suggests for a flag.
 func complete(cmd *cobra.Command, flag string, values ...string) {
 	fixed := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
 	if err := cmd.RegisterFlagCompletionFunc(flag, fixed); err != nil {

@@ -15,9 +15,9 @@ import (
 
 func (a *app) subscriptionCommand() *cobra.Command {
 	return group("subscription", "Callers that limits are kept for",
-		`A subscription is a caller: it has a tier, which says its limits, and two keys,
-either of which its calls may carry. See 'tollgate key --help' for these.
-Gateways take a change up within a minute.`,
+		`A subscription is a caller. It has a tier, which sets its limits, and two keys,
+either of which its calls may use; see 'tollgate key --help'. Changes take effect
+within a minute.`,
 		`  tollgate subscription create team-a --tier standard --name "Team A"
   tollgate subscription set team-a --tokens-per-minute 5000
   tollgate subscription list`,
@@ -27,8 +27,8 @@ Gateways take a change up within a minute.`,
 func (a *app) subscriptionCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create ID --tier TIER",
-		Short: "Make a subscription, without keys",
-		Long:  "Make a subscription, without keys. Limits that are given override its tier's.",
+		Short: "Create a subscription, without keys",
+		Long:  "Create a subscription, without keys. Any limits given override its tier's.",
 		Example: `  tollgate subscription create team-a --tier standard --name "Team A"
   tollgate subscription create batch --tier standard --tokens-per-minute 5000`,
 		Args: named("ID"), ValidArgsFunction: cobra.NoFileCompletions,
@@ -42,7 +42,7 @@ func (a *app) subscriptionCreate() *cobra.Command {
 		if err := a.ask(cmd, request{method: http.MethodPut, path: subscriptionPath(args[0]), body: given.changes(cmd), fresh: true}, &made); err != nil {
 			return err
 		}
-		return a.printAccount(made, "Made; give it a key with 'tollgate key create %s'.", made.ID)
+		return a.printAccount(made, "Created; give it a key with 'tollgate key create %s'.", made.ID)
 	}
 	return cmd
 }
@@ -51,24 +51,24 @@ func (a *app) subscriptionSet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set ID",
 		Short: "Change a subscription's tier, name or overrides",
-		Long:  "Change what is given: a subscription's tier, its name, or limits that override its tier's.",
+		Long:  "Change a subscription's tier, its name, or the limits that override its tier's. Only what is given changes.",
 		Example: `  tollgate subscription set team-a --tier gold
   tollgate subscription set team-a --tokens-per-minute 5000
   tollgate subscription set team-a --inherit tokens-per-minute,max-wait`,
 		Args: named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
 	given := a.subscriptionFlags(cmd)
-	cmd.Flags().StringSliceVar(&given.inherit, "inherit", nil, "values, by their flags' names, to take from the tier again")
+	cmd.Flags().StringSliceVar(&given.inherit, "inherit", nil, "limits, by their flags' names, to inherit from the tier again")
 	complete(cmd, "inherit", given.limits.flags...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, name := range given.inherit {
 			if !slices.Contains(given.limits.flags, name) {
-				return &usageError{cmd.CommandPath(), fmt.Sprintf("--inherit %q is no limit: use %s", name, strings.Join(given.limits.flags, ", "))}
+				return &usageError{cmd.CommandPath(), fmt.Sprintf("--inherit %q is not a limit: use %s", name, strings.Join(given.limits.flags, ", "))}
 			}
 		}
 		changes := given.changes(cmd)
 		if len(changes) == 0 {
-			return &usageError{cmd.CommandPath(), "nothing is given to change: name its tier, its name or a limit"}
+			return &usageError{cmd.CommandPath(), "there is nothing to change: give --tier, --name or a limit"}
 		}
 		var changed subscription.Account
 		if err := a.ask(cmd, request{method: http.MethodPatch, path: subscriptionPath(args[0]), body: changes}, &changed); err != nil {
@@ -79,10 +79,10 @@ func (a *app) subscriptionSet() *cobra.Command {
 	return cmd
 }
 
-// takenUp is what to know after a change.
-const takenUp = "Changed; gateways take it up within a minute."
+// takenUp is the note after a change.
+const takenUp = "Changed; it takes effect within a minute."
 
-// subscriptionFlags are what create and set have in common.
+// subscriptionFlags holds the flags that create and set share.
 type subscriptionFlags struct {
 	tier, name string
 	limits     *limitFlags
@@ -91,8 +91,8 @@ type subscriptionFlags struct {
 
 func (a *app) subscriptionFlags(cmd *cobra.Command) *subscriptionFlags {
 	f := &subscriptionFlags{}
-	cmd.Flags().StringVar(&f.tier, "tier", "", "its tier")
-	cmd.Flags().StringVar(&f.name, "name", "", "a name to show")
+	cmd.Flags().StringVar(&f.tier, "tier", "", "the subscription's tier")
+	cmd.Flags().StringVar(&f.name, "name", "", "a display name")
 	f.limits = addLimits(cmd)
 	a.completeTier(cmd)
 	return f
@@ -107,7 +107,7 @@ func (a *app) completeTier(cmd *cobra.Command) {
 	}
 }
 
-// changes are what was given, as a merge patch.
+// changes returns the given flags as a merge patch.
 func (f *subscriptionFlags) changes(cmd *cobra.Command) map[string]any {
 	given := make(map[string]any)
 	if cmd.Flags().Changed("tier") {
@@ -138,7 +138,7 @@ func (a *app) subscriptionShow() *cobra.Command {
 	}
 }
 
-// printAccount shows a subscription, and a note beside it.
+// printAccount prints a subscription, and a note if there is one.
 func (a *app) printAccount(account subscription.Account, note string, args ...any) error {
 	if note != "" {
 		a.note(note, args...)
@@ -179,14 +179,14 @@ func (a *app) subscriptionList() *cobra.Command {
 				return err
 			}
 			if len(found) == 0 {
-				a.note(when(len(query) == 0, "There is none yet; see 'tollgate subscription create --help'.", "None is like that."))
+				a.note(when(len(query) == 0, "There are no subscriptions yet; see 'tollgate subscription create --help'.", "No subscription matches."))
 			}
 			return a.print(listed(found), func(w io.Writer) { printSubscriptions(w, found...) })
 		},
 	}
-	cmd.Flags().StringVar(&tier, "tier", "", "only those of a tier")
-	cmd.Flags().StringVar(&search, "search", "", "only those that have this in their id or name")
-	cmd.Flags().StringVar(&state, "state", "", "only those that are active, or suspended")
+	cmd.Flags().StringVar(&tier, "tier", "", "only subscriptions of this tier")
+	cmd.Flags().StringVar(&search, "search", "", "only subscriptions with this text in their id or name")
+	cmd.Flags().StringVar(&state, "state", "", "only active or suspended subscriptions")
 	complete(cmd, "state", "active", "suspended")
 	a.completeTier(cmd)
 	return cmd
@@ -202,7 +202,7 @@ func printSubscriptions(w io.Writer, all ...subscription.Subscription) {
 func (a *app) subscriptionSuspend(suspend bool) *cobra.Command {
 	name := when(suspend, "suspend", "resume")
 	return &cobra.Command{
-		Use: name + " ID", Short: when(suspend, "Refuse a subscription's calls", "Let a suspended subscription's calls pass again"),
+		Use: name + " ID", Short: when(suspend, "Refuse a subscription's calls", "Accept a suspended subscription's calls again"),
 		Example: "  tollgate subscription " + name + " team-a",
 		Args:    named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -16,8 +16,8 @@ import (
 
 func (a *app) tierCommand() *cobra.Command {
 	return group("tier", "Named sets of limits that subscriptions share",
-		`A tier is a named set of limits. Subscriptions name a tier, and may override
-single values of it. Gateways take a change up within a minute.`,
+		`A tier is a named set of limits. Each subscription has a tier, and may override
+some of its values. Changes take effect within a minute.`,
 		`  tollgate tier set standard --create --tokens-per-minute 1000 --token-quota 100000 --token-quota-period Daily
   tollgate tier list`,
 		a.tierSet(), a.tierShow(), a.tierList())
@@ -26,7 +26,7 @@ single values of it. Gateways take a change up within a minute.`,
 func (a *app) tierSet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set ID",
-		Short: "Change the values of a tier that are given, or make a tier with --create",
+		Short: "Change the given values of a tier, or create a tier with --create",
 		Example: `  tollgate tier set standard --create --tokens-per-minute 1000
   tollgate tier set standard --burst-tokens 500 --max-wait 5s
   tollgate tier set strict --create --tokens-per-minute 2000 --reserve full --max-completion-tokens 500
@@ -34,7 +34,7 @@ func (a *app) tierSet() *cobra.Command {
 		Args: named("ID"), ValidArgsFunction: a.ids(tierIDs),
 	}
 	limits := addLimits(cmd)
-	create := cmd.Flags().Bool("create", false, "make the tier if there is none of this id")
+	create := cmd.Flags().Bool("create", false, "create the tier if it doesn't exist")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var tier subscription.Tier
 		change := request{method: http.MethodPatch, path: tierPath(args[0]), body: limits.changes, there: true}
@@ -45,7 +45,7 @@ func (a *app) tierSet() *cobra.Command {
 			}
 			change.there, change.fresh = false, true
 			if err = a.ask(cmd, change, &tier); err == nil {
-				a.note("Tier %s is new; no subscription names it yet.", tier.ID)
+				a.note("Tier %s is created; no subscription has it yet.", tier.ID)
 			}
 		}
 		if err != nil {
@@ -56,10 +56,10 @@ func (a *app) tierSet() *cobra.Command {
 	return cmd
 }
 
-// noTier says that there is no such tier, and which one may be meant.
+// noTier returns the error for an unknown tier, with a suggestion if one is similar.
 func (a *app) noTier(cmd *cobra.Command, id string) error {
 	meant := ""
-	if ids, err := tierIDs(cmd.Context(), a); err == nil { // which would be the second thing to fail
+	if ids, err := tierIDs(cmd.Context(), a); err == nil { // else there is no suggestion
 		for _, known := range ids {
 			if strings.HasPrefix(known, id) || strings.HasPrefix(id, known) || near(id, known) {
 				meant = fmt.Sprintf(" Did you mean %q?", known)
@@ -68,11 +68,11 @@ func (a *app) noTier(cmd *cobra.Command, id string) error {
 		}
 	}
 	return &manage.Problem{Status: http.StatusNotFound, Code: manage.CodeNotFound,
-		Detail: fmt.Sprintf("There is no tier %q.%s Make a new one with --create.", id, meant)}
+		Detail: fmt.Sprintf("There is no tier %q.%s Create a new one with --create.", id, meant)}
 }
 
-// near says whether one letter more, less, other or swapped makes one text of
-// another.
+// near reports whether two texts differ by one letter added, removed, replaced or
+// swapped with the next.
 func near(a, b string) bool {
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
 		a, b = a[1:], b[1:]
@@ -122,7 +122,7 @@ func (a *app) tierList() *cobra.Command {
 				return err
 			}
 			if len(tiers) == 0 {
-				a.note(when(search == "", "There is none yet; see 'tollgate tier set --help'.", "None has that in its id."))
+				a.note(when(search == "", "There are no tiers yet; see 'tollgate tier set --help'.", "No tier matches."))
 			}
 			for i := range tiers {
 				tiers[i].Normalize()
@@ -136,13 +136,13 @@ func (a *app) tierList() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&search, "search", "", "only those that have this in their id")
+	cmd.Flags().StringVar(&search, "search", "", "only tiers with this text in their id")
 	return cmd
 }
 
 func tierPath(id string) string { return "/tiers/" + url.PathEscape(id) }
 
-// ask makes one request of the operators' API.
+// ask makes one request to the operators' API.
 func (a *app) ask(cmd *cobra.Command, r request, into any) error {
 	c, err := a.client()
 	if err != nil {
@@ -151,7 +151,7 @@ func (a *app) ask(cmd *cobra.Command, r request, into any) error {
 	return c.do(cmd.Context(), r, into)
 }
 
-// listed is a list that JSON shows as one where it is empty.
+// listed returns a list that is not nil, so that an empty one is [] in JSON.
 func listed[T any](all []T) []T {
 	if all == nil {
 		return []T{}

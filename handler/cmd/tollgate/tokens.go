@@ -16,7 +16,7 @@ import (
 
 func (a *app) tokensCommand() *cobra.Command {
 	return group("tokens", "Count tokens as the gateway does",
-		"What the gateway counts where a model's own usage isn't known.",
+		"Count tokens as the gateway does when a model's own usage is unknown.",
 		`  echo '{"text":"Hello, world"}' | tollgate tokens count`,
 		a.tokensCount())
 }
@@ -25,11 +25,11 @@ func (a *app) tokensCount() *cobra.Command {
 	var model string
 	cmd := &cobra.Command{
 		Use:   "count",
-		Short: "Count texts and chats that stdin has as JSON, one a line",
-		Long: `Each line of stdin is a JSON object with a text, or with a chat's messages as
-in a chat completion call; other fields are ignored. For each, one number is
-printed on a line of its own; blank lines have none. A line that can't be read
-ends it, named on stderr. It needs no settings and no storage.`,
+		Short: "Count texts and chats from stdin, one JSON object a line",
+		Long: `Each line of stdin is a JSON object with a text, or with the messages of a chat
+completion call; other fields are ignored. For each, one number is printed on a
+line of its own; blank lines are skipped. The command stops at the first invalid
+line and names it on stderr. It needs no settings and no storage.`,
 		Example: `  echo '{"text":"Hello, world"}' | tollgate tokens count
   tollgate tokens count --model gpt-4o < chats.jsonl`,
 		Args: named(),
@@ -41,12 +41,12 @@ ends it, named on stderr. It needs no settings and no storage.`,
 			return countLines(encoding, cmd.InOrStdin(), a.stdout)
 		},
 	}
-	cmd.Flags().StringVar(&model, "model", "DeepSeek-R1", "whose tokens to count")
+	cmd.Flags().StringVar(&model, "model", "DeepSeek-R1", "the model whose tokens to count")
 	return cmd
 }
 
-// countLines counts each line of in, and prints all that it counted even if a
-// line can't be.
+// countLines counts each line of in. If a line is invalid, the counts before it are still
+// printed.
 func countLines(encoding *counting.Encoding, in io.Reader, out io.Writer) (err error) {
 	lines, counts := bufio.NewReaderSize(in, 64<<10), bufio.NewWriter(out)
 	defer func() { err = errors.Join(err, counts.Flush()) }()
@@ -57,7 +57,7 @@ func countLines(encoding *counting.Encoding, in io.Reader, out io.Writer) (err e
 			if err != nil {
 				return fmt.Errorf("line %d: %w", number, err)
 			}
-			_, _ = counts.WriteString(strconv.Itoa(count) + "\n") // Flush tells an error
+			_, _ = counts.WriteString(strconv.Itoa(count) + "\n") // Flush returns the error
 		}
 		if ended == io.EOF {
 			return nil
@@ -65,7 +65,7 @@ func countLines(encoding *counting.Encoding, in io.Reader, out io.Writer) (err e
 		if ended != nil {
 			return ended
 		}
-		if lines.Buffered() == 0 { // whoever writes the lines may wait for the counts
+		if lines.Buffered() == 0 { // the writer may wait for the counts before it goes on
 			if err := counts.Flush(); err != nil {
 				return err
 			}
@@ -76,15 +76,15 @@ func countLines(encoding *counting.Encoding, in io.Reader, out io.Writer) (err e
 func countLine(encoding *counting.Encoding, line []byte) (int, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(line, &fields); err != nil {
-		if _, another := errors.AsType[*json.UnmarshalTypeError](err); another { // JSON of another kind, told in Go's names
+		if _, another := errors.AsType[*json.UnmarshalTypeError](err); another { // JSON of another type: the error would use Go's names
 			err = errors.New(`write {"text":"…"} or {"messages":[…]}`)
 		}
-		return 0, fmt.Errorf("this is no JSON object: %w", err)
+		return 0, fmt.Errorf("not a JSON object: %w", err)
 	}
 	has := func(name string) bool { return fields[name] != nil && string(fields[name]) != "null" }
 	switch {
 	case has("text") == has("messages"):
-		return 0, errors.New("there must be either text or messages")
+		return 0, errors.New("it must have either text or messages")
 	case has("messages"):
 		return encoding.CountChat(fields["messages"], nil)
 	}

@@ -67,7 +67,7 @@ func TestTokensCountChoosesTheEncoding(t *testing.T) {
 
 func TestTokensCountSaysWhatIsWrong(t *testing.T) {
 	for line, want := range map[string]string{
-		`x`: "line 2: this is no JSON object", `[]`: "line 2: this is no JSON object", `{}`: "either text or messages", `{"text":"a","messages":[]}`: "either text or messages",
+		`x`: "line 2: not a JSON object", `[]`: "line 2: not a JSON object", `{}`: "either text or messages", `{"text":"a","messages":[]}`: "either text or messages",
 		`{"text":1}`: "text must be a string", `{"messages":{}}`: "messages can't be read",
 	} {
 		stdout, stderr, status := countTokens(t, `{"text":"a"}`+"\n"+line+"\n")

@@ -257,9 +257,9 @@ func TestBadInputIsNamedAndNothingChanges(t *testing.T) {
 		{exitUsage, []string{`unknown command "sett"`, "did you mean set", "tollgate tier --help"}, []string{"tier", "sett"}},
 		{exitUsage, []string{"unknown flag: --bogus", "tollgate tier set --help"}, []string{"tier", "set", "x", "--bogus"}},
 		{exitUsage, []string{"ID is missing"}, []string{"tier", "set"}},
-		{exitUsage, []string{"nothing is given to change"}, []string{"subscription", "set", "a"}},
+		{exitUsage, []string{"there is nothing to change"}, []string{"subscription", "set", "a"}},
 		{exitUsage, []string{`"y" is one argument too many`}, []string{"tier", "show", "x", "y"}},
-		{exitUsage, []string{`ID is "..", which nothing has for an id`, "tollgate tier show ID"}, []string{"tier", "show", ".."}},
+		{exitUsage, []string{`ID is "..", which can't be an id`, "tollgate tier show ID"}, []string{"tier", "show", ".."}},
 		{exitUsage, []string{`ID is ""`}, []string{"subscription", "suspend", ""}},
 		{exitUsage, []string{"--output", "use table or json"}, []string{"tier", "list", "-o", "yaml"}},
 		{exitUsage, []string{"--tokens-per-minute", "use a whole number of tokens"}, []string{"tier", "set", "x", "--create", "--tokens-per-minute", "1.5"}},
@@ -273,7 +273,7 @@ func TestBadInputIsNamedAndNothingChanges(t *testing.T) {
 		{exitNotFound, []string{`tier "gold" was not found`}, []string{"subscription", "create", "b", "--tier", "gold"}},
 		{exitNotFound, []string{`tier "gold" was not found`}, []string{"subscription", "set", "a", "--tier", "gold"}},
 		{exitConflict, []string{`subscription "a" exists already`}, []string{"subscription", "create", "a", "--tier", "standard"}},
-		{exitUsage, []string{`--inherit "speed" is no limit`, "tokens-per-minute"}, []string{"subscription", "set", "a", "--inherit", "speed"}},
+		{exitUsage, []string{`--inherit "speed" is not a limit`, "tokens-per-minute"}, []string{"subscription", "set", "a", "--inherit", "speed"}},
 		{exitUsage, []string{"counterKey has the unknown part {user}"}, []string{"subscription", "set", "a", "--counter-key", "{user}"}},
 		{exitUsage, []string{"would store a header that may hold a secret"}, []string{"tier", "set", "x", "--create", "--tokens-per-minute", "1", "--counter-key", "{header:Authorization}"}},
 		{exitNotFound, []string{`subscription "b" was not found`}, []string{"subscription", "suspend", "b"}},
@@ -376,14 +376,14 @@ func TestAKeyNeedsThePepper(t *testing.T) {
 	m.must("tier", "set", "standard", "--create") // which needs none
 }
 
-// TestAMisspeltTierIsNotMade: it used to be, without a word that it is new.
-func TestAMisspeltTierIsNotMade(t *testing.T) {
+// A misspelt id must not create a second tier.
+func TestSetDoesNotCreateAMisspeltTier(t *testing.T) {
 	m := newTerminal(t)
 	m.fails(exitNotFound, []string{`no tier "gold"`, "--create"}, "tier", "set", "gold", "--tokens-per-minute", "1000")
 	m.said.Reset()
 	m.must("tier", "set", "gold", "--create", "--tokens-per-minute", "1000")
-	if !strings.Contains(m.said.String(), "Tier gold is new") {
-		t.Errorf("a new tier is made without a word: %q", m.said.String())
+	if !strings.Contains(m.said.String(), "Tier gold is created") {
+		t.Errorf("a new tier is created with the note %q, want one that says so", m.said.String())
 	}
 	for _, typo := range []string{"glod", "golt", "gol", "golds", "god", "bold"} {
 		m.fails(exitNotFound, []string{`no tier "` + typo + `"`, `Did you mean "gold"?`, "--create"}, "tier", "set", typo, "--tokens-per-minute", "1")
@@ -392,7 +392,7 @@ func TestAMisspeltTierIsNotMade(t *testing.T) {
 	m.said.Reset()
 	m.must("tier", "set", "gold", "--create", "--burst-tokens", "5")
 	m.must("tier", "set", "gold", "--max-wait", "1s")
-	if strings.Contains(m.said.String(), "is new") {
+	if strings.Contains(m.said.String(), "is created") {
 		t.Errorf("a tier that was there is called new: %q", m.said.String())
 	}
 	if shown := m.must("tier", "list"); strings.Count(shown, "\n") != 2 {

@@ -21,11 +21,11 @@ func (a *app) usageCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "usage [SUBSCRIPTION]",
 		Short: "Show what subscriptions use: now, or by minute, hour or day",
-		Long: `Show where counters stand now, of one subscription or of all; with --by what
-happened, by minute, hour or day. A minute is in the history when it is over.
-Limits are charged what calls reserve until they end; the counts are what calls
-have really taken. Gateways hold tokens leased, which are neither used nor left,
-and report within some seconds of a call. All times are UTC.`,
+		Long: `Show the current state of counters, of one subscription or of all; with --by,
+their usage by minute, hour or day. A minute appears in the history when it is
+over. "Used" includes what running calls have reserved; calls and tokens count
+actual use. Tokens that gateways have leased are neither used nor left. Gateways
+report within some seconds of a call. All times are UTC.`,
 		Example: `  tollgate usage
   tollgate usage team-a
   tollgate usage --search model=DeepSeek-R1
@@ -35,13 +35,13 @@ and report within some seconds of a call. All times are UTC.`,
 		Args: atMost("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&asked.by, "by", "", "minute, hour or day (default: where counters stand now)")
+	flags.StringVar(&asked.by, "by", "", "minute, hour or day (default: the current state)")
 	flags.StringVar(&asked.from, "from", "", "a time, or how long ago, such as 48h (default: 1h by minute, 24h by hour, 720h by day)")
 	flags.StringVar(&asked.to, "to", "", "a time, or how long ago (default: now)")
 	flags.StringVar(&asked.tier, "tier", "", "only counters that a tier's subscriptions share")
-	flags.StringVar(&asked.search, "search", "", "only counters that have this in their key")
-	flags.BoolVar(&asked.sum, "sum", false, "add all counters up")
-	flags.BoolVar(&asked.csv, "csv", false, "print comma-separated values, numbers as they are")
+	flags.StringVar(&asked.search, "search", "", "only counters with this text in their key")
+	flags.BoolVar(&asked.sum, "sum", false, "add up all counters")
+	flags.BoolVar(&asked.csv, "csv", false, "print comma-separated values, with full numbers")
 	complete(cmd, "by", "minute", "hour", "day")
 	a.completeTier(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -54,7 +54,7 @@ and report within some seconds of a call. All times are UTC.`,
 			return a.usageHistory(cmd, asked, query)
 		}
 		if asked.from != "" || asked.to != "" || asked.sum {
-			return &usageError{cmd.CommandPath(), "--from, --to and --sum are for the history: say --by minute, hour or day"}
+			return &usageError{cmd.CommandPath(), "--from, --to and --sum are for the history: add --by minute, hour or day"}
 		}
 		set(query, "search", asked.search)
 		return a.usageNow(cmd, query, asked.csv)
@@ -62,17 +62,17 @@ and report within some seconds of a call. All times are UTC.`,
 	return cmd
 }
 
-// usageFlags are what usage is asked for.
+// usageFlags holds the flags of usage.
 type usageFlags struct {
 	by, from, to, tier, search string
 	sum, csv                   bool
 }
 
-// atMost takes the argument that a usage line names, or none.
+// atMost allows the argument that a usage line names, or none.
 func atMost(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return &usageError{cmd.CommandPath(), fmt.Sprintf("%q is one argument too many: %s is one", args[1], name)}
+			return &usageError{cmd.CommandPath(), fmt.Sprintf("%q is one argument too many: give one %s", args[1], name)}
 		}
 		return nil
 	}
@@ -88,7 +88,7 @@ func (a *app) usageNow(cmd *cobra.Command, query url.Values, asCSV bool) error {
 		return err
 	}
 	if len(standings) == 0 {
-		note, err := why(cmd.Context(), c, query, when(query.Get("tier")+query.Get("search") == "", "Nothing was counted yet.", "No counter is like that."))
+		note, err := why(cmd.Context(), c, query, when(query.Get("tier")+query.Get("search") == "", "Nothing has been counted yet.", "No counter matches."))
 		if err != nil {
 			return err
 		}
@@ -101,8 +101,8 @@ func (a *app) usageNow(cmd *cobra.Command, query url.Values, asCSV bool) error {
 	return a.print(listed(standings), func(w io.Writer) { printStandings(w, standings) })
 }
 
-// why says why there is nothing: a subscription that is named may not be there,
-// or count with others of its tier. Else it is as the note says.
+// why explains an empty result: the subscription doesn't exist, or it shares a counter
+// with others of its tier. Otherwise it returns the note.
 func why(ctx context.Context, c *client, query url.Values, note string) (string, error) {
 	id := query.Get("subscription")
 	if id == "" {
@@ -116,12 +116,12 @@ func why(ctx context.Context, c *client, query url.Values, note string) (string,
 	if !account.Limits.CounterKey.Shared() {
 		return note, nil
 	}
-	return fmt.Sprintf("%s counts by %s, together with its tier: see 'tollgate usage --tier %s'.", id, account.Limits.CounterKey, account.Tier), nil
+	return fmt.Sprintf("%s is counted by %s, together with its tier: see 'tollgate usage --tier %s'.", id, account.Limits.CounterKey, account.Tier), nil
 }
 
 func standingCells(s manage.Standing) []string {
 	cells := []string{s.Counter, s.Subscription, s.Tier, "", "", "", "", ""}
-	if s.Problem != "" { // what can't be read isn't 0
+	if s.Problem != "" { // empty, not 0, if the counter can't be read
 		return append(cells, "", "", "", "", s.Problem)
 	}
 	if s.Minute != nil {
@@ -134,7 +134,7 @@ func standingCells(s manage.Standing) []string {
 	return append(cells, plain(h.PromptTokens), plain(h.CompletionTokens), plain(h.Requests), plain(h.Refused), "")
 }
 
-// printStandings writes where counters stand, for people.
+// printStandings prints the counters' state as a table.
 func printStandings(w io.Writer, standings []manage.Standing) {
 	row(w, "COUNTER", "THIS MINUTE", "LEFT", "QUOTA", "LEFT", "QUOTA RESETS", "CALLS", "REFUSED", "TOKENS")
 	for _, s := range standings {
@@ -153,7 +153,8 @@ func printStandings(w io.Writer, standings []manage.Standing) {
 	}
 }
 
-// window is a limit as used/limit, and what is left: below 0, what is owed.
+// window formats a limit as used/limit and as what is left, which is negative if tokens
+// are owed.
 func window(at *manage.Window) (used, left string) {
 	if at == nil {
 		return "", ""
@@ -163,7 +164,7 @@ func window(at *manage.Window) (used, left string) {
 
 func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Values) error {
 	if asked.search != "" {
-		return &usageError{cmd.CommandPath(), "--search is for where counters stand: name a subscription, or leave --by out"}
+		return &usageError{cmd.CommandPath(), "--search is for the current state: name a subscription, or remove --by"}
 	}
 	query.Set("by", asked.by)
 	set(query, "from", asked.from)
@@ -186,7 +187,7 @@ func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Value
 		return err
 	}
 	if len(history.Items) == 0 {
-		note, err := why(cmd.Context(), c, query, fmt.Sprintf("Nothing happened from %s to %s.", date(history.From), date(history.To)))
+		note, err := why(cmd.Context(), c, query, fmt.Sprintf("There was no usage from %s to %s.", date(history.From), date(history.To)))
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print which build this is",
-		Long:    "Prints which build this is, as the gateway's log names its own when it starts.",
+		Long:    "Print which build this is. A gateway logs its own when it starts.",
 		Example: "  tollgate version",
 		Args:    named(),
 		RunE: func(*cobra.Command, []string) error {

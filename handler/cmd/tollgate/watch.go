@@ -16,8 +16,8 @@ import (
 	"tollgate/handler/manage"
 )
 
-// The least pause of watch: each look reads all counters.
-const leastPause = time.Second
+// minPause is the shortest interval: each look reads all counters.
+const minPause = time.Second
 
 func (a *app) watchCommand() *cobra.Command {
 	var pause time.Duration
@@ -25,20 +25,20 @@ func (a *app) watchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch [SUBSCRIPTION]",
 		Short: "Watch tokens being spent, until Ctrl-C",
-		Long: `Show where counters stand, again and again: of one subscription, or of all, those
-first that have used most of their minute. On a terminal each look replaces the
-one before; otherwise, and with --output json (a line a look), they follow each other.`,
+		Long: `Show the state of counters repeatedly: of one subscription, or of all, those that
+have used most of their minute first. On a terminal each look replaces the one
+before; otherwise, and with --output json (one line a look), they are appended.`,
 		Example: "  tollgate watch\n  tollgate watch team-a --interval 5s\n  tollgate watch --count 1",
 		Args:    atMost("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
-	cmd.Flags().DurationVar(&pause, "interval", 2*time.Second, "how long to wait between looks, at least 1s")
-	cmd.Flags().IntVar(&looks, "count", 0, "how often to look (default: until Ctrl-C)")
+	cmd.Flags().DurationVar(&pause, "interval", 2*time.Second, "the time between looks, at least 1s")
+	cmd.Flags().IntVar(&looks, "count", 0, "the number of looks (default: until Ctrl-C)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if pause < leastPause {
-			return &usageError{cmd.CommandPath(), fmt.Sprintf("--interval is %s: use %s or more", pause, leastPause)}
+		if pause < minPause {
+			return &usageError{cmd.CommandPath(), fmt.Sprintf("--interval is %s: use %s or more", pause, minPause)}
 		}
 		if looks < 0 {
-			return &usageError{cmd.CommandPath(), fmt.Sprintf("--count is %d: use 1 or more, or leave it out", looks)}
+			return &usageError{cmd.CommandPath(), fmt.Sprintf("--count is %d: use 1 or more, or remove it", looks)}
 		}
 		query := url.Values{}
 		if len(args) > 0 {
@@ -54,7 +54,7 @@ func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, 
 	if err != nil {
 		return err
 	}
-	empty := "Nothing was counted yet."
+	empty := "Nothing has been counted yet."
 	next := time.NewTicker(pause)
 	defer next.Stop()
 	for look := 1; ; look++ {
@@ -84,7 +84,7 @@ func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, 
 	}
 }
 
-// show prints one look, or that there is nothing to see.
+// show prints one look, or the text empty if there are no counters.
 func (a *app) show(standings []manage.Standing, empty string) error {
 	slices.SortStableFunc(standings, func(x, y manage.Standing) int { return fullness(y) - fullness(x) })
 	if a.output == asJSON {
@@ -94,13 +94,13 @@ func (a *app) show(standings []manage.Standing, empty string) error {
 		}{time.Now().UTC(), listed(standings)})
 	}
 	var text bytes.Buffer // written at once, so that it doesn't flicker
-	if terminalOf(a.stdout) {
+	if isTerminal(a.stdout) {
 		text.WriteString("\x1b[H\x1b[2J")
 	}
 	fmt.Fprintf(&text, "%s\n\n", time.Now().UTC().Format("2006-01-02 15:04:05 UTC"))
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
 	printWatched(table, standings, empty)
-	_ = table.Flush() // into memory
+	_ = table.Flush() // can't fail: it writes to memory
 	_, err := a.stdout.Write(append(text.Bytes(), '\n'))
 	return err
 }
@@ -122,7 +122,7 @@ func printWatched(w io.Writer, standings []manage.Standing, empty string) {
 	}
 }
 
-// fullness is how much of its minute a counter has used, in percent.
+// fullness returns the share of its minute that a counter has used, in percent.
 func fullness(s manage.Standing) int {
 	if s.Minute == nil || s.Minute.Limit <= 0 {
 		return 0
