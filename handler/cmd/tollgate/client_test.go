@@ -6,13 +6,12 @@ import (
 	"testing"
 )
 
-// TestNoKeyIsRevokedByAPageThatAnswersInstead: a login's redirect, or a web
-// page, said that it was.
-func TestNoKeyIsRevokedByAPageThatAnswersInstead(t *testing.T) {
+// A redirect to a login, or a web page, must not count as success.
+func TestRevokeFailsIfAWebPageAnswersInstead(t *testing.T) {
 	m := newTerminal(t)
 	m.environment = map[string]string{"MANAGE_KEY": testKey}
 	for want, answer := range map[string]http.Handler{
-		"is /manage turned on there?": http.RedirectHandler("/login", http.StatusFound),
+		"is /manage turned on there?":   http.RedirectHandler("/login", http.StatusFound),
 		"something else than the API's": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }),
 	} {
 		server := httptest.NewServer(answer)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// commands are the lines of the code blocks of a page's section.
+// commands returns the lines of the code blocks in a section of a page.
 func commands(t *testing.T, page, section string) (lines []string) {
 	t.Helper()
 	text, err := os.ReadFile("../../../docs/" + page)
@@ -29,10 +29,10 @@ func commands(t *testing.T, page, section string) (lines []string) {
 	return lines
 }
 
-// TestTheFirstHour runs the commands of docs/operate.md's first hour and of the
+// TestTheDocumentedFirstHourWorks runs the commands of docs/operate.md's first hour and of the
 // import in docs/migrate-from-apim.md, as the pages have them, against a gateway's
 // API. They leave the reader with a key that works.
-func TestTheFirstHour(t *testing.T) {
+func TestTheDocumentedFirstHourWorks(t *testing.T) {
 	folder := t.TempDir()
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(folder, "tollgate"), ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -78,9 +78,9 @@ func TestTheFirstHour(t *testing.T) {
 	}
 }
 
-// TestEveryCommandOfThePagesIsThere: commands in the running text of README and
+// TestEveryDocumentedCommandExists: commands in the running text of README and
 // docs, with their flags.
-func TestEveryCommandOfThePagesIsThere(t *testing.T) {
+func TestEveryDocumentedCommandExists(t *testing.T) {
 	pages, err := filepath.Glob("../../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)

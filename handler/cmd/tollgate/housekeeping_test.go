@@ -14,7 +14,7 @@ import (
 	"tollgate/handler/secret"
 )
 
-func TestWhatWorksOnTheTablesAloneRefusesAServer(t *testing.T) {
+func TestCommandsForTheTablesRefuseAServer(t *testing.T) {
 	m := newTerminal(t)
 	for _, command := range [][]string{{"housekeeping"}, {"metrics", "replay", "--from", "2026-07-01T10:00Z", "--to", "2026-07-01T11:00Z", "--dry-run"}} {
 		m.fails(exitUsage, []string{"on the tables themselves", "remove --server"}, append(command, "--server", "https://gateway.example")...)

@@ -35,7 +35,7 @@ func spent(counter string, at time.Time, prompt, completion, requests int64) usa
 	return usage.Row{Counter: counter, Epoch: "e1", Closed: limit.Closed{Minute: minute, From: minute, Usage: limit.Usage{PromptTokens: prompt, CompletionTokens: completion}, Requests: requests}}
 }
 
-func TestReplaySendsWholeMinutesAgainByWhoseTheyAre(t *testing.T) {
+func TestReplaySendsWholeMinutesAgainByOwner(t *testing.T) {
 	m := newTerminal(t)
 	var service insights.Collector
 	server := httptest.NewServer(&service)
@@ -79,7 +79,7 @@ func TestReplaySendsWholeMinutesAgainByWhoseTheyAre(t *testing.T) {
 	}
 }
 
-func TestReplayNamesWhatIsWrong(t *testing.T) {
+func TestReplayReportsBadFlags(t *testing.T) {
 	m := newTerminal(t)
 	for _, wrong := range [][]string{
 		{"--from is missing", "--to", "2020-01-01T10:00Z"},

@@ -43,7 +43,7 @@ func (m *terminal) deploy() *httptest.Server {
 	return server
 }
 
-// count puts a counter into the tables that was charged tokens just now.
+// count adds a counter that has just been charged tokens.
 func (m *terminal) count(key string, tokens int64) {
 	m.t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
@@ -58,7 +58,7 @@ func (m *terminal) count(key string, tokens int64) {
 	}
 }
 
-func TestADeployedGatewayIsOperatedAlike(t *testing.T) {
+func TestTheCommandsWorkOnADeployedGateway(t *testing.T) {
 	m := newTerminal(t)
 	m.count("team-a", 12_468)
 	m.deploy()
@@ -89,7 +89,7 @@ func TestADeployedGatewayIsOperatedAlike(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsNoneIsSaid(t *testing.T) {
+func TestABadServerIsReported(t *testing.T) {
 	m := newTerminal(t)
 	elsewhere := httptest.NewServer(http.NotFoundHandler())
 	defer elsewhere.Close()
@@ -102,7 +102,7 @@ func TestAServerThatIsNoneIsSaid(t *testing.T) {
 	m.fails(exitFailed, []string{"MANAGE_AUDIENCE is missing", "MANAGE_KEY"}, "tier", "list", "--server", "https://gateway.example")
 }
 
-func TestAWrongKeySaysWhereItCameFrom(t *testing.T) {
+func TestAWrongKeyGivesAHint(t *testing.T) {
 	m := newTerminal(t)
 	m.deploy()
 	m.environment["MANAGE_KEY"] = strings.Repeat("x", 40)
@@ -111,7 +111,7 @@ func TestAWrongKeySaysWhereItCameFrom(t *testing.T) {
 
 // An operator who sends changes to a server must not send it what is meant for
 // another place: the file's key is for a gateway on this machine.
-func TestAFilesKeyIsForAGatewayHere(t *testing.T) {
+func TestTheSettingsFilesKeyIsOnlySentToThisMachine(t *testing.T) {
 	m := newTerminal(t)
 	m.deploy()
 	if err := os.WriteFile("local.settings.json", fmt.Appendf(nil, `{"Values":{"MANAGE_KEY":%q}}`, testKey), 0o600); err != nil {
@@ -122,7 +122,7 @@ func TestAFilesKeyIsForAGatewayHere(t *testing.T) {
 	m.fails(exitFailed, []string{"MANAGE_AUDIENCE is missing"}, "tier", "list", "--server", "https://gateway.example")
 }
 
-func TestAKeyIsRotatedWithAnOverlapAndEnds(t *testing.T) {
+func TestAKeyIsRotatedWithAnOverlapAndExpires(t *testing.T) {
 	m := newTerminal(t)
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("subscription", "create", "a", "--tier", "standard")
@@ -149,7 +149,7 @@ func TestAKeyIsRotatedWithAnOverlapAndEnds(t *testing.T) {
 	m.expect(second, subscription.ErrUnauthorized)
 }
 
-func TestUsageIsForPeopleScriptsAndSpreadsheets(t *testing.T) {
+func TestUsagePrintsATableJSONAndCSV(t *testing.T) {
 	m := newTerminal(t)
 	if _, stderr, _ := m.run("usage"); !strings.Contains(stderr, "Nothing has been counted yet") {
 		t.Errorf("without counters usage says %s", stderr)
@@ -171,7 +171,7 @@ func TestUsageIsForPeopleScriptsAndSpreadsheets(t *testing.T) {
 	m.fails(exitUsage, []string{"add --by"}, "usage", "--from", "1h")
 }
 
-func TestUsageOfWhatIsNotThereOrCountsWithOthersIsSaid(t *testing.T) {
+func TestUsageExplainsAnUnknownOrSharedCounter(t *testing.T) {
 	m := newTerminal(t)
 	m.must("tier", "set", "shared", "--create", "--tokens-per-minute", "10", "--counter-key", "{client-ip}")
 	m.must("subscription", "create", "team-s", "--tier", "shared")
@@ -201,7 +201,7 @@ func untilYoung(t *testing.T) {
 	}
 }
 
-// happened puts a closed minute into the history.
+// happened adds a closed minute to the history.
 func (m *terminal) happened(counter string, at time.Time, prompt, completion int64) {
 	m.t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
@@ -251,7 +251,7 @@ func TestWatchLooksAgain(t *testing.T) {
 	m.fails(exitUsage, []string{"use 1 or more"}, "watch", "--count", "-1")
 }
 
-func TestDoctorSaysWhatToFix(t *testing.T) {
+func TestDoctorNamesTheFix(t *testing.T) {
 	m := newTerminal(t)
 	model := httptest.NewServer(new(r1sim.Endpoint))
 	defer model.Close()
@@ -390,7 +390,7 @@ func TestImportPrintsNoControlCharacters(t *testing.T) {
 	}
 }
 
-func TestADryRunSaysWhatAnImportWouldFind(t *testing.T) {
+func TestADryRunShowsWhatAnImportWouldDo(t *testing.T) {
 	m := newTerminal(t)
 	subs := filepath.Join(t.TempDir(), "subs.json")
 	if err := os.WriteFile(subs, []byte(`[{"name":"team-a"},{"name":"team-b"}]`), 0o600); err != nil {
@@ -407,7 +407,7 @@ func TestADryRunSaysWhatAnImportWouldFind(t *testing.T) {
 	}
 }
 
-func TestEveryChangeOfTheCommandLineIsInTheAudit(t *testing.T) {
+func TestEveryChangeIsAudited(t *testing.T) {
 	m := newTerminal(t)
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "2000")
@@ -417,7 +417,7 @@ func TestEveryChangeOfTheCommandLineIsInTheAudit(t *testing.T) {
 	}
 }
 
-func TestWatchAndCSVSayWhichCounterCannotBeRead(t *testing.T) {
+func TestWatchAndCSVNameAnUnreadableCounter(t *testing.T) {
 	var out strings.Builder
 	printWatched(&out, []manage.Standing{{Counter: "team-a", Problem: "the row was edited"}}, "")
 	if !strings.Contains(out.String(), "team-a\tthe row was edited\n") {
@@ -428,7 +428,7 @@ func TestWatchAndCSVSayWhichCounterCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestWhatOthersWroteMovesNoColumnAndNoCursor(t *testing.T) {
+func TestControlCharactersMoveNoColumnOrCursor(t *testing.T) {
 	var out strings.Builder
 	row(&out, "a\x1b[31mb\nc\td", "", "Zoë", "e\u202efg")
 	if got, want := out.String(), "a\ufffd[31mb\ufffdc\ufffdd\t-\tZoë\te\ufffdfg\n"; got != want {
@@ -436,7 +436,7 @@ func TestWhatOthersWroteMovesNoColumnAndNoCursor(t *testing.T) {
 	}
 }
 
-func TestNumbersAreCutNotRounded(t *testing.T) {
+func TestAbbreviatedNumbersAreTruncated(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 7: "7", 9_999: "9,999", 10_000: "10.0k", 12_468: "12.4k", 999_999: "999.9k", 1_000_000: "1.0M", 3_190_000_000: "3.1G", -12_468: "-12.4k", 1e15: "1,000.0T"} {
 		if got := short(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)

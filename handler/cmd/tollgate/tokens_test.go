@@ -65,7 +65,7 @@ func TestTokensCountChoosesTheEncoding(t *testing.T) {
 	}
 }
 
-func TestTokensCountSaysWhatIsWrong(t *testing.T) {
+func TestTokensCountReportsBadLines(t *testing.T) {
 	for line, want := range map[string]string{
 		`x`: "line 2: not a JSON object", `[]`: "line 2: not a JSON object", `{}`: "either text or messages", `{"text":"a","messages":[]}`: "either text or messages",
 		`{"text":1}`: "text must be a string", `{"messages":{}}`: "messages can't be read",
@@ -88,7 +88,7 @@ func TestTokensCountNamesNoGoTypes(t *testing.T) {
 	}
 }
 
-func TestTokensCountTakesLinesOfAnyEndAndLength(t *testing.T) {
+func TestTokensCountReadsLinesOfAnyLengthAndEnding(t *testing.T) {
 	long := strings.Repeat("a", 3<<20)
 	stdin := "\r\n{\"text\":\"a\"}\r\n  \n{\"text\":\"" + long + "\"}\r\n" + `{"messages":[{"role":"user","content":[{"type":"text","text":"a"}]}]}`
 	if stdout, stderr, status := countTokens(t, stdin); status != exitDone || stdout != "1\n393216\n6\n" || stderr != "" {

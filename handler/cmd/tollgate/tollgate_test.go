@@ -24,7 +24,7 @@ const testPepper = "the pepper of these tests"
 
 var opened atomic.Int64
 
-// terminal is a command line with tables and an environment of its own.
+// A terminal runs commands with its own tables and environment.
 type terminal struct {
 	t           *testing.T
 	environment map[string]string
@@ -52,7 +52,7 @@ func (m *terminal) run(args ...string) (stdout, stderr string, status int) {
 	return out.String(), err.String(), status
 }
 
-// must runs a command that succeeds, and returns what it printed.
+// must runs a command that must succeed, and returns its output.
 func (m *terminal) must(args ...string) string {
 	m.t.Helper()
 	stdout, stderr, status := m.run(args...)
@@ -62,7 +62,7 @@ func (m *terminal) must(args ...string) string {
 	return stdout
 }
 
-// fails runs a command that ends with a status and says each of parts.
+// fails runs a command and checks its exit status, and that stderr has each of parts.
 func (m *terminal) fails(status int, parts []string, args ...string) {
 	m.t.Helper()
 	stdout, stderr, got := m.run(args...)
@@ -71,12 +71,12 @@ func (m *terminal) fails(status int, parts []string, args ...string) {
 	}
 	for _, part := range parts {
 		if !strings.Contains(stderr, part) {
-			m.t.Errorf("tollgate %s said %q, without %q", strings.Join(args, " "), stderr, part)
+			m.t.Errorf("tollgate %s printed %q, want %q in it", strings.Join(args, " "), stderr, part)
 		}
 	}
 }
 
-// directory is the gateway's, over the same tables.
+// directory returns a directory on the same tables, as the gateway has one.
 func (m *terminal) directory() *subscription.Directory {
 	m.t.Helper()
 	service, e1 := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
@@ -87,7 +87,7 @@ func (m *terminal) directory() *subscription.Directory {
 	return subscription.NewDirectory(tablestore.New(service, m.tables.directory), pepper)
 }
 
-// expect asks a gateway that remembers nothing for a key.
+// expect authenticates a key with a new directory, which has nothing cached.
 func (m *terminal) expect(key string, want error) *subscription.Grant {
 	m.t.Helper()
 	grant, err := m.directory().Authenticate(m.t.Context(), key)
@@ -97,7 +97,7 @@ func (m *terminal) expect(key string, want error) *subscription.Grant {
 	return grant
 }
 
-func TestAnOperatorsFirstHour(t *testing.T) {
+func TestAnOperatorSetsUpAndSuspendsASubscription(t *testing.T) {
 	m := newTerminal(t)
 	if shown := m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000", "--models", "a,b"); !strings.Contains(shown, "Tokens per minute       1,000") {
 		t.Errorf("tier set printed %s", shown)
@@ -166,7 +166,7 @@ func version(t *testing.T, text string) int64 {
 	return shown.Version
 }
 
-func TestJSONIsForScripts(t *testing.T) {
+func TestJSONOutputIsComplete(t *testing.T) {
 	m := newTerminal(t)
 	for _, list := range []string{"tier", "subscription"} {
 		if shown := m.must(list, "list", "--output", "json"); strings.TrimSpace(shown) != "[]" {
@@ -197,7 +197,7 @@ func TestJSONIsForScripts(t *testing.T) {
 	}
 }
 
-func TestTheBuildIsToldAsJSONToo(t *testing.T) {
+func TestVersionPrintsJSON(t *testing.T) {
 	m := newTerminal(t)
 	var build struct{ Version string }
 	if err := json.Unmarshal([]byte(m.must("version", "-o", "json")), &build); err != nil || build.Version != strings.TrimSpace(m.must("version")) {
@@ -205,7 +205,7 @@ func TestTheBuildIsToldAsJSONToo(t *testing.T) {
 	}
 }
 
-func TestTablesAreForPeople(t *testing.T) {
+func TestTablesShowTheResults(t *testing.T) {
 	m := newTerminal(t)
 	if _, stderr, _ := m.run("subscription", "list"); !strings.Contains(stderr, "subscription create") {
 		t.Errorf("an empty list says %q", stderr)
@@ -231,7 +231,7 @@ func TestTablesAreForPeople(t *testing.T) {
 	}
 }
 
-func TestWhatMaySurpriseIsWarnedOf(t *testing.T) {
+func TestSurprisingLimitsAreWarnedAbout(t *testing.T) {
 	m := newTerminal(t)
 	if _, stderr, status := m.run("tier", "set", "misspelt", "--create"); status != exitDone || !strings.Contains(stderr, "warning: nothing is limited") {
 		t.Errorf("a tier without limits: status %d, said %q", status, stderr)
@@ -242,7 +242,7 @@ func TestWhatMaySurpriseIsWarnedOf(t *testing.T) {
 	}
 }
 
-func TestBadInputIsNamedAndNothingChanges(t *testing.T) {
+func TestBadInputIsReportedAndChangesNothing(t *testing.T) {
 	m := newTerminal(t)
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("subscription", "create", "a", "--tier", "standard")
@@ -292,7 +292,7 @@ func TestBadInputIsNamedAndNothingChanges(t *testing.T) {
 	}
 }
 
-func TestAStorageThatIsDownIsSaid(t *testing.T) {
+func TestUnreachableStorageIsReported(t *testing.T) {
 	m := newTerminal(t)
 	m.environment["AzureWebJobsStorage"] = "DefaultEndpointsProtocol=http;AccountName=" + azurite.AccountName +
 		";AccountKey=" + azurite.AccountKey + ";TableEndpoint=http://127.0.0.1:1/" + azurite.AccountName
@@ -348,7 +348,7 @@ func TestSettingsComeFromTheEnvironmentOrAFile(t *testing.T) {
 }
 
 // az ends lines with a carriage return on Windows, which $(…) keeps.
-func TestALinesEndIsNoPartOfASetting(t *testing.T) {
+func TestANewlineAfterASettingIsIgnored(t *testing.T) {
 	m := newTerminal(t)
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "10")
 	m.must("subscription", "create", "a", "--tier", "standard")

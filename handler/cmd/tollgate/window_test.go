@@ -6,7 +6,7 @@ import (
 	"tollgate/handler/manage"
 )
 
-func TestADebtIsShownAsLessThanNothingLeft(t *testing.T) {
+func TestADebtIsShownAsANegativeRemainder(t *testing.T) {
 	for want, at := range map[[2]string]*manage.Window{
 		{"", ""}:                nil,
 		{"30/300", "270"}:       {Limit: 300, Used: 30, Left: 270},
