@@ -22,20 +22,20 @@ func TestTheArticlesChatHas25Tokens(t *testing.T) {
 	for _, model := range []string{"DeepSeek-R1", "deepseek-r1-0528", "azure_ai/DeepSeek-R1"} {
 		e := tokens.ForModel(model)
 		if got, err := e.CountChat([]byte(chat), nil); got != 25 || err != nil || !e.Exact() {
-			t.Errorf("%s: %d tokens, exact %v, %v", model, got, e.Exact(), err)
+			t.Errorf("%s: got %d tokens, exact %v, %v; want 25, exact", model, got, e.Exact(), err)
 		}
 	}
 }
 
-// Calls and outputs of tools, with the template's own ways: the first call of a
-// chat begins a list that only a second one ends.
+// Tool calls as the template renders them: the first call of a chat begins a list that
+// only a second call ends.
 const (
 	call1 = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{\"a\":1}\n```<｜tool▁call▁end｜>"
 	call2 = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>g\n```json\n{}\n```<｜tool▁call▁end｜>"
 	calls = `"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"type":"function","function":{"arguments":"{}","name":"g"}}]`
 )
 
-func TestChatsAreRenderedAsTheTemplateDoes(t *testing.T) {
+func TestChatsAreRenderedLikeTheTemplate(t *testing.T) {
 	for chat, want := range map[string]string{
 		`[]`:                              begin + think,
 		`[{"role":"user","content":"a"}]`: begin + user + "a" + think,
@@ -57,41 +57,41 @@ func TestChatsAreRenderedAsTheTemplateDoes(t *testing.T) {
 		`[{"role":"tool","content":"1"},{"role":"assistant","content":"<think>x</think>a"}]`:                    begin + "<｜tool▁outputs▁begin｜><｜tool▁output▁begin｜>1<｜tool▁output▁end｜><｜tool▁outputs▁end｜><think>x</think>a" + end + think,
 	} {
 		if got, err := tokens.ForModel("DeepSeek-R1").Rendered([]byte(chat)); got != want || err != nil {
-			t.Errorf("%s is rendered as\n%q, %v; want\n%q", chat, got, err, want)
+			t.Errorf("%s: got\n%q, %v; want\n%q", chat, got, err, want)
 		}
 	}
 	chat := []byte(`[{"role":"assistant","content":"<think>x</think>y"}]`)
 	if got, _ := tokens.ForModel("DeepSeek-V3").Rendered(chat); got != begin+answer+"<think>x</think>y"+end+answer {
-		t.Errorf("V3's is %q", got)
+		t.Errorf("V3: got %q, want the thought kept and none begun", got)
 	}
 }
 
-func TestImagesAndToolsCountBesideTheText(t *testing.T) {
+func TestImagesAndToolsCountInAdditionToTheText(t *testing.T) {
 	e := tokens.ForModel("DeepSeek-R1")
 	const image = `{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAAAAAAAAAAAAAA"}}`
 	chat := `[{"role":"user","content":[{"type":"text","text":"a"},` + image + `,` + image + `]}]`
 	plain, _ := e.CountChat([]byte(`[{"role":"user","content":"a"}]`), nil)
 	if got, err := e.CountChat([]byte(chat), nil); got != plain+2*tokens.ImageTokens || err != nil {
-		t.Errorf("with two images %d, %v; without %d", got, err, plain)
+		t.Errorf("with two images: got %d, %v; want %d", got, err, plain+2*tokens.ImageTokens)
 	}
 	const tools = `[{"type":"function","function":{"name":"f"}}]`
 	if got, _ := e.CountChat([]byte(`[{"role":"user","content":"a"}]`), []byte(tools)); got != plain+e.Count(tools) {
-		t.Errorf("with tools %d, without %d", got, plain)
+		t.Errorf("with tools: got %d, want %d", got, plain+e.Count(tools))
 	}
 }
 
-func TestMessagesThatCannotBeReadAreAnError(t *testing.T) {
+func TestMalformedMessagesAreAnError(t *testing.T) {
 	for _, chat := range []string{``, `{}`, `null`, `"a"`, `[1]`, `[[]]`, `[`, `[{`, `[{]`, `[{}`, `[{"role"`, `[{"role":`, `[{"role":"user`, `[{"role":"user\"`, `[{"role":{"a":[}]`, `[{role:1}]`, `[{"a":1 "b"]`} {
 		for _, model := range []string{"DeepSeek-R1", "gpt-4"} {
 			if got, err := tokens.ForModel(model).CountChat([]byte(chat), nil); err == nil || !strings.Contains(err.Error(), "messages") {
-				t.Errorf("%s: %q counts %d, %v", model, chat, got, err)
+				t.Errorf("%s, %q: got %d, %v; want an error about messages", model, chat, got, err)
 			}
 		}
 	}
 }
 
-func TestAnOpenAIChatCountsItsMessages(t *testing.T) {
-	// The chat and its counts are of the OpenAI cookbook's page on counting with tiktoken.
+func TestAnOpenAIChatCountsLikeTheCookbook(t *testing.T) {
+	// The chat and its counts are from the OpenAI cookbook's page on tiktoken.
 	const chat = `[
 		{"role": "system", "content": "You are a helpful, pattern-following assistant that translates corporate jargon into plain English."},
 		{"role": "system", "name": "example_user", "content": "New synergies will help drive top-line growth."},
@@ -101,7 +101,7 @@ func TestAnOpenAIChatCountsItsMessages(t *testing.T) {
 		{"role": "user", "content": "This late pivot means we don't have time to boil the ocean for the client deliverable."}]`
 	for model, want := range map[string]int{"gpt-35-turbo": 129, "gpt-4-0613": 129, "gpt-4o": 124, "gpt-4o-mini-2024-07-18": 124} {
 		if got, err := tokens.ForModel(model).CountChat([]byte(chat), nil); got != want || err != nil {
-			t.Errorf("%s: %d, %v; want %d", model, got, err, want)
+			t.Errorf("%s: got %d tokens, %v; want %d", model, got, err, want)
 		}
 	}
 }
@@ -131,13 +131,13 @@ func TestNoChatHasMoreTokensThanItsBound(t *testing.T) {
 			e := tokens.ForModel(model)
 			got, err := e.CountChat([]byte(chat), []byte(`[{}]`))
 			if bound := e.Bound([]byte(chat), []byte(`[{}]`)); err != nil || got > bound {
-				t.Fatalf("%s: %d tokens, %v, above the bound of %d: %s", model, got, err, bound, chat)
+				t.Fatalf("%s: got %d tokens, %v; want at most the bound of %d: %s", model, got, err, bound, chat)
 			}
 		}
 	}
 	for _, model := range []string{"DeepSeek-R1", "gpt-4"} {
 		if e := tokens.ForModel(model); e.Bound([]byte(`[]`), nil) > 6 {
-			t.Errorf("%s: the bound of nothing is %d", model, e.Bound([]byte(`[]`), nil))
+			t.Errorf("%s: got bound %d for an empty chat, want 6 at most", model, e.Bound([]byte(`[]`), nil))
 		}
 	}
 }

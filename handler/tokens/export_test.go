@@ -1,6 +1,6 @@
 package tokens
 
-// Rendered is what the model reads of a chat, beside its images.
+// Rendered returns a chat's text as the model reads it.
 func (e *Encoding) Rendered(messages []byte) (string, error) {
 	list, err := readMessages(nil, messages)
 	var w workspace
@@ -8,11 +8,11 @@ func (e *Encoding) Rendered(messages []byte) (string, error) {
 	return string(w.text), err
 }
 
-// Kept is how many bytes of the text the stream holds.
+// Kept returns the number of bytes of text that the stream keeps.
 func (s *Stream) Kept() int { return len(s.end) }
 
-// Pooled is how many bytes the buffers hold that wait for the encoding's next
-// count, and whether they still refer to the last prompt.
+// Pooled returns the size in bytes of the buffers kept for the next count, and whether
+// they refer to the last prompt.
 func (e *Encoding) Pooled() (bytes int, refers bool) {
 	t := e.tables.get()
 	w := t.borrow()

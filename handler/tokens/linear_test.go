@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/tokens"
 )
 
-// runs make texts of about so many bytes that end in no piece before their end.
+// runs returns functions that make texts of about so many bytes, in long pieces.
 func runs() map[string]func(bytes int) string {
 	repeat := func(unit string) func(int) string {
 		return func(bytes int) string { return strings.Repeat(unit, max(1, bytes/len(unit))) }
@@ -38,7 +38,7 @@ func runs() map[string]func(bytes int) string {
 	}
 }
 
-func TestWorkIsLinearInTheText(t *testing.T) {
+func TestTheNumberOfStepsIsLinearInTheText(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it counts a MiB of many texts")
 	}
@@ -54,10 +54,10 @@ func TestWorkIsLinearInTheText(t *testing.T) {
 				text := run(bytes)
 				steps := e.Steps(text)
 				if before > 0 && float64(steps) > 2.1*float64(before) {
-					t.Errorf("%s, %s: %d steps for %d bytes, %d for half", model, name, steps, bytes, before)
+					t.Errorf("%s, %s: got %d steps for %d bytes, want 2.1 times the %d for half of them at most", model, name, steps, bytes, before)
 				}
-				if steps > 240*len(text) { // the most is o200k_base's, which has long rows of - as tokens
-					t.Errorf("%s, %s: %d steps for %d bytes", model, name, steps, len(text))
+				if steps > 240*len(text) { // o200k_base needs most, as long rows of - are tokens
+					t.Errorf("%s, %s: got %d steps for %d bytes, want 240 a byte at most", model, name, steps, len(text))
 				}
 				before = steps
 			}
@@ -67,7 +67,7 @@ func TestWorkIsLinearInTheText(t *testing.T) {
 
 func TestCountAllocatesNothing(t *testing.T) {
 	if racing {
-		t.Skip("under the race detector sync.Pool forgets at random")
+		t.Skip("sync.Pool drops items at random under the race detector")
 	}
 	text := strings.Repeat("Some text, of 2 lines\n世界 <think>", 200) + strings.Repeat("x", 5000)
 	chat := []byte(`[{"role":"system","content":"a\n"},{"role":"user","content":[{"type":"text","text":"` + strings.Repeat("b", 3000) + `"}]}]`)
@@ -83,7 +83,7 @@ func TestCountAllocatesNothing(t *testing.T) {
 				most = 1 // the text itself
 			}
 			if got := testing.AllocsPerRun(50, count); got > most {
-				t.Errorf("%s, %s: %v allocations", model, name, got)
+				t.Errorf("%s, %s: got %v allocations, want %v at most", model, name, got, most)
 			}
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"tollgate/handler/tokens"
 )
 
-// What one long prompt needed must not stay for as long as the gateway runs.
-func TestCountingKeepsNothingLarge(t *testing.T) {
+// The memory for one long prompt must not stay for as long as the gateway runs.
+func TestCountingKeepsOnlySmallBuffers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it counts large prompts")
 	}
@@ -30,10 +30,10 @@ func TestCountingKeepsNothingLarge(t *testing.T) {
 				}
 				bytes, refers := encoding.Pooled()
 				if bytes > kept {
-					t.Errorf("%d bytes are kept for the next count, want at most %d", bytes, kept)
+					t.Errorf("got %d bytes kept for the next count, want at most %d", bytes, kept)
 				}
 				if refers {
-					t.Error("what is kept for the next count refers to the prompt of the last")
+					t.Error("the buffers kept for the next count refer to the last prompt, want no reference")
 				}
 			})
 		}

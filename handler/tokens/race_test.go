@@ -2,6 +2,6 @@
 
 package tokens_test
 
-// racing says that the race detector runs: it makes each step some ten times
-// slower, and has sync.Pool forget at random.
+// racing reports whether the race detector is on. It makes tests about ten times
+// slower, and makes sync.Pool drop items at random.
 const racing = true

@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/tokens/reference"
 )
 
-// encodings are those of the project, by a model of theirs, with tiktoken-go's.
+// encodings returns tiktoken-go's counters by a model of each of the encodings.
 func encodings(t testing.TB) map[string]*reference.Counter {
 	t.Helper()
 	all := make(map[string]*reference.Counter)
@@ -26,7 +26,7 @@ func encodings(t testing.TB) map[string]*reference.Counter {
 	return all
 }
 
-// rounds is fewer where each takes much longer.
+// rounds returns n, or less under the race detector.
 func rounds(n int) int {
 	if racing {
 		return n / 10
@@ -34,7 +34,7 @@ func rounds(n int) int {
 	return n
 }
 
-// plain is a vector's text without R1's special tokens, which the reference
+// plain returns a vector's text without R1's special tokens, which the reference
 // doesn't know.
 func plain(v vector) string {
 	text := string(v.Messages)
@@ -44,7 +44,7 @@ func plain(v vector) string {
 	return strings.NewReplacer("<think>", "think", "</think>", "think").Replace(text)
 }
 
-func TestCountsAreTheReferencesOnEveryVector(t *testing.T) {
+func TestCountsOfVectorsMatchTheReference(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it counts every vector twice")
 	}
@@ -54,13 +54,13 @@ func TestCountsAreTheReferencesOnEveryVector(t *testing.T) {
 		for i, v := range all[:rounds(len(all))] {
 			text := plain(v)
 			if got, want := e.Count(text), want.Count(text); got != want {
-				t.Errorf("%s, line %d: %d tokens, want %d: %q", model, i+1, got, want, text)
+				t.Errorf("%s, line %d: got %d tokens, want %d: %q", model, i+1, got, want, text)
 			}
 		}
 	}
 }
 
-// scripts are where random texts take their characters from.
+// scripts are the ranges of characters in random texts.
 var scripts = [][2]rune{
 	{0, 0x7F}, {'a', 'z'}, {'a', 'c'}, {'A', 'z'}, {'0', '9'}, {' ', '@'}, {0x80, 0x24F}, {0x300, 0x36F}, {0x370, 0x52F}, {0x590, 0x6FF}, {0x900, 0xE7F},
 	{0x2000, 0x206F}, {0x2190, 0x2BFF}, {0x3000, 0x30FF}, {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3}, {0xE000, 0xE0FF}, {0xFE00, 0xFFEF}, {0x1D400, 0x1D7FF}, {0x1F300, 0x1FAFF}, {0x20000, 0x2A6DF}, {0, 0x10FFFF},
@@ -89,7 +89,7 @@ func randomText(r *rand.Rand, most int) string {
 	return text.String()
 }
 
-func TestCountsAreTheReferencesOnRandomTexts(t *testing.T) {
+func TestCountsOfRandomTextsMatchTheReference(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it counts thousands of texts twice")
 	}
@@ -99,20 +99,20 @@ func TestCountsAreTheReferencesOnRandomTexts(t *testing.T) {
 		for range rounds(1500) {
 			text := randomText(r, 200)
 			if got, want := e.Count(text), want.Count(text); got != want {
-				t.Fatalf("%s: %d tokens, want %d: %q", model, got, want, text)
+				t.Fatalf("%s: got %d tokens, want %d: %q", model, got, want, text)
 			}
 		}
 	}
 }
 
-func TestCountsAreTheReferencesOnRuns(t *testing.T) {
+func TestCountsOfLongPiecesMatchTheReference(t *testing.T) {
 	for model, want := range encodings(t) {
 		e := tokens.ForModel(model)
 		for name, run := range runs() {
 			for _, length := range []int{2, 3, 7, 33, 64, 65, 127, 128, 129, 250, 1001} {
 				text := run(length)
 				if got, want := e.Count(text), want.Count(text); got != want {
-					t.Errorf("%s, %d bytes of %s: %d tokens, want %d", model, length, name, got, want)
+					t.Errorf("%s, %d bytes of %s: got %d tokens, want %d", model, length, name, got, want)
 				}
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/tokens"
 )
 
-// pieces cuts a text anywhere, between bytes too.
+// pieces cuts a text at random places, even within characters.
 func pieces(r *rand.Rand, text string, most int) (all []string) {
 	for len(text) > 0 {
 		length := min(len(text), r.IntN(most+1))
@@ -17,7 +17,7 @@ func pieces(r *rand.Rand, text string, most int) (all []string) {
 	return all
 }
 
-func TestAStreamCountsAsItsWholeText(t *testing.T) {
+func TestAStreamCountsLikeItsWholeText(t *testing.T) {
 	special := []string{"<think>", "</think>", "<｜User｜>", "<｜place▁holder▁no▁7｜>", "<thin", "k>", "<", ">", "it's", "\r\n", "!\n/", " 's"}
 	for _, model := range []string{"DeepSeek-R1", "gpt-4", "gpt-4o"} {
 		e := tokens.ForModel(model)
@@ -32,11 +32,11 @@ func TestAStreamCountsAsItsWholeText(t *testing.T) {
 					continue
 				}
 				if got, want := s.Count(), e.Count(so); got != want {
-					t.Fatalf("%s: %d tokens so far, want %d: %q", model, got, want, so)
+					t.Fatalf("%s: got %d tokens so far, want %d: %q", model, got, want, so)
 				}
 			}
 			if got, want := s.Count(), e.Count(text); got != want {
-				t.Fatalf("%s: %d tokens, want %d: %q", model, got, want, text)
+				t.Fatalf("%s: got %d tokens, want %d: %q", model, got, want, text)
 			}
 		}
 		for range rounds(400) {
@@ -53,7 +53,7 @@ func TestAStreamCountsAsItsWholeText(t *testing.T) {
 	}
 }
 
-func TestAStreamKeepsLittle(t *testing.T) {
+func TestAStreamKeepsAtMost128Bytes(t *testing.T) {
 	for name, text := range map[string]string{
 		"prose":   strings.Repeat("The quick brown fox, it's said, jumps over 12 lazy dogs.\n", 400),
 		"code":    strings.Repeat("\tif x[i] != nil {\n\t\treturn fmt.Errorf(\"<%v>\", x)\n\t}\n", 400),
@@ -63,7 +63,7 @@ func TestAStreamKeepsLittle(t *testing.T) {
 			s := tokens.ForModel(model).Stream()
 			for _, piece := range pieces(rand.New(rand.NewPCG(11, 12)), text, 8) {
 				if s.Write(piece); s.Kept() > 128 {
-					t.Fatalf("%s, %s: %d bytes are kept", name, model, s.Kept())
+					t.Fatalf("%s, %s: got %d bytes kept, want 128 at most", name, model, s.Kept())
 				}
 			}
 		}

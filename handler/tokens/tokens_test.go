@@ -8,40 +8,40 @@ import (
 	"tollgate/handler/tokens"
 )
 
-func TestTextThatSpellsASpecialTokenIsThatToken(t *testing.T) {
+func TestTheTextOfASpecialTokenIsOneToken(t *testing.T) {
 	e := tokens.ForModel("DeepSeek-R1")
 	for text, want := range map[string]int{
 		"<think>": 1, "</think>": 1, "<｜User｜>": 1, "<|EOT|>": 1, "<｜fim▁hole｜>": 1, "<｜place▁holder▁no▁7｜>": 1,
 		"a<think>b": 3, "<<think>>": 3, "<think><think>": 2, "<｜▁pad▁｜><｜end▁of▁sentence｜>": 2,
 	} {
 		if got := e.Count(text); got != want {
-			t.Errorf("%q has %d tokens, want %d", text, got, want)
+			t.Errorf("%q: got %d tokens, want %d", text, got, want)
 		}
 	}
 	for _, text := range []string{"<think", "<Think>", "<｜User>", "< think>", "<｜place▁holder▁no▁800｜>", "<｜place▁holder▁no▁798｜>"} {
 		if e.Count(text) < 2 {
-			t.Errorf("%q is taken for a special token", text)
+			t.Errorf("%q: got %d token, want several ordinary ones", text, e.Count(text))
 		}
 	}
 	if got := tokens.ForModel("gpt-4").Count("<|endoftext|>"); got < 2 {
-		t.Errorf("a caller's <|endoftext|> counts %d for an OpenAI model", got)
+		t.Errorf("<|endoftext|> for an OpenAI model: got %d token, want several ordinary ones", got)
 	}
 }
 
-func TestBytesThatAreNoUTF8CountAsU_FFFD(t *testing.T) {
+func TestInvalidUTF8CountsAsU_FFFD(t *testing.T) {
 	for _, model := range []string{"DeepSeek-R1", "gpt-4", "gpt-4o"} {
 		e := tokens.ForModel(model)
 		for text, same := range map[string]string{
 			"a\xffb": "a\uFFFDb", "\xe4\xb8": "\uFFFD\uFFFD", "\xed\xa0\x80": "\uFFFD\uFFFD\uFFFD", "é\xc3": "é\uFFFD",
 		} {
 			if got, want := e.Count(text), e.Count(same); got != want {
-				t.Errorf("%s: %q has %d tokens, %q %d", model, text, got, same, want)
+				t.Errorf("%s, %q: got %d tokens, want %d as for %q", model, text, got, want, same)
 			}
 		}
 	}
 }
 
-func TestModelsAreCountedByTheirFamily(t *testing.T) {
+func TestAModelGetsTheEncodingOfItsFamily(t *testing.T) {
 	for name, want := range map[string]struct {
 		encoding     string
 		exact, known bool
@@ -62,12 +62,12 @@ func TestModelsAreCountedByTheirFamily(t *testing.T) {
 		"":                              {"deepseek", false, false},
 	} {
 		if e := tokens.ForModel(name); e.Name() != want.encoding || e.Exact() != want.exact || e.Known() != want.known {
-			t.Errorf("%q is counted by %s, exact %v, known %v", name, e.Name(), e.Exact(), e.Known())
+			t.Errorf("%q: got %s, exact %v, known %v; want %+v", name, e.Name(), e.Exact(), e.Known(), want)
 		}
 	}
 }
 
-func TestManyCountAtOnce(t *testing.T) {
+func TestConcurrentCountsDoNotDisturbEachOther(t *testing.T) {
 	const text = "Many callers at once, 同時に, each with words of their own: "
 	for _, model := range []string{"DeepSeek-R1", "gpt-4"} {
 		e := tokens.ForModel(model)
@@ -81,7 +81,7 @@ func TestManyCountAtOnce(t *testing.T) {
 					s.Write(own[:333])
 					s.Write(own[333:])
 					if got, streamed := e.Count(own), s.Count(); got != want || streamed != want {
-						t.Errorf("%s: %d and %d tokens, before %d", model, got, streamed, want)
+						t.Errorf("%s: got %d tokens, streamed %d, want %d as before", model, got, streamed, want)
 						return
 					}
 				}

@@ -47,17 +47,17 @@ func TestDeepSeekR1IsCountedExactly(t *testing.T) {
 	e := tokens.ForModel("DeepSeek-R1")
 	all := vectors(t)
 	if len(all) != 1197 {
-		t.Errorf("%d vectors, want 1197", len(all))
+		t.Errorf("got %d vectors, want 1197", len(all))
 	}
 	for i, v := range all {
 		if v.Text != nil {
 			if got := e.Count(*v.Text); got != v.Tokens {
-				t.Errorf("line %d: %d tokens, want %d: %q", i+1, got, v.Tokens, *v.Text)
+				t.Errorf("line %d: got %d tokens, want %d: %q", i+1, got, v.Tokens, *v.Text)
 			}
 			continue
 		}
 		if got, err := e.CountChat(v.Messages, nil); got != v.Tokens || err != nil {
-			t.Errorf("line %d: %d tokens, %v, want %d: %s", i+1, got, err, v.Tokens, v.Messages)
+			t.Errorf("line %d: got %d tokens, %v, want %d: %s", i+1, got, err, v.Tokens, v.Messages)
 		}
 	}
 }

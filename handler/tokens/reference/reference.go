@@ -1,5 +1,5 @@
-// Package reference counts tokens with tiktoken-go as it comes: what package
-// tokens is tested against, and measured against. Nothing else uses it.
+// Package reference counts tokens with tiktoken-go itself. Tests and benchmarks compare
+// package tokens with it; nothing else uses it.
 package reference
 
 import (
@@ -14,25 +14,25 @@ import (
 	"tollgate/handler/tokens/vocabulary"
 )
 
-// Counter counts the tokens of text without special ones.
+// Counter counts the tokens of a text, without special tokens.
 type Counter struct {
 	stock *tiktoken.Tiktoken
-	apart func(rune) int // characters of unlike value are never in one piece
+	class func(rune) int // characters of different classes are never in one piece
 }
 
-// OpenAI counts with one of tiktoken-go's own encodings.
+// OpenAI returns a Counter with one of tiktoken-go's own encodings.
 func OpenAI(name string) (*Counter, error) {
 	tiktoken.SetBpeLoader(loader.NewOfflineLoader())
 	stock, err := tiktoken.GetEncoding(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &Counter{stock: stock, apart: func(rune) int { return 0 }}, nil
+	return &Counter{stock: stock, class: func(rune) int { return 0 }}, nil
 }
 
-// DeepSeek counts with DeepSeek's ranks in tiktoken-go's CoreBPE. Its pattern is
-// the third of DeepSeek's splits; what that leaves out is a piece, which CoreBPE
-// would drop.
+// DeepSeek returns a Counter with DeepSeek's ranks in tiktoken-go's CoreBPE. Its pattern
+// is the third of DeepSeek's splits, extended by the pieces that the split doesn't match,
+// as CoreBPE would drop them.
 func DeepSeek() (*Counter, error) {
 	ranks, err := bpe.Ranks(vocabulary.DeepSeek)
 	if err != nil {
@@ -43,10 +43,10 @@ func DeepSeek() (*Counter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Counter{stock: tiktoken.NewTiktoken(core, nil, nil), apart: firstSplits}, nil
+	return &Counter{stock: tiktoken.NewTiktoken(core, nil, nil), class: firstSplits}, nil
 }
 
-// firstSplits tells apart what the first two of DeepSeek's splits do.
+// firstSplits returns the class of a character by the first two of DeepSeek's splits.
 func firstSplits(char rune) int {
 	switch {
 	case char >= '一' && char <= '龥', char >= '\u3040' && char <= '\u30FF':
@@ -57,11 +57,11 @@ func firstSplits(char rune) int {
 	return 0
 }
 
-// Count is how many tokens a text has, which must be UTF-8.
+// Count returns the number of tokens of a text, which must be UTF-8.
 func (c *Counter) Count(text string) (tokens int) {
 	start, kind, length := 0, 0, 0
 	for i, char := range text {
-		next := c.apart(char)
+		next := c.class(char)
 		if i > start && (next != kind || kind == 2 && length == 3) {
 			tokens += len(c.stock.EncodeOrdinary(text[start:i]))
 			start, length = i, 0

