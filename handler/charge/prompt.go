@@ -10,6 +10,9 @@ type Prompt struct {
 	Tokens int64
 	// Unbounded is the path of a field whose tokens nothing bounds; empty: none.
 	Unbounded string
+	// Withheld is what each completion may have written of a stop sequence, which
+	// nobody is shown, in tokens.
+	Withheld int64
 	// Prediction is what each completion may be charged for a prediction that the
 	// model rejects, in tokens.
 	Prediction int64
@@ -37,7 +40,7 @@ func PromptOf(r *chat.Request, f Family) Prompt {
 	parts := r.Prompt(func(t []byte, length int) { text += f.text(t, length) })
 	if parts.Plain && f.Template {
 		if count, err := f.Encoding.CountChat(r.Messages, nil); err == nil {
-			return Prompt{Known: true, Tokens: int64(count)}
+			return Prompt{Known: true, Tokens: int64(count), Withheld: parts.Stop}
 		}
 	}
 	p := Prompt{Tokens: text + parts.Other + max(allowance*parts.Elements, quarter(parts.Frame)) + allowanceWhole + f.Preamble + quarter(int64(len(f.Name))),
@@ -49,6 +52,16 @@ func PromptOf(r *chat.Request, f Family) Prompt {
 		p.Unbounded = parts.ImagePath
 	}
 	return p
+}
+
+// Counted is PromptOf for a prompt that CountChat of the family's encoding has found
+// to have so many tokens, if that is what it takes.
+func Counted(r *chat.Request, f Family, tokens int64) (p Prompt, known bool) {
+	if !f.Template {
+		return Prompt{}, false
+	}
+	parts := r.Prompt(func([]byte, int) {})
+	return Prompt{Known: true, Tokens: tokens, Withheld: parts.Stop}, parts.Plain
 }
 
 // Countable is whether a prompt's count is known, without counting.

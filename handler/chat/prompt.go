@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 
 	"tollgate/handler/jsonscan"
 )
@@ -26,6 +25,9 @@ type Prompt struct {
 	Images []Image
 	// ImagePath is the path of the first image; empty: there is none.
 	ImagePath string
+	// Stop is the length of the longest stop sequence, in bytes: a model may write
+	// it, but its endpoint doesn't send it.
+	Stop int64
 	// Prediction is the size of the field prediction, in bytes: a model may charge
 	// as written what it rejects of that.
 	Prediction int64
@@ -55,26 +57,6 @@ type promptWalk struct {
 	Prompt
 	text    func(text []byte, length int)
 	scratch []byte // holds unescaped text
-}
-
-// settings are the fields of a call that no model reads.
-var settings = map[string]bool{
-	"model": true, "stream": true, "stream_options": true, "n": true, "max_tokens": true, "max_completion_tokens": true,
-	"temperature": true, "top_p": true, "top_k": true, "min_p": true, "seed": true, "stop": true, "user": true,
-	"frequency_penalty": true, "presence_penalty": true, "repetition_penalty": true, "logit_bias": true,
-	"logprobs": true, "top_logprobs": true, "store": true, "metadata": true, "service_tier": true,
-}
-
-// elsewhere are the fields that have a model read what isn't in the body, in
-// small letters and without underscores.
-var elsewhere = map[string]bool{
-	"datasources": true, "websearchoptions": true, "websearch": true, "enablesearch": true, "searchparameters": true,
-	"plugins": true, "files": true, "fileids": true, "attachments": true, "mcpservers": true,
-	"previousresponseid": true, "conversation": true, "thread": true,
-}
-
-func readsElsewhere(key []byte) bool {
-	return elsewhere[strings.ReplaceAll(strings.ToLower(string(key)), "_", "")]
 }
 
 // members walks an object and gives each member's key, and where what belongs
@@ -109,6 +91,9 @@ func (w *promptWalk) field(key []byte, start int) error {
 	}
 	value, err := w.Value()
 	w.other(start)
+	if string(key) == "stop" {
+		w.stops(value)
+	}
 	switch {
 	case err != nil, absent(value), settings[string(key)]:
 		return err
@@ -116,11 +101,29 @@ func (w *promptWalk) field(key []byte, start int) error {
 		w.tools(value)
 	case string(key) == "prediction":
 		w.Prediction = compact(value)
-	case readsElsewhere(key):
+	case readsElsewhere(key), branching[plain(key)] && string(value) != "1":
 		w.unbounded(string(key))
 	}
 	w.Plain = false
 	return nil
+}
+
+// stops finds the longest stop sequence: the field is one, or an array of them.
+func (w *promptWalk) stops(value []byte) {
+	s := jsonscan.New(value, jsonscan.Options{})
+	one := func(int) error {
+		if s.Peek() != '"' {
+			return s.Skip()
+		}
+		raw, _, err := s.String()
+		w.Stop = max(w.Stop, int64(len(raw)))
+		return err
+	}
+	if s.Peek() == '[' {
+		_ = s.Array(one)
+		return
+	}
+	_ = one(0)
 }
 
 // tools looks for tools that run at the endpoint: what they find, the model reads.
@@ -188,6 +191,10 @@ func (w *promptWalk) content(i, start int) error {
 		w.Plain = false
 		w.Frame += compact(w.Since(start)) + 2
 		return w.Array(func(j int) error { return w.part(i, j) })
+	case '{': // some servers take a part for a list of one
+		w.Plain = false
+		w.Frame += compact(w.Since(start))
+		return w.part(i, alone)
 	}
 	w.Plain = false
 	err := w.Skip()
@@ -218,10 +225,18 @@ var texts = map[string]bool{"refusal": true, "thinking": true, "signature": true
 // kinds are the types of parts that are texts.
 var kinds = map[string]bool{`"text"`: true, `"input_text"`: true, `"output_text"`: true, `"refusal"`: true, `"thinking"`: true}
 
+// alone is the place of a part that stands for a message's whole content.
+const alone = -1
+
 // part reads a part of a message's content.
 func (w *promptWalk) part(i, j int) error {
 	w.Elements++
-	path := func(field string) string { return fmt.Sprintf("messages[%d].content[%d]%s", i, j, field) }
+	path := func(field string) string {
+		if j == alone {
+			return fmt.Sprintf("messages[%d].content%s", i, field)
+		}
+		return fmt.Sprintf("messages[%d].content[%d]%s", i, j, field)
+	}
 	start := w.Pos()
 	switch w.Peek() {
 	case '"':

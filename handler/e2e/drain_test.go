@@ -9,7 +9,6 @@ import (
 	"net/http/httptrace"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,10 +35,7 @@ func TestQueuedCallsAreAnsweredWhenTheProcessIsToStop(t *testing.T) {
 		fmt.Fprint(w, `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"x"}}],"usage":{"prompt_tokens":10,"completion_tokens":80}}`)
 	}))
 	t.Cleanup(model.Close)
-	binary := filepath.Join(t.TempDir(), "handler")
-	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
-		t.Fatalf("build the gateway: %v: %s", err, out)
-	}
+	binary := built(t)
 	port, err := azurite.FreePort()
 	if err != nil {
 		t.Fatal(err)

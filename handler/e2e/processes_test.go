@@ -91,10 +91,7 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 	// What the doomed process's calls take is told as completion tokens, but for the
 	// one of a prompt, all other as prompt tokens: so that rows tell them apart.
 	living, doomed := answeringWith(t, `{"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":0}}`), answeringWith(t, `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":%d}}`)
-	binary := filepath.Join(t.TempDir(), "handler")
-	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
-		t.Fatalf("build the gateway: %v: %s", err, out)
-	}
+	binary := built(t)
 	var processes [4]*process
 	for i := range processes {
 		model := living
@@ -131,13 +128,19 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 // crowded makes the one subscription, and returns its key.
 func crowded(t *testing.T, emulator *azurite.Server) string {
 	t.Helper()
+	return withLimits(t, emulator, subscription.Limits{TokensPerMinute: crowdLimit, Reserve: subscription.ReserveFull})
+}
+
+// withLimits makes a subscription with limits, and returns its key.
+func withLimits(t *testing.T, emulator *azurite.Server, limits subscription.Limits) string {
+	t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(emulator.ConnectionString)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	store, key := tablestore.New(service, tablestore.DefaultTables), subscription.NewKey()
 	pepper, e0 := subscription.NewPepper("0123456789abcdef")
-	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "hot", Limits: subscription.Limits{TokensPerMinute: crowdLimit, Reserve: subscription.ReserveFull}})
+	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "hot", Limits: limits})
 	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "crowd", Tier: "hot"})
 	e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "crowd", Slot: subscription.Primary})
 	if err := errors.Join(e0, e1, e2, e3); err != nil {
@@ -157,6 +160,16 @@ func answeringWith(t *testing.T, body string) string {
 	return model.URL
 }
 
+// built is the gateway's program.
+func built(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "handler")
+	if out, err := exec.Command("go", "build", "-o", path, "..").CombinedOutput(); err != nil {
+		t.Fatalf("build the gateway: %v: %s", err, out)
+	}
+	return path
+}
+
 // process is a gateway in a process of its own.
 type process struct {
 	url    string
@@ -164,7 +177,7 @@ type process struct {
 	stderr bytes.Buffer
 }
 
-func startProcess(t *testing.T, binary, connection, model string) *process {
+func startProcess(t *testing.T, binary, connection, model string, settings ...string) *process {
 	t.Helper()
 	port, err := azurite.FreePort()
 	if err != nil {
@@ -173,6 +186,7 @@ func startProcess(t *testing.T, binary, connection, model string) *process {
 	p := &process{url: "http://127.0.0.1:" + port, cmd: exec.Command(binary)}
 	p.cmd.Env = append(os.Environ(), "PORT="+port, "KEY_PEPPER=0123456789abcdef", "UPSTREAM_URL="+model, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=none",
 		"AzureWebJobsStorage="+connection, "STORE=tables", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=", "APPLICATIONINSIGHTS_CONNECTION_STRING=")
+	p.cmd.Env = append(p.cmd.Env, settings...)
 	p.cmd.Stderr = &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

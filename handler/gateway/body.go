@@ -85,7 +85,10 @@ func (g *Gateway) exhausted(c *call) error {
 		return nil
 	}
 	reservation, decision, err := g.Counter.Reserve(c.r.Context(), key, terms(tier), limit.Ask{Tokens: 1})
-	if err != nil || decision.Verdict == limit.Granted {
+	switch {
+	case err != nil: // the same will be found once the body is read
+		return nil
+	case decision.Verdict == limit.Granted:
 		reservation.Cancel()
 		return nil
 	}
@@ -123,27 +126,35 @@ func (c *call) countMeanwhile() {
 		return
 	}
 	c.late = &lateWeight{done: make(chan struct{}), dropped: make(chan struct{})}
-	go func(late *lateWeight, request chat.Request) { // a copy, which keeps the body
+	go func(late *lateWeight, request chat.Request, counted int64) { // a copy, which keeps the body
 		defer close(late.done)
 		select {
 		case counting <- struct{}{}:
 			defer func() { <-counting }()
-			late.weights = c.weigh(&request)
+			late.weights = c.weigh(&request, counted)
 		case <-late.dropped:
 		}
-	}(c.late, *c.request)
+	}(c.late, *c.request, c.estimate)
 }
 
 // weighAll weighs a prompt for each model that may answer.
-func (c *call) weighAll(request *chat.Request) []charge.Prompt {
+func (c *call) weighAll(request *chat.Request, counted int64) []charge.Prompt {
 	defer turn(c.size)()
-	return c.weigh(request)
+	return c.weigh(request, counted)
 }
 
-func (c *call) weigh(request *chat.Request) []charge.Prompt {
+// weigh is weighAll without waiting for a turn. A prompt that was counted before,
+// for the first of the models, isn't counted again where the count is what it takes.
+func (c *call) weigh(request *chat.Request, counted int64) []charge.Prompt {
 	weights := make([]charge.Prompt, len(c.families))
+	known := false
+	if counted > 0 {
+		weights[0], known = charge.Counted(request, c.families[0], counted)
+	}
 	for i, family := range c.families {
-		weights[i] = charge.PromptOf(request, family)
+		if i > 0 || !known {
+			weights[i] = charge.PromptOf(request, family)
+		}
 	}
 	return weights
 }

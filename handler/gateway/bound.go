@@ -13,9 +13,11 @@ import (
 
 // mayAnswer notes the families of the models that may answer the call.
 func (c *call) mayAnswer(targets []upstream.Target) {
-	c.families = make([]charge.Family, len(targets))
-	for i, t := range targets {
-		c.families[i] = charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model)
+	c.families = make([]charge.Family, 0, len(targets))
+	for _, t := range targets {
+		if f := charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model); !slices.Contains(c.families, f) {
+			c.families = append(c.families, f)
+		}
 	}
 	c.family = c.families[0]
 }
@@ -25,14 +27,21 @@ func (c *call) asks(t upstream.Target) {
 	c.family = charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model)
 }
 
+const codeUnbounded = "unbounded_request"
+
 // boundable bounds the prompt by its size alone, and refuses a call of which not
-// all it can take can be reserved.
+// all it can take can be reserved. In shadow it only notes that it would.
 func (c *call) boundable() error {
 	defer turn(c.size)()
 	for i := range c.families {
 		size := charge.SizeOf(c.request, c.families[i])
-		if field := size.Unbounded; field != "" {
-			return &problem{status: http.StatusBadRequest, code: "unbounded_request", kind: kindRequest, param: field,
+		switch field := size.Unbounded; {
+		case field == "":
+		case c.grant.Tier.Shadow:
+			c.shadow = codeUnbounded
+			c.w.Header().Set(headerShadow, codeUnbounded)
+		default:
+			return &problem{status: http.StatusBadRequest, code: codeUnbounded, kind: kindRequest, param: field,
 				message: fmt.Sprintf("Nobody can say beforehand how many tokens %s takes, and this subscription reserves all that a call can take. Leave it out, or ask for another tier.", field)}
 		}
 		c.prompt = max(c.prompt, c.reserved(size))
@@ -48,10 +57,10 @@ func (c *call) sizeBound() int64 {
 	return int64(c.family.Encoding.Bound(c.request.Messages, c.request.Tools))
 }
 
-// shown is whether a stream shows all that the call takes, whoever answers.
-func (c *call) shown() bool {
+// shows is whether a stream shows all that the call takes, whoever answers.
+func (c *call) shows() bool {
 	defer turn(c.size)()
-	return c.request.Stream && !slices.ContainsFunc(c.families, func(f charge.Family) bool { return !charge.Countable(c.request, f) })
+	return c.request.Stream && c.request.N <= maxChoices && !slices.ContainsFunc(c.families, func(f charge.Family) bool { return !charge.Countable(c.request, f) })
 }
 
 // reserved is what must be reserved for a prompt: with what each completion may
@@ -66,7 +75,7 @@ func (c *call) count() error {
 	if !c.reservesAll() {
 		return c.estimatePrompt()
 	}
-	c.weights = c.weighAll(c.request)
+	c.weights = c.weighAll(c.request, 0)
 	c.prompt = 0
 	for _, p := range c.weights {
 		c.prompt = max(c.prompt, c.reserved(p))
@@ -98,7 +107,7 @@ func (c *call) weight() charge.Prompt {
 		c.weights, c.late = c.late.weights, nil
 	}
 	if c.weights == nil {
-		c.weights = c.weighAll(c.request)
+		c.weights = c.weighAll(c.request, c.estimate)
 	}
 	return c.weights[max(0, slices.Index(c.families, c.family))]
 }
@@ -107,10 +116,17 @@ func (c *call) weight() charge.Prompt {
 func (c *call) promptTokens() int64 { return c.weight().Tokens }
 
 // known is the charge of a call that nothing escapes our count of, and whether it
-// is one: all is written into its stream, or its answer is whole.
+// is one: all is written into its stream, or its answer is whole, and each
+// choice's text is kept apart from the others'.
 func (c *call) known(seen int64, unread bool) (limit.Usage, bool) {
+	return c.counted(seen), c.weight().Known && !unread && c.request.N <= maxChoices
+}
+
+// counted is the charge by our count: with what a stop sequence may keep out of
+// each choice.
+func (c *call) counted(seen int64) limit.Usage {
 	p := c.weight()
-	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: seen}, p.Known && !unread
+	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: sum(seen, c.request.CompletionTokensAt(p.Withheld))}
 }
 
 // bounded is the charge of a call that our count may miss some of: what it can

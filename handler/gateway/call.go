@@ -42,6 +42,8 @@ type call struct {
 	response    *upstream.Response
 	askedUsage  bool // the stream's usage chunk is asked for by the gateway alone
 
+	reads  int64  // of the prompt by endpoints that failed then
+	shown  bool   // a stream shows all that the call takes, whoever answers
 	follow func() // reads what the endpoint still sends after the caller's part is over; nil: nothing
 
 	// for the report

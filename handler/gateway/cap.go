@@ -96,13 +96,25 @@ func (c *call) mostOfEach() int64 {
 		}
 		return c.cap
 	}
-	if own := c.obeyed(&c.family); own != nil {
+	most, capped := c.request.Cap()
+	switch own := c.obeyed(&c.family); {
+	case c.request.MaxTokens != nil && c.request.MaxCompletionTokens != nil:
+		return most // servers differ in which of the two they read
+	case own != nil:
 		return *own
-	}
-	if _, capped := c.request.Cap(); capped {
+	case capped:
 		return 0 // the tier's was not put, and the caller's may not be read
 	}
 	return c.cap
+}
+
+// mostOfAll is mostOfEach of all completions together, the largest number where
+// there is no cap.
+func (c *call) mostOfAll() int64 {
+	if most := c.mostOfEach(); most > 0 {
+		return c.request.CompletionTokensAt(most)
+	}
+	return math.MaxInt64
 }
 
 // sum adds tokens, which are never negative, up to the largest number there is.

@@ -26,9 +26,9 @@ func (g *Gateway) forward(c *call) error {
 	request := upstream.Call{
 		Model: c.model, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
 		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
-		Body: c.body, LetGo: c.final,
+		Body: c.body, LetGo: c.final, Failed: c.read,
 	}
-	if g.goesOn(c) {
+	if c.shown = c.shows(); g.readsOn(c) > 0 {
 		request.Rest = func(r *upstream.Rest) { rest = r }
 	}
 	response, err := g.Upstream.Send(c.r.Context(), request)
@@ -86,11 +86,27 @@ func (g *Gateway) chargeUnanswered(c *call, err error, rest *upstream.Rest) {
 	case ok && failed.Accepted && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut):
 		g.leave(c, &follower{gateway: g, call: c, streamed: c.request.Stream}, rest)
 		g.say(c)
-	case readsPrompt(err):
-		g.settle(c, limit.Usage{PromptTokens: c.promptTokens()})
 	default:
 		g.refund(c)
 	}
+}
+
+// read notes that an endpoint which failed had read the prompt. No other is asked
+// then if only what one takes is reserved.
+func (c *call) read(err error) (goOn bool) {
+	if !readsPrompt(err) {
+		return true
+	}
+	c.reads++
+	return !c.reservesAll()
+}
+
+// withReads is a call's usage with the prompts that endpoints read which failed.
+func (c *call) withReads(usage limit.Usage) limit.Usage {
+	if c.reads > 0 {
+		usage.PromptTokens = sum(usage.PromptTokens, c.reads*c.promptTokens())
+	}
+	return usage
 }
 
 // readsPrompt is whether upstream refused a call only after a model had read its

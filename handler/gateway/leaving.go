@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tollgate/handler/charge"
 	"tollgate/handler/chat"
 	"tollgate/handler/limit"
 	"tollgate/handler/upstream"
@@ -20,6 +21,13 @@ const (
 	// followedRead how much of one is read, in bytes.
 	followedHeld = 32 << 20
 	followedRead = 16 << 20
+
+	// onTheWay is how long a stream that shows all that it takes is read on, for
+	// what the endpoint had written when its caller left. Then the call is cancelled.
+	onTheWay = 200 * time.Millisecond
+	// cancelHeard bounds the time until the endpoint hears of that: a round trip to
+	// a server far away. What it writes meanwhile nobody reads.
+	cancelHeard = 50 * time.Millisecond
 )
 
 // following counts the calls that are read on, and ends that when the gateway stops.
@@ -44,26 +52,33 @@ func (g *Gateway) rate(c *call) int64 {
 // second of one completion: few are faster.
 const DefaultTokensPerSecond = 100
 
-// goesOn is whether a call is read on when its caller's part is over: not where
-// its stream shows all that it takes.
-func (g *Gateway) goesOn(c *call) bool {
-	return g.SettleTimeout > 0 && !c.shown()
+// readsOn is how long a call is read on when its caller's part is over.
+func (g *Gateway) readsOn(c *call) time.Duration {
+	if c.shown {
+		return onTheWay
+	}
+	return g.SettleTimeout
 }
 
 // leave charges a call that an endpoint is at work on while its caller leaves or
-// its time runs out. If its stream shows all that it takes, that is the charge.
-// Else it is charged its bound at once, before the subscription's next call is
-// decided, and the endpoint is read on to be told what it was.
+// its time runs out: at once, before the subscription's next call is decided. If
+// its stream shows all that it takes, the charge is what came, with what is still
+// on its way. Else it is the call's bound, until the endpoint, which is read on,
+// tells its usage.
 func (g *Gateway) leave(c *call, f *follower, rest *upstream.Rest) {
 	switch {
 	case rest == nil:
-		c.settle(f.usage(f.streamed))
+		c.settle(f.leastUsage(c.bounded(f.seen(), 0, g.rate(c))))
 	case g.following.count.Add(1) > maxFollowed:
 		g.following.count.Add(-1)
 		rest.Close()
-		c.settle(f.usage(f.streamed))
+		c.settle(f.leastUsage(c.bounded(f.seen(), 0, g.rate(c))))
 	default:
-		c.usage = c.bounded(f.seen(), g.SettleTimeout, g.rate(c))
+		if c.shown {
+			c.usage = c.withReads(c.counted(f.seen()))
+		} else {
+			c.usage = c.withReads(f.leastUsage(c.bounded(f.seen(), g.SettleTimeout, g.rate(c))))
+		}
 		c.standing = c.reservation.Raise(c.usage.Total())
 		g.following.calls.Add(1)
 		c.follow = func() { f.follow(rest) }
@@ -109,27 +124,74 @@ func (g *Gateway) over(c *call) {
 type follower struct {
 	gateway  *Gateway
 	call     *call
-	streamed bool   // the answer is, or was to be, a stream
-	meter    *meter // of a stream that has begun
-	held     []byte // of an answer that isn't streamed
-	read     int    // bytes
+	streamed bool      // the answer is, or was to be, a stream
+	meter    *meter    // of a stream that has begun
+	held     []byte    // of an answer that isn't streamed
+	read     int       // bytes
+	came     time.Time // when the last piece did
 }
 
 // follow reads on until usage is told, the answer ends, or it takes too long or
 // too much, and settles the call.
 func (f *follower) follow(rest *upstream.Rest) {
-	ctx, cancel := context.WithTimeout(context.Background(), f.gateway.SettleTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), f.gateway.readsOn(f.call))
 	defer cancel()
 	stop := context.AfterFunc(f.gateway.stopping, cancel)
 	defer stop()
 	f.gateway.following.held.Add(int64(cap(f.held)))
-	rest.Read(ctx, f.take)
-	f.call.settle(f.usage(false))
+	ended := rest.Read(ctx, f.take)
+	if f.meter != nil && ended {
+		events := &f.meter.events
+		events.End(func(event []byte) { events.Inspect(event) })
+	}
+	f.call.settle(f.final(ended))
 	f.gateway.following.held.Add(-int64(cap(f.held)))
+}
+
+// final is the charge of a call that was read on, to its end or not: the same as
+// if its caller had stayed, where the answer is whole.
+func (f *follower) final(ended bool) limit.Usage {
+	if f.whole(ended) {
+		return f.usage(true)
+	}
+	c, rate := f.call, f.gateway.rate(f.call)
+	if !c.shown || len(f.held) > 0 || f.meter != nil && f.meter.events.Unread > 0 {
+		return f.leastUsage(c.bounded(f.seen(), 0, rate))
+	}
+	seen := f.seen()
+	if time.Since(f.came) < onTheWay/2 { // it was writing when it was cancelled
+		unread := charge.Completion{Choices: c.request.N, Elapsed: cancelHeard, Rate: rate}
+		seen = min(seen+unread.Bound(), max(seen, c.mostOfAll()))
+	}
+	return c.counted(seen)
+}
+
+// whole is whether nothing of the answer is missing, nor of an error in its place
+// that tells the usage.
+func (f *follower) whole(ended bool) bool {
+	if f.meter != nil {
+		events := &f.meter.events
+		return f.meter.complete() && (events.UsageCurrent() || !events.Failed)
+	}
+	answer := chat.ReadAnswer(f.held)
+	return answer.Report == chat.UsageGood || ended && answer.IsAnswer() && !answer.Failed
+}
+
+// leastUsage is a bound, and no less than what an unfinished stream has told of
+// its usage so far.
+func (f *follower) leastUsage(bound limit.Usage) limit.Usage {
+	if f.meter == nil || f.meter.events.Report != chat.UsageGood {
+		return bound
+	}
+	told := f.meter.events.Usage
+	bound.PromptTokens = max(bound.PromptTokens, told.PromptTokens)
+	bound.CompletionTokens = max(bound.CompletionTokens, told.CompletionTokens)
+	return bound
 }
 
 // take reads a piece of the answer, and says whether more is wanted.
 func (f *follower) take(chunk []byte) bool {
+	f.came = time.Now()
 	if f.read += len(chunk); f.read > followedRead {
 		return false
 	}
@@ -139,7 +201,7 @@ func (f *follower) take(chunk []byte) bool {
 	if f.meter != nil {
 		events := &f.meter.events
 		events.Split(chunk, func(event []byte) { events.Inspect(event) })
-		return !events.UsageCurrent() && !events.Done
+		return !(events.UsageCurrent() && f.meter.complete()) && !events.Done
 	}
 	before := cap(f.held)
 	f.held = append(f.held, chunk...)

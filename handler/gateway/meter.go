@@ -109,7 +109,7 @@ func (m *meter) charge() {
 	switch c := m.call; {
 	case c.settled:
 	case m.events.Failed && m.written.empty() && !m.events.UsageCurrent():
-		c.standing = c.reservation.Cancel()
+		c.free()
 	default:
 		c.settle(f.usage(true))
 	}
@@ -123,8 +123,8 @@ func (m *meter) end(ending upstream.Ending) {
 	switch {
 	case c.settled || c.follow != nil:
 	case ending == upstream.Cut && m.written.empty() && !m.events.UsageCurrent():
-		c.standing = c.reservation.Cancel()
-	case m.events.UsageCurrent() || m.events.Failed || m.events.Done || ending == upstream.Ended || ending == upstream.Cut:
+		c.free()
+	case m.events.UsageCurrent() && m.complete() || m.events.Failed || m.events.Done || ending == upstream.Ended || ending == upstream.Cut:
 		m.charge()
 	default:
 		m.leave(c, &follower{gateway: m.Gateway, call: c, streamed: true, meter: m}, c.response.Rest())
@@ -166,8 +166,8 @@ func (c *call) charged(u chat.Usage) limit.Usage {
 // settle charges what the call took. The counter writes it in its own time,
 // whether or not the caller is still there.
 func (c *call) settle(usage limit.Usage) {
-	c.usage, c.settled = usage, true
-	c.standing = c.reservation.Settle(usage)
+	c.usage, c.settled = c.withReads(usage), true
+	c.standing = c.reservation.Settle(c.usage)
 }
 
 // settle charges what the call took and has the headers say so.
@@ -176,9 +176,18 @@ func (g *Gateway) settle(c *call, usage limit.Usage) {
 	g.say(c)
 }
 
-// refund charges nothing and has the headers say so.
-func (g *Gateway) refund(c *call) {
+// free charges nothing but what endpoints had read before that failed.
+func (c *call) free() {
+	if c.reads > 0 {
+		c.settle(limit.Usage{})
+		return
+	}
 	c.standing = c.reservation.Cancel()
+}
+
+// refund frees the call and has the headers say so.
+func (g *Gateway) refund(c *call) {
+	c.free()
 	g.say(c)
 }
 

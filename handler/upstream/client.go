@@ -160,6 +160,9 @@ type Call struct {
 	// LetGo, if set, is called once no other endpoint will be asked, so that the
 	// body isn't needed any more.
 	LetGo func()
+	// Failed, if set, is given each endpoint's error, and reports whether another
+	// endpoint may be asked.
+	Failed func(error) bool
 	// Rest, if set, lets a call that an endpoint is working on continue there when
 	// ctx ends or the time runs out. If no answer has begun by then, Rest is called
 	// with the rest of the call; if one has, Response.Rest returns it.

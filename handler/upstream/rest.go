@@ -22,22 +22,22 @@ type begun struct {
 
 // Read gives what the endpoint still sends, until that ends, yield returns false
 // or ctx is done. Then it ends the call. An answer that begins with anything but
-// a 200 gives nothing.
-func (r *Rest) Read(ctx context.Context, yield func(chunk []byte) bool) {
+// a 200 gives nothing. Read reports whether it came to the answer's end.
+func (r *Rest) Read(ctx context.Context, yield func(chunk []byte) bool) (ended bool) {
 	defer r.Close()
 	if r.pending != nil {
 		select {
 		case got := <-r.pending:
 			r.pending = nil
 			if got.err != nil {
-				return
+				return false
 			}
 			r.body = newPump(ctx, got.answer.Body)
 			if got.answer.StatusCode != http.StatusOK || compressed(got.answer.Header) {
-				return
+				return false
 			}
 		case <-ctx.Done():
-			return
+			return false
 		}
 	}
 	r.body.ctx = ctx
@@ -45,7 +45,7 @@ func (r *Rest) Read(ctx context.Context, yield func(chunk []byte) bool) {
 	for {
 		n, err := r.body.Read(chunk)
 		if n > 0 && !yield(chunk[:n]) || err != nil {
-			return
+			return err == io.EOF
 		}
 	}
 }

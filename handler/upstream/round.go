@@ -19,6 +19,7 @@ type round struct {
 	callerErr error       // to return if none answers; a 404 only if there is nothing else
 	probed    *deployment // another call is trying whether it works again
 	paused    []*deployment
+	stopped   bool // Call.Failed wants no other endpoint asked
 }
 
 // failure is the last error of a round, and the deployment it came from.
@@ -48,7 +49,7 @@ func (r *round) next(ctx context.Context) (*answer, error) {
 			r.last.of.retries.spend()
 		}
 		got, err := r.ask(ctx, d)
-		if err == nil || !failing(err) && !neutral(err) || ctx.Err() != nil {
+		if err == nil || r.stopped || !failing(err) && !neutral(err) || ctx.Err() != nil {
 			return got, err
 		}
 	}
@@ -79,6 +80,7 @@ func (r *round) ask(ctx context.Context, d *deployment) (*answer, error) {
 	if err != nil {
 		d.record(err, entered, time.Now())
 		r.noteFailure(d, err)
+		r.stopped = r.call.Failed != nil && !r.call.Failed(err)
 		return nil, err
 	}
 	got.from, got.entered = d, entered

@@ -1,0 +1,116 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tollgate/handler/limit"
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/subscription"
+)
+
+// quotaUsed is what a key's subscription has used up of its quota, in tokens.
+func quotaUsed(url, key string) (int64, error) {
+	request, err := http.NewRequest(http.MethodGet, url+"/usage", nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Api-Key", key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	var told struct{ Quota struct{ Used int64 } }
+	if err := json.NewDecoder(response.Body).Decode(&told); err != nil || response.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("/usage: %d, %w", response.StatusCode, err)
+	}
+	return told.Quota.Used, nil
+}
+
+// A process that must end while it reads a call on waits for its usage, and writes
+// that; where none comes within the drain time, the call's bound stays written.
+func TestAProcessThatEndsChargesWhatItReadsOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts processes and an emulator")
+	}
+	emulator, binary := azurite.Own(t), built(t)
+	key := withLimits(t, emulator, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 3000})
+	for name, test := range map[string]struct {
+		drain string
+		tells bool
+		want  int64
+	}{"usage comes in time": {"20s", true, 509}, "none comes": {"1s", false, 0}} {
+		t.Run(name, func(t *testing.T) {
+			begun, ending, cancelled := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				close(begun)
+				if test.tells {
+					<-ending
+					_, _ = io.WriteString(w, `{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":500}}`)
+					return
+				}
+				<-r.Context().Done()
+				close(cancelled)
+			}))
+			defer model.Close()
+			p := startProcess(t, binary, emulator.ConnectionString, model.URL, "DRAIN_TIMEOUT="+test.drain, "SETTLE_TIMEOUT=10m")
+			before, err := quotaUsed(p.url, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/v1/chat/completions", strings.NewReader(`{"model":"DeepSeek-R1","messages":[{"role":"user","content":"hi"}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Api-Key", key)
+			go func() {
+				<-begun
+				leave()
+			}()
+			if _, err := http.DefaultClient.Do(request); !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			// While it is read on, all that was reserved is used up.
+			eventually(t, "the bound is charged", func() error {
+				used, err := quotaUsed(p.url, key)
+				if err == nil && used-before < 3000 {
+					err = fmt.Errorf("%d tokens are used up", used-before)
+				}
+				return err
+			})
+			go func() { // the model is done a while after the process takes no more calls
+				defer time.AfterFunc(2*time.Second, func() { close(ending) })
+				for every := time.Tick(5 * time.Millisecond); ; <-every {
+					response, err := http.Get(p.url + "/")
+					if err != nil {
+						return
+					}
+					response.Body.Close()
+				}
+			}()
+			p.kill(t, syscall.SIGTERM)
+			if !test.tells {
+				<-cancelled
+			}
+			next := startProcess(t, binary, emulator.ConnectionString, model.URL)
+			defer next.kill(t, syscall.SIGKILL)
+			used, err := quotaUsed(next.url, key)
+			if used -= before; err != nil || test.tells && used != test.want || !test.tells && (used < 3000 || used > 3100) {
+				t.Errorf("%d tokens are used up, %v; %s", used, err, p.stderr.String())
+			}
+		})
+	}
+}

@@ -1,0 +1,205 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
+	"tollgate/handler/local/r1sim"
+	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
+)
+
+// carrier is a place in a call's body for a prompt, in place of the $.
+type carrier struct{ name, fields string }
+
+const hi = `"messages":[{"role":"user","content":"hi"}]`
+
+// carriers are the places where an attacker put prompts that were not counted.
+var carriers = []carrier{
+	{"plain content", `"messages":[{"role":"user","content":"$"}]`},
+	{"functions", `"functions":[{"name":"f","description":"$"}],` + hi},
+	{"response_format", `"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"description":"$"}}},` + hi},
+	{"prediction", `"prediction":{"type":"content","content":"$"},` + hi},
+	{"role function", `"messages":[{"role":"function","name":"f","content":"$"},{"role":"user","content":"hi"}]`},
+	{"another role", `"messages":[{"role":"latest_reminder","content":"$"},{"role":"user","content":"hi"}]`},
+	{"a past thought", `"messages":[{"role":"assistant","content":"$</think>ok"},{"role":"user","content":"hi"}]`},
+	{"reasoning_content", `"messages":[{"role":"assistant","content":"ok","reasoning_content":"$"},{"role":"user","content":"hi"}]`},
+	{"tool_calls beside content", `"messages":[{"role":"assistant","content":"ok","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"$"}}]},{"role":"user","content":"hi"}]`},
+	{"function_call", `"messages":[{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"$"}},{"role":"user","content":"hi"}]`},
+	{"refusal", `"messages":[{"role":"assistant","content":null,"refusal":"$"},{"role":"user","content":"hi"}]`},
+	{"refusal part", `"messages":[{"role":"assistant","content":[{"type":"refusal","refusal":"$"}]},{"role":"user","content":"hi"}]`},
+	{"file part", `"messages":[{"role":"user","content":[{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,$"}},{"type":"text","text":"hi"}]}]`},
+	{"input_audio part", `"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"format":"wav","data":"$"}},{"type":"text","text":"hi"}]}]`},
+	{"thinking part", `"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"$"}]}]},{"role":"user","content":"hi"}]`},
+	{"name", `"messages":[{"role":"user","name":"$","content":"hi"}]`},
+	{"tool_choice", `"tool_choice":{"type":"function","function":{"name":"$"}},` + hi},
+	{"tools", `"tools":[{"type":"function","function":{"name":"f","description":"$"}}],` + hi},
+	{"documents", `"documents":[{"text":"$"}],` + hi},
+	{"chat_template_kwargs", `"chat_template_kwargs":{"x":"$"},` + hi},
+	{"data_sources", `"data_sources":[{"type":"azure_search","parameters":{"endpoint":"https://x","role_information":"$"}}],` + hi},
+	{"web_search_options", `"web_search_options":{"search_context_size":"$"},` + hi},
+	{"guided_json", `"guided_json":{"d":"$"},` + hi},
+	{"stop", `"stop":["$"],` + hi},
+	{"image", `"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y.png","detail":"high"}},{"type":"text","text":"hi"}]}]`},
+}
+
+// ending is a way in which a call ends.
+type ending struct {
+	name   string
+	stream bool
+	leaves string // when the caller leaves: after so much of the answer, or "begun" when upstream has the call
+	r1sim  string // how upstream answers
+}
+
+var endings = []ending{
+	{"whole", false, "", ""},
+	{"whole, without usage", false, "", "no-usage"},
+	{"streamed", true, "", ""},
+	{"streamed, without usage", true, "", "no-usage"},
+	{"left before usage", true, "\n\n", "hold-after=4"},
+	{"left before the first byte", true, "begun", "first-token=1h"},
+	{"left unstreamed", false, "begun", "first-token=1h"},
+	{"a stream that doesn't begin", true, "", "first-token=1h"},
+	{"an answer that takes too long", false, "", "first-token=1h"},
+	{"a stream that falls silent", true, "", "hold-after=4"},
+	{"a stream that is cut", true, "", "cut-after=5"},
+	{"an answer that is cut", false, "", "cut-after=1"},
+}
+
+// biller is a gateway before an endpoint that bills as a stranger does.
+type biller struct {
+	*bench
+	endpoint *r1sim.Endpoint
+	log      lines
+	working  sync.WaitGroup // the endpoint is
+	begun    chan struct{}  // the endpoint has a call
+	behaves  atomic.Value   // of string: how it answers
+}
+
+// openBiller opens one whose timeouts are short, and whose models are as fast as
+// their caps allow.
+func openBiller(t *testing.T, limits subscription.Limits, settle time.Duration, model string) *biller {
+	t.Helper()
+	s := &biller{endpoint: &r1sim.Endpoint{}, log: make(lines, 100), begun: make(chan struct{}, 1)}
+	limits.TokenQuotaPeriod = limit.Yearly
+	s.bench = openWith(t, limits, func(c *gateway.Config) {
+		endpoint := upstream.Endpoint{Shape: upstream.OpenAI, URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
+			s.working.Add(1)
+			defer s.working.Done()
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			select {
+			case s.begun <- struct{}{}:
+			default:
+			}
+			r.Header.Set("Api-Key", r1sim.Key)
+			r.Header.Set(r1sim.Header, "bill,"+s.behaves.Load().(string))
+			s.endpoint.ServeHTTP(w, r)
+		})}
+		c.Upstream = within(t, upstream.Timeouts{Header: 300 * time.Millisecond, Whole: 300 * time.Millisecond, Idle: 300 * time.Millisecond}, endpoint)
+		c.Models, c.Log = []string{model}, slog.New(slog.NewJSONHandler(s.log, nil))
+		c.SettleTimeout, c.TokensPerSecond = settle, map[string]int64{"": 1_000_000}
+	}, upstream.Timeouts{}, nil)
+	return s
+}
+
+// end has a call end in a way, and waits until the gateway and the endpoint are
+// done with it.
+func (s *biller) end(t *testing.T, body string, e ending) (status int) {
+	t.Helper()
+	select {
+	case <-s.begun:
+	default:
+	}
+	s.behaves.Store(e.r1sim)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", s.key)
+	over := make(chan struct{})
+	if e.leaves == "begun" {
+		go func() {
+			select {
+			case <-s.begun:
+				leave()
+			case <-over:
+			}
+		}()
+	}
+	if response, err := http.DefaultClient.Do(request); err == nil {
+		status = response.StatusCode
+		var got []byte
+		for buffer := make([]byte, 4096); e.leaves == "" || e.leaves == "begun" || !bytes.Contains(got, []byte(e.leaves)); {
+			n, err := response.Body.Read(buffer)
+			if got = append(got, buffer[:n]...); err != nil {
+				break
+			}
+		}
+		leave()
+		response.Body.Close()
+	}
+	close(over)
+	s.log.chat(t)
+	s.working.Wait()
+	return status
+}
+
+// Wherever a caller puts a prompt, whatever model it asks, and however the call
+// ends, it pays for what the endpoint bills; where all is reserved, that is never
+// beyond the limit.
+func TestEveryCarrierIsPaidForHoweverItsCallEnds(t *testing.T) {
+	const quota = 400_000
+	big := strings.Repeat("word12", 400)
+	for m, model := range []string{"DeepSeek-R1", "DeepSeek-V3.2", "gpt-4o", "gpt-4o-mini", "o3", "chat-prod"} {
+		for r, reserve := range []subscription.Reserve{subscription.ReserveFull, subscription.ReservePrompt, subscription.ReserveNone} {
+			t.Run(fmt.Sprintf("%s, %s", model, reserve), func(t *testing.T) {
+				t.Parallel()
+				s := openBiller(t, subscription.Limits{TokenQuota: quota, Reserve: reserve, MaxCompletionTokens: 50}, 30*time.Millisecond, model)
+				answered := 0
+				for i, c := range carriers {
+					// Each place meets each ending with some model and way to reserve.
+					e := endings[(i*5+m*3+r*4)%len(endings)]
+					stream := ""
+					if e.stream {
+						stream = `"stream":true,`
+					}
+					if model != "DeepSeek-R1" {
+						e.r1sim += ",hidden=40"
+					}
+					body := fmt.Sprintf(`{"model":%q,%s%s}`, model, stream, strings.ReplaceAll(c.fields, "$", big))
+					before, spent := s.endpoint.Billed(), s.spent(t)
+					if status := s.end(t, body, e); status != 400 {
+						answered++
+					}
+					billed, charged := s.endpoint.Billed()-before, s.spent(t)-spent
+					if billed > charged {
+						t.Errorf("%s, %s: billed %d tokens, charged %d", c.name, e.name, billed, charged)
+					}
+					if strings.HasPrefix(e.leaves, "begun") && charged == 0 && s.endpoint.Billed() > before {
+						t.Errorf("%s, %s: free", c.name, e.name)
+					}
+				}
+				if billed := s.endpoint.Billed(); billed > quota {
+					t.Errorf("billed %d of %d tokens", billed, quota)
+				}
+				if answered < 15 {
+					t.Errorf("only %d calls were let pass", answered)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tollgate/handler/gateway"
+	"tollgate/handler/limit"
+	"tollgate/handler/local/r1sim"
+	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
+)
+
+// What an endpoint had written before it could hear that its caller left is billed,
+// and lies in buffers on its way: it is read, and counted.
+func TestWhatWasOnItsWayWhenAStreamWasLeftIsCharged(t *testing.T) {
+	for _, settle := range []time.Duration{0, time.Minute} {
+		s := openBiller(t, subscription.Limits{TokenQuota: 1_000_000}, settle, "DeepSeek-R1")
+		for _, pace := range []string{"0s", "0s", "1ms"} {
+			billed, spent := s.endpoint.Billed(), s.spent(t)
+			s.end(t, strings.Replace(stream, "{", `{"max_tokens":900,`, 1), ending{stream: true, leaves: "\n\n", r1sim: "completion=800,pace=" + pace})
+			if billed, spent = s.endpoint.Billed()-billed, s.spent(t)-spent; billed > spent {
+				t.Errorf("pace %s: billed %d tokens, charged %d", pace, billed, spent)
+			}
+		}
+	}
+}
+
+// Usage that comes with each chunk is what the call took so far, and not what it
+// takes: who leaves then is charged what the endpoint tells at the end.
+func TestRunningUsageIsNotTheChargeOfACallThatIsLeft(t *testing.T) {
+	running := strings.Replace(said, "}]}", `}],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}}`, 1)
+	if running == said {
+		t.Fatalf("no chunk to put usage into: %s", said)
+	}
+	for name, test := range map[string]struct {
+		first string
+		tells bool
+	}{"in a chunk": {running, true}, "beside the chunks": {said + usageOf(9, 1), true}, "and no more": {running, false}} {
+		begun, left := make(chan struct{}), make(chan struct{})
+		b, log := openServing(t, subscription.Limits{}, "o3", 5*time.Second, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, test.first)
+			_ = http.NewResponseController(w).Flush()
+			close(begun)
+			<-left
+			if test.tells {
+				_, _ = io.WriteString(w, running+stopped+usageOf(9, 500)+finished)
+			}
+		})
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			b.leaveAfter(ctx, strings.Replace(strings.Replace(stream, "DeepSeek-R1", "o3", 1), "{", `{"max_completion_tokens":600,`, 1), "late", leave)
+		}()
+		<-begun
+		<-gone
+		b.serving.Wait()
+		if spent := b.spent(t); spent < 500 { // its bound
+			t.Errorf("%s: %d tokens are used up when the caller has left", name, spent)
+		}
+		close(left)
+		if line := log.chat(t); test.tells && line.Prompt+line.Completion != 509 || line.Prompt < 9 || line.Completion < 1 {
+			t.Errorf("%s: reported %+v, want 509 tokens if they are told", name, line)
+		}
+	}
+}
+
+// The last event of a stream may lack the blank line after it: it is read also
+// where its caller has left.
+func TestUsageAtTheVeryEndOfAStreamIsReadOn(t *testing.T) {
+	begun, left := make(chan struct{}), make(chan struct{})
+	b, log := openServing(t, subscription.Limits{}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		close(begun)
+		<-left
+		_, _ = io.WriteString(w, said+stopped+strings.TrimSpace(usageOf(9, 77)))
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		b.leaveAfter(ctx, strings.Replace(stream, "DeepSeek-R1", "o3", 1), "", leave)
+	}()
+	<-begun
+	leave()
+	<-gone
+	b.serving.Wait()
+	close(left)
+	if line := log.chat(t); line.Prompt+line.Completion != 86 {
+		t.Errorf("reported %+v, want 86 tokens", line)
+	}
+}
+
+// An answer of R1's that is read on to its end is known without usage, as if its
+// caller had stayed; half of one isn't.
+func TestAWholeAnswerThatIsReadOnIsKnown(t *testing.T) {
+	untold, _, _ := strings.Cut(answered, `,"usage"`)
+	untold += "}"
+	for name, test := range map[string]struct {
+		rest string
+		want func(got int64) bool
+	}{
+		"whole": {untold, func(got int64) bool { return got == byCount.tokens(promptIn(t, asked)) }},
+		"half":  {untold[:len(untold)/2], func(got int64) bool { return got == promptIn(t, asked)+900 }},
+		"error": {`{"error":{"message":"x"}}`, func(got int64) bool { return got == promptIn(t, asked)+900 }},
+	} {
+		begun, left := make(chan struct{}), make(chan struct{})
+		b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 900}, "DeepSeek-R1", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			close(begun)
+			<-left
+			_, _ = io.WriteString(w, test.rest)
+		})
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			b.leaveAfter(ctx, asked, "", leave)
+		}()
+		<-begun
+		leave()
+		<-gone
+		b.serving.Wait()
+		if spent := b.spent(t); spent != promptIn(t, asked)+900 {
+			t.Errorf("%s: %d tokens are used up when the caller has left, want what is reserved", name, spent)
+		}
+		close(left)
+		if line := log.chat(t); !test.want(line.Prompt + line.Completion) {
+			t.Errorf("%s: reported %+v", name, line)
+		}
+	}
+}
+
+// Of two caps, servers differ in which they obey: the larger bounds what a call took.
+func TestOfTwoCapsTheLargerBounds(t *testing.T) {
+	for _, caps := range []string{`"max_tokens":1,"max_completion_tokens":400,`, `"max_completion_tokens":1,"max_tokens":400,`} {
+		for _, model := range []string{"chat-prod", "DeepSeek-V3.2", "gpt-4o", "o3"} {
+			s := openBiller(t, subscription.Limits{TokenQuota: 1_000_000}, 20*time.Millisecond, model)
+			s.end(t, `{"model":"`+model+`",`+caps+hi+`}`, ending{r1sim: "first-token=1ms,hidden=300,cut-after=1"})
+			if billed, spent := s.endpoint.Billed(), s.spent(t); billed > spent {
+				t.Errorf("%s, %s billed %d tokens, charged %d", model, caps, billed, spent)
+			}
+		}
+	}
+}
+
+// A stream with a stop sequence may have written all of that but its end.
+func TestWhatAStopSequenceWithholdsIsCharged(t *testing.T) {
+	b, log := openServing(t, subscription.Limits{}, "DeepSeek-R1", time.Minute, upstream.Timeouts{}, events(thought+said+stopped+finished))
+	b.post(t, path, strings.Replace(stream, "{", `{"stop":["x","`+strings.Repeat("stop here ", 20)+`"],`, 1))
+	if line, want := log.chat(t), byCount.tokens(promptIn(t, stream)); line.Prompt+line.Completion < want+60 {
+		t.Errorf("reported %+v, want %d tokens and those of the sequence", line, want)
+	}
+}
+
+// In shadow nothing is refused, not even what nobody can bound.
+func TestInShadowWhatHasNoBoundIsLetPass(t *testing.T) {
+	b, _ := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 50, Shadow: true}, "gpt-4o", 0, upstream.Timeouts{}, answer(answered))
+	response, text := b.post(t, path, `{"web_search_options":{},`+hi+`}`)
+	if response.StatusCode != 200 || response.Header.Get("X-Tollgate-Shadow") != "unbounded_request" {
+		t.Errorf("%d %v %s", response.StatusCode, response.Header, text)
+	}
+}
+
+// A 408 is billed for its prompt, also where another endpoint then answers. Where
+// only one prompt is reserved, no other is asked.
+func TestAPromptThatAnEndpointReadBeforeItFailedIsCharged(t *testing.T) {
+	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveFull} {
+		for name, second := range map[string]http.HandlerFunc{"answers": answer(answered), "fails": refusing(503, ""), "times out": refusing(408, `{"error":{"code":"Timeout"}}`), "breaks off": cut} {
+			first := upstream.Endpoint{URL: serving(t, refusing(408, `{"error":{"code":"Timeout"}}`)), Shape: upstream.OpenAI, Name: "a", Priority: 1}
+			then := upstream.Endpoint{URL: serving(t, second), Shape: upstream.OpenAI, Name: "b", Priority: 2}
+			b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 100}, before(t, first, then), upstream.Timeouts{}, nil)
+			response, text := b.post(t, path, asked)
+			prompt := promptIn(t, asked)
+			want, status := prompt, 408
+			if reserve != subscription.ReserveFull {
+				want += map[string]int64{"answers": 100, "times out": prompt}[name]
+				status = map[string]int{"answers": 200, "fails": 503, "times out": 408, "breaks off": 502}[name]
+			}
+			if spent := b.spent(t); spent != want || response.StatusCode != status {
+				t.Errorf("%s, the second %s: %d %s, charged %d tokens; want %d and %d", reserve, name, response.StatusCode, text, spent, status, want)
+			}
+		}
+	}
+}
+
+// A place that serves several models is bounded by the dearest of them, whichever
+// answers, and each is sent the cap that it obeys.
+func TestSeveralFamiliesBehindOneNameAreBoundedByTheDearest(t *testing.T) {
+	endpoint := &r1sim.Endpoint{}
+	fails := true
+	url := func(fail bool) string {
+		return serving(t, func(w http.ResponseWriter, r *http.Request) {
+			if fail && fails {
+				w.WriteHeader(503)
+				return
+			}
+			r.Header.Set("Api-Key", r1sim.Key)
+			r.Header.Set(r1sim.Header, "bill,no-usage,completion=90")
+			endpoint.ServeHTTP(w, r)
+		})
+	}
+	const quota = 3000
+	of := func(family string) map[string]upstream.Model {
+		return map[string]upstream.Model{"DeepSeek-R1": {Name: "chat", Family: family}}
+	}
+	b := openWith(t, subscription.Limits{TokenQuota: quota, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 90}, func(c *gateway.Config) {
+		before(t,
+			upstream.Endpoint{URL: url(true), Shape: upstream.OpenAI, Name: "a", Priority: 1, Models: map[string]upstream.Model{"DeepSeek-R1": {Name: "DeepSeek-R1"}}},
+			upstream.Endpoint{URL: url(false), Shape: upstream.OpenAI, Name: "b", Priority: 2, Models: of("Llama-3.3-70B-Instruct")},
+			upstream.Endpoint{URL: url(false), Shape: upstream.OpenAI, Name: "c", Priority: 3, Models: of("Llama-3.3-70B-Instruct")})(c)
+	}, upstream.Timeouts{}, nil)
+	body := `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"` + strings.Repeat("word ", 100) + `"}]}`
+	for i := range 8 {
+		fails = i%2 == 0
+		before, spent := endpoint.Billed(), b.spent(t)
+		response, text := b.post(t, path, body)
+		if billed, charged := endpoint.Billed()-before, b.spent(t)-spent; billed > charged || endpoint.Billed() > quota {
+			t.Errorf("call %d: %d %.100s, billed %d, charged %d", i, response.StatusCode, text, billed, charged)
+		}
+	}
+	if got := fmt.Sprint(b.spent(t) <= quota); got != "true" {
+		t.Errorf("%d tokens are used up of %d", b.spent(t), quota)
+	}
+}
+
+// A call that waits for tokens gets those that a call which is read on turns out
+// not to have taken.
+func TestWhoWaitsGetsWhatACallThatIsReadOnDidNotTake(t *testing.T) {
+	withinOneMinute(30 * time.Second)
+	begun, left := make(chan struct{}, 2), make(chan struct{})
+	tell := sync.OnceFunc(func() { close(left) })
+	defer tell()
+	b := openWith(t, subscription.Limits{TokensPerMinute: 1000, Reserve: subscription.ReserveFull, MaxCompletionTokens: 800, MaxWait: subscription.Duration(time.Minute)}, func(c *gateway.Config) {
+		c.Models, c.SettleTimeout = []string{"o3"}, time.Minute
+	}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		begun <- struct{}{}
+		<-left
+		_, _ = io.WriteString(w, answered)
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	gone := make(chan struct{})
+	body := strings.Replace(strings.Replace(asked, "DeepSeek-R1", "o3", 1), "{", `{"max_completion_tokens":800,`, 1)
+	go func() {
+		defer close(gone)
+		b.leaveAfter(ctx, body, "", leave)
+	}()
+	<-begun
+	leave()
+	<-gone
+	b.serving.Wait()
+	status := make(chan int)
+	go func() {
+		code, _, _ := b.read(t.Context(), body)
+		status <- code
+	}()
+	select {
+	case code := <-status:
+		t.Fatalf("answered %d while all is reserved", code)
+	case <-begun:
+		t.Fatal("asked while all is reserved")
+	case <-time.After(100 * time.Millisecond): // it waits
+	}
+	tell()
+	told := time.Now()
+	if code := <-status; code != 200 || time.Since(told) > 15*time.Second { // sooner than the next minute
+		t.Errorf("answered %d, %s after the usage was told", code, time.Since(told))
+	}
+}
+
+// While the counters can't be reached, what is left is owed like any other charge.
+func TestWhatIsLeftWhileTheCountersAreDownIsOwed(t *testing.T) {
+	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveNone} {
+		for _, mode := range []limit.StoreDown{limit.Degrade, limit.FailOpen} {
+			s := openBiller(t, subscription.Limits{TokenQuota: 100_000, Reserve: reserve, OnStoreDown: mode}, 30*time.Millisecond, "o3")
+			s.end(t, `{"model":"o3",`+hi+`}`, ending{}) // the counter is known
+			billed, spent := s.endpoint.Billed(), s.spent(t)
+			s.down.Store(true)
+			for range 8 {
+				s.end(t, `{"model":"o3","max_completion_tokens":500,`+hi+`}`, ending{leaves: "begun", r1sim: "first-token=1h,hidden=400"})
+			}
+			s.down.Store(false)
+			s.until(t, func(now int64) bool { return now-spent >= s.endpoint.Billed()-billed && now-spent >= 8*500 })
+		}
+	}
+}
