@@ -101,7 +101,7 @@ func openStores(c config.Config) (operatorDeps, error) {
 	if err != nil {
 		return operatorDeps{}, err
 	}
-	audit := managetables.New(service, managetables.Usual)
+	audit := managetables.New(service, managetables.DefaultTable)
 	return operatorDeps{store: tablestore.New(service, tablestore.DefaultTables), audit: audit, probe: audit.Probe,
 		turns: housekeepingtables.New(service, housekeepingtables.Usual), counters: countertables.New(service, countertables.Usual), history: countertables.NewHistory(service, countertables.UsualHistory)}, nil
 }

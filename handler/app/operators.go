@@ -71,7 +71,7 @@ func mountOperators(c config.Config, gateway http.Handler, o operatorDeps, log *
 	}
 	if c.Manage.On() {
 		mux.byPrefix["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Usage: usageReader{o.counters, o.history},
-			Auth: authenticator(c.Manage, log), Checks: checks(c, o), LookAge: lookAge, Log: log, Strangers: quiet})
+			Auth: authenticator(c.Manage, log), Checks: checks(c, o), StandingsMaxAge: lookAge, Log: log, Strangers: quiet})
 	}
 	if len(mux.byPrefix) == 0 {
 		return gateway

@@ -31,8 +31,8 @@ func (s *settings) manage() Manage {
 		Key:     secret.New(s.text("MANAGE_KEY", "")),
 		Console: s.oneOf("CONSOLE", "off", "on") == "on",
 	}
-	if !m.Key.Empty() && len(m.Key.Reveal()) < manage.OperatorKeyLength {
-		s.fault("MANAGE_KEY", fmt.Sprintf("is shorter than %d bytes", manage.OperatorKeyLength), "use a long random text, such as the output of openssl rand -hex 32")
+	if !m.Key.Empty() && len(m.Key.Reveal()) < manage.MinOperatorKeyLength {
+		s.fault("MANAGE_KEY", fmt.Sprintf("is shorter than %d bytes", manage.MinOperatorKeyLength), "use a long random text, such as the output of openssl rand -hex 32")
 	}
 	switch {
 	case m.Entra.Issuer == "" && m.Entra.Audience != "":

@@ -26,7 +26,7 @@ import (
 // expect runs checks, whose findings must be these: ok, or what is said.
 func expect(t *testing.T, checks []manage.Check, want map[string]string) {
 	t.Helper()
-	findings := manage.Examine(t.Context(), checks)
+	findings := manage.RunChecks(t.Context(), checks)
 	if len(findings) != len(want) {
 		t.Errorf("found %+v", findings)
 	}
@@ -86,7 +86,7 @@ func TestCountingByTheCallersOwnWordIsNamed(t *testing.T) {
 	if err := errors.Join(e1, e2, e3, e4); err != nil {
 		t.Fatal(err)
 	}
-	found := manage.Examine(t.Context(), doctor.Tables(at(0, nil), store)[:1])[0]
+	found := manage.RunChecks(t.Context(), doctor.Tables(at(0, nil), store)[:1])[0]
 	if !found.OK || !strings.Contains(found.Note, "tier gold counts by X-Team; subscription b counts by X-App.") {
 		t.Errorf("got %+v, want it to name gold's and b's headers", found)
 	}

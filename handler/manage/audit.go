@@ -10,58 +10,58 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Event is one change, or what was meant to be one: a row of the audit. It
-// never holds a key, nor a key's hash.
+// An Event is a change that was made or tried: one row of the audit. It never holds a
+// key or a key's hash.
 type Event struct {
-	// ID orders events, the newest first.
+	// ID orders events, newest first.
 	ID   string    `json:"id"`
 	When time.Time `json:"when"`
 	// Who made the change: a token's owner, "operator key", or the command line's user.
 	Who string `json:"who"`
-	// Action is what was done: tier.create, tier.change, subscription.create,
+	// Action is one of tier.create, tier.change, subscription.create,
 	// subscription.change, subscription.suspend, subscription.resume, key.create,
 	// key.expire or key.revoke.
 	Action string `json:"action"`
 	// Target is the id of the tier or subscription.
 	Target string `json:"target"`
-	// Changes are the fields that changed, by their JSON names.
+	// Changes holds the fields that changed, by JSON name.
 	Changes map[string]Change `json:"changes,omitempty"`
 	Outcome Outcome           `json:"outcome"`
 }
 
-// Change is a field's value before and after; absent where there was or is none.
+// A Change is a field's value before and after; absent if there was or is none.
 type Change struct {
 	From any `json:"from,omitempty"`
 	To   any `json:"to,omitempty"`
 }
 
-// Outcome is what became of a change.
+// An Outcome is how a change ended.
 type Outcome string
 
-// The outcomes. An event is written before its change as unknown, so that no
-// change is without one, whatever fails.
+// The outcomes. An event is written as unknown before its change, so that every change
+// has an event, whatever fails.
 const (
-	Unknown Outcome = "unknown" // its answer was lost, or the process died
+	Unknown Outcome = "unknown" // the answer was lost, or the process died
 	Done    Outcome = "done"
-	Refused Outcome = "refused" // another change came first
+	Refused Outcome = "refused" // it conflicted with another change
 )
 
-// Audit keeps events.
+// An Audit stores events.
 type Audit interface {
-	// Begin adds an event and gives it its ID.
+	// Begin adds an event and returns its ID.
 	Begin(ctx context.Context, e Event) (id string, err error)
-	// End sets what became of an event.
+	// End sets the outcome of an event.
 	End(ctx context.Context, id string, outcome Outcome) error
-	// Events lists events newest first, of one target where that isn't empty, at
-	// most limit behind the one with the ID after. next is where to go on, empty
-	// at the end.
+	// Events lists at most limit events, newest first, that follow the one with the ID
+	// after. If target isn't empty, it lists that target's events only. next is the after
+	// of the next page, empty at the end.
 	Events(ctx context.Context, target, after string, limit int) (events []Event, next string, err error)
 }
 
 // listAudit answers with events, newest first.
 func (c *call) listAudit() (*result, error) {
 	q := c.query()
-	target, after, limit := q.text("target"), q.text("after"), q.limit()
+	target, after, limit := q.param("target"), q.param("after"), q.pageSize()
 	if err := q.err(); err != nil {
 		return nil, err
 	}
@@ -75,12 +75,12 @@ func (c *call) listAudit() (*result, error) {
 	return &result{body: page[Event]{Items: events, Next: next}}, nil
 }
 
-// unchanging are the fields that say nothing about a change.
-var unchanging = []string{"id", "version", "created"}
+// ignoredFields are the fields left out of Changes.
+var ignoredFields = []string{"id", "version", "created"}
 
-// differences are the fields in which two values' JSON differs.
+// differences returns the fields in which two values differ, encoded as JSON.
 func differences(before, after any) map[string]Change {
-	from, to, all := fields(before), fields(after), make(map[string]Change)
+	from, to, all := jsonFields(before), jsonFields(after), make(map[string]Change)
 	for name, value := range to {
 		if !reflect.DeepEqual(from[name], value) {
 			all[name] = Change{From: from[name], To: value}
@@ -94,20 +94,20 @@ func differences(before, after any) map[string]Change {
 	return all
 }
 
-func fields(value any) map[string]any {
+func jsonFields(value any) map[string]any {
 	var all map[string]any
 	if text, err := json.Marshal(value); err == nil {
-		_ = json.Unmarshal(text, &all) // it was just encoded
+		_ = json.Unmarshal(text, &all) // can't fail: it was just encoded
 	}
-	for _, name := range unchanging {
+	for _, name := range ignoredFields {
 		delete(all, name)
 	}
-	maps.DeleteFunc(all, func(_ string, value any) bool { return value == "" }) // as good as absent
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == "" }) // the same as absent
 	return all
 }
 
-// keyFields are what the audit says of a key.
-func keyFields(k subscription.KeyRecord) map[string]Change {
+// keyChanges returns what the audit records about a new key.
+func keyChanges(k subscription.KeyRecord) map[string]Change {
 	changes := map[string]Change{"slot": {To: k.Slot}, "created": {To: k.Created}}
 	if !k.Expires.IsZero() {
 		changes["expires"] = Change{To: k.Expires}

@@ -1,59 +1,56 @@
 package manage
 
 import (
+	"context"
 	"net/http"
 	"time"
 
 	"tollgate/handler/subscription"
 )
 
-// terms are what an operator says of a new key.
-type terms struct {
+// keyTerms are an operator's choices for a new key.
+type keyTerms struct {
 	Expires time.Time             `json:"expires,omitzero"`
 	Overlap subscription.Duration `json:"overlap,omitzero"`
 }
 
-// MadeKey is a key as it is shown this once.
+// A MadeKey is a new key. It is shown only in this answer.
 type MadeKey struct {
 	subscription.KeyRecord
 	Key string `json:"key"`
-	// Warning is there where the key was made and something else failed.
+	// Warning says what failed after the key was created; usually absent.
 	Warning string `json:"warning,omitempty"`
 }
 
 func (c *call) createKey() (*result, error) {
-	return c.makeKey(func(given terms) error {
-		if given.Overlap != 0 {
-			return fieldError("overlap", "has no key to overlap", "leave it out, or rotate a key that there is")
-		}
-		return nil
-	}, func(r subscription.Registry, pepper subscription.Pepper, id string, slot subscription.KeySlot, t subscription.KeyTerms) (string, subscription.KeyRecord, error) {
-		return r.CreateKey(c.Context(), pepper, id, slot, t)
-	})
+	var given keyTerms
+	if err := c.decodeBody(&given, true); err != nil {
+		return nil, err
+	}
+	if given.Overlap != 0 {
+		return nil, fieldError("overlap", "has no key to overlap", "leave it out, or rotate an existing key")
+	}
+	return c.issueKey(given, c.registry().CreateKey)
 }
 
 func (c *call) rotateKey() (*result, error) {
-	return c.makeKey(func(terms) error { return nil },
-		func(r subscription.Registry, pepper subscription.Pepper, id string, slot subscription.KeySlot, t subscription.KeyTerms) (string, subscription.KeyRecord, error) {
-			return r.RotateKey(c.Context(), pepper, id, slot, t)
-		})
+	var given keyTerms
+	if err := c.decodeBody(&given, true); err != nil {
+		return nil, err
+	}
+	return c.issueKey(given, c.registry().RotateKey)
 }
 
-// makeKey answers with a new key. One that is stored is shown even where an
-// older one could not be taken away.
-func (c *call) makeKey(check func(terms) error,
-	issue func(subscription.Registry, subscription.Pepper, string, subscription.KeySlot, subscription.KeyTerms) (string, subscription.KeyRecord, error)) (*result, error) {
-	var given terms
-	if err := c.decode(&given, true); err != nil {
-		return nil, err
-	}
-	if err := check(given); err != nil {
-		return nil, err
-	}
+// issueFunc is Registry.CreateKey or Registry.RotateKey.
+type issueFunc func(context.Context, subscription.Pepper, string, subscription.KeySlot, subscription.KeyTerms) (string, subscription.KeyRecord, error)
+
+// issueKey answers with a new key. If the key was stored but deleting an older one
+// failed, the answer has the key and a warning.
+func (c *call) issueKey(given keyTerms, issue issueFunc) (*result, error) {
 	if c.api.Pepper == nil {
-		return nil, &Problem{Status: http.StatusServiceUnavailable, Code: "no_pepper", Detail: "Keys can't be made here: KEY_PEPPER is not set."}
+		return nil, &Problem{Status: http.StatusServiceUnavailable, Code: "no_pepper", Detail: "Keys can't be created here: KEY_PEPPER is not set."}
 	}
-	key, record, err := issue(c.registry(), *c.api.Pepper, c.PathValue("id"), subscription.KeySlot(c.PathValue("slot")),
+	key, record, err := issue(c.Context(), *c.api.Pepper, c.PathValue("id"), subscription.KeySlot(c.PathValue("slot")),
 		subscription.KeyTerms{Expires: given.Expires, Overlap: time.Duration(given.Overlap)})
 	if key == "" {
 		return nil, err
@@ -67,7 +64,7 @@ func (c *call) makeKey(check func(terms) error,
 
 // expireKey sets when a slot's newest key expires; null: never.
 func (c *call) expireKey() (*result, error) {
-	patch, err := c.body(typeMerge, typeJSON)
+	patch, err := c.readBody(typeMerge, typeJSON)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,13 @@
-// Package manage is the operators' API: tiers, subscriptions, keys, usage and
-// the record of changes, as JSON under /manage. openapi.json describes it, and
-// the command line and the console are its clients.
+// Package manage serves the operators' API: tiers, subscriptions, keys, usage and the
+// audit, as JSON under /manage. openapi.json describes it; the command line and the
+// console are its clients.
+//
+// A request is authenticated, matched to a route and answered by one function that
+// returns a result or an error. Changes go through a subscription.Registry whose store
+// writes an audit event before and after each change. Errors become RFC 9457 problems
+// in one place, asProblem.
+//
+// Start reading at API.ServeHTTP and routes.go.
 package manage
 
 import (
@@ -9,6 +16,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -17,88 +25,96 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Prefix is the path that everything of the API is below.
+// Prefix begins every path of the API.
 const Prefix = "/manage"
 
-// OpenAPI describes the API: an OpenAPI 3.1 document in JSON.
+// OpenAPI is the description of the API: an OpenAPI 3.1 document in JSON.
 //
 //go:embed openapi.json
 var OpenAPI []byte
 
-// Config is what an API is made of. Store, Audit, Usage, Auth and Log are needed.
+// Config holds what an API needs. Store, Audit, Usage, Auth and Log are required.
 type Config struct {
 	Store subscription.Store
-	// Pepper hashes new keys; nil: none can be made here.
+	// Pepper hashes new keys; nil: keys can't be created.
 	Pepper *subscription.Pepper
 	Audit  Audit
 	Usage  Usage
 	Auth   Authenticator
-	// Checks are what GET /manage/checks looks into, in order.
+	// Checks are run by GET /manage/checks, in order.
 	Checks []Check
-	// LookAge is how old what GET /manage/usage answers may be: so long, all who
-	// ask share one reading of the counters. 0: each has its own.
-	LookAge time.Duration
-	Log     *slog.Logger
-	// Strangers logs the requests of who is no operator; nil: one of Log's.
+	// StandingsMaxAge is the age up to which requests for usage share one reading of all
+	// counters; 0: each request reads them.
+	StandingsMaxAge time.Duration
+	Log             *slog.Logger
+	// Strangers logs requests without an operator's token; nil: a limited log over Log.
 	Strangers *strangers.Log
 }
 
-// API serves operators. Make one with New.
+// An API serves operators. Make one with New.
 type API struct {
 	Config
-	mux  *http.ServeMux
-	look *look
+	mux       *http.ServeMux
+	standings *standingsCache
 }
 
-// New makes an API of its parts.
+// New returns an API.
 func New(config Config) *API {
 	if config.Strangers == nil {
 		config.Strangers = strangers.New(config.Log)
 	}
-	a := &API{Config: config, mux: http.NewServeMux(), look: newLook()}
+	a := &API{Config: config, mux: http.NewServeMux(), standings: newStandingsCache()}
 	a.routes()
 	return a
 }
 
-// maxBody bounds a request's body, in bytes: the largest subscription is far
+// maxBody is the largest request body, in bytes. The largest subscription is far
 // smaller.
 const maxBody = 64 << 10
 
 // ServeHTTP answers one request and reports it in one log line. Only the
-// description of the API is open.
+// description of the API can be read without a token.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	c := &call{Request: r, w: w, api: a, started: time.Now()}
-	if r.URL.Path == descriptionPath && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		c.end(&result{raw: OpenAPI}, nil)
+	if escaped := r.URL.EscapedPath(); path.Clean(escaped) != escaped {
+		a.serve(w, r, noRoute, nil) // the mux would redirect, without asking for a token
 		return
 	}
-	token, ok := bearer(r.Header)
-	if !ok {
-		c.end(nil, ErrUnauthorized)
-		return
-	}
-	var err error
-	if c.who, err = a.Auth.Authenticate(r.Context(), token); err != nil {
-		c.end(nil, err)
+	a.mux.ServeHTTP(w, r)
+}
+
+// serve answers a request for a route with one of the route's methods, if the token
+// is an operator's.
+func (a *API) serve(w http.ResponseWriter, r *http.Request, route string, methods map[string]action) {
+	c := &call{Request: r, w: w, api: a, route: route, started: time.Now()}
+	if err := c.authenticate(); err != nil {
+		c.finish(nil, err)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
+	c.finish(c.dispatch(methods))
 }
 
-// callKey is what the mux's routes find their call under.
-type callKey struct{}
+// authenticate sets the operator from the request's token.
+func (c *call) authenticate() error {
+	token, ok := bearer(c.Header)
+	if !ok {
+		return ErrUnauthorized
+	}
+	var err error
+	c.operator, err = c.api.Auth.Authenticate(c.Context(), token)
+	return err
+}
 
-// end answers a call and reports it.
-func (c *call) end(answer *result, err error) {
+// finish sends the answer, or the error as a problem, and logs the call.
+func (c *call) finish(answer *result, err error) {
 	status := 0
 	if err == nil {
 		status, err = answer.send(c.w, c.Request)
 	}
-	attrs := []slog.Attr{slog.String("route", c.api.route(c.Request)), slog.String("who", c.who)}
+	attrs := []slog.Attr{slog.String("route", c.logRoute()), slog.String("who", c.operator)}
 	level, code := slog.LevelInfo, ""
 	if err != nil {
 		p := asProblem(err)
@@ -110,66 +126,57 @@ func (c *call) end(answer *result, err error) {
 		}
 	}
 	attrs = append(attrs, slog.Int("status", status), slog.Float64("ms", float64(time.Since(c.started).Microseconds())/1000))
-	if c.who == "" {
+	if c.operator == "" {
 		c.api.Strangers.Write(level, "manage", code, attrs...)
 		return
 	}
 	c.api.Log.LogAttrs(context.WithoutCancel(c.Context()), level, "manage", attrs...)
 }
 
-// descriptionPath is the one path that anybody may read.
-const descriptionPath = Prefix + "/openapi.json"
-
-// route is the method and the path's pattern, for the log: the path itself may
-// be any text, even a key that somebody pasted.
-func (a *API) route(r *http.Request) string {
-	method := r.Method
+// logRoute returns the method and the path's pattern, for the log. It leaves out the
+// path itself, which may be any text, even a pasted key.
+func (c *call) logRoute() string {
+	method := c.Method
 	if !slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, method) {
 		method = "(other)"
 	}
-	_, pattern := a.mux.Handler(r)
-	switch {
-	case r.URL.Path == descriptionPath:
-		pattern = descriptionPath
-	case pattern == "/" || pattern == "":
-		pattern = "(no route)"
-	}
-	return method + " " + pattern
+	return method + " " + c.route
 }
 
-// bearer is the token of a request.
+// bearer returns the bearer token of a request.
 func bearer(h http.Header) (string, bool) {
 	scheme, token, found := strings.Cut(h.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	return token, found && token != "" && strings.EqualFold(scheme, "Bearer")
 }
 
-// call is one operator's request.
+// A call is one request to the API.
 type call struct {
 	*http.Request
-	w       http.ResponseWriter
-	api     *API
-	who     string
-	started time.Time
+	w        http.ResponseWriter
+	api      *API
+	route    string // the path's pattern, or noRoute
+	operator string // as the audit names them; empty until authenticated
+	started  time.Time
 }
 
-// registry makes the operator's changes, each with a row of the audit.
+// registry returns a registry that records the operator's changes in the audit.
 func (c *call) registry() subscription.Registry {
-	return subscription.Registry{Store: &audited{Store: c.api.Store, audit: c.api.Audit, who: c.who}}
+	return subscription.Registry{Store: &auditedStore{Store: c.api.Store, audit: c.api.Audit, who: c.operator}}
 }
 
-// result is an answer that went well.
+// A result is a successful answer.
 type result struct {
-	status   int // 0: 200
-	body     any // nil: none
-	version  int64
-	location string
-	raw      []byte // in place of body
+	status   int    // 0: 200
+	body     any    // encoded as JSON; nil: no body
+	version  int64  // for ETag; 0: none
+	location string // for Location; empty: none
+	rawBody  []byte // already encoded, in place of body
 }
 
 // send writes the answer and returns its status.
 func (a *result) send(w http.ResponseWriter, r *http.Request) (int, error) {
-	text := a.raw
+	text := a.rawBody
 	if a.body != nil {
 		var err error
 		if text, err = json.Marshal(a.body); err != nil {
@@ -177,7 +184,7 @@ func (a *result) send(w http.ResponseWriter, r *http.Request) (int, error) {
 		}
 	}
 	if a.version != 0 {
-		w.Header().Set("ETag", etag(a.version))
+		w.Header().Set("ETag", formatETag(a.version))
 	}
 	if a.location != "" {
 		w.Header().Set("Location", a.location)
@@ -186,13 +193,13 @@ func (a *result) send(w http.ResponseWriter, r *http.Request) (int, error) {
 	if status == 0 {
 		status = http.StatusOK
 	}
-	if a.version != 0 && r.Method == http.MethodGet && r.Header.Get("If-None-Match") == etag(a.version) {
+	if a.version != 0 && r.Method == http.MethodGet && r.Header.Get("If-None-Match") == formatETag(a.version) {
 		status, text = http.StatusNotModified, nil
 	}
 	if text != nil {
 		w.Header().Set("Content-Type", "application/json")
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(text) // an operator who has left is told nothing more
+	_, _ = w.Write(text) // fails only if the operator has left
 	return status, nil
 }

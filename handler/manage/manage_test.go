@@ -12,239 +12,239 @@ import (
 	"tollgate/handler/subscription"
 )
 
-func TestTheDescriptionIsValid(t *testing.T) {
-	if valid, faults := described().ValidateDocument(); !valid {
+func TestTheDescriptionIsValidAndServed(t *testing.T) {
+	if valid, faults := apiValidator().ValidateDocument(); !valid {
 		for _, fault := range faults {
 			t.Errorf("%s: %s", fault.Message, fault.Reason)
 		}
 	}
-	o := newOffice(t)
-	a := o.ask("GET", "/openapi.json", "", "Authorization", "")
+	f := newFixture(t)
+	a := f.ask("GET", "/openapi.json", "", "Authorization", "")
 	if a.status != http.StatusOK || a.text != string(manage.OpenAPI) || a.header.Get("Content-Type") != "application/json" {
-		t.Errorf("the description is answered with %d %.80s", a.status, a.text)
+		t.Errorf("GET /openapi.json: got %d %.80s, want the description", a.status, a.text)
 	}
 }
 
-func TestOnlyOperatorsAreServed(t *testing.T) {
-	o := newOffice(t)
-	for _, header := range []string{"", "Bearer ", "Bearer " + operatorKey[1:], "Basic " + operatorKey, operatorKey} {
-		a := o.ask("GET", "/tiers", "", "Authorization", header)
+func TestRequestsWithoutAnOperatorsTokenGet401(t *testing.T) {
+	f := newFixture(t)
+	for _, header := range []string{"", "Bearer ", "Bearer " + keyAuthenticator[1:], "Basic " + keyAuthenticator, keyAuthenticator} {
+		a := f.ask("GET", "/tiers", "", "Authorization", header)
 		if a.status != http.StatusUnauthorized || a.header.Get("WWW-Authenticate") == "" || strings.Contains(a.text, "gold") {
-			t.Errorf("%q: %d %s", header, a.status, a.text)
+			t.Errorf("Authorization %q: got %d %s, want 401 without content", header, a.status, a.text)
 		}
-		if a := o.ask("GET", "/nowhere", "", "Authorization", header); a.status != http.StatusUnauthorized {
-			t.Errorf("%q is told what there is: %d", header, a.status)
+		if a := f.ask("GET", "/nowhere", "", "Authorization", header); a.status != http.StatusUnauthorized {
+			t.Errorf("Authorization %q, unknown path: got %d, want 401", header, a.status)
 		}
 	}
 	var me struct{ Who string }
-	if o.must("GET", "/me", "").into(t, &me); me.Who != "operator key" {
-		t.Errorf("me is %q", me.Who)
+	if f.must("GET", "/me", "").decode(t, &me); me.Who != "operator key" {
+		t.Errorf("who is %q, want operator key", me.Who)
 	}
-	if strings.Contains(o.log.String(), operatorKey) {
+	if strings.Contains(f.log.String(), keyAuthenticator) {
 		t.Error("the log shows the operator's key")
 	}
 }
 
-func TestATierIsMadeReadChangedAndReplaced(t *testing.T) {
-	o := newOffice(t)
-	made := o.must("PUT", "/tiers/silver", `{"tokensPerMinute":100,"tokenQuota":5000,"tokenQuotaPeriod":"Daily"}`)
+func TestATierCanBeCreatedReadChangedAndReplaced(t *testing.T) {
+	f := newFixture(t)
+	made := f.must("PUT", "/tiers/silver", `{"tokensPerMinute":100,"tokenQuota":5000,"tokenQuotaPeriod":"Daily"}`)
 	if made.status != http.StatusCreated || made.header.Get("Location") != "/manage/tiers/silver" || made.header.Get("ETag") == "" {
-		t.Errorf("made: %d %v", made.status, made.header)
+		t.Errorf("created: got %d %v, want 201 with Location and ETag", made.status, made.header)
 	}
-	read := o.must("GET", "/tiers/silver", "")
+	read := f.must("GET", "/tiers/silver", "")
 	if read.text != made.text || read.header.Get("ETag") != made.header.Get("ETag") {
-		t.Errorf("read %s, made %s", read.text, made.text)
+		t.Errorf("read %s, want what was created, %s", read.text, made.text)
 	}
-	if a := o.ask("GET", "/tiers/silver", "", "If-None-Match", read.header.Get("ETag")); a.status != http.StatusNotModified || a.text != "" {
-		t.Errorf("unchanged: %d %s", a.status, a.text)
+	if a := f.ask("GET", "/tiers/silver", "", "If-None-Match", read.header.Get("ETag")); a.status != http.StatusNotModified || a.text != "" {
+		t.Errorf("unchanged: got %d %s, want 304 without a body", a.status, a.text)
 	}
-	changed := o.must("PATCH", "/tiers/silver", `{"tokensPerMinute":200,"tokenQuota":null,"tokenQuotaPeriod":null}`, "Content-Type", "application/merge-patch+json", "If-Match", read.header.Get("ETag"))
+	changed := f.must("PATCH", "/tiers/silver", `{"tokensPerMinute":200,"tokenQuota":null,"tokenQuotaPeriod":null}`, "Content-Type", "application/merge-patch+json", "If-Match", read.header.Get("ETag"))
 	var tier subscription.Tier
-	if changed.into(t, &tier); changed.status != http.StatusOK || tier.TokensPerMinute != 200 || tier.TokenQuota != 0 || tier.TokenQuotaPeriod != "" {
-		t.Errorf("changed: %d %s", changed.status, changed.text)
+	if changed.decode(t, &tier); changed.status != http.StatusOK || tier.TokensPerMinute != 200 || tier.TokenQuota != 0 || tier.TokenQuotaPeriod != "" {
+		t.Errorf("changed: got %d %s, want 200 tokens a minute and no quota", changed.status, changed.text)
 	}
-	// What was read can be sent back, changed.
+	// What was read can be edited and sent back.
 	back := strings.Replace(changed.text, "200", "250", 1)
-	replaced := o.must("PUT", "/tiers/silver", back, "If-Match", changed.header.Get("ETag"))
-	if replaced.into(t, &tier); replaced.status != http.StatusOK || tier.TokensPerMinute != 250 {
-		t.Errorf("replaced: %d %s", replaced.status, replaced.text)
+	replaced := f.must("PUT", "/tiers/silver", back, "If-Match", changed.header.Get("ETag"))
+	if replaced.decode(t, &tier); replaced.status != http.StatusOK || tier.TokensPerMinute != 250 {
+		t.Errorf("replaced: got %d %s, want 250 tokens a minute", replaced.status, replaced.text)
 	}
-	if a := o.must("PATCH", "/tiers/bronze", `{"tokensPerMinute":10}`); a.status != http.StatusCreated {
-		t.Errorf("a patch of none: %d", a.status)
+	if a := f.must("PATCH", "/tiers/bronze", `{"tokensPerMinute":10}`); a.status != http.StatusCreated {
+		t.Errorf("patch of a new tier: got %d, want 201", a.status)
 	}
 }
 
-func TestAChangeOfAnOlderVersionIsRefused(t *testing.T) {
-	o := newOffice(t)
+func TestAChangeBasedOnAnOlderVersionIsRefused(t *testing.T) {
+	f := newFixture(t)
 	for _, path := range []string{"/tiers/gold", "/subscriptions/team-a"} {
-		before := o.must("GET", path, "")
+		before := f.must("GET", path, "")
 		body := before.text
 		etag := before.header.Get("ETag")
 		change := `{"burstTokens":5}`
 		if strings.HasPrefix(path, "/sub") {
 			change = `{"name":"A"}`
 		}
-		o.must("PATCH", path, change, "If-Match", etag)
-		o.fails(http.StatusPreconditionFailed, "stale", "PATCH", path, change, []string{"If-Match", etag}, "read it again")
-		o.fails(http.StatusPreconditionFailed, "stale", "PUT", path, body, []string{"If-Match", etag})
-		o.fails(http.StatusPreconditionRequired, "precondition_required", "PUT", path, body, nil, "If-Match")
-		o.fails(http.StatusConflict, "exists", "PUT", path, body, []string{"If-None-Match", "*"})
-		o.fails(http.StatusPreconditionFailed, "stale", "PUT", path+"x", strings.Replace(strings.Replace(body, `"team-a"`, `"team-ax"`, 1), `"gold"`, `"goldx"`, 1), []string{"If-Match", etag})
-		if after := o.must("GET", path, "").text; strings.Contains(after, `"name":"Team A"`) || strings.Contains(path, "tiers") && !strings.Contains(after, `"burstTokens":5`) {
-			t.Errorf("%s is %s", path, after)
+		f.must("PATCH", path, change, "If-Match", etag)
+		f.expectProblem(http.StatusPreconditionFailed, "stale", "PATCH", path, change, []string{"If-Match", etag}, "read it again")
+		f.expectProblem(http.StatusPreconditionFailed, "stale", "PUT", path, body, []string{"If-Match", etag})
+		f.expectProblem(http.StatusPreconditionRequired, "precondition_required", "PUT", path, body, nil, "If-Match")
+		f.expectProblem(http.StatusConflict, "exists", "PUT", path, body, []string{"If-None-Match", "*"})
+		f.expectProblem(http.StatusPreconditionFailed, "stale", "PUT", path+"x", strings.Replace(strings.Replace(body, `"team-a"`, `"team-ax"`, 1), `"gold"`, `"goldx"`, 1), []string{"If-Match", etag})
+		if after := f.must("GET", path, "").text; strings.Contains(after, `"name":"Team A"`) || strings.Contains(path, "tiers") && !strings.Contains(after, `"burstTokens":5`) {
+			t.Errorf("%s is %s, want the first change only", path, after)
 		}
 	}
-	if slices.Contains(o.events(), "tier.change gold refused") {
-		t.Error("a change that was never tried is in the audit")
+	if slices.Contains(f.events(), "tier.change gold refused") {
+		t.Error("the audit has a change that was refused before it was tried")
 	}
 }
 
-func TestASubscriptionIsMadeAndChanged(t *testing.T) {
-	o := newOffice(t)
-	made := o.must("PUT", "/subscriptions/b", `{"tier":"gold","overrides":{"tokensPerMinute":50,"maxWait":"2s"}}`)
+func TestASubscriptionCanBeCreatedChangedAndReplaced(t *testing.T) {
+	f := newFixture(t)
+	made := f.must("PUT", "/subscriptions/b", `{"tier":"gold","overrides":{"tokensPerMinute":50,"maxWait":"2s"}}`)
 	var account subscription.Account
-	if made.into(t, &account); made.status != http.StatusCreated || account.Limits.TokensPerMinute != 50 || account.Created.IsZero() || account.Keys == nil {
-		t.Errorf("made: %d %s", made.status, made.text)
+	if made.decode(t, &account); made.status != http.StatusCreated || account.Limits.TokensPerMinute != 50 || account.Created.IsZero() || account.Keys == nil {
+		t.Errorf("created: got %d %s, want 50 tokens a minute and an empty list of keys", made.status, made.text)
 	}
-	o.must("PATCH", "/subscriptions/b", `{"overrides":{"maxWait":null,"burstTokens":7}}`).into(t, &account)
+	f.must("PATCH", "/subscriptions/b", `{"overrides":{"maxWait":null,"burstTokens":7}}`).decode(t, &account)
 	if string(account.Overrides) != `{"tokensPerMinute":50,"burstTokens":7}` {
-		t.Errorf("overrides are %s", account.Overrides)
+		t.Errorf("overrides are %s, want tokensPerMinute 50 and burstTokens 7", account.Overrides)
 	}
-	if text := o.must("PATCH", "/subscriptions/b", `{"overrides":{"tokensPerMinute":null,"burstTokens":null}}`).text; strings.Contains(text, "overrides") {
-		t.Errorf("without overrides: %s", text)
+	if text := f.must("PATCH", "/subscriptions/b", `{"overrides":{"tokensPerMinute":null,"burstTokens":null}}`).text; strings.Contains(text, "overrides") {
+		t.Errorf("after removing all overrides: %s, want none", text)
 	}
-	o.must("PUT", "/tiers/silver", `{"tokensPerMinute":100}`)
-	back := strings.Replace(o.must("PATCH", "/subscriptions/b", `{"tier":"silver"}`).text, `"b"`, `"b","name":"B"`, 1)
-	o.must("PUT", "/subscriptions/b", back, "If-Match", o.must("GET", "/subscriptions/b", "").header.Get("ETag"))
-	var after subscription.Account // what is left out must not stay of the one before
-	o.must("GET", "/subscriptions/b", "").into(t, &after)
+	f.must("PUT", "/tiers/silver", `{"tokensPerMinute":100}`)
+	back := strings.Replace(f.must("PATCH", "/subscriptions/b", `{"tier":"silver"}`).text, `"b"`, `"b","name":"B"`, 1)
+	f.must("PUT", "/subscriptions/b", back, "If-Match", f.must("GET", "/subscriptions/b", "").header.Get("ETag"))
+	var after subscription.Account // a new value: decoding into the old one would keep fields that are absent now
+	f.must("GET", "/subscriptions/b", "").decode(t, &after)
 	if after.Name != "B" || after.Tier != "silver" || after.Limits.TokensPerMinute != 100 || !after.Created.Equal(account.Created) {
-		t.Errorf("replaced: %+v", after)
+		t.Errorf("replaced: %+v, want name B, tier silver and its limit, created at the same time", after)
 	}
 }
 
-func TestSuspendingWorksWithoutATier(t *testing.T) {
-	o := newOffice(t)
-	s, err := o.store.Subscription(t.Context(), "team-a")
+func TestSuspendingWorksEvenIfTheTierIsMissing(t *testing.T) {
+	f := newFixture(t)
+	s, err := f.store.Subscription(t.Context(), "team-a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Tier = "gone"
-	if _, err := o.store.PutSubscription(t.Context(), s); err != nil {
+	if _, err := f.store.PutSubscription(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	o.must("PATCH", "/subscriptions/team-a", `{"suspended":true}`)
-	if s, err := o.store.Subscription(t.Context(), "team-a"); err != nil || !s.Suspended {
-		t.Errorf("the subscription is %+v, %v", s, err)
+	f.must("PATCH", "/subscriptions/team-a", `{"suspended":true}`)
+	if s, err := f.store.Subscription(t.Context(), "team-a"); err != nil || !s.Suspended {
+		t.Errorf("subscription %+v, %v; want it suspended", s, err)
 	}
-	o.fails(http.StatusUnprocessableEntity, "not_found", "PATCH", "/subscriptions/team-a", `{"suspended":false}`, nil, `tier \"gone\"`)
-	o.fails(http.StatusUnprocessableEntity, "not_found", "GET", "/subscriptions/team-a", "", nil, `tier \"gone\"`)
+	f.expectProblem(http.StatusUnprocessableEntity, "not_found", "PATCH", "/subscriptions/team-a", `{"suspended":false}`, nil, `tier \"gone\"`)
+	f.expectProblem(http.StatusUnprocessableEntity, "not_found", "GET", "/subscriptions/team-a", "", nil, `tier \"gone\"`)
 }
 
-func TestKeysAreMadeRotatedExpiredAndRevoked(t *testing.T) {
-	o := newOffice(t)
-	admitted := func(key string) bool {
-		_, err := subscription.NewDirectory(o.store, o.pepper).Authenticate(t.Context(), key)
+func TestKeysCanBeCreatedRotatedExpiredAndRevoked(t *testing.T) {
+	f := newFixture(t)
+	accepted := func(key string) bool {
+		_, err := subscription.NewDirectory(f.store, f.pepper).Authenticate(t.Context(), key)
 		return err == nil
 	}
 	var first, second, third manage.MadeKey
-	o.must("POST", "/subscriptions/team-a/keys/primary", "").into(t, &first)
-	o.fails(http.StatusConflict, "exists", "POST", "/subscriptions/team-a/keys/primary", "", nil, "rotate it")
-	o.must("POST", "/subscriptions/team-a/keys/primary/rotate", `{"overlap":"24h"}`).into(t, &second)
-	if !admitted(first.Key) || !admitted(second.Key) {
-		t.Error("during the overlap not both keys are good")
+	f.must("POST", "/subscriptions/team-a/keys/primary", "").decode(t, &first)
+	f.expectProblem(http.StatusConflict, "exists", "POST", "/subscriptions/team-a/keys/primary", "", nil, "rotate it")
+	f.must("POST", "/subscriptions/team-a/keys/primary/rotate", `{"overlap":"24h"}`).decode(t, &second)
+	if !accepted(first.Key) || !accepted(second.Key) {
+		t.Error("during the overlap one of the keys is refused")
 	}
 	var account subscription.Account
-	o.must("GET", "/subscriptions/team-a", "").into(t, &account)
+	f.must("GET", "/subscriptions/team-a", "").decode(t, &account)
 	if len(account.Keys) != 2 || slices.IndexFunc(account.Keys, func(k subscription.KeyRecord) bool { return !k.Expires.IsZero() }) < 0 {
-		t.Errorf("keys are %+v", account.Keys)
+		t.Errorf("keys are %+v, want two, one of which expires", account.Keys)
 	}
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second).Format(time.RFC3339)
-	if text := o.must("PATCH", "/subscriptions/team-a/keys/primary", `{"expires":"`+until+`"}`).text; !strings.Contains(text, until) {
-		t.Errorf("expiring: %s", text)
+	if text := f.must("PATCH", "/subscriptions/team-a/keys/primary", `{"expires":"`+until+`"}`).text; !strings.Contains(text, until) {
+		t.Errorf("expiry: got %s, want %s", text, until)
 	}
-	o.must("PATCH", "/subscriptions/team-a/keys/primary", `{"expires":null}`)
-	if a := o.must("DELETE", "/subscriptions/team-a/keys/primary", ""); a.status != http.StatusNoContent || a.text != "" {
-		t.Errorf("revoke: %d %s", a.status, a.text)
+	f.must("PATCH", "/subscriptions/team-a/keys/primary", `{"expires":null}`)
+	if a := f.must("DELETE", "/subscriptions/team-a/keys/primary", ""); a.status != http.StatusNoContent || a.text != "" {
+		t.Errorf("revoke: got %d %s, want 204", a.status, a.text)
 	}
-	if admitted(first.Key) || admitted(second.Key) {
-		t.Error("a revoked key is admitted")
+	if accepted(first.Key) || accepted(second.Key) {
+		t.Error("a revoked key is accepted")
 	}
-	o.must("POST", "/subscriptions/team-a/keys/secondary", `{"expires":"`+until+`"}`).into(t, &third)
-	if !admitted(third.Key) || third.Expires.IsZero() {
-		t.Errorf("a key that expires: %+v", third)
+	f.must("POST", "/subscriptions/team-a/keys/secondary", `{"expires":"`+until+`"}`).decode(t, &third)
+	if !accepted(third.Key) || third.Expires.IsZero() {
+		t.Errorf("key %+v, want a valid one that expires", third)
 	}
 	want := []string{"tier.create gold done", "subscription.create team-a done", "key.create team-a done", "key.create team-a done", "key.expire team-a done",
 		"key.expire team-a done", "key.expire team-a done", "key.revoke team-a done", "key.revoke team-a done", "key.create team-a done"}
-	if got := o.events(); !slices.Equal(got, want) {
+	if got := f.events(); !slices.Equal(got, want) {
 		t.Errorf("the audit is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	audit := o.must("GET", "/audit", "").text
+	audit := f.must("GET", "/audit", "").text
 	for _, key := range []string{first.Key, second.Key, third.Key} {
-		if strings.Contains(audit, key) || strings.Contains(audit, o.pepper.Hash(key)) || strings.Contains(o.log.String(), key) {
+		if strings.Contains(audit, key) || strings.Contains(audit, f.pepper.Hash(key)) || strings.Contains(f.log.String(), key) {
 			t.Error("the audit or the log shows a key or its hash")
 		}
 	}
 }
 
-func TestTheAuditTellsWhoChangedWhat(t *testing.T) {
-	o := newOffice(t)
-	o.must("PATCH", "/tiers/gold", `{"tokensPerMinute":500,"shadow":true}`)
-	o.must("PATCH", "/subscriptions/team-a", `{"suspended":true}`)
+func TestTheAuditShowsWhoChangedWhat(t *testing.T) {
+	f := newFixture(t)
+	f.must("PATCH", "/tiers/gold", `{"tokensPerMinute":500,"shadow":true}`)
+	f.must("PATCH", "/subscriptions/team-a", `{"suspended":true}`)
 	var list struct {
 		Items []manage.Event
 		Next  string
 	}
-	o.must("GET", "/audit?target=gold&limit=1", "").into(t, &list)
+	f.must("GET", "/audit?target=gold&limit=1", "").decode(t, &list)
 	e := list.Items[0]
 	if e.Who != "operator key" || e.Action != "tier.change" || e.Changes["tokensPerMinute"] != (manage.Change{From: 300.0, To: 500.0}) ||
 		e.Changes["shadow"] != (manage.Change{To: true}) || len(e.Changes) != 2 || time.Since(e.When) > time.Minute || list.Next == "" {
-		t.Errorf("the audit tells %+v, next %q", e, list.Next)
+		t.Errorf("event %+v, next %q; want the operator's change of tokensPerMinute and shadow, and a next page", e, list.Next)
 	}
-	o.must("GET", "/audit?target=gold&limit=1&after="+list.Next, "").into(t, &list)
+	f.must("GET", "/audit?target=gold&limit=1&after="+list.Next, "").decode(t, &list)
 	if e := list.Items[0]; e.Action != "tier.create" {
-		t.Errorf("the next page begins with %+v", e)
+		t.Errorf("the next page begins with %+v, want tier.create", e)
 	}
-	if got := o.events(); got[len(got)-1] != "subscription.suspend team-a done" {
-		t.Errorf("the audit is %v", got)
-	}
-}
-
-func TestNothingIsChangedWithoutTheAudit(t *testing.T) {
-	o := newOffice(t)
-	before := o.must("GET", "/tiers/gold", "").text
-	o.audit.Fail(errors.New("down"))
-	o.fails(http.StatusServiceUnavailable, "unavailable", "PATCH", "/tiers/gold", `{"tokensPerMinute":1}`, nil, "nothing was changed")
-	o.fails(http.StatusServiceUnavailable, "unavailable", "POST", "/subscriptions/team-a/keys/primary", "", nil, "nothing was changed")
-	if after := o.must("GET", "/tiers/gold", "").text; after != before {
-		t.Errorf("the tier is %s", after)
-	}
-	if keys, err := o.store.Keys(t.Context(), "team-a"); err != nil || len(keys) != 0 {
-		t.Errorf("there are keys: %v, %v", keys, err)
+	if got := f.events(); got[len(got)-1] != "subscription.suspend team-a done" {
+		t.Errorf("the audit is %v, want the suspension last", got)
 	}
 }
 
-func TestAChangeWhoseAnswerIsLostStaysUnknown(t *testing.T) {
-	o := newOffice(t)
-	o.store.Fail(errors.New("down"))
-	a := o.ask("PATCH", "/tiers/gold", `{"tokensPerMinute":1}`)
+func TestNothingIsChangedIfTheAuditCannotBeWritten(t *testing.T) {
+	f := newFixture(t)
+	before := f.must("GET", "/tiers/gold", "").text
+	f.audit.Fail(errors.New("down"))
+	f.expectProblem(http.StatusServiceUnavailable, "unavailable", "PATCH", "/tiers/gold", `{"tokensPerMinute":1}`, nil, "nothing was changed")
+	f.expectProblem(http.StatusServiceUnavailable, "unavailable", "POST", "/subscriptions/team-a/keys/primary", "", nil, "nothing was changed")
+	if after := f.must("GET", "/tiers/gold", "").text; after != before {
+		t.Errorf("the tier is %s, want it unchanged", after)
+	}
+	if keys, err := f.store.Keys(t.Context(), "team-a"); err != nil || len(keys) != 0 {
+		t.Errorf("keys %v, %v; want none", keys, err)
+	}
+}
+
+func TestAChangeWithoutAnAnswerStaysUnknownInTheAudit(t *testing.T) {
+	f := newFixture(t)
+	f.store.Fail(errors.New("down"))
+	a := f.ask("PATCH", "/tiers/gold", `{"tokensPerMinute":1}`)
 	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
-		t.Errorf("%d %v", a.status, a.header)
+		t.Errorf("got %d %v, want 503 with Retry-After", a.status, a.header)
 	}
-	o.store.Fail(nil)
-	for _, e := range o.events() {
+	f.store.Fail(nil)
+	for _, e := range f.events() {
 		if strings.HasPrefix(e, "tier.change") && !strings.HasSuffix(e, "unknown") {
-			t.Errorf("the audit has %s", e)
+			t.Errorf("the audit has %s, want it unknown", e)
 		}
 	}
 }
 
-func TestListsAreSearchedAndPaged(t *testing.T) {
-	o := newOffice(t)
+func TestListsCanBeFilteredAndPaged(t *testing.T) {
+	f := newFixture(t)
 	for _, id := range []string{"beta", "alpha", "gamma", "team-b"} {
-		o.must("PUT", "/subscriptions/"+id, `{"tier":"gold","name":"the `+strings.ToUpper(id)+`"}`)
+		f.must("PUT", "/subscriptions/"+id, `{"tier":"gold","name":"the `+strings.ToUpper(id)+`"}`)
 	}
-	o.must("PATCH", "/subscriptions/team-b", `{"suspended":true}`)
+	f.must("PATCH", "/subscriptions/team-b", `{"suspended":true}`)
 	pages := func(query string) (all []string) {
 		next := ""
 		for {
@@ -252,7 +252,7 @@ func TestListsAreSearchedAndPaged(t *testing.T) {
 				Items []subscription.Subscription
 				Next  string
 			}
-			o.must("GET", "/subscriptions?"+query+"&after="+next, "").into(t, &list)
+			f.must("GET", "/subscriptions?"+query+"&after="+next, "").decode(t, &list)
 			for _, s := range list.Items {
 				all = append(all, s.ID)
 			}
@@ -270,19 +270,19 @@ func TestListsAreSearchedAndPaged(t *testing.T) {
 			t.Errorf("%s lists %q, want %q", query, got, want)
 		}
 	}
-	if text := o.must("GET", "/tiers?search=old", "").text; !strings.Contains(text, `"id":"gold"`) {
-		t.Errorf("tiers: %s", text)
+	if text := f.must("GET", "/tiers?search=old", "").text; !strings.Contains(text, `"id":"gold"`) {
+		t.Errorf("tiers: %s, want gold", text)
 	}
-	if text := o.must("GET", "/tiers?search=nothing", "").text; text != `{"items":[]}` {
-		t.Errorf("an empty list is %s", text)
+	if text := f.must("GET", "/tiers?search=nothing", "").text; text != `{"items":[]}` {
+		t.Errorf("an empty list is %s, want {\"items\":[]}", text)
 	}
 }
 
-func TestChecksTellWhatTheyFind(t *testing.T) {
-	o := newOffice(t)
+func TestChecksReportTheirFindings(t *testing.T) {
+	f := newFixture(t)
 	var list struct{ Items []manage.Finding }
-	o.must("GET", "/checks", "").into(t, &list)
+	f.must("GET", "/checks", "").decode(t, &list)
 	if len(list.Items) != 2 || !list.Items[0].OK || list.Items[0].Note != "blue" || list.Items[1].OK || list.Items[1].Note != "wet: wait" {
-		t.Errorf("checks found %+v", list.Items)
+		t.Errorf("checks found %+v, want one OK and one fault", list.Items)
 	}
 }

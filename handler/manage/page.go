@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -8,76 +9,76 @@ import (
 	"strings"
 )
 
-// A list is answered in pages.
+// Items per page of a list.
 const (
-	usualPage   = 100
-	largestPage = 1000
+	defaultPageSize = 100
+	maxPageSize     = 1000
 )
 
-// page is a part of a list, and where the next one begins.
+// A page is a part of a list.
 type page[T any] struct {
 	Items []T `json:"items"`
-	// Next is what after must be to go on; absent at the end.
+	// Next is the value of after for the next page; absent on the last page.
 	Next string `json:"next,omitempty"`
 }
 
-// query reads a request's query, and collects what is wrong with it.
+// A query reads a request's query parameters and collects their faults.
 type query struct {
 	values url.Values
-	known  []string
+	known  []string // names of the parameters read
 	faults []error
 }
 
 func (c *call) query() *query { return &query{values: c.URL.Query()} }
 
-// text is a parameter that may be left out.
-func (q *query) text(name string) string {
+// param returns an optional parameter.
+func (q *query) param(name string) string {
 	q.known = append(q.known, name)
 	return q.values.Get(name)
 }
 
-func (q *query) fault(name, problem, fix string) {
+func (q *query) addFault(name, problem, fix string) {
 	q.faults = append(q.faults, fieldError(name, problem, fix))
 }
 
-// oneOf is a parameter with few values, the first where it is left out.
-func (q *query) oneOf(name string, allowed ...string) string {
-	value := q.text(name)
+// choice returns a parameter that has one of the allowed values; the first is the default.
+func (q *query) choice(name string, allowed ...string) string {
+	value := q.param(name)
 	if value == "" {
 		return allowed[0]
 	}
 	if !slices.Contains(allowed, value) {
-		q.fault(name, fmt.Sprintf("%q is unknown", value), "use "+strings.TrimPrefix(strings.Join(allowed, ", "), ", "))
+		q.addFault(name, fmt.Sprintf("%q is unknown", value), "use "+strings.TrimPrefix(strings.Join(allowed, ", "), ", "))
 	}
 	return value
 }
 
-// limit is how many items a page has.
-func (q *query) limit() int {
-	text := q.text("limit")
+// pageSize returns the number of items per page.
+func (q *query) pageSize() int {
+	text := q.param("limit")
 	if text == "" {
-		return usualPage
+		return defaultPageSize
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > largestPage {
-		q.fault("limit", fmt.Sprintf("%q is out of range", text), fmt.Sprintf("use 1 to %d", largestPage))
+	if err != nil || n < 1 || n > maxPageSize {
+		q.addFault("limit", fmt.Sprintf("%q is out of range", text), fmt.Sprintf("use 1 to %d", maxPageSize))
 	}
 	return n
 }
 
-// err is what is wrong, unknown parameters included: a misspelt filter would
-// be none.
+// err returns all faults. Unknown parameters are faults, because a misspelt filter would
+// silently filter nothing.
 func (q *query) err() error {
 	for name := range q.values {
 		if !slices.Contains(q.known, name) {
-			q.fault(name, "is an unknown parameter", "use "+strings.Join(q.known, ", "))
+			q.addFault(name, "is an unknown parameter", "use "+strings.Join(q.known, ", "))
 		}
 	}
-	return joined(q.faults)
+	return errors.Join(q.faults...)
 }
 
-// cut takes the page after an id from a list that is ordered by id.
-func cut[T any](all []T, id func(T) string, after string, limit int) page[T] {
+// paginate returns the page that follows an id, of a list ordered by id.
+func paginate[T any](all []T, id func(T) string, after string, limit int) page[T] {
 	from := len(all)
 	for i, item := range all {
 		if id(item) > after {
@@ -96,8 +97,8 @@ func cut[T any](all []T, id func(T) string, after string, limit int) page[T] {
 	return p
 }
 
-// found says whether any of texts has the words searched for, in whatever case.
-func found(search string, texts ...string) bool {
+// matches reports whether one of texts contains the search text, ignoring case.
+func matches(search string, texts ...string) bool {
 	if search == "" {
 		return true
 	}

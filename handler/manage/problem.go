@@ -11,21 +11,20 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Problem is an error as RFC 9457 writes it, with what Tollgate adds: a code
-// that programs can tell apart, and each field that is wrong. Its type is
-// about:blank, which a document may leave out.
+// A Problem is an RFC 9457 problem with Tollgate's extensions: a code for programs, and
+// the fields that are wrong. Its type is about:blank, which may be left out.
 type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Code   string `json:"code"`
-	// Errors name the fields of the request that are wrong.
+	// Errors lists the fields of the request that are wrong.
 	Errors []FieldProblem `json:"errors,omitempty"`
 
-	retry int // seconds, for Retry-After; 0: none
+	retryAfter int // seconds, for Retry-After; 0: none
 }
 
-// FieldProblem says what is wrong with one field, and what would be right.
+// A FieldProblem says what is wrong with one field and how to fix it.
 type FieldProblem struct {
 	Field   string `json:"field"`
 	Problem string `json:"problem"`
@@ -35,10 +34,10 @@ type FieldProblem struct {
 // Codes of problems that clients act on.
 const (
 	CodeInvalid     = "invalid"     // a field is wrong
-	CodeNotFound    = "not_found"   // what it names isn't there
-	CodeExists      = "exists"      // what it makes is there already
-	CodeStale       = "stale"       // the version in If-Match is an older one
-	CodeConflict    = "conflict"    // other changes kept coming in between
+	CodeNotFound    = "not_found"   // what the request names doesn't exist
+	CodeExists      = "exists"      // what the request creates exists already
+	CodeStale       = "stale"       // the version in If-Match is not the current one
+	CodeConflict    = "conflict"    // concurrent changes kept conflicting
 	CodeUnavailable = "unavailable" // the tables can't be reached
 )
 
@@ -52,24 +51,25 @@ func (p *Problem) send(w http.ResponseWriter) {
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="Tollgate"`)
 	}
-	if p.retry > 0 {
-		h.Set("Retry-After", strconv.Itoa(p.retry))
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // an operator who has left is told nothing more
+	_ = json.NewEncoder(w).Encode(p) // fails only if the operator has left
 }
 
-// retryAfter is how long to wait before the tables are asked again, in seconds.
-const retryAfter = 5
+// retryAfterSeconds is how long a client should wait before trying unavailable tables
+// again.
+const retryAfterSeconds = 5
 
-// asProblem makes any error answerable. What fits nothing else means that the
-// tables can't be reached; its text holds no secret.
+// asProblem converts any error to a problem. Errors of no known kind mean that the tables
+// can't be reached. No error's text holds a secret.
 func asProblem(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
 	detail := strings.ReplaceAll(err.Error(), "\n", "; ")
-	fields := wrongFields(err)
+	fields := fieldProblems(err)
 	switch {
 	case errors.Is(err, ErrUnauthorized):
 		return &Problem{Status: http.StatusUnauthorized, Code: "unauthorized", Detail: "Send an Entra ID token or the operator's key as Authorization: Bearer."}
@@ -88,20 +88,20 @@ func asProblem(err error) *Problem {
 	case errors.Is(err, subscription.ErrConflict):
 		return &Problem{Status: http.StatusConflict, Code: CodeConflict, Detail: detail}
 	}
-	return &Problem{Status: http.StatusServiceUnavailable, Code: CodeUnavailable, Detail: detail, retry: retryAfter}
+	return &Problem{Status: http.StatusServiceUnavailable, Code: CodeUnavailable, Detail: detail, retryAfter: retryAfterSeconds}
 }
 
-// wrongFields lists the field errors that an error is made of.
-func wrongFields(err error) (all []FieldProblem) {
+// fieldProblems returns the field errors within an error.
+func fieldProblems(err error) (all []FieldProblem) {
 	if wrong, ok := err.(*subscription.FieldError); ok {
 		return []FieldProblem{{wrong.Field, wrong.Problem, wrong.Fix}}
 	}
 	switch wrapper := err.(type) {
 	case interface{ Unwrap() error }:
-		return wrongFields(wrapper.Unwrap())
+		return fieldProblems(wrapper.Unwrap())
 	case interface{ Unwrap() []error }:
 		for _, inner := range wrapper.Unwrap() {
-			all = append(all, wrongFields(inner)...)
+			all = append(all, fieldProblems(inner)...)
 		}
 	}
 	return slices.Clip(all)

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-func TestBadRequestsAreNamedAndChangeNothing(t *testing.T) {
-	o := newOffice(t)
-	before := o.must("GET", "/tiers", "").text + o.must("GET", "/subscriptions/team-a", "").text
+func TestBadRequestsGetAClearProblemAndChangeNothing(t *testing.T) {
+	f := newFixture(t)
+	before := f.must("GET", "/tiers", "").text + f.must("GET", "/subscriptions/team-a", "").text
 	json := []string{"Content-Type", "application/json"}
 	for _, test := range []struct {
 		status       int
@@ -49,7 +49,7 @@ func TestBadRequestsAreNamedAndChangeNothing(t *testing.T) {
 		{422, "invalid", "PATCH", "/subscriptions/team-a", `{"overrides":{"models":[` + strings.Repeat(`"m",`, 5000) + `"m"]}}`, nil, []string{`"field":"overrides"`, "12000 characters"}},
 		{422, "invalid", "PATCH", "/tiers/gold", `{"models":["` + strings.Repeat("é", 13_000) + `"]}`, nil, []string{`"field":"models"`, "12000 characters"}},
 		{422, "invalid", "PATCH", "/tiers/gold", `{"version":1}`, json, []string{`"field":"version"`, "leave it out"}},
-		{400, "invalid", "PATCH", "/tiers/gold", `{"shadow":true}`, []string{"If-None-Match", `"5"`}, []string{"If-None-Match takes *"}},
+		{400, "invalid", "PATCH", "/tiers/gold", `{"shadow":true}`, []string{"If-None-Match", `"5"`}, []string{"If-None-Match accepts *"}},
 		{422, "not_found", "PUT", "/subscriptions/b", `{"tier":"silver"}`, json, []string{`tier \"silver\"`, `"field":"tier"`}},
 		{422, "invalid", "PUT", "/subscriptions/b", `{}`, json, []string{`"field":"tier"`}},
 		{404, "not_found", "PATCH", "/subscriptions/b", `{"name":"B"}`, json, []string{`subscription \"b\"`}},
@@ -71,25 +71,25 @@ func TestBadRequestsAreNamedAndChangeNothing(t *testing.T) {
 		{422, "invalid", "GET", "/usage/history?by=week&from=yesterday", "", nil, []string{`"field":"by"`, `"field":"from"`}},
 		{422, "invalid", "GET", "/usage/history?from=1h&to=2h", "", nil, []string{"is not before to"}},
 	} {
-		o.fails(test.status, test.code, test.method, test.path, test.body, test.headers, test.parts...)
+		f.expectProblem(test.status, test.code, test.method, test.path, test.body, test.headers, test.parts...)
 	}
-	if after := o.must("GET", "/tiers", "").text + o.must("GET", "/subscriptions/team-a", "").text; after != before {
-		t.Errorf("after bad requests:\n%s\nbefore:\n%s", after, before)
+	if after := f.must("GET", "/tiers", "").text + f.must("GET", "/subscriptions/team-a", "").text; after != before {
+		t.Errorf("after bad requests:\ngot  %s\nwant %s", after, before)
 	}
-	if got := o.events(); len(got) != 2 {
-		t.Errorf("bad requests are in the audit: %v", got)
+	if got := f.events(); len(got) != 2 {
+		t.Errorf("the audit is %v, want the fixture's two events", got)
 	}
 }
 
-func TestEveryAnswerIsForTheOperatorAlone(t *testing.T) {
-	o := newOffice(t)
+func TestAnswersAreNotCachedOrShared(t *testing.T) {
+	f := newFixture(t)
 	for _, path := range []string{"/tiers", "/nowhere", "/openapi.json"} {
-		h := o.ask("GET", path, "").header
+		h := f.ask("GET", path, "").header
 		if h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Access-Control-Allow-Origin") != "" {
-			t.Errorf("%s: %v", path, h)
+			t.Errorf("%s: headers %v, want no-store, nosniff and no CORS", path, h)
 		}
 	}
-	if a := o.ask("HEAD", "/tiers/gold", ""); a.status != http.StatusOK || a.header.Get("ETag") == "" {
-		t.Errorf("HEAD: %d %v", a.status, a.header)
+	if a := f.ask("HEAD", "/tiers/gold", ""); a.status != http.StatusOK || a.header.Get("ETag") == "" {
+		t.Errorf("HEAD: got %d %v, want 200 with an ETag", a.status, a.header)
 	}
 }

@@ -5,59 +5,74 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
-// serve answers a request that was let in.
-type serve func(*call) (*result, error)
+// An action answers an authenticated call.
+type action func(*call) (*result, error)
 
-// endpoints are the routes by path below Prefix, and by method.
-var endpoints = map[string]map[string]serve{
-	"/me":                                    {"GET": (*call).me},
+// endpoints holds the actions by path below Prefix, then by method.
+var endpoints = map[string]map[string]action{
+	"/me":                                    {"GET": (*call).readMe},
 	"/tiers":                                 {"GET": (*call).listTiers},
 	"/tiers/{id}":                            {"GET": (*call).readTier, "PUT": (*call).putTier, "PATCH": (*call).patchTier},
 	"/subscriptions":                         {"GET": (*call).listSubscriptions},
 	"/subscriptions/{id}":                    {"GET": (*call).readSubscription, "PUT": (*call).putSubscription, "PATCH": (*call).patchSubscription},
 	"/subscriptions/{id}/keys/{slot}":        {"POST": (*call).createKey, "PATCH": (*call).expireKey, "DELETE": (*call).revokeKey},
 	"/subscriptions/{id}/keys/{slot}/rotate": {"POST": (*call).rotateKey},
-	"/usage":                                 {"GET": (*call).usageNow},
-	"/usage/history":                         {"GET": (*call).usageHistory},
+	"/usage":                                 {"GET": (*call).listUsage},
+	"/usage/history":                         {"GET": (*call).listHistory},
 	"/audit":                                 {"GET": (*call).listAudit},
-	"/checks":                                {"GET": (*call).check},
+	"/checks":                                {"GET": (*call).readChecks},
 }
 
-// routes puts the paths into the mux, which matches them and no methods: those
-// are looked up, so that a wrong one is a problem as all others are.
+// noRoute is logged in place of a route for paths that match none.
+const noRoute = "(no route)"
+
+// descriptionPath is the one path that can be read without a token.
+const descriptionPath = Prefix + "/openapi.json"
+
+// routes registers the paths. The mux matches paths only; dispatch matches methods, so
+// that a wrong method is answered with a problem like other errors.
 func (a *API) routes() {
 	for path, methods := range endpoints {
-		a.mux.HandleFunc(Prefix+path, func(_ http.ResponseWriter, r *http.Request) { dispatch(r, methods) })
+		a.mux.HandleFunc(Prefix+path, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, Prefix+path, methods) })
 	}
-	a.mux.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) { dispatch(r, nil) })
+	a.mux.HandleFunc(descriptionPath, a.serveDescription)
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, noRoute, nil) })
 }
 
-// dispatch has the method's own function answer.
-func dispatch(r *http.Request, methods map[string]serve) {
-	c := r.Context().Value(callKey{}).(*call)
-	c.Request = r // which has the path's values
-	method := r.Method
+// serveDescription answers with the description of the API.
+func (a *API) serveDescription(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		a.serve(w, r, descriptionPath, nil)
+		return
+	}
+	c := &call{Request: r, w: w, api: a, route: descriptionPath, started: time.Now()}
+	c.finish(&result{rawBody: OpenAPI}, nil)
+}
+
+// dispatch answers the call with the action for its method. nil methods mean that the
+// path has no route.
+func (c *call) dispatch(methods map[string]action) (*result, error) {
+	method := c.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	if found := methods[method]; found != nil {
-		c.end(found(c))
-		return
+	if act := methods[method]; act != nil {
+		return act(c)
 	}
 	if methods == nil {
-		c.end(nil, &Problem{Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing at this path; " + Prefix + "/openapi.json says what there is."})
-		return
+		return nil, &Problem{Status: http.StatusNotFound, Code: "no_such_path", Detail: "Nothing is at this path. See " + descriptionPath + " for the paths of the API."}
 	}
 	allowed := strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
 	c.w.Header().Set("Allow", allowed)
-	c.end(nil, &Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "This path takes " + allowed + " only."})
+	return nil, &Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "This path accepts " + allowed + " only."}
 }
 
-// me says who the token is of, so that a client can tell that it is good.
-func (c *call) me() (*result, error) {
+// readMe answers with the operator's name, so that a client can test its token.
+func (c *call) readMe() (*result, error) {
 	return &result{body: struct {
 		Who string `json:"who"`
-	}{c.who}}, nil
+	}{c.operator}}, nil
 }

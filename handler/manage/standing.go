@@ -8,9 +8,9 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// standing is a stored counter as it stands at a time, under the limits of its
-// owner where those are newer than what it was last counted under.
-func standing(stored counter.Stored, unreadable error, newest limit.Limits, now time.Time) Standing {
+// standingOf returns the standing of a stored counter at a time, under its owner's
+// current limits if they are newer than the counter's.
+func standingOf(stored counter.Stored, unreadable error, newest limit.Limits, now time.Time) Standing {
 	of := limit.OwnerOf(stored.Key)
 	s := Standing{Counter: stored.Key, Subscription: of.Subscription, Tier: of.Tier}
 	if unreadable != nil {
@@ -18,7 +18,7 @@ func standing(stored counter.Stored, unreadable error, newest limit.Limits, now 
 		return s
 	}
 	state := stored.State
-	state.Advance(newest, now) // which takes no older ones
+	state.Advance(newest, now) // ignores older limits
 	at := state.Standing(now)
 	if at.TokensPerMinute > 0 {
 		s.Minute = &Window{at.TokensPerMinute, at.Used, at.Owed, at.Remaining, at.ResetAt}
@@ -31,9 +31,9 @@ func standing(stored counter.Stored, unreadable error, newest limit.Limits, now 
 	return s
 }
 
-// limits are what operators have set, by whose counters they hold for. A
-// counter itself learns of a change with the next call.
-func (c *call) limits() (map[limit.Owner]limit.Limits, error) {
+// effectiveLimits returns the current limits of every tier and subscription. Counters
+// adopt a change only with their next call.
+func (c *call) effectiveLimits() (map[limit.Owner]limit.Limits, error) {
 	tiers, err := c.api.Store.Tiers(c.Context())
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (c *call) limits() (map[limit.Owner]limit.Limits, error) {
 		all[limit.Owner{Tier: t.ID}] = t.Counted()
 	}
 	for _, s := range subs {
-		if effective, err := s.Effective(byID[s.Tier]); err == nil { // what doesn't fit is for the checks to tell
+		if effective, err := s.Effective(byID[s.Tier]); err == nil { // the checks report invalid subscriptions
 			all[limit.Owner{Subscription: s.ID}] = effective.Counted()
 		}
 	}

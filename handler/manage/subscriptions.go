@@ -9,11 +9,11 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// listSubscriptions answers with subscriptions, by id.
+// listSubscriptions answers with subscriptions, ordered by id.
 func (c *call) listSubscriptions() (*result, error) {
 	q := c.query()
-	search, tier, state := q.text("search"), q.text("tier"), q.oneOf("state", "", "active", "suspended")
-	after, limit := q.text("after"), q.limit()
+	search, tier, state := q.param("search"), q.param("tier"), q.choice("state", "", "active", "suspended")
+	after, limit := q.param("after"), q.pageSize()
 	if err := q.err(); err != nil {
 		return nil, err
 	}
@@ -22,102 +22,102 @@ func (c *call) listSubscriptions() (*result, error) {
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(s subscription.Subscription) bool {
-		return !found(search, s.ID, s.Name) || tier != "" && s.Tier != tier || state != "" && s.Suspended != (state == "suspended")
+		return !matches(search, s.ID, s.Name) || tier != "" && s.Tier != tier || state != "" && s.Suspended != (state == "suspended")
 	})
-	return &result{body: cut(all, func(s subscription.Subscription) string { return s.ID }, after, limit)}, nil
+	return &result{body: paginate(all, func(s subscription.Subscription) string { return s.ID }, after, limit)}, nil
 }
 
 func (c *call) readSubscription() (*result, error) {
-	return c.account(c.registry(), false)
+	return c.answerAccount(c.registry(), false)
 }
 
-// account answers with all there is to know of a subscription.
-func (c *call) account(registry subscription.Registry, made bool) (*result, error) {
+// answerAccount answers with a subscription, its effective limits and its keys.
+func (c *call) answerAccount(registry subscription.Registry, created bool) (*result, error) {
 	id := c.PathValue("id")
 	account, err := registry.Account(c.Context(), id)
 	if err != nil {
-		return nil, c.tierless(registry, err)
+		return nil, c.explainNotFound(registry, err)
 	}
 	if account.Keys == nil {
 		account.Keys = []subscription.KeyRecord{}
 	}
-	return stored(made, account, account.Version, Prefix+"/subscriptions/"+id), nil
+	return changeResult(created, account, account.Version, Prefix+"/subscriptions/"+id), nil
 }
 
-// tierless tells a subscription that isn't there from one whose tier isn't: the
-// path is good, so that is a problem of the request or of the tables.
-func (c *call) tierless(registry subscription.Registry, err error) error {
+// explainNotFound returns err if the subscription doesn't exist. If its tier doesn't, the
+// path is right, so it returns a problem with the field tier instead.
+func (c *call) explainNotFound(registry subscription.Registry, err error) error {
 	if !errors.Is(err, subscription.ErrNotFound) {
 		return err
 	}
-	if c.Method != http.MethodPut && c.absent(registry, c.PathValue("id")) {
+	if c.Method != http.MethodPut && c.isAbsent(registry, c.PathValue("id")) {
 		return err
 	}
 	return &Problem{Status: http.StatusUnprocessableEntity, Code: CodeNotFound, Detail: err.Error(),
-		Errors: []FieldProblem{{"tier", "was not found", "name one that there is, or make it first"}}}
+		Errors: []FieldProblem{{"tier", "was not found", "use an existing tier, or create this one first"}}}
 }
 
-// settable are the fields of a subscription that operators set. The others may
-// be in a body, so that what was read can be changed and sent back.
-type settable struct {
+// editableFields are the fields of a subscription that operators set. A body may hold
+// the other fields too, so that an operator can read, edit and send back.
+type editableFields struct {
 	Name      string          `json:"name,omitempty"`
 	Tier      string          `json:"tier,omitempty"`
 	Overrides json.RawMessage `json:"overrides,omitempty"`
 	Suspended bool            `json:"suspended,omitempty"`
 }
 
-func settableOf(s subscription.Subscription) settable {
-	return settable{s.Name, s.Tier, s.Overrides, s.Suspended}
+func editableFieldsOf(s subscription.Subscription) editableFields {
+	return editableFields{s.Name, s.Tier, s.Overrides, s.Suspended}
 }
 
-func (v settable) apply(s *subscription.Subscription) {
+func (v editableFields) apply(s *subscription.Subscription) {
 	s.Name, s.Tier, s.Overrides, s.Suspended = v.Name, v.Tier, v.Overrides, v.Suspended
 	if text := string(s.Overrides); text == "{}" || text == "null" {
 		s.Overrides = nil
 	}
 }
 
-// putSubscription makes a subscription, without keys, or replaces all that
-// operators set of one.
+// putSubscription creates a subscription, without keys, or replaces all its editable
+// fields.
 func (c *call) putSubscription() (*result, error) {
 	condition, err := c.precondition()
 	if err != nil {
 		return nil, err
 	}
 	var given subscription.Account
-	if err := c.decode(&given, false); err != nil {
+	if err := c.decodeBody(&given, false); err != nil {
 		return nil, err
 	}
 	id := c.PathValue("id")
-	if err := named(id, given.ID); err != nil {
+	if err := checkPathID(id, given.ID); err != nil {
 		return nil, err
 	}
-	registry, made := c.registry(), false
+	registry, created := c.registry(), false
 	change := func(s *subscription.Subscription) error {
-		if err := condition.required("subscription", id, s.Version); err != nil {
+		if err := condition.checkReplace("subscription", id, s.Version); err != nil {
 			return err
 		}
-		settableOf(given.Subscription).apply(s)
+		editableFieldsOf(given.Subscription).apply(s)
 		return nil
 	}
 	_, err = registry.Change(c.Context(), id, change)
-	if err != nil && c.absent(registry, id) {
-		made = true
-		err = c.create(registry, id, change)
+	if err != nil && c.isAbsent(registry, id) {
+		created = true
+		err = c.createSubscription(registry, id, change)
 	}
 	if err != nil {
-		return nil, c.tierless(registry, err)
+		return nil, c.explainNotFound(registry, err)
 	}
-	return c.account(registry, made)
+	return c.answerAccount(registry, created)
 }
 
-// absent says that a subscription isn't there.
-func (c *call) absent(registry subscription.Registry, id string) bool {
+// isAbsent reports whether a subscription doesn't exist.
+func (c *call) isAbsent(registry subscription.Registry, id string) bool {
 	_, err := registry.Store.Subscription(c.Context(), id)
 	return errors.Is(err, subscription.ErrNotFound)
 }
 
-func (c *call) create(registry subscription.Registry, id string, change func(*subscription.Subscription) error) error {
+func (c *call) createSubscription(registry subscription.Registry, id string, change func(*subscription.Subscription) error) error {
 	s := subscription.Subscription{ID: id}
 	if err := change(&s); err != nil {
 		return err
@@ -126,44 +126,44 @@ func (c *call) create(registry subscription.Registry, id string, change func(*su
 	return err
 }
 
-// patchSubscription changes what a merge patch names.
+// patchSubscription changes the fields in a merge patch.
 func (c *call) patchSubscription() (*result, error) {
 	condition, err := c.precondition()
 	if err != nil {
 		return nil, err
 	}
-	patch, err := c.body(typeMerge, typeJSON)
+	patch, err := c.readBody(typeMerge, typeJSON)
 	if err != nil {
 		return nil, err
 	}
-	if err := readOnly(patch, "id", "version", "created", "limits", "keys"); err != nil {
+	if err := rejectReadOnly(patch, "id", "version", "created", "limits", "keys"); err != nil {
 		return nil, err
 	}
 	registry, id := c.registry(), c.PathValue("id")
-	if onlySuspends(patch) && condition == (precondition{}) { // which must work whatever became of the tier
+	if isOnlySuspension(patch) && condition == (precondition{}) { // must work even if the tier is missing or invalid
 		suspended, err := registry.Suspend(c.Context(), id, true)
 		if err != nil {
 			return nil, err
 		}
-		return stored(false, suspended, suspended.Version, ""), nil
+		return changeResult(false, suspended, suspended.Version, ""), nil
 	}
 	if _, err := registry.Change(c.Context(), id, func(s *subscription.Subscription) error {
 		if err := condition.check("subscription", id, s.Version); err != nil {
 			return err
 		}
-		after, err := patched(settableOf(*s), patch)
+		after, err := applyPatch(editableFieldsOf(*s), patch)
 		if err == nil {
 			after.apply(s)
 		}
 		return err
 	}); err != nil {
-		return nil, c.tierless(registry, err)
+		return nil, c.explainNotFound(registry, err)
 	}
-	return c.account(registry, false)
+	return c.answerAccount(registry, false)
 }
 
-// onlySuspends says that a patch does nothing but suspend.
-func onlySuspends(patch []byte) bool {
+// isOnlySuspension reports whether a patch does nothing but suspend.
+func isOnlySuspension(patch []byte) bool {
 	var given map[string]any
 	return json.Unmarshal(patch, &given) == nil && len(given) == 1 && given["suspended"] == true
 }

@@ -15,8 +15,8 @@ import (
 	"tollgate/handler/manage"
 )
 
-// spent is a counter that was charged tokens in this minute and in this day.
-func spent(key string, tokens int64) counter.Stored {
+// counterWith returns a counter that was charged tokens this minute and this day.
+func counterWith(key string, tokens int64) counter.Stored {
 	limits := limit.Limits{TokensPerMinute: 1000, Quota: 50_000, Period: limit.Daily, Version: math.MaxInt64}
 	s := limit.New(limits, time.Now(), "epoch")
 	s.Spent, s.PeriodSpent = tokens, tokens
@@ -24,35 +24,34 @@ func spent(key string, tokens int64) counter.Stored {
 	return counter.Stored{Key: key, State: s}
 }
 
-// It runs in virtual time, in which no minute or day turns between what is
-// stored and what is told.
-func TestUsageTellsWhereCountersStand(t *testing.T) {
+// It runs in virtual time so that no minute or day ends while it runs.
+func TestUsageShowsTheStandingOfCounters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOffice(t)
-		o.used.counters = []counter.Stored{spent("team-b", 10), spent("gold:client-ip=192.0.2.7", 30), spent("team-a", 100), spent("team-a/model=r1", 300), {Key: "team-c"}}
-		o.used.broken = map[string]error{"team-c": counter.ErrEdited}
+		f := newFixture(t)
+		f.usage.counters = []counter.Stored{counterWith("team-b", 10), counterWith("gold:client-ip=192.0.2.7", 30), counterWith("team-a", 100), counterWith("team-a/model=r1", 300), {Key: "team-c"}}
+		f.usage.problems = map[string]error{"team-c": counter.ErrEdited}
 		var list struct {
 			Items []manage.Standing
 			Next  string
 		}
-		o.must("GET", "/usage", "").into(t, &list)
+		f.must("GET", "/usage", "").decode(t, &list)
 		if len(list.Items) != 5 || list.Items[0].Counter != "gold:client-ip=192.0.2.7" || list.Items[0].Tier != "gold" || list.Items[4].Problem == "" {
-			t.Fatalf("usage lists %+v", list.Items)
+			t.Fatalf("usage lists %+v, want five counters, the last with a problem", list.Items)
 		}
 		a := list.Items[1]
 		if a.Subscription != "team-a" || a.Minute == nil || a.Quota == nil || a.Minute.Limit != 1000 || a.Quota.Used != 100 || a.Quota.Left != 49_900 || a.QuotaPeriod != "Daily" {
-			t.Errorf("team-a stands at %+v", a)
+			t.Errorf("team-a: %+v, want 100 of both limits used", a)
 		}
 		if a.Minute.Used != 100 || a.Happened != (manage.Tokens{PromptTokens: 50, CompletionTokens: 50, TotalTokens: 100, Requests: 1}) {
-			t.Errorf("in team-a's minute %d tokens were charged, and happened %+v", a.Minute.Used, a.Happened)
+			t.Errorf("team-a: %d tokens charged this minute, happened %+v; want 100, half of them prompt", a.Minute.Used, a.Happened)
 		}
 		for query, want := range map[string]int{"?subscription=team-a": 2, "?tier=gold": 1, "?search=192": 1, "?search=r1&subscription=team-a": 1, "?limit=2": 2} {
-			if o.must("GET", "/usage"+query, "").into(t, &list); len(list.Items) != want {
+			if f.must("GET", "/usage"+query, "").decode(t, &list); len(list.Items) != want {
 				t.Errorf("%s lists %d counters, want %d", query, len(list.Items), want)
 			}
 		}
-		o.used.fault = errors.New("down")
-		o.fails(http.StatusServiceUnavailable, "unavailable", "GET", "/usage", "", nil, "down")
+		f.usage.failure = errors.New("down")
+		f.expectProblem(http.StatusServiceUnavailable, "unavailable", "GET", "/usage", "", nil, "down")
 	})
 }
 
@@ -62,89 +61,89 @@ func row(key string, at time.Time, prompt, completion int64) usage.Row {
 	return r
 }
 
-func TestHistoryIsSummedUp(t *testing.T) {
-	o := newOffice(t)
+func TestHistoryIsSummedBySpanAndCounter(t *testing.T) {
+	f := newFixture(t)
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	o.used.rows = []usage.Row{row("team-a", noon, 1, 2), row("team-a", noon.Add(time.Minute), 3, 4), row("team-a", noon.Add(time.Hour), 5, 6), row("team-b", noon, 7, 8)}
+	f.usage.rows = []usage.Row{row("team-a", noon, 1, 2), row("team-a", noon.Add(time.Minute), 3, 4), row("team-a", noon.Add(time.Hour), 5, 6), row("team-b", noon, 7, 8)}
 	var answer struct {
 		By    string
 		Items []manage.Span
 	}
 	ask := func(query string) []manage.Span {
 		answer.Items = nil
-		o.must("GET", "/usage/history?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z&"+query, "").into(t, &answer)
+		f.must("GET", "/usage/history?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z&"+query, "").decode(t, &answer)
 		return answer.Items
 	}
 	if got := ask("by=minute"); len(got) != 4 || got[0].Counter != "team-a" || !got[0].From.Equal(noon) || got[1].Counter != "team-b" || got[0].TotalTokens != 3 {
-		t.Errorf("by minute: %+v", got)
+		t.Errorf("by minute: %+v, want four spans", got)
 	}
 	if got := ask("by=hour"); len(got) != 3 || got[0].Tokens != (manage.Tokens{PromptTokens: 4, CompletionTokens: 6, TotalTokens: 10, Requests: 2, Refused: 4}) {
-		t.Errorf("by hour: %+v", got)
+		t.Errorf("by hour: %+v, want three spans, team-a's first summed", got)
 	}
 	if got := ask("by=day&sum=all"); len(got) != 1 || got[0].Counter != "" || got[0].TotalTokens != 36 || !got[0].From.Equal(noon.Truncate(24*time.Hour)) {
-		t.Errorf("by day, all together: %+v", got)
+		t.Errorf("by day over all counters: %+v, want one span of 36 tokens", got)
 	}
-	if ask("by=day&subscription=team-a"); o.used.asked.Owner != (limit.Owner{Subscription: "team-a"}) || !o.used.asked.From.Equal(noon.Add(-12*time.Hour)) {
-		t.Errorf("asked the history for %+v", o.used.asked)
+	if ask("by=day&subscription=team-a"); f.usage.lastQuery.Owner != (limit.Owner{Subscription: "team-a"}) || !f.usage.lastQuery.From.Equal(noon.Add(-12*time.Hour)) {
+		t.Errorf("query %+v, want team-a's from 00:00", f.usage.lastQuery)
 	}
-	o.must("GET", "/usage/history?by=minute&from=90m&counter=team-a/model=r1", "")
-	if ago := time.Since(o.used.asked.From); o.used.asked.Counter != "team-a/model=r1" || ago < 90*time.Minute || ago > 91*time.Minute {
-		t.Errorf("asked the history for %+v", o.used.asked)
+	f.must("GET", "/usage/history?by=minute&from=90m&counter=team-a/model=r1", "")
+	if ago := time.Since(f.usage.lastQuery.From); f.usage.lastQuery.Counter != "team-a/model=r1" || ago < 90*time.Minute || ago > 91*time.Minute {
+		t.Errorf("query %+v, want one counter's from 90 minutes ago", f.usage.lastQuery)
 	}
-	if got := o.ask("GET", "/usage/history?by=week", ""); got.status != http.StatusUnprocessableEntity || strings.Contains(got.text, "not before") {
-		t.Errorf("beside an unknown by, what nobody asked is refused: %s", got.text)
+	if got := f.ask("GET", "/usage/history?by=week", ""); got.status != http.StatusUnprocessableEntity || strings.Contains(got.text, "not before") {
+		t.Errorf("by=week: got %s, want a fault of by alone", got.text)
 	}
-	o.used.fault = errors.New("down")
-	o.fails(http.StatusServiceUnavailable, "unavailable", "GET", "/usage/history", "", nil, "down")
+	f.usage.failure = errors.New("down")
+	f.expectProblem(http.StatusServiceUnavailable, "unavailable", "GET", "/usage/history", "", nil, "down")
 }
 
-// A minute is told once: while it waits in its counter, in the moment when it
-// is in both places, and when only the history has it.
-func TestAMinuteThatIsOverIsToldOnce(t *testing.T) {
-	o := newOffice(t)
+// A minute is counted once whether it is in its counter only, in the history only, or in
+// both for a moment.
+func TestAClosedMinuteIsCountedOnce(t *testing.T) {
+	f := newFixture(t)
 	before := time.Now().Add(-3 * time.Minute)
-	stored := spent("team-a", 100)
+	stored := counterWith("team-a", 100)
 	stored.State.Window, stored.State.UsageFrom = limit.Minute(before), limit.Minute(before)
 	written := row("team-a", before, 50, 50)
 	written.Epoch, written.Requests, written.Refused = "epoch", 1, 0
 	other := written
-	other.Epoch = "of the counter that bore the key before"
+	other.Epoch = "of an earlier counter with the same key"
 	for name, test := range map[string]struct {
 		counters []counter.Stored
 		rows     []usage.Row
 		want     int64
 	}{
-		"waits":                   {[]counter.Stored{stored}, nil, 100},
-		"in both":                 {[]counter.Stored{stored}, []usage.Row{written}, 100},
-		"written":                 {nil, []usage.Row{written}, 100},
-		"of two counters in turn": {[]counter.Stored{stored}, []usage.Row{other}, 200},
+		"in the counter":                    {[]counter.Stored{stored}, nil, 100},
+		"in both":                           {[]counter.Stored{stored}, []usage.Row{written}, 100},
+		"in the history":                    {nil, []usage.Row{written}, 100},
+		"of two counters with the same key": {[]counter.Stored{stored}, []usage.Row{other}, 200},
 	} {
-		o.used.counters, o.used.rows = test.counters, test.rows
+		f.usage.counters, f.usage.rows = test.counters, test.rows
 		var answer struct{ Items []manage.Span }
-		o.must("GET", "/usage/history?by=minute&subscription=team-a", "").into(t, &answer)
+		f.must("GET", "/usage/history?by=minute&subscription=team-a", "").decode(t, &answer)
 		if len(answer.Items) != 1 || answer.Items[0].TotalTokens != test.want {
 			t.Errorf("%s: %+v, want %d tokens", name, answer.Items, test.want)
 		}
-		o.must("GET", "/usage/history?by=minute&subscription=team-b", "").into(t, &answer)
+		f.must("GET", "/usage/history?by=minute&subscription=team-b", "").decode(t, &answer)
 		if test.rows == nil && len(answer.Items) != 0 {
-			t.Errorf("%s: another's history tells %+v", name, answer.Items)
+			t.Errorf("%s: history of another subscription: %+v, want none", name, answer.Items)
 		}
 	}
 }
 
-func TestUsageStandsUnderTheLimitsThatWereSetLast(t *testing.T) {
-	o := newOffice(t)
-	o.used.counters = []counter.Stored{spent("team-a", 100), spent("gold:client-ip=192.0.2.7", 100), spent("gone", 100)}
-	for i := range o.used.counters {
-		o.used.counters[i].State.Version = 1 // of before the changes
+func TestUsageUsesTheNewestLimits(t *testing.T) {
+	f := newFixture(t)
+	f.usage.counters = []counter.Stored{counterWith("team-a", 100), counterWith("gold:client-ip=192.0.2.7", 100), counterWith("gone", 100)}
+	for i := range f.usage.counters {
+		f.usage.counters[i].State.Version = 1 // older than the changes
 	}
-	o.must("PATCH", "/tiers/gold", `{"tokensPerMinute":700}`)
-	o.must("PATCH", "/subscriptions/team-a", `{"overrides":{"tokensPerMinute":600}}`)
+	f.must("PATCH", "/tiers/gold", `{"tokensPerMinute":700}`)
+	f.must("PATCH", "/subscriptions/team-a", `{"overrides":{"tokensPerMinute":600}}`)
 	var list struct{ Items []manage.Standing }
-	o.must("GET", "/usage", "").into(t, &list)
+	f.must("GET", "/usage", "").decode(t, &list)
 	for i, want := range []int64{700, 1000, 600} { // gold's, gone, team-a
 		if got := list.Items[i]; got.Minute == nil || got.Minute.Limit != want {
-			t.Errorf("%s stands at %+v, want a limit of %d", got.Counter, got.Minute, want)
+			t.Errorf("%s: %+v, want a limit of %d", got.Counter, got.Minute, want)
 		}
 	}
 }

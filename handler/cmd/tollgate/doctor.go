@@ -65,7 +65,7 @@ func (a *app) examine(cmd *cobra.Command) ([]manage.Finding, error) {
 		if err != nil {
 			return nil, err
 		}
-		return manage.Examine(cmd.Context(), checks), nil
+		return manage.RunChecks(cmd.Context(), checks), nil
 	}
 	c, err := a.client()
 	if err != nil {
@@ -76,7 +76,7 @@ func (a *app) examine(cmd *cobra.Command) ([]manage.Finding, error) {
 	if err := c.do(cmd.Context(), request{method: http.MethodGet, path: "/checks"}, &page); err != nil {
 		return nil, err
 	}
-	return append([]manage.Finding{{Name: "gateway", OK: true, Note: c.where + " answers and accepts the login", Taken: time.Since(started).Milliseconds()}}, page.Items...), nil
+	return append([]manage.Finding{{Name: "gateway", OK: true, Note: c.where + " answers and accepts the login", Milliseconds: time.Since(started).Milliseconds()}}, page.Items...), nil
 }
 
 // checks returns the checks that this machine can run: of the settings, as the gateway

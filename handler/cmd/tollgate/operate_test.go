@@ -233,7 +233,7 @@ func TestHistoryByMinuteHourAndDay(t *testing.T) {
 		t.Errorf("by day: %v, %v", cells, err)
 	}
 	m.fails(exitUsage, []string{`by "week" is unknown`, "use minute, hour, day"}, "usage", "--by", "week")
-	m.fails(exitUsage, []string{`from "yesterday" is no time`}, "usage", "--by", "day", "--from", "yesterday")
+	m.fails(exitUsage, []string{`from "yesterday" is not a time`}, "usage", "--by", "day", "--from", "yesterday")
 }
 
 func TestWatchLooksAgain(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package audittest is what every manage.Audit must do.
+// Package audittest tests implementations of manage.Audit.
 package audittest
 
 import (
@@ -11,11 +11,11 @@ import (
 	"tollgate/handler/manage"
 )
 
-// Run checks an empty audit.
+// Run tests an audit that is empty.
 func Run(t *testing.T, audit manage.Audit) {
 	ctx := t.Context()
 	if events, next, err := audit.Events(ctx, "", "", 10); len(events) != 0 || next != "" || err != nil {
-		t.Fatalf("an empty audit lists %v, %q, %v", events, next, err)
+		t.Fatalf("an empty audit lists %v, next %q, %v; want nothing", events, next, err)
 	}
 	want := manage.Event{When: time.Now().UTC().Truncate(time.Microsecond), Who: "ann's \"own\"", Action: "tier.change", Target: "gold",
 		Changes: map[string]manage.Change{"tokensPerMinute": {From: 300.0, To: 500.0}, "name": {To: "Ä"}}}
@@ -39,14 +39,14 @@ func Run(t *testing.T, audit manage.Audit) {
 	events, _, err := audit.Events(ctx, "", ids[1], 1)
 	want.ID, want.Outcome = ids[0], manage.Done
 	if err != nil || len(events) != 1 {
-		t.Fatalf("the oldest are %v, %v", events, err)
+		t.Fatalf("the last page is %v, %v; want one event", events, err)
 	}
 	if diff := cmp.Diff(want, events[0]); diff != "" {
-		t.Errorf("the oldest (-want +got):\n%s", diff)
+		t.Errorf("the oldest event (-want +got):\n%s", diff)
 	}
 }
 
-// pages reads the events in pages of two, all and those of one target.
+// pages reads all events, and those of one target, in pages of two.
 func pages(t *testing.T, audit manage.Audit, ids []string) {
 	t.Helper()
 	for target, want := range map[string]string{

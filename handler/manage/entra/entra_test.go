@@ -22,13 +22,13 @@ import (
 	"tollgate/handler/manage/entra"
 )
 
-// issuer publishes keys as Entra ID does, and signs tokens.
+// An issuer publishes keys like Entra ID and signs tokens.
 type issuer struct {
 	*httptest.Server
-	key   *rsa.PrivateKey
-	kid   string
-	asked atomic.Int64 // for its keys
-	down  atomic.Bool
+	key      *rsa.PrivateKey
+	kid      string
+	keyReads atomic.Int64 // for its keys
+	down     atomic.Bool
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -47,7 +47,7 @@ func newIssuer(t *testing.T) *issuer {
 		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": i.name(), "jwks_uri": i.URL + "/keys"})
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
-		i.asked.Add(1)
+		i.keyReads.Add(1)
 		encode := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]string{
 			"kty": "RSA", "use": "sig", "kid": "k1", "n": encode(i.key.N), "e": encode(big.NewInt(int64(i.key.E)))}}})
@@ -59,13 +59,13 @@ func newIssuer(t *testing.T) *issuer {
 
 func (i *issuer) name() string { return i.URL + "/tenant/v2.0" }
 
-// token signs claims, those of a good token but for changes; nil takes one away.
+// token returns a signed token with valid claims, except for changes; nil removes a claim.
 func (i *issuer) token(t *testing.T, changes map[string]any) string {
 	t.Helper()
 	return i.signed(t, nil, changes)
 }
 
-// signed is token with more in its header.
+// signed is token with additional header fields.
 func (i *issuer) signed(t *testing.T, header, changes map[string]any) string {
 	t.Helper()
 	claims := jwt.MapClaims{"iss": i.name(), "aud": "api://tollgate", "exp": time.Now().Add(time.Hour).Unix(), "nbf": time.Now().Add(-time.Minute).Unix(),
@@ -91,26 +91,26 @@ func (i *issuer) verifier(t *testing.T) *entra.Verifier {
 	return entra.New(entra.Settings{Issuer: i.name(), Audience: "api://tollgate", Role: "Tollgate.Admin"}, i.Client(), slog.New(slog.DiscardHandler))
 }
 
-func TestAnOperatorsTokenIsTakenAndNamed(t *testing.T) {
+func TestAnOperatorsTokenIsAcceptedAndItsOwnerNamed(t *testing.T) {
 	i := newIssuer(t)
 	v := i.verifier(t)
 	for want, changes := range map[string]map[string]any{
 		"ann@example.com (o-1)":           nil,
 		"bob@example.com (o-1)":           {"preferred_username": nil, "upn": "bob@example.com"},
 		"app 11-22 (o-2)":                 {"preferred_username": nil, "scp": nil, "idtyp": "app", "azp": "11-22", "oid": "o-2"},
-		"app 33-44 (o-2)":                 {"preferred_username": nil, "scp": nil, "appid": "33-44", "oid": "o-2", "sub": "o-2"}, // the registration doesn't ask for idtyp
+		"app 33-44 (o-2)":                 {"preferred_username": nil, "scp": nil, "appid": "33-44", "oid": "o-2", "sub": "o-2"}, // idtyp is not configured in the registration
 		"a\ufffd\ufffd[31mb\ufffdc (o-1)": {"preferred_username": "a\n\x1b[31mb\u202ec"},
 	} {
 		if who, err := v.Authenticate(t.Context(), i.token(t, changes)); who != want || err != nil {
-			t.Errorf("%v: %q, %v; want %q", changes, who, err, want)
+			t.Errorf("changes %v: owner %q, %v; want %q", changes, who, err, want)
 		}
 	}
-	if n := i.asked.Load(); n != 1 {
-		t.Errorf("the keys were read %d times for these tokens", n)
+	if n := i.keyReads.Load(); n != 1 {
+		t.Errorf("the keys were read %d times, want once", n)
 	}
 }
 
-func TestEveryOtherTokenIsRefused(t *testing.T) {
+func TestEveryInvalidTokenIsRefused(t *testing.T) {
 	i := newIssuer(t)
 	v := i.verifier(t)
 	good := i.token(t, nil)
@@ -121,11 +121,11 @@ func TestEveryOtherTokenIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger := newIssuer(t)
+	other := newIssuer(t)
 	for name, token := range map[string]string{
 		"no token": "tg_key", "alg none": none, "a symmetric one": symmetric, "cut": parts[0] + "." + parts[1] + "." + parts[2][:20],
 		"altered":             parts[0] + "." + parts[1] + "x." + parts[2],
-		"another's signature": stranger.token(t, map[string]any{"iss": i.name()}), "another issuer": i.token(t, map[string]any{"iss": "https://elsewhere"}),
+		"another's signature": other.token(t, map[string]any{"iss": i.name()}), "another issuer": i.token(t, map[string]any{"iss": "https://elsewhere"}),
 		"another audience": i.token(t, map[string]any{"aud": "api://other"}), "no audience": i.token(t, map[string]any{"aud": nil}),
 		"expired": i.token(t, map[string]any{"exp": time.Now().Add(-2 * time.Minute).Unix()}), "without an end": i.token(t, map[string]any{"exp": nil}),
 		"not valid yet": i.token(t, map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}),
@@ -137,44 +137,44 @@ func TestEveryOtherTokenIsRefused(t *testing.T) {
 		"an end that is a text": i.token(t, map[string]any{"exp": "9999999999"}),
 	} {
 		if who, err := v.Authenticate(t.Context(), token); !errors.Is(err, manage.ErrUnauthorized) {
-			t.Errorf("%s: %q, %v", name, who, err)
+			t.Errorf("%s: owner %q, error %v; want ErrUnauthorized", name, who, err)
 		}
 	}
 	for _, changes := range []map[string]any{{"roles": nil}, {"roles": []string{}}, {"roles": []string{"tollgate.admin"}}, {"roles": []string{"Tollgate.Reader"}},
 		{"roles": "Tollgate.Admin"}, {"roles": nil, "Roles": []string{"Tollgate.Admin"}}, {"roles": nil, "ROLES": []string{"Tollgate.Admin"}}, {"roles": []any{[]string{"Tollgate.Admin"}}}} {
 		if _, err := v.Authenticate(t.Context(), i.token(t, changes)); !errors.Is(err, manage.ErrForbidden) || !strings.Contains(err.Error(), "Tollgate.Admin") {
-			t.Errorf("%v: %v", changes, err)
+			t.Errorf("changes %v: error %v, want ErrForbidden naming the role", changes, err)
 		}
 	}
 }
 
-func TestTokensOfUnknownKeysDoNotFloodTheIssuer(t *testing.T) {
+func TestTokensWithUnknownKeysDoNotFloodTheIssuer(t *testing.T) {
 	i := newIssuer(t)
 	v := i.verifier(t)
 	if _, err := v.Authenticate(t.Context(), i.token(t, nil)); err != nil {
 		t.Fatal(err)
 	}
 	i.kid = "k2"
-	unknown := i.token(t, nil) // signed once: the twenty must not take so long that the keys may be read again
+	unknown := i.token(t, nil) // signed once, so that the twenty calls end before the keys may be read again
 	for range 20 {
 		if _, err := v.Authenticate(t.Context(), unknown); !errors.Is(err, manage.ErrUnauthorized) {
-			t.Fatal(err)
+			t.Fatalf("a token with an unknown key: %v, want ErrUnauthorized", err)
 		}
 	}
-	if n := i.asked.Load(); n > 2 {
-		t.Errorf("twenty tokens had the keys read %d times", n)
+	if n := i.keyReads.Load(); n > 2 {
+		t.Errorf("the keys were read %d times for twenty tokens, want at most 2", n)
 	}
 }
 
-func TestAnIssuerThatIsDownIsNoRefusal(t *testing.T) {
+func TestAnUnreachableIssuerIsAnErrorNotARefusal(t *testing.T) {
 	i := newIssuer(t)
 	i.down.Store(true)
 	if _, err := i.verifier(t).Authenticate(t.Context(), i.token(t, nil)); err == nil || errors.Is(err, manage.ErrUnauthorized) || errors.Is(err, manage.ErrForbidden) {
-		t.Errorf("Authenticate = %v", err)
+		t.Errorf("Authenticate: error %v, want one that is neither ErrUnauthorized nor ErrForbidden", err)
 	}
 	i.down.Store(false)
 	v := entra.New(entra.Settings{Issuer: i.name() + "/", Audience: "api://tollgate", Role: "Tollgate.Admin"}, i.Client(), slog.New(slog.DiscardHandler))
 	if _, err := v.Authenticate(t.Context(), i.token(t, nil)); err == nil || !strings.Contains(err.Error(), "MANAGE_ISSUER") {
-		t.Errorf("an issuer of another name: %v", err)
+		t.Errorf("an issuer with another name: error %v, want one naming MANAGE_ISSUER", err)
 	}
 }

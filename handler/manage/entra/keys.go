@@ -19,56 +19,55 @@ import (
 )
 
 const (
-	// fetchTime bounds one reading of the issuer's keys, its description included.
-	fetchTime = 5 * time.Second
-	// fetchEvery is the shortest time between two readings. Anyone can send a token
-	// that names an unknown key, or come while the issuer is down.
-	fetchEvery = 10 * time.Second
-	// keysFresh is how long keys are used before they are read again.
-	keysFresh = time.Hour
-	// keysKept is how long keys are used while the issuer can't be reached.
-	keysKept = 24 * time.Hour
-	// largest is the largest answer of the issuer that is read, in bytes.
-	largest = 1 << 20
+	// fetchTimeout bounds one reading of the issuer's description and keys.
+	fetchTimeout = 5 * time.Second
+	// minFetchInterval is the shortest time between two readings. Anyone can send tokens
+	// that name unknown keys, so readings must be limited.
+	minFetchInterval = 10 * time.Second
+	// refreshAfter is the age at which keys are read again.
+	refreshAfter = time.Hour
+	// usableFor is how old keys may be and still be used while the issuer is unreachable.
+	usableFor = 24 * time.Hour
+	// maxAnswer is the largest answer of the issuer, in bytes.
+	maxAnswer = 1 << 20
 )
 
-// keys are the signing keys that an issuer publishes, read when a token needs
+// keys are the signing keys that an issuer publishes. They are read when a token needs
 // them.
 type keys struct {
-	issuer string
-	client *http.Client
-	log    *slog.Logger
-	limit  *rate.Limiter // of readings
+	issuer     string
+	client     *http.Client
+	log        *slog.Logger
+	fetchLimit *rate.Limiter // on readings
 
 	mu      sync.Mutex
-	address string          // of the keys; empty until the issuer described itself
-	set     keyfunc.Keyfunc // nil until they were first read
+	address string          // of the keys; empty until the issuer's description was read
+	set     keyfunc.Keyfunc // nil until first read
 	ids     map[string]bool // of the keys in set
-	read    time.Time       // when set was
-	err     error           // of the last reading
-	pending chan struct{}   // closed when the reading under way ends; nil: there is none
+	readAt  time.Time       // when set was read
+	err     error           // of the last reading; nil: it succeeded
+	pending chan struct{}   // closed when the reading in progress ends; nil: none is in progress
 }
 
 func newKeys(issuer string, client *http.Client, log *slog.Logger) *keys {
-	return &keys{issuer: issuer, client: client, log: log, limit: rate.NewLimiter(rate.Every(fetchEvery), 1)}
+	return &keys{issuer: issuer, client: client, log: log, fetchLimit: rate.NewLimiter(rate.Every(minFetchInterval), 1)}
 }
 
-// find returns the key that a token was signed with, by its header. It reads the
-// issuer's keys again where they are old or none has the token's kid, and waits
-// for that as long as the caller does. errUnreadable: whether there is such a key
-// can't be told.
+// find returns the key that a token's header names. It reads the issuer's keys again if
+// they are old or lack the token's kid, and waits for that until ctx is done. It returns
+// errUnreadable if it can't find out whether the key exists.
 func (k *keys) find(ctx context.Context, token *jwt.Token) (any, error) {
 	kid, named := token.Header["kid"].(string)
 	k.mu.Lock()
-	age := time.Since(k.read)
+	age := time.Since(k.readAt)
 	known := k.set != nil && (!named || k.ids[kid])
-	if (!known || age >= keysFresh) && k.pending == nil && k.limit.Allow() {
+	if (!known || age >= refreshAfter) && k.pending == nil && k.fetchLimit.Allow() {
 		k.pending = make(chan struct{})
 		go k.refresh()
 	}
 	pending := k.pending
 	k.mu.Unlock()
-	if pending != nil && (!known || age >= keysFresh) {
+	if pending != nil && (!known || age >= refreshAfter) {
 		select {
 		case <-pending:
 		case <-ctx.Done():
@@ -77,7 +76,7 @@ func (k *keys) find(ctx context.Context, token *jwt.Token) (any, error) {
 	}
 	k.mu.Lock()
 	set, err := k.set, k.err
-	known = set != nil && (!named || k.ids[kid]) && time.Since(k.read) < keysKept
+	known = set != nil && (!named || k.ids[kid]) && time.Since(k.readAt) < usableFor
 	k.mu.Unlock()
 	switch {
 	case !known && err != nil:
@@ -88,12 +87,12 @@ func (k *keys) find(ctx context.Context, token *jwt.Token) (any, error) {
 	return set.KeyfuncCtx(ctx)(token)
 }
 
-// errUnreadable says that the issuer's keys can't be read.
+// errUnreadable means that the issuer's keys can't be read.
 var errUnreadable = errors.New("the issuer's keys can't be read")
 
-// refresh reads the keys for all who wait, however long each of them does.
+// refresh reads the keys for all calls that wait. It goes on if they leave.
 func (k *keys) refresh() {
-	ctx, cancel := context.WithTimeout(context.Background(), fetchTime)
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
 	k.mu.Lock()
 	address := k.address
@@ -106,14 +105,14 @@ func (k *keys) refresh() {
 	defer k.mu.Unlock()
 	k.address, k.err = address, err
 	if err == nil {
-		k.set, k.ids, k.read = set, ids, time.Now()
+		k.set, k.ids, k.readAt = set, ids, time.Now()
 	}
 	close(k.pending)
 	k.pending = nil
 }
 
-// fetch reads the keys at an address, or first where they are if it is empty. An
-// address whose keys can't be read is forgotten: the issuer may have moved them.
+// fetch reads the keys at an address; if it is empty, fetch discovers the address first.
+// On an error it returns an empty address, because the issuer may have moved its keys.
 func (k *keys) fetch(ctx context.Context, address string) (string, keyfunc.Keyfunc, map[string]bool, error) {
 	if address == "" {
 		var err error
@@ -130,7 +129,7 @@ func (k *keys) fetch(ctx context.Context, address string) (string, keyfunc.Keyfu
 	storage, ids := jwkset.NewMemoryStorage(), make(map[string]bool)
 	for _, raw := range published.Keys {
 		key, err := jwkset.NewJWKFromRawJSON(raw, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
-		if err != nil { // of a kind that signs no token we take
+		if err != nil { // of a kind that can't sign an accepted token
 			continue
 		}
 		if err := storage.KeyWrite(ctx, key); err != nil {
@@ -139,7 +138,7 @@ func (k *keys) fetch(ctx context.Context, address string) (string, keyfunc.Keyfu
 		ids[key.Marshal().KID] = true
 	}
 	if len(ids) == 0 {
-		return "", nil, nil, errors.New("its keys: it publishes none that can be used")
+		return "", nil, nil, errors.New("its keys: none of them can be used")
 	}
 	set, err := keyfunc.New(keyfunc.Options{Storage: storage})
 	if err != nil {
@@ -148,7 +147,7 @@ func (k *keys) fetch(ctx context.Context, address string) (string, keyfunc.Keyfu
 	return address, set, ids, nil
 }
 
-// discover reads where the issuer's keys are.
+// discover returns the address of the issuer's keys.
 // Source: https://openid.net/specs/openid-connect-discovery-1_0.html
 func (k *keys) discover(ctx context.Context) (string, error) {
 	var found struct {
@@ -159,12 +158,12 @@ func (k *keys) discover(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("its description: %w", err)
 	}
 	if found.Issuer != k.issuer || found.Keys == "" {
-		return "", fmt.Errorf("it describes itself as %q: set MANAGE_ISSUER to what tokens have as iss", found.Issuer)
+		return "", fmt.Errorf("it describes itself as %q: set MANAGE_ISSUER to the iss claim of its tokens", found.Issuer)
 	}
 	return found.Keys, nil
 }
 
-// get reads a JSON answer.
+// get decodes a JSON answer.
 func (k *keys) get(ctx context.Context, address string, into any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -178,7 +177,7 @@ func (k *keys) get(ctx context.Context, address string, into any) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("answered with %s", response.Status)
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, largest)).Decode(into); err != nil {
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(into); err != nil {
 		return fmt.Errorf("can't be read: %w", err)
 	}
 	return nil

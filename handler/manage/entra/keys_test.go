@@ -25,24 +25,24 @@ import (
 	"tollgate/handler/manage/entra"
 )
 
-// published is an issuer's server as a transport, so that time can be virtual.
-type published struct {
-	mu    sync.Mutex
-	keys  map[string]*ecdsa.PrivateKey // by kid
-	takes time.Duration                // to answer with the keys; negative: for ever
-	down  bool
-	asked atomic.Int64 // for the keys
+// A fakeIssuer is an issuer's server as a transport, so that tests can use virtual time.
+type fakeIssuer struct {
+	mu       sync.Mutex
+	keys     map[string]*ecdsa.PrivateKey // by kid
+	delay    time.Duration                // before it answers with the keys; negative: it never answers
+	down     bool
+	keyReads atomic.Int64 // for the keys
 }
 
 const publisher = "https://issuer.example.com"
 
-func newPublished(t *testing.T) *published {
-	p := &published{keys: make(map[string]*ecdsa.PrivateKey)}
+func newFakeIssuer(t *testing.T) *fakeIssuer {
+	p := &fakeIssuer{keys: make(map[string]*ecdsa.PrivateKey)}
 	p.publish(t, "k1")
 	return p
 }
 
-func (p *published) publish(t *testing.T, kid string) {
+func (p *fakeIssuer) publish(t *testing.T, kid string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -52,13 +52,13 @@ func (p *published) publish(t *testing.T, kid string) {
 	p.keys[kid] = key
 }
 
-func (p *published) change(change func()) {
+func (p *fakeIssuer) change(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change()
 }
 
-func (p *published) RoundTrip(r *http.Request) (*http.Response, error) {
+func (p *fakeIssuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	answer := func(status int, body any) (*http.Response, error) {
@@ -68,8 +68,8 @@ func (p *published) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Path != "/keys" {
 		return answer(http.StatusOK, map[string]string{"issuer": publisher, "jwks_uri": publisher + "/keys"})
 	}
-	p.asked.Add(1)
-	takes := p.takes
+	p.keyReads.Add(1)
+	takes := p.delay
 	p.mu.Unlock()
 	answered := time.After(takes)
 	if takes < 0 {
@@ -97,8 +97,8 @@ func (p *published) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(http.StatusOK, map[string]any{"keys": all})
 }
 
-// token is an operator's, signed by a key that need not be published under kid.
-func (p *published) token(t *testing.T, kid string, key *ecdsa.PrivateKey) string {
+// token returns an operator's token signed with key, which kid need not name.
+func (p *fakeIssuer) token(t *testing.T, kid string, key *ecdsa.PrivateKey) string {
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"iss": publisher, "aud": "api://tollgate", "exp": time.Now().Add(48 * time.Hour).Unix(),
 		"oid": "o-1", "scp": "access_as_user", "roles": []string{"Tollgate.Admin"}})
 	token.Header["kid"] = kid
@@ -109,58 +109,57 @@ func (p *published) token(t *testing.T, kid string, key *ecdsa.PrivateKey) strin
 	return signed
 }
 
-// own is a token of a key that is published.
-func (p *published) own(t *testing.T, kid string) string {
+// signedToken returns an operator's token signed with the published key kid.
+func (p *fakeIssuer) signedToken(t *testing.T, kid string) string {
 	p.mu.Lock()
 	key := p.keys[kid]
 	p.mu.Unlock()
 	return p.token(t, kid, key)
 }
 
-func (p *published) verifier() *entra.Verifier {
+func (p *fakeIssuer) verifier() *entra.Verifier {
 	return entra.New(entra.Settings{Issuer: publisher, Audience: "api://tollgate", Role: "Tollgate.Admin"},
 		&http.Client{Transport: p}, slog.New(slog.DiscardHandler))
 }
 
-// TestANewSigningKeyIsAcceptedWithItsFirstToken however long the issuer takes to
-// answer, within 5 s.
+// TestANewSigningKeyIsAcceptedWithItsFirstToken if the issuer answers within 5 s.
 func TestANewSigningKeyIsAcceptedWithItsFirstToken(t *testing.T) {
 	for _, takes := range []time.Duration{0, 20 * time.Millisecond, time.Second, 4900 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
-			p := newPublished(t)
-			p.takes = takes
+			p := newFakeIssuer(t)
+			p.delay = takes
 			v := p.verifier()
-			if _, err := v.Authenticate(t.Context(), p.own(t, "k1")); err != nil {
+			if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err != nil {
 				t.Fatalf("first key, an issuer that takes %s: %v", takes, err)
 			}
 			time.Sleep(time.Minute)
 			p.publish(t, "k2")
 			began := time.Now()
-			if _, err := v.Authenticate(t.Context(), p.own(t, "k2")); err != nil || time.Since(began) > takes+time.Second {
+			if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k2")); err != nil || time.Since(began) > takes+time.Second {
 				t.Errorf("new key, an issuer that takes %s: %v after %s", takes, err, time.Since(began))
 			}
-			if _, err := v.Authenticate(t.Context(), p.own(t, "k1")); err != nil {
-				t.Errorf("the older key: %v", err)
+			if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err != nil {
+				t.Errorf("the older key: %v, want it accepted", err)
 			}
-			if n := p.asked.Load(); n != 2 {
+			if n := p.keyReads.Load(); n != 2 {
 				t.Errorf("the keys were read %d times, want 2", n)
 			}
 		})
 	}
 }
 
-// TestStrangersHaveTheKeysReadOnceIn10Seconds while a new key is still accepted
+// TestTokensWithUnknownKeysCauseOneReadingIn10Seconds. A new key is still accepted
 // within 10 s of its first token, and known keys don't wait.
-func TestStrangersHaveTheKeysReadOnceIn10Seconds(t *testing.T) {
+func TestTokensWithUnknownKeysCauseOneReadingIn10Seconds(t *testing.T) {
 	for _, takes := range []time.Duration{0, 20 * time.Millisecond, time.Second, 4 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			p := newPublished(t)
-			p.takes = takes
+			p := newFakeIssuer(t)
+			p.delay = takes
 			v := p.verifier()
-			if _, err := v.Authenticate(t.Context(), p.own(t, "k1")); err != nil {
+			if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err != nil {
 				t.Fatal(err)
 			}
-			stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+			unknown, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,20 +167,20 @@ func TestStrangersHaveTheKeysReadOnceIn10Seconds(t *testing.T) {
 			defer stop()
 			var all sync.WaitGroup
 			for i := range 5 {
-				token := p.token(t, fmt.Sprintf("stranger-%d", i), stranger)
+				token := p.token(t, fmt.Sprintf("unknown-%d", i), unknown)
 				all.Go(func() {
 					for ctx.Err() == nil {
 						if who, err := v.Authenticate(ctx, token); err == nil {
-							t.Errorf("a stranger is %q", who)
+							t.Errorf("a token with an unknown key is accepted as %q", who)
 						}
 						time.Sleep(100 * time.Millisecond)
 					}
 				})
 			}
-			began, before := time.Now(), p.asked.Load()
+			began, before := time.Now(), p.keyReads.Load()
 			time.Sleep(33 * time.Second)
 			p.publish(t, "k2")
-			token, published := p.own(t, "k2"), time.Now()
+			token, published := p.signedToken(t, "k2"), time.Now()
 			for {
 				if _, err := v.Authenticate(t.Context(), token); err == nil {
 					break
@@ -195,12 +194,12 @@ func TestStrangersHaveTheKeysReadOnceIn10Seconds(t *testing.T) {
 				t.Errorf("an issuer that takes %s: the new key was accepted after %s", takes, after)
 			}
 			known := time.Now()
-			if _, err := v.Authenticate(t.Context(), p.own(t, "k1")); err != nil || time.Since(known) > 0 {
+			if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err != nil || time.Since(known) > 0 {
 				t.Errorf("a known key: %v after %s", err, time.Since(known))
 			}
-			n := p.asked.Load() - before
+			n := p.keyReads.Load() - before
 			if most := int64(time.Since(began)/(10*time.Second)) + 1; n > most {
-				t.Errorf("an issuer that takes %s: the keys were read %d times in %s, want %d at most", takes, n, time.Since(began), most)
+				t.Errorf("an issuer that takes %s: the keys were read %d times in %s, want at most %d", takes, n, time.Since(began), most)
 			}
 			stop()
 			all.Wait()
@@ -208,84 +207,83 @@ func TestStrangersHaveTheKeysReadOnceIn10Seconds(t *testing.T) {
 	}
 }
 
-// TestAnIssuerThatHangsOrFails holds nobody up for more than 5 s, is not asked
-// more often than every 10 s, and refuses nobody for it.
-func TestAnIssuerThatHangsOrFails(t *testing.T) {
-	for name, trouble := range map[string]func(*published){"hangs": func(p *published) { p.takes = -1 }, "fails": func(p *published) { p.down = true }} {
+// TestAHangingOrFailingIssuerDelaysNewKeysOnly, by at most 5 s. It is asked at most every
+// 10 s, and no token is refused because of it.
+func TestAHangingOrFailingIssuerDelaysNewKeysOnly(t *testing.T) {
+	for name, trouble := range map[string]func(*fakeIssuer){"hangs": func(p *fakeIssuer) { p.delay = -1 }, "fails": func(p *fakeIssuer) { p.down = true }} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPublished(t)
+				p := newFakeIssuer(t)
 				v := p.verifier()
-				if _, err := v.Authenticate(t.Context(), p.own(t, "k1")); err != nil {
+				if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)
 				p.publish(t, "k2")
 				p.change(func() { trouble(p) })
-				token, before, began := p.own(t, "k2"), p.asked.Load(), time.Now()
+				token, before, began := p.signedToken(t, "k2"), p.keyReads.Load(), time.Now()
 				for range 100 {
 					asked := time.Now()
 					if _, err := v.Authenticate(t.Context(), token); err == nil || errors.Is(err, manage.ErrUnauthorized) || errors.Is(err, manage.ErrForbidden) || time.Since(asked) > 5*time.Second {
 						t.Fatalf("a new key: %v after %s", err, time.Since(asked))
 					}
-					if _, err := v.Authenticate(t.Context(), p.own(t, "k1")); err != nil {
+					if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err != nil {
 						t.Fatalf("a known key: %v", err)
 					}
 					time.Sleep(300 * time.Millisecond)
 				}
-				if n, most := p.asked.Load()-before, int64(time.Since(began)/(10*time.Second))+1; n > most {
-					t.Errorf("the keys were read %d times in %s, want %d at most", n, time.Since(began), most)
+				if n, most := p.keyReads.Load()-before, int64(time.Since(began)/(10*time.Second))+1; n > most {
+					t.Errorf("the keys were read %d times in %s, want at most %d", n, time.Since(began), most)
 				}
-				p.change(func() { p.takes, p.down = 0, false })
+				p.change(func() { p.delay, p.down = 0, false })
 				time.Sleep(10 * time.Second)
 				if _, err := v.Authenticate(t.Context(), token); err != nil {
-					t.Errorf("once the issuer is back: %v", err)
+					t.Errorf("issuer back: %v, want the token accepted", err)
 				}
 			})
 		})
 	}
 }
 
-// TestAKeyThatTheIssuerWithdrewEndsWithinTheHour, and without its issuer a key
-// goes on for a day.
-func TestAKeyThatTheIssuerWithdrewEndsWithinTheHour(t *testing.T) {
+// TestAWithdrawnKeyIsRefusedAfterAnHour. If the issuer is unreachable, keys
+// are used for a day.
+func TestAWithdrawnKeyIsRefusedAfterAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPublished(t)
+		p := newFakeIssuer(t)
 		p.publish(t, "k2")
 		v := p.verifier()
-		first, second := p.own(t, "k1"), p.own(t, "k2")
+		first, second := p.signedToken(t, "k1"), p.signedToken(t, "k2")
 		if _, err := v.Authenticate(t.Context(), second); err != nil {
 			t.Fatal(err)
 		}
 		p.change(func() { delete(p.keys, "k2") })
 		time.Sleep(time.Hour)
 		if _, err := v.Authenticate(t.Context(), second); !errors.Is(err, manage.ErrUnauthorized) {
-			t.Errorf("a key withdrawn an hour ago: %v", err)
+			t.Errorf("a key withdrawn an hour ago: %v, want ErrUnauthorized", err)
 		}
 		p.change(func() { p.down = true })
 		time.Sleep(23 * time.Hour)
 		if _, err := v.Authenticate(t.Context(), first); err != nil {
-			t.Errorf("an issuer that is down for 23 hours: %v", err)
+			t.Errorf("issuer down for 23 hours: %v, want the key accepted", err)
 		}
 		time.Sleep(time.Hour + time.Minute)
 		if _, err := v.Authenticate(t.Context(), first); err == nil || errors.Is(err, manage.ErrUnauthorized) {
-			t.Errorf("an issuer that is down for a day: %v", err)
+			t.Errorf("issuer down for a day: %v, want an error other than ErrUnauthorized", err)
 		}
 	})
 }
 
-// TestNobodyGoesOnAskingForKeys once no token comes.
-func TestNobodyGoesOnAskingForKeys(t *testing.T) {
+func TestKeysAreReadOnlyWhenTokensArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPublished(t)
+		p := newFakeIssuer(t)
 		p.down = true
 		v := p.verifier()
-		if _, err := v.Authenticate(t.Context(), p.own(t, "k1")); err == nil || p.asked.Load() != 1 {
-			t.Fatalf("%v after %d requests", err, p.asked.Load())
+		if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err == nil || p.keyReads.Load() != 1 {
+			t.Fatalf("error %v after %d readings, want an error after 1", err, p.keyReads.Load())
 		}
 		time.Sleep(3 * time.Hour)
-		if n := p.asked.Load(); n != 1 {
-			t.Errorf("the keys were asked for %d times, want 1", n)
+		if n := p.keyReads.Load(); n != 1 {
+			t.Errorf("the keys were read %d times, want once", n)
 		}
 	})
 }

@@ -1,5 +1,5 @@
-// Package memstore keeps the audit in memory: for tests, and for a gateway that
-// is tried out without storage.
+// Package memstore keeps the audit in memory: for tests, and for trying out a gateway
+// without storage.
 package memstore
 
 import (
@@ -10,38 +10,38 @@ import (
 	"tollgate/handler/manage"
 )
 
-// Store is an audit in memory. The zero value is ready.
+// A Store is a manage.Audit in memory. The zero value is ready to use.
 type Store struct {
-	mu     sync.Mutex
-	events []manage.Event // oldest first
-	made   int
-	fault  error // where set, what every operation fails with
+	mu      sync.Mutex
+	events  []manage.Event // oldest first
+	lastID  int
+	failure error // if set, the error of every operation
 }
 
 var _ manage.Audit = (*Store)(nil)
 
-// Fail has every operation fail with err; nil ends it.
+// Fail makes every operation return err until it is called with nil.
 func (s *Store) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fault = err
+	s.failure = err
 }
 
-// kept bounds the events that are remembered; the oldest go first.
-const kept = 10_000
+// maxEvents is the most events kept; the oldest are dropped first.
+const maxEvents = 10_000
 
 // Begin implements manage.Audit, as do the methods that follow.
 func (s *Store) Begin(_ context.Context, e manage.Event) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fault != nil {
-		return "", s.fault
+	if s.failure != nil {
+		return "", s.failure
 	}
-	if len(s.events) >= kept {
-		s.events = s.events[kept/10:]
+	if len(s.events) >= maxEvents {
+		s.events = s.events[maxEvents/10:]
 	}
-	s.made++
-	e.ID, e.Outcome = strconv.Itoa(s.made), manage.Unknown
+	s.lastID++
+	e.ID, e.Outcome = strconv.Itoa(s.lastID), manage.Unknown
 	s.events = append(s.events, e)
 	return e.ID, nil
 }
@@ -50,22 +50,22 @@ func (s *Store) End(_ context.Context, id string, outcome manage.Outcome) error 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.events {
-		if s.fault == nil && s.events[i].ID == id {
+		if s.failure == nil && s.events[i].ID == id {
 			s.events[i].Outcome = outcome
 		}
 	}
-	return s.fault
+	return s.failure
 }
 
 func (s *Store) Events(_ context.Context, target, after string, limit int) (found []manage.Event, next string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	behind := after == ""
-	for i := len(s.events) - 1; i >= 0 && s.fault == nil; i-- {
+	reached := after == ""
+	for i := len(s.events) - 1; i >= 0 && s.failure == nil; i-- {
 		e := s.events[i]
 		switch {
-		case !behind:
-			behind = e.ID == after
+		case !reached:
+			reached = e.ID == after
 		case target != "" && e.Target != target:
 		case len(found) == limit:
 			return found, found[limit-1].ID, nil
@@ -73,5 +73,5 @@ func (s *Store) Events(_ context.Context, target, after string, limit int) (foun
 			found = append(found, e)
 		}
 	}
-	return found, "", s.fault
+	return found, "", s.failure
 }

@@ -1,4 +1,4 @@
-// Package tablestore keeps the audit in Azure Table Storage, a row an event.
+// Package tablestore keeps the audit in Azure Table Storage, one row per event.
 package tablestore
 
 import (
@@ -21,27 +21,27 @@ import (
 	"tollgate/handler/manage"
 )
 
-// Usual is the table's name in a deployment.
-const Usual = "audit"
+// DefaultTable is the name of the table in a deployment.
+const DefaultTable = "audit"
 
-// The partitions: events are few, and listed together.
+// Partitions. Events are few and listed together, so they share one.
 const (
 	eventPartition = "event"
 	probePartition = "probe"
 )
 
-// Store keeps events in a table. Make one with New.
+// A Store is a manage.Audit in a table. Make one with New.
 type Store struct{ client *aztables.Client }
 
 var _ manage.Audit = (*Store)(nil)
 
-// New makes a store over an account. It makes no call; the first event makes a
-// table that isn't there.
+// New returns a store in a storage account. It makes no request; the first event creates
+// the table if it doesn't exist.
 func New(service *aztables.ServiceClient, table string) *Store {
 	return &Store{service.NewClient(table)}
 }
 
-// columns is an event's row; its ID is the row's key.
+// columns are the columns of an event's row. The row key is the event's ID.
 type columns struct {
 	PartitionKey, RowKey string
 	When                 time.Time
@@ -54,15 +54,15 @@ type columns struct {
 func (c columns) event() manage.Event {
 	e := manage.Event{ID: c.RowKey, When: c.When, Who: c.Who, Action: c.Action, Target: c.Target, Outcome: c.Outcome}
 	if c.Changes != "" {
-		if err := json.Unmarshal([]byte(c.Changes), &e.Changes); err != nil { // the row was edited: show what can be read
+		if err := json.Unmarshal([]byte(c.Changes), &e.Changes); err != nil { // somebody edited the row: show what can be read
 			e.Changes = map[string]manage.Change{"changes": {To: "unreadable"}}
 		}
 	}
 	return e
 }
 
-// newID is a row's key: the later the time, the smaller, so that a table lists
-// the newest first.
+// newID returns a row key that is smaller the later the time, because tables list rows
+// by ascending key and the newest event comes first.
 func newID(when time.Time) string {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // never fails since Go 1.24
@@ -83,14 +83,14 @@ func (s *Store) Begin(ctx context.Context, e manage.Event) (string, error) {
 	return row.RowKey, s.insert(ctx, row)
 }
 
-// insert adds a row, and makes the table first where there is none. One that
-// is there was added by a try whose answer was lost.
+// insert adds a row, creating the table if needed. If the row exists, an earlier try
+// whose answer was lost added it.
 func (s *Store) insert(ctx context.Context, row columns) error {
 	entity, err := json.Marshal(row)
 	if err != nil {
 		return fmt.Errorf("encode an event: %w", err)
 	}
-	return persist(ctx, "write the audit", func() error {
+	return retry(ctx, "write the audit", func() error {
 		_, err := azure.Insert(ctx, s.client, entity)
 		if azure.HasCode(err, aztables.EntityAlreadyExists) {
 			return nil
@@ -104,22 +104,22 @@ func (s *Store) End(ctx context.Context, id string, outcome manage.Outcome) erro
 	if err != nil {
 		return fmt.Errorf("encode an event: %w", err)
 	}
-	whatever := azcore.ETagAny
-	return persist(ctx, "write the audit", func() error {
-		_, err := s.client.UpdateEntity(ctx, entity, &aztables.UpdateEntityOptions{UpdateMode: aztables.UpdateModeMerge, IfMatch: &whatever})
+	anyVersion := azcore.ETagAny
+	return retry(ctx, "write the audit", func() error {
+		_, err := s.client.UpdateEntity(ctx, entity, &aztables.UpdateEntityOptions{UpdateMode: aztables.UpdateModeMerge, IfMatch: &anyVersion})
 		return err
 	})
 }
 
 func (s *Store) Events(ctx context.Context, target, after string, limit int) (events []manage.Event, next string, err error) {
-	filter := "PartitionKey eq '" + eventPartition + "' and RowKey gt " + quoted(after)
+	filter := "PartitionKey eq '" + eventPartition + "' and RowKey gt " + quote(after)
 	if target != "" {
-		filter += " and Target eq " + quoted(target)
+		filter += " and Target eq " + quote(target)
 	}
 	top := int32(min(limit+1, 1000))
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Top: &top}
 	for {
-		page, err := azure.Page(ctx, s.client, options, pauses)
+		page, err := azure.Page(ctx, s.client, options, retryPauses)
 		if azure.HasCode(err, aztables.TableNotFound) {
 			return nil, "", nil
 		}
@@ -143,8 +143,8 @@ func (s *Store) Events(ctx context.Context, target, after string, limit int) (ev
 	}
 }
 
-// Probe writes a row and takes it away again, as a change would, and says what
-// time it is where the table is.
+// Probe writes and deletes a row, to test the access that changes need, and returns the
+// table service's time.
 func (s *Store) Probe(ctx context.Context) (time.Time, error) {
 	now := time.Now().UTC()
 	row := columns{PartitionKey: probePartition, RowKey: newID(now), When: now, WhenType: "Edm.DateTime", Action: "probe", Outcome: manage.Done}
@@ -157,18 +157,19 @@ func (s *Store) Probe(ctx context.Context) (time.Time, error) {
 	}
 	date, err := http.ParseTime(answer.Header.Get("Date"))
 	if err != nil {
-		return time.Time{}, errors.New("the table service doesn't tell its time")
+		return time.Time{}, errors.New("the table service sent no valid Date header")
 	}
 	return date, nil
 }
 
-// quoted is a text within a filter.
-func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+// quote returns a text as a string literal of a filter.
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-// pauses are before an operation that the service could not take is tried again.
-var pauses = []time.Duration{100 * time.Millisecond, 200 * time.Millisecond}
+// retryPauses are the pauses before a failed operation is retried.
+var retryPauses = []time.Duration{100 * time.Millisecond, 200 * time.Millisecond}
 
-func persist(ctx context.Context, doing string, operation func() error) error {
-	_, err := azure.Retry(ctx, pauses, operation)
+// retry runs an operation and retries it while the service is unavailable.
+func retry(ctx context.Context, doing string, operation func() error) error {
+	_, err := azure.Retry(ctx, retryPauses, operation)
 	return azure.Explain(doing, err)
 }

@@ -28,24 +28,24 @@ func open(t *testing.T, connection, table string) *tablestore.Store {
 
 func TestConformance(t *testing.T) { audittest.Run(t, open(t, azurite.Shared(t), "audit"+rand.Text())) }
 
-func TestProbeLeavesNothingAndTellsTheTime(t *testing.T) {
+func TestProbeLeavesNothingAndReturnsTheServicesTime(t *testing.T) {
 	store := open(t, azurite.Shared(t), "auditprobe")
 	at, err := store.Probe(t.Context())
 	if err != nil || time.Since(at).Abs() > time.Minute {
-		t.Errorf("Probe = %v, %v", at, err)
+		t.Errorf("Probe = %v, %v; want a time within a minute of now", at, err)
 	}
 	if events, _, err := store.Events(t.Context(), "", "", 10); err != nil || len(events) != 0 {
-		t.Errorf("after the probe there are %v, %v", events, err)
+		t.Errorf("after the probe: events %v, %v; want none", events, err)
 	}
 }
 
-func TestAStorageThatIsDownOrRefusesIsSaid(t *testing.T) {
+func TestErrorsExplainAnUnreachableOrRefusingStorageAccount(t *testing.T) {
 	down := "DefaultEndpointsProtocol=http;AccountName=" + azurite.AccountName + ";AccountKey=" + azurite.AccountKey + ";TableEndpoint=http://127.0.0.1:1/" + azurite.AccountName
 	wrong := strings.Replace(azurite.Shared(t), azurite.AccountKey, "d3Jvbmc=", 1)
 	for connection, want := range map[string]string{down: "can't be reached", wrong: "check the account's key"} {
 		_, err := open(t, connection, "audit").Begin(t.Context(), manage.Event{When: time.Now()})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "RowKey") {
-			t.Errorf("Begin = %v, want %s", err, want)
+			t.Errorf("Begin: error %v, want %s and no content of the row", err, want)
 		}
 	}
 }

@@ -1,0 +1,90 @@
+package manage_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/manage"
+)
+
+// countingUsage counts how often all counters are read.
+type countingUsage struct {
+	*fakeUsage
+	reads atomic.Int32
+}
+
+func (l *countingUsage) Stored(ctx context.Context) iter.Seq2[counter.Stored, error] {
+	l.reads.Add(1)
+	return l.fakeUsage.Stored(ctx)
+}
+
+// TestConcurrentRequestsShareOneReadingOfTheCounters, as when many consoles
+// are open.
+func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
+	f := newFixture(t)
+	f.usage.counters = []counter.Stored{counterWith("team-a", 10), counterWith("team-b", 20)}
+	counted := &countingUsage{fakeUsage: f.usage}
+	config := f.api.Config
+	config.Usage, config.StandingsMaxAge = counted, time.Hour
+	f.api = manage.New(config)
+
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if got := f.ask("GET", "/usage?subscription=team-a", ""); got.status != http.StatusOK {
+				t.Errorf("usage: got %d, want 200", got.status)
+			}
+		})
+	}
+	all.Wait()
+	var list struct{ Items []manage.Standing }
+	if f.must("GET", "/usage", "").decode(t, &list); len(list.Items) != 2 {
+		t.Errorf("usage without a filter lists %+v, want both counters", list.Items)
+	}
+	if n := counted.reads.Load(); n != 1 {
+		t.Errorf("the counters were read %d times, want once", n)
+	}
+
+	config.StandingsMaxAge = 0 // each request reads
+	f.api = manage.New(config)
+	f.must("GET", "/usage", "")
+	f.must("GET", "/usage", "")
+	if n := counted.reads.Load(); n != 3 {
+		t.Errorf("without a maximum age the counters were read %d times, want twice", n-1)
+	}
+}
+
+// TestACancelledRequestLeavesNoErrorInTheCache.
+func TestACancelledRequestLeavesNoErrorInTheCache(t *testing.T) {
+	f := newFixture(t)
+	config := f.api.Config
+	config.StandingsMaxAge = time.Hour
+	f.api = manage.New(config)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	f.usage.failure = errors.New("cut off")
+	request, err := http.NewRequestWithContext(left, "GET", manage.Prefix+"/usage", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+keyAuthenticator)
+	for range 20 { // chance decides whether it reads or notices the cancellation first
+		f.api.ServeHTTP(discard{http.Header{}}, request)
+	}
+	f.usage.failure = nil
+	f.must("GET", "/usage", "")
+}
+
+// discard is a ResponseWriter that drops everything.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d discard) WriteHeader(int)             {}
