@@ -1,6 +1,6 @@
 #!/bin/sh
-# What `make deploy`, `make refresh`, `make publish` and `make destroy` do in Azure.
-# Each checks for its tool and login, says what it will do, and asks unless YES=1.
+# The commands of `make deploy`, `make refresh`, `make publish` and `make destroy`. Each
+# checks its tool and login, says what it will do, and asks first unless YES=1.
 # Usage: infra/azure.sh deploy|refresh|publish|destroy, settings in the environment.
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,13 +13,13 @@ func=${FUNC:-func}
 
 stop() { echo "$*" >&2; exit 1; }
 
-# setting NAME EXAMPLE: stops where the environment lacks it.
+# setting NAME EXAMPLE: stops if the environment variable is empty.
 setting() {
   eval "value=\${$1:-}"
   [ -n "$value" ] || stop "$1 is missing: set it, as in make $command $2"
 }
 
-# logged_in: az is there, and knows a subscription.
+# logged_in: stops unless az is installed, logged in and has a subscription.
 logged_in() {
   command -v az >/dev/null || stop "az is not installed: https://learn.microsoft.com/cli/azure/install-azure-cli says how to get it."
   account=$(az account show --query "join(' ', [name, id])" --output tsv 2>/dev/null) ||
@@ -27,7 +27,7 @@ logged_in() {
   case "$account" in "N/A("*) stop "az is logged in, but knows no subscription: az account list shows yours, and az account set --subscription NAME picks one." ;; esac
 }
 
-# agreed QUESTION ANSWER: goes on only with this answer, or YES=1.
+# agreed QUESTION ANSWER: stops unless the user gives this answer, or YES=1.
 agreed() {
   [ "${YES:-}" = 1 ] && return
   [ -t 0 ] || [ "${ANSWER_FROM_STDIN:-}" = 1 ] || stop "Nobody is here to agree: set YES=1."
@@ -36,7 +36,7 @@ agreed() {
   [ "$answer" = "$2" ] || stop "Nothing was done."
 }
 
-# output NAME: what the deployment says.
+# output NAME: prints an output of the deployment.
 output() {
   az deployment group show --resource-group "$GROUP" --name tollgate --query "properties.outputs.$1.value" --output tsv
 }
@@ -44,7 +44,7 @@ output() {
 # pause SECONDS, or RETRY_SECONDS if that is set.
 pause() { sleep "${RETRY_SECONDS:-$1}"; }
 
-# within SECONDS COMMAND…: runs a command, and ends it when its time is over.
+# within SECONDS COMMAND…: runs a command, and kills it after that time.
 within() {
   limit=$1
   shift
@@ -52,7 +52,7 @@ within() {
   command_id=$!
   (
     sleeper=
-    trap 'kill $sleeper; exit' TERM # which may come before there is one
+    trap 'kill $sleeper; exit' TERM # TERM may come before the sleep starts
     sleep "$limit" &
     sleeper=$!
     wait $sleeper && kill "$command_id"
@@ -63,15 +63,15 @@ within() {
   return $status
 }
 
-# resolve has the app read its references to Key Vault again, and waits until each
-# is resolved. Where the app's role is not in force yet, a reference stays as it is
-# for a day, and the gateway does not start with it.
+# resolve makes the app read its Key Vault references again, and waits until each is
+# resolved. If the app's role doesn't work yet, Azure tries an unresolved reference again
+# only after a day, and the gateway doesn't start with one.
 # Source: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
 resolve() {
   site=$(az functionapp show --resource-group "$GROUP" --name "$app" --query id --output tsv)
   references=$site/config/configreferences/appsettings
   for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    az rest --method post --url "$references/refresh?api-version=2022-03-01" --output none || true # which the state tells
+    az rest --method post --url "$references/refresh?api-version=2022-03-01" --output none || true # the state below shows a failure
     state=$(az rest --method get --url "$references?api-version=2022-03-01" --query "value[].[name, properties.status]" --output tsv) || state=
     waiting=$(printf '%s\n' "$state" | sed '/	Resolved$/d')
     [ -z "$state" ] || [ -n "$waiting" ] || { echo "The references to Key Vault are resolved."; return; }
@@ -81,9 +81,9 @@ resolve() {
   stop "They were not resolved in 10 minutes. Has the app's identity the role Key Vault Secrets User on the vault, and does each secret exist? Then: make refresh GROUP=$GROUP APP=$app"
 }
 
-# upload: the role that lets the app store its package may be minutes old, and
-# not in force everywhere yet; then the upload is refused, and tried again. az also
-# fails where the package was taken and the app doesn't come up.
+# upload: the role that lets the app store its package may be minutes old and not work
+# everywhere yet; then the upload is refused, and tried again. az also fails if the
+# package was accepted but the app doesn't start.
 upload() {
   log=.artifacts/upload.$$.log
   trap 'rm -f "$log"' EXIT
@@ -102,13 +102,13 @@ upload() {
   done
 }
 
-# refused: what to do with a package that Azure has not taken.
+# refused: stops with what to do if Azure did not accept the package.
 refused() {
   cat "$log" >&2
   stop "The package was not taken. Everything else is deployed: make deploy again goes on from here."
 }
 
-# unhealthy: the package is there, but az did not see the app answer.
+# unhealthy: explains that the package was accepted, but az did not see the app answer.
 unhealthy() {
   if [ -n "$front_door" ]; then
     echo "The package was taken. az could not see the app answer, as only your Front Door may call it."
@@ -118,14 +118,14 @@ unhealthy() {
   fi
 }
 
-# late: az was still busy when its time was over.
+# late: explains that az did not finish in time.
 late() {
   [ -n "$front_door" ] && echo "az did not end within its time. With frontDoorId that can be: it asks the app, which only your Front Door may call." ||
     { cat "$log" >&2; stop "az did not end within ${UPLOAD_SECONDS:-600} s, so the package may be there or not: make deploy again goes on from here."; }
 }
 
-# greet asks the gateway for its models without a key: Tollgate refuses that, with a
-# request id. Anything else is not Tollgate.
+# greet requests the gateway's models without a key: Tollgate answers 401 with a request
+# id. Any other answer is not Tollgate's.
 greet() {
   if [ -n "$front_door" ]; then
     echo "Nobody has seen it answer yet: only your Front Door may call $url. Ask there for /models: 401 with an X-Request-Id is Tollgate."
@@ -147,7 +147,7 @@ deploy() {
   exists=$(az group exists --name "$GROUP")
   [ "$exists" = true ] || [ -n "${LOCATION:-}" ] ||
     stop "There is no resource group $GROUP yet, and LOCATION is missing, which says where to make it: make deploy GROUP=$GROUP LOCATION=swedencentral"
-  # Whoever deploys may then run the tollgate command line. In a pipeline that is nobody.
+  # Let the user who deploys run the tollgate command line. A pipeline has no user.
   OPERATOR_IDS=${OPERATOR_IDS:-$(az ad signed-in-user show --query id --output tsv 2>/dev/null || true)}
   export OPERATOR_IDS
   check_all
@@ -176,14 +176,14 @@ deploy() {
   output next
 }
 
-# preview shows what a deployment would change, and changes nothing.
+# preview shows what a deployment would change, without changing anything.
 preview() {
   [ "$exists" = true ] || stop "There is no resource group $GROUP, and a preview needs one: az group create --name $GROUP --location $LOCATION"
   az deployment group what-if --resource-group "$GROUP" --name tollgate --parameters "$parameters"
 }
 
-# refresh is for a secret that was changed, and for azd, which deploys by itself. A
-# gateway that runs goes on with what it read when it started.
+# refresh is for a changed secret, and for azd, which has its own deployment. It restarts
+# the app, since a running gateway keeps the secrets that it read at its start.
 refresh() {
   setting GROUP "GROUP=tollgate APP=func-tollgate-…"
   setting APP "GROUP=$GROUP APP=func-tollgate-…"

@@ -1,8 +1,8 @@
-# What infra/azure.sh checks before it makes anything. Sourced, not run.
-# Each check adds what is missing, with the command that mends it, to $missing.
+# The checks that infra/azure.sh makes before it changes anything. Sourced, not run.
+# Each check adds what is missing, with the command that fixes it, to $missing.
 
-# The first az with `az bicep snapshot`. Older ones also ask an app that they can't
-# reach forever.
+# The first az with `az bicep snapshot`. Older ones also wait forever for an app that they
+# can't reach.
 # Sources: https://github.com/Azure/azure-cli/pull/33398, https://github.com/Azure/azure-cli/pull/33388
 oldest_az=2.88.0
 # The first Bicep with snapshot; the templates themselves need 0.38.3.
@@ -15,7 +15,7 @@ missing=
 need() { missing="$missing
 - $*"; }
 
-# rank VERSION: the first three numbers of a text as one, to compare by.
+# rank VERSION: prints the first three numbers of a version as one comparable number.
 rank() {
   echo "$1" | sed -n 's/^[^0-9]*\([0-9][0-9]*\)\.\([0-9][0-9]*\)\.\([0-9][0-9]*\).*/\1 \2 \3/p' | {
     read -r major minor patch || { echo 0; return; }
@@ -34,7 +34,7 @@ check_versions() {
   fi
 }
 
-# evaluate: the parameter file's values, as JSON of one line a value, in $evaluated.
+# evaluate: sets $evaluated to the parameter file's values, as JSON with one value a line.
 evaluate() {
   [ -f "$parameters" ] || stop "There is no parameter file $parameters: set PARAMETERS to one, or leave it out for infra/main.bicepparam."
   evaluated=$(az bicep build-params --file "$parameters" --stdout) || stop "$parameters can't be read: Bicep says why above. Nothing was made."
@@ -42,21 +42,22 @@ evaluate() {
 /g; s/\\"/"/g')
 }
 
-# parameter NAME: a parameter's value, a text, number or truth. Empty: it isn't given.
+# parameter NAME: prints a parameter's value (string, number or boolean); nothing if it
+# isn't given.
 parameter() {
   printf '%s\n' "$evaluated" | sed -n '/^    "'"$1"'": {$/,/^    }/s/^      "value": "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p'
 }
 
-# of_model NAME: a property of the parameter model.
+# of_model NAME: prints a property of the parameter model.
 of_model() {
   printf '%s\n' "$evaluated" | sed -n '/^    "model": {$/,/^    }/s/^        "'"$1"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p'
 }
 
-# alerted: some, if the parameter file sends alerts to anybody.
+# alerted: prints "some" if the parameter file sends alerts to anyone.
 alerted() { printf '%s\n' "$evaluated" | sed -n '/^    "alertEmails": {$/,/^    }/s/^      "value": \[$/some/p'; }
 
-# check_parameters has Bicep evaluate all of the template, whose own checks name
-# what can't work together.
+# check_parameters makes Bicep evaluate the whole template, whose own checks report
+# parameters that can't work together.
 check_parameters() {
   copy=$(dirname "$parameters")/.tollgate-check.$$ # beside the file, whose paths are relative
   cat "$parameters" >"$copy.bicepparam"
@@ -80,8 +81,8 @@ check_providers() {
 
 lower() { sed 'y/ABCDEFGHIJKLMNOPQRSTUVWXYZ/abcdefghijklmnopqrstuvwxyz/'; }
 
-# check_rights looks at what the caller may do at a scope, whichever roles and
-# groups that comes from: make resources, and give roles.
+# check_rights checks that the user may create resources and assign roles at the scope,
+# whichever roles and groups grant that.
 check_rights() {
   scope=/subscriptions/$subscription
   [ "$exists" != true ] || scope=$scope/resourceGroups/$GROUP

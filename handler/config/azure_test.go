@@ -49,13 +49,13 @@ func TestEveryPublishedPepperIsListed(t *testing.T) {
 	if err := json.Unmarshal(sample, &file); err != nil {
 		t.Fatal(err)
 	}
-	demo, err := os.ReadFile("../cmd/demo/stage.go")
+	demo, err := os.ReadFile("../cmd/demo/setup.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := regexp.MustCompile(`const pepper = "([^"]+)"`).FindSubmatch(demo)
 	if found == nil {
-		t.Fatal("no constant pepper in cmd/demo/stage.go")
+		t.Fatal("no constant pepper in cmd/demo/setup.go")
 	}
 	for _, pepper := range []string{file.Values["KEY_PEPPER"], string(found[1])} {
 		if pepper == "" || !slices.Contains(publishedPeppers, pepper) {

@@ -14,7 +14,7 @@ import (
 
 const testdata = "handler/cmd/demo/testdata/"
 
-// TestMain runs all tests at the repository's root, as make does the demo.
+// TestMain runs all tests in the repository's root, where make runs the demo.
 func TestMain(m *testing.M) {
 	if err := os.Chdir("../../.."); err != nil {
 		panic(err)
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// unindented is a text with the white space before its lines removed.
+// unindented returns a file's text without the white space before its lines.
 func unindented(t *testing.T, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -36,16 +36,15 @@ func unindented(t *testing.T, file string) string {
 	return flat.String()
 }
 
-// TestTheScriptIsTheArticlesButForItsIndentation: article.py.txt is the text as
-// published ("GenAI Cost Runaway? Observable Token Quota Control with Azure AI
-// Gateway"), which has lost its indentation.
-func TestTheScriptIsTheArticlesButForItsIndentation(t *testing.T) {
+// article.py.txt is the text as published ("GenAI Cost Runaway? Observable Token Quota
+// Control with Azure AI Gateway"), which has lost its indentation.
+func TestTheScriptDiffersFromTheArticlesOnlyInIndentation(t *testing.T) {
 	if unindented(t, testdata+"article.py") != unindented(t, testdata+"article.py.txt") {
 		t.Error("article.py differs from article.py.txt in more than leading white space")
 	}
 }
 
-// python is an interpreter that has the script's one dependency.
+// python returns an interpreter that has the script's one dependency.
 func python(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{os.Getenv("PYTHON"), "python3", "/usr/bin/python3"} {
@@ -57,7 +56,7 @@ func python(t *testing.T) string {
 	return ""
 }
 
-// runner gives the script what it takes from its environment.
+// runner sets the variables that the script expects.
 const runner = `
 apim_resource_gateway_url = %q
 inference_api_path = "inference"
@@ -69,11 +68,11 @@ exec(open(%q, encoding="utf-8").read())
 
 var retryAfter = regexp.MustCompile(`'x-apim-retry-after': '(\d+)'`)
 
-// opening has one stage after the other built: all have the same binary.
+// opening serializes builds, which write the same binary.
 var opening sync.Mutex
 
-// open is a demo's stage.
-func open(t *testing.T) *stage {
+// open starts a demo.
+func open(t *testing.T) *setup {
 	if testing.Short() {
 		t.Skip("skipped by -short: it starts the demo")
 	}
@@ -89,10 +88,10 @@ func open(t *testing.T) *stage {
 }
 
 func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
-	t.Parallel() // with the other test that waits for a young minute
+	t.Parallel() // with the other test that waits for a new minute
 	interpreter := python(t)
 	s := open(t)
-	if err := untilYoung(t.Context(), 15*time.Second); err != nil { // Python starts in it, too
+	if err := waitForMinute(t.Context(), 15*time.Second); err != nil { // leaves time for Python to start
 		t.Fatal(err)
 	}
 	script := exec.CommandContext(t.Context(), interpreter, "-c", fmt.Sprintf(runner, s.url, s.key, testdata+"article.py"))
@@ -108,25 +107,25 @@ func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
 		"Run:  10 status code:  429 ⛔",
 	} {
 		if !strings.Contains(text, want) {
-			t.Errorf("no %q in:\n%s", want, text)
+			t.Errorf("got:\n%s\nwant %q in it", text, want)
 		}
 	}
 	waits := retryAfter.FindAllStringSubmatch(text, -1)
 	if len(waits) != 8 {
-		t.Fatalf("%d refusals:\n%s", len(waits), text)
+		t.Fatalf("got %d refusals, want 8:\n%s", len(waits), text)
 	}
 	last := 61
 	for _, wait := range waits {
 		seconds, _ := strconv.Atoi(wait[1])
 		if seconds > last {
-			t.Errorf("the wait rises from %d to %d s", last, seconds)
+			t.Errorf("the time to wait rose from %d to %d s, want it to fall", last, seconds)
 		}
 		last = seconds
 	}
 	s.checkLogs(t)
 }
 
-func TestCheckSeesWhatIsWrong(t *testing.T) {
+func TestCheckReportsDifferences(t *testing.T) {
 	right := func() []outcome {
 		calls := []outcome{{200, "42", 0}, {200, "0", 0}}
 		for i := range 8 {
@@ -135,7 +134,7 @@ func TestCheckSeesWhatIsWrong(t *testing.T) {
 		return calls
 	}
 	if err := check(right()); err != nil {
-		t.Errorf("the article's own: %v", err)
+		t.Errorf("for the article's calls got %v, want no difference", err)
 	}
 	for name, spoil := range map[string]func([]outcome){
 		"status":    func(c []outcome) { c[5].status = 200 },
@@ -145,7 +144,7 @@ func TestCheckSeesWhatIsWrong(t *testing.T) {
 	} {
 		calls := right()
 		if spoil(calls); check(calls) == nil {
-			t.Errorf("%s: nothing is found", name)
+			t.Errorf("%s: got no difference, want one", name)
 		}
 	}
 }

@@ -12,29 +12,29 @@ import (
 	"time"
 )
 
-// body is what the article's script sends.
+// body is the request body of the article's script.
 const body = `{"messages": [{"role": "system", "content": "You are a sarcastic, unhelpful assistant."}, {"role": "user", "content": "Can you tell me the time, please?"}], "model": "DeepSeek-R1"}`
 
-// pace is the time from one call of the article's run to the next.
+// pace is the time between the article's calls.
 const pace = 1500 * time.Millisecond
 
-// youth is how old a minute may be for ten calls to fall into it.
-const youth = 35 * time.Second
+// maxAge is the latest second of a minute at which ten calls still fit into it.
+const maxAge = 35 * time.Second
 
-// shown are the headers that the script prints, in its order.
+// shown lists the headers that the script prints, in its order.
 var shown = []string{"x-apim-retry-after", "x-apim-remaining-tokens", "x-apim-tokens-consumed"}
 
-// outcome is one call as the article shows it.
+// An outcome is the result of one call, as the article shows it.
 type outcome struct {
 	status     int
 	remaining  string
 	retryAfter int
 }
 
-// tenCalls makes the article's calls, prints each as its script does, and says
-// what isn't as it should be.
-func (s *stage) tenCalls(ctx context.Context) error {
-	if err := untilYoung(ctx, youth); err != nil {
+// tenCalls makes the article's calls, prints each as its script does, and returns how
+// they differ from the article's.
+func (s *setup) tenCalls(ctx context.Context) error {
+	if err := waitForMinute(ctx, maxAge); err != nil {
 		return err
 	}
 	var outcomes []outcome
@@ -57,14 +57,14 @@ func (s *stage) tenCalls(ctx context.Context) error {
 	return check(outcomes)
 }
 
-// untilYoung waits until the minute is younger than that.
-func untilYoung(ctx context.Context, youth time.Duration) error {
+// waitForMinute waits for the next minute if this one is older than maxAge.
+func waitForMinute(ctx context.Context, maxAge time.Duration) error {
 	now := time.Now()
-	if now.Sub(now.Truncate(time.Minute)) < youth {
+	if now.Sub(now.Truncate(time.Minute)) < maxAge {
 		return nil
 	}
 	wait := now.Truncate(time.Minute).Add(time.Minute + 500*time.Millisecond).Sub(now)
-	fmt.Printf("Waiting %.0f s for the next minute, so that all calls fall into one.\n", wait.Seconds())
+	fmt.Printf("Waiting %.0f s for the next minute, so that all ten calls are in the same one.\n", wait.Seconds())
 	select {
 	case <-time.After(wait):
 		return nil
@@ -73,7 +73,7 @@ func untilYoung(ctx context.Context, youth time.Duration) error {
 	}
 }
 
-func (s *stage) call(ctx context.Context, run int) (outcome, error) {
+func (s *setup) call(ctx context.Context, run int) (outcome, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
 		s.url+"/inference/models/chat/completions?api-version=2024-05-01-preview", strings.NewReader(body))
 	if err != nil {
@@ -91,11 +91,11 @@ func (s *stage) call(ctx context.Context, run int) (outcome, error) {
 		return outcome{}, fmt.Errorf("call %d: %w", run, err)
 	}
 	show(run, response, text)
-	retry, _ := strconv.Atoi(response.Header.Get("x-apim-retry-after")) // absent where granted
+	retry, _ := strconv.Atoi(response.Header.Get("x-apim-retry-after")) // absent from granted calls
 	return outcome{response.StatusCode, response.Header.Get("x-apim-remaining-tokens"), retry}, nil
 }
 
-// show prints a call's lines as the article's script does.
+// show prints a call as the article's script does.
 func show(run int, response *http.Response, text []byte) {
 	if response.StatusCode != http.StatusOK {
 		fmt.Printf("▶️ Run:  %d status code:  %d ⛔\n%s\n%s\n", run, response.StatusCode, headers(response.Header), text)
@@ -108,12 +108,12 @@ func show(run int, response *http.Response, text []byte) {
 			Total      int `json:"total_tokens"`
 		} `json:"usage"`
 	}
-	_ = json.Unmarshal(text, &answer) // what isn't an answer shows as zeros
+	_ = json.Unmarshal(text, &answer) // anything else shows as zeros
 	fmt.Printf("▶️ Run:  %d status code:  %d ✅ input tokens:  %d output tokens:  %d total tokens:  %d\n%s\n",
 		run, response.StatusCode, answer.Usage.Prompt, answer.Usage.Completion, answer.Usage.Total, headers(response.Header))
 }
 
-// headers is the dictionary that Python prints.
+// headers formats the headers as Python prints a dictionary.
 func headers(h http.Header) string {
 	var parts []string
 	for _, name := range shown {
@@ -127,7 +127,7 @@ func headers(h http.Header) string {
 	return "headers: {" + strings.Join(parts, ", ") + "}"
 }
 
-// check says everything in which the calls aren't the article's.
+// check returns every difference from the article's calls.
 func check(calls []outcome) error {
 	var wrong []error
 	for i, c := range calls {
@@ -139,14 +139,14 @@ func check(calls []outcome) error {
 			remaining = "42"
 		}
 		if c.status != status || c.remaining != remaining {
-			wrong = append(wrong, fmt.Errorf("call %d: %d with %s tokens left, not %d with %s", i+1, c.status, c.remaining, status, remaining))
+			wrong = append(wrong, fmt.Errorf("call %d: got %d with %s tokens left, want %d with %s", i+1, c.status, c.remaining, status, remaining))
 		}
 		if i > 2 && c.retryAfter > calls[i-1].retryAfter {
-			wrong = append(wrong, fmt.Errorf("call %d: the wait rose to %d s", i+1, c.retryAfter))
+			wrong = append(wrong, fmt.Errorf("call %d: the time to wait rose to %d s", i+1, c.retryAfter))
 		}
 	}
 	if fell := calls[2].retryAfter - calls[9].retryAfter; fell < 8 {
-		wrong = append(wrong, fmt.Errorf("the wait fell by %d s from the third call to the tenth, not by 8 or more", fell))
+		wrong = append(wrong, fmt.Errorf("the time to wait fell by %d s from the third call to the tenth, want 8 or more", fell))
 	}
 	return errors.Join(wrong...)
 }

@@ -13,15 +13,15 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// clients is where the official clients are installed.
+// clients is the folder of the official clients.
 const clients = "handler/cmd/demo/clients"
 
 var clientNames = []string{"openai", "azure", "inference"}
 
-// refusals are how each client tells its caller of a 429.
+// refusals holds each client's error for a 429.
 var refusals = map[string]string{"openai": "RateLimitError", "azure": "RateLimitError", "inference": "isUnexpected"}
 
-// seen is what a client's caller sees.
+// A seen is the result that a client gives its caller.
 type seen struct {
 	Content string
 	Usage   struct {
@@ -32,14 +32,14 @@ type seen struct {
 	Status int
 }
 
-// answered is whether it was a whole answer of the simulated model, with its
-// usage where that was asked for.
+// answered reports whether it is a complete answer of the simulated model, with usage if
+// that was requested.
 func (s seen) answered(usage bool) bool {
 	return s.Error == "" && s.Content != "" && (s.Usage.Completion == 60) == usage
 }
 
-// through makes a call through one of the official clients.
-func (s *stage) through(t *testing.T, key, client, mode, retries string) (got seen) {
+// through makes a call with one of the official clients.
+func (s *setup) through(t *testing.T, key, client, mode, retries string) (got seen) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "node", clients+"/clients.mjs", client, mode, retries, s.url, key)
 	command.Env, command.Stderr = append(os.Environ(), "NO_PROXY=127.0.0.1"), os.Stderr
@@ -53,9 +53,9 @@ func (s *stage) through(t *testing.T, key, client, mode, retries string) (got se
 	return got
 }
 
-// TestOfficialClients: each client gets answers, plain and streamed, and meets
-// a refusal as it meets one of the model's own; with its retries on, a call
-// that is refused for the last seconds of a minute succeeds by itself.
+// TestOfficialClients checks that each client gets answers, plain and streamed, and
+// handles a refusal like one of the model's own; with retries on, a call that is refused
+// in the last seconds of a minute succeeds.
 func TestOfficialClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it starts the demo and Node.js clients")
@@ -72,7 +72,7 @@ func TestOfficialClients(t *testing.T) {
 	for _, client := range []string{"openai", "azure", "apim"} {
 		for _, mode := range []string{"helper", "tools", "model"} {
 			if got := s.through(t, roomy, client, mode, "0"); !got.answered(mode == "helper") {
-				t.Errorf("%s %s: %+v", client, mode, got)
+				t.Errorf("%s %s: got %+v, want an answer", client, mode, got)
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func TestOfficialClients(t *testing.T) {
 			}
 		}
 	}
-	if err := untilYoung(t.Context(), 5*time.Second); err != nil { // six clients must start and be refused in it
+	if err := waitForMinute(t.Context(), 5*time.Second); err != nil { // six clients must start and be refused in it
 		t.Fatal(err)
 	}
 	minute := time.Now().Truncate(time.Minute)
@@ -91,24 +91,24 @@ func TestOfficialClients(t *testing.T) {
 	for _, client := range clientNames {
 		for _, mode := range []string{"plain", "stream"} {
 			if got := s.through(t, s.key, client, mode, "0"); got.Error != refusals[client] || got.Status != 429 {
-				t.Errorf("%s %s, refused: %+v", client, mode, got)
+				t.Errorf("%s %s, refused: got %+v, want %s with 429", client, mode, got, refusals[client])
 			}
 		}
 	}
 	until(t, minute.Add(54*time.Second))
-	var all sync.WaitGroup // at once, on few processors too: all are to be refused in this minute
+	var all sync.WaitGroup // concurrently, since all must be refused in this minute
 	for _, client := range clientNames {
 		all.Go(func() {
 			if got := s.through(t, s.key, client, "plain", "3"); !got.answered(true) || time.Now().Before(minute.Add(time.Minute)) {
-				t.Errorf("%s, with retries: %+v at %s", client, got, time.Now())
+				t.Errorf("%s, with retries: got %+v at %s, want an answer in the next minute", client, got, time.Now())
 			}
 		})
 	}
 	all.Wait()
 }
 
-// useUp makes calls until the minute's tokens are used up.
-func (s *stage) useUp(t *testing.T) {
+// useUp makes calls until one is refused.
+func (s *setup) useUp(t *testing.T) {
 	t.Helper()
 	for range 6 {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/openai/v1/chat/completions",
@@ -126,7 +126,7 @@ func (s *stage) useUp(t *testing.T) {
 			return
 		}
 	}
-	t.Fatal("six answers of 60 tokens and more fit into 300 tokens a minute")
+	t.Fatal("six answers of 60 tokens and more were accepted, want a refusal at 300 tokens a minute")
 }
 
 // until waits for a time.

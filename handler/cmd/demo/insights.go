@@ -11,8 +11,7 @@ import (
 	"tollgate/handler/local/insights"
 )
 
-// localInsights is a local Application Insights, which prints what arrives once it is
-// asked to.
+// localInsights is a local Application Insights that prints items once shown is set.
 type localInsights struct {
 	insights.Collector
 	server *http.Server
@@ -21,9 +20,9 @@ type localInsights struct {
 
 const connectionSetting = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 
-// startInsights starts a local one and returns the gateway's settings for it;
-// none where the environment names one to send to.
-func (s *stage) startInsights() (settings []string, err error) {
+// startInsights starts a local Application Insights and returns the gateway's settings for
+// it. If the environment names another one, it does nothing.
+func (s *setup) startInsights() (settings []string, err error) {
 	if os.Getenv(connectionSetting) != "" {
 		return nil, nil
 	}

@@ -8,15 +8,15 @@ import (
 	"tollgate/handler/local/insights"
 )
 
-// seenCall is a call as infra/queries/calls.kql lists it.
+// A seenCall is a call as infra/queries/calls.kql lists it.
 type seenCall struct {
 	status           string
 	total, remaining float64
 }
 
-// checkLogs holds what Application Insights was told to the article's ten calls.
-// It waits for the interval to end in which the last of them was made.
-func (s *stage) checkLogs(t *testing.T) {
+// checkLogs compares the telemetry with the article's ten calls. It waits for the end of
+// the interval of the last one.
+func (s *setup) checkLogs(t *testing.T) {
 	t.Helper()
 	if s.insights == nil {
 		t.Skip("telemetry goes to where " + connectionSetting + " says")
@@ -29,7 +29,7 @@ func (s *stage) checkLogs(t *testing.T) {
 		case <-every.C:
 			seen = calls(s.insights.Items())
 		case <-deadline:
-			t.Fatalf("only %d calls were logged: %v", len(seen), seen)
+			t.Fatalf("got %d calls, want 10: %v", len(seen), seen)
 		}
 	}
 	want := []seenCall{{"200", 258, 42}, {"200", 209, 0}}
@@ -37,16 +37,16 @@ func (s *stage) checkLogs(t *testing.T) {
 		want = append(want, seenCall{"429", 0, 0})
 	}
 	if !slices.Equal(seen, want) {
-		t.Errorf("the log lists %v, want %v", seen, want)
+		t.Errorf("got calls %v, want %v", seen, want)
 	}
 	if tokens, n := s.insights.Sum("Total Tokens", "Subscription ID", "demo", "Client IP", "127.0.0.1", "API ID", "models"); tokens != 467 || n != 2 {
-		t.Errorf("Total Tokens are %v of %d calls, want 467 of 2", tokens, n)
+		t.Errorf("got Total Tokens %v of %d calls, want 467 of 2", tokens, n)
 	}
 	if refused, _ := s.insights.Sum("Refusals", "Reason", "token_limit_exceeded", "Subscription ID", "demo"); refused != 8 {
-		t.Errorf("%v refusals, want 8", refused)
+		t.Errorf("got %v refusals, want 8", refused)
 	}
 	if faults := s.insights.Faults(); faults != nil {
-		t.Errorf("items break the schema: %v", faults)
+		t.Errorf("got schema faults %v, want none", faults)
 	}
 }
 

@@ -1,6 +1,6 @@
-// Command demo sets everything up on this machine, Azurite, a simulated
-// DeepSeek-R1 and the gateway, and makes the ten calls of the article that
-// Tollgate grew from; with --serve it keeps all that serving instead.
+// Command demo starts Azurite, a simulated DeepSeek-R1 and the gateway on this machine and
+// makes the ten calls of the article that Tollgate is based on. With --serve it keeps
+// everything running instead.
 package main
 
 import (
@@ -13,14 +13,14 @@ import (
 )
 
 func main() {
-	serve := flag.Bool("serve", false, "keep serving on port 7071 rather than make the ten calls")
+	serve := flag.Bool("serve", false, "serve on port 7071 instead of making the ten calls")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *serve)
 	interrupted := ctx.Err() != nil
 	stop()
 	if err != nil && interrupted {
-		fmt.Fprintln(os.Stderr, "demo: interrupted; everything it started is stopped")
+		fmt.Fprintln(os.Stderr, "demo: interrupted; everything that it started is stopped")
 		os.Exit(1)
 	}
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 	"tollgate/handler/subscription/tablestore"
 )
 
-// stage is all that runs for a demo.
-type stage struct {
+// A setup holds everything that runs for a demo.
+type setup struct {
 	key, url string
 	operator string // the key of /manage
 	handler  *exec.Cmd
@@ -32,17 +32,16 @@ type stage struct {
 	insights *localInsights
 }
 
-// pepper hashes the demo's keys, which live as long as the demo.
+// pepper hashes the demo's keys, which exist as long as the demo runs.
 const pepper = "for-the-demo-on-one-machine-only"
 
 // tokensPerMinute is the limit of the article's subscription.
 const tokensPerMinute = 300
 
-// start brings everything up; the gateway listens on port, or a free one where
-// that is 0.
-func start(ctx context.Context, port int) (*stage, error) {
-	s := &stage{key: subscription.NewKey(), operator: rand.Text() + rand.Text(), exited: make(chan error, 1)}
-	err := s.raise(ctx, port)
+// start starts everything. The gateway listens on port; 0 picks a free one.
+func start(ctx context.Context, port int) (*setup, error) {
+	s := &setup{key: subscription.NewKey(), operator: rand.Text() + rand.Text(), exited: make(chan error, 1)}
+	err := s.start(ctx, port)
 	if err != nil {
 		s.stop()
 		return nil, err
@@ -50,7 +49,7 @@ func start(ctx context.Context, port int) (*stage, error) {
 	return s, nil
 }
 
-func (s *stage) raise(ctx context.Context, port int) error {
+func (s *setup) start(ctx context.Context, port int) error {
 	store, err := s.openStore(ctx)
 	if err != nil {
 		return err
@@ -91,17 +90,17 @@ func (s *stage) raise(ctx context.Context, port int) error {
 	return s.ready(ctx)
 }
 
-// ended says how the gateway did, which has.
-func (s *stage) ended() error {
-	return fmt.Errorf("the gateway ended with %v; its log is .local/handler.log", s.handler.ProcessState)
+// ended returns the error for a gateway that has exited.
+func (s *setup) ended() error {
+	return fmt.Errorf("the gateway exited: %v; its log is .local/handler.log", s.handler.ProcessState)
 }
 
-// serve waits to be told to end, or for the gateway's end.
-func (s *stage) serve(ctx context.Context) error {
+// serve waits until ctx is done or the gateway exits.
+func (s *setup) serve(ctx context.Context) error {
 	select {
 	case err := <-s.exited:
 		s.exited <- err
-		if ctx.Err() == nil { // Ctrl-C ends both
+		if ctx.Err() == nil { // Ctrl-C stops both
 			return s.ended()
 		}
 	case <-ctx.Done():
@@ -110,7 +109,7 @@ func (s *stage) serve(ctx context.Context) error {
 }
 
 // ready waits until the gateway answers.
-func (s *stage) ready(ctx context.Context) error {
+func (s *setup) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
@@ -132,9 +131,9 @@ func (s *stage) ready(ctx context.Context) error {
 	}
 }
 
-// openStore starts Azurite and makes the subscription there, or says that
-// memory takes its place. It returns the gateway's settings for it.
-func (s *stage) openStore(ctx context.Context) (settings []string, err error) {
+// openStore starts Azurite and creates the subscription in it. Without Node.js it falls
+// back to memory. It returns the gateway's settings for the store.
+func (s *setup) openStore(ctx context.Context) (settings []string, err error) {
 	if err := install(ctx); err != nil {
 		return nil, err
 	}
@@ -150,12 +149,12 @@ func (s *stage) openStore(ctx context.Context) (settings []string, err error) {
 	return []string{"STORE=tables", "AzureWebJobsStorage=" + s.emulator.ConnectionString}, s.subscribe(ctx, "demo", s.key, tokensPerMinute)
 }
 
-// install runs npm ci for the emulator where it isn't there yet.
+// install runs npm ci for the emulator unless it is installed.
 func install(ctx context.Context) error {
 	if err := os.MkdirAll(".local", 0o755); err != nil {
 		return err
 	}
-	_, missing := os.Stat(filepath.Join("infra", "local", "node_modules", ".package-lock.json")) // which npm writes last
+	_, missing := os.Stat(filepath.Join("infra", "local", "node_modules", ".package-lock.json")) // npm writes it last
 	npm, err := exec.LookPath("npm")
 	if missing == nil || err != nil {
 		return nil
@@ -169,8 +168,8 @@ func install(ctx context.Context) error {
 	return nil
 }
 
-// subscribe makes a tier, its one subscription and a key of it.
-func (s *stage) subscribe(ctx context.Context, id, key string, perMinute int64) error {
+// subscribe creates a tier, a subscription and its key.
+func (s *setup) subscribe(ctx context.Context, id, key string, perMinute int64) error {
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(s.emulator.ConnectionString)})
 	if err != nil {
 		return err
@@ -186,7 +185,7 @@ func (s *stage) subscribe(ctx context.Context, id, key string, perMinute int64) 
 	return errors.Join(e1, e2, e3)
 }
 
-func (s *stage) startModel() (address string, err error) {
+func (s *setup) startModel() (address string, err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("start the model: %w", err)
@@ -196,8 +195,8 @@ func (s *stage) startModel() (address string, err error) {
 	return listener.Addr().String(), nil
 }
 
-// freePort is a port that nothing listens on, any where it is 0: another's answer
-// would pass for the gateway's.
+// freePort returns port, or any free one if that is 0. It fails if something listens on
+// port already, whose answers could be taken for the gateway's.
 func freePort(port int) (string, error) {
 	if port == 0 {
 		return azurite.FreePort()
@@ -210,9 +209,8 @@ func freePort(port int) (string, error) {
 	return own, listener.Close()
 }
 
-// stop ends all that was started, the gateway first, so that it can write its
-// last counters.
-func (s *stage) stop() {
+// stop stops everything, the gateway first, so that it can write its counters.
+func (s *setup) stop() {
 	if s.handler != nil && s.handler.Process != nil {
 		_ = s.handler.Process.Signal(os.Interrupt)
 		select {
@@ -233,8 +231,8 @@ func (s *stage) stop() {
 	}
 }
 
-// introduce says how to call what is being served.
-func (s *stage) introduce() {
+// introduce prints how to call the gateway.
+func (s *setup) introduce() {
 	const body = `{"model":"DeepSeek-R1",%s"messages":[{"role":"user","content":"Can you tell me the time, please?"}]}`
 	curl := func(extra string) string {
 		return fmt.Sprintf("curl -i%s '%s/openai/v1/chat/completions' -H 'api-key: %s' -H 'Content-Type: application/json' -d '%s'",
@@ -244,7 +242,7 @@ func (s *stage) introduce() {
 	fmt.Printf("key:      %s\n\nplain:    %s\n\nstreamed: %s\n", s.key, curl(""), curl(`"stream":true,`))
 	fmt.Printf("\nconsole:  %s/console\n\noperate:  export TOLLGATE_SERVER=%s MANAGE_KEY=%s\n", s.url, s.url, s.operator)
 	if s.insights != nil {
-		fmt.Print("\nWhat Application Insights would get comes here, 10 s after a call at most:\n")
+		fmt.Print("\nWhat Application Insights would receive is printed below, at most 10 s after a call:\n")
 		s.insights.shown.Store(true)
 	}
 }
