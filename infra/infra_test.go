@@ -163,7 +163,7 @@ func TestTheHandlersTablesAreMade(t *testing.T) {
 		made = append(made, r.Name[strings.LastIndex(r.Name, "/")+1:])
 	}
 	slices.Sort(made)
-	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.Usual, counters.UsualHistory, turns.Usual, audit.DefaultTable)
+	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.DefaultTable, counters.DefaultHistoryTable, turns.Usual, audit.DefaultTable)
 }
 
 func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {

@@ -103,7 +103,7 @@ func openStores(c config.Config) (operatorDeps, error) {
 	}
 	audit := managetables.New(service, managetables.DefaultTable)
 	return operatorDeps{store: tablestore.New(service, tablestore.DefaultTables), audit: audit, probe: audit.Probe,
-		turns: housekeepingtables.New(service, housekeepingtables.Usual), counters: countertables.New(service, countertables.Usual), history: countertables.NewHistory(service, countertables.UsualHistory)}, nil
+		turns: housekeepingtables.New(service, housekeepingtables.Usual), counters: countertables.New(service, countertables.DefaultTable), history: countertables.NewHistory(service, countertables.DefaultHistoryTable)}, nil
 }
 
 // close writes the counters a last time and sends the remaining telemetry.

@@ -39,7 +39,7 @@ func (m prefixMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // counters is the store that calls are charged to and usage is read from.
 type counters interface {
 	counter.Store
-	counter.Keeper
+	counter.Lister
 }
 
 // A usageReader reads the counters' current state and their history.
@@ -100,7 +100,7 @@ func checks(c config.Config, o operatorDeps) []manage.Check {
 		all = append(append(all, doctor.Pepper(c.Pepper, nil, o.store)), doctor.Tables(o.probe, o.store)...)
 		all = append(all, doctor.Models(c.Models, o.store))
 	}
-	all = append(all, doctor.Counters(o.counters.Stored))
+	all = append(all, doctor.Counters(o.counters.List))
 	all = append(all, doctor.Endpoints(c)...)
 	if c.Telemetry.On {
 		all = append(all, doctor.Reachable("telemetry", c.Telemetry.Connection.Endpoint))

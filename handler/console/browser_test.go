@@ -155,7 +155,7 @@ func (g *gate) remember() {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	history := countertables.NewHistory(service, countertables.UsualHistory)
+	history := countertables.NewHistory(service, countertables.DefaultHistoryTable)
 	now := limit.Minute(time.Now())
 	var faults []error
 	for i, id := range []string{"team-a", "research", "small"} {

@@ -33,13 +33,13 @@ type doubt struct {
 
 const (
 	// clockKept is how long an observation holds: clocks drift.
-	clockKept = 10 * time.Minute
+	maxClockAge = 10 * time.Minute
 	// maxStep is how far one answer may move the clock. A Date has whole seconds, and
 	// an answer takes one second at most.
 	maxStep = 3 * time.Second
 	// confirmed is how many answers in a row must tell the same time, within maxStep,
 	// to move the clock further.
-	confirmed = 3
+	confirmations = 3
 )
 
 func (c *clock) start(local func() time.Time) {
@@ -74,7 +74,7 @@ func (c *clock) observe(date time.Time) {
 func (c *clock) unsure() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.known && c.doubt.answers > 0 && c.answers < 2*confirmed
+	return !c.known && c.doubt.answers > 0 && c.answers < 2*confirmations
 }
 
 func near(a, b time.Duration) bool { return (a - b).Abs() <= maxStep }
@@ -87,7 +87,7 @@ func (d *doubt) confirm(ahead time.Duration) bool {
 	}
 	d.answers++
 	d.ahead = max(d.ahead, ahead)
-	return d.answers >= confirmed
+	return d.answers >= confirmations
 }
 
 // set takes a time for the service's, whatever was known.
@@ -98,7 +98,7 @@ func (c *clock) set(ahead, elapsed time.Duration) {
 
 // learn refines the time that is known.
 func (c *clock) learn(ahead, elapsed time.Duration) {
-	if !c.known || elapsed-c.begun > clockKept/2 {
+	if !c.known || elapsed-c.begun > maxClockAge/2 {
 		c.recent, c.begun = ahead, elapsed
 	}
 	c.recent = max(c.recent, ahead)
@@ -106,7 +106,7 @@ func (c *clock) learn(ahead, elapsed time.Duration) {
 	case !c.known || ahead >= time.Duration(c.ahead.Load()):
 		c.ahead.Store(int64(ahead))
 		c.since, c.known = elapsed, true
-	case elapsed-c.since > clockKept:
+	case elapsed-c.since > maxClockAge:
 		c.ahead.Store(int64(c.recent))
 		c.since = elapsed
 	}

@@ -59,7 +59,7 @@ type Counter struct {
 	draining atomic.Bool // no call queues any more
 
 	mu       sync.RWMutex
-	accounts map[string]*account
+	replicas map[string]*replica
 	closed   bool
 	filings  sync.WaitGroup
 }
@@ -74,7 +74,7 @@ func New(config Config) *Counter {
 	orElse(&config.OperationTimeout, time.Second)
 	orElse(&config.SlowOperation, 250*time.Millisecond)
 	orElse(&config.Patience, 2*time.Second)
-	c := &Counter{Config: config, accounts: make(map[string]*account)}
+	c := &Counter{Config: config, replicas: make(map[string]*replica)}
 	c.health.slow, c.health.patience = config.SlowOperation, config.Patience
 	c.clock.start(config.Now)
 	return c
@@ -97,7 +97,7 @@ func epochID() string { return random(8) }
 // charged for. ErrUnavailable, wrapped, where nothing could be decided; else
 // ctx's error.
 func (c *Counter) Reserve(ctx context.Context, key string, terms Terms, ask limit.Ask) (*Reservation, limit.Decision, error) {
-	a, err := c.account(key)
+	a, err := c.replica(key)
 	if err != nil {
 		return nil, limit.Decision{}, err
 	}
@@ -117,11 +117,11 @@ func (c *Counter) Reserve(ctx context.Context, key string, terms Terms, ask limi
 // Standing is where a counter stands, as of the last seconds at most.
 // ErrUnavailable, wrapped; else ctx's error.
 func (c *Counter) Standing(ctx context.Context, key string, terms Terms) (limit.Standing, error) {
-	a, err := c.account(key)
+	a, err := c.replica(key)
 	if err != nil {
 		return limit.Standing{}, err
 	}
-	w := a.look(terms.Limits)
+	w := a.status(terms.Limits)
 	select {
 	case <-w.done:
 		return w.outcome.decision.Standing, w.outcome.err
@@ -131,9 +131,9 @@ func (c *Counter) Standing(ctx context.Context, key string, terms Terms) (limit.
 }
 
 // account is the counter of a key, as this instance sees it.
-func (c *Counter) account(key string) (*account, error) {
+func (c *Counter) replica(key string) (*replica, error) {
 	c.mu.RLock()
-	a, closed := c.accounts[key], c.closed
+	a, closed := c.replicas[key], c.closed
 	c.mu.RUnlock()
 	if closed {
 		return nil, fmt.Errorf("%w: the gateway is stopping", ErrUnavailable)
@@ -143,41 +143,41 @@ func (c *Counter) account(key string) (*account, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a = c.accounts[key]; a == nil {
-		c.forgetIdle()
-		a = newAccount(c, key)
-		c.accounts[key] = a
+	if a = c.replicas[key]; a == nil {
+		c.evictIdle()
+		a = newReplica(c, key)
+		c.replicas[key] = a
 	}
 	return a, nil
 }
 
 // maxAccounts bounds what is remembered of counters, of which a caller can make
 // many where the counter key holds a header's value.
-const maxAccounts = 10_000
+const maxReplicas = 10_000
 
 // forgetLooks is how many of them each new one has looked at: where all are busy,
 // that is all that it costs.
-const forgetLooks = 32
+const evictScan = 32
 
 // forgetIdle drops some accounts that hold nothing.
-func (c *Counter) forgetIdle() {
-	if len(c.accounts) < maxAccounts {
+func (c *Counter) evictIdle() {
+	if len(c.replicas) < maxReplicas {
 		return
 	}
 	looks := 0
-	for key, a := range c.accounts { // which begins anywhere
-		if looks++; looks > forgetLooks {
+	for key, a := range c.replicas { // which begins anywhere
+		if looks++; looks > evictScan {
 			return
 		}
-		if a.forget() {
-			delete(c.accounts, key)
+		if a.evict() {
+			delete(c.replicas, key)
 		}
 	}
 }
 
 // Reservation is what a call holds of a counter until it is settled or cancelled.
 type Reservation struct {
-	account *account
+	replica *replica
 	charge  limit.Charge
 	owed    int64 // reserved without the counter, and not charged yet
 	minute  int64 // in which it was reserved without the counter; 0: it was not
@@ -187,19 +187,19 @@ type Reservation struct {
 // Settle replaces the reservation by what the call took, and says where the
 // counter stands then. It returns at once; the write follows. After the first
 // Settle or Cancel neither does anything.
-func (r *Reservation) Settle(usage limit.Usage) limit.Standing { return r.account.settle(r, usage) }
+func (r *Reservation) Settle(usage limit.Usage) limit.Standing { return r.replica.settle(r, usage) }
 
 // Raise charges the call so many tokens in all at once, whatever is left, and says
 // where the counter stands then. It is for a call that may have taken more than it
 // reserved, before anyone knows how much: Settle corrects the charge, or confirms
 // it. A call that is charged as much already, or in shadow, or is over, stays as it is.
-func (r *Reservation) Raise(tokens int64) limit.Standing { return r.account.raise(r, tokens) }
+func (r *Reservation) Raise(tokens int64) limit.Standing { return r.replica.raise(r, tokens) }
 
 // counted is what the call counts for until it is settled, in tokens.
 func (r *Reservation) counted() int64 { return r.owed + r.charge.Held() }
 
 // Cancel gives the whole reservation back: the call was never made, or failed.
-func (r *Reservation) Cancel() limit.Standing { return r.account.cancel(r) }
+func (r *Reservation) Cancel() limit.Standing { return r.replica.cancel(r) }
 
 // Now returns the counters' time: the store's, as far as it is known.
 func (c *Counter) Now() time.Time { return c.clock.now() }

@@ -10,5 +10,5 @@ func (r *Reservation) Window() (minute int64, charged bool) {
 func (c *Counter) Remembered() int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return len(c.accounts)
+	return len(c.replicas)
 }

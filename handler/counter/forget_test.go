@@ -43,7 +43,7 @@ func TestCountersOfRefusedCallsAreForgotten(t *testing.T) {
 			t.Error(err)
 		}
 		var refused int64
-		for stored, err := range store.Stored(t.Context()) {
+		for stored, err := range store.List(t.Context()) {
 			if err != nil {
 				t.Fatal(err)
 			}

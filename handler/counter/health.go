@@ -14,13 +14,13 @@ type health struct {
 
 	isDown atomic.Bool // read before every decision
 
-	mu      sync.Mutex
-	strikes int
-	since   time.Time // when the first of the failed operations began
-	fell    time.Time // when the store went down
-	last    time.Time // when an operation last failed or was slow
-	before  time.Duration
-	mean    time.Duration // of an operation, moving
+	mu           sync.Mutex
+	strikes      int
+	failingSince time.Time // when the first of the failed operations began
+	downSince    time.Time // when the store went down
+	lastFailure  time.Time // when an operation last failed or was slow
+	earlierDown  time.Duration
+	mean         time.Duration // of an operation, moving
 }
 
 // maxStrikes is after how many failures in a row the store counts as down.
@@ -42,18 +42,18 @@ func (h *health) note(began time.Time, err error) {
 	if !failed && took <= h.slow {
 		h.strikes = 0
 		if h.isDown.Swap(false) {
-			h.before += h.lasted(now)
+			h.earlierDown += h.lasted(now)
 		}
 		return
 	}
-	h.last = now
+	h.lastFailure = now
 	if h.strikes == 0 {
-		h.since = began
+		h.failingSince = began
 	}
 	h.strikes++
-	long := failed && now.Sub(h.since) >= h.patience
+	long := failed && now.Sub(h.failingSince) >= h.patience
 	if (h.strikes >= maxStrikes || long) && !h.isDown.Swap(true) {
-		h.fell = now
+		h.downSince = now
 	}
 }
 
@@ -67,18 +67,18 @@ func (h *health) down() bool { return h.isDown.Load() }
 
 // downKept is how long a store is known to be down by an operation: longer than
 // those wait that try again, so that later nobody has tried for a while.
-const downKept = 5 * time.Second
+const maxDownAge = 5 * time.Second
 
 // stale says that a store which was down may be back, as nobody has tried it.
 func (h *health) stale() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return time.Since(h.last) > downKept
+	return time.Since(h.lastFailure) > maxDownAge
 }
 
 // lasted is how long the store has been known to be down.
 func (h *health) lasted(now time.Time) time.Duration {
-	return min(now.Sub(h.fell), h.last.Add(downKept).Sub(h.fell))
+	return min(now.Sub(h.downSince), h.lastFailure.Add(maxDownAge).Sub(h.downSince))
 }
 
 // meanOperation is how long an operation takes.
@@ -93,7 +93,7 @@ func (h *health) downFor() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.isDown.Load() {
-		return h.before + h.lasted(time.Now())
+		return h.earlierDown + h.lasted(time.Now())
 	}
-	return h.before
+	return h.earlierDown
 }

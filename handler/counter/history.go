@@ -12,11 +12,11 @@ import (
 
 // orphaned is how long after its end a closed minute's row is written by
 // whoever sees that it is still missing: the one that closed it may be gone.
-const orphaned = 10 * time.Second
+const orphanAge = 10 * time.Second
 
 // file writes the rows of the minutes that a write closed, and of those that
 // another instance left. The lock is held.
-func (a *account) file(body *limit.Body, now time.Time) {
+func (a *replica) fileRows(body *limit.Write, now time.Time) {
 	if a.counter.History == nil {
 		return
 	}
@@ -26,7 +26,7 @@ func (a *account) file(body *limit.Body, now time.Time) {
 		waiting[row.Minute] = true
 		_, begun := a.filed[row.Minute]
 		ours := len(body.Closed) > 0 && row.Minute >= body.Closed[0].Minute
-		if !begun && (ours || now.Sub(limit.MinuteStart(row.Minute+1)) > orphaned) {
+		if !begun && (ours || now.Sub(limit.MinuteStart(row.Minute+1)) > orphanAge) {
 			a.filed[row.Minute] = false
 			rows = append(rows, row)
 		}
@@ -38,15 +38,15 @@ func (a *account) file(body *limit.Body, now time.Time) {
 	}
 	if len(rows) > 0 {
 		epoch := body.State.Epoch
-		a.counter.filings.Go(func() { a.put(epoch, rows) })
+		a.counter.filings.Go(func() { a.putRows(epoch, rows) })
 	}
 }
 
 // put writes rows, the oldest first, up to one that fails: with the history down,
 // each would take its time to fail, too. They are left to whoever sees them next.
-func (a *account) put(epoch string, rows []limit.Closed) {
+func (a *replica) putRows(epoch string, rows []limit.Closed) {
 	for i, row := range rows {
-		err := a.counter.put(context.Background(), a.key, epoch, row)
+		err := a.counter.putRow(context.Background(), a.key, epoch, row)
 		a.mu.Lock()
 		if err != nil {
 			for _, left := range rows[i:] {
@@ -71,10 +71,10 @@ const (
 )
 
 // rescue writes the closed minutes of a counter that is about to be replaced.
-func (a *account) rescue(s *limit.State) {
+func (a *replica) rescue(s *limit.State) {
 	a.mu.Lock()
-	done := a.rescued == s.Epoch
-	a.rescued = s.Epoch
+	done := a.rescuedEpoch == s.Epoch
+	a.rescuedEpoch = s.Epoch
 	a.mu.Unlock()
 	if done || a.counter.History == nil || len(s.Outbox) == 0 {
 		return
@@ -82,12 +82,12 @@ func (a *account) rescue(s *limit.State) {
 	epoch, rows := s.Epoch, s.Outbox
 	a.counter.filings.Go(func() {
 		for tries := 1; len(rows) > 0; {
-			err := a.counter.put(context.Background(), a.key, epoch, rows[0])
+			err := a.counter.putRow(context.Background(), a.key, epoch, rows[0])
 			switch {
 			case err == nil:
 				rows = rows[1:]
 			case tries == rescueTries:
-				a.counter.lose(a.key, rows, err)
+				a.counter.reportLostRows(a.key, rows, err)
 				return
 			default:
 				tries++
@@ -98,7 +98,7 @@ func (a *account) rescue(s *limit.State) {
 }
 
 // lose tells of usage that the history will not have.
-func (c *Counter) lose(key string, rows []limit.Closed, cause error) {
+func (c *Counter) reportLostRows(key string, rows []limit.Closed, cause error) {
 	var tokens int64
 	for _, row := range rows {
 		tokens += row.Total()
@@ -108,7 +108,7 @@ func (c *Counter) lose(key string, rows []limit.Closed, cause error) {
 		"minutes", len(rows), "tokens", tokens, "error", cause.Error())
 }
 
-func (c *Counter) put(ctx context.Context, key, epoch string, row limit.Closed) error {
+func (c *Counter) putRow(ctx context.Context, key, epoch string, row limit.Closed) error {
 	ctx, cancel := context.WithTimeout(ctx, c.OperationTimeout)
 	defer cancel()
 	c.stats.rows.Add(1)
@@ -161,23 +161,23 @@ func (c *Counter) flush(ctx context.Context, key string) (Version, error) {
 		}
 	}
 	if len(next.Outbox) > 0 {
-		if version, err = c.empty(ctx, key, &next, version); err != nil {
+		if version, err = c.emptyOutbox(ctx, key, &next, version); err != nil {
 			return "", err
 		}
 	}
-	if !next.Spare(now) {
+	if !next.Deletable(now) {
 		return "", nil
 	}
 	return version, nil
 }
 
 // empty writes the rows of a counter's outbox, and then takes them out of it.
-func (c *Counter) empty(ctx context.Context, key string, state *limit.State, version Version) (Version, error) {
+func (c *Counter) emptyOutbox(ctx context.Context, key string, state *limit.State, version Version) (Version, error) {
 	for _, row := range state.Outbox {
 		if c.History == nil {
 			break
 		}
-		if err := c.put(ctx, key, state.Epoch, row); err != nil {
+		if err := c.putRow(ctx, key, state.Epoch, row); err != nil {
 			return "", fmt.Errorf("keep minute %d: %w", row.Minute, err)
 		}
 	}

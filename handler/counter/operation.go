@@ -15,7 +15,7 @@ func (c *Counter) read(ctx context.Context, key string) (limit.State, Version, t
 	began := time.Now()
 	c.stats.reads.Add(1)
 	state, version, date, err := c.Store.Load(bounded, key)
-	c.took(ctx, began, date, err)
+	c.noteOperation(ctx, began, date, err)
 	return state, version, date, err
 }
 
@@ -25,13 +25,13 @@ func (c *Counter) swap(ctx context.Context, key string, state *limit.State, vers
 	began := time.Now()
 	c.stats.writes.Add(1)
 	next, date, err := c.Store.Swap(bounded, key, *state, version)
-	c.took(ctx, began, date, err)
+	c.noteOperation(ctx, began, date, err)
 	return next, err
 }
 
 // took notes how an operation went. One that its caller broke off tells nothing
 // of the store.
-func (c *Counter) took(caller context.Context, began, date time.Time, err error) {
+func (c *Counter) noteOperation(caller context.Context, began, date time.Time, err error) {
 	c.clock.observe(date)
 	if err != nil && caller.Err() != nil {
 		return

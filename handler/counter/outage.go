@@ -20,33 +20,33 @@ const unknownShare = 25
 
 // mostOwed bounds what a call counts for while it is under way, tokens: what isn't
 // refused may have any cap, and the sum of a few would overflow.
-const mostOwed = 1 << 40
+const maxOwed = 1 << 40
 
 // probeEvery is how often calls have a store tried that is down.
 const probeEvery = 500 * time.Millisecond
 
 // down says whether the store can't be used, as far as is known.
-func (a *account) down(now time.Time) bool {
-	return a.counter.health.down() || now.Before(a.unusable)
+func (a *replica) down(now time.Time) bool {
+	return a.counter.health.down() || now.Before(a.unusableUntil)
 }
 
 // cutOff says whether a call must be decided without the store, rather than by
 // trying whether it is back.
-func (a *account) cutOff(now time.Time) bool {
-	return now.Before(a.unusable) || a.counter.health.down() && !a.counter.health.stale()
+func (a *replica) bypassStore(now time.Time) bool {
+	return now.Before(a.unusableUntil) || a.counter.health.down() && !a.counter.health.stale()
 }
 
 // probe tries the store for its own sake, for a key that has nothing to write.
-func (a *account) probe(now time.Time) {
-	if a.writing || now.Sub(a.probed) < probeEvery {
+func (a *replica) probe(now time.Time) {
+	if a.running || now.Sub(a.probedAt) < probeEvery {
 		return
 	}
-	a.probed, a.probing = now, true
-	a.work()
+	a.probedAt, a.probing = now, true
+	a.kick()
 }
 
 // giveUp answers all that wait, for a store that is down.
-func (a *account) giveUp(now time.Time, cause error) {
+func (a *replica) failWaiters(now time.Time, cause error) {
 	for _, w := range a.waiters {
 		out := a.withoutStore(w.ask, w.onDown, now)
 		if out.err != nil {
@@ -54,23 +54,23 @@ func (a *account) giveUp(now time.Time, cause error) {
 		}
 		w.answer(out)
 	}
-	for _, w := range a.looks {
-		if !a.seen() {
+	for _, w := range a.statusWaiters {
+		if !a.everRead() {
 			w.answer(outcome{err: fmt.Errorf("%w: %w", ErrUnavailable, cause)})
 			continue
 		}
-		w.answer(a.told(now))
+		w.answer(a.statusOutcome(now))
 	}
-	a.waiters, a.looks = nil, nil
+	a.waiters, a.statusWaiters = nil, nil
 }
 
 // seen says whether this instance has ever known where the counter stands.
-func (a *account) seen() bool { return a.view.Live > 0 }
+func (a *replica) everRead() bool { return a.view.Live > 0 }
 
 // asKnown is where the counter stands as far as this instance knows: one that it
 // never saw, as if nobody else had called.
-func (a *account) asKnown(now time.Time) limit.Standing {
-	if a.seen() {
+func (a *replica) lastStanding(now time.Time) limit.Standing {
+	if a.everRead() {
 		return a.holder.Standing(&a.view, now)
 	}
 	s := limit.New(a.limits, now, "")
@@ -78,20 +78,20 @@ func (a *account) asKnown(now time.Time) limit.Standing {
 		s.Spent = a.outage.spent
 	}
 	if s.Quota > 0 {
-		s.PeriodSpent = a.unwritten()
+		s.PeriodSpent = a.unwrittenTokens()
 	}
 	return s.Standing(now)
 }
 
 // unwritten is what calls took, or may yet take, without the counter's knowing, tokens.
-func (a *account) unwritten() int64 { return a.holder.Excess() + a.owed }
+func (a *replica) unwrittenTokens() int64 { return a.holder.Excess() + a.owed }
 
 // unwrittenBefore is what of that is of earlier minutes.
-func (a *account) unwrittenBefore() int64 { return max(0, a.unwritten()-a.outage.spent) }
+func (a *replica) unwrittenBefore() int64 { return max(0, a.unwrittenTokens()-a.outage.spent) }
 
 // withoutStore decides a call by its terms for a store that is down. What it
 // lets pass is owed: it is charged when it is settled and the store is back.
-func (a *account) withoutStore(ask limit.Ask, onDown limit.StoreDown, now time.Time) outcome {
+func (a *replica) withoutStore(ask limit.Ask, onDown limit.StoreDown, now time.Time) outcome {
 	if minute := limit.Minute(now); a.outage.minute != minute {
 		a.outage = outage{minute: minute}
 		a.outage.allowed = a.allowance(now)
@@ -100,34 +100,34 @@ func (a *account) withoutStore(ask limit.Ask, onDown limit.StoreDown, now time.T
 	switch {
 	case onDown == limit.FailOpen || ask.Shadow:
 	case onDown == limit.Degrade:
-		d := a.allow(ask, now)
+		d := a.decideByShare(ask, now)
 		if d.Verdict != limit.Granted {
 			d.Degraded = true
-			return a.refuse(ask, d)
+			return a.refuseOutcome(ask, d)
 		}
 		tokens = d.Tokens
 	default:
 		return outcome{err: ErrUnavailable}
 	}
-	owed := min(tokens, mostOwed)
+	owed := min(tokens, maxOwed)
 	a.counter.stats.degraded.Add(1)
-	a.calls++
+	a.openCalls++
 	a.outage.spent += owed
 	a.owed += owed
 	return outcome{
-		reservation: &Reservation{account: a, charge: limit.Owed(), owed: owed, minute: a.outage.minute},
-		decision:    limit.Decision{Tokens: tokens, Least: ask.Least(), Degraded: true, Standing: a.asKnown(now)},
+		reservation: &Reservation{replica: a, charge: limit.OwedCharge(), owed: owed, minute: a.outage.minute},
+		decision:    limit.Decision{Tokens: tokens, MinTokens: ask.Needed(), Degraded: true, Standing: a.lastStanding(now)},
 	}
 }
 
 // allow decides a call by this instance's share.
-func (a *account) allow(ask limit.Ask, now time.Time) limit.Decision {
+func (a *replica) decideByShare(ask limit.Ask, now time.Time) limit.Decision {
 	limits := a.limits
 	if a.view.Version > limits.Version {
 		limits = a.view.Limits
 	}
-	d := limits.Alone(ask, a.outage.allowed-a.outage.spent, now)
-	d.Standing = a.asKnown(now)
+	d := limits.DecideShare(ask, a.outage.allowed-a.outage.spent, now)
+	d.Standing = a.lastStanding(now)
 	return d
 }
 
@@ -135,8 +135,8 @@ func (a *account) allow(ask limit.Ask, now time.Time) limit.Decision {
 // included, tokens: in the minute that contact was lost, its share of what was known
 // to be left; in later ones its share of the limit, less what it still leases. A
 // quota's share is for the whole outage: what passed of it in earlier minutes is gone.
-func (a *account) allowance(now time.Time) int64 {
-	if !a.seen() {
+func (a *replica) allowance(now time.Time) int64 {
+	if !a.everRead() {
 		return max(0, a.allowanceUnseen())
 	}
 	live, minute := int64(a.view.Live), int64(limit.Unlimited)
@@ -146,13 +146,13 @@ func (a *account) allowance(now time.Time) int64 {
 	case a.stored.Window == limit.Minute(now): // not the view's, which goes with the time
 		minute = view.Left(now)/live - a.unwrittenBefore()
 	default:
-		minute = view.TokensPerMinute/live - a.holder.Holds()
+		minute = view.TokensPerMinute/live - a.holder.LeasedTokens()
 	}
 	view.TokensPerMinute = 0
 	return max(0, min(minute, view.Left(now)/live-a.unwrittenBefore()))
 }
 
-func (a *account) allowanceUnseen() int64 {
+func (a *replica) allowanceUnseen() int64 {
 	minute, period := int64(limit.Unlimited), int64(limit.Unlimited)
 	if a.limits.TokensPerMinute > 0 {
 		minute = a.limits.TokensPerMinute * unknownShare / 100
@@ -166,7 +166,7 @@ func (a *account) allowanceUnseen() int64 {
 // correct replaces what was owed for a call by more or less of it. More is of the
 // running minute's share, as any debt is; what comes back, of the minute's alone
 // that the call was let pass in.
-func (o *outage) correct(r *Reservation, change int64, now time.Time) {
+func (o *outage) adjust(r *Reservation, change int64, now time.Time) {
 	if r.minute > 0 && o.minute == limit.Minute(now) && (change > 0 || r.minute == o.minute) {
 		o.spent = max(0, o.spent+change)
 	}

@@ -24,7 +24,7 @@ func (c *Counter) Recent(ctx context.Context, key string, terms Terms) (Recent, 
 	if err != nil {
 		return Recent{}, err
 	}
-	a, err := c.account(key)
+	a, err := c.replica(key)
 	if err != nil {
 		return Recent{}, err
 	}
@@ -38,7 +38,7 @@ func (c *Counter) Recent(ctx context.Context, key string, terms Terms) (Recent, 
 // if it knows.
 func (c *Counter) Known(key string) (limit.Standing, bool) {
 	c.mu.RLock()
-	a := c.accounts[key]
+	a := c.replicas[key]
 	c.mu.RUnlock()
 	if a == nil {
 		return limit.Standing{}, false

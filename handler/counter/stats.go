@@ -35,7 +35,7 @@ func (c *Counter) Stats() Stats {
 
 // Active tells where the counters stand that this instance knows, by key.
 func (c *Counter) Active() map[string]limit.Standing {
-	accounts := c.all()
+	accounts := c.allReplicas()
 	active := make(map[string]limit.Standing, len(accounts))
 	for _, a := range accounts {
 		if standing, known := a.standing(); known {

@@ -12,17 +12,17 @@ import (
 // Calls are decided as before otherwise.
 func (c *Counter) Drain() {
 	c.draining.Store(true)
-	for _, a := range c.all() {
-		a.dismiss()
+	for _, a := range c.allReplicas() {
+		a.answerQueued()
 	}
 }
 
 // all are the accounts that there are now.
-func (c *Counter) all() []*account {
+func (c *Counter) allReplicas() []*replica {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	accounts := make([]*account, 0, len(c.accounts))
-	for _, a := range c.accounts {
+	accounts := make([]*replica, 0, len(c.replicas))
+	for _, a := range c.replicas {
 		accounts = append(accounts, a)
 	}
 	return accounts
@@ -30,17 +30,17 @@ func (c *Counter) all() []*account {
 
 // dismiss refuses the calls that queue, by what is known. One that would fit by
 // now is decided by the counter.
-func (a *account) dismiss() {
+func (a *replica) answerQueued() {
 	now := a.counter.clock.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var ahead queue
 	kept := a.waiters[:0:0]
 	for _, w := range a.waiters {
-		d := a.judge(w.ask, &ahead, now)
-		ahead.add(w, d.Least)
+		d := a.decideBehind(w.ask, &ahead, now)
+		ahead.add(w, d.MinTokens)
 		if w.parked && d.Verdict != limit.Granted {
-			w.answer(a.refuse(w.ask, d))
+			w.answer(a.refuseOutcome(w.ask, d))
 			continue
 		}
 		w.parked = false
@@ -48,7 +48,7 @@ func (a *account) dismiss() {
 	}
 	a.waiters = kept
 	if len(kept) > 0 {
-		a.work()
+		a.kick()
 	}
 }
 
@@ -60,20 +60,20 @@ func (c *Counter) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	accounts := c.all()
+	accounts := c.allReplicas()
 	for _, a := range accounts {
-		a.leave()
+		a.beginClose()
 	}
 	for _, a := range accounts {
-		if err := a.stopped(ctx); err != nil {
-			return fmt.Errorf("write the last counters: %d tokens are not written: %w", c.abandonAll(accounts), err)
+		if err := a.waitClosed(ctx); err != nil {
+			return fmt.Errorf("write the last counters: %d tokens are not written: %w", c.reportUnwritten(accounts), err)
 		}
 	}
-	return c.filed(ctx)
+	return c.waitFilings(ctx)
 }
 
 // filed waits for the rows of the history that are being written.
-func (c *Counter) filed(ctx context.Context) error {
+func (c *Counter) waitFilings(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		c.filings.Wait()
@@ -89,11 +89,11 @@ func (c *Counter) filed(ctx context.Context) error {
 
 // abandonAll tells of all that accounts have not written, and how many tokens that
 // is. What is in doubt may have been written all the same.
-func (c *Counter) abandonAll(accounts []*account) (tokens int64) {
+func (c *Counter) reportUnwritten(accounts []*replica) (tokens int64) {
 	lost := make(map[limit.Owner]limit.Happened)
 	for _, a := range accounts {
 		a.mu.Lock()
-		untold := a.holder.Untold()
+		untold := a.holder.UnconfirmedUsage()
 		a.mu.Unlock()
 		if untold.Requests > 0 {
 			owner := limit.OwnerOf(a.key)
@@ -115,24 +115,24 @@ func (c *Counter) abandonAll(accounts []*account) (tokens int64) {
 
 // leave has everything written and the lease returned, without long pauses, and
 // answers those who queue.
-func (a *account) leave() {
+func (a *replica) beginClose() {
 	a.mu.Lock()
-	if !a.going {
-		a.going = true
+	if !a.closing {
+		a.closing = true
 		close(a.hurry)
 	}
 	a.mu.Unlock()
-	a.dismiss()
+	a.answerQueued()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.work()
+	a.kick()
 }
 
 // stopped waits until nothing is to be written any more.
-func (a *account) stopped(ctx context.Context) error {
+func (a *replica) waitClosed(ctx context.Context) error {
 	for {
 		a.mu.Lock()
-		writing, done := a.writing, a.done
+		writing, done := a.running, a.done
 		a.mu.Unlock()
 		if !writing {
 			a.timer.Stop()
@@ -147,14 +147,14 @@ func (a *account) stopped(ctx context.Context) error {
 }
 
 // lastPause bounds the pauses between tries at a stop.
-const lastPause = 200 * time.Millisecond
+const maxClosingPause = 200 * time.Millisecond
 
 // rest waits for the next try, which a stop doesn't have wait for long. Nothing is
 // held meanwhile.
-func (a *account) rest(pause time.Duration) {
+func (a *replica) pause(pause time.Duration) {
 	select {
 	case <-a.hurry:
-		time.Sleep(min(pause, lastPause))
+		time.Sleep(min(pause, maxClosingPause))
 		return
 	default:
 	}

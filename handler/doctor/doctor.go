@@ -118,7 +118,7 @@ func ahead(skew time.Duration) string {
 }
 
 // Counters looks whether every counter can be read.
-func Counters(stored func(context.Context) iter.Seq2[counter.Stored, error]) manage.Check {
+func Counters(stored func(context.Context) iter.Seq2[counter.Entry, error]) manage.Check {
 	return manage.Check{Name: "counters", Run: func(ctx context.Context) (string, error) {
 		var wrong []string
 		all := 0

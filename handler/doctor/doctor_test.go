@@ -93,11 +93,11 @@ func TestCountingByTheCallersOwnWordIsNamed(t *testing.T) {
 }
 
 func TestCountersThatCannotBeReadAreNamed(t *testing.T) {
-	counters := func(fault error, keys ...string) func(context.Context) iter.Seq2[counter.Stored, error] {
-		return func(context.Context) iter.Seq2[counter.Stored, error] {
-			return func(yield func(counter.Stored, error) bool) {
+	counters := func(fault error, keys ...string) func(context.Context) iter.Seq2[counter.Entry, error] {
+		return func(context.Context) iter.Seq2[counter.Entry, error] {
+			return func(yield func(counter.Entry, error) bool) {
 				for _, key := range keys {
-					if !yield(counter.Stored{Key: key}, fault) {
+					if !yield(counter.Entry{Key: key}, fault) {
 						return
 					}
 				}

@@ -288,10 +288,10 @@ func flushed(t *testing.T, emulator *azurite.Server) (rows []usage.Row) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	counters, history := countertables.New(service, countertables.Usual), countertables.NewHistory(service, countertables.UsualHistory)
+	counters, history := countertables.New(service, countertables.DefaultTable), countertables.NewHistory(service, countertables.DefaultHistoryTable)
 	log := slog.New(slog.DiscardHandler)
 	_, err = housekeeping.New(housekeeping.Config{Counters: counters, Counter: counter.New(counter.Config{Store: counters, History: history, Log: log}),
-		History: history, Retention: usage.UsualRetention, Log: log}).Run(t.Context())
+		History: history, Retention: usage.DefaultRetention, Log: log}).Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,8 +24,8 @@ func (c *call) askFull() limit.Ask {
 	tier := c.grant.Tier
 	most := cmp.Or(tier.MaxCompletionTokens, tier.TokensPerMinute+tier.BurstTokens, tier.TokenQuota)
 	return limit.Ask{
-		Tokens:  sum(c.prompt, c.request.CompletionTokensAt(most)),
-		AtLeast: sum(c.prompt, c.request.CompletionTokensAt(min(most, leastCompletion))),
+		Tokens:    sum(c.prompt, c.request.CompletionTokensAt(most)),
+		MinTokens: sum(c.prompt, c.request.CompletionTokensAt(min(most, leastCompletion))),
 	}
 }
 

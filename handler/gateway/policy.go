@@ -27,7 +27,7 @@ func (c *call) ask() (ask limit.Ask) {
 	default:
 		ask.Tokens = c.prompt
 	}
-	ask.Bytes, ask.Shadow, ask.Bound = c.size, c.grant.Tier.Shadow, c.trusted > 0
+	ask.Bytes, ask.Shadow, ask.UpperBound = c.size, c.grant.Tier.Shadow, c.trusted > 0
 	return ask
 }
 

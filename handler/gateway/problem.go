@@ -160,7 +160,7 @@ func decisionProblem(d limit.Decision, counted *countedLimit) *problem {
 	case limit.NeverFitsRate, limit.NeverFitsQuota:
 		p.status, p.code = http.StatusRequestEntityTooLarge, "token_limit_too_small"
 		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. Send a shorter prompt; images count too.",
-			count(d.Least, "token"), count(d.Least-d.Most, "token"))
+			count(d.MinTokens, "token"), count(d.MinTokens-d.MaxTokens, "token"))
 	default:
 		p.status, p.code = http.StatusTooManyRequests, "token_limit_exceeded"
 		p.message = fmt.Sprintf("Token limit is exceeded. Try again in %s.", count(int64(seconds/time.Second), "second"))

@@ -22,7 +22,7 @@ import (
 // Config is what a Housekeeper is made of. All fields but Turns are needed.
 type Config struct {
 	// Counters lists counters, and deletes those that say nothing.
-	Counters counter.Keeper
+	Counters counter.Lister
 	// Counter flushes those that nobody uses any more.
 	Counter *counter.Counter
 	// History loses the minutes that are older than Retention.
@@ -111,7 +111,7 @@ func (h *Housekeeper) run(ctx context.Context, pause time.Duration) (Report, err
 func (h *Housekeeper) counters(ctx context.Context) (report Report, err error) {
 	var workers sync.WaitGroup
 	room := make(chan struct{}, sideBySide)
-	for stored, walking := range h.Counters.Stored(ctx) {
+	for stored, walking := range h.Counters.List(ctx) {
 		if walking == nil {
 			walking = ctx.Err() // the rest of a page comes all the same, and could only fail
 		}
@@ -145,10 +145,10 @@ func (h *Housekeeper) failed(report *Report, key string, err error) {
 
 // see flushes a counter that has something to write, and deletes one that has
 // nothing to say: its key may never be used again.
-func (h *Housekeeper) see(ctx context.Context, stored counter.Stored, report *Report) {
+func (h *Housekeeper) see(ctx context.Context, stored counter.Entry, report *Report) {
 	now := time.Now()
 	due := due(&stored.State, now)
-	if !due && !stored.State.Spare(now) {
+	if !due && !stored.State.Deletable(now) {
 		return
 	}
 	spare, err := h.Counter.FlushIdle(ctx, stored.Key)

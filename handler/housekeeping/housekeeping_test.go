@@ -187,9 +187,9 @@ func TestRowsPastRetentionGo(t *testing.T) {
 // endless are counters that a run never comes to the end of.
 type endless struct{ *memstore.Store }
 
-func (e endless) Stored(ctx context.Context) iter.Seq2[counter.Stored, error] {
-	return func(yield func(counter.Stored, error) bool) {
-		for stored := range e.Store.Stored(ctx) {
+func (e endless) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
+	return func(yield func(counter.Entry, error) bool) {
+		for stored := range e.Store.List(ctx) {
 			<-ctx.Done() // the page was read before
 			if !yield(stored, nil) {
 				return

@@ -25,10 +25,10 @@ type slow struct {
 	walks *atomic.Int64
 }
 
-func (s slow) Stored(ctx context.Context) iter.Seq2[counter.Stored, error] {
+func (s slow) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
 	s.walks.Add(1)
 	time.Sleep(s.takes)
-	return s.Store.Stored(ctx)
+	return s.Store.List(ctx)
 }
 
 // post is what the host does when its timer fires.

@@ -55,7 +55,7 @@ func (s Spans) since(minute int64) Spans {
 }
 
 // sound says whether the spans are as they are made.
-func (s Spans) sound() bool {
+func (s Spans) wellFormed() bool {
 	for i, span := range s {
 		if span.From > span.To || i > 0 && span.From <= s[i-1].To+1 {
 			return false
@@ -65,7 +65,7 @@ func (s Spans) sound() bool {
 }
 
 // meets says whether any of the minutes is in a period.
-func (s Spans) meets(p Period, start time.Time) bool {
+func (s Spans) overlaps(p Period, start time.Time) bool {
 	first, next := Minute(start), Minute(p.Next(start))
 	return slices.ContainsFunc(s, func(span Span) bool { return span.To >= first && span.From < next })
 }
@@ -80,9 +80,9 @@ func (s Spans) credit(l Limits, left, window, minute int64) int64 {
 		case span.To < window:
 			continue
 		case minute < span.From:
-			return carried(l.TokensPerMinute, 0, left, minute-window)
+			return creditAfter(l.TokensPerMinute, 0, left, minute-window)
 		case window < span.From:
-			left = min(0, carried(l.TokensPerMinute, 0, left, span.From-1-window))
+			left = min(0, creditAfter(l.TokensPerMinute, 0, left, span.From-1-window))
 		}
 		if minute <= span.To {
 			return left
@@ -92,7 +92,7 @@ func (s Spans) credit(l Limits, left, window, minute int64) int64 {
 		}
 		window = span.To
 	}
-	return carried(l.TokensPerMinute, l.Burst, left, minute-window)
+	return creditAfter(l.TokensPerMinute, l.Burst, left, minute-window)
 }
 
 // FormatSpans writes spans as one readable text: from:to in base 36, counted from
@@ -131,9 +131,9 @@ type Charged struct {
 const maxPeriods = 4
 
 // turnPeriod opens a period. What is leased counts as charged to the one before.
-func (s *State) turnPeriod(start time.Time) {
+func (s *State) openPeriod(start time.Time) {
 	s.remember(Charged{s.PeriodStart, s.PeriodSpent + s.leasedOfPeriod()})
-	s.PeriodStart, s.PeriodSpent = start, s.recall(start)
+	s.PeriodStart, s.PeriodSpent = start, s.takeRemembered(start)
 }
 
 // remember keeps what a period was charged, in the place of the oldest where
@@ -148,14 +148,14 @@ func (s *State) remember(c Charged) {
 
 // recall takes what a period was charged out of what is remembered. One that was
 // begun by a clock that ran ahead, and is forgotten, has nothing left.
-func (s *State) recall(start time.Time) int64 {
+func (s *State) takeRemembered(start time.Time) int64 {
 	for i, c := range s.Periods {
 		if c.Start.Equal(start) {
 			s.Periods = slices.Delete(s.Periods, i, i+1)
 			return c.Tokens
 		}
 	}
-	if s.Given.meets(s.Period, start) {
+	if s.Given.overlaps(s.Period, start) {
 		return s.Quota
 	}
 	return 0

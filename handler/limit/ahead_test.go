@@ -27,9 +27,9 @@ func TestAWrongTimePassesNoLimitTwice(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				ahead.Landed()
+				ahead.Applied()
 				s = b.State
-				if charge, ok := ahead.Take(100, wrong); ok {
+				if charge, ok := ahead.Reserve(100, wrong); ok {
 					passed += 100
 					ahead.Settle(charge, limit.Usage{PromptTokens: 100})
 				}

@@ -26,10 +26,10 @@ func TestDecisions(t *testing.T) {
 		{name: "a debt of an hour", spent: 300 + 300*59, ask: limit.Ask{Tokens: 300}, verdict: limit.RateExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "nothing asked for, and nothing left", spent: 300, ask: limit.Ask{}, verdict: limit.Granted},
 		{name: "nothing asked for, in debt", spent: 301, ask: limit.Ask{}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "what is left", spent: 100, ask: limit.Ask{Tokens: 10_000, AtLeast: 200}, verdict: limit.Granted, tokens: 200},
-		{name: "less than can be done with", spent: 100, ask: limit.Ask{Tokens: 10_000, AtLeast: 201}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "at least more than asked for", ask: limit.Ask{Tokens: 5, AtLeast: 16}, verdict: limit.Granted, tokens: 5},
-		{name: "what is left of the quota", period: 900, ask: limit.Ask{Tokens: 10_000, AtLeast: 16}, verdict: limit.Granted, tokens: 100},
+		{name: "what is left", spent: 100, ask: limit.Ask{Tokens: 10_000, MinTokens: 200}, verdict: limit.Granted, tokens: 200},
+		{name: "less than can be done with", spent: 100, ask: limit.Ask{Tokens: 10_000, MinTokens: 201}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "at least more than asked for", ask: limit.Ask{Tokens: 5, MinTokens: 16}, verdict: limit.Granted, tokens: 5},
+		{name: "what is left of the quota", period: 900, ask: limit.Ask{Tokens: 10_000, MinTokens: 16}, verdict: limit.Granted, tokens: 100},
 		{name: "the quota", period: 900, ask: limit.Ask{Tokens: 101}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "the quota before the minute", spent: 300, period: 1000, ask: limit.Ask{Tokens: 1}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "the quota, and a debt beyond its period", spent: 300 + 300*89, period: 1000, ask: limit.Ask{Tokens: 300}, verdict: limit.QuotaExceeded, after: 89*time.Minute + 45*time.Second},
@@ -40,11 +40,11 @@ func TestDecisions(t *testing.T) {
 		s.Spent, s.PeriodSpent = c.spent, c.period
 		var h limit.Holder
 		d := h.Draft(s, l, now).Decide(c.ask)
-		if d.Verdict != c.verdict || d.Tokens != c.tokens || d.Most != c.most || d.RetryAfter != c.after || d.Least != c.ask.Least() {
+		if d.Verdict != c.verdict || d.Tokens != c.tokens || d.MaxTokens != c.most || d.RetryAfter != c.after || d.MinTokens != c.ask.Needed() {
 			t.Errorf("%s: %+v", c.name, d)
 		}
 		view := s.View(&h, l, now)
-		if judged := h.Judge(&view, c.ask, now); judged.Verdict != d.Verdict || judged.RetryAfter != d.RetryAfter {
+		if judged := h.Decide(&view, c.ask, now); judged.Verdict != d.Verdict || judged.RetryAfter != d.RetryAfter {
 			t.Errorf("%s: judged %+v, decided %+v", c.name, judged, d)
 		}
 	}
@@ -54,7 +54,7 @@ func TestACallThatExceedsTheWholeQuotaNeverFits(t *testing.T) {
 	l := limit.Limits{Quota: 1000, Period: limit.Monthly, Version: 1}
 	var h limit.Holder
 	draft := h.Draft(limit.New(l, noon, "epoch"), l, noon)
-	if d := draft.Decide(limit.Ask{Tokens: 1001}); d.Verdict != limit.NeverFitsQuota || d.Most != 1000 || d.RetryAfter != 0 {
+	if d := draft.Decide(limit.Ask{Tokens: 1001}); d.Verdict != limit.NeverFitsQuota || d.MaxTokens != 1000 || d.RetryAfter != 0 {
 		t.Errorf("decided %+v", d)
 	}
 	if d := draft.Decide(limit.Ask{Tokens: 1000}); d.Verdict != limit.Granted {
@@ -110,10 +110,10 @@ func TestAnInstanceAloneRefusesWithinTheOnlyLimitThereIs(t *testing.T) {
 		{limit.Limits{Quota: 1000, Period: limit.Monthly}, limit.QuotaExceeded},
 		{limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Monthly}, limit.RateExceeded},
 	} {
-		if d := c.limits.Alone(limit.Ask{Tokens: 30}, 29, now); d.Verdict != c.verdict || d.RetryAfter != 45*time.Second {
+		if d := c.limits.DecideShare(limit.Ask{Tokens: 30}, 29, now); d.Verdict != c.verdict || d.RetryAfter != 45*time.Second {
 			t.Errorf("30 of the 29 that are left of %+v: %+v", c.limits, d)
 		}
-		if d := c.limits.Alone(limit.Ask{Tokens: 30}, 30, now); d.Verdict != limit.Granted || d.Tokens != 30 {
+		if d := c.limits.DecideShare(limit.Ask{Tokens: 30}, 30, now); d.Verdict != limit.Granted || d.Tokens != 30 {
 			t.Errorf("all of the 30 that are left of %+v: %+v", c.limits, d)
 		}
 	}

@@ -21,7 +21,7 @@ type worked struct {
 }
 
 // write has an instance write the row, leaving it with a lease of so many tokens.
-func (w *worked) write(h *limit.Holder, id string, lease int64) *limit.Body {
+func (w *worked) write(h *limit.Holder, id string, lease int64) *limit.Write {
 	w.t.Helper()
 	body, err := h.Commit(h.Draft(w.row, w.limits, w.now), lease, limit.Expiry(2, w.now), func() string { return id })
 	if err != nil {
@@ -31,11 +31,11 @@ func (w *worked) write(h *limit.Holder, id string, lease int64) *limit.Body {
 }
 
 // land has a write arrive at the store. The instance doesn't know of it yet.
-func (w *worked) land(body *limit.Body) { w.row = body.State }
+func (w *worked) land(body *limit.Write) { w.row = body.State }
 
 func (w *worked) take(h *limit.Holder, tokens int64) limit.Charge {
 	w.t.Helper()
-	charge, ok := h.Take(tokens, w.now)
+	charge, ok := h.Reserve(tokens, w.now)
 	if !ok {
 		w.t.Fatalf("a lease of %d has no %d", h.Left(w.now), tokens)
 	}
@@ -65,12 +65,12 @@ func TestTheWorkedExampleIsWhatHappens(t *testing.T) {
 	w.row = limit.New(w.limits, w.now, "epoch")
 
 	w.land(w.write(&w.a, "A", 300))
-	w.a.Landed()
+	w.a.Applied()
 	first := w.take(&w.a, 100)
 	w.line(1)
 
 	w.land(w.write(&w.b, "B", 450))
-	w.b.Landed()
+	w.b.Applied()
 	w.take(&w.b, 150)
 	w.line(2)
 
@@ -99,12 +99,12 @@ func TestTheWorkedExampleIsWhatHappens(t *testing.T) {
 	w.b = limit.Holder{} // killed, with 150 reserved and 300 left of its lease
 	w.now = w.now.Add(time.Minute)
 	w.land(w.write(&w.a, "A", 200))
-	w.a.Landed()
+	w.a.Applied()
 	w.line(6)
 
 	w.a.Settle(second, limit.Usage{PromptTokens: 25, CompletionTokens: 25})
 	w.land(w.write(&w.a, "A", 200))
-	w.a.Landed()
+	w.a.Applied()
 	w.line(7)
 
 	page, err := os.ReadFile("../../docs/counters.md")

@@ -44,8 +44,8 @@ func TestAWriteThatLeavesALeaseIsNotTheLast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body.Leave()
-	h.Landed()
+	body.MakeLast()
+	h.Applied()
 	take(t, &h, 25, noon)
 }
 
@@ -56,7 +56,7 @@ func TestTheLastWriteLeavesATombstone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body.Leave()
+	body.MakeLast()
 	if slot := body.State.Slots[0]; !slot.Gone || slot.Seq != 2 || slot.Leased != 0 {
 		t.Errorf("leaves %+v", slot)
 	}

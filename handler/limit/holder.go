@@ -20,13 +20,13 @@ type Holder struct {
 	period   time.Time // the period's start then
 	expiry   int64     // Unix seconds
 	left     int64     // leased and not reserved
-	stale    int64     // of a lease of an earlier minute that must still be closed
+	oldLease int64     // of a lease of an earlier minute that must still be closed
 	consumed int64     // reserved since the last write was built, less what came back
 
-	pending report // since the last write was built
-	reports int64  // number of the pending report
-	booked  []booked
-	flight  *Body // built, and not known to have failed or succeeded
+	pending      report // since the last write was built
+	reportNumber int64  // number of the pending report
+	bookings     []booking
+	inFlight     *Write // built, and not known to have failed or succeeded
 }
 
 // report is what an instance tells with its next write.
@@ -46,11 +46,11 @@ type refund struct {
 func (h *Holder) Clone() Holder {
 	copied := *h
 	copied.pending.refunds = slices.Clone(h.pending.refunds)
-	copied.booked = slices.Clone(h.booked)
-	if h.flight != nil {
-		flight := *h.flight
+	copied.bookings = slices.Clone(h.bookings)
+	if h.inFlight != nil {
+		flight := *h.inFlight
 		flight.report.refunds = slices.Clone(flight.report.refunds)
-		copied.flight = &flight
+		copied.inFlight = &flight
 	}
 	return copied
 }
@@ -71,14 +71,14 @@ func (c Charge) Held() int64 { return c.Tokens + c.excess }
 
 // Free is the charge of a call that goes on although it was refused: it counts
 // as usage and is charged to no limit.
-func Free() Charge { return Charge{free: true} }
+func FreeCharge() Charge { return Charge{free: true} }
 
 // Owed is the charge of a call that was decided without the counter: all that
 // it takes is charged when it is settled.
-func Owed() Charge { return Charge{} }
+func OwedCharge() Charge { return Charge{} }
 
 // Take reserves tokens of the lease, where it has them at that time.
-func (h *Holder) Take(tokens int64, now time.Time) (Charge, bool) {
+func (h *Holder) Reserve(tokens int64, now time.Time) (Charge, bool) {
 	if tokens > h.left || !h.usable(now) {
 		return Charge{}, false
 	}
@@ -113,26 +113,26 @@ func (h *Holder) Settle(c Charge, usage Usage) {
 		return
 	}
 	if excess := usage.Total() - c.Held(); excess > 0 {
-		h.exceed(excess)
+		h.chargeExcess(excess)
 	} else {
-		h.lower(c, -excess)
+		h.reduceCharge(c, -excess)
 	}
 }
 
 // Cancel gives a whole reservation back: the call was never made.
-func (h *Holder) Cancel(c Charge) { h.lower(c, c.Held()) }
+func (h *Holder) Cancel(c Charge) { h.reduceCharge(c, c.Held()) }
 
 // lower gives back tokens of a charge, those beyond the lease first.
-func (h *Holder) lower(c Charge, tokens int64) {
+func (h *Holder) reduceCharge(c Charge, tokens int64) {
 	beyond := min(tokens, c.excess)
-	h.undo(c.report, beyond)
-	h.giveBack(c, tokens-beyond)
+	h.undoExcess(c.report, beyond)
+	h.refund(c, tokens-beyond)
 }
 
 // Refuse counts a refused call, with whatever write comes next.
 func (h *Holder) Refuse() { h.pending.happened.Refused++ }
 
-func (h *Holder) exceed(tokens int64) {
+func (h *Holder) chargeExcess(tokens int64) {
 	if h.open {
 		covered := min(tokens, h.left)
 		h.left -= covered
@@ -143,18 +143,18 @@ func (h *Holder) exceed(tokens int64) {
 }
 
 // giveBack returns tokens of a charge. What was charged to another epoch is void.
-func (h *Holder) giveBack(c Charge, tokens int64) {
+func (h *Holder) refund(c Charge, tokens int64) {
 	switch {
 	case tokens == 0 || c.epoch != h.epoch:
 	case h.leasedIn(c):
 		h.left += tokens
 		h.consumed -= tokens
 	default:
-		h.pending.giveBack(refund{c.Window, c.period, tokens})
+		h.pending.addRefund(refund{c.Window, c.period, tokens})
 	}
 }
 
-func (r *report) giveBack(given refund) {
+func (r *report) addRefund(given refund) {
 	for i := range r.refunds {
 		if one := &r.refunds[i]; one.window == given.window && one.period.Equal(given.period) {
 			one.tokens += given.tokens
@@ -166,7 +166,7 @@ func (r *report) giveBack(given refund) {
 
 func (r *report) add(other report) {
 	for _, one := range other.refunds {
-		r.giveBack(one)
+		r.addRefund(one)
 	}
 	r.excess += other.excess
 	r.happened.add(other.happened)
@@ -174,73 +174,73 @@ func (r *report) add(other report) {
 
 // Unreported says whether the counter must be told of something. Refusals alone
 // are no reason for a write.
-func (h *Holder) Unreported() bool {
+func (h *Holder) MustReport() bool {
 	p := &h.pending
 	return h.consumed != 0 || p.excess != 0 || len(p.refunds) > 0 || p.happened.Requests > 0
 }
 
 // Silent says that nothing at all waits to be told, and nothing is in doubt.
-func (h *Holder) Silent() bool {
-	return !h.Unreported() && h.pending.happened == (Happened{}) && h.flight == nil
+func (h *Holder) NothingToReport() bool {
+	return !h.MustReport() && h.pending.happened == (Happened{}) && h.inFlight == nil
 }
 
 // Untold is what calls took, as far as no write is known to have told it.
-func (h *Holder) Untold() Happened {
+func (h *Holder) UnconfirmedUsage() Happened {
 	untold := h.pending.happened
-	if h.flight != nil {
-		untold.add(h.flight.report.happened)
+	if h.inFlight != nil {
+		untold.add(h.inFlight.report.happened)
 	}
 	return untold
 }
 
 // Returns says that tokens of an earlier lease wait to be given back.
-func (h *Holder) Returns() bool { return len(h.pending.refunds) > 0 }
+func (h *Holder) HasRefunds() bool { return len(h.pending.refunds) > 0 }
 
 // Excess is what was taken beyond reservations and lease, and isn't written yet.
 func (h *Holder) Excess() int64 {
-	if h.flight != nil {
-		return h.pending.excess + h.flight.report.excess - h.flight.undone
+	if h.inFlight != nil {
+		return h.pending.excess + h.inFlight.report.excess - h.inFlight.undone
 	}
 	return h.pending.excess
 }
 
 // Holds is what the counter counts as this instance's lease of whatever minute,
 // that no call has reserved.
-func (h *Holder) Holds() int64 {
+func (h *Holder) LeasedTokens() int64 {
 	if !h.joined {
 		return 0
 	}
-	return h.left + h.stale
+	return h.left + h.oldLease
 }
 
 // Meet takes note of a counter that was just read, where no write is in doubt.
 // Where the slot is gone, the lease and what was reserved of it are charged
 // already: both are dropped. What is owed to or by another epoch is void.
-func (h *Holder) Meet(s *State) {
+func (h *Holder) Observe(s *State) {
 	if h.epoch != s.Epoch {
 		h.pending.refunds = nil
-		h.forget()
+		h.dropLease()
 		h.epoch, h.seen = s.Epoch, s.Window
 	}
 	h.seen = max(h.seen, s.Window)
 	if slot := s.slot(h.id); h.joined && (slot == nil || slot.Gone) {
-		h.lose()
+		h.loseLease()
 	}
 }
 
 // lose drops a lease whose slot is gone, and what was reserved of it: all of
 // that is charged. What calls gave back beyond it had been charged before, and
 // is still to be returned.
-func (h *Holder) lose() {
+func (h *Holder) loseLease() {
 	if h.consumed < 0 {
-		h.pending.giveBack(refund{h.window, h.period, -h.consumed})
+		h.pending.addRefund(refund{h.window, h.period, -h.consumed})
 	}
-	h.forget()
+	h.dropLease()
 }
 
 // forget drops the lease, and has the next write take a new slot.
-func (h *Holder) forget() {
-	h.id, h.seq, h.joined, h.open, h.left, h.stale, h.consumed = "", 0, false, false, 0, 0, 0
+func (h *Holder) dropLease() {
+	h.id, h.seq, h.joined, h.open, h.left, h.oldLease, h.consumed = "", 0, false, false, 0, 0, 0
 }
 
 // View is what a holder knows of its counter without its slots.
@@ -297,13 +297,13 @@ func (v *View) advance(now time.Time) {
 
 // Left is what the counter has at a time, for anyone, as far as is known.
 func (v *View) Left(now time.Time) int64 {
-	minute, period := (&Holder{}).known(v, now)
+	minute, period := (&Holder{}).available(v, now)
 	return min(minute, period)
 }
 
 // known is what a call of this instance could have at a time, as far as it
 // knows: what the counter had, the lease, less what it must yet report.
-func (h *Holder) known(v *View, now time.Time) (minute, period int64) {
+func (h *Holder) available(v *View, now time.Time) (minute, period int64) {
 	v.advance(now)
 	minute, period = Unlimited, Unlimited
 	own := h.Left(now) - h.Excess()
@@ -317,8 +317,8 @@ func (h *Holder) known(v *View, now time.Time) (minute, period int64) {
 }
 
 // Judge decides an Ask by what is known of the counter alone, and reserves nothing.
-func (h *Holder) Judge(v *View, ask Ask, now time.Time) Decision {
-	minute, period := h.known(v, now)
+func (h *Holder) Decide(v *View, ask Ask, now time.Time) Decision {
+	minute, period := h.available(v, now)
 	d := v.Limits.decide(ask, minute, period, v.Window, v.PeriodStart, now)
 	d.Standing = h.Standing(v, now)
 	return d
@@ -329,7 +329,7 @@ func (h *Holder) Judge(v *View, ask Ask, now time.Time) Decision {
 // minute brings; without a limit of the minute, when the period is over. exceeded
 // is what they wait for.
 func (h *Holder) FitsAfter(v *View, tokens int64, now time.Time) (after time.Duration, exceeded Verdict) {
-	minute, _ := h.known(v, now)
+	minute, _ := h.available(v, now)
 	if v.TokensPerMinute == 0 {
 		return v.Period.Next(v.PeriodStart).Sub(now), QuotaExceeded
 	}
@@ -342,16 +342,16 @@ func (h *Holder) FitsAfter(v *View, tokens int64, now time.Time) (after time.Dur
 
 // Standing is where the counter stands as far as a holder knows.
 func (h *Holder) Standing(v *View, now time.Time) Standing {
-	minute, period := h.known(v, now)
-	used, ofPeriod := h.untold(v)
+	minute, period := h.available(v, now)
+	used, ofPeriod := h.unreportedCharges(v)
 	st := Standing{Limits: v.Limits, Used: max(0, v.Spent+used), ResetAt: MinuteStart(v.Window + 1)}
-	st.Remaining, st.Owed = leftAndOwed(minute)
+	st.Remaining, st.Owed = splitLeft(minute)
 	if v.TokensPerMinute > 0 {
 		st.ResetAt = MinuteStart(v.Window + minutesUntil(1, minute, v.TokensPerMinute))
 	}
 	if v.Quota > 0 {
 		st.QuotaUsed = max(0, v.PeriodSpent+ofPeriod)
-		st.QuotaRemaining, st.QuotaOwed = leftAndOwed(period)
+		st.QuotaRemaining, st.QuotaOwed = splitLeft(period)
 		st.QuotaResetAt = v.Period.Next(v.PeriodStart)
 	}
 	return st
@@ -361,7 +361,7 @@ func (h *Holder) Standing(v *View, now time.Time) Standing {
 // knows all that this holder does. What was reserved of a lease is charged to
 // the lease's minute and period, although it may be told in the next; what came
 // back of a lease that is closed is charged no more.
-func (h *Holder) untold(v *View) (minute, period int64) {
+func (h *Holder) unreportedCharges(v *View) (minute, period int64) {
 	minute, period = h.Excess(), h.Excess()
 	add := func(tokens, window int64, start time.Time) {
 		if window == v.Window {
@@ -375,7 +375,7 @@ func (h *Holder) untold(v *View) (minute, period int64) {
 		add(-r.tokens, r.window, r.period)
 	}
 	reserved := h.consumed
-	if b := h.flight; b != nil {
+	if b := h.inFlight; b != nil {
 		reserved += b.consumed
 		for _, r := range b.report.refunds {
 			add(-r.tokens, r.window, r.period)

@@ -16,7 +16,7 @@ var (
 func write(t *testing.T, h *limit.Holder, s limit.State, lease int64, now time.Time) limit.State {
 	t.Helper()
 	next := build(t, h, s, lease, now)
-	h.Landed()
+	h.Applied()
 	return next
 }
 
@@ -31,7 +31,7 @@ func build(t *testing.T, h *limit.Holder, s limit.State, lease int64, now time.T
 
 func take(t *testing.T, h *limit.Holder, tokens int64, now time.Time) limit.Charge {
 	t.Helper()
-	charge, ok := h.Take(tokens, now)
+	charge, ok := h.Reserve(tokens, now)
 	if !ok {
 		t.Fatalf("%d tokens are not to be had", tokens)
 	}
@@ -46,12 +46,12 @@ func TestALeaseWhoseClosingWriteFailedIsStillHeld(t *testing.T) {
 	if known, applied := h.Resolve(&s, true, later); !known || applied {
 		t.Fatal("the counter was changed without the write, which is taken for applied")
 	}
-	if h.Holds() != 100 {
-		t.Fatalf("holds %d, though the counter still has the lease of 100", h.Holds())
+	if h.LeasedTokens() != 100 {
+		t.Fatalf("holds %d, though the counter still has the lease of 100", h.LeasedTokens())
 	}
 	s = write(t, &h, s, 0, later)
-	if at := s.Standing(later); h.Holds() != 0 || at.QuotaRemaining != 10_000 {
-		t.Errorf("after the next write it holds %d, and of the quota %d are left", h.Holds(), at.QuotaRemaining)
+	if at := s.Standing(later); h.LeasedTokens() != 0 || at.QuotaRemaining != 10_000 {
+		t.Errorf("after the next write it holds %d, and of the quota %d are left", h.LeasedTokens(), at.QuotaRemaining)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestWhatWasGivenBackOutlivesItsSlot(t *testing.T) {
 	late := noon.Add(40 * time.Second) // of a pause, after which the slot is taken for dead
 	s = s.Clone()
 	s.Reclaim("", late)
-	h.Meet(&s)
+	h.Observe(&s)
 	if s = write(t, &h, s, 0, late); s.Spent != 0 || s.PeriodSpent != 0 {
 		t.Errorf("charged %d and %d after the call was cancelled", s.Spent, s.PeriodSpent)
 	}
@@ -75,7 +75,7 @@ func TestFiledMinutesLeaveTheOutboxTogether(t *testing.T) {
 	s := limit.New(day, noon, "epoch")
 	s.Outbox = []limit.Closed{{Minute: limit.Minute(noon) - 3}, {Minute: limit.Minute(noon) - 2}, {Minute: limit.Minute(noon) - 1}}
 	draft := h.Draft(s, day, noon)
-	draft.Filed(func(minute int64) bool { return minute < limit.Minute(noon)-1 })
+	draft.DropFiled(func(minute int64) bool { return minute < limit.Minute(noon)-1 })
 	body, err := h.Commit(draft, 0, noon, func() string { return "slot" })
 	if err != nil || len(body.State.Outbox) != 1 || len(body.Closed) != 0 {
 		t.Errorf("left %v, newly closed %v, %v", body.State.Outbox, body.Closed, err)
@@ -103,7 +103,7 @@ func TestTheQuotaCountsWhatTheLastMinuteReserved(t *testing.T) {
 	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
 		t.Errorf("while it is written: used %d, of the quota %d; want 0 and 30", at.Used, at.QuotaUsed)
 	}
-	h.Landed()
+	h.Applied()
 	s = written
 	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
 		t.Errorf("written: used %d, of the quota %d; want 0 and 30", at.Used, at.QuotaUsed)
@@ -130,7 +130,7 @@ func TestWhatCameBackOfAClosedLeaseIsNotTold(t *testing.T) {
 	if used := told(); used != 12 {
 		t.Errorf("while it is written: %d of the quota used, want 12", used)
 	}
-	h.Landed()
+	h.Applied()
 	s = written
 	if used := told(); used != 12 {
 		t.Errorf("written: %d of the quota used, want 12", used)

@@ -44,20 +44,20 @@ type Ask struct {
 	Tokens int64
 	// AtLeast lets a call that can do with less have what is left, where that is
 	// no less than this; 0: it can't do with less.
-	AtLeast int64
+	MinTokens int64
 	// Bytes is the size of the call's body, which bounds what may wait in memory.
 	Bytes int64
 	// Bound says that the call takes no more than Tokens, and asks again for what it
 	// does take where they are refused: so that isn't counted, and nothing queues.
-	Bound bool
+	UpperBound bool
 	// Shadow has a call that would be refused go on, charged to no limit.
 	Shadow bool
 }
 
 // Least is what the call can do with, tokens.
-func (a Ask) Least() int64 {
-	if a.AtLeast > 0 {
-		return min(a.AtLeast, a.Tokens)
+func (a Ask) Needed() int64 {
+	if a.MinTokens > 0 {
+		return min(a.MinTokens, a.Tokens)
 	}
 	return a.Tokens
 }
@@ -84,8 +84,8 @@ const (
 type Decision struct {
 	Verdict
 	Tokens     int64         // reserved, where granted
-	Least      int64         // what the call needs at least
-	Most       int64         // where it never fits: the most that the limit can ever have
+	MinTokens  int64         // what the call needs at least
+	MaxTokens  int64         // where it never fits: the most that the limit can ever have
 	RetryAfter time.Duration // until this very call would fit, debts paid; 0 where granted or never
 	Degraded   bool          // decided without the shared counter, which couldn't be reached
 	Standing   Standing
@@ -111,23 +111,23 @@ func (s Standing) After(tokens int64) Standing {
 		before := s.Remaining - s.Owed
 		later := minutesUntil(1, before-tokens, s.TokensPerMinute) - minutesUntil(1, before, s.TokensPerMinute)
 		s.ResetAt = s.ResetAt.Add(time.Duration(later) * time.Minute)
-		s.Remaining, s.Owed = leftAndOwed(before - tokens)
+		s.Remaining, s.Owed = splitLeft(before - tokens)
 	}
 	if s.Quota > 0 {
 		s.QuotaUsed += tokens
-		s.QuotaRemaining, s.QuotaOwed = leftAndOwed(s.QuotaRemaining - s.QuotaOwed - tokens)
+		s.QuotaRemaining, s.QuotaOwed = splitLeft(s.QuotaRemaining - s.QuotaOwed - tokens)
 	}
 	return s
 }
 
 // leftAndOwed are an amount above zero and one below.
-func leftAndOwed(amount int64) (left, owed int64) { return max(amount, 0), max(-amount, 0) }
+func splitLeft(amount int64) (left, owed int64) { return max(amount, 0), max(-amount, 0) }
 
 // decide tells whether so many tokens fit into what the minute and the period
 // have left, and where they don't, when they will.
 func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart, now time.Time) Decision {
-	least := ask.Least()
-	d := Decision{Least: least, Verdict: l.verdict(least, minute, period)}
+	least := ask.Needed()
+	d := Decision{MinTokens: least, Verdict: l.verdict(least, minute, period)}
 	switch d.Verdict {
 	case Granted:
 		d.Tokens = min(ask.Tokens, minute, period)
@@ -139,9 +139,9 @@ func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart,
 			d.RetryAfter = max(d.RetryAfter, MinuteStart(window+minutesUntil(least, minute, l.TokensPerMinute)).Sub(now))
 		}
 	case NeverFitsRate:
-		d.Most = l.TokensPerMinute + l.Burst
+		d.MaxTokens = l.TokensPerMinute + l.Burst
 	case NeverFitsQuota:
-		d.Most = l.Quota
+		d.MaxTokens = l.Quota
 	}
 	return d
 }
@@ -149,7 +149,7 @@ func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart,
 // Alone decides an Ask by a part of the limit that one instance goes on with by
 // itself for the minute of now: of the minute's, or where there is none, of the
 // quota. In the next minute there may be another part, or the counter again.
-func (l Limits) Alone(ask Ask, left int64, now time.Time) Decision {
+func (l Limits) DecideShare(ask Ask, left int64, now time.Time) Decision {
 	minute, period := left, int64(Unlimited)
 	if l.TokensPerMinute == 0 {
 		minute, period = Unlimited, left
@@ -163,8 +163,8 @@ func (l Limits) Alone(ask Ask, left int64, now time.Time) Decision {
 
 // Most is what a call could have at most of an Ask, whatever time it had; 0: it
 // never fits.
-func (l Limits) Most(ask Ask) int64 {
-	if l.verdict(ask.Least(), Unlimited, Unlimited) != Granted {
+func (l Limits) MaxGrant(ask Ask) int64 {
+	if l.verdict(ask.Needed(), Unlimited, Unlimited) != Granted {
 		return 0
 	}
 	most := ask.Tokens

@@ -38,7 +38,7 @@ const maxOutbox = 60
 
 // close moves what happened to the outbox, when another minute begins. Where it
 // is full the count goes on: nothing is dropped or merged.
-func (s *State) close(next int64) {
+func (s *State) closeMinute(next int64) {
 	s.Happened.Charged += s.Spent + s.leased()
 	if s.Happened == (Happened{}) {
 		s.UsageFrom = next

@@ -22,7 +22,7 @@ func TestAFullOutboxLosesNothing(t *testing.T) {
 	}
 	var h limit.Holder
 	draft := h.Draft(s, day, noon.Add(minutes*time.Minute))
-	draft.Filed(func(int64) bool { return true })
+	draft.DropFiled(func(int64) bool { return true })
 	s = draft.State
 	s.Advance(day, noon.Add((minutes+1)*time.Minute))
 	if len(s.Outbox) != 1 {

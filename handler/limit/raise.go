@@ -19,14 +19,14 @@ func (h *Holder) Raise(c *Charge, tokens int64) {
 		c.Tokens += covered
 		more -= covered
 	}
-	if h.reports > c.report && c.excess > 0 { // one report carries all of it
-		h.undo(c.report, c.excess)
+	if h.reportNumber > c.report && c.excess > 0 { // one report carries all of it
+		h.undoExcess(c.report, c.excess)
 		more += c.excess
 		c.excess = 0
 	}
 	h.pending.excess += more
 	c.excess += more
-	c.report = h.reports
+	c.report = h.reportNumber
 }
 
 // leasedIn says whether the lease is the one that a charge was taken from.
@@ -35,7 +35,7 @@ func (h *Holder) leasedIn(c Charge) bool {
 }
 
 // booked says to which minute and period the excess of reports was charged.
-type booked struct {
+type booking struct {
 	after, last int64 // numbers of the reports: later than after, up to last
 	window      int64
 	period      time.Time
@@ -44,41 +44,41 @@ type booked struct {
 
 // maxBooked bounds how many minutes back the charges of excess are known. What
 // is given back of an older one, no minute would take.
-const maxBooked = 4
+const maxBookings = 4
 
 // book notes where the excess of a report was charged, and of those before it
 // that failed.
-func (h *Holder) book(b *Body, epoch string) {
-	entry := booked{h.told(), b.number, b.State.Window, b.State.PeriodStart, epoch}
-	if n := len(h.booked); n > 0 {
-		newest := &h.booked[n-1]
+func (h *Holder) recordBooking(b *Write, epoch string) {
+	entry := booking{h.lastBooked(), b.number, b.State.Window, b.State.PeriodStart, epoch}
+	if n := len(h.bookings); n > 0 {
+		newest := &h.bookings[n-1]
 		if newest.window == entry.window && newest.epoch == epoch && newest.period.Equal(entry.period) {
 			newest.last = entry.last
 			return
 		}
-		if n == maxBooked {
-			h.booked = append(h.booked[:0], h.booked[1:]...)
+		if n == maxBookings {
+			h.bookings = append(h.bookings[:0], h.bookings[1:]...)
 		}
 	}
-	h.booked = append(h.booked, entry)
+	h.bookings = append(h.bookings, entry)
 }
 
 // told is the number of the last report whose excess is charged.
-func (h *Holder) told() int64 {
-	if len(h.booked) == 0 {
+func (h *Holder) lastBooked() int64 {
+	if len(h.bookings) == 0 {
 		return -1
 	}
-	return h.booked[len(h.booked)-1].last
+	return h.bookings[len(h.bookings)-1].last
 }
 
 // undo takes back excess that a report carries: out of the report as long as it
 // is not written, else from where it was charged. While that is in doubt it waits.
-func (h *Holder) undo(report, tokens int64) {
-	switch b := h.flight; {
+func (h *Holder) undoExcess(report, tokens int64) {
+	switch b := h.inFlight; {
 	case tokens == 0:
-	case report > h.told() && b != nil && report <= b.number:
+	case report > h.lastBooked() && b != nil && report <= b.number:
 		b.undone += tokens
-	case report > h.told():
+	case report > h.lastBooked():
 		h.pending.excess -= tokens
 	default:
 		h.undoBooked(report, tokens)
@@ -86,9 +86,9 @@ func (h *Holder) undo(report, tokens int64) {
 }
 
 func (h *Holder) undoBooked(report, tokens int64) {
-	for _, entry := range h.booked {
+	for _, entry := range h.bookings {
 		if report > entry.after && report <= entry.last && entry.epoch == h.epoch {
-			h.pending.giveBack(refund{entry.window, entry.period, tokens})
+			h.pending.addRefund(refund{entry.window, entry.period, tokens})
 		}
 	}
 }

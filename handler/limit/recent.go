@@ -10,7 +10,7 @@ import "time"
 func (h *Holder) Recent(s *State, now time.Time) []Closed {
 	recent := append([]Closed(nil), s.Outbox...)
 	running := max(Minute(now), s.Window)
-	unwritten := h.unwritten(s, running)
+	unwritten := h.unconfirmed(s, running)
 	last := s.Happened
 	last.Charged += s.Spent
 	from := s.UsageFrom
@@ -24,14 +24,14 @@ func (h *Holder) Recent(s *State, now time.Time) []Closed {
 }
 
 // unwritten is what this holder has not written, or not known to be.
-func (h *Holder) unwritten(s *State, running int64) Happened {
+func (h *Holder) unconfirmed(s *State, running int64) Happened {
 	all := h.pending.happened
 	all.Charged += h.pending.excess
 	ours := h.joined && h.window == running && s.Window == running
 	if ours {
 		all.Charged += h.consumed
 	}
-	if b := h.flight; b != nil {
+	if b := h.inFlight; b != nil {
 		all.add(b.report.happened)
 		all.Charged += b.report.excess - b.undone
 		if ours && b.window == running {

@@ -16,41 +16,41 @@ const MaxAhead = 15 * time.Minute
 // Plausible says whether the counter can have come about by itself. now is the
 // store's own time.
 func (s *State) Plausible(now time.Time) bool {
-	return !s.ahead(now) && s.sound() && s.soundSlots() && s.soundPeriods(now)
+	return !s.tooFarAhead(now) && s.plausibleAmounts() && s.plausibleSlots() && s.plausiblePeriods(now)
 }
 
 // ahead says whether the counter's minute lies so far ahead that it was edited,
 // or written by a clock gone wrong.
-func (s *State) ahead(now time.Time) bool { return s.Window >= Minute(now.Add(MaxAhead)) }
+func (s *State) tooFarAhead(now time.Time) bool { return s.Window >= Minute(now.Add(MaxAhead)) }
 
-func sound(amounts ...int64) bool {
+func plausible(amounts ...int64) bool {
 	return !slices.ContainsFunc(amounts, func(n int64) bool { return n < 0 || n > maxAmount })
 }
 
-func (h Happened) sound() bool {
-	return sound(h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused, h.Forfeited, h.Charged)
+func (h Happened) plausible() bool {
+	return plausible(h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused, h.Forfeited, h.Charged)
 }
 
-func (s *State) sound() bool {
+func (s *State) plausibleAmounts() bool {
 	most := max(s.TokensPerMinute+s.Burst, s.Spent+s.leased()) // a cut tier leaves what was charged
-	return sound(s.TokensPerMinute, s.Burst, s.Quota, s.Spent, s.PeriodSpent) && s.Happened.sound() &&
-		s.Credit <= most && s.Credit >= -maxAmount && s.UsageFrom <= s.Window && s.soundSpans()
+	return plausible(s.TokensPerMinute, s.Burst, s.Quota, s.Spent, s.PeriodSpent) && s.Happened.plausible() &&
+		s.Credit <= most && s.Credit >= -maxAmount && s.UsageFrom <= s.Window && s.plausibleSpans()
 }
 
-func (s *State) soundSpans() bool {
+func (s *State) plausibleSpans() bool {
 	n := len(s.Opened)
-	return s.Opened.sound() && s.Given.sound() && (n == 0 || s.Opened[n-1].To <= s.Window)
+	return s.Opened.wellFormed() && s.Given.wellFormed() && (n == 0 || s.Opened[n-1].To <= s.Window)
 }
 
-func (s *State) soundSlots() bool {
+func (s *State) plausibleSlots() bool {
 	return !slices.ContainsFunc(s.Slots, func(slot Slot) bool {
-		return !sound(slot.Leased) || slot.Seq < 0 || slot.Window > s.Window
+		return !plausible(slot.Leased) || slot.Seq < 0 || slot.Window > s.Window
 	})
 }
 
 // soundPeriods says whether the quota will ever be whole again.
-func (s *State) soundPeriods(now time.Time) bool {
-	if slices.ContainsFunc(s.Periods, func(c Charged) bool { return !sound(c.Tokens) }) {
+func (s *State) plausiblePeriods(now time.Time) bool {
+	if slices.ContainsFunc(s.Periods, func(c Charged) bool { return !plausible(c.Tokens) }) {
 		return false
 	}
 	return s.Quota == 0 || !s.Period.Start(now).IsZero() && !s.PeriodStart.After(MinuteStart(s.Window))
@@ -63,17 +63,17 @@ func (s *State) soundPeriods(now time.Time) bool {
 // so that none writes again what has arrived. Closed minutes are not kept: they
 // belong to the old epoch, in whose name the caller files them.
 func (s *State) Repaired(limits Limits, now time.Time, epoch string) State {
-	if s.Window > Minute(now) && !s.ahead(now) {
+	if s.Window > Minute(now) && !s.tooFarAhead(now) {
 		now = MinuteStart(s.Window)
 	}
 	r := New(limits, now, epoch)
 	r.Credit = min(r.Credit, 0)
 	s.repairSpans(&r)
-	if s.Happened.sound() {
+	if s.Happened.plausible() {
 		r.Happened = s.Happened
 		r.UsageFrom = min(max(s.UsageFrom, 0), r.Window)
 	}
-	if s.sound() && s.soundSlots() {
+	if s.plausibleAmounts() && s.plausibleSlots() {
 		r.Happened.Charged += s.Spent + s.leased()
 	}
 	s.repairPeriods(&r)
@@ -88,7 +88,7 @@ func (s *State) Repaired(limits Limits, now time.Time, epoch string) State {
 // repairSpans has no minute of a repaired counter bring again what it brought.
 func (s *State) repairSpans(r *State) {
 	opened := Spans{{s.Window, s.Window}}
-	if s.soundSpans() {
+	if s.plausibleSpans() {
 		for _, span := range slices.Concat(s.Opened, s.Given) {
 			opened = opened.with(span)
 		}
@@ -110,13 +110,13 @@ func (s *State) repairPeriods(r *State) {
 		return
 	}
 	charged := append(slices.Clone(s.Periods), Charged{s.PeriodStart, s.PeriodSpent})
-	if s.sound() && s.soundSlots() {
+	if s.plausibleAmounts() && s.plausibleSlots() {
 		charged[len(charged)-1].Tokens += s.leasedOfPeriod()
 	}
 	for _, c := range charged {
-		if sound(c.Tokens) && c.Start.Equal(s.Period.Start(c.Start)) {
+		if plausible(c.Tokens) && c.Start.Equal(s.Period.Start(c.Start)) {
 			r.remember(c)
 		}
 	}
-	r.PeriodSpent = r.recall(r.PeriodStart)
+	r.PeriodSpent = r.takeRemembered(r.PeriodStart)
 }

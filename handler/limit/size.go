@@ -22,7 +22,7 @@ const (
 	// demandMemory is the time constant of the moving averages of demand.
 	demandMemory = 3 * time.Second
 	// demandKept is how long after the last call demand is expected to go on.
-	demandKept = 2 * time.Second
+	maxDemandAge = 2 * time.Second
 	// learning is the weight of a call in the moving mean of what calls ask for.
 	learning = 0.2
 )
@@ -45,7 +45,7 @@ type Demand struct {
 }
 
 // Note takes in a call.
-func (d *Demand) Note(tokens int64, now time.Time) {
+func (d *Demand) AddCall(tokens int64, now time.Time) {
 	if d.last.IsZero() {
 		d.mean = float64(tokens)
 	}
@@ -55,7 +55,7 @@ func (d *Demand) Note(tokens int64, now time.Time) {
 }
 
 // Excess takes in what a call took beyond what it had asked for.
-func (d *Demand) Excess(tokens int64, now time.Time) {
+func (d *Demand) AddExcess(tokens int64, now time.Time) {
 	d.rate = d.decayed(now) + float64(tokens)/demandMemory.Seconds()
 	d.last = now
 }
@@ -69,7 +69,7 @@ func (d *Demand) decayed(now time.Time) float64 {
 
 // within is how many tokens calls will ask for in a time.
 func (d *Demand) within(span time.Duration, now time.Time) int64 {
-	if now.Sub(d.last) >= demandKept {
+	if now.Sub(d.last) >= maxDemandAge {
 		return 0
 	}
 	return int64(min(d.decayed(now)*span.Seconds(), maxAmount))

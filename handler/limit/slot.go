@@ -25,9 +25,9 @@ type Slot struct {
 
 const (
 	// tombstoneKept is how long a tombstone stays.
-	tombstoneKept = time.Hour
+	tombstoneLife = time.Hour
 	// DoubtKept is how long after it was built the fate of a write can be told.
-	DoubtKept = tombstoneKept
+	MaxDoubt = tombstoneLife
 	// maxSlots bounds slots and tombstones, so that a counter stays below 64 KiB.
 	maxSlots = 1000
 	// reclaimMargin is how long after its expiry a slot is taken for dead. Nothing
@@ -72,7 +72,7 @@ func (s *State) join(id string) (*Slot, error) {
 func (s *State) Reclaim(but string, now time.Time) {
 	for i := range s.Slots {
 		if slot := &s.Slots[i]; !slot.Gone && slot.ID != but && now.Unix() > slot.Expiry+int64(reclaimMargin/time.Second) {
-			s.reclaim(slot, now)
+			s.retire(slot, now)
 		}
 	}
 	s.Slots = slices.DeleteFunc(s.Slots, func(slot Slot) bool { return slot.Gone && slot.Expiry < now.Unix() })
@@ -81,7 +81,7 @@ func (s *State) Reclaim(but string, now time.Time) {
 // reclaim makes final what a lease is until its holder reports: all of it is
 // spent. Nothing is handed back on the word of a clock, so a holder that was
 // merely paused may go on spending it.
-func (s *State) reclaim(slot *Slot, now time.Time) {
+func (s *State) retire(slot *Slot, now time.Time) {
 	if slot.Window == s.Window {
 		s.Spent += slot.Leased
 	}
@@ -93,7 +93,7 @@ func (s *State) reclaim(slot *Slot, now time.Time) {
 }
 
 func tombstone(slot Slot, now time.Time) Slot {
-	return Slot{ID: slot.ID, Seq: slot.Seq, Expiry: now.Add(tombstoneKept).Unix(), Gone: true}
+	return Slot{ID: slot.ID, Seq: slot.Seq, Expiry: now.Add(tombstoneLife).Unix(), Gone: true}
 }
 
 // Live is how many instances hold slots that have not expired.

@@ -55,20 +55,20 @@ func (s *State) Clone() State {
 func (s *State) Advance(limits Limits, now time.Time) {
 	s.adopt(limits)
 	if minute := Minute(now); minute > s.Window {
-		s.turn(minute)
+		s.openMinute(minute)
 	}
 	if s.Quota > 0 {
 		if start := s.Period.Start(MinuteStart(s.Window)); start.After(s.PeriodStart) {
-			s.turnPeriod(start)
+			s.openPeriod(start)
 		}
 	}
 }
 
 // turn opens a minute. A lease outstanding when a minute closes counts as spent
 // in it, or the same tokens could be had from the new minute's credit too.
-func (s *State) turn(minute int64) {
+func (s *State) openMinute(minute int64) {
 	left := s.Credit - s.Spent - s.leased()
-	s.close(minute)
+	s.closeMinute(minute)
 	s.Credit = s.Given.credit(s.Limits, left, s.Window, minute)
 	s.Window, s.Spent = minute, 0
 	s.Opened, s.Given = s.Opened.with(Span{minute, minute}), s.Given.since(minute)
@@ -76,7 +76,7 @@ func (s *State) turn(minute int64) {
 
 // carried is a minute's credit: what was left, or owed, and what came since,
 // up to the burst.
-func carried(perMinute, burst, left, minutes int64) int64 {
+func creditAfter(perMinute, burst, left, minutes int64) int64 {
 	if perMinute == 0 {
 		return 0
 	}
@@ -200,7 +200,7 @@ func (s *State) refundMinute(window, tokens int64) {
 
 // Spare says that nothing is lost with the counter: nobody holds anything of it,
 // nothing is owed, carried over or used up ahead, and nothing waits for the history.
-func (s *State) Spare(now time.Time) bool {
+func (s *State) Deletable(now time.Time) bool {
 	t := s.Clone()
 	t.Advance(t.Limits, now)
 	ahead := len(t.Given) > 0 || slices.ContainsFunc(t.Periods, func(c Charged) bool { return c.Start.After(t.PeriodStart) })

@@ -100,7 +100,7 @@ func TestAQuotaThatIsLiftedAndSetAgainIsNotTakenForEdited(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.Landed()
+			h.Applied()
 			if s = body.State; limits == lifted {
 				h.Cancel(charge)
 			}

@@ -131,7 +131,7 @@ func TestWhereARefundGoes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.Landed()
+			h.Applied()
 			return body.State
 		}
 		var h limit.Holder

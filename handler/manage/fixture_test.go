@@ -71,22 +71,22 @@ func newFixture(t *testing.T) *fixture {
 
 // fakeUsage holds counters and a history that a test sets.
 type fakeUsage struct {
-	counters  []counter.Stored
+	counters  []counter.Entry
 	problems  map[string]error // by counter key
 	rows      []usage.Row
 	lastQuery usage.Query
 	failure   error
 }
 
-func (l *fakeUsage) Stored(context.Context) iter.Seq2[counter.Stored, error] {
-	return func(yield func(counter.Stored, error) bool) {
+func (l *fakeUsage) List(context.Context) iter.Seq2[counter.Entry, error] {
+	return func(yield func(counter.Entry, error) bool) {
 		for _, c := range l.counters {
 			if !yield(c, l.problems[c.Key]) {
 				return
 			}
 		}
 		if l.failure != nil {
-			yield(counter.Stored{}, l.failure)
+			yield(counter.Entry{}, l.failure)
 		}
 	}
 }

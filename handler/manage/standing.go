@@ -10,7 +10,7 @@ import (
 
 // standingOf returns the standing of a stored counter at a time, under its owner's
 // current limits if they are newer than the counter's.
-func standingOf(stored counter.Stored, unreadable error, newest limit.Limits, now time.Time) Standing {
+func standingOf(stored counter.Entry, unreadable error, newest limit.Limits, now time.Time) Standing {
 	of := limit.OwnerOf(stored.Key)
 	s := Standing{Counter: stored.Key, Subscription: of.Subscription, Tier: of.Tier}
 	if unreadable != nil {

@@ -20,16 +20,16 @@ type countingUsage struct {
 	reads atomic.Int32
 }
 
-func (l *countingUsage) Stored(ctx context.Context) iter.Seq2[counter.Stored, error] {
+func (l *countingUsage) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
 	l.reads.Add(1)
-	return l.fakeUsage.Stored(ctx)
+	return l.fakeUsage.List(ctx)
 }
 
 // TestConcurrentRequestsShareOneReadingOfTheCounters, as when many consoles
 // are open.
 func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
 	f := newFixture(t)
-	f.usage.counters = []counter.Stored{counterWith("team-a", 10), counterWith("team-b", 20)}
+	f.usage.counters = []counter.Entry{counterWith("team-a", 10), counterWith("team-b", 20)}
 	counted := &countingUsage{fakeUsage: f.usage}
 	config := f.api.Config
 	config.Usage, config.StandingsMaxAge = counted, time.Hour

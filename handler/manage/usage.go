@@ -15,8 +15,8 @@ import (
 
 // Usage reads what callers use: the counters and their history.
 type Usage interface {
-	// Stored lists all counters; see counter.Keeper.
-	Stored(ctx context.Context) iter.Seq2[counter.Stored, error]
+	// Stored lists all counters; see counter.Lister.
+	List(ctx context.Context) iter.Seq2[counter.Entry, error]
 	usage.Reader
 }
 
@@ -151,7 +151,7 @@ func (c *call) rows(q usage.Query) iter.Seq2[usage.Row, error] {
 		seen := make(map[rowID]bool)
 		first, last := q.Minutes()
 		now := time.Now()
-		for stored, err := range c.api.Usage.Stored(c.Context()) {
+		for stored, err := range c.api.Usage.List(c.Context()) {
 			if err != nil && stored.Key == "" {
 				yield(usage.Row{}, err)
 				return

@@ -16,19 +16,19 @@ import (
 )
 
 // counterWith returns a counter that was charged tokens this minute and this day.
-func counterWith(key string, tokens int64) counter.Stored {
+func counterWith(key string, tokens int64) counter.Entry {
 	limits := limit.Limits{TokensPerMinute: 1000, Quota: 50_000, Period: limit.Daily, Version: math.MaxInt64}
 	s := limit.New(limits, time.Now(), "epoch")
 	s.Spent, s.PeriodSpent = tokens, tokens
 	s.Happened = limit.Happened{Usage: limit.Usage{PromptTokens: tokens / 2, CompletionTokens: tokens - tokens/2}, Requests: 1}
-	return counter.Stored{Key: key, State: s}
+	return counter.Entry{Key: key, State: s}
 }
 
 // It runs in virtual time so that no minute or day ends while it runs.
 func TestUsageShowsTheStandingOfCounters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		f.usage.counters = []counter.Stored{counterWith("team-b", 10), counterWith("gold:client-ip=192.0.2.7", 30), counterWith("team-a", 100), counterWith("team-a/model=r1", 300), {Key: "team-c"}}
+		f.usage.counters = []counter.Entry{counterWith("team-b", 10), counterWith("gold:client-ip=192.0.2.7", 30), counterWith("team-a", 100), counterWith("team-a/model=r1", 300), {Key: "team-c"}}
 		f.usage.problems = map[string]error{"team-c": counter.ErrEdited}
 		var list struct {
 			Items []manage.Standing
@@ -109,14 +109,14 @@ func TestAClosedMinuteIsCountedOnce(t *testing.T) {
 	other := written
 	other.Epoch = "of an earlier counter with the same key"
 	for name, test := range map[string]struct {
-		counters []counter.Stored
+		counters []counter.Entry
 		rows     []usage.Row
 		want     int64
 	}{
-		"in the counter":                    {[]counter.Stored{stored}, nil, 100},
-		"in both":                           {[]counter.Stored{stored}, []usage.Row{written}, 100},
+		"in the counter":                    {[]counter.Entry{stored}, nil, 100},
+		"in both":                           {[]counter.Entry{stored}, []usage.Row{written}, 100},
 		"in the history":                    {nil, []usage.Row{written}, 100},
-		"of two counters with the same key": {[]counter.Stored{stored}, []usage.Row{other}, 200},
+		"of two counters with the same key": {[]counter.Entry{stored}, []usage.Row{other}, 200},
 	} {
 		f.usage.counters, f.usage.rows = test.counters, test.rows
 		var answer struct{ Items []manage.Span }
@@ -133,7 +133,7 @@ func TestAClosedMinuteIsCountedOnce(t *testing.T) {
 
 func TestUsageUsesTheNewestLimits(t *testing.T) {
 	f := newFixture(t)
-	f.usage.counters = []counter.Stored{counterWith("team-a", 100), counterWith("gold:client-ip=192.0.2.7", 100), counterWith("gone", 100)}
+	f.usage.counters = []counter.Entry{counterWith("team-a", 100), counterWith("gold:client-ip=192.0.2.7", 100), counterWith("gone", 100)}
 	for i := range f.usage.counters {
 		f.usage.counters[i].State.Version = 1 // older than the changes
 	}

@@ -28,7 +28,7 @@ type tables struct {
 }
 
 // defaultTables holds the names of the tables in a deployment.
-var defaultTables = tables{tablestore.DefaultTables, countertables.Usual, countertables.UsualHistory, managetables.DefaultTable}
+var defaultTables = tables{tablestore.DefaultTables, countertables.DefaultTable, countertables.DefaultHistoryTable, managetables.DefaultTable}
 
 // client returns a client of the gateway that --server names, or of the tables that the
 // settings name.

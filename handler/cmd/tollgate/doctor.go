@@ -97,7 +97,7 @@ func (a *app) checks() ([]manage.Check, error) {
 		if wrong == nil { // else the models are unknown
 			checks = append(checks, doctor.Models(read.Models, directory))
 		}
-		checks = append(checks, doctor.Counters(countertables.New(service, a.tables.counters).Stored))
+		checks = append(checks, doctor.Counters(countertables.New(service, a.tables.counters).List))
 	} else if wrong == nil {
 		return nil, err
 	}

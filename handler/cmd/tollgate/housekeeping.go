@@ -49,7 +49,7 @@ func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
 	if err != nil {
 		return err
 	}
-	counters, history := countertables.New(client, countertables.Usual), countertables.NewHistory(client, countertables.UsualHistory)
+	counters, history := countertables.New(client, countertables.DefaultTable), countertables.NewHistory(client, countertables.DefaultHistoryTable)
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	report, err := housekeeping.New(housekeeping.Config{
 		Counters: counters, Counter: counter.New(counter.Config{Store: counters, History: history, Log: log}),

@@ -28,7 +28,7 @@ func TestHousekeepingByHandWritesIdleMinutesAndDeletesOldOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	counters, history := countertables.New(client, countertables.Usual), countertables.NewHistory(client, countertables.UsualHistory)
+	counters, history := countertables.New(client, countertables.DefaultTable), countertables.NewHistory(client, countertables.DefaultHistoryTable)
 	before := time.Now().Add(-time.Hour)
 	idle := limit.New(limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Yearly, Version: 1}, before, "epoch")
 	idle.Spent, idle.PeriodSpent, idle.Happened = 25, 25, limit.Happened{Usage: limit.Usage{PromptTokens: 25}, Requests: 1}
@@ -51,7 +51,7 @@ func TestHousekeepingByHandWritesIdleMinutesAndDeletesOldOnes(t *testing.T) {
 			t.Errorf("row %+v, %v", row, err)
 		}
 	}
-	for stored := range counters.Stored(t.Context()) {
+	for stored := range counters.List(t.Context()) {
 		if stored.Key != "kept-idle" {
 			t.Errorf("%s is still there", stored.Key)
 		}

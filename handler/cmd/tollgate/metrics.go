@@ -84,7 +84,7 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 			return err
 		}
 	}
-	sent, err := resend(cmd.Context(), countertables.NewHistory(client, countertables.UsualHistory).Rows(cmd.Context(), query), names, to, asked.timeout)
+	sent, err := resend(cmd.Context(), countertables.NewHistory(client, countertables.DefaultHistoryTable).Rows(cmd.Context(), query), names, to, asked.timeout)
 	if err != nil {
 		return err
 	}

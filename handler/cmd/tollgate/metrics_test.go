@@ -22,7 +22,7 @@ func (m *terminal) spend(rows ...usage.Row) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	history := countertables.NewHistory(client, countertables.UsualHistory)
+	history := countertables.NewHistory(client, countertables.DefaultHistoryTable)
 	for _, row := range rows {
 		if err := history.PutClosed(m.t.Context(), row.Counter, row.Epoch, row.Closed); err != nil {
 			m.t.Fatal(err)

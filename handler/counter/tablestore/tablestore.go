@@ -18,7 +18,7 @@ import (
 )
 
 // Usual is the table's name in a deployment.
-const Usual = "counters"
+const DefaultTable = "counters"
 
 // rowKey is the row of the counter in its key's partition.
 const rowKey = "counter"
@@ -42,7 +42,7 @@ func (s *Store) Load(ctx context.Context, key string) (limit.State, counter.Vers
 	if err != nil {
 		return limit.State{}, "", date, translate("read", err)
 	}
-	if err := stranger(answer); err != nil {
+	if err := checkAnswered(answer); err != nil {
 		return limit.State{}, "", date, translate("read", err)
 	}
 	state, err := decode(found.Value)
@@ -60,21 +60,21 @@ func (s *Store) Swap(ctx context.Context, key string, state limit.State, version
 	if version == "" {
 		etag, err := azure.Insert(ctx, s.client, entity)
 		if err == nil {
-			err = stranger(answer)
+			err = checkAnswered(answer)
 		}
 		return counter.Version(etag), dateOf(answer), translate("insert", err)
 	}
 	etag := azcore.ETag(version)
 	updated, err := s.client.UpdateEntity(ctx, entity, &aztables.UpdateEntityOptions{IfMatch: &etag, UpdateMode: aztables.UpdateModeReplace})
 	if err == nil {
-		err = stranger(answer)
+		err = checkAnswered(answer)
 	}
 	return counter.Version(updated.ETag), dateOf(answer), translate("write", err)
 }
 
 // stranger is an error where an answer that says yes isn't the service's own: a
 // proxy or a captive portal on the way stores nothing.
-func stranger(answer *http.Response) error {
+func checkAnswered(answer *http.Response) error {
 	if answer != nil && azure.FromService(answer.Header) {
 		return nil
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // UsualHistory is the name of the history's table in a deployment.
-const UsualHistory = "usage"
+const DefaultHistoryTable = "usage"
 
 // History keeps what happened to counters in a table. Make one with NewHistory.
 type History struct{ client *aztables.Client }

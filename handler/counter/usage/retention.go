@@ -11,13 +11,13 @@ const day = 24 * time.Hour
 
 // UsualRetention is how long the history is kept where nobody says otherwise: a
 // quarter, the longest that a bill is usually asked about.
-const UsualRetention = 90 * day
+const DefaultRetention = 90 * day
 
 // ParseRetention reads how long the history is kept: whole days, 90d, or any
 // other time of a minute or more, 36h. Empty is UsualRetention.
 func ParseRetention(text string) (time.Duration, error) {
 	if text == "" {
-		return UsualRetention, nil
+		return DefaultRetention, nil
 	}
 	d, err := time.ParseDuration(text)
 	if days, ok := strings.CutSuffix(text, "d"); ok {

@@ -193,7 +193,7 @@ func counted(t *testing.T, text string) (keys []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages := service.NewClient(tablestore.Usual).NewListEntitiesPager(nil)
+	pages := service.NewClient(tablestore.DefaultTable).NewListEntitiesPager(nil)
 	for pages.More() {
 		page, err := pages.NextPage(t.Context())
 		if err != nil {

@@ -327,7 +327,7 @@ func (h *running) used(t *testing.T) int64 {
 func (h *running) stored(t *testing.T) int64 {
 	t.Helper()
 	service := must(azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))}))
-	state, _, _, err := countertables.New(service, countertables.Usual).Load(t.Context(), h.id)
+	state, _, _, err := countertables.New(service, countertables.DefaultTable).Load(t.Context(), h.id)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (s *state) untold(i int) told {
 	p := &s.instances[i]
 	held := look(&p.holder)
 	t := told{consumed: held.consumed, refunds: held.refunds, excess: held.excess, requests: held.requests}
-	flight := p.holder.Flight()
+	flight := p.holder.InFlight()
 	if flight != nil && p.write.applied {
 		t.refunds += tell(flight).undone
 	}
@@ -134,7 +134,7 @@ func (s *state) checkLease(i int) {
 	if held.left < 0 {
 		s.fail("I3", "instance %d holds %d tokens", i, held.left)
 	}
-	if !s.exists || p.holder.Holds() == 0 {
+	if !s.exists || p.holder.LeasedTokens() == 0 {
 		return
 	}
 	untold := s.untold(i)

@@ -30,7 +30,7 @@ func (t told) open() int64 { return t.consumed - t.refunds }
 
 var (
 	holderFields = fields(reflect.TypeFor[limit.Holder](), "id", "window", "expiry", "left", "consumed", "pending", "epoch")
-	bodyFields   = fields(reflect.TypeFor[limit.Body](), "consumed", "given", "report", "undone")
+	bodyFields   = fields(reflect.TypeFor[limit.Write](), "consumed", "given", "report", "undone")
 	reportFields = fields(holderType("pending"), "refunds", "excess", "happened")
 	refundTokens = fields(refundType(), "tokens")
 	requestField = fields(reflect.TypeFor[limit.Happened](), "Requests")
@@ -76,7 +76,7 @@ func reported(report reflect.Value) (refunds, excess, requests int64) {
 }
 
 // tell is what a write says.
-func tell(b *limit.Body) told {
+func tell(b *limit.Write) told {
 	v := reflect.ValueOf(b).Elem()
 	t := told{consumed: v.Field(bodyFields[0]).Int(), given: v.Field(bodyFields[1]).Int(), undone: v.Field(bodyFields[3]).Int()}
 	t.refunds, t.excess, t.requests = reported(v.Field(bodyFields[2]))
@@ -103,13 +103,13 @@ func (d *digest) text(s string) {
 // depends on how many writes there were, or on when exactly one was built.
 var ignored = map[reflect.Type][]string{
 	reflect.TypeFor[limit.State](): {"Rev"},
-	reflect.TypeFor[limit.Body]():  {"Built", "Closed"},
+	reflect.TypeFor[limit.Write](): {"Built", "Closed"},
 }
 
 var skipped = make(map[reflect.Type][]bool)
 
 func init() {
-	for _, of := range []reflect.Type{reflect.TypeFor[limit.State](), reflect.TypeFor[limit.Body]()} {
+	for _, of := range []reflect.Type{reflect.TypeFor[limit.State](), reflect.TypeFor[limit.Write]()} {
 		skip := make([]bool, of.NumField())
 		for _, place := range fields(of, ignored[of]...) {
 			skip[place] = true

@@ -50,7 +50,7 @@ type instance struct {
 
 // sent is a write on its way. It lands only upon the version that it is for.
 type sent struct {
-	body    *limit.Body
+	body    *limit.Write
 	id      string
 	version int
 	copies  int

@@ -149,10 +149,10 @@ func (s *state) do(step step) bool {
 	case take:
 		return s.take(i, int64(step.n))
 	case owe:
-		s.calls = append(s.calls, call{owner: i, charge: limit.Owed(), minute: limit.Minute(s.world.Start)})
+		s.calls = append(s.calls, call{owner: i, charge: limit.OwedCharge(), minute: limit.Minute(s.world.Start)})
 	case pass:
 		s.own(i).holder.Refuse()
-		s.calls = append(s.calls, call{owner: i, charge: limit.Free(), free: true, minute: limit.Minute(s.world.Start)})
+		s.calls = append(s.calls, call{owner: i, charge: limit.FreeCharge(), free: true, minute: limit.Minute(s.world.Start)})
 	case raise:
 		s.raiseCall(i, int64(step.n))
 	case settle:
@@ -197,12 +197,12 @@ func (s *state) take(i int, tokens int64) bool {
 	if s.world.Wrong == CheckFirst {
 		return s.takeUnseen(i, tokens)
 	}
-	charge, ok := p.holder.Take(tokens, now)
+	charge, ok := p.holder.Reserve(tokens, now)
 	if held := look(&p.holder); ok && (charge.Window < limit.Minute(now) || now.Unix() >= held.expiry) {
 		s.fail("I5", "a lease was spent after its end")
 	}
 	if !ok && p.shadow != nil {
-		charge, ok = p.shadow.Take(tokens, now)
+		charge, ok = p.shadow.Reserve(tokens, now)
 	}
 	if ok {
 		s.calls = append(s.calls, call{owner: i, charge: charge, reserved: tokens, minute: charge.Window, epoch: s.epochOf(i)})

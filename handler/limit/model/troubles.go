@@ -12,7 +12,7 @@ func (s *state) crash(i int) {
 	p := &s.instances[i]
 	dropped := s.untold(i).open()
 	if w := p.write; w != nil && !w.applied && w.copies > 0 {
-		tells := tell(p.holder.Flight())
+		tells := tell(p.holder.InFlight())
 		carried := tells.open()
 		s.orphans = append(s.orphans, orphan{sent: *w, open: carried})
 		s.orphans[len(s.orphans)-1].excess += tells.undone // nobody is left to take it back

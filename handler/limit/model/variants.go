@@ -53,6 +53,6 @@ func (s *state) takeUnseen(i int, tokens int64) bool {
 	if draft.Decide(limit.Ask{Tokens: tokens}).Verdict != limit.Granted {
 		return false
 	}
-	s.calls = append(s.calls, call{owner: i, charge: limit.Owed(), reserved: tokens, minute: draft.State.Window})
+	s.calls = append(s.calls, call{owner: i, charge: limit.OwedCharge(), reserved: tokens, minute: draft.State.Window})
 	return true
 }

@@ -27,7 +27,7 @@ func (s *state) write(i int, kind kind, what Write) bool {
 			return s.broken != ""
 		}
 	}
-	if what == (Write{}) && !p.holder.Unreported() && p.holder.Holds() == 0 {
+	if what == (Write{}) && !p.holder.MustReport() && p.holder.LeasedTokens() == 0 {
 		return false
 	}
 	if kind == writeLast && slices.ContainsFunc(s.calls, func(c call) bool { return c.owner == i && c.stage == open && !c.lost }) {
@@ -40,7 +40,7 @@ func (s *state) write(i int, kind kind, what Write) bool {
 		w.copies = 1
 		return true
 	case writeLast:
-		w.body.Leave()
+		w.body.MakeLast()
 	}
 	if !s.land(w) { // a conflict: the instance reads, and knows
 		return s.resolve(i)
@@ -61,7 +61,7 @@ func (s *state) draft(i int, read limit.State) *limit.Draft {
 	var draft *limit.Draft
 	held := look(&p.holder)
 	s.handle(i, func() { draft = p.holder.Draft(read, s.limits(i), now) })
-	draft.Filed(s.filed(draft.State.Epoch))
+	draft.DropFiled(s.filed(draft.State.Epoch))
 	if s.world.Wrong == RefundAnyAge && held.window < draft.State.Window-1 {
 		draft.State.Credit += held.left
 	}
@@ -174,7 +174,7 @@ func (s *state) bury(i int) {
 
 // answer tells an instance that its write has landed.
 func (s *state) answer(p *instance, i int) {
-	s.handle(i, p.holder.Landed)
+	s.handle(i, p.holder.Applied)
 	s.learn(p, p.write.body.State, p.write.landed)
 	p.write, p.shadow = nil, nil
 }
@@ -188,7 +188,7 @@ func (s *state) learn(p *instance, known limit.State, version int) {
 func (s *state) refresh(i int) {
 	p := s.own(i)
 	read := s.read(i)
-	s.handle(i, func() { p.holder.Meet(&read) })
+	s.handle(i, func() { p.holder.Observe(&read) })
 	s.learn(p, read, s.etag())
 }
 
@@ -196,7 +196,7 @@ func (s *state) refresh(i int) {
 func (s *state) resolve(i int) bool {
 	p, now := s.own(i), s.now(i)
 	if p.aged {
-		now = now.Add(2 * limit.DoubtKept)
+		now = now.Add(2 * limit.MaxDoubt)
 	}
 	read, w := s.read(i), p.write
 	changed := w.version != s.etag()

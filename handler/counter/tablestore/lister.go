@@ -12,17 +12,17 @@ import (
 	"tollgate/handler/counter"
 )
 
-var _ counter.Keeper = (*Store)(nil)
+var _ counter.Lister = (*Store)(nil)
 
-// Stored implements counter.Keeper.
-func (s *Store) Stored(ctx context.Context) iter.Seq2[counter.Stored, error] {
-	return func(yield func(counter.Stored, error) bool) {
+// List implements counter.Lister.
+func (s *Store) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
+	return func(yield func(counter.Entry, error) bool) {
 		for raw, err := range list(ctx, s.client, "RowKey eq '"+rowKey+"'", "") {
 			if err != nil {
-				yield(counter.Stored{}, err)
+				yield(counter.Entry{}, err)
 				return
 			}
-			if !yield(storedIn(raw)) {
+			if !yield(entryOf(raw)) {
 				return
 			}
 		}
@@ -30,17 +30,17 @@ func (s *Store) Stored(ctx context.Context) iter.Seq2[counter.Stored, error] {
 }
 
 // storedIn reads a listed row, which has its key and ETag within.
-func storedIn(raw []byte) (counter.Stored, error) {
+func entryOf(raw []byte) (counter.Entry, error) {
 	var row struct {
 		PartitionKey string
 		ETag         string `json:"odata.etag"`
 	}
 	wrong := json.Unmarshal(raw, &row)
 	state, err := decode(raw)
-	return counter.Stored{Key: keyOf(row.PartitionKey), State: state, Version: counter.Version(row.ETag)}, errors.Join(wrong, err)
+	return counter.Entry{Key: keyOf(row.PartitionKey), State: state, Version: counter.Version(row.ETag)}, errors.Join(wrong, err)
 }
 
-// Delete implements counter.Keeper.
+// Delete implements counter.Lister.
 func (s *Store) Delete(ctx context.Context, key string, version counter.Version) error {
 	etag := azcore.ETag(version)
 	_, err := s.client.DeleteEntity(ctx, partition(key), rowKey, &aztables.DeleteEntityOptions{IfMatch: &etag})

@@ -8,18 +8,18 @@ import (
 )
 
 // Stored is a counter as it lies in a store.
-type Stored struct {
+type Entry struct {
 	Key     string
 	State   limit.State
 	Version Version
 }
 
 // Keeper is what housekeeping takes, beside a Store.
-type Keeper interface {
+type Lister interface {
 	// Stored goes through all counters. What can't be read as a counter comes with
 	// ErrEdited or ErrNewer beside its key and version, and the walk goes on; after
 	// any other error nothing follows.
-	Stored(ctx context.Context) iter.Seq2[Stored, error]
+	List(ctx context.Context) iter.Seq2[Entry, error]
 	// Delete takes a counter away if it still is the version. ErrConflict, ErrNotFound.
 	Delete(ctx context.Context, key string, version Version) error
 }

@@ -10,13 +10,13 @@ import (
 )
 
 // Kept is a store with what housekeeping takes.
-type Kept interface {
+type ListedStore interface {
 	counter.Store
-	counter.Keeper
+	counter.Lister
 }
 
 // RunKeeper checks an empty store's keeper.
-func RunKeeper(t *testing.T, store Kept) {
+func RunLister(t *testing.T, store ListedStore) {
 	if found := walk(t, store); len(found) != 0 {
 		t.Errorf("an empty store has %v", found)
 	}
@@ -54,10 +54,10 @@ func RunKeeper(t *testing.T, store Kept) {
 	}
 }
 
-func walk(t *testing.T, store counter.Keeper) map[string]counter.Stored {
+func walk(t *testing.T, store counter.Lister) map[string]counter.Entry {
 	t.Helper()
-	found := make(map[string]counter.Stored)
-	for stored, err := range store.Stored(t.Context()) {
+	found := make(map[string]counter.Entry)
+	for stored, err := range store.List(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}

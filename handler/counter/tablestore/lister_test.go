@@ -15,12 +15,12 @@ import (
 	"tollgate/handler/local/azurite"
 )
 
-func TestKeeperConformance(t *testing.T) {
+func TestListerConformance(t *testing.T) {
 	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	countertest.RunKeeper(t, tablestore.New(service, "counters"+rand.Text()))
+	countertest.RunLister(t, tablestore.New(service, "counters"+rand.Text()))
 }
 
 // A walk that an edited row ended would leave the others without housekeeping.
@@ -40,7 +40,7 @@ func TestAWalkGoesOnBehindAnEditedRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	var keys string
-	for stored, err := range store.Stored(t.Context()) {
+	for stored, err := range store.List(t.Context()) {
 		if edited := errors.Is(err, counter.ErrEdited); edited != (stored.Key == "b") || stored.Version == "" {
 			t.Errorf("%+v, %v", stored, err)
 		}

@@ -9,25 +9,25 @@ import (
 	"tollgate/handler/counter"
 )
 
-var _ counter.Keeper = (*Store)(nil)
+var _ counter.Lister = (*Store)(nil)
 
-// Stored implements counter.Keeper. It goes through the counters that there
+// List implements counter.Lister. It goes through the counters that there
 // are when it is called.
-func (s *Store) Stored(context.Context) iter.Seq2[counter.Stored, error] {
+func (s *Store) List(context.Context) iter.Seq2[counter.Entry, error] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rows := maps.Clone(s.rows)
-	return func(yield func(counter.Stored, error) bool) {
+	return func(yield func(counter.Entry, error) bool) {
 		for _, key := range slices.Sorted(maps.Keys(rows)) {
 			found := rows[key]
-			if !yield(counter.Stored{Key: key, State: found.state.Clone(), Version: found.version}, nil) {
+			if !yield(counter.Entry{Key: key, State: found.state.Clone(), Version: found.version}, nil) {
 				return
 			}
 		}
 	}
 }
 
-// Delete implements counter.Keeper.
+// Delete implements counter.Lister.
 func (s *Store) Delete(_ context.Context, key string, version counter.Version) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
