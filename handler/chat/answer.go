@@ -40,7 +40,7 @@ func ReadAnswer(body []byte) *Answer {
 	err := p.read()
 	var each choices
 	each.add(p.choices)
-	if usage, told := each.usage(); told && p.report != UsageGood {
+	if usage, known := each.usage(); known && p.report != UsageGood {
 		p.usage, p.report = usage, UsageGood
 	}
 	if p.report == UsageGood && p.written && p.usage.CompletionTokens == 0 {
@@ -72,7 +72,7 @@ type payload struct {
 	failed  bool // it holds an error
 }
 
-// choiceState is what is known of one choice.
+// choiceState is the state of one choice.
 type choiceState struct {
 	index    int64
 	written  bool // it has text

@@ -54,8 +54,8 @@ func TestParseRefusesTooManyElements(t *testing.T) {
 }
 
 func TestParseAcceptsAsManyElementsAsAllowed(t *testing.T) {
-	const beside = 8 // the body, two keys, a message and its two members
-	most := maxElements - beside
+	const others = 8 // the body, two keys, a message and its two members
+	most := maxElements - others
 	for name, body := range map[string]string{
 		"as many messages as there may be": `{"messages":[` + times(4096, `{"role":"user","content":"x"}`) + `]}`,
 		"as many strings as there may be":  with(`"a":[` + times(most, `"x"`) + `]`),

@@ -33,9 +33,9 @@ func TestStreamReadsALongEvent(t *testing.T) {
 		"an image, and the end": {
 			`{"choices":[{"index":0,"delta":{"content":"hi","images":[{"url":"FILLER"}]},"finish_reason":"stop"}]}`, image, "hi", Stream{Finished: true}},
 		"an image before usage": {
-			`{"choices":[{"delta":{"audio":{"data":"FILLER"}}}],"usage":{"prompt_tokens":25,"completion_tokens":3}}`, image, "", Stream{Usage: told, Report: UsageGood}},
+			`{"choices":[{"delta":{"audio":{"data":"FILLER"}}}],"usage":{"prompt_tokens":25,"completion_tokens":3}}`, image, "", Stream{Usage: reported, Report: UsageGood}},
 		"an image after usage": {
-			`{"usage":{"prompt_tokens":25,"completion_tokens":3},"x":"FILLER","choices":[]}`, image, "", Stream{Usage: told, Report: UsageGood}},
+			`{"usage":{"prompt_tokens":25,"completion_tokens":3},"x":"FILLER","choices":[]}`, image, "", Stream{Usage: reported, Report: UsageGood}},
 		"an error": {
 			`{"error":{"message":"FILLER","code":503}}`, image, "", Stream{Failed: true}},
 		"content": {

@@ -29,8 +29,8 @@ const (
 	done     = "data: [DONE]\n\n"
 )
 
-// told is the usage in the event usage.
-var told = Usage{25, 3, 28, 0}
+// reported is the usage in the event usage.
+var reported = Usage{25, 3, 28, 0}
 
 // shapes are streams as endpoints send them, with the expected kinds and state.
 var shapes = map[string]struct {
@@ -41,11 +41,11 @@ var shapes = map[string]struct {
 	"usage in a chunk of its own": {
 		thinking + saying + stopping + usage + done,
 		[]Kind{Chunk, Chunk, Chunk, UsageOnly, Done},
-		Stream{Usage: told, Report: UsageGood, Finished: true, Done: true}},
+		Stream{Usage: reported, Report: UsageGood, Finished: true, Done: true}},
 	"usage with the finish_reason": {
 		thinking + saying + both + done,
 		[]Kind{Chunk, Chunk, Chunk, Done},
-		Stream{Usage: told, Report: UsageGood, Finished: true, Done: true}},
+		Stream{Usage: reported, Report: UsageGood, Finished: true, Done: true}},
 	"usage null to the end": {
 		thinking + saying + stopping + done,
 		[]Kind{Chunk, Chunk, Chunk, Done},
@@ -61,7 +61,7 @@ var shapes = map[string]struct {
 	"usage in every chunk, cut": {
 		saying + both + saying,
 		[]Kind{Chunk, Chunk, Chunk},
-		Stream{Usage: told, Report: UsageGood, Stale: true}},
+		Stream{Usage: reported, Report: UsageGood, Stale: true}},
 	"usage of zeros, though there was text": {
 		saying + strings.ReplaceAll(strings.ReplaceAll(usage, `"completion_tokens":3`, `"completion_tokens":0`), "28", "25") + done,
 		[]Kind{Chunk, UsageOnly, Done},
@@ -69,11 +69,11 @@ var shapes = map[string]struct {
 	"bad usage after good": {
 		saying + usage + strings.ReplaceAll(usage, "25", "-25") + done,
 		[]Kind{Chunk, UsageOnly, UsageOnly, Done},
-		Stream{Usage: told, Report: UsageGood, Done: true}},
+		Stream{Usage: reported, Report: UsageGood, Done: true}},
 	"usage without choices": {
 		strings.ReplaceAll(usage, `"choices":[],`, ``),
 		[]Kind{UsageOnly},
-		Stream{Usage: told, Report: UsageGood}},
+		Stream{Usage: reported, Report: UsageGood}},
 	"no choices, but no usage either": {
 		`data: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}` + "\n\n" + saying,
 		[]Kind{Chunk, Chunk},
@@ -97,23 +97,23 @@ var shapes = map[string]struct {
 	"data over several lines": {
 		"data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":25,\r\ndata:\"completion_tokens\":3}}\n\n" + "data: [DONE]\r\n\r\n",
 		[]Kind{UsageOnly, Done},
-		Stream{Usage: told, Report: UsageGood, Done: true}},
+		Stream{Usage: reported, Report: UsageGood, Done: true}},
 	"no space after data, a byte order mark, lines ended by CR": {
 		"\xEF\xBB\xBF" + strings.ReplaceAll(strings.ReplaceAll(usage+done, "\n", "\r"), "data: ", "data:"),
 		[]Kind{UsageOnly, Done},
-		Stream{Usage: told, Report: UsageGood, Done: true}},
+		Stream{Usage: reported, Report: UsageGood, Done: true}},
 	"no blank line at the end": {
 		saying + strings.TrimSpace(usage),
 		[]Kind{Chunk, UsageOnly},
-		Stream{Usage: told, Report: UsageGood}},
+		Stream{Usage: reported, Report: UsageGood}},
 	"usage after [DONE]": {
 		saying + stopping + done + usage,
 		[]Kind{Chunk, Chunk, Done, UsageOnly},
-		Stream{Usage: told, Report: UsageGood, Finished: true, Done: true}},
+		Stream{Usage: reported, Report: UsageGood, Finished: true, Done: true}},
 	"usage in the choice": {
 		saying + strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}`, 1) + done,
 		[]Kind{Chunk, Chunk, Done},
-		Stream{Usage: told, Report: UsageGood, Finished: true, Done: true}},
+		Stream{Usage: reported, Report: UsageGood, Finished: true, Done: true}},
 	"usage in one of two choices, the other unfinished": {
 		ofSecond(saying) + saying + strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}`, 1),
 		[]Kind{Chunk, Chunk, Chunk},
@@ -122,23 +122,23 @@ var shapes = map[string]struct {
 		saying + strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":2}`, 1) +
 			ofSecond(saying) + ofSecond(strings.Replace(stopping, `"stop"`, `"stop","usage":{"prompt_tokens":25,"completion_tokens":1}`, 1)),
 		[]Kind{Chunk, Chunk, Chunk, Chunk},
-		Stream{Usage: told, Report: UsageGood, Finished: true}},
+		Stream{Usage: reported, Report: UsageGood, Finished: true}},
 	"usage in a choice that continues": {
 		strings.Replace(stopping, `"stop"`, `null,"usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}`, 1) + saying,
 		[]Kind{Chunk, Chunk},
-		Stream{Usage: told, Report: UsageGood, Stale: true}},
+		Stream{Usage: reported, Report: UsageGood, Stale: true}},
 	"usage before something that isn't JSON": {
 		saying + strings.Replace(usage, "}}\n", "}}x\n", 1) + done,
 		[]Kind{Chunk, UsageOnly, Done},
-		Stream{Usage: told, Report: UsageGood, Done: true, Unread: 1}},
+		Stream{Usage: reported, Report: UsageGood, Done: true, Unread: 1}},
 	"usage with NaN and infinities": {
 		strings.Replace(both, `"finish_reason"`, `"logprobs":{"content":[{"logprob":-Infinity,"top":NaN}]},"finish_reason"`, 1),
 		[]Kind{Chunk},
-		Stream{Usage: told, Report: UsageGood, Finished: true}},
+		Stream{Usage: reported, Report: UsageGood, Finished: true}},
 	"a byte order mark in the data": {
 		strings.Replace(usage, "data: ", "data: \xEF\xBB\xBF", 1),
 		[]Kind{UsageOnly},
-		Stream{Usage: told, Report: UsageGood}},
+		Stream{Usage: reported, Report: UsageGood}},
 	"text after the finish_reason": {
 		saying + stopping + saying,
 		[]Kind{Chunk, Chunk, Chunk},
