@@ -192,16 +192,16 @@ func TestACompletionIsBoundedByItsCapOrItsTime(t *testing.T) {
 	}
 }
 
-// What has a model write other tokens than its tokenizer makes of the text, or
-// write more than is returned, isn't known, and only what is known is counted.
-func TestWhatEscapesTheCountIsNotKnown(t *testing.T) {
+// Some fields make a model write other tokens than its tokenizer makes from the text, or
+// more text than is returned.
+func TestACallWithUncountableTokensIsNotKnown(t *testing.T) {
 	for fields, unbounded := range map[string]string{
 		`"logit_bias":{"5":100}`: "", `"best_of":1`: "", `"best_of":20`: "best_of", `"bestOf":2`: "bestOf", `"use_beam_search":true`: "use_beam_search",
 		`"use_beam_search":false`: "", `"num_return_sequences":3`: "num_return_sequences", `"images":["https://x/y.png"]`: "images", `"vector_store_ids":["v"]`: "vector_store_ids",
 	} {
 		got := weigh(t, `{`+fields+`,"messages":[{"role":"user","content":"hi"}]}`, "DeepSeek-R1")
 		if got.Known && !strings.HasSuffix(fields, "false") || got.Unbounded != unbounded {
-			t.Errorf("%s: %+v, want %q unbounded", fields, got, unbounded)
+			t.Errorf("%s: got %+v, want %q unbounded", fields, got, unbounded)
 		}
 	}
 	for content, unbounded := range map[string]string{
@@ -213,21 +213,20 @@ func TestWhatEscapesTheCountIsNotKnown(t *testing.T) {
 	} {
 		got := weigh(t, `{"messages":[{"role":"tool","content":`+content+`}]}`, "gpt-4o")
 		if got.Known || got.Unbounded != unbounded || strings.Contains(content, "image_url") && got.Tokens < 1445 {
-			t.Errorf("%s: %+v, want %q unbounded", content, got, unbounded)
+			t.Errorf("%s: got %+v, want %q unbounded", content, got, unbounded)
 		}
 	}
 	if got := weigh(t, `{"messages":[{"role":"user","images":["QUFB"],"content":"hi"}]}`, "gpt-4o").Unbounded; got != "messages[0].images" {
-		t.Errorf("a message's images: %q has no bound", got)
+		t.Errorf("a message's images: got %q as the unbounded field, want messages[0].images", got)
 	}
 	for stop, want := range map[string]int64{`null`: 0, `"abc"`: 3, `["a","abcd",7]`: 4, `[]`: 0} {
 		if got := weigh(t, `{"stop":`+stop+`,"messages":[{"role":"user","content":"hi"}]}`, "DeepSeek-R1"); !got.Known || got.Withheld != want {
-			t.Errorf("stop %s: %+v, want %d withheld", stop, got, want)
+			t.Errorf("stop %s: got %+v, want it known with %d withheld", stop, got, want)
 		}
 	}
 }
 
-// A prompt that was counted before takes what it would if it were counted now.
-func TestAPromptIsCountedOnce(t *testing.T) {
+func TestAPromptCountedBeforeIsTheSameAsOneCountedNow(t *testing.T) {
 	for _, body := range []string{`{"stop":"abc","messages":[{"role":"user","content":"hi"}]}`, `{"messages":[{"role":"user","content":["hi"]}]}`} {
 		r, err := chat.Parse([]byte(body))
 		if err != nil {
@@ -241,7 +240,7 @@ func TestAPromptIsCountedOnce(t *testing.T) {
 			}
 			want := charge.PromptOf(r, f)
 			if got, known := charge.Counted(r, f, int64(count)); known != want.Known || known && got != want {
-				t.Errorf("%s, %s: %+v, %t; want %+v", body, model, got, known, want)
+				t.Errorf("%s, %s: got %+v, known %t; want %+v", body, model, got, known, want)
 			}
 		}
 	}

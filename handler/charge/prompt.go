@@ -8,13 +8,14 @@ type Prompt struct {
 	// bound that leaves out the field Unbounded names.
 	Known  bool
 	Tokens int64
-	// Unbounded is the path of a field whose tokens nothing bounds; empty: none.
+	// Unbounded is the path of a field whose tokens nothing bounds, empty if there is
+	// none.
 	Unbounded string
-	// Withheld is what each completion may have written of a stop sequence, which
-	// nobody is shown, in tokens.
+	// Withheld is the most that each completion may have written of a stop sequence,
+	// which its endpoint doesn't send, in tokens.
 	Withheld int64
-	// Prediction is what each completion may be charged for a prediction that the
-	// model rejects, in tokens.
+	// Prediction is the most that each completion may be charged for a prediction that
+	// the model rejects, in tokens.
 	Prediction int64
 }
 
@@ -34,7 +35,7 @@ const (
 	unstatedImage = 2833 + 8*5667
 )
 
-// PromptOf weighs a call's prompt for the model that is to read it.
+// PromptOf counts or bounds a call's prompt for the model that will read it.
 func PromptOf(r *chat.Request, f Family) Prompt {
 	var text int64
 	parts := r.Prompt(func(t []byte, length int) { text += f.text(t, length) })
@@ -54,8 +55,8 @@ func PromptOf(r *chat.Request, f Family) Prompt {
 	return p
 }
 
-// Counted is PromptOf for a prompt that CountChat of the family's encoding has found
-// to have so many tokens, if that is what it takes.
+// Counted returns the same as PromptOf without counting again, given the result of the
+// encoding's CountChat. known is false if the prompt isn't known by its count.
 func Counted(r *chat.Request, f Family, tokens int64) (p Prompt, known bool) {
 	if !f.Template {
 		return Prompt{}, false
@@ -64,7 +65,7 @@ func Counted(r *chat.Request, f Family, tokens int64) (p Prompt, known bool) {
 	return Prompt{Known: true, Tokens: tokens, Withheld: parts.Stop}, parts.Plain
 }
 
-// Countable is whether a prompt's count is known, without counting.
+// Countable reports whether counting gives the prompt's exact size.
 func Countable(r *chat.Request, f Family) bool {
 	return f.Template && r.Prompt(func([]byte, int) {}).Plain
 }

@@ -8,47 +8,47 @@ import (
 	"tollgate/handler/jsonscan"
 )
 
-// Prompt is what a body gives a model to read, sorted by how its tokens can be
+// Prompt describes everything in a body that a model may read, by how its tokens can be
 // counted or bounded.
 type Prompt struct {
-	// Plain is whether a template renders all of it: messages of the system, the
-	// user and the assistant, each nothing but a role and a text.
+	// Plain reports whether a template renders all of it: there are only messages of
+	// the system, the user and the assistant, each with nothing but a role and a text.
 	Plain bool
-	// Other is the size of all fields but those texts, in bytes: keys and syntax
-	// included, white space between values not, and a blank added after each comma
-	// and colon, as a server that writes JSON anew may do.
+	// Other is the size in bytes of all fields except those texts. It includes keys and
+	// syntax, but not white space between values, plus a blank after each comma and
+	// colon, as servers that encode the JSON again may add.
 	Other int64
-	// Elements are the messages and their parts, and Frame is the size of what
-	// holds their texts, in bytes: braces, keys, roles and types.
+	// Elements is the number of messages and parts, and Frame the size of everything
+	// around their texts, in bytes: braces, keys, roles and types.
 	Elements, Frame int64
 	// Images are the images of the messages.
 	Images []Image
-	// ImagePath is the path of the first image; empty: there is none.
+	// ImagePath is the path of the first image, empty if there is none.
 	ImagePath string
-	// Stop is the length of the longest stop sequence, in bytes: a model may write
-	// it, but its endpoint doesn't send it.
+	// Stop is the length of the longest stop sequence, in bytes. A model may write it,
+	// but its endpoint doesn't send it.
 	Stop int64
-	// Prediction is the size of the field prediction, in bytes: a model may charge
-	// as written what it rejects of that.
+	// Prediction is the size of the field prediction, in bytes. A model may charge the
+	// parts of it that it rejects as if it had written them.
 	Prediction int64
-	// Unbounded is the path of the first field whose tokens nothing in the body
-	// bounds, such as a file or a web search; empty: there is none.
+	// Unbounded is the path of the first field whose tokens nothing in the body bounds,
+	// such as a file or a web search. It is empty if there is none.
 	Unbounded string
 }
 
-// Image is an image of a message. The bytes of one that is sent by data aren't read.
+// Image is an image in a message.
 type Image struct {
-	// Low is whether it is to be looked at in low detail.
+	// Low asks for low detail.
 	Low bool
-	// URL is the length of its address, in bytes; 0 for one that is sent by data.
+	// URL is the length of the image's address in bytes; 0 for a data URL.
 	URL int64
 }
 
-// Prompt walks the body, and gives text each text that is a message's content
-// or a part of it, with its length as it stands in the body, in bytes.
+// Prompt walks the body. It calls text for the content of each message, and for each
+// text part of a content, with its size in the body, in bytes.
 func (r *Request) Prompt(text func(text []byte, length int)) Prompt {
 	w := promptWalk{Scanner: jsonscan.New(r.body, jsonscan.Options{}), text: text, Prompt: Prompt{Plain: true}}
-	_ = w.members(w.field) // Parse has found it sound
+	_ = w.members(w.field) // Parse has checked the body
 	return w.Prompt
 }
 
@@ -59,8 +59,8 @@ type promptWalk struct {
 	scratch []byte // holds unescaped text
 }
 
-// members walks an object and gives each member's key, and where what belongs
-// to it begins: the brace or the comma before it. It leaves out the end.
+// members walks an object. It calls member for each member with its key, and start, the
+// position of the brace or comma before it.
 func (w *promptWalk) members(member func(key []byte, start int) error) error {
 	start := w.Pos()
 	return w.Object(func(key []byte) error {
@@ -70,13 +70,13 @@ func (w *promptWalk) members(member func(key []byte, start int) error) error {
 	})
 }
 
-// absent is whether a field's value says that the field isn't there.
+// absent reports whether a value means the same as no field.
 func absent(value []byte) bool { return string(value) == "null" || string(value) == "false" }
 
-// other counts what stands from start on as a field that isn't text.
+// other adds everything read since start to Other.
 func (w *promptWalk) other(start int) { w.Other += compact(w.Since(start)) }
 
-// unbounded notes a field that nothing bounds. The first is named.
+// unbounded records a field that nothing bounds. Only the first is kept.
 func (w *promptWalk) unbounded(path string) {
 	if w.Unbounded == "" {
 		w.Unbounded = path
@@ -86,7 +86,7 @@ func (w *promptWalk) unbounded(path string) {
 // field reads one of the body's members.
 func (w *promptWalk) field(key []byte, start int) error {
 	if string(key) == "messages" {
-		w.Frame += compact(w.Since(start)) + 3 // and its brackets, and the body's end
+		w.Frame += compact(w.Since(start)) + 3 // plus the brackets and the body's end
 		return w.Array(w.message)
 	}
 	value, err := w.Value()
@@ -101,14 +101,14 @@ func (w *promptWalk) field(key []byte, start int) error {
 		w.tools(value)
 	case string(key) == "prediction":
 		w.Prediction = compact(value)
-	case readsElsewhere(key), branching[plain(key)] && string(value) != "1":
+	case readsElsewhere(key), branching[normalized(key)] && string(value) != "1":
 		w.unbounded(string(key))
 	}
 	w.Plain = false
 	return nil
 }
 
-// stops finds the longest stop sequence: the field is one, or an array of them.
+// stops finds the longest stop sequence. The field is one string or an array of them.
 func (w *promptWalk) stops(value []byte) {
 	s := jsonscan.New(value, jsonscan.Options{})
 	one := func(int) error {
@@ -126,7 +126,7 @@ func (w *promptWalk) stops(value []byte) {
 	_ = one(0)
 }
 
-// tools looks for tools that run at the endpoint: what they find, the model reads.
+// tools looks for tools that run at the endpoint, as the model reads their results.
 func (w *promptWalk) tools(value []byte) {
 	s := jsonscan.New(value, jsonscan.Options{})
 	_ = s.Array(func(i int) error {
@@ -146,7 +146,7 @@ func (w *promptWalk) tools(value []byte) {
 // message reads one message.
 func (w *promptWalk) message(i int) error {
 	w.Elements++
-	w.Frame += 2 // its end, and a comma
+	w.Frame += 2 // the closing brace and a comma
 	return w.members(func(key []byte, start int) error {
 		switch string(key) {
 		case "role":
@@ -160,7 +160,7 @@ func (w *promptWalk) message(i int) error {
 		w.other(start)
 		if !absent(value) {
 			w.Plain = false
-			if string(key) == "audio" || readsElsewhere(key) { // audio is the id of one that is stored
+			if string(key) == "audio" || readsElsewhere(key) { // audio is the id of a stored recording
 				w.unbounded(fmt.Sprintf("messages[%d].%s", i, key))
 			}
 		}
@@ -168,7 +168,7 @@ func (w *promptWalk) message(i int) error {
 	})
 }
 
-// role counts a role that all know as part of the frame.
+// role adds a well-known role to Frame, and any other to Other.
 func (w *promptWalk) role(value []byte, start int) {
 	switch string(value) {
 	case `"system"`, `"user"`, `"assistant"`:
@@ -182,16 +182,16 @@ func (w *promptWalk) role(value []byte, start int) {
 	}
 }
 
-// content reads a message's content: a text or its parts.
+// content reads a message's content: a text, or parts.
 func (w *promptWalk) content(i, start int) error {
 	switch w.Peek() {
 	case '"':
-		return w.write(start)
+		return w.emit(start)
 	case '[':
 		w.Plain = false
 		w.Frame += compact(w.Since(start)) + 2
 		return w.Array(func(j int) error { return w.part(i, j) })
-	case '{': // some servers take a part for a list of one
+	case '{': // some servers accept one part in place of an array
 		w.Plain = false
 		w.Frame += compact(w.Since(start))
 		return w.part(i, alone)
@@ -202,8 +202,8 @@ func (w *promptWalk) content(i, start int) error {
 	return err
 }
 
-// write gives the text of a string. What stands before it is part of the frame.
-func (w *promptWalk) write(start int) error {
+// emit passes a string to w.text, and adds everything from start to the string to Frame.
+func (w *promptWalk) emit(start int) error {
 	w.Frame += compact(w.Since(start)) + 2
 	raw, escaped, err := w.String()
 	if err != nil {
@@ -218,14 +218,14 @@ func (w *promptWalk) write(start int) error {
 	return nil
 }
 
-// texts are the fields of a part that hold text, and of what else it may have
-// without being a file: their size bounds their tokens.
+// texts are the fields of a part whose tokens their size bounds, besides text: other
+// kinds of text, and data about texts.
 var texts = map[string]bool{"refusal": true, "thinking": true, "signature": true, "cache_control": true, "annotations": true}
 
-// kinds are the types of parts that are texts.
+// kinds are the types of parts that hold text.
 var kinds = map[string]bool{`"text"`: true, `"input_text"`: true, `"output_text"`: true, `"refusal"`: true, `"thinking"`: true}
 
-// alone is the place of a part that stands for a message's whole content.
+// alone is the index of a part that is a message's whole content.
 const alone = -1
 
 // part reads a part of a message's content.
@@ -240,7 +240,7 @@ func (w *promptWalk) part(i, j int) error {
 	start := w.Pos()
 	switch w.Peek() {
 	case '"':
-		return w.write(start)
+		return w.emit(start)
 	case '{':
 	default:
 		err := w.Skip()
@@ -248,11 +248,11 @@ func (w *promptWalk) part(i, j int) error {
 		w.unbounded(path(""))
 		return err
 	}
-	w.Frame += 2 // its end, and a comma
+	w.Frame += 2 // the closing brace and a comma
 	return w.members(func(key []byte, start int) error {
 		switch name := string(key); {
 		case name == "text" && w.Peek() == '"':
-			return w.write(start)
+			return w.emit(start)
 		case name == "image_url":
 			return w.image(start, path(".image_url"))
 		case name == "type":
@@ -275,7 +275,7 @@ func (w *promptWalk) part(i, j int) error {
 	})
 }
 
-// image reads an image: its address, or an object with that and its detail.
+// image reads an image: its address, or an object with its address and detail.
 func (w *promptWalk) image(start int, path string) error {
 	if w.Peek() != '{' {
 		return w.address(start, path)
@@ -294,7 +294,7 @@ func (w *promptWalk) image(start int, path string) error {
 	})
 	if !addressed {
 		w.unbounded(path)
-		w.show(Image{}, path)
+		w.addImage(Image{}, path)
 	}
 	if len(w.Images) > before {
 		w.Images[before].Low = low
@@ -302,7 +302,7 @@ func (w *promptWalk) image(start int, path string) error {
 	return err
 }
 
-// address reads an image's address, and notes the image. What is none, such as a
+// address reads an image's address and adds the image. Anything but an image, such as a
 // PDF or a stored file, has no bound.
 func (w *promptWalk) address(start int, path string) error {
 	value, err := w.Value()
@@ -310,7 +310,7 @@ func (w *promptWalk) address(start int, path string) error {
 		return err
 	}
 	s := jsonscan.New(value, jsonscan.Options{})
-	url, escaped, _ := s.String() // nothing, if the value isn't a string
+	url, escaped, _ := s.String() // nil if the value isn't a string
 	if escaped {
 		w.scratch = jsonscan.AppendUnescaped(w.scratch[:0], url)
 		url = w.scratch
@@ -325,18 +325,18 @@ func (w *promptWalk) address(start int, path string) error {
 		w.Other += compact(value)
 	}
 	w.Frame += compact(w.Since(start)) - compact(value)
-	w.show(found, path)
+	w.addImage(found, path)
 	return nil
 }
 
-// show notes an image.
-func (w *promptWalk) show(image Image, path string) {
+// addImage adds an image.
+func (w *promptWalk) addImage(image Image, path string) {
 	if w.Images = append(w.Images, image); len(w.Images) == 1 {
 		w.ImagePath = path
 	}
 }
 
-// imageData is whether an address is an image itself, in base64.
+// imageData reports whether an address is a data URL of an image in base64.
 func imageData(url []byte) bool {
 	rest, ok := bytes.CutPrefix(url, []byte("data:image/"))
 	kind, data, coded := bytes.Cut(rest, []byte(";base64,"))
@@ -348,8 +348,8 @@ func notBase64(c byte) bool {
 	return !letter && (c < '0' || c > '9') && c != '+' && c != '/' && c != '='
 }
 
-// compact is how long JSON is without white space between its values, and with
-// a blank after each comma and colon, in bytes.
+// compact returns the size in bytes of JSON without white space between its values, but
+// with a blank after each comma and colon.
 func compact(text []byte) (size int64) {
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
@@ -367,7 +367,7 @@ func compact(text []byte) (size int64) {
 	return size
 }
 
-// stringEnd is where the string ends whose quote stands at i.
+// stringEnd returns the end of the string whose opening quote is at i.
 func stringEnd(text []byte, i int) int {
 	for i++; i < len(text); i++ {
 		if i += jsonscan.PlainLen(text[i:]); i == len(text) {

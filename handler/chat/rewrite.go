@@ -98,9 +98,9 @@ func apply(body []byte, splices []splice) [][]byte {
 	return append(pieces, body[done:])
 }
 
-// LetGo drops the body, and so Messages and Tools, to free memory. The other fields
+// ReleaseBody drops the body, and so Messages and Tools, to free memory. The other fields
 // stay, but Rewrite and Prompt can't be called any more.
-func (r *Request) LetGo() { r.body, r.Messages, r.Tools = nil, nil, nil }
+func (r *Request) ReleaseBody() { r.body, r.Messages, r.Tools = nil, nil, nil }
 
 // quote returns text as a JSON string.
 func quote(text string) string {

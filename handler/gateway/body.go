@@ -174,7 +174,7 @@ func (c *call) letGo() {
 	if c.size <= smallBody || !c.finally {
 		return
 	}
-	c.request.LetGo()
+	c.request.ReleaseBody()
 	c.dropHeld()
 }
 

@@ -26,7 +26,7 @@ func (g *Gateway) forward(c *call) error {
 	request := upstream.Call{
 		Model: c.model, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
 		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
-		Body: c.body, LetGo: c.final, Failed: c.read,
+		Body: c.body, BodyDone: c.final, Failed: c.read,
 	}
 	if c.shown = c.shows(); g.readsOn(c) > 0 {
 		request.Rest = func(r *upstream.Rest) { rest = r }

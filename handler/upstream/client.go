@@ -157,9 +157,9 @@ type Call struct {
 	// not change. It may be called again for another endpoint. The client drops
 	// Body and the pieces once an answer has begun and the body is sent.
 	Body func(Target) [][]byte
-	// LetGo, if set, is called once no other endpoint will be asked, so that the
+	// BodyDone, if set, is called once no other endpoint will be asked, so that the
 	// body isn't needed any more.
-	LetGo func()
+	BodyDone func()
 	// Failed, if set, is given each endpoint's error, and reports whether another
 	// endpoint may be asked.
 	Failed func(error) bool
@@ -167,7 +167,7 @@ type Call struct {
 	// ctx ends or the time runs out. If no answer has begun by then, Rest is called
 	// with the rest of the call; if one has, Response.Rest returns it.
 	Rest func(*Rest)
-	// RequestID and Traceparent are sent to the endpoint as they are; empty: not.
+	// RequestID and Traceparent are sent to the endpoint unless they are empty.
 	RequestID, Traceparent string
 	// ExtraParameters is the value of the header extra-parameters, empty if there is
 	// none. Only endpoints of the models shape are sent it. The others always behave

@@ -17,7 +17,7 @@ const inference = "https://cognitiveservices.azure.com/.default"
 func (i Identity) tokens() (Token, error) {
 	credential, err := azure.Credential(i.ClientID)
 	if err != nil {
-		return nil, fmt.Errorf("use the managed identity: %w", err)
+		return nil, err
 	}
 	return azure.Tokens(credential, i.scope()), nil
 }
@@ -37,7 +37,7 @@ func Identified(endpoints []Endpoint) ([]Endpoint, error) {
 		if sources[e.Identity] == nil {
 			source, err := e.Identity.tokens()
 			if err != nil {
-				return nil, fmt.Errorf("the upstream %s has no key, and without one: %w", e.URL, err)
+				return nil, fmt.Errorf("upstream %s has no key, and its managed identity can't be used: %w", e.URL, err)
 			}
 			sources[e.Identity] = source
 		}

@@ -92,8 +92,8 @@ func (r *Response) reportOutcome(err error) {
 
 // releaseBody drops the call's body, which was kept for other endpoints.
 func (r *Response) releaseBody() {
-	if r.round != nil && r.round.call.LetGo != nil {
-		r.round.call.LetGo()
+	if r.round != nil && r.round.call.BodyDone != nil {
+		r.round.call.BodyDone()
 	}
 	r.round = nil
 }

@@ -20,9 +20,9 @@ type begun struct {
 	err    error
 }
 
-// Read gives what the endpoint still sends, until that ends, yield returns false
-// or ctx is done. Then it ends the call. An answer that begins with anything but
-// a 200 gives nothing. Read reports whether it came to the answer's end.
+// Read yields what the endpoint still sends, until the answer ends, yield returns false
+// or ctx ends. Then it ends the call. It yields nothing of an answer whose status isn't
+// 200, or that is compressed. Read reports whether it reached the answer's end.
 func (r *Rest) Read(ctx context.Context, yield func(chunk []byte) bool) (ended bool) {
 	defer r.Close()
 	if r.pending != nil {

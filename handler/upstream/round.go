@@ -19,7 +19,7 @@ type round struct {
 	callerErr error       // to return if none answers; a 404 only if there is nothing else
 	probed    *deployment // another call is trying whether it works again
 	paused    []*deployment
-	stopped   bool // Call.Failed wants no other endpoint asked
+	stopped   bool // Call.Failed said not to ask another endpoint
 }
 
 // failure is the last error of a round, and the deployment it came from.
