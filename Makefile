@@ -41,7 +41,7 @@ endef
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-demo: ## the article's ten calls against a simulated DeepSeek-R1, counted in Azurite
+demo: ## make the article's ten calls against a simulated DeepSeek-R1, counted in Azurite
 	@go build -o .local/demo ./handler/cmd/demo && exec .local/demo
 
 run: ## serve the demo's gateway on port 7071 until Ctrl-C

@@ -43,7 +43,7 @@ func TestAPolicyBecomesATiersLimits(t *testing.T) {
 	lost := strings.Join(p.Lost, "\n")
 	for _, part := range []string{"remaining-tokens-variable-name", "rate-limit: Tollgate limits tokens", "set-backend-service", "choose", "dimension User"} {
 		if !strings.Contains(lost, part) {
-			t.Errorf("lost are\n%s\nwithout %s", lost, part)
+			t.Errorf("got lost:\n%s\nwant %s in it", lost, part)
 		}
 	}
 	if strings.Contains(lost, "base:") || strings.Contains(lost, "emit-token-metric") {
@@ -96,7 +96,7 @@ func TestASecondLimitIsAddedOrLost(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoPolicyIsSaid(t *testing.T) {
+func TestReadPolicyReportsWhatIsNoPolicy(t *testing.T) {
 	for text, want := range map[string]string{"": "no llm-token-limit", "<policies>": "not XML", "{}": "no llm-token-limit", `<policies><inbound x="@(`: "not XML", "\xff\xfe<\x00": "save it as UTF-8"} {
 		if _, err := apim.ReadPolicy([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
@@ -104,7 +104,7 @@ func TestWhatIsNoPolicyIsSaid(t *testing.T) {
 	}
 }
 
-func TestAPolicyWhoseLimitsAreLostMakesNoTierWithoutAny(t *testing.T) {
+func TestAPolicyWhoseLimitsAreAllLostMakesNoTier(t *testing.T) {
 	for limits, lost := range map[string]string{
 		`tokens-per-minute="{{tokens}}"`:                                         "tokens-per-minute is {{tokens}}",
 		`token-quota="5000" token-quota-period="@(context.Variables["period"])"`: "token-quota-period is @(",
@@ -119,7 +119,7 @@ func TestAPolicyWhoseLimitsAreLostMakesNoTierWithoutAny(t *testing.T) {
 	}
 }
 
-func TestADeclaredEncodingIsNoHindrance(t *testing.T) {
+func TestADeclaredEncodingIsIgnored(t *testing.T) {
 	p, err := apim.ReadPolicy([]byte(`<?xml version="1.0" encoding="utf-16"?><llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="10"/>`))
 	if err != nil || p.Limits.TokensPerMinute != 10 {
 		t.Errorf("%+v, %v", p, err)
@@ -136,7 +136,7 @@ func TestAPolicyIsReadAsTheRestAPIAnswersIt(t *testing.T) {
 	}
 }
 
-func TestExpressionsInAnElementsTextAreNoHindrance(t *testing.T) {
+func TestExpressionsInAnElementsTextAreSkipped(t *testing.T) {
 	const limit = `<llm-token-limit counter-key = "@(context.Subscription.Id)" tokens-per-minute="10"/>`
 	for _, body := range []string{
 		`<set-body>@{ var b = context.Request.Body.As<JObject>(preserveContent: true); if (b != null && (int)b["n"] < 3) { b["n"] = "}"; } return b.ToString(); }</set-body>`,
@@ -151,7 +151,7 @@ func TestExpressionsInAnElementsTextAreNoHindrance(t *testing.T) {
 	}
 }
 
-func TestNamedValuesAreNoValues(t *testing.T) {
+func TestNamedValuesAreReportedAsLost(t *testing.T) {
 	p, err := apim.ReadPolicy([]byte(`<fragment><llm-token-limit counter-key="{{key}}" tokens-per-minute="10" token-quota="50" token-quota-period="{{period}}" ` +
 		`remaining-tokens-header-name="{{header}}" tokens-consumed-header-name="took"/><llm-emit-token-metric namespace="{{ns}}"><dimension name="Stage" value="{{stage}}"/></llm-emit-token-metric></fragment>`))
 	if err != nil || p.Validate("gold") != nil || !reflect.DeepEqual(p.Settings, map[string]string{"TOKENS_CONSUMED_HEADER": "took"}) {
@@ -160,12 +160,12 @@ func TestNamedValuesAreNoValues(t *testing.T) {
 	lost := strings.Join(p.Lost, "\n")
 	for _, part := range []string{"counter-key is {{key}}, a named value", "token-quota-period is {{period}}", "set REMAINING_TOKENS_HEADER", "set METRIC_NAMESPACE", "dimension Stage"} {
 		if !strings.Contains(lost, part) {
-			t.Errorf("lost are\n%s\nwithout %s", lost, part)
+			t.Errorf("got lost:\n%s\nwant %s in it", lost, part)
 		}
 	}
 }
 
-func TestDimensionsAreThoseThatTheGatewayTakes(t *testing.T) {
+func TestDimensionsAreValidForTheGateway(t *testing.T) {
 	p, err := apim.ReadPolicy([]byte(`<fragment><llm-token-limit counter-key='@(context.Request.Headers.GetValueOrDefault("api-key","anon"))' tokens-per-minute="10"/>` +
 		`<llm-emit-token-metric><dimension name="API ID" value="@(context.Api.Id)"/><dimension name="Client IP"/><dimension name="Subscription ID" value="@(context.Subscription?.Id)"/></llm-emit-token-metric>` +
 		`<azure-openai-emit-token-metric><dimension name="Client IP" value="@(context.Request.IpAddress)"/><dimension name="List" value="a,b"/>` +
@@ -182,7 +182,7 @@ func TestDimensionsAreThoseThatTheGatewayTakes(t *testing.T) {
 	}
 }
 
-func TestAHeaderThatCarriesTheKeyNamesTheSubscription(t *testing.T) {
+func TestACounterKeyOfTheKeysHeaderBecomesTheSubscription(t *testing.T) {
 	for _, header := range []string{"api-key", "Ocp-Apim-Subscription-Key", "Authorization"} {
 		const policy = `<fragment><llm-token-limit counter-key='@(context.Request.Headers.GetValueOrDefault("HEADER",""))' tokens-per-minute="10"/>` +
 			`<llm-emit-token-metric><dimension name="Caller" value='@(context.Request.Headers.GetValueOrDefault("HEADER",""))'/></llm-emit-token-metric></fragment>`
@@ -193,16 +193,16 @@ func TestAHeaderThatCarriesTheKeyNamesTheSubscription(t *testing.T) {
 	}
 }
 
-func TestWhatStandsElsewhereOrUnderAConditionIsSaid(t *testing.T) {
+func TestFragmentsAndConditionsAreReportedAsLost(t *testing.T) {
 	p, err := apim.ReadPolicy([]byte(`<policies><inbound><include-fragment fragment-id="quotas"/><choose><when condition="@(context.Subscription.Id == "a")">` +
 		`<llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="10"/></when></choose></inbound></policies>`))
 	lost := strings.Join(p.Lost, "\n")
-	if err != nil || !strings.Contains(lost, "include-fragment quotas: what is in it was not read") || !strings.Contains(lost, "when: there are no conditions here; a limit within holds for every call") {
+	if err != nil || !strings.Contains(lost, "include-fragment quotas: the fragment was not read") || !strings.Contains(lost, "when: Tollgate has no conditions; a limit inside applies to every call") {
 		t.Errorf("lost are\n%s, %v", lost, err)
 	}
 }
 
-func TestSubscriptionsOfEitherExport(t *testing.T) {
+func TestReadSubscriptionsReadsBothExports(t *testing.T) {
 	const rest = `{"value":[
 	 {"id":"/subscriptions/s/x","name":"Team A (east)","properties":{"scope":"/subscriptions/s/resourceGroups/r/providers/Microsoft.ApiManagement/service/a/products/gold","displayName":"Team A","state":"active","expirationDate":"2027-01-02T03:04:05Z","primaryKey":"canary"}},
 	 {"name":"b","properties":{"scope":"/subscriptions/s/service/a/apis/r1","displayName":null,"state":"cancelled"}},
@@ -227,10 +227,10 @@ func TestSubscriptionsOfEitherExport(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoSubscriptionListIsSaid(t *testing.T) {
+func TestReadSubscriptionsReportsOtherFiles(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"value":[],"nextLink":"https://x"}`: "one page of several", `[{"id":"x"}]`: "no name", `x`: "not a JSON list",
-		`{"error":{"code":"AuthorizationFailed"}}`: "no value in them", "\xff\xfe[\x00": "save it as UTF-8",
+		`{"error":{"code":"AuthorizationFailed"}}`: "no value in the file", "\xff\xfe[\x00": "save it as UTF-8",
 		`[{"name":"A B"},{"name":"a-b"}]`: `"A B" and "a-b" would both be a-b`,
 	} {
 		if _, err := apim.ReadSubscriptions([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

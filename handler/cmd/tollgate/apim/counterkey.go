@@ -7,11 +7,11 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// known are the expressions that have a counterpart in a counter key.
+// known lists the expressions that have a counterpart in a counter key.
 var known = []struct {
 	expression *regexp.Regexp
 	part       string
-	differs    string // how the counterpart counts otherwise
+	differs    string // how the counterpart counts differently; empty: it doesn't
 }{
 	{regexp.MustCompile(`^context\.Subscription\.(Id|Name)$`), "{subscription}", ""},
 	{regexp.MustCompile(`^context\.Subscription\.Key$`), "{subscription}", byKey},
@@ -23,9 +23,8 @@ var known = []struct {
 
 const byKey = "here a subscription's two keys count together"
 
-// counterKey is the template that counts as a counter-key does, and what that
-// counts by: the same template, or the counter-key itself where it has no
-// counterpart.
+// counterKey returns the template for a counter-key, and what the counter-key counts by:
+// that template, or the counter-key itself if it has no counterpart.
 func (p *Policy) counterKey(e element) (template subscription.CounterKey, counts string) {
 	const fallback = subscription.DefaultCounterKey
 	text := strings.TrimSpace(e.attributes["counter-key"])
@@ -52,7 +51,7 @@ func (p *Policy) counterKey(e element) (template subscription.CounterKey, counts
 	return template, string(template)
 }
 
-// counterTemplate is the counterpart of an expression, empty without one.
+// counterTemplate returns the counterpart of an expression, empty if there is none.
 func counterTemplate(text string) (template subscription.CounterKey, differs string) {
 	if !isExpression(text) || text[1] != '(' {
 		return "", ""
@@ -74,7 +73,7 @@ func counterTemplate(text string) (template subscription.CounterKey, differs str
 	return template, differs
 }
 
-// counterPart is a term's counterpart: a part, or a text that stays.
+// counterPart returns the counterpart of a term: a template's part, or literal text.
 func counterPart(term string) (part, differs string) {
 	if text, ok := literalText(term); ok {
 		return text, ""
@@ -88,7 +87,7 @@ func counterPart(term string) (part, differs string) {
 	return "", ""
 }
 
-// literalText is the text of a string without escapes or braces.
+// literalText returns the text of a string literal without escapes or braces.
 func literalText(term string) (string, bool) {
 	if length, ok := literal(term+" ", 0); !ok || length != len(term) || term[0] != '"' {
 		return "", false
@@ -97,8 +96,8 @@ func literalText(term string) (string, bool) {
 	return text, text != "" && !strings.ContainsAny(text, `\{}"`)
 }
 
-// reduced is a term without what doesn't change its value where there is a
-// subscription: a cast to string, ?., ToString() and what null is replaced by.
+// reduced returns a term without what doesn't change its value for a call with a
+// subscription: a cast to string, ?., ToString() and a ?? default.
 func reduced(term string) string {
 	if parts := terms(term, "??"); len(parts) == 2 && strings.HasPrefix(parts[1], `"`) {
 		term = parts[0]

@@ -2,10 +2,9 @@ package apim
 
 import "strings"
 
-// expressionEnd is how long a policy expression is that begins a text: @( … )
-// or @{ … }, to the bracket that closes its first. It is 0 where the text
-// begins with none, or with one that doesn't end. Brackets and quotes in
-// strings, characters and comments don't count.
+// expressionEnd returns the length of the policy expression at the start of a text: @( … )
+// or @{ … }, up to the bracket that closes the first one. It returns 0 if there is none or
+// it doesn't end. Brackets and quotes in strings, characters and comments don't count.
 // Source: https://learn.microsoft.com/azure/api-management/api-management-policy-expressions
 func expressionEnd(text string) int {
 	if !strings.HasPrefix(text, "@(") && !strings.HasPrefix(text, "@{") {
@@ -20,14 +19,14 @@ func expressionEnd(text string) int {
 // isExpression reports whether a text is one whole policy expression.
 func isExpression(text string) bool { return text != "" && expressionEnd(text) == len(text) }
 
-// closing are the brackets by what opens them.
+// closing holds the closing brackets by their opening ones.
 var closing = map[byte]byte{'(': ')', '[': ']', '{': '}'}
 
-// mostNested bounds how deep interpolated strings may hold others.
-const mostNested = 16
+// maxNested is the deepest nesting of interpolated strings.
+const maxNested = 16
 
-// code is how long C# code is that begins with a bracket: to the bracket that
-// closes it, 0 where that is missing. nested counts the strings around it.
+// code returns the length of C# code that starts with a bracket, up to the one that closes
+// it; 0 if that is missing. nested is the number of interpolated strings around it.
 func code(text string, nested int) int {
 	var open []byte
 	for i := 0; i < len(text); {
@@ -54,8 +53,8 @@ func code(text string, nested int) int {
 	return 0
 }
 
-// literal is how long a string, character or comment is that begins a text; 0
-// where it doesn't end. ok is false where none begins.
+// literal returns the length of the string, character or comment at the start of a text; 0
+// if it doesn't end. ok is false if there is none.
 func literal(text string, nested int) (length int, ok bool) {
 	switch {
 	case strings.HasPrefix(text, "//"):
@@ -79,7 +78,7 @@ func literal(text string, nested int) (length int, ok bool) {
 	return 0, false
 }
 
-// after is where a mark ends in a text, 0 without one.
+// after returns the index after the first mark in a text; 0 if there is none.
 func after(text, mark string) int {
 	if at := strings.Index(text, mark); at >= 0 {
 		return at + len(mark)
@@ -87,7 +86,7 @@ func after(text, mark string) int {
 	return 0
 }
 
-// character is how long a character literal is: '"', '\n' or '\u0041'.
+// character returns the length of a character literal: '"', '\n' or '\u0041'.
 func character(text string) int {
 	for i := 1; i < len(text) && text[i] != '\n'; i++ {
 		switch text[i] {
@@ -100,9 +99,8 @@ func character(text string) int {
 	return 0
 }
 
-// quoted is how long a string is whose text begins at an offset. In a verbatim
-// string, quotes are doubled and lines may end; in an interpolated one, braces
-// hold code.
+// quoted returns the length of a string literal whose content starts at from. A verbatim
+// string has doubled quotes and may span lines; an interpolated one has code in braces.
 func quoted(text string, from int, verbatim, interpolated bool, nested int) int {
 	for i := from; i < len(text); i++ {
 		switch c := text[i]; {
@@ -127,9 +125,9 @@ func quoted(text string, from int, verbatim, interpolated bool, nested int) int 
 	return 0
 }
 
-// hole is how long an interpolated string's {code:format} is.
+// hole returns the length of an interpolated string's {code:format}.
 func hole(text string, nested int) int {
-	if nested > mostNested {
+	if nested > maxNested {
 		return 0
 	}
 	depth := 0
@@ -148,7 +146,7 @@ func hole(text string, nested int) int {
 			return i + 1
 		case c == ')' || c == ']' || c == '}':
 			depth--
-		case c == ':' && depth == 0: // a format, which may have quotes in it
+		case c == ':' && depth == 0: // a format, which may contain quotes
 			if end := after(text[i:], "}"); end > 0 {
 				return i + end
 			}
@@ -159,8 +157,7 @@ func hole(text string, nested int) int {
 	return 0
 }
 
-// terms splits code at an operator that stands outside of brackets, strings,
-// characters and comments.
+// terms splits code at an operator outside of brackets, strings, characters and comments.
 func terms(text, operator string) []string {
 	var all []string
 	depth, begin := 0, 0

@@ -38,7 +38,7 @@ var expressions = []string{
 	`@()`,
 }
 
-func TestExpressionsEndWhereTheyDo(t *testing.T) {
+func TestExpressionEndFindsTheClosingBracket(t *testing.T) {
 	for _, text := range expressions {
 		for _, after := range []string{"", `"`, `" b="c)"`, "</value>", ")", "}"} {
 			if got := expressionEnd(text + after); got != len(text) {
@@ -78,9 +78,9 @@ func texts(t *testing.T, document string) (all []string, err error) {
 	}
 }
 
-// TestExpressionsAreReadWhereverAndHoweverTheyStand writes each expression in
+// TestExpressionsAreReadInEveryPlace writes each expression in
 // every place, as it is and escaped, with an attribute and an element behind.
-func TestExpressionsAreReadWhereverAndHoweverTheyStand(t *testing.T) {
+func TestExpressionsAreReadInEveryPlace(t *testing.T) {
 	for _, expression := range expressions {
 		escape := strings.NewReplacer("&", "&amp;", `"`, "&quot;", "'", "&apos;", "<", "&lt;", ">", "&gt;")
 		for name, written := range map[string]string{"as it is": expression, "escaped": escape.Replace(expression)} {
@@ -113,7 +113,7 @@ func TestExpressionsAreReadWhereverAndHoweverTheyStand(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoExpressionStaysAsItIs(t *testing.T) {
+func TestOtherTextIsUnchanged(t *testing.T) {
 	for document, want := range map[string]string{
 		`<a b="c@(d" e="f"/>`:                            "b=c@(d,e=f",
 		`<a b="mail@example.com">x@y</a>`:                "b=mail@example.com,x@y",

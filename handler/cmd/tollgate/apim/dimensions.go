@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/telemetry"
 )
 
-// emitMetric notes where the policy sends its metrics to.
+// emitMetric records the namespace of the policy's metrics.
 func (r *reading) emitMetric(e element) {
 	namespace := cmp.Or(e.attributes["namespace"], "API Management")
 	switch {
@@ -19,14 +19,14 @@ func (r *reading) emitMetric(e element) {
 	}
 }
 
-// metrics sets the names that the gateway takes.
+// metrics sets the gateway's settings for metrics.
 func (r *reading) metrics() {
 	switch {
 	case r.namespace == "":
 	case computed(r.namespace):
-		r.lose("namespace is %s, which stands for another text: set METRIC_NAMESPACE to that", r.namespace)
+		r.lose("namespace is %s, which is computed: set METRIC_NAMESPACE to its value", r.namespace)
 	case unprintable(r.namespace) || strings.TrimSpace(r.namespace) != r.namespace || len(r.namespace) > 256:
-		r.lose("namespace is %q, which is no name: set METRIC_NAMESPACE", r.namespace)
+		r.lose("namespace is %q, which is not a valid name: set METRIC_NAMESPACE", r.namespace)
 	default:
 		r.Settings["METRIC_NAMESPACE"] = r.namespace
 	}
@@ -35,8 +35,7 @@ func (r *reading) metrics() {
 	}
 }
 
-// builtIn are the dimensions that the gateway has itself, by the expressions
-// of the same value.
+// builtIn holds the gateway's predefined dimensions by the expressions with the same value.
 var builtIn = map[string]string{
 	"context.Api.Id":                                     "API ID",
 	"context.Operation.Id":                               "Operation ID",
@@ -48,7 +47,7 @@ var builtIn = map[string]string{
 	`context.Request.MatchedParameters["deployment-id"]`: "Model",
 }
 
-// dimension adds one of a metric policy's to the setting that has them all.
+// dimension adds a dimension of a metric policy to METRIC_DIMENSIONS.
 func (r *reading) dimension(e element) {
 	name, value := strings.TrimSpace(e.attributes["name"]), strings.TrimSpace(e.attributes["value"])
 	entry, ok := dimensionEntry(name, value)
@@ -71,7 +70,7 @@ func (r *reading) dimension(e element) {
 	}
 }
 
-// dimensionEntry is what METRIC_DIMENSIONS has for a dimension.
+// dimensionEntry returns the entry of METRIC_DIMENSIONS for a dimension.
 func dimensionEntry(name, value string) (entry string, ok bool) {
 	if value == "" {
 		return name, true

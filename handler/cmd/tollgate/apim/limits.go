@@ -12,15 +12,15 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// tokenLimit is an llm-token-limit as it was read.
+// A tokenLimit is an llm-token-limit.
 type tokenLimit struct {
 	subscription.Limits
-	counts string // what it counts by: a counter key's template, or the expression that has none
+	counts string // what it counts by: a counter key's template, or an expression without one
 	branch string
 }
 
-// tokenLimit carries one llm-token-limit over. A second one of a document adds
-// what the first doesn't limit, if both count by the same.
+// tokenLimit carries one llm-token-limit over. A document's second one adds what the first
+// doesn't limit, if both count by the same key.
 func (r *reading) tokenLimit(e element) {
 	r.found = true
 	before := len(r.Lost)
@@ -30,7 +30,7 @@ func (r *reading) tokenLimit(e element) {
 		l.TokenQuota, l.TokenQuotaPeriod = r.period(e, l.TokenQuota)
 	}
 	if l.TokensPerMinute == 0 && l.TokenQuota == 0 {
-		r.lose("%s %s%s: it has no number of tokens that is known", e.name, described(e), headersOf(e))
+		r.lose("%s %s%s: its number of tokens is unknown", e.name, described(e), headersOf(e))
 		return
 	}
 	l.CounterKey, l.counts = r.counterKey(e)
@@ -38,7 +38,7 @@ func (r *reading) tokenLimit(e element) {
 	if r.first == nil {
 		r.first, r.Limits = &l, l.Limits
 		if l.branch != "" {
-			r.lose("%s %s: its condition; here it holds for every call", e.name, described(e))
+			r.lose("%s %s: its condition; here it applies to every call", e.name, described(e))
 		}
 		r.attributes(e)
 		return
@@ -60,21 +60,20 @@ func (r *reading) tokenLimit(e element) {
 	r.attributes(e)
 }
 
-// apart says why a limit can't be part of the tier that the first one made;
-// empty: it can.
+// apart returns why a limit can't be added to the first one's tier; empty if it can.
 func (r *reading) apart(l tokenLimit) string {
 	switch {
 	case l.branch != r.first.branch:
-		return "it stands under another condition than the first: make a tier of its own for it"
+		return "it has another condition than the first: create a tier of its own for it"
 	case l.counts != r.first.counts:
-		return fmt.Sprintf("it counts by %s, the first by %s: a tier has one counterKey, so make a tier of its own for it", l.counts, r.first.counts)
+		return fmt.Sprintf("it counts by %s, the first by %s: a tier has one counterKey, so create a tier of its own for it", l.counts, r.first.counts)
 	case l.TokensPerMinute > 0 && r.Limits.TokensPerMinute > 0 || l.TokenQuota > 0 && r.Limits.TokenQuota > 0:
 		return "a tier has one tokensPerMinute and one tokenQuota, and has one of the same kind already"
 	}
 	return ""
 }
 
-// described is what a limit allows, for the line that says that it is lost.
+// described returns what a limit allows, for the message that it is lost.
 func described(e element) string {
 	parts := []string{"of"}
 	if n := e.attributes["tokens-per-minute"]; n != "" {
@@ -89,7 +88,7 @@ func described(e element) string {
 	return parts[0] + " " + strings.Join(parts[1:], " and ")
 }
 
-// headersOf are the headers that a lost limit names.
+// headersOf returns the headers of a lost limit, for the message.
 func headersOf(e element) string {
 	var names []string
 	for _, h := range headers {
@@ -103,7 +102,7 @@ func headersOf(e element) string {
 	return ", with its headers " + strings.Join(names, ", ")
 }
 
-// tokens is a limit's number; 0 where there is none, or none that is known.
+// tokens returns a limit's number of tokens; 0 if it is missing or unknown.
 func (p *Policy) tokens(e element, name string) int64 {
 	text := strings.TrimSpace(e.attributes[name])
 	if text == "" {
@@ -112,13 +111,13 @@ func (p *Policy) tokens(e element, name string) int64 {
 	n, err := strconv.ParseInt(text, 10, 64)
 	limits := subscription.Limits{TokensPerMinute: n}
 	if err != nil || n <= 0 || limits.Validate() != nil {
-		p.lose("%s is %s, which is no number of tokens: set the tier's own, or subscriptions' overrides", name, text)
+		p.lose("%s is %s, which is not a number of tokens: set it in the tier, or in subscriptions' overrides", name, text)
 		return 0
 	}
 	return n
 }
 
-// period is a quota with its period, or none where that isn't known.
+// period returns a quota with its period, or 0 if the period is unknown.
 func (p *Policy) period(e element, quota int64) (int64, limit.Period) {
 	text := strings.TrimSpace(e.attributes["token-quota-period"])
 	for _, period := range []limit.Period{limit.Hourly, limit.Daily, limit.Weekly, limit.Monthly, limit.Yearly} {
@@ -126,7 +125,7 @@ func (p *Policy) period(e element, quota int64) (int64, limit.Period) {
 			return quota, period
 		}
 	}
-	p.lose("token-quota-period is %s, which is no period: set the tier's own tokenQuota and tokenQuotaPeriod", quotedIfEmpty(text))
+	p.lose("token-quota-period is %s, which is not a period: set tokenQuota and tokenQuotaPeriod in the tier", quotedIfEmpty(text))
 	return 0, ""
 }
 
@@ -137,7 +136,7 @@ func quotedIfEmpty(text string) string {
 	return text
 }
 
-// reserve is what calls reserve.
+// reserve returns what calls reserve.
 func (p *Policy) reserve(e element) subscription.Reserve {
 	switch strings.ToLower(strings.TrimSpace(e.attributes["estimate-prompt-tokens"])) {
 	case "false":
@@ -149,25 +148,25 @@ func (p *Policy) reserve(e element) subscription.Reserve {
 	return subscription.ReservePrompt
 }
 
-// useless leaves out a limit that the other always comes before, which a tier
+// dropUseless drops a limit that can never be reached before the other, which a tier
 // can't have.
-func (r *reading) useless() {
+func (r *reading) dropUseless() {
 	l := r.Limits
 	tier := subscription.Tier{ID: "tier", Limits: l}
 	if l.TokensPerMinute == 0 || l.TokenQuota == 0 || tier.Validate() == nil {
 		return
 	}
 	if l.TokensPerMinute > l.TokenQuota {
-		r.lose("tokens-per-minute %d: the token-quota %d is used up before", l.TokensPerMinute, l.TokenQuota)
+		r.lose("tokens-per-minute %d: the token-quota %d is always used up first", l.TokensPerMinute, l.TokenQuota)
 		r.Limits.TokensPerMinute = 0
 		return
 	}
-	r.lose("token-quota %d %s: tokens-per-minute %d never lets so many pass", l.TokenQuota, l.TokenQuotaPeriod, l.TokensPerMinute)
+	r.lose("token-quota %d %s: tokens-per-minute %d never allows so many", l.TokenQuota, l.TokenQuotaPeriod, l.TokensPerMinute)
 	r.Limits.TokenQuota, r.Limits.TokenQuotaPeriod = 0, ""
 }
 
-// headers are API Management's attributes that name headers, and Tollgate's
-// settings, in the order in which a name is given.
+// headers lists API Management's attributes for header names with Tollgate's settings. If
+// two use the same name, the first one gets it.
 var headers = []struct{ attribute, setting string }{
 	{"remaining-tokens-header-name", "REMAINING_TOKENS_HEADER"},
 	{"tokens-consumed-header-name", "TOKENS_CONSUMED_HEADER"},
@@ -175,11 +174,11 @@ var headers = []struct{ attribute, setting string }{
 	{"retry-after-header-name", "RETRY_AFTER_HEADER"},
 }
 
-// carried are the attributes that tokenLimit reads.
+// carried lists the attributes that tokenLimit reads.
 var carried = []string{"counter-key", "tokens-per-minute", "token-quota", "token-quota-period", "estimate-prompt-tokens", "id"}
 
-// attributes notes the headers that a limit names, and loses what there is no
-// place for.
+// attributes records the headers that a limit names, and reports attributes without a
+// counterpart as lost.
 func (r *reading) attributes(e element) {
 	if r.named == nil {
 		r.named = make(map[string]string)
@@ -202,7 +201,7 @@ func (r *reading) attributes(e element) {
 	}
 }
 
-// headers sets the names that the gateway takes.
+// headers sets the gateway's settings for header names.
 func (r *reading) headers() {
 	asked := make(map[string]string)
 	for _, h := range headers {
@@ -210,12 +209,12 @@ func (r *reading) headers() {
 		switch {
 		case value == "":
 		case computed(value):
-			r.lose("%s is %s, which stands for another text: set %s to that", h.attribute, value, h.setting)
+			r.lose("%s is %s, which is computed: set %s to its value", h.attribute, value, h.setting)
 		default:
 			asked[h.setting] = value
 		}
 	}
-	if checkHeaders(asked) == nil { // names may have changed places
+	if checkHeaders(asked) == nil { // checked together, since names may be swapped
 		maps.Copy(r.Settings, asked)
 		return
 	}
@@ -227,7 +226,7 @@ func (r *reading) headers() {
 		r.Settings[h.setting] = value
 		if err := checkHeaders(r.Settings); err != nil {
 			delete(r.Settings, h.setting)
-			r.lose("%s: the gateway refuses that name: %s", h.attribute, strings.ReplaceAll(err.Error(), "\n", "; "))
+			r.lose("%s: the gateway refuses this name: %s", h.attribute, strings.ReplaceAll(err.Error(), "\n", "; "))
 		}
 	}
 }

@@ -41,7 +41,7 @@ func imported(t *testing.T, inbound string) (p apim.Policy, lost string) {
 
 const bySubscription = `counter-key="@(context.Subscription.Id)" `
 
-func TestHeaderNamesThatTheGatewayRefusesAreTold(t *testing.T) {
+func TestRefusedHeaderNamesAreReportedAsLost(t *testing.T) {
 	for _, test := range []struct {
 		attributes string
 		settings   map[string]string // besides which none names a header
@@ -57,7 +57,7 @@ func TestHeaderNamesThatTheGatewayRefusesAreTold(t *testing.T) {
 		{`tokens-consumed-header-name="Content-Length"`, nil, `"Content-Length", a header that has another meaning`},
 		{`remaining-tokens-header-name="x left"`, nil, `"x left"`},
 		{`remaining-tokens-header-name="Retry-After" retry-after-header-name="Retry-After"`, map[string]string{"RETRY_AFTER_HEADER": "Retry-After"}, "remaining-tokens-header-name"},
-		{`remaining-tokens-header-name="@("x-" + context.Api.Id)"`, nil, "set REMAINING_TOKENS_HEADER to that"},
+		{`remaining-tokens-header-name="@("x-" + context.Api.Id)"`, nil, "set REMAINING_TOKENS_HEADER to its value"},
 		{`remaining-tokens-header-name=" x-left " retry-after-header-name=""`, map[string]string{"REMAINING_TOKENS_HEADER": "x-left"}, ""},
 		{"remaining-tokens-header-name=\"x\u202eleft\"", nil, "remaining-tokens-header-name"},
 	} {
@@ -92,7 +92,7 @@ func TestHeadersOfALostLimitAreLostWithIt(t *testing.T) {
 	}
 }
 
-func TestLimitsThatCountByDifferentThingsAreNotOne(t *testing.T) {
+func TestLimitsWithDifferentKeysAreNotMerged(t *testing.T) {
 	const oid, team = `@((string)context.Variables["oid"])`, `@(context.Variables["team"])`
 	for _, test := range []struct {
 		first, second string
@@ -122,7 +122,7 @@ func TestLimitsThatCountByDifferentThingsAreNotOne(t *testing.T) {
 	}
 }
 
-func TestLimitsUnderDifferentConditionsAreNotOne(t *testing.T) {
+func TestLimitsUnderDifferentConditionsAreNotMerged(t *testing.T) {
 	minute, quota := `<llm-token-limit `+bySubscription+`tokens-per-minute="1000"/>`, `<llm-token-limit `+bySubscription+`token-quota="9000" token-quota-period="Daily"/>`
 	choose := func(when, otherwise string) string {
 		return `<choose><when condition="@(context.Product.Id == "a")">` + when + `</when><otherwise>` + otherwise + `</otherwise></choose>`
@@ -131,13 +131,13 @@ func TestLimitsUnderDifferentConditionsAreNotOne(t *testing.T) {
 		choose(minute, quota): false, minute + choose(quota, ""): false, choose("", minute) + quota: false, choose(minute+quota, ""): true, choose(choose(minute, quota), ""): false,
 	} {
 		p, lost := imported(t, inbound)
-		if got := p.Limits.TokensPerMinute > 0 && p.Limits.TokenQuota > 0; got != both || strings.Contains(lost, "under another condition") == both || !strings.Contains(lost, "no conditions here") {
+		if got := p.Limits.TokensPerMinute > 0 && p.Limits.TokenQuota > 0; got != both || strings.Contains(lost, "another condition") == both || !strings.Contains(lost, "no conditions here") {
 			t.Errorf("%s: %+v, lost %s", inbound, p.Limits, lost)
 		}
 	}
 }
 
-func TestWhatTheTierMeansOtherwiseIsTold(t *testing.T) {
+func TestDifferencesOfTheTierAreReported(t *testing.T) {
 	for attributes, want := range map[string]struct {
 		limits string // minute, quota and period, reserve, counter key
 		lost   string
@@ -153,12 +153,12 @@ func TestWhatTheTierMeansOtherwiseIsTold(t *testing.T) {
 		`counter-key="@("\t" + context.Subscription.Id)" tokens-per-minute="1000"`:                                                     {"1000 0  prompt {subscription}", "no counterpart"},
 		`counter-key='@('a' + context.Subscription.Id)' tokens-per-minute="1000"`:                                                      {"1000 0  prompt {subscription}", "no counterpart"},
 		bySubscription + `token-quota="9000" token-quota-period="daily"`:                                                               {"0 9000 Daily prompt {subscription}", ""},
-		bySubscription + `tokens-per-minute="1000" token-quota="9000" token-quota-period="Fortnightly"`:                                {"1000 0  prompt {subscription}", "Fortnightly, which is no period"},
+		bySubscription + `tokens-per-minute="1000" token-quota="9000" token-quota-period="Fortnightly"`:                                {"1000 0  prompt {subscription}", "Fortnightly, which is not a period"},
 		bySubscription + `tokens-per-minute="1000" token-quota="9000"`:                                                                 {"1000 0  prompt {subscription}", "token-quota-period is missing"},
-		bySubscription + `tokens-per-minute="1000" token-quota="99999999999999999"  token-quota-period="Daily"`:                        {"1000 0  prompt {subscription}", "no number of tokens"},
-		bySubscription + `tokens-per-minute="1e3" token-quota="9000"  token-quota-period="Daily"`:                                      {"0 9000 Daily prompt {subscription}", "1e3, which is no number"},
-		bySubscription + `tokens-per-minute="5000" token-quota="3000" token-quota-period="Daily"`:                                      {"0 3000 Daily prompt {subscription}", "used up before"},
-		bySubscription + `tokens-per-minute="10" token-quota="3000000" token-quota-period="Hourly"`:                                    {"10 0  prompt {subscription}", "never lets so many pass"},
+		bySubscription + `tokens-per-minute="1000" token-quota="99999999999999999"  token-quota-period="Daily"`:                        {"1000 0  prompt {subscription}", "not a number of tokens"},
+		bySubscription + `tokens-per-minute="1e3" token-quota="9000"  token-quota-period="Daily"`:                                      {"0 9000 Daily prompt {subscription}", "1e3, which is not a number"},
+		bySubscription + `tokens-per-minute="5000" token-quota="3000" token-quota-period="Daily"`:                                      {"0 3000 Daily prompt {subscription}", "used up first"},
+		bySubscription + `tokens-per-minute="10" token-quota="3000000" token-quota-period="Hourly"`:                                    {"10 0  prompt {subscription}", "never allows so many"},
 		bySubscription + `tokens-per-minute="1000" estimate-prompt-tokens="@(context.Api.Id == "a")"`:                                  {"1000 0  prompt {subscription}", "estimate-prompt-tokens is an expression"},
 	} {
 		p, lost := imported(t, `<llm-token-limit `+attributes+`/>`)
@@ -216,9 +216,9 @@ func TestDimensionsKeepTheNamesThatQueriesUse(t *testing.T) {
 	}
 }
 
-// TestNoPolicyGivesAGatewayThatDoesNotStart tries policies of parts that real
+// TestEveryPolicyGivesSettingsThatStartTheGateway builds policies from parts that real
 // ones have, well and badly put together.
-func TestNoPolicyGivesAGatewayThatDoesNotStart(t *testing.T) {
+func TestEveryPolicyGivesSettingsThatStartTheGateway(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }
 		header := func(name string) string {
@@ -252,7 +252,7 @@ func TestNoPolicyGivesAGatewayThatDoesNotStart(t *testing.T) {
 		if err := start(p.Settings); err != nil {
 			t.Fatalf("%s\nthe gateway doesn't start with %v: %v", policy, p.Settings, err)
 		}
-		if err := p.Validate("gold"); err != nil && !strings.Contains(err.Error(), "no limit of it could be carried over") {
+		if err := p.Validate("gold"); err != nil && !strings.Contains(err.Error(), "none of its limits could be carried over") {
 			t.Fatalf("%s\nthe tier can't be made: %v", policy, err)
 		}
 	})

@@ -1,5 +1,6 @@
-// Package apim reads what API Management exports: policies and subscriptions,
-// and says which of them Tollgate can carry over, and how.
+// Package apim reads API Management's exported policies and subscriptions, converts what
+// Tollgate has a counterpart for, and lists what is lost. Start reading at ReadPolicy and
+// ReadSubscriptions.
 package apim
 
 import (
@@ -16,25 +17,25 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Policy is what became of a policy document.
+// A Policy is a converted policy document.
 type Policy struct {
-	// Limits are its token limits, as a tier has them.
+	// Limits are its token limits, as a tier's.
 	Limits subscription.Limits `json:"limits"`
-	// Settings are what the gateway must be set to, to name headers and metrics alike.
+	// Settings are the gateway's settings for the same header and metric names.
 	Settings map[string]string `json:"settings,omitempty"`
-	// Lost are what couldn't be carried over, each with what to do about it.
+	// Lost lists what could not be carried over, with the fix.
 	Lost []string `json:"lost"`
 }
 
-// element is one element of a policy, attributes by their local names.
+// An element is one XML element of a policy, with attributes by their local names.
 type element struct {
 	name       string
 	attributes map[string]string
-	branch     string // the condition that it stands under; empty: none
+	branch     string // identifies the condition around it; empty: none
 }
 
-// ReadPolicy reads a policy document, or a fragment of one, as exported in
-// either format: with expressions' quotes escaped, or as they are.
+// ReadPolicy reads a policy document or fragment in either export format: with the quotes
+// of expressions escaped, or not.
 // Source: https://learn.microsoft.com/azure/api-management/llm-token-limit-policy
 func ReadPolicy(text []byte) (Policy, error) {
 	text, err := plain(text)
@@ -54,23 +55,23 @@ func ReadPolicy(text []byte) (Policy, error) {
 	}
 	r.headers()
 	r.metrics()
-	r.useless()
+	r.dropUseless()
 	r.Lost = distinct(r.Lost)
 	r.Limits.Normalize()
 	return r.Policy, nil
 }
 
-// reading is a policy that is being read.
+// A reading is the state of ReadPolicy.
 type reading struct {
 	Policy
-	found      bool              // there is a limit, whatever became of it
-	first      *tokenLimit       // the limit that the tier is made of
-	named      map[string]string // the headers of limits that were carried over, by attribute
-	namespace  string            // of the metrics; empty: none are emitted
+	found      bool              // there is a limit, carried over or not
+	first      *tokenLimit       // the limit that the tier starts from
+	named      map[string]string // headers of the limits that were carried over, by attribute
+	namespace  string            // the metrics' namespace; empty: no metrics are emitted
 	dimensions []string
 }
 
-// element carries one element over, or says that it is lost.
+// element carries one element over, or reports it as lost.
 func (r *reading) element(e element) {
 	switch e.name {
 	case "llm-token-limit", "azure-openai-token-limit":
@@ -82,16 +83,16 @@ func (r *reading) element(e element) {
 	case "rate-limit", "rate-limit-by-key", "quota", "quota-by-key":
 		r.lose("%s: Tollgate limits tokens, not calls", e.name)
 	case "include-fragment":
-		r.lose("include-fragment %s: what is in it was not read; import a fragment that limits tokens by itself", e.attributes["fragment-id"])
+		r.lose("include-fragment %s: the fragment was not read; if it limits tokens, import it by itself", e.attributes["fragment-id"])
 	case "choose", "when", "otherwise":
-		r.lose("%s: there are no conditions here; a limit within holds for every call", e.name)
+		r.lose("%s: Tollgate has no conditions; a limit inside applies to every call", e.name)
 	case "policies", "inbound", "backend", "outbound", "on-error", "base", "fragment", "forward-request":
 	default:
 		r.lose("%s: Tollgate has no such policy", e.name)
 	}
 }
 
-// distinct are the texts without those that came before.
+// distinct returns the texts without repetitions.
 func distinct(texts []string) []string {
 	all := []string{}
 	for _, text := range texts {
@@ -102,7 +103,7 @@ func distinct(texts []string) []string {
 	return all
 }
 
-// document is the policy itself, out of what the REST API answers with it.
+// document returns the policy itself, also from the REST API's answer around it.
 func document(text []byte) string {
 	var answer struct{ Properties struct{ Value string } }
 	if err := json.Unmarshal(text, &answer); err == nil && answer.Properties.Value != "" {
@@ -111,7 +112,7 @@ func document(text []byte) string {
 	return string(text)
 }
 
-// plain is a file's text without its byte order mark.
+// plain returns a file's text without its byte order mark.
 func plain(text []byte) ([]byte, error) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return nil, errors.New("the file is UTF-16, as Windows PowerShell's > writes it: save it as UTF-8")
@@ -123,8 +124,8 @@ func (p *Policy) lose(format string, args ...any) {
 	p.Lost = append(p.Lost, fmt.Sprintf(format, args...))
 }
 
-// computed says that API Management puts another text in a value's place: an
-// expression's result, or that of a named value.
+// computed reports whether API Management replaces a value: it has an expression or a
+// named value.
 func computed(value string) bool {
 	return beginning(value) >= 0 || strings.Contains(value, "{{")
 }
@@ -135,13 +136,13 @@ func unprintable(text string) bool {
 	return strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) })
 }
 
-// parse lists a document's policies, in order.
+// parse returns a document's policies in order.
 func parse(text string) ([]element, error) {
 	decoder := xml.NewDecoder(strings.NewReader(text))
-	decoder.CharsetReader = func(_ string, text io.Reader) (io.Reader, error) { return text, nil } // whatever it says, it is UTF-8
+	decoder.CharsetReader = func(_ string, text io.Reader) (io.Reader, error) { return text, nil } // it is UTF-8, whatever it declares
 	var all []element
-	var within []string // branches that are open, one an element, empty for those that are none
-	foreign := 0        // elements around that are of a policy without a counterpart
+	var within []string // the open elements' branches; empty for elements that are no branch
+	foreign := 0        // number of open elements within a policy without a counterpart
 	for n := 0; ; n++ {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
@@ -174,14 +175,14 @@ func parse(text string) ([]element, error) {
 	}
 }
 
-// structural says that an element's children are policies of their own.
+// structural reports whether an element's children are policies of their own.
 func structural(name string) bool {
 	return slices.Contains([]string{"policies", "inbound", "backend", "outbound", "on-error", "fragment", "choose", "when", "otherwise",
 		"retry", "wait", "limit-concurrency", "llm-emit-token-metric", "azure-openai-emit-token-metric"}, name)
 }
 
-// carriable says that an element is carried over even from within a policy
-// that isn't.
+// carriable reports whether an element is carried over even from within a policy without a
+// counterpart.
 func carriable(name string) bool {
 	return slices.Contains([]string{"llm-token-limit", "azure-openai-token-limit", "llm-emit-token-metric", "azure-openai-emit-token-metric"}, name)
 }

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// escapeExpressions makes XML of a policy in which expressions are written as
-// they are, quotes and angle brackets included. What is escaped already stays.
+// escapeExpressions makes valid XML from a policy whose expressions have unescaped quotes
+// and angle brackets. It keeps what is escaped already.
 func escapeExpressions(text string) string {
 	var out strings.Builder
 	for len(text) > 0 {
 		length := opaque(text)
 		switch {
-		case strings.HasPrefix(text, "<!--"): // left out: in API Management it may have -- in it
+		case strings.HasPrefix(text, "<!--"): // dropped: in API Management it may contain --
 		case length > 0:
 			out.WriteString(text[:length])
 		case text[0] == '<':
@@ -26,8 +26,8 @@ func escapeExpressions(text string) string {
 	return out.String()
 }
 
-// opaque is how long a comment, a CDATA section or a processing instruction is
-// that begins a text; 0 where none does.
+// opaque returns the length of the comment, CDATA section or processing instruction at the
+// start of a text; 0 if there is none.
 func opaque(text string) int {
 	for begin, end := range map[string]string{"<!--": "-->", "<![CDATA[": "]]>", "<?": "?>"} {
 		if strings.HasPrefix(text, begin) {
@@ -40,7 +40,7 @@ func opaque(text string) int {
 	return 0
 }
 
-// tag writes a tag, and returns how long it was.
+// tag writes a tag and returns its length in the input.
 func tag(out *strings.Builder, text string) int {
 	out.WriteByte('<')
 	for i := 1; i < len(text); {
@@ -58,15 +58,15 @@ func tag(out *strings.Builder, text string) int {
 	return len(text)
 }
 
-// value writes an attribute's value with its quotes, and returns how long it
-// was. It ends with the first quote that isn't within an expression.
+// value writes an attribute's value with its quotes and returns its length in the input.
+// The value ends at the first quote outside of expressions.
 func value(out *strings.Builder, text string) int {
 	quote := text[:1]
 	end := 1
 	for {
 		length := strings.Index(text[end:], quote)
 		if length < 0 {
-			out.WriteString(text) // what is wrong with it, the XML decoder says
+			out.WriteString(text) // the XML decoder reports the fault
 			return len(text)
 		}
 		skip := unclosed(text[end:end+length], text[end:])
@@ -80,8 +80,8 @@ func value(out *strings.Builder, text string) int {
 	return end + 1
 }
 
-// unclosed is where the first expression ends that begins in a plain text and
-// doesn't end there; 0 where there is none. The plain text begins text.
+// unclosed returns the end, in text, of the first expression that begins in plain and
+// doesn't end there; 0 if there is none. plain is a prefix of text.
 func unclosed(plain, text string) int {
 	begin := beginning(plain)
 	if begin < 0 || closed(plain[begin:]) {
@@ -93,8 +93,8 @@ func unclosed(plain, text string) int {
 	return 0
 }
 
-// content writes the text before a tag, and returns how long it was. An
-// expression in it may have angle brackets.
+// content writes the text before a tag and returns its length in the input. Expressions in
+// it may contain angle brackets.
 func content(out *strings.Builder, text string) int {
 	length := strings.IndexByte(text, '<')
 	if length < 0 {
@@ -107,7 +107,7 @@ func content(out *strings.Builder, text string) int {
 	return length
 }
 
-// beginning is where the first expression begins, -1 without one.
+// beginning returns the index of the first expression, -1 if there is none.
 func beginning(text string) int {
 	for i := range len(text) {
 		if strings.HasPrefix(text[i:], "@(") || strings.HasPrefix(text[i:], "@{") {
@@ -117,8 +117,8 @@ func beginning(text string) int {
 	return -1
 }
 
-// closed reports whether all of a text's expressions end within it, as they do
-// where quotes and angle brackets are escaped.
+// closed reports whether all expressions in a text end within it, as they do if quotes and
+// angle brackets are escaped.
 func closed(text string) bool {
 	text = html.UnescapeString(text)
 	for {
@@ -136,7 +136,7 @@ func closed(text string) bool {
 
 var entity = regexp.MustCompile(`^&(#\d+|#x[0-9a-fA-F]+|lt|gt|amp|quot|apos);`)
 
-// escaped makes XML of a text in which some may be escaped already.
+// escaped escapes text that may be partly escaped already.
 func escaped(text string) string {
 	var out strings.Builder
 	for i := range len(text) {

@@ -11,23 +11,23 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Subscription is one of API Management's, as Tollgate would have it.
+// A Subscription is a converted subscription of API Management.
 type Subscription struct {
-	// ID is its name there, written as an id here.
+	// ID is an id made from the name in API Management.
 	ID string
-	// From is its name there.
+	// From is the name in API Management.
 	From      string
 	Name      string
 	Product   string // the last part of its scope
 	Suspended bool
-	// Expires is when it ends there; zero: never.
+	// Expires is the subscription's expiry; zero: never.
 	Expires time.Time
-	// Lost are what couldn't be carried over.
+	// Lost lists what could not be carried over.
 	Lost []string
 }
 
-// exported is a subscription as the REST API has it, or flattened as the Azure
-// CLI has it.
+// exported is a subscription as the REST API returns it, or flattened as the Azure CLI
+// prints it.
 type exported struct {
 	Name       string
 	Properties *details
@@ -61,7 +61,7 @@ func ReadSubscriptions(text []byte) ([]Subscription, error) {
 	case err != nil:
 		return nil, fmt.Errorf("the subscriptions are not a JSON list, as az rest --url …/subscriptions?api-version=2024-05-01 prints it: %w", err)
 	case list.Value == nil:
-		return nil, errors.New("the subscriptions are not a list: there is no value in them; is it an error's text?")
+		return nil, errors.New("the subscriptions are not a list: there is no value in the file; is it an error message?")
 	case list.NextLink != "":
 		return nil, errors.New("the list is one page of several: export them all, and join their values into one array")
 	}
@@ -105,10 +105,10 @@ func (e exported) carry() Subscription {
 	return s
 }
 
-// idLength is the longest id.
+// idLength is the length limit of ids.
 const idLength = 63
 
-// id writes a name as an id: in lower case, with a dash for what an id can't have.
+// id makes an id from a name: in lower case, with dashes for characters that ids can't have.
 func id(name string) string {
 	written := strings.Map(func(r rune) rune {
 		switch {
@@ -124,11 +124,11 @@ func id(name string) string {
 	return written[:min(len(written), idLength)]
 }
 
-// Validate says whether a tier can be made of a policy. One whose limits were
-// all lost would limit nothing, where the policy did.
+// Validate reports whether a tier can be made from the policy. If all limits are lost, the
+// tier would limit nothing, although the policy did.
 func (p *Policy) Validate(tier string) error {
 	if p.Limits.TokensPerMinute == 0 && p.Limits.TokenQuota == 0 {
-		return fmt.Errorf("no limit of it could be carried over: make the tier with 'tollgate tier set %s --create', and leave --policy out", tier)
+		return fmt.Errorf("none of its limits could be carried over: create the tier with 'tollgate tier set %s --create', and remove --policy", tier)
 	}
 	t := subscription.Tier{ID: tier, Limits: p.Limits}
 	return t.Validate()
