@@ -12,10 +12,9 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// readBody reads a call's body, as soon as the budget has room for it. Beyond the
-// limit it is an *http.MaxBytesError, where the size is known before anything is
-// read; a *problem where there is no room, or nothing left for the caller to
-// spend.
+// readBody waits until the budget has room for the body, and reads it. The error is an
+// *http.MaxBytesError for a body above MaxBody, before anything is read if its size is
+// declared; a *problem if there is no room, or the caller has nothing left to spend.
 func (g *Gateway) readBody(c *call) ([]byte, error) {
 	size := c.r.ContentLength
 	if size > g.MaxBody {
@@ -24,7 +23,7 @@ func (g *Gateway) readBody(c *call) ([]byte, error) {
 	if size < 0 {
 		return g.readUnsized(c)
 	}
-	if err := g.room(c, size, c.r.Body); err != nil {
+	if err := g.waitForRoom(c, size, c.r.Body); err != nil {
 		return nil, err
 	}
 	body := make([]byte, size)
@@ -32,49 +31,50 @@ func (g *Gateway) readBody(c *call) ([]byte, error) {
 	return body, err
 }
 
-// readUnsized reads a body whose size isn't known: mostly a small one, else one
-// that takes as much room as the largest until it is read.
+// readUnsized reads a body without a declared size. It takes the room of a small body
+// first and, if there is more to read, the room of the largest until all is read.
 func (g *Gateway) readUnsized(c *call) ([]byte, error) {
 	from := http.MaxBytesReader(c.w, c.r.Body, g.MaxBody)
 	small := min(smallBody, g.MaxBody)
-	if err := g.room(c, small, from); err != nil {
+	if err := g.waitForRoom(c, small, from); err != nil {
 		return nil, err
 	}
 	begun, err := io.ReadAll(io.LimitReader(from, small))
 	if err != nil || int64(len(begun)) < small {
 		return begun, err
 	}
-	if err := g.room(c, g.MaxBody, from); err != nil {
+	if err := g.waitForRoom(c, g.MaxBody, from); err != nil {
 		return nil, err
 	}
 	body, err := io.ReadAll(io.MultiReader(bytes.NewReader(begun), from))
-	c.held.shrink(int64(cap(body)))
+	c.room.shrink(int64(cap(body)))
 	return body, err
 }
 
-// room waits for room for so many bytes of the body, of which the rest is still to
-// come. A caller that has nothing left to spend has a large one thrown away.
-func (g *Gateway) room(c *call, bytes int64, rest io.Reader) error {
+// waitForRoom waits until the budget has room for a body of the given size. If there is
+// none, or the body is large and its caller has nothing left to spend, it discards the
+// rest of the body and returns the problem.
+func (g *Gateway) waitForRoom(c *call, bytes int64, rest io.Reader) error {
 	if bytes > smallBody {
-		if refusal := g.exhausted(c); refusal != nil {
-			throwAway(rest)
-			return refusal
+		if err := g.exhausted(c); err != nil {
+			discard(rest)
+			return err
 		}
 	}
-	if err := c.held.growBody(c.r.Context(), bytes); err != nil {
-		throwAway(rest)
+	if err := c.room.growBody(c.r.Context(), bytes); err != nil {
+		discard(rest)
 		return noRoomProblem(err)
 	}
 	return nil
 }
 
-// throwAway reads a body that isn't wanted: many clients read no answer before
-// they have sent everything.
-func throwAway(body io.Reader) { _, _ = io.Copy(io.Discard, body) }
+// discard reads a body that isn't needed: many clients read no answer before they have
+// sent everything.
+func discard(body io.Reader) { _, _ = io.Copy(io.Discard, body) }
 
-// exhausted is the refusal of a call whose caller has nothing left, nil where it
-// may have, or where the body might change the answer: it may wait for tokens,
-// be let pass, or belong to another counter.
+// exhausted returns the refusal of a call whose caller has nothing left to spend. It
+// returns nil if the caller may have something left, or if the call may still pass: it
+// can wait for tokens, its tier is in shadow, or its model decides the counter.
 func (g *Gateway) exhausted(c *call) error {
 	tier := c.grant.Tier
 	if tier.MaxWait > 0 || tier.Shadow || len(tier.Models) > 0 || tier.CounterKey.Has(subscription.ModelPart) {
@@ -93,65 +93,66 @@ func (g *Gateway) exhausted(c *call) error {
 		return nil
 	}
 	g.canonical.setLimits(c.w.Header(), decision.Standing, g.Counter.Now())
-	c.standing = decision.Standing
+	c.hold.standing = decision.Standing
 	return c.limitProblem(decision)
 }
 
-// counting has a place for each long body that is walked or counted at a time: one
-// a core, but for a core that is left to everything else. More of them would have
-// short calls and the counters wait for their turn, and end no sooner.
-var counting = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
+// cores limits how many long bodies are parsed or counted at a time: all cores but one,
+// which is left for everything else. More would finish no sooner, and delay short calls
+// and the counters.
+var cores = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 
-// turn waits for a place among long bodies, for a body of so many bytes. Call what
-// it returns when the work is done.
-func turn(bytes int64) (done func()) {
+// waitForCore waits for one of cores if a body of this size is long. The caller must
+// call done when the work is finished.
+func waitForCore(bytes int64) (done func()) {
 	if bytes <= smallBody {
 		return func() {}
 	}
-	counting <- struct{}{}
-	return func() { <-counting }
+	cores <- struct{}{}
+	return func() { <-cores }
 }
 
-// lateWeight is what a prompt takes, found beside its call.
-type lateWeight struct {
-	done    chan struct{} // closed when weights are there, or nobody wants them any more
-	dropped chan struct{} // closed when nobody wants them
+// pendingPrompts are a prompt's weights while another goroutine computes them.
+type pendingPrompts struct {
+	done    chan struct{} // closed when weights are set, or the work was dropped
+	dropped chan struct{} // closed when the call no longer needs the weights
 	weights []charge.Prompt
 }
 
-// countMeanwhile begins to weigh a prompt that was not weighed before, if its
-// body is let go before anybody may need to know.
+// countMeanwhile starts to weigh a prompt in the background, if its body will be
+// dropped before its weight may be needed.
 func (c *call) countMeanwhile() {
-	if c.weights != nil || c.late != nil || c.size <= smallBody {
+	if c.prompt.weights != nil || c.prompt.pending != nil || c.prompt.bytes <= smallBody {
 		return
 	}
-	c.late = &lateWeight{done: make(chan struct{}), dropped: make(chan struct{})}
-	go func(late *lateWeight, request chat.Request, counted int64) { // a copy, which keeps the body
-		defer close(late.done)
+	c.prompt.pending = &pendingPrompts{done: make(chan struct{}), dropped: make(chan struct{})}
+	go func(pending *pendingPrompts, request chat.Request, counted int64) { // a copy, which keeps the body
+		defer close(pending.done)
 		select {
-		case counting <- struct{}{}:
-			defer func() { <-counting }()
-			late.weights = c.weigh(&request, counted)
-		case <-late.dropped:
+		case cores <- struct{}{}:
+			defer func() { <-cores }()
+			pending.weights = c.weigh(&request, counted)
+		case <-pending.dropped:
 		}
-	}(c.late, *c.request, c.estimate)
+	}(c.prompt.pending, *c.request, c.prompt.estimate)
 }
 
-// weighAll weighs a prompt for each model that may answer.
-func (c *call) weighAll(request *chat.Request, counted int64) []charge.Prompt {
-	defer turn(c.size)()
+// weighPrompts weighs a prompt for each family that may answer; a long one waits for its
+// turn.
+func (c *call) weighPrompts(request *chat.Request, counted int64) []charge.Prompt {
+	defer waitForCore(c.prompt.bytes)()
 	return c.weigh(request, counted)
 }
 
-// weigh is weighAll without waiting for a turn. A prompt that was counted before,
-// for the first of the models, isn't counted again where the count is what it takes.
+// weigh weighs a prompt without waiting. counted is its count for the first family, 0 if
+// it was not counted; it isn't counted again where the count is the weight.
 func (c *call) weigh(request *chat.Request, counted int64) []charge.Prompt {
-	weights := make([]charge.Prompt, len(c.families))
+	weights := make([]charge.Prompt, len(c.prompt.families))
 	known := false
 	if counted > 0 {
-		weights[0], known = charge.Counted(request, c.families[0], counted)
+		weights[0], known = charge.Counted(request, c.prompt.families[0], counted)
 	}
-	for i, family := range c.families {
+	for i, family := range c.prompt.families {
 		if i > 0 || !known {
 			weights[i] = charge.PromptOf(request, family)
 		}
@@ -159,43 +160,42 @@ func (c *call) weigh(request *chat.Request, counted int64) []charge.Prompt {
 	return weights
 }
 
-// final notes that no other endpoint will be asked. A stream may take minutes from
-// here, and needs the body no more.
-func (c *call) final() {
-	c.finally = true
+// lastEndpoint notes that no other endpoint will be asked. A stream then needs its body
+// no longer, and may still take minutes.
+func (c *call) lastEndpoint() {
+	c.upstream.last = true
 	if c.request.Stream {
-		c.letGo()
+		c.dropBody()
 	}
 }
 
-// letGo drops the call's body, if no other endpoint can need it; a small one
-// stays.
-func (c *call) letGo() {
-	if c.size <= smallBody || !c.finally {
+// dropBody frees the body's memory, unless it is small or another endpoint may need it.
+func (c *call) dropBody() {
+	if c.prompt.bytes <= smallBody || !c.upstream.last {
 		return
 	}
 	c.request.ReleaseBody()
-	c.dropHeld()
+	c.releaseRoom()
 }
 
-// dropHeld gives the body's room back once nothing reads it any more.
-func (c *call) dropHeld() {
-	if c.late == nil {
-		c.held.shrink(0)
+// releaseRoom gives the body's room back once it is no longer read.
+func (c *call) releaseRoom() {
+	if c.prompt.pending == nil {
+		c.room.shrink(0)
 		return
 	}
-	go func(late *lateWeight) {
-		<-late.done
-		c.held.shrink(0)
-	}(c.late)
+	go func(pending *pendingPrompts) {
+		<-pending.done
+		c.room.shrink(0)
+	}(c.prompt.pending)
 }
 
-// drop ends what may still hold the call's body, when the call is over.
-func (c *call) drop() {
-	if c.late != nil {
-		close(c.late.dropped)
+// endBody stops the work on an ended call's body, and gives its room back.
+func (c *call) endBody() {
+	if c.prompt.pending != nil {
+		close(c.prompt.pending.dropped)
 	}
-	if c.held != nil {
-		c.dropHeld()
+	if c.room != nil {
+		c.releaseRoom()
 	}
 }

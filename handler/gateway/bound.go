@@ -11,129 +11,133 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// mayAnswer notes the families of the models that may answer the call.
-func (c *call) mayAnswer(targets []upstream.Target) {
-	c.families = make([]charge.Family, 0, len(targets))
+// setFamilies notes the families of the models that may answer the call.
+func (c *call) setFamilies(targets []upstream.Target) {
+	c.prompt.families = make([]charge.Family, 0, len(targets))
 	for _, t := range targets {
-		if f := charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model); !slices.Contains(c.families, f) {
-			c.families = append(c.families, f)
+		if f := charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model); !slices.Contains(c.prompt.families, f) {
+			c.prompt.families = append(c.prompt.families, f)
 		}
 	}
-	c.family = c.families[0]
+	c.prompt.family = c.prompt.families[0]
 }
 
-// asks notes whose model is asked.
-func (c *call) asks(t upstream.Target) {
-	c.family = charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model)
+// setFamily notes the family of the model that is asked.
+func (c *call) setFamily(t upstream.Target) {
+	c.prompt.family = charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model)
 }
 
 const codeUnbounded = "unbounded_request"
 
-// boundable bounds the prompt by its size alone, and refuses a call of which not
-// all it can take can be reserved. In shadow it only notes that it would.
-func (c *call) boundable() error {
-	defer turn(c.size)()
-	for i := range c.families {
-		size := charge.SizeOf(c.request, c.families[i])
+// boundPrompt sets what to reserve for the prompt to a bound by its size alone. It
+// refuses a call with a field that has no bound; in shadow it only notes the refusal.
+func (c *call) boundPrompt() error {
+	defer waitForCore(c.prompt.bytes)()
+	for i := range c.prompt.families {
+		size := charge.SizeOf(c.request, c.prompt.families[i])
 		switch field := size.Unbounded; {
 		case field == "":
 		case c.grant.Tier.Shadow:
-			c.shadow = codeUnbounded
+			c.hold.shadow = codeUnbounded
 			c.w.Header().Set(headerShadow, codeUnbounded)
 		default:
 			return &problem{status: http.StatusBadRequest, code: codeUnbounded, kind: kindRequest, param: field,
-				message: fmt.Sprintf("Nobody can say beforehand how many tokens %s takes, and this subscription reserves all that a call can take. Leave it out, or ask for another tier.", field)}
+				message: fmt.Sprintf("The tokens that %s uses can't be bounded in advance, and this subscription's tier reserves the most that a call can use (reserve: full). Leave it out, or ask the operator for another tier.", field)}
 		}
-		c.prompt = max(c.prompt, c.reserved(size))
+		c.hold.prompt = max(c.hold.prompt, c.toReserve(size))
 	}
 	return nil
 }
 
-// sizeBound is what the prompt takes at most by its size, without counting, tokens.
+// sizeBound returns the most tokens that the prompt can have, by its size alone.
 func (c *call) sizeBound() int64 {
 	if c.reservesAll() {
-		return c.prompt // boundable has found it
+		return c.hold.prompt // set by boundPrompt
 	}
-	return int64(c.family.Encoding.Bound(c.request.Messages, c.request.Tools))
+	return int64(c.prompt.family.Encoding.Bound(c.request.Messages, c.request.Tools))
 }
 
-// shows is whether a stream shows all that the call takes, whoever answers.
-func (c *call) shows() bool {
-	defer turn(c.size)()
-	return c.request.Stream && c.request.N <= maxChoices && !slices.ContainsFunc(c.families, func(f charge.Family) bool { return !charge.Countable(c.request, f) })
+// showsAll reports whether the call's stream shows everything that it uses, whichever
+// model answers. Then Tollgate's count of the stream is the exact charge.
+func (c *call) showsAll() bool {
+	defer waitForCore(c.prompt.bytes)()
+	return c.request.Stream && c.request.N <= maxChoices && !slices.ContainsFunc(c.prompt.families, func(f charge.Family) bool { return !charge.Countable(c.request, f) })
 }
 
-// reserved is what must be reserved for a prompt: with what each completion may
-// be charged of a prediction.
-func (c *call) reserved(p charge.Prompt) int64 {
+// toReserve returns the tokens to reserve for a prompt: its own, and those of its
+// prediction, which each completion may be charged.
+func (c *call) toReserve(p charge.Prompt) int64 {
 	return sum(p.Tokens, c.request.CompletionTokensAt(p.Prediction))
 }
 
-// count finds what is reserved of the prompt: with all to be reserved the most
-// that any of the models that may answer takes, else an estimate.
-func (c *call) count() error {
+// countPrompt sets what to reserve for the prompt: under reserve: full the most that it
+// costs with any model that may answer, else the estimate.
+func (c *call) countPrompt() error {
 	if !c.reservesAll() {
 		return c.estimatePrompt()
 	}
-	c.weights = c.weighAll(c.request, 0)
-	c.prompt = 0
-	for _, p := range c.weights {
-		c.prompt = max(c.prompt, c.reserved(p))
+	c.prompt.weights = c.weighPrompts(c.request, 0)
+	c.hold.prompt = 0
+	for _, p := range c.prompt.weights {
+		c.hold.prompt = max(c.hold.prompt, c.toReserve(p))
 	}
-	if p := c.weight(); p.Known {
-		c.estimate = p.Tokens
+	if p := c.promptOfFamily(); p.Known {
+		c.prompt.estimate = p.Tokens
 	}
 	return nil
 }
 
-// estimatePrompt counts the prompt as the model that is likely to answer does.
+// estimatePrompt counts the prompt with the tokenizer of the model that is expected to
+// answer.
 func (c *call) estimatePrompt() error {
-	defer turn(c.size)()
-	prompt, err := c.family.Encoding.CountChat(c.request.Messages, c.request.Tools)
+	defer waitForCore(c.prompt.bytes)()
+	prompt, err := c.prompt.family.Encoding.CountChat(c.request.Messages, c.request.Tools)
 	if err != nil {
 		return badRequest("messages", err.Error())
 	}
-	c.estimate = int64(prompt)
-	if c.trusted == 0 && !c.reservesAll() {
-		c.prompt = c.estimate
+	c.prompt.estimate = int64(prompt)
+	if c.hold.uncounted == 0 && !c.reservesAll() {
+		c.hold.prompt = c.prompt.estimate
 	}
 	return nil
 }
 
-// weight is what the prompt takes for the model that answers.
-func (c *call) weight() charge.Prompt {
-	if c.late != nil {
-		<-c.late.done
-		c.weights, c.late = c.late.weights, nil
+// promptOfFamily returns the prompt's cost with the model that answers. It waits for
+// pending, or weighs the prompt.
+func (c *call) promptOfFamily() charge.Prompt {
+	if c.prompt.pending != nil {
+		<-c.prompt.pending.done
+		c.prompt.weights, c.prompt.pending = c.prompt.pending.weights, nil
 	}
-	if c.weights == nil {
-		c.weights = c.weighAll(c.request, c.estimate)
+	if c.prompt.weights == nil {
+		c.prompt.weights = c.weighPrompts(c.request, c.prompt.estimate)
 	}
-	return c.weights[max(0, slices.Index(c.families, c.family))]
+	return c.prompt.weights[max(0, slices.Index(c.prompt.families, c.prompt.family))]
 }
 
-// promptTokens is what the prompt is charged where nobody told it.
-func (c *call) promptTokens() int64 { return c.weight().Tokens }
+// promptTokens returns what to charge for the prompt if the endpoint doesn't report it.
+func (c *call) promptTokens() int64 { return c.promptOfFamily().Tokens }
 
-// known is the charge of a call that nothing escapes our count of, and whether it
-// is one: all is written into its stream, or its answer is whole, and each
-// choice's text is kept apart from the others'.
-func (c *call) known(seen int64, unread bool) (limit.Usage, bool) {
-	return c.counted(seen), c.weight().Known && !unread && c.request.N <= maxChoices
+// knownUsage returns the charge by Tollgate's count, and whether that is exact: the
+// family's prompts and text can be counted exactly, nothing of the answer is unread,
+// and each completion's text was kept apart.
+func (c *call) knownUsage(seen int64, unread bool) (limit.Usage, bool) {
+	return c.countedUsage(seen), c.promptOfFamily().Known && !unread && c.request.N <= maxChoices
 }
 
-// counted is the charge by our count: with what a stop sequence may keep out of
-// each choice.
-func (c *call) counted(seen int64) limit.Usage {
-	p := c.weight()
+// countedUsage returns the charge by Tollgate's count: the prompt, the text seen, and
+// the text that a stop sequence may have kept out of each completion.
+func (c *call) countedUsage(seen int64) limit.Usage {
+	p := c.promptOfFamily()
 	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: sum(seen, c.request.CompletionTokensAt(p.Withheld))}
 }
 
-// bounded is the charge of a call that our count may miss some of: what it can
-// have taken at most, if its endpoint was at work until now and goes on for a while.
-func (c *call) bounded(seen int64, goesOn time.Duration, rate int64) limit.Usage {
-	p := c.weight()
-	completion := charge.Completion{Choices: c.request.N, Cap: c.mostOfEach(), Prediction: p.Prediction, Reserved: c.reservesAll(),
-		Elapsed: time.Since(c.asked) + goesOn, Rate: rate, Seen: seen}
+// boundedUsage returns the most that a call can have used of which the count may miss
+// something. Its endpoint worked until now, and goes on for goesOn at rate tokens a
+// second and completion.
+func (c *call) boundedUsage(seen int64, goesOn time.Duration, rate int64) limit.Usage {
+	p := c.promptOfFamily()
+	completion := charge.Completion{Choices: c.request.N, Cap: c.completionBound(), Prediction: p.Prediction, Reserved: c.reservesAll(),
+		Elapsed: time.Since(c.upstream.sentAt) + goesOn, Rate: rate, Seen: seen}
 	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
 }

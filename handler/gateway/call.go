@@ -15,52 +15,75 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// call is one request on its way: each step adds what it found out.
+// A call is one request under way. Each step adds what it found out.
 type call struct {
 	w         http.ResponseWriter
 	r         *http.Request
 	requestID string
 	started   time.Time
+	trace     trace
 	route     route
 
-	grant       *subscription.Grant
-	admission   *admission
-	finally     bool     // no other endpoint will be asked
-	held        *holding // of the budget, for the body
-	request     *chat.Request
-	model       string
-	families    []charge.Family // of the models that may answer, the preferred first
-	family      charge.Family   // of the model that was asked last, or is asked first
-	weights     []charge.Prompt // of the prompt, by families; nil: not found yet
-	size        int64           // of the body, bytes
-	prompt      int64           // reserved of the prompt, tokens
-	estimate    int64           // the prompt's count, tokens; 0: nobody needed to know
-	late        *lateWeight     // of the prompt, while the answer is awaited; nil: there is none
-	trusted     int64           // tokens reserved by the prompt's size, without counting
-	cap         int64           // tokens, put on each completion; 0: none is
+	grant     *subscription.Grant // who calls; nil until the key is accepted
+	admission *admission
+	room      *holding // of the budget, for the body
+
+	request  *chat.Request // what is asked; nil until the body is parsed
+	model    string        // empty until it is known to be a model's name
+	prompt   promptCost
+	hold     hold
+	upstream exchange
+	charge   charged
+	result   result
+}
+
+// A promptCost is what is known of a prompt's cost.
+type promptCost struct {
+	bytes    int64           // size of the body
+	families []charge.Family // of the models that may answer, the preferred one first
+	family   charge.Family   // of the model that was asked last or, before, is asked first
+	weights  []charge.Prompt // the prompt's cost for each of families; nil: not computed yet
+	pending  *pendingPrompts // weights being computed while the answer is awaited; nil: none
+	estimate int64           // the prompt's count, tokens; 0: not counted
+}
+
+// A hold is what the call reserved of its limits.
+type hold struct {
 	reservation *counter.Reservation
+	prompt      int64          // tokens reserved for the prompt
+	uncounted   int64          // of these, tokens taken by the prompt's size, without a count
+	cap         int64          // tokens; the cap that the gateway puts on each completion; 0: none
+	standing    limit.Standing // the limits' state after the call's last change
+	degraded    bool           // decided without the shared counter
+	shadow      string         // the code of the refusal that the tier's shadow mode prevented
+}
+
+// An exchange is what happened between the gateway and the model's endpoint. Times
+// are zero if it didn't come to that.
+type exchange struct {
+	sentAt, answeredAt, firstTextAt time.Time
+
 	response    *upstream.Response
-	askedUsage  bool // the stream's usage chunk is asked for by the gateway alone
+	last        bool  // no other endpoint will be asked
+	askedUsage  bool  // the gateway asked for the stream's usage, the caller didn't
+	showsAll    bool  // the stream shows everything that the call uses, whichever model answers
+	promptsRead int64 // endpoints that failed after a model had read the prompt
+}
 
-	reads  int64  // of the prompt by endpoints that failed then
-	shown  bool   // a stream shows all that the call takes, whoever answers
-	follow func() // reads what the endpoint still sends after the caller's part is over; nil: nothing
+// charged holds the charge of a call.
+type charged struct {
+	usage        limit.Usage
+	settled      bool
+	fromUpstream bool   // usage is the endpoint's own; else Tollgate's count or bound
+	readOn       func() // reads the rest of the answer after the caller's part is over, and settles; nil: nothing to read
+}
 
-	// for the report
-	status   int
-	shadow   string // the code that it would have been refused with
-	degraded bool   // decided without the shared counter
-	outcome  string
-	refused  bool // by the gateway itself, by outcome
-	usage    limit.Usage
-	settled  bool
-	told     bool // usage is upstream's own
-	cause    error
-	standing limit.Standing // as last told
-	trace    trace
-	asked    time.Time // when upstream was asked, answered and, in a stream, wrote its first text; zero: it wasn't
-	answered time.Time
-	wrote    time.Time
+// A result is how the call ended, for the log and telemetry.
+type result struct {
+	status  int
+	outcome string // code; empty: success
+	refused bool   // by the gateway, with outcome
+	cause   error
 }
 
 // begin returns a new call, with its request id set on the answer.
@@ -73,7 +96,7 @@ func begin(w http.ResponseWriter, r *http.Request) *call {
 // answer sends a whole body and flushes it, so that the caller needn't wait for the
 // report. An empty contentType is JSON.
 func (c *call) answer(status int, contentType string, body []byte) {
-	c.status = status
+	c.result.status = status
 	h := c.w.Header()
 	h["Content-Type"] = []string{cmp.Or(contentType, "application/json")}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -107,7 +130,7 @@ const (
 // answerError answers a call that failed with err.
 func (g *Gateway) answerError(c *call, err error) {
 	p := asProblem(err)
-	c.outcome, c.cause, c.refused = p.code, p.cause, p.isRefusal()
+	c.result.outcome, c.result.cause, c.result.refused = p.code, p.cause, p.isRefusal()
 	g.setKnownLimitHeaders(c)
 	if p.retry > 0 {
 		g.canonical.setRetryAfter(c.w.Header(), p.retry)

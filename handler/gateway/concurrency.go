@@ -57,11 +57,11 @@ func (g *Gateway) admit(c *call) error {
 	switch {
 	case within:
 	case c.grant.Tier.Shadow:
-		c.shadow = codeTooManyCalls
+		c.hold.shadow = codeTooManyCalls
 		c.w.Header().Set(headerShadow, codeTooManyCalls)
 	default:
 		entered.release()
-		throwAway(http.MaxBytesReader(c.w, c.r.Body, g.MaxBody))
+		discard(http.MaxBytesReader(c.w, c.r.Body, g.MaxBody))
 		return &problem{status: http.StatusTooManyRequests, code: codeTooManyCalls, kind: kindCalls, retry: time.Second,
 			message: fmt.Sprintf("The subscription has %s under way on this instance, the most that its tier allows (maxConcurrent). Try again when one has ended.", count(most, "call"))}
 	}

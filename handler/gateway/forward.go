@@ -15,102 +15,104 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// forward asks upstream and passes on its answer. What holds no answer is a failure
-// of its endpoint: as nothing of it has reached the caller, the others are asked.
+// forward sends the call upstream and relays the answer. A response without an answer in
+// it is a failure of its endpoint: nothing has reached the caller yet, so the next
+// endpoint is asked.
 func (g *Gateway) forward(c *call) error {
 	if c.request.Stream {
 		c.countMeanwhile()
 	}
-	c.asked = time.Now()
+	c.upstream.sentAt = time.Now()
 	var rest *upstream.Rest
 	request := upstream.Call{
 		Model: c.model, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
 		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
-		Body: c.body, BodyDone: c.final, Failed: c.read,
+		Body: c.body, BodyDone: c.lastEndpoint, Failed: c.promptRead,
 	}
-	if c.shown = c.shows(); g.readsOn(c) > 0 {
+	if c.upstream.showsAll = c.showsAll(); g.readOnTime(c) > 0 {
 		request.Rest = func(r *upstream.Rest) { rest = r }
 	}
 	response, err := g.Upstream.Send(c.r.Context(), request)
 	defer func() {
-		if c.response != nil {
-			c.response.Close()
+		if c.upstream.response != nil {
+			c.upstream.response.Close()
 		}
 	}()
 	for err == nil {
-		c.response, c.answered = response, time.Now()
+		c.upstream.response, c.upstream.answeredAt = response, time.Now()
 		c.w.Header().Set(headerUpstream, response.Target.Endpoint)
 		var none *upstream.Error
-		if none, err = g.pass(c); none == nil {
+		if none, err = g.relay(c); none == nil {
 			return err
 		}
 		response, err = response.Another(none)
 	}
 	g.chargeUnanswered(c, err, rest)
-	return g.failed(c, err)
+	return g.upstreamFailure(c, err)
 }
 
-// pass passes on an answer. If there is none, and nothing has been sent or charged,
-// it returns what is wrong with what came in its place.
-func (g *Gateway) pass(c *call) (none *upstream.Error, err error) {
-	if c.response.Streamed() {
-		return g.stream(c)
+// relay sends an answer on to the caller and charges it. If the response has no answer,
+// and nothing has been sent or charged yet, it returns what is wrong as none.
+func (g *Gateway) relay(c *call) (none *upstream.Error, err error) {
+	if c.upstream.response.Streamed() {
+		return g.relayStream(c)
 	}
-	return g.whole(c)
+	return g.relayBody(c)
 }
 
-// body makes the body for an endpoint, and notes what of it is the gateway's.
+// body returns the body to send to an endpoint: the caller's, with the model, the cap and
+// the usage option changed where needed.
 func (c *call) body(t upstream.Target) [][]byte {
-	c.asks(t)
+	c.setFamily(t)
 	options := t.StreamOptions && !c.request.DataSources
 	edit := chat.Edit{IncludeUsage: options}
 	if t.Model != "" && t.Model != c.request.Model {
 		edit.Model = &t.Model
 	}
-	c.putCap(&edit, &c.family)
-	c.askedUsage = c.request.Stream && options && !c.request.IncludeUsage
+	c.putCap(&edit, &c.prompt.family)
+	c.upstream.askedUsage = c.request.Stream && options && !c.request.IncludeUsage
 	return c.request.Rewrite(edit)
 }
 
-// headerUpstream names the endpoint that answered.
+// headerUpstream is the name of the endpoint that answered.
 const headerUpstream = "X-Tollgate-Upstream"
 
-// chargeUnanswered charges a call that upstream hasn't begun to answer. What an
-// endpoint was at work on when the caller left or the time ran out is charged;
-// what it refused, failed or never received costs nothing, but for what Azure
-// bills the prompt of.
+// chargeUnanswered charges a call that upstream has not begun to answer. If an endpoint
+// was working on it when the caller left or the time ran out, the call is charged for
+// that. Otherwise it costs nothing but the prompts that failed endpoints read.
 func (g *Gateway) chargeUnanswered(c *call, err error, rest *upstream.Rest) {
 	failed, ok := errors.AsType[*upstream.Error](err)
 	switch {
-	case c.settled || c.follow != nil: // by what came of an answer
+	case c.charge.settled || c.charge.readOn != nil: // charged already, by an answer that broke off
 	case ok && failed.Accepted && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut):
-		g.leave(c, &follower{gateway: g, call: c, streamed: c.request.Stream}, rest)
-		g.say(c)
+		g.settleUnfinished(c, &follower{gateway: g, call: c}, rest)
+		g.setUsageHeaders(c)
 	default:
 		g.refund(c)
 	}
 }
 
-// read notes that an endpoint which failed had read the prompt. No other is asked
-// then if only what one takes is reserved.
-func (c *call) read(err error) (goOn bool) {
+// promptRead counts the endpoints that failed after a model had read the prompt, each of
+// which is billed. It reports whether another endpoint may be asked: not under reserve:
+// full, where only one prompt is reserved.
+func (c *call) promptRead(err error) (goOn bool) {
 	if !readsPrompt(err) {
 		return true
 	}
-	c.reads++
+	c.upstream.promptsRead++
 	return !c.reservesAll()
 }
 
-// withReads is a call's usage with the prompts that endpoints read which failed.
-func (c *call) withReads(usage limit.Usage) limit.Usage {
-	if c.reads > 0 {
-		usage.PromptTokens = sum(usage.PromptTokens, c.reads*c.promptTokens())
+// withPromptsRead adds to a call's usage the prompts that failed endpoints read.
+func (c *call) withPromptsRead(usage limit.Usage) limit.Usage {
+	if c.upstream.promptsRead > 0 {
+		usage.PromptTokens = sum(usage.PromptTokens, c.upstream.promptsRead*c.promptTokens())
 	}
 	return usage
 }
 
-// readsPrompt is whether upstream refused a call only after a model had read its
-// prompt, which Azure bills.
+// readsPrompt reports whether an endpoint failed after a model had read the prompt, which
+// Azure bills.
 // Source: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs
 func readsPrompt(err error) bool {
 	own, ok := errors.AsType[*upstream.StatusError](err)
@@ -133,17 +135,17 @@ func readsPrompt(err error) bool {
 	return false
 }
 
-// failed is the answer where upstream gave none, or an error of its own.
-func (g *Gateway) failed(c *call, err error) error {
+// upstreamFailure answers a call that upstream failed or answered with an error.
+func (g *Gateway) upstreamFailure(c *call, err error) error {
 	if own, ok := errors.AsType[*upstream.StatusError](err); ok {
 		return upstreamProblem(c, own)
 	}
 	if busy, ok := errors.AsType[*upstream.UnavailableError](err); ok && busy.Throttled {
 		return &problem{status: http.StatusTooManyRequests, code: "upstream_throttled", kind: kindServer, retry: busy.RetryAfter,
-			message: fmt.Sprintf("The model has as much to do as it may. Try again in %s.", spell(wholeSeconds(busy.RetryAfter))), cause: err}
+			message: fmt.Sprintf("The model is at its own limit. Try again in %s.", spell(wholeSeconds(busy.RetryAfter))), cause: err}
 	} else if ok {
 		return &problem{status: http.StatusServiceUnavailable, code: "upstream_unavailable", kind: kindServer, retry: busy.RetryAfter,
-			message: "The model takes no calls just now.", cause: err}
+			message: "The model accepts no calls just now.", cause: err}
 	}
 	p := &problem{status: http.StatusBadGateway, code: outcomeFailed, kind: kindServer, message: badGateway, cause: err}
 	if failed, ok := errors.AsType[*upstream.Error](err); ok {
@@ -185,7 +187,7 @@ func (g *Gateway) checkEndpoints(c *call) error {
 	targets, err := g.Upstream.Targets(upstream.Call{Model: c.model, ExtraParameters: c.extraParameters()})
 	switch {
 	case err == nil:
-		c.mayAnswer(targets)
+		c.setFamilies(targets)
 	case errors.Is(err, upstream.ErrModel):
 		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: "No endpoint serves this model."}
 	case errors.Is(err, upstream.ErrExtraParameters):
@@ -195,52 +197,59 @@ func (g *Gateway) checkEndpoints(c *call) error {
 	return err
 }
 
-// whole passes on an answer that isn't streamed, charged before it is sent.
-func (g *Gateway) whole(c *call) (none *upstream.Error, err error) {
+// relayBody relays an answer that isn't streamed. The call is charged before the answer
+// is sent.
+func (g *Gateway) relayBody(c *call) (none *upstream.Error, err error) {
 	held := g.budget.hold(c.grant.Subscription.ID)
 	defer held.shrink(0)
-	body, err := c.response.Body(func(bytes int64) error {
-		if bytes > smallBody && c.finally { // what waits for room holds none
+	body, err := c.upstream.response.Body(func(bytes int64) error {
+		if bytes > smallBody && c.upstream.last { // it may wait for room: give its own back first
 			c.countMeanwhile()
-			c.letGo()
+			c.dropBody()
 		}
 		return held.growAnswer(c.r.Context(), bytes)
 	})
 	held.shrink(int64(cap(body)))
 	answer := chat.ReadAnswer(body)
 	if failed, ok := errors.AsType[*upstream.Error](err); ok {
-		if byEndpoint := failed.Reason == upstream.Broken || failed.Reason == upstream.BadAnswer; byEndpoint && !answer.Written {
-			return failed, nil
-		}
-		f := &follower{gateway: g, call: c, held: body}
-		switch {
-		case answer.Report != chat.UsageGood && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut):
-			g.leave(c, f, c.response.Rest())
-		default:
-			c.settle(f.usage(false))
-		}
-		g.say(c)
-		return nil, g.failed(c, err)
+		return g.brokenBody(c, failed, answer, body)
 	}
 	if !answer.IsAnswer() {
-		return c.response.Failure(upstream.BadAnswer, errNoAnswer), nil
+		return c.upstream.response.Failure(upstream.BadAnswer, errNoAnswer), nil
 	}
-	g.chargeWhole(c, answer, body)
+	g.chargeBody(c, answer, body)
 	if answer.Failed {
-		c.outcome, body = outcomeFailed, c.response.Scrub(body)
+		c.result.outcome, body = outcomeFailed, c.upstream.response.Scrub(body)
 	}
-	c.letGo()
-	maps.Copy(c.w.Header(), c.response.Header)
-	c.answer(http.StatusOK, jsonType(c.response.Header.Get("Content-Type")), body)
+	c.dropBody()
+	maps.Copy(c.w.Header(), c.upstream.response.Header)
+	c.answer(http.StatusOK, jsonType(c.upstream.response.Header.Get("Content-Type")), body)
 	return nil, nil
 }
 
-// chargeWhole charges an answer that isn't streamed, or what came of one.
-func (g *Gateway) chargeWhole(c *call, answer *chat.Answer, body []byte) {
+// brokenBody ends a call whose answer, which isn't streamed, broke off. If its endpoint
+// is to blame and the model wrote nothing, it returns the failure, so that another
+// endpoint is asked. Otherwise it charges the call and returns the caller's error.
+func (g *Gateway) brokenBody(c *call, failed *upstream.Error, answer *chat.Answer, body []byte) (none *upstream.Error, err error) {
+	if byEndpoint := failed.Reason == upstream.Broken || failed.Reason == upstream.BadAnswer; byEndpoint && !answer.Written {
+		return failed, nil
+	}
+	f := &follower{gateway: g, call: c, held: body}
+	if answer.Report != chat.UsageGood && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut) {
+		g.settleUnfinished(c, f, c.upstream.response.Rest())
+	} else {
+		c.settle(f.usage(false))
+	}
+	g.setUsageHeaders(c)
+	return nil, g.upstreamFailure(c, failed)
+}
+
+// chargeBody charges a complete answer that isn't streamed.
+func (g *Gateway) chargeBody(c *call, answer *chat.Answer, body []byte) {
 	switch {
 	case answer.Report == chat.UsageGood:
-		c.told = true
-		g.settle(c, c.charged(answer.Usage))
+		c.charge.fromUpstream = true
+		g.settle(c, c.reportedUsage(answer.Usage))
 	case answer.Failed:
 		g.refund(c)
 	default:
@@ -249,8 +258,8 @@ func (g *Gateway) chargeWhole(c *call, answer *chat.Answer, body []byte) {
 	}
 }
 
-// jsonType is the Content-Type of an answer that is JSON: upstream's own if it says
-// so, as what else it says would have browsers and clients take it for that.
+// jsonType returns the Content-Type to send with a JSON answer: upstream's own if it is
+// one of JSON, else application/json. Browsers and clients would believe any other type.
 func jsonType(own string) string {
 	if kind, _, err := mime.ParseMediaType(own); err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json")) {
 		return own
@@ -258,65 +267,62 @@ func jsonType(own string) string {
 	return "application/json"
 }
 
-// outcomeFailed is of a call that upstream refused, or whose answer turned out to
-// be an error although it began as a success.
+// outcomeFailed is the outcome of a call that upstream refused, or whose answer began as
+// a success and turned out to be an error.
 const outcomeFailed = "upstream_error"
 
 var (
-	// errUnfinished says that a stream ended in good order, but not its answer.
+	// errUnfinished means that a stream ended properly before its answer did.
 	errUnfinished = errors.New("the stream ended before its answer did")
-	// errNoAnswer says that a body holds no answer: no choice, and no error.
+	// errNoAnswer means that a body has neither a choice nor an error.
 	errNoAnswer = errors.New("the body holds no answer")
 )
 
-// stream relays a stream and charges what it took, however it ends.
-func (g *Gateway) stream(c *call) (none *upstream.Error, err error) {
-	maps.Copy(c.w.Header(), c.response.Header)
-	c.status = http.StatusOK
+// relayStream relays a stream and charges the call, however the stream ends.
+func (g *Gateway) relayStream(c *call) (none *upstream.Error, err error) {
+	maps.Copy(c.w.Header(), c.upstream.response.Header)
+	c.result.status = http.StatusOK
 	m := g.meter(c)
-	ending, again := upstream.Cut, false // should the relay panic
+	ending, notMetered := upstream.Cut, false // Cut, should the relay panic
 	defer func() {
-		if !again {
+		if !notMetered {
 			m.end(ending)
 		}
 	}()
-	ending, err = c.response.Relay(c.w, m, m.pass)
+	ending, err = c.upstream.response.Relay(c.w, m, m.relayEvent)
 	if ending == upstream.NotStream {
-		again = true
-		return g.whole(c)
+		notMetered = true
+		return g.relayBody(c)
 	}
-	switch {
-	case err == nil && !m.events.IsAnswer():
-		ending, err = upstream.Cut, errNoAnswer
-	case err == nil && !m.complete():
-		ending, err = upstream.Cut, errUnfinished
+	if err == nil {
+		ending, err = m.missing(ending)
 	}
-	if ending == upstream.Cut && !c.response.Begun() && !m.events.IsAnswer() {
-		again = true
-		for name := range c.response.Header {
+	if ending == upstream.Cut && !c.upstream.response.Begun() && !m.events.IsAnswer() {
+		notMetered = true
+		for name := range c.upstream.response.Header {
 			c.w.Header().Del(name)
 		}
-		return c.response.Failure(upstream.Broken, err), nil
+		return c.upstream.response.Failure(upstream.Broken, err), nil
 	}
 	switch {
 	case err != nil:
-		c.outcome, c.cause = string(ending), err
+		c.result.outcome, c.result.cause = string(ending), err
 	case m.events.Failed:
-		c.outcome = outcomeFailed
+		c.result.outcome = outcomeFailed
 	}
 	switch {
-	case !ending.ByUpstream(), m.events.Done && m.events.IsAnswer(): // all that there is has been passed on
+	case !ending.ByUpstream(), m.events.Done && m.events.IsAnswer(): // the caller has everything
 		return nil, nil
-	case c.response.Begun():
-		panic(http.ErrAbortHandler) // a clean end would pass for a whole answer
+	case c.upstream.response.Begun():
+		panic(http.ErrAbortHandler) // a normal end would make the answer look complete
 	}
 	m.end(ending)
-	g.say(c)
-	return nil, unbegun(ending, err)
+	g.setUsageHeaders(c)
+	return nil, noStreamProblem(ending, err)
 }
 
-// unbegun is the answer in place of a stream of which nothing came.
-func unbegun(ending upstream.Ending, err error) error {
+// noStreamProblem answers a call whose stream never began.
+func noStreamProblem(ending upstream.Ending, err error) error {
 	p := &problem{status: http.StatusBadGateway, code: string(ending), kind: kindServer, message: badGateway, cause: err}
 	if ending != upstream.Cut {
 		p.status, p.message = http.StatusGatewayTimeout, "The model did not begin to answer in time."

@@ -115,7 +115,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := begin(w, r)
-	defer g.over(c)
+	defer g.finish(c)
 	if err := g.dispatch(c); err != nil {
 		g.answerError(c, err)
 	}
@@ -144,7 +144,7 @@ func (g *Gateway) completeChat(c *call) error {
 	if err := g.admit(c); err != nil {
 		return err
 	}
-	c.held = g.budget.hold(c.grant.Subscription.ID)
+	c.room = g.budget.hold(c.grant.Subscription.ID)
 	if err := g.parse(c); err != nil {
 		return err
 	}

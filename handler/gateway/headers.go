@@ -82,7 +82,7 @@ const headerShouldRetry = "X-Should-Retry"
 // setKnownLimitHeaders sets the limit headers of an answer that reserved nothing, from
 // what this instance knows of the caller's counter without reading it.
 func (g *Gateway) setKnownLimitHeaders(c *call) {
-	if c.grant == nil || c.standing != (limit.Standing{}) || c.model == "" && c.grant.Tier.CounterKey.Has(subscription.ModelPart) {
+	if c.grant == nil || c.hold.standing != (limit.Standing{}) || c.model == "" && c.grant.Tier.CounterKey.Has(subscription.ModelPart) {
 		return
 	}
 	if s, known := g.Counter.Known(g.counterKey(c, c.model)); known {

@@ -14,30 +14,30 @@ import (
 )
 
 const (
-	// maxFollowed bounds the calls of an instance that are read on after their
-	// callers' part is over. What is beyond is cancelled, and its bound stays.
+	// maxFollowed is the most calls whose answers an instance goes on reading at a time.
+	// Further calls are cancelled, and charged their bound.
 	maxFollowed = 256
-	// followedHeld bounds what is held of their answers together, and
-	// followedRead how much of one is read, in bytes.
+	// followedHeld is the most bytes kept of these answers together; followedRead is the
+	// most bytes read of one.
 	followedHeld = 32 << 20
 	followedRead = 16 << 20
 
-	// onTheWay is how long a stream that shows all that it takes is read on, for
-	// what the endpoint had written when its caller left. Then the call is cancelled.
+	// onTheWay is how long to go on reading a stream that shows all usage after its
+	// caller left, for what the endpoint had already written. Then it is cancelled.
 	onTheWay = 200 * time.Millisecond
-	// cancelHeard bounds the time until the endpoint hears of that: a round trip to
-	// a server far away. What it writes meanwhile nobody reads.
+	// cancelHeard is how long an endpoint may go on writing until the cancellation
+	// reaches it: a round trip to a distant server. That text is charged unread.
 	cancelHeard = 50 * time.Millisecond
 )
 
-// following counts the calls that are read on, and ends that when the gateway stops.
+// following counts the calls whose answers are read on.
 type following struct {
 	calls sync.WaitGroup
 	count atomic.Int64
 	held  atomic.Int64 // bytes
 }
 
-// rate is how many tokens a second a call's model writes at most.
+// rate returns the most tokens a second that the call's model writes of one completion.
 func (g *Gateway) rate(c *call) int64 {
 	if rate := g.TokensPerSecond[c.model]; rate > 0 {
 		return rate
@@ -48,45 +48,41 @@ func (g *Gateway) rate(c *call) int64 {
 	return DefaultTokensPerSecond
 }
 
-// DefaultTokensPerSecond is what a model is taken to write at most, in tokens a
-// second of one completion: few are faster.
+// DefaultTokensPerSecond is the assumed maximum speed of a model without a setting of its
+// own, in tokens a second and completion: few are faster.
 const DefaultTokensPerSecond = 100
 
-// readsOn is how long a call is read on when its caller's part is over.
-func (g *Gateway) readsOn(c *call) time.Duration {
-	if c.shown {
+// readOnTime returns how long to go on reading a call's answer once its caller's part is
+// over.
+func (g *Gateway) readOnTime(c *call) time.Duration {
+	if c.upstream.showsAll {
 		return onTheWay
 	}
 	return g.SettleTimeout
 }
 
-// leave charges a call that an endpoint is at work on while its caller leaves or
-// its time runs out: at once, before the subscription's next call is decided. If
-// its stream shows all that it takes, the charge is what came, with what is still
-// on its way. Else it is the call's bound, until the endpoint, which is read on,
-// tells its usage.
-func (g *Gateway) leave(c *call, f *follower, rest *upstream.Rest) {
+// settleUnfinished charges a call whose caller left, or whose time ran out, while an
+// endpoint was working on it. It charges at once, before the subscription's next call is
+// decided. If rest is nil or too many answers are read on already, the charge is final,
+// and a bound. Otherwise finish reads the rest of the answer and settles the call.
+func (g *Gateway) settleUnfinished(c *call, f *follower, rest *upstream.Rest) {
 	switch {
 	case rest == nil:
-		c.settle(f.leastUsage(c.bounded(f.seen(), 0, g.rate(c))))
+		c.settle(f.bound(0))
 	case g.following.count.Add(1) > maxFollowed:
 		g.following.count.Add(-1)
 		rest.Close()
-		c.settle(f.leastUsage(c.bounded(f.seen(), 0, g.rate(c))))
+		c.settle(f.bound(0))
 	default:
-		if c.shown {
-			c.usage = c.withReads(c.counted(f.seen()))
-		} else {
-			c.usage = c.withReads(f.leastUsage(c.bounded(f.seen(), g.SettleTimeout, g.rate(c))))
-		}
-		c.standing = c.reservation.Raise(c.usage.Total())
+		c.charge.usage = c.withPromptsRead(f.provisionalUsage())
+		c.hold.standing = c.hold.reservation.Raise(c.charge.usage.Total())
 		g.following.calls.Add(1)
-		c.follow = func() { f.follow(rest) }
+		c.charge.readOn = func() { f.readOn(rest) }
 	}
 }
 
-// Drain waits until no call is read on any more, or until ctx is done: then it
-// ends them, and what they were charged stays.
+// Drain waits until no answer is read on any more. When ctx is done it ends the reading,
+// which settles the calls by what has come until then.
 func (g *Gateway) Drain(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
@@ -102,11 +98,11 @@ func (g *Gateway) Drain(ctx context.Context) {
 	<-done
 }
 
-// over ends a call: when its handler returns, or once what its endpoint still
-// sends is read.
-func (g *Gateway) over(c *call) {
+// finish releases and reports a call: at once when its handler returns or, if its answer
+// is read on, after that.
+func (g *Gateway) finish(c *call) {
 	took := time.Since(c.started)
-	if c.follow == nil {
+	if c.charge.readOn == nil {
 		g.release(c)
 		g.report(c, took)
 		return
@@ -114,27 +110,26 @@ func (g *Gateway) over(c *call) {
 	go func() {
 		defer g.following.calls.Done()
 		defer g.following.count.Add(-1)
-		c.follow()
+		c.charge.readOn()
 		g.release(c)
 		g.report(c, took)
 	}()
 }
 
-// follower reads what an endpoint sends, in whatever form, for its usage and text.
+// A follower reads an answer, streamed or not, for its usage and text.
 type follower struct {
-	gateway  *Gateway
-	call     *call
-	streamed bool      // the answer is, or was to be, a stream
-	meter    *meter    // of a stream that has begun
-	held     []byte    // of an answer that isn't streamed
-	read     int       // bytes
-	came     time.Time // when the last piece did
+	gateway *Gateway
+	call    *call
+	meter   *meter    // for a stream that has begun
+	held    []byte    // the answer so far, if it isn't streamed
+	bytes   int       // read so far
+	lastAt  time.Time // when the last piece came
 }
 
-// follow reads on until usage is told, the answer ends, or it takes too long or
-// too much, and settles the call.
-func (f *follower) follow(rest *upstream.Rest) {
-	ctx, cancel := context.WithTimeout(context.Background(), f.gateway.readsOn(f.call))
+// readOn reads the rest of an answer until its usage or its end comes, or the time or
+// the bytes for that are used up. Then it settles the call.
+func (f *follower) readOn(rest *upstream.Rest) {
+	ctx, cancel := context.WithTimeout(context.Background(), f.gateway.readOnTime(f.call))
 	defer cancel()
 	stop := context.AfterFunc(f.gateway.stopping, cancel)
 	defer stop()
@@ -144,55 +139,14 @@ func (f *follower) follow(rest *upstream.Rest) {
 		events := &f.meter.events
 		events.End(func(event []byte) { events.Inspect(event) })
 	}
-	f.call.settle(f.final(ended))
+	f.call.settle(f.finalUsage(ended))
 	f.gateway.following.held.Add(-int64(cap(f.held)))
 }
 
-// final is the charge of a call that was read on, to its end or not: the same as
-// if its caller had stayed, where the answer is whole.
-func (f *follower) final(ended bool) limit.Usage {
-	if f.whole(ended) {
-		return f.usage(true)
-	}
-	c, rate := f.call, f.gateway.rate(f.call)
-	if !c.shown || len(f.held) > 0 || f.meter != nil && f.meter.events.Unread > 0 {
-		return f.leastUsage(c.bounded(f.seen(), 0, rate))
-	}
-	seen := f.seen()
-	if time.Since(f.came) < onTheWay/2 { // it was writing when it was cancelled
-		unread := charge.Completion{Choices: c.request.N, Elapsed: cancelHeard, Rate: rate}
-		seen = min(seen+unread.Bound(), max(seen, c.mostOfAll()))
-	}
-	return c.counted(seen)
-}
-
-// whole is whether nothing of the answer is missing, nor of an error in its place
-// that tells the usage.
-func (f *follower) whole(ended bool) bool {
-	if f.meter != nil {
-		events := &f.meter.events
-		return f.meter.complete() && (events.UsageCurrent() || !events.Failed)
-	}
-	answer := chat.ReadAnswer(f.held)
-	return answer.Report == chat.UsageGood || ended && answer.IsAnswer() && !answer.Failed
-}
-
-// leastUsage is a bound, and no less than what an unfinished stream has told of
-// its usage so far.
-func (f *follower) leastUsage(bound limit.Usage) limit.Usage {
-	if f.meter == nil || f.meter.events.Report != chat.UsageGood {
-		return bound
-	}
-	told := f.meter.events.Usage
-	bound.PromptTokens = max(bound.PromptTokens, told.PromptTokens)
-	bound.CompletionTokens = max(bound.CompletionTokens, told.CompletionTokens)
-	return bound
-}
-
-// take reads a piece of the answer, and says whether more is wanted.
-func (f *follower) take(chunk []byte) bool {
-	f.came = time.Now()
-	if f.read += len(chunk); f.read > followedRead {
+// take reads a piece of the answer, and reports whether to go on.
+func (f *follower) take(chunk []byte) (more bool) {
+	f.lastAt = time.Now()
+	if f.bytes += len(chunk); f.bytes > followedRead {
 		return false
 	}
 	if f.meter == nil && len(f.held) == 0 && looksStreamed(chunk) {
@@ -208,51 +162,104 @@ func (f *follower) take(chunk []byte) bool {
 	return f.gateway.following.held.Add(int64(cap(f.held)-before)) <= followedHeld
 }
 
-// looksStreamed is whether an answer that begins so is no JSON.
+// looksStreamed reports whether an answer that begins with chunk isn't JSON.
 func looksStreamed(chunk []byte) bool {
 	chunk = bytes.TrimLeft(chunk, " \t\r\n")
 	return len(chunk) > 0 && chunk[0] != '{'
 }
 
-// usage is the charge by what came: what upstream told, else our count where the
-// answer is whole and nothing escapes that, else a bound.
-func (f *follower) usage(whole bool) limit.Usage {
+// provisionalUsage returns the charge until the rest of the answer has been read. If the
+// stream shows all usage, that is what has come; else the bound of everything that may
+// still come.
+func (f *follower) provisionalUsage() limit.Usage {
+	if f.call.upstream.showsAll {
+		return f.call.countedUsage(f.textTokens())
+	}
+	return f.bound(f.gateway.SettleTimeout)
+}
+
+// finalUsage returns the charge of a call whose answer was read on. If the answer is
+// whole, the charge is the same as if the caller had stayed. ended says whether upstream
+// ended the answer.
+func (f *follower) finalUsage(ended bool) limit.Usage {
+	unread := len(f.held) > 0 || f.meter != nil && f.meter.events.Unread > 0
+	switch {
+	case f.whole(ended):
+		return f.usage(true)
+	case f.call.upstream.showsAll && !unread:
+		return f.cancelledUsage()
+	}
+	return f.bound(0)
+}
+
+// cancelledUsage returns the charge of a stream that shows all usage and was cancelled:
+// the text that came and, if the model was still writing, the most that it can have
+// written until it noticed.
+func (f *follower) cancelledUsage() limit.Usage {
+	c, tokens := f.call, f.textTokens()
+	if time.Since(f.lastAt) < onTheWay/2 {
+		unread := charge.Completion{Choices: c.request.N, Elapsed: cancelHeard, Rate: f.gateway.rate(c)}
+		tokens = min(tokens+unread.Bound(), max(tokens, c.completionsBound()))
+	}
+	return c.countedUsage(tokens)
+}
+
+// whole reports whether the answer has come to its end, or reported its usage. An error
+// in place of an answer is whole only if it reports usage.
+func (f *follower) whole(ended bool) bool {
 	if f.meter != nil {
-		return f.ofStream(whole)
+		events := &f.meter.events
+		return f.meter.complete() && (events.UsageCurrent() || !events.Failed)
 	}
-	c := f.call
 	answer := chat.ReadAnswer(f.held)
-	if answer.Report == chat.UsageGood {
-		c.told = true
-		return c.charged(answer.Usage)
-	}
-	seen := f.seen()
-	if usage, known := c.known(seen, !whole || answer.Unread); known {
-		return usage
-	}
-	return c.bounded(seen, 0, f.gateway.rate(c))
+	return answer.Report == chat.UsageGood || ended && answer.IsAnswer() && !answer.Failed
 }
 
-// ofStream is the charge by a stream's events.
-func (f *follower) ofStream(whole bool) limit.Usage {
-	m := f.meter
-	if m.events.UsageCurrent() {
-		f.call.told = true
-		return f.call.charged(m.events.Usage)
+// bound returns the most that the call can have used if its endpoint works on it for
+// goesOn from now, and no less than what an unfinished stream has reported.
+func (f *follower) bound(goesOn time.Duration) limit.Usage {
+	bound := f.call.boundedUsage(f.textTokens(), goesOn, f.gateway.rate(f.call))
+	if f.meter == nil || f.meter.events.Report != chat.UsageGood {
+		return bound
 	}
-	seen := m.written.count()
-	if usage, known := f.call.known(seen, !whole || m.events.Unread > 0); known {
-		return usage
-	}
-	return f.call.bounded(seen, 0, f.gateway.rate(f.call))
+	reported := f.meter.events.Usage
+	bound.PromptTokens = max(bound.PromptTokens, reported.PromptTokens)
+	bound.CompletionTokens = max(bound.CompletionTokens, reported.CompletionTokens)
+	return bound
 }
 
-// seen is how many tokens of text have come so far.
-func (f *follower) seen() int64 {
+// usage returns the charge for what came of an answer. That is upstream's usage; else
+// Tollgate's count, if the answer is whole and the count misses nothing; else a bound.
+func (f *follower) usage(whole bool) limit.Usage {
+	reported, found, unread := f.reported()
+	if found {
+		f.call.charge.fromUpstream = true
+		return f.call.reportedUsage(reported)
+	}
+	tokens := f.textTokens()
+	if usage, known := f.call.knownUsage(tokens, !whole || unread); known {
+		return usage
+	}
+	return f.call.boundedUsage(tokens, 0, f.gateway.rate(f.call))
+}
+
+// reported returns the usage that upstream reported for the whole answer, if it did, and
+// whether a part of the answer could not be read.
+func (f *follower) reported() (usage chat.Usage, found, unread bool) {
+	if f.meter != nil {
+		events := &f.meter.events
+		return events.Usage, events.UsageCurrent(), events.Unread > 0
+	}
+	answer := chat.ReadAnswer(f.held)
+	return answer.Usage, answer.Report == chat.UsageGood, answer.Unread
+}
+
+// textTokens counts the text that has come so far, in tokens.
+func (f *follower) textTokens() int64 {
 	if f.meter != nil {
 		return f.meter.written.count()
 	}
-	text := written{encoding: f.call.family.Encoding}
+	text := written{encoding: f.call.prompt.family.Encoding}
 	chat.EachText(f.held, text.add)
 	return text.count()
 }

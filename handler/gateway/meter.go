@@ -10,64 +10,66 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// meter follows a stream on its way to the caller, and charges it once.
+// A meter reads a stream's events on their way to the caller, and charges the call once.
 type meter struct {
 	*Gateway
 	call    *call
 	events  chat.Stream
 	written written
-	held    []byte // events that wait for what comes after them
-	out     []byte // what the caller is to get, put together
-	over    bool   // upstream's stream is
-	last    bool   // the end, [DONE], has been passed on
+	held    []byte // events that wait for those after them
+	out     []byte // buffer for what the caller gets next
+	over    bool   // upstream's stream has ended
+	last    bool   // [DONE] has been released
 }
 
 const (
-	// heldEvents is how many bytes of events wait, be it for the beginning of an
-	// answer or, from [DONE] on, for usage that comes after it.
+	// heldEvents is the most bytes of events that are held back: until an answer begins
+	// and, from [DONE] on, until its usage comes.
 	heldEvents = 64 << 10
-	// afterDone is how long upstream may take to end a stream after [DONE].
+	// afterDone is how long upstream may take to end its stream after [DONE].
 	afterDone = time.Second
 )
 
+// meter returns a new meter for a call's stream.
 func (g *Gateway) meter(c *call) *meter {
-	m := &meter{Gateway: g, call: c, written: written{encoding: c.family.Encoding}}
+	m := &meter{Gateway: g, call: c, written: written{encoding: c.prompt.family.Encoding}}
 	m.events.Text = func(index int64, text []byte) {
-		if c.wrote.IsZero() {
-			c.wrote = time.Now()
+		if c.upstream.firstTextAt.IsZero() {
+			c.upstream.firstTextAt = time.Now()
 		}
 		m.written.add(index, text)
 	}
 	return m
 }
 
-// Split is an upstream.Splitter's.
+// Split implements upstream.Splitter.
 func (m *meter) Split(chunk []byte, yield func(event []byte)) { m.events.Split(chunk, yield) }
 
-// End yields what is left at the stream's end, and an empty event for what waits.
+// End yields what is left at the stream's end, then an empty event, for which relayEvent
+// releases what it holds back.
 func (m *meter) End(yield func(event []byte)) {
 	m.events.End(yield)
 	m.over = true
 	yield(nil)
 }
 
-// pass returns what the caller is to get in place of an event. Until an answer
-// begins that is nothing, so that another endpoint's may take its place. The call is
-// charged before its caller can know that the answer is complete, so that its next
-// call meets a counter that knows of this one.
-func (m *meter) pass(event []byte) []byte {
+// relayEvent returns what the caller gets for an event. It holds everything back until an
+// answer begins, so that another endpoint may still answer instead. The call is settled
+// before its caller can know that the answer is complete: the caller's next call then
+// meets a counter that includes this one.
+func (m *meter) relayEvent(event []byte) []byte {
 	if m.over {
 		return m.release(nil)
 	}
 	switch m.events.Inspect(event) {
 	case chat.UsageOnly:
-		if m.call.askedUsage {
+		if m.call.upstream.askedUsage {
 			event = nil
 		}
 	case chat.Failure:
-		event = m.call.response.Scrub(event)
+		event = m.call.upstream.response.Scrub(event)
 	case chat.Done:
-		m.call.response.EndWithin(afterDone)
+		m.call.upstream.response.EndWithin(afterDone)
 	}
 	waits := !m.events.IsAnswer() || m.events.Done && !m.last && !m.events.UsageCurrent()
 	if waits && len(m.held)+len(event) <= heldEvents {
@@ -77,8 +79,8 @@ func (m *meter) pass(event []byte) []byte {
 	return m.release(event)
 }
 
-// release returns what waits and an event after it. If that is the stream's end, the
-// call is charged, and the caller told so.
+// release returns the events held back, followed by event. At the stream's end it first
+// settles the call and, with TokensComment, adds the comments on its usage.
 func (m *meter) release(event []byte) []byte {
 	if m.over && !m.events.IsAnswer() {
 		return nil
@@ -86,9 +88,9 @@ func (m *meter) release(event []byte) []byte {
 	m.out = m.out[:0]
 	if m.events.Done && !m.last {
 		m.last = true
-		m.charge()
+		m.settle()
 		if m.TokensComment {
-			m.out = m.tell(m.out)
+			m.out = m.appendUsage(m.out)
 		}
 	}
 	if len(m.held)+len(m.out) == 0 {
@@ -99,47 +101,58 @@ func (m *meter) release(event []byte) []byte {
 	return m.out
 }
 
-// charge settles a call whose endpoint is done with it: by the usage that upstream
-// told, unless it went on writing after it; by our count, where nothing escapes
-// that; else by a bound. What failed before the model wrote anything costs nothing.
-// It leaves the headers alone: the relay may be sending them with a comment that
-// breaks upstream's silence.
-func (m *meter) charge() {
-	f := follower{gateway: m.Gateway, call: m.call, streamed: true, meter: m}
+// settle charges a call whose endpoint has finished with it: by upstream's usage, if the
+// model wrote nothing after that; else by Tollgate's count, if that misses nothing; else
+// by a bound. A stream that failed before the model wrote anything is charged as failed.
+// It sets no headers: the relay may be sending them, with a keep-alive comment.
+func (m *meter) settle() {
+	f := follower{gateway: m.Gateway, call: m.call, meter: m}
 	switch c := m.call; {
-	case c.settled:
+	case c.charge.settled:
 	case m.events.Failed && m.written.empty() && !m.events.UsageCurrent():
-		c.free()
+		c.settleFailed()
 	default:
 		c.settle(f.usage(true))
 	}
 }
 
-// end charges a call whose relay has ended. What breaks off before the model wrote
-// anything costs nothing, unless the endpoint was at work when the caller left or
-// the time ran out.
+// end charges a call whose relay has ended, if it wasn't charged before. A stream that
+// breaks off before the model wrote anything is a failure. If the caller left or the time
+// ran out while the endpoint was working, the call is unfinished.
 func (m *meter) end(ending upstream.Ending) {
 	c := m.call
 	switch {
-	case c.settled || c.follow != nil:
+	case c.charge.settled || c.charge.readOn != nil:
 	case ending == upstream.Cut && m.written.empty() && !m.events.UsageCurrent():
-		c.free()
+		c.settleFailed()
 	case m.events.UsageCurrent() && m.complete() || m.events.Failed || m.events.Done || ending == upstream.Ended || ending == upstream.Cut:
-		m.charge()
+		m.settle()
 	default:
-		m.leave(c, &follower{gateway: m.Gateway, call: c, streamed: true, meter: m}, c.response.Rest())
+		m.settleUnfinished(c, &follower{gateway: m.Gateway, call: c, meter: m}, c.upstream.response.Rest())
 	}
 }
 
-// complete is whether nothing of the answer is missing, as far as its events
-// tell: some endpoints leave out [DONE], but none the finish_reason.
+// missing returns Cut and an error if a stream that ended properly lacks its answer or
+// the answer's end, else ending.
+func (m *meter) missing(ending upstream.Ending) (upstream.Ending, error) {
+	switch {
+	case !m.events.IsAnswer():
+		return upstream.Cut, errNoAnswer
+	case !m.complete():
+		return upstream.Cut, errUnfinished
+	}
+	return ending, nil
+}
+
+// complete reports whether the answer's end has come: some endpoints leave out [DONE],
+// but none the finish_reason.
 func (m *meter) complete() bool { return m.events.Done || m.events.Finished || m.events.Failed }
 
-// tell appends what the call took and what remains, a comment for each.
-func (m *meter) tell(text []byte) []byte {
-	c, s := m.call, m.call.standing
-	if c.settled {
-		text = fmt.Appendf(text, ": %s: %d\n", m.Headers.TokensConsumed, c.usage.Total())
+// appendUsage appends comments with what the call used and what remains.
+func (m *meter) appendUsage(text []byte) []byte {
+	c, s := m.call, m.call.hold.standing
+	if c.charge.settled {
+		text = fmt.Appendf(text, ": %s: %d\n", m.Headers.TokensConsumed, c.charge.usage.Total())
 	}
 	if s.TokensPerMinute > 0 {
 		text = fmt.Appendf(text, ": %s: %d\n", m.Headers.RemainingTokens, s.Remaining)
@@ -153,9 +166,9 @@ func (m *meter) tell(text []byte) []byte {
 	return text
 }
 
-// charged is what is charged of the usage that upstream told. As no prompt is
-// empty, one of 0 tokens is one that upstream didn't count.
-func (c *call) charged(u chat.Usage) limit.Usage {
+// reportedUsage returns the charge for the usage that upstream reported. It replaces a
+// prompt of 0 tokens by Tollgate's count: no prompt is empty.
+func (c *call) reportedUsage(u chat.Usage) limit.Usage {
 	prompt := u.PromptTokens
 	if prompt == 0 {
 		prompt = c.promptTokens()
@@ -163,51 +176,52 @@ func (c *call) charged(u chat.Usage) limit.Usage {
 	return limit.Usage{PromptTokens: prompt, CompletionTokens: u.CompletionTokens}
 }
 
-// settle charges what the call took. The counter writes it in its own time,
-// whether or not the caller is still there.
+// settle charges the call. The counter writes the charge later, whether or not the caller
+// is still there.
 func (c *call) settle(usage limit.Usage) {
-	c.usage, c.settled = c.withReads(usage), true
-	c.standing = c.reservation.Settle(c.usage)
+	c.charge.usage, c.charge.settled = c.withPromptsRead(usage), true
+	c.hold.standing = c.hold.reservation.Settle(c.charge.usage)
 }
 
-// settle charges what the call took and has the headers say so.
+// settle charges the call and sets the usage headers.
 func (g *Gateway) settle(c *call, usage limit.Usage) {
 	c.settle(usage)
-	g.say(c)
+	g.setUsageHeaders(c)
 }
 
-// free charges nothing but what endpoints had read before that failed.
-func (c *call) free() {
-	if c.reads > 0 {
+// settleFailed ends a call that upstream failed: it charges the prompts that failed
+// endpoints read, and nothing else.
+func (c *call) settleFailed() {
+	if c.upstream.promptsRead > 0 {
 		c.settle(limit.Usage{})
 		return
 	}
-	c.standing = c.reservation.Cancel()
+	c.hold.standing = c.hold.reservation.Cancel()
 }
 
-// refund frees the call and has the headers say so.
+// refund ends a failed call and sets the usage headers.
 func (g *Gateway) refund(c *call) {
-	c.free()
-	g.say(c)
+	c.settleFailed()
+	g.setUsageHeaders(c)
 }
 
-// say has the headers say what the call took, if anything, and what is left.
-func (g *Gateway) say(c *call) {
-	g.canonical.setLimits(c.w.Header(), c.standing, g.Counter.Now())
-	if c.settled {
-		g.canonical.setConsumed(c.w.Header(), c.usage)
+// setUsageHeaders sets the headers for what the call was charged, if it was, and for
+// what its limits have left.
+func (g *Gateway) setUsageHeaders(c *call) {
+	g.canonical.setLimits(c.w.Header(), c.hold.standing, g.Counter.Now())
+	if c.charge.settled {
+		g.canonical.setConsumed(c.w.Header(), c.charge.usage)
 	}
 }
 
-// written is what a model wrote. Its tokens are counted only when they are asked
-// for, since usage nearly always tells them.
+// written holds the text that a model wrote. Its tokens are counted only on demand, since
+// upstream nearly always reports them.
 type written struct {
 	encoding *tokens.Encoding
 	choices  []*choice
 }
 
-// choice is the text of one of a call's completions, whose tokens don't run
-// into another's.
+// A choice is the text of one completion, which is counted apart from the others.
 type choice struct {
 	index int64
 	held  []byte
@@ -215,14 +229,14 @@ type choice struct {
 }
 
 const (
-	// heldText is how many bytes of text wait to be counted, each choice's share of
-	// them until it is full.
+	// heldText is the most bytes of text that are kept uncounted, shared between the
+	// choices.
 	heldText = 64 << 10
-	// maxChoices bounds the texts kept apart: OpenAI's most for n.
+	// maxChoices is the most texts that are kept apart: OpenAI's maximum for n.
 	maxChoices = 128
 )
 
-// add is a chat.Text.
+// add appends a choice's text. It is a chat.Text.
 func (w *written) add(index int64, text []byte) {
 	c := w.choice(index)
 	if c.held = append(c.held, text...); len(c.held) >= heldText/len(w.choices) {
@@ -230,6 +244,7 @@ func (w *written) add(index int64, text []byte) {
 	}
 }
 
+// choice returns the choice of an index; beyond maxChoices, the first.
 func (w *written) choice(index int64) *choice {
 	for _, c := range w.choices {
 		if c.index == index {
@@ -251,7 +266,7 @@ func (c *choice) flush() {
 
 func (w *written) empty() bool { return len(w.choices) == 0 }
 
-// count is how many tokens were written.
+// count returns how many tokens were written.
 func (w *written) count() (total int64) {
 	for _, c := range w.choices {
 		c.flush()

@@ -25,9 +25,9 @@ func (c *call) ask() (ask limit.Ask) {
 	case subscription.ReserveFull:
 		ask = c.askFull()
 	default:
-		ask.Tokens = c.prompt
+		ask.Tokens = c.hold.prompt
 	}
-	ask.Bytes, ask.Shadow, ask.UpperBound = c.size, c.grant.Tier.Shadow, c.trusted > 0
+	ask.Bytes, ask.Shadow, ask.UpperBound = c.prompt.bytes, c.grant.Tier.Shadow, c.hold.uncounted > 0
 	return ask
 }
 

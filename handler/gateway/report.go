@@ -29,7 +29,7 @@ func (g *Gateway) report(c *call, took time.Duration) {
 func (g *Gateway) log(c *call, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("request_id", c.requestID),
-		slog.Int("status", c.status),
+		slog.Int("status", c.result.status),
 		slog.Float64("ms", float64(took.Microseconds())/1000),
 	}
 	level := slog.LevelInfo
@@ -39,27 +39,27 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	if c.request != nil {
 		attrs = append(attrs, slog.String("model", g.reportedModel(c)), slog.Bool("stream", c.request.Stream))
 	}
-	if estimate := c.estimate; estimate > 0 { // compared with prompt_tokens it shows how well this model's prompts are counted
+	if estimate := c.prompt.estimate; estimate > 0 { // compared with prompt_tokens it shows how well this model's prompts are counted
 		attrs = append(attrs, slog.Int64("prompt_estimate", estimate))
 	}
-	if c.settled {
-		attrs = append(attrs, slog.Int64("prompt_tokens", c.usage.PromptTokens), slog.Int64("completion_tokens", c.usage.CompletionTokens))
+	if c.charge.settled {
+		attrs = append(attrs, slog.Int64("prompt_tokens", c.charge.usage.PromptTokens), slog.Int64("completion_tokens", c.charge.usage.CompletionTokens))
 	}
-	if c.shadow != "" {
-		attrs = append(attrs, slog.String("shadow", c.shadow))
+	if c.hold.shadow != "" {
+		attrs = append(attrs, slog.String("shadow", c.hold.shadow))
 	}
-	if c.degraded {
+	if c.hold.degraded {
 		attrs = append(attrs, slog.Bool("degraded", true))
 	}
-	if c.outcome != "" {
-		attrs = append(attrs, slog.String("outcome", c.outcome))
+	if c.result.outcome != "" {
+		attrs = append(attrs, slog.String("outcome", c.result.outcome))
 	}
-	if c.cause != nil {
+	if c.result.cause != nil {
 		level = slog.LevelWarn
-		attrs = append(attrs, slog.String("cause", c.cause.Error()))
+		attrs = append(attrs, slog.String("cause", c.result.cause.Error()))
 	}
 	if c.grant == nil {
-		g.Strangers.Write(level, "call", c.outcome, attrs...)
+		g.Strangers.Write(level, "call", c.result.outcome, attrs...)
 		return
 	}
 	g.Log.LogAttrs(context.WithoutCancel(c.r.Context()), level, "call", attrs...)
@@ -83,10 +83,10 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 	done := telemetry.Call{
 		RequestID: c.requestID, TraceID: c.trace.id, SpanID: c.trace.span, ParentID: c.trace.parent,
 		Started: c.started, Duration: took,
-		Method: c.route.method, Route: c.route.pattern, Status: c.status, Outcome: c.outcome, Refused: c.refused,
-		Shadowed: c.shadow, Degraded: c.degraded,
+		Method: c.route.method, Route: c.route.pattern, Status: c.result.status, Outcome: c.result.outcome, Refused: c.result.refused,
+		Shadowed: c.hold.shadow, Degraded: c.hold.degraded,
 		API: string(c.route.shape), Operation: c.route.operation, Model: g.reportedModel(c),
-		ClientIP: g.Addresses.clientOf(c.r), Header: c.r.Header, Estimate: c.estimate,
+		ClientIP: g.Addresses.clientOf(c.r), Header: c.r.Header, Estimate: c.prompt.estimate,
 		Upstream: c.upstreamPart(),
 	}
 	if c.route.serve == nil {
@@ -98,10 +98,10 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 	if c.request != nil {
 		done.Stream = c.request.Stream
 	}
-	if c.settled {
-		done.Usage = &telemetry.Usage{PromptTokens: c.usage.PromptTokens, CompletionTokens: c.usage.CompletionTokens, Known: c.told}
+	if c.charge.settled {
+		done.Usage = &telemetry.Usage{PromptTokens: c.charge.usage.PromptTokens, CompletionTokens: c.charge.usage.CompletionTokens, Known: c.charge.fromUpstream}
 	}
-	if s := c.standing; s != (limit.Standing{}) {
+	if s := c.hold.standing; s != (limit.Standing{}) {
 		done.Standing = &telemetry.Standing{TokensPerMinute: s.TokensPerMinute, Remaining: s.Remaining,
 			Quota: s.Quota, QuotaUsed: s.QuotaUsed, QuotaRemaining: s.QuotaRemaining, QuotaPeriod: string(s.Period)}
 	}
@@ -111,20 +111,20 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 // upstreamPart returns what telemetry reports of the model's endpoint, nil if none was
 // asked.
 func (c *call) upstreamPart() *telemetry.Upstream {
-	if c.asked.IsZero() {
+	if c.upstream.sentAt.IsZero() {
 		return nil
 	}
-	part := &telemetry.Upstream{SpanID: c.trace.upstream, Started: c.asked, Duration: time.Since(c.asked), Failed: c.outcome != ""}
-	if c.response != nil {
-		part.Endpoint, part.Status, part.Latency = c.response.Target.Endpoint, 200, c.answered.Sub(c.asked)
+	part := &telemetry.Upstream{SpanID: c.trace.upstream, Started: c.upstream.sentAt, Duration: time.Since(c.upstream.sentAt), Failed: c.result.outcome != ""}
+	if c.upstream.response != nil {
+		part.Endpoint, part.Status, part.Latency = c.upstream.response.Target.Endpoint, 200, c.upstream.answeredAt.Sub(c.upstream.sentAt)
 	}
-	if !c.wrote.IsZero() {
-		part.FirstToken = c.wrote.Sub(c.asked)
+	if !c.upstream.firstTextAt.IsZero() {
+		part.FirstToken = c.upstream.firstTextAt.Sub(c.upstream.sentAt)
 	}
-	if own, ok := errors.AsType[*upstream.StatusError](c.cause); ok {
+	if own, ok := errors.AsType[*upstream.StatusError](c.result.cause); ok {
 		part.Endpoint, part.Status = own.Endpoint, own.Status
 	}
-	if failed, ok := errors.AsType[*upstream.Error](c.cause); ok {
+	if failed, ok := errors.AsType[*upstream.Error](c.result.cause); ok {
 		part.Endpoint = failed.Endpoint
 	}
 	return part

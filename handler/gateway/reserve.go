@@ -41,7 +41,7 @@ func (g *Gateway) parse(c *call) error {
 	if body, err = stripMark(body); err != nil {
 		return err
 	}
-	c.size = int64(len(body))
+	c.prompt.bytes = int64(len(body))
 	c.request, err = parsed(body)
 	if wrong, ok := errors.AsType[*chat.FieldError](err); ok {
 		return badRequest(cmp.Or(wrong.Field, "body"), wrong.Error())
@@ -57,7 +57,7 @@ func (g *Gateway) parse(c *call) error {
 
 // parsed parses a body; a long one waits for its turn.
 func parsed(body []byte) (*chat.Request, error) {
-	defer turn(int64(len(body)))()
+	defer waitForCore(int64(len(body)))()
 	return chat.Parse(body)
 }
 
@@ -96,19 +96,19 @@ func (g *Gateway) modelsOf(tier subscription.Tier) []string {
 func (g *Gateway) reserve(c *call) error {
 	key := g.counterKey(c, c.model)
 	if c.reservesAll() {
-		if err := c.boundable(); err != nil {
+		if err := c.boundPrompt(); err != nil {
 			return err
 		}
 	}
 	if !g.takeSizeBound(c, key) {
-		if err := c.count(); err != nil {
+		if err := c.countPrompt(); err != nil {
 			return err
 		}
 	}
 	reservation, decision, err := g.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
-	if err == nil && reservation == nil && c.trusted > 0 { // the bound no longer fits, but the exact count may
+	if err == nil && reservation == nil && c.hold.uncounted > 0 { // the bound no longer fits, but the exact count may
 		g.dropSizeBound(c)
-		if err := c.count(); err != nil {
+		if err := c.countPrompt(); err != nil {
 			return err
 		}
 		reservation, decision, err = g.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
@@ -117,17 +117,17 @@ func (g *Gateway) reserve(c *call) error {
 		g.dropSizeBound(c)
 		return counterProblem(err)
 	}
-	c.reservation, c.standing, c.degraded = reservation, decision.Standing, decision.Degraded
+	c.hold.reservation, c.hold.standing, c.hold.degraded = reservation, decision.Standing, decision.Degraded
 	g.canonical.setLimits(c.w.Header(), decision.Standing, g.Counter.Now())
 	if decision.Verdict != limit.Granted {
 		p := c.limitProblem(decision)
 		if reservation == nil {
 			return p
 		}
-		c.shadow = p.code
+		c.hold.shadow = p.code
 		c.w.Header().Set(headerShadow, p.code)
 	}
-	c.cap = c.completionCap(decision)
+	c.hold.cap = c.completionCap(decision)
 	return nil
 }
 
@@ -143,11 +143,11 @@ func counterProblem(err error) error {
 // does nothing.
 func (g *Gateway) release(c *call) {
 	defer c.admission.release()
-	c.drop()
-	if c.reservation != nil {
-		c.reservation.Cancel()
+	c.endBody()
+	if c.hold.reservation != nil {
+		c.hold.reservation.Cancel()
 	}
-	g.uncounted.Add(-c.trusted)
+	g.uncounted.Add(-c.hold.uncounted)
 }
 
 const (
@@ -174,19 +174,19 @@ func (g *Gateway) takeSizeBound(c *call, key string) bool {
 	if !ok || g.uncounted.Load()+size > left/uncountedShare {
 		return false
 	}
-	c.prompt = size
+	c.hold.prompt = size
 	if c.ask().Tokens > left {
 		return false
 	}
-	c.trusted = size
+	c.hold.uncounted = size
 	g.uncounted.Add(size)
 	return true
 }
 
 // dropSizeBound undoes takeSizeBound, for a call that was not decided with it.
 func (g *Gateway) dropSizeBound(c *call) {
-	g.uncounted.Add(-c.trusted)
-	c.trusted = 0
+	g.uncounted.Add(-c.hold.uncounted)
+	c.hold.uncounted = 0
 }
 
 // remainingTokens returns the smaller of what the minute and the quota have left.
@@ -213,7 +213,7 @@ const (
 // Compared with upstream's usage, the counts show whether a model's template has
 // changed.
 func (g *Gateway) sampleEstimate(c *call) {
-	if c.trusted > 0 && c.trusted <= maxSample && c.told && (g.uncountedCalls.Add(1)-1)%sampleEvery == 0 {
+	if c.hold.uncounted > 0 && c.hold.uncounted <= maxSample && c.charge.fromUpstream && (g.uncountedCalls.Add(1)-1)%sampleEvery == 0 {
 		_ = c.estimatePrompt()
 	}
 }

@@ -104,7 +104,7 @@ func (g *Gateway) getUsage(c *call) error {
 	rows, err := g.historyCache.rows(c.r.Context(), g.History, usage.Query{Counter: key, From: from}, recent, now)
 	if err != nil {
 		answer.Problem = "The history can't be reached just now: minutes before the last ones are missing."
-		c.cause = err
+		c.result.cause = err
 	}
 	answer.setMinutes(rows, recent, limit.Minute(from), limit.Minute(now))
 	g.canonical.setLimits(c.w.Header(), recent.Standing, now)
