@@ -29,7 +29,7 @@ func (g *Gateway) forward(c *call) error {
 		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
 		Body: c.body, BodyDone: c.lastEndpoint, Failed: c.promptRead,
 	}
-	if c.upstream.showsAll = c.showsAll(); g.readOnTime(c) > 0 {
+	if c.upstream.showsAll = c.showsAll(); g.readOnTime(c) > 0 { // else a cancelled endpoint isn't read on
 		request.Rest = func(r *upstream.Rest) { rest = r }
 	}
 	response, err := g.Upstream.Send(c.r.Context(), request)
@@ -84,12 +84,19 @@ func (g *Gateway) chargeUnanswered(c *call, err error, rest *upstream.Rest) {
 	failed, ok := errors.AsType[*upstream.Error](err)
 	switch {
 	case c.charge.settled || c.charge.readOn != nil: // charged already, by an answer that broke off
-	case ok && failed.Accepted && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut):
+	case ok && failed.Accepted && gaveUp(failed):
 		g.settleUnfinished(c, &follower{gateway: g, call: c}, rest)
 		g.setUsageHeaders(c)
 	default:
-		g.refund(c)
+		c.settleFailed()
+		g.setUsageHeaders(c)
 	}
+}
+
+// gaveUp reports whether a call failed because its caller left or its time ran out, not
+// through its endpoint.
+func gaveUp(failed *upstream.Error) bool {
+	return failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut
 }
 
 // promptRead counts the endpoints that failed after a model had read the prompt, each of
@@ -235,7 +242,7 @@ func (g *Gateway) brokenBody(c *call, failed *upstream.Error, answer *chat.Answe
 		return failed, nil
 	}
 	f := &follower{gateway: g, call: c, held: body}
-	if answer.Report != chat.UsageGood && (failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut) {
+	if answer.Report != chat.UsageGood && gaveUp(failed) {
 		g.settleUnfinished(c, f, c.upstream.response.Rest())
 	} else {
 		c.settle(f.usage(false))
@@ -244,18 +251,19 @@ func (g *Gateway) brokenBody(c *call, failed *upstream.Error, answer *chat.Answe
 	return nil, g.upstreamFailure(c, failed)
 }
 
-// chargeBody charges a complete answer that isn't streamed.
+// chargeBody charges a complete answer that isn't streamed, and sets the usage headers.
 func (g *Gateway) chargeBody(c *call, answer *chat.Answer, body []byte) {
 	switch {
 	case answer.Report == chat.UsageGood:
 		c.charge.fromUpstream = true
-		g.settle(c, c.reportedUsage(answer.Usage))
+		c.settle(c.reportedUsage(answer.Usage))
 	case answer.Failed:
-		g.refund(c)
+		c.settleFailed()
 	default:
 		f := &follower{gateway: g, call: c, held: body}
-		g.settle(c, f.usage(true))
+		c.settle(f.usage(true))
 	}
+	g.setUsageHeaders(c)
 }
 
 // jsonType returns the Content-Type to send with a JSON answer: upstream's own if it is

@@ -88,7 +88,7 @@ func (m *meter) release(event []byte) []byte {
 	m.out = m.out[:0]
 	if m.events.Done && !m.last {
 		m.last = true
-		m.settle()
+		m.settleStream()
 		if m.TokensComment {
 			m.out = m.appendUsage(m.out)
 		}
@@ -101,11 +101,11 @@ func (m *meter) release(event []byte) []byte {
 	return m.out
 }
 
-// settle charges a call whose endpoint has finished with it: by upstream's usage, if the
+// settleStream charges a call whose endpoint has finished with it: by upstream's usage, if the
 // model wrote nothing after that; else by Tollgate's count, if that misses nothing; else
 // by a bound. A stream that failed before the model wrote anything is charged as failed.
 // It sets no headers: the relay may be sending them, with a keep-alive comment.
-func (m *meter) settle() {
+func (m *meter) settleStream() {
 	f := follower{gateway: m.Gateway, call: m.call, meter: m}
 	switch c := m.call; {
 	case c.charge.settled:
@@ -126,7 +126,7 @@ func (m *meter) end(ending upstream.Ending) {
 	case ending == upstream.Cut && m.written.empty() && !m.events.UsageCurrent():
 		c.settleFailed()
 	case m.events.UsageCurrent() && m.complete() || m.events.Failed || m.events.Done || ending == upstream.Ended || ending == upstream.Cut:
-		m.settle()
+		m.settleStream()
 	default:
 		m.settleUnfinished(c, &follower{gateway: m.Gateway, call: c, meter: m}, c.upstream.response.Rest())
 	}
@@ -183,12 +183,6 @@ func (c *call) settle(usage limit.Usage) {
 	c.hold.standing = c.hold.reservation.Settle(c.charge.usage)
 }
 
-// settle charges the call and sets the usage headers.
-func (g *Gateway) settle(c *call, usage limit.Usage) {
-	c.settle(usage)
-	g.setUsageHeaders(c)
-}
-
 // settleFailed ends a call that upstream failed: it charges the prompts that failed
 // endpoints read, and nothing else.
 func (c *call) settleFailed() {
@@ -197,12 +191,6 @@ func (c *call) settleFailed() {
 		return
 	}
 	c.hold.standing = c.hold.reservation.Cancel()
-}
-
-// refund ends a failed call and sets the usage headers.
-func (g *Gateway) refund(c *call) {
-	c.settleFailed()
-	g.setUsageHeaders(c)
 }
 
 // setUsageHeaders sets the headers for what the call was charged, if it was, and for
