@@ -20,12 +20,12 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// carrier is a place in a call's body for a prompt, in place of the $.
+// A carrier is a body with a place for a prompt, the $.
 type carrier struct{ name, fields string }
 
 const hi = `"messages":[{"role":"user","content":"hi"}]`
 
-// carriers are the places where an attacker put prompts that were not counted.
+// carriers are places in which an attacker could put prompts that were not counted.
 var carriers = []carrier{
 	{"plain content", `"messages":[{"role":"user","content":"$"}]`},
 	{"functions", `"functions":[{"name":"f","description":"$"}],` + hi},
@@ -54,7 +54,7 @@ var carriers = []carrier{
 	{"image", `"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y.png","detail":"high"}},{"type":"text","text":"hi"}]}]`},
 }
 
-// ending is a way in which a call ends.
+// An ending is a way in which a call ends.
 type ending struct {
 	name   string
 	stream bool
@@ -77,7 +77,8 @@ var endings = []ending{
 	{"an answer that is cut", false, "", "cut-after=1"},
 }
 
-// biller is a gateway before an endpoint that bills as a stranger does.
+// A biller is a gateway in front of an endpoint that bills independently of Tollgate's
+// code.
 type biller struct {
 	*bench
 	endpoint *r1sim.Endpoint
@@ -87,8 +88,8 @@ type biller struct {
 	behaves  atomic.Value   // of string: how it answers
 }
 
-// openBiller opens one whose timeouts are short, and whose models are as fast as
-// their caps allow.
+// openBiller opens a biller with short timeouts, whose models are as fast as their caps
+// allow.
 func openBiller(t *testing.T, limits subscription.Limits, settle time.Duration, model string) *biller {
 	t.Helper()
 	s := &biller{endpoint: &r1sim.Endpoint{}, log: make(lines, 100), begun: make(chan struct{}, 1)}
@@ -114,8 +115,8 @@ func openBiller(t *testing.T, limits subscription.Limits, settle time.Duration, 
 	return s
 }
 
-// end has a call end in a way, and waits until the gateway and the endpoint are
-// done with it.
+// end makes a call end in a way, and waits until the gateway and the endpoint have
+// finished with it.
 func (s *biller) end(t *testing.T, body string, e ending) (status int) {
 	t.Helper()
 	select {
@@ -158,10 +159,10 @@ func (s *biller) end(t *testing.T, body string, e ending) (status int) {
 	return status
 }
 
-// Wherever a caller puts a prompt, whatever model it asks, and however the call
-// ends, it pays for what the endpoint bills; where all is reserved, that is never
-// beyond the limit.
-func TestEveryCarrierIsPaidForHoweverItsCallEnds(t *testing.T) {
+// Wherever in the body a caller puts its prompt, whichever model it asks, and however the
+// call ends, it pays for what the endpoint bills. Under reserve: full that never exceeds
+// the limit.
+func TestAPromptIsPaidForWhereverItIsHoweverTheCallEnds(t *testing.T) {
 	const quota = 400_000
 	big := strings.Repeat("word12", 400)
 	for m, model := range []string{"DeepSeek-R1", "DeepSeek-V3.2", "gpt-4o", "gpt-4o-mini", "o3", "chat-prod"} {

@@ -17,9 +17,9 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// What an endpoint had written before it could hear that its caller left is billed,
-// and lies in buffers on its way: it is read, and counted.
-func TestWhatWasOnItsWayWhenAStreamWasLeftIsCharged(t *testing.T) {
+// Text that an endpoint wrote before it could notice that the caller left is billed. It
+// is still in buffers on its way, so the gateway reads and counts it.
+func TestTextOnItsWayWhenTheCallerLeavesIsCharged(t *testing.T) {
 	for _, settle := range []time.Duration{0, time.Minute} {
 		s := openBiller(t, subscription.Limits{TokenQuota: 1_000_000}, settle, "DeepSeek-R1")
 		for _, pace := range []string{"0s", "0s", "1ms"} {
@@ -32,9 +32,9 @@ func TestWhatWasOnItsWayWhenAStreamWasLeftIsCharged(t *testing.T) {
 	}
 }
 
-// Usage that comes with each chunk is what the call took so far, and not what it
-// takes: who leaves then is charged what the endpoint tells at the end.
-func TestRunningUsageIsNotTheChargeOfACallThatIsLeft(t *testing.T) {
+// Usage that comes with each chunk covers the call so far. A caller that leaves is
+// charged the usage at the end.
+func TestRunningUsageIsNotTheFinalChargeWhenTheCallerLeaves(t *testing.T) {
 	running := strings.Replace(said, "}]}", `}],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}}`, 1)
 	if running == said {
 		t.Fatalf("no chunk to put usage into: %s", said)
@@ -75,9 +75,9 @@ func TestRunningUsageIsNotTheChargeOfACallThatIsLeft(t *testing.T) {
 	}
 }
 
-// The last event of a stream may lack the blank line after it: it is read also
-// where its caller has left.
-func TestUsageAtTheVeryEndOfAStreamIsReadOn(t *testing.T) {
+// A stream's last event may lack the blank line after it. It is read even if the caller
+// has left.
+func TestUsageInAStreamsUnterminatedLastEventIsRead(t *testing.T) {
 	begun, left := make(chan struct{}), make(chan struct{})
 	b, log := openServing(t, subscription.Limits{}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -103,9 +103,9 @@ func TestUsageAtTheVeryEndOfAStreamIsReadOn(t *testing.T) {
 	}
 }
 
-// An answer of R1's that is read on to its end is known without usage, as if its
-// caller had stayed; half of one isn't.
-func TestAWholeAnswerThatIsReadOnIsKnown(t *testing.T) {
+// An answer of R1's that is read on to its end is charged by Tollgate's count if usage is
+// missing, as if the caller had stayed; half an answer isn't.
+func TestAWholeAnswerThatIsReadOnIsChargedByItsCount(t *testing.T) {
 	untold, _, _ := strings.Cut(answered, `,"usage"`)
 	untold += "}"
 	for name, test := range map[string]struct {
@@ -144,8 +144,8 @@ func TestAWholeAnswerThatIsReadOnIsKnown(t *testing.T) {
 	}
 }
 
-// Of two caps, servers differ in which they obey: the larger bounds what a call took.
-func TestOfTwoCapsTheLargerBounds(t *testing.T) {
+// Servers differ in which of two caps they obey, so the larger one is the bound.
+func TestTheLargerOfTwoCapsIsTheBound(t *testing.T) {
 	for _, caps := range []string{`"max_tokens":1,"max_completion_tokens":400,`, `"max_completion_tokens":1,"max_tokens":400,`} {
 		for _, model := range []string{"chat-prod", "DeepSeek-V3.2", "gpt-4o", "o3"} {
 			s := openBiller(t, subscription.Limits{TokenQuota: 1_000_000}, 20*time.Millisecond, model)
@@ -157,8 +157,8 @@ func TestOfTwoCapsTheLargerBounds(t *testing.T) {
 	}
 }
 
-// A stream with a stop sequence may have written all of that but its end.
-func TestWhatAStopSequenceWithholdsIsCharged(t *testing.T) {
+// A model may have written all of a stop sequence but its end, which isn't sent.
+func TestTextThatAStopSequenceWithholdsIsCharged(t *testing.T) {
 	b, log := openServing(t, subscription.Limits{}, "DeepSeek-R1", time.Minute, upstream.Timeouts{}, events(thought+said+stopped+finished))
 	b.post(t, path, strings.Replace(stream, "{", `{"stop":["x","`+strings.Repeat("stop here ", 20)+`"],`, 1))
 	if line, want := log.chat(t), byCount.tokens(promptIn(t, stream)); line.Prompt+line.Completion < want+60 {
@@ -166,8 +166,8 @@ func TestWhatAStopSequenceWithholdsIsCharged(t *testing.T) {
 	}
 }
 
-// In shadow nothing is refused, not even what nobody can bound.
-func TestInShadowWhatHasNoBoundIsLetPass(t *testing.T) {
+// In shadow nothing is refused, not even a call without a bound.
+func TestShadowLetsUnboundedCallsPass(t *testing.T) {
 	b, _ := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 50, Shadow: true}, "gpt-4o", 0, upstream.Timeouts{}, answer(answered))
 	response, text := b.post(t, path, `{"web_search_options":{},`+hi+`}`)
 	if response.StatusCode != 200 || response.Header.Get("X-Tollgate-Shadow") != "unbounded_request" {
@@ -175,8 +175,8 @@ func TestInShadowWhatHasNoBoundIsLetPass(t *testing.T) {
 	}
 }
 
-// A 408 is billed for its prompt, also where another endpoint then answers. Where
-// only one prompt is reserved, no other is asked.
+// A 408 is billed for its prompt, even if another endpoint then answers. If only one
+// prompt is reserved, no other endpoint is asked.
 func TestAPromptThatAnEndpointReadBeforeItFailedIsCharged(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveFull} {
 		for name, second := range map[string]http.HandlerFunc{"answers": answer(answered), "fails": refusing(503, ""), "times out": refusing(408, `{"error":{"code":"Timeout"}}`), "breaks off": cut} {
@@ -197,8 +197,8 @@ func TestAPromptThatAnEndpointReadBeforeItFailedIsCharged(t *testing.T) {
 	}
 }
 
-// A place that serves several models is bounded by the dearest of them, whichever
-// answers, and each is sent the cap that it obeys.
+// A call that several models may answer is bounded by the dearest of them, and each is
+// sent the cap that it obeys.
 func TestSeveralFamiliesBehindOneNameAreBoundedByTheDearest(t *testing.T) {
 	endpoint := &r1sim.Endpoint{}
 	fails := true
@@ -237,9 +237,9 @@ func TestSeveralFamiliesBehindOneNameAreBoundedByTheDearest(t *testing.T) {
 	}
 }
 
-// A call that waits for tokens gets those that a call which is read on turns out
-// not to have taken.
-func TestWhoWaitsGetsWhatACallThatIsReadOnDidNotTake(t *testing.T) {
+// A queued call gets the tokens that a call whose answer is read on turns out not to have
+// used.
+func TestAQueuedCallGetsTokensThatReadingOnGivesBack(t *testing.T) {
 	begun, left := make(chan struct{}, 2), make(chan struct{})
 	tell := sync.OnceFunc(func() { close(left) })
 	defer tell()
@@ -282,8 +282,9 @@ func TestWhoWaitsGetsWhatACallThatIsReadOnDidNotTake(t *testing.T) {
 	}
 }
 
-// While the counters can't be reached, what is left is owed like any other charge.
-func TestWhatIsLeftWhileTheCountersAreDownIsOwed(t *testing.T) {
+// While the counters can't be reached, the charge of a call whose caller left is owed like
+// any other.
+func TestACallLeftWhileTheCountersAreDownIsOwed(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveNone} {
 		for _, mode := range []limit.StoreDown{limit.Degrade, limit.FailOpen} {
 			s := openBiller(t, subscription.Limits{TokenQuota: 100_000, Reserve: reserve, OnStoreDown: mode}, 30*time.Millisecond, "o3")
