@@ -38,7 +38,7 @@ const (
 // PromptOf counts or bounds a call's prompt for the model that will read it.
 func PromptOf(r *chat.Request, f Family) Prompt {
 	var text int64
-	parts := r.Prompt(func(t []byte, length int) { text += f.text(t, length) })
+	parts := r.Prompt(func(t []byte, length int) { text += f.textTokens(t, length) })
 	if parts.Plain && f.Template {
 		if count, err := f.Encoding.CountChat(r.Messages, nil); err == nil {
 			return Prompt{Known: true, Tokens: int64(count), Withheld: parts.Stop}
@@ -47,7 +47,7 @@ func PromptOf(r *chat.Request, f Family) Prompt {
 	p := Prompt{Tokens: text + parts.Other + max(allowance*parts.Elements, quarter(parts.Frame)) + allowanceWhole + f.Preamble + quarter(int64(len(f.Name))),
 		Unbounded: parts.Unbounded, Prediction: parts.Prediction}
 	for _, image := range parts.Images {
-		p.Tokens += f.image(image)
+		p.Tokens += f.imageTokens(image)
 	}
 	if len(parts.Images) > 0 && f.Image == 0 && p.Unbounded == "" {
 		p.Unbounded = parts.ImagePath
@@ -77,9 +77,9 @@ func SizeOf(r *chat.Request, f Family) Prompt {
 	return PromptOf(r, f)
 }
 
-// text returns an upper bound of a text's tokens; length is its size in JSON, in
+// textTokens returns an upper bound of a text's tokens; length is its size in JSON, in
 // bytes.
-func (f *Family) text(text []byte, length int) int64 {
+func (f *Family) textTokens(text []byte, length int) int64 {
 	switch {
 	case f.Template:
 		return int64(f.Encoding.CountText(text))
@@ -89,9 +89,9 @@ func (f *Family) text(text []byte, length int) int64 {
 	return max(int64(len(text)), quarter(int64(length)))
 }
 
-// image returns the most an image costs, in tokens. If its address alone makes more
+// imageTokens returns the most an image costs, in tokens. If its address alone makes more
 // tokens, the address counts.
-func (f *Family) image(image chat.Image) int64 {
+func (f *Family) imageTokens(image chat.Image) int64 {
 	cost := f.Image
 	switch {
 	case cost == 0:

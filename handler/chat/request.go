@@ -169,24 +169,24 @@ func ofBody(field, problem string) string {
 func (r *Request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	switch string(key) {
 	case "model":
-		r.Model, r.at.model, err = text(s, "model")
+		r.Model, r.at.model, err = readString(s, "model")
 	case "messages":
-		r.Messages, err = messages(s)
+		r.Messages, err = readMessages(s)
 	case "tools":
-		r.Tools, err = tools(s)
+		r.Tools, err = readTools(s)
 	case "stream":
-		r.Stream, _, err = boolean(s, "stream")
+		r.Stream, _, err = readBool(s, "stream")
 	case "stream_options":
 		err = r.options(s)
 	case "n":
 		var n *int64
-		if n, _, err = count(s, "n", 1); n != nil {
+		if n, _, err = readCount(s, "n", 1); n != nil {
 			r.N = *n
 		}
 	case "max_tokens":
-		r.MaxTokens, r.at.maxTokens, err = limit(s, "max_tokens")
+		r.MaxTokens, r.at.maxTokens, err = readCap(s, "max_tokens")
 	case "max_completion_tokens":
-		r.MaxCompletionTokens, r.at.maxCompletion, err = limit(s, "max_completion_tokens")
+		r.MaxCompletionTokens, r.at.maxCompletion, err = readCap(s, "max_completion_tokens")
 	case "data_sources", "dataSources":
 		if r.DataSources = !s.Literal("null"); r.DataSources {
 			err = s.Skip()
@@ -212,7 +212,7 @@ func (r *Request) options(s *jsonscan.Scanner) error {
 		if string(key) != "include_usage" {
 			return s.Skip()
 		}
-		r.IncludeUsage, r.at.use, err = boolean(s, "stream_options.include_usage")
+		r.IncludeUsage, r.at.use, err = readBool(s, "stream_options.include_usage")
 		return err
 	})
 	r.at.options = span{start, s.Pos()}
@@ -222,7 +222,7 @@ func (r *Request) options(s *jsonscan.Scanner) error {
 	return nil
 }
 
-func messages(s *jsonscan.Scanner) ([]byte, error) {
+func readMessages(s *jsonscan.Scanner) ([]byte, error) {
 	start := s.Pos()
 	if s.Literal("null") {
 		return nil, noMessages
@@ -250,7 +250,7 @@ func messages(s *jsonscan.Scanner) ([]byte, error) {
 	return s.Since(start), err
 }
 
-func tools(s *jsonscan.Scanner) ([]byte, error) {
+func readTools(s *jsonscan.Scanner) ([]byte, error) {
 	start := s.Pos()
 	if s.Literal("null") {
 		return nil, nil
@@ -264,7 +264,7 @@ func tools(s *jsonscan.Scanner) ([]byte, error) {
 	return s.Since(start), nil
 }
 
-func text(s *jsonscan.Scanner, field string) (string, span, error) {
+func readString(s *jsonscan.Scanner, field string) (string, span, error) {
 	start := s.Pos()
 	if s.Literal("null") {
 		return "", span{start, s.Pos()}, nil
@@ -279,7 +279,7 @@ func text(s *jsonscan.Scanner, field string) (string, span, error) {
 	return string(raw), span{start, s.Pos()}, err
 }
 
-func boolean(s *jsonscan.Scanner, field string) (bool, span, error) {
+func readBool(s *jsonscan.Scanner, field string) (bool, span, error) {
 	start := s.Pos()
 	switch {
 	case s.Literal("null"), s.Literal("false"):
@@ -290,19 +290,19 @@ func boolean(s *jsonscan.Scanner, field string) (bool, span, error) {
 	return false, span{}, &FieldError{field, "must be true or false", "send true or false, without quotes"}
 }
 
-// limit reads a cap; nil means none.
+// readCap reads a cap; nil means none.
 // Source: https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/entrypoints/openai/protocol.py
-func limit(s *jsonscan.Scanner, field string) (*int64, span, error) {
-	most, at, err := count(s, field, 0)
+func readCap(s *jsonscan.Scanner, field string) (*int64, span, error) {
+	most, at, err := readCount(s, field, 0)
 	if most != nil && *most == 0 {
 		most = nil
 	}
 	return most, at, err
 }
 
-// count reads a whole number, least or greater; null is nil. It refuses 10.0 and 1e1,
+// readCount reads a whole number, least or greater; null is nil. It refuses 10.0 and 1e1,
 // which upstreams read differently.
-func count(s *jsonscan.Scanner, field string, least int64) (*int64, span, error) {
+func readCount(s *jsonscan.Scanner, field string, least int64) (*int64, span, error) {
 	start := s.Pos()
 	if s.Literal("null") {
 		return nil, span{start, s.Pos()}, nil

@@ -53,7 +53,7 @@ const fewKeys = 16
 func (s *Scanner) Distinct(keys Keys, field func(key []byte) error) error {
 	base := len(s.keys)
 	var many map[string]bool
-	err := s.object(func(key []byte) error {
+	err := s.walkObject(func(key []byte) error {
 		name := key
 		if keys.Fold {
 			name = fold(key)

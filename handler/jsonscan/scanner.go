@@ -99,10 +99,10 @@ func (s *Scanner) Object(field func(key []byte) error) error {
 	if s.options.Distinct {
 		return s.Distinct(Keys{}, field)
 	}
-	return s.object(field)
+	return s.walkObject(field)
 }
 
-func (s *Scanner) object(field func(key []byte) error) error {
+func (s *Scanner) walkObject(field func(key []byte) error) error {
 	if s.Peek() != '{' {
 		return ErrSyntax
 	}

@@ -58,7 +58,7 @@ func (t Timeouts) orDefault() Timeouts {
 
 // Client calls endpoints. Make one with New.
 type Client struct {
-	endpoints []*endpoint
+	endpoints []*validEndpoint
 	timeouts  Timeouts
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -66,12 +66,12 @@ type Client struct {
 	deployments map[place]*deployment // added on the first call for each
 }
 
-// endpoint is a valid Endpoint with every default filled in.
-type endpoint struct{ Endpoint }
+// validEndpoint is a valid Endpoint with every default filled in.
+type validEndpoint struct{ Endpoint }
 
 // place identifies a deployment: an endpoint, and a model by the endpoint's name.
 type place struct {
-	endpoint *endpoint
+	endpoint *validEndpoint
 	model    Model
 }
 
@@ -89,7 +89,7 @@ func New(endpoints []Endpoint, timeouts Timeouts) (*Client, error) {
 	c := &Client{timeouts: timeouts.orDefault(), dial: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, deployments: make(map[place]*deployment)}
 	faults := Validate(endpoints)
 	for i, configured := range endpoints {
-		e := &endpoint{configured.withName(i).withDefaults()}
+		e := &validEndpoint{configured.withName(i).withDefaults()}
 		if e.Key.Empty() && e.Token == nil {
 			faults = append(faults, fmt.Errorf("upstream %q: credential is missing: set its key, or let it use a managed identity", e.Name))
 		}
@@ -112,7 +112,7 @@ func (c *Client) CloseIdle() {
 
 // deployment returns the deployment of a model at an endpoint, and adds it on the
 // first call for it. model is the endpoint's own name for the model.
-func (c *Client) deployment(e *endpoint, model Model) *deployment {
+func (c *Client) deployment(e *validEndpoint, model Model) *deployment {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := place{e, model}
@@ -219,7 +219,7 @@ func (r *round) send() (*Response, error) {
 		got.Body = got.pump
 	}
 	if err == nil && call.Stream && !late.Stop() {
-		err = got.from.failure(ctx, TimedOut, errLate, true)
+		err = got.from.errorFor(ctx, TimedOut, errLate, true)
 		if call.Rest != nil {
 			call.goesOn = true
 			call.Rest(&Rest{body: got.pump, stop: call.stop})
@@ -291,12 +291,12 @@ func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, er
 	a := &attempt{wrote: make(chan struct{}), body: &payload{pieces: call.Body(d.target())}}
 	request, secret, err := d.request(ctx, call, a.body)
 	if err != nil {
-		return nil, a, d.failure(ctx, NoCredential, err, false)
+		return nil, a, d.errorFor(ctx, NoCredential, err, false)
 	}
 	request = request.WithContext(httptrace.WithClientTrace(call.work, a.trace()))
 	got, pending, err := d.roundTrip(ctx, request, call.Rest != nil)
 	if err != nil {
-		failed := d.failure(ctx, Unreachable, unquoted(err), a.accepted())
+		failed := d.errorFor(ctx, Unreachable, unquoted(err), a.accepted())
 		a.broke = failed.Reason == Unreachable
 		switch rest := (&Rest{pending: pending, stop: call.stop}); {
 		case pending == nil:

@@ -24,7 +24,7 @@ const (
 // deployment is one model at an endpoint. It has its own state and connections,
 // because its failures say nothing about the endpoint's other models.
 type deployment struct {
-	*endpoint
+	*validEndpoint
 	model     Model // by the endpoint's own name
 	address   *url.URL
 	transport *http.Transport
@@ -39,8 +39,8 @@ type deployment struct {
 }
 
 // newDeployment returns a deployment without failures.
-func newDeployment(e *endpoint, model Model, transport *http.Transport) *deployment {
-	return &deployment{endpoint: e, model: model, address: e.address(model.Name), transport: transport, retries: newBudget()}
+func newDeployment(e *validEndpoint, model Model, transport *http.Transport) *deployment {
+	return &deployment{validEndpoint: e, model: model, address: e.address(model.Name), transport: transport, retries: newBudget()}
 }
 
 // admission is a deployment's answer to a call that wants to go there.

@@ -95,9 +95,9 @@ var (
 // errLate is the cause of a context that ends because upstream took too long.
 var errLate = errors.New("upstream took too long")
 
-// failure returns an Error for err. If ctx, a context of Send's, has ended, the
+// errorFor returns an Error for err. If ctx, a context of Send's, has ended, the
 // Error has the reason of that.
-func (e *endpoint) failure(ctx context.Context, reason Reason, err error, accepted bool) *Error {
+func (e *validEndpoint) errorFor(ctx context.Context, reason Reason, err error, accepted bool) *Error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errLate), errors.Is(cause, context.DeadlineExceeded):
 		return &Error{e.Name, TimedOut, cause, accepted}

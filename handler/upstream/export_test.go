@@ -23,6 +23,6 @@ func ResponseOf(body io.ReadCloser) *Response {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	return &Response{
 		Header: make(http.Header), ctx: ctx, cancel: cancel, late: time.NewTimer(0), size: -1,
-		answer: &answer{Response: &http.Response{Body: body}, from: newDeployment(&endpoint{}, Model{}, nil)}, timeouts: &DefaultTimeouts,
+		answer: &answer{Response: &http.Response{Body: body}, from: newDeployment(&validEndpoint{}, Model{}, nil)}, timeouts: &DefaultTimeouts,
 	}
 }

@@ -116,7 +116,7 @@ func (r *Response) Body(hold func(bytes int64) error) ([]byte, error) {
 	var failed *Error
 	switch {
 	case err != nil:
-		failed = r.answer.from.failure(r.ctx, Broken, unquoted(err), true)
+		failed = r.answer.from.errorFor(r.ctx, Broken, unquoted(err), true)
 	case len(body) > MaxBody:
 		body, failed = body[:MaxBody], r.Failure(BadAnswer, errors.New("the answer is too large"))
 	default:

@@ -38,7 +38,7 @@ type Token struct {
 const magic = "tollgate bpe 2\n"
 
 const (
-	// minTokenBytes is the minTokenBytes size of a token in the file.
+	// minTokenBytes is the smallest size of a token in the file.
 	minTokenBytes = 6
 	// escaped stands for a number that has its own byte.
 	escaped = 15

@@ -106,7 +106,7 @@ func (t *classes) run(text []byte, i int, bits, but uint8) int {
 	return i
 }
 
-// upTo is run for at most most characters.
+// upTo is run, but stops after most characters.
 func (t *classes) upTo(most int, text []byte, i int, bits uint8) int {
 	for ; most > 0 && t.is(text, i, bits); most-- {
 		_, i = t.at(text, i)
