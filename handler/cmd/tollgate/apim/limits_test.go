@@ -44,11 +44,11 @@ const bySubscription = `counter-key="@(context.Subscription.Id)" `
 func TestRefusedHeaderNamesAreReportedAsLost(t *testing.T) {
 	for _, test := range []struct {
 		attributes string
-		settings   map[string]string // besides which none names a header
+		settings   map[string]string // the only header settings
 		lost       string
 	}{
 		{`remaining-tokens-header-name="remaining-tokens" remaining-quota-tokens-header-name="remaining-tokens"`,
-			map[string]string{"REMAINING_TOKENS_HEADER": "remaining-tokens"}, `remaining-quota-tokens-header-name: the gateway refuses that name: REMAINING_QUOTA_TOKENS_HEADER is "remaining-tokens"`},
+			map[string]string{"REMAINING_TOKENS_HEADER": "remaining-tokens"}, `remaining-quota-tokens-header-name: the gateway refuses this name: REMAINING_QUOTA_TOKENS_HEADER is "remaining-tokens"`},
 		{`remaining-tokens-header-name="X-Left" tokens-consumed-header-name="x-left"`, map[string]string{"REMAINING_TOKENS_HEADER": "X-Left"}, "tokens-consumed-header-name"},
 		{`remaining-tokens-header-name="consumed-tokens" tokens-consumed-header-name="remaining-tokens"`,
 			map[string]string{"REMAINING_TOKENS_HEADER": "consumed-tokens", "TOKENS_CONSUMED_HEADER": "remaining-tokens"}, ""},
@@ -131,7 +131,7 @@ func TestLimitsUnderDifferentConditionsAreNotMerged(t *testing.T) {
 		choose(minute, quota): false, minute + choose(quota, ""): false, choose("", minute) + quota: false, choose(minute+quota, ""): true, choose(choose(minute, quota), ""): false,
 	} {
 		p, lost := imported(t, inbound)
-		if got := p.Limits.TokensPerMinute > 0 && p.Limits.TokenQuota > 0; got != both || strings.Contains(lost, "another condition") == both || !strings.Contains(lost, "no conditions here") {
+		if got := p.Limits.TokensPerMinute > 0 && p.Limits.TokenQuota > 0; got != both || strings.Contains(lost, "another condition") == both || !strings.Contains(lost, "Tollgate has no conditions") {
 			t.Errorf("%s: %+v, lost %s", inbound, p.Limits, lost)
 		}
 	}
