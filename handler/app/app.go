@@ -67,7 +67,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	app.handler = mountOperators(c, app.gateway, o, log, app.quiet)
 	if c.UnderHost {
 		app.handler = housekeeping.New(housekeeping.Config{Counters: o.counters, Counter: app.counter, History: o.history,
-			Retention: c.Counting.Retention, Turns: o.turns, Log: log}).Before(app.handler)
+			Retention: c.Counting.Retention, Turns: o.turns, Log: log}).Middleware(app.handler)
 	}
 	return app, nil
 }
@@ -103,7 +103,7 @@ func openStores(c config.Config) (operatorDeps, error) {
 	}
 	audit := managetables.New(service, managetables.DefaultTable)
 	return operatorDeps{store: tablestore.New(service, tablestore.DefaultTables), audit: audit, probe: audit.Probe,
-		turns: housekeepingtables.New(service, housekeepingtables.Usual), counters: countertables.New(service, countertables.DefaultTable), history: countertables.NewHistory(service, countertables.DefaultHistoryTable)}, nil
+		turns: housekeepingtables.New(service, housekeepingtables.DefaultTable), counters: countertables.New(service, countertables.DefaultTable), history: countertables.NewHistory(service, countertables.DefaultHistoryTable)}, nil
 }
 
 // close writes the counters a last time and sends the remaining telemetry.

@@ -1,6 +1,8 @@
-// Package doctor looks into what a gateway needs and says what is wrong with
-// it, and what to do: for the command line, with an operator's own login, and
-// for a deployed gateway, with its own.
+// Package doctor checks what a gateway needs and says what is wrong and how to fix it. The
+// command line runs its checks with the operator's login, a deployed gateway with its own
+// identity.
+//
+// Each function returns a manage.Check. Start reading at Tables.
 package doctor
 
 import (
@@ -19,31 +21,31 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// mostSkew is how far this machine's clock may be from the table service's,
-// whose Date is in whole seconds: minutes begin by the service's time.
-const mostSkew = 2 * time.Second
+// maxSkew is the accepted difference between this machine's clock and the table
+// service's, by which minutes begin. The service's Date header has whole seconds.
+const maxSkew = 2 * time.Second
 
-// Tables looks whether rows can be written, read and deleted, as probe does,
-// and whether what the directory holds fits together; then, as a check of its
-// own, whether the clocks agree.
+// Tables returns two checks. The first checks that rows can be written, read and deleted,
+// which probe does, and that every subscription is valid with its tier. The second
+// compares this machine's clock with the time that probe returned.
 func Tables(probe func(context.Context) (time.Time, error), directory subscription.Store) []manage.Check {
-	var probed atomic.Pointer[clocks] // several operators may look at once
+	var probed atomic.Pointer[clocks] // checks may run concurrently
 	return []manage.Check{
 		{Name: "tables", Run: func(ctx context.Context) (string, error) {
-			there, err := probe(ctx)
+			service, err := probe(ctx)
 			if err != nil {
 				probed.Store(nil)
 				return "", err
 			}
-			probed.Store(&clocks{there, time.Now()})
-			return consistent(ctx, directory)
+			probed.Store(&clocks{service, time.Now()})
+			return checkDirectory(ctx, directory)
 		}},
-		{Name: "clock", Run: func(context.Context) (string, error) { return agree(probed.Load()) }},
+		{Name: "clock", Run: func(context.Context) (string, error) { return compareClocks(probed.Load()) }},
 	}
 }
 
-// consistent looks whether every subscription fits its tier.
-func consistent(ctx context.Context, directory subscription.Store) (string, error) {
+// checkDirectory checks every subscription with its tier.
+func checkDirectory(ctx context.Context, directory subscription.Store) (string, error) {
 	tiers, e1 := directory.Tiers(ctx)
 	subs, e2 := directory.Subscriptions(ctx)
 	if err := errors.Join(e1, e2); err != nil {
@@ -55,69 +57,70 @@ func consistent(ctx context.Context, directory subscription.Store) (string, erro
 	}
 	var wrong []string
 	for _, s := range subs {
-		tier, there := known[s.Tier]
-		if !there {
-			wrong = append(wrong, fmt.Sprintf("subscription %s names tier %s, which there isn't: make the tier, or name another", s.ID, s.Tier))
+		tier, exists := known[s.Tier]
+		if !exists {
+			wrong = append(wrong, fmt.Sprintf("subscription %s names tier %s, which doesn't exist: create the tier, or use another", s.ID, s.Tier))
 		} else if err := s.Check(tier); err != nil {
 			wrong = append(wrong, fmt.Sprintf("subscription %s: %s", s.ID, strings.ReplaceAll(err.Error(), "\n", "; ")))
 		}
 	}
 	if wrong != nil {
-		return "", errors.New(some(wrong))
+		return "", errors.New(firstFew(wrong))
 	}
-	said := fmt.Sprintf("rows can be written, read and deleted; %s, %s", count(len(tiers), "tier"), count(len(subs), "subscription"))
-	if invented := byCallersWord(tiers, subs, known); invented != nil {
-		said += ". Mind that a caller can have a limit of its own for every value it invents of a header: " + some(invented) +
-			". Count by a header only where a proxy of yours sets it and nobody gets around that proxy"
+	note := fmt.Sprintf("rows can be written, read and deleted; %s, %s", plural(len(tiers), "tier"), plural(len(subs), "subscription"))
+	if byHeader := countedByHeader(tiers, subs, known); byHeader != nil {
+		note += ". Callers get a separate limit for each value of a header that they send: " + firstFew(byHeader) +
+			". Count by a header only if a proxy of yours sets it and callers can't bypass the proxy"
 	}
-	return said, nil
+	return note, nil
 }
 
-// byCallersWord names the tiers and subscriptions that count by what callers write.
-func byCallersWord(tiers []subscription.Tier, subs []subscription.Subscription, known map[string]subscription.Tier) (found []string) {
-	look := func(what, id string, l *subscription.Limits) {
+// countedByHeader lists the tiers and subscriptions that count by a header, which callers
+// can set.
+func countedByHeader(tiers []subscription.Tier, subs []subscription.Subscription, known map[string]subscription.Tier) (found []string) {
+	collect := func(what, id string, l *subscription.Limits) {
 		if headers := l.CounterKey.Headers(); headers != nil {
 			found = append(found, fmt.Sprintf("%s %s counts by %s", what, id, strings.Join(headers, " and ")))
 		}
 	}
 	for _, t := range tiers {
-		look("tier", t.ID, &t.Limits)
+		collect("tier", t.ID, &t.Limits)
 	}
 	for _, s := range subs {
 		tier := known[s.Tier]
 		if own, err := s.Effective(tier); err == nil && own.CounterKey != tier.CounterKey {
-			look("subscription", s.ID, &own.Limits)
+			collect("subscription", s.ID, &own.Limits)
 		}
 	}
 	return found
 }
 
-// clocks are what time it was at one moment: at the tables, and here.
-type clocks struct{ there, here time.Time }
+// clocks hold the table service's and this machine's time at one moment.
+type clocks struct{ service, local time.Time }
 
-// agree compares the clocks; nil: they couldn't be read.
-func agree(at *clocks) (string, error) {
+// compareClocks checks the difference of the clocks; nil: the tables were unreachable.
+func compareClocks(at *clocks) (string, error) {
 	if at == nil {
 		return "", errors.New("not compared, because the tables can't be reached")
 	}
-	skew := at.here.Sub(at.there)
+	skew := at.local.Sub(at.service)
 	if skew >= 0 {
-		skew = max(0, skew-time.Second) // the service's time is cut to a second
+		skew = max(0, skew-time.Second) // the service's time is truncated to seconds
 	}
-	if skew.Abs() > mostSkew {
-		return "", fmt.Errorf("this machine's clock is %s %s the table service's: set it by a time server", skew.Abs().Round(time.Second), ahead(skew))
+	if skew.Abs() > maxSkew {
+		return "", fmt.Errorf("this machine's clock is %s %s the table service's: synchronize it with a time server", skew.Abs().Round(time.Second), direction(skew))
 	}
-	return "within " + mostSkew.String() + " of the table service's", nil
+	return "within " + maxSkew.String() + " of the table service's", nil
 }
 
-func ahead(skew time.Duration) string {
+func direction(skew time.Duration) string {
 	if skew > 0 {
 		return "ahead of"
 	}
 	return "behind"
 }
 
-// Counters looks whether every counter can be read.
+// Counters checks that every counter can be read.
 func Counters(stored func(context.Context) iter.Seq2[counter.Entry, error]) manage.Check {
 	return manage.Check{Name: "counters", Run: func(ctx context.Context) (string, error) {
 		var wrong []string
@@ -131,14 +134,14 @@ func Counters(stored func(context.Context) iter.Seq2[counter.Entry, error]) mana
 			}
 		}
 		if wrong != nil {
-			return "", errors.New(some(wrong))
+			return "", errors.New(firstFew(wrong))
 		}
-		return count(all, "counter") + ", all readable", nil
+		return plural(all, "counter") + ", all readable", nil
 	}}
 }
 
-// Pepper looks whether keys can be hashed, and are under the pepper that those in
-// the tables were made under; fault is what is wrong with the pepper itself.
+// Pepper checks that the pepper is the one that the stored keys were hashed with. fault is
+// the error of making the pepper, if it is invalid.
 func Pepper(pepper subscription.Pepper, fault error, directory subscription.Store) manage.Check {
 	return manage.Check{Name: "pepper", Run: func(ctx context.Context) (string, error) {
 		if fault != nil {
@@ -146,53 +149,53 @@ func Pepper(pepper subscription.Pepper, fault error, directory subscription.Stor
 		}
 		switch err := (subscription.Registry{Store: directory}).ComparePepper(ctx, pepper); {
 		case errors.Is(err, subscription.ErrNotFound):
-			return "KEY_PEPPER is set; no gateway has started yet and no key was made, so there is nothing to compare it with", nil
+			return "KEY_PEPPER is set. No key was created and no gateway started yet, so there is nothing to compare it with", nil
 		case err != nil:
 			return "", err
 		}
-		return "KEY_PEPPER is the one that the tables' keys are made under", nil
+		return "KEY_PEPPER is the one that the keys in the tables were hashed with", nil
 	}}
 }
 
-// Identity looks whether an identity gets a token for what it is to reach.
-func Identity(of string, token func(context.Context) (string, error)) manage.Check {
+// Identity checks that the identity gets a token for a resource.
+func Identity(resource string, token func(context.Context) (string, error)) manage.Check {
 	return manage.Check{Name: "identity", Run: func(ctx context.Context) (string, error) {
 		if _, err := token(ctx); err != nil {
 			first, _, _ := strings.Cut(err.Error(), "\n")
-			return "", fmt.Errorf("no token for %s: %s: give the app an identity, or log in with az login", of, first)
+			return "", fmt.Errorf("no token for %s: %s: give the app an identity, or log in with az login", resource, first)
 		}
-		return "a token for " + of + " was given", nil
+		return "got a token for " + resource, nil
 	}}
 }
 
-// Reachable looks whether something answers at an address, whatever it says to
-// a request that has no credential.
+// Reachable checks that a server answers at an address. Any answer counts, because the
+// request has no credential.
 func Reachable(name, address string) manage.Check {
 	return manage.Check{Name: name, Run: func(ctx context.Context) (string, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
-			return "", fmt.Errorf("%s is no address", address)
+			return "", fmt.Errorf("%s is not a valid URL", address)
 		}
-		transport := &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: true} // no proxy: the gateway uses none
+		transport := &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: true} // without a proxy, like the gateway
 		response, err := transport.RoundTrip(request)
 		if err != nil {
-			return "", fmt.Errorf("%s can't be reached: %s", address, unreachable(err))
+			return "", fmt.Errorf("%s can't be reached: %s", address, unreachableFix(err))
 		}
 		_ = response.Body.Close()
 		return fmt.Sprintf("%s answers", address), nil
 	}}
 }
 
-// unreachable is what to do about an address that doesn't answer.
-func unreachable(err error) string {
+// unreachableFix returns the cause and the fix for an address that doesn't answer.
+func unreachableFix(err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return "there is no host " + dns.Name + ": check the name, and the network's DNS"
+		return "host " + dns.Name + " doesn't resolve: check the name and the network's DNS"
 	}
 	return err.Error() + ": check the address, the firewall and the private endpoint"
 }
 
-// some joins the first few of many.
-func some(all []string) string {
+// firstFew joins the first five texts and says how many more there are.
+func firstFew(all []string) string {
 	const few = 5
 	if len(all) <= few {
 		return strings.Join(all, "; ")
@@ -200,7 +203,8 @@ func some(all []string) string {
 	return fmt.Sprintf("%s; and %d more", strings.Join(all[:few], "; "), len(all)-few)
 }
 
-func count(n int, what string) string {
+// plural returns a number with its noun.
+func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}

@@ -23,48 +23,50 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// expect runs checks, whose findings must be these: ok, or what is said.
-func expect(t *testing.T, checks []manage.Check, want map[string]string) {
+// expectFindings runs checks and compares the findings by name: "ok", or a part of the
+// note of a failed check.
+func expectFindings(t *testing.T, checks []manage.Check, want map[string]string) {
 	t.Helper()
 	findings := manage.RunChecks(t.Context(), checks)
 	if len(findings) != len(want) {
-		t.Errorf("found %+v", findings)
+		t.Errorf("findings %+v, want %d", findings, len(want))
 	}
 	for _, f := range findings {
 		if part := want[f.Name]; f.OK != (part == "ok") || part != "ok" && !strings.Contains(f.Note, part) {
-			t.Errorf("%s: %t, %s; want %s", f.Name, f.OK, f.Note, part)
+			t.Errorf("%s: ok %t, note %s; want %s", f.Name, f.OK, f.Note, part)
 		}
 	}
 }
 
-func at(skew time.Duration, err error) func(context.Context) (time.Time, error) {
+// probeWithSkew returns a probe of tables whose clock is behind by skew, or an error.
+func probeWithSkew(skew time.Duration, err error) func(context.Context) (time.Time, error) {
 	return func(context.Context) (time.Time, error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		return time.Now().Add(-skew).Truncate(time.Second), nil // as an HTTP date is
+		return time.Now().Add(-skew).Truncate(time.Second), nil // like an HTTP date
 	}
 }
 
-func TestClocksThatDifferAreSaid(t *testing.T) {
+func TestClocksThatDifferAreReported(t *testing.T) {
 	for skew, want := range map[time.Duration]string{0: "ok", time.Second: "ok", -time.Second: "ok", time.Minute: "ahead of the table service's", -time.Minute: "behind the table service's"} {
-		expect(t, doctor.Tables(at(skew, nil), memstore.New()), map[string]string{"tables": "ok", "clock": want})
+		expectFindings(t, doctor.Tables(probeWithSkew(skew, nil), memstore.New()), map[string]string{"tables": "ok", "clock": want})
 	}
-	expect(t, doctor.Tables(at(0, errors.New("down")), memstore.New()), map[string]string{"tables": "down", "clock": "not compared"})
+	expectFindings(t, doctor.Tables(probeWithSkew(0, errors.New("down")), memstore.New()), map[string]string{"tables": "down", "clock": "not compared"})
 }
 
-// TestSeveralOperatorsMayLookAtOnce fails under the race detector where they
-// share what one of them has read.
-func TestSeveralOperatorsMayLookAtOnce(t *testing.T) {
-	checks := doctor.Tables(at(0, nil), memstore.New())
+// TestChecksCanRunConcurrently fails under the race detector if the checks share
+// unprotected state.
+func TestChecksCanRunConcurrently(t *testing.T) {
+	checks := doctor.Tables(probeWithSkew(0, nil), memstore.New())
 	var all sync.WaitGroup
 	for range 4 {
-		all.Go(func() { expect(t, checks, map[string]string{"tables": "ok", "clock": "ok"}) })
+		all.Go(func() { expectFindings(t, checks, map[string]string{"tables": "ok", "clock": "ok"}) })
 	}
 	all.Wait()
 }
 
-func TestSubscriptionsThatDoNotFitAreNamed(t *testing.T) {
+func TestInvalidSubscriptionsAreReported(t *testing.T) {
 	store := memstore.New()
 	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold"})
 	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "a", Tier: "silver"})
@@ -73,11 +75,11 @@ func TestSubscriptionsThatDoNotFitAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, part := range []string{"subscription a names tier silver", "subscription b: ", "burstTokens"} {
-		expect(t, doctor.Tables(at(0, nil), store)[:1], map[string]string{"tables": part})
+		expectFindings(t, doctor.Tables(probeWithSkew(0, nil), store)[:1], map[string]string{"tables": part})
 	}
 }
 
-func TestCountingByTheCallersOwnWordIsNamed(t *testing.T) {
+func TestCountingByAHeaderIsReported(t *testing.T) {
 	store := memstore.New()
 	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 5, CounterKey: "{subscription}/{header:X-Team}"}})
 	_, e2 := store.PutTier(t.Context(), subscription.Tier{ID: "silver", Limits: subscription.Limits{TokensPerMinute: 5}})
@@ -86,13 +88,13 @@ func TestCountingByTheCallersOwnWordIsNamed(t *testing.T) {
 	if err := errors.Join(e1, e2, e3, e4); err != nil {
 		t.Fatal(err)
 	}
-	found := manage.RunChecks(t.Context(), doctor.Tables(at(0, nil), store)[:1])[0]
+	found := manage.RunChecks(t.Context(), doctor.Tables(probeWithSkew(0, nil), store)[:1])[0]
 	if !found.OK || !strings.Contains(found.Note, "tier gold counts by X-Team; subscription b counts by X-App.") {
 		t.Errorf("got %+v, want it to name gold's and b's headers", found)
 	}
 }
 
-func TestCountersThatCannotBeReadAreNamed(t *testing.T) {
+func TestUnreadableCountersAreReported(t *testing.T) {
 	counters := func(fault error, keys ...string) func(context.Context) iter.Seq2[counter.Entry, error] {
 		return func(context.Context) iter.Seq2[counter.Entry, error] {
 			return func(yield func(counter.Entry, error) bool) {
@@ -104,25 +106,25 @@ func TestCountersThatCannotBeReadAreNamed(t *testing.T) {
 			}
 		}
 	}
-	expect(t, []manage.Check{doctor.Counters(counters(nil, "a", "b"))}, map[string]string{"counters": "ok"})
-	expect(t, []manage.Check{doctor.Counters(counters(counter.ErrEdited, "a", "b", "c", "d", "e", "f"))}, map[string]string{"counters": "and 1 more"})
-	expect(t, []manage.Check{doctor.Counters(counters(errors.New("down"), ""))}, map[string]string{"counters": "down"})
+	expectFindings(t, []manage.Check{doctor.Counters(counters(nil, "a", "b"))}, map[string]string{"counters": "ok"})
+	expectFindings(t, []manage.Check{doctor.Counters(counters(counter.ErrEdited, "a", "b", "c", "d", "e", "f"))}, map[string]string{"counters": "and 1 more"})
+	expectFindings(t, []manage.Check{doctor.Counters(counters(errors.New("down"), ""))}, map[string]string{"counters": "down"})
 }
 
-func TestWhatCannotBeReachedIsSaidWithItsFix(t *testing.T) {
+func TestUnreachableAddressesAreReportedWithAFix(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
-	expect(t, []manage.Check{doctor.Reachable("up", server.URL)}, map[string]string{"up": "ok"})
+	expectFindings(t, []manage.Check{doctor.Reachable("up", server.URL)}, map[string]string{"up": "ok"})
 	server.Close()
-	expect(t, []manage.Check{doctor.Reachable("up", server.URL)}, map[string]string{"up": "check the address, the firewall"})
-	expect(t, []manage.Check{doctor.Reachable("up", "https://nowhere.invalid")}, map[string]string{"up": "nowhere.invalid"})
+	expectFindings(t, []manage.Check{doctor.Reachable("up", server.URL)}, map[string]string{"up": "check the address, the firewall"})
+	expectFindings(t, []manage.Check{doctor.Reachable("up", "https://nowhere.invalid")}, map[string]string{"up": "nowhere.invalid"})
 	token := func(err error) func(context.Context) (string, error) {
 		return func(context.Context) (string, error) { return "canary", err }
 	}
-	expect(t, []manage.Check{doctor.Identity("the models", token(nil))}, map[string]string{"identity": "ok"})
-	expect(t, []manage.Check{doctor.Identity("the models", token(errors.New("none of them\nmany lines")))}, map[string]string{"identity": "no token for the models: none of them: give the app an identity"})
+	expectFindings(t, []manage.Check{doctor.Identity("the models", token(nil))}, map[string]string{"identity": "ok"})
+	expectFindings(t, []manage.Check{doctor.Identity("the models", token(errors.New("none of them\nmany lines")))}, map[string]string{"identity": "no token for the models: none of them: give the app an identity"})
 }
 
-func TestAWrongPepperIsNamed(t *testing.T) {
+func TestAWrongPepperIsReported(t *testing.T) {
 	right, e1 := subscription.NewPepper("0123456789abcdef")
 	wrong, e2 := subscription.NewPepper("fedcba9876543210")
 	if err := errors.Join(e1, e2); err != nil {
@@ -133,22 +135,22 @@ func TestAWrongPepperIsNamed(t *testing.T) {
 	registry := subscription.Registry{Store: store}
 	pepper := func(p subscription.Pepper, fault error, want string) {
 		t.Helper()
-		expect(t, []manage.Check{doctor.Pepper(p, fault, store)}, map[string]string{"pepper": want})
+		expectFindings(t, []manage.Check{doctor.Pepper(p, fault, store)}, map[string]string{"pepper": want})
 	}
 	pepper(subscription.Pepper{}, short, "KEY_PEPPER is shorter")
-	pepper(right, nil, "ok") // there is nothing to compare it with
+	pepper(right, nil, "ok") // nothing to compare it with
 	if err := registry.ClaimPepper(t.Context(), wrong); err != nil {
 		t.Fatal(err)
 	}
 	if err := registry.ClaimPepper(t.Context(), right); err != nil {
-		t.Fatalf("without a key any pepper is right: %v", err)
+		t.Fatalf("claim another pepper while no key is stored: %v", err)
 	}
 	pepper(right, nil, "ok")
 	if err := store.PutKey(t.Context(), subscription.KeyRecord{Hash: right.Hash(subscription.NewKey())}); err != nil {
 		t.Fatal(err)
 	}
 	if err := registry.ClaimPepper(t.Context(), wrong); !errors.Is(err, subscription.ErrOtherPepper) {
-		t.Errorf("another pepper beside a key: %v", err)
+		t.Errorf("claim another pepper while a key is stored: %v, want ErrOtherPepper", err)
 	}
 	pepper(right, nil, "ok")
 	pepper(wrong, nil, "KEY_PEPPER is not the one")
@@ -156,22 +158,22 @@ func TestAWrongPepperIsNamed(t *testing.T) {
 	pepper(right, nil, "down")
 }
 
-func TestAnEndpointIsAskedWithTheCredential(t *testing.T) {
+func TestAnEndpointIsTestedWithItsCredential(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
 		key    string
 		want   string
 	}{
-		"takes it":              {400, "right", "ok"},
-		"takes it, as unusable": {422, "right", "ok"},
-		"answers all the same":  {200, "right", "ok"},
-		"is busy":               {429, "right", "ok"},
-		"another key":           {400, "wrong", "refuses the credential with 401: set UPSTREAM_API_KEY"},
-		"may not":               {403, "right", "refuses the credential with 403"},
-		"no such deployment":    {404, "right", "the deployment's name"},
-		"unpaid":                {402, "right", "about its account"},
-		"moved":                 {301, "right", "redirects (301)"},
-		"in trouble":            {503, "right", "answers 503"},
+		"accepted":                {400, "right", "ok"},
+		"accepted, call invalid":  {422, "right", "ok"},
+		"accepted, call succeeds": {200, "right", "ok"},
+		"busy":                    {429, "right", "ok"},
+		"wrong key":               {400, "wrong", "refuses the credential with 401: set UPSTREAM_API_KEY"},
+		"forbidden":               {403, "right", "refuses the credential with 403"},
+		"no such deployment":      {404, "right", "the deployment's name"},
+		"unpaid":                  {402, "right", "check the account's billing"},
+		"redirect":                {301, "right", "redirects (301)"},
+		"failing":                 {503, "right", "answers 503"},
 	} {
 		var asked, body string
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -186,24 +188,24 @@ func TestAnEndpointIsAskedWithTheCredential(t *testing.T) {
 		settings := config.Config{Models: []string{"gpt", "R1"}, Upstreams: []upstream.Endpoint{{URL: server.URL, Shape: upstream.Deployments,
 			Models: map[string]upstream.Model{"R1": {Name: "mine"}}, Key: secret.New(c.key)}}}
 		checks := doctor.Endpoints(settings)
-		expect(t, checks, map[string]string{"upstream": c.want})
+		expectFindings(t, checks, map[string]string{"upstream": c.want})
 		server.Close()
 		if asked != "POST /openai/deployments/mine/chat/completions" || !strings.Contains(body, `"messages":[]`) {
-			t.Errorf("%s: the endpoint was asked %s %s", name, asked, body)
+			t.Errorf("%s: the endpoint got %s %s, want a call of deployment mine without messages", name, asked, body)
 		}
-		expect(t, checks, map[string]string{"upstream": "can't be reached"})
+		expectFindings(t, checks, map[string]string{"upstream": "can't be reached"})
 	}
 	if checks := doctor.Endpoints(config.Config{Upstreams: []upstream.Endpoint{{URL: "ftp://x"}}}); checks != nil {
-		t.Errorf("an endpoint that no call goes to is asked: %v", checks)
+		t.Errorf("checks of an invalid endpoint: %v, want none", checks)
 	}
 }
 
-// TestAModelThatIsNotServedIsNamed on a tier and among a subscription's overrides.
-func TestAModelThatIsNotServedIsNamed(t *testing.T) {
+// TestModelsThatAreNotServedAreReported, in a tier and in a subscription's overrides.
+func TestModelsThatAreNotServedAreReported(t *testing.T) {
 	store := memstore.New()
 	check := func(want string) {
 		t.Helper()
-		expect(t, []manage.Check{doctor.Models([]string{"gpt-4o", "DeepSeek-R1"}, store)}, map[string]string{"models": want})
+		expectFindings(t, []manage.Check{doctor.Models([]string{"gpt-4o", "DeepSeek-R1"}, store)}, map[string]string{"models": want})
 	}
 	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{Models: []string{"gpt-4o"}}})
 	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "a", Tier: "gold"})

@@ -10,8 +10,8 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Models looks whether tiers, and subscriptions of their own, name models that the
-// gateway serves: any other can be a misspelling alone.
+// Models checks that tiers and subscriptions' overrides name only models that the gateway
+// serves. Any other name is a mistake.
 func Models(served []string, directory subscription.Store) manage.Check {
 	return manage.Check{Name: "models", Run: func(ctx context.Context) (string, error) {
 		tiers, e1 := directory.Tiers(ctx)
@@ -20,7 +20,7 @@ func Models(served []string, directory subscription.Store) manage.Check {
 			return "", err
 		}
 		var wrong []string
-		look := func(kind, id string, models []string) {
+		check := func(kind, id string, models []string) {
 			for _, model := range models {
 				if !slices.Contains(served, model) {
 					wrong = append(wrong, fmt.Sprintf("%s %s names the model %q, which the gateway doesn't serve: correct it, or add it to MODELS", kind, id, model))
@@ -28,16 +28,16 @@ func Models(served []string, directory subscription.Store) manage.Check {
 			}
 		}
 		for _, t := range tiers {
-			look("tier", t.ID, t.Models)
+			check("tier", t.ID, t.Models)
 		}
 		for _, s := range subs {
-			if own, err := (subscription.Limits{}).With(s.Overrides); err == nil { // else the tables' check names it
-				look("subscription", s.ID, own.Models)
+			if own, err := (subscription.Limits{}).With(s.Overrides); err == nil { // otherwise the tables check reports it
+				check("subscription", s.ID, own.Models)
 			}
 		}
 		if wrong != nil {
-			return "", errors.New(some(wrong))
+			return "", errors.New(firstFew(wrong))
 		}
-		return count(len(served), "model") + " served; tiers and subscriptions name no other", nil
+		return plural(len(served), "model") + " served; tiers and subscriptions name no other", nil
 	}}
 }

@@ -11,10 +11,10 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// Endpoints looks into each endpoint that the settings name: whether its identity
-// gets a token, where it is called by one, and whether it takes a call.
+// Endpoints returns checks for each valid endpoint of the settings: that the identity gets
+// a token, for endpoints without a key, and that the endpoint accepts a call.
 func Endpoints(c config.Config) []manage.Check {
-	endpoints := slices.DeleteFunc(slices.Clone(c.Upstreams), func(e upstream.Endpoint) bool { // which the settings' own check names
+	endpoints := slices.DeleteFunc(slices.Clone(c.Upstreams), func(e upstream.Endpoint) bool { // the settings check reports invalid ones
 		return len(upstream.Validate([]upstream.Endpoint{e})) > 0
 	})
 	if len(endpoints) == 0 {
@@ -29,41 +29,42 @@ func Endpoints(c config.Config) []manage.Check {
 		if e.Key.Empty() {
 			all = append(all, Identity("the models", e.Token))
 		}
-		all = append(all, Upstream(e, servedBy(e, c.Models)))
+		all = append(all, Upstream(e, firstServed(e, c.Models)))
 	}
 	return all
 }
 
-// servedBy is the first of the models that an endpoint serves.
-func servedBy(e upstream.Endpoint, models []string) string {
+// firstServed returns the first of the models that an endpoint serves.
+func firstServed(e upstream.Endpoint, models []string) string {
 	if i := slices.IndexFunc(models, e.Serves); i >= 0 {
 		return models[i]
 	}
 	return "its model"
 }
 
-// Upstream looks whether an endpoint takes calls for a model with its credential.
+// Upstream checks that an endpoint accepts calls for a model with its credential.
 func Upstream(endpoint upstream.Endpoint, model string) manage.Check {
 	return manage.Check{Name: "upstream", Run: func(ctx context.Context) (string, error) {
 		status, err := upstream.Probe(ctx, endpoint, model)
 		switch {
 		case err != nil:
-			return "", fmt.Errorf("%s can't be reached: %s", endpoint.URL, unreachable(err))
+			return "", fmt.Errorf("%s can't be reached: %s", endpoint.URL, unreachableFix(err))
 		case status == http.StatusUnauthorized || status == http.StatusForbidden:
 			return "", fmt.Errorf("%s refuses the credential with %d: %s", endpoint.URL, status, credentialFix(endpoint))
 		case status == http.StatusNotFound:
 			return "", fmt.Errorf("%s has nothing at the address that calls for %s go to (404): check the URL, the shape %s, and the deployment's name", endpoint.URL, model, endpoint.Shape)
 		case status == http.StatusPaymentRequired || status == http.StatusProxyAuthRequired:
-			return "", fmt.Errorf("%s answers %d, which is about its account: see to that", endpoint.URL, status)
+			return "", fmt.Errorf("%s answers %d: check the account's billing and any proxy before it", endpoint.URL, status)
 		case status >= 300 && status < 400:
 			return "", fmt.Errorf("%s redirects (%d), which calls don't follow: use the address that it redirects to", endpoint.URL, status)
 		case status >= 500:
-			return "", fmt.Errorf("%s answers %d: it is in trouble, or something before it is", endpoint.URL, status)
+			return "", fmt.Errorf("%s answers %d: it, or a proxy before it, is failing", endpoint.URL, status)
 		}
-		return endpoint.URL + " answers, and takes the credential", nil
+		return endpoint.URL + " answers and accepts the credential", nil
 	}}
 }
 
+// credentialFix returns the fix for a refused credential.
 func credentialFix(endpoint upstream.Endpoint) string {
 	if endpoint.Key.Empty() {
 		return "give the identity the role Cognitive Services User on the resource"

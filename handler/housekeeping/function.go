@@ -7,53 +7,52 @@ import (
 	"net/http"
 )
 
-// Path is where the Functions host POSTs the timer function: its folder's name.
+// Path is where the Functions host POSTs when the timer fires: the function's folder.
 const Path = "/housekeeping"
 
-// Before has the host's timer start a run, and hands everything else on. It is
-// for a gateway under the host, which alone has the handler's port: the host
-// calls a function that has no HTTP trigger by itself. What comes from a caller
-// comes through its proxy, and what comes from a page in a browser on the same
-// machine says so; both get whatever next has to say to that path.
+// Middleware starts a run when the host's timer fires and passes all other requests to
+// next. It is for a gateway under the Functions host, where only the host can reach the
+// handler's port. The host POSTs timer events itself; callers' requests come through its
+// proxy, and requests of a page in a local browser have an Origin. Both go to next.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers
-func (h *Housekeeper) Before(next http.Handler) http.Handler {
+func (h *Housekeeper) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != Path || r.Method != http.MethodPost || foreign(r.Header) {
+		if r.URL.Path != Path || r.Method != http.MethodPost || isForwarded(r.Header) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		h.serve(w, r)
+		h.serveTimer(w, r)
 	})
 }
 
-// foreign says whether a request is not the host's own. Its proxy sets
-// X-Forwarded-For and -Proto always, and -Host where the caller named one;
-// browsers send Origin with every POST.
+// isForwarded reports whether a request is not the host's own. The host's proxy always
+// sets X-Forwarded-For and -Proto, and -Host if the caller sent one; browsers send Origin
+// with every POST.
 // Source: https://learn.microsoft.com/aspnet/core/fundamentals/servers/yarp/transforms#x-forwarded
-func foreign(h http.Header) bool {
+func isForwarded(h http.Header) bool {
 	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Origin", "Sec-Fetch-Site"} {
-		if _, there := h[name]; there {
+		if _, set := h[name]; set {
 			return true
 		}
 	}
 	return false
 }
 
-// envelopeMax is more than the host has to say about a timer, in bytes.
-const envelopeMax = 64 << 10
+// maxEnvelope is larger than any event of the host's timer, in bytes.
+const maxEnvelope = 64 << 10
 
-// serve answers as the host needs it: with a JSON object, or it waits until it
-// kills the handler.
-func (h *Housekeeper) serve(w http.ResponseWriter, r *http.Request) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, envelopeMax))
-	report, err := h.run(r.Context(), shortest)
+// serveTimer runs and answers with a JSON object. Without one the host would wait for
+// functionTimeout and then kill the handler.
+func (h *Housekeeper) serveTimer(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxEnvelope))
+	report, err := h.tidy(r.Context(), minInterval)
 	status, log := http.StatusOK, report.String()
 	if errors.Is(err, ErrTaken) {
 		log, err = err.Error(), nil
 		h.Log.Info("housekeeping was skipped", "cause", log)
 	}
-	if err != nil { // the cause is in the log, and may name tables and counters
-		status, log = http.StatusInternalServerError, log+"; not all could be done: see the log"
+	if err != nil { // the cause may name tables and counters, so it goes to the log only
+		status, log = http.StatusInternalServerError, log+"; some of it failed: see the log"
 	}
 	body, err := json.Marshal(struct {
 		Outputs     struct{}
@@ -61,7 +60,7 @@ func (h *Housekeeper) serve(w http.ResponseWriter, r *http.Request) {
 		ReturnValue Report
 	}{Logs: []string{log}, ReturnValue: report})
 	if err != nil {
-		panic(err) // numbers and texts always encode
+		panic(err) // can't happen: numbers and strings always encode
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

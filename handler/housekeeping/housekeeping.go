@@ -1,8 +1,11 @@
-// Package housekeeping does what no call does in passing: it brings the last
-// minutes of counters that have gone idle into the history, takes instances
-// that died for dead, and deletes what is too old or says nothing any more. Every
-// step of it is safe beside calls and beside itself; it reads every counter, so
-// one run at a time is enough.
+// Package housekeeping does the work that no call does: it writes the last minutes of
+// idle counters to the history, reclaims leases of dead instances, and deletes expired
+// rows and empty counters.
+//
+// Each step is safe while calls and other runs go on. A run reads every counter, so runs
+// take turns. The Functions host's timer or an operator starts them.
+//
+// Start reading at Housekeeper.Run.
 package housekeeping
 
 import (
@@ -19,63 +22,63 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Config is what a Housekeeper is made of. All fields but Turns are needed.
+// Config holds what a Housekeeper needs. All fields but Turns are required.
 type Config struct {
-	// Counters lists counters, and deletes those that say nothing.
+	// Counters lists counters and deletes empty ones.
 	Counters counter.Lister
-	// Counter flushes those that nobody uses any more.
+	// Counter flushes idle counters.
 	Counter *counter.Counter
-	// History loses the minutes that are older than Retention.
+	// History is the history; rows older than Retention are deleted.
 	History   usage.Store
 	Retention time.Duration
-	// Turns keeps runs of other instances apart from this one's; nil: there are none.
+	// Turns keeps instances from running at the same time; nil: there is one instance.
 	Turns Turns
 	Log   *slog.Logger
 }
 
-// Housekeeper keeps the tables tidy. Make one with New.
+// A Housekeeper tidies the tables. Make one with New.
 type Housekeeper struct {
 	Config
 
 	mu   sync.Mutex
-	last Turn // of this process
+	last Turn // this process's last run
 }
 
-// New makes a housekeeper.
+// New returns a housekeeper.
 func New(config Config) *Housekeeper { return &Housekeeper{Config: config} }
 
-// Report counts what a run did.
+// A Report counts what a run did.
 type Report struct {
-	Counters        int64 `json:"counters"`        // that were looked at
-	Flushed         int64 `json:"flushed"`         // that had something to write
-	CountersDeleted int64 `json:"countersDeleted"` // that said nothing any more
-	RowsDeleted     int64 `json:"rowsDeleted"`     // of the history, past retention
-	Failed          int64 `json:"failed"`          // counters left as they were; the log says why
+	Counters        int64 `json:"counters"`        // counters read
+	Flushed         int64 `json:"flushed"`         // counters that had something to write
+	CountersDeleted int64 `json:"countersDeleted"` // empty counters deleted
+	RowsDeleted     int64 `json:"rowsDeleted"`     // rows of the history past retention
+	Failed          int64 `json:"failed"`          // counters that couldn't be tidied; the log says why
 }
 
-// String is the report in a sentence.
+// String returns the report as text.
 func (r Report) String() string {
 	return fmt.Sprintf("%d counters: %d flushed, %d deleted, %d failed; %d usage rows past retention deleted",
 		r.Counters, r.Flushed, r.CountersDeleted, r.Failed, r.RowsDeleted)
 }
 
 const (
-	// enough bounds a run: the Functions host kills the handler, and all calls
-	// with it, when a function takes longer than functionTimeout, half an hour.
-	enough = 15 * time.Minute
-	// sideBySide is how many counters are seen to at once: an idle one costs a few
-	// round trips each, and callers' counters should not wait for them.
-	sideBySide = 8
+	// maxRunTime bounds a run. The Functions host kills the handler, and with it all
+	// calls, if a function takes longer than functionTimeout, which is half an hour.
+	maxRunTime = 15 * time.Minute
+	// maxConcurrent is the most counters tidied at once. Each takes a few round trips, and
+	// counters in use should not wait for them.
+	maxConcurrent = 8
 )
 
-// Run keeps house once, as an operator asks for it; ErrTaken, wrapped, where that
-// is being done already. The report is good beside any other error, too: what
-// could not be done is left for the next run.
-func (h *Housekeeper) Run(ctx context.Context) (Report, error) { return h.run(ctx, 0) }
+// Run runs once, at an operator's request. It returns ErrTaken, wrapped, if another run is
+// in progress. With any other error the report is valid too; the next run retries what
+// failed.
+func (h *Housekeeper) Run(ctx context.Context) (Report, error) { return h.tidy(ctx, 0) }
 
-// run keeps house once, unless another run began less than pause ago.
-func (h *Housekeeper) run(ctx context.Context, pause time.Duration) (Report, error) {
-	release, err := h.take(ctx, pause)
+// tidy runs once, unless another run is in progress or started less than pause ago.
+func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, error) {
+	release, err := h.takeTurn(ctx, pause)
 	if errors.Is(err, ErrTaken) {
 		return Report{}, err
 	}
@@ -84,18 +87,18 @@ func (h *Housekeeper) run(ctx context.Context, pause time.Duration) (Report, err
 		return Report{}, err
 	}
 	defer release()
-	ctx, cancel := context.WithTimeout(ctx, enough)
+	ctx, cancel := context.WithTimeout(ctx, maxRunTime)
 	defer cancel()
 	var rows int
 	var deleting error
 	var history sync.WaitGroup
 	history.Go(func() { rows, deleting = h.History.DeleteBefore(ctx, time.Now().Add(-h.Retention)) })
-	report, err := h.counters(ctx) // meanwhile: neither takes the other's time where there is much of it to do
+	report, err := h.tidyCounters(ctx) // concurrently, so that neither uses up the other's time
 	history.Wait()
 	report.RowsDeleted = int64(rows)
 	err = errors.Join(err, deleting)
 	if err == nil && report.Failed > 0 {
-		err = fmt.Errorf("%d counters could not be seen to", report.Failed)
+		err = fmt.Errorf("housekeeping failed for %d counters", report.Failed)
 	}
 	level := slog.LevelInfo
 	attrs := []any{"counters", report.Counters, "flushed", report.Flushed, "counters_deleted", report.CountersDeleted,
@@ -107,56 +110,58 @@ func (h *Housekeeper) run(ctx context.Context, pause time.Duration) (Report, err
 	return report, err
 }
 
-// counters sees to every counter.
-func (h *Housekeeper) counters(ctx context.Context) (report Report, err error) {
+// tidyCounters tidies every counter.
+func (h *Housekeeper) tidyCounters(ctx context.Context) (report Report, err error) {
 	var workers sync.WaitGroup
-	room := make(chan struct{}, sideBySide)
-	for stored, walking := range h.Counters.List(ctx) {
-		if walking == nil {
-			walking = ctx.Err() // the rest of a page comes all the same, and could only fail
+	room := make(chan struct{}, maxConcurrent)
+	for stored, listErr := range h.Counters.List(ctx) {
+		if listErr == nil {
+			listErr = ctx.Err() // the rest of the page would still be listed, and each counter would fail
 		}
-		if walking != nil && !unreadable(walking) {
-			err = walking
+		if listErr != nil && !isUnreadable(listErr) {
+			err = listErr
 			break
 		}
 		report.Counters++
-		if walking != nil {
-			h.failed(&report, stored.Key, walking)
+		if listErr != nil {
+			h.recordFailure(&report, stored.Key, listErr)
 			continue
 		}
 		room <- struct{}{}
 		workers.Go(func() {
 			defer func() { <-room }()
-			h.see(ctx, stored, &report)
+			h.tidyCounter(ctx, stored, &report)
 		})
 	}
 	workers.Wait()
 	return report, err
 }
 
-func unreadable(err error) bool {
+// isUnreadable reports whether an error concerns one counter only.
+func isUnreadable(err error) bool {
 	return errors.Is(err, counter.ErrEdited) || errors.Is(err, counter.ErrNewer)
 }
 
-func (h *Housekeeper) failed(report *Report, key string, err error) {
+// recordFailure counts and logs a counter that couldn't be tidied.
+func (h *Housekeeper) recordFailure(report *Report, key string, err error) {
 	atomic.AddInt64(&report.Failed, 1)
-	h.Log.Warn("a counter could not be seen to", "counter", key, "cause", err.Error())
+	h.Log.Warn("housekeeping failed for a counter", "counter", key, "cause", err.Error())
 }
 
-// see flushes a counter that has something to write, and deletes one that has
-// nothing to say: its key may never be used again.
-func (h *Housekeeper) see(ctx context.Context, stored counter.Entry, report *Report) {
+// tidyCounter flushes a counter that has something to write, and deletes it if it is
+// empty, because its key may never be used again.
+func (h *Housekeeper) tidyCounter(ctx context.Context, stored counter.Entry, report *Report) {
 	now := time.Now()
-	due := due(&stored.State, now)
-	if !due && !stored.State.Deletable(now) {
+	unwritten := hasUnwritten(&stored.State, now)
+	if !unwritten && !stored.State.Deletable(now) {
 		return
 	}
 	spare, err := h.Counter.FlushIdle(ctx, stored.Key)
 	switch {
 	case err != nil:
-		h.failed(report, stored.Key, err)
+		h.recordFailure(report, stored.Key, err)
 		return
-	case due:
+	case unwritten:
 		atomic.AddInt64(&report.Flushed, 1)
 	}
 	if spare == "" {
@@ -166,13 +171,14 @@ func (h *Housekeeper) see(ctx context.Context, stored counter.Entry, report *Rep
 	switch {
 	case err == nil:
 		atomic.AddInt64(&report.CountersDeleted, 1)
-	case !errors.Is(err, counter.ErrConflict) && !errors.Is(err, counter.ErrNotFound): // else it is in use again
-		h.failed(report, stored.Key, err)
+	case !errors.Is(err, counter.ErrConflict) && !errors.Is(err, counter.ErrNotFound): // otherwise it is in use again
+		h.recordFailure(report, stored.Key, err)
 	}
 }
 
-// due says whether a counter has something that is over and not written yet.
-func due(s *limit.State, now time.Time) bool {
+// hasUnwritten reports whether a counter has closed minutes or expired slots that a flush
+// would write.
+func hasUnwritten(s *limit.State, now time.Time) bool {
 	if len(s.Outbox) > 0 || s.Window < limit.Minute(now) && (s.Happened != (limit.Happened{}) || s.Spent > 0) {
 		return true
 	}

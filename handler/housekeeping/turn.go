@@ -7,44 +7,44 @@ import (
 	"time"
 )
 
-// ErrTaken says that another run is under way, or was begun just now.
+// ErrTaken means that another run is in progress or started less than the pause ago.
 var ErrTaken = errors.New("housekeeping was left to another run")
 
-// shortest is the shortest time between the beginnings of two runs that the host
-// asks for: its timer fires every hour, and each run reads every counter.
-const shortest = time.Minute
+// minInterval is the shortest time between the starts of two runs by the host's timer,
+// which fires every hour. Each run reads every counter.
+const minInterval = time.Minute
 
-// abandoned is how long a run that doesn't say that it ended is taken to be
-// under way: longer than any run lasts.
-const abandoned = enough + time.Minute
+// turnTimeout is the time after which a run that didn't record its end is considered
+// dead. It is longer than any run.
+const turnTimeout = maxRunTime + time.Minute
 
-// Turns lets one run at a time go ahead, whichever instance asks for it.
+// Turns lets one instance run at a time.
 type Turns interface {
-	// Take returns a turn, to be ended with release, or ErrTaken, wrapped, where
-	// another is under way or was begun less than pause ago.
+	// Take starts a turn, to be ended with release. It returns ErrTaken, wrapped, if
+	// another is in progress or started less than pause ago.
 	Take(ctx context.Context, pause time.Duration) (release func(context.Context) error, err error)
 }
 
-// Turn is the last turn that was taken.
+// A Turn is the time of a run.
 type Turn struct {
 	Began time.Time
-	Ended time.Time // zero: it is under way, or its process died
+	Ended time.Time // zero: it is in progress, or its process died
 }
 
-// Allows returns ErrTaken where no other turn may begin yet.
+// Allows returns ErrTaken, wrapped, unless another turn may start after this one.
 func (t Turn) Allows(now time.Time, pause time.Duration) error {
 	switch {
-	case t.Ended.IsZero() && now.Sub(t.Began).Abs() < abandoned:
-		return fmt.Errorf("%w, which began at %s and is under way", ErrTaken, t.Began.UTC().Format(time.RFC3339))
+	case t.Ended.IsZero() && now.Sub(t.Began).Abs() < turnTimeout:
+		return fmt.Errorf("%w, which began at %s and is in progress", ErrTaken, t.Began.UTC().Format(time.RFC3339))
 	case now.Sub(t.Began).Abs() < pause:
 		return fmt.Errorf("%w, which began at %s: runs are at least %s apart", ErrTaken, t.Began.UTC().Format(time.RFC3339), pause)
 	}
 	return nil
 }
 
-// take lets a run go ahead: in this process, which costs strangers nothing, and
-// then in all that share the tables.
-func (h *Housekeeper) take(ctx context.Context, pause time.Duration) (release func(), err error) {
+// takeTurn starts a turn in this process, which costs no request, and then among all
+// instances that share the tables.
+func (h *Housekeeper) takeTurn(ctx context.Context, pause time.Duration) (release func(), err error) {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -53,16 +53,16 @@ func (h *Housekeeper) take(ctx context.Context, pause time.Duration) (release fu
 	}
 	before := h.last
 	h.last = Turn{Began: now}
-	elsewhere := func(context.Context) error { return nil }
+	releaseTurn := func(context.Context) error { return nil }
 	if h.Turns != nil {
-		if elsewhere, err = h.Turns.Take(ctx, pause); err != nil {
+		if releaseTurn, err = h.Turns.Take(ctx, pause); err != nil {
 			h.last = before
 			return nil, err
 		}
 	}
 	return func() {
-		if err := elsewhere(context.WithoutCancel(ctx)); err != nil {
-			h.Log.Warn("the end of housekeeping could not be written: no other run begins before "+now.Add(abandoned).UTC().Format(time.RFC3339), "cause", err.Error())
+		if err := releaseTurn(context.WithoutCancel(ctx)); err != nil {
+			h.Log.Warn("the end of housekeeping could not be written: no other run starts before "+now.Add(turnTimeout).UTC().Format(time.RFC3339), "cause", err.Error())
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()

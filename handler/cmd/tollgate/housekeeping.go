@@ -53,7 +53,7 @@ func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	report, err := housekeeping.New(housekeeping.Config{
 		Counters: counters, Counter: counter.New(counter.Config{Store: counters, History: history, Log: log}),
-		History: history, Retention: kept, Turns: housekeepingtables.New(client, housekeepingtables.Usual), Log: log,
+		History: history, Retention: kept, Turns: housekeepingtables.New(client, housekeepingtables.DefaultTable), Log: log,
 	}).Run(cmd.Context())
 	if errors.Is(err, housekeeping.ErrTaken) {
 		return err

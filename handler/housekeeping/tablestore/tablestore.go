@@ -1,5 +1,5 @@
-// Package tablestore keeps in a row of Azure Table Storage which run of
-// housekeeping was the last, so that instances don't do the same work at once.
+// Package tablestore keeps the last run of housekeeping in a row of Azure Table Storage,
+// so that instances take turns.
 package tablestore
 
 import (
@@ -17,27 +17,27 @@ import (
 	"tollgate/handler/housekeeping"
 )
 
-// Usual is the table's name in a deployment.
-const Usual = "housekeeping"
+// DefaultTable is the name of the table in a deployment.
+const DefaultTable = "housekeeping"
 
-// The one row.
+// The keys of the one row.
 const (
 	partition = "run"
 	row       = "last"
 )
 
-// Turns is a housekeeping.Turns of a table. Make one with New.
+// Turns is a housekeeping.Turns in a table. Make one with New.
 type Turns struct{ client *aztables.Client }
 
 var _ housekeeping.Turns = (*Turns)(nil)
 
-// New makes turns over an account. It makes no call; the first turn makes a
-// table that isn't there.
+// New returns turns in a storage account. It makes no request; the first turn creates the
+// table if it doesn't exist.
 func New(service *aztables.ServiceClient, table string) *Turns {
 	return &Turns{service.NewClient(table)}
 }
 
-// columns are the row's.
+// columns are the columns of the row.
 type columns struct {
 	PartitionKey, RowKey string
 	Began                time.Time
@@ -54,8 +54,8 @@ func encode(turn housekeeping.Turn) ([]byte, error) {
 	return json.Marshal(c)
 }
 
-// Take implements housekeeping.Turns. It costs a read and a write, and its
-// release another write.
+// Take implements housekeeping.Turns. It costs a read and a write, and release another
+// write.
 func (t *Turns) Take(ctx context.Context, pause time.Duration) (func(context.Context) error, error) {
 	last, etag, err := t.read(ctx)
 	if err != nil {
@@ -77,7 +77,7 @@ func (t *Turns) Take(ctx context.Context, pause time.Duration) (func(context.Con
 	}, nil
 }
 
-// read returns the last turn, and an empty ETag where there was none.
+// read returns the last turn and its ETag, which is empty if there was none.
 func (t *Turns) read(ctx context.Context) (turn housekeeping.Turn, etag azcore.ETag, err error) {
 	found, err := t.client.GetEntity(ctx, partition, row, nil)
 	if azure.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound, aztables.EntityNotFound) {
@@ -88,12 +88,12 @@ func (t *Turns) read(ctx context.Context) (turn housekeeping.Turn, etag azcore.E
 	}
 	var c columns
 	if err := json.Unmarshal(found.Value, &c); err != nil {
-		return turn, "", errors.New("read the last run of housekeeping: the row was edited: delete it")
+		return turn, "", errors.New("read the last run of housekeeping: the row was edited and can't be read: delete it")
 	}
 	return housekeeping.Turn{Began: c.Began, Ended: c.Ended}, found.ETag, nil
 }
 
-// write stores a turn upon the one that has the ETag, or the first one.
+// write replaces the turn that has the ETag, or inserts the first one if it is empty.
 func (t *Turns) write(ctx context.Context, turn housekeeping.Turn, etag azcore.ETag) (azcore.ETag, error) {
 	entity, err := encode(turn)
 	if err != nil {

@@ -14,12 +14,12 @@ import (
 	"tollgate/handler/secret"
 )
 
-func TestOfManyInstancesOneGetsTheTurn(t *testing.T) {
+func TestOneOfManyInstancesGetsTheTurn(t *testing.T) {
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for round := range 2 { // the first has no table yet
+	for round := range 2 { // in the first the table doesn't exist yet
 		var all sync.WaitGroup
 		var taken atomic.Int64
 		release := make(chan func() error, 20)
@@ -39,7 +39,7 @@ func TestOfManyInstancesOneGetsTheTurn(t *testing.T) {
 		}
 		all.Wait()
 		if taken.Load() != 19 || len(release) != 1 {
-			t.Fatalf("round %d: %d of 20 got the turn, %d were told that another has it", round, len(release), taken.Load())
+			t.Fatalf("round %d: %d of 20 got the turn and %d ErrTaken, want 1 and 19", round, len(release), taken.Load())
 		}
 		if err := (<-release)(); err != nil {
 			t.Fatal(err)
