@@ -20,9 +20,9 @@ func HasCode(err error, codes ...aztables.TableErrorCode) bool {
 	return ok && slices.Contains(codes, aztables.TableErrorCode(failed.ErrorCode))
 }
 
-// Answered reports whether an error is the service's final answer to an operation,
+// answered reports whether an error is the service's final answer to an operation,
 // rather than a lost connection or a busy service.
-func Answered(err error) bool {
+func answered(err error) bool {
 	failed, ok := errors.AsType[*azcore.ResponseError](err)
 	if !ok {
 		return false

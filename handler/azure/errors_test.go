@@ -29,8 +29,8 @@ func TestExplainQuotesNoURLAndNoAnswer(t *testing.T) {
 		if got == nil || !strings.HasPrefix(got.Error(), test.want) || strings.Contains(got.Error(), "canary") {
 			t.Errorf("%s: got %v, want %s", name, got, test.want)
 		}
-		if Answered(test.err) != test.answered {
-			t.Errorf("%s: Answered = %t, want %t", name, !test.answered, test.answered)
+		if answered(test.err) != test.answered {
+			t.Errorf("%s: answered = %t, want %t", name, !test.answered, test.answered)
 		}
 	}
 	if err := Explain("read a row", lost); !errors.Is(err, context.DeadlineExceeded) {

@@ -34,7 +34,7 @@ func Hedge[T any](ctx context.Context, silence time.Duration, read func(context.
 		select {
 		case r := <-results:
 			running--
-			if r.err == nil || Answered(r.err) || running == 0 {
+			if r.err == nil || answered(r.err) || running == 0 {
 				return r.value, r.err
 			}
 		case <-ctx.Done():

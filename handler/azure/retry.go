@@ -14,7 +14,7 @@ import (
 // got no answer, so that it may have taken effect.
 func Retry(ctx context.Context, pauses []time.Duration, operation func() error) (lost bool, err error) {
 	for _, pause := range pauses {
-		if err = operation(); err == nil || Answered(err) {
+		if err = operation(); err == nil || answered(err) {
 			return lost, err
 		}
 		select {

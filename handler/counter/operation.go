@@ -29,7 +29,7 @@ func (c *Counter) swap(ctx context.Context, key string, state *limit.State, vers
 	return next, err
 }
 
-// took notes how an operation went. One that its caller broke off tells nothing
+// noteOperation notes how an operation went. One that its caller broke off tells nothing
 // of the store.
 func (c *Counter) noteOperation(caller context.Context, began, date time.Time, err error) {
 	c.clock.observe(date)
@@ -37,10 +37,7 @@ func (c *Counter) noteOperation(caller context.Context, began, date time.Time, e
 		return
 	}
 	c.health.note(began, err)
-	switch {
-	case errors.Is(err, ErrConflict):
+	if errors.Is(err, ErrConflict) {
 		c.stats.conflicts.Add(1)
-	case err != nil && !errors.Is(err, ErrNotFound):
-		c.stats.failures.Add(1)
 	}
 }

@@ -110,7 +110,6 @@ func (a *replica) withoutStore(ask limit.Ask, onDown limit.StoreDown, now time.T
 		return outcome{err: ErrUnavailable}
 	}
 	owed := min(tokens, maxOwed)
-	a.counter.stats.degraded.Add(1)
 	a.openCalls++
 	a.outage.spent += owed
 	a.owed += owed

@@ -64,8 +64,8 @@ func TestWhileTheStoreIsDownAnInstanceHasItsShareAndOwesIt(t *testing.T) {
 		if _, d := reserve(t, c, terms, 1); d.Degraded || d.Verdict != limit.Granted {
 			t.Errorf("when the store is back: %+v", d)
 		}
-		if stats := c.Stats(); stats.Degraded != 4 || stats.DegradedTime <= 0 {
-			t.Errorf("%+v", stats)
+		if stats := c.Stats(); stats.DegradedTime <= 0 {
+			t.Errorf("got stats %+v, want a DegradedTime above 0", stats)
 		}
 	})
 }
@@ -113,7 +113,7 @@ func TestAnInstanceThatNeverSawTheCounterHasAQuarterOfEveryMinute(t *testing.T) 
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
 		broken.Store(true)
 		for range 3 {
-			_ = c.Active() // asks where counters stand, as telemetry does
+			c.Known("key") // as the gateway asks for an answer's headers
 			if got := passed(t, c, terms); got != 90 {
 				t.Errorf("%d tokens passed, want 90 of the quarter of 400", got)
 			}

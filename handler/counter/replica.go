@@ -164,7 +164,6 @@ func (a *replica) refuseOutcome(ask limit.Ask, d limit.Decision) outcome {
 	if ask.UpperBound {
 		return outcome{decision: d}
 	}
-	a.counter.stats.refused.Add(1)
 	a.holder.Refuse()
 	out := outcome{decision: d}
 	if ask.Shadow {

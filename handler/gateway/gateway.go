@@ -58,7 +58,7 @@ type Config struct {
 	SettleTimeout time.Duration
 	// TokensPerSecond is the fastest that a model writes one completion, in tokens a
 	// second, by the model's name for callers; the empty name is for all others. 0 is
-	// DefaultTokensPerSecond.
+	// 100.
 	TokensPerSecond map[string]int64
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int64

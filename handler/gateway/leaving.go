@@ -45,12 +45,12 @@ func (g *Gateway) rate(c *call) int64 {
 	if rate := g.TokensPerSecond[""]; rate > 0 {
 		return rate
 	}
-	return DefaultTokensPerSecond
+	return defaultTokensPerSecond
 }
 
-// DefaultTokensPerSecond is the assumed maximum speed of a model without a setting of its
+// defaultTokensPerSecond is the assumed maximum speed of a model without a setting of its
 // own, in tokens a second and completion: few are faster.
-const DefaultTokensPerSecond = 100
+const defaultTokensPerSecond = 100
 
 // readOnTime returns how long to go on reading a call's answer once its caller's part is
 // over.

@@ -8,10 +8,10 @@ import (
 // maxAmount bounds plausible amounts, so that no sum of them overflows.
 const maxAmount = 1 << 53
 
-// MaxAhead is how far a counter's minute may lie ahead. One that is closer is
+// maxAhead is how far a counter's minute may lie ahead. One that is closer is
 // adopted, as minutes never go back; one beyond it would freeze the counter for
 // too long.
-const MaxAhead = 15 * time.Minute
+const maxAhead = 15 * time.Minute
 
 // Plausible says whether the counter can have come about by itself. now is the
 // store's own time.
@@ -21,7 +21,7 @@ func (s *State) Plausible(now time.Time) bool {
 
 // ahead says whether the counter's minute lies so far ahead that it was edited,
 // or written by a clock gone wrong.
-func (s *State) tooFarAhead(now time.Time) bool { return s.Window >= Minute(now.Add(MaxAhead)) }
+func (s *State) tooFarAhead(now time.Time) bool { return s.Window >= Minute(now.Add(maxAhead)) }
 
 func plausible(amounts ...int64) bool {
 	return !slices.ContainsFunc(amounts, func(n int64) bool { return n < 0 || n > maxAmount })

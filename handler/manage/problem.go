@@ -33,11 +33,11 @@ type FieldProblem struct {
 
 // Codes of problems that clients act on.
 const (
-	CodeInvalid     = "invalid"     // a field is wrong
+	codeInvalid     = "invalid"     // a field is wrong
 	CodeNotFound    = "not_found"   // what the request names doesn't exist
 	CodeExists      = "exists"      // what the request creates exists already
 	CodeStale       = "stale"       // the version in If-Match is not the current one
-	CodeConflict    = "conflict"    // concurrent changes kept conflicting
+	codeConflict    = "conflict"    // concurrent changes kept conflicting
 	CodeUnavailable = "unavailable" // the tables can't be reached
 )
 
@@ -76,7 +76,7 @@ func asProblem(err error) *Problem {
 	case errors.Is(err, ErrForbidden):
 		return &Problem{Status: http.StatusForbidden, Code: "forbidden", Detail: detail}
 	case len(fields) > 0:
-		return &Problem{Status: http.StatusUnprocessableEntity, Code: CodeInvalid, Detail: detail, Errors: fields}
+		return &Problem{Status: http.StatusUnprocessableEntity, Code: codeInvalid, Detail: detail, Errors: fields}
 	case errors.Is(err, subscription.ErrOtherPepper):
 		return &Problem{Status: http.StatusConflict, Code: "other_pepper", Detail: detail}
 	case errors.Is(err, subscription.ErrNotFound):
@@ -86,7 +86,7 @@ func asProblem(err error) *Problem {
 	case errors.Is(err, subscription.ErrExists):
 		return &Problem{Status: http.StatusConflict, Code: CodeExists, Detail: detail}
 	case errors.Is(err, subscription.ErrConflict):
-		return &Problem{Status: http.StatusConflict, Code: CodeConflict, Detail: detail}
+		return &Problem{Status: http.StatusConflict, Code: codeConflict, Detail: detail}
 	}
 	return &Problem{Status: http.StatusServiceUnavailable, Code: CodeUnavailable, Detail: detail, retryAfter: retryAfterSeconds}
 }
@@ -108,7 +108,7 @@ func fieldProblems(err error) (all []FieldProblem) {
 }
 
 func badRequest(detail string) *Problem {
-	return &Problem{Status: http.StatusBadRequest, Code: CodeInvalid, Detail: detail}
+	return &Problem{Status: http.StatusBadRequest, Code: codeInvalid, Detail: detail}
 }
 
 func fieldError(field, problem, fix string) error {

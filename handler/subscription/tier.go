@@ -51,7 +51,7 @@ type Limits struct {
 	// MaxWait is how long a call may queue for tokens rather than be refused.
 	MaxWait Duration `json:"maxWait,omitzero"`
 	// MaxConcurrent is the most calls a subscription may have in progress on one
-	// instance; 0: unlimited; nil: DefaultConcurrent.
+	// instance; 0: unlimited; nil: 100.
 	MaxConcurrent *int64 `json:"maxConcurrent,omitempty"`
 	// Shadow makes limits decide and report, but never refuse.
 	Shadow bool `json:"shadow,omitempty"`
@@ -98,15 +98,15 @@ func (l *Limits) Normalize() {
 	}
 }
 
-// DefaultConcurrent is the most calls a subscription may have in progress on one
+// defaultConcurrent is the most calls a subscription may have in progress on one
 // instance if its tier doesn't set maxConcurrent.
-const DefaultConcurrent = 100
+const defaultConcurrent = 100
 
 // Concurrent returns the most calls a subscription may have in progress on one
 // instance; 0: unlimited.
 func (l *Limits) Concurrent() int64 {
 	if l.MaxConcurrent == nil {
-		return DefaultConcurrent
+		return defaultConcurrent
 	}
 	return *l.MaxConcurrent
 }

@@ -34,12 +34,12 @@ type Query struct {
 	From, To time.Time
 }
 
-// LastMinute is beyond all rows: stores sort minutes by ten digits.
-const LastMinute = 9_999_999_999
+// lastMinute is beyond all rows: stores sort minutes by ten digits.
+const lastMinute = 9_999_999_999
 
 // Minutes are the query's bounds as rows have them, the last not included.
 func (q Query) Minutes() (from, to int64) {
-	to = LastMinute
+	to = lastMinute
 	if !q.From.IsZero() {
 		from = q.From.Unix() / 60
 	}

@@ -14,8 +14,8 @@ import (
 	"sync"
 )
 
-// MaxBody is the size limit of a request after decompression, in bytes.
-const MaxBody = 16 << 20
+// maxBody is the size limit of a request after decompression, in bytes.
+const maxBody = 16 << 20
 
 // maxItem is the size limit of an item, in bytes.
 const maxItem = 64 << 10
@@ -119,12 +119,12 @@ func unpack(r *http.Request) ([][]byte, error) {
 		}
 		body = unzipped
 	}
-	plain, err := io.ReadAll(io.LimitReader(body, MaxBody+1))
+	plain, err := io.ReadAll(io.LimitReader(body, maxBody+1))
 	if err != nil {
 		return nil, fmt.Errorf("the body is incomplete: %w", err)
 	}
-	if len(plain) > MaxBody {
-		return nil, fmt.Errorf("the body is larger than %d bytes", MaxBody)
+	if len(plain) > maxBody {
+		return nil, fmt.Errorf("the body is larger than %d bytes", maxBody)
 	}
 	var lines [][]byte
 	for line := range bytes.SplitSeq(plain, []byte{'\n'}) {

@@ -8,9 +8,9 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// A Document holds tiers, subscriptions and keys as JSON, with keys in plain text: for
+// A document holds tiers, subscriptions and keys as JSON, with keys in plain text: for
 // trying Tollgate out on one machine.
-type Document struct {
+type document struct {
 	Tiers         []subscription.Tier         `json:"tiers"`
 	Subscriptions []subscription.Subscription `json:"subscriptions"`
 	Keys          []Key                       `json:"keys"`
@@ -23,11 +23,11 @@ type Key struct {
 	Key          string               `json:"key"`
 }
 
-// Load returns a store with the content of a Document, encoded as JSON. The error lists
+// Load returns a store with the content of a document, encoded as JSON. The error lists
 // every fault in it and contains no key.
-func Load(document []byte, pepper subscription.Pepper) (*Store, error) {
-	var d Document
-	if err := subscription.Decode(document, &d); err != nil {
+func Load(text []byte, pepper subscription.Pepper) (*Store, error) {
+	var d document
+	if err := subscription.Decode(text, &d); err != nil {
 		return nil, fmt.Errorf("the JSON of tiers, subscriptions and keys: %w", err)
 	}
 	ctx, s := context.Background(), New()
