@@ -52,6 +52,7 @@ func (r *Request) Prompt(text func(text []byte, length int)) Prompt {
 	return w.Prompt
 }
 
+// promptWalk walks a body for Request.Prompt.
 type promptWalk struct {
 	jsonscan.Scanner
 	Prompt

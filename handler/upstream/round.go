@@ -72,7 +72,8 @@ func (r *round) admits(d *deployment) bool {
 	return true
 }
 
-// ask sends the call to a deployment and records the outcome.
+// ask sends the call to a deployment and records a failure. A success is recorded once
+// the answer has been read.
 func (r *round) ask(ctx context.Context, d *deployment) (*answer, error) {
 	d.retries.earn()
 	entered := time.Now()
