@@ -1,9 +1,13 @@
-// Package counter moves the counters that all instances share. An instance
-// leases tokens, prepaid, and spends them without asking; a write tells what
-// became of them, tops the lease up and carries everything else that waits. A
-// counter has at most one undecided write an instance; every write is
-// conditional on the version it was built upon, and numbered, so that it counts
-// once whatever becomes of its answer.
+// Package counter drives the counters that all instances share. An instance
+// prepays for a lease of tokens, admits calls from it without asking, and
+// with its next write reports their usage, tops the lease up, and carries
+// everything else that waits. For one counter an instance has at most one
+// write whose outcome is unknown. Every write is numbered and conditional on
+// the version it was built upon, so that it counts exactly once even if its
+// answer is lost.
+//
+// Start with Counter.Reserve and replica.reserve. What is stored, and the
+// rules of leases, are package limit's.
 package counter
 
 import (
@@ -20,43 +24,44 @@ import (
 	"tollgate/handler/limit"
 )
 
-// ErrUnavailable says that the counters can't be reached, so nothing was decided.
+// ErrUnavailable: the counters can't be reached, so nothing was decided.
 var ErrUnavailable = errors.New("the counters can't be reached")
 
-// Config is what a Counter is made of. Store and Log are needed.
+// Config configures a Counter. Store and Log are required.
 type Config struct {
 	Store Store
 	Log   *slog.Logger
-	// History keeps closed minutes; nil: they are dropped.
+	// History keeps closed minutes; if nil, they are dropped.
 	History History
 	// OperationTimeout bounds one operation of the store; default 1 s.
 	OperationTimeout time.Duration
-	// SlowOperation is from when an operation counts like a failed one towards
-	// the store being down, which three in a row make it; default 250 ms.
+	// SlowOperation: an operation that takes longer counts as failed. Three
+	// failures in a row mean that the store is down. Default 250 ms.
 	SlowOperation time.Duration
-	// Patience is how long operations may fail until the store counts as down;
-	// default 2 s.
+	// Patience is the time after which the store counts as down if all operations
+	// fail; default 2 s.
 	Patience time.Duration
 	// Now returns this machine's time, with a monotonic reading; default time.Now.
 	Now func() time.Time
 }
 
-// Terms are what a call is decided by.
+// Terms are the rules by which a call is decided.
 type Terms struct {
 	limit.Limits
 	OnStoreDown limit.StoreDown
-	// MaxWait is how long the call may queue for tokens rather than be refused; 0:
-	// not at all. This and OnStoreDown are the call's own, and need no newer Version.
+	// MaxWait is the time that the call may queue for tokens before it is
+	// refused; 0: it does not queue. MaxWait and OnStoreDown are the call's own:
+	// they need no newer Version.
 	MaxWait time.Duration
 }
 
-// Counter decides whether calls may spend tokens. Make one with New.
+// A Counter decides whether calls may spend tokens. Make one with New.
 type Counter struct {
 	Config
 	clock    clock
 	health   health
 	stats    stats
-	draining atomic.Bool // no call queues any more
+	draining atomic.Bool // no call may queue any more
 
 	mu       sync.RWMutex
 	replicas map[string]*replica
@@ -64,7 +69,7 @@ type Counter struct {
 	filings  sync.WaitGroup
 }
 
-// New makes a counter of shared counters.
+// New returns a Counter.
 func New(config Config) *Counter {
 	orElse := func(d *time.Duration, usual time.Duration) {
 		if *d == 0 {
@@ -80,22 +85,22 @@ func New(config Config) *Counter {
 	return c
 }
 
-// random is so many random bytes in base64url, safe within a row.
+// random returns random bytes in base64url, safe within a row.
 func random(bytes int) string {
 	raw := make([]byte, bytes)
 	_, _ = rand.Read(raw) // never fails since Go 1.24
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// slotID makes the id of a slot, epochID that of a counter's epoch.
+// slotID and epochID make the ids of a slot and of a counter's epoch.
 func slotID() string  { return random(6) }
 func epochID() string { return random(8) }
 
 // Reserve decides whether a call may spend tokens of a counter, now or within
-// the terms' MaxWait. Over the limit is a decision, not an error; then there is
-// no reservation, but for a call in shadow, which gets one that no limit is
-// charged for. ErrUnavailable, wrapped, where nothing could be decided; else
-// ctx's error.
+// the terms' MaxWait. Over the limit is a decision, not an error: then there
+// is no reservation, except for a call in shadow, which gets one that is
+// charged to no limit. The error wraps ErrUnavailable if nothing could be
+// decided; otherwise it is ctx's.
 func (c *Counter) Reserve(ctx context.Context, key string, terms Terms, ask limit.Ask) (*Reservation, limit.Decision, error) {
 	a, err := c.replica(key)
 	if err != nil {
@@ -114,8 +119,8 @@ func (c *Counter) Reserve(ctx context.Context, key string, terms Terms, ask limi
 	return out.reservation, out.decision, out.err
 }
 
-// Standing is where a counter stands, as of the last seconds at most.
-// ErrUnavailable, wrapped; else ctx's error.
+// Standing returns a counter's standing, at most seconds old. The error wraps
+// ErrUnavailable, or is ctx's.
 func (c *Counter) Standing(ctx context.Context, key string, terms Terms) (limit.Standing, error) {
 	a, err := c.replica(key)
 	if err != nil {
@@ -130,7 +135,7 @@ func (c *Counter) Standing(ctx context.Context, key string, terms Terms) (limit.
 	}
 }
 
-// account is the counter of a key, as this instance sees it.
+// replica returns this instance's replica of the counter of a key.
 func (c *Counter) replica(key string) (*replica, error) {
 	c.mu.RLock()
 	a, closed := c.replicas[key], c.closed
@@ -151,21 +156,21 @@ func (c *Counter) replica(key string) (*replica, error) {
 	return a, nil
 }
 
-// maxAccounts bounds what is remembered of counters, of which a caller can make
-// many where the counter key holds a header's value.
+// maxReplicas bounds the counters kept in memory: where a counter key holds a
+// header's value, callers can make any number of them.
 const maxReplicas = 10_000
 
-// forgetLooks is how many of them each new one has looked at: where all are busy,
-// that is all that it costs.
+// evictScan is the number of replicas examined for each new one. If all are
+// in use, that is the whole cost.
 const evictScan = 32
 
-// forgetIdle drops some accounts that hold nothing.
+// evictIdle evicts some replicas that hold nothing.
 func (c *Counter) evictIdle() {
 	if len(c.replicas) < maxReplicas {
 		return
 	}
 	looks := 0
-	for key, a := range c.replicas { // which begins anywhere
+	for key, a := range c.replicas { // map order is random
 		if looks++; looks > evictScan {
 			return
 		}
@@ -175,27 +180,29 @@ func (c *Counter) evictIdle() {
 	}
 }
 
-// Reservation is what a call holds of a counter until it is settled or cancelled.
+// A Reservation is a call's hold on a counter until it is settled or
+// cancelled.
 type Reservation struct {
 	replica *replica
 	charge  limit.Charge
-	owed    int64 // reserved without the counter, and not charged yet
-	minute  int64 // in which it was reserved without the counter; 0: it was not
-	over    bool  // settled or cancelled; the account's lock guards it
+	owed    int64 // tokens reserved without the counter, and not charged yet
+	minute  int64 // minute when it was reserved without the counter; 0: it was not
+	over    bool  // settled or cancelled; guarded by the replica's lock
 }
 
-// Settle replaces the reservation by what the call took, and says where the
-// counter stands then. It returns at once; the write follows. After the first
-// Settle or Cancel neither does anything.
+// Settle replaces the reservation by the call's usage, and returns the
+// counter's standing after it. It returns at once; the write follows. After
+// the first Settle or Cancel, neither does anything.
 func (r *Reservation) Settle(usage limit.Usage) limit.Standing { return r.replica.settle(r, usage) }
 
-// Raise charges the call so many tokens in all at once, whatever is left, and says
-// where the counter stands then. It is for a call that may have taken more than it
-// reserved, before anyone knows how much: Settle corrects the charge, or confirms
-// it. A call that is charged as much already, or in shadow, or is over, stays as it is.
+// Raise charges the call this many tokens in all, at once and whatever is
+// left, and returns the counter's standing after it. It is for a call that
+// may have used more than it reserved, before its usage is known: Settle
+// corrects or confirms the charge. A call that is charged as much already, or
+// is in shadow, or is over, stays unchanged.
 func (r *Reservation) Raise(tokens int64) limit.Standing { return r.replica.raise(r, tokens) }
 
-// counted is what the call counts for until it is settled, in tokens.
+// counted returns the tokens that the call counts for until it is settled.
 func (r *Reservation) counted() int64 { return r.owed + r.charge.Held() }
 
 // Cancel gives the whole reservation back: the call was never made, or failed.

@@ -9,53 +9,53 @@ import (
 	"tollgate/handler/limit"
 )
 
-// account is one counter as this instance sees it: what it last knew to be
-// stored, its lease, the calls that wait, and the one write that is under way.
-// All times are the service's.
+// A replica is one counter as this instance sees it: the last known stored
+// state, its lease, the calls that wait, and the one write under way. All
+// times are Table Storage's clock (see clock.go) unless they say otherwise.
 type replica struct {
 	counter     *Counter
 	key         string
-	reportShare float64 // of a horizon, after which this instance reports
+	reportShare float64 // share of a horizon after which this instance reports
 
 	mu     sync.Mutex
-	limits limit.Limits // the newest that a call came with
+	limits limit.Limits // newest limits of any call
 	holder limit.Holder
 	demand limit.Demand
 
 	stored    limit.State
 	version   Version
 	view      limit.View // of stored
-	readAt    time.Time  // when stored was last known to be what is stored; zero: it must be read again
-	refreshes int        // how often it became known
+	readAt    time.Time  // when stored was last known to be current; zero: it must be read again
+	refreshes int        // number of times stored was refreshed
 
-	waiters       []*waiter // to be decided, or parked until there are tokens, in their order
-	statusWaiters []*waiter // to be told where the counter stands
-	running       bool      // a goroutine is at work
+	waiters       []*waiter // calls to be decided, or parked until there are tokens, in order of arrival
+	statusWaiters []*waiter // callers that wait for the standing
+	running       bool      // loop is running
 	done          chan struct{}
-	attempts      int // of the write in the making, in vain
+	attempts      int // failed attempts at the current write
 	stuck         stuck
 
-	writeReasons              // of the next write
-	sentReasons  writeReasons // of the one under way
+	writeReasons              // for the next write
+	sentReasons  writeReasons // for the one under way
 	sentAt       time.Time    // when that was built, by this machine's monotonic clock
 	timer        *time.Timer
 	timerAt      time.Time     // when the timer fires; zero: it is off
-	lastCall     time.Time     // of the last call's begin or end
+	lastCall     time.Time     // when a call last began or ended
 	renewBelow   int64         // a lease with less left is renewed
-	leaseSize    int64         // of the lease, when it was taken
+	leaseSize    int64         // tokens of the lease when it was taken
 	scarce       bool          // the last write found too little for leases
 	replaceRow   bool          // the stored row was edited, and must be replaced
-	closing      bool          // this instance stops
-	hurry        chan struct{} // closed then
-	probing      bool          // the store is to be tried
-	openCalls    int           // that hold reservations
-	owed         int64         // reserved by those of them that were decided without the store, tokens
+	closing      bool          // this instance is stopping
+	hurry        chan struct{} // closed when closing is set
+	probing      bool          // probe the store although nothing needs writing
+	openCalls    int           // calls that hold reservations
+	owed         int64         // tokens reserved by those of them that were decided without the store
 
-	refusedUntil  time.Time // until when a refusal holds without another look
-	unusableUntil time.Time // until when the counter counts as down, whatever the store does
-	probedAt      time.Time // when the store was last tried for its own sake
+	refusedUntil  time.Time // until then, refuse without reading the row again
+	unusableUntil time.Time // until then, the counter counts as down, even if the store is up
+	probedAt      time.Time // when the store was last probed
 	outage        outage
-	rescuedEpoch  string         // the epoch of the last counter that was replaced
+	rescuedEpoch  string         // epoch of the last row that was replaced
 	filed         map[int64]bool // closed minutes whose rows are written (true) or being written
 }
 
@@ -66,16 +66,17 @@ func newReplica(c *Counter, key string) *replica {
 	return a
 }
 
-// waiter is a call that waits for its decision.
+// A waiter is a call that waits for its decision, or a caller that waits for
+// the standing.
 type waiter struct {
 	ask             limit.Ask
 	onDown          limit.StoreDown
 	begun           time.Time
-	wait            time.Duration // that it may queue for
+	wait            time.Duration // longest time in the queue
 	parked          bool          // it queues for tokens
-	granted         int64         // by the write under way
+	granted         int64         // tokens granted by the write under way
 	answered        bool
-	refreshesBefore int // the account's, when it was asked where the counter stands
+	refreshesBefore int // refreshes when the standing was asked for
 	outcome         outcome
 	done            chan struct{}
 }
@@ -86,16 +87,17 @@ type outcome struct {
 	err         error
 }
 
-// deadline is until when a call may queue.
+// deadline returns the time when the call must leave the queue.
 func (w *waiter) deadline() time.Time { return w.begun.Add(w.wait) }
 
-// answer lets a call go on.
+// answer delivers the outcome.
 func (w *waiter) answer(out outcome) {
 	w.outcome, w.answered = out, true
 	close(w.done)
 }
 
-// reserve decides by what this instance holds and knows, or has the call wait.
+// reserve decides the call from what this instance holds and knows, or
+// returns a waiter.
 func (a *replica) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 	now := a.counter.clock.now()
 	a.mu.Lock()
@@ -129,8 +131,8 @@ func (a *replica) reserve(terms Terms, ask limit.Ask) (outcome, *waiter) {
 	return outcome{}, w
 }
 
-// adopt takes newer limits: what was refused by older ones is asked again, and a
-// store that is down leaves another share.
+// adoptLimits takes newer limits. Calls refused under older ones are tried
+// again, and a store that is down leaves another share.
 func (a *replica) adoptLimits(limits limit.Limits, now time.Time) {
 	if limits.Version > a.limits.Version || a.limits == (limit.Limits{}) {
 		a.limits = limits
@@ -145,7 +147,7 @@ func (a *replica) adoptLimits(limits limit.Limits, now time.Time) {
 	}
 }
 
-// granted makes the outcome for a call that was reserved tokens of the lease.
+// grantOutcome makes the outcome of a call that reserved tokens of the lease.
 func (a *replica) grantOutcome(charge limit.Charge, ask limit.Ask, now time.Time) outcome {
 	a.openCalls++
 	a.touch(now)
@@ -159,7 +161,8 @@ func (a *replica) grantOutcome(charge limit.Charge, ask limit.Ask, now time.Time
 	}
 }
 
-// refuse makes the outcome for a call that was refused. In shadow it goes on.
+// refuseOutcome makes the outcome of a refused call. In shadow the call goes
+// on.
 func (a *replica) refuseOutcome(ask limit.Ask, d limit.Decision) outcome {
 	if ask.UpperBound {
 		return outcome{decision: d}
@@ -173,7 +176,8 @@ func (a *replica) refuseOutcome(ask limit.Ask, d limit.Decision) outcome {
 	return out
 }
 
-// touch notes that a call began or ended: what it changed is due to be reported.
+// touch records that a call began or ended, and schedules the report of what
+// it changed.
 func (a *replica) touch(now time.Time) {
 	a.lastCall = now
 	if !a.holder.MustReport() {
@@ -181,7 +185,7 @@ func (a *replica) touch(now time.Time) {
 	} else if a.since.IsZero() {
 		a.since = now
 	}
-	if !a.running { // else it is done when that is over
+	if !a.running { // otherwise loop schedules when it ends
 		a.schedule(now)
 	}
 }
@@ -205,8 +209,8 @@ func (a *replica) settle(r *Reservation, usage limit.Usage) limit.Standing {
 	return a.lastStanding(now)
 }
 
-// raise charges an open call more than it reserved. One that was decided without
-// the store is owed no more: what it is charged waits for the next write.
+// raise charges an open call more than it reserved. A call decided without
+// the store is then no longer owed: the next write charges it.
 func (a *replica) raise(r *Reservation, tokens int64) limit.Standing {
 	now := a.counter.clock.now()
 	a.mu.Lock()
@@ -243,9 +247,9 @@ func (a *replica) cancel(r *Reservation) limit.Standing {
 	return a.lastStanding(now)
 }
 
-// pressing says whether so much excess is unreported that others must know at
-// once: more than the lease was, or a quarter of this instance's share. Where
-// nothing is left anyway there is no hurry.
+// excessUrgent reports whether so much excess is unreported that others must
+// know at once: more than the lease was, or a quarter of this instance's
+// share. If nothing is left anyway, it isn't urgent.
 func (a *replica) excessUrgent(now time.Time) bool {
 	excess := a.holder.Excess()
 	if excess == 0 {
@@ -255,8 +259,8 @@ func (a *replica) excessUrgent(now time.Time) bool {
 	return left > 0 && (excess > a.leaseSize || excess > left/int64(4*max(a.view.Live, 1)))
 }
 
-// ended has the end of a call reported, and waiting calls tried again with
-// what it gave back.
+// callEnded schedules the report of a call's end, and retries waiting calls
+// with what it gave back.
 func (a *replica) callEnded(now time.Time) {
 	a.openCalls--
 	a.touch(now)
@@ -269,8 +273,8 @@ func (a *replica) callEnded(now time.Time) {
 	a.retryWaiters(now)
 }
 
-// abandon takes back a call whose caller has left. What it was granted is
-// returned; what a write under way gets for it is ordinary lease.
+// abandon removes a call whose caller has left. Its grant is returned; tokens
+// that a write under way gets for it become ordinary lease.
 func (a *replica) abandon(w *waiter) {
 	a.mu.Lock()
 	if !w.answered {
@@ -286,7 +290,8 @@ func (a *replica) abandon(w *waiter) {
 	}
 }
 
-// standing is where the counter stands as far as this instance knows, if it does.
+// standing returns the counter's standing as far as this instance knows, and
+// whether it knows any.
 func (a *replica) standing() (limit.Standing, bool) {
 	now := a.counter.clock.now()
 	a.mu.Lock()
@@ -294,7 +299,7 @@ func (a *replica) standing() (limit.Standing, bool) {
 	return a.holder.Standing(&a.view, now), a.everRead()
 }
 
-// look has the caller told where the counter stands.
+// status returns a waiter for the counter's standing.
 func (a *replica) status(limits limit.Limits) *waiter {
 	now := a.counter.clock.now()
 	a.mu.Lock()
@@ -318,9 +323,9 @@ func (a *replica) statusOutcome(now time.Time) outcome {
 	return outcome{decision: limit.Decision{Standing: a.holder.Standing(&a.view, now)}}
 }
 
-// forget says that nothing is lost with this account. Where all that would be lost
-// waits for a write, it has that made, if the store is there. The timer stays: a
-// call that had found the account before may yet need it.
+// evict reports whether nothing is lost with this replica. If only what a
+// write would save is lost, it starts that write, unless the store is down.
+// The timer stays: a call that found the replica before may still need it.
 func (a *replica) evict() bool {
 	now := a.counter.clock.now()
 	a.mu.Lock()
@@ -337,8 +342,8 @@ func (a *replica) evict() bool {
 	return false
 }
 
-// holds says whether anything is to be written or returned: refusals, too, which
-// otherwise cause no write.
+// hasUnwritten reports whether anything must be written or returned. That
+// includes refusals, which otherwise cause no write.
 func (a *replica) hasUnwritten() bool {
 	return !a.holder.NothingToReport() || a.holder.LeasedTokens() > 0
 }

@@ -11,15 +11,17 @@ const (
 	// maxQueue and maxQueueBytes bound the calls that queue for a key's tokens.
 	maxQueue      = 100
 	maxQueueBytes = 8 << 20
-	// earliestReport and latestReport bound the share of a horizon after which what
-	// happened is reported and an idle lease returned. What is left of it is for the
-	// write itself. Each instance has its own share, or those that the start of a
-	// minute sets off together would write together, and conflict, for ever.
+	// minReportShare and maxReportShare bound the share of a horizon after which
+	// usage is reported and an idle lease returned. The rest is for the write
+	// itself. Each instance has a share of its own: otherwise instances that the
+	// start of a minute sets off together would write at the same times, and
+	// conflict, for ever.
 	minReportShare, maxReportShare = 0.6, 0.9
 )
 
-// tell answers those who ask where the counter stands, upon what became known
-// since. Its time does not tell: the first answer may set the clock back.
+// answerStatus answers callers that wait for the standing, once the row has
+// been re-read after they asked. It compares refresh counts, not times: the
+// clock may step back.
 func (a *replica) answerStatus(now time.Time) {
 	a.statusWaiters = slices.DeleteFunc(a.statusWaiters, func(w *waiter) bool {
 		if a.refreshes == w.refreshesBefore {
@@ -33,7 +35,7 @@ func (a *replica) answerStatus(now time.Time) {
 	}
 }
 
-// serve grants waiting calls tokens of the lease, in their order, until one
+// grantWaiters grants waiting calls tokens of the lease, in order, until one
 // doesn't fit.
 func (a *replica) grantWaiters(now time.Time) {
 	served := 0
@@ -51,9 +53,10 @@ func (a *replica) grantWaiters(now time.Time) {
 	a.waiters = slices.Delete(a.waiters, 0, served)
 }
 
-// decide goes through the waiting calls in their order. Those that are granted
-// tokens wait for the write; refusals, which need none, are answered, or queue.
-// Where what is known is too old to refuse by, nothing is decided.
+// decideWaiters decides the waiting calls in order. Those that are granted
+// tokens wait for the write; refused ones are answered, or queue. If the
+// known state is too old for a refusal, known is false, and the rest stays
+// undecided.
 func (a *replica) decideWaiters(draft *limit.Draft, now time.Time) (granted, known bool) {
 	fresh := !a.view.Shared || now.Sub(a.readAt) <= maxRefusalAge
 	var queue queue
@@ -87,8 +90,8 @@ func (a *replica) decideWaiters(draft *limit.Draft, now time.Time) (granted, kno
 	return granted, true
 }
 
-// remember has the refusal hold: until the next minute, or, where others may
-// give something back, for a while.
+// rememberRefusal makes the refusal hold until the next minute, or where
+// others may give tokens back, for refusalHold.
 func (a *replica) rememberRefusal(now time.Time) {
 	a.refusedUntil = limit.MinuteStart(max(limit.Minute(now), a.view.Window) + 1)
 	if hold := now.Add(a.refusalHold()); a.view.Shared && hold.Before(a.refusedUntil) {
@@ -96,21 +99,21 @@ func (a *replica) rememberRefusal(now time.Time) {
 	}
 }
 
-// hold is how long a refusal holds where others have a part in the counter: all
-// of them together look 20 times a second at most.
+// refusalHold returns the time that a refusal holds where other instances
+// share the counter: together they re-read it at most 20 times a second.
 func (a *replica) refusalHold() time.Duration {
 	return max(maxRefusalAge, time.Duration(a.view.Live)*time.Second/20)
 }
 
-// queue sums up the calls that queue, up to one.
+// A queue sums up the calls that queue ahead of another.
 type queue struct {
 	calls  int
 	tokens int64
 	bytes  int64
 }
 
-// park has a refused call queue where it will fit in time. It tells, at entry,
-// by when that would be; where that is too late, the call is refused at once.
+// park queues a refused call if it will fit in time. It estimates that when
+// the call arrives; if it would be too late, the call is refused at once.
 func (a *replica) park(w *waiter, d limit.Decision, q *queue, now time.Time) bool {
 	if w.ask.Shadow || w.ask.UpperBound || d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota || a.closing || a.counter.draining.Load() {
 		return false
@@ -121,7 +124,7 @@ func (a *replica) park(w *waiter, d limit.Decision, q *queue, now time.Time) boo
 	after, _ := a.holder.FitsAfter(&a.view, q.tokens+d.MinTokens, now)
 	room := q.calls < maxQueue && q.bytes+w.ask.Bytes <= maxQueueBytes
 	inTime := !now.Add(max(after, d.RetryAfter)).After(w.deadline())
-	if w.parked { // it was told that it fits, and is refused only when its time is over
+	if w.parked { // it was accepted once: refuse it only at its deadline
 		room, inTime = true, now.Before(w.deadline())
 	}
 	if !room || !inTime {
@@ -138,8 +141,8 @@ func (q *queue) add(w *waiter, tokens int64) {
 	q.bytes += w.ask.Bytes
 }
 
-// judge decides a call by what is known, behind those that queue: however little
-// it asks for, it has to wait for them.
+// decideBehind decides a call from the known state, behind those that queue:
+// it has to wait for them however little it asks for.
 func (a *replica) decideBehind(ask limit.Ask, q *queue, now time.Time) limit.Decision {
 	d := a.holder.Decide(&a.view, ask, now)
 	if q.calls > 0 && (d.Verdict == limit.Granted || d.Verdict == limit.RateExceeded) {
@@ -149,8 +152,8 @@ func (a *replica) decideBehind(ask limit.Ask, q *queue, now time.Time) limit.Dec
 	return d
 }
 
-// worthAsking says, while a refusal holds, whether a call has to wait all the
-// same: it is small enough for what is left, or may queue.
+// worthAsking reports whether a call must wait although a refusal holds: it
+// is small enough for what is left, or it may queue.
 func (a *replica) worthAsking(w *waiter, now time.Time) (refusal limit.Decision, worth bool) {
 	var queue queue
 	for _, other := range a.waiters {
@@ -163,8 +166,8 @@ func (a *replica) worthAsking(w *waiter, now time.Time) (refusal limit.Decision,
 	return d, d.Verdict == limit.Granted || a.park(w, d, &queue, now)
 }
 
-// retry has those that queue tried again, with what a call gave back or left to
-// others, or newer limits allow: at once, where the first of them would fit.
+// retryWaiters decides queued calls again after tokens came back or limits
+// grew: at once if the first of them would fit.
 func (a *replica) retryWaiters(now time.Time) {
 	if len(a.waiters) == 0 {
 		return
@@ -175,8 +178,8 @@ func (a *replica) retryWaiters(now time.Time) {
 	a.kick()
 }
 
-// retryAt is when parked calls are tried again: the next minute, when a refusal
-// holds no longer, or when the first of them has waited its time.
+// retryAt returns the time to decide parked calls again: the next minute, the
+// end of a refusal, or the first deadline.
 func (a *replica) retryAt() time.Time {
 	at := farAway
 	for _, w := range a.waiters {
@@ -192,9 +195,9 @@ func (a *replica) retryAt() time.Time {
 
 var farAway = time.Unix(1<<40, 0)
 
-// reportAt is when there must be a write: most of a horizon after the first
-// thing that isn't reported, or after the last call where a lease is still held.
-// Zero: there is no need.
+// reportAt returns the time of the next report: most of a horizon after the
+// first unreported change, or after the last call if a lease is held. Zero:
+// none is needed.
 func (a *replica) reportAt() time.Time {
 	switch {
 	case !a.since.IsZero() && a.holder.MustReport():
@@ -205,16 +208,17 @@ func (a *replica) reportAt() time.Time {
 	return time.Time{}
 }
 
-// within is the time within which things are reported.
+// reportAfter returns the time within which changes are reported.
 func (a *replica) reportAfter() time.Duration {
 	return time.Duration(a.reportShare * float64(limit.Horizon(a.view.Live)))
 }
 
-// idle says that no call has begun or ended for so long that the lease goes
-// back, whatever demand was before.
+// idle reports whether no call has begun or ended for so long that the lease
+// is returned, whatever the demand was.
 func (a *replica) idle(now time.Time) bool { return !now.Before(a.lastCall.Add(a.reportAfter())) }
 
-// schedule sets the timer for what is next, unless it fires before. The lock is held.
+// schedule sets the timer for the next task, unless it fires earlier. The
+// lock is held.
 func (a *replica) schedule(now time.Time) {
 	at := a.retryAt()
 	if due := a.reportAt(); !due.IsZero() && due.Before(at) {
@@ -229,7 +233,7 @@ func (a *replica) schedule(now time.Time) {
 	}
 }
 
-// wake is what the timer does.
+// wake runs when the timer fires.
 func (a *replica) wake() {
 	now := a.counter.clock.now()
 	a.mu.Lock()

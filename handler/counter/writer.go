@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// work starts the account's goroutine where none is at work. The lock is held.
+// kick starts loop if it isn't running. The lock is held.
 func (a *replica) kick() {
 	if a.running {
 		return
@@ -19,10 +19,10 @@ func (a *replica) kick() {
 	go a.loop()
 }
 
-// errNothing says that nothing is to be done now.
+// errNoWork: nothing has to be done now.
 var errNoWork = errors.New("nothing to do")
 
-// run reads and writes until nothing is to be done any more.
+// loop reads and writes until nothing is left to do.
 func (a *replica) loop() {
 	for {
 		err := a.doNext()
@@ -36,19 +36,19 @@ func (a *replica) loop() {
 	}
 }
 
-// Back-off between tries. After a conflict little is enough, since a failed
-// write doesn't hinder the others; a store that is down is left more time.
+// Back-off between attempts. After a conflict a short one is enough, since a failed
+// write doesn't delay the others; a store that is down gets more time.
 const (
-	conflictShare = 0.2 // of an operation, times how often it was in vain
-	// leastOperation is what an operation counts for at least, so that tries upon a
-	// store that answers at once have an end in time, too.
+	conflictShare = 0.2 // of an operation's time, doubled with each failed attempt
+	// minOperation is the shortest time assumed of an operation, so that back-off
+	// grows even if the store answers at once.
 	minOperation = time.Millisecond
 	downPause    = 50 * time.Millisecond
 	maxPause     = 2 * time.Second
 )
 
-// setBack notes an operation that failed, answers those who wait where the
-// store counts as down, and says how long to wait for the next try.
+// backoff records a failed operation, answers the waiting calls if the store
+// counts as down, and returns the pause before the next attempt.
 func (a *replica) backoff(err error) time.Duration {
 	now := a.counter.clock.now()
 	a.mu.Lock()
@@ -61,7 +61,7 @@ func (a *replica) backoff(err error) time.Duration {
 		return rand.N(time.Duration(conflictShare*float64(often)*float64(operation)) + 1)
 	}
 	if useless {
-		if !now.Before(a.unusableUntil) { // else it was said
+		if !now.Before(a.unusableUntil) { // otherwise it was logged already
 			a.counter.Log.Error("a counter can't be used: its calls are decided as if the store were down", "counter", a.key, "error", err.Error())
 		}
 		a.unusableUntil = now.Add(unusablePause)
@@ -72,8 +72,8 @@ func (a *replica) backoff(err error) time.Duration {
 	return downPause + rand.N(min(downPause<<min(a.attempts, 10), maxPause))
 }
 
-// step makes the next operation: it resolves a write in doubt, reads what must
-// be read, or builds and sends a write.
+// doNext does the next operation: it resolves a write in doubt, or builds and
+// sends a write, or reads.
 func (a *replica) doNext() error {
 	body, sent, err := a.nextOperation()
 	switch {
@@ -87,8 +87,9 @@ func (a *replica) doNext() error {
 	return a.load()
 }
 
-// next is what to do: find out about the body that was sent, send it, or,
-// where there is none, read. errNothing; ErrFull.
+// nextOperation chooses the next operation: resolve body if sent is true,
+// send it if not, or read if body is nil. It returns errNoWork or
+// limit.ErrFull.
 func (a *replica) nextOperation() (body *limit.Write, sent bool, err error) {
 	now := a.counter.clock.now()
 	a.mu.Lock()
@@ -118,20 +119,21 @@ func (a *replica) nextOperation() (body *limit.Write, sent bool, err error) {
 	return nil, false, nil
 }
 
-// How long what is known of a counter decides.
+// Ages and pauses.
 const (
-	// refusalKept is how old knowledge may be for a refusal, where others have a part.
+	// maxRefusalAge is the greatest age of a known state for a refusal, where
+	// others share the counter.
 	maxRefusalAge = 2 * time.Second
-	// sharedKept is how old knowledge may be for a write to be built upon it, where
-	// other instances write too: beyond it a read costs less than a conflict.
+	// maxSharedAge is the greatest age of a known state for a write, where other
+	// instances write too: beyond it a read costs less than a conflict.
 	maxSharedAge = 20 * time.Millisecond
-	// unusableKept is how long a counter that can't be used is left alone.
+	// unusablePause: a counter that can't be used is left alone for this long.
 	unusablePause = 5 * time.Second
 )
 
-// build decides what waits, and makes the write that its outcome needs. It
-// answers refusals itself, which cost no write. Where what is known of the
-// counter is too old for that, it does nothing.
+// buildWrite decides the waiting calls, and builds a write if one is needed.
+// Refusals need none. If the known state is too old, it builds nothing, and
+// known is false.
 func (a *replica) buildWrite(now time.Time) (body *limit.Write, known bool, err error) {
 	if a.view.Live > 1 && now.Sub(a.readAt) > maxSharedAge {
 		return nil, false, nil
@@ -146,7 +148,7 @@ func (a *replica) buildWrite(now time.Time) (body *limit.Write, known bool, err 
 	return body, true, err
 }
 
-// pending says whether there is something to do at a time.
+// hasWork reports whether there is something to do at a time.
 func (a *replica) hasWork(now time.Time) bool {
 	if a.mustWrite(now) || len(a.statusWaiters) > 0 || !now.Before(a.retryAt()) {
 		return true
@@ -159,14 +161,14 @@ func (a *replica) hasWork(now time.Time) bool {
 	return false
 }
 
-// must says whether there must be a write, whatever becomes of calls.
+// mustWrite reports whether a write is needed even if no call is granted.
 func (a *replica) mustWrite(now time.Time) bool {
 	due := a.reportAt()
 	return a.renew || a.urgent && a.holder.Excess() > 0 || a.replaceRow ||
 		(a.closing || a.evicting) && a.hasUnwritten() || !due.IsZero() && !now.Before(due)
 }
 
-// commit makes the write.
+// commit makes the draft a write.
 func (a *replica) commit(draft *limit.Draft, now time.Time) (*limit.Write, error) {
 	live := max(a.view.Live, 1)
 	size, scarce := draft.Size(&a.demand, live)
@@ -185,23 +187,23 @@ func (a *replica) commit(draft *limit.Draft, now time.Time) (*limit.Write, error
 	return body, nil
 }
 
-// causes are why there must be a write.
+// writeReasons are the reasons for a write.
 type writeReasons struct {
-	since    time.Time // of the first thing that is not reported; zero: there is none
+	since    time.Time // when the first unreported change happened; zero: there is none
 	renew    bool      // the lease is low
-	urgent   bool      // much excess is not reported
-	evicting bool      // the account is to be forgotten
+	urgent   bool      // much excess is unreported
+	evicting bool      // the replica is about to be evicted
 }
 
-// restore has what a write that failed was made for be as pressing as before.
+// restore brings back the reasons for a write that failed.
 func (c *writeReasons) restore(sent writeReasons) {
 	if c.since.IsZero() || !sent.since.IsZero() && sent.since.Before(c.since) {
 		c.since = sent.since
 	}
-	c.urgent = c.urgent || sent.urgent // the next call sees by itself whether the lease is still low
+	c.urgent = c.urgent || sent.urgent // not renew: the next call notices whether the lease is still low
 }
 
-// send makes a write, and settles its outcome where the store tells it.
+// send sends a write. If it fails, its outcome is in doubt until resolve.
 func (a *replica) send(body *limit.Write) error {
 	a.mu.Lock()
 	version := a.version
@@ -220,8 +222,8 @@ func (a *replica) send(body *limit.Write) error {
 	return nil
 }
 
-// load reads the counter, and has what can't be read or can't be true replaced
-// by the next write.
+// load reads the counter. A row that is unreadable or implausible will be
+// replaced by the next write.
 func (a *replica) load() error {
 	state, version, mend, err := a.fetch()
 	if err != nil {
@@ -239,8 +241,8 @@ func (a *replica) load() error {
 	return nil
 }
 
-// fetch reads the counter. One that isn't there yet has no version; in the
-// place of one that was edited (mend) comes what must replace it.
+// fetch reads the counter. A missing one has no version. For one that was
+// edited, mend is true, and state is its replacement.
 func (a *replica) fetch() (state limit.State, version Version, mend bool, err error) {
 	state, version, date, err := a.counter.read(context.Background(), a.key)
 	now := a.counter.clock.now()
@@ -261,8 +263,8 @@ func (a *replica) fetch() (state limit.State, version Version, mend bool, err er
 	return state, version, false, nil
 }
 
-// latest is the later of the service's time as it is known and as one answer has
-// it: an answer alone is not believed, but for a counter to be in order.
+// latest returns the later of the known time and an answer's date. A single
+// answer doesn't move the clock, but is enough to find a counter plausible.
 func latest(now, date time.Time) time.Time {
 	if date.After(now) {
 		return date
@@ -270,7 +272,7 @@ func latest(now, date time.Time) time.Time {
 	return now
 }
 
-// keep takes a state as what is stored. The lock is held.
+// refresh takes a state as the stored one. The lock is held.
 func (a *replica) refresh(state limit.State, version Version, now time.Time) {
 	if a.stored.Epoch != state.Epoch {
 		clear(a.filed)
@@ -281,13 +283,13 @@ func (a *replica) refresh(state limit.State, version Version, now time.Time) {
 	if a.stuck.failedWrites == 0 {
 		a.unusableUntil = time.Time{}
 	}
-	if !a.down(now) && state.Window >= limit.Minute(now) { // else it doesn't know yet what passed this minute
+	if !a.down(now) && state.Window >= limit.Minute(now) { // otherwise it doesn't include yet what was admitted this minute
 		a.outage = outage{}
 	}
 }
 
-// resolve finds out what became of a write whose answer did not come, or came
-// too late. Where nobody can know yet, the same is sent again.
+// resolve finds out whether a write was applied whose answer didn't come, or
+// came too late. While that can't be known, it sends the same write again.
 func (a *replica) resolve(body *limit.Write) error {
 	state, version, mend, err := a.fetch()
 	if err != nil {
@@ -297,7 +299,7 @@ func (a *replica) resolve(body *limit.Write) error {
 	a.mu.Lock()
 	changed := version != a.version
 	a.stuck.noteRead(changed && (version == "" || state.Epoch != a.stored.Epoch || state.Rev != a.stored.Rev))
-	age := time.Since(a.sentAt) // by a clock that nobody sets
+	age := time.Since(a.sentAt) // monotonic
 	old := age > limit.MaxDoubt
 	known, applied := a.holder.Resolve(&state, changed, body.Built.Add(age))
 	switch {
@@ -305,11 +307,11 @@ func (a *replica) resolve(body *limit.Write) error {
 		a.mu.Unlock()
 		return a.send(body)
 	case old && !applied:
-		a.counter.Log.Error("usage of unknown fate: a write in doubt for an hour was given up", "counter", a.key, "tokens", body.Usage().Total())
+		a.counter.Log.Error("usage may be lost: the outcome of a write stayed unknown for an hour", "counter", a.key, "tokens", body.Usage().Total())
 		a.counter.stats.unknownUsage.Add(body.Usage().Total())
 	case !applied:
 		a.writeReasons.restore(a.sentReasons)
-		a.refusedUntil = time.Time{} // so that those it was to grant tokens are decided again, though they queue
+		a.refusedUntil = time.Time{} // decide the calls again that it would have granted tokens
 	}
 	defer a.mu.Unlock()
 	a.refresh(state, version, now)
@@ -320,7 +322,7 @@ func (a *replica) resolve(body *limit.Write) error {
 	return nil
 }
 
-// landed goes on after a write that was applied. The lock is held.
+// afterApplied goes on after a write was applied. The lock is held.
 func (a *replica) afterApplied(body *limit.Write, now time.Time) {
 	a.attempts, a.stuck, a.unusableUntil = 0, stuck{}, time.Time{}
 	a.leaseSize = a.holder.Left(now)

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Span is the minutes From to To.
+// A Span is the minutes From to To, both included.
 type Span struct{ From, To int64 }
 
-// maxSpans bounds the spans that a list holds.
+// maxSpans is the most spans in a list.
 const maxSpans = 8
 
-// Spans are minutes, in their order, no two spans adjacent.
+// Spans are minutes in ascending order; no two spans are adjacent.
 type Spans []Span
 
-// with is the spans and another. Where there are too many, the minutes between
-// the two nearest are taken in.
+// with returns the spans and another. If they are too many, it fills the
+// smallest gap.
 func (s Spans) with(span Span) Spans {
 	all := append(slices.Clone(s), span)
 	slices.SortFunc(all, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
@@ -43,7 +43,7 @@ func (s Spans) with(span Span) Spans {
 	return merged
 }
 
-// since is those of the minutes that are not before one.
+// since returns the minutes from this one on.
 func (s Spans) since(minute int64) Spans {
 	var later Spans
 	for _, span := range s {
@@ -54,7 +54,7 @@ func (s Spans) since(minute int64) Spans {
 	return later
 }
 
-// sound says whether the spans are as they are made.
+// wellFormed reports whether the spans are in order, apart and not too many.
 func (s Spans) wellFormed() bool {
 	for i, span := range s {
 		if span.From > span.To || i > 0 && span.From <= s[i-1].To+1 {
@@ -64,16 +64,16 @@ func (s Spans) wellFormed() bool {
 	return len(s) <= maxSpans
 }
 
-// meets says whether any of the minutes is in a period.
+// overlaps reports whether any of the minutes lies in the period.
 func (s Spans) overlaps(p Period, start time.Time) bool {
 	first, next := Minute(start), Minute(p.Next(start))
 	return slices.ContainsFunc(s, func(span Span) bool { return span.To >= first && span.From < next })
 }
 
-// credit is what a minute begins with, where a window before it had so much
-// left and the spans were given out by a clock that ran ahead. They bring nothing
-// again. Whatever comes before one of them does without the burst, and pays
-// for it: the minutes that were given out may have had it.
+// credit returns the credit that a minute begins with, if an earlier window
+// had this much left and the spans were given out by a fast clock. Those
+// minutes bring nothing again. Minutes before a span get no burst and pay for
+// it, as the minutes given out may have had it.
 func (s Spans) credit(l Limits, left, window, minute int64) int64 {
 	for i, span := range s {
 		switch {
@@ -95,8 +95,8 @@ func (s Spans) credit(l Limits, left, window, minute int64) int64 {
 	return creditAfter(l.TokensPerMinute, l.Burst, left, minute-window)
 }
 
-// FormatSpans writes spans as one readable text: from:to in base 36, counted from
-// the window, separated by blanks.
+// FormatSpans writes spans as text: from:to in base 36, counted from the
+// window, separated by blanks.
 func FormatSpans(spans Spans, window int64) string {
 	var text strings.Builder
 	for i, span := range spans {
@@ -121,23 +121,23 @@ func ParseSpans(text string, window int64) (Spans, error) {
 	return spans, nil
 }
 
-// Charged is what a quota was charged in a period, in tokens.
+// Charged is the tokens that a quota was charged in a period.
 type Charged struct {
 	Start  time.Time // of the period
 	Tokens int64
 }
 
-// maxPeriods bounds the periods that are remembered beside the running one.
+// maxPeriods is the most other periods that a counter remembers.
 const maxPeriods = 4
 
-// turnPeriod opens a period. What is leased counts as charged to the one before.
+// openPeriod opens a period. Leases count as charged to the one before.
 func (s *State) openPeriod(start time.Time) {
 	s.remember(Charged{s.PeriodStart, s.PeriodSpent + s.leasedOfPeriod()})
 	s.PeriodStart, s.PeriodSpent = start, s.takeRemembered(start)
 }
 
-// remember keeps what a period was charged, in the place of the oldest where
-// there are too many.
+// remember keeps what a period was charged, and drops the oldest if they are
+// too many.
 func (s *State) remember(c Charged) {
 	s.Periods = append(s.Periods, c)
 	slices.SortFunc(s.Periods, func(a, b Charged) int { return a.Start.Compare(b.Start) })
@@ -146,8 +146,9 @@ func (s *State) remember(c Charged) {
 	}
 }
 
-// recall takes what a period was charged out of what is remembered. One that was
-// begun by a clock that ran ahead, and is forgotten, has nothing left.
+// takeRemembered returns what a period was charged, and no longer remembers
+// it. A period that a fast clock began and that is forgotten has nothing
+// left.
 func (s *State) takeRemembered(start time.Time) int64 {
 	for i, c := range s.Periods {
 		if c.Start.Equal(start) {
@@ -161,8 +162,8 @@ func (s *State) takeRemembered(start time.Time) int64 {
 	return 0
 }
 
-// FormatPeriods writes what periods were charged as one readable text:
-// start:tokens in base 36, starts in Unix seconds, separated by blanks.
+// FormatPeriods writes the periods' charges as text: start:tokens in base 36,
+// starts in Unix seconds, separated by blanks.
 func FormatPeriods(periods []Charged) string {
 	var text strings.Builder
 	for i, c := range periods {

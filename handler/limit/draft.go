@@ -2,21 +2,21 @@ package limit
 
 import "time"
 
-// Draft is a write in the making: the counter as it would be with all that its
-// holder has to report. Nothing has left the holder's hands.
+// A Draft is a write in the making: the counter with all that its holder has
+// to report. Nothing has left the holder's hands yet.
 type Draft struct {
 	State         State
 	now           time.Time
-	lease         int64 // of this minute, still the holder's and not reserved
-	asked         int64 // granted by Decide
-	closes        bool  // the holder's lease is of an earlier minute
-	returned      int64 // of such a lease
-	alreadyClosed int   // closed minutes that the counter had already
+	lease         int64 // tokens of this minute's lease that no call has reserved
+	asked         int64 // tokens granted by Decide
+	closes        bool  // the write closes a lease of an earlier minute
+	returned      int64 // tokens of such a lease
+	alreadyClosed int   // number of closed minutes that the counter had already
 	forfeited     int64
 }
 
-// Draft begins a write upon a counter that was just read. It must not have a
-// write in doubt.
+// Draft begins a write upon a counter that was just read. No write may be in
+// doubt.
 func (h *Holder) Draft(read State, limits Limits, now time.Time) *Draft {
 	h.Observe(&read)
 	d := &Draft{State: read.Clone(), now: now, alreadyClosed: len(read.Outbox)}
@@ -35,9 +35,9 @@ func (h *Holder) Draft(read State, limits Limits, now time.Time) *Draft {
 	return d
 }
 
-// reported moves what was reserved of a lease to what is spent, and tells what
-// is left of it. A lease of an earlier minute is closed: it counted as spent at
-// the turn, and what of it was not is given back.
+// applyReport moves reservations from a lease to what is spent, and returns
+// the rest of the lease. A lease of an earlier minute is closed: it counted
+// as spent when the minute turned, and the unreserved part is given back.
 func (s *State) applyReport(slot *Slot, h *Holder) (lease, returned int64, closes bool) {
 	if s.ofPeriod(slot.Window) && (h.consumed > 0 || h.period.Equal(s.PeriodStart)) {
 		s.chargePeriod(h.consumed)
@@ -53,23 +53,25 @@ func (s *State) applyReport(slot *Slot, h *Holder) (lease, returned int64, close
 	return 0, returned, true
 }
 
-// left is what calls may still be granted, of the minute and of the period.
+// left returns the tokens of the minute and of the period that calls may
+// still be granted.
 func (d *Draft) left() (minute, period int64) {
 	minute, period = d.State.left()
 	return minute + d.lease - d.asked, period + d.lease - d.asked
 }
 
-// Pool is the most that the holder may have leased after this write, tokens.
-// Below zero the counter is owed.
+// Pool returns the most tokens that the holder may have leased after this
+// write. Below zero, they are owed.
 func (d *Draft) Pool() int64 {
 	minute, period := d.State.left()
 	return min(minute, period) + d.lease
 }
 
-// Asked is what calls were granted by Decide, in tokens.
+// Asked returns the tokens that Decide granted.
 func (d *Draft) Asked() int64 { return d.asked }
 
-// Decide decides an Ask. What it grants is had once the write has landed.
+// Decide decides an Ask. What it grants may be used once the write is
+// applied.
 func (d *Draft) Decide(ask Ask) Decision {
 	minute, period := d.left()
 	s := &d.State
@@ -78,7 +80,7 @@ func (d *Draft) Decide(ask Ask) Decision {
 	return decision
 }
 
-// Filed removes from the outbox what the history has.
+// DropFiled drops minutes from the outbox that are in the history already.
 func (d *Draft) DropFiled(has func(minute int64) bool) {
 	had, kept := d.alreadyClosed, d.State.Outbox[:0]
 	for i, closed := range d.State.Outbox {
@@ -92,38 +94,41 @@ func (d *Draft) DropFiled(has func(minute int64) bool) {
 	d.State.Outbox = kept
 }
 
-// Body is a write: what it says stays the same however often it is sent.
+// A Write is a write of the counter. It stays the same however often it is
+// sent.
 type Write struct {
 	State State
 	Built time.Time
-	// Closed are the minutes that this write closes: their rows are due once it
-	// has landed.
+	// Closed are the minutes that this write closes: their rows must be written
+	// once it is applied.
 	Closed []Closed
-	// Forfeited are the tokens of instances taken for dead by this write.
+	// Forfeited counts the tokens of leases of instances that this write declares
+	// dead.
 	Forfeited int64
 
 	id       string
 	seq      int64
-	joined   bool // it is not the slot's first
+	joined   bool // it is not the slot's first write
 	closes   bool
-	window   int64 // of the lease that it reports on
+	window   int64 // minute of the lease that it reports on
 	consumed int64
-	returned int64 // of the lease, returned
+	returned int64 // tokens of the lease
 	report   report
 	number   int64 // of the report
-	undone   int64 // of its excess, taken back since it was built
+	undone   int64 // tokens of its excess, taken back since it was built
 }
 
-// Commit makes a draft a write that leaves the holder with a lease of so many
-// tokens, as far as there are, until its expiry. What the write returns or
-// closes leaves the holder's hands now, not when the answer comes: it may have
-// landed long before. fresh makes a slot's id. ErrFull.
-func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, fresh func() string) (*Write, error) {
+// Commit turns a draft into a write that leaves the holder with this many
+// tokens leased until expiry, or as many as there are. What the write returns
+// or closes leaves the holder's hands now, not when the answer comes: by then
+// it may long have been applied. newID makes the id of a new slot. It returns
+// ErrFull if there is no room for one.
+func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, newID func() string) (*Write, error) {
 	s := &d.State
 	slot := s.slot(h.id)
 	if !h.joined {
 		if h.id == "" {
-			h.id, h.seq = fresh(), 0
+			h.id, h.seq = newID(), 0
 		}
 		var err error
 		if slot, err = s.join(h.id); err != nil {
@@ -134,7 +139,7 @@ func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, fresh func() st
 	s.Rev++
 	lease = max(0, min(lease, d.Pool()))
 	slot.Seq, slot.Window, slot.Leased, slot.Expiry = h.seq, s.Window, lease, expiry.Unix()
-	s.Happened.add(h.pending.happened) // not before: what was decided upon the draft may have been refused
+	s.Happened.add(h.pending.happened) // last, because deciding upon the draft may have added refusals
 	s.trim()
 	body := &Write{State: *s, Built: d.now, Closed: s.Outbox[d.alreadyClosed:], Forfeited: d.forfeited, id: h.id, seq: h.seq, joined: h.joined,
 		closes: d.closes, window: h.window, consumed: h.consumed, report: h.pending, number: h.reportNumber}
@@ -150,16 +155,18 @@ func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, fresh func() st
 	return body, nil
 }
 
-// Flight is the write that is under way or in doubt; nil: none is.
+// InFlight returns the write under way or in doubt, or nil.
 func (h *Holder) InFlight() *Write { return h.inFlight }
 
-// Landed notes that the write was applied, and that the counter is as it says.
+// Applied tells the holder that its write was applied and the counter is as
+// written.
 func (h *Holder) Applied() {
 	b := h.inFlight
 	h.takeLease(&b.State)
 }
 
-// landed takes the lease as the slot has it, in the written counter or a later one.
+// takeLease ends the write in flight, and takes the lease from the slot of
+// the written counter or a later one.
 func (h *Holder) takeLease(s *State) {
 	b := h.inFlight
 	h.inFlight, h.joined = nil, true
@@ -177,11 +184,11 @@ func (h *Holder) takeLease(s *State) {
 	h.left = slot.Leased - h.consumed
 }
 
-// Resolve finds out from a counter that was just read what became of the write
-// in doubt. It was applied where the counter bears its number. Where the counter
-// is another than the write was for (changed), and doesn't, it never will be.
-// Else it may still be on its way, and nobody knows. After DoubtKept nobody can:
-// then what it carried is not told again.
+// Resolve finds out from a counter that was just read whether the write in
+// doubt was applied. It was if the slot has its number. If not, and the
+// counter's version has changed, it never will be. Otherwise it may still
+// arrive, and known is false. After MaxDoubt nobody can tell: what it carried
+// is dropped, not reported again.
 func (h *Holder) Resolve(s *State, changed bool, now time.Time) (known, applied bool) {
 	b := h.inFlight
 	if slot := s.slot(b.id); slot != nil && slot.Seq >= b.seq {
@@ -203,8 +210,8 @@ func (h *Holder) Resolve(s *State, changed bool, now time.Time) (known, applied 
 	return true, false
 }
 
-// failed notes that the write was not applied and never will be: what it
-// carried waits again.
+// takeBack ends a write that was not applied and never will be: what it
+// carried is to be reported again.
 func (h *Holder) takeBack() {
 	b := h.inFlight
 	h.inFlight = nil
@@ -215,18 +222,18 @@ func (h *Holder) takeBack() {
 		return
 	}
 	h.consumed += b.consumed
-	if b.closes { // closed it stays, by the write that comes next
+	if b.closes { // it stays closed: the next write closes it
 		h.oldLease = b.returned
 		return
 	}
 	h.left += b.returned
 }
 
-// Usage is what the write tells that calls took.
+// Usage returns the usage that the write reports.
 func (b *Write) Usage() Usage { return b.report.happened.Usage }
 
-// Leave makes a write its holder's last: the slot becomes a tombstone. A write
-// that leaves a lease for a call can't be the last, and stays as it is.
+// MakeLast makes the write its holder's last: the slot becomes a tombstone.
+// It does nothing if the write leaves a lease.
 func (b *Write) MakeLast() {
 	if slot := b.State.slot(b.id); slot.Leased == 0 {
 		*slot = tombstone(*slot, b.Built)

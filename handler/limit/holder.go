@@ -5,34 +5,34 @@ import (
 	"time"
 )
 
-// Holder is one instance's side of a counter: the lease it took, what calls
-// reserved of it since, and what isn't reported yet. The zero Holder holds
-// nothing. What it holds is prepaid: State counts all of it as spent.
+// A Holder is one instance's side of a counter: its lease, what calls have
+// reserved of it, and what isn't reported yet. What it holds is prepaid:
+// State counts all of it as spent. The zero Holder holds nothing.
 type Holder struct {
 	id     string // of the slot; empty: the next write takes a new one
 	seq    int64  // of the last write
-	joined bool   // the counter is known to have the slot
+	joined bool   // the counter surely has the slot
 	epoch  string // of the counter
-	seen   int64  // the counter's minute when it was last seen
+	seen   int64  // the counter's minute when it was last read
 
-	open     bool      // the lease may be spent: it is neither lost nor being closed
+	open     bool      // the lease may be spent: it is not lost or being closed
 	window   int64     // the minute of the lease
-	period   time.Time // the period's start then
+	period   time.Time // start of the lease's period
 	expiry   int64     // Unix seconds
 	left     int64     // leased and not reserved
-	oldLease int64     // of a lease of an earlier minute that must still be closed
-	consumed int64     // reserved since the last write was built, less what came back
+	oldLease int64     // tokens of an earlier minute's lease that must still be closed
+	consumed int64     // reserved since the last write was built, less refunds
 
 	pending      report // since the last write was built
 	reportNumber int64  // number of the pending report
 	bookings     []booking
-	inFlight     *Write // built, and not known to have failed or succeeded
+	inFlight     *Write // built, and its outcome is unknown; nil: there is none
 }
 
-// report is what an instance tells with its next write.
+// A report is what an instance's next write says.
 type report struct {
 	refunds  []refund // of calls whose lease is closed
-	excess   int64    // taken beyond reservations, and not covered by the lease
+	excess   int64    // tokens used beyond reservations, and not covered by the lease
 	happened Happened
 }
 
@@ -42,7 +42,7 @@ type refund struct {
 	tokens int64
 }
 
-// Clone is a copy that shares nothing with the original that either changes.
+// Clone returns a copy that shares nothing that either side changes.
 func (h *Holder) Clone() Holder {
 	copied := *h
 	copied.pending.refunds = slices.Clone(h.pending.refunds)
@@ -55,29 +55,29 @@ func (h *Holder) Clone() Holder {
 	return copied
 }
 
-// Charge is what a reservation was charged to, kept until it is settled.
+// A Charge says where a call's reservation was charged, until it is settled.
 type Charge struct {
-	Tokens int64 // taken from a lease
+	Tokens int64 // reserved from a lease
 	Window int64 // the lease's minute
 	period time.Time
 	epoch  string
 	free   bool  // charged to no limit
 	excess int64 // tokens that Raise charged beyond the lease
-	report int64 // number of the report that carries them
+	report int64 // number of the report that carries that excess
 }
 
-// Held is what the call is charged until it is settled, in tokens.
+// Held returns the tokens that the call is charged until it is settled.
 func (c Charge) Held() int64 { return c.Tokens + c.excess }
 
-// Free is the charge of a call that goes on although it was refused: it counts
-// as usage and is charged to no limit.
+// FreeCharge returns the charge of a refused call that goes on all the same:
+// it counts as usage and is charged to no limit.
 func FreeCharge() Charge { return Charge{free: true} }
 
-// Owed is the charge of a call that was decided without the counter: all that
-// it takes is charged when it is settled.
+// OwedCharge returns the charge of a call that was decided without the
+// counter: its usage is charged when it is settled.
 func OwedCharge() Charge { return Charge{} }
 
-// Take reserves tokens of the lease, where it has them at that time.
+// Reserve reserves tokens of the lease if it has them at that time.
 func (h *Holder) Reserve(tokens int64, now time.Time) (Charge, bool) {
 	if tokens > h.left || !h.usable(now) {
 		return Charge{}, false
@@ -87,14 +87,14 @@ func (h *Holder) Reserve(tokens int64, now time.Time) (Charge, bool) {
 	return Charge{Tokens: tokens, Window: h.window, period: h.period, epoch: h.epoch}, true
 }
 
-// usable says whether the lease may be spent at a time. Spending it later would
-// pass no limit either, for it is prepaid; but it would be a minute's tokens in
-// another minute.
+// usable reports whether the lease may be spent at a time. Spending it later
+// would exceed no limit, as it is prepaid, but would spend one minute's
+// tokens in another.
 func (h *Holder) usable(now time.Time) bool {
 	return h.open && h.window >= max(Minute(now), h.seen) && now.Unix() < h.expiry
 }
 
-// Left is what of the lease may still be reserved at a time.
+// Left returns the tokens of the lease that may still be reserved at a time.
 func (h *Holder) Left(now time.Time) int64 {
 	if !h.usable(now) {
 		return 0
@@ -102,11 +102,10 @@ func (h *Holder) Left(now time.Time) int64 {
 	return h.left
 }
 
-// Settle replaces a reservation by what the call took. What was reserved in
-// vain goes back to the lease it was taken from, or to its minute. What was
-// taken beyond the reservation is taken from the lease as far as that goes; the
-// rest is charged to the counter's minute, and becomes debt where that has no
-// room.
+// Settle replaces a reservation by the call's usage. Unused tokens go back to
+// the lease or the minute they were reserved from. Usage beyond the
+// reservation is taken from the lease as far as that goes; the rest is
+// charged to the counter's minute, and becomes debt if that has no room.
 func (h *Holder) Settle(c Charge, usage Usage) {
 	h.pending.happened.add(Happened{Usage: usage, Requests: 1})
 	if c.free {
@@ -119,19 +118,20 @@ func (h *Holder) Settle(c Charge, usage Usage) {
 	}
 }
 
-// Cancel gives a whole reservation back: the call was never made.
+// Cancel gives the whole reservation back: the call was never made.
 func (h *Holder) Cancel(c Charge) { h.reduceCharge(c, c.Held()) }
 
-// lower gives back tokens of a charge, those beyond the lease first.
+// reduceCharge gives back tokens of a charge, those beyond the lease first.
 func (h *Holder) reduceCharge(c Charge, tokens int64) {
 	beyond := min(tokens, c.excess)
 	h.undoExcess(c.report, beyond)
 	h.refund(c, tokens-beyond)
 }
 
-// Refuse counts a refused call, with whatever write comes next.
+// Refuse counts a refused call. It causes no write; the next one carries it.
 func (h *Holder) Refuse() { h.pending.happened.Refused++ }
 
+// chargeExcess takes tokens from the lease, and reports the rest as excess.
 func (h *Holder) chargeExcess(tokens int64) {
 	if h.open {
 		covered := min(tokens, h.left)
@@ -142,7 +142,7 @@ func (h *Holder) chargeExcess(tokens int64) {
 	h.pending.excess += tokens
 }
 
-// giveBack returns tokens of a charge. What was charged to another epoch is void.
+// refund returns tokens of a charge. A charge to another epoch is void.
 func (h *Holder) refund(c Charge, tokens int64) {
 	switch {
 	case tokens == 0 || c.epoch != h.epoch:
@@ -172,19 +172,21 @@ func (r *report) add(other report) {
 	r.happened.add(other.happened)
 }
 
-// Unreported says whether the counter must be told of something. Refusals alone
-// are no reason for a write.
+// MustReport reports whether something must be written to the counter.
+// Refusals alone need no write.
 func (h *Holder) MustReport() bool {
 	p := &h.pending
 	return h.consumed != 0 || p.excess != 0 || len(p.refunds) > 0 || p.happened.Requests > 0
 }
 
-// Silent says that nothing at all waits to be told, and nothing is in doubt.
+// NothingToReport reports whether nothing is left to report, not even
+// refusals, and no write is in doubt.
 func (h *Holder) NothingToReport() bool {
 	return !h.MustReport() && h.pending.happened == (Happened{}) && h.inFlight == nil
 }
 
-// Untold is what calls took, as far as no write is known to have told it.
+// UnconfirmedUsage returns the usage of calls that no write is known to have
+// delivered.
 func (h *Holder) UnconfirmedUsage() Happened {
 	untold := h.pending.happened
 	if h.inFlight != nil {
@@ -193,10 +195,12 @@ func (h *Holder) UnconfirmedUsage() Happened {
 	return untold
 }
 
-// Returns says that tokens of an earlier lease wait to be given back.
+// HasRefunds reports whether tokens of an earlier lease wait to be given
+// back.
 func (h *Holder) HasRefunds() bool { return len(h.pending.refunds) > 0 }
 
-// Excess is what was taken beyond reservations and lease, and isn't written yet.
+// Excess returns the tokens used beyond reservations and lease that no write
+// is known to have delivered.
 func (h *Holder) Excess() int64 {
 	if h.inFlight != nil {
 		return h.pending.excess + h.inFlight.report.excess - h.inFlight.undone
@@ -204,7 +208,7 @@ func (h *Holder) Excess() int64 {
 	return h.pending.excess
 }
 
-// Holds is what the counter counts as this instance's lease of whatever minute,
+// LeasedTokens returns the tokens of this instance's lease, from any minute,
 // that no call has reserved.
 func (h *Holder) LeasedTokens() int64 {
 	if !h.joined {
@@ -213,9 +217,10 @@ func (h *Holder) LeasedTokens() int64 {
 	return h.left + h.oldLease
 }
 
-// Meet takes note of a counter that was just read, where no write is in doubt.
-// Where the slot is gone, the lease and what was reserved of it are charged
-// already: both are dropped. What is owed to or by another epoch is void.
+// Observe updates the holder from a counter that was just read, while no
+// write is in doubt. If the slot is gone, the lease and the reservations from
+// it are charged already: both are dropped. Debts between the holder and
+// another epoch are void.
 func (h *Holder) Observe(s *State) {
 	if h.epoch != s.Epoch {
 		h.pending.refunds = nil
@@ -228,9 +233,9 @@ func (h *Holder) Observe(s *State) {
 	}
 }
 
-// lose drops a lease whose slot is gone, and what was reserved of it: all of
-// that is charged. What calls gave back beyond it had been charged before, and
-// is still to be returned.
+// loseLease drops a lease whose slot is gone, with the reservations from it:
+// all of that is charged already. What calls gave back beyond those had been
+// charged before, and must still be refunded.
 func (h *Holder) loseLease() {
 	if h.consumed < 0 {
 		h.pending.addRefund(refund{h.window, h.period, -h.consumed})
@@ -238,12 +243,12 @@ func (h *Holder) loseLease() {
 	h.dropLease()
 }
 
-// forget drops the lease, and has the next write take a new slot.
+// dropLease drops the lease, and makes the next write take a new slot.
 func (h *Holder) dropLease() {
 	h.id, h.seq, h.joined, h.open, h.left, h.oldLease, h.consumed = "", 0, false, false, 0, 0, 0
 }
 
-// View is what a holder knows of its counter without its slots.
+// A View is a summary of a counter, without its slots, for a holder.
 type View struct {
 	Limits
 	Window, Credit, Spent int64
@@ -255,8 +260,8 @@ type View struct {
 	given                 Spans
 }
 
-// View sums up a counter for its holder, by its tier's limits where the counter
-// has older ones: so it will be with the next write.
+// View summarizes a counter for its holder, with its tier's limits if the
+// counter has older ones: the next write will bring them.
 func (s *State) View(h *Holder, limits Limits, now time.Time) View {
 	newer := *s
 	newer.adopt(limits) // touches nothing that is shared
@@ -272,14 +277,14 @@ func (s *State) View(h *Holder, limits Limits, now time.Time) View {
 		leased: s.leased(), ofPeriod: s.leasedOfPeriod(), given: s.Given}
 }
 
-// Standing is where the counter stands at a time for someone who holds nothing of it.
+// Standing returns the counter's standing at a time, seen without a lease.
 func (s *State) Standing(now time.Time) Standing {
 	var nobody Holder
 	v := s.View(&nobody, s.Limits, now)
 	return nobody.Standing(&v, now)
 }
 
-// advance brings the view to a time, as Advance does the counter.
+// advance moves the view to a time, as Advance moves the counter.
 func (v *View) advance(now time.Time) {
 	minute := Minute(now)
 	if minute <= v.Window {
@@ -295,14 +300,15 @@ func (v *View) advance(now time.Time) {
 	}
 }
 
-// Left is what the counter has at a time, for anyone, as far as is known.
+// Left returns the tokens left for anyone at a time, as far as is known.
 func (v *View) Left(now time.Time) int64 {
 	minute, period := (&Holder{}).available(v, now)
 	return min(minute, period)
 }
 
-// known is what a call of this instance could have at a time, as far as it
-// knows: what the counter had, the lease, less what it must yet report.
+// available returns the tokens that a call of this instance could have at a
+// time, as far as is known: the counter's rest plus the lease, less what is
+// still to be reported.
 func (h *Holder) available(v *View, now time.Time) (minute, period int64) {
 	v.advance(now)
 	minute, period = Unlimited, Unlimited
@@ -316,7 +322,8 @@ func (h *Holder) available(v *View, now time.Time) (minute, period int64) {
 	return minute, period
 }
 
-// Judge decides an Ask by what is known of the counter alone, and reserves nothing.
+// Decide decides an Ask from what is known of the counter, and reserves
+// nothing.
 func (h *Holder) Decide(v *View, ask Ask, now time.Time) Decision {
 	minute, period := h.available(v, now)
 	d := v.Limits.decide(ask, minute, period, v.Window, v.PeriodStart, now)
@@ -324,10 +331,10 @@ func (h *Holder) Decide(v *View, ask Ask, now time.Time) Decision {
 	return d
 }
 
-// FitsAfter is how long it will be until so many tokens fit for which there is
-// nothing now, as far as is known and by this instance's share of what each
-// minute brings; without a limit of the minute, when the period is over. exceeded
-// is what they wait for.
+// FitsAfter returns the time until this many tokens fit that don't fit now,
+// as far as is known, counting this instance's share of each minute's tokens.
+// Without a minute limit, that is the end of the period. exceeded names the
+// limit that they wait for.
 func (h *Holder) FitsAfter(v *View, tokens int64, now time.Time) (after time.Duration, exceeded Verdict) {
 	minute, _ := h.available(v, now)
 	if v.TokensPerMinute == 0 {
@@ -340,7 +347,7 @@ func (h *Holder) FitsAfter(v *View, tokens int64, now time.Time) (after time.Dur
 	return MinuteStart(v.Window + minutesUntil(tokens, minute, perMinute)).Sub(now), RateExceeded
 }
 
-// Standing is where the counter stands as far as a holder knows.
+// Standing returns the counter's standing as far as the holder knows.
 func (h *Holder) Standing(v *View, now time.Time) Standing {
 	minute, period := h.available(v, now)
 	used, ofPeriod := h.unreportedCharges(v)
@@ -357,10 +364,10 @@ func (h *Holder) Standing(v *View, now time.Time) Standing {
 	return st
 }
 
-// untold is what the minute and the period will be charged once the counter
-// knows all that this holder does. What was reserved of a lease is charged to
-// the lease's minute and period, although it may be told in the next; what came
-// back of a lease that is closed is charged no more.
+// unreportedCharges returns the tokens that the minute and the period will be
+// charged by this holder's reports. Reservations from a lease are charged to
+// the lease's minute and period, even if reported in the next; refunds of a
+// closed lease are subtracted.
 func (h *Holder) unreportedCharges(v *View) (minute, period int64) {
 	minute, period = h.Excess(), h.Excess()
 	add := func(tokens, window int64, start time.Time) {

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Owner is whose a counter is: a subscription's, or where subscriptions count
-// together a tier's. One of the two is set.
+// An Owner is the subscription that a counter belongs to, or the tier if its
+// subscriptions share the counter. Exactly one of the two is set.
 type Owner struct{ Subscription, Tier string }
 
-// KeyPart is something besides its owner that sets a counter apart: a value of a
-// kind, such as model, or a text of the operator's where the kind is empty.
+// A KeyPart distinguishes counters of one owner: a value of a kind, such as
+// model, or with an empty kind a text of the operator's.
 type KeyPart struct{ Kind, Value string }
 
-// The byte after the owner's id. No id has either, so that a tier never shares
+// The byte after the owner's id. No id contains either, so a tier never shares
 // a counter with a subscription of the same name.
 const (
 	afterSubscription = "/"
@@ -52,7 +52,7 @@ func (o Owner) Key(parts ...KeyPart) string {
 	return id + separator + rest
 }
 
-// OwnerOf reads whose a counter is out of its key.
+// OwnerOf returns the owner in a counter's key.
 func OwnerOf(key string) Owner {
 	at := strings.IndexAny(key, afterSubscription+afterTier)
 	switch {
@@ -64,7 +64,8 @@ func OwnerOf(key string) Owner {
 	return Owner{Subscription: key[:at]}
 }
 
-// escape writes what has a meaning in a key, and what isn't plain ASCII, in hex.
+// escape writes bytes with a meaning in keys, and all but plain ASCII, in
+// hex.
 func escape(text string) string {
 	var escaped strings.Builder
 	for i := range len(text) {

@@ -1,8 +1,11 @@
-// Package limit is the arithmetic of token limits: windows, credit, debt and
-// burst on the side that all instances share (State), leases, reservations and
-// what they settle to on the side of one instance (Holder). It is pure: no I/O,
-// and the time is always an argument. All amounts are whole tokens, all windows
-// UTC.
+// Package limit does the arithmetic of token limits: windows, credit, debt
+// and burst in a counter that all instances share (State), and leases,
+// reservations and settlements of one instance (Holder). It is pure: no I/O,
+// and the time is always an argument. All amounts are whole tokens, all
+// windows UTC.
+//
+// Start with Limits.decide, then State.Advance, and then follow a write:
+// Holder.Draft, Commit, and Applied or Resolve.
 package limit
 
 import "time"
@@ -11,7 +14,7 @@ import "time"
 // start on Monday.
 type Period string
 
-// The periods that APIM's token-quota-period knows.
+// The periods, named as in APIM's token-quota-period.
 const (
 	Hourly  Period = "Hourly"
 	Daily   Period = "Daily"
@@ -30,31 +33,32 @@ const (
 	FailOpen   StoreDown = "open"    // admit all, settle afterwards
 )
 
-// Limits are what a counter may spend.
+// Limits bound what a counter may spend.
 type Limits struct {
 	TokensPerMinute int64 // 0: no limit of the minute
 	Burst           int64 // unused tokens that may be carried into later minutes
 	Quota           int64 // tokens of a Period; 0: no quota
 	Period          Period
-	Version         int64 // of the tier they came from: only newer ones replace older
+	Version         int64 // of the tier; only a newer version replaces an older one
 }
 
-// Ask is what a call wants to reserve.
+// An Ask is a call's request to reserve tokens.
 type Ask struct {
 	Tokens int64
-	// AtLeast lets a call that can do with less have what is left, where that is
-	// no less than this; 0: it can't do with less.
+	// MinTokens is the fewest tokens that the call can do with: where fewer than
+	// Tokens are left, it gets what is left, down to this. 0: it needs all of
+	// Tokens.
 	MinTokens int64
-	// Bytes is the size of the call's body, which bounds what may wait in memory.
+	// Bytes is the size of the call's body. It bounds the memory of queued calls.
 	Bytes int64
-	// Bound says that the call takes no more than Tokens, and asks again for what it
-	// does take where they are refused: so that isn't counted, and nothing queues.
+	// UpperBound: Tokens is an upper bound. If it is refused, the caller counts
+	// the prompt and asks again, so this refusal is neither counted nor queued.
 	UpperBound bool
-	// Shadow has a call that would be refused go on, charged to no limit.
+	// Shadow lets a call go on that would be refused, charged to no limit.
 	Shadow bool
 }
 
-// Least is what the call can do with, tokens.
+// Needed returns the fewest tokens that the call can do with.
 func (a Ask) Needed() int64 {
 	if a.MinTokens > 0 {
 		return min(a.MinTokens, a.Tokens)
@@ -62,16 +66,16 @@ func (a Ask) Needed() int64 {
 	return a.Tokens
 }
 
-// Usage is what a call took. CompletionTokens includes reasoning.
+// Usage counts the tokens a call used. CompletionTokens includes reasoning.
 type Usage struct{ PromptTokens, CompletionTokens int64 }
 
-// Total is what limits are charged.
+// Total returns the tokens that limits are charged.
 func (u Usage) Total() int64 { return u.PromptTokens + u.CompletionTokens }
 
-// Verdict is how a decision came out.
+// A Verdict is the outcome of a decision.
 type Verdict int
 
-// The verdicts. The last two will never be different, however long the call waits.
+// The verdicts. The last two are final: waiting does not help.
 const (
 	Granted Verdict = iota
 	RateExceeded
@@ -80,31 +84,31 @@ const (
 	NeverFitsQuota
 )
 
-// Decision is the answer to an Ask.
+// A Decision is the answer to an Ask.
 type Decision struct {
 	Verdict
 	Tokens     int64         // reserved, where granted
-	MinTokens  int64         // what the call needs at least
-	MaxTokens  int64         // where it never fits: the most that the limit can ever have
-	RetryAfter time.Duration // until this very call would fit, debts paid; 0 where granted or never
-	Degraded   bool          // decided without the shared counter, which couldn't be reached
+	MinTokens  int64         // the fewest tokens that the call can do with
+	MaxTokens  int64         // where the call never fits: the most tokens the limit can ever have
+	RetryAfter time.Duration // until this call would fit, debts paid; 0 if granted or if it never fits
+	Degraded   bool          // decided without the shared counter, which was unreachable
 	Standing   Standing
 }
 
-// Standing is where a counter stands.
+// A Standing says how much of a counter's limits is used and left, in tokens.
 type Standing struct {
 	Limits
 	Used           int64     // charged to this minute
 	Remaining      int64     // of this minute, never below 0
-	Owed           int64     // what later minutes pay before anything is left again
-	ResetAt        time.Time // when the minute has something left again, debt paid; not before its end
+	Owed           int64     // debt: later minutes pay it before anything is left
+	ResetAt        time.Time // when tokens are left again, debt paid; at the earliest the minute's end
 	QuotaUsed      int64
 	QuotaRemaining int64 // never below 0
-	QuotaOwed      int64 // what was used beyond the quota, never below 0
+	QuotaOwed      int64 // used beyond the quota, never below 0
 	QuotaResetAt   time.Time
 }
 
-// After is the standing once so many tokens more are charged.
+// After returns the standing after charging this many tokens more.
 func (s Standing) After(tokens int64) Standing {
 	s.Used += tokens
 	if s.TokensPerMinute > 0 {
@@ -120,11 +124,12 @@ func (s Standing) After(tokens int64) Standing {
 	return s
 }
 
-// leftAndOwed are an amount above zero and one below.
+// splitLeft splits an amount into what is left (above zero) and what is owed
+// (below).
 func splitLeft(amount int64) (left, owed int64) { return max(amount, 0), max(-amount, 0) }
 
-// decide tells whether so many tokens fit into what the minute and the period
-// have left, and where they don't, when they will.
+// decide decides whether an Ask fits into what the minute and the period have
+// left, and if not, when it will.
 func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart, now time.Time) Decision {
 	least := ask.Needed()
 	d := Decision{MinTokens: least, Verdict: l.verdict(least, minute, period)}
@@ -146,9 +151,11 @@ func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart,
 	return d
 }
 
-// Alone decides an Ask by a part of the limit that one instance goes on with by
-// itself for the minute of now: of the minute's, or where there is none, of the
-// quota. In the next minute there may be another part, or the counter again.
+// DecideShare decides an Ask from an instance's own share of the limit while
+// the store is down. left is the rest of that share for the minute of now: of
+// the minute's tokens, or without a minute limit, of the quota. A refused
+// call may try again in the next minute: by then there is a new share, or the
+// counter is back.
 func (l Limits) DecideShare(ask Ask, left int64, now time.Time) Decision {
 	minute, period := left, int64(Unlimited)
 	if l.TokensPerMinute == 0 {
@@ -161,8 +168,7 @@ func (l Limits) DecideShare(ask Ask, left int64, now time.Time) Decision {
 	return d
 }
 
-// Most is what a call could have at most of an Ask, whatever time it had; 0: it
-// never fits.
+// MaxGrant returns the most tokens an Ask could ever get; 0 if it never fits.
 func (l Limits) MaxGrant(ask Ask) int64 {
 	if l.verdict(ask.Needed(), Unlimited, Unlimited) != Granted {
 		return 0
@@ -191,7 +197,8 @@ func (l Limits) verdict(least, minute, period int64) Verdict {
 	return Granted
 }
 
-// minutesUntil is after how many minutes so many tokens fit, at least the next.
+// minutesUntil returns the number of minutes, at least 1, until this many
+// tokens fit.
 func minutesUntil(tokens, left, perMinute int64) int64 {
 	return max(1, (tokens-left+perMinute-1)/perMinute)
 }

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Happened is what came to pass since UsageFrom.
+// Happened counts what calls did since UsageFrom.
 type Happened struct {
 	Usage
 	Requests, Refused int64
-	Forfeited         int64 // tokens leased by instances that were gone, which count as spent
-	Charged           int64 // by the minutes before this one that could not be closed
+	Forfeited         int64 // tokens of dead instances' leases, which count as spent
+	Charged           int64 // tokens charged in earlier minutes that could not be closed
 }
 
 func (h *Happened) add(other Happened) {
@@ -23,21 +23,21 @@ func (h *Happened) add(other Happened) {
 	h.Charged += other.Charged
 }
 
-// Closed is a minute that is over, as the usage history keeps it. It never
-// changes: what is settled later counts in the minute of its write.
+// Closed is a minute that is over, as kept in the usage history. It never
+// changes: a call settled later counts in the minute of its write.
 type Closed struct {
 	Minute int64 // counted from 1970
-	From   int64 // the first minute of the count: earlier than Minute only after the outbox was full
+	From   int64 // first minute counted; before Minute only if the outbox was full
 	Usage
 	Requests, Refused, Forfeited int64
-	Charged                      int64 // to the limit, tokens: reservations, excess and leases, less refunds
+	Charged                      int64 // tokens charged to the limit: reservations, excess and leases, less refunds
 }
 
-// maxOutbox bounds the closed minutes that wait for the history.
+// maxOutbox is the most closed minutes that wait for the history.
 const maxOutbox = 60
 
-// close moves what happened to the outbox, when another minute begins. Where it
-// is full the count goes on: nothing is dropped or merged.
+// closeMinute moves Happened to the outbox when the next minute begins. If
+// the outbox is full, the count goes on: nothing is dropped.
 func (s *State) closeMinute(next int64) {
 	s.Happened.Charged += s.Spent + s.leased()
 	if s.Happened == (Happened{}) {
@@ -53,9 +53,10 @@ func (s *State) closeMinute(next int64) {
 	s.Happened, s.UsageFrom = Happened{}, next
 }
 
-// FormatOutbox writes closed minutes as one readable text, numbers in base 36:
-// minute:minutes:prompt:completion:requests:refused:forfeited:charged, separated
-// by blanks, where minutes is how many before it are counted with it.
+// FormatOutbox writes closed minutes as text, numbers in base 36:
+// minute:minutes:prompt:completion:requests:refused:forfeited:charged,
+// separated by blanks. minutes is the number of earlier minutes counted with
+// it.
 func FormatOutbox(outbox []Closed) string {
 	var text strings.Builder
 	for i, c := range outbox {
@@ -102,7 +103,7 @@ func readNumbers(text string, numbers ...*int64) error {
 	for i, part := range parts {
 		n, err := strconv.ParseInt(part, 36, 64)
 		if err != nil {
-			return fmt.Errorf("number %d isn't one in base 36", i+1)
+			return fmt.Errorf("number %d isn't a number in base 36", i+1)
 		}
 		*numbers[i] = n
 	}

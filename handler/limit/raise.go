@@ -2,11 +2,11 @@ package limit
 
 import "time"
 
-// Raise charges an open call so many tokens in all, at once and whatever is
-// left: what its own lease doesn't cover is charged as excess is, and becomes
-// debt where the minute has no room. A call that holds as much already, or is
-// charged to no limit, stays as it is. Settle gives back what the call did not
-// take, to the minute and the period that were charged.
+// Raise charges an open call this many tokens in all, at once and whatever is
+// left. What its lease doesn't cover is charged as excess, and becomes debt
+// if the minute has no room. A call that holds as much already, or is charged
+// to no limit, stays unchanged. Settle returns what the call did not use to
+// the minute and period that were charged.
 func (h *Holder) Raise(c *Charge, tokens int64) {
 	more := tokens - c.Held()
 	if c.free || more <= 0 {
@@ -29,25 +29,26 @@ func (h *Holder) Raise(c *Charge, tokens int64) {
 	c.report = h.reportNumber
 }
 
-// leasedIn says whether the lease is the one that a charge was taken from.
+// leasedIn reports whether a charge was taken from the current lease.
 func (h *Holder) leasedIn(c Charge) bool {
 	return h.open && c.epoch == h.epoch && c.Window == h.window && c.period.Equal(h.period)
 }
 
-// booked says to which minute and period the excess of reports was charged.
+// A booking says to which minute and period the excess of some reports was
+// charged.
 type booking struct {
-	after, last int64 // numbers of the reports: later than after, up to last
+	after, last int64 // numbers of the reports: above after, up to last
 	window      int64
 	period      time.Time
-	epoch       string // empty: nobody knows whether it was charged
+	epoch       string // empty: unknown whether it was charged
 }
 
-// maxBooked bounds how many minutes back the charges of excess are known. What
-// is given back of an older one, no minute would take.
+// maxBookings is the number of bookings remembered. Refunds of an older one
+// would vanish in any case.
 const maxBookings = 4
 
-// book notes where the excess of a report was charged, and of those before it
-// that failed.
+// recordBooking records where the excess of a report, and of failed ones
+// before it, was charged.
 func (h *Holder) recordBooking(b *Write, epoch string) {
 	entry := booking{h.lastBooked(), b.number, b.State.Window, b.State.PeriodStart, epoch}
 	if n := len(h.bookings); n > 0 {
@@ -63,7 +64,8 @@ func (h *Holder) recordBooking(b *Write, epoch string) {
 	h.bookings = append(h.bookings, entry)
 }
 
-// told is the number of the last report whose excess is charged.
+// lastBooked returns the number of the last report whose excess is charged;
+// -1: none.
 func (h *Holder) lastBooked() int64 {
 	if len(h.bookings) == 0 {
 		return -1
@@ -71,8 +73,9 @@ func (h *Holder) lastBooked() int64 {
 	return h.bookings[len(h.bookings)-1].last
 }
 
-// undo takes back excess that a report carries: out of the report as long as it
-// is not written, else from where it was charged. While that is in doubt it waits.
+// undoExcess takes back excess: out of the report if that is not written yet,
+// else from the minute it was charged to. While the report is in doubt, it
+// waits.
 func (h *Holder) undoExcess(report, tokens int64) {
 	switch b := h.inFlight; {
 	case tokens == 0:

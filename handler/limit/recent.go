@@ -2,11 +2,11 @@ package limit
 
 import "time"
 
-// Recent is what happened to a counter that the history may not have yet, by
-// minute: those that are over and wait for it, and then the last one that
-// anything happened in, which may be the running one. What this holder has not
-// written counts in the running minute, as it will. What instances lease counts
-// as charged where the minute is over.
+// Recent returns a counter's usage, by minute, that the history may not have
+// yet: the minutes in the outbox, and then the last minute with any usage,
+// which may be the running one. What this holder has not written counts in
+// the running minute, as it will. Leases of a minute that is over count as
+// charged.
 func (h *Holder) Recent(s *State, now time.Time) []Closed {
 	recent := append([]Closed(nil), s.Outbox...)
 	running := max(Minute(now), s.Window)
@@ -23,7 +23,8 @@ func (h *Holder) Recent(s *State, now time.Time) []Closed {
 	return append(recent, last.closed(running, from)...)
 }
 
-// unwritten is what this holder has not written, or not known to be.
+// unconfirmed returns what this holder has not written, or doesn't know to be
+// written.
 func (h *Holder) unconfirmed(s *State, running int64) Happened {
 	all := h.pending.happened
 	all.Charged += h.pending.excess
@@ -41,7 +42,7 @@ func (h *Holder) unconfirmed(s *State, running int64) Happened {
 	return all
 }
 
-// closed is a minute's count, or nothing where nothing happened.
+// closed returns the minute's count, or nothing if it is empty.
 func (h Happened) closed(minute, from int64) []Closed {
 	if h == (Happened{}) {
 		return nil

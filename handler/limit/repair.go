@@ -8,19 +8,19 @@ import (
 // maxAmount bounds plausible amounts, so that no sum of them overflows.
 const maxAmount = 1 << 53
 
-// maxAhead is how far a counter's minute may lie ahead. One that is closer is
-// adopted, as minutes never go back; one beyond it would freeze the counter for
-// too long.
+// maxAhead: a counter's minute may lie less than this ahead of the clock.
+// Then it is adopted, as minutes never go back; further ahead it would block
+// the counter for too long.
 const maxAhead = 15 * time.Minute
 
-// Plausible says whether the counter can have come about by itself. now is the
-// store's own time.
+// Plausible reports whether Tollgate could have written the counter. now is
+// the store's own time.
 func (s *State) Plausible(now time.Time) bool {
 	return !s.tooFarAhead(now) && s.plausibleAmounts() && s.plausibleSlots() && s.plausiblePeriods(now)
 }
 
-// ahead says whether the counter's minute lies so far ahead that it was edited,
-// or written by a clock gone wrong.
+// tooFarAhead reports whether the counter's minute lies so far ahead that the
+// row was edited, or written by a wrong clock.
 func (s *State) tooFarAhead(now time.Time) bool { return s.Window >= Minute(now.Add(maxAhead)) }
 
 func plausible(amounts ...int64) bool {
@@ -48,7 +48,7 @@ func (s *State) plausibleSlots() bool {
 	})
 }
 
-// soundPeriods says whether the quota will ever be whole again.
+// plausiblePeriods also rejects a quota whose period would never end.
 func (s *State) plausiblePeriods(now time.Time) bool {
 	if slices.ContainsFunc(s.Periods, func(c Charged) bool { return !plausible(c.Tokens) }) {
 		return false
@@ -56,12 +56,13 @@ func (s *State) plausiblePeriods(now time.Time) bool {
 	return s.Quota == 0 || !s.Period.Start(now).IsZero() && !s.PeriodStart.After(MinuteStart(s.Window))
 }
 
-// Repaired is what takes the place of a counter that isn't plausible: it keeps
-// what is plausible by itself, gives nothing more this minute, and has a new
-// epoch. A minute that lies ahead is adopted within bounds; beyond them it brings
-// nothing again when it comes. Leases count as spent. The marks of writers stay,
-// so that none writes again what has arrived. Closed minutes are not kept: they
-// belong to the old epoch, in whose name the caller files them.
+// Repaired returns a replacement for a counter that isn't plausible. It keeps
+// each part that is plausible by itself, grants nothing more this minute, and
+// has a new epoch. A minute that lies ahead is adopted within maxAhead;
+// beyond it, the minute brings no tokens again when it comes. Leases count as
+// spent. Slots become tombstones, so that no writer repeats a write that has
+// arrived. Closed minutes are not kept: they belong to the old epoch, and the
+// caller files them under it.
 func (s *State) Repaired(limits Limits, now time.Time, epoch string) State {
 	if s.Window > Minute(now) && !s.tooFarAhead(now) {
 		now = MinuteStart(s.Window)
@@ -85,7 +86,8 @@ func (s *State) Repaired(limits Limits, now time.Time, epoch string) State {
 	return r
 }
 
-// repairSpans has no minute of a repaired counter bring again what it brought.
+// repairSpans keeps a repaired counter's minutes from bringing tokens a
+// second time.
 func (s *State) repairSpans(r *State) {
 	opened := Spans{{s.Window, s.Window}}
 	if s.plausibleSpans() {
@@ -104,7 +106,7 @@ func (s *State) repairSpans(r *State) {
 	}
 }
 
-// repairPeriods gives a repaired counter what the quota was charged in each period.
+// repairPeriods copies what the quota was charged in each period.
 func (s *State) repairPeriods(r *State) {
 	if r.Quota == 0 || s.Quota == 0 || s.Period != r.Period {
 		return

@@ -6,45 +6,46 @@ import (
 )
 
 const (
-	// minHorizon is the shortest time that a lease is meant to last.
+	// minHorizon is the shortest horizon.
 	minHorizon = 5 * time.Second
-	// writesPerSecond bounds what all instances together write of one counter by
-	// lengthening the horizon: a conditional write takes 5-20 ms, one at a time, so
-	// much beyond it they'd mostly conflict.
+	// writesPerSecond bounds the writes of all instances to one counter, by
+	// making the horizon longer: a conditional write takes 5-20 ms, one at a
+	// time, so far more than this would mostly conflict.
 	writesPerSecond = 6.4
-	// plenty is how many mean calls an instance's share must hold for leases
-	// beyond what is asked for.
+	// plenty: if an instance's share holds fewer mean calls than this, tokens are
+	// scarce.
 	plenty = 4
 	// minShare is the share of the limit, over all instances, that a lease may
-	// have however little is left: without it leases halve and halve again, a
+	// have however little is left. Without it leases halve again and again, a
 	// write each.
 	minShare = 0.02
 	// demandMemory is the time constant of the moving averages of demand.
 	demandMemory = 3 * time.Second
-	// demandKept is how long after the last call demand is expected to go on.
+	// maxDemandAge: demand counts as zero this long after the last call.
 	maxDemandAge = 2 * time.Second
 	// learning is the weight of a call in the moving mean of what calls ask for.
 	learning = 0.2
 )
 
-// Horizon is the time that a lease is meant to last, the same within which
-// what happened is reported: longer the more instances share a counter.
+// Horizon returns the time that a lease is meant to last, and within which
+// usage is reported. It grows with the number of instances that share the
+// counter.
 func Horizon(live int) time.Duration {
 	return max(minHorizon, time.Duration(float64(live)/writesPerSecond*float64(time.Second)))
 }
 
-// Expiry is when the lease of a write ends unless its holder writes again. An
-// instance is live until then.
+// Expiry returns the time when a lease ends unless its holder writes again.
+// Until then the instance is live.
 func Expiry(live int, now time.Time) time.Time { return now.Add(2*Horizon(live) + time.Second) }
 
-// Demand is what calls ask an instance for, as moving averages.
+// Demand is what calls ask of an instance, as moving averages.
 type Demand struct {
 	rate float64 // tokens a second
 	mean float64 // tokens a call
 	last time.Time
 }
 
-// Note takes in a call.
+// AddCall adds a call's request.
 func (d *Demand) AddCall(tokens int64, now time.Time) {
 	if d.last.IsZero() {
 		d.mean = float64(tokens)
@@ -54,7 +55,7 @@ func (d *Demand) AddCall(tokens int64, now time.Time) {
 	d.last = now
 }
 
-// Excess takes in what a call took beyond what it had asked for.
+// AddExcess adds the tokens that a call used beyond its request.
 func (d *Demand) AddExcess(tokens int64, now time.Time) {
 	d.rate = d.decayed(now) + float64(tokens)/demandMemory.Seconds()
 	d.last = now
@@ -67,7 +68,7 @@ func (d *Demand) decayed(now time.Time) float64 {
 	return d.rate * math.Exp(-now.Sub(d.last).Seconds()/demandMemory.Seconds())
 }
 
-// within is how many tokens calls will ask for in a time.
+// within returns the tokens that calls will probably ask for in a time.
 func (d *Demand) within(span time.Duration, now time.Time) int64 {
 	if now.Sub(d.last) >= maxDemandAge {
 		return 0
@@ -75,9 +76,9 @@ func (d *Demand) within(span time.Duration, now time.Time) int64 {
 	return int64(min(d.decayed(now)*span.Seconds(), maxAmount))
 }
 
-// Size is how many tokens the holder should have leased after a write, and
-// whether tokens are scarce: then nobody takes more than is asked for, so that
-// they go to whoever has a call for them.
+// Size returns the tokens that the holder should have leased after a write,
+// and whether tokens are scarce. Then an instance takes only what its calls
+// ask for, so that the rest goes to instances with calls for it.
 func (d *Draft) Size(demand *Demand, live int) (lease int64, scarce bool) {
 	s := &d.State
 	pool := d.Pool()

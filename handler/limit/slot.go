@@ -8,37 +8,37 @@ import (
 	"time"
 )
 
-// Slot is an instance's mark in a counter: the number of its last write, by
-// which it knows whether a write whose answer was lost has arrived, and what
-// it holds leased.
+// A Slot is an instance's entry in a counter: the number of its last write,
+// by which it recognizes whether a write arrived whose answer was lost, and
+// the tokens it holds leased.
 type Slot struct {
-	ID     string // 48 random bits in base64url, never used again
+	ID     string // 48 random bits in base64url, never reused
 	Seq    int64
-	Window int64 // the minute that Leased is of
-	Leased int64 // tokens taken but not yet reserved by a call, as far as reported
-	Expiry int64 // Unix seconds: of the lease, of a tombstone the end
-	// Gone marks a tombstone: the instance is taken for dead, and what it leased
-	// counts as spent. A write of its that arrives late, or is asked about late,
-	// is still known.
+	Window int64 // the minute of Leased
+	Leased int64 // tokens taken and, by the last report, not reserved by a call
+	Expiry int64 // Unix seconds: end of the lease, or of the tombstone
+	// Gone marks a tombstone: the instance was declared dead, and its lease
+	// counts as spent. A write of its that arrives late is still recognized.
 	Gone bool
 }
 
 const (
-	// tombstoneKept is how long a tombstone stays.
+	// tombstoneLife: tombstones are dropped after it.
 	tombstoneLife = time.Hour
-	// DoubtKept is how long after it was built the fate of a write can be told.
+	// MaxDoubt: after this time from when it was built, a write's outcome can't
+	// be found out any more.
 	MaxDoubt = tombstoneLife
-	// maxSlots bounds slots and tombstones, so that a counter stays below 64 KiB.
+	// maxSlots bounds slots and tombstones, to keep a row below 64 KiB.
 	maxSlots = 1000
-	// reclaimMargin is how long after its expiry a slot is taken for dead. Nothing
-	// depends on its length: see reclaim.
+	// reclaimMargin: an instance is declared dead this long after its slot
+	// expired. Correctness doesn't depend on it: see retire.
 	reclaimMargin = 10 * time.Second
 )
 
-// ErrFull says that a counter has no room for another instance.
-var ErrFull = errors.New("the counter has no room for another instance: it takes 1,000")
+// ErrFull: the counter has no room for another instance.
+var ErrFull = errors.New("the counter has no room for another instance: it holds 1,000")
 
-// slot finds an instance's slot or tombstone; nil: it has none.
+// slot returns an instance's slot or tombstone, or nil.
 func (s *State) slot(id string) *Slot {
 	for i := range s.Slots {
 		if s.Slots[i].ID == id {
@@ -48,7 +48,7 @@ func (s *State) slot(id string) *Slot {
 	return nil
 }
 
-// join gives a new instance a slot, in the place of the oldest tombstone where
+// join adds a slot for a new instance, replacing the oldest tombstone if
 // there is no room.
 func (s *State) join(id string) (*Slot, error) {
 	if len(s.Slots) >= maxSlots {
@@ -67,8 +67,8 @@ func (s *State) join(id string) (*Slot, error) {
 	return &s.Slots[len(s.Slots)-1], nil
 }
 
-// Reclaim takes instances for dead whose slots expired a while ago, but for the
-// one named, and drops tombstones that are over.
+// Reclaim declares instances dead whose slots expired a while ago, except the
+// one named, and drops tombstones past their end.
 func (s *State) Reclaim(but string, now time.Time) {
 	for i := range s.Slots {
 		if slot := &s.Slots[i]; !slot.Gone && slot.ID != but && now.Unix() > slot.Expiry+int64(reclaimMargin/time.Second) {
@@ -78,9 +78,9 @@ func (s *State) Reclaim(but string, now time.Time) {
 	s.Slots = slices.DeleteFunc(s.Slots, func(slot Slot) bool { return slot.Gone && slot.Expiry < now.Unix() })
 }
 
-// reclaim makes final what a lease is until its holder reports: all of it is
-// spent. Nothing is handed back on the word of a clock, so a holder that was
-// merely paused may go on spending it.
+// retire makes final what a lease counts as until its holder reports: all of
+// it is spent. Nothing is handed back because of what a clock says, so a
+// holder that was merely paused may go on spending it.
 func (s *State) retire(slot *Slot, now time.Time) {
 	if slot.Window == s.Window {
 		s.Spent += slot.Leased
@@ -96,7 +96,7 @@ func tombstone(slot Slot, now time.Time) Slot {
 	return Slot{ID: slot.ID, Seq: slot.Seq, Expiry: now.Add(tombstoneLife).Unix(), Gone: true}
 }
 
-// Live is how many instances hold slots that have not expired.
+// Live returns the number of instances whose slots have not expired.
 func (s *State) Live(now time.Time) int {
 	live := 0
 	for i := range s.Slots {
@@ -107,9 +107,9 @@ func (s *State) Live(now time.Time) int {
 	return live
 }
 
-// FormatSlots writes slots as one readable text: id:seq:minute:leased:expiry,
-// tombstones id:seq:expiry, separated by blanks. Numbers are in base 36, minutes
-// and expiries counted from the window, to stay short.
+// FormatSlots writes slots as text: id:seq:minute:leased:expiry, tombstones
+// id:seq:expiry, separated by blanks. Numbers are in base 36; minutes and
+// expiries count from the window, to stay short.
 func FormatSlots(slots []Slot, window int64) string {
 	var text strings.Builder
 	for i, slot := range slots {

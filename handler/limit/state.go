@@ -6,33 +6,33 @@ import (
 	"time"
 )
 
-// State is one counter, shared by all instances. What limits are charged
-// (Spent, PeriodSpent) and what happened (the rest of the minute's counts) are
-// two ledgers: a reservation is charged and is no usage. A State is a value: what
-// changes one works on a copy of its slices.
+// A State is one counter, shared by all instances. It keeps two accounts:
+// what limits were charged (Spent, PeriodSpent), and what calls used
+// (Happened, Outbox). A reservation is charged, but is no usage. A State is a
+// value: methods that change it work on copies of its slices.
 type State struct {
 	Limits
-	Window int64 // the minute that Credit and Spent are of
-	Credit int64 // what the minute began with: below zero after overspending
+	Window int64 // the minute of Credit and Spent
+	Credit int64 // tokens that the minute began with; below zero after overspending
 	Spent  int64
 
 	PeriodStart time.Time // zero without a quota
 	PeriodSpent int64
-	Periods     []Charged // other periods, which a clock that was wrong may come back to
+	Periods     []Charged // other periods, to which time may return after a wrong clock
 
-	Opened Spans // minutes up to Window that had its credit, the latest of them
-	Given  Spans // minutes from Window on that a clock which ran ahead has given out
+	Opened Spans // the latest minutes up to Window that got their credit
+	Given  Spans // minutes from Window on whose credit a fast clock has given out already
 
 	Happened  Happened
-	UsageFrom int64    // the minute since which Happened counts
-	Outbox    []Closed // minutes that are over and not known to be in the history
+	UsageFrom int64    // the first minute counted in Happened
+	Outbox    []Closed // minutes that are over and may not be in the history yet
 
 	Slots []Slot
-	Epoch string // random, made with the counter: a counter made anew owes nothing of the old one's
+	Epoch string // random, made with the counter: a new counter owes nothing of an old one's
 	Rev   int64  // counts writes
 }
 
-// New is a counter that nothing was charged to.
+// New returns a counter to which nothing was charged.
 func New(limits Limits, now time.Time, epoch string) State {
 	minute := Minute(now)
 	s := State{Limits: limits, Window: minute, Opened: Spans{{minute, minute}}, UsageFrom: minute, Credit: limits.TokensPerMinute, Epoch: epoch}
@@ -42,7 +42,7 @@ func New(limits Limits, now time.Time, epoch string) State {
 	return s
 }
 
-// Clone is a copy that may be changed.
+// Clone returns a copy that may be changed.
 func (s *State) Clone() State {
 	copied := *s
 	copied.Slots, copied.Outbox, copied.Periods = slices.Clone(s.Slots), slices.Clone(s.Outbox), slices.Clone(s.Periods)
@@ -50,7 +50,7 @@ func (s *State) Clone() State {
 	return copied
 }
 
-// Advance brings the counter to a time and to its tier's limits. Windows never
+// Advance moves the counter to a time and to its tier's limits. Windows never
 // go back, and older limits never replace newer ones.
 func (s *State) Advance(limits Limits, now time.Time) {
 	s.adopt(limits)
@@ -64,8 +64,9 @@ func (s *State) Advance(limits Limits, now time.Time) {
 	}
 }
 
-// turn opens a minute. A lease outstanding when a minute closes counts as spent
-// in it, or the same tokens could be had from the new minute's credit too.
+// openMinute opens a minute. A lease outstanding when a minute closes counts
+// as spent in it; otherwise the same tokens could be had again from the new
+// minute's credit.
 func (s *State) openMinute(minute int64) {
 	left := s.Credit - s.Spent - s.leased()
 	s.closeMinute(minute)
@@ -74,8 +75,8 @@ func (s *State) openMinute(minute int64) {
 	s.Opened, s.Given = s.Opened.with(Span{minute, minute}), s.Given.since(minute)
 }
 
-// carried is a minute's credit: what was left, or owed, and what came since,
-// up to the burst.
+// creditAfter returns a minute's credit: what was left or owed plus the new
+// minutes' tokens, at most perMinute + burst.
 func creditAfter(perMinute, burst, left, minutes int64) int64 {
 	if perMinute == 0 {
 		return 0
@@ -87,9 +88,9 @@ func creditAfter(perMinute, burst, left, minutes int64) int64 {
 	return min(full, left+minutes*perMinute)
 }
 
-// adopt takes over newer limits without touching what was charged. A raise
-// holds at once; a cut makes no debt. The counter's own minute tells the time,
-// which no clock that lags sets back.
+// adopt replaces older limits by newer ones, without touching what was
+// charged. A raise applies at once; a cut makes no debt. The time is the
+// counter's own minute, which no slow clock sets back.
 func (s *State) adopt(limits Limits) {
 	if limits.Version <= s.Version {
 		return
@@ -115,15 +116,15 @@ func (s *State) adopt(limits Limits) {
 	s.Limits = limits
 }
 
-// trim takes away what a cut left the minute beyond the new limits because it
-// was leased, once that has come back unspent.
+// trim takes away credit beyond newly cut limits that was leased at the cut,
+// once it has come back unspent.
 func (s *State) trim() {
 	if s.TokensPerMinute > 0 {
 		s.Credit = min(s.Credit, max(s.TokensPerMinute+s.Burst, s.Spent+s.leased()))
 	}
 }
 
-// leased is what instances hold of the minute.
+// leased returns the tokens that instances hold leased of the minute.
 func (s *State) leased() int64 {
 	var sum int64
 	for i := range s.Slots {
@@ -134,7 +135,8 @@ func (s *State) leased() int64 {
 	return sum
 }
 
-// leasedOfPeriod is what instances hold of the period, of whatever minute.
+// leasedOfPeriod returns the tokens that instances hold leased of the period,
+// from any minute.
 func (s *State) leasedOfPeriod() int64 {
 	var sum int64
 	for i := range s.Slots {
@@ -145,16 +147,18 @@ func (s *State) leasedOfPeriod() int64 {
 	return sum
 }
 
-// ofPeriod says whether what was taken in a minute is charged to the period.
+// ofPeriod reports whether what was leased in a minute is charged to the
+// running period.
 func (s *State) ofPeriod(minute int64) bool {
 	return s.Quota > 0 && minute >= Minute(s.PeriodStart)
 }
 
-// Unlimited stands for what is left where there is no limit, in tokens: no sum
+// Unlimited is the tokens left where there is no limit: no sum
 // of it with real amounts overflows.
 const Unlimited = math.MaxInt64 / 8
 
-// left is what the minute and the period have; below zero it is owed.
+// left returns the tokens left of the minute and of the period; below zero
+// they are owed.
 func (s *State) left() (minute, period int64) {
 	minute, period = Unlimited, Unlimited
 	if s.TokensPerMinute > 0 {
@@ -166,9 +170,7 @@ func (s *State) left() (minute, period int64) {
 	return minute, period
 }
 
-// charge and refund move both limits. A refund of the minute before is added to
-// this minute's credit, as it would have been had it been known at the turn;
-// one that is older vanishes, or any k minutes could exceed k limits.
+// charge charges tokens to the minute and to the period.
 func (s *State) charge(tokens int64) {
 	s.Spent += tokens
 	if s.Quota > 0 {
@@ -176,6 +178,7 @@ func (s *State) charge(tokens int64) {
 	}
 }
 
+// refund returns tokens to the minute and the period they were charged to.
 func (s *State) refund(window int64, period time.Time, tokens int64) {
 	s.refundMinute(window, tokens)
 	if s.Quota > 0 && period.Equal(s.PeriodStart) {
@@ -183,10 +186,13 @@ func (s *State) refund(window int64, period time.Time, tokens int64) {
 	}
 }
 
-// chargePeriod adds to what the quota was charged, or takes from it: what was
-// charged before a quota was lifted is no longer there to be taken from.
+// chargePeriod charges tokens to the quota, or refunds them if negative. It
+// stops at zero: lifting a quota drops what was charged before.
 func (s *State) chargePeriod(tokens int64) { s.PeriodSpent = max(0, s.PeriodSpent+tokens) }
 
+// refundMinute returns tokens to a minute. Tokens of the previous minute are
+// added to this one's credit, as if they had been known at the turn. Older
+// ones vanish: otherwise k minutes could exceed k limits.
 func (s *State) refundMinute(window, tokens int64) {
 	switch window {
 	case s.Window:
@@ -198,8 +204,9 @@ func (s *State) refundMinute(window, tokens int64) {
 	}
 }
 
-// Spare says that nothing is lost with the counter: nobody holds anything of it,
-// nothing is owed, carried over or used up ahead, and nothing waits for the history.
+// Deletable reports whether the row can be deleted without losing anything:
+// no slots, no debt, no carried credit, nothing used up ahead, and nothing
+// waiting for the history.
 func (s *State) Deletable(now time.Time) bool {
 	t := s.Clone()
 	t.Advance(t.Limits, now)

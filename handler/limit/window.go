@@ -2,7 +2,7 @@ package limit
 
 import "time"
 
-// Minute is the UTC minute of a time, counted from 1970.
+// Minute returns the UTC minute of a time, counted from 1970.
 func Minute(t time.Time) int64 {
 	seconds := t.Unix()
 	if seconds < 0 {
@@ -11,10 +11,10 @@ func Minute(t time.Time) int64 {
 	return seconds / 60
 }
 
-// MinuteStart is when a minute begins.
+// MinuteStart returns the time when a minute begins.
 func MinuteStart(minute int64) time.Time { return time.Unix(minute*60, 0).UTC() }
 
-// Start is when the period that holds t began.
+// Start returns the start of the period that contains t.
 func (p Period) Start(t time.Time) time.Time {
 	t = t.UTC()
 	year, month, day := t.Date()
@@ -34,7 +34,7 @@ func (p Period) Start(t time.Time) time.Time {
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }
 
-// Next is when the period after the one that began at start begins.
+// Next returns the start of the period after the one that began at start.
 func (p Period) Next(start time.Time) time.Time {
 	switch p {
 	case Hourly:

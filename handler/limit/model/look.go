@@ -30,7 +30,7 @@ func (t told) open() int64 { return t.consumed - t.refunds }
 
 var (
 	holderFields = fields(reflect.TypeFor[limit.Holder](), "id", "window", "expiry", "left", "consumed", "pending", "epoch")
-	bodyFields   = fields(reflect.TypeFor[limit.Write](), "consumed", "given", "report", "undone")
+	bodyFields   = fields(reflect.TypeFor[limit.Write](), "consumed", "returned", "report", "undone")
 	reportFields = fields(holderType("pending"), "refunds", "excess", "happened")
 	refundTokens = fields(refundType(), "tokens")
 	requestField = fields(reflect.TypeFor[limit.Happened](), "Requests")
