@@ -139,7 +139,7 @@ func TestEveryFormOfPromptIsCharged(t *testing.T) {
 				billed, spent := s.endpoint.Billed(), s.spent(t)
 				status := s.call(t, body, 3)
 				if billed, spent = s.endpoint.Billed()-billed, s.spent(t)-spent; billed > spent {
-					t.Errorf("%s, %s, %s: %d, billed %d and charged %d", reserve, model, name, status, billed, spent)
+					t.Errorf("%s, %s, %s: status %d, billed %d tokens, charged %d; want at least the bill charged", reserve, model, name, status, billed, spent)
 				}
 			}
 		}
@@ -183,11 +183,11 @@ func TestACallerPaysWhatItUsedWhateverItDoes(t *testing.T) {
 					}
 					billed, spent := s.endpoint.Billed(), s.spent(t)
 					if reserve == subscription.ReserveFull && billed > quota || billed > spent {
-						t.Fatalf("billed %d of %d tokens, charged %d, after %s", billed, quota, spent, body)
+						t.Fatalf("billed %d tokens with a quota of %d, charged %d, after %s; want the bill within the quota and the charge", billed, quota, spent, body)
 					}
 				}
 				if admitted < 4 {
-					t.Errorf("only %d calls were admitted", admitted)
+					t.Errorf("%d calls were admitted, want at least 4", admitted)
 				}
 			})
 		}

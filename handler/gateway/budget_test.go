@@ -13,7 +13,7 @@ import (
 
 const mb = 1 << 20
 
-// waits is a holding that grows in a goroutine of its own.
+// A waits is a holding that waits to grow in a goroutine of its own.
 type waits struct {
 	*holding
 	err  error
@@ -53,7 +53,7 @@ func TestTheBudgetIsNeverExceeded(t *testing.T) {
 					}
 					b.mu.Lock()
 					if b.used > b.size || b.owners[h.owner] > b.size/2 {
-						t.Errorf("%d bytes are held, %d by one subscription, of %d", b.used, b.owners[h.owner], b.size)
+						t.Errorf("%d bytes are held, %d by one subscription; want at most %d, and half of that", b.used, b.owners[h.owner], b.size)
 					}
 					b.mu.Unlock()
 					time.Sleep(rand.N(time.Second))
@@ -64,7 +64,7 @@ func TestTheBudgetIsNeverExceeded(t *testing.T) {
 		}
 		group.Wait()
 		if b.used != 0 || len(b.owners) != 0 || len(b.waiting) != 0 {
-			t.Errorf("at the end %d bytes are held by %v, and %d wait", b.used, b.owners, len(b.waiting))
+			t.Errorf("at the end %d bytes are held by %v, and %d wait; want none", b.used, b.owners, len(b.waiting))
 		}
 	})
 }
@@ -81,14 +81,14 @@ func TestWaitingForRoomTimesOut(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if !held.granted() || !errors.Is(body.err, errNoRoom) || body.took != bodyTimeout || !errors.Is(answer.err, errNoRoom) || answer.took != answerTimeout {
-			t.Errorf("a body waited %v: %v; an answer %v: %v", body.took, body.err, answer.took, answer.err)
+			t.Errorf("a body waited %v: %v; an answer %v: %v; want %v and %v with %v", body.took, body.err, answer.took, answer.err, bodyTimeout, answerTimeout, errNoRoom)
 		}
 		if !errors.Is(left.err, context.DeadlineExceeded) || left.took != time.Second {
-			t.Errorf("one whose caller left waited %v: %v", left.took, left.err)
+			t.Errorf("one whose caller left waited %v: %v; want 1s and a deadline exceeded", left.took, left.err)
 		}
 		held.shrink(0)
 		if b.used != 0 || len(b.waiting) != 0 {
-			t.Errorf("%d bytes are held, %d wait", b.used, len(b.waiting))
+			t.Errorf("%d bytes are held, %d wait; want 0 and 0", b.used, len(b.waiting))
 		}
 	})
 }
@@ -150,7 +150,7 @@ func TestNoRoomIsA503WithRetryAfter(t *testing.T) {
 		t.Errorf("got %+v, want a 503 that says when to come back", p)
 	}
 	if p := asProblem(noRoomProblem(context.Canceled)); p.status != statusClientClosed {
-		t.Errorf("got %+v for a caller that left", p)
+		t.Errorf("got %+v for a caller that left, want status 499", p)
 	}
 }
 

@@ -41,7 +41,7 @@ func TestAClientCannotForgeItsAddress(t *testing.T) {
 		}
 	}
 	if got := (Addresses{}).clientOf(&http.Request{RemoteAddr: "@"}); got.IsValid() {
-		t.Errorf("an address out of nothing: %s", got)
+		t.Errorf("got %s for a connection without an address, want none", got)
 	}
 }
 

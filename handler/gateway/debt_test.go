@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// refused is what a caller can read of a refusal.
+// refused is the part of a refusal that these tests read.
 type refused struct {
 	Error struct {
 		Code  string
@@ -22,7 +22,7 @@ type refused struct {
 	}
 }
 
-// waits are what an answer's headers say of waiting.
+// waits returns how long an answer's headers say to wait.
 func waits(t *testing.T, answer *http.Response) (seconds, ms int64) {
 	t.Helper()
 	seconds, e1 := strconv.ParseInt(answer.Header.Get("Retry-After"), 10, 64)
@@ -91,7 +91,7 @@ func TestUselessRetriesAreDiscouraged(t *testing.T) {
 			waits(t, answer)
 		}
 		if _, ms := answer.Header["Retry-After-Ms"]; ms != (test.status == 429 || test.status == 403) {
-			t.Errorf("%s: Retry-After-Ms is %v", name, answer.Header["Retry-After-Ms"])
+			t.Errorf("%s: Retry-After-Ms is %v, want it on 429 and 403 alone", name, answer.Header["Retry-After-Ms"])
 		}
 	}
 }

@@ -38,7 +38,7 @@ func documented(t *testing.T, section string, column int) (names []string) {
 	return names
 }
 
-// given are the error codes that the sources give.
+// given returns the error codes in the sources.
 func given(t *testing.T) map[string]bool {
 	t.Helper()
 	var paths []string

@@ -12,7 +12,7 @@ import (
 func TestAFloodOfUnknownKeysIsTurnedAway(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(5))
 	if known, body := b.post(t, path, demo); known.StatusCode != 200 {
-		t.Fatalf("%d %s", known.StatusCode, body)
+		t.Fatalf("a known key: got %d %s, want 200", known.StatusCode, body)
 	}
 	seen := make(map[int]int)
 	for range 20_000 {
@@ -20,7 +20,7 @@ func TestAFloodOfUnknownKeysIsTurnedAway(t *testing.T) {
 		seen[response.StatusCode]++
 		if response.StatusCode == 503 {
 			if response.Header.Get("Retry-After") != "1" || !strings.Contains(body, `"code":"directory_busy"`) || strings.Contains(body, "tg_") {
-				t.Errorf("%v %s", response.Header, body)
+				t.Errorf("got %v %s, want Retry-After 1 and directory_busy, without the key", response.Header, body)
 			}
 			break
 		}
@@ -29,7 +29,7 @@ func TestAFloodOfUnknownKeysIsTurnedAway(t *testing.T) {
 		t.Errorf("answers by status: %v; want some 1,000 401s and then a 503", seen)
 	}
 	if known, body := b.get(t, "/usage"); known.StatusCode != 200 {
-		t.Errorf("a known key: %d %s", known.StatusCode, body)
+		t.Errorf("a known key: got %d %s, want 200", known.StatusCode, body)
 	}
 }
 

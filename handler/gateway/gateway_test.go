@@ -25,7 +25,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// bench is a gateway before an upstream of the test's, with one subscription.
+// A bench is a gateway with one subscription, in front of the test's own upstream.
 type bench struct {
 	*httptest.Server
 	key   string
@@ -38,7 +38,7 @@ type bench struct {
 	serving sync.WaitGroup
 }
 
-// buffer is a log that tests may read while it is written.
+// A buffer is a log that may be read while it is written.
 type buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -151,7 +151,8 @@ const demo = `{"messages":[{"role":"system","content":"You are a sarcastic, unhe
 
 const path = "/inference/models/chat/completions?api-version=2024-05-01-preview"
 
-// answering is a model whose answers take so many completion tokens, one after the other.
+// answering is a model that answers call after call with these numbers of completion
+// tokens.
 func answering(completions ...int) http.HandlerFunc {
 	var calls atomic.Int64
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -178,7 +179,7 @@ func TestTheArticlesTenCalls(t *testing.T) {
 		}
 		var after int
 		if _, err := fmt.Sscan(h.Get("x-apim-retry-after"), &after); err != nil || after > retry || after < 1 || h.Get("Retry-After") != h.Get("x-apim-retry-after") {
-			t.Errorf("call %d: retry after %q, before %d", i+1, h.Get("x-apim-retry-after"), retry)
+			t.Errorf("call %d: Retry-After %q; want 1 to %d s, in both headers", i+1, h.Get("x-apim-retry-after"), retry)
 		}
 		retry = after
 		if want := fmt.Sprintf(`{"statusCode":429,"message":"Token limit is exceeded. Try again in %d second`, after); !strings.HasPrefix(body, want) {
@@ -186,7 +187,7 @@ func TestTheArticlesTenCalls(t *testing.T) {
 		}
 	}
 	if n := b.calls.Load(); n != 2 {
-		t.Errorf("%d calls reached the model", n)
+		t.Errorf("%d calls reached the model, want 2", n)
 	}
 }
 
@@ -215,7 +216,7 @@ func TestABadKeyAlwaysGetsTheSameAnswerAndItsBodyIsNotRead(t *testing.T) {
 		"an empty header beside": {"Ocp-Apim-Subscription-Key", " "},
 	} {
 		if response, body := b.post(t, path, demo, headers...); response.StatusCode != 200 {
-			t.Errorf("%s: %d %s", name, response.StatusCode, body)
+			t.Errorf("%s: got %d %s, want 200", name, response.StatusCode, body)
 		}
 	}
 	if strings.Contains(b.logged(), b.key) || strings.Contains(b.logged(), other) {
@@ -267,7 +268,7 @@ func TestBadInputIsNamedAndCostsNothing(t *testing.T) {
 		})
 	}
 	if response, _ := b.post(t, path, demo); response.Header.Get("x-apim-remaining-tokens") != "274" {
-		t.Errorf("remaining %s after one call of 26: refused calls were charged", response.Header.Get("x-apim-remaining-tokens"))
+		t.Errorf("%s tokens remain after one call of 26, want 274: refused calls cost nothing", response.Header.Get("x-apim-remaining-tokens"))
 	}
 	response, err := http.Get(b.URL + path)
 	if err != nil {
@@ -275,7 +276,7 @@ func TestBadInputIsNamedAndCostsNothing(t *testing.T) {
 	}
 	response.Body.Close()
 	if response.StatusCode != 405 || response.Header.Get("Allow") != "POST" {
-		t.Errorf("GET: %d, Allow %q", response.StatusCode, response.Header.Get("Allow"))
+		t.Errorf("GET: got %d, Allow %q; want 405 and POST", response.StatusCode, response.Header.Get("Allow"))
 	}
 }
 
@@ -288,7 +289,7 @@ func TestUpstreamsErrorsArePassedOnAndRefunded(t *testing.T) {
 	})
 	response, body := b.post(t, path, demo)
 	if response.StatusCode != 429 || body != `{"error":"upstream's own"}` || response.Header.Get("Retry-After") != "7" {
-		t.Errorf("%d %v %s", response.StatusCode, response.Header, body)
+		t.Errorf("got %d %v %s, want upstream's own 429, body and Retry-After", response.StatusCode, response.Header, body)
 	}
 	usage, body := b.get(t, "/usage")
 	if usage.StatusCode != 200 || !strings.Contains(body, `"left":300`) {
@@ -309,10 +310,10 @@ func TestAStreamIsRelayedAndChargedByItsUsage(t *testing.T) {
 	})
 	response, body := b.post(t, path, strings.Replace(demo, "{", `{"stream":true,`, 1))
 	if response.StatusCode != 200 || body != text+done || !strings.Contains(asked, `"include_usage":true`) {
-		t.Errorf("%d %q, asked %s", response.StatusCode, body, asked)
+		t.Errorf("got %d %q, asked %s; want 200, the stream without its usage, and include_usage asked for", response.StatusCode, body, asked)
 	}
 	if _, standing := b.get(t, "/usage"); !strings.Contains(standing, `"used":100`) {
-		t.Errorf("/usage after the stream: %s", standing)
+		t.Errorf("/usage after the stream: got %s, want 100 used", standing)
 	}
 }
 
@@ -321,7 +322,7 @@ func TestNothingIsForwardedWhileTheCountersAreDown(t *testing.T) {
 	b.down.Store(true)
 	response, body := b.post(t, path, demo)
 	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || !strings.Contains(body, "counters_unavailable") || b.calls.Load() != 0 {
-		t.Errorf("%d %s, %d calls", response.StatusCode, body, b.calls.Load())
+		t.Errorf("got %d %s and %d calls to the model, want 503 counters_unavailable, Retry-After and none", response.StatusCode, body, b.calls.Load())
 	}
 	b.down.Store(false)
 	deadline, every := time.After(10*time.Second), time.NewTicker(20*time.Millisecond)
@@ -334,7 +335,7 @@ func TestNothingIsForwardedWhileTheCountersAreDown(t *testing.T) {
 		select {
 		case <-every.C:
 		case <-deadline:
-			t.Fatalf("when they are back: %d %s", response.StatusCode, body)
+			t.Fatalf("with the counters back: got %d %s, want 200", response.StatusCode, body)
 		}
 	}
 }
@@ -354,10 +355,10 @@ func TestHeaderNamesCanBeConfigured(t *testing.T) {
 		func(c *gateway.Config) { c.Headers = names }, upstream.Timeouts{}, answering(5))
 	response, _ := b.post(t, path, demo)
 	if h := response.Header; h.Get("X-Left") != "0" || h.Get("X-Took") != "30" || h.Get("X-Quota") != "970" {
-		t.Errorf("headers %v", h)
+		t.Errorf("got headers %v, want X-Left 0, X-Took 30 and X-Quota 970", h)
 	}
 	response, _ = b.post(t, path, demo)
 	if response.StatusCode != 429 || response.Header.Get("X-Wait") == "" {
-		t.Errorf("refused: %d %v", response.StatusCode, response.Header)
+		t.Errorf("a refused call: got %d %v, want 429 with X-Wait", response.StatusCode, response.Header)
 	}
 }

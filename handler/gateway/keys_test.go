@@ -81,7 +81,7 @@ func TestTwoDifferentKeysAreRefused(t *testing.T) {
 		}
 	}
 	if n := b.calls.Load(); n != 0 {
-		t.Errorf("%d calls reached the model", n)
+		t.Errorf("%d calls reached the model, want none", n)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestAKeyInTheQueryIsNeitherLoggedNorPassedOn(t *testing.T) {
 	b.send(t, "/v1/chat/completions?subscription-key="+b.key[:30])
 	for what, text := range map[string]string{"the request to the model": asked, "the log": b.logged(), "the answer": body} {
 		if strings.Contains(text, b.key[:30]) || text == "" {
-			t.Errorf("%s is empty or shows the key: %s", what, text)
+			t.Errorf("%s: got %q, want text without the key", what, text)
 		}
 	}
 }

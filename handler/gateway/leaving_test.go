@@ -62,7 +62,7 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 					t.Errorf("reported %+v, want client_closed and %d tokens", line, want)
 				}
 				if used := b.spent(t); used != got {
-					t.Errorf("%d tokens are used up, %d were reported", used, got)
+					t.Errorf("%d tokens are used, %d were reported; want the same", used, got)
 				}
 			})
 		}
@@ -101,7 +101,7 @@ func (b *bench) leaveAfter(ctx context.Context, body, text string, leave func())
 	leave()
 }
 
-// slow is a directory's store that never answers.
+// slow is a store of the directory that never answers.
 type slow struct {
 	subscription.Reader
 	asked chan struct{}
@@ -138,6 +138,6 @@ func TestLeavingDuringAuthenticationIsNotARefusal(t *testing.T) {
 		t.Error("was answered")
 	}
 	if c := reports.next(); c.Outcome != "client_closed" || c.Refused || c.Status != 499 {
-		t.Errorf("reported %q, %d, refused %t", c.Outcome, c.Status, c.Refused)
+		t.Errorf("reported %q, %d, refused %t; want client_closed, 499, false", c.Outcome, c.Status, c.Refused)
 	}
 }

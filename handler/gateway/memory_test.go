@@ -16,7 +16,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// longCall is a call of about so many bytes.
+// longCall returns a call of about this many bytes.
 func longCall(bytes int, fields string) string {
 	return fmt.Sprintf(`{%s"messages":[{"role":"user","content":%q}]}`, fields, strings.Repeat("What is the time? ", bytes/18))
 }
@@ -58,15 +58,15 @@ func TestConcurrentCallsAreLimitedBySubscription(t *testing.T) {
 			other := b.join(t, "team-b")
 			for range 2 {
 				if got := b.begun(t, b.key, stream).StatusCode; got != http.StatusOK {
-					t.Fatalf("got %d for the first calls", got)
+					t.Fatalf("got %d for the first calls, want 200", got)
 				}
 			}
 			third := b.begun(t, b.key, stream)
 			if shadowed := third.Header.Get("X-Tollgate-Shadow") == "too_many_concurrent_calls"; shadowed != test.limits.Shadow {
-				t.Errorf("X-Tollgate-Shadow: %q", third.Header.Get("X-Tollgate-Shadow"))
+				t.Errorf("X-Tollgate-Shadow is %q, want it in shadow alone (%t)", third.Header.Get("X-Tollgate-Shadow"), test.limits.Shadow)
 			}
 			if got := b.begun(t, other, stream).StatusCode; got != http.StatusOK {
-				t.Errorf("got %d for another subscription's call", got)
+				t.Errorf("got %d for another subscription's call, want 200", got)
 			}
 			if !test.refuses {
 				if third.StatusCode != http.StatusOK {
@@ -103,11 +103,11 @@ func TestAnEndedCallNoLongerCounts(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(1))}, answering(5))
 	for i := range 5 {
 		if response, body := b.post(t, path, demo); response.StatusCode != http.StatusOK {
-			t.Fatalf("call %d: %d %s", i+1, response.StatusCode, body)
+			t.Fatalf("call %d: got %d %s, want 200", i+1, response.StatusCode, body)
 		}
 		b.serving.Wait()
 		if response, _ := b.post(t, path, `{}`); response.StatusCode != http.StatusBadRequest {
-			t.Fatalf("got %d for a call without messages", response.StatusCode)
+			t.Fatalf("got %d for a call without messages, want 400", response.StatusCode)
 		}
 		b.serving.Wait()
 	}
@@ -127,14 +127,14 @@ func TestABodyIsDroppedOnceItsStreamHasBegun(t *testing.T) {
 	for range 3 { // of which two would pass the subscription's share
 		response := b.begun(t, b.key, body)
 		if response.StatusCode != http.StatusOK {
-			t.Fatalf("got %d", response.StatusCode)
+			t.Fatalf("got status %d, want 200", response.StatusCode)
 		}
 		streams = append(streams, response)
 	}
 	close(end)
 	for _, s := range streams {
 		if text, err := io.ReadAll(s.Body); err != nil || !strings.HasSuffix(string(text), finished) {
-			t.Errorf("the stream ended with %v: %q", err, text)
+			t.Errorf("got %v: %q, want a stream to its end", err, text)
 		}
 		prompt, completion := promptIn(t, body), textOf("Let me think of the hour.")
 		if got := log.call(t); got.Status != 200 || got.Outcome != "" || got.Prompt != prompt || got.Completion != completion {
@@ -170,7 +170,7 @@ func TestABodyIsKeptForTheNextEndpoint(t *testing.T) {
 	}, upstream.Timeouts{}, hang)
 	response, text := b.post(t, path, strings.Replace(body, "{", `{"model":"DeepSeek-R1",`, 1))
 	if response.StatusCode != http.StatusOK || response.Header.Get("X-Tollgate-Upstream") != "b" || !strings.HasSuffix(text, finished) {
-		t.Fatalf("got %d of %q: %q", response.StatusCode, response.Header.Get("X-Tollgate-Upstream"), text)
+		t.Fatalf("got %d from endpoint %q: %q; want 200 from b, to its end", response.StatusCode, response.Header.Get("X-Tollgate-Upstream"), text)
 	}
 	if n := <-received; n < len(body) {
 		t.Errorf("the second endpoint received %d bytes, want %d and more", n, len(body))
@@ -197,10 +197,10 @@ func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 			t.Run(fmt.Sprint(name, ", sized ", sized), func(t *testing.T) {
 				b := openWith(t, test.limits, ofLargeBodies(16<<20), upstream.Timeouts{}, answering(200_000))
 				if got, text := b.sendBody(t, strings.NewReader("x"+longCall(1<<20, ""))); got.StatusCode != http.StatusBadRequest {
-					t.Fatalf("got %d %s for what is no JSON while there are tokens left", got.StatusCode, text)
+					t.Fatalf("got %d %s for a body that isn't JSON while tokens are left, want 400", got.StatusCode, text)
 				}
 				if got, text := b.post(t, path, demo); got.StatusCode != http.StatusOK {
-					t.Fatalf("got %d %s for the call that spends all", got.StatusCode, text)
+					t.Fatalf("got %d %s for the call that spends everything, want 200", got.StatusCode, text)
 				}
 				var from io.Reader = strings.NewReader("x" + longCall(1<<20, ""))
 				if !sized {
@@ -225,7 +225,7 @@ func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 	}
 }
 
-// sendBody makes a call of a body that may tell no size.
+// sendBody sends a call, whose body may have no declared size.
 func (b *bench) sendBody(t *testing.T, body io.Reader) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, body)

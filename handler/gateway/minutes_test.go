@@ -22,7 +22,7 @@ func TestAMinuteInCounterAndHistoryCountsOnce(t *testing.T) {
 	var s usageAnswer
 	s.setMinutes(rows, recent, 99, 102)
 	if len(s.Minutes) != 3 || s.Total.PromptTokens != 1+2+4+8+16 || s.Total.Requests != 5 {
-		t.Fatalf("%+v of %+v", s.Total, s.Minutes)
+		t.Fatalf("got %+v of %+v, want 31 prompt tokens and 5 requests in 3 minutes", s.Total, s.Minutes)
 	}
 	for i, want := range []int64{3, 12, 16} {
 		if got := s.Minutes[i]; got.TotalTokens != want || !got.Minute.Equal(time.Unix((100+int64(i))*60, 0)) || got.Running != (i == 2) || !got.From.IsZero() {
@@ -48,13 +48,13 @@ func TestAMinuteThatLeftTheCounterIsReadFromTheHistory(t *testing.T) {
 		return len(rows)
 	}
 	if n := look(closed); n != 0 {
-		t.Fatalf("%d rows of none", n)
+		t.Fatalf("got %d rows of an empty history, want 0", n)
 	}
 	if err := store.PutClosed(t.Context(), "team-a", "e", closed); err != nil {
 		t.Fatal(err)
 	}
 	if n := look(closed); n != 0 {
-		t.Errorf("%d rows: the answer was not remembered", n)
+		t.Errorf("got %d rows, want the 0 of the reading in the cache", n)
 	}
 	if n := look(); n != 1 {
 		t.Errorf("%d rows after the minute left the counter, want 1", n)

@@ -54,7 +54,7 @@ func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 				}
 			}
 			if used := b.spent(t); used != 700 {
-				t.Errorf("%d tokens are used up by 7 calls of 100", used)
+				t.Errorf("%d tokens are used by 7 calls of 100, want 700", used)
 			}
 		})
 	}
@@ -71,7 +71,7 @@ func TestNoOtherEndpointIsAskedOnceTheAnswerHasBegun(t *testing.T) {
 	} {
 		b := openWith(t, subscription.Limits{}, before(t,
 			upstream.Endpoint{Name: "a", URL: serving(t, model), Shape: upstream.OpenAI, Priority: 1},
-			upstream.Endpoint{Name: "b", URL: serving(t, func(http.ResponseWriter, *http.Request) { t.Errorf("%s: b was asked", name) }), Shape: upstream.OpenAI, Priority: 2}),
+			upstream.Endpoint{Name: "b", URL: serving(t, func(http.ResponseWriter, *http.Request) { t.Errorf("%s: b was asked, want it left alone", name) }), Shape: upstream.OpenAI, Priority: 2}),
 			upstream.Timeouts{}, nil)
 		_, _, _ = b.read(t.Context(), stream)
 	}
@@ -100,7 +100,7 @@ func TestAThrottledModelIsA429AndOthersAreStillServed(t *testing.T) {
 		t.Errorf("then: %d %v %s, want 429 upstream_throttled", response.StatusCode, response.Header, body)
 	}
 	if response, body := b.post(t, path, strings.Replace(asked, "DeepSeek-R1", "gpt-oss", 1)); response.StatusCode != 200 {
-		t.Errorf("another model: %d %s", response.StatusCode, body)
+		t.Errorf("another model: got %d %s, want 200", response.StatusCode, body)
 	}
 }
 
@@ -125,13 +125,13 @@ func TestAStreamOfAnyTypeIsPassedOnAsItArrives(t *testing.T) {
 		}
 		first := make([]byte, len("\n"+thought+": keep-alive\n\n"))
 		if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != "\n"+thought+": keep-alive\n\n" {
-			t.Errorf("%q: at first %q, %v", kind, first, err)
+			t.Errorf("%q: got %q, %v at first; want the thought and a keep-alive comment", kind, first, err)
 		}
 		close(release)
 		rest, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if got := response.Header.Get("Content-Type"); err != nil || !strings.HasSuffix(string(rest), said+together+finished) || !strings.HasPrefix(got, "text/event-stream") || strings.Contains(got, ",") {
-			t.Errorf("%q: Content-Type %q, then %q, %v", kind, got, rest, err)
+			t.Errorf("%q: got Content-Type %q, then %q, %v; want one text/event-stream and the rest of the stream", kind, got, rest, err)
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// caps are what a call's body asks upstream for.
+// caps are the caps in a body sent upstream.
 type caps struct {
 	Model               string `json:"model"`
 	N                   int64  `json:"n"`
@@ -45,7 +45,7 @@ func recording(t *testing.T, asked *caps, total int64) http.HandlerFunc {
 		body, _ := io.ReadAll(r.Body)
 		*asked = caps{}
 		if err := json.Unmarshal(body, asked); err != nil {
-			t.Errorf("upstream got %s: %v", body, err)
+			t.Errorf("upstream got %s, want JSON: %v", body, err)
 		}
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":0,"total_tokens":%d}}`, total, total)
@@ -55,7 +55,7 @@ func recording(t *testing.T, asked *caps, total int64) http.HandlerFunc {
 // with adds fields to the demo's body.
 func with(fields string) string { return strings.Replace(demo, "{", "{"+fields, 1) }
 
-// promptOf is how many tokens the demo's prompt is counted as.
+// promptOf is the count of the demo's prompt, in tokens.
 func promptOf(t *testing.T) int64 {
 	t.Helper()
 	request, err := chat.Parse([]byte(demo))
@@ -223,12 +223,12 @@ func TestShadowReportsRefusalsAndRefusesNothing(t *testing.T) {
 		response, body := b.post(t, path, demo)
 		h := response.Header
 		if response.StatusCode != 200 || h.Get("X-Tollgate-Shadow") != want.shadow || asked.String() != want.asked || h.Get("X-Apim-Remaining-Tokens") != want.left || h.Get("X-Apim-Tokens-Consumed") != "270" || h.Get("Retry-After") != "" {
-			t.Errorf("call %d: %d, %v, asked for %s: %s", i+1, response.StatusCode, h, asked, body)
+			t.Errorf("call %d: got %d, %v, asked for %s: %s; want 200, %+v", i+1, response.StatusCode, h, asked, body, want)
 		}
 	}
 	response, _ := b.post(t, path, with(`"max_tokens":1000,`))
 	if response.StatusCode != 200 || response.Header.Get("X-Tollgate-Shadow") != "token_limit_too_small" {
-		t.Errorf("what never fits: %d %v", response.StatusCode, response.Header)
+		t.Errorf("a call that never fits: got %d %v, want 200 and X-Tollgate-Shadow token_limit_too_small", response.StatusCode, response.Header)
 	}
 	got := b.usage(t, "")
 	if got.Total.Requests != 4 || got.Total.TotalTokens != 4*270 || got.Total.Refused != 3 || got.Minute.Used != 270 {
@@ -247,7 +247,7 @@ func TestTheErrorForACallThatNeverFitsSaysByHowMuch(t *testing.T) {
 		t.Errorf("%d %v %s; want %s", response.StatusCode, response.Header, body, want)
 	}
 	if response, _ := b.post(t, path, with(`"max_tokens":200,`)); response.StatusCode != 200 {
-		t.Errorf("a call that fits: %d", response.StatusCode)
+		t.Errorf("a call that fits: got %d, want 200", response.StatusCode)
 	}
 }
 
@@ -258,7 +258,7 @@ func TestTheQuotasMessage(t *testing.T) {
 	response, body := b.post(t, path, demo)
 	var seconds int
 	if _, err := fmt.Sscan(response.Header.Get("Retry-After"), &seconds); err != nil || seconds < 1 || seconds > 3600 {
-		t.Fatalf("Retry-After %q", response.Header.Get("Retry-After"))
+		t.Fatalf("Retry-After is %q, want 1 to 3600 s", response.Header.Get("Retry-After"))
 	}
 	plural := func(n int, unit string) string {
 		if n == 1 {

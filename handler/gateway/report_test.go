@@ -29,7 +29,7 @@ func (r *listener) Report(c telemetry.Call) {
 	r.more <- struct{}{}
 }
 
-// next is the next call that is reported: after its answer, so a test waits.
+// next waits for the next report, which follows the answer.
 func (r *listener) next() telemetry.Call {
 	<-r.more
 	r.mu.Lock()
@@ -58,13 +58,13 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 		t.Errorf("reported %+v", c)
 	}
 	if c.Usage == nil || *c.Usage != (telemetry.Usage{PromptTokens: 25, CompletionTokens: 40, Known: true}) || c.Estimate < 1 {
-		t.Errorf("usage %+v, estimate %d", c.Usage, c.Estimate)
+		t.Errorf("got usage %+v, estimate %d; want 25 and 40 tokens, known, and an estimate", c.Usage, c.Estimate)
 	}
 	if c.Standing == nil || *c.Standing != (telemetry.Standing{TokensPerMinute: 60, Remaining: 0, Quota: 1000, QuotaUsed: 65, QuotaRemaining: 935, QuotaPeriod: "Hourly"}) {
-		t.Errorf("standing %+v", c.Standing)
+		t.Errorf("got standing %+v, want 0 of 60 and 935 of 1000 left", c.Standing)
 	}
 	if up := c.Upstream; up == nil || up.Endpoint == "" || up.Status != 200 || up.Failed || up.Latency <= 0 || up.Duration < up.Latency {
-		t.Errorf("upstream %+v", up)
+		t.Errorf("got upstream %+v, want a success with its endpoint and times", up)
 	}
 	if want := "00-" + trace + "-" + c.Upstream.SpanID + "-01"; traceparent != want || c.SpanID == c.Upstream.SpanID || len(c.SpanID) != 16 {
 		t.Errorf("upstream was told %q, want %q", traceparent, want)
@@ -72,30 +72,30 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 
 	b.post(t, path, demo)
 	if c := reports.next(); c.Status != 429 || c.Outcome != "token_limit_exceeded" || !c.Refused || c.Usage != nil || c.Upstream != nil || c.Standing == nil || c.Standing.Remaining != 0 || len(c.TraceID) != 32 || c.ParentID != "" {
-		t.Errorf("a refusal: %+v", c)
+		t.Errorf("a refusal: got %+v, want 429 token_limit_exceeded, refused, with a standing", c)
 	}
 	b.post(t, path, demo, "Api-Key", "junk", "Traceparent", "00-"+strings.Repeat("0", 32)+"-"+parent+"-01")
 	if c := reports.next(); c.Status != 401 || !c.Refused || c.Outcome != "invalid_api_key" || c.Subscription != "" || strings.Trim(c.TraceID, "0") == "" {
-		t.Errorf("a wrong key: %+v", c)
+		t.Errorf("a wrong key: got %+v, want 401 invalid_api_key, refused", c)
 	}
 	b.post(t, path, "{")
 	if c := reports.next(); c.Status != 400 || c.Refused {
-		t.Errorf("bad input: %+v", c)
+		t.Errorf("bad input: got %+v, want 400, not refused", c)
 	}
 	b.post(t, "/inference/secret-of-the-caller", demo)
 	if c := reports.next(); c.Status != 404 || strings.Contains(c.Route+c.Method+c.Operation, "secret") {
-		t.Errorf("no route: %+v", c)
+		t.Errorf("no route: got %+v, want 404 without the path", c)
 	}
 	b.post(t, path, strings.Replace(demo, "DeepSeek-R1", "secret text for a model", 1))
 	if c := reports.next(); c.Status != 404 || c.Model != "" || strings.Contains(b.logged(), "secret text") {
-		t.Errorf("no model: %+v, and the log says %s", c, b.logged())
+		t.Errorf("no model: got %+v and a log of %s; want 404 without the model's name", c, b.logged())
 	}
 	b.get(t, "/usage")
 	if c := reports.next(); c.Status != 200 || c.Operation != "Usage_Get" || c.Usage != nil {
-		t.Errorf("usage: %+v", c)
+		t.Errorf("GET /usage: got %+v, want 200 Usage_Get without usage", c)
 	}
 	if n := len(reports.calls); n != 7 {
-		t.Errorf("%d reports of 7 calls", n)
+		t.Errorf("got %d reports, want 7", n)
 	}
 }
 

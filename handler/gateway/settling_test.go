@@ -18,7 +18,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// openServing is a gateway before one model of a name, with a log.
+// openServing returns a gateway for one model of a name, and its log.
 func openServing(t *testing.T, limits subscription.Limits, model string, settle time.Duration, timeouts upstream.Timeouts, handler http.HandlerFunc) (*bench, lines) {
 	t.Helper()
 	log := make(lines, 100)
@@ -289,7 +289,7 @@ func TestTheCapIsSentInTheFieldThatTheModelObeys(t *testing.T) {
 	}
 }
 
-// Usage is asked for only where the endpoint takes that.
+// Usage is requested only from endpoints that support the option.
 func TestUsageIsRequestedOnlyWhereTheEndpointSupportsIt(t *testing.T) {
 	off := false
 	for name, test := range map[string]struct {

@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// textLog is a log that may be written from several sides.
+// A textLog is a log that several goroutines may write.
 type textLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer

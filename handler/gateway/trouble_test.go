@@ -75,7 +75,7 @@ func (b *bench) spent(t *testing.T) int64 {
 	return told.Quota.Used
 }
 
-// promptIn is a body's prompt in tokens, and textOf what a model wrote.
+// promptIn returns a body's prompt, and textOf a model's text, in tokens.
 func promptIn(t *testing.T, body string) int64 {
 	t.Helper()
 	r, err := chat.Parse([]byte(body))
@@ -222,13 +222,13 @@ var (
 	image = `data: {"choices":[{"index":0,"delta":{"images":[{"image_url":{"url":"data:image/png;base64,` + strings.Repeat("iVBORw0KGgo", 140_000) + `"}}]},"finish_reason":null}]}` + "\n\n"
 )
 
-// unprompted is usage that says nothing of the prompt.
+// unprompted makes usage that lacks the prompt's tokens.
 var unprompted = strings.NewReplacer(`"prompt_tokens":25`, `"prompt_tokens":0`, `"total_tokens":100`, `"total_tokens":75`)
 
 // total makes usage whose completion tokens are too few for its total.
 var total = strings.NewReplacer(`"prompt_tokens":25,"completion_tokens":75`, `"prompt_tokens":25,"completion_tokens":5`)
 
-// troubles are what upstream may do, with what its caller is to get and pay.
+// troubles are faults of upstream, with the answer and charge that must follow.
 var troubles = map[string]struct {
 	body    string
 	model   http.HandlerFunc

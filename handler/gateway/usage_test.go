@@ -128,7 +128,7 @@ func openWithoutHistory(t *testing.T) *bench {
 	return openWith(t, subscription.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.History = broken }, upstream.Timeouts{}, answering(5))
 }
 
-// mute is a history that gives no answer.
+// A mute history never answers.
 type mute struct{}
 
 func (mute) Rows(ctx context.Context, _ usage.Query) iter.Seq2[usage.Row, error] {
