@@ -22,8 +22,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// stranger is a gateway before an endpoint that bills by its own account, and not
-// as the gateway counts.
+// A stranger is a gateway in front of an endpoint that bills by its own count, not the
+// gateway's.
 type stranger struct {
 	*bench
 	endpoint *r1sim.Endpoint
@@ -123,7 +123,7 @@ func forModel(body, model string, fields ...string) string {
 	return `{"model":"` + model + `",` + strings.Join(append(fields, ""), ",") + body[1:]
 }
 
-// Wherever a caller puts its prompt, and however early it leaves, it pays for
+// Wherever in the body a caller puts its prompt, and however early it leaves, it pays for
 // what the endpoint bills.
 func TestEveryFormOfPromptIsCharged(t *testing.T) {
 	big := strings.Repeat("word ", 1500)
@@ -146,8 +146,8 @@ func TestEveryFormOfPromptIsCharged(t *testing.T) {
 	}
 }
 
-// A limit that reserves all holds whatever callers send and whenever they leave;
-// with the others what was taken beyond is charged, and owed.
+// Under reserve: full the limit holds whatever callers send and whenever they leave. With
+// the other ways of reserving, any excess is charged, and owed.
 func TestACallerPaysWhatItUsedWhateverItDoes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it makes hundreds of calls")

@@ -17,7 +17,7 @@ func allowOrigins(origins []string, names HeaderNames, next http.Handler) http.H
 	return cors.New(cors.Options{
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost},
-		AllowedHeaders: []string{"*"}, // whatever the client's SDK sends beside the key
+		AllowedHeaders: []string{"*"}, // the key, and whatever else the client's SDK sends
 		MaxAge:         preflightAge,
 		ExposedHeaders: []string{names.RemainingTokens, names.TokensConsumed, names.RemainingQuotaTokens, names.RetryAfter,
 			"Retry-After", "Retry-After-Ms", headerShouldRetry, headerRequestID, headerLimitTokens, headerRemainingTokens, headerResetTokens,

@@ -33,8 +33,8 @@ func waits(t *testing.T, answer *http.Response) (seconds, ms int64) {
 	return seconds, ms
 }
 
-// TestADebtIsReportedAlikeEverywhere: the headers and /usage named the end of the minute,
-// at which the caller was refused again.
+// Headers, error and /usage must name the time when the debt is paid, not the end of the
+// minute, when the caller would be refused again.
 func TestADebtIsReportedAlikeEverywhere(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(1275))
 	minute := time.Now().UTC().Truncate(time.Minute)

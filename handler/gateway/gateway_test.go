@@ -56,7 +56,7 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// logged is the log, those calls reported whose answers came before.
+// logged returns the log, once it has the calls that were answered before.
 func (b *bench) logged() string {
 	b.serving.Wait()
 	return b.log.String()
@@ -67,9 +67,8 @@ func open(t *testing.T, limits subscription.Limits, model http.HandlerFunc) *ben
 	return openWith(t, limits, func(*gateway.Config) {}, upstream.Timeouts{}, model)
 }
 
-// fromMinuteStart returns a clock that stands at the start of a UTC minute and
-// runs on from there: what a test counts then falls into one minute, whenever it
-// runs.
+// fromMinuteStart returns a clock that starts at the beginning of a UTC minute, so that a
+// test's calls fall into one minute whenever it runs.
 func fromMinuteStart() func() time.Time {
 	now := time.Now()
 	ahead := now.Truncate(time.Minute).Sub(now)

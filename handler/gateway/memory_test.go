@@ -153,7 +153,7 @@ func openLarge(t *testing.T, budget int64, model http.HandlerFunc) (*bench, line
 	return b, log
 }
 
-// Where others may still be asked, they get the whole body.
+// An endpoint that is asked after another gets the whole body.
 func TestABodyIsKeptForTheNextEndpoint(t *testing.T) {
 	body := longCall(1<<20, `"stream":true,`)
 	received := make(chan int, 1)
@@ -177,8 +177,8 @@ func TestABodyIsKeptForTheNextEndpoint(t *testing.T) {
 	}
 }
 
-// A caller with nothing left costs the instance no memory, whatever it sends: a
-// large body isn't kept, nor even read as JSON, unless that could change the answer.
+// A caller with nothing left to spend costs the instance no memory: its large body is
+// neither kept nor parsed, unless that could change the answer.
 func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits subscription.Limits

@@ -14,8 +14,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A 200 that holds no answer is its endpoint's failure: another is asked, and the
-// caller pays for what that one says.
+// A 200 without an answer is a failure of its endpoint: another is asked, and the caller
+// pays for that one's answer.
 func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 	whole, streamed := answered, thought+said+together+finished
 	for name, test := range map[string]struct {
@@ -60,7 +60,8 @@ func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 	}
 }
 
-// What has reached the caller stays; what it has cost is charged once.
+// Once text has reached the caller, its endpoint's answer is the only one, and is charged
+// once.
 func TestNoOtherEndpointIsAskedOnceTheAnswerHasBegun(t *testing.T) {
 	for name, model := range map[string]http.HandlerFunc{
 		"text":       events(thought + said),

@@ -328,7 +328,7 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 	}
 }
 
-// directory is a directory of another instance over the bench's store.
+// directory returns another instance's directory, on the bench's store.
 func (b *bench) directory(t *testing.T) *subscription.Directory {
 	t.Helper()
 	pepper, err := subscription.NewPepper("0123456789abcdef")

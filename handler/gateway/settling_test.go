@@ -175,7 +175,7 @@ func TestOnlyUsageLowersTheChargeOfACallWhoseCallerLeft(t *testing.T) {
 	}
 }
 
-// What runs out of time is charged, and read on, as what is left is.
+// A call that runs out of time is charged, and read on, like one whose caller leaves.
 func TestACallThatRunsOutOfTimeIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 	for name, test := range map[string]struct {
 		body, first string
@@ -221,7 +221,7 @@ func TestACallThatRunsOutOfTimeIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 	}
 }
 
-// Choices that lie beyond the largest answer are charged as well.
+// Choices beyond the largest answer that is read are charged too.
 func TestAnAnswerThatIsTooLargeIsChargedItsBound(t *testing.T) {
 	b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 1000}, "gpt-4o", time.Second, upstream.Timeouts{},
 		answer(strings.Replace(answered, `{"choices"`, `{"choices":[{"index":7,"message":{"content":"a"},"logprobs":"`+strings.Repeat("x", upstream.MaxBody)+`"}],"c"`, 1)))
@@ -252,8 +252,8 @@ func TestTheRefusalOfAnUnboundedCallNamesItsField(t *testing.T) {
 	}
 }
 
-// The cap is in the field that the model obeys, by either of its names or by its
-// family, and in no other.
+// The cap is sent only in the field that the model obeys, by either of its names or by its
+// family.
 func TestTheCapIsSentInTheFieldThatTheModelObeys(t *testing.T) {
 	for _, test := range []struct {
 		reserve            subscription.Reserve
@@ -319,7 +319,7 @@ func TestUsageIsRequestedOnlyWhereTheEndpointSupportsIt(t *testing.T) {
 	}
 }
 
-// A gateway that stops waits for what is read on, and ends it when its time is up.
+// A gateway that stops waits for the answers that are read on, until its time is up.
 func TestReadingOnEndsWhenTheGatewayStops(t *testing.T) {
 	log := make(lines, 100)
 	var served *gateway.Gateway
@@ -351,8 +351,8 @@ func TestReadingOnEndsWhenTheGatewayStops(t *testing.T) {
 	}
 }
 
-// Nothing of a plain chat with R1 escapes the count: who leaves it pays that, and
-// the endpoint is cancelled.
+// Tollgate's count of a plain chat with R1 is exact: a caller that leaves pays the count,
+// and the endpoint is cancelled.
 func TestAPlainChatIsCancelledAndCountedWhenItsCallerLeaves(t *testing.T) {
 	cancelled := make(chan struct{})
 	b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 5000}, "DeepSeek-R1", time.Hour, upstream.Timeouts{}, events(thought+said, func(_ http.ResponseWriter, r *http.Request) {
@@ -368,7 +368,7 @@ func TestAPlainChatIsCancelledAndCountedWhenItsCallerLeaves(t *testing.T) {
 	}
 }
 
-// A call that is read on keeps its place among its subscription's.
+// A call whose answer is read on still counts as one of its subscription's.
 func TestACallThatIsReadOnCountsAsConcurrent(t *testing.T) {
 	one, begun, left := int64(1), make(chan struct{}, 2), make(chan struct{})
 	b, log := openServing(t, subscription.Limits{MaxConcurrent: &one}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {

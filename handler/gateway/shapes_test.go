@@ -169,8 +169,8 @@ func TestStreamingLibrariesReachAModelsEndpoint(t *testing.T) {
 	}
 }
 
-// A cap that the endpoint is to drop must not stand for one: with it alone the
-// answer would pass what was reserved.
+// A cap that the endpoint drops must not count as one: with it alone the answer would
+// exceed what was reserved.
 func TestADroppedCapIsIgnored(t *testing.T) {
 	for _, model := range []string{"DeepSeek-R1", "o3-mini"} {
 		var asked caps

@@ -30,8 +30,8 @@ func (u *unhurried) Write(p []byte) (int, error) {
 	return u.ResponseRecorder.Write(p)
 }
 
-// Whoever accepts a long answer piece by piece has time for each; who accepts
-// nothing is given up after 30 s, not minutes, as its answer takes memory.
+// A caller that reads a long answer piece by piece has time for each piece. One that reads
+// nothing is given up after 30 s, because its answer takes memory.
 func TestALongAnswerIsAcceptedPieceByPiece(t *testing.T) {
 	for size, pieces := range map[int]int{100: 0, roomForAnswer: 0, roomForAnswer + 1: 1, 1 << 20: 1, 5<<20 + 1: 6} {
 		w := &unhurried{ResponseRecorder: httptest.NewRecorder()}

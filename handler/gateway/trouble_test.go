@@ -64,8 +64,8 @@ func openLogged(t *testing.T, limits subscription.Limits, timeouts upstream.Time
 	}, timeouts, model), log
 }
 
-// spent is what is used up of the quota, in tokens: no minute's end comes
-// between a call and this.
+// spent returns how much of the quota is used, in tokens. Unlike the minute's limit, it
+// isn't reset between a call and this.
 func (b *bench) spent(t *testing.T) int64 {
 	t.Helper()
 	var told struct{ Quota struct{ Used int64 } }
@@ -211,8 +211,8 @@ const (
 	stream = `{"stream":true,"model":"DeepSeek-R1","messages":[{"role":"user","content":"What time is it, and why?"}]}`
 )
 
-// brief is how long upstream may take where it hangs: what it sends before that
-// comes in time on a busy machine too.
+// brief is the timeout for an upstream that hangs. It leaves time for what upstream sends
+// before that, on a busy machine too.
 const brief = 3 * time.Second
 
 var (

@@ -141,8 +141,7 @@ func (mute) Rows(ctx context.Context, _ usage.Query) iter.Seq2[usage.Row, error]
 	}
 }
 
-// TestUsageDoesNotWaitForASlowHistory: what the counters themselves tell used to
-// come with it, minutes later.
+// What the counters know must be answered without waiting minutes for the history.
 func TestUsageDoesNotWaitForASlowHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, key := memstore.New(), subscription.NewKey()
