@@ -27,7 +27,7 @@ import (
 
 const operatorKey = "the-operators-key-of-these-tests-alone"
 
-// gate is the gateway itself, over Azurite, before a simulated DeepSeek-R1.
+// A gate is a running gateway with Azurite and a simulated DeepSeek-R1.
 type gate struct {
 	t          *testing.T
 	url        string
@@ -59,7 +59,7 @@ func start(t *testing.T) *gate {
 		_ = command.Process.Signal(os.Interrupt)
 		_ = command.Wait()
 		if t.Failed() {
-			t.Logf("the gateway said:\n%.8000s", log.String())
+			t.Logf("the gateway's log:\n%.8000s", log.String())
 		}
 	})
 	g := &gate{t, "http://127.0.0.1:" + port, emulator.ConnectionString}
@@ -88,7 +88,7 @@ func (g *gate) ready() {
 	}
 }
 
-// send makes a request, and decodes its answer where into isn't nil.
+// send makes a request and decodes the answer unless into is nil. It returns the status.
 func (g *gate) send(method, path, key string, body, into any) int {
 	g.t.Helper()
 	text, err := json.Marshal(body)
@@ -125,8 +125,8 @@ func (g *gate) operate(method, path string, body, into any) {
 	}
 }
 
-// populate makes tiers and subscriptions, and returns the key of team-a, which
-// has been calling: in the hours before, by the history, and just now, really.
+// populate creates tiers, subscriptions, a history of the last hours, and a few real
+// calls. It returns team-a's key.
 func (g *gate) populate() string {
 	g.t.Helper()
 	g.operate("PUT", "/tiers/standard", map[string]any{"tokensPerMinute": 2000, "tokenQuota": 500_000, "tokenQuotaPeriod": "Daily"}, nil)
@@ -148,7 +148,7 @@ func (g *gate) populate() string {
 	return keys["team-a"]
 }
 
-// remember writes a day of history.
+// remember writes four hours of history.
 func (g *gate) remember() {
 	g.t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(g.connection)})
@@ -178,7 +178,8 @@ func put(ctx context.Context, history *countertables.History, row usage.Row) err
 	return history.PutClosed(ctx, row.Counter, row.Epoch, row.Closed)
 }
 
-// browser is Chromium's program: CHROMIUM, by default the one on the path.
+// browser returns the path of Chromium: CHROMIUM, or chromium on the PATH. It skips the
+// test if it or its driver is missing.
 func browser(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
@@ -190,7 +191,7 @@ func browser(t *testing.T) string {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Skipf("there is no %s: install Chromium, or set CHROMIUM to it", name)
+		t.Skipf("%s is not installed: install Chromium, or set CHROMIUM to its path", name)
 	}
 	if _, err := os.Stat("browser/node_modules/playwright-core"); err != nil {
 		t.Skip("the browser's driver is not installed: run npm ci in handler/console/browser")
@@ -198,8 +199,8 @@ func browser(t *testing.T) string {
 	return path
 }
 
-// TestTheConsoleInABrowser does in Chromium what callers and operators do, with
-// a gateway that serves real calls; what it sees is in .artifacts/console.
+// TestTheConsoleInABrowser does in Chromium what callers and operators do, with a running
+// gateway, and saves screenshots in .artifacts/console.
 func TestTheConsoleInABrowser(t *testing.T) {
 	chromium := browser(t)
 	g := start(t)
@@ -219,13 +220,13 @@ func TestTheConsoleInABrowser(t *testing.T) {
 	for _, view := range []string{"entry", "caller", "operator"} {
 		for _, kind := range []string{"desk-light", "desk-dark", "phone-light", "phone-dark"} {
 			if info, err := os.Stat(filepath.Join(pictures, fmt.Sprintf("%s-%s.png", view, kind))); err != nil || time.Since(info.ModTime()) > 6*time.Minute {
-				t.Errorf("there is no new picture of %s, %s", view, kind)
+				t.Errorf("no new screenshot of %s, %s", view, kind)
 			}
 		}
 	}
 }
 
-// shortened is what the browser's driver said, without the key.
+// shortened returns the driver's output, cut to 6,000 bytes and without the key.
 func shortened(text, key string) string {
 	text = strings.ReplaceAll(text, key, "(key)")
 	return text[:min(len(text), 6000)]

@@ -1,6 +1,8 @@
-// Package console is the page at /console, where callers see what they use and
-// operators what everybody does. It is static: what it shows it asks of GET
-// /usage and of /manage, with the key or token that its user gives it.
+// Package console serves the page at /console, where callers see their own usage and
+// operators see everybody's and change subscriptions and tiers. The page is static: it
+// reads GET /usage and /manage with the key or token that its user enters.
+//
+// Start reading at page/app.js.
 package console
 
 import (
@@ -19,30 +21,29 @@ import (
 //go:embed page
 var files embed.FS
 
-// Prefix is the path that the page is at, and its files are below.
+// Prefix is the path of the page. Its files are below it.
 const Prefix = "/console"
 
-// policy lets the page load nothing but its own files, talk to nobody but the
-// gateway that it came from, and be put into no other page. Its charts place
-// themselves by style attributes that a script sets, which the policy doesn't
-// govern.
+// policy allows the page to load its own files and connect to its own gateway only, and
+// forbids framing it. Scripts may still set style properties, as the charts do, because
+// the policy restricts style attributes in markup only.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// types are the files' media types, whatever this machine thinks of them.
+// types are the files' media types, independent of this machine's configuration.
 var types = map[string]string{
 	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
 	".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
 }
 
-// file is one of the page's, read once.
+// A file is one of the page's files.
 type file struct {
 	body        []byte
 	contentType string
 	etag        string
 }
 
-// Handler serves the page.
+// Handler returns a handler that serves the page.
 func Handler() http.Handler {
 	all := make(map[string]file)
 	err := fs.WalkDir(files, "page", func(name string, entry fs.DirEntry, err error) error {
@@ -55,14 +56,15 @@ func Handler() http.Handler {
 		return err
 	})
 	if err != nil {
-		panic(fmt.Sprintf("read the embedded page: %v", err)) // it was read when this was built
+		panic(fmt.Sprintf("read the embedded page: %v", err)) // can't happen: the files are embedded
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(w, r, all) })
 }
 
+// serve answers with one of the files.
 func serve(w http.ResponseWriter, r *http.Request, all map[string]file) {
 	name, below := strings.CutPrefix(r.URL.Path, Prefix+"/")
-	if !below { // so that the page's own addresses are relative to it
+	if !below { // the page's addresses are relative to Prefix/
 		http.Redirect(w, r, strings.TrimPrefix(Prefix, "/")+"/", http.StatusPermanentRedirect)
 		return
 	}
@@ -76,7 +78,7 @@ func serve(w http.ResponseWriter, r *http.Request, all map[string]file) {
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "This path takes GET only.", http.StatusMethodNotAllowed)
+		http.Error(w, "This path accepts GET only.", http.StatusMethodNotAllowed)
 		return
 	}
 	h := w.Header()
@@ -84,7 +86,7 @@ func serve(w http.ResponseWriter, r *http.Request, all map[string]file) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cache-Control", "no-cache") // asked for again, and answered with 304
+	h.Set("Cache-Control", "no-cache") // browsers revalidate, and get 304
 	h.Set("Content-Type", found.contentType)
 	h.Set("ETag", found.etag)
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(found.body))

@@ -28,32 +28,31 @@ func TestThePageIsServedWithAStrictPolicy(t *testing.T) {
 		response := get(t, path)
 		h := response.Header
 		if response.StatusCode != http.StatusOK || h.Get("Content-Type") != contentType || h.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s: %d %v", path, response.StatusCode, h)
+			t.Errorf("%s: got %d %v, want 200 with its type and nosniff", path, response.StatusCode, h)
 		}
 		policy := h.Get("Content-Security-Policy")
 		if !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "http") {
-			t.Errorf("%s: the policy is %s", path, policy)
+			t.Errorf("%s: policy %s, want a strict one", path, policy)
 		}
 		if again := get(t, path, "If-None-Match", h.Get("ETag")); again.StatusCode != http.StatusNotModified {
-			t.Errorf("%s, asked again: %d", path, again.StatusCode)
+			t.Errorf("%s with its ETag: got %d, want 304", path, again.StatusCode)
 		}
 	}
 	if response := get(t, "/console"); response.StatusCode != http.StatusPermanentRedirect || response.Header.Get("Location") != "/console/" {
-		t.Errorf("/console: %d to %s", response.StatusCode, response.Header.Get("Location"))
+		t.Errorf("/console: got %d to %s, want 308 to /console/", response.StatusCode, response.Header.Get("Location"))
 	}
 	for _, path := range []string{"/console/nothing", "/console/../go.mod", "/console/page/app.js"} {
 		if response := get(t, path); response.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %d", path, response.StatusCode)
+			t.Errorf("%s: got %d, want 404", path, response.StatusCode)
 		}
 	}
 }
 
-// A page that names another host would break under the policy, unseen where
-// nobody looks.
+// A page that named another host would break under the policy, which no Go test sees.
 func TestThePageNamesNoOtherHost(t *testing.T) {
 	files, err := filepath.Glob("page/*.*")
 	if err != nil || len(files) < 5 {
-		t.Fatalf("%v, %v", files, err)
+		t.Fatalf("page files %v, %v; want at least 5", files, err)
 	}
 	for _, name := range files {
 		text, err := os.ReadFile(name)
@@ -62,14 +61,14 @@ func TestThePageNamesNoOtherHost(t *testing.T) {
 		}
 		for _, word := range []string{"https://", "innerHTML", "insertAdjacentHTML", "eval(", "style=\""} {
 			if strings.Contains(string(text), word) {
-				t.Errorf("%s has %s", name, word)
+				t.Errorf("%s contains %s", name, word)
 			}
 		}
 	}
 }
 
-// TestTheChartLibraryIsThePinnedOne holds the committed copy to the package
-// that make console-vendor takes it from.
+// TestTheChartLibraryIsThePinnedOne compares the committed copy with the package that
+// make console-vendor copies it from.
 func TestTheChartLibraryIsThePinnedOne(t *testing.T) {
 	const pinned = "browser/node_modules/uplot"
 	if _, err := os.Stat(pinned); err != nil {

@@ -12,13 +12,13 @@ import (
 	"tollgate/handler/console"
 )
 
-// TestTheConsoleInTrouble takes the page through long names, a gateway that is
-// away or breaks off, and numbers that are none; each case says what it is.
+// TestTheConsoleInTrouble tests the page with long names, a gateway that is unreachable or
+// breaks off answers, and invalid numbers. The script prints each case that fails.
 func TestTheConsoleInTrouble(t *testing.T) {
 	chromium := browser(t)
 	mux := http.NewServeMux()
 	mux.Handle(console.Prefix+"/", console.Handler())
-	mux.HandleFunc("/usage", func(w http.ResponseWriter, _ *http.Request) { // breaks off
+	mux.HandleFunc("/usage", func(w http.ResponseWriter, _ *http.Request) { // breaks off its answer
 		w.Header().Set("Content-Length", "100")
 		_, _ = w.Write([]byte("{"))
 	})

@@ -2,12 +2,12 @@ package secret
 
 import "strings"
 
-// marks are what names of headers with secrets have in them: Api-Key,
-// Authorization, X-Auth-Token, X-MS-TOKEN-AAD-ACCESS-TOKEN, Cookie.
+// marks are parts of the names of headers that hold secrets, such as Api-Key,
+// Authorization, X-Auth-Token, X-MS-TOKEN-AAD-ACCESS-TOKEN and Cookie.
 var marks = []string{"key", "token", "auth", "cookie", "secret", "password", "credential"}
 
-// Header reports whether a header of this name may carry a secret, going by
-// its name. Its value must not become part of a row, a metric or a log line.
+// Header reports whether a header may hold a secret, judging by its name. The value of
+// such a header must not reach a row, a metric or a log line.
 func Header(name string) bool {
 	name = strings.ToLower(name)
 	for _, mark := range marks {

@@ -13,7 +13,7 @@ func TestHeadersWithSecretsAreKnownByName(t *testing.T) {
 		"X-Team": false, "X-Tenant-Id": false, "X-Cost-Center": false, "Ocp-Apim-Trace": false, "User-Agent": false, "X-MS-CLIENT-PRINCIPAL-ID": false,
 	} {
 		if got := secret.Header(name); got != want {
-			t.Errorf("%s: %v, want %v", name, got, want)
+			t.Errorf("Header(%s) = %t, want %t", name, got, want)
 		}
 	}
 }

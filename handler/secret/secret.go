@@ -1,4 +1,4 @@
-// Package secret holds text that must never be printed.
+// Package secret provides Text, a string that can't be printed or logged by accident.
 package secret
 
 import (
@@ -6,20 +6,20 @@ import (
 	"log/slog"
 )
 
-// Text is a secret, such as a key. Every way of printing it shows only whether
-// it is there; Reveal gives it away.
+// A Text is a secret, such as a key. Printing, logging or encoding it shows only whether
+// it is empty. Reveal returns it.
 type Text struct{ value string }
 
-// New makes a secret of a string.
+// New returns value as a secret.
 func New(value string) Text { return Text{value} }
 
-// Reveal is the secret itself, for the one place that sends it.
+// Reveal returns the secret. Call it only where the secret is sent or compared.
 func (t Text) Reveal() string { return t.value }
 
-// Empty says that there is no secret.
+// Empty reports whether the secret is empty.
 func (t Text) Empty() bool { return t.value == "" }
 
-// String is what a secret looks like in any print.
+// String returns what is printed in place of the secret.
 func (t Text) String() string {
 	if t.Empty() {
 		return "(none)"
@@ -27,16 +27,16 @@ func (t Text) String() string {
 	return "(secret)"
 }
 
-// Format keeps every verb, %#v among them, from showing the value.
+// Format implements fmt.Formatter, so that no verb, not even %#v, shows the value.
 func (t Text) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(t.String())) }
 
 // LogValue implements slog.LogValuer.
 func (t Text) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
-// MarshalText keeps encoders, JSON's among them, from showing the value.
+// MarshalText implements encoding.TextMarshaler, so that no encoder shows the value.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// UnmarshalText reads a secret from a configuration.
+// UnmarshalText implements encoding.TextUnmarshaler.
 func (t *Text) UnmarshalText(text []byte) error {
 	t.value = string(text)
 	return nil

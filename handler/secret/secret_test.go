@@ -24,10 +24,10 @@ func TestNoPrintShowsASecret(t *testing.T) {
 		log.String(), string(encoded),
 	} {
 		if strings.Contains(shown, "canary") || strings.Contains(shown, fmt.Sprintf("%x", "canary")) {
-			t.Errorf("printed %s", shown)
+			t.Errorf("printed %s, want no secret", shown)
 		}
 	}
 	if holder.Key.Reveal() != "canary" {
-		t.Error("Reveal lost the secret")
+		t.Errorf("Reveal = %q, want canary", holder.Key.Reveal())
 	}
 }

@@ -1,5 +1,5 @@
-// Package strangers keeps callers without an accepted credential from filling
-// the log: anybody can make a million calls.
+// Package strangers limits the log lines about calls without a valid credential, which
+// anybody can make by the million. It writes some of the lines and counts the rest.
 package strangers
 
 import (
@@ -12,24 +12,23 @@ import (
 )
 
 const (
-	// linesAtOnce and linesAMinute bound the lines of one kind.
+	// linesAtOnce and linesAMinute limit the lines of one kind.
 	linesAtOnce  = 10
 	linesAMinute = 10
-	// countsEvery is how often a line says how many others were left out.
+	// countsEvery is how often a line reports the number of lines left out.
 	countsEvery = time.Minute
 )
 
-// Log writes some of the lines about strangers' calls and counts the rest.
-// Make one with New.
+// A Log writes a limited number of lines and counts the rest. Make one with New.
 type Log struct {
 	log *slog.Logger
 
 	mu    sync.Mutex
 	kinds map[kind]*bucket
-	timer *time.Timer // nil: nothing was left out
+	timer *time.Timer // runs Flush; nil: no line was left out
 }
 
-// kind is what lines must have in common for one to stand for another.
+// A kind identifies lines that share a limit.
 type kind struct{ message, outcome string }
 
 type bucket struct {
@@ -37,18 +36,18 @@ type bucket struct {
 	leftOut int64
 }
 
-// New makes a log that writes to another.
+// New returns a Log that writes to log.
 func New(log *slog.Logger) *Log { return &Log{log: log, kinds: make(map[kind]*bucket)} }
 
-// Write writes a line with these attributes, or counts it. There may be only
-// so many messages and outcomes as the program has: none is a caller's text.
+// Write writes or counts a line. message and outcome must come from the program, never
+// from a caller, because each pair is kept forever.
 func (l *Log) Write(level slog.Level, message, outcome string, attrs ...slog.Attr) {
 	if l.admit(kind{message, outcome}) {
 		l.log.LogAttrs(context.Background(), level, message, attrs...)
 	}
 }
 
-// admit reports whether a line is written.
+// admit reports whether to write a line of a kind, and counts it if not.
 func (l *Log) admit(k kind) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,7 +66,7 @@ func (l *Log) admit(k kind) bool {
 	return false
 }
 
-// Flush writes how many lines were left out since it was last written.
+// Flush writes the number of lines left out since the last Flush.
 func (l *Log) Flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

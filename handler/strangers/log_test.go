@@ -12,7 +12,7 @@ import (
 	"tollgate/handler/strangers"
 )
 
-// read counts the lines of a log, and those that were left out of it.
+// read counts the lines in a log and the lines left out of it.
 func read(t *testing.T, log string) (lines int, leftOut map[string]int) {
 	t.Helper()
 	leftOut = make(map[string]int)
@@ -63,7 +63,7 @@ func TestAFloodIsAFewLinesAndACount(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if text.Len() != before {
-			t.Errorf("nothing happened, and the log says %s", text.String()[before:])
+			t.Errorf("after an hour without calls the log gained %s, want nothing", text.String()[before:])
 		}
 	})
 }

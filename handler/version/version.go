@@ -1,4 +1,4 @@
-// Package version says which build this is.
+// Package version identifies the build of the running program.
 package version
 
 import "runtime/debug"
@@ -6,9 +6,9 @@ import "runtime/debug"
 // stamp is set by the Makefile's builds: -ldflags "-X tollgate/handler/version.stamp=…".
 var stamp string
 
-// String is the stamp of a build, as git describes the sources: a tag, a
-// commit, and -dirty where files were changed. Without a stamp it is the commit
-// that the go command noted, or "development".
+// String returns the version: the stamp, which is the output of git describe (a tag, a
+// commit, and -dirty if files were changed), else the commit that the go command recorded,
+// else "development".
 func String() string {
 	if stamp != "" {
 		return stamp
@@ -20,6 +20,7 @@ func String() string {
 	return revision(info.Settings)
 }
 
+// revision returns the commit in build settings, or "development".
 func revision(settings []debug.BuildSetting) string {
 	commit, suffix := "development", ""
 	for _, s := range settings {

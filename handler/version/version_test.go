@@ -15,7 +15,7 @@ func TestWithoutAStampItIsTheCommit(t *testing.T) {
 		"0123456789ab-dirty": {{Key: "vcs.modified", Value: "true"}, {Key: "vcs.revision", Value: "0123456789abcdef"}},
 	} {
 		if got := revision(settings); got != want {
-			t.Errorf("%v is %s, not %s", settings, got, want)
+			t.Errorf("revision(%v) = %s, want %s", settings, got, want)
 		}
 	}
 }
@@ -31,6 +31,6 @@ func TestTheStampIsWhatTheLinkerSets(t *testing.T) {
 	}
 	output, err := exec.Command(program, "version").Output()
 	if err != nil || strings.TrimSpace(string(output)) != "v1.2.3-canary" {
-		t.Errorf("tollgate version prints %q: %v", output, err)
+		t.Errorf("tollgate version prints %q, %v; want v1.2.3-canary", output, err)
 	}
 }

@@ -134,7 +134,7 @@ async function caller() {
 async function operator() {
   const form = section("operator-title");
   await field(form, "Entra ID token or operator key").fill(operatorKey);
-  assert.equal(await form.getByLabel("Keep it until this tab is closed").isChecked(), false, "an operator's key is kept unasked");
+  assert.equal(await form.getByLabel("Keep it until this tab is closed").isChecked(), false, "an operator's key is kept although its box is unchecked");
   await form.getByRole("button").click();
   await page.getByRole("heading", { name: "All subscriptions" }).waitFor();
   await section("top-title").getByRole("button", { name: "team-a", exact: true }).waitFor();
@@ -182,7 +182,7 @@ async function create() {
   await dialog().getByRole("button", { name: "Create" }).click();
   const key = await shownKey();
   await section("list-title").getByText("5 of 5 subscriptions").waitFor();
-  assert.equal(await chat(key), 200, "the new key isn't taken");
+  assert.equal(await chat(key), 200, "the new key is refused");
 }
 
 async function change() {
@@ -216,7 +216,7 @@ async function keys() {
   await act("Rotate the primary key");
   await accessible("rotate");
   await dialog().getByRole("button", { name: "Rotate key" }).click();
-  assert.equal(await chat(await shownKey()), 200, "the rotated key isn't taken");
+  assert.equal(await chat(await shownKey()), 200, "the rotated key is refused");
   await dialog().getByText(/, expires /).waitFor(); // the old one
   await act("Create the secondary key");
   await dialog().getByRole("button", { name: "Create key" }).click();

@@ -128,7 +128,7 @@ const cases = {
     await act(page, `Keys of ${long}`);
     await act(page, "Revoke the primary key");
     await act(page, "Revoke key");
-    await page.getByRole("alert").getByText("isn't the gateway").waitFor();
+    await page.getByRole("alert").getByText("isn't the gateway's").waitFor();
   },
   async "a time that is chosen while the gateway is away says so"() {
     const page = await caller();

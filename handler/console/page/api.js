@@ -1,6 +1,6 @@
-// What the page asks of the gateway it came from, and of nobody else.
+// Requests to the gateway that served the page.
 
-/** What went wrong, as a person is told it. */
+/** A failed request; the message is for people. status 0: no answer of the gateway. */
 export class Refusal extends Error {
   constructor(status, message, retry) {
     super(message);
@@ -13,7 +13,7 @@ async function ask(path, options) {
   let response, text;
   try {
     response = await fetch(new URL(path, document.baseURI), { cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(30_000), ...options });
-    text = await response.text(); // which may break off, too
+    text = await response.text(); // may break off, too
   } catch {
     throw new Refusal(0, "The gateway can't be reached.");
   }
@@ -27,11 +27,11 @@ async function ask(path, options) {
     const message = body?.detail ?? body?.message ?? `The gateway answered ${response.status}.`;
     throw new Refusal(response.status, message, Number(response.headers.get("Retry-After")) || undefined);
   }
-  if (text && body === undefined) throw new Refusal(0, "What answered isn't the gateway."); // a proxy's page, say
+  if (text && body === undefined) throw new Refusal(0, "The answer isn't the gateway's."); // a proxy's page, for example
   return { body, etag: response.headers.get("ETag") };
 }
 
-/** What a caller may ask: GET /usage with its own key. */
+/** A caller's requests: GET /usage with its own key. */
 export class Caller {
   constructor(key) {
     this.key = key;
@@ -42,7 +42,7 @@ export class Caller {
   }
 }
 
-/** What an operator may ask: /manage. */
+/** An operator's requests to /manage. */
 export class Operator {
   constructor(token) {
     this.token = token;
@@ -61,7 +61,7 @@ export class Operator {
     return (await this.ask("GET", `${path}${given.length ? `?${new URLSearchParams(given)}` : ""}`)).body;
   }
 
-  /** All pages of a list, up to a bound that a page can still show. */
+  /** Returns all pages of a list, up to about most items. */
   async all(path, query = {}, most = 5000) {
     const items = [];
     let after;

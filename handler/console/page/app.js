@@ -1,4 +1,4 @@
-// The page: who is looking, which view they see, and when it looks again.
+// Start here: signing in and out, choosing the view, and refreshing it.
 import { h, fill, second, announce } from "./dom.js";
 import { Caller, Operator } from "./api.js";
 import { CallerView } from "./caller.js";
@@ -11,7 +11,7 @@ const live = document.getElementById("live");
 const who = document.getElementById("who");
 const leave = document.getElementById("leave");
 
-/** What the browser keeps for this page: nothing where it is told not to. */
+/** Returns a browser storage, or a dummy if the browser denies it. */
 function keeps(where) {
   try {
     return window[where];
@@ -22,20 +22,19 @@ function keeps(where) {
 
 const tab = keeps("sessionStorage"), always = keeps("localStorage");
 
-// A key or token is kept for this tab only, and only if its user says so: an
-// operator's is in memory alone unless its box is checked. A tab that is opened
-// from this one, or duplicates it, gets a copy of what is kept.
+// A key or token is stored for this tab only, and only if its box is checked; else it is
+// in memory alone. A tab opened from this one, or duplicated from it, gets a copy.
 const kept = "tollgate.session";
 let view = null;
 let timer = 0;
 
 function status(state, text) {
-  if (live.dataset.state !== state && text) announce(text); // and not each look's time
+  if (live.dataset.state !== state && text) announce(text); // only changes of state, not each refresh
   live.dataset.state = state;
   live.textContent = text;
 }
 
-/** Looks again and again: soon, later after a failure, and not while nobody sees it. */
+/** Refreshes the view repeatedly: less often after a failure, never while hidden. */
 async function look() {
   clearTimeout(timer);
   const mine = view;
@@ -48,7 +47,7 @@ async function look() {
   } catch (error) {
     if (mine !== view) return;
     if (error.status === 401 || error.status === 403) {
-      signOut(error.status === 403 ? error.message : "The key or token isn't taken any more.");
+      signOut(error.status === 403 ? error.message : "The key or token is no longer accepted.");
       return;
     }
     pause = Math.max((error.retry ?? 0) * 1000, 10_000);
@@ -79,7 +78,7 @@ function signOut(reason = "") {
   entry(reason);
 }
 
-/** Signs in as a caller or an operator; throws what the gateway says. */
+/** Signs in as a caller or an operator. Throws the gateway's error. */
 async function enter(kind, secret) {
   if (kind === "caller") {
     const caller = new Caller(secret);
@@ -93,7 +92,7 @@ async function enter(kind, secret) {
 
 const reasons = {
   caller: { 401: "This isn't the key of an active subscription." },
-  operator: { 401: "This is neither the operator's key nor a token that is taken here.", 404: "Operating is off here: set MANAGE_ISSUER and MANAGE_AUDIENCE, or MANAGE_KEY." },
+  operator: { 401: "This is neither the operator's key nor a valid token.", 404: "The operators' API is off: set MANAGE_ISSUER and MANAGE_AUDIENCE, or MANAGE_KEY." },
 };
 
 function signIn(kind, { title, about, label, button, hint }) {
@@ -122,15 +121,15 @@ function signIn(kind, { title, about, label, button, hint }) {
 
 function entry(reason) {
   fill(main, h("div", { class: "entry" },
-    h("div", {}, h("h1", {}, "Tokens, spent and left"), h("p", { class: "sub" }, "What you enter goes to this gateway alone, and is kept in this tab: in memory alone, or through reloads if you say so. Then a tab that you duplicate or open from it has a copy.")),
+    h("div", {}, h("h1", {}, "Token usage and limits"), h("p", { class: "sub" }, "What you enter is sent to this gateway only and kept in this tab: in memory, or across reloads if you choose so. Tabs that you then duplicate or open from this one get a copy.")),
     reason ? h("p", { class: "notice bad", role: "alert" }, reason) : null,
     h("div", { class: "cards" },
-      signIn("caller", { title: "My usage", about: "Your limits, what is left of them, and what your calls used.", label: "API key", button: "Show my usage", hint: "The key that your calls carry; it begins with tg_." }),
+      signIn("caller", { title: "My usage", about: "Your limits, what is left of them, and what your calls used.", label: "API key", button: "Show my usage", hint: "The key that your calls use. It begins with tg_." }),
       signIn("operator", { title: "Operate", about: "Everybody's usage, subscriptions, keys and tiers.", label: "Entra ID token or operator key", button: "Operate",
         hint: "az account get-access-token --resource <MANAGE_AUDIENCE> --query accessToken -o tsv" }))));
 }
 
-/** The colours: the system's, or those that were chosen here. */
+/** Applies the colour scheme: the system's or the one chosen here. */
 function theme() {
   const select = document.getElementById("theme");
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -155,4 +154,4 @@ leave.addEventListener("click", () => signOut());
 document.addEventListener("visibilitychange", look);
 const before = JSON.parse(tab.getItem(kept) ?? "null");
 entry("");
-if (before) enter(...before).then((show) => show(), (error) => (error.status === 401 ? signOut("The key or token isn't taken any more.") : entry(error.message)));
+if (before) enter(...before).then((show) => show(), (error) => (error.status === 401 ? signOut("The key or token is no longer accepted.") : entry(error.message)));

@@ -1,15 +1,15 @@
-// What a caller sees: where its own key's limits stand, and what it used.
+// The caller's view: its limits and its usage.
 import { h, fill, short, full, when, until, meter, tabs, announce } from "./dom.js";
 import { tokensChart, refusalsChart, burndownChart, buckets, inWords } from "./chart.js";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-/** How long each choice of hours makes its spans. */
+/** The length of a span for each choice of hours, in milliseconds. */
 const spans = { 1: MINUTE, 3: MINUTE, 24: 15 * MINUTE, 168: HOUR };
 const names = { [MINUTE]: "minute", [15 * MINUTE]: "quarter of an hour", [HOUR]: "hour" };
 
-/** A limit's card: how much of it is used, what is left and until when. */
+/** A card that shows a limit: used, left, and when it resets. */
 function limitCard(title) {
   const gauge = meter(title);
   const big = h("div", { class: "big" });
@@ -33,7 +33,7 @@ function limitCard(title) {
 /** Words for a quota's period: "a day". */
 const periods = { Hourly: "this hour", Daily: "today", Weekly: "this week", Monthly: "this month", Yearly: "this year" };
 
-/** What was left of a quota at each point, reckoned back from what is left now. */
+/** Returns what was left of a quota at each point, computed back from what is left now. */
 export function leftOver(points, quota) {
   let left = quota.left;
   const back = points.toReversed().map((p) => {
@@ -44,8 +44,8 @@ export function leftOver(points, quota) {
   return back.toReversed();
 }
 
-/** When a quota will be used up if it goes on as in the points of the last hour,
- * the longer ones whole: the running one alone says little. */
+/** Says when a quota will be used up at the rate of the last hour. It uses whole points,
+ * because the running one alone says little. */
 export function lasts(points, quota) {
   const now = Date.now(), length = points[1].at - points[0].at;
   const recent = points.filter((p) => p.at + length > now - HOUR);
@@ -57,7 +57,7 @@ export function lasts(points, quota) {
   return end >= resets ? `${rate} it lasts until it resets, ${when(resets)}.` : `${rate} it is used up by ${when(end)}, before it resets ${when(resets)}.`;
 }
 
-/** The caller's view. status(state, text) tells how the connection is. */
+/** The caller's view. It calls status(state, text) when the connection changes. */
 export class CallerView {
   constructor(caller, status, leave) {
     Object.assign(this, { caller, status, leave, hours: "3" });
@@ -110,7 +110,7 @@ export class CallerView {
   }
 
   stop() {
-    this.status = () => {}; // what is still under way has nobody to tell
+    this.status = () => {}; // requests in progress must not report any more
     for (const chart of [this.tokens, this.refused, this.burndown]) chart.stop();
   }
 }

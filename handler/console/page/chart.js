@@ -1,12 +1,12 @@
-// Charts, drawn by uPlot (vendor/). Each has a caption that says what it shows
-// and a table of its values, for who can't see it.
+// Charts, drawn by uPlot (vendor/). Each has a caption and a table of its values, for
+// users who can't see it.
 import { h, fill, short, when, full } from "./dom.js";
 
 const drawn = new Set();
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** A colour as the scheme in force has it: canvas knows no light-dark(). */
+/** Resolves a colour in the current scheme, because canvas doesn't support light-dark(). */
 function resolved(name) {
   const probe = h("span", { class: "hidden" });
   probe.style.color = colour(name);
@@ -95,7 +95,7 @@ export class Chart {
     else this.draw();
   }
 
-  /** Writes the table, newest first, while somebody has it open. */
+  /** Writes the table, newest first, if it is open. */
   tabulate() {
     if (!this.values.open || !this.points) return;
     fill(this.rows, this.points.toReversed().map((p) => h("tr", {}, h("td", {}, when(p.at)), this.columns.map(([, cell]) => h("td", { class: "num" }, full(cell(p)))))));
@@ -108,14 +108,14 @@ export class Chart {
   }
 }
 
-/** Draws all charts anew in the colours now in force. */
+/** Redraws all charts in the current colours. */
 export function recolour() {
   for (const chart of drawn) chart.draw();
 }
 
 const columns = [["Prompt", (p) => p.promptTokens], ["Completion", (p) => p.completionTokens], ["Tokens", (p) => p.promptTokens + p.completionTokens], ["Calls", (p) => p.requests], ["Refused", (p) => p.refused]];
 
-/** Tokens by minute, hour or day, against a limit where there is one. */
+/** A chart of tokens by minute, hour or day, with the limit if there is one. */
 export function tokensChart(title) {
   const chart = new Chart({ title, series: ["total", "prompt", "limit"], legend: [["prompt", "Prompt"], ["completion", "Completion"], ["limit line", "Limit"]], columns, empty: "No tokens were used in this time." });
   return Object.assign(chart, {
@@ -126,19 +126,19 @@ export function tokensChart(title) {
   });
 }
 
-/** Refused calls. */
+/** A chart of refused calls. */
 export function refusalsChart(title) {
   const chart = new Chart({ title, series: ["refused"], legend: [["refused", "Refused calls"]], columns: [["Refused", (p) => p.refused]], low: true, empty: "No call was refused in this time." });
   return Object.assign(chart, { refusals: (points, caption) => chart.show(points, [points.map((p) => p.refused)], caption) });
 }
 
-/** A quota that is being used up. */
+/** A chart of what is left of a quota. */
 export function burndownChart(title) {
   const chart = new Chart({ title, series: ["left"], legend: [["left", "Quota left"]], columns: [["Left", (p) => p.left]], low: true, empty: "Nothing is left." });
   return Object.assign(chart, { burndown: (points, caption) => chart.show(points, [points.map((p) => p.left)], caption) });
 }
 
-/** Puts spans into a row of buckets without gaps. length and times in milliseconds. */
+/** Sums spans in consecutive buckets. length and times are in milliseconds. */
 export function buckets(spans, from, to, length) {
   const all = [];
   const byTime = new Map();
@@ -155,7 +155,7 @@ export function buckets(spans, from, to, length) {
   return all;
 }
 
-/** What to say of tokens in words. */
+/** A caption for a chart of tokens. */
 export function inWords(points, unit) {
   const total = points.reduce((sum, p) => sum + p.promptTokens + p.completionTokens, 0);
   const peak = points.reduce((best, p) => (p.promptTokens + p.completionTokens > best.promptTokens + best.completionTokens ? p : best), points[0]);

@@ -1,8 +1,8 @@
-// Dialogs: the browser's own, which keep the keyboard within and give it back.
+// Dialogs. They are the browser's own, which handle the keyboard focus.
 import { h, when, like } from "./dom.js";
 
-/** Shows a dialog until it is closed; then the keyboard is where it was, also
- * where that was drawn anew meanwhile. */
+/** Shows a dialog until it is closed, then restores the focus, even if its element was
+ * redrawn meanwhile. */
 export function show(dialog) {
   const from = document.activeElement;
   dialog.addEventListener("close", () => {
@@ -13,9 +13,9 @@ export function show(dialog) {
   dialog.showModal();
 }
 
-/** Opens a dialog with a form. send is called with the form's values and does
- * the work; what it throws is shown, and the dialog stays. Resolves to what
- * send returned, or undefined where it was left. */
+/** Opens a dialog with a form. send gets the form's values and does the work; if it
+ * throws, the dialog shows the error and stays open. Resolves to send's result, or to
+ * undefined if the dialog was cancelled. */
 export function form({ title, body, confirm, danger = false, cancel = true, send }) {
   return new Promise((resolve) => {
     const fault = h("p", { class: "fault", role: "alert" });
@@ -24,8 +24,8 @@ export function form({ title, body, confirm, danger = false, cancel = true, send
     const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => resolve(result) },
       h("form", { novalidate: true, onsubmit: async (event) => {
         event.preventDefault();
-        const misread = [...event.target.elements].find((control) => control.validity.badInput); // whose value is empty then
-        fault.textContent = misread ? `${misread.labels[0].textContent}: that is no number.` : "";
+        const misread = [...event.target.elements].find((control) => control.validity.badInput); // its value is empty then
+        fault.textContent = misread ? `${misread.labels[0].textContent}: not a number.` : "";
         if (misread) return misread.focus();
         go.disabled = true;
         try {
@@ -43,26 +43,26 @@ export function form({ title, body, confirm, danger = false, cancel = true, send
 
 let fields = 0;
 
-/** A labelled control, with a hint that belongs to it. */
+/** Returns a labelled control with an optional hint. */
 export function field(text, control, hint) {
   control.id = `field-${(fields += 1)}`;
   if (hint) control.setAttribute("aria-describedby", `${control.id}-hint`);
   return h("div", { class: "field" }, h("label", { for: control.id }, text), control, hint ? h("small", { id: `${control.id}-hint` }, hint) : null);
 }
 
-/** A select of values. */
+/** Returns a select of values. */
 export function choice(name, values, chosen) {
   return h("select", { name }, values.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
 }
 
-/** Shows a key this once. */
+/** Shows a new key. */
 export function showKey(made) {
   return new Promise((resolve) => {
     const copied = h("span", { class: "hint", role: "status" });
     const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => resolve() },
       h("form", { onsubmit: (event) => { event.preventDefault(); dialog.close(); } },
         h("h2", { id: "dialog-title" }, `The new ${made.slot} key of ${made.subscription}`),
-        h("p", {}, "It is shown this once and stored nowhere. Copy it now."),
+        h("p", {}, "It is shown only now and isn't stored. Copy it."),
         h("div", { class: "secret" }, h("code", { id: "made-key", tabIndex: 0 }, made.key),
           h("button", { type: "button", class: "quiet", onclick: async () => {
             try {

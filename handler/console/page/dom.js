@@ -1,5 +1,5 @@
-// Elements, and the numbers and times in them. Text is always set as text, so
-// nothing that callers or operators named can become markup.
+// Elements, numbers and times. Text is always set as text, so that no name can become
+// markup.
 
 /** Makes an element: h("p", {class: "sub"}, "text", child). */
 export function h(tag, properties = {}, ...children) {
@@ -16,11 +16,11 @@ export function h(tag, properties = {}, ...children) {
 
 const named = (button) => button.getAttribute("aria-label") ?? button.textContent;
 
-/** The button within an element that is named like one that was there before. */
+/** Returns the button within an element that has the same name as an earlier one. */
 export const like = (within, button) => [...within.querySelectorAll("button")].find((b) => named(b) === named(button));
 
-/** Replaces what is in an element. Whoever is at one of its buttons stays there:
- * at the one of the same name, else at the one in its place. */
+/** Replaces the content of an element. If one of its buttons had the focus, the new button
+ * of the same name gets it, else the one in its place. */
 export function fill(element, ...children) {
   const held = document.activeElement, place = [...element.querySelectorAll("button")].indexOf(held);
   element.replaceChildren(...children.flat().filter(Boolean));
@@ -28,15 +28,15 @@ export function fill(element, ...children) {
   return element;
 }
 
-/** Tells a screen reader something that happened. */
+/** Announces a text to screen readers. */
 export function announce(text) {
   document.getElementById("announce").textContent = text;
 }
 
 const whole = new Intl.NumberFormat("en");
 
-/** A number to take in at a glance: 9,999, 12.4k, 3.1M. Cut, not rounded, so
- * that a limit never looks reached before it is. */
+/** A short form of a number: 9,999, 12.4k, 3.1M. It is truncated, not rounded, so that a
+ * limit never looks reached before it is. */
 export function short(n) {
   const size = Math.abs(n);
   if (size < 10_000) return whole.format(n);
@@ -53,7 +53,7 @@ const clock = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", hour: "2-digit
 const clockSeconds = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
 
-/** 14:03 UTC, or with its day where that isn't today. */
+/** 14:03 UTC, with the day unless it is today. */
 export function when(time) {
   const at = new Date(time);
   const hour = `${clock.format(at)} UTC`;
@@ -74,7 +74,7 @@ export function until(time) {
   return `in ${Math.round(hours / 24)} days`;
 }
 
-/** A bar of how much is used, with its value for a screen reader. */
+/** A bar that shows how much is used, with the value for screen readers. */
 export function meter(label) {
   const inner = h("div");
   const element = h("div", { class: "meter", role: "meter", "aria-label": label, "aria-valuemin": "0", "aria-valuemax": "100" }, inner);
@@ -89,7 +89,7 @@ export function meter(label) {
   return element;
 }
 
-/** A choice of a few, as radio buttons that look like tabs. */
+/** A choice as radio buttons that look like tabs. */
 export function tabs(label, name, choices, chosen, onchoose) {
   return h("fieldset", { class: "tabs", "aria-label": label, role: "radiogroup" }, Object.entries(choices).map(([value, text]) =>
     h("label", {}, h("input", { type: "radio", name, value, checked: value === chosen, onchange: () => onchoose(value) }), h("span", {}, text))));

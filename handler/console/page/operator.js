@@ -1,4 +1,4 @@
-// What an operator sees: everybody's usage, and the subscriptions to change.
+// The operator's view: everybody's usage, subscriptions, tiers and the audit.
 import { h, fill, short, full, when, meter, tabs, table, announce } from "./dom.js";
 import { tokensChart, refusalsChart, burndownChart, buckets, inWords } from "./chart.js";
 import { leftOver, lasts } from "./caller.js";
@@ -7,14 +7,14 @@ import * as act from "./actions.js";
 
 const MINUTE = 60_000, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 
-/** What each choice of time asks for. */
+/** The query for each choice of time. Lengths are in milliseconds. */
 const ranges = {
   hour: { text: "1 hour", by: "minute", from: "1h", length: MINUTE, span: HOUR, unit: "minute" },
   day: { text: "1 day", by: "hour", from: "24h", length: HOUR, span: DAY, unit: "hour" },
   month: { text: "30 days", by: "day", from: "720h", length: DAY, span: 30 * DAY, unit: "day" },
 };
 
-/** How many rows a list shows before it asks to be searched. */
+/** The most rows that a list shows. */
 const most = 100;
 
 const used = (window) => Math.max(0, window.limit - window.left);
@@ -55,8 +55,8 @@ export class OperatorView {
       h("section", { class: "card", "aria-labelledby": "audit-title" }, h("h2", { id: "audit-title" }, "Latest changes"), this.changes));
   }
 
-  /** Looks at everything that moves; at what moves slowly, less often, and when a
-   * minute has ended, which is in the history from then on. */
+  /** Refreshes the view: counters each time; the history and lists every 30 s and when a
+   * minute ends, because the history has it from then on. */
   async look() {
     const now = await this.operator.all("/usage");
     this.now = now;
@@ -85,7 +85,7 @@ export class OperatorView {
 
   showNow() {
     const range = ranges[this.range], to = Date.now();
-    // A minute is in the history when it is over: what is running comes from the counters.
+    // The history has minutes that are over; the running one comes from the counters.
     const running = this.now.map((s) => ({ from: to, counter: s.counter, ...s.happened }));
     this.points = buckets([...this.history, ...running], to - range.span, to, range.length);
     this.tokens.element.querySelector("h2").textContent = `Tokens a ${range.unit}`;
@@ -106,7 +106,7 @@ export class OperatorView {
     }
     const standing = new Map(this.now.map((s) => [s.counter, s]));
     const top = [...sums.keys()].filter((counter) => sums.get(counter) > 0).sort((a, b) => sums.get(b) - sums.get(a)).slice(0, 8);
-    fill(this.top, top.length === 0 ? h("p", { class: "hint" }, "Nobody has used tokens in this time.") : table("Subscriptions that used most", [
+    fill(this.top, top.length === 0 ? h("p", { class: "hint" }, "No tokens were used in this time.") : table("Subscriptions that used most", [
       { name: "Counter", class: "name", cell: (c) => h("button", { type: "button", class: "quiet small", onclick: () => this.detail(c) }, c) },
       { name: "Tokens", class: "num", cell: (c) => short(sums.get(c)) },
       { name: "This minute", cell: (c) => gauge(standing.get(c)?.minute, `${c}: this minute`) },
@@ -135,12 +135,12 @@ export class OperatorView {
     const chosen = this.ofTier.value;
     fill(this.ofTier, h("option", { value: "" }, "All"), this.tiers.map((t) => h("option", { value: t.id, selected: t.id === chosen }, t.id)));
     const found = this.subscriptions.filter((s) => (!search || `${s.id} ${s.name ?? ""}`.toLowerCase().includes(search)) && (!chosen || s.tier === chosen) && (!this.state.value || Boolean(s.suspended) === (this.state.value === "suspended")));
-    this.count.textContent = `${full(found.length)} of ${full(this.subscriptions.length)} subscriptions${found.length > most ? `; the first ${most} are shown: search for others` : ""}`;
-    fill(this.list, found.length === 0 ? h("p", { class: "hint" }, this.subscriptions.length ? "None is like that." : "There is none yet.") : table("Subscriptions", [
+    this.count.textContent = `${full(found.length)} of ${full(this.subscriptions.length)} subscriptions${found.length > most ? `; the first ${most} are shown, search for others` : ""}`;
+    fill(this.list, found.length === 0 ? h("p", { class: "hint" }, this.subscriptions.length ? "None matches." : "There are none yet.") : table("Subscriptions", [
       { name: "Subscription", class: "name", cell: (s) => [s.id, s.name ? h("small", {}, s.name) : null] },
       { name: "Tier", cell: (s) => [s.tier, s.overrides ? h("span", { class: "hint", title: JSON.stringify(s.overrides) }, " with overrides") : null].filter(Boolean) },
       { name: "State", cell: (s) => h("span", { class: `badge ${s.suspended ? "bad" : "good"}` }, s.suspended ? "Suspended" : "Active") },
-      { name: "Made", cell: (s) => (s.created ? when(s.created) : "–") },
+      { name: "Created", cell: (s) => (s.created ? when(s.created) : "–") },
       { name: "Actions", class: "acts", cell: (s) => [
         h("button", { type: "button", class: "quiet small", "aria-label": `Keys of ${s.id}`, onclick: () => this.act(act.keys, s) }, "Keys"),
         h("button", { type: "button", class: "quiet small", "aria-label": `Change tier of ${s.id}`, onclick: () => this.act(act.changeTier, s, this.tiers) }, "Change tier"),
@@ -149,7 +149,7 @@ export class OperatorView {
   }
 
   showTiers() {
-    fill(this.tierList, this.tiers.length === 0 ? h("p", { class: "hint" }, "There is none yet. Make one before a subscription.") : table("Tiers", [
+    fill(this.tierList, this.tiers.length === 0 ? h("p", { class: "hint" }, "There are none yet. Create one before a subscription.") : table("Tiers", [
       { name: "Tier", class: "name", cell: (t) => t.id },
       { name: "Tokens a minute", class: "num", cell: (t) => (t.tokensPerMinute ? full(t.tokensPerMinute) : "–") },
       { name: "Quota", class: "num", cell: (t) => (t.tokenQuota ? `${full(t.tokenQuota)} ${t.tokenQuotaPeriod}` : "–") },
@@ -164,7 +164,7 @@ export class OperatorView {
     const badge = { done: "good", refused: "warn", unknown: "warn" };
     const text = (v) => (typeof v === "object" ? JSON.stringify(v) : String(v));
     const change = ([name, c]) => (c.from === undefined ? `${name} ${text(c.to)}` : c.to === undefined ? `${name} no longer ${text(c.from)}` : `${name} from ${text(c.from)} to ${text(c.to)}`);
-    fill(this.changes, !this.audit?.length ? h("p", { class: "hint" }, "Nothing was changed yet.") : table("Latest changes", [
+    fill(this.changes, !this.audit?.length ? h("p", { class: "hint" }, "No changes yet.") : table("Latest changes", [
       { name: "When", cell: (e) => when(e.when) },
       { name: "What", class: "name", cell: (e) => [`${e.action} ${e.target}`, h("small", {}, Object.entries(e.changes ?? {}).map(change).join(", "))] },
       { name: "Who", cell: (e) => e.who },
@@ -172,10 +172,10 @@ export class OperatorView {
     ], this.audit));
   }
 
-  /** Does something in a dialog, then shows what has changed. */
+  /** Runs an action in a dialog, then reloads the lists. */
   async act(action, ...args) {
     const done = await action(this.operator, ...args);
-    try { // also where it was left: another's change may have been why
+    try { // also after a cancelled dialog: another operator's change may be the reason
       await this.reload();
       if (typeof done === "string") announce(done);
     } catch (error) {
@@ -184,7 +184,7 @@ export class OperatorView {
   }
 
   stop() {
-    this.status = () => {}; // what is still under way has nobody to tell
+    this.status = () => {}; // requests in progress must not report any more
     this.tokens.stop();
     this.refused.stop();
   }
