@@ -251,13 +251,9 @@ func (h *Holder) dropLease() {
 // A View is a summary of a counter, without its slots, for a holder.
 type View struct {
 	Limits
-	Window, Credit, Spent int64
-	PeriodStart           time.Time
-	PeriodSpent           int64
-	Live                  int  // instances, this one included
-	Shared                bool // other instances have, or had, a part in it
-	leased, ofPeriod      int64
-	given                 Spans
+	balance
+	Live   int  // instances, this one included
+	Shared bool // other instances have, or had, a part in it
 }
 
 // View summarizes a counter for its holder, with its tier's limits if the
@@ -271,10 +267,8 @@ func (s *State) View(h *Holder, limits Limits, now time.Time) View {
 	if own == nil || own.Gone || own.Expiry < now.Unix() {
 		live++
 	}
-	return View{Limits: s.Limits, Window: s.Window, Credit: s.Credit, Spent: s.Spent,
-		PeriodStart: s.PeriodStart, PeriodSpent: s.PeriodSpent, Live: live,
-		Shared: slices.ContainsFunc(s.Slots, func(slot Slot) bool { return slot.ID != h.id }),
-		leased: s.leased(), ofPeriod: s.leasedOfPeriod(), given: s.Given}
+	return View{Limits: s.Limits, balance: s.balance(), Live: live,
+		Shared: slices.ContainsFunc(s.Slots, func(slot Slot) bool { return slot.ID != h.id })}
 }
 
 // Standing returns the counter's standing at a time, seen without a lease.
@@ -290,13 +284,9 @@ func (v *View) advance(now time.Time) {
 	if minute <= v.Window {
 		return
 	}
-	v.Credit = v.given.credit(v.Limits, v.Credit-v.Spent-v.leased, v.Window, minute)
-	v.Window, v.Spent, v.leased = minute, 0, 0
-	if v.Quota == 0 {
-		return
-	}
-	if start := v.Period.Start(MinuteStart(minute)); start.After(v.PeriodStart) {
-		v.PeriodStart, v.PeriodSpent, v.ofPeriod = start, 0, 0
+	v.openMinute(v.Limits, minute)
+	if start, later := v.periodSince(v.PeriodStart, minute); later {
+		v.PeriodStart, v.PeriodSpent, v.leasedOfPeriod = start, 0, 0
 	}
 }
 
@@ -311,13 +301,13 @@ func (v *View) Left(now time.Time) int64 {
 // still to be reported.
 func (h *Holder) available(v *View, now time.Time) (minute, period int64) {
 	v.advance(now)
-	minute, period = Unlimited, Unlimited
+	minute, period = v.left(v.Limits)
 	own := h.Left(now) - h.Excess()
 	if v.TokensPerMinute > 0 {
-		minute = v.Credit - v.Spent - v.leased + own
+		minute += own
 	}
 	if v.Quota > 0 {
-		period = v.Quota - v.PeriodSpent - v.ofPeriod + own
+		period += own
 	}
 	return minute, period
 }

@@ -57,10 +57,8 @@ func (s *State) Advance(limits Limits, now time.Time) {
 	if minute := Minute(now); minute > s.Window {
 		s.openMinute(minute)
 	}
-	if s.Quota > 0 {
-		if start := s.Period.Start(MinuteStart(s.Window)); start.After(s.PeriodStart) {
-			s.openPeriod(start)
-		}
+	if start, later := s.periodSince(s.PeriodStart, s.Window); later {
+		s.openPeriod(start)
 	}
 }
 
@@ -68,10 +66,10 @@ func (s *State) Advance(limits Limits, now time.Time) {
 // as spent in it; otherwise the same tokens could be had again from the new
 // minute's credit.
 func (s *State) openMinute(minute int64) {
-	left := s.Credit - s.Spent - s.leased()
+	b := s.balance()
+	b.openMinute(s.Limits, minute)
 	s.closeMinute(minute)
-	s.Credit = s.Given.credit(s.Limits, left, s.Window, minute)
-	s.Window, s.Spent = minute, 0
+	s.Window, s.Credit, s.Spent = b.Window, b.Credit, b.Spent
 	s.Opened, s.Given = s.Opened.with(Span{minute, minute}), s.Given.since(minute)
 }
 
@@ -160,14 +158,8 @@ const Unlimited = math.MaxInt64 / 8
 // left returns the tokens left of the minute and of the period; below zero
 // they are owed.
 func (s *State) left() (minute, period int64) {
-	minute, period = Unlimited, Unlimited
-	if s.TokensPerMinute > 0 {
-		minute = s.Credit - s.Spent - s.leased()
-	}
-	if s.Quota > 0 {
-		period = s.Quota - s.PeriodSpent - s.leasedOfPeriod()
-	}
-	return minute, period
+	b := s.balance()
+	return b.left(s.Limits)
 }
 
 // charge charges tokens to the minute and to the period.
