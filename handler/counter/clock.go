@@ -6,39 +6,39 @@ import (
 	"time"
 )
 
-// clock tells the service's time: never later than it is there, and late by a
-// second and a round trip at most. All instances open a minute by this time,
-// so that none opens it early however wrong its own clock runs. It goes on by
-// monotonic time, so that setting this machine's clock changes nothing, and
-// no single answer of the service moves it far.
+// A clock tells Table Storage's time: never ahead of the service's clock, and
+// behind it by at most a second and a round trip. All instances open a minute
+// by this time, so none opens it early, however wrong its own clock is. It
+// advances by monotonic time, so setting this machine's clock changes
+// nothing, and no single answer of the service moves it far.
 type clock struct {
 	local func() time.Time // this machine's time, with a monotonic reading
 	base  time.Time        // local's at the start
-	ahead atomic.Int64     // of the service's time over base's clock, at least; ns
+	ahead atomic.Int64     // ns that the service's time is ahead of base's clock, at least
 
 	mu      sync.Mutex
-	known   bool // an answer was believed
+	known   bool // an answer has been believed
 	answers int
-	since   time.Duration // when ahead was learnt, from base
-	recent  time.Duration // the same over the last while only, to take ahead's place
+	since   time.Duration // when ahead was learnt, since base
+	recent  time.Duration // like ahead, of the last minutes only; replaces it when it is old
 	begun   time.Duration
 	doubt   doubt
 }
 
-// doubt is a time that is far from the one known, told by answers in a row.
+// doubt is a time far from the known one that successive answers agree on.
 type doubt struct {
 	answers int           // 0: none
-	ahead   time.Duration // the latest that they told
+	ahead   time.Duration // the greatest of them
 }
 
 const (
-	// clockKept is how long an observation holds: clocks drift.
+	// maxClockAge: an observation is replaced after it, as clocks drift.
 	maxClockAge = 10 * time.Minute
-	// maxStep is how far one answer may move the clock. A Date has whole seconds, and
-	// an answer takes one second at most.
+	// maxStep is the furthest that one answer may move the clock. A Date has
+	// whole seconds, and an answer takes one second at most.
 	maxStep = 3 * time.Second
-	// confirmed is how many answers in a row must tell the same time, within maxStep,
-	// to move the clock further.
+	// confirmations is the number of successive answers that must agree, within
+	// maxStep, to move the clock further.
 	confirmations = 3
 )
 
@@ -49,7 +49,7 @@ func (c *clock) start(local func() time.Time) {
 	c.local, c.base = local, local()
 }
 
-// observe learns from the time that the service gave an answer.
+// observe learns from the date of an answer.
 func (c *clock) observe(date time.Time) {
 	if date.IsZero() {
 		return
@@ -69,8 +69,8 @@ func (c *clock) observe(date time.Time) {
 	}
 }
 
-// unsure says that the first answers tell another time than this machine's clock,
-// and that more are wanted: which of them is wrong isn't known.
+// unsure reports whether the first answers contradict this machine's clock,
+// and more are needed to know which is wrong.
 func (c *clock) unsure() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +79,7 @@ func (c *clock) unsure() bool {
 
 func near(a, b time.Duration) bool { return (a - b).Abs() <= maxStep }
 
-// confirm takes in an answer, and says whether enough of them agree.
+// confirm adds an answer, and reports whether enough of them agree.
 func (d *doubt) confirm(ahead time.Duration) bool {
 	if d.answers == 0 || !near(ahead, d.ahead) {
 		*d = doubt{1, ahead}
@@ -90,13 +90,13 @@ func (d *doubt) confirm(ahead time.Duration) bool {
 	return d.answers >= confirmations
 }
 
-// set takes a time for the service's, whatever was known.
+// set makes a time the service's, whatever was known.
 func (c *clock) set(ahead, elapsed time.Duration) {
 	c.ahead.Store(int64(ahead))
 	c.known, c.since, c.recent, c.begun, c.doubt = true, elapsed, ahead, elapsed, doubt{}
 }
 
-// learn refines the time that is known.
+// learn refines the known time.
 func (c *clock) learn(ahead, elapsed time.Duration) {
 	if !c.known || elapsed-c.begun > maxClockAge/2 {
 		c.recent, c.begun = ahead, elapsed
@@ -112,7 +112,7 @@ func (c *clock) learn(ahead, elapsed time.Duration) {
 	}
 }
 
-// now is the service's time.
+// now returns the service's time.
 func (c *clock) now() time.Time {
 	return c.base.Add(c.local().Sub(c.base) + time.Duration(c.ahead.Load())).Round(0)
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// health tells whether the store is down: three operations in a row failed or
-// were slow, or none has succeeded for a while. A conflict is a success.
+// health decides whether the store is down: three operations in a row failed
+// or were slow, or all have failed for Patience. A conflict is a success.
 type health struct {
 	slow, patience time.Duration
 
@@ -20,13 +20,13 @@ type health struct {
 	downSince    time.Time // when the store went down
 	lastFailure  time.Time // when an operation last failed or was slow
 	earlierDown  time.Duration
-	mean         time.Duration // of an operation, moving
+	mean         time.Duration // of an operation's time, a moving average
 }
 
-// maxStrikes is after how many failures in a row the store counts as down.
+// maxStrikes is the number of failures in a row that mean the store is down.
 const maxStrikes = 3
 
-// note takes in how an operation went.
+// note records an operation.
 func (h *health) note(began time.Time, err error) {
 	now := time.Now()
 	took := now.Sub(began)
@@ -57,38 +57,40 @@ func (h *health) note(began time.Time, err error) {
 	}
 }
 
-// broken says that an error isn't an answer of the store's.
+// broken reports whether an error isn't an answer of the store's.
 func broken(err error) bool {
 	return err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrEdited) && !errors.Is(err, ErrNewer)
 }
 
-// down says whether the store is down, as far as is known.
+// down reports whether the store is down, as far as is known.
 func (h *health) down() bool { return h.isDown.Load() }
 
-// downKept is how long a store is known to be down by an operation: longer than
-// those wait that try again, so that later nobody has tried for a while.
+// maxDownAge: this long after the last failed operation, a store that was
+// down may be back. It is longer than the pauses between attempts, so it
+// means that nothing has tried.
 const maxDownAge = 5 * time.Second
 
-// stale says that a store which was down may be back, as nobody has tried it.
+// stale reports whether a store that was down may be back, because nothing
+// has tried it.
 func (h *health) stale() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return time.Since(h.lastFailure) > maxDownAge
 }
 
-// lasted is how long the store has been known to be down.
+// lasted returns the time that the store has been known to be down.
 func (h *health) lasted(now time.Time) time.Duration {
 	return min(now.Sub(h.downSince), h.lastFailure.Add(maxDownAge).Sub(h.downSince))
 }
 
-// meanOperation is how long an operation takes.
+// meanOperation returns the mean time of an operation.
 func (h *health) meanOperation() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.mean
 }
 
-// downFor is how long the store has been down in all.
+// downFor returns the time that the store has been down in all.
 func (h *health) downFor() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()

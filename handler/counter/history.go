@@ -10,12 +10,12 @@ import (
 	"tollgate/handler/limit"
 )
 
-// orphaned is how long after its end a closed minute's row is written by
-// whoever sees that it is still missing: the one that closed it may be gone.
+// orphanAge: this long after a minute's end, any instance that finds its row
+// missing writes it, as the one that closed it may be gone.
 const orphanAge = 10 * time.Second
 
-// file writes the rows of the minutes that a write closed, and of those that
-// another instance left. The lock is held.
+// fileRows writes the rows of the minutes that a write closed, and of those
+// that other instances left behind. The lock is held.
 func (a *replica) fileRows(body *limit.Write, now time.Time) {
 	if a.counter.History == nil {
 		return
@@ -42,8 +42,9 @@ func (a *replica) fileRows(body *limit.Write, now time.Time) {
 	}
 }
 
-// put writes rows, the oldest first, up to one that fails: with the history down,
-// each would take its time to fail, too. They are left to whoever sees them next.
+// putRows writes rows, oldest first, and stops at the first failure: if the
+// history is down, each would take its time to fail. The next write that sees
+// the rest tries again.
 func (a *replica) putRows(epoch string, rows []limit.Closed) {
 	for i, row := range rows {
 		err := a.counter.putRow(context.Background(), a.key, epoch, row)
@@ -63,8 +64,8 @@ func (a *replica) putRows(epoch string, rows []limit.Closed) {
 	}
 }
 
-// rescueTries and rescuePause are how often, and after what time, the rows of a
-// counter that is replaced are tried again: nobody sees them later.
+// rescueTries and rescuePause are the attempts, and the pause between them, to write the rows of a
+// counter that is replaced: no later write has them.
 const (
 	rescueTries = 5
 	rescuePause = 2 * time.Second
@@ -97,7 +98,7 @@ func (a *replica) rescue(s *limit.State) {
 	})
 }
 
-// lose tells of usage that the history will not have.
+// reportLostRows logs and counts usage that the history will not have.
 func (c *Counter) reportLostRows(key string, rows []limit.Closed, cause error) {
 	var tokens int64
 	for _, row := range rows {
@@ -115,28 +116,28 @@ func (c *Counter) putRow(ctx context.Context, key, epoch string, row limit.Close
 	return c.History.PutClosed(ctx, key, epoch, row)
 }
 
-// flushTries bounds how often FlushIdle tries again after a conflict: a counter
-// that others write to needs no flushing.
+// flushTries bounds the attempts of FlushIdle after conflicts: a counter that
+// others write to needs no flushing.
 const flushTries = 5
 
-// FlushIdle closes the last minute of a counter that nobody uses any more, and
-// has its usage kept. It works for any key, also one that this instance never
-// saw. Where nothing would be lost with the counter, spare is the version under
-// which it may be deleted; else it is empty.
-func (c *Counter) FlushIdle(ctx context.Context, key string) (spare Version, err error) {
+// FlushIdle closes the last minute of an idle counter and writes its usage to
+// the history. It works for any key, including those that this instance never
+// saw. If nothing would be lost with the counter, it returns the version
+// under which it may be deleted; otherwise an empty one.
+func (c *Counter) FlushIdle(ctx context.Context, key string) (deletable Version, err error) {
 	for range flushTries {
-		spare, err = c.flush(ctx, key)
+		deletable, err = c.flush(ctx, key)
 		if !errors.Is(err, ErrConflict) {
 			break
 		}
 	}
 	switch {
-	case errors.Is(err, ErrConflict): // it is in use
+	case errors.Is(err, ErrConflict): // the counter is in use
 		return "", nil
 	case err != nil:
 		return "", fmt.Errorf("flush counter: %w", err)
 	}
-	return spare, nil
+	return deletable, nil
 }
 
 func (c *Counter) flush(ctx context.Context, key string) (Version, error) {
@@ -149,7 +150,7 @@ func (c *Counter) flush(ctx context.Context, key string) (Version, error) {
 	}
 	now := c.clock.now()
 	if !state.Plausible(latest(now, date)) {
-		return "", nil // the next call mends it
+		return "", nil // the next call repairs it
 	}
 	next := state.Clone()
 	next.Advance(next.Limits, now)
@@ -171,7 +172,8 @@ func (c *Counter) flush(ctx context.Context, key string) (Version, error) {
 	return version, nil
 }
 
-// empty writes the rows of a counter's outbox, and then takes them out of it.
+// emptyOutbox writes the rows of a counter's outbox, and then removes them
+// from it.
 func (c *Counter) emptyOutbox(ctx context.Context, key string, state *limit.State, version Version) (Version, error) {
 	for _, row := range state.Outbox {
 		if c.History == nil {

@@ -7,19 +7,20 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Stored is a counter as it lies in a store.
+// An Entry is a stored counter.
 type Entry struct {
 	Key     string
 	State   limit.State
 	Version Version
 }
 
-// Keeper is what housekeeping takes, beside a Store.
+// A Lister lists and deletes stored counters, for housekeeping and reports.
 type Lister interface {
-	// Stored goes through all counters. What can't be read as a counter comes with
-	// ErrEdited or ErrNewer beside its key and version, and the walk goes on; after
-	// any other error nothing follows.
+	// List yields all counters. A row that can't be read as a counter comes with
+	// its key and version and ErrEdited or ErrNewer, and the list goes on; any
+	// other error ends it.
 	List(ctx context.Context) iter.Seq2[Entry, error]
-	// Delete takes a counter away if it still is the version. ErrConflict, ErrNotFound.
+	// Delete deletes a counter if it still has this version. It returns
+	// ErrConflict or ErrNotFound.
 	Delete(ctx context.Context, key string, version Version) error
 }

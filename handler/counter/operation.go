@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// read and swap are operations of the store, bounded, timed and counted.
+// read and swap bound, time and count one operation of the store.
 func (c *Counter) read(ctx context.Context, key string) (limit.State, Version, time.Time, error) {
 	bounded, cancel := context.WithTimeout(ctx, c.OperationTimeout)
 	defer cancel()
@@ -29,8 +29,8 @@ func (c *Counter) swap(ctx context.Context, key string, state *limit.State, vers
 	return next, err
 }
 
-// noteOperation notes how an operation went. One that its caller broke off tells nothing
-// of the store.
+// noteOperation records an operation. One that its caller broke off says
+// nothing about the store.
 func (c *Counter) noteOperation(caller context.Context, began, date time.Time, err error) {
 	c.clock.observe(date)
 	if err != nil && caller.Err() != nil {

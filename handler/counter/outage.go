@@ -7,36 +7,38 @@ import (
 	"tollgate/handler/limit"
 )
 
-// outage is what an instance lets pass by itself while the store is down.
+// outage counts what an instance admits by itself while the store is down.
 type outage struct {
-	minute  int64 // that allowed and spent are of
+	minute  int64 // minute of allowed and spent
 	allowed int64 // tokens
 	spent   int64 // of this minute
 }
 
-// unknownShare is one instance's share of the limits where it doesn't know how
-// many others there are, in percent.
+// unknownShare is an instance's share of the limits, in percent, if it doesn't know how
+// many others there are.
 const unknownShare = 25
 
-// mostOwed bounds what a call counts for while it is under way, tokens: what isn't
-// refused may have any cap, and the sum of a few would overflow.
+// maxOwed bounds the tokens that a call counts for while it is under way: a
+// call that isn't refused may have any cap, and the sum of a few would
+// overflow.
 const maxOwed = 1 << 40
 
-// probeEvery is how often calls have a store tried that is down.
+// probeEvery is the shortest pause between probes of a store that is down.
 const probeEvery = 500 * time.Millisecond
 
-// down says whether the store can't be used, as far as is known.
+// down reports whether the store can't be used, as far as is known.
 func (a *replica) down(now time.Time) bool {
 	return a.counter.health.down() || now.Before(a.unusableUntil)
 }
 
-// cutOff says whether a call must be decided without the store, rather than by
-// trying whether it is back.
+// bypassStore reports whether calls must be decided without the store, rather
+// than by trying whether it is back.
 func (a *replica) bypassStore(now time.Time) bool {
 	return now.Before(a.unusableUntil) || a.counter.health.down() && !a.counter.health.stale()
 }
 
-// probe tries the store for its own sake, for a key that has nothing to write.
+// probe reads from the store when nothing needs writing, to find out whether
+// it is back.
 func (a *replica) probe(now time.Time) {
 	if a.running || now.Sub(a.probedAt) < probeEvery {
 		return
@@ -45,7 +47,7 @@ func (a *replica) probe(now time.Time) {
 	a.kick()
 }
 
-// giveUp answers all that wait, for a store that is down.
+// failWaiters answers all that wait, because the store is down.
 func (a *replica) failWaiters(now time.Time, cause error) {
 	for _, w := range a.waiters {
 		out := a.withoutStore(w.ask, w.onDown, now)
@@ -64,11 +66,11 @@ func (a *replica) failWaiters(now time.Time, cause error) {
 	a.waiters, a.statusWaiters = nil, nil
 }
 
-// seen says whether this instance has ever known where the counter stands.
+// everRead reports whether this instance has ever read the counter.
 func (a *replica) everRead() bool { return a.view.Live > 0 }
 
-// asKnown is where the counter stands as far as this instance knows: one that it
-// never saw, as if nobody else had called.
+// lastStanding returns the standing as far as this instance knows. For a
+// counter that it never read, it assumes that nobody else has called.
 func (a *replica) lastStanding(now time.Time) limit.Standing {
 	if a.everRead() {
 		return a.holder.Standing(&a.view, now)
@@ -83,14 +85,16 @@ func (a *replica) lastStanding(now time.Time) limit.Standing {
 	return s.Standing(now)
 }
 
-// unwritten is what calls took, or may yet take, without the counter's knowing, tokens.
+// unwrittenTokens returns the tokens used or reserved that the row doesn't
+// show yet.
 func (a *replica) unwrittenTokens() int64 { return a.holder.Excess() + a.owed }
 
-// unwrittenBefore is what of that is of earlier minutes.
+// unwrittenBefore returns those of earlier minutes.
 func (a *replica) unwrittenBefore() int64 { return max(0, a.unwrittenTokens()-a.outage.spent) }
 
-// withoutStore decides a call by its terms for a store that is down. What it
-// lets pass is owed: it is charged when it is settled and the store is back.
+// withoutStore decides a call by its terms for a store that is down. An
+// admitted call is owed: it is charged when it is settled and the store is
+// back.
 func (a *replica) withoutStore(ask limit.Ask, onDown limit.StoreDown, now time.Time) outcome {
 	if minute := limit.Minute(now); a.outage.minute != minute {
 		a.outage = outage{minute: minute}
@@ -119,7 +123,7 @@ func (a *replica) withoutStore(ask limit.Ask, onDown limit.StoreDown, now time.T
 	}
 }
 
-// allow decides a call by this instance's share.
+// decideByShare decides a call by this instance's share.
 func (a *replica) decideByShare(ask limit.Ask, now time.Time) limit.Decision {
 	limits := a.limits
 	if a.view.Version > limits.Version {
@@ -130,10 +134,11 @@ func (a *replica) decideByShare(ask limit.Ask, now time.Time) limit.Decision {
 	return d
 }
 
-// allowance is what this instance may let pass this minute, what has passed already
-// included, tokens: in the minute that contact was lost, its share of what was known
-// to be left; in later ones its share of the limit, less what it still leases. A
-// quota's share is for the whole outage: what passed of it in earlier minutes is gone.
+// allowance returns the tokens that this instance may admit this minute,
+// including those already admitted. In the minute when contact was lost, that
+// is its share of what was known to be left; in later ones its share of the
+// limit, less its lease. A quota's share is for the whole outage: tokens
+// admitted in earlier minutes are gone.
 func (a *replica) allowance(now time.Time) int64 {
 	if !a.everRead() {
 		return max(0, a.allowanceUnseen())
@@ -142,7 +147,7 @@ func (a *replica) allowance(now time.Time) int64 {
 	view := a.view
 	switch {
 	case view.TokensPerMinute == 0:
-	case a.stored.Window == limit.Minute(now): // not the view's, which goes with the time
+	case a.stored.Window == limit.Minute(now): // not the view's window, which advances with time
 		minute = view.Left(now)/live - a.unwrittenBefore()
 	default:
 		minute = view.TokensPerMinute/live - a.holder.LeasedTokens()
@@ -162,9 +167,9 @@ func (a *replica) allowanceUnseen() int64 {
 	return min(minute, period)
 }
 
-// correct replaces what was owed for a call by more or less of it. More is of the
-// running minute's share, as any debt is; what comes back, of the minute's alone
-// that the call was let pass in.
+// adjust changes what a call counts for by more or fewer tokens. More count
+// in the running minute, as any debt does; fewer only in the minute when the
+// call was admitted.
 func (o *outage) adjust(r *Reservation, change int64, now time.Time) {
 	if r.minute > 0 && o.minute == limit.Minute(now) && (change > 0 || r.minute == o.minute) {
 		o.spent = max(0, o.spent+change)

@@ -6,19 +6,19 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Recent is where a counter stands, and what happened to it that the history
-// may not have yet.
+// Recent is a counter's standing, and its usage that the history may not have
+// yet.
 type Recent struct {
 	Standing limit.Standing
-	// Epoch is the counter's: with it and its minute, a row of the history can be
-	// told to be one of Minutes.
+	// Epoch is the counter's. Epoch and minute identify a row of the history that
+	// repeats one of Minutes.
 	Epoch string
-	// Minutes are in their order, the running one last.
+	// Minutes are in ascending order, the running one last.
 	Minutes []limit.Closed
 }
 
-// Recent tells of a counter as of the last seconds at most. ErrUnavailable,
-// wrapped; else ctx's error.
+// Recent returns a counter's recent usage, at most seconds old. The error
+// wraps ErrUnavailable, or is ctx's.
 func (c *Counter) Recent(ctx context.Context, key string, terms Terms) (Recent, error) {
 	standing, err := c.Standing(ctx, key, terms)
 	if err != nil {
@@ -34,8 +34,8 @@ func (c *Counter) Recent(ctx context.Context, key string, terms Terms) (Recent, 
 	return Recent{standing, a.stored.Epoch, a.holder.Recent(&a.stored, now)}, nil
 }
 
-// Known is where a counter stands as far as this instance knows without asking,
-// if it knows.
+// Known returns a counter's standing as far as this instance knows it without
+// asking, and whether it does.
 func (c *Counter) Known(key string) (limit.Standing, bool) {
 	c.mu.RLock()
 	a := c.replicas[key]

@@ -8,10 +8,10 @@ import (
 // Stats counts what an instance did since it started.
 type Stats struct {
 	Reads, Writes, Rows int64         // operations of the store and of the history, failed ones included
-	Conflicts           int64         // writes that came too late
-	DegradedTime        time.Duration // that the store was down
-	UnknownUsage        int64         // tokens that are lost to the counters or the history, or may be
-	Forfeited           int64         // tokens of dead instances' leases, as found by this one
+	Conflicts           int64         // writes that failed because another came first
+	DegradedTime        time.Duration // time that the store was down
+	UnknownUsage        int64         // tokens that are, or may be, missing in the counters or the history
+	Forfeited           int64         // tokens of dead instances' leases that this one reclaimed
 }
 
 type stats struct {
@@ -19,7 +19,7 @@ type stats struct {
 	unknownUsage, forfeited        atomic.Int64
 }
 
-// Stats tells what this instance did since it started.
+// Stats returns what this instance did since it started.
 func (c *Counter) Stats() Stats {
 	s := &c.stats
 	return Stats{Reads: s.reads.Load(), Writes: s.writes.Load(), Rows: s.rows.Load(),

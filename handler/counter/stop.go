@@ -8,8 +8,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Drain answers all calls that queue for tokens, and has none queue from now on.
-// Calls are decided as before otherwise.
+// Drain answers all calls that queue for tokens, and lets none queue from now
+// on. Other calls are decided as before.
 func (c *Counter) Drain() {
 	c.draining.Store(true)
 	for _, a := range c.allReplicas() {
@@ -17,7 +17,7 @@ func (c *Counter) Drain() {
 	}
 }
 
-// all are the accounts that there are now.
+// allReplicas returns the replicas that exist now.
 func (c *Counter) allReplicas() []*replica {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -28,8 +28,8 @@ func (c *Counter) allReplicas() []*replica {
 	return accounts
 }
 
-// dismiss refuses the calls that queue, by what is known. One that would fit by
-// now is decided by the counter.
+// answerQueued refuses the queued calls by the known state. Those that would
+// fit by now stay, to be decided at once.
 func (a *replica) answerQueued() {
 	now := a.counter.clock.now()
 	a.mu.Lock()
@@ -52,10 +52,10 @@ func (a *replica) answerQueued() {
 	}
 }
 
-// Close answers all calls that wait, writes everything that is settled and
-// returns all leases, or gives up when ctx is done. It tells what is not written
-// then, by subscription, in the log and in Stats, and returns an error. No call may
-// be reserved any more.
+// Close answers all waiting calls, writes all reports and returns all leases,
+// or gives up when ctx is done. Then it logs what is not written, by
+// subscription, counts it in Stats, and returns an error. No call may be
+// reserved any more.
 func (c *Counter) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
@@ -72,7 +72,7 @@ func (c *Counter) Close(ctx context.Context) error {
 	return c.waitFilings(ctx)
 }
 
-// filed waits for the rows of the history that are being written.
+// waitFilings waits for the history's rows that are being written.
 func (c *Counter) waitFilings(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
@@ -87,8 +87,8 @@ func (c *Counter) waitFilings(ctx context.Context) error {
 	}
 }
 
-// abandonAll tells of all that accounts have not written, and how many tokens that
-// is. What is in doubt may have been written all the same.
+// reportUnwritten logs all usage that the replicas have not written, and
+// returns its tokens. A write in doubt may have been applied all the same.
 func (c *Counter) reportUnwritten(accounts []*replica) (tokens int64) {
 	lost := make(map[limit.Owner]limit.Happened)
 	for _, a := range accounts {
@@ -113,8 +113,8 @@ func (c *Counter) reportUnwritten(accounts []*replica) (tokens int64) {
 	return tokens
 }
 
-// leave has everything written and the lease returned, without long pauses, and
-// answers those who queue.
+// beginClose answers queued calls, and starts to write everything and return
+// the lease, without long pauses.
 func (a *replica) beginClose() {
 	a.mu.Lock()
 	if !a.closing {
@@ -128,7 +128,7 @@ func (a *replica) beginClose() {
 	a.kick()
 }
 
-// stopped waits until nothing is to be written any more.
+// waitClosed waits until nothing is left to write.
 func (a *replica) waitClosed(ctx context.Context) error {
 	for {
 		a.mu.Lock()
@@ -149,8 +149,8 @@ func (a *replica) waitClosed(ctx context.Context) error {
 // lastPause bounds the pauses between tries at a stop.
 const maxClosingPause = 200 * time.Millisecond
 
-// rest waits for the next try, which a stop doesn't have wait for long. Nothing is
-// held meanwhile.
+// pause waits before the next attempt; while stopping, only briefly. No lock
+// is held.
 func (a *replica) pause(pause time.Duration) {
 	select {
 	case <-a.hurry:

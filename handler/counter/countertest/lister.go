@@ -9,16 +9,16 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Kept is a store with what housekeeping takes.
+// A ListedStore is a store that RunLister can test.
 type ListedStore interface {
 	counter.Store
 	counter.Lister
 }
 
-// RunKeeper checks an empty store's keeper.
+// RunLister tests an empty store's List and Delete.
 func RunLister(t *testing.T, store ListedStore) {
 	if found := walk(t, store); len(found) != 0 {
-		t.Errorf("an empty store has %v", found)
+		t.Errorf("an empty store lists %v, want nothing", found)
 	}
 	versions := make(map[string]counter.Version)
 	for i, key := range []string{"team-a", "gold:client-ip=2001:db8::1/header:x=a%2Fb c", "team-b"} {
@@ -50,7 +50,7 @@ func RunLister(t *testing.T, store ListedStore) {
 		}
 	}
 	if left := walk(t, store); len(left) != len(versions)-1 || left["team-b"].Key != "" || left["team-a"].Version != swapped {
-		t.Errorf("left: %v", left)
+		t.Errorf("left: %v, want all but team-b, and team-a as version %q", left, swapped)
 	}
 }
 

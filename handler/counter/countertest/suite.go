@@ -1,4 +1,5 @@
-// Package countertest is what every counter.Store must do.
+// Package countertest tests implementations of counter.Store (Run) and
+// counter.Lister (RunLister).
 package countertest
 
 import (

@@ -11,8 +11,8 @@ import (
 
 var _ counter.Lister = (*Store)(nil)
 
-// List implements counter.Lister. It goes through the counters that there
-// are when it is called.
+// List implements counter.Lister. It yields the counters that exist when it
+// is called.
 func (s *Store) List(context.Context) iter.Seq2[counter.Entry, error] {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,5 +1,6 @@
-// Package memstore keeps counters in memory: for tests, and for a gateway that
-// is tried out without storage.
+// Package memstore keeps counters and their history in memory: for tests, and
+// for trying out a gateway without storage. A Fault makes its operations
+// fail. Start with New and NewHistory.
 package memstore
 
 import (
@@ -12,8 +13,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Fault decides what becomes of an operation, "load" or "swap": with an error
-// it fails, and a swap is applied all the same where apply says so.
+// A Fault decides the outcome of an operation, "load" or "swap": with an
+// error the operation fails, and a swap is applied nevertheless if apply is
+// true.
 type Fault func(operation string) (apply bool, err error)
 
 // Store keeps counters in memory. Make one with New.
@@ -32,7 +34,7 @@ type row struct {
 
 var _ counter.Store = (*Store)(nil)
 
-// New makes an empty store. fault may be nil.
+// New returns an empty store. fault may be nil.
 func New(fault Fault) *Store { return NewAt(time.Now, fault) }
 
 // NewAt makes an empty store whose clock is now. fault may be nil.

@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// History keeps what happened to counters in memory. Make one with NewHistory.
+// History keeps closed minutes in memory. Make one with NewHistory.
 type History struct {
 	mu    sync.Mutex
 	rows  map[rowKey]usage.Row
@@ -28,8 +28,8 @@ type rowKey struct {
 
 var _ usage.Store = (*History)(nil)
 
-// NewHistory makes an empty history. fault, asked about "put", "rows" and
-// "delete", may be nil.
+// NewHistory returns an empty history. fault may be nil; its operations are
+// "put", "rows" and "delete".
 func NewHistory(fault Fault) *History {
 	return &History{rows: make(map[rowKey]usage.Row), fault: fault}
 }
@@ -55,8 +55,8 @@ func (h *History) PutClosed(_ context.Context, key, epoch string, row limit.Clos
 	return err
 }
 
-// Rows implements usage.Reader. It goes through the rows that there are when
-// it is called.
+// Rows implements usage.Reader. It yields the rows that exist when it is
+// called.
 func (h *History) Rows(_ context.Context, q usage.Query) iter.Seq2[usage.Row, error] {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -70,14 +70,15 @@ func (h *History) Rows(_ context.Context, q usage.Query) iter.Seq2[usage.Row, er
 			return
 		}
 		for _, row := range found {
-			if meant(q, row) && !yield(row, nil) {
+			if matches(q, row) && !yield(row, nil) {
 				return
 			}
 		}
 	}
 }
 
-func meant(q usage.Query, row usage.Row) bool {
+// matches reports whether a query selects a row.
+func matches(q usage.Query, row usage.Row) bool {
 	from, to := q.Minutes()
 	switch {
 	case row.Minute < from || row.Minute >= to:
@@ -99,6 +100,6 @@ func (h *History) DeleteBefore(_ context.Context, minute time.Time) (deleted int
 		return 0, err
 	}
 	before := len(h.rows)
-	maps.DeleteFunc(h.rows, func(_ rowKey, row usage.Row) bool { return meant(usage.Query{To: minute}, row) })
+	maps.DeleteFunc(h.rows, func(_ rowKey, row usage.Row) bool { return matches(usage.Query{To: minute}, row) })
 	return before - len(h.rows), err
 }

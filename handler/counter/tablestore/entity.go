@@ -13,12 +13,13 @@ import (
 	"tollgate/handler/limit"
 )
 
-// format numbers the entity's layout. A row of a later one is left alone, since
-// old and new instances share counters while a new release is rolled out. One of
-// an earlier is repaired as an edited one is.
+// format numbers the row's layout. Rows of a later format are left alone,
+// since old and new instances share counters while a release is rolled out.
+// Rows of an earlier format are repaired like edited ones.
 const format = 3
 
-// encode makes the row, every column typed and plain to read in a table browser.
+// encode makes the row, with typed columns that are readable in a table
+// browser.
 func encode(partitionKey string, s limit.State) ([]byte, error) {
 	number := func(n int64) aztables.EDMInt64 { return aztables.EDMInt64(n) }
 	row, err := json.Marshal(aztables.EDMEntity{
@@ -41,7 +42,7 @@ func encode(partitionKey string, s limit.State) ([]byte, error) {
 	return row, nil
 }
 
-// decode reads what encode wrote. ErrEdited, ErrNewer.
+// decode reads what encode wrote. It returns ErrEdited or ErrNewer.
 func decode(row []byte) (limit.State, error) {
 	var entity aztables.EDMEntity
 	if err := json.Unmarshal(row, &entity); err != nil {
@@ -76,7 +77,8 @@ func decode(row []byte) (limit.State, error) {
 	return s, nil
 }
 
-// columns reads a row's columns and notes whether one is missing or of another type.
+// columns reads a row's columns, and records whether one is missing or of the
+// wrong type.
 type columns struct {
 	values map[string]any
 	bad    bool
@@ -108,8 +110,8 @@ func fromUnix(seconds int64) time.Time {
 	return time.Unix(seconds, 0).UTC()
 }
 
-// partition is a counter's key as a partition's: percent-encoded, with '!' for
-// '%', which the service's own decoding would trip over.
+// partition returns a counter's key as a PartitionKey: percent-encoded, with
+// '!' instead of '%', which the service would decode.
 func partition(key string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(key), "!", "%21"), "+", "%20"), "%", "!")
 }

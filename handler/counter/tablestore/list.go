@@ -10,8 +10,8 @@ import (
 	"tollgate/handler/azure"
 )
 
-// list goes through the entities that a filter admits, with all columns or
-// those selected. A table that isn't there is empty.
+// list yields the entities that match a filter, with all columns or those
+// selected. A missing table is empty.
 func list(ctx context.Context, client *aztables.Client, filter, columns string) iter.Seq2[[]byte, error] {
 	options := &aztables.ListEntitiesOptions{}
 	if filter != "" {
@@ -41,6 +41,6 @@ func list(ctx context.Context, client *aztables.Client, filter, columns string) 
 	}
 }
 
-// pagePauses are before a page that the service could not give is asked for
-// again: a long walk through a table should not fail for one busy moment.
+// pagePauses are the pauses before a page that the service could not deliver
+// is requested again: a long list should not fail because of one busy moment.
 var pagePauses = []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond}

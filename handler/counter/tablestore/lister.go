@@ -29,7 +29,7 @@ func (s *Store) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
 	}
 }
 
-// storedIn reads a listed row, which has its key and ETag within.
+// entryOf decodes a listed row, which contains its key and ETag.
 func entryOf(raw []byte) (counter.Entry, error) {
 	var row struct {
 		PartitionKey string

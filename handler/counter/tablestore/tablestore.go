@@ -1,5 +1,7 @@
-// Package tablestore keeps counters in Azure Table Storage, an entity each,
-// changed under its ETag.
+// Package tablestore keeps counters and their history in Azure Table Storage:
+// a row a counter, changed only under its ETag, and a row for each closed
+// minute. Start with New and NewHistory; entity.go has the layout of a
+// counter's row.
 package tablestore
 
 import (
@@ -17,10 +19,11 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Usual is the table's name in a deployment.
+// DefaultTable is the name of the counters' table in a deployment.
 const DefaultTable = "counters"
 
-// rowKey is the row of the counter in its key's partition.
+// rowKey is the RowKey of a counter's row; its partition is the counter's
+// key.
 const rowKey = "counter"
 
 // Store keeps counters in a table. Make one with New.
@@ -28,8 +31,8 @@ type Store struct{ client *aztables.Client }
 
 var _ counter.Store = (*Store)(nil)
 
-// New makes a store over an account, whose client must not retry by itself. It
-// makes no call; the first write makes a table that isn't there.
+// New returns a store in an account's table. The client must not retry by
+// itself. New makes no call; the first write creates a missing table.
 func New(service *aztables.ServiceClient, table string) *Store {
 	return &Store{service.NewClient(table)}
 }
@@ -72,17 +75,17 @@ func (s *Store) Swap(ctx context.Context, key string, state limit.State, version
 	return counter.Version(updated.ETag), dateOf(answer), translate("write", err)
 }
 
-// stranger is an error where an answer that says yes isn't the service's own: a
-// proxy or a captive portal on the way stores nothing.
+// checkAnswered returns an error if a success isn't the service's own answer:
+// a proxy or a captive portal stores nothing.
 func checkAnswered(answer *http.Response) error {
 	if answer != nil && azure.FromService(answer.Header) {
 		return nil
 	}
-	return errors.New("something on the way answered in its place")
+	return errors.New("the answer isn't Table Storage's: a proxy or portal answered in its place")
 }
 
-// dateOf is the service's time of an answer; zero where the answer isn't the
-// service's own: a proxy's or a captive portal's clock may be any.
+// dateOf returns the service's time of an answer; zero if the answer isn't
+// the service's own, as a proxy's clock may be wrong.
 func dateOf(answer *http.Response) time.Time {
 	if answer == nil || !azure.FromService(answer.Header) {
 		return time.Time{}
@@ -91,7 +94,7 @@ func dateOf(answer *http.Response) time.Time {
 	return date
 }
 
-// translate gives the errors of a counter.Store.
+// translate maps an error to those of counter.Store.
 func translate(doing string, err error) error {
 	switch {
 	case azure.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound):

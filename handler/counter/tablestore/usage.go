@@ -18,22 +18,23 @@ import (
 	"tollgate/handler/limit"
 )
 
-// UsualHistory is the name of the history's table in a deployment.
+// DefaultHistoryTable is the name of the history's table in a deployment.
 const DefaultHistoryTable = "usage"
 
-// History keeps what happened to counters in a table. Make one with NewHistory.
+// History keeps closed minutes in a table. Make one with NewHistory.
 type History struct{ client *aztables.Client }
 
 var _ usage.Store = (*History)(nil)
 
-// NewHistory makes a history over an account, whose client must not retry by
-// itself. It makes no call; the first write makes a table that isn't there.
+// NewHistory returns a history in an account's table. The client must not
+// retry by itself. NewHistory makes no call; the first write creates a
+// missing table.
 func NewHistory(service *aztables.ServiceClient, table string) *History {
 	return &History{service.NewClient(table)}
 }
 
-// PutClosed implements counter.History. What is sent again is the same, so that
-// whose sending came first doesn't matter.
+// PutClosed implements counter.History. A row that exists already is the same
+// row, so the conflict is no error.
 func (h *History) PutClosed(ctx context.Context, key, epoch string, row limit.Closed) error {
 	entity, err := encodeRow(usage.Row{Counter: key, Epoch: epoch, Closed: row})
 	if err != nil {
@@ -61,8 +62,9 @@ func (h *History) Rows(ctx context.Context, q usage.Query) iter.Seq2[usage.Row, 
 	}
 }
 
-// filterOf is a query as the service takes it. The keys of a subscription's
-// counters are its id, or begin with it and an escaped slash; a tier's with a colon.
+// filterOf returns a query as an OData filter. The keys of a subscription's
+// counters are its id, or begin with it and an escaped slash; a tier's with a
+// colon.
 func filterOf(q usage.Query) string {
 	var all []string
 	between := func(column, from, to string) {
@@ -82,12 +84,12 @@ func filterOf(q usage.Query) string {
 	return strings.Join(all, " and ")
 }
 
-// deleteBatch is how many rows one transaction may hold.
-// Source: https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
+// deleteBatch is the most rows in one transaction. Source:
+// https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
 const deleteBatch = 100
 
-// DeleteBefore implements usage.Store. Rows come sorted, so that each
-// counter's are together.
+// DeleteBefore implements usage.Store. Rows come sorted, so each counter's
+// are together.
 func (h *History) DeleteBefore(ctx context.Context, minute time.Time) (deleted int, err error) {
 	var batch []aztables.Entity
 	flush := func() error {
@@ -113,8 +115,8 @@ func (h *History) DeleteBefore(ctx context.Context, minute time.Time) (deleted i
 	return deleted, flush()
 }
 
-// delete takes rows of one counter away together, or one by one where another
-// housekeeper has been at some of them.
+// delete deletes rows of one counter in one transaction, or one by one if
+// another housekeeper has deleted some of them.
 func (h *History) delete(ctx context.Context, rows []aztables.Entity) (deleted int, err error) {
 	if len(rows) == 0 {
 		return 0, nil
@@ -142,7 +144,8 @@ func (h *History) delete(ctx context.Context, rows []aztables.Entity) (deleted i
 	return deleted, nil
 }
 
-// minuteKey begins a row's key, so that a counter's rows sort by time.
+// minuteKey is the start of a row's key, so that a counter's rows sort by
+// time.
 func minuteKey(minute int64) string { return fmt.Sprintf("%010d", minute) }
 
 func encodeRow(row usage.Row) ([]byte, error) {
@@ -181,7 +184,7 @@ func decodeRow(raw []byte) (usage.Row, error) {
 	return row, nil
 }
 
-// keyOf is the key of a partition: partition's reverse.
+// keyOf returns the counter's key of a partition. It reverses partition.
 func keyOf(partition string) string {
 	key, err := url.QueryUnescape(strings.ReplaceAll(partition, "!", "%"))
 	if err != nil {

@@ -9,12 +9,13 @@ import (
 
 const day = 24 * time.Hour
 
-// UsualRetention is how long the history is kept where nobody says otherwise: a
-// quarter, the longest that a bill is usually asked about.
+// DefaultRetention is the time that the history is kept by default: a
+// quarter, for questions about the last bills.
 const DefaultRetention = 90 * day
 
-// ParseRetention reads how long the history is kept: whole days, 90d, or any
-// other time of a minute or more, 36h. Empty is UsualRetention.
+// ParseRetention reads the time that the history is kept: whole days such as
+// 90d, or a duration of a minute or more such as 36h. Empty:
+// DefaultRetention.
 func ParseRetention(text string) (time.Duration, error) {
 	if text == "" {
 		return DefaultRetention, nil

@@ -1,5 +1,6 @@
-// Package usage is the history of counters: what happened in each of their
-// closed minutes. A row is written once and never changes.
+// Package usage defines the history of counters: a row for each closed
+// minute, written once and never changed. Stores are in counter/memstore and
+// counter/tablestore; start with Query and Store.
 package usage
 
 import (
@@ -11,33 +12,33 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Row is what happened to a counter in a closed minute.
+// A Row is a counter's closed minute.
 type Row struct {
-	// Counter is the counter's key, which says whose it is.
+	// Counter is one counter's key.
 	Counter string
-	// Epoch tells counters apart that bore the key one after the other.
+	// Epoch distinguishes counters that had the key one after the other.
 	Epoch string
 	limit.Closed
 }
 
-// Owner is whose the counter is.
+// Owner returns the counter's owner.
 func (r Row) Owner() limit.Owner { return limit.OwnerOf(r.Counter) }
 
-// Query chooses rows by what is set.
+// A Query selects rows by the fields that are set.
 type Query struct {
 	// Counter is one counter's key.
 	Counter string
-	// Owner's counters are meant where Counter is empty.
+	// Owner selects all counters of an owner; ignored if Counter is set.
 	Owner limit.Owner
-	// From is the first minute, To the first that isn't meant any more; zero for
-	// no bound. A row lies in its Minute.
+	// From is the first minute, To the minute after the last; zero: no bound.
+	// Rows are selected by their Minute.
 	From, To time.Time
 }
 
 // lastMinute is beyond all rows: stores sort minutes by ten digits.
 const lastMinute = 9_999_999_999
 
-// Minutes are the query's bounds as rows have them, the last not included.
+// Minutes returns the query's bounds as minutes of rows; to is exclusive.
 func (q Query) Minutes() (from, to int64) {
 	to = lastMinute
 	if !q.From.IsZero() {
@@ -49,20 +50,20 @@ func (q Query) Minutes() (from, to int64) {
 	return from, to
 }
 
-// Reader reads the history.
+// A Reader reads the history.
 type Reader interface {
-	// Rows goes through the rows that a query means, by counter and then by time,
-	// page after page. After an error nothing follows. A query of all counters
-	// reads through the whole table, and is for operators.
+	// Rows yields the rows that a query selects, by counter and then by time,
+	// page after page. An error is the last that it yields. A query without a
+	// counter or owner reads the whole table, and is for operators only.
 	Rows(ctx context.Context, q Query) iter.Seq2[Row, error]
 }
 
-// Store keeps the history.
+// A Store keeps the history.
 type Store interface {
 	Reader
 	// History: a row that is there already stays as it is, and that is no error.
 	counter.History
-	// DeleteBefore takes away the rows of all minutes before one and says how many
-	// they were, also beside an error.
+	// DeleteBefore deletes the rows of all minutes before this one, and returns
+	// their number, also with an error.
 	DeleteBefore(ctx context.Context, minute time.Time) (deleted int, err error)
 }

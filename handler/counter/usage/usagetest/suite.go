@@ -1,4 +1,4 @@
-// Package usagetest is what every usage.Store must do.
+// Package usagetest tests implementations of usage.Store. Start with Run.
 package usagetest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Run checks the stores that open makes, an empty one for each test.
+// Run tests the stores that open makes, an empty one for each test.
 func Run(t *testing.T, open func(t *testing.T) usage.Store) {
 	t.Run("an empty store", func(t *testing.T) { empty(t, open(t)) })
 	t.Run("a row comes back as it was put, once", func(t *testing.T) { once(t, open(t)) })
@@ -61,7 +61,7 @@ func want(t *testing.T, s usage.Store, q usage.Query, rows ...usage.Row) {
 func empty(t *testing.T, s usage.Store) {
 	want(t, s, usage.Query{})
 	if n, err := s.DeleteBefore(t.Context(), start); n != 0 || err != nil {
-		t.Errorf("DeleteBefore = %d, %v", n, err)
+		t.Errorf("DeleteBefore = %d, %v; want 0", n, err)
 	}
 }
 
@@ -93,7 +93,7 @@ func chosen(t *testing.T, s usage.Store) {
 		t.Errorf("%d rows of all counters in a minute, want 4", len(got))
 	}
 	for range s.Rows(t.Context(), usage.Query{}) {
-		break // a reader may leave
+		break // a reader may stop early
 	}
 }
 
