@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"tollgate/handler/charge"
-	"tollgate/handler/limit"
 	"tollgate/handler/upstream"
 )
 
@@ -113,31 +111,4 @@ func (c *call) promptOfFamily() charge.Prompt {
 		c.prompt.weights = c.weighPrompts(c.request, c.prompt.estimate)
 	}
 	return c.prompt.weights[max(0, slices.Index(c.prompt.families, c.prompt.family))]
-}
-
-// promptTokens returns what to charge for the prompt if the endpoint doesn't report it.
-func (c *call) promptTokens() int64 { return c.promptOfFamily().Tokens }
-
-// knownUsage returns the charge by Tollgate's count, and whether that is exact: the
-// family's prompts and text can be counted exactly, nothing of the answer is unread,
-// and each completion's text was kept apart.
-func (c *call) knownUsage(seen int64, unread bool) (limit.Usage, bool) {
-	return c.countedUsage(seen), c.promptOfFamily().Known && !unread && c.request.N <= maxChoices
-}
-
-// countedUsage returns the charge by Tollgate's count: the prompt, the text seen, and
-// the text that a stop sequence may have kept out of each completion.
-func (c *call) countedUsage(seen int64) limit.Usage {
-	p := c.promptOfFamily()
-	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: sum(seen, c.request.CompletionTokensAt(p.Withheld))}
-}
-
-// boundedUsage returns the most that a call can have used of which the count may miss
-// something. Its endpoint worked until now, and goes on for goesOn at rate tokens a
-// second and completion.
-func (c *call) boundedUsage(seen int64, goesOn time.Duration, rate int64) limit.Usage {
-	p := c.promptOfFamily()
-	completion := charge.Completion{Choices: c.request.N, Cap: c.completionBound(), Prediction: p.Prediction, Reserved: c.reservesAll(),
-		Elapsed: time.Since(c.upstream.sentAt) + goesOn, Rate: rate, Seen: seen}
-	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"tollgate/handler/chat"
-	"tollgate/handler/limit"
 	"tollgate/handler/upstream"
 )
 
@@ -108,14 +107,6 @@ func (c *call) promptRead(err error) (goOn bool) {
 	}
 	c.upstream.promptsRead++
 	return !c.reservesAll()
-}
-
-// withPromptsRead adds to a call's usage the prompts that failed endpoints read.
-func (c *call) withPromptsRead(usage limit.Usage) limit.Usage {
-	if c.upstream.promptsRead > 0 {
-		usage.PromptTokens = sum(usage.PromptTokens, c.upstream.promptsRead*c.promptTokens())
-	}
-	return usage
 }
 
 // readsPrompt reports whether an endpoint failed after a model had read the prompt, which

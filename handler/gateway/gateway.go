@@ -5,7 +5,7 @@
 // A chat completion goes through these steps, each of which adds what it found out to
 // the call (call.go): authenticate (keys.go), parse (reserve.go, body.go), count
 // (bound.go), reserve (reserve.go, cap.go), forward (forward.go), meter (meter.go),
-// settle (leaving.go, if the caller leaves early), report (report.go). Start reading
+// settle (settle.go, leaving.go), report (report.go). Start reading
 // at [Gateway.ServeHTTP].
 package gateway
 

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"tollgate/handler/chat"
-	"tollgate/handler/limit"
 	"tollgate/handler/tokens"
 	"tollgate/handler/upstream"
 )
@@ -164,42 +163,6 @@ func (m *meter) appendUsage(text []byte) []byte {
 		text = append(text, '\n')
 	}
 	return text
-}
-
-// reportedUsage returns the charge for the usage that upstream reported. It replaces a
-// prompt of 0 tokens by Tollgate's count: no prompt is empty.
-func (c *call) reportedUsage(u chat.Usage) limit.Usage {
-	prompt := u.PromptTokens
-	if prompt == 0 {
-		prompt = c.promptTokens()
-	}
-	return limit.Usage{PromptTokens: prompt, CompletionTokens: u.CompletionTokens}
-}
-
-// settle charges the call. The counter writes the charge later, whether or not the caller
-// is still there.
-func (c *call) settle(usage limit.Usage) {
-	c.charge.usage, c.charge.settled = c.withPromptsRead(usage), true
-	c.hold.standing = c.hold.reservation.Settle(c.charge.usage)
-}
-
-// settleFailed ends a call that upstream failed: it charges the prompts that failed
-// endpoints read, and nothing else.
-func (c *call) settleFailed() {
-	if c.upstream.promptsRead > 0 {
-		c.settle(limit.Usage{})
-		return
-	}
-	c.hold.standing = c.hold.reservation.Cancel()
-}
-
-// setUsageHeaders sets the headers for what the call was charged, if it was, and for
-// what its limits have left.
-func (g *Gateway) setUsageHeaders(c *call) {
-	g.canonical.setLimits(c.w.Header(), c.hold.standing, g.Counter.Now())
-	if c.charge.settled {
-		g.canonical.setConsumed(c.w.Header(), c.charge.usage)
-	}
 }
 
 // written holds the text that a model wrote. Its tokens are counted only on demand, since

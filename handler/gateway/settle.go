@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"time"
+
+	"tollgate/handler/charge"
+	"tollgate/handler/chat"
+	"tollgate/handler/limit"
+)
+
+// A call is charged once, by the best of three: the usage that its endpoint reported
+// (reportedUsage), else Tollgate's count, if that misses nothing (knownUsage), else the
+// most that it can have used (boundedUsage). A follower chooses; see leaving.go.
+
+// settle charges the call. The counter writes the charge later, whether or not the caller
+// is still there.
+func (c *call) settle(usage limit.Usage) {
+	c.charge.usage, c.charge.settled = c.withPromptsRead(usage), true
+	c.hold.standing = c.hold.reservation.Settle(c.charge.usage)
+}
+
+// settleFailed ends a call that upstream failed: it charges the prompts that failed
+// endpoints read, and nothing else.
+func (c *call) settleFailed() {
+	if c.upstream.promptsRead > 0 {
+		c.settle(limit.Usage{})
+		return
+	}
+	c.hold.standing = c.hold.reservation.Cancel()
+}
+
+// withPromptsRead adds to a call's usage the prompts that failed endpoints read.
+func (c *call) withPromptsRead(usage limit.Usage) limit.Usage {
+	if c.upstream.promptsRead > 0 {
+		usage.PromptTokens = sum(usage.PromptTokens, c.upstream.promptsRead*c.promptTokens())
+	}
+	return usage
+}
+
+// setUsageHeaders sets the headers for what the call was charged, if it was, and for
+// what its limits have left.
+func (g *Gateway) setUsageHeaders(c *call) {
+	g.canonical.setLimits(c.w.Header(), c.hold.standing, g.Counter.Now())
+	if c.charge.settled {
+		g.canonical.setConsumed(c.w.Header(), c.charge.usage)
+	}
+}
+
+// reportedUsage returns the charge for the usage that upstream reported. It replaces a
+// prompt of 0 tokens by Tollgate's count: no prompt is empty.
+func (c *call) reportedUsage(u chat.Usage) limit.Usage {
+	prompt := u.PromptTokens
+	if prompt == 0 {
+		prompt = c.promptTokens()
+	}
+	return limit.Usage{PromptTokens: prompt, CompletionTokens: u.CompletionTokens}
+}
+
+// knownUsage returns the charge by Tollgate's count, and whether that is exact: the
+// family's prompts and text can be counted exactly, nothing of the answer is unread,
+// and each completion's text was kept apart.
+func (c *call) knownUsage(seen int64, unread bool) (limit.Usage, bool) {
+	return c.countedUsage(seen), c.promptOfFamily().Known && !unread && c.request.N <= maxChoices
+}
+
+// countedUsage returns the charge by Tollgate's count: the prompt, the text seen, and
+// the text that a stop sequence may have kept out of each completion.
+func (c *call) countedUsage(seen int64) limit.Usage {
+	p := c.promptOfFamily()
+	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: sum(seen, c.request.CompletionTokensAt(p.Withheld))}
+}
+
+// boundedUsage returns the most that a call can have used of which the count may miss
+// something. Its endpoint worked until now, and goes on for goesOn at rate tokens a
+// second and completion.
+func (c *call) boundedUsage(seen int64, goesOn time.Duration, rate int64) limit.Usage {
+	p := c.promptOfFamily()
+	completion := charge.Completion{Choices: c.request.N, Cap: c.completionBound(), Prediction: p.Prediction, Reserved: c.reservesAll(),
+		Elapsed: time.Since(c.upstream.sentAt) + goesOn, Rate: rate, Seen: seen}
+	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
+}
+
+// promptTokens returns what to charge for the prompt if the endpoint doesn't report it.
+func (c *call) promptTokens() int64 { return c.promptOfFamily().Tokens }
