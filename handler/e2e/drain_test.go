@@ -17,6 +17,7 @@ import (
 
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // TestQueuedCallsAreAnsweredWhenTheProcessIsToStop: SIGTERM to the real process,
@@ -44,7 +45,7 @@ func TestQueuedCallsAreAnsweredWhenTheProcessIsToStop(t *testing.T) {
 	var log bytes.Buffer
 	cmd := exec.Command(binary)
 	cmd.Stderr, cmd.Stdout = &log, &log
-	cmd.Env = append(os.Environ(), "PORT="+port, "KEY_PEPPER=0123456789abcdef", "UPSTREAM_URL="+model.URL, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=none",
+	cmd.Env = append(os.Environ(), "PORT="+port, "KEY_PEPPER="+subscriptiontest.PepperSecret, "UPSTREAM_URL="+model.URL, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=none",
 		"STORE=memory", "AzureWebJobsStorage=", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=", "APPLICATIONINSIGHTS_CONNECTION_STRING=", "DRAIN_TIMEOUT=20s",
 		fmt.Sprintf(`MEMORY_DIRECTORY={"tiers":[{"id":"t","tokensPerMinute":200,"reserve":"full","maxCompletionTokens":100,"maxWait":"2m"}],`+
 			`"subscriptions":[{"id":"s","tier":"t"}],"keys":[{"subscription":"s","slot":"primary","key":%q}]}`, key))

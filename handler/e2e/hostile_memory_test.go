@@ -18,6 +18,7 @@ import (
 
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // mostResident is what no body and no answer may bring the process above, in bytes.
@@ -126,7 +127,7 @@ func besiege(t *testing.T, model string) *besieged {
 		"subscriptions":[{"id":"v","tier":"t"},{"id":"a","tier":"t"},{"id":"b","tier":"t"}],
 		"keys":[{"subscription":"v","key":%q},{"subscription":"a","key":%q},{"subscription":"b","key":%q}]}`, b.victim, b.keys[0], b.keys[1])
 	command := exec.Command(binary)
-	command.Env = []string{"PORT=" + port, "STORE=memory", "KEY_PEPPER=0123456789abcdef", "MEMORY_DIRECTORY=" + directory,
+	command.Env = []string{"PORT=" + port, "STORE=memory", "KEY_PEPPER=" + subscriptiontest.PepperSecret, "MEMORY_DIRECTORY=" + directory,
 		"UPSTREAM_URL=" + model, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=k", "MODELS=DeepSeek-R1"}
 	command.Stderr = os.Stderr
 	if err := command.Start(); err != nil {

@@ -29,6 +29,7 @@ import (
 	"tollgate/handler/local/insights"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
 )
 
@@ -153,12 +154,8 @@ func (h *hostile) inTables(t *testing.T, values map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pepper, e0 := subscription.NewPepper(canaryPepper)
 	store := tablestore.New(h.service, tablestore.DefaultTables)
-	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "t", Limits: limitsOfHostile})
-	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "hostile", Tier: "t"})
-	e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(h.key), Subscription: "hostile", Slot: subscription.Primary})
-	if err := errors.Join(e0, e1, e2, e3); err != nil {
+	if err := subscriptiontest.Add(t.Context(), store, canaryPepper, subscription.Tier{ID: "t", Limits: limitsOfHostile}, "hostile", h.key); err != nil {
 		t.Fatal(err)
 	}
 	values["STORE"], values["AzureWebJobsStorage"] = "tables", emulator.ConnectionString

@@ -11,6 +11,7 @@ import (
 	"tollgate/handler/app"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // inMemory runs the gateway without storage, for one subscription of a tier, told
@@ -22,7 +23,7 @@ func inMemory(t *testing.T, tier, portSetting string) (url, key string) {
 		t.Fatal(err)
 	}
 	key = subscription.NewKey()
-	values := map[string]string{portSetting: port, "KEY_PEPPER": "0123456789abcdef", "UPSTREAM_URL": "http://127.0.0.1:1", "UPSTREAM_API_KEY": "none", "STORE": "memory",
+	values := map[string]string{portSetting: port, "KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": "http://127.0.0.1:1", "UPSTREAM_API_KEY": "none", "STORE": "memory",
 		"MEMORY_DIRECTORY": fmt.Sprintf(`{"tiers":[%s],"subscriptions":[{"id":"team-a","tier":"demo"}],"keys":[{"subscription":"team-a","slot":"primary","key":%q}]}`, tier, key)}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan int, 1)

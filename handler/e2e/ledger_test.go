@@ -23,6 +23,7 @@ import (
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/telemetry/appinsights"
 	"tollgate/handler/upstream"
@@ -229,24 +230,18 @@ func (outlives) Close(context.Context) error { return nil }
 // gatewayFor serves two teams, whose keys are their names' own.
 func gatewayFor(t *testing.T, model string, counters *counter.Counter, reports gateway.Telemetry, log *slog.Logger) http.Handler {
 	t.Helper()
-	pepper, err := subscription.NewPepper("0123456789abcdef")
-	if err != nil {
-		t.Fatal(err)
-	}
 	store := memstore.New()
 	client, err := upstream.New([]upstream.Endpoint{{URL: model, Shape: upstream.OpenAI, Key: secret.New(r1sim.Key)}}, upstream.Timeouts{KeepAlive: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for team, perMinute := range map[string]int64{"team-a": 1_000_000, "team-b": 3000} {
-		_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: team, Limits: subscription.Limits{TokensPerMinute: perMinute}})
-		_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: team, Tier: team})
-		e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(keys[team]), Subscription: team, Slot: subscription.Primary})
-		if err := errors.Join(e1, e2, e3); err != nil {
+		tier := subscription.Tier{ID: team, Limits: subscription.Limits{TokensPerMinute: perMinute}}
+		if err := subscriptiontest.Add(t.Context(), store, subscriptiontest.PepperSecret, tier, team, keys[team]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return gateway.New(gateway.Config{Directory: subscription.NewDirectory(store, pepper), Counter: counters, Upstream: client, Log: log, Telemetry: reports,
+	return gateway.New(gateway.Config{Directory: subscriptiontest.Directory(t, store), Counter: counters, Upstream: client, Log: log, Telemetry: reports,
 		BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 20})
 }
 

@@ -19,6 +19,7 @@ import (
 	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
 )
 
@@ -37,7 +38,7 @@ func launch(t *testing.T, port string) *running {
 	}
 	model := httptest.NewServer(new(r1sim.Endpoint))
 	t.Cleanup(model.Close)
-	values := map[string]string{"PORT": own, "KEY_PEPPER": "0123456789abcdef", "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key,
+	values := map[string]string{"PORT": own, "KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key,
 		"AzureWebJobsStorage": azurite.ConnectionString(port)}
 	g := &running{url: "http://127.0.0.1:" + own, key: subscription.NewKey(), ended: make(chan int, 1)}
 	ctx, stop := context.WithCancel(context.Background())
@@ -85,14 +86,9 @@ func (g *running) subscribe(t *testing.T, emulator *azurite.Server) {
 		t.Fatal(err)
 	}
 	store := tablestore.New(service, tablestore.DefaultTables)
-	pepper, e0 := subscription.NewPepper("0123456789abcdef")
-	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 1_000_000, OnStoreDown: limit.FailClosed}})
-	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "team-a", Tier: "gold"})
-	e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(g.key), Subscription: "team-a", Slot: subscription.Primary})
-	for _, err := range []error{e0, e1, e2, e3} {
-		if err != nil && !errors.Is(err, subscription.ErrExists) {
-			t.Fatal(err)
-		}
+	gold := subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 1_000_000, OnStoreDown: limit.FailClosed}}
+	if err := subscriptiontest.Add(t.Context(), store, subscriptiontest.PepperSecret, gold, "team-a", g.key); err != nil {
+		t.Fatal(err)
 	}
 }
 

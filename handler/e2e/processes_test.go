@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,6 +27,7 @@ import (
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
 )
 
@@ -138,15 +138,7 @@ func withLimits(t *testing.T, emulator *azurite.Server, limits subscription.Limi
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, key := tablestore.New(service, tablestore.DefaultTables), subscription.NewKey()
-	pepper, e0 := subscription.NewPepper("0123456789abcdef")
-	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "hot", Limits: limits})
-	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "crowd", Tier: "hot"})
-	e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "crowd", Slot: subscription.Primary})
-	if err := errors.Join(e0, e1, e2, e3); err != nil {
-		t.Fatal(err)
-	}
-	return key
+	return subscriptiontest.Seed(t, tablestore.New(service, tablestore.DefaultTables), subscription.Tier{ID: "hot", Limits: limits}, "crowd")
 }
 
 // answeringWith is a model whose calls take anything up to what they may.
@@ -184,7 +176,7 @@ func startProcess(t *testing.T, binary, connection, model string, settings ...st
 		t.Fatal(err)
 	}
 	p := &process{url: "http://127.0.0.1:" + port, cmd: exec.Command(binary)}
-	p.cmd.Env = append(os.Environ(), "PORT="+port, "KEY_PEPPER=0123456789abcdef", "UPSTREAM_URL="+model, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=none",
+	p.cmd.Env = append(os.Environ(), "PORT="+port, "KEY_PEPPER="+subscriptiontest.PepperSecret, "UPSTREAM_URL="+model, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=none",
 		"AzureWebJobsStorage="+connection, "STORE=tables", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=", "APPLICATIONINSIGHTS_CONNECTION_STRING=")
 	p.cmd.Env = append(p.cmd.Env, settings...)
 	p.cmd.Stderr = &p.stderr

@@ -17,6 +17,7 @@ import (
 	"tollgate/handler/local/insights"
 	"tollgate/handler/local/r1sim"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // TestWhatIsSpentReachesTheCollector runs the gateway as main does, and ends it:
@@ -32,7 +33,7 @@ func TestWhatIsSpentReachesTheCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := subscription.NewKey()
-	values := map[string]string{"PORT": port, "KEY_PEPPER": "0123456789abcdef", "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
+	values := map[string]string{"PORT": port, "KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
 		"MEMORY_DIRECTORY":                      fmt.Sprintf(`{"tiers":[{"id":"demo","tokensPerMinute":300}],"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, key),
 		"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.ConnectionString(ingestion.Listener.Addr().String()),
 		"METRIC_DIMENSIONS":                     "Client IP,API ID,Subscription ID,Model,Team={header:X-Team}", "METRIC_INTERVAL": "1m", "REGION_NAME": "westeurope"}
@@ -135,7 +136,7 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := subscription.NewKey()
-	values := map[string]string{"PORT": port, "KEY_PEPPER": "0123456789abcdef", "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
+	values := map[string]string{"PORT": port, "KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
 		"MEMORY_DIRECTORY":                      fmt.Sprintf(`{"tiers":[{"id":"demo","tokensPerMinute":100000}],"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, key),
 		"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.ConnectionString(ingestion.Listener.Addr().String()),
 		"METRIC_DIMENSIONS":                     "SubscriptionId={Subscription ID},Team={header:X-Team}", "METRIC_INTERVAL": "1s"}

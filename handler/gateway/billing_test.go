@@ -17,7 +17,6 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/r1sim"
-	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -46,26 +45,11 @@ func openStranger(t *testing.T, limits subscription.Limits, model string, settle
 			r.Header.Set(r1sim.Header, fmt.Sprintf("bill,hidden=%d,first-token=%s,hold-after=%d,completion=%d", behaviour.Hidden, behaviour.FirstToken, behaviour.HoldAfter, max(8, behaviour.Completion)))
 			s.endpoint.ServeHTTP(w, r)
 		})
-		before(t, upstream.Endpoint{URL: url, Shape: upstream.OpenAI})(c)
-		if timeouts != (upstream.Timeouts{}) {
-			c.Upstream = within(t, timeouts, upstream.Endpoint{URL: url, Shape: upstream.OpenAI})
-		}
+		c.Upstream = newUpstream(t, timeouts, upstream.Endpoint{URL: url, Shape: upstream.OpenAI})
 		c.Models, c.Log = []string{model}, slog.New(slog.NewJSONHandler(s.log, nil))
 		c.SettleTimeout, c.TokensPerSecond = settle, map[string]int64{"": 1000}
 	}, upstream.Timeouts{}, nil)
 	return s
-}
-
-// within makes a client with timeouts.
-func within(t *testing.T, timeouts upstream.Timeouts, endpoint upstream.Endpoint) *upstream.Client {
-	t.Helper()
-	endpoint.Key = secret.New("k")
-	client, err := upstream.New([]upstream.Endpoint{endpoint}, timeouts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.CloseIdle)
-	return client
 }
 
 // answers has the endpoint answer so from now on.

@@ -108,7 +108,7 @@ func openBiller(t *testing.T, limits subscription.Limits, settle time.Duration, 
 			r.Header.Set(r1sim.Header, "bill,"+s.behaves.Load().(string))
 			s.endpoint.ServeHTTP(w, r)
 		})}
-		c.Upstream = within(t, upstream.Timeouts{Header: 300 * time.Millisecond, Whole: 300 * time.Millisecond, Idle: 300 * time.Millisecond}, endpoint)
+		c.Upstream = newUpstream(t, upstream.Timeouts{Header: 300 * time.Millisecond, Whole: 300 * time.Millisecond, Idle: 300 * time.Millisecond}, endpoint)
 		c.Models, c.Log = []string{model}, slog.New(slog.NewJSONHandler(s.log, nil))
 		c.SettleTimeout, c.TokensPerSecond = settle, map[string]int64{"": 1_000_000}
 	}, upstream.Timeouts{}, nil)

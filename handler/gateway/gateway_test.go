@@ -22,6 +22,7 @@ import (
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -75,25 +76,19 @@ func fromMinuteStart() func() time.Time {
 	return func() time.Time { return time.Now().Add(ahead) }
 }
 
-func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
+// newBench returns a bench without a gateway, whose store has the tier demo with these
+// limits and its subscription team-a.
+func newBench(t *testing.T, limits subscription.Limits) *bench {
 	t.Helper()
-	now := fromMinuteStart()
-	b := &bench{key: subscription.NewKey(), store: memstore.New(), log: &buffer{}, history: countermem.NewHistory(nil)}
-	pepper, err := subscription.NewPepper("0123456789abcdef")
-	_, e1 := b.store.PutTier(t.Context(), subscription.Tier{ID: "demo", Limits: limits})
-	_, e2 := b.store.PutSubscription(t.Context(), subscription.Subscription{ID: "team-a", Tier: "demo"})
-	e3 := b.store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(b.key), Subscription: "team-a", Slot: subscription.Primary})
-	if err := errors.Join(err, e1, e2, e3); err != nil {
-		t.Fatal(err)
-	}
-	foundry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.calls.Add(1)
-		model(w, r)
-	}))
-	client, err := upstream.New([]upstream.Endpoint{{URL: foundry.URL, Shape: upstream.OpenAI, Key: secret.New("upstream-key")}}, timeouts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := &bench{store: memstore.New(), log: &buffer{}, history: countermem.NewHistory(nil)}
+	b.key = subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo", Limits: limits}, "team-a")
+	return b
+}
+
+// config returns the settings of a gateway of the bench, with a clock and in front of
+// an upstream.
+func (b *bench) config(t *testing.T, now func() time.Time, client *upstream.Client) gateway.Config {
+	t.Helper()
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
 	counters := counter.New(counter.Config{Now: now, Log: log, Patience: 50 * time.Millisecond, History: b.history, Store: countermem.NewAt(now, func(string) (bool, error) {
 		if b.down.Load() {
@@ -101,9 +96,36 @@ func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Con
 		}
 		return true, nil
 	})})
-	config := gateway.Config{Directory: subscription.NewDirectory(b.store, pepper), Counter: counters, History: b.history, Upstream: client, Log: log,
+	return gateway.Config{Directory: subscriptiontest.Directory(t, b.store), Counter: counters, History: b.history, Upstream: client, Log: log,
 		BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 16,
 		Addresses: gateway.Addresses{FrontEnd: true}}
+}
+
+// newUpstream returns a client of endpoints. Those without a key get one.
+func newUpstream(t *testing.T, timeouts upstream.Timeouts, endpoints ...upstream.Endpoint) *upstream.Client {
+	t.Helper()
+	for i := range endpoints {
+		if endpoints[i].Key.Empty() {
+			endpoints[i].Key = secret.New("upstream-key")
+		}
+	}
+	client, err := upstream.New(endpoints, timeouts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdle)
+	return client
+}
+
+func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
+	t.Helper()
+	b := newBench(t, limits)
+	foundry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.calls.Add(1)
+		model(w, r)
+	}))
+	client := newUpstream(t, timeouts, upstream.Endpoint{URL: foundry.URL, Shape: upstream.OpenAI})
+	config := b.config(t, fromMinuteStart(), client)
 	change(&config)
 	served := gateway.New(config)
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -11,6 +11,7 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -116,12 +117,8 @@ func (s slow) Key(ctx context.Context, _ string) (subscription.KeyRecord, error)
 // A caller that leaves while its key is looked up is not counted as refused.
 func TestLeavingDuringAuthenticationIsNotARefusal(t *testing.T) {
 	store, reports := slow{asked: make(chan struct{})}, &listener{more: make(chan struct{}, 1)}
-	pepper, err := subscription.NewPepper("0123456789abcdef")
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := openWith(t, subscription.Limits{}, func(c *gateway.Config) {
-		c.Directory, c.Telemetry = subscription.NewDirectory(store, pepper), reports
+		c.Directory, c.Telemetry = subscriptiontest.Directory(t, store), reports
 	}, upstream.Timeouts{}, answer(answered))
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()

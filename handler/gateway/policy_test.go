@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/tokens"
 	"tollgate/handler/upstream"
 )
@@ -154,17 +154,10 @@ func TestFullReservationNeverExceedsTheLimit(t *testing.T) {
 	}
 }
 
-// join makes another subscription of the bench's tier and returns its key.
+// join adds another subscription of the bench's tier and returns its key.
 func (b *bench) join(t *testing.T, id string) string {
 	t.Helper()
-	key := subscription.NewKey()
-	pepper, err := subscription.NewPepper("0123456789abcdef")
-	_, e1 := b.store.PutSubscription(t.Context(), subscription.Subscription{ID: id, Tier: "demo"})
-	e2 := b.store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: id, Slot: subscription.Primary})
-	if err := errors.Join(err, e1, e2); err != nil {
-		t.Fatal(err)
-	}
-	return key
+	return subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo"}, id)
 }
 
 // TestAForgedAddressDoesNotChangeTheCounter: 20 addresses of one network, or 40
@@ -307,11 +300,11 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 			if err := counters[0].Close(t.Context()); err != nil { // all that it knows is written
 				t.Fatal(err)
 			}
-			older := openWith(t, before, func(c *gateway.Config) { over(c); c.Directory = first.directory(t) }, upstream.Timeouts{}, model)
+			older := openWith(t, before, func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) }, upstream.Timeouts{}, model)
 			older.key = first.key
 			older.get(t, "/v1/models") // it has the tier in its directory from now on
 			first.change(t, test.after)
-			newer := openWith(t, before, func(c *gateway.Config) { over(c); c.Directory = first.directory(t) }, upstream.Timeouts{}, model)
+			newer := openWith(t, before, func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) }, upstream.Timeouts{}, model)
 			newer.key = first.key
 			response, body := newer.post(t, path, demo)
 			if left, quota := response.Header.Get("x-apim-remaining-tokens"), response.Header.Get("x-apim-remaining-quota-tokens"); response.StatusCode != test.status || left != test.left || quota != test.quota {
@@ -326,16 +319,6 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 			}
 		})
 	}
-}
-
-// directory returns another instance's directory, on the bench's store.
-func (b *bench) directory(t *testing.T) *subscription.Directory {
-	t.Helper()
-	pepper, err := subscription.NewPepper("0123456789abcdef")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return subscription.NewDirectory(b.store, pepper)
 }
 
 // change gives the bench's tier other limits.

@@ -13,7 +13,6 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
-	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -27,8 +26,8 @@ func openServing(t *testing.T, limits subscription.Limits, model string, settle 
 	}
 	limits.TokenQuotaPeriod = limit.Yearly
 	return openWith(t, limits, func(c *gateway.Config) {
-		endpoint := upstream.Endpoint{URL: serving(t, handler), Shape: upstream.OpenAI, Key: secret.New("k")}
-		c.Upstream, c.Models, c.SettleTimeout = within(t, timeouts, endpoint), []string{model}, settle
+		endpoint := upstream.Endpoint{URL: serving(t, handler), Shape: upstream.OpenAI}
+		c.Upstream, c.Models, c.SettleTimeout = newUpstream(t, timeouts, endpoint), []string{model}, settle
 		c.Log = slog.New(slog.NewJSONHandler(log, nil))
 	}, timeouts, nil), log
 }

@@ -19,16 +19,7 @@ import (
 // before puts endpoints before the gateway of a bench.
 func before(t *testing.T, endpoints ...upstream.Endpoint) func(*gateway.Config) {
 	t.Helper()
-	for i := range endpoints {
-		if endpoints[i].Key.Empty() {
-			endpoints[i].Key = secret.New("k")
-		}
-	}
-	client, err := upstream.New(endpoints, upstream.Timeouts{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.CloseIdle)
+	client := newUpstream(t, upstream.Timeouts{}, endpoints...)
 	return func(c *gateway.Config) {
 		c.Upstream, c.Models = client, []string{"DeepSeek-R1", "gpt-oss"}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,13 +14,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
-	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/upstream"
 )
 
@@ -144,20 +141,13 @@ func (mute) Rows(ctx context.Context, _ usage.Query) iter.Seq2[usage.Row, error]
 // What the counters know must be answered without waiting minutes for the history.
 func TestUsageDoesNotWaitForASlowHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, key := memstore.New(), subscription.NewKey()
-		pepper, e0 := subscription.NewPepper("0123456789abcdef")
-		_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "demo", Limits: subscription.Limits{TokensPerMinute: 300}})
-		_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "team-a", Tier: "demo"})
-		e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "team-a", Slot: subscription.Primary})
-		if err := errors.Join(e0, e1, e2, e3); err != nil {
-			t.Fatal(err)
-		}
-		log := slog.New(slog.DiscardHandler)
-		g := gateway.New(gateway.Config{Directory: subscription.NewDirectory(store, pepper), History: mute{}, Log: log,
-			Counter: counter.New(counter.Config{Store: countermem.New(nil), Log: log})})
+		b := newBench(t, subscription.Limits{TokensPerMinute: 300})
+		config := b.config(t, time.Now, nil)
+		config.History = mute{}
+		g := gateway.New(config)
 		began, w := time.Now(), httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/usage", nil)
-		r.Header.Set("Api-Key", key)
+		r.Header.Set("Api-Key", b.key)
 		g.ServeHTTP(w, r)
 		if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, `"problem":`) || !strings.Contains(body, `"limit":300`) || time.Since(began) > 15*time.Second {
 			t.Errorf("after %v: %d %s", time.Since(began), w.Code, body)

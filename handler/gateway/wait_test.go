@@ -2,10 +2,8 @@ package gateway_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,9 +15,8 @@ import (
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
-	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
-	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -31,25 +28,16 @@ func TestACallQueuesForTokens(t *testing.T) {
 	defer foundry.Close()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(20 * time.Second) // clocks begin at a minute's edge
-		store, key := memstore.New(), subscription.NewKey()
-		pepper, e0 := subscription.NewPepper("0123456789abcdef")
-		_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "demo", Limits: subscription.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(50 * time.Second)}})
-		_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "team-a", Tier: "demo"})
-		e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "team-a", Slot: subscription.Primary})
-		client, e4 := upstream.New([]upstream.Endpoint{{URL: foundry.URL, Shape: upstream.OpenAI, Key: secret.New("upstream-key")}}, upstream.Timeouts{})
-		if err := errors.Join(e0, e1, e2, e3, e4); err != nil {
-			t.Fatal(err)
-		}
-		log := slog.New(slog.DiscardHandler)
-		counters := counter.New(counter.Config{Store: countermem.New(nil), Log: log})
-		g := gateway.New(gateway.Config{Directory: subscription.NewDirectory(store, pepper), Counter: counters, Upstream: client, Log: log,
-			Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 16})
+		b := newBench(t, subscription.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(50 * time.Second)})
+		client := newUpstream(t, upstream.Timeouts{}, upstream.Endpoint{URL: foundry.URL, Shape: upstream.OpenAI})
+		config := b.config(t, time.Now, client)
+		g := gateway.New(config)
 		call := func(ctx context.Context) (status int, header http.Header, waited time.Duration) {
 			defer client.CloseIdle()
 			began := time.Now()
 			w := httptest.NewRecorder()
 			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/chat/completions", strings.NewReader(demo))
-			r.Header.Set("Api-Key", key)
+			r.Header.Set("Api-Key", b.key)
 			g.ServeHTTP(w, r)
 			return w.Code, w.Header(), time.Since(began)
 		}
@@ -68,7 +56,7 @@ func TestACallQueuesForTokens(t *testing.T) {
 		if status, _, waited := call(left); status != 499 || waited > 2*time.Second {
 			t.Errorf("a caller that leaves: %d after %s, want 499 after a second", status, waited)
 		}
-		if err := counters.Close(t.Context()); err != nil {
+		if err := config.Counter.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -149,7 +137,7 @@ func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
 	}
 	first := openWith(t, limits, over, upstream.Timeouts{}, answering(5))
 	first.post(t, path, demo) // it knows of almost a whole minute's tokens
-	other := openWith(t, limits, func(c *gateway.Config) { over(c); c.Directory = first.directory(t) }, upstream.Timeouts{}, answering(9_985_000))
+	other := openWith(t, limits, func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) }, upstream.Timeouts{}, answering(9_985_000))
 	other.key = first.key
 	other.post(t, path, demo)
 	if err := counters[1].Close(t.Context()); err != nil { // all that it knows is written

@@ -25,6 +25,7 @@ import (
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 const keyAuthenticator = "canary-operator-key-0123456789abcdef"
@@ -55,10 +56,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	pepper, err := subscription.NewPepper("0123456789abcdef")
-	if err != nil {
-		t.Fatal(err)
-	}
+	pepper := subscriptiontest.Pepper(t)
 	f := &fixture{t: t, store: memstore.New(), audit: &auditmem.Store{}, usage: &fakeUsage{}, pepper: pepper}
 	f.api = manage.New(manage.Config{Store: f.store, Pepper: &pepper, Audit: f.audit, Usage: f.usage,
 		Auth: manage.OperatorKey(secret.New(keyAuthenticator)), Log: slog.New(slog.NewJSONHandler(&f.log, nil)),

@@ -13,6 +13,7 @@ import (
 
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // slowStore counts look-ups and makes each take a millisecond, or hang.
@@ -53,18 +54,9 @@ type directoryFixture struct {
 
 func newDirectoryFixture(t *testing.T) *directoryFixture {
 	t.Helper()
-	pepper, err := subscription.NewPepper("0123456789abcdef")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &directoryFixture{store: &slowStore{Store: memstore.New()}, pepper: pepper, key: subscription.NewKey()}
-	d.Directory = subscription.NewDirectory(d.store, pepper)
-	_, e1 := d.store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 300}})
-	_, e2 := d.store.PutSubscription(t.Context(), subscription.Subscription{ID: "a", Tier: "gold"})
-	e3 := d.store.PutKey(t.Context(), subscription.KeyRecord{Hash: pepper.Hash(d.key), Subscription: "a", Slot: subscription.Primary})
-	if err := errors.Join(e1, e2, e3); err != nil {
-		t.Fatal(err)
-	}
+	d := &directoryFixture{store: &slowStore{Store: memstore.New()}, pepper: subscriptiontest.Pepper(t)}
+	d.key = subscriptiontest.Seed(t, d.store, subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 300}}, "a")
+	d.Directory = subscriptiontest.Directory(t, d.store)
 	t.Cleanup(func() { time.Sleep(3 * time.Second) }) // virtual: lets look-ups in progress end before the bubble does
 	return d
 }
@@ -315,13 +307,9 @@ func TestAuthenticateAllocatesNothingForRememberedKeys(t *testing.T) {
 }
 
 func BenchmarkAuthenticateWarm(b *testing.B) {
-	pepper, _ := subscription.NewPepper("0123456789abcdef")
-	store, key := memstore.New(), subscription.NewKey()
-	ctx := b.Context()
-	_, _ = store.PutTier(ctx, subscription.Tier{ID: "gold"})
-	_, _ = store.PutSubscription(ctx, subscription.Subscription{ID: "a", Tier: "gold"})
-	_ = store.PutKey(ctx, subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "a"})
-	d := subscription.NewDirectory(store, pepper)
+	store, ctx := memstore.New(), b.Context()
+	key := subscriptiontest.Seed(b, store, subscription.Tier{ID: "gold"}, "a")
+	d := subscriptiontest.Directory(b, store)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := d.Authenticate(ctx, key); err != nil {

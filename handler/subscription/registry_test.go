@@ -10,19 +10,19 @@ import (
 
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // newRegistry returns a registry with the tier gold and the subscription a.
 func newRegistry(t *testing.T) (subscription.Registry, subscription.Pepper) {
 	t.Helper()
 	r := subscription.Registry{Store: memstore.New()}
-	pepper, e0 := subscription.NewPepper("0123456789abcdef")
 	_, e1 := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = 300; return nil })
 	_, e2 := r.Create(t.Context(), subscription.Subscription{ID: "a", Name: "Team A", Tier: "gold"})
-	if err := errors.Join(e0, e1, e2); err != nil {
+	if err := errors.Join(e1, e2); err != nil {
 		t.Fatal(err)
 	}
-	return r, pepper
+	return r, subscriptiontest.Pepper(t)
 }
 
 func TestSetTierCreatesThenChanges(t *testing.T) {

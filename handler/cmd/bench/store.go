@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"tollgate/handler/azure"
 	"tollgate/handler/limit"
@@ -18,6 +17,7 @@ import (
 	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
 )
 
@@ -84,17 +84,10 @@ func (s *store) subscribe(ctx context.Context, connection string) error {
 	if err != nil {
 		return err
 	}
-	hasher, err := subscription.NewPepper(pepper)
-	if err != nil {
-		return err
-	}
 	directory := tablestore.New(service, tablestore.DefaultTables)
 	for reserve, key := range s.keys {
 		id := string(reserve)
-		_, e1 := directory.PutTier(ctx, subscription.Tier{ID: id, Limits: limits(reserve)})
-		_, e2 := directory.PutSubscription(ctx, subscription.Subscription{ID: id, Tier: id, Created: time.Now().UTC()})
-		e3 := directory.PutKey(ctx, subscription.KeyRecord{Hash: hasher.Hash(key), Subscription: id, Slot: subscription.Primary, Created: time.Now().UTC()})
-		if err := errors.Join(e1, e2, e3); err != nil {
+		if err := subscriptiontest.Add(ctx, directory, pepper, subscription.Tier{ID: id, Limits: limits(reserve)}, id, key); err != nil {
 			return err
 		}
 	}

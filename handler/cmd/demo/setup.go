@@ -18,6 +18,7 @@ import (
 	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
 )
 
@@ -174,15 +175,8 @@ func (s *setup) subscribe(ctx context.Context, id, key string, perMinute int64) 
 	if err != nil {
 		return err
 	}
-	store := tablestore.New(service, tablestore.DefaultTables)
-	hasher, err := subscription.NewPepper(pepper)
-	if err != nil {
-		return err
-	}
-	_, e1 := store.PutTier(ctx, subscription.Tier{ID: id, Limits: subscription.Limits{TokensPerMinute: perMinute}})
-	_, e2 := store.PutSubscription(ctx, subscription.Subscription{ID: id, Tier: id, Created: time.Now().UTC()})
-	e3 := store.PutKey(ctx, subscription.KeyRecord{Hash: hasher.Hash(key), Subscription: id, Slot: subscription.Primary, Created: time.Now().UTC()})
-	return errors.Join(e1, e2, e3)
+	tier := subscription.Tier{ID: id, Limits: subscription.Limits{TokensPerMinute: perMinute}}
+	return subscriptiontest.Add(ctx, tablestore.New(service, tablestore.DefaultTables), pepper, tier, id, key)
 }
 
 func (s *setup) startModel() (address string, err error) {

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -28,6 +27,7 @@ import (
 	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
 )
 
@@ -154,11 +154,8 @@ func (h *running) subscribe(t *testing.T, connection string, limits subscription
 	if limits.TokensPerMinute == 0 && limits.TokenQuota == 0 {
 		limits.TokensPerMinute = 10_000
 	}
-	store, hasher := tablestore.New(service, tablestore.DefaultTables), must(subscription.NewPepper(pepper))
-	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: h.id, Limits: limits})
-	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: h.id, Tier: h.id, Created: time.Now().UTC()})
-	e3 := store.PutKey(t.Context(), subscription.KeyRecord{Hash: hasher.Hash(h.key), Subscription: h.id, Slot: subscription.Primary, Created: time.Now().UTC()})
-	if err := errors.Join(e1, e2, e3); err != nil {
+	store := tablestore.New(service, tablestore.DefaultTables)
+	if err := subscriptiontest.Add(t.Context(), store, pepper, subscription.Tier{ID: h.id, Limits: limits}, h.id, h.key); err != nil {
 		t.Fatal(err)
 	}
 }

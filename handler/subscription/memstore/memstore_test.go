@@ -13,23 +13,14 @@ func TestConformance(t *testing.T) {
 	subscriptiontest.Run(t, func(*testing.T) subscription.Store { return memstore.New() })
 }
 
-func pepper(t *testing.T) subscription.Pepper {
-	t.Helper()
-	p, err := subscription.NewPepper("0123456789abcdef")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
 func TestLoadReadsADirectory(t *testing.T) {
 	key := subscription.NewKey()
 	store, err := memstore.Load([]byte(`{"tiers":[{"id":"demo","tokensPerMinute":300}],"subscriptions":[{"id":"a","tier":"demo"}],`+
-		`"keys":[{"subscription":"a","slot":"primary","key":"`+key+`"}]}`), pepper(t))
+		`"keys":[{"subscription":"a","slot":"primary","key":"`+key+`"}]}`), subscriptiontest.Pepper(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	grant, err := subscription.NewDirectory(store, pepper(t)).Authenticate(t.Context(), key)
+	grant, err := subscription.NewDirectory(store, subscriptiontest.Pepper(t)).Authenticate(t.Context(), key)
 	if err != nil || grant.Subscription.ID != "a" || grant.Tier.TokensPerMinute != 300 {
 		t.Errorf("Authenticate = %+v, %v; want subscription a with 300 tokens a minute", grant, err)
 	}
@@ -39,7 +30,7 @@ func TestLoadNamesEveryFaultAndNoKey(t *testing.T) {
 	key := subscription.NewKey()
 	_, err := memstore.Load([]byte(`{"tiers":[{"id":"a","burstTokens":5},{"id":"A"},{"id":"b"},{"id":"b"}],`+
 		`"subscriptions":[{"id":"s","tier":"none"},{"id":"r","tier":"b","overrides":{"maxWait":"2s"}}],`+
-		`"keys":[{"subscription":"nobody","key":"`+key+`"},{"subscription":"s","slot":"third","key":"`+key[:40]+`"}]}`), pepper(t))
+		`"keys":[{"subscription":"nobody","key":"`+key+`"},{"subscription":"s","slot":"third","key":"`+key[:40]+`"}]}`), subscriptiontest.Pepper(t))
 	if err == nil {
 		t.Fatal("Load accepted an invalid document")
 	}
@@ -63,7 +54,7 @@ func TestLoadRejectsWrongJSON(t *testing.T) {
 		`{"tiers":[{"tokensPerMinute":"1"}]}`: "tokensPerMinute is a JSON string",
 		`{"tiers":[`:                          "ends early",
 	} {
-		if _, err := memstore.Load([]byte(document), pepper(t)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := memstore.Load([]byte(document), subscriptiontest.Pepper(t)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s", document, err, want)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
 )
 
@@ -187,18 +188,11 @@ func TestConcurrentTierChangesLoseNothing(t *testing.T) {
 func TestALookUpSucceedsIfOneReadNeverAnswers(t *testing.T) {
 	ctx := t.Context()
 	store, w := openFaulty(t)
-	pepper, err := subscription.NewPepper("0123456789abcdef")
-	key := subscription.NewKey()
-	_, e1 := store.PutTier(ctx, subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 300}})
-	_, e2 := store.PutSubscription(ctx, subscription.Subscription{ID: "a", Tier: "gold"})
-	e3 := store.PutKey(ctx, subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "a", Slot: subscription.Primary})
-	if err := errors.Join(err, e1, e2, e3); err != nil {
-		t.Fatal(err)
-	}
+	key := subscriptiontest.Seed(t, store, subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 300}}, "a")
 	w.mu.Lock()
 	w.faults = []fault{{method: http.MethodGet, silent: true}} // the read of the key
 	w.mu.Unlock()
-	if grant, err := subscription.NewDirectory(store, pepper).Authenticate(ctx, key); err != nil || grant.Subscription.ID != "a" {
+	if grant, err := subscriptiontest.Directory(t, store).Authenticate(ctx, key); err != nil || grant.Subscription.ID != "a" {
 		t.Errorf("Authenticate = %+v, %v; want subscription a", grant, err)
 	}
 	if w.injected != 1 {
