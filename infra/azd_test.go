@@ -15,7 +15,7 @@ import (
 	"tollgate/infra/biceptest"
 )
 
-// azd is azure.yaml, as far as it must agree with the rest.
+// An azd holds the parts of azure.yaml that must agree with the other files.
 type azd struct {
 	Infra    struct{ Provider, Path, Module string }
 	Services map[string]struct {
@@ -60,7 +60,7 @@ func TestAzdDeploysThePackageOfTheMakefile(t *testing.T) {
 	}
 }
 
-func TestAzdFindsWhatTheTemplateMakes(t *testing.T) {
+func TestAzdAndTheTemplateAgreeOnNamesAndOutputs(t *testing.T) {
 	t.Parallel()
 	a := azureYAML(t)
 	s := biceptest.Take(t, "param tags = { team: 'platform' }")
@@ -142,9 +142,9 @@ func TestTheParameterFileNeedsNoEnvironment(t *testing.T) {
 
 var commentedModel = regexp.MustCompile(`(?m)^// param model = \{\n(//.*\n)*?// \}\n`)
 
-// TestTheOtherModelsOfTheParameterFileDeploy: what stands there in a comment works
+// TestTheParameterFilesOtherModelsDeploy: what stands there in a comment works
 // in place of what doesn't.
-func TestTheOtherModelsOfTheParameterFileDeploy(t *testing.T) {
+func TestTheParameterFilesOtherModelsDeploy(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("main.bicepparam")
 	if err != nil {

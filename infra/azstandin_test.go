@@ -69,7 +69,7 @@ func az(args []string) (status int) {
 	return 0
 }
 
-// tsv writes a value as az --output tsv does.
+// tsv formats a value like az --output tsv.
 func tsv(value any) string {
 	rows, isList := value.([]any)
 	switch {
@@ -97,7 +97,7 @@ func tsv(value any) string {
 	return text.String()
 }
 
-// note adds a line to the list of calls.
+// note appends a line to the list of calls.
 func note(line string) {
 	file, err := os.OpenFile(os.Getenv("CALLS"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -126,7 +126,7 @@ func or(name, fallback string) string {
 	return fallback
 }
 
-// rights are what roles allow, as Azure lists them.
+// rights holds the permissions of roles, as Azure lists them.
 // Source: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 var rights = map[string]string{
 	"Owner":       `{"actions":["*"],"notActions":[]}`,
@@ -143,7 +143,7 @@ func decoded(text string) (value any) {
 	return value
 }
 
-// outputs are those of the deployment.
+// outputs holds the deployment's outputs.
 const outputs = `{"properties":{"outputs":{"appName":{"value":"func-tollgate-x"},"url":{"value":"https://func-tollgate-x.azurewebsites.net"},
 	"answeredBy":{"value":"DeepSeek-R1 is answered by DeepSeek-V3.2"},"next":{"value":["tollgate tier set","tollgate key create"]}}}}`
 
@@ -152,7 +152,7 @@ const models = `[
 	{"kind":"OpenAI","skuName":"S0","model":{"format":"OpenAI","name":"gpt-4o","version":"2024-11-20","skus":[{"name":"Standard"},{"name":"GlobalStandard"}]}},
 	{"kind":"AIServices","skuName":"S0","model":{"format":"OpenAI","name":"gpt-4o","version":"2024-11-20","skus":[{"name":"Standard"},{"name":"GlobalStandard"}]}}]`
 
-// uploads are what az says of an upload that does not end well.
+// uploads holds az's messages for uploads that fail.
 var uploads = map[string]string{
 	"role": "Deployment failed. InvalidPackageContentException: Status Code: 400, Details: BlobUploadFailedException: Failed to upload blob to storage account: " +
 		"Response status code does not indicate success: 403 (This request is not authorized to perform this operation using this permission.)",
@@ -161,7 +161,7 @@ var uploads = map[string]string{
 	"broken":    "Deployment failed. InvalidPackageContentException: the package has no host.json",
 }
 
-// answered is what Azure has to say to a command, or why it says nothing.
+// answered returns Azure's answer to a command, or the error message.
 func answered(command string, options map[string]string) (answer any, fault string) {
 	switch command {
 	case "account show":

@@ -26,7 +26,7 @@ case "${ANSWERS:-tollgate}" in
 esac`,
 }
 
-// changes are calls that change something, or look at the gateway from outside.
+// changes matches calls that change something or call the gateway.
 var changes = regexp.MustCompile(`^(make|func|curl|operators|az (group (create|delete)|deployment group (create|what-if)|functionapp (deployment|restart)|rest --method post))\b`)
 
 // azure runs infra/azure.sh with the fakes of these tools alone, an answer to
@@ -79,7 +79,7 @@ func staged(t *testing.T, tools string, run *exec.Cmd, answer string, settings .
 	return string(output), calls, err
 }
 
-// here is where a deployment goes that is not the first.
+// here names an existing deployment.
 var here = []string{"GROUP=g", "EXISTS=true"}
 
 func TestEachCommandChecksBeforeItDoesAnything(t *testing.T) {
@@ -140,7 +140,7 @@ func TestEachCommandChecksBeforeItDoesAnything(t *testing.T) {
 	}
 }
 
-func TestAllThatIsMissingIsNamedAtOnce(t *testing.T) {
+func TestEverythingMissingIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	printed, _, err := azure(t, "az make curl", "deploy", "y", append(here, "UNREGISTERED=Microsoft.Web Microsoft.Storage", "ROLES=Reader", "FAULT=broken",
 		`GIVEN={"model":{"name":"none","version":"1","format":"DeepSeek","sku":"GlobalStandard"}}`)...)
@@ -149,9 +149,9 @@ func TestAllThatIsMissingIsNamedAtOnce(t *testing.T) {
 	}
 }
 
-// TestWhatSufficesIsEnough: nobody is stopped for rights that come by other roles,
+// TestOtherRolesAndUnknownStatesDontStopADeployment: nobody is stopped for rights that come by other roles,
 // nor for what can't be seen.
-func TestWhatSufficesIsEnough(t *testing.T) {
+func TestOtherRolesAndUnknownStatesDontStopADeployment(t *testing.T) {
 	t.Parallel()
 	for name, settings := range map[string][]string{
 		"two roles":          {"ROLES=Reader,Contributor,Role Based Access Control Administrator"},
@@ -175,9 +175,9 @@ func TestWhatSufficesIsEnough(t *testing.T) {
 	}
 }
 
-// TestParametersAreReadAsBicepWritesThem with the real compiler, whose faults stop a
+// TestParametersAreReadFromBicepsOutput with the real compiler, whose faults stop a
 // deployment before the group is made.
-func TestParametersAreReadAsBicepWritesThem(t *testing.T) {
+func TestParametersAreReadFromBicepsOutput(t *testing.T) {
 	t.Parallel()
 	compiler := biceptest.Compiler(t)
 	text, err := os.ReadFile("main.bicepparam")
@@ -220,7 +220,7 @@ const (
 	create  = "az deployment group create --resource-group g --name tollgate --parameters infra/main.bicepparam --output none"
 )
 
-func TestDeploySaysWhatItWillDoAndDoesIt(t *testing.T) {
+func TestDeployAnnouncesItsStepsAndRunsThem(t *testing.T) {
 	t.Parallel()
 	printed, calls, err := azure(t, "az make curl", "deploy", "y", "GROUP=g", "LOCATION=swedencentral", "ME=my-id", "UPLOADS=role,taken", "COLD=1",
 		"REFERENCES=error,none,AccessToKeyVaultDenied,Resolved")
@@ -238,7 +238,7 @@ func TestDeploySaysWhatItWillDoAndDoesIt(t *testing.T) {
 	}
 }
 
-func TestDeployUpdatesAGroupThatIsThere(t *testing.T) {
+func TestDeployUpdatesAnExistingGroup(t *testing.T) {
 	t.Parallel()
 	printed, calls, err := azure(t, "az make curl", "deploy", "", append(here, "YES=1", "OPERATOR_IDS=a,b", `GIVEN={"alertEmails":["on-call@example.com"]}`)...)
 	if err != nil || strings.Contains(printed, "make the resource group") || strings.Contains(printed, "nobody") {
@@ -247,7 +247,7 @@ func TestDeployUpdatesAGroupThatIsThere(t *testing.T) {
 	wantCalls(t, calls, "make package", create, "operators a,b", refresh, upload, greet)
 }
 
-func TestDeployOfNobodySaysSo(t *testing.T) {
+func TestDeployWithoutAUserSaysSo(t *testing.T) {
 	t.Parallel()
 	printed, _, err := azure(t, "az make curl", "deploy", "y", here...)
 	if err != nil || !strings.Contains(printed, "let nobody (OPERATOR_IDS names") {
@@ -266,9 +266,9 @@ func TestDeployWithAReferenceThatStaysUnresolvedUploadsNothing(t *testing.T) {
 	}
 }
 
-// TestEachEndOfAnUploadIsToldFromTheOthers: az fails alike whether the package was
+// TestEachOutcomeOfAnUploadHasItsOwnMessage: az fails alike whether the package was
 // taken or not.
-func TestEachEndOfAnUploadIsToldFromTheOthers(t *testing.T) {
+func TestEachOutcomeOfAnUploadHasItsOwnMessage(t *testing.T) {
 	t.Parallel()
 	const frontDoor = `GIVEN={"frontDoorId":"fd-id"}`
 	for name, c := range map[string]struct {
@@ -311,7 +311,7 @@ func TestRefreshReadsTheReferencesAgain(t *testing.T) {
 	wantCalls(t, calls, refresh, refresh, restart)
 }
 
-func TestPublishOfAnAppThatDoesNotComeUpSaysWhatThatMeans(t *testing.T) {
+func TestPublishExplainsAnAppThatDoesNotStart(t *testing.T) {
 	t.Parallel()
 	printed, _, err := azure(t, "az make func", "publish", "y", "APP=func-tollgate-x", "UNHEALTHY=1")
 	if err == nil || !strings.Contains(printed, "If it says that the deployment was successful, the package is there") {

@@ -18,7 +18,7 @@ const (
 	soundSize = `scale: { instanceMemoryMB: 2048, perInstanceConcurrency: 200, alwaysReady: 0, maximumInstances: 40 }`
 )
 
-// cases are parameters, by the beginning of the faults that they have.
+// cases holds parameters with the beginnings of their faults.
 var cases = []struct {
 	parameters string // of faultsOf, in place of the sound ones of the same names
 	want       []string
@@ -81,7 +81,7 @@ func evaluated(t *testing.T, template string) map[string]any {
 	return snapshot.Outputs
 }
 
-func TestWhatCannotWorkIsNamedWithItsRemedy(t *testing.T) {
+func TestInvalidParametersAreReportedWithTheFix(t *testing.T) {
 	t.Parallel()
 	biceptest.Compiler(t)
 	all := map[string]string{"model": sound, "scale": soundSize, "foundryAccountId": "foundryAccountId: ''", "upstreamUrl": "upstreamUrl: ''",
@@ -114,8 +114,8 @@ func TestWhatCannotWorkIsNamedWithItsRemedy(t *testing.T) {
 	}
 }
 
-// TestNothingIsMadeOfParametersThatCannotWork: every name hangs on the check.
-func TestNothingIsMadeOfParametersThatCannotWork(t *testing.T) {
+// TestInvalidParametersDeployNothing: every name hangs on the check.
+func TestInvalidParametersDeployNothing(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("main.bicepparam")
 	if err != nil {
@@ -162,7 +162,7 @@ func TestTheAlertWaitsForThreePeriodsOfHousekeeping(t *testing.T) {
 var siteConfig = []string{"minTlsVersion", "http20Enabled", "cors", "ipSecurityRestrictions", "ipSecurityRestrictionsDefaultAction",
 	"scmIpSecurityRestrictions", "scmIpSecurityRestrictionsDefaultAction"}
 
-func TestSiteConfigHasOnlyWhatFlexConsumptionTakes(t *testing.T) {
+func TestSiteConfigHasOnlyWhatFlexConsumptionAccepts(t *testing.T) {
 	t.Parallel()
 	output, err := exec.Command(biceptest.Compiler(t), "build", "main.bicep", "--stdout").Output()
 	if err != nil {
@@ -204,7 +204,7 @@ func TestSiteConfigHasOnlyWhatFlexConsumptionTakes(t *testing.T) {
 	}
 }
 
-func TestPackagesComeFromTheGivenAddressesAlone(t *testing.T) {
+func TestPackagesComeOnlyFromTheGivenAddresses(t *testing.T) {
 	t.Parallel()
 	config := fmt.Sprint(biceptest.Take(t, everything).One(t, "Microsoft.Web/sites").At("siteConfig"))
 	if !strings.Contains(config, "scmIpSecurityRestrictionsDefaultAction:Deny") || !strings.Contains(config, "ipAddress:192.0.2.0/24") {
@@ -216,7 +216,7 @@ func TestPackagesComeFromTheGivenAddressesAlone(t *testing.T) {
 	}
 }
 
-func TestAlertRulesAreNotRefusedForTablesThatAreNotThereYet(t *testing.T) {
+func TestAlertRulesDeployBeforeTheirTablesExist(t *testing.T) {
 	t.Parallel()
 	for _, rule := range biceptest.Take(t, "").Of("Microsoft.Insights/scheduledQueryRules") {
 		if rule.At("skipQueryValidation") != true {

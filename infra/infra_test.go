@@ -16,8 +16,7 @@ import (
 	"tollgate/infra/biceptest"
 )
 
-// everything is a deployment with all its optional parts but those that
-// exclude each other.
+// everything turns on all optional parts that don't exclude each other.
 const everything = `param upstreamByKey = true
 param upstreamApiKey = 'canary-upstream'
 param clientIpHeader = 'X-Azure-ClientIP'
@@ -34,7 +33,7 @@ param console = true
 param prefix = 'abcdefghijklmnopqrst'
 `
 
-// roles names the roles by id.
+// roles holds the names of roles by id.
 var roles = map[string]string{
 	"b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
 	"76199698-9eea-4c19-bc75-cec21354c6b6": "Storage Table Data Reader",
@@ -72,7 +71,7 @@ func wantList(t *testing.T, what string, got []string, want ...string) {
 
 const suffix = "grdpdksqlg5uq" // of this subscription's group of this name
 
-// appRoles are what the app always may.
+// appRoles returns the roles that the app always has.
 func appRoles() []string {
 	return []string{
 		"storageAccounts sttollgate" + suffix + ": Storage Blob Data Owner",
@@ -88,7 +87,7 @@ func keyTables(role string) []string {
 	return []string{"tables tiers: " + role, "tables subscriptions: " + role, "tables apikeys: " + role}
 }
 
-func TestTheParameterFileDeploysAllButWhatIsOptional(t *testing.T) {
+func TestTheParameterFileDeploysNoOptionalParts(t *testing.T) {
 	t.Parallel()
 	biceptest.Compiler(t)
 	text, err := os.ReadFile("main.bicepparam")
@@ -156,7 +155,7 @@ func TestStorageTakesIdentitiesOnly(t *testing.T) {
 	}
 }
 
-func TestTheHandlersTablesAreMade(t *testing.T) {
+func TestTheHandlersTablesAreCreated(t *testing.T) {
 	t.Parallel()
 	var made []string
 	for _, r := range biceptest.Take(t, "").Of("Microsoft.Storage/storageAccounts/tableServices/tables") {
@@ -208,7 +207,7 @@ func TestTokenMetricsKeepTheirDimensions(t *testing.T) {
 	}
 }
 
-func TestWorkbookAndAlertsWatchApplicationInsightsWhatArrivesLateIncluded(t *testing.T) {
+func TestWorkbookAndAlertsAlsoSeeLateItems(t *testing.T) {
 	t.Parallel()
 	s := biceptest.Take(t, "")
 	insights := s.One(t, "Microsoft.Insights/components").ID
@@ -232,7 +231,7 @@ func TestWorkbookAndAlertsWatchApplicationInsightsWhatArrivesLateIncluded(t *tes
 	}
 }
 
-func TestDiagnosticsOfWhatHoldsSecretsOrTakesCalls(t *testing.T) {
+func TestTheVaultAndTheModelHaveDiagnostics(t *testing.T) {
 	t.Parallel()
 	var logged []string
 	for _, r := range biceptest.Take(t, "").Of("Microsoft.Insights/diagnosticSettings") {
@@ -246,7 +245,7 @@ func TestDiagnosticsOfWhatHoldsSecretsOrTakesCalls(t *testing.T) {
 // secret is an expression of a secret: of a secure parameter, or of a key.
 var secret = regexp.MustCompile(`parameters\('(keyPepper|upstreamApiKey)'\)|newGuid\(|list[A-Z]\w*\(`)
 
-func TestSecretsAreInTheVaultAlone(t *testing.T) {
+func TestSecretsAreOnlyInTheVault(t *testing.T) {
 	t.Parallel()
 	s := biceptest.Take(t, everything)
 	inVault := 0
@@ -273,7 +272,7 @@ func TestSecretsAreInTheVaultAlone(t *testing.T) {
 	}
 }
 
-func TestADeploymentLeavesThePepperThatIsThere(t *testing.T) {
+func TestADeploymentKeepsTheExistingPepper(t *testing.T) {
 	t.Parallel()
 	output, err := biceptest.Run(t, ".", "build", "modules/vault.bicep", "--stdout")
 	if err != nil {
@@ -285,7 +284,7 @@ func TestADeploymentLeavesThePepperThatIsThere(t *testing.T) {
 	}
 }
 
-// names are Azure's rules, by resource type, for the last part of a name.
+// names holds Azure's rules for the last part of a name, by resource type.
 // Source: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
 var names = map[string]*regexp.Regexp{
 	"Microsoft.ManagedIdentity/userAssignedIdentities": regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{2,127}$`),

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// TestEveryLogLineOfTheHandlerArrives: by default the host keeps 20 items a second
+// TestTheHostKeepsEveryLogLineOfTheHandler: by default the host keeps 20 items a second
 // an instance and drops the rest, and writes two lines of its own for each call.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-host-json#applicationinsights
-func TestEveryLogLineOfTheHandlerArrives(t *testing.T) {
+func TestTheHostKeepsEveryLogLineOfTheHandler(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../host.json")
 	if err != nil {

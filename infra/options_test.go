@@ -9,7 +9,7 @@ import (
 	"tollgate/infra/biceptest"
 )
 
-func TestSeveralEndpointsTakeThePlaceOfOne(t *testing.T) {
+func TestUpstreamsReplaceTheSingleEndpoint(t *testing.T) {
 	t.Parallel()
 	settings := biceptest.Take(t, "param settings = { UPSTREAMS: '[]', MODELS: 'a,b' }").Settings(t)
 	for name := range settings {
@@ -22,9 +22,9 @@ func TestSeveralEndpointsTakeThePlaceOfOne(t *testing.T) {
 	}
 }
 
-// TestModelsThatEndpointsListAreThoseThatCallersMayAskFor: the gateway doesn't
+// TestModelsDefaultToTheEndpointsModels: the gateway doesn't
 // start with one in MODELS that none of them serves.
-func TestModelsThatEndpointsListAreThoseThatCallersMayAskFor(t *testing.T) {
+func TestModelsDefaultToTheEndpointsModels(t *testing.T) {
 	t.Parallel()
 	const lists, listsNone = `{"url":"https://x.example.com","models":{"gpt":"g"}}`, `{"url":"https://y.example.com","shape":"models"}`
 	for upstreams, want := range map[string]string{"[" + lists + "]": "", "[" + lists + "," + listsNone + "]": "DeepSeek-R1", "@Microsoft.KeyVault(SecretUri=https://v)": "DeepSeek-R1"} {
@@ -34,7 +34,7 @@ func TestModelsThatEndpointsListAreThoseThatCallersMayAskFor(t *testing.T) {
 	}
 }
 
-func TestAnEndpointElsewhereIsCalledByItsKeyFromTheVault(t *testing.T) {
+func TestAnExternalEndpointIsCalledWithItsKeyFromTheVault(t *testing.T) {
 	t.Parallel()
 	s := biceptest.Take(t, "param upstreamUrl = 'https://models.example.com'\nparam upstreamApiKey = 'canary'\nparam upstreamShape = 'models'")
 	if found := s.Of("Microsoft.CognitiveServices/accounts"); len(found) > 0 {
@@ -53,7 +53,7 @@ func TestAnEndpointElsewhereIsCalledByItsKeyFromTheVault(t *testing.T) {
 	}
 }
 
-func TestWhatToDoNextCanBePasted(t *testing.T) {
+func TestTheNextStepsCanBePasted(t *testing.T) {
 	t.Parallel()
 	next := fmt.Sprint(biceptest.Take(t, "").Outputs["next"])
 	for _, step := range []string{"export AzureWebJobsStorage__accountName=", "export KEY_PEPPER=", "go build -o tollgate ", "./tollgate tier set", "KEY=$(./tollgate key create team-a)", "$KEY"} {
@@ -94,7 +94,7 @@ func TestOperatorsMayWriteTheTablesAndReadThePepper(t *testing.T) {
 		"secrets key-pepper: Key Vault Secrets User")...)
 }
 
-func TestTheAppWritesKeysOnlyWhereItManagesThem(t *testing.T) {
+func TestTheAppMayWriteKeysOnlyIfManageIsOn(t *testing.T) {
 	t.Parallel()
 	s := biceptest.Take(t, everything)
 	got := strings.Join(assignments(s, ""), "\n")
@@ -136,7 +136,7 @@ func TestBrowsersOfTheGivenPagesMayCall(t *testing.T) {
 	}
 }
 
-func TestPrivateNetworkClosesWhatTheAppUses(t *testing.T) {
+func TestPrivateNetworkClosesTheAppsResources(t *testing.T) {
 	t.Parallel()
 	s := biceptest.Take(t, everything)
 	for _, kind := range []string{"Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults", "Microsoft.CognitiveServices/accounts"} {

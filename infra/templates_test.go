@@ -11,7 +11,7 @@ import (
 	"tollgate/infra/biceptest"
 )
 
-// templates are all Bicep files of infra/.
+// templates returns all Bicep files of infra/.
 func templates(t *testing.T) []string {
 	t.Helper()
 	var found []string
@@ -25,7 +25,7 @@ func templates(t *testing.T) []string {
 	return found
 }
 
-func TestTheCompilerHasNothingToSay(t *testing.T) {
+func TestTheCompilerGivesNoWarnings(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"lint", "main.bicep"}, {"lint", "main.bicepparam"},

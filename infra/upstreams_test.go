@@ -10,9 +10,9 @@ import (
 	"tollgate/infra/biceptest"
 )
 
-// TestAnExistingResourceIsCalledByItsKind: only Azure knows its kind and subdomain,
+// TestAnExistingResourcesKindDecidesItsURL: only Azure knows its kind and subdomain,
 // so the module's output is evaluated with those that it may have.
-func TestAnExistingResourceIsCalledByItsKind(t *testing.T) {
+func TestAnExistingResourcesKindDecidesItsURL(t *testing.T) {
 	t.Parallel()
 	biceptest.Compiler(t)
 	text, err := os.ReadFile("modules/foundry-access.bicep")
@@ -48,8 +48,8 @@ func TestAnExistingResourceIsCalledByItsKind(t *testing.T) {
 	}
 }
 
-// TestTheAppMayCallTheModelAndDoLittleElse: OpenAI's models have a role without keys.
-func TestTheAppMayCallTheModelAndDoLittleElse(t *testing.T) {
+// TestTheAppsRoleAllowsOnlyCallsToTheModel: OpenAI's models have a role without keys.
+func TestTheAppsRoleAllowsOnlyCallsToTheModel(t *testing.T) {
 	t.Parallel()
 	const openAI = "param model = { deployment: 'gpt', name: 'gpt-4o', version: '2024-11-20', format: 'OpenAI', sku: 'GlobalStandard', capacity: 100 }\n"
 	for parameters, want := range map[string]string{
@@ -66,9 +66,9 @@ func TestTheAppMayCallTheModelAndDoLittleElse(t *testing.T) {
 	}
 }
 
-// TestTheGatewayIsToldWhichModelAnswers, whatever its deployment is called, but
+// TestUpstreamFamilyNamesTheDeployedModel, whatever its deployment is called, but
 // nothing of a model that somebody else has deployed.
-func TestTheGatewayIsToldWhichModelAnswers(t *testing.T) {
+func TestUpstreamFamilyNamesTheDeployedModel(t *testing.T) {
 	t.Parallel()
 	for parameters, want := range map[string]string{
 		"": "DeepSeek-V3.2", // deployed as DeepSeek-R1

@@ -49,7 +49,7 @@ func TestActionsArePinnedToACommit(t *testing.T) {
 	}
 }
 
-func TestWorkflowsMayDoNoMoreThanTheyNeed(t *testing.T) {
+func TestWorkflowsHaveMinimalPermissions(t *testing.T) {
 	for name, text := range workflows(t) {
 		if !strings.Contains(text, "\npermissions:") {
 			t.Errorf("%s has the repository's default permissions", name)
@@ -67,9 +67,9 @@ func TestWorkflowsMayDoNoMoreThanTheyNeed(t *testing.T) {
 	}
 }
 
-// TestNoInputBecomesPartOfAScript: an expression in a script is text that
+// TestNoExpressionIsPartOfAScript: an expression in a script is text that
 // whoever starts the workflow writes.
-func TestNoInputBecomesPartOfAScript(t *testing.T) {
+func TestNoExpressionIsPartOfAScript(t *testing.T) {
 	for name, text := range workflows(t) {
 		for _, step := range strings.Split(text, "- ")[1:] {
 			_, script, found := strings.Cut(step, "run: ")
@@ -81,7 +81,7 @@ func TestNoInputBecomesPartOfAScript(t *testing.T) {
 	}
 }
 
-func TestWorkflowsRunTargetsThatThereAre(t *testing.T) {
+func TestWorkflowsRunExistingTargets(t *testing.T) {
 	makefile, err := os.ReadFile("../Makefile")
 	if err != nil {
 		t.Fatal(err)

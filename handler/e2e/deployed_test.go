@@ -12,16 +12,16 @@ import (
 	"tollgate/infra/biceptest"
 )
 
-// hostSettings are those that the Functions host reads, and not the handler: its
-// own, and those that functions name between percent signs.
+// hostSettings returns the settings that the Functions host reads and the handler doesn't:
+// its own, and those that functions name between percent signs.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-app-settings
 func hostSettings(t *testing.T) []string {
 	t.Helper()
 	return append(bindingSettings(t), "AzureWebJobsStorage__blobServiceUri")
 }
 
-// bindingSettings are what functions name between percent signs. Without one of
-// them the host does not run its function.
+// bindingSettings returns the settings that functions name between percent signs. The host
+// doesn't run a function whose setting is missing.
 func bindingSettings(t *testing.T) (named []string) {
 	t.Helper()
 	files, err := filepath.Glob("../../functions/*/function.json")
@@ -56,7 +56,7 @@ func TestEverySettingOfAFunctionIsSet(t *testing.T) {
 	}
 }
 
-// deployed is every optional part of infra/main.bicep that brings settings.
+// deployed turns on every optional part of infra/main.bicep that has settings.
 const deployed = `param upstreamByKey = true
 param clientIpHeader = 'X-Azure-ClientIP'
 param frontDoorId = 'fd-id'
@@ -73,16 +73,17 @@ func TestEverySettingOfTheDeploymentIsRead(t *testing.T) {
 		return value(set[name])
 	})
 	if err != nil {
-		t.Errorf("what the deployment sets does not start the handler:\n%v", err)
+		t.Errorf("the handler doesn't start with the deployment's settings:\n%v", err)
 	}
 	for name := range set {
 		if !slices.Contains(read, name) {
-			t.Errorf("the deployment sets %s, which nobody reads", name)
+			t.Errorf("the deployment sets %s, which nothing reads", name)
 		}
 	}
 }
 
-// value is a setting as the app may see it: what only Azure knows is stood in for.
+// value returns a setting as the app may see it, with placeholders for what only Azure
+// knows.
 func value(set string) string {
 	switch {
 	case strings.Contains(set, "@Microsoft.KeyVault("):
@@ -105,11 +106,11 @@ func value(set string) string {
 	return set
 }
 
-func TestAnUnresolvedReferenceToTheVaultStopsTheStart(t *testing.T) {
+func TestAnUnresolvedKeyVaultReferencePreventsTheStart(t *testing.T) {
 	values := map[string]string{"KEY_PEPPER": "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/key-pepper)",
 		"UPSTREAM_URL": "https://x.services.ai.azure.com", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 	_, err := config.Load(env(values))
 	if err == nil || !strings.Contains(err.Error(), "KEY_PEPPER is a reference to Key Vault that was not resolved") {
-		t.Errorf("the pepper would be the reference itself: %v", err)
+		t.Errorf("got %v, want a fault: the pepper would be the reference itself", err)
 	}
 }

@@ -20,9 +20,9 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// TestQueuedCallsAreAnsweredWhenTheProcessIsToStop: SIGTERM to the real process,
+// TestQueuedCallsAreAnsweredOnSIGTERM: SIGTERM to the real process,
 // with calls that wait for the next minute and one that its endpoint is at work on.
-func TestQueuedCallsAreAnsweredWhenTheProcessIsToStop(t *testing.T) {
+func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
 	}

@@ -21,10 +21,10 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// mostResident is what no body and no answer may bring the process above, in bytes.
-const mostResident = 512 << 20
+// maxResident is what no body and no answer may bring the process above, in bytes.
+const maxResident = 512 << 20
 
-// besieged is a gateway's process whose callers want its memory.
+// A besieged is a gateway's process whose callers try to exhaust its memory.
 type besieged struct {
 	url    string
 	pid    int
@@ -32,9 +32,9 @@ type besieged struct {
 	keys   []string
 }
 
-// TestNoCallerTakesTheProcesssMemory has keys send, all at once, what takes the most
+// TestCallersCannotExhaustMemory has keys send, all at once, what takes the most
 // memory, while another caller's stream goes on.
-func TestNoCallerTakesTheProcesssMemory(t *testing.T) {
+func TestCallersCannotExhaustMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it moves gigabytes")
 	}
@@ -69,15 +69,15 @@ func TestNoCallerTakesTheProcesssMemory(t *testing.T) {
 		step.run()
 		peak, now := b.resident(t)
 		t.Logf("%s: %d MB at most so far, %d MB now", step.name, peak>>20, now>>20)
-		if peak > mostResident {
-			t.Errorf("%s: %d MB at most, want %d", step.name, peak>>20, mostResident>>20)
+		if peak > maxResident {
+			t.Errorf("%s: %d MB at most, want %d", step.name, peak>>20, maxResident>>20)
 		}
 		stream.goesOn(t)
 	}
 }
 
-// hungry is a model: it streams for ever, answers a late user once it may, and
-// with 15 MB to who asks for logprobs.
+// hungry returns a model that streams forever, answers a "late" user once asks is closed, and
+// answers calls with logprobs with 15 MB.
 func hungry(asks chan struct{}) http.HandlerFunc {
 	padding := strings.Repeat("x", 15<<20)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -111,7 +111,7 @@ func hungry(asks chan struct{}) http.HandlerFunc {
 	}
 }
 
-// besiege starts the gateway, with keys of two callers and the victim's.
+// besiege starts the gateway with the keys of two callers and the victim.
 func besiege(t *testing.T, model string) *besieged {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "handler")
@@ -161,8 +161,8 @@ func (b *besieged) request(t *testing.T, key, body string) *http.Request {
 	return request
 }
 
-// flood makes so many calls at once, and wants each answered with a status; 0:
-// with success, or a refusal that says when to come back.
+// flood makes calls concurrently and requires a status of each; 0: success, or a refusal with
+// a time to retry.
 func (b *besieged) flood(t *testing.T, calls int, body string, want int) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -207,7 +207,7 @@ func (b *besieged) ignore(t *testing.T, calls int) {
 	}
 }
 
-// resident is the process's memory: the most it had, and what it has, in bytes.
+// resident returns the process's memory in bytes: its peak and the current value.
 func (b *besieged) resident(t *testing.T) (peak, now int64) {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.pid))
@@ -230,7 +230,7 @@ func (b *besieged) resident(t *testing.T) (peak, now int64) {
 	return peak, now
 }
 
-// followed is the victim's stream.
+// A followed is the victim's stream.
 type followed struct{ events chan string }
 
 func (b *besieged) follow(t *testing.T) *followed {
@@ -246,24 +246,24 @@ func (b *besieged) follow(t *testing.T) *followed {
 		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
 			select {
 			case f.events <- lines.Text():
-			default: // nobody asks
+			default: // no test waits
 			}
 		}
 	}()
 	return f
 }
 
-// goesOn waits for events that come from now on.
+// goesOn waits for new events.
 func (f *followed) goesOn(t *testing.T) {
 	t.Helper()
 	for range 5 {
 		select {
 		case _, open := <-f.events:
 			if !open {
-				t.Fatal("another caller's stream was cut")
+				t.Fatal("the victim's stream was cut, want it to go on")
 			}
 		case <-time.After(10 * time.Second):
-			t.Fatal("another caller's stream stands still")
+			t.Fatal("the victim's stream has no new events, want it to go on")
 		}
 	}
 }

@@ -33,7 +33,7 @@ import (
 	"tollgate/handler/subscription/tablestore"
 )
 
-// The canaries: what must never be found where it doesn't belong.
+// The canaries: secrets that must not appear where they don't belong.
 const (
 	canaryPrompt     = "canary-prompt-7f3a90c1"
 	canaryCompletion = "canary-completion-b81e44d2"
@@ -80,9 +80,9 @@ func (r *record) String() string {
 	return r.text.String()
 }
 
-// openHostile starts the gateway as main does, on settings of the suite's, and
+// startHostile starts the gateway as main does, on settings of the suite's, and
 // pairs of more and their values.
-func openHostile(t *testing.T, stored bool, settings ...string) *hostile {
+func startHostile(t *testing.T, stored bool, settings ...string) *hostile {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
@@ -135,7 +135,7 @@ func openHostile(t *testing.T, stored bool, settings ...string) *hostile {
 	return h
 }
 
-// limitsOfHostile are far above what the suite uses.
+// limitsOfHostile is far above what the suite uses.
 var limitsOfHostile = subscription.Limits{TokensPerMinute: 1_000_000, TokenQuota: 900_000_000, TokenQuotaPeriod: limit.Yearly}
 
 // inTables has the gateway keep everything in an emulator, where there is one.
@@ -161,7 +161,7 @@ func (h *hostile) inTables(t *testing.T, values map[string]string) {
 	values["STORE"], values["AzureWebJobsStorage"] = "tables", emulator.ConnectionString
 }
 
-// rows are all rows of all tables, as JSON.
+// rows returns all rows of all tables as JSON.
 func (h *hostile) rows(t *testing.T) map[string]string {
 	t.Helper()
 	found := make(map[string]string)

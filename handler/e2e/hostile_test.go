@@ -20,7 +20,7 @@ import (
 	"tollgate/handler/gateway"
 )
 
-// golden is one request of the corpus, with what is to come of it.
+// A golden is one request of the corpus with the expected result.
 type golden struct {
 	where string
 	want  string // a status, or "closed": no answer; or several, with slashes
@@ -51,9 +51,8 @@ func (h *hostile) expand(text string) string {
 	})
 }
 
-// corpus reads a file of golden requests, one a line: STATUS TEXT | REQUEST,
-// where TEXT is in the answer. build makes the raw request of what REQUEST
-// says.
+// corpus reads a file of golden requests, one a line: STATUS TEXT | REQUEST, where TEXT must
+// be in the answer. build makes the raw request from REQUEST.
 func (h *hostile) corpus(t *testing.T, file string, build func(text string) string) (cases []golden) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "hostile", file))
@@ -187,8 +186,8 @@ func (h *hostile) charged(t *testing.T, right func(charged int64) bool) (charged
 // Source: RFC 9112 section 6.1, RFC 9110 section 15.6.6
 var protocol = map[int]bool{501: true, 505: true}
 
-// check sends a request and holds what comes of it to what is expected: never a
-// 5xx of ours, never a wrong charge, never a canary where it doesn't belong.
+// check sends a request and checks the answer, the charge, that there is no 5xx of the
+// gateway's own, and that no canary leaks.
 func (h *hostile) check(t *testing.T, c golden) {
 	t.Helper()
 	status, header, body, err := h.exchange(c.raw)
@@ -224,13 +223,13 @@ func (h *hostile) check(t *testing.T, c golden) {
 	}
 }
 
-// wantsAtLeast is how many golden requests there must be.
+// wantsAtLeast is the least number of golden requests.
 const wantsAtLeast = 300
 
 // TestHostileTraffic sends the corpus to the whole gateway over real sockets,
 // and then looks for what must have stayed secret.
 func TestHostileTraffic(t *testing.T) {
-	h := openHostile(t, true)
+	h := startHostile(t, true)
 	total := 0
 	for file, build := range h.builders() {
 		if file == "upstream.txt" {
@@ -290,7 +289,7 @@ func (h *hostile) checkModel(t *testing.T, c golden) {
 	}
 }
 
-// searchForCanaries looks into the log, the metrics and the rows.
+// searchForCanaries searches the log, the metrics and the rows.
 func (h *hostile) searchForCanaries(t *testing.T) {
 	t.Helper()
 	if lines := strings.Count(h.log.String(), `"msg":"call"`); lines < wantsAtLeast {

@@ -37,7 +37,7 @@ func (h *hostile) send(t *testing.T, pace <-chan time.Time, pieces ...string) ne
 // its headers are whole it gets nothing or a 400, within its body a 400, and neither
 // costs anything.
 func TestSlowlorisIsGivenUp(t *testing.T) {
-	h := openHostile(t, false)
+	h := startHostile(t, false)
 	whole := h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", soundBody)
 	headers := strings.Index(whole, "\r\n\r\n") + 4
 	for name, test := range map[string]struct {
@@ -73,7 +73,7 @@ func TestSlowlorisIsGivenUp(t *testing.T) {
 // A caller that reads nothing of a long stream is cut off, charged for what was
 // generated, and its end is told as its own doing.
 func TestASlowReaderIsCutOffAndCharged(t *testing.T) {
-	h := openHostile(t, false, "WRITE_TIMEOUT", "500ms")
+	h := startHostile(t, false, "WRITE_TIMEOUT", "500ms")
 	chunk := `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("word ", 2000) + `"}}]}` + "\n\n"
 	h.answer = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + strings.Repeat(chunk, 2000) + "data: [DONE]\n\n"
 	h.send(t, nil, h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
@@ -91,7 +91,7 @@ func TestASlowReaderIsCutOffAndCharged(t *testing.T) {
 // Callers that come one after the other over one connection are each answered,
 // the last though those before it were refused.
 func TestOneConnectionServesManyCalls(t *testing.T) {
-	h := openHostile(t, false)
+	h := startHostile(t, false)
 	sound := h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", soundBody)
 	calls := []string{sound, h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", "junk"), h.post("/nowhere", "", ""),
 		h.post("/v1/chat/completions", "", soundBody), sound}
@@ -114,7 +114,7 @@ func TestOneConnectionServesManyCalls(t *testing.T) {
 
 // The time that a caller has for its request is not the time that its answer has.
 func TestAStreamMayTakeLongerThanItsRequest(t *testing.T) {
-	h := openHostile(t, false) // in which a body may take 3 s
+	h := startHostile(t, false) // in which a body may take 3 s
 	h.pause = 4 * time.Second
 	conn := h.send(t, nil, h.post("/v1/chat/completions", "Connection: close\r\nApi-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
 	answer, err := io.ReadAll(conn)
@@ -127,8 +127,8 @@ func TestAStreamMayTakeLongerThanItsRequest(t *testing.T) {
 }
 
 // A stream that is cut because the process must end is charged before it does.
-func TestWhatTheDrainCutsIsCharged(t *testing.T) {
-	h := openHostile(t, false, "DRAIN_TIMEOUT", "50ms")
+func TestAStreamCutByTheDrainIsCharged(t *testing.T) {
+	h := startHostile(t, false, "DRAIN_TIMEOUT", "50ms")
 	h.pause = time.Hour
 	conn := h.send(t, nil, h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
 	for from := bufio.NewReader(conn); ; {

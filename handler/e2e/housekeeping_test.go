@@ -92,9 +92,9 @@ func TestOnlyTheHostStartsHousekeeping(t *testing.T) {
 	}
 }
 
-// TestWithoutAHostNobodyStartsHousekeeping: the port is open to whatever runs on
+// TestWithoutAHostHousekeepingCannotBeStarted: the port is open to whatever runs on
 // the machine, pages in a browser included.
-func TestWithoutAHostNobodyStartsHousekeeping(t *testing.T) {
+func TestWithoutAHostHousekeepingCannotBeStarted(t *testing.T) {
 	url, key := inMemory(t, `{"id":"demo","tokensPerMinute":300}`, "PORT")
 	for _, path := range []string{"/housekeeping", "/%68ousekeeping", "//housekeeping"} {
 		if status, _, body := ask(t, http.MethodPost, url+path, timerFired, "Api-Key", key); status != 404 {

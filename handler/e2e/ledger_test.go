@@ -29,7 +29,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// ledger notes what calls settled, on the way to telemetry.
+// A ledger records what calls settled, and passes them on to telemetry.
 type ledger struct {
 	gateway.Telemetry
 	mu      sync.Mutex
@@ -47,7 +47,7 @@ func (l *ledger) Report(c telemetry.Call) {
 	l.Telemetry.Report(c)
 }
 
-// chance throws seeded dice for many at once.
+// A chance is a seeded random source for concurrent use.
 type chance struct {
 	mu   sync.Mutex
 	dice *rand.Rand
@@ -55,7 +55,7 @@ type chance struct {
 
 func newChance(seed uint64) *chance { return &chance{dice: rand.New(rand.NewPCG(seed, 7))} }
 
-// of is true that many times in a hundred.
+// of returns true with a probability of percent.
 func (c *chance) of(percent int) bool { return c.upTo(100) < percent }
 
 func (c *chance) upTo(n int) int {
@@ -77,7 +77,7 @@ func moody(t *testing.T, dice *chance) *httptest.Server {
 	return server
 }
 
-// leaver is a caller that may leave at its answer's first bytes.
+// A leaver is a caller that may leave at its answer's first bytes.
 type leaver struct {
 	*httptest.ResponseRecorder
 	leave context.CancelFunc // nil: it stays
@@ -119,10 +119,10 @@ func overloaded(c *insights.Collector, dice *chance) func(http.ResponseWriter, *
 	}
 }
 
-// TestMetricsAreWhatWasSettledWhateverFails: the store loses writes and answers,
+// TestMetricsEqualWhatWasSettledDespiteFailures: the store loses writes and answers,
 // the model breaks off, callers leave, ingestion is in trouble. In the end the
 // metrics' sum is what calls settled, and what the usage rows have.
-func TestMetricsAreWhatWasSettledWhateverFails(t *testing.T) {
+func TestMetricsEqualWhatWasSettledDespiteFailures(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
 	}

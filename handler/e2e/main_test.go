@@ -14,11 +14,11 @@ func env(values map[string]string) func(string) string {
 	return func(name string) string { return values[name] }
 }
 
-// fine holds settings without a fault.
+// fine holds valid settings.
 var fine = map[string]string{"KEY_PEPPER": "canary-pepper-0123456789", "UPSTREAM_URL": "https://x.services.ai.azure.com",
 	"UPSTREAM_API_KEY": "canary-upstream", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 
-func TestWrongSettingsStopTheStart(t *testing.T) {
+func TestWrongSettingsPreventTheStart(t *testing.T) {
 	var out, errs bytes.Buffer
 	if status := app.Run(t.Context(), env(nil), &out, &errs); status != app.ExitFailed || !strings.Contains(errs.String(), "KEY_PEPPER is missing") {
 		t.Errorf("status %d: %s", status, errs.String())

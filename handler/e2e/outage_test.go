@@ -23,7 +23,7 @@ import (
 	"tollgate/handler/subscription/tablestore"
 )
 
-// running is a gateway in this process, as main runs it.
+// A running is a gateway in this process, run as main runs it.
 type running struct {
 	url, key string
 	ended    chan int
@@ -63,7 +63,7 @@ func launch(t *testing.T, port string) *running {
 	return g
 }
 
-// eventually tries until there is no error, for half a minute at most.
+// eventually retries until there is no error, for at most half a minute.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
 	deadline, every := time.After(30*time.Second), time.NewTicker(20*time.Millisecond)
@@ -117,9 +117,9 @@ func (g *running) call(t *testing.T) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-// TestTheGatewayOutlivesItsStorage: it starts without, serves when the storage
+// TestTheGatewaySurvivesAStorageOutage: it starts without, serves when the storage
 // comes, says what is missing when it goes, and serves again when it is back.
-func TestTheGatewayOutlivesItsStorage(t *testing.T) {
+func TestTheGatewaySurvivesAStorageOutage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
 	}

@@ -35,11 +35,11 @@ const (
 	crowdLimit = 60_000 // tokens a minute: four use them up in twelve seconds, on a slow machine in more
 	crowdCap   = 40     // max_tokens of each call
 	crowdSize  = 64     // callers of each process, who make a call a second
-	// together is how long all four are at work, and tokens are left.
+	// together is how long all four processes run while tokens are left.
 	together = 7 * time.Second
-	// mourning is how long the others go on: until the lease of the one that was
+	// afterKill is how long the others go on: until the lease of the one that was
 	// killed has run out and was taken for lost.
-	mourning = 27 * time.Second
+	afterKill = 27 * time.Second
 	// reported is more than the five seconds after which an instance has written
 	// what was settled.
 	reported = 6 * time.Second
@@ -47,7 +47,7 @@ const (
 	slowMinutes = 3
 )
 
-// crowd is what the callers of one process were told, in tokens.
+// A crowd is the callers of one process, with the usage in their answers, in tokens.
 type crowd struct {
 	told, calls          atomic.Int64
 	refused, unavailable atomic.Int64
@@ -71,7 +71,7 @@ func (c *crowd) late(killed time.Time) int64 {
 	return 2 * crowdCap * calls // the prompt is far below the cap
 }
 
-// refusedOf is how many calls of all were refused so far.
+// refusedOf returns the number of calls refused so far.
 func refusedOf(crowds *[4]crowd) (refused int64) {
 	for i := range crowds {
 		refused += crowds[i].refused.Load()
@@ -101,7 +101,7 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 		processes[i] = startProcess(t, binary, emulator.ConnectionString, model)
 	}
 	began := time.Now()
-	end := began.Add(together + mourning).Truncate(time.Minute).Add(time.Minute)
+	end := began.Add(together + afterKill).Truncate(time.Minute).Add(time.Minute)
 	var crowds [4]crowd
 	for i := range crowds {
 		crowds[i].gather(processes[i].url, key, i == 3)
@@ -125,7 +125,7 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 	compare(t, flushed(t, emulator), &crowds, crowds[3].late(killed))
 }
 
-// crowded makes the one subscription, and returns its key.
+// crowded creates the only subscription and returns its key.
 func crowded(t *testing.T, emulator *azurite.Server) string {
 	t.Helper()
 	return withLimits(t, emulator, subscription.Limits{TokensPerMinute: crowdLimit, Reserve: subscription.ReserveFull})
@@ -141,7 +141,7 @@ func withLimits(t *testing.T, emulator *azurite.Server, limits subscription.Limi
 	return subscriptiontest.Seed(t, tablestore.New(service, tablestore.DefaultTables), subscription.Tier{ID: "hot", Limits: limits}, "crowd")
 }
 
-// answeringWith is a model whose calls take anything up to what they may.
+// answeringWith starts a model whose answers use any number of tokens up to the cap.
 func answeringWith(t *testing.T, body string) string {
 	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -162,7 +162,7 @@ func built(t *testing.T) (path string) {
 	return path
 }
 
-// process is a gateway in a process of its own.
+// A process is a gateway in its own process.
 type process struct {
 	url    string
 	cmd    *exec.Cmd
@@ -194,7 +194,7 @@ func startProcess(t *testing.T, binary, connection, model string, settings ...st
 	return p
 }
 
-// kill ends the process by a signal and waits until it is gone.
+// kill sends the process a signal and waits for its exit.
 func (p *process) kill(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(signal); err != nil {
@@ -273,7 +273,7 @@ func (c *crowd) call(client *http.Client, url, key string) bool {
 	return true
 }
 
-// flushed has housekeeping close the last minute, and reads all rows.
+// flushed runs housekeeping, which closes the last minute, and returns all rows.
 func flushed(t *testing.T, emulator *azurite.Server) (rows []usage.Row) {
 	t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(emulator.ConnectionString)})
@@ -296,7 +296,7 @@ func flushed(t *testing.T, emulator *azurite.Server) (rows []usage.Row) {
 	return rows
 }
 
-// compare prints all sums and holds them to what counters promise.
+// compare prints all sums and checks them against the counters' guarantees.
 func compare(t *testing.T, rows []usage.Row, crowds *[4]crowd, late int64) {
 	t.Helper()
 	var sum usage.Row

@@ -20,9 +20,9 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// TestWhatIsSpentReachesTheCollector runs the gateway as main does, and ends it:
+// TestUsageReachesTheCollectorBeforeTheExit runs the gateway as main does, and ends it:
 // what was gathered is sent before the process is gone.
-func TestWhatIsSpentReachesTheCollector(t *testing.T) {
+func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 	var service insights.Collector
 	ingestion := httptest.NewServer(&service)
 	defer ingestion.Close()
@@ -94,7 +94,7 @@ func TestWhatIsSpentReachesTheCollector(t *testing.T) {
 	}
 }
 
-func TestWithoutAConnectionStringTelemetryIsOffAndSaidOnce(t *testing.T) {
+func TestWithoutAConnectionStringTelemetryIsOffAndLoggedOnce(t *testing.T) {
 	var out, errs bytes.Buffer
 	values := maps.Clone(fine)
 	port, err := azurite.FreePort()

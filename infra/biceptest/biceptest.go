@@ -1,5 +1,5 @@
-// Package biceptest asks the Bicep compiler what the deployment would make, for
-// tests.
+// Package biceptest evaluates the deployment's templates with the Bicep compiler, so that
+// tests can check the resources that it would create. Start reading at Take.
 package biceptest
 
 import (
@@ -14,13 +14,13 @@ import (
 	"testing"
 )
 
-// Where a snapshot is deployed to, in pretence.
+// The pretended target of a snapshot's deployment.
 const (
 	Subscription  = "00000000-0000-0000-0000-000000000001"
 	ResourceGroup = "rg"
 )
 
-// Resource is one that a deployment would make.
+// A Resource is a resource that a deployment would create.
 type Resource struct {
 	ID         string         `json:"id"`
 	Type       string         `json:"type"`
@@ -30,16 +30,16 @@ type Resource struct {
 	Properties map[string]any `json:"properties"`
 }
 
-// Snapshot is what a deployment would make, as far as can be said without
-// Azure: what only Azure knows stands there as an expression.
+// A Snapshot holds the resources that a deployment would create. Values that only Azure
+// knows are expressions.
 type Snapshot struct {
 	Resources []Resource     `json:"predictedResources"`
 	Outputs   map[string]any `json:"outputs"`
 	Text      string         `json:"-"` // the whole of it
 }
 
-// Compiler is the Bicep compiler that BICEP names, or bicep. Without one the
-// test is skipped.
+// Compiler returns the Bicep compiler that BICEP names, or bicep. Without one the test is
+// skipped.
 func Compiler(t testing.TB) string {
 	t.Helper()
 	if testing.Short() {
@@ -59,7 +59,7 @@ func Compiler(t testing.TB) string {
 	return path
 }
 
-// Folder is infra/ of the checkout that this file was compiled from.
+// Folder returns infra/ of the checkout that this file was compiled from.
 func Folder() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Dir(filepath.Dir(file))
@@ -74,19 +74,18 @@ func Run(t testing.TB, dir string, args ...string) (output string, err error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-// taken holds what was taken before, by parameters.
+// taken caches snapshots by their parameters.
 var taken sync.Map
 
-// snapshot is one that is taken once, whoever asks first.
+// A snapshot is taken once, by the first test that needs it.
 type snapshot struct {
 	sync.Once
 	snapshot Snapshot
 	err      error
 }
 
-// Take is what infra/main.bicep would make with these parameters, written as in
-// a parameter file; a model is among them already. The same parameters are
-// asked of the compiler once.
+// Take returns what infra/main.bicep would create with parameters, written as in a parameter
+// file; a model is added. It runs the compiler once for the same parameters.
 func Take(t testing.TB, parameters string) Snapshot {
 	t.Helper()
 	const model = "param model = { deployment: 'DeepSeek-R1', name: 'DeepSeek-V3.2', version: '1', format: 'DeepSeek', sku: 'GlobalStandard', capacity: 100 }\n"
@@ -100,17 +99,17 @@ func Take(t testing.TB, parameters string) Snapshot {
 	return one.snapshot
 }
 
-// TakeFile is what a whole parameter file of infra/ would make, or why it makes nothing.
+// TakeFile returns what a whole parameter file of infra/ would create, or why it is invalid.
 func TakeFile(t testing.TB, text string) (s Snapshot, err error) {
 	t.Helper()
 	return TakeFrom(t, Folder(), text)
 }
 
-// TakeFrom is what a whole parameter file would make of the templates in a folder.
+// TakeFrom returns what a whole parameter file would create with the templates in a folder.
 func TakeFrom(t testing.TB, folder, text string) (s Snapshot, err error) {
 	t.Helper()
-	// The compiler takes no absolute path of a template, and writes its answer
-	// beside the parameter file, so that is put beside links to infra/.
+	// The compiler accepts no absolute path to a template and writes its answer next to the
+	// parameter file, so that file is put next to links to infra/.
 	dir := t.TempDir()
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -138,7 +137,7 @@ func TakeFrom(t testing.TB, folder, text string) (s Snapshot, err error) {
 	return s, json.Unmarshal(answer, &s)
 }
 
-// Of lists the resources of a type.
+// Of returns the resources of a type.
 func (s Snapshot) Of(kind string) (found []Resource) {
 	for _, r := range s.Resources {
 		if r.Type == kind {
@@ -148,17 +147,17 @@ func (s Snapshot) Of(kind string) (found []Resource) {
 	return found
 }
 
-// One is the only resource of a type.
+// One returns the only resource of a type.
 func (s Snapshot) One(t testing.TB, kind string) Resource {
 	t.Helper()
 	found := s.Of(kind)
 	if len(found) != 1 {
-		t.Fatalf("%d resources of type %s, not one", len(found), kind)
+		t.Fatalf("got %d resources of type %s, want one", len(found), kind)
 	}
 	return found[0]
 }
 
-// At is the value at a path of property names, nil where there is none.
+// At returns the value at a path of property names, nil if there is none.
 func (r Resource) At(path ...string) any {
 	var value any = r.Properties
 	for _, name := range path {
@@ -168,8 +167,8 @@ func (r Resource) At(path ...string) any {
 	return value
 }
 
-// UnmarshalJSON reads a resource. Properties that hang on a secret as a whole are
-// an expression, not an object: they become the property "expression".
+// UnmarshalJSON reads a resource. Properties that depend on a secret as a whole are an
+// expression instead of an object: they become the property "expression".
 func (r *Resource) UnmarshalJSON(text []byte) error {
 	type plain Resource
 	read := struct {
@@ -190,7 +189,7 @@ func (r *Resource) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(read.Properties, &r.Properties)
 }
 
-// Settings are the app's settings.
+// Settings returns the app's settings.
 func (s Snapshot) Settings(t testing.TB) map[string]string {
 	t.Helper()
 	settings := make(map[string]string)

@@ -25,10 +25,10 @@ func makesIn(folder string, args ...string) (output string, err error) {
 	return string(text), err
 }
 
-// largestHandler is the most that the handler's binary may weigh, in bytes.
+// largestHandler is the size limit of the handler's binary, in bytes.
 const largestHandler = 16_000_000
 
-func TestBuildMakesWhatTheHostRuns(t *testing.T) {
+func TestBuildCreatesWhatTheHostRuns(t *testing.T) {
 	t.Parallel()
 	folder := dist(t)
 	for _, name := range []string{"host.json", "local.settings.json", "gateway/function.json", "handler"} {
@@ -46,7 +46,7 @@ func TestBuildMakesWhatTheHostRuns(t *testing.T) {
 	}
 }
 
-func TestBuildLeavesTheSettingsThatAreThere(t *testing.T) {
+func TestBuildKeepsExistingSettings(t *testing.T) {
 	t.Parallel()
 	dist(t) // so that the build is in the cache
 	folder := t.TempDir()
@@ -62,7 +62,7 @@ func TestBuildLeavesTheSettingsThatAreThere(t *testing.T) {
 	}
 }
 
-func TestStartSaysHowToGetAHost(t *testing.T) {
+func TestStartExplainsHowToInstallAHost(t *testing.T) {
 	t.Parallel()
 	dist(t)
 	output, err := makes("start", "DIST="+t.TempDir(), "FUNC=no-such-host")
@@ -98,7 +98,7 @@ func sources(t *testing.T) string {
 	return folder
 }
 
-func TestTheSameSourcesMakeTheSamePackage(t *testing.T) {
+func TestTheSameSourcesGiveTheSamePackage(t *testing.T) {
 	t.Parallel()
 	var packages [2][]byte
 	for i := range packages {
@@ -112,7 +112,7 @@ func TestTheSameSourcesMakeTheSamePackage(t *testing.T) {
 		}
 	}
 	if !bytes.Equal(packages[0], packages[1]) {
-		t.Error("the packages differ")
+		t.Error("two builds of the same sources gave different packages")
 	}
 	archive, err := zip.NewReader(bytes.NewReader(packages[0]), int64(len(packages[0])))
 	if err != nil {

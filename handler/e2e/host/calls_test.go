@@ -30,7 +30,7 @@ func (h *running) untilYoung(t *testing.T) {
 	}
 }
 
-// demo is what the article's script sends.
+// demo is the request body of the article's script.
 const demo = `{"messages": [{"role": "system", "content": "You are a sarcastic, unhelpful assistant."}, {"role": "user", "content": "Can you tell me the time, please?"}], "model": "DeepSeek-R1"}`
 
 func TestTheArticlesTenCallsUnderAHost(t *testing.T) {
@@ -58,7 +58,7 @@ func TestTheArticlesTenCallsUnderAHost(t *testing.T) {
 	}
 }
 
-// runner gives the article's script what it takes from its environment.
+// runner sets the variables that the article's script expects.
 const runner = `
 apim_resource_gateway_url, apim_subscriptions = %q, [{"key": %q}]
 inference_api_path, inference_api_version = "inference", "2024-05-01-preview"
@@ -87,7 +87,7 @@ func TestTheArticlesScriptUnderAHost(t *testing.T) {
 	}
 }
 
-// clients is where the official clients are installed.
+// clients is the folder of the official clients.
 const clients = "../../cmd/demo/clients"
 
 func TestOfficialClientsUnderAHost(t *testing.T) {
@@ -108,7 +108,7 @@ func TestOfficialClientsUnderAHost(t *testing.T) {
 	}
 }
 
-// paused is a model that streams one word, and the rest when it is told to.
+// A paused model streams one word, and the rest once resume is closed.
 type paused struct {
 	resume chan struct{} // closed: go on
 	left   chan struct{} // closed when the gateway has gone
@@ -212,9 +212,9 @@ func counted(t *testing.T, text string) (keys []string) {
 	return keys
 }
 
-// TestTheCallersAddress: what is counted by address is counted by the one that
+// TestTheClientsAddressIsThePlatforms: what is counted by address is counted by the one that
 // the platform saw, whatever a caller claims.
-func TestTheCallersAddress(t *testing.T) {
+func TestTheClientsAddressIsThePlatforms(t *testing.T) {
 	byAddress := subscription.Limits{TokensPerMinute: 10_000, CounterKey: "{client-ip}"}
 	for name, c := range map[string]struct {
 		o      options

@@ -58,7 +58,7 @@ var built struct {
 	err error
 }
 
-// dist is what `make build` makes, built once for all tests.
+// dist returns the folder that `make build` creates, built once for all tests.
 func dist(t *testing.T) string {
 	t.Helper()
 	built.Do(func() {
@@ -75,7 +75,7 @@ func dist(t *testing.T) string {
 	return built.dir
 }
 
-// options are in what a host differs from the usual one.
+// options configures a host.
 type options struct {
 	model           http.Handler        // by default a simulated DeepSeek-R1
 	limits          subscription.Limits // by default ten thousand tokens a minute
@@ -85,7 +85,7 @@ type options struct {
 	fails           bool                // the host must fail to start
 }
 
-// running is a Functions host with Tollgate in it.
+// A running is a Functions host that runs Tollgate.
 type running struct {
 	url, key string
 	id       string // of tier and subscription
@@ -226,7 +226,7 @@ func (h *running) run(t *testing.T, program string, settings []string) {
 	})
 }
 
-// handler is the process id of the handler, 0 while there is none.
+// handler returns the handler's process id, 0 if there is none.
 func (h *running) handler(t *testing.T) int {
 	t.Helper()
 	executable := filepath.Join(h.folder, "handler")
@@ -292,7 +292,7 @@ func (h *running) answer(t *testing.T, text string, headers ...string) (status i
 	return response.StatusCode, string(read)
 }
 
-// standing is where the subscription's limits stand, as callers are told.
+// A standing is the state of the subscription's limits, as GET /usage answers it.
 type standing struct {
 	Minute struct{ ResetAt time.Time }
 	Quota  struct{ Used int64 }
@@ -313,7 +313,7 @@ func (h *running) standing(t *testing.T) (s standing) {
 	return s
 }
 
-// used is what the subscription has used of its quota, in tokens.
+// used returns the tokens that the subscription has used of its quota.
 func (h *running) used(t *testing.T) int64 {
 	t.Helper()
 	return h.standing(t).Quota.Used
@@ -331,7 +331,7 @@ func (h *running) stored(t *testing.T) int64 {
 	return state.Quota - state.Standing(time.Now()).QuotaRemaining
 }
 
-// eventually waits until something holds.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -342,7 +342,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			t.Fatalf("not within %s: %s", patience, what)
+			t.Fatalf("after %s still waiting for: %s", patience, what)
 		}
 	}
 }
