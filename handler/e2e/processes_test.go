@@ -37,13 +37,13 @@ const (
 	crowdSize  = 64     // callers of each process, who make a call a second
 	// together is how long all four processes run while tokens are left.
 	together = 7 * time.Second
-	// afterKill is how long the others go on: until the lease of the one that was
-	// killed has run out and was taken for lost.
+	// afterKill is how long the others go on: until the killed process's lease has expired
+	// and was reclaimed.
 	afterKill = 27 * time.Second
-	// reported is more than the five seconds after which an instance has written
-	// what was settled.
+	// reported is longer than the five seconds within which an instance writes what was
+	// settled.
 	reported = 6 * time.Second
-	// slowMinutes is how many more minutes the limit may take to be reached.
+	// slowMinutes is the number of further minutes in which the limit may be reached.
 	slowMinutes = 3
 )
 
@@ -58,7 +58,7 @@ type crowd struct {
 	answered []time.Time // of each call
 }
 
-// late is what calls reserved that were answered just before a time, or never.
+// late returns the tokens reserved by calls answered just before killed, or never.
 func (c *crowd) late(killed time.Time) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,7 +237,7 @@ func (c *crowd) gather(url, key string, dies bool) {
 
 const crowdBody = `{"model":"DeepSeek-R1","max_tokens":40,"messages":[{"role":"user","content":"x"}]}`
 
-// call makes one and notes what came of it; false: nothing did.
+// call makes one call and records its result; it returns false if there was no answer.
 func (c *crowd) call(client *http.Client, url, key string) bool {
 	request, err := http.NewRequest(http.MethodPost, url+"/openai/v1/chat/completions", strings.NewReader(crowdBody))
 	if err != nil {

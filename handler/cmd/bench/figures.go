@@ -5,19 +5,18 @@ import (
 	"slices"
 )
 
-// figure is a ratio of one target to others, with its goal for the gateway
+// A figure is the ratio of a target's value to that of others, with the gateway's goal
 // against the two proxies.
 type figure struct {
 	name    string
 	goal    float64
-	atLeast bool // the goal is a least, not a most
+	atLeast bool // the goal is a minimum
 	cell    string
 	of      func(measured) float64
-	added   bool // compare what is added to the model's own value
+	added   bool // compare the differences from the model's own value
 }
 
-// The goals of the p50 and the p99 are bars; the others are what the gateway
-// aims at.
+// The goals of p50 and p99 must be met; the others are aims.
 var figures = []figure{
 	{name: "added_p50_vs_proxy", goal: 1.5, cell: "one", of: measured.p50, added: true},
 	{name: "p99_vs_proxy", goal: 1.5, cell: "one", of: measured.p99},
@@ -42,8 +41,7 @@ func (f figure) ratio(r round, target string, others ...string) float64 {
 	return (f.of(values[target]) - base) / mean
 }
 
-// overCasts returns the median over the casts of each cast's median, and the
-// least and the most of the casts' medians.
+// overCasts returns the median, minimum and maximum of the casts' medians.
 func overCasts(results [][]round, of func(round) float64) (median, least, most float64) {
 	values := make([]float64, len(results))
 	for i, cast := range results {
@@ -52,8 +50,8 @@ func overCasts(results [][]round, of func(round) float64) (median, least, most f
 	return medianOf(values, func(v float64) float64 { return v }), slices.Min(values), slices.Max(values)
 }
 
-// controlOf returns the ratio of the two equal proxies in the figure in which it
-// is farthest from 1.
+// controlOf returns the ratio of the two equal proxies that is farthest from 1, over all
+// figures.
 func controlOf(results [][]round) (worst float64) {
 	worst = 1
 	for _, f := range figures {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// target is something that answers chat completions.
+// A target is a server that answers chat completions.
 type target struct {
 	name string
 	*process
@@ -23,14 +23,14 @@ type target struct {
 // client calls targets. Its connections stay open between calls.
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512, DisableCompression: true}}
 
-// call is what a caller asks and measures of an answer.
+// A call is a request, and what to measure of its answer.
 type call struct {
 	body   string
 	stream bool
 }
 
-// The calls: a prompt of 1 KB; the same as a stream of 256 events, and as a
-// short one, of which the first byte counts.
+// The calls: a prompt of 1 KB, the same as a stream of 256 events, and as a short stream of
+// which only the first byte is measured.
 var (
 	prompt  = `"model":"DeepSeek-R1","messages":[{"role":"user","content":"` + strings.Repeat("Tell me what a token bucket is, and why. ", 24) + `"}]}`
 	plain   = call{body: "{" + prompt}
@@ -38,13 +38,13 @@ var (
 	shortly = call{body: `{"stream":true,"max_tokens":8,` + prompt, stream: true}
 )
 
-// sample is what one call took.
+// A sample is the duration of one call.
 type sample struct {
 	whole, firstByte time.Duration
 	events           int
 }
 
-// do makes a call. Whatever isn't a whole answer is an error.
+// do makes a call. An incomplete answer is an error.
 func (t *target) do(ctx context.Context, c call, buffer []byte) (s sample, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url+"/openai/v1/chat/completions", strings.NewReader(c.body))
 	if err != nil {
@@ -81,15 +81,15 @@ func (t *target) do(ctx context.Context, c call, buffer []byte) (s sample, err e
 	return s, nil
 }
 
-// measured is what callers found in one round.
+// A measured holds one round's samples of a target.
 type measured struct {
 	samples []sample
 	took    time.Duration
 	cpu     time.Duration
 }
 
-// measure has so many callers call a target for a time, each its next call when
-// the last is answered.
+// measure runs callers against a target for a time. Each makes its next call when the last
+// is answered.
 func (t *target) measure(ctx context.Context, c call, callers int, duration time.Duration) (measured, error) {
 	before, err := t.cpuTime()
 	if err != nil {
@@ -126,7 +126,7 @@ func (t *target) callFor(ctx context.Context, c call, until time.Time) (samples 
 	return samples, nil
 }
 
-// quantile of a measurement in microseconds, of sorted durations.
+// quantile returns a quantile of the samples, in microseconds.
 func quantile(samples []sample, q float64, of func(sample) time.Duration) float64 {
 	durations := make([]time.Duration, len(samples))
 	for i, s := range samples {
@@ -144,7 +144,7 @@ func (m measured) p99() float64  { return quantile(m.samples, 0.99, whole) }
 func (m measured) ttfb() float64 { return quantile(m.samples, 0.50, firstByte) }
 func (m measured) rate() float64 { return float64(len(m.samples)) / m.took.Seconds() }
 
-// cpuEach is the target's own time a call, in microseconds.
+// cpuEach returns the target's CPU time a call, in microseconds.
 func (m measured) cpuEach() float64 {
 	return float64(m.cpu) / 1000 / float64(len(m.samples))
 }

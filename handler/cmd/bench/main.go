@@ -1,5 +1,5 @@
-// Command bench measures the gateway against others in one run. What it finds
-// it prints as lines "figure NAME VALUE" at the end.
+// Command bench compares the gateway with other programs. It prints its results as lines
+// "figure NAME VALUE" at the end.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// benches are the measurements by name; each reads the rest of the command line.
+// benches holds the measurements by name; each reads the rest of the command line.
 var benches = map[string]func(ctx context.Context, args []string) error{
 	"memory": benchMemory,
 	"proxy":  benchProxy,
@@ -21,7 +21,7 @@ var benches = map[string]func(ctx context.Context, args []string) error{
 	"tokens": benchTokens,
 }
 
-// parts are what a bench starts as processes of their own, from this binary.
+// parts holds what benches start from this binary as processes of their own.
 var parts = map[string]func(args []string) error{
 	"part-crowd":   sendCrowd,
 	"part-gateway": serveGateway,
@@ -32,7 +32,7 @@ var parts = map[string]func(args []string) error{
 }
 
 func main() {
-	if len(os.Args) > 1 && parts[os.Args[1]] != nil { // which ends as any process does
+	if len(os.Args) > 1 && parts[os.Args[1]] != nil { // a part started by a bench
 		if err := parts[os.Args[1]](os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, os.Args[1]+":", err)
 			os.Exit(1)

@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// atOnce is how many callers send a long prompt at the same time.
+	// atOnce is the number of callers that send a long prompt at the same time.
 	atOnce = 200
-	// thinking is how long the model takes for an answer, and how long the events of
-	// a stream are apart: a fast one.
+	// thinking is the model's time for an answer, and between a stream's events: a fast
+	// model's.
 	thinking = 100 * time.Millisecond
 	// streamEvents makes a stream of 10 s.
 	streamEvents = 100
-	// others are calls of the other caller at a time: enough of them in the few
-	// seconds of a load for a p99.
+	// others is the number of the other caller's concurrent calls: enough for a p99 in the
+	// few seconds of a load.
 	others = 8
-	// usually is for how long the other caller is measured alone.
+	// usually is the time for which the other caller is measured alone.
 	usually = 5 * time.Second
 
-	// What must hold: the memory in megabytes, and how many times its usual the other
-	// caller's p99 may be.
+	// The limits: memory in megabytes, and the other caller's p99 as a multiple of its usual
+	// one.
 	mostStreams, mostCalls = 260, 400
 	mostSlower             = 3
 )
@@ -47,7 +47,7 @@ func longBody(bytes int, fields string) string {
 	return `{` + fields + `"model":"DeepSeek-R1","messages":[{"role":"user","content":"` + strings.Repeat(text, bytes/len(text)) + `"}]}`
 }
 
-// servePatient is a model that reads prompts without a look, and takes its time.
+// servePatient serves a model that discards prompts and takes thinking for an answer.
 func servePatient([]string) error {
 	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -68,8 +68,8 @@ func servePatient([]string) error {
 	}))
 }
 
-// benchMemory sends long prompts, all at once, and measures what the gateway takes
-// for them and what another caller notices.
+// benchMemory sends many long prompts at once, and measures the gateway's memory and another
+// caller's latency.
 func benchMemory(ctx context.Context, _ []string) error {
 	binary, err := buildGateway(ctx)
 	if err != nil {
@@ -102,17 +102,17 @@ func benchMemory(ctx context.Context, _ []string) error {
 	return errors.Join(streams.judge("streams of 1 MB", mostStreams), calls.judge("calls of 4 MB", mostCalls))
 }
 
-// crowded is what came of a load.
+// A crowded is the result of a load.
 type crowded struct {
 	told
-	mb, settled   float64       // resident at most and at the end, in megabytes
+	mb, settled   float64       // resident memory, peak and at the end, in megabytes
 	usual, beside time.Duration // the other caller's p99
 }
 
-// told is what part-crowd tells.
+// A told is the output of part-crowd.
 type told struct {
 	Answered, Refused, Failed int
-	Example                   string // of a failure
+	Example                   string // one of the failures
 }
 
 func (c *crowded) slower() float64 { return float64(c.beside) / float64(c.usual) }
@@ -125,7 +125,7 @@ func (c *crowded) String() string {
 func (c *crowded) judge(name string, most float64) error {
 	var faults []error
 	if c.Failed > 0 {
-		faults = append(faults, fmt.Errorf("of the %s %d were neither answered nor refused with a time to come back: %s", name, c.Failed, c.Example))
+		faults = append(faults, fmt.Errorf("%s: %d were neither answered nor refused with a time to retry: %s", name, c.Failed, c.Example))
 	}
 	if c.mb > most {
 		faults = append(faults, fmt.Errorf("%s took %.0f MB, more than %.0f", name, c.mb, most))
@@ -136,7 +136,7 @@ func (c *crowded) judge(name string, most float64) error {
 	return errors.Join(faults...)
 }
 
-// crowd starts a gateway and has it hear everybody's call at once.
+// crowd starts a gateway and runs a load against it.
 func crowd(ctx context.Context, binary, model, load string) (*crowded, error) {
 	s := &store{close: func() {}, keys: map[subscription.Reserve]string{
 		subscription.ReservePrompt: subscription.NewKey(), subscription.ReserveNone: subscription.NewKey(),
@@ -164,8 +164,7 @@ func crowd(ctx context.Context, binary, model, load string) (*crowded, error) {
 	return c, errors.Join(e1, e2, e3)
 }
 
-// press has a process make the calls of a load, while the other caller goes on
-// with its own.
+// press makes the calls of a load from another process while the other caller goes on.
 func (c *crowded) press(ctx context.Context, other *target, key, load string) error {
 	own, err := os.Executable()
 	if err != nil {
@@ -198,7 +197,7 @@ func (c *crowded) press(ctx context.Context, other *target, key, load string) er
 	return errors.Join(err, failed, json.Unmarshal(out, &c.told))
 }
 
-// sendCrowd makes the calls of a load, all at once, and tells what came of them.
+// sendCrowd makes the calls of a load at once and prints their results.
 func sendCrowd(args []string) error {
 	if len(args) != 3 {
 		return errors.New("part-crowd takes the gateway's address, a key and a load")
@@ -226,8 +225,8 @@ func sendCrowd(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(all)
 }
 
-// answersOrRefuses makes a call, and says whether it was answered. A refusal must
-// say when to come back.
+// answersOrRefuses makes a call and reports whether it was answered. A refusal must have a
+// time to retry.
 func (t *target) answersOrRefuses(load call) (bool, error) {
 	request, err := http.NewRequest(http.MethodPost, t.url+"/openai/v1/chat/completions", strings.NewReader(load.body))
 	if err != nil {
@@ -248,7 +247,7 @@ func (t *target) answersOrRefuses(load call) (bool, error) {
 	case response.StatusCode != http.StatusOK && response.Header.Get("Retry-After") != "":
 		return false, nil
 	}
-	return false, fmt.Errorf("answered %d, which is neither an answer nor a refusal that says when to come back: %.200s", response.StatusCode, text)
+	return false, fmt.Errorf("got status %d, want an answer or a refusal with a time to retry: %.200s", response.StatusCode, text)
 }
 
 // listens waits until the target answers.

@@ -22,12 +22,11 @@ import (
 	"tollgate/handler/local/r1sim"
 )
 
-// completion is how many tokens the model answers with, unless a call caps
-// them: an answer of 1.4 KB, or a stream of 256 events.
+// completion is the size of the model's answers in tokens, unless a call caps it: an answer of
+// 1.4 KB, or a stream of 256 events.
 const completion = 256
 
-// serveModel is the model, which thinks about nothing and takes no time; with a
-// behaviour as its argument it has that.
+// serveModel serves the simulated model, without delays or with the behaviour in its argument.
 func serveModel(args []string) error {
 	behaviour, err := r1sim.Behaviour{Completion: completion}.With(strings.Join(args, ","))
 	if err != nil {
@@ -36,8 +35,8 @@ func serveModel(args []string) error {
 	return serve(&r1sim.Endpoint{Behaviour: behaviour})
 }
 
-// serveProxy is what the gateway is measured against: the standard library's
-// proxy, with a pool of buffers and as many idle connections as the gateway has.
+// serveProxy serves the program that the gateway is compared with: the standard library's
+// proxy, with a pool of buffers and as many idle connections as the gateway.
 func serveProxy(args []string) error {
 	if len(args) != 1 {
 		return errors.New("part-proxy takes the address that it is to call")
@@ -54,8 +53,8 @@ func serveProxy(args []string) error {
 		BufferPool: &copyBuffers{},
 	}
 	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Else an answer that begins before the transport has seen the end of the
-		// call's body breaks off, now and then.
+		// Without this, an answer that begins before the request's body has been read
+		// sometimes breaks off.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		proxy.ServeHTTP(w, r)
 	}))
@@ -73,8 +72,8 @@ func (b *copyBuffers) Get() []byte {
 
 func (b *copyBuffers) Put(buffer []byte) { b.pool.Put((*[32 << 10]byte)(buffer)) }
 
-// serve answers on a free port, which it tells on standard output, until
-// standard input ends: so a part never outlives the bench.
+// serve answers on a free port, which it prints, until standard input ends, so that a part
+// never outlives the bench.
 func serve(handler http.Handler) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -89,7 +88,7 @@ func serve(handler http.Handler) error {
 	return server.Serve(listener)
 }
 
-// process is one that the bench started.
+// A process was started by the bench.
 type process struct {
 	cmd   *exec.Cmd
 	url   string
@@ -119,12 +118,12 @@ func startPart(name string, args ...string) (*process, error) {
 	p := &process{cmd, strings.TrimSpace(line), stdin}
 	if err != nil {
 		p.stop()
-		return nil, fmt.Errorf("start %s: it ended before it listened", name)
+		return nil, fmt.Errorf("start %s: it exited before it listened", name)
 	}
 	return p, nil
 }
 
-// buildGateway makes the gateway's binary.
+// buildGateway builds the gateway and returns its path.
 func buildGateway(ctx context.Context) (string, error) {
 	binary := filepath.Join(".local", "bench-handler")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./handler")
@@ -161,7 +160,7 @@ func (p *process) stop() {
 		_ = p.cmd.Process.Signal(os.Interrupt)
 	}
 	timer := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
-	_ = p.cmd.Wait() // how it ended is not what is measured
+	_ = p.cmd.Wait() // its exit status doesn't matter
 	timer.Stop()
 }
 
@@ -169,13 +168,13 @@ func (p *process) stop() {
 // Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// cpuTime is the user and system time that a process has taken, on Linux.
+// cpuTime returns a process's user and system time, on Linux.
 func (p *process) cpuTime() (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
 	if err != nil {
 		return 0, fmt.Errorf("read a process's times (Linux only): %w", err)
 	}
-	_, after, _ := strings.Cut(string(stat), ") ") // its name may hold anything
+	_, after, _ := strings.Cut(string(stat), ") ") // the name may contain anything
 	fields := strings.Fields(after)
 	if len(fields) < 13 {
 		return 0, errors.New("/proc/PID/stat is not as expected")
@@ -185,10 +184,10 @@ func (p *process) cpuTime() (time.Duration, error) {
 	return time.Duration(user+system) * clockTick, errors.Join(e1, e2)
 }
 
-// resident is how much memory a process holds, in bytes, on Linux.
+// resident returns a process's resident memory in bytes, on Linux.
 func (p *process) resident() (int64, error) { return p.memory("VmRSS:") }
 
-// mostResident is how much it held at most.
+// mostResident returns its peak resident memory in bytes.
 func (p *process) mostResident() (int64, error) { return p.memory("VmHWM:") }
 
 func (p *process) memory(name string) (int64, error) {

@@ -20,12 +20,12 @@ import (
 const (
 	direct   = "direct"  // the model itself
 	proxied  = "proxy"   // the standard library's proxy
-	again    = "proxy-2" // another one: the two must come out alike
+	again    = "proxy-2" // the same again: the two must have equal results
 	full     = "full"    // the gateway, reserving prompt and completion
 	byPrompt = "prompt"  // the gateway, reserving the prompt
 )
 
-// cell is one kind of measurement, made of every target in every round.
+// A cell is one kind of measurement, made with every target in every round.
 type cell struct {
 	name    string
 	call    call
@@ -40,14 +40,13 @@ var cells = []cell{
 	{"first", shortly, 1, []string{direct, proxied, again, full, byPrompt}},
 }
 
-// round is what one round measured, by cell and target.
+// A round holds one round's measurements by cell and target.
 type round map[string]map[string]measured
 
 const (
-	// noise is how far from 1 the ratio of the two equal proxies may be, in the
-	// figure in which they differ most.
+	// noise is the largest accepted difference from 1 of the equal proxies' ratio.
 	noise = 0.05
-	// tries is how often a run is made whose control is beyond that.
+	// tries is the number of runs to try if the proxies differ by more than noise.
 	tries = 3
 	// warmCalls are made of each kind before anything is measured.
 	warmCalls = 50
@@ -56,7 +55,7 @@ const (
 // benchProxy compares the gateway with the standard library's reverse proxy.
 func benchProxy(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("proxy", flag.ContinueOnError)
-	rounds := flags.Int("rounds", 25, "how often each is measured, in random order")
+	rounds := flags.Int("rounds", 25, "the number of rounds; each measures everything in random order")
 	each := flags.Duration("each", 430*time.Millisecond, "for how long at a time: the briefer, the more alike is what else the machine does")
 	where := flags.String("store", "azurite", "where the counters are: azurite or memory")
 	if err := flags.Parse(args); err != nil {
@@ -74,7 +73,7 @@ func benchProxy(ctx context.Context, args []string) error {
 		}
 		control := controlOf(results)
 		if math.Abs(control-1) > noise && try < tries {
-			fmt.Printf("Two equal proxies differ: aa_control is %.3f. Once more.\n", control)
+			fmt.Printf("The two equal proxies differ: aa_control is %.3f. Trying again.\n", control)
 			continue
 		}
 		show(slices.Concat(results...))
@@ -86,7 +85,7 @@ func benchProxy(ctx context.Context, args []string) error {
 	}
 }
 
-// proxyStage is all that runs for the comparison.
+// A proxyStage holds everything that runs for the comparison.
 type proxyStage struct {
 	binary    string // the gateway
 	store     *store
@@ -112,12 +111,12 @@ func openStage(ctx context.Context, where string) (*proxyStage, error) {
 	return &proxyStage{binary: binary, store: store, size: file.Size()}, err
 }
 
-// casts is how often in a run all processes are started anew: of two equal
-// processes one may be faster for as long as it lives.
+// casts is the number of times that a run restarts all processes, since one of two equal
+// processes may be faster for as long as it lives.
 const casts = 5
 
-// play measures rounds with several casts and returns each cast's. perCall is
-// the number of table operations a call.
+// play measures rounds with several casts and returns each cast's results. perCall is the
+// number of table operations a call.
 func (s *proxyStage) play(ctx context.Context, rounds int, each time.Duration) (results [][]round, perCall float64, err error) {
 	var operations int64
 	calls := 0
@@ -161,7 +160,7 @@ func (s *proxyStage) cast(ctx context.Context) error {
 	return s.warm(ctx)
 }
 
-// warm makes the first calls, which are not measured.
+// warm makes the first calls, unmeasured.
 func (s *proxyStage) warm(ctx context.Context) error {
 	for _, t := range s.targets {
 		for range warmCalls {
@@ -196,8 +195,8 @@ func (s *proxyStage) close() {
 	s.store.close()
 }
 
-// measure makes rounds in which each cell is measured of each of its targets, in
-// random order. calls is how many the gateway answered.
+// measure runs rounds that measure each cell with each of its targets, in random order. calls
+// is the number of calls that the gateway answered.
 func (s *proxyStage) measure(ctx context.Context, rounds int, each time.Duration) (results []round, calls int, err error) {
 	for range rounds {
 		r := make(round)
@@ -221,7 +220,7 @@ func (s *proxyStage) measure(ctx context.Context, rounds int, each time.Duration
 	return results, calls, nil
 }
 
-// show prints what was measured, medians over the rounds.
+// show prints the medians over the rounds.
 func show(results []round) {
 	fmt.Printf("%-9s %12s %12s %14s %12s %14s %14s\n", "", "p50 µs", "p99 µs", "calls/s, 16", "CPU µs", "events/s", "first byte µs")
 	for _, name := range []string{direct, proxied, again, full, byPrompt} {
@@ -244,8 +243,8 @@ func show(results []round) {
 	fmt.Println()
 }
 
-// print gives each ratio for both ways of reserving, with the range over the
-// casts, and the figures: each way's, and the worse of the two.
+// print prints each ratio for both ways of reserving, with the range over the casts, and the
+// figures: each way's, and the worse of the two.
 func (s *proxyStage) print(results [][]round, control, perCall float64) {
 	var lines []string
 	for _, f := range figures {
@@ -275,7 +274,7 @@ func (s *proxyStage) print(results [][]round, control, perCall float64) {
 	fmt.Printf("\n%s\n", strings.Join(lines, "\n"))
 }
 
-// milliseconds is the median of durations.
+// milliseconds returns the median of durations, in milliseconds.
 func milliseconds(all []time.Duration) float64 {
 	return 1000 * medianOf(all, time.Duration.Seconds)
 }

@@ -17,26 +17,26 @@ import (
 )
 
 const (
-	// soakStreams is how many callers there are at once, each with a stream.
+	// soakStreams is the number of concurrent callers, each with a stream.
 	soakStreams = 200
-	// growth is what the heap may be at the end, to what it was after a minute.
+	// growth is the largest accepted ratio of the final heap to the heap after a minute.
 	growth = 1.05
-	// leaveOne in how many callers leaves its stream before it ends.
+	// leaveOne: one in this many callers leaves its stream before the end.
 	leaveOne = 5
-	// looking is more than the last looks at the heap take, on a busy machine too.
+	// looking is longer than the last looks at the heap take, even on a busy machine.
 	looking = 4 * time.Second
-	// settle is how long the gateway has to let go of what streams took.
+	// settle is the time that the gateway gets to release the streams' resources.
 	settle = 20 * time.Second
 )
 
 // long is a stream that takes five seconds: 100 events 50 ms apart.
 var long = call{body: `{"stream":true,"max_tokens":98,` + prompt, stream: true}
 
-// soak holds streams for some minutes, some of whose callers leave, and wants
-// nothing of them left behind.
+// soak runs streams for some minutes, of which some callers leave, and checks that nothing
+// leaks.
 func soak(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
-	duration := flags.Duration("for", 5*time.Minute, "for how long")
+	duration := flags.Duration("for", 5*time.Minute, "how long to run")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func soak(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	late, err := t.heap(ctx, time.Until(over)-looking) // while all streams are still there
+	late, err := t.heap(ctx, time.Until(over)-looking) // while all streams are running
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func soak(ctx context.Context, args []string) error {
 	return load.judge(before, after, early, late)
 }
 
-// judge prints what was found, and says whether it is as it must be.
+// judge prints the results and returns an error if a limit is exceeded.
 func (l *load) judge(before, after vitals, early, late float64) error {
 	ratio := late / early
 	fmt.Printf("%d streams at once: %d ended, %d left. Heap after GC: %.1f MB early, %.1f MB at the end. Goroutines: %d before, %d after.\n",
@@ -97,7 +97,7 @@ func (l *load) judge(before, after vitals, early, late float64) error {
 	return errors.Join(faults...)
 }
 
-// load is what callers do to a gateway.
+// A load is the state of the callers.
 type load struct {
 	group       sync.WaitGroup
 	ended, left atomic.Int64
@@ -110,7 +110,7 @@ func (l *load) wait() error {
 	return l.failed
 }
 
-// hold keeps streams open for a time; the last are read to their ends.
+// hold runs streams for a time; the last ones are read to their ends.
 func (t *target) hold(ctx context.Context, duration time.Duration) *load {
 	l := &load{}
 	until := time.Now().Add(duration)
@@ -130,7 +130,7 @@ func (t *target) hold(ctx context.Context, duration time.Duration) *load {
 	return l
 }
 
-// one is a stream, read to its end or left at some moment.
+// one runs one stream, to its end or until its caller leaves.
 func (l *load) one(ctx context.Context, t *target, buffer []byte) error {
 	if rand.IntN(leaveOne) > 0 {
 		l.ended.Add(1)
@@ -147,16 +147,16 @@ func (l *load) one(ctx context.Context, t *target, buffer []byte) error {
 	return err
 }
 
-// vitals are what a gateway says of itself after a garbage collection.
+// vitals holds a gateway's statistics after a garbage collection.
 type vitals struct {
 	Goroutines int
 	Heap       uint64 // bytes
 }
 
-// vitalsPath is where part-gateway tells them.
+// vitalsPath is part-gateway's path for them.
 const vitalsPath = "/-/vitals"
 
-// vitals asks until there are no more goroutines than so many, or in vain; 0
+// vitals polls until there are at most the given number of goroutines, or the time is over; 0
 // asks once.
 func (t *target) vitals(ctx context.Context, goroutines int) (v vitals, err error) {
 	ctx, cancel := context.WithTimeout(ctx, settle)
@@ -188,7 +188,7 @@ func (t *target) askVitals(ctx context.Context) (v vitals, err error) {
 	return v, json.NewDecoder(response.Body).Decode(&v)
 }
 
-// heap is the median of some looks at the heap, the first after a time.
+// heap returns the median of some looks at the heap, the first after a time.
 func (t *target) heap(ctx context.Context, after time.Duration) (float64, error) {
 	const looks = 7
 	var found []float64

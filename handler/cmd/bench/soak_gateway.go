@@ -18,7 +18,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// serveGateway is a gateway that tells its vitals beside its answers.
+// serveGateway serves a gateway that also answers vitalsPath.
 func serveGateway(args []string) error {
 	if len(args) != 2 {
 		return errors.New("part-gateway takes the model's address and a key")

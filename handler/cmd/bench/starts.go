@@ -11,11 +11,10 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// starts is how many gateways a cast starts for each time to measure.
+// starts is the number of gateways that a cast starts for each measured time.
 const starts = 3
 
-// gateway times the starts of gateways, and leaves one running that counts for
-// DeepSeek-R1 alone.
+// gateway times the starts of gateways, and leaves one running that serves only DeepSeek-R1.
 func (s *proxyStage) gateway(ctx context.Context, model string) (*process, error) {
 	settings := s.store.gatewaySettings(model)
 	for range starts {
@@ -64,7 +63,7 @@ func (s *proxyStage) timedStart(ctx context.Context, settings, models []string) 
 	return p, took, nil
 }
 
-// firstAnswer calls a model until somebody listens, and wants a whole answer then.
+// firstAnswer calls a model until the gateway listens, and requires a complete answer then.
 func (t *target) firstAnswer(ctx context.Context, model string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

@@ -24,8 +24,8 @@ import (
 // pepper hashes the keys, which live as long as the bench.
 const pepper = "for-a-bench-on-one-machine-only"
 
-// store is where the gateway keeps keys and counters: an emulator, whose
-// operations are counted on the way, or the gateway's own memory.
+// A store keeps the gateway's keys and counters: an emulator behind a proxy that counts
+// operations, or the gateway's memory.
 type store struct {
 	settings   []string
 	operations atomic.Int64
@@ -33,14 +33,14 @@ type store struct {
 	keys       map[subscription.Reserve]string // a key for each way of reserving
 }
 
-// limits are all that a tier can have, far above what the bench asks for: a
-// decision is made for every call, and every one is a yes.
+// limits returns every kind of limit, far above the bench's load: each call is decided and
+// granted.
 func limits(reserve subscription.Reserve) subscription.Limits {
 	return subscription.Limits{TokensPerMinute: 2e9, BurstTokens: 1e6, TokenQuota: 1e13, TokenQuotaPeriod: limit.Monthly,
 		Reserve: reserve, MaxCompletionTokens: 4096, MaxConcurrent: new(int64(0))}
 }
 
-// openStore makes a tier, a subscription and a key for each way of reserving.
+// openStore creates a tier, a subscription and a key for each way of reserving.
 func openStore(ctx context.Context, where string) (*store, error) {
 	s := &store{close: func() {}, keys: map[subscription.Reserve]string{
 		subscription.ReserveFull: subscription.NewKey(), subscription.ReservePrompt: subscription.NewKey(),
@@ -94,7 +94,7 @@ func (s *store) subscribe(ctx context.Context, connection string) error {
 	return nil
 }
 
-// count puts a counter of operations between the gateway and the emulator.
+// count puts a proxy that counts operations in front of the emulator.
 func (s *store) count(emulator *azurite.Server) error {
 	_, endpoint, found := strings.Cut(emulator.ConnectionString, "TableEndpoint=")
 	to, err := url.Parse(endpoint)
@@ -116,7 +116,7 @@ func (s *store) count(emulator *azurite.Server) error {
 	return nil
 }
 
-// gatewaySettings are the gateway's, for the model at an address.
+// gatewaySettings returns the gateway's settings for the model at an address.
 func (s *store) gatewaySettings(model string) []string {
 	return append([]string{"KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + r1sim.Key,
 		"MODELS=DeepSeek-R1"}, s.settings...)

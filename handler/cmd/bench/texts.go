@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// countedText is one of the texts that counting is measured with.
+// A countedText is a text to measure counting with.
 type countedText struct{ name, text string }
 
-// countedTexts are prose, code and CJK. They come with Go's own sources, and
-// with the vectors that counting is tested against.
+// countedTexts returns prose, code and CJK, from Go's own sources and from the vectors that
+// counting is tested with.
 func countedTexts(ctx context.Context) ([]countedText, error) {
 	output, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
@@ -43,7 +43,7 @@ func countedTexts(ctx context.Context) ([]countedText, error) {
 	return []countedText{{"prose", string(prose[:min(400_000, len(prose))])}, {"code", string(code)}, {"cjk", cjk}}, nil
 }
 
-// wideVectors are the vectors' texts of which two in five characters are beyond
+// wideVectors returns the vectors' texts in which at least two in five characters are not
 // Latin: Chinese, Japanese, Korean, Cyrillic, emoji.
 func wideVectors(path string) (string, error) {
 	zipped, err := os.ReadFile(path)

@@ -19,14 +19,14 @@ import (
 	"tollgate/handler/tokens/reference"
 )
 
-// counters are what counting is compared between: ours; tiktoken-go as it comes,
-// with the same vocabulary; and the fastest other one for Go, with its own.
+// counters lists the compared implementations: ours, tiktoken-go with the same vocabulary,
+// and the fastest other one for Go, with its own.
 var counters = []struct{ name, figure string }{
 	{name: "tollgate"}, {"tiktoken-go, same vocabulary", "vs_stock"}, {"tiktoken-go/tokenizer, cl100k_base", "vs_tokenizer"},
 }
 
-// benchTokens compares counting tokens. Every round measures all counters on all
-// texts in turn; the figures are the medians of the rounds' ratios.
+// benchTokens compares implementations of counting. Every round measures all of them on all
+// texts; the figures are the medians of the rounds' ratios.
 func benchTokens(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		return errors.New("tokens takes no arguments")
@@ -65,15 +65,15 @@ func benchTokens(ctx context.Context, args []string) error {
 	return nil
 }
 
-// speeds are one round's, in MB/s, by text and counter.
+// speeds holds one round's speeds in MB/s, by text and counter.
 type speeds [][]float64
 
 const (
-	// countingRounds is how many rounds there are, if they don't take too long.
+	// countingRounds is the most rounds to run.
 	countingRounds = 15
 	countingTime   = 35 * time.Second
-	// ownPasses is how often the fastest counter counts in a round. Between two
-	// counts of one text it counts the others, as callers' prompts differ.
+	// ownPasses is the number of passes of the fastest counter in a round. Each pass counts
+	// every text, since callers' prompts differ too.
 	ownPasses = 10
 )
 
@@ -92,7 +92,7 @@ func compareCounters(ctx context.Context, texts []countedText) (rounds []speeds,
 		func(text string) { stock.Count(text) },
 		func(text string) { _, _ = rival.Count(text) },
 	}
-	for _, text := range texts { // and warms up
+	for _, text := range texts { // also warms up
 		if got, want := ours.Count(text.text), stock.Count(text.text); got != want {
 			return nil, fmt.Errorf("%s has %d tokens by tiktoken-go, and %d here", text.name, want, got)
 		}
@@ -128,7 +128,7 @@ func compareCounters(ctx context.Context, texts []countedText) (rounds []speeds,
 	return rounds, nil
 }
 
-// medianOf is the median of what value makes of each.
+// medianOf returns the median of value over all.
 func medianOf[T any](all []T, value func(T) float64) float64 {
 	values := make([]float64, len(all))
 	for i, one := range all {
@@ -138,11 +138,11 @@ func medianOf[T any](all []T, value func(T) float64) float64 {
 	return values[len(values)/2]
 }
 
-// countedModels stand for the encodings there are.
+// countedModels has one model for each encoding.
 var countedModels = []string{"DeepSeek-R1", "gpt-4", "gpt-4o"}
 
-// worstDoubling is the most that twice the text takes of the steps for once,
-// from 32 KiB to 1 MiB, of texts that are one run throughout, in every encoding.
+// worstDoubling returns the largest ratio of the steps for twice a text to the steps for the
+// text, from 32 KiB to 1 MiB, for texts without any split, in every encoding.
 func worstDoubling() (worst float64) {
 	for _, model := range countedModels {
 		e := tokens.ForModel(model)
@@ -160,7 +160,7 @@ func worstDoubling() (worst float64) {
 	return worst
 }
 
-// randomBytes is bytes without order, as text.
+// randomBytes returns random bytes as text.
 func randomBytes() string {
 	text, state := make([]byte, 8<<10), uint32(1)
 	for i := range text {
@@ -170,7 +170,7 @@ func randomBytes() string {
 	return string([]rune(string(text)))[:8<<10]
 }
 
-// oneLetter is how many milliseconds 1 MiB of one letter takes in the slowest encoding.
+// oneLetter returns the milliseconds that 1 MiB of one letter takes in the slowest encoding.
 func oneLetter() (slowest float64) {
 	text := strings.Repeat("a", 1<<20)
 	for _, model := range countedModels {
@@ -187,15 +187,14 @@ func oneLetter() (slowest float64) {
 	return slowest
 }
 
-// loadedTables are the tables whose loading is timed, each by a model that is
-// counted with them, with what its figures' names end in.
+// loadedTables lists the vocabularies whose loading is timed, by model, with the suffix of
+// their figures' names.
 var loadedTables = []struct{ model, suffix string }{{"DeepSeek-R1", ""}, {"gpt-4o", "_o200k"}, {"gpt-4", "_cl100k"}}
 
-// loaded is what loading one model's tables took.
+// A loaded is the cost of loading one model's vocabulary.
 type loaded struct{ Milliseconds, Megabytes float64 }
 
-// loadEach loads each of loadedTables 11 times, in turn, each time in a process
-// of its own.
+// loadEach loads each of loadedTables 11 times, alternating, each time in a new process.
 func loadEach(ctx context.Context) (all [][]loaded, err error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -218,8 +217,8 @@ func loadEach(ctx context.Context) (all [][]loaded, err error) {
 	return all, nil
 }
 
-// loadTables is a part: it loads the tables of the model that its argument names
-// and prints what that took.
+// loadTables is a part: it loads the vocabulary of the model in its argument and prints the
+// cost.
 func loadTables(args []string) error {
 	if len(args) != 1 {
 		return errors.New("part-tables takes the name of a model")
