@@ -1,5 +1,5 @@
-// Drives the console in a real browser, as its users do, against a gateway that
-// serves. Anything that isn't as it should be ends it with an error.
+// Uses the console in a real browser like its users, with a running gateway. Exits with an
+// error at the first failure.
 //
 //   node console.mjs URL OPERATOR_KEY CALLER_KEY PICTURES
 import assert from "node:assert/strict";
@@ -22,9 +22,9 @@ const context = await chromium.launchPersistentContext(profile, {
 const page = context.pages()[0];
 page.setDefaultTimeout(60_000);
 
-// Nothing but the gateway is asked, nothing fails, and no policy is broken.
+// Requests to other hosts, script errors and policy violations are faults.
 const faults = [];
-let expected = 0; // refusals that the test provokes, which the browser notes as errors
+let expected = 0; // refusals that the test provokes and the browser logs as errors
 page.on("request", (request) => {
   if (!request.url().startsWith(url) && !request.url().startsWith("data:")) faults.push(`asked ${request.url()}`);
 });
@@ -38,14 +38,14 @@ page.on("console", (message) => {
 const section = (name) => page.locator(`section[aria-labelledby="${name}"]`);
 const field = (within, label) => within.getByLabel(label, { exact: true });
 
-/** Everything that axe finds wrong, in the view as it is. */
+/** Fails if axe finds accessibility faults in the current view. */
 async function accessible(view) {
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
   assert.deepEqual(found.violations.map((v) => `${view}: ${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join("; ")}`), []);
 }
 
-/** A picture of a view in both schemes, on a desk and on a phone, checked in each. */
+/** Takes screenshots of a view in both schemes, on a desktop and a phone, and checks each. */
 async function picture(view) {
   for (const [scheme, device, width, height] of [["light", "desk", 1280, 900], ["dark", "desk", 1280, 900], ["light", "phone", 390, 844], ["dark", "phone", 390, 844]]) {
     await page.emulateMedia({ colorScheme: scheme });
@@ -61,7 +61,7 @@ async function picture(view) {
   await page.setViewportSize({ width: 1280, height: 900 });
 }
 
-/** Chooses an action of a subscription's row. */
+/** Clicks a button. */
 const act = (name) => page.getByRole("button", { name, exact: true }).click();
 const dialog = () => page.getByRole("dialog").last();
 
@@ -76,7 +76,7 @@ async function manage(path) {
   return (await fetch(`${url}/manage${path}`, { headers: { Authorization: `Bearer ${operatorKey}` } })).json();
 }
 
-/** Who comes without a key, with a wrong one, and with a keyboard alone. */
+/** Signs in without a key, with a wrong one, and with the keyboard only. */
 async function entry() {
   const response = await page.goto(`${url}/console`);
   const policy = response.headers()["content-security-policy"];
@@ -98,7 +98,7 @@ async function entry() {
   assert.equal(await page.evaluate(() => sessionStorage.length), 0, "a refused key was kept");
 }
 
-/** What a caller sees, and that it moves by itself. */
+/** Checks the caller's view and that it refreshes by itself. */
 async function caller() {
   await field(section("caller-title"), "API key").fill(callerKey);
   await section("caller-title").getByRole("button").click();

@@ -1,5 +1,5 @@
-// Drives the console through what goes wrong, in a real browser, with answers
-// made up here. It prints each case that isn't as it should be, and why.
+// Tests the console's error cases in a real browser with made-up answers. It prints each
+// case that fails, and why.
 //
 //   node trouble.mjs URL
 import assert from "node:assert/strict";
@@ -10,7 +10,7 @@ const browser = await chromium.launch({ executablePath: process.env.CHROMIUM_PAT
 const long = "l".repeat(63);
 const day = 24 * 3600_000;
 
-/** A page on a phone, which sees the answers in this object until a case changes them. */
+/** A page on a phone that gets the answers in this object until a case changes them. */
 async function open(secret, script) {
   const page = await browser.newPage({ viewport: { width: 360, height: 800 } });
   page.setDefaultTimeout(30_000);
@@ -37,7 +37,7 @@ async function open(secret, script) {
     asked.push(name);
     if (hidden.down) return route.abort();
     const answer = answers[name];
-    if (answer === "broken") return route.continue(); // to a server that breaks off
+    if (answer === "broken") return route.continue(); // to a server that breaks off its answer
     if (answer === "page") return route.fulfill({ contentType: "text/html", body: "<p>Log in</p>" });
     if (answer?.status >= 400) return route.fulfill({ status: answer.status, json: answer });
     return answer ? route.fulfill({ json: answer }) : route.fulfill({ status: 201, json: {} });
@@ -53,10 +53,10 @@ async function open(secret, script) {
 const caller = () => open("API key");
 const operator = () => open("Entra ID token or operator key");
 const act = (page, name) => page.getByRole("button", { name, exact: true }).click();
-/** Waits until the keyboard is at a button. */
+/** Waits until a button has the focus. */
 const at = (page, name) => page.waitForFunction((name) => document.activeElement.tagName === "BUTTON" && document.activeElement.textContent === name, name);
 
-/** Waits until the operator's view has looked and drawn again. */
+/** Waits until the operator's view has refreshed. */
 async function anew(page) {
   const was = await page.locator(".tile").first().elementHandle();
   await page.waitForFunction((tile) => !tile.isConnected, was);
@@ -78,7 +78,7 @@ const cases = {
       await page.keyboard.press("Escape");
     }
   },
-  async "the keyboard stays where it was when lists are drawn anew"() {
+  async "the focus stays when lists are redrawn"() {
     const page = await operator();
     await page.getByRole("button", { name: "small", exact: true }).focus();
     await anew(page);
@@ -95,7 +95,7 @@ const cases = {
     await act(page, `Keys of ${long}`);
     await page.getByRole("dialog").getByText("The gateway can't be reached.").waitFor();
   },
-  async "a subscription made without its key is said to be, and listed"() {
+  async "a subscription created without its key is reported and listed"() {
     const page = await operator();
     page.answers["POST /manage/subscriptions/new/keys/primary"] = { status: 503, detail: "The tables can't be reached." };
     await act(page, "New subscription");
@@ -113,7 +113,7 @@ const cases = {
     await page.getByLabel("Tokens a minute").pressSequentially("1e");
     await act(page, "Change limits");
     await page.getByRole("alert").getByText("Tokens a minute").waitFor();
-    assert.ok(!page.asked.some((name) => name.startsWith("PATCH")), "it was sent");
+    assert.ok(!page.asked.some((name) => name.startsWith("PATCH")), "the change was sent");
   },
   async "an answer that breaks off is the gateway's, not the page's"() {
     const page = await caller();
@@ -121,7 +121,7 @@ const cases = {
     await page.locator(".live[data-state=off]").waitFor();
     assert.equal(await page.locator(".live").textContent(), "The gateway can't be reached.");
   },
-  async "a page that answers in the gateway's place does nothing"() {
+  async "an answer of another server is an error"() {
     const page = await operator();
     page.answers[`GET /manage/subscriptions/${long}`].keys = [{ slot: "primary", created: new Date().toISOString() }];
     page.answers[`DELETE /manage/subscriptions/${long}/keys/primary`] = "page";
@@ -130,14 +130,14 @@ const cases = {
     await act(page, "Revoke key");
     await page.getByRole("alert").getByText("isn't the gateway's").waitFor();
   },
-  async "a time that is chosen while the gateway is away says so"() {
+  async "choosing a time while the gateway is unreachable shows an error"() {
     const page = await caller();
     page.set({ down: true });
     await page.getByRole("radio", { name: "1 day" }).check();
     await page.locator(".live[data-state=off]").waitFor();
     assert.deepEqual(page.faults, []);
   },
-  async "a reader is told when the gateway goes and comes, and not each look's time"() {
+  async "screen readers hear when the gateway goes and returns, but not each refresh"() {
     const page = await caller();
     assert.equal(await page.locator(".live").getAttribute("role"), null);
     page.set({ down: true });

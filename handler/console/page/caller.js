@@ -105,8 +105,8 @@ export class CallerView {
     const sum = (name) => points.reduce((total, p) => total + p[name], 0);
     fill(this.tiles, [["Prompt tokens", sum("promptTokens")], ["Completion tokens", sum("completionTokens")], ["Calls", sum("requests")], ["Refused", refused]].map(([name, n]) =>
       h("div", { class: "tile" }, h("p", { class: "label" }, name), h("div", { class: "big", title: full(n) }, short(n)))));
-    if (usage.minute?.left === 0 && !this.told) announce("This minute's tokens are used up.");
-    this.told = usage.minute?.left === 0;
+    if (usage.minute?.left === 0 && !this.announced) announce("This minute's tokens are used up.");
+    this.announced = usage.minute?.left === 0;
   }
 
   stop() {
