@@ -48,7 +48,7 @@ func (m thinking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestALongThinkOutlivesTheHostsIdleLimit(t *testing.T) {
 	model := thinking{5 * time.Second, make(chan struct{}, 1)}
 	h := start(t, options{model: model, limits: yearly,
-		settings: []string{"STANDIN_IDLE_SECONDS=2", "KEEP_ALIVE_INTERVAL=500ms", "UPSTREAM_TIMEOUT=1s"}})
+		settings: []string{"STANDIN_IDLE_SECONDS=2", "KEEP_ALIVE_INTERVAL=500ms", "UPSTREAM_TIMEOUT=1s", "SETTLE_TIMEOUT=1s"}})
 	status, text := h.answer(t, body(true))
 	if status != http.StatusOK || !strings.HasSuffix(text, "data: [DONE]\n\n") || strings.Count("\n"+text, "\n:") < 5 {
 		t.Errorf("streamed: %d %s", status, text)
