@@ -39,9 +39,9 @@ func (d *dated) Swap(ctx context.Context, key string, state limit.State, version
 var wrongTimes = []time.Duration{61 * time.Second, 90 * time.Second, 5 * time.Minute, 14 * time.Minute, 16 * time.Minute, 3 * time.Hour, 40 * 24 * time.Hour, 1e5 * time.Hour,
 	-61 * time.Second, -90 * time.Second, -14 * time.Minute, -16 * time.Minute, -3 * time.Hour, -40 * 24 * time.Hour}
 
-// TestOneWrongDatePassesNothingAndLosesNothing: one answer to one of two instances
+// TestOneWrongDateNeitherExceedsLimitsNorLosesTokens: one answer to one of two instances
 // used to pass eight limits in a minute, and to lose most of the history.
-func TestOneWrongDatePassesNothingAndLosesNothing(t *testing.T) {
+func TestOneWrongDateNeitherExceedsLimitsNorLosesTokens(t *testing.T) {
 	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Quota: 3000, Period: limit.Hourly, Version: 1}}
 	for _, wrong := range wrongTimes {
 		for at := 1; at <= 6; at++ {
@@ -105,9 +105,9 @@ func kept(t *testing.T, store counter.Store, history *rows, told int64) {
 	}
 }
 
-// TestAClockOfTheStoreThatRunsAheadRenewsNothing: today's quota stays used up when
+// TestAStoreWhoseClockRunsAheadGivesNoMinuteTwice: today's quota stays used up when
 // today comes back, and tomorrow's is used up by what was taken of it.
-func TestAClockOfTheStoreThatRunsAheadRenewsNothing(t *testing.T) {
+func TestAStoreWhoseClockRunsAheadGivesNoMinuteTwice(t *testing.T) {
 	for _, period := range []limit.Period{limit.Hourly, limit.Daily, limit.Weekly, limit.Monthly} {
 		for _, ahead := range []time.Duration{20 * time.Minute, 3 * time.Hour, 30 * time.Hour, 50 * 24 * time.Hour} {
 			t.Run(fmt.Sprintf("%s, %v", period, ahead), func(t *testing.T) {
@@ -153,9 +153,9 @@ func TestAClockOfTheStoreThatRunsAheadRenewsNothing(t *testing.T) {
 	}
 }
 
-// TestATimeThatAnswersConfirmIsBelieved: a machine whose own clock is wrong goes
+// TestATimeThatSeveralAnswersConfirmIsBelieved: a machine whose own clock is wrong goes
 // by the service's within its first answers.
-func TestATimeThatAnswersConfirmIsBelieved(t *testing.T) {
+func TestATimeThatSeveralAnswersConfirmIsBelieved(t *testing.T) {
 	for _, off := range wrongTimes {
 		synctest.Test(t, func(t *testing.T) {
 			store := &dated{Store: memstore.New(nil), wrong: func(int) time.Duration { return off }}

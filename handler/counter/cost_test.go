@@ -183,7 +183,7 @@ func TestALimitSmallerThanSharesCausesNoChurn(t *testing.T) {
 	}
 }
 
-func TestAKillAMinuteCostsNoMoreThanItsLease(t *testing.T) {
+func TestKillingAnInstanceEveryMinuteCostsNoMoreThanItsLeases(t *testing.T) {
 	l := hot(16, 3)
 	l.killEvery = time.Minute
 	m := l.run(t, 1)

@@ -119,7 +119,7 @@ func TestEachTokenIsChargedOnce(t *testing.T) {
 	}
 }
 
-func TestNoMoreIsReservedThanThereIs(t *testing.T) {
+func TestReservationsNeverExceedWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)
 		var mu sync.Mutex
@@ -152,7 +152,7 @@ func TestNoMoreIsReservedThanThereIs(t *testing.T) {
 
 // The caller leaves during the write that its call waits for. Where that takes no
 // time, Reserve may as well answer: then the call is the caller's to cancel.
-func TestACallerThatLeavesGivesBackWhatItWasGranted(t *testing.T) {
+func TestACallerThatLeavesReturnsItsGrant(t *testing.T) {
 	for _, write := range []time.Duration{0, 100 * time.Millisecond} {
 		for range 50 {
 			synctest.Test(t, func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestAFloodOfRefusalsCostsNoWrites(t *testing.T) {
 	})
 }
 
-func TestCloseWritesWhatIsSettled(t *testing.T) {
+func TestCloseWritesSettledUsage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)
 		c := instance(store)
@@ -258,9 +258,9 @@ func TestAnIdleInstanceReturnsItsLeaseOnce(t *testing.T) {
 	})
 }
 
-// TestARefusalTellsWhatIsLeftBesideThoseGrantedWithIt: it used to tell of tokens
+// TestARefusalsStandingIncludesCallsGrantedInTheSameWrite: it used to tell of tokens
 // that the same write had just given away.
-func TestARefusalTellsWhatIsLeftBesideThoseGrantedWithIt(t *testing.T) {
+func TestARefusalsStandingIncludesCallsGrantedInTheSameWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(1, limit.Limits{TokensPerMinute: 100, Quota: 1000, Period: limit.Daily, Version: 1})
 		m := r.member()

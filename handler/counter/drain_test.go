@@ -17,9 +17,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestCallsThatQueueAreAnsweredWhenDrainingBegins: they used to be cut when the
+// TestDrainAnswersQueuedCalls: they used to be cut when the
 // drain time was over.
-func TestCallsThatQueueAreAnsweredWhenDrainingBegins(t *testing.T) {
+func TestDrainAnswersQueuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)
 		c := instance(store)
@@ -61,9 +61,9 @@ func TestCallsThatQueueAreAnsweredWhenDrainingBegins(t *testing.T) {
 	})
 }
 
-// TestAStopInTroubleTriesOnWithoutLongPauses: what was settled used to be lost with
+// TestCloseRetriesFailedWritesWithoutLongPauses: what was settled used to be lost with
 // a back-off of two seconds and more, though the store was back in time.
-func TestAStopInTroubleTriesOnWithoutLongPauses(t *testing.T) {
+func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 	for _, trouble := range []time.Duration{30 * time.Second, 5 * time.Minute} { // before the stop: short and long back-offs
 		synctest.Test(t, func(t *testing.T) {
 			var broken atomic.Bool
@@ -108,9 +108,9 @@ func TestAStopInTroubleTriesOnWithoutLongPauses(t *testing.T) {
 	}
 }
 
-// TestWhatAStopCannotWriteIsToldBySubscription: an error of a deadline used to be
+// TestCloseLogsUnwrittenUsageBySubscription: an error of a deadline used to be
 // all that was said.
-func TestWhatAStopCannotWriteIsToldBySubscription(t *testing.T) {
+func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		var broken atomic.Bool

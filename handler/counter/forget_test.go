@@ -25,9 +25,9 @@ func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, tokens 
 	}
 }
 
-// TestCountersOfRefusedCallsAreForgotten: refusals cause no write of their own,
+// TestCountersOfRefusedCallsAreEvicted: refusals cause no write of their own,
 // so that an account that had nothing else to tell used to stay for ever.
-func TestCountersOfRefusedCallsAreForgotten(t *testing.T) {
+func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)
 		c := instance(store)
@@ -55,9 +55,9 @@ func TestCountersOfRefusedCallsAreForgotten(t *testing.T) {
 	})
 }
 
-// TestANewCounterLooksAtFewOthers: where all were busy, each new one used to look
+// TestANewCounterExaminesFewOthersForEviction: where all were busy, each new one used to look
 // at every other, while all calls of all counters waited.
-func TestANewCounterLooksAtFewOthers(t *testing.T) {
+func TestANewCounterExaminesFewOthersForEviction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New(nil))
 		manyKeys(t, c, "idle", 10_000, 1)
@@ -72,9 +72,9 @@ func TestANewCounterLooksAtFewOthers(t *testing.T) {
 	})
 }
 
-// TestCountersAreLeftAloneWhileTheStoreIsDown: each that was looked at used to be
+// TestCountersAreNotFlushedForEvictionWhileTheStoreIsDown: each that was looked at used to be
 // written again and again until the store was back.
-func TestCountersAreLeftAloneWhileTheStoreIsDown(t *testing.T) {
+func TestCountersAreNotFlushedForEvictionWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		broken.Store(true)

@@ -22,10 +22,10 @@ func (silent) PutClosed(ctx context.Context, _, _ string, _ limit.Closed) error 
 	return ctx.Err()
 }
 
-// TestAHistoryThatIsDownIsAskedOnceAWrite: each write used to try every minute
+// TestAHistoryThatIsDownIsTriedOncePerWrite: each write used to try every minute
 // that waited, a line in the log and a second for each, which Close waited for
 // however little time it had.
-func TestAHistoryThatIsDownIsAskedOnceAWrite(t *testing.T) {
+func TestAHistoryThatIsDownIsTriedOncePerWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		store := memstore.New(nil)

@@ -13,7 +13,7 @@ import (
 
 // One call that asks for more than there ever is once made its instance take
 // every later call for as large, and write for each of them.
-func TestACallThatNeverFitsSpoilsNoLease(t *testing.T) {
+func TestACallThatNeverFitsLeavesLeaseSizesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		operations := 0
 		store := memstore.New(func(string) (bool, error) {

@@ -30,7 +30,7 @@ func onDown(mode limit.StoreDown, limits limit.Limits) counter.Terms {
 	return counter.Terms{Limits: limits, OnStoreDown: mode}
 }
 
-func TestWhileTheStoreIsDownAnInstanceHasItsShareAndOwesIt(t *testing.T) {
+func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
@@ -70,7 +70,7 @@ func TestWhileTheStoreIsDownAnInstanceHasItsShareAndOwesIt(t *testing.T) {
 	})
 }
 
-func TestTheShareWhileDownIsOfWhatWasKnownToBeLeft(t *testing.T) {
+func TestTheShareInTheMinuteOfTheOutageIsOfWhatWasLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
@@ -105,9 +105,9 @@ func passed(t *testing.T, c *counter.Counter, terms counter.Terms) (tokens int64
 	return tokens
 }
 
-// TestAnInstanceThatNeverSawTheCounterHasAQuarterOfEveryMinute: from the second
+// TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute: from the second
 // minute on everything used to pass.
-func TestAnInstanceThatNeverSawTheCounterHasAQuarterOfEveryMinute(t *testing.T) {
+func TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
@@ -256,9 +256,9 @@ func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 	}
 }
 
-// TestAMinutesShareIsThereOnce, although the store comes back for a moment in
+// TestAMinutesShareIsGivenOnlyOnce, although the store comes back for a moment in
 // which nothing can be told: what a read had not heard of used to be forgotten.
-func TestAMinutesShareIsThereOnce(t *testing.T) {
+func TestAMinutesShareIsGivenOnlyOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := memstore.New(nil)
 		store, others := &fading{Store: shared}, &fading{Store: shared}
@@ -308,9 +308,9 @@ func (f *fading) Swap(ctx context.Context, key string, state limit.State, versio
 	return f.Store.Swap(ctx, key, state, version)
 }
 
-// TestAChangedTierHoldsAtOnceWhileTheStoreIsDown: its calls used to have what was
+// TestAChangedTierAppliesAtOnceWhileTheStoreIsDown: its calls used to have what was
 // left of the older one's share until the minute's end.
-func TestAChangedTierHoldsAtOnceWhileTheStoreIsDown(t *testing.T) {
+func TestAChangedTierAppliesAtOnceWhileTheStoreIsDown(t *testing.T) {
 	for name, changed := range map[string]limit.Limits{
 		"raised": {TokensPerMinute: 4000, Version: 2},
 		"lifted": {Version: 2},
@@ -365,9 +365,9 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 	}
 }
 
-// TestWhereACounterStandsIsToldThroughoutAnOutage: the first who asked was told,
+// TestStandingAnswersThroughoutAnOutage: the first who asked was told,
 // and all after that were not.
-func TestWhereACounterStandsIsToldThroughoutAnOutage(t *testing.T) {
+func TestStandingAnswersThroughoutAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})

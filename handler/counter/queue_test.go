@@ -11,9 +11,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestACallBehindAQueueForTheQuotaWaitsForTheQuota: where there is no limit of the
+// TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo: where there is no limit of the
 // minute, none was exceeded.
-func TestACallBehindAQueueForTheQuotaWaitsForTheQuota(t *testing.T) {
+func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New(nil))
 		terms := counter.Terms{Limits: limit.Limits{Quota: 100, Period: limit.Hourly, Version: 1}, MaxWait: 2 * time.Minute}
@@ -39,9 +39,9 @@ func TestACallBehindAQueueForTheQuotaWaitsForTheQuota(t *testing.T) {
 	})
 }
 
-// TestARaiseServesThoseWhoQueueAtOnce, whoever told of it: when it was one who asked
+// TestARaiseRetriesQueuedCallsAtOnce, whoever told of it: when it was one who asked
 // where the counter stands, they used to wait for the next minute.
-func TestARaiseServesThoseWhoQueueAtOnce(t *testing.T) {
+func TestARaiseRetriesQueuedCallsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 2*time.Minute, 90)
 		var call sync.WaitGroup

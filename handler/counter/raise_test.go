@@ -58,9 +58,9 @@ func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
 	}
 }
 
-// TestARaiseWithoutTheStoreIsOwed: it counts towards this instance's share, and
+// TestARaiseWithoutTheStoreIsChargedLater: it counts towards this instance's share, and
 // is written once the store is back.
-func TestARaiseWithoutTheStoreIsOwed(t *testing.T) {
+func TestARaiseWithoutTheStoreIsChargedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400, Quota: 4000, Period: limit.Daily})

@@ -17,7 +17,7 @@ import (
 
 // What is asked about must be there although no row could be written yet, and
 // the running minute before anything of it is written at all.
-func TestRecentHasWhatTheHistoryDoesNot(t *testing.T) {
+func TestRecentReturnsMinutesMissingInTheHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := counter.New(counter.Config{Store: memstore.New(nil), Log: slog.New(slog.DiscardHandler),
 			History: memstore.NewHistory(func(string) (bool, error) { return false, errors.New("down") })})
@@ -65,10 +65,10 @@ func (b *behind) Load(ctx context.Context, key string) (limit.State, counter.Ver
 	return state, version, date.Add(-b.by), err
 }
 
-// TestTheFirstLookReadsOnceWhateverTheClock: it used to read on until the
+// TestTheFirstStandingReadsTheRowOnceWhateverTheClock: it used to read on until the
 // store's clock was where this machine's had been, whose whole seconds are
 // always a little behind.
-func TestTheFirstLookReadsOnceWhateverTheClock(t *testing.T) {
+func TestTheFirstStandingReadsTheRowOnceWhateverTheClock(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, 0, 900 * time.Millisecond, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			store := &behind{Store: memstore.New(nil), by: by}

@@ -86,7 +86,7 @@ func sum(closed []limit.Closed) (prompt int64) {
 	return prompt
 }
 
-func TestACounterThatIsDeletedIsMadeAnew(t *testing.T) {
+func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)
 		c := instance(store)
@@ -142,9 +142,9 @@ func TestAnIdleCountersLastMinuteIsKept(t *testing.T) {
 	})
 }
 
-// TestAFlushThatIsBrokenOffTellsNothingOfTheStore: three of them used to have it
+// TestACancelledFlushDoesNotCountAsAStoreFailure: three of them used to have it
 // count as down, and calls refused.
-func TestAFlushThatIsBrokenOffTellsNothingOfTheStore(t *testing.T) {
+func TestACancelledFlushDoesNotCountAsAStoreFailure(t *testing.T) {
 	c := instance(obedient{memstore.New(nil)})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -168,10 +168,10 @@ func (o obedient) Load(ctx context.Context, key string) (limit.State, counter.Ve
 	return o.Store.Load(ctx, key)
 }
 
-// TestAStoreThatNobodyTriedForLongIsTriedAgain: an instance that had no calls when
+// TestAStoreThatWasDownIsTriedAgainAfterAWhile: an instance that had no calls when
 // the store came back used to count as cut off until the next one, which it
 // refused, and told of hours without the counters.
-func TestAStoreThatNobodyTriedForLongIsTriedAgain(t *testing.T) {
+func TestAStoreThatWasDownIsTriedAgainAfterAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		broken.Store(true)

@@ -29,9 +29,9 @@ func (r *rival) Swap(ctx context.Context, key string, state limit.State, version
 	return r.Store.Swap(ctx, key, state, version)
 }
 
-// TestAReportThatCameTooLateIsTriedAgainAtOnce: it used to wait for as long as
+// TestAReportThatConflictsIsRetriedAtOnce: it used to wait for as long as
 // a new one would, time and again while others wrote.
-func TestAReportThatCameTooLateIsTriedAgainAtOnce(t *testing.T) {
+func TestAReportThatConflictsIsRetriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &rival{Store: memstore.New(nil)}
 		c := instance(store)
@@ -46,9 +46,9 @@ func TestAReportThatCameTooLateIsTriedAgainAtOnce(t *testing.T) {
 	})
 }
 
-// TestLargeExcessThatCameTooLateIsWrittenAtOnce: other instances must not go on
+// TestLargeExcessWhoseWriteConflictsIsRetriedAtOnce: other instances must not go on
 // as if it had not been taken.
-func TestLargeExcessThatCameTooLateIsWrittenAtOnce(t *testing.T) {
+func TestLargeExcessWhoseWriteConflictsIsRetriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &rival{Store: memstore.New(nil)}
 		c := instance(store)
@@ -63,9 +63,9 @@ func TestLargeExcessThatCameTooLateIsWrittenAtOnce(t *testing.T) {
 	})
 }
 
-// TestACounterInUseIsNoFailureOfHousekeeping: on a busy one it always came too
+// TestFlushingACounterInUseIsNoError: on a busy one it always came too
 // late, and said that the counter could not be seen to.
-func TestACounterInUseIsNoFailureOfHousekeeping(t *testing.T) {
+func TestFlushingACounterInUseIsNoError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &rival{Store: memstore.New(nil)}
 		c := instance(store)

@@ -279,11 +279,11 @@ func schedules() uint64 {
 	return 10_000
 }
 
-// TestSchedules runs seeded schedules of instances, calls and faults: lost,
+// TestRandomSchedulesWithFaultsKeepThePromises runs seeded schedules of instances, calls and faults: lost,
 // late and doubled messages, refusals, pauses, kills, wrong clocks. In none is a
 // token over the limit or charged twice, and none is lost but with a killed
 // instance.
-func TestSchedules(t *testing.T) { runSchedules(t, schedules()) }
+func TestRandomSchedulesWithFaultsKeepThePromises(t *testing.T) { runSchedules(t, schedules()) }
 
 // runSchedules runs so many and tells how many tokens passed a limit.
 func runSchedules(t *testing.T, n uint64) (overLimit int64) {

@@ -9,9 +9,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestWhatComesBackOfAMinutesShareIsNotInTheNext: a call that reserved much and
+// TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext: a call that reserved much and
 // took little used to make room beyond the next minute's share.
-func TestWhatComesBackOfAMinutesShareIsNotInTheNext(t *testing.T) {
+func TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
@@ -35,9 +35,9 @@ func TestWhatComesBackOfAMinutesShareIsNotInTheNext(t *testing.T) {
 	})
 }
 
-// TestAbsurdCapsThatPassMakeNoRoomForOthers: their sum used to overflow, and the
+// TestHugeReservationsDoNotOverflowTheShare: their sum used to overflow, and the
 // calls of subscriptions that share the counter had no limit.
-func TestAbsurdCapsThatPassMakeNoRoomForOthers(t *testing.T) {
+func TestHugeReservationsDoNotOverflowTheShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		limits := limit.Limits{TokensPerMinute: 400}
@@ -61,9 +61,9 @@ func TestAbsurdCapsThatPassMakeNoRoomForOthers(t *testing.T) {
 	})
 }
 
-// TestACallIsToldWhatItLeavesOfACounterNeverSeen: its answer used to say what was
+// TestTheStandingOfACounterNeverReadIncludesTheCallItself: its answer used to say what was
 // left before it wrote anything.
-func TestACallIsToldWhatItLeavesOfACounterNeverSeen(t *testing.T) {
+func TestTheStandingOfACounterNeverReadIncludesTheCallItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})

@@ -9,9 +9,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestACallThatWaitsForItsGrantIsServedWhileStopping: the write that grants it
+// TestCloseServesACallThatWaitsForItsGrant: the write that grants it
 // tokens isn't the instance's last, or they would go back before it has them.
-func TestACallThatWaitsForItsGrantIsServedWhileStopping(t *testing.T) {
+func TestCloseServesACallThatWaitsForItsGrant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var writes atomic.Int64

@@ -78,9 +78,9 @@ func unreadable(*stubborn, limit.State, counter.Version, error) (limit.State, co
 	return limit.State{}, "", errors.New("403 AuthorizationPermissionMismatch")
 }
 
-// TestAStoreThatLetsNoWriteLandIsDown: calls used to wait for ever where each
+// TestAStoreThatAppliesNoWriteCountsAsDown: calls used to wait for ever where each
 // write was answered by a conflict, or by a table that isn't there.
-func TestAStoreThatLetsNoWriteLandIsDown(t *testing.T) {
+func TestAStoreThatAppliesNoWriteCountsAsDown(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it waits for many stores")
 	}
@@ -142,9 +142,9 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 	}
 }
 
-// TestAWrongETagOfAWriteThatLandedCostsOperationsOnly: the next write conflicts,
+// TestAWrongETagAfterAnAppliedWriteLosesNothing: the next write conflicts,
 // and a read tells what is stored.
-func TestAWrongETagOfAWriteThatLandedCostsOperationsOnly(t *testing.T) {
+func TestAWrongETagAfterAnAppliedWriteLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)
 		c := instance(wrongTag{store})

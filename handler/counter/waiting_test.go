@@ -77,7 +77,7 @@ func TestACallThatCannotBeServedInTimeIsRefusedAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatWaitsIsBounded(t *testing.T) {
+func TestTheQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 100)
 		ctx, leave := context.WithCancel(t.Context())
@@ -109,9 +109,9 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	})
 }
 
-// TestACallThatQueuesLongIsNotForgotten: where a caller makes many counters,
+// TestACounterWithALongQueuedCallIsNotEvicted: where a caller makes many counters,
 // those that are idle give way, but none that a call waits for.
-func TestACallThatQueuesLongIsNotForgotten(t *testing.T) {
+func TestACounterWithALongQueuedCallIsNotEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New(nil))
 		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
@@ -181,9 +181,9 @@ func grantedAfterASecond(t *testing.T, c *counter.Counter, terms counter.Terms, 
 	r.Cancel()
 }
 
-// TestTheFirstInTheQueueHasWhatComesBack also where that is enough only beside
+// TestReturnedTokensGoToTheFirstInTheQueue also where that is enough only beside
 // what the counter has left.
-func TestTheFirstInTheQueueHasWhatComesBack(t *testing.T) {
+func TestReturnedTokensGoToTheFirstInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 30)
 		first, _ := reserve(t, c, terms, 60)
@@ -231,9 +231,9 @@ func (o *overtaken) Swap(ctx context.Context, key string, state limit.State, ver
 	return o.Store.Swap(ctx, key, state, version)
 }
 
-// TestAWriteThatIsOvertakenIsMadeAgainForThoseWhoQueue: beside another call that
+// TestAConflictingWriteIsBuiltAgainForQueuedCalls: beside another call that
 // had to go on queueing, they used to wait for the next minute.
-func TestAWriteThatIsOvertakenIsMadeAgainForThoseWhoQueue(t *testing.T) {
+func TestAConflictingWriteIsBuiltAgainForQueuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &overtaken{Store: memstore.New(nil)}
 		c, terms := instance(store), counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
@@ -263,9 +263,9 @@ func TestAWriteThatIsOvertakenIsMadeAgainForThoseWhoQueue(t *testing.T) {
 	})
 }
 
-// TestTheQueueReckonsWithNoMoreThanIsCarried: a call used to queue in vain for
+// TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried: a call used to queue in vain for
 // tokens that end with their minute.
-func TestTheQueueReckonsWithNoMoreThanIsCarried(t *testing.T) {
+func TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		go func() {
@@ -283,10 +283,10 @@ func TestTheQueueReckonsWithNoMoreThanIsCarried(t *testing.T) {
 	})
 }
 
-// TestCallsOfOneCounterHaveTermsOfTheirOwn: subscriptions that count together may
+// TestCallsOfOneCounterKeepTheirOwnTerms: subscriptions that count together may
 // differ in how long they wait and what becomes of them without the store. All
 // used to have what the first had.
-func TestCallsOfOneCounterHaveTermsOfTheirOwn(t *testing.T) {
+func TestCallsOfOneCounterKeepTheirOwnTerms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		patient := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: time.Minute, OnStoreDown: limit.FailOpen}
@@ -336,9 +336,9 @@ func (l late) Swap(ctx context.Context, key string, state limit.State, version c
 	return next, date.Add(-time.Hour), err
 }
 
-// TestAClockThatIsSetBackMakesNobodyWaitLonger: what the first call may wait for
+// TestAClockSetBackMakesNoCallWaitLonger: what the first call may wait for
 // used to count from the time that its machine had.
-func TestAClockThatIsSetBackMakesNobodyWaitLonger(t *testing.T) {
+func TestAClockSetBackMakesNoCallWaitLonger(t *testing.T) {
 	for _, wait := range []time.Duration{0, 20 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			store := late{memstore.New(nil)}

@@ -8,10 +8,10 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestAWrongTimePassesNoLimitTwice: an instance that believes a wrong time, and
+// TestAWrongTimeGivesNoLimitTwice: an instance that believes a wrong time, and
 // another that replaces what isn't plausible, used to give a minute out again and
 // again.
-func TestAWrongTimePassesNoLimitTwice(t *testing.T) {
+func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
 	now := noon.Add(40 * time.Second)
 	for _, burst := range []int64{0, 50} {
 		for _, off := range []time.Duration{61 * time.Second, 90 * time.Second, 14 * time.Minute, 16 * time.Minute, 20 * time.Minute, 3 * time.Hour, 1000 * time.Hour} {

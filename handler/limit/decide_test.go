@@ -62,9 +62,9 @@ func TestACallThatExceedsTheWholeQuotaNeverFits(t *testing.T) {
 	}
 }
 
-// TestARetryComesTrue: by the time that a refusal names, and not a minute
+// TestACallFitsAfterItsRetryAfterAndNotBefore: by the time that a refusal names, and not a minute
 // before, the very call fits.
-func TestARetryComesTrue(t *testing.T) {
+func TestACallFitsAfterItsRetryAfterAndNotBefore(t *testing.T) {
 	for spent := int64(0); spent <= 2000; spent += 37 {
 		for _, tokens := range []int64{1, 99, 300, 400} {
 			l := limit.Limits{TokensPerMinute: 300, Burst: 100, Version: 1}
@@ -119,9 +119,9 @@ func TestAnInstanceAloneRefusesWithinTheOnlyLimitThereIs(t *testing.T) {
 	}
 }
 
-// TestWhatIsOwedIsToldWithWhenItIsPaid: the end of the minute was told before, at
+// TestStandingReportsDebtAndWhenItIsPaid: the end of the minute was told before, at
 // which a caller in debt came back in vain.
-func TestWhatIsOwedIsToldWithWhenItIsPaid(t *testing.T) {
+func TestStandingReportsDebtAndWhenItIsPaid(t *testing.T) {
 	now := noon.Add(15 * time.Second)
 	l := limit.Limits{TokensPerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Hourly, Version: 1}
 	for _, c := range []struct {

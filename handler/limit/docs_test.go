@@ -60,7 +60,7 @@ func (w *worked) line(step int) {
 	w.lines = append(w.lines, fmt.Sprintf("| %d | %d | %d | %s | %s | %d | %d | %d |", step, w.row.Credit, w.row.Spent, slot("A"), slot("B"), left.Left(w.now), w.a.Left(w.now), w.b.Left(w.now)))
 }
 
-func TestTheWorkedExampleIsWhatHappens(t *testing.T) {
+func TestTheWorkedExampleOfTheDocsIsWhatHappens(t *testing.T) {
 	w := &worked{t: t, now: noon, limits: limit.Limits{TokensPerMinute: 1000, Burst: 500, Version: 1}}
 	w.row = limit.New(w.limits, w.now, "epoch")
 

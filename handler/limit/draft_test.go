@@ -14,7 +14,7 @@ func cutTo(perMinute int64) limit.Limits {
 	return l
 }
 
-func TestACutTierWhoseLeaseComesBackUnspentIsNotTakenForEdited(t *testing.T) {
+func TestARowOfACutTierWhoseLeaseComesBackIsPlausible(t *testing.T) {
 	var h limit.Holder
 	s := write(t, &h, limit.New(day, noon, "epoch"), 300, noon)
 	body, err := h.Commit(h.Draft(s, cutTo(100), noon), 0, noon, nil)

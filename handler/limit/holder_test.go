@@ -55,7 +55,7 @@ func TestALeaseWhoseClosingWriteFailedIsStillHeld(t *testing.T) {
 	}
 }
 
-func TestWhatWasGivenBackOutlivesItsSlot(t *testing.T) {
+func TestRefundsSurviveTheLossOfTheSlot(t *testing.T) {
 	var h limit.Holder
 	s := write(t, &h, limit.New(day, noon, "epoch"), 100, noon)
 	charge := take(t, &h, 100, noon)
@@ -110,9 +110,9 @@ func TestTheQuotaCountsWhatTheLastMinuteReserved(t *testing.T) {
 	}
 }
 
-// TestWhatCameBackOfAClosedLeaseIsNotTold: until the next write, and while it
+// TestStandingLeavesOutRefundsOfAClosedLease: until the next write, and while it
 // was under way, it was told as used.
-func TestWhatCameBackOfAClosedLeaseIsNotTold(t *testing.T) {
+func TestStandingLeavesOutRefundsOfAClosedLease(t *testing.T) {
 	var h limit.Holder
 	s := write(t, &h, limit.New(day, noon, "epoch"), 100, noon)
 	charge := take(t, &h, 30, noon)

@@ -34,7 +34,7 @@ func TestAFullOutboxLosesNothing(t *testing.T) {
 	}
 }
 
-func TestAMinuteInWhichNothingHappenedIsNoRow(t *testing.T) {
+func TestAnEmptyMinuteMakesNoRow(t *testing.T) {
 	s := limit.New(day, noon, "epoch")
 	s.Advance(day, noon.Add(time.Minute))
 	if len(s.Outbox) != 0 || s.UsageFrom != s.Window {
@@ -82,7 +82,7 @@ func TestTheOutboxReadsAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestACounterTakesAThousandInstances(t *testing.T) {
+func TestACounterHoldsAThousandInstances(t *testing.T) {
 	s := limit.New(day, noon, "epoch")
 	for range 1000 {
 		s.Slots = append(s.Slots, limit.Slot{ID: "other", Seq: 1, Expiry: noon.Add(time.Hour).Unix()})

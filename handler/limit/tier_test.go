@@ -44,7 +44,7 @@ func TestATierChangesWithoutTouchingWhatWasCharged(t *testing.T) {
 	}
 }
 
-func TestALimitThatIsNewChargesNothingOfBefore(t *testing.T) {
+func TestANewLimitChargesNoEarlierUsage(t *testing.T) {
 	s := limit.New(limit.Limits{Quota: 1000, Period: limit.Daily, Version: 1}, noon, "epoch")
 	s.Spent = 700
 	s.Advance(limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Daily, Version: 2}, noon)
@@ -68,9 +68,9 @@ func TestAQuotaChangesItsPeriod(t *testing.T) {
 	}
 }
 
-// TestAQuotaOfAnotherPeriodOwesNothingOfOneThatIsOver: what yesterday's daily
+// TestAQuotaWithANewPeriodOwesNothingOfAnEarlierOne: what yesterday's daily
 // quota was charged used to refuse the calls of an hourly one today.
-func TestAQuotaOfAnotherPeriodOwesNothingOfOneThatIsOver(t *testing.T) {
+func TestAQuotaWithANewPeriodOwesNothingOfAnEarlierOne(t *testing.T) {
 	tomorrow := noon.AddDate(0, 0, 1)
 	for period, want := range map[limit.Period]int64{limit.Hourly: 0, limit.Daily: 0, limit.Weekly: 700, limit.Monthly: 700} {
 		s := limit.New(day, noon, "epoch")
@@ -83,9 +83,9 @@ func TestAQuotaOfAnotherPeriodOwesNothingOfOneThatIsOver(t *testing.T) {
 	}
 }
 
-// TestAQuotaThatIsLiftedAndSetAgainIsNotTakenForEdited: a call that was charged
+// TestARowWhoseQuotaWasLiftedAndSetAgainIsPlausible: a call that was charged
 // before, and gives it back after, used to leave less than nothing charged.
-func TestAQuotaThatIsLiftedAndSetAgainIsNotTakenForEdited(t *testing.T) {
+func TestARowWhoseQuotaWasLiftedAndSetAgainIsPlausible(t *testing.T) {
 	for _, reported := range []bool{false, true} {
 		var h limit.Holder
 		s := write(t, &h, limit.New(day, noon, "epoch"), 100, noon)
@@ -111,7 +111,7 @@ func TestAQuotaThatIsLiftedAndSetAgainIsNotTakenForEdited(t *testing.T) {
 	}
 }
 
-func TestATierThatIsCutAndRaisedAgainInAMinuteGivesNothingTwice(t *testing.T) {
+func TestATierCutAndRaisedWithinAMinuteGivesNoTokensTwice(t *testing.T) {
 	s := limit.New(day, noon, "epoch")
 	s.Spent = 300
 	for version := range int64(10) {
@@ -127,7 +127,7 @@ func TestATierThatIsCutAndRaisedAgainInAMinuteGivesNothingTwice(t *testing.T) {
 	}
 }
 
-func TestWhatCanNotHaveComeAboutByItself(t *testing.T) {
+func TestImplausibleRowsAreRecognized(t *testing.T) {
 	fine := limit.New(day, noon, "epoch")
 	fine.Spent, fine.PeriodSpent = 100, 900
 	fine.Slots = []limit.Slot{{ID: "slot", Seq: 3, Window: fine.Window, Leased: 50}}
@@ -164,7 +164,7 @@ func TestWhatCanNotHaveComeAboutByItself(t *testing.T) {
 	}
 }
 
-func TestARepairedCounterGivesNothingMoreThisMinute(t *testing.T) {
+func TestARepairedCounterGrantsNothingMoreThisMinute(t *testing.T) {
 	s := limit.New(day, noon, "epoch")
 	s.PeriodSpent, s.Spent, s.Credit = 4000, -5, 1<<40
 	s.Slots = []limit.Slot{{ID: "one", Seq: 3, Window: s.Window, Leased: 50}, {ID: "none"}}
@@ -201,9 +201,9 @@ func TestAQuotasNewPeriodBeginsByTheCountersTime(t *testing.T) {
 	}
 }
 
-// TestAQuotaOfShorterPeriodOwesNothingOfBeforeIt: what the day was charged in the
+// TestAQuotaWithAShorterPeriodOwesNothingOfBeforeIt: what the day was charged in the
 // morning used to be charged to the hour in which the tier changed.
-func TestAQuotaOfShorterPeriodOwesNothingOfBeforeIt(t *testing.T) {
+func TestAQuotaWithAShorterPeriodOwesNothingOfBeforeIt(t *testing.T) {
 	s := limit.New(day, noon, "epoch")
 	s.PeriodSpent = 700
 	hourly := day

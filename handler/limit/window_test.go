@@ -56,7 +56,7 @@ func TestMinutesAreCountedFrom1970(t *testing.T) {
 	}
 }
 
-func TestWhatAMinuteCarriesToALaterOne(t *testing.T) {
+func TestUnusedTokensAreCarriedUpToTheBurst(t *testing.T) {
 	for _, c := range []struct {
 		name                                    string
 		perMinute, burst, credit, spent, leased int64
@@ -107,9 +107,9 @@ func TestThePeriodTurnsWithTheMinute(t *testing.T) {
 	}
 }
 
-// TestWhereARefundGoes: to its own minute; to the credit of the one after, as
+// TestARefundGoesToTheMinuteItWasChargedToOrTheNext: to its own minute; to the credit of the one after, as
 // far as that has room; and nowhere later. The quota has it back in its period.
-func TestWhereARefundGoes(t *testing.T) {
+func TestARefundGoesToTheMinuteItWasChargedToOrTheNext(t *testing.T) {
 	for _, c := range []struct {
 		name                string
 		burst, minutes      int64

@@ -19,9 +19,9 @@ import (
 	"tollgate/handler/local/azurite"
 )
 
-// TestOnlyTheServicesOwnAnswersCount: also those that say no, but none of a
+// TestAnswersOfAProxyAreNotTheServices: also those that say no, but none of a
 // proxy or a captive portal on the way, whatever its status.
-func TestOnlyTheServicesOwnAnswersCount(t *testing.T) {
+func TestAnswersOfAProxyAreNotTheServices(t *testing.T) {
 	w := &wire{}
 	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), &aztables.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: w, Retry: policy.RetryOptions{MaxRetries: -1}}})

@@ -24,7 +24,7 @@ func TestListerConformance(t *testing.T) {
 }
 
 // A walk that an edited row ended would leave the others without housekeeping.
-func TestAWalkGoesOnBehindAnEditedRow(t *testing.T) {
+func TestListGoesOnAfterAnEditedRow(t *testing.T) {
 	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), nil)
 	if err != nil {
 		t.Fatal(err)

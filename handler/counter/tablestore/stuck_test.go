@@ -23,9 +23,9 @@ import (
 	"tollgate/handler/local/azurite"
 )
 
-// TestCallsAreDecidedHoweverTheServiceRefusesWrites: each answer is the service's
+// TestCallsAreDecidedWhateverErrorWritesGet: each answer is the service's
 // own, and none lets a write land.
-func TestCallsAreDecidedHoweverTheServiceRefusesWrites(t *testing.T) {
+func TestCallsAreDecidedWhateverErrorWritesGet(t *testing.T) {
 	for _, test := range []struct {
 		stored bool
 		status int

@@ -67,7 +67,7 @@ func fill(t *testing.T, h *tablestore.History, rows int) {
 	}
 }
 
-func TestABusyMomentDoesNotEndAWalkThroughTheHistory(t *testing.T) {
+func TestReadingTheHistorySurvivesABusyMoment(t *testing.T) {
 	h, w := history(t)
 	fill(t, h, 2)
 	busy := 2

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// TestEveryInterleaving visits every state of every world. Under the race
+// TestEveryInterleavingKeepsThePromises visits every state of every world. Under the race
 // detector, which is many times slower and has nothing to find here, instances
 // write less often.
-func TestEveryInterleaving(t *testing.T) {
+func TestEveryInterleavingKeepsThePromises(t *testing.T) {
 	worlds := Worlds()
 	if raceDetector || testing.Short() {
 		for i := range worlds {

@@ -11,9 +11,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestLongRandomRuns goes through far longer runs with far larger numbers than
+// TestLongRandomRunsKeepThePromises goes through far longer runs with far larger numbers than
 // can be exhausted, by the same steps and the same checks.
-func TestLongRandomRuns(t *testing.T) {
+func TestLongRandomRunsKeepThePromises(t *testing.T) {
 	unlessSet(t, "rapid.checks", "1000")
 	unlessSet(t, "rapid.steps", "100")
 	total := 0

@@ -2,9 +2,9 @@ package model
 
 import "testing"
 
-// TestLeavingARuleOutIsFound shows that the search can fail: each variant of
+// TestTheSearchFindsEachRuleLeftOut shows that the search can fail: each variant of
 // the rules that is known to be wrong does the harm it was left out for.
-func TestLeavingARuleOutIsFound(t *testing.T) {
+func TestTheSearchFindsEachRuleLeftOut(t *testing.T) {
 	for _, w := range Variants() {
 		t.Run(w.Name, func(t *testing.T) {
 			r := w.Search()
