@@ -52,11 +52,11 @@ func (m *measured) quantile(q float64) time.Duration {
 // run has the load come, in virtual time.
 func (l load) run(t *testing.T, seed uint64) (m measured) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(seed, limit.Limits{TokensPerMinute: l.limit, Version: 1})
+		r := newQuietNetwork(seed, limit.Limits{TokensPerMinute: l.limit, Version: 1})
 		m.charged = make(map[int64]int64)
-		members := make([]*member, l.instances)
-		for i := range members {
-			members[i] = r.member()
+		instances := make([]*quietInstance, l.instances)
+		for i := range instances {
+			instances[i] = r.instance()
 		}
 		begin := time.Now()
 		end := begin.Add(time.Duration(l.minutes) * time.Minute)
@@ -72,16 +72,16 @@ func (l load) run(t *testing.T, seed uint64) (m measured) {
 			}
 			if time.Now().After(nextKill) {
 				i := r.below(int64(l.instances))
-				members[i].kill()
-				members[i] = r.member()
+				instances[i].kill()
+				instances[i] = r.instance()
 				nextKill = nextKill.Add(l.killEvery)
 			}
-			n, tokens := members[r.below(int64(l.instances))], l.fewest+r.below(l.most-l.fewest+1)
+			n, tokens := instances[r.below(int64(l.instances))], l.fewest+r.below(l.most-l.fewest+1)
 			calls.Go(func() { m.call(n, tokens) })
 		}
 		calls.Wait()
 		m.ops = r.begun()
-		for _, n := range members {
+		for _, n := range instances {
 			m.conflicts += n.Stats().Conflicts
 			if err := n.Close(context.Background()); err != nil {
 				t.Error(err)
@@ -101,7 +101,7 @@ func (l load) run(t *testing.T, seed uint64) (m measured) {
 }
 
 // call makes one call and notes what became of it.
-func (m *measured) call(n *member, tokens int64) {
+func (m *measured) call(n *quietInstance, tokens int64) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // those of a killed instance
 	defer cancel()

@@ -262,8 +262,8 @@ func TestAnIdleInstanceReturnsItsLeaseOnce(t *testing.T) {
 // that the same write had just given away.
 func TestARefusalsStandingIncludesCallsGrantedInTheSameWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(1, limit.Limits{TokensPerMinute: 100, Quota: 1000, Period: limit.Daily, Version: 1})
-		m := r.member()
+		r := newQuietNetwork(1, limit.Limits{TokensPerMinute: 100, Quota: 1000, Period: limit.Daily, Version: 1})
+		m := r.instance()
 		var calls sync.WaitGroup
 		refused := 0
 		for range 2 {

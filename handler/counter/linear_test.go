@@ -73,9 +73,9 @@ func linearModel(alone bool) porcupine.Model {
 	return model.ToModel()
 }
 
-// wire is a store at some distance, over a network that loses requests and
-// answers. blind makes it forget the one thing that counters need of it.
-type wire struct {
+// A lossyStore delays each operation, and loses requests and answers at
+// random. If blind, it ignores the version of a swap, which counters rely on.
+type lossyStore struct {
 	counter.Store
 	random *rand.Rand
 	mu     *sync.Mutex
@@ -85,13 +85,13 @@ type wire struct {
 
 var errLost = errors.New("lost")
 
-func (w wire) chance() (float64, time.Duration) {
+func (w lossyStore) chance() (float64, time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.random.Float64(), time.Duration(w.random.IntN(8000)) * time.Microsecond
 }
 
-func (w wire) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+func (w lossyStore) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
 	fate, way := w.chance()
 	time.Sleep(way)
 	state, version, date, err := w.Store.Load(ctx, key)
@@ -102,7 +102,7 @@ func (w wire) Load(ctx context.Context, key string) (limit.State, counter.Versio
 	return state, version, date, err
 }
 
-func (w wire) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+func (w lossyStore) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
 	fate, way := w.chance()
 	time.Sleep(way)
 	if fate < w.faults/2 {
@@ -200,7 +200,7 @@ func record(t *testing.T, seed uint64, instances int, blind bool) *history {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(5 * time.Second) // clocks begin at a minute's edge
 		random := rand.New(rand.NewPCG(seed, 0))
-		store := wire{memstore.New(nil), random, &sync.Mutex{}, 0.1, blind}
+		store := lossyStore{memstore.New(nil), random, &sync.Mutex{}, 0.1, blind}
 		counters := make([]*counter.Counter, instances)
 		var callers sync.WaitGroup
 		for i := range counters {

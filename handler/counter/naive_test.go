@@ -15,11 +15,11 @@ import (
 // again after it, and tries again after a random pause until 2 s are over.
 func (l load) naive(t *testing.T, seed uint64) (m measured) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(seed, limit.Limits{TokensPerMinute: l.limit, Version: 1})
+		r := newQuietNetwork(seed, limit.Limits{TokensPerMinute: l.limit, Version: 1})
 		if _, _, err := r.shared.Swap(t.Context(), "key", limit.New(r.terms.Limits, time.Now(), "epoch"), ""); err != nil {
 			t.Error(err)
 		}
-		n := r.member()
+		n := r.instance()
 		end := time.Now().Add(time.Duration(l.minutes) * time.Minute)
 		var calls sync.WaitGroup
 		for time.Sleep(0); time.Now().Before(end); time.Sleep(r.pause(l.perSecond)) {
@@ -46,7 +46,7 @@ func (l load) naive(t *testing.T, seed uint64) (m measured) {
 
 // swapOnce charges tokens where there are any, in a loop of reads and writes.
 // It has failed where 2 s were not enough.
-func (n *member) swapOnce(t *testing.T, tokens int64) (admitted, ok bool) {
+func (n *quietInstance) swapOnce(t *testing.T, tokens int64) (admitted, ok bool) {
 	for began := time.Now(); time.Since(began) < 2*time.Second; time.Sleep(rand.N(100 * time.Millisecond)) {
 		state, version, _, err := n.Load(t.Context(), "key")
 		if err != nil {

@@ -20,11 +20,11 @@ import (
 // schedule is a run of instances that share one counter in full reservation,
 // with faults, and what its calls were told.
 type schedule struct {
-	*world
-	t        *testing.T
-	terms    counter.Terms
-	machines []*machine
-	calls    sync.WaitGroup
+	*faultyNetwork
+	t         *testing.T
+	terms     counter.Terms
+	instances []*faultyInstance
+	calls     sync.WaitGroup
 
 	told      limit.Usage // by settlements of instances that were alive
 	settled   int64       // calls
@@ -36,7 +36,7 @@ type schedule struct {
 // draw makes a schedule of a seed: most have few instances and small limits,
 // where every token is fought for.
 func draw(t *testing.T, seed uint64) *schedule {
-	s := &schedule{world: newWorld(seed), t: t, net: make(map[int64]int64)}
+	s := &schedule{faultyNetwork: newFaultyNetwork(seed), t: t, net: make(map[int64]int64)}
 	n := s.between(1, 8)
 	switch {
 	case seed%100 == 0:
@@ -60,7 +60,7 @@ func draw(t *testing.T, seed uint64) *schedule {
 		if seed%4 == 0 {
 			skew = time.Duration(s.between(-180, 180)) * time.Second
 		}
-		s.machines = append(s.machines, s.machine(skew))
+		s.instances = append(s.instances, s.instance(skew))
 	}
 	return s
 }
@@ -75,7 +75,7 @@ type plan struct {
 }
 
 // call makes one, holds its reservation for a while and settles it.
-func (s *schedule) call(m *machine, p plan) {
+func (s *schedule) call(m *faultyInstance, p plan) {
 	ask, use := p.ask, p.use
 	time.Sleep(p.after)
 	ctx, leave := context.WithTimeout(context.Background(), 100*time.Second)
@@ -131,9 +131,9 @@ func (s *schedule) run() {
 		time.Sleep(49 * time.Minute)
 	}
 	span := int64(130 * time.Second)
-	callers := 10 + 4*len(s.machines)
+	callers := 10 + 4*len(s.instances)
 	for range callers {
-		m := s.machines[s.between(0, int64(len(s.machines))-1)]
+		m := s.instances[s.between(0, int64(len(s.instances))-1)]
 		ask := s.between(1, max(1, s.terms.TokensPerMinute/3))
 		after, hold := time.Duration(s.between(0, span)), time.Duration(s.between(0, int64(9*time.Second)))
 		use, cancel := s.between(0, ask), s.between(0, 9) == 0
@@ -143,7 +143,7 @@ func (s *schedule) run() {
 		}
 		s.calls.Go(func() { s.call(m, p) })
 	}
-	for _, m := range s.machines {
+	for _, m := range s.instances {
 		switch s.between(0, 9) {
 		case 0:
 			at := time.Duration(s.between(0, span))
@@ -167,7 +167,7 @@ func (s *schedule) run() {
 	s.mu.Lock()
 	s.faults = 0
 	s.mu.Unlock()
-	for _, m := range s.machines {
+	for _, m := range s.instances {
 		m.close(s.t)
 	}
 	s.late.Wait()
@@ -177,7 +177,7 @@ func (s *schedule) run() {
 // flush closes the counter's last minute, long after.
 func (s *schedule) flush() limit.State {
 	time.Sleep(7 * time.Minute) // the last minute may be one that is to come, by a clock that is ahead
-	janitor := s.machine(0)
+	janitor := s.instance(0)
 	defer janitor.close(s.t)
 	if _, err := janitor.FlushIdle(context.Background(), "key"); err != nil {
 		s.t.Errorf("seed %d: flush: %v", s.seed, err)
@@ -192,7 +192,7 @@ func (s *schedule) flush() limit.State {
 // check holds what became of it to what is promised.
 func (s *schedule) check() (over int64) {
 	fail := func(format string, args ...any) {
-		s.t.Errorf("seed %d, %d instances, %d killed, %+v: %s", s.seed, len(s.machines), s.kills, s.terms, fmt.Sprintf(format, args...))
+		s.t.Errorf("seed %d, %d instances, %d killed, %+v: %s", s.seed, len(s.instances), s.kills, s.terms, fmt.Sprintf(format, args...))
 	}
 	over = s.overLimit()
 	if over > 0 {
@@ -252,7 +252,7 @@ func (s *schedule) overLimit() (over int64) {
 // minute's tokens.
 func (s *schedule) probe(fail func(string, ...any)) {
 	time.Sleep(time.Hour)
-	m := s.machine(0)
+	m := s.instance(0)
 	terms := s.terms
 	terms.MaxWait = 0
 	r, d, err := m.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: terms.TokensPerMinute})

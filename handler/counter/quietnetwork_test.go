@@ -14,9 +14,10 @@ import (
 	"tollgate/handler/limit"
 )
 
-// rig is a store that instances reach in virtual time, and which counts what
-// they ask of it. An operation takes 5-20 ms, half of it there and half back.
-type rig struct {
+// A quietNetwork connects instances to one store in virtual time, without
+// faults, and counts their operations. An operation takes 5-20 ms, half of it
+// each way.
+type quietNetwork struct {
 	terms  counter.Terms
 	shared *memstore.Store
 
@@ -31,54 +32,54 @@ const (
 	meanOperation    = (fastestOperation + slowestOperation) / 2
 )
 
-func newRig(seed uint64, limits limit.Limits) *rig {
-	return &rig{terms: counter.Terms{Limits: limits}, shared: memstore.New(nil), random: rand.New(rand.NewPCG(seed, 1))}
+func newQuietNetwork(seed uint64, limits limit.Limits) *quietNetwork {
+	return &quietNetwork{terms: counter.Terms{Limits: limits}, shared: memstore.New(nil), random: rand.New(rand.NewPCG(seed, 1))}
 }
 
-// below is a random number from 0.
-func (r *rig) below(n int64) int64 {
+// below returns a random number from 0.
+func (r *quietNetwork) below(n int64) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.random.Int64N(n)
 }
 
-// pause is a random time between calls that come so many a second.
-func (r *rig) pause(perSecond float64) time.Duration {
+// pause returns a random pause between calls that come at this rate.
+func (r *quietNetwork) pause(perSecond float64) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return time.Duration(r.random.ExpFloat64() / perSecond * float64(time.Second))
 }
 
-func (r *rig) begin() {
+func (r *quietNetwork) begin() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ops++
 }
 
-// begun is how many operations were begun.
-func (r *rig) begun() int64 {
+// begun returns the number of operations begun.
+func (r *quietNetwork) begun() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ops
 }
 
-// member is one instance with its own way to the store.
-type member struct {
+// A quietInstance is one instance with its own connection to the store.
+type quietInstance struct {
 	*counter.Counter
-	*rig
+	*quietNetwork
 	dead chan struct{} // closed when it is killed
 }
 
-func (r *rig) member() *member {
-	m := &member{rig: r, dead: make(chan struct{})}
+func (r *quietNetwork) instance() *quietInstance {
+	m := &quietInstance{quietNetwork: r, dead: make(chan struct{})}
 	m.Counter = counter.New(counter.Config{Store: m, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	return m
 }
 
-// kill ends the instance: no operation of its begins or ends any more.
-func (m *member) kill() { close(m.dead) }
+// kill ends the instance: it begins and ends no more operations.
+func (m *quietInstance) kill() { close(m.dead) }
 
-func (m *member) alive() bool {
+func (m *quietInstance) alive() bool {
 	select {
 	case <-m.dead:
 		return false
@@ -87,8 +88,8 @@ func (m *member) alive() bool {
 	}
 }
 
-// travel is half an operation.
-func (m *member) travel() {
+// travel waits for half an operation.
+func (m *quietInstance) travel() {
 	if m.alive() {
 		time.Sleep((fastestOperation + time.Duration(m.below(int64(slowestOperation-fastestOperation)))) / 2)
 	}
@@ -97,11 +98,11 @@ func (m *member) travel() {
 	}
 }
 
-// date is the time of an answer, in whole seconds as HTTP has it.
+// date returns an answer's time, in whole seconds as in HTTP.
 func date() time.Time { return time.Now().Truncate(time.Second) }
 
 // Load implements counter.Store.
-func (m *member) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+func (m *quietInstance) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
 	m.begin()
 	m.travel()
 	state, version, _, err := m.shared.Load(ctx, key)
@@ -111,7 +112,7 @@ func (m *member) Load(ctx context.Context, key string) (limit.State, counter.Ver
 }
 
 // Swap implements counter.Store.
-func (m *member) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+func (m *quietInstance) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
 	m.begin()
 	m.travel()
 	next, _, err := m.shared.Swap(ctx, key, state, version)

@@ -15,9 +15,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// world is a store that instances reach over a network, and what becomes of
-// what they do there. All of it runs in the virtual time of a synctest bubble.
-type world struct {
+// A faultyNetwork connects instances to one store in the virtual time of a
+// synctest bubble; its operations fail, come late or arrive twice.
+type faultyNetwork struct {
 	store   *memstore.Store
 	history *rows
 	seed    uint64
@@ -26,26 +26,26 @@ type world struct {
 	random *rand.Rand
 	late   sync.WaitGroup // messages that are still on their way
 	ops    int            // of tables
-	// faults is how many of a thousand operations meet one; 0 ends them.
+	// faults is the number of operations in a thousand that meet a fault.
 	faults int
 	// fastest and slowest bound an operation's time.
 	fastest, slowest time.Duration
 }
 
-func newWorld(seed uint64) *world {
-	return &world{store: memstore.New(nil), history: &rows{closed: make(map[rowKey]limit.Closed)}, seed: seed,
+func newFaultyNetwork(seed uint64) *faultyNetwork {
+	return &faultyNetwork{store: memstore.New(nil), history: &rows{closed: make(map[rowKey]limit.Closed)}, seed: seed,
 		random: rand.New(rand.NewPCG(seed, 1)), fastest: 5 * time.Millisecond, slowest: 20 * time.Millisecond}
 }
 
-// between draws a number from low to high, both included.
-func (w *world) between(low, high int64) int64 {
+// between returns a random number from low to high, both included.
+func (w *faultyNetwork) between(low, high int64) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return low + w.random.Int64N(high-low+1)
 }
 
-// half is the time of half an operation: the way there, or back.
-func (w *world) half() time.Duration {
+// half returns the time of half an operation.
+func (w *faultyNetwork) half() time.Duration {
 	return time.Duration(w.between(int64(w.fastest), int64(w.slowest))) / 2
 }
 
@@ -87,7 +87,7 @@ func (r *rows) sum() (all limit.Closed) {
 	return all
 }
 
-// fate is what becomes of an operation.
+// A fate is an operation's outcome.
 type fate int
 
 const (
@@ -102,10 +102,11 @@ const (
 
 var errBusy = errors.New("503 Server Busy")
 
-// link is one instance's way to the world's store. It implements counter.Store.
-type link struct {
-	world *world
-	// skew is how wrong the times are that the instance is told.
+// A faultyLink is one instance's connection to the network's store. It
+// implements counter.Store and counter.History.
+type faultyLink struct {
+	network *faultyNetwork
+	// skew is the error of the times in its answers.
 	skew time.Duration
 
 	mu     sync.Mutex
@@ -113,32 +114,33 @@ type link struct {
 	paused time.Time       // until when nothing comes or goes
 }
 
-// kill cuts an instance off for good, so that nothing that it does from now on
-// has any effect. What it has sent may still arrive.
-func (l *link) kill() {
+// kill cuts an instance off for good: nothing that it does from now on has
+// any effect. What it has sent may still arrive.
+func (l *faultyLink) kill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dead = memstore.New(nil)
 }
 
-func (l *link) pause(d time.Duration) {
+func (l *faultyLink) pause(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.paused = time.Now().Add(d)
 }
 
-func (l *link) where() (store *memstore.Store, dead bool, pause time.Duration) {
+func (l *faultyLink) where() (store *memstore.Store, dead bool, pause time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dead != nil {
 		return l.dead, true, 0
 	}
-	return l.world.store, false, time.Until(l.paused)
+	return l.network.store, false, time.Until(l.paused)
 }
 
-// through sends an operation there and brings its answer back, or not.
-func (l *link) through(ctx context.Context, do func(*memstore.Store) error) error {
-	w := l.world
+// through does an operation on the store, and returns its answer unless a
+// fault prevents it.
+func (l *faultyLink) through(ctx context.Context, do func(*memstore.Store) error) error {
+	w := l.network
 	store, dead, pause := l.where()
 	if dead {
 		return do(store)
@@ -173,17 +175,17 @@ func (l *link) through(ctx context.Context, do func(*memstore.Store) error) erro
 	return err
 }
 
-// later has an operation arrive, some time after its caller has given up.
-func (l *link) later(store *memstore.Store, do func(*memstore.Store) error) {
-	after := time.Second + time.Duration(l.world.between(0, int64(4*time.Second)))
-	l.world.late.Go(func() {
+// later does an operation some time after its caller has given up.
+func (l *faultyLink) later(store *memstore.Store, do func(*memstore.Store) error) {
+	after := time.Second + time.Duration(l.network.between(0, int64(4*time.Second)))
+	l.network.late.Go(func() {
 		time.Sleep(after)
 		_ = do(store) // nobody hears the answer
 	})
 }
 
 // Load implements counter.Store.
-func (l *link) Load(ctx context.Context, key string) (state limit.State, version counter.Version, date time.Time, err error) {
+func (l *faultyLink) Load(ctx context.Context, key string) (state limit.State, version counter.Version, date time.Time, err error) {
 	type answer struct {
 		state   limit.State
 		version counter.Version
@@ -202,7 +204,7 @@ func (l *link) Load(ctx context.Context, key string) (state limit.State, version
 }
 
 // Swap implements counter.Store.
-func (l *link) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (next counter.Version, date time.Time, err error) {
+func (l *faultyLink) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (next counter.Version, date time.Time, err error) {
 	answers := make(chan counter.Version, 2)
 	err = l.through(ctx, func(s *memstore.Store) error {
 		next, _, err := s.Swap(ctx, key, state, version)
@@ -216,22 +218,22 @@ func (l *link) Swap(ctx context.Context, key string, state limit.State, version 
 }
 
 // PutClosed implements counter.History.
-func (l *link) PutClosed(ctx context.Context, key, epoch string, row limit.Closed) error {
+func (l *faultyLink) PutClosed(ctx context.Context, key, epoch string, row limit.Closed) error {
 	return l.through(ctx, func(s *memstore.Store) error {
-		if s != l.world.store {
+		if s != l.network.store {
 			return nil // of a killed instance
 		}
-		return l.world.history.PutClosed(ctx, key, epoch, row)
+		return l.network.history.PutClosed(ctx, key, epoch, row)
 	})
 }
 
 // date is what the service's Date header says, in whole seconds.
-func (l *link) date() time.Time { return time.Now().Add(l.skew).Truncate(time.Second) }
+func (l *faultyLink) date() time.Time { return time.Now().Add(l.skew).Truncate(time.Second) }
 
-// machine is one instance of the gateway in the world.
-type machine struct {
+// A faultyInstance is one instance of the gateway.
+type faultyInstance struct {
 	*counter.Counter
-	link *link
+	link *faultyLink
 
 	mu     sync.Mutex
 	killed bool
@@ -244,15 +246,15 @@ type end struct {
 	reserved int64
 }
 
-func (m *machine) ended(reserved int64) {
+func (m *faultyInstance) ended(reserved int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ends = append(m.ends, end{time.Now(), reserved})
 }
 
-func (w *world) machine(skew time.Duration) *machine {
-	l := &link{world: w, skew: skew}
-	return &machine{link: l, Counter: counter.New(counter.Config{Store: l, History: l, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})}
+func (w *faultyNetwork) instance(skew time.Duration) *faultyInstance {
+	l := &faultyLink{network: w, skew: skew}
+	return &faultyInstance{link: l, Counter: counter.New(counter.Config{Store: l, History: l, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})}
 }
 
 // unreportedFor bounds how long an end of a call may have gone unwritten where
@@ -261,7 +263,7 @@ const unreportedFor = 30 * time.Second
 
 // kill ends an instance as SIGKILL does, and tells what calls had reserved whose
 // end it may not have written.
-func (m *machine) kill() (unreported int64) {
+func (m *faultyInstance) kill() (unreported int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.killed = true
@@ -274,14 +276,14 @@ func (m *machine) kill() (unreported int64) {
 	return unreported
 }
 
-func (m *machine) gone() bool {
+func (m *faultyInstance) gone() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.killed
 }
 
 // close ends an instance in good order; a killed one leaves its bubble.
-func (m *machine) close(t *testing.T) {
+func (m *faultyInstance) close(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if err := m.Close(ctx); err != nil {
