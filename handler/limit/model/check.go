@@ -6,8 +6,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// handle lets the code change what an instance holds. Whatever it was to tell
-// the counter and lets go must have been charged by others, or be past telling.
+// handle lets the code change an instance's holder. Tokens to report that it
+// drops must have been charged by others, or be too old to report.
 func (s *state) handle(i int, change func()) {
 	h := &s.instances[i].holder
 	held, before := look(h), s.untold(i)
@@ -20,11 +20,11 @@ func (s *state) handle(i int, change func()) {
 	}
 	alive := slices.ContainsFunc(s.stored.Slots, func(slot limit.Slot) bool { return slot.ID == held.id && !slot.Gone })
 	if dropped > 0 && alive || dropped < 0 {
-		s.fail("I2", "%d reserved tokens were let go without a cause", dropped)
+		s.fail("I2", "%d reserved tokens were dropped without a cause", dropped)
 	}
 }
 
-// untold is what an instance has to tell the counter.
+// untold returns what an instance still has to report.
 func (s *state) untold(i int) told {
 	p := &s.instances[i]
 	held := look(&p.holder)
@@ -44,7 +44,7 @@ func (s *state) untold(i int) told {
 	return t
 }
 
-// check finds what the state breaks.
+// check checks all invariants.
 func (s *state) check() {
 	s.checkLimits()
 	s.checkCalls()
@@ -55,13 +55,14 @@ func (s *state) check() {
 		return
 	}
 	if st := &s.stored; !st.Plausible(s.world.time(1 << 20)) {
-		s.fail("I2", "the counter can't be: %+v", *st)
+		s.fail("I2", "the counter is implausible: %+v", *st)
 	}
 	s.checkHistory()
 	s.checkPeriod()
 }
 
-// checkLimits is I1: what a minute, any minutes on end, and a period are charged.
+// checkLimits checks I1: the charges of a minute, of successive minutes, and
+// of a period.
 func (s *state) checkLimits() {
 	if s.books.deleted {
 		return
@@ -167,11 +168,12 @@ func (s *state) checkHistory() {
 		}
 	}
 	if requests != 0 || tokens != 0 {
-		s.fail("I8", "the counter and its history know of %d requests and %d tokens more than it was told", requests, tokens)
+		s.fail("I8", "the counter and its history have %d requests and %d tokens more than were reported", requests, tokens)
 	}
 }
 
-// forfeited is what the counter ever took for spent with its holders.
+// forfeited returns all tokens that the counter counted as spent with dead
+// instances.
 func (s *state) forfeited() int64 {
 	sum := s.stored.Happened.Forfeited
 	filed := s.filed(s.stored.Epoch)
@@ -186,9 +188,9 @@ func (s *state) forfeited() int64 {
 	return sum
 }
 
-// checkPeriod is I2, by the quota's ledger, which knows no minutes: what was
-// charged less refunds is what was settled, reserved and forfeited, less what
-// isn't reported yet.
+// checkPeriod checks I2 with the quota's account, which knows no minutes:
+// charges less refunds equal what was settled, reserved and forfeited, less
+// what isn't reported yet.
 func (s *state) checkPeriod() {
 	if s.books.deleted || s.books.mended || s.world.turnsPeriod() {
 		return
@@ -207,19 +209,19 @@ func (s *state) checkPeriod() {
 		must -= o.open
 	}
 	if s.stored.PeriodSpent != must {
-		s.fail("I2", "the period was charged %d, and must be %d", s.stored.PeriodSpent, must)
+		s.fail("I2", "the period was charged %d, want %d", s.stored.PeriodSpent, must)
 	}
 }
 
-// turnsPeriod says whether the world sees more than one period.
+// turnsPeriod reports whether the world spans more than one period.
 func (w *World) turnsPeriod() bool {
 	last := limit.MinuteStart(limit.Minute(w.Start) + int64(w.Minutes) - 1)
 	return !w.Limits.Period.Start(w.Start).Equal(w.Limits.Period.Start(last))
 }
 
-// checkDecision is I7: a refusal means that the tokens aren't there, and a grant
-// that they are. It is judged where all that is known is exact: in the first
-// minute, when no write is in doubt and nothing was forfeited.
+// checkDecision checks I7: a refusal means that the tokens aren't there, a
+// grant that they are. It applies only while everything is known exactly: in
+// the first minute, with no write in doubt and nothing forfeited.
 func (s *state) checkDecision(i int, counter *limit.State, ask int64, d limit.Decision) {
 	never := d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota
 	forfeited := s.crashes > 0 || s.forfeited()+counter.Happened.Forfeited > 0

@@ -16,7 +16,7 @@ func TestFigures(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	fmt.Printf("%d distinct states of small worlds: all as they must be\n", states)
+	fmt.Printf("%d distinct states of small worlds: no rule broken\n", states)
 	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,12 @@
-// Package model proves the arithmetic of package limit in small worlds: a
-// breadth-first search drives the very code that instances run through every
+// Package model proves the arithmetic of package limit in small worlds. A
+// breadth-first search drives the code that instances run through every
 // interleaving of calls, writes, lost and late answers, crashes, reclaims and
-// clock errors that a world allows, and checks what must hold in every state
-// that it reaches. Where a rule is left out on purpose (Wrong) the same search
-// must find the harm, so that it is known to look.
+// clock errors that a world allows, and checks the promises in every state it
+// reaches. In worlds that leave a rule out (Wrong), the same search must find
+// the harm: that shows that it can.
+//
+// Start with World and Search; worlds.go lists the worlds, steps.go what may
+// happen, check.go what must hold.
 package model
 
 import (
@@ -16,7 +19,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// World bounds a search: what there is, and how often a thing may happen.
+// A World bounds a search: what exists, and how often each fault may happen.
 type World struct {
 	Name      string
 	Instances int
@@ -57,11 +60,11 @@ type World struct {
 	Harm  string // the only invariant that counts; empty: all do
 }
 
-// Write is a kind of write: a call's ask that it decides, and the lease that it
-// is to leave beyond what was granted, in tokens.
+// A Write is a kind of write: the tokens that a call asks of it, and the
+// tokens of lease that it leaves beyond the grant.
 type Write struct{ Ask, Lease int64 }
 
-// Result is what a search found.
+// A Result is the outcome of a search.
 type Result struct {
 	States    int      // distinct ones
 	Depth     int      // the most steps to one
@@ -71,19 +74,19 @@ type Result struct {
 
 func (r Result) String() string {
 	if r.Violation == "" {
-		return fmt.Sprintf("%d states, %d steps deep, all as they must be", r.States, r.Depth)
+		return fmt.Sprintf("%d states, %d steps deep, no rule broken", r.States, r.Depth)
 	}
 	return fmt.Sprintf("%s, after %d states and the steps\n\t%s", r.Violation, r.States, strings.Join(r.Path, "\n\t"))
 }
 
-// origin is where a state came from, to tell the way to a violation.
+// An origin is the step that led to a state, to show the path to a violation.
 type origin struct {
 	parent int32
 	step   step
 }
 
-// Search visits every state of a world that can be reached, or ends at the
-// first that breaks a rule.
+// Search visits every reachable state of a world, and stops at the first that
+// breaks a rule.
 func (w *World) Search() Result {
 	first := begin(w)
 	seen := map[uint64]struct{}{first.key(): {}}
@@ -126,7 +129,7 @@ func (w *World) Search() Result {
 	return result
 }
 
-// way tells the steps to the last state found.
+// way returns the steps to the last state found.
 func way(first *state, origins []origin) []string {
 	var steps []step
 	for at := int32(len(origins) - 1); at > 0; at = origins[at].parent {
@@ -142,7 +145,7 @@ func way(first *state, origins []origin) []string {
 }
 
 // Exhaust searches worlds, as many at a time as there are processors. It
-// returns what it found of each, and how many distinct states there were in all.
+// returns each result, and the number of distinct states in all.
 func Exhaust(worlds []World) (results []Result, states int) {
 	results = make([]Result, len(worlds))
 	var group sync.WaitGroup
@@ -161,8 +164,9 @@ func Exhaust(worlds []World) (results []Result, states int) {
 	return results, states
 }
 
-// States searches every world that must hold and returns how many distinct
-// states it visited; an error names the world in which a rule was broken.
+// States searches every world in which all rules must hold, and returns the
+// number of distinct states. The error names the world in which a rule was
+// broken.
 func States() (int, error) {
 	worlds := Worlds()
 	results, states := Exhaust(worlds)

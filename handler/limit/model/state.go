@@ -9,9 +9,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// state is a world at one moment: the stored counter, the instances, what is on
-// its way between them, the calls, and books kept beside, of which the code
-// that is checked knows nothing.
+// A state is a world at one moment: the stored counter, the instances, the
+// messages under way, the calls, and separate books that the checked code
+// can't see.
 type state struct {
 	world  *World
 	broken string // the rule that the last step broke
@@ -30,7 +30,7 @@ type state struct {
 	books books
 }
 
-// instance is one process of the gateway, and those that take its place.
+// An instance is one process of the gateway, or a successor in its place.
 type instance struct {
 	ticks  int // of its clock
 	astray int // ticks that it was told too much, or too little
@@ -48,7 +48,8 @@ type instance struct {
 	shadow *limit.Holder
 }
 
-// sent is a write on its way. It lands only upon the version that it is for.
+// A sent is a write under way. It is applied only upon the version that it
+// names.
 type sent struct {
 	body    *limit.Write
 	id      string
@@ -62,13 +63,13 @@ type sent struct {
 	landed  int // the version that it made
 }
 
-// orphan is a write whose instance is gone.
+// An orphan is a write whose instance has crashed.
 type orphan struct {
 	sent
 	open int64 // what it tells of
 }
 
-// call is one call.
+// A call is one call.
 type call struct {
 	stage    stage
 	owner    int
@@ -94,8 +95,8 @@ const (
 	cancelled
 )
 
-// net is what a call is charged: what it reserved, and no more than it used
-// once that is known.
+// net returns the tokens that a call is charged: its reservation, and once
+// its usage is known, no more than that.
 func (c *call) net() int64 {
 	switch c.stage {
 	case settled:
@@ -106,7 +107,7 @@ func (c *call) net() int64 {
 	return c.reserved
 }
 
-// books are what the counter's numbers are checked against.
+// books hold the sums that the counter's numbers are checked against.
 type books struct {
 	covered []int64 // excess taken from the lease, by the minute charged
 	excess  []int64 // excess written, by the minute charged
@@ -132,7 +133,7 @@ func begin(w *World) *state {
 	return s
 }
 
-// credit is what the first minute begins with.
+// credit returns the first minute's credit.
 func (w *World) credit() int64 {
 	if w.Full {
 		return w.Limits.TokensPerMinute + w.Limits.Burst
@@ -140,7 +141,8 @@ func (w *World) credit() int64 {
 	return w.Limits.TokensPerMinute
 }
 
-// freshEpoch is the epoch of a counter that an instance is about to make.
+// freshEpoch returns the epoch of a counter that an instance is about to
+// make.
 func (s *state) freshEpoch(i int) string {
 	if s.world.Wrong == NoEpoch {
 		return "first"
@@ -165,7 +167,7 @@ func (s *state) clone() *state {
 	return &c
 }
 
-// own makes an instance's holder the state's own, to change it.
+// own replaces an instance's holder by a copy that this state may change.
 func (s *state) own(i int) *instance {
 	p := &s.instances[i]
 	p.holder = p.holder.Clone()
@@ -176,7 +178,7 @@ func (s *state) own(i int) *instance {
 	return p
 }
 
-// now is an instance's time: a few seconds into a tick.
+// now returns an instance's time: a few seconds into a tick.
 func (s *state) now(i int) time.Time {
 	return s.world.time(s.instances[i].ticks + s.instances[i].astray)
 }
@@ -192,7 +194,7 @@ func (w *World) time(ticks int) time.Time {
 	return w.Start.Add(time.Duration(ticks)*w.tick() + 5*time.Second)
 }
 
-// minute is a minute's number in the world, from 0.
+// minute returns a minute's number in the world, from 0.
 func (w *World) minute(window int64) int { return int(window - limit.Minute(w.Start)) }
 
 func (s *state) limits(i int) limit.Limits {
@@ -202,7 +204,7 @@ func (s *state) limits(i int) limit.Limits {
 	return s.world.Limits
 }
 
-// etag is what the store knows the counter by; -1: there is none.
+// etag returns the stored version; -1: there is none.
 func (s *state) etag() int {
 	if !s.exists {
 		return -1
@@ -210,8 +212,8 @@ func (s *state) etag() int {
 	return s.version
 }
 
-// read is what an instance finds stored, or takes for it where there is nothing,
-// or nothing that it takes for possible.
+// read returns the stored counter, or a new one if there is none, or a
+// repaired one if it is implausible.
 func (s *state) read(i int) limit.State {
 	if !s.exists {
 		return limit.New(s.limits(i), s.now(i), s.freshEpoch(i))
@@ -228,15 +230,15 @@ func (s *state) read(i int) limit.State {
 	return s.stored
 }
 
-// fail notes that an invariant of the design is broken. Where a world is about
-// the harm to one, others don't count.
+// fail records that an invariant is broken. In a world that looks for one
+// harm, others don't count.
 func (s *state) fail(invariant, format string, args ...any) {
 	if s.broken == "" && (s.world.Harm == "" || s.world.Harm == invariant) {
 		s.broken = invariant + ": " + fmt.Sprintf(format, args...)
 	}
 }
 
-// String tells a state in a line.
+// String describes a state in a line.
 func (s *state) String() string {
 	var text strings.Builder
 	st := &s.stored

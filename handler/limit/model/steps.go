@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// kind is what may happen.
+// A kind is a kind of step.
 type kind int
 
 const (
@@ -44,8 +44,8 @@ const (
 var kindNames = []string{"tick", "mislead", "correct", "take", "owe", "pass", "raise", "settle", "cancel", "write at once", "write slowly", "write in doubt", "write last", "write stale", "read",
 	"deliver", "lose", "answer", "resolve", "crash", "land orphan", "lose orphan", "reclaim", "purge", "delete", "change tier", "file"}
 
-// step is one thing that happens, to an instance, call, slot or orphan i, with
-// so many tokens or the write of that number.
+// A step is one event, at the instance, call, slot or orphan i, with n tokens
+// or the write of that number.
 type step struct {
 	kind kind
 	i, n int
@@ -53,7 +53,7 @@ type step struct {
 
 func (s step) String() string { return fmt.Sprintf("%s %d, %d", kindNames[s.kind], s.i, s.n) }
 
-// steps are those that may be possible in a state.
+// steps returns the steps that may be possible in a state.
 func (s *state) steps() []step {
 	w := s.world
 	var all []step
@@ -123,8 +123,8 @@ func (s *state) mayTick(i int) bool {
 	return s.world.time(next).Before(s.world.Start.Add(time.Duration(s.world.Minutes) * time.Minute))
 }
 
-// after is the state that a step leads to. done: the step was possible, and
-// changed something.
+// after returns the state that a step leads to. done: the step was possible
+// and changed something.
 func (s *state) after(step step) (after *state, done bool) {
 	c := s.clone()
 	defer func() {
@@ -210,7 +210,7 @@ func (s *state) take(i int, tokens int64) bool {
 	return ok
 }
 
-// epochOf is the epoch of the counter that an instance's lease is of.
+// epochOf returns the epoch of the counter of an instance's lease.
 func (s *state) epochOf(i int) string { return look(&s.instances[i].holder).epoch }
 
 func (s *state) settle(n int, usage limit.Usage) {
@@ -236,8 +236,8 @@ func (s *state) settle(n int, usage limit.Usage) {
 	}
 }
 
-// raiseCall charges a call so much more. What the lease covers is of its
-// reservation from then on.
+// raiseCall charges a call more. From then on, what the lease covers is part
+// of its reservation.
 func (s *state) raiseCall(n int, more int64) {
 	c := &s.calls[n]
 	p := s.own(c.owner)
@@ -253,7 +253,7 @@ func (s *state) raiseCall(n int, more int64) {
 	p.raised = append(p.raised, n)
 }
 
-// lower takes what a raise charged in vain out of the books.
+// lower removes from the books what a raise charged in excess.
 func (s *state) lower(n int, tokens int64) {
 	c := &s.calls[n]
 	c.beyond -= tokens
@@ -293,14 +293,15 @@ func (s *state) file() bool {
 	return filed
 }
 
-// filed says whether the history has a minute of the counter.
+// filed returns a function that reports whether the history has a minute of
+// the counter.
 func (s *state) filed(epoch string) func(minute int64) bool {
 	return func(minute int64) bool {
 		return slices.ContainsFunc(s.history, func(r row) bool { return r.Minute == minute && r.epoch == epoch })
 	}
 }
 
-// row is a row of the history.
+// A row is a row of the history.
 type row struct {
 	limit.Closed
 	epoch string

@@ -2,8 +2,8 @@ package model
 
 import "tollgate/handler/limit"
 
-// Wrong is a rule that a world leaves out. The code is right: what is wrong is
-// done to what it reads and makes.
+// Wrong is a rule that a world leaves out. The code stays right: the model
+// falsifies what it reads and writes.
 type Wrong int
 
 // The rules that can be left out.
@@ -11,18 +11,18 @@ const (
 	Right          Wrong = iota
 	CheckFirst           // a call is checked against what is stored, and counted after it
 	CarryForgets         // a new minute's credit forgets what was leased in the last
-	ReclaimReturns       // the lease of an instance taken for dead is given to others
+	ReclaimReturns       // a dead instance's lease is given to others
 	DoubtForgotten       // a write without an answer counts as failed
-	NoTombstone          // an instance taken for dead leaves no mark
+	NoTombstone          // a dead instance leaves no tombstone
 	NoFreeze             // what a write returns is spent until it is answered
-	ReusedID             // an instance that starts has the slot's id of the one before
-	RefundAnyAge         // what is returned is added to the minute's credit, however old
+	ReusedID             // a new instance reuses its predecessor's slot id
+	RefundAnyAge         // refunds of any age are added to the minute's credit
 	WindowBack           // an instance whose clock is behind sets the minute back
-	NoEpoch              // a counter made anew can't be told from the old one
+	NoEpoch              // a new counter can't be distinguished from the old one
 	GivenTwice           // a minute that a wrong clock has given out is given again when it comes
 )
 
-// mistaken is what an instance takes a counter for that it read.
+// mistaken returns a counter as a mistaken instance would read it.
 func (s *state) mistaken(i int, read limit.State) limit.State {
 	switch s.world.Wrong {
 	case CarryForgets:
@@ -45,8 +45,8 @@ func (s *state) mistaken(i int, read limit.State) limit.State {
 	return read
 }
 
-// takeUnseen lets a call pass that fits by what is stored now, and counts it
-// when it is over.
+// takeUnseen admits a call that fits what is stored now, and counts it when
+// it ends.
 func (s *state) takeUnseen(i int, tokens int64) bool {
 	p := &s.instances[i]
 	draft := p.holder.Draft(s.read(i), s.limits(i), s.now(i))

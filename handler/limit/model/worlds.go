@@ -9,13 +9,13 @@ import (
 
 var midnight = time.Date(2026, 2, 28, 12, 0, 0, 0, time.UTC)
 
-// tier is a tier whose quota never runs out: it is there for its ledger, by
-// which nothing may be lost or made.
+// tier returns a tier whose quota never runs out: it serves as an account in
+// which no token may be lost or made.
 func tier(perMinute, burst int64) limit.Limits {
 	return limit.Limits{TokensPerMinute: perMinute, Burst: burst, Quota: 1000, Period: limit.Yearly, Version: 1}
 }
 
-// base is what worlds begin from: two instances, three minutes.
+// base returns the world that others vary: two instances, three minutes.
 func base(name string, change func(*World)) World {
 	w := World{Name: name, Instances: 2, Start: midnight, Minutes: 3, Skew: 1, Limits: tier(2, 2), Calls: 2, Asks: []int64{2},
 		Writes: []Write{{}, {Lease: 4}}, Builds: 2}
@@ -23,12 +23,13 @@ func base(name string, change func(*World)) World {
 	return w
 }
 
-// Worlds are those in which every rule must hold. Each is exhausted.
+// Worlds returns the worlds in which every rule must hold. Each is searched
+// exhaustively.
 func Worlds() []World {
 	return slices.Concat(clockWorlds(), troubleWorlds(), limitWorlds(), storeWorlds())
 }
 
-// clockWorlds are about minutes, and about clocks that disagree.
+// clockWorlds vary minutes and clocks.
 func clockWorlds() []World {
 	return []World{
 		base("three minutes", func(w *World) {}),
@@ -54,7 +55,7 @@ func clockWorlds() []World {
 	}
 }
 
-// troubleWorlds are about writes of unknown fate, and instances that end.
+// troubleWorlds vary lost answers, crashes and stops.
 func troubleWorlds() []World {
 	return []World{
 		base("lost and late answers", func(w *World) { w.Late, w.Minutes = 1, 1 }),
@@ -73,7 +74,7 @@ func troubleWorlds() []World {
 	}
 }
 
-// limitWorlds are about quotas, changed tiers and what is decided.
+// limitWorlds vary quotas, changed tiers and decisions.
 func limitWorlds() []World {
 	return []World{
 		base("a quota alone", func(w *World) { w.Limits = limit.Limits{Quota: 3, Period: limit.Yearly, Version: 1} }),
@@ -95,7 +96,7 @@ func limitWorlds() []World {
 	}
 }
 
-// storeWorlds are about what is stored, or isn't.
+// storeWorlds vary what is stored.
 func storeWorlds() []World {
 	return []World{
 		base("the counter isn't there yet", func(w *World) { w.Absent, w.Late, w.Minutes, w.Calls = true, 1, 2, 1 }),
@@ -106,9 +107,9 @@ func storeWorlds() []World {
 	}
 }
 
-// Variants are worlds that leave a rule out. In each the search must find the
-// harm: tokens beyond the limit, a settlement charged twice, or more returned
-// than was charged.
+// Variants returns the worlds that leave a rule out. In each the search must
+// find the harm: tokens beyond the limit, a settlement charged twice, or more
+// refunded than was charged.
 func Variants() []World {
 	return []World{
 		variant("check first and count afterwards", CheckFirst, "I1", func(w *World) {}),

@@ -8,8 +8,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// write has an instance build a write, and send it. It does nothing where the
-// instance has no reason for it.
+// write builds and sends an instance's write. It does nothing if the instance
+// has no reason for one.
 func (s *state) write(i int, kind kind, what Write) bool {
 	p := s.own(i)
 	read, etag := s.read(i), s.etag()
@@ -91,7 +91,7 @@ func (s *state) build(i int, draft *limit.Draft, lease int64, etag int) *sent {
 	return p.write
 }
 
-// freshID is a slot's id that was never used.
+// freshID returns a slot id that was never used.
 func (s *state) freshID(i int) string {
 	if s.world.Wrong != ReusedID {
 		s.instances[i].ids++
@@ -99,7 +99,7 @@ func (s *state) freshID(i int) string {
 	return fmt.Sprintf("%c%d", 'a'+i, s.instances[i].ids)
 }
 
-// land stores a write, where the counter is still what the write is for.
+// land stores a write if the counter is still the version that it names.
 func (s *state) land(w *sent) bool {
 	if w.version != s.etag() {
 		return false
@@ -136,7 +136,8 @@ func (s *state) land(w *sent) bool {
 	return true
 }
 
-// raise notes newer limits: they hold from the minute in which they were adopted.
+// raise records newer limits: they apply from the minute in which they were
+// adopted.
 func (s *state) raise(from int, perMinute int64) {
 	for m := from; m < len(s.books.tpm); m++ {
 		s.books.tpm[m] = perMinute
@@ -152,7 +153,7 @@ func (s *state) store(next limit.State) {
 	s.version++
 }
 
-// invalidate forgets the writes that can't land any more.
+// invalidate drops the writes that can't be applied any more.
 func (s *state) invalidate() {
 	for i := range s.instances {
 		if w := s.instances[i].write; w != nil && w.version != s.etag() {
@@ -166,13 +167,13 @@ func (s *state) invalidate() {
 	}
 }
 
-// bury gives up the write of an instance that crashed.
+// bury drops the write of an instance that crashed.
 func (s *state) bury(i int) {
 	s.books.dropped += s.orphans[i].open
 	s.orphans = slices.Delete(s.orphans, i, i+1)
 }
 
-// answer tells an instance that its write has landed.
+// answer tells an instance that its write was applied.
 func (s *state) answer(p *instance, i int) {
 	s.handle(i, p.holder.Applied)
 	s.learn(p, p.write.body.State, p.write.landed)
@@ -192,7 +193,7 @@ func (s *state) refresh(i int) {
 	s.learn(p, read, s.etag())
 }
 
-// resolve has an instance find out what became of its write.
+// resolve lets an instance find out whether its write was applied.
 func (s *state) resolve(i int) bool {
 	p, now := s.own(i), s.now(i)
 	if p.aged {

@@ -7,8 +7,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// holding is what a holder holds in its hands, read out of its private fields:
-// the books are kept against what it really has, and nothing in it is for them.
+// A holding is read from a holder's private fields, so that the books are
+// checked against what it really holds, and limit needs no code for the
+// model.
 type holding struct {
 	id, epoch      string
 	window, expiry int64
@@ -18,14 +19,14 @@ type holding struct {
 	requests       int64
 }
 
-// told is what a write carries.
+// told is what a write reports.
 type told struct {
 	consumed, given, refunds, excess, requests int64
 	undone                                     int64 // of the excess, taken back since
 }
 
-// open is by how much calls were reserved more than the counter knows, less
-// what they gave back.
+// open returns the tokens reserved beyond what the counter knows, less
+// refunds.
 func (t told) open() int64 { return t.consumed - t.refunds }
 
 var (
@@ -46,7 +47,7 @@ func refundType() reflect.Type {
 	return field.Type.Elem()
 }
 
-// fields are the places of named fields. It panics where one was renamed.
+// fields returns the indexes of named fields. It panics if one was renamed.
 func fields(of reflect.Type, names ...string) []int {
 	places := make([]int, len(names))
 	for i, name := range names {
@@ -75,7 +76,7 @@ func reported(report reflect.Value) (refunds, excess, requests int64) {
 	return refunds, report.Field(reportFields[1]).Int(), report.Field(reportFields[2]).Field(requestField[0]).Int()
 }
 
-// tell is what a write says.
+// tell returns what a write reports.
 func tell(b *limit.Write) told {
 	v := reflect.ValueOf(b).Elem()
 	t := told{consumed: v.Field(bodyFields[0]).Int(), given: v.Field(bodyFields[1]).Int(), undone: v.Field(bodyFields[3]).Int()}
@@ -83,7 +84,7 @@ func tell(b *limit.Write) told {
 	return t
 }
 
-// digest is a hash of values, private fields included.
+// A digest is a hash of values, private fields included.
 type digest uint64
 
 func (d *digest) add(n uint64) {
@@ -99,8 +100,8 @@ func (d *digest) text(s string) {
 	}
 }
 
-// ignored are the fields in which two states may differ and yet be one: nothing
-// depends on how many writes there were, or on when exactly one was built.
+// ignored names fields that don't distinguish states: nothing depends on the
+// number of writes, or on when exactly one was built.
 var ignored = map[reflect.Type][]string{
 	reflect.TypeFor[limit.State](): {"Rev"},
 	reflect.TypeFor[limit.Write](): {"Built", "Closed"},
@@ -162,7 +163,7 @@ func (d *digest) value(v reflect.Value) {
 	}
 }
 
-// key is the same for states between which nothing makes a difference.
+// key returns the same number for states whose difference can't matter.
 func (s *state) key() uint64 {
 	var d digest
 	d.value(reflect.ValueOf(&s.stored).Elem())

@@ -6,7 +6,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// crash ends an instance, and starts another in its place. Its write may land yet.
+// crash ends an instance, and starts another in its place. Its write may
+// still be applied.
 func (s *state) crash(i int) {
 	s.crashes++
 	p := &s.instances[i]
@@ -15,7 +16,7 @@ func (s *state) crash(i int) {
 		tells := tell(p.holder.InFlight())
 		carried := tells.open()
 		s.orphans = append(s.orphans, orphan{sent: *w, open: carried})
-		s.orphans[len(s.orphans)-1].excess += tells.undone // nobody is left to take it back
+		s.orphans[len(s.orphans)-1].excess += tells.undone // its instance can't take it back any more
 		dropped -= carried
 	}
 	s.books.dropped += dropped
@@ -27,7 +28,7 @@ func (s *state) crash(i int) {
 	s.instances[i] = instance{ticks: p.ticks, tier: p.tier, ids: p.ids, builds: p.builds}
 }
 
-// reclaim has someone take an instance for dead, at any time: as if its lease
+// reclaim lets another instance declare one dead at any time, as if its lease
 // had expired long ago.
 func (s *state) reclaim(slot int) {
 	s.reclaims++
@@ -48,7 +49,7 @@ func (s *state) reclaim(slot int) {
 	s.invalidate()
 }
 
-// purge drops a tombstone, an hour after its instance was taken for dead.
+// purge drops a tombstone, an hour after its instance was declared dead.
 func (s *state) purge(slot int) bool {
 	s.purges++
 	next := s.stored.Clone()
@@ -67,8 +68,8 @@ func (s *state) purge(slot int) bool {
 	return true
 }
 
-// remove deletes the counter, and with it what it was told: a write that is
-// still in doubt is told to the next one.
+// remove deletes the counter. A write that is still in doubt will be reported
+// to the next one.
 func (s *state) remove() {
 	for i := range s.instances {
 		if w := s.instances[i].write; w != nil && !w.told && w.applied {
