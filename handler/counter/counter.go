@@ -57,7 +57,7 @@ type Terms struct {
 
 // A Counter decides whether calls may spend tokens. Make one with New.
 type Counter struct {
-	Config
+	config   Config
 	clock    clock
 	health   health
 	stats    stats
@@ -79,7 +79,7 @@ func New(config Config) *Counter {
 	orElse(&config.OperationTimeout, time.Second)
 	orElse(&config.SlowOperation, 250*time.Millisecond)
 	orElse(&config.Patience, 2*time.Second)
-	c := &Counter{Config: config, replicas: make(map[string]*replica)}
+	c := &Counter{config: config, replicas: make(map[string]*replica)}
 	c.health.slow, c.health.patience = config.SlowOperation, config.Patience
 	c.clock.start(config.Now)
 	return c

@@ -17,7 +17,7 @@ const orphanAge = 10 * time.Second
 // fileRows writes the rows of the minutes that a write closed, and of those
 // that other instances left behind. The lock is held.
 func (a *replica) fileRows(body *limit.Write, now time.Time) {
-	if a.counter.History == nil {
+	if a.counter.config.History == nil {
 		return
 	}
 	var rows []limit.Closed
@@ -54,7 +54,7 @@ func (a *replica) putRows(epoch string, rows []limit.Closed) {
 				delete(a.filed, left.Minute)
 			}
 			a.mu.Unlock()
-			a.counter.Log.Warn("usage is not in the history yet", "counter", a.key, "from", limit.MinuteStart(row.Minute), "minutes", len(rows)-i, "error", err.Error())
+			a.counter.config.Log.Warn("usage is not in the history yet", "counter", a.key, "from", limit.MinuteStart(row.Minute), "minutes", len(rows)-i, "error", err.Error())
 			return
 		}
 		if a.stored.Epoch == epoch {
@@ -77,7 +77,7 @@ func (a *replica) rescue(s *limit.State) {
 	done := a.rescuedEpoch == s.Epoch
 	a.rescuedEpoch = s.Epoch
 	a.mu.Unlock()
-	if done || a.counter.History == nil || len(s.Outbox) == 0 {
+	if done || a.counter.config.History == nil || len(s.Outbox) == 0 {
 		return
 	}
 	epoch, rows := s.Epoch, s.Outbox
@@ -105,15 +105,15 @@ func (c *Counter) reportLostRows(key string, rows []limit.Closed, cause error) {
 		tokens += row.Total()
 	}
 	c.stats.unknownUsage.Add(tokens)
-	c.Log.Error("usage is lost to the history: a counter was replaced while the history couldn't be written", "counter", key,
+	c.config.Log.Error("usage is lost to the history: a counter was replaced while the history couldn't be written", "counter", key,
 		"minutes", len(rows), "tokens", tokens, "error", cause.Error())
 }
 
 func (c *Counter) putRow(ctx context.Context, key, epoch string, row limit.Closed) error {
-	ctx, cancel := context.WithTimeout(ctx, c.OperationTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.OperationTimeout)
 	defer cancel()
 	c.stats.rows.Add(1)
-	return c.History.PutClosed(ctx, key, epoch, row)
+	return c.config.History.PutClosed(ctx, key, epoch, row)
 }
 
 // flushTries bounds the attempts of FlushIdle after conflicts: a counter that
@@ -176,7 +176,7 @@ func (c *Counter) flush(ctx context.Context, key string) (Version, error) {
 // from it.
 func (c *Counter) emptyOutbox(ctx context.Context, key string, state *limit.State, version Version) (Version, error) {
 	for _, row := range state.Outbox {
-		if c.History == nil {
+		if c.config.History == nil {
 			break
 		}
 		if err := c.putRow(ctx, key, state.Epoch, row); err != nil {

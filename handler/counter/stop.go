@@ -106,7 +106,7 @@ func (c *Counter) reportUnwritten(accounts []*replica) (tokens int64) {
 	}
 	for owner, sum := range lost {
 		tokens += sum.Total()
-		c.Log.Error("usage is lost: it could not be written before the end", "subscription", owner.Subscription, "tier", owner.Tier,
+		c.config.Log.Error("usage is lost: it could not be written before the end", "subscription", owner.Subscription, "tier", owner.Tier,
 			"calls", sum.Requests, "tokens", sum.Total())
 	}
 	c.stats.unknownUsage.Add(tokens)

@@ -54,7 +54,7 @@ func (a *replica) backoff(err error) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.attempts++
-	useless := errors.Is(err, ErrNewer) || errors.Is(err, limit.ErrFull) || a.stuck.unusable(time.Now(), a.counter.Patience)
+	useless := errors.Is(err, ErrNewer) || errors.Is(err, limit.ErrFull) || a.stuck.unusable(time.Now(), a.counter.config.Patience)
 	if errors.Is(err, ErrConflict) && !useless {
 		often := min(1<<min(a.attempts, 10), max(a.view.Live, 1))
 		operation := max(a.counter.health.meanOperation(), minOperation)
@@ -62,7 +62,7 @@ func (a *replica) backoff(err error) time.Duration {
 	}
 	if useless {
 		if !now.Before(a.unusableUntil) { // otherwise it was logged already
-			a.counter.Log.Error("a counter can't be used: its calls are decided as if the store were down", "counter", a.key, "error", err.Error())
+			a.counter.config.Log.Error("a counter can't be used: its calls are decided as if the store were down", "counter", a.key, "error", err.Error())
 		}
 		a.unusableUntil = now.Add(unusablePause)
 	}
@@ -110,7 +110,7 @@ func (a *replica) nextOperation() (body *limit.Write, sent bool, err error) {
 	}
 	if !a.probing && !a.hasWork(now) {
 		a.running = false
-		a.stuck.noteRest(time.Now(), a.counter.Patience)
+		a.stuck.noteRest(time.Now(), a.counter.config.Patience)
 		close(a.done)
 		a.schedule(now)
 		return nil, false, errNoWork
@@ -139,7 +139,7 @@ func (a *replica) buildWrite(now time.Time) (body *limit.Write, known bool, err 
 		return nil, false, nil
 	}
 	draft := a.holder.Draft(a.stored, a.limits, now)
-	draft.DropFiled(func(minute int64) bool { return a.counter.History == nil || a.filed[minute] })
+	draft.DropFiled(func(minute int64) bool { return a.counter.config.History == nil || a.filed[minute] })
 	granted, known := a.decideWaiters(draft, now)
 	if !known || !granted && !a.mustWrite(now) {
 		return nil, known, nil
@@ -253,7 +253,7 @@ func (a *replica) fetch() (state limit.State, version Version, mend bool, err er
 	case errors.Is(err, ErrNotFound):
 		return limit.New(limits, now, epochID()), "", false, nil
 	case errors.Is(err, ErrEdited), err == nil && !state.Plausible(latest(now, date)):
-		a.counter.Log.Warn("a counter's row was edited, or written by a clock far ahead: nothing more this minute", "counter", a.key,
+		a.counter.config.Log.Warn("a counter's row was edited, or written by a clock far ahead: nothing more this minute", "counter", a.key,
 			"rev", state.Rev, "minute", limit.MinuteStart(state.Window))
 		a.rescue(&state)
 		return state.Repaired(limits, now, epochID()), version, true, nil
@@ -307,7 +307,7 @@ func (a *replica) resolve(body *limit.Write) error {
 		a.mu.Unlock()
 		return a.send(body)
 	case old && !applied:
-		a.counter.Log.Error("usage may be lost: the outcome of a write stayed unknown for an hour", "counter", a.key, "tokens", body.Usage().Total())
+		a.counter.config.Log.Error("usage may be lost: the outcome of a write stayed unknown for an hour", "counter", a.key, "tokens", body.Usage().Total())
 		a.counter.stats.unknownUsage.Add(body.Usage().Total())
 	case !applied:
 		a.writeReasons.restore(a.sentReasons)

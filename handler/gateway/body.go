@@ -17,8 +17,8 @@ import (
 // declared; a *problem if there is no room, or the caller has nothing left to spend.
 func (g *Gateway) readBody(c *call) ([]byte, error) {
 	size := c.r.ContentLength
-	if size > g.MaxBody {
-		return nil, &http.MaxBytesError{Limit: g.MaxBody}
+	if size > g.config.MaxBody {
+		return nil, &http.MaxBytesError{Limit: g.config.MaxBody}
 	}
 	if size < 0 {
 		return g.readUnsized(c)
@@ -34,8 +34,8 @@ func (g *Gateway) readBody(c *call) ([]byte, error) {
 // readUnsized reads a body without a declared size. It takes the room of a small body
 // first and, if there is more to read, the room of the largest until all is read.
 func (g *Gateway) readUnsized(c *call) ([]byte, error) {
-	from := http.MaxBytesReader(c.w, c.r.Body, g.MaxBody)
-	small := min(smallBody, g.MaxBody)
+	from := http.MaxBytesReader(c.w, c.r.Body, g.config.MaxBody)
+	small := min(smallBody, g.config.MaxBody)
 	if err := g.waitForRoom(c, small, from); err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (g *Gateway) readUnsized(c *call) ([]byte, error) {
 	if err != nil || int64(len(begun)) < small {
 		return begun, err
 	}
-	if err := g.waitForRoom(c, g.MaxBody, from); err != nil {
+	if err := g.waitForRoom(c, g.config.MaxBody, from); err != nil {
 		return nil, err
 	}
 	body, err := io.ReadAll(io.MultiReader(bytes.NewReader(begun), from))
@@ -81,10 +81,10 @@ func (g *Gateway) exhausted(c *call) error {
 		return nil
 	}
 	key := g.counterKey(c, "")
-	if known, ok := g.Counter.Known(key); !ok || remainingTokens(known) > 0 {
+	if known, ok := g.config.Counter.Known(key); !ok || remainingTokens(known) > 0 {
 		return nil
 	}
-	reservation, decision, err := g.Counter.Reserve(c.r.Context(), key, terms(tier), limit.Ask{Tokens: 1})
+	reservation, decision, err := g.config.Counter.Reserve(c.r.Context(), key, terms(tier), limit.Ask{Tokens: 1})
 	switch {
 	case err != nil: // the same will be found once the body is read
 		return nil
@@ -92,7 +92,7 @@ func (g *Gateway) exhausted(c *call) error {
 		reservation.Cancel()
 		return nil
 	}
-	g.canonical.setLimits(c.w.Header(), decision.Standing, g.Counter.Now())
+	g.canonical.setLimits(c.w.Header(), decision.Standing, g.config.Counter.Now())
 	c.hold.standing = decision.Standing
 	return c.limitProblem(decision)
 }

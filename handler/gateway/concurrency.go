@@ -61,7 +61,7 @@ func (g *Gateway) admit(c *call) error {
 		c.w.Header().Set(headerShadow, codeTooManyCalls)
 	default:
 		entered.release()
-		discard(http.MaxBytesReader(c.w, c.r.Body, g.MaxBody))
+		discard(http.MaxBytesReader(c.w, c.r.Body, g.config.MaxBody))
 		return &problem{status: http.StatusTooManyRequests, code: codeTooManyCalls, kind: kindCalls, retry: time.Second,
 			message: fmt.Sprintf("The subscription has %s under way on this instance, the most that its tier allows (maxConcurrent). Try again when one has ended.", count(most, "call"))}
 	}

@@ -24,7 +24,7 @@ func (g *Gateway) placeholderValue(c *call, p subscription.Placeholder, model st
 	if p == subscription.ModelPart {
 		return model
 	}
-	return clientKey(g.Addresses.clientOf(c.r))
+	return clientKey(g.config.Addresses.clientOf(c.r))
 }
 
 // hashLength is the length of a header's hash in a key, in hexadecimal digits: 128

@@ -24,7 +24,7 @@ func TestCounterKeysFollowTheirTemplate(t *testing.T) {
 		if err := limits.Validate(); err != nil {
 			t.Errorf("%s: %v", template, err)
 		}
-		g := &Gateway{Config: Config{Addresses: Addresses{FrontEnd: true}}}
+		g := &Gateway{config: Config{Addresses: Addresses{FrontEnd: true}}}
 		c := &call{grant: &subscription.Grant{Subscription: subscription.Subscription{ID: "team-a"}, Tier: subscription.Tier{ID: "gold", Limits: limits}},
 			r: &http.Request{Header: http.Header{"Client-Ip": {"192.0.2.7:123"}, "X-Team": {"blue", "red/client-ip="}}}}
 		if got := g.counterKey(c, "DeepSeek-R1"); got != want {

@@ -31,7 +31,7 @@ func (g *Gateway) forward(c *call) error {
 	if c.upstream.showsAll = c.showsAll(); g.readOnTime(c) > 0 { // else a cancelled endpoint isn't read on
 		request.Rest = func(r *upstream.Rest) { rest = r }
 	}
-	response, err := g.Upstream.Send(c.r.Context(), request)
+	response, err := g.config.Upstream.Send(c.r.Context(), request)
 	defer func() {
 		if c.upstream.response != nil {
 			c.upstream.response.Close()
@@ -182,7 +182,7 @@ func upstreamProblem(c *call, own *upstream.StatusError) error {
 // checkEndpoints refuses, before anything is reserved, a call that no configured
 // endpoint can serve.
 func (g *Gateway) checkEndpoints(c *call) error {
-	targets, err := g.Upstream.Targets(upstream.Call{Model: c.model, ExtraParameters: c.extraParameters()})
+	targets, err := g.config.Upstream.Targets(upstream.Call{Model: c.model, ExtraParameters: c.extraParameters()})
 	switch {
 	case err == nil:
 		c.setFamilies(targets)

@@ -73,7 +73,7 @@ type Config struct {
 
 // A Gateway serves callers. Make one with New.
 type Gateway struct {
-	Config
+	config         Config
 	canonical      HeaderNames  // Config.Headers in canonical spelling
 	handler        http.Handler // answer, with CORS for Origins
 	historyCache   historyCache
@@ -93,7 +93,7 @@ func New(config Config) *Gateway {
 	if config.Strangers == nil {
 		config.Strangers = strangers.New(config.Log)
 	}
-	g := &Gateway{Config: config, canonical: config.Headers.canonical(), budget: newBudget(config.Budget), concurrency: newConcurrency()}
+	g := &Gateway{config: config, canonical: config.Headers.canonical(), budget: newBudget(config.Budget), concurrency: newConcurrency()}
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.handler = http.HandlerFunc(g.answer)
 	if len(config.Origins) > 0 {
@@ -123,9 +123,9 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 
 // dispatch finds the route, checks the key and serves the route.
 func (g *Gateway) dispatch(c *call) error {
-	found, ok := findRoute(c.r.URL.Path, g.BasePath)
+	found, ok := findRoute(c.r.URL.Path, g.config.BasePath)
 	if !ok {
-		return noRouteProblem(c.r, g.BasePath)
+		return noRouteProblem(c.r, g.config.BasePath)
 	}
 	c.route = found
 	if c.r.Method != found.method {
@@ -163,7 +163,7 @@ func (g *Gateway) authenticate(c *call) error {
 	if err != nil {
 		return err
 	}
-	grant, err := g.Directory.Authenticate(c.r.Context(), key)
+	grant, err := g.config.Directory.Authenticate(c.r.Context(), key)
 	switch {
 	case errors.Is(err, subscription.ErrUnauthorized):
 		return errUnauthorized

@@ -85,8 +85,8 @@ func (g *Gateway) setKnownLimitHeaders(c *call) {
 	if c.grant == nil || c.hold.standing != (limit.Standing{}) || c.model == "" && c.grant.Tier.CounterKey.Has(subscription.ModelPart) {
 		return
 	}
-	if s, known := g.Counter.Known(g.counterKey(c, c.model)); known {
-		g.canonical.setLimits(c.w.Header(), s, g.Counter.Now())
+	if s, known := g.config.Counter.Known(g.counterKey(c, c.model)); known {
+		g.canonical.setLimits(c.w.Header(), s, g.config.Counter.Now())
 	}
 }
 

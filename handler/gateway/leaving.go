@@ -39,10 +39,10 @@ type following struct {
 
 // rate returns the most tokens a second that the call's model writes of one completion.
 func (g *Gateway) rate(c *call) int64 {
-	if rate := g.TokensPerSecond[c.model]; rate > 0 {
+	if rate := g.config.TokensPerSecond[c.model]; rate > 0 {
 		return rate
 	}
-	if rate := g.TokensPerSecond[""]; rate > 0 {
+	if rate := g.config.TokensPerSecond[""]; rate > 0 {
 		return rate
 	}
 	return defaultTokensPerSecond
@@ -58,7 +58,7 @@ func (g *Gateway) readOnTime(c *call) time.Duration {
 	if c.upstream.showsAll {
 		return onTheWay
 	}
-	return g.SettleTimeout
+	return g.config.SettleTimeout
 }
 
 // settleUnfinished charges a call whose caller left, or whose time ran out, while an
@@ -175,7 +175,7 @@ func (f *follower) provisionalUsage() limit.Usage {
 	if f.call.upstream.showsAll {
 		return f.call.countedUsage(f.textTokens())
 	}
-	return f.bound(f.gateway.SettleTimeout)
+	return f.bound(f.gateway.config.SettleTimeout)
 }
 
 // finalUsage returns the charge of a call whose answer was read on. If the answer is

@@ -88,7 +88,7 @@ func (m *meter) release(event []byte) []byte {
 	if m.events.Done && !m.last {
 		m.last = true
 		m.settleStream()
-		if m.TokensComment {
+		if m.config.TokensComment {
 			m.out = m.appendUsage(m.out)
 		}
 	}
@@ -151,13 +151,13 @@ func (m *meter) complete() bool { return m.events.Done || m.events.Finished || m
 func (m *meter) appendUsage(text []byte) []byte {
 	c, s := m.call, m.call.hold.standing
 	if c.charge.settled {
-		text = fmt.Appendf(text, ": %s: %d\n", m.Headers.TokensConsumed, c.charge.usage.Total())
+		text = fmt.Appendf(text, ": %s: %d\n", m.config.Headers.TokensConsumed, c.charge.usage.Total())
 	}
 	if s.TokensPerMinute > 0 {
-		text = fmt.Appendf(text, ": %s: %d\n", m.Headers.RemainingTokens, s.Remaining)
+		text = fmt.Appendf(text, ": %s: %d\n", m.config.Headers.RemainingTokens, s.Remaining)
 	}
 	if s.Quota > 0 {
-		text = fmt.Appendf(text, ": %s: %d\n", m.Headers.RemainingQuotaTokens, s.QuotaRemaining)
+		text = fmt.Appendf(text, ": %s: %d\n", m.config.Headers.RemainingQuotaTokens, s.QuotaRemaining)
 	}
 	if len(text) > 0 {
 		text = append(text, '\n')

@@ -20,8 +20,8 @@ type Telemetry interface{ Report(telemetry.Call) }
 func (g *Gateway) report(c *call, took time.Duration) {
 	g.sampleEstimate(c)
 	g.log(c, took)
-	if g.Telemetry != nil {
-		g.Telemetry.Report(g.telemetryCall(c, took))
+	if g.config.Telemetry != nil {
+		g.config.Telemetry.Report(g.telemetryCall(c, took))
 	}
 }
 
@@ -59,16 +59,16 @@ func (g *Gateway) log(c *call, took time.Duration) {
 		attrs = append(attrs, slog.String("cause", c.result.cause.Error()))
 	}
 	if c.grant == nil {
-		g.Strangers.Write(level, "call", c.result.outcome, attrs...)
+		g.config.Strangers.Write(level, "call", c.result.outcome, attrs...)
 		return
 	}
-	g.Log.LogAttrs(context.WithoutCancel(c.r.Context()), level, "call", attrs...)
+	g.config.Log.LogAttrs(context.WithoutCancel(c.r.Context()), level, "call", attrs...)
 }
 
 // reportedModel returns the call's model if it is one of Models, else empty: any other
 // name is the caller's text, and might be a prompt.
 func (g *Gateway) reportedModel(c *call) string {
-	if slices.Contains(g.Models, c.model) {
+	if slices.Contains(g.config.Models, c.model) {
 		return c.model
 	}
 	return ""
@@ -86,7 +86,7 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 		Method: c.route.method, Route: c.route.pattern, Status: c.result.status, Outcome: c.result.outcome, Refused: c.result.refused,
 		Shadowed: c.hold.shadow, Degraded: c.hold.degraded,
 		API: string(c.route.shape), Operation: c.route.operation, Model: g.reportedModel(c),
-		ClientIP: g.Addresses.clientOf(c.r), Header: c.r.Header, Estimate: c.prompt.estimate,
+		ClientIP: g.config.Addresses.clientOf(c.r), Header: c.r.Header, Estimate: c.prompt.estimate,
 		Upstream: c.upstreamPart(),
 	}
 	if c.route.serve == nil {

@@ -68,10 +68,10 @@ func (g *Gateway) chooseModel(c *call) error {
 	if c.route.deployment != "" {
 		model = c.route.deployment
 	}
-	if model == "" && len(g.Models) == 1 {
-		model = g.Models[0]
+	if model == "" && len(g.config.Models) == 1 {
+		model = g.config.Models[0]
 	}
-	if !slices.Contains(g.Models, model) || !c.grant.Tier.Serves(model) {
+	if !slices.Contains(g.config.Models, model) || !c.grant.Tier.Serves(model) {
 		return g.modelNotFound(c)
 	}
 	c.model = model // not set to the caller's text before it is known to be a model's name: it is logged
@@ -89,7 +89,7 @@ func (g *Gateway) modelNotFound(c *call) *problem {
 
 // modelsOf returns the models that a tier may use.
 func (g *Gateway) modelsOf(tier subscription.Tier) []string {
-	return slices.DeleteFunc(slices.Clone(g.Models), func(model string) bool { return !tier.Serves(model) })
+	return slices.DeleteFunc(slices.Clone(g.config.Models), func(model string) bool { return !tier.Serves(model) })
 }
 
 // reserve takes from the call's counter what the tier's way of reserving asks for.
@@ -105,20 +105,20 @@ func (g *Gateway) reserve(c *call) error {
 			return err
 		}
 	}
-	reservation, decision, err := g.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
+	reservation, decision, err := g.config.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
 	if err == nil && reservation == nil && c.hold.uncounted > 0 { // the bound no longer fits, but the exact count may
 		g.dropSizeBound(c)
 		if err := c.countPrompt(); err != nil {
 			return err
 		}
-		reservation, decision, err = g.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
+		reservation, decision, err = g.config.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
 	}
 	if err != nil {
 		g.dropSizeBound(c)
 		return counterProblem(err)
 	}
 	c.hold.reservation, c.hold.standing, c.hold.degraded = reservation, decision.Standing, decision.Degraded
-	g.canonical.setLimits(c.w.Header(), decision.Standing, g.Counter.Now())
+	g.canonical.setLimits(c.w.Header(), decision.Standing, g.config.Counter.Now())
 	if decision.Verdict != limit.Granted {
 		p := c.limitProblem(decision)
 		if reservation == nil {
@@ -169,7 +169,7 @@ func (g *Gateway) takeSizeBound(c *call, key string) bool {
 	if size < longPrompt || c.grant.Tier.Shadow {
 		return false
 	}
-	known, ok := g.Counter.Known(key)
+	known, ok := g.config.Counter.Known(key)
 	left := remainingTokens(known)
 	if !ok || g.uncounted.Load()+size > left/uncountedShare {
 		return false

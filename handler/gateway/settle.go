@@ -40,7 +40,7 @@ func (c *call) withPromptsRead(usage limit.Usage) limit.Usage {
 // setUsageHeaders sets the headers for what the call was charged, if it was, and for
 // what its limits have left.
 func (g *Gateway) setUsageHeaders(c *call) {
-	g.canonical.setLimits(c.w.Header(), c.hold.standing, g.Counter.Now())
+	g.canonical.setLimits(c.w.Header(), c.hold.standing, g.config.Counter.Now())
 	if c.charge.settled {
 		g.canonical.setConsumed(c.w.Header(), c.charge.usage)
 	}

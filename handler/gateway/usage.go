@@ -93,15 +93,15 @@ func (g *Gateway) getUsage(c *call) error {
 		return err
 	}
 	key := g.counterKey(c, model)
-	recent, err := g.Counter.Recent(c.r.Context(), key, terms(c.grant.Tier))
+	recent, err := g.config.Counter.Recent(c.r.Context(), key, terms(c.grant.Tier))
 	if err != nil {
 		return counterProblem(err)
 	}
 	answer := usageAnswer{Subscription: c.grant.Subscription.ID, Tier: c.grant.Tier.ID, Counted: g.countedCalls(c, model), Hours: hours}
 	answer.setLimits(recent.Standing)
-	now := g.Counter.Now()
+	now := g.config.Counter.Now()
 	from := now.Add(-time.Duration(hours) * time.Hour).Truncate(time.Minute)
-	rows, err := g.historyCache.rows(c.r.Context(), g.History, usage.Query{Counter: key, From: from}, recent, now)
+	rows, err := g.historyCache.rows(c.r.Context(), g.config.History, usage.Query{Counter: key, From: from}, recent, now)
 	if err != nil {
 		answer.Problem = "The history can't be reached just now: minutes before the last ones are missing."
 		c.result.cause = err

@@ -65,7 +65,7 @@ func (c *call) listAudit() (*result, error) {
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	events, next, err := c.api.Audit.Events(c.Context(), target, after, limit)
+	events, next, err := c.api.config.Audit.Events(c.Context(), target, after, limit)
 	if err != nil {
 		return nil, err
 	}

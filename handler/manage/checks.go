@@ -49,5 +49,5 @@ func (c *call) readChecks() (*result, error) {
 	if err := c.query().err(); err != nil {
 		return nil, err
 	}
-	return &result{body: page[Finding]{Items: RunChecks(c.Context(), c.api.Checks)}}, nil
+	return &result{body: page[Finding]{Items: RunChecks(c.Context(), c.api.config.Checks)}}, nil
 }

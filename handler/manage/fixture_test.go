@@ -46,6 +46,7 @@ var apiValidator = sync.OnceValue(func() validator.Validator {
 // A fixture is an API with the tier gold and the subscription team-a.
 type fixture struct {
 	t      *testing.T
+	config manage.Config // of api
 	api    *manage.API
 	store  *memstore.Store
 	audit  *auditmem.Store
@@ -58,10 +59,11 @@ func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	pepper := subscriptiontest.Pepper(t)
 	f := &fixture{t: t, store: memstore.New(), audit: &auditmem.Store{}, usage: &fakeUsage{}, pepper: pepper}
-	f.api = manage.New(manage.Config{Store: f.store, Pepper: &pepper, Audit: f.audit, Usage: f.usage,
+	f.config = manage.Config{Store: f.store, Pepper: &pepper, Audit: f.audit, Usage: f.usage,
 		Auth: manage.OperatorKey(secret.New(keyAuthenticator)), Log: slog.New(slog.NewJSONHandler(&f.log, nil)),
 		Checks: []manage.Check{{Name: "sky", Run: func(context.Context) (string, error) { return "blue", nil }},
-			{Name: "ground", Run: func(context.Context) (string, error) { return "", errors.New("wet: wait") }}}})
+			{Name: "ground", Run: func(context.Context) (string, error) { return "", errors.New("wet: wait") }}}}
+	f.api = manage.New(f.config)
 	f.must("PUT", "/tiers/gold", `{"tokensPerMinute":300}`)
 	f.must("PUT", "/subscriptions/team-a", `{"tier":"gold","name":"Team A"}`)
 	return f

@@ -47,10 +47,10 @@ type issueFunc func(context.Context, subscription.Pepper, string, subscription.K
 // issueKey answers with a new key. If the key was stored but deleting an older one
 // failed, the answer has the key and a warning.
 func (c *call) issueKey(given keyTerms, issue issueFunc) (*result, error) {
-	if c.api.Pepper == nil {
+	if c.api.config.Pepper == nil {
 		return nil, &Problem{Status: http.StatusServiceUnavailable, Code: "no_pepper", Detail: "Keys can't be created here: KEY_PEPPER is not set."}
 	}
-	key, record, err := issue(c.Context(), *c.api.Pepper, c.PathValue("id"), subscription.KeySlot(c.PathValue("slot")),
+	key, record, err := issue(c.Context(), *c.api.config.Pepper, c.PathValue("id"), subscription.KeySlot(c.PathValue("slot")),
 		subscription.KeyTerms{Expires: given.Expires, Overlap: time.Duration(given.Overlap)})
 	if key == "" {
 		return nil, err

@@ -53,7 +53,7 @@ type Config struct {
 
 // An API serves operators. Make one with New.
 type API struct {
-	Config
+	config    Config
 	mux       *http.ServeMux
 	standings *standingsCache
 }
@@ -63,7 +63,7 @@ func New(config Config) *API {
 	if config.Strangers == nil {
 		config.Strangers = strangers.New(config.Log)
 	}
-	a := &API{Config: config, mux: http.NewServeMux(), standings: newStandingsCache()}
+	a := &API{config: config, mux: http.NewServeMux(), standings: newStandingsCache()}
 	a.routes()
 	return a
 }
@@ -104,7 +104,7 @@ func (c *call) authenticate() error {
 		return ErrUnauthorized
 	}
 	var err error
-	c.operator, err = c.api.Auth.Authenticate(c.Context(), token)
+	c.operator, err = c.api.config.Auth.Authenticate(c.Context(), token)
 	return err
 }
 
@@ -127,10 +127,10 @@ func (c *call) finish(answer *result, err error) {
 	}
 	attrs = append(attrs, slog.Int("status", status), slog.Float64("ms", float64(time.Since(c.started).Microseconds())/1000))
 	if c.operator == "" {
-		c.api.Strangers.Write(level, "manage", code, attrs...)
+		c.api.config.Strangers.Write(level, "manage", code, attrs...)
 		return
 	}
-	c.api.Log.LogAttrs(context.WithoutCancel(c.Context()), level, "manage", attrs...)
+	c.api.config.Log.LogAttrs(context.WithoutCancel(c.Context()), level, "manage", attrs...)
 }
 
 // logRoute returns the method and the path's pattern, for the log. It leaves out the
@@ -162,7 +162,7 @@ type call struct {
 
 // registry returns a registry that records the operator's changes in the audit.
 func (c *call) registry() subscription.Registry {
-	return subscription.Registry{Store: &auditedStore{Store: c.api.Store, audit: c.api.Audit, who: c.operator}}
+	return subscription.Registry{Store: &auditedStore{Store: c.api.config.Store, audit: c.api.config.Audit, who: c.operator}}
 }
 
 // A result is a successful answer.

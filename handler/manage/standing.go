@@ -34,11 +34,11 @@ func standingOf(stored counter.Entry, unreadable error, newest limit.Limits, now
 // effectiveLimits returns the current limits of every tier and subscription. Counters
 // adopt a change only with their next call.
 func (c *call) effectiveLimits() (map[limit.Owner]limit.Limits, error) {
-	tiers, err := c.api.Store.Tiers(c.Context())
+	tiers, err := c.api.config.Store.Tiers(c.Context())
 	if err != nil {
 		return nil, err
 	}
-	subs, err := c.api.Store.Subscriptions(c.Context())
+	subs, err := c.api.config.Store.Subscriptions(c.Context())
 	if err != nil {
 		return nil, err
 	}

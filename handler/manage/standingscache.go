@@ -30,7 +30,7 @@ func (c *call) allStandings() ([]Standing, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if !l.readAt.IsZero() && time.Since(l.readAt) < c.api.StandingsMaxAge {
+	if !l.readAt.IsZero() && time.Since(l.readAt) < c.api.config.StandingsMaxAge {
 		return l.all, l.err
 	}
 	all, err := c.readStandings(ctx)
@@ -49,7 +49,7 @@ func (c *call) readStandings(ctx context.Context) ([]Standing, error) {
 	}
 	var all []Standing
 	now := time.Now()
-	for stored, err := range c.api.Usage.List(ctx) {
+	for stored, err := range c.api.config.Usage.List(ctx) {
 		if err != nil && stored.Key == "" {
 			return nil, err
 		}

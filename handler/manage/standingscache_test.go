@@ -31,7 +31,7 @@ func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
 	f := newFixture(t)
 	f.usage.counters = []counter.Entry{counterWith("team-a", 10), counterWith("team-b", 20)}
 	counted := &countingUsage{fakeUsage: f.usage}
-	config := f.api.Config
+	config := f.config
 	config.Usage, config.StandingsMaxAge = counted, time.Hour
 	f.api = manage.New(config)
 
@@ -64,7 +64,7 @@ func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
 // TestACancelledRequestLeavesNoErrorInTheCache.
 func TestACancelledRequestLeavesNoErrorInTheCache(t *testing.T) {
 	f := newFixture(t)
-	config := f.api.Config
+	config := f.config
 	config.StandingsMaxAge = time.Hour
 	f.api = manage.New(config)
 	left, leave := context.WithCancel(t.Context())

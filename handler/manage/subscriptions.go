@@ -17,7 +17,7 @@ func (c *call) listSubscriptions() (*result, error) {
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	all, err := c.api.Store.Subscriptions(c.Context())
+	all, err := c.api.config.Store.Subscriptions(c.Context())
 	if err != nil {
 		return nil, err
 	}

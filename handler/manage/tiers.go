@@ -16,7 +16,7 @@ func (c *call) listTiers() (*result, error) {
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	all, err := c.api.Store.Tiers(c.Context())
+	all, err := c.api.config.Store.Tiers(c.Context())
 	if err != nil {
 		return nil, err
 	}

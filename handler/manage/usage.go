@@ -151,7 +151,7 @@ func (c *call) rows(q usage.Query) iter.Seq2[usage.Row, error] {
 		seen := make(map[rowID]bool)
 		first, last := q.Minutes()
 		now := time.Now()
-		for stored, err := range c.api.Usage.List(c.Context()) {
+		for stored, err := range c.api.config.Usage.List(c.Context()) {
 			if err != nil && stored.Key == "" {
 				yield(usage.Row{}, err)
 				return
@@ -168,7 +168,7 @@ func (c *call) rows(q usage.Query) iter.Seq2[usage.Row, error] {
 				}
 			}
 		}
-		for row, err := range c.api.Usage.Rows(c.Context(), q) {
+		for row, err := range c.api.config.Usage.Rows(c.Context(), q) {
 			if err == nil && seen[idOf(row)] {
 				continue
 			}
