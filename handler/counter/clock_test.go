@@ -57,7 +57,7 @@ func TestOneWrongDateNeitherExceedsLimitsNorLosesTokens(t *testing.T) {
 					}}
 					passed := takeAll(t, terms, 4, with(misled, history), with(shared, history))
 					if passed > 4*300 || passed < 4*200 {
-						t.Errorf("%d tokens passed a limit of 300 in 4 minutes", passed)
+						t.Errorf("%d tokens admitted in 4 minutes of a limit of 300, want 800 to 1200", passed)
 					}
 					kept(t, shared, history, passed)
 				})
@@ -128,7 +128,7 @@ func TestAStoreWhoseClockRunsAheadGivesNoMinuteTwice(t *testing.T) {
 					case before != 100 || after != 0:
 						t.Errorf("%d passed before and %d after, want 100 and 0", before, after)
 					case turned && during > 100 || !turned && during > 0:
-						t.Errorf("%d passed while the clock was ahead", during)
+						t.Errorf("%d tokens admitted while the clock was ahead, want at most 100, and none unless the period turned", during)
 					}
 					if turned && during > 0 {
 						time.Sleep(time.Until(period.Next(today)) + time.Minute)

@@ -60,7 +60,7 @@ func TestTwoInstancesShareOneLimit(t *testing.T) {
 		}
 		synctest.Wait()
 		if _, d := reserve(t, a, minute, 25); d.Verdict != limit.RateExceeded || d.RetryAfter <= 0 {
-			t.Errorf("decided %+v", d)
+			t.Errorf("a call over the limit: %+v, want RateExceeded with a RetryAfter", d)
 		}
 	})
 }
@@ -166,7 +166,7 @@ func TestACallerThatLeavesReturnsItsGrant(t *testing.T) {
 				if err == nil {
 					r.Cancel()
 				} else if !errors.Is(err, context.Canceled) {
-					t.Errorf("left with %v", err)
+					t.Errorf("the caller that left got %v, want context.Canceled", err)
 				}
 				if write > 0 && err == nil {
 					t.Error("waited for the write after the caller had left")
@@ -193,7 +193,7 @@ func TestAFloodOfRefusalsCostsNoWrites(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		if operations > 10 {
-			t.Errorf("%d operations in 10 s of refusals", operations)
+			t.Errorf("%d operations in 10 s of refusals, want at most 10", operations)
 		}
 		r.Settle(limit.Usage{PromptTokens: 300})
 	})
@@ -212,7 +212,7 @@ func TestCloseWritesSettledUsage(t *testing.T) {
 			t.Errorf("spent %d after Close, want 90", s.Spent)
 		}
 		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
-			t.Errorf("a call after Close: %v", err)
+			t.Errorf("a call after Close: %v, want ErrUnavailable", err)
 		}
 	})
 }
@@ -226,11 +226,11 @@ func TestARowFromTheFutureIsRepaired(t *testing.T) {
 		}
 		c := instance(store)
 		if _, d := reserve(t, c, minute, 1); d.Verdict != limit.RateExceeded {
-			t.Errorf("this minute: %v", d.Verdict)
+			t.Errorf("a call in this minute: %v, want RateExceeded", d.Verdict)
 		}
 		time.Sleep(time.Minute)
 		if _, d := reserve(t, c, minute, 1); d.Verdict != limit.Granted {
-			t.Errorf("the next minute: %v", d.Verdict)
+			t.Errorf("a call in the next minute: %v, want Granted", d.Verdict)
 		}
 	})
 }
@@ -253,13 +253,13 @@ func TestAnIdleInstanceReturnsItsLeaseOnce(t *testing.T) {
 		before := operations
 		time.Sleep(10 * time.Minute)
 		if operations > before+1 {
-			t.Errorf("%d operations in ten idle minutes", operations-before)
+			t.Errorf("%d operations in ten idle minutes, want at most 1", operations-before)
 		}
 	})
 }
 
-// TestARefusalsStandingIncludesCallsGrantedInTheSameWrite: it used to tell of tokens
-// that the same write had just given away.
+// TestARefusalsStandingIncludesCallsGrantedInTheSameWrite: the refusal used
+// to report tokens as left that the same write had granted.
 func TestARefusalsStandingIncludesCallsGrantedInTheSameWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newQuietNetwork(1, limit.Limits{TokensPerMinute: 100, Quota: 1000, Period: limit.Daily, Version: 1})

@@ -34,7 +34,7 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 				t.Errorf("%+v, %v, want it refused with a time to wait", d, err)
 			}
 			if took := time.Since(began); took > time.Second {
-				t.Errorf("answered after %v", took)
+				t.Errorf("answered after %v, want within a second", took)
 			}
 			answered.Add(1)
 		}
@@ -51,7 +51,7 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 		all.Settle(limit.Usage{PromptTokens: 300})
 		time.Sleep(time.Minute)
 		if r, d := reserve(t, c, terms, 10); r == nil {
-			t.Errorf("a call that fits while draining: %+v", d)
+			t.Errorf("a call that fits while draining: %+v, want it granted", d)
 		} else {
 			r.Settle(limit.Usage{PromptTokens: 10})
 		}

@@ -26,7 +26,7 @@ func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, tokens 
 }
 
 // TestCountersOfRefusedCallsAreEvicted: refusals cause no write of their own,
-// so that an account that had nothing else to tell used to stay for ever.
+// so a replica with nothing else to report used to stay for ever.
 func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)

@@ -62,7 +62,7 @@ func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 			t.Errorf("afterwards %d tokens of %d calls are charged, want 75 of 3", s.Spent, s.Happened.Requests)
 		}
 		if _, d := reserve(t, c, terms, 1); d.Degraded || d.Verdict != limit.Granted {
-			t.Errorf("when the store is back: %+v", d)
+			t.Errorf("when the store is back: %+v, want it granted, not degraded", d)
 		}
 		if stats := c.Stats(); stats.DegradedTime <= 0 {
 			t.Errorf("got stats %+v, want a DegradedTime above 0", stats)
@@ -79,14 +79,14 @@ func TestTheShareInTheMinuteOfTheOutageIsOfWhatWasLeft(t *testing.T) {
 		time.Sleep(10 * time.Second) // until it is reported
 		broken.Store(true)
 		if r, d := reserve(t, c, terms, 40); r == nil || !d.Degraded {
-			t.Errorf("40 of the 50 that are left: %+v", d)
+			t.Errorf("40 of the 50 that are left: %+v, want it granted, degraded", d)
 		}
 		if r, d := reserve(t, c, terms, 20); r != nil || !d.Degraded || d.Verdict != limit.RateExceeded || d.RetryAfter > time.Minute {
-			t.Errorf("20 of the 10 that are left: %+v", d)
+			t.Errorf("20 of the 10 that are left: %+v, want RateExceeded, degraded, for at most a minute", d)
 		}
 		time.Sleep(time.Minute)
 		if r, d := reserve(t, c, terms, 300); r == nil {
-			t.Errorf("300 of the next minute's 400, this being the only instance: %+v", d)
+			t.Errorf("300 of the next minute's 400, as the only instance: %+v, want it granted", d)
 		}
 		broken.Store(false)
 		time.Sleep(10 * time.Second)
@@ -158,7 +158,7 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 				broken.Store(true)
 				under, d := reserve(t, c, terms, 30) // a call that goes on all the while
 				if under == nil || !d.Degraded {
-					t.Fatalf("%+v", d)
+					t.Fatalf("a call without the store: %+v, want it granted, degraded", d)
 				}
 				got := int64(30)
 				for range 3 {
@@ -185,11 +185,11 @@ func TestOpenAndClosedWhileTheStoreIsDown(t *testing.T) {
 		broken.Store(true)
 		closed := onDown(limit.FailClosed, limit.Limits{TokensPerMinute: 400})
 		if _, _, err := c.Reserve(t.Context(), "other", closed, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
-			t.Errorf("closed: %v", err)
+			t.Errorf("a call with closed: %v, want ErrUnavailable", err)
 		}
 		r, d := reserve(t, c, onDown(limit.FailOpen, limit.Limits{TokensPerMinute: 400}), 4000)
 		if r == nil || !d.Degraded {
-			t.Fatalf("open: %+v", d)
+			t.Fatalf("a call with open: %+v, want it granted, degraded", d)
 		}
 		r.Settle(limit.Usage{PromptTokens: 500})
 		broken.Store(false)
@@ -209,7 +209,7 @@ func TestAWarmLeaseOutlastsTheStore(t *testing.T) {
 		broken.Store(true)
 		second, d := reserve(t, c, terms, 25)
 		if second == nil || d.Degraded {
-			t.Fatalf("from the lease: %+v", d)
+			t.Fatalf("a call from the lease: %+v, want it granted, not degraded", d)
 		}
 		broken.Store(false)
 		first.Cancel()
@@ -247,7 +247,7 @@ func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 				readOnly.Store(false)
 				time.Sleep(10 * time.Second)
 				if r, d := reserve(t, c, terms, 10); r == nil || d.Degraded {
-					t.Errorf("afterwards: %+v", d)
+					t.Errorf("a call after the outage: %+v, want it granted, not degraded", d)
 				} else {
 					r.Cancel()
 				}
@@ -365,8 +365,8 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 	}
 }
 
-// TestStandingAnswersThroughoutAnOutage: the first who asked was told,
-// and all after that were not.
+// TestStandingAnswersThroughoutAnOutage checks every caller of Standing, not
+// just the first: the others used to get an error.
 func TestStandingAnswersThroughoutAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -378,10 +378,10 @@ func TestStandingAnswersThroughoutAnOutage(t *testing.T) {
 		broken.Store(true)
 		for i := range 12 {
 			if s, err := c.Standing(t.Context(), "key", terms); err != nil || s.Remaining != 370 {
-				t.Errorf("the %d. who asked was told %+v, %v", i+1, s, err)
+				t.Errorf("Standing %d: %+v, %v; want 370 remaining", i+1, s, err)
 			}
 			if _, known := c.Known("key"); !known {
-				t.Errorf("after %d had asked, the counter is unknown", i+1)
+				t.Errorf("Known after Standing %d: unknown, want known", i+1)
 			}
 			time.Sleep(time.Second)
 		}

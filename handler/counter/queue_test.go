@@ -39,9 +39,10 @@ func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
 	})
 }
 
-// TestARaiseRetriesQueuedCallsAtOnce, whoever told of it: when it was one who asked
-// where the counter stands, they used to wait for the next minute.
-func TestARaiseRetriesQueuedCallsAtOnce(t *testing.T) {
+// TestARaisedTierRetriesQueuedCallsAtOnce, whichever caller brought the newer
+// limits: if it asked for the standing, queued calls used to wait for the
+// next minute.
+func TestARaisedTierRetriesQueuedCallsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 2*time.Minute, 90)
 		var call sync.WaitGroup
@@ -57,7 +58,7 @@ func TestARaiseRetriesQueuedCallsAtOnce(t *testing.T) {
 		}
 		call.Wait()
 		if waited := time.Since(began); waited > time.Second {
-			t.Errorf("a call that fits now waited for %v", waited)
+			t.Errorf("a call that fits now waited for %v, want at most a second", waited)
 		}
 	})
 }

@@ -67,15 +67,15 @@ func TestARaiseWithoutTheStoreIsChargedLater(t *testing.T) {
 		broken.Store(true)
 		r, d := reserve(t, c, terms, 30) // of a quarter
 		if r == nil || !d.Degraded {
-			t.Fatalf("%+v", d)
+			t.Fatalf("a call without the store: %+v, want it granted, degraded", d)
 		}
 		r.Raise(100)
 		if again, d := reserve(t, c, terms, 1); again != nil {
-			t.Errorf("over the share: %+v", d)
+			t.Errorf("a call over the share: %+v, want it refused", d)
 		}
 		r.Settle(limit.Usage{PromptTokens: 60})
 		if again, d := reserve(t, c, terms, 40); again == nil {
-			t.Errorf("within the share: %+v", d)
+			t.Errorf("a call within the share: %+v, want it granted", d)
 		} else {
 			again.Cancel()
 		}

@@ -31,7 +31,7 @@ func TestRecentReturnsMinutesMissingInTheHistory(t *testing.T) {
 		time.Sleep(70 * time.Second)
 		spend(300, 310) // ten tokens beyond the reservation
 		if _, d := reserve(t, c, minute, 1); d.Verdict != limit.RateExceeded {
-			t.Errorf("one more: %v", d.Verdict)
+			t.Errorf("one more call: %v, want RateExceeded", d.Verdict)
 		}
 		got, err := c.Recent(t.Context(), "key", minute)
 		if err != nil {

@@ -51,7 +51,7 @@ func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
 		c := counter.New(counter.Config{Store: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		r, d := reserve(t, c, counter.Terms{Limits: minute.Limits, OnStoreDown: limit.FailOpen}, 25)
 		if r == nil || !d.Degraded {
-			t.Fatalf("%+v", d)
+			t.Fatalf("a call to the unusable counter: %+v, want it granted, degraded", d)
 		}
 		r.Settle(limit.Usage{PromptTokens: 25})
 		time.Sleep(time.Minute)
@@ -105,7 +105,7 @@ func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 			t.Errorf("the new counter tells of %d tokens and charged %d; want 40 and 0", s.Happened.PromptTokens, s.Spent)
 		}
 		if second, d := reserve(t, c, minute, 100); second == nil {
-			t.Errorf("afterwards: %+v", d)
+			t.Errorf("a call to the new counter: %+v, want it granted", d)
 		}
 	})
 }
@@ -142,19 +142,19 @@ func TestAnIdleCountersLastMinuteIsKept(t *testing.T) {
 	})
 }
 
-// TestACancelledFlushDoesNotCountAsAStoreFailure: three of them used to have it
-// count as down, and calls refused.
+// TestACancelledFlushDoesNotCountAsAStoreFailure: three of them used to make
+// the store count as down.
 func TestACancelledFlushDoesNotCountAsAStoreFailure(t *testing.T) {
 	c := instance(obedient{memstore.New(nil)})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 3 {
 		if _, err := c.FlushIdle(ctx, "key"); !errors.Is(err, context.Canceled) {
-			t.Errorf("%v", err)
+			t.Errorf("FlushIdle: %v, want context.Canceled", err)
 		}
 	}
 	if r, d := reserve(t, c, minute, 1); r == nil {
-		t.Errorf("%+v", d)
+		t.Errorf("a call after the cancelled flush: %+v, want it granted", d)
 	}
 }
 
@@ -177,7 +177,7 @@ func TestAStoreThatWasDownIsTriedAgainAfterAWhile(t *testing.T) {
 		broken.Store(true)
 		for range 3 {
 			if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 25}); !errors.Is(err, counter.ErrUnavailable) {
-				t.Errorf("closed: %v", err)
+				t.Errorf("a call while the store is down: %v, want ErrUnavailable", err)
 			}
 			time.Sleep(time.Second)
 		}

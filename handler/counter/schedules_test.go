@@ -121,7 +121,8 @@ func (s *schedule) charge(window, tokens int64) {
 	s.net[window] += tokens
 }
 
-// crosses says whether the schedule runs over the end of an hour, the quota's period.
+// crosses reports whether the schedule runs past the end of an hour, the
+// quota's period.
 func (s *schedule) crosses() bool { return s.seed%6 == 1 }
 
 // run has callers and mishaps go on for about two minutes, and then peace.
@@ -189,7 +190,7 @@ func (s *schedule) flush() limit.State {
 	return state
 }
 
-// check holds what became of it to what is promised.
+// check compares the outcome with what is promised.
 func (s *schedule) check() (over int64) {
 	fail := func(format string, args ...any) {
 		s.t.Errorf("seed %d, %d instances, %d killed, %+v: %s", s.seed, len(s.instances), s.kills, s.terms, fmt.Sprintf(format, args...))

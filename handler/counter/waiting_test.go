@@ -139,8 +139,8 @@ func TestACounterWithALongQueuedCallIsNotEvicted(t *testing.T) {
 	})
 }
 
-// TestACallBehindAFullQueueIsRefused although it would fit by itself: it used to
-// be told that it was granted, without a reservation.
+// TestACallBehindAFullQueueIsRefused, although it would fit by itself: it
+// used to get a decision that said granted, without a reservation.
 func TestACallBehindAFullQueueIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
@@ -336,8 +336,8 @@ func (l late) Swap(ctx context.Context, key string, state limit.State, version c
 	return next, date.Add(-time.Hour), err
 }
 
-// TestAClockSetBackMakesNoCallWaitLonger: what the first call may wait for
-// used to count from the time that its machine had.
+// TestAClockSetBackMakesNoCallWaitLonger: the first call's longest wait used
+// to count from this machine's time.
 func TestAClockSetBackMakesNoCallWaitLonger(t *testing.T) {
 	for _, wait := range []time.Duration{0, 20 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
