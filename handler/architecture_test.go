@@ -32,10 +32,10 @@ var pure = []string{"charge", "chat", "jsonscan", "limit", "tokens"}
 // effects are the standard library's packages that pure ones do without, by prefix.
 var effects = []string{"database", "io/ioutil", "log", "net", "os", "syscall"}
 
-// tools are the folders for developing and operating the product, which isn't built
-// from them, and suffixes of its packages that only tests import.
+// tools are the folders for developing, testing and operating the product, which isn't
+// built from them, and suffixes of its packages that only tests import.
 var (
-	tools     = []string{"cmd", "e2e", "local"}
+	tools     = []string{"asynctest", "cmd", "e2e", "local"}
 	testsOnly = []string{"test", "limit/model", "tokens/reference"}
 )
 

@@ -8,11 +8,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tollgate/handler/asynctest"
 )
 
 func TestRecordsAreWrittenTogetherAfterTheDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out syncBuffer
+		var out asynctest.Buffer
 		log := slog.New(newBufferedLog(&out))
 		for round := range 3 {
 			before, at := len(out.String()), time.Now()
@@ -39,7 +41,7 @@ func TestRecordsAreWrittenTogetherAfterTheDelay(t *testing.T) {
 
 func TestAFullBatchIsWrittenAtOnceInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out syncBuffer
+		var out asynctest.Buffer
 		held := newBufferedLog(&out)
 		var writers sync.WaitGroup
 		const each = logBatch

@@ -58,13 +58,7 @@ func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 			t.Log(log.String())
 		}
 	})
-	eventually(t, "the gateway listens", func() error {
-		response, err := http.Get(url + "/")
-		if err == nil {
-			response.Body.Close()
-		}
-		return err
-	})
+	waitForGateway(t, url)
 	// Each call asks whether to send its body, which the gateway answers once it is at
 	// work on the call.
 	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}

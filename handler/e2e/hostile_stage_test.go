@@ -22,6 +22,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"tollgate/handler/app"
+	"tollgate/handler/asynctest"
 	"tollgate/handler/azure"
 	"tollgate/handler/config"
 	"tollgate/handler/limit"
@@ -49,8 +50,8 @@ const told = 12
 type hostile struct {
 	address string
 	key     string
-	log     *record
-	metrics *record
+	log     *asynctest.Buffer
+	metrics *asynctest.Buffer
 	model   *httptest.Server
 	service *aztables.ServiceClient // nil: all is in memory
 	stop    func()
@@ -62,24 +63,6 @@ type hostile struct {
 	pause  time.Duration // within a stream
 }
 
-// record keeps what is written.
-type record struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *record) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
-
 // startHostile starts the gateway as main does, on settings of the suite's, and
 // pairs of more and their values.
 func startHostile(t *testing.T, stored bool, settings ...string) *hostile {
@@ -87,7 +70,7 @@ func startHostile(t *testing.T, stored bool, settings ...string) *hostile {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
 	}
-	h := &hostile{key: subscription.NewKey(), log: &record{}, metrics: &record{}}
+	h := &hostile{key: subscription.NewKey(), log: &asynctest.Buffer{}, metrics: &asynctest.Buffer{}}
 	h.model = httptest.NewServer(http.HandlerFunc(h.serveModel))
 	t.Cleanup(h.model.Close)
 	ingestion := httptest.NewServer(h.collect(new(insights.Collector)))

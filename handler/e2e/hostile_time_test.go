@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tollgate/handler/asynctest"
 )
 
 // send opens a connection and sends the pieces of a request, each when pace
@@ -77,7 +79,7 @@ func TestASlowReaderIsCutOffAndCharged(t *testing.T) {
 	chunk := `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("word ", 2000) + `"}}]}` + "\n\n"
 	h.answer = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + strings.Repeat(chunk, 2000) + "data: [DONE]\n\n"
 	h.send(t, nil, h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
-	eventually(t, "the call is reported", func() error {
+	asynctest.Eventually(t, "the call is reported", func() error {
 		if !strings.Contains(h.log.String(), `"outcome":"client_slow"`) {
 			return fmt.Errorf("log: %.2000s", h.log.String())
 		}

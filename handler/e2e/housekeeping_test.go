@@ -35,13 +35,7 @@ func inMemory(t *testing.T, tier, portSetting string) (url, key string) {
 		}
 	})
 	url = "http://127.0.0.1:" + port
-	eventually(t, "the gateway listens", func() error {
-		response, err := http.Get(url + "/")
-		if err == nil {
-			response.Body.Close()
-		}
-		return err
-	})
+	waitForGateway(t, url)
 	return url, key
 }
 

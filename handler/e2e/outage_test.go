@@ -10,9 +10,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"tollgate/handler/app"
+	"tollgate/handler/asynctest"
 	"tollgate/handler/azure"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
@@ -42,7 +42,7 @@ func launch(t *testing.T, port string) *running {
 		"AzureWebJobsStorage": azurite.ConnectionString(port)}
 	g := &running{url: "http://127.0.0.1:" + own, key: subscription.NewKey(), ended: make(chan int, 1)}
 	ctx, stop := context.WithCancel(context.Background())
-	var out, errs record
+	var out, errs asynctest.Buffer
 	go func() { g.ended <- app.Run(ctx, env(values), &out, &errs) }()
 	t.Cleanup(func() {
 		stop()
@@ -53,28 +53,20 @@ func launch(t *testing.T, port string) *running {
 			t.Error("the log shows the key")
 		}
 	})
-	eventually(t, "the gateway listens", func() error {
-		response, err := http.Get(g.url + "/")
+	waitForGateway(t, g.url)
+	return g
+}
+
+// waitForGateway waits until a gateway answers at a URL.
+func waitForGateway(t *testing.T, url string) {
+	t.Helper()
+	asynctest.Eventually(t, "the gateway answers", func() error {
+		response, err := http.Get(url + "/")
 		if err == nil {
 			response.Body.Close()
 		}
 		return err
 	})
-	return g
-}
-
-// eventually retries until there is no error, for at most half a minute.
-func eventually(t *testing.T, what string, try func() error) {
-	t.Helper()
-	deadline, every := time.After(30*time.Second), time.NewTicker(20*time.Millisecond)
-	defer every.Stop()
-	for err := try(); err != nil; err = try() {
-		select {
-		case <-every.C:
-		case <-deadline:
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
 }
 
 // subscribe gives the gateway's key a subscription, if it has none, that is
@@ -157,10 +149,10 @@ func TestTheGatewaySurvivesAStorageOutage(t *testing.T) {
 	}
 	restart()
 	g.subscribe(t, emulator)
-	eventually(t, "served when the storage is there", answers(200, "usage"))
+	asynctest.Eventually(t, "calls are answered once the storage is there", answers(200, "usage"))
 	emulator.Stop()
-	eventually(t, "refused when it is gone", answers(503, "counters_unavailable"))
+	asynctest.Eventually(t, "calls are refused once it is gone", answers(503, "counters_unavailable"))
 	restart()
 	g.subscribe(t, emulator) // an emulator that is killed may not have saved it yet
-	eventually(t, "served when it is back", answers(200, "usage"))
+	asynctest.Eventually(t, "calls are answered once it is back", answers(200, "usage"))
 }

@@ -184,13 +184,7 @@ func startProcess(t *testing.T, binary, connection, model string, settings ...st
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // does nothing where it has ended
-	eventually(t, "a gateway listens", func() error {
-		response, err := http.Get(p.url + "/")
-		if err == nil {
-			response.Body.Close()
-		}
-		return err
-	})
+	waitForGateway(t, p.url)
 	return p
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/asynctest"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/subscription"
@@ -84,7 +85,7 @@ func TestAProcessThatEndsChargesWhatItReadsOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			// While it is read on, all that was reserved is used up.
-			eventually(t, "the bound is charged", func() error {
+			asynctest.Eventually(t, "the bound is charged", func() error {
 				used, err := quotaUsed(p.url, key)
 				if err == nil && used-before < 3000 {
 					err = fmt.Errorf("%d tokens are used up", used-before)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"tollgate/handler/app"
+	"tollgate/handler/asynctest"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/local/insights"
 	"tollgate/handler/local/r1sim"
@@ -41,13 +42,7 @@ func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 	ended := make(chan int, 1)
 	var out, errs bytes.Buffer
 	go func() { ended <- app.Run(ctx, env(values), &out, &errs) }()
-	eventually(t, "the gateway listens", func() error {
-		response, err := http.Get("http://127.0.0.1:" + port + "/")
-		if err == nil {
-			response.Body.Close()
-		}
-		return err
-	})
+	waitForGateway(t, "http://127.0.0.1:"+port)
 	const prompt = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"a canary of a prompt"}]}`
 	for range 3 {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:"+port+"/models/chat/completions", strings.NewReader(prompt))
@@ -144,13 +139,7 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 	ended := make(chan int, 1)
 	var out, errs bytes.Buffer
 	go func() { ended <- app.Run(ctx, env(values), &out, &errs) }()
-	eventually(t, "the gateway listens", func() error {
-		response, err := http.Get("http://127.0.0.1:" + port + "/")
-		if err == nil {
-			response.Body.Close()
-		}
-		return err
-	})
+	waitForGateway(t, "http://127.0.0.1:"+port)
 	call := func(key, team string) {
 		t.Helper()
 		const prompt = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"hello"}],"max_tokens":5}`
@@ -169,7 +158,7 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 	}
 	arrived := func(team string) {
 		t.Helper()
-		eventually(t, "the metrics of "+team+" arrive", func() error {
+		asynctest.Eventually(t, "the metrics of "+team+" arrive", func() error {
 			if _, calls := service.Sum("Total Tokens", "SubscriptionId", "demo", "Team", team); calls != 1 {
 				return fmt.Errorf("%d calls of %s", calls, team)
 			}

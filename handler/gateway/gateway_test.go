@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/asynctest"
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/gateway"
@@ -32,29 +32,11 @@ type bench struct {
 	key   string
 	store *memstore.Store
 	down  atomic.Bool // the counters
-	log   *buffer
+	log   *asynctest.Buffer
 
 	history *countermem.History
 	calls   atomic.Int64 // that reached upstream
 	serving sync.WaitGroup
-}
-
-// A buffer is a log that may be read while it is written.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 // logged returns the log, once it has the calls that were answered before.
@@ -80,7 +62,7 @@ func fromMinuteStart() func() time.Time {
 // limits and its subscription team-a.
 func newBench(t *testing.T, limits subscription.Limits) *bench {
 	t.Helper()
-	b := &bench{store: memstore.New(), log: &buffer{}, history: countermem.NewHistory(nil)}
+	b := &bench{store: memstore.New(), log: &asynctest.Buffer{}, history: countermem.NewHistory(nil)}
 	b.key = subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo", Limits: limits}, "team-a")
 	return b
 }
@@ -346,19 +328,12 @@ func TestNothingIsForwardedWhileTheCountersAreDown(t *testing.T) {
 		t.Errorf("got %d %s and %d calls to the model, want 503 counters_unavailable, Retry-After and none", response.StatusCode, body, b.calls.Load())
 	}
 	b.down.Store(false)
-	deadline, every := time.After(10*time.Second), time.NewTicker(20*time.Millisecond)
-	defer every.Stop()
-	for {
-		response, body := b.post(t, path, demo)
-		if response.StatusCode == 200 {
-			return
+	asynctest.Eventually(t, "calls are answered with the counters back", func() error {
+		if response, body := b.post(t, path, demo); response.StatusCode != 200 {
+			return fmt.Errorf("got %d %s, want 200", response.StatusCode, body)
 		}
-		select {
-		case <-every.C:
-		case <-deadline:
-			t.Fatalf("with the counters back: got %d %s, want 200", response.StatusCode, body)
-		}
-	}
+		return nil
+	})
 }
 
 func TestAnExceededQuotaIsA403(t *testing.T) {

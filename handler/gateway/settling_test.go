@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/asynctest"
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
@@ -102,15 +103,12 @@ func TestACallWhoseCallerLeavesIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 // until waits until so many tokens are used up.
 func (b *bench) until(t *testing.T, enough func(spent int64) bool) {
 	t.Helper()
-	deadline, every := time.After(20*time.Second), time.NewTicker(5*time.Millisecond)
-	defer every.Stop()
-	for !enough(b.spent(t)) {
-		select {
-		case <-every.C:
-		case <-deadline:
-			t.Fatalf("%d tokens are used up", b.spent(t))
+	asynctest.Eventually(t, "enough tokens are used up", func() error {
+		if spent := b.spent(t); !enough(spent) {
+			return fmt.Errorf("got %d tokens used up", spent)
 		}
-	}
+		return nil
+	})
 }
 
 // chat waits for the report of a chat completion.

@@ -1,38 +1,19 @@
 package gateway_test
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
+	"tollgate/handler/asynctest"
 	"tollgate/handler/gateway"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
 
-// A textLog is a log that several goroutines may write.
-type textLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *textLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *textLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 func TestBadKeysDoNotFloodTheLogAndCallersAreAllLogged(t *testing.T) {
-	var text textLog
+	var text asynctest.Buffer
 	log := slog.New(slog.NewJSONHandler(&text, nil))
 	quiet := strangers.New(log)
 	r := &listener{more: make(chan struct{}, 1000)}

@@ -1,10 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"testing"
-	"time"
 
+	"tollgate/handler/asynctest"
 	"tollgate/handler/local/insights"
 )
 
@@ -21,17 +22,13 @@ func (s *setup) checkLogs(t *testing.T) {
 	if s.insights == nil {
 		t.Skip("telemetry goes to where " + connectionSetting + " says")
 	}
-	deadline, every := time.After(30*time.Second), time.NewTicker(50*time.Millisecond)
-	defer every.Stop()
 	var seen []seenCall
-	for len(seen) < 10 {
-		select {
-		case <-every.C:
-			seen = calls(s.insights.Items())
-		case <-deadline:
-			t.Fatalf("got %d calls, want 10: %v", len(seen), seen)
+	asynctest.Eventually(t, "all calls are reported", func() error {
+		if seen = calls(s.insights.Items()); len(seen) < 10 {
+			return fmt.Errorf("got %d calls, want 10: %v", len(seen), seen)
 		}
-	}
+		return nil
+	})
 	want := []seenCall{{"200", 258, 42}, {"200", 209, 0}}
 	for range 8 {
 		want = append(want, seenCall{"429", 0, 0})

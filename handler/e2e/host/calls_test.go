@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/asynctest"
 	"tollgate/handler/azure"
 	"tollgate/handler/counter/tablestore"
 	"tollgate/handler/limit"
@@ -178,12 +179,12 @@ func TestACallerThatLeavesIsChargedForWhatWasWritten(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the model goes on for nobody")
 	}
-	eventually(t, "the call is logged as client_closed", func() bool { _, found := h.log.call("client_closed"); return found })
+	asynctest.Until(t, "the call is logged as client_closed", func() bool { _, found := h.log.call("client_closed"); return found })
 	line, _ := h.log.call("client_closed")
 	if line.Completion < 2 || line.Completion > 10 || line.Prompt == 0 { // four words
 		t.Errorf("charged are %d tokens of prompt and %d of completion", line.Prompt, line.Completion)
 	}
-	eventually(t, "the counter has what the log says", func() bool { return h.used(t) == line.Prompt+line.Completion })
+	asynctest.Until(t, "the counter has what the log says", func() bool { return h.used(t) == line.Prompt+line.Completion })
 }
 
 // counted lists the counters' keys that hold a text.

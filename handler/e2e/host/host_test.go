@@ -2,7 +2,6 @@ package host_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -21,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/asynctest"
 	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/local/azurite"
@@ -132,7 +132,7 @@ func start(t *testing.T, o options) *running {
 		"HOUSEKEEPING_SCHEDULE=0 0 0 1 1 *", // so that it doesn't fire within a test; a stand-in looks up no local.settings.json
 		"STANDIN_DRAIN_SECONDS=1"}, o.settings...))
 	if !o.fails {
-		eventually(t, "the host answers", func() bool {
+		asynctest.Until(t, "the host answers", func() bool {
 			response, err := http.Get(h.url + "/")
 			if err != nil {
 				return false
@@ -331,39 +331,8 @@ func (h *running) stored(t *testing.T) int64 {
 	return state.Quota - state.Standing(time.Now()).QuotaRemaining
 }
 
-// eventually waits until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	again := time.NewTicker(25 * time.Millisecond)
-	defer again.Stop()
-	for !holds() {
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			t.Fatalf("after %s still waiting for: %s", patience, what)
-		}
-	}
-}
-
-// journal is a log that is written while it is read.
-type journal struct {
-	mutex sync.Mutex
-	text  bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mutex.Lock()
-	defer j.mutex.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mutex.Lock()
-	defer j.mutex.Unlock()
-	return j.text.String()
-}
+// A journal is the log of a host.
+type journal struct{ asynctest.Buffer }
 
 // call is the log line of the first call with an outcome.
 func (j *journal) call(outcome string) (line struct {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tollgate/handler/asynctest"
 )
 
 // thinking is a model that begins a stream at once and then thinks for a time;
@@ -53,7 +55,7 @@ func TestALongThinkOutlivesTheHostsIdleLimit(t *testing.T) {
 	if status != http.StatusOK || !strings.HasSuffix(text, "data: [DONE]\n\n") || strings.Count("\n"+text, "\n:") < 5 {
 		t.Errorf("streamed: %d %s", status, text)
 	}
-	eventually(t, "the stream's 18 tokens are counted", func() bool { return h.used(t) == 18 })
+	asynctest.Until(t, "the stream's 18 tokens are counted", func() bool { return h.used(t) == 18 })
 	status, text = h.answer(t, body(false))
 	if status != http.StatusGatewayTimeout || !strings.Contains(text, "stream: true") {
 		t.Errorf("whole: %d %s", status, text)
@@ -68,11 +70,11 @@ func TestALongThinkOutlivesTheHostsIdleLimit(t *testing.T) {
 // restarted waits until another process than before serves calls.
 func (h *running) restarted(t *testing.T, before int) {
 	t.Helper()
-	eventually(t, "another handler runs", func() bool {
+	asynctest.Until(t, "another handler runs", func() bool {
 		now := h.handler(t)
 		return now != 0 && now != before
 	})
-	eventually(t, "calls are answered again", func() bool {
+	asynctest.Until(t, "calls are answered again", func() bool {
 		response, err := h.post(t.Context(), body(false))
 		if err != nil {
 			return false
@@ -92,7 +94,7 @@ func TestAKilledHandlerIsReplacedAndForgetsNothing(t *testing.T) {
 	if before == 0 {
 		t.Fatal("nothing is counted")
 	}
-	eventually(t, "the counter says so", func() bool { return h.stored(t) >= before })
+	asynctest.Until(t, "storage has all that is used", func() bool { return h.stored(t) >= before })
 	h.restarted(t, h.signal(t, syscall.SIGKILL))
 	if after := h.used(t); after < 2*before { // one call before, and at least one after
 		t.Errorf("%d tokens before, %d after", before, after)
@@ -141,11 +143,11 @@ func TestACallThatTakesTooLongCostsTheHandler(t *testing.T) {
 			t.Errorf("the call is answered with %d", response.StatusCode)
 		}
 	}
-	eventually(t, "another handler runs", func() bool {
+	asynctest.Until(t, "another handler runs", func() bool {
 		now := h.handler(t)
 		return now != 0 && now != before
 	})
-	eventually(t, "it answers", func() bool {
+	asynctest.Until(t, "it answers", func() bool {
 		response, err := http.Get(h.url + "/models")
 		if err != nil {
 			return false
@@ -157,7 +159,7 @@ func TestACallThatTakesTooLongCostsTheHandler(t *testing.T) {
 
 func TestWrongSettingsAreNamedInTheHostsLog(t *testing.T) {
 	h := start(t, options{fails: true, settings: []string{"UPSTREAM_SHAPE=soap"}})
-	eventually(t, "the setting is named", func() bool {
+	asynctest.Until(t, "the setting is named", func() bool {
 		return strings.Contains(h.log.String(), `UPSTREAM_SHAPE is "soap"`)
 	})
 }
@@ -169,7 +171,7 @@ func TestOnlyWhatIsWrongIsAnError(t *testing.T) {
 	if status, text := h.answer(t, body(true)); status != http.StatusOK {
 		t.Fatalf("%d: %s", status, text)
 	}
-	eventually(t, "the call and the version are in the log", func() bool { // which the handler writes a moment later
+	asynctest.Until(t, "the call and the version are in the log", func() bool { // which the handler writes a moment later
 		text := h.log.String()
 		return strings.Contains(text, `"msg":"listening","version":`) && strings.Contains(text, `"msg":"call"`)
 	})
@@ -204,7 +206,7 @@ func TestTheTimerStartsHousekeepingAndNobodyElseCan(t *testing.T) {
 		t.Fatal(err)
 	}
 	response.Body.Close()
-	eventually(t, "the caller's call is in the log", func() bool { return strings.Contains(h.log.String(), `"outcome":"route_not_found"`) })
+	asynctest.Until(t, "the caller's call is in the log", func() bool { return strings.Contains(h.log.String(), `"outcome":"route_not_found"`) })
 	if response.StatusCode != http.StatusNotFound || strings.Contains(h.log.String(), `"msg":"housekeeping"`) {
 		t.Errorf("a caller gets %d", response.StatusCode)
 	}
@@ -217,7 +219,7 @@ func TestTheTimerStartsHousekeepingAndNobodyElseCan(t *testing.T) {
 		t.Errorf("the host answers %d", response.StatusCode)
 	}
 	seen := regexp.MustCompile(`"level":"INFO","msg":"housekeeping","counters":[1-9]`)
-	eventually(t, "housekeeping saw the call's counter", func() bool { return seen.MatchString(h.log.String()) })
+	asynctest.Until(t, "housekeeping saw the call's counter", func() bool { return seen.MatchString(h.log.String()) })
 	if status, text := h.answer(t, body(false)); status != http.StatusOK { // the host has its answer, and goes on
 		t.Errorf("%d: %s", status, text)
 	}

@@ -1,7 +1,6 @@
 package appinsights_test
 
 import (
-	"bytes"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/asynctest"
 	"tollgate/handler/local/insights"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/telemetry/appinsights"
@@ -68,25 +68,7 @@ func (w *wire) answering(status int, header http.Header, body string) {
 type fixture struct {
 	telemetry.Sink
 	service *wire
-	log     *logText
-}
-
-// A logText is a log that can be read while the client writes to it.
-type logText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	log     *asynctest.Buffer
 }
 
 func open(t *testing.T, change func(*appinsights.Config)) *fixture {
@@ -95,7 +77,7 @@ func open(t *testing.T, change func(*appinsights.Config)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &fixture{service: &wire{}, log: &logText{}}
+	b := &fixture{service: &wire{}, log: &asynctest.Buffer{}}
 	config := appinsights.Config{Connection: parsed, Transport: b.service, Log: slog.New(slog.NewTextHandler(b.log, nil)), Role: "gate", Instance: "machine-1"}
 	if change != nil {
 		change(&config)
