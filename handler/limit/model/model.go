@@ -42,7 +42,7 @@ type World struct {
 	Builds int           // writes of an instance
 	Expiry time.Duration // of a lease; 0: longer than the world lasts
 
-	Misled   int  // times that an instance is told a wrong minute
+	Misled   int  // times that an instance is given a wrong minute
 	Astray   int  // ticks that such a time is ahead, or behind where below zero
 	Late     int  // writes whose answer is lost, and which may land late, twice, or never
 	Answers  int  // writes whose answer comes later than the write lands

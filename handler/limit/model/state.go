@@ -33,16 +33,16 @@ type state struct {
 // An instance is one process of the gateway, or a successor in its place.
 type instance struct {
 	ticks  int // of its clock
-	astray int // ticks that it was told too much, or too little
+	astray int // ticks that the time it was given is ahead, or behind if negative
 	tier   int // how many of the newer limits it knows
 	ids    int // of slots, made so far
 	builds int
 	holder limit.Holder
-	tells  []int // settled calls that the next write tells of
+	tells  []int // settled calls that the next write reports
 	raised []int // calls whose raise the next write charges
 	excess int64 // that the next write charges
 	write  *sent // built, and not known to have landed or failed
-	aged   bool  // the write's tombstone is over: its fate can't be told any more
+	aged   bool  // the write's tombstone is gone: its outcome can't be found out any more
 	known  *limit.State
 	at     int // the version of known
 	shadow *limit.Holder
@@ -66,7 +66,7 @@ type sent struct {
 // An orphan is a write whose instance has crashed.
 type orphan struct {
 	sent
-	open int64 // what it tells of
+	open int64 // tokens that it reports
 }
 
 // A call is one call.
@@ -81,10 +81,10 @@ type call struct {
 	used     int64
 	minute   int64
 	epoch    string
-	applied  bool   // the counter was told
+	applied  bool   // it was reported to the counter
 	within   string // the epoch of that counter
 	free     bool   // it is charged to no limit
-	lost     bool   // its instance crashed before it told, or nobody can know
+	lost     bool   // its instance crashed before reporting it, or the outcome can't be known
 }
 
 type stage int
@@ -113,7 +113,7 @@ type books struct {
 	excess  []int64 // excess written, by the minute charged
 	tpm     []int64 // the highest limit of each minute
 	highest int64   // of the minute in which newer limits were adopted last
-	dropped int64   // what instances never told: they ended, or their lease was taken and is charged
+	dropped int64   // tokens never reported: the instance ended, or its lease was reclaimed and is charged
 	deleted bool
 	mended  bool // an instance replaced a counter that wasn't plausible
 }

@@ -13,7 +13,7 @@ type kind int
 
 const (
 	tick         kind = iota // an instance's clock goes on
-	mislead                  // an instance is told a wrong minute
+	mislead                  // an instance is given a wrong minute
 	correct                  // and the right one again
 	take                     // a call reserves tokens of the lease
 	owe                      // a call goes on that was decided without the counter
