@@ -103,8 +103,8 @@ func (s *state) checkLimits() {
 	}
 }
 
-// checkCalls is I4 and I8: an instance tells of each call that was settled, and
-// of no other.
+// checkCalls checks I4 and I8: an instance reports each settled call, and no
+// other.
 func (s *state) checkCalls() {
 	waits := make([]int, len(s.instances))
 	for i := range s.calls {
@@ -146,8 +146,8 @@ func (s *state) checkLease(i int) {
 	}
 }
 
-// checkHistory is I8: what was told stands in the counter, its outbox and the
-// history, once.
+// checkHistory checks I8: whatever was reported is in the counter, its outbox
+// and the history exactly once.
 func (s *state) checkHistory() {
 	requests, tokens := s.stored.Happened.Requests, s.stored.Happened.Total()
 	filed := s.filed(s.stored.Epoch)
