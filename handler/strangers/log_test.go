@@ -1,7 +1,6 @@
 package strangers_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"log/slog"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tollgate/handler/asynctest"
 	"tollgate/handler/strangers"
 )
 
@@ -35,7 +35,7 @@ func read(t *testing.T, log string) (lines int, leftOut map[string]int) {
 
 func TestAFloodIsAFewLinesAndACount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var text bytes.Buffer
+		var text asynctest.Buffer
 		log := strangers.New(slog.New(slog.NewJSONHandler(&text, nil)))
 		const calls = 100_000
 		for range calls {
@@ -59,10 +59,10 @@ func TestAFloodIsAFewLinesAndACount(t *testing.T) {
 		if lines+leftOut["call invalid_api_key"] != calls+21 {
 			t.Errorf("%d lines and %v left out, want all %d calls", lines, leftOut, calls+21)
 		}
-		before := text.Len()
+		before := len(text.String())
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if text.Len() != before {
+		if len(text.String()) != before {
 			t.Errorf("after an hour without calls the log gained %s, want nothing", text.String()[before:])
 		}
 	})
