@@ -37,7 +37,7 @@ func waits(t *testing.T, answer *http.Response) (seconds, ms int64) {
 // minute, when the caller would be refused again.
 func TestADebtIsReportedAlikeEverywhere(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(1275))
-	minute := time.Now().UTC().Truncate(time.Minute)
+	minute := b.now().UTC().Truncate(time.Minute)
 	b.post(t, path, demo) // takes 1,300
 	answer, body := b.post(t, path, demo)
 	var told refused

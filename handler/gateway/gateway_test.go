@@ -33,6 +33,7 @@ type bench struct {
 	store *memstore.Store
 	down  atomic.Bool // the counters
 	log   *asynctest.Buffer
+	now   func() time.Time // the counters' clock
 
 	history *countermem.History
 	calls   atomic.Int64 // that reached upstream
@@ -58,21 +59,20 @@ func fromMinuteStart() func() time.Time {
 	return func() time.Time { return time.Now().Add(ahead) }
 }
 
-// newBench returns a bench without a gateway, whose store has the tier demo with these
-// limits and its subscription team-a.
-func newBench(t *testing.T, limits subscription.Limits) *bench {
+// newBench returns a bench whose store has the tier demo with these limits and its
+// subscription team-a. It has no gateway yet: make one from its config.
+func newBench(t *testing.T, limits subscription.Limits, now func() time.Time) *bench {
 	t.Helper()
-	b := &bench{store: memstore.New(), log: &asynctest.Buffer{}, history: countermem.NewHistory(nil)}
+	b := &bench{store: memstore.New(), log: &asynctest.Buffer{}, now: now, history: countermem.NewHistory(nil)}
 	b.key = subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo", Limits: limits}, "team-a")
 	return b
 }
 
-// config returns the settings of a gateway of the bench, with a clock and in front of
-// an upstream.
-func (b *bench) config(t *testing.T, now func() time.Time, client *upstream.Client) gateway.Config {
+// config returns the settings of a gateway in front of an upstream.
+func (b *bench) config(t *testing.T, client *upstream.Client) gateway.Config {
 	t.Helper()
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
-	counters := counter.New(counter.Config{Now: now, Log: log, Patience: 50 * time.Millisecond, History: b.history, Store: countermem.NewAt(now, func(string) (bool, error) {
+	counters := counter.New(counter.Config{Now: b.now, Log: log, Patience: 50 * time.Millisecond, History: b.history, Store: countermem.NewAt(b.now, func(string) (bool, error) {
 		if b.down.Load() {
 			return false, errors.New("down")
 		}
@@ -101,13 +101,13 @@ func newUpstream(t *testing.T, timeouts upstream.Timeouts, endpoints ...upstream
 
 func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
 	t.Helper()
-	b := newBench(t, limits)
+	b := newBench(t, limits, fromMinuteStart())
 	foundry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.calls.Add(1)
 		model(w, r)
 	}))
 	client := newUpstream(t, timeouts, upstream.Endpoint{URL: foundry.URL, Shape: upstream.OpenAI})
-	config := b.config(t, fromMinuteStart(), client)
+	config := b.config(t, client)
 	change(&config)
 	served := gateway.New(config)
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

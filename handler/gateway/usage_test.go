@@ -54,7 +54,7 @@ func (b *bench) usage(t *testing.T, query string, headers ...string) usageRespon
 
 func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(233, 184))
-	minute := limit.Minute(time.Now())
+	minute := limit.Minute(b.now())
 	for _, row := range []limit.Closed{
 		{Minute: minute - 181, From: minute - 181, Usage: limit.Usage{PromptTokens: 1000}}, // longer ago than three hours
 		{Minute: minute - 90, From: minute - 92, Usage: limit.Usage{PromptTokens: 10, CompletionTokens: 20}, Requests: 3, Charged: 30},
@@ -69,29 +69,29 @@ func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
 	}
 	got := b.usage(t, "")
 	if got.Hours != 3 || len(got.Minutes) != 3 || got.Counted != nil || got.Minute.Used != 467 || got.Minute.Left != 0 {
-		t.Fatalf("%+v", got)
+		t.Fatalf("/usage after 3 calls: got %+v, want 3 minutes, the running one with 467 used and 0 left", got)
 	}
 	if first := got.Minutes[0]; !first.From.Equal(limit.MinuteStart(minute-92)) || !first.Minute.Equal(limit.MinuteStart(minute-90)) || first.Running {
-		t.Errorf("counted together: %+v", first)
+		t.Errorf("first minute: got %+v, want minutes %d to %d counted together, not running", first, minute-92, minute-90)
 	}
 	want := amounts{PromptTokens: 50, CompletionTokens: 417, TotalTokens: 467, Requests: 2, Refused: 1, Charged: 467}
 	if last := got.Minutes[2]; last.amounts != want || !last.Running {
-		t.Errorf("running: %+v, want %+v", last, want)
+		t.Errorf("running minute: got %+v, want %+v", last, want)
 	}
 	want = amounts{PromptTokens: 61, CompletionTokens: 437, TotalTokens: 498, Requests: 6, Refused: 3, Charged: 504, Forfeited: 6}
 	if got.Total != want {
-		t.Errorf("total %+v, want %+v", got.Total, want)
+		t.Errorf("total: got %+v, want %+v", got.Total, want)
 	}
 	if longer := b.usage(t, "?hours=4"); len(longer.Minutes) != 4 || longer.Hours != 4 {
-		t.Errorf("four hours: %+v", longer)
+		t.Errorf("/usage?hours=4: got %+v, want 4 hours with 4 minutes", longer)
 	}
 	for _, hours := range []string{"0", "169", "x", "-1"} {
 		if response, body := b.get(t, "/usage?hours="+hours); response.StatusCode != 400 || !strings.Contains(body, `"param":"hours"`) {
-			t.Errorf("hours=%s: %d %s", hours, response.StatusCode, body)
+			t.Errorf("/usage?hours=%s: got %d %s, want 400 naming hours", hours, response.StatusCode, body)
 		}
 	}
 	if response, body := b.get(t, "/usage?model=gpt-9"); response.StatusCode != 404 || !strings.Contains(body, "model_not_found") {
-		t.Errorf("another's model: %d %s", response.StatusCode, body)
+		t.Errorf("/usage of a model that is not served: got %d %s, want 404 model_not_found", response.StatusCode, body)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestUsageNamesTheCallsThatACounterCounts(t *testing.T) {
 	for ip, used := range map[string]int64{"192.0.2.1": 30, "192.0.2.2": 0} {
 		got := b.usage(t, "", "Client-Ip", ip+":9")
 		if got.Counted == nil || !got.Counted.Shared || fmt.Sprint(got.Counted.Parts) != "map[client-ip:"+ip+" model:DeepSeek-R1]" || got.Minute.Used != used {
-			t.Errorf("%s: %+v of %+v", ip, got.Minute, got.Counted)
+			t.Errorf("%s: got %+v of %+v, want %d used by this client alone", ip, got.Minute, got.Counted, used)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func TestUsageIsAnsweredWithoutItsHistory(t *testing.T) {
 	b.post(t, path, demo)
 	got := b.usage(t, "")
 	if got.Problem == "" || len(got.Minutes) != 1 || got.Minute.Used != 30 {
-		t.Errorf("%+v", got)
+		t.Errorf("/usage: got %+v, want a problem and one minute with 30 used", got)
 	}
 	if !strings.Contains(b.logged(), "history is down") {
 		t.Error("the log doesn't say why")
@@ -141,8 +141,8 @@ func (mute) Rows(ctx context.Context, _ usage.Query) iter.Seq2[usage.Row, error]
 // What the counters know must be answered without waiting minutes for the history.
 func TestUsageDoesNotWaitForASlowHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, subscription.Limits{TokensPerMinute: 300})
-		config := b.config(t, time.Now, nil)
+		b := newBench(t, subscription.Limits{TokensPerMinute: 300}, time.Now)
+		config := b.config(t, nil)
 		config.History = mute{}
 		g := gateway.New(config)
 		began, w := time.Now(), httptest.NewRecorder()
@@ -150,7 +150,7 @@ func TestUsageDoesNotWaitForASlowHistory(t *testing.T) {
 		r.Header.Set("Api-Key", b.key)
 		g.ServeHTTP(w, r)
 		if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, `"problem":`) || !strings.Contains(body, `"limit":300`) || time.Since(began) > 15*time.Second {
-			t.Errorf("after %v: %d %s", time.Since(began), w.Code, body)
+			t.Errorf("after %v: got %d %s, want 200 with a problem and the limit within 15s", time.Since(began), w.Code, body)
 		}
 	})
 }

@@ -28,9 +28,9 @@ func TestACallQueuesForTokens(t *testing.T) {
 	defer foundry.Close()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(20 * time.Second) // clocks begin at a minute's edge
-		b := newBench(t, subscription.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(50 * time.Second)})
+		b := newBench(t, subscription.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(50 * time.Second)}, time.Now)
 		client := newUpstream(t, upstream.Timeouts{}, upstream.Endpoint{URL: foundry.URL, Shape: upstream.OpenAI})
-		config := b.config(t, time.Now, client)
+		config := b.config(t, client)
 		g := gateway.New(config)
 		call := func(ctx context.Context) (status int, header http.Header, waited time.Duration) {
 			defer client.CloseIdle()
