@@ -47,7 +47,7 @@ func launch(t *testing.T, port string) *running {
 	t.Cleanup(func() {
 		stop()
 		if status := <-g.ended; status != app.ExitDone {
-			t.Errorf("status %d: %s", status, errs.String())
+			t.Errorf("got exit status %d, want %d: %s", status, app.ExitDone, errs.String())
 		}
 		if strings.Contains(out.String(), g.key) {
 			t.Error("the log shows the key")
@@ -139,7 +139,7 @@ func TestTheGatewaySurvivesAStorageOutage(t *testing.T) {
 	answers := func(status int, part string) func() error {
 		return func() error {
 			if got, body := g.call(t); got != status || !strings.Contains(body, part) {
-				return fmt.Errorf("%d %s", got, body)
+				return fmt.Errorf("got %d %s, want %d with %q", got, body, status, part)
 			}
 			return nil
 		}

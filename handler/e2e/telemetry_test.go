@@ -60,7 +60,7 @@ func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 	}
 	stop()
 	if status := <-ended; status != app.ExitDone {
-		t.Fatalf("status %d: %s", status, errs.String())
+		t.Fatalf("got exit status %d, want %d: %s", status, app.ExitDone, errs.String())
 	}
 	if faults := service.Faults(); faults != nil {
 		t.Errorf("items break the schema: %v", faults)
@@ -78,14 +78,14 @@ func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 	}
 	sum, calls := service.Sum("Total Tokens", "Client IP", "127.0.0.1", "API ID", "models", "Subscription ID", "demo", "Model", "DeepSeek-R1", "Team", "blue", "Region", "westeurope")
 	if requests != 3 || calls != 3 || sum != spent || sum == 0 {
-		t.Errorf("%d requests with %v tokens, and metrics of %d calls with %v", requests, spent, calls, sum)
+		t.Errorf("got %d requests with %v tokens and metrics of %d calls with %v, want 3 of each with the same tokens", requests, spent, calls, sum)
 	}
 	limit, intervals := service.Sum("Tokens Per Minute Limit", "Subscription ID", "demo", "Product ID", "demo")
 	if intervals == 0 || limit != 300*float64(intervals) { // two, where a minute ended meanwhile
-		t.Errorf("the minute's limit is told as %v in %d intervals", limit, intervals)
+		t.Errorf("got limits a minute that add up to %v in %d intervals, want 300 in each", limit, intervals)
 	}
 	if operations, _ := service.Sum("Table Operations"); operations < 1 {
-		t.Errorf("%v operations of the counters are told", operations)
+		t.Errorf("got %v table operations, want 1 or more", operations)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestWithoutAConnectionStringTelemetryIsOffAndLoggedOnce(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	if status := app.Run(ctx, env(values), &out, &errs); status != app.ExitDone || strings.Count(out.String(), "telemetry is off") != 1 {
-		t.Errorf("status %d: %s%s", status, out.String(), errs.String())
+		t.Errorf("got exit status %d, want %d and one line that telemetry is off: %s%s", status, app.ExitDone, out.String(), errs.String())
 	}
 }
 
@@ -160,7 +160,7 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 		t.Helper()
 		asynctest.Eventually(t, "the metrics of "+team+" arrive", func() error {
 			if _, calls := service.Sum("Total Tokens", "SubscriptionId", "demo", "Team", team); calls != 1 {
-				return fmt.Errorf("%d calls of %s", calls, team)
+				return fmt.Errorf("got %d calls of %s, want 1", calls, team)
 			}
 			return nil
 		})
@@ -180,7 +180,7 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 	}
 	stop()
 	if status := <-ended; status != app.ExitDone {
-		t.Fatalf("status %d: %s", status, errs.String())
+		t.Fatalf("got exit status %d, want %d: %s", status, app.ExitDone, errs.String())
 	}
 	if dropped, _ := service.Sum("Telemetry Dropped", "Reason", "rejected"); dropped != 3 {
 		t.Errorf("%v items are told as given up, want the poisoned call's three metrics", dropped)
@@ -198,7 +198,7 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 		}
 	}
 	if calls != 6 {
-		t.Errorf("%d items of the subscription's 6 calls arrived, the one with the poison included", calls)
+		t.Errorf("got items of %d calls, want 6, the one with the poison included", calls)
 	}
 	if refused, _ := service.Sum("Refusals", "Reason", "invalid_api_key"); refused != junk || standFor < junk-1 || standFor > junk+1 || strangers > junk/2 {
 		t.Errorf("%v refusals, and %d items that stand for %v calls; want %d, in few items", refused, strangers, standFor, junk)

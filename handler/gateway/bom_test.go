@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-func TestTheMarkOfUTF8IsAcceptedAndOthersAreNamed(t *testing.T) {
+func TestAUTF8ByteOrderMarkIsAcceptedAndOthersAreNamed(t *testing.T) {
 	var sent string
 	b := open(t, subscription.Limits{}, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

@@ -138,7 +138,7 @@ func TestASubscriptionHoldsNoMoreThanItsShare(t *testing.T) {
 	})
 }
 
-func TestNoBudgetBoundsNothing(t *testing.T) {
+func TestWithoutABudgetNothingIsBounded(t *testing.T) {
 	if err := newBudget(0).hold("a").growBody(t.Context(), 1<<40); err != nil {
 		t.Error(err)
 	}

@@ -341,7 +341,7 @@ func TestAnExceededQuotaIsA403(t *testing.T) {
 	b.post(t, path, demo)
 	response, body := b.post(t, path, demo)
 	if response.StatusCode != 403 || !strings.Contains(body, "Token quota is exceeded. It is renewed in ") || response.Header.Get("x-apim-remaining-quota-tokens") != "0" {
-		t.Errorf("%d %v %s", response.StatusCode, response.Header, body)
+		t.Errorf("got %d %v %s, want 403 saying when the quota is renewed, with 0 left", response.StatusCode, response.Header, body)
 	}
 }
 

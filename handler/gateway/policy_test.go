@@ -127,7 +127,7 @@ func openFor(t *testing.T, models []string, limits subscription.Limits, model ht
 	return openWith(t, limits, func(c *gateway.Config) { c.Models = models }, upstream.Timeouts{}, model)
 }
 
-func TestTheNewerNameOfTheCapIsForModelsThatReadNoOther(t *testing.T) {
+func TestMaxCompletionTokensIsSentToModelsThatReadNoOtherCap(t *testing.T) {
 	for model, want := range map[string]string{"DeepSeek-R1": "max_tokens=5", "gpt-4o": "max_tokens=5", "o3-mini": "max_completion_tokens=5", "GPT-5.1": "max_completion_tokens=5", "o10": "max_tokens=5"} {
 		var asked caps
 		b := openFor(t, []string{model}, subscription.Limits{MaxCompletionTokens: 5}, recording(t, &asked, 30))
@@ -245,7 +245,7 @@ func TestTheErrorForACallThatNeverFitsSaysByHowMuch(t *testing.T) {
 }
 
 // A quota's message begins as API Management's does, and says when the quota is renewed.
-func TestTheQuotasMessage(t *testing.T) {
+func TestTheQuotasMessageSaysWhenItIsRenewed(t *testing.T) {
 	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
 	b.post(t, path, demo)
 	response, body := b.post(t, path, demo)

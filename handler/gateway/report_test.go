@@ -113,7 +113,7 @@ func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
 
 // The gateway's own counts of prompts, and of answers without usage, are what the
 // model reports.
-func TestCountAndUsageAgreeToTheToken(t *testing.T) {
+func TestTheGatewaysCountsEqualTheModelsUsage(t *testing.T) {
 	var model r1sim.Endpoint
 	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 100_000}, func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("Api-Key", r1sim.Key)
@@ -130,12 +130,12 @@ func TestCountAndUsageAgreeToTheToken(t *testing.T) {
 			counted := reports.next()
 			if told.Usage == nil || counted.Usage == nil || !told.Usage.Known || counted.Usage.Known ||
 				told.Usage.PromptTokens != counted.Usage.PromptTokens || told.Usage.CompletionTokens != counted.Usage.CompletionTokens || told.Estimate != told.Usage.PromptTokens {
-				t.Errorf("%s %s: told %+v with an estimate of %d, counted %+v", path, fields, told.Usage, told.Estimate, counted.Usage)
+				t.Errorf("%s %s: got usage %+v with an estimate of %d from the endpoint and %+v from counting, want the same", path, fields, told.Usage, told.Estimate, counted.Usage)
 			}
 		}
 	}
 	if estimates := strings.Count(b.log.String(), `"prompt_estimate":25,"prompt_tokens":25`); estimates != 16 {
-		t.Errorf("%d of 16 calls have the estimate beside their usage in the log", estimates)
+		t.Errorf("got %d calls with the estimate beside their usage in the log, want all 16", estimates)
 	}
 }
 
@@ -158,7 +158,7 @@ func TestUpstreamsOwnErrorIsNotReportedAsARefusal(t *testing.T) {
 		b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, refusing(503, text))
 		b.post(t, path, demo)
 		if c := reports.next(); c.Status != 503 || c.Refused || c.Outcome != "upstream_error" {
-			t.Errorf("%q: reported %d, %q, refused %t", text, c.Status, c.Outcome, c.Refused)
+			t.Errorf("%q: reported %d, %q, refused %t; want 503, upstream_error, not refused", text, c.Status, c.Outcome, c.Refused)
 		}
 	}
 }

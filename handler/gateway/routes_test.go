@@ -130,7 +130,7 @@ func TestAnthropicsClientsShowTheMessage(t *testing.T) {
 	}
 	for _, path := range []string{"/v1/responses", "/v1/threads/t/messages"} {
 		if _, body := b.post(t, path, `{}`); strings.HasPrefix(body, `{"type"`) {
-			t.Errorf("%s, which isn't Anthropic's, is answered %s", path, body)
+			t.Errorf("%s: got %s, want an error in OpenAI's form", path, body)
 		}
 	}
 }

@@ -86,7 +86,7 @@ func TestACallWhoseCallerLeavesIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 				<-gone
 				b.serving.Wait()
 				if spent := b.spent(t); spent < 6000 { // the cap, or a minute at 100 a second
-					t.Errorf("%d tokens are used up when the caller has left", spent)
+					t.Errorf("got %d tokens used up when the caller has left, want 6000 or more", spent)
 				}
 				close(left)
 				if line := log.chat(t); line.Outcome != "client_closed" || line.Prompt+line.Completion != test.want {
@@ -224,7 +224,7 @@ func TestAnAnswerThatIsTooLargeIsChargedItsBound(t *testing.T) {
 		answer(strings.Replace(answered, `{"choices"`, `{"choices":[{"index":7,"message":{"content":"a"},"logprobs":"`+strings.Repeat("x", upstream.MaxBody)+`"}],"c"`, 1)))
 	body := strings.Replace(strings.Replace(asked, "{", `{"n":8,"max_tokens":1000,`, 1), "DeepSeek-R1", "gpt-4o", 1)
 	if status, text, _ := b.read(t.Context(), body); status != 502 {
-		t.Errorf("%d %.200s", status, text)
+		t.Errorf("got %d %.200s, want 502", status, text)
 	}
 	if line := log.chat(t); line.Completion != 8000 {
 		t.Errorf("reported %+v, want 8 x 1000 tokens", line)
@@ -243,7 +243,7 @@ func TestTheRefusalOfAnUnboundedCallNamesItsField(t *testing.T) {
 		} {
 			response, text := b.post(t, path, body)
 			if full := reserve == subscription.ReserveFull; full != (response.StatusCode == 400) || full && !strings.Contains(text, `"param":"`+field+`"`) {
-				t.Errorf("%s, %s: %d %s", reserve, field, response.StatusCode, text)
+				t.Errorf("%s, %s: got %d %s, want 400 naming the field: %t", reserve, field, response.StatusCode, text, full)
 			}
 		}
 	}
@@ -280,7 +280,7 @@ func TestTheCapIsSentInTheFieldThatTheModelObeys(t *testing.T) {
 			}, upstream.Timeouts{}, nil)
 			response, text := b.post(t, path, strings.Replace(with(test.fields), "DeepSeek-R1", test.model, 1))
 			if response.StatusCode != 200 || got.String() != test.want {
-				t.Errorf("%+v, %s: %d, asked for %q: %s", test, shape, response.StatusCode, got, text)
+				t.Errorf("%+v, %s: got %d and sent %q, want 200 and %q: %s", test, shape, response.StatusCode, got.String(), test.want, text)
 			}
 		}
 	}
@@ -311,7 +311,7 @@ func TestUsageIsRequestedOnlyWhereTheEndpointSupportsIt(t *testing.T) {
 		}), "gpt-4o"
 		b := openWith(t, subscription.Limits{}, before(t, test.endpoint), upstream.Timeouts{}, nil)
 		if response, text := b.post(t, path, strings.Replace(stream, "{", "{"+test.fields, 1)); response.StatusCode != 200 || strings.Contains(sent, "stream_options") != test.want {
-			t.Errorf("%s: %d %s, sent %s", name, response.StatusCode, text, sent)
+			t.Errorf("%s: got %d %s and sent %s, want 200 and stream_options in it: %t", name, response.StatusCode, text, sent, test.want)
 		}
 	}
 }

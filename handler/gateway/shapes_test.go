@@ -66,7 +66,7 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 			}
 			var sent struct{ Model string }
 			if err := json.Unmarshal([]byte(body), &sent); err != nil || c.model != "" && sent.Model != c.model || !strings.HasSuffix(body, rest) {
-				t.Errorf("%s to %s: sent %s", from, to, body)
+				t.Errorf("%s to %s: sent %s, want the model %q and at the end %s", from, to, body, c.model, rest)
 			}
 		}
 	}
@@ -82,11 +82,11 @@ func TestAProvisionedDeploymentOverflows(t *testing.T) {
 	for range 30 {
 		response, body := b.post(t, path, demo)
 		if response.StatusCode != 200 || response.Header.Get("x-tollgate-upstream") != "pay-as-you-go" {
-			t.Fatalf("%d %v %s", response.StatusCode, response.Header, body)
+			t.Fatalf("got %d %v %s, want 200 from pay-as-you-go", response.StatusCode, response.Header, body)
 		}
 	}
 	if used := b.spent(t); used != 3000 {
-		t.Errorf("%d tokens used up by 30 calls of 100", used)
+		t.Errorf("got %d tokens used up by 30 calls of 100, want 3000", used)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestAStreamThatHasBegunStaysWhereItIs(t *testing.T) {
 			events(said+together+finished)(w, r)
 		}), Shape: upstream.OpenAI, Priority: 2}), upstream.Timeouts{}, nil)
 	if status, body, err := b.read(t.Context(), stream); status != 200 || body != thought || err == nil || asked != 0 {
-		t.Errorf("%d %q, %v, %d calls to the second", status, body, err, asked)
+		t.Errorf("got %d %q, %v and %d calls to the second; want 200 %q, an error and none", status, body, err, asked, thought)
 	}
 }
 
@@ -176,7 +176,7 @@ func TestADroppedCapIsIgnored(t *testing.T) {
 		for value, want := range map[string]string{"drop": "max_tokens=100", "pass-through": passed} {
 			body := strings.Replace(with(`"max_completion_tokens":1,`), "DeepSeek-R1", model, 1)
 			if response, text := b.post(t, path, body, "Extra-Parameters", value); response.StatusCode != 200 {
-				t.Fatalf("%d %s", response.StatusCode, text)
+				t.Fatalf("got %d %s, want 200", response.StatusCode, text)
 			}
 			if asked.String() != want {
 				t.Errorf("%s, %s: asked for %q, want %q", model, value, asked, want)
@@ -195,7 +195,7 @@ func TestAnAnswerThatNamesNoTypeIsJSON(t *testing.T) {
 		})
 		response, body := b.post(t, path, demo)
 		if got := response.Header["Content-Type"]; response.StatusCode != status || body != answered || len(got) != 1 || got[0] != "application/json" {
-			t.Errorf("%d %q %s", response.StatusCode, got, body)
+			t.Errorf("got %d %q %s, want %d application/json %s", response.StatusCode, got, body, status, answered)
 		}
 	}
 }
@@ -220,7 +220,7 @@ func TestADeploymentMayHaveASlashInItsName(t *testing.T) {
 	b := openWith(t, subscription.Limits{}, func(c *gateway.Config) { c.Models = []string{"deepseek-ai/DeepSeek-R1"} }, upstream.Timeouts{}, answer(answered))
 	for _, name := range []string{"deepseek-ai/DeepSeek-R1", "deepseek-ai%2FDeepSeek-R1"} {
 		if response, body := b.post(t, "/openai/deployments/"+name+"/chat/completions", demo); response.StatusCode != 200 {
-			t.Errorf("%s: %d %s", name, response.StatusCode, body)
+			t.Errorf("%s: got %d %s, want 200", name, response.StatusCode, body)
 		}
 	}
 }
@@ -246,11 +246,11 @@ func TestModelsAreListedForTheSubscription(t *testing.T) {
 			var names []string
 			for _, model := range listed.Data {
 				if names = append(names, model.ID); model.Created == nil || model.OwnedBy == "" {
-					t.Errorf("%s: a field of OpenAI's is missing: %s", at, body)
+					t.Errorf("%s: got %s, want OpenAI's created and owned_by in each model", at, body)
 				}
 			}
 			if err != nil || response.StatusCode != 200 || strings.Join(names, " ") != test.want || listed.Object != "list" {
-				t.Errorf("%s, tier %v: %d %s", at, test.tier, response.StatusCode, body)
+				t.Errorf("%s, tier %v: got %d %s, want 200 with the models %s", at, test.tier, response.StatusCode, body, test.want)
 			}
 		}
 		response, body := b.post(t, path, demo)

@@ -38,7 +38,7 @@ func TestALongAnswerIsAcceptedPieceByPiece(t *testing.T) {
 		c := &call{w: w}
 		c.answer(http.StatusOK, "", make([]byte, size))
 		if w.Body.Len() != size {
-			t.Errorf("%d bytes: %d were written", size, w.Body.Len())
+			t.Errorf("got %d bytes written, want %d", w.Body.Len(), size)
 		}
 		if pieces == 0 {
 			if len(w.deadlines) > 0 {

@@ -36,7 +36,7 @@ func TestBadKeysDoNotFloodTheLogAndCallersAreAllLogged(t *testing.T) {
 		}
 	}
 	if n := strings.Count(said, `"status":200`); n != calls {
-		t.Errorf("%d lines about the %d calls of a subscription", n, calls)
+		t.Errorf("got %d lines about a subscription's calls, want %d", n, calls)
 	}
 	if n := len(r.calls); n != 3*calls {
 		t.Errorf("%d reports to telemetry, want all %d: it samples itself", n, 3*calls)

@@ -18,7 +18,7 @@ func TestAStreamReportsItsUsageInAComment(t *testing.T) {
 	_, body, err := b.read(t.Context(), stream)
 	want := thought + said + stopped + ": x-apim-tokens-consumed: 100\n: x-apim-remaining-tokens: 200\n: x-apim-remaining-quota-tokens: 900\n\n" + finished
 	if body != want || err != nil {
-		t.Errorf("%q, %v", body, err)
+		t.Errorf("got %q, %v; want %q", body, err, want)
 	}
 	plain := open(t, subscription.Limits{TokensPerMinute: 300}, events(thought+said+stopped+told+finished))
 	if _, body := plain.post(t, path, stream); body != thought+said+stopped+finished {
@@ -44,7 +44,7 @@ func TestAStreamsHeadersAreLeftAloneOnceItIsRelayed(t *testing.T) {
 		})
 		response, body := b.post(t, path, stream)
 		if h := response.Header; h.Get("x-apim-remaining-tokens") != test.remaining || h.Get("x-apim-tokens-consumed") != test.consumed {
-			t.Errorf("%s: %v %s", name, h, body)
+			t.Errorf("%s: got %v %s, want %q remaining and %q consumed", name, h, body, test.remaining, test.consumed)
 		}
 	}
 }

@@ -84,7 +84,7 @@ func promptIn(t *testing.T, body string) int64 {
 	}
 	n, err := tokens.ForModel("DeepSeek-R1").CountChat(r.Messages, r.Tools)
 	if err != nil || n < 1 {
-		t.Fatalf("%d tokens, %v", n, err)
+		t.Fatalf("got %d tokens, %v; want 1 or more", n, err)
 	}
 	return int64(n)
 }
@@ -412,15 +412,15 @@ func TestUpstreamsRetryAfterIsPassedOn(t *testing.T) {
 			b := open(t, subscription.Limits{TokensPerMinute: 300}, refusing(status, `{"error":"theirs"}`, headers...))
 			response, body := b.post(t, path, asked)
 			if response.StatusCode != status || body != `{"error":"theirs"}` || (status != 408 && (response.Header.Get("x-apim-remaining-tokens") != "300" || response.Header.Get("x-apim-tokens-consumed") != "")) || response.Header.Get("x-tollgate-upstream") != "upstream-1" {
-				t.Errorf("%d, %s: %d %v %s", status, name, response.StatusCode, response.Header, body)
+				t.Errorf("%d, %s: got %d %v %s, want the endpoint's own answer and 300 tokens remaining", status, name, response.StatusCode, response.Header, body)
 			}
 			for i := 0; i < len(headers); i += 2 {
 				if got := response.Header.Get(headers[i]); got != headers[i+1] {
-					t.Errorf("%d, %s: %s is %q", status, name, headers[i], got)
+					t.Errorf("%d, %s: got %s %q, want %q", status, name, headers[i], got, headers[i+1])
 				}
 			}
 			if len(headers) == 0 && response.Header.Get("Retry-After") != "" {
-				t.Errorf("%d: a time that upstream didn't say: %v", status, response.Header)
+				t.Errorf("%d: got Retry-After %q, want none, as the endpoint sent none", status, response.Header.Get("Retry-After"))
 			}
 		}
 	}
@@ -431,7 +431,7 @@ func TestTheTextOfSeveralCompletionsIsCounted(t *testing.T) {
 	b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, upstream.Timeouts{}, events(
 		strings.ReplaceAll(said, `"index":0`, `"index":1`)+said+thought+stopped+finished))
 	if status, body, err := b.read(t.Context(), stream); status != 200 || err != nil {
-		t.Fatalf("%d %s %v", status, body, err)
+		t.Fatalf("got %d %s, %v; want 200", status, body, err)
 	}
 	if got, want := log.call(t).Completion, textOf(`It is late "now".`)+textOf(`It is late "now".Let me think of the hour.`); got != want {
 		t.Errorf("%d tokens, want %d", got, want)

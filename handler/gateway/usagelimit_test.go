@@ -40,7 +40,7 @@ func (a *archive) Rows(_ context.Context, q usage.Query) iter.Seq2[usage.Row, er
 }
 
 // The 168 values of hours must not cost a reading each, nor must concurrent callers.
-func TestAllSpansTogetherCostThreeReadings(t *testing.T) {
+func TestAllSpansTogetherNeedThreeReadsOfTheHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, now := new(archive), time.Now()
 		var h historyCache

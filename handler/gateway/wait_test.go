@@ -70,7 +70,7 @@ func TestACallThatWouldQueueTooLongIsRefusedAtOnce(t *testing.T) {
 	response, body := b.post(t, path, demo)
 	var seconds int
 	if _, err := fmt.Sscan(response.Header.Get("Retry-After"), &seconds); err != nil || response.StatusCode != 429 || seconds < 120 || time.Since(began) > 30*time.Second {
-		t.Errorf("%d after %s, %v: %s", response.StatusCode, time.Since(began), response.Header, body)
+		t.Errorf("got %d after %s, %v: %s; want 429 at once with Retry-After of 120 s or more", response.StatusCode, time.Since(began), response.Header, body)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 			t.Errorf("%s: %d, %d used, want %d: %s", name, response.StatusCode, used, test.used, answer)
 		}
 		if held-before < 25_000 {
-			t.Errorf("%s: %d reserved, which is no bound without a count", name, held-before)
+			t.Errorf("%s: got %d tokens reserved, want 25000 or more, the bound without a count", name, held-before)
 		}
 	}
 }
@@ -144,7 +144,7 @@ func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if response, body := first.post(t, path, longPrompt); response.StatusCode != 200 {
-		t.Errorf("%d %s", response.StatusCode, body)
+		t.Errorf("got %d %s, want 200", response.StatusCode, body)
 	}
 	if got := first.usage(t, ""); got.Total.Refused != 0 || got.Total.Requests != 3 {
 		t.Errorf("%+v; want three calls and no refusal", got.Total)
@@ -164,7 +164,7 @@ func TestAnUndecidedCallHoldsNoSizeBound(t *testing.T) {
 	b.down.Store(true)
 	for range 10 { // more than may be held at once
 		if response, body := b.post(t, path, longPrompt); response.StatusCode != 503 {
-			t.Errorf("%d %s", response.StatusCode, body)
+			t.Errorf("got %d %s, want 503", response.StatusCode, body)
 		}
 	}
 	b.down.Store(false)
@@ -173,7 +173,7 @@ func TestAnUndecidedCallHoldsNoSizeBound(t *testing.T) {
 	}
 	before := b.usage(t, "").Minute.Used
 	if b.post(t, path, longPrompt); held-before < 25_000 {
-		t.Errorf("%d reserved: the prompt was counted", held-before)
+		t.Errorf("got %d tokens reserved, want 25000 or more: the prompt is not counted", held-before)
 	}
 }
 

@@ -54,7 +54,7 @@ func TestTheArticlesTenCallsUnderAHost(t *testing.T) {
 		}
 		if refused := response.StatusCode == http.StatusTooManyRequests; refused != (response.Header.Get("x-apim-retry-after") != "" && response.Header.Get("Retry-After") != "") ||
 			refused && !strings.Contains(string(text), "Token limit is exceeded. Try again in ") {
-			t.Errorf("call %d: %v\n%s", i+1, response.Header, text)
+			t.Errorf("call %d: got %v\n%s\nwant a refusal, and no other answer, to say when to try again", i+1, response.Header, text)
 		}
 	}
 }
@@ -154,7 +154,7 @@ func TestAStreamComesThroughTheHostEventByEvent(t *testing.T) {
 		}
 	}
 	if lines.Err() != nil || last != "data: [DONE]" {
-		t.Errorf("the stream ends with %q: %v", last, lines.Err())
+		t.Errorf("the stream ends with %q, %v; want data: [DONE]", last, lines.Err())
 	}
 }
 
@@ -182,7 +182,7 @@ func TestACallerThatLeavesIsChargedForWhatWasWritten(t *testing.T) {
 	asynctest.Until(t, "the call is logged as client_closed", func() bool { _, found := h.log.call("client_closed"); return found })
 	line, _ := h.log.call("client_closed")
 	if line.Completion < 2 || line.Completion > 10 || line.Prompt == 0 { // four words
-		t.Errorf("charged are %d tokens of prompt and %d of completion", line.Prompt, line.Completion)
+		t.Errorf("got %d tokens of prompt and %d of completion charged, want the prompt and 2 to 10", line.Prompt, line.Completion)
 	}
 	asynctest.Until(t, "the counter has what the log says", func() bool { return h.used(t) == line.Prompt+line.Completion })
 }
@@ -231,11 +231,11 @@ func TestTheClientsAddressIsThePlatforms(t *testing.T) {
 			c.o.limits = byAddress
 			h := start(t, c.o)
 			if status, text := h.answer(t, body(false), c.claims...); status != http.StatusOK {
-				t.Fatalf("%d: %s", status, text)
+				t.Fatalf("got %d %s, want 200", status, text)
 			}
 			keys := counted(t, h.id)
 			if len(keys) != 1 || !strings.Contains(keys[0], c.want) {
-				t.Errorf("counted by %q", keys)
+				t.Errorf("got counters %q, want one with %s", keys, c.want)
 			}
 		})
 	}

@@ -45,20 +45,20 @@ func (m thinking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprint(w, `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"well"}}],`+usage+"}")
 }
 
-// TestALongThinkOutlivesTheHostsIdleLimit: the host's 240 s are 2 here, and the
+// TestALongSilenceOutlastsTheHostsIdleLimit: the host's 240 s are 2 here, and the
 // gateway's limits shortened likewise.
-func TestALongThinkOutlivesTheHostsIdleLimit(t *testing.T) {
+func TestALongSilenceOutlastsTheHostsIdleLimit(t *testing.T) {
 	model := thinking{5 * time.Second, make(chan struct{}, 1)}
 	h := start(t, options{model: model, limits: yearly,
 		settings: []string{"STANDIN_IDLE_SECONDS=2", "KEEP_ALIVE_INTERVAL=500ms", "UPSTREAM_TIMEOUT=1s", "SETTLE_TIMEOUT=1s"}})
 	status, text := h.answer(t, body(true))
 	if status != http.StatusOK || !strings.HasSuffix(text, "data: [DONE]\n\n") || strings.Count("\n"+text, "\n:") < 5 {
-		t.Errorf("streamed: %d %s", status, text)
+		t.Errorf("streamed: got %d %s, want 200 with 5 comments or more and [DONE]", status, text)
 	}
 	asynctest.Until(t, "the stream's 18 tokens are counted", func() bool { return h.used(t) == 18 })
 	status, text = h.answer(t, body(false))
 	if status != http.StatusGatewayTimeout || !strings.Contains(text, "stream: true") {
-		t.Errorf("whole: %d %s", status, text)
+		t.Errorf("whole: got %d %s, want 504 that recommends stream: true", status, text)
 	}
 	select {
 	case <-model.left:
@@ -88,7 +88,7 @@ func (h *running) restarted(t *testing.T, before int) {
 func TestAKilledHandlerIsReplacedAndForgetsNothing(t *testing.T) {
 	h := start(t, options{limits: yearly})
 	if status, text := h.answer(t, body(false)); status != http.StatusOK {
-		t.Fatalf("%d: %s", status, text)
+		t.Fatalf("got %d %s, want 200", status, text)
 	}
 	before := h.used(t)
 	if before == 0 {
@@ -97,11 +97,11 @@ func TestAKilledHandlerIsReplacedAndForgetsNothing(t *testing.T) {
 	asynctest.Until(t, "storage has all that is used", func() bool { return h.stored(t) >= before })
 	h.restarted(t, h.signal(t, syscall.SIGKILL))
 	if after := h.used(t); after < 2*before { // one call before, and at least one after
-		t.Errorf("%d tokens before, %d after", before, after)
+		t.Errorf("got %d tokens used after the restart and another call, want %d or more", after, 2*before)
 	}
 }
 
-func TestACallUnderWayDiesWithItsHandler(t *testing.T) {
+func TestAStreamBreaksOffWhenItsHandlerIsKilled(t *testing.T) {
 	model := newPaused()
 	h := start(t, options{model: model})
 	response, err := h.post(t.Context(), body(true))
@@ -114,7 +114,7 @@ func TestACallUnderWayDiesWithItsHandler(t *testing.T) {
 	}
 	h.signal(t, syscall.SIGKILL)
 	if rest, err := io.ReadAll(response.Body); err == nil {
-		t.Errorf("the stream seems whole: %s", rest)
+		t.Errorf("got the whole rest of the stream, want an error: %s", rest)
 	}
 }
 
@@ -140,7 +140,7 @@ func TestACallThatTakesTooLongCostsTheHandler(t *testing.T) {
 	if err == nil {
 		response.Body.Close()
 		if response.StatusCode < http.StatusInternalServerError {
-			t.Errorf("the call is answered with %d", response.StatusCode)
+			t.Errorf("the call: got %d, want 500 or more", response.StatusCode)
 		}
 	}
 	asynctest.Until(t, "another handler runs", func() bool {
@@ -164,19 +164,19 @@ func TestWrongSettingsAreNamedInTheHostsLog(t *testing.T) {
 	})
 }
 
-// TestOnlyWhatIsWrongIsAnError: the host takes all that a handler writes to
+// TestACallLogsNoErrorUnderTheHost: the host takes all that a handler writes to
 // standard error for errors.
-func TestOnlyWhatIsWrongIsAnError(t *testing.T) {
+func TestACallLogsNoErrorUnderTheHost(t *testing.T) {
 	h := start(t, options{})
 	if status, text := h.answer(t, body(true)); status != http.StatusOK {
-		t.Fatalf("%d: %s", status, text)
+		t.Fatalf("got %d %s, want 200", status, text)
 	}
 	asynctest.Until(t, "the call and the version are in the log", func() bool { // which the handler writes a moment later
 		text := h.log.String()
 		return strings.Contains(text, `"msg":"listening","version":`) && strings.Contains(text, `"msg":"call"`)
 	})
 	if text := h.log.String(); strings.Contains(strings.ToLower(text), "[error]") {
-		t.Errorf("the host logs an error:\n%s", text)
+		t.Errorf("got an error in the host's log, want none:\n%s", text)
 	}
 }
 
@@ -189,7 +189,7 @@ func TestAnotherMethodOrPathIsAnsweredByTheGateway(t *testing.T) {
 		}
 		response.Body.Close()
 		if response.StatusCode != want || response.Header.Get("X-Request-Id") == "" {
-			t.Errorf("GET %s: %d, request id %q", path, response.StatusCode, response.Header.Get("X-Request-Id"))
+			t.Errorf("GET %s: got %d, request id %q; want %d and an id", path, response.StatusCode, response.Header.Get("X-Request-Id"), want)
 		}
 	}
 }
@@ -199,7 +199,7 @@ func TestAnotherMethodOrPathIsAnsweredByTheGateway(t *testing.T) {
 func TestTheTimerStartsHousekeepingAndNobodyElseCan(t *testing.T) {
 	h := start(t, options{limits: yearly})
 	if status, text := h.answer(t, body(false)); status != http.StatusOK {
-		t.Fatalf("%d: %s", status, text)
+		t.Fatalf("got %d %s, want 200", status, text)
 	}
 	response, err := http.Post(h.url+"/housekeeping", "application/json", strings.NewReader("{}"))
 	if err != nil {
@@ -208,7 +208,7 @@ func TestTheTimerStartsHousekeepingAndNobodyElseCan(t *testing.T) {
 	response.Body.Close()
 	asynctest.Until(t, "the caller's call is in the log", func() bool { return strings.Contains(h.log.String(), `"outcome":"route_not_found"`) })
 	if response.StatusCode != http.StatusNotFound || strings.Contains(h.log.String(), `"msg":"housekeeping"`) {
-		t.Errorf("a caller gets %d", response.StatusCode)
+		t.Errorf("a caller gets %d, want 404 and no housekeeping in the log", response.StatusCode)
 	}
 	response, err = http.Post(h.url+"/admin/functions/housekeeping", "application/json", strings.NewReader(`{"input":""}`))
 	if err != nil {
@@ -216,11 +216,11 @@ func TestTheTimerStartsHousekeepingAndNobodyElseCan(t *testing.T) {
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusAccepted {
-		t.Errorf("the host answers %d", response.StatusCode)
+		t.Errorf("the host answers %d, want 202", response.StatusCode)
 	}
 	seen := regexp.MustCompile(`"level":"INFO","msg":"housekeeping","counters":[1-9]`)
 	asynctest.Until(t, "housekeeping saw the call's counter", func() bool { return seen.MatchString(h.log.String()) })
 	if status, text := h.answer(t, body(false)); status != http.StatusOK { // the host has its answer, and goes on
-		t.Errorf("%d: %s", status, text)
+		t.Errorf("got %d %s, want 200", status, text)
 	}
 }
