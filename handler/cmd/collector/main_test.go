@@ -25,7 +25,7 @@ func TestItemsArePrinted(t *testing.T) {
 	setting, connection, _ := strings.Cut(lines.Text(), "=")
 	parsed, err := appinsights.ParseConnection(connection)
 	if err != nil || setting != "APPLICATIONINSIGHTS_CONNECTION_STRING" {
-		t.Fatalf("got %s (error %v), want a connection string", lines.Text(), err)
+		t.Fatalf("got %q (error %v), want APPLICATIONINSIGHTS_CONNECTION_STRING and its value", lines.Text(), err)
 	}
 	client, err := appinsights.New(appinsights.Config{Connection: parsed, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -33,7 +33,7 @@ func TestItemsArePrinted(t *testing.T) {
 	}
 	client.Send(telemetry.Batch{Metrics: []telemetry.Metric{{Name: telemetry.TotalTokens, At: time.Now(), Sum: 258, Min: 258, Max: 258, Count: 1}}})
 	if !lines.Scan() || !strings.HasSuffix(lines.Text(), "llm/Total Tokens 258 {}") {
-		t.Errorf("got %q, want the metric", lines.Text())
+		t.Errorf("got %q, want a line that ends with llm/Total Tokens 258 {}", lines.Text())
 	}
 	if err := client.Close(t.Context()); err != nil {
 		t.Error(err)

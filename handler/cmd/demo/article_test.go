@@ -40,7 +40,7 @@ func unindented(t *testing.T, file string) string {
 // Control with Azure AI Gateway"), which has lost its indentation.
 func TestTheScriptDiffersFromTheArticlesOnlyInIndentation(t *testing.T) {
 	if unindented(t, testdata+"article.py") != unindented(t, testdata+"article.py.txt") {
-		t.Error("article.py differs from article.py.txt in more than leading white space")
+		t.Error("got an article.py that differs from article.py.txt in more than leading white space, want no other difference")
 	}
 }
 
@@ -98,7 +98,7 @@ func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
 	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
 	output, err := script.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v:\n%s", err, output)
+		t.Fatalf("the article's script: got %v, want it to succeed:\n%s", err, output)
 	}
 	text := string(output)
 	for _, want := range []string{

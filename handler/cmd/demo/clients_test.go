@@ -48,7 +48,7 @@ func (s *setup) through(t *testing.T, key, client, mode, retries string) (got se
 		err = json.Unmarshal(output, &got)
 	}
 	if err != nil {
-		t.Errorf("%s %s printed %q: %v", client, mode, output, err)
+		t.Errorf("%s %s: got %q and error %v, want its JSON result", client, mode, output, err)
 	}
 	return got
 }
@@ -79,7 +79,7 @@ func TestOfficialClients(t *testing.T) {
 	for _, client := range append(clientNames, "apim") {
 		for _, mode := range []string{"plain", "stream"} {
 			if got := s.through(t, roomy, client, mode, "0"); !got.answered(client != "inference" || mode == "plain") {
-				t.Errorf("%s %s: %+v", client, mode, got)
+				t.Errorf("%s %s: got %+v, want an answer", client, mode, got)
 			}
 		}
 	}
@@ -135,6 +135,6 @@ func until(t *testing.T, when time.Time) {
 	select {
 	case <-time.After(time.Until(when)):
 	case <-t.Context().Done():
-		t.Fatal(t.Context().Err())
+		t.Fatalf("got %v before %s, want to reach that time", t.Context().Err(), when)
 	}
 }

@@ -20,7 +20,7 @@ func TestEveryLinkedModulesLicenceIsWritten(t *testing.T) {
 	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./handler")
 	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("go build: got %v: %s, want the binary", err, out)
 	}
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
@@ -39,29 +39,29 @@ func TestEveryLinkedModulesLicenceIsWritten(t *testing.T) {
 	for _, module := range info.Deps {
 		dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module.Path).Output()
 		if err != nil {
-			t.Fatalf("%s: %v", module.Path, err)
+			t.Fatalf("%s: got %v, want its licence files", module.Path, err)
 		}
 		heading := rule + module.Path + " " + module.Version + "\n" + rule
 		_, after, found := strings.Cut(string(text), heading)
 		section, _, _ := strings.Cut(after, "\n"+rule)
 		files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "LICENSE*"))
 		if err != nil || !found {
-			t.Errorf("%s is linked, and has no section (error %v)", module.Path, err)
+			t.Errorf("%s, which is linked: got no section (error %v), want one", module.Path, err)
 			continue
 		}
 		for _, file := range files {
 			its, err := os.ReadFile(file)
 			if err != nil || !strings.Contains(section, strings.TrimSpace(strings.ReplaceAll(string(its), "\r\n", "\n"))) {
-				t.Errorf("%s: the section lacks %s (error %v)", module.Path, filepath.Base(file), err)
+				t.Errorf("%s: got a section without the text of %s (error %v), want all of it", module.Path, filepath.Base(file), err)
 			}
 		}
 		if lower := strings.ToLower(section); !strings.Contains(lower, "copyright") && !strings.Contains(lower, "license") {
-			t.Errorf("%s: got %s, want a licence", module.Path, section)
+			t.Errorf("%s: got the section %s, want a licence or a copyright in it", module.Path, section)
 		}
 	}
 	for _, also := range []string{"Go\n", "The Go Authors", "uPlot", "Leon Sorokin", "DeepSeek"} {
 		if !strings.Contains(string(text), also) {
-			t.Errorf("the file lacks %q", also)
+			t.Errorf("got a file without %q, want it there", also)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func TestAModuleWithoutALicenceIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	if files, err := licencesOf(inner, module); err == nil {
-		t.Errorf("found %v", files)
+		t.Errorf("a module without a licence: got files %v, want an error", files)
 	}
 	for _, name := range []string{"license.go", "licensed.txt", "README.md"} {
 		if err := os.WriteFile(filepath.Join(module, name), nil, 0o600); err != nil {
@@ -81,7 +81,7 @@ func TestAModuleWithoutALicenceIsAnError(t *testing.T) {
 		}
 	}
 	if files, err := licencesOf(inner, module); err == nil {
-		t.Errorf("found %v", files)
+		t.Errorf("a module with other files only: got files %v, want an error", files)
 	}
 	for _, name := range []string{"LICENCE", "LICENSE-MIT.txt", "NOTICE", filepath.Join("inner", "Copying")} {
 		if err := os.WriteFile(filepath.Join(module, name), nil, 0o600); err != nil {
@@ -89,6 +89,6 @@ func TestAModuleWithoutALicenceIsAnError(t *testing.T) {
 		}
 	}
 	if files, err := licencesOf(inner, module); err != nil || len(files) != 4 {
-		t.Errorf("found %v, %v; want 4", files, err)
+		t.Errorf("got licence files %v and error %v, want 4 files", files, err)
 	}
 }

@@ -34,12 +34,12 @@ func packed(t *testing.T, folder fs.FS) []byte {
 func TestTheSameFilesGiveTheSameBytes(t *testing.T) {
 	first := packed(t, app(time.Unix(1e9, 0)))
 	if !bytes.Equal(first, packed(t, app(time.Now()))) {
-		t.Error("the same files, built later, give another package")
+		t.Error("the same files, built later: got another package, want the same bytes")
 	}
 	other := app(time.Now())
 	other["handler"].Data = []byte("another binary")
 	if bytes.Equal(first, packed(t, other)) {
-		t.Error("other files give the same package")
+		t.Error("another binary: got the same package, want another")
 	}
 }
 
@@ -53,7 +53,7 @@ func TestTheHandlerKeepsItsRunBit(t *testing.T) {
 	for _, file := range archive.File {
 		modes[file.Name] = file.Mode()
 		if file.CreatorVersion>>8 != 3 {
-			t.Errorf("%s is not marked as made on Unix, so its mode is ignored", file.Name)
+			t.Errorf("%s: got creator version %#x, want one of Unix, without which its mode is ignored", file.Name, file.CreatorVersion)
 		}
 	}
 	for name, want := range map[string]fs.FileMode{"host.json": 0o644, "gateway/function.json": 0o644, "handler": 0o755} {
@@ -107,6 +107,6 @@ func TestRunPrintsThePackagesSize(t *testing.T) {
 	}
 	var stdout strings.Builder
 	if err := run(from, to, &stdout); err != nil || stdout.String() != to+": 0.0 MB\n" {
-		t.Errorf("got %q, error %v; want the size", stdout.String(), err)
+		t.Errorf("got %q and error %v, want the package's path and 0.0 MB", stdout.String(), err)
 	}
 }

@@ -18,7 +18,7 @@ func commands(t *testing.T, page, section string) (lines []string) {
 	}
 	_, rest, found := strings.Cut(string(text), "\n## "+section+"\n")
 	if !found {
-		t.Fatalf("docs/%s has no section %q", page, section)
+		t.Fatalf("docs/%s: got no section %q, want one", page, section)
 	}
 	rest, _, _ = strings.Cut(rest, "\n## ")
 	for i, block := range strings.Split(rest, "```\n") {
@@ -35,11 +35,11 @@ func commands(t *testing.T, page, section string) (lines []string) {
 func TestTheDocumentedFirstHourWorks(t *testing.T) {
 	folder := t.TempDir()
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(folder, "tollgate"), ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("go build: got %v: %s, want the binary", err, out)
 	}
 	script := append(commands(t, "operate.md", "The first hour"), commands(t, "migrate-from-apim.md", "Import")...)
 	if len(script) < 16 || !strings.HasPrefix(script[0], "go build ") {
-		t.Fatalf("the first hour is %q, want go build and 15 commands or more", script)
+		t.Fatalf("got the first hour's commands %q, want go build and 15 or more after it", script)
 	}
 	text := "set -ex\n" + strings.Join(script[1:], "\n") + "\nset +x\nprintf %s \"$KEY\" > key\n"
 	text = strings.Replace(text, "./tollgate watch\n", "./tollgate watch --count 1\n", 1)
@@ -59,22 +59,22 @@ func TestTheDocumentedFirstHourWorks(t *testing.T) {
 	command.Env = append(os.Environ(), "TOLLGATE_SERVER="+server.URL, "MANAGE_KEY="+testKey)
 	out, err := command.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("the first hour's commands: got %v, want all to succeed:\n%s", err, out)
 	}
 	for _, part := range []string{"accepts the login", "expires ", "The old key stays valid until", "suspended", "subscription.resume", "would be made"} {
 		if !strings.Contains(string(out), part) {
-			t.Errorf("the first hour printed\n%s\nwithout %s", out, part)
+			t.Errorf("the first hour's commands: got\n%s\nwant %q in it", out, part)
 		}
 	}
 	if info, err := os.Stat(filepath.Join(folder, "usage.csv")); err != nil || info.Size() == 0 {
-		t.Errorf("usage.csv: %v", err)
+		t.Errorf("usage.csv: got error %v or an empty file, want rows", err)
 	}
 	key, err := os.ReadFile(filepath.Join(folder, "key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if grant, err := directory.Authenticate(t.Context(), string(key)); err != nil || grant.Subscription.ID != "team-a" {
-		t.Errorf("the key that is left grants %+v, %v", grant, err)
+		t.Errorf("the key that is left: got %+v and error %v, want the subscription team-a", grant, err)
 	}
 }
 
@@ -98,13 +98,13 @@ func TestEveryDocumentedCommandExists(t *testing.T) {
 			command, rest, err := root.Find(words)
 			group := err == nil && command.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-")
 			if err != nil || !command.HasParent() || group {
-				t.Errorf("%s: there is no command %q: %v", filepath.Base(page), match[1], err)
+				t.Errorf("%s: got no command %q (%v), want one that can be run", filepath.Base(page), match[1], err)
 				continue
 			}
 			for _, word := range rest {
 				flag, named := strings.CutPrefix(word, "--")
 				if flag, _, _ = strings.Cut(flag, "="); named && flag != "help" && command.Flags().Lookup(flag) == nil {
-					t.Errorf("%s: %q has no flag --%s", filepath.Base(page), command.CommandPath(), flag)
+					t.Errorf("%s: %q got the flag --%s, want one that the command has", filepath.Base(page), command.CommandPath(), flag)
 				}
 			}
 		}

@@ -21,10 +21,10 @@ func TestEveryCommandHelps(t *testing.T) {
 		help := m.must(append(path[1:], "--help")...)
 		_, usage, _ := strings.Cut(help, "Usage:\n")
 		if first, _, _ := strings.Cut(usage, "\n"); !strings.HasPrefix(strings.TrimSpace(first), cmd.CommandPath()) {
-			t.Errorf("the usage line of %s is %q", cmd.CommandPath(), first)
+			t.Errorf("%s: got the usage line %q, want it to begin with the command", cmd.CommandPath(), first)
 		}
 		if cmd.Short == "" || !strings.Contains(help, "Examples:\n  ") || !strings.Contains(cmd.Example, cmd.CommandPath()) {
-			t.Errorf("%s has no short help, or no example of itself", cmd.CommandPath())
+			t.Errorf("%s: got the short help %q and examples %q, want both, with the command in an example", cmd.CommandPath(), cmd.Short, cmd.Example)
 		}
 	})
 }
@@ -33,7 +33,7 @@ func TestNoFlagTakesASecret(t *testing.T) {
 	everyCommand((&app{}).root(), func(cmd *cobra.Command) {
 		for _, word := range []string{"pepper", "secret", "connection", "password", "api-key", "key"} {
 			if cmd.Flags().Lookup(word) != nil || cmd.PersistentFlags().Lookup(word) != nil {
-				t.Errorf("%s takes --%s", cmd.CommandPath(), word)
+				t.Errorf("%s: got a flag --%s, want no secret on a command line", cmd.CommandPath(), word)
 			}
 		}
 	})
@@ -50,10 +50,10 @@ func TestTheShellCompletes(t *testing.T) {
 	} {
 		args := append([]string{"__complete"}, strings.Split(test.line, " ")...)
 		if shown := m.must(args...); !strings.Contains("\n"+shown, "\n"+test.want) {
-			t.Errorf("%q completes to %q, without %s", test.line, shown, test.want)
+			t.Errorf("completion of %q: got %q, want a line that begins with %s", test.line, shown, test.want)
 		}
 	}
 	if script := m.must("completion", "bash"); !strings.Contains(script, "__tollgate") {
-		t.Error("there is no completion for bash")
+		t.Errorf("completion bash: got %.200q, want a script with __tollgate", script)
 	}
 }

@@ -44,16 +44,16 @@ func TestHousekeepingByHandWritesIdleMinutesAndDeletesOldOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := (housekeeping.Report{Counters: 2, Flushed: 1, CountersDeleted: 1, RowsDeleted: 1}); report != want {
-		t.Errorf("%+v, want %+v", report, want)
+		t.Errorf("housekeeping: got %+v, want %+v", report, want)
 	}
 	for row, err := range history.Rows(t.Context(), usage.Query{}) {
 		if err != nil || row.Counter != "kept-idle" || row.PromptTokens != 25 || row.Minute != limit.Minute(before) {
-			t.Errorf("row %+v, %v", row, err)
+			t.Errorf("usage row: got %+v and error %v, want one of kept-idle with 25 prompt tokens in its own minute", row, err)
 		}
 	}
 	for stored := range counters.List(t.Context()) {
 		if stored.Key != "kept-idle" {
-			t.Errorf("%s is still there", stored.Key)
+			t.Errorf("got the counter %s, want kept-idle only", stored.Key)
 		}
 		if err := counters.Delete(t.Context(), stored.Key, stored.Version); err != nil {
 			t.Error(err)
@@ -61,6 +61,6 @@ func TestHousekeepingByHandWritesIdleMinutesAndDeletesOldOnes(t *testing.T) {
 	}
 	m.environment["USAGE_RETENTION"] = "90"
 	if _, stderr, status := m.run("housekeeping"); status != exitUsage || !strings.Contains(stderr, `USAGE_RETENTION is "90": use days`) {
-		t.Errorf("status %d: %s", status, stderr)
+		t.Errorf("USAGE_RETENTION without a unit: got status %d and %s, want %d and a hint to use days", status, stderr, exitUsage)
 	}
 }

@@ -50,14 +50,14 @@ func TestReplaySendsWholeMinutesAgainByOwner(t *testing.T) {
 
 	m.must(append(replay, "--dry-run")...)
 	if n := len(service.Items()); n != 0 {
-		t.Errorf("a dry run sent %d items", n)
+		t.Errorf("a dry run: got %d items sent, want none", n)
 	}
 	var sent resent
 	if err := json.Unmarshal([]byte(m.must(replay...)), &sent); err != nil || sent != (resent{3, 6, 61, 282}) {
-		t.Errorf("sent %+v, %v", sent, err)
+		t.Errorf("replay: got %+v and error %v, want %+v", sent, err, resent{3, 6, 61, 282})
 	}
 	if faults := service.Faults(); faults != nil {
-		t.Errorf("items break the schema: %v", faults)
+		t.Errorf("got schema faults %v, want none", faults)
 	}
 	for _, want := range []struct {
 		dimension, value string
@@ -65,17 +65,17 @@ func TestReplaySendsWholeMinutesAgainByOwner(t *testing.T) {
 		calls            int
 	}{{"Subscription ID", "replayed-a", 273, 4}, {"SubscriptionId", "replayed-a", 273, 4}, {"Stage", "production", 343, 7}, {"Product ID", "replayed-tier", 70, 3}} {
 		if sum, calls := service.Sum("Total Tokens", want.dimension, want.value, "Replayed", "true"); sum != want.tokens || calls != want.calls {
-			t.Errorf("%s: %v tokens of %d calls, want %v of %d", want.value, sum, calls, want.tokens, want.calls)
+			t.Errorf("%s: got %v tokens of %d calls, want %v of %d", want.value, sum, calls, want.tokens, want.calls)
 		}
 	}
 	for _, item := range service.Items() {
 		if item.Metric.Namespace != "API Management" || item.At.Second() != 0 || item.At.Before(at) || !item.At.Before(at.Add(2*time.Minute)) {
-			t.Errorf("item %v at %v", item, item.At)
+			t.Errorf("got item %v at %v, want the namespace API Management and a whole minute of the two from %v", item, item.At, at)
 		}
 	}
 	service = insights.Collector{}
 	if err := json.Unmarshal([]byte(m.must(append(replay, "--subscription", "replayed-a")...)), &sent); err != nil || sent != (resent{2, 3, 31, 242}) {
-		t.Errorf("of one subscription: %+v, %v", sent, err)
+		t.Errorf("replay of one subscription: got %+v and error %v, want %+v", sent, err, resent{2, 3, 31, 242})
 	}
 }
 

@@ -45,7 +45,7 @@ func TestTokensCountPrintsOneNumberALine(t *testing.T) {
 	}
 	stdout, stderr, status := countTokens(t, string(vectors))
 	if status != exitDone || stdout != want.String() || stderr != "" {
-		t.Errorf("status %d, %d bytes of the %d that the vectors say, %s", status, len(stdout), want.Len(), stderr)
+		t.Errorf("got status %d, %d bytes and stderr %s, want %d and the vectors' counts in %d bytes", status, len(stdout), stderr, exitDone, want.Len())
 	}
 }
 
@@ -57,11 +57,11 @@ func TestTokensCountChoosesTheEncoding(t *testing.T) {
 			args = []string{"--model", model}
 		}
 		if stdout, stderr, status := countTokens(t, lines, args...); status != exitDone || stdout != want || stderr != "" {
-			t.Errorf("%q: status %d, %q, %s; want %q", model, status, stdout, stderr, want)
+			t.Errorf("%q: got status %d, %q and stderr %s, want %d and %q", model, status, stdout, stderr, exitDone, want)
 		}
 	}
 	if stdout, stderr, _ := countTokens(t, `{"text":"a"}`, "--model", "nobody's"); stdout != "1\n" || !strings.Contains(stderr, "nobody's") {
-		t.Errorf("an unknown model: %q, %q", stdout, stderr)
+		t.Errorf("an unknown model: got %q and stderr %q, want 1 and the model's name", stdout, stderr)
 	}
 }
 
@@ -72,18 +72,18 @@ func TestTokensCountReportsBadLines(t *testing.T) {
 	} {
 		stdout, stderr, status := countTokens(t, `{"text":"a"}`+"\n"+line+"\n")
 		if status != exitFailed || stdout != "1\n" || !strings.Contains(stderr, want) {
-			t.Errorf("%s: status %d, %q, %q", line, status, stdout, stderr)
+			t.Errorf("%s: got status %d, %q and stderr %q, want %d, the first line's count and %q", line, status, stdout, stderr, exitFailed, want)
 		}
 	}
 	if _, stderr, status := countTokens(t, "", "text"); status != exitUsage || !strings.Contains(stderr, "too many") {
-		t.Errorf("an argument: status %d, %q", status, stderr)
+		t.Errorf("an argument: got status %d and %q, want %d and \"too many\"", status, stderr, exitUsage)
 	}
 }
 
 func TestTokensCountNamesNoGoTypes(t *testing.T) {
 	for _, line := range []string{`[]`, `"a"`, `5`, `true`} {
 		if _, stderr, status := countTokens(t, line); status != exitFailed || !strings.Contains(stderr, `write {"text":"…"}`) || strings.Contains(stderr, "Go value") {
-			t.Errorf("%s: status %d, %q", line, status, stderr)
+			t.Errorf("%s: got status %d and %q, want %d and what to write, without Go's types", line, status, stderr, exitFailed)
 		}
 	}
 }
@@ -92,6 +92,6 @@ func TestTokensCountReadsLinesOfAnyLengthAndEnding(t *testing.T) {
 	long := strings.Repeat("a", 3<<20)
 	stdin := "\r\n{\"text\":\"a\"}\r\n  \n{\"text\":\"" + long + "\"}\r\n" + `{"messages":[{"role":"user","content":[{"type":"text","text":"a"}]}]}`
 	if stdout, stderr, status := countTokens(t, stdin); status != exitDone || stdout != "1\n393216\n6\n" || stderr != "" {
-		t.Errorf("status %d, %q, %s", status, stdout, stderr)
+		t.Errorf("got status %d, %q and stderr %s, want %d and the counts 1, 393216 and 6", status, stdout, stderr, exitDone)
 	}
 }

@@ -34,11 +34,11 @@ func TestAPolicyBecomesATiersLimits(t *testing.T) {
 	want := subscription.Limits{TokensPerMinute: 1000, TokenQuota: 50_000, TokenQuotaPeriod: limit.Daily, Reserve: subscription.ReservePrompt,
 		CounterKey: "{subscription}", OnStoreDown: limit.Degrade}
 	if !reflect.DeepEqual(p.Limits, want) || p.Validate("gold") != nil {
-		t.Errorf("limits are %+v, %v", p.Limits, p.Validate("gold"))
+		t.Errorf("got limits %+v (%v), want %+v, valid for a tier", p.Limits, p.Validate("gold"), want)
 	}
 	if !reflect.DeepEqual(p.Settings, map[string]string{"REMAINING_TOKENS_HEADER": "x-left", "TOKENS_CONSUMED_HEADER": "x-took",
 		"METRIC_NAMESPACE": "llm", "METRIC_DIMENSIONS": "Client IP,API ID,Team={header:X-Team},Stage=production"}) {
-		t.Errorf("settings are %v", p.Settings)
+		t.Errorf("got settings %v, want the two headers, the namespace and four dimensions", p.Settings)
 	}
 	lost := strings.Join(p.Lost, "\n")
 	for _, part := range []string{"remaining-tokens-variable-name", "rate-limit: Tollgate limits tokens", "set-backend-service", "choose", "dimension User"} {
@@ -47,7 +47,7 @@ func TestAPolicyBecomesATiersLimits(t *testing.T) {
 		}
 	}
 	if strings.Contains(lost, "base:") || strings.Contains(lost, "emit-token-metric") {
-		t.Errorf("lost are\n%s", lost)
+		t.Errorf("got lost:\n%s\nwant neither base nor emit-token-metric in it", lost)
 	}
 }
 
@@ -65,7 +65,7 @@ func TestCounterKeysHaveTheirCounterparts(t *testing.T) {
 	} {
 		p, err := apim.ReadPolicy([]byte(`<llm-token-limit counter-key="` + key + `" tokens-per-minute="10" estimate-prompt-tokens="false" />`))
 		if err != nil {
-			t.Errorf("%s: %v", key, err)
+			t.Errorf("%s: got error %v, want a policy", key, err)
 			continue
 		}
 		lost := want == ""
@@ -73,7 +73,7 @@ func TestCounterKeysHaveTheirCounterparts(t *testing.T) {
 			want = "{subscription}"
 		}
 		if string(p.Limits.CounterKey) != want || (len(p.Lost) > 0) != lost || p.Limits.Reserve != subscription.ReserveNone {
-			t.Errorf("%s became %+v, lost %v", key, p.Limits, p.Lost)
+			t.Errorf("%s: got %+v and lost %v, want the counter key %s, no reservation and lost parts: %t", key, p.Limits, p.Lost, want, lost)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestASecondLimitIsAddedOrLost(t *testing.T) {
 	} {
 		p, err := apim.ReadPolicy([]byte(first + `<azure-openai-token-limit estimate-prompt-tokens="true" ` + second + `/></fragment>`))
 		if err != nil || p.Limits.TokenQuota != want.quota || p.Limits.TokensPerMinute != 100 || (want.lost == "") != (len(p.Lost) == 0) || !strings.Contains(strings.Join(p.Lost, ""), want.lost) {
-			t.Errorf("%s: %+v, lost %v, %v", second, p.Limits, p.Lost, err)
+			t.Errorf("%s: got %+v, lost %v and error %v, want a quota of %d, 100 tokens a minute and lost %q", second, p.Limits, p.Lost, err, want.quota, want.lost)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func TestASecondLimitIsAddedOrLost(t *testing.T) {
 func TestReadPolicyReportsWhatIsNoPolicy(t *testing.T) {
 	for text, want := range map[string]string{"": "no llm-token-limit", "<policies>": "not XML", "{}": "no llm-token-limit", `<policies><inbound x="@(`: "not XML", "\xff\xfe<\x00": "save it as UTF-8"} {
 		if _, err := apim.ReadPolicy([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %s", text, err, want)
+			t.Errorf("%q: got error %v, want %q in it", text, err, want)
 		}
 	}
 }
@@ -111,10 +111,10 @@ func TestAPolicyWhoseLimitsAreAllLostMakesNoTier(t *testing.T) {
 	} {
 		p, err := apim.ReadPolicy([]byte(`<llm-token-limit counter-key="@(context.Subscription.Id)" ` + limits + `/>`))
 		if err != nil || !strings.Contains(strings.Join(p.Lost, ""), lost) {
-			t.Errorf("%s: lost %v, %v", limits, p.Lost, err)
+			t.Errorf("%s: got lost %v and error %v, want %q lost", limits, p.Lost, err, lost)
 		}
 		if err := p.Validate("gold"); err == nil || !strings.Contains(err.Error(), "tollgate tier set gold") {
-			t.Errorf("%s makes a tier: %v", limits, err)
+			t.Errorf("%s: got error %v for the tier, want one that names tollgate tier set gold", limits, err)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func TestAPolicyWhoseLimitsAreAllLostMakesNoTier(t *testing.T) {
 func TestADeclaredEncodingIsIgnored(t *testing.T) {
 	p, err := apim.ReadPolicy([]byte(`<?xml version="1.0" encoding="utf-16"?><llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="10"/>`))
 	if err != nil || p.Limits.TokensPerMinute != 10 {
-		t.Errorf("%+v, %v", p, err)
+		t.Errorf("a document that says utf-16: got %+v and error %v, want 10 tokens a minute", p, err)
 	}
 }
 
@@ -132,7 +132,7 @@ func TestAPolicyIsReadAsTheRestAPIAnswersIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p, err := apim.ReadPolicy(append([]byte("\ufeff"), answer...)); err != nil || p.Limits.TokensPerMinute != 1000 || p.Limits.TokenQuota != 50_000 {
-		t.Errorf("%+v, %v", p, err)
+		t.Errorf("the answer of Azure's API: got %+v and error %v, want 1000 tokens a minute and a quota of 50000", p, err)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestExpressionsInAnElementsTextAreSkipped(t *testing.T) {
 		`<set-variable name="x" value='@(context.Request.Headers.GetValueOrDefault("a","b"))'/>`,
 	} {
 		if p, err := apim.ReadPolicy([]byte("<policies><inbound>" + body + limit + "</inbound></policies>")); err != nil || p.Limits.TokensPerMinute != 10 || len(p.Lost) != 1 {
-			t.Errorf("%s: %+v, %v", body, p, err)
+			t.Errorf("%s: got %+v and error %v, want 10 tokens a minute and one part lost", body, p, err)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestNamedValuesAreReportedAsLost(t *testing.T) {
 	p, err := apim.ReadPolicy([]byte(`<fragment><llm-token-limit counter-key="{{key}}" tokens-per-minute="10" token-quota="50" token-quota-period="{{period}}" ` +
 		`remaining-tokens-header-name="{{header}}" tokens-consumed-header-name="took"/><llm-emit-token-metric namespace="{{ns}}"><dimension name="Stage" value="{{stage}}"/></llm-emit-token-metric></fragment>`))
 	if err != nil || p.Validate("gold") != nil || !reflect.DeepEqual(p.Settings, map[string]string{"TOKENS_CONSUMED_HEADER": "took"}) {
-		t.Errorf("settings are %v, %v, %v", p.Settings, err, p.Validate("gold"))
+		t.Errorf("got settings %v, error %v and tier error %v, want TOKENS_CONSUMED_HEADER only and no errors", p.Settings, err, p.Validate("gold"))
 	}
 	lost := strings.Join(p.Lost, "\n")
 	for _, part := range []string{"counter-key is {{key}}, a named value", "token-quota-period is {{period}}", "set REMAINING_TOKENS_HEADER", "set METRIC_NAMESPACE", "dimension Stage"} {
@@ -171,14 +171,14 @@ func TestDimensionsAreValidForTheGateway(t *testing.T) {
 		`<azure-openai-emit-token-metric><dimension name="Client IP" value="@(context.Request.IpAddress)"/><dimension name="List" value="a,b"/>` +
 		`<dimension name="Model" value="@(context.Request.MatchedParameters["deployment-id"])"/><dimension name="Stage" value="test"/><dimension name="Sixth" value="6"/></azure-openai-emit-token-metric></fragment>`))
 	if err != nil || p.Limits.CounterKey != "{subscription}" || p.Validate("gold") != nil {
-		t.Fatalf("%+v, %v, %v", p, err, p.Validate("gold"))
+		t.Fatalf("got %+v, error %v and tier error %v, want the counter key {subscription} and no errors", p, err, p.Validate("gold"))
 	}
 	chosen := p.Settings["METRIC_DIMENSIONS"]
 	if _, err := telemetry.ParseDimensions(strings.Split(chosen, ",")); err != nil || chosen != "API ID,Client IP,Subscription ID,Model,Stage=test" {
-		t.Errorf("dimensions are %s: %v", chosen, err)
+		t.Errorf("got dimensions %s (error %v), want API ID, Client IP, Subscription ID, Model and Stage=test", chosen, err)
 	}
 	if lost := strings.Join(p.Lost, "\n"); len(p.Lost) != 3 || !strings.Contains(lost, "two keys count together") || !strings.Contains(lost, "List: a,b has no") || !strings.Contains(lost, "Sixth: METRIC_DIMENSIONS has 5 at most") {
-		t.Errorf("lost are\n%s", lost)
+		t.Errorf("got lost:\n%s\nwant three: keys that count together, List and Sixth", lost)
 	}
 }
 
@@ -188,7 +188,7 @@ func TestACounterKeyOfTheKeysHeaderBecomesTheSubscription(t *testing.T) {
 			`<llm-emit-token-metric><dimension name="Caller" value='@(context.Request.Headers.GetValueOrDefault("HEADER",""))'/></llm-emit-token-metric></fragment>`
 		p, err := apim.ReadPolicy([]byte(strings.ReplaceAll(policy, "HEADER", header)))
 		if err != nil || p.Limits.CounterKey != "{subscription}" || p.Validate("gold") != nil || p.Settings["METRIC_DIMENSIONS"] != "" || len(p.Lost) != 2 {
-			t.Errorf("%s: %+v, %v, %v", header, p, err, p.Validate("gold"))
+			t.Errorf("%s: got %+v, error %v and tier error %v, want {subscription}, no dimensions and two parts lost", header, p, err, p.Validate("gold"))
 		}
 	}
 }
@@ -198,7 +198,7 @@ func TestFragmentsAndConditionsAreReportedAsLost(t *testing.T) {
 		`<llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="10"/></when></choose></inbound></policies>`))
 	lost := strings.Join(p.Lost, "\n")
 	if err != nil || !strings.Contains(lost, "include-fragment quotas: the fragment was not read") || !strings.Contains(lost, "when: Tollgate has no conditions; a limit inside applies to every call") {
-		t.Errorf("lost are\n%s, %v", lost, err)
+		t.Errorf("got error %v and lost:\n%s\nwant the fragment and the condition in it", err, lost)
 	}
 }
 
@@ -209,21 +209,21 @@ func TestReadSubscriptionsReadsBothExports(t *testing.T) {
 	 {"name":"c","properties":{"scope":"/service/a/products/gold/","state":"suspended"}}],"count":3}`
 	all, err := apim.ReadSubscriptions([]byte(rest))
 	if err != nil || len(all) != 3 {
-		t.Fatalf("%+v, %v", all, err)
+		t.Fatalf("got %+v and error %v, want 3 subscriptions", all, err)
 	}
 	want := apim.Subscription{ID: "team-a--east-", From: "Team A (east)", Name: "Team A", Product: "gold", Expires: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)}
 	if !reflect.DeepEqual(all[0], want) {
-		t.Errorf("the first is %+v", all[0])
+		t.Errorf("the first: got %+v, want %+v", all[0], want)
 	}
 	if b := all[1]; !b.Suspended || b.Product != "" || len(b.Lost) != 2 || !strings.Contains(b.Lost[0], "apis/r1") || !strings.Contains(b.Lost[1], "cancelled") {
-		t.Errorf("the second is %+v", b)
+		t.Errorf("the second: got %+v, want it suspended, without a product, and apis/r1 and cancelled lost", b)
 	}
 	if c := all[2]; !c.Suspended || c.Product != "gold" || c.Lost != nil {
-		t.Errorf("the third is %+v", c)
+		t.Errorf("the third: got %+v, want it suspended, with the product gold and nothing lost", c)
 	}
 	flat, err := apim.ReadSubscriptions([]byte(`[{"name":"d","displayName":"D","scope":"/x/products/free","state":"active"}]`))
 	if err != nil || len(flat) != 1 || flat[0].Name != "D" || flat[0].Product != "free" {
-		t.Errorf("flattened: %+v, %v", flat, err)
+		t.Errorf("flattened: got %+v and error %v, want D with the product free", flat, err)
 	}
 }
 
@@ -234,7 +234,7 @@ func TestReadSubscriptionsReportsOtherFiles(t *testing.T) {
 		`[{"name":"A B"},{"name":"a-b"}]`: `"A B" and "a-b" would both be a-b`,
 	} {
 		if _, err := apim.ReadSubscriptions([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %s", text, err, want)
+			t.Errorf("%s: got error %v, want %q in it", text, err, want)
 		}
 	}
 }

@@ -42,13 +42,13 @@ func TestExpressionEndFindsTheClosingBracket(t *testing.T) {
 	for _, text := range expressions {
 		for _, after := range []string{"", `"`, `" b="c)"`, "</value>", ")", "}"} {
 			if got := expressionEnd(text + after); got != len(text) {
-				t.Errorf("%s%s ends after %d bytes, want %d", text, after, got, len(text))
+				t.Errorf("%s%s: got an expression of %d bytes, want %d", text, after, got, len(text))
 			}
 		}
 	}
 	for _, text := range []string{"", "@", "@x", "(a)", "@(", "@(a", `@("a)`, "@('a)", "@{ /* }", "@(a]", `@(@"a"")`, `@($"{a")`, `@($"{a)")`, "@(\"a\n\")", "@{ // }", strings.Repeat(`@($"{`, 100) + strings.Repeat(`}")`, 100)} {
 		if got := expressionEnd(text); got != 0 {
-			t.Errorf("%q ends after %d bytes, want no end", text, got)
+			t.Errorf("%q: got an expression of %d bytes, want none", text, got)
 		}
 	}
 }
@@ -100,13 +100,13 @@ func TestExpressionsAreReadInEveryPlace(t *testing.T) {
 				document := strings.ReplaceAll(frame, "%", written)
 				got, err := texts(t, escapeExpressions(document))
 				if err != nil {
-					t.Errorf("%s, %s: %s: %v", place, name, document, err)
+					t.Errorf("%s, %s: got error %v for %s, want it read", place, name, err, document)
 					continue
 				}
 				want := strings.TrimSpace(strings.ReplaceAll(frame, "%", expression))
 				all := strings.Join(got, "\x00")
 				if !strings.Contains(all, expression) || !strings.Contains(all, "y=z") || got[len(got)-1] != "e=f" {
-					t.Errorf("%s, %s: read %q of %s", place, name, got, want)
+					t.Errorf("%s, %s: got %q, want %q", place, name, got, want)
 				}
 			}
 		}
@@ -125,7 +125,7 @@ func TestOtherTextIsUnchanged(t *testing.T) {
 	} {
 		got, err := texts(t, escapeExpressions(document))
 		if err != nil || strings.Join(got, ",") != want {
-			t.Errorf("%s: read %q, %v; want %s", document, got, err, want)
+			t.Errorf("%s: got %q and error %v, want %s", document, got, err, want)
 		}
 	}
 }
@@ -147,7 +147,7 @@ func FuzzEscapedPoliciesKeepTheirMeaning(f *testing.F) {
 		}
 		after, err := texts(t, escaped) // what is XML already stays what it is
 		if err != nil || strings.Join(before, "\x00") != strings.Join(after, "\x00") {
-			t.Errorf("%q is read as %q, escaped as %q: %q, %v", document, before, escaped, after, err)
+			t.Errorf("%q: got %q and error %v when escaped as %q, want %q", document, after, err, escaped, before)
 		}
 	})
 }

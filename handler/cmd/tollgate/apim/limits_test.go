@@ -28,13 +28,13 @@ func imported(t *testing.T, inbound string) (p apim.Policy, lost string) {
 	t.Helper()
 	p, err := apim.ReadPolicy([]byte("<policies><inbound><base/>" + inbound + "</inbound></policies>"))
 	if err != nil {
-		t.Fatalf("%s: %v", inbound, err)
+		t.Fatalf("%s: got error %v, want a policy", inbound, err)
 	}
 	if err := start(p.Settings); err != nil {
-		t.Errorf("%s: the gateway doesn't start with %v: %v", inbound, p.Settings, err)
+		t.Errorf("%s: got error %v from a gateway with %v, want it to start", inbound, err, p.Settings)
 	}
 	if err := p.Validate("gold"); err != nil {
-		t.Errorf("%s: no tier can be made: %v", inbound, err)
+		t.Errorf("%s: got error %v, want a valid tier", inbound, err)
 	}
 	return p, strings.Join(p.Lost, "\n")
 }
@@ -63,7 +63,7 @@ func TestRefusedHeaderNamesAreReportedAsLost(t *testing.T) {
 	} {
 		p, lost := imported(t, `<llm-token-limit `+bySubscription+`tokens-per-minute="1000" token-quota="10000" token-quota-period="Hourly" `+test.attributes+`/>`)
 		if !maps.Equal(p.Settings, test.settings) || (test.lost == "") != (lost == "") || !strings.Contains(lost, test.lost) {
-			t.Errorf("%s: settings %v, lost %q; want %v and %q", test.attributes, p.Settings, lost, test.settings, test.lost)
+			t.Errorf("%s: got settings %v and lost %q, want %v and %q", test.attributes, p.Settings, lost, test.settings, test.lost)
 		}
 	}
 }
@@ -78,17 +78,17 @@ func TestHeadersOfALostLimitAreLostWithIt(t *testing.T) {
 		kept := `<llm-token-limit ` + bySubscription + `tokens-per-minute="1000" remaining-tokens-header-name="x-kept"/>`
 		p, lost := imported(t, kept+lostLimit)
 		if p.Limits.TokensPerMinute != 1000 || !maps.Equal(p.Settings, map[string]string{"REMAINING_TOKENS_HEADER": "x-kept"}) || !strings.Contains(lost, "x-lost") || !strings.Contains(lost, "x-gone") || strings.Contains(lost, "x-kept") {
-			t.Errorf("%s: %+v, settings %v, lost %s", name, p.Limits, p.Settings, lost)
+			t.Errorf("%s: got %+v, settings %v and lost %s, want 1000 tokens a minute, the header x-kept, and x-lost and x-gone lost", name, p.Limits, p.Settings, lost)
 		}
 		if name == "of no number" {
 			if p, _ := imported(t, lostLimit+kept); p.Limits.TokensPerMinute != 1000 || p.Settings["REMAINING_TOKENS_HEADER"] != "x-kept" {
-				t.Errorf("%s, first: %+v, settings %v", name, p.Limits, p.Settings)
+				t.Errorf("%s, first: got %+v and settings %v, want 1000 tokens a minute and the header x-kept", name, p.Limits, p.Settings)
 			}
 		}
 	}
 	p, lost := imported(t, `<llm-token-limit `+bySubscription+`tokens-per-minute="1000" remaining-tokens-header-name="x-a"/><llm-token-limit `+bySubscription+`token-quota="5000" token-quota-period="Daily" remaining-tokens-header-name="x-b" remaining-quota-tokens-header-name="x-c"/>`)
 	if p.Limits.TokenQuota != 5000 || p.Settings["REMAINING_TOKENS_HEADER"] != "x-a" || p.Settings["REMAINING_QUOTA_TOKENS_HEADER"] != "x-c" || !strings.Contains(lost, "remaining-tokens-header-name is x-a for one limit and x-b for another") {
-		t.Errorf("of two limits that are one: %+v, settings %v, lost %s", p.Limits, p.Settings, lost)
+		t.Errorf("two limits with one counter: got %+v, settings %v and lost %s, want both limits, the headers x-a and x-c, and x-b lost", p.Limits, p.Settings, lost)
 	}
 }
 
@@ -114,10 +114,10 @@ func TestLimitsWithDifferentKeysAreNotMerged(t *testing.T) {
 	} {
 		p, lost := imported(t, `<llm-token-limit counter-key="`+test.first+`" tokens-per-minute="1000"/><llm-token-limit counter-key="`+test.second+`" token-quota="9000" token-quota-period="Daily"/>`)
 		if one := p.Limits.TokenQuota == 9000; one != test.one || p.Limits.TokensPerMinute != 1000 {
-			t.Errorf("%s and %s: %+v", test.first, test.second, p.Limits)
+			t.Errorf("%s and %s: got %+v, want 1000 tokens a minute, and a quota of 9000: %t", test.first, test.second, p.Limits, test.one)
 		}
 		if told := strings.Contains(lost, "it counts by "); told == test.one {
-			t.Errorf("%s and %s: lost %s", test.first, test.second, lost)
+			t.Errorf("%s and %s: got lost %q, want the second limit's counter key in it: %t", test.first, test.second, lost, !test.one)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func TestLimitsUnderDifferentConditionsAreNotMerged(t *testing.T) {
 	} {
 		p, lost := imported(t, inbound)
 		if got := p.Limits.TokensPerMinute > 0 && p.Limits.TokenQuota > 0; got != both || strings.Contains(lost, "another condition") == both || !strings.Contains(lost, "Tollgate has no conditions") {
-			t.Errorf("%s: %+v, lost %s", inbound, p.Limits, lost)
+			t.Errorf("%s: got %+v and lost %s, want both limits: %t, else another condition lost", inbound, p.Limits, lost, both)
 		}
 	}
 }
@@ -164,12 +164,12 @@ func TestDifferencesOfTheTierAreReported(t *testing.T) {
 		p, lost := imported(t, `<llm-token-limit `+attributes+`/>`)
 		l := p.Limits
 		if got := fmt.Sprint(l.TokensPerMinute, " ", l.TokenQuota, " ", l.TokenQuotaPeriod, " ", l.Reserve, " ", l.CounterKey); got != want.limits || (want.lost == "") != (lost == "") || !strings.Contains(lost, want.lost) {
-			t.Errorf("%s: %q, lost %q; want %+v", attributes, got, lost, want)
+			t.Errorf("%s: got %q and lost %q, want %+v", attributes, got, lost, want)
 		}
 	}
 	p, lost := imported(t, `<llm-token-limit `+bySubscription+`tokens-per-minute="1000" estimate-prompt-tokens="false"/><llm-token-limit `+bySubscription+`token-quota="9000" token-quota-period="Daily" estimate-prompt-tokens="true"/>`)
 	if p.Limits.Reserve != subscription.ReservePrompt || !strings.Contains(lost, "both reserve the prompt") {
-		t.Errorf("estimates that differ: %+v, lost %s", p.Limits, lost)
+		t.Errorf("estimates that differ: got %+v and lost %s, want both to reserve the prompt", p.Limits, lost)
 	}
 }
 
@@ -178,7 +178,7 @@ func TestALimitWithinAnotherPolicyIsFound(t *testing.T) {
 	for _, around := range []string{"retry", "wait", "limit-concurrency", "some-new-policy"} {
 		p, lost := imported(t, `<`+around+` condition="@(true)"><set-variable name="a" value="b"/>`+limit+`<unknown><value>x</value></unknown></`+around+`>`)
 		if p.Limits.TokensPerMinute != 1000 || !strings.Contains(lost, around+": Tollgate has no such policy") {
-			t.Errorf("%s: %+v, lost %s", around, p.Limits, lost)
+			t.Errorf("%s: got %+v and lost %s, want 1000 tokens a minute and the policy around it lost", around, p.Limits, lost)
 		}
 	}
 }
@@ -211,7 +211,7 @@ func TestDimensionsKeepTheNamesThatQueriesUse(t *testing.T) {
 	} {
 		p, lost := imported(t, limit+`<llm-emit-token-metric namespace="n"><dimension `+dimension+`/></llm-emit-token-metric>`)
 		if got := p.Settings["METRIC_DIMENSIONS"]; got != want || (want == "") != (lost != "") {
-			t.Errorf("%s: %q, lost %q; want %q", dimension, got, lost, want)
+			t.Errorf("%s: got dimensions %q and lost %q, want %q, or the dimension lost", dimension, got, lost, want)
 		}
 	}
 }
@@ -247,13 +247,13 @@ func TestEveryPolicyGivesSettingsThatStartTheGateway(t *testing.T) {
 		policy += "</llm-emit-token-metric></inbound></policies>"
 		p, err := apim.ReadPolicy([]byte(policy))
 		if err != nil {
-			t.Fatalf("%s: %v", policy, err)
+			t.Fatalf("%s: got error %v, want a policy", policy, err)
 		}
 		if err := start(p.Settings); err != nil {
-			t.Fatalf("%s\nthe gateway doesn't start with %v: %v", policy, p.Settings, err)
+			t.Fatalf("%s\ngot error %v from a gateway with %v, want it to start", policy, err, p.Settings)
 		}
 		if err := p.Validate("gold"); err != nil && !strings.Contains(err.Error(), "none of its limits could be carried over") {
-			t.Fatalf("%s\nthe tier can't be made: %v", policy, err)
+			t.Fatalf("%s\ngot error %v, want a valid tier", policy, err)
 		}
 	})
 }
