@@ -78,8 +78,8 @@ func TestTheDocumentedFirstHourWorks(t *testing.T) {
 	}
 }
 
-// TestEveryDocumentedCommandExists: commands in the running text of README and
-// docs, with their flags.
+// TestEveryDocumentedCommandExists checks the commands that README and the docs
+// quote in their text, and their flags.
 func TestEveryDocumentedCommandExists(t *testing.T) {
 	pages, err := filepath.Glob("../../../docs/*.md")
 	if err != nil {

@@ -96,7 +96,7 @@ func TestASecondLimitIsAddedOrLost(t *testing.T) {
 	}
 }
 
-func TestReadPolicyReportsWhatIsNoPolicy(t *testing.T) {
+func TestReadPolicyRejectsOtherText(t *testing.T) {
 	for text, want := range map[string]string{"": "no llm-token-limit", "<policies>": "not XML", "{}": "no llm-token-limit", `<policies><inbound x="@(`: "not XML", "\xff\xfe<\x00": "save it as UTF-8"} {
 		if _, err := apim.ReadPolicy([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got error %v, want %q in it", text, err, want)

@@ -142,7 +142,7 @@ func FuzzEscapedPoliciesKeepTheirMeaning(f *testing.F) {
 		}
 		for _, text := range before {
 			if begin := beginning(text); begin >= 0 && !closed(text[begin:]) {
-				return // no policy, and not to be told from an expression that is written as it is
+				return // not a policy, and indistinguishable from an expression written without escapes
 			}
 		}
 		after, err := texts(t, escaped) // what is XML already stays what it is

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/csv"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+
+	"tollgate/handler/subscription"
+)
+
+func TestImportCarriesOverWhatItCan(t *testing.T) {
+	m := newTerminal(t)
+	write := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	ended := write("ended.json", `[{"name":"team-d","scope":"/x/products/gold","state":"active","expirationDate":"2020-01-02T00:00:00Z"}]`)
+	policy := write("policy.xml", `<policies><inbound><base/><llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="500" estimate-prompt-tokens="false" `+
+		`remaining-tokens-header-name="x-left"/><cache-lookup/></inbound></policies>`)
+	subs := write("subs.json", `{"value":[{"name":"Team-A","properties":{"scope":"/x/products/gold","displayName":"Team A","state":"active"}},`+
+		`{"name":"team-b","properties":{"scope":"/x/products/gold","state":"suspended"}},{"name":"team-c","properties":{"scope":"/x/products/free","state":"active"}}]}`)
+	keys := filepath.Join(t.TempDir(), "keys.csv")
+	args := []string{"import", "--tier", "gold", "--policy", policy, "--subscriptions", subs, "--product", "gold", "--keys-to", keys}
+
+	if shown := m.must(append(args, "--dry-run")...); !strings.Contains(shown, "would be made") || !strings.Contains(shown, "REMAINING_TOKENS_HEADER=x-left") || !strings.Contains(shown, "cache-lookup") {
+		t.Errorf("a dry run: got\n%s\nwant what would be made, the header's setting and the lost cache-lookup", shown)
+	}
+	if shown := m.must("tier", "list", "-o", "json"); strings.TrimSpace(shown) != "[]" {
+		t.Errorf("after a dry run: got the tiers %s, want none", shown)
+	}
+	if shown := m.must(args...); !strings.Contains(shown, "made, with a new key") || strings.Contains(shown, "team-c") {
+		t.Errorf("import: got\n%s\nwant subscriptions made with a new key, without team-c", shown)
+	}
+	info, err := os.Stat(keys)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("the file of keys: got %v and error %v, want the mode 0600", info, err)
+	}
+	text, err := os.ReadFile(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(strings.NewReader(string(text))).ReadAll()
+	if err != nil || len(rows) != 3 || rows[1][0] != "team-a" {
+		t.Fatalf("the file of keys: got %d rows and error %v, want a header and 2 keys, team-a's first", len(rows), err)
+	}
+	if grant := m.expect(rows[1][2], nil); grant.Tier.TokensPerMinute != 500 || grant.Tier.Reserve != subscription.ReserveNone || grant.Subscription.Name != "Team A" {
+		t.Errorf("the imported key: got %+v, want Team A with 500 tokens a minute and no reservation", grant)
+	}
+	m.expect(rows[2][2], subscription.ErrUnauthorized) // it was suspended there
+	if strings.Contains(m.said.String(), rows[1][2]) {
+		t.Error("import: got a key on stderr, want it in the file only")
+	}
+	m.fails(exitFailed, []string{"--keys-to"}, args...) // never over what is there
+	if shown := m.must(args[:9]...); strings.Count(shown, "is there already") != 3 {
+		t.Errorf("a second import: got\n%s\nwant \"is there already\" three times", shown)
+	}
+	if shown := m.must("import", "--tier", "gold", "--subscriptions", ended, "--keys-to", filepath.Join(t.TempDir(), "more.csv")); !strings.Contains(shown, "its end on 2020-01-02 00:00 UTC, which has passed") {
+		t.Errorf("importing an expired subscription: got\n%s\nwant its end on 2020-01-02 00:00 UTC", shown)
+	}
+	m.fails(exitUsage, []string{"--tier is missing"}, "import", "--policy", policy)
+	m.fails(exitUsage, []string{"no llm-token-limit"}, "import", "--tier", "x", "--policy", write("other.xml", "<policies/>"))
+}
+
+// TestImportPrintsNoControlCharacters: a policy is written by others, and its
+// values are quoted in what is lost, in settings and in errors.
+func TestImportPrintsNoControlCharacters(t *testing.T) {
+	m := newTerminal(t)
+	const acts = "\u009b31m\u202e\u2066\u0085\u007f" // what XML lets through: C1 and bidi controls, DEL
+	attributes := `counter-key="all` + acts + `" remaining-tokens-header-name="x` + acts + `" other` + `="` + acts + `" estimate-prompt-tokens="` + acts + `"`
+	metric := `<llm-emit-token-metric namespace="n` + acts + `"><dimension name="d` + acts + `" value="v` + acts + `"/></llm-emit-token-metric>`
+	fragment := `<include-fragment fragment-id="` + acts + `"/>`
+	dir := t.TempDir()
+	good, bad, subs := filepath.Join(dir, "good.xml"), filepath.Join(dir, "bad.xml"), filepath.Join(dir, "subs.json")
+	for path, text := range map[string]string{
+		good: `<fragment><llm-token-limit tokens-per-minute="10" ` + attributes + `/>` + metric + fragment + `</fragment>`,
+		bad:  `<fragment><llm-token-limit tokens-per-minute="` + acts + `"/></wrong` + acts + `>`,
+		subs: `[{"name":"team` + acts + `","scope":"/x/` + acts + `/y"}]`,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"--policy", good, "--subscriptions", subs}, {"--policy", good, "--subscriptions", subs, "-o", "json"}, {"--policy", bad}} {
+		stdout, stderr, _ := m.run(append([]string{"import", "--tier", "gold", "--dry-run"}, args...)...)
+		for _, r := range strings.ReplaceAll(stdout+stderr, "\n", "") {
+			if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+				t.Errorf("%v: got %U in\n%q\nwant no control characters", args, r, stdout+stderr)
+				break
+			}
+		}
+		if !strings.Contains(stdout+stderr, "\ufffd") && !strings.Contains(stdout+stderr, "not XML") {
+			t.Errorf("%v: got\n%s\nwant U+FFFD in place of the control characters, or \"not XML\"", args, stdout+stderr)
+		}
+	}
+}
+
+func TestADryRunShowsWhatAnImportWouldDo(t *testing.T) {
+	m := newTerminal(t)
+	subs := filepath.Join(t.TempDir(), "subs.json")
+	if err := os.WriteFile(subs, []byte(`[{"name":"team-a"},{"name":"team-b"}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range [][]string{{"--dry-run"}, {}} {
+		m.fails(exitNotFound, []string{`tier "gold" was not found`}, append([]string{"import", "--tier", "gold", "--subscriptions", subs}, how...)...)
+	}
+	m.must("tier", "set", "gold", "--create", "--tokens-per-minute", "10")
+	m.must("subscription", "create", "team-a", "--tier", "gold")
+	shown := m.must("import", "--tier", "gold", "--subscriptions", subs, "--dry-run")
+	if strings.Count(shown, "is there already, and would stay as it is") != 1 || strings.Count(shown, "would be made") != 1 {
+		t.Errorf("a dry run: got\n%s\nwant one subscription that stays and one that would be made", shown)
+	}
+}
