@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/asynctest"
 	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
@@ -69,23 +70,13 @@ func start(t *testing.T) *gate {
 
 func (g *gate) ready() {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), 30*time.Second)
-	defer cancel()
-	for again := time.NewTicker(25 * time.Millisecond); ; {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, g.url+"/", nil)
-		if err != nil {
-			g.t.Fatal(err)
-		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
+	asynctest.Eventually(g.t, "the gateway answers", func() error {
+		response, err := http.Get(g.url + "/")
+		if err == nil {
 			response.Body.Close()
-			return
 		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			g.t.Fatal("the gateway doesn't answer")
-		}
-	}
+		return err
+	})
 }
 
 // send makes a request and decodes the answer unless into is nil. It returns the status.

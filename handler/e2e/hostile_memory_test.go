@@ -138,17 +138,8 @@ func besiege(t *testing.T, model string) *besieged {
 		_ = command.Wait()
 	})
 	b.pid = command.Process.Pid
-	for tick, late := time.Tick(20*time.Millisecond), time.After(time.Minute); ; {
-		if response, err := http.Get(b.url + "/"); err == nil {
-			response.Body.Close()
-			return b
-		}
-		select {
-		case <-tick:
-		case <-late:
-			t.Fatal("the gateway never listened")
-		}
-	}
+	waitForGateway(t, b.url)
+	return b
 }
 
 func (b *besieged) request(t *testing.T, key, body string) *http.Request {

@@ -26,9 +26,7 @@ import (
 // gateway's clock, which may be a second late.
 func (h *running) untilYoung(t *testing.T) {
 	t.Helper()
-	young := func() bool { return time.Until(h.standing(t).Minute.ResetAt) > 20*time.Second }
-	for again := time.NewTicker(100 * time.Millisecond); !young(); <-again.C {
-	}
+	asynctest.Until(t, "the minute has 20 seconds left", func() bool { return time.Until(h.standing(t).Minute.ResetAt) > 20*time.Second })
 }
 
 // demo is the request body of the article's script.
