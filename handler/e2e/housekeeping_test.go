@@ -1,15 +1,12 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 
-	"tollgate/handler/app"
-	"tollgate/handler/local/azurite"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 )
@@ -18,25 +15,10 @@ import (
 // its port by a setting: PORT, or the one that the Functions host uses.
 func inMemory(t *testing.T, tier, portSetting string) (url, key string) {
 	t.Helper()
-	port, err := azurite.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
 	key = subscription.NewKey()
-	values := map[string]string{portSetting: port, "KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": "http://127.0.0.1:1", "UPSTREAM_API_KEY": "none", "STORE": "memory",
-		"MEMORY_DIRECTORY": fmt.Sprintf(`{"tiers":[%s],"subscriptions":[{"id":"team-a","tier":"demo"}],"keys":[{"subscription":"team-a","slot":"primary","key":%q}]}`, tier, key)}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan int, 1)
-	go func() { ended <- app.Run(ctx, env(values), io.Discard, io.Discard) }()
-	t.Cleanup(func() {
-		stop()
-		if status := <-ended; status != app.ExitDone && status != app.ExitRestart {
-			t.Errorf("status %d", status)
-		}
-	})
-	url = "http://127.0.0.1:" + port
-	waitForGateway(t, url)
-	return url, key
+	g := run(t, portSetting, map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": "http://127.0.0.1:1", "UPSTREAM_API_KEY": "none", "STORE": "memory",
+		"MEMORY_DIRECTORY": fmt.Sprintf(`{"tiers":[%s],"subscriptions":[{"id":"team-a","tier":"demo"}],"keys":[{"subscription":"team-a","slot":"primary","key":%q}]}`, tier, key)})
+	return g.url, key
 }
 
 // ask makes a request with headers, pairs of name and value.

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"tollgate/handler/app"
 	"tollgate/handler/asynctest"
 	"tollgate/handler/azure"
 	"tollgate/handler/limit"
@@ -23,55 +21,31 @@ import (
 	"tollgate/handler/subscription/tablestore"
 )
 
-// A running is a gateway in this process, run as main runs it.
-type running struct {
-	url, key string
-	ended    chan int
+// A stored is a gateway that keeps its counters and subscriptions in an emulator, which may be down.
+type stored struct {
+	*running
+	key string
 }
 
 // launch runs the gateway over an emulator's port, before a simulated model.
-func launch(t *testing.T, port string) *running {
+func launch(t *testing.T, port string) stored {
 	t.Helper()
-	own, err := azurite.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
 	model := httptest.NewServer(new(r1sim.Endpoint))
 	t.Cleanup(model.Close)
-	values := map[string]string{"PORT": own, "KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key,
-		"AzureWebJobsStorage": azurite.ConnectionString(port)}
-	g := &running{url: "http://127.0.0.1:" + own, key: subscription.NewKey(), ended: make(chan int, 1)}
-	ctx, stop := context.WithCancel(context.Background())
-	var out, errs asynctest.Buffer
-	go func() { g.ended <- app.Run(ctx, env(values), &out, &errs) }()
+	g := stored{key: subscription.NewKey(), running: run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret,
+		"UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "AzureWebJobsStorage": azurite.ConnectionString(port)})}
 	t.Cleanup(func() {
-		stop()
-		if status := <-g.ended; status != app.ExitDone {
-			t.Errorf("got exit status %d, want %d: %s", status, app.ExitDone, errs.String())
-		}
-		if strings.Contains(out.String(), g.key) {
+		g.stop()
+		if strings.Contains(g.out.String(), g.key) {
 			t.Error("the log shows the key")
 		}
 	})
-	waitForGateway(t, g.url)
 	return g
-}
-
-// waitForGateway waits until a gateway answers at a URL.
-func waitForGateway(t *testing.T, url string) {
-	t.Helper()
-	asynctest.Eventually(t, "the gateway answers", func() error {
-		response, err := http.Get(url + "/")
-		if err == nil {
-			response.Body.Close()
-		}
-		return err
-	})
 }
 
 // subscribe gives the gateway's key a subscription, if it has none, that is
 // refused while the counters can't be reached.
-func (g *running) subscribe(t *testing.T, emulator *azurite.Server) {
+func (g stored) subscribe(t *testing.T, emulator *azurite.Server) {
 	t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(emulator.ConnectionString)})
 	if err != nil {
@@ -86,7 +60,7 @@ func (g *running) subscribe(t *testing.T, emulator *azurite.Server) {
 
 // call makes one and returns its status and body, which must be one of the
 // gateway's own errors, with a time to wait, where it isn't an answer.
-func (g *running) call(t *testing.T) (int, string) {
+func (g stored) call(t *testing.T) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/openai/v1/chat/completions",
 		strings.NewReader(`{"model":"DeepSeek-R1","messages":[{"role":"user","content":"x"}]}`))

@@ -29,23 +29,14 @@ func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 	defer ingestion.Close()
 	model := httptest.NewServer(new(r1sim.Endpoint))
 	defer model.Close()
-	port, err := azurite.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
 	key := subscription.NewKey()
-	values := map[string]string{"PORT": port, "KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
+	g := run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
 		"MEMORY_DIRECTORY":                      fmt.Sprintf(`{"tiers":[{"id":"demo","tokensPerMinute":300}],"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, key),
 		"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.ConnectionString(ingestion.Listener.Addr().String()),
-		"METRIC_DIMENSIONS":                     "Client IP,API ID,Subscription ID,Model,Team={header:X-Team}", "METRIC_INTERVAL": "1m", "REGION_NAME": "westeurope"}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan int, 1)
-	var out, errs bytes.Buffer
-	go func() { ended <- app.Run(ctx, env(values), &out, &errs) }()
-	waitForGateway(t, "http://127.0.0.1:"+port)
+		"METRIC_DIMENSIONS":                     "Client IP,API ID,Subscription ID,Model,Team={header:X-Team}", "METRIC_INTERVAL": "1m", "REGION_NAME": "westeurope"})
 	const prompt = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"a canary of a prompt"}]}`
 	for range 3 {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:"+port+"/models/chat/completions", strings.NewReader(prompt))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/models/chat/completions", strings.NewReader(prompt))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,10 +49,7 @@ func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 		_, _ = io.Copy(io.Discard, response.Body)
 		response.Body.Close()
 	}
-	stop()
-	if status := <-ended; status != app.ExitDone {
-		t.Fatalf("got exit status %d, want %d: %s", status, app.ExitDone, errs.String())
-	}
+	g.stop()
 	if faults := service.Faults(); faults != nil {
 		t.Errorf("items break the schema: %v", faults)
 	}
@@ -126,24 +114,15 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 	defer ingestion.Close()
 	model := httptest.NewServer(new(r1sim.Endpoint))
 	defer model.Close()
-	port, err := azurite.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
 	key := subscription.NewKey()
-	values := map[string]string{"PORT": port, "KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
+	g := run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
 		"MEMORY_DIRECTORY":                      fmt.Sprintf(`{"tiers":[{"id":"demo","tokensPerMinute":100000}],"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, key),
 		"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.ConnectionString(ingestion.Listener.Addr().String()),
-		"METRIC_DIMENSIONS":                     "SubscriptionId={Subscription ID},Team={header:X-Team}", "METRIC_INTERVAL": "1s"}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan int, 1)
-	var out, errs bytes.Buffer
-	go func() { ended <- app.Run(ctx, env(values), &out, &errs) }()
-	waitForGateway(t, "http://127.0.0.1:"+port)
+		"METRIC_DIMENSIONS":                     "SubscriptionId={Subscription ID},Team={header:X-Team}", "METRIC_INTERVAL": "1s"})
 	call := func(key, team string) {
 		t.Helper()
 		const prompt = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"hello"}],"max_tokens":5}`
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:"+port+"/models/chat/completions", strings.NewReader(prompt))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/models/chat/completions", strings.NewReader(prompt))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,10 +157,7 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 	for range junk {
 		call("junk", "nobody")
 	}
-	stop()
-	if status := <-ended; status != app.ExitDone {
-		t.Fatalf("got exit status %d, want %d: %s", status, app.ExitDone, errs.String())
-	}
+	g.stop()
 	if dropped, _ := service.Sum("Telemetry Dropped", "Reason", "rejected"); dropped != 3 {
 		t.Errorf("%v items are told as given up, want the poisoned call's three metrics", dropped)
 	}
@@ -204,7 +180,7 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 		t.Errorf("%v refusals, and %d items that stand for %v calls; want %d, in few items", refused, strangers, standFor, junk)
 	}
 	lines, leftOut := 0, 0
-	for line := range strings.Lines(out.String()) {
+	for line := range strings.Lines(g.out.String()) {
 		var read struct {
 			Msg, Outcome string
 			Lines        int
