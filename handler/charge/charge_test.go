@@ -18,7 +18,7 @@ func weigh(t *testing.T, body, model string) charge.Prompt {
 	t.Helper()
 	r, err := chat.Parse([]byte(body))
 	if err != nil {
-		t.Fatalf("%s: %v", body, err)
+		t.Fatalf("Parse(%s): got %v, want no error", body, err)
 	}
 	return charge.PromptOf(r, charge.FamilyOf("", model, model))
 }
@@ -130,7 +130,7 @@ func TestNoBodyIsBilledMoreThanItsBound(t *testing.T) {
 		}
 		var compact bytes.Buffer
 		if err := json.Compact(&compact, []byte(body)); err != nil {
-			t.Fatalf("%s: %v", body, err)
+			t.Fatalf("%s: got %v, want valid JSON", body, err)
 		}
 		for _, model := range []string{"DeepSeek-R1", "DeepSeek-V3.2", "gpt-4o", "gpt-4o-mini", "chat-prod"} {
 			billed := int64(compact.Len() / 4)

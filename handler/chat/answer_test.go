@@ -238,6 +238,6 @@ func TestEachTextReadsAnAnswerUpToWhereItBreaksOff(t *testing.T) {
 		t.Errorf("the whole answer: got %q, want %q", before, text)
 	}
 	if EachText([]byte("<html>"), func(int64, []byte) { t.Error("got text of HTML, want none") }) {
-		t.Error("EachText reports that it read HTML, want that it could not")
+		t.Error("EachText of HTML: got true, want false: it has no text to read")
 	}
 }

@@ -66,7 +66,7 @@ func BenchmarkReadAnswer(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if a := ReadAnswer(body); a.Unread {
-			b.Fatal(a)
+			b.Fatalf("got the answer unread: %+v, want it read", a)
 		}
 	}
 }

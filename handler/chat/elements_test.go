@@ -66,6 +66,6 @@ func TestParseAcceptsAsManyElementsAsAllowed(t *testing.T) {
 		t.Run(name, func(t *testing.T) { parse(t, body) })
 	}
 	if _, err := Parse([]byte(with(`"a":[` + times(most+1, `"x"`) + `]`))); err == nil {
-		t.Error("Parse accepted one string too many, want an error")
+		t.Error("got one string too many accepted by Parse, want an error")
 	}
 }

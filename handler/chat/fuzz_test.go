@@ -30,7 +30,7 @@ func FuzzRequest(f *testing.F) {
 			} `json:"stream_options"`
 		}
 		if err := json.Unmarshal(body, &std); err != nil {
-			t.Fatalf("Parse accepted a body that encoding/json refuses: %v", err)
+			t.Fatalf("encoding/json: got %v for a body that Parse accepts, want no error", err)
 		}
 		n := int64(1)
 		if std.N != nil {
@@ -55,7 +55,7 @@ func same(read, sent *int64) bool {
 func rewritten(t *testing.T, r *Request) {
 	again, err := Parse(joined(r.Rewrite(Edit{Model: ptr("other"), MaxTokens: ptr(int64(77)), IncludeUsage: true})))
 	if err != nil {
-		t.Fatalf("Parse refuses the rewritten body: %v", err)
+		t.Fatalf("Parse of the rewritten body: got %v, want no error", err)
 	}
 	if again.Model != "other" || *again.MaxTokens != 77 || again.at.maxCompletion.present() || again.IncludeUsage != (r.Stream || r.IncludeUsage) ||
 		again.Stream != r.Stream || again.N != r.N || !bytes.Equal(again.Messages, r.Messages) || !bytes.Equal(again.Tools, r.Tools) {

@@ -16,7 +16,7 @@ func parse(t *testing.T, body string) *Request {
 	t.Helper()
 	r, err := Parse([]byte(body))
 	if err != nil {
-		t.Fatalf("Parse(%s): %v", body, err)
+		t.Fatalf("Parse(%s): got %v, want no error", body, err)
 	}
 	return r
 }
@@ -46,7 +46,7 @@ func TestParseReadsNullAsAbsent(t *testing.T) {
 		t.Errorf("got %+v, want every field at its default", r)
 	}
 	if tokens, capped := r.CompletionTokens(); tokens != 0 || capped {
-		t.Errorf("CompletionTokens = %d, %v; want 0, false", tokens, capped)
+		t.Errorf("CompletionTokens: got %d, %v; want 0, false", tokens, capped)
 	}
 }
 
@@ -54,7 +54,7 @@ func TestParseReadsNullAsAbsent(t *testing.T) {
 func TestACapOf0CountsAsNone(t *testing.T) {
 	r := parse(t, with(`"max_tokens":0,"max_completion_tokens":0,"n":3`))
 	if tokens, capped := r.CompletionTokens(); tokens != 0 || capped {
-		t.Errorf("CompletionTokens = %d, %v; want 0, false", tokens, capped)
+		t.Errorf("CompletionTokens: got %d, %v; want 0, false", tokens, capped)
 	}
 	sixteen := int64(16)
 	if got, want := string(joined(r.Rewrite(Edit{MaxTokens: &sixteen}))), with(`"max_tokens":16,"n":3`); got != want {

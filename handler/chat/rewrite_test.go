@@ -72,7 +72,7 @@ func TestRewriteSplicesAndLeavesEveryOtherByte(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 			if !json.Valid(got) {
-				t.Error("the result is not valid JSON")
+				t.Errorf("got %s, want valid JSON", got)
 			}
 		})
 	}
@@ -90,7 +90,7 @@ func TestRewriteDoesNotChangeTheBodyItself(t *testing.T) {
 		t.Errorf("got body %s, want it unchanged: %s", body, before)
 	}
 	if string(joined(r.Rewrite(Edit{}))) != before {
-		t.Error("a second Rewrite starts from the edited body, want the original")
+		t.Errorf("a second Rewrite: got %s, want the original body %s", joined(r.Rewrite(Edit{})), before)
 	}
 }
 
@@ -110,6 +110,6 @@ func TestRewriteDoesNotCopyTheBody(t *testing.T) {
 		t.Errorf("got %d bytes allocated to rewrite a body of %d, want %d at most", bytes, len(body), 64<<10)
 	}
 	if !json.Valid(joined(pieces)) {
-		t.Error("the result is not valid JSON")
+		t.Errorf("got %.300s, want valid JSON", joined(pieces))
 	}
 }

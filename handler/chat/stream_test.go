@@ -286,6 +286,6 @@ func BenchmarkStream(b *testing.B) {
 		s.Split(event, inspect)
 	}
 	if s.Unread > 0 {
-		b.Error("events were not read")
+		b.Errorf("got %d events unread, want 0", s.Unread)
 	}
 }

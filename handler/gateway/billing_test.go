@@ -98,7 +98,7 @@ func (s *stranger) reported(t *testing.T) {
 				return
 			}
 		case <-deadline:
-			t.Fatal("the call was never reported")
+			t.Fatal("got no report of the call before the deadline, want one")
 		}
 	}
 }
@@ -123,7 +123,7 @@ func TestEveryFormOfPromptIsCharged(t *testing.T) {
 				billed, spent := s.endpoint.Billed(), s.spent(t)
 				status := s.call(t, body, 3)
 				if billed, spent = s.endpoint.Billed()-billed, s.spent(t)-spent; billed > spent {
-					t.Errorf("%s, %s, %s: status %d, billed %d tokens, charged %d; want at least the bill charged", reserve, model, name, status, billed, spent)
+					t.Errorf("%s, %s, %s: got status %d, %d tokens billed and %d charged; want at least the bill charged", reserve, model, name, status, billed, spent)
 				}
 			}
 		}
@@ -167,11 +167,11 @@ func TestACallerPaysWhatItUsedWhateverItDoes(t *testing.T) {
 					}
 					billed, spent := s.endpoint.Billed(), s.spent(t)
 					if reserve == subscription.ReserveFull && billed > quota || billed > spent {
-						t.Fatalf("billed %d tokens with a quota of %d, charged %d, after %s; want the bill within the quota and the charge", billed, quota, spent, body)
+						t.Fatalf("got %d tokens billed with a quota of %d and %d charged, after %s; want the bill within the quota and the charge", billed, quota, spent, body)
 					}
 				}
 				if admitted < 4 {
-					t.Errorf("%d calls were admitted, want at least 4", admitted)
+					t.Errorf("got %d calls admitted, want at least 4", admitted)
 				}
 			})
 		}

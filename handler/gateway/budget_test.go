@@ -53,7 +53,7 @@ func TestTheBudgetIsNeverExceeded(t *testing.T) {
 					}
 					b.mu.Lock()
 					if b.used > b.size || b.owners[h.owner] > b.size/2 {
-						t.Errorf("%d bytes are held, %d by one subscription; want at most %d, and half of that", b.used, b.owners[h.owner], b.size)
+						t.Errorf("got %d bytes held, %d by one subscription; want at most %d, and half of that", b.used, b.owners[h.owner], b.size)
 					}
 					b.mu.Unlock()
 					time.Sleep(rand.N(time.Second))
@@ -64,7 +64,7 @@ func TestTheBudgetIsNeverExceeded(t *testing.T) {
 		}
 		group.Wait()
 		if b.used != 0 || len(b.owners) != 0 || len(b.waiting) != 0 {
-			t.Errorf("at the end %d bytes are held by %v, and %d wait; want none", b.used, b.owners, len(b.waiting))
+			t.Errorf("at the end: got %d bytes held by %v, and %d waiting; want none", b.used, b.owners, len(b.waiting))
 		}
 	})
 }
@@ -81,14 +81,14 @@ func TestWaitingForRoomTimesOut(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if !held.granted() || !errors.Is(body.err, errNoRoom) || body.took != bodyTimeout || !errors.Is(answer.err, errNoRoom) || answer.took != answerTimeout {
-			t.Errorf("a body waited %v: %v; an answer %v: %v; want %v and %v with %v", body.took, body.err, answer.took, answer.err, bodyTimeout, answerTimeout, errNoRoom)
+			t.Errorf("got a body waiting %v: %v, and an answer %v: %v; want %v and %v with %v", body.took, body.err, answer.took, answer.err, bodyTimeout, answerTimeout, errNoRoom)
 		}
 		if !errors.Is(left.err, context.DeadlineExceeded) || left.took != time.Second {
-			t.Errorf("one whose caller left waited %v: %v; want 1s and a deadline exceeded", left.took, left.err)
+			t.Errorf("one whose caller left: got a wait of %v: %v; want 1s and a deadline exceeded", left.took, left.err)
 		}
 		held.shrink(0)
 		if b.used != 0 || len(b.waiting) != 0 {
-			t.Errorf("%d bytes are held, %d wait; want 0 and 0", b.used, len(b.waiting))
+			t.Errorf("got %d bytes held and %d waiting, want 0 and 0", b.used, len(b.waiting))
 		}
 	})
 }
@@ -102,20 +102,20 @@ func TestRoomIsGivenInOrder(t *testing.T) {
 		answer := b.ask(t.Context(), "e", 8*mb, (*holding).growAnswer)
 		small := b.ask(t.Context(), "f", smallBody, (*holding).growBody)
 		if !first.granted() || !second.granted() || large.granted() || later.granted() || answer.granted() || !small.granted() {
-			t.Error("want room for the first two and a small one alone")
+			t.Errorf("got room for first %t, second %t, large %t, later %t, answer %t, small %t; want it for first, second and small alone", first.granted(), second.granted(), large.granted(), later.granted(), answer.granted(), small.granted())
 		}
 		first.shrink(5 * mb)
 		if !answer.granted() || large.granted() || later.granted() {
-			t.Error("want room for the answer, which is paid for already")
+			t.Errorf("got room for answer %t, large %t, later %t; want it for the answer alone, which is paid for already", answer.granted(), large.granted(), later.granted())
 		}
 		first.shrink(0)
 		second.shrink(9 * mb)
 		if !large.granted() || later.granted() {
-			t.Error("want room for the large body, which came before the other")
+			t.Errorf("got room for large %t, later %t; want it for the large body alone, which came first", large.granted(), later.granted())
 		}
 		second.shrink(0)
 		if !later.granted() {
-			t.Error("want room for the last one")
+			t.Error("got no room for the last body once the others are done, want room")
 		}
 	})
 }
@@ -129,11 +129,11 @@ func TestASubscriptionHoldsNoMoreThanItsShare(t *testing.T) {
 		small := b.ask(t.Context(), "a", smallBody, (*holding).growBody)
 		other := b.ask(t.Context(), "b", 4*mb, (*holding).growBody)
 		if !held.granted() || waiting.granted() || !small.granted() || !other.granted() {
-			t.Error("want a subscription's second large body alone to wait")
+			t.Errorf("got room for held %t, waiting %t, small %t, other %t; want it for all but the subscription's second large body (waiting)", held.granted(), waiting.granted(), small.granted(), other.granted())
 		}
 		held.shrink(0)
 		if !waiting.granted() {
-			t.Error("want room once the first is done")
+			t.Error("got no room for the second large body once the first is done, want room")
 		}
 	})
 }
@@ -158,22 +158,22 @@ func TestReleasingTwiceCountsOnce(t *testing.T) {
 	s := newConcurrency()
 	first, _ := s.enter("a", 1)
 	if _, within := s.enter("b", 1); !within {
-		t.Error("another subscription's call is refused")
+		t.Error("another subscription's first call: got it refused, want it within the limit of 1")
 	}
 	second, within := s.enter("a", 1)
 	if within {
-		t.Error("a second call is within 1")
+		t.Error("a second call: got it within the limit of 1, want it refused")
 	}
 	second.release()
 	second.release()
 	if third, within := s.enter("a", 1); within {
-		t.Error("the second release took another call out of the count")
+		t.Error("a third call after the second is released twice: got it within the limit of 1, want it refused: the first still counts")
 	} else {
 		third.release()
 	}
 	first.release()
 	if _, within := s.enter("a", 1); !within {
-		t.Error("the released call still counts")
+		t.Error("a call after the first is released: got it refused, want it within the limit of 1")
 	}
 	(*admission)(nil).release()
 }

@@ -188,17 +188,17 @@ func TestAPromptIsPaidForWhereverItIsHoweverTheCallEnds(t *testing.T) {
 					}
 					billed, charged := s.endpoint.Billed()-before, s.spent(t)-spent
 					if billed > charged {
-						t.Errorf("%s, %s: billed %d tokens, charged %d; want at least the bill charged", c.name, e.name, billed, charged)
+						t.Errorf("%s, %s: got %d tokens billed and %d charged, want at least the bill charged", c.name, e.name, billed, charged)
 					}
 					if strings.HasPrefix(e.leaves, "begun") && charged == 0 && s.endpoint.Billed() > before {
-						t.Errorf("%s, %s: billed by the endpoint and charged 0, want a charge", c.name, e.name)
+						t.Errorf("%s, %s: got 0 tokens charged for what the endpoint billed, want a charge", c.name, e.name)
 					}
 				}
 				if billed := s.endpoint.Billed(); billed > quota {
-					t.Errorf("billed %d tokens, want at most the quota of %d", billed, quota)
+					t.Errorf("got %d tokens billed, want at most the quota of %d", billed, quota)
 				}
 				if answered < 15 {
-					t.Errorf("%d calls passed, want at least 15", answered)
+					t.Errorf("got %d calls answered, want at least 15", answered)
 				}
 			})
 		}

@@ -34,7 +34,7 @@ func TestPagesOfAllowedOriginsMayCall(t *testing.T) {
 		h := preflight.Header
 		if test.allowed != "" && (preflight.StatusCode != 204 || h.Get("Access-Control-Allow-Headers") != "authorization,content-type,x-stainless-lang" || h.Get("Access-Control-Allow-Methods") != "POST") ||
 			h.Get("Access-Control-Allow-Origin") != test.allowed || h.Get("Cache-Control") != "no-store" {
-			t.Errorf("preflight of %s, %v allowed: got %d %v", test.origin, test.origins, preflight.StatusCode, h)
+			t.Errorf("preflight of %s, %v allowed: got %d %v, want Cache-Control no-store and Access-Control-Allow-Origin %q, and where that is set, 204 that allows POST with the headers asked for", test.origin, test.origins, preflight.StatusCode, h, test.allowed)
 		}
 		for _, want := range []int{200, 429} {
 			answer, _ := b.post(t, "/v1/chat/completions", demo, "Origin", test.origin)

@@ -28,7 +28,7 @@ func waits(t *testing.T, answer *http.Response) (seconds, ms int64) {
 	seconds, e1 := strconv.ParseInt(answer.Header.Get("Retry-After"), 10, 64)
 	ms, e2 := strconv.ParseInt(answer.Header.Get("Retry-After-Ms"), 10, 64)
 	if e1 != nil || e2 != nil || ms < 1 || (ms+999)/1000 != seconds {
-		t.Errorf("Retry-After %q and Retry-After-Ms %q: want one wait, rounded up in both", answer.Header.Get("Retry-After"), answer.Header.Get("Retry-After-Ms"))
+		t.Errorf("got Retry-After %q and Retry-After-Ms %q, want one wait, rounded up in both", answer.Header.Get("Retry-After"), answer.Header.Get("Retry-After-Ms"))
 	}
 	return seconds, ms
 }
@@ -46,15 +46,15 @@ func TestADebtIsReportedAlikeEverywhere(t *testing.T) {
 	}
 	paid := minute.Add(4 * time.Minute) // with 200 left
 	if l := told.Error.Limit; answer.StatusCode != 429 || l.Owed != 1000 || l.Used != 1300 || !l.ResetAt.Equal(paid) {
-		t.Errorf("got %d %s, want 1000 owed until %s", answer.StatusCode, body, paid)
+		t.Errorf("got %d %s, want 429 with 1300 used and 1000 owed until %s", answer.StatusCode, body, paid)
 	}
 	seconds, _ := waits(t, answer)
 	reset, err := time.ParseDuration(answer.Header.Get("X-Ratelimit-Reset-Tokens"))
 	if apart := reset - time.Duration(seconds)*time.Second; err != nil || apart.Abs() > time.Second || seconds <= 180 {
-		t.Errorf("Retry-After %d s, X-Ratelimit-Reset-Tokens %q; want the same, beyond 3 minutes", seconds, answer.Header.Get("X-Ratelimit-Reset-Tokens"))
+		t.Errorf("got Retry-After %d s and X-Ratelimit-Reset-Tokens %q, want the same in both, beyond 3 minutes", seconds, answer.Header.Get("X-Ratelimit-Reset-Tokens"))
 	}
 	if got := answer.Header.Get("X-Should-Retry"); got != "false" {
-		t.Errorf("X-Should-Retry %q after a refusal for minutes, want false", got)
+		t.Errorf("after a refusal for minutes: got X-Should-Retry %q, want false", got)
 	}
 	_, body = b.get(t, "/usage")
 	var usage struct {
@@ -64,7 +64,7 @@ func TestADebtIsReportedAlikeEverywhere(t *testing.T) {
 		}
 	}
 	if err := json.Unmarshal([]byte(body), &usage); err != nil || usage.Minute.Owed != 1000 || usage.Minute.Left != 0 || !usage.Minute.ResetAt.Equal(paid) {
-		t.Errorf("/usage: %s; want 1000 owed until %s", body, paid)
+		t.Errorf("/usage: got %s, want none left and 1000 owed until %s", body, paid)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestUselessRetriesAreDiscouraged(t *testing.T) {
 			waits(t, answer)
 		}
 		if _, ms := answer.Header["Retry-After-Ms"]; ms != (test.status == 429 || test.status == 403) {
-			t.Errorf("%s: Retry-After-Ms is %v, want it on 429 and 403 alone", name, answer.Header["Retry-After-Ms"])
+			t.Errorf("%s: got Retry-After-Ms %v, want it on 429 and 403 alone", name, answer.Header["Retry-After-Ms"])
 		}
 	}
 }

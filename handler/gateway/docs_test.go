@@ -25,7 +25,7 @@ func documented(t *testing.T, section string, column int) (names []string) {
 	t.Helper()
 	_, text, found := strings.Cut(page(t), "\n## "+section+"\n")
 	if !found {
-		t.Fatalf("docs/calls.md has no section %q", section)
+		t.Fatalf("docs/calls.md: got no section %q, want one", section)
 	}
 	text, _, _ = strings.Cut(text, "\n## ")
 	for line := range strings.Lines(text) {
@@ -90,12 +90,12 @@ func TestTheDocsHaveEveryRouteOnce(t *testing.T) {
 		if n.suffix != "" {
 			want = append(want, n.prefix+"{name}"+n.suffix)
 		} else if list := strings.TrimSuffix(n.prefix, "/"); count[list] == 0 || count["/{name}"] == 0 { // "each also with /{name}"
-			t.Errorf("docs/calls.md doesn't have %s{name}", n.prefix)
+			t.Errorf("docs/calls.md: got the route %s %d times and /{name} %d times, want both", list, count[list], count["/{name}"])
 		}
 	}
 	for _, path := range want {
 		if count[path] != 1 {
-			t.Errorf("docs/calls.md has the route %s %d times, want once", path, count[path])
+			t.Errorf("docs/calls.md: got the route %s %d times, want once", path, count[path])
 		}
 	}
 }
@@ -110,7 +110,7 @@ func TestTheDocsHaveEveryHeaderOnce(t *testing.T) {
 	for _, name := range []string{n.RemainingTokens, n.TokensConsumed, n.RemainingQuotaTokens, n.RetryAfter, "Retry-After", "Retry-After-Ms",
 		headerLimitTokens, headerRemainingTokens, headerResetTokens, headerShouldRetry, headerRequestID, headerUpstream, headerShadow, "Cache-Control"} {
 		if got := count[strings.ToLower(name)]; got != 1 {
-			t.Errorf("docs/calls.md has the header %s %d times, want once", name, got)
+			t.Errorf("docs/calls.md: got the header %s %d times, want once", name, got)
 		}
 	}
 }

@@ -175,22 +175,22 @@ func TestTheArticlesTenCalls(t *testing.T) {
 		case i == 0 && (response.StatusCode != 200 || h.Get("x-apim-remaining-tokens") != "42" || h.Get("x-apim-tokens-consumed") != "258"),
 			i == 1 && (response.StatusCode != 200 || h.Get("x-apim-remaining-tokens") != "0" || h.Get("x-apim-tokens-consumed") != "209"),
 			i > 1 && (response.StatusCode != 429 || h.Get("x-apim-remaining-tokens") != "0" || h.Get("x-apim-tokens-consumed") != ""):
-			t.Fatalf("call %d: %d %v %s", i+1, response.StatusCode, h, body)
+			t.Fatalf("call %d: got %d %v %s, want first 200 with 42 tokens left and 258 consumed, then 200 with 0 and 209, then 429 with 0 and none", i+1, response.StatusCode, h, body)
 		}
 		if i < 2 {
 			continue
 		}
 		var after int
 		if _, err := fmt.Sscan(h.Get("x-apim-retry-after"), &after); err != nil || after > retry || after < 1 || h.Get("Retry-After") != h.Get("x-apim-retry-after") {
-			t.Errorf("call %d: Retry-After %q; want 1 to %d s, in both headers", i+1, h.Get("x-apim-retry-after"), retry)
+			t.Errorf("call %d: got x-apim-retry-after %q and Retry-After %q, want 1 to %d s, the same in both", i+1, h.Get("x-apim-retry-after"), h.Get("Retry-After"), retry)
 		}
 		retry = after
 		if want := fmt.Sprintf(`{"statusCode":429,"message":"Token limit is exceeded. Try again in %d second`, after); !strings.HasPrefix(body, want) {
-			t.Errorf("call %d: body %s", i+1, body)
+			t.Errorf("call %d: got body %s, want it to begin with %s", i+1, body, want)
 		}
 	}
 	if n := b.calls.Load(); n != 2 {
-		t.Errorf("%d calls reached the model, want 2", n)
+		t.Errorf("got %d calls that reached the model, want 2", n)
 	}
 }
 
@@ -210,7 +210,7 @@ func TestABadKeyAlwaysGetsTheSameAnswerAndItsBodyIsNotRead(t *testing.T) {
 			first = body
 		}
 		if response.StatusCode != 401 || body != first {
-			t.Errorf("%s: %d %s, want 401 %s", name, response.StatusCode, body, first)
+			t.Errorf("%s: got %d %s, want 401 %s", name, response.StatusCode, body, first)
 		}
 	}
 	for name, headers := range map[string][]string{
@@ -223,7 +223,7 @@ func TestABadKeyAlwaysGetsTheSameAnswerAndItsBodyIsNotRead(t *testing.T) {
 		}
 	}
 	if strings.Contains(b.logged(), b.key) || strings.Contains(b.logged(), other) {
-		t.Error("the log shows a key")
+		t.Error("got a key in the log, want none")
 	}
 }
 
@@ -240,7 +240,7 @@ func TestASuspendedKeyIsAnsweredLikeAnUnknownOne(t *testing.T) {
 	}
 	response, body := b.post(t, path, demo, "X-Request-Id", "same")
 	if response.StatusCode != 401 || unknown.StatusCode != 401 || body != other || b.calls.Load() != 0 {
-		t.Errorf("%d %s, want %d %s", response.StatusCode, body, unknown.StatusCode, other)
+		t.Errorf("got %d %s and %d calls to the model, want 401 %s and none", response.StatusCode, body, b.calls.Load(), other)
 	}
 }
 
@@ -266,12 +266,12 @@ func TestBadInputIsNamedAndCostsNothing(t *testing.T) {
 			response, body := b.post(t, test.path, test.body, append(test.headers, "X-Request-Id", "id-7")...)
 			if response.StatusCode != test.status || !strings.Contains(body, test.part) || !strings.Contains(body, `"request_id":"id-7"`) ||
 				response.Header.Get("X-Request-Id") != "id-7" || !json.Valid([]byte(body)) {
-				t.Errorf("%d %s, want %d with %s", response.StatusCode, body, test.status, test.part)
+				t.Errorf("got %d %v %s, want %d with %s and the request ID id-7 in JSON and header", response.StatusCode, response.Header, body, test.status, test.part)
 			}
 		})
 	}
 	if response, _ := b.post(t, path, demo); response.Header.Get("x-apim-remaining-tokens") != "274" {
-		t.Errorf("%s tokens remain after one call of 26, want 274: refused calls cost nothing", response.Header.Get("x-apim-remaining-tokens"))
+		t.Errorf("got %s tokens left after one call of 26, want 274: refused calls cost nothing", response.Header.Get("x-apim-remaining-tokens"))
 	}
 	response, err := http.Get(b.URL + path)
 	if err != nil {
@@ -296,7 +296,7 @@ func TestUpstreamsErrorsArePassedOnAndRefunded(t *testing.T) {
 	}
 	usage, body := b.get(t, "/usage")
 	if usage.StatusCode != 200 || !strings.Contains(body, `"left":300`) {
-		t.Errorf("/usage: %d %s; want all 300 left", usage.StatusCode, body)
+		t.Errorf("/usage: got %d %s, want 200 with all 300 left", usage.StatusCode, body)
 	}
 }
 

@@ -81,7 +81,7 @@ func TestTwoDifferentKeysAreRefused(t *testing.T) {
 		}
 	}
 	if n := b.calls.Load(); n != 0 {
-		t.Errorf("%d calls reached the model, want none", n)
+		t.Errorf("got %d calls that reached the model, want none", n)
 	}
 }
 

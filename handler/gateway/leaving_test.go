@@ -60,10 +60,10 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 				least := charge{prompt: true}.tokens(promptIn(t, test.body))
 				got := line.Prompt + line.Completion
 				if line.Outcome != "client_closed" || got > want || got < least || test.read != "" && got != want {
-					t.Errorf("reported %+v, want client_closed and %d tokens", line, want)
+					t.Errorf("reported %+v, want client_closed and from %d to %d tokens (the most, if the caller read part of the answer)", line, least, want)
 				}
 				if used := b.spent(t); used != got {
-					t.Errorf("%d tokens are used, %d were reported; want the same", used, got)
+					t.Errorf("got %d tokens used up and %d reported, want the same", used, got)
 				}
 			})
 		}
@@ -132,7 +132,7 @@ func TestLeavingDuringAuthenticationIsNotARefusal(t *testing.T) {
 	}
 	request.Header.Set("Api-Key", b.key)
 	if _, err := http.DefaultClient.Do(request); err == nil {
-		t.Error("was answered")
+		t.Error("got an answer, want the call to end with its caller")
 	}
 	if c := reports.next(); c.Outcome != "client_closed" || c.Refused || c.Status != 499 {
 		t.Errorf("reported %q, %d, refused %t; want client_closed, 499, false", c.Outcome, c.Status, c.Refused)

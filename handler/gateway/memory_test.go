@@ -63,7 +63,7 @@ func TestConcurrentCallsAreLimitedBySubscription(t *testing.T) {
 			}
 			third := b.begun(t, b.key, stream)
 			if shadowed := third.Header.Get("X-Tollgate-Shadow") == "too_many_concurrent_calls"; shadowed != test.limits.Shadow {
-				t.Errorf("X-Tollgate-Shadow is %q, want it in shadow alone (%t)", third.Header.Get("X-Tollgate-Shadow"), test.limits.Shadow)
+				t.Errorf("got X-Tollgate-Shadow %q, want too_many_concurrent_calls in it: %t", third.Header.Get("X-Tollgate-Shadow"), test.limits.Shadow)
 			}
 			if got := b.begun(t, other, stream).StatusCode; got != http.StatusOK {
 				t.Errorf("got %d for another subscription's call, want 200", got)
@@ -80,7 +80,7 @@ func TestConcurrentCallsAreLimitedBySubscription(t *testing.T) {
 			}
 			if err := json.Unmarshal(text, &told); err != nil || third.StatusCode != http.StatusTooManyRequests || third.Header.Get("Retry-After") != "1" ||
 				told.Error.Code != "too_many_concurrent_calls" || !strings.Contains(told.Error.Message, "2 calls") {
-				t.Errorf("got %d %v %s", third.StatusCode, third.Header, text)
+				t.Errorf("got %d %v %s, want 429 too_many_concurrent_calls that says 2 calls, with Retry-After 1", third.StatusCode, third.Header, text)
 			}
 		})
 	}
@@ -173,7 +173,7 @@ func TestABodyIsKeptForTheNextEndpoint(t *testing.T) {
 		t.Fatalf("got %d from endpoint %q: %q; want 200 from b, to its end", response.StatusCode, response.Header.Get("X-Tollgate-Upstream"), text)
 	}
 	if n := <-received; n < len(body) {
-		t.Errorf("the second endpoint received %d bytes, want %d and more", n, len(body))
+		t.Errorf("got %d bytes at the second endpoint, want %d and more", n, len(body))
 	}
 }
 
@@ -218,7 +218,7 @@ func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 					t.Errorf("got %d %v, want what a small body gets: %d %v", got.StatusCode, got.Header, small.StatusCode, small.Header)
 				}
 				if n := b.calls.Load(); n != 1 {
-					t.Errorf("upstream had %d calls, want 1", n)
+					t.Errorf("got %d calls to upstream, want 1", n)
 				}
 			})
 		}

@@ -57,11 +57,11 @@ func TestAMinuteThatLeftTheCounterIsReadFromTheHistory(t *testing.T) {
 		t.Errorf("got %d rows, want the 0 of the reading in the cache", n)
 	}
 	if n := look(); n != 1 {
-		t.Errorf("%d rows after the minute left the counter, want 1", n)
+		t.Errorf("got %d rows after the minute left the counter, want 1", n)
 	}
 	now = now.Add(historyMaxAge)
 	if n := look(closed); n != 1 {
-		t.Errorf("%d rows later, want 1", n)
+		t.Errorf("later: got %d rows, want 1", n)
 	}
 }
 
@@ -76,6 +76,6 @@ func TestOldReadingsOfTheHistoryAreDropped(t *testing.T) {
 		}
 	}
 	if len(h.readings) != 1 {
-		t.Errorf("%d answers are kept, want the last", len(h.readings))
+		t.Errorf("got %d answers kept, want the last alone", len(h.readings))
 	}
 }

@@ -50,11 +50,11 @@ func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 			for range 7 { // until a is left alone, and then
 				response, body := b.post(t, path, test.body)
 				if response.StatusCode != 200 || body != want || response.Header.Get("x-tollgate-upstream") != "b" {
-					t.Fatalf("%d %v %q, want b's answer", response.StatusCode, response.Header, body)
+					t.Fatalf("got %d %v %q, want b's answer", response.StatusCode, response.Header, body)
 				}
 			}
 			if used := b.spent(t); used != 700 {
-				t.Errorf("%d tokens are used by 7 calls of 100, want 700", used)
+				t.Errorf("got %d tokens used by 7 calls of 100, want 700", used)
 			}
 		})
 	}
@@ -93,12 +93,12 @@ func TestAThrottledModelIsA429AndOthersAreStillServed(t *testing.T) {
 		upstream.Endpoint{Name: "a", URL: serving(t, model), Shape: upstream.Deployments, Models: models},
 		upstream.Endpoint{Name: "b", URL: serving(t, model), Shape: upstream.Deployments, Models: models}), upstream.Timeouts{}, nil)
 	if response, body := b.post(t, path, asked); response.StatusCode != 429 || body != `{"error":{"code":"429"}}` || response.Header.Get("Retry-After") != "60" {
-		t.Errorf("at first: %d %v %s, want upstream's own 429", response.StatusCode, response.Header, body)
+		t.Errorf("at first: got %d %v %s, want upstream's own 429", response.StatusCode, response.Header, body)
 	}
 	response, body := b.post(t, path, asked)
 	var told struct{ Error struct{ Code string } }
 	if err := json.Unmarshal([]byte(body), &told); err != nil || response.StatusCode != 429 || told.Error.Code != "upstream_throttled" || response.Header.Get("Retry-After") == "" {
-		t.Errorf("then: %d %v %s, want 429 upstream_throttled", response.StatusCode, response.Header, body)
+		t.Errorf("then: got %d %v %s, want 429 upstream_throttled with Retry-After", response.StatusCode, response.Header, body)
 	}
 	if response, body := b.post(t, path, strings.Replace(asked, "DeepSeek-R1", "gpt-oss", 1)); response.StatusCode != 200 {
 		t.Errorf("another model: got %d %s, want 200", response.StatusCode, body)
@@ -160,7 +160,7 @@ func TestAStreamThatWasKeptAliveAndHoldsNoAnswerIsCut(t *testing.T) {
 	}
 	close(release)
 	if rest, err := io.ReadAll(response.Body); err == nil || strings.Contains(string(rest), "[DONE]") {
-		t.Errorf("then %q, %v; want a cut", rest, err)
+		t.Errorf("then: got %q, %v; want a cut", rest, err)
 	}
 	if line := log.call(t); line.Outcome != "upstream_broken" || line.Prompt+line.Completion != 0 {
 		t.Errorf("reported %+v, want upstream_broken and nothing charged", line)

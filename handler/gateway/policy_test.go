@@ -102,7 +102,7 @@ func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
 			b := open(t, test.limits, recording(t, &asked, 30))
 			response, body := b.post(t, path, with(test.fields))
 			if response.StatusCode != test.status || asked.String() != test.want {
-				t.Errorf("%d, asked for %q; want %d, %q: %s", response.StatusCode, asked, test.status, test.want, body)
+				t.Errorf("got %d with %q asked for: %s; want %d with %q", response.StatusCode, asked, body, test.status, test.want)
 			}
 		})
 	}
@@ -116,7 +116,7 @@ func TestShadowCutsNoAnswerShort(t *testing.T) {
 		b := open(t, subscription.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: most}, recording(t, &asked, 120))
 		for range 2 {
 			if response, body := b.post(t, path, demo); response.StatusCode != 200 || asked.String() != want {
-				t.Errorf("%d, asked for %q, want %q: %s", response.StatusCode, asked, want, body)
+				t.Errorf("got %d with %q asked for: %s; want %q", response.StatusCode, asked, body, want)
 			}
 		}
 	}
@@ -133,7 +133,7 @@ func TestMaxCompletionTokensIsSentToModelsThatReadNoOtherCap(t *testing.T) {
 		b := openFor(t, []string{model}, subscription.Limits{MaxCompletionTokens: 5}, recording(t, &asked, 30))
 		response, body := b.post(t, path, strings.Replace(demo, "DeepSeek-R1", model, 1))
 		if response.StatusCode != 200 || asked.String() != want {
-			t.Errorf("%s: %d, asked for %q, want %q: %s", model, response.StatusCode, asked, want, body)
+			t.Errorf("%s: got %d with %q asked for: %s; want %q", model, response.StatusCode, asked, body, want)
 		}
 	}
 }
@@ -149,7 +149,7 @@ func TestFullReservationNeverExceedsTheLimit(t *testing.T) {
 		asked = caps{}
 		response, body := b.post(t, path, demo)
 		if response.StatusCode != want.status || asked.String() != want.cap || response.Header.Get("x-apim-remaining-tokens") != want.left {
-			t.Errorf("call %d: %d, asked for %q, %s left; want %+v: %s", i+1, response.StatusCode, asked, response.Header.Get("x-apim-remaining-tokens"), want, body)
+			t.Errorf("call %d: got %d with %q asked for and %s left: %s; want %+v", i+1, response.StatusCode, asked, response.Header.Get("x-apim-remaining-tokens"), body, want)
 		}
 	}
 }
@@ -179,7 +179,7 @@ func TestAForgedAddressDoesNotChangeTheCounter(t *testing.T) {
 		for i, value := range test.values {
 			want := strconv.Itoa(300 - 30*(i+1))
 			if response, body := b.post(t, path, demo, test.header, value); response.Header.Get("x-apim-remaining-tokens") != want {
-				t.Errorf("%s, call %d: %s left, want %s: %s", name, i+1, response.Header.Get("x-apim-remaining-tokens"), want, body)
+				t.Errorf("%s, call %d: got %s left: %s; want %s", name, i+1, response.Header.Get("x-apim-remaining-tokens"), body, want)
 			}
 		}
 	}
@@ -201,7 +201,7 @@ func TestTheCounterKeyDecidesWhichCallsCountTogether(t *testing.T) {
 		} {
 			response, body := b.post(t, path, demo, headers...)
 			if left := response.Header.Get("x-apim-remaining-tokens"); left != want[i] {
-				t.Errorf("%s, call %d: %s left, want %s: %d %s", template, i+1, left, want[i], response.StatusCode, body)
+				t.Errorf("%s, call %d: got %s left: %d %s; want %s", template, i+1, left, response.StatusCode, body, want[i])
 			}
 		}
 	}
@@ -225,10 +225,10 @@ func TestShadowReportsRefusalsAndRefusesNothing(t *testing.T) {
 	}
 	got := b.usage(t, "")
 	if got.Total.Requests != 4 || got.Total.TotalTokens != 4*270 || got.Total.Refused != 3 || got.Minute.Used != 270 {
-		t.Errorf("usage %+v, minute %+v; want all four calls told, one charged", got.Total, got.Minute)
+		t.Errorf("got usage %+v and minute %+v, want all four calls in them, one charged", got.Total, got.Minute)
 	}
 	if n := strings.Count(b.logged(), `"shadow":"token_limit_exceeded"`); n != 2 {
-		t.Errorf("%d log lines name what would have been refused, want 2", n)
+		t.Errorf("got %d log lines that name what would have been refused, want 2", n)
 	}
 }
 
@@ -237,7 +237,7 @@ func TestTheErrorForACallThatNeverFitsSaysByHowMuch(t *testing.T) {
 	response, body := b.post(t, path, with(`"max_tokens":400,`))
 	if want := fmt.Sprintf("The call needs %d tokens, %d tokens more than the limit ever has.", 400+promptOf(t), 80+promptOf(t)); response.StatusCode != 413 ||
 		!strings.Contains(body, want) || !strings.Contains(body, "max_tokens") || response.Header.Get("Retry-After") != "" || response.Header.Get("x-apim-retry-after") != "" {
-		t.Errorf("%d %v %s; want %s", response.StatusCode, response.Header, body, want)
+		t.Errorf("got %d %v %s, want %s", response.StatusCode, response.Header, body, want)
 	}
 	if response, _ := b.post(t, path, with(`"max_tokens":200,`)); response.StatusCode != 200 {
 		t.Errorf("a call that fits: got %d, want 200", response.StatusCode)
@@ -251,7 +251,7 @@ func TestTheQuotasMessageSaysWhenItIsRenewed(t *testing.T) {
 	response, body := b.post(t, path, demo)
 	var seconds int
 	if _, err := fmt.Sscan(response.Header.Get("Retry-After"), &seconds); err != nil || seconds < 1 || seconds > 3600 {
-		t.Fatalf("Retry-After is %q, want 1 to 3600 s", response.Header.Get("Retry-After"))
+		t.Fatalf("got Retry-After %q, want 1 to 3600 s", response.Header.Get("Retry-After"))
 	}
 	plural := func(n int, unit string) string {
 		if n == 1 {
@@ -269,7 +269,7 @@ func TestTheQuotasMessageSaysWhenItIsRenewed(t *testing.T) {
 		in = plural(minutes, "minute") + " and " + in
 	}
 	if want := `{"statusCode":403,"message":"Token quota is exceeded. It is renewed in ` + in + `.",`; !strings.HasPrefix(body, want) {
-		t.Errorf("%s; want %s", body, want)
+		t.Errorf("got %s, want %s", body, want)
 	}
 }
 
@@ -308,14 +308,14 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 			newer.key = first.key
 			response, body := newer.post(t, path, demo)
 			if left, quota := response.Header.Get("x-apim-remaining-tokens"), response.Header.Get("x-apim-remaining-quota-tokens"); response.StatusCode != test.status || left != test.left || quota != test.quota {
-				t.Errorf("the newer: %d, %s and %s left; want %d, %s, %s: %s", response.StatusCode, left, quota, test.status, test.left, test.quota, body)
+				t.Errorf("the newer: got %d with %s and %s left: %s; want %d with %s and %s", response.StatusCode, left, quota, body, test.status, test.left, test.quota)
 			}
 			if err := counters[2].Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			response, body = older.post(t, path, demo)
 			if left := response.Header.Get("x-apim-remaining-tokens"); left != test.other {
-				t.Errorf("the older: %d, %s left, want %s: %s", response.StatusCode, left, test.other, body)
+				t.Errorf("the older: got %d with %s left: %s; want %s", response.StatusCode, left, body, test.other)
 			}
 		})
 	}

@@ -55,7 +55,7 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 	if c.RequestID != "id-1" || c.TraceID != trace || c.ParentID != parent || c.Status != 200 || c.Outcome != "" || c.Refused || c.Stream || c.Duration <= 0 ||
 		c.Method != "POST" || c.Route != "/models/chat/completions" || c.API != "models" || c.Operation != "ChatCompletions_Create" ||
 		c.Subscription != "team-a" || c.Tier != "demo" || c.Model != "DeepSeek-R1" || c.ClientIP.String() != "203.0.113.7" || c.Header.Get("X-Team") != "blue" {
-		t.Errorf("reported %+v", c)
+		t.Errorf("reported %+v, want the 200 of request id-1 in trace %s of parent %s: ChatCompletions_Create by POST of team-a, tier demo, DeepSeek-R1, from 203.0.113.7, X-Team blue", c, trace, parent)
 	}
 	if c.Usage == nil || *c.Usage != (telemetry.Usage{PromptTokens: 25, CompletionTokens: 40, Known: true}) || c.Estimate < 1 {
 		t.Errorf("got usage %+v, estimate %d; want 25 and 40 tokens, known, and an estimate", c.Usage, c.Estimate)
@@ -67,7 +67,7 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 		t.Errorf("got upstream %+v, want a success with its endpoint and times", up)
 	}
 	if want := "00-" + trace + "-" + c.Upstream.SpanID + "-01"; traceparent != want || c.SpanID == c.Upstream.SpanID || len(c.SpanID) != 16 {
-		t.Errorf("upstream was told %q, want %q", traceparent, want)
+		t.Errorf("got traceparent %q sent upstream, want %q", traceparent, want)
 	}
 
 	b.post(t, path, demo)
@@ -107,7 +107,7 @@ func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
 	b.post(t, path, strings.Replace(demo, "{", `{"stream":true,`, 1))
 	c := reports.next()
 	if !c.Stream || c.Upstream == nil || c.Upstream.FirstToken <= 0 || c.Upstream.FirstToken < c.Upstream.Latency || c.Usage == nil || c.Usage.Known || c.Usage.CompletionTokens < 1 {
-		t.Errorf("reported %+v, usage %+v, upstream %+v", c, c.Usage, c.Upstream)
+		t.Errorf("reported %+v, usage %+v, upstream %+v; want a stream whose first token is no sooner than its header, with counted completion tokens", c, c.Usage, c.Upstream)
 	}
 }
 
@@ -144,10 +144,10 @@ func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
 	b.post(t, path, demo)
 	c := reports.next()
 	if c.Status != 400 || c.Refused || c.Usage != nil || c.Upstream == nil || c.Upstream.Status != 400 || !c.Upstream.Failed || c.Upstream.Endpoint == "" {
-		t.Errorf("reported %+v, upstream %+v", c, c.Upstream)
+		t.Errorf("reported %+v, upstream %+v; want a 400 of upstream's, failed there, not refused here, without usage", c, c.Upstream)
 	}
 	if c.Standing == nil || c.Standing.Remaining != 300 {
-		t.Errorf("standing after the refund: %+v", c.Standing)
+		t.Errorf("after the refund: got standing %+v, want 300 left", c.Standing)
 	}
 }
 
@@ -167,11 +167,11 @@ func TestCallsThatShadowLetPassAreReported(t *testing.T) {
 	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 30, Shadow: true}, answering(40))
 	b.post(t, path, demo)
 	if c := reports.next(); c.Shadowed != "" || c.Status != 200 {
-		t.Errorf("within the limit: %+v", c)
+		t.Errorf("within the limit: reported %+v, want 200 and nothing shadowed", c)
 	}
 	b.post(t, path, demo)
 	if c := reports.next(); c.Shadowed != "token_limit_exceeded" || c.Status != 200 || c.Refused || c.Usage == nil {
-		t.Errorf("beyond it: %+v", c)
+		t.Errorf("beyond the limit: reported %+v, want 200 with its usage, not refused, token_limit_exceeded shadowed", c)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestCallsDecidedWhileTheCountersAreDownAreReported(t *testing.T) {
 	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 3000, OnStoreDown: limit.Degrade}, answering(40))
 	b.post(t, path, demo)
 	if c := reports.next(); c.Degraded {
-		t.Errorf("while the counters are there: %+v", c)
+		t.Errorf("while the counters are there: reported %+v, want it not degraded", c)
 	}
 	b.down.Store(true)
 	for range 100 { // the lease that is left needs no counter
@@ -188,5 +188,5 @@ func TestCallsDecidedWhileTheCountersAreDownAreReported(t *testing.T) {
 			return
 		}
 	}
-	t.Error("no call was degraded")
+	t.Error("got no degraded call among 100 while the counters are down, want one")
 }

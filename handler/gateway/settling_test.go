@@ -93,7 +93,7 @@ func TestACallWhoseCallerLeavesIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 					t.Errorf("reported %+v, want client_closed and %d tokens", line, test.want)
 				}
 				if spent := b.spent(t); spent != test.want {
-					t.Errorf("%d tokens are used up, want %d", spent, test.want)
+					t.Errorf("got %d tokens used up, want %d", spent, test.want)
 				}
 			})
 		}
@@ -105,7 +105,7 @@ func (b *bench) until(t *testing.T, enough func(spent int64) bool) {
 	t.Helper()
 	asynctest.Eventually(t, "enough tokens are used up", func() error {
 		if spent := b.spent(t); !enough(spent) {
-			return fmt.Errorf("got %d tokens used up", spent)
+			return fmt.Errorf("got %d tokens used up, want enough for the test to go on", spent)
 		}
 		return nil
 	})
@@ -204,7 +204,7 @@ func TestACallThatRunsOutOfTimeIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 			})
 			status, _, _ := b.read(t.Context(), strings.Replace(test.body, "DeepSeek-R1", "o3", 1))
 			if status != test.status {
-				t.Errorf("answered %d, want %d", status, test.status)
+				t.Errorf("got status %d, want %d", status, test.status)
 			}
 			b.until(t, func(spent int64) bool { return spent > 4008 }) // a minute at 100 a second, or the cap
 			close(over)
@@ -212,7 +212,7 @@ func TestACallThatRunsOutOfTimeIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 				t.Errorf("reported %+v, want 4008 tokens", line)
 			}
 			if spent := b.spent(t); spent != 4008 {
-				t.Errorf("%d tokens are used up, want 4008", spent)
+				t.Errorf("got %d tokens used up, want 4008", spent)
 			}
 		})
 	}
@@ -386,12 +386,12 @@ func TestACallThatIsReadOnCountsAsConcurrent(t *testing.T) {
 	<-gone
 	b.serving.Wait()
 	if response, text := b.post(t, path, body); response.StatusCode != 429 || !strings.Contains(text, "too_many_concurrent_calls") {
-		t.Errorf("while it is read on: %d %s", response.StatusCode, text)
+		t.Errorf("while the answer is read on: got %d %s, want 429 too_many_concurrent_calls", response.StatusCode, text)
 	}
 	close(left)
 	for log.chat(t).Outcome != "client_closed" { // of which the refusal's came first
 	}
 	if response, text := b.post(t, path, body); response.StatusCode != 200 {
-		t.Errorf("afterwards: %d %s", response.StatusCode, text)
+		t.Errorf("afterwards: got %d %s, want 200", response.StatusCode, text)
 	}
 }

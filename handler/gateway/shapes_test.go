@@ -62,7 +62,7 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 			b := openWith(t, subscription.Limits{}, before(t, c.endpoint), upstream.Timeouts{}, nil)
 			response, text := b.post(t, caller.path, caller.body)
 			if response.StatusCode != 200 || text != answered || path != c.path {
-				t.Errorf("%s to %s: %d %s, asked %s; want %s", from, to, response.StatusCode, text, path, c.path)
+				t.Errorf("%s to %s: got %d %s with %s asked, want 200 with %s", from, to, response.StatusCode, text, path, c.path)
 			}
 			var sent struct{ Model string }
 			if err := json.Unmarshal([]byte(body), &sent); err != nil || c.model != "" && sent.Model != c.model || !strings.HasSuffix(body, rest) {
@@ -179,7 +179,7 @@ func TestADroppedCapIsIgnored(t *testing.T) {
 				t.Fatalf("got %d %s, want 200", response.StatusCode, text)
 			}
 			if asked.String() != want {
-				t.Errorf("%s, %s: asked for %q, want %q", model, value, asked, want)
+				t.Errorf("%s, %s: got %q asked for, want %q", model, value, asked, want)
 			}
 		}
 	}
@@ -207,7 +207,7 @@ func TestNoBasePathHidesARoute(t *testing.T) {
 		for _, route := range []string{"/models/chat/completions", "/openai/v1/chat/completions", "/v1/chat/completions", "/openai/deployments/DeepSeek-R1/chat/completions"} {
 			for _, at := range []string{route, base + route} {
 				if response, body := b.post(t, at, demo); response.StatusCode != 200 {
-					t.Errorf("base path %q: %s is answered %d %s", base, at, response.StatusCode, body)
+					t.Errorf("base path %q, %s: got %d %s, want 200", base, at, response.StatusCode, body)
 				}
 			}
 		}
@@ -255,7 +255,7 @@ func TestModelsAreListedForTheSubscription(t *testing.T) {
 		}
 		response, body := b.post(t, path, demo)
 		if (response.StatusCode == 200) != strings.Contains(test.want, "DeepSeek-R1") || strings.Contains(body, "one of: .") {
-			t.Errorf("tier %v: a call for DeepSeek-R1 is answered %d %s", test.tier, response.StatusCode, body)
+			t.Errorf("tier %v, a call for DeepSeek-R1: got %d %s, want 200 if it is one of %q, and else an error that lists them", test.tier, response.StatusCode, body, test.want)
 		}
 	}
 }

@@ -42,16 +42,16 @@ func TestALongAnswerIsAcceptedPieceByPiece(t *testing.T) {
 		}
 		if pieces == 0 {
 			if len(w.deadlines) > 0 {
-				t.Errorf("%d bytes: deadlines %v, want none", size, w.deadlines)
+				t.Errorf("%d bytes: got deadlines %v, want none", size, w.deadlines)
 			}
 			continue
 		}
 		if len(w.deadlines) != pieces+1 || w.deadlines[pieces] >= 0 {
-			t.Fatalf("%d bytes: deadlines %v, want %d, and none left at the end", size, w.deadlines, pieces)
+			t.Fatalf("%d bytes: got deadlines %v, want %d, and none left at the end", size, w.deadlines, pieces)
 		}
 		for i, left := range w.deadlines[:pieces] {
 			if left <= 0 || left > pieceAccepted || w.written[i] > acceptedPiece {
-				t.Errorf("%d bytes: piece %d of %d bytes has %v, want at most %d and %v", size, i, w.written[i], left, acceptedPiece, pieceAccepted)
+				t.Errorf("%d bytes: got piece %d of %d bytes with %v, want at most %d and %v", size, i, w.written[i], left, acceptedPiece, pieceAccepted)
 			}
 		}
 	}

@@ -26,11 +26,11 @@ func TestTheTierDecidesWhileTheCountersAreDown(t *testing.T) {
 			for i, want := range test.statuses {
 				response, body := b.post(t, path, demo)
 				if response.StatusCode != want || want != 200 && response.Header.Get("Retry-After") == "" {
-					t.Errorf("call %d: %d %v, want %d: %s", i+1, response.StatusCode, response.Header, want, body)
+					t.Errorf("call %d: got %d %v %s, want %d, with Retry-After if refused", i+1, response.StatusCode, response.Header, body, want)
 				}
 			}
 			if passed := test.statuses[0] == 200; passed != strings.Contains(b.log.String(), `"degraded":true`) {
-				t.Errorf("the log says otherwise: %s", b.log)
+				t.Errorf("got the log %s, want a degraded call in it: %t", b.log, passed)
 			}
 		})
 	}

@@ -22,11 +22,11 @@ func TestAStreamReportsItsUsageInAComment(t *testing.T) {
 	}
 	plain := open(t, subscription.Limits{TokensPerMinute: 300}, events(thought+said+stopped+told+finished))
 	if _, body := plain.post(t, path, stream); body != thought+said+stopped+finished {
-		t.Errorf("unasked: %q", body)
+		t.Errorf("without usage asked for: got %q, want %q", body, thought+said+stopped+finished)
 	}
 	own := strings.Replace(stream, "{", `{"stream_options":{"include_usage":true,"x":1},`, 1)
 	if _, body := plain.post(t, path, own); body != thought+said+stopped+told+finished {
-		t.Errorf("with its usage asked for: %q", body)
+		t.Errorf("with usage asked for: got %q, want %q", body, thought+said+stopped+told+finished)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
 		}
 	}
 	if used := b.spent(t); used != 100 {
-		t.Errorf("%d tokens are used up at [DONE], want 100", used)
+		t.Errorf("at [DONE]: got %d tokens used up, want 100", used)
 	}
 	close(release)
 }

@@ -26,7 +26,7 @@ func TestOnlyAWellFormedTraceIsContinued(t *testing.T) {
 			t.Errorf("%q: got trace %s of parent %q, want it continued: %t", value, got.id, got.parent, continued)
 		}
 		if out := traceOf(http.Header{"Traceparent": {got.outbound()}}); out.id != got.id || out.parent != got.upstream {
-			t.Errorf("%q: sent %q upstream, want a traceparent of trace %s", value, got.outbound(), got.id)
+			t.Errorf("%q: got %q sent upstream, want a traceparent of trace %s and parent %s", value, got.outbound(), got.id, got.upstream)
 		}
 	}
 }

@@ -47,11 +47,11 @@ func (l lines) call(t *testing.T) (r record) {
 				continue
 			}
 			if err := json.Unmarshal(line, &r); err != nil {
-				t.Fatalf("log line %s: %v", line, err)
+				t.Fatalf("log line %s: got %v, want JSON", line, err)
 			}
 			return r
 		case <-time.After(time.Minute):
-			t.Fatal("the call was never reported")
+			t.Fatal("got no log line of a call within a minute, want one")
 		}
 	}
 }
@@ -70,7 +70,7 @@ func (b *bench) spent(t *testing.T) int64 {
 	t.Helper()
 	var told struct{ Quota struct{ Used int64 } }
 	if _, body := b.get(t, "/usage"); json.Unmarshal([]byte(body), &told) != nil {
-		t.Fatalf("/usage: %s", body)
+		t.Fatalf("/usage: got %s, want JSON with the quota's use", body)
 	}
 	return told.Quota.Used
 }
@@ -370,7 +370,7 @@ func TestChargesAreRightWhateverUpstreamDoes(t *testing.T) {
 			b, log := openLogged(t, subscription.Limits{TokenQuota: 50_000_000, TokenQuotaPeriod: limit.Yearly}, timeouts, test.model)
 			status, body, err := b.read(t.Context(), test.body)
 			if status != test.status || !strings.Contains(body, test.part) || (err != nil) != test.aborted {
-				t.Errorf("%d %.300q, aborted %v; want %d with %q, aborted %t", status, body, err, test.status, test.part, test.aborted)
+				t.Errorf("got %d %.300q, aborted %v; want %d with %q, aborted %t", status, body, err, test.status, test.part, test.aborted)
 			}
 			line, want := log.call(t), test.cost.tokens(promptIn(t, test.body))
 			got := line.Prompt + line.Completion
@@ -381,7 +381,7 @@ func TestChargesAreRightWhateverUpstreamDoes(t *testing.T) {
 				t.Errorf("reported %+v, want %q and %d tokens", line, test.outcome, want)
 			}
 			if got = b.spent(t); got != want {
-				t.Errorf("%d tokens are used up, want %d", got, want)
+				t.Errorf("got %d tokens used up, want %d", got, want)
 			}
 		})
 	}
@@ -412,7 +412,7 @@ func TestUpstreamsRetryAfterIsPassedOn(t *testing.T) {
 			b := open(t, subscription.Limits{TokensPerMinute: 300}, refusing(status, `{"error":"theirs"}`, headers...))
 			response, body := b.post(t, path, asked)
 			if response.StatusCode != status || body != `{"error":"theirs"}` || (status != 408 && (response.Header.Get("x-apim-remaining-tokens") != "300" || response.Header.Get("x-apim-tokens-consumed") != "")) || response.Header.Get("x-tollgate-upstream") != "upstream-1" {
-				t.Errorf("%d, %s: got %d %v %s, want the endpoint's own answer and 300 tokens remaining", status, name, response.StatusCode, response.Header, body)
+				t.Errorf("%d, %s: got %d %v %s, want upstream's own answer from upstream-1 and, but for 408, 300 tokens left and none consumed", status, name, response.StatusCode, response.Header, body)
 			}
 			for i := 0; i < len(headers); i += 2 {
 				if got := response.Header.Get(headers[i]); got != headers[i+1] {
@@ -434,6 +434,6 @@ func TestTheTextOfSeveralCompletionsIsCounted(t *testing.T) {
 		t.Fatalf("got %d %s, %v; want 200", status, body, err)
 	}
 	if got, want := log.call(t).Completion, textOf(`It is late "now".`)+textOf(`It is late "now".Let me think of the hour.`); got != want {
-		t.Errorf("%d tokens, want %d", got, want)
+		t.Errorf("got %d completion tokens, want %d", got, want)
 	}
 }

@@ -25,7 +25,7 @@ func TestTextOnItsWayWhenTheCallerLeavesIsCharged(t *testing.T) {
 			billed, spent := s.endpoint.Billed(), s.spent(t)
 			s.end(t, strings.Replace(stream, "{", `{"max_tokens":900,`, 1), ending{stream: true, leaves: "\n\n", r1sim: "completion=800,pace=" + pace})
 			if billed, spent = s.endpoint.Billed()-billed, s.spent(t)-spent; billed > spent {
-				t.Errorf("pace %s: billed %d tokens, charged %d", pace, billed, spent)
+				t.Errorf("pace %s: got %d tokens billed and %d charged, want at least the bill charged", pace, billed, spent)
 			}
 		}
 	}
@@ -36,7 +36,7 @@ func TestTextOnItsWayWhenTheCallerLeavesIsCharged(t *testing.T) {
 func TestRunningUsageIsNotTheFinalChargeWhenTheCallerLeaves(t *testing.T) {
 	running := strings.Replace(said, "}]}", `}],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}}`, 1)
 	if running == said {
-		t.Fatalf("no chunk to put usage into: %s", said)
+		t.Fatalf("got no place for usage in %s, want one", said)
 	}
 	for name, test := range map[string]struct {
 		first string
@@ -69,7 +69,7 @@ func TestRunningUsageIsNotTheFinalChargeWhenTheCallerLeaves(t *testing.T) {
 		}
 		close(left)
 		if line := log.chat(t); test.tells && line.Prompt+line.Completion != 509 || line.Prompt < 9 || line.Completion < 1 {
-			t.Errorf("%s: reported %+v, want 509 tokens if they are told", name, line)
+			t.Errorf("%s: reported %+v, want 509 tokens where the endpoint sends usage (%t), and at least 9 and 1 otherwise", name, line, test.tells)
 		}
 	}
 }
@@ -134,11 +134,11 @@ func TestAWholeAnswerThatIsReadOnIsChargedByItsCount(t *testing.T) {
 		<-gone
 		b.serving.Wait()
 		if spent := b.spent(t); spent != promptIn(t, asked)+900 {
-			t.Errorf("%s: %d tokens are used up when the caller has left, want what is reserved", name, spent)
+			t.Errorf("%s, when the caller has left: got %d tokens used up, want %d, as reserved", name, spent, promptIn(t, asked)+900)
 		}
 		close(left)
 		if line := log.chat(t); !test.want(line.Prompt + line.Completion) {
-			t.Errorf("%s: reported %+v", name, line)
+			t.Errorf("%s: reported %+v, want %d tokens for a whole answer and %d otherwise", name, line, byCount.tokens(promptIn(t, asked)), promptIn(t, asked)+900)
 		}
 	}
 }
@@ -190,7 +190,7 @@ func TestAPromptThatAnEndpointReadBeforeItFailedIsCharged(t *testing.T) {
 				status = map[string]int{"answers": 200, "fails": 503, "times out": 408, "breaks off": 502}[name]
 			}
 			if spent := b.spent(t); spent != want || response.StatusCode != status {
-				t.Errorf("%s, the second %s: %d %s, charged %d tokens; want %d and %d", reserve, name, response.StatusCode, text, spent, status, want)
+				t.Errorf("%s, the second %s: got %d %s with %d tokens charged, want %d with %d", reserve, name, response.StatusCode, text, spent, status, want)
 			}
 		}
 	}
@@ -228,7 +228,7 @@ func TestSeveralFamiliesBehindOneNameAreBoundedByTheDearest(t *testing.T) {
 		before, spent := endpoint.Billed(), b.spent(t)
 		response, text := b.post(t, path, body)
 		if billed, charged := endpoint.Billed()-before, b.spent(t)-spent; billed > charged || endpoint.Billed() > quota {
-			t.Errorf("call %d: %d %.100s, billed %d, charged %d", i, response.StatusCode, text, billed, charged)
+			t.Errorf("call %d: got %d %.100s, %d tokens billed and %d charged; want at least the bill charged, and all bills within %d", i, response.StatusCode, text, billed, charged, quota)
 		}
 	}
 	if spent := b.spent(t); spent > quota {
@@ -269,15 +269,15 @@ func TestAQueuedCallGetsTokensThatReadingOnGivesBack(t *testing.T) {
 	}()
 	select {
 	case code := <-status:
-		t.Fatalf("answered %d while all is reserved", code)
+		t.Fatalf("while all is reserved: got status %d, want the call to wait", code)
 	case <-begun:
-		t.Fatal("asked while all is reserved")
+		t.Fatal("while all is reserved: got a call to the endpoint, want it to wait")
 	case <-time.After(100 * time.Millisecond): // it waits
 	}
 	tell()
 	told := time.Now()
 	if code := <-status; code != 200 || time.Since(told) > 15*time.Second { // sooner than the next minute
-		t.Errorf("answered %d, %s after the usage was told", code, time.Since(told))
+		t.Errorf("got status %d %s after the usage arrived, want 200 within 15 s", code, time.Since(told))
 	}
 }
 

@@ -47,7 +47,7 @@ func (b *bench) usage(t *testing.T, query string, headers ...string) usageRespon
 	response, body := b.get(t, "/usage"+query, headers...)
 	var answer usageResponse
 	if err := json.Unmarshal([]byte(body), &answer); response.StatusCode != 200 || err != nil {
-		t.Fatalf("/usage%s: %d %s", query, response.StatusCode, body)
+		t.Fatalf("/usage%s: got %d %s, want 200 with JSON", query, response.StatusCode, body)
 	}
 	return answer
 }
@@ -114,7 +114,7 @@ func TestUsageIsAnsweredWithoutItsHistory(t *testing.T) {
 		t.Errorf("/usage: got %+v, want a problem and one minute with 30 used", got)
 	}
 	if !strings.Contains(b.logged(), "history is down") {
-		t.Error("the log doesn't say why")
+		t.Errorf("got the log %s, want \"history is down\" in it", b.logged())
 	}
 }
 
@@ -185,10 +185,10 @@ func TestEveryAuthenticatedAnswerHasLimitHeaders(t *testing.T) {
 	for what, answer := range map[int]*http.Response{400: malformed, 404: unknown, 200: list} {
 		h := answer.Header
 		if answer.StatusCode != what || h.Get("x-apim-remaining-tokens") != "42" || h.Get("x-apim-remaining-quota-tokens") != "742" || h.Get("x-ratelimit-limit-tokens") != "300" {
-			t.Errorf("%d, want %d with 42 tokens left of the minute and 742 of the quota: %v", answer.StatusCode, what, h)
+			t.Errorf("got %d %v, want %d with 42 tokens left of the minute and 742 of the quota", answer.StatusCode, h, what)
 		}
 	}
 	if wrong, _ := b.get(t, "/openai/v1/models", "Api-Key", "wrong"); wrong.StatusCode != 401 || wrong.Header.Get("x-apim-remaining-tokens") != "" {
-		t.Errorf("a wrong key is told %v", wrong.Header)
+		t.Errorf("a wrong key: got %d %v, want 401 without x-apim-remaining-tokens", wrong.StatusCode, wrong.Header)
 	}
 }

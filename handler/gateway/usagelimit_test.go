@@ -51,14 +51,14 @@ func TestAllSpansTogetherNeedThreeReadsOfTheHistory(t *testing.T) {
 					from := now.Add(-time.Duration(hours+1) * time.Hour).Truncate(time.Minute)
 					rows, err := h.rows(t.Context(), store, usage.Query{Counter: "team-a", From: from}, counter.Recent{}, now)
 					if want := int(limit.Minute(now) - from.Unix()/60); err != nil || len(rows) != want || rows[0].Minute != from.Unix()/60 {
-						t.Errorf("%d hours: %d rows, %v; want %d", hours+1, len(rows), err, want)
+						t.Errorf("%d hours: got %d rows, %v; want %d", hours+1, len(rows), err, want)
 					}
 				})
 			}
 		}
 		all.Wait()
 		if n := store.reads.Load(); n != 3 {
-			t.Errorf("%d readings for 504 questions, want 3", n)
+			t.Errorf("got %d readings for 504 questions, want 3", n)
 		}
 	})
 }
@@ -79,10 +79,10 @@ func TestAReadingGoesOnWhenItsFirstReaderLeaves(t *testing.T) {
 			synctest.Wait()
 			leave()
 			if err := <-gone; !errors.Is(err, context.Canceled) {
-				t.Errorf("the first got %v", err)
+				t.Errorf("the first: got %v, want %v", err, context.Canceled)
 			}
 			if rows, err := h.rows(t.Context(), store, q, counter.Recent{}, now); !errors.Is(err, fault) || err == nil && len(rows) != 60 || store.reads.Load() != 1 {
-				t.Errorf("the second got %d rows, %v of %d readings", len(rows), err, store.reads.Load())
+				t.Errorf("the second: got %d rows, %v after %d readings; want %v after 1, with 60 rows if that is nil", len(rows), err, store.reads.Load(), fault)
 			}
 		})
 	}
@@ -97,17 +97,17 @@ func TestUsageReadsAreRateLimitedBySubscription(t *testing.T) {
 		}
 	}
 	if allowed < usageReadBurst+9*usageReadsPerSecond || allowed > usageReadBurst+10*usageReadsPerSecond+1 {
-		t.Errorf("%d of 10,000 questions in 10 s were answered, want some 300", allowed)
+		t.Errorf("got %d of 10,000 questions in 10 s answered, want from %d to %d", allowed, usageReadBurst+9*usageReadsPerSecond, usageReadBurst+10*usageReadsPerSecond+1)
 	}
 	if err := a.allow("team-b", now); err != nil {
-		t.Errorf("another subscription: %v", err)
+		t.Errorf("another subscription: got %v, want no error", err)
 	}
 	for i := range 3 * maxUsageReaders {
 		if err := a.allow(fmt.Sprint(i), now.Add(time.Minute)); err != nil {
-			t.Fatalf("subscription %d: %v", i, err)
+			t.Fatalf("subscription %d: got %v, want no error", i, err)
 		}
 	}
 	if n := len(a.limiters); n > maxUsageReaders {
-		t.Errorf("%d subscriptions are remembered, want %d at most", n, maxUsageReaders)
+		t.Errorf("got %d subscriptions remembered, want %d at most", n, maxUsageReaders)
 	}
 }

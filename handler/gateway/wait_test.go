@@ -42,10 +42,10 @@ func TestACallQueuesForTokens(t *testing.T) {
 			return w.Code, w.Header(), time.Since(began)
 		}
 		if status, header, waited := call(t.Context()); status != 200 || header.Get("x-apim-remaining-tokens") != "0" || waited > time.Second {
-			t.Errorf("the first: %d after %s, %v", status, waited, header)
+			t.Errorf("the first: got %d after %s, %v; want 200 within 1 s, with 0 tokens left", status, waited, header)
 		}
 		if status, header, waited := call(t.Context()); status != 200 || header.Get("Retry-After") != "" || waited < 35*time.Second || waited > 45*time.Second {
-			t.Errorf("the second: %d after %s, %v; want it served when the minute turns", status, waited, header)
+			t.Errorf("the second: got %d after %s, %v; want it served when the minute turns", status, waited, header)
 		}
 		for used := 30; used < 300; used += 30 { // until nothing is left
 			call(t.Context())
@@ -54,7 +54,7 @@ func TestACallQueuesForTokens(t *testing.T) {
 		left, leave := context.WithTimeout(t.Context(), time.Second)
 		defer leave()
 		if status, _, waited := call(left); status != 499 || waited > 2*time.Second {
-			t.Errorf("a caller that leaves: %d after %s, want 499 after a second", status, waited)
+			t.Errorf("a caller that leaves: got %d after %s, want 499 after a second", status, waited)
 		}
 		if err := config.Counter.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -98,7 +98,7 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 		before := b.usage(t, "").Minute.Used
 		response, answer := b.post(t, path, test.body)
 		if used := b.usage(t, "").Minute.Used - before; response.StatusCode != 200 || used != test.used {
-			t.Errorf("%s: %d, %d used, want %d: %s", name, response.StatusCode, used, test.used, answer)
+			t.Errorf("%s: got %d with %d tokens used: %s; want %d", name, response.StatusCode, used, answer, test.used)
 		}
 		if held-before < 25_000 {
 			t.Errorf("%s: got %d tokens reserved, want 25000 or more, the bound without a count", name, held-before)
@@ -119,7 +119,7 @@ func TestSomeUncountedPromptsAreComparedWithUsage(t *testing.T) {
 		b.post(t, path, long)
 	}
 	if n := strings.Count(b.logged(), `"prompt_estimate":225,"prompt_tokens":225`); n != 2 {
-		t.Errorf("%d of 17 calls have the estimate beside their usage in the log, want the first and the last", n)
+		t.Errorf("got %d of 17 calls with the estimate beside their usage in the log, want the first and the last", n)
 	}
 }
 

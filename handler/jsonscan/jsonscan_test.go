@@ -367,7 +367,7 @@ func TestACopyOfAScannerReadsAgainFromThere(t *testing.T) {
 		return s.Skip()
 	})
 	if err != nil || !s.AtEnd() {
-		t.Errorf("got %v at byte %d, want no error at the end", err, s.Pos())
+		t.Errorf("got %v at byte %d, want no error at the end, byte %d", err, s.Pos(), len(text))
 	}
 }
 

@@ -44,12 +44,12 @@ func TestAFloodIsAFewLinesAndACount(t *testing.T) {
 		log.Write(slog.LevelInfo, "call", "route_not_found") // a kind of its own
 		lines, leftOut := read(t, text.String())
 		if lines != 11 || len(leftOut) != 0 {
-			t.Errorf("at once: %d lines and counts %v, want 10 of the flood, 1 of another kind, and no count yet", lines, leftOut)
+			t.Errorf("at once: got %d lines and counts %v, want 10 of the flood, 1 of another kind, and no count yet", lines, leftOut)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if _, leftOut = read(t, text.String()); leftOut["call invalid_api_key"] != calls-10 || len(leftOut) != 1 {
-			t.Errorf("after a minute the counts are %v, want %d", leftOut, calls-10)
+			t.Errorf("after a minute: got counts %v, want %d", leftOut, calls-10)
 		}
 		for range 20 {
 			log.Write(slog.LevelInfo, "call", "invalid_api_key")
@@ -57,13 +57,13 @@ func TestAFloodIsAFewLinesAndACount(t *testing.T) {
 		log.Flush() // at the end of the process
 		lines, leftOut = read(t, text.String())
 		if lines+leftOut["call invalid_api_key"] != calls+21 {
-			t.Errorf("%d lines and %v left out, want all %d calls", lines, leftOut, calls+21)
+			t.Errorf("got %d lines and %v left out, want all %d calls", lines, leftOut, calls+21)
 		}
 		before := len(text.String())
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if len(text.String()) != before {
-			t.Errorf("after an hour without calls the log gained %s, want nothing", text.String()[before:])
+			t.Errorf("after an hour without calls: got %s in the log, want nothing", text.String()[before:])
 		}
 	})
 }

@@ -129,7 +129,7 @@ func TestTokensAreSummedByIntervalAndDimensions(t *testing.T) {
 		}
 		r.Report(call("team-a", 1, 1)) // after Close: ignored, without a panic
 		if len(sink.metrics(telemetry.TotalTokens)) != 2 {
-			t.Error("a report after Close was sent, want it ignored")
+			t.Error("got a report after Close sent, want it ignored")
 		}
 	})
 }
@@ -296,7 +296,7 @@ func TestCallsWithoutASubscriptionAreSampledUniformly(t *testing.T) {
 			t.Errorf("got items by outcome %v, want 10 invalid_api_key, 1 route_not_found and 100 without", items)
 		}
 		if n := standFor["invalid_api_key"]; n < junk-1 || n > junk+1 || standFor["route_not_found"] != 1 || standFor[""] != 100 {
-			t.Errorf("the items represent %v calls, want %d, 1 and 100", standFor, junk)
+			t.Errorf("got items that represent %v calls, want %d, 1 and 100", standFor, junk)
 		}
 		if late < 3 {
 			t.Errorf("got %d of 10 items from the last nine tenths of the calls, want at least 3", late)
@@ -342,7 +342,7 @@ func TestDimensionsCanHaveOtherNames(t *testing.T) {
 		}
 		for name, want := range map[string]string{"SubscriptionId": "team-a", "product": c.Tier, "region_name": "swedencentral", "Model": c.Model, "team": "blue", "Subscription ID": ""} {
 			if got := m[0].Dimensions[name]; got != want {
-				t.Errorf("%s is %q, want %q", name, got, want)
+				t.Errorf("%s: got %q, want %q", name, got, want)
 			}
 		}
 	})
@@ -369,7 +369,7 @@ func TestReportDoesNotWaitForAStuckSink(t *testing.T) {
 			r.Report(call("team-a", 1, 1))
 		}
 		if waited := time.Since(before); waited > 0 {
-			t.Errorf("reports waited %v, want 0", waited)
+			t.Errorf("got a wait of %v for 100 reports, want 0", waited)
 		}
 		close(hang)
 		if err := r.Close(t.Context()); err != nil {

@@ -33,7 +33,7 @@ func TestCountingKeepsOnlySmallBuffers(t *testing.T) {
 					t.Errorf("got %d bytes kept for the next count, want at most %d", bytes, kept)
 				}
 				if refers {
-					t.Error("the buffers kept for the next count refer to the last prompt, want no reference")
+					t.Error("got a reference to the last prompt in the buffers kept for the next count, want none")
 				}
 			})
 		}

@@ -20,7 +20,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 		{Name: "e", URL: "https://example.com", Shape: upstream.Models, Key: secret.New("k")},
 	}, upstream.Timeouts{})
 	if err == nil {
-		t.Fatal("New accepted faulty endpoints, want an error")
+		t.Fatal("New with faulty endpoints: got no error, want one")
 	}
 	for _, want := range []string{
 		`"a b": name must be`, `"a b": url is not https`, `"a b": shape must be`, `"a b": weight is negative`, `"a b": credential is missing`,
@@ -37,10 +37,10 @@ func TestNewReportsEveryFault(t *testing.T) {
 		t.Errorf("got %d faults, want 11:\n%v", n, err)
 	}
 	if strings.Contains(err.Error(), "two words") {
-		t.Error("the error contains a key, want none")
+		t.Error("got a key in the error, want none")
 	}
 	if _, err := upstream.New(nil, upstream.Timeouts{}); err == nil {
-		t.Error("New accepted an empty list, want an error")
+		t.Error("New with an empty list: got no error, want one")
 	}
 }
 

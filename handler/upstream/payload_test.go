@@ -48,7 +48,7 @@ func TestABodyIsReleasedOnceAnAnswerHasBegun(t *testing.T) {
 			t.Errorf("got %d bytes upstream, want %d", n, 2<<20)
 		}
 		if !gone(t, body) {
-			t.Errorf("stream %t: the body is still in memory while the answer is read, want it released", stream)
+			t.Errorf("stream %t: got the body still in memory while the answer is read, want it released", stream)
 		}
 		close(end)
 		response.Close()

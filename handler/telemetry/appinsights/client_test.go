@@ -51,18 +51,18 @@ func TestItemsHaveTheServicesSchema(t *testing.T) {
 	}
 	if m := metric.Metric; m.Namespace != "llm" || m.Value != 467 || m.Count != 2 || m.Min != 209 || m.Max != 258 || m.Kind != "Aggregation" || !metric.At.Equal(at) ||
 		metric.SampleRate != 100 || metric.Properties["Client IP"] != "203.0.113.7" || metric.Key != "01234567-89ab-cdef-0123-456789abcdef" || metric.Tags["ai.operation.id"] != "" {
-		t.Errorf("got the wrong metric %+v %+v", metric, m)
+		t.Errorf("got metric %+v %+v, want the llm aggregation of 2 values from 209 to 258, sum 467, at %s, unsampled, from 203.0.113.7, under the key and outside any operation", metric, m, at)
 	}
 	if metric.Tags["ai.cloud.role"] != "gate" || metric.Tags["ai.cloud.roleInstance"] != "machine-1" || req.Tags["ai.cloud.role"] != "gate" {
-		t.Errorf("got the wrong tags %v and %v", metric.Tags, req.Tags)
+		t.Errorf("got tags %v and %v, want the role gate in both and the instance machine-1", metric.Tags, req.Tags)
 	}
 	if r := req.Request; r.Name != "POST /models/chat/completions" || r.ResponseCode != "200" || !r.Success || r.Duration != "0.00:00:01.5000000" || r.URL != "" ||
 		r.Measurements["Total Tokens"] != 258 || r.Measurements["Remaining Tokens"] != 42 || req.SampleRate != 50 || req.Properties["Request ID"] != "r-1" ||
 		r.ID != call.SpanID || req.Tags["ai.operation.id"] != call.TraceID || req.Tags["ai.operation.parentId"] != call.ParentID {
-		t.Errorf("got the wrong request %+v %+v", req, r)
+		t.Errorf("got request %+v %+v, want r-1, POST /models/chat/completions, a successful 200 of 1.5 s without a URL, of 258 tokens with 42 left, sampled at 50%%, with the call's span, trace and parent", req, r)
 	}
 	if d := dep.Dependency; d.Target != "foundry1" || d.ResultCode != "200" || !d.Success || dep.Tags["ai.operation.parentId"] != call.SpanID || dep.Tags["ai.operation.id"] != call.TraceID {
-		t.Errorf("got the wrong dependency %+v %+v", dep, d)
+		t.Errorf("got dependency %+v %+v, want a successful 200 of foundry1 within the call's span and trace", dep, d)
 	}
 }
 
@@ -240,7 +240,7 @@ func TestAnOutageLosesTheOldestItemsBeyondTheBound(t *testing.T) {
 		}
 		lost := b.Dropped()["outage"]
 		if lost < 800 || lost > 970 {
-			t.Errorf("lost %d of 1000 items with room for 20 kB, want some and not all", lost)
+			t.Errorf("got %d of 1000 items lost with room for 20 kB, want some and not all", lost)
 		}
 		b.service.fail.Store(nil)
 		time.Sleep(5 * time.Minute)
@@ -253,7 +253,7 @@ func TestAnOutageLosesTheOldestItemsBeyondTheBound(t *testing.T) {
 			}
 		}
 		if time.Since(newest) > 6*time.Minute {
-			t.Errorf("the newest item is from %v, want the newest kept", newest)
+			t.Errorf("got the newest item from %v, want the newest kept", newest)
 		}
 		if said := b.log.String(); !strings.Contains(said, fmt.Sprintf("dropped_items=%d", lost)) || !strings.Contains(said, "tollgate metrics replay --from 2000-01-01T00:00:00Z") {
 			t.Errorf("got the log %s, want the number of lost items and the replay command", said)
@@ -298,11 +298,11 @@ func TestCloseKeepsItsDeadlineAndLaterSendsDoNothing(t *testing.T) {
 		began := time.Now()
 		err := b.Close(ctx)
 		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "2 telemetry items") || took != 3*time.Second {
-			t.Errorf("Close returned %v after %v, want 2 lost items after 3s", err, took)
+			t.Errorf("Close: got %v after %v, want 2 telemetry items lost after 3s", err, took)
 		}
 		b.Send(tokens(1))
 		if err := b.Close(t.Context()); err == nil {
-			t.Error("the second Close returned nil, want the lost items")
+			t.Error("the second Close: got nil, want an error with the lost items")
 		}
 	})
 }
