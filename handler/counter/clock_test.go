@@ -57,7 +57,7 @@ func TestOneWrongDateNeitherExceedsLimitsNorLosesTokens(t *testing.T) {
 					}}
 					passed := takeAll(t, terms, 4, with(misled, history), with(shared, history))
 					if passed > 4*300 || passed < 4*200 {
-						t.Errorf("%d tokens admitted in 4 minutes of a limit of 300, want 800 to 1200", passed)
+						t.Errorf("tokens admitted in 4 minutes of a limit of 300: got %d, want 800 to 1200", passed)
 					}
 					kept(t, shared, history, passed)
 				})
@@ -101,7 +101,7 @@ func kept(t *testing.T, store counter.Store, history *rows, told int64) {
 		}
 	}
 	if all != told {
-		t.Errorf("%d tokens are in the history or will be, want %d", all, told)
+		t.Errorf("tokens in the history and the counters: got %d, want the %d that callers settled", all, told)
 	}
 }
 
@@ -126,9 +126,9 @@ func TestAStoreWhoseClockRunsAheadGivesNoMinuteTwice(t *testing.T) {
 					after := takeAll(t, terms, 3, with(store, history))
 					switch {
 					case before != 100 || after != 0:
-						t.Errorf("%d passed before and %d after, want 100 and 0", before, after)
+						t.Errorf("tokens admitted: got %d before and %d after the clock ran ahead, want 100 and 0", before, after)
 					case turned && during > 100 || !turned && during > 0:
-						t.Errorf("%d tokens admitted while the clock was ahead, want at most 100, and none unless the period turned", during)
+						t.Errorf("tokens admitted while the clock was ahead: got %d (period turned: %t), want at most 100, and 0 unless the period turned", during, turned)
 					}
 					if turned && during > 0 {
 						time.Sleep(time.Until(period.Next(today)) + time.Minute)
@@ -137,15 +137,15 @@ func TestAStoreWhoseClockRunsAheadGivesNoMinuteTwice(t *testing.T) {
 						}
 						if later := period.Start(time.Now()); later.Equal(period.Start(today.Add(ahead + 21*time.Hour))) {
 							if again := takeAll(t, terms, 1, with(store, history)); again+during > 100 {
-								t.Errorf("%d passed of the period that %d were taken of before", again, during)
+								t.Errorf("tokens admitted in one period: got %d while ahead and %d later, want at most 100 together", during, again)
 							}
 						}
 					}
 					if s := written(t, shared); s.PeriodSpent > 100 {
-						t.Errorf("%d of the quota are charged", s.PeriodSpent)
+						t.Errorf("tokens charged to the quota: got %d, want at most 100", s.PeriodSpent)
 					}
 					if sum := history.sum(); sum.Total()+written(t, shared).Happened.Total() < before+during {
-						t.Errorf("the history has %d of %d", sum.Total(), before+during)
+						t.Errorf("tokens in the history and the counter: got %d, want at least %d", sum.Total()+written(t, shared).Happened.Total(), before+during)
 					}
 				})
 			})
@@ -163,13 +163,13 @@ func TestATimeThatSeveralAnswersConfirmIsBelieved(t *testing.T) {
 			for range 4 {
 				r, _ := reserve(t, c, counter.Terms{Limits: limit.Limits{TokensPerMinute: 1_000_000, Version: 1}}, 25)
 				if r == nil {
-					t.Fatalf("off by %v: refused", off)
+					t.Fatalf("clock off by %v: got the call refused, want it granted", off)
 				}
 				r.Settle(limit.Usage{PromptTokens: 25})
 				time.Sleep(10 * time.Second)
 			}
 			if s, want := written(t, store), limit.Minute(time.Now().Add(off)); s.Window < want-1 || s.Window > want {
-				t.Errorf("off by %v: the counter is at minute %d, want %d", off, s.Window, want)
+				t.Errorf("clock off by %v: got the counter at minute %d, want %d or the one before", off, s.Window, want)
 			}
 		})
 	}

@@ -172,7 +172,7 @@ func TestAFloodOfRefusedCallsCostsOneOperationASecond(t *testing.T) {
 	rate := m.perSecond(l)
 	t.Logf("%.2f operations/s an instance, share %.4f", rate, m.share)
 	if rate > 1 || m.failed+m.late+m.over > 0 || m.share < 0.97 {
-		t.Errorf("%.2f operations/s an instance, %d late or failed, %d over", rate, m.failed+m.late, m.over)
+		t.Errorf("got %.2f operations/s an instance, %d late or failed, %d over, share %.4f; want at most 1, 0, 0, at least 0.97", rate, m.failed+m.late, m.over, m.share)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestALimitSmallerThanSharesCausesNoChurn(t *testing.T) {
 	m := small(60).run(t, 1)
 	t.Logf("%.2f operations a call, share %.4f", m.perThousand()/1000, m.share)
 	if m.perThousand() > 4000 || m.failed+m.late+m.over > 0 {
-		t.Errorf("%.2f operations a call, %d late or failed, %d over", m.perThousand()/1000, m.failed+m.late, m.over)
+		t.Errorf("got %.2f operations a call, %d late or failed, %d over; want at most 4, 0, 0", m.perThousand()/1000, m.failed+m.late, m.over)
 	}
 }
 
@@ -190,6 +190,6 @@ func TestKillingAnInstanceEveryMinuteCostsNoMoreThanItsLeases(t *testing.T) {
 	m := l.run(t, 1)
 	t.Logf("share %.4f, %d late, %d failed", m.share, m.late, m.failed)
 	if m.share < 0.9 || m.over > 0 || m.failed+m.late > 0 {
-		t.Errorf("share %.4f, %d late or failed, %d over", m.share, m.failed+m.late, m.over)
+		t.Errorf("got share %.4f, %d late or failed, %d over; want at least 0.9, 0, 0", m.share, m.failed+m.late, m.over)
 	}
 }

@@ -48,19 +48,19 @@ func TestTwoInstancesShareOneLimit(t *testing.T) {
 		a, b := instance(store), instance(store)
 		first, _ := reserve(t, a, minute, 25)
 		if s := first.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 233}); s.Remaining != 42 {
-			t.Errorf("remaining %d, want 42", s.Remaining)
+			t.Errorf("remaining after the first call: got %d, want 42", s.Remaining)
 		}
 		synctest.Wait()
 		second, d := reserve(t, b, minute, 25)
 		if d.Standing.Remaining != 17 {
-			t.Errorf("the other instance sees %d left, want 17", d.Standing.Remaining)
+			t.Errorf("remaining as the other instance sees it: got %d, want 17", d.Standing.Remaining)
 		}
 		if s := second.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 184}); s.Remaining != 0 {
-			t.Errorf("remaining %d, want 0", s.Remaining)
+			t.Errorf("remaining after the second call: got %d, want 0", s.Remaining)
 		}
 		synctest.Wait()
 		if _, d := reserve(t, a, minute, 25); d.Verdict != limit.RateExceeded || d.RetryAfter <= 0 {
-			t.Errorf("a call over the limit: %+v, want RateExceeded with a RetryAfter", d)
+			t.Errorf("a call over the limit: got %+v, want RateExceeded with a RetryAfter", d)
 		}
 	})
 }
@@ -113,7 +113,7 @@ func TestEachTokenIsChargedOnce(t *testing.T) {
 			time.Sleep(10 * time.Second) // until the last back-off is over
 			state := written(t, store)
 			if state.Spent != told || state.PeriodSpent != told || state.Happened.Total() != told || state.Happened.Requests != requests {
-				t.Errorf("seed %d: charged %d, %d, counted %+v; told %d in %d calls", seed, state.Spent, state.PeriodSpent, state.Happened, told, requests)
+				t.Errorf("seed %d: got minute %d, quota %d, counted %+v; want %d tokens of %d calls in each", seed, state.Spent, state.PeriodSpent, state.Happened, told, requests)
 			}
 		})
 	}
@@ -145,7 +145,7 @@ func TestReservationsNeverExceedWhatIsLeft(t *testing.T) {
 			leased += slot.Leased
 		}
 		if granted > 300 || 300-granted-leased >= 7 {
-			t.Errorf("granted %d of 300 while %d were leased: calls of 7 were refused for others", granted, leased)
+			t.Errorf("granted %d of 300 while %d were leased: got calls of 7 refused, want them granted while 7 or more are unleased", granted, leased)
 		}
 	})
 }
@@ -166,14 +166,14 @@ func TestACallerThatLeavesReturnsItsGrant(t *testing.T) {
 				if err == nil {
 					r.Cancel()
 				} else if !errors.Is(err, context.Canceled) {
-					t.Errorf("the caller that left got %v, want context.Canceled", err)
+					t.Errorf("the caller that left: got %v, want context.Canceled", err)
 				}
 				if write > 0 && err == nil {
-					t.Error("waited for the write after the caller had left")
+					t.Error("the caller that left during a write: got a decision, want context.Canceled at once")
 				}
 				time.Sleep(time.Second)
 				if s, e := c.Standing(t.Context(), "key", minute); s.Remaining != 300 || e != nil {
-					t.Errorf("a write of %v: left with %v; remaining %d, %v", write, err, s.Remaining, e)
+					t.Errorf("a write of %v: caller got %v, then remaining %d, %v; want 300 remaining, no error", write, err, s.Remaining, e)
 				}
 			})
 		}
@@ -193,7 +193,7 @@ func TestAFloodOfRefusalsCostsNoWrites(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		if operations > 10 {
-			t.Errorf("%d operations in 10 s of refusals, want at most 10", operations)
+			t.Errorf("operations in 10 s of refusals: got %d, want at most 10", operations)
 		}
 		r.Settle(limit.Usage{PromptTokens: 300})
 	})
@@ -209,10 +209,10 @@ func TestCloseWritesSettledUsage(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s := written(t, store); s.Spent != 90 {
-			t.Errorf("spent %d after Close, want 90", s.Spent)
+			t.Errorf("spent after Close: got %d, want 90", s.Spent)
 		}
 		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
-			t.Errorf("a call after Close: %v, want ErrUnavailable", err)
+			t.Errorf("a call after Close: got %v, want ErrUnavailable", err)
 		}
 	})
 }
@@ -226,11 +226,11 @@ func TestARowFromTheFutureIsRepaired(t *testing.T) {
 		}
 		c := instance(store)
 		if _, d := reserve(t, c, minute, 1); d.Verdict != limit.RateExceeded {
-			t.Errorf("a call in this minute: %v, want RateExceeded", d.Verdict)
+			t.Errorf("a call in this minute: got %v, want RateExceeded", d.Verdict)
 		}
 		time.Sleep(time.Minute)
 		if _, d := reserve(t, c, minute, 1); d.Verdict != limit.Granted {
-			t.Errorf("a call in the next minute: %v, want Granted", d.Verdict)
+			t.Errorf("a call in the next minute: got %v, want Granted", d.Verdict)
 		}
 	})
 }
@@ -248,12 +248,12 @@ func TestAnIdleInstanceReturnsItsLeaseOnce(t *testing.T) {
 		time.Sleep(limit.Horizon(1))
 		s := written(t, store)
 		if s.Spent != 40 || len(s.Slots) != 1 || s.Slots[0].Leased != 0 {
-			t.Errorf("a horizon after the last call %d are spent, and leased %+v", s.Spent, s.Slots)
+			t.Errorf("a horizon after the last call: got %d spent and slots %+v, want 40 spent and one slot with nothing leased", s.Spent, s.Slots)
 		}
 		before := operations
 		time.Sleep(10 * time.Minute)
 		if operations > before+1 {
-			t.Errorf("%d operations in ten idle minutes, want at most 1", operations-before)
+			t.Errorf("operations in ten idle minutes: got %d, want at most 1", operations-before)
 		}
 	})
 }
@@ -275,13 +275,13 @@ func TestARefusalsStandingIncludesCallsGrantedInTheSameWrite(t *testing.T) {
 				}
 				refused++
 				if s := d.Standing; s.Used != 60 || s.Remaining != 40 || s.QuotaUsed != 60 || s.QuotaRemaining != 940 {
-					t.Errorf("%+v", s)
+					t.Errorf("a refusal's standing: got %+v, want 60 used and 40 left of the minute, 60 used and 940 left of the quota", s)
 				}
 			})
 		}
 		calls.Wait()
 		if refused != 1 {
-			t.Errorf("%d calls were refused, want one", refused)
+			t.Errorf("calls refused: got %d, want 1", refused)
 		}
 		if err := m.Close(t.Context()); err != nil {
 			t.Error(err)

@@ -31,10 +31,10 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 			began := time.Now()
 			r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 150})
 			if err != nil || r != nil || d.Verdict != limit.RateExceeded || d.RetryAfter <= 0 {
-				t.Errorf("%+v, %v, want it refused with a time to wait", d, err)
+				t.Errorf("a queued call while draining: got %+v, %v; want RateExceeded with a RetryAfter", d, err)
 			}
 			if took := time.Since(began); took > time.Second {
-				t.Errorf("answered after %v, want within a second", took)
+				t.Errorf("answered after: got %v, want at most a second", took)
 			}
 			answered.Add(1)
 		}
@@ -43,7 +43,7 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 		}
 		synctest.Wait()
 		if answered.Load() != 0 {
-			t.Fatal("nothing queues")
+			t.Fatalf("calls answered before the drain: got %d, want 0: all of them queue", answered.Load())
 		}
 		c.Drain()
 		calls.Go(queued) // one more comes on a connection that is still open
@@ -51,7 +51,7 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 		all.Settle(limit.Usage{PromptTokens: 300})
 		time.Sleep(time.Minute)
 		if r, d := reserve(t, c, terms, 10); r == nil {
-			t.Errorf("a call that fits while draining: %+v, want it granted", d)
+			t.Errorf("a call that fits while draining: got %+v, want it granted", d)
 		} else {
 			r.Settle(limit.Usage{PromptTokens: 10})
 		}
@@ -99,10 +99,10 @@ func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 			pause := longest
 			mu.Unlock()
 			if took := time.Since(back); took > time.Second || pause > 300*time.Millisecond {
-				t.Errorf("written %v after the store was back, with pauses of up to %v", took, pause)
+				t.Errorf("after the store was back: got the write after %v with pauses of up to %v, want at most 1s and 300ms", took, pause)
 			}
 			if s := written(t, store); s.Happened.Total()+sum(s.Outbox) != 25 {
-				t.Errorf("%d tokens are written, want 25", s.Happened.Total()+sum(s.Outbox))
+				t.Errorf("tokens written: got %d, want 25", s.Happened.Total()+sum(s.Outbox))
 			}
 		})
 	}
@@ -137,15 +137,15 @@ func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "81 tokens are not written") {
-			t.Errorf("%v, want it to tell of 81 tokens", err)
+			t.Errorf("Close: got %v, want a deadline error that says 81 tokens are not written", err)
 		}
 		for _, want := range []string{"subscription=team-a tier=\"\" calls=2 tokens=54", "subscription=team-b tier=\"\" calls=1 tokens=27"} {
 			if !strings.Contains(log.String(), want) {
-				t.Errorf("no %q in the log: %s", want, log.String())
+				t.Errorf("log of unwritten usage: got %s, want %q in it", log.String(), want)
 			}
 		}
 		if lost := c.Stats().UnknownUsage; lost != 81 {
-			t.Errorf("%d tokens are counted as lost, want 81", lost)
+			t.Errorf("tokens counted as lost: got %d, want 81", lost)
 		}
 		broken.Store(false)
 		time.Sleep(time.Minute) // until the last try is over

@@ -287,6 +287,6 @@ func (m *faultyInstance) close(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if err := m.Close(ctx); err != nil {
-		t.Errorf("close: %v", err)
+		t.Errorf("close: got %v, want no error", err)
 	}
 }

@@ -37,7 +37,7 @@ func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 			manyKeys(t, c, strconv.Itoa(i)+"later", 1000, 1)
 		}
 		if got := c.Remembered(); got > 10_000 { // where there are fewer, a new one has none forgotten
-			t.Errorf("%d counters are remembered, want 10,000 at most", got)
+			t.Errorf("counters remembered: got %d, want at most 10,000", got)
 		}
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -50,7 +50,7 @@ func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 			refused += stored.State.Happened.Refused
 		}
 		if refused != 10_000 {
-			t.Errorf("%d refusals are told, want all 10,000", refused)
+			t.Errorf("refusals reported: got %d, want all 10,000", refused)
 		}
 	})
 }
@@ -64,7 +64,7 @@ func TestANewCounterExaminesFewOthersForEviction(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		manyKeys(t, c, "new", 1, 1)
 		if got := c.Remembered(); got < 9900 || got >= 10_000 {
-			t.Errorf("%d counters are remembered, want a few less than there were", got)
+			t.Errorf("counters remembered: got %d, want 9,900 to 9,999", got)
 		}
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -84,7 +84,7 @@ func TestCountersAreNotFlushedForEvictionWhileTheStoreIsDown(t *testing.T) {
 		manyKeys(t, c, "new", 1, 301)
 		time.Sleep(time.Minute)
 		if got := c.Stats().Reads - before; got > 1 { // the new one's own
-			t.Errorf("the store is read %d times for a new counter", got)
+			t.Errorf("reads of the store for a new counter: got %d, want at most 1", got)
 		}
 		broken.Store(false)
 		if err := c.Close(t.Context()); err != nil {

@@ -39,13 +39,13 @@ func TestAHistoryThatIsDownIsTriedOncePerWrite(t *testing.T) {
 		r.Settle(limit.Usage{PromptTokens: 10})
 		began := time.Now()
 		if err := c.Close(t.Context()); err != nil || time.Since(began) > 3*time.Second {
-			t.Errorf("closed after %v: %v", time.Since(began), err)
+			t.Errorf("Close: got %v after %v, want no error within 3s", err, time.Since(began))
 		}
 		if lines, writes := int64(strings.Count(log.String(), "\n")), c.Stats().Writes; lines > writes {
-			t.Errorf("%d lines of %d writes: %s", lines, writes, log.String())
+			t.Errorf("log lines: got %d, want at most one for each of %d writes: %s", lines, writes, log.String())
 		}
 		if waiting := len(written(t, store).Outbox); waiting != 50 {
-			t.Errorf("%d minutes wait, want 50", waiting)
+			t.Errorf("closed minutes in the outbox: got %d, want 50", waiting)
 		}
 	})
 }

@@ -23,7 +23,7 @@ func TestACallThatNeverFitsLeavesLeaseSizesAlone(t *testing.T) {
 		c := instance(store)
 		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 1_000_000, Version: 1}}
 		if _, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: math.MaxInt64}); d.Verdict != limit.NeverFitsRate || err != nil {
-			t.Fatalf("a call beyond the limit: %v, %v; want NeverFitsRate", d.Verdict, err)
+			t.Fatalf("a call beyond the limit: got %v, %v; want NeverFitsRate, no error", d.Verdict, err)
 		}
 		for range 100 {
 			r, _ := reserve(t, c, terms, 25)
@@ -31,7 +31,7 @@ func TestACallThatNeverFitsLeavesLeaseSizesAlone(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 		if operations > 10 {
-			t.Errorf("%d operations for 100 calls within two seconds, want at most 10", operations)
+			t.Errorf("operations for 100 calls within two seconds: got %d, want at most 10", operations)
 		}
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)

@@ -242,7 +242,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 			calls, left = calls+len(h.ops), left+h.left
 			switch porcupine.CheckOperationsTimeout(linearModel(instances == 1), h.ops, 10*time.Second) {
 			case porcupine.Illegal:
-				t.Errorf("%d instances, seed %d: no order explains what callers saw", instances, seed)
+				t.Errorf("%d instances, seed %d: got a history that no order of its calls explains, want it linearizable", instances, seed)
 				explain(t, h)
 			case porcupine.Unknown:
 				undecided++
@@ -251,7 +251,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 	}
 	t.Logf("200 histories of %d operations, %d of them of calls that were not decided, are linearizable; %d took too long to tell", calls, 2*left, undecided)
 	if undecided > 10 || left == 0 {
-		t.Errorf("%d histories took too long to tell, %d calls were not decided", undecided, left)
+		t.Errorf("got %d histories undecided in time and %d calls without a decision, want at most 10 and at least 1", undecided, left)
 	}
 }
 
@@ -271,5 +271,5 @@ func TestALostUpdateIsNotLinearizable(t *testing.T) {
 			return
 		}
 	}
-	t.Error("50 histories over a store that loses updates are all linearizable")
+	t.Error("50 histories over a store that loses updates: got all linearizable, want one that is not")
 }

@@ -39,33 +39,33 @@ func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 		for range 10 { // of 25% of the limit, where nothing is known of others
 			r, d := reserve(t, c, terms, 30)
 			if !d.Degraded {
-				t.Errorf("decided %+v, not degraded", d)
+				t.Errorf("a call without the store: got %+v, want it degraded", d)
 			}
 			if r != nil {
 				granted = append(granted, r)
 			}
 		}
 		if len(granted) != 3 {
-			t.Errorf("%d calls of 30 passed, want 3: a quarter of 400 tokens", len(granted))
+			t.Errorf("calls of 30 admitted: got %d, want 3: a quarter of 400 tokens", len(granted))
 		}
 		for _, r := range granted {
 			r.Settle(limit.Usage{PromptTokens: 20, CompletionTokens: 5})
 		}
 		if r, _ := reserve(t, c, terms, 25); r == nil {
-			t.Error("what calls took less than they reserved is not there for the next")
+			t.Error("a call for the tokens that others reserved and didn't use: got it refused, want it granted")
 		} else {
 			r.Cancel()
 		}
 		broken.Store(false)
 		time.Sleep(10 * time.Second)
 		if s := written(t, store); s.Spent != 75 || s.Happened.Requests != 3 {
-			t.Errorf("afterwards %d tokens of %d calls are charged, want 75 of 3", s.Spent, s.Happened.Requests)
+			t.Errorf("charged after the outage: got %d tokens of %d calls, want 75 of 3", s.Spent, s.Happened.Requests)
 		}
 		if _, d := reserve(t, c, terms, 1); d.Degraded || d.Verdict != limit.Granted {
-			t.Errorf("when the store is back: %+v, want it granted, not degraded", d)
+			t.Errorf("a call when the store is back: got %+v, want it granted, not degraded", d)
 		}
 		if stats := c.Stats(); stats.DegradedTime <= 0 {
-			t.Errorf("got stats %+v, want a DegradedTime above 0", stats)
+			t.Errorf("stats: got %+v, want a DegradedTime above 0", stats)
 		}
 	})
 }
@@ -79,14 +79,14 @@ func TestTheShareInTheMinuteOfTheOutageIsOfWhatWasLeft(t *testing.T) {
 		time.Sleep(10 * time.Second) // until it is reported
 		broken.Store(true)
 		if r, d := reserve(t, c, terms, 40); r == nil || !d.Degraded {
-			t.Errorf("40 of the 50 that are left: %+v, want it granted, degraded", d)
+			t.Errorf("a call for 40 of the 50 that are left: got %+v, want it granted, degraded", d)
 		}
 		if r, d := reserve(t, c, terms, 20); r != nil || !d.Degraded || d.Verdict != limit.RateExceeded || d.RetryAfter > time.Minute {
-			t.Errorf("20 of the 10 that are left: %+v, want RateExceeded, degraded, for at most a minute", d)
+			t.Errorf("a call for 20 of the 10 that are left: got %+v, want RateExceeded, degraded, for at most a minute", d)
 		}
 		time.Sleep(time.Minute)
 		if r, d := reserve(t, c, terms, 300); r == nil {
-			t.Errorf("300 of the next minute's 400, as the only instance: %+v, want it granted", d)
+			t.Errorf("a call for 300 of the next minute's 400, as the only instance: got %+v, want it granted", d)
 		}
 		broken.Store(false)
 		time.Sleep(10 * time.Second)
@@ -115,15 +115,15 @@ func TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute(t *testing.
 		for range 3 {
 			c.Known("key") // as the gateway asks for an answer's headers
 			if got := passed(t, c, terms); got != 90 {
-				t.Errorf("%d tokens passed, want 90 of the quarter of 400", got)
+				t.Errorf("tokens admitted: got %d, want 90 of the quarter of 400", got)
 			}
 			time.Sleep(time.Minute)
 		}
 		if _, d := reserve(t, c, terms, 101); d.Standing.TokensPerMinute != 400 || d.Standing.Used != 0 || d.Standing.Remaining != 400 {
-			t.Errorf("a refusal doesn't name the limit: %+v", d.Standing)
+			t.Errorf("a refusal's standing: got %+v, want 0 used and 400 left of 400", d.Standing)
 		}
 		if _, err := c.Standing(t.Context(), "key", terms); !errors.Is(err, counter.ErrUnavailable) {
-			t.Errorf("where a counter stands that was never seen: %v", err)
+			t.Errorf("the standing of a counter that was never read: got %v, want ErrUnavailable", err)
 		}
 		broken.Store(false)
 		time.Sleep(10 * time.Second)
@@ -158,7 +158,7 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 				broken.Store(true)
 				under, d := reserve(t, c, terms, 30) // a call that goes on all the while
 				if under == nil || !d.Degraded {
-					t.Fatalf("a call without the store: %+v, want it granted, degraded", d)
+					t.Fatalf("a call without the store: got %+v, want it granted, degraded", d)
 				}
 				got := int64(30)
 				for range 3 {
@@ -166,13 +166,13 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 					time.Sleep(time.Minute)
 				}
 				if got != test.want {
-					t.Errorf("%d tokens passed, want %d", got, test.want)
+					t.Errorf("tokens admitted: got %d, want %d", got, test.want)
 				}
 				under.Settle(limit.Usage{PromptTokens: 30})
 				broken.Store(false)
 				time.Sleep(10 * time.Second)
 				if s := written(t, store); s.PeriodSpent != sum+got {
-					t.Errorf("afterwards %d tokens of the quota are charged, want %d", s.PeriodSpent, sum+got)
+					t.Errorf("charged to the quota after the outage: got %d, want %d", s.PeriodSpent, sum+got)
 				}
 			})
 		})
@@ -185,17 +185,17 @@ func TestOpenAndClosedWhileTheStoreIsDown(t *testing.T) {
 		broken.Store(true)
 		closed := onDown(limit.FailClosed, limit.Limits{TokensPerMinute: 400})
 		if _, _, err := c.Reserve(t.Context(), "other", closed, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
-			t.Errorf("a call with closed: %v, want ErrUnavailable", err)
+			t.Errorf("a call with closed: got %v, want ErrUnavailable", err)
 		}
 		r, d := reserve(t, c, onDown(limit.FailOpen, limit.Limits{TokensPerMinute: 400}), 4000)
 		if r == nil || !d.Degraded {
-			t.Fatalf("a call with open: %+v, want it granted, degraded", d)
+			t.Fatalf("a call with open: got %+v, want it granted, degraded", d)
 		}
 		r.Settle(limit.Usage{PromptTokens: 500})
 		broken.Store(false)
 		time.Sleep(10 * time.Second)
 		if s := written(t, store); s.Spent != 500 {
-			t.Errorf("afterwards %d tokens are charged, want 500", s.Spent)
+			t.Errorf("charged after the outage: got %d, want 500", s.Spent)
 		}
 	})
 }
@@ -209,7 +209,7 @@ func TestAWarmLeaseOutlastsTheStore(t *testing.T) {
 		broken.Store(true)
 		second, d := reserve(t, c, terms, 25)
 		if second == nil || d.Degraded {
-			t.Fatalf("a call from the lease: %+v, want it granted, not degraded", d)
+			t.Fatalf("a call from the lease: got %+v, want it granted, not degraded", d)
 		}
 		broken.Store(false)
 		first.Cancel()
@@ -237,7 +237,7 @@ func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 					r, d, err := c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 10})
 					cancel()
 					if !errors.Is(err, want) || (r != nil) != (want == nil) || d.Degraded != (want == nil) {
-						t.Errorf("%+v, %v; want %v", d, err, want)
+						t.Errorf("a call while writes fail: got %+v, %v; want error %v, and degraded only without one", d, err, want)
 					}
 					if r != nil {
 						r.Settle(limit.Usage{PromptTokens: 10})
@@ -247,7 +247,7 @@ func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 				readOnly.Store(false)
 				time.Sleep(10 * time.Second)
 				if r, d := reserve(t, c, terms, 10); r == nil || d.Degraded {
-					t.Errorf("a call after the outage: %+v, want it granted, not degraded", d)
+					t.Errorf("a call after the outage: got %+v, want it granted, not degraded", d)
 				} else {
 					r.Cancel()
 				}
@@ -276,10 +276,10 @@ func TestAMinutesShareIsGivenOnlyOnce(t *testing.T) {
 		store.loads.Store(1)
 		time.Sleep(5 * time.Second)
 		if store.loads.Load() > 0 {
-			t.Error("nothing was read meanwhile")
+			t.Error("reads while the store was back: got none, want one")
 		}
 		if got += passed(t, c, terms); got != 180 {
-			t.Errorf("%d tokens passed, want 180 of the half of 400", got)
+			t.Errorf("tokens admitted: got %d, want 180 of the half of 400", got)
 		}
 		store.down.Store(false)
 		others.down.Store(false)
@@ -324,11 +324,11 @@ func TestAChangedTierAppliesAtOnceWhileTheStoreIsDown(t *testing.T) {
 				time.Sleep(10 * time.Second) // until it is reported
 				broken.Store(true)
 				if got := passed(t, c, terms); got != 360 {
-					t.Errorf("%d tokens passed, want 360 of the 370 that are left", got)
+					t.Errorf("tokens admitted: got %d, want 360 of the 370 that are left", got)
 				}
 				terms.Limits = changed
 				if got := passed(t, c, terms); got != 3000 {
-					t.Errorf("%d tokens passed, want all 3000", got)
+					t.Errorf("tokens admitted by the raised tier: got %d, want 3000", got)
 				}
 				broken.Store(false)
 				time.Sleep(10 * time.Second)
@@ -356,7 +356,7 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 				got := passed(t, c, terms)
 				terms.Version = 2
 				if got += passed(t, c, terms); got > share {
-					t.Errorf("%d tokens passed in a minute, of a share of %d", got, share)
+					t.Errorf("tokens admitted in one minute: got %d, want at most the share of %d", got, share)
 				}
 				broken.Store(false)
 				time.Sleep(10 * time.Second)
@@ -378,10 +378,10 @@ func TestStandingAnswersThroughoutAnOutage(t *testing.T) {
 		broken.Store(true)
 		for i := range 12 {
 			if s, err := c.Standing(t.Context(), "key", terms); err != nil || s.Remaining != 370 {
-				t.Errorf("Standing %d: %+v, %v; want 370 remaining", i+1, s, err)
+				t.Errorf("Standing %d: got %+v, %v; want 370 remaining", i+1, s, err)
 			}
 			if _, known := c.Known("key"); !known {
-				t.Errorf("Known after Standing %d: unknown, want known", i+1)
+				t.Errorf("Known after Standing %d: got unknown, want known", i+1)
 			}
 			time.Sleep(time.Second)
 		}

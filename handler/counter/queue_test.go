@@ -24,7 +24,7 @@ func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
 		for _, tokens := range []int64{60, 10} { // the second would fit before the first
 			calls.Go(func() {
 				if r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: tokens}); err != nil || r == nil {
-					t.Errorf("a call for %d got %+v, %v", tokens, d, err)
+					t.Errorf("a call for %d: got %+v, %v; want it granted", tokens, d, err)
 				}
 			})
 			synctest.Wait()
@@ -33,7 +33,7 @@ func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
 		began := time.Now()
 		r, d := reserve(t, c, terms, 10)
 		if r != nil || d.Verdict != limit.QuotaExceeded || d.RetryAfter > time.Minute || time.Since(began) > time.Second {
-			t.Errorf("a call that can't wait so long got %+v after %v", d, time.Since(began))
+			t.Errorf("a call that can't wait so long: got %+v after %v, want QuotaExceeded within a second, RetryAfter at most a minute", d, time.Since(began))
 		}
 		calls.Wait()
 	})
@@ -58,7 +58,7 @@ func TestARaisedTierRetriesQueuedCallsAtOnce(t *testing.T) {
 		}
 		call.Wait()
 		if waited := time.Since(began); waited > time.Second {
-			t.Errorf("a call that fits now waited for %v, want at most a second", waited)
+			t.Errorf("wait of a call that fits now: got %v, want at most a second", waited)
 		}
 	})
 }

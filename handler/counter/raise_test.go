@@ -26,18 +26,18 @@ func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
 				time.Sleep(5 * time.Second)
 				left, _ := reserve(t, a, quota, 25)
 				if s := left.Raise(2000); s.Used != 2000 || s.Remaining != 0 {
-					t.Errorf("raised: used %d, remaining %d, want 2000 and 0", s.Used, s.Remaining)
+					t.Errorf("raised: got %d used and %d left, want 2000 and 0", s.Used, s.Remaining)
 				}
 				if s := left.Raise(1000); s.QuotaUsed != 2000 {
-					t.Errorf("raised to less: %d of the quota, want 2000", s.QuotaUsed)
+					t.Errorf("raised to less: got %d of the quota used, want 2000", s.QuotaUsed)
 				}
 				if _, d := reserve(t, a, quota, 1); d.Verdict != limit.RateExceeded {
-					t.Errorf("the next call of the instance: %+v, want it refused", d)
+					t.Errorf("the next call of the instance: got %+v, want RateExceeded", d)
 				}
 				if wait > 0 {
 					synctest.Wait()
 					if _, d := reserve(t, b, quota, 1); d.Verdict != limit.RateExceeded {
-						t.Errorf("the next call of another instance: %+v, want it refused", d)
+						t.Errorf("the next call of another instance: got %+v, want RateExceeded", d)
 					}
 				}
 				time.Sleep(wait)
@@ -48,10 +48,10 @@ func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
 				time.Sleep(20 * time.Second)
 				s := written(t, store)
 				if s.PeriodSpent != 100 {
-					t.Errorf("%d tokens of the quota are charged, want 100", s.PeriodSpent)
+					t.Errorf("charged to the quota: got %d, want 100", s.PeriodSpent)
 				}
 				if wait < time.Minute && s.Spent != 100 {
-					t.Errorf("%d tokens of the minute are charged, want 100", s.Spent)
+					t.Errorf("charged to the minute: got %d, want 100", s.Spent)
 				}
 			})
 		})
@@ -67,22 +67,22 @@ func TestARaiseWithoutTheStoreIsChargedLater(t *testing.T) {
 		broken.Store(true)
 		r, d := reserve(t, c, terms, 30) // of a quarter
 		if r == nil || !d.Degraded {
-			t.Fatalf("a call without the store: %+v, want it granted, degraded", d)
+			t.Fatalf("a call without the store: got %+v, want it granted, degraded", d)
 		}
 		r.Raise(100)
 		if again, d := reserve(t, c, terms, 1); again != nil {
-			t.Errorf("a call over the share: %+v, want it refused", d)
+			t.Errorf("a call over the share: got %+v, want it refused", d)
 		}
 		r.Settle(limit.Usage{PromptTokens: 60})
 		if again, d := reserve(t, c, terms, 40); again == nil {
-			t.Errorf("a call within the share: %+v, want it granted", d)
+			t.Errorf("a call within the share: got %+v, want it granted", d)
 		} else {
 			again.Cancel()
 		}
 		broken.Store(false)
 		time.Sleep(20 * time.Second)
 		if s := written(t, store); s.PeriodSpent != 60 {
-			t.Errorf("%d tokens are charged, want 60", s.PeriodSpent)
+			t.Errorf("charged to the quota: got %d, want 60", s.PeriodSpent)
 		}
 	})
 }
@@ -111,7 +111,7 @@ func TestARaiseSurvivesLostAnswers(t *testing.T) {
 			r.Settle(limit.Usage{PromptTokens: 40})
 			time.Sleep(20 * time.Second)
 			if s := written(t, store); s.Spent != 40 {
-				t.Errorf("applied %v: %d tokens are charged, want 40", applied, s.Spent)
+				t.Errorf("applied %v: got %d tokens charged, want 40", applied, s.Spent)
 			}
 		})
 	}

@@ -31,7 +31,7 @@ func TestRecentReturnsMinutesMissingInTheHistory(t *testing.T) {
 		time.Sleep(70 * time.Second)
 		spend(300, 310) // ten tokens beyond the reservation
 		if _, d := reserve(t, c, minute, 1); d.Verdict != limit.RateExceeded {
-			t.Errorf("one more call: %v, want RateExceeded", d.Verdict)
+			t.Errorf("one more call: got %v, want RateExceeded", d.Verdict)
 		}
 		got, err := c.Recent(t.Context(), "key", minute)
 		if err != nil {
@@ -42,7 +42,7 @@ func TestRecentReturnsMinutesMissingInTheHistory(t *testing.T) {
 			{Minute: first + 1, From: first + 1, Usage: limit.Usage{PromptTokens: 300, CompletionTokens: 10}, Requests: 1, Refused: 1, Charged: 310},
 		}
 		if diff := cmp.Diff(want, got.Minutes); diff != "" || got.Epoch == "" || got.Standing.Used != 310 {
-			t.Errorf("used %d (-want +got):\n%s", got.Standing.Used, diff)
+			t.Errorf("recent: got epoch %q and %d used, want an epoch and 310; minutes (-want +got):\n%s", got.Epoch, got.Standing.Used, diff)
 		}
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -74,7 +74,7 @@ func TestTheFirstStandingReadsTheRowOnceWhateverTheClock(t *testing.T) {
 			store := &behind{Store: memstore.New(nil), by: by}
 			c := instance(store)
 			if _, err := c.Standing(t.Context(), "key", minute); err != nil || store.reads != 1 {
-				t.Errorf("with a clock %v behind it was read %d times: %v", by, store.reads, err)
+				t.Errorf("a store whose clock is %v behind: got %d reads, %v; want 1, no error", by, store.reads, err)
 			}
 		})
 	}

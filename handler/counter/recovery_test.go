@@ -27,16 +27,16 @@ func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		store := memstore.New(func(operation string) (bool, error) {
-			t.Errorf("%s of a row that a later release wrote", operation)
+			t.Errorf("a row that a later release wrote: got %s, want it left alone", operation)
 			return false, nil
 		})
 		c := counter.New(counter.Config{Store: newer{store}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
-			t.Errorf("%v, want ErrUnavailable", err)
+			t.Errorf("a call to a row of a later release: got %v, want ErrUnavailable", err)
 		}
 		time.Sleep(time.Minute) // it is left alone at last
 		if !strings.Contains(log.String(), counter.ErrNewer.Error()) || !strings.Contains(log.String(), "counter=key") {
-			t.Errorf("log: %s", log.String())
+			t.Errorf("log: got %s, want %q and the counter's key", log.String(), counter.ErrNewer)
 		}
 	})
 }
@@ -51,17 +51,17 @@ func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
 		c := counter.New(counter.Config{Store: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		r, d := reserve(t, c, counter.Terms{Limits: minute.Limits, OnStoreDown: limit.FailOpen}, 25)
 		if r == nil || !d.Degraded {
-			t.Fatalf("a call to the unusable counter: %+v, want it granted, degraded", d)
+			t.Fatalf("a call to the unusable counter: got %+v, want it granted, degraded", d)
 		}
 		r.Settle(limit.Usage{PromptTokens: 25})
 		time.Sleep(time.Minute)
 		store.later.Store(false) // it was brought back to this release
 		time.Sleep(time.Minute)
 		if lines := strings.Count(log.String(), counter.ErrNewer.Error()); lines != 1 {
-			t.Errorf("%d lines: %s", lines, log.String())
+			t.Errorf("lines of the log: got %d, want 1: %s", lines, log.String())
 		}
 		if s := written(t, store); s.Happened.PromptTokens+sum(s.Outbox) != 25 {
-			t.Errorf("what waited was lost: %+v", s)
+			t.Errorf("tokens written once the counter is usable: got %+v, want 25", s)
 		}
 	})
 }
@@ -102,10 +102,10 @@ func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 		first.Settle(limit.Usage{PromptTokens: 40}) // whose refund is void
 		time.Sleep(limit.Horizon(1))
 		if s := written(t, store); s.Happened.PromptTokens != 40 || s.Spent != 0 {
-			t.Errorf("the new counter tells of %d tokens and charged %d; want 40 and 0", s.Happened.PromptTokens, s.Spent)
+			t.Errorf("the new counter: got %d tokens counted and %d charged, want 40 and 0", s.Happened.PromptTokens, s.Spent)
 		}
 		if second, d := reserve(t, c, minute, 100); second == nil {
-			t.Errorf("a call to the new counter: %+v, want it granted", d)
+			t.Errorf("a call to the new counter: got %+v, want it granted", d)
 		}
 	})
 }
@@ -122,22 +122,22 @@ func TestAnIdleCountersLastMinuteIsKept(t *testing.T) {
 		janitor := counter.New(counter.Config{Store: store, History: history, Log: slog.New(slog.DiscardHandler)})
 		for range 2 { // the second changes nothing
 			if spare, err := janitor.FlushIdle(t.Context(), "key"); err != nil || spare != "" {
-				t.Errorf("spare %q, %v: the instance's mark is still there", spare, err)
+				t.Errorf("FlushIdle while the instance's slot is there: got version %q, %v; want none, no error", spare, err)
 			}
 			if sum := history.sum(); sum.Total() != 25 || sum.Requests != 1 || sum.Charged != 25 {
-				t.Errorf("the history has %+v", sum)
+				t.Errorf("the history: got %+v, want 25 tokens of 1 request, all charged", sum)
 			}
 		}
 		if s := written(t, store); len(s.Outbox) != 0 || s.Happened != (limit.Happened{}) {
-			t.Errorf("left in the counter: %+v", s)
+			t.Errorf("left in the counter: got %+v, want an empty outbox and nothing counted", s)
 		}
 		time.Sleep(2 * time.Hour)
 		_, version, _, _ := store.Load(t.Context(), "key")
 		if spare, err := janitor.FlushIdle(t.Context(), "key"); err != nil || spare == "" || spare == version {
-			t.Errorf("spare %q of %q, %v: want that of the counter without the mark", spare, version, err)
+			t.Errorf("FlushIdle once the slot is gone: got version %q of %q, %v; want a newer one", spare, version, err)
 		}
 		if spare, err := janitor.FlushIdle(t.Context(), "unknown"); err != nil || spare != "" {
-			t.Errorf("a counter that isn't there: %q, %v", spare, err)
+			t.Errorf("FlushIdle of an unknown counter: got version %q, %v; want none, no error", spare, err)
 		}
 	})
 }
@@ -150,11 +150,11 @@ func TestACancelledFlushDoesNotCountAsAStoreFailure(t *testing.T) {
 	cancel()
 	for range 3 {
 		if _, err := c.FlushIdle(ctx, "key"); !errors.Is(err, context.Canceled) {
-			t.Errorf("FlushIdle: %v, want context.Canceled", err)
+			t.Errorf("FlushIdle: got %v, want context.Canceled", err)
 		}
 	}
 	if r, d := reserve(t, c, minute, 1); r == nil {
-		t.Errorf("a call after the cancelled flush: %+v, want it granted", d)
+		t.Errorf("a call after the cancelled flush: got %+v, want it granted", d)
 	}
 }
 
@@ -177,17 +177,17 @@ func TestAStoreThatWasDownIsTriedAgainAfterAWhile(t *testing.T) {
 		broken.Store(true)
 		for range 3 {
 			if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 25}); !errors.Is(err, counter.ErrUnavailable) {
-				t.Errorf("a call while the store is down: %v, want ErrUnavailable", err)
+				t.Errorf("a call while the store is down: got %v, want ErrUnavailable", err)
 			}
 			time.Sleep(time.Second)
 		}
 		broken.Store(false)
 		time.Sleep(8 * time.Hour)
 		if degraded := c.Stats().DegradedTime; degraded < time.Second || degraded > 10*time.Second {
-			t.Errorf("%v without the counters", degraded)
+			t.Errorf("DegradedTime: got %v, want 1s to 10s", degraded)
 		}
 		if _, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 25}); err != nil || d.Verdict != limit.Granted || d.Degraded {
-			t.Errorf("the store is back: %+v, %v", d, err)
+			t.Errorf("a call once the store is back: got %+v, %v; want it granted, not degraded", d, err)
 		}
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)

@@ -41,7 +41,7 @@ func TestAReportThatConflictsIsRetriedAtOnce(t *testing.T) {
 		r.Settle(limit.Usage{PromptTokens: 7})
 		time.Sleep(limit.Horizon(1))
 		if s := written(t, store); s.Happened.PromptTokens != 7 {
-			t.Errorf("a horizon later the counter knows of %d tokens, want 7; %d writes were late", s.Happened.PromptTokens, 3-store.before)
+			t.Errorf("tokens counted a horizon later: got %d, want 7; %d writes were late", s.Happened.PromptTokens, 3-store.before)
 		}
 	})
 }
@@ -58,7 +58,7 @@ func TestLargeExcessWhoseWriteConflictsIsRetriedAtOnce(t *testing.T) {
 		r.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 233})
 		time.Sleep(time.Second)
 		if s := written(t, store); s.Spent != 258 {
-			t.Errorf("a second later the counter knows of %d tokens, want 258; %d writes were late", s.Spent, 2-store.before)
+			t.Errorf("tokens charged a second later: got %d, want 258; %d writes were late", s.Spent, 2-store.before)
 		}
 	})
 }
@@ -75,7 +75,7 @@ func TestFlushingACounterInUseIsNoError(t *testing.T) {
 		synctest.Wait()
 		store.before = 1000
 		if spare, err := instance(store).FlushIdle(t.Context(), "key"); err != nil || spare != "" {
-			t.Errorf("%q, %v", spare, err)
+			t.Errorf("FlushIdle of a counter in use: got version %q, %v; want none, no error", spare, err)
 		}
 	})
 }
@@ -97,7 +97,7 @@ func TestACallThatLeavesTheQueueDelaysNoReport(t *testing.T) {
 		under.Settle(limit.Usage{PromptTokens: 50})
 		time.Sleep(5 * time.Second) // a horizon
 		if s := written(t, store); s.Happened.Requests != 1 {
-			t.Errorf("%d calls are reported, want 1", s.Happened.Requests)
+			t.Errorf("calls reported: got %d, want 1", s.Happened.Requests)
 		}
 	})
 }

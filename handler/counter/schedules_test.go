@@ -85,7 +85,7 @@ func (s *schedule) call(m *faultyInstance, p plan) {
 		return
 	}
 	if d.Tokens != ask {
-		s.t.Errorf("seed %d: reserved %d of %d", s.seed, d.Tokens, ask)
+		s.t.Errorf("seed %d: got %d reserved, want the %d asked", s.seed, d.Tokens, ask)
 	}
 	window, _ := r.Window()
 	s.charge(window, ask)
@@ -181,11 +181,11 @@ func (s *schedule) flush() limit.State {
 	janitor := s.instance(0)
 	defer janitor.close(s.t)
 	if _, err := janitor.FlushIdle(context.Background(), "key"); err != nil {
-		s.t.Errorf("seed %d: flush: %v", s.seed, err)
+		s.t.Errorf("seed %d: flush: got %v, want no error", s.seed, err)
 	}
 	state, _, _, err := s.store.Load(context.Background(), "key")
 	if err != nil && len(s.net) > 0 {
-		s.t.Errorf("seed %d: %v", s.seed, err)
+		s.t.Errorf("seed %d: loading the counter: got %v, want no error", s.seed, err)
 	}
 	return state
 }

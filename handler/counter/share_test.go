@@ -20,15 +20,15 @@ func TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext(t *testing.T) 
 		time.Sleep(time.Minute)
 		second, _ := reserve(t, c, terms, 90) // of a quarter of 400
 		if first == nil || second == nil {
-			t.Fatal("a share is not given out")
+			t.Fatalf("two calls within the share: got grants %t and %t, want both", first != nil, second != nil)
 		}
 		first.Settle(limit.Usage{PromptTokens: 5})
 		if r, d := reserve(t, c, terms, 90); r != nil {
-			t.Errorf("180 tokens of 100 are reserved: %+v", d)
+			t.Errorf("a call that makes it 180 of a share of 100: got %+v, want it refused", d)
 		}
 		second.Cancel()
 		if r, d := reserve(t, c, terms, 90); r == nil {
-			t.Errorf("what came back of this minute's share isn't there: %+v", d)
+			t.Errorf("a call for tokens that came back this minute: got %+v, want it granted", d)
 		}
 		broken.Store(false)
 		time.Sleep(10 * time.Second)
@@ -48,13 +48,13 @@ func TestHugeReservationsDoNotOverflowTheShare(t *testing.T) {
 			open = append(open, r)
 		}
 		if r, d := reserve(t, c, onDown(limit.Degrade, limits), 400); r != nil {
-			t.Errorf("400 of a share of 100 passed: %+v", d)
+			t.Errorf("a call for 400 of a share of 100: got %+v, want it refused", d)
 		}
 		for _, r := range open {
 			r.Cancel()
 		}
 		if r, d := reserve(t, c, onDown(limit.Degrade, limits), 90); r == nil {
-			t.Errorf("90 of a share of 100: %+v", d)
+			t.Errorf("a call for 90 of a share of 100: got %+v, want it granted", d)
 		}
 		broken.Store(false)
 		time.Sleep(10 * time.Second)
@@ -70,13 +70,13 @@ func TestTheStandingOfACounterNeverReadIncludesTheCallItself(t *testing.T) {
 		broken.Store(true)
 		r, _ := reserve(t, c, terms, 25)
 		if s := r.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 90}); s.TokensPerMinute != 400 || s.Remaining != 285 {
-			t.Errorf("settled, %d of %d are left, want 285 of 400", s.Remaining, s.TokensPerMinute)
+			t.Errorf("settled: got %d of %d left, want 285 of 400", s.Remaining, s.TokensPerMinute)
 		}
 		time.Sleep(time.Minute)
 		r, _ = reserve(t, c, terms, 25)
 		time.Sleep(time.Minute)
 		if s := r.Cancel(); s.Used != 0 || s.Remaining != 400 {
-			t.Errorf("cancelled in a later minute, %d are used, want none", s.Used)
+			t.Errorf("cancelled in a later minute: got %d used and %d left, want 0 and 400", s.Used, s.Remaining)
 		}
 		broken.Store(false)
 		time.Sleep(10 * time.Second)

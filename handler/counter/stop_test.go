@@ -39,10 +39,10 @@ func TestCloseServesACallThatWaitsForItsGrant(t *testing.T) {
 		synctest.Wait()
 		close(gate)
 		if v, err := <-decided, <-closed; v != limit.Granted || err != nil {
-			t.Errorf("decided %v, closed with %v", v, err)
+			t.Errorf("got the call decided %v and Close %v, want Granted and no error", v, err)
 		}
 		if s := written(t, store); s.Spent != 25 || s.Happened.Requests != 1 || len(s.Slots) != 1 || !s.Slots[0].Gone {
-			t.Errorf("left %+v after %d writes", s, writes.Load())
+			t.Errorf("the counter: got %+v after %d writes, want 25 spent of 1 request and one slot, marked gone", s, writes.Load())
 		}
 	})
 }

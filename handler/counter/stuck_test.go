@@ -110,13 +110,13 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 	for range 3 { // the second and third at once, as the store is known by then
 		r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10})
 		if took := time.Since(began); took > within {
-			t.Errorf("answered after %v, want %v at most", took, within)
+			t.Errorf("answered after: got %v, want at most %v", took, within)
 		}
 		switch {
 		case terms.OnStoreDown == limit.FailClosed && !errors.Is(err, counter.ErrUnavailable):
-			t.Errorf("closed: %+v, %v, want ErrUnavailable", d, err)
+			t.Errorf("a call with closed: got %+v, %v; want ErrUnavailable", d, err)
 		case terms.OnStoreDown != limit.FailClosed && (err != nil || !d.Degraded):
-			t.Errorf("%s: %+v, %v, want it let pass", terms.OnStoreDown, d, err)
+			t.Errorf("a call with %s: got %+v, %v; want it granted, degraded", terms.OnStoreDown, d, err)
 		}
 		if r != nil {
 			r.Settle(limit.Usage{PromptTokens: 10})
@@ -125,20 +125,20 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 		began, within = time.Now(), 0
 	}
 	if _, err := c.Standing(t.Context(), "key", terms); err != nil && !errors.Is(err, counter.ErrUnavailable) {
-		t.Errorf("where it stands: %v", err)
+		t.Errorf("Standing: got %v, want no error or ErrUnavailable", err)
 	}
 	store.well.Store(true)
 	time.Sleep(20 * time.Second)
 	r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10})
 	if r == nil || err != nil || d.Degraded {
-		t.Fatalf("once writes land: %+v, %v", d, err)
+		t.Fatalf("a call once writes are applied: got %+v, %v; want it granted, not degraded", d, err)
 	}
 	r.Settle(limit.Usage{PromptTokens: 10})
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if s := written(t, store); s.Happened.Total()+sum(s.Outbox) != degraded+10 {
-		t.Errorf("%d tokens are written, want %d", s.Happened.Total()+sum(s.Outbox), degraded+10)
+		t.Errorf("tokens written: got %d, want %d", s.Happened.Total()+sum(s.Outbox), degraded+10)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestAWrongETagAfterAnAppliedWriteLosesNothing(t *testing.T) {
 		for range 10 {
 			r, d := reserve(t, c, minute, 10)
 			if r == nil || d.Degraded {
-				t.Fatalf("%+v", d)
+				t.Fatalf("a call whose write's answer had a wrong ETag: got %+v, want it granted, not degraded", d)
 			}
 			r.Settle(limit.Usage{PromptTokens: 10})
 			time.Sleep(5 * time.Second)
@@ -160,7 +160,7 @@ func TestAWrongETagAfterAnAppliedWriteLosesNothing(t *testing.T) {
 			t.Error(err)
 		}
 		if s := written(t, store); s.Happened.Total()+sum(s.Outbox) != 100 {
-			t.Errorf("%d tokens are written, want 100", s.Happened.Total()+sum(s.Outbox))
+			t.Errorf("tokens written: got %d, want 100", s.Happened.Total()+sum(s.Outbox))
 		}
 	})
 }

@@ -24,7 +24,7 @@ func queueing(t *testing.T, wait time.Duration, gone int64) (*counter.Counter, c
 	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: wait}
 	r, d := reserve(t, c, terms, gone)
 	if r == nil {
-		t.Fatalf("%+v", d)
+		t.Fatalf("a call for %d of 100 tokens: got %+v, want it granted", gone, d)
 	}
 	r.Settle(limit.Usage{PromptTokens: gone})
 	time.Sleep(10 * time.Second)
@@ -41,7 +41,7 @@ func TestWaitingCallsAreServedInTheirOrder(t *testing.T) {
 			calls.Go(func() {
 				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: tokens})
 				if err != nil || r == nil {
-					t.Errorf("call %d: %+v, %v", i, d, err)
+					t.Errorf("call %d: got %+v, %v; want it granted", i, d, err)
 					return
 				}
 				waited[i] = time.Since(began).Round(time.Second)
@@ -51,7 +51,7 @@ func TestWaitingCallsAreServedInTheirOrder(t *testing.T) {
 		}
 		calls.Wait()
 		if want := []time.Duration{50 * time.Second, 110 * time.Second, 110 * time.Second}; !slices.Equal(waited, want) {
-			t.Errorf("served after %v, want %v", waited, want)
+			t.Errorf("served after: got %v, want %v", waited, want)
 		}
 	})
 }
@@ -68,11 +68,11 @@ func TestACallThatCannotBeServedInTimeIsRefusedAtOnce(t *testing.T) {
 		synctest.Wait()
 		r, d := reserve(t, c, terms, 30) // behind the first: not before the minute after the next
 		if r != nil || d.Verdict != limit.RateExceeded || time.Since(began) > time.Second {
-			t.Errorf("%+v after %v", d, time.Since(began))
+			t.Errorf("a call behind the first: got %+v after %v, want RateExceeded at once", d, time.Since(began))
 		}
 		r, d = reserve(t, c, terms, 20)
 		if r == nil || time.Since(began).Round(time.Second) != 50*time.Second {
-			t.Errorf("%+v after %v", d, time.Since(began))
+			t.Errorf("a call that fits the next minute: got %+v after %v, want it granted after 50s", d, time.Since(began))
 		}
 	})
 }
@@ -89,7 +89,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 		atOnce := func(what string) {
 			began := time.Now()
 			if r, d := reserve(t, c, terms, 1); r != nil || d.Verdict != limit.RateExceeded || time.Since(began) > time.Second {
-				t.Errorf("%s: %+v after %v", what, d, time.Since(began))
+				t.Errorf("%s: got %+v after %v, want RateExceeded at once", what, d, time.Since(began))
 			}
 		}
 		atOnce("the 101st call")
@@ -97,13 +97,13 @@ func TestTheQueueIsBounded(t *testing.T) {
 		calls.Wait()
 		calls.Go(func() {
 			if r, _, _ := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 1, Bytes: 8 << 20}); r == nil {
-				t.Error("a call of 8 MiB by itself was refused")
+				t.Error("a call of 8 MiB by itself: got it refused, want it granted")
 			}
 		})
 		synctest.Wait()
 		began := time.Now()
 		if r, _, _ := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 1, Bytes: 1}); r != nil || time.Since(began) > time.Second {
-			t.Errorf("a byte beyond 8 MiB waited for %v", time.Since(began))
+			t.Errorf("a call of a byte beyond 8 MiB: got a decision after %v, want it refused at once", time.Since(began))
 		}
 		calls.Wait()
 	})
@@ -152,7 +152,7 @@ func TestACallBehindAFullQueueIsRefused(t *testing.T) {
 		synctest.Wait()
 		r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10, Bytes: 1})
 		if r != nil || d.Verdict != limit.RateExceeded || d.Tokens != 0 || d.RetryAfter != 50*time.Second || err != nil {
-			t.Errorf("%v, %+v, %v", r, d, err)
+			t.Errorf("a call behind a full queue: got %v, %+v, %v; want no reservation, RateExceeded, no tokens, RetryAfter 50s", r, d, err)
 		}
 		time.Sleep(time.Minute)
 	})
@@ -176,7 +176,7 @@ func grantedAfterASecond(t *testing.T, c *counter.Counter, terms counter.Terms, 
 	began := time.Now()
 	r, d := reserve(t, c, terms, tokens)
 	if waited := time.Since(began); r == nil || waited.Round(time.Second) != time.Second {
-		t.Fatalf("%+v after %v, want it granted after a second", d, waited)
+		t.Fatalf("got %+v after %v, want it granted after a second", d, waited)
 	}
 	r.Cancel()
 }
@@ -198,7 +198,7 @@ func TestACallThatQueuesWhileARefusalHoldsIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 45*time.Second, 100)
 		if r, d := reserve(t, c, terms, 10); r != nil || d.Verdict != limit.RateExceeded { // 50 s are too long
-			t.Fatalf("%+v", d)
+			t.Fatalf("a call that must wait 50 s: got %+v, want RateExceeded", d)
 		}
 		time.Sleep(10 * time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -206,7 +206,7 @@ func TestACallThatQueuesWhileARefusalHoldsIsServed(t *testing.T) {
 		began := time.Now()
 		r, d, err := c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 10})
 		if waited := time.Since(began); err != nil || waited.Round(time.Second) != 40*time.Second {
-			t.Fatalf("%+v, %v after %v, want it granted after 40 s", d, err, waited)
+			t.Fatalf("got %+v, %v after %v; want it granted after 40 s", d, err, waited)
 		}
 		r.Cancel()
 	})
@@ -247,7 +247,7 @@ func TestAConflictingWriteIsBuiltAgainForQueuedCalls(t *testing.T) {
 		for i := range waited {
 			calls.Go(func() {
 				if r, d := reserve(t, c, terms, 60); r == nil {
-					t.Errorf("%+v", d)
+					t.Errorf("a call for 60: got %+v, want it granted", d)
 				}
 				waited[i] = time.Since(began).Round(time.Second)
 			})
@@ -255,7 +255,7 @@ func TestAConflictingWriteIsBuiltAgainForQueuedCalls(t *testing.T) {
 		}
 		calls.Wait()
 		if want := []time.Duration{50 * time.Second, 110 * time.Second}; !slices.Equal(waited, want) {
-			t.Errorf("served after %v, want %v", waited, want)
+			t.Errorf("served after: got %v, want %v", waited, want)
 		}
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -277,7 +277,7 @@ func TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried(t *testing.T) {
 		began := time.Now()
 		r, d := reserve(t, c, terms, 50)
 		if waited := time.Since(began); r != nil || waited > time.Second || d.RetryAfter != 110*time.Second {
-			t.Errorf("%+v after %v, want it refused at once until the minute after the next", d, waited)
+			t.Errorf("got %+v after %v, want it refused at once with RetryAfter 1m50s", d, waited)
 		}
 		time.Sleep(time.Minute)
 	})
@@ -299,23 +299,23 @@ func TestCallsOfOneCounterKeepTheirOwnTerms(t *testing.T) {
 				if r != nil {
 					r.Settle(limit.Usage{PromptTokens: tokens})
 				} else if err == nil && d.Verdict != limit.RateExceeded {
-					t.Errorf("%+v", d)
+					t.Errorf("a call with other terms: got %+v, want it granted or RateExceeded", d)
 				}
 				return time.Since(began).Round(time.Second), err
 			}
 			_, _ = spend(first, 100)
 			if waited, _ := spend(hasty, 100); waited != 0 {
-				t.Errorf("one that mustn't wait waited %v", waited)
+				t.Errorf("the wait of a call that mustn't wait: got %v, want none", waited)
 			}
 			if waited, _ := spend(patient, 100); waited == 0 {
-				t.Error("one that may wait didn't")
+				t.Error("the wait of a call that may wait: got none, want some")
 			}
 			broken.Store(true)
 			if _, err := spend(patient, 100); err != nil {
-				t.Errorf("open: %v", err)
+				t.Errorf("a call with open while the store is down: got %v, want no error", err)
 			}
 			if _, err := spend(hasty, 100); !errors.Is(err, counter.ErrUnavailable) {
-				t.Errorf("closed: %v", err)
+				t.Errorf("a call with closed while the store is down: got %v, want ErrUnavailable", err)
 			}
 			broken.Store(false)
 			time.Sleep(2 * time.Minute)
@@ -349,7 +349,7 @@ func TestAClockSetBackMakesNoCallWaitLonger(t *testing.T) {
 			began := time.Now()
 			r, d := reserve(t, instance(store), terms, 50)
 			if waited := time.Since(began); r != nil || d.RetryAfter != 50*time.Second || waited > time.Second {
-				t.Errorf("%+v after %v, want it refused at once", d, waited)
+				t.Errorf("got %+v after %v, want it refused at once with RetryAfter 50s", d, waited)
 			}
 		})
 	}

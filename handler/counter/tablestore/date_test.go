@@ -33,7 +33,7 @@ func TestAnswersOfAProxyAreNotTheServices(t *testing.T) {
 	recent := func(doing string, date time.Time) {
 		t.Helper()
 		if age := time.Since(date); age < -time.Second || age > time.Minute {
-			t.Errorf("%s: a time of %v", doing, date)
+			t.Errorf("%s: got the time %v, want this minute's", doing, date)
 		}
 	}
 	_, _, date, err := store.Load(t.Context(), "team-a")
@@ -49,7 +49,7 @@ func TestAnswersOfAProxyAreNotTheServices(t *testing.T) {
 	_, date, err = store.Swap(t.Context(), "team-a", state, version+"x")
 	recent("a conflict", date)
 	if err == nil {
-		t.Error("another version was swapped")
+		t.Error("swapping another version: got no error, want a conflict")
 	}
 	_, _, date, _ = store.Load(t.Context(), "team-a")
 	recent("read", date)
@@ -62,11 +62,11 @@ func TestAnswersOfAProxyAreNotTheServices(t *testing.T) {
 		_, written, e1 := store.Swap(t.Context(), "team-a", state, version)
 		_, inserted, e2 := store.Swap(t.Context(), "team-b", state, "")
 		if !read.IsZero() || !written.IsZero() || !inserted.IsZero() {
-			t.Errorf("a stranger's %d tells %v, %v, %v", status, read, written, inserted)
+			t.Errorf("a stranger's %d: got times %v, %v, %v; want none", status, read, written, inserted)
 		}
 		for _, err := range []error{e0, e1, e2} {
 			if err == nil || errors.Is(err, counter.ErrNotFound) || errors.Is(err, counter.ErrConflict) || errors.Is(err, counter.ErrEdited) {
-				t.Errorf("a stranger's %d: %v, want an error that leaves it open", status, err)
+				t.Errorf("a stranger's %d: got %v, want an error that is none of ErrNotFound, ErrConflict and ErrEdited", status, err)
 			}
 		}
 	}

@@ -29,16 +29,16 @@ func FuzzEntity(f *testing.F) {
 			return
 		}
 		if err != nil {
-			t.Fatalf("%s: %v is none of the errors that callers know", row, err)
+			t.Fatalf("%s: got %v, want an error that callers know", row, err)
 		}
 		_ = state.Plausible(now) // whatever it holds
 		written, err := encode("team-a", state)
 		if err != nil {
-			t.Fatalf("%+v can't be written again: %v", state, err)
+			t.Fatalf("writing %+v again: got %v, want no error", state, err)
 		}
 		again, err := decode(written)
 		if err != nil || !reflect.DeepEqual(again, state) {
-			t.Fatalf("%+v reads as %+v, %v when written again", state, again, err)
+			t.Fatalf("%+v written and read again: got %+v, %v; want it unchanged", state, again, err)
 		}
 	})
 }

@@ -42,11 +42,11 @@ func TestListGoesOnAfterAnEditedRow(t *testing.T) {
 	var keys string
 	for stored, err := range store.List(t.Context()) {
 		if edited := errors.Is(err, counter.ErrEdited); edited != (stored.Key == "b") || stored.Version == "" {
-			t.Errorf("%+v, %v", stored, err)
+			t.Errorf("got %+v, %v; want a version, and ErrEdited for b only", stored, err)
 		}
 		keys += stored.Key
 	}
 	if keys != "abc" {
-		t.Errorf("walked through %q", keys)
+		t.Errorf("keys listed: got %q, want \"abc\"", keys)
 	}
 }

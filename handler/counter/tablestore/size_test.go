@@ -53,15 +53,15 @@ func TestAFullCounterStaysBelow64KiB(t *testing.T) {
 	for name, value := range columns {
 		size := 2 * len(utf16.Encode([]rune(fmt.Sprint(value))))
 		if size >= maxColumn {
-			t.Errorf("column %s has %d bytes", name, size)
+			t.Errorf("column %s: got %d bytes, want less than 64 KiB", name, size)
 		}
 		all += 2*len(name) + size
 	}
 	t.Logf("%d bytes stored, %d sent", all, len(row))
 	if all >= maxColumn {
-		t.Errorf("%d bytes stored", all)
+		t.Errorf("the whole row: got %d bytes, want less than 64 KiB", all)
 	}
 	if again, err := decode(row); err != nil || len(again.Slots) != 1000 || len(again.Outbox) != 60 || again.Slots[999] != state.Slots[999] {
-		t.Errorf("it reads as %d slots and %d closed minutes, %v", len(again.Slots), len(again.Outbox), err)
+		t.Errorf("read again: got %d slots and %d closed minutes, %v; want 1000 and 60, the last slot unchanged", len(again.Slots), len(again.Outbox), err)
 	}
 }

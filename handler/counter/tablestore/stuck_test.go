@@ -67,11 +67,11 @@ func TestCallsAreDecidedWhateverErrorWritesGet(t *testing.T) {
 					defer r.Cancel()
 				}
 				if terms.OnStoreDown == limit.FailClosed && !errors.Is(err, counter.ErrUnavailable) || terms.OnStoreDown == limit.Degrade && (err != nil || !d.Degraded) {
-					t.Errorf("%s: %+v, %v", terms.OnStoreDown, d, err)
+					t.Errorf("%s: got %+v, %v; want ErrUnavailable if closed, else the call granted, degraded", terms.OnStoreDown, d, err)
 				}
 			}
 			if n := refused.Load(); n == 0 || n > 50 {
-				t.Errorf("%d writes were refused until the calls were decided", n)
+				t.Errorf("writes refused until the calls were decided: got %d, want 1 to 50", n)
 			}
 		})
 	}

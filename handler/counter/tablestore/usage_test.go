@@ -85,7 +85,7 @@ func TestReadingTheHistorySurvivesABusyMoment(t *testing.T) {
 		rows++
 	}
 	if rows != 2 || busy >= 0 {
-		t.Errorf("%d rows, want 2 after two busy answers", rows)
+		t.Errorf("after two busy answers: got %d rows and %d busy answers left, want 2 and 0", rows, max(busy, 0))
 	}
 }
 
@@ -98,15 +98,15 @@ func TestTwoHousekeepersDoNotHinderEachOther(t *testing.T) {
 		if strings.HasSuffix(r.URL.Path, "$batch") { // the other one is a little faster with one row
 			w.struck = nil
 			if n, err := other.DeleteBefore(t.Context(), time.Unix(101*60, 0)); n != 1 || err != nil {
-				t.Errorf("the other: %d, %v", n, err)
+				t.Errorf("the other's DeleteBefore: got %d, %v; want 1, no error", n, err)
 			}
 		}
 		return nil
 	}
 	if n, err := h.DeleteBefore(t.Context(), time.Now()); n != 2 || err != nil {
-		t.Errorf("DeleteBefore = %d, %v; want the 2 that the other left", n, err)
+		t.Errorf("DeleteBefore: got %d, %v; want the 2 that the other left, no error", n, err)
 	}
 	for row := range h.Rows(t.Context(), usage.Query{}) {
-		t.Errorf("row %+v is left", row)
+		t.Errorf("after DeleteBefore: got row %+v, want none", row)
 	}
 }
