@@ -77,11 +77,11 @@ func TestOpenAcceptsTheConventionalSettings(t *testing.T) {
 
 func TestDevelopmentStorageIsTheEmulatorsAccount(t *testing.T) {
 	if fault := connectionFault(developmentStorage); fault != "" {
-		t.Fatal(fault)
+		t.Fatalf("the emulator's connection string: got the fault %q, want none", fault)
 	}
 	for _, part := range []string{azurite.AccountName, azurite.AccountKey, "http://127.0.0.1:10002/"} {
 		if !strings.Contains(developmentStorage, part) {
-			t.Errorf("the emulator's connection string has no %s", part)
+			t.Errorf("the emulator's connection string: got %q, want it to contain %s", developmentStorage, part)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func TestTheSettingsSelectTheCredential(t *testing.T) {
 	} {
 		credential, err := test.settings.credential()
 		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatalf("%s: got %v, want no error", name, err)
 		}
 		if _, managed := credential.(*azidentity.ManagedIdentityCredential); managed != test.managed {
 			t.Errorf("%s: got %T, want a managed identity: %t", name, credential, test.managed)

@@ -55,11 +55,11 @@ func TestEveryPublishedPepperIsListed(t *testing.T) {
 	}
 	found := regexp.MustCompile(`const pepper = "([^"]+)"`).FindSubmatch(demo)
 	if found == nil {
-		t.Fatal("no constant pepper in cmd/demo/setup.go")
+		t.Fatal("cmd/demo/setup.go: got no constant pepper, want one")
 	}
 	for _, pepper := range []string{file.Values["KEY_PEPPER"], string(found[1])} {
 		if pepper == "" || !slices.Contains(publishedPeppers, pepper) {
-			t.Errorf("publishedPeppers has no %q", pepper)
+			t.Errorf("publishedPeppers: got none of it equal to %q, want it listed", pepper)
 		}
 	}
 }

@@ -114,7 +114,7 @@ func TestTheDocsHaveEverySetting(t *testing.T) {
 	rows := maps.Clone(unread)
 	asked := func(name string) string {
 		if !rows[name] {
-			t.Errorf("docs/settings.md has no row for %s", name)
+			t.Errorf("docs/settings.md: got no row for %s, want one", name)
 		}
 		delete(unread, name)
 		return ""
@@ -124,7 +124,7 @@ func TestTheDocsHaveEverySetting(t *testing.T) {
 		asked(name)
 	}
 	for name := range unread {
-		t.Errorf("docs/settings.md has a row for %s, which nothing reads", name)
+		t.Errorf("docs/settings.md: got a row for %s, which nothing reads, want none", name)
 	}
 }
 

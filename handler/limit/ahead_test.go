@@ -41,7 +41,7 @@ func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
 				}
 			}
 			if passed > 100 {
-				t.Errorf("%v ahead, burst %d: %d tokens passed a limit of 100 in one second", off, burst, passed)
+				t.Errorf("%v ahead, burst %d: got %d tokens granted in one second, want at most the limit of 100", off, burst, passed)
 			}
 			d := ahead.Draft(s, limits, now)
 			b, err := ahead.Commit(d, 0, now.Add(11*time.Second), func() string { return "last" })
@@ -52,7 +52,7 @@ func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
 				filed += row.Total()
 			}
 			if got := b.State.Happened.Total() + filed; got != passed {
-				t.Errorf("%v ahead: the counter and its history tell of %d tokens, want %d", off, got, passed)
+				t.Errorf("%v ahead: got %d tokens in the counter and its history, want %d", off, got, passed)
 			}
 		}
 	}
@@ -68,13 +68,13 @@ func TestAMinuteGivenOutAheadBringsNothingAgain(t *testing.T) {
 	s.Advance(limits, noon.Add(30*time.Minute))
 	r := s.Repaired(limits, noon, "e1")
 	if s.Plausible(noon) || !r.Plausible(noon) {
-		t.Fatalf("%+v became %+v", s, r)
+		t.Fatalf("got %+v (plausible %t), repaired to %+v (plausible %t); want only the repaired one plausible", s, s.Plausible(noon), r, r.Plausible(noon))
 	}
 	for minute, want := range map[int]int64{0: -50, 1: 50, 2: 100, 10: 100, 19: 100, 20: 0, 21: 0, 22: 50, 29: 100, 30: 0, 31: 100, 32: 150} {
 		at := r.Clone()
 		at.Advance(limits, noon.Add(time.Duration(minute)*time.Minute))
 		if at.Credit-at.Spent != want {
-			t.Errorf("minute %d, at once: a credit of %d, want %d", minute, at.Credit, want)
+			t.Errorf("minute %d, at once: got %d left, want %d", minute, at.Credit-at.Spent, want)
 		}
 	}
 	var sum int64
@@ -87,7 +87,7 @@ func TestAMinuteGivenOutAheadBringsNothingAgain(t *testing.T) {
 	}
 	// 20, 21 and 30 may have had a whole minute each, and the burst twice.
 	if most := int64(33*100 + 50); sum+3*100+2*50 > most {
-		t.Errorf("%d in 33 minutes, beside 400 ahead: the limit is %d", sum, most)
+		t.Errorf("tokens in 33 minutes: got %d and 400 ahead, want at most %d together", sum, most)
 	}
 }
 
@@ -96,11 +96,11 @@ func TestSpansStayFewAndInOrder(t *testing.T) {
 	for i := range 40 {
 		s.Advance(day, noon.Add(time.Duration(i*i)*time.Minute))
 		if len(s.Opened) > 8 || !s.Plausible(noon.Add(24*100*time.Hour)) {
-			t.Fatalf("after %d minutes: %+v", i+1, s.Opened)
+			t.Fatalf("after %d minutes: got the spans %+v, want at most 8 in a plausible row", i+1, s.Opened)
 		}
 	}
 	if last := s.Opened[len(s.Opened)-1]; last.To != s.Window || last.From != s.Window {
-		t.Errorf("the running minute is in %+v", last)
+		t.Errorf("the last span: got %+v, want the running minute alone", last)
 	}
 }
 
@@ -115,14 +115,14 @@ func TestOtherPeriodsAreRemembered(t *testing.T) {
 	s.PeriodSpent += 700
 	back := s.Repaired(day, noon.Add(time.Minute), "e1")
 	if back.PeriodSpent != 4050 || !back.PeriodStart.Equal(limit.Daily.Start(noon)) {
-		t.Errorf("today is charged %d since %v, want 4050", back.PeriodSpent, back.PeriodStart)
+		t.Errorf("today: got %d charged since %v, want 4050 since midnight", back.PeriodSpent, back.PeriodStart)
 	}
 	back.Advance(day, noon.Add(24*time.Hour+time.Minute))
 	if back.PeriodSpent != 705 {
-		t.Errorf("tomorrow is charged %d, want 705", back.PeriodSpent)
+		t.Errorf("tomorrow: got %d charged, want 705", back.PeriodSpent)
 	}
 	back.Advance(day, noon.Add(48*time.Hour))
 	if back.PeriodSpent != 0 {
-		t.Errorf("the day after is charged %d", back.PeriodSpent)
+		t.Errorf("the day after: got %d charged, want 0", back.PeriodSpent)
 	}
 }

@@ -41,11 +41,11 @@ func TestDecisions(t *testing.T) {
 		var h limit.Holder
 		d := h.Draft(s, l, now).Decide(c.ask)
 		if d.Verdict != c.verdict || d.Tokens != c.tokens || d.MaxTokens != c.most || d.RetryAfter != c.after || d.MinTokens != c.ask.Needed() {
-			t.Errorf("%s: %+v", c.name, d)
+			t.Errorf("%s: got %+v, want verdict %v, %d tokens, max %d, min %d, RetryAfter %v", c.name, d, c.verdict, c.tokens, c.most, c.ask.Needed(), c.after)
 		}
 		view := s.View(&h, l, now)
 		if judged := h.Decide(&view, c.ask, now); judged.Verdict != d.Verdict || judged.RetryAfter != d.RetryAfter {
-			t.Errorf("%s: judged %+v, decided %+v", c.name, judged, d)
+			t.Errorf("%s: judged by a view, got %+v; want the verdict and RetryAfter of %+v", c.name, judged, d)
 		}
 	}
 }
@@ -55,10 +55,10 @@ func TestACallThatExceedsTheWholeQuotaNeverFits(t *testing.T) {
 	var h limit.Holder
 	draft := h.Draft(limit.New(l, noon, "epoch"), l, noon)
 	if d := draft.Decide(limit.Ask{Tokens: 1001}); d.Verdict != limit.NeverFitsQuota || d.MaxTokens != 1000 || d.RetryAfter != 0 {
-		t.Errorf("decided %+v", d)
+		t.Errorf("1001 of a quota of 1000: got %+v, want NeverFitsQuota, MaxTokens 1000, no RetryAfter", d)
 	}
 	if d := draft.Decide(limit.Ask{Tokens: 1000}); d.Verdict != limit.Granted {
-		t.Errorf("decided %+v", d)
+		t.Errorf("1000 of a quota of 1000: got %+v, want Granted", d)
 	}
 }
 
@@ -76,10 +76,10 @@ func TestACallFitsAfterItsRetryAfterAndNotBefore(t *testing.T) {
 				continue
 			}
 			if then := h.Draft(s, l, noon.Add(d.RetryAfter)).Decide(limit.Ask{Tokens: tokens}); then.Verdict != limit.Granted {
-				t.Errorf("%d tokens after %d don't fit after %v", tokens, spent, d.RetryAfter)
+				t.Errorf("%d tokens after %d: got them refused after %v, want Granted", tokens, spent, d.RetryAfter)
 			}
 			if before := h.Draft(s, l, noon.Add(d.RetryAfter-time.Second)).Decide(limit.Ask{Tokens: tokens}); before.Verdict == limit.Granted {
-				t.Errorf("%d tokens after %d fit before %v", tokens, spent, d.RetryAfter)
+				t.Errorf("%d tokens after %d: got them granted a second before %v, want them refused", tokens, spent, d.RetryAfter)
 			}
 		}
 	}
@@ -90,11 +90,11 @@ func TestCallsThatAreDecidedTogetherShareWhatIsLeft(t *testing.T) {
 	draft := h.Draft(limit.New(day, noon, "epoch"), day, noon)
 	for _, want := range []limit.Verdict{limit.Granted, limit.Granted, limit.RateExceeded} {
 		if d := draft.Decide(limit.Ask{Tokens: 140}); d.Verdict != want {
-			t.Errorf("decided %v, want %v", d.Verdict, want)
+			t.Errorf("got %v, want %v", d.Verdict, want)
 		}
 	}
 	if draft.Asked() != 280 {
-		t.Errorf("granted %d", draft.Asked())
+		t.Errorf("tokens granted by the draft: got %d, want 280", draft.Asked())
 	}
 }
 
@@ -111,10 +111,10 @@ func TestAnInstanceAloneRefusesWithinTheOnlyLimitThereIs(t *testing.T) {
 		{limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Monthly}, limit.RateExceeded},
 	} {
 		if d := c.limits.DecideShare(limit.Ask{Tokens: 30}, 29, now); d.Verdict != c.verdict || d.RetryAfter != 45*time.Second {
-			t.Errorf("30 of the 29 that are left of %+v: %+v", c.limits, d)
+			t.Errorf("30 of the 29 that are left of %+v: got %+v, want %v with a RetryAfter of 45s", c.limits, d, c.verdict)
 		}
 		if d := c.limits.DecideShare(limit.Ask{Tokens: 30}, 30, now); d.Verdict != limit.Granted || d.Tokens != 30 {
-			t.Errorf("all of the 30 that are left of %+v: %+v", c.limits, d)
+			t.Errorf("all of the 30 that are left of %+v: got %+v, want 30 granted", c.limits, d)
 		}
 	}
 }
@@ -147,16 +147,16 @@ func TestStandingReportsDebtAndWhenItIsPaid(t *testing.T) {
 		}
 		at := got.ResetAt
 		if later := s.Standing(at); later.Remaining < 1 || later.Owed != 0 {
-			t.Errorf("spent %d: at %v, when something is to be left, got %+v", c.spent, at, later)
+			t.Errorf("spent %d: at the reset, %v, got %+v, want at least 1 left and nothing owed", c.spent, at, later)
 		}
 		if before := s.Standing(at.Add(-time.Minute)); at.Sub(noon) > time.Minute && before.Remaining != 0 {
-			t.Errorf("spent %d: a minute before %v, got %+v, want nothing left", c.spent, at, before)
+			t.Errorf("spent %d: a minute before the reset, %v, got %+v, want nothing left", c.spent, at, before)
 		}
 		for _, more := range []int64{0, 1, 300, 301, 5000} {
 			after := s.Clone()
 			after.Spent, after.PeriodSpent = s.Spent+more, s.PeriodSpent+more
 			if want, predicted := after.Standing(now), got.After(more); predicted != want {
-				t.Errorf("spent %d, %d more: predicted %+v, want %+v", c.spent, more, predicted, want)
+				t.Errorf("spent %d, %d more: got the prediction %+v, want %+v", c.spent, more, predicted, want)
 			}
 		}
 	}

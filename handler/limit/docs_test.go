@@ -37,7 +37,7 @@ func (w *worked) take(h *limit.Holder, tokens int64) limit.Charge {
 	w.t.Helper()
 	charge, ok := h.Reserve(tokens, w.now)
 	if !ok {
-		w.t.Fatalf("a lease of %d has no %d", h.Left(w.now), tokens)
+		w.t.Fatalf("a reservation of %d: got none of the %d leased, want it granted", tokens, h.Left(w.now))
 	}
 	return charge
 }
@@ -92,7 +92,7 @@ func TestTheWorkedExampleOfTheDocsIsWhatHappens(t *testing.T) {
 		}
 	}
 	if known, applied := w.a.Resolve(&w.row, true, w.now); !known || !applied {
-		t.Errorf("known %t, applied %t; want both: the number is there", known, applied)
+		t.Errorf("with the write's number: got known %t, applied %t; want both", known, applied)
 	}
 	w.line(5)
 
@@ -113,7 +113,7 @@ func TestTheWorkedExampleOfTheDocsIsWhatHappens(t *testing.T) {
 	}
 	for _, line := range w.lines {
 		if !strings.Contains(string(page), line) {
-			t.Errorf("docs/counters.md doesn't have the line\n%s", line)
+			t.Errorf("docs/counters.md: got no such line, want\n%s", line)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func TestARowOfACutTierWhoseLeaseComesBackIsPlausible(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s = body.State; !s.Plausible(noon) || s.Credit != 100 {
-		t.Errorf("a credit of %d of 100 a minute, plausible: %v", s.Credit, s.Plausible(noon))
+		t.Errorf("cut to 100 a minute: got a credit of %d, plausible %t; want 100 and plausible", s.Credit, s.Plausible(noon))
 	}
 }
 
@@ -34,7 +34,7 @@ func TestACutTierKeepsWhatIsLeased(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s = body.State; !s.Plausible(noon) || s.Credit != 200 || h.Left(noon) != 200 {
-		t.Errorf("a credit of %d, and %d leased, plausible: %v", s.Credit, h.Left(noon), s.Plausible(noon))
+		t.Errorf("cut to 100 with 200 leased: got a credit of %d, %d left of the lease, plausible %t; want 200, 200 and plausible", s.Credit, h.Left(noon), s.Plausible(noon))
 	}
 }
 
@@ -58,7 +58,7 @@ func TestTheLastWriteLeavesATombstone(t *testing.T) {
 	}
 	body.MakeLast()
 	if slot := body.State.Slots[0]; !slot.Gone || slot.Seq != 2 || slot.Leased != 0 {
-		t.Errorf("leaves %+v", slot)
+		t.Errorf("the slot after the last write: got %+v, want it gone, Seq 2, nothing leased", slot)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestARefusalUponADraftIsCounted(t *testing.T) {
 	var h limit.Holder
 	draft := h.Draft(limit.New(day, noon, "epoch"), day, noon)
 	if d := draft.Decide(limit.Ask{Tokens: 301}); d.Verdict == limit.Granted {
-		t.Fatal("301 of 300 were granted")
+		t.Fatalf("a call for 301 of 300: got %v, want it refused", d.Verdict)
 	}
 	h.Refuse()
 	body, err := h.Commit(draft, 0, noon, func() string { return "slot" })
@@ -76,6 +76,6 @@ func TestARefusalUponADraftIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if body.State.Happened.Refused != 1 {
-		t.Errorf("%d written; want the refusal counted", body.State.Happened.Refused)
+		t.Errorf("refusals written: got %d, want 1", body.State.Happened.Refused)
 	}
 }

@@ -33,7 +33,7 @@ func take(t *testing.T, h *limit.Holder, tokens int64, now time.Time) limit.Char
 	t.Helper()
 	charge, ok := h.Reserve(tokens, now)
 	if !ok {
-		t.Fatalf("%d tokens are not to be had", tokens)
+		t.Fatalf("a reservation of %d: got none, want it from the lease", tokens)
 	}
 	return charge
 }
@@ -44,14 +44,14 @@ func TestALeaseWhoseClosingWriteFailedIsStillHeld(t *testing.T) {
 	later := noon.Add(time.Minute)
 	build(t, &h, s, 0, later)
 	if known, applied := h.Resolve(&s, true, later); !known || applied {
-		t.Fatal("the counter was changed without the write, which is taken for applied")
+		t.Fatalf("a counter changed by another: got known %t, applied %t; want known, not applied", known, applied)
 	}
 	if h.LeasedTokens() != 100 {
-		t.Fatalf("holds %d, though the counter still has the lease of 100", h.LeasedTokens())
+		t.Fatalf("tokens leased: got %d, want the 100 that the counter still has", h.LeasedTokens())
 	}
 	s = write(t, &h, s, 0, later)
 	if at := s.Standing(later); h.LeasedTokens() != 0 || at.QuotaRemaining != 10_000 {
-		t.Errorf("after the next write it holds %d, and of the quota %d are left", h.LeasedTokens(), at.QuotaRemaining)
+		t.Errorf("after the next write: got %d leased and %d of the quota left, want 0 and 10,000", h.LeasedTokens(), at.QuotaRemaining)
 	}
 }
 
@@ -66,7 +66,7 @@ func TestRefundsSurviveTheLossOfTheSlot(t *testing.T) {
 	s.Reclaim("", late)
 	h.Observe(&s)
 	if s = write(t, &h, s, 0, late); s.Spent != 0 || s.PeriodSpent != 0 {
-		t.Errorf("charged %d and %d after the call was cancelled", s.Spent, s.PeriodSpent)
+		t.Errorf("after the call was cancelled: got %d charged to the minute and %d to the quota, want 0 and 0", s.Spent, s.PeriodSpent)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestFiledMinutesLeaveTheOutboxTogether(t *testing.T) {
 	draft.DropFiled(func(minute int64) bool { return minute < limit.Minute(noon)-1 })
 	body, err := h.Commit(draft, 0, noon, func() string { return "slot" })
 	if err != nil || len(body.State.Outbox) != 1 || len(body.Closed) != 0 {
-		t.Errorf("left %v, newly closed %v, %v", body.State.Outbox, body.Closed, err)
+		t.Errorf("got %v left in the outbox, newly closed %v, %v; want one minute left, none closed, no error", body.State.Outbox, body.Closed, err)
 	}
 }
 
@@ -93,20 +93,20 @@ func TestTheQuotaCountsWhatTheLastMinuteReserved(t *testing.T) {
 		return h.Standing(&view, at)
 	}
 	if at := standing(noon); at.Used != 30 || at.QuotaUsed != 30 {
-		t.Errorf("in its minute: used %d, of the quota %d; want 30 and 30", at.Used, at.QuotaUsed)
+		t.Errorf("in its minute: got %d used, %d of the quota; want 30 and 30", at.Used, at.QuotaUsed)
 	}
 	later := noon.Add(time.Minute)
 	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
-		t.Errorf("in the next: used %d, of the quota %d; want 0 and 30", at.Used, at.QuotaUsed)
+		t.Errorf("in the next minute: got %d used, %d of the quota; want 0 and 30", at.Used, at.QuotaUsed)
 	}
 	written := build(t, &h, s, 0, later)
 	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
-		t.Errorf("while it is written: used %d, of the quota %d; want 0 and 30", at.Used, at.QuotaUsed)
+		t.Errorf("while the write is under way: got %d used, %d of the quota; want 0 and 30", at.Used, at.QuotaUsed)
 	}
 	h.Applied()
 	s = written
 	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
-		t.Errorf("written: used %d, of the quota %d; want 0 and 30", at.Used, at.QuotaUsed)
+		t.Errorf("once written: got %d used, %d of the quota; want 0 and 30", at.Used, at.QuotaUsed)
 	}
 }
 
@@ -124,15 +124,15 @@ func TestStandingLeavesOutRefundsOfAClosedLease(t *testing.T) {
 		return h.Standing(&view, later).QuotaUsed
 	}
 	if used := told(); used != 12 {
-		t.Errorf("%d of the quota used, want 12", used)
+		t.Errorf("of the quota used: got %d, want 12", used)
 	}
 	written := build(t, &h, s, 100, later)
 	if used := told(); used != 12 {
-		t.Errorf("while it is written: %d of the quota used, want 12", used)
+		t.Errorf("of the quota used while the write is under way: got %d, want 12", used)
 	}
 	h.Applied()
 	s = written
 	if used := told(); used != 12 {
-		t.Errorf("written: %d of the quota used, want 12", used)
+		t.Errorf("of the quota used once written: got %d, want 12", used)
 	}
 }

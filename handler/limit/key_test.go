@@ -16,14 +16,14 @@ func TestKeysAreReadableAndNameTheirOwner(t *testing.T) {
 		"gold:header:x-team=a%2Fb%3D%25%7E": tier.Key(limit.KeyPart{Kind: "header:x-team", Value: "a/b=%~"}),
 	} {
 		if key != want {
-			t.Errorf("key %q, want %q", key, want)
+			t.Errorf("key: got %q, want %q", key, want)
 		}
 	}
 	for key, want := range map[string]limit.Owner{
 		"team-a": sub, "team-a/model=a:b": sub, "gold:client-ip=2001:db8::1": tier, "gold:x=a%2Fb": tier,
 	} {
 		if got := limit.OwnerOf(key); got != want {
-			t.Errorf("OwnerOf(%q) = %+v, want %+v", key, got, want)
+			t.Errorf("OwnerOf(%q): got %+v, want %+v", key, got, want)
 		}
 	}
 }
@@ -44,13 +44,13 @@ func TestDifferentPartsNeverShareAKey(t *testing.T) {
 	} {
 		key := limit.Owner{Tier: "gold"}.Key(parts...)
 		if other, taken := seen[key]; taken {
-			t.Errorf("%v and %v share %q", parts, other, key)
+			t.Errorf("the key of %v: got that of %v, %q; want another", parts, other, key)
 		}
 		if seen[key] = parts; len(key) > len("gold:")+96 {
-			t.Errorf("a key of %d bytes", len(key))
+			t.Errorf("a key: got %d bytes, want at most 96 after the tier's name", len(key))
 		}
 	}
 	if a, b := (limit.Owner{Tier: "x"}).Key(limit.KeyPart{Value: "y"}), (limit.Owner{Subscription: "x"}).Key(limit.KeyPart{Value: "y"}); a == b {
-		t.Errorf("a tier and a subscription share %q", a)
+		t.Errorf("a tier's and a subscription's key: got %q for both, want two", a)
 	}
 }

@@ -18,7 +18,7 @@ func TestAFullOutboxLosesNothing(t *testing.T) {
 		s.Advance(day, noon.Add(time.Duration(m+1)*time.Minute))
 	}
 	if len(s.Outbox) != 60 || s.UsageFrom != limit.Minute(noon)+60 || s.Happened.PromptTokens != 40*7 {
-		t.Fatalf("%d closed, the rest since minute %d: %+v", len(s.Outbox), s.UsageFrom-limit.Minute(noon), s.Happened)
+		t.Fatalf("got %d minutes closed, the rest since minute %d: %+v; want 60, minute 60 and 280 prompt tokens", len(s.Outbox), s.UsageFrom-limit.Minute(noon), s.Happened)
 	}
 	var h limit.Holder
 	draft := h.Draft(s, day, noon.Add(minutes*time.Minute))
@@ -26,11 +26,11 @@ func TestAFullOutboxLosesNothing(t *testing.T) {
 	s = draft.State
 	s.Advance(day, noon.Add((minutes+1)*time.Minute))
 	if len(s.Outbox) != 1 {
-		t.Fatalf("closed %+v", s.Outbox)
+		t.Fatalf("closed: got %+v, want one row", s.Outbox)
 	}
 	row := s.Outbox[0]
 	if row.From != limit.Minute(noon)+60 || row.Minute != limit.Minute(noon)+minutes || row.PromptTokens != 40*7 || row.Requests != 40 {
-		t.Errorf("closed %+v", row)
+		t.Errorf("closed: got %+v, want one row of minutes 60 to 100 with 280 prompt tokens of 40 requests", row)
 	}
 }
 
@@ -38,7 +38,7 @@ func TestAnEmptyMinuteMakesNoRow(t *testing.T) {
 	s := limit.New(day, noon, "epoch")
 	s.Advance(day, noon.Add(time.Minute))
 	if len(s.Outbox) != 0 || s.UsageFrom != s.Window {
-		t.Errorf("closed %+v", s.Outbox)
+		t.Errorf("closed: got %+v, usage since minute %d; want none, since the running minute %d", s.Outbox, s.UsageFrom, s.Window)
 	}
 }
 
@@ -52,14 +52,14 @@ func TestSlotsReadAsTheyWereWritten(t *testing.T) {
 	text := limit.FormatSlots(slots, window)
 	read, err := limit.ParseSlots(text, window)
 	if err != nil || !reflect.DeepEqual(read, slots) {
-		t.Errorf("%q reads as %+v, %v", text, read, err)
+		t.Errorf("the slots %q: got %+v, %v; want %+v", text, read, err, slots)
 	}
 	if none, err := limit.ParseSlots(limit.FormatSlots(nil, window), window); err != nil || len(none) != 0 {
-		t.Errorf("no slots read as %+v, %v", none, err)
+		t.Errorf("no slots: got %+v, %v; want none, no error", none, err)
 	}
 	for _, bad := range []string{"a", "a:1", ":1:2:3:4", "a:1:2:3", "a:1:2:3:4:5", "a:!:2:3:4", "a:1:2:3:zzzzzzzzzzzzzzzz"} {
 		if _, err := limit.ParseSlots("b:1:2:3:4 "+bad, window); err == nil || !strings.Contains(err.Error(), "slot 1") {
-			t.Errorf("%q: %v", bad, err)
+			t.Errorf("%q: got %v, want an error that names slot 1", bad, err)
 		}
 	}
 }
@@ -73,11 +73,11 @@ func TestTheOutboxReadsAsItWasWritten(t *testing.T) {
 	text := limit.FormatOutbox(outbox)
 	read, err := limit.ParseOutbox(text)
 	if err != nil || !reflect.DeepEqual(read, outbox) {
-		t.Errorf("%q reads as %+v, %v", text, read, err)
+		t.Errorf("the outbox %q: got %+v, %v; want %+v", text, read, err, outbox)
 	}
 	for _, bad := range []string{"1", "1:0:0:0:0:0:0", "1:0:0:0:0:0:0:0:0", "1:0:0:x!:0:0:0:0"} {
 		if _, err := limit.ParseOutbox(bad); err == nil || !strings.Contains(err.Error(), "closed minute 0") {
-			t.Errorf("%q: %v", bad, err)
+			t.Errorf("%q: got %v, want an error that names closed minute 0", bad, err)
 		}
 	}
 }
@@ -93,18 +93,18 @@ func TestACounterHoldsAThousandInstances(t *testing.T) {
 		return err
 	}
 	if err := join(); err != limit.ErrFull {
-		t.Errorf("joined with %v", err)
+		t.Errorf("joining 1000 slots in use: got %v, want ErrFull", err)
 	}
 	s.Slots[500].Gone, s.Slots[500].ID = true, "older"
 	s.Slots[501].Gone, s.Slots[501].Expiry = true, noon.Add(2*time.Hour).Unix()
 	var h limit.Holder
 	body, err := h.Commit(h.Draft(s, day, noon), 0, noon, func() string { return "slot" })
 	if err != nil || len(body.State.Slots) != 1000 {
-		t.Fatalf("%d slots, %v", len(body.State.Slots), err)
+		t.Fatalf("joining with two tombstones: got %d slots, %v; want 1000, no error", len(body.State.Slots), err)
 	}
 	for _, slot := range body.State.Slots {
 		if slot.ID == "older" {
-			t.Error("the oldest tombstone is still there")
+			t.Error("the oldest tombstone: got it kept, want it replaced")
 		}
 	}
 }

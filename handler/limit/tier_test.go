@@ -36,10 +36,10 @@ func TestATierChangesWithoutTouchingWhatWasCharged(t *testing.T) {
 		s.Slots = []limit.Slot{{ID: "slot", Window: s.Window, Leased: c.leased}}
 		s.Advance(c.to, noon)
 		if s.Credit != c.want || s.Spent != c.spent || s.PeriodSpent != 700 || s.Slots[0].Leased != c.leased {
-			t.Errorf("%s: a credit of %d, want %d; charged %d and %d", c.name, s.Credit, c.want, s.Spent, s.PeriodSpent)
+			t.Errorf("%s: got a credit of %d, %d and %d charged, %d leased; want %d, %d and 700, %d", c.name, s.Credit, s.Spent, s.PeriodSpent, s.Slots[0].Leased, c.want, c.spent, c.leased)
 		}
 		if newer := c.to.Version > was.Version; (s.Limits == c.to) != newer {
-			t.Errorf("%s: the limits are %+v", c.name, s.Limits)
+			t.Errorf("%s: got the limits %+v, want them replaced %t", c.name, s.Limits, newer)
 		}
 	}
 }
@@ -49,7 +49,7 @@ func TestANewLimitChargesNoEarlierUsage(t *testing.T) {
 	s.Spent = 700
 	s.Advance(limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Daily, Version: 2}, noon)
 	if standing := s.Standing(noon); standing.Remaining != 0 || s.Credit != 700 {
-		t.Errorf("a credit of %d, %d left", s.Credit, standing.Remaining)
+		t.Errorf("got a credit of %d, %d left; want 700 and 0", s.Credit, standing.Remaining)
 	}
 }
 
@@ -60,11 +60,11 @@ func TestAQuotaChangesItsPeriod(t *testing.T) {
 	monthly.Period, monthly.Version = limit.Monthly, day.Version+1
 	s.Advance(monthly, noon)
 	if s.PeriodSpent != 700 || !s.PeriodStart.Equal(limit.Monthly.Start(noon)) {
-		t.Errorf("%d charged since %v", s.PeriodSpent, s.PeriodStart)
+		t.Errorf("monthly: got %d charged since %v, want 700 since the month began", s.PeriodSpent, s.PeriodStart)
 	}
 	none := limit.Limits{TokensPerMinute: 300, Version: monthly.Version + 1}
 	if s.Advance(none, noon); s.PeriodSpent != 0 || !s.PeriodStart.IsZero() {
-		t.Errorf("without a quota %d charged since %v", s.PeriodSpent, s.PeriodStart)
+		t.Errorf("without a quota: got %d charged since %v, want 0 since the zero time", s.PeriodSpent, s.PeriodStart)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestAQuotaWithANewPeriodOwesNothingOfAnEarlierOne(t *testing.T) {
 		to := day
 		to.Period, to.Version = period, day.Version+1
 		if s.Advance(to, tomorrow); s.PeriodSpent != want || !s.PeriodStart.Equal(period.Start(tomorrow)) {
-			t.Errorf("%s: %d charged since %v, want %d", period, s.PeriodSpent, s.PeriodStart, want)
+			t.Errorf("%s: got %d charged since %v, want %d since %v", period, s.PeriodSpent, s.PeriodStart, want, period.Start(tomorrow))
 		}
 	}
 }
@@ -106,7 +106,7 @@ func TestARowWhoseQuotaWasLiftedAndSetAgainIsPlausible(t *testing.T) {
 			}
 		}
 		if !s.Plausible(noon) || s.PeriodSpent != 0 {
-			t.Errorf("reported before: %v: %d of the quota charged", reported, s.PeriodSpent)
+			t.Errorf("reported before %t: got plausible %t, %d of the quota charged; want plausible and 0", reported, s.Plausible(noon), s.PeriodSpent)
 		}
 	}
 }
@@ -123,7 +123,7 @@ func TestATierCutAndRaisedWithinAMinuteGivesNoTokensTwice(t *testing.T) {
 		s.Advance(l, noon)
 	}
 	if s.Credit != 300 {
-		t.Errorf("a credit of %d of 300 a minute", s.Credit)
+		t.Errorf("credit of a minute of 300: got %d, want 300", s.Credit)
 	}
 }
 
@@ -151,16 +151,16 @@ func TestImplausibleRowsAreRecognized(t *testing.T) {
 	} {
 		s := fine.Clone()
 		if !s.Plausible(noon) {
-			t.Fatalf("%+v isn't plausible", s)
+			t.Fatalf("the unedited row %+v: got implausible, want plausible", s)
 		}
 		if edit(&s); s.Plausible(noon) {
-			t.Errorf("%s is plausible", name)
+			t.Errorf("%s: got plausible, want implausible", name)
 		}
 	}
 	ahead := fine.Clone()
 	ahead.Window += 14 // by a clock that is ahead
 	if !ahead.Plausible(noon) {
-		t.Error("a minute that is adopted isn't plausible")
+		t.Error("a minute 14 ahead: got implausible, want plausible")
 	}
 }
 
@@ -170,21 +170,21 @@ func TestARepairedCounterGrantsNothingMoreThisMinute(t *testing.T) {
 	s.Slots = []limit.Slot{{ID: "one", Seq: 3, Window: s.Window, Leased: 50}, {ID: "none"}}
 	r := s.Repaired(day, noon.Add(time.Second), "newer")
 	if !r.Plausible(noon) || r.Epoch != "newer" || r.PeriodSpent != 4000 {
-		t.Errorf("repaired to %+v", r)
+		t.Errorf("repaired: got %+v, want a plausible row of epoch newer with 4000 of the quota charged", r)
 	}
 	if standing := r.Standing(noon); standing.Remaining != 0 || standing.QuotaRemaining != 6000 {
-		t.Errorf("leaves %+v", standing)
+		t.Errorf("the repaired row's standing: got %+v, want 0 left of the minute and 6000 of the quota", standing)
 	}
 	if len(r.Slots) != 1 || !r.Slots[0].Gone || r.Slots[0].Seq != 3 {
-		t.Errorf("keeps the marks %+v", r.Slots)
+		t.Errorf("slots of the repaired row: got %+v, want one tombstone with Seq 3", r.Slots)
 	}
 	if r.Advance(day, noon.Add(time.Minute)); r.Standing(noon.Add(time.Minute)).Remaining != 300 {
-		t.Errorf("the next minute has a credit of %d", r.Credit)
+		t.Errorf("the next minute: got %d left, want 300", r.Standing(noon.Add(time.Minute)).Remaining)
 	}
 	for _, spent := range []int64{-1, 1 << 60} {
 		s.PeriodSpent = spent
 		if r := s.Repaired(day, noon, "newer"); r.PeriodSpent != 0 {
-			t.Errorf("a quota spent of %d became %d", spent, r.PeriodSpent)
+			t.Errorf("repaired from %d of the quota charged: got %d, want 0", spent, r.PeriodSpent)
 		}
 	}
 }
@@ -197,7 +197,7 @@ func TestAQuotasNewPeriodBeginsByTheCountersTime(t *testing.T) {
 	hourly := day
 	hourly.Period, hourly.Version = limit.Hourly, day.Version+1
 	if s.Advance(hourly, noon.Add(-time.Second)); s.PeriodSpent != 700 || !s.PeriodStart.Equal(noon) {
-		t.Errorf("%d charged since %v", s.PeriodSpent, s.PeriodStart)
+		t.Errorf("hourly, a second before noon: got %d charged since %v, want 700 since noon", s.PeriodSpent, s.PeriodStart)
 	}
 }
 
@@ -209,6 +209,6 @@ func TestAQuotaWithAShorterPeriodOwesNothingOfBeforeIt(t *testing.T) {
 	hourly := day
 	hourly.Period, hourly.Version = limit.Hourly, day.Version+1
 	if s.Advance(hourly, noon.Add(time.Hour)); s.PeriodSpent != 0 || !s.PeriodStart.Equal(noon.Add(time.Hour)) {
-		t.Errorf("%d charged since %v", s.PeriodSpent, s.PeriodStart)
+		t.Errorf("hourly, an hour after noon: got %d charged since %v, want 0 since then", s.PeriodSpent, s.PeriodStart)
 	}
 }

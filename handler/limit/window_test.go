@@ -34,10 +34,10 @@ func TestPeriodsAreFixedWindowsOfUTC(t *testing.T) {
 	} {
 		start := c.period.Start(at(c.now))
 		if !start.Equal(at(c.start)) || start.Location() != time.UTC {
-			t.Errorf("%s of %s began %v, want %s", c.period, c.now, start, c.start)
+			t.Errorf("the start of %s of %s: got %v, want %s", c.period, c.now, start, c.start)
 		}
 		if next := c.period.Next(start); !next.Equal(at(c.after)) {
-			t.Errorf("%s after %v begins %v, want %s", c.period, start, next, c.after)
+			t.Errorf("%s after %v: got %v, want %s", c.period, start, next, c.after)
 		}
 	}
 }
@@ -48,11 +48,11 @@ func TestMinutesAreCountedFrom1970(t *testing.T) {
 		"1970-01-02 01:00:00 +0100": 1440,
 	} {
 		if got := limit.Minute(at(text)); got != want {
-			t.Errorf("%s is minute %d, want %d", text, got, want)
+			t.Errorf("the minute of %s: got %d, want %d", text, got, want)
 		}
 	}
 	if start := limit.MinuteStart(limit.Minute(noon.Add(59 * time.Second))); !start.Equal(noon) {
-		t.Errorf("the minute began %v", start)
+		t.Errorf("the start of noon's minute: got %v, want %v", start, noon)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestUnusedTokensAreCarriedUpToTheBurst(t *testing.T) {
 		later := limit.MinuteStart(s.Window + c.minutes)
 		s.Advance(s.Limits, later)
 		if s.Credit != c.want || s.Spent != 0 || s.Window != limit.Minute(later) {
-			t.Errorf("%s: a credit of %d, want %d (spent %d)", c.name, s.Credit, c.want, s.Spent)
+			t.Errorf("%s: got a credit of %d, %d spent, minute %d; want %d, 0, minute %d", c.name, s.Credit, s.Spent, s.Window, c.want, limit.Minute(later))
 		}
 	}
 }
@@ -90,7 +90,7 @@ func TestMinutesNeverGoBack(t *testing.T) {
 	s.Spent = 100
 	s.Advance(day, noon.Add(-time.Hour))
 	if s.Window != limit.Minute(noon) || s.Spent != 100 || s.Credit != 300 {
-		t.Errorf("became %+v", s)
+		t.Errorf("advanced to an hour earlier: got %+v, want noon's minute with 100 spent and a credit of 300", s)
 	}
 }
 
@@ -99,11 +99,11 @@ func TestThePeriodTurnsWithTheMinute(t *testing.T) {
 	s.PeriodSpent = 4000
 	s.Advance(day, noon.Add(12*time.Hour-time.Second))
 	if s.PeriodSpent != 4000 {
-		t.Errorf("%d are charged before midnight", s.PeriodSpent)
+		t.Errorf("before midnight: got %d charged, want 4000", s.PeriodSpent)
 	}
 	s.Advance(day, noon.Add(12*time.Hour))
 	if s.PeriodSpent != 0 || !s.PeriodStart.Equal(noon.Add(12*time.Hour)) {
-		t.Errorf("%d are charged since %v", s.PeriodSpent, s.PeriodStart)
+		t.Errorf("at midnight: got %d charged since %v, want 0 since then", s.PeriodSpent, s.PeriodStart)
 	}
 }
 
@@ -139,12 +139,12 @@ func TestARefundGoesToTheMinuteItWasChargedToOrTheNext(t *testing.T) {
 		charge := take(t, &h, 200, noon)
 		s = commit(&h, s, 0, noon)
 		if s.Spent != 200 || s.PeriodSpent != 200 {
-			t.Fatalf("%s: charged %d and %d", c.name, s.Spent, s.PeriodSpent)
+			t.Fatalf("%s: got %d charged to the minute and %d to the quota, want 200 and 200", c.name, s.Spent, s.PeriodSpent)
 		}
 		h.Cancel(charge)
 		s = commit(&h, s, 0, noon.Add(time.Duration(c.minutes)*time.Minute))
 		if s.Credit != c.credit || s.Spent != c.spent || s.PeriodSpent != c.used {
-			t.Errorf("%s: a credit of %d, want %d; %d and %d charged", c.name, s.Credit, c.credit, s.Spent, s.PeriodSpent)
+			t.Errorf("%s: got a credit of %d, %d and %d charged; want %d, %d and %d", c.name, s.Credit, s.Spent, s.PeriodSpent, c.credit, c.spent, c.used)
 		}
 	}
 }

@@ -115,7 +115,7 @@ type response struct {
 func (a response) decode(t *testing.T, value any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.text), value); err != nil {
-		t.Fatalf("%v in %s", err, a.text)
+		t.Fatalf("got %v in %s, want JSON", err, a.text)
 	}
 }
 

@@ -34,7 +34,7 @@ func TestTheLogShowsRoutesNotPaths(t *testing.T) {
 		}
 		text := f.log.String()
 		if strings.Contains(text, pasted) || strings.Contains(text, "xxxx") {
-			t.Errorf("token %q: the log shows the path: %s", token, text)
+			t.Errorf("token %q: got the path in the log, want the route alone: %s", token, text)
 		}
 		for _, want := range []string{`"route":"PUT /manage/subscriptions/{id}"`, `"route":"DELETE /manage/subscriptions/{id}/keys/{slot}"`, `"route":"GET (no route)"`, `"route":"(other) /manage/tiers"`} {
 			if !strings.Contains(text, want) {

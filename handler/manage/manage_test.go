@@ -15,7 +15,7 @@ import (
 func TestTheDescriptionIsValidAndServed(t *testing.T) {
 	if valid, faults := apiValidator().ValidateDocument(); !valid {
 		for _, fault := range faults {
-			t.Errorf("%s: %s", fault.Message, fault.Reason)
+			t.Errorf("the description: got the fault %s: %s, want none", fault.Message, fault.Reason)
 		}
 	}
 	f := newFixture(t)
@@ -41,7 +41,7 @@ func TestRequestsWithoutAnOperatorsTokenGet401(t *testing.T) {
 		t.Errorf("who is %q, want operator key", me.Who)
 	}
 	if strings.Contains(f.log.String(), keyAuthenticator) {
-		t.Error("the log shows the operator's key")
+		t.Error("log: got the operator's key in it, want no key")
 	}
 }
 
@@ -95,7 +95,7 @@ func TestAChangeBasedOnAnOlderVersionIsRefused(t *testing.T) {
 		}
 	}
 	if slices.Contains(f.events(), "tier.change gold refused") {
-		t.Error("the audit has a change that was refused before it was tried")
+		t.Error("the audit: got \"tier.change gold refused\", want no change that was refused before it was tried")
 	}
 }
 
@@ -152,7 +152,7 @@ func TestKeysCanBeCreatedRotatedExpiredAndRevoked(t *testing.T) {
 	f.expectProblem(http.StatusConflict, "exists", "POST", "/subscriptions/team-a/keys/primary", "", nil, "rotate it")
 	f.must("POST", "/subscriptions/team-a/keys/primary/rotate", `{"overlap":"24h"}`).decode(t, &second)
 	if !accepted(first.Key) || !accepted(second.Key) {
-		t.Error("during the overlap one of the keys is refused")
+		t.Errorf("keys valid during the overlap: got first %t, second %t; want both", accepted(first.Key), accepted(second.Key))
 	}
 	var account subscription.Account
 	f.must("GET", "/subscriptions/team-a", "").decode(t, &account)
@@ -168,7 +168,7 @@ func TestKeysCanBeCreatedRotatedExpiredAndRevoked(t *testing.T) {
 		t.Errorf("revoke: got %d %s, want 204", a.status, a.text)
 	}
 	if accepted(first.Key) || accepted(second.Key) {
-		t.Error("a revoked key is accepted")
+		t.Errorf("keys valid after they were revoked: got first %t, second %t; want neither", accepted(first.Key), accepted(second.Key))
 	}
 	f.must("POST", "/subscriptions/team-a/keys/secondary", `{"expires":"`+until+`"}`).decode(t, &third)
 	if !accepted(third.Key) || third.Expires.IsZero() {
@@ -182,7 +182,7 @@ func TestKeysCanBeCreatedRotatedExpiredAndRevoked(t *testing.T) {
 	audit := f.must("GET", "/audit", "").text
 	for _, key := range []string{first.Key, second.Key, third.Key} {
 		if strings.Contains(audit, key) || strings.Contains(audit, f.pepper.Hash(key)) || strings.Contains(f.log.String(), key) {
-			t.Error("the audit or the log shows a key or its hash")
+			t.Error("the audit or the log: got a key or its hash in it, want neither")
 		}
 	}
 }

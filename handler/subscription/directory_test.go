@@ -78,7 +78,7 @@ func (d *directoryFixture) expectAuthenticate(t *testing.T, key string, want err
 	t.Helper()
 	grant, err := d.Authenticate(t.Context(), key)
 	if !errors.Is(err, want) || (err == nil) != (grant != nil) {
-		t.Errorf("Authenticate = %+v, %v; want error %v", grant, err, want)
+		t.Errorf("Authenticate: got %+v, %v; want error %v", grant, err, want)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestMalformedKeysCostNoLookUp(t *testing.T) {
 		d := newDirectoryFixture(t)
 		d.expectAuthenticate(t, "junk", subscription.ErrUnauthorized)
 		if n := d.store.keys.Load(); n != 0 {
-			t.Errorf("%d look-ups, want none", n)
+			t.Errorf("look-ups: got %d, want 0", n)
 		}
 	})
 }
@@ -117,7 +117,7 @@ func TestResultsAreReusedForHalfAMinute(t *testing.T) {
 		d.expectAuthenticate(t, d.key, nil)
 		d.expectAuthenticate(t, unknown, subscription.ErrUnauthorized)
 		if n := d.store.keys.Load(); n != 2 {
-			t.Errorf("%d look-ups of two keys, want one each", n)
+			t.Errorf("look-ups of two keys: got %d, want 2", n)
 		}
 	})
 }
@@ -150,11 +150,11 @@ func TestABusyKeyNeverWaitsForItsLookUps(t *testing.T) {
 			begun := time.Now()
 			d.expectAuthenticate(t, d.key, nil)
 			if waited := time.Since(begun); waited > 0 {
-				t.Fatalf("waited %s, want no wait", waited)
+				t.Fatalf("wait: got %s, want none", waited)
 			}
 		}
 		if n := d.store.keys.Load(); n < 10 || n > 11 {
-			t.Errorf("%d look-ups in five minutes, want one every 30 s", n)
+			t.Errorf("look-ups in five minutes: got %d, want 10 or 11, one every 30 s", n)
 		}
 	})
 }
@@ -168,7 +168,7 @@ func TestConcurrentCallsShareOneLookUp(t *testing.T) {
 		}
 		all.Wait()
 		if n := d.store.keys.Load(); n != 1 {
-			t.Errorf("%d look-ups for 50 calls, want 1", n)
+			t.Errorf("look-ups for 50 calls: got %d, want 1", n)
 		}
 	})
 }
@@ -185,7 +185,7 @@ func TestValidKeysWorkForTenMinutesWithoutTheStore(t *testing.T) {
 			d.expectAuthenticate(t, d.key, nil)
 		}
 		if n := d.store.keys.Load() - before; n != 1 {
-			t.Errorf("%d look-ups for ten calls while the store is down, want 1", n)
+			t.Errorf("look-ups for ten calls while the store is down: got %d, want 1", n)
 		}
 		time.Sleep(2 * time.Minute)
 		d.expectAuthenticate(t, d.key, subscription.ErrUnavailable)
@@ -210,10 +210,10 @@ func TestAHangingStoreDelaysAValidKeyOnlyOnce(t *testing.T) {
 			time.Sleep(10 * time.Second)
 		}
 		if len(waits) != 1 || waits[0] > 2*time.Second { // the first call waits for the time limit
-			t.Errorf("a valid key waited %v, want one wait of at most 2s", waits)
+			t.Errorf("waits of a valid key: got %v, want one of at most 2s", waits)
 		}
 		if n := d.store.keys.Load(); n > 22 {
-			t.Errorf("%d look-ups in 200 s while the store hangs, want at most 22", n)
+			t.Errorf("look-ups in 200 s while the store hangs: got %d, want at most 22", n)
 		}
 	})
 }
@@ -230,10 +230,10 @@ func TestConcurrentCallsShareAFailedLookUp(t *testing.T) {
 		}
 		all.Wait()
 		if took, n := time.Since(begun), d.store.keys.Load(); took > 2*time.Second || n != 1 {
-			t.Errorf("%d look-ups took %s, want 1 within 2s", n, took)
+			t.Errorf("got %d look-ups in %s, want 1 within 2s", n, took)
 		}
 		if n := d.Remembered(); n != 0 {
-			t.Errorf("%d keys are remembered after a failed look-up, want none", n)
+			t.Errorf("keys remembered after a failed look-up: got %d, want 0", n)
 		}
 	})
 }
@@ -251,11 +251,11 @@ func TestALookUpOutlivesTheCallThatStartedIt(t *testing.T) {
 		synctest.Wait() // until the look-up is in progress
 		leave()
 		if err := <-gone; !errors.Is(err, subscription.ErrUnavailable) || !errors.Is(err, context.Canceled) {
-			t.Errorf("the first call: %v, want ErrUnavailable and context.Canceled", err)
+			t.Errorf("the first call: got %v, want ErrUnavailable and context.Canceled", err)
 		}
 		d.expectAuthenticate(t, d.key, nil)
 		if n := d.store.keys.Load(); n != 1 {
-			t.Errorf("%d look-ups, want 1", n)
+			t.Errorf("look-ups: got %d, want 1", n)
 		}
 	})
 }
@@ -272,7 +272,7 @@ func TestAnInvalidTierIsUnavailableNotUnauthorized(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := d.Authenticate(t.Context(), d.key); !errors.Is(err, subscription.ErrUnavailable) || !strings.Contains(err.Error(), "burstTokens") {
-			t.Errorf("Authenticate = %v, want ErrUnavailable naming burstTokens", err)
+			t.Errorf("Authenticate: got %v, want ErrUnavailable naming burstTokens", err)
 		}
 	})
 }
@@ -285,7 +285,7 @@ func TestAFloodOfUnknownKeysIsBoundedAndEvictsNoCaller(t *testing.T) {
 			_, _ = d.Authenticate(t.Context(), subscription.NewKey())
 		}
 		if n := d.Remembered(); n > 10_000 {
-			t.Errorf("%d keys are remembered, want at most 10,000", n)
+			t.Errorf("keys remembered: got %d, want at most 10,000", n)
 		}
 		d.store.Fail(errors.New("down"))
 		d.expectAuthenticate(t, d.key, nil)
@@ -301,7 +301,7 @@ func TestAuthenticateAllocatesNothingForRememberedKeys(t *testing.T) {
 			_, _ = d.Authenticate(t.Context(), d.key)
 			_, _ = d.Authenticate(t.Context(), junk)
 		}); n >= 4 { // with the race detector, sync.Pool drops a quarter of the hashers; without it there are 0
-			t.Errorf("%v allocations, want 0, or fewer than 4 with the race detector", n)
+			t.Errorf("allocations: got %v, want 0, or fewer than 4 with the race detector", n)
 		}
 	})
 }

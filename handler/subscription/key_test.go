@@ -26,12 +26,12 @@ func TestMalformedKeysAreNotWellFormed(t *testing.T) {
 	for i := range len(key) { // any one character changed
 		junk := []byte(key)
 		if junk[i]++; subscription.WellFormed(string(junk)) {
-			t.Errorf("a key with character %d changed is well-formed", i)
+			t.Errorf("a key with character %d changed: got well-formed, want not", i)
 		}
 	}
 	for _, junk := range []string{"", "tg_", key + "0", key[:40], " " + key[1:], strings.Repeat("x", 41), strings.ToLower(key) + "x"} {
 		if subscription.WellFormed(junk) {
-			t.Errorf("%q is well-formed", junk)
+			t.Errorf("%q: got well-formed, want not", junk)
 		}
 	}
 }
@@ -44,7 +44,7 @@ func TestTheChecksumIsCRC32(t *testing.T) {
 		sum /= 62
 	}
 	if key[35:] != digits {
-		t.Errorf("%s ends with %s, want %s", key, key[35:], digits)
+		t.Errorf("the last digits of %s: got %s, want %s", key, key[35:], digits)
 	}
 }
 
@@ -88,7 +88,7 @@ func FuzzWellFormed(f *testing.F) {
 	f.Add(subscription.NewKey())
 	f.Fuzz(func(t *testing.T, key string) {
 		if subscription.WellFormed(key) && (len(key) != 41 || !strings.HasPrefix(key, "tg_")) {
-			t.Errorf("%q is well-formed", key)
+			t.Errorf("%q: got well-formed, want only keys of 41 characters that begin with tg_", key)
 		}
 	})
 }

@@ -126,7 +126,7 @@ func TestRotatingAKeyLeavesTheOtherSlotAlone(t *testing.T) {
 	}
 	third, record, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 	if err != nil || record.Slot != subscription.Primary || record.Created.IsZero() {
-		t.Fatalf("RotateKey = %+v, %v", record, err)
+		t.Fatalf("RotateKey: got %+v, %v; want a new key in the primary slot with its time of creation", record, err)
 	}
 	for key, want := range map[string]error{first: subscription.ErrUnauthorized, second: nil, third: nil} {
 		_, err := subscription.NewDirectory(r.Store, pepper).Authenticate(ctx, key)
@@ -170,7 +170,7 @@ func TestAnInterruptedRotationKeepsBothKeysAndTheNextCompletesIt(t *testing.T) {
 	store.down = errors.New("down")
 	second, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 	if second == "" || !errors.Is(err, store.down) || !strings.Contains(err.Error(), "the old key is still valid") {
-		t.Fatalf("RotateKey = %v", err)
+		t.Fatalf("RotateKey: got %v, want the new key and an error that says the old key is still valid", err)
 	}
 	store.down = nil
 	third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})

@@ -157,7 +157,7 @@ func TestOverridesReplaceSingleValues(t *testing.T) {
 	for _, wrong := range []string{`{"tokensPerMinutes":1}`, `{"tokensPerMinute":-1}`, `[]`, `{"burstTokens":5,"tokensPerMinute":0}`} {
 		s.Overrides = json.RawMessage(wrong)
 		if _, err := s.Effective(tier); err == nil {
-			t.Errorf("overrides %s are accepted, want an error", wrong)
+			t.Errorf("overrides %s: got them accepted, want an error", wrong)
 		}
 	}
 }
@@ -250,7 +250,7 @@ func FuzzTier(f *testing.F) {
 			t.Fatal(err)
 		}
 		if err := errors.Join(tier.Validate(), subscription.Decode(written, &again)); err != nil {
-			t.Errorf("%s: %v", text, err)
+			t.Errorf("%s: got %v, want a valid tier that can be decoded again", text, err)
 		}
 		if diff := cmp.Diff(tier, again, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-written +read):\n%s", text, diff)

@@ -20,11 +20,11 @@ func TestEveryInterleavingKeepsThePromises(t *testing.T) {
 	for i, r := range results {
 		t.Logf("%-32s %v", worlds[i].Name, r)
 		if r.Violation != "" {
-			t.Errorf("world %q: a rule is broken", worlds[i].Name)
+			t.Errorf("world %q: got a broken rule, %s; want none", worlds[i].Name, r.Violation)
 		}
 	}
 	t.Logf("model_states %d in %v", states, time.Since(begun).Round(time.Millisecond))
 	if states < 10_000 {
-		t.Errorf("%d states, at least 10,000 must be visited", states)
+		t.Errorf("states visited: got %d, want at least 10,000", states)
 	}
 }

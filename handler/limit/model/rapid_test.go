@@ -50,7 +50,7 @@ func TestLongRandomRunsKeepThePromises(t *testing.T) {
 	})
 	t.Logf("%d steps", total)
 	if total < 1000 {
-		t.Error("hardly anything happened")
+		t.Errorf("steps made: got %d, want at least 1000", total)
 	}
 }
 
@@ -109,7 +109,7 @@ func (r *random) step(t *rapid.T, kind kind, i, n int) {
 		after.check()
 	}
 	if after.broken != "" {
-		t.Fatalf("%v: %s\n%v", step{kind, i, n}, after.broken, after)
+		t.Fatalf("%v: got a broken rule, %s, want none\n%v", step{kind, i, n}, after.broken, after)
 	}
 	r.state = after
 	r.steps++

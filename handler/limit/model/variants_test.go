@@ -10,7 +10,7 @@ func TestTheSearchFindsEachRuleLeftOut(t *testing.T) {
 			r := w.Search()
 			t.Log(r)
 			if r.Violation == "" {
-				t.Error("nothing wrong was found")
+				t.Error("the search of a wrong variant: got no broken rule, want one")
 			}
 		})
 	}

@@ -130,13 +130,13 @@ func TestANewSigningKeyIsAcceptedWithItsFirstToken(t *testing.T) {
 			p.delay = takes
 			v := p.verifier()
 			if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err != nil {
-				t.Fatalf("first key, an issuer that takes %s: %v", takes, err)
+				t.Fatalf("first key, an issuer that takes %s: got %v, want no error", takes, err)
 			}
 			time.Sleep(time.Minute)
 			p.publish(t, "k2")
 			began := time.Now()
 			if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k2")); err != nil || time.Since(began) > takes+time.Second {
-				t.Errorf("new key, an issuer that takes %s: %v after %s", takes, err, time.Since(began))
+				t.Errorf("new key, an issuer that takes %s: got %v after %s, want it accepted within a second of the issuer's answer", takes, err, time.Since(began))
 			}
 			if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err != nil {
 				t.Errorf("the older key: %v, want it accepted", err)
@@ -171,7 +171,7 @@ func TestTokensWithUnknownKeysCauseOneReadingIn10Seconds(t *testing.T) {
 				all.Go(func() {
 					for ctx.Err() == nil {
 						if who, err := v.Authenticate(ctx, token); err == nil {
-							t.Errorf("a token with an unknown key is accepted as %q", who)
+							t.Errorf("a token with an unknown key: got it accepted as %q, want an error", who)
 						}
 						time.Sleep(100 * time.Millisecond)
 					}
@@ -186,16 +186,16 @@ func TestTokensWithUnknownKeysCauseOneReadingIn10Seconds(t *testing.T) {
 					break
 				}
 				if time.Since(published) > time.Minute {
-					t.Fatalf("an issuer that takes %s: the new key is refused after a minute", takes)
+					t.Fatalf("an issuer that takes %s: got the new key refused for a minute, want it accepted", takes)
 				}
 				time.Sleep(100 * time.Millisecond)
 			}
 			if after := time.Since(published); after > 10*time.Second+takes+200*time.Millisecond {
-				t.Errorf("an issuer that takes %s: the new key was accepted after %s", takes, after)
+				t.Errorf("an issuer that takes %s: got the new key accepted after %s, want at most 10s and the issuer's time", takes, after)
 			}
 			known := time.Now()
 			if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err != nil || time.Since(known) > 0 {
-				t.Errorf("a known key: %v after %s", err, time.Since(known))
+				t.Errorf("a known key: got %v after %s, want it accepted at once", err, time.Since(known))
 			}
 			n := p.keyReads.Load() - before
 			if most := int64(time.Since(began)/(10*time.Second)) + 1; n > most {
@@ -225,10 +225,10 @@ func TestAHangingOrFailingIssuerDelaysNewKeysOnly(t *testing.T) {
 				for range 100 {
 					asked := time.Now()
 					if _, err := v.Authenticate(t.Context(), token); err == nil || errors.Is(err, manage.ErrUnauthorized) || errors.Is(err, manage.ErrForbidden) || time.Since(asked) > 5*time.Second {
-						t.Fatalf("a new key: %v after %s", err, time.Since(asked))
+						t.Fatalf("a new key: got %v after %s, want an error other than ErrUnauthorized and ErrForbidden within 5s", err, time.Since(asked))
 					}
 					if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err != nil {
-						t.Fatalf("a known key: %v", err)
+						t.Fatalf("a known key: got %v, want it accepted", err)
 					}
 					time.Sleep(300 * time.Millisecond)
 				}

@@ -32,7 +32,7 @@ func TestLoadNamesEveryFaultAndNoKey(t *testing.T) {
 		`"subscriptions":[{"id":"s","tier":"none"},{"id":"r","tier":"b","overrides":{"maxWait":"2s"}}],`+
 		`"keys":[{"subscription":"nobody","key":"`+key+`"},{"subscription":"s","slot":"third","key":"`+key[:40]+`"}]}`), subscriptiontest.Pepper(t))
 	if err == nil {
-		t.Fatal("Load accepted an invalid document")
+		t.Fatal("Load of an invalid document: got no error, want one")
 	}
 	for _, part := range []string{
 		`tiers[0] "a": burstTokens`, `tiers[1] "A": id`, `tiers[3] "b": exists already`, `subscriptions[0] "s": tier "none"`,

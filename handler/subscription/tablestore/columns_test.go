@@ -29,7 +29,7 @@ func TestColumnsAreReadableAndTyped(t *testing.T) {
 		}
 	}
 	if _, twice := row["id"]; twice {
-		t.Error("the id has a column, want it in the row key alone")
+		t.Error("columns: got one for the id, want the id in the row key alone")
 	}
 }
 

@@ -98,12 +98,12 @@ func TestEachChangeIsMadeOnceEvenIfItsAnswerIsLost(t *testing.T) {
 			inject(http.MethodPost)
 			version, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 1}})
 			if err != nil {
-				t.Fatalf("insert: %v", err)
+				t.Fatalf("insert: got %v, want no error", err)
 			}
 			inject(http.MethodPut)
 			second, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 2}, Version: version})
 			if err != nil {
-				t.Fatalf("replace: %v", err)
+				t.Fatalf("replace: got %v, want no error", err)
 			}
 			inject(http.MethodGet)
 			if got, err := store.Tier(ctx, "t"); err != nil || got.TokensPerMinute != 2 || got.Version != second {
@@ -118,7 +118,7 @@ func TestEachChangeIsMadeOnceEvenIfItsAnswerIsLost(t *testing.T) {
 			}
 			inject(http.MethodDelete)
 			if err := store.DeleteKey(ctx, "h"); err != nil {
-				t.Errorf("delete: %v", err)
+				t.Errorf("delete: got %v, want no error", err)
 			}
 			if w.injected != 5 {
 				t.Errorf("%d faults were injected, want 5", w.injected)
