@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // decode builds the value that encoding/json would, with a Scanner.
@@ -200,59 +199,6 @@ func FuzzScanner(f *testing.F) {
 	})
 }
 
-// cutsAnywhere checks that a string can be decoded in two parts, wherever StringPrefix
-// cuts it.
-func cutsAnywhere(t *testing.T, inner []byte) {
-	t.Helper()
-	s := New([]byte(`"`+string(inner)+`"`), Options{Lax: true})
-	raw, escaped, err := s.String()
-	AppendUnescaped(nil, inner) // must not fail, whatever it is given
-	if prefix := StringPrefix(inner); !bytes.HasPrefix(inner, prefix) {
-		t.Fatalf("StringPrefix(%q): got %q, want a prefix", inner, prefix)
-	}
-	if err != nil || !s.AtEnd() {
-		return
-	}
-	whole := string(AppendUnescaped(nil, raw))
-	if !escaped && whole != string(inner) {
-		t.Fatalf("%q, without escapes: got value %q, want the same", inner, whole)
-	}
-	for i := range inner {
-		prefix := StringPrefix(inner[:i])
-		if i-len(prefix) > 11 {
-			t.Fatalf("got %d bytes of %q left out by StringPrefix, want 11 at most", i-len(prefix), inner[:i])
-		}
-		if got := string(AppendUnescaped(nil, prefix)) + string(AppendUnescaped(nil, inner[len(prefix):])); got != whole {
-			t.Fatalf("%q, cut after %q: got %q, want %q", inner, prefix, got, whole)
-		}
-	}
-}
-
-func TestAStringCanBeDecodedInTwoParts(t *testing.T) {
-	for _, text := range texts {
-		cutsAnywhere(t, []byte(strings.Trim(text, `"`)))
-	}
-	for text, want := range map[string]string{
-		``: ``, `a"b`: `a`, `a\`: `a`, `a\x`: `a`, `a\u00e`: `a`, `a\\`: `a\\`, `a\ud83d`: `a`, `a\\ud83d`: `a\\ud83d`, `a\ud83d\`: `a`,
-		`\ud83d\ud83d`: `\ud83d`, `\ud83d\ude00`: `\ud83d\ude00`, `\ude00`: `\ude00`, `\ud83dx`: `\ud83dx`, "\\ud83d\n": "\\ud83d\n", "a\x00b": "a\x00b",
-	} {
-		if got := string(StringPrefix([]byte(text))); got != want {
-			t.Errorf("StringPrefix(%q): got %q, want %q", text, got, want)
-		}
-	}
-}
-
-func FuzzString(f *testing.F) {
-	for _, text := range texts {
-		f.Add([]byte(strings.Trim(text, `"`)))
-	}
-	f.Fuzz(func(t *testing.T, inner []byte) {
-		if len(inner) < 1000 { // every cut reads all of it
-			cutsAnywhere(t, inner)
-		}
-	})
-}
-
 func TestTooMuchDepthAndTooManyElementsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		text    string
@@ -381,61 +327,5 @@ func TestTheWalkStopsAtTheCallersError(t *testing.T) {
 	})
 	if err != mine || calls != 1 || s.Pos() != len(`[{"a":`) {
 		t.Errorf("got %v after %d calls at byte %d, want %v after 1 at byte %d", err, calls, s.Pos(), mine, len(`[{"a":`))
-	}
-}
-
-// Comparing every pair of keys would take minutes.
-func TestDistinctTakesLinearTime(t *testing.T) {
-	var members strings.Builder
-	for i := range 1 << 19 {
-		fmt.Fprintf(&members, `,"key%d":0`, i)
-	}
-	s := New([]byte(`{`+members.String()[1:]+`}`), Options{Distinct: true})
-	walked := make(chan error, 1)
-	go func() { walked <- s.Skip() }()
-	select {
-	case err := <-walked:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(30 * time.Second):
-		t.Error("got no end after 30 s for half a million keys, want one within 1 s")
-	}
-}
-
-func TestWalkingAllocatesNothing(t *testing.T) {
-	text := []byte(`{"a":[{"b":"` + strings.Repeat(`text \n `, 100) + `"},1.5e3,true,null],"c":{"d":{}}}`)
-	for name, options := range map[string]Options{"any keys": {}, "lax": {Lax: true}} {
-		got := testing.AllocsPerRun(100, func() {
-			s := New(text, options)
-			if err := s.Object(func(key []byte) error {
-				if string(key) == "c" {
-					return s.Object(func([]byte) error { return s.Skip() })
-				}
-				_, err := s.Value()
-				return err
-			}); err != nil {
-				t.Fatal(err)
-			}
-		})
-		if got != 0 {
-			t.Errorf("%s: got %v allocations, want 0", name, got)
-		}
-	}
-}
-
-func BenchmarkSkip(b *testing.B) {
-	long := []byte(`"` + strings.Repeat(`words and \"more\" words, `, 4<<20/25) + `"`)
-	for name, text := range map[string][]byte{"4MB-text": long, "many": []byte(`[` + strings.Repeat(`{"role":"user","n":[1,2.5,null]},`, 1000) + `0]`)} {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(text)))
-			b.ReportAllocs()
-			for b.Loop() {
-				s := New(text, Options{})
-				if err := s.Skip(); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }
