@@ -21,18 +21,18 @@ import (
 	"tollgate/handler/subscription/tablestore"
 )
 
-// A stored is a gateway that keeps its counters and subscriptions in an emulator, which may be down.
-type stored struct {
+// A storedGateway keeps its counters and subscriptions in an emulator, which may be down.
+type storedGateway struct {
 	*running
 	key string
 }
 
 // launch runs the gateway over an emulator's port, before a simulated model.
-func launch(t *testing.T, port string) stored {
+func launch(t *testing.T, port string) storedGateway {
 	t.Helper()
 	model := httptest.NewServer(new(r1sim.Endpoint))
 	t.Cleanup(model.Close)
-	g := stored{key: subscription.NewKey(), running: run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret,
+	g := storedGateway{key: subscription.NewKey(), running: run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret,
 		"UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "AzureWebJobsStorage": azurite.ConnectionString(port)})}
 	t.Cleanup(func() {
 		g.stop()
@@ -45,7 +45,7 @@ func launch(t *testing.T, port string) stored {
 
 // subscribe gives the gateway's key a subscription, if it has none, that is
 // refused while the counters can't be reached.
-func (g stored) subscribe(t *testing.T, emulator *azurite.Server) {
+func (g storedGateway) subscribe(t *testing.T, emulator *azurite.Server) {
 	t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(emulator.ConnectionString)})
 	if err != nil {
@@ -60,7 +60,7 @@ func (g stored) subscribe(t *testing.T, emulator *azurite.Server) {
 
 // call makes one and returns its status and body, which must be one of the
 // gateway's own errors, with a time to wait, where it isn't an answer.
-func (g stored) call(t *testing.T) (int, string) {
+func (g storedGateway) call(t *testing.T) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/openai/v1/chat/completions",
 		strings.NewReader(`{"model":"DeepSeek-R1","messages":[{"role":"user","content":"x"}]}`))
