@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// dated is a store whose answers tell a time that may be wrong.
+// dated is a store whose answers may carry a wrong time.
 type dated struct {
 	*memstore.Store
 	answers int
@@ -39,8 +39,8 @@ func (d *dated) Swap(ctx context.Context, key string, state limit.State, version
 var wrongTimes = []time.Duration{61 * time.Second, 90 * time.Second, 5 * time.Minute, 14 * time.Minute, 16 * time.Minute, 3 * time.Hour, 40 * 24 * time.Hour, 1e5 * time.Hour,
 	-61 * time.Second, -90 * time.Second, -14 * time.Minute, -16 * time.Minute, -3 * time.Hour, -40 * 24 * time.Hour}
 
-// TestOneWrongDateNeitherExceedsLimitsNorLosesTokens: one answer to one of two instances
-// used to pass eight limits in a minute, and to lose most of the history.
+// TestOneWrongDateNeitherExceedsLimitsNorLosesTokens if one of two instances gets
+// it.
 func TestOneWrongDateNeitherExceedsLimitsNorLosesTokens(t *testing.T) {
 	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Quota: 3000, Period: limit.Hourly, Version: 1}}
 	for _, wrong := range wrongTimes {
@@ -90,7 +90,8 @@ func takeAll(t *testing.T, terms counter.Terms, minutes int, instances ...*count
 	return passed
 }
 
-// kept holds the history, and what isn't in it yet, to what was told.
+// kept checks that the history and the counter's unwritten minutes add up to
+// settled tokens.
 func kept(t *testing.T, store counter.Store, history *rows, told int64) {
 	t.Helper()
 	s, sum := written(t, store), history.sum()
@@ -105,8 +106,9 @@ func kept(t *testing.T, store counter.Store, history *rows, told int64) {
 	}
 }
 
-// TestAStoreWhoseClockRunsAheadGivesNoMinuteTwice: today's quota stays used up when
-// today comes back, and tomorrow's is used up by what was taken of it.
+// TestAStoreWhoseClockRunsAheadGivesNoMinuteTwice: when the clock is right again,
+// today's quota is still used up, and tokens already taken of tomorrow's stay
+// taken.
 func TestAStoreWhoseClockRunsAheadGivesNoMinuteTwice(t *testing.T) {
 	for _, period := range []limit.Period{limit.Hourly, limit.Daily, limit.Weekly, limit.Monthly} {
 		for _, ahead := range []time.Duration{20 * time.Minute, 3 * time.Hour, 30 * time.Hour, 50 * 24 * time.Hour} {
@@ -153,8 +155,8 @@ func TestAStoreWhoseClockRunsAheadGivesNoMinuteTwice(t *testing.T) {
 	}
 }
 
-// TestATimeThatSeveralAnswersConfirmIsBelieved: a machine whose own clock is wrong goes
-// by the service's within its first answers.
+// TestATimeThatSeveralAnswersConfirmIsBelieved: an instance whose own clock is
+// wrong adopts the service's time within its first answers.
 func TestATimeThatSeveralAnswersConfirmIsBelieved(t *testing.T) {
 	for _, off := range wrongTimes {
 		synctest.Test(t, func(t *testing.T) {

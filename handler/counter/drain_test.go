@@ -17,8 +17,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestDrainAnswersQueuedCalls: they used to be cut when the
-// drain time was over.
+// TestDrainAnswersQueuedCalls refuses them when the drain begins, and goes on
+// granting calls that fit.
 func TestDrainAnswersQueuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)
@@ -61,8 +61,8 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 	})
 }
 
-// TestCloseRetriesFailedWritesWithoutLongPauses: what was settled used to be lost with
-// a back-off of two seconds and more, though the store was back in time.
+// TestCloseRetriesFailedWritesWithoutLongPauses so that settled tokens are written
+// soon after the store is back.
 func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 	for _, trouble := range []time.Duration{30 * time.Second, 5 * time.Minute} { // before the stop: short and long back-offs
 		synctest.Test(t, func(t *testing.T) {
@@ -108,8 +108,8 @@ func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 	}
 }
 
-// TestCloseLogsUnwrittenUsageBySubscription: an error of a deadline used to be
-// all that was said.
+// TestCloseLogsUnwrittenUsageBySubscription if its context ends before the store
+// is back.
 func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

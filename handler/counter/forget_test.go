@@ -25,8 +25,8 @@ func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, tokens 
 	}
 }
 
-// TestCountersOfRefusedCallsAreEvicted: refusals cause no write of their own,
-// so a replica with nothing else to report used to stay for ever.
+// TestCountersOfRefusedCallsAreEvicted although refusals alone cause no write. The
+// refusals are reported first.
 func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)
@@ -55,8 +55,8 @@ func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 	})
 }
 
-// TestANewCounterExaminesFewOthersForEviction: where all were busy, each new one used to look
-// at every other, while all calls of all counters waited.
+// TestANewCounterExaminesFewOthersForEviction even if all are busy, because calls
+// of all counters wait meanwhile.
 func TestANewCounterExaminesFewOthersForEviction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New(nil))
@@ -72,8 +72,8 @@ func TestANewCounterExaminesFewOthersForEviction(t *testing.T) {
 	})
 }
 
-// TestCountersAreNotFlushedForEvictionWhileTheStoreIsDown: each that was looked at used to be
-// written again and again until the store was back.
+// TestCountersAreNotFlushedForEvictionWhileTheStoreIsDown, because each write
+// would fail.
 func TestCountersAreNotFlushedForEvictionWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()

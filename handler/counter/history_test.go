@@ -22,9 +22,8 @@ func (silent) PutClosed(ctx context.Context, _, _ string, _ limit.Closed) error 
 	return ctx.Err()
 }
 
-// TestAHistoryThatIsDownIsTriedOncePerWrite: each write used to try every minute
-// that waited, a line in the log and a second for each, which Close waited for
-// however little time it had.
+// TestAHistoryThatIsDownIsTriedOncePerWrite, not once for each closed minute, so
+// Close is quick and the log short.
 func TestAHistoryThatIsDownIsTriedOncePerWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

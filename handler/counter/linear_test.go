@@ -231,9 +231,9 @@ func record(t *testing.T, seed uint64, instances int, blind bool) *history {
 }
 
 // TestHistoriesAreLinearizable: whatever the network loses, callers of any
-// instance see one counter that is over its limit at no time, and that refuses
-// nothing that fits: at once where an instance is alone, and elsewhere once
-// nobody holds tokens that nobody spends.
+// instance see one counter that never exceeds its limit. A single instance refuses
+// nothing that fits; several refuse nothing that fits once no tokens are leased
+// without being used.
 func TestHistoriesAreLinearizable(t *testing.T) {
 	calls, left, undecided := 0, 0, 0
 	for _, instances := range []int{1, 3} {
@@ -262,7 +262,7 @@ func explain(t *testing.T, h *history) {
 }
 
 // TestALostUpdateIsNotLinearizable shows that the check can fail: over a store
-// that replaces whatever is there, callers see what no counter could answer.
+// that ignores ETags, callers see results that no single counter could give.
 func TestALostUpdateIsNotLinearizable(t *testing.T) {
 	for seed := range uint64(50) {
 		h := record(t, seed, 3, true)

@@ -70,7 +70,7 @@ func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 	})
 }
 
-func TestTheShareInTheMinuteOfTheOutageIsOfWhatWasLeft(t *testing.T) {
+func TestTheFirstMinutesShareIsOfTheTokensLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
@@ -105,8 +105,8 @@ func passed(t *testing.T, c *counter.Counter, terms counter.Terms) (tokens int64
 	return tokens
 }
 
-// TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute: from the second
-// minute on everything used to pass.
+// TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute, not just of the
+// first.
 func TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -130,8 +130,8 @@ func TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute(t *testing.
 	})
 }
 
-// TestAQuotasShareIsForTheWholeOutage: it used to be there anew every minute;
-// and where there is no other limit, the instance ended when it was used up.
+// TestAQuotasShareIsForTheWholeOutage, not for each minute. When it is used up,
+// calls are refused.
 func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits limit.Limits
@@ -179,7 +179,7 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 	}
 }
 
-func TestOpenAndClosedWhileTheStoreIsDown(t *testing.T) {
+func TestOpenGrantsAndClosedRefusesWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()
 		broken.Store(true)
@@ -200,8 +200,8 @@ func TestOpenAndClosedWhileTheStoreIsDown(t *testing.T) {
 	})
 }
 
-// TestAWarmLeaseOutlastsTheStore: what is prepaid needs no store.
-func TestAWarmLeaseOutlastsTheStore(t *testing.T) {
+// TestALeaseCanBeSpentWhileTheStoreIsDown: calls that a lease covers need no store.
+func TestALeaseCanBeSpentWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		terms := onDown(limit.FailClosed, limit.Limits{TokensPerMinute: 400})
@@ -217,8 +217,8 @@ func TestAWarmLeaseOutlastsTheStore(t *testing.T) {
 	})
 }
 
-// TestAStoreThatCanOnlyBeReadCountsAsDown: calls used to wait for its writes for
-// as long as their callers did.
+// TestAStoreThatCanOnlyBeReadCountsAsDown, so calls don't wait for writes that
+// fail.
 func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 	for mode, want := range map[limit.StoreDown]error{limit.FailClosed: counter.ErrUnavailable, limit.Degrade: nil, limit.FailOpen: nil} {
 		t.Run(string(mode), func(t *testing.T) {
@@ -256,8 +256,8 @@ func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 	}
 }
 
-// TestAMinutesShareIsGivenOnlyOnce, although the store comes back for a moment in
-// which nothing can be told: what a read had not heard of used to be forgotten.
+// TestAMinutesShareIsGivenOnlyOnce although the store can be read for a moment
+// during the outage.
 func TestAMinutesShareIsGivenOnlyOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := memstore.New(nil)
@@ -308,8 +308,8 @@ func (f *fading) Swap(ctx context.Context, key string, state limit.State, versio
 	return f.Store.Swap(ctx, key, state, version)
 }
 
-// TestAChangedTierAppliesAtOnceWhileTheStoreIsDown: its calls used to have what was
-// left of the older one's share until the minute's end.
+// TestAChangedTierAppliesAtOnceWhileTheStoreIsDown: the share is computed anew
+// from the new limits.
 func TestAChangedTierAppliesAtOnceWhileTheStoreIsDown(t *testing.T) {
 	for name, changed := range map[string]limit.Limits{
 		"raised": {TokensPerMinute: 4000, Version: 2},
@@ -337,8 +337,8 @@ func TestAChangedTierAppliesAtOnceWhileTheStoreIsDown(t *testing.T) {
 	}
 }
 
-// TestAChangedTierGivesNoShareTwice: what had passed this minute used to be
-// forgotten with the older tier's share, in all minutes but an outage's first.
+// TestAChangedTierGivesNoShareTwice: tokens that this minute's share gave out
+// under the older tier count against the new one.
 func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 	for name, known := range map[string]bool{"a counter that was seen": true, "one that was not": false} {
 		t.Run(name, func(t *testing.T) {
@@ -365,8 +365,7 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 	}
 }
 
-// TestStandingAnswersThroughoutAnOutage checks every caller of Standing, not
-// just the first: the others used to get an error.
+// TestStandingAnswersThroughoutAnOutage to every caller, not just the first.
 func TestStandingAnswersThroughoutAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()

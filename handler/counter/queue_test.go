@@ -11,8 +11,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo: where there is no limit of the
-// minute, none was exceeded.
+// TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo: without a limit per
+// minute, its refusal is QuotaExceeded.
 func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New(nil))
@@ -39,9 +39,8 @@ func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
 	})
 }
 
-// TestARaisedTierRetriesQueuedCallsAtOnce, whichever caller brought the newer
-// limits: if it asked for the standing, queued calls used to wait for the
-// next minute.
+// TestARaisedTierRetriesQueuedCallsAtOnce, whether a call or a request for the
+// standing brings the new limits.
 func TestARaisedTierRetriesQueuedCallsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 2*time.Minute, 90)

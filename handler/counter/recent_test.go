@@ -15,8 +15,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// What is asked about must be there although no row could be written yet, and
-// the running minute before anything of it is written at all.
+// TestRecentReturnsMinutesMissingInTheHistory: closed minutes that couldn't be
+// written yet, and the running one.
 func TestRecentReturnsMinutesMissingInTheHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := counter.New(counter.Config{Store: memstore.New(nil), Log: slog.New(slog.DiscardHandler),
@@ -65,9 +65,7 @@ func (b *behind) Load(ctx context.Context, key string) (limit.State, counter.Ver
 	return state, version, date.Add(-b.by), err
 }
 
-// TestTheFirstStandingReadsTheRowOnceWhateverTheClock: it used to read on until the
-// store's clock was where this machine's had been, whose whole seconds are
-// always a little behind.
+// TestTheFirstStandingReadsTheRowOnceWhateverTheClock of the store says.
 func TestTheFirstStandingReadsTheRowOnceWhateverTheClock(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, 0, 900 * time.Millisecond, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// newer is a store whose rows a later release wrote.
+// newer is a store whose rows were written by a later release.
 type newer struct{ counter.Store }
 
 func (newer) Load(context.Context, string) (limit.State, counter.Version, time.Time, error) {
@@ -41,8 +41,8 @@ func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
 	})
 }
 
-// TestACounterThatCannotBeUsedIsLoggedOnce: while usage waited to be written to
-// it, each try used to be a line.
+// TestACounterThatCannotBeUsedIsLoggedOnce, not at each attempt to write its
+// usage.
 func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -66,7 +66,8 @@ func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
 	})
 }
 
-// newerUntil is a store whose rows a later release wrote, for as long as it says so.
+// newerUntil is a store whose rows were written by a later release while it says
+// so.
 type newerUntil struct {
 	*memstore.Store
 	later atomic.Bool
@@ -110,8 +111,8 @@ func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 	})
 }
 
-// TestAnIdleCountersLastMinuteIsKept: housekeeping closes it, and says when
-// nothing would be lost with the counter.
+// TestAnIdleCountersLastMinuteIsKept: FlushIdle writes it to the history, and
+// returns the row's version once the row can be deleted.
 func TestAnIdleCountersLastMinuteIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)
@@ -142,8 +143,8 @@ func TestAnIdleCountersLastMinuteIsKept(t *testing.T) {
 	})
 }
 
-// TestACancelledFlushDoesNotCountAsAStoreFailure: three of them used to make
-// the store count as down.
+// TestACancelledFlushDoesNotCountAsAStoreFailure, so calls are still granted after
+// three.
 func TestACancelledFlushDoesNotCountAsAStoreFailure(t *testing.T) {
 	c := instance(obedient{memstore.New(nil)})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -168,9 +169,8 @@ func (o obedient) Load(ctx context.Context, key string) (limit.State, counter.Ve
 	return o.Store.Load(ctx, key)
 }
 
-// TestAStoreThatWasDownIsTriedAgainAfterAWhile: an instance that had no calls when
-// the store came back used to count as cut off until the next one, which it
-// refused, and told of hours without the counters.
+// TestAStoreThatWasDownIsTriedAgainAfterAWhile: an instance without calls soon
+// ends its DegradedTime, and grants its next call normally.
 func TestAStoreThatWasDownIsTriedAgainAfterAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()

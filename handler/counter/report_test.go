@@ -29,8 +29,8 @@ func (r *rival) Swap(ctx context.Context, key string, state limit.State, version
 	return r.Store.Swap(ctx, key, state, version)
 }
 
-// TestAReportThatConflictsIsRetriedAtOnce: it used to wait for as long as
-// a new one would, time and again while others wrote.
+// TestAReportThatConflictsIsRetriedAtOnce, however often other instances write
+// first.
 func TestAReportThatConflictsIsRetriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &rival{Store: memstore.New(nil)}
@@ -46,8 +46,8 @@ func TestAReportThatConflictsIsRetriedAtOnce(t *testing.T) {
 	})
 }
 
-// TestLargeExcessWhoseWriteConflictsIsRetriedAtOnce: other instances must not go on
-// as if it had not been taken.
+// TestLargeExcessWhoseWriteConflictsIsRetriedAtOnce, because other instances must
+// soon see the tokens as used.
 func TestLargeExcessWhoseWriteConflictsIsRetriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &rival{Store: memstore.New(nil)}
@@ -63,8 +63,7 @@ func TestLargeExcessWhoseWriteConflictsIsRetriedAtOnce(t *testing.T) {
 	})
 }
 
-// TestFlushingACounterInUseIsNoError: on a busy one it always came too
-// late, and said that the counter could not be seen to.
+// TestFlushingACounterInUseIsNoError even if other writes always come first.
 func TestFlushingACounterInUseIsNoError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &rival{Store: memstore.New(nil)}
@@ -80,8 +79,8 @@ func TestFlushingACounterInUseIsNoError(t *testing.T) {
 	})
 }
 
-// TestACallThatLeavesTheQueueDelaysNoReport: the timer stayed set for when that
-// call would have been tried again, and what was settled waited for it.
+// TestACallThatLeavesTheQueueDelaysNoReport: settled tokens are reported on time,
+// not when the call would have been tried again.
 func TestACallThatLeavesTheQueueDelaysNoReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)

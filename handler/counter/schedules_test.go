@@ -280,10 +280,10 @@ func schedules() uint64 {
 	return 10_000
 }
 
-// TestRandomSchedulesWithFaultsKeepThePromises runs seeded schedules of instances, calls and faults: lost,
-// late and doubled messages, refusals, pauses, kills, wrong clocks. In none is a
-// token over the limit or charged twice, and none is lost but with a killed
-// instance.
+// TestRandomSchedulesWithFaultsKeepThePromises runs seeded schedules of instances,
+// calls and faults: lost, late and doubled messages, refusals, pauses, kills and
+// wrong clocks. No schedule exceeds a limit or charges a token twice, and tokens
+// are lost only with a killed instance.
 func TestRandomSchedulesWithFaultsKeepThePromises(t *testing.T) { runSchedules(t, schedules()) }
 
 // runSchedules runs so many and tells how many tokens passed a limit.

@@ -9,8 +9,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext: a call that reserved much and
-// took little used to make room beyond the next minute's share.
+// TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext, as when a call
+// reserves many and settles few a minute later.
 func TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -35,8 +35,8 @@ func TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext(t *testing.T) 
 	})
 }
 
-// TestHugeReservationsDoNotOverflowTheShare: their sum used to overflow, and the
-// calls of subscriptions that share the counter had no limit.
+// TestHugeReservationsDoNotOverflowTheShare: their sum stays large, so the share
+// still limits other calls.
 func TestHugeReservationsDoNotOverflowTheShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -61,8 +61,8 @@ func TestHugeReservationsDoNotOverflowTheShare(t *testing.T) {
 	})
 }
 
-// TestTheStandingOfACounterNeverReadIncludesTheCallItself: its answer used to say what was
-// left before it wrote anything.
+// TestTheStandingOfACounterNeverReadIncludesTheCallItself: what Settle returns
+// counts the call's tokens.
 func TestTheStandingOfACounterNeverReadIncludesTheCallItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()

@@ -78,8 +78,8 @@ func unreadable(*stubborn, limit.State, counter.Version, error) (limit.State, co
 	return limit.State{}, "", errors.New("403 AuthorizationPermissionMismatch")
 }
 
-// TestAStoreThatAppliesNoWriteCountsAsDown: calls used to wait for ever where each
-// write was answered by a conflict, or by a table that isn't there.
+// TestAStoreThatAppliesNoWriteCountsAsDown, whether it answers each write with a
+// conflict or says that the table doesn't exist.
 func TestAStoreThatAppliesNoWriteCountsAsDown(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it waits for many stores")
@@ -142,8 +142,8 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 	}
 }
 
-// TestAWrongETagAfterAnAppliedWriteLosesNothing: the next write conflicts,
-// and a read tells what is stored.
+// TestAWrongETagAfterAnAppliedWriteLosesNothing: the next write conflicts, and the
+// counter reads the row again.
 func TestAWrongETagAfterAnAppliedWriteLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(nil)

@@ -16,8 +16,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// queueing has a counter that so many of the minute's hundred tokens are gone of,
-// 50 s before the next.
+// queueing returns a counter with a limit of 100 tokens a minute, of which gone
+// are used, 50 s before the next minute.
 func queueing(t *testing.T, wait time.Duration, gone int64) (*counter.Counter, counter.Terms) {
 	t.Helper()
 	c := instance(memstore.New(nil))
@@ -109,8 +109,8 @@ func TestTheQueueIsBounded(t *testing.T) {
 	})
 }
 
-// TestACounterWithALongQueuedCallIsNotEvicted: where a caller makes many counters,
-// those that are idle give way, but none that a call waits for.
+// TestACounterWithALongQueuedCallIsNotEvicted when 10,000 other counters are in
+// use.
 func TestACounterWithALongQueuedCallIsNotEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New(nil))
@@ -139,8 +139,7 @@ func TestACounterWithALongQueuedCallIsNotEvicted(t *testing.T) {
 	})
 }
 
-// TestACallBehindAFullQueueIsRefused, although it would fit by itself: it
-// used to get a decision that said granted, without a reservation.
+// TestACallBehindAFullQueueIsRefused although its tokens would fit.
 func TestACallBehindAFullQueueIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
@@ -158,8 +157,8 @@ func TestACallBehindAFullQueueIsRefused(t *testing.T) {
 	})
 }
 
-// TestTheQueueGoesOnWhenItsFirstCallerLeaves: what fits of the rest used to wait
-// for the next minute.
+// TestTheQueueGoesOnWhenItsFirstCallerLeaves: a call behind it that fits is
+// granted at once, not in the next minute.
 func TestTheQueueGoesOnWhenItsFirstCallerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
@@ -181,8 +180,8 @@ func grantedAfterASecond(t *testing.T, c *counter.Counter, terms counter.Terms, 
 	r.Cancel()
 }
 
-// TestReturnedTokensGoToTheFirstInTheQueue also where that is enough only beside
-// what the counter has left.
+// TestReturnedTokensGoToTheFirstInTheQueue also if the call needs both them and
+// tokens that the counter has left.
 func TestReturnedTokensGoToTheFirstInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 30)
@@ -192,8 +191,8 @@ func TestReturnedTokensGoToTheFirstInTheQueue(t *testing.T) {
 	})
 }
 
-// TestACallThatQueuesWhileARefusalHoldsIsServed: where nothing else was to be done
-// for the counter, nobody used to look after it.
+// TestACallThatQueuesWhileARefusalHoldsIsServed even if the counter has no other
+// work to do.
 func TestACallThatQueuesWhileARefusalHoldsIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 45*time.Second, 100)
@@ -231,8 +230,8 @@ func (o *overtaken) Swap(ctx context.Context, key string, state limit.State, ver
 	return o.Store.Swap(ctx, key, state, version)
 }
 
-// TestAConflictingWriteIsBuiltAgainForQueuedCalls: beside another call that
-// had to go on queueing, they used to wait for the next minute.
+// TestAConflictingWriteIsBuiltAgainForQueuedCalls: they are granted at once, even
+// if another call must stay in the queue.
 func TestAConflictingWriteIsBuiltAgainForQueuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &overtaken{Store: memstore.New(nil)}
@@ -263,8 +262,8 @@ func TestAConflictingWriteIsBuiltAgainForQueuedCalls(t *testing.T) {
 	})
 }
 
-// TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried: a call used to queue in vain for
-// tokens that end with their minute.
+// TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried: a call that needs unused
+// tokens of this minute, which the next won't have, is refused at once.
 func TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
@@ -283,9 +282,8 @@ func TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried(t *testing.T) {
 	})
 }
 
-// TestCallsOfOneCounterKeepTheirOwnTerms: subscriptions that count together may
-// differ in how long they wait and what becomes of them without the store. All
-// used to have what the first had.
+// TestCallsOfOneCounterKeepTheirOwnTerms: subscriptions that share a counter may
+// differ in MaxWait and OnStoreDown.
 func TestCallsOfOneCounterKeepTheirOwnTerms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -336,8 +334,7 @@ func (l late) Swap(ctx context.Context, key string, state limit.State, version c
 	return next, date.Add(-time.Hour), err
 }
 
-// TestAClockSetBackMakesNoCallWaitLonger: the first call's longest wait used
-// to count from this machine's time.
+// TestAClockSetBackMakesNoCallWaitLonger than its MaxWait.
 func TestAClockSetBackMakesNoCallWaitLonger(t *testing.T) {
 	for _, wait := range []time.Duration{0, 20 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

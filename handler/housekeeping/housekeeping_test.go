@@ -127,8 +127,8 @@ func TestHousekeepingForfeitsADeadInstancesLease(t *testing.T) {
 	})
 }
 
-// TestACounterWhoseInstanceDiedIdleIsDeleted. Each run once reclaimed its empty
-// slot again and none deleted it.
+// TestACounterWhoseInstanceDiedIdleIsDeleted, although its slot was never given
+// up.
 func TestACounterWhoseInstanceDiedIdleIsDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
@@ -215,8 +215,8 @@ func (h timedHistory) DeleteBefore(ctx context.Context, minute time.Time) (int, 
 	return h.History.DeleteBefore(ctx, minute)
 }
 
-// TestARunThatRunsOutOfTimeStops. The counters it didn't reach once counted as
-// failed, with a log line each, and no row of the history was deleted.
+// TestARunThatRunsOutOfTimeStops: counters that it didn't reach don't count as
+// failed, and rows past retention are still deleted.
 func TestARunThatRunsOutOfTimeStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
@@ -245,8 +245,8 @@ func TestARunThatRunsOutOfTimeStops(t *testing.T) {
 	})
 }
 
-// TestACounterWithUnusedBurstIsKept. Deleting it once cost callers that returned
-// after hours their unused burst.
+// TestACounterWithUnusedBurstIsKept, so that callers that return after hours still
+// have it.
 func TestACounterWithUnusedBurstIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)

@@ -8,9 +8,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestAWrongTimeGivesNoLimitTwice: an instance that believes a wrong time, and
-// another that replaces what isn't plausible, used to give a minute out again and
-// again.
+// TestAWrongTimeGivesNoLimitTwice if one instance believes a wrong time and
+// another repairs the row that it wrote.
 func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
 	now := noon.Add(40 * time.Second)
 	for _, burst := range []int64{0, 50} {
@@ -58,9 +57,9 @@ func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
 	}
 }
 
-// TestAMinuteGivenOutAheadBringsNothingAgain: what comes before it does without
-// the burst that it may have had, and what comes after begins anew.
-func TestAMinuteGivenOutAheadBringsNothingAgain(t *testing.T) {
+// TestAMinuteGivenOutEarlyGivesNoTokensAgain: the minutes before it have no burst,
+// which may be used up, and the minutes after it have their own tokens.
+func TestAMinuteGivenOutEarlyGivesNoTokensAgain(t *testing.T) {
 	limits := limit.Limits{TokensPerMinute: 100, Burst: 50, Version: 1}
 	s := limit.New(limits, noon, "e0")
 	s.Advance(limits, noon.Add(20*time.Minute))
@@ -104,9 +103,9 @@ func TestSpansStayFewAndInOrder(t *testing.T) {
 	}
 }
 
-// TestOtherPeriodsAreRemembered: a day that a clock ahead had left is as it was
-// when it comes back, and the one that it was in is, too.
-func TestOtherPeriodsAreRemembered(t *testing.T) {
+// TestChargesOfOtherPeriodsAreKept: when a clock that ran ahead is right again, both
+// days have the charges that were made in them.
+func TestChargesOfOtherPeriodsAreKept(t *testing.T) {
 	s := limit.New(day, noon, "e0")
 	s.PeriodSpent = 4000
 	s.Slots = []limit.Slot{{ID: "slot", Seq: 3, Window: s.Window, Leased: 50, Expiry: noon.Unix() + 11}}

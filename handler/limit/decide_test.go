@@ -62,8 +62,8 @@ func TestACallThatExceedsTheWholeQuotaNeverFits(t *testing.T) {
 	}
 }
 
-// TestACallFitsAfterItsRetryAfterAndNotBefore: by the time that a refusal names, and not a minute
-// before, the very call fits.
+// TestACallFitsAfterItsRetryAfterAndNotBefore: the same call is granted after
+// RetryAfter and refused a second before.
 func TestACallFitsAfterItsRetryAfterAndNotBefore(t *testing.T) {
 	for spent := int64(0); spent <= 2000; spent += 37 {
 		for _, tokens := range []int64{1, 99, 300, 400} {
@@ -98,9 +98,9 @@ func TestCallsThatAreDecidedTogetherShareWhatIsLeft(t *testing.T) {
 	}
 }
 
-// TestAnInstanceAloneRefusesWithinTheOnlyLimitThereIs: a tier with nothing but a
-// quota used to make it divide by no tokens a minute, and end.
-func TestAnInstanceAloneRefusesWithinTheOnlyLimitThereIs(t *testing.T) {
+// TestASharesRefusalNamesTheLimitThatTheTierHas, also if that is a quota and
+// there is no limit per minute.
+func TestASharesRefusalNamesTheLimitThatTheTierHas(t *testing.T) {
 	now := noon.Add(15 * time.Second)
 	for _, c := range []struct {
 		limits  limit.Limits
@@ -119,8 +119,8 @@ func TestAnInstanceAloneRefusesWithinTheOnlyLimitThereIs(t *testing.T) {
 	}
 }
 
-// TestStandingReportsDebtAndWhenItIsPaid: the end of the minute was told before, at
-// which a caller in debt came back in vain.
+// TestStandingReportsDebtAndWhenItIsPaid: ResetAt is when a call can pass again,
+// which may be minutes later.
 func TestStandingReportsDebtAndWhenItIsPaid(t *testing.T) {
 	now := noon.Add(15 * time.Second)
 	l := limit.Limits{TokensPerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Hourly, Version: 1}

@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// worked is the row of the worked example, and the two instances that share it.
+// worked is the worked example: its row and the two instances that share it.
 type worked struct {
 	t      *testing.T
 	now    time.Time
@@ -20,7 +20,7 @@ type worked struct {
 	lines  []string
 }
 
-// write has an instance write the row, leaving it with a lease of so many tokens.
+// write builds an instance's write, which leaves it a lease of so many tokens.
 func (w *worked) write(h *limit.Holder, id string, lease int64) *limit.Write {
 	w.t.Helper()
 	body, err := h.Commit(h.Draft(w.row, w.limits, w.now), lease, limit.Expiry(2, w.now), func() string { return id })
@@ -30,7 +30,7 @@ func (w *worked) write(h *limit.Holder, id string, lease int64) *limit.Write {
 	return body
 }
 
-// land has a write arrive at the store. The instance doesn't know of it yet.
+// land applies a write to the row. The instance doesn't know of it yet.
 func (w *worked) land(body *limit.Write) { w.row = body.State }
 
 func (w *worked) take(h *limit.Holder, tokens int64) limit.Charge {
@@ -42,7 +42,7 @@ func (w *worked) take(h *limit.Holder, tokens int64) limit.Charge {
 	return charge
 }
 
-// line notes how the row and the instances are after a step, as the page has it.
+// line records the row and the instances after a step, in the form of the page.
 func (w *worked) line(step int) {
 	slot := func(id string) string {
 		for _, s := range w.row.Slots {
@@ -60,7 +60,7 @@ func (w *worked) line(step int) {
 	w.lines = append(w.lines, fmt.Sprintf("| %d | %d | %d | %s | %s | %d | %d | %d |", step, w.row.Credit, w.row.Spent, slot("A"), slot("B"), left.Left(w.now), w.a.Left(w.now), w.b.Left(w.now)))
 }
 
-func TestTheWorkedExampleOfTheDocsIsWhatHappens(t *testing.T) {
+func TestTheCodeFollowsTheWorkedExampleOfTheDocs(t *testing.T) {
 	w := &worked{t: t, now: noon, limits: limit.Limits{TokensPerMinute: 1000, Burst: 500, Version: 1}}
 	w.row = limit.New(w.limits, w.now, "epoch")
 

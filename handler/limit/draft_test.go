@@ -7,7 +7,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// cutTo are the limits of a tier that was cut.
+// cutTo returns the limits of day, cut to perMinute tokens a minute.
 func cutTo(perMinute int64) limit.Limits {
 	l := day
 	l.TokensPerMinute, l.Version = perMinute, day.Version+1
@@ -62,9 +62,8 @@ func TestTheLastWriteLeavesATombstone(t *testing.T) {
 	}
 }
 
-// TestARefusalUponADraftIsCounted: it used to leave with the write that was
-// being made, and to be in nobody's books.
-func TestARefusalUponADraftIsCounted(t *testing.T) {
+// TestARefusalDuringAWriteIsCounted in the write that is being built.
+func TestARefusalDuringAWriteIsCounted(t *testing.T) {
 	var h limit.Holder
 	draft := h.Draft(limit.New(day, noon, "epoch"), day, noon)
 	if d := draft.Decide(limit.Ask{Tokens: 301}); d.Verdict == limit.Granted {

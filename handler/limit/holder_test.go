@@ -12,7 +12,7 @@ var (
 	day  = limit.Limits{TokensPerMinute: 300, Quota: 10_000, Period: limit.Daily, Version: 1}
 )
 
-// write has a holder write to a counter and hear of it.
+// write commits a write of the holder and tells the holder that it was applied.
 func write(t *testing.T, h *limit.Holder, s limit.State, lease int64, now time.Time) limit.State {
 	t.Helper()
 	next := build(t, h, s, lease, now)
@@ -82,8 +82,8 @@ func TestFiledMinutesLeaveTheOutboxTogether(t *testing.T) {
 	}
 }
 
-// TestTheQuotaCountsWhatTheLastMinuteReserved: until the next write it was told
-// without what had been reserved of a lease that the turn of the minute closed.
+// TestTheQuotaCountsWhatTheLastMinuteReserved, from the turn of the minute until
+// after the next write.
 func TestTheQuotaCountsWhatTheLastMinuteReserved(t *testing.T) {
 	var h limit.Holder
 	s := write(t, &h, limit.New(day, noon, "epoch"), 100, noon)
@@ -110,8 +110,8 @@ func TestTheQuotaCountsWhatTheLastMinuteReserved(t *testing.T) {
 	}
 }
 
-// TestStandingLeavesOutRefundsOfAClosedLease: until the next write, and while it
-// was under way, it was told as used.
+// TestStandingLeavesOutRefundsOfAClosedLease before, during and after the next
+// write.
 func TestStandingLeavesOutRefundsOfAClosedLease(t *testing.T) {
 	var h limit.Holder
 	s := write(t, &h, limit.New(day, noon, "epoch"), 100, noon)

@@ -28,8 +28,8 @@ func TestKeysAreReadableAndNameTheirOwner(t *testing.T) {
 	}
 }
 
-// A caller chooses its headers' values: none may bring it into a counter that
-// other values belong to.
+// TestDifferentPartsNeverShareAKey, because callers choose their headers' values
+// and must not reach the counter of other values.
 func TestDifferentPartsNeverShareAKey(t *testing.T) {
 	long := strings.Repeat("x", 1000)
 	seen := make(map[string][]limit.KeyPart)

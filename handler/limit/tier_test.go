@@ -53,7 +53,7 @@ func TestANewLimitChargesNoEarlierUsage(t *testing.T) {
 	}
 }
 
-func TestAQuotaChangesItsPeriod(t *testing.T) {
+func TestAQuotaCanChangeItsPeriod(t *testing.T) {
 	s := limit.New(day, noon, "epoch")
 	s.PeriodSpent = 700
 	monthly := day
@@ -68,9 +68,9 @@ func TestAQuotaChangesItsPeriod(t *testing.T) {
 	}
 }
 
-// TestAQuotaWithANewPeriodOwesNothingOfAnEarlierOne: what yesterday's daily
-// quota was charged used to refuse the calls of an hourly one today.
-func TestAQuotaWithANewPeriodOwesNothingOfAnEarlierOne(t *testing.T) {
+// TestAQuotaWithANewPeriodLeavesOutEarlierPeriods: charges of yesterday don't
+// count against an hourly or daily quota of today.
+func TestAQuotaWithANewPeriodLeavesOutEarlierPeriods(t *testing.T) {
 	tomorrow := noon.AddDate(0, 0, 1)
 	for period, want := range map[limit.Period]int64{limit.Hourly: 0, limit.Daily: 0, limit.Weekly: 700, limit.Monthly: 700} {
 		s := limit.New(day, noon, "epoch")
@@ -83,8 +83,8 @@ func TestAQuotaWithANewPeriodOwesNothingOfAnEarlierOne(t *testing.T) {
 	}
 }
 
-// TestARowWhoseQuotaWasLiftedAndSetAgainIsPlausible: a call that was charged
-// before, and gives it back after, used to leave less than nothing charged.
+// TestARowWhoseQuotaWasLiftedAndSetAgainIsPlausible: a call charged to the quota
+// before and cancelled between doesn't make the charges negative.
 func TestARowWhoseQuotaWasLiftedAndSetAgainIsPlausible(t *testing.T) {
 	for _, reported := range []bool{false, true} {
 		var h limit.Holder
@@ -189,8 +189,8 @@ func TestARepairedCounterGrantsNothingMoreThisMinute(t *testing.T) {
 	}
 }
 
-// TestAQuotasNewPeriodBeginsByTheCountersTime: an instance whose clock lagged at a
-// period's edge used to begin with the one before, which the counter then left.
+// TestAQuotasNewPeriodBeginsByTheCountersTime, not by that of an instance whose
+// clock is still in the period before.
 func TestAQuotasNewPeriodBeginsByTheCountersTime(t *testing.T) {
 	s := limit.New(day, noon, "epoch")
 	s.PeriodSpent = 700
@@ -201,9 +201,9 @@ func TestAQuotasNewPeriodBeginsByTheCountersTime(t *testing.T) {
 	}
 }
 
-// TestAQuotaWithAShorterPeriodOwesNothingOfBeforeIt: what the day was charged in the
-// morning used to be charged to the hour in which the tier changed.
-func TestAQuotaWithAShorterPeriodOwesNothingOfBeforeIt(t *testing.T) {
+// TestAQuotaWithAShorterPeriodLeavesOutEarlierCharges: charges of earlier hours
+// don't count against an hourly quota.
+func TestAQuotaWithAShorterPeriodLeavesOutEarlierCharges(t *testing.T) {
 	s := limit.New(day, noon, "epoch")
 	s.PeriodSpent = 700
 	hourly := day

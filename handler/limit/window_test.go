@@ -107,8 +107,9 @@ func TestThePeriodTurnsWithTheMinute(t *testing.T) {
 	}
 }
 
-// TestARefundGoesToTheMinuteItWasChargedToOrTheNext: to its own minute; to the credit of the one after, as
-// far as that has room; and nowhere later. The quota has it back in its period.
+// TestARefundGoesToTheMinuteItWasChargedToOrTheNext: in the same minute it lowers
+// the charges, in the next it raises the credit up to the burst, and later it
+// changes neither. It always lowers the charges of the quota's period.
 func TestARefundGoesToTheMinuteItWasChargedToOrTheNext(t *testing.T) {
 	for _, c := range []struct {
 		name                string

@@ -218,7 +218,7 @@ func TestAHangingStoreDelaysAValidKeyOnlyOnce(t *testing.T) {
 	})
 }
 
-// Calls that waited for a failed look-up used to repeat it one after the other.
+// TestConcurrentCallsShareAFailedLookUp: they don't repeat it one after the other.
 func TestConcurrentCallsShareAFailedLookUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectoryFixture(t)

@@ -162,7 +162,8 @@ func TestOverridesReplaceSingleValues(t *testing.T) {
 	}
 }
 
-// Applying an override of models once overwrote the tier's own list.
+// TestOverridesLeaveTheTierAlone: applying an override of models doesn't change
+// the tier's own list.
 func TestOverridesLeaveTheTierAlone(t *testing.T) {
 	tier := subscription.Tier{ID: "gold", Limits: subscription.Limits{Models: []string{"a", "b"}}}
 	s := subscription.Subscription{ID: "s", Tier: "gold", Overrides: json.RawMessage(`{"models":["c"]}`)}
@@ -191,8 +192,8 @@ func TestLimitsOfASharedCounterCannotBeOverridden(t *testing.T) {
 	}
 }
 
-// Moving a subscription to a tier with a lower version once lowered the version of its
-// limits, and its counters kept the old ones.
+// TestEveryChangeGivesANewerVersion, also a move to a tier with a lower version,
+// because counters ignore limits that aren't newer.
 func TestEveryChangeGivesANewerVersion(t *testing.T) {
 	effective := func(s subscription.Subscription, tier subscription.Tier) int64 {
 		t.Helper()

@@ -19,9 +19,9 @@ import (
 	"tollgate/handler/local/azurite"
 )
 
-// TestAnswersOfAProxyAreNotTheServices: also those that say no, but none of a
+// TestAProxysAnswersAreNotTakenForTheServices: also those that say no, but none of a
 // proxy or a captive portal on the way, whatever its status.
-func TestAnswersOfAProxyAreNotTheServices(t *testing.T) {
+func TestAProxysAnswersAreNotTakenForTheServices(t *testing.T) {
 	w := &wire{}
 	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), &aztables.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: w, Retry: policy.RetryOptions{MaxRetries: -1}}})

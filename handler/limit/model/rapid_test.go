@@ -11,8 +11,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestLongRandomRunsKeepThePromises goes through far longer runs with far larger numbers than
-// can be exhausted, by the same steps and the same checks.
+// TestLongRandomRunsKeepThePromises makes longer runs with larger numbers than can
+// be searched exhaustively, by the same steps and with the same checks.
 func TestLongRandomRunsKeepThePromises(t *testing.T) {
 	unlessSet(t, "rapid.checks", "1000")
 	unlessSet(t, "rapid.steps", "100")
@@ -54,7 +54,7 @@ func TestLongRandomRunsKeepThePromises(t *testing.T) {
 	}
 }
 
-// unlessSet sets a flag that the command line leaves alone.
+// unlessSet sets a flag unless the command line does.
 func unlessSet(t *testing.T, name, value string) {
 	if f := flag.Lookup(name); f.Value.String() == f.DefValue {
 		if err := flag.Set(name, value); err != nil {
@@ -92,7 +92,7 @@ func randomWorld(t *rapid.T) *World {
 	return w
 }
 
-// random is a run.
+// random is a random run.
 type random struct {
 	*state
 	deletes bool // the counter may be deleted: then less can be checked
@@ -206,9 +206,9 @@ func (r *random) slot(kind kind, gone bool) func(*rapid.T) {
 	}
 }
 
-// remove deletes the counter, unless the write that made it is still in doubt:
-// sent once more, that would bring the old one back, and refunds of what others
-// had written to it would take it below zero, which readers take for edited.
+// remove deletes the counter, unless the write that created it is unconfirmed:
+// sent again, that write would bring the old row back, and refunds to it could
+// make its charges negative, which readers take for an edited row.
 func (r *random) remove(t *rapid.T) {
 	made := func(p instance) bool { return p.write != nil && p.write.version < 0 }
 	if r.exists && r.deletes && !slices.ContainsFunc(r.instances, made) {

@@ -2,9 +2,9 @@ package model
 
 import "testing"
 
-// TestTheSearchFindsEachRuleLeftOut shows that the search can fail: each variant of
-// the rules that is known to be wrong does the harm it was left out for.
-func TestTheSearchFindsEachRuleLeftOut(t *testing.T) {
+// TestTheSearchFindsAFaultInEachVariantWithoutARule shows that the search can fail: it finds a
+// broken promise in each variant of the rules that leaves one out.
+func TestTheSearchFindsAFaultInEachVariantWithoutARule(t *testing.T) {
 	for _, w := range Variants() {
 		t.Run(w.Name, func(t *testing.T) {
 			r := w.Search()

@@ -76,7 +76,8 @@ func openFaulty(t *testing.T) (*tablestore.Store, *faultyTransport) {
 	return tablestore.New(service, newTableNames()), w
 }
 
-// A change that was repeated after a lost answer once looked like a conflict.
+// TestEachChangeIsMadeOnceEvenIfItsAnswerIsLost: its repetition is not taken for a
+// conflict.
 func TestEachChangeIsMadeOnceEvenIfItsAnswerIsLost(t *testing.T) {
 	for name, f := range map[string]fault{
 		"broken before it was sent":  {},
@@ -183,8 +184,7 @@ func TestConcurrentTierChangesLoseNothing(t *testing.T) {
 	}
 }
 
-// TestALookUpSucceedsIfOneReadNeverAnswers. A lost answer once used up the
-// time limit of the look-up.
+// TestALookUpSucceedsIfOneReadNeverAnswers, within the time limit of the look-up.
 func TestALookUpSucceedsIfOneReadNeverAnswers(t *testing.T) {
 	ctx := t.Context()
 	store, w := openFaulty(t)
