@@ -41,11 +41,11 @@ func (f figure) ratio(r round, target string, others ...string) float64 {
 	return (f.of(values[target]) - base) / mean
 }
 
-// overCasts returns the median, minimum and maximum of the casts' medians.
-func overCasts(results [][]round, of func(round) float64) (median, least, most float64) {
+// overRestarts returns the median, minimum and maximum of the restarts' medians.
+func overRestarts(results [][]round, of func(round) float64) (median, least, most float64) {
 	values := make([]float64, len(results))
-	for i, cast := range results {
-		values[i] = medianOf(cast, of)
+	for i, rounds := range results {
+		values[i] = medianOf(rounds, of)
 	}
 	return medianOf(values, func(v float64) float64 { return v }), slices.Min(values), slices.Max(values)
 }
@@ -55,7 +55,7 @@ func overCasts(results [][]round, of func(round) float64) (median, least, most f
 func controlOf(results [][]round) (worst float64) {
 	worst = 1
 	for _, f := range figures {
-		if m, _, _ := overCasts(results, func(r round) float64 { return f.ratio(r, again, proxied) }); math.Abs(m-1) > math.Abs(worst-1) {
+		if m, _, _ := overRestarts(results, func(r round) float64 { return f.ratio(r, again, proxied) }); math.Abs(m-1) > math.Abs(worst-1) {
 			worst = m
 		}
 	}

@@ -61,13 +61,13 @@ func benchProxy(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	s, err := openStage(ctx, *where)
+	s, err := openComparison(ctx, *where)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	for try := 1; ; try++ {
-		results, perCall, err := s.play(ctx, *rounds, *each)
+		results, perCall, err := s.run(ctx, *rounds, *each)
 		if err != nil {
 			return err
 		}
@@ -85,8 +85,8 @@ func benchProxy(ctx context.Context, args []string) error {
 	}
 }
 
-// A proxyStage holds everything that runs for the comparison.
-type proxyStage struct {
+// A comparison holds the processes that are compared, and what they cost at rest.
+type comparison struct {
 	binary    string // the gateway
 	store     *store
 	targets   map[string]*target
@@ -98,7 +98,7 @@ type proxyStage struct {
 	size int64 // of its binary, in bytes
 }
 
-func openStage(ctx context.Context, where string) (*proxyStage, error) {
+func openComparison(ctx context.Context, where string) (*comparison, error) {
 	binary, err := buildGateway(ctx)
 	if err != nil {
 		return nil, err
@@ -108,25 +108,25 @@ func openStage(ctx context.Context, where string) (*proxyStage, error) {
 		return nil, err
 	}
 	store, err := openStore(ctx, where)
-	return &proxyStage{binary: binary, store: store, size: file.Size()}, err
+	return &comparison{binary: binary, store: store, size: file.Size()}, err
 }
 
-// casts is the number of times that a run restarts all processes, since one of two equal
+// restarts is the number of times that a run starts all processes anew: one of two equal
 // processes may be faster for as long as it lives.
-const casts = 5
+const restarts = 5
 
-// play measures rounds with several casts and returns each cast's results. perCall is the
-// number of table operations a call.
-func (s *proxyStage) play(ctx context.Context, rounds int, each time.Duration) (results [][]round, perCall float64, err error) {
+// run measures rounds and returns their results by restart. perCall is the number of table
+// operations a call.
+func (s *comparison) run(ctx context.Context, rounds int, each time.Duration) (results [][]round, perCall float64, err error) {
 	var operations int64
 	calls := 0
-	for i := range casts {
-		s.strike()
-		if err := s.cast(ctx); err != nil {
+	for i := range restarts {
+		s.stop()
+		if err := s.start(ctx); err != nil {
 			return nil, 0, err
 		}
 		before := s.store.operations.Load()
-		made, asked, err := s.measure(ctx, rounds*(i+1)/casts-rounds*i/casts, each)
+		made, asked, err := s.measure(ctx, rounds*(i+1)/restarts-rounds*i/restarts, each)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -136,8 +136,8 @@ func (s *proxyStage) play(ctx context.Context, rounds int, each time.Duration) (
 	return results, float64(operations) / float64(calls), nil
 }
 
-// cast starts all processes.
-func (s *proxyStage) cast(ctx context.Context) error {
+// start starts all processes.
+func (s *comparison) start(ctx context.Context) error {
 	model, err := s.part("part-model")
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (s *proxyStage) cast(ctx context.Context) error {
 }
 
 // warm makes the first calls, unmeasured.
-func (s *proxyStage) warm(ctx context.Context) error {
+func (s *comparison) warm(ctx context.Context) error {
 	for _, t := range s.targets {
 		for range warmCalls {
 			for _, c := range []call{plain, shortly} {
@@ -174,15 +174,15 @@ func (s *proxyStage) warm(ctx context.Context) error {
 	return nil
 }
 
-// strike stops all processes.
-func (s *proxyStage) strike() {
+// stop stops all processes.
+func (s *comparison) stop() {
 	for _, p := range slices.Backward(s.processes) {
 		p.stop()
 	}
 	s.processes = nil
 }
 
-func (s *proxyStage) part(name string, args ...string) (*process, error) {
+func (s *comparison) part(name string, args ...string) (*process, error) {
 	p, err := startPart(name, args...)
 	if err == nil {
 		s.processes = append(s.processes, p)
@@ -190,14 +190,14 @@ func (s *proxyStage) part(name string, args ...string) (*process, error) {
 	return p, err
 }
 
-func (s *proxyStage) close() {
-	s.strike()
+func (s *comparison) close() {
+	s.stop()
 	s.store.close()
 }
 
 // measure runs rounds that measure each cell with each of its targets, in random order. calls
 // is the number of calls that the gateway answered.
-func (s *proxyStage) measure(ctx context.Context, rounds int, each time.Duration) (results []round, calls int, err error) {
+func (s *comparison) measure(ctx context.Context, rounds int, each time.Duration) (results []round, calls int, err error) {
 	for range rounds {
 		r := make(round)
 		for _, i := range rand.Perm(len(cells)) {
@@ -243,23 +243,23 @@ func show(results []round) {
 	fmt.Println()
 }
 
-// print prints each ratio for both ways of reserving, with the range over the casts, and the
+// print prints each ratio for both ways of reserving, with the range over the restarts, and the
 // figures: each way's, and the worse of the two.
-func (s *proxyStage) print(results [][]round, control, perCall float64) {
+func (s *comparison) print(results [][]round, control, perCall float64) {
 	var lines []string
 	for _, f := range figures {
 		worst := math.NaN()
 		fmt.Printf("%-24s", f.name)
 		var ways []string
 		for _, gateway := range []string{full, byPrompt} {
-			m, least, most := overCasts(results, func(r round) float64 { return f.ratio(r, gateway, proxied, again) })
+			m, least, most := overRestarts(results, func(r round) float64 { return f.ratio(r, gateway, proxied, again) })
 			fmt.Printf("  %s %.2f (%.2f to %.2f)", gateway, m, least, most)
 			ways = append(ways, fmt.Sprintf("figure %s_%s %.3f", f.name, gateway, m))
 			if math.IsNaN(worst) || (m < worst) == f.atLeast {
 				worst = m
 			}
 		}
-		m, _, _ := overCasts(results, func(r round) float64 { return f.ratio(r, again, proxied) })
+		m, _, _ := overRestarts(results, func(r round) float64 { return f.ratio(r, again, proxied) })
 		fmt.Printf("  equal proxies %.2f", m)
 		sign, met := "at most", worst <= f.goal
 		if f.atLeast {

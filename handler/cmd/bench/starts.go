@@ -11,11 +11,11 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// starts is the number of gateways that a cast starts for each measured time.
+// starts is the number of gateways started after each restart for each measured time.
 const starts = 3
 
 // gateway times the starts of gateways, and leaves one running that serves only DeepSeek-R1.
-func (s *proxyStage) gateway(ctx context.Context, model string) (*process, error) {
+func (s *comparison) gateway(ctx context.Context, model string) (*process, error) {
 	settings := s.store.gatewaySettings(model)
 	for range starts {
 		p, took, err := s.timedStart(ctx, append(settings, "MODELS="+strings.Join(countedModels, ",")), countedModels)
@@ -42,7 +42,7 @@ func (s *proxyStage) gateway(ctx context.Context, model string) (*process, error
 
 // timedStart starts a gateway and returns how long it took from there until a
 // first call of each model was answered.
-func (s *proxyStage) timedStart(ctx context.Context, settings, models []string) (*process, time.Duration, error) {
+func (s *comparison) timedStart(ctx context.Context, settings, models []string) (*process, time.Duration, error) {
 	begun := time.Now()
 	p, err := startGateway(s.binary, settings)
 	if err != nil {
