@@ -53,7 +53,7 @@ func TestAzdDeploysThePackageOfTheMakefile(t *testing.T) {
 	_, recipe, _ := strings.Cut(string(makefile), "\npackage:")
 	recipe, _, _ = strings.Cut(recipe, "\n\n")
 	if service.Hooks.Prepackage.Run != "make package" || !strings.Contains(recipe, "$(call assemble,"+service.Dist+",linux,amd64)") {
-		t.Errorf("azd packs %q after %q, which makes:\n%s", service.Dist, service.Hooks.Prepackage.Run, recipe)
+		t.Errorf("got azd packing %q after %q, want the folder that make package assembles:\n%s", service.Dist, service.Hooks.Prepackage.Run, recipe)
 	}
 	if service.Host != "function" || service.Language != "custom" || service.Project != "." {
 		t.Errorf("got %+v, want a function app in a language that azd doesn't build", service)
@@ -67,17 +67,17 @@ func TestAzdAndTheTemplateAgreeOnNamesAndOutputs(t *testing.T) {
 	app := s.One(t, "Microsoft.Web/sites")
 	for name := range a.Services {
 		if app.Tags["azd-service-name"] != name || app.Tags["team"] != "platform" {
-			t.Errorf("the app has the tags %v, want azd-service-name: %s beside the given ones", app.Tags, name)
+			t.Errorf("got the app's tags %v, want azd-service-name: %s and the given ones", app.Tags, name)
 		}
 	}
 	for _, suffix := range []string{".bicep", ".bicepparam"} {
 		if _, err := os.Stat("../" + a.Infra.Path + "/" + a.Infra.Module + suffix); err != nil || a.Infra.Provider != "bicep" {
-			t.Errorf("azd deploys with %+v: %v", a.Infra, err)
+			t.Errorf("got azd's module %+v (error %v), want Bicep files that exist", a.Infra, err)
 		}
 	}
 	for _, used := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(a.Hooks.Postprovision.Run, -1) {
 		if s.Outputs[used[1]] == nil {
-			t.Errorf("the hook uses %s, which is no output of the template", used[1])
+			t.Errorf("got the output %s in the hook, want one of the template", used[1])
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestAzdsHookRefreshesTheReferences(t *testing.T) {
 	run.Dir = ".."
 	printed, calls, err := staged(t, "az", run, "", "AZURE_RESOURCE_GROUP=g", "SERVICE_GATEWAY_NAME=func-tollgate-x", "REFERENCES=Initialized,Resolved")
 	if err != nil || !strings.Contains(printed, "are resolved") {
-		t.Errorf("got %v: %s", err, printed)
+		t.Errorf("got error %v and %s, want resolved references", err, printed)
 	}
 	wantCalls(t, calls, refresh, refresh, restart)
 }
@@ -105,7 +105,7 @@ func TestTheParameterFileNeedsNoEnvironment(t *testing.T) {
 	}
 	for _, read := range regexp.MustCompile(`readEnvironmentVariable\(([^()]*)\)`).FindAllStringSubmatch(string(text), -1) {
 		if !strings.Contains(read[1], ",") {
-			t.Errorf("%s is read without a default", read[1])
+			t.Errorf("got readEnvironmentVariable(%s), want a default in it", read[1])
 		}
 	}
 	compiler := biceptest.Compiler(t)
@@ -121,7 +121,7 @@ func TestTheParameterFileNeedsNoEnvironment(t *testing.T) {
 		run.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1"}, c.environment...)
 		output, err := run.Output()
 		if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want parameters", name, err)
 		}
 		var whole struct{ ParametersJSON string }
 		var file struct {
@@ -131,7 +131,7 @@ func TestTheParameterFileNeedsNoEnvironment(t *testing.T) {
 			}
 		}
 		if err := errors.Join(json.Unmarshal(output, &whole), json.Unmarshal([]byte(whole.ParametersJSON), &file)); err != nil {
-			t.Fatalf("%s: %v: %s", name, err, output)
+			t.Fatalf("%s: got error %v for %s, want JSON", name, err, output)
 		}
 		p := file.Parameters
 		if got := fmt.Sprintf("%q %q %q", p.OperatorIds.Value, p.AlertEmails.Value, p.UpstreamAPIKey.Value); got != c.want {
@@ -152,12 +152,12 @@ func TestTheParameterFilesOtherModelsDeploy(t *testing.T) {
 	}
 	commented := commentedModel.FindString(string(text))
 	if commented == "" {
-		t.Fatal("there is no other model")
+		t.Fatal("got no model in a comment of main.bicepparam, want one")
 	}
 	usual := regexp.MustCompile(`(?m)^param model = \{\n([^}]*)\}\n`).FindString(string(text))
 	const name = "DeepSeek-V4-Pro" // which the comment offers in place of Flash
 	if !strings.Contains(commented, "// or "+name) {
-		t.Errorf("the comment does not offer %s:\n%s", name, commented)
+		t.Errorf("got a comment that doesn't offer %s, want it there:\n%s", name, commented)
 	}
 	other := strings.NewReplacer("// or DeepSeek-V4-Pro, here and below", "", "// ", "", "DeepSeek-V4-Flash", name).Replace(commented)
 	s, err := biceptest.TakeFile(t, strings.Replace(string(text), usual, other, 1))
@@ -169,6 +169,6 @@ func TestTheParameterFilesOtherModelsDeploy(t *testing.T) {
 		t.Errorf("got %v, want %s", model.At("model"), name)
 	}
 	if got := s.Settings(t); got["MODELS"] != name || got["UPSTREAM_FAMILY"] != name {
-		t.Errorf("callers may ask for %q, answered by the family %q; want %s", got["MODELS"], got["UPSTREAM_FAMILY"], name)
+		t.Errorf("got MODELS %q and UPSTREAM_FAMILY %q, want %s in both", got["MODELS"], got["UPSTREAM_FAMILY"], name)
 	}
 }

@@ -21,19 +21,19 @@ setting() {
 
 # logged_in: stops unless az is installed, logged in and has a subscription.
 logged_in() {
-  command -v az >/dev/null || stop "az is not installed: https://learn.microsoft.com/cli/azure/install-azure-cli says how to get it."
+  command -v az >/dev/null || stop "az is not installed: https://learn.microsoft.com/cli/azure/install-azure-cli explains how to install it."
   account=$(az account show --query "join(' ', [name, id])" --output tsv 2>/dev/null) ||
     stop "az is not logged in: run az login, and az account set --subscription NAME if there are several."
-  case "$account" in "N/A("*) stop "az is logged in, but knows no subscription: az account list shows yours, and az account set --subscription NAME picks one." ;; esac
+  case "$account" in "N/A("*) stop "az is logged in without a subscription: az account list shows yours, and az account set --subscription NAME selects one." ;; esac
 }
 
 # agreed QUESTION ANSWER: stops unless the user gives this answer, or YES=1.
 agreed() {
   [ "${YES:-}" = 1 ] && return
-  [ -t 0 ] || [ "${ANSWER_FROM_STDIN:-}" = 1 ] || stop "Nobody is here to agree: set YES=1."
+  [ -t 0 ] || [ "${ANSWER_FROM_STDIN:-}" = 1 ] || stop "There is no terminal to ask for confirmation on: set YES=1 to confirm."
   printf '%s ' "$1"
   read -r answer || answer=
-  [ "$answer" = "$2" ] || stop "Nothing was done."
+  [ "$answer" = "$2" ] || stop "Cancelled. Nothing was changed."
 }
 
 # output NAME: prints an output of the deployment.
@@ -74,11 +74,11 @@ resolve() {
     az rest --method post --url "$references/refresh?api-version=2022-03-01" --output none || true # the state below shows a failure
     state=$(az rest --method get --url "$references?api-version=2022-03-01" --query "value[].[name, properties.status]" --output tsv) || state=
     waiting=$(printf '%s\n' "$state" | sed '/	Resolved$/d')
-    [ -z "$state" ] || [ -n "$waiting" ] || { echo "The references to Key Vault are resolved."; return; }
-    echo "References to Key Vault that are not resolved yet (try $try of 20):" ${waiting:-all}
+    [ -z "$state" ] || [ -n "$waiting" ] || { echo "All Key Vault references are resolved."; return; }
+    echo "Key Vault references not resolved yet (try $try of 20):" ${waiting:-all}
     [ $try = 20 ] || pause 30
   done
-  stop "They were not resolved in 10 minutes. Has the app's identity the role Key Vault Secrets User on the vault, and does each secret exist? Then: make refresh GROUP=$GROUP APP=$app"
+  stop "The references were not resolved within 10 minutes. Check that the app's identity has the role Key Vault Secrets User on the vault and that each secret exists, then run: make refresh GROUP=$GROUP APP=$app"
 }
 
 # upload: the role that lets the app store its package may be minutes old and not work
@@ -97,7 +97,7 @@ upload() {
       *) [ $status -gt 128 ] && late && return || refused ;;
     esac
     [ $try = 5 ] && refused
-    echo "The package was not taken (try $try of 5). Again in ${RETRY_SECONDS:-30} s: a new role takes a while to be known everywhere."
+    echo "The upload was refused (try $try of 5). Retrying in ${RETRY_SECONDS:-30} s: a new role takes a while to work everywhere."
     pause 30
   done
 }
@@ -105,30 +105,30 @@ upload() {
 # refused: stops with what to do if Azure did not accept the package.
 refused() {
   cat "$log" >&2
-  stop "The package was not taken. Everything else is deployed: make deploy again goes on from here."
+  stop "The package was not uploaded. Everything else is deployed: run make deploy again to continue from here."
 }
 
 # unhealthy: explains that the package was accepted, but az did not see the app answer.
 unhealthy() {
   if [ -n "$front_door" ]; then
-    echo "The package was taken. az could not see the app answer, as only your Front Door may call it."
+    echo "The package was uploaded. az could not check the app, because only your Front Door may call it."
   else
     cat "$log" >&2
-    echo "The package was taken, but az did not see the app come up."
+    echo "The package was uploaded, but az did not see the app start."
   fi
 }
 
 # late: explains that az did not finish in time.
 late() {
-  [ -n "$front_door" ] && echo "az did not end within its time. With frontDoorId that can be: it asks the app, which only your Front Door may call." ||
-    { cat "$log" >&2; stop "az did not end within ${UPLOAD_SECONDS:-600} s, so the package may be there or not: make deploy again goes on from here."; }
+  [ -n "$front_door" ] && echo "az did not finish in time. That is expected with frontDoorId: az calls the app, and only your Front Door may." ||
+    { cat "$log" >&2; stop "az did not finish within ${UPLOAD_SECONDS:-600} s, so the package may or may not be uploaded: run make deploy again to continue from here."; }
 }
 
 # greet requests the gateway's models without a key: Tollgate answers 401 with a request
 # id. Any other answer is not Tollgate's.
 greet() {
   if [ -n "$front_door" ]; then
-    echo "Nobody has seen it answer yet: only your Front Door may call $url. Ask there for /models: 401 with an X-Request-Id is Tollgate."
+    echo "The gateway is not checked, because only your Front Door may call $url. Request /models through it: Tollgate answers 401 with an X-Request-Id."
     return
   fi
   for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
@@ -136,17 +136,17 @@ greet() {
     case "$(printf '%s\n' "$answer" | lower)" in http/*" 401"*x-request-id:*) echo "Tollgate answers at $url."; return ;; esac
     [ $try = 12 ] || pause 10
   done
-  stop "The package is there, but Tollgate does not answer at $url. The last answer: $(printf '%s\n' "$answer" | sed q). See 'When something is wrong' in docs/operate.md."
+  stop "The package is uploaded, but Tollgate does not answer at $url. The last answer: $(printf '%s\n' "$answer" | sed q). See 'When something is wrong' in docs/operate.md."
 }
 
 deploy() {
   setting GROUP "GROUP=tollgate LOCATION=swedencentral"
   logged_in
-  command -v curl >/dev/null || stop "curl is not installed, which asks the gateway at the end whether it answers."
+  command -v curl >/dev/null || stop "curl is not installed: make deploy uses it at the end to check that the gateway answers."
   subscription=$(az account show --query id --output tsv)
   exists=$(az group exists --name "$GROUP")
   [ "$exists" = true ] || [ -n "${LOCATION:-}" ] ||
-    stop "There is no resource group $GROUP yet, and LOCATION is missing, which says where to make it: make deploy GROUP=$GROUP LOCATION=swedencentral"
+    stop "There is no resource group $GROUP yet, and LOCATION, the region to create it in, is missing: make deploy GROUP=$GROUP LOCATION=swedencentral"
   # Let the user who deploys run the tollgate command line. A pipeline has no user.
   OPERATOR_IDS=${OPERATOR_IDS:-$(az ad signed-in-user show --query id --output tsv 2>/dev/null || true)}
   export OPERATOR_IDS
@@ -155,12 +155,12 @@ deploy() {
   [ "${WHAT_IF:-}" != 1 ] || { preview; return; }
 
   echo "In the subscription $account:"
-  [ "$exists" = true ] || echo "  make the resource group $GROUP in $LOCATION"
+  [ "$exists" = true ] || echo "  create the resource group $GROUP in $LOCATION"
   echo "  deploy infra/main.bicep to $GROUP with $parameters"
-  echo "  let ${OPERATOR_IDS:-nobody (OPERATOR_IDS names people or groups by their object ids)} run the tollgate command line"
+  echo "  allow ${OPERATOR_IDS:-nobody (set OPERATOR_IDS to the object ids of people or groups)} to run the tollgate command line"
   [ -n "$(alerted)" ] || echo "  send alerts to nobody (set alertEmails in $parameters)"
   echo "  deploy $package to the app"
-  agreed "Go on? [y/N]" y
+  agreed "Continue? [y/N]" y
 
   "${MAKE:-make}" package
   [ "$exists" = true ] || az group create --name "$GROUP" --location "$LOCATION" --output none
@@ -191,20 +191,20 @@ refresh() {
   app=$APP
   resolve
   az functionapp restart --resource-group "$GROUP" --name "$app" --output none
-  echo "$app starts again."
+  echo "$app is restarting."
 }
 
 publish() {
   setting APP "APP=func-tollgate-…"
-  command -v "$func" >/dev/null || stop "$func is not installed: https://learn.microsoft.com/azure/azure-functions/functions-run-local says how to get it (npm install -g azure-functions-core-tools@4)."
+  command -v "$func" >/dev/null || stop "$func is not installed: https://learn.microsoft.com/azure/azure-functions/functions-run-local explains how to install it (npm install -g azure-functions-core-tools@4)."
   logged_in # func publishes with az's login
   echo "In the subscription $account:"
   echo "  publish $app_folder to the app $APP, replacing what it runs"
-  agreed "Go on? [y/N]" y
+  agreed "Continue? [y/N]" y
   "${MAKE:-make}" package
   cd "$app_folder"
   FUNCTIONS_WORKER_RUNTIME=custom "$func" azure functionapp publish "$APP" --no-build ||
-    stop "func failed, or did not see the app come up. If it says that the deployment was successful, the package is there: with frontDoorId func can't see more, else see 'When something is wrong' in docs/operate.md."
+    stop "func failed, or did not see the app start. If it says that the deployment was successful, the package is uploaded: with frontDoorId func can't check the app; otherwise see 'When something is wrong' in docs/operate.md."
 }
 
 destroy() {
@@ -213,8 +213,8 @@ destroy() {
   [ "$(az group exists --name "$GROUP")" = true ] || stop "There is no resource group $GROUP in the subscription $account."
   echo "In the subscription $account, delete the resource group $GROUP with everything in it:"
   az resource list --resource-group "$GROUP" --query "[].join(' ', [type, name])" --output tsv | sed 's/^/  /'
-  echo "All keys, limits and usage are lost. The Key Vault can be recovered for 90 days, and keeps its name so long, as the Foundry resource does for 2: docs/deploy.md says how to deploy again."
-  agreed "Type the group's name to go on:" "$GROUP"
+  echo "All keys, limits and usage are lost. The Key Vault can be recovered for 90 days and reserves its name for that time; the Foundry resource reserves its name for 2 days. docs/deploy.md explains how to deploy again."
+  agreed "Type the group's name to confirm:" "$GROUP"
   az group delete --name "$GROUP" --yes
 }
 

@@ -98,14 +98,14 @@ func TestEachCommandChecksBeforeItDoesAnything(t *testing.T) {
 		"func by its name": {"make az", "publish", "y", "core-tools is not installed", []string{"APP=a", "FUNC=core-tools"}},
 		"no login":         {all, "deploy", "y", "run az login", []string{"GROUP=g", "LOCATION=l", "LOGGED_OUT=1"}},
 		"no login, func":   {all, "publish", "y", "run az login", []string{"APP=a", "LOGGED_OUT=1"}},
-		"no subscription":  {all, "deploy", "y", "knows no subscription: az account list", append(here, "NO_SUBSCRIPTION=1")},
+		"no subscription":  {all, "deploy", "y", "without a subscription: az account list", append(here, "NO_SUBSCRIPTION=1")},
 		"no group":         {all, "deploy", "y", "GROUP is missing: set it, as in make deploy GROUP=", nil},
-		"no location":      {all, "deploy", "y", "There is no resource group g yet, and LOCATION is missing", []string{"GROUP=g"}},
+		"no location":      {all, "deploy", "y", "There is no resource group g yet, and LOCATION, the region to create it in, is missing", []string{"GROUP=g"}},
 		"no app":           {all, "publish", "y", "APP is missing", nil},
 		"no app, refresh":  {all, "refresh", "", "APP is missing: set it, as in make refresh GROUP=g APP=", []string{"GROUP=g"}},
 		"no parameters":    {all, "deploy", "y", "There is no parameter file infra/none.bicepparam", append(here, "PARAMETERS=infra/none.bicepparam")},
-		"not agreed":       {all, "deploy", "n", "Nothing was done", []string{"GROUP=g", "LOCATION=westeurope"}},
-		"another name":     {all, "destroy", "h", "Nothing was done", here},
+		"not agreed":       {all, "deploy", "n", "Nothing was changed", []string{"GROUP=g", "LOCATION=westeurope"}},
+		"another name":     {all, "destroy", "h", "Nothing was changed", here},
 		"no such group":    {all, "destroy", "g", "There is no resource group g", []string{"GROUP=g"}},
 		"nobody there":     {all, "deploy", "", "set YES=1", []string{"GROUP=g", "LOCATION=westeurope", "ANSWER_FROM_STDIN="}},
 		"no such command":  {all, "undo", "", "usage:", nil},
@@ -113,17 +113,17 @@ func TestEachCommandChecksBeforeItDoesAnything(t *testing.T) {
 		"an old az":        {all, "deploy", "y", "az is version 2.87.1, and 2.88.0 or newer is needed: az upgrade", append(here, "AZ_VERSION=2.87.1")},
 		"an old Bicep":     {all, "deploy", "y", "Bicep CLI version 0.9.1 (b98a3e4c41) is too old, and 0.41.2 or newer is needed: az bicep upgrade", append(here, "BICEP_VERSION=0.9.1")},
 		"no Bicep":         {all, "deploy", "y", "Bicep is not installed: az bicep install", append(here, "BICEP_VERSION=")},
-		"faulty":           {all, "deploy", "y", "infra/main.bicepparam can't work: leave one of them empty.\n", append(here, "FAULT=Template snapshotting could not be completed for the following reason: 'The template variable 'suffix' is not valid: leave one of them empty.. Please see https://aka.ms/arm-functions for usage details.'.")},
+		"faulty":           {all, "deploy", "y", "infra/main.bicepparam is not valid: leave one of them empty.\n", append(here, "FAULT=Template snapshotting could not be completed for the following reason: 'The template variable 'suffix' is not valid: leave one of them empty.. Please see https://aka.ms/arm-functions for usage details.'.")},
 		"a provider":       {all, "deploy", "y", "Microsoft.KeyVault is not registered: az provider register --namespace Microsoft.KeyVault --wait", append(here, "UNREGISTERED=Microsoft.KeyVault")},
 		"in lower case":    {all, "deploy", "y", "az provider register --namespace Microsoft.Insights --wait", append(here, "UNREGISTERED=microsoft.insights")},
 		"of the network":   {all, "deploy", "y", "az provider register --namespace Microsoft.App --wait", append(here, "UNREGISTERED=Microsoft.App", `GIVEN={"privateNetwork":true}`)},
-		"a reader":         {all, "deploy", "y", "az role assignment create --role Contributor --assignee YOU --scope /subscriptions/0000-1111/resourceGroups/g,", append(here, "ROLES=Reader")},
-		"no roles to give": {all, "deploy", "y", "'Role Based Access Control Administrator' --assignee YOU --scope /subscriptions/0000-1111,", []string{"GROUP=g", "LOCATION=westeurope", "ROLES=Contributor,Reader"}},
-		"only roles":       {all, "deploy", "y", "You may not make resources", append(here, "ROLES=User Access Administrator")},
+		"a reader":         {all, "deploy", "y", "az role assignment create --role Contributor --assignee YOU --scope /subscriptions/0000-1111/resourceGroups/g, run by an owner", append(here, "ROLES=Reader")},
+		"no roles to give": {all, "deploy", "y", "'Role Based Access Control Administrator' --assignee YOU --scope /subscriptions/0000-1111, run by an owner", []string{"GROUP=g", "LOCATION=westeurope", "ROLES=Contributor,Reader"}},
+		"only roles":       {all, "deploy", "y", "You may not create resources", append(here, "ROLES=User Access Administrator")},
 		"no such model":    {all, "deploy", "y", "westeurope has no DeepSeek DeepSeek-V4-Pro, version 2026-04-23: choose another model", append(here, `GIVEN={"model":{"name":"DeepSeek-V4-Pro","version":"2026-04-23","format":"DeepSeek","sku":"GlobalStandard"}}`)},
 		"another version":  {all, "deploy", "y", "swedencentral has no OpenAI gpt-4o, version 2024-05-13", []string{"GROUP=g", "LOCATION=swedencentral", `GIVEN={"model":{"name":"gpt-4o","version":"2024-05-13","format":"OpenAI","sku":"Standard"}}`}},
 		"another sku":      {all, "deploy", "y", "but not as DataZoneStandard", append(here, `GIVEN={"model":{"name":"gpt-4o","version":"2024-11-20","format":"OpenAI","sku":"DataZoneStandard"}}`)},
-		"no such resource": {all, "deploy", "y", "There is no resource /subscriptions/s that you may see: correct foundryAccountId", append(here, `GIVEN={"foundryAccountId":"/subscriptions/s"}`)},
+		"no such resource": {all, "deploy", "y", "The resource /subscriptions/s doesn't exist, or you may not read it: correct foundryAccountId", append(here, `GIVEN={"foundryAccountId":"/subscriptions/s"}`)},
 		"another kind":     {all, "deploy", "y", "is of kind SpeechServices, which answers no chat completions", append(here, "KIND=SpeechServices", `GIVEN={"foundryAccountId":"/subscriptions/s"}`)},
 		"no preview":       {all, "deploy", "", "There is no resource group g, and a preview needs one: az group create --name g --location westeurope", []string{"GROUP=g", "LOCATION=westeurope", "WHAT_IF=1"}},
 	} {
@@ -131,10 +131,10 @@ func TestEachCommandChecksBeforeItDoesAnything(t *testing.T) {
 			t.Parallel()
 			printed, calls, err := azure(t, c.tools, c.command, c.answer, c.settings...)
 			if err == nil || !strings.Contains(printed, c.want) {
-				t.Errorf("got %v: %s; want %q", err, printed, c.want)
+				t.Errorf("got error %v and %s, want an error and %q", err, printed, c.want)
 			}
 			if calls != nil {
-				t.Errorf("it did %q", calls)
+				t.Errorf("got the changes %q, want none", calls)
 			}
 		})
 	}
@@ -145,7 +145,7 @@ func TestEverythingMissingIsReportedAtOnce(t *testing.T) {
 	printed, _, err := azure(t, "az make curl", "deploy", "y", append(here, "UNREGISTERED=Microsoft.Web Microsoft.Storage", "ROLES=Reader", "FAULT=broken",
 		`GIVEN={"model":{"name":"none","version":"1","format":"DeepSeek","sku":"GlobalStandard"}}`)...)
 	if err == nil || strings.Count(printed, "\n- ") != 6 {
-		t.Errorf("got %v: %s; want two providers, two roles, a model and the parameters", err, printed)
+		t.Errorf("got error %v and %s, want two providers, two roles, a model and the parameters", err, printed)
 	}
 }
 
@@ -168,7 +168,7 @@ func TestOtherRolesAndUnknownStatesDontStopADeployment(t *testing.T) {
 			t.Parallel()
 			printed, calls, err := azure(t, "az make curl", "deploy", "", append(append(settings, here...), "WHAT_IF=1")...)
 			if err != nil {
-				t.Errorf("got %v: %s", err, printed)
+				t.Errorf("got error %v and %s, want the preview", err, printed)
 			}
 			wantCalls(t, calls, "az deployment group what-if --resource-group g --name tollgate --parameters infra/main.bicepparam", "operators")
 		})
@@ -191,7 +191,7 @@ func TestParametersAreReadFromBicepsOutput(t *testing.T) {
 		want  []string
 	}{
 		{"param privateNetwork = true\nparam clientIpHeader = 'X'\nparam location = 'here'\nparam settings = { BASE_PATH: 'a \"value\": \\\\n b' }\n",
-			[]string{".bicepparam can't work: clientIpHeader is X without frontDoorId", "leave clientIpHeader empty.\n", "--namespace Microsoft.App",
+			[]string{".bicepparam is not valid: clientIpHeader is X without frontDoorId", "leave clientIpHeader empty.\n", "--namespace Microsoft.App",
 				"here has no DeepSeek DeepSeek-V3.2, version 9"}},
 		{"param frontDoorId = 1\n", []string{"can't be read", "BCP"}},
 	} {
@@ -202,11 +202,11 @@ func TestParametersAreReadFromBicepsOutput(t *testing.T) {
 		printed, calls, err := azure(t, "az make curl", "deploy", "y", "GROUP=g", "LOCATION=westeurope", "BICEP="+compiler, "BICEP_PATH="+os.Getenv("PATH"), "UNREGISTERED=Microsoft.App",
 			"PARAMETERS=infra/"+filepath.Base(file), "HOME="+t.TempDir(), "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1")
 		if err == nil || calls != nil {
-			t.Errorf("%s: got %v, and it did %q", c.added, err, calls)
+			t.Errorf("%s: got error %v and the changes %q, want an error and no changes", c.added, err, calls)
 		}
 		for _, want := range c.want {
 			if !strings.Contains(printed, want) {
-				t.Errorf("%s: no %q in:\n%s", c.added, want, printed)
+				t.Errorf("%s: got\n%s\nwant %q in it", c.added, printed, want)
 			}
 		}
 	}
@@ -225,15 +225,15 @@ func TestDeployAnnouncesItsStepsAndRunsThem(t *testing.T) {
 	printed, calls, err := azure(t, "az make curl", "deploy", "y", "GROUP=g", "LOCATION=swedencentral", "ME=my-id", "UPLOADS=role,taken", "COLD=1",
 		"REFERENCES=error,none,AccessToKeyVaultDenied,Resolved")
 	if err != nil {
-		t.Fatal(err, printed)
+		t.Fatalf("got error %v and\n%s\nwant a deployment", err, printed)
 	}
 	wantCalls(t, calls, "make package", "az group create --name g --location swedencentral --output none", create, "operators my-id",
 		refresh, refresh, refresh, refresh, upload, upload, greet, greet)
-	for _, want := range []string{"In the subscription Team 0000-1111:", "make the resource group g in swedencentral", "let my-id run", "send alerts to nobody (set alertEmails",
-		"KEY_PEPPER AccessToKeyVaultDenied", "try 3 of 20", "The references to Key Vault are resolved",
+	for _, want := range []string{"In the subscription Team 0000-1111:", "create the resource group g in swedencentral", "allow my-id to run", "send alerts to nobody (set alertEmails",
+		"KEY_PEPPER AccessToKeyVaultDenied", "try 3 of 20", "All Key Vault references are resolved",
 		"try 1 of 5", "Tollgate answers at https://func-tollgate-x.azurewebsites.net", "DeepSeek-R1 is answered by DeepSeek-V3.2", "tollgate tier set\ntollgate key create"} {
 		if !strings.Contains(printed, want) {
-			t.Errorf("no %q in:\n%s", want, printed)
+			t.Errorf("got\n%s\nwant %q in it", printed, want)
 		}
 	}
 }
@@ -241,8 +241,8 @@ func TestDeployAnnouncesItsStepsAndRunsThem(t *testing.T) {
 func TestDeployUpdatesAnExistingGroup(t *testing.T) {
 	t.Parallel()
 	printed, calls, err := azure(t, "az make curl", "deploy", "", append(here, "YES=1", "OPERATOR_IDS=a,b", `GIVEN={"alertEmails":["on-call@example.com"]}`)...)
-	if err != nil || strings.Contains(printed, "make the resource group") || strings.Contains(printed, "nobody") {
-		t.Fatal(err, printed)
+	if err != nil || strings.Contains(printed, "create the resource group") || strings.Contains(printed, "nobody") {
+		t.Fatalf("got error %v and\n%s\nwant a deployment that creates no group and names operators and receivers", err, printed)
 	}
 	wantCalls(t, calls, "make package", create, "operators a,b", refresh, upload, greet)
 }
@@ -250,8 +250,8 @@ func TestDeployUpdatesAnExistingGroup(t *testing.T) {
 func TestDeployWithoutAUserSaysSo(t *testing.T) {
 	t.Parallel()
 	printed, _, err := azure(t, "az make curl", "deploy", "y", here...)
-	if err != nil || !strings.Contains(printed, "let nobody (OPERATOR_IDS names") {
-		t.Errorf("got %v: %s", err, printed)
+	if err != nil || !strings.Contains(printed, "allow nobody (set OPERATOR_IDS") {
+		t.Errorf("got error %v and %s, want it to allow nobody and name OPERATOR_IDS", err, printed)
 	}
 }
 
@@ -259,10 +259,10 @@ func TestDeployWithAReferenceThatStaysUnresolvedUploadsNothing(t *testing.T) {
 	t.Parallel()
 	printed, calls, err := azure(t, "az make curl", "deploy", "y", append(here, "REFERENCES=SecretNotFound")...)
 	if err == nil || !strings.Contains(printed, "try 20 of 20): KEY_PEPPER SecretNotFound") || !strings.Contains(printed, "make refresh GROUP=g APP=func-tollgate-x") {
-		t.Errorf("got %v: %s", err, printed)
+		t.Errorf("got error %v and %s, want an error after try 20 with the reference and make refresh", err, printed)
 	}
 	if last := calls[len(calls)-1]; last != refresh {
-		t.Errorf("it went on with %s", last)
+		t.Errorf("got the last change %q, want %q", last, refresh)
 	}
 }
 
@@ -277,23 +277,23 @@ func TestEachOutcomeOfAnUploadHasItsOwnMessage(t *testing.T) {
 		want     string
 		settings []string
 	}{
-		"never taken":            {5, true, "The package was not taken. Everything else is deployed", []string{"UPLOADS=role"}},
+		"never taken":            {5, true, "The package was not uploaded. Everything else is deployed", []string{"UPLOADS=role"}},
 		"not worth another try":  {1, true, "the package has no host.json", []string{"UPLOADS=broken"}},
-		"taken, slow to come up": {1, false, "The package was taken, but az did not see the app come up.\nTollgate answers", []string{"UPLOADS=unhealthy", "COLD=2"}},
-		"taken, no host key":     {1, false, "The package was taken", []string{"UPLOADS=key"}},
+		"taken, slow to come up": {1, false, "The package was uploaded, but az did not see the app start.\nTollgate answers", []string{"UPLOADS=unhealthy", "COLD=2"}},
+		"taken, no host key":     {1, false, "The package was uploaded", []string{"UPLOADS=key"}},
 		"taken, but unhealthy":   {1, true, "Tollgate does not answer at https://func-tollgate-x.azurewebsites.net. The last answer: HTTP/1.1 503", []string{"UPLOADS=unhealthy", "ANSWERS=host"}},
 		"another answers":        {1, true, "Tollgate does not answer", []string{"ANSWERS=stranger"}},
 		"the host's page":        {1, true, "Tollgate does not answer", []string{"ANSWERS=page"}},
 		"nobody answers":         {1, true, "The last answer: curl: (28)", []string{"COLD=99"}},
-		"behind a Front Door":    {1, false, "Ask there for /models", []string{"UPLOADS=unhealthy", frontDoor}},
-		"az waits for the app":   {1, false, "az did not end within its time. With frontDoorId that can be", []string{"UPLOADS=forever", "UPLOAD_SECONDS=1", frontDoor}},
-		"az hangs":               {1, true, "az did not end within 1 s", []string{"UPLOADS=forever", "UPLOAD_SECONDS=1"}},
+		"behind a Front Door":    {1, false, "Request /models through it", []string{"UPLOADS=unhealthy", frontDoor}},
+		"az waits for the app":   {1, false, "az did not finish in time. That is expected with frontDoorId", []string{"UPLOADS=forever", "UPLOAD_SECONDS=1", frontDoor}},
+		"az hangs":               {1, true, "az did not finish within 1 s", []string{"UPLOADS=forever", "UPLOAD_SECONDS=1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			printed, calls, err := azure(t, "az make curl", "deploy", "y", append(c.settings, here...)...)
 			if (err != nil) != c.fails || !strings.Contains(printed, c.want) {
-				t.Errorf("got %v: %s; want %q", err, printed, c.want)
+				t.Errorf("got error %v and %s, want failure %t and %q", err, printed, c.fails, c.want)
 			}
 			if got := strings.Count(strings.Join(calls, "\n"), upload); got != c.uploads {
 				t.Errorf("got %d uploads, want %d", got, c.uploads)
@@ -306,7 +306,7 @@ func TestRefreshReadsTheReferencesAgain(t *testing.T) {
 	t.Parallel()
 	printed, calls, err := azure(t, "az", "refresh", "", "GROUP=g", "APP=func-tollgate-x", "REFERENCES=Initialized,Resolved")
 	if err != nil || !strings.Contains(printed, "are resolved") {
-		t.Errorf("got %v: %s", err, printed)
+		t.Errorf("got error %v and %s, want resolved references", err, printed)
 	}
 	wantCalls(t, calls, refresh, refresh, restart)
 }
@@ -314,8 +314,8 @@ func TestRefreshReadsTheReferencesAgain(t *testing.T) {
 func TestPublishExplainsAnAppThatDoesNotStart(t *testing.T) {
 	t.Parallel()
 	printed, _, err := azure(t, "az make func", "publish", "y", "APP=func-tollgate-x", "UNHEALTHY=1")
-	if err == nil || !strings.Contains(printed, "If it says that the deployment was successful, the package is there") {
-		t.Errorf("got %v: %s", err, printed)
+	if err == nil || !strings.Contains(printed, "If it says that the deployment was successful, the package is uploaded") {
+		t.Errorf("got error %v and %s, want an error that says when the package is uploaded", err, printed)
 	}
 }
 
@@ -323,7 +323,7 @@ func TestPublishGivesFuncTheFolderOfThePackage(t *testing.T) {
 	t.Parallel()
 	printed, calls, err := azure(t, "az make func", "publish", "y", "APP=func-tollgate-x")
 	if err != nil || !strings.Contains(printed, "to the app func-tollgate-x, replacing what it runs") {
-		t.Fatal(err, printed)
+		t.Fatalf("got error %v and\n%s\nwant the app's name and that it is replaced", err, printed)
 	}
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -337,8 +337,8 @@ func TestDestroyDeletesTheGroupByItsName(t *testing.T) {
 	t.Parallel()
 	printed, calls, err := azure(t, "az", "destroy", "g", "GROUP=g", "EXISTS=true")
 	if err != nil || !strings.Contains(printed, "Microsoft.Web/sites func-tollgate-x") || !strings.Contains(printed, "All keys, limits and usage are lost") ||
-		!strings.Contains(printed, "as the Foundry resource does") {
-		t.Errorf("%v: %s", err, printed)
+		!strings.Contains(printed, "the Foundry resource reserves its name for 2 days") {
+		t.Errorf("got error %v and %s, want the resources, what is lost and which names stay reserved", err, printed)
 	}
 	wantCalls(t, calls, "az group delete --name g --yes")
 }
@@ -346,6 +346,6 @@ func TestDestroyDeletesTheGroupByItsName(t *testing.T) {
 func wantCalls(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("it did\n%s\nnot\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("got the changes\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

@@ -36,8 +36,8 @@ check_versions() {
 
 # evaluate: sets $evaluated to the parameter file's values, as JSON with one value a line.
 evaluate() {
-  [ -f "$parameters" ] || stop "There is no parameter file $parameters: set PARAMETERS to one, or leave it out for infra/main.bicepparam."
-  evaluated=$(az bicep build-params --file "$parameters" --stdout) || stop "$parameters can't be read: Bicep says why above. Nothing was made."
+  [ -f "$parameters" ] || stop "There is no parameter file $parameters: set PARAMETERS to an existing file, or leave it out to use infra/main.bicepparam."
+  evaluated=$(az bicep build-params --file "$parameters" --stdout) || stop "$parameters can't be read: Bicep's errors are above. Nothing was changed."
   evaluated=$(printf '%s\n' "$evaluated" | sed 's/","templateJson":.*//; s/\\r//g; s/\\n/\
 /g; s/\\"/"/g')
 }
@@ -63,12 +63,12 @@ check_parameters() {
   cat "$parameters" >"$copy.bicepparam"
   said=$(az bicep snapshot --file "$copy.bicepparam" --mode Overwrite --subscription-id "$subscription" --resource-group "$GROUP" --location "$place" 2>&1) && failed= || failed=1
   rm -f "$copy.bicepparam" "$copy.snapshot.json"
-  [ -z "$failed" ] || need "$parameters can't work: $(printf '%s\n' "$said" | sed -n "s/.*is not valid: //; s/\. Please see https:.*//; /./p")"
+  [ -z "$failed" ] || need "$parameters is not valid: $(printf '%s\n' "$said" | sed -n "s/.*is not valid: //; s/\. Please see https:.*//; /./p")"
 }
 
 check_providers() {
   known=$(az provider list --query "[?registrationState=='Registered'].namespace" --output tsv) ||
-    { echo "Which resource providers are registered can't be seen: going on without."; return; }
+    { echo "The registered resource providers can't be read: skipping this check."; return; }
   known=" $(echo $known | lower) " # in one line
   [ "$(parameter privateNetwork)" = true ] && providers="$providers $network_providers"
   for provider in $providers; do
@@ -91,9 +91,9 @@ check_rights() {
   give="($give) || contains(actions, 'Microsoft.Authorization/*') || contains(actions, 'Microsoft.Authorization/roleAssignments/*') || contains(actions, 'Microsoft.Authorization/roleAssignments/write')"
   may=$(az rest --method get --url "$scope/providers/Microsoft.Authorization/permissions?api-version=2022-04-01" \
     --query "join(' ', [to_string(length(value[?$make])), to_string(length(value[?$give]))])" --output tsv) ||
-    { echo "What you may do can't be seen: going on without."; return; }
-  case "$may" in "0 "*) need "You may not make resources: az role assignment create --role Contributor --assignee YOU --scope $scope, by an owner" ;; esac
-  case "$may" in *" 0") need "You may not give roles: az role assignment create --role 'Role Based Access Control Administrator' --assignee YOU --scope $scope, by an owner" ;; esac
+    { echo "Your permissions can't be read: skipping this check."; return; }
+  case "$may" in "0 "*) need "You may not create resources: az role assignment create --role Contributor --assignee YOU --scope $scope, run by an owner" ;; esac
+  case "$may" in *" 0") need "You may not assign roles: az role assignment create --role 'Role Based Access Control Administrator' --assignee YOU --scope $scope, run by an owner" ;; esac
 }
 
 # check_model: the region has the model, or the resource that is there can be called.
@@ -103,7 +103,7 @@ check_model() {
     kind=$(az resource show --ids "$resource" --query kind --output tsv 2>/dev/null) || kind=
     case "$kind" in
       AIServices | OpenAI) ;;
-      '') need "There is no resource $resource that you may see: correct foundryAccountId in $parameters" ;;
+      '') need "The resource $resource doesn't exist, or you may not read it: correct foundryAccountId in $parameters" ;;
       *) need "$resource is of kind $kind, which answers no chat completions: name one of kind AIServices or OpenAI in foundryAccountId" ;;
     esac
   fi
@@ -113,26 +113,26 @@ check_model() {
   name=$(of_model name) version=$(of_model version) format=$(of_model format) sku=$(of_model sku)
   skus=$(az cognitiveservices model list --location "$region" \
     --query "[?model.name=='$name' && model.version=='$version' && model.format=='$format'].model.skus[].name" --output tsv) ||
-    { echo "Which models $region has can't be seen: going on without."; return; }
+    { echo "The models of $region can't be read: skipping this check."; return; }
   list="az cognitiveservices model list --location $region --query \"[?model.format=='$format'].[model.name, model.version, join(' ', model.skus[].name)]\" --output table"
-  [ -n "$skus" ] || { need "$region has no $format $name, version $version: choose another model in $parameters or another LOCATION; $list shows what there is"; return; }
+  [ -n "$skus" ] || { need "$region has no $format $name, version $version: choose another model in $parameters or another LOCATION; $list shows the choices"; return; }
   case " $(echo $skus) " in
     *" $sku "*) ;;
-    *) need "$region has $format $name, version $version, but not as $sku: choose another sku or model in $parameters or another LOCATION; $list shows what there is" ;;
+    *) need "$region has $format $name, version $version, but not as $sku: choose another sku or model in $parameters or another LOCATION; $list shows the choices" ;;
   esac
 }
 
-# check_all stops where anything is missing. SKIP_CHECKS=1 is for those who know
-# better, such as a role of their own making that the checks don't know.
+# check_all stops where anything is missing. SKIP_CHECKS=1 skips
+# them, as for a custom role that they don't recognize.
 check_all() {
   if [ "$exists" = true ]; then place=$(az group show --name "$GROUP" --query location --output tsv); else place=$LOCATION; fi
   [ "${SKIP_CHECKS:-}" != 1 ] || { evaluate; return; }
   check_versions
-  [ -z "$missing" ] || stop "Nothing was made. First:$missing" # the other checks need both
+  [ -z "$missing" ] || stop "Nothing was changed. First fix:$missing" # the other checks need both
   evaluate
   check_parameters
   check_providers
   check_rights
   check_model
-  [ -z "$missing" ] || stop "Nothing was made. First:$missing"
+  [ -z "$missing" ] || stop "Nothing was changed. First fix:$missing"
 }

@@ -68,7 +68,7 @@ func evaluated(t *testing.T, template string) map[string]any {
 		}
 	}
 	if output, err := biceptest.Run(t, dir, "snapshot", "main.bicepparam", "--mode", "overwrite"); err != nil {
-		t.Fatalf("%v: %s", err, output)
+		t.Fatalf("bicep snapshot: got error %v and %s, want a snapshot", err, output)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "main.snapshot.json"))
 	if err != nil {
@@ -109,7 +109,7 @@ func TestInvalidParametersAreReportedWithTheFix(t *testing.T) {
 			t.Errorf("%s: got the faults %q, want %q", c.parameters, got, c.want)
 		}
 		if strings.Contains(strings.Join(got, " "), "canary") {
-			t.Errorf("%s: a fault tells the secret: %q", c.parameters, got)
+			t.Errorf("%s: got the faults %q, want them without the secret", c.parameters, got)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func TestInvalidParametersDeployNothing(t *testing.T) {
 		"param settings = { MANAGE_KEY: 'canary', HOUSEKEEPING_SCHEDULE: '@daily' }")
 	for _, want := range []string{"leave one of them empty", "without frontDoorId", "set manageAudience", `housekeeping is "@daily"`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want a fault with %q", err, want)
+			t.Errorf("got error %v, want a fault with %q", err, want)
 		}
 	}
 }
@@ -142,17 +142,17 @@ func TestTheAlertWaitsForThreePeriodsOfHousekeeping(t *testing.T) {
 	found := evaluated(t, template)
 	for i, schedule := range names {
 		if got := found[fmt.Sprintf("schedule%d", i)]; got != schedules[schedule] {
-			t.Errorf("%s runs every %v hours, want %v", schedule, got, schedules[schedule])
+			t.Errorf("%s: got %v hours between runs, want %v", schedule, got, schedules[schedule])
 		}
 	}
 	for hours, parameters := range map[string]string{"3": "", "48": "param settings = { HOUSEKEEPING_SCHEDULE: '0 0 3 * * *' }"} {
 		rules := biceptest.Take(t, parameters).Of("Microsoft.Insights/scheduledQueryRules")
 		i := slices.IndexFunc(rules, func(r biceptest.Resource) bool { return r.Name == "tollgate-housekeeping" })
 		if i < 0 {
-			t.Fatal("there is no rule of housekeeping")
+			t.Fatal("got no alert rule for housekeeping, want one")
 		}
 		if got := fmt.Sprint(rules[i].At("criteria")); !strings.Contains(got, "let silence = "+hours+"h;") || rules[i].At("overrideQueryTimeRange") != "P2D" {
-			t.Errorf("%s: the rule asks %s over %v, want %s h of two days", parameters, got, rules[i].At("overrideQueryTimeRange"), hours)
+			t.Errorf("%s: got a rule with %s over %v, want a silence of %s h looked for in P2D", parameters, got, rules[i].At("overrideQueryTimeRange"), hours)
 		}
 	}
 }
@@ -182,11 +182,11 @@ func TestSiteConfigHasOnlyWhatFlexConsumptionAccepts(t *testing.T) {
 					found++
 					object, ok := inner.(map[string]any)
 					if !ok {
-						t.Errorf("siteConfig is %v, want an object whose names can be seen", inner)
+						t.Errorf("got the siteConfig %v, want an object with literal names", inner)
 					}
 					for set := range object {
 						if !slices.Contains(siteConfig, set) {
-							t.Errorf("siteConfig has %s, which is not known to be taken", set)
+							t.Errorf("got %s in siteConfig, want only names that Flex Consumption is known to accept", set)
 						}
 					}
 				}
@@ -200,7 +200,7 @@ func TestSiteConfigHasOnlyWhatFlexConsumptionAccepts(t *testing.T) {
 	}
 	walk(template)
 	if found == 0 {
-		t.Error("there is no siteConfig")
+		t.Error("got no siteConfig, want one")
 	}
 }
 
@@ -208,11 +208,11 @@ func TestPackagesComeOnlyFromTheGivenAddresses(t *testing.T) {
 	t.Parallel()
 	config := fmt.Sprint(biceptest.Take(t, everything).One(t, "Microsoft.Web/sites").At("siteConfig"))
 	if !strings.Contains(config, "scmIpSecurityRestrictionsDefaultAction:Deny") || !strings.Contains(config, "ipAddress:192.0.2.0/24") {
-		t.Errorf("the deployment site takes more: %s", config)
+		t.Errorf("got the deployment site's restrictions %s, want Deny by default and 192.0.2.0/24 allowed", config)
 	}
 	config = fmt.Sprint(biceptest.Take(t, "").One(t, "Microsoft.Web/sites").At("siteConfig"))
 	if !strings.Contains(config, "scmIpSecurityRestrictionsDefaultAction:Allow") {
-		t.Errorf("nobody can deploy a package: %s", config)
+		t.Errorf("got the deployment site's restrictions %s, want Allow by default", config)
 	}
 }
 
@@ -220,7 +220,7 @@ func TestAlertRulesDeployBeforeTheirTablesExist(t *testing.T) {
 	t.Parallel()
 	for _, rule := range biceptest.Take(t, "").Of("Microsoft.Insights/scheduledQueryRules") {
 		if rule.At("skipQueryValidation") != true {
-			t.Errorf("%s is validated when it is made", rule.Name)
+			t.Errorf("%s: got skipQueryValidation %v, want true", rule.Name, rule.At("skipQueryValidation"))
 		}
 	}
 }

@@ -65,7 +65,7 @@ func wantList(t *testing.T, what string, got []string, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("%s:\n%s\nnot\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("%s: got\n%s\nwant\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -103,20 +103,20 @@ func TestTheParameterFileDeploysNoOptionalParts(t *testing.T) {
 		[]string{"accounts ai-tollgate-" + suffix + ": Cognitive Services User"})...)
 	model := s.One(t, "Microsoft.CognitiveServices/accounts/deployments")
 	if !strings.HasSuffix(model.Name, "/DeepSeek-R1") || model.At("model", "name") != "DeepSeek-V3.2" || model.At("model", "format") != "DeepSeek" {
-		t.Errorf("deployment %s of %v", model.Name, model.At("model"))
+		t.Errorf("got the deployment %s of %v, want DeepSeek-R1 of DeepSeek's DeepSeek-V3.2", model.Name, model.At("model"))
 	}
 	if got := s.Outputs["answeredBy"]; got != "DeepSeek-R1 is answered by DeepSeek DeepSeek-V3.2, version 1" {
-		t.Errorf("the output says %v", got)
+		t.Errorf("got the output %v, want DeepSeek-R1 is answered by DeepSeek DeepSeek-V3.2, version 1", got)
 	}
 	for _, kind := range []string{"Microsoft.Network/virtualNetworks", "Microsoft.Network/privateEndpoints"} {
 		if len(s.Of(kind)) > 0 {
-			t.Errorf("there is a %s", kind)
+			t.Errorf("got a %s, want none", kind)
 		}
 	}
 	settings := s.Settings(t)
 	for _, name := range []string{"UPSTREAM_API_KEY", "CLIENT_IP_HEADER"} {
 		if value, set := settings[name]; set {
-			t.Errorf("%s is set to %s", name, value)
+			t.Errorf("got %s set to %s, want it unset", name, value)
 		}
 	}
 }
@@ -128,29 +128,29 @@ func TestStorageTakesIdentitiesOnly(t *testing.T) {
 	for name, want := range map[string]any{"allowSharedKeyAccess": false, "allowBlobPublicAccess": false,
 		"minimumTlsVersion": "TLS1_2", "supportsHttpsTrafficOnly": true} {
 		if account.At(name) != want {
-			t.Errorf("%s is %v", name, account.At(name))
+			t.Errorf("%s: got %v, want %v", name, account.At(name), want)
 		}
 	}
 	settings := s.Settings(t)
 	for name := range settings {
 		if name == "AzureWebJobsStorage" || strings.HasSuffix(name, "accountKey") {
-			t.Errorf("%s is set", name)
+			t.Errorf("got %s, want no key of the storage account", name)
 		}
 	}
 	// All of them: with addresses alone, instances of the host fail now and then.
 	for name, want := range map[string]string{"credential": "^managedidentity$", "clientId": `\.clientId\]$`, "accountName": "^" + account.Name + "$",
 		"blobServiceUri": "outputs.blobUri", "tableServiceUri": "outputs.tableUri"} {
 		if got := settings["AzureWebJobsStorage__"+name]; !regexp.MustCompile(want).MatchString(got) {
-			t.Errorf("AzureWebJobsStorage__%s is %q, want %s", name, got, want)
+			t.Errorf("AzureWebJobsStorage__%s: got %q, want %s", name, got, want)
 		}
 	}
 	app := s.One(t, "Microsoft.Web/sites")
 	if got := app.At("functionAppConfig", "deployment", "storage", "authentication", "type"); got != "UserAssignedIdentity" {
-		t.Errorf("packages are fetched by %v", got)
+		t.Errorf("got packages fetched by %v, want UserAssignedIdentity", got)
 	}
 	for _, r := range s.Of("Microsoft.Web/sites/basicPublishingCredentialsPolicies") {
 		if r.At("allow") != false {
-			t.Errorf("%s allows passwords", r.Name)
+			t.Errorf("%s: got publishing by password allowed, want it denied", r.Name)
 		}
 	}
 }
@@ -169,22 +169,22 @@ func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {
 	t.Parallel()
 	s := biceptest.Take(t, everything)
 	if sku := s.One(t, "Microsoft.Web/serverfarms").SKU; sku["name"] != "FC1" || sku["tier"] != "FlexConsumption" {
-		t.Errorf("the plan is %v", sku)
+		t.Errorf("got the plan %v, want FC1 of FlexConsumption", sku)
 	}
 	app := s.One(t, "Microsoft.Web/sites")
 	config := fmt.Sprint(app.At("functionAppConfig", "runtime"), app.At("functionAppConfig", "scaleAndConcurrency"))
 	want := "map[name:custom version:1.0]map[alwaysReady:[map[instanceCount:2 name:http]] instanceMemoryMB:512 maximumInstanceCount:9 triggers:map[http:map[perInstanceConcurrency:77]]]"
 	if strings.ReplaceAll(config, "] map", "]map") != want {
-		t.Errorf("the app is %s", config)
+		t.Errorf("the app: got %s, want %s", config, want)
 	}
 	for strategy, s := range map[string]biceptest.Snapshot{"Recreate": biceptest.Take(t, ""), "RollingUpdate": s} {
 		if got := s.One(t, "Microsoft.Web/sites").At("functionAppConfig", "siteUpdateStrategy", "type"); got != strategy {
-			t.Errorf("instances are replaced by %v, not %s", got, strategy)
+			t.Errorf("got instances replaced by %v, want %s", got, strategy)
 		}
 	}
 	for _, name := range []string{"FUNCTIONS_WORKER_RUNTIME", "WEBSITE_RUN_FROM_PACKAGE"} {
 		if _, set := s.Settings(t)[name]; set {
-			t.Errorf("%s is set, which Flex Consumption doesn't take", name)
+			t.Errorf("got %s, which Flex Consumption refuses, want it unset", name)
 		}
 	}
 }
@@ -196,14 +196,14 @@ func TestTokenMetricsKeepTheirDimensions(t *testing.T) {
 	for name, want := range map[string]any{"CustomMetricsOptedInType": "WithDimensions", "DisableLocalAuth": true,
 		"WorkspaceResourceId": s.One(t, "Microsoft.OperationalInsights/workspaces").ID} {
 		if insights.At(name) != want {
-			t.Errorf("%s is %v", name, insights.At(name))
+			t.Errorf("%s: got %v, want %v", name, insights.At(name), want)
 		}
 	}
 	if got := s.Settings(t)["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"]; !strings.Contains(got, "Authorization=AAD") {
-		t.Errorf("metrics are sent by %s", got)
+		t.Errorf("got metrics sent with %s, want Authorization=AAD", got)
 	}
 	if got := fmt.Sprint(s.One(t, "Microsoft.Insights/actionGroups").At("emailReceivers")); !strings.Contains(got, "on-call@example.com") {
-		t.Errorf("alerts go to %s", got)
+		t.Errorf("got alerts sent to %s, want on-call@example.com among them", got)
 	}
 }
 
@@ -212,21 +212,21 @@ func TestWorkbookAndAlertsAlsoSeeLateItems(t *testing.T) {
 	s := biceptest.Take(t, "")
 	insights := s.One(t, "Microsoft.Insights/components").ID
 	if source := s.One(t, "Microsoft.Insights/workbooks").At("sourceId"); source != insights {
-		t.Errorf("the workbook shows %v", source)
+		t.Errorf("got the workbook's source %v, want %v", source, insights)
 	}
 	rules := s.Of("Microsoft.Insights/scheduledQueryRules")
 	if len(rules) == 0 {
-		t.Error("there are no alert rules")
+		t.Error("got no alert rules, want some")
 	}
 	for _, rule := range rules {
 		if scopes := fmt.Sprint(rule.At("scopes")); scopes != "["+insights+"]" {
-			t.Errorf("%s looks at %s", rule.Name, scopes)
+			t.Errorf("%s: got the scopes %s, want [%s]", rule.Name, scopes, insights)
 		}
 		if window, often := rule.At("windowSize"), rule.At("evaluationFrequency"); often != "PT5M" || window == "PT5M" {
-			t.Errorf("%s looks back %v every %v: what arrives late is never seen", rule.Name, window, often)
+			t.Errorf("%s: got a window of %v every %v, want more than the PT5M between runs, so that late items are seen", rule.Name, window, often)
 		}
 		if groups := fmt.Sprint(rule.At("actions", "actionGroups")); !strings.Contains(groups, "actionGroupId") {
-			t.Errorf("%s tells %s", rule.Name, groups)
+			t.Errorf("%s: got the action groups %s, want the deployment's", rule.Name, groups)
 		}
 	}
 }
@@ -255,19 +255,19 @@ func TestSecretsAreOnlyInTheVault(t *testing.T) {
 		case r.Type == "Microsoft.KeyVault/vaults/secrets" && found != "":
 			inVault++
 		case found != "":
-			t.Errorf("%s in %s", found, r.ID)
+			t.Errorf("%s: got the secret %s, want it in the vault only", r.ID, found)
 		}
 	}
 	if inVault != 2 {
-		t.Errorf("the vault has %d secrets", inVault)
+		t.Errorf("got %d secrets in the vault, want 2", inVault)
 	}
 	if found := secret.FindString(fmt.Sprint(s.Outputs)); found != "" {
-		t.Errorf("%s in the outputs", found)
+		t.Errorf("got the secret %s in the outputs, want none", found)
 	}
 	settings := s.Settings(t)
 	for _, name := range []string{"KEY_PEPPER", "UPSTREAM_API_KEY"} {
 		if !strings.Contains(settings[name], "@Microsoft.KeyVault(SecretUri=") {
-			t.Errorf("%s is %s", name, settings[name])
+			t.Errorf("%s: got %s, want a Key Vault reference", name, settings[name])
 		}
 	}
 }
@@ -276,11 +276,11 @@ func TestADeploymentKeepsTheExistingPepper(t *testing.T) {
 	t.Parallel()
 	output, err := biceptest.Run(t, ".", "build", "modules/vault.bicep", "--stdout")
 	if err != nil {
-		t.Fatal(output)
+		t.Fatalf("got no pepper in %s, want one", output)
 	}
 	pepper := output[strings.Index(output, `"pepper": {`):]
 	if before, _, _ := strings.Cut(pepper, `"type"`); !strings.Contains(before, `"onlyIfNotExists"`) {
-		t.Errorf("the pepper is written again: %s", before)
+		t.Errorf("got the pepper's conditions %s, want onlyIfNotExists: a second deployment must keep it", before)
 	}
 }
 
@@ -306,11 +306,11 @@ func TestNamesAreWithinAzuresRulesForAnyPrefix(t *testing.T) {
 		for _, kind := range slices.Sorted(maps.Keys(names)) {
 			found := s.Of(kind)
 			if len(found) == 0 && parameters == everything {
-				t.Errorf("%q: no %s", parameters, kind)
+				t.Errorf("%q: got no %s, want one", parameters, kind)
 			}
 			for _, r := range found {
 				if !names[kind].MatchString(r.Name) || len(r.Name) > 24 && (kind == "Microsoft.Storage/storageAccounts" || kind == "Microsoft.KeyVault/vaults") {
-					t.Errorf("%q: a %s can't be called %q", parameters, kind, r.Name)
+					t.Errorf("%q: got the name %q of a %s, want one that Azure accepts", parameters, r.Name, kind)
 				}
 			}
 		}

@@ -27,7 +27,7 @@ func TestTheHostKeepsEveryLogLineOfTheHandler(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sampled := host.Logging.ApplicationInsights.SamplingSettings.IsEnabled; sampled == nil || *sampled {
-		t.Error("the host samples log lines away")
+		t.Error("got sampling of the host's log lines, want none")
 	}
 	for category, want := range map[string]string{
 		"Host.Function.Console": "Information", // the handler's lines
@@ -36,13 +36,13 @@ func TestTheHostKeepsEveryLogLineOfTheHandler(t *testing.T) {
 		"default":               "Information", // when functions start and stop
 	} {
 		if got := host.Logging.LogLevel[category]; got != want {
-			t.Errorf("the level of %s is %q, want %q", category, got, want)
+			t.Errorf("%s: got the level %q, want %q", category, got, want)
 		}
 	}
 	for category := range host.Logging.LogLevel {
 		if function, found := strings.CutPrefix(category, "Function."); found {
 			if _, err := os.Stat(filepath.Join("..", "functions", function, "function.json")); err != nil {
-				t.Errorf("a level is set for the function %s, which there is none of: %v", function, err)
+				t.Errorf("got a level for the function %s (error %v), want only functions that exist", function, err)
 			}
 		}
 	}

@@ -33,7 +33,7 @@ func TestTheCompilerGivesNoWarnings(t *testing.T) {
 		{"build-params", "main.bicepparam", "--outfile", filepath.Join(t.TempDir(), "main.parameters.json")},
 	} {
 		if output, err := biceptest.Run(t, ".", args...); err != nil || output != "" {
-			t.Errorf("bicep %v: %v\n%s", args, err, output)
+			t.Errorf("bicep %v: got error %v and\n%s\nwant no output", args, err, output)
 		}
 	}
 }
@@ -50,7 +50,7 @@ func TestTheLinterIsStrict(t *testing.T) {
 	}
 	output, err := biceptest.Run(t, ".", "lint", filepath.Join(dir, "sloppy.bicep"))
 	if err == nil || !strings.Contains(output, "Error no-unused-params") {
-		t.Errorf("%s takes a parameter that nothing uses: %s", compiler, output)
+		t.Errorf("%s, for an unused parameter: got error %v and %s, want no-unused-params", compiler, err, output)
 	}
 }
 
@@ -69,14 +69,14 @@ func TestTheTemplatesAreFormatted(t *testing.T) {
 	}
 	for _, pattern := range []string{"**/*.bicep", "*.bicepparam"} {
 		if output, err := biceptest.Run(t, dir, "format", "--pattern", pattern); err != nil {
-			t.Fatalf("%v\n%s", err, output)
+			t.Fatalf("bicep format: got error %v and\n%s\nwant formatted files", err, output)
 		}
 	}
 	for _, file := range templates(t) {
 		got, _ := os.ReadFile(file)
 		want, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil || string(got) != string(want) {
-			t.Errorf("run bicep format %s: %v", file, err)
+			t.Errorf("%s: got an unformatted file (error %v), want it as bicep format %s writes it", file, err, file)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestEveryParameterOfTheDeploymentIsExplained(t *testing.T) {
 	}
 	for _, parameter := range described.FindAllString(string(text), -1) {
 		if !strings.Contains(parameter, "@description(") {
-			t.Errorf("a parameter without a description: %s", parameter)
+			t.Errorf("got the parameter %s, want a description", parameter)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func TestAnExistingResourcesKindDecidesItsURL(t *testing.T) {
 	}
 	_, expression, found := strings.Cut(string(text), "output url string = ")
 	if !found || !strings.Contains(string(text), "var subdomain = account.properties.?customSubDomainName ?? ''") {
-		t.Fatal("the module has no url of the subdomain")
+		t.Fatal("got a module without the subdomain's variable, want it")
 	}
 	expression, _, _ = strings.Cut(expression, "\noutput ")
 	expression = strings.NewReplacer("fail(", "string(", "account.kind", "kind").Replace(expression)
@@ -43,7 +43,7 @@ func TestAnExistingResourcesKindDecidesItsURL(t *testing.T) {
 	outputs := evaluated(t, template)
 	for i, c := range cases {
 		if got := fmt.Sprint(outputs[fmt.Sprintf("case%d", i)]); !strings.Contains(got, c.want) || strings.HasPrefix(c.want, "https") && got != c.want {
-			t.Errorf("%+v: got %q", c, got)
+			t.Errorf("%+v: got %q, want %q", c, got, c.want)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func TestTheAppsRoleAllowsOnlyCallsToTheModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := strings.Join(assignments(s, ""), "\n"); !strings.Contains(got, ": "+want+"\n") || strings.Count(got, "Cognitive") != 1 {
-			t.Errorf("%s: got\n%s\nwant %s", parameters, got, want)
+			t.Errorf("%s: got\n%s\nwant %s as the only Cognitive Services role", parameters, got, want)
 		}
 	}
 }
@@ -103,7 +103,7 @@ func open(t *testing.T) (dir string) {
 		}
 		const secured = "@secure()\nparam secretSettings"
 		if strings.Count(string(text), secured) != 1 {
-			t.Fatalf("%s has no secure secretSettings", file)
+			t.Fatalf("%s: got no secure secretSettings, want one", file)
 		}
 		opened := strings.Replace(string(text), secured, "#disable-next-line secure-secrets-in-params\nparam secretSettings", 1)
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(opened), 0o600); err != nil {
@@ -128,10 +128,10 @@ param settings = { MODELS: 'open', BASE_PATH: '/b' }
 		t.Fatal(err)
 	}
 	if strings.Contains(s.Text, "canary") {
-		t.Error("the secret can be read from what is deployed")
+		t.Error("got the secret in what is deployed, want it nowhere")
 	}
 	if got := fmt.Sprint(s.One(t, "Microsoft.Web/sites/config").Properties); !strings.Contains(got, "parameters('secretSettings')") {
-		t.Errorf("the app's settings are %s", got)
+		t.Errorf("got the app's settings %s, want parameters('secretSettings') in them", got)
 	}
 
 	seen, err := biceptest.TakeFrom(t, open(t), string(text)+given)
@@ -143,6 +143,6 @@ param settings = { MODELS: 'open', BASE_PATH: '/b' }
 		t.Errorf("got %v, want the secret settings over the others", settings)
 	}
 	if url, set := settings["UPSTREAM_URL"]; set {
-		t.Errorf("UPSTREAM_URL %s stands beside the secret UPSTREAMS", url)
+		t.Errorf("got UPSTREAM_URL %s beside the secret UPSTREAMS, want it unset", url)
 	}
 }

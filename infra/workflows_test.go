@@ -13,7 +13,7 @@ func workflows(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("../.github/workflows/*.yml")
 	if err != nil || len(files) == 0 {
-		t.Fatal("no workflows", err)
+		t.Fatalf("got workflows %v and error %v, want at least one", files, err)
 	}
 	found := make(map[string]string)
 	for _, file := range files {
@@ -38,11 +38,11 @@ func TestActionsArePinnedToACommit(t *testing.T) {
 	for name, text := range workflows(t) {
 		for _, used := range uses.FindAllStringSubmatch(text, -1) {
 			if !pinned.MatchString(used[1]) {
-				t.Errorf("%s uses %s, not a commit with its version", name, used[1])
+				t.Errorf("%s: got %s, want a commit with its version in a comment", name, used[1])
 			}
 			action, commit, _ := strings.Cut(used[1], "@")
 			if before, seen := commits[action]; seen && before != commit {
-				t.Errorf("%s is used at %s and %s", action, before, commit)
+				t.Errorf("%s: got the commits %s and %s, want one", action, before, commit)
 			}
 			commits[action] = commit
 		}
@@ -52,17 +52,17 @@ func TestActionsArePinnedToACommit(t *testing.T) {
 func TestWorkflowsHaveMinimalPermissions(t *testing.T) {
 	for name, text := range workflows(t) {
 		if !strings.Contains(text, "\npermissions:") {
-			t.Errorf("%s has the repository's default permissions", name)
+			t.Errorf("%s: got the repository's default permissions, want its own", name)
 		}
 		var writes []string
 		for _, grant := range grants.FindAllStringSubmatch(text, -1) {
 			writes = append(writes, grant[1])
 		}
 		if want := map[string][]string{"deploy.yml": {"id-token"}}[name]; !slices.Equal(writes, want) {
-			t.Errorf("%s may write %v", name, writes)
+			t.Errorf("%s: got write permissions %v, want %v", name, writes, want)
 		}
 		if strings.Contains(text, "pull_request_target") {
-			t.Errorf("%s runs a stranger's code with the repository's rights", name)
+			t.Errorf("%s: got the trigger pull_request_target, which runs a fork's code with the repository's rights, want another", name)
 		}
 	}
 }
@@ -75,7 +75,7 @@ func TestNoExpressionIsPartOfAScript(t *testing.T) {
 			_, script, found := strings.Cut(step, "run: ")
 			script, _, _ = strings.Cut(script, "env:")
 			if found && strings.Contains(script, "${{") {
-				t.Errorf("%s runs %s", name, script)
+				t.Errorf("%s: got an expression in the script %s, want none", name, script)
 			}
 		}
 	}
@@ -89,7 +89,7 @@ func TestWorkflowsRunExistingTargets(t *testing.T) {
 	for name, text := range workflows(t) {
 		for _, target := range targets.FindAllStringSubmatch(text, -1) {
 			if !strings.Contains(string(makefile), "\n"+target[1]+":") {
-				t.Errorf("%s runs make %s", name, target[1])
+				t.Errorf("%s: got make %s, want a target of the Makefile", name, target[1])
 			}
 		}
 	}

@@ -38,7 +38,7 @@ func files(t *testing.T) map[string]string {
 	t.Helper()
 	paths, err := filepath.Glob("*.kql")
 	if err != nil || len(paths) == 0 {
-		t.Fatalf("no queries: %v", err)
+		t.Fatalf("got query files %v and error %v, want at least one", paths, err)
 	}
 	all := make(map[string]string)
 	for _, path := range paths {
@@ -71,7 +71,7 @@ func findings(t *testing.T, queries []query) (found []struct{ Name, Message, At 
 		err = json.Unmarshal(said, &found)
 	}
 	if err != nil {
-		t.Fatalf("check.mjs printed %q: %v", said, err)
+		t.Fatalf("check.mjs: got %q and error %v, want findings as JSON", said, err)
 	}
 	return found
 }
@@ -90,7 +90,7 @@ func TestKustoHasNothingToSay(t *testing.T) {
 	}
 	all = append(all, shown(t)...)
 	for _, f := range findings(t, all) {
-		t.Errorf("%s: %s at %q", f.Name, f.Message, f.At)
+		t.Errorf("%s: got %s at %q, want no finding", f.Name, f.Message, f.At)
 	}
 }
 
@@ -111,7 +111,7 @@ func shown(t *testing.T) (queries []query) {
 		}
 	}
 	if len(queries) < 3 {
-		t.Errorf("the docs show %d queries, want 3 or more", len(queries))
+		t.Errorf("got %d queries in the docs, want 3 or more", len(queries))
 	}
 	return queries
 }
@@ -121,7 +121,7 @@ func TestTheCheckFindsMistakes(t *testing.T) {
 	found := findings(t, wrong)
 	for _, q := range wrong {
 		if !slices.ContainsFunc(found, func(f struct{ Name, Message, At string }) bool { return f.Name == q.Name }) {
-			t.Errorf("nothing was found in: %s", q.Text)
+			t.Errorf("got no finding, want one in: %s", q.Text)
 		}
 	}
 }
@@ -129,7 +129,7 @@ func TestTheCheckFindsMistakes(t *testing.T) {
 func TestEveryQuerySaysWhatItIs(t *testing.T) {
 	for name, text := range files(t) {
 		if !strings.HasPrefix(text, "// ") {
-			t.Errorf("%s.kql does not begin with a comment", name)
+			t.Errorf("%s.kql: got a file that begins with other text, want a comment first", name)
 		}
 	}
 }
@@ -154,13 +154,13 @@ func TestQueriesAskForWhatIsEmitted(t *testing.T) {
 			for _, name := range quoted.FindAllStringSubmatch(match[1], -1) {
 				asked[name[1]] = true
 				if !slices.Contains(metrics, name[1]) {
-					t.Errorf("%s.kql asks for the metric %q, which is not emitted", file, name[1])
+					t.Errorf("%s.kql: got the metric %q, want one that the gateway emits", file, name[1])
 				}
 			}
 		}
 		for _, match := range indexed.FindAllStringSubmatch(text, -1) {
 			if !slices.Contains(keys, match[1]) {
-				t.Errorf("%s.kql asks for %q, which no item has", file, match[1])
+				t.Errorf("%s.kql: got the dimension %q, want one that items have", file, match[1])
 			}
 		}
 	}
@@ -170,17 +170,17 @@ func TestQueriesAskForWhatIsEmitted(t *testing.T) {
 	}
 	for _, name := range metrics {
 		if !asked[name] {
-			t.Errorf("no query shows %q", name)
+			t.Errorf("%q: got no query for it, want one", name)
 		}
 		if !bytes.Contains(page, []byte("`"+name+"`")) {
-			t.Errorf("docs/telemetry.md doesn't have the metric %q", name)
+			t.Errorf("docs/telemetry.md: got no metric %q, want it", name)
 		}
 	}
 }
 
 func TestTheQuotaAlertFiresWhereCallsAreRefusedBeforeAllIsUsed(t *testing.T) {
 	if query := files(t)["alert-quota"]; !strings.Contains(query, "'Refusals'") || !strings.Contains(query, "'token_quota_exceeded'") {
-		t.Errorf("it knows of no refusals:\n%s", query)
+		t.Errorf("got\n%s\nwant the metric Refusals with token_quota_exceeded", query)
 	}
 }
 
@@ -188,14 +188,14 @@ func TestTheForecastKnowsWhenAPeriodIsOver(t *testing.T) {
 	query := files(t)["quota-forecast"]
 	for _, period := range []limit.Period{limit.Hourly, limit.Daily, limit.Weekly, limit.Monthly, limit.Yearly} {
 		if !strings.Contains(query, "Period == '"+string(period)+"'") {
-			t.Errorf("it doesn't know when a period begins that is %s:\n%s", period, query)
+			t.Errorf("%s: got no case for the period, want one in:\n%s", period, query)
 		}
 	}
 }
 
 func TestACallerThatLeavesIsNoFaultOfUpstreams(t *testing.T) {
 	if query := files(t)["alert-unknown-usage"]; !strings.Contains(query, "['Reason']) != 'client_closed'") {
-		t.Errorf("it counts calls whose caller left:\n%s", query)
+		t.Errorf("got\n%s\nwant the reason client_closed left out", query)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestReasonsThatQueriesNameAreTheGateways(t *testing.T) {
 	for _, pattern := range []string{"../../handler/gateway/*.go", "../../handler/telemetry/*.go"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
-			t.Fatalf("%s: %v", pattern, err)
+			t.Fatalf("%s: got files %v and error %v, want at least one", pattern, paths, err)
 		}
 		for _, path := range paths {
 			text, err := os.ReadFile(path)
@@ -218,7 +218,7 @@ func TestReasonsThatQueriesNameAreTheGateways(t *testing.T) {
 		for _, match := range regexp.MustCompile(`\['Reason'\]\) (?:==|!=|in) ('[^']*'|\([^)]*\))`).FindAllStringSubmatch(text, -1) {
 			for _, reason := range quoted.FindAllStringSubmatch(match[1], -1) {
 				if !bytes.Contains(source, []byte(`"`+reason[1]+`"`)) {
-					t.Errorf("%s.kql names the reason %q, which is never given", file, reason[1])
+					t.Errorf("%s.kql: got the reason %q, want one that the gateway gives", file, reason[1])
 				}
 			}
 		}
@@ -230,7 +230,7 @@ func TestReplayedItemsAreLeftOutUnlessAskedFor(t *testing.T) {
 		counts := regexp.MustCompile(`customMetrics\n\s*\| where name.*(?:Total|Prompt|Completion) Tokens.*\n`).FindAllString(text, -1)
 		for _, line := range counts {
 			if !strings.Contains(line, "customDimensions['Replayed']") {
-				t.Errorf("%s.kql counts replayed items twice: %s", name, line)
+				t.Errorf("%s.kql: got the line %s, want replayed items told apart, as they count twice", name, line)
 			}
 		}
 	}
@@ -267,12 +267,12 @@ func TestTheWorkbookHasTheFilesQueries(t *testing.T) {
 		delete(unused, item.Name)
 		switch {
 		case !ok:
-			t.Errorf("there is no query for the panel %s", item.Name)
+			t.Errorf("the panel %s: got no query file, want one", item.Name)
 		case item.Content.Query == inWorkbook(want):
 		case *update:
 			text = replaceQuery(t, text, item.Name, inWorkbook(want))
 		default:
-			t.Errorf("the panel %s is not as %s.kql has it: run go test ./infra/queries -update", item.Name, item.Name)
+			t.Errorf("the panel %s: got another query than %s.kql, want the same: run go test ./infra/queries -update", item.Name, item.Name)
 		}
 	}
 	if *update {
@@ -282,7 +282,7 @@ func TestTheWorkbookHasTheFilesQueries(t *testing.T) {
 	}
 	for name := range unused {
 		if !strings.HasPrefix(name, "alert-") {
-			t.Errorf("no panel shows %s.kql", name)
+			t.Errorf("%s.kql: got no panel, want one", name)
 		}
 	}
 }
@@ -320,7 +320,7 @@ func TestTheWorkbookHasEveryParameterThatItsQueriesTake(t *testing.T) {
 		}
 	}
 	if !maps.Equal(has, taken) {
-		t.Errorf("the workbook has the parameters %v, and its queries take %v", has, taken)
+		t.Errorf("got the workbook's parameters %v, want %v, which its queries take", has, taken)
 	}
 }
 
@@ -336,7 +336,7 @@ func replaceQuery(t *testing.T, text []byte, panel, query string) []byte {
 	name := bytes.Index(text, []byte(`"name": "`+panel+`"`))
 	at := bytes.LastIndex(text[:max(name, 0)], []byte(`"query": "`))
 	if at < 0 {
-		t.Fatalf("the panel %s has no query", panel)
+		t.Fatalf("the panel %s: got no query, want one", panel)
 	}
 	at += len(`"query": `)
 	end := at + bytes.IndexByte(text[at:], '\n')
@@ -351,7 +351,7 @@ func TestTheAlertKnowsTheLineOfARun(t *testing.T) {
 		looked = append(looked, match[1])
 	}
 	if len(looked) == 0 {
-		t.Fatal("the alert looks for no line")
+		t.Fatal("got no log line in the alert's query, want one")
 	}
 	var broken error
 	store := memstore.New(nil)
@@ -365,11 +365,11 @@ func TestTheAlertKnowsTheLineOfARun(t *testing.T) {
 		keeper := housekeeping.New(housekeeping.Config{Counters: store, History: history, Retention: time.Hour, Log: slog.New(slog.NewJSONHandler(&line, nil)),
 			Counter: counter.New(counter.Config{Store: store, History: history, Log: slog.New(slog.DiscardHandler)})})
 		if _, err := keeper.Run(t.Context()); (err == nil) != c.want {
-			t.Fatalf("the run ended with %v", err)
+			t.Fatalf("a run with the fault %v: got error %v, want success %t", c.broken, err, c.want)
 		}
 		found := !slices.ContainsFunc(looked, func(text string) bool { return !strings.Contains(line.String(), text) })
 		if found != c.want {
-			t.Errorf("a run that ended with %v: got %t, want %t for its line %s", c.broken, found, c.want, line.String())
+			t.Errorf("a run with the fault %v: got %t, want %t for its line %s", c.broken, found, c.want, line.String())
 		}
 	}
 }
@@ -381,7 +381,7 @@ func TestEveryAlertQueryHasARule(t *testing.T) {
 	}
 	for name := range files(t) {
 		if strings.HasPrefix(name, "alert-") && !bytes.Contains(rules, []byte("loadTextContent('../queries/"+name+".kql')")) {
-			t.Errorf("no rule takes %s.kql", name)
+			t.Errorf("%s.kql: got no alert rule, want one", name)
 		}
 	}
 }
