@@ -136,7 +136,7 @@ export class OperatorView {
     fill(this.ofTier, h("option", { value: "" }, "All"), this.tiers.map((t) => h("option", { value: t.id, selected: t.id === chosen }, t.id)));
     const found = this.subscriptions.filter((s) => (!search || `${s.id} ${s.name ?? ""}`.toLowerCase().includes(search)) && (!chosen || s.tier === chosen) && (!this.state.value || Boolean(s.suspended) === (this.state.value === "suspended")));
     this.count.textContent = `${full(found.length)} of ${full(this.subscriptions.length)} subscriptions${found.length > most ? `; the first ${most} are shown, search for others` : ""}`;
-    fill(this.list, found.length === 0 ? h("p", { class: "hint" }, this.subscriptions.length ? "None matches." : "There are none yet.") : table("Subscriptions", [
+    fill(this.list, found.length === 0 ? h("p", { class: "hint" }, this.subscriptions.length ? "No subscription matches." : "There are no subscriptions yet.") : table("Subscriptions", [
       { name: "Subscription", class: "name", cell: (s) => [s.id, s.name ? h("small", {}, s.name) : null] },
       { name: "Tier", cell: (s) => [s.tier, s.overrides ? h("span", { class: "hint", title: JSON.stringify(s.overrides) }, " with overrides") : null].filter(Boolean) },
       { name: "State", cell: (s) => h("span", { class: `badge ${s.suspended ? "bad" : "good"}` }, s.suspended ? "Suspended" : "Active") },
