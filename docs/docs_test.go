@@ -91,7 +91,7 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, target := range links(read(t, page)) {
 			if wrong := broken(t, page, target); wrong != "" {
-				t.Errorf("%s links to %s: %s", page, target, wrong)
+				t.Errorf("%s: got the broken link %s (%s), want one that leads somewhere", page, target, wrong)
 			}
 		}
 	}
@@ -122,7 +122,7 @@ func TestReadmeLeadsToEveryPage(t *testing.T) {
 	linked := links(read(t, "README.md"))
 	for _, page := range pages(t) {
 		if strings.HasPrefix(page, "docs/") && !slices.Contains(linked, page) {
-			t.Errorf("README.md has no link to %s", page)
+			t.Errorf("README.md: got no link to %s, want one", page)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func TestAPageListsItsSections(t *testing.T) {
 		linked := links(text)
 		for _, match := range regexp.MustCompile(`(?m)^## +(.+)$`).FindAllStringSubmatch(text, -1) {
 			if anchor := "#" + anchors("## " + match[1])[0]; !slices.Contains(linked, anchor) {
-				t.Errorf("%s doesn't list its section %q", page, match[1])
+				t.Errorf("%s: got no entry for its section %q, want one in its list", page, match[1])
 			}
 		}
 	}
@@ -162,7 +162,7 @@ func TestEachThingStandsInOnePlace(t *testing.T) {
 					continue
 				}
 				if other, twice := where[match[1]]; twice {
-					t.Errorf("%s has a row in %s and one in %s, want one", match[1], other, page)
+					t.Errorf("%s: got rows in %s and %s, want one", match[1], other, page)
 				}
 				where[match[1]] = page
 			}
@@ -180,7 +180,7 @@ func TestEveryMakeTargetIsThere(t *testing.T) {
 		for _, match := range regexp.MustCompile("(?m)(?:`|^|[A-Z]=\\S+ )make ([a-z][a-z-]*)").FindAllStringSubmatch(read(t, page), -1) {
 			named++
 			if !strings.Contains(makefile, "\n"+match[1]+":") {
-				t.Errorf("%s names make %s, which isn't in the Makefile", page, match[1])
+				t.Errorf("%s: got make %s, want a target of the Makefile", page, match[1])
 			}
 		}
 	}
@@ -195,7 +195,7 @@ func TestEveryFileThatACommandNamesIsThere(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, match := range regexp.MustCompile(`(?:go run|go build -o \S+) \./(\S+?)[\s`+"`"+`]`).FindAllStringSubmatch(read(t, page), -1) {
 			if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
-				t.Errorf("%s runs ./%s, which isn't there", page, match[1])
+				t.Errorf("%s: got ./%s, want a file that exists", page, match[1])
 			}
 		}
 	}
@@ -217,7 +217,7 @@ func TestTheMapOfTheCodeNamesWhatIsThere(t *testing.T) {
 	steps, _, _ := strings.Cut(text, "What a counter does")
 	for _, file := range regexp.MustCompile("`([a-z]+\\.go)`").FindAllStringSubmatch(steps, -1) {
 		if _, err := os.Stat(filepath.Join(root, "handler/gateway", file[1])); err != nil {
-			t.Errorf("docs/architecture.md names %s as a file of the gateway: %v", file[1], err)
+			t.Errorf("docs/architecture.md: got %s as a file of the gateway, want one that exists: %v", file[1], err)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func start(t *testing.T) *gate {
 	t.Cleanup(model.Close)
 	binary := filepath.Join(t.TempDir(), "handler")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "tollgate/handler").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("go build: got error %v and %s, want the gateway", err, out)
 	}
 	port, err := azurite.FreePort()
 	if err != nil {
@@ -103,7 +103,7 @@ func (g *gate) send(method, path, key string, body, into any) int {
 	}
 	if into != nil {
 		if err := json.Unmarshal(answer, into); err != nil {
-			g.t.Fatalf("%s %s: %d %s", method, path, response.StatusCode, answer)
+			g.t.Fatalf("%s %s: got %d %s, want JSON", method, path, response.StatusCode, answer)
 		}
 	}
 	return response.StatusCode
@@ -112,7 +112,7 @@ func (g *gate) send(method, path, key string, body, into any) int {
 func (g *gate) operate(method, path string, body, into any) {
 	g.t.Helper()
 	if status := g.send(method, "/manage"+path, operatorKey, body, into); status >= 300 {
-		g.t.Fatalf("%s %s: %d", method, path, status)
+		g.t.Fatalf("%s %s: got %d, want below 300", method, path, status)
 	}
 }
 
@@ -206,12 +206,12 @@ func TestTheConsoleInABrowser(t *testing.T) {
 	command.Env = append(os.Environ(), "CHROMIUM_PATH="+chromium)
 	out, err := command.CombinedOutput()
 	if err != nil {
-		t.Errorf("%v\n%s", err, shortened(string(out), key))
+		t.Errorf("the browser's checks: got error %v and\n%s\nwant all to pass", err, shortened(string(out), key))
 	}
 	for _, view := range []string{"entry", "caller", "operator"} {
 		for _, kind := range []string{"desk-light", "desk-dark", "phone-light", "phone-dark"} {
 			if info, err := os.Stat(filepath.Join(pictures, fmt.Sprintf("%s-%s.png", view, kind))); err != nil || time.Since(info.ModTime()) > 6*time.Minute {
-				t.Errorf("no new screenshot of %s, %s", view, kind)
+				t.Errorf("got no new screenshot of %s, %s, want one", view, kind)
 			}
 		}
 	}

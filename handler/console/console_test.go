@@ -32,7 +32,7 @@ func TestThePageIsServedWithAStrictPolicy(t *testing.T) {
 		}
 		policy := h.Get("Content-Security-Policy")
 		if !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "http") {
-			t.Errorf("%s: policy %s, want a strict one", path, policy)
+			t.Errorf("%s: got the policy %s, want default-src and frame-ancestors 'none', nothing unsafe and no other host", path, policy)
 		}
 		if again := get(t, path, "If-None-Match", h.Get("ETag")); again.StatusCode != http.StatusNotModified {
 			t.Errorf("%s with its ETag: got %d, want 304", path, again.StatusCode)
@@ -52,7 +52,7 @@ func TestThePageIsServedWithAStrictPolicy(t *testing.T) {
 func TestThePageNamesNoOtherHost(t *testing.T) {
 	files, err := filepath.Glob("page/*.*")
 	if err != nil || len(files) < 5 {
-		t.Fatalf("page files %v, %v; want at least 5", files, err)
+		t.Fatalf("got page files %v and error %v, want 5 or more", files, err)
 	}
 	for _, name := range files {
 		text, err := os.ReadFile(name)
@@ -61,7 +61,7 @@ func TestThePageNamesNoOtherHost(t *testing.T) {
 		}
 		for _, word := range []string{"https://", "innerHTML", "insertAdjacentHTML", "eval(", "style=\""} {
 			if strings.Contains(string(text), word) {
-				t.Errorf("%s contains %s", name, word)
+				t.Errorf("%s: got %s in it, want it nowhere", name, word)
 			}
 		}
 	}
@@ -78,7 +78,7 @@ func TestTheChartLibraryIsThePinnedOne(t *testing.T) {
 		a, e1 := os.ReadFile(filepath.Join("page/vendor", ours))
 		b, e2 := os.ReadFile(filepath.Join(pinned, theirs))
 		if e1 != nil || e2 != nil || string(a) != string(b) {
-			t.Errorf("page/vendor/%s is not the pinned %s: run make console-vendor (%v, %v)", ours, theirs, e1, e2)
+			t.Errorf("page/vendor/%s: got another file than %s (%v, %v), want the pinned one: run make console-vendor", ours, theirs, e1, e2)
 		}
 	}
 }

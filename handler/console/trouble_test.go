@@ -30,6 +30,6 @@ func TestTheConsoleInTrouble(t *testing.T) {
 	command.Env = append(os.Environ(), "CHROMIUM_PATH="+chromium)
 	out, err := command.CombinedOutput()
 	if err != nil || len(out) > 0 {
-		t.Errorf("%v\n%.6000s", err, out)
+		t.Errorf("got error %v and\n%.6000s\nwant no findings", err, out)
 	}
 }

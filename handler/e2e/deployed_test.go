@@ -26,7 +26,7 @@ func bindingSettings(t *testing.T) (named []string) {
 	t.Helper()
 	files, err := filepath.Glob("../../functions/*/function.json")
 	if err != nil || len(files) == 0 {
-		t.Fatal("no functions", err)
+		t.Fatalf("got function files %v and error %v, want at least one", files, err)
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -48,10 +48,10 @@ func TestEverySettingOfAFunctionIsSet(t *testing.T) {
 	}
 	for _, name := range bindingSettings(t) {
 		if !strings.Contains(string(sample), `"`+name+`"`) {
-			t.Errorf("the sample lacks %s", name)
+			t.Errorf("the sample settings: got no %s, want it", name)
 		}
 		if biceptest.Take(t, deployed).Settings(t)[name] == "" {
-			t.Errorf("the deployment lacks %s", name)
+			t.Errorf("the deployment's settings: got no %s, want it", name)
 		}
 	}
 }
@@ -73,11 +73,11 @@ func TestEverySettingOfTheDeploymentIsRead(t *testing.T) {
 		return value(set[name])
 	})
 	if err != nil {
-		t.Errorf("the handler doesn't start with the deployment's settings:\n%v", err)
+		t.Errorf("the deployment's settings: got error\n%v\nwant the handler to start", err)
 	}
 	for name := range set {
 		if !slices.Contains(read, name) {
-			t.Errorf("the deployment sets %s, which nothing reads", name)
+			t.Errorf("the deployment's settings: got %s, which nothing reads, want it gone", name)
 		}
 	}
 }
@@ -111,6 +111,6 @@ func TestAnUnresolvedKeyVaultReferencePreventsTheStart(t *testing.T) {
 		"UPSTREAM_URL": "https://x.services.ai.azure.com", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 	_, err := config.Load(env(values))
 	if err == nil || !strings.Contains(err.Error(), "KEY_PEPPER is a reference to Key Vault that was not resolved") {
-		t.Errorf("got %v, want a fault: the pepper would be the reference itself", err)
+		t.Errorf("got error %v, want KEY_PEPPER reported as an unresolved Key Vault reference", err)
 	}
 }

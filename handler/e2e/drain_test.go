@@ -67,27 +67,27 @@ func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/openai/v1/chat/completions",
 			strings.NewReader(`{"model":"DeepSeek-R1","max_tokens":100,"messages":[{"role":"user","content":"x"}]}`))
 		if err != nil {
-			t.Error(err)
+			t.Errorf("got error %v, want a request", err)
 			return 0, "", ""
 		}
 		request.Header.Set("Api-Key", key)
 		request.Header.Set("Expect", "100-continue")
 		response, err := client.Do(request)
 		if err != nil {
-			t.Errorf("cut without an answer: %v", err)
+			t.Errorf("got error %v, want an answer before the connection ends", err)
 			return 0, "", ""
 		}
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
 		if err != nil {
-			t.Errorf("cut in the middle: %v", err)
+			t.Errorf("got error %v within the answer, want all of it", err)
 		}
 		return response.StatusCode, response.Header.Get("Retry-After"), string(body)
 	}
 	var calls, waiting sync.WaitGroup
 	calls.Go(func() {
 		if status, _, body := call(func() {}); status != http.StatusOK {
-			t.Errorf("the call under way: %d %s", status, body)
+			t.Errorf("the call under way: got %d %s, want 200", status, body)
 		}
 	})
 	<-working
@@ -95,7 +95,7 @@ func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 	for range queued {
 		waiting.Go(func() {
 			if status, after, body := call(func() { begun <- struct{}{} }); status != http.StatusTooManyRequests || after == "" {
-				t.Errorf("a queued call: %d, Retry-After %q: %s", status, after, body)
+				t.Errorf("a queued call: got %d, Retry-After %q and %s, want 429 with Retry-After", status, after, body)
 			}
 		})
 	}
@@ -109,6 +109,6 @@ func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 	close(finish)
 	calls.Wait()
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("ended with %v: %s", err, log.String())
+		t.Errorf("got exit %v with %s, want status 0", err, log.String())
 	}
 }

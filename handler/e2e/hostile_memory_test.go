@@ -70,7 +70,7 @@ func TestCallersCannotExhaustMemory(t *testing.T) {
 		peak, now := b.resident(t)
 		t.Logf("%s: %d MB at most so far, %d MB now", step.name, peak>>20, now>>20)
 		if peak > maxResident {
-			t.Errorf("%s: %d MB at most, want %d", step.name, peak>>20, maxResident>>20)
+			t.Errorf("%s: got a peak of %d MB, want at most %d MB", step.name, peak>>20, maxResident>>20)
 		}
 		stream.goesOn(t)
 	}
@@ -116,7 +116,7 @@ func besiege(t *testing.T, model string) *besieged {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "handler")
 	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
-		t.Fatalf("build the gateway: %v: %s", err, out)
+		t.Fatalf("go build: got error %v and %s, want the gateway", err, out)
 	}
 	port, err := azurite.FreePort()
 	if err != nil {
@@ -203,7 +203,7 @@ func (b *besieged) resident(t *testing.T) (peak, now int64) {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.pid))
 	if err != nil {
-		t.Fatalf("the gateway is gone: %v", err)
+		t.Fatalf("got error %v, want a gateway that still runs", err)
 	}
 	for line := range strings.Lines(string(status)) {
 		fields := strings.Fields(line)
@@ -228,7 +228,7 @@ func (b *besieged) follow(t *testing.T) *followed {
 	t.Helper()
 	response, err := http.DefaultClient.Do(b.request(t, b.victim, `{"model":"DeepSeek-R1","stream":true,"messages":[{"role":"user","content":"hi"}]}`))
 	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("the victim's stream: %v %v", response, err)
+		t.Fatalf("the victim's stream: got %v and error %v, want 200", response, err)
 	}
 	t.Cleanup(func() { response.Body.Close() })
 	f := &followed{events: make(chan string, 1)}

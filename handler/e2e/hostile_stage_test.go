@@ -111,7 +111,7 @@ func startHostile(t *testing.T, stored bool, settings ...string) *hostile {
 	h.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-served; err != nil {
-			t.Errorf("serve: %v", err)
+			t.Errorf("serve: got error %v, want none", err)
 		}
 	})
 	t.Cleanup(h.stop)

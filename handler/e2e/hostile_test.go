@@ -69,7 +69,7 @@ func (h *hostile) corpus(t *testing.T, file string, build func(text string) stri
 		want, request, found := strings.Cut(line, " | ")
 		status, part, _ := strings.Cut(strings.TrimSpace(want), " ")
 		if !found {
-			t.Fatalf("%s:%d: no ' | '", file, number)
+			t.Fatalf("%s:%d: got a line without ' | ', want one", file, number)
 		}
 		cases = append(cases, golden{fmt.Sprintf("%s:%d", file, number), status, part, build(h.expand(request))})
 	}
@@ -138,7 +138,7 @@ func (h *hostile) used(t *testing.T) int64 {
 	ask := func(path string) (http.Header, string) {
 		status, header, body, err := h.exchange("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nApi-Key: " + h.key + "\r\n\r\n")
 		if err != nil || status != http.StatusOK {
-			t.Fatalf("GET %s: got %d %s, %v", path, status, body, err)
+			t.Fatalf("GET %s: got %d %s and error %v, want 200", path, status, body, err)
 		}
 		return header, body
 	}
@@ -153,7 +153,7 @@ func (h *hostile) used(t *testing.T) int64 {
 	_, body := ask("/usage") // nothing was reserved yet
 	var usage struct{ Quota struct{ Used int64 } }
 	if err := json.Unmarshal([]byte(body), &usage); err != nil {
-		t.Fatalf("/usage: %s, %v", body, err)
+		t.Fatalf("GET /usage: got %s and error %v, want JSON", body, err)
 	}
 	return usage.Quota.Used
 }
@@ -196,10 +196,10 @@ func (h *hostile) check(t *testing.T, c golden) {
 		got = "closed"
 	}
 	if !slices.Contains(strings.Split(c.want, "/"), got) || !strings.Contains(body, c.part) {
-		t.Errorf("%s: got %s %.300q, %v; want %s with %q", c.where, got, body, err, c.want, c.part)
+		t.Errorf("%s: got %s %.300q and error %v, want %s with %q", c.where, got, body, err, c.want, c.part)
 	}
 	if status >= 500 && !protocol[status] {
-		t.Errorf("%s: %d of ours: %s", c.where, status, body)
+		t.Errorf("%s: got %d %s, want no error of the gateway's own but those of the protocol", c.where, status, body)
 	}
 	completed := strings.Contains(body, canaryCompletion)
 	want := int64(0)
@@ -207,18 +207,18 @@ func (h *hostile) check(t *testing.T, c golden) {
 		want = told
 	}
 	if charged := h.charged(t, func(charged int64) bool { return charged == want }); charged != want {
-		t.Errorf("%s: charged %d tokens, want %d; answer %d %.200q", c.where, charged, want, status, body)
+		t.Errorf("%s: got %d tokens charged, want %d; the answer is %d %.200q", c.where, charged, want, status, body)
 	}
 	shown := body + fmt.Sprint(header)
 	for _, secret := range []string{h.key, canaryUpstream, canaryPepper, canaryPrompt} {
 		if strings.Contains(shown, secret) {
-			t.Errorf("%s: the answer shows %s: %s", c.where, secret, shown)
+			t.Errorf("%s: got %s in the answer %s, want it nowhere", c.where, secret, shown)
 		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.faults) > 0 {
-		t.Errorf("%s: upstream: %s", c.where, strings.Join(h.faults, "; "))
+		t.Errorf("%s: got the upstream's faults %s, want none", c.where, strings.Join(h.faults, "; "))
 		h.faults = nil
 	}
 }
@@ -245,7 +245,7 @@ func TestHostileTraffic(t *testing.T) {
 		total++
 	}
 	if total < wantsAtLeast {
-		t.Errorf("%d requests, want %d or more", total, wantsAtLeast)
+		t.Errorf("got %d requests, want %d or more", total, wantsAtLeast)
 	}
 	t.Logf("%d golden requests", total)
 	h.stop() // which writes the last counters and metrics
@@ -275,17 +275,17 @@ func (h *hostile) checkModel(t *testing.T, c golden) {
 	}
 	want, charge, _ := strings.Cut(c.want, "/")
 	if got != want || !strings.Contains(text, c.part) {
-		t.Errorf("%s: got %s %.300q, %v; want %s with %q", c.where, got, text, err, want, c.part)
+		t.Errorf("%s: got %s %.300q and error %v, want %s with %q", c.where, got, text, err, want, c.part)
 	}
 	exact, wrong := strconv.ParseInt(charge, 10, 64)
 	right := func(charged int64) bool {
 		return wrong == nil && charged == exact || charge == "counted" && charged >= 1 && charged <= 200_000
 	}
 	if charged := h.charged(t, right); !right(charged) {
-		t.Errorf("%s: charged %d tokens, want %s", c.where, charged, charge)
+		t.Errorf("%s: got %d tokens charged, want %s", c.where, charged, charge)
 	}
 	if shown := text + fmt.Sprint(header); strings.Contains(shown, canaryUpstream) || strings.Contains(shown, "upstream's-own") {
-		t.Errorf("%s: the answer shows what is upstream's: %s", c.where, shown)
+		t.Errorf("%s: got the answer %s, want nothing of the upstream's own in it", c.where, shown)
 	}
 }
 
@@ -293,7 +293,7 @@ func (h *hostile) checkModel(t *testing.T, c golden) {
 func (h *hostile) searchForCanaries(t *testing.T) {
 	t.Helper()
 	if lines := strings.Count(h.log.String(), `"msg":"call"`); lines < wantsAtLeast {
-		t.Errorf("only %d calls were logged", lines)
+		t.Errorf("got %d logged calls, want %d or more", lines, wantsAtLeast)
 	}
 	places := map[string]string{"the log": h.log.String(), "the metrics": h.metrics.String()}
 	for table, rows := range h.rows(t) {
@@ -302,7 +302,7 @@ func (h *hostile) searchForCanaries(t *testing.T) {
 	for place, text := range places {
 		for _, secret := range []string{h.key, canaryPrompt, canaryCompletion, canaryUpstream, canaryPepper} {
 			if at := strings.Index(text, secret); at >= 0 {
-				t.Errorf("%s shows %s: %.300s", place, secret, text[max(0, at-150):])
+				t.Errorf("%s: got %s in %.300s, want it nowhere", place, secret, text[max(0, at-150):])
 			}
 		}
 		t.Logf("%s: %d bytes, no canary", place, len(text))

@@ -58,16 +58,16 @@ func TestSlowlorisIsGivenUp(t *testing.T) {
 			conn := h.send(t, tick.C, pieces...)
 			answer, _ := io.ReadAll(conn)
 			if took := time.Since(begun); took > 15*time.Second {
-				t.Errorf("given up after %v", took)
+				t.Errorf("got the connection closed after %v, want within 15s", took)
 			}
 			if status, _, _ := strings.Cut(strings.TrimPrefix(string(answer), "HTTP/1.1 "), " "); !slices.Contains(test.want, status) {
-				t.Errorf("answered %q, want %q", answer, test.want)
+				t.Errorf("got the answer %q, want a status of %q", answer, test.want)
 			}
 		})
 	}
 	t.Cleanup(func() {
 		if used := h.used(t); used != 0 {
-			t.Errorf("%d tokens were charged", used)
+			t.Errorf("got %d tokens charged, want 0", used)
 		}
 	})
 }
@@ -86,7 +86,7 @@ func TestASlowReaderIsCutOffAndCharged(t *testing.T) {
 		return nil
 	})
 	if charged := h.charged(t, func(charged int64) bool { return charged >= 1000 }); charged < 1000 {
-		t.Errorf("%d tokens were charged for megabytes of text", charged)
+		t.Errorf("got %d tokens charged for megabytes of text, want 1000 or more", charged)
 	}
 }
 
@@ -102,15 +102,15 @@ func TestOneConnectionServesManyCalls(t *testing.T) {
 	for i, want := range []int{200, 400, 404, 401, 200} {
 		response, err := http.ReadResponse(from, nil)
 		if err != nil {
-			t.Fatalf("call %d: %v", i, err)
+			t.Fatalf("call %d: got error %v, want an answer", i, err)
 		}
 		body, err := io.ReadAll(response.Body)
 		if response.StatusCode != want || err != nil {
-			t.Errorf("call %d: %d %s, %v; want %d", i, response.StatusCode, body, err, want)
+			t.Errorf("call %d: got %d %s and error %v, want %d", i, response.StatusCode, body, err, want)
 		}
 	}
 	if charged := h.charged(t, func(charged int64) bool { return charged == 2*told }); charged != 2*told {
-		t.Errorf("%d tokens charged, want %d", charged, 2*told)
+		t.Errorf("got %d tokens charged, want %d", charged, 2*told)
 	}
 }
 
@@ -121,10 +121,10 @@ func TestAStreamMayTakeLongerThanItsRequest(t *testing.T) {
 	conn := h.send(t, nil, h.post("/v1/chat/completions", "Connection: close\r\nApi-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
 	answer, err := io.ReadAll(conn)
 	if err != nil || !strings.Contains(string(answer), "data: [DONE]\n\n") {
-		t.Errorf("%q, %v", answer, err)
+		t.Errorf("got %q and error %v, want a stream that ends with [DONE]", answer, err)
 	}
 	if charged := h.charged(t, func(charged int64) bool { return charged == told }); charged != told {
-		t.Errorf("%d tokens charged, want %d", charged, told)
+		t.Errorf("got %d tokens charged, want %d", charged, told)
 	}
 }
 
@@ -144,6 +144,6 @@ func TestAStreamCutByTheDrainIsCharged(t *testing.T) {
 	}
 	h.stop()
 	if log := h.log.String(); !strings.Contains(log, `"outcome":"client_closed"`) || !strings.Contains(log, `"completion_tokens":`) {
-		t.Errorf("no charge was reported before the end: %s", log)
+		t.Errorf("got the log %s, want client_closed with completion_tokens before the end", log)
 	}
 }

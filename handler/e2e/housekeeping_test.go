@@ -56,15 +56,15 @@ func TestOnlyTheHostStartsHousekeeping(t *testing.T) {
 		{"Forwarded", "for=203.0.113.7"}, {"Origin", "https://example.com"}, {"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-origin"}} {
 		for _, path := range []string{"/housekeeping", "/%68ousekeeping"} {
 			if status, _, body := ask(t, http.MethodPost, url+path, timerFired, append(foreign, same...)...); status != 404 || body != strings.ReplaceAll(nothing, "/nothing-here", "/housekeeping") {
-				t.Errorf("%s with %v: %d %s; want what any other path answers: %s", path, foreign, status, body, nothing)
+				t.Errorf("%s with %v: got %d %s, want 404 as for any unknown path: %s", path, foreign, status, body, nothing)
 			}
 		}
 	}
 	if status, kind, body := ask(t, http.MethodPost, url+"/housekeeping", timerFired, same...); status != 200 || kind != "application/json" || !strings.HasPrefix(body, "{") || !strings.Contains(body, "0 failed") {
-		t.Errorf("the host: %d %s %s", status, kind, body)
+		t.Errorf("called by the host: got %d %s %s, want 200 with JSON and 0 failed", status, kind, body)
 	}
 	if status, _, body := ask(t, http.MethodPost, url+"/housekeeping", timerFired, same...); status != 200 || !strings.Contains(body, "left to another run") {
-		t.Errorf("the host, a moment later: %d %s", status, body)
+		t.Errorf("called by the host again: got %d %s, want 200 and \"left to another run\"", status, body)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestWithoutAHostHousekeepingCannotBeStarted(t *testing.T) {
 	url, key := inMemory(t, `{"id":"demo","tokensPerMinute":300}`, "PORT")
 	for _, path := range []string{"/housekeeping", "/%68ousekeeping", "//housekeeping"} {
 		if status, _, body := ask(t, http.MethodPost, url+path, timerFired, "Api-Key", key); status != 404 {
-			t.Errorf("%s: %d %s", path, status, body)
+			t.Errorf("%s: got %d %s, want 404", path, status, body)
 		}
 	}
 }

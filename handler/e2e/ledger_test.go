@@ -183,16 +183,16 @@ func TestMetricsEqualWhatWasSettledDespiteFailures(t *testing.T) {
 	t.Logf("calls by outcome: %v; tokens settled: %v; in the usage rows: %v", book.calls, book.settled, kept)
 	for _, team := range []string{"team-a", "team-b"} {
 		if metrics, _ := service.Sum("Total Tokens", "Subscription ID", team); metrics != book.settled[team] || metrics != kept[team] || metrics == 0 {
-			t.Errorf("%s: got %v tokens in metrics, %v settled and %v in the usage rows; want the same, above 0", team, metrics, book.settled[team], kept[team])
+			t.Errorf("%s: got %v tokens in metrics, want %v as settled and %v as in the usage rows, above 0", team, metrics, book.settled[team], kept[team])
 		}
 	}
 	for _, outcome := range []string{"", "client_closed", "upstream_broken", "upstream_error", "token_limit_exceeded"} {
 		if book.calls[outcome] == 0 {
-			t.Errorf("no call ended with %q: the run was not as faulty as it should be", outcome)
+			t.Errorf("got no call with the outcome %q, want one: the run was not as faulty as it should be", outcome)
 		}
 	}
 	if faults := service.Faults(); faults != nil {
-		t.Errorf("items break the schema: %v", faults)
+		t.Errorf("got schema faults %v, want none", faults)
 	}
 }
 
@@ -216,7 +216,7 @@ func keep(t *testing.T, counters *counter.Counter, history usage.Reader, key str
 		tokens += float64(row.PromptTokens + row.CompletionTokens)
 	}
 	if rows == 0 {
-		t.Errorf("%s: got no usage rows, want one or more", key)
+		t.Errorf("%s: got no usage rows, want some", key)
 	}
 	return tokens
 }

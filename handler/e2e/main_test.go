@@ -21,6 +21,6 @@ var fine = map[string]string{"KEY_PEPPER": "canary-pepper-0123456789", "UPSTREAM
 func TestWrongSettingsPreventTheStart(t *testing.T) {
 	var out, errs bytes.Buffer
 	if status := app.Run(t.Context(), env(nil), &out, &errs); status != app.ExitFailed || !strings.Contains(errs.String(), "KEY_PEPPER is missing") {
-		t.Errorf("status %d: %s", status, errs.String())
+		t.Errorf("got exit status %d and %s, want %d and \"KEY_PEPPER is missing\"", status, errs.String(), app.ExitFailed)
 	}
 }

@@ -37,7 +37,7 @@ func launch(t *testing.T, port string) storedGateway {
 	t.Cleanup(func() {
 		g.stop()
 		if strings.Contains(g.out.String(), g.key) {
-			t.Error("the log shows the key")
+			t.Error("got the key in the log, want it nowhere")
 		}
 	})
 	return g
@@ -75,10 +75,10 @@ func (g storedGateway) call(t *testing.T) (int, string) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil || !json.Valid(body) {
-		t.Fatalf("%v: %s", err, body)
+		t.Fatalf("got error %v and the body %s, want JSON", err, body)
 	}
 	if response.StatusCode == http.StatusServiceUnavailable && response.Header.Get("Retry-After") == "" {
-		t.Errorf("503 without Retry-After: %s", body)
+		t.Errorf("got 503 without Retry-After, want it: %s", body)
 	}
 	return response.StatusCode, string(body)
 }
@@ -119,7 +119,7 @@ func TestTheGatewaySurvivesAStorageOutage(t *testing.T) {
 		}
 	}
 	if err := answers(503, "directory_unavailable")(); err != nil {
-		t.Fatalf("before there is storage: %v", err)
+		t.Fatalf("before the storage starts: got %v, want 503 with directory_unavailable", err)
 	}
 	restart()
 	g.subscribe(t, emulator)

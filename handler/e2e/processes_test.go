@@ -157,7 +157,7 @@ func built(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "handler")
 	if out, err := exec.Command("go", "build", "-o", path, "..").CombinedOutput(); err != nil {
-		t.Fatalf("build the gateway: %v: %s", err, out)
+		t.Fatalf("go build: got error %v and %s, want the gateway", err, out)
 	}
 	return path
 }
@@ -195,7 +195,7 @@ func (p *process) kill(t *testing.T, signal syscall.Signal) {
 		t.Fatal(err)
 	}
 	if err := p.cmd.Wait(); err != nil && signal == syscall.SIGTERM {
-		t.Errorf("a gateway that drained ended with %v: %s", err, p.stderr.String())
+		t.Errorf("after SIGTERM: got exit %v with %s, want status 0", err, p.stderr.String())
 	}
 }
 
@@ -299,7 +299,7 @@ func compare(t *testing.T, rows []usage.Row, crowds *[4]crowd, late int64) {
 		t.Logf("minute %s: charged %6d of %d, prompt %6d, completion %6d, calls %5d, refused %5d, forfeited %5d",
 			time.Unix(row.Minute*60, 0).UTC().Format("15:04"), row.Charged, crowdLimit, row.PromptTokens, row.CompletionTokens, row.Requests, row.Refused, row.Forfeited)
 		if row.Charged > crowdLimit*(row.Minute-row.From+1) {
-			t.Errorf("%d tokens were charged in a minute of %d", row.Charged, crowdLimit)
+			t.Errorf("got %d tokens charged in a counter's minutes, want at most %d", row.Charged, crowdLimit*(row.Minute-row.From+1))
 		}
 		sum.PromptTokens += row.PromptTokens
 		sum.CompletionTokens += row.CompletionTokens
@@ -317,7 +317,7 @@ func compare(t *testing.T, rows []usage.Row, crowds *[4]crowd, late int64) {
 			told += c.told.Load()
 			doomed -= c.calls.Load()
 			if lost := c.lost.Load(); lost > 0 {
-				t.Errorf("%d callers of process %d, which lives, got no answer", lost, i+1)
+				t.Errorf("process %d, which lives: got %d calls without an answer, want none", i+1, lost)
 			}
 		}
 	}
@@ -327,18 +327,18 @@ func compare(t *testing.T, rows []usage.Row, crowds *[4]crowd, late int64) {
 	t.Logf("the three that live: rows %d, told %d; the killed: rows %d, told %d, its last calls' reservations %d; all: forfeited %d, charged %d",
 		sum.PromptTokens, told, sum.CompletionTokens, killed, late, sum.Forfeited, sum.Charged)
 	if sum.PromptTokens != told || told == 0 {
-		t.Errorf("of the three that live: rows %d, told %d", sum.PromptTokens, told)
+		t.Errorf("the three that live: got %d tokens in the rows, want %d as the callers were told, above 0", sum.PromptTokens, told)
 	}
 	if killed > sum.CompletionTokens+sum.Forfeited+late {
-		t.Errorf("of the killed: told %d, more than rows %d, forfeited %d and its last calls' reservations %d", killed, sum.CompletionTokens, sum.Forfeited, late)
+		t.Errorf("the killed process: got %d tokens told, want at most the rows' %d, the forfeited %d and its last calls' reservations %d", killed, sum.CompletionTokens, sum.Forfeited, late)
 	}
 	if sum.CompletionTokens > killed+late {
-		t.Errorf("of the killed: rows %d, more than told %d and its last calls' reservations %d", sum.CompletionTokens, killed, late)
+		t.Errorf("the killed process: got %d tokens in the rows, want at most %d told and its last calls' reservations %d", sum.CompletionTokens, killed, late)
 	}
 	if all := sum.PromptTokens + sum.CompletionTokens; all > sum.Charged || told+killed > sum.Charged {
-		t.Errorf("in full: rows %d, told %d, charged %d", all, told+killed, sum.Charged)
+		t.Errorf("all processes: got %d tokens in the rows and %d told, want at most the charged %d", all, told+killed, sum.Charged)
 	}
 	if refused := refusedOf(crowds); refused == 0 || most < crowdLimit/2 {
-		t.Errorf("the limit was not reached: charged %d, %d refused", most, refused)
+		t.Errorf("got at most %d tokens charged in a minute and %d refusals, want %d or more and a refusal", most, refusedOf(crowds), crowdLimit/2)
 	}
 }

@@ -34,7 +34,7 @@ func TestBuildCreatesWhatTheHostRuns(t *testing.T) {
 	for _, name := range []string{"host.json", "local.settings.json", "gateway/function.json", "handler"} {
 		info, err := os.Stat(filepath.Join(folder, name))
 		if err != nil || name == "handler" && info.Mode()&0o111 == 0 {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v or no execute bit, want a file, and the handler executable", name, err)
 		}
 		if name == "handler" && err == nil && info.Size() > largestHandler {
 			t.Errorf("the handler's size: got %d bytes, want at most %d: every cold start loads it", info.Size(), largestHandler)
@@ -42,7 +42,7 @@ func TestBuildCreatesWhatTheHostRuns(t *testing.T) {
 	}
 	sample, err := os.ReadFile("../../../local.settings.sample.json")
 	if copied, _ := os.ReadFile(filepath.Join(folder, "local.settings.json")); err != nil || string(copied) != string(sample) {
-		t.Errorf("the settings are not the sample's: %v", err)
+		t.Errorf("got other settings than the sample's (error %v), want a copy", err)
 	}
 }
 
@@ -55,10 +55,10 @@ func TestBuildKeepsExistingSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	if output, err := makes("build", "DIST="+folder); err != nil {
-		t.Fatal(err, output)
+		t.Fatalf("got error %v and\n%s\nwant a build", err, output)
 	}
 	if kept, err := os.ReadFile(own); err != nil || string(kept) != "my own" {
-		t.Errorf("the settings became %q: %v", kept, err)
+		t.Errorf("got the settings %q (error %v), want \"my own\" kept", kept, err)
 	}
 }
 
@@ -67,7 +67,7 @@ func TestStartExplainsHowToInstallAHost(t *testing.T) {
 	dist(t)
 	output, err := makes("start", "DIST="+t.TempDir(), "FUNC=no-such-host")
 	if err == nil || !strings.Contains(output, "no-such-host is not installed: https://learn.microsoft.com/") {
-		t.Errorf("%v: %s", err, output)
+		t.Errorf("got error %v and %s, want \"no-such-host is not installed\" with an address", err, output)
 	}
 }
 
@@ -105,14 +105,14 @@ func TestTheSameSourcesGiveTheSamePackage(t *testing.T) {
 		folder := sources(t) // whose path, times and modes differ
 		output, err := makesIn(folder, "package", "VERSION=v1.2.3-canary")
 		if err != nil || !strings.Contains(output, ".artifacts/tollgate.zip: ") {
-			t.Fatalf("%v: %s", err, output)
+			t.Fatalf("make package: got error %v and %s, want the package's path", err, output)
 		}
 		if packages[i], err = os.ReadFile(filepath.Join(folder, ".artifacts", "tollgate.zip")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if !bytes.Equal(packages[0], packages[1]) {
-		t.Error("two builds of the same sources gave different packages")
+		t.Error("two builds of the same sources: got different packages, want equal bytes")
 	}
 	archive, err := zip.NewReader(bytes.NewReader(packages[0]), int64(len(packages[0])))
 	if err != nil {
@@ -136,7 +136,7 @@ func TestTheSameSourcesGiveTheSamePackage(t *testing.T) {
 	}
 	for _, module := range info.Deps {
 		if !bytes.Contains(licences, []byte("\n"+module.Path+" "+module.Version+"\n")) {
-			t.Errorf("the licence of %s is not in the package", module.Path)
+			t.Errorf("%s: got no licence in the package, want one", module.Path)
 		}
 	}
 	built := make(map[string]string)
@@ -144,6 +144,6 @@ func TestTheSameSourcesGiveTheSamePackage(t *testing.T) {
 		built[s.Key] = s.Value
 	}
 	if built["GOOS"] != "linux" || built["GOARCH"] != "amd64" || built["CGO_ENABLED"] != "0" || built["-trimpath"] != "true" || !bytes.Contains(binary, []byte("v1.2.3-canary")) {
-		t.Errorf("the handler is built with %v", built)
+		t.Errorf("got a handler built with %v, want linux, amd64, no cgo, -trimpath and the version v1.2.3-canary", built)
 	}
 }

@@ -48,7 +48,7 @@ func TestTheArticlesTenCallsUnderAHost(t *testing.T) {
 		text, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if remaining := response.Header.Get("x-apim-remaining-tokens"); err != nil || response.StatusCode != want.status || remaining != want.remaining {
-			t.Errorf("call %d: %d with %s tokens left, not %d with %s: %v", i+1, response.StatusCode, remaining, want.status, want.remaining, err)
+			t.Errorf("call %d: got %d with %s tokens left and error %v, want %d with %s", i+1, response.StatusCode, remaining, err, want.status, want.remaining)
 		}
 		if refused := response.StatusCode == http.StatusTooManyRequests; refused != (response.Header.Get("x-apim-retry-after") != "" && response.Header.Get("Retry-After") != "") ||
 			refused && !strings.Contains(string(text), "Token limit is exceeded. Try again in ") {
@@ -82,7 +82,7 @@ func TestTheArticlesScriptUnderAHost(t *testing.T) {
 	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
 	output, err := script.CombinedOutput()
 	if err != nil || !strings.Contains(string(output), "'x-apim-remaining-tokens': '42'") || strings.Count(string(output), "status code:  429") != 8 {
-		t.Errorf("%v:\n%s", err, output)
+		t.Errorf("got error %v and\n%s\nwant a first answer with 42 tokens left and eight times 429", err, output)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestOfficialClientsUnderAHost(t *testing.T) {
 			output, err := command.Output()
 			var got struct{ Content, Error string }
 			if err != nil || json.Unmarshal(output, &got) != nil || got.Error != "" || got.Content == "" {
-				t.Errorf("%s %s: %v\n%s", client, mode, err, output)
+				t.Errorf("%s %s: got error %v and\n%s\nwant an answer", client, mode, err, output)
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func TestAStreamComesThroughTheHostEventByEvent(t *testing.T) {
 		}
 	}
 	if lines.Err() != nil || last != "data: [DONE]" {
-		t.Errorf("the stream ends with %q, %v; want data: [DONE]", last, lines.Err())
+		t.Errorf("got a stream that ends with %q (error %v), want data: [DONE]", last, lines.Err())
 	}
 }
 
@@ -175,12 +175,12 @@ func TestACallerThatLeavesIsChargedForWhatWasWritten(t *testing.T) {
 	select {
 	case <-model.left:
 	case <-time.After(patience):
-		t.Fatal("the model goes on for nobody")
+		t.Fatal("got a model that goes on after its caller left, want its call cancelled")
 	}
 	asynctest.Until(t, "the call is logged as client_closed", func() bool { _, found := h.log.call("client_closed"); return found })
 	line, _ := h.log.call("client_closed")
 	if line.Completion < 2 || line.Completion > 10 || line.Prompt == 0 { // four words
-		t.Errorf("got %d tokens of prompt and %d of completion charged, want the prompt and 2 to 10", line.Prompt, line.Completion)
+		t.Errorf("got %d tokens of prompt and %d of completion charged, want some and 2 to 10", line.Prompt, line.Completion)
 	}
 	asynctest.Until(t, "the counter has what the log says", func() bool { return h.used(t) == line.Prompt+line.Completion })
 }
@@ -233,7 +233,7 @@ func TestTheClientsAddressIsThePlatforms(t *testing.T) {
 			}
 			keys := counted(t, h.id)
 			if len(keys) != 1 || !strings.Contains(keys[0], c.want) {
-				t.Errorf("got counters %q, want one with %s", keys, c.want)
+				t.Errorf("got the counters %q, want one with %s", keys, c.want)
 			}
 		})
 	}

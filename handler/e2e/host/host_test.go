@@ -212,12 +212,12 @@ func (h *running) run(t *testing.T, program string, settings []string) {
 		case <-time.After(patience):
 			_ = command.Process.Kill()
 			<-h.exited
-			t.Error("the host did not end by itself")
+			t.Error("got a host that doesn't end by itself, want it to end")
 		}
 		text := h.log.String()
 		for _, private := range []string{h.key, secretPrompt, pepper} {
 			if strings.Contains(text, private) {
-				t.Errorf("%q is in the host's log", private)
+				t.Errorf("got %q in the host's log, want it nowhere", private)
 			}
 		}
 		if t.Failed() {
@@ -250,7 +250,7 @@ func (h *running) signal(t *testing.T, s syscall.Signal) int {
 	t.Helper()
 	pid := h.handler(t)
 	if pid == 0 {
-		t.Fatal("there is no handler")
+		t.Fatal("got no handler process, want one")
 	}
 	if err := syscall.Kill(pid, s); err != nil {
 		t.Fatal(err)

@@ -53,17 +53,17 @@ func TestALongSilenceOutlastsTheHostsIdleLimit(t *testing.T) {
 		settings: []string{"STANDIN_IDLE_SECONDS=2", "KEEP_ALIVE_INTERVAL=500ms", "UPSTREAM_TIMEOUT=1s", "SETTLE_TIMEOUT=1s"}})
 	status, text := h.answer(t, body(true))
 	if status != http.StatusOK || !strings.HasSuffix(text, "data: [DONE]\n\n") || strings.Count("\n"+text, "\n:") < 5 {
-		t.Errorf("streamed: got %d %s, want 200 with 5 comments or more and [DONE]", status, text)
+		t.Errorf("streamed: got %d %s, want 200 with 5 comments or more and [DONE] at the end", status, text)
 	}
 	asynctest.Until(t, "the stream's 18 tokens are counted", func() bool { return h.used(t) == 18 })
 	status, text = h.answer(t, body(false))
 	if status != http.StatusGatewayTimeout || !strings.Contains(text, "stream: true") {
-		t.Errorf("whole: got %d %s, want 504 that recommends stream: true", status, text)
+		t.Errorf("not streamed: got %d %s, want 504 with a hint at stream: true", status, text)
 	}
 	select {
 	case <-model.left:
 	case <-time.After(patience):
-		t.Error("the model goes on for nobody")
+		t.Error("got a model that goes on after the answer, want its call cancelled")
 	}
 }
 
@@ -92,12 +92,12 @@ func TestAKilledHandlerIsReplacedAndForgetsNothing(t *testing.T) {
 	}
 	before := h.used(t)
 	if before == 0 {
-		t.Fatal("nothing is counted")
+		t.Fatal("got no tokens counted, want some")
 	}
 	asynctest.Until(t, "storage has all that is used", func() bool { return h.stored(t) >= before })
 	h.restarted(t, h.signal(t, syscall.SIGKILL))
 	if after := h.used(t); after < 2*before { // one call before, and at least one after
-		t.Errorf("got %d tokens used after the restart and another call, want %d or more", after, 2*before)
+		t.Errorf("got %d tokens counted after %d before, want at least twice as many", after, before)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestAStreamBreaksOffWhenItsHandlerIsKilled(t *testing.T) {
 	}
 	h.signal(t, syscall.SIGKILL)
 	if rest, err := io.ReadAll(response.Body); err == nil {
-		t.Errorf("got the whole rest of the stream, want an error: %s", rest)
+		t.Errorf("got the whole stream %s, want it cut", rest)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestAHandlerToldToStopIsReplaced(t *testing.T) {
 		h.restarted(t, h.signal(t, syscall.SIGTERM))
 	}
 	if !strings.Contains(h.log.String(), `"msg":"draining"`) {
-		t.Error("it did not drain")
+		t.Error("got no draining in the log, want it")
 	}
 }
 
@@ -140,7 +140,7 @@ func TestACallThatTakesTooLongCostsTheHandler(t *testing.T) {
 	if err == nil {
 		response.Body.Close()
 		if response.StatusCode < http.StatusInternalServerError {
-			t.Errorf("the call: got %d, want 500 or more", response.StatusCode)
+			t.Errorf("got %d for the interrupted call, want 500 or above", response.StatusCode)
 		}
 	}
 	asynctest.Until(t, "another handler runs", func() bool {
@@ -189,7 +189,7 @@ func TestAnotherMethodOrPathIsAnsweredByTheGateway(t *testing.T) {
 		}
 		response.Body.Close()
 		if response.StatusCode != want || response.Header.Get("X-Request-Id") == "" {
-			t.Errorf("GET %s: got %d, request id %q; want %d and an id", path, response.StatusCode, response.Header.Get("X-Request-Id"), want)
+			t.Errorf("GET %s: got %d and request id %q, want %d with an id", path, response.StatusCode, response.Header.Get("X-Request-Id"), want)
 		}
 	}
 }
@@ -208,7 +208,7 @@ func TestTheTimerStartsHousekeepingAndNobodyElseCan(t *testing.T) {
 	response.Body.Close()
 	asynctest.Until(t, "the caller's call is in the log", func() bool { return strings.Contains(h.log.String(), `"outcome":"route_not_found"`) })
 	if response.StatusCode != http.StatusNotFound || strings.Contains(h.log.String(), `"msg":"housekeeping"`) {
-		t.Errorf("a caller gets %d, want 404 and no housekeeping in the log", response.StatusCode)
+		t.Errorf("a caller: got %d, want 404 and no housekeeping in the log", response.StatusCode)
 	}
 	response, err = http.Post(h.url+"/admin/functions/housekeeping", "application/json", strings.NewReader(`{"input":""}`))
 	if err != nil {
@@ -216,11 +216,11 @@ func TestTheTimerStartsHousekeepingAndNobodyElseCan(t *testing.T) {
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusAccepted {
-		t.Errorf("the host answers %d, want 202", response.StatusCode)
+		t.Errorf("the host's own trigger: got %d, want 202", response.StatusCode)
 	}
 	seen := regexp.MustCompile(`"level":"INFO","msg":"housekeeping","counters":[1-9]`)
 	asynctest.Until(t, "housekeeping saw the call's counter", func() bool { return seen.MatchString(h.log.String()) })
 	if status, text := h.answer(t, body(false)); status != http.StatusOK { // the host has its answer, and goes on
-		t.Errorf("got %d %s, want 200", status, text)
+		t.Errorf("after housekeeping: got %d %s, want 200", status, text)
 	}
 }

@@ -42,7 +42,7 @@ func TestPathsAndKeysPassTheHost(t *testing.T) {
 			text, err := io.ReadAll(response.Body)
 			response.Body.Close()
 			if err != nil || response.StatusCode != c.status || !strings.Contains(string(text), c.part) || response.Header.Get("Cache-Control") != "no-store" {
-				t.Errorf("%s %s with the key in %s: got %d %v %s, %v; want %d with %s", c.method, c.path, place, response.StatusCode, response.Header, text, err, c.status, c.part)
+				t.Errorf("%s %s with the key in %s: got %d %v %s and error %v, want %d with %s and Cache-Control no-store", c.method, c.path, place, response.StatusCode, response.Header, text, err, c.status, c.part)
 			}
 		}
 	}

@@ -37,17 +37,17 @@ func post(t *testing.T, c *insights.Collector, path string, lines ...string) (in
 func TestValidItemsAreKeptAndOthersReported(t *testing.T) {
 	var c insights.Collector
 	if status, body := post(t, &c, "/v2/track", metric, request); status != 200 || body != `{"itemsReceived":2,"itemsAccepted":2,"errors":[]}` {
-		t.Fatalf("got %d %s, want all items accepted", status, body)
+		t.Fatalf("got %d %s, want 200 with 2 items received and accepted", status, body)
 	}
 	if sum, count := c.Sum("Total Tokens", "API ID", "models"); sum != 467 || count != 2 || len(c.Items()) != 2 {
-		t.Errorf("got the wrong sum %v of %d values, or items %v", sum, count, c.Items())
+		t.Errorf("got a sum of %v of %d values and items %v, want 467 of 2 and 2 items", sum, count, c.Items())
 	}
 	if sum, _ := c.Sum("Total Tokens", "API ID", "openai"); sum != 0 {
 		t.Errorf("got sum %v for another API, want 0", sum)
 	}
 	status, body := post(t, &c, "/v2/track", metric, strings.Replace(metric, `"ns":"llm",`, "", 1))
 	if status != 206 || !strings.Contains(body, `"itemsAccepted":1`) || !strings.Contains(body, `"index":1,"statusCode":400`) || len(c.Faults()) != 1 {
-		t.Errorf("got %d %s, want the invalid items named", status, body)
+		t.Errorf("got %d %s and faults %v, want 206 with 1 item accepted and the item 1 refused with 400", status, body, c.Faults())
 	}
 	if status, _ := post(t, &c, "/v2/track", "{}"); status != 400 {
 		t.Errorf("with only invalid items got %d, want 400", status)
@@ -82,7 +82,7 @@ func TestEveryRuleOfTheSchemaIsChecked(t *testing.T) {
 	} {
 		line := strings.Replace(change[0], change[1], change[2], 1)
 		if line == change[0] {
-			t.Fatalf("the case %q changes nothing", name)
+			t.Fatalf("the case %q: got the line unchanged, want a change", name)
 		}
 		if _, err := insights.Read([]byte(line)); err == nil {
 			t.Errorf("%s: got no error for %s, want one", name, line)

@@ -29,7 +29,7 @@ func TestTheHeaderChoosesAnError(t *testing.T) {
 	r.Header.Set(r1sim.Header, "status=429, retry-after=1500ms")
 	e.ServeHTTP(w, r)
 	if w.Code != 429 || w.Header().Get("Retry-After") != "2" || w.Header().Get("Retry-After-Ms") != "1500" {
-		t.Errorf("got %d with headers %v, want the status and both retry headers", w.Code, w.Header())
+		t.Errorf("got %d with headers %v, want 429 with Retry-After 2 and Retry-After-Ms 1500", w.Code, w.Header())
 	}
 }
 
@@ -37,10 +37,10 @@ func TestWithoutTheHeaderTheEndpointsBehaviourApplies(t *testing.T) {
 	e := r1sim.Endpoint{Behaviour: r1sim.Behaviour{Completion: 500, NoUsage: true}}
 	_, body := ask(t, &e, "/openai/v1/chat/completions", plain)
 	if strings.Count(body, " so")+strings.Count(body, "well")+2 != 500 || strings.Contains(body, "usage") {
-		t.Errorf("%s", body)
+		t.Errorf("got %s, want an answer of 500 tokens without usage", body)
 	}
 	if _, body := ask(t, &e, "/openai/v1/chat/completions", streamed, r1sim.Header, "completion=3"); strings.Count(body, "data: ") != 3+3 || strings.Contains(body, "usage") {
-		t.Errorf("%s", body)
+		t.Errorf("got %s, want 6 events without usage", body)
 	}
 }
 
@@ -50,7 +50,7 @@ func TestFirstTokenAndPaceDelayTheStream(t *testing.T) {
 		began := time.Now()
 		_, body := ask(t, &e, "/openai/v1/chat/completions", streamed, r1sim.Header, "first-token=2m,pace=1s,completion=4")
 		if events := strings.Count(body, "data: "); time.Since(began) != 2*time.Minute+time.Duration(events-1)*time.Second {
-			t.Errorf("got %d events in %s, want the first-token time and a pace between events", events, time.Since(began))
+			t.Errorf("got %d events in %s, want 2m before the first and 1s between events", events, time.Since(began))
 		}
 	})
 }
@@ -74,7 +74,7 @@ func TestCutAfterDropsTheConnectionWithinAnAnswer(t *testing.T) {
 			t.Errorf("%s: got error %v after %s, want a broken connection", name, err, got)
 		}
 		if name == "streamed" && strings.Count(string(got), "\n\n") != 3 {
-			t.Errorf("got %s, want it cut within an event", got)
+			t.Errorf("got %s, want 3 whole events and a part of the fourth", got)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestTheExtraParametersHeaderDecidesAboutUnknownFields(t *testing.T) {
 	for header, want := range map[string]string{"": `"loc":["body","user"]`, "error": `"loc":["body","stream_options"]`, "drop": `"finish_reason":"stop"`, "pass-through": `"choices":[],`} {
 		status, body := ask(t, &e, "/models/chat/completions", extra, "Extra-Parameters", header)
 		if !strings.Contains(body, want) || (status == 200) != (header == "drop" || header == "pass-through") {
-			t.Errorf("extra-parameters %q: got the wrong answer %d %s", header, status, body)
+			t.Errorf("extra-parameters %q: got %d %s, want %q, and 200 for drop and pass-through only", header, status, body, want)
 		}
 	}
 }

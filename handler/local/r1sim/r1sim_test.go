@@ -31,7 +31,7 @@ func TestTheArticlesCallsHaveItsUsage(t *testing.T) {
 	var e r1sim.Endpoint
 	for _, want := range []string{`"completion_tokens":233,"prompt_tokens":25`, `"completion_tokens":184,"prompt_tokens":25`} {
 		if status, body := ask(t, &e, "/models/chat/completions", demo); status != 200 || !strings.Contains(body, want) || !strings.Contains(body, "u003cthink") {
-			t.Errorf("got %d %s, want %s", status, body, want)
+			t.Errorf("got %d %s, want 200 with %s and the thinking before it", status, body, want)
 		}
 	}
 }
@@ -43,7 +43,7 @@ func TestEachShapeHasItsReasoningAndUsage(t *testing.T) {
 		status, body := ask(t, &e, path, stream)
 		if status != 200 || strings.Contains(body, "reasoning_content") != reasoning || !strings.HasSuffix(body, "data: [DONE]\n\n") ||
 			!strings.Contains(body, `"finish_reason":"length"`) || !strings.Contains(body, `"completion_tokens":4`) {
-			t.Errorf("%s: got the wrong answer %d %s", path, status, body)
+			t.Errorf("%s: got %d %s, want the answer cut after 4 tokens with finish_reason length", path, status, body)
 		}
 	}
 	withOptions := strings.Replace(stream, "{", `{"stream_options":{"include_usage":true},`, 1)

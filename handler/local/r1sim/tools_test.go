@@ -47,7 +47,7 @@ func parts(t *testing.T, body string) (all []part) {
 		}
 		var p part
 		if err := json.Unmarshal([]byte(text), &p); err != nil {
-			t.Fatalf("%v: %s", err, text)
+			t.Fatalf("got error %v for %s, want JSON", err, text)
 		}
 		all = append(all, p)
 	}
