@@ -45,8 +45,8 @@ func TestAPlainChatForR1IsCountedExactly(t *testing.T) {
 // big is a long text to hide in unusual fields.
 var big = strings.Repeat("word ", 1000)
 
-// A prompt counts in whatever field it hides: by the model's own tokenizer if it is
-// at hand, by its bytes otherwise.
+// Text counts as part of the prompt whatever field it is in: by the model's tokenizer if
+// Tollgate has it, and else by its bytes.
 func TestATextCountsInWhateverFieldItHides(t *testing.T) {
 	text := int64(tokens.ForModel("gpt-4o").Count(big))
 	for name, body := range chargetest.Carriers {

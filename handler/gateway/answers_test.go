@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The pieces of answers.
+// These are pieces of answers.
 const (
 	thought  = `data: {"choices":[{"index":0,"delta":{"reasoning_content":"Let me think of the hour."}}]}` + "\n\n"
 	said     = `data: {"choices":[{"index":0,"delta":{"content":"It is late \"now\"."}}]}` + "\n\n"
@@ -23,7 +23,7 @@ const (
 	answered = `{"choices":[{"index":0,"message":{"role":"assistant","reasoning_content":"Let me think of the hour.","content":"It is late \"now\"."},"finish_reason":"stop"}],"usage":{"prompt_tokens":25,"completion_tokens":75,"total_tokens":100}}`
 )
 
-// events streams pieces, and then does what is left to do.
+// events returns a model that streams text and then calls the functions.
 func events(text string, then ...func(http.ResponseWriter, *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -31,6 +31,7 @@ func events(text string, then ...func(http.ResponseWriter, *http.Request)) http.
 	}
 }
 
+// answer returns a model that sends text and then calls the functions.
 func answer(text string, then ...func(http.ResponseWriter, *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -48,7 +49,8 @@ func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// refusing answers with a status, and pairs of header and value.
+// refusing returns a model that answers with a status, a body, and headers in pairs of name
+// and value.
 func refusing(status int, body string, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -60,7 +62,7 @@ func refusing(status int, body string, headers ...string) http.HandlerFunc {
 	}
 }
 
-// called answers with a Content-Type; empty: none.
+// called returns a model that answers with this Content-Type, or without one if kind is empty.
 func called(kind, text string, then ...func(http.ResponseWriter, *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if w.Header()["Content-Type"] = nil; kind != "" {

@@ -52,15 +52,15 @@ func openStranger(t *testing.T, limits subscription.Limits, model string, settle
 	return s
 }
 
-// answers has the endpoint answer so from now on.
+// answers sets how the endpoint answers from now on.
 func (s *stranger) answers(b r1sim.Behaviour) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next = b
 }
 
-// call makes a call, leaves after so many events if there are that many, and
-// waits until the gateway is done with it.
+// call makes a call, leaves after that number of events if the answer has so many, and
+// waits until the gateway is done with the call.
 func (s *stranger) call(t *testing.T, body string, events int) (status int) {
 	t.Helper()
 	ctx, leave := context.WithCancel(t.Context())
@@ -88,7 +88,7 @@ func (s *stranger) call(t *testing.T, body string, events int) (status int) {
 	return response.StatusCode
 }
 
-// reported waits until a chat completion is reported: then it is settled.
+// reported waits until a chat completion is reported, and so settled.
 func (s *stranger) reported(t *testing.T) {
 	t.Helper()
 	for deadline := time.After(time.Minute); ; {
@@ -130,8 +130,8 @@ func TestEveryFormOfPromptIsCharged(t *testing.T) {
 	}
 }
 
-// Under reserve: full the limit holds whatever callers send and whenever they leave. With
-// the other ways of reserving, any excess is charged, and owed.
+// Under reserve: full the limit is never exceeded, whatever callers send and whenever they
+// leave. With the other ways of reserving, any excess is charged and becomes debt.
 func TestACallerPaysWhatItUsedWhateverItDoes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it makes hundreds of calls")
@@ -157,7 +157,7 @@ func TestACallerPaysWhatItUsedWhateverItDoes(t *testing.T) {
 					}
 					if random.IntN(2) == 0 && strings.Contains(body, `"stream":true`) {
 						behaviour.HoldAfter = 4 + random.IntN(3)
-						if events = behaviour.HoldAfter; model != "DeepSeek-R1" { // whose calls are cancelled: what was on its way isn't counted
+						if events = behaviour.HoldAfter; model != "DeepSeek-R1" { // R1's calls are cancelled, and events on their way then aren't counted
 							events -= random.IntN(2)
 						}
 					}

@@ -13,7 +13,7 @@ import (
 
 const mb = 1 << 20
 
-// A waits is a holding that waits to grow in a goroutine of its own.
+// A waits is a holding that grows in a goroutine of its own, which may have to wait.
 type waits struct {
 	*holding
 	err  error
@@ -95,7 +95,7 @@ func TestWaitingForRoomTimesOut(t *testing.T) {
 
 func TestRoomIsGivenInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(32 * mb) // of which large ones take 28
+		b := newBudget(32 * mb) // large bodies may use 28 MiB of it
 		first, second := b.ask(t.Context(), "a", 14*mb, (*holding).growBody), b.ask(t.Context(), "b", 14*mb, (*holding).growBody)
 		large := b.ask(t.Context(), "c", 10*mb, (*holding).growBody)
 		later := b.ask(t.Context(), "d", 1*mb, (*holding).growBody)
@@ -120,7 +120,8 @@ func TestRoomIsGivenInOrder(t *testing.T) {
 	})
 }
 
-// One subscription may fill its half, and then waits for its own calls alone.
+// A subscription that has filled its half of the budget waits for its own calls. Others
+// still get room.
 func TestASubscriptionHoldsNoMoreThanItsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(32 * mb)
@@ -140,7 +141,7 @@ func TestASubscriptionHoldsNoMoreThanItsShare(t *testing.T) {
 
 func TestWithoutABudgetNothingIsBounded(t *testing.T) {
 	if err := newBudget(0).hold("a").growBody(t.Context(), 1<<40); err != nil {
-		t.Error(err)
+		t.Errorf("got %v for 1 TiB, want room", err)
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A carrier is a body with a place for a prompt, the $.
+// A carrier is a body in which $ marks the place of the prompt.
 type carrier struct{ name, fields string }
 
 const hi = `"messages":[{"role":"user","content":"hi"}]`
@@ -58,8 +58,8 @@ var carriers = []carrier{
 type ending struct {
 	name   string
 	stream bool
-	leaves string // when the caller leaves: after so much of the answer, or "begun" when upstream has the call
-	r1sim  string // how upstream answers
+	leaves string // the caller leaves when it has read this, or, if "begun", when upstream has the call
+	r1sim  string // the behaviour of upstream
 }
 
 var endings = []ending{
@@ -83,9 +83,9 @@ type biller struct {
 	*bench
 	endpoint *r1sim.Endpoint
 	log      lines
-	working  sync.WaitGroup // the endpoint is
-	begun    chan struct{}  // the endpoint has a call
-	behaves  atomic.Value   // of string: how it answers
+	working  sync.WaitGroup // counts the calls that the endpoint works on
+	begun    chan struct{}  // receives when the endpoint has a call
+	behaves  atomic.Value   // string: the behaviour of the endpoint
 }
 
 // openBiller opens a biller with short timeouts, whose models are as fast as their caps
@@ -160,8 +160,8 @@ func (s *biller) end(t *testing.T, body string, e ending) (status int) {
 }
 
 // Wherever in the body a caller puts its prompt, whichever model it asks, and however the
-// call ends, it pays for what the endpoint bills. Under reserve: full that never exceeds
-// the limit.
+// call ends, it is charged at least what the endpoint bills. Under reserve: full the bill
+// never exceeds the limit.
 func TestAPromptIsPaidForWhereverItIsHoweverTheCallEnds(t *testing.T) {
 	const quota = 400_000
 	big := strings.Repeat("word12", 400)

@@ -22,7 +22,7 @@ func TestCounterKeysFollowTheirTemplate(t *testing.T) {
 	} {
 		limits := subscription.Limits{CounterKey: subscription.CounterKey(template), TokensPerMinute: 1}
 		if err := limits.Validate(); err != nil {
-			t.Errorf("Validate with counterKey %s: error %v, want none", template, err)
+			t.Errorf("Validate with counterKey %s: got error %v, want none", template, err)
 		}
 		g := &Gateway{config: Config{Addresses: Addresses{FrontEnd: true}}}
 		c := &call{grant: &subscription.Grant{Subscription: subscription.Subscription{ID: "team-a"}, Tier: subscription.Tier{ID: "gold", Limits: limits}},

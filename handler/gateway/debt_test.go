@@ -96,7 +96,8 @@ func TestUselessRetriesAreDiscouraged(t *testing.T) {
 	}
 }
 
-// TestUpstreamsOwnRetryAfterIsPassedOnAlone: what it says of waiting passes as it is.
+// The endpoint's Retry-After passes unchanged. The gateway adds no header of its own that
+// says how long to wait or whether to retry.
 func TestUpstreamsOwnRetryAfterIsPassedOnAlone(t *testing.T) {
 	b := open(t, subscription.Limits{}, refusing(429, `{"error":{}}`, "Retry-After", "90"))
 	answer, _ := b.post(t, path, demo)

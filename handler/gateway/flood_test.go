@@ -7,8 +7,8 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// TestAFloodOfUnknownKeysIsTurnedAway with a status of its own and a time to come
-// back at, while who is known goes on.
+// When too many calls have unknown keys, the gateway answers 503 with Retry-After in place
+// of 401. Calls with a known key are still served.
 func TestAFloodOfUnknownKeysIsTurnedAway(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(5))
 	if known, body := b.post(t, path, demo); known.StatusCode != 200 {
@@ -33,8 +33,8 @@ func TestAFloodOfUnknownKeysIsTurnedAway(t *testing.T) {
 	}
 }
 
-// TestARefusalNamesTheSubscriptionsOwnLimit: it used to give the override's amount
-// as the tier's.
+// A refusal says whether the exceeded limit is the tier's or the subscription's own
+// override.
 func TestARefusalNamesTheSubscriptionsOwnLimit(t *testing.T) {
 	for overrides, want := range map[string]string{
 		``:                        `"tier":"demo","counterKey"`,

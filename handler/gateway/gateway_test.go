@@ -31,16 +31,16 @@ type bench struct {
 	*httptest.Server
 	key   string
 	store *memstore.Store
-	down  atomic.Bool // the counters
+	down  atomic.Bool // whether the counters can't be reached
 	log   *asynctest.Buffer
 	now   func() time.Time // the counters' clock
 
 	history *countermem.History
-	calls   atomic.Int64 // that reached upstream
+	calls   atomic.Int64 // calls that reached upstream
 	serving sync.WaitGroup
 }
 
-// logged returns the log, once it has the calls that were answered before.
+// logged waits until every answered call is logged, and returns the log.
 func (b *bench) logged() string {
 	b.serving.Wait()
 	return b.log.String()
@@ -257,7 +257,7 @@ func TestBadInputIsNamedAndCostsNothing(t *testing.T) {
 		"negative cap":  {path, `{"max_tokens":-1,"messages":[{"role":"user","content":"x"}]}`, `"param":"max_tokens"`, 400, nil},
 		"unknown model": {path, strings.Replace(demo, "DeepSeek-R1", "gpt-9", 1), "DeepSeek-R1", 404, nil},
 		"unknown route": {"/nowhere", demo, "route_not_found", 404, nil},
-		"no route":      {"/", demo, "route_not_found", 404, nil}, // the ping's path, which once answered anything
+		"no route":      {"/", demo, "route_not_found", 404, nil}, // the path of the platform's ping
 		"compressed":    {path, demo, "unsupported_content_encoding", 415, []string{"Content-Encoding", "gzip"}},
 		"too large":     {path, `{"x":"` + strings.Repeat("x", 1<<16) + `"}`, "request_too_large", 413, nil},
 		"never fits":    {path, `{"messages":[{"role":"user","content":"` + strings.Repeat("many words ", 400) + `"}]}`, "token_limit_too_small", 413, nil},

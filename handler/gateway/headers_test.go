@@ -9,8 +9,8 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// TestNoAnswerIsCachedOrSniffed: caches don't heed the headers that keys come in,
-// so a cached /usage would be another caller's.
+// Caches ignore the headers that hold the keys, so a cached /usage could be served to
+// another caller.
 func TestNoAnswerIsCachedOrSniffed(t *testing.T) {
 	status := http.StatusOK
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {

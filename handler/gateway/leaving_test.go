@@ -15,13 +15,13 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A caller that leaves pays for what was generated: never nothing, never all
-// that was reserved. Upstream hears of it.
+// A caller that leaves is charged for the prompt and the text generated so far, not for all
+// that was reserved. The call to upstream is cancelled.
 func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 	for name, test := range map[string]struct {
 		body string
 		sent func(gone func()) http.HandlerFunc // gone is called when upstream is cancelled
-		read string                             // by the caller before it leaves
+		read string                             // text that the caller reads before it leaves
 		cost charge
 	}{
 		"before the first byte":     {stream, after(events, ""), "", byPrompt},
@@ -38,7 +38,7 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 				begun, gone := make(chan struct{}), make(chan struct{})
 				model := test.sent(func() { close(gone) })
 				b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 5000}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
-					_, _ = io.Copy(io.Discard, r.Body) // what has less of a call isn't at work on it
+					_, _ = io.Copy(io.Discard, r.Body) // only a call that arrived whole costs tokens
 					close(begun)
 					model(w, r)
 				})
@@ -56,7 +56,7 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 				<-left
 				<-gone
 				line, want := log.call(t), test.cost.tokens(promptIn(t, test.body))
-				// What upstream had sent but the gateway not yet read is not counted.
+				// Text that the gateway had not read yet is not counted.
 				least := charge{prompt: true}.tokens(promptIn(t, test.body))
 				got := line.Prompt + line.Completion
 				if line.Outcome != "client_closed" || got > want || got < least || test.read != "" && got != want {
@@ -70,7 +70,7 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 	}
 }
 
-// after answers with text, and waits to be cancelled.
+// after returns a model that sends text and waits until its call is cancelled.
 func after(kind func(string, ...func(http.ResponseWriter, *http.Request)) http.HandlerFunc, text string) func(func()) http.HandlerFunc {
 	return func(gone func()) http.HandlerFunc {
 		return kind(text, func(_ http.ResponseWriter, r *http.Request) {
@@ -80,7 +80,7 @@ func after(kind func(string, ...func(http.ResponseWriter, *http.Request)) http.H
 	}
 }
 
-// leaveAfter calls, and leaves when the text has come.
+// leaveAfter makes a call and leaves when the text has arrived.
 func (b *bench) leaveAfter(ctx context.Context, body, text string, leave func()) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL+path, strings.NewReader(body))
 	if err != nil {

@@ -21,8 +21,8 @@ func longCall(bytes int, fields string) string {
 	return fmt.Sprintf(`{%s"messages":[{"role":"user","content":%q}]}`, fields, strings.Repeat("What is the time? ", bytes/18))
 }
 
-// begun makes a call and waits for its answer to begin; the caller leaves when the
-// test ends.
+// begun makes a call and waits until its answer begins. The caller leaves when the test
+// ends.
 func (b *bench) begun(t *testing.T, key, body string) *http.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(body))
@@ -113,8 +113,8 @@ func TestAnEndedCallNoLongerCounts(t *testing.T) {
 	}
 }
 
-// A stream that goes on for minutes holds none of its prompt: there is room for the
-// next, and nothing is lost for the count.
+// The gateway drops a prompt when its stream begins, so that the next call has room. The
+// prompt is still charged in full.
 func TestABodyIsDroppedOnceItsStreamHasBegun(t *testing.T) {
 	const budget = 2 << 20
 	end := make(chan struct{})
@@ -124,7 +124,7 @@ func TestABodyIsDroppedOnceItsStreamHasBegun(t *testing.T) {
 		_, _ = io.WriteString(w, stopped+finished)
 	}))
 	var streams []*http.Response
-	for range 3 { // of which two would pass the subscription's share
+	for range 3 { // two bodies at once would exceed the subscription's share
 		response := b.begun(t, b.key, body)
 		if response.StatusCode != http.StatusOK {
 			t.Fatalf("got status %d, want 200", response.StatusCode)
@@ -182,7 +182,7 @@ func TestABodyIsKeptForTheNextEndpoint(t *testing.T) {
 func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits subscription.Limits
-		want   int // to a large body that is no JSON
+		want   int // status of the answer to a large body that isn't JSON
 	}{
 		"reserve prompt": {subscription.Limits{TokensPerMinute: 100_000}, 429},
 		"reserve none":   {subscription.Limits{TokensPerMinute: 100_000, Reserve: subscription.ReserveNone}, 429},

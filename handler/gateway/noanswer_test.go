@@ -14,8 +14,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A 200 without an answer is a failure of its endpoint: another is asked, and the caller
-// pays for that one's answer.
+// A 200 without an answer is a failure of its endpoint. The gateway asks another, and the
+// caller pays for that answer.
 func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 	whole, streamed := answered, thought+said+together+finished
 	for name, test := range map[string]struct {
@@ -47,7 +47,7 @@ func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 			b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, before(t,
 				upstream.Endpoint{Name: "a", URL: serving(t, test.model), Shape: upstream.OpenAI, Priority: 1},
 				upstream.Endpoint{Name: "b", URL: serving(t, second), Shape: upstream.OpenAI, Priority: 2}), upstream.Timeouts{}, nil)
-			for range 7 { // until a is left alone, and then
+			for range 7 { // enough for a to be paused
 				response, body := b.post(t, path, test.body)
 				if response.StatusCode != 200 || body != want || response.Header.Get("x-tollgate-upstream") != "b" {
 					t.Fatalf("got %d %v %q, want b's answer", response.StatusCode, response.Header, body)
@@ -60,8 +60,7 @@ func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 	}
 }
 
-// Once text has reached the caller, its endpoint's answer is the only one, and is charged
-// once.
+// Once a part of an answer has reached the caller, the gateway asks no other endpoint.
 func TestNoOtherEndpointIsAskedOnceTheAnswerHasBegun(t *testing.T) {
 	for name, model := range map[string]http.HandlerFunc{
 		"text":       events(thought + said),
@@ -72,7 +71,7 @@ func TestNoOtherEndpointIsAskedOnceTheAnswerHasBegun(t *testing.T) {
 	} {
 		b := openWith(t, subscription.Limits{}, before(t,
 			upstream.Endpoint{Name: "a", URL: serving(t, model), Shape: upstream.OpenAI, Priority: 1},
-			upstream.Endpoint{Name: "b", URL: serving(t, func(http.ResponseWriter, *http.Request) { t.Errorf("%s: b was asked, want it left alone", name) }), Shape: upstream.OpenAI, Priority: 2}),
+			upstream.Endpoint{Name: "b", URL: serving(t, func(http.ResponseWriter, *http.Request) { t.Errorf("%s: got a call to b, want none", name) }), Shape: upstream.OpenAI, Priority: 2}),
 			upstream.Timeouts{}, nil)
 		_, _, _ = b.read(t.Context(), stream)
 	}
@@ -137,7 +136,8 @@ func TestAStreamOfAnyTypeIsPassedOnAsItArrives(t *testing.T) {
 	}
 }
 
-// A stream that has been kept alive can't be taken back: it is cut.
+// After a keep-alive comment it is too late for another status or another endpoint, so a
+// stream without an answer is cut.
 func TestAStreamThatWasKeptAliveAndHoldsNoAnswerIsCut(t *testing.T) {
 	release := make(chan struct{})
 	b, log := openLogged(t, subscription.Limits{TokenQuota: 1000, TokenQuotaPeriod: limit.Yearly}, upstream.Timeouts{KeepAlive: 50 * time.Millisecond},

@@ -108,8 +108,8 @@ func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
 	}
 }
 
-// A limit that is tried in shadow changes no answer: what is left was put on calls
-// as their cap, and cut their answers short.
+// In shadow mode a limit changes no answer: the tokens that are left don't become a call's
+// cap. MaxCompletionTokens still does.
 func TestShadowCutsNoAnswerShort(t *testing.T) {
 	for most, want := range map[int64]string{0: "", 200: "max_tokens=200"} {
 		var asked caps
@@ -160,8 +160,8 @@ func (b *bench) join(t *testing.T, id string) string {
 	return subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo"}, id)
 }
 
-// TestAForgedAddressDoesNotChangeTheCounter: 20 addresses of one network, or 40
-// in headers that no proxy set, once had a limit each.
+// A caller can't get another counter by a header that no trusted proxy set, or by another
+// address in its IPv6 network.
 func TestAForgedAddressDoesNotChangeTheCounter(t *testing.T) {
 	for name, test := range map[string]struct {
 		believed gateway.Addresses
@@ -187,7 +187,7 @@ func TestAForgedAddressDoesNotChangeTheCounter(t *testing.T) {
 
 func TestTheCounterKeyDecidesWhichCallsCountTogether(t *testing.T) {
 	var asked caps
-	for template, want := range map[string][4]string{ // left after a call of 30 by each
+	for template, want := range map[string][4]string{ // tokens left after each of four calls of 30
 		"{subscription}":       {"270", "240", "270", "240"},
 		"{client-ip}":          {"270", "270", "240", "240"},
 		"{header:X-Team}":      {"270", "240", "210", "180"},
@@ -279,7 +279,7 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 		after       subscription.Limits
 		status      int
 		left, quota string
-		other       string // left after one more call, by an instance that sees the older tier still
+		other       string // tokens left after one more call, on an instance that still has the older tier
 	}{
 		"raised":         {subscription.Limits{TokensPerMinute: 1000, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 200, "770", "1270", "655"},
 		"cut":            {subscription.Limits{TokensPerMinute: 130, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 429, "15", "1385", "15"},
@@ -287,7 +287,7 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 		"a lower quota":  {subscription.Limits{TokensPerMinute: 300, TokenQuota: 400, TokenQuotaPeriod: limit.Hourly}, 200, "70", "170", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			now := fromMinuteStart() // of all instances
+			now := fromMinuteStart() // the clock of all instances
 			store := countermem.NewAt(now, nil)
 			var counters []*counter.Counter
 			over := func(c *gateway.Config) {
@@ -297,12 +297,12 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 			model := answering(90) // a call takes 115
 			first := openWith(t, before, over, upstream.Timeouts{}, model)
 			first.post(t, path, demo)
-			if err := counters[0].Close(t.Context()); err != nil { // all that it knows is written
+			if err := counters[0].Close(t.Context()); err != nil { // writes all its charges
 				t.Fatal(err)
 			}
 			older := openWith(t, before, func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) }, upstream.Timeouts{}, model)
 			older.key = first.key
-			older.get(t, "/v1/models") // it has the tier in its directory from now on
+			older.get(t, "/v1/models") // reads the older tier into its directory
 			first.change(t, test.after)
 			newer := openWith(t, before, func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) }, upstream.Timeouts{}, model)
 			newer.key = first.key

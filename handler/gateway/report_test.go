@@ -111,8 +111,7 @@ func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
 	}
 }
 
-// The gateway's own counts of prompts, and of answers without usage, are what the
-// model reports.
+// The gateway counts prompts, and answers without usage, exactly as the model does.
 func TestTheGatewaysCountsEqualTheModelsUsage(t *testing.T) {
 	var model r1sim.Endpoint
 	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 100_000}, func(w http.ResponseWriter, r *http.Request) {
@@ -151,8 +150,8 @@ func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
 	}
 }
 
-// Upstream's own 503 is a failure of it, not a refusal by the gateway, whether or
-// not it says more.
+// A 503 of upstream's is reported as upstream's failure, not as a refusal by the gateway,
+// with and without a body.
 func TestUpstreamsOwnErrorIsNotReportedAsARefusal(t *testing.T) {
 	for _, text := range []string{"", `{"error":"theirs"}`} {
 		b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, refusing(503, text))
@@ -182,7 +181,7 @@ func TestCallsDecidedWhileTheCountersAreDownAreReported(t *testing.T) {
 		t.Errorf("while the counters are there: reported %+v, want it not degraded", c)
 	}
 	b.down.Store(true)
-	for range 100 { // the lease that is left needs no counter
+	for range 100 { // the first calls use up what the gateway has leased already
 		b.post(t, path, demo)
 		if c := reports.next(); c.Degraded {
 			return

@@ -52,7 +52,7 @@ func TestOneModelIsDescribed(t *testing.T) {
 				t.Errorf("GET %s%s: got %d %s, want the model %s", at, name, response.StatusCode, body, id)
 			}
 		}
-		for _, name := range []string{"gpt-4o", "deepseek-r1"} { // one that the tier may not use, one that isn't
+		for _, name := range []string{"gpt-4o", "deepseek-r1"} { // a model that the tier may not use, and a name that no model has
 			if response, body := b.get(t, at+name); response.StatusCode != 404 || !strings.Contains(body, "model_not_found") || !strings.Contains(body, "Name one of: DeepSeek-R1") {
 				t.Errorf("GET %s%s: got %d %s, want 404 with the models there are", at, name, response.StatusCode, body)
 			}
@@ -111,7 +111,7 @@ func TestA404SaysWhatIsServedAndHowToGetThere(t *testing.T) {
 	}
 }
 
-// TestAnthropicsClientsShowTheMessage: they take only an error whose type is at the top.
+// Anthropic's clients read only errors that have a type at the top level.
 func TestAnthropicsClientsShowTheMessage(t *testing.T) {
 	b := open(t, subscription.Limits{}, answering(1))
 	for path, headers := range map[string][]string{

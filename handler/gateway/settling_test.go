@@ -38,13 +38,13 @@ func usageOf(prompt, completion int) string {
 	return fmt.Sprintf(`data: {"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}`+"\n\n", prompt, completion, prompt+completion)
 }
 
-// When a caller leaves, its call is charged the bound at once, as the subscription's
-// next call may follow immediately, and the endpoint's usage as soon as that is known.
+// When a caller leaves, its call is charged its bound at once, because the subscription's
+// next call may follow immediately. The endpoint's usage replaces the bound when it arrives.
 func TestACallWhoseCallerLeavesIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 	whole := strings.Replace(answered, `"completion_tokens":75,"total_tokens":100`, `"completion_tokens":20020,"total_tokens":20045`, 1)
 	for name, test := range map[string]struct {
 		body, sent, rest string
-		headers          bool // are sent before the caller leaves
+		headers          bool // whether headers are sent before the caller leaves
 		want             int64
 	}{
 		"hidden tokens of a stream":         {stream, said, stopped + usageOf(9, 20020) + finished, true, 20029},
@@ -100,7 +100,7 @@ func TestACallWhoseCallerLeavesIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 	}
 }
 
-// until waits until so many tokens are used up.
+// until waits until enough reports that enough tokens are used up.
 func (b *bench) until(t *testing.T, enough func(spent int64) bool) {
 	t.Helper()
 	asynctest.Eventually(t, "enough tokens are used up", func() error {
@@ -121,8 +121,8 @@ func (l lines) chat(t *testing.T) record {
 	}
 }
 
-// If no usage follows after the caller left or the time ran out, the charge stays the
-// bound, whatever else comes: an error doesn't make it free.
+// If no usage arrives after the caller left or the time ran out, the call stays charged at
+// its bound, even if an error arrives.
 func TestOnlyUsageLowersTheChargeOfACallWhoseCallerLeft(t *testing.T) {
 	for name, then := range map[string]http.HandlerFunc{
 		"a cut":        cut,
@@ -218,7 +218,7 @@ func TestACallThatRunsOutOfTimeIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 	}
 }
 
-// Choices beyond the largest answer that is read are charged too.
+// All choices are charged, even if the answer is too large to be read.
 func TestAnAnswerThatIsTooLargeIsChargedItsBound(t *testing.T) {
 	b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 1000}, "gpt-4o", time.Second, upstream.Timeouts{},
 		answer(strings.Replace(answered, `{"choices"`, `{"choices":[{"index":7,"message":{"content":"a"},"logprobs":"`+strings.Repeat("x", upstream.MaxBody)+`"}],"c"`, 1)))
@@ -231,7 +231,7 @@ func TestAnAnswerThatIsTooLargeIsChargedItsBound(t *testing.T) {
 	}
 }
 
-// A call that has no bound is refused under reserve: full, and only there.
+// A call without a bound is refused under reserve: full only.
 func TestTheRefusalOfAnUnboundedCallNamesItsField(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveFull} {
 		b, _ := openServing(t, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 50}, "gpt-4o", 0, upstream.Timeouts{}, answer(answered))
@@ -389,7 +389,7 @@ func TestACallThatIsReadOnCountsAsConcurrent(t *testing.T) {
 		t.Errorf("while the answer is read on: got %d %s, want 429 too_many_concurrent_calls", response.StatusCode, text)
 	}
 	close(left)
-	for log.chat(t).Outcome != "client_closed" { // of which the refusal's came first
+	for log.chat(t).Outcome != "client_closed" { // skips the refused call's report, which came first
 	}
 	if response, text := b.post(t, path, body); response.StatusCode != 200 {
 		t.Errorf("afterwards: got %d %s, want 200", response.StatusCode, text)

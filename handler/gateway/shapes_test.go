@@ -66,7 +66,7 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 			}
 			var sent struct{ Model string }
 			if err := json.Unmarshal([]byte(body), &sent); err != nil || c.model != "" && sent.Model != c.model || !strings.HasSuffix(body, rest) {
-				t.Errorf("%s to %s: sent %s, want the model %q and at the end %s", from, to, body, c.model, rest)
+				t.Errorf("%s to %s: got %s sent, want the model %q and at the end %s", from, to, body, c.model, rest)
 			}
 		}
 	}
@@ -90,8 +90,7 @@ func TestAProvisionedDeploymentOverflows(t *testing.T) {
 	}
 }
 
-// Before the first byte has left, a call may go on to the next endpoint; after
-// it, never.
+// Once the gateway has sent the first byte of an answer, it asks no other endpoint.
 func TestAStreamThatHasBegunStaysWhereItIs(t *testing.T) {
 	asked := 0
 	b := openWith(t, subscription.Limits{}, before(t,
@@ -105,16 +104,16 @@ func TestAStreamThatHasBegunStaysWhereItIs(t *testing.T) {
 	}
 }
 
-// TestExtraParametersGoOnlyToEndpointsThatUnderstandThem: error and drop are for endpoints of the
-// models shape; pass-through is what the others do anyway, and what callers of their
-// APIs expect of an endpoint of the models shape too.
+// Only endpoints of the models shape understand the header, so error and drop need one.
+// The others always pass unknown fields through. Callers of their APIs expect that of an
+// endpoint of the models shape too, so the gateway asks it for pass-through.
 func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 	var got []string
 	model := func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header["Extra-Parameters"]
 		answer(answered)(w, r)
 	}
-	routes := map[string]bool{ // whether the caller's API has the header
+	routes := map[string]bool{ // by route: whether the API defines the header
 		"/models/chat/completions": true, "/openai/v1/chat/completions": false, "/v1/chat/completions": false, "/chat/completions": false,
 		"/openai/deployments/DeepSeek-R1/chat/completions": false,
 	}
@@ -145,8 +144,8 @@ func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 	}
 }
 
-// TestStreamingLibrariesReachAModelsEndpoint: their fields beyond the model inference
-// API used to be answered 422.
+// OpenAI's libraries send fields that the model inference API doesn't have. A models
+// endpoint must accept them rather than answer 422.
 func TestStreamingLibrariesReachAModelsEndpoint(t *testing.T) {
 	b := openWith(t, subscription.Limits{}, before(t, upstream.Endpoint{URL: serving(t, (&r1sim.Endpoint{}).ServeHTTP), Shape: upstream.Models, Key: secret.New(r1sim.Key)}), upstream.Timeouts{}, nil)
 	for _, field := range []string{`"stream":true,"stream_options":{"include_usage":true}`, `"n":1`, `"user":"u"`, `"store":false`, `"metadata":{}`, `"reasoning_effort":"low"`, `"parallel_tool_calls":true`} {
@@ -160,8 +159,8 @@ func TestStreamingLibrariesReachAModelsEndpoint(t *testing.T) {
 	}
 }
 
-// A cap that the endpoint drops must not count as one: with it alone the answer would
-// exceed what was reserved.
+// If the endpoint drops a cap, the gateway must send one that the endpoint obeys.
+// Otherwise the answer could exceed the reserved tokens.
 func TestADroppedCapIsIgnored(t *testing.T) {
 	for _, model := range []string{"DeepSeek-R1", "o3-mini"} {
 		var asked caps
@@ -200,7 +199,7 @@ func TestAnAnswerThatNamesNoTypeIsJSON(t *testing.T) {
 	}
 }
 
-// A base path that is the beginning of routes leaves them where they are.
+// Every route is served with and without the base path, even one that begins with it.
 func TestNoBasePathHidesARoute(t *testing.T) {
 	for _, base := range []string{"", "/inference", "/openai", "/v1", "/openai/v1", "/models"} {
 		b := openWith(t, subscription.Limits{}, func(c *gateway.Config) { c.BasePath = base }, upstream.Timeouts{}, answer(answered))

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// unhurried notes the deadlines that it is given, and what is written under each.
+// unhurried records the write deadlines it gets and the bytes written under each.
 type unhurried struct {
 	*httptest.ResponseRecorder
 	deadlines []time.Duration // from now; negative: none
@@ -30,8 +30,8 @@ func (u *unhurried) Write(p []byte) (int, error) {
 	return u.ResponseRecorder.Write(p)
 }
 
-// A caller that reads a long answer piece by piece has time for each piece. One that reads
-// nothing is given up after 30 s, because its answer takes memory.
+// A caller that reads a long answer piece by piece has time for each piece. A caller that
+// reads nothing is cut off after 30 s, because its answer takes memory.
 func TestALongAnswerIsAcceptedPieceByPiece(t *testing.T) {
 	for size, pieces := range map[int]int{100: 0, roomForAnswer: 0, roomForAnswer + 1: 1, 1 << 20: 1, 5<<20 + 1: 6} {
 		w := &unhurried{ResponseRecorder: httptest.NewRecorder()}

@@ -11,7 +11,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// The comment comes just before [DONE]; headers are sent too early for it.
+// The usage is in a comment just before [DONE], because the headers are sent before it is
+// known.
 func TestAStreamReportsItsUsageInAComment(t *testing.T) {
 	b, _ := openLogged(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, upstream.Timeouts{},
 		events(thought+said+stopped+told+finished))
@@ -30,8 +31,8 @@ func TestAStreamReportsItsUsageInAComment(t *testing.T) {
 	}
 }
 
-// A stream's headers say what remained before it, even if all of it came at once:
-// they may be on their way already, with a comment, when its end is read.
+// The headers of a stream give the tokens left before it, even if all of it arrives at once:
+// a keep-alive comment may have sent them before the end is read.
 func TestAStreamsHeadersAreLeftAloneOnceItIsRelayed(t *testing.T) {
 	for name, test := range map[string]struct {
 		text                string
@@ -49,7 +50,8 @@ func TestAStreamsHeadersAreLeftAloneOnceItIsRelayed(t *testing.T) {
 	}
 }
 
-// When a caller sees [DONE], its call has been charged, and its next meets that.
+// A call is charged before its caller gets [DONE], so that the caller's next call finds the
+// tokens used.
 func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
 	release := make(chan struct{})
 	b := open(t, subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))

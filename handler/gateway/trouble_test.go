@@ -19,16 +19,16 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// record is a call's log line, as far as these tests read it.
+// record has the fields of a call's log line that these tests read.
 type record struct {
 	Status     int
 	Outcome    string
-	Stream     *bool // nil: of no chat completion
+	Stream     *bool // nil if the call is no chat completion
 	Prompt     int64 `json:"prompt_tokens"`
 	Completion int64 `json:"completion_tokens"`
 }
 
-// lines gives a gateway's log line by line.
+// lines receives a gateway's log line by line.
 type lines chan []byte
 
 func (l lines) Write(line []byte) (int, error) {
@@ -63,8 +63,8 @@ func openLogged(t *testing.T, limits subscription.Limits, timeouts upstream.Time
 	}, timeouts, model), log
 }
 
-// spent returns how much of the quota is used, in tokens. Unlike the minute's limit, it
-// isn't reset between a call and this.
+// spent returns how much of the quota is used, in tokens. Unlike the minute's limit, the
+// quota isn't reset soon after a call.
 func (b *bench) spent(t *testing.T) int64 {
 	t.Helper()
 	var told struct{ Quota struct{ Used int64 } }
@@ -94,13 +94,13 @@ func textOf(text string) int64 {
 	return int64(count.Count())
 }
 
-// A charge is what a call must cost: the endpoint's usage, or the prompt as counted
-// plus the text that was written or the completion tokens that the endpoint reported.
+// A charge says what a call must cost: the tokens told by the endpoint, or the prompt as
+// counted plus either the text that was written or the completion tokens told.
 type charge struct {
 	told   int64
 	prompt bool
 	text   string
-	more   bool // or more: a bound, by the time it took
+	more   bool // may cost more: the bound grows with the time the call took
 }
 
 func (c charge) tokens(prompt int64) int64 {
@@ -139,7 +139,7 @@ var troubles = map[string]struct {
 	body    string
 	model   http.HandlerFunc
 	status  int
-	part    string // of the answer
+	part    string // text that the answer must contain
 	aborted bool
 	outcome string
 	cost    charge
@@ -259,13 +259,14 @@ var troubles = map[string]struct {
 	"a 500, compressed": {asked, refusing(500, "\x1f\x8b", "Content-Encoding", "gzip"), 500, "answered 500", false, "upstream_error", nothing},
 }
 
-// Whatever upstream does has a defined answer, and costs what it gave.
+// For each fault of upstream's the caller gets the right status, and pays for the tokens
+// that upstream used.
 func TestChargesAreRightWhateverUpstreamDoes(t *testing.T) {
 	for name, test := range troubles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			timeouts := upstream.Timeouts{}
-			switch { // the one that is to be over; the others are long
+			switch { // shorten the timeout that the test needs
 			case test.outcome == "upstream_silent":
 				timeouts.Idle = brief
 			case test.outcome == "upstream_timeout" && test.body == stream:
@@ -281,7 +282,7 @@ func TestChargesAreRightWhateverUpstreamDoes(t *testing.T) {
 			line, want := log.call(t), test.cost.tokens(promptIn(t, test.body))
 			got := line.Prompt + line.Completion
 			if test.cost.more {
-				want = max(want, got) // and what is used up is what was reported
+				want = max(want, got) // the tokens used up must still equal those reported
 			}
 			if line.Outcome != test.outcome || got != want {
 				t.Errorf("reported %+v, want %q and %d tokens", line, test.outcome, want)
@@ -332,7 +333,7 @@ func TestUpstreamsRetryAfterIsPassedOn(t *testing.T) {
 	}
 }
 
-// What several completions write is counted apart, and each is charged.
+// The text of each completion is counted by itself, and all are charged.
 func TestTheTextOfSeveralCompletionsIsCounted(t *testing.T) {
 	b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, upstream.Timeouts{}, events(
 		strings.ReplaceAll(said, `"index":0`, `"index":1`)+said+thought+stopped+finished))

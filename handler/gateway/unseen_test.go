@@ -64,7 +64,7 @@ func TestRunningUsageIsNotTheFinalChargeWhenTheCallerLeaves(t *testing.T) {
 		<-begun
 		<-gone
 		b.serving.Wait()
-		if spent := b.spent(t); spent < 500 { // its bound
+		if spent := b.spent(t); spent < 500 { // the bound of the call
 			t.Errorf("%s: got %d tokens used up when the caller has left, want 500 or more", name, spent)
 		}
 		close(left)
@@ -150,7 +150,7 @@ func TestTheLargerOfTwoCapsIsTheBound(t *testing.T) {
 			s := openBiller(t, subscription.Limits{TokenQuota: 1_000_000}, 20*time.Millisecond, model)
 			s.end(t, `{"model":"`+model+`",`+caps+hi+`}`, ending{r1sim: "first-token=1ms,hidden=300,cut-after=1"})
 			if billed, spent := s.endpoint.Billed(), s.spent(t); billed > spent {
-				t.Errorf("%s, %s: charged %d tokens, want the %d that were billed or more", model, caps, spent, billed)
+				t.Errorf("%s, %s: got %d tokens charged, want the %d that were billed or more", model, caps, spent, billed)
 			}
 		}
 	}
@@ -272,7 +272,7 @@ func TestAQueuedCallGetsTokensThatReadingOnGivesBack(t *testing.T) {
 		t.Fatalf("while all is reserved: got status %d, want the call to wait", code)
 	case <-begun:
 		t.Fatal("while all is reserved: got a call to the endpoint, want it to wait")
-	case <-time.After(100 * time.Millisecond): // it waits
+	case <-time.After(100 * time.Millisecond): // the call waits, as it should
 	}
 	tell()
 	told := time.Now()
@@ -281,13 +281,13 @@ func TestAQueuedCallGetsTokensThatReadingOnGivesBack(t *testing.T) {
 	}
 }
 
-// While the counters can't be reached, the charge of a call whose caller left is owed like
-// any other.
+// A call whose caller left while the counters can't be reached is charged when they are back,
+// like any other.
 func TestACallLeftWhileTheCountersAreDownIsOwed(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveNone} {
 		for _, mode := range []limit.StoreDown{limit.Degrade, limit.FailOpen} {
 			s := openBiller(t, subscription.Limits{TokenQuota: 100_000, Reserve: reserve, OnStoreDown: mode}, 30*time.Millisecond, "o3")
-			s.end(t, `{"model":"o3",`+hi+`}`, ending{}) // the counter is known
+			s.end(t, `{"model":"o3",`+hi+`}`, ending{}) // so that the gateway knows the counter
 			billed, spent := s.endpoint.Billed(), s.spent(t)
 			s.down.Store(true)
 			for range 8 {

@@ -132,7 +132,7 @@ func (mute) Rows(ctx context.Context, _ usage.Query) iter.Seq2[usage.Row, error]
 	return func(yield func(usage.Row, error) bool) {
 		select {
 		case <-ctx.Done():
-		case <-time.After(2 * time.Minute): // of tries
+		case <-time.After(2 * time.Minute): // as long as a client may retry
 		}
 		yield(usage.Row{}, errors.New("no answer"))
 	}
@@ -174,8 +174,7 @@ func (b *bench) get(t *testing.T, path string, headers ...string) (*http.Respons
 	return response, string(answer)
 }
 
-// TestEveryAuthenticatedAnswerHasLimitHeaders: those that reserve nothing used to leave
-// it out.
+// Answers to requests that reserve no tokens have the headers too.
 func TestEveryAuthenticatedAnswerHasLimitHeaders(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Daily}, answering(233))
 	b.post(t, path, demo)

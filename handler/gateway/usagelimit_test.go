@@ -63,7 +63,7 @@ func TestAllSpansTogetherNeedThreeReadsOfTheHistory(t *testing.T) {
 	})
 }
 
-// The others still get the rows, or the failure.
+// A reader that leaves doesn't cancel the reading: others still get its rows or its error.
 func TestAReadingGoesOnWhenItsFirstReaderLeaves(t *testing.T) {
 	for _, fault := range []error{nil, errors.New("down")} {
 		synctest.Test(t, func(t *testing.T) {

@@ -27,7 +27,7 @@ func TestACallQueuesForTokens(t *testing.T) {
 	foundry := httptest.NewServer(answering(275, 5))
 	defer foundry.Close()
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(20 * time.Second) // clocks begin at a minute's edge
+		time.Sleep(20 * time.Second) // virtual time starts at the beginning of a minute
 		b := newBench(t, subscription.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(50 * time.Second)}, time.Now)
 		client := newUpstream(t, upstream.Timeouts{}, upstream.Endpoint{URL: foundry.URL, Shape: upstream.OpenAI})
 		config := b.config(t, client)
@@ -57,7 +57,7 @@ func TestACallQueuesForTokens(t *testing.T) {
 			t.Errorf("a caller that leaves: got %d after %s, want 499 after a second", status, waited)
 		}
 		if err := config.Counter.Close(t.Context()); err != nil {
-			t.Error(err)
+			t.Errorf("Close: got %v, want no error", err)
 		}
 	})
 }
@@ -74,8 +74,8 @@ func TestACallThatWouldQueueTooLongIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// A prompt whose bytes fit many times over isn't counted before the call. It
-// is charged by usage all the same, and by its tokens where usage is missing.
+// A prompt whose bytes fit many times over isn't counted before the call. It is still
+// charged by usage, or by its tokens if usage is missing.
 func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 	image := strings.Replace(longPrompt, `"role":"user","content":"`, `"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.com/x"}}]},{"role":"user","content":"`, 1)
 	const usage, none = `{"choices":[],"usage":{"prompt_tokens":7000,"completion_tokens":3}}`, `{"choices":[{"message":{"role":"assistant","content":"Hi"}}]}`
@@ -88,13 +88,13 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 		"with an image": {image, usage, 7003},
 	} {
 		var b *bench
-		var held int64 // while the call is made
+		var held int64 // tokens reserved while the call is made
 		b = open(t, subscription.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
 			held = b.usage(t, "").Minute.Used
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, test.answer)
 		})
-		b.post(t, path, demo) // the counter is known from now on
+		b.post(t, path, demo) // so that the gateway knows the counter
 		before := b.usage(t, "").Minute.Used
 		response, answer := b.post(t, path, test.body)
 		if used := b.usage(t, "").Minute.Used - before; response.StatusCode != 200 || used != test.used {
@@ -106,14 +106,14 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 	}
 }
 
-// Prompts that aren't counted before the call are compared with usage all the
-// same, some of them, or a template that drifts would only show in small limits.
+// Some of the prompts that aren't counted before the call are counted afterwards and
+// compared with usage. Otherwise large limits would never show that a template has changed.
 func TestSomeUncountedPromptsAreComparedWithUsage(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"choices":[],"usage":{"prompt_tokens":225,"completion_tokens":3}}`)
 	})
-	b.post(t, path, demo) // the counter is known from now on
+	b.post(t, path, demo) // so that the gateway knows the counter
 	long := strings.Replace(demo, "Can you", strings.Repeat("word ", 200)+"Can you", 1)
 	for range 17 {
 		b.post(t, path, long)
@@ -123,11 +123,10 @@ func TestSomeUncountedPromptsAreComparedWithUsage(t *testing.T) {
 	}
 }
 
-// TestALongPromptWhoseBytesDoNotFitIsCounted: where another instance has spent
-// meanwhile what this one knew to be left, its bytes used to be refused, though
-// its tokens fit.
+// A long prompt is first bounded by its bytes. If they don't fit because another instance
+// has spent tokens meanwhile, the gateway counts the prompt, and its tokens fit.
 func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
-	now := fromMinuteStart() // of all instances
+	now := fromMinuteStart() // the clock of all instances
 	limits := subscription.Limits{TokensPerMinute: 10_000_000}
 	store := countermem.NewAt(now, nil)
 	var counters []*counter.Counter
@@ -136,33 +135,33 @@ func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
 		counters = append(counters, c.Counter)
 	}
 	first := openWith(t, limits, over, upstream.Timeouts{}, answering(5))
-	first.post(t, path, demo) // it knows of almost a whole minute's tokens
+	first.post(t, path, demo) // learns that almost a whole minute's tokens are left
 	other := openWith(t, limits, func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) }, upstream.Timeouts{}, answering(9_985_000))
 	other.key = first.key
 	other.post(t, path, demo)
-	if err := counters[1].Close(t.Context()); err != nil { // all that it knows is written
+	if err := counters[1].Close(t.Context()); err != nil { // writes all its charges
 		t.Fatal(err)
 	}
 	if response, body := first.post(t, path, longPrompt); response.StatusCode != 200 {
 		t.Errorf("got %d %s, want 200", response.StatusCode, body)
 	}
 	if got := first.usage(t, ""); got.Total.Refused != 0 || got.Total.Requests != 3 {
-		t.Errorf("%+v; want three calls and no refusal", got.Total)
+		t.Errorf("got %+v, want three calls and no refusal", got.Total)
 	}
 }
 
-// TestAnUndecidedCallHoldsNoSizeBound: calls that came while the counters could not
-// be reached used to be held for ever against what calls may pass uncounted.
+// Uncounted prompts may reserve only so much at once. A call that fails because the
+// counters can't be reached must not keep its share of that.
 func TestAnUndecidedCallHoldsNoSizeBound(t *testing.T) {
 	var b *bench
-	var held int64 // while the call is made
+	var held int64 // tokens reserved while the call is made
 	b = open(t, subscription.Limits{TokensPerMinute: 10_000_000, OnStoreDown: limit.FailClosed}, func(w http.ResponseWriter, _ *http.Request) {
 		held = b.usage(t, "").Minute.Used
 		answering(5)(w, nil)
 	})
-	b.post(t, path, demo) // the counter is known from now on
+	b.post(t, path, demo) // so that the gateway knows the counter
 	b.down.Store(true)
-	for range 10 { // more than may be held at once
+	for range 10 { // more calls than may be uncounted at once
 		if response, body := b.post(t, path, longPrompt); response.StatusCode != 503 {
 			t.Errorf("got %d %s, want 503", response.StatusCode, body)
 		}

@@ -19,7 +19,7 @@ func TestDistinctTakesLinearTime(t *testing.T) {
 	select {
 	case err := <-walked:
 		if err != nil {
-			t.Error(err)
+			t.Errorf("got %v, want no error", err)
 		}
 	case <-time.After(30 * time.Second):
 		t.Error("got no end after 30 s for half a million keys, want one within 1 s")

@@ -24,7 +24,7 @@ func decode(s *Scanner) (value any, err error) {
 		array := []any{}
 		err = s.Array(func(i int) error {
 			if i != len(array) {
-				return fmt.Errorf("element %d comes after %d others", i, len(array))
+				return fmt.Errorf("got element %d after %d others, want %d", i, len(array), len(array))
 			}
 			element, err := decode(s)
 			array = append(array, element)
@@ -305,7 +305,7 @@ func TestACopyOfAScannerReadsAgainFromThere(t *testing.T) {
 			for range 3 {
 				s = bookmark
 				if value, err := s.Value(); string(value) != `{"x":[1,{"y":2}]}` || err != nil {
-					return fmt.Errorf("got value %q of a, %v", value, err)
+					return fmt.Errorf("got value %q of a, %v; want its text each time", value, err)
 				}
 			}
 			return nil

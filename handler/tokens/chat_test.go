@@ -27,8 +27,8 @@ func TestTheArticlesChatHas25Tokens(t *testing.T) {
 	}
 }
 
-// Tool calls as the template renders them: the first call of a chat begins a list that
-// only a second call ends.
+// Tool calls as the template renders them. The first call of a chat begins a list, and only
+// a second call ends it.
 const (
 	call1 = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{\"a\":1}\n```<｜tool▁call▁end｜>"
 	call2 = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>g\n```json\n{}\n```<｜tool▁call▁end｜>"

@@ -134,7 +134,7 @@ func TestAnAnswerToACallSentBeforeThePauseDoesNotEndIt(t *testing.T) {
 		early.Go(func() {
 			response, err := p.Send(t.Context(), aCall(false))
 			if err != nil {
-				t.Error(err)
+				t.Errorf("got %v, want an answer", err)
 				return
 			}
 			response.Close()

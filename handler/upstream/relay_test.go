@@ -28,7 +28,7 @@ func gateway(t *testing.T, timeouts upstream.Timeouts, answer http.HandlerFunc) 
 	return onWire(t, func(w http.ResponseWriter, r *http.Request) {
 		response, err := client.Send(r.Context(), aCall(true))
 		if err != nil {
-			t.Error(err)
+			t.Errorf("got %v from upstream, want an answer", err)
 			return
 		}
 		defer response.Close()

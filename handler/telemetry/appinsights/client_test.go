@@ -332,7 +332,7 @@ func TestConcurrentSendsWhileClosing(t *testing.T) {
 		})
 	}
 	if err := b.Close(t.Context()); err != nil {
-		t.Error(err)
+		t.Errorf("Close: got %v, want no error", err)
 	}
 	group.Wait()
 }
