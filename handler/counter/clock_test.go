@@ -17,7 +17,7 @@ import (
 type dated struct {
 	*memstore.Store
 	answers int
-	wrong   func(answer int) time.Duration // of each, from 1
+	wrong   func(answer int) time.Duration // by how much, for each answer from 1
 }
 
 func (d *dated) date() time.Time {
@@ -35,7 +35,7 @@ func (d *dated) Swap(ctx context.Context, key string, state limit.State, version
 	return next, d.date(), err
 }
 
-// wrongTimes are by how much a clock is off.
+// wrongTimes are errors of a clock.
 var wrongTimes = []time.Duration{61 * time.Second, 90 * time.Second, 5 * time.Minute, 14 * time.Minute, 16 * time.Minute, 3 * time.Hour, 40 * 24 * time.Hour, 1e5 * time.Hour,
 	-61 * time.Second, -90 * time.Second, -14 * time.Minute, -16 * time.Minute, -3 * time.Hour, -40 * 24 * time.Hour}
 
@@ -70,7 +70,7 @@ func with(store counter.Store, history counter.History) *counter.Counter {
 	return counter.New(counter.Config{Store: store, History: history, Log: slog.New(slog.DiscardHandler)})
 }
 
-// takeAll has instances take all they get for so many minutes, and stop.
+// takeAll makes instances take all the tokens they can get for some minutes, and closes them.
 func takeAll(t *testing.T, terms counter.Terms, minutes int, instances ...*counter.Counter) (passed int64) {
 	t.Helper()
 	for range minutes * 12 {

@@ -12,31 +12,31 @@ import (
 	"tollgate/handler/limit"
 )
 
-// load is calls that arrive at random times at random instances, and take what
-// they reserved.
+// load describes calls that arrive at random times at random instances and use
+// what they reserved.
 type load struct {
 	instances int
 	perSecond float64
-	fewest    int64 // tokens a call
+	fewest    int64 // fewest tokens of a call
 	most      int64
 	limit     int64 // tokens a minute
 	minutes   int
-	killEvery time.Duration // one instance, and another takes its place; 0: never
+	killEvery time.Duration // how often one instance is killed and replaced; 0: never
 }
 
-// measured is what a load came to.
+// measured holds the measurements of a load.
 type measured struct {
 	calls, admitted, refused, failed, late int64
 	ops, conflicts                         int64
 	delays                                 []time.Duration
 	charged                                map[int64]int64 // by minute
-	over                                   int64           // tokens
-	share                                  float64         // admitted of the limit, whole minutes
+	over                                   int64           // tokens over the limit
+	share                                  float64         // admitted tokens as a part of the limit, in whole minutes
 }
 
 func (m *measured) perThousand() float64 { return 1000 * float64(m.ops) / float64(m.calls) }
 
-// perSecond is how many operations an instance makes.
+// perSecond returns how many operations an instance makes a second.
 func (m *measured) perSecond(l load) float64 {
 	return float64(m.ops) / (60 * float64(l.minutes) * float64(l.instances))
 }
@@ -49,7 +49,7 @@ func (m *measured) quantile(q float64) time.Duration {
 	return m.delays[int(q*float64(len(m.delays)-1))]
 }
 
-// run has the load come, in virtual time.
+// run runs the load in virtual time.
 func (l load) run(t *testing.T, seed uint64) (m measured) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newQuietNetwork(seed, limit.Limits{TokensPerMinute: l.limit, Version: 1})
@@ -100,7 +100,7 @@ func (l load) run(t *testing.T, seed uint64) (m measured) {
 	return m
 }
 
-// call makes one call and notes what became of it.
+// call makes one call and records its outcome.
 func (m *measured) call(n *quietInstance, tokens int64) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // those of a killed instance
@@ -112,7 +112,7 @@ func (m *measured) call(n *quietInstance, tokens int64) {
 	m.calls++
 	switch {
 	case !n.alive():
-		if r != nil { // told by the dead: it counts against the limit
+		if r != nil { // granted by a killed instance: it counts against the limit
 			m.charge(r, tokens)
 		}
 		return
@@ -136,17 +136,18 @@ func (m *measured) charge(r *counter.Reservation, tokens int64) {
 	m.charged[minute] += tokens
 }
 
-// hot is the busy subscription that the bars are set for.
+// hot returns the load of the busy subscription whose cost is bounded.
 func hot(instances, minutes int) load {
 	return load{instances: instances, perSecond: 500, fewest: 100, most: 400, limit: 500 * 250 * 60 * 10 / 12, minutes: minutes}
 }
 
-// floodOf is a hundred times the calls that a limit takes.
+// floodOf returns a load of a hundred times the calls that its limit admits.
 func floodOf(instances, minutes int) load {
 	return load{instances: instances, perSecond: 500, fewest: 100, most: 400, limit: 500 * 250 * 60 / 100, minutes: minutes}
 }
 
-// small is a limit that an instance's share is too small for a call of.
+// small returns a load whose limit gives each instance a share smaller than one
+// call.
 func small(minutes int) load {
 	return load{instances: 16, perSecond: 1.2 * 300 / 25 / 60, fewest: 25, most: 25, limit: 300, minutes: minutes}
 }

@@ -29,7 +29,7 @@ func reserve(t *testing.T, c *counter.Counter, terms counter.Terms, tokens int64
 	return r, d
 }
 
-// written waits until everything is stored and reads it.
+// written waits until everything is stored and returns the row.
 func written(t *testing.T, store counter.Store) limit.State {
 	t.Helper()
 	synctest.Wait()

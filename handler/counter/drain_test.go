@@ -64,7 +64,7 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 // TestCloseRetriesFailedWritesWithoutLongPauses so that settled tokens are written
 // soon after the store is back.
 func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
-	for _, trouble := range []time.Duration{30 * time.Second, 5 * time.Minute} { // before the stop: short and long back-offs
+	for _, trouble := range []time.Duration{30 * time.Second, 5 * time.Minute} { // how long the store was down before the stop: a short and a long back-off
 		synctest.Test(t, func(t *testing.T) {
 			var broken atomic.Bool
 			var mu sync.Mutex
@@ -148,6 +148,6 @@ func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 			t.Errorf("tokens counted as lost: got %d, want 81", lost)
 		}
 		broken.Store(false)
-		time.Sleep(time.Minute) // until the last try is over
+		time.Sleep(time.Minute) // until the last attempt is over
 	})
 }

@@ -24,8 +24,8 @@ type faultyNetwork struct {
 
 	mu     sync.Mutex
 	random *rand.Rand
-	late   sync.WaitGroup // messages that are still on their way
-	ops    int            // of tables
+	late   sync.WaitGroup // messages still under way
+	ops    int            // operations on tables
 	// faults is the number of operations in a thousand that meet a fault.
 	faults int
 	// fastest and slowest bound an operation's time.
@@ -49,7 +49,7 @@ func (w *faultyNetwork) half() time.Duration {
 	return time.Duration(w.between(int64(w.fastest), int64(w.slowest))) / 2
 }
 
-// rows is a history, which holds writers to never changing a row.
+// rows is a history that records whether a row was ever changed.
 type rows struct {
 	mu      sync.Mutex
 	closed  map[rowKey]limit.Closed
@@ -73,7 +73,7 @@ func (r *rows) PutClosed(_ context.Context, key, epoch string, row limit.Closed)
 	return nil
 }
 
-// sum adds all rows up.
+// sum adds up all rows.
 func (r *rows) sum() (all limit.Closed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,12 +110,12 @@ type faultyLink struct {
 	skew time.Duration
 
 	mu     sync.Mutex
-	dead   *memstore.Store // where a killed instance's operations go
-	paused time.Time       // until when nothing comes or goes
+	dead   *memstore.Store // receives a killed instance's operations
+	paused time.Time       // until then, nothing is sent or received
 }
 
-// kill cuts an instance off for good: nothing that it does from now on has
-// any effect. What it has sent may still arrive.
+// kill cuts an instance off for good: its later operations have no effect, but
+// messages that it has sent may still arrive.
 func (l *faultyLink) kill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -137,8 +137,8 @@ func (l *faultyLink) where() (store *memstore.Store, dead bool, pause time.Durat
 	return l.network.store, false, time.Until(l.paused)
 }
 
-// through does an operation on the store, and returns its answer unless a
-// fault prevents it.
+// through runs an operation on the store, and returns its answer unless a fault
+// prevents it.
 func (l *faultyLink) through(ctx context.Context, do func(*memstore.Store) error) error {
 	w := l.network
 	store, dead, pause := l.where()
@@ -175,12 +175,12 @@ func (l *faultyLink) through(ctx context.Context, do func(*memstore.Store) error
 	return err
 }
 
-// later does an operation some time after its caller has given up.
+// later runs an operation some time after its caller has given up.
 func (l *faultyLink) later(store *memstore.Store, do func(*memstore.Store) error) {
 	after := time.Second + time.Duration(l.network.between(0, int64(4*time.Second)))
 	l.network.late.Go(func() {
 		time.Sleep(after)
-		_ = do(store) // nobody hears the answer
+		_ = do(store) // no one receives the answer
 	})
 }
 
@@ -227,7 +227,7 @@ func (l *faultyLink) PutClosed(ctx context.Context, key, epoch string, row limit
 	})
 }
 
-// date is what the service's Date header says, in whole seconds.
+// date returns the time of the service's Date header, in whole seconds.
 func (l *faultyLink) date() time.Time { return time.Now().Add(l.skew).Truncate(time.Second) }
 
 // A faultyInstance is one instance of the gateway.
@@ -240,7 +240,7 @@ type faultyInstance struct {
 	ends   []end // of calls
 }
 
-// end is that of a call which had so many tokens reserved.
+// end is the end of a call that had reserved tokens.
 type end struct {
 	at       time.Time
 	reserved int64
@@ -257,12 +257,12 @@ func (w *faultyNetwork) instance(skew time.Duration) *faultyInstance {
 	return &faultyInstance{link: l, Counter: counter.New(counter.Config{Store: l, History: l, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})}
 }
 
-// unreportedFor bounds how long an end of a call may have gone unwritten where
-// operations fail.
+// unreportedFor bounds how long a call's end may stay unwritten while operations
+// fail.
 const unreportedFor = 30 * time.Second
 
-// kill ends an instance as SIGKILL does, and tells what calls had reserved whose
-// end it may not have written.
+// kill ends an instance as SIGKILL does, and returns the reservations of calls
+// whose end it may not have written.
 func (m *faultyInstance) kill() (unreported int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -282,7 +282,7 @@ func (m *faultyInstance) gone() bool {
 	return m.killed
 }
 
-// close ends an instance in good order; a killed one leaves its bubble.
+// close closes an instance and expects no error.
 func (m *faultyInstance) close(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// figuresFile is where make bench-counters wants the figures.
+// figuresFile is the file that make bench-counters writes figures to.
 var figuresFile = os.Getenv("FIGURES")
 
 func figure(t *testing.T, name string, value any) {

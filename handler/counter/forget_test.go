@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// manyKeys has a call of so many tokens ask for each of so many counters.
+// manyKeys makes a call for so many tokens on each of so many counters.
 func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, tokens int64) {
 	t.Helper()
 	for i := range keys {
@@ -36,7 +36,7 @@ func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 			time.Sleep(2 * time.Minute)
 			manyKeys(t, c, strconv.Itoa(i)+"later", 1000, 1)
 		}
-		if got := c.Remembered(); got > 10_000 { // where there are fewer, a new one has none forgotten
+		if got := c.Remembered(); got > 10_000 { // below 10,000, a new counter evicts none
 			t.Errorf("counters remembered: got %d, want at most 10,000", got)
 		}
 		if err := c.Close(t.Context()); err != nil {
@@ -83,7 +83,7 @@ func TestCountersAreNotFlushedForEvictionWhileTheStoreIsDown(t *testing.T) {
 		before := c.Stats().Reads
 		manyKeys(t, c, "new", 1, 301)
 		time.Sleep(time.Minute)
-		if got := c.Stats().Reads - before; got > 1 { // the new one's own
+		if got := c.Stats().Reads - before; got > 1 { // the new counter's own read
 			t.Errorf("reads of the store for a new counter: got %d, want at most 1", got)
 		}
 		broken.Store(false)

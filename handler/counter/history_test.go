@@ -14,7 +14,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// silent is a history that gives no answer.
+// silent is a history that never answers.
 type silent struct{}
 
 func (silent) PutClosed(ctx context.Context, _, _ string, _ limit.Closed) error {

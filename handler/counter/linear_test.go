@@ -19,7 +19,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// What callers do to a counter, and what comes of it.
+// Operations of callers on a counter, and their results.
 type (
 	deed struct {
 		kind   string // reserve, settle, probe; leave and vanish are a call that was not decided
@@ -37,9 +37,9 @@ type (
 
 const linearLimit = 300
 
-// step is what a counter without any instances, leases or store would answer.
-// alone says that refusals must be exact: where others have leases, tokens may
-// be refused here that lie there unspent.
+// step returns what a single counter without instances, leases or a store would
+// answer. alone says that refusals must be exact: if other instances hold leases,
+// a call may be refused although unspent tokens are leased to them.
 func (w ideal) step(d deed, granted, alone bool) []any {
 	fits := w.charged+d.tokens <= linearLimit
 	switch {
@@ -119,7 +119,7 @@ func (w lossyStore) Swap(ctx context.Context, key string, state limit.State, ver
 	return version, date, err
 }
 
-// history is what callers saw, in the order in which they saw it.
+// history records operations in the order in which callers saw them.
 type history struct {
 	mu   sync.Mutex
 	ops  []porcupine.Operation
@@ -133,11 +133,11 @@ func (h *history) add(client int, d deed, granted bool, call, back int64) {
 	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: d, Output: granted, Call: call, Return: back})
 }
 
-// never is when what nobody waits for has happened at the latest.
+// never is the latest time at which an operation that no one waits for takes effect.
 const never = 1 << 40
 
-// gone notes a call that was not decided: it may hold its tokens until, some
-// time later, they are given back.
+// gone records a call that was not decided: it may hold its tokens until, some
+// time later, they are returned.
 func (h *history) gone(client int, tokens, call int64) {
 	h.mu.Lock()
 	bit := uint64(1) << h.left
@@ -147,7 +147,7 @@ func (h *history) gone(client int, tokens, call int64) {
 	h.add(client+1000, deed{kind: "vanish", tokens: tokens, caller: bit}, false, call, never)
 }
 
-// reserve makes a call's decision and notes it.
+// reserve makes a call and records its decision.
 func (h *history) reserve(ctx context.Context, c *counter.Counter, client int, kind string, tokens int64) *counter.Reservation {
 	call := h.tick.Add(1)
 	r, d, err := c.Reserve(ctx, "key", minute, limit.Ask{Tokens: tokens})
@@ -159,7 +159,8 @@ func (h *history) reserve(ctx context.Context, c *counter.Counter, client int, k
 	return r
 }
 
-// caller makes calls one after the other, and leaves some before they are decided.
+// caller makes calls one after the other, and gives some up before they are
+// decided.
 func (h *history) caller(c *counter.Counter, client int, random *rand.Rand) {
 	for range 7 {
 		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
@@ -193,12 +194,12 @@ func (h *history) settle(r *counter.Reservation, client int, random *rand.Rand) 
 	h.add(client, deed{kind: "settle", tokens: tokens, used: used}, true, call, h.tick.Add(1))
 }
 
-// record has callers of so many instances make calls, and, when all have gone
-// quiet, has each instance ask for what is left, and for one token more.
+// record has callers of several instances make calls. When they are done, each
+// instance is asked for all that is left and for one token more.
 func record(t *testing.T, seed uint64, instances int, blind bool) *history {
 	h := &history{}
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(5 * time.Second) // clocks begin at a minute's edge
+		time.Sleep(5 * time.Second) // clocks begin at the start of a minute
 		random := rand.New(rand.NewPCG(seed, 0))
 		store := lossyStore{memstore.New(nil), random, &sync.Mutex{}, 0.1, blind}
 		counters := make([]*counter.Counter, instances)
@@ -211,7 +212,7 @@ func record(t *testing.T, seed uint64, instances int, blind bool) *history {
 			}
 		}
 		callers.Wait()
-		time.Sleep(20 * time.Second) // leases that nobody uses have gone back
+		time.Sleep(20 * time.Second) // unused leases have been returned
 		for i, c := range counters {
 			standing, err := c.Standing(t.Context(), "key", minute)
 			if err != nil {

@@ -10,9 +10,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// naive has the load come to gateways without leases: each call reads the
-// counter and writes it back under its ETag, before the model is called and
-// again after it, and tries again after a random pause until 2 s are over.
+// naive runs the load on gateways without leases: each call reads the counter and
+// writes it back under its ETag, before the model is called and again after it.
+// After a conflict it tries again after a random pause, for 2 s at most.
 func (l load) naive(t *testing.T, seed uint64) (m measured) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newQuietNetwork(seed, limit.Limits{TokensPerMinute: l.limit, Version: 1})
@@ -44,8 +44,8 @@ func (l load) naive(t *testing.T, seed uint64) (m measured) {
 	return m
 }
 
-// swapOnce charges tokens where there are any, in a loop of reads and writes.
-// It has failed where 2 s were not enough.
+// swapOnce charges tokens if the counter has them, in a loop of reads and writes.
+// It is not ok if it didn't succeed within 2 s.
 func (n *quietInstance) swapOnce(t *testing.T, tokens int64) (admitted, ok bool) {
 	for began := time.Now(); time.Since(began) < 2*time.Second; time.Sleep(rand.N(100 * time.Millisecond)) {
 		state, version, _, err := n.Load(t.Context(), "key")

@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// breakable is a store that can be broken, and an instance of it.
+// breakable returns a store that can be broken, and an instance that uses it.
 func breakable() (store *memstore.Store, broken *atomic.Bool, c *counter.Counter) {
 	broken = new(atomic.Bool)
 	store = memstore.New(func(string) (bool, error) {
@@ -36,7 +36,7 @@ func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
 		broken.Store(true)
 		var granted []*counter.Reservation
-		for range 10 { // of 25% of the limit, where nothing is known of others
+		for range 10 { // 25% of the limit, because no other instance is known
 			r, d := reserve(t, c, terms, 30)
 			if !d.Degraded {
 				t.Errorf("a call without the store: got %+v, want it degraded", d)
@@ -93,7 +93,7 @@ func TestTheFirstMinutesShareIsOfTheTokensLeft(t *testing.T) {
 	})
 }
 
-// passed makes calls of 30 tokens, a hundred in all, and tells what passed of them.
+// passed makes a hundred calls of 30 tokens and returns the tokens granted.
 func passed(t *testing.T, c *counter.Counter, terms counter.Terms) (tokens int64) {
 	t.Helper()
 	for range 100 {
@@ -113,7 +113,7 @@ func TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute(t *testing.
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
 		broken.Store(true)
 		for range 3 {
-			c.Known("key") // as the gateway asks for an answer's headers
+			c.Known("key") // as the gateway does for an answer's headers
 			if got := passed(t, c, terms); got != 90 {
 				t.Errorf("tokens admitted: got %d, want 90 of the quarter of 400", got)
 			}
@@ -136,7 +136,7 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits limit.Limits
 		seen   bool
-		want   int64 // may pass in three minutes
+		want   int64 // tokens admitted in three minutes
 	}{
 		"a quota alone":              {limit.Limits{Quota: 1000, Period: limit.Daily}, true, 960},
 		"a quota alone, never seen":  {limit.Limits{Quota: 1000, Period: limit.Daily}, false, 240},
@@ -156,7 +156,7 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 					sum = 30
 				}
 				broken.Store(true)
-				under, d := reserve(t, c, terms, 30) // a call that goes on all the while
+				under, d := reserve(t, c, terms, 30) // lasts as long as the outage
 				if under == nil || !d.Degraded {
 					t.Fatalf("a call without the store: got %+v, want it granted, degraded", d)
 				}
@@ -269,7 +269,7 @@ func TestAMinutesShareIsGivenOnlyOnce(t *testing.T) {
 			r, _ := reserve(t, one, terms, 30)
 			defer r.Cancel()
 		}
-		others.down.Store(true) // it counts as alive for a while
+		others.down.Store(true) // it still counts as alive for a while
 		time.Sleep(2 * time.Second)
 		store.down.Store(true)
 		got := passed(t, c, terms)
@@ -287,11 +287,11 @@ func TestAMinutesShareIsGivenOnlyOnce(t *testing.T) {
 	})
 }
 
-// fading is a store that is down, but for some reads.
+// fading is a store that is down, except for the next few reads.
 type fading struct {
 	*memstore.Store
 	down  atomic.Bool
-	loads atomic.Int64 // that succeed all the same
+	loads atomic.Int64 // reads that still succeed
 }
 
 func (f *fading) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {

@@ -50,7 +50,7 @@ func TestARaisedTierRetriesQueuedCallsAtOnce(t *testing.T) {
 		began := time.Now()
 		raised := terms
 		raised.TokensPerMinute, raised.Version = 200, 2
-		for _, asked := range []counter.Terms{terms, raised} { // the second is told what the first has had read
+		for _, asked := range []counter.Terms{terms, raised} { // the second gets what the first has read
 			if _, err := c.Standing(t.Context(), "key", asked); err != nil {
 				t.Error(err)
 			}

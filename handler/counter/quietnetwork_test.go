@@ -36,7 +36,7 @@ func newQuietNetwork(seed uint64, limits limit.Limits) *quietNetwork {
 	return &quietNetwork{terms: counter.Terms{Limits: limits}, shared: memstore.New(nil), random: rand.New(rand.NewPCG(seed, 1))}
 }
 
-// below returns a random number from 0.
+// below returns a random number from 0 to n-1.
 func (r *quietNetwork) below(n int64) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -65,7 +65,7 @@ func TestARaiseWithoutTheStoreIsChargedLater(t *testing.T) {
 		store, broken, c := breakable()
 		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400, Quota: 4000, Period: limit.Daily})
 		broken.Store(true)
-		r, d := reserve(t, c, terms, 30) // of a quarter
+		r, d := reserve(t, c, terms, 30) // of a quarter of the limit
 		if r == nil || !d.Degraded {
 			t.Fatalf("a call without the store: got %+v, want it granted, degraded", d)
 		}
@@ -104,9 +104,9 @@ func TestARaiseSurvivesLostAnswers(t *testing.T) {
 			r, _ := reserve(t, c, minute, 25)
 			lose = true
 			r.Raise(1000)
-			synctest.Wait() // the write is in doubt
+			synctest.Wait() // the answer to the write is lost
 			if other, _ := reserve(t, instance(store), minute, 1); other != nil {
-				other.Cancel() // it makes a write that didn't land void
+				other.Cancel() // its write voids the lost one, unless that was applied
 			}
 			r.Settle(limit.Usage{PromptTokens: 40})
 			time.Sleep(20 * time.Second)

@@ -50,8 +50,7 @@ func TestRecentReturnsMinutesMissingInTheHistory(t *testing.T) {
 	})
 }
 
-// behind is a store whose clock is behind this machine's, and which counts what
-// is read of it.
+// behind is a store whose clock is behind this machine's. It counts its reads.
 type behind struct {
 	*memstore.Store
 	by    time.Duration

@@ -34,7 +34,7 @@ func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
 		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
 			t.Errorf("a call to a row of a later release: got %v, want ErrUnavailable", err)
 		}
-		time.Sleep(time.Minute) // it is left alone at last
+		time.Sleep(time.Minute) // until it is no longer tried
 		if !strings.Contains(log.String(), counter.ErrNewer.Error()) || !strings.Contains(log.String(), "counter=key") {
 			t.Errorf("log: got %s, want %q and the counter's key", log.String(), counter.ErrNewer)
 		}
@@ -55,7 +55,7 @@ func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
 		}
 		r.Settle(limit.Usage{PromptTokens: 25})
 		time.Sleep(time.Minute)
-		store.later.Store(false) // it was brought back to this release
+		store.later.Store(false) // the row is written by this release again
 		time.Sleep(time.Minute)
 		if lines := strings.Count(log.String(), counter.ErrNewer.Error()); lines != 1 {
 			t.Errorf("lines of the log: got %d, want 1: %s", lines, log.String())
@@ -100,7 +100,7 @@ func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first.Settle(limit.Usage{PromptTokens: 40}) // whose refund is void
+		first.Settle(limit.Usage{PromptTokens: 40}) // the refund is void: the counter was deleted
 		time.Sleep(limit.Horizon(1))
 		if s := written(t, store); s.Happened.PromptTokens != 40 || s.Spent != 0 {
 			t.Errorf("the new counter: got %d tokens counted and %d charged, want 40 and 0", s.Happened.PromptTokens, s.Spent)
@@ -159,7 +159,7 @@ func TestACancelledFlushDoesNotCountAsAStoreFailure(t *testing.T) {
 	}
 }
 
-// obedient is a store that reads nothing once its caller doesn't want to know.
+// obedient is a store whose reads fail once their context is cancelled.
 type obedient struct{ *memstore.Store }
 
 func (o obedient) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {

@@ -11,10 +11,10 @@ import (
 	"tollgate/handler/limit"
 )
 
-// rival is a store in which another writer gets in before the next swaps.
+// rival is a store in which another writer comes before each of the next swaps.
 type rival struct {
 	*memstore.Store
-	before int // so many swaps
+	before int // number of swaps left that another writer precedes
 }
 
 func (r *rival) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {

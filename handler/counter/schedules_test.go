@@ -17,8 +17,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// schedule is a run of instances that share one counter in full reservation,
-// with faults, and what its calls were told.
+// schedule is a run with faults of instances that share one counter in full
+// reservation, and what their calls settled.
 type schedule struct {
 	*faultyNetwork
 	t         *testing.T
@@ -26,15 +26,15 @@ type schedule struct {
 	instances []*faultyInstance
 	calls     sync.WaitGroup
 
-	told      limit.Usage // by settlements of instances that were alive
+	told      limit.Usage // settled by instances that were alive
 	settled   int64       // calls
 	unsettled int64       // tokens that calls of killed instances had reserved
 	net       map[int64]int64
 	kills     int
 }
 
-// draw makes a schedule of a seed: most have few instances and small limits,
-// where every token is fought for.
+// draw returns the schedule of a seed. Most have few instances and small limits,
+// so that they compete for tokens.
 func draw(t *testing.T, seed uint64) *schedule {
 	s := &schedule{faultyNetwork: newFaultyNetwork(seed), t: t, net: make(map[int64]int64)}
 	n := s.between(1, 8)
@@ -65,16 +65,16 @@ func draw(t *testing.T, seed uint64) *schedule {
 	return s
 }
 
-// plan is what a call does: after a time it asks, holds, and settles what it uses.
+// plan is one call: when it asks, how long it holds its reservation, and what it uses.
 type plan struct {
 	after, hold time.Duration
 	ask, use    int64
 	cancel      bool
-	raise       int64         // what it is charged once it was held, until it is settled; 0: no more
-	raised      time.Duration // how long it is
+	raise       int64         // what it is raised to before it is settled; 0: it isn't raised
+	raised      time.Duration // how long the raise lasts
 }
 
-// call makes one, holds its reservation for a while and settles it.
+// call makes one call, holds its reservation for a while and settles it.
 func (s *schedule) call(m *faultyInstance, p plan) {
 	ask, use := p.ask, p.use
 	time.Sleep(p.after)
@@ -125,7 +125,7 @@ func (s *schedule) charge(window, tokens int64) {
 // quota's period.
 func (s *schedule) crosses() bool { return s.seed%6 == 1 }
 
-// run has callers and mishaps go on for about two minutes, and then peace.
+// run runs callers and faults for about two minutes, then neither.
 func (s *schedule) run() {
 	time.Sleep(10 * time.Minute) // a bubble's time begins at midnight
 	if s.crosses() {
@@ -139,7 +139,7 @@ func (s *schedule) run() {
 		after, hold := time.Duration(s.between(0, span)), time.Duration(s.between(0, int64(9*time.Second)))
 		use, cancel := s.between(0, ask), s.between(0, 9) == 0
 		p := plan{after: after, hold: hold, ask: ask, use: use, cancel: cancel}
-		if s.between(0, 9) == 0 { // the caller leaves: it is charged a bound until upstream tells
+		if s.between(0, 9) == 0 { // the caller leaves: it is charged a bound until upstream reports its usage
 			p.raise, p.raised = s.between(ask, 2*s.terms.TokensPerMinute), time.Duration(s.between(0, int64(40*time.Second)))
 		}
 		s.calls.Go(func() { s.call(m, p) })
@@ -175,9 +175,9 @@ func (s *schedule) run() {
 	synctest.Wait()
 }
 
-// flush closes the counter's last minute, long after.
+// flush closes the counter's last minute when it is long over.
 func (s *schedule) flush() limit.State {
-	time.Sleep(7 * time.Minute) // the last minute may be one that is to come, by a clock that is ahead
+	time.Sleep(7 * time.Minute) // the last minute may lie ahead, if a clock ran ahead
 	janitor := s.instance(0)
 	defer janitor.close(s.t)
 	if _, err := janitor.FlushIdle(context.Background(), "key"); err != nil {
@@ -190,45 +190,45 @@ func (s *schedule) flush() limit.State {
 	return state
 }
 
-// check compares the outcome with what is promised.
+// check compares the outcome with the promises.
 func (s *schedule) check() (over int64) {
 	fail := func(format string, args ...any) {
 		s.t.Errorf("seed %d, %d instances, %d killed, %+v: %s", s.seed, len(s.instances), s.kills, s.terms, fmt.Sprintf(format, args...))
 	}
 	over = s.overLimit()
 	if over > 0 {
-		fail("%d tokens over the limit: %v", over, s.net)
+		fail("tokens over the limit: got %d, want 0: %v", over, s.net)
 	}
 	state := s.flush()
 	told, rows := s.told.Total(), s.history.sum()
 	rows.Forfeited += state.Happened.Forfeited // by the flush itself
 	kept := rows.Total()
 	if s.history.changed {
-		fail("a row of the history was changed")
+		fail("rows of the history: got one that was changed, want none")
 	}
 	switch {
 	case s.kills == 0 && (kept != told || rows.Requests != s.settled):
-		fail("history has %d tokens of %d calls, callers were told %d of %d", kept, rows.Requests, told, s.settled)
+		fail("history: got %d tokens of %d calls, want the %d of %d that callers settled", kept, rows.Requests, told, s.settled)
 	case kept > told:
-		fail("history has %d tokens, callers were told %d", kept, told)
+		fail("history: got %d tokens, want at most the %d that callers settled", kept, told)
 	case told > kept+rows.Forfeited+s.unsettled:
-		fail("callers were told %d, history has %d, %d forfeited, %d reserved by killed calls", told, kept, rows.Forfeited, s.unsettled)
+		fail("callers settled %d: got %d in the history and %d forfeited, want at most %d more, reserved by killed calls", told, kept, rows.Forfeited, s.unsettled)
 	}
-	// What was forfeited may have been spent all the same, by who was only paused.
+	// A paused instance may have spent tokens that were forfeited.
 	if spent := state.PeriodSpent; s.kills == 0 && s.terms.Quota > 0 && !s.crosses() && (spent < told || spent > told+rows.Forfeited) {
-		fail("the period was charged %d, not %d and some of %d forfeited", spent, told, rows.Forfeited)
+		fail("charged to the period: got %d, want %d to %d, with what was forfeited", spent, told, told+rows.Forfeited)
 	}
 	for _, slot := range state.Slots {
 		if slot.Leased != 0 {
-			fail("%d tokens are still leased", slot.Leased)
+			fail("a slot: got %d tokens leased, want 0", slot.Leased)
 		}
 	}
 	s.probe(fail)
 	return over
 }
 
-// overLimit is how many tokens were charged over the limit of any run of
-// minutes, or of the period.
+// overLimit returns the most tokens charged over the limit in any run of minutes
+// or in any period.
 func (s *schedule) overLimit() (over int64) {
 	minutes := slices.Sorted(maps.Keys(s.net))
 	periods := make(map[int64]int64)
@@ -249,8 +249,8 @@ func (s *schedule) overLimit() (over int64) {
 	return over
 }
 
-// probe: nothing is stranded. An hour later a new instance can have a whole
-// minute's tokens.
+// probe checks that no tokens stay leased: an hour later a new instance is granted
+// a whole minute's tokens.
 func (s *schedule) probe(fail func(string, ...any)) {
 	time.Sleep(time.Hour)
 	m := s.instance(0)
@@ -258,15 +258,15 @@ func (s *schedule) probe(fail func(string, ...any)) {
 	terms.MaxWait = 0
 	r, d, err := m.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: terms.TokensPerMinute})
 	if err != nil || d.Verdict != limit.Granted {
-		fail("an hour later a minute's tokens are not there: %+v, %v", d, err)
+		fail("a call for a minute's tokens an hour later: got %+v, %v; want it granted", d, err)
 	} else {
 		r.Cancel()
 	}
 	m.close(s.t)
 }
 
-// schedules is how many seeds are run: all that is promised without the race
-// detector, fewer under it, and more for those who ask.
+// schedules returns the number of seeds to run: the value of SCHEDULES if it is
+// set, else 10,000, or fewer under -short and the race detector.
 func schedules() uint64 {
 	if n, err := strconv.ParseUint(os.Getenv("SCHEDULES"), 10, 64); err == nil {
 		return n
@@ -286,7 +286,7 @@ func schedules() uint64 {
 // are lost only with a killed instance.
 func TestRandomSchedulesWithFaultsKeepThePromises(t *testing.T) { runSchedules(t, schedules()) }
 
-// runSchedules runs so many and tells how many tokens passed a limit.
+// runSchedules runs the seeds and returns the tokens charged over a limit.
 func runSchedules(t *testing.T, n uint64) (overLimit int64) {
 	var next atomic.Uint64
 	var over atomic.Int64

@@ -14,7 +14,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// stubborn answers every operation, and lets no write land until it is well.
+// stubborn answers every operation, but applies no write until it is well.
 type stubborn struct {
 	*memstore.Store
 	well  atomic.Bool
@@ -39,12 +39,12 @@ func (s *stubborn) Swap(ctx context.Context, key string, state limit.State, vers
 	return "", time.Now(), s.swap
 }
 
-// stubbornStores are by what they answer.
+// stubbornStores are stores that apply no write, by their answers.
 var stubbornStores = map[string]struct {
-	stored bool // the counter is there
+	stored bool // whether the counter exists
 	load   func(*stubborn, limit.State, counter.Version, error) (limit.State, counter.Version, error)
 	swap   error
-	within time.Duration // an answer is due
+	within time.Duration // when an answer is due at the latest
 }{
 	"no row, and each insert conflicts":            {swap: counter.ErrConflict},
 	"a row, and each write conflicts":              {stored: true, swap: counter.ErrConflict},
@@ -107,7 +107,7 @@ func TestAStoreThatAppliesNoWriteCountsAsDown(t *testing.T) {
 
 func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.Duration) {
 	c, began, degraded := instance(store), time.Now(), int64(0)
-	for range 3 { // the second and third at once, as the store is known by then
+	for range 3 { // the second and third at once: the store is known to be down
 		r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10})
 		if took := time.Since(began); took > within {
 			t.Errorf("answered after: got %v, want at most %v", took, within)

@@ -66,7 +66,7 @@ func TestACallThatCannotBeServedInTimeIsRefusedAtOnce(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		r, d := reserve(t, c, terms, 30) // behind the first: not before the minute after the next
+		r, d := reserve(t, c, terms, 30) // behind the first: it would wait until the minute after the next
 		if r != nil || d.Verdict != limit.RateExceeded || time.Since(began) > time.Second {
 			t.Errorf("a call behind the first: got %+v after %v, want RateExceeded at once", d, time.Since(began))
 		}
@@ -93,7 +93,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 			}
 		}
 		atOnce("the 101st call")
-		leave() // those that leave make room
+		leave() // calls that leave make room
 		calls.Wait()
 		calls.Go(func() {
 			if r, _, _ := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 1, Bytes: 8 << 20}); r == nil {
@@ -126,7 +126,7 @@ func TestACounterWithALongQueuedCallIsNotEvicted(t *testing.T) {
 			served <- err
 		}()
 		time.Sleep(80 * time.Second)
-		for i := range 10_000 { // as many as are remembered, and all in use
+		for i := range 10_000 { // as many as an instance remembers, all in use
 			busy, _, err := c.Reserve(t.Context(), strconv.Itoa(i), terms, limit.Ask{Tokens: 1})
 			if err != nil {
 				t.Fatal(err)
@@ -196,7 +196,7 @@ func TestReturnedTokensGoToTheFirstInTheQueue(t *testing.T) {
 func TestACallThatQueuesWhileARefusalHoldsIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 45*time.Second, 100)
-		if r, d := reserve(t, c, terms, 10); r != nil || d.Verdict != limit.RateExceeded { // 50 s are too long
+		if r, d := reserve(t, c, terms, 10); r != nil || d.Verdict != limit.RateExceeded { // it would have to wait 50 s
 			t.Fatalf("a call that must wait 50 s: got %+v, want RateExceeded", d)
 		}
 		time.Sleep(10 * time.Second)
@@ -211,7 +211,7 @@ func TestACallThatQueuesWhileARefusalHoldsIsServed(t *testing.T) {
 	})
 }
 
-// overtaken is a store in which, once, another write comes first.
+// overtaken is a store in which another write once comes first.
 type overtaken struct {
 	*memstore.Store
 	once atomic.Bool
@@ -239,7 +239,7 @@ func TestAConflictingWriteIsBuiltAgainForQueuedCalls(t *testing.T) {
 		r, _ := reserve(t, c, terms, 100)
 		r.Settle(limit.Usage{PromptTokens: 100})
 		time.Sleep(10 * time.Second)
-		store.once.Store(true) // housekeeping, when the minute has turned
+		store.once.Store(true) // as when housekeeping writes first after the turn of the minute
 		began := time.Now()
 		waited := make([]time.Duration, 2)
 		var calls sync.WaitGroup
@@ -321,7 +321,7 @@ func TestCallsOfOneCounterKeepTheirOwnTerms(t *testing.T) {
 	})
 }
 
-// late is a service whose time is an hour behind this machine's.
+// late is a store whose time is an hour behind this machine's.
 type late struct{ *memstore.Store }
 
 func (l late) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {

@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// BenchmarkWarmLease is a call decided by a lease and settled.
+// BenchmarkWarmLease measures a call that is granted from a lease and settled.
 func BenchmarkWarmLease(b *testing.B) {
 	c := instance(memstore.New(nil))
 	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 1 << 40, Quota: 1 << 50, Period: limit.Monthly, Version: 1}}

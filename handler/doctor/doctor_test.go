@@ -29,11 +29,11 @@ func expectFindings(t *testing.T, checks []manage.Check, want map[string]string)
 	t.Helper()
 	findings := manage.RunChecks(t.Context(), checks)
 	if len(findings) != len(want) {
-		t.Errorf("findings %+v, want %d", findings, len(want))
+		t.Errorf("got findings %+v, want %d", findings, len(want))
 	}
 	for _, f := range findings {
 		if part := want[f.Name]; f.OK != (part == "ok") || part != "ok" && !strings.Contains(f.Note, part) {
-			t.Errorf("%s: ok %t, note %s; want %s", f.Name, f.OK, f.Note, part)
+			t.Errorf("%s: got ok %t, note %s; want %s", f.Name, f.OK, f.Note, part)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func TestAnEndpointIsTestedWithItsCredential(t *testing.T) {
 		expectFindings(t, checks, map[string]string{"upstream": "can't be reached"})
 	}
 	if checks := doctor.Endpoints(config.Config{Upstreams: []upstream.Endpoint{{URL: "ftp://x"}}}); checks != nil {
-		t.Errorf("checks of an invalid endpoint: %v, want none", checks)
+		t.Errorf("checks of an invalid endpoint: got %v, want none", checks)
 	}
 }
 

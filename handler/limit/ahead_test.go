@@ -84,7 +84,7 @@ func TestAMinuteGivenOutEarlyGivesNoTokensAgain(t *testing.T) {
 			r.Spent += left
 		}
 	}
-	// 20, 21 and 30 may have had a whole minute each, and the burst twice.
+	// Minutes 20, 21 and 30 may each have been used up, and the burst twice.
 	if most := int64(33*100 + 50); sum+3*100+2*50 > most {
 		t.Errorf("tokens in 33 minutes: got %d and 400 ahead, want at most %d together", sum, most)
 	}

@@ -61,7 +61,7 @@ func TestRefundsSurviveTheLossOfTheSlot(t *testing.T) {
 	charge := take(t, &h, 100, noon)
 	s = write(t, &h, s, 0, noon) // the reservation is charged
 	h.Cancel(charge)
-	late := noon.Add(40 * time.Second) // of a pause, after which the slot is taken for dead
+	late := noon.Add(40 * time.Second) // after a pause so long that the slot counts as dead
 	s = s.Clone()
 	s.Reclaim("", late)
 	h.Observe(&s)

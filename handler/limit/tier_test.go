@@ -158,7 +158,7 @@ func TestImplausibleRowsAreRecognized(t *testing.T) {
 		}
 	}
 	ahead := fine.Clone()
-	ahead.Window += 14 // by a clock that is ahead
+	ahead.Window += 14 // as if by a clock that is ahead
 	if !ahead.Plausible(noon) {
 		t.Error("a minute 14 ahead: got implausible, want plausible")
 	}

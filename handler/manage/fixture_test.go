@@ -149,7 +149,7 @@ func (f *fixture) ask(method, path, body string, headers ...string) response {
 		result.Body = io.NopCloser(bytes.NewReader(text))
 		if valid, faults := apiValidator().ValidateHttpResponse(make(), result); !valid {
 			for _, fault := range faults {
-				f.t.Errorf("%s %s: answer %d %s, which the description doesn't allow: %s %s", method, path, a.status, a.text, fault.Message, fault.Reason)
+				f.t.Errorf("%s %s: got %d %s, want an answer that the description allows: %s %s", method, path, a.status, a.text, fault.Message, fault.Reason)
 			}
 		}
 	}
@@ -169,7 +169,7 @@ func (f *fixture) must(method, path, body string, headers ...string) response {
 	}
 	if valid, faults := apiValidator().ValidateHttpRequest(request); !valid {
 		for _, fault := range faults {
-			f.t.Errorf("%s %s %s: the description doesn't allow this request: %s %s", method, path, body, fault.Message, fault.Reason)
+			f.t.Errorf("%s %s: got the request %s, want one that the description allows: %s %s", method, path, body, fault.Message, fault.Reason)
 		}
 	}
 	a := f.ask(method, path, body, headers...)

@@ -254,7 +254,7 @@ func FuzzTier(f *testing.F) {
 			t.Errorf("%s: got %v, want a valid tier that can be decoded again", text, err)
 		}
 		if diff := cmp.Diff(tier, again, cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("%s (-written +read):\n%s", text, diff)
+			t.Errorf("%s: got another tier when read again, want what was written (-written +read):\n%s", text, diff)
 		}
 	})
 }

@@ -10,8 +10,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// FuzzEntity reads rows that anybody may have edited: each is refused by the
-// errors that say so, or says the same when it is written and read again.
+// FuzzEntity reads rows that anyone may have edited: each gives an error that
+// callers know, or is unchanged when it is written and read again.
 func FuzzEntity(f *testing.F) {
 	now := time.Date(2026, 1, 31, 23, 59, 30, 0, time.UTC)
 	state := limit.New(limit.Limits{TokensPerMinute: 300, Burst: 20, Quota: 10_000, Period: "Monthly", Version: 7}, now, "epoch")

@@ -10,12 +10,12 @@ import (
 	"tollgate/handler/limit"
 )
 
-// maxColumn is what Table Storage takes in a column, and what a whole counter is
-// to stay below. A text counts two bytes a character.
+// maxColumn is the size in bytes that Table Storage accepts in a column, at two
+// bytes a character of text. A whole counter must be smaller.
 const maxColumn = 64 << 10
 
-// TestAFullCounterStaysBelow64KiB: with as many slots and tombstones as it
-// takes, a full outbox, and every number as long as it gets.
+// TestAFullCounterStaysBelow64KiB with as many slots and tombstones as it can
+// hold, a full outbox, and every number as long as it can be.
 func TestAFullCounterStaysBelow64KiB(t *testing.T) {
 	now := time.Date(2035, 12, 31, 23, 59, 30, 0, time.UTC)
 	const many = 999_999_999 // tokens a minute

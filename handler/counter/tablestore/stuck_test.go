@@ -55,7 +55,7 @@ func TestCallsAreDecidedWhateverErrorWritesGet(t *testing.T) {
 			var refused atomic.Int64
 			w.struck = func(r *http.Request) *http.Response {
 				if r.Method == http.MethodGet || strings.HasSuffix(r.URL.Path, "/Tables") {
-					return nil // the table is there, as the service says
+					return nil // the service says that the table exists
 				}
 				refused.Add(1)
 				return refusal(r, test.status, test.code)
@@ -77,7 +77,7 @@ func TestCallsAreDecidedWhateverErrorWritesGet(t *testing.T) {
 	}
 }
 
-// refusal is an answer of the service's to a write.
+// refusal returns the service's refusal of a write.
 func refusal(r *http.Request, status int, code string) *http.Response {
 	body := fmt.Sprintf(`{"odata.error":{"code":%q,"message":{"lang":"en-US","value":"no"}}}`, code)
 	return &http.Response{StatusCode: status, Request: r, Body: io.NopCloser(bytes.NewReader([]byte(body))), Header: http.Header{

@@ -18,8 +18,8 @@ import (
 	"tollgate/handler/local/azurite"
 )
 
-// wire carries requests to the emulator; struck, where it is set, may answer
-// in the emulator's place.
+// wire carries requests to the emulator. If struck is set, it may answer in the
+// emulator's place.
 type wire struct {
 	struck func(*http.Request) *http.Response
 }
@@ -33,7 +33,7 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	return http.DefaultClient.Do(r)
 }
 
-// history opens an empty history of its own over a wire.
+// history returns an empty history over a wire.
 func history(t *testing.T) (*tablestore.History, *wire) {
 	t.Helper()
 	return historyIn(t, "usage"+rand.Text())
@@ -57,7 +57,7 @@ func TestHistoryConformance(t *testing.T) {
 	})
 }
 
-// fill adds so many rows of one counter.
+// fill adds rows of one counter.
 func fill(t *testing.T, h *tablestore.History, rows int) {
 	t.Helper()
 	for i := range int64(rows) {
@@ -95,7 +95,7 @@ func TestTwoHousekeepersDoNotHinderEachOther(t *testing.T) {
 	other, _ := historyIn(t, table)
 	fill(t, h, 3)
 	w.struck = func(r *http.Request) *http.Response {
-		if strings.HasSuffix(r.URL.Path, "$batch") { // the other one is a little faster with one row
+		if strings.HasSuffix(r.URL.Path, "$batch") { // the other deletes one row first
 			w.struck = nil
 			if n, err := other.DeleteBefore(t.Context(), time.Unix(101*60, 0)); n != 1 || err != nil {
 				t.Errorf("the other's DeleteBefore: got %d, %v; want 1, no error", n, err)

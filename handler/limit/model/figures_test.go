@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestFigures is for make bench-counters, which names the file.
+// TestFigures writes the figures of make bench-counters to the file that it names.
 func TestFigures(t *testing.T) {
 	name := os.Getenv("FIGURES")
 	if name == "" {

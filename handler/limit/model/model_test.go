@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// TestEveryInterleavingKeepsThePromises visits every state of every world. Under the race
-// detector, which is many times slower and has nothing to find here, instances
-// write less often.
+// TestEveryInterleavingKeepsThePromises visits every state of every world. Under
+// the race detector, which is many times slower and has no concurrency to check
+// here, instances write less often.
 func TestEveryInterleavingKeepsThePromises(t *testing.T) {
 	worlds := Worlds()
 	if raceDetector || testing.Short() {

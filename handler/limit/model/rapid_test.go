@@ -63,7 +63,7 @@ func unlessSet(t *testing.T, name, value string) {
 	}
 }
 
-// randomWorld is a world without bounds on what may happen.
+// randomWorld returns a world without bounds on its events.
 func randomWorld(t *rapid.T) *World {
 	w := &World{Name: "random", Instances: rapid.IntRange(1, 5).Draw(t, "instances"), Start: midnight.Add(50 * time.Minute), Minutes: 20,
 		Tick: 20 * time.Second, Skew: rapid.IntRange(1, 8).Draw(t, "skew"), Cancel: true, Stale: true,
@@ -72,7 +72,7 @@ func randomWorld(t *rapid.T) *World {
 	w.Limits = limit.Limits{TokensPerMinute: rapid.Int64Range(1, 1000).Draw(t, "tokens per minute"), Burst: rapid.Int64Range(0, 500).Draw(t, "burst"),
 		Quota: rapid.Int64Range(1, 5000).Draw(t, "quota"), Version: 1,
 		Period: rapid.SampledFrom([]limit.Period{limit.Hourly, limit.Daily, limit.Yearly}).Draw(t, "period")}
-	// What is promised holds while a tier isn't cut, but for the last change.
+	// The promises hold while no tier is cut, except by the last change.
 	next := w.Limits
 	for range rapid.IntRange(0, 2).Draw(t, "raises") {
 		next.TokensPerMinute += rapid.Int64Range(0, 500).Draw(t, "raise")
@@ -95,11 +95,11 @@ func randomWorld(t *rapid.T) *World {
 // random is a random run.
 type random struct {
 	*state
-	deletes bool // the counter may be deleted: then less can be checked
+	deletes bool // the counter may be deleted, so less can be checked
 	steps   int
 }
 
-// step makes a step, if anything comes of it, and checks the state that it leads to.
+// step makes a step, if it is possible, and checks the state that it leads to.
 func (r *random) step(t *rapid.T, kind kind, i, n int) {
 	after, done := r.after(step{kind, i, n})
 	if !done {
@@ -115,8 +115,8 @@ func (r *random) step(t *rapid.T, kind kind, i, n int) {
 	r.steps++
 }
 
-// pick draws one of those that are possible. Where there is none, the action is
-// skipped before anything is drawn, as rapid wants it.
+// pick draws one of the possible elements. If there is none, it skips the action
+// before anything is drawn, as rapid requires.
 func pick[T any](t *rapid.T, all []T, possible func(i int, one *T) bool) int {
 	var choice []int
 	for i := range all {
@@ -130,7 +130,7 @@ func pick[T any](t *rapid.T, all []T, possible func(i int, one *T) bool) int {
 	return rapid.SampledFrom(choice).Draw(t, "which")
 }
 
-// rare has a thing happen one time out of eight.
+// rare runs the action one time out of eight.
 func (r *random) rare(action func(*rapid.T)) func(*rapid.T) {
 	return func(t *rapid.T) {
 		if rapid.IntRange(0, 7).Draw(t, "luck") == 0 {
@@ -139,7 +139,7 @@ func (r *random) rare(action func(*rapid.T)) func(*rapid.T) {
 	}
 }
 
-// instance is a step of an instance that is free to make it.
+// instance makes a step of an instance that is free to make it.
 func (r *random) instance(kind kind) func(*rapid.T) {
 	return func(t *rapid.T) {
 		i := pick(t, r.instances, func(i int, p *instance) bool {
