@@ -32,10 +32,10 @@ func TestTheMemoryLimitFollowsTheContainer(t *testing.T) {
 			var log strings.Builder
 			limitMemory(env(nil), c.cgroup, slog.New(slog.NewTextHandler(&log, nil)))
 			if got := debug.SetMemoryLimit(-1); got != c.want {
-				t.Errorf("set %d, want %d", got, c.want)
+				t.Errorf("memory limit: got %d, want %d", got, c.want)
 			}
 			if !strings.Contains(log.String(), c.logged) {
-				t.Errorf("logged %q, want %s in it", log.String(), c.logged)
+				t.Errorf("logged: got %q, want %s in it", log.String(), c.logged)
 			}
 		})
 	}
@@ -49,7 +49,7 @@ func TestGOMEMLIMITOverridesTheContainersLimit(t *testing.T) {
 	unread := func() (uint64, error) { return 0, errors.New("must not be read") }
 	limitMemory(env(map[string]string{"GOMEMLIMIT": "300MiB"}), unread, slog.New(slog.NewTextHandler(&log, nil)))
 	if got := debug.SetMemoryLimit(-1); got != own || !strings.Contains(log.String(), "bytes=314572800 from=GOMEMLIMIT") {
-		t.Errorf("limit is %d, log is %q; want %d, logged as from GOMEMLIMIT", got, log.String(), own)
+		t.Errorf("got limit %d, log %q; want %d, logged as from GOMEMLIMIT", got, log.String(), own)
 	}
 }
 
@@ -65,7 +65,7 @@ func TestTheBudgetFollowsTheMemoryLimit(t *testing.T) {
 	} {
 		debug.SetMemoryLimit(c.memory)
 		if got := budget(c.maxBody); got != c.want {
-			t.Errorf("budget(%d, %d) = %d, want %d", c.memory, c.maxBody, got, c.want)
+			t.Errorf("budget(%d, %d): got %d, want %d", c.memory, c.maxBody, got, c.want)
 		}
 	}
 }

@@ -29,19 +29,19 @@ func TestAWrongPepperIsReportedOnStderr(t *testing.T) {
 			return lines.String(), errs.String()
 		}
 		if log, stderr := start(right); log+stderr != "" {
-			t.Errorf("the first start printed %s%s, want nothing", log, stderr)
+			t.Errorf("the first start: got %s%s printed, want nothing", log, stderr)
 		}
 		if err := store.PutKey(t.Context(), subscription.KeyRecord{Hash: right.Hash(subscription.NewKey())}); err != nil {
 			t.Fatal(err)
 		}
 		if log, stderr := start(right); log+stderr != "" {
-			t.Errorf("a start with the same pepper printed %s%s, want nothing", log, stderr)
+			t.Errorf("a start with the same pepper: got %s%s printed, want nothing", log, stderr)
 		}
 		store.Fail(errors.New("down"))
 		time.AfterFunc(5*time.Minute, func() { store.Fail(nil) })
 		log, stderr := start(wrong)
 		if !strings.Contains(log, `"level":"ERROR"`) || !strings.Contains(stderr, "refuses every key: KEY_PEPPER is not the one") || strings.Contains(log+stderr, "canary") {
-			t.Errorf("a start with another pepper logged %s and printed %s; want an error in both, without the peppers", log, stderr)
+			t.Errorf("a start with another pepper: got %s logged and %s printed, want an error in both, without the peppers", log, stderr)
 		}
 		store.Fail(errors.New("down"))
 		ctx, stop := context.WithCancel(t.Context())

@@ -19,6 +19,6 @@ func TestAModelWithoutAKnownEncodingLogsAWarning(t *testing.T) {
 	}
 	loadTokenizers([]string{"DeepSeek-R1", "gpt-4o", "smart", "nobodys-model"}, client, slog.New(slog.NewTextHandler(&log, nil)))
 	if got := log.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, "nobodys-model") {
-		t.Errorf("logged %s, want one warning, for nobodys-model", got)
+		t.Errorf("logged: got %s, want one warning, for nobodys-model", got)
 	}
 }

@@ -30,7 +30,7 @@ func TestExplainQuotesNoURLAndNoAnswer(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", name, got, test.want)
 		}
 		if answered(test.err) != test.answered {
-			t.Errorf("%s: answered = %t, want %t", name, !test.answered, test.answered)
+			t.Errorf("%s: got answered %t, want %t", name, !test.answered, test.answered)
 		}
 	}
 	if err := Explain("read a row", lost); !errors.Is(err, context.DeadlineExceeded) {
@@ -49,7 +49,7 @@ func TestHasCodeLooksAtTheServicesCodeNotTheStatus(t *testing.T) {
 		errors.New("TableNotFound"):                                        false,
 	} {
 		if HasCode(err, codes...) != want {
-			t.Errorf("HasCode(%v) = %t, want %t", err, !want, want)
+			t.Errorf("HasCode(%v): got %t, want %t", err, !want, want)
 		}
 	}
 }

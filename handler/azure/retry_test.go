@@ -35,7 +35,7 @@ func TestRetryGoesOnUntilTheServiceHasAnswered(t *testing.T) {
 				t.Errorf("%s: got %v, lost %v after %d tries; want %v, lost %v after %d", name, err, lost, tries, c.want, c.lost, len(c.outcomes))
 			}
 			if took, least := time.Since(begun), []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond}[tries-1]; took < least || took > 3*least {
-				t.Errorf("%s: took %v, want from %v to %v", name, took, least, 3*least)
+				t.Errorf("%s: got an answer after %v, want %v to %v", name, took, least, 3*least)
 			}
 		})
 	}

@@ -143,14 +143,14 @@ func TestAWrongPepperIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := registry.ClaimPepper(t.Context(), right); err != nil {
-		t.Fatalf("claim another pepper while no key is stored: %v", err)
+		t.Fatalf("claim another pepper while no key is stored: got %v, want no error", err)
 	}
 	pepper(right, nil, "ok")
 	if err := store.PutKey(t.Context(), subscription.KeyRecord{Hash: right.Hash(subscription.NewKey())}); err != nil {
 		t.Fatal(err)
 	}
 	if err := registry.ClaimPepper(t.Context(), wrong); !errors.Is(err, subscription.ErrOtherPepper) {
-		t.Errorf("claim another pepper while a key is stored: %v, want ErrOtherPepper", err)
+		t.Errorf("claim another pepper while a key is stored: got %v, want ErrOtherPepper", err)
 	}
 	pepper(right, nil, "ok")
 	pepper(wrong, nil, "KEY_PEPPER is not the one")

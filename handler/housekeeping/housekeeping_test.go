@@ -50,7 +50,7 @@ func (h *fixture) newHousekeeper() *housekeeping.Housekeeper {
 func (h *fixture) expectReport(want housekeeping.Report) {
 	h.Helper()
 	if got, err := h.newHousekeeper().Run(h.Context()); got != want || err != nil {
-		h.Errorf("Run = %+v, %v; want %+v", got, err, want)
+		h.Errorf("Run: got %+v, %v; want %+v", got, err, want)
 	}
 }
 
@@ -70,7 +70,7 @@ func (h *fixture) spend(c *counter.Counter, key string, terms counter.Terms, tok
 	h.Helper()
 	r, d, err := c.Reserve(h.Context(), key, terms, limit.Ask{Tokens: tokens})
 	if err != nil || d.Verdict != limit.Granted {
-		h.Fatalf("%s: %+v, %v; want it granted", key, d, err)
+		h.Fatalf("%s: got %+v, %v; want it granted", key, d, err)
 	}
 	r.Settle(limit.Usage{PromptTokens: tokens})
 }
@@ -86,13 +86,13 @@ func TestAnIdleCounterIsWrittenToTheHistoryAndThenDeleted(t *testing.T) {
 		time.Sleep(30 * time.Second) // until the instance has reported and is idle
 		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
 		if rows := h.rows(); len(rows) != 0 {
-			t.Errorf("history %+v, want no row of the running minute", rows)
+			t.Errorf("got history %+v, want no row of the running minute", rows)
 		}
 		time.Sleep(time.Minute)
 		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
 		want := limit.Closed{Minute: began, From: began, Usage: limit.Usage{PromptTokens: 25}, Requests: 1, Charged: 25}
 		if rows := h.rows(); len(rows) != 1 || rows[0].Counter != "team-a" || rows[0].Closed != want {
-			t.Errorf("history %+v, want %+v", rows, want)
+			t.Errorf("got history %+v, want %+v", rows, want)
 		}
 		h.expectReport(housekeeping.Report{Counters: 1}) // kept, because a late write may still arrive
 		time.Sleep(2 * time.Hour)
@@ -122,7 +122,7 @@ func TestHousekeepingForfeitsADeadInstancesLease(t *testing.T) {
 			charged, forfeited = charged+row.Charged, forfeited+row.Forfeited
 		}
 		if charged != 70 || forfeited != 70 {
-			t.Errorf("charged %d, forfeited %d; want 70 of each: %+v", charged, forfeited, h.rows())
+			t.Errorf("got %d charged, %d forfeited; want 70 of each: %+v", charged, forfeited, h.rows())
 		}
 	})
 }
@@ -179,7 +179,7 @@ func TestRowsPastRetentionAreDeleted(t *testing.T) {
 		}
 		h.expectReport(housekeeping.Report{RowsDeleted: 2})
 		if rows := h.rows(); len(rows) != 2 {
-			t.Errorf("rows %+v, want the two within retention", rows)
+			t.Errorf("got rows %+v, want the two within retention", rows)
 		}
 	})
 }
@@ -237,10 +237,10 @@ func TestARunThatRunsOutOfTimeStops(t *testing.T) {
 		keeper.Counter = counter.New(counter.Config{Store: slowListStore{h.store}, History: h.history, Log: slog.New(slog.DiscardHandler)})
 		got, err := keeper.Run(t.Context())
 		if want := (housekeeping.Report{RowsDeleted: 1}); got != want || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Run = %+v, %v; want %+v and DeadlineExceeded", got, err, want)
+			t.Errorf("Run: got %+v, %v; want %+v and DeadlineExceeded", got, err, want)
 		}
 		if lines := strings.Count(h.log.String(), "\n"); lines != 1 {
-			t.Errorf("%d lines in the log, want 1: %s", lines, h.log.String())
+			t.Errorf("got %d lines in the log, want 1: %s", lines, h.log.String())
 		}
 	})
 }
@@ -277,12 +277,12 @@ func TestTheNextRunRetriesWhatFailed(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if got, err := h.newHousekeeper().Run(t.Context()); got.Failed != 1 || err == nil || !strings.Contains(h.log.String(), "team-a") {
-			t.Errorf("Run = %+v, %v, log %s; want a failure that names team-a", got, err, h.log.String())
+			t.Errorf("Run: got %+v, %v, log %s; want a failure that names team-a", got, err, h.log.String())
 		}
 		h.historyErr = nil
 		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
 		if rows := h.rows(); len(rows) != 1 || rows[0].PromptTokens != 25 {
-			t.Errorf("history %+v, want one row of 25 tokens", rows)
+			t.Errorf("got history %+v, want one row of 25 tokens", rows)
 		}
 	})
 }
@@ -320,7 +320,7 @@ func TestOnlyTheHostsOwnRequestStartsARun(t *testing.T) {
 		}
 		var object map[string]any
 		if err := json.Unmarshal(w.Body.Bytes(), &object); err != nil || w.Header().Get("Content-Type") != "application/json" || strings.Contains(w.Body.String(), "secret") {
-			t.Errorf("%s: answer %q, %v; want a JSON object without the cause", name, w.Body, err)
+			t.Errorf("%s: got answer %q, %v; want a JSON object without the cause", name, w.Body, err)
 		}
 	}
 }

@@ -61,11 +61,11 @@ func TestRunsTakeTurnsAndStartAMinuteApart(t *testing.T) {
 		}
 		synctest.Wait()
 		if _, err := keeper.Run(t.Context()); !errors.Is(err, housekeeping.ErrTaken) {
-			t.Errorf("an operator's run at the same time: %v, want %v", err, housekeeping.ErrTaken)
+			t.Errorf("an operator's run at the same time: got %v, want %v", err, housekeeping.ErrTaken)
 		}
 		all.Wait()
 		if listings.Load() != 1 || skipped.Load() != 49 {
-			t.Errorf("of 50 concurrent posts %d ran and %d were skipped, want 1 and 49", listings.Load(), skipped.Load())
+			t.Errorf("50 concurrent posts: got %d run and %d skipped, want 1 and 49", listings.Load(), skipped.Load())
 		}
 		keeper.Counters = slowStore{h.store, 0, &listings}
 		postTimer(t, handler) // 90 s after the start of the first, which has ended
@@ -74,10 +74,10 @@ func TestRunsTakeTurnsAndStartAMinuteApart(t *testing.T) {
 			postTimer(t, handler)
 		}
 		if n := listings.Load(); n != 2 {
-			t.Errorf("%d runs, want 2: one in each minute", n)
+			t.Errorf("got %d runs, want 2: one in each minute", n)
 		}
 		if _, err := keeper.Run(t.Context()); err != nil {
-			t.Errorf("an operator's run within the minute: %v, want no error", err)
+			t.Errorf("an operator's run within the minute: got %v, want no error", err)
 		}
 	})
 }
@@ -121,7 +121,7 @@ func TestADeadRunBlocksOthersForALimitedTime(t *testing.T) {
 		"a clock that runs ahead": {housekeeping.Turn{Began: now.Add(24 * time.Hour)}, time.Minute, true},
 	} {
 		if err := c.last.Allows(now, c.pause); (err == nil) != c.free || err != nil && !errors.Is(err, housekeeping.ErrTaken) {
-			t.Errorf("%s: error %v, want free %t", name, err, c.free)
+			t.Errorf("%s: got error %v, want free %t", name, err, c.free)
 		}
 	}
 }

@@ -38,12 +38,12 @@ func TestTheLogShowsRoutesNotPaths(t *testing.T) {
 		}
 		for _, want := range []string{`"route":"PUT /manage/subscriptions/{id}"`, `"route":"DELETE /manage/subscriptions/{id}/keys/{slot}"`, `"route":"GET (no route)"`, `"route":"(other) /manage/tiers"`} {
 			if !strings.Contains(text, want) {
-				t.Errorf("token %q: the log is %s, want it to contain %s", token, text, want)
+				t.Errorf("token %q: got the log %s, want it to contain %s", token, text, want)
 			}
 		}
 		for line := range strings.Lines(text) {
 			if len(line) > 300 {
-				t.Errorf("a log line has %d bytes, want at most 300", len(line))
+				t.Errorf("a log line: got %d bytes, want at most 300", len(line))
 			}
 		}
 	}
@@ -54,17 +54,17 @@ func TestRequestsWithoutATokenAreLoggedSparingly(t *testing.T) {
 	f.log.Reset()
 	for range 1000 {
 		if status := f.askRaw("GET", "/manage/tiers", "wrong"); status != http.StatusUnauthorized {
-			t.Fatalf("status %d, want 401", status)
+			t.Fatalf("got status %d, want 401", status)
 		}
 		f.askRaw("GET", "/manage/openapi.json", "")
 	}
 	if lines := strings.Count(f.log.String(), "\n"); lines < 2 || lines > 30 {
-		t.Errorf("%d lines about 2,000 requests without a valid token, want 2 to 30", lines)
+		t.Errorf("got %d lines about 2,000 requests without a valid token, want 2 to 30", lines)
 	}
 	for range 50 {
 		f.askRaw("GET", "/manage/tiers", keyAuthenticator)
 	}
 	if lines := strings.Count(f.log.String(), `"who":"operator key"`); lines != 50 {
-		t.Errorf("%d lines about 50 requests of an operator, want 50", lines)
+		t.Errorf("got %d lines about 50 requests of an operator, want 50", lines)
 	}
 }

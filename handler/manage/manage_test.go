@@ -38,7 +38,7 @@ func TestRequestsWithoutAnOperatorsTokenGet401(t *testing.T) {
 	}
 	var me struct{ Who string }
 	if f.must("GET", "/me", "").decode(t, &me); me.Who != "operator key" {
-		t.Errorf("who is %q, want operator key", me.Who)
+		t.Errorf("who: got %q, want operator key", me.Who)
 	}
 	if strings.Contains(f.log.String(), keyAuthenticator) {
 		t.Error("log: got the operator's key in it, want no key")
@@ -53,7 +53,7 @@ func TestATierCanBeCreatedReadChangedAndReplaced(t *testing.T) {
 	}
 	read := f.must("GET", "/tiers/silver", "")
 	if read.text != made.text || read.header.Get("ETag") != made.header.Get("ETag") {
-		t.Errorf("read %s, want what was created, %s", read.text, made.text)
+		t.Errorf("read: got %s, want what was created, %s", read.text, made.text)
 	}
 	if a := f.ask("GET", "/tiers/silver", "", "If-None-Match", read.header.Get("ETag")); a.status != http.StatusNotModified || a.text != "" {
 		t.Errorf("unchanged: got %d %s, want 304 without a body", a.status, a.text)
@@ -91,7 +91,7 @@ func TestAChangeBasedOnAnOlderVersionIsRefused(t *testing.T) {
 		f.expectProblem(http.StatusConflict, "exists", "PUT", path, body, []string{"If-None-Match", "*"})
 		f.expectProblem(http.StatusPreconditionFailed, "stale", "PUT", path+"x", strings.Replace(strings.Replace(body, `"team-a"`, `"team-ax"`, 1), `"gold"`, `"goldx"`, 1), []string{"If-Match", etag})
 		if after := f.must("GET", path, "").text; strings.Contains(after, `"name":"Team A"`) || strings.Contains(path, "tiers") && !strings.Contains(after, `"burstTokens":5`) {
-			t.Errorf("%s is %s, want the first change only", path, after)
+			t.Errorf("%s: got %s, want the first change only", path, after)
 		}
 	}
 	if slices.Contains(f.events(), "tier.change gold refused") {
@@ -108,10 +108,10 @@ func TestASubscriptionCanBeCreatedChangedAndReplaced(t *testing.T) {
 	}
 	f.must("PATCH", "/subscriptions/b", `{"overrides":{"maxWait":null,"burstTokens":7}}`).decode(t, &account)
 	if string(account.Overrides) != `{"tokensPerMinute":50,"burstTokens":7}` {
-		t.Errorf("overrides are %s, want tokensPerMinute 50 and burstTokens 7", account.Overrides)
+		t.Errorf("overrides: got %s, want tokensPerMinute 50 and burstTokens 7", account.Overrides)
 	}
 	if text := f.must("PATCH", "/subscriptions/b", `{"overrides":{"tokensPerMinute":null,"burstTokens":null}}`).text; strings.Contains(text, "overrides") {
-		t.Errorf("after removing all overrides: %s, want none", text)
+		t.Errorf("after removing all overrides: got %s, want none", text)
 	}
 	f.must("PUT", "/tiers/silver", `{"tokensPerMinute":100}`)
 	back := strings.Replace(f.must("PATCH", "/subscriptions/b", `{"tier":"silver"}`).text, `"b"`, `"b","name":"B"`, 1)
@@ -119,7 +119,7 @@ func TestASubscriptionCanBeCreatedChangedAndReplaced(t *testing.T) {
 	var after subscription.Account // a new value: decoding into the old one would keep fields that are absent now
 	f.must("GET", "/subscriptions/b", "").decode(t, &after)
 	if after.Name != "B" || after.Tier != "silver" || after.Limits.TokensPerMinute != 100 || !after.Created.Equal(account.Created) {
-		t.Errorf("replaced: %+v, want name B, tier silver and its limit, created at the same time", after)
+		t.Errorf("replaced: got %+v, want name B, tier silver and its limit, created at the same time", after)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestSuspendingWorksEvenIfTheTierIsMissing(t *testing.T) {
 	}
 	f.must("PATCH", "/subscriptions/team-a", `{"suspended":true}`)
 	if s, err := f.store.Subscription(t.Context(), "team-a"); err != nil || !s.Suspended {
-		t.Errorf("subscription %+v, %v; want it suspended", s, err)
+		t.Errorf("got subscription %+v, %v; want it suspended", s, err)
 	}
 	f.expectProblem(http.StatusUnprocessableEntity, "not_found", "PATCH", "/subscriptions/team-a", `{"suspended":false}`, nil, `tier \"gone\"`)
 	f.expectProblem(http.StatusUnprocessableEntity, "not_found", "GET", "/subscriptions/team-a", "", nil, `tier \"gone\"`)
@@ -157,7 +157,7 @@ func TestKeysCanBeCreatedRotatedExpiredAndRevoked(t *testing.T) {
 	var account subscription.Account
 	f.must("GET", "/subscriptions/team-a", "").decode(t, &account)
 	if len(account.Keys) != 2 || slices.IndexFunc(account.Keys, func(k subscription.KeyRecord) bool { return !k.Expires.IsZero() }) < 0 {
-		t.Errorf("keys are %+v, want two, one of which expires", account.Keys)
+		t.Errorf("keys: got %+v, want two, one of which expires", account.Keys)
 	}
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second).Format(time.RFC3339)
 	if text := f.must("PATCH", "/subscriptions/team-a/keys/primary", `{"expires":"`+until+`"}`).text; !strings.Contains(text, until) {
@@ -172,12 +172,12 @@ func TestKeysCanBeCreatedRotatedExpiredAndRevoked(t *testing.T) {
 	}
 	f.must("POST", "/subscriptions/team-a/keys/secondary", `{"expires":"`+until+`"}`).decode(t, &third)
 	if !accepted(third.Key) || third.Expires.IsZero() {
-		t.Errorf("key %+v, want a valid one that expires", third)
+		t.Errorf("got key %+v, want a valid one that expires", third)
 	}
 	want := []string{"tier.create gold done", "subscription.create team-a done", "key.create team-a done", "key.create team-a done", "key.expire team-a done",
 		"key.expire team-a done", "key.expire team-a done", "key.revoke team-a done", "key.revoke team-a done", "key.create team-a done"}
 	if got := f.events(); !slices.Equal(got, want) {
-		t.Errorf("the audit is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("the audit: got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	audit := f.must("GET", "/audit", "").text
 	for _, key := range []string{first.Key, second.Key, third.Key} {
@@ -199,14 +199,14 @@ func TestTheAuditShowsWhoChangedWhat(t *testing.T) {
 	e := list.Items[0]
 	if e.Who != "operator key" || e.Action != "tier.change" || e.Changes["tokensPerMinute"] != (manage.Change{From: 300.0, To: 500.0}) ||
 		e.Changes["shadow"] != (manage.Change{To: true}) || len(e.Changes) != 2 || time.Since(e.When) > time.Minute || list.Next == "" {
-		t.Errorf("event %+v, next %q; want the operator's change of tokensPerMinute and shadow, and a next page", e, list.Next)
+		t.Errorf("got event %+v, next %q; want the operator's change of tokensPerMinute and shadow, and a next page", e, list.Next)
 	}
 	f.must("GET", "/audit?target=gold&limit=1&after="+list.Next, "").decode(t, &list)
 	if e := list.Items[0]; e.Action != "tier.create" {
-		t.Errorf("the next page begins with %+v, want tier.create", e)
+		t.Errorf("the start of the next page: got %+v, want tier.create", e)
 	}
 	if got := f.events(); got[len(got)-1] != "subscription.suspend team-a done" {
-		t.Errorf("the audit is %v, want the suspension last", got)
+		t.Errorf("the audit: got %v, want the suspension last", got)
 	}
 }
 
@@ -217,10 +217,10 @@ func TestNothingIsChangedIfTheAuditCannotBeWritten(t *testing.T) {
 	f.expectProblem(http.StatusServiceUnavailable, "unavailable", "PATCH", "/tiers/gold", `{"tokensPerMinute":1}`, nil, "nothing was changed")
 	f.expectProblem(http.StatusServiceUnavailable, "unavailable", "POST", "/subscriptions/team-a/keys/primary", "", nil, "nothing was changed")
 	if after := f.must("GET", "/tiers/gold", "").text; after != before {
-		t.Errorf("the tier is %s, want it unchanged", after)
+		t.Errorf("the tier: got %s, want it unchanged", after)
 	}
 	if keys, err := f.store.Keys(t.Context(), "team-a"); err != nil || len(keys) != 0 {
-		t.Errorf("keys %v, %v; want none", keys, err)
+		t.Errorf("got keys %v, %v; want none", keys, err)
 	}
 }
 
@@ -234,7 +234,7 @@ func TestAChangeWithoutAnAnswerStaysUnknownInTheAudit(t *testing.T) {
 	f.store.Fail(nil)
 	for _, e := range f.events() {
 		if strings.HasPrefix(e, "tier.change") && !strings.HasSuffix(e, "unknown") {
-			t.Errorf("the audit has %s, want it unknown", e)
+			t.Errorf("the audit: got %s, want the change unknown", e)
 		}
 	}
 }
@@ -267,14 +267,14 @@ func TestListsCanBeFilteredAndPaged(t *testing.T) {
 		"state=suspended": "team-b", "state=active&limit=4": "alpha beta gamma team-a", "tier=gold&search=alp": "alpha", "tier=none": "",
 	} {
 		if got := strings.Join(pages(query), " "); got != want {
-			t.Errorf("%s lists %q, want %q", query, got, want)
+			t.Errorf("%s: got %q listed, want %q", query, got, want)
 		}
 	}
 	if text := f.must("GET", "/tiers?search=old", "").text; !strings.Contains(text, `"id":"gold"`) {
-		t.Errorf("tiers: %s, want gold", text)
+		t.Errorf("tiers: got %s, want gold", text)
 	}
 	if text := f.must("GET", "/tiers?search=nothing", "").text; text != `{"items":[]}` {
-		t.Errorf("an empty list is %s, want {\"items\":[]}", text)
+		t.Errorf("an empty list: got %s, want {\"items\":[]}", text)
 	}
 }
 
@@ -283,6 +283,6 @@ func TestChecksReportTheirFindings(t *testing.T) {
 	var list struct{ Items []manage.Finding }
 	f.must("GET", "/checks", "").decode(t, &list)
 	if len(list.Items) != 2 || !list.Items[0].OK || list.Items[0].Note != "blue" || list.Items[1].OK || list.Items[1].Note != "wet: wait" {
-		t.Errorf("checks found %+v, want one OK and one fault", list.Items)
+		t.Errorf("checks: got %+v, want one OK and one fault", list.Items)
 	}
 }

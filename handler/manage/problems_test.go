@@ -77,7 +77,7 @@ func TestBadRequestsGetAClearProblemAndChangeNothing(t *testing.T) {
 		t.Errorf("after bad requests:\ngot  %s\nwant %s", after, before)
 	}
 	if got := f.events(); len(got) != 2 {
-		t.Errorf("the audit is %v, want the fixture's two events", got)
+		t.Errorf("the audit: got %v, want the fixture's two events", got)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestAnswersAreNotCachedOrShared(t *testing.T) {
 	for _, path := range []string{"/tiers", "/nowhere", "/openapi.json"} {
 		h := f.ask("GET", path, "").header
 		if h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Access-Control-Allow-Origin") != "" {
-			t.Errorf("%s: headers %v, want no-store, nosniff and no CORS", path, h)
+			t.Errorf("%s: got headers %v, want no-store, nosniff and no CORS", path, h)
 		}
 	}
 	if a := f.ask("HEAD", "/tiers/gold", ""); a.status != http.StatusOK || a.header.Get("ETag") == "" {

@@ -46,10 +46,10 @@ func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
 	all.Wait()
 	var list struct{ Items []manage.Standing }
 	if f.must("GET", "/usage", "").decode(t, &list); len(list.Items) != 2 {
-		t.Errorf("usage without a filter lists %+v, want both counters", list.Items)
+		t.Errorf("usage without a filter: got %+v, want both counters", list.Items)
 	}
 	if n := counted.reads.Load(); n != 1 {
-		t.Errorf("the counters were read %d times, want once", n)
+		t.Errorf("the counters: got %d readings, want 1", n)
 	}
 
 	config.StandingsMaxAge = 0 // each request reads
@@ -57,7 +57,7 @@ func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
 	f.must("GET", "/usage", "")
 	f.must("GET", "/usage", "")
 	if n := counted.reads.Load(); n != 3 {
-		t.Errorf("without a maximum age the counters were read %d times, want twice", n-1)
+		t.Errorf("without a maximum age: got %d readings of the counters, want 2", n-1)
 	}
 }
 

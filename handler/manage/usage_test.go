@@ -36,18 +36,18 @@ func TestUsageShowsTheStandingOfCounters(t *testing.T) {
 		}
 		f.must("GET", "/usage", "").decode(t, &list)
 		if len(list.Items) != 5 || list.Items[0].Counter != "gold:client-ip=192.0.2.7" || list.Items[0].Tier != "gold" || list.Items[4].Problem == "" {
-			t.Fatalf("usage lists %+v, want five counters, the last with a problem", list.Items)
+			t.Fatalf("usage: got %+v, want five counters, the last with a problem", list.Items)
 		}
 		a := list.Items[1]
 		if a.Subscription != "team-a" || a.Minute == nil || a.Quota == nil || a.Minute.Limit != 1000 || a.Quota.Used != 100 || a.Quota.Left != 49_900 || a.QuotaPeriod != "Daily" {
-			t.Errorf("team-a: %+v, want 100 of both limits used", a)
+			t.Errorf("team-a: got %+v, want 100 of both limits used", a)
 		}
 		if a.Minute.Used != 100 || a.Happened != (manage.Tokens{PromptTokens: 50, CompletionTokens: 50, TotalTokens: 100, Requests: 1}) {
-			t.Errorf("team-a: %d tokens charged this minute, happened %+v; want 100, half of them prompt", a.Minute.Used, a.Happened)
+			t.Errorf("team-a: got %d tokens charged this minute, happened %+v; want 100, half of them prompt", a.Minute.Used, a.Happened)
 		}
 		for query, want := range map[string]int{"?subscription=team-a": 2, "?tier=gold": 1, "?search=192": 1, "?search=r1&subscription=team-a": 1, "?limit=2": 2} {
 			if f.must("GET", "/usage"+query, "").decode(t, &list); len(list.Items) != want {
-				t.Errorf("%s lists %d counters, want %d", query, len(list.Items), want)
+				t.Errorf("%s: got %d counters, want %d", query, len(list.Items), want)
 			}
 		}
 		f.usage.failure = errors.New("down")
@@ -75,20 +75,20 @@ func TestHistoryIsSummedBySpanAndCounter(t *testing.T) {
 		return answer.Items
 	}
 	if got := ask("by=minute"); len(got) != 4 || got[0].Counter != "team-a" || !got[0].From.Equal(noon) || got[1].Counter != "team-b" || got[0].TotalTokens != 3 {
-		t.Errorf("by minute: %+v, want four spans", got)
+		t.Errorf("by minute: got %+v, want four spans", got)
 	}
 	if got := ask("by=hour"); len(got) != 3 || got[0].Tokens != (manage.Tokens{PromptTokens: 4, CompletionTokens: 6, TotalTokens: 10, Requests: 2, Refused: 4}) {
-		t.Errorf("by hour: %+v, want three spans, team-a's first summed", got)
+		t.Errorf("by hour: got %+v, want three spans, team-a's first summed", got)
 	}
 	if got := ask("by=day&sum=all"); len(got) != 1 || got[0].Counter != "" || got[0].TotalTokens != 36 || !got[0].From.Equal(noon.Truncate(24*time.Hour)) {
-		t.Errorf("by day over all counters: %+v, want one span of 36 tokens", got)
+		t.Errorf("by day over all counters: got %+v, want one span of 36 tokens", got)
 	}
 	if ask("by=day&subscription=team-a"); f.usage.lastQuery.Owner != (limit.Owner{Subscription: "team-a"}) || !f.usage.lastQuery.From.Equal(noon.Add(-12*time.Hour)) {
-		t.Errorf("query %+v, want team-a's from 00:00", f.usage.lastQuery)
+		t.Errorf("got query %+v, want team-a's from 00:00", f.usage.lastQuery)
 	}
 	f.must("GET", "/usage/history?by=minute&from=90m&counter=team-a/model=r1", "")
 	if ago := time.Since(f.usage.lastQuery.From); f.usage.lastQuery.Counter != "team-a/model=r1" || ago < 90*time.Minute || ago > 91*time.Minute {
-		t.Errorf("query %+v, want one counter's from 90 minutes ago", f.usage.lastQuery)
+		t.Errorf("got query %+v, want one counter's from 90 minutes ago", f.usage.lastQuery)
 	}
 	if got := f.ask("GET", "/usage/history?by=week", ""); got.status != http.StatusUnprocessableEntity || strings.Contains(got.text, "not before") {
 		t.Errorf("by=week: got %s, want a fault of by alone", got.text)
@@ -122,11 +122,11 @@ func TestAClosedMinuteIsCountedOnce(t *testing.T) {
 		var answer struct{ Items []manage.Span }
 		f.must("GET", "/usage/history?by=minute&subscription=team-a", "").decode(t, &answer)
 		if len(answer.Items) != 1 || answer.Items[0].TotalTokens != test.want {
-			t.Errorf("%s: %+v, want %d tokens", name, answer.Items, test.want)
+			t.Errorf("%s: got %+v, want %d tokens", name, answer.Items, test.want)
 		}
 		f.must("GET", "/usage/history?by=minute&subscription=team-b", "").decode(t, &answer)
 		if test.rows == nil && len(answer.Items) != 0 {
-			t.Errorf("%s: history of another subscription: %+v, want none", name, answer.Items)
+			t.Errorf("%s: history of another subscription: got %+v, want none", name, answer.Items)
 		}
 	}
 }
@@ -143,7 +143,7 @@ func TestUsageUsesTheNewestLimits(t *testing.T) {
 	f.must("GET", "/usage", "").decode(t, &list)
 	for i, want := range []int64{700, 1000, 600} { // gold's, gone, team-a
 		if got := list.Items[i]; got.Minute == nil || got.Minute.Limit != want {
-			t.Errorf("%s: %+v, want a limit of %d", got.Counter, got.Minute, want)
+			t.Errorf("%s: got %+v, want a limit of %d", got.Counter, got.Minute, want)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func TestACounterKeyParsesRendersAndValidatesAlike(t *testing.T) {
 			t.Errorf("%q is shared: got %t, want %t", template, got, want.shared)
 		}
 		if key != want.key {
-			t.Errorf("%q renders as %q, want %q", template, key, want.key)
+			t.Errorf("%q rendered: got %q, want %q", template, key, want.key)
 		}
 		if err := limits.Validate(); (err == nil) != want.valid {
 			t.Errorf("%q: got the fault %v, want valid: %t", template, err, want.valid)

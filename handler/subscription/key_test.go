@@ -15,7 +15,7 @@ func TestKeysAreUniqueAndWellFormed(t *testing.T) {
 	for range 1000 {
 		key := subscription.NewKey()
 		if seen[key] || !subscription.WellFormed(key) || len(key) != 41 || !strings.HasPrefix(key, "tg_") {
-			t.Fatalf("NewKey = %q, want a new well-formed key of 41 characters", key)
+			t.Fatalf("NewKey: got %q, want a new well-formed key of 41 characters", key)
 		}
 		seen[key] = true
 	}
@@ -56,7 +56,7 @@ func TestNewPepperRejectsShortSecretsAndKeyVaultReferences(t *testing.T) {
 	} {
 		_, err := subscription.NewPepper(secret)
 		if err == nil || !strings.Contains(err.Error(), want) || secret != "" && strings.Contains(err.Error(), secret) {
-			t.Errorf("NewPepper(%q): error %v, want %s without the secret", secret, err, want)
+			t.Errorf("NewPepper(%q): got error %v, want %s without the secret", secret, err, want)
 		}
 	}
 }
@@ -70,7 +70,7 @@ func TestNoPrintShowsThePepper(t *testing.T) {
 	shown := fmt.Sprintf("%v %+v %#v", pepper, pepper, pepper)
 	bytes := strings.Trim(fmt.Sprint([]byte("canary")), "[]")
 	if strings.Contains(shown, "canary") || strings.Contains(shown, bytes) {
-		t.Errorf("printed %s, want no secret", shown)
+		t.Errorf("printed: got %s, want no secret", shown)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestEqualPeppersGiveEqualHashes(t *testing.T) {
 	two, _ := subscription.NewPepper("0123456789abcdeF")
 	again, _ := subscription.NewPepper("0123456789abcdef")
 	if one.Hash("k") == two.Hash("k") || one.Hash("k") != again.Hash("k") || strings.ContainsAny(one.Hash("k"), `/\#?%+'`) {
-		t.Errorf("hashes %s, with another pepper %s, with an equal pepper %s; want the first and last equal, and safe in row keys", one.Hash("k"), two.Hash("k"), again.Hash("k"))
+		t.Errorf("got hashes %s, with another pepper %s, with an equal pepper %s; want the first and last alone equal, and safe in row keys", one.Hash("k"), two.Hash("k"), again.Hash("k"))
 	}
 }
 
@@ -107,7 +107,7 @@ func TestKeysCanBeHashedConcurrently(t *testing.T) {
 	for key, hash := range want {
 		all.Go(func() {
 			if got := pepper.Hash(key); got != hash {
-				t.Errorf("concurrent hash %s, want %s", got, hash)
+				t.Errorf("concurrent hash: got %s, want %s", got, hash)
 			}
 		})
 	}

@@ -33,11 +33,11 @@ func TestARotatedKeyStaysValidForTheOverlap(t *testing.T) {
 		}
 		time.Sleep(time.Hour - time.Second)
 		if got := acceptedKeys(t, r, pepper, first, second); !slices.Equal(got, []int{0, 1}) {
-			t.Errorf("just before the overlap ends: keys %v are valid, want 0 and 1", got)
+			t.Errorf("just before the overlap ends: got keys %v valid, want 0 and 1", got)
 		}
 		time.Sleep(time.Second)
 		if got := acceptedKeys(t, r, pepper, first, second); !slices.Equal(got, []int{1}) {
-			t.Errorf("when the overlap ends: keys %v are valid, want 1", got)
+			t.Errorf("when the overlap ends: got keys %v valid, want 1", got)
 		}
 		// Rotation doesn't postpone an earlier expiry, and deletes expired keys.
 		if _, err := r.ExpireKey(ctx, "a", subscription.Primary, time.Now().Add(time.Minute)); err != nil {
@@ -49,16 +49,16 @@ func TestARotatedKeyStaysValidForTheOverlap(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if got := acceptedKeys(t, r, pepper, first, second, third); !slices.Equal(got, []int{2}) {
-			t.Errorf("a minute later: keys %v are valid, want 2", got)
+			t.Errorf("a minute later: got keys %v valid, want 2", got)
 		}
 		if keys, err := r.Keys(ctx, "a"); err != nil || len(keys) != 2 {
-			t.Errorf("the store holds %d keys, %v; want the second and third", len(keys), err)
+			t.Errorf("the store: got %d keys, %v; want the second and third", len(keys), err)
 		}
 		if err := r.RevokeKey(ctx, "a", subscription.Primary); err != nil {
 			t.Fatal(err)
 		}
 		if keys, err := r.Keys(ctx, "a"); err != nil || len(keys) != 0 {
-			t.Errorf("after revoking: the store holds %d keys, %v; want none", len(keys), err)
+			t.Errorf("after revoking: got %d keys in the store, %v; want none", len(keys), err)
 		}
 	})
 }
@@ -69,25 +69,25 @@ func TestAnExpiredKeyFreesItsSlot(t *testing.T) {
 		ctx := t.Context()
 		first, record, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{Expires: time.Now().Add(time.Hour)})
 		if err != nil || record.Expires.IsZero() {
-			t.Fatalf("CreateKey = %+v, %v; want a record that expires", record, err)
+			t.Fatalf("CreateKey: got %+v, %v; want a record that expires", record, err)
 		}
 		_, _, twice := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 		if !errors.Is(twice, subscription.ErrExists) {
-			t.Errorf("create a second key: %v, want ErrExists", twice)
+			t.Errorf("create a second key: got %v, want ErrExists", twice)
 		}
 		time.Sleep(time.Hour)
 		if _, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{}); !errors.Is(err, subscription.ErrNotFound) {
-			t.Errorf("rotate an expired key: %v, want ErrNotFound", err)
+			t.Errorf("rotate an expired key: got %v, want ErrNotFound", err)
 		}
 		second, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := acceptedKeys(t, r, pepper, first, second); !slices.Equal(got, []int{1}) {
-			t.Errorf("keys %v are valid, want 1", got)
+			t.Errorf("got keys %v valid, want 1", got)
 		}
 		if keys, err := r.Keys(ctx, "a"); err != nil || len(keys) != 1 {
-			t.Errorf("the store holds %d keys, %v; want 1", len(keys), err)
+			t.Errorf("the store: got %d keys, %v; want 1", len(keys), err)
 		}
 	})
 }
@@ -121,13 +121,13 @@ func TestInvalidKeyTermsAreRejected(t *testing.T) {
 		"use 0s to 2160h":              {Overlap: 91 * 24 * time.Hour},
 	} {
 		if _, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, terms); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%+v: error %v, want %s", terms, err, want)
+			t.Errorf("%+v: got error %v, want %s", terms, err, want)
 		}
 	}
 	if _, err := r.ExpireKey(ctx, "a", subscription.Secondary, time.Time{}); !errors.Is(err, subscription.ErrNotFound) {
-		t.Errorf("expire a key that doesn't exist: %v, want ErrNotFound", err)
+		t.Errorf("expire a key that doesn't exist: got %v, want ErrNotFound", err)
 	}
 	if keys, err := r.Keys(ctx, "a"); err != nil || len(keys) != 1 {
-		t.Errorf("after invalid terms the store holds %d keys, %v; want 1", len(keys), err)
+		t.Errorf("after invalid terms: got %d keys in the store, %v; want 1", len(keys), err)
 	}
 }

@@ -33,7 +33,7 @@ func TestSetTierCreatesThenChanges(t *testing.T) {
 	}
 	after, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.BurstTokens = 50; return nil })
 	if err != nil || after.TokensPerMinute != 300 || after.BurstTokens != 50 || after.Version <= before.Version {
-		t.Errorf("SetTier = %+v, %v; want 300 tokens a minute, burst 50 and a version above %d", after, err, before.Version)
+		t.Errorf("SetTier: got %+v, %v; want 300 tokens a minute, burst 50 and a version above %d", after, err, before.Version)
 	}
 }
 
@@ -47,10 +47,10 @@ func TestATierChangeThatInvalidatesOverridesIsRejected(t *testing.T) {
 	}
 	_, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = 0; return nil })
 	if err == nil || !strings.Contains(err.Error(), `subscription "a"`) || !strings.Contains(err.Error(), "burstTokens") {
-		t.Errorf("SetTier: error %v, want one naming subscription a and burstTokens", err)
+		t.Errorf("SetTier: got error %v, want one naming subscription a and burstTokens", err)
 	}
 	if tier, err := r.Tier(t.Context(), "gold"); err != nil || tier.TokensPerMinute != 300 {
-		t.Errorf("tier %+v, %v; want it unchanged", tier, err)
+		t.Errorf("got tier %+v, %v; want it unchanged", tier, err)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestRegistryErrorsNameWhatIsWrong(t *testing.T) {
 	} {
 		_, field := errors.AsType[*subscription.FieldError](test.err)
 		if test.err == nil || !strings.Contains(test.err.Error(), test.part) || field != (test.kind == nil) || test.kind != nil && !errors.Is(test.err, test.kind) {
-			t.Errorf("error %v, want %s wrapping %v", test.err, test.part, test.kind)
+			t.Errorf("got error %v, want %s wrapping %v", test.err, test.part, test.kind)
 		}
 	}
 }
@@ -102,14 +102,14 @@ func TestAnInvalidSubscriptionCanStillBeSuspended(t *testing.T) {
 	}
 	for range 2 {
 		if s, err := r.Suspend(ctx, "a", true); err != nil || !s.Suspended {
-			t.Errorf("Suspend = %+v, %v; want it suspended", s, err)
+			t.Errorf("Suspend: got %+v, %v; want it suspended", s, err)
 		}
 	}
 	if s, err := r.Suspend(ctx, "a", false); err == nil {
-		t.Errorf("resumed as %+v, want an error", s)
+		t.Errorf("resuming: got %+v, want an error", s)
 	}
 	if _, err := r.Suspend(ctx, "b", true); !errors.Is(err, subscription.ErrNotFound) {
-		t.Errorf("suspend an unknown subscription: %v, want ErrNotFound", err)
+		t.Errorf("suspend an unknown subscription: got %v, want ErrNotFound", err)
 	}
 }
 
@@ -122,7 +122,7 @@ func TestRotatingAKeyLeavesTheOtherSlotAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{}); !errors.Is(err, subscription.ErrExists) {
-		t.Errorf("create a second primary key: %v, want ErrExists", err)
+		t.Errorf("create a second primary key: got %v, want ErrExists", err)
 	}
 	third, record, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
 	if err != nil || record.Slot != subscription.Primary || record.Created.IsZero() {
@@ -131,7 +131,7 @@ func TestRotatingAKeyLeavesTheOtherSlotAlone(t *testing.T) {
 	for key, want := range map[string]error{first: subscription.ErrUnauthorized, second: nil, third: nil} {
 		_, err := subscription.NewDirectory(r.Store, pepper).Authenticate(ctx, key)
 		if !errors.Is(err, want) {
-			t.Errorf("after the rotation: %v, want %v", err, want)
+			t.Errorf("after the rotation: got %v, want %v", err, want)
 		}
 	}
 	if err := r.RevokeKey(ctx, "a", subscription.Secondary); err != nil {
@@ -139,10 +139,10 @@ func TestRotatingAKeyLeavesTheOtherSlotAlone(t *testing.T) {
 	}
 	account, err := r.Account(ctx, "a")
 	if err != nil || len(account.Keys) != 1 || account.Keys[0].Slot != subscription.Primary || account.Limits.TokensPerMinute != 300 {
-		t.Errorf("Account = %+v, %v; want the primary key and 300 tokens a minute", account, err)
+		t.Errorf("Account: got %+v, %v; want the primary key and 300 tokens a minute", account, err)
 	}
 	if text, err := json.Marshal(account); err != nil || strings.Contains(string(text), record.Hash) {
-		t.Errorf("account %s, %v; want no hash of a key", text, err)
+		t.Errorf("got account %s, %v; want no hash of a key", text, err)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestAnInterruptedRotationKeepsBothKeysAndTheNextCompletesIt(t *testing.T) {
 		}
 	}
 	if !slices.Equal(valid, []string{"third"}) {
-		t.Errorf("valid keys: %v, want the third", valid)
+		t.Errorf("valid keys: got %v, want the third", valid)
 	}
 }
 
@@ -214,7 +214,7 @@ func TestAConflictingChangeIsRetried(t *testing.T) {
 		r := subscription.Registry{Store: &conflictingStore{made.Store.(*memstore.Store), times}}
 		tier, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = 400; return nil })
 		if !errors.Is(err, want) || err == nil && (tier.TokensPerMinute != 400 || tier.BurstTokens != int64(times)) {
-			t.Errorf("%d conflicts: tier %+v, error %v; want error %v", times, tier, err, want)
+			t.Errorf("%d conflicts: got tier %+v, error %v; want error %v, and without one 400 tokens a minute and burst %[1]d", times, tier, err, want)
 		}
 	}
 }

@@ -46,11 +46,11 @@ func TestValidateNamesEveryFault(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			err := test.limits.Validate()
 			if len(test.fields) == 0 && err != nil {
-				t.Errorf("Validate = %v, want no fault", err)
+				t.Errorf("Validate: got %v, want no fault", err)
 			}
 			for _, field := range test.fields {
 				if err == nil || !strings.Contains("\n"+err.Error(), "\n"+field+" ") {
-					t.Errorf("Validate = %v, want a fault of %s", err, field)
+					t.Errorf("Validate: got %v, want a fault of %s", err, field)
 				}
 			}
 		})
@@ -74,7 +74,7 @@ func TestALimitThatCanNeverTakeEffectIsRejected(t *testing.T) {
 			tier := subscription.Tier{ID: "t", Limits: test.limits}
 			err := tier.Validate()
 			if test.field == "" && err != nil || test.field != "" && (err == nil || !strings.HasPrefix(err.Error(), test.field+" ")) {
-				t.Errorf("Validate = %v, want a fault of field %q (empty: none)", err, test.field)
+				t.Errorf("Validate: got %v, want a fault of field %q (empty: none)", err, test.field)
 			}
 		})
 	}
@@ -84,7 +84,7 @@ func TestIDsAreRestrictedToSafeCharacters(t *testing.T) {
 	for id, right := range map[string]bool{"a": true, "team-a.2_b": true, "": false, "A": false, "-a": false, "a/b": false, "a'b": false, strings.Repeat("a", 64): false} {
 		tier, sub := subscription.Tier{ID: id}, subscription.Subscription{ID: id, Tier: "t"}
 		if (tier.Validate() == nil) != right || (sub.Validate() == nil) != right {
-			t.Errorf("id %q: tier %v, subscription %v; want valid %t", id, tier.Validate(), sub.Validate(), right)
+			t.Errorf("id %q: got tier fault %v, subscription fault %v; want valid %t", id, tier.Validate(), sub.Validate(), right)
 		}
 	}
 }
@@ -94,14 +94,14 @@ func TestSurprisingLimitsGiveWarnings(t *testing.T) {
 	full.Normalize()
 	prompt := subscription.Limits{TokensPerMinute: 300}
 	if all := append(full.Warnings(), prompt.Warnings()...); len(all) != 0 {
-		t.Errorf("warnings %q, want none", all)
+		t.Errorf("got warnings %q, want none", all)
 	}
 	if all := (&subscription.Limits{}).Warnings(); len(all) != 1 || !strings.Contains(all[0], "nothing is limited") {
-		t.Errorf("without limits: warnings %q, want \"nothing is limited\" alone", all)
+		t.Errorf("without limits: got warnings %q, want \"nothing is limited\" alone", all)
 	}
 	full.OnStoreDown, full.MaxCompletionTokens = limit.FailOpen, 0
 	if all := strings.Join(full.Warnings(), "\n"); !strings.Contains(all, "onStoreDown open") || !strings.Contains(all, "maxCompletionTokens") || !strings.Contains(all, "a model rejects") {
-		t.Errorf("warnings %q, want them to name onStoreDown open and maxCompletionTokens", all)
+		t.Errorf("got warnings %q, want them to name onStoreDown open and maxCompletionTokens", all)
 	}
 }
 
@@ -111,11 +111,11 @@ func TestCountingByAHeaderGivesAWarning(t *testing.T) {
 	} {
 		l := subscription.Limits{TokensPerMinute: 300, CounterKey: subscription.CounterKey(template)}
 		if got := strings.Join(l.CounterKey.Headers(), " "); got != want {
-			t.Errorf("%s: headers %q, want %q", template, got, want)
+			t.Errorf("%s: got headers %q, want %q", template, got, want)
 		}
 		all := l.Warnings()
 		if said := strings.Contains(strings.Join(all, "\n"), "callers choose themselves"); said != (want != "") || len(all) != len(l.CounterKey.Headers()) {
-			t.Errorf("%s: warnings %q, want one for each of %q", template, all, want)
+			t.Errorf("%s: got warnings %q, want one for each of %q", template, all, want)
 		}
 	}
 }
@@ -139,7 +139,7 @@ func TestWrongJSONNamesTheField(t *testing.T) {
 	} {
 		_, err := subscription.Limits{}.With(json.RawMessage(given))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%s: error %v, want %s", given, err, want)
+			t.Errorf("%s: got error %v, want %s", given, err, want)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func TestOverridesReplaceSingleValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.TokensPerMinute != 900 || got.BurstTokens != 50 || time.Duration(got.MaxWait) != 2*time.Second || got.Reserve != subscription.ReservePrompt {
-		t.Errorf("Effective = %+v, want tokensPerMinute 900, burstTokens 50, maxWait 2s, reserve prompt", got)
+		t.Errorf("Effective: got %+v, want tokensPerMinute 900, burstTokens 50, maxWait 2s, reserve prompt", got)
 	}
 	for _, wrong := range []string{`{"tokensPerMinutes":1}`, `{"tokensPerMinute":-1}`, `[]`, `{"burstTokens":5,"tokensPerMinute":0}`} {
 		s.Overrides = json.RawMessage(wrong)
@@ -169,7 +169,7 @@ func TestOverridesLeaveTheTierAlone(t *testing.T) {
 	s := subscription.Subscription{ID: "s", Tier: "gold", Overrides: json.RawMessage(`{"models":["c"]}`)}
 	got, err := s.Effective(tier)
 	if err != nil || !got.Serves("c") || got.Serves("a") || !tier.Serves("a") || tier.Serves("c") {
-		t.Errorf("effective models %v, tier's %v, error %v; want [c], [a b], none", got.Models, tier.Models, err)
+		t.Errorf("got effective models %v, tier's %v, error %v; want [c], [a b], none", got.Models, tier.Models, err)
 	}
 }
 
@@ -184,10 +184,10 @@ func TestLimitsOfASharedCounterCannotBeOverridden(t *testing.T) {
 		s := subscription.Subscription{ID: "a", Tier: "free", Overrides: json.RawMessage(overrides), Version: 9}
 		got, err := s.Effective(tier)
 		if (err == nil) != right {
-			t.Errorf("%s: error %v, want accepted %t", overrides, err, right)
+			t.Errorf("%s: got error %v, want accepted %t", overrides, err, right)
 		}
 		if shared := !strings.Contains(string(got.CounterKey), "{subscription}"); right && shared && got.Version != 7 {
-			t.Errorf("%s: version %d of a shared counter, want the tier's, 7", overrides, got.Version)
+			t.Errorf("%s: got version %d of a shared counter, want the tier's, 7", overrides, got.Version)
 		}
 	}
 }
@@ -221,7 +221,7 @@ func TestEveryChangeGivesANewerVersion(t *testing.T) {
 	versions = append(versions, effective(s, young))
 	for i := 1; i < len(versions); i++ {
 		if versions[i] <= versions[i-1] {
-			t.Errorf("change %d has version %d, want above %d", i, versions[i], versions[i-1])
+			t.Errorf("change %d: got version %d, want above %d", i, versions[i], versions[i-1])
 		}
 	}
 }
@@ -231,7 +231,7 @@ func TestReserveFullDefaultsToClosedWhenTheStoreIsDown(t *testing.T) {
 	full.Normalize()
 	prompt.Normalize()
 	if full.OnStoreDown != limit.FailClosed || prompt.OnStoreDown != limit.Degrade {
-		t.Errorf("onStoreDown with reserve full: %s, want closed; with prompt: %s, want degrade", full.OnStoreDown, prompt.OnStoreDown)
+		t.Errorf("onStoreDown: got %s with reserve full and %s with prompt, want closed and degrade", full.OnStoreDown, prompt.OnStoreDown)
 	}
 }
 
@@ -281,7 +281,7 @@ func TestAnOverrideThatCanNeverTakeEffectIsRejected(t *testing.T) {
 		s := subscription.Subscription{ID: "a", Tier: "growth", Overrides: json.RawMessage(overrides)}
 		err := s.Check(tier)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "overrides: ")) {
-			t.Errorf("%s: error %v, want %q", overrides, err, want)
+			t.Errorf("%s: got error %v, want %q", overrides, err, want)
 		}
 	}
 }
@@ -298,7 +298,7 @@ func TestNamesWithHiddenCharactersAreRejected(t *testing.T) {
 			"counterKey": (&subscription.Limits{TokensPerMinute: 1, CounterKey: "{model}" + subscription.CounterKey(name)}).Validate(),
 		} {
 			if valid != (err == nil) || err != nil && !strings.Contains(err.Error(), field+" has a control character") {
-				t.Errorf("%s %q: error %v, want valid %t", field, name, err, valid)
+				t.Errorf("%s %q: got error %v, want valid %t", field, name, err, valid)
 			}
 		}
 	}
@@ -319,10 +319,10 @@ func TestValuesTooLongForTheirColumnAreRejected(t *testing.T) {
 		"escaped":   (&subscription.Limits{Models: []string{strings.Repeat("<", 2001)}}).Validate(), // each is stored as six characters
 	} {
 		if err == nil || !strings.Contains(err.Error(), "is longer than 12000 characters") {
-			t.Errorf("%s: error %v, want \"is longer than 12000 characters\"", what, err)
+			t.Errorf("%s: got error %v, want \"is longer than 12000 characters\"", what, err)
 		}
 	}
 	if err := (&subscription.Limits{Models: long[:500]}).Validate(); err != nil {
-		t.Errorf("500 models: error %v, want none", err)
+		t.Errorf("500 models: got error %v, want none", err)
 	}
 }

@@ -45,7 +45,7 @@ func TestOneOfManyInstancesGetsTheTurn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := tablestore.New(service, "turnsoftest").Take(t.Context(), time.Hour); !errors.Is(err, housekeeping.ErrTaken) {
-			t.Errorf("a turn within the pause: %v, want %v", err, housekeeping.ErrTaken)
+			t.Errorf("a turn within the pause: got %v, want %v", err, housekeeping.ErrTaken)
 		}
 	}
 }

@@ -102,11 +102,11 @@ func TestAnOperatorsTokenIsAcceptedAndItsOwnerNamed(t *testing.T) {
 		"a\ufffd\ufffd[31mb\ufffdc (o-1)": {"preferred_username": "a\n\x1b[31mb\u202ec"},
 	} {
 		if who, err := v.Authenticate(t.Context(), i.token(t, changes)); who != want || err != nil {
-			t.Errorf("changes %v: owner %q, %v; want %q", changes, who, err, want)
+			t.Errorf("changes %v: got owner %q, %v; want %q", changes, who, err, want)
 		}
 	}
 	if n := i.keyReads.Load(); n != 1 {
-		t.Errorf("the keys were read %d times, want once", n)
+		t.Errorf("the keys: got %d readings, want 1", n)
 	}
 }
 
@@ -137,13 +137,13 @@ func TestEveryInvalidTokenIsRefused(t *testing.T) {
 		"an end that is a text": i.token(t, map[string]any{"exp": "9999999999"}),
 	} {
 		if who, err := v.Authenticate(t.Context(), token); !errors.Is(err, manage.ErrUnauthorized) {
-			t.Errorf("%s: owner %q, error %v; want ErrUnauthorized", name, who, err)
+			t.Errorf("%s: got owner %q, error %v; want ErrUnauthorized", name, who, err)
 		}
 	}
 	for _, changes := range []map[string]any{{"roles": nil}, {"roles": []string{}}, {"roles": []string{"tollgate.admin"}}, {"roles": []string{"Tollgate.Reader"}},
 		{"roles": "Tollgate.Admin"}, {"roles": nil, "Roles": []string{"Tollgate.Admin"}}, {"roles": nil, "ROLES": []string{"Tollgate.Admin"}}, {"roles": []any{[]string{"Tollgate.Admin"}}}} {
 		if _, err := v.Authenticate(t.Context(), i.token(t, changes)); !errors.Is(err, manage.ErrForbidden) || !strings.Contains(err.Error(), "Tollgate.Admin") {
-			t.Errorf("changes %v: error %v, want ErrForbidden naming the role", changes, err)
+			t.Errorf("changes %v: got error %v, want ErrForbidden naming the role", changes, err)
 		}
 	}
 }
@@ -158,11 +158,11 @@ func TestTokensWithUnknownKeysDoNotFloodTheIssuer(t *testing.T) {
 	unknown := i.token(t, nil) // signed once, so that the twenty calls end before the keys may be read again
 	for range 20 {
 		if _, err := v.Authenticate(t.Context(), unknown); !errors.Is(err, manage.ErrUnauthorized) {
-			t.Fatalf("a token with an unknown key: %v, want ErrUnauthorized", err)
+			t.Fatalf("a token with an unknown key: got %v, want ErrUnauthorized", err)
 		}
 	}
 	if n := i.keyReads.Load(); n > 2 {
-		t.Errorf("the keys were read %d times for twenty tokens, want at most 2", n)
+		t.Errorf("twenty tokens: got %d readings of the keys, want at most 2", n)
 	}
 }
 
@@ -170,11 +170,11 @@ func TestAnUnreachableIssuerIsAnErrorNotARefusal(t *testing.T) {
 	i := newIssuer(t)
 	i.down.Store(true)
 	if _, err := i.verifier(t).Authenticate(t.Context(), i.token(t, nil)); err == nil || errors.Is(err, manage.ErrUnauthorized) || errors.Is(err, manage.ErrForbidden) {
-		t.Errorf("Authenticate: error %v, want one that is neither ErrUnauthorized nor ErrForbidden", err)
+		t.Errorf("Authenticate: got error %v, want one that is neither ErrUnauthorized nor ErrForbidden", err)
 	}
 	i.down.Store(false)
 	v := entra.New(entra.Settings{Issuer: i.name() + "/", Audience: "api://tollgate", Role: "Tollgate.Admin"}, i.Client(), slog.New(slog.DiscardHandler))
 	if _, err := v.Authenticate(t.Context(), i.token(t, nil)); err == nil || !strings.Contains(err.Error(), "MANAGE_ISSUER") {
-		t.Errorf("an issuer with another name: error %v, want one naming MANAGE_ISSUER", err)
+		t.Errorf("an issuer with another name: got error %v, want one naming MANAGE_ISSUER", err)
 	}
 }

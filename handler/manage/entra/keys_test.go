@@ -139,10 +139,10 @@ func TestANewSigningKeyIsAcceptedWithItsFirstToken(t *testing.T) {
 				t.Errorf("new key, an issuer that takes %s: got %v after %s, want it accepted within a second of the issuer's answer", takes, err, time.Since(began))
 			}
 			if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err != nil {
-				t.Errorf("the older key: %v, want it accepted", err)
+				t.Errorf("the older key: got %v, want it accepted", err)
 			}
 			if n := p.keyReads.Load(); n != 2 {
-				t.Errorf("the keys were read %d times, want 2", n)
+				t.Errorf("the keys: got %d readings, want 2", n)
 			}
 		})
 	}
@@ -199,7 +199,7 @@ func TestTokensWithUnknownKeysCauseOneReadingIn10Seconds(t *testing.T) {
 			}
 			n := p.keyReads.Load() - before
 			if most := int64(time.Since(began)/(10*time.Second)) + 1; n > most {
-				t.Errorf("an issuer that takes %s: the keys were read %d times in %s, want at most %d", takes, n, time.Since(began), most)
+				t.Errorf("an issuer that takes %s: got %d readings of the keys in %s, want at most %d", takes, n, time.Since(began), most)
 			}
 			stop()
 			all.Wait()
@@ -233,12 +233,12 @@ func TestAHangingOrFailingIssuerDelaysNewKeysOnly(t *testing.T) {
 					time.Sleep(300 * time.Millisecond)
 				}
 				if n, most := p.keyReads.Load()-before, int64(time.Since(began)/(10*time.Second))+1; n > most {
-					t.Errorf("the keys were read %d times in %s, want at most %d", n, time.Since(began), most)
+					t.Errorf("got %d readings of the keys in %s, want at most %d", n, time.Since(began), most)
 				}
 				p.change(func() { p.delay, p.down = 0, false })
 				time.Sleep(10 * time.Second)
 				if _, err := v.Authenticate(t.Context(), token); err != nil {
-					t.Errorf("issuer back: %v, want the token accepted", err)
+					t.Errorf("issuer back: got %v, want the token accepted", err)
 				}
 			})
 		})
@@ -259,16 +259,16 @@ func TestAWithdrawnKeyIsRefusedAfterAnHour(t *testing.T) {
 		p.change(func() { delete(p.keys, "k2") })
 		time.Sleep(time.Hour)
 		if _, err := v.Authenticate(t.Context(), second); !errors.Is(err, manage.ErrUnauthorized) {
-			t.Errorf("a key withdrawn an hour ago: %v, want ErrUnauthorized", err)
+			t.Errorf("a key withdrawn an hour ago: got %v, want ErrUnauthorized", err)
 		}
 		p.change(func() { p.down = true })
 		time.Sleep(23 * time.Hour)
 		if _, err := v.Authenticate(t.Context(), first); err != nil {
-			t.Errorf("issuer down for 23 hours: %v, want the key accepted", err)
+			t.Errorf("issuer down for 23 hours: got %v, want the key accepted", err)
 		}
 		time.Sleep(time.Hour + time.Minute)
 		if _, err := v.Authenticate(t.Context(), first); err == nil || errors.Is(err, manage.ErrUnauthorized) {
-			t.Errorf("issuer down for a day: %v, want an error other than ErrUnauthorized", err)
+			t.Errorf("issuer down for a day: got %v, want an error other than ErrUnauthorized", err)
 		}
 	})
 }
@@ -279,11 +279,11 @@ func TestKeysAreReadOnlyWhenTokensArrive(t *testing.T) {
 		p.down = true
 		v := p.verifier()
 		if _, err := v.Authenticate(t.Context(), p.signedToken(t, "k1")); err == nil || p.keyReads.Load() != 1 {
-			t.Fatalf("error %v after %d readings, want an error after 1", err, p.keyReads.Load())
+			t.Fatalf("got error %v after %d readings, want an error after 1", err, p.keyReads.Load())
 		}
 		time.Sleep(3 * time.Hour)
 		if n := p.keyReads.Load(); n != 1 {
-			t.Errorf("the keys were read %d times, want once", n)
+			t.Errorf("the keys: got %d readings, want 1", n)
 		}
 	})
 }

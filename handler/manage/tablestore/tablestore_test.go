@@ -32,10 +32,10 @@ func TestProbeLeavesNothingAndReturnsTheServicesTime(t *testing.T) {
 	store := open(t, azurite.Shared(t), "auditprobe")
 	at, err := store.Probe(t.Context())
 	if err != nil || time.Since(at).Abs() > time.Minute {
-		t.Errorf("Probe = %v, %v; want a time within a minute of now", at, err)
+		t.Errorf("Probe: got %v, %v; want a time within a minute of now", at, err)
 	}
 	if events, _, err := store.Events(t.Context(), "", "", 10); err != nil || len(events) != 0 {
-		t.Errorf("after the probe: events %v, %v; want none", events, err)
+		t.Errorf("after the probe: got events %v, %v; want none", events, err)
 	}
 }
 
@@ -45,7 +45,7 @@ func TestErrorsExplainAnUnreachableOrRefusingStorageAccount(t *testing.T) {
 	for connection, want := range map[string]string{down: "can't be reached", wrong: "check the account's key"} {
 		_, err := open(t, connection, "audit").Begin(t.Context(), manage.Event{When: time.Now()})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "RowKey") {
-			t.Errorf("Begin: error %v, want %s and no content of the row", err, want)
+			t.Errorf("Begin: got error %v, want %s and no content of the row", err, want)
 		}
 	}
 }

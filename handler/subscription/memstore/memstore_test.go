@@ -22,7 +22,7 @@ func TestLoadReadsADirectory(t *testing.T) {
 	}
 	grant, err := subscription.NewDirectory(store, subscriptiontest.Pepper(t)).Authenticate(t.Context(), key)
 	if err != nil || grant.Subscription.ID != "a" || grant.Tier.TokensPerMinute != 300 {
-		t.Errorf("Authenticate = %+v, %v; want subscription a with 300 tokens a minute", grant, err)
+		t.Errorf("Authenticate: got %+v, %v; want subscription a with 300 tokens a minute", grant, err)
 	}
 }
 
@@ -39,11 +39,11 @@ func TestLoadNamesEveryFaultAndNoKey(t *testing.T) {
 		`subscriptions[1] "r": with the subscription's overrides: maxWait`, `keys[0]: subscription "nobody"`, `keys[1]: key is not a key`, `slot "third"`,
 	} {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("error %v, want it to contain %s", err, part)
+			t.Errorf("got error %v, want it to contain %s", err, part)
 		}
 	}
 	if strings.Contains(err.Error(), key[:40]) {
-		t.Errorf("error %v, want no key in it", err)
+		t.Errorf("got error %v, want no key in it", err)
 	}
 }
 
@@ -55,7 +55,7 @@ func TestLoadRejectsWrongJSON(t *testing.T) {
 		`{"tiers":[`:                          "ends early",
 	} {
 		if _, err := memstore.Load([]byte(document), subscriptiontest.Pepper(t)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v, want %s", document, err, want)
+			t.Errorf("%s: got error %v, want %s", document, err, want)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func TestColumnsAreReadableAndTyped(t *testing.T) {
 		"reserve": "full", "shadow": true, "models": `["a"]`,
 	} {
 		if row[column] != want {
-			t.Errorf("column %s is %v, want %v", column, row[column], want)
+			t.Errorf("column %s: got %v, want %v", column, row[column], want)
 		}
 	}
 	if _, twice := row["id"]; twice {
@@ -48,7 +48,7 @@ func TestAnErrorInAnEditedRowNamesTheColumn(t *testing.T) {
 			want = `"5" is not a duration`
 		}
 		if _, err := store.Tier(t.Context(), "gold"); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("column %s edited to %s: error %v, want %s", column, value, err, want)
+			t.Errorf("column %s edited to %s: got error %v, want %s", column, value, err, want)
 		}
 	}
 }
@@ -71,6 +71,6 @@ func TestListsReadAllPages(t *testing.T) {
 	}
 	all, err := store.Tiers(t.Context())
 	if err != nil || len(all) != more+1 || all[0].ID != "t" || all[more].ID != "t-1009" {
-		t.Errorf("%d tiers, %v; want %d in order", len(all), err, more+1)
+		t.Errorf("got %d tiers, %v; want %d in order", len(all), err, more+1)
 	}
 }

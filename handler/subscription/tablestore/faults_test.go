@@ -108,11 +108,11 @@ func TestEachChangeIsMadeOnceEvenIfItsAnswerIsLost(t *testing.T) {
 			}
 			inject(http.MethodGet)
 			if got, err := store.Tier(ctx, "t"); err != nil || got.TokensPerMinute != 2 || got.Version != second {
-				t.Errorf("read: %+v, %v; want 2 tokens a minute, version %d", got, err, second)
+				t.Errorf("read: got %+v, %v; want 2 tokens a minute, version %d", got, err, second)
 			}
 			inject(http.MethodGet)
 			if all, err := store.Tiers(ctx); err != nil || len(all) != 2 {
-				t.Errorf("list: %v, %v; want 2 tiers", all, err)
+				t.Errorf("list: got %v, %v; want 2 tiers", all, err)
 			}
 			if err := store.PutKey(ctx, subscription.KeyRecord{Hash: "h", Subscription: "s"}); err != nil {
 				t.Fatal(err)
@@ -122,7 +122,7 @@ func TestEachChangeIsMadeOnceEvenIfItsAnswerIsLost(t *testing.T) {
 				t.Errorf("delete: got %v, want no error", err)
 			}
 			if w.injected != 5 {
-				t.Errorf("%d faults were injected, want 5", w.injected)
+				t.Errorf("got %d faults injected, want 5", w.injected)
 			}
 		})
 	}
@@ -137,10 +137,10 @@ func TestALostAnswerDoesNotHideAConflict(t *testing.T) {
 	}
 	w.faults = []fault{{method: http.MethodPost}}
 	if _, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 9}}); !errors.Is(err, subscription.ErrExists) {
-		t.Errorf("insert an existing tier: %v, want ErrExists", err)
+		t.Errorf("insert an existing tier: got %v, want ErrExists", err)
 	}
 	if got, err := store.Tier(ctx, "t"); err != nil || got.TokensPerMinute != 1 || got.Version != version {
-		t.Errorf("read: %+v, %v; want 1 token a minute, version %d", got, err, version)
+		t.Errorf("read: got %+v, %v; want 1 token a minute, version %d", got, err, version)
 	}
 }
 
@@ -150,10 +150,10 @@ func TestOnlyTheServicesErrorCodeMeansNotFound(t *testing.T) {
 		w.faults = []fault{{method: http.MethodGet, status: status}, {method: http.MethodGet, status: status}, {method: http.MethodGet, status: status}}
 		_, err := store.Key(context.Background(), "canary-hash")
 		if err == nil || errors.Is(err, subscription.ErrNotFound) || errors.Is(err, subscription.ErrExists) || !strings.Contains(err.Error(), fmt.Sprint(status)) {
-			t.Errorf("a proxy answers %d: error %v, want one naming the status, not ErrNotFound or ErrExists", status, err)
+			t.Errorf("a proxy answers %d: got error %v, want one naming the status, not ErrNotFound or ErrExists", status, err)
 		}
 		if strings.Contains(err.Error(), "canary") {
-			t.Errorf("error %v, want no hash in it", err)
+			t.Errorf("got error %v, want no hash in it", err)
 		}
 	}
 }
@@ -180,7 +180,7 @@ func TestConcurrentTierChangesLoseNothing(t *testing.T) {
 		}
 	}
 	if got, err := store.Tier(t.Context(), "t"); err != nil || got.TokensPerMinute != want {
-		t.Errorf("%d tokens a minute, %v; want %d", got.TokensPerMinute, err, want)
+		t.Errorf("got %d tokens a minute, %v; want %d", got.TokensPerMinute, err, want)
 	}
 }
 
@@ -193,9 +193,9 @@ func TestALookUpSucceedsIfOneReadNeverAnswers(t *testing.T) {
 	w.faults = []fault{{method: http.MethodGet, silent: true}} // the read of the key
 	w.mu.Unlock()
 	if grant, err := subscriptiontest.Directory(t, store).Authenticate(ctx, key); err != nil || grant.Subscription.ID != "a" {
-		t.Errorf("Authenticate = %+v, %v; want subscription a", grant, err)
+		t.Errorf("Authenticate: got %+v, %v; want subscription a", grant, err)
 	}
 	if w.injected != 1 {
-		t.Errorf("%d reads went unanswered, want 1", w.injected)
+		t.Errorf("got %d reads without an answer, want 1", w.injected)
 	}
 }

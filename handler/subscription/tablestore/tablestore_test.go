@@ -87,13 +87,13 @@ func TestRowsHoldNoKeyAndNoPepper(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(rows(t, settings, tables.Keys)); n != 3 || record.Hash != pepper.Hash(third) {
-		t.Errorf("%d rows after a rotation, want 2 keys and a fingerprint", n)
+		t.Errorf("got %d rows after a rotation, want 2 keys and a fingerprint", n)
 	}
 	for _, table := range []string{tables.Tiers, tables.Subscriptions, tables.Keys} {
 		for _, row := range rows(t, settings, table) {
 			for _, hidden := range []string{first, second, third, secretPepper} {
 				if strings.Contains(string(row), hidden) {
-					t.Errorf("a row of %s is %s, want no key and no pepper in it", table, row)
+					t.Errorf("a row of %s: got %s, want no key and no pepper in it", table, row)
 				}
 			}
 		}
@@ -108,6 +108,6 @@ func TestAnUnreachableStoreIsNotNotFoundAndShowsNoHash(t *testing.T) {
 	}
 	_, err = tablestore.New(service, tablestore.DefaultTables).Key(context.Background(), "canary-hash")
 	if err == nil || errors.Is(err, subscription.ErrNotFound) || strings.Contains(err.Error(), "canary-hash") {
-		t.Errorf("Key: error %v, want one that is not ErrNotFound and shows no hash", err)
+		t.Errorf("Key: got error %v, want one that is not ErrNotFound and shows no hash", err)
 	}
 }
