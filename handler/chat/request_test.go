@@ -27,7 +27,7 @@ func TestParseReadsTheEnvelope(t *testing.T) {
 		"max_tokens":100, "max_completion_tokens": 250, "tools":[{"type":"function"}],
 		"stream_options":{"x":[1],"include_usage":true}, "temperature":0.6e-1} `)
 	if r.Model != "DeepSeek-R1" || !r.Stream || !r.IncludeUsage || r.N != 2 {
-		t.Errorf("got %+v, want DeepSeek-R1, streamed, with usage, twice", r)
+		t.Errorf("got %+v, want a stream of DeepSeek-R1 with usage and n 2", r)
 	}
 	if *r.MaxTokens != 100 || *r.MaxCompletionTokens != 250 {
 		t.Errorf("got caps %d and %d, want 100 and 250", *r.MaxTokens, *r.MaxCompletionTokens)
@@ -43,7 +43,7 @@ func TestParseReadsTheEnvelope(t *testing.T) {
 func TestParseReadsNullAsAbsent(t *testing.T) {
 	r := parse(t, with(`"model":null,"stream":null,"stream_options":null,"n":null,"max_tokens":null,"max_completion_tokens":null,"tools":null`))
 	if r.Model != "" || r.Stream || r.IncludeUsage || r.N != 1 || r.MaxTokens != nil || r.MaxCompletionTokens != nil || r.Tools != nil {
-		t.Errorf("got %+v, want every field at its default", r)
+		t.Errorf("got %+v, want n 1 and every other field empty", r)
 	}
 	if tokens, capped := r.CompletionTokens(); tokens != 0 || capped {
 		t.Errorf("CompletionTokens: got %d, %v; want 0, false", tokens, capped)

@@ -30,7 +30,7 @@ func TestAUTF8ByteOrderMarkIsAcceptedAndOthersAreNamed(t *testing.T) {
 	}
 	for name, text := range map[string]string{"UTF-16LE": little.String(), "UTF-16BE": big.String(), "UTF-32BE": "\x00\x00\xfe\xff\x00\x00\x00{", "UTF-32LE": "\xff\xfe\x00\x00{\x00\x00\x00"} {
 		if response, body := b.post(t, path, text); response.StatusCode != 400 || !strings.Contains(body, "byte order mark") || !strings.Contains(body, "UTF-8") {
-			t.Errorf("%s: got %d %s, want a 400 that names the mark", name, response.StatusCode, body)
+			t.Errorf("%s: got %d %s, want 400 that names the byte order mark and UTF-8", name, response.StatusCode, body)
 		}
 	}
 }
@@ -40,6 +40,6 @@ func TestTheErrorForATooLargeBodyNamesTheSetting(t *testing.T) {
 	photo := strings.Replace(demo, `"Can you tell me the time, please?"`, `[{"type":"image_url","image_url":{"url":"data:image/jpeg;base64,`+strings.Repeat("A", 1<<16)+`"}}]`, 1)
 	response, body := b.post(t, path, photo)
 	if response.StatusCode != 413 || !strings.Contains(body, "images and files") || !strings.Contains(body, "MAX_BODY_BYTES") || !strings.Contains(body, "65536") {
-		t.Errorf("got %d %s, want a 413 that speaks of images and names the setting", response.StatusCode, body)
+		t.Errorf("got %d %s, want 413 that names images and files, MAX_BODY_BYTES and 65536", response.StatusCode, body)
 	}
 }

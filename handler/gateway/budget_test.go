@@ -81,7 +81,7 @@ func TestWaitingForRoomTimesOut(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if !held.granted() || !errors.Is(body.err, errNoRoom) || body.took != bodyTimeout || !errors.Is(answer.err, errNoRoom) || answer.took != answerTimeout {
-			t.Errorf("got a body waiting %v: %v, and an answer %v: %v; want %v and %v with %v", body.took, body.err, answer.took, answer.err, bodyTimeout, answerTimeout, errNoRoom)
+			t.Errorf("got room for held %t, a body waiting %v: %v, and an answer %v: %v; want room, and waits of %v and %v with %v", held.granted(), body.took, body.err, answer.took, answer.err, bodyTimeout, answerTimeout, errNoRoom)
 		}
 		if !errors.Is(left.err, context.DeadlineExceeded) || left.took != time.Second {
 			t.Errorf("one whose caller left: got a wait of %v: %v; want 1s and a deadline exceeded", left.took, left.err)

@@ -162,7 +162,7 @@ func (s *biller) end(t *testing.T, body string, e ending) (status int) {
 // Wherever in the body a caller puts its prompt, whichever model it asks, and however the
 // call ends, it is charged at least what the endpoint bills. Under reserve: full the bill
 // never exceeds the limit.
-func TestAPromptIsPaidForWhereverItIsHoweverTheCallEnds(t *testing.T) {
+func TestAPromptIsChargedWhereverItIsAndHoweverTheCallEnds(t *testing.T) {
 	const quota = 400_000
 	big := strings.Repeat("word12", 400)
 	for m, model := range []string{"DeepSeek-R1", "DeepSeek-V3.2", "gpt-4o", "gpt-4o-mini", "o3", "chat-prod"} {

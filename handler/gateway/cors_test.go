@@ -41,7 +41,7 @@ func TestPagesOfAllowedOriginsMayCall(t *testing.T) {
 			exposed := strings.ToLower(answer.Header.Get("Access-Control-Expose-Headers"))
 			if answer.StatusCode != want || answer.Header.Get("Access-Control-Allow-Origin") != test.allowed || answer.Header.Get("Access-Control-Allow-Credentials") != "" ||
 				(test.allowed != "") != (strings.Contains(exposed, "retry-after-ms") && strings.Contains(exposed, "x-apim-remaining-tokens") && strings.Contains(exposed, "x-request-id")) {
-				t.Errorf("a call of %s, %v allowed: got %d %v, want %d, open to %q", test.origin, test.origins, answer.StatusCode, answer.Header, want, test.allowed)
+				t.Errorf("a call of %s, %v allowed: got %d %v, want %d with Access-Control-Allow-Origin %q and no credentials, and the limit headers exposed only if that is set", test.origin, test.origins, answer.StatusCode, answer.Header, want, test.allowed)
 			}
 		}
 	}

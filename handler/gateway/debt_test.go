@@ -28,7 +28,7 @@ func waits(t *testing.T, answer *http.Response) (seconds, ms int64) {
 	seconds, e1 := strconv.ParseInt(answer.Header.Get("Retry-After"), 10, 64)
 	ms, e2 := strconv.ParseInt(answer.Header.Get("Retry-After-Ms"), 10, 64)
 	if e1 != nil || e2 != nil || ms < 1 || (ms+999)/1000 != seconds {
-		t.Errorf("got Retry-After %q and Retry-After-Ms %q, want one wait, rounded up in both", answer.Header.Get("Retry-After"), answer.Header.Get("Retry-After-Ms"))
+		t.Errorf("got Retry-After %q and Retry-After-Ms %q, want one wait of 1 ms or more in both, rounded up to seconds", answer.Header.Get("Retry-After"), answer.Header.Get("Retry-After-Ms"))
 	}
 	return seconds, ms
 }
@@ -102,6 +102,6 @@ func TestUpstreamsOwnRetryAfterIsPassedOnAlone(t *testing.T) {
 	b := open(t, subscription.Limits{}, refusing(429, `{"error":{}}`, "Retry-After", "90"))
 	answer, _ := b.post(t, path, demo)
 	if h := answer.Header; answer.StatusCode != 429 || h.Get("Retry-After") != "90" || h.Get("Retry-After-Ms") != "" || h.Get("X-Should-Retry") != "" {
-		t.Errorf("got %d %v, want the endpoint's own Retry-After alone", answer.StatusCode, h)
+		t.Errorf("got %d %v, want 429 with the endpoint's Retry-After 90, and neither Retry-After-Ms nor X-Should-Retry", answer.StatusCode, h)
 	}
 }

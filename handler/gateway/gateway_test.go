@@ -165,7 +165,7 @@ func answering(completions ...int) http.HandlerFunc {
 	}
 }
 
-func TestTheArticlesTenCalls(t *testing.T) {
+func TestCallsAreRefusedOnceTheMinutesTokensAreUsed(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(233, 184))
 	retry := 61
 	for i := range 10 {

@@ -138,7 +138,7 @@ func TestABodyIsDroppedOnceItsStreamHasBegun(t *testing.T) {
 		}
 		prompt, completion := promptIn(t, body), textOf("Let me think of the hour.")
 		if got := log.call(t); got.Status != 200 || got.Outcome != "" || got.Prompt != prompt || got.Completion != completion {
-			t.Errorf("reported %+v, want 200 and %d and %d tokens", got, prompt, completion)
+			t.Errorf("reported %+v, want 200 without an outcome, %d prompt tokens and %d completion tokens", got, prompt, completion)
 		}
 	}
 }
@@ -215,7 +215,7 @@ func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 				}
 				small, _ := b.post(t, path, demo)
 				if got.StatusCode != small.StatusCode || got.Header.Get("Retry-After") == "" || got.Header.Get("x-apim-remaining-tokens") != small.Header.Get("x-apim-remaining-tokens") {
-					t.Errorf("got %d %v, want what a small body gets: %d %v", got.StatusCode, got.Header, small.StatusCode, small.Header)
+					t.Errorf("got %d %v, want Retry-After, and the status and x-apim-remaining-tokens of a small body's answer: %d %v", got.StatusCode, got.Header, small.StatusCode, small.Header)
 				}
 				if n := b.calls.Load(); n != 1 {
 					t.Errorf("got %d calls to upstream, want 1", n)

@@ -26,7 +26,7 @@ func TestAMinuteInCounterAndHistoryCountsOnce(t *testing.T) {
 	}
 	for i, want := range []int64{3, 12, 16} {
 		if got := s.Minutes[i]; got.TotalTokens != want || !got.Minute.Equal(time.Unix((100+int64(i))*60, 0)) || got.Running != (i == 2) || !got.From.IsZero() {
-			t.Errorf("minute %d: %+v, want %d tokens", 100+i, got, want)
+			t.Errorf("minute %d: got %+v, want %d tokens in this minute alone, running: %t", 100+i, got, want, i == 2)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 			for range 7 { // enough for a to be paused
 				response, body := b.post(t, path, test.body)
 				if response.StatusCode != 200 || body != want || response.Header.Get("x-tollgate-upstream") != "b" {
-					t.Fatalf("got %d %v %q, want b's answer", response.StatusCode, response.Header, body)
+					t.Fatalf("got %d %v %q, want 200 from b: %q", response.StatusCode, response.Header, body, want)
 				}
 			}
 			if used := b.spent(t); used != 700 {
@@ -92,7 +92,7 @@ func TestAThrottledModelIsA429AndOthersAreStillServed(t *testing.T) {
 		upstream.Endpoint{Name: "a", URL: serving(t, model), Shape: upstream.Deployments, Models: models},
 		upstream.Endpoint{Name: "b", URL: serving(t, model), Shape: upstream.Deployments, Models: models}), upstream.Timeouts{}, nil)
 	if response, body := b.post(t, path, asked); response.StatusCode != 429 || body != `{"error":{"code":"429"}}` || response.Header.Get("Retry-After") != "60" {
-		t.Errorf("at first: got %d %v %s, want upstream's own 429", response.StatusCode, response.Header, body)
+		t.Errorf("at first: got %d %v %s, want upstream's own 429 with Retry-After 60", response.StatusCode, response.Header, body)
 	}
 	response, body := b.post(t, path, asked)
 	var told struct{ Error struct{ Code string } }

@@ -225,7 +225,7 @@ func TestShadowReportsRefusalsAndRefusesNothing(t *testing.T) {
 	}
 	got := b.usage(t, "")
 	if got.Total.Requests != 4 || got.Total.TotalTokens != 4*270 || got.Total.Refused != 3 || got.Minute.Used != 270 {
-		t.Errorf("got usage %+v and minute %+v, want all four calls in them, one charged", got.Total, got.Minute)
+		t.Errorf("got usage %+v and minute %+v, want 4 requests of 1080 tokens in all, 3 of them refused, and 270 used of the minute", got.Total, got.Minute)
 	}
 	if n := strings.Count(b.logged(), `"shadow":"token_limit_exceeded"`); n != 2 {
 		t.Errorf("got %d log lines that name what would have been refused, want 2", n)
@@ -237,7 +237,7 @@ func TestTheErrorForACallThatNeverFitsSaysByHowMuch(t *testing.T) {
 	response, body := b.post(t, path, with(`"max_tokens":400,`))
 	if want := fmt.Sprintf("The call needs %d tokens, %d tokens more than the limit ever has.", 400+promptOf(t), 80+promptOf(t)); response.StatusCode != 413 ||
 		!strings.Contains(body, want) || !strings.Contains(body, "max_tokens") || response.Header.Get("Retry-After") != "" || response.Header.Get("x-apim-retry-after") != "" {
-		t.Errorf("got %d %v %s, want %s", response.StatusCode, response.Header, body, want)
+		t.Errorf("got %d %v %s, want 413 with %q and max_tokens, and without Retry-After", response.StatusCode, response.Header, body, want)
 	}
 	if response, _ := b.post(t, path, with(`"max_tokens":200,`)); response.StatusCode != 200 {
 		t.Errorf("a call that fits: got %d, want 200", response.StatusCode)

@@ -64,19 +64,19 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 		t.Errorf("got standing %+v, want 0 of 60 and 935 of 1000 left", c.Standing)
 	}
 	if up := c.Upstream; up == nil || up.Endpoint == "" || up.Status != 200 || up.Failed || up.Latency <= 0 || up.Duration < up.Latency {
-		t.Errorf("got upstream %+v, want a success with its endpoint and times", up)
+		t.Errorf("got upstream %+v, want 200 of a named endpoint, with a latency no longer than its duration", up)
 	}
 	if want := "00-" + trace + "-" + c.Upstream.SpanID + "-01"; traceparent != want || c.SpanID == c.Upstream.SpanID || len(c.SpanID) != 16 {
-		t.Errorf("got traceparent %q sent upstream, want %q", traceparent, want)
+		t.Errorf("got span %q and traceparent %q sent upstream, want another span of 16 digits and %q", c.SpanID, traceparent, want)
 	}
 
 	b.post(t, path, demo)
 	if c := reports.next(); c.Status != 429 || c.Outcome != "token_limit_exceeded" || !c.Refused || c.Usage != nil || c.Upstream != nil || c.Standing == nil || c.Standing.Remaining != 0 || len(c.TraceID) != 32 || c.ParentID != "" {
-		t.Errorf("a refusal: got %+v, want 429 token_limit_exceeded, refused, with a standing", c)
+		t.Errorf("a refusal: got %+v, want 429 token_limit_exceeded, refused with 0 tokens left, without usage or upstream, in a trace of its own", c)
 	}
 	b.post(t, path, demo, "Api-Key", "junk", "Traceparent", "00-"+strings.Repeat("0", 32)+"-"+parent+"-01")
 	if c := reports.next(); c.Status != 401 || !c.Refused || c.Outcome != "invalid_api_key" || c.Subscription != "" || strings.Trim(c.TraceID, "0") == "" {
-		t.Errorf("a wrong key: got %+v, want 401 invalid_api_key, refused", c)
+		t.Errorf("a wrong key: got %+v, want 401 invalid_api_key, refused, with a trace and no subscription", c)
 	}
 	b.post(t, path, "{")
 	if c := reports.next(); c.Status != 400 || c.Refused {

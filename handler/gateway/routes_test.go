@@ -49,12 +49,12 @@ func TestOneModelIsDescribed(t *testing.T) {
 				Created    *int64
 			}
 			if err := json.Unmarshal([]byte(body), &got); err != nil || response.StatusCode != 200 || got.ID != id || got.Object != "model" || got.OwnedBy == "" || got.Created == nil {
-				t.Errorf("GET %s%s: got %d %s, want the model %s", at, name, response.StatusCode, body, id)
+				t.Errorf("GET %s%s: got %d %s, want 200 with the model %s, its owner and its time", at, name, response.StatusCode, body, id)
 			}
 		}
 		for _, name := range []string{"gpt-4o", "deepseek-r1"} { // a model that the tier may not use, and a name that no model has
 			if response, body := b.get(t, at+name); response.StatusCode != 404 || !strings.Contains(body, "model_not_found") || !strings.Contains(body, "Name one of: DeepSeek-R1") {
-				t.Errorf("GET %s%s: got %d %s, want 404 with the models there are", at, name, response.StatusCode, body)
+				t.Errorf("GET %s%s: got %d %s, want 404 model_not_found that names DeepSeek-R1", at, name, response.StatusCode, body)
 			}
 		}
 		if response, body := b.get(t, at+"DeepSeek-R1", "Api-Key", "wrong"); response.StatusCode != 401 {
@@ -102,7 +102,7 @@ func TestA404SaysWhatIsServedAndHowToGetThere(t *testing.T) {
 			request.Header.Set("Api-Key", b.key)
 			status, body := b.answerTo(t, request)
 			if status != 404 || !strings.Contains(body, want) || !strings.Contains(body, "/openai/v1/chat/completions") || !strings.Contains(body, "route_not_found") {
-				t.Errorf("%s %s: got %d %s, want a 404 with %q and what is served", method, path, status, body, want)
+				t.Errorf("%s %s: got %d %s, want 404 route_not_found with %q and /openai/v1/chat/completions", method, path, status, body, want)
 			}
 		}
 	}
@@ -112,7 +112,7 @@ func TestA404SaysWhatIsServedAndHowToGetThere(t *testing.T) {
 }
 
 // Anthropic's clients read only errors that have a type at the top level.
-func TestAnthropicsClientsShowTheMessage(t *testing.T) {
+func TestErrorsOnAnthropicsRoutesHaveAnthropicsForm(t *testing.T) {
 	b := open(t, subscription.Limits{}, answering(1))
 	for path, headers := range map[string][]string{
 		"/anthropic/v1/messages": nil, "/v1/messages": nil, "/messages": nil, "/inference/anthropic/v1/messages/count_tokens": nil, "/anthropic/v1/models": nil,
@@ -125,7 +125,7 @@ func TestAnthropicsClientsShowTheMessage(t *testing.T) {
 		}
 		err := json.Unmarshal([]byte(body), &got)
 		if err != nil || response.StatusCode != 404 || !strings.HasPrefix(body, `{"type":"error"`) || got.Error.Type != "not_found_error" || !strings.Contains(got.Error.Message, "Tollgate serves") {
-			t.Errorf("%s: got %d %s, want Anthropic's error with what is served", path, response.StatusCode, body)
+			t.Errorf("%s: got %d %s, want 404 not_found_error in Anthropic's form with what Tollgate serves", path, response.StatusCode, body)
 		}
 	}
 	for _, path := range []string{"/v1/responses", "/v1/threads/t/messages"} {

@@ -164,7 +164,7 @@ func TestOnlyUsageLowersTheChargeOfACallWhoseCallerLeft(t *testing.T) {
 					}
 					line := log.chat(t)
 					if line.Completion != 400 || line.Prompt < 10 || b.spent(t) != line.Prompt+400 {
-						t.Errorf("reported %+v, %d are used up; want the prompt and 400", line, b.spent(t))
+						t.Errorf("reported %+v and got %d tokens used up, want 10 or more for the prompt and 400, the same in both", line, b.spent(t))
 					}
 				})
 			}

@@ -62,7 +62,7 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 			b := openWith(t, subscription.Limits{}, before(t, c.endpoint), upstream.Timeouts{}, nil)
 			response, text := b.post(t, caller.path, caller.body)
 			if response.StatusCode != 200 || text != answered || path != c.path {
-				t.Errorf("%s to %s: got %d %s with %s asked, want 200 with %s", from, to, response.StatusCode, text, path, c.path)
+				t.Errorf("%s to %s: got %d %s with %s asked, want 200 %s with %s", from, to, response.StatusCode, text, path, answered, c.path)
 			}
 			var sent struct{ Model string }
 			if err := json.Unmarshal([]byte(body), &sent); err != nil || c.model != "" && sent.Model != c.model || !strings.HasSuffix(body, rest) {
@@ -91,7 +91,7 @@ func TestAProvisionedDeploymentOverflows(t *testing.T) {
 }
 
 // Once the gateway has sent the first byte of an answer, it asks no other endpoint.
-func TestAStreamThatHasBegunStaysWhereItIs(t *testing.T) {
+func TestAStreamThatHasBegunIsNotMovedToAnotherEndpoint(t *testing.T) {
 	asked := 0
 	b := openWith(t, subscription.Limits{}, before(t,
 		upstream.Endpoint{Name: "a", URL: serving(t, events(thought, cut)), Shape: upstream.OpenAI, Priority: 1},
@@ -125,7 +125,7 @@ func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 				response, body := b.post(t, route, demo, "Extra-Parameters", value)
 				if value == "sometimes" || shape != upstream.Models && (value == "drop" || value == "error") {
 					if response.StatusCode != 400 || !strings.Contains(body, `"param":"extra-parameters"`) || got != nil {
-						t.Errorf("%s to %s, %q: got %d %s, want a 400 that names the header", route, shape, value, response.StatusCode, body)
+						t.Errorf("%s to %s, %q: got %d %s with %q sent, want 400 that names the header and nothing sent", route, shape, value, response.StatusCode, body, got)
 					}
 					continue
 				}

@@ -51,7 +51,7 @@ func TestALongAnswerIsAcceptedPieceByPiece(t *testing.T) {
 		}
 		for i, left := range w.deadlines[:pieces] {
 			if left <= 0 || left > pieceAccepted || w.written[i] > acceptedPiece {
-				t.Errorf("%d bytes: got piece %d of %d bytes with %v, want at most %d and %v", size, i, w.written[i], left, acceptedPiece, pieceAccepted)
+				t.Errorf("%d bytes: got piece %d of %d bytes with %v left, want at most %d bytes, and from 0 to %v", size, i, w.written[i], left, acceptedPiece, pieceAccepted)
 			}
 		}
 	}

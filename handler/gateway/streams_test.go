@@ -33,7 +33,7 @@ func TestAStreamReportsItsUsageInAComment(t *testing.T) {
 
 // The headers of a stream give the tokens left before it, even if all of it arrives at once:
 // a keep-alive comment may have sent them before the end is read.
-func TestAStreamsHeadersAreLeftAloneOnceItIsRelayed(t *testing.T) {
+func TestAStreamsHeadersGiveTheTokensLeftBeforeIt(t *testing.T) {
 	for name, test := range map[string]struct {
 		text                string
 		remaining, consumed string

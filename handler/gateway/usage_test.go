@@ -184,7 +184,7 @@ func TestEveryAuthenticatedAnswerHasLimitHeaders(t *testing.T) {
 	for what, answer := range map[int]*http.Response{400: malformed, 404: unknown, 200: list} {
 		h := answer.Header
 		if answer.StatusCode != what || h.Get("x-apim-remaining-tokens") != "42" || h.Get("x-apim-remaining-quota-tokens") != "742" || h.Get("x-ratelimit-limit-tokens") != "300" {
-			t.Errorf("got %d %v, want %d with 42 tokens left of the minute and 742 of the quota", answer.StatusCode, h, what)
+			t.Errorf("got %d %v, want %d with 42 of 300 tokens left of the minute and 742 of the quota", answer.StatusCode, h, what)
 		}
 	}
 	if wrong, _ := b.get(t, "/openai/v1/models", "Api-Key", "wrong"); wrong.StatusCode != 401 || wrong.Header.Get("x-apim-remaining-tokens") != "" {

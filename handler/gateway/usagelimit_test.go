@@ -51,7 +51,7 @@ func TestAllSpansTogetherNeedThreeReadsOfTheHistory(t *testing.T) {
 					from := now.Add(-time.Duration(hours+1) * time.Hour).Truncate(time.Minute)
 					rows, err := h.rows(t.Context(), store, usage.Query{Counter: "team-a", From: from}, counter.Recent{}, now)
 					if want := int(limit.Minute(now) - from.Unix()/60); err != nil || len(rows) != want || rows[0].Minute != from.Unix()/60 {
-						t.Errorf("%d hours: got %d rows, %v; want %d", hours+1, len(rows), err, want)
+						t.Errorf("%d hours: got %d rows, %v; want %d from minute %d on", hours+1, len(rows), err, want, from.Unix()/60)
 					}
 				})
 			}

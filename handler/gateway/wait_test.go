@@ -45,7 +45,7 @@ func TestACallQueuesForTokens(t *testing.T) {
 			t.Errorf("the first: got %d after %s, %v; want 200 within 1 s, with 0 tokens left", status, waited, header)
 		}
 		if status, header, waited := call(t.Context()); status != 200 || header.Get("Retry-After") != "" || waited < 35*time.Second || waited > 45*time.Second {
-			t.Errorf("the second: got %d after %s, %v; want it served when the minute turns", status, waited, header)
+			t.Errorf("the second: got %d after %s, %v; want 200 without Retry-After after 35 to 45 s, when the minute turns", status, waited, header)
 		}
 		for used := 30; used < 300; used += 30 { // until nothing is left
 			call(t.Context())
@@ -152,7 +152,7 @@ func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
 
 // Uncounted prompts may reserve only so much at once. A call that fails because the
 // counters can't be reached must not keep its share of that.
-func TestAnUndecidedCallHoldsNoSizeBound(t *testing.T) {
+func TestACallThatFailsWhileTheCountersAreDownReleasesItsBound(t *testing.T) {
 	var b *bench
 	var held int64 // tokens reserved while the call is made
 	b = open(t, subscription.Limits{TokensPerMinute: 10_000_000, OnStoreDown: limit.FailClosed}, func(w http.ResponseWriter, _ *http.Request) {

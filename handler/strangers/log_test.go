@@ -33,7 +33,7 @@ func read(t *testing.T, log string) (lines int, leftOut map[string]int) {
 	return lines, leftOut
 }
 
-func TestAFloodIsAFewLinesAndACount(t *testing.T) {
+func TestAFloodIsLoggedAsAFewLinesAndACount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text asynctest.Buffer
 		log := strangers.New(slog.New(slog.NewJSONHandler(&text, nil)))

@@ -96,7 +96,7 @@ func TestTokensAreSummedByIntervalAndDimensions(t *testing.T) {
 				continue
 			}
 			if m.Sum != 467 || m.Count != 2 || m.Min != 209 || m.Max != 258 || m.At.Second()%10 != 0 {
-				t.Errorf("Total Tokens of team-a: got %+v, want sum 467 of 2 calls, min 209, max 258", m)
+				t.Errorf("Total Tokens of team-a: got %+v, want sum 467 of 2 calls, min 209, max 258, at a multiple of 10 s", m)
 			}
 			want := map[string]string{"Client IP": "203.0.113.77", "API ID": "models", "Subscription ID": "team-a", "Team": "blue", "Stage": "test",
 				"Region": "westeurope", "Service Name": "gate", "Service Type": "Tollgate"}

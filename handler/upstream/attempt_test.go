@@ -55,7 +55,7 @@ func TestACallThatBreaksLaterIsNotSentAgain(t *testing.T) {
 		_, err := client.Send(t.Context(), aCall(false))
 		var failed *upstream.Error
 		if !errors.As(err, &failed) || failed.Reason != upstream.Unreachable || !failed.Accepted || calls.Load() != 2 {
-			t.Errorf("got %v after %d calls, want a broken connection after 1", err, calls.Load()-1)
+			t.Errorf("got %v after %d calls, want an accepted call whose connection broke, after 1", err, calls.Load()-1)
 		}
 	})
 }

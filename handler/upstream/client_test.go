@@ -90,7 +90,7 @@ func TestSendReturnsTheReasonOfAMissingAnswer(t *testing.T) {
 				_, err := client.Send(t.Context(), aCall(c.stream))
 				var failed *upstream.Error
 				if !errors.As(err, &failed) || failed.Reason != c.want || failed.Endpoint != "upstream-1" {
-					t.Errorf("got %v, want %s", err, c.want)
+					t.Errorf("got %v, want %s of upstream-1", err, c.want)
 				}
 				if took := time.Since(start); took != c.after {
 					t.Errorf("got the error after %v, want %v", took, c.after)
@@ -156,7 +156,7 @@ func TestTheEndOfTheCallersContextCancelsTheUpstreamCall(t *testing.T) {
 	}
 }
 
-func TestBodyReturnsTheAnswerOrWhatCameOfIt(t *testing.T) {
+func TestBodyReturnsTheAnswerOrTheFailure(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc

@@ -87,7 +87,7 @@ func TestARefusalsBodyIsJSONWithoutOurCredential(t *testing.T) {
 		_, err := client.Send(t.Context(), aCall(false))
 		refused, ok := errors.AsType[*upstream.StatusError](err)
 		if !ok || string(refused.Body) != c.want || refused.Header.Get("Content-Type") != "" {
-			t.Errorf("%s: got %v, %.80q %v; want %.80q", name, err, refused.Body, refused.Header, c.want)
+			t.Errorf("%s: got %v, %.80q %v; want %.80q without a Content-Type", name, err, refused.Body, refused.Header, c.want)
 		}
 	}
 }
