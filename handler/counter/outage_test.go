@@ -138,11 +138,11 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 		seen   bool
 		want   int64 // tokens admitted in three minutes
 	}{
-		"a quota alone":              {limit.Limits{Quota: 1000, Period: limit.Daily}, true, 960},
-		"a quota alone, never seen":  {limit.Limits{Quota: 1000, Period: limit.Daily}, false, 240},
-		"beside a minute":            {limit.Limits{TokensPerMinute: 700, Quota: 1000, Period: limit.Daily}, true, 960},
-		"beside a minute, not seen":  {limit.Limits{TokensPerMinute: 700, Quota: 1000, Period: limit.Daily}, false, 240},
-		"that the minutes don't use": {limit.Limits{TokensPerMinute: 100, Quota: 9000, Period: limit.Daily}, true, 60 + 2*90},
+		"a quota alone":                              {limit.Limits{Quota: 1000, Period: limit.Daily}, true, 960},
+		"a quota alone, never read":                  {limit.Limits{Quota: 1000, Period: limit.Daily}, false, 240},
+		"a quota and a limit per minute":             {limit.Limits{TokensPerMinute: 700, Quota: 1000, Period: limit.Daily}, true, 960},
+		"a quota and a limit per minute, never read": {limit.Limits{TokensPerMinute: 700, Quota: 1000, Period: limit.Daily}, false, 240},
+		"a quota larger than the minutes use":        {limit.Limits{TokensPerMinute: 100, Quota: 9000, Period: limit.Daily}, true, 60 + 2*90},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -48,8 +48,8 @@ var stubbornStores = map[string]struct {
 }{
 	"no row, and each insert conflicts":            {swap: counter.ErrConflict},
 	"a row, and each write conflicts":              {stored: true, swap: counter.ErrConflict},
-	"a table that is there and isn't":              {swap: counter.ErrNotFound},
-	"a row that only reads find":                   {stored: true, swap: counter.ErrNotFound},
+	"a table that exists for reads only":           {swap: counter.ErrNotFound},
+	"a row that exists for reads only":             {stored: true, swap: counter.ErrNotFound},
 	"each write is refused":                        {stored: true, swap: errors.New("403 AuthorizationPermissionMismatch")},
 	"each insert is refused":                       {swap: errors.New("404 of a proxy")},
 	"a row with another ETag at each read":         {stored: true, load: otherVersion, swap: counter.ErrConflict},

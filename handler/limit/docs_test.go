@@ -20,7 +20,7 @@ type worked struct {
 	lines  []string
 }
 
-// write builds an instance's write, which leaves it a lease of so many tokens.
+// write builds an instance's write, which leaves it a lease of that many tokens.
 func (w *worked) write(h *limit.Holder, id string, lease int64) *limit.Write {
 	w.t.Helper()
 	body, err := h.Commit(h.Draft(w.row, w.limits, w.now), lease, limit.Expiry(2, w.now), func() string { return id })

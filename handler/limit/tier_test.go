@@ -21,13 +21,13 @@ func TestATierChangesWithoutTouchingWhatWasCharged(t *testing.T) {
 		credit, spent, leased int64 // before
 		want                  int64 // credit
 	}{
-		{"a raise holds at once", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), 300, 300, 0, 500},
-		{"and is paid to a debt", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), -100, 50, 0, 100},
-		{"a cut holds at once", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 300, 20, 30, 100},
-		{"and makes no debt", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 300, 120, 30, 150},
-		{"nor forgives one", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 50, 120, 0, 50},
+		{"a raise applies at once", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), 300, 300, 0, 500},
+		{"a raise reduces a debt", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), -100, 50, 0, 100},
+		{"a cut applies at once", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 300, 20, 30, 100},
+		{"a cut makes no debt", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 300, 120, 30, 150},
+		{"a cut forgives no debt", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 50, 120, 0, 50},
 		{"what a cut left is no credit for a raise", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), 500, 500, 0, 600},
-		{"a limit that is lifted", with(func(l *limit.Limits) { l.TokensPerMinute, l.Burst = 0, 0 }), 300, 200, 0, 0},
+		{"a limit is removed", with(func(l *limit.Limits) { l.TokensPerMinute, l.Burst = 0, 0 }), 300, 200, 0, 0},
 		{"an older tier is ignored", limit.Limits{TokensPerMinute: 9000, Version: 4}, 300, 0, 0, 300},
 		{"the same tier is ignored", limit.Limits{TokensPerMinute: 9000, Version: 5}, 300, 0, 0, 300},
 	} {
