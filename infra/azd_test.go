@@ -82,8 +82,8 @@ func TestAzdAndTheTemplateAgreeOnNamesAndOutputs(t *testing.T) {
 	}
 }
 
-// TestAzdsHookRefreshesTheReferences, of the app and in the group that azd has in
-// its environment.
+// TestAzdsHookRefreshesTheReferences runs the hook with azd's environment, which names
+// the app and its group.
 func TestAzdsHookRefreshesTheReferences(t *testing.T) {
 	t.Parallel()
 	hook := azureYAML(t).Hooks.Postprovision
@@ -96,7 +96,8 @@ func TestAzdsHookRefreshesTheReferences(t *testing.T) {
 	wantCalls(t, calls, refresh, refresh, restart)
 }
 
-// TestTheParameterFileNeedsNoEnvironment: it evaluates without azd and without make.
+// TestTheParameterFileNeedsNoEnvironment evaluates the file as azd does, as make does and
+// without either.
 func TestTheParameterFileNeedsNoEnvironment(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("main.bicepparam")
@@ -142,8 +143,8 @@ func TestTheParameterFileNeedsNoEnvironment(t *testing.T) {
 
 var commentedModel = regexp.MustCompile(`(?m)^// param model = \{\n(//.*\n)*?// \}\n`)
 
-// TestTheParameterFilesOtherModelsDeploy: what stands there in a comment works
-// in place of what doesn't.
+// TestTheParameterFilesOtherModelsDeploy uncomments the other model in the parameter file
+// and evaluates that.
 func TestTheParameterFilesOtherModelsDeploy(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("main.bicepparam")
@@ -155,7 +156,7 @@ func TestTheParameterFilesOtherModelsDeploy(t *testing.T) {
 		t.Fatal("got no model in a comment of main.bicepparam, want one")
 	}
 	usual := regexp.MustCompile(`(?m)^param model = \{\n([^}]*)\}\n`).FindString(string(text))
-	const name = "DeepSeek-V4-Pro" // which the comment offers in place of Flash
+	const name = "DeepSeek-V4-Pro" // the comment offers it in place of Flash
 	if !strings.Contains(commented, "// or "+name) {
 		t.Errorf("got a comment that doesn't offer %s, want it there:\n%s", name, commented)
 	}

@@ -16,8 +16,7 @@ import (
 	"github.com/jmespath/go-jmespath"
 )
 
-// TestMain runs the tests, or stands in for az where a script of the tests calls
-// this binary as that.
+// TestMain runs the tests, or acts as az if a script calls this binary by that name.
 func TestMain(m *testing.M) {
 	if os.Getenv("AZ_STANDIN") == "1" {
 		os.Exit(az(os.Args[1:]))
@@ -25,8 +24,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// az answers as az does, from what the environment says of Azure, and writes down
-// how it was called. Queries are applied to whole answers, as az applies them.
+// az answers like az with the state of Azure that the environment describes, and records
+// each call. It applies queries to whole answers, as az does.
 func az(args []string) (status int) {
 	words, options := []string{}, map[string]string{}
 	for i := 0; i < len(args); i++ {
@@ -107,7 +106,7 @@ func note(line string) {
 	fmt.Fprintln(file, line)
 }
 
-// next is the outcome of this call, from a list by commas whose last one stays.
+// next returns the outcome of this call from a comma-separated list. The last one repeats.
 func next(name, fallback string) string {
 	counter := filepath.Join(filepath.Dir(os.Getenv("CALLS")), name)
 	text, _ := os.ReadFile(counter) // none before the first call
@@ -268,8 +267,8 @@ func rest(options map[string]string) (answer any, fault string) {
 	return nil, "Not Found"
 }
 
-// bicep is the compiler as az runs it: the real one where BICEP names it, else one
-// that knows of the parameters in GIVEN.
+// bicep acts as az bicep: it runs the compiler that BICEP names, or else returns the
+// parameters in GIVEN.
 func bicep(command string, options map[string]string) (answer any, fault string) {
 	file := options["file"]
 	if compiler := os.Getenv("BICEP"); compiler != "" {

@@ -11,7 +11,7 @@ import (
 	"tollgate/infra/biceptest"
 )
 
-// fakes stand in for the tools other than az, each writing down how it was called.
+// fakes stand in for the tools other than az. Each records how it was called.
 var fakes = map[string]string{
 	"func": `echo "func $* in $PWD as $FUNCTIONS_WORKER_RUNTIME" >> "$CALLS"; [ -z "${UNHEALTHY:-}" ]`,
 	"make": `echo "make $*" >> "$CALLS"; mkdir -p .artifacts/app`,
@@ -29,9 +29,8 @@ esac`,
 // changes matches calls that change something or call the gateway.
 var changes = regexp.MustCompile(`^(make|func|curl|operators|az (group (create|delete)|deployment group (create|what-if)|functionapp (deployment|restart)|rest --method post))\b`)
 
-// azure runs infra/azure.sh with the fakes of these tools alone, an answer to
-// its question, and settings. It returns what was printed and what was called
-// that changes something.
+// azure runs infra/azure.sh with fakes of these tools only, an answer to its question,
+// and settings. It returns the output and the calls that matched changes.
 func azure(t *testing.T, tools, command, answer string, settings ...string) (printed string, calls []string, err error) {
 	t.Helper()
 	return staged(t, tools, exec.Command("./azure.sh", command), answer, settings...)
@@ -70,7 +69,7 @@ func staged(t *testing.T, tools string, run *exec.Cmd, answer string, settings .
 	run.Env = append([]string{"PATH=" + bin, "CALLS=" + log, "RETRY_SECONDS=0", "ANSWER_FROM_STDIN=1"}, settings...)
 	run.Stdin = strings.NewReader(answer + "\n")
 	output, err := run.CombinedOutput()
-	text, _ := os.ReadFile(log) // none where nothing was called
+	text, _ := os.ReadFile(log) // there is no log if nothing was called
 	for line := range strings.Lines(string(text)) {
 		if changes.MatchString(line) {
 			calls = append(calls, strings.TrimSpace(line))
@@ -149,8 +148,8 @@ func TestEverythingMissingIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-// TestOtherRolesAndUnknownStatesDontStopADeployment: nobody is stopped for rights that come by other roles,
-// nor for what can't be seen.
+// TestOtherRolesAndUnknownStatesDontStopADeployment: other roles may grant the same rights,
+// and a check that can't read its facts is skipped.
 func TestOtherRolesAndUnknownStatesDontStopADeployment(t *testing.T) {
 	t.Parallel()
 	for name, settings := range map[string][]string{
@@ -175,8 +174,8 @@ func TestOtherRolesAndUnknownStatesDontStopADeployment(t *testing.T) {
 	}
 }
 
-// TestParametersAreReadFromBicepsOutput with the real compiler, whose faults stop a
-// deployment before the group is made.
+// TestParametersAreReadFromBicepsOutput uses the real compiler. Its errors stop a
+// deployment before the group is created.
 func TestParametersAreReadFromBicepsOutput(t *testing.T) {
 	t.Parallel()
 	compiler := biceptest.Compiler(t)
@@ -266,8 +265,8 @@ func TestDeployWithAReferenceThatStaysUnresolvedUploadsNothing(t *testing.T) {
 	}
 }
 
-// TestEachOutcomeOfAnUploadHasItsOwnMessage: az fails alike whether the package was
-// taken or not.
+// TestEachOutcomeOfAnUploadHasItsOwnMessage: az fails with the same status whether or not
+// the package was uploaded.
 func TestEachOutcomeOfAnUploadHasItsOwnMessage(t *testing.T) {
 	t.Parallel()
 	const frontDoor = `GIVEN={"frontDoorId":"fd-id"}`

@@ -20,7 +20,7 @@ const (
 
 // cases holds parameters with the beginnings of their faults.
 var cases = []struct {
-	parameters string // of faultsOf, in place of the sound ones of the same names
+	parameters string // of faultsOf, replacing the valid ones of the same names
 	want       []string
 }{
 	{"", nil},
@@ -54,8 +54,7 @@ var cases = []struct {
 		[]string{"foundryAccountId is", "clientIpHeader is X", "settings has MANAGE_KEY"}},
 }
 
-// evaluated is what Bicep expressions come to, by the names of outputs, in a
-// template of their own beside modules/.
+// evaluated compiles a template beside modules/ and returns its outputs' values by name.
 func evaluated(t *testing.T, template string) map[string]any {
 	t.Helper()
 	dir := t.TempDir()
@@ -114,7 +113,7 @@ func TestInvalidParametersAreReportedWithTheFix(t *testing.T) {
 	}
 }
 
-// TestInvalidParametersDeployNothing: every name hangs on the check.
+// TestInvalidParametersDeployNothing: every resource's name depends on the check.
 func TestInvalidParametersDeployNothing(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("main.bicepparam")
@@ -157,7 +156,7 @@ func TestTheAlertWaitsForThreePeriodsOfHousekeeping(t *testing.T) {
 	}
 }
 
-// siteConfig is what may be set there: Flex Consumption refuses most other names.
+// siteConfig lists the accepted names. Flex Consumption refuses most others.
 // Source: https://github.com/Azure/azure-cli/issues/31414
 var siteConfig = []string{"minTlsVersion", "http20Enabled", "cors", "ipSecurityRestrictions", "ipSecurityRestrictionsDefaultAction",
 	"scmIpSecurityRestrictions", "scmIpSecurityRestrictionsDefaultAction"}

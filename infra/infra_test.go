@@ -44,8 +44,8 @@ var roles = map[string]string{
 	"4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
 }
 
-// assignments are who may do what: "scope: role", the scope by its last two
-// parts. The app's own, or those of an operator.
+// assignments returns the role assignments of the app or of an operator as "scope: role",
+// with the last two parts of the scope.
 func assignments(s biceptest.Snapshot, operator string) []string {
 	var found []string
 	for _, r := range s.Of("Microsoft.Authorization/roleAssignments") {
@@ -69,7 +69,7 @@ func wantList(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-const suffix = "grdpdksqlg5uq" // of this subscription's group of this name
+const suffix = "grdpdksqlg5uq" // the unique string of the snapshots' subscription and group
 
 // appRoles returns the roles that the app always has.
 func appRoles() []string {
@@ -137,7 +137,7 @@ func TestStorageTakesIdentitiesOnly(t *testing.T) {
 			t.Errorf("got %s, want no key of the storage account", name)
 		}
 	}
-	// All of them: with addresses alone, instances of the host fail now and then.
+	// All are needed: with the service URIs alone, instances of the host sometimes fail.
 	for name, want := range map[string]string{"credential": "^managedidentity$", "clientId": `\.clientId\]$`, "accountName": "^" + account.Name + "$",
 		"blobServiceUri": "outputs.blobUri", "tableServiceUri": "outputs.tableUri"} {
 		if got := settings["AzureWebJobsStorage__"+name]; !regexp.MustCompile(want).MatchString(got) {
@@ -242,7 +242,7 @@ func TestTheVaultAndTheModelHaveDiagnostics(t *testing.T) {
 	wantList(t, "diagnostic settings", logged, "CognitiveServices", "KeyVault", "Storage", "Web")
 }
 
-// secret is an expression of a secret: of a secure parameter, or of a key.
+// secret matches a Bicep expression that contains a secure parameter or a key.
 var secret = regexp.MustCompile(`parameters\('(keyPepper|upstreamApiKey)'\)|newGuid\(|list[A-Z]\w*\(`)
 
 func TestSecretsAreOnlyInTheVault(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 )
 
 // TestTheHostKeepsEveryLogLineOfTheHandler: by default the host keeps 20 items a second
-// an instance and drops the rest, and writes two lines of its own for each call.
+// and instance, drops the others, and adds two lines of its own for each call.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-host-json#applicationinsights
 func TestTheHostKeepsEveryLogLineOfTheHandler(t *testing.T) {
 	t.Parallel()

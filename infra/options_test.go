@@ -22,8 +22,8 @@ func TestUpstreamsReplaceTheSingleEndpoint(t *testing.T) {
 	}
 }
 
-// TestModelsDefaultToTheEndpointsModels: the gateway doesn't
-// start with one in MODELS that none of them serves.
+// TestModelsDefaultToTheEndpointsModels: the gateway doesn't start if MODELS names a model
+// that no endpoint serves.
 func TestModelsDefaultToTheEndpointsModels(t *testing.T) {
 	t.Parallel()
 	const lists, listsNone = `{"url":"https://x.example.com","models":{"gpt":"g"}}`, `{"url":"https://y.example.com","shape":"models"}`

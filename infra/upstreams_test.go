@@ -10,8 +10,8 @@ import (
 	"tollgate/infra/biceptest"
 )
 
-// TestAnExistingResourcesKindDecidesItsURL: only Azure knows its kind and subdomain,
-// so the module's output is evaluated with those that it may have.
+// TestAnExistingResourcesKindDecidesItsURL: only Azure knows a resource's kind and
+// subdomain, so the test evaluates the module's output with each possible pair.
 func TestAnExistingResourcesKindDecidesItsURL(t *testing.T) {
 	t.Parallel()
 	biceptest.Compiler(t)
@@ -48,7 +48,8 @@ func TestAnExistingResourcesKindDecidesItsURL(t *testing.T) {
 	}
 }
 
-// TestTheAppsRoleAllowsOnlyCallsToTheModel: OpenAI's models have a role without keys.
+// TestTheAppsRoleAllowsOnlyCallsToTheModel: for OpenAI's models there is a role that
+// can't read keys.
 func TestTheAppsRoleAllowsOnlyCallsToTheModel(t *testing.T) {
 	t.Parallel()
 	const openAI = "param model = { deployment: 'gpt', name: 'gpt-4o', version: '2024-11-20', format: 'OpenAI', sku: 'GlobalStandard', capacity: 100 }\n"
@@ -66,8 +67,8 @@ func TestTheAppsRoleAllowsOnlyCallsToTheModel(t *testing.T) {
 	}
 }
 
-// TestUpstreamFamilyNamesTheDeployedModel, whatever its deployment is called, but
-// nothing of a model that somebody else has deployed.
+// TestUpstreamFamilyNamesTheDeployedModel: UPSTREAM_FAMILY is the model's name, not its
+// deployment's, and is unset for a model that the template doesn't deploy.
 func TestUpstreamFamilyNamesTheDeployedModel(t *testing.T) {
 	t.Parallel()
 	for parameters, want := range map[string]string{
@@ -83,8 +84,8 @@ func TestUpstreamFamilyNamesTheDeployedModel(t *testing.T) {
 	}
 }
 
-// open is the templates in a folder of their own, with secretSettings as an
-// ordinary parameter, so that what is made of it can be seen.
+// open copies the templates to a new folder and makes secretSettings an ordinary
+// parameter, so that a snapshot shows its values.
 func open(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()

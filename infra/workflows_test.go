@@ -67,8 +67,8 @@ func TestWorkflowsHaveMinimalPermissions(t *testing.T) {
 	}
 }
 
-// TestNoExpressionIsPartOfAScript: an expression in a script is text that
-// whoever starts the workflow writes.
+// TestNoExpressionIsPartOfAScript: whoever starts a workflow can put commands into an
+// expression's text.
 func TestNoExpressionIsPartOfAScript(t *testing.T) {
 	for name, text := range workflows(t) {
 		for _, step := range strings.Split(text, "- ")[1:] {

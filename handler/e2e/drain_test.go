@@ -20,8 +20,8 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// TestQueuedCallsAreAnsweredOnSIGTERM: SIGTERM to the real process,
-// with calls that wait for the next minute and one that its endpoint is at work on.
+// TestQueuedCallsAreAnsweredOnSIGTERM sends SIGTERM to the real process while calls wait
+// for the next minute and the model is still answering one.
 func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
@@ -59,8 +59,7 @@ func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 		}
 	})
 	waitForGateway(t, url)
-	// Each call asks whether to send its body, which the gateway answers once it is at
-	// work on the call.
+	// Each call expects 100 Continue, which the gateway sends when it reads the body.
 	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
 	call := func(begun func()) (int, string, string) {
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: begun})
@@ -105,7 +104,7 @@ func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	waiting.Wait() // while the other is still under way
+	waiting.Wait() // the other call is still running
 	close(finish)
 	calls.Wait()
 	if err := cmd.Wait(); err != nil {

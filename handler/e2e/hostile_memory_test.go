@@ -21,19 +21,19 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// maxResident is what no body and no answer may bring the process above, in bytes.
+// maxResident bounds the process's memory under any bodies and answers, in bytes.
 const maxResident = 512 << 20
 
 // A besieged is a gateway's process whose callers try to exhaust its memory.
 type besieged struct {
 	url    string
 	pid    int
-	victim string // the key of a caller that wants nothing but its stream
+	victim string // the key of a caller that only reads its stream
 	keys   []string
 }
 
-// TestCallersCannotExhaustMemory has keys send, all at once, what takes the most
-// memory, while another caller's stream goes on.
+// TestCallersCannotExhaustMemory makes concurrent calls that take the most memory, while
+// another caller's stream must go on.
 func TestCallersCannotExhaustMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it moves gigabytes")
@@ -176,8 +176,8 @@ func (b *besieged) flood(t *testing.T, calls int, body string, want int) {
 	group.Wait()
 }
 
-// ignore asks for so many answers of 15 MB on connections that nobody reads, until
-// the gateway has asked for all that it will.
+// ignore requests answers of 15 MB and reads none of them. It waits until the gateway makes
+// no more calls to the model.
 func (b *besieged) ignore(t *testing.T, calls int) {
 	t.Helper()
 	const body = `{"model":"DeepSeek-R1","logprobs":true,"top_logprobs":20,"messages":[{"role":"user","content":"hi"}]}`
@@ -191,7 +191,7 @@ func (b *besieged) ignore(t *testing.T, calls int) {
 		fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nApi-Key: %s\r\nContent-Length: %d\r\n\r\n%s", b.keys[i%2], len(body), body)
 	}
 	last, since := int64(0), time.Now()
-	for tick := time.Tick(100 * time.Millisecond); time.Since(since) < 2*time.Second; <-tick { // until it grows no more
+	for tick := time.Tick(100 * time.Millisecond); time.Since(since) < 2*time.Second; <-tick { // until it stops growing
 		if peak, _ := b.resident(t); peak > last {
 			last, since = peak, time.Now()
 		}
@@ -237,7 +237,7 @@ func (b *besieged) follow(t *testing.T) *followed {
 		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
 			select {
 			case f.events <- lines.Text():
-			default: // no test waits
+			default: // no test is waiting
 			}
 		}
 	}()

@@ -34,7 +34,7 @@ import (
 	"tollgate/handler/subscription/tablestore"
 )
 
-// The canaries: secrets that must not appear where they don't belong.
+// The canaries are secrets that must not appear in logs, metrics, rows or answers.
 const (
 	canaryPrompt     = "canary-prompt-7f3a90c1"
 	canaryCompletion = "canary-completion-b81e44d2"
@@ -42,29 +42,28 @@ const (
 	canaryPepper     = "canary-pepper-0123456789"
 )
 
-// told is what the hostile suite's model says that a call took, in tokens.
+// told is the usage that the hostile suite's model reports for a call, in tokens.
 const told = 12
 
-// hostile is the whole gateway on a socket, before a model that checks what it
-// is sent.
+// hostile is the whole gateway on a socket, with a model that checks each request.
 type hostile struct {
 	address string
 	key     string
 	log     *asynctest.Buffer
 	metrics *asynctest.Buffer
 	model   *httptest.Server
-	service *aztables.ServiceClient // nil: all is in memory
+	service *aztables.ServiceClient // nil if everything is in memory
 	stop    func()
-	spent   int64 // by all calls that were checked
+	spent   int64 // tokens of all checked calls
 
 	mu     sync.Mutex
-	faults []string      // of what the model was sent
-	answer string        // the model's, raw; empty: a sound one
+	faults []string      // in requests to the model
+	answer string        // the model's, raw; if empty, a valid one
 	pause  time.Duration // within a stream
 }
 
-// startHostile starts the gateway as main does, on settings of the suite's, and
-// pairs of more and their values.
+// startHostile starts the gateway as main does, with the suite's settings and more pairs of
+// names and values.
 func startHostile(t *testing.T, stored bool, settings ...string) *hostile {
 	t.Helper()
 	if testing.Short() {
@@ -118,10 +117,10 @@ func startHostile(t *testing.T, stored bool, settings ...string) *hostile {
 	return h
 }
 
-// limitsOfHostile is far above what the suite uses.
+// limitsOfHostile are far above the suite's usage.
 var limitsOfHostile = subscription.Limits{TokensPerMinute: 1_000_000, TokenQuota: 900_000_000, TokenQuotaPeriod: limit.Yearly}
 
-// inTables has the gateway keep everything in an emulator, where there is one.
+// inTables stores everything in an emulator, if there is one.
 func (h *hostile) inTables(t *testing.T, values map[string]string) {
 	t.Helper()
 	emulator, err := azurite.Start(t.Context(), "")
@@ -171,8 +170,7 @@ func (h *hostile) rows(t *testing.T) map[string]string {
 	return found
 }
 
-// collect keeps what is sent to Application Insights, as it is before it is
-// compressed, and hands it on.
+// collect records the uncompressed bodies sent to Application Insights and passes them on.
 func (h *hostile) collect(to http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -189,7 +187,8 @@ func (h *hostile) collect(to http.Handler) http.Handler {
 	})
 }
 
-// serveModel answers, and notes whatever it should never have been sent.
+// serveModel answers a request, and records a fault for anything that the gateway must not
+// send.
 func (h *hostile) serveModel(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	h.mu.Lock()

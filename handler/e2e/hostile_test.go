@@ -23,13 +23,13 @@ import (
 // A golden is one request of the corpus with the expected result.
 type golden struct {
 	where string
-	want  string // a status, or "closed": no answer; or several, with slashes
+	want  string // a status, or "closed" for no answer; alternatives are separated by slashes
 	part  string // of the answer
 	raw   string // the request
 }
 
-// The macros of the corpus: MSG is a sound field of messages, KEY the caller's
-// key, HEX(..) bytes, REP(n,text) a text over and over.
+// The macros of the corpus: MSG is a valid messages field, KEY the caller's key, HEX(..)
+// bytes, and REP(n,text) a text repeated n times.
 var macro = regexp.MustCompile(`MSG|KEY|CANARY|HEX\(([0-9a-f]+)\)|REP\((\d+),([^)]*)\)`)
 
 func (h *hostile) expand(text string) string {
@@ -78,7 +78,7 @@ func (h *hostile) corpus(t *testing.T, file string, build func(text string) stri
 
 const standardHeaders = "Host: gateway\r\nContent-Type: application/json\r\n"
 
-// post is a request for a completion with more headers and a body.
+// post returns a request for a completion with more headers and a body.
 func (h *hostile) post(target, headers, body string) string {
 	return "POST " + target + " HTTP/1.1\r\n" + standardHeaders + headers + "Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
 }
@@ -103,13 +103,13 @@ func (h *hostile) builders() map[string]func(string) string {
 	}
 }
 
-// unescaped reads the escapes of a line of raw bytes.
+// unescaped replaces the escapes in a line of raw bytes.
 func unescaped(text string) string {
 	return strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\t`, "\t", `\0`, "\x00", `\\`, `\`).Replace(text)
 }
 
-// exchange sends raw bytes over a connection of their own, and reads what comes
-// of the first request in them.
+// exchange sends raw bytes over a new connection and reads the answer to the first request
+// in them.
 func (h *hostile) exchange(raw string) (status int, header http.Header, body string, err error) {
 	conn, err := net.Dial("tcp", h.address)
 	if err != nil {
@@ -117,7 +117,7 @@ func (h *hostile) exchange(raw string) (status int, header http.Header, body str
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	go func() { _, _ = io.WriteString(conn, raw) }() // an answer may come before all is sent
+	go func() { _, _ = io.WriteString(conn, raw) }() // the answer may come before everything is sent
 	from := bufio.NewReader(conn)
 	response, err := http.ReadResponse(from, nil)
 	for err == nil && response.StatusCode < http.StatusOK { // 100 Continue
@@ -131,8 +131,8 @@ func (h *hostile) exchange(raw string) (status int, header http.Header, body str
 	return response.StatusCode, response.Header, string(text), err
 }
 
-// used returns what is used up of the subscription's quota. It goes by a header that
-// every answer has, because GET /usage may not be asked so often.
+// used returns the used tokens of the subscription's quota. It reads a header of every
+// answer, because GET /usage is limited to fewer calls.
 func (h *hostile) used(t *testing.T) int64 {
 	t.Helper()
 	ask := func(path string) (http.Header, string) {
@@ -150,7 +150,7 @@ func (h *hostile) used(t *testing.T) int64 {
 		}
 		return limitsOfHostile.TokenQuota - n
 	}
-	_, body := ask("/usage") // nothing was reserved yet
+	_, body := ask("/usage") // before the first reservation there is no header
 	var usage struct{ Quota struct{ Used int64 } }
 	if err := json.Unmarshal([]byte(body), &usage); err != nil {
 		t.Fatalf("GET /usage: got %s and error %v, want JSON", body, err)
@@ -158,9 +158,8 @@ func (h *hostile) used(t *testing.T) int64 {
 	return usage.Quota.Used
 }
 
-// charged waits until so much more is used up than all calls before took, and
-// returns what is: what was settled is told a moment later at times, while the
-// counter is being written.
+// charged returns the tokens used since the previous call, once they are as expected or
+// some time has passed: while the counter is being written, a settled call shows later.
 func (h *hostile) charged(t *testing.T, right func(charged int64) bool) (charged int64) {
 	t.Helper()
 	deadline, every := time.After(20*time.Second), time.NewTicker(5*time.Millisecond)
@@ -180,9 +179,8 @@ func (h *hostile) charged(t *testing.T, right func(charged int64) bool) (charged
 	}
 }
 
-// protocol are the statuses of 500 and more that HTTP itself has the server's
-// library answer with, before the gateway sees anything: an unknown transfer
-// coding, and another major version.
+// protocol holds the statuses from 500 with which net/http answers before the gateway sees
+// a request: for an unknown transfer coding and for another major version.
 // Source: RFC 9112 section 6.1, RFC 9110 section 15.6.6
 var protocol = map[int]bool{501: true, 505: true}
 
@@ -226,8 +224,8 @@ func (h *hostile) check(t *testing.T, c golden) {
 // wantsAtLeast is the least number of golden requests.
 const wantsAtLeast = 300
 
-// TestHostileTraffic sends the corpus to the whole gateway over real sockets,
-// and then looks for what must have stayed secret.
+// TestHostileTraffic sends the corpus to the whole gateway over real sockets, and then
+// searches logs, metrics and rows for secrets.
 func TestHostileTraffic(t *testing.T) {
 	h := startHostile(t, true)
 	total := 0
@@ -248,12 +246,12 @@ func TestHostileTraffic(t *testing.T) {
 		t.Errorf("got %d requests, want %d or more", total, wantsAtLeast)
 	}
 	t.Logf("%d golden requests", total)
-	h.stop() // which writes the last counters and metrics
+	h.stop() // writes the last counters and metrics
 	h.searchForCanaries(t)
 }
 
-// checkModel has the model give a raw answer, to a stream where it is one, and
-// looks at what the caller gets.
+// checkModel makes the model send a raw answer, requests a stream if it is one, and checks
+// what the caller gets.
 func (h *hostile) checkModel(t *testing.T, c golden) {
 	t.Helper()
 	h.mu.Lock()

@@ -14,8 +14,8 @@ import (
 	"tollgate/handler/asynctest"
 )
 
-// send opens a connection and sends the pieces of a request, each when pace
-// gives its turn; the connection stays open.
+// send opens a connection and sends a request in pieces, each after a value from pace. It
+// leaves the connection open.
 func (h *hostile) send(t *testing.T, pace <-chan time.Time, pieces ...string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", h.address)
@@ -29,16 +29,15 @@ func (h *hostile) send(t *testing.T, pace <-chan time.Time, pieces ...string) ne
 			<-pace
 		}
 		if _, err := io.WriteString(conn, piece); err != nil {
-			break // it has been given up, which is what is to be seen
+			break // the gateway closed the connection, as it should
 		}
 	}
 	return conn
 }
 
-// A caller that sends its request byte by byte is given up in its time: before
-// its headers are whole it gets nothing or a 400, within its body a 400, and neither
-// costs anything.
-func TestSlowlorisIsGivenUp(t *testing.T) {
+// The gateway times out a caller that sends its request byte by byte. The caller gets
+// nothing or 400 within its headers and 400 within its body, and is not charged.
+func TestASlowRequestTimesOut(t *testing.T) {
 	h := startHostile(t, false)
 	whole := h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", soundBody)
 	headers := strings.Index(whole, "\r\n\r\n") + 4
@@ -72,8 +71,8 @@ func TestSlowlorisIsGivenUp(t *testing.T) {
 	})
 }
 
-// A caller that reads nothing of a long stream is cut off, charged for what was
-// generated, and its end is told as its own doing.
+// A caller that doesn't read its long stream is cut off and charged for the generated
+// tokens, and the log blames the caller.
 func TestASlowReaderIsCutOffAndCharged(t *testing.T) {
 	h := startHostile(t, false, "WRITE_TIMEOUT", "500ms")
 	chunk := `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("word ", 2000) + `"}}]}` + "\n\n"
@@ -90,8 +89,7 @@ func TestASlowReaderIsCutOffAndCharged(t *testing.T) {
 	}
 }
 
-// Callers that come one after the other over one connection are each answered,
-// the last though those before it were refused.
+// Calls that follow each other on one connection are each answered, also after refusals.
 func TestOneConnectionServesManyCalls(t *testing.T) {
 	h := startHostile(t, false)
 	sound := h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", soundBody)
@@ -114,9 +112,9 @@ func TestOneConnectionServesManyCalls(t *testing.T) {
 	}
 }
 
-// The time that a caller has for its request is not the time that its answer has.
+// The time limit of a request doesn't limit its answer.
 func TestAStreamMayTakeLongerThanItsRequest(t *testing.T) {
-	h := startHostile(t, false) // in which a body may take 3 s
+	h := startHostile(t, false) // a body may take 3 s
 	h.pause = 4 * time.Second
 	conn := h.send(t, nil, h.post("/v1/chat/completions", "Connection: close\r\nApi-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
 	answer, err := io.ReadAll(conn)
@@ -128,7 +126,7 @@ func TestAStreamMayTakeLongerThanItsRequest(t *testing.T) {
 	}
 }
 
-// A stream that is cut because the process must end is charged before it does.
+// A stream that the drain cuts is charged before the process ends.
 func TestAStreamCutByTheDrainIsCharged(t *testing.T) {
 	h := startHostile(t, false, "DRAIN_TIMEOUT", "50ms")
 	h.pause = time.Hour

@@ -45,9 +45,9 @@ func ask(t *testing.T, method, address, body string, headers ...string) (int, st
 
 const timerFired = `{"Data":{},"Metadata":{}}`
 
-// TestOnlyTheHostStartsHousekeeping: the Functions host POSTs a timer function to
-// its folder's name. A caller who does so comes through the host's proxy, and a
-// page in a browser says where it is from: they find nothing there.
+// TestOnlyTheHostStartsHousekeeping: the Functions host POSTs to the timer function's
+// folder name. The same request gets 404 with the headers of the host's proxy, as a
+// caller's has, or with those of a page in a browser.
 func TestOnlyTheHostStartsHousekeeping(t *testing.T) {
 	url, key := inMemory(t, `{"id":"demo","tokensPerMinute":300}`, "FUNCTIONS_CUSTOMHANDLER_PORT")
 	same := []string{"X-Request-Id", "same", "Api-Key", key}
@@ -68,8 +68,8 @@ func TestOnlyTheHostStartsHousekeeping(t *testing.T) {
 	}
 }
 
-// TestWithoutAHostHousekeepingCannotBeStarted: the port is open to whatever runs on
-// the machine, pages in a browser included.
+// TestWithoutAHostHousekeepingCannotBeStarted: without a host, any program on the machine
+// can reach the port, pages in a browser included.
 func TestWithoutAHostHousekeepingCannotBeStarted(t *testing.T) {
 	url, key := inMemory(t, `{"id":"demo","tokensPerMinute":300}`, "PORT")
 	for _, path := range []string{"/housekeeping", "/%68ousekeeping", "//housekeeping"} {

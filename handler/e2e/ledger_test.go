@@ -55,7 +55,7 @@ type chance struct {
 
 func newChance(seed uint64) *chance { return &chance{dice: rand.New(rand.NewPCG(seed, 7))} }
 
-// of returns true with a probability of percent.
+// of returns true with a probability in percent.
 func (c *chance) of(percent int) bool { return c.upTo(100) < percent }
 
 func (c *chance) upTo(n int) int {
@@ -65,7 +65,7 @@ func (c *chance) upTo(n int) int {
 }
 
 // moody is a model that answers, streams, breaks off, forgets usage and fails.
-// It closes its connections, whose readers would hold virtual time up.
+// It closes its connections, because their readers would stop virtual time.
 func moody(t *testing.T, dice *chance) *httptest.Server {
 	moods := []r1sim.Behaviour{{}, {}, {}, {Completion: 500}, {NoUsage: true}, {CutAfter: 3}, {Status: 500}, {Status: 429}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -80,7 +80,7 @@ func moody(t *testing.T, dice *chance) *httptest.Server {
 // A leaver is a caller that may leave at its answer's first bytes.
 type leaver struct {
 	*httptest.ResponseRecorder
-	leave context.CancelFunc // nil: it stays
+	leave context.CancelFunc // nil if it stays
 }
 
 func (l *leaver) Write(p []byte) (int, error) {
@@ -90,8 +90,8 @@ func (l *leaver) Write(p []byte) (int, error) {
 	return l.ResponseRecorder.Write(p)
 }
 
-// overloaded is an ingestion endpoint that is in trouble three times, as the
-// client waits in real time: it refuses, or takes some.
+// overloaded is an ingestion endpoint that refuses a batch or takes a part of it, three
+// times only, because the client waits in real time.
 func overloaded(c *insights.Collector, dice *chance) func(http.ResponseWriter, *http.Request, []insights.Item) bool {
 	troubles := 0
 	return func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
@@ -119,10 +119,10 @@ func overloaded(c *insights.Collector, dice *chance) func(http.ResponseWriter, *
 	}
 }
 
-// TestMetricsEqualWhatWasSettledDespiteFailures: the store loses writes and answers,
-// the model breaks off, callers leave, ingestion is in trouble. In the end the
-// metrics' sum is what calls settled, and what the usage rows have.
-func TestMetricsEqualWhatWasSettledDespiteFailures(t *testing.T) {
+// TestMetricsEqualSettledTokensDespiteFailures: the store loses writes and answers, the
+// model breaks off, callers leave and ingestion refuses items. In the end the metrics, the
+// settled calls and the usage rows have the same sum.
+func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
 	}
@@ -196,8 +196,8 @@ func TestMetricsEqualWhatWasSettledDespiteFailures(t *testing.T) {
 	}
 }
 
-// keep has an idle counter's last minute closed, as housekeeping does, and adds
-// up its rows.
+// keep closes an idle counter's last minute, as housekeeping does, and returns the sum of
+// its rows.
 func keep(t *testing.T, counters *counter.Counter, history usage.Reader, key string) (tokens float64) {
 	t.Helper()
 	err := errors.New("not tried")
@@ -210,7 +210,7 @@ func keep(t *testing.T, counters *counter.Counter, history usage.Reader, key str
 	rows := 0
 	for row, err := range history.Rows(t.Context(), usage.Query{Counter: key}) {
 		if err != nil {
-			return keep(t, counters, history, key) // reading fails now and then, too
+			return keep(t, counters, history, key) // reads fail sometimes, too
 		}
 		rows++
 		tokens += float64(row.PromptTokens + row.CompletionTokens)
@@ -221,13 +221,13 @@ func keep(t *testing.T, counters *counter.Counter, history usage.Reader, key str
 	return tokens
 }
 
-// outlives is a sink that goes on after the bubble of virtual time, in which its
-// library's goroutines could not end.
+// outlives is a sink that is closed after the bubble of virtual time: the goroutines of its
+// library can't end within it.
 type outlives struct{ telemetry.Sink }
 
 func (outlives) Close(context.Context) error { return nil }
 
-// gatewayFor serves two teams, whose keys are their names' own.
+// gatewayFor serves two teams, whose keys are made from their names.
 func gatewayFor(t *testing.T, model string, counters *counter.Counter, reports gateway.Telemetry, log *slog.Logger) http.Handler {
 	t.Helper()
 	store := memstore.New()
@@ -247,7 +247,7 @@ func gatewayFor(t *testing.T, model string, counters *counter.Counter, reports g
 
 var keys = map[string]string{"team-a": subscription.NewKey(), "team-b": subscription.NewKey()}
 
-// call makes one call, streamed or not; one in four that are streamed is left.
+// call makes one call, streamed or not. The caller leaves one in four streams.
 func call(t *testing.T, g http.Handler, team string, dice *chance) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

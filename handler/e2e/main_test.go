@@ -1,5 +1,5 @@
-// Package e2e tests the whole program: the gateway as the process runs it, from
-// its settings to its last write, with stand-ins for all that is outside.
+// Package e2e tests the whole program as a process runs it, from its settings to its last
+// write, with stand-ins for everything outside.
 package e2e
 
 import (

@@ -83,8 +83,8 @@ func (g storedGateway) call(t *testing.T) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-// TestTheGatewaySurvivesAStorageOutage: it starts without, serves when the storage
-// comes, says what is missing when it goes, and serves again when it is back.
+// TestTheGatewaySurvivesAStorageOutage: the gateway starts without storage, serves once the
+// storage is there, names it in errors during an outage, and serves again after it.
 func TestTheGatewaySurvivesAStorageOutage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")

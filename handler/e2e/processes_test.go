@@ -58,7 +58,8 @@ type crowd struct {
 	answered []time.Time // of each call
 }
 
-// late returns the tokens reserved by calls answered just before killed, or never.
+// late returns the tokens reserved by calls that were answered just before the kill or
+// never.
 func (c *crowd) late(killed time.Time) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,17 +80,17 @@ func refusedOf(crowds *[4]crowd) (refused int64) {
 	return refused
 }
 
-// TestFourProcessesShareOneLimit has four gateways of one subscription, in full,
-// over one Azurite, kills one of them in the middle, and compares what the
-// tables say with what callers were told.
+// TestFourProcessesShareOneLimit uses up one subscription's limit through four gateways on
+// one Azurite, kills one gateway halfway, and compares the tables with the usage in the
+// answers.
 func TestFourProcessesShareOneLimit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than a minute")
 	}
 	emulator := azurite.Own(t)
 	key := crowded(t, emulator)
-	// What the doomed process's calls take is told as completion tokens, but for the
-	// one of a prompt, all other as prompt tokens: so that rows tell them apart.
+	// To tell the calls apart in the rows, those of the process to be killed report
+	// completion tokens (and one prompt token), and all others report prompt tokens.
 	living, doomed := answeringWith(t, `{"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":0}}`), answeringWith(t, `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":%d}}`)
 	binary := built(t)
 	var processes [4]*process
@@ -183,7 +184,7 @@ func startProcess(t *testing.T, binary, connection, model string, settings ...st
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // does nothing where it has ended
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // does nothing if it has ended
 	waitForGateway(t, p.url)
 	return p
 }
@@ -199,8 +200,8 @@ func (p *process) kill(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-// gather has callers make a call a second of one process, until they are told
-// to stop, or where that is meant to happen, until the process is gone.
+// gather starts callers that each make a call a second to one process. They end when they
+// are stopped, or when the process is gone if it is to be killed.
 func (c *crowd) gather(url, key string, dies bool) {
 	c.stopping, c.ended = make(chan struct{}), make(chan struct{})
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: crowdSize}}

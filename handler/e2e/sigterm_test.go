@@ -19,7 +19,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// quotaUsed is what a key's subscription has used up of its quota, in tokens.
+// quotaUsed returns the tokens that a key's subscription has used of its quota.
 func quotaUsed(url, key string) (int64, error) {
 	request, err := http.NewRequest(http.MethodGet, url+"/usage", nil)
 	if err != nil {
@@ -38,9 +38,10 @@ func quotaUsed(url, key string) (int64, error) {
 	return told.Quota.Used, nil
 }
 
-// A process that must end while it reads a call on waits for its usage, and writes
-// that; where none comes within the drain time, the call's bound stays written.
-func TestAProcessThatEndsChargesWhatItReadsOn(t *testing.T) {
+// After a caller has left, the gateway reads the model's answer to its end for the usage. A
+// process that must end meanwhile waits for that and writes it. If it doesn't come within
+// the drain time, the call's reservation stays charged.
+func TestAnEndingProcessChargesCallsWithoutACaller(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts processes and an emulator")
 	}
@@ -84,7 +85,7 @@ func TestAProcessThatEndsChargesWhatItReadsOn(t *testing.T) {
 			if _, err := http.DefaultClient.Do(request); !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
-			// While it is read on, all that was reserved is used up.
+			// Until the usage is known, the whole reservation counts as used.
 			asynctest.Eventually(t, "the bound is charged", func() error {
 				used, err := quotaUsed(p.url, key)
 				if err == nil && used-before < 3000 {
@@ -92,7 +93,7 @@ func TestAProcessThatEndsChargesWhatItReadsOn(t *testing.T) {
 				}
 				return err
 			})
-			go func() { // the model is done a while after the process takes no more calls
+			go func() { // the model answers some time after the process stops accepting calls
 				defer time.AfterFunc(2*time.Second, func() { close(ending) })
 				for every := time.Tick(5 * time.Millisecond); ; <-every {
 					response, err := http.Get(p.url + "/")

@@ -21,8 +21,8 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// TestUsageReachesTheCollectorBeforeTheExit runs the gateway as main does, and ends it:
-// what was gathered is sent before the process is gone.
+// TestUsageReachesTheCollectorBeforeTheExit runs the gateway as main does, and ends it: it
+// must send all telemetry before it exits.
 func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 	var service insights.Collector
 	ingestion := httptest.NewServer(&service)
@@ -69,7 +69,7 @@ func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 		t.Errorf("got %d requests with %v tokens and metrics of %d calls with %v, want 3 of each with equal sums above 0", requests, spent, calls, sum)
 	}
 	limit, intervals := service.Sum("Tokens Per Minute Limit", "Subscription ID", "demo", "Product ID", "demo")
-	if intervals == 0 || limit != 300*float64(intervals) { // two, where a minute ended meanwhile
+	if intervals == 0 || limit != 300*float64(intervals) { // two if a minute ended meanwhile
 		t.Errorf("got the minute's limit %v in %d intervals, want 300 in each of one or more", limit, intervals)
 	}
 	if operations, _ := service.Sum("Table Operations"); operations < 1 {
@@ -93,8 +93,8 @@ func TestWithoutAConnectionStringTelemetryIsOffAndLoggedOnce(t *testing.T) {
 }
 
 // TestTelemetryArrivesThroughRedirectsRefusalsAndFloods runs the gateway as main
-// does against a service that has moved and has a firewall in front of it, with
-// one caller whose header the firewall refuses and one who guesses keys.
+// does, with an ingestion service that redirects and is behind a firewall, a caller whose
+// header the firewall refuses, and one who guesses keys.
 func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
@@ -148,7 +148,7 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 	arrived("plain")
 	call(key, "poison")
 	call(key, "beside")
-	arrived("beside") // although it may be in one batch with the poison
+	arrived("beside") // it may be in one batch with the poisoned items
 	for n := range 3 {
 		call(key, fmt.Sprint("fine", n))
 		arrived(fmt.Sprint("fine", n))

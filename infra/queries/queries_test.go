@@ -1,5 +1,5 @@
-// Package queries_test holds the KQL files to Kusto's own parser, and the
-// workbook and the alert rules to the files.
+// Package queries_test checks the KQL files with Kusto's own parser, and the workbook and
+// alert rules against the files.
 package queries_test
 
 import (
@@ -27,13 +27,13 @@ import (
 
 var update = flag.Bool("update", false, "write the files' queries into ../workbook.json")
 
-// query is what the checker is asked.
+// A query is one input of the checker.
 type query struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
 }
 
-// files are the queries by name.
+// files returns the queries by name.
 func files(t *testing.T) map[string]string {
 	t.Helper()
 	paths, err := filepath.Glob("*.kql")
@@ -51,7 +51,7 @@ func files(t *testing.T) map[string]string {
 	return all
 }
 
-// findings is what Kusto's parser and analyser say against queries.
+// findings returns the errors and warnings of Kusto's parser and analyser.
 func findings(t *testing.T, queries []query) (found []struct{ Name, Message, At string }) {
 	t.Helper()
 	if testing.Short() {
@@ -76,7 +76,7 @@ func findings(t *testing.T, queries []query) (found []struct{ Name, Message, At 
 	return found
 }
 
-func TestKustoHasNothingToSay(t *testing.T) {
+func TestKustoAcceptsEveryQuery(t *testing.T) {
 	var all []query
 	for name, text := range files(t) {
 		all = append(all, query{name, text})
@@ -94,7 +94,7 @@ func TestKustoHasNothingToSay(t *testing.T) {
 	}
 }
 
-// shown are the queries that the docs show.
+// shown returns the queries in the docs.
 func shown(t *testing.T) (queries []query) {
 	t.Helper()
 	pages, err := filepath.Glob("../../docs/*.md")
@@ -126,7 +126,7 @@ func TestTheCheckFindsMistakes(t *testing.T) {
 	}
 }
 
-func TestEveryQuerySaysWhatItIs(t *testing.T) {
+func TestEveryQueryBeginsWithAComment(t *testing.T) {
 	for name, text := range files(t) {
 		if !strings.HasPrefix(text, "// ") {
 			t.Errorf("%s.kql: got a file that begins with other text, want a comment first", name)
@@ -134,15 +134,14 @@ func TestEveryQuerySaysWhatItIs(t *testing.T) {
 	}
 }
 
-// named are the names that a query compares with: of metrics, and of dimensions
-// and measurements.
+// named matches the names of metrics, dimensions and measurements in a query.
 var (
 	named   = regexp.MustCompile(`name (?:==|in) ('[^']*'|\([^)]*\))`)
 	indexed = regexp.MustCompile(`custom(?:Dimensions|Measurements)\['([^']+)'\]`)
 	quoted  = regexp.MustCompile(`'([^']*)'`)
 )
 
-func TestQueriesAskForWhatIsEmitted(t *testing.T) {
+func TestQueriesUseOnlyEmittedNames(t *testing.T) {
 	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Refusals, telemetry.ShadowRefusals, telemetry.DegradedCalls, telemetry.Failures, telemetry.UnknownUsage, telemetry.PromptEstimateError,
 		telemetry.UpstreamLatency, telemetry.TimeToFirstToken, telemetry.QuotaUsed, telemetry.QuotaLimit, telemetry.MinuteLimit, telemetry.TableOperations,
 		telemetry.LeaseConflicts, telemetry.ForfeitedTokens, telemetry.UnwrittenTokens, telemetry.DegradedSeconds, telemetry.TelemetryDropped}
@@ -178,13 +177,13 @@ func TestQueriesAskForWhatIsEmitted(t *testing.T) {
 	}
 }
 
-func TestTheQuotaAlertFiresWhereCallsAreRefusedBeforeAllIsUsed(t *testing.T) {
+func TestTheQuotaAlertCountsRefusalsBeforeTheQuotaIsUsedUp(t *testing.T) {
 	if query := files(t)["alert-quota"]; !strings.Contains(query, "'Refusals'") || !strings.Contains(query, "'token_quota_exceeded'") {
 		t.Errorf("got\n%s\nwant the metric Refusals with token_quota_exceeded", query)
 	}
 }
 
-func TestTheForecastKnowsWhenAPeriodIsOver(t *testing.T) {
+func TestTheForecastKnowsEveryPeriod(t *testing.T) {
 	query := files(t)["quota-forecast"]
 	for _, period := range []limit.Period{limit.Hourly, limit.Daily, limit.Weekly, limit.Monthly, limit.Yearly} {
 		if !strings.Contains(query, "Period == '"+string(period)+"'") {
@@ -193,13 +192,13 @@ func TestTheForecastKnowsWhenAPeriodIsOver(t *testing.T) {
 	}
 }
 
-func TestACallerThatLeavesIsNoFaultOfUpstreams(t *testing.T) {
+func TestTheUnknownUsageAlertIgnoresCallersThatLeave(t *testing.T) {
 	if query := files(t)["alert-unknown-usage"]; !strings.Contains(query, "['Reason']) != 'client_closed'") {
 		t.Errorf("got\n%s\nwant the reason client_closed left out", query)
 	}
 }
 
-func TestReasonsThatQueriesNameAreTheGateways(t *testing.T) {
+func TestQueriesNameOnlyReasonsOfTheGateway(t *testing.T) {
 	var source []byte
 	for _, pattern := range []string{"../../handler/gateway/*.go", "../../handler/telemetry/*.go"} {
 		paths, err := filepath.Glob(pattern)
@@ -236,14 +235,14 @@ func TestReplayedItemsAreLeftOutUnlessAskedFor(t *testing.T) {
 	}
 }
 
-// parameter is a let that the workbook fills in.
+// parameter matches a let statement that the workbook replaces with a value.
 var parameter = regexp.MustCompile(`(?m)^(let \w+ = ).*; // workbook: (.*)$`)
 
 func inWorkbook(text string) string {
 	return parameter.ReplaceAllString(strings.TrimSpace(text), "$1$2;")
 }
 
-func TestTheWorkbookHasTheFilesQueries(t *testing.T) {
+func TestTheWorkbookShowsTheQueriesOfTheFiles(t *testing.T) {
 	text, err := os.ReadFile("../workbook.json")
 	if err != nil {
 		t.Fatal(err)
@@ -287,7 +286,7 @@ func TestTheWorkbookHasTheFilesQueries(t *testing.T) {
 	}
 }
 
-// filled is what the workbook puts a parameter's value in place of.
+// filled matches a placeholder that the workbook replaces with a parameter's value.
 var filled = regexp.MustCompile(`\{(\w+)\}`)
 
 func TestTheWorkbookHasEveryParameterThatItsQueriesTake(t *testing.T) {
@@ -324,7 +323,7 @@ func TestTheWorkbookHasEveryParameterThatItsQueriesTake(t *testing.T) {
 	}
 }
 
-// replaceQuery changes one panel's query and nothing else of the document.
+// replaceQuery replaces one panel's query and leaves the rest of the document as it is.
 func replaceQuery(t *testing.T, text []byte, panel, query string) []byte {
 	t.Helper()
 	var encoded bytes.Buffer
@@ -343,9 +342,9 @@ func replaceQuery(t *testing.T, text []byte, panel, query string) []byte {
 	return slices.Concat(text[:at], bytes.TrimSpace(encoded.Bytes()), []byte(","), text[end:])
 }
 
-// TestTheAlertKnowsTheLineOfARun: the alert that watches housekeeping looks for the
-// line that a run writes, which is not the one of a run that failed.
-func TestTheAlertKnowsTheLineOfARun(t *testing.T) {
+// TestTheHousekeepingAlertMatchesASuccessfulRun: the alert looks for the log line of a run,
+// and must not match that of a failed one.
+func TestTheHousekeepingAlertMatchesASuccessfulRun(t *testing.T) {
 	var looked []string
 	for _, match := range regexp.MustCompile(`message (?:has|contains) '([^']+)'`).FindAllStringSubmatch(files(t)["alert-housekeeping"], -1) {
 		looked = append(looked, match[1])
