@@ -26,7 +26,7 @@ func TestATierChangesWithoutTouchingWhatWasCharged(t *testing.T) {
 		{"a cut applies at once", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 300, 20, 30, 100},
 		{"a cut makes no debt", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 300, 120, 30, 150},
 		{"a cut forgives no debt", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 50, 120, 0, 50},
-		{"what a cut left is no credit for a raise", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), 500, 500, 0, 600},
+		{"a raise gives at most a minute and the burst", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), 500, 500, 0, 600},
 		{"a limit is removed", with(func(l *limit.Limits) { l.TokensPerMinute, l.Burst = 0, 0 }), 300, 200, 0, 0},
 		{"an older tier is ignored", limit.Limits{TokensPerMinute: 9000, Version: 4}, 300, 0, 0, 300},
 		{"the same tier is ignored", limit.Limits{TokensPerMinute: 9000, Version: 5}, 300, 0, 0, 300},
