@@ -42,7 +42,7 @@ func TestAPlainChatForR1IsCountedExactly(t *testing.T) {
 	}
 }
 
-// big is a long text to hide in unusual fields.
+// big is a long text to put into unusual fields.
 var big = strings.Repeat("word ", 1000)
 
 // Text counts as part of the prompt whatever field it is in: by the model's tokenizer if
@@ -213,7 +213,7 @@ func TestACallWithUncountableTokensIsNotKnown(t *testing.T) {
 	} {
 		got := weigh(t, `{"messages":[{"role":"tool","content":`+content+`}]}`, "gpt-4o")
 		if got.Known || got.Unbounded != unbounded || strings.Contains(content, "image_url") && got.Tokens < 1445 {
-			t.Errorf("%s: got %+v, want %q unbounded", content, got, unbounded)
+			t.Errorf("%s: got %+v, want it not known, %q unbounded, and 1445 tokens or more for an image", content, got, unbounded)
 		}
 	}
 	if got := weigh(t, `{"messages":[{"role":"user","images":["QUFB"],"content":"hi"}]}`, "gpt-4o").Unbounded; got != "messages[0].images" {

@@ -23,7 +23,7 @@ func TestStreamReadsALongEvent(t *testing.T) {
 		sizes = sizes[1:2]
 	}
 	for name, c := range map[string]struct {
-		event string // with filler
+		event string // FILLER in it stands for fill
 		fill  string
 		text  string
 		want  Stream
@@ -98,7 +98,7 @@ func TestALongEventNamedErrorIsAFailure(t *testing.T) {
 	}
 }
 
-// The stream may end within it.
+// A stream may end within a long event.
 func TestTheTextOfALongEventThatBreaksOffIsRead(t *testing.T) {
 	for _, end := range []string{"", `"}}]}`, `"}}]}` + "\n"} {
 		var s Stream

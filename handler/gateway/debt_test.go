@@ -35,16 +35,16 @@ func waits(t *testing.T, answer *http.Response) (seconds, ms int64) {
 
 // Headers, error and /usage must name the time when the debt is paid, not the end of the
 // minute, when the caller would be refused again.
-func TestADebtIsReportedAlikeEverywhere(t *testing.T) {
+func TestHeadersErrorAndUsageAgreeOnADebt(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(1275))
 	minute := b.now().UTC().Truncate(time.Minute)
-	b.post(t, path, demo) // takes 1,300
+	b.post(t, path, demo) // uses 1,300 tokens, 1,000 more than the limit
 	answer, body := b.post(t, path, demo)
 	var told refused
 	if err := json.Unmarshal([]byte(body), &told); err != nil {
 		t.Fatal(err)
 	}
-	paid := minute.Add(4 * time.Minute) // with 200 left
+	paid := minute.Add(4 * time.Minute) // four minutes of 300 tokens pay the debt
 	if l := told.Error.Limit; answer.StatusCode != 429 || l.Owed != 1000 || l.Used != 1300 || !l.ResetAt.Equal(paid) {
 		t.Errorf("got %d %s, want 429 with 1300 used and 1000 owed until %s", answer.StatusCode, body, paid)
 	}
@@ -81,7 +81,7 @@ func TestUselessRetriesAreDiscouraged(t *testing.T) {
 		"too large a body": {subscription.Limits{TokensPerMinute: 300}, string(make([]byte, 1<<17)), 413, "false"},
 		"a bad request":    {subscription.Limits{TokensPerMinute: 300}, "{", 400, ""},
 	} {
-		b := open(t, test.limits, answering(275)) // 300 with the prompt
+		b := open(t, test.limits, answering(275)) // a call uses 300 tokens with its prompt
 		b.post(t, path, demo)
 		answer, body := b.post(t, path, test.body)
 		if got := answer.Header.Get("X-Should-Retry"); answer.StatusCode != test.status || got != test.want {

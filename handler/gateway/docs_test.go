@@ -67,8 +67,8 @@ func given(t *testing.T) map[string]bool {
 			codes[string(match[1])+"_unavailable"] = true
 		}
 	}
-	delete(codes, "client_closed")   // nobody is there to read it
-	delete(codes, "not_found_error") // a kind of Anthropic's
+	delete(codes, "client_closed")   // the caller has left and never sees it
+	delete(codes, "not_found_error") // an error type of Anthropic's API, not a code
 	return codes
 }
 
@@ -89,7 +89,7 @@ func TestTheDocsHaveEveryRouteOnce(t *testing.T) {
 	for _, n := range namedRoutes {
 		if n.suffix != "" {
 			want = append(want, n.prefix+"{name}"+n.suffix)
-		} else if list := strings.TrimSuffix(n.prefix, "/"); count[list] == 0 || count["/{name}"] == 0 { // "each also with /{name}"
+		} else if list := strings.TrimSuffix(n.prefix, "/"); count[list] == 0 || count["/{name}"] == 0 { // the page says of these: each also with /{name}
 			t.Errorf("docs/calls.md: got the route %s %d times and /{name} %d times, want both", list, count[list], count["/{name}"])
 		}
 	}

@@ -12,7 +12,7 @@ func cutsAnywhere(t *testing.T, inner []byte) {
 	t.Helper()
 	s := New([]byte(`"`+string(inner)+`"`), Options{Lax: true})
 	raw, escaped, err := s.String()
-	AppendUnescaped(nil, inner) // must not fail, whatever it is given
+	AppendUnescaped(nil, inner) // must not panic, whatever its input
 	if prefix := StringPrefix(inner); !bytes.HasPrefix(inner, prefix) {
 		t.Fatalf("StringPrefix(%q): got %q, want a prefix", inner, prefix)
 	}
@@ -53,7 +53,7 @@ func FuzzString(f *testing.F) {
 		f.Add([]byte(strings.Trim(text, `"`)))
 	}
 	f.Fuzz(func(t *testing.T, inner []byte) {
-		if len(inner) < 1000 { // every cut reads all of it
+		if len(inner) < 1000 { // each cut decodes the whole string again
 			cutsAnywhere(t, inner)
 		}
 	})

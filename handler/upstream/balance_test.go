@@ -271,8 +271,8 @@ func TestACallThatTriesAPausedEndpointKeepsNoOtherOut(t *testing.T) {
 	})
 }
 
-// Its own answer says more than "unavailable" would, and keeping calls away from it
-// gains nothing.
+// The answer of the only endpoint says more than "unavailable" would, and keeping calls away
+// from it gains nothing.
 func TestTheOnlyEndpointIsAlwaysAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, status(503, "60"))

@@ -257,7 +257,7 @@ func TestAnErrorSaysWhetherTheCallWasSentInFull(t *testing.T) {
 		}, false},
 		"while sending": {func(context.Context, string, string) (net.Conn, error) {
 			ours, _ := net.Pipe()
-			return ours, nil // nobody reads
+			return ours, nil // nothing reads from the other end
 		}, false},
 		"while it waits": {nil, true},
 	} {

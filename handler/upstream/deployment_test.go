@@ -218,7 +218,7 @@ func TestAFailingModelUsesUpOnlyItsOwnRetries(t *testing.T) {
 	})
 }
 
-// An idle connection that was closed says nothing about another model's.
+// If one model's idle connection was closed, those of other models may still be open.
 func TestEachModelHasItsOwnConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		again := false

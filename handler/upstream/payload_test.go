@@ -97,7 +97,7 @@ func TestABodyIsSentToItsEndEvenAfterItsAnswerHasBegun(t *testing.T) {
 	}
 }
 
-// It does so whatever the endpoint before it has read.
+// The next endpoint gets the whole body however much of it the one before has read.
 func TestEachEndpointThatIsTriedGetsTheWholeBody(t *testing.T) {
 	half := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, 1<<20)

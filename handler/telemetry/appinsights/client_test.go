@@ -175,7 +175,7 @@ func TestTransientStatusesAreRetried(t *testing.T) {
 func TestAlternatingTroublesAreLoggedOnceEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
-		b.service.answering(503, nil, "") // before anything is sent, or that may arrive
+		b.service.answering(503, nil, "") // set before Send, as an item could arrive otherwise
 		b.Send(tokens(5))
 		for range 10 {
 			b.service.answering(503, nil, "")
@@ -261,13 +261,13 @@ func TestAnOutageLosesTheOldestItemsBeyondTheBound(t *testing.T) {
 	})
 }
 
-// An interval is sent when it is over: a minute's last one in the next minute.
+// An interval is sent when it is over, so the last one of a minute is sent in the next minute.
 func TestTheReplayCommandCoversTheLostMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, func(c *appinsights.Config) { c.Room = 1 })
 		b.service.answering(503, nil, "")
 		time.Sleep(2 * time.Minute) // 00:02:00: the interval of 00:01:50 is over
-		for range 3 {               // two are given up, one waits
+		for range 3 {               // the client has room for the last one only, and gives up two
 			batch := tokens(1)
 			batch.Metrics[0].At = time.Now().Add(-10 * time.Second)
 			b.Send(batch)
