@@ -83,9 +83,9 @@ type biller struct {
 	*bench
 	endpoint *r1sim.Endpoint
 	log      lines
-	working  sync.WaitGroup // counts the calls that the endpoint works on
-	begun    chan struct{}  // receives when the endpoint has a call
-	behaves  atomic.Value   // string: the behaviour of the endpoint
+	begun    chan struct{} // receives when the endpoint has a call
+	behaves  atomic.Value  // string: the behaviour of the endpoint
+	working  sync.RWMutex  // read-locked while the endpoint works on a call
 }
 
 // openBiller opens a biller with short timeouts, whose models are as fast as their caps
@@ -96,8 +96,8 @@ func openBiller(t *testing.T, limits subscription.Limits, settle time.Duration, 
 	limits.TokenQuotaPeriod = limit.Yearly
 	s.bench = openWith(t, limits, func(c *gateway.Config) {
 		endpoint := upstream.Endpoint{Shape: upstream.OpenAI, URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
-			s.working.Add(1)
-			defer s.working.Done()
+			s.working.RLock()
+			defer s.working.RUnlock()
 			body, _ := io.ReadAll(r.Body)
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			select {
@@ -155,7 +155,8 @@ func (s *biller) end(t *testing.T, body string, e ending) (status int) {
 	}
 	close(over)
 	s.log.chat(t)
-	s.working.Wait()
+	s.working.Lock() // waits until the endpoint has finished
+	defer s.working.Unlock()
 	return status
 }
 

@@ -197,7 +197,7 @@ func (f *follower) finalUsage(ended bool) limit.Usage {
 // written until it noticed.
 func (f *follower) cancelledUsage() limit.Usage {
 	c, tokens := f.call, f.textTokens()
-	if time.Since(f.lastAt) < onTheWay/2 {
+	if time.Since(f.lastAt) < onTheWay*3/4 {
 		unread := charge.Completion{Choices: c.request.N, Elapsed: cancelHeard, Rate: f.gateway.rate(c)}
 		tokens = min(tokens+unread.Bound(), max(tokens, c.completionsBound()))
 	}
