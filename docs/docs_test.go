@@ -1,5 +1,5 @@
-// Package docs_test checks what the pages promise each other: that links lead
-// somewhere, that README stays short, and that it leads to every page.
+// Package docs_test checks the documentation: that links work, that README is short and
+// links to every page, and that the pages name existing settings, targets and files.
 package docs_test
 
 import (
@@ -13,10 +13,10 @@ import (
 
 const root = ".."
 
-// maxWords keeps README to what a newcomer reads in five minutes.
+// maxWords limits README to five minutes of reading.
 const maxWords = 1500
 
-// pages are the files for users, operators and contributors, by path from the root.
+// pages returns the paths, from the root, of the files for users, operators and contributors.
 func pages(t *testing.T) []string {
 	t.Helper()
 	all := []string{"README.md", "CHANGELOG.md"}
@@ -41,15 +41,15 @@ func read(t *testing.T, page string) string {
 	return string(text)
 }
 
-// fence is a block of code, which holds neither headings nor links.
+// fence matches a block of code. Its headings and links don't count.
 var fence = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 
 var heading = regexp.MustCompile(`(?m)^#{1,6} +(.+)$`)
 
-// notInAnchor is what GitHub leaves out of a heading's anchor.
+// notInAnchor matches the characters that GitHub leaves out of a heading's anchor.
 var notInAnchor = regexp.MustCompile(`[^\p{L}\p{N}\p{M}\p{Pc} -]`)
 
-// anchors are the anchors that GitHub gives the headings of a page.
+// anchors returns the anchors that GitHub gives a page's headings.
 func anchors(text string) []string {
 	var all []string
 	for _, match := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
@@ -60,7 +60,7 @@ func anchors(text string) []string {
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
-// links are the targets of a page's links and pictures, but for those elsewhere.
+// links returns the targets of a page's links and pictures within the repository.
 func links(text string) []string {
 	var all []string
 	for _, match := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
@@ -71,7 +71,7 @@ func links(text string) []string {
 	return all
 }
 
-// broken says what is wrong with a page's link; empty: nothing.
+// broken returns what is wrong with a page's link, or "".
 func broken(t *testing.T, page, target string) string {
 	path, anchor, anchored := strings.Cut(target, "#")
 	file := page
@@ -127,8 +127,7 @@ func TestReadmeLeadsToEveryPage(t *testing.T) {
 	}
 }
 
-// TestAPageListsItsSections: the list at a page's beginning is how readers find
-// their question.
+// TestAPageListsItsSections: readers find a section by the list at the page's beginning.
 func TestAPageListsItsSections(t *testing.T) {
 	for _, page := range pages(t) {
 		if !strings.HasPrefix(page, "docs/") {
@@ -144,15 +143,14 @@ func TestAPageListsItsSections(t *testing.T) {
 	}
 }
 
-// cell is the first cell of a table's row, and name what it names.
+// cell matches the first cell of a table's row, and name a name in it.
 var (
 	cell = regexp.MustCompile(`(?m)^\| ([^|]*) \|`)
 	name = regexp.MustCompile("`([^`]+)`")
 )
 
-// TestEachThingStandsInOnePlace: a setting or header has a row of a table in one
-// place, and no other.
-func TestEachThingStandsInOnePlace(t *testing.T) {
+// TestEachSettingHasOneRow: a setting or header is in one table of all pages.
+func TestEachSettingHasOneRow(t *testing.T) {
 	where := make(map[string]string)
 	setting := regexp.MustCompile(`^([A-Z][A-Z0-9]*(_[A-Z0-9]+)+|AzureWebJobsStorage\w*|x-[a-z-]+)$`)
 	for _, page := range pages(t) {
@@ -173,8 +171,8 @@ func TestEachThingStandsInOnePlace(t *testing.T) {
 	}
 }
 
-// TestEveryMakeTargetIsThere: the targets that the pages name are the Makefile's.
-func TestEveryMakeTargetIsThere(t *testing.T) {
+// TestEveryMakeTargetExists checks the make commands in the pages against the Makefile.
+func TestEveryMakeTargetExists(t *testing.T) {
 	makefile, named := read(t, "Makefile"), 0
 	for _, page := range pages(t) {
 		for _, match := range regexp.MustCompile("(?m)(?:`|^|[A-Z]=\\S+ )make ([a-z][a-z-]*)").FindAllStringSubmatch(read(t, page), -1) {
@@ -189,9 +187,9 @@ func TestEveryMakeTargetIsThere(t *testing.T) {
 	}
 }
 
-// TestEveryFileThatACommandNamesIsThere: the programs that the pages run with go run
-// or build are in the repository.
-func TestEveryFileThatACommandNamesIsThere(t *testing.T) {
+// TestEveryProgramOfACommandExists checks the programs that the pages pass to go run or
+// go build.
+func TestEveryProgramOfACommandExists(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, match := range regexp.MustCompile(`(?:go run|go build -o \S+) \./(\S+?)[\s`+"`"+`]`).FindAllStringSubmatch(read(t, page), -1) {
 			if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
@@ -201,9 +199,9 @@ func TestEveryFileThatACommandNamesIsThere(t *testing.T) {
 	}
 }
 
-// TestTheMapOfTheCodeNamesWhatIsThere checks every path and file that the map names:
+// TestTheMapOfTheCodeNamesExistingPaths checks every path and file that the map names:
 // whole paths, and the gateway's files in the table of steps.
-func TestTheMapOfTheCodeNamesWhatIsThere(t *testing.T) {
+func TestTheMapOfTheCodeNamesExistingPaths(t *testing.T) {
 	text := read(t, "docs/architecture.md")
 	named := regexp.MustCompile("`((?:handler|infra)(?:/[a-z0-9_./]+)?)`").FindAllStringSubmatch(text, -1)
 	if len(named) < 40 {

@@ -88,7 +88,7 @@ func open(t *testing.T) *setup {
 }
 
 func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
-	t.Parallel() // with the other test that waits for a new minute
+	t.Parallel() // beside the other test that waits for a new minute
 	interpreter := python(t)
 	s := open(t)
 	if err := waitForMinute(t.Context(), 15*time.Second); err != nil { // leaves time for Python to start

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The handler that is built for Azure lists its own modules.
+// The binary built for Azure lists its modules.
 func TestEveryLinkedModulesLicenceIsWritten(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it lists every linked package")

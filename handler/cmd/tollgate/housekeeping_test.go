@@ -23,7 +23,7 @@ func TestCommandsForTheTablesRefuseAServer(t *testing.T) {
 
 func TestHousekeepingByHandWritesIdleMinutesAndDeletesOldOnes(t *testing.T) {
 	m := newTerminal(t)
-	m.run("housekeeping", "--retention", "1m") // what other tests left
+	m.run("housekeeping", "--retention", "1m") // deletes the rows that other tests left
 	client, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
 	if err != nil {
 		t.Fatal(err)

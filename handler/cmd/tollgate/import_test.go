@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-func TestImportCarriesOverWhatItCan(t *testing.T) {
+func TestImportMakesATierSubscriptionsAndKeys(t *testing.T) {
 	m := newTerminal(t)
 	write := func(name, text string) string {
 		t.Helper()
@@ -53,11 +53,11 @@ func TestImportCarriesOverWhatItCan(t *testing.T) {
 	if grant := m.expect(rows[1][2], nil); grant.Tier.TokensPerMinute != 500 || grant.Tier.Reserve != subscription.ReserveNone || grant.Subscription.Name != "Team A" {
 		t.Errorf("the imported key: got %+v, want Team A with 500 tokens a minute and no reservation", grant)
 	}
-	m.expect(rows[2][2], subscription.ErrUnauthorized) // it was suspended there
+	m.expect(rows[2][2], subscription.ErrUnauthorized) // the export has it suspended
 	if strings.Contains(m.said.String(), rows[1][2]) {
 		t.Error("import: got a key on stderr, want it in the file only")
 	}
-	m.fails(exitFailed, []string{"--keys-to"}, args...) // never over what is there
+	m.fails(exitFailed, []string{"--keys-to"}, args...) // the file of keys exists, and is never overwritten
 	if shown := m.must(args[:9]...); strings.Count(shown, "is there already") != 3 {
 		t.Errorf("a second import: got\n%s\nwant \"is there already\" three times", shown)
 	}
@@ -68,11 +68,11 @@ func TestImportCarriesOverWhatItCan(t *testing.T) {
 	m.fails(exitUsage, []string{"no llm-token-limit"}, "import", "--tier", "x", "--policy", write("other.xml", "<policies/>"))
 }
 
-// TestImportPrintsNoControlCharacters: a policy is written by others, and its
-// values are quoted in what is lost, in settings and in errors.
+// TestImportPrintsNoControlCharacters: the output quotes a policy's values in lost parts,
+// settings and errors, and others wrote the policy.
 func TestImportPrintsNoControlCharacters(t *testing.T) {
 	m := newTerminal(t)
-	const acts = "\u009b31m\u202e\u2066\u0085\u007f" // what XML lets through: C1 and bidi controls, DEL
+	const acts = "\u009b31m\u202e\u2066\u0085\u007f" // control characters that XML allows: C1, bidi and DEL
 	attributes := `counter-key="all` + acts + `" remaining-tokens-header-name="x` + acts + `" other` + `="` + acts + `" estimate-prompt-tokens="` + acts + `"`
 	metric := `<llm-emit-token-metric namespace="n` + acts + `"><dimension name="d` + acts + `" value="v` + acts + `"/></llm-emit-token-metric>`
 	fragment := `<include-fragment fragment-id="` + acts + `"/>`
@@ -101,7 +101,7 @@ func TestImportPrintsNoControlCharacters(t *testing.T) {
 	}
 }
 
-func TestADryRunShowsWhatAnImportWouldDo(t *testing.T) {
+func TestADryRunShowsTheImportsChanges(t *testing.T) {
 	m := newTerminal(t)
 	subs := filepath.Join(t.TempDir(), "subs.json")
 	if err := os.WriteFile(subs, []byte(`[{"name":"team-a"},{"name":"team-b"}]`), 0o600); err != nil {

@@ -96,11 +96,11 @@ func TestReplayReportsBadFlags(t *testing.T) {
 
 func TestAReplayThatDoesNotArriveFails(t *testing.T) {
 	m := newTerminal(t)
-	service := insights.Collector{Token: "an identity's"} // as with disableLocalAuth
+	service := insights.Collector{Token: "an identity's"} // as if disableLocalAuth were on
 	server := httptest.NewServer(&service)
 	defer server.Close()
 	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = insights.ConnectionString(server.Listener.Addr().String())
 	m.spend(spent("replayed-c", time.Date(2020, 3, 1, 10, 0, 0, 0, time.UTC), 1, 1, 1))
 	m.fails(exitFailed, []string{"not all was sent", "Entra tokens only", fmt.Sprintf("%d telemetry items", 3)},
-		"metrics", "replay", "--from", "2020-03-01T10:00Z", "--to", "2020-03-01T11:00Z", "--timeout", "2s") // in which the refusal comes, on a busy machine too
+		"metrics", "replay", "--from", "2020-03-01T10:00Z", "--to", "2020-03-01T11:00Z", "--timeout", "2s") // enough for the refusal on a busy machine
 }

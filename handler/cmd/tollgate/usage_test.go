@@ -15,7 +15,7 @@ import (
 	"tollgate/handler/secret"
 )
 
-// count adds a counter that has just been charged tokens.
+// count stores a counter with charged tokens.
 func (m *terminal) count(key string, tokens int64) {
 	m.t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
@@ -30,7 +30,7 @@ func (m *terminal) count(key string, tokens int64) {
 	}
 }
 
-// happened adds a closed minute to the history.
+// happened adds a closed minute with one request to the history.
 func (m *terminal) happened(counter string, at time.Time, prompt, completion int64) {
 	m.t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})

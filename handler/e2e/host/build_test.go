@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// makes runs a target of the Makefile.
+// makes runs make.
 func makes(args ...string) (output string, err error) {
 	return makesIn(filepath.Join("..", "..", ".."), args...)
 }
@@ -28,7 +28,7 @@ func makesIn(folder string, args ...string) (output string, err error) {
 // largestHandler is the size limit of the handler's binary, in bytes.
 const largestHandler = 16_000_000
 
-func TestBuildCreatesWhatTheHostRuns(t *testing.T) {
+func TestBuildCreatesTheHostsFolder(t *testing.T) {
 	t.Parallel()
 	folder := dist(t)
 	for _, name := range []string{"host.json", "local.settings.json", "gateway/function.json", "handler"} {
@@ -48,7 +48,7 @@ func TestBuildCreatesWhatTheHostRuns(t *testing.T) {
 
 func TestBuildKeepsExistingSettings(t *testing.T) {
 	t.Parallel()
-	dist(t) // so that the build is in the cache
+	dist(t) // fills the build cache
 	folder := t.TempDir()
 	own := filepath.Join(folder, "local.settings.json")
 	if err := os.WriteFile(own, []byte("my own"), 0o600); err != nil {
@@ -71,7 +71,7 @@ func TestStartExplainsHowToInstallAHost(t *testing.T) {
 	}
 }
 
-// sources copies what a package is made of to a folder of its own.
+// sources copies the sources of a package to a new folder.
 func sources(t *testing.T) string {
 	t.Helper()
 	root, folder := os.DirFS("../../.."), t.TempDir()
@@ -102,7 +102,7 @@ func TestTheSameSourcesGiveTheSamePackage(t *testing.T) {
 	t.Parallel()
 	var packages [2][]byte
 	for i := range packages {
-		folder := sources(t) // whose path, times and modes differ
+		folder := sources(t) // path, times and modes differ from the first folder's
 		output, err := makesIn(folder, "package", "VERSION=v1.2.3-canary")
 		if err != nil || !strings.Contains(output, ".artifacts/tollgate.zip: ") {
 			t.Fatalf("make package: got error %v and %s, want the package's path", err, output)

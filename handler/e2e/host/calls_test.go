@@ -22,8 +22,8 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// untilYoung waits until calls of a few seconds fall into one minute, by the
-// gateway's clock, which may be a second late.
+// untilYoung waits until a minute has enough seconds left for a few calls, by the gateway's
+// clock, which may be a second late.
 func (h *running) untilYoung(t *testing.T) {
 	t.Helper()
 	asynctest.Until(t, "the minute has 20 seconds left", func() bool { return time.Until(h.standing(t).Minute.ResetAt) > 20*time.Second })
@@ -109,8 +109,8 @@ func TestOfficialClientsUnderAHost(t *testing.T) {
 
 // A paused model streams one word, and the rest once resume is closed.
 type paused struct {
-	resume chan struct{} // closed: go on
-	left   chan struct{} // closed when the gateway has gone
+	resume chan struct{} // closed to send the rest
+	left   chan struct{} // closed when the gateway has left
 }
 
 func newPaused() *paused { return &paused{make(chan struct{}), make(chan struct{})} }
@@ -144,7 +144,7 @@ func TestAStreamComesThroughTheHostEventByEvent(t *testing.T) {
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() && !strings.Contains(lines.Text(), "first words") {
 	}
-	close(model.resume) // only now: the first event came while the model was still at it
+	close(model.resume) // the first event came before the model's answer was complete
 	last := ""
 	for lines.Scan() {
 		if lines.Text() != "" {
@@ -156,10 +156,10 @@ func TestAStreamComesThroughTheHostEventByEvent(t *testing.T) {
 	}
 }
 
-// yearly counts in a window that no test is at the edge of.
+// yearly is a quota whose period doesn't end during a test.
 var yearly = subscription.Limits{TokenQuota: 1_000_000, TokenQuotaPeriod: limit.Yearly}
 
-func TestACallerThatLeavesIsChargedForWhatWasWritten(t *testing.T) {
+func TestACallerThatLeavesPaysForTheWrittenTokens(t *testing.T) {
 	model := newPaused()
 	h := start(t, options{model: model, limits: yearly})
 	ctx, leave := context.WithCancel(t.Context())
@@ -185,7 +185,7 @@ func TestACallerThatLeavesIsChargedForWhatWasWritten(t *testing.T) {
 	asynctest.Until(t, "the counter has what the log says", func() bool { return h.used(t) == line.Prompt+line.Completion })
 }
 
-// counted lists the counters' keys that hold a text.
+// counted returns the counters' keys that contain a text.
 func counted(t *testing.T, text string) (keys []string) {
 	t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))})
@@ -211,9 +211,9 @@ func counted(t *testing.T, text string) (keys []string) {
 	return keys
 }
 
-// TestTheClientsAddressIsThePlatforms: what is counted by address is counted by the one that
-// the platform saw, whatever a caller claims.
-func TestTheClientsAddressIsThePlatforms(t *testing.T) {
+// A counter by client address uses the address that the platform saw, not one that the
+// caller claims.
+func TestTheClientAddressComesFromThePlatform(t *testing.T) {
 	byAddress := subscription.Limits{TokensPerMinute: 10_000, CounterKey: "{client-ip}"}
 	for name, c := range map[string]struct {
 		o      options

@@ -33,7 +33,7 @@ import (
 
 const (
 	pepper = "for-tests-under-a-host-on-one-machine"
-	// secretPrompt is what callers say: it must not be in any log.
+	// secretPrompt is the callers' prompt. It must not be in any log.
 	secretPrompt = "canary-prompt"
 	// patience bounds every wait: a host on a busy machine of two cores starts in a few seconds.
 	patience = 30 * time.Second
@@ -81,20 +81,20 @@ type options struct {
 	limits          subscription.Limits // by default ten thousand tokens a minute
 	functionTimeout string              // by default host.json's
 	settings        []string            // of the handler, or of the stand-in of a host
-	frontEnd        bool                // behind Azure's front end, as a stand-in has it
+	frontEnd        bool                // the stand-in acts like Azure's front end
 	fails           bool                // the host must fail to start
 }
 
 // A running is a Functions host that runs Tollgate.
 type running struct {
 	url, key string
-	id       string // of tier and subscription
-	folder   string // what it runs
+	id       string // the tier's and the subscription's
+	folder   string // the folder that the host runs
 	log      *journal
 	exited   chan struct{}
 }
 
-// started counts, so that a test that is run again has a counter of its own again.
+// started makes ids unique, so that a repeated test gets a new counter.
 var started atomic.Int64
 
 // start runs a host until the test ends. Without one the test is skipped.
@@ -109,7 +109,7 @@ func start(t *testing.T, o options) *running {
 	if err != nil {
 		t.Skipf("no Functions host: install Azure Functions Core Tools, or set FUNC (%v)", err)
 	}
-	if program, err = filepath.Abs(program); err != nil { // it runs in another folder
+	if program, err = filepath.Abs(program); err != nil { // the host runs in another folder
 		t.Fatal(err)
 	}
 	if o.frontEnd && !strings.Contains(filepath.Base(program), "standin") {
@@ -129,7 +129,7 @@ func start(t *testing.T, o options) *running {
 	}
 	h.run(t, program, append([]string{"AzureWebJobsStorage=" + store, "KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model.URL,
 		"UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + r1sim.Key, "MODELS=DeepSeek-R1",
-		"HOUSEKEEPING_SCHEDULE=0 0 0 1 1 *", // so that it doesn't fire within a test; a stand-in looks up no local.settings.json
+		"HOUSEKEEPING_SCHEDULE=0 0 0 1 1 *", // not during a test; a stand-in doesn't read local.settings.json
 		"STANDIN_DRAIN_SECONDS=1"}, o.settings...))
 	if !o.fails {
 		asynctest.Until(t, "the host answers", func() bool {
@@ -167,8 +167,8 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// assemble copies what was built, so that the test's handler can be told from
-// others by its path, and shortens the host's limit.
+// assemble copies the built folder, so that the test can find its handler by the path, and
+// shortens the host's limit.
 func (h *running) assemble(t *testing.T, functionTimeout string) {
 	t.Helper()
 	if err := os.CopyFS(h.folder, os.DirFS(dist(t))); err != nil {
@@ -188,7 +188,7 @@ func (h *running) assemble(t *testing.T, functionTimeout string) {
 	}
 }
 
-// run starts the host, and has it stopped and its log looked through at the end.
+// run starts the host. At the end of the test it stops the host and searches its log.
 func (h *running) run(t *testing.T, program string, settings []string) {
 	t.Helper()
 	port := must(azurite.FreePort())
@@ -245,7 +245,7 @@ func (h *running) handler(t *testing.T) int {
 	return 0
 }
 
-// signal sends the handler a signal and returns which process it was.
+// signal sends the handler a signal and returns its process id.
 func (h *running) signal(t *testing.T, s syscall.Signal) int {
 	t.Helper()
 	pid := h.handler(t)
@@ -258,7 +258,7 @@ func (h *running) signal(t *testing.T, s syscall.Signal) int {
 	return pid
 }
 
-// body is a chat completion's.
+// body returns the body of a chat completion.
 func body(stream bool) string {
 	return fmt.Sprintf(`{"model":"DeepSeek-R1","stream":%t,"messages":[{"role":"user","content":%q}]}`, stream, secretPrompt)
 }
@@ -319,8 +319,8 @@ func (h *running) used(t *testing.T) int64 {
 	return h.standing(t).Quota.Used
 }
 
-// stored is what the subscription's counter has of its quota, in tokens, whatever
-// becomes of the handler: what was used and what is leased.
+// stored returns the used and leased tokens in the stored counter of the subscription. It
+// needs no running handler.
 func (h *running) stored(t *testing.T) int64 {
 	t.Helper()
 	service := must(azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))}))
@@ -331,10 +331,10 @@ func (h *running) stored(t *testing.T) int64 {
 	return state.Quota - state.Standing(time.Now()).QuotaRemaining
 }
 
-// A journal is the log of a host.
+// A journal is a host's log.
 type journal struct{ asynctest.Buffer }
 
-// call is the log line of the first call with an outcome.
+// call returns the log line of the first call with an outcome.
 func (j *journal) call(outcome string) (line struct {
 	Status     int
 	Outcome    string

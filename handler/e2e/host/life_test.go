@@ -13,11 +13,11 @@ import (
 	"tollgate/handler/asynctest"
 )
 
-// thinking is a model that begins a stream at once and then thinks for a time;
-// a call that isn't streamed it answers after that.
+// thinking is a model that begins a stream at once and then pauses. It answers a call that
+// isn't streamed after the pause.
 type thinking struct {
 	time time.Duration
-	left chan struct{} // gets a value when a caller left meanwhile
+	left chan struct{} // gets a value when a caller left during the pause
 }
 
 // ServeHTTP implements http.Handler.
@@ -45,8 +45,8 @@ func (m thinking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprint(w, `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"well"}}],`+usage+"}")
 }
 
-// TestALongSilenceOutlastsTheHostsIdleLimit: the host's 240 s are 2 here, and the
-// gateway's limits shortened likewise.
+// TestALongSilenceOutlastsTheHostsIdleLimit shortens the host's 240 s to 2 s, and the
+// gateway's limits in the same way.
 func TestALongSilenceOutlastsTheHostsIdleLimit(t *testing.T) {
 	model := thinking{5 * time.Second, make(chan struct{}, 1)}
 	h := start(t, options{model: model, limits: yearly,
@@ -67,7 +67,7 @@ func TestALongSilenceOutlastsTheHostsIdleLimit(t *testing.T) {
 	}
 }
 
-// restarted waits until another process than before serves calls.
+// restarted waits until a new handler process serves calls.
 func (h *running) restarted(t *testing.T, before int) {
 	t.Helper()
 	asynctest.Until(t, "another handler runs", func() bool {
@@ -118,8 +118,8 @@ func TestAStreamBreaksOffWhenItsHandlerIsKilled(t *testing.T) {
 	}
 }
 
-// TestAHandlerToldToStopIsReplaced more often than one that fails may be: it
-// ends with a status that the host doesn't count.
+// TestAHandlerToldToStopIsReplaced stops the handler more often than the host restarts one
+// that fails: it exits with a status that the host doesn't count as a failure.
 func TestAHandlerToldToStopIsReplaced(t *testing.T) {
 	h := start(t, options{})
 	for range 4 {
@@ -130,9 +130,9 @@ func TestAHandlerToldToStopIsReplaced(t *testing.T) {
 	}
 }
 
-// TestACallThatTakesTooLongCostsTheHandler: past functionTimeout the host
-// replaces the handler.
-func TestACallThatTakesTooLongCostsTheHandler(t *testing.T) {
+// TestTheHostReplacesAHandlerAfterFunctionTimeout makes a call that takes longer than
+// functionTimeout.
+func TestTheHostReplacesAHandlerAfterFunctionTimeout(t *testing.T) {
 	model := thinking{time.Hour, make(chan struct{}, 9)}
 	h := start(t, options{model: model, functionTimeout: "00:00:03"})
 	before := h.handler(t)
@@ -164,14 +164,14 @@ func TestWrongSettingsAreNamedInTheHostsLog(t *testing.T) {
 	})
 }
 
-// TestACallLogsNoErrorUnderTheHost: the host takes all that a handler writes to
-// standard error for errors.
+// TestACallLogsNoErrorUnderTheHost: the host logs everything that a handler writes to
+// standard error as an error.
 func TestACallLogsNoErrorUnderTheHost(t *testing.T) {
 	h := start(t, options{})
 	if status, text := h.answer(t, body(true)); status != http.StatusOK {
 		t.Fatalf("got %d %s, want 200", status, text)
 	}
-	asynctest.Until(t, "the call and the version are in the log", func() bool { // which the handler writes a moment later
+	asynctest.Until(t, "the call and the version are in the log", func() bool { // the handler writes them after the answer
 		text := h.log.String()
 		return strings.Contains(text, `"msg":"listening","version":`) && strings.Contains(text, `"msg":"call"`)
 	})
@@ -194,9 +194,9 @@ func TestAnotherMethodOrPathIsAnsweredByTheGateway(t *testing.T) {
 	}
 }
 
-// TestTheTimerStartsHousekeepingAndNobodyElseCan: the host calls the function's
-// path itself; a caller who does gets what any wrong path gets.
-func TestTheTimerStartsHousekeepingAndNobodyElseCan(t *testing.T) {
+// TestOnlyTheTimerStartsHousekeeping: the host calls the function's path. A caller of that
+// path gets 404, as for any unknown path.
+func TestOnlyTheTimerStartsHousekeeping(t *testing.T) {
 	h := start(t, options{limits: yearly})
 	if status, text := h.answer(t, body(false)); status != http.StatusOK {
 		t.Fatalf("got %d %s, want 200", status, text)
@@ -220,7 +220,7 @@ func TestTheTimerStartsHousekeepingAndNobodyElseCan(t *testing.T) {
 	}
 	seen := regexp.MustCompile(`"level":"INFO","msg":"housekeeping","counters":[1-9]`)
 	asynctest.Until(t, "housekeeping saw the call's counter", func() bool { return seen.MatchString(h.log.String()) })
-	if status, text := h.answer(t, body(false)); status != http.StatusOK { // the host has its answer, and goes on
+	if status, text := h.answer(t, body(false)); status != http.StatusOK { // the host got its answer and still serves calls
 		t.Errorf("after housekeeping: got %d %s, want 200", status, text)
 	}
 }

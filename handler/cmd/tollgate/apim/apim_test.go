@@ -58,7 +58,7 @@ func TestCounterKeysHaveTheirCounterparts(t *testing.T) {
 		`@(context.Request.Headers.GetValueOrDefault("X-Team",""))`:              "{header:X-Team}",
 		`@(context.Request.Headers.GetValueOrDefault(&quot;X-Team&quot;))`:       "{header:X-Team}",
 		`@(context.Subscription.Id + "-" + context.Request.IpAddress)`:           "{subscription}-{client-ip}",
-		`@(context.Subscription.Id + context.User.Id)`:                           "", // and is lost
+		`@(context.Subscription.Id + context.User.Id)`:                           "", // has no counterpart, so it is lost
 		`@((string)context.Variables["team(1)"])`:                                "",
 		`@{ return context.Request.Headers["a"].First() == "}" ? "b" : "c<d"; }`: "",
 		`global`: "",

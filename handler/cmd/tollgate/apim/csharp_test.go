@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// expressions are whole ones, each with something that a careless reader takes
-// for its end.
+// expressions are complete, and each contains something that looks like its end.
 var expressions = []string{
 	`@(context.Subscription.Id)`,
 	`@("a" + "b")`,
@@ -53,7 +52,7 @@ func TestExpressionEndFindsTheClosingBracket(t *testing.T) {
 	}
 }
 
-// texts are a document's attributes and texts as an XML reader has them.
+// texts returns a document's attributes and texts as an XML reader reads them.
 func texts(t *testing.T, document string) (all []string, err error) {
 	t.Helper()
 	decoder := xml.NewDecoder(strings.NewReader(document))
@@ -78,8 +77,8 @@ func texts(t *testing.T, document string) (all []string, err error) {
 	}
 }
 
-// TestExpressionsAreReadInEveryPlace writes each expression in
-// every place, as it is and escaped, with an attribute and an element behind.
+// TestExpressionsAreReadInEveryPlace writes each expression in every place, plain and
+// escaped, with an attribute and an element after it.
 func TestExpressionsAreReadInEveryPlace(t *testing.T) {
 	for _, expression := range expressions {
 		escape := strings.NewReplacer("&", "&amp;", `"`, "&quot;", "'", "&apos;", "<", "&lt;", ">", "&gt;")
@@ -145,7 +144,7 @@ func FuzzEscapedPoliciesKeepTheirMeaning(f *testing.F) {
 				return // not a policy, and indistinguishable from an expression written without escapes
 			}
 		}
-		after, err := texts(t, escaped) // what is XML already stays what it is
+		after, err := texts(t, escaped) // valid XML keeps its meaning
 		if err != nil || strings.Join(before, "\x00") != strings.Join(after, "\x00") {
 			t.Errorf("%q: got %q and error %v when escaped as %q, want %q", document, after, err, escaped, before)
 		}

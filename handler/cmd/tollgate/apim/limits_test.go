@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// start says what is wrong with a gateway of these settings.
+// start returns the error with which a gateway refuses these settings.
 func start(settings map[string]string) error {
 	all := map[string]string{"STORE": "memory", "MEMORY_DIRECTORY": "{}", "KEY_PEPPER": "a pepper of a test, long enough",
 		"UPSTREAM_URL": "https://example.services.ai.azure.com", "UPSTREAM_API_KEY": "k"}
@@ -216,8 +216,8 @@ func TestDimensionsKeepTheNamesThatQueriesUse(t *testing.T) {
 	}
 }
 
-// TestEveryPolicyGivesSettingsThatStartTheGateway builds policies from parts that real
-// ones have, well and badly put together.
+// TestEveryPolicyGivesSettingsThatStartTheGateway builds policies from parts of real ones,
+// in valid and invalid combinations.
 func TestEveryPolicyGivesSettingsThatStartTheGateway(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }
