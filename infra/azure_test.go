@@ -123,7 +123,7 @@ func TestEachCommandChecksBeforeItDoesAnything(t *testing.T) {
 		"another version":  {all, "deploy", "y", "swedencentral has no OpenAI gpt-4o, version 2024-05-13", []string{"GROUP=g", "LOCATION=swedencentral", `GIVEN={"model":{"name":"gpt-4o","version":"2024-05-13","format":"OpenAI","sku":"Standard"}}`}},
 		"another sku":      {all, "deploy", "y", "but not as DataZoneStandard", append(here, `GIVEN={"model":{"name":"gpt-4o","version":"2024-11-20","format":"OpenAI","sku":"DataZoneStandard"}}`)},
 		"no such resource": {all, "deploy", "y", "The resource /subscriptions/s doesn't exist, or you may not read it: correct foundryAccountId", append(here, `GIVEN={"foundryAccountId":"/subscriptions/s"}`)},
-		"another kind":     {all, "deploy", "y", "is of kind SpeechServices, which answers no chat completions", append(here, "KIND=SpeechServices", `GIVEN={"foundryAccountId":"/subscriptions/s"}`)},
+		"another kind":     {all, "deploy", "y", "is of kind SpeechServices, which can't answer chat completions", append(here, "KIND=SpeechServices", `GIVEN={"foundryAccountId":"/subscriptions/s"}`)},
 		"no preview":       {all, "deploy", "", "There is no resource group g, and a preview needs one: az group create --name g --location westeurope", []string{"GROUP=g", "LOCATION=westeurope", "WHAT_IF=1"}},
 	} {
 		t.Run(name, func(t *testing.T) {

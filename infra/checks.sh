@@ -104,7 +104,7 @@ check_model() {
     case "$kind" in
       AIServices | OpenAI) ;;
       '') need "The resource $resource doesn't exist, or you may not read it: correct foundryAccountId in $parameters" ;;
-      *) need "$resource is of kind $kind, which answers no chat completions: name one of kind AIServices or OpenAI in foundryAccountId" ;;
+      *) need "$resource is of kind $kind, which can't answer chat completions: name one of kind AIServices or OpenAI in foundryAccountId" ;;
     esac
   fi
   [ -z "$resource$(parameter upstreamUrl)" ] || return 0
@@ -122,8 +122,8 @@ check_model() {
   esac
 }
 
-# check_all stops where anything is missing. SKIP_CHECKS=1 skips
-# them, as for a custom role that they don't recognize.
+# check_all stops if anything is missing. SKIP_CHECKS=1 skips the checks, for example for a
+# custom role that they don't recognize.
 check_all() {
   if [ "$exists" = true ]; then place=$(az group show --name "$GROUP" --query location --output tsv); else place=$LOCATION; fi
   [ "${SKIP_CHECKS:-}" != 1 ] || { evaluate; return; }

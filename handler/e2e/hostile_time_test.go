@@ -80,7 +80,7 @@ func TestASlowReaderIsCutOffAndCharged(t *testing.T) {
 	h.send(t, nil, h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", `{"stream":true,`+soundBody[1:]))
 	asynctest.Eventually(t, "the call is reported", func() error {
 		if !strings.Contains(h.log.String(), `"outcome":"client_slow"`) {
-			return fmt.Errorf("log: %.2000s", h.log.String())
+			return fmt.Errorf("got the log %.2000s, want the outcome client_slow", h.log.String())
 		}
 		return nil
 	})

@@ -33,7 +33,7 @@ func quotaUsed(url, key string) (int64, error) {
 	defer response.Body.Close()
 	var told struct{ Quota struct{ Used int64 } }
 	if err := json.NewDecoder(response.Body).Decode(&told); err != nil || response.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("/usage: %d, %w", response.StatusCode, err)
+		return 0, fmt.Errorf("GET /usage: got %d and error %v, want 200", response.StatusCode, err)
 	}
 	return told.Quota.Used, nil
 }
@@ -83,13 +83,13 @@ func TestAnEndingProcessChargesCallsWithoutACaller(t *testing.T) {
 				leave()
 			}()
 			if _, err := http.DefaultClient.Do(request); !errors.Is(err, context.Canceled) {
-				t.Fatal(err)
+				t.Fatalf("the call whose caller leaves: got error %v, want %v", err, context.Canceled)
 			}
 			// Until the usage is known, the whole reservation counts as used.
 			asynctest.Eventually(t, "the bound is charged", func() error {
 				used, err := quotaUsed(p.url, key)
 				if err == nil && used-before < 3000 {
-					err = fmt.Errorf("%d tokens are used up", used-before)
+					err = fmt.Errorf("got %d tokens used, want 3000 or more", used-before)
 				}
 				return err
 			})
