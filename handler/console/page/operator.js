@@ -149,7 +149,7 @@ export class OperatorView {
   }
 
   showTiers() {
-    fill(this.tierList, this.tiers.length === 0 ? h("p", { class: "hint" }, "There are none yet. Create one before a subscription.") : table("Tiers", [
+    fill(this.tierList, this.tiers.length === 0 ? h("p", { class: "hint" }, "There are no tiers yet. Create one before you create a subscription.") : table("Tiers", [
       { name: "Tier", class: "name", cell: (t) => t.id },
       { name: "Tokens a minute", class: "num", cell: (t) => (t.tokensPerMinute ? full(t.tokensPerMinute) : "–") },
       { name: "Quota", class: "num", cell: (t) => (t.tokenQuota ? `${full(t.tokenQuota)} ${t.tokenQuotaPeriod}` : "–") },
