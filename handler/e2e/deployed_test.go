@@ -96,10 +96,6 @@ func value(set string) string {
 		return "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000/v2.0"
 	case strings.Contains(set, "outputs.tableUri"):
 		return "https://account.table.core.windows.net"
-	case strings.Contains(set, "outputs.connectionString"):
-		return "InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef;IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/"
-	case strings.Contains(set, "Authorization=AAD"):
-		return "ClientId=01234567-89ab-cdef-0123-456789abcdef;Authorization=AAD"
 	case strings.Contains(set, "outputs.url"):
 		return "https://ai.services.ai.azure.com"
 	}
