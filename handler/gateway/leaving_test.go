@@ -102,6 +102,21 @@ func (b *bench) leaveAfter(ctx context.Context, body, text string, leave func())
 	leave()
 }
 
+// leaveOnce makes a call, leaves once begun is closed, and returns when the caller has
+// left. The gateway may still be busy with the call.
+func (b *bench) leaveOnce(t *testing.T, body string, begun <-chan struct{}) {
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		b.leaveAfter(ctx, body, "", leave)
+	}()
+	<-begun
+	leave()
+	<-gone
+}
+
 // slow is a store of the directory that never answers.
 type slow struct {
 	subscription.Reader

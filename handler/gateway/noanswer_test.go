@@ -145,16 +145,7 @@ func TestAStreamThatWasKeptAliveAndHoldsNoAnswerIsCut(t *testing.T) {
 			<-release
 			answer(finished)(w, r)
 		}))
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(stream))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", b.key)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
+	response := b.openStream(t)
 	if _, err := io.ReadFull(response.Body, make([]byte, len(": keep-alive\n\n"))); err != nil {
 		t.Fatal(err)
 	}

@@ -74,16 +74,7 @@ func TestACallWhoseCallerLeavesIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 					<-left
 					_, _ = io.WriteString(w, test.rest)
 				})
-				ctx, leave := context.WithCancel(t.Context())
-				defer leave()
-				gone := make(chan struct{})
-				go func() {
-					defer close(gone)
-					b.leaveAfter(ctx, strings.Replace(test.body, "DeepSeek-R1", "o3", 1), "", leave)
-				}()
-				<-begun
-				leave()
-				<-gone
+				b.leaveOnce(t, strings.Replace(test.body, "DeepSeek-R1", "o3", 1), begun)
 				b.serving.Wait()
 				if spent := b.spent(t); spent < 6000 { // the cap, or a minute at 100 a second
 					t.Errorf("got %d tokens used up when the caller has left, want 6000 or more", spent)
@@ -148,16 +139,7 @@ func TestOnlyUsageLowersTheChargeOfACallWhoseCallerLeft(t *testing.T) {
 						case <-r.Context().Done():
 						}
 					})
-					ctx, leave := context.WithCancel(t.Context())
-					defer leave()
-					gone := make(chan struct{})
-					go func() {
-						defer close(gone)
-						b.leaveAfter(ctx, strings.Replace(body, "DeepSeek-R1", "o3", 1), "", leave)
-					}()
-					<-begun
-					leave()
-					<-gone
+					b.leaveOnce(t, strings.Replace(body, "DeepSeek-R1", "o3", 1), begun)
 					if settle > 0 {
 						b.serving.Wait()
 						close(left)
@@ -374,16 +356,8 @@ func TestACallThatIsReadOnCountsAsConcurrent(t *testing.T) {
 		<-left
 		_, _ = io.WriteString(w, answered)
 	})
-	ctx, leave := context.WithCancel(t.Context())
-	gone := make(chan struct{})
 	body := strings.Replace(asked, "DeepSeek-R1", "o3", 1)
-	go func() {
-		defer close(gone)
-		b.leaveAfter(ctx, body, "", leave)
-	}()
-	<-begun
-	leave()
-	<-gone
+	b.leaveOnce(t, body, begun)
 	b.serving.Wait()
 	if response, text := b.post(t, path, body); response.StatusCode != 429 || !strings.Contains(text, "too_many_concurrent_calls") {
 		t.Errorf("while the answer is read on: got %d %s, want 429 too_many_concurrent_calls", response.StatusCode, text)

@@ -50,11 +50,9 @@ func TestAStreamsHeadersGiveTheTokensLeftBeforeIt(t *testing.T) {
 	}
 }
 
-// A call is charged before its caller gets [DONE], so that the caller's next call finds the
-// tokens used.
-func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
-	release := make(chan struct{})
-	b := open(t, subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))
+// openStream makes a streamed call and returns its response, which the test's end closes.
+func (b *bench) openStream(t *testing.T) *http.Response {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(stream))
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +62,16 @@ func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return response
+}
+
+// A call is charged before its caller gets [DONE], so that the caller's next call finds the
+// tokens used.
+func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
+	release := make(chan struct{})
+	b := open(t, subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))
+	response := b.openStream(t)
 	if got := make([]byte, len(thought+together+finished)); true {
 		if _, err := io.ReadFull(response.Body, got); err != nil {
 			t.Fatal(err)

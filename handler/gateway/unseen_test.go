@@ -99,16 +99,7 @@ func TestUsageInAStreamsUnterminatedLastEventIsRead(t *testing.T) {
 		<-left
 		_, _ = io.WriteString(w, said+stopped+strings.TrimSpace(usageOf(9, 77)))
 	})
-	ctx, leave := context.WithCancel(t.Context())
-	defer leave()
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		b.leaveAfter(ctx, strings.Replace(stream, "DeepSeek-R1", "o3", 1), "", leave)
-	}()
-	<-begun
-	leave()
-	<-gone
+	b.leaveOnce(t, strings.Replace(stream, "DeepSeek-R1", "o3", 1), begun)
 	b.serving.Wait()
 	close(left)
 	if line := log.chat(t); line.Prompt+line.Completion != 86 {
@@ -136,16 +127,7 @@ func TestAWholeAnswerThatIsReadOnIsChargedByItsCount(t *testing.T) {
 			<-left
 			_, _ = io.WriteString(w, test.rest)
 		})
-		ctx, leave := context.WithCancel(t.Context())
-		defer leave()
-		gone := make(chan struct{})
-		go func() {
-			defer close(gone)
-			b.leaveAfter(ctx, asked, "", leave)
-		}()
-		<-begun
-		leave()
-		<-gone
+		b.leaveOnce(t, asked, begun)
 		b.serving.Wait()
 		if spent := b.spent(t); spent != promptIn(t, asked)+900 {
 			t.Errorf("%s, when the caller has left: got %d tokens used up, want %d, as reserved", name, spent, promptIn(t, asked)+900)
@@ -264,17 +246,8 @@ func TestAQueuedCallGetsTokensThatReadingOnGivesBack(t *testing.T) {
 		<-left
 		_, _ = io.WriteString(w, answered)
 	})
-	ctx, leave := context.WithCancel(t.Context())
-	defer leave()
-	gone := make(chan struct{})
 	body := strings.Replace(strings.Replace(asked, "DeepSeek-R1", "o3", 1), "{", `{"max_completion_tokens":800,`, 1)
-	go func() {
-		defer close(gone)
-		b.leaveAfter(ctx, body, "", leave)
-	}()
-	<-begun
-	leave()
-	<-gone
+	b.leaveOnce(t, body, begun)
 	b.serving.Wait()
 	status := make(chan int)
 	go func() {
