@@ -58,9 +58,9 @@ type operatorDeps struct {
 	turns    housekeeping.Turns // nil: no other instance shares the counters
 }
 
-// lookAge is how long one listing of the counters serves every operator who asks:
-// below the console's 5 s, and below the time that instances take to report a call.
-const lookAge = 2 * time.Second
+// standingsMaxAge is the age up to which one listing of the counters answers every
+// operator: less than the console's 5 s, and less than instances take to report a call.
+const standingsMaxAge = 2 * time.Second
 
 // mountOperators serves the operators' API and the console next to the gateway,
 // where the settings turn them on.
@@ -71,7 +71,7 @@ func mountOperators(c config.Config, gateway http.Handler, o operatorDeps, log *
 	}
 	if c.Manage.On() {
 		mux.byPrefix["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Usage: usageReader{o.counters, o.history},
-			Auth: authenticator(c.Manage, log), Checks: checks(c, o), StandingsMaxAge: lookAge, Log: log, Strangers: quiet})
+			Auth: authenticator(c.Manage, log), Checks: checks(c, o), StandingsMaxAge: standingsMaxAge, Log: log, Strangers: quiet})
 	}
 	if len(mux.byPrefix) == 0 {
 		return gateway

@@ -40,7 +40,7 @@ func (b *Buffer) String() string {
 }
 
 // Eventually calls try until it returns no error. After 30 seconds it fails the test
-// with the last one. what says what the test waits for.
+// with the last one, and with what, which names the thing awaited.
 func Eventually(t testing.TB, what string, try func() error) {
 	t.Helper()
 	deadline, again := time.After(patience), time.NewTicker(interval)

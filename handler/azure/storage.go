@@ -1,6 +1,6 @@
-// Package azure is what all clients of Azure Table Storage share: opening the account
-// that the AzureWebJobsStorage settings name, telling final answers from lost ones,
-// retrying, and errors that are safe to show. Start reading at Open.
+// Package azure serves all clients of Azure. It opens the account that the
+// AzureWebJobsStorage settings name, distinguishes final answers from lost ones, retries,
+// makes errors that are safe to show, and gets identities' tokens. Start reading at Open.
 package azure
 
 import (

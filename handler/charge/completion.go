@@ -15,8 +15,9 @@ type Completion struct {
 	Prediction int64
 	// Reserved reports whether the cap was reserved, which makes the cap the bound.
 	Reserved bool
-	// Elapsed is how long the endpoint worked on the call, or may still do so. Rate
-	// is the most the model writes of each completion, in tokens a second.
+	// Elapsed is the time that the endpoint worked on the call, with the time that it
+	// may go on. Rate is the most the model writes of each completion, in tokens a
+	// second.
 	Elapsed time.Duration
 	Rate    int64
 	// Seen is the count of the text that arrived, in tokens.

@@ -16,7 +16,7 @@ type Usage struct {
 	reasoning int64 // part of the completion; 0 if upstream doesn't report it
 }
 
-// Report says whether upstream reported a call's usage, and whether it can be true.
+// A Report classifies the usage in upstream's answer: missing, null, impossible or good.
 type Report int
 
 const (

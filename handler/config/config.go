@@ -60,8 +60,8 @@ type Config struct {
 	// model if there is only one. MODELS: separated by commas, by default the models
 	// of UPSTREAMS, else DeepSeek-R1.
 	Models []string
-	// SettleTimeout is how long the gateway reads on for an endpoint's usage after the
-	// caller left or a timeout. SETTLE_TIMEOUT: default 20s; 0 cancels at once.
+	// SettleTimeout limits the time that the gateway goes on reading an endpoint's
+	// answer, for its usage, after the caller left or a timeout. SETTLE_TIMEOUT: default 20s; 0 cancels at once.
 	SettleTimeout time.Duration
 	// TokensPerSecond is an upper bound for the tokens a second that a model writes of
 	// one completion, by model; the empty name is every other model.

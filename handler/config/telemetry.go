@@ -36,7 +36,8 @@ type Telemetry struct {
 	// SampleRatio is the share of calls that get a request item. TELEMETRY_SAMPLING:
 	// from 0 to 1, default 1.
 	SampleRatio float64
-	// Place is where the app runs: REGION_NAME, WEBSITE_SITE_NAME, set by Azure.
+	// Place holds the region and the app's name: REGION_NAME and WEBSITE_SITE_NAME, set
+	// by Azure.
 	Place telemetry.Place
 	// Instance identifies the app's instance: WEBSITE_INSTANCE_ID, set by Azure.
 	Instance string

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A clock tells Table Storage's time: never ahead of the service's clock, and
+// A clock returns Table Storage's time, never ahead of the service's clock, and
 // behind it by at most a second and a round trip. All instances open a minute
 // by this time, so none opens it early, however wrong its own clock is. It
 // advances by monotonic time, so setting this machine's clock changes

@@ -3,11 +3,11 @@
 // with its next write reports their usage, tops the lease up, and carries
 // everything else that waits. For one counter an instance has at most one
 // write whose outcome is unknown. Every write is numbered and conditional on
-// the version it was built upon, so that it counts exactly once even if its
-// answer is lost.
+// the version of the row it was built from, so that it counts exactly once even
+// if its answer is lost.
 //
-// Start with Counter.Reserve and replica.reserve. What is stored, and the
-// rules of leases, are package limit's.
+// Start with Counter.Reserve and replica.reserve. Package limit has the stored
+// state and the rules of leases.
 package counter
 
 import (

@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// manyKeys makes a call for so many tokens on each of so many counters.
+// manyKeys makes one call for tokens on each of as many counters as keys says.
 func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, tokens int64) {
 	t.Helper()
 	for i := range keys {

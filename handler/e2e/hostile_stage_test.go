@@ -42,7 +42,7 @@ const (
 	canaryPepper     = "canary-pepper-0123456789"
 )
 
-// told is the usage that the hostile suite's model reports for a call, in tokens.
+// told is the usage in the answers of the hostile suite's model, in tokens.
 const told = 12
 
 // hostile is the whole gateway on a socket, with a model that checks each request.

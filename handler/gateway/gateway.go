@@ -53,7 +53,7 @@ type Config struct {
 	// Origins are the web origins whose pages may call from a browser, or *; empty for
 	// none.
 	Origins []string
-	// SettleTimeout is how long to go on reading an endpoint's answer, for its usage,
+	// SettleTimeout limits the time to go on reading an endpoint's answer, for its usage,
 	// after the caller has left or the time has run out; 0 cancels the endpoint at once.
 	SettleTimeout time.Duration
 	// TokensPerSecond is the fastest that a model writes one completion, in tokens a

@@ -41,7 +41,7 @@ type countedCalls struct {
 type limitStatus struct {
 	Limit int64 `json:"limit"`
 	Used  int64 `json:"used"`
-	// Owed is what was used beyond the limit. Later minutes pay it; a quota forgets it
+	// Owed is the amount used beyond the limit, in tokens. Later minutes pay it; a quota forgets it
 	// when its period ends.
 	Owed int64 `json:"owed"`
 	Left int64 `json:"left"`

@@ -84,7 +84,7 @@ func TestTheCodeFollowsTheWorkedExampleOfTheDocs(t *testing.T) {
 	w.line(4)
 
 	// Read before the write landed, the row shows another number. Only a changed
-	// version tells that the write never will land.
+	// version shows that the write can never be applied.
 	for _, changed := range []bool{false, true} {
 		twin, row := w.a.Clone(), before.Clone()
 		if known, applied := twin.Resolve(&row, changed, w.now); known != changed || applied {

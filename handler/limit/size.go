@@ -38,7 +38,7 @@ func Horizon(live int) time.Duration {
 // Until then the instance is live.
 func Expiry(live int, now time.Time) time.Time { return now.Add(2*Horizon(live) + time.Second) }
 
-// Demand is what calls ask of an instance, as moving averages.
+// Demand keeps moving averages of the tokens that calls ask an instance for.
 type Demand struct {
 	rate float64 // tokens a second
 	mean float64 // tokens a call

@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/secret"
 )
 
-// Place is where the gateway runs.
+// Place identifies the app that the gateway runs in.
 type Place struct {
 	// Region is Azure's name of the region, Site the name of the function app.
 	Region, Site string

@@ -170,8 +170,8 @@ type resent struct {
 	CompletionTokens int64 `json:"completionTokens"`
 }
 
-// resend adds up rows by owner and minute and sends the sums. Its error says what may not
-// have arrived.
+// resend adds up rows by owner and minute and sends the sums. Its error names the items
+// that may not have arrived.
 func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], names []telemetry.Dimension, sink telemetry.Sink, timeout time.Duration) (resent, error) {
 	var sent resent
 	minutes := make(map[limit.Owner]map[int64]limit.Closed)

@@ -1,4 +1,4 @@
-// The operator's actions. Each opens a dialog that says what will happen. Changes carry
+// The operator's actions. Each opens a dialog that announces the change. Changes carry
 // the version they are based on, so that none silently undoes another.
 import { h, fill, when, full } from "./dom.js";
 import { form, field, choice, showKey } from "./dialogs.js";

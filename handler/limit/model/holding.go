@@ -19,7 +19,7 @@ type holding struct {
 	requests       int64
 }
 
-// told is what a write reports.
+// told holds the amounts that a write reports.
 type told struct {
 	consumed, given, refunds, excess, requests int64
 	undone                                     int64 // of the excess, taken back since
