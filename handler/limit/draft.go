@@ -145,7 +145,7 @@ func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, newID func() st
 		closes: d.closes, window: h.window, consumed: h.consumed, report: h.pending, number: h.reportNumber}
 	if d.closes {
 		body.returned = d.returned
-		h.left, h.open, h.oldLease = 0, false, 0
+		h.left, h.open = 0, false
 	} else if d.lease > lease {
 		body.returned = d.lease - lease
 		h.left -= body.returned
@@ -222,11 +222,7 @@ func (h *Holder) takeBack() {
 		return
 	}
 	h.consumed += b.consumed
-	if b.closes { // it stays closed: the next write closes it
-		h.oldLease = b.returned
-		return
-	}
-	h.left += b.returned
+	h.left += b.returned // a lease that was to be closed stays so: no call may take of it
 }
 
 // Usage returns the usage that the write reports.

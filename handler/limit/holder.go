@@ -19,8 +19,7 @@ type Holder struct {
 	window   int64     // the minute of the lease
 	period   time.Time // start of the lease's period
 	expiry   int64     // Unix seconds
-	left     int64     // leased and not reserved
-	oldLease int64     // tokens of an earlier minute's lease that must still be closed
+	left     int64     // leased and not reserved; of a lease being closed, what must be given back
 	consumed int64     // reserved since the last write was built, less refunds
 
 	pending      report // since the last write was built
@@ -214,7 +213,7 @@ func (h *Holder) LeasedTokens() int64 {
 	if !h.joined {
 		return 0
 	}
-	return h.left + h.oldLease
+	return h.left
 }
 
 // Observe updates the holder from a counter that was just read, while no
@@ -245,7 +244,7 @@ func (h *Holder) loseLease() {
 
 // dropLease drops the lease, and makes the next write take a new slot.
 func (h *Holder) dropLease() {
-	h.id, h.seq, h.joined, h.open, h.left, h.oldLease, h.consumed = "", 0, false, false, 0, 0, 0
+	h.id, h.seq, h.joined, h.open, h.left, h.consumed = "", 0, false, false, 0, 0
 }
 
 // A View is a summary of a counter, without its slots, for a holder.

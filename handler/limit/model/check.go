@@ -80,7 +80,11 @@ func (s *state) checkLimits() {
 			continue
 		}
 		if m > 0 {
-			credit = min(s.books.tpm[m]+w.Limits.Burst, credit-charged[m-1]-s.books.excess[m-1]+s.books.tpm[m])
+			debt := s.books.excess[m-1]
+			if s.books.mended { // a repaired counter may be charged a debt after a later minute was spent
+				debt = 0
+			}
+			credit = min(s.books.tpm[m]+w.Limits.Burst, credit-charged[m-1]-debt+s.books.tpm[m])
 		} else {
 			credit += s.books.tpm[0] - w.Limits.TokensPerMinute
 		}
@@ -149,6 +153,9 @@ func (s *state) checkLease(i int) {
 // checkHistory checks I8: whatever was reported is in the counter, its outbox
 // and the history exactly once.
 func (s *state) checkHistory() {
+	if s.books.deleted && s.books.mended { // a repaired counter has the usage of another epoch's calls
+		return
+	}
 	requests, tokens := s.stored.Happened.Requests, s.stored.Happened.Total()
 	filed := s.filed(s.stored.Epoch)
 	of := func(epoch string) bool { return epoch == s.stored.Epoch || !s.books.deleted }

@@ -77,6 +77,9 @@ func (s *state) remove() {
 			for _, c := range w.calls {
 				s.calls[c].applied = false
 			}
+			for _, c := range w.raised {
+				s.calls[c].charged = -1
+			}
 		}
 	}
 	s.deletes++

@@ -253,19 +253,23 @@ func (s *state) raiseCall(n int, more int64) {
 	p.raised = append(p.raised, n)
 }
 
-// lower removes from the books what a raise charged in excess.
+// lower removes from the books what a raise charged in excess. A write that
+// carries the raise carries less of it, even if it landed: should someone delete
+// the counter, the instance reports that write again.
 func (s *state) lower(n int, tokens int64) {
 	c := &s.calls[n]
 	c.beyond -= tokens
-	if c.charged >= 0 {
-		s.books.excess[c.charged] -= tokens
-		return
-	}
-	if w := s.instances[c.owner].write; w != nil && slices.Contains(w.raised, n) {
+	w := s.instances[c.owner].write
+	carried := w != nil && slices.Contains(w.raised, n)
+	if carried {
 		w.excess -= tokens
-		return
 	}
-	s.instances[c.owner].excess -= tokens
+	switch {
+	case c.charged >= 0:
+		s.books.excess[c.charged] -= tokens
+	case !carried:
+		s.instances[c.owner].excess -= tokens
+	}
 }
 
 func (s *state) cancel(n int) {

@@ -123,7 +123,7 @@ func (s *state) land(w *sent) bool {
 		s.calls[c].charged = s.world.minute(next.Window)
 	}
 	if next.Version > s.stored.Version && s.exists {
-		s.raise(s.world.minute(s.stored.Window), next.TokensPerMinute)
+		s.raise(s.world.minute(min(s.stored.Window, next.Window)), next.TokensPerMinute)
 	}
 	s.books.excess[s.world.minute(next.Window)] += w.excess
 	s.store(next)
