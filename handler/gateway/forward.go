@@ -24,7 +24,7 @@ func (g *Gateway) forward(c *call) error {
 	c.upstream.sentAt = time.Now()
 	var rest *upstream.Rest
 	request := upstream.Call{
-		Model: c.model, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
+		Model: c.model, Subscription: c.grant.Subscription.ID, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
 		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
 		Body: c.body, BodyDone: c.lastEndpoint, Failed: c.promptRead,
 	}
@@ -182,7 +182,7 @@ func upstreamProblem(c *call, own *upstream.StatusError) error {
 // checkEndpoints refuses, before anything is reserved, a call that no configured
 // endpoint can serve.
 func (g *Gateway) checkEndpoints(c *call) error {
-	targets, err := g.config.Upstream.Targets(upstream.Call{Model: c.model, ExtraParameters: c.extraParameters()})
+	targets, err := g.config.Upstream.Targets(upstream.Call{Model: c.model, Subscription: c.grant.Subscription.ID, ExtraParameters: c.extraParameters()})
 	switch {
 	case err == nil:
 		c.setFamilies(targets)

@@ -1,7 +1,11 @@
 package upstream
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -44,7 +48,7 @@ func answered(err error, status int) bool {
 }
 
 // candidates returns the deployments that serve a call's model, whatever their
-// state. The error is ErrModel or ErrExtraParameters.
+// state. The error is ErrModel, ErrEndpoint or ErrExtraParameters.
 func (c *Client) candidates(call *Call) ([]*deployment, error) {
 	switch call.ExtraParameters {
 	case "", "error", "drop", PassThrough:
@@ -53,7 +57,13 @@ func (c *Client) candidates(call *Call) ([]*deployment, error) {
 	}
 	var found []*deployment
 	problem := ErrModel
+	if call.Endpoint != "" && !c.has(call.Endpoint) {
+		problem = ErrEndpoint
+	}
 	for _, e := range c.endpoints {
+		if call.Endpoint != "" && e.Name != call.Endpoint {
+			continue
+		}
 		own, served := e.own(call.Model)
 		if !served {
 			continue
@@ -70,32 +80,50 @@ func (c *Client) candidates(call *Call) ([]*deployment, error) {
 	return found, nil
 }
 
-// shuffle orders deployments by priority, and those of one priority at random by
-// weight: it draws an exponential number for each and divides it by the weight, so
-// that each is the smallest with a probability in proportion to its weight.
-func shuffle(candidates []*deployment) []*deployment {
+// has reports whether there is an endpoint of a name.
+func (c *Client) has(name string) bool {
+	return slices.ContainsFunc(c.endpoints, func(e *validEndpoint) bool { return e.Name == name })
+}
+
+// order sorts a call's deployments by priority, and those of one priority by lot. Each
+// is the first of its priority with a probability in proportion to its weight.
+func order(candidates []*deployment, call *Call) []*deployment {
 	type drawn struct {
 		*deployment
 		lot float64
 	}
 	draws := make([]drawn, len(candidates))
 	for i, d := range candidates {
-		draws[i] = drawn{d, rand.ExpFloat64() / float64(d.Weight)}
+		draws[i] = drawn{d, lot(call.Subscription, call.Model, d.Name) / float64(d.Weight)}
 	}
 	slices.SortFunc(draws, func(a, b drawn) int {
-		if a.Priority != b.Priority || a.lot == b.lot {
-			return a.Priority - b.Priority
-		}
-		if a.lot < b.lot {
-			return -1
-		}
-		return 1
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.lot, b.lot))
 	})
 	ordered := make([]*deployment, len(draws))
 	for i, d := range draws {
 		ordered[i] = d.deployment
 	}
 	return ordered
+}
+
+// lot returns the number that a subscription's calls of a model draw for an endpoint.
+// Over all subscriptions it has an exponential distribution, so that divided by the
+// weight it is the smallest of several in proportion to the weights. It depends on
+// nothing else: every instance draws the same, and an endpoint that is added or
+// removed changes no other's lot. This is weighted rendezvous hashing.
+// Source: https://en.wikipedia.org/wiki/Rendezvous_hashing#Weighted_rendezvous_hash
+func lot(subscription, model, endpoint string) float64 {
+	if subscription == "" {
+		return rand.ExpFloat64()
+	}
+	h := sha256.New()
+	for _, part := range []string{subscription, model, endpoint} {
+		_ = binary.Write(h, binary.LittleEndian, uint64(len(part)))
+		h.Write([]byte(part))
+	}
+	const bits = 53 // of a float64
+	uniform := (float64(binary.LittleEndian.Uint64(h.Sum(nil))>>(64-bits)) + 0.5) / (1 << bits)
+	return -math.Log(uniform)
 }
 
 // budget bounds how many calls to a failing deployment are retried elsewhere: ten,

@@ -53,9 +53,11 @@ func poolOf(t *testing.T, endpoints []upstream.Endpoint, handlers ...http.Handle
 func (p *pool) send(t *testing.T) (asked, outcome string) { return p.sendFor(t, "m") }
 
 func (p *pool) sendFor(t *testing.T, model string) (asked, outcome string) {
+	return p.sendCall(t, upstream.Call{Model: model})
+}
+
+func (p *pool) sendCall(t *testing.T, call upstream.Call) (asked, outcome string) {
 	p.asked = nil
-	call := aCall(false)
-	call.Model = model
 	call.Body = func(target upstream.Target) [][]byte {
 		p.asked = append(p.asked, target.Endpoint)
 		return [][]byte{[]byte("{"), nil, []byte("}")}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"slices"
 	"sync"
 	"time"
 )
@@ -148,6 +147,13 @@ type Target struct {
 type Call struct {
 	// Model is the model's name in the caller's request.
 	Model string
+	// Subscription identifies the caller. Among the endpoints of one priority, the calls
+	// of one subscription for a model go to the same endpoint first, which has their
+	// prompts in its cache. If it is empty, the order is random.
+	Subscription string
+	// Endpoint, if set, is the name of the only endpoint that may be asked, because it
+	// keeps what the call refers to.
+	Endpoint string
 	// Stream asks for the answer as a stream.
 	Stream bool
 	// Since is when the caller began to wait, which the timeouts count from. Zero
@@ -187,7 +193,7 @@ type Call struct {
 // order of priority until one answers, within a budget of retries. That is safe
 // because nothing has reached the caller yet.
 // The error is an *Error, *StatusError or *UnavailableError, or one of
-// ErrModel and ErrExtraParameters.
+// ErrModel, ErrEndpoint and ErrExtraParameters.
 func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
 	candidates, err := c.candidates(&call)
 	if err != nil {
@@ -196,7 +202,7 @@ func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
 	if call.Since.IsZero() {
 		call.Since = time.Now()
 	}
-	r := &round{client: c, ctx: ctx, call: &call, left: shuffle(candidates), sole: len(candidates) == 1}
+	r := &round{client: c, ctx: ctx, call: &call, left: order(candidates, &call), sole: len(candidates) == 1}
 	return r.send()
 }
 
@@ -247,15 +253,14 @@ func (r *round) send() (*Response, error) {
 }
 
 // Targets returns all endpoints that serve the call's model, whatever their state,
-// in order of priority. The error is ErrModel or ErrExtraParameters.
+// in the order in which Send tries them. The error is ErrModel, ErrEndpoint or ErrExtraParameters.
 func (c *Client) Targets(call Call) ([]Target, error) {
 	candidates, err := c.candidates(&call)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(candidates, func(a, b *deployment) int { return a.Priority - b.Priority })
 	targets := make([]Target, len(candidates))
-	for i, d := range candidates {
+	for i, d := range order(candidates, &call) {
 		targets[i] = d.target()
 	}
 	return targets, nil

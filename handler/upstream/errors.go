@@ -86,6 +86,8 @@ func (e *UnavailableError) Error() string {
 var (
 	// ErrModel is returned if no endpoint serves the model.
 	ErrModel = errors.New("no endpoint serves the model")
+	// ErrEndpoint is returned if Call.Endpoint isn't the name of any endpoint.
+	ErrEndpoint = errors.New("there is no such endpoint")
 	// ErrExtraParameters is returned if the header extra-parameters isn't error, drop
 	// or pass-through, or if it is error or drop and no endpoint of the model has the
 	// models shape, the only one that implements them.
