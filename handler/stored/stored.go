@@ -1,0 +1,157 @@
+// Package stored remembers which subscription made a response that an endpoint keeps,
+// and which endpoint that is. Responses of all callers are kept under the same account
+// upstream, where whoever knows an id could read, continue or delete them: Tollgate lets
+// only the subscription that made a response name it.
+//
+// Start reading at [Responses].
+package stored
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Kept is how long an endpoint keeps a response at most. After that nobody needs to
+// know whose it was.
+// Source: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses
+const Kept = 30 * 24 * time.Hour
+
+// A Response is what is remembered of a stored response. It never changes.
+type Response struct {
+	// ID is the endpoint's id for it. It must be WellFormed.
+	ID string
+	// Subscription is the ID of the subscription that made it.
+	Subscription string
+	// Endpoint is the name of the endpoint that keeps it.
+	Endpoint string
+	// Model is callers' name for the model that wrote it.
+	Model string
+	// Created is when it was made.
+	Created time.Time
+}
+
+// Expired reports whether an endpoint no longer keeps the response.
+func (r Response) Expired(now time.Time) bool { return now.Sub(r.Created) > Kept }
+
+// maxID is the longest id, in bytes. OpenAI's have 53.
+const maxID = 128
+
+// WellFormed reports whether an id can be one of a response: letters, digits, dashes and
+// underscores. Others aren't looked up, nor put into a path.
+func WellFormed(id string) bool {
+	if id == "" || len(id) > maxID {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	// ErrUnknown means that no such response is known, or that it isn't the caller's.
+	// Nothing tells the two apart.
+	ErrUnknown = errors.New("unknown response")
+	// ErrTaken means that another subscription's response has the id.
+	ErrTaken = errors.New("the id belongs to another subscription's response")
+)
+
+// Store keeps responses until they expire.
+type Store interface {
+	// Put adds a response, in one operation. To put the same response again changes
+	// nothing. If the id is another subscription's, the error is ErrTaken.
+	Put(ctx context.Context, r Response) error
+	// Get returns a response that was put at most Kept before now, or ErrUnknown.
+	Get(ctx context.Context, id string, now time.Time) (Response, error)
+	// DeleteExpired deletes responses that Get doesn't return any more, perhaps some
+	// time after that, and returns how many.
+	DeleteExpired(ctx context.Context, now time.Time) (int, error)
+}
+
+const (
+	// remembered is the most responses that Responses keeps in memory.
+	remembered = 8192
+	// storeTimeout bounds an operation of the store, with its retries. The end of an
+	// answer waits for it.
+	storeTimeout = 5 * time.Second
+)
+
+// Responses records responses and finds them again. It keeps the latest in memory, so
+// that a conversation at one instance needs no reading. Make one with New.
+type Responses struct {
+	store Store
+
+	mu          sync.Mutex
+	known, last map[string]Response // last holds those that were known before known was emptied
+}
+
+// New returns Responses that are kept in a store.
+func New(store Store) *Responses { return &Responses{store: store} }
+
+// Record records who made a response. If it returns an error, the response can't be
+// named by anybody.
+func (s *Responses) Record(ctx context.Context, r Response) error {
+	if !WellFormed(r.ID) {
+		return errors.New("the response's id is not well-formed")
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout) // the caller may leave
+	defer cancel()
+	if err := s.store.Put(ctx, r); err != nil {
+		return fmt.Errorf("record a response: %w", err)
+	}
+	s.keep(r)
+	return nil
+}
+
+// Find returns a response that a subscription made. It returns ErrUnknown for a response
+// that it didn't make, whoever did. Any other error is the store's.
+func (s *Responses) Find(ctx context.Context, subscription, id string) (Response, error) {
+	if !WellFormed(id) {
+		return Response{}, ErrUnknown
+	}
+	now := time.Now()
+	found, known := s.recall(id)
+	if !known {
+		var err error
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		if found, err = s.store.Get(ctx, id, now); errors.Is(err, ErrUnknown) {
+			return Response{}, ErrUnknown
+		} else if err != nil {
+			return Response{}, fmt.Errorf("find a response: %w", err)
+		}
+		s.keep(found)
+	}
+	if found.Subscription != subscription || found.Expired(now) {
+		return Response{}, ErrUnknown
+	}
+	return found, nil
+}
+
+// recall returns a response that is in memory, and whether it is.
+func (s *Responses) recall(id string) (found Response, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if found, known = s.known[id]; !known {
+		found, known = s.last[id]
+	}
+	return found, known
+}
+
+// keep keeps a response in memory. When half of the room is used, it forgets those that
+// were not kept since the last time.
+func (s *Responses) keep(r Response) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil || len(s.known) >= remembered/2 {
+		s.known, s.last = make(map[string]Response), s.known
+	}
+	s.known[r.ID] = r
+}
