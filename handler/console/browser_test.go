@@ -22,7 +22,7 @@ import (
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
 )
 
@@ -38,7 +38,7 @@ type gate struct {
 func start(t *testing.T) *gate {
 	t.Helper()
 	emulator := azurite.Own(t)
-	model := httptest.NewServer(new(r1sim.Endpoint))
+	model := httptest.NewServer(new(fakemodel.Endpoint))
 	t.Cleanup(model.Close)
 	binary := filepath.Join(t.TempDir(), "handler")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "tollgate/handler").CombinedOutput(); err != nil {
@@ -52,7 +52,7 @@ func start(t *testing.T) *gate {
 	command := exec.Command(binary)
 	command.Stdout, command.Stderr = &log, &log
 	command.Env = append(os.Environ(), "PORT="+port, "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=", "STORE=tables", "AzureWebJobsStorage="+emulator.ConnectionString,
-		"KEY_PEPPER=the pepper of these tests", "UPSTREAM_URL="+model.URL, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1", "MANAGE_KEY="+operatorKey, "CONSOLE=on")
+		"KEY_PEPPER=the pepper of these tests", "UPSTREAM_URL="+model.URL, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+fakemodel.Key, "MODELS=DeepSeek-R1", "MANAGE_KEY="+operatorKey, "CONSOLE=on")
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}

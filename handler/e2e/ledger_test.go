@@ -18,8 +18,8 @@ import (
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/gateway"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/local/insights"
-	"tollgate/handler/local/r1sim"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
@@ -67,9 +67,9 @@ func (c *chance) upTo(n int) int {
 // moody is a model that answers, streams, breaks off, forgets usage and fails.
 // It closes its connections, because their readers would stop virtual time.
 func moody(t *testing.T, dice *chance) *httptest.Server {
-	moods := []r1sim.Behaviour{{}, {}, {}, {Completion: 500}, {NoUsage: true}, {CutAfter: 3}, {Status: 500}, {Status: 429}}
+	moods := []fakemodel.Behaviour{{}, {}, {}, {Completion: 500}, {NoUsage: true}, {CutAfter: 3}, {Status: 500}, {Status: 429}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		endpoint := r1sim.Endpoint{Behaviour: moods[dice.upTo(len(moods))]}
+		endpoint := fakemodel.Endpoint{Behaviour: moods[dice.upTo(len(moods))]}
 		endpoint.ServeHTTP(w, r)
 	}))
 	server.Config.SetKeepAlivesEnabled(false)
@@ -231,7 +231,7 @@ func (outlives) Close(context.Context) error { return nil }
 func gatewayFor(t *testing.T, model string, counters *counter.Counter, reports gateway.Telemetry, log *slog.Logger) http.Handler {
 	t.Helper()
 	store := memstore.New()
-	client, err := upstream.New([]upstream.Endpoint{{URL: model, Shape: upstream.OpenAI, Key: secret.New(r1sim.Key)}}, upstream.Timeouts{KeepAlive: -1})
+	client, err := upstream.New([]upstream.Endpoint{{URL: model, Shape: upstream.OpenAI, Key: secret.New(fakemodel.Key)}}, upstream.Timeouts{KeepAlive: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"tollgate/handler/azure"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
@@ -30,10 +30,10 @@ type storedGateway struct {
 // launch runs the gateway over an emulator's port, before a simulated model.
 func launch(t *testing.T, port string) storedGateway {
 	t.Helper()
-	model := httptest.NewServer(new(r1sim.Endpoint))
+	model := httptest.NewServer(new(fakemodel.Endpoint))
 	t.Cleanup(model.Close)
 	g := storedGateway{key: subscription.NewKey(), running: run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret,
-		"UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "AzureWebJobsStorage": azurite.ConnectionString(port)})}
+		"UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": fakemodel.Key, "AzureWebJobsStorage": azurite.ConnectionString(port)})}
 	t.Cleanup(func() {
 		g.stop()
 		if strings.Contains(g.out.String(), g.key) {

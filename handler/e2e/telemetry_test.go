@@ -15,8 +15,8 @@ import (
 	"tollgate/handler/app"
 	"tollgate/handler/asynctest"
 	"tollgate/handler/local/azurite"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/local/insights"
-	"tollgate/handler/local/r1sim"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 )
@@ -27,10 +27,10 @@ func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 	var service insights.Collector
 	ingestion := httptest.NewServer(&service)
 	defer ingestion.Close()
-	model := httptest.NewServer(new(r1sim.Endpoint))
+	model := httptest.NewServer(new(fakemodel.Endpoint))
 	defer model.Close()
 	key := subscription.NewKey()
-	g := run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
+	g := run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": fakemodel.Key, "STORE": "memory",
 		"MEMORY_DIRECTORY":                      fmt.Sprintf(`{"tiers":[{"id":"demo","tokensPerMinute":300}],"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, key),
 		"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.ConnectionString(ingestion.Listener.Addr().String()),
 		"METRIC_DIMENSIONS":                     "Client IP,API ID,Subscription ID,Model,Team={header:X-Team}", "METRIC_INTERVAL": "1m", "REGION_NAME": "westeurope"})
@@ -112,10 +112,10 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 	defer moved.Close()
 	ingestion := httptest.NewServer(http.RedirectHandler(moved.URL+"/v2/track", http.StatusPermanentRedirect))
 	defer ingestion.Close()
-	model := httptest.NewServer(new(r1sim.Endpoint))
+	model := httptest.NewServer(new(fakemodel.Endpoint))
 	defer model.Close()
 	key := subscription.NewKey()
-	g := run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": r1sim.Key, "STORE": "memory",
+	g := run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": fakemodel.Key, "STORE": "memory",
 		"MEMORY_DIRECTORY":                      fmt.Sprintf(`{"tiers":[{"id":"demo","tokensPerMinute":100000}],"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, key),
 		"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.ConnectionString(ingestion.Listener.Addr().String()),
 		"METRIC_DIMENSIONS":                     "SubscriptionId={Subscription ID},Team={header:X-Team}", "METRIC_INTERVAL": "1s"})

@@ -16,7 +16,7 @@ import (
 	"tollgate/handler/charge/chargetest"
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -25,24 +25,24 @@ import (
 // gateway's.
 type stranger struct {
 	*bench
-	endpoint *r1sim.Endpoint
+	endpoint *fakemodel.Endpoint
 	log      lines
 
 	mu   sync.Mutex
-	next r1sim.Behaviour
+	next fakemodel.Behaviour
 }
 
 func openStranger(t *testing.T, limits subscription.Limits, model string, settle time.Duration, timeouts upstream.Timeouts) *stranger {
 	t.Helper()
-	s := &stranger{endpoint: &r1sim.Endpoint{}, log: make(lines, 100)}
+	s := &stranger{endpoint: &fakemodel.Endpoint{}, log: make(lines, 100)}
 	limits.TokenQuotaPeriod = limit.Yearly
 	s.bench = openWith(t, limits, func(c *gateway.Config) {
 		url := serving(t, func(w http.ResponseWriter, r *http.Request) {
 			s.mu.Lock()
 			behaviour := s.next
 			s.mu.Unlock()
-			r.Header.Set("Api-Key", r1sim.Key)
-			r.Header.Set(r1sim.Header, fmt.Sprintf("bill,hidden=%d,first-token=%s,hold-after=%d,completion=%d", behaviour.Hidden, behaviour.FirstToken, behaviour.HoldAfter, max(8, behaviour.Completion)))
+			r.Header.Set("Api-Key", fakemodel.Key)
+			r.Header.Set(fakemodel.Header, fmt.Sprintf("bill,hidden=%d,first-token=%s,hold-after=%d,completion=%d", behaviour.Hidden, behaviour.FirstToken, behaviour.HoldAfter, max(8, behaviour.Completion)))
 			s.endpoint.ServeHTTP(w, r)
 		})
 		c.Upstream = newUpstream(t, timeouts, upstream.Endpoint{URL: url, Shape: upstream.OpenAI})
@@ -53,7 +53,7 @@ func openStranger(t *testing.T, limits subscription.Limits, model string, settle
 }
 
 // answers sets how the endpoint answers from now on.
-func (s *stranger) answers(b r1sim.Behaviour) {
+func (s *stranger) answers(b fakemodel.Behaviour) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next = b
@@ -117,7 +117,7 @@ func TestEveryFormOfPromptIsCharged(t *testing.T) {
 				continue
 			}
 			s := openStranger(t, subscription.Limits{TokenQuota: 3_000_000, Reserve: reserve, MaxCompletionTokens: 50}, model, 50*time.Millisecond, upstream.Timeouts{})
-			s.answers(r1sim.Behaviour{HoldAfter: 4})
+			s.answers(fakemodel.Behaviour{HoldAfter: 4})
 			for name, body := range chargetest.Carriers {
 				body = forModel(strings.ReplaceAll(body, "$", big), model, `"stream":true`)
 				billed, spent := s.endpoint.Billed(), s.spent(t)
@@ -150,7 +150,7 @@ func TestACallerPaysWhatItUsedWhateverItDoes(t *testing.T) {
 					if strings.Contains(body, `"temperature"`) && random.IntN(2) == 0 {
 						continue
 					}
-					behaviour := r1sim.Behaviour{Completion: int64(random.IntN(80))}
+					behaviour := fakemodel.Behaviour{Completion: int64(random.IntN(80))}
 					events := 0
 					if model == "o3" || model == "chat-prod" {
 						behaviour.Hidden, behaviour.FirstToken = 20, 20*time.Millisecond

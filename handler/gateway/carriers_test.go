@@ -15,7 +15,7 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -56,10 +56,10 @@ var carriers = []carrier{
 
 // An ending is a way in which a call ends.
 type ending struct {
-	name   string
-	stream bool
-	leaves string // the caller leaves when it has read this, or, if "begun", when upstream has the call
-	r1sim  string // the behaviour of upstream
+	name    string
+	stream  bool
+	leaves  string // the caller leaves when it has read this, or, if "begun", when upstream has the call
+	behaves string // the behaviour of upstream
 }
 
 var endings = []ending{
@@ -81,7 +81,7 @@ var endings = []ending{
 // code.
 type biller struct {
 	*bench
-	endpoint *r1sim.Endpoint
+	endpoint *fakemodel.Endpoint
 	log      lines
 	begun    chan struct{} // receives when the endpoint has a call
 	behaves  atomic.Value  // string: the behaviour of the endpoint
@@ -92,7 +92,7 @@ type biller struct {
 // allow.
 func openBiller(t *testing.T, limits subscription.Limits, settle time.Duration, model string) *biller {
 	t.Helper()
-	s := &biller{endpoint: &r1sim.Endpoint{}, log: make(lines, 100), begun: make(chan struct{}, 1)}
+	s := &biller{endpoint: &fakemodel.Endpoint{}, log: make(lines, 100), begun: make(chan struct{}, 1)}
 	limits.TokenQuotaPeriod = limit.Yearly
 	s.bench = openWith(t, limits, func(c *gateway.Config) {
 		endpoint := upstream.Endpoint{Shape: upstream.OpenAI, URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
@@ -104,8 +104,8 @@ func openBiller(t *testing.T, limits subscription.Limits, settle time.Duration, 
 			case s.begun <- struct{}{}:
 			default:
 			}
-			r.Header.Set("Api-Key", r1sim.Key)
-			r.Header.Set(r1sim.Header, "bill,"+s.behaves.Load().(string))
+			r.Header.Set("Api-Key", fakemodel.Key)
+			r.Header.Set(fakemodel.Header, "bill,"+s.behaves.Load().(string))
 			s.endpoint.ServeHTTP(w, r)
 		})}
 		c.Upstream = newUpstream(t, upstream.Timeouts{Header: 300 * time.Millisecond, Whole: 300 * time.Millisecond, Idle: 300 * time.Millisecond}, endpoint)
@@ -123,7 +123,7 @@ func (s *biller) end(t *testing.T, body string, e ending) (status int) {
 	case <-s.begun:
 	default:
 	}
-	s.behaves.Store(e.r1sim)
+	s.behaves.Store(e.behaves)
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+path, strings.NewReader(body))
@@ -180,7 +180,7 @@ func TestAPromptIsChargedWhereverItIsAndHoweverTheCallEnds(t *testing.T) {
 						stream = `"stream":true,`
 					}
 					if model != "DeepSeek-R1" {
-						e.r1sim += ",hidden=40"
+						e.behaves += ",hidden=40"
 					}
 					body := fmt.Sprintf(`{"model":%q,%s%s}`, model, stream, strings.ReplaceAll(c.fields, "$", big))
 					before, spent := s.endpoint.Billed(), s.spent(t)

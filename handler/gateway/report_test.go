@@ -9,7 +9,7 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/subscription"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
@@ -113,15 +113,15 @@ func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
 
 // The gateway counts prompts, and answers without usage, exactly as the model does.
 func TestTheGatewaysCountsEqualTheModelsUsage(t *testing.T) {
-	var model r1sim.Endpoint
+	var model fakemodel.Endpoint
 	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 100_000}, func(w http.ResponseWriter, r *http.Request) {
-		r.Header.Set("Api-Key", r1sim.Key)
+		r.Header.Set("Api-Key", fakemodel.Key)
 		model.ServeHTTP(w, r)
 	})
 	for _, path := range []string{path, "/openai/v1/chat/completions"} {
 		for _, fields := range []string{`{`, `{"stream":true,`, `{"max_tokens":9,`, `{"stream":true,"max_tokens":9,`} {
 			body := strings.Replace(demo, "{", fields, 1)
-			model.Behaviour = r1sim.Behaviour{Completion: 60}
+			model.Behaviour = fakemodel.Behaviour{Completion: 60}
 			b.post(t, path, body)
 			told := reports.next()
 			model.Behaviour.NoUsage = true

@@ -10,7 +10,7 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
@@ -147,7 +147,7 @@ func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 // OpenAI's libraries send fields that the model inference API doesn't have. A models
 // endpoint must accept them rather than answer 422.
 func TestStreamingLibrariesReachAModelsEndpoint(t *testing.T) {
-	b := openWith(t, subscription.Limits{}, before(t, upstream.Endpoint{URL: serving(t, (&r1sim.Endpoint{}).ServeHTTP), Shape: upstream.Models, Key: secret.New(r1sim.Key)}), upstream.Timeouts{}, nil)
+	b := openWith(t, subscription.Limits{}, before(t, upstream.Endpoint{URL: serving(t, (&fakemodel.Endpoint{}).ServeHTTP), Shape: upstream.Models, Key: secret.New(fakemodel.Key)}), upstream.Timeouts{}, nil)
 	for _, field := range []string{`"stream":true,"stream_options":{"include_usage":true}`, `"n":1`, `"user":"u"`, `"store":false`, `"metadata":{}`, `"reasoning_effort":"low"`, `"parallel_tool_calls":true`} {
 		body := strings.Replace(demo, "{", "{"+field+",", 1)
 		for _, route := range []string{"/openai/v1/chat/completions", "/openai/deployments/DeepSeek-R1/chat/completions?api-version=2024-10-21"} {

@@ -11,7 +11,7 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -23,7 +23,7 @@ func TestTextOnItsWayWhenTheCallerLeavesIsCharged(t *testing.T) {
 		s := openBiller(t, subscription.Limits{TokenQuota: 1_000_000}, settle, "DeepSeek-R1")
 		leave := func(pace string) (billed, charged int64) {
 			billedBefore, spent := s.endpoint.Billed(), s.spent(t)
-			s.end(t, strings.Replace(stream, "{", `{"max_tokens":900,`, 1), ending{stream: true, leaves: "\n\n", r1sim: "completion=800,pace=" + pace})
+			s.end(t, strings.Replace(stream, "{", `{"max_tokens":900,`, 1), ending{stream: true, leaves: "\n\n", behaves: "completion=800,pace=" + pace})
 			return s.endpoint.Billed() - billedBefore, s.spent(t) - spent
 		}
 		for range 2 {
@@ -144,7 +144,7 @@ func TestTheLargerOfTwoCapsIsTheBound(t *testing.T) {
 	for _, caps := range []string{`"max_tokens":1,"max_completion_tokens":400,`, `"max_completion_tokens":1,"max_tokens":400,`} {
 		for _, model := range []string{"chat-prod", "DeepSeek-V3.2", "gpt-4o", "o3"} {
 			s := openBiller(t, subscription.Limits{TokenQuota: 1_000_000}, 20*time.Millisecond, model)
-			s.end(t, `{"model":"`+model+`",`+caps+hi+`}`, ending{r1sim: "first-token=1ms,hidden=300,cut-after=1"})
+			s.end(t, `{"model":"`+model+`",`+caps+hi+`}`, ending{behaves: "first-token=1ms,hidden=300,cut-after=1"})
 			if billed, spent := s.endpoint.Billed(), s.spent(t); billed > spent {
 				t.Errorf("%s, %s: got %d tokens charged, want the %d that were billed or more", model, caps, spent, billed)
 			}
@@ -195,7 +195,7 @@ func TestAPromptThatAnEndpointReadBeforeItFailedIsCharged(t *testing.T) {
 // A call that several models may answer is bounded by the dearest of them, and each is
 // sent the cap that it obeys.
 func TestSeveralFamiliesBehindOneNameAreBoundedByTheDearest(t *testing.T) {
-	endpoint := &r1sim.Endpoint{}
+	endpoint := &fakemodel.Endpoint{}
 	fails := true
 	url := func(fail bool) string {
 		return serving(t, func(w http.ResponseWriter, r *http.Request) {
@@ -203,8 +203,8 @@ func TestSeveralFamiliesBehindOneNameAreBoundedByTheDearest(t *testing.T) {
 				w.WriteHeader(503)
 				return
 			}
-			r.Header.Set("Api-Key", r1sim.Key)
-			r.Header.Set(r1sim.Header, "bill,no-usage,completion=90")
+			r.Header.Set("Api-Key", fakemodel.Key)
+			r.Header.Set(fakemodel.Header, "bill,no-usage,completion=90")
 			endpoint.ServeHTTP(w, r)
 		})
 	}
@@ -278,7 +278,7 @@ func TestACallLeftWhileTheCountersAreDownIsOwed(t *testing.T) {
 			billed, spent := s.endpoint.Billed(), s.spent(t)
 			s.down.Store(true)
 			for range 8 {
-				s.end(t, `{"model":"o3","max_completion_tokens":500,`+hi+`}`, ending{leaves: "begun", r1sim: "first-token=1h,hidden=400"})
+				s.end(t, `{"model":"o3","max_completion_tokens":500,`+hi+`}`, ending{leaves: "begun", behaves: "first-token=1h,hidden=400"})
 			}
 			s.down.Store(false)
 			s.until(t, func(now int64) bool { return now-spent >= s.endpoint.Billed()-billed && now-spent >= 8*500 })

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 )
 
 // completion is the size of the model's answers in tokens, unless a call caps it: an answer of
@@ -28,11 +28,11 @@ const completion = 256
 
 // serveModel serves the simulated model, without delays or with the behaviour in its argument.
 func serveModel(args []string) error {
-	behaviour, err := r1sim.Behaviour{Completion: completion}.With(strings.Join(args, ","))
+	behaviour, err := fakemodel.Behaviour{Completion: completion}.With(strings.Join(args, ","))
 	if err != nil {
 		return err
 	}
-	return serve(&r1sim.Endpoint{Behaviour: behaviour})
+	return serve(&fakemodel.Endpoint{Behaviour: behaviour})
 }
 
 // serveProxy serves the program that the gateway is compared with: the standard library's

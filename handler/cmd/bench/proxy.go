@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/subscription"
 )
 
@@ -153,7 +153,7 @@ func (s *comparison) start(ctx context.Context) error {
 	}
 	s.targets = make(map[string]*target)
 	for name, p := range map[string]*process{direct: model, proxied: proxy, again: other} {
-		s.targets[name] = &target{name, p, r1sim.Key}
+		s.targets[name] = &target{name, p, fakemodel.Key}
 	}
 	s.targets[full] = &target{full, gateway, s.store.keys[subscription.ReserveFull]}
 	s.targets[byPrompt] = &target{byPrompt, gateway, s.store.keys[subscription.ReservePrompt]}

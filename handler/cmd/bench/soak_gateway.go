@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/gateway"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
@@ -32,7 +32,7 @@ func serveGateway(args []string) error {
 	if err != nil {
 		return err
 	}
-	client, err := upstream.New([]upstream.Endpoint{{URL: args[0], Shape: upstream.OpenAI, Key: secret.New(r1sim.Key)}}, upstream.Timeouts{})
+	client, err := upstream.New([]upstream.Endpoint{{URL: args[0], Shape: upstream.OpenAI, Key: secret.New(fakemodel.Key)}}, upstream.Timeouts{})
 	if err != nil {
 		return err
 	}

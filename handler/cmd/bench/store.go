@@ -14,7 +14,7 @@ import (
 	"tollgate/handler/azure"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
@@ -118,6 +118,6 @@ func (s *store) count(emulator *azurite.Server) error {
 
 // gatewaySettings returns the gateway's settings for the model at an address.
 func (s *store) gatewaySettings(model string) []string {
-	return append([]string{"KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + r1sim.Key,
+	return append([]string{"KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + fakemodel.Key,
 		"MODELS=DeepSeek-R1"}, s.settings...)
 }

@@ -15,7 +15,7 @@ import (
 
 	"tollgate/handler/azure"
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
@@ -82,7 +82,7 @@ func (s *setup) start(ctx context.Context, port int) error {
 	s.handler = exec.Command(binary)
 	s.handler.Stdout, s.handler.Stderr = log, os.Stderr
 	s.handler.Env = append(os.Environ(), append(append(store, telemetry...), "PORT="+own, "KEY_PEPPER="+pepper,
-		"UPSTREAMS=", "UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+r1sim.Key, "MODELS=DeepSeek-R1",
+		"UPSTREAMS=", "UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+fakemodel.Key, "MODELS=DeepSeek-R1",
 		"MANAGE_KEY="+s.operator, "MANAGE_ISSUER=", "MANAGE_AUDIENCE=", "CONSOLE=on", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
 	if err := s.handler.Start(); err != nil {
 		return fmt.Errorf("start the gateway: %w", err)
@@ -184,7 +184,7 @@ func (s *setup) startModel() (address string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("start the model: %w", err)
 	}
-	s.model = &http.Server{Handler: new(r1sim.Endpoint), ReadHeaderTimeout: 5 * time.Second}
+	s.model = &http.Server{Handler: new(fakemodel.Endpoint), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = s.model.Serve(listener) }() // ends with Close
 	return listener.Addr().String(), nil
 }

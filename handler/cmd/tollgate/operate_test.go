@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/manage"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
@@ -128,9 +128,9 @@ func TestAKeyIsRotatedWithAnOverlapAndExpires(t *testing.T) {
 
 func TestDoctorNamesTheFix(t *testing.T) {
 	m := newTerminal(t)
-	model := httptest.NewServer(new(r1sim.Endpoint))
+	model := httptest.NewServer(new(fakemodel.Endpoint))
 	defer model.Close()
-	m.environment["UPSTREAM_URL"], m.environment["UPSTREAM_API_KEY"] = model.URL, r1sim.Key
+	m.environment["UPSTREAM_URL"], m.environment["UPSTREAM_API_KEY"] = model.URL, fakemodel.Key
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("subscription", "create", "a", "--tier", "standard")
 	if shown := m.must("doctor"); strings.Contains(shown, "WRONG") || !strings.Contains(shown, "1 tier, 1 subscription") || !strings.Contains(shown, "of the table service's") {

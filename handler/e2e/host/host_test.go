@@ -24,7 +24,7 @@ import (
 	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
@@ -120,7 +120,7 @@ func start(t *testing.T, o options) *running {
 	h.subscribe(t, store, o.limits)
 	h.assemble(t, o.functionTimeout)
 	if o.model == nil {
-		o.model = new(r1sim.Endpoint)
+		o.model = new(fakemodel.Endpoint)
 	}
 	model := httptest.NewServer(o.model)
 	t.Cleanup(model.Close)
@@ -128,7 +128,7 @@ func start(t *testing.T, o options) *running {
 		o.settings = append(o.settings, "STANDIN_FRONT_END=1", "WEBSITE_SITE_NAME=standin")
 	}
 	h.run(t, program, append([]string{"AzureWebJobsStorage=" + store, "KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model.URL,
-		"UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + r1sim.Key, "MODELS=DeepSeek-R1",
+		"UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + fakemodel.Key, "MODELS=DeepSeek-R1",
 		"HOUSEKEEPING_SCHEDULE=0 0 0 1 1 *", // not during a test; a stand-in doesn't read local.settings.json
 		"STANDIN_DRAIN_SECONDS=1"}, o.settings...))
 	if !o.fails {

@@ -1,4 +1,4 @@
-package r1sim_test
+package fakemodel_test
 
 import (
 	"encoding/json"
@@ -8,14 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/tokens"
 )
 
-func ask(t *testing.T, e *r1sim.Endpoint, path, body string, headers ...string) (int, string) {
+func ask(t *testing.T, e *fakemodel.Endpoint, path, body string, headers ...string) (int, string) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
-	r.Header.Set("Api-Key", r1sim.Key)
+	r.Header.Set("Api-Key", fakemodel.Key)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
@@ -28,7 +28,7 @@ func ask(t *testing.T, e *r1sim.Endpoint, path, body string, headers ...string) 
 const demo = `{"messages":[{"role":"system","content":"You are a sarcastic, unhelpful assistant."},{"role":"user","content":"Can you tell me the time, please?"}]}`
 
 func TestTheArticlesCallsHaveItsUsage(t *testing.T) {
-	var e r1sim.Endpoint
+	var e fakemodel.Endpoint
 	for _, want := range []string{`"completion_tokens":233,"prompt_tokens":25`, `"completion_tokens":184,"prompt_tokens":25`} {
 		if status, body := ask(t, &e, "/models/chat/completions", demo); status != 200 || !strings.Contains(body, want) || !strings.Contains(body, "u003cthink") {
 			t.Errorf("got %d %s, want 200 with %s and the thinking before it", status, body, want)
@@ -37,7 +37,7 @@ func TestTheArticlesCallsHaveItsUsage(t *testing.T) {
 }
 
 func TestEachShapeHasItsReasoningAndUsage(t *testing.T) {
-	var e r1sim.Endpoint
+	var e fakemodel.Endpoint
 	const stream = `{"stream":true,"max_tokens":4,"messages":[{"role":"user","content":"x"}]}`
 	for path, reasoning := range map[string]bool{"/openai/v1/chat/completions": true, "/openai/deployments/r1/chat/completions": true, "/models/chat/completions": false} {
 		status, body := ask(t, &e, path, stream)
@@ -56,12 +56,12 @@ func TestEachShapeHasItsReasoningAndUsage(t *testing.T) {
 }
 
 func TestBadRequestsAreRefused(t *testing.T) {
-	var e r1sim.Endpoint
+	var e fakemodel.Endpoint
 	for _, test := range []struct {
 		path, body, key string
 		status          int
 	}{
-		{"/models/chat/completions", demo, "wrong", 401}, {"/nowhere", demo, r1sim.Key, 404}, {"/models/chat/completions", "{", r1sim.Key, 400},
+		{"/models/chat/completions", demo, "wrong", 401}, {"/nowhere", demo, fakemodel.Key, 404}, {"/models/chat/completions", "{", fakemodel.Key, 400},
 	} {
 		if status, body := ask(t, &e, test.path, test.body, "Api-Key", test.key); status != test.status {
 			t.Errorf("%s: got %d %s, want %d", test.path, status, body, test.status)
@@ -92,7 +92,7 @@ func TestUsageMatchesTheText(t *testing.T) {
 	}
 	for _, path := range []string{"/models/chat/completions", "/openai/v1/chat/completions"} {
 		for fields, completion := range map[string]int{``: 60, `"max_tokens":1,`: 1, `"max_tokens":7,"stream":true,`: 7, `"stream":true,`: 60} {
-			var e r1sim.Endpoint
+			var e fakemodel.Endpoint
 			_, body := ask(t, &e, path, `{`+fields+`"messages":`+messages+`}`)
 			var text strings.Builder
 			var last answered

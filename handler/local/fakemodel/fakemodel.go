@@ -1,7 +1,7 @@
-// Package r1sim simulates a DeepSeek-R1 endpoint: it has the three shapes of Foundry's
+// Package fakemodel simulates a model endpoint: it has the three shapes of Foundry's
 // endpoints and their usage and errors, and writes meaningless text. Tests and the demo
 // run against it. Start reading at Endpoint.
-package r1sim
+package fakemodel
 
 import (
 	"encoding/json"
@@ -15,7 +15,7 @@ import (
 )
 
 // Key is the api-key that the endpoint accepts.
-const Key = "r1sim"
+const Key = "fakemodel"
 
 // An Endpoint answers chat completions. The zero value is ready and behaves normally.
 type Endpoint struct {

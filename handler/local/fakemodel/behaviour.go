@@ -1,4 +1,4 @@
-package r1sim
+package fakemodel
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 
 // Header is the request header that changes the Behaviour for one call, in the form that
 // Behaviour.With reads.
-const Header = "X-R1sim"
+const Header = "X-Fake-Model"
 
 // A Behaviour says how the endpoint answers. The zero value is DeepSeek-R1's normal
 // behaviour.

@@ -1,4 +1,4 @@
-package r1sim
+package fakemodel
 
 import (
 	"crypto/rand"

@@ -1,4 +1,4 @@
-package r1sim_test
+package fakemodel_test
 
 import (
 	"encoding/json"
@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/local/r1sim"
+	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/tokens"
 )
 
@@ -56,7 +56,7 @@ func parts(t *testing.T, body string) (all []part) {
 
 // OpenAI's stream() requires a role; LangGraph identifies messages by their ids.
 func TestAnswersHaveTheFieldsThatLibrariesNeed(t *testing.T) {
-	var e r1sim.Endpoint
+	var e fakemodel.Endpoint
 	ids := make(map[string]bool)
 	for _, path := range []string{"/models/chat/completions", "/openai/v1/chat/completions"} {
 		for _, fields := range []string{``, `"stream":true,`, `"stream":true,"max_tokens":1,`} {
@@ -91,7 +91,7 @@ func TestOfferedToolsAreCalled(t *testing.T) {
 			`"tool_choice":"auto",` + weather: {"other", "{}"}, `"tool_choice":"required",` + weather: {"other", "{}"},
 		} {
 			for _, stream := range []string{"", `"stream":true,`} {
-				var e r1sim.Endpoint
+				var e fakemodel.Endpoint
 				_, body := ask(t, &e, path, `{`+stream+fields+`"messages":[{"role":"user","content":"x"}]}`)
 				var call toolCall
 				var text, finish string
@@ -137,7 +137,7 @@ func TestNoToolIsCalledAfterAResultOrWithChoiceNone(t *testing.T) {
 		"a result":  weather + `"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"name":"other","arguments":"{}"}}]},{"role":"tool","tool_call_id":"1","content":"y"}]`,
 		"no room":   weather + `"max_tokens":3,"messages":[{"role":"user","content":"x"}]`,
 	} {
-		var e r1sim.Endpoint
+		var e fakemodel.Endpoint
 		_, body := ask(t, &e, "/openai/v1/chat/completions", `{`+fields+`}`)
 		if all := parts(t, body); len(all[0].Choices[0].Message.ToolCalls) != 0 || all[0].Choices[0].Message.Content == nil || *all[0].Choices[0].FinishReason == "tool_calls" {
 			t.Errorf("%s: got %s, want an answer without a call", name, body)
