@@ -1,23 +1,12 @@
 package fakemodel
 
 import (
-	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
 	"tollgate/handler/tokens"
-)
-
-// demoCompletions holds the completion tokens of the article's first two calls.
-var demoCompletions = []int64{233, 184}
-
-// The article's chat.
-const (
-	demoSystem = "You are a sarcastic, unhelpful assistant."
-	demoUser   = "Can you tell me the time, please?"
 )
 
 // defaultCompletion is the size of an answer unless something limits it, in tokens.
@@ -28,47 +17,52 @@ var encoding = tokens.ForModel("DeepSeek-R1")
 
 // An answer holds the tokens of a completion and its usage.
 type answer struct {
-	id      string
-	created int64 // Unix seconds
-	written []token
-	call    *toolCall // follows the written tokens; nil: none
-	finish  string
-	prompt  int64 // tokens
-	hidden  int64 // reasoning tokens that are not written
-	noUsage bool
+	behaviour Behaviour
+	created   int64 // Unix seconds
+	model     string
+	style     style
+	prompt    int64 // tokens, cached ones included
+	hidden    int64 // reasoning tokens that are not written
+	written   []token
+	call      *toolCall // follows the written tokens; nil: none
+	cut       bool      // by the caller's cap
 }
 
-// A token is one token of an answer, and the field that it is written to.
-type token struct{ field, text string }
+// A token is one token of an answer, and whether the model writes it as its reasoning.
+type token struct {
+	reasoning bool
+	text      string
+}
 
-func (e *Endpoint) answer(fields map[string]json.RawMessage, asked request, models bool, behaviour Behaviour) answer {
-	prompt, _ := encoding.CountChat(fields["messages"], fields["tools"]) // can't fail: they were read before
-	a := answer{id: "chatcmpl-" + rand.Text(), created: time.Now().Unix(), prompt: int64(prompt), finish: "stop", noUsage: behaviour.NoUsage}
-	completion := int64(defaultCompletion)
-	if m := asked.Messages; len(m) == 2 && m[0].Content == demoSystem && m[1].Content == demoUser {
-		if call := e.demoCalls.Add(1); call <= int64(len(demoCompletions)) {
-			completion = demoCompletions[call-1]
-		}
+// A style is how a model writes its reasoning.
+type style int
+
+const (
+	plain  style = iota // it writes none
+	apart               // in a field or block of its own
+	marked              // in the text, between marks
+)
+
+// newAnswer returns an answer to a prompt: a text or a tool call, of the behaviour's
+// size or the given one, and not larger than most, in tokens; most < 0: there is no cap.
+func (c *call) newAnswer(model string, style style, prompt, size, most int64, call *toolCall) *answer {
+	a := &answer{behaviour: c.behaviour, created: time.Now().Unix(), model: model, style: style, prompt: prompt, call: call}
+	if c.behaviour.Completion > 0 {
+		size = c.behaviour.Completion
 	}
-	if behaviour.Completion > 0 {
-		completion = behaviour.Completion
+	switch {
+	case call == nil:
+		a.written = style.write(size)
+	case style != plain:
+		a.written = style.think(max(size-call.tokens, minThought))
 	}
-	if a.call = asked.toolCall(); a.call != nil {
-		completion = max(completion-a.call.tokens, minThought)
-		a.written, a.finish = thought(completion, models), "tool_calls"
-	} else {
-		a.written = think(completion, models)
+	if most >= 0 && most < a.completion() {
+		a.written = style.write(most)
+		a.call, a.cut = nil, true
 	}
-	if most := max(asked.MaxTokens, asked.MaxCompletionTokens); most > 0 && most < a.completion() {
-		a.written = think(most, models)
-		a.call, a.finish = nil, "length"
-	}
-	if most := asked.MaxTokens + asked.MaxCompletionTokens; behaviour.Hidden > 0 {
-		a.hidden = behaviour.Hidden
-		if most > 0 && a.hidden+int64(len(a.written)) > most { // hidden tokens come first
-			a.hidden = min(a.hidden, most)
-			a.written, a.finish = a.written[:most-a.hidden], "length"
-		}
+	if a.hidden = c.behaviour.Hidden; a.hidden > 0 && most >= 0 && a.completion() > most { // hidden tokens come first
+		a.hidden = min(a.hidden, most)
+		a.written, a.call, a.cut = style.write(most)[:most-a.hidden], nil, true
 	}
 	return a
 }
@@ -82,35 +76,70 @@ func (a *answer) completion() int64 {
 	return n + a.hidden
 }
 
+// told returns the completion's size as usage reports it.
+func (a *answer) told() int64 {
+	if a.behaviour.OddUsage {
+		return -1
+	}
+	return a.completion()
+}
+
+// cached and cacheWritten return how many of the prompt's tokens were read from the
+// cache of prompts and written to it. They are disjoint.
+func (a *answer) cached() int64 { return min(a.behaviour.Cached, a.prompt) }
+
+func (a *answer) cacheWritten() int64 { return min(a.behaviour.CacheWrite, a.prompt-a.cached()) }
+
+// text returns the text of the answer, without its reasoning unless it is marked.
+func (a *answer) text() (text string) {
+	for _, t := range a.written {
+		if !t.reasoning {
+			text += t.text
+		}
+	}
+	return text
+}
+
+// thoughts returns the reasoning that the answer writes apart.
+func (a *answer) thoughts() (text string) {
+	for _, t := range a.written {
+		if t.reasoning {
+			text += t.text
+		}
+	}
+	return text
+}
+
 // minThought is the least reasoning before a tool call, in tokens: enough for the marks
 // around a thought.
 const minThought = 8
 
-// think returns an answer of the given number of tokens: a thought and text.
-func think(completion int64, models bool) []token {
-	around := int64(1)
-	if models {
-		around = 5
+// write returns an answer of n tokens: a thought, unless the style has none, and text.
+func (s style) write(n int64) []token {
+	var all []token
+	switch s {
+	case apart:
+		all = append(s.think(n/2-1), token{text: "\n\n"})
+	case marked:
+		all = append(s.think(n/2+3), token{text: "\n\n"})
 	}
-	all := thought(completion/2-2+around, models)
-	all = append(all, token{"content", "\n\n"}, token{"content", "well"})
-	for int64(len(all)) < completion {
-		all = append(all, token{"content", " well"})
+	all = append(all, token{text: "well"})
+	for int64(len(all)) < n {
+		all = append(all, token{text: " well"})
 	}
-	return all[:completion]
+	return all[:n]
 }
 
-// thought returns a thought of n tokens. The models shape writes it to content, between
-// marks; the others write it to reasoning_content.
-func thought(n int64, models bool) []token {
-	field, before, after := "reasoning_content", []string(nil), []string(nil)
-	if models {
-		field, before, after = "content", []string{"<think>", "\n"}, []string{"\n", "</think>"}
+// think returns a thought of n tokens, or of as many as its marks need.
+func (s style) think(n int64) []token {
+	var before, after []string
+	if s == marked {
+		before, after = []string{"<think>", "\n"}, []string{"\n", "</think>"}
 	}
 	var all []token
 	add := func(texts ...string) {
 		for _, text := range texts {
-			all = append(all, token{field, text})
+			all = append(all, token{s == apart, text})
 		}
 	}
 	add(before...)
@@ -122,112 +151,52 @@ func thought(n int64, models bool) []token {
 	return all
 }
 
-func (a answer) usage() map[string]int64 {
-	completion := a.completion()
-	return map[string]int64{"prompt_tokens": a.prompt, "completion_tokens": completion, "total_tokens": a.prompt + completion}
+// A format is how an operation writes an answer.
+type format interface {
+	// whole returns an answer that isn't streamed, and failed the error in its place.
+	whole() json.RawMessage
+	failed() json.RawMessage
+	// events sends a streamed answer, and failure the event that ends it early.
+	events(s *stream)
+	failure(s *stream)
 }
 
-// send sends an answer that isn't streamed.
-func (a answer) send(w http.ResponseWriter, behaviour Behaviour) {
-	texts := make(map[string]string)
-	for _, token := range a.written {
-		texts[token.field] += token.text
+// reply sends an answer and bills it.
+func (c *call) reply(a *answer, f format, streamed bool) {
+	c.e.billed.Add(a.prompt)
+	began := time.Now()
+	if !wait(c.r, c.behaviour.FirstToken) {
+		c.e.billed.Add(int64(float64(a.hidden) * min(1, float64(time.Since(began))/float64(c.behaviour.FirstToken))))
+		return
 	}
-	message := map[string]any{"role": "assistant", "content": ""}
-	if a.call != nil {
-		message["content"] = nil
-		message["tool_calls"] = []any{a.call.whole()}
+	c.e.billed.Add(a.hidden)
+	if streamed {
+		s := &stream{call: c, control: http.NewResponseController(c.w), format: f}
+		c.w.Header().Set("Content-Type", "text/event-stream")
+		f.events(s)
+		return
 	}
-	for field, text := range texts {
-		message[field] = text
+	if c.behaviour.FailAfter > 0 {
+		c.send(http.StatusOK, f.failed())
+		return
 	}
-	completion := map[string]any{
-		"id": a.id, "object": "chat.completion", "created": a.created, "model": "DeepSeek-R1",
-		"choices": []any{map[string]any{"index": 0, "finish_reason": a.finish, "message": message}},
+	c.e.billed.Add(a.completion() - a.hidden)
+	c.sendWhole(f.whole())
+}
+
+// sendWhole sends an answer that isn't streamed, or half of it.
+func (c *call) sendWhole(body json.RawMessage) {
+	if c.behaviour.CutAfter > 0 {
+		c.w.Header().Set("Content-Type", "application/json")
+		c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = c.w.Write(body[:len(body)/2])
+		breakOff(c.w)
 	}
-	if !a.noUsage {
-		completion["usage"] = a.usage()
-	}
-	body, _ := json.Marshal(completion) // maps of strings and numbers always encode
-	w.Header().Set("Content-Type", "application/json")
-	if behaviour.CutAfter > 0 {
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body[:len(body)/2])
-		breakOff(w)
-	}
-	_, _ = w.Write(body)
+	c.send(http.StatusOK, body)
 }
 
 // breakOff sends what was written and drops the connection.
 func breakOff(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
-}
-
-// A stream sends an answer event by event.
-type stream struct {
-	w         http.ResponseWriter
-	r         *http.Request
-	control   *http.ResponseController
-	endpoint  *Endpoint
-	behaviour Behaviour
-	id        string // the answer's
-	created   int64
-	events    int
-	left      bool // the caller has left
-}
-
-// send sends the answer's role, then one token an event. Usage comes with the
-// finish_reason, or in a chunk of its own if the call asked for that.
-func (s *stream) send(a answer, ownChunk bool) {
-	s.w.Header().Set("Content-Type", "text/event-stream")
-	s.id, s.created = a.id, a.created
-	s.delta(map[string]any{"role": "assistant", "content": ""})
-	for _, token := range a.written {
-		if s.delta(map[string]any{token.field: token.text}); !s.left {
-			s.endpoint.billed.Add(1)
-		}
-	}
-	if a.call != nil {
-		for _, part := range a.call.parts() {
-			s.delta(map[string]any{"tool_calls": []any{part}})
-		}
-	}
-	last := map[string]any{"choices": []any{map[string]any{"index": 0, "delta": map[string]string{}, "finish_reason": a.finish}}}
-	if !ownChunk && !a.noUsage {
-		last["usage"] = a.usage()
-	}
-	s.chunk(last)
-	if ownChunk && !a.noUsage {
-		s.chunk(map[string]any{"choices": []any{}, "usage": a.usage()})
-	}
-	s.write("data: [DONE]\n\n")
-}
-
-func (s *stream) delta(delta map[string]any) {
-	s.chunk(map[string]any{"choices": []any{map[string]any{"index": 0, "delta": delta, "finish_reason": nil}}})
-}
-
-func (s *stream) chunk(chunk map[string]any) {
-	chunk["id"], chunk["object"], chunk["created"], chunk["model"] = s.id, "chat.completion.chunk", s.created, "DeepSeek-R1"
-	text, _ := json.Marshal(chunk) // maps of strings and numbers always encode
-	s.write(fmt.Sprintf("data: %s\n\n", text))
-}
-
-func (s *stream) write(event string) {
-	if s.behaviour.HoldAfter > 0 && s.events == s.behaviour.HoldAfter {
-		<-s.r.Context().Done()
-		s.left = true
-	}
-	if s.left || s.events > 0 && !wait(s.r, s.behaviour.Pace) {
-		s.left = true
-		return
-	}
-	if s.behaviour.CutAfter > 0 && s.events == s.behaviour.CutAfter {
-		_, _ = s.w.Write([]byte(event[:len(event)/2]))
-		breakOff(s.w)
-	}
-	s.events++
-	_, err := s.w.Write([]byte(event))
-	s.left = err != nil || s.control.Flush() != nil
 }

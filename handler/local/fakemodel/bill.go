@@ -14,10 +14,10 @@ import (
 // until each call ended or its caller left, including hidden tokens.
 func (e *Endpoint) Billed() int64 { return e.billed.Load() }
 
-// bill returns the cost of a prompt, computed without the gateway's own code: a
+// billChat returns the cost of a chat's prompt, computed without the gateway's own code: a
 // DeepSeek-R1 chat by the published template, any other model's by the bytes of the body
 // without white space, four to a token.
-func bill(body []byte) int64 {
+func billChat(body []byte) int64 {
 	var call struct {
 		Model    string
 		Messages []struct {

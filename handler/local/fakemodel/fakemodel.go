@@ -1,159 +1,137 @@
-// Package fakemodel simulates a model endpoint: it has the three shapes of Foundry's
-// endpoints and their usage and errors, and writes meaningless text. Tests and the demo
-// run against it. Start reading at Endpoint.
+// Package fakemodel simulates an endpoint of Foundry: chat completions in its three
+// shapes, responses with their storage, messages, embeddings and completions, with their
+// usage, streams and errors. It writes meaningless text. Tests and the demo run against
+// it. Start reading at Endpoint.
+//
+// It shares no code with the gateway but the tokenizer that weighs a chat without
+// [Behaviour.Bill], so that a mistake isn't made on both sides.
 package fakemodel
 
 import (
-	"encoding/json"
-	"fmt"
+	"crypto/rand"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 )
 
-// Key is the api-key that the endpoint accepts.
+// Key is the key that the endpoint accepts.
 const Key = "fakemodel"
 
-// An Endpoint answers chat completions. The zero value is ready and behaves normally.
+// An Endpoint answers calls of every operation. The zero value is ready and behaves
+// normally.
 type Endpoint struct {
 	// Behaviour applies to calls that don't change it with the header.
 	Behaviour Behaviour
 
 	demoCalls atomic.Int64
 	billed    atomic.Int64 // tokens
+	stored    store
 }
 
-// A request holds the fields of a call that the endpoint reads.
-type request struct {
-	Messages []struct {
-		Role    string `json:"role"`
-		Content any    `json:"content"`
-	} `json:"messages"`
-	MaxTokens           int64 `json:"max_tokens"`
-	MaxCompletionTokens int64 `json:"max_completion_tokens"`
-	Stream              bool  `json:"stream"`
-	StreamOptions       *struct {
-		IncludeUsage bool `json:"include_usage"`
-	} `json:"stream_options"`
-	Tools      []tool          `json:"tools"`
-	ToolChoice json.RawMessage `json:"tool_choice"`
+// A call is a request and what the endpoint knows of it before it reads the body.
+type call struct {
+	e         *Endpoint
+	w         http.ResponseWriter
+	r         *http.Request
+	behaviour Behaviour
+	api       api
+	id        string // of a stored response
 }
+
+// An api is a family of paths with its own form of errors.
+type api int
+
+const (
+	openAI    api = iota // /openai/v1, /openai/deployments/NAME and /openai
+	inference            // /models, the model inference API
+	anthropic            // /anthropic/v1
+)
 
 // ServeHTTP implements http.Handler.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	behaviour, err := e.Behaviour.With(r.Header.Get(Header))
-	models := strings.HasPrefix(r.URL.Path, "/models/")
+	c := &call{e: e, w: w, r: r}
+	path := c.route(r.URL.Path)
+	c.introduce()
+	var err error
+	c.behaviour, err = e.Behaviour.With(r.Header.Get(Header))
+	serve := c.operation(path)
 	switch {
 	case err != nil:
-		fail(w, http.StatusBadRequest, "400", err.Error())
-	case r.Header.Get("Api-Key") != Key && r.Header.Get("Authorization") != "Bearer "+Key:
-		fail(w, http.StatusUnauthorized, "401", "Access denied due to invalid subscription key or wrong API endpoint.")
-	case r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/chat/completions") || !models && !strings.HasPrefix(r.URL.Path, "/openai/"):
-		fail(w, http.StatusNotFound, "404", "Resource not found")
-	case behaviour.Status != 0:
-		behaviour.refuse(w)
+		c.fail(http.StatusBadRequest, "400", err.Error())
+	case !c.admitted():
+		c.fail(http.StatusUnauthorized, "401", "Access denied due to invalid subscription key or wrong API endpoint.")
+	case serve == nil:
+		c.fail(http.StatusNotFound, "404", "Resource not found")
+	case c.behaviour.Status != 0:
+		c.refuse()
 	default:
-		e.complete(w, r, models, behaviour)
+		serve()
 	}
 }
 
-func fail(w http.ResponseWriter, status int, code, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"code": code, "message": message}})
+// route notes the API of a path and returns the rest of it.
+func (c *call) route(path string) string {
+	if rest, ok := strings.CutPrefix(path, "/anthropic/v1"); ok {
+		c.api = anthropic
+		return rest
+	}
+	if rest, ok := strings.CutPrefix(path, "/models"); ok {
+		c.api = inference
+		return rest
+	}
+	rest, ok := strings.CutPrefix(path, "/openai")
+	if !ok {
+		return ""
+	}
+	if rest, ok := strings.CutPrefix(rest, "/deployments/"); ok {
+		_, rest, _ = strings.Cut(rest, "/")
+		return "/" + rest
+	}
+	return strings.TrimPrefix(rest, "/v1")
 }
 
-func (e *Endpoint) complete(w http.ResponseWriter, r *http.Request, models bool, behaviour Behaviour) {
-	var fields map[string]json.RawMessage
-	var asked request
-	body := json.NewDecoder(r.Body)
-	var raw json.RawMessage
-	if body.Decode(&raw) != nil || json.Unmarshal(raw, &fields) != nil || json.Unmarshal(raw, &asked) != nil || len(asked.Messages) == 0 {
-		fail(w, http.StatusBadRequest, "invalid_request", "The body is not a chat completion request.")
+// operation returns what serves a path below its API's, or nil.
+func (c *call) operation(path string) func() {
+	kind := c.r.Method + " " + path
+	if c.api == anthropic {
+		return map[string]func(){"POST /messages": c.message, "POST /messages/count_tokens": c.countMessage, "GET /models": c.listModels}[kind]
+	}
+	if serve := map[string]func(){"POST /chat/completions": c.chatCompletion, "POST /embeddings": c.embedding}[kind]; serve != nil || c.api == inference {
+		return serve
+	}
+	if serve := map[string]func(){"POST /completions": c.completion, "POST /responses": c.response,
+		"POST /responses/input_tokens": c.countResponse, "GET /models": c.listModels}[kind]; serve != nil {
+		return serve
+	}
+	id, ok := strings.CutPrefix(path, "/responses/")
+	id, part, _ := strings.Cut(id, "/")
+	if c.id = id; !ok || id == "" {
+		return nil
+	}
+	return map[string]func(){"GET ": c.storedResponse, "DELETE ": c.deleteResponse, "POST cancel": c.cancelResponse, "GET input_items": c.inputItems}[c.r.Method+" "+part]
+}
+
+// admitted reports whether the call has the endpoint's key, in a header that its API
+// takes.
+func (c *call) admitted() bool {
+	h := c.r.Header
+	return h.Get("Api-Key") == Key || h.Get("Authorization") == "Bearer "+Key || c.api == anthropic && h.Get("X-Api-Key") == Key
+}
+
+// introduce sets the headers that every answer has: the request's id, and the shared
+// pool's limits, which are no caller's business.
+func (c *call) introduce() {
+	h := c.w.Header()
+	if c.api == anthropic {
+		h.Set("Request-Id", "req_"+rand.Text())
+		h.Set("Anthropic-Ratelimit-Tokens-Limit", "5000000")
+		h.Set("Anthropic-Ratelimit-Tokens-Remaining", "4999000")
 		return
 	}
-	if models {
-		switch extra := unknown(fields); {
-		case len(extra) == 0 || r.Header.Get("Extra-Parameters") == "pass-through":
-		case r.Header.Get("Extra-Parameters") == "drop":
-			asked.StreamOptions, asked.MaxCompletionTokens = nil, 0
-		default:
-			refuseExtra(w, extra)
-			return
-		}
-	}
-	a := e.answer(fields, asked, models, behaviour)
-	if behaviour.Bill {
-		a.prompt = bill(raw)
-	}
-	e.billed.Add(a.prompt)
-	began := time.Now()
-	if !wait(r, behaviour.FirstToken) {
-		e.billed.Add(int64(float64(a.hidden) * min(1, float64(time.Since(began))/float64(behaviour.FirstToken))))
-		return
-	}
-	e.billed.Add(a.hidden)
-	if asked.Stream {
-		s := stream{w: w, r: r, endpoint: e, behaviour: behaviour, control: http.NewResponseController(w)}
-		s.send(a, asked.StreamOptions != nil && asked.StreamOptions.IncludeUsage)
-		return
-	}
-	e.billed.Add(a.completion() - a.hidden)
-	a.send(w, behaviour)
-}
-
-// parameters lists the parameters of the model inference API; all others are extra.
-// Source: https://learn.microsoft.com/rest/api/aifoundry/model-inference/get-chat-completions
-var parameters = []string{"messages", "model", "frequency_penalty", "presence_penalty", "temperature", "top_p", "max_tokens",
-	"stop", "stream", "response_format", "tools", "tool_choice", "seed", "modalities"}
-
-// unknown returns a body's extra parameters, sorted.
-func unknown(fields map[string]json.RawMessage) []string {
-	var extra []string
-	for name := range fields {
-		if !slices.Contains(parameters, name) {
-			extra = append(extra, name)
-		}
-	}
-	slices.Sort(extra)
-	return extra
-}
-
-func refuseExtra(w http.ResponseWriter, extra []string) {
-	type detail struct {
-		Loc   []string `json:"loc"`
-		Msg   string   `json:"msg"`
-		Input string   `json:"input"`
-	}
-	var details []detail
-	for _, name := range extra {
-		details = append(details, detail{[]string{"body", name}, "extra parameters are not allowed", name})
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusUnprocessableEntity)
-	_ = json.NewEncoder(w).Encode(map[string]any{"detail": details})
-}
-
-// refuse answers with the behaviour's error, in Foundry's words.
-func (b Behaviour) refuse(w http.ResponseWriter) {
-	if b.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.FormatInt(int64((b.RetryAfter+time.Second-1)/time.Second), 10))
-		w.Header().Set("Retry-After-Ms", strconv.FormatInt(b.RetryAfter.Milliseconds(), 10))
-	}
-	code := strconv.Itoa(b.Status)
-	switch b.Status {
-	case http.StatusUnprocessableEntity:
-		refuseExtra(w, []string{"simulated"})
-	case http.StatusTooManyRequests:
-		fail(w, b.Status, code, fmt.Sprintf("Requests to the ChatCompletions_Create Operation have exceeded the token rate limit. Please retry after %d seconds.", int(b.RetryAfter.Seconds())))
-	case http.StatusRequestTimeout:
-		fail(w, b.Status, "Timeout", "The operation was timeout.")
-	default:
-		fail(w, b.Status, code, http.StatusText(b.Status))
-	}
+	h.Set("Apim-Request-Id", rand.Text())
+	h.Set("X-Ratelimit-Limit-Tokens", "5000000")
+	h.Set("X-Ratelimit-Remaining-Tokens", "4999000")
 }
 
 // wait waits for a time. It reports false if the caller left first.

@@ -19,33 +19,35 @@ type toolCall struct {
 	tokens              int64 // size of name and arguments
 }
 
-// toolCall returns the model's call of an offered function: the one that tool_choice
-// names, else the first, with arguments that fit its schema. It returns nil if the last
-// message is a tool's result, or with tool_choice none.
-func (r *request) toolCall() *toolCall {
-	if len(r.Tools) == 0 || len(r.Messages) > 0 && r.Messages[len(r.Messages)-1].Role == "tool" {
-		return nil
-	}
+// callOf returns the model's call of an offered function: the one that the choice names,
+// else the first, with arguments that fit its schema. It returns nil without functions,
+// and with the choice none.
+func callOf(tools []tool, choice json.RawMessage) *toolCall {
 	var mode string
-	var choice tool
-	if json.Unmarshal(r.ToolChoice, &mode) == nil && mode == "none" {
+	var named tool
+	_ = json.Unmarshal(choice, &mode)  // a mode, or
+	_ = json.Unmarshal(choice, &named) // an object that names a function
+	if len(tools) == 0 || mode == "none" {
 		return nil
 	}
-	_ = json.Unmarshal(r.ToolChoice, &choice) // a mode names no function
-	chosen := r.Tools[0]
-	for _, t := range r.Tools {
-		if t.Function.Name == choice.Function.Name {
+	chosen := tools[0]
+	for _, t := range tools {
+		if t.Function.Name == named.Function.Name {
 			chosen = t
 		}
 	}
+	return newCall(chosen.Function.Name, chosen.Function.Parameters)
+}
+
+// newCall returns a call of a function with arguments that fit its parameters.
+func newCall(name string, parameters json.RawMessage) *toolCall {
 	var s schema
-	_ = json.Unmarshal(chosen.Function.Parameters, &s) // without parameters there are no arguments
+	_ = json.Unmarshal(parameters, &s) // without parameters there are no arguments
 	arguments := "{}"
 	if example, ok := s.example(maxDepth).(map[string]any); ok {
 		text, _ := json.Marshal(example) // can't fail: its values were read as JSON
 		arguments = string(text)
 	}
-	name := chosen.Function.Name
 	return &toolCall{id: "call_" + rand.Text(), name: name, arguments: arguments, tokens: int64(encoding.Count(name + arguments))}
 }
 
@@ -57,15 +59,27 @@ func (c *toolCall) whole() map[string]any {
 // parts returns the call's chunks in a stream: its name, then its arguments in two
 // pieces.
 func (c *toolCall) parts() []map[string]any {
+	first, second := c.halves()
+	return []map[string]any{
+		{"index": 0, "id": c.id, "type": "function", "function": map[string]string{"name": c.name, "arguments": ""}},
+		{"index": 0, "function": map[string]string{"arguments": first}},
+		{"index": 0, "function": map[string]string{"arguments": second}},
+	}
+}
+
+// part returns the tokens of the call's i-th chunk: those of the name and of the first
+// half of the arguments are billed with the name.
+func (c *toolCall) part(i int) int64 {
+	return [...]int64{c.tokens / 2, 0, c.tokens - c.tokens/2}[i]
+}
+
+// halves returns the arguments in two pieces.
+func (c *toolCall) halves() (first, second string) {
 	half := len(c.arguments) / 2
 	for half < len(c.arguments) && c.arguments[half]&0xc0 == 0x80 {
 		half++ // don't split a character
 	}
-	return []map[string]any{
-		{"index": 0, "id": c.id, "type": "function", "function": map[string]string{"name": c.name, "arguments": ""}},
-		{"index": 0, "function": map[string]string{"arguments": c.arguments[:half]}},
-		{"index": 0, "function": map[string]string{"arguments": c.arguments[half:]}},
-	}
+	return c.arguments[:half], c.arguments[half:]
 }
 
 // A schema holds the parts of a JSON Schema that the model reads.
