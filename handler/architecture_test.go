@@ -18,7 +18,7 @@ var layers = []struct {
 	{"ground", []string{"azure"}},
 	{"pure core", []string{"chat", "tokens"}},
 	{"pure core", []string{"charge"}}, // what calls cost, by what chat reads and tokens counts
-	{"domain", []string{"counter", "stored", "strangers", "subscription", "telemetry", "upstream"}},
+	{"domain", []string{"counter", "ledger", "stored", "strangers", "subscription", "telemetry", "upstream"}},
 	{"edges", []string{"console", "gateway", "housekeeping", "manage"}},
 	{"settings", []string{"config"}},
 	{"checks", []string{"doctor"}},
@@ -42,9 +42,9 @@ var (
 // fences name the packages that may import an SDK, or a library as large, by its path's
 // prefix.
 var fences = map[string][]string{
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore":        {"azure", "counter/tablestore", "housekeeping/tablestore", "manage/tablestore", "stored/tablestore", "subscription/tablestore"},
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore":        {"azure", "counter/tablestore", "housekeeping/tablestore", "ledger/tablestore", "manage/tablestore", "stored/tablestore", "subscription/tablestore"},
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":    {"azure"},
-	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables": {"azure", "counter/tablestore", "housekeeping/tablestore", "manage/tablestore", "stored/tablestore", "subscription/tablestore"},
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables": {"azure", "counter/tablestore", "housekeeping/tablestore", "ledger/tablestore", "manage/tablestore", "stored/tablestore", "subscription/tablestore"},
 	"github.com/MicahParks/jwkset":                        {"manage/entra"},
 	"github.com/MicahParks/keyfunc":                       {"manage/entra"},
 	"github.com/evanphx/json-patch":                       {"manage"},

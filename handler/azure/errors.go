@@ -74,3 +74,12 @@ func Insert(ctx context.Context, client *aztables.Client, entity []byte) (azcore
 	}
 	return added.ETag, err
 }
+
+// CheckAnswered returns an error if a success isn't the service's own answer: a proxy or
+// a captive portal stores nothing.
+func CheckAnswered(answer *http.Response) error {
+	if answer != nil && FromService(answer.Header) {
+		return nil
+	}
+	return errors.New("the answer isn't Table Storage's: a proxy or portal answered in its place")
+}

@@ -6,7 +6,6 @@ package tablestore
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -45,7 +44,7 @@ func (s *Store) Load(ctx context.Context, key string) (limit.State, counter.Vers
 	if err != nil {
 		return limit.State{}, "", date, translate("read", err)
 	}
-	if err := checkAnswered(answer); err != nil {
+	if err := azure.CheckAnswered(answer); err != nil {
 		return limit.State{}, "", date, translate("read", err)
 	}
 	state, err := decode(found.Value)
@@ -63,25 +62,16 @@ func (s *Store) Swap(ctx context.Context, key string, state limit.State, version
 	if version == "" {
 		etag, err := azure.Insert(ctx, s.client, entity)
 		if err == nil {
-			err = checkAnswered(answer)
+			err = azure.CheckAnswered(answer)
 		}
 		return counter.Version(etag), dateOf(answer), translate("insert", err)
 	}
 	etag := azcore.ETag(version)
 	updated, err := s.client.UpdateEntity(ctx, entity, &aztables.UpdateEntityOptions{IfMatch: &etag, UpdateMode: aztables.UpdateModeReplace})
 	if err == nil {
-		err = checkAnswered(answer)
+		err = azure.CheckAnswered(answer)
 	}
 	return counter.Version(updated.ETag), dateOf(answer), translate("write", err)
-}
-
-// checkAnswered returns an error if a success isn't the service's own answer:
-// a proxy or a captive portal stores nothing.
-func checkAnswered(answer *http.Response) error {
-	if answer != nil && azure.FromService(answer.Header) {
-		return nil
-	}
-	return errors.New("the answer isn't Table Storage's: a proxy or portal answered in its place")
 }
 
 // dateOf returns the service's time of an answer; zero if the answer isn't

@@ -1,0 +1,106 @@
+// Package memstore keeps a ledger in memory: for tests, and for trying out a gateway
+// without storage. A Fault makes its operations fail. Start with New.
+package memstore
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+
+	"tollgate/handler/ledger"
+)
+
+// A Fault decides the outcome of an operation, "apply" or "rows": with an error the
+// operation fails, and changes are applied nevertheless if apply is true.
+type Fault func(operation string) (apply bool, err error)
+
+// Store keeps rows in memory. Make one with New.
+type Store struct {
+	mu      sync.Mutex
+	rows    map[place]ledger.Row
+	version int64
+	fault   Fault
+}
+
+type place struct{ partition, row string }
+
+var _ ledger.Store = (*Store)(nil)
+
+// New returns an empty store. fault may be nil.
+func New(fault Fault) *Store {
+	if fault == nil {
+		fault = func(string) (bool, error) { return true, nil }
+	}
+	return &Store{rows: make(map[place]ledger.Row), fault: fault}
+}
+
+// Apply implements ledger.Store.
+func (s *Store) Apply(_ context.Context, changes []ledger.Change) ([]ledger.Version, error) {
+	if err := ledger.Check(changes); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	apply, failed := s.fault("apply")
+	if failed != nil && !apply {
+		return nil, failed
+	}
+	for _, c := range changes {
+		stored, there := s.rows[place{c.Partition(), c.RowKey()}]
+		switch {
+		case c.Version == "" && there, there && stored.Version != c.Version:
+			return nil, ledger.ErrConflict
+		case c.Version != "" && !there:
+			return nil, ledger.ErrNotFound
+		}
+	}
+	versions := make([]ledger.Version, len(changes))
+	for i, c := range changes {
+		at := place{c.Partition(), c.RowKey()}
+		if c.Delete {
+			delete(s.rows, at)
+			continue
+		}
+		s.version++
+		versions[i] = ledger.Version(strconv.FormatInt(s.version, 10))
+		c.Row.Version = versions[i]
+		s.rows[at] = clone(c.Row)
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	return versions, nil
+}
+
+// Rows implements ledger.Store. It yields the rows that are there when it is called.
+func (s *Store) Rows(_ context.Context, partition, from, to string) iter.Seq2[ledger.Row, error] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.fault("rows")
+	found := make(map[string]ledger.Row)
+	for at, row := range s.rows {
+		if at.partition == partition && at.row >= from && (to == "" || at.row < to) {
+			found[at.row] = clone(row)
+		}
+	}
+	return func(yield func(ledger.Row, error) bool) {
+		if err != nil {
+			yield(ledger.Row{}, err)
+			return
+		}
+		for _, key := range slices.Sorted(maps.Keys(found)) {
+			if !yield(found[key], nil) {
+				return
+			}
+		}
+	}
+}
+
+// clone returns a row that shares no map with another.
+func clone(row ledger.Row) ledger.Row {
+	row.RefusedBy, row.Taken = maps.Clone(row.RefusedBy), maps.Clone(row.Taken)
+	return row
+}

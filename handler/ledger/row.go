@@ -1,0 +1,117 @@
+package ledger
+
+import (
+	"net/url"
+	"strings"
+	"time"
+)
+
+// A Span is the length of time that a row's totals are of.
+type Span string
+
+// The spans of rows. A span begins at a whole minute, hour or day of UTC.
+const (
+	Minute Span = "minute"
+	Hour   Span = "hour"
+	Day    Span = "day"
+)
+
+// Length returns the span's time.
+func (s Span) Length() time.Duration {
+	switch s {
+	case Minute:
+		return time.Minute
+	case Hour:
+		return time.Hour
+	}
+	return 24 * time.Hour
+}
+
+// A Key tells what a row's totals are of.
+type Key struct {
+	// Subscription is a subscription's id, or empty in a headline row, which is of all
+	// subscriptions.
+	Subscription string
+	// Model is the model's name as the operators configured it, empty for calls that
+	// named no such model, or MergedModels.
+	Model string
+	// Span is the time that the totals are of.
+	Span Span
+	// Start is when the span begins, in minutes since 1970.
+	Start int64
+}
+
+// MergedModels is the name of the row that holds the totals of several models, after an
+// outage that left no room for a row each. No model may have it.
+const MergedModels = "(merged models)"
+
+// Time returns when the key's span begins.
+func (k Key) Time() time.Time { return time.Unix(k.Start*60, 0).UTC() }
+
+// Partition returns where the key's rows stand: with the subscription's others, or with
+// those that are read across subscriptions.
+func (k Key) Partition() string {
+	if k.Subscription == "" || k.Span == Day {
+		return AcrossPartition(k.Time())
+	}
+	return Partition(k.Subscription)
+}
+
+// Partition returns the partition of a subscription's minutes and hours.
+func Partition(subscription string) string { return escape(subscription) }
+
+// AcrossPartition returns the partition of a UTC day's headline rows and days. No
+// subscription has it: an escaped name has no separator.
+func AcrossPartition(day time.Time) string {
+	return "all" + separator + day.UTC().Format(time.DateOnly)
+}
+
+// Sum is the process of rows that roll-up writes. It sorts after all others, whose ids
+// have capital letters and digits, so that a reader who finds a process's row gone finds
+// the sum that took it further on in the same list.
+const Sum = "sum"
+
+// A Row holds the totals of a key, as one process counted them or, if Process is Sum, of
+// several processes.
+type Row struct {
+	Key
+	// Process is the id of the process that writes the row, or Sum.
+	Process string
+	// Revision counts the row's contents: each write with another content has the next
+	// one, the first has 1.
+	Revision int64
+	Totals
+	// Taken has, in a sum, the processes whose rows it took and the last revision taken of
+	// each, as long as they might ask.
+	Taken map[string]int64
+	// Version is the store's mark of the stored row, empty if it is not stored.
+	Version Version
+}
+
+// RowKey returns the row's key in its partition: the span's first letter and start, the
+// subscription in a day, the model and the process. Rows sort by time.
+func (r Row) RowKey() string {
+	parts := []string{From(r.Span, r.Time()), escape(r.Model), escape(r.Process)}
+	if r.Span == Day {
+		parts = []string{parts[0], escape(r.Subscription), parts[1], parts[2]}
+	}
+	return strings.Join(parts, separator)
+}
+
+// From returns the least row key of the rows of a span that begin at or after a time.
+func From(span Span, at time.Time) string {
+	if up := at.UTC().Truncate(time.Minute); up.Before(at) {
+		at = up.Add(time.Minute)
+	}
+	return string(span[0]) + at.UTC().Format("2006-01-02T15:04")
+}
+
+// separator stands between the parts of a key. No escaped part has it.
+const separator = "|"
+
+// escape returns a text that Table Storage accepts in a key, with no separator in it:
+// percent-encoded, with '!' instead of '%', which the service would decode. Source:
+// https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model#characters-disallowed-in-key-fields
+func escape(text string) string {
+	return strings.NewReplacer("+", "!20", "%", "!").Replace(url.QueryEscape(text)) // which escapes '!' too
+}

@@ -1,0 +1,134 @@
+// Package tablestore keeps the ledger in Azure Table Storage. Start with New; entity.go
+// has the layout of a row, transaction.go writes several.
+package tablestore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"tollgate/handler/azure"
+	"tollgate/handler/ledger"
+)
+
+// DefaultTable is the name of the ledger's table in a deployment.
+const DefaultTable = "usage"
+
+// Store keeps rows in a table. Make one with New.
+type Store struct{ client *aztables.Client }
+
+var _ ledger.Store = (*Store)(nil)
+
+// New returns a store in an account's table. The client must not retry by itself. New
+// makes no call; the first write creates a missing table.
+func New(service *aztables.ServiceClient, table string) *Store {
+	return &Store{service.NewClient(table)}
+}
+
+// Apply implements ledger.Store.
+func (s *Store) Apply(ctx context.Context, changes []ledger.Change) ([]ledger.Version, error) {
+	if err := ledger.Check(changes); err != nil {
+		return nil, err
+	}
+	versions, err := s.submit(ctx, changes)
+	if azure.HasCode(err, aztables.TableNotFound) {
+		if _, err := s.client.CreateTable(ctx, nil); err != nil && !azure.HasCode(err, aztables.TableAlreadyExists) {
+			return nil, translate("create the table", err)
+		}
+		versions, err = s.submit(ctx, changes)
+	}
+	if err != nil {
+		return nil, translate("write usage rows", err)
+	}
+	return versions, nil
+}
+
+// submit makes one change, or several in a transaction.
+func (s *Store) submit(ctx context.Context, changes []ledger.Change) ([]ledger.Version, error) {
+	if len(changes) > 1 {
+		return s.submitAll(ctx, changes)
+	}
+	var answer *http.Response
+	etag, err := s.change(policy.WithCaptureResponse(ctx, &answer), changes[0])
+	if err == nil {
+		err = azure.CheckAnswered(answer)
+	}
+	return []ledger.Version{ledger.Version(etag)}, err
+}
+
+func (s *Store) change(ctx context.Context, c ledger.Change) (azcore.ETag, error) {
+	etag := azcore.ETag(c.Version)
+	if c.Delete {
+		_, err := s.client.DeleteEntity(ctx, c.Partition(), c.RowKey(), &aztables.DeleteEntityOptions{IfMatch: &etag})
+		return "", err
+	}
+	entity, err := encode(c.Row)
+	if err != nil {
+		return "", err
+	}
+	if c.Version == "" {
+		added, err := s.client.AddEntity(ctx, entity, nil)
+		return added.ETag, err
+	}
+	updated, err := s.client.UpdateEntity(ctx, entity, &aztables.UpdateEntityOptions{IfMatch: &etag, UpdateMode: aztables.UpdateModeReplace})
+	return updated.ETag, err
+}
+
+// Rows implements ledger.Store.
+func (s *Store) Rows(ctx context.Context, partition, from, to string) iter.Seq2[ledger.Row, error] {
+	filter := filterOf(partition, from, to)
+	options := &aztables.ListEntitiesOptions{Filter: &filter}
+	return func(yield func(ledger.Row, error) bool) {
+		for more := true; more; {
+			page, err := azure.Page(ctx, s.client, options, pagePauses)
+			if azure.HasCode(err, aztables.TableNotFound) {
+				return
+			}
+			if err != nil {
+				yield(ledger.Row{}, translate("list usage rows", err))
+				return
+			}
+			for _, entity := range page.Entities {
+				if !yield(decode(entity)) {
+					return
+				}
+			}
+			options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
+			more = options.NextPartitionKey != nil && *options.NextPartitionKey != ""
+		}
+	}
+}
+
+// filterOf returns a range of rows as an OData filter. No part of it needs escaping.
+func filterOf(partition, from, to string) string {
+	all := []string{fmt.Sprintf("PartitionKey eq '%s'", partition)}
+	if from != "" {
+		all = append(all, fmt.Sprintf("RowKey ge '%s'", from))
+	}
+	if to != "" {
+		all = append(all, fmt.Sprintf("RowKey lt '%s'", to))
+	}
+	return strings.Join(all, " and ")
+}
+
+// pagePauses are the pauses before a page that the service could not deliver is requested
+// again: a long list should not fail because of one busy moment.
+var pagePauses = []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond}
+
+// translate maps an error to those of ledger.Store.
+func translate(doing string, err error) error {
+	switch {
+	case azure.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound):
+		return ledger.ErrNotFound
+	case azure.HasCode(err, aztables.UpdateConditionNotSatisfied, aztables.EntityAlreadyExists):
+		return ledger.ErrConflict
+	}
+	return azure.Explain(doing, err)
+}

@@ -1,0 +1,74 @@
+package ledger
+
+import (
+	"maps"
+	"slices"
+)
+
+// Totals count what happened. Tokens are as settled: told by the model's endpoint, else
+// counted or bounded by Tollgate.
+type Totals struct {
+	// Calls is the number of calls that were admitted and have ended.
+	Calls int64
+	// Failed is the number of these that ended with an error: the endpoint's, the
+	// gateway's, or because the caller left.
+	Failed int64
+	// UnknownUsage is the number of these whose tokens no endpoint told.
+	UnknownUsage int64
+	// Shadowed is the number of these that a limit in shadow mode would have refused.
+	Shadowed int64
+	// Refused is the number of calls that limits refused. They are not in Calls.
+	Refused int64
+	// RefusedBy is the number of calls that each limit refused, by the limit's name, for
+	// at most MaxLimits names. A call that several limits refused counts for each.
+	RefusedBy map[string]int64
+
+	// PromptTokens include CachedTokens, which the endpoint read from its cache, and
+	// CacheWriteTokens, which it wrote to its cache.
+	PromptTokens, CachedTokens, CacheWriteTokens int64
+	// CompletionTokens include ReasoningTokens.
+	CompletionTokens, ReasoningTokens int64
+}
+
+// MaxLimits is the most names that RefusedBy has: more than a call has limits.
+// OtherLimits is the name, which no limit has, that counts for all further ones.
+const (
+	MaxLimits   = 32
+	OtherLimits = "(other limits)"
+)
+
+// Add adds u to t. It changes no map that others may have.
+func (t *Totals) Add(u Totals) {
+	t.Calls += u.Calls
+	t.Failed += u.Failed
+	t.UnknownUsage += u.UnknownUsage
+	t.Shadowed += u.Shadowed
+	t.Refused += u.Refused
+	t.PromptTokens += u.PromptTokens
+	t.CachedTokens += u.CachedTokens
+	t.CacheWriteTokens += u.CacheWriteTokens
+	t.CompletionTokens += u.CompletionTokens
+	t.ReasoningTokens += u.ReasoningTokens
+	if len(u.RefusedBy) == 0 {
+		return
+	}
+	sum := make(map[string]int64, len(t.RefusedBy)+len(u.RefusedBy))
+	maps.Copy(sum, t.RefusedBy)
+	for _, name := range slices.Sorted(maps.Keys(u.RefusedBy)) {
+		if _, there := sum[name]; !there && len(sum) >= MaxLimits-1 {
+			sum[OtherLimits] += u.RefusedBy[name]
+			continue
+		}
+		sum[name] += u.RefusedBy[name]
+	}
+	t.RefusedBy = sum
+}
+
+// Tokens returns the prompt and completion tokens.
+func (t Totals) Tokens() int64 { return t.PromptTokens + t.CompletionTokens }
+
+// Empty reports whether nothing was counted.
+func (t Totals) Empty() bool {
+	return t.Calls == 0 && t.Failed == 0 && t.UnknownUsage == 0 && t.Shadowed == 0 && t.Refused == 0 && len(t.RefusedBy) == 0 &&
+		t.PromptTokens == 0 && t.CachedTokens == 0 && t.CacheWriteTokens == 0 && t.CompletionTokens == 0 && t.ReasoningTokens == 0
+}
