@@ -1,7 +1,7 @@
 package ledger
 
 import (
-	"net/url"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -109,9 +109,24 @@ func From(span Span, at time.Time) string {
 // separator stands between the parts of a key. No escaped part has it.
 const separator = "|"
 
-// escape returns a text that Table Storage accepts in a key, with no separator in it:
-// percent-encoded, with '!' instead of '%', which the service would decode. Source:
+// escape returns a text that Table Storage accepts in a key, with no separator in it: all
+// but letters, digits and a few marks in hex after '!'. Source:
 // https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model#characters-disallowed-in-key-fields
 func escape(text string) string {
-	return strings.NewReplacer("+", "!20", "%", "!").Replace(url.QueryEscape(text)) // which escapes '!' too
+	if strings.IndexFunc(text, isSpecial) < 0 {
+		return text
+	}
+	var escaped strings.Builder
+	for i := range len(text) {
+		if c := text[i]; isSpecial(rune(c)) {
+			fmt.Fprintf(&escaped, "!%02X", c)
+		} else {
+			escaped.WriteByte(c)
+		}
+	}
+	return escaped.String()
+}
+
+func isSpecial(c rune) bool {
+	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.')
 }

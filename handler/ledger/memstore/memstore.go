@@ -20,12 +20,10 @@ type Fault func(operation string) (apply bool, err error)
 // Store keeps rows in memory. Make one with New.
 type Store struct {
 	mu      sync.Mutex
-	rows    map[place]ledger.Row
+	rows    map[string]map[string]ledger.Row // by partition and row key
 	version int64
 	fault   Fault
 }
-
-type place struct{ partition, row string }
 
 var _ ledger.Store = (*Store)(nil)
 
@@ -34,7 +32,7 @@ func New(fault Fault) *Store {
 	if fault == nil {
 		fault = func(string) (bool, error) { return true, nil }
 	}
-	return &Store{rows: make(map[place]ledger.Row), fault: fault}
+	return &Store{rows: make(map[string]map[string]ledger.Row), fault: fault}
 }
 
 // Apply implements ledger.Store.
@@ -48,8 +46,9 @@ func (s *Store) Apply(_ context.Context, changes []ledger.Change) ([]ledger.Vers
 	if failed != nil && !apply {
 		return nil, failed
 	}
+	partition := changes[0].Partition()
 	for _, c := range changes {
-		stored, there := s.rows[place{c.Partition(), c.RowKey()}]
+		stored, there := s.rows[partition][c.RowKey()]
 		switch {
 		case c.Version == "" && there, there && stored.Version != c.Version:
 			return nil, ledger.ErrConflict
@@ -57,17 +56,19 @@ func (s *Store) Apply(_ context.Context, changes []ledger.Change) ([]ledger.Vers
 			return nil, ledger.ErrNotFound
 		}
 	}
+	if s.rows[partition] == nil {
+		s.rows[partition] = make(map[string]ledger.Row)
+	}
 	versions := make([]ledger.Version, len(changes))
 	for i, c := range changes {
-		at := place{c.Partition(), c.RowKey()}
 		if c.Delete {
-			delete(s.rows, at)
+			delete(s.rows[partition], c.RowKey())
 			continue
 		}
 		s.version++
 		versions[i] = ledger.Version(strconv.FormatInt(s.version, 10))
 		c.Row.Version = versions[i]
-		s.rows[at] = clone(c.Row)
+		s.rows[partition][c.RowKey()] = clone(c.Row)
 	}
 	if failed != nil {
 		return nil, failed
@@ -80,19 +81,24 @@ func (s *Store) Rows(_ context.Context, partition, from, to string) iter.Seq2[le
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, err := s.fault("rows")
-	found := make(map[string]ledger.Row)
-	for at, row := range s.rows {
-		if at.partition == partition && at.row >= from && (to == "" || at.row < to) {
-			found[at.row] = clone(row)
+	var found []string
+	for key := range s.rows[partition] {
+		if key >= from && (to == "" || key < to) {
+			found = append(found, key)
 		}
+	}
+	slices.Sort(found)
+	rows := make([]ledger.Row, len(found))
+	for i, key := range found {
+		rows[i] = clone(s.rows[partition][key])
 	}
 	return func(yield func(ledger.Row, error) bool) {
 		if err != nil {
 			yield(ledger.Row{}, err)
 			return
 		}
-		for _, key := range slices.Sorted(maps.Keys(found)) {
-			if !yield(found[key], nil) {
+		for _, row := range rows {
+			if !yield(row, nil) {
 				return
 			}
 		}

@@ -1,0 +1,353 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/ledger"
+	"tollgate/handler/ledger/memstore"
+)
+
+// A schedule is one random run in virtual time: processes that count calls, some of which
+// are restarted or killed, over a network that loses and delays requests and answers, an
+// outage, and a housekeeper who rolls up what is an hour old. Each process counts in a
+// column of its own, so that the ledger tells whose counts are missing.
+type schedule struct {
+	store   *memstore.Store
+	seed    uint64
+	calm    bool          // no faults but kills
+	outage  time.Time     // begins
+	lasts   time.Duration // the outage
+	mu      sync.Mutex
+	dice    *rand.Rand
+	running sync.WaitGroup // requests on their way
+	faults  faults
+}
+
+// faults counts what a schedule did.
+type faults struct{ lost, late, down, taken, killed, restarted int }
+
+func (f *faults) add(g faults) {
+	f.lost += g.lost
+	f.late += g.late
+	f.down += g.down
+	f.taken += g.taken
+	f.killed += g.killed
+	f.restarted += g.restarted
+}
+
+func (s *schedule) upTo(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dice.IntN(n)
+}
+
+func (s *schedule) isDown() bool {
+	since := time.Since(s.outage)
+	return since >= 0 && since < s.lasts
+}
+
+// note counts a fault.
+func (s *schedule) note(count *int) {
+	s.mu.Lock()
+	*count++
+	s.mu.Unlock()
+}
+
+// mostLate is the longest that a request is on its way: a row may be taken 10 minutes
+// after the last one was sent.
+const mostLate = 9 * time.Minute
+
+// A wire is one process's way to the store.
+type wire struct {
+	*schedule
+	cut func() bool // the process is dead: it sends nothing more
+}
+
+var errLost = errors.New("the answer is lost")
+
+// Apply implements ledger.Store.
+func (w *wire) Apply(ctx context.Context, changes []ledger.Change) ([]ledger.Version, error) {
+	if w.cut() {
+		return nil, errLost
+	}
+	time.Sleep(time.Duration(w.upTo(400)) * time.Millisecond)
+	fate := w.upTo(100)
+	switch {
+	case w.isDown() && fate < 90:
+		w.note(&w.faults.down)
+		return nil, errLost
+	case w.isDown(), !w.calm && fate < 10:
+		w.note(&w.faults.late)
+		w.running.Go(func() {
+			time.Sleep(time.Duration(w.upTo(int(mostLate))))
+			_, _ = w.store.Apply(context.Background(), changes)
+		})
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case !w.calm && fate < 20:
+		w.note(&w.faults.lost)
+		_, _ = w.store.Apply(ctx, changes)
+		return nil, errLost
+	}
+	return w.store.Apply(ctx, changes)
+}
+
+// Rows implements ledger.Store.
+func (w *wire) Rows(ctx context.Context, partition, from, to string) iter.Seq2[ledger.Row, error] {
+	if w.cut() || w.isDown() || !w.calm && w.upTo(10) == 0 {
+		return func(yield func(ledger.Row, error) bool) { yield(ledger.Row{}, errLost) }
+	}
+	return w.store.Rows(ctx, partition, from, to)
+}
+
+var (
+	teams  = []string{"team-a", "team-b", "team-c"}
+	models = []string{"DeepSeek-R1", "gpt-4o"}
+)
+
+// A process counts calls in one column: the nth.
+type process struct {
+	*schedule
+	nth      int
+	recorder *ledger.Recorder
+	mu       sync.Mutex
+	dead     bool
+	counted  int64 // in all
+	early    int64 // of these, more than 10 s before the process was killed
+	lost     int64 // of these, what it says that it could not write
+}
+
+func (s *schedule) process(nth int) *process {
+	p := &process{schedule: s, nth: nth}
+	p.start()
+	return p
+}
+
+// start makes a new recorder, as a new process does.
+func (p *process) start() {
+	p.recorder = ledger.NewRecorder(ledger.Config{Store: &wire{schedule: p.schedule, cut: p.isDead}, Log: slog.New(slog.DiscardHandler)})
+}
+
+func (p *process) isDead() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dead
+}
+
+// column returns the totals of n tokens in the process's column.
+func (p *process) column(n int64) (t ledger.Totals) {
+	*columnOf(&t, p.nth) = n
+	t.Calls = 1
+	return t
+}
+
+func columnOf(t *ledger.Totals, nth int) *int64 {
+	return []*int64{&t.PromptTokens, &t.CompletionTokens}[nth]
+}
+
+// pauses between calls.
+var pauses = []time.Duration{0, time.Second, 5 * time.Second, 20 * time.Second, time.Minute, 10 * time.Minute}
+
+// work makes calls, and restarts now and then.
+func (p *process) work(calls int) {
+	for range calls {
+		n := int64(1 + p.upTo(1000))
+		p.recorder.Record(teams[p.upTo(len(teams))], models[p.upTo(len(models))], p.column(n))
+		p.counted += n
+		time.Sleep(pauses[p.upTo(len(pauses))])
+		if !p.calm && p.upTo(30) == 0 {
+			p.note(&p.faults.restarted)
+			p.stop(10 * time.Second)
+			p.start()
+		}
+	}
+}
+
+// stop closes the recorder within a time, and notes what it says is lost.
+func (p *process) stop(within time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	if p.recorder.Close(ctx) != nil {
+		p.lost += p.recorder.Stats().DroppedTokens
+	}
+}
+
+// rollUp takes rows that are old enough in sums, each step one transaction, some of whose
+// answers are lost.
+func (s *schedule) rollUp(ctx context.Context) {
+	for _, partition := range []string{ledger.Partition(teams[0]), ledger.Partition(teams[1]), ledger.Partition(teams[2]), ledger.AcrossPartition(time.Now())} {
+		until := ledger.From(ledger.Minute, time.Now().Add(-ledger.RollUpAfter-time.Minute))
+		rows := make(map[ledger.Key][]ledger.Row)
+		for row, err := range s.store.Rows(ctx, partition, "m", until) {
+			if err != nil {
+				panic(err)
+			}
+			rows[row.Key] = append(rows[row.Key], row)
+		}
+		for _, same := range rows {
+			s.take(ctx, same)
+		}
+	}
+}
+
+// take replaces rows of one key by their sum.
+func (s *schedule) take(ctx context.Context, rows []ledger.Row) {
+	sum := ledger.Row{Key: rows[0].Key, Process: ledger.Sum, Taken: map[string]int64{}}
+	var changes []ledger.Change
+	for _, row := range rows {
+		sum.Add(row.Totals)
+		if row.Process == ledger.Sum {
+			sum.Version, sum.Revision = row.Version, row.Revision
+			for process, revision := range row.Taken {
+				sum.Taken[process] = revision
+			}
+			continue
+		}
+		sum.Taken[row.Process] = row.Revision
+		changes = append(changes, ledger.Change{Row: row, Delete: true})
+	}
+	if len(changes) == 0 {
+		return
+	}
+	s.note(&s.faults.taken)
+	sum.Revision++
+	_, _ = s.store.Apply(ctx, append(changes, ledger.Change{Row: sum})) // a conflict leaves it for the next time
+}
+
+// housekeep rolls up every few minutes until ctx is done.
+func (s *schedule) housekeep(ctx context.Context) {
+	for ctx.Err() == nil {
+		s.rollUp(context.Background())
+		select {
+		case <-time.After(time.Duration(1+s.upTo(40)) * time.Minute):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// sums returns what the ledger has of each process: in the rows of subscriptions, in
+// headline rows and in days.
+func (s *schedule) sums(t *testing.T) (minutes, headlines, days ledger.Totals) {
+	partitions := []string{ledger.AcrossPartition(time.Now()), ledger.AcrossPartition(time.Now().Add(-24 * time.Hour))}
+	for _, team := range teams {
+		partitions = append(partitions, ledger.Partition(team))
+	}
+	for _, partition := range partitions {
+		for row, err := range s.store.Rows(t.Context(), partition, "", "") {
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case row.Span == ledger.Day:
+				days.Add(row.Totals)
+			case row.Subscription == "":
+				headlines.Add(row.Totals)
+			default:
+				minutes.Add(row.Totals)
+			}
+		}
+	}
+	return minutes, headlines, days
+}
+
+// run runs a schedule to its end and checks the sums.
+func (s *schedule) run(t *testing.T) {
+	s.outage = time.Now().Add(time.Duration(s.upTo(int(90 * time.Minute))))
+	if !s.calm {
+		s.lasts = []time.Duration{0, 30 * time.Second, 10 * time.Minute, time.Hour, 75 * time.Minute}[s.upTo(5)]
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() { s.housekeep(ctx) })
+	processes := []*process{s.process(0), s.process(1)}
+	var calls sync.WaitGroup
+	for _, p := range processes {
+		calls.Go(func() { p.work(5 + s.upTo(20)) })
+	}
+	calls.Wait()
+	time.Sleep(s.lasts + 2*time.Hour) // what is in doubt becomes sure
+	for _, p := range processes {
+		p.stop(10 * time.Minute)
+	}
+	stop()
+	all.Wait()
+	s.running.Wait()
+	minutes, headlines, days := s.sums(t)
+	for _, p := range processes {
+		for name, sum := range map[string]ledger.Totals{"the rows of subscriptions": minutes, "headline rows": headlines, "days": days} {
+			got := *columnOf(&sum, p.nth)
+			if got > p.counted || got < p.counted-p.lost {
+				t.Errorf("seed %d, process %d: got %d tokens in %s, want the %d that it counted, less up to %d that it said were lost", s.seed, p.nth, got, name, p.counted, p.lost)
+			}
+		}
+	}
+}
+
+func newSchedule(seed uint64) *schedule {
+	return &schedule{store: memstore.New(nil), seed: seed, dice: rand.New(rand.NewPCG(seed, 18))}
+}
+
+// TestTheLedgerHasWhatProcessesCountedWhateverBreaks: answers are lost, requests come
+// late, processes restart, the store is down for an hour, and rows are rolled up
+// meanwhile. No count is missing or doubled but what a process said it could not write
+// when it stopped.
+func TestTheLedgerHasWhatProcessesCountedWhateverBreaks(t *testing.T) {
+	t.Parallel()
+	var total faults
+	for seed := range uint64(schedules) {
+		s := newSchedule(seed)
+		synctest.Test(t, s.run)
+		total.add(s.faults)
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d schedules: %s", schedules, fmt.Sprintf("%+v", total))
+	if total.lost == 0 || total.late == 0 || total.down == 0 || total.taken == 0 || total.restarted == 0 {
+		t.Errorf("got the faults %+v, want some of each kind: the schedules are not as faulty as they should be", total)
+	}
+}
+
+// TestAKilledProcessLosesItsLastTenSecondsAtMost kills processes at random times.
+func TestAKilledProcessLosesItsLastTenSecondsAtMost(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(schedules / 10) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSchedule(seed)
+			s.calm = true
+			p := s.process(0)
+			end := time.Now().Add(time.Duration(s.upTo(int(5 * time.Minute))))
+			for time.Now().Before(end) {
+				n := int64(1 + s.upTo(1000))
+				p.recorder.Record(teams[s.upTo(len(teams))], models[s.upTo(len(models))], p.column(n))
+				p.counted += n
+				if time.Until(end) >= 10*time.Second {
+					p.early += n
+				}
+				time.Sleep(min(time.Until(end), time.Duration(s.upTo(int(8*time.Second)))))
+			}
+			p.mu.Lock()
+			p.dead = true
+			p.mu.Unlock()
+			time.Sleep(time.Minute)
+			p.stop(time.Second)
+			minutes, headlines, _ := s.sums(t)
+			for name, sum := range map[string]ledger.Totals{"the rows of subscriptions": minutes, "headline rows": headlines} {
+				if got := *columnOf(&sum, 0); got < p.early || got > p.counted {
+					t.Errorf("seed %d: got %d tokens in %s, want between %d, counted until 10 s before the kill, and %d, counted in all", seed, got, name, p.early, p.counted)
+				}
+			}
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}

@@ -1,0 +1,412 @@
+package ledger
+
+import (
+	"cmp"
+	"container/heap"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// Delays between a count and the write of it.
+const (
+	// flushAfter leaves a second for the write itself, of the 10 s of usage that a
+	// process which is killed may lose.
+	flushAfter = 9 * time.Second
+	// flushDayAfter is for days, which housekeeping derives from minutes in the end.
+	flushDayAfter = 5*time.Minute - 10*time.Second
+)
+
+// Pauses after failed operations of a partition double up to maxPause.
+const (
+	minPause = time.Second
+	maxPause = 30 * time.Second
+	// closingPause replaces them when the process stops.
+	closingPause = 200 * time.Millisecond
+)
+
+// A tally is what one process has counted, and what it knows of its stored rows. It says
+// which operation is next and learns from each one's outcome; it does none itself. Times
+// are the service's.
+type tally struct {
+	process    string
+	minute     int64 // the running one; never goes back
+	partitions map[string]*partition
+	queue      queue // the partitions without an operation under way
+	entries    int   // in all partitions
+	most       int   // of them
+	merged     int64 // the minute in which models were merged last
+	closing    bool
+}
+
+// A partition holds the entries that stand together, and share operations.
+type partition struct {
+	name     string
+	entries  map[Key]*entry
+	due      time.Time // of the next operation
+	busy     bool      // one is under way
+	failures int       // in succession
+	retryAt  time.Time
+	index    int // in the queue
+}
+
+func newTally(process string, maxEntries int) *tally {
+	return &tally{process: process, partitions: make(map[string]*partition), most: maxEntries}
+}
+
+// advance moves the running minute on.
+func (t *tally) advance(now time.Time) { t.minute = max(t.minute, limit.Minute(now)) }
+
+// keys returns the rows that a call of the running minute counts in: its subscription's
+// minute, all subscriptions' minute, and its subscription's day.
+func (t *tally) keys(subscription, model string) [3]Key {
+	return [3]Key{
+		{Subscription: subscription, Model: model, Span: Minute, Start: t.minute},
+		{Model: model, Span: Minute, Start: t.minute},
+		{Subscription: subscription, Model: model, Span: Day, Start: dayOf(t.minute)},
+	}
+}
+
+// dayOf returns the first minute of a minute's UTC day.
+func dayOf(minute int64) int64 { return minute - minute%(24*60) }
+
+// count counts what happened now. It reports whether there was room for it.
+func (t *tally) count(subscription, model string, happened Totals, now time.Time) bool {
+	t.advance(now)
+	keys := t.keys(subscription, model)
+	if !t.hasRoom(keys[:]) {
+		t.mergeModels()
+		if !t.hasRoom(keys[:]) {
+			keys = t.keys(subscription, MergedModels)
+		}
+		if !t.hasRoom(keys[:]) {
+			return false
+		}
+	}
+	for _, key := range keys {
+		t.add(key, happened, now)
+	}
+	return true
+}
+
+// add counts in a row, which is made if it isn't there.
+func (t *tally) add(key Key, happened Totals, now time.Time) {
+	p, e := t.entry(key)
+	e.count(happened, now)
+	t.schedule(p, t.dueOf(p, e, now))
+}
+
+// entry returns the entry of a key, made if it isn't there.
+func (t *tally) entry(key Key) (*partition, *entry) {
+	name := key.Partition()
+	p := t.partitions[name]
+	if p == nil {
+		p = &partition{name: name, entries: make(map[Key]*entry), index: -1}
+		t.partitions[name] = p
+	}
+	e := p.entries[key]
+	if e == nil {
+		e = newEntry(key, t.process)
+		p.entries[key] = e
+		t.entries++
+	}
+	return p, e
+}
+
+// drop forgets an entry.
+func (t *tally) drop(p *partition, e *entry) {
+	delete(p.entries, e.key)
+	t.entries--
+}
+
+// An operation reads or writes the rows of some entries of a partition.
+type operation struct {
+	partition *partition
+	entries   []*entry
+	changes   []Change // nil: it reads
+	begun     time.Time
+}
+
+// next returns the operation to do now, or when the next one will be due; zero for never.
+func (t *tally) next(now time.Time) (*operation, time.Time) {
+	t.advance(now)
+	for len(t.queue) > 0 && !t.queue[0].due.After(now) {
+		p := heap.Pop(&t.queue).(*partition)
+		p.busy = true
+		t.leaveBehind(p, now)
+		if found := t.operation(p, now); found != nil {
+			return found, time.Time{}
+		}
+		t.finish(p, now)
+	}
+	if len(t.queue) == 0 {
+		return nil, time.Time{}
+	}
+	return nil, t.queue[0].due
+}
+
+// leaveBehind forgets entries whose span is over and that are stored. What was not sent
+// while the row could be written counts in the running minute.
+func (t *tally) leaveBehind(p *partition, now time.Time) {
+	for _, e := range p.entries {
+		switch {
+		case e.clean() && !e.end().After(now):
+			t.drop(p, e)
+		case !e.sending && !e.mayWrite(now):
+			t.carryOver(p, e, now)
+		case e.sending && !e.mayWrite(now):
+			e.doubtful = true // to be read when it is sure
+		}
+	}
+}
+
+// carryOver counts what an entry has not surely written in the running minute, and
+// forgets the entry. A day has nothing to carry over: housekeeping derives it from its
+// minutes.
+func (t *tally) carryOver(p *partition, e *entry, now time.Time) {
+	t.drop(p, e)
+	left := e.unwritten()
+	if e.key.Span == Day || left.Empty() {
+		return
+	}
+	keys := t.keys(e.key.Subscription, e.key.Model)
+	t.add(keys[0], left, now)
+	if e.key.Subscription != "" && dayOf(e.key.Start) != keys[2].Start { // that day ends without it
+		t.add(keys[2], left, now)
+	}
+}
+
+// operation returns what is to be done in a partition: first to read what is in doubt,
+// then to write what is due and, in the same transaction, what would be due later.
+func (t *tally) operation(p *partition, now time.Time) *operation {
+	var doubtful, due, later []*entry
+	for _, e := range p.entries {
+		switch {
+		case e.doubtful && (e.mayWrite(now) || e.isSure(now)):
+			doubtful = append(doubtful, e)
+		case e.doubtful || e.clean():
+		case t.dueOf(p, e, now).After(now):
+			later = append(later, e)
+		default:
+			due = append(due, e)
+		}
+	}
+	found := &operation{partition: p, entries: last(doubtful, MaxChanges), begun: now}
+	if len(doubtful) == 0 && len(due) > 0 {
+		found.entries = last(due, MaxChanges)
+		found.entries = append(found.entries, last(later, MaxChanges-len(found.entries))...)
+		for _, e := range found.entries {
+			found.changes = append(found.changes, Change{Row: e.send(t.process)})
+		}
+	}
+	if len(found.entries) == 0 {
+		return nil
+	}
+	return found
+}
+
+// last returns up to n entries, those with the last row keys: minutes before days, and in
+// so short a range that a reader needs few other rows.
+func last(entries []*entry, n int) []*entry {
+	if len(entries) > n {
+		slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(b.rowKey, a.rowKey) })
+		entries = entries[:n]
+	}
+	return entries
+}
+
+// ranges returns the ranges of row keys to read, one for each span: those of the entries'
+// own rows, and of the sums that may have taken them.
+func (o *operation) ranges() [][2]string {
+	bySpan := make(map[Span][2]string)
+	for _, e := range o.entries {
+		r, there := bySpan[e.key.Span]
+		if !there || e.rowKey < r[0] {
+			r[0] = e.rowKey
+		}
+		r[1] = max(r[1], e.sumKey+separator) // the least key after the sum's
+		bySpan[e.key.Span] = r
+	}
+	var ranges [][2]string
+	for _, span := range []Span{Minute, Day} {
+		if r, there := bySpan[span]; there {
+			ranges = append(ranges, r)
+		}
+	}
+	return ranges
+}
+
+// written learns the versions of the rows that an operation wrote.
+func (t *tally) written(o *operation, versions []Version, now time.Time) {
+	for i, e := range o.entries {
+		e.confirm(versions[i])
+	}
+	t.ended(o, nil, now)
+}
+
+// loaded learns the rows that an operation read.
+func (t *tally) loaded(o *operation, rows []Row, now time.Time) {
+	byKey := make(map[string]*Row, len(rows))
+	for i := range rows {
+		byKey[rows[i].RowKey()] = &rows[i]
+	}
+	for _, e := range o.entries {
+		row, sum := byKey[e.rowKey], byKey[e.sumKey]
+		if e.key.Span == Day && row == nil && sum != nil { // the day is closed, with all that its minutes have
+			t.drop(o.partition, e)
+			continue
+		}
+		var taken int64
+		if sum != nil {
+			taken = sum.Taken[t.process]
+		}
+		e.resolve(row, taken)
+		if e.sending && e.isSure(o.begun) {
+			t.carryOver(o.partition, e, now)
+		}
+	}
+	o.partition.retryAt = now
+	t.finish(o.partition, now)
+}
+
+// failed learns that an operation failed. Unless the service refused it, a write may have
+// been applied, or yet be.
+func (t *tally) failed(o *operation, err error, now time.Time) {
+	if o.changes != nil {
+		for _, e := range o.entries {
+			e.doubtful = true
+		}
+	}
+	t.ended(o, err, now)
+}
+
+// ended notes an operation's success or failure, which determines the pause before the
+// partition's next one.
+func (t *tally) ended(o *operation, err error, now time.Time) {
+	p := o.partition
+	switch {
+	case err == nil:
+		p.failures, p.retryAt = 0, time.Time{}
+	case p.failures == 0 && (errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound)):
+		p.failures, p.retryAt = 1, now
+	default:
+		p.retryAt = now.Add(min(minPause<<min(p.failures, 10), maxPause))
+		p.failures++
+		if t.closing {
+			p.retryAt = now.Add(closingPause)
+		}
+	}
+	t.finish(p, now)
+}
+
+// finish makes a partition wait for its next operation.
+func (t *tally) finish(p *partition, now time.Time) {
+	p.busy = false
+	t.reschedule(p, now)
+}
+
+// reschedule finds out when a partition's next operation is due. It forgets a partition
+// without entries.
+func (t *tally) reschedule(p *partition, now time.Time) {
+	if len(p.entries) == 0 {
+		delete(t.partitions, p.name)
+		return
+	}
+	p.due = now.Add(24 * time.Hour)
+	for _, e := range p.entries {
+		if at := t.dueOf(p, e, now); at.Before(p.due) {
+			p.due = at
+		}
+	}
+	heap.Push(&t.queue, p)
+}
+
+// schedule moves a partition's next operation forward, if it is later.
+func (t *tally) schedule(p *partition, due time.Time) {
+	switch {
+	case p.busy:
+	case p.index < 0:
+		p.due = due
+		heap.Push(&t.queue, p)
+	case due.Before(p.due):
+		p.due = due
+		heap.Fix(&t.queue, p.index)
+	}
+}
+
+// dueOf returns when something is to be done about an entry.
+func (t *tally) dueOf(p *partition, e *entry, now time.Time) time.Time {
+	delay := flushAfter
+	if e.key.Span == Day {
+		delay = flushDayAfter
+	}
+	switch {
+	case e.clean():
+		return e.end() // to be forgotten
+	case e.sending && !e.mayWrite(now):
+		return latest(p.retryAt, e.end().Add(RollUpAfter))
+	case e.sending, t.closing:
+		return p.retryAt
+	}
+	return latest(p.retryAt, e.since.Add(delay))
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// close makes everything due at once.
+func (t *tally) close(now time.Time) {
+	t.closing = true
+	for _, p := range slices.Clone(t.queue) {
+		p.retryAt = time.Time{}
+		heap.Remove(&t.queue, p.index)
+		t.reschedule(p, now)
+	}
+}
+
+// unwritten yields the entries whose counts are not surely stored.
+func (t *tally) unwritten() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for _, p := range t.partitions {
+			for _, e := range p.entries {
+				if !e.clean() && !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// A queue is a heap of partitions by the times when they are due.
+type queue []*partition
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
+}
+
+// Push implements heap.Interface.
+func (q *queue) Push(x any) {
+	p := x.(*partition)
+	p.index = len(*q)
+	*q = append(*q, p)
+}
+
+// Pop implements heap.Interface.
+func (q *queue) Pop() any {
+	old := *q
+	p := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	p.index = -1
+	return p
+}
