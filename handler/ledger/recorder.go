@@ -256,24 +256,32 @@ func (r *Recorder) done(ctx context.Context) bool {
 // reportUnwritten logs all counts that are not surely stored, and returns an error if
 // there are any. The lock is held.
 func (r *Recorder) reportUnwritten() error {
-	left := make(map[string]Totals)
-	var sum Totals
+	left := make(map[string]Totals) // by subscription; the empty one is all of them
+	rows := 0
 	for e := range r.tally.unwritten() {
-		if e.key.Span == Minute && e.key.Subscription != "" {
+		rows++
+		if e.key.Span == Minute {
 			t := left[e.key.Subscription]
 			t.Add(e.unwritten())
 			left[e.key.Subscription] = t
-			sum.Add(e.unwritten())
 		}
 	}
+	if rows == 0 {
+		return nil
+	}
+	var sum Totals
 	for subscription, t := range left {
+		if subscription == "" {
+			continue
+		}
+		sum.Add(t)
 		r.config.Log.Error("usage is lost: it could not be written before the end", "subscription", subscription,
 			"calls", t.Calls, "refused", t.Refused, "tokens", t.Tokens())
 	}
+	if t := left[""]; !t.Empty() {
+		r.config.Log.Error("charts over all subscriptions lack usage: it could not be written before the end", "calls", t.Calls, "refused", t.Refused, "tokens", t.Tokens())
+	}
 	r.stats.DroppedCalls += sum.Calls + sum.Refused
 	r.stats.DroppedTokens += sum.Tokens()
-	if len(left) == 0 {
-		return nil
-	}
-	return fmt.Errorf("write the last usage: %d calls with %d tokens of %d subscriptions are not written", sum.Calls, sum.Tokens(), len(left))
+	return fmt.Errorf("write the last usage: %d rows are not written, with %d calls and %d tokens of subscriptions", rows, sum.Calls, sum.Tokens())
 }
