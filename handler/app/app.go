@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,9 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/housekeeping"
 	housekeepingtables "tollgate/handler/housekeeping/tablestore"
+	"tollgate/handler/ledger"
+	ledgermem "tollgate/handler/ledger/memstore"
+	ledgertables "tollgate/handler/ledger/tablestore"
 	managemem "tollgate/handler/manage/memstore"
 	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/strangers"
@@ -32,6 +36,7 @@ type App struct {
 	store   subscription.Store
 	gateway *gateway.Gateway
 	counter *counter.Counter
+	ledger  *ledger.Recorder
 	client  *upstream.Client
 	reports *telemetry.Reporter // nil: telemetry is off
 	quiet   *strangers.Log
@@ -56,13 +61,14 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	app := &App{conf: c, store: o.store, client: client, counter: counter.New(counter.Config{Store: o.counters, History: o.history, Log: log}), quiet: strangers.New(log), log: log}
+	app.ledger = ledger.NewRecorder(ledger.Config{Store: o.ledger, Now: app.counter.Now, Log: log})
 	if app.reports, err = startReporter(c.Telemetry, log, app.counted); err != nil {
 		return nil, err
 	}
 	app.gateway = gateway.New(gateway.Config{Strangers: app.quiet,
 		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, History: o.history, Upstream: client, Log: log,
 		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, Budget: budget(c.MaxBody), Origins: c.Origins, SettleTimeout: c.SettleTimeout, TokensPerSecond: c.TokensPerSecond, TokensComment: c.TokensComment,
-		Addresses: c.Counting.Addresses, Telemetry: app.telemetry(),
+		Addresses: c.Counting.Addresses, Ledger: app.ledger, Telemetry: app.telemetry(),
 	})
 	app.handler = mountOperators(c, app.gateway, o, log, app.quiet)
 	if c.UnderHost {
@@ -72,11 +78,11 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	return app, nil
 }
 
-// counted returns the counters' statistics in telemetry's form.
+// counted returns the counters' and the ledger's statistics in telemetry's form.
 func (a *App) counted() telemetry.Counters {
-	s := a.counter.Stats()
-	return telemetry.Counters{TableOperations: s.Reads + s.Writes + s.Rows, LeaseConflicts: s.Conflicts,
-		ForfeitedTokens: s.Forfeited, UnwrittenTokens: s.UnknownUsage, Degraded: s.DegradedTime}
+	s, l := a.counter.Stats(), a.ledger.Stats()
+	return telemetry.Counters{TableOperations: s.Reads + s.Writes + s.Rows + l.Reads + l.Writes, LeaseConflicts: s.Conflicts,
+		ForfeitedTokens: s.Forfeited, UnwrittenTokens: s.UnknownUsage + l.DroppedTokens, Degraded: s.DegradedTime}
 }
 
 // telemetry returns the gateway's reporter. Where telemetry is off it returns a nil
@@ -95,7 +101,7 @@ func openStores(c config.Config) (operatorDeps, error) {
 		if err != nil {
 			return operatorDeps{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 		}
-		return operatorDeps{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil)}, nil
+		return operatorDeps{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil), ledger: ledgermem.New(nil)}, nil
 	}
 	service, err := azure.Open(c.Storage)
 	if err != nil {
@@ -103,13 +109,16 @@ func openStores(c config.Config) (operatorDeps, error) {
 	}
 	audit := managetables.New(service, managetables.DefaultTable)
 	return operatorDeps{store: tablestore.New(service, tablestore.DefaultTables), audit: audit, probe: audit.Probe,
-		turns: housekeepingtables.New(service, housekeepingtables.DefaultTable), counters: countertables.New(service, countertables.DefaultTable), history: countertables.NewHistory(service, countertables.DefaultHistoryTable)}, nil
+		turns: housekeepingtables.New(service, housekeepingtables.DefaultTable), counters: countertables.New(service, countertables.DefaultTable), history: countertables.NewHistory(service, countertables.DefaultHistoryTable),
+		ledger: ledgertables.New(service, ledgertables.DefaultTable)}, nil
 }
 
-// close writes the counters a last time and sends the remaining telemetry.
+// close writes the counters and the ledger a last time and sends the remaining telemetry.
 func (a *App) close(ctx context.Context) error {
 	a.client.CloseIdle()
-	err := a.counter.Close(ctx)
+	recorded := make(chan error, 1)
+	go func() { recorded <- a.ledger.Close(ctx) }()
+	err := errors.Join(a.counter.Close(ctx), <-recorded)
 	closeTelemetry(ctx, a.reports, a.log)
 	a.quiet.Flush()
 	return err

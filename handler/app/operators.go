@@ -13,6 +13,7 @@ import (
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/doctor"
 	"tollgate/handler/housekeeping"
+	"tollgate/handler/ledger"
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/entra"
 	"tollgate/handler/strangers"
@@ -55,6 +56,7 @@ type operatorDeps struct {
 	probe    func(context.Context) (time.Time, error) // nil: STORE=memory
 	counters counters
 	history  usage.Store
+	ledger   ledger.Store
 	turns    housekeeping.Turns // nil: no other instance shares the counters
 }
 

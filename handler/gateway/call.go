@@ -83,6 +83,7 @@ type result struct {
 	status  int
 	outcome string // code; empty: success
 	refused bool   // by the gateway, with outcome
+	limit   string // name of the limit that refused it; empty: none did
 	cause   error
 }
 
@@ -130,7 +131,7 @@ const (
 // answerError answers a call that failed with err.
 func (g *Gateway) answerError(c *call, err error) {
 	p := asProblem(err)
-	c.result.outcome, c.result.cause, c.result.refused = p.code, p.cause, p.isRefusal()
+	c.result.outcome, c.result.cause, c.result.refused, c.result.limit = p.code, p.cause, p.isRefusal(), p.limit
 	g.setKnownLimitHeaders(c)
 	if p.retry > 0 {
 		g.canonical.setRetryAfter(c.w.Header(), p.retry)

@@ -38,6 +38,8 @@ type Config struct {
 	Log     *slog.Logger
 	// Strangers logs calls whose key was not accepted; nil for one that writes to Log.
 	Strangers *strangers.Log
+	// Ledger receives what each call used; nil for none.
+	Ledger Ledger
 	// Telemetry receives every call; nil for none.
 	Telemetry Telemetry
 

@@ -21,6 +21,7 @@ type problem struct {
 	param   string
 	retry   time.Duration // until a retry may succeed, not rounded; 0: not known
 	counted *countedLimit
+	limit   string // name of the limit that refused the call; empty: none did
 	cause   error
 	// anthropic adds the field that Anthropic's clients need to show the message.
 	anthropic bool
@@ -148,10 +149,16 @@ func (p *problem) body(requestID string) []byte {
 	return body
 }
 
+// Names of limits, in the ledger.
+const (
+	limitTokens     = "tokens"
+	limitConcurrent = "maxConcurrent"
+)
+
 // decisionProblem answers a call that a limit refused.
 func decisionProblem(d limit.Decision, counted *countedLimit) *problem {
 	seconds := wholeSeconds(d.RetryAfter)
-	p := &problem{kind: kindTokens, counted: counted, retry: d.RetryAfter}
+	p := &problem{kind: kindTokens, counted: counted, limit: limitTokens, retry: d.RetryAfter}
 	switch d.Verdict {
 	case limit.QuotaExceeded:
 		p.status, p.code = http.StatusForbidden, "token_quota_exceeded"

@@ -15,11 +15,12 @@ import (
 // Telemetry receives every call once it has been answered. Report must not block.
 type Telemetry interface{ Report(telemetry.Call) }
 
-// report writes an ended call to the log, in one line, and to telemetry. took is how
-// long its caller waited. Neither gets a key, a prompt or a completion.
+// report writes an ended call to the log, in one line, to the ledger and to telemetry.
+// took is how long its caller waited. None gets a key, a prompt or a completion.
 func (g *Gateway) report(c *call, took time.Duration) {
 	g.sampleEstimate(c)
 	g.log(c, took)
+	g.record(c)
 	if g.config.Telemetry != nil {
 		g.config.Telemetry.Report(g.telemetryCall(c, took))
 	}

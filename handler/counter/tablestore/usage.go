@@ -19,7 +19,7 @@ import (
 )
 
 // DefaultHistoryTable is the name of the history's table in a deployment.
-const DefaultHistoryTable = "usage"
+const DefaultHistoryTable = "history"
 
 // History keeps closed minutes in a table. Make one with NewHistory.
 type History struct{ client *aztables.Client }

@@ -1,0 +1,40 @@
+package gateway
+
+import "tollgate/handler/ledger"
+
+// Ledger receives what each call of a subscription used, once it has ended. Record must
+// not block.
+type Ledger interface {
+	Record(subscription, model string, happened ledger.Totals)
+}
+
+// record writes an ended call to the ledger, if it was for a model: reading lists or usage
+// uses nothing.
+func (g *Gateway) record(c *call) {
+	if g.config.Ledger == nil || c.admission == nil && c.result.limit == "" {
+		return
+	}
+	g.config.Ledger.Record(c.grant.Subscription.ID, g.reportedModel(c), c.happened())
+}
+
+// happened returns the call's part of its subscription's totals. A call that a limit
+// refused counts as that alone.
+func (c *call) happened() ledger.Totals {
+	if c.result.limit != "" {
+		return ledger.Totals{Refused: 1, RefusedBy: map[string]int64{c.result.limit: 1}}
+	}
+	t := ledger.Totals{Calls: 1}
+	if c.result.outcome != "" {
+		t.Failed = 1
+	}
+	if c.hold.shadow != "" {
+		t.Shadowed = 1
+	}
+	if c.charge.settled {
+		t.PromptTokens, t.CompletionTokens = c.charge.usage.PromptTokens, c.charge.usage.CompletionTokens
+		if !c.charge.fromUpstream {
+			t.UnknownUsage = 1
+		}
+	}
+	return t
+}

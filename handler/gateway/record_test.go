@@ -1,0 +1,89 @@
+package gateway_test
+
+import (
+	"maps"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tollgate/handler/gateway"
+	"tollgate/handler/ledger"
+	"tollgate/handler/subscription"
+	"tollgate/handler/upstream"
+)
+
+// totals is a ledger that only sums, by subscription and model.
+type totals struct {
+	mu  sync.Mutex
+	all map[[2]string]ledger.Totals
+}
+
+func (l *totals) Record(subscription, model string, happened ledger.Totals) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all = make(map[[2]string]ledger.Totals)
+	}
+	sum := l.all[[2]string{subscription, model}]
+	sum.Add(happened)
+	l.all[[2]string{subscription, model}] = sum
+}
+
+func (l *totals) recorded() map[[2]string]ledger.Totals {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.all)
+}
+
+// openRecorded is a bench whose calls are summed.
+func openRecorded(t *testing.T, limits subscription.Limits, model http.HandlerFunc) (*bench, *totals) {
+	t.Helper()
+	l := &totals{}
+	return openWith(t, limits, func(c *gateway.Config) { c.Ledger = l }, upstream.Timeouts{}, model), l
+}
+
+func TestTheLedgerGetsEveryCallOnce(t *testing.T) {
+	b, l := openRecorded(t, subscription.Limits{TokensPerMinute: 300}, answering(233, 184))
+	for range 5 { // two are answered, three refused
+		b.post(t, path, demo)
+	}
+	b.post(t, path, `{"messages":1}`)
+	b.post(t, path, demo, "Api-Key", "wrong")
+	b.get(t, "/usage")
+	b.get(t, "/openai/v1/models")
+	b.serving.Wait()
+	want := map[[2]string]ledger.Totals{
+		{"team-a", "DeepSeek-R1"}: {Calls: 2, PromptTokens: 50, CompletionTokens: 417, Refused: 3, RefusedBy: map[string]int64{"tokens": 3}},
+		{"team-a", ""}:            {Calls: 1, Failed: 1},
+	}
+	if diff := cmp.Diff(want, l.recorded()); diff != "" {
+		t.Errorf("the ledger after 2 answered, 3 refused and 1 malformed call (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheLedgerTellsShadowFailureAndUnknownUsageApart(t *testing.T) {
+	for name, world := range map[string]struct {
+		limits subscription.Limits
+		model  http.HandlerFunc
+		want   ledger.Totals
+	}{
+		"in shadow": {subscription.Limits{TokensPerMinute: 1, Shadow: true}, answering(5),
+			ledger.Totals{Calls: 1, Shadowed: 1, PromptTokens: 25, CompletionTokens: 5}},
+		"an endpoint that fails": {subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+			ledger.Totals{Calls: 1, Failed: 1}},
+		"no usage in the answer": {subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}`))
+		}, ledger.Totals{Calls: 1, UnknownUsage: 1, PromptTokens: 25, CompletionTokens: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, l := openRecorded(t, world.limits, world.model)
+			b.post(t, path, demo)
+			b.serving.Wait()
+			if diff := cmp.Diff(map[[2]string]ledger.Totals{{"team-a", "DeepSeek-R1"}: world.want}, l.recorded()); diff != "" {
+				t.Errorf("the ledger (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
