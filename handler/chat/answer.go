@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"tollgate/handler/jsonscan"
+	"tollgate/handler/limit"
 )
 
 // Text receives text that a model wrote (content, reasoning, or the names and
@@ -14,7 +15,7 @@ type Text func(choice int64, text []byte)
 // Answer holds what was read of the body of an unstreamed answer.
 type Answer struct {
 	// Usage is the usage of the call. It is valid only if Report is UsageGood.
-	Usage  Usage
+	Usage  limit.Usage
 	Report Report
 	// Failed reports whether the body holds an error in spite of its status.
 	Failed bool
@@ -64,7 +65,7 @@ type payload struct {
 	text    Text
 	scratch []byte // holds unescaped text
 
-	usage   Usage
+	usage   limit.Usage
 	report  Report
 	choices []choiceState
 	listed  bool // choices is a list
@@ -77,7 +78,7 @@ type choiceState struct {
 	index    int64
 	written  bool // it has text
 	finished bool // it has a finish_reason
-	usage    Usage
+	usage    limit.Usage
 	report   Report
 }
 

@@ -3,108 +3,128 @@ package chat
 import (
 	"strings"
 	"testing"
+
+	"tollgate/handler/limit"
 )
 
 // usageForms are answers with usage as servers send it, well or badly formed.
 var usageForms = map[string]struct {
 	body   string
 	report Report
-	want   Usage
+	want   limit.Usage
 }{
 	"as upstream sends it": {
 		`{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":25,"completion_tokens":233,"total_tokens":258}}`,
-		UsageGood, Usage{25, 233, 258, 0}},
+		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 233}},
 	"with details": {
 		`{"usage":{"prompt_tokens":25,"completion_tokens":233,"total_tokens":258,"completion_tokens_details":{"audio_tokens":null,"reasoning_tokens":200},"prompt_tokens_details":{"cached_tokens":16}}}`,
-		UsageGood, Usage{25, 233, 258, 200}},
+		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 233, CachedTokens: 16, ReasoningTokens: 200}},
+	"with cached tokens and a cache write": {
+		`{"usage":{"prompt_tokens":1100,"completion_tokens":20,"total_tokens":1120,"prompt_tokens_details":{"audio_tokens":0,"cached_tokens":1024,"cache_write_tokens":60}}}`,
+		UsageGood, limit.Usage{PromptTokens: 1100, CompletionTokens: 20, CachedTokens: 1024, CacheWriteTokens: 60}},
+	"with DeepSeek's cache hits": {
+		`{"usage":{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"prompt_cache_hit_tokens":64,"prompt_cache_miss_tokens":36}}`,
+		UsageGood, limit.Usage{PromptTokens: 100, CompletionTokens: 20, CachedTokens: 64}},
+	"with cached tokens at the top": {
+		`{"usage":{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"cached_tokens":64}}`,
+		UsageGood, limit.Usage{PromptTokens: 100, CompletionTokens: 20, CachedTokens: 64}},
+	"with parts that can't be true": {
+		`{"usage":{"prompt_tokens":10,"completion_tokens":20,"total_tokens":30,"prompt_tokens_details":{"cached_tokens":11,"cache_write_tokens":-1},"completion_tokens_details":{"reasoning_tokens":21}}}`,
+		UsageGood, limit.Usage{PromptTokens: 10, CompletionTokens: 20}},
+	"with parts of the wrong type": {
+		`{"usage":{"prompt_tokens":10,"completion_tokens":20,"total_tokens":30,"prompt_tokens_details":{"cached_tokens":"5","cache_write_tokens":1.5},"completion_tokens_details":[3]}}`,
+		UsageGood, limit.Usage{PromptTokens: 10, CompletionTokens: 20}},
+	"with cached tokens and no prompt": {
+		`{"usage":{"prompt_tokens":0,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":5}}}`,
+		UsageGood, limit.Usage{CompletionTokens: 20}},
 	"with reasoning that the completion leaves out": {
 		`{"usage":{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}}`,
-		UsageGood, Usage{32, 103, 135, 94}},
+		UsageGood, limit.Usage{PromptTokens: 32, CompletionTokens: 103, ReasoningTokens: 94}},
 	"with reasoning alone": {
 		`{"choices":[{"message":{"reasoning_content":"hm"}}],"usage":{"prompt_tokens":32,"completion_tokens":0,"total_tokens":126,"completion_tokens_details":{"reasoning_tokens":94}}}`,
-		UsageGood, Usage{32, 94, 126, 94}},
+		UsageGood, limit.Usage{PromptTokens: 32, CompletionTokens: 94, ReasoningTokens: 94}},
 	"with a total of its own": {
 		`{"usage":{"prompt_tokens":32,"completion_tokens":9,"total_tokens":999,"completion_tokens_details":{"reasoning_tokens":94}}}`,
-		UsageGood, Usage{32, 967, 999, 94}},
+		UsageGood, limit.Usage{PromptTokens: 32, CompletionTokens: 967, ReasoningTokens: 94}},
 	"with a total above the sum": {
 		`{"usage":{"prompt_tokens":20,"completion_tokens":198,"total_tokens":623}}`,
-		UsageGood, Usage{20, 603, 623, 0}},
+		UsageGood, limit.Usage{PromptTokens: 20, CompletionTokens: 603}},
 	"with reasoning at the top": {
 		`{"usage":{"prompt_tokens":12,"completion_tokens":1,"reasoning_tokens":97,"total_tokens":110}}`,
-		UsageGood, Usage{12, 98, 110, 97}},
+		UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 98, ReasoningTokens: 97}},
 	"with reasoning that the completion can't include, and no total": {
 		`{"usage":{"prompt_tokens":12,"completion_tokens":1,"completion_tokens_details":{"reasoning_tokens":97}}}`,
-		UsageGood, Usage{12, 98, 110, 97}},
+		UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 98, ReasoningTokens: 97}},
 	"with a total below the sum": {
 		`{"usage":{"prompt_tokens":12,"completion_tokens":10,"total_tokens":15}}`,
-		UsageGood, Usage{12, 10, 15, 0}},
+		UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 10}},
 	"with a total of 0": {
 		`{"usage":{"prompt_tokens":12,"completion_tokens":10,"total_tokens":0}}`,
-		UsageGood, Usage{12, 10, 0, 0}},
+		UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 10}},
 	"with a total above the completion, and a prompt of 0": {
 		`{"usage":{"prompt_tokens":0,"completion_tokens":75,"total_tokens":100}}`,
-		UsageGood, Usage{25, 75, 100, 0}},
+		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 75}},
 	"in whole floats": {
 		`{"usage":{"prompt_tokens":300.0,"completion_tokens":7e2,"total_tokens":1.000E+3}}`,
-		UsageGood, Usage{300, 700, 1000, 0}},
+		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"in the first choice": {
 		`{"choices":[{"index":0,"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}}]}`,
-		UsageGood, Usage{25, 3, 28, 0}},
+		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 3}},
 	"in the first choice, and null at the top": {
 		`{"usage":null,"choices":[{"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":3}}]}`,
-		UsageGood, Usage{25, 3, 28, 0}},
+		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 3}},
 	"in each choice": {
 		`{"choices":[{"index":0,"usage":{"prompt_tokens":25,"completion_tokens":3}},{"index":1,"usage":{"prompt_tokens":25,"completion_tokens":4}}]}`,
-		UsageGood, Usage{25, 7, 32, 0}},
+		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 7}},
 	"in a choice and at the top": {
 		`{"choices":[{"usage":{"prompt_tokens":25,"completion_tokens":3}}],"usage":{"prompt_tokens":25,"completion_tokens":9}}`,
-		UsageGood, Usage{25, 9, 34, 0}},
+		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 9}},
 	"in a choice, with no completion in spite of text": {
 		`{"choices":[{"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":0}}]}`,
-		UsageMissing, Usage{}},
+		UsageMissing, limit.Usage{}},
 	"after a byte order mark": {
 		"\xEF\xBB\xBF" + `{"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-		UsageGood, Usage{300, 700, 1000, 0}},
+		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"with NaN and infinities": {
 		`{"choices":[{"logprobs":{"content":[{"logprob":NaN},{"logprob":-Infinity},{"logprob":inf}]}}],"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-		UsageGood, Usage{300, 700, 1000, 0}},
+		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"with a line break inside a string": {
 		"{\"choices\":[{\"message\":{\"content\":\"a\nb\"}}],\"usage\":{\"prompt_tokens\":300,\"completion_tokens\":700}}",
-		UsageGood, Usage{300, 700, 1000, 0}},
+		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"before something that isn't JSON": {
 		`{"usage":{"prompt_tokens":300,"completion_tokens":700}}` + "\x00<!-- -->",
-		UsageGood, Usage{300, 700, 1000, 0}},
+		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"in the second of two objects": {
 		`{"choices":[{"message":{"content":"hi"}}]}` + "\n" + `{"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-		UsageGood, Usage{300, 700, 1000, 0}},
+		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"in an array": {
 		`[{"choices":[],"usage":{"prompt_tokens":300,"completion_tokens":700}}]`,
-		UsageGood, Usage{300, 700, 1000, 0}},
+		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"with deeply nested data": {
 		`{"x":` + strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100) + `,"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-		UsageGood, Usage{300, 700, 1000, 0}},
-	"with details of null":       {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":null}}`, UsageGood, Usage{1, 2, 3, 0}},
-	"with negative details":      {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":{"reasoning_tokens":-9}}}`, UsageGood, Usage{1, 2, 3, 0}},
-	"without a total":            {`{"usage":{"prompt_tokens":1,"completion_tokens":2}}`, UsageGood, Usage{1, 2, 3, 0}},
-	"without a completion":       {`{"usage":{"prompt_tokens":1,"total_tokens":3}}`, UsageGood, Usage{1, 2, 3, 0}},
-	"without a prompt":           {`{"usage":{"completion_tokens":2,"total_tokens":3}}`, UsageGood, Usage{1, 2, 3, 0}},
-	"no completion, for no text": {`{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}}`, UsageGood, Usage{7, 0, 7, 0}},
-	"none":                       {`{"choices":[]}`, UsageMissing, Usage{}},
-	"null":                       {`{"usage":null}`, UsageNull, Usage{}},
-	"a string":                   {`{"usage":"1"}`, UsageBad, Usage{}},
-	"empty":                      {`{"usage":{}}`, UsageBad, Usage{}},
-	"all zeros":                  {`{"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, UsageBad, Usage{}},
-	"negative":                   {`{"usage":{"prompt_tokens":5,"completion_tokens":-2,"total_tokens":3}}`, UsageBad, Usage{}},
-	"with a fraction":            {`{"usage":{"prompt_tokens":5.5,"completion_tokens":2}}`, UsageBad, Usage{}},
-	"too large":                  {`{"usage":{"prompt_tokens":5,"completion_tokens":2147483649}}`, UsageBad, Usage{}},
-	"beyond 64 bits":             {`{"usage":{"prompt_tokens":5,"completion_tokens":99999999999999999999}}`, UsageBad, Usage{}},
-	"counts that are strings":    {`{"usage":{"prompt_tokens":"5","completion_tokens":2,"total_tokens":7}}`, UsageBad, Usage{}},
-	"a total below the prompt":   {`{"usage":{"prompt_tokens":5,"total_tokens":3}}`, UsageBad, Usage{}},
-	"only a total":               {`{"usage":{"total_tokens":3}}`, UsageBad, Usage{}},
-	"inside the answer's text":   {`{"choices":[{"message":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"}}]}`, UsageMissing, Usage{}},
-	"inside another field":       {`{"x":{"usage":{"prompt_tokens":1,"completion_tokens":1}}}`, UsageMissing, Usage{}},
+		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
+	"with details of null":       {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":null}}`, UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
+	"with negative details":      {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":{"reasoning_tokens":-9}}}`, UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
+	"without a total":            {`{"usage":{"prompt_tokens":1,"completion_tokens":2}}`, UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
+	"without a completion":       {`{"usage":{"prompt_tokens":1,"total_tokens":3}}`, UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
+	"without a prompt":           {`{"usage":{"completion_tokens":2,"total_tokens":3}}`, UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
+	"no completion, for no text": {`{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}}`, UsageGood, limit.Usage{PromptTokens: 7}},
+	"none":                       {`{"choices":[]}`, UsageMissing, limit.Usage{}},
+	"null":                       {`{"usage":null}`, UsageNull, limit.Usage{}},
+	"a string":                   {`{"usage":"1"}`, UsageBad, limit.Usage{}},
+	"empty":                      {`{"usage":{}}`, UsageBad, limit.Usage{}},
+	"all zeros":                  {`{"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, UsageBad, limit.Usage{}},
+	"negative":                   {`{"usage":{"prompt_tokens":5,"completion_tokens":-2,"total_tokens":3}}`, UsageBad, limit.Usage{}},
+	"with a fraction":            {`{"usage":{"prompt_tokens":5.5,"completion_tokens":2}}`, UsageBad, limit.Usage{}},
+	"too large":                  {`{"usage":{"prompt_tokens":5,"completion_tokens":2147483649}}`, UsageBad, limit.Usage{}},
+	"beyond 64 bits":             {`{"usage":{"prompt_tokens":5,"completion_tokens":99999999999999999999}}`, UsageBad, limit.Usage{}},
+	"counts that are strings":    {`{"usage":{"prompt_tokens":"5","completion_tokens":2,"total_tokens":7}}`, UsageBad, limit.Usage{}},
+	"a total below the prompt":   {`{"usage":{"prompt_tokens":5,"total_tokens":3}}`, UsageBad, limit.Usage{}},
+	"only a total":               {`{"usage":{"total_tokens":3}}`, UsageBad, limit.Usage{}},
+	"inside the answer's text":   {`{"choices":[{"message":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"}}]}`, UsageMissing, limit.Usage{}},
+	"inside another field":       {`{"x":{"usage":{"prompt_tokens":1,"completion_tokens":1}}}`, UsageMissing, limit.Usage{}},
 	"no completion in spite of text": {
-		`{"usage":{"prompt_tokens":7,"completion_tokens":0},"choices":[{"message":{"content":"hi"}}]}`, UsageBad, Usage{7, 0, 7, 0}},
+		`{"usage":{"prompt_tokens":7,"completion_tokens":0},"choices":[{"message":{"content":"hi"}}]}`, UsageBad, limit.Usage{PromptTokens: 7}},
 }
 
 func TestReadAnswerReadsUsageInEachServersForm(t *testing.T) {

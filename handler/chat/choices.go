@@ -1,6 +1,10 @@
 package chat
 
-import "slices"
+import (
+	"slices"
+
+	"tollgate/handler/limit"
+)
 
 // maxChoices is the most choices that are tracked: OpenAI's highest n.
 const maxChoices = 128
@@ -41,13 +45,13 @@ func (c *choices) finished() bool {
 // usage returns the sum of the usage that the choices themselves report, as with
 // Moonshot's models. known is true if any choice reports usage and every other one
 // has ended.
-func (c *choices) usage() (sum Usage, known bool) {
+func (c *choices) usage() (sum limit.Usage, known bool) {
 	for _, one := range c.each {
 		switch {
 		case one.report == UsageGood && !(one.written && one.usage.CompletionTokens == 0):
-			sum, known = sum.plus(one.usage), true
+			sum, known = plus(sum, one.usage), true
 		case !one.finished:
-			return Usage{}, false
+			return limit.Usage{}, false
 		}
 	}
 	return sum, known && !c.more

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"tollgate/handler/jsonscan"
+	"tollgate/handler/limit"
 )
 
 // Stream follows a streamed answer: it splits it into events and reads the usage and
@@ -18,7 +19,7 @@ type Stream struct {
 	Text Text
 
 	// Usage is the last that upstream sent. It is valid only if UsageCurrent.
-	Usage  Usage
+	Usage  limit.Usage
 	Report Report
 	// Stale reports whether the model continued to write after Usage arrived. It is
 	// set if an upstream that sends usage in every chunk is cut off.

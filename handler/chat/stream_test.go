@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"tollgate/handler/limit"
 )
 
 // follow inspects a stream in chunks of n bytes, and returns the kinds of its events
@@ -30,7 +32,7 @@ const (
 )
 
 // reported is the usage in the event usage.
-var reported = Usage{25, 3, 28, 0}
+var reported = limit.Usage{PromptTokens: 25, CompletionTokens: 3}
 
 // shapes are streams as endpoints send them, with the expected kinds and state.
 var shapes = map[string]struct {

@@ -5,16 +5,8 @@ import (
 	"strconv"
 
 	"tollgate/handler/jsonscan"
+	"tollgate/handler/limit"
 )
-
-// Usage is the usage of a call, as reported by upstream, in tokens.
-type Usage struct {
-	// PromptTokens and CompletionTokens are charged. CompletionTokens includes the
-	// reasoning. TotalTokens is upstream's total, or their sum.
-	PromptTokens, CompletionTokens, TotalTokens int64
-
-	reasoning int64 // part of the completion; 0 if upstream doesn't report it
-}
 
 // A Report classifies the usage in upstream's answer: missing, null, impossible or good.
 type Report int
@@ -45,43 +37,71 @@ const maxUsage = 1 << 31
 const unknown = -1
 
 // readUsage consumes the value of a usage field.
-func readUsage(s *jsonscan.Scanner) (Usage, Report, error) {
+func readUsage(s *jsonscan.Scanner) (limit.Usage, Report, error) {
 	if s.Literal("null") {
-		return Usage{}, UsageNull, nil
+		return limit.Usage{}, UsageNull, nil
 	}
 	if s.Peek() != '{' {
-		return Usage{}, UsageBad, s.Skip()
+		return limit.Usage{}, UsageBad, s.Skip()
 	}
-	u := Usage{PromptTokens: unknown, CompletionTokens: unknown, TotalTokens: unknown}
+	u := counts{Usage: limit.Usage{PromptTokens: unknown, CompletionTokens: unknown}, total: unknown}
 	sound := true
 	err := s.Object(func(key []byte) (err error) {
-		count, good := int64(unknown), true
+		good := true
 		switch string(key) {
 		case "prompt_tokens":
-			count, good, err = readTokens(s)
-			u.PromptTokens = count
+			u.PromptTokens, good, err = readTokens(s)
 		case "completion_tokens":
-			count, good, err = readTokens(s)
-			u.CompletionTokens = count
+			u.CompletionTokens, good, err = readTokens(s)
 		case "total_tokens":
-			count, good, err = readTokens(s)
-			u.TotalTokens = count
-		case "reasoning_tokens": // some servers send it here and no details
-			count, _, err = readTokens(s)
-			u.reasoning = max(u.reasoning, count)
-		case "completion_tokens_details":
-			count, err = readReasoning(s)
-			u.reasoning = max(u.reasoning, count)
+			u.total, good, err = readTokens(s)
+		case "prompt_tokens_details", "completion_tokens_details":
+			err = u.readDetails(s)
 		default:
-			err = s.Skip()
+			err = u.readPart(s, key)
 		}
 		sound = sound && good
 		return err
 	})
 	if err != nil || !sound || !u.complete() {
-		return Usage{}, UsageBad, err
+		return limit.Usage{}, UsageBad, err
 	}
-	return u, UsageGood, nil
+	return u.WithTrueParts(), UsageGood, nil
+}
+
+// counts are the counts of a usage field as they are read.
+type counts struct {
+	limit.Usage
+	total int64 // upstream's
+}
+
+// readDetails consumes the details of a prompt or completion. Bad ones don't make the
+// usage bad.
+func (u *counts) readDetails(s *jsonscan.Scanner) error {
+	if s.Peek() != '{' {
+		return s.Skip()
+	}
+	return s.Object(func(key []byte) error { return u.readPart(s, key) })
+}
+
+// readPart consumes a field of the details; some servers send it beside the prompt and
+// the completion. Of a part that is sent twice, the larger counts.
+// Source: https://api-docs.deepseek.com/guides/kv_cache
+func (u *counts) readPart(s *jsonscan.Scanner, key []byte) error {
+	var part *int64
+	switch string(key) {
+	case "cached_tokens", "prompt_cache_hit_tokens": // the second is DeepSeek's own
+		part = &u.CachedTokens
+	case "cache_write_tokens":
+		part = &u.CacheWriteTokens
+	case "reasoning_tokens":
+		part = &u.ReasoningTokens
+	default:
+		return s.Skip()
+	}
+	tokens, _, err := readTokens(s)
+	*part = max(*part, tokens)
+	return err
 }
 
 // readTokens consumes a number of tokens; null is unknown. good reports whether the
@@ -114,23 +134,6 @@ func wholeNumber(text string) (n int64, ok bool) {
 	return int64(f), true
 }
 
-// readReasoning consumes the details of a completion and returns its reasoning
-// tokens, or 0 if they are missing or bad: bad details don't make the usage bad.
-func readReasoning(s *jsonscan.Scanner) (n int64, err error) {
-	if s.Peek() != '{' {
-		return 0, s.Skip()
-	}
-	err = s.Object(func(key []byte) error {
-		if string(key) != "reasoning_tokens" {
-			return s.Skip()
-		}
-		tokens, _, err := readTokens(s)
-		n = max(0, tokens)
-		return err
-	})
-	return n, err
-}
-
 // complete fills in one missing count of the three, and reports whether all are known
 // and not all zero: some upstreams send zeros for "not counted", and no prompt is
 // empty.
@@ -140,22 +143,22 @@ func readReasoning(s *jsonscan.Scanner) (n int64, err error) {
 // Grok's and Gemini's models. Without a total, reasoning greater than the completion
 // is added to it.
 // Source: https://docs.x.ai/docs/key-information/consumption-and-rate-limits
-func (u *Usage) complete() bool {
+func (u *counts) complete() bool {
 	switch {
-	case u.TotalTokens == unknown && u.PromptTokens != unknown && u.CompletionTokens != unknown:
-		if u.CompletionTokens < u.reasoning {
-			u.CompletionTokens += u.reasoning
+	case u.total == unknown && u.PromptTokens != unknown && u.CompletionTokens != unknown:
+		if u.CompletionTokens < u.ReasoningTokens {
+			u.CompletionTokens += u.ReasoningTokens
 		}
-		u.TotalTokens = u.PromptTokens + u.CompletionTokens
+		u.total = u.PromptTokens + u.CompletionTokens
 	case u.CompletionTokens == unknown && u.PromptTokens != unknown:
-		u.CompletionTokens = u.TotalTokens - u.PromptTokens
+		u.CompletionTokens = u.total - u.PromptTokens
 	case u.PromptTokens == unknown && u.CompletionTokens != unknown:
-		u.PromptTokens = u.TotalTokens - u.CompletionTokens
+		u.PromptTokens = u.total - u.CompletionTokens
 	}
 	if u.PromptTokens < 0 || u.CompletionTokens < 0 {
 		return false
 	}
-	if rest := u.TotalTokens - u.PromptTokens - u.CompletionTokens; rest > 0 {
+	if rest := u.total - u.PromptTokens - u.CompletionTokens; rest > 0 {
 		if u.PromptTokens == 0 {
 			u.PromptTokens = rest
 		} else {
@@ -165,14 +168,13 @@ func (u *Usage) complete() bool {
 	return u.PromptTokens+u.CompletionTokens > 0
 }
 
-// plus returns the usage together with that of another choice of the same call. They
-// share the prompt.
-func (u Usage) plus(other Usage) Usage {
-	sum := Usage{
-		PromptTokens:     max(u.PromptTokens, other.PromptTokens),
-		CompletionTokens: u.CompletionTokens + other.CompletionTokens,
-		reasoning:        u.reasoning + other.reasoning,
-	}
-	sum.TotalTokens = sum.PromptTokens + sum.CompletionTokens
-	return sum
+// plus returns the usage of two choices of one call together. They share the prompt.
+func plus(a, b limit.Usage) limit.Usage {
+	return limit.Usage{
+		PromptTokens:     max(a.PromptTokens, b.PromptTokens),
+		CompletionTokens: a.CompletionTokens + b.CompletionTokens,
+		CachedTokens:     max(a.CachedTokens, b.CachedTokens),
+		CacheWriteTokens: max(a.CacheWriteTokens, b.CacheWriteTokens),
+		ReasoningTokens:  a.ReasoningTokens + b.ReasoningTokens,
+	}.WithTrueParts()
 }

@@ -245,7 +245,7 @@ func (f *follower) usage(whole bool) limit.Usage {
 
 // reported returns the usage that upstream reported for the whole answer, if it did, and
 // whether a part of the answer could not be read.
-func (f *follower) reported() (usage chat.Usage, found, unread bool) {
+func (f *follower) reported() (usage limit.Usage, found, unread bool) {
 	if f.meter != nil {
 		events := &f.meter.events
 		return events.Usage, events.UsageCurrent(), events.Unread > 0

@@ -44,7 +44,7 @@ func (g *Gateway) log(c *call, took time.Duration) {
 		attrs = append(attrs, slog.Int64("prompt_estimate", estimate))
 	}
 	if c.charge.settled {
-		attrs = append(attrs, slog.Int64("prompt_tokens", c.charge.usage.PromptTokens), slog.Int64("completion_tokens", c.charge.usage.CompletionTokens))
+		attrs = append(attrs, usageAttrs(c.charge.usage)...)
 	}
 	if c.hold.shadow != "" {
 		attrs = append(attrs, slog.String("shadow", c.hold.shadow))
@@ -64,6 +64,21 @@ func (g *Gateway) log(c *call, took time.Duration) {
 		return
 	}
 	g.config.Log.LogAttrs(context.WithoutCancel(c.r.Context()), level, "call", attrs...)
+}
+
+// usageAttrs returns what a log line says of a call's usage: the parts only where there
+// are any.
+func usageAttrs(u limit.Usage) []slog.Attr {
+	attrs := []slog.Attr{slog.Int64("prompt_tokens", u.PromptTokens), slog.Int64("completion_tokens", u.CompletionTokens)}
+	for _, part := range []struct {
+		name   string
+		tokens int64
+	}{{"cached_tokens", u.CachedTokens}, {"cache_write_tokens", u.CacheWriteTokens}, {"reasoning_tokens", u.ReasoningTokens}} {
+		if part.tokens > 0 {
+			attrs = append(attrs, slog.Int64(part.name, part.tokens))
+		}
+	}
+	return attrs
 }
 
 // reportedModel returns the call's model if it is one of Models, else empty: any other
@@ -100,7 +115,7 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 		done.Stream = c.request.Stream
 	}
 	if c.charge.settled {
-		done.Usage = &telemetry.Usage{PromptTokens: c.charge.usage.PromptTokens, CompletionTokens: c.charge.usage.CompletionTokens, Known: c.charge.fromUpstream}
+		done.Usage = &telemetry.Usage{Usage: c.charge.usage, Known: c.charge.fromUpstream}
 	}
 	if s := c.hold.standing; s != (limit.Standing{}) {
 		done.Standing = &telemetry.Standing{TokensPerMinute: s.TokensPerMinute, Remaining: s.Remaining,

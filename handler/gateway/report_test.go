@@ -57,7 +57,7 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 		c.Subscription != "team-a" || c.Tier != "demo" || c.Model != "DeepSeek-R1" || c.ClientIP.String() != "203.0.113.7" || c.Header.Get("X-Team") != "blue" {
 		t.Errorf("reported %+v, want the 200 of request id-1 in trace %s of parent %s: ChatCompletions_Create by POST of team-a, tier demo, DeepSeek-R1, from 203.0.113.7, X-Team blue", c, trace, parent)
 	}
-	if c.Usage == nil || *c.Usage != (telemetry.Usage{PromptTokens: 25, CompletionTokens: 40, Known: true}) || c.Estimate < 1 {
+	if c.Usage == nil || *c.Usage != (telemetry.Usage{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 40}, Known: true}) || c.Estimate < 1 {
 		t.Errorf("got usage %+v, estimate %d; want 25 and 40 tokens, known, and an estimate", c.Usage, c.Estimate)
 	}
 	if c.Standing == nil || *c.Standing != (telemetry.Standing{TokensPerMinute: 60, Remaining: 0, Quota: 1000, QuotaUsed: 65, QuotaRemaining: 935, QuotaPeriod: "Hourly"}) {
@@ -96,6 +96,31 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 	}
 	if n := len(reports.calls); n != 7 {
 		t.Errorf("got %d reports, want 7", n)
+	}
+}
+
+func TestCachedAndReasoningTokensAreReportedAndLogged(t *testing.T) {
+	details := `,"prompt_tokens_details":{"cached_tokens":16,"cache_write_tokens":4},"completion_tokens_details":{"reasoning_tokens":30}`
+	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"choices":[{"message":{"role":"assistant","content":"hi"}}],"usage":{"prompt_tokens":25,"completion_tokens":40,"total_tokens":65`+details+`}}`)
+	})
+	b.post(t, path, demo)
+	want := limit.Usage{PromptTokens: 25, CompletionTokens: 40, CachedTokens: 16, CacheWriteTokens: 4, ReasoningTokens: 30}
+	if c := reports.next(); c.Usage == nil || c.Usage.Usage != want {
+		t.Errorf("got usage %+v, want %+v", c.Usage, want)
+	}
+	if logged := `"cached_tokens":16,"cache_write_tokens":4,"reasoning_tokens":30`; !strings.Contains(b.logged(), logged) {
+		t.Errorf("got the log %s, want %s in it", b.logged(), logged)
+	}
+	details = `,"prompt_tokens_details":{"cached_tokens":26},"completion_tokens_details":{"reasoning_tokens":-1}`
+	b.post(t, path, demo)
+	want = limit.Usage{PromptTokens: 25, CompletionTokens: 40}
+	if c := reports.next(); c.Usage == nil || c.Usage.Usage != want || !c.Usage.Known {
+		t.Errorf("parts that can't be true: got usage %+v, want %+v, known", c.Usage, want)
+	}
+	if n := strings.Count(b.logged(), "cached_tokens"); n != 1 {
+		t.Errorf("got cached_tokens in %d log lines, want 1: the second call has none", n)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"tollgate/handler/charge"
-	"tollgate/handler/chat"
 	"tollgate/handler/limit"
 )
 
@@ -48,12 +47,11 @@ func (g *Gateway) setUsageHeaders(c *call) {
 
 // reportedUsage returns the charge for the usage that upstream reported. It replaces a
 // prompt of 0 tokens by Tollgate's count: no prompt is empty.
-func (c *call) reportedUsage(u chat.Usage) limit.Usage {
-	prompt := u.PromptTokens
-	if prompt == 0 {
-		prompt = c.promptTokens()
+func (c *call) reportedUsage(u limit.Usage) limit.Usage {
+	if u.PromptTokens == 0 {
+		u.PromptTokens = c.promptTokens()
 	}
-	return limit.Usage{PromptTokens: prompt, CompletionTokens: u.CompletionTokens}
+	return u
 }
 
 // knownUsage returns the charge by Tollgate's count, and whether that is exact: the

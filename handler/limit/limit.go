@@ -66,11 +66,36 @@ func (a Ask) Needed() int64 {
 	return a.Tokens
 }
 
-// Usage counts the tokens a call used. CompletionTokens includes reasoning.
-type Usage struct{ PromptTokens, CompletionTokens int64 }
+// Usage counts the tokens a call used.
+type Usage struct {
+	PromptTokens, CompletionTokens int64
+	// CachedTokens and CacheWriteTokens are the parts of the prompt that came from the
+	// endpoint's cache and that it put there. ReasoningTokens is the part of the
+	// completion that the model thought. 0 also means that the endpoint didn't say.
+	CachedTokens, CacheWriteTokens, ReasoningTokens int64
+}
 
 // Total returns the tokens that limits are charged.
 func (u Usage) Total() int64 { return u.PromptTokens + u.CompletionTokens }
+
+// WithTrueParts returns the usage without parts that can't be true: those that are
+// negative or larger than their whole, and both of the prompt's if they are larger than
+// it together.
+func (u Usage) WithTrueParts() Usage {
+	within := func(part, whole int64) int64 {
+		if part < 0 || part > whole {
+			return 0
+		}
+		return part
+	}
+	u.CachedTokens = within(u.CachedTokens, u.PromptTokens)
+	u.CacheWriteTokens = within(u.CacheWriteTokens, u.PromptTokens)
+	u.ReasoningTokens = within(u.ReasoningTokens, u.CompletionTokens)
+	if u.CachedTokens > u.PromptTokens-u.CacheWriteTokens {
+		u.CachedTokens, u.CacheWriteTokens = 0, 0
+	}
+	return u
+}
 
 // A Verdict is the outcome of a decision.
 type Verdict int

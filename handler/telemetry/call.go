@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"tollgate/handler/limit"
 )
 
 // A Call describes one finished call. It has no field for a key, a prompt or a
@@ -59,9 +61,26 @@ type Call struct {
 
 // Usage holds the tokens that a call used.
 type Usage struct {
-	PromptTokens, CompletionTokens int64
+	limit.Usage
 	// Known is false if upstream sent no usage and the gateway counted instead.
 	Known bool
+}
+
+// A Count is a number of tokens under its metric's name.
+type Count struct {
+	Name   string
+	Tokens int64
+}
+
+// Counts returns the usage by metric. Its parts are there only if above 0.
+func (u *Usage) Counts() []Count {
+	counts := []Count{{PromptTokens, u.PromptTokens}, {CompletionTokens, u.CompletionTokens}, {TotalTokens, u.Total()}}
+	for _, part := range []Count{{CachedTokens, u.CachedTokens}, {ReasoningTokens, u.ReasoningTokens}} {
+		if part.Tokens > 0 {
+			counts = append(counts, part)
+		}
+	}
+	return counts
 }
 
 // Standing is the state of a subscription's limits, in tokens. A limit of 0 means

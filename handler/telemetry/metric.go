@@ -5,12 +5,14 @@ import (
 	"time"
 )
 
-// The names of the metrics. The first three have the names, dimensions and meaning of
+// The names of the metrics. The first five have the names, dimensions and meaning of
 // APIM's llm-emit-token-metric, so that existing dashboards keep working.
 const (
 	PromptTokens     = "Prompt Tokens"
 	CompletionTokens = "Completion Tokens"
 	TotalTokens      = "Total Tokens"
+	CachedTokens     = "Prompt Cached Tokens"        // sent only where there are any
+	ReasoningTokens  = "Completion Reasoning Tokens" // likewise
 
 	Refusals            = "Refusals"              // calls, by Reason
 	ShadowRefusals      = "Shadow Refusals"       // calls admitted only because of shadow, by Reason

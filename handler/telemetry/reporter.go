@@ -208,9 +208,9 @@ func (s *series) call(c *Call, chosen []pair) {
 		s.add(DegradedCalls, 1, who...)
 	}
 	if u := c.Usage; u != nil {
-		s.add(PromptTokens, float64(u.PromptTokens), chosen...)
-		s.add(CompletionTokens, float64(u.CompletionTokens), chosen...)
-		s.add(TotalTokens, float64(u.PromptTokens+u.CompletionTokens), chosen...)
+		for _, count := range u.Counts() {
+			s.add(count.Name, float64(count.Tokens), chosen...)
+		}
 		switch {
 		case !u.Known:
 			s.add(UnknownUsage, 1, pair{"Reason", c.Outcome}, who[0], who[1], pair{"Model", c.Model})

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tollgate/handler/limit"
 	"tollgate/handler/telemetry"
 )
 
@@ -56,7 +57,7 @@ func call(subscription string, prompt, completion int64) telemetry.Call {
 		RequestID: "r", TraceID: strings.Repeat("7", 32), SpanID: strings.Repeat("1", 16), Started: time.Now(), Duration: time.Second,
 		Method: "POST", Route: "/models/chat/completions", Status: 200, Subscription: subscription, Tier: "gold", API: "models", Operation: "ChatCompletions_Create",
 		Model: "DeepSeek-R1", ClientIP: netip.MustParseAddr("203.0.113.77"), Header: http.Header{"X-Team": {"blue"}, "Api-Key": {"canary"}},
-		Usage: &telemetry.Usage{PromptTokens: prompt, CompletionTokens: completion, Known: true}, Estimate: prompt + 3,
+		Usage: &telemetry.Usage{Usage: limit.Usage{PromptTokens: prompt, CompletionTokens: completion}, Known: true}, Estimate: prompt + 3,
 		Standing: &telemetry.Standing{TokensPerMinute: 300, Remaining: 42, Quota: 1000, QuotaUsed: prompt + completion, QuotaRemaining: 1000 - prompt - completion, QuotaPeriod: "Daily"},
 		Upstream: &telemetry.Upstream{Endpoint: "foundry1", SpanID: strings.Repeat("2", 16), Started: time.Now(), Latency: 200 * time.Millisecond, FirstToken: 900 * time.Millisecond, Duration: time.Second, Status: 200},
 	}
@@ -120,6 +121,25 @@ func TestTokensAreSummedByIntervalAndDimensions(t *testing.T) {
 		r.Report(call("team-a", 1, 1)) // after Close: ignored, without a panic
 		if len(sink.metrics(telemetry.TotalTokens)) != 2 {
 			t.Error("got a report after Close sent, want it ignored")
+		}
+	})
+}
+
+func TestPartsOfTheUsageAreSentWithTheOthersDimensionsAndOnlyAboveZero(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), Dimensions: dimensions(t, "Subscription ID")})
+		for range 2 {
+			c := call("team-a", 100, 30)
+			c.Usage.CachedTokens, c.Usage.ReasoningTokens = 64, 20
+			r.Report(c)
+		}
+		r.Report(call("team-b", 100, 30))
+		_ = r.Close(t.Context())
+		for name, want := range map[string]float64{telemetry.CachedTokens: 128, telemetry.ReasoningTokens: 40} {
+			if found := sink.metrics(name); len(found) != 1 || found[0].Sum != want || found[0].Count != 2 || found[0].Dimensions["Subscription ID"] != "team-a" {
+				t.Errorf("%s: got %+v, want one of team-a, with a sum of %v and a count of 2", name, found, want)
+			}
 		}
 	})
 }

@@ -132,9 +132,9 @@ func request(call *telemetry.Call) library.TelemetryData {
 	}
 	item.Measurements = make(map[string]float64)
 	if u := call.Usage; u != nil {
-		item.Measurements[telemetry.PromptTokens] = float64(u.PromptTokens)
-		item.Measurements[telemetry.CompletionTokens] = float64(u.CompletionTokens)
-		item.Measurements[telemetry.TotalTokens] = float64(u.PromptTokens + u.CompletionTokens)
+		for _, count := range u.Counts() {
+			item.Measurements[count.Name] = float64(count.Tokens)
+		}
 	}
 	if at := call.Standing; at != nil && at.TokensPerMinute > 0 {
 		item.Measurements["Remaining Tokens"] = float64(at.Remaining)

@@ -1,0 +1,31 @@
+package limit_test
+
+import (
+	"testing"
+
+	"tollgate/handler/limit"
+)
+
+func TestAPartThatCannotBeTrueIsDroppedAndTheUsageKept(t *testing.T) {
+	whole := limit.Usage{PromptTokens: 100, CompletionTokens: 50}
+	with := func(cached, written, reasoning int64) limit.Usage {
+		u := whole
+		u.CachedTokens, u.CacheWriteTokens, u.ReasoningTokens = cached, written, reasoning
+		return u
+	}
+	for name, c := range map[string]struct{ sent, want limit.Usage }{
+		"no parts":                      {whole, whole},
+		"parts as large as their whole": {with(60, 40, 50), with(60, 40, 50)},
+		"negative parts":                {with(-1, -1, -1), whole},
+		"cached beyond the prompt":      {with(101, 40, 50), with(0, 40, 50)},
+		"written beyond the prompt":     {with(60, 101, 50), with(60, 0, 50)},
+		"reasoning beyond completion":   {with(60, 40, 51), with(60, 40, 0)},
+		"together beyond the prompt":    {with(60, 41, 50), with(0, 0, 50)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.sent.WithTrueParts(); got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
