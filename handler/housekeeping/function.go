@@ -49,7 +49,7 @@ func (h *Housekeeper) serveTimer(w http.ResponseWriter, r *http.Request) {
 	status, log := http.StatusOK, report.String()
 	if errors.Is(err, ErrTaken) {
 		log, err = err.Error(), nil
-		h.Log.Info("housekeeping was skipped", "cause", log)
+		h.config.Log.Info("housekeeping was skipped", "cause", log)
 	}
 	if err != nil { // the cause may name tables and counters, so it goes to the log only
 		status, log = http.StatusInternalServerError, log+"; some of it failed: see the log"

@@ -38,14 +38,14 @@ type Config struct {
 
 // A Housekeeper tidies the tables. Make one with New.
 type Housekeeper struct {
-	Config
+	config Config
 
 	mu   sync.Mutex
 	last Turn // this process's last run
 }
 
 // New returns a housekeeper.
-func New(config Config) *Housekeeper { return &Housekeeper{Config: config} }
+func New(config Config) *Housekeeper { return &Housekeeper{config: config} }
 
 // A Report counts what a run did.
 type Report struct {
@@ -83,7 +83,7 @@ func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, er
 		return Report{}, err
 	}
 	if err != nil {
-		h.Log.Error("housekeeping", "cause", err.Error())
+		h.config.Log.Error("housekeeping", "cause", err.Error())
 		return Report{}, err
 	}
 	defer release()
@@ -92,7 +92,7 @@ func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, er
 	var rows int
 	var deleting error
 	var history sync.WaitGroup
-	history.Go(func() { rows, deleting = h.History.DeleteBefore(ctx, time.Now().Add(-h.Retention)) })
+	history.Go(func() { rows, deleting = h.config.History.DeleteBefore(ctx, time.Now().Add(-h.config.Retention)) })
 	report, err := h.tidyCounters(ctx) // concurrently, so that neither uses up the other's time
 	history.Wait()
 	report.RowsDeleted = int64(rows)
@@ -106,7 +106,7 @@ func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, er
 	if err != nil {
 		level, attrs = slog.LevelError, append(attrs, "cause", err.Error())
 	}
-	h.Log.Log(context.WithoutCancel(ctx), level, "housekeeping", attrs...)
+	h.config.Log.Log(context.WithoutCancel(ctx), level, "housekeeping", attrs...)
 	return report, err
 }
 
@@ -114,7 +114,7 @@ func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, er
 func (h *Housekeeper) tidyCounters(ctx context.Context) (report Report, err error) {
 	var workers sync.WaitGroup
 	room := make(chan struct{}, maxConcurrent)
-	for stored, listErr := range h.Counters.List(ctx) {
+	for stored, listErr := range h.config.Counters.List(ctx) {
 		if listErr == nil {
 			listErr = ctx.Err() // the rest of the page would still be listed, and each counter would fail
 		}
@@ -145,7 +145,7 @@ func isUnreadable(err error) bool {
 // recordFailure counts and logs a counter that couldn't be tidied.
 func (h *Housekeeper) recordFailure(report *Report, key string, err error) {
 	atomic.AddInt64(&report.Failed, 1)
-	h.Log.Warn("housekeeping failed for a counter", "counter", key, "cause", err.Error())
+	h.config.Log.Warn("housekeeping failed for a counter", "counter", key, "cause", err.Error())
 }
 
 // tidyCounter flushes a counter that has something to write, and deletes it if it is
@@ -156,7 +156,7 @@ func (h *Housekeeper) tidyCounter(ctx context.Context, stored counter.Entry, rep
 	if !unwritten && !stored.State.Deletable(now) {
 		return
 	}
-	spare, err := h.Counter.FlushIdle(ctx, stored.Key)
+	spare, err := h.config.Counter.FlushIdle(ctx, stored.Key)
 	switch {
 	case err != nil:
 		h.recordFailure(report, stored.Key, err)
@@ -167,7 +167,7 @@ func (h *Housekeeper) tidyCounter(ctx context.Context, stored counter.Entry, rep
 	if spare == "" {
 		return
 	}
-	err = h.Counters.Delete(ctx, stored.Key, spare)
+	err = h.config.Counters.Delete(ctx, stored.Key, spare)
 	switch {
 	case err == nil:
 		atomic.AddInt64(&report.CountersDeleted, 1)

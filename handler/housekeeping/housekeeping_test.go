@@ -41,11 +41,13 @@ func (h *fixture) newCounter() *counter.Counter {
 	return counter.New(counter.Config{Store: h.store, History: h.history, Log: slog.New(slog.DiscardHandler)})
 }
 
-// newHousekeeper returns a housekeeper as in a new process.
-func (h *fixture) newHousekeeper() *housekeeping.Housekeeper {
-	return housekeeping.New(housekeeping.Config{Counters: h.store, Counter: h.newCounter(), History: h.history,
-		Retention: 90 * 24 * time.Hour, Log: slog.New(slog.NewTextHandler(&h.log, nil))})
+func (h *fixture) config() housekeeping.Config {
+	return housekeeping.Config{Counters: h.store, Counter: h.newCounter(), History: h.history,
+		Retention: 90 * 24 * time.Hour, Log: slog.New(slog.NewTextHandler(&h.log, nil))}
 }
+
+// newHousekeeper returns a housekeeper as in a new process.
+func (h *fixture) newHousekeeper() *housekeeping.Housekeeper { return housekeeping.New(h.config()) }
 
 func (h *fixture) expectReport(want housekeeping.Report) {
 	h.Helper()
@@ -233,10 +235,10 @@ func TestARunThatRunsOutOfTimeStops(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		keeper := h.newHousekeeper()
-		keeper.Counters, keeper.History = slowListStore{h.store}, timedHistory{h.history}
-		keeper.Counter = counter.New(counter.Config{Store: slowListStore{h.store}, History: h.history, Log: slog.New(slog.DiscardHandler)})
-		got, err := keeper.Run(t.Context())
+		config := h.config()
+		config.Counters, config.History = slowListStore{h.store}, timedHistory{h.history}
+		config.Counter = counter.New(counter.Config{Store: slowListStore{h.store}, History: h.history, Log: slog.New(slog.DiscardHandler)})
+		got, err := housekeeping.New(config).Run(t.Context())
 		if want := (housekeeping.Report{RowsDeleted: 1}); got != want || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Run: got %+v, %v; want %+v and DeadlineExceeded", got, err, want)
 		}

@@ -54,15 +54,15 @@ func (h *Housekeeper) takeTurn(ctx context.Context, pause time.Duration) (releas
 	before := h.last
 	h.last = Turn{Began: now}
 	releaseTurn := func(context.Context) error { return nil }
-	if h.Turns != nil {
-		if releaseTurn, err = h.Turns.Take(ctx, pause); err != nil {
+	if h.config.Turns != nil {
+		if releaseTurn, err = h.config.Turns.Take(ctx, pause); err != nil {
 			h.last = before
 			return nil, err
 		}
 	}
 	return func() {
 		if err := releaseTurn(context.WithoutCancel(ctx)); err != nil {
-			h.Log.Warn("the end of housekeeping could not be written: no other run starts before "+now.Add(turnTimeout).UTC().Format(time.RFC3339), "cause", err.Error())
+			h.config.Log.Warn("the end of housekeeping could not be written: no other run starts before "+now.Add(turnTimeout).UTC().Format(time.RFC3339), "cause", err.Error())
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()

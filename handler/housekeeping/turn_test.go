@@ -18,7 +18,7 @@ import (
 	"tollgate/handler/housekeeping"
 )
 
-// slowStore takes a while to list its counters, and counts listings.
+// slowStore takes a while to list its counters the first time, and counts listings.
 type slowStore struct {
 	*memstore.Store
 	delay    time.Duration
@@ -26,8 +26,9 @@ type slowStore struct {
 }
 
 func (s slowStore) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
-	s.listings.Add(1)
-	time.Sleep(s.delay)
+	if s.listings.Add(1) == 1 {
+		time.Sleep(s.delay)
+	}
 	return s.Store.List(ctx)
 }
 
@@ -43,8 +44,9 @@ func TestRunsTakeTurnsAndStartAMinuteApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
 		var listings atomic.Int64
-		keeper := h.newHousekeeper()
-		keeper.Counters = slowStore{h.store, 90 * time.Second, &listings}
+		config := h.config()
+		config.Counters = slowStore{h.store, 90 * time.Second, &listings}
+		keeper := housekeeping.New(config)
 		handler := keeper.Middleware(http.NotFoundHandler())
 		var all sync.WaitGroup
 		var skipped atomic.Int64
@@ -67,7 +69,6 @@ func TestRunsTakeTurnsAndStartAMinuteApart(t *testing.T) {
 		if listings.Load() != 1 || skipped.Load() != 49 {
 			t.Errorf("50 concurrent posts: got %d run and %d skipped, want 1 and 49", listings.Load(), skipped.Load())
 		}
-		keeper.Counters = slowStore{h.store, 0, &listings}
 		postTimer(t, handler) // 90 s after the start of the first, which has ended
 		for range 59 {
 			time.Sleep(time.Second)
@@ -82,23 +83,24 @@ func TestRunsTakeTurnsAndStartAMinuteApart(t *testing.T) {
 	})
 }
 
-// failingTurns are turns that another instance has, or that can't be reached.
+// failingTurns are turns that another instance has, or that can't be reached, while err is set.
 type failingTurns struct{ err error }
 
-func (r failingTurns) Take(context.Context, time.Duration) (func(context.Context) error, error) {
-	return nil, r.err
+func (r *failingTurns) Take(context.Context, time.Duration) (func(context.Context) error, error) {
+	return func(context.Context) error { return nil }, r.err
 }
 
 func TestARunIsSkippedWhileAnotherInstanceRuns(t *testing.T) {
 	for err, want := range map[error]int{housekeeping.ErrTaken: 200, errors.New("down"): 500} {
 		h := newFixture(t)
 		var listings atomic.Int64
-		keeper := h.newHousekeeper()
-		keeper.Counters, keeper.Turns = slowStore{h.store, 0, &listings}, failingTurns{err}
+		turns, config := &failingTurns{err}, h.config()
+		config.Counters, config.Turns = slowStore{h.store, 0, &listings}, turns
+		keeper := housekeeping.New(config)
 		if status, body := postTimer(t, keeper.Middleware(http.NotFoundHandler())); status != want || listings.Load() != 0 {
 			t.Errorf("Take returns %v: got %d %s after %d listings, want %d after none", err, status, body, listings.Load(), want)
 		}
-		keeper.Turns = nil
+		turns.err = nil
 		if status, _ := postTimer(t, keeper.Middleware(http.NotFoundHandler())); status != 200 || listings.Load() != 1 {
 			t.Errorf("the run after one that didn't start: got %d after %d listings, want 200 after 1", status, listings.Load())
 		}

@@ -36,10 +36,10 @@ const leeway = time.Minute
 
 // A Verifier is a manage.Authenticator for an issuer's tokens. Make one with New.
 type Verifier struct {
-	Settings
-	log    *slog.Logger
-	parser *jwt.Parser
-	keys   *keys
+	settings Settings
+	log      *slog.Logger
+	parser   *jwt.Parser
+	keys     *keys
 }
 
 var _ manage.Authenticator = (*Verifier)(nil)
@@ -48,7 +48,7 @@ var _ manage.Authenticator = (*Verifier)(nil)
 // token, again when they are an hour old, and when a token names an unknown key, at most
 // every 10 seconds.
 func New(s Settings, client *http.Client, log *slog.Logger) *Verifier {
-	return &Verifier{Settings: s, log: log, keys: newKeys(s.Issuer, client, log), parser: jwt.NewParser(
+	return &Verifier{settings: s, log: log, keys: newKeys(s.Issuer, client, log), parser: jwt.NewParser(
 		jwt.WithIssuer(s.Issuer), jwt.WithAudience(s.Audience), jwt.WithValidMethods([]string{"RS256", "PS256", "ES256"}),
 		jwt.WithExpirationRequired(), jwt.WithLeeway(leeway))}
 }
@@ -134,7 +134,7 @@ func (v *Verifier) Authenticate(ctx context.Context, token string) (string, erro
 		return v.keys.find(ctx, t)
 	})
 	if errors.Is(err, errUnreadable) {
-		return "", fmt.Errorf("the keys of the issuer %s can't be checked: %w", v.Issuer, err)
+		return "", fmt.Errorf("the keys of the issuer %s can't be checked: %w", v.settings.Issuer, err)
 	}
 	if err == nil && !c.isAccessToken() {
 		err = errNotAccessToken
@@ -143,8 +143,8 @@ func (v *Verifier) Authenticate(ctx context.Context, token string) (string, erro
 		v.log.Info("a token was refused", "why", reason(err))
 		return "", manage.ErrUnauthorized
 	}
-	if !c.hasRole(v.Role) {
-		return "", fmt.Errorf("%w %s: assign it to %s under the application's users and groups", manage.ErrForbidden, v.Role, c.owner())
+	if !c.hasRole(v.settings.Role) {
+		return "", fmt.Errorf("%w %s: assign it to %s under the application's users and groups", manage.ErrForbidden, v.settings.Role, c.owner())
 	}
 	return c.owner(), nil
 }
