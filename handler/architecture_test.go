@@ -14,10 +14,11 @@ var layers = []struct {
 	name     string
 	packages []string
 }{
-	{"ground", []string{"jsonscan", "limit", "secret", "version"}},
+	{"ground", []string{"jsonscan", "limit", "secret", "shape", "version"}},
 	{"ground", []string{"azure"}},
-	{"pure core", []string{"chat", "tokens"}},
-	{"pure core", []string{"charge"}}, // what calls cost, by what chat reads and tokens counts
+	{"pure core", []string{"tokens"}},
+	{"pure core", []string{"operation"}},
+	{"pure core", []string{"charge"}}, // what calls cost, by what operation reads and tokens counts
 	{"domain", []string{"counter", "ledger", "stored", "strangers", "subscription", "telemetry", "upstream"}},
 	{"edges", []string{"console", "gateway", "housekeeping", "manage"}},
 	{"settings", []string{"config"}},
@@ -27,7 +28,7 @@ var layers = []struct {
 }
 
 // pure are the packages that compute and nothing else.
-var pure = []string{"charge", "chat", "jsonscan", "limit", "tokens"}
+var pure = []string{"charge", "jsonscan", "limit", "operation", "shape", "tokens"}
 
 // effects are the standard library's packages that pure ones do without, by prefix.
 var effects = []string{"database", "io/ioutil", "log", "net", "os", "syscall"}

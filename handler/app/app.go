@@ -66,9 +66,9 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	app.gateway = gateway.New(gateway.Config{Strangers: app.quiet,
-		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, History: o.history, Upstream: client, Log: log,
-		BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, Budget: budget(c.MaxBody), Origins: c.Origins, SettleTimeout: c.SettleTimeout, TokensPerSecond: c.TokensPerSecond, TokensComment: c.TokensComment,
-		Addresses: c.Counting.Addresses, Ledger: app.ledger, Telemetry: app.telemetry(),
+		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, History: o.history, Upstream: client, Log: log, Ledger: app.ledger, Telemetry: app.telemetry(),
+		Settings: gateway.Settings{BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, Budget: budget(c.MaxBody), Origins: c.Origins,
+			SettleTimeout: c.SettleTimeout, TokensPerSecond: c.TokensPerSecond, TokensComment: c.TokensComment, Addresses: c.Counting.Addresses},
 	})
 	app.handler = mountOperators(c, app.gateway, o, log, app.quiet)
 	if c.UnderHost {

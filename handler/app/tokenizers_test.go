@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
 
 func TestAModelWithoutAKnownEncodingLogsAWarning(t *testing.T) {
 	var log bytes.Buffer
-	client, err := upstream.New([]upstream.Endpoint{{URL: "http://127.0.0.1:1", Shape: upstream.OpenAI, Key: secret.New("k"), Models: map[string]upstream.Model{
+	client, err := upstream.New([]upstream.Endpoint{{URL: "http://127.0.0.1:1", Shape: shape.OpenAI, Key: secret.New("k"), Models: map[string]upstream.Model{
 		"DeepSeek-R1": {Name: "DeepSeek-R1"}, "gpt-4o": {Name: "chat-prod", Family: "gpt-4o"}, "smart": {Name: "o3"}, "nobodys-model": {Name: "x"}}}}, upstream.Timeouts{})
 	if err != nil {
 		t.Fatal(err)

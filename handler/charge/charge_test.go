@@ -10,7 +10,7 @@ import (
 
 	"tollgate/handler/charge"
 	"tollgate/handler/charge/chargetest"
-	"tollgate/handler/chat"
+	"tollgate/handler/operation/chat"
 	"tollgate/handler/tokens"
 )
 

@@ -3,6 +3,7 @@ package charge
 import (
 	"strings"
 
+	"tollgate/handler/operation"
 	"tollgate/handler/tokens"
 )
 
@@ -17,10 +18,7 @@ type Family struct {
 	Template bool
 	// Tokenizer reports whether Encoding splits text into the model's own tokens.
 	Tokenizer bool
-	// NewerCap reports whether the model takes max_completion_tokens and refuses
-	// max_tokens. EitherCap reports whether it takes either, but not both. Any
-	// other model is only sure to obey max_tokens.
-	NewerCap, EitherCap bool
+	operation.CapRules
 	// Preamble is the text its template puts before every chat, in tokens.
 	Preamble int64
 	// Image is the highest cost of an image, and ImageLow of an image in low

@@ -1,6 +1,6 @@
 package charge
 
-import "tollgate/handler/chat"
+import "tollgate/handler/operation"
 
 // Prompt is the size of a call's prompt.
 type Prompt struct {
@@ -8,6 +8,9 @@ type Prompt struct {
 	// bound that leaves out the field Unbounded names.
 	Known  bool
 	Tokens int64
+	// Shown reports whether the text of an answer has all the tokens that the model
+	// writes, as its family counts them. If the prompt is known too, so is the call.
+	Shown bool
 	// Unbounded is the path of a field whose tokens nothing bounds, empty if there is
 	// none.
 	Unbounded string
@@ -36,15 +39,15 @@ const (
 )
 
 // PromptOf counts or bounds a call's prompt for the model that will read it.
-func PromptOf(r *chat.Request, f Family) Prompt {
+func PromptOf(r operation.Request, f Family) Prompt {
 	var text int64
 	parts := r.Prompt(func(t []byte, length int) { text += f.textTokens(t, length) })
-	if parts.Plain && f.Template {
-		if count, err := f.Encoding.CountChat(r.Messages, nil); err == nil {
-			return Prompt{Known: true, Tokens: int64(count), Withheld: parts.Stop}
+	if parts.Plain && f.counts(r) {
+		if count, err := r.Count(f.Encoding); err == nil {
+			return f.known(r, parts, count)
 		}
 	}
-	p := Prompt{Tokens: text + parts.Other + max(allowance*parts.Elements, quarter(parts.Frame)) + allowanceWhole + f.Preamble + quarter(int64(len(f.Name))),
+	p := Prompt{Tokens: text + parts.Tokens + parts.Other + max(allowance*parts.Elements, quarter(parts.Frame)) + allowanceWhole + f.Preamble + quarter(int64(len(f.Name))),
 		Unbounded: parts.Unbounded, Prediction: parts.Prediction}
 	for _, image := range parts.Images {
 		p.Tokens += f.imageTokens(image)
@@ -55,24 +58,46 @@ func PromptOf(r *chat.Request, f Family) Prompt {
 	return p
 }
 
+// counts reports whether counting gives the exact size of a plain prompt: the family's
+// encoding and, for a chat, template are the model's own. Models other than OpenAI's may
+// put tokens before a raw text.
+func (f *Family) counts(r operation.Request) bool {
+	if r.Envelope().Raw {
+		return f.Tokenizer && f.Encoding.OpenAI()
+	}
+	return f.Template
+}
+
+// shown returns Prompt.Shown: a model writes other tokens than an encoding makes of their
+// text, unless it was seen to count them so.
+func (f *Family) shown(r operation.Request) bool {
+	return f.Template || r.Envelope().Completions == 0
+}
+
+// known returns a prompt that was counted.
+func (f *Family) known(r operation.Request, parts operation.Prompt, count int64) Prompt {
+	return Prompt{Known: true, Tokens: count, Withheld: parts.Stop, Shown: f.shown(r)}
+}
+
 // Counted returns the same as PromptOf without counting again, given the result of the
-// encoding's CountChat. known is false if the prompt isn't known by its count.
-func Counted(r *chat.Request, f Family, tokens int64) (p Prompt, known bool) {
-	if !f.Template {
+// request's Count. known is false if the prompt isn't known by its count.
+func Counted(r operation.Request, f Family, count int64) (p Prompt, known bool) {
+	if !f.counts(r) {
 		return Prompt{}, false
 	}
 	parts := r.Prompt(func([]byte, int) {})
-	return Prompt{Known: true, Tokens: tokens, Withheld: parts.Stop}, parts.Plain
+	return f.known(r, parts, count), parts.Plain
 }
 
-// Countable reports whether counting gives the prompt's exact size.
-func Countable(r *chat.Request, f Family) bool {
-	return f.Template && r.Prompt(func([]byte, int) {}).Plain
+// Countable reports whether counting gives the exact size of the prompt and, once it has
+// come, of the answer.
+func Countable(r operation.Request, f Family) bool {
+	return f.counts(r) && f.shown(r) && r.Prompt(func([]byte, int) {}).Plain
 }
 
 // SizeOf bounds a call's prompt by its size in bytes. It takes a fraction of the
 // time of PromptOf, and its result is never below PromptOf's.
-func SizeOf(r *chat.Request, f Family) Prompt {
+func SizeOf(r operation.Request, f Family) Prompt {
 	f.Template, f.Tokenizer = false, false
 	return PromptOf(r, f)
 }
@@ -91,7 +116,7 @@ func (f *Family) textTokens(text []byte, length int) int64 {
 
 // imageTokens returns the most an image costs, in tokens. If its address alone makes more
 // tokens, the address counts.
-func (f *Family) imageTokens(image chat.Image) int64 {
+func (f *Family) imageTokens(image operation.Image) int64 {
 	cost := f.Image
 	switch {
 	case cost == 0:

@@ -12,6 +12,7 @@ import (
 
 	"tollgate/handler/azure"
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -55,7 +56,7 @@ func (s *settings) upstreams(clientID string) (found []upstream.Endpoint) {
 		setting = "UPSTREAM_URL"
 		found = []upstream.Endpoint{{
 			URL:        s.required(setting, "set it to the resource's address, https://<name>.services.ai.azure.com, or list several in UPSTREAMS"),
-			Shape:      upstream.Shape(s.oneOf("UPSTREAM_SHAPE", "openai", "models", "deployments")),
+			Shape:      shape.Shape(s.oneOf("UPSTREAM_SHAPE", "openai", "models", "deployments", "anthropic")),
 			Deployment: s.text("UPSTREAM_DEPLOYMENT", ""),
 			Family:     s.text("UPSTREAM_FAMILY", ""),
 			APIVersion: s.text("UPSTREAM_API_VERSION", ""),
@@ -107,7 +108,7 @@ func (s *settings) severalUpstreams(text string) (found []upstream.Endpoint, sou
 	}
 	for i := range all {
 		e := &all[i]
-		e.Shape = cmp.Or(e.Shape, upstream.OpenAI)
+		e.Shape = cmp.Or(e.Shape, shape.OpenAI)
 		s.weight(i, e)
 		s.credential(i, e)
 		found = append(found, e.Endpoint)

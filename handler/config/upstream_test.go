@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
 
@@ -27,8 +28,8 @@ func TestUpstreamsListsSeveralEndpoints(t *testing.T) {
 		t.Fatalf("got %d endpoints, error %v; want 4", len(c.Upstreams), err)
 	}
 	a, b := c.Upstreams[0], c.Upstreams[1]
-	if a.Key.Reveal() != "canary-a" || a.Deployment != "r1-ptu" || a.Priority != 1 || a.Shape != upstream.Deployments ||
-		b.Key.Reveal() != "canary-b" || b.Weight != 3 || b.Shape != upstream.OpenAI || !*b.StreamOptions || c.Upstreams[2].Identity != (upstream.Identity{ClientID: "7", Audience: "https://ai.azure.com/.default"}) {
+	if a.Key.Reveal() != "canary-a" || a.Deployment != "r1-ptu" || a.Priority != 1 || a.Shape != shape.Deployments ||
+		b.Key.Reveal() != "canary-b" || b.Weight != 3 || b.Shape != shape.OpenAI || !*b.StreamOptions || c.Upstreams[2].Identity != (upstream.Identity{ClientID: "7", Audience: "https://ai.azure.com/.default"}) {
 		t.Errorf("got %+v, want the endpoints of UPSTREAMS", c.Upstreams)
 	}
 	if shown := fmt.Sprintf("%v %+v %#v %v", c, c, c, c.LogValue()); strings.Contains(shown, "canary") {

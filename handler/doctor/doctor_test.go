@@ -18,6 +18,7 @@ import (
 	"tollgate/handler/doctor"
 	"tollgate/handler/manage"
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/upstream"
@@ -185,7 +186,7 @@ func TestAnEndpointIsTestedWithItsCredential(t *testing.T) {
 			}
 			w.WriteHeader(c.status)
 		}))
-		settings := config.Config{Models: []string{"gpt", "R1"}, Upstreams: []upstream.Endpoint{{URL: server.URL, Shape: upstream.Deployments,
+		settings := config.Config{Models: []string{"gpt", "R1"}, Upstreams: []upstream.Endpoint{{URL: server.URL, Shape: shape.Deployments,
 			Models: map[string]upstream.Model{"R1": {Name: "mine"}}, Key: secret.New(c.key)}}}
 		checks := doctor.Endpoints(settings)
 		expectFindings(t, checks, map[string]string{"upstream": c.want})

@@ -8,6 +8,8 @@ import (
 
 	"tollgate/handler/config"
 	"tollgate/handler/manage"
+	"tollgate/handler/operation/all"
+	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
 
@@ -24,14 +26,14 @@ func Endpoints(c config.Config) []manage.Check {
 	if err != nil {
 		return []manage.Check{{Name: "identity", Run: func(context.Context) (string, error) { return "", err }}}
 	}
-	var all []manage.Check
+	var checks []manage.Check
 	for _, e := range identified {
 		if e.Key.Empty() {
-			all = append(all, Identity("the models", e.Token))
+			checks = append(checks, Identity("the models", e.Token))
 		}
-		all = append(all, Upstream(e, firstServed(e, c.Models)))
+		checks = append(checks, Upstream(e, firstServed(e, c.Models)))
 	}
-	return all
+	return checks
 }
 
 // firstServed returns the first of the models that an endpoint serves.
@@ -45,7 +47,7 @@ func firstServed(e upstream.Endpoint, models []string) string {
 // Upstream checks that an endpoint accepts calls for a model with its credential.
 func Upstream(endpoint upstream.Endpoint, model string) manage.Check {
 	return manage.Check{Name: "upstream", Run: func(ctx context.Context) (string, error) {
-		status, err := upstream.Probe(ctx, endpoint, model)
+		status, err := upstream.Probe(ctx, endpoint, model, pathAt(endpoint.Shape))
 		switch {
 		case err != nil:
 			return "", fmt.Errorf("%s can't be reached: %s", endpoint.URL, unreachableFix(err))
@@ -62,6 +64,16 @@ func Upstream(endpoint upstream.Endpoint, model string) manage.Check {
 		}
 		return endpoint.URL + " answers and accepts the credential", nil
 	}}
+}
+
+// pathAt returns the path of some operation at endpoints of a shape.
+func pathAt(s shape.Shape) string {
+	for _, o := range all.Operations {
+		if path := o.Upstream[s]; path != "" && !o.Free {
+			return path
+		}
+	}
+	return ""
 }
 
 // credentialFix returns the fix for a refused credential.

@@ -21,6 +21,7 @@ import (
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/local/insights"
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/subscription/subscriptiontest"
@@ -231,7 +232,7 @@ func (outlives) Close(context.Context) error { return nil }
 func gatewayFor(t *testing.T, model string, counters *counter.Counter, reports gateway.Telemetry, log *slog.Logger) http.Handler {
 	t.Helper()
 	store := memstore.New()
-	client, err := upstream.New([]upstream.Endpoint{{URL: model, Shape: upstream.OpenAI, Key: secret.New(fakemodel.Key)}}, upstream.Timeouts{KeepAlive: -1})
+	client, err := upstream.New([]upstream.Endpoint{{URL: model, Shape: shape.OpenAI, Key: secret.New(fakemodel.Key)}}, upstream.Timeouts{KeepAlive: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +243,7 @@ func gatewayFor(t *testing.T, model string, counters *counter.Counter, reports g
 		}
 	}
 	return gateway.New(gateway.Config{Directory: subscriptiontest.Directory(t, store), Counter: counters, Upstream: client, Log: log, Telemetry: reports,
-		BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 20})
+		Settings: gateway.Settings{BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 20}})
 }
 
 var keys = map[string]string{"team-a": subscription.NewKey(), "team-b": subscription.NewKey()}

@@ -35,11 +35,11 @@ func (g *Gateway) listModels(c *call) error {
 
 // getModel answers with the one model that the path names.
 func (g *Gateway) getModel(c *call) error {
-	if !slices.Contains(g.modelsOf(c.grant.Tier), c.route.deployment) {
+	if !slices.Contains(g.modelsOf(c.grant.Tier), c.route.name) {
 		return g.modelNotFound(c)
 	}
 	g.setKnownLimitHeaders(c)
-	return c.answerJSON(listed(c.route.deployment))
+	return c.answerJSON(listed(c.route.name))
 }
 
 func (c *call) answerJSON(value any) error {

@@ -17,6 +17,7 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/fakemodel"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -45,7 +46,7 @@ func openStranger(t *testing.T, limits subscription.Limits, model string, settle
 			r.Header.Set(fakemodel.Header, fmt.Sprintf("bill,hidden=%d,first-token=%s,hold-after=%d,completion=%d", behaviour.Hidden, behaviour.FirstToken, behaviour.HoldAfter, max(8, behaviour.Completion)))
 			s.endpoint.ServeHTTP(w, r)
 		})
-		c.Upstream = newUpstream(t, timeouts, upstream.Endpoint{URL: url, Shape: upstream.OpenAI})
+		c.Upstream = newUpstream(t, timeouts, upstream.Endpoint{URL: url, Shape: shape.OpenAI})
 		c.Models, c.Log = []string{model}, slog.New(slog.NewJSONHandler(s.log, nil))
 		c.SettleTimeout, c.TokensPerSecond = settle, map[string]int64{"": 1000}
 	}, upstream.Timeouts{}, nil)

@@ -7,8 +7,8 @@ import (
 	"runtime"
 
 	"tollgate/handler/charge"
-	"tollgate/handler/chat"
 	"tollgate/handler/limit"
+	"tollgate/handler/operation"
 	"tollgate/handler/subscription"
 )
 
@@ -126,27 +126,27 @@ func (c *call) countMeanwhile() {
 		return
 	}
 	c.prompt.pending = &pendingPrompts{done: make(chan struct{}), dropped: make(chan struct{})}
-	go func(pending *pendingPrompts, request chat.Request, counted int64) { // a copy, which keeps the body
+	go func(pending *pendingPrompts, request operation.Request, counted int64) { // which keeps the body
 		defer close(pending.done)
 		select {
 		case cores <- struct{}{}:
 			defer func() { <-cores }()
-			pending.weights = c.weigh(&request, counted)
+			pending.weights = c.weigh(request, counted)
 		case <-pending.dropped:
 		}
-	}(c.prompt.pending, *c.request, c.prompt.estimate)
+	}(c.prompt.pending, c.request, c.prompt.estimate)
 }
 
 // weighPrompts weighs a prompt for each family that may answer; a long one waits for its
 // turn.
-func (c *call) weighPrompts(request *chat.Request, counted int64) []charge.Prompt {
+func (c *call) weighPrompts(request operation.Request, counted int64) []charge.Prompt {
 	defer waitForCore(c.prompt.bytes)()
 	return c.weigh(request, counted)
 }
 
 // weigh weighs a prompt without waiting. counted is its count for the first family, 0 if
 // it was not counted; it isn't counted again where the count is the weight.
-func (c *call) weigh(request *chat.Request, counted int64) []charge.Prompt {
+func (c *call) weigh(request operation.Request, counted int64) []charge.Prompt {
 	weights := make([]charge.Prompt, len(c.prompt.families))
 	known := false
 	if counted > 0 {
@@ -164,7 +164,7 @@ func (c *call) weigh(request *chat.Request, counted int64) []charge.Prompt {
 // no longer, and may still take minutes.
 func (c *call) lastEndpoint() {
 	c.upstream.last = true
-	if c.request.Stream {
+	if c.request.Envelope().Stream {
 		c.dropBody()
 	}
 }
@@ -174,7 +174,7 @@ func (c *call) dropBody() {
 	if c.prompt.bytes <= smallBody || !c.upstream.last {
 		return
 	}
-	c.request.ReleaseBody()
+	c.request = c.request.WithoutBody()
 	c.releaseRoom()
 }
 

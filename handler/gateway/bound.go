@@ -52,20 +52,21 @@ func (c *call) sizeBound() int64 {
 	if c.reservesAll() {
 		return c.hold.prompt // set by boundPrompt
 	}
-	return int64(c.prompt.family.Encoding.Bound(c.request.Messages, c.request.Tools))
+	return c.request.Bound(c.prompt.family.Encoding)
 }
 
 // showsAll reports whether the call's stream shows everything that it uses, whichever
 // model answers. Then Tollgate's count of the stream is the exact charge.
 func (c *call) showsAll() bool {
 	defer waitForCore(c.prompt.bytes)()
-	return c.request.Stream && c.request.N <= maxChoices && !slices.ContainsFunc(c.prompt.families, func(f charge.Family) bool { return !charge.Countable(c.request, f) })
+	asked := c.request.Envelope()
+	return asked.Stream && asked.Completions <= maxChoices && !slices.ContainsFunc(c.prompt.families, func(f charge.Family) bool { return !charge.Countable(c.request, f) })
 }
 
 // toReserve returns the tokens to reserve for a prompt: its own, and those of its
 // prediction, which each completion may be charged.
 func (c *call) toReserve(p charge.Prompt) int64 {
-	return sum(p.Tokens, c.request.CompletionTokensAt(p.Prediction))
+	return sum(p.Tokens, c.completionTokens(p.Prediction))
 }
 
 // countPrompt sets what to reserve for the prompt: under reserve: full the most that it
@@ -89,11 +90,11 @@ func (c *call) countPrompt() error {
 // answer.
 func (c *call) estimatePrompt() error {
 	defer waitForCore(c.prompt.bytes)()
-	prompt, err := c.prompt.family.Encoding.CountChat(c.request.Messages, c.request.Tools)
+	prompt, err := c.request.Count(c.prompt.family.Encoding)
 	if err != nil {
-		return badRequest("messages", err.Error())
+		return badField(err)
 	}
-	c.prompt.estimate = int64(prompt)
+	c.prompt.estimate = prompt
 	if c.hold.uncounted == 0 && !c.reservesAll() {
 		c.hold.prompt = c.prompt.estimate
 	}

@@ -8,33 +8,42 @@ import (
 	"time"
 
 	"tollgate/handler/charge"
-	"tollgate/handler/chat"
 	"tollgate/handler/counter"
 	"tollgate/handler/limit"
+	"tollgate/handler/operation"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
 
 // A call is one request under way. Each step adds what it found out.
 type call struct {
-	w         http.ResponseWriter
-	r         *http.Request
-	requestID string
-	started   time.Time
-	trace     trace
-	route     route
+	arrival
+	caller
+	route route
 
-	grant     *subscription.Grant // who calls; nil until the key is accepted
-	admission *admission
-	room      *holding // of the budget, for the body
-
-	request  *chat.Request // what is asked; nil until the body is parsed
-	model    string        // empty until it is known to be a model's name
+	request  operation.Request // what is asked; nil until the body is parsed, or without one
+	model    string            // empty until it is known to be a model's name
 	prompt   promptCost
 	hold     hold
 	upstream exchange
 	charge   charged
 	result   result
+}
+
+// An arrival is the request as it came.
+type arrival struct {
+	w         http.ResponseWriter
+	r         *http.Request
+	requestID string
+	started   time.Time
+	trace     trace
+}
+
+// A caller is who calls, and what its call takes up of this instance.
+type caller struct {
+	grant     *subscription.Grant // nil until the key is accepted
+	admission *admission
+	room      *holding // of the budget, for the body
 }
 
 // A promptCost is what is known of a prompt's cost.
@@ -89,7 +98,7 @@ type result struct {
 
 // begin returns a new call, with its request id set on the answer.
 func begin(w http.ResponseWriter, r *http.Request) *call {
-	c := &call{w: w, r: r, requestID: requestID(r.Header), started: time.Now(), trace: traceOf(r.Header)}
+	c := &call{arrival: arrival{w: w, r: r, requestID: requestID(r.Header), started: time.Now(), trace: traceOf(r.Header)}}
 	w.Header().Set(headerRequestID, c.requestID)
 	return c
 }
@@ -143,5 +152,5 @@ func (g *Gateway) answerError(c *call, err error) {
 		c.answer(p.status, c.w.Header().Get("Content-Type"), p.verbatim)
 		return
 	}
-	c.answer(p.status, "application/json", p.body(c.requestID))
+	c.answer(p.status, "application/json", c.problemForm(g.config.BasePath)(p.said(c.requestID)))
 }

@@ -4,9 +4,8 @@ import (
 	"cmp"
 	"math"
 
-	"tollgate/handler/charge"
-	"tollgate/handler/chat"
 	"tollgate/handler/limit"
+	"tollgate/handler/operation"
 	"tollgate/handler/subscription"
 )
 
@@ -14,74 +13,79 @@ import (
 // with less, hardly any question can be answered.
 const leastCompletion = 16
 
+// ask returns what to reserve before the call, by the tier's way of reserving.
+func (c *call) ask() (ask limit.Ask) {
+	switch c.grant.Tier.Reserve {
+	case subscription.ReserveNone:
+		ask.Tokens = 1
+	case subscription.ReserveFull:
+		ask = c.askFull()
+	default:
+		ask.Tokens = c.hold.prompt
+	}
+	ask.Bytes, ask.Shadow, ask.UpperBound = c.prompt.bytes, c.grant.Tier.Shadow, c.hold.uncounted > 0
+	return ask
+}
+
 // askFull asks for everything that a call can use: the prompt and, for each completion,
 // the larger of the caller's caps. A call without a cap accepts what is left, because
 // the gateway then caps it at that.
 func (c *call) askFull() limit.Ask {
-	if completions, capped := c.request.CompletionTokens(); capped {
-		return limit.Ask{Tokens: sum(c.hold.prompt, completions)}
+	caps := c.caps()
+	if caps.Largest > 0 {
+		return limit.Ask{Tokens: sum(c.hold.prompt, c.completionTokens(caps.Largest))}
 	}
 	tier := c.grant.Tier
-	most := cmp.Or(tier.MaxCompletionTokens, tier.TokensPerMinute+tier.BurstTokens, tier.TokenQuota)
+	most := cmp.Or(c.ownCap(), tier.TokensPerMinute+tier.BurstTokens, tier.TokenQuota)
 	return limit.Ask{
-		Tokens:    sum(c.hold.prompt, c.request.CompletionTokensAt(most)),
-		MinTokens: sum(c.hold.prompt, c.request.CompletionTokensAt(min(most, leastCompletion))),
+		Tokens:    sum(c.hold.prompt, c.completionTokens(most)),
+		MinTokens: sum(c.hold.prompt, c.completionTokens(min(most, leastCompletion))),
 	}
+}
+
+// completionTokens returns the tokens of all the call's completions if each has this
+// many.
+func (c *call) completionTokens(each int64) int64 { return c.request.Envelope().CompletionTokens(each) }
+
+// caps returns the caller's caps, as the model that is asked reads them.
+func (c *call) caps() operation.Caps { return c.request.Caps(c.capRules()) }
+
+// capRules say which caps the model that is asked obeys.
+func (c *call) capRules() operation.CapRules {
+	rules := c.prompt.family.CapRules
+	rules.DropsExtra = c.dropsExtraParameters()
+	return rules
+}
+
+// ownCap returns what a completion may have, in tokens, of a call that has no cap: the
+// tier's, or less if the operation's API says so; 0 if neither does.
+func (c *call) ownCap() int64 {
+	most, standard := c.grant.Tier.MaxCompletionTokens, c.caps().Default
+	if most == 0 || standard == 0 {
+		return max(most, standard)
+	}
+	return min(most, standard)
 }
 
 // completionCap returns the cap to put on each completion of a call that has none, 0 for
 // none: under reserve: full what was granted for it, else the tier's. In shadow mode the
 // cap doesn't depend on what is left.
 func (c *call) completionCap(d limit.Decision) int64 {
-	if _, capped := c.request.CompletionTokens(); capped {
+	completions := c.request.Envelope().Completions
+	if c.caps().Largest > 0 || completions == 0 {
 		return 0
 	}
 	tier := c.grant.Tier
 	if tier.Reserve == subscription.ReserveFull && d.Verdict == limit.Granted && !tier.Shadow {
-		return (d.Tokens - c.hold.prompt) / c.request.N
+		return (d.Tokens - c.hold.prompt) / completions
 	}
-	return tier.MaxCompletionTokens
+	return c.ownCap()
 }
 
 // dropsExtraParameters reports whether the endpoint drops parameters that its API
 // doesn't define. That includes max_completion_tokens, which then caps nothing.
 // Source: https://learn.microsoft.com/rest/api/aifoundry/model-inference/get-chat-completions
 func (c *call) dropsExtraParameters() bool { return c.extraParameters() == "drop" }
-
-// obeyedCap returns the caller's cap that the model is sure to obey, nil if there is none.
-func (c *call) obeyedCap(f *charge.Family) *int64 {
-	r := c.request
-	switch {
-	case f.NewerCap && !c.dropsExtraParameters():
-		return r.MaxCompletionTokens
-	case f.EitherCap && r.MaxCompletionTokens != nil:
-		return r.MaxCompletionTokens
-	}
-	return r.MaxTokens
-}
-
-// putCap sends the call's cap in the one field that the model obeys. Unless the cap is
-// reserved, it leaves the caller's own caps as they are.
-func (c *call) putCap(edit *chat.Edit, f *charge.Family) {
-	put, newer := &c.hold.cap, f.NewerCap && !c.dropsExtraParameters()
-	if most, capped := c.request.Cap(); capped {
-		if !c.reservesAll() {
-			return
-		}
-		put = &most
-		if own := c.obeyedCap(f); own != nil {
-			put = own
-			newer = newer || f.EitherCap && c.request.MaxCompletionTokens != nil
-		}
-	}
-	switch {
-	case *put == 0:
-	case newer:
-		edit.MaxCompletionTokens = put
-	default:
-		edit.MaxTokens = put
-	}
-}
 
 // reservesAll reports whether the tier reserves the most that a call can use, in shadow
 // too.
@@ -90,29 +94,21 @@ func (c *call) reservesAll() bool { return c.grant.Tier.Reserve == subscription.
 // completionBound returns the most tokens of each completion, by a cap that the model is
 // sure to obey; 0 if there is none.
 func (c *call) completionBound() int64 {
-	if c.reservesAll() {
-		if most, capped := c.request.Cap(); capped {
-			return most
-		}
+	switch caps := c.caps(); {
+	case caps.Largest == 0:
 		return c.hold.cap
+	case c.reservesAll():
+		return caps.Largest
+	default:
+		return caps.Obeyed // 0 if the model may ignore the caller's: the tier's was not sent
 	}
-	most, capped := c.request.Cap()
-	switch own := c.obeyedCap(&c.prompt.family); {
-	case c.request.MaxTokens != nil && c.request.MaxCompletionTokens != nil:
-		return most // servers differ in which of the two they read
-	case own != nil:
-		return *own
-	case capped:
-		return 0 // the tier's cap was not sent, and the model may ignore the caller's
-	}
-	return c.hold.cap
 }
 
 // completionsBound returns the most tokens of all completions together; without a cap,
 // the largest number there is.
 func (c *call) completionsBound() int64 {
 	if most := c.completionBound(); most > 0 {
-		return c.request.CompletionTokensAt(most)
+		return c.completionTokens(most)
 	}
 	return math.MaxInt64
 }

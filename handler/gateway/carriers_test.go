@@ -16,6 +16,7 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/fakemodel"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -95,7 +96,7 @@ func openBiller(t *testing.T, limits subscription.Limits, settle time.Duration, 
 	s := &biller{endpoint: &fakemodel.Endpoint{}, log: make(lines, 100), begun: make(chan struct{}, 1)}
 	limits.TokenQuotaPeriod = limit.Yearly
 	s.bench = openWith(t, limits, func(c *gateway.Config) {
-		endpoint := upstream.Endpoint{Shape: upstream.OpenAI, URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
+		endpoint := upstream.Endpoint{Shape: shape.OpenAI, URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
 			s.working.RLock()
 			defer s.working.RUnlock()
 			body, _ := io.ReadAll(r.Body)

@@ -47,6 +47,10 @@ func (a *admission) release() {
 	})
 }
 
+// headerShadow is set on a call that only its tier's shadow mode let pass: to the code
+// that it would have been refused with.
+const headerShadow = "X-Tollgate-Shadow"
+
 const codeTooManyCalls = "too_many_concurrent_calls"
 
 // admit counts the call as under way, or refuses one beyond its tier's maxConcurrent.

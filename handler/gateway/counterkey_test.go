@@ -24,9 +24,9 @@ func TestCounterKeysFollowTheirTemplate(t *testing.T) {
 		if err := limits.Validate(); err != nil {
 			t.Errorf("Validate with counterKey %s: got error %v, want none", template, err)
 		}
-		g := &Gateway{config: Config{Addresses: Addresses{FrontEnd: true}}}
-		c := &call{grant: &subscription.Grant{Subscription: subscription.Subscription{ID: "team-a"}, Tier: subscription.Tier{ID: "gold", Limits: limits}},
-			r: &http.Request{Header: http.Header{"Client-Ip": {"192.0.2.7:123"}, "X-Team": {"blue", "red/client-ip="}}}}
+		g := &Gateway{config: Config{Settings: Settings{Addresses: Addresses{FrontEnd: true}}}}
+		c := &call{caller: caller{grant: &subscription.Grant{Subscription: subscription.Subscription{ID: "team-a"}, Tier: subscription.Tier{ID: "gold", Limits: limits}}},
+			arrival: arrival{r: &http.Request{Header: http.Header{"Client-Ip": {"192.0.2.7:123"}, "X-Team": {"blue", "red/client-ip="}}}}}
 		if got := g.counterKey(c, "DeepSeek-R1"); got != want {
 			t.Errorf("%s: %q, want %q", template, got, want)
 		}

@@ -7,10 +7,14 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
-	"tollgate/handler/chat"
+	"tollgate/handler/operation"
+	"tollgate/handler/operation/all"
+	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
 
@@ -18,16 +22,12 @@ import (
 // it is a failure of its endpoint: nothing has reached the caller yet, so the next
 // endpoint is asked.
 func (g *Gateway) forward(c *call) error {
-	if c.request.Stream {
+	if c.request.Envelope().Stream {
 		c.countMeanwhile()
 	}
-	c.upstream.sentAt = time.Now()
 	var rest *upstream.Rest
-	request := upstream.Call{
-		Model: c.model, Subscription: c.grant.Subscription.ID, Stream: c.request.Stream, Since: c.started, RequestID: c.requestID,
-		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
-		Body: c.body, BodyDone: c.lastEndpoint, Failed: c.promptRead,
-	}
+	request := c.upstreamCall()
+	request.BodyDone, request.Failed = c.lastEndpoint, c.promptRead
 	if c.upstream.showsAll = c.showsAll(); g.readOnTime(c) > 0 { // else a cancelled endpoint isn't read on
 		request.Rest = func(r *upstream.Rest) { rest = r }
 	}
@@ -50,10 +50,45 @@ func (g *Gateway) forward(c *call) error {
 	return g.upstreamFailure(c, err)
 }
 
+// upstreamCall returns the call as endpoints get it.
+func (c *call) upstreamCall() upstream.Call {
+	c.upstream.sentAt = time.Now()
+	sent := upstream.Call{
+		Model: c.model, Subscription: c.grant.Subscription.ID, Path: c.upstreamPath(c.route.operation), Method: c.route.method, Since: c.started, RequestID: c.requestID,
+		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
+	}
+	passed := c.route.operation.Passed
+	for _, name := range passed.Headers {
+		if values := c.r.Header[name]; len(values) > 0 {
+			if sent.Header == nil {
+				sent.Header = make(http.Header, len(passed.Headers))
+			}
+			sent.Header[name] = values
+		}
+	}
+	if len(passed.Query) > 0 && c.r.URL.RawQuery != "" {
+		query := c.r.URL.Query()
+		maps.DeleteFunc(query, func(name string, _ []string) bool { return !slices.Contains(passed.Query, name) })
+		sent.Query = query.Encode()
+	}
+	if c.request != nil {
+		sent.Stream, sent.Body = c.request.Envelope().Stream, c.body
+	}
+	return sent
+}
+
+// upstreamPath returns the path of an operation at the endpoints of a shape, with the id
+// of the caller's path.
+func (c *call) upstreamPath(o *operation.Operation) func(shape.Shape) string {
+	return func(s shape.Shape) string {
+		return strings.ReplaceAll(o.Upstream[s], "{id}", url.PathEscape(c.route.id))
+	}
+}
+
 // relay sends an answer on to the caller and charges it. If the response has no answer,
 // and nothing has been sent or charged yet, it returns what is wrong as none.
 func (g *Gateway) relay(c *call) (none *upstream.Error, err error) {
-	if c.upstream.response.Streamed() {
+	if c.route.operation.Follow != nil && c.upstream.response.Streamed() {
 		return g.relayStream(c)
 	}
 	return g.relayBody(c)
@@ -63,14 +98,10 @@ func (g *Gateway) relay(c *call) (none *upstream.Error, err error) {
 // the usage option changed where needed.
 func (c *call) body(t upstream.Target) [][]byte {
 	c.setFamily(t)
-	options := t.StreamOptions && !c.request.DataSources
-	edit := chat.Edit{IncludeUsage: options}
-	if t.Model != "" && t.Model != c.request.Model {
-		edit.Model = &t.Model
-	}
-	c.putCap(&edit, &c.prompt.family)
-	c.upstream.askedUsage = c.request.Stream && options && !c.request.IncludeUsage
-	return c.request.Rewrite(edit)
+	c.upstream.askedUsage = t.StreamOptions && c.request.Envelope().UsageOnRequest
+	return c.request.Rewrite(operation.Edit{
+		Model: t.Model, Cap: c.hold.cap, Enforce: c.reservesAll(), Rules: c.capRules(), AskUsage: c.upstream.askedUsage,
+	})
 }
 
 // headerUpstream is the name of the endpoint that answered.
@@ -152,7 +183,7 @@ func (g *Gateway) upstreamFailure(c *call, err error) error {
 		switch {
 		case failed.Reason == upstream.Left:
 			return clientClosed(err)
-		case failed.Reason == upstream.TimedOut && c.request.Stream:
+		case failed.Reason == upstream.TimedOut && c.streams():
 			p.status, p.message = http.StatusGatewayTimeout, "The model did not begin to answer in time."
 		case failed.Reason == upstream.TimedOut:
 			p.status, p.message = http.StatusGatewayTimeout, "The model did not answer in time. Set stream: true to get the answer as it is written, however long it takes."
@@ -182,17 +213,30 @@ func upstreamProblem(c *call, own *upstream.StatusError) error {
 // checkEndpoints refuses, before anything is reserved, a call that no configured
 // endpoint can serve.
 func (g *Gateway) checkEndpoints(c *call) error {
-	targets, err := g.config.Upstream.Targets(upstream.Call{Model: c.model, Subscription: c.grant.Subscription.ID, ExtraParameters: c.extraParameters()})
+	targets, err := g.config.Upstream.Targets(upstream.Call{Model: c.model, Subscription: c.grant.Subscription.ID, Path: c.upstreamPath(c.route.operation), ExtraParameters: c.extraParameters()})
 	switch {
 	case err == nil:
 		c.setFamilies(targets)
 	case errors.Is(err, upstream.ErrModel):
 		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: "No endpoint serves this model."}
+	case errors.Is(err, upstream.ErrOperation):
+		return g.notServed(c)
 	case errors.Is(err, upstream.ErrExtraParameters):
 		return badRequest("extra-parameters", "extra-parameters can't be honoured for this model: "+
 			"leave the header out or send pass-through; error and drop are for endpoints of the models shape alone.")
 	}
 	return err
+}
+
+// notServed answers a call whose operation no endpoint of its model serves: it names
+// those that one serves.
+func (g *Gateway) notServed(c *call) *problem {
+	served := slices.DeleteFunc(slices.Clone(all.Operations), func(o *operation.Operation) bool {
+		_, err := g.config.Upstream.Targets(upstream.Call{Model: c.model, Path: c.upstreamPath(o)})
+		return err != nil
+	})
+	return &problem{status: http.StatusNotFound, code: "operation_not_served", kind: kindRequest, param: "model",
+		message: fmt.Sprintf("No endpoint of this model serves %s. What it serves: %s.", c.route.operation.Name, spellOperations(served))}
 }
 
 // relayBody relays an answer that isn't streamed. The call is charged before the answer
@@ -208,11 +252,11 @@ func (g *Gateway) relayBody(c *call) (none *upstream.Error, err error) {
 		return held.growAnswer(c.r.Context(), bytes)
 	})
 	held.shrink(int64(cap(body)))
-	answer := chat.ReadAnswer(body)
+	answer := c.route.operation.Read(body, nil)
 	if failed, ok := errors.AsType[*upstream.Error](err); ok {
 		return g.brokenBody(c, failed, answer, body)
 	}
-	if !answer.IsAnswer() {
+	if !answer.IsAnswer {
 		return c.upstream.response.Failure(upstream.BadAnswer, errNoAnswer), nil
 	}
 	g.chargeBody(c, answer, body)
@@ -228,12 +272,12 @@ func (g *Gateway) relayBody(c *call) (none *upstream.Error, err error) {
 // brokenBody ends a call whose answer, which isn't streamed, broke off. If its endpoint
 // is to blame and the model wrote nothing, it returns the failure, so that another
 // endpoint is asked. Otherwise it charges the call and returns the caller's error.
-func (g *Gateway) brokenBody(c *call, failed *upstream.Error, answer *chat.Answer, body []byte) (none *upstream.Error, err error) {
+func (g *Gateway) brokenBody(c *call, failed *upstream.Error, answer operation.Answer, body []byte) (none *upstream.Error, err error) {
 	if byEndpoint := failed.Reason == upstream.Broken || failed.Reason == upstream.BadAnswer; byEndpoint && !answer.Written {
 		return failed, nil
 	}
 	f := &follower{gateway: g, call: c, held: body}
-	if answer.Report != chat.UsageGood && gaveUp(failed) {
+	if answer.Report != operation.UsageGood && gaveUp(failed) {
 		g.settleUnfinished(c, f, c.upstream.response.Rest())
 	} else {
 		c.settle(f.usage(false))
@@ -243,9 +287,9 @@ func (g *Gateway) brokenBody(c *call, failed *upstream.Error, answer *chat.Answe
 }
 
 // chargeBody charges a complete answer that isn't streamed, and sets the usage headers.
-func (g *Gateway) chargeBody(c *call, answer *chat.Answer, body []byte) {
+func (g *Gateway) chargeBody(c *call, answer operation.Answer, body []byte) {
 	switch {
-	case answer.Report == chat.UsageGood:
+	case answer.Report == operation.UsageGood:
 		c.charge.fromUpstream = true
 		c.settle(c.reportedUsage(answer.Usage))
 	case answer.Failed:
@@ -296,7 +340,8 @@ func (g *Gateway) relayStream(c *call) (none *upstream.Error, err error) {
 	if err == nil {
 		ending, err = m.missing(ending)
 	}
-	if ending == upstream.Cut && !c.upstream.response.Begun() && !m.events.IsAnswer() {
+	so := m.events.State()
+	if ending == upstream.Cut && !c.upstream.response.Begun() && !so.IsAnswer {
 		notMetered = true
 		for name := range c.upstream.response.Header {
 			c.w.Header().Del(name)
@@ -306,11 +351,11 @@ func (g *Gateway) relayStream(c *call) (none *upstream.Error, err error) {
 	switch {
 	case err != nil:
 		c.result.outcome, c.result.cause = string(ending), err
-	case m.events.Failed:
+	case so.Failed:
 		c.result.outcome = outcomeFailed
 	}
 	switch {
-	case !ending.ByUpstream(), m.events.Done && m.events.IsAnswer(): // the caller has everything
+	case !ending.ByUpstream(), so.Done && so.IsAnswer: // the caller has everything
 		return nil, nil
 	case c.upstream.response.Begun():
 		panic(http.ErrAbortHandler) // a normal end would make the answer look complete

@@ -2,11 +2,13 @@
 // caller's limits. It is the edge of the product: only here do errors become statuses
 // and limits become headers.
 //
-// A chat completion goes through these steps, each of which adds what it found out to
-// the call (call.go): authenticate (keys.go), parse (reserve.go, body.go), count
+// A call of any operation goes through the same steps, each of which adds what it found
+// out to the call (call.go): authenticate (keys.go), parse (parse.go, body.go), count
 // (bound.go), reserve (reserve.go, cap.go), forward (forward.go), meter (meter.go),
-// settle (settle.go, leaving.go), report (report.go). Start reading
-// at [Gateway.ServeHTTP].
+// settle (settle.go, leaving.go), report (report.go). What differs between operations
+// is in their values (package operation), which routes.go finds by the path; one that
+// is free skips all that has to do with limits (free.go). Start reading at
+// [Gateway.ServeHTTP].
 package gateway
 
 import (
@@ -29,6 +31,8 @@ import (
 // Config holds a Gateway's parts and settings. Fields are required unless they say
 // otherwise.
 type Config struct {
+	Settings
+
 	Directory *subscription.Directory
 	Counter   *counter.Counter
 	Upstream  *upstream.Client
@@ -42,7 +46,10 @@ type Config struct {
 	Ledger Ledger
 	// Telemetry receives every call; nil for none.
 	Telemetry Telemetry
+}
 
+// Settings are what an operator can choose about a Gateway.
+type Settings struct {
 	// BasePath may precede every route; it begins with a slash.
 	BasePath string
 	// Models are the names that callers may ask for. If there is only one, it is also
@@ -125,15 +132,16 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 
 // dispatch finds the route, checks the key and serves the route.
 func (g *Gateway) dispatch(c *call) error {
-	found, ok := findRoute(c.r.URL.Path, g.config.BasePath)
-	if !ok {
-		return noRouteProblem(c.r, g.config.BasePath)
-	}
+	found, allowed := findRoute(c.r.Method, c.r.URL.Path, g.config.BasePath)
 	c.route = found
-	if c.r.Method != found.method {
-		c.w.Header().Set("Allow", found.method)
+	switch {
+	case found.serve == nil:
+		return noRouteProblem(c.r, g.config.BasePath)
+	case len(allowed) > 0:
+		methods := strings.Join(allowed, ", ")
+		c.w.Header().Set("Allow", methods)
 		return &problem{status: http.StatusMethodNotAllowed, code: "method_not_allowed", kind: kindRequest,
-			message: "This path takes " + found.method + " only."}
+			message: "This path takes " + methods + " only."}
 	}
 	if err := g.authenticate(c); err != nil {
 		return err
@@ -141,8 +149,8 @@ func (g *Gateway) dispatch(c *call) error {
 	return found.serve(g, c)
 }
 
-// completeChat takes a chat completion through its steps.
-func (g *Gateway) completeChat(c *call) error {
+// serveCharged takes a call of an operation that costs tokens through its steps.
+func (g *Gateway) serveCharged(c *call) error {
 	if err := g.admit(c); err != nil {
 		return err
 	}

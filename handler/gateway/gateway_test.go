@@ -20,6 +20,7 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/subscription/subscriptiontest"
@@ -79,8 +80,8 @@ func (b *bench) config(t *testing.T, client *upstream.Client) gateway.Config {
 		return true, nil
 	})})
 	return gateway.Config{Directory: subscriptiontest.Directory(t, b.store), Counter: counters, History: b.history, Upstream: client, Log: log,
-		BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 16,
-		Addresses: gateway.Addresses{FrontEnd: true}}
+		Settings: gateway.Settings{BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 16,
+			Addresses: gateway.Addresses{FrontEnd: true}}}
 }
 
 // newUpstream returns a client of endpoints. Those without a key get one.
@@ -106,7 +107,7 @@ func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Con
 		b.calls.Add(1)
 		model(w, r)
 	}))
-	client := newUpstream(t, timeouts, upstream.Endpoint{URL: foundry.URL, Shape: upstream.OpenAI})
+	client := newUpstream(t, timeouts, upstream.Endpoint{URL: foundry.URL, Shape: shape.OpenAI})
 	config := b.config(t, client)
 	change(&config)
 	served := gateway.New(config)

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"tollgate/handler/charge"
-	"tollgate/handler/chat"
 	"tollgate/handler/limit"
+	"tollgate/handler/operation"
 	"tollgate/handler/upstream"
 )
 
@@ -136,8 +136,7 @@ func (f *follower) readOn(rest *upstream.Rest) {
 	f.gateway.following.held.Add(int64(cap(f.held)))
 	ended := rest.Read(ctx, f.take)
 	if f.meter != nil && ended {
-		events := &f.meter.events
-		events.End(func(event []byte) { events.Inspect(event) })
+		f.meter.events.End(func(event []byte) { f.meter.events.Inspect(event) })
 	}
 	f.call.settle(f.finalUsage(ended))
 	f.gateway.following.held.Add(-int64(cap(f.held)))
@@ -149,13 +148,13 @@ func (f *follower) take(chunk []byte) (more bool) {
 	if f.bytes += len(chunk); f.bytes > followedRead {
 		return false
 	}
-	if f.meter == nil && len(f.held) == 0 && looksStreamed(chunk) {
+	if f.meter == nil && len(f.held) == 0 && looksStreamed(chunk) && f.call.route.operation.Follow != nil {
 		f.meter = f.gateway.meter(f.call)
 	}
 	if f.meter != nil {
-		events := &f.meter.events
-		events.Split(chunk, func(event []byte) { events.Inspect(event) })
-		return !(events.UsageCurrent() && f.meter.complete()) && !events.Done
+		f.meter.events.Split(chunk, func(event []byte) { f.meter.events.Inspect(event) })
+		so := f.meter.events.State()
+		return !(so.UsageCurrent() && so.Complete()) && !so.Done
 	}
 	before := cap(f.held)
 	f.held = append(f.held, chunk...)
@@ -182,7 +181,7 @@ func (f *follower) provisionalUsage() limit.Usage {
 // whole, the charge is the same as if the caller had stayed. ended says whether upstream
 // ended the answer.
 func (f *follower) finalUsage(ended bool) limit.Usage {
-	unread := len(f.held) > 0 || f.meter != nil && f.meter.events.Unread > 0
+	unread := len(f.held) > 0 || f.meter != nil && f.meter.events.State().Unread > 0
 	switch {
 	case f.whole(ended):
 		return f.usage(true)
@@ -198,7 +197,7 @@ func (f *follower) finalUsage(ended bool) limit.Usage {
 func (f *follower) cancelledUsage() limit.Usage {
 	c, tokens := f.call, f.textTokens()
 	if time.Since(f.lastAt) < onTheWay*3/4 {
-		unread := charge.Completion{Choices: c.request.N, Elapsed: cancelHeard, Rate: f.gateway.rate(c)}
+		unread := charge.Completion{Choices: c.request.Envelope().Completions, Elapsed: cancelHeard, Rate: f.gateway.rate(c)}
 		tokens = min(tokens+unread.Bound(), max(tokens, c.completionsBound()))
 	}
 	return c.countedUsage(tokens)
@@ -208,23 +207,25 @@ func (f *follower) cancelledUsage() limit.Usage {
 // in place of an answer is whole only if it reports usage.
 func (f *follower) whole(ended bool) bool {
 	if f.meter != nil {
-		events := &f.meter.events
-		return f.meter.complete() && (events.UsageCurrent() || !events.Failed)
+		so := f.meter.events.State()
+		return so.Complete() && (so.UsageCurrent() || !so.Failed)
 	}
-	answer := chat.ReadAnswer(f.held)
-	return answer.Report == chat.UsageGood || ended && answer.IsAnswer() && !answer.Failed
+	answer := f.call.route.operation.Read(f.held, nil)
+	return answer.Report == operation.UsageGood || ended && answer.IsAnswer && !answer.Failed
 }
 
 // bound returns the most that the call can have used if its endpoint works on it for
 // goesOn from now, and no less than what an unfinished stream has reported.
 func (f *follower) bound(goesOn time.Duration) limit.Usage {
 	bound := f.call.boundedUsage(f.textTokens(), goesOn, f.gateway.rate(f.call))
-	if f.meter == nil || f.meter.events.Report != chat.UsageGood {
+	if f.meter == nil {
 		return bound
 	}
-	reported := f.meter.events.Usage
-	bound.PromptTokens = max(bound.PromptTokens, reported.PromptTokens)
-	bound.CompletionTokens = max(bound.CompletionTokens, reported.CompletionTokens)
+	so := f.meter.events.State()
+	if so.Report == operation.UsageGood {
+		bound.PromptTokens = max(bound.PromptTokens, so.Usage.PromptTokens)
+		bound.CompletionTokens = max(bound.CompletionTokens, so.Usage.CompletionTokens)
+	}
 	return bound
 }
 
@@ -247,11 +248,11 @@ func (f *follower) usage(whole bool) limit.Usage {
 // whether a part of the answer could not be read.
 func (f *follower) reported() (usage limit.Usage, found, unread bool) {
 	if f.meter != nil {
-		events := &f.meter.events
-		return events.Usage, events.UsageCurrent(), events.Unread > 0
+		so := f.meter.events.State()
+		return so.Usage, so.UsageCurrent(), so.Unread > 0
 	}
-	answer := chat.ReadAnswer(f.held)
-	return answer.Usage, answer.Report == chat.UsageGood, answer.Unread
+	answer := f.call.route.operation.Read(f.held, nil)
+	return answer.Usage, answer.Report == operation.UsageGood, answer.Unread
 }
 
 // textTokens counts the text that has come so far, in tokens.
@@ -260,6 +261,6 @@ func (f *follower) textTokens() int64 {
 		return f.meter.written.count()
 	}
 	text := written{encoding: f.call.prompt.family.Encoding}
-	chat.EachText(f.held, text.add)
+	f.call.route.operation.Read(f.held, text.add)
 	return text.count()
 }

@@ -12,6 +12,7 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -158,8 +159,8 @@ func TestABodyIsKeptForTheNextEndpoint(t *testing.T) {
 	body := longCall(1<<20, `"stream":true,`)
 	received := make(chan int, 1)
 	change := before(t,
-		upstream.Endpoint{Name: "a", Shape: upstream.OpenAI, Priority: 1, URL: serving(t, events("", cut))},
-		upstream.Endpoint{Name: "b", Shape: upstream.OpenAI, Priority: 2, URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
+		upstream.Endpoint{Name: "a", Shape: shape.OpenAI, Priority: 1, URL: serving(t, events("", cut))},
+		upstream.Endpoint{Name: "b", Shape: shape.OpenAI, Priority: 2, URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
 			all, _ := io.ReadAll(r.Body)
 			received <- len(all)
 			events(thought+together+finished)(w, r)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"tollgate/handler/chat"
+	"tollgate/handler/operation"
 	"tollgate/handler/tokens"
 	"tollgate/handler/upstream"
 )
@@ -13,31 +13,32 @@ import (
 type meter struct {
 	*Gateway
 	call    *call
-	events  chat.Stream
+	events  operation.Stream
 	written written
 	held    []byte // events that wait for those after them
 	out     []byte // buffer for what the caller gets next
 	over    bool   // upstream's stream has ended
-	last    bool   // [DONE] has been released
+	ending  bool   // the event that ends the stream has come
+	last    bool   // it has been released
 }
 
 const (
 	// heldEvents is the most bytes of events that are held back: until an answer begins
-	// and, from [DONE] on, until its usage comes.
+	// and, from the event that ends it on, until its usage comes.
 	heldEvents = 64 << 10
-	// afterDone is how long upstream may take to end its stream after [DONE].
+	// afterDone is how long upstream may take to end its stream after that event.
 	afterDone = time.Second
 )
 
 // meter returns a new meter for a call's stream.
 func (g *Gateway) meter(c *call) *meter {
 	m := &meter{Gateway: g, call: c, written: written{encoding: c.prompt.family.Encoding}}
-	m.events.Text = func(index int64, text []byte) {
+	m.events = c.route.operation.Follow(func(index int64, text []byte) {
 		if c.upstream.firstTextAt.IsZero() {
 			c.upstream.firstTextAt = time.Now()
 		}
 		m.written.add(index, text)
-	}
+	})
 	return m
 }
 
@@ -61,16 +62,19 @@ func (m *meter) relayEvent(event []byte) []byte {
 		return m.release(nil)
 	}
 	switch m.events.Inspect(event) {
-	case chat.UsageOnly:
+	case operation.UsageOnly:
 		if m.call.upstream.askedUsage {
 			event = nil
 		}
-	case chat.Failure:
+	case operation.Failure:
 		event = m.call.upstream.response.Scrub(event)
-	case chat.Done:
+	}
+	so := m.events.State()
+	if so.Done && !m.ending {
+		m.ending = true
 		m.call.upstream.response.EndWithin(afterDone)
 	}
-	waits := !m.events.IsAnswer() || m.events.Done && !m.last && !m.events.UsageCurrent()
+	waits := !so.IsAnswer || so.Done && !m.last && !so.UsageCurrent()
 	if waits && len(m.held)+len(event) <= heldEvents {
 		m.held = append(m.held, event...)
 		return nil
@@ -81,11 +85,12 @@ func (m *meter) relayEvent(event []byte) []byte {
 // release returns the events held back, followed by event. At the stream's end it first
 // settles the call and, with TokensComment, adds the comments on its usage.
 func (m *meter) release(event []byte) []byte {
-	if m.over && !m.events.IsAnswer() {
+	so := m.events.State()
+	if m.over && !so.IsAnswer {
 		return nil
 	}
 	m.out = m.out[:0]
-	if m.events.Done && !m.last {
+	if so.Done && !m.last {
 		m.last = true
 		m.settleStream()
 		if m.config.TokensComment {
@@ -105,10 +110,10 @@ func (m *meter) release(event []byte) []byte {
 // by a bound. A stream that failed before the model wrote anything is charged as failed.
 // It sets no headers: the relay may be sending them, with a keep-alive comment.
 func (m *meter) settleStream() {
-	f := follower{gateway: m.Gateway, call: m.call, meter: m}
+	f, so := follower{gateway: m.Gateway, call: m.call, meter: m}, m.events.State()
 	switch c := m.call; {
 	case c.charge.settled:
-	case m.events.Failed && m.written.empty() && !m.events.UsageCurrent():
+	case so.Failed && m.written.empty() && !so.UsageCurrent():
 		c.settleFailed()
 	default:
 		c.settle(f.usage(true))
@@ -119,12 +124,12 @@ func (m *meter) settleStream() {
 // breaks off before the model wrote anything is a failure. If the caller left or the time
 // ran out while the endpoint was working, the call is unfinished.
 func (m *meter) end(ending upstream.Ending) {
-	c := m.call
+	c, so := m.call, m.events.State()
 	switch {
 	case c.charge.settled || c.charge.readOn != nil:
-	case ending == upstream.Cut && m.written.empty() && !m.events.UsageCurrent():
+	case ending == upstream.Cut && m.written.empty() && !so.UsageCurrent():
 		c.settleFailed()
-	case m.events.UsageCurrent() && m.complete() || m.events.Failed || m.events.Done || ending == upstream.Ended || ending == upstream.Cut:
+	case so.UsageCurrent() && so.Complete() || so.Failed || so.Done || ending == upstream.Ended || ending == upstream.Cut:
 		m.settleStream()
 	default:
 		m.settleUnfinished(c, &follower{gateway: m.Gateway, call: c, meter: m}, c.upstream.response.Rest())
@@ -134,18 +139,14 @@ func (m *meter) end(ending upstream.Ending) {
 // missing returns Cut and an error if a stream that ended properly lacks its answer or
 // the answer's end, else ending.
 func (m *meter) missing(ending upstream.Ending) (upstream.Ending, error) {
-	switch {
-	case !m.events.IsAnswer():
+	switch so := m.events.State(); {
+	case !so.IsAnswer:
 		return upstream.Cut, errNoAnswer
-	case !m.complete():
+	case !so.Complete():
 		return upstream.Cut, errUnfinished
 	}
 	return ending, nil
 }
-
-// complete reports whether the answer's end has come: some endpoints leave out [DONE],
-// but none the finish_reason.
-func (m *meter) complete() bool { return m.events.Done || m.events.Finished || m.events.Failed }
 
 // appendUsage appends comments with what the call used and what remains.
 func (m *meter) appendUsage(text []byte) []byte {
@@ -187,7 +188,7 @@ const (
 	maxChoices = 128
 )
 
-// add appends a choice's text. It is a chat.Text.
+// add appends a choice's text. It is an operation.Text.
 func (w *written) add(index int64, text []byte) {
 	c := w.choice(index)
 	if c.held = append(c.held, text...); len(c.held) >= heldText/len(w.choices) {

@@ -10,6 +10,7 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -45,8 +46,8 @@ func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 				want, second = streamed, events(streamed)
 			}
 			b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, before(t,
-				upstream.Endpoint{Name: "a", URL: serving(t, test.model), Shape: upstream.OpenAI, Priority: 1},
-				upstream.Endpoint{Name: "b", URL: serving(t, second), Shape: upstream.OpenAI, Priority: 2}), upstream.Timeouts{}, nil)
+				upstream.Endpoint{Name: "a", URL: serving(t, test.model), Shape: shape.OpenAI, Priority: 1},
+				upstream.Endpoint{Name: "b", URL: serving(t, second), Shape: shape.OpenAI, Priority: 2}), upstream.Timeouts{}, nil)
 			for range 7 { // enough for a to be paused
 				response, body := b.post(t, path, test.body)
 				if response.StatusCode != 200 || body != want || response.Header.Get("x-tollgate-upstream") != "b" {
@@ -70,8 +71,8 @@ func TestNoOtherEndpointIsAskedOnceTheAnswerHasBegun(t *testing.T) {
 		"junk, long": events("data: " + strings.Repeat("x", 100_000) + "\n\n"),
 	} {
 		b := openWith(t, subscription.Limits{}, before(t,
-			upstream.Endpoint{Name: "a", URL: serving(t, model), Shape: upstream.OpenAI, Priority: 1},
-			upstream.Endpoint{Name: "b", URL: serving(t, func(http.ResponseWriter, *http.Request) { t.Errorf("%s: got a call to b, want none", name) }), Shape: upstream.OpenAI, Priority: 2}),
+			upstream.Endpoint{Name: "a", URL: serving(t, model), Shape: shape.OpenAI, Priority: 1},
+			upstream.Endpoint{Name: "b", URL: serving(t, func(http.ResponseWriter, *http.Request) { t.Errorf("%s: got a call to b, want none", name) }), Shape: shape.OpenAI, Priority: 2}),
 			upstream.Timeouts{}, nil)
 		_, _, _ = b.read(t.Context(), stream)
 	}
@@ -89,8 +90,8 @@ func TestAThrottledModelIsA429AndOthersAreStillServed(t *testing.T) {
 	}
 	models := map[string]upstream.Model{"DeepSeek-R1": {Name: "d1"}, "gpt-oss": {Name: "d2"}}
 	b := openWith(t, subscription.Limits{}, before(t,
-		upstream.Endpoint{Name: "a", URL: serving(t, model), Shape: upstream.Deployments, Models: models},
-		upstream.Endpoint{Name: "b", URL: serving(t, model), Shape: upstream.Deployments, Models: models}), upstream.Timeouts{}, nil)
+		upstream.Endpoint{Name: "a", URL: serving(t, model), Shape: shape.Deployments, Models: models},
+		upstream.Endpoint{Name: "b", URL: serving(t, model), Shape: shape.Deployments, Models: models}), upstream.Timeouts{}, nil)
 	if response, body := b.post(t, path, asked); response.StatusCode != 429 || body != `{"error":{"code":"429"}}` || response.Header.Get("Retry-After") != "60" {
 		t.Errorf("at first: got %d %v %s, want upstream's own 429 with Retry-After 60", response.StatusCode, response.Header, body)
 	}

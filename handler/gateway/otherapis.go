@@ -3,12 +3,25 @@ package gateway
 import (
 	"net/http"
 	"strings"
+
+	"tollgate/handler/operation"
+	"tollgate/handler/operation/all"
 )
 
 // servedPaths ends every 404 for a path: it lists what Tollgate serves, and where.
-const servedPaths = "Tollgate serves chat completions, at /openai/v1/chat/completions, /models/chat/completions and " +
-	"/openai/deployments/{name}/chat/completions: the base URL of an OpenAI client is this host followed by /openai/v1. " +
-	"/openai/v1/models lists the models."
+var servedPaths = "Tollgate serves " + spellOperations(all.Operations) +
+	". The base URL of an OpenAI client is this host followed by /openai/v1. /openai/v1/models lists the models."
+
+// spellOperations lists operations that cost tokens, each with its first path.
+func spellOperations(operations []*operation.Operation) string {
+	var names []string
+	for _, o := range operations {
+		if !o.Free {
+			names = append(names, o.Name+" at "+o.Routes[0].Path)
+		}
+	}
+	return strings.Join(names, ", ")
+}
 
 // An otherAPI is an API that clients try and Tollgate doesn't serve. The advice says
 // what to use instead.
@@ -66,17 +79,19 @@ func findOtherAPI(path string) (found otherAPI, ok bool) {
 // noRouteProblem answers a request whose path no route has. It quotes nothing of the
 // path, which may contain a key.
 func noRouteProblem(r *http.Request, base string) *problem {
-	path := cleanPath(r.URL.Path)
-	if rest, below := strings.CutPrefix(path, base); below && strings.HasPrefix(rest, "/") {
-		path = rest
-	}
 	p := &problem{status: http.StatusNotFound, code: "route_not_found", kind: kindRequest}
 	p.message = "There is nothing at this path. " + servedPaths
-	if other, found := findOtherAPI(path); found {
+	if other, found := findOtherAPI(belowBase(r.URL.Path, base)); found {
 		p.message = strings.TrimSpace("Tollgate doesn't serve "+other.name+". "+other.advice) + " " + servedPaths
 	}
-	if r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(path, "/anthropic/") || strings.HasPrefix(path, "/v1/messages") || strings.HasPrefix(path, "/messages") {
-		p.anthropic, p.kind = true, "not_found_error"
-	}
 	return p
+}
+
+// belowBase returns a clean path without the base path.
+func belowBase(path, base string) string {
+	path = cleanPath(path)
+	if rest, below := strings.CutPrefix(path, base); below && strings.HasPrefix(rest, "/") {
+		return rest
+	}
+	return path
 }

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"tollgate/handler/chat"
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
+	"tollgate/handler/operation/chat"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/tokens"

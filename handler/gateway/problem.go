@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"tollgate/handler/limit"
+	"tollgate/handler/operation"
 	"tollgate/handler/subscription"
 )
 
@@ -23,8 +25,6 @@ type problem struct {
 	counted *countedLimit
 	limit   string // name of the limit that refused the call; empty: none did
 	cause   error
-	// anthropic adds the field that Anthropic's clients need to show the message.
-	anthropic bool
 
 	verbatim []byte // upstream's own body, sent instead of one made of these fields
 }
@@ -118,35 +118,60 @@ func asProblem(err error) *problem {
 		message: "The gateway failed. Quote the request_id to its operator.", cause: err}
 }
 
-// body returns the answer's body: APIM's two fields and OpenAI's error object, so that
-// clients of either can read it, and for Anthropic's clients their type field.
-func (p *problem) body(requestID string) []byte {
-	type detail struct {
-		Message   string        `json:"message"`
-		Type      string        `json:"type"`
-		Param     *string       `json:"param"`
-		Code      string        `json:"code"`
-		RequestID string        `json:"request_id"`
-		Limit     *countedLimit `json:"limit,omitempty"`
+// said returns what the caller gets to see of the problem.
+func (p *problem) said(requestID string) operation.Problem {
+	said := operation.Problem{Status: p.status, Code: p.code, Type: p.kind, Message: p.message, Param: p.param, RequestID: requestID}
+	if p.counted != nil {
+		text, err := json.Marshal(p.counted)
+		if err != nil {
+			panic(fmt.Sprintf("encode limit: %v", err)) // strings, numbers and times always encode
+		}
+		said.Limit = text
 	}
-	shown := detail{Message: p.message, Type: p.kind, Code: p.code, RequestID: requestID, Limit: p.counted}
-	if p.param != "" {
-		shown.Param = &p.param
+	return said
+}
+
+// problemForm returns how to write a problem for the call's client: as its operation
+// does or, where the path belongs to none, as the API does that the client speaks.
+func (c *call) problemForm(base string) func(operation.Problem) []byte {
+	switch {
+	case c.route.operation != nil:
+		return c.route.operation.Problem
+	case speaksAnthropic(c.r, base):
+		return operation.AnthropicProblem
 	}
-	anthropicType := ""
-	if p.anthropic {
-		anthropicType = "error"
+	return operation.OpenAIProblem
+}
+
+// speaksAnthropic reports whether a request comes from a client of Anthropic's API.
+func speaksAnthropic(r *http.Request, base string) bool {
+	if r.Header.Get("Anthropic-Version") != "" {
+		return true
 	}
-	body, err := json.Marshal(struct {
-		Type       string `json:"type,omitempty"`
-		StatusCode int    `json:"statusCode"`
-		Message    string `json:"message"`
-		Error      detail `json:"error"`
-	}{anthropicType, p.status, p.message, shown})
-	if err != nil {
-		panic(fmt.Sprintf("encode error body: %v", err)) // strings, numbers and times always encode
+	path := belowBase(r.URL.Path, base)
+	return strings.HasPrefix(path, "/anthropic/") || strings.HasPrefix(path, "/v1/messages") || strings.HasPrefix(path, "/messages")
+}
+
+// limitProblem answers a call that a limit refused, and describes the limit.
+func (c *call) limitProblem(d limit.Decision) *problem {
+	s, tier, limited := d.Standing, c.grant.Tier, "tokensPerMinute"
+	counted := &countedLimit{Tier: tier.ID, CounterKey: tier.CounterKey,
+		Window: "minute", Limit: s.TokensPerMinute, Used: s.Used, Owed: s.Owed, ResetAt: s.ResetAt}
+	if d.Verdict == limit.QuotaExceeded || d.Verdict == limit.NeverFitsQuota {
+		counted.Window, counted.Limit, counted.Used, counted.Owed, counted.ResetAt = string(s.Period), s.Quota, s.QuotaUsed, s.QuotaOwed, s.QuotaResetAt
+		limited = "tokenQuota"
 	}
-	return body
+	if c.grant.Subscription.Overrode(limited) {
+		counted.Override = limited
+	}
+	p := decisionProblem(d, counted)
+	if c.request == nil { // refused before its body was read
+		return p
+	}
+	if c.caps().Largest > 0 && tier.Reserve == subscription.ReserveFull && p.status == http.StatusRequestEntityTooLarge {
+		p.message += fmt.Sprintf(" Or ask for fewer tokens with %s: they are reserved too.", c.route.operation.Fewer)
+	}
+	return p
 }
 
 // Names of limits, in the ledger.

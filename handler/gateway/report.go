@@ -38,7 +38,7 @@ func (g *Gateway) log(c *call, took time.Duration) {
 		attrs = append(attrs, slog.String("subscription", c.grant.Subscription.ID), slog.String("tier", c.grant.Tier.ID))
 	}
 	if c.request != nil {
-		attrs = append(attrs, slog.String("model", g.reportedModel(c)), slog.Bool("stream", c.request.Stream))
+		attrs = append(attrs, slog.String("model", g.reportedModel(c)), slog.Bool("stream", c.request.Envelope().Stream))
 	}
 	if estimate := c.prompt.estimate; estimate > 0 { // compared with prompt_tokens it shows how well this model's prompts are counted
 		attrs = append(attrs, slog.Int64("prompt_estimate", estimate))
@@ -101,7 +101,7 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 		Started: c.started, Duration: took,
 		Method: c.route.method, Route: c.route.pattern, Status: c.result.status, Outcome: c.result.outcome, Refused: c.result.refused,
 		Shadowed: c.hold.shadow, Degraded: c.hold.degraded,
-		API: string(c.route.shape), Operation: c.route.operation, Model: g.reportedModel(c),
+		API: string(c.route.shape), Operation: c.route.action, Model: g.reportedModel(c),
 		ClientIP: g.config.Addresses.clientOf(c.r), Header: c.r.Header, Estimate: c.prompt.estimate,
 		Upstream: c.upstreamPart(),
 	}
@@ -112,7 +112,7 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 		done.Subscription, done.Tier = c.grant.Subscription.ID, c.grant.Tier.ID
 	}
 	if c.request != nil {
-		done.Stream = c.request.Stream
+		done.Stream = c.request.Envelope().Stream
 	}
 	if c.charge.settled {
 		done.Usage = &telemetry.Usage{Usage: c.charge.usage, Known: c.charge.fromUpstream}

@@ -1,96 +1,14 @@
 package gateway
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 	"math"
-	"net/http"
-	"net/textproto"
-	"slices"
-	"strings"
+	"time"
 
-	"tollgate/handler/chat"
 	"tollgate/handler/counter"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
-
-// parse reads and parses the body, and finds the model.
-func (g *Gateway) parse(c *call) error {
-	if encoding := c.r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return &problem{status: http.StatusUnsupportedMediaType, code: "unsupported_content_encoding", kind: kindRequest,
-			param: "Content-Encoding", message: "The body is compressed. Send it as it is, without Content-Encoding."}
-	}
-	body, err := g.readBody(c)
-	if p, ok := errors.AsType[*problem](err); ok {
-		return p
-	}
-	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &problem{status: http.StatusRequestEntityTooLarge, code: "request_too_large", kind: kindRequest,
-			message: fmt.Sprintf("The body is larger than %d bytes. Send a smaller one: images and files count as they are sent, in base64. "+
-				"The gateway's operator sets the limit, as MAX_BODY_BYTES.", tooLarge.Limit)}
-	}
-	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
-		err = errors.New("malformed trailer") // err quotes the trailer, which may contain a key
-	}
-	if err != nil {
-		return &problem{status: http.StatusBadRequest, code: "incomplete_request", kind: kindRequest,
-			message: "The body ended early.", cause: err}
-	}
-	if body, err = stripMark(body); err != nil {
-		return err
-	}
-	c.prompt.bytes = int64(len(body))
-	c.request, err = parsed(body)
-	if wrong, ok := errors.AsType[*chat.FieldError](err); ok {
-		return badRequest(cmp.Or(wrong.Field, "body"), wrong.Error())
-	}
-	if err != nil {
-		return err
-	}
-	if c.dropsExtraParameters() {
-		c.request.MaxCompletionTokens = nil
-	}
-	return g.chooseModel(c)
-}
-
-// parsed parses a body; a long one waits for its turn.
-func parsed(body []byte) (*chat.Request, error) {
-	defer waitForCore(int64(len(body)))()
-	return chat.Parse(body)
-}
-
-// chooseModel finds the call's model: the path's deployment, else the body's model,
-// else the only one there is.
-func (g *Gateway) chooseModel(c *call) error {
-	model := c.request.Model
-	if c.route.deployment != "" {
-		model = c.route.deployment
-	}
-	if model == "" && len(g.config.Models) == 1 {
-		model = g.config.Models[0]
-	}
-	if !slices.Contains(g.config.Models, model) || !c.grant.Tier.Serves(model) {
-		return g.modelNotFound(c)
-	}
-	c.model = model // not set to the caller's text before it is known to be a model's name: it is logged
-	return nil
-}
-
-// modelNotFound answers a call for a model that its tier doesn't serve.
-func (g *Gateway) modelNotFound(c *call) *problem {
-	message := "There is no model for this subscription."
-	if models := g.modelsOf(c.grant.Tier); len(models) > 0 {
-		message = "There is no such model for this subscription. Name one of: " + strings.Join(models, ", ") + "."
-	}
-	return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: message}
-}
-
-// modelsOf returns the models that a tier may use.
-func (g *Gateway) modelsOf(tier subscription.Tier) []string {
-	return slices.DeleteFunc(slices.Clone(g.config.Models), func(model string) bool { return !tier.Serves(model) })
-}
 
 // reserve takes from the call's counter what the tier's way of reserving asks for.
 func (g *Gateway) reserve(c *call) error {
@@ -137,6 +55,17 @@ func counterProblem(err error) error {
 		return unavailable("counters", counterRetry, err)
 	}
 	return clientClosed(err)
+}
+
+// counterRetry is the Retry-After of a call whose counters can't be reached.
+const counterRetry = 5 * time.Second
+
+// terms returns a tier's limits and rules in the counters' form.
+func terms(t subscription.Tier) counter.Terms {
+	return counter.Terms{
+		Limits:      t.Counted(),
+		OnStoreDown: t.OnStoreDown, MaxWait: time.Duration(t.MaxWait),
+	}
 }
 
 // release gives back what an ended call still holds. Canceling a settled reservation

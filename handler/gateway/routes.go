@@ -1,79 +1,78 @@
 package gateway
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 
+	"tollgate/handler/operation"
+	"tollgate/handler/operation/all"
+	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
-)
-
-// A shape is the API that a route belongs to; upstream.Shape has the same three names.
-type shape string
-
-const (
-	shapeModels      shape = "models"      // Foundry's model inference API
-	shapeOpenAI      shape = "openai"      // OpenAI's v1 API
-	shapeDeployments shape = "deployments" // Azure OpenAI's API, a deployment in the path
 )
 
 // A route is how to serve a path.
 type route struct {
-	serve      func(*Gateway, *call) error
-	method     string
-	shape      shape
-	operation  string // name in telemetry
-	pattern    string // the path, with "{name}" in place of a model
-	deployment string // the model that the path names; empty: none
+	serve   func(*Gateway, *call) error
+	method  string
+	shape   shape.Shape
+	action  string // APIM's Operation ID
+	pattern string // the path, with "{name}" in place of a model, or "{id}"
+	named
+	operation *operation.Operation // nil: the gateway answers by itself
 }
 
-// The operations, named as in Azure OpenAI's and Foundry's own descriptions.
+// named is what a path has in place of its pattern's {name} and {id}.
+type named struct{ name, id string }
+
+// The gateway's own operations, named as in Azure OpenAI's and Foundry's descriptions.
 const (
-	operationChat   = "ChatCompletions_Create"
 	operationModels = "Models_List"
 	operationModel  = "Models_Get"
 	operationUsage  = "Usage_Get"
 )
 
-func chatAt(s shape) route {
-	return route{serve: (*Gateway).completeChat, method: http.MethodPost, shape: s, operation: operationChat}
+// ownRoutes are the routes that the gateway answers by itself.
+var ownRoutes = []route{
+	{serve: (*Gateway).listModels, shape: shape.Models, action: operationModels, pattern: "/models"},
+	{serve: (*Gateway).listModels, shape: shape.OpenAI, action: operationModels, pattern: "/openai/v1/models"},
+	{serve: (*Gateway).listModels, shape: shape.OpenAI, action: operationModels, pattern: "/v1/models"},
+	{serve: (*Gateway).listModels, shape: shape.Deployments, action: operationModels, pattern: "/openai/models"},
+	{serve: (*Gateway).getModel, shape: shape.Models, action: operationModel, pattern: "/models/{name}"},
+	{serve: (*Gateway).getModel, shape: shape.OpenAI, action: operationModel, pattern: "/openai/v1/models/{name}"},
+	{serve: (*Gateway).getModel, shape: shape.OpenAI, action: operationModel, pattern: "/v1/models/{name}"},
+	{serve: (*Gateway).getModel, shape: shape.Deployments, action: operationModel, pattern: "/openai/models/{name}"},
+	{serve: (*Gateway).getUsage, action: operationUsage, pattern: "/usage"},
 }
 
-func modelsAt(s shape) route {
-	return route{serve: (*Gateway).listModels, method: http.MethodGet, shape: s, operation: operationModels}
-}
+// routes are all routes by their pattern. patterns are those that have a name or id in
+// them, the most specific first.
+var routes, patterns = allRoutes()
 
-func modelAt(s shape) route {
-	return route{serve: (*Gateway).getModel, method: http.MethodGet, shape: s, operation: operationModel}
-}
-
-// fixedRoutes are the routes by their path below the base path. The openai shape has
-// one for each base URL that its clients are given: ending in /openai/v1, as Foundry's
-// does, in /v1, as OpenAI's does, or in neither, as DeepSeek's.
-var fixedRoutes = map[string]route{
-	"/models/chat/completions":    chatAt(shapeModels),
-	"/openai/v1/chat/completions": chatAt(shapeOpenAI),
-	"/openai/chat/completions":    chatAt(shapeOpenAI),
-	"/v1/chat/completions":        chatAt(shapeOpenAI),
-	"/chat/completions":           chatAt(shapeOpenAI),
-	"/models":                     modelsAt(shapeModels),
-	"/openai/v1/models":           modelsAt(shapeOpenAI),
-	"/v1/models":                  modelsAt(shapeOpenAI),
-	"/openai/models":              modelsAt(shapeDeployments),
-	"/usage":                      {serve: (*Gateway).getUsage, method: http.MethodGet, operation: operationUsage},
-}
-
-// A namedRoute is a route whose path names a model between prefix and suffix.
-type namedRoute struct {
-	prefix, suffix string
-	route
-}
-
-var namedRoutes = []namedRoute{
-	{"/openai/deployments/", "/chat/completions", chatAt(shapeDeployments)},
-	{"/models/", "", modelAt(shapeModels)},
-	{"/openai/v1/models/", "", modelAt(shapeOpenAI)},
-	{"/v1/models/", "", modelAt(shapeOpenAI)},
-	{"/openai/models/", "", modelAt(shapeDeployments)},
+func allRoutes() (byPattern map[string][]route, named []string) {
+	byPattern = make(map[string][]route)
+	add := func(r route) {
+		if byPattern[r.pattern] == nil && strings.Contains(r.pattern, "{") {
+			named = append(named, r.pattern)
+		}
+		byPattern[r.pattern] = append(byPattern[r.pattern], r)
+	}
+	for _, r := range ownRoutes {
+		r.method = http.MethodGet
+		add(r)
+	}
+	for _, o := range all.Operations {
+		serve := (*Gateway).serveCharged
+		if o.Free {
+			serve = (*Gateway).serveFree
+		}
+		for _, at := range o.Routes {
+			add(route{serve: serve, method: at.Verb(), shape: at.Shape, action: o.ID, pattern: at.Path, operation: o})
+		}
+	}
+	slices.SortStableFunc(named, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return byPattern, named
 }
 
 // extraParameters returns how the endpoint shall treat parameters that the models
@@ -82,38 +81,49 @@ var namedRoutes = []namedRoute{
 // for them it is pass-through, as in their APIs.
 func (c *call) extraParameters() string {
 	chosen := c.r.Header.Get("Extra-Parameters")
-	if chosen == "" && c.route.shape != shapeModels {
+	if chosen == "" && c.route.shape != shape.Models {
 		return upstream.PassThrough
 	}
 	return chosen
 }
 
-// findRoute returns the route of a path, with or without the base path, so that a
-// client need change no more than its host. A base path that routes begin with too,
-// such as /openai, hides none of them. Doubled and trailing slashes, which appear when
-// clients join a base URL and a path, are ignored.
-func findRoute(path, base string) (route, bool) {
+// findRoute returns the route of a path and method, with or without the base path, so
+// that a client need change no more than its host. A base path that routes begin with
+// too, such as /openai, hides none of them. Doubled and trailing slashes, which appear
+// when clients join a base URL and a path, are ignored. If the path takes only other
+// methods, it returns these.
+func findRoute(method, path, base string) (found route, allowed []string) {
 	path = cleanPath(path)
 	paths := [2]string{path}
 	if rest, below := strings.CutPrefix(path, base); below && base != "" && strings.HasPrefix(rest, "/") {
 		paths[1] = rest
 	}
 	for _, p := range paths {
-		if found, ok := fixedRoutes[p]; ok {
-			found.pattern = p
-			return found, true
+		if at, ok := routes[p]; ok {
+			return byMethod(at, method, named{})
 		}
 	}
-	for _, n := range namedRoutes {
+	for _, pattern := range patterns {
 		for _, p := range paths {
-			if name, ok := n.match(p); ok {
-				found := n.route
-				found.deployment, found.pattern = name, n.prefix+"{name}"+n.suffix
-				return found, true
+			if found, ok := match(pattern, p); ok {
+				return byMethod(routes[pattern], method, found)
 			}
 		}
 	}
-	return route{}, false
+	return route{}, nil
+}
+
+// byMethod returns the one of a path's routes that takes a method. If none does, it
+// returns the first, and the methods that they take.
+func byMethod(at []route, method string, in named) (found route, allowed []string) {
+	for _, r := range at {
+		if r.method == method {
+			r.named = in
+			return r, nil
+		}
+		allowed = append(allowed, r.method)
+	}
+	return at[0], allowed
 }
 
 // cleanPath returns a path without doubled slashes and without a trailing one.
@@ -127,20 +137,25 @@ func cleanPath(path string) string {
 	return path
 }
 
-// match returns the model that a path names. It rejects what looks like a model's name
-// but is another API's path.
-func (n *namedRoute) match(path string) (name string, ok bool) {
-	name, ok = strings.CutPrefix(path, n.prefix)
+// match returns what a path has in place of a pattern's {name} or {id}. A model's name
+// may have slashes; match rejects what looks like one but is another API's path.
+func match(pattern, path string) (found named, ok bool) {
+	prefix, rest, _ := strings.Cut(pattern, "{")
+	kind, suffix, _ := strings.Cut(rest, "}")
+	text, ok := strings.CutPrefix(path, prefix)
 	if !ok {
-		return "", false
+		return named{}, false
 	}
-	if name, ok = strings.CutSuffix(name, n.suffix); !ok || name == "" {
-		return "", false
+	if text, ok = strings.CutSuffix(text, suffix); !ok || text == "" {
+		return named{}, false
+	}
+	if kind == "id" {
+		return named{id: text}, !strings.Contains(text, "/")
 	}
 	if _, other := findOtherAPI(path); other {
-		return "", false
+		return named{}, false
 	}
-	return escapedSlash.Replace(name), true
+	return named{name: escapedSlash.Replace(text)}, true
 }
 
 // escapedSlash replaces slashes that a host has escaped twice.

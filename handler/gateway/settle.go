@@ -58,14 +58,15 @@ func (c *call) reportedUsage(u limit.Usage) limit.Usage {
 // family's prompts and text can be counted exactly, nothing of the answer is unread,
 // and each completion's text was kept apart.
 func (c *call) knownUsage(seen int64, unread bool) (limit.Usage, bool) {
-	return c.countedUsage(seen), c.promptOfFamily().Known && !unread && c.request.N <= maxChoices
+	p := c.promptOfFamily()
+	return c.countedUsage(seen), p.Known && p.Shown && !unread && c.request.Envelope().Completions <= maxChoices
 }
 
 // countedUsage returns the charge by Tollgate's count: the prompt, the text seen, and
 // the text that a stop sequence may have kept out of each completion.
 func (c *call) countedUsage(seen int64) limit.Usage {
 	p := c.promptOfFamily()
-	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: sum(seen, c.request.CompletionTokensAt(p.Withheld))}
+	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: sum(seen, c.completionTokens(p.Withheld))}
 }
 
 // boundedUsage returns the most that a call can have used of which the count may miss
@@ -73,7 +74,7 @@ func (c *call) countedUsage(seen int64) limit.Usage {
 // second and completion.
 func (c *call) boundedUsage(seen int64, goesOn time.Duration, rate int64) limit.Usage {
 	p := c.promptOfFamily()
-	completion := charge.Completion{Choices: c.request.N, Cap: c.completionBound(), Prediction: p.Prediction, Reserved: c.reservesAll(),
+	completion := charge.Completion{Choices: c.request.Envelope().Completions, Cap: c.completionBound(), Prediction: p.Prediction, Reserved: c.reservesAll(),
 		Elapsed: time.Since(c.upstream.sentAt) + goesOn, Rate: rate, Seen: seen}
 	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
 }

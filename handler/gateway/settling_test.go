@@ -14,6 +14,7 @@ import (
 	"tollgate/handler/asynctest"
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -27,7 +28,7 @@ func openServing(t *testing.T, limits subscription.Limits, model string, settle 
 	}
 	limits.TokenQuotaPeriod = limit.Yearly
 	return openWith(t, limits, func(c *gateway.Config) {
-		endpoint := upstream.Endpoint{URL: serving(t, handler), Shape: upstream.OpenAI}
+		endpoint := upstream.Endpoint{URL: serving(t, handler), Shape: shape.OpenAI}
 		c.Upstream, c.Models, c.SettleTimeout = newUpstream(t, timeouts, endpoint), []string{model}, settle
 		c.Log = slog.New(slog.NewJSONHandler(log, nil))
 	}, timeouts, nil), log
@@ -254,7 +255,7 @@ func TestTheCapIsSentInTheFieldThatTheModelObeys(t *testing.T) {
 		{subscription.ReserveFull, "DeepSeek-R1", "r1", "", `"max_completion_tokens":7,`, "max_tokens=7"},
 		{subscription.ReserveFull, "chat", "x", "", `"max_tokens":null,"max_completion_tokens":7,`, "max_tokens=7"},
 	} {
-		for _, shape := range []upstream.Shape{upstream.Models, upstream.OpenAI, upstream.Deployments} {
+		for _, shape := range []shape.Shape{shape.Models, shape.OpenAI, shape.Deployments} {
 			var got caps
 			b := openWith(t, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: test.reserve, MaxCompletionTokens: 500}, func(c *gateway.Config) {
 				before(t, upstream.Endpoint{URL: serving(t, recording(t, &got, 30)), Shape: shape, Models: map[string]upstream.Model{test.model: {Name: test.own, Family: test.family}}})(c)
@@ -276,13 +277,13 @@ func TestUsageIsRequestedOnlyWhereTheEndpointSupportsIt(t *testing.T) {
 		fields   string
 		want     bool
 	}{
-		"by default":         {upstream.Endpoint{Shape: upstream.Deployments}, ``, true},
-		"the first version":  {upstream.Endpoint{Shape: upstream.Deployments, APIVersion: "2024-09-01-preview"}, ``, true},
-		"an older version":   {upstream.Endpoint{Shape: upstream.Deployments, APIVersion: "2023-05-15"}, ``, false},
-		"beside data":        {upstream.Endpoint{Shape: upstream.OpenAI}, `"data_sources":[{}],`, false},
-		"beside no data":     {upstream.Endpoint{Shape: upstream.OpenAI}, `"data_sources":null,`, true},
-		"where it is off":    {upstream.Endpoint{Shape: upstream.OpenAI, StreamOptions: &off}, ``, false},
-		"to the models form": {upstream.Endpoint{Shape: upstream.Models}, ``, false},
+		"by default":         {upstream.Endpoint{Shape: shape.Deployments}, ``, true},
+		"the first version":  {upstream.Endpoint{Shape: shape.Deployments, APIVersion: "2024-09-01-preview"}, ``, true},
+		"an older version":   {upstream.Endpoint{Shape: shape.Deployments, APIVersion: "2023-05-15"}, ``, false},
+		"beside data":        {upstream.Endpoint{Shape: shape.OpenAI}, `"data_sources":[{}],`, false},
+		"beside no data":     {upstream.Endpoint{Shape: shape.OpenAI}, `"data_sources":null,`, true},
+		"where it is off":    {upstream.Endpoint{Shape: shape.OpenAI, StreamOptions: &off}, ``, false},
+		"to the models form": {upstream.Endpoint{Shape: shape.Models}, ``, false},
 	} {
 		var sent string
 		test.endpoint.URL, test.endpoint.Deployment = serving(t, func(w http.ResponseWriter, r *http.Request) {
@@ -307,7 +308,7 @@ func TestReadingOnEndsWhenTheGatewayStops(t *testing.T) {
 		before(t, upstream.Endpoint{URL: serving(t, answer("", func(_ http.ResponseWriter, r *http.Request) {
 			begun <- struct{}{}
 			<-r.Context().Done()
-		})), Shape: upstream.OpenAI})(c)
+		})), Shape: shape.OpenAI})(c)
 		c.Models, c.SettleTimeout, c.Log = []string{"o3"}, time.Hour, slog.New(slog.NewJSONHandler(log, nil))
 		served = gateway.New(*c)
 	}, upstream.Timeouts{}, nil)

@@ -12,6 +12,7 @@ import (
 	"tollgate/handler/limit"
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -46,10 +47,10 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 		path     string
 		model    string // in the body
 	}{
-		"models":                 {upstream.Endpoint{Shape: upstream.Models, Deployment: "r1"}, "/models/chat/completions?api-version=2024-05-01-preview", "r1"},
-		"models, its own naming": {upstream.Endpoint{Shape: upstream.Models}, "/models/chat/completions?api-version=2024-05-01-preview", "DeepSeek-R1"},
-		"openai":                 {upstream.Endpoint{Shape: upstream.OpenAI, Models: map[string]upstream.Model{"DeepSeek-R1": {Name: "r1"}}}, "/openai/v1/chat/completions", "r1"},
-		"deployments":            {upstream.Endpoint{Shape: upstream.Deployments, Deployment: "r1", APIVersion: "2025-01-01"}, "/openai/deployments/r1/chat/completions?api-version=2025-01-01", ""},
+		"models":                 {upstream.Endpoint{Shape: shape.Models, Deployment: "r1"}, "/models/chat/completions?api-version=2024-05-01-preview", "r1"},
+		"models, its own naming": {upstream.Endpoint{Shape: shape.Models}, "/models/chat/completions?api-version=2024-05-01-preview", "DeepSeek-R1"},
+		"openai":                 {upstream.Endpoint{Shape: shape.OpenAI, Models: map[string]upstream.Model{"DeepSeek-R1": {Name: "r1"}}}, "/openai/v1/chat/completions", "r1"},
+		"deployments":            {upstream.Endpoint{Shape: shape.Deployments, Deployment: "r1", APIVersion: "2025-01-01"}, "/openai/deployments/r1/chat/completions?api-version=2025-01-01", ""},
 	}
 	for from, caller := range callers {
 		for to, c := range endpoints {
@@ -77,8 +78,8 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 func TestAProvisionedDeploymentOverflows(t *testing.T) {
 	full := refusing(429, `{"error":{"code":"429"}}`, "Retry-After-Ms", "60000")
 	b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, before(t,
-		upstream.Endpoint{Name: "provisioned", URL: serving(t, full), Shape: upstream.Deployments, Deployment: "r1-ptu", Priority: 1},
-		upstream.Endpoint{Name: "pay-as-you-go", URL: serving(t, answer(answered)), Shape: upstream.Models, Priority: 2}), upstream.Timeouts{}, nil)
+		upstream.Endpoint{Name: "provisioned", URL: serving(t, full), Shape: shape.Deployments, Deployment: "r1-ptu", Priority: 1},
+		upstream.Endpoint{Name: "pay-as-you-go", URL: serving(t, answer(answered)), Shape: shape.Models, Priority: 2}), upstream.Timeouts{}, nil)
 	for range 30 {
 		response, body := b.post(t, path, demo)
 		if response.StatusCode != 200 || response.Header.Get("x-tollgate-upstream") != "pay-as-you-go" {
@@ -94,11 +95,11 @@ func TestAProvisionedDeploymentOverflows(t *testing.T) {
 func TestAStreamThatHasBegunIsNotMovedToAnotherEndpoint(t *testing.T) {
 	asked := 0
 	b := openWith(t, subscription.Limits{}, before(t,
-		upstream.Endpoint{Name: "a", URL: serving(t, events(thought, cut)), Shape: upstream.OpenAI, Priority: 1},
+		upstream.Endpoint{Name: "a", URL: serving(t, events(thought, cut)), Shape: shape.OpenAI, Priority: 1},
 		upstream.Endpoint{Name: "b", URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
 			asked++
 			events(said+together+finished)(w, r)
-		}), Shape: upstream.OpenAI, Priority: 2}), upstream.Timeouts{}, nil)
+		}), Shape: shape.OpenAI, Priority: 2}), upstream.Timeouts{}, nil)
 	if status, body, err := b.read(t.Context(), stream); status != 200 || body != thought || err == nil || asked != 0 {
 		t.Errorf("got %d %q, %v and %d calls to the second; want 200 %q, an error and none", status, body, err, asked, thought)
 	}
@@ -117,15 +118,15 @@ func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 		"/models/chat/completions": true, "/openai/v1/chat/completions": false, "/v1/chat/completions": false, "/chat/completions": false,
 		"/openai/deployments/DeepSeek-R1/chat/completions": false,
 	}
-	for _, shape := range []upstream.Shape{upstream.Models, upstream.OpenAI, upstream.Deployments} {
-		b := openWith(t, subscription.Limits{}, before(t, upstream.Endpoint{URL: serving(t, model), Shape: shape, Deployment: "r1"}), upstream.Timeouts{}, nil)
+	for _, to := range []shape.Shape{shape.Models, shape.OpenAI, shape.Deployments} {
+		b := openWith(t, subscription.Limits{}, before(t, upstream.Endpoint{URL: serving(t, model), Shape: to, Deployment: "r1"}), upstream.Timeouts{}, nil)
 		for route, knowsHeader := range routes {
 			for _, value := range []string{"", "drop", "error", "pass-through", "sometimes"} {
 				got = nil
 				response, body := b.post(t, route, demo, "Extra-Parameters", value)
-				if value == "sometimes" || shape != upstream.Models && (value == "drop" || value == "error") {
+				if value == "sometimes" || to != shape.Models && (value == "drop" || value == "error") {
 					if response.StatusCode != 400 || !strings.Contains(body, `"param":"extra-parameters"`) || got != nil {
-						t.Errorf("%s to %s, %q: got %d %s with %q sent, want 400 that names the header and nothing sent", route, shape, value, response.StatusCode, body, got)
+						t.Errorf("%s to %s, %q: got %d %s with %q sent, want 400 that names the header and nothing sent", route, to, value, response.StatusCode, body, got)
 					}
 					continue
 				}
@@ -133,11 +134,11 @@ func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 				if value == "" && !knowsHeader {
 					want = "pass-through"
 				}
-				if shape != upstream.Models {
+				if to != shape.Models {
 					want = ""
 				}
 				if sent := strings.Join(got, ","); response.StatusCode != 200 || sent != want {
-					t.Errorf("%s to %s, %q: got %d %s, sent %q; want %q", route, shape, value, response.StatusCode, body, sent, want)
+					t.Errorf("%s to %s, %q: got %d %s, sent %q; want %q", route, to, value, response.StatusCode, body, sent, want)
 				}
 			}
 		}
@@ -147,7 +148,7 @@ func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 // OpenAI's libraries send fields that the model inference API doesn't have. A models
 // endpoint must accept them rather than answer 422.
 func TestStreamingLibrariesReachAModelsEndpoint(t *testing.T) {
-	b := openWith(t, subscription.Limits{}, before(t, upstream.Endpoint{URL: serving(t, (&fakemodel.Endpoint{}).ServeHTTP), Shape: upstream.Models, Key: secret.New(fakemodel.Key)}), upstream.Timeouts{}, nil)
+	b := openWith(t, subscription.Limits{}, before(t, upstream.Endpoint{URL: serving(t, (&fakemodel.Endpoint{}).ServeHTTP), Shape: shape.Models, Key: secret.New(fakemodel.Key)}), upstream.Timeouts{}, nil)
 	for _, field := range []string{`"stream":true,"stream_options":{"include_usage":true}`, `"n":1`, `"user":"u"`, `"store":false`, `"metadata":{}`, `"reasoning_effort":"low"`, `"parallel_tool_calls":true`} {
 		body := strings.Replace(demo, "{", "{"+field+",", 1)
 		for _, route := range []string{"/openai/v1/chat/completions", "/openai/deployments/DeepSeek-R1/chat/completions?api-version=2024-10-21"} {
@@ -165,7 +166,7 @@ func TestADroppedCapIsIgnored(t *testing.T) {
 	for _, model := range []string{"DeepSeek-R1", "o3-mini"} {
 		var asked caps
 		b := openWith(t, subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 100}, func(c *gateway.Config) {
-			before(t, upstream.Endpoint{URL: serving(t, recording(t, &asked, 30)), Shape: upstream.Models})(c)
+			before(t, upstream.Endpoint{URL: serving(t, recording(t, &asked, 30)), Shape: shape.Models})(c)
 			c.Models = []string{model}
 		}, upstream.Timeouts{}, nil)
 		passed := "max_tokens=1"
@@ -230,7 +231,7 @@ func TestModelsAreListedForTheSubscription(t *testing.T) {
 		tier []string
 		want string
 	}{{nil, "DeepSeek-R1 gpt-oss"}, {[]string{"gpt-oss"}, "gpt-oss"}, {[]string{"no-such"}, ""}} {
-		b := openWith(t, subscription.Limits{Models: test.tier}, before(t, upstream.Endpoint{URL: serving(t, answer(answered)), Shape: upstream.OpenAI}), upstream.Timeouts{}, nil)
+		b := openWith(t, subscription.Limits{Models: test.tier}, before(t, upstream.Endpoint{URL: serving(t, answer(answered)), Shape: shape.OpenAI}), upstream.Timeouts{}, nil)
 		for _, at := range []string{"/models", "/openai/v1/models", "/v1/models", "/openai/models?api-version=2024-10-21", "/inference/models"} {
 			response, body := b.get(t, at)
 			var listed struct {

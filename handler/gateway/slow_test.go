@@ -35,7 +35,7 @@ func (u *unhurried) Write(p []byte) (int, error) {
 func TestALongAnswerIsAcceptedPieceByPiece(t *testing.T) {
 	for size, pieces := range map[int]int{100: 0, roomForAnswer: 0, roomForAnswer + 1: 1, 1 << 20: 1, 5<<20 + 1: 6} {
 		w := &unhurried{ResponseRecorder: httptest.NewRecorder()}
-		c := &call{w: w}
+		c := &call{arrival: arrival{w: w}}
 		c.answer(http.StatusOK, "", make([]byte, size))
 		if w.Body.Len() != size {
 			t.Errorf("got %d bytes written, want %d", w.Body.Len(), size)

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/chat"
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
+	"tollgate/handler/operation/chat"
 	"tollgate/handler/subscription"
 	"tollgate/handler/tokens"
 	"tollgate/handler/upstream"

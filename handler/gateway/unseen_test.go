@@ -12,6 +12,7 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/fakemodel"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
 )
@@ -175,8 +176,8 @@ func TestShadowLetsUnboundedCallsPass(t *testing.T) {
 func TestAPromptThatAnEndpointReadBeforeItFailedIsCharged(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveFull} {
 		for name, second := range map[string]http.HandlerFunc{"answers": answer(answered), "fails": refusing(503, ""), "times out": refusing(408, `{"error":{"code":"Timeout"}}`), "breaks off": cut} {
-			first := upstream.Endpoint{URL: serving(t, refusing(408, `{"error":{"code":"Timeout"}}`)), Shape: upstream.OpenAI, Name: "a", Priority: 1}
-			then := upstream.Endpoint{URL: serving(t, second), Shape: upstream.OpenAI, Name: "b", Priority: 2}
+			first := upstream.Endpoint{URL: serving(t, refusing(408, `{"error":{"code":"Timeout"}}`)), Shape: shape.OpenAI, Name: "a", Priority: 1}
+			then := upstream.Endpoint{URL: serving(t, second), Shape: shape.OpenAI, Name: "b", Priority: 2}
 			b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 100}, before(t, first, then), upstream.Timeouts{}, nil)
 			response, text := b.post(t, path, asked)
 			prompt := promptIn(t, asked)
@@ -214,9 +215,9 @@ func TestSeveralFamiliesBehindOneNameAreBoundedByTheDearest(t *testing.T) {
 	}
 	b := openWith(t, subscription.Limits{TokenQuota: quota, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 90}, func(c *gateway.Config) {
 		before(t,
-			upstream.Endpoint{URL: url(true), Shape: upstream.OpenAI, Name: "a", Priority: 1, Models: map[string]upstream.Model{"DeepSeek-R1": {Name: "DeepSeek-R1"}}},
-			upstream.Endpoint{URL: url(false), Shape: upstream.OpenAI, Name: "b", Priority: 2, Models: of("Llama-3.3-70B-Instruct")},
-			upstream.Endpoint{URL: url(false), Shape: upstream.OpenAI, Name: "c", Priority: 3, Models: of("Llama-3.3-70B-Instruct")})(c)
+			upstream.Endpoint{URL: url(true), Shape: shape.OpenAI, Name: "a", Priority: 1, Models: map[string]upstream.Model{"DeepSeek-R1": {Name: "DeepSeek-R1"}}},
+			upstream.Endpoint{URL: url(false), Shape: shape.OpenAI, Name: "b", Priority: 2, Models: of("Llama-3.3-70B-Instruct")},
+			upstream.Endpoint{URL: url(false), Shape: shape.OpenAI, Name: "c", Priority: 3, Models: of("Llama-3.3-70B-Instruct")})(c)
 	}, upstream.Timeouts{}, nil)
 	body := `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"` + strings.Repeat("word ", 100) + `"}]}`
 	for i := range 8 {

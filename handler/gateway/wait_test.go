@@ -15,6 +15,7 @@ import (
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
@@ -29,7 +30,7 @@ func TestACallQueuesForTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(20 * time.Second) // virtual time starts at the beginning of a minute
 		b := newBench(t, subscription.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(50 * time.Second)}, time.Now)
-		client := newUpstream(t, upstream.Timeouts{}, upstream.Endpoint{URL: foundry.URL, Shape: upstream.OpenAI})
+		client := newUpstream(t, upstream.Timeouts{}, upstream.Endpoint{URL: foundry.URL, Shape: shape.OpenAI})
 		config := b.config(t, client)
 		g := gateway.New(config)
 		call := func(ctx context.Context) (status int, header http.Header, waited time.Duration) {

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+
+	"tollgate/handler/shape"
 )
 
 // failing reports whether an error counts as the deployment's failure: it can't be
@@ -48,7 +50,7 @@ func answered(err error, status int) bool {
 }
 
 // candidates returns the deployments that serve a call's model, whatever their
-// state. The error is ErrModel, ErrEndpoint or ErrExtraParameters.
+// state. The error is ErrModel, ErrEndpoint, ErrOperation or ErrExtraParameters.
 func (c *Client) candidates(call *Call) ([]*deployment, error) {
 	switch call.ExtraParameters {
 	case "", "error", "drop", PassThrough:
@@ -68,7 +70,13 @@ func (c *Client) candidates(call *Call) ([]*deployment, error) {
 		if !served {
 			continue
 		}
-		if call.ExtraParameters != "" && call.ExtraParameters != PassThrough && e.Shape != Models {
+		if call.Path != nil && call.Path(e.Shape) == "" {
+			if problem == ErrModel {
+				problem = ErrOperation
+			}
+			continue
+		}
+		if call.ExtraParameters != "" && call.ExtraParameters != PassThrough && e.Shape != shape.Models {
 			problem = ErrExtraParameters
 			continue
 		}

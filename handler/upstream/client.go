@@ -1,14 +1,18 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync"
 	"time"
+
+	"tollgate/handler/shape"
 )
 
 // Timeouts bounds how long upstream, and the caller of a stream, may take.
@@ -143,7 +147,7 @@ type Target struct {
 	StreamOptions bool
 }
 
-// Call is a request for one chat completion.
+// Call is a request to a model.
 type Call struct {
 	// Model is the model's name in the caller's request.
 	Model string
@@ -154,13 +158,21 @@ type Call struct {
 	// Endpoint, if set, is the name of the only endpoint that may be asked, because it
 	// keeps what the call refers to.
 	Endpoint string
+	// Path returns the path at endpoints of a shape, below their URL, with "{name}"
+	// in place of the endpoint's name for the model. It is empty for a shape that
+	// doesn't serve the call. Only Targets takes nil, for any path at all.
+	Path func(shape.Shape) string
+	// Method is POST if it is empty. Query is sent beside api-version.
+	Method, Query string
+	// Header has those of the caller's headers that the endpoint gets.
+	Header http.Header
 	// Stream asks for the answer as a stream.
 	Stream bool
 	// Since is when the caller began to wait, which the timeouts count from. Zero
 	// means now.
 	Since time.Time
 	// Body makes the body for the endpoint about to be tried, in pieces that must
-	// not change. It may be called again for another endpoint. The client drops
+	// not change; nil for a call without a body. It may be called again for another endpoint. The client drops
 	// Body and the pieces once an answer has begun and the body is sent.
 	Body func(Target) [][]byte
 	// BodyDone, if set, is called once no other endpoint will be asked, so that the
@@ -193,7 +205,7 @@ type Call struct {
 // order of priority until one answers, within a budget of retries. That is safe
 // because nothing has reached the caller yet.
 // The error is an *Error, *StatusError or *UnavailableError, or one of
-// ErrModel, ErrEndpoint and ErrExtraParameters.
+// ErrModel, ErrEndpoint, ErrOperation and ErrExtraParameters.
 func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
 	candidates, err := c.candidates(&call)
 	if err != nil {
@@ -242,7 +254,7 @@ func (r *round) send() (*Response, error) {
 		return nil, err
 	}
 	response := &Response{
-		Header: visible(got.Header), Target: got.from.target(),
+		Header: visible(got.Header), Target: got.from.target(call),
 		ctx: ctx, cancel: cancel, late: late, due: call.Since.Add(timeouts.Whole), size: got.ContentLength,
 		answer: got, round: r, timeouts: timeouts, stop: call.stop,
 	}
@@ -253,7 +265,8 @@ func (r *round) send() (*Response, error) {
 }
 
 // Targets returns all endpoints that serve the call's model, whatever their state,
-// in the order in which Send tries them. The error is ErrModel, ErrEndpoint or ErrExtraParameters.
+// in the order in which Send tries them. The error is ErrModel, ErrEndpoint, ErrOperation
+// or ErrExtraParameters.
 func (c *Client) Targets(call Call) ([]Target, error) {
 	candidates, err := c.candidates(&call)
 	if err != nil {
@@ -261,7 +274,7 @@ func (c *Client) Targets(call Call) ([]Target, error) {
 	}
 	targets := make([]Target, len(candidates))
 	for i, d := range order(candidates, &call) {
-		targets[i] = d.target()
+		targets[i] = d.target(&call)
 	}
 	return targets, nil
 }
@@ -293,7 +306,10 @@ func (d *deployment) try(ctx context.Context, call *Call) (*answer, error) {
 
 // ask sends one request to the deployment. The error is an *Error.
 func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, error) {
-	a := &attempt{wrote: make(chan struct{}), body: &payload{pieces: call.Body(d.target())}}
+	a := &attempt{wrote: make(chan struct{}), body: &payload{}}
+	if call.Body != nil {
+		a.body.pieces = call.Body(d.target(call))
+	}
 	request, secret, err := d.request(ctx, call, a.body)
 	if err != nil {
 		return nil, a, d.errorFor(ctx, NoCredential, err, false)
@@ -317,9 +333,9 @@ func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, er
 }
 
 // target returns what a call's body for the deployment depends on.
-func (d *deployment) target() Target {
+func (d *deployment) target(call *Call) Target {
 	t := Target{Endpoint: d.Name, Answers: d.model, StreamOptions: *d.StreamOptions}
-	if d.Shape != Deployments {
+	if call.Path == nil || !strings.Contains(call.Path(d.Shape), nameInPath) {
 		t.Model = d.model.Name
 	}
 	return t
@@ -331,14 +347,21 @@ func (d *deployment) request(ctx context.Context, call *Call, body *payload) (re
 	if err != nil {
 		return nil, "", err
 	}
+	address, err := d.address(call.Path(d.Shape), d.model.Name, call.Query)
+	if err != nil {
+		return nil, "", err
+	}
 	request = (&http.Request{
-		Method: http.MethodPost, URL: d.address, Header: call.header(d.Shape),
+		Method: cmp.Or(call.Method, http.MethodPost), URL: address, Header: call.header(d.Shape),
 		ContentLength: body.size(), Body: opened,
 		GetBody: body.open, // lets the transport retry after a connection that was closing
 	}).WithContext(ctx)
+	if request.ContentLength == 0 {
+		request.Body, request.GetBody = http.NoBody, nil
+	}
 	if !d.Key.Empty() {
 		secret = d.Key.Reveal()
-		request.Header["Api-Key"] = []string{secret}
+		request.Header[d.keyHeader()] = []string{secret}
 		return request, secret, nil
 	}
 	if secret, err = d.Token(ctx); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
 
@@ -30,7 +31,7 @@ func TestOnlyHeadersOnTheAllowlistPass(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 	}))
-	e.Shape = upstream.Models
+	e.Shape = shape.Models
 	call := aCall(false)
 	call.RequestID, call.Traceparent, call.ExtraParameters = "id-1", traceparent, "drop"
 	response, err := newClient(t, upstream.Timeouts{}, e).Send(t.Context(), call)
@@ -227,8 +228,8 @@ func TestAnAnswerIsRequestedUncompressed(t *testing.T) {
 }
 
 func TestTargetsRefusesACallThatNoEndpointCanServe(t *testing.T) {
-	models := upstream.Endpoint{Name: "a", URL: "http://127.0.0.1:1", Shape: upstream.Models, Models: map[string]upstream.Model{"r1": {Name: "R1"}, "v3": {Name: "V3"}}, Key: secret.New("k")}
-	openai := upstream.Endpoint{Name: "b", URL: "http://127.0.0.1:1", Shape: upstream.OpenAI, Models: map[string]upstream.Model{"r1": {Name: "R1"}, "o1": {Name: "o1"}}, Key: secret.New("k")}
+	models := upstream.Endpoint{Name: "a", URL: "http://127.0.0.1:1", Shape: shape.Models, Models: map[string]upstream.Model{"r1": {Name: "R1"}, "v3": {Name: "V3"}}, Key: secret.New("k")}
+	openai := upstream.Endpoint{Name: "b", URL: "http://127.0.0.1:1", Shape: shape.OpenAI, Models: map[string]upstream.Model{"r1": {Name: "R1"}, "o1": {Name: "o1"}}, Key: secret.New("k")}
 	client := newClient(t, upstream.Timeouts{}, models, openai)
 	for _, c := range []struct {
 		model, extra string
@@ -238,7 +239,7 @@ func TestTargetsRefusesACallThatNoEndpointCanServe(t *testing.T) {
 		{"o1", "drop", upstream.ErrExtraParameters}, {"r1", "Drop", upstream.ErrExtraParameters},
 		{"r2", "", upstream.ErrModel}, {"", "", upstream.ErrModel}, {"r2", "drop", upstream.ErrModel},
 	} {
-		call := upstream.Call{Model: c.model, ExtraParameters: c.extra}
+		call := upstream.Call{Model: c.model, Path: chatPath, ExtraParameters: c.extra}
 		if _, err := client.Targets(call); !errors.Is(err, c.want) {
 			t.Errorf("%s, extra-parameters %q: got %v, want %v", c.model, c.extra, err, c.want)
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 )
@@ -26,7 +25,6 @@ const (
 type deployment struct {
 	*validEndpoint
 	model     Model // by the endpoint's own name
-	address   *url.URL
 	transport *http.Transport
 	retries   budget
 
@@ -40,7 +38,7 @@ type deployment struct {
 
 // newDeployment returns a deployment without failures.
 func newDeployment(e *validEndpoint, model Model, transport *http.Transport) *deployment {
-	return &deployment{validEndpoint: e, model: model, address: e.address(model.Name), transport: transport, retries: newBudget()}
+	return &deployment{validEndpoint: e, model: model, transport: transport, retries: newBudget()}
 }
 
 // admission is a deployment's answer to a call that wants to go there.

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
 
@@ -152,7 +153,7 @@ func twoModels(t *testing.T, d1, d2 http.HandlerFunc) *pool {
 	var endpoints []upstream.Endpoint
 	for i, name := range []string{"a", "b"} {
 		e := endpoint(fmt.Sprintf("http://127.0.0.1:%d", i))
-		e.Name, e.Priority, e.Shape = name, i, upstream.Deployments
+		e.Name, e.Priority, e.Shape = name, i, shape.Deployments
 		e.Models = map[string]upstream.Model{"m1": {Name: "d1"}, "alias": {Name: "d1"}, "m2": {Name: "d2"}}
 		endpoints = append(endpoints, e)
 	}

@@ -13,18 +13,7 @@ import (
 
 	"tollgate/handler/azure"
 	"tollgate/handler/secret"
-)
-
-// Shape is the API that an endpoint speaks. It determines the path and the
-// parameters that a call may have.
-type Shape string
-
-// The shapes of Foundry's endpoints.
-// Source: https://learn.microsoft.com/azure/ai-foundry/foundry-models/concepts/endpoints
-const (
-	Models      Shape = "models"      // {URL}/models/chat/completions?api-version=
-	OpenAI      Shape = "openai"      // {URL}/openai/v1/chat/completions
-	Deployments Shape = "deployments" // {URL}/openai/deployments/{name}/chat/completions?api-version=
+	"tollgate/handler/shape"
 )
 
 // PassThrough is the value of the header extra-parameters that makes an endpoint of
@@ -33,10 +22,10 @@ const (
 // Source: https://learn.microsoft.com/rest/api/aifoundry/model-inference/get-chat-completions/get-chat-completions#extraparameters
 const PassThrough = "pass-through"
 
-// defaultVersion is the api-version of each shape that has one.
+// defaultVersion is the api-version of each shape that has them.
 // Sources: https://learn.microsoft.com/rest/api/aifoundry/modelinference/ and
 // https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
-var defaultVersion = map[Shape]string{Models: "2024-05-01-preview", Deployments: "2024-10-21"}
+var defaultVersion = map[shape.Shape]string{shape.Models: "2024-05-01-preview", shape.Deployments: "2024-10-21"}
 
 // Token returns a bearer token for an endpoint that has no api-key. It is called
 // for every request, so it must cache.
@@ -52,9 +41,9 @@ type Endpoint struct {
 	// shape adds the path.
 	URL string `json:"url"`
 	// Shape is the API that the endpoint speaks.
-	Shape Shape `json:"shape"`
+	Shape shape.Shape `json:"shape"`
 	// APIVersion is the query's api-version, by default the shape's stable one. The
-	// OpenAI shape has none.
+	// openai and anthropic shapes have none.
 	APIVersion string `json:"apiVersion"`
 	// Deployment is the endpoint's own name for the model it serves, if callers use
 	// another.
@@ -115,7 +104,7 @@ const firstStreamOptions = "2024-09-01-preview"
 
 // takesStreamOptions returns the default of StreamOptions.
 func (e *Endpoint) takesStreamOptions() bool {
-	return e.Shape == OpenAI || e.Shape == Deployments && (e.APIVersion >= firstStreamOptions || !isDated(e.APIVersion))
+	return e.Shape == shape.OpenAI || e.Shape == shape.Deployments && (e.APIVersion >= firstStreamOptions || !isDated(e.APIVersion))
 }
 
 // isDated reports whether an api-version begins with a date.
@@ -187,9 +176,9 @@ func (e *Endpoint) faults() (faults []error) {
 	if err := checkURL(e.URL); err != nil {
 		fault(true, "url", err.Error())
 	}
-	fault(e.Shape != Models && e.Shape != OpenAI && e.Shape != Deployments, "shape", "must be models, openai or deployments")
-	fault(e.Shape == Deployments && e.Deployment == "" && len(e.Models) == 0, "deployment", "is missing: the path of the deployments shape contains it")
-	fault(e.Shape == OpenAI && e.APIVersion != "", "apiVersion", "is not part of the openai shape: leave it out")
+	fault(!e.Shape.Valid(), "shape", "must be "+shape.List())
+	fault(e.Shape == shape.Deployments && e.Deployment == "" && len(e.Models) == 0, "deployment", "is missing: the path of the deployments shape contains it")
+	fault(e.Shape.Valid() && defaultVersion[e.Shape] == "" && e.APIVersion != "", "apiVersion", "is not part of the "+string(e.Shape)+" shape: leave it out")
 	fault(e.Deployment != "" && len(e.Models) > 0, "deployment", "can't be combined with models: leave it out and set name in each of them")
 	fault(e.Family != "" && len(e.Models) > 0, "family", "can't be combined with models: leave it out and set family in each of them")
 	for model, own := range e.Models {
@@ -212,7 +201,7 @@ func checkURL(address string) error {
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#") || u.User != nil:
 		return errors.New("has more than a host and a path: leave out user, query and fragment")
 	}
-	for _, end := range []string{"/models", "/openai", "/openai/v1", "/chat/completions"} {
+	for _, end := range []string{"/models", "/openai", "/openai/v1", "/chat/completions", "/anthropic", "/anthropic/v1", "/messages"} {
 		if strings.HasSuffix(u.Path, end) {
 			return fmt.Errorf("ends in %s: leave that out, the shape adds it", end)
 		}
@@ -234,19 +223,28 @@ func (e *Endpoint) own(model string) (own Model, served bool) {
 	return Model{Name: cmp.Or(e.Deployment, model), Family: e.Family}, true
 }
 
-// address returns the URL of calls for a model, by the endpoint's own name. It
-// contains nothing from the caller.
-func (e *Endpoint) address(own string) *url.URL {
-	path, version := "/models/chat/completions", "?api-version="+url.QueryEscape(e.APIVersion)
-	switch e.Shape {
-	case OpenAI:
-		path, version = "/openai/v1/chat/completions", ""
-	case Deployments:
-		path = "/openai/deployments/" + url.PathEscape(own) + "/chat/completions"
+// keyHeader returns the header that carries the endpoint's key.
+func (e *Endpoint) keyHeader() string {
+	if e.Shape == shape.Anthropic {
+		return "X-Api-Key"
 	}
-	address, err := url.Parse(e.URL + path + version)
-	if err != nil {
-		return nil // its URL is a fault, which Validate names
-	}
-	return address
+	return "Api-Key"
 }
+
+// address returns the URL of a call for a model, by the endpoint's own name. path may
+// have "{name}" in place of that name.
+func (e *Endpoint) address(path, own, query string) (*url.URL, error) {
+	address := e.URL + strings.ReplaceAll(path, nameInPath, url.PathEscape(own))
+	separator := "?"
+	if e.APIVersion != "" {
+		address += "?api-version=" + url.QueryEscape(e.APIVersion)
+		separator = "&"
+	}
+	if query != "" {
+		address += separator + query
+	}
+	return url.Parse(address)
+}
+
+// nameInPath stands for the endpoint's name for the model in a call's path.
+const nameInPath = "{name}"

@@ -7,17 +7,18 @@ import (
 	"testing"
 
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
 
 func TestNewReportsEveryFault(t *testing.T) {
 	_, err := upstream.New([]upstream.Endpoint{
 		{Name: "a b", URL: "http://example.com", Shape: "chat", Weight: -1},
-		{Name: "b", URL: "https://example.com", Shape: upstream.Deployments, Key: secret.New("two words")},
-		{Name: "c", URL: "https://example.com", Shape: upstream.OpenAI, APIVersion: "v1", Key: secret.New("k")},
-		{Name: "d", URL: "https://example.com", Shape: upstream.Models, Deployment: "x", Models: map[string]upstream.Model{"m": {Name: ""}}, Key: secret.New("k")},
-		{Name: "e", URL: "https://example.com", Shape: upstream.Models, Key: secret.New("k")},
-		{Name: "e", URL: "https://example.com", Shape: upstream.Models, Key: secret.New("k")},
+		{Name: "b", URL: "https://example.com", Shape: shape.Deployments, Key: secret.New("two words")},
+		{Name: "c", URL: "https://example.com", Shape: shape.OpenAI, APIVersion: "v1", Key: secret.New("k")},
+		{Name: "d", URL: "https://example.com", Shape: shape.Models, Deployment: "x", Models: map[string]upstream.Model{"m": {Name: ""}}, Key: secret.New("k")},
+		{Name: "e", URL: "https://example.com", Shape: shape.Models, Key: secret.New("k")},
+		{Name: "e", URL: "https://example.com", Shape: shape.Models, Key: secret.New("k")},
 	}, upstream.Timeouts{})
 	if err == nil {
 		t.Fatal("New with faulty endpoints: got no error, want one")
@@ -67,7 +68,7 @@ func TestAFaultyURLIsRefused(t *testing.T) {
 		"https://name.openai.azure.com/openai/v1/":            "ends in /openai/v1",
 		"https://name.services.ai.azure.com/chat/completions": "ends in /chat/completions",
 	} {
-		_, err := upstream.New([]upstream.Endpoint{{Name: "x", URL: url, Shape: upstream.Models, Key: secret.New("k")}}, upstream.Timeouts{})
+		_, err := upstream.New([]upstream.Endpoint{{Name: "x", URL: url, Shape: shape.Models, Key: secret.New("k")}}, upstream.Timeouts{})
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", url, err, want)
 		}
@@ -81,14 +82,14 @@ func TestEveryShapeHasItsPathAndModel(t *testing.T) {
 		path     string
 		target   upstream.Target
 	}{
-		"models":                  {upstream.Endpoint{Shape: upstream.Models}, "/models/chat/completions?api-version=2024-05-01-preview", upstream.Target{Model: "m", Answers: upstream.Model{Name: "m"}}},
-		"models, renamed":         {upstream.Endpoint{Shape: upstream.Models, Deployment: "d", APIVersion: "v&1"}, "/models/chat/completions?api-version=v%261", upstream.Target{Model: "d", Answers: upstream.Model{Name: "d"}}},
-		"openai":                  {upstream.Endpoint{Shape: upstream.OpenAI}, "/openai/v1/chat/completions", upstream.Target{Model: "m", Answers: upstream.Model{Name: "m"}, StreamOptions: true}},
-		"openai, renamed by list": {upstream.Endpoint{Shape: upstream.OpenAI, Models: named}, "/openai/v1/chat/completions", upstream.Target{Model: "my own/name", Answers: upstream.Model{Name: "my own/name", Family: "gpt-4o"}, StreamOptions: true}},
-		"deployments":             {upstream.Endpoint{Shape: upstream.Deployments, Deployment: "d"}, "/openai/deployments/d/chat/completions?api-version=2024-10-21", upstream.Target{Answers: upstream.Model{Name: "d"}, StreamOptions: true}},
-		"deployments, by list":    {upstream.Endpoint{Shape: upstream.Deployments, Models: named}, "/openai/deployments/my%20own%2Fname/chat/completions?api-version=2024-10-21", upstream.Target{Answers: upstream.Model{Name: "my own/name", Family: "gpt-4o"}, StreamOptions: true}},
-		"deployments, old":        {upstream.Endpoint{Shape: upstream.Deployments, Deployment: "d", APIVersion: "2024-08-01-preview", Family: "o3"}, "/openai/deployments/d/chat/completions?api-version=2024-08-01-preview", upstream.Target{Answers: upstream.Model{Name: "d", Family: "o3"}}},
-		"deployments, the first that takes options": {upstream.Endpoint{Shape: upstream.Deployments, Deployment: "d", APIVersion: "2024-09-01-preview"}, "/openai/deployments/d/chat/completions?api-version=2024-09-01-preview", upstream.Target{Answers: upstream.Model{Name: "d"}, StreamOptions: true}},
+		"models":                  {upstream.Endpoint{Shape: shape.Models}, "/models/chat/completions?api-version=2024-05-01-preview", upstream.Target{Model: "m", Answers: upstream.Model{Name: "m"}}},
+		"models, renamed":         {upstream.Endpoint{Shape: shape.Models, Deployment: "d", APIVersion: "v&1"}, "/models/chat/completions?api-version=v%261", upstream.Target{Model: "d", Answers: upstream.Model{Name: "d"}}},
+		"openai":                  {upstream.Endpoint{Shape: shape.OpenAI}, "/openai/v1/chat/completions", upstream.Target{Model: "m", Answers: upstream.Model{Name: "m"}, StreamOptions: true}},
+		"openai, renamed by list": {upstream.Endpoint{Shape: shape.OpenAI, Models: named}, "/openai/v1/chat/completions", upstream.Target{Model: "my own/name", Answers: upstream.Model{Name: "my own/name", Family: "gpt-4o"}, StreamOptions: true}},
+		"deployments":             {upstream.Endpoint{Shape: shape.Deployments, Deployment: "d"}, "/openai/deployments/d/chat/completions?api-version=2024-10-21", upstream.Target{Answers: upstream.Model{Name: "d"}, StreamOptions: true}},
+		"deployments, by list":    {upstream.Endpoint{Shape: shape.Deployments, Models: named}, "/openai/deployments/my%20own%2Fname/chat/completions?api-version=2024-10-21", upstream.Target{Answers: upstream.Model{Name: "my own/name", Family: "gpt-4o"}, StreamOptions: true}},
+		"deployments, old":        {upstream.Endpoint{Shape: shape.Deployments, Deployment: "d", APIVersion: "2024-08-01-preview", Family: "o3"}, "/openai/deployments/d/chat/completions?api-version=2024-08-01-preview", upstream.Target{Answers: upstream.Model{Name: "d", Family: "o3"}}},
+		"deployments, the first that takes options": {upstream.Endpoint{Shape: shape.Deployments, Deployment: "d", APIVersion: "2024-09-01-preview"}, "/openai/deployments/d/chat/completions?api-version=2024-09-01-preview", upstream.Target{Answers: upstream.Model{Name: "d"}, StreamOptions: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var path string
@@ -96,7 +97,7 @@ func TestEveryShapeHasItsPathAndModel(t *testing.T) {
 			c.endpoint.Name, c.target.Endpoint = "e", "e"
 			c.endpoint.Token = func(context.Context) (string, error) { return "t", nil }
 			var asked upstream.Target
-			call := upstream.Call{Model: "m", Body: func(target upstream.Target) [][]byte {
+			call := upstream.Call{Model: "m", Path: chatPath, Body: func(target upstream.Target) [][]byte {
 				asked = target
 				return nil
 			}}

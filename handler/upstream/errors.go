@@ -88,6 +88,9 @@ var (
 	ErrModel = errors.New("no endpoint serves the model")
 	// ErrEndpoint is returned if Call.Endpoint isn't the name of any endpoint.
 	ErrEndpoint = errors.New("there is no such endpoint")
+	// ErrOperation is returned if endpoints serve the model, and none of them the call's
+	// operation.
+	ErrOperation = errors.New("no endpoint of the model serves the operation")
 	// ErrExtraParameters is returned if the header extra-parameters isn't error, drop
 	// or pass-through, or if it is error or drop and no endpoint of the model has the
 	// models shape, the only one that implements them.

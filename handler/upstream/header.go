@@ -1,14 +1,21 @@
 package upstream
 
 import (
+	"maps"
 	"net/http"
+
+	"tollgate/handler/shape"
 )
 
 // header returns the headers of a request, built from scratch: none of the caller's
 // keys, cookies or addresses gets into it, nor anything a proxy might act on. It
 // asks for identity encoding, as usage can't be read in a compressed answer.
-func (c *Call) header(to Shape) http.Header {
-	h := http.Header{"Content-Type": jsonType, "Accept": jsonType, "Accept-Encoding": identity, "User-Agent": tollgate}
+func (c *Call) header(to shape.Shape) http.Header {
+	h := http.Header{"Accept": jsonType, "Accept-Encoding": identity, "User-Agent": tollgate}
+	maps.Copy(h, c.Header)
+	if c.Body != nil {
+		h["Content-Type"] = jsonType
+	}
 	if c.Stream {
 		h["Accept"] = streamType
 	}
@@ -18,7 +25,7 @@ func (c *Call) header(to Shape) http.Header {
 	if c.Traceparent != "" {
 		h["Traceparent"] = []string{c.Traceparent}
 	}
-	if c.ExtraParameters != "" && to == Models {
+	if c.ExtraParameters != "" && to == shape.Models {
 		h["Extra-Parameters"] = []string{c.ExtraParameters}
 	}
 	return h

@@ -10,6 +10,7 @@ import (
 	"weak"
 
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
 
@@ -42,7 +43,7 @@ func TestABodyIsReleasedOnceAnAnswerHasBegun(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			<-end
 		})
-		client := newClient(t, upstream.Timeouts{}, upstream.Endpoint{Shape: upstream.OpenAI, URL: at, Key: secret.New("k")})
+		client := newClient(t, upstream.Timeouts{}, upstream.Endpoint{Shape: shape.OpenAI, URL: at, Key: secret.New("k")})
 		response, body := sendLarge(t, client, stream)
 		if n := <-received; n != 2<<20 {
 			t.Errorf("got %d bytes upstream, want %d", n, 2<<20)
@@ -81,7 +82,7 @@ func TestABodyIsSentToItsEndEvenAfterItsAnswerHasBegun(t *testing.T) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		received <- n
 	})
-	client := newClient(t, upstream.Timeouts{}, upstream.Endpoint{Shape: upstream.OpenAI, URL: at, Key: secret.New("k")})
+	client := newClient(t, upstream.Timeouts{}, upstream.Endpoint{Shape: shape.OpenAI, URL: at, Key: secret.New("k")})
 	call := aCall(true)
 	call.Body = func(upstream.Target) [][]byte {
 		return [][]byte{bytes.Repeat([]byte(" "), 16<<20), []byte("{}")}
@@ -110,8 +111,8 @@ func TestEachEndpointThatIsTriedGetsTheWholeBody(t *testing.T) {
 	})
 	key := secret.New("k")
 	client := newClient(t, upstream.Timeouts{},
-		upstream.Endpoint{Name: "a", Shape: upstream.OpenAI, URL: half, Key: key, Priority: 1},
-		upstream.Endpoint{Name: "b", Shape: upstream.OpenAI, URL: whole, Key: key, Priority: 2})
+		upstream.Endpoint{Name: "a", Shape: shape.OpenAI, URL: half, Key: key, Priority: 1},
+		upstream.Endpoint{Name: "b", Shape: shape.OpenAI, URL: whole, Key: key, Priority: 2})
 	call := aCall(false)
 	text := bytes.Repeat([]byte("text "), 1<<20)
 	call.Body = func(upstream.Target) [][]byte { return [][]byte{[]byte("{"), text, []byte("}")} }

@@ -13,10 +13,10 @@ import (
 const maxProbeAnswer = 64 << 10
 
 // Probe sends an endpoint a call for a model (by callers' name) and returns the
-// status of the answer. Address and credential are those of any call; the body has
-// no messages, so that the endpoint refuses it, free of charge, after it has
-// accepted the credential.
-func Probe(ctx context.Context, endpoint Endpoint, model string) (status int, err error) {
+// status of the answer. path is Call.Path for the endpoint's shape. Address and
+// credential are those of any call; the body has no messages, so that the endpoint
+// refuses it, free of charge, after it has accepted the credential.
+func Probe(ctx context.Context, endpoint Endpoint, model, path string) (status int, err error) {
 	e := endpoint.withDefaults()
 	served, _ := e.own(model)
 	own := served.Name
@@ -24,8 +24,8 @@ func Probe(ctx context.Context, endpoint Endpoint, model string) (status int, er
 	if err != nil {
 		return 0, err
 	}
-	address := e.address(own)
-	if address == nil {
+	address, err := e.address(path, own, "")
+	if err != nil {
 		return 0, fmt.Errorf("url %q is not a URL", e.URL)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address.String(), strings.NewReader(string(body)))
@@ -40,7 +40,7 @@ func Probe(ctx context.Context, endpoint Endpoint, model string) (status int, er
 		}
 		request.Header.Set("Authorization", "Bearer "+token)
 	} else {
-		request.Header.Set("Api-Key", e.Key.Reveal())
+		request.Header.Set(e.keyHeader(), e.Key.Reveal())
 	}
 	transport := &http.Transport{DisableKeepAlives: true} // no proxy and no redirects, as for calls
 	response, err := transport.RoundTrip(request)

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tollgate/handler/chat"
+	"tollgate/handler/operation/chat"
 	"tollgate/handler/upstream"
 )
 

@@ -11,7 +11,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"tollgate/handler/operation/chat"
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
 
@@ -66,9 +68,12 @@ func onWire(t *testing.T, handler http.HandlerFunc) *wire {
 	return w
 }
 
+// chatPath is the path of a chat completion.
+func chatPath(s shape.Shape) string { return chat.Operation.Upstream[s] }
+
 // endpoint returns a valid configuration.
 func endpoint(url string) upstream.Endpoint {
-	return upstream.Endpoint{URL: url, Shape: upstream.OpenAI, Key: secret.New("upstream-key")}
+	return upstream.Endpoint{URL: url, Shape: shape.OpenAI, Key: secret.New("upstream-key")}
 }
 
 // clientOnWire returns a client that calls a handler over a wire.
@@ -100,7 +105,7 @@ func serve(t *testing.T, handler http.HandlerFunc) string {
 
 // aCall returns a call for model m.
 func aCall(stream bool) upstream.Call {
-	return upstream.Call{Model: "m", Stream: stream, Body: func(upstream.Target) [][]byte { return [][]byte{[]byte("{}")} }}
+	return upstream.Call{Model: "m", Path: chatPath, Stream: stream, Body: func(upstream.Target) [][]byte { return [][]byte{[]byte("{}")} }}
 }
 
 // say sends a piece of an answer at once.

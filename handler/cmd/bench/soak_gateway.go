@@ -13,6 +13,7 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/upstream"
@@ -32,14 +33,15 @@ func serveGateway(args []string) error {
 	if err != nil {
 		return err
 	}
-	client, err := upstream.New([]upstream.Endpoint{{URL: args[0], Shape: upstream.OpenAI, Key: secret.New(fakemodel.Key)}}, upstream.Timeouts{})
+	client, err := upstream.New([]upstream.Endpoint{{URL: args[0], Shape: shape.OpenAI, Key: secret.New(fakemodel.Key)}}, upstream.Timeouts{})
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
 	served := gateway.New(gateway.Config{
 		Directory: subscription.NewDirectory(directory, pepper), Counter: counter.New(counter.Config{Store: countermem.New(nil), Log: log}),
-		Upstream: client, Log: log, BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 4 << 20,
+		Upstream: client, Log: log,
+		Settings: gateway.Settings{BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 4 << 20},
 	})
 	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != vitalsPath {

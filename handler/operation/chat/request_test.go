@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"tollgate/handler/operation"
 )
 
 // with returns a body with messages and the given fields.
@@ -45,22 +47,21 @@ func TestParseReadsNullAsAbsent(t *testing.T) {
 	if r.Model != "" || r.Stream || r.IncludeUsage || r.N != 1 || r.MaxTokens != nil || r.MaxCompletionTokens != nil || r.Tools != nil {
 		t.Errorf("got %+v, want n 1 and every other field empty", r)
 	}
-	if tokens, capped := r.CompletionTokens(); tokens != 0 || capped {
-		t.Errorf("CompletionTokens: got %d, %v; want 0, false", tokens, capped)
+	if caps := r.Caps(operation.CapRules{}); caps != (operation.Caps{}) {
+		t.Errorf("Caps: got %+v, want none", caps)
 	}
 }
 
 // Some servers read 0 as no cap, and would write far more than was reserved.
 func TestACapOf0CountsAsNone(t *testing.T) {
 	r := parse(t, with(`"max_tokens":0,"max_completion_tokens":0,"n":3`))
-	if tokens, capped := r.CompletionTokens(); tokens != 0 || capped {
-		t.Errorf("CompletionTokens: got %d, %v; want 0, false", tokens, capped)
+	if caps := r.Caps(operation.CapRules{}); caps != (operation.Caps{}) {
+		t.Errorf("Caps: got %+v, want none", caps)
 	}
-	sixteen := int64(16)
-	if got, want := string(joined(r.Rewrite(Edit{MaxTokens: &sixteen}))), with(`"max_tokens":16,"n":3`); got != want {
+	if got, want := string(joined(r.Rewrite(operation.Edit{Cap: 16}))), with(`"max_tokens":16,"n":3`); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := string(joined(r.Rewrite(Edit{}))), with(`"max_tokens":0,"max_completion_tokens":0,"n":3`); got != want {
+	if got, want := string(joined(r.Rewrite(operation.Edit{}))), with(`"max_tokens":0,"max_completion_tokens":0,"n":3`); got != want {
 		t.Errorf("got %s after an empty edit, want %s", got, want)
 	}
 }
@@ -173,7 +174,7 @@ func TestParseRefusesAnInvalidOrAmbiguousBody(t *testing.T) {
 	for name, c := range wrongBodies {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse([]byte(c.body))
-			var wrong *FieldError
+			var wrong *operation.FieldError
 			if !errors.As(err, &wrong) {
 				t.Fatalf("got %v, want a FieldError", err)
 			}
@@ -191,18 +192,39 @@ func TestParseAccepts64Levels(t *testing.T) {
 	parse(t, with(`"x":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)))
 }
 
-func TestCompletionTokensTakesTheLargerCapAndNeverOverflows(t *testing.T) {
-	for fields, want := range map[string]int64{
-		`"max_tokens":1,"max_completion_tokens":10000`:       10000,
-		`"max_tokens":10000,"max_completion_tokens":1,"n":3`: 30000,
-		`"max_tokens":0,"max_completion_tokens":3`:           3,
-		`"max_tokens":9223372036854775807,"n":2`:             math.MaxInt64,
-		`"max_tokens":2,"n":9223372036854775807`:             math.MaxInt64,
-		`"max_completion_tokens":3037000500,"n":3037000500`:  math.MaxInt64,
-		`"max_completion_tokens":3037000499,"n":3037000499`:  9223372030926249001,
+func TestCompletionTokensNeverOverflow(t *testing.T) {
+	for _, test := range []struct{ completions, each, want int64 }{
+		{2, math.MaxInt64, math.MaxInt64},
+		{math.MaxInt64, 2, math.MaxInt64},
+		{3037000500, 3037000500, math.MaxInt64},
+		{3037000499, 3037000499, 9223372030926249001},
+		{0, math.MaxInt64, 0},
 	} {
-		if got, capped := parse(t, with(fields)).CompletionTokens(); got != want || !capped {
-			t.Errorf("%s: got %d, capped %v; want %d, true", fields, got, capped, want)
+		if got := (operation.Envelope{Completions: test.completions}).CompletionTokens(test.each); got != test.want {
+			t.Errorf("%d completions of %d: got %d tokens, want %d", test.completions, test.each, got, test.want)
+		}
+	}
+}
+
+func TestCapsAreTheLargestAndTheOneThatIsObeyed(t *testing.T) {
+	both := `"max_tokens":1,"max_completion_tokens":10000`
+	for _, test := range []struct {
+		fields          string
+		rules           operation.CapRules
+		largest, obeyed int64
+	}{
+		{both, operation.CapRules{}, 10000, 10000},
+		{both, newer, 10000, 10000},
+		{both, operation.CapRules{NewerCap: true, DropsExtra: true}, 1, 1},
+		{`"max_tokens":0,"max_completion_tokens":3`, operation.CapRules{}, 3, 0},
+		{`"max_tokens":0,"max_completion_tokens":3`, newer, 3, 3},
+		{`"max_tokens":0,"max_completion_tokens":3`, operation.CapRules{EitherCap: true}, 3, 3},
+		{`"max_tokens":5`, operation.CapRules{EitherCap: true}, 5, 5},
+		{`"max_tokens":5`, newer, 5, 0},
+		{`"max_tokens":9223372036854775807`, operation.CapRules{}, math.MaxInt64, math.MaxInt64},
+	} {
+		if got, want := parse(t, with(test.fields)).Caps(test.rules), (operation.Caps{Largest: test.largest, Obeyed: test.obeyed}); got != want {
+			t.Errorf("%s, %+v: got %+v, want %+v", test.fields, test.rules, got, want)
 		}
 	}
 }

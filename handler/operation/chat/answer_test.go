@@ -5,132 +5,133 @@ import (
 	"testing"
 
 	"tollgate/handler/limit"
+	"tollgate/handler/operation"
 )
 
 // usageForms are answers with usage as servers send it, well or badly formed.
 var usageForms = map[string]struct {
 	body   string
-	report Report
+	report operation.Report
 	want   limit.Usage
 }{
 	"as upstream sends it": {
 		`{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":25,"completion_tokens":233,"total_tokens":258}}`,
-		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 233}},
+		operation.UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 233}},
 	"with details": {
 		`{"usage":{"prompt_tokens":25,"completion_tokens":233,"total_tokens":258,"completion_tokens_details":{"audio_tokens":null,"reasoning_tokens":200},"prompt_tokens_details":{"cached_tokens":16}}}`,
-		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 233, CachedTokens: 16, ReasoningTokens: 200}},
+		operation.UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 233, CachedTokens: 16, ReasoningTokens: 200}},
 	"with cached tokens and a cache write": {
 		`{"usage":{"prompt_tokens":1100,"completion_tokens":20,"total_tokens":1120,"prompt_tokens_details":{"audio_tokens":0,"cached_tokens":1024,"cache_write_tokens":60}}}`,
-		UsageGood, limit.Usage{PromptTokens: 1100, CompletionTokens: 20, CachedTokens: 1024, CacheWriteTokens: 60}},
+		operation.UsageGood, limit.Usage{PromptTokens: 1100, CompletionTokens: 20, CachedTokens: 1024, CacheWriteTokens: 60}},
 	"with DeepSeek's cache hits": {
 		`{"usage":{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"prompt_cache_hit_tokens":64,"prompt_cache_miss_tokens":36}}`,
-		UsageGood, limit.Usage{PromptTokens: 100, CompletionTokens: 20, CachedTokens: 64}},
+		operation.UsageGood, limit.Usage{PromptTokens: 100, CompletionTokens: 20, CachedTokens: 64}},
 	"with cached tokens at the top": {
 		`{"usage":{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"cached_tokens":64}}`,
-		UsageGood, limit.Usage{PromptTokens: 100, CompletionTokens: 20, CachedTokens: 64}},
+		operation.UsageGood, limit.Usage{PromptTokens: 100, CompletionTokens: 20, CachedTokens: 64}},
 	"with parts that can't be true": {
 		`{"usage":{"prompt_tokens":10,"completion_tokens":20,"total_tokens":30,"prompt_tokens_details":{"cached_tokens":11,"cache_write_tokens":-1},"completion_tokens_details":{"reasoning_tokens":21}}}`,
-		UsageGood, limit.Usage{PromptTokens: 10, CompletionTokens: 20}},
+		operation.UsageGood, limit.Usage{PromptTokens: 10, CompletionTokens: 20}},
 	"with parts of the wrong type": {
 		`{"usage":{"prompt_tokens":10,"completion_tokens":20,"total_tokens":30,"prompt_tokens_details":{"cached_tokens":"5","cache_write_tokens":1.5},"completion_tokens_details":[3]}}`,
-		UsageGood, limit.Usage{PromptTokens: 10, CompletionTokens: 20}},
+		operation.UsageGood, limit.Usage{PromptTokens: 10, CompletionTokens: 20}},
 	"with cached tokens and no prompt": {
 		`{"usage":{"prompt_tokens":0,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":5}}}`,
-		UsageGood, limit.Usage{CompletionTokens: 20}},
+		operation.UsageGood, limit.Usage{CompletionTokens: 20}},
 	"with reasoning that the completion leaves out": {
 		`{"usage":{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}}`,
-		UsageGood, limit.Usage{PromptTokens: 32, CompletionTokens: 103, ReasoningTokens: 94}},
+		operation.UsageGood, limit.Usage{PromptTokens: 32, CompletionTokens: 103, ReasoningTokens: 94}},
 	"with reasoning alone": {
 		`{"choices":[{"message":{"reasoning_content":"hm"}}],"usage":{"prompt_tokens":32,"completion_tokens":0,"total_tokens":126,"completion_tokens_details":{"reasoning_tokens":94}}}`,
-		UsageGood, limit.Usage{PromptTokens: 32, CompletionTokens: 94, ReasoningTokens: 94}},
+		operation.UsageGood, limit.Usage{PromptTokens: 32, CompletionTokens: 94, ReasoningTokens: 94}},
 	"with a total of its own": {
 		`{"usage":{"prompt_tokens":32,"completion_tokens":9,"total_tokens":999,"completion_tokens_details":{"reasoning_tokens":94}}}`,
-		UsageGood, limit.Usage{PromptTokens: 32, CompletionTokens: 967, ReasoningTokens: 94}},
+		operation.UsageGood, limit.Usage{PromptTokens: 32, CompletionTokens: 967, ReasoningTokens: 94}},
 	"with a total above the sum": {
 		`{"usage":{"prompt_tokens":20,"completion_tokens":198,"total_tokens":623}}`,
-		UsageGood, limit.Usage{PromptTokens: 20, CompletionTokens: 603}},
+		operation.UsageGood, limit.Usage{PromptTokens: 20, CompletionTokens: 603}},
 	"with reasoning at the top": {
 		`{"usage":{"prompt_tokens":12,"completion_tokens":1,"reasoning_tokens":97,"total_tokens":110}}`,
-		UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 98, ReasoningTokens: 97}},
+		operation.UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 98, ReasoningTokens: 97}},
 	"with reasoning that the completion can't include, and no total": {
 		`{"usage":{"prompt_tokens":12,"completion_tokens":1,"completion_tokens_details":{"reasoning_tokens":97}}}`,
-		UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 98, ReasoningTokens: 97}},
+		operation.UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 98, ReasoningTokens: 97}},
 	"with a total below the sum": {
 		`{"usage":{"prompt_tokens":12,"completion_tokens":10,"total_tokens":15}}`,
-		UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 10}},
+		operation.UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 10}},
 	"with a total of 0": {
 		`{"usage":{"prompt_tokens":12,"completion_tokens":10,"total_tokens":0}}`,
-		UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 10}},
+		operation.UsageGood, limit.Usage{PromptTokens: 12, CompletionTokens: 10}},
 	"with a total above the completion, and a prompt of 0": {
 		`{"usage":{"prompt_tokens":0,"completion_tokens":75,"total_tokens":100}}`,
-		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 75}},
+		operation.UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 75}},
 	"in whole floats": {
 		`{"usage":{"prompt_tokens":300.0,"completion_tokens":7e2,"total_tokens":1.000E+3}}`,
-		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
+		operation.UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"in the first choice": {
 		`{"choices":[{"index":0,"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28}}]}`,
-		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 3}},
+		operation.UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 3}},
 	"in the first choice, and null at the top": {
 		`{"usage":null,"choices":[{"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":3}}]}`,
-		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 3}},
+		operation.UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 3}},
 	"in each choice": {
 		`{"choices":[{"index":0,"usage":{"prompt_tokens":25,"completion_tokens":3}},{"index":1,"usage":{"prompt_tokens":25,"completion_tokens":4}}]}`,
-		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 7}},
+		operation.UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 7}},
 	"in a choice and at the top": {
 		`{"choices":[{"usage":{"prompt_tokens":25,"completion_tokens":3}}],"usage":{"prompt_tokens":25,"completion_tokens":9}}`,
-		UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 9}},
+		operation.UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 9}},
 	"in a choice, with no completion in spite of text": {
 		`{"choices":[{"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":0}}]}`,
-		UsageMissing, limit.Usage{}},
+		operation.UsageMissing, limit.Usage{}},
 	"after a byte order mark": {
 		"\xEF\xBB\xBF" + `{"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
+		operation.UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"with NaN and infinities": {
 		`{"choices":[{"logprobs":{"content":[{"logprob":NaN},{"logprob":-Infinity},{"logprob":inf}]}}],"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
+		operation.UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"with a line break inside a string": {
 		"{\"choices\":[{\"message\":{\"content\":\"a\nb\"}}],\"usage\":{\"prompt_tokens\":300,\"completion_tokens\":700}}",
-		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
+		operation.UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"before something that isn't JSON": {
 		`{"usage":{"prompt_tokens":300,"completion_tokens":700}}` + "\x00<!-- -->",
-		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
+		operation.UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"in the second of two objects": {
 		`{"choices":[{"message":{"content":"hi"}}]}` + "\n" + `{"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
+		operation.UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"in an array": {
 		`[{"choices":[],"usage":{"prompt_tokens":300,"completion_tokens":700}}]`,
-		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
+		operation.UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
 	"with deeply nested data": {
 		`{"x":` + strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100) + `,"usage":{"prompt_tokens":300,"completion_tokens":700}}`,
-		UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
-	"with details of null":       {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":null}}`, UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
-	"with negative details":      {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":{"reasoning_tokens":-9}}}`, UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
-	"without a total":            {`{"usage":{"prompt_tokens":1,"completion_tokens":2}}`, UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
-	"without a completion":       {`{"usage":{"prompt_tokens":1,"total_tokens":3}}`, UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
-	"without a prompt":           {`{"usage":{"completion_tokens":2,"total_tokens":3}}`, UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
-	"no completion, for no text": {`{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}}`, UsageGood, limit.Usage{PromptTokens: 7}},
-	"none":                       {`{"choices":[]}`, UsageMissing, limit.Usage{}},
-	"null":                       {`{"usage":null}`, UsageNull, limit.Usage{}},
-	"a string":                   {`{"usage":"1"}`, UsageBad, limit.Usage{}},
-	"empty":                      {`{"usage":{}}`, UsageBad, limit.Usage{}},
-	"all zeros":                  {`{"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, UsageBad, limit.Usage{}},
-	"negative":                   {`{"usage":{"prompt_tokens":5,"completion_tokens":-2,"total_tokens":3}}`, UsageBad, limit.Usage{}},
-	"with a fraction":            {`{"usage":{"prompt_tokens":5.5,"completion_tokens":2}}`, UsageBad, limit.Usage{}},
-	"too large":                  {`{"usage":{"prompt_tokens":5,"completion_tokens":2147483649}}`, UsageBad, limit.Usage{}},
-	"beyond 64 bits":             {`{"usage":{"prompt_tokens":5,"completion_tokens":99999999999999999999}}`, UsageBad, limit.Usage{}},
-	"counts that are strings":    {`{"usage":{"prompt_tokens":"5","completion_tokens":2,"total_tokens":7}}`, UsageBad, limit.Usage{}},
-	"a total below the prompt":   {`{"usage":{"prompt_tokens":5,"total_tokens":3}}`, UsageBad, limit.Usage{}},
-	"only a total":               {`{"usage":{"total_tokens":3}}`, UsageBad, limit.Usage{}},
-	"inside the answer's text":   {`{"choices":[{"message":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"}}]}`, UsageMissing, limit.Usage{}},
-	"inside another field":       {`{"x":{"usage":{"prompt_tokens":1,"completion_tokens":1}}}`, UsageMissing, limit.Usage{}},
+		operation.UsageGood, limit.Usage{PromptTokens: 300, CompletionTokens: 700}},
+	"with details of null":       {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":null}}`, operation.UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
+	"with negative details":      {`{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":{"reasoning_tokens":-9}}}`, operation.UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
+	"without a total":            {`{"usage":{"prompt_tokens":1,"completion_tokens":2}}`, operation.UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
+	"without a completion":       {`{"usage":{"prompt_tokens":1,"total_tokens":3}}`, operation.UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
+	"without a prompt":           {`{"usage":{"completion_tokens":2,"total_tokens":3}}`, operation.UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
+	"no completion, for no text": {`{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}}`, operation.UsageGood, limit.Usage{PromptTokens: 7}},
+	"none":                       {`{"choices":[]}`, operation.UsageMissing, limit.Usage{}},
+	"null":                       {`{"usage":null}`, operation.UsageNull, limit.Usage{}},
+	"a string":                   {`{"usage":"1"}`, operation.UsageBad, limit.Usage{}},
+	"empty":                      {`{"usage":{}}`, operation.UsageBad, limit.Usage{}},
+	"all zeros":                  {`{"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, operation.UsageBad, limit.Usage{}},
+	"negative":                   {`{"usage":{"prompt_tokens":5,"completion_tokens":-2,"total_tokens":3}}`, operation.UsageBad, limit.Usage{}},
+	"with a fraction":            {`{"usage":{"prompt_tokens":5.5,"completion_tokens":2}}`, operation.UsageBad, limit.Usage{}},
+	"too large":                  {`{"usage":{"prompt_tokens":5,"completion_tokens":2147483649}}`, operation.UsageBad, limit.Usage{}},
+	"beyond 64 bits":             {`{"usage":{"prompt_tokens":5,"completion_tokens":99999999999999999999}}`, operation.UsageBad, limit.Usage{}},
+	"counts that are strings":    {`{"usage":{"prompt_tokens":"5","completion_tokens":2,"total_tokens":7}}`, operation.UsageBad, limit.Usage{}},
+	"a total below the prompt":   {`{"usage":{"prompt_tokens":5,"total_tokens":3}}`, operation.UsageBad, limit.Usage{}},
+	"only a total":               {`{"usage":{"total_tokens":3}}`, operation.UsageBad, limit.Usage{}},
+	"inside the answer's text":   {`{"choices":[{"message":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"}}]}`, operation.UsageMissing, limit.Usage{}},
+	"inside another field":       {`{"x":{"usage":{"prompt_tokens":1,"completion_tokens":1}}}`, operation.UsageMissing, limit.Usage{}},
 	"no completion in spite of text": {
-		`{"usage":{"prompt_tokens":7,"completion_tokens":0},"choices":[{"message":{"content":"hi"}}]}`, UsageBad, limit.Usage{PromptTokens: 7}},
+		`{"usage":{"prompt_tokens":7,"completion_tokens":0},"choices":[{"message":{"content":"hi"}}]}`, operation.UsageBad, limit.Usage{PromptTokens: 7}},
 }
 
 func TestReadAnswerReadsUsageInEachServersForm(t *testing.T) {
 	for name, c := range usageForms {
 		t.Run(name, func(t *testing.T) {
-			a := ReadAnswer([]byte(c.body))
+			a := ReadAnswer([]byte(c.body), nil)
 			if a.Report != c.report || a.Usage != c.want {
 				t.Errorf("got %v %+v, want %v %+v", a.Report, a.Usage, c.report, c.want)
 			}
@@ -168,8 +169,8 @@ func TestABodyIsAnAnswerOnlyWithChoicesUsageOrAnError(t *testing.T) {
 		"": false, "\n\n \n": false, "\xEF\xBB\xBF": false, "junk": false, "<html></html>": false, "\x1f\x8b\x08": false, "\x00": false,
 		strings.Repeat(`{"a":`, 1<<20): false,
 	} {
-		if a := ReadAnswer([]byte(body)); a.IsAnswer() != want {
-			t.Errorf("%.80q: got IsAnswer %t, want %t", body, a.IsAnswer(), want)
+		if a := ReadAnswer([]byte(body), nil); a.IsAnswer != want {
+			t.Errorf("%.80q: got IsAnswer %t, want %t", body, a.IsAnswer, want)
 		}
 	}
 }
@@ -179,7 +180,7 @@ func TestReadAnswerReportsWhatItCouldNotRead(t *testing.T) {
 		`{"choices":[]}`: false, " \n": false, `{"a":NaN}`: false, `[{}]{}`: false,
 		`{"choices":[`: true, `{"a":1}x`: true, `{"usage":{"prompt_tokens":}}`: true, "<html>": true, `{'choices':[]}`: true,
 	} {
-		if a := ReadAnswer([]byte(body)); a.Unread != want {
+		if a := ReadAnswer([]byte(body), nil); a.Unread != want {
 			t.Errorf("%q: got Unread %t, want %t", body, a.Unread, want)
 		}
 	}
@@ -204,26 +205,26 @@ func TestReadAnswerReportsAnError(t *testing.T) {
 		`{"choices":[{"error":{"a":1}}]}`:          false,
 		`{"error":{"code":"0k"},"choices":[{"message":{"content":"hi"}}]}`: false, // there is an answer
 	} {
-		if a := ReadAnswer([]byte(body)); a.Failed != want {
+		if a := ReadAnswer([]byte(body), nil); a.Failed != want {
 			t.Errorf("%s: got Failed %v, want %v", body, a.Failed, want)
 		}
 	}
 }
 
-func TestEachTextPassesOnAllTextOfTheModel(t *testing.T) {
+func TestReadAnswerPassesOnAllTextOfTheModel(t *testing.T) {
 	body := []byte(`{"choices":[
 		{"message":{"role":"assistant","reasoning_content":"hm \ud83d\ude00","content":"a\nb","refusal":null},"index":1},
 		{"index":0,"message":{"content":null,"tool_calls":[{"id":"x","function":{"name":"f","arguments":"{\"q\":1}"}},7]}},
 		{"message":{"content":["no text"],"function_call":{"name":"g","arguments":""}}},
 		"junk"],"x":{"content":"not text"}}`)
 	got := make(map[int64]string)
-	read := EachText(body, func(choice int64, text []byte) { got[choice] += string(text) + "|" })
+	read := !ReadAnswer(body, func(choice int64, text []byte) { got[choice] += string(text) + "|" }).Unread
 	if got[1] != "hm 😀|a\nb|" || got[0] != `f|{"q":1}|g|` || len(got) != 2 || !read {
 		t.Errorf("got %v, read %t; want the texts of choices 0 and 1, all read", got, read)
 	}
 }
 
-func TestEachTextFindsTextOnceUnderAnyServersName(t *testing.T) {
+func TestReadAnswerFindsTextOnceUnderAnyServersName(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"choices":[{"delta":{"reasoning":"hm"}}]}`:                                                                                    "hm",
 		`{"choices":[{"delta":{"content":"a","reasoning":null,"reasoning_content":"hm"}}]}`:                                             "ahm",
@@ -235,20 +236,20 @@ func TestEachTextFindsTextOnceUnderAnyServersName(t *testing.T) {
 		`{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"a"}]}}]}`: "hma",
 	} {
 		var got string
-		EachText([]byte(body), func(_ int64, text []byte) { got += string(text) })
+		ReadAnswer([]byte(body), func(_ int64, text []byte) { got += string(text) })
 		if got != want {
 			t.Errorf("%s: got %q, want %q", body, got, want)
 		}
 	}
 }
 
-func TestEachTextReadsAnAnswerUpToWhereItBreaksOff(t *testing.T) {
+func TestReadAnswerReadsAnAnswerUpToWhereItBreaksOff(t *testing.T) {
 	const whole = `{"id":"1","choices":[{"index":0,"message":{"role":"assistant","reasoning_content":"hm\n\u00e9","content":"a \"b\" c"}}],"usage":{}}`
 	const text = "hm\né" + `a "b" c`
 	before := ""
 	for end := range len(whole) + 1 {
 		var got string
-		read := EachText([]byte(whole[:end]), func(_ int64, piece []byte) { got += string(piece) })
+		read := !ReadAnswer([]byte(whole[:end]), func(_ int64, piece []byte) { got += string(piece) }).Unread
 		if !strings.HasPrefix(text, got) || len(got) < len(before) || read != (end == 0 || end == len(whole)) {
 			t.Errorf("%q: got %q, read %t; want a beginning of %q, no shorter than %q", whole[:end], got, read, text, before)
 		}
@@ -257,7 +258,7 @@ func TestEachTextReadsAnAnswerUpToWhereItBreaksOff(t *testing.T) {
 	if before != text {
 		t.Errorf("the whole answer: got %q, want %q", before, text)
 	}
-	if EachText([]byte("<html>"), func(int64, []byte) { t.Error("got text of HTML, want none") }) {
-		t.Error("EachText of HTML: got true, want false: it has no text to read")
+	if a := ReadAnswer([]byte("<html>"), func(int64, []byte) { t.Error("got text of HTML, want none") }); !a.Unread {
+		t.Errorf("HTML: got %+v, want it unread", a)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"tollgate/handler/operation"
 )
 
 // keys returns n members of an object with different keys.
@@ -42,7 +44,7 @@ func TestParseRefusesTooManyElements(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse([]byte(c.body))
-			wrong, ok := errors.AsType[*FieldError](err)
+			wrong, ok := errors.AsType[*operation.FieldError](err)
 			if !ok || wrong.Field != c.field || !strings.Contains(wrong.Problem, c.problem) || wrong.Fix == "" {
 				t.Errorf("got %#v, want field %q, problem %q", err, c.field, c.problem)
 			}

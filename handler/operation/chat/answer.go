@@ -5,68 +5,39 @@ import (
 
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/limit"
+	"tollgate/handler/operation"
 )
 
-// Text receives text that a model wrote (content, reasoning, or the names and
-// arguments of tool calls) with the index of its choice. text is only valid during
-// the call.
-type Text func(choice int64, text []byte)
-
-// Answer holds what was read of the body of an unstreamed answer.
-type Answer struct {
-	// Usage is the usage of the call. It is valid only if Report is UsageGood.
-	Usage  limit.Usage
-	Report Report
-	// Failed reports whether the body holds an error in spite of its status.
-	Failed bool
-	// Written reports whether the body holds any text.
-	Written bool
-	// Unread reports whether part of the body couldn't be read, so that it may hold
-	// more text, or usage.
-	Unread bool
-
-	listed  bool // choices is a list, perhaps an empty one
-	choices int
-}
-
-// IsAnswer reports whether the body is an answer: it holds a choice, an empty list
-// of choices with usage, or an error. Blank lines, HTML and other JSON are not.
-func (a *Answer) IsAnswer() bool {
-	return a.choices > 0 || a.Failed || a.listed && a.Report == UsageGood
-}
-
-// ReadAnswer reads the body of an unstreamed answer, up to the first syntax error.
-func ReadAnswer(body []byte) *Answer {
-	p := payload{Scanner: jsonscan.New(body, lax)}
+// ReadAnswer reads the body of an unstreamed answer: it is operation.Operation's Read. A
+// body is an answer if it holds a choice, an empty list of choices with usage, or an
+// error.
+func ReadAnswer(body []byte, text operation.Text) operation.Answer {
+	p := payload{Scanner: jsonscan.New(body, lax), text: text}
 	err := p.read()
 	var each choices
 	each.add(p.choices)
-	if usage, known := each.usage(); known && p.report != UsageGood {
-		p.usage, p.report = usage, UsageGood
+	if usage, known := each.usage(); known && p.report != operation.UsageGood {
+		p.usage, p.report = usage, operation.UsageGood
 	}
-	if p.report == UsageGood && p.written && p.usage.CompletionTokens == 0 {
-		p.report = UsageBad
+	if p.report == operation.UsageGood && p.written && p.usage.CompletionTokens == 0 {
+		p.report = operation.UsageBad
 	}
-	return &Answer{p.usage, p.report, p.failed && !p.written, p.written, err != nil, p.listed, len(p.choices)}
-}
-
-// EachText passes the text of an unstreamed answer, which may have broken off, to
-// text, so that it can be counted if usage is missing. It reports whether it could
-// read the whole body; if not, there may be more text.
-func EachText(body []byte, text Text) (whole bool) {
-	p := payload{Scanner: jsonscan.New(body, lax), text: text}
-	return p.read() == nil
+	failed := p.failed && !p.written
+	return operation.Answer{
+		Usage: p.usage, Report: p.report, Failed: failed, Written: p.written, Unread: err != nil,
+		IsAnswer: len(p.choices) > 0 || failed || p.listed && p.report == operation.UsageGood,
+	}
 }
 
 // payload reads JSON from upstream: an answer, or an event's data. The JSON may break
 // off anywhere, and is read up to there.
 type payload struct {
 	jsonscan.Scanner
-	text    Text
+	text    operation.Text
 	scratch []byte // holds unescaped text
 
 	usage   limit.Usage
-	report  Report
+	report  operation.Report
 	choices []choiceState
 	listed  bool // choices is a list
 	written bool // it holds text
@@ -79,7 +50,7 @@ type choiceState struct {
 	written  bool // it has text
 	finished bool // it has a finish_reason
 	usage    limit.Usage
-	report   Report
+	report   operation.Report
 }
 
 const byteOrderMark = "\xEF\xBB\xBF"

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"tollgate/handler/operation"
 )
 
 // big repeats text beyond what is buffered of an event.
@@ -26,61 +28,61 @@ func TestStreamReadsALongEvent(t *testing.T) {
 		event string // FILLER in it stands for fill
 		fill  string
 		text  string
-		want  Stream
+		want  operation.Progress
 	}{
 		"an image": {
-			`{"choices":[{"index":0,"delta":{"images":[{"image_url":{"url":"data:image/png;base64,FILLER"}}]},"finish_reason":null}]}`, image, "", Stream{}},
+			`{"choices":[{"index":0,"delta":{"images":[{"image_url":{"url":"data:image/png;base64,FILLER"}}]},"finish_reason":null}]}`, image, "", operation.Progress{}},
 		"an image, and the end": {
-			`{"choices":[{"index":0,"delta":{"content":"hi","images":[{"url":"FILLER"}]},"finish_reason":"stop"}]}`, image, "hi", Stream{Finished: true}},
+			`{"choices":[{"index":0,"delta":{"content":"hi","images":[{"url":"FILLER"}]},"finish_reason":"stop"}]}`, image, "hi", operation.Progress{Finished: true}},
 		"an image before usage": {
-			`{"choices":[{"delta":{"audio":{"data":"FILLER"}}}],"usage":{"prompt_tokens":25,"completion_tokens":3}}`, image, "", Stream{Usage: reported, Report: UsageGood}},
+			`{"choices":[{"delta":{"audio":{"data":"FILLER"}}}],"usage":{"prompt_tokens":25,"completion_tokens":3}}`, image, "", operation.Progress{Usage: reported, Report: operation.UsageGood}},
 		"an image after usage": {
-			`{"usage":{"prompt_tokens":25,"completion_tokens":3},"x":"FILLER","choices":[]}`, image, "", Stream{Usage: reported, Report: UsageGood}},
+			`{"usage":{"prompt_tokens":25,"completion_tokens":3},"x":"FILLER","choices":[]}`, image, "", operation.Progress{Usage: reported, Report: operation.UsageGood}},
 		"an error": {
-			`{"error":{"message":"FILLER","code":503}}`, image, "", Stream{Failed: true}},
+			`{"error":{"message":"FILLER","code":503}}`, image, "", operation.Progress{Failed: true}},
 		"content": {
-			`{"choices":[{"index":0,"delta":{"content":"FILLER"}}]}`, essay, written, Stream{}},
+			`{"choices":[{"index":0,"delta":{"content":"FILLER"}}]}`, essay, written, operation.Progress{}},
 		"content after an image, and the end": {
-			`{"x":{"content":"FILLER"},"choices":[{"finish_reason":"stop","delta":{"content":"FILLER"}}]}`, essay, written, Stream{Finished: true}},
+			`{"x":{"content":"FILLER"},"choices":[{"finish_reason":"stop","delta":{"content":"FILLER"}}]}`, essay, written, operation.Progress{Finished: true}},
 		"reasoning": {
-			`{"choices":[{"index":0,"delta":{"reasoning_content":"FILLER","content":null}}]}`, essay, written, Stream{}},
+			`{"choices":[{"index":0,"delta":{"reasoning_content":"FILLER","content":null}}]}`, essay, written, operation.Progress{}},
 		"a message": {
-			`{"choices":[{"index":0,"message":{"refusal":"FILLER"}}]}`, essay, written, Stream{}},
+			`{"choices":[{"index":0,"message":{"refusal":"FILLER"}}]}`, essay, written, operation.Progress{}},
 		"content in parts": {
-			`{"choices":[{"delta":{"content":[{"type":"text","text":"FILLER"},{"type":"image","data":"FILLER"}]}}]}`, essay, written, Stream{}},
+			`{"choices":[{"delta":{"content":[{"type":"text","text":"FILLER"},{"type":"image","data":"FILLER"}]}}]}`, essay, written, operation.Progress{}},
 		"a call's arguments": {
-			`{"choices":[{"delta":{"tool_calls":[{"id":"FILLER","function":{"arguments":"FILLER"}}]}}]}`, essay, written, Stream{}},
+			`{"choices":[{"delta":{"tool_calls":[{"id":"FILLER","function":{"arguments":"FILLER"}}]}}]}`, essay, written, operation.Progress{}},
 		"strings that aren't text": {
-			`{"choices":[{"delta":{"content":["FILLER"]},"content":"FILLER","x":{"delta":{"content":"FILLER"}}}],"delta":{"content":"FILLER"},"FILLER":1}`, essay, "", Stream{}},
+			`{"choices":[{"delta":{"content":["FILLER"]},"content":"FILLER","x":{"delta":{"content":"FILLER"}}}],"delta":{"content":"FILLER"},"FILLER":1}`, essay, "", operation.Progress{}},
 		"a name that is escaped": {
-			`{"choices":[{"index":0,"delta":{"\"":"FILLER","content":"a\\"}}]}`, image, `a\`, Stream{}},
+			`{"choices":[{"index":0,"delta":{"\"":"FILLER","content":"a\\"}}]}`, image, `a\`, operation.Progress{}},
 		"an escaped backslash before what would be half of a pair": {
-			`{"choices":[{"index":0,"delta":{"content":"FILLER"}}]}`, big(`\\ud83d`), strings.ReplaceAll(big(`\\ud83d`), `\\`, `\`), Stream{}},
+			`{"choices":[{"index":0,"delta":{"content":"FILLER"}}]}`, big(`\\ud83d`), strings.ReplaceAll(big(`\\ud83d`), `\\`, `\`), operation.Progress{}},
 		"an escape that isn't one": {
-			`{"choices":[{"index":0,"delta":{"content":"\xFILLER"}}]}`, image, "", Stream{Unread: 1}},
+			`{"choices":[{"index":0,"delta":{"content":"\xFILLER"}}]}`, image, "", operation.Progress{Unread: 1}},
 		"more numbers than are kept": {
-			`{"choices":[{"index":0,"delta":{"content":"hi"},"logprobs":[FILLER0]}]}`, big("-0.25,"), "hi", Stream{Unread: 2}},
+			`{"choices":[{"index":0,"delta":{"content":"hi"},"logprobs":[FILLER0]}]}`, big("-0.25,"), "hi", operation.Progress{Unread: 2}},
 		"arrays without end": {
-			`{"choices":[{"index":0,"delta":{"content":"hi"},"logprobs":FILLER`, big("["), "hi", Stream{Unread: 2}},
+			`{"choices":[{"index":0,"delta":{"content":"hi"},"logprobs":FILLER`, big("["), "hi", operation.Progress{Unread: 2}},
 		"no JSON": {
-			`FILLER`, big("<html>"), "", Stream{Unread: 1}},
+			`FILLER`, big("<html>"), "", operation.Progress{Unread: 1}},
 		"a string that doesn't end": {
-			`{"choices":[{"index":0,"delta":{"content":"FILLER`, essay, written, Stream{Unread: 1}},
+			`{"choices":[{"index":0,"delta":{"content":"FILLER`, essay, written, operation.Progress{Unread: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, n := range sizes {
 				var s Stream
 				event := "id: 1\r\ndata: " + strings.ReplaceAll(c.event, filler, c.fill) + "\n\n"
-				_, text := follow(&s, event, n)
-				if got, want := outcome(&s), outcome(&c.want); got != want && !(s.Unread > 0 && c.want.Unread > 0) {
+				_, text := readStream(&s, event, n)
+				if got, want := outcome(s.State()), outcome(c.want); got != want && !(s.Unread > 0 && c.want.Unread > 0) {
 					t.Errorf("in chunks of %d: got %s, want %s", n, got, want)
 				}
 				if text[0] != c.text || len(text) > 1 {
 					t.Errorf("in chunks of %d: got %d bytes of text %.40q, want %d %.40q", n, len(text[0]), text[0], len(c.text), c.text)
 				}
 				// The events after it are read as usual.
-				kinds, _ := follow(&s, usage+done, n)
-				if fmt.Sprint(kinds) != fmt.Sprint([]Kind{UsageOnly, Done}) || !s.Done {
+				kinds, _ := readStream(&s, usage+done, n)
+				if fmt.Sprint(kinds) != fmt.Sprint([]operation.Kind{operation.UsageOnly, operation.Done}) || !s.Done {
 					t.Errorf("in chunks of %d: got events %v after it, want usage and [DONE]", n, kinds)
 				}
 			}
@@ -91,7 +93,7 @@ func TestStreamReadsALongEvent(t *testing.T) {
 func TestALongEventNamedErrorIsAFailure(t *testing.T) {
 	for _, event := range []string{"event: error\ndata: \"FILLER\"\n\n", "data: \"FILLER\"\nevent:error\n\n"} {
 		var s Stream
-		follow(&s, strings.Replace(event, "FILLER", image, 1), 4096)
+		readStream(&s, strings.Replace(event, "FILLER", image, 1), 4096)
 		if !s.Failed {
 			t.Errorf("%.20q…: got Failed false, want true", event)
 		}
@@ -102,7 +104,7 @@ func TestALongEventNamedErrorIsAFailure(t *testing.T) {
 func TestTheTextOfALongEventThatBreaksOffIsRead(t *testing.T) {
 	for _, end := range []string{"", `"}}]}`, `"}}]}` + "\n"} {
 		var s Stream
-		_, text := follow(&s, `data: {"choices":[{"index":0,"delta":{"content":"`+essay+end, 4096)
+		_, text := readStream(&s, `data: {"choices":[{"index":0,"delta":{"content":"`+essay+end, 4096)
 		if text[0] != written {
 			t.Errorf("ended by %q: got %d bytes of text, want %d", end, len(text[0]), len(written))
 		}

@@ -6,27 +6,8 @@ import (
 
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/limit"
+	"tollgate/handler/operation"
 )
-
-// A Report classifies the usage in upstream's answer: missing, null, impossible or good.
-type Report int
-
-const (
-	// UsageMissing: there is no usage.
-	UsageMissing Report = iota
-	// UsageNull: usage is null, as in streams with include_usage before the end.
-	UsageNull
-	// UsageBad: usage can't be true. It has a wrong type, a fraction or a negative
-	// number, is beyond maxUsage or all zeros, or has no completion though there is
-	// text.
-	UsageBad
-	// UsageGood: usage can be charged.
-	UsageGood
-)
-
-func (r Report) String() string {
-	return [...]string{"missing", "null", "bad", "good"}[r]
-}
 
 // maxUsage is the highest count that is believed: no model has a context of two
 // billion tokens. A larger one comes from a broken upstream, and would empty a quota
@@ -37,12 +18,12 @@ const maxUsage = 1 << 31
 const unknown = -1
 
 // readUsage consumes the value of a usage field.
-func readUsage(s *jsonscan.Scanner) (limit.Usage, Report, error) {
+func readUsage(s *jsonscan.Scanner) (limit.Usage, operation.Report, error) {
 	if s.Literal("null") {
-		return limit.Usage{}, UsageNull, nil
+		return limit.Usage{}, operation.UsageNull, nil
 	}
 	if s.Peek() != '{' {
-		return limit.Usage{}, UsageBad, s.Skip()
+		return limit.Usage{}, operation.UsageBad, s.Skip()
 	}
 	u := counts{Usage: limit.Usage{PromptTokens: unknown, CompletionTokens: unknown}, total: unknown}
 	sound := true
@@ -64,9 +45,9 @@ func readUsage(s *jsonscan.Scanner) (limit.Usage, Report, error) {
 		return err
 	})
 	if err != nil || !sound || !u.complete() {
-		return limit.Usage{}, UsageBad, err
+		return limit.Usage{}, operation.UsageBad, err
 	}
-	return u.WithTrueParts(), UsageGood, nil
+	return u.WithTrueParts(), operation.UsageGood, nil
 }
 
 // counts are the counts of a usage field as they are read.

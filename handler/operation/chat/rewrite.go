@@ -7,29 +7,17 @@ import (
 	"strconv"
 
 	"tollgate/handler/jsonscan"
+	"tollgate/handler/operation"
 )
-
-// Edit holds the changes that Rewrite makes. Zero fields change nothing.
-type Edit struct {
-	// Model is upstream's name for the model.
-	Model *string
-	// MaxTokens or MaxCompletionTokens is the new cap of each completion, in tokens.
-	// It replaces the caller's cap in either field.
-	MaxTokens, MaxCompletionTokens *int64
-	// IncludeUsage asks for usage at the stream's end. It has no effect on a call
-	// that isn't streamed, as upstreams refuse stream_options there.
-	IncludeUsage bool
-}
 
 type splice struct {
 	span
 	text string
 }
 
-// Rewrite returns the body with the edit spliced in and every other byte unchanged,
-// in pieces to be sent in order. Most of them are slices of the body, so that no call
-// keeps its body in memory twice.
-func (r *Request) Rewrite(edit Edit) [][]byte {
+// Rewrite implements operation.Request. A cap goes into the one field that the model
+// obeys, and replaces the caller's cap in the other.
+func (r *Request) Rewrite(edit operation.Edit) [][]byte {
 	splices := make([]splice, 0, 4)
 	set := func(key string, at span, value string) {
 		if at.present() {
@@ -39,19 +27,20 @@ func (r *Request) Rewrite(edit Edit) [][]byte {
 		start := span{r.at.object, r.at.object}
 		splices = append(splices, splice{start, `"` + key + `":` + value + `,`})
 	}
-	if edit.Model != nil && (*edit.Model != r.Model || !r.at.model.present()) {
-		set("model", r.at.model, quote(*edit.Model))
+	if edit.Model != "" && (edit.Model != r.Model || !r.at.model.present()) {
+		set("model", r.at.model, quote(edit.Model))
 	}
 	var other span // the caller's cap in the other field, to be removed
-	switch {
-	case edit.MaxTokens != nil:
-		set("max_tokens", r.at.maxTokens, strconv.FormatInt(*edit.MaxTokens, 10))
-		other = r.at.maxCompletion
-	case edit.MaxCompletionTokens != nil:
-		set("max_completion_tokens", r.at.maxCompletion, strconv.FormatInt(*edit.MaxCompletionTokens, 10))
+	switch put, newer := r.capToPut(edit); {
+	case put == 0:
+	case newer:
+		set("max_completion_tokens", r.at.maxCompletion, strconv.FormatInt(put, 10))
 		other = r.at.maxTokens
+	default:
+		set("max_tokens", r.at.maxTokens, strconv.FormatInt(put, 10))
+		other = r.at.maxCompletion
 	}
-	if edit.IncludeUsage && r.Stream && !r.IncludeUsage {
+	if edit.AskUsage && r.Envelope().UsageOnRequest {
 		r.askForUsage(set)
 	}
 	if other.present() { // last, as insertions at the body's start must precede it
@@ -97,10 +86,6 @@ func apply(body []byte, splices []splice) [][]byte {
 	}
 	return append(pieces, body[done:])
 }
-
-// ReleaseBody drops the body, and so Messages and Tools, to free memory. The other fields
-// stay, but Rewrite and Prompt can't be called any more.
-func (r *Request) ReleaseBody() { r.body, r.Messages, r.Tools = nil, nil, nil }
 
 // quote returns text as a JSON string.
 func quote(text string) string {

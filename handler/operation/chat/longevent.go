@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"tollgate/handler/jsonscan"
+	"tollgate/handler/operation"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 // text. It reports them as choice 0, as the index may come later. The zero longEvent
 // is ready for use.
 type longEvent struct {
-	text    Text
+	text    operation.Text
 	kept    []byte // JSON, at most maxEvent
 	written bool   // some text was passed on
 	broken  bool   // there is too much besides long strings: the rest is lost

@@ -65,7 +65,7 @@ func BenchmarkReadAnswer(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if a := ReadAnswer(body); a.Unread {
+		if a := ReadAnswer(body, nil); a.Unread {
 			b.Fatalf("got the answer unread: %+v, want it read", a)
 		}
 	}

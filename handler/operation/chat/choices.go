@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"tollgate/handler/limit"
+	"tollgate/handler/operation"
 )
 
 // maxChoices is the most choices that are tracked: OpenAI's highest n.
@@ -48,7 +49,7 @@ func (c *choices) finished() bool {
 func (c *choices) usage() (sum limit.Usage, known bool) {
 	for _, one := range c.each {
 		switch {
-		case one.report == UsageGood && !(one.written && one.usage.CompletionTokens == 0):
+		case one.report == operation.UsageGood && !(one.written && one.usage.CompletionTokens == 0):
 			sum, known = plus(sum, one.usage), true
 		case !one.finished:
 			return limit.Usage{}, false

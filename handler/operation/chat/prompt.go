@@ -6,48 +6,14 @@ import (
 	"slices"
 
 	"tollgate/handler/jsonscan"
+	"tollgate/handler/operation"
 )
 
-// Prompt describes everything in a body that a model may read, by how its tokens can be
-// counted or bounded.
-type Prompt struct {
-	// Plain reports whether a template renders all of it: there are only messages of
-	// the system, the user and the assistant, each with nothing but a role and a text.
-	Plain bool
-	// Other is the size in bytes of all fields except those texts. It includes keys and
-	// syntax, but not white space between values, plus a blank after each comma and
-	// colon, as servers that encode the JSON again may add.
-	Other int64
-	// Elements is the number of messages and parts, and Frame the size of everything
-	// around their texts, in bytes: braces, keys, roles and types.
-	Elements, Frame int64
-	// Images are the images of the messages.
-	Images []Image
-	// ImagePath is the path of the first image, empty if there is none.
-	ImagePath string
-	// Stop is the length of the longest stop sequence, in bytes. A model may write it,
-	// but its endpoint doesn't send it.
-	Stop int64
-	// Prediction is the size of the field prediction, in bytes. A model may charge the
-	// parts of it that it rejects as if it had written them.
-	Prediction int64
-	// Unbounded is the path of the first field whose tokens nothing in the body bounds,
-	// such as a file or a web search. It is empty if there is none.
-	Unbounded string
-}
-
-// Image is an image in a message.
-type Image struct {
-	// Low asks for low detail.
-	Low bool
-	// URL is the length of the image's address in bytes; 0 for a data URL.
-	URL int64
-}
-
-// Prompt walks the body. It calls text for the content of each message, and for each
-// text part of a content, with its size in the body, in bytes.
-func (r *Request) Prompt(text func(text []byte, length int)) Prompt {
-	w := promptWalk{Scanner: jsonscan.New(r.body, jsonscan.Options{}), text: text, Prompt: Prompt{Plain: true}}
+// Prompt implements operation.Request. Its texts are the content of each message, and
+// each text part of a content. It is plain if there are only messages of the system, the
+// user and the assistant, each with nothing but a role and a text.
+func (r *Request) Prompt(text func(text []byte, length int)) operation.Prompt {
+	w := promptWalk{Scanner: jsonscan.New(r.body, jsonscan.Options{}), text: text, Prompt: operation.Prompt{Plain: true}}
 	_ = w.members(w.field) // Parse has checked the body
 	return w.Prompt
 }
@@ -55,7 +21,7 @@ func (r *Request) Prompt(text func(text []byte, length int)) Prompt {
 // promptWalk walks a body for Request.Prompt.
 type promptWalk struct {
 	jsonscan.Scanner
-	Prompt
+	operation.Prompt
 	text    func(text []byte, length int)
 	scratch []byte // holds unescaped text
 }
@@ -295,7 +261,7 @@ func (w *promptWalk) image(start int, path string) error {
 	})
 	if !addressed {
 		w.unbounded(path)
-		w.addImage(Image{}, path)
+		w.addImage(operation.Image{}, path)
 	}
 	if len(w.Images) > before {
 		w.Images[before].Low = low
@@ -316,7 +282,7 @@ func (w *promptWalk) address(start int, path string) error {
 		w.scratch = jsonscan.AppendUnescaped(w.scratch[:0], url)
 		url = w.scratch
 	}
-	var found Image
+	var found operation.Image
 	switch {
 	case imageData(url):
 	case bytes.HasPrefix(url, []byte("https://")), bytes.HasPrefix(url, []byte("http://")):
@@ -331,7 +297,7 @@ func (w *promptWalk) address(start int, path string) error {
 }
 
 // addImage adds an image.
-func (w *promptWalk) addImage(image Image, path string) {
+func (w *promptWalk) addImage(image operation.Image, path string) {
 	if w.Images = append(w.Images, image); len(w.Images) == 1 {
 		w.ImagePath = path
 	}

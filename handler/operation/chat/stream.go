@@ -5,33 +5,17 @@ import (
 	"slices"
 
 	"tollgate/handler/jsonscan"
-	"tollgate/handler/limit"
+	"tollgate/handler/operation"
 )
 
-// Stream follows a streamed answer: it splits it into events and reads the usage and
-// the text from them. The zero Stream is ready for use.
-//
-// Call Inspect with the events that the Stream's own Split and End yield.
+// Stream follows a streamed answer. It is an operation.Stream; [DONE] ends the stream. The
+// zero Stream is ready for use.
 type Stream struct {
 	Splitter
+	operation.Progress
 	// Text, if set, receives what the model writes, to be counted if usage is
 	// missing. It gets the part of a malformed event that precedes the fault.
-	Text Text
-
-	// Usage is the last that upstream sent. It is valid only if UsageCurrent.
-	Usage  limit.Usage
-	Report Report
-	// Stale reports whether the model continued to write after Usage arrived. It is
-	// set if an upstream that sends usage in every chunk is cut off.
-	Stale bool
-	// Finished reports whether every choice that began has a finish_reason and no
-	// text after that. Done reports whether [DONE] arrived.
-	Finished, Done bool
-	// Failed reports whether an error event arrived.
-	Failed bool
-	// Unread is the number of events that couldn't be read to their end, as they
-	// weren't JSON or too large. They may have held usage or text.
-	Unread int
+	Text operation.Text
 
 	written bool
 	choices choices
@@ -40,107 +24,90 @@ type Stream struct {
 	joined  []byte
 }
 
-// UsageCurrent reports whether Usage is the usage of the stream so far.
-func (s *Stream) UsageCurrent() bool { return s.Report == UsageGood && !s.Stale }
+// follow returns a Stream: it is operation.Operation's Follow.
+func follow(text operation.Text) operation.Stream { return &Stream{Text: text} }
 
-// IsAnswer reports whether the stream so far is an answer: it has a choice, usage or
-// an error. Comments, other data and [DONE] don't make one.
-func (s *Stream) IsAnswer() bool {
-	return len(s.choices.each) > 0 || s.Failed || s.Report == UsageGood
-}
-
-// Kind is the kind of an event.
-type Kind int
-
-const (
-	// Other is an event without data, such as a comment, or with data that isn't part
-	// of an answer.
-	Other Kind = iota
-	// Chunk is a part of the answer.
-	Chunk
-	// UsageOnly is a chunk with usage, good or bad, and no choices, which upstream
-	// adds for include_usage. Hide it from a caller that didn't ask for it.
-	UsageOnly
-	// Failure is an error, although the answer began with a 200.
-	Failure
-	// Done is the [DONE] that ends a stream.
-	Done
-)
+// State implements operation.Stream. The stream so far is an answer if it has a choice,
+// usage or an error, and finished if every choice that began has a finish_reason and no
+// text after that.
+func (s *Stream) State() operation.Progress { return s.Progress }
 
 // Inspect reads one event, or one piece of a long event. The last piece of such an
 // event returns the event's kind, the others Other.
-func (s *Stream) Inspect(event []byte) Kind {
+func (s *Stream) Inspect(event []byte) operation.Kind {
 	if !s.whole {
 		return s.piece(event)
 	}
 	data, failure := s.data(event)
 	switch {
 	case len(data) == 0:
-		return Other
+		return operation.Other
 	case string(data) == "[DONE]":
 		s.Done = true
-		return Done
+		return operation.Done
 	}
 	return s.chunk(data, failure, false)
 }
 
 // piece reads a piece of a long event.
-func (s *Stream) piece(piece []byte) Kind {
+func (s *Stream) piece(piece []byte) operation.Kind {
 	l := &s.long
 	l.text = s.Text
 	l.read(piece)
 	if !s.last {
-		return Other
+		return operation.Other
 	}
 	defer func() { s.long = longEvent{} }()
 	if l.broken {
 		s.Unread++
 	}
 	if len(l.kept) == 0 {
-		return Other
+		return operation.Other
 	}
 	return s.chunk(l.kept, l.failed, l.written)
 }
 
 // chunk reads an event's data. failure reports whether the event's name is error, and
 // written whether text of it has been passed on already.
-func (s *Stream) chunk(data []byte, failure, written bool) Kind {
+func (s *Stream) chunk(data []byte, failure, written bool) operation.Kind {
 	p := &s.payload
 	*p = payload{Scanner: jsonscan.New(data, lax), text: s.Text, scratch: p.scratch, choices: p.choices[:0], written: written}
 	if p.read() != nil {
 		s.Unread++
 	}
 	s.written = s.written || p.written
-	s.Stale = s.Stale || p.written && s.Report == UsageGood
+	s.Stale = s.Stale || p.written && s.Report == operation.UsageGood
 	s.choices.add(p.choices)
 	s.Finished = s.choices.finished()
 	s.keepUsage(p)
+	failed := failure || p.failed && !p.written
+	s.Failed = s.Failed || failed
+	s.IsAnswer = len(s.choices.each) > 0 || s.Failed || s.Report == operation.UsageGood
 	switch {
-	case failure || p.failed && !p.written:
-		s.Failed = true
-		return Failure
-	case p.report >= UsageBad && len(p.choices) == 0:
-		return UsageOnly
-	case len(p.choices) == 0 && !p.listed && p.report == UsageMissing:
-		return Other
+	case failed:
+		return operation.Failure
+	case p.report >= operation.UsageBad && len(p.choices) == 0:
+		return operation.UsageOnly
+	case len(p.choices) == 0 && !p.listed && p.report == operation.UsageMissing:
+		return operation.Other
 	}
-	return Chunk
+	return operation.Chunk
 }
 
 // keepUsage keeps the most trustworthy usage so far, and of equal ones the last.
 func (s *Stream) keepUsage(p *payload) {
 	usage, report := p.usage, p.report
-	if sum, known := s.choices.usage(); known && report != UsageGood && slices.ContainsFunc(p.choices, func(c choiceState) bool { return c.report == UsageGood }) {
-		usage, report = sum, UsageGood
+	if sum, known := s.choices.usage(); known && report != operation.UsageGood && slices.ContainsFunc(p.choices, func(c choiceState) bool { return c.report == operation.UsageGood }) {
+		usage, report = sum, operation.UsageGood
 	}
-	if report == UsageGood && s.written && usage.CompletionTokens == 0 {
-		report = UsageBad
+	if report == operation.UsageGood && s.written && usage.CompletionTokens == 0 {
+		report = operation.UsageBad
 	}
 	if report < s.Report {
 		return
 	}
 	s.Report = report
-	if report == UsageGood {
+	if report == operation.UsageGood {
 		s.Usage, s.Stale = usage, false
 	}
 }

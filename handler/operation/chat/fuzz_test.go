@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"testing"
+
+	"tollgate/handler/operation"
 )
 
 // FuzzRequest checks that Parse reads the same as encoding/json, and that Rewrite
@@ -53,15 +55,21 @@ func same(read, sent *int64) bool {
 }
 
 func rewritten(t *testing.T, r *Request) {
-	again, err := Parse(joined(r.Rewrite(Edit{Model: ptr("other"), MaxTokens: ptr(int64(77)), IncludeUsage: true})))
+	again, err := Parse(joined(r.Rewrite(operation.Edit{Model: "other", Cap: 77, Enforce: true, AskUsage: true})))
 	if err != nil {
 		t.Fatalf("Parse of the rewritten body: got %v, want no error", err)
 	}
-	if again.Model != "other" || *again.MaxTokens != 77 || again.at.maxCompletion.present() || again.IncludeUsage != (r.Stream || r.IncludeUsage) ||
+	most := int64(77)
+	if r.MaxTokens != nil {
+		most = *r.MaxTokens
+	} else if r.MaxCompletionTokens != nil {
+		most = *r.MaxCompletionTokens
+	}
+	if again.Model != "other" || *again.MaxTokens != most || again.at.maxCompletion.present() || again.IncludeUsage != (r.Stream && !r.DataSources || r.IncludeUsage) ||
 		again.Stream != r.Stream || again.N != r.N || !bytes.Equal(again.Messages, r.Messages) || !bytes.Equal(again.Tools, r.Tools) {
 		t.Fatalf("got %+v after rewriting %+v, want only model, cap and usage changed", again, r)
 	}
-	if unchanged := joined(r.Rewrite(Edit{})); !bytes.Equal(unchanged, r.body) {
+	if unchanged := joined(r.Rewrite(operation.Edit{})); !bytes.Equal(unchanged, r.body) {
 		t.Fatalf("got %s after an empty edit, want the body unchanged", unchanged)
 	}
 }
@@ -72,11 +80,10 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`))
 	f.Add([]byte(`{"usage":{"prompt_tokens":-1e-1,"completion_tokens_details":{"reasoning_tokens":null}},"error":"\ud800x"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if a := ReadAnswer(body); a.Unread && json.Valid(body) && !deep(body) {
+		if a := ReadAnswer(body, func(int64, []byte) {}); a.Unread && json.Valid(body) && !deep(body) {
 			t.Fatalf("got %+v for valid JSON, want all of it read", a)
 		}
-		EachText(body, func(int64, []byte) {})
-		EachText(body[:len(body)/2], func(int64, []byte) {})
+		ReadAnswer(body[:len(body)/2], func(int64, []byte) {})
 	})
 }
 

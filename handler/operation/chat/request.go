@@ -3,11 +3,12 @@ package chat
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"unicode/utf8"
 
 	"tollgate/handler/jsonscan"
+	"tollgate/handler/operation"
+	"tollgate/handler/tokens"
 )
 
 // Request is a call for chat completions: the fields that determine how it is metered
@@ -49,22 +50,6 @@ type positions struct {
 	optionsNull                                   bool
 }
 
-// A FieldError is a fault of a request. It never quotes text of the caller, only
-// names of known fields, and numbers.
-type FieldError struct {
-	// Field is the path of the field, empty for the whole body.
-	Field string
-	// Problem describes the fault, Fix how to correct it.
-	Problem, Fix string
-}
-
-func (e *FieldError) Error() string {
-	if e.Field == "" {
-		return e.Problem + "; " + e.Fix
-	}
-	return e.Field + " " + e.Problem + "; " + e.Fix
-}
-
 const (
 	// maxMessages is the most messages of a call: far more than any chat has, and few
 	// enough that the memory for each is small compared with the body.
@@ -92,12 +77,12 @@ var inMessages = jsonscan.Keys{Fold: true, Known: map[string]bool{
 // Parse reads a call's body. It refuses anything that two readers could understand
 // differently: repeated keys, keys that differ only in case, text that isn't UTF-8,
 // counts with a fraction or exponent. To bound memory it also refuses more than 4,096
-// messages, or 65,536 objects, keys and strings. Every error is a *FieldError.
+// messages, or 65,536 objects, keys and strings. Every error is a *operation.FieldError.
 //
 // The Request refers to body, which must not change afterwards.
 func Parse(body []byte) (*Request, error) {
 	if !utf8.Valid(body) {
-		return nil, &FieldError{"", "the body is not valid UTF-8", "send JSON in UTF-8"}
+		return nil, operation.Wrong("", "the body is not valid UTF-8", "send JSON in UTF-8")
 	}
 	r := &Request{N: 1, body: body}
 	s := jsonscan.New(body, jsonscan.Options{Distinct: true, MaxElements: maxElements})
@@ -107,7 +92,7 @@ func Parse(body []byte) (*Request, error) {
 	r.at.object = s.Pos() + 1
 	err := s.Distinct(topLevel, func(key []byte) error { return r.field(&s, key) })
 	if err == nil && !s.AtEnd() {
-		return nil, &FieldError{"", "the body goes on after its JSON object", "send one JSON object and nothing else"}
+		return nil, operation.Wrong("", "the body goes on after its JSON object", "send one JSON object and nothing else")
 	}
 	if err != nil {
 		return nil, explain("", err, s.Pos())
@@ -118,36 +103,36 @@ func Parse(body []byte) (*Request, error) {
 	return r, nil
 }
 
-var noMessages = &FieldError{"messages", "is missing or empty", "send at least one message"}
+var noMessages = operation.Wrong("messages", "is missing or empty", "send at least one message")
 
-func notAnObject(s *jsonscan.Scanner) *FieldError {
+func notAnObject(s *jsonscan.Scanner) *operation.FieldError {
 	if s.AtEnd() {
-		return &FieldError{"", "the body is empty", "send a JSON object with messages"}
+		return operation.Wrong("", "the body is empty", "send a JSON object with messages")
 	}
 	if err := s.Skip(); err != nil {
 		return explain("", err, s.Pos())
 	}
-	return &FieldError{"", "the body is not a JSON object", "send a JSON object with messages"}
+	return operation.Wrong("", "the body is not a JSON object", "send a JSON object with messages")
 }
 
 // explain returns a FieldError for an error of the scanner near a byte of the body.
-func explain(field string, err error, pos int) *FieldError {
-	var known *FieldError
+func explain(field string, err error, pos int) *operation.FieldError {
+	var known *operation.FieldError
 	var key *jsonscan.KeyError
 	where := fmt.Sprintf(" near byte %d", pos)
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &key) && key.Known != "":
-		return &FieldError{join(field, key.Known), key.Error() + where, "send each key once, in lower case"}
+		return operation.Wrong(join(field, key.Known), key.Error()+where, "send each key once, in lower case")
 	case errors.Is(err, jsonscan.ErrRepeated):
-		return &FieldError{field, ofBody(field, "has a key twice") + where, "send each key once"}
+		return operation.Wrong(field, ofBody(field, "has a key twice")+where, "send each key once")
 	case errors.Is(err, jsonscan.ErrElements):
-		return &FieldError{field, ofBody(field, fmt.Sprintf("has more than %d objects, keys and strings", maxElements)) + where, "send fewer of them"}
+		return operation.Wrong(field, ofBody(field, fmt.Sprintf("has more than %d objects, keys and strings", maxElements))+where, "send fewer of them")
 	case errors.Is(err, jsonscan.ErrDepth):
-		return &FieldError{field, ofBody(field, fmt.Sprintf("nests deeper than %d levels", jsonscan.MaxDepth)), "nest it less deeply"}
+		return operation.Wrong(field, ofBody(field, fmt.Sprintf("nests deeper than %d levels", jsonscan.MaxDepth)), "nest it less deeply")
 	}
-	return &FieldError{field, ofBody(field, "is not valid JSON") + where, "send one well-formed JSON object"}
+	return operation.Wrong(field, ofBody(field, "is not valid JSON")+where, "send one well-formed JSON object")
 }
 
 func join(field, name string) string {
@@ -204,7 +189,7 @@ func (r *Request) options(s *jsonscan.Scanner) error {
 		return nil
 	}
 	if s.Peek() != '{' {
-		return &FieldError{"stream_options", "must be an object", "leave it out, or send {\"include_usage\": true}"}
+		return operation.Wrong("stream_options", "must be an object", "leave it out, or send {\"include_usage\": true}")
 	}
 	r.at.optionsEmpty = true
 	err := s.Distinct(streamOptions, func(key []byte) (err error) {
@@ -228,16 +213,16 @@ func readMessages(s *jsonscan.Scanner) ([]byte, error) {
 		return nil, noMessages
 	}
 	if s.Peek() != '[' {
-		return nil, &FieldError{"messages", "must be an array", "send an array of messages"}
+		return nil, operation.Wrong("messages", "must be an array", "send an array of messages")
 	}
 	empty := true
 	err := s.Array(func(i int) error {
 		empty = false
 		if i == maxMessages {
-			return &FieldError{"messages", fmt.Sprintf("has more than %d messages", maxMessages), "send fewer: join some, or leave out the oldest"}
+			return operation.Wrong("messages", fmt.Sprintf("has more than %d messages", maxMessages), "send fewer: join some, or leave out the oldest")
 		}
 		if s.Peek() != '{' {
-			return &FieldError{fmt.Sprintf("messages[%d]", i), "must be an object", "send objects with role and content"}
+			return operation.Wrong(fmt.Sprintf("messages[%d]", i), "must be an object", "send objects with role and content")
 		}
 		if err := s.SkipDistinct(inMessages); err != nil {
 			return explain(fmt.Sprintf("messages[%d]", i), err, s.Pos())
@@ -256,7 +241,7 @@ func readTools(s *jsonscan.Scanner) ([]byte, error) {
 		return nil, nil
 	}
 	if s.Peek() != '[' {
-		return nil, &FieldError{"tools", "must be an array", "leave it out, or send an array of tools"}
+		return nil, operation.Wrong("tools", "must be an array", "leave it out, or send an array of tools")
 	}
 	if err := s.Skip(); err != nil {
 		return nil, explain("tools", err, s.Pos())
@@ -270,7 +255,7 @@ func readString(s *jsonscan.Scanner, field string) (string, span, error) {
 		return "", span{start, s.Pos()}, nil
 	}
 	if s.Peek() != '"' {
-		return "", span{}, &FieldError{field, "must be a string", "send a string"}
+		return "", span{}, operation.Wrong(field, "must be a string", "send a string")
 	}
 	raw, escaped, err := s.String()
 	if escaped && err == nil {
@@ -287,7 +272,7 @@ func readBool(s *jsonscan.Scanner, field string) (bool, span, error) {
 	case s.Literal("true"):
 		return true, span{start, s.Pos()}, nil
 	}
-	return false, span{}, &FieldError{field, "must be true or false", "send true or false, without quotes"}
+	return false, span{}, operation.Wrong(field, "must be true or false", "send true or false, without quotes")
 }
 
 // readCap reads a cap; nil means none.
@@ -307,7 +292,7 @@ func readCount(s *jsonscan.Scanner, field string, least int64) (*int64, span, er
 	if s.Literal("null") {
 		return nil, span{start, s.Pos()}, nil
 	}
-	wrong := &FieldError{field, "must be a whole number", fmt.Sprintf("send a number of digits only, %d or more", least)}
+	wrong := operation.Wrong(field, "must be a whole number", fmt.Sprintf("send a number of digits only, %d or more", least))
 	if c := s.Peek(); c != '-' && (c < '0' || c > '9') {
 		return nil, span{}, wrong
 	}
@@ -327,29 +312,31 @@ func readCount(s *jsonscan.Scanner, field string, least int64) (*int64, span, er
 	return nil, span{}, wrong
 }
 
-// Cap returns the larger of the caller's two caps, in tokens of each completion, and
-// whether there is any. Models differ in which of the two they obey.
-func (r *Request) Cap() (tokens int64, capped bool) {
-	for _, limit := range []*int64{r.MaxTokens, r.MaxCompletionTokens} {
-		if limit != nil {
-			tokens, capped = max(tokens, *limit), true
-		}
+// Envelope implements operation.Request.
+func (r *Request) Envelope() operation.Envelope {
+	return operation.Envelope{
+		Model: r.Model, Stream: r.Stream, Completions: r.N,
+		UsageOnRequest: r.Stream && !r.IncludeUsage && !r.DataSources,
 	}
-	return tokens, capped
 }
 
-// CompletionTokens returns the most tokens of all completions together by Cap, and
-// whether the caller set any cap. It never overflows.
-func (r *Request) CompletionTokens() (tokens int64, capped bool) {
-	most, capped := r.Cap()
-	return r.CompletionTokensAt(most), capped
+// Count implements operation.Request.
+func (r *Request) Count(encoding *tokens.Encoding) (int64, error) {
+	count, err := encoding.CountChat(r.Messages, r.Tools)
+	if err != nil {
+		return 0, operation.Wrong("messages", "can't be read", "send an array of messages")
+	}
+	return int64(count), nil
 }
 
-// CompletionTokensAt returns the most tokens of all completions together if each is
-// capped at limit. It never overflows.
-func (r *Request) CompletionTokensAt(limit int64) int64 {
-	if limit > 0 && r.N > math.MaxInt64/limit {
-		return math.MaxInt64
-	}
-	return r.N * limit
+// Bound implements operation.Request.
+func (r *Request) Bound(encoding *tokens.Encoding) int64 {
+	return int64(encoding.Bound(r.Messages, r.Tools))
+}
+
+// WithoutBody implements operation.Request.
+func (r *Request) WithoutBody() operation.Request {
+	rest := *r
+	rest.body, rest.Messages, rest.Tools = nil, nil, nil
+	return &rest
 }

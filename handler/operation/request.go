@@ -1,0 +1,152 @@
+package operation
+
+import (
+	"math"
+
+	"tollgate/handler/tokens"
+)
+
+// Request is a call's body, as its operation reads it. It never changes.
+type Request interface {
+	// Envelope returns what the calls of all operations have in common.
+	Envelope() Envelope
+	// Caps returns the caller's caps on each completion, for a model that reads them by
+	// these rules.
+	Caps(rules CapRules) Caps
+	// Prompt describes everything that the model may read. It calls text for each text
+	// whose tokens can be counted, with its size in the body, in bytes.
+	Prompt(text func(text []byte, length int)) Prompt
+	// Count counts the prompt's tokens, or estimates them where Prompt.Plain is false or
+	// the encoding isn't the model's own. The error, a *FieldError, says what can't be
+	// read.
+	Count(encoding *tokens.Encoding) (int64, error)
+	// Bound returns an upper bound of Count, without counting.
+	Bound(encoding *tokens.Encoding) int64
+	// Rewrite returns the body with the edit spliced in and every other byte unchanged,
+	// in pieces to be sent in order. Most of them are slices of the body, so that no
+	// call keeps its body in memory twice.
+	Rewrite(edit Edit) [][]byte
+	// WithoutBody returns the request without its body, to free memory. Only Envelope
+	// and Caps may be called on it.
+	WithoutBody() Request
+}
+
+// Envelope holds the fields that determine where a call goes and how its answer comes.
+type Envelope struct {
+	// Model is the requested model; empty if the body names none.
+	Model string
+	// Stream asks for the answer as server-sent events.
+	Stream bool
+	// UsageOnRequest says that the stream reports its usage only if Rewrite asks for
+	// it, because the caller didn't.
+	UsageOnRequest bool
+	// Raw says that the model reads the prompt's texts as they are, without the template
+	// of a chat.
+	Raw bool
+	// Completions is how many completions the model writes, those that it doesn't return
+	// included; 0 if its answer is no text.
+	Completions int64
+}
+
+// CompletionTokens returns the tokens of all completions if each has this many. It
+// never overflows.
+func (e Envelope) CompletionTokens(each int64) int64 {
+	if each > 0 && e.Completions > math.MaxInt64/each {
+		return math.MaxInt64
+	}
+	return e.Completions * each
+}
+
+// CapRules say which of its caps a model obeys. They matter to chat completions only,
+// which have two fields for it.
+type CapRules struct {
+	// NewerCap reports whether the model takes max_completion_tokens and refuses
+	// max_tokens. EitherCap reports whether it takes either, but not both. Any other
+	// model is only sure to obey max_tokens.
+	NewerCap, EitherCap bool
+	// DropsExtra reports whether the endpoint drops fields that its API doesn't define,
+	// max_completion_tokens among them.
+	DropsExtra bool
+}
+
+// Caps are limits on each completion, in tokens; 0 is none.
+type Caps struct {
+	// Largest is the largest of the caller's, and Obeyed the one that the model is sure
+	// to obey.
+	Largest, Obeyed int64
+	// Default is the one that the operation's API has for a call without any.
+	Default int64
+}
+
+// Edit holds the changes that Request.Rewrite makes. Zero fields change nothing.
+type Edit struct {
+	// Model is the endpoint's name for the model.
+	Model string
+	// Cap is put on each completion of a call that has no cap, in tokens.
+	Cap int64
+	// Enforce puts the caller's cap where the model is sure to obey it.
+	Enforce bool
+	// Rules are those of the model that gets the call.
+	Rules CapRules
+	// AskUsage asks for usage at the stream's end, if Envelope.UsageOnRequest.
+	AskUsage bool
+}
+
+// Prompt describes everything in a body that a model may read, by how its tokens can be
+// counted or bounded.
+type Prompt struct {
+	// Plain reports whether Request.Count misses none of it, given the encoding of the
+	// model that reads it.
+	Plain bool
+	// Tokens is the number of tokens that came as numbers, not as texts.
+	Tokens int64
+	// Other is the size in bytes of all fields except the texts. It includes keys and
+	// syntax, but not white space between values, plus a blank after each comma and
+	// colon, as servers that encode the JSON again may add.
+	Other int64
+	// Elements is the number of messages and parts, and Frame the size of everything
+	// around their texts, in bytes: braces, keys, roles and types.
+	Elements, Frame int64
+	// Images are the images of the messages.
+	Images []Image
+	// ImagePath is the path of the first image, empty if there is none.
+	ImagePath string
+	// Stop is the length of the longest stop sequence, in bytes. A model may write it,
+	// but its endpoint doesn't send it.
+	Stop int64
+	// Prediction is the size of a predicted completion, in bytes. A model may charge the
+	// parts of it that it rejects as if it had written them.
+	Prediction int64
+	// Unbounded is the path of the first field whose tokens nothing in the body bounds,
+	// such as a file or a web search. It is empty if there is none.
+	Unbounded string
+}
+
+// Image is an image in a message.
+type Image struct {
+	// Low asks for low detail.
+	Low bool
+	// URL is the length of the image's address in bytes; 0 for a data URL.
+	URL int64
+}
+
+// A FieldError is a fault of a request. It never quotes text of the caller, only
+// names of known fields, and numbers.
+type FieldError struct {
+	// Field is the path of the field, empty for the whole body.
+	Field string
+	// Problem describes the fault, Fix how to correct it.
+	Problem, Fix string
+}
+
+// Wrong returns a FieldError.
+func Wrong(field, problem, fix string) *FieldError {
+	return &FieldError{Field: field, Problem: problem, Fix: fix}
+}
+
+func (e *FieldError) Error() string {
+	if e.Field == "" {
+		return e.Problem + "; " + e.Fix
+	}
+	return e.Field + " " + e.Problem + "; " + e.Fix
+}

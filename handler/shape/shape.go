@@ -1,0 +1,35 @@
+// Package shape names the APIs that callers and endpoints speak.
+package shape
+
+import (
+	"slices"
+	"strings"
+)
+
+// Shape is an API: the paths and parameters that a call may have.
+type Shape string
+
+// The shapes of Foundry's endpoints.
+// Source: https://learn.microsoft.com/azure/ai-foundry/foundry-models/concepts/endpoints
+const (
+	Models      Shape = "models"      // the model inference API: {URL}/models/…?api-version=
+	OpenAI      Shape = "openai"      // OpenAI's v1 API: {URL}/openai/v1/…
+	Deployments Shape = "deployments" // Azure OpenAI's API: {URL}/openai/deployments/{name}/…?api-version=
+	Anthropic   Shape = "anthropic"   // Anthropic's API: {URL}/anthropic/v1/…
+)
+
+// All are all shapes.
+var All = []Shape{Models, OpenAI, Deployments, Anthropic}
+
+// Valid reports whether the shape is one of All.
+func (s Shape) Valid() bool { return slices.Contains(All, s) }
+
+// List spells all shapes for a message: "a, b or c".
+func List() string {
+	names := make([]string, len(All))
+	for i, s := range All {
+		names[i] = string(s)
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
