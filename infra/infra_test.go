@@ -12,6 +12,7 @@ import (
 	counters "tollgate/handler/counter/tablestore"
 	turns "tollgate/handler/housekeeping/tablestore"
 	audit "tollgate/handler/manage/tablestore"
+	stored "tollgate/handler/stored/tablestore"
 	directory "tollgate/handler/subscription/tablestore"
 	"tollgate/infra/biceptest"
 )
@@ -79,6 +80,7 @@ func appRoles() []string {
 		"vaults kvtollgate" + suffix + ": Key Vault Secrets User",
 		"tables counters: Storage Table Data Contributor",
 		"tables usage: Storage Table Data Contributor",
+		"tables responses: Storage Table Data Contributor",
 		"tables housekeeping: Storage Table Data Contributor",
 	}
 }
@@ -162,7 +164,7 @@ func TestTheHandlersTablesAreCreated(t *testing.T) {
 		made = append(made, r.Name[strings.LastIndex(r.Name, "/")+1:])
 	}
 	slices.Sort(made)
-	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.DefaultTable, counters.DefaultHistoryTable, turns.DefaultTable, audit.DefaultTable)
+	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.DefaultTable, counters.DefaultHistoryTable, stored.DefaultTable, turns.DefaultTable, audit.DefaultTable)
 }
 
 func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {

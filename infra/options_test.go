@@ -90,7 +90,7 @@ func TestOperatorsMayWriteTheTablesAndReadThePepper(t *testing.T) {
 	const who = "00000000-0000-0000-0000-00000000000a"
 	s := biceptest.Take(t, everything)
 	wantList(t, "an operator may", assignments(s, who), append(keyTables("Storage Table Data Contributor"),
-		"tables counters: Storage Table Data Contributor", "tables usage: Storage Table Data Contributor", "tables housekeeping: Storage Table Data Contributor", "tables audit: Storage Table Data Contributor",
+		"tables counters: Storage Table Data Contributor", "tables usage: Storage Table Data Contributor", "tables responses: Storage Table Data Contributor", "tables housekeeping: Storage Table Data Contributor", "tables audit: Storage Table Data Contributor",
 		"secrets key-pepper: Key Vault Secrets User")...)
 }
 

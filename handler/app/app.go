@@ -22,6 +22,8 @@ import (
 	ledgertables "tollgate/handler/ledger/tablestore"
 	managemem "tollgate/handler/manage/memstore"
 	managetables "tollgate/handler/manage/tablestore"
+	storedmem "tollgate/handler/stored/memstore"
+	storedtables "tollgate/handler/stored/tablestore"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
@@ -73,7 +75,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	app.handler = mountOperators(c, app.gateway, o, log, app.quiet)
 	if c.UnderHost {
 		app.handler = housekeeping.New(housekeeping.Config{Counters: o.counters, Counter: app.counter, History: o.history,
-			Retention: c.Counting.Retention, Turns: o.turns, Log: log}).Middleware(app.handler)
+			Retention: c.Counting.Retention, Stored: o.stored, Turns: o.turns, Log: log}).Middleware(app.handler)
 	}
 	return app, nil
 }
@@ -101,7 +103,7 @@ func openStores(c config.Config) (operatorDeps, error) {
 		if err != nil {
 			return operatorDeps{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 		}
-		return operatorDeps{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil), ledger: ledgermem.New(nil)}, nil
+		return operatorDeps{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil), ledger: ledgermem.New(nil), stored: storedmem.New(nil)}, nil
 	}
 	service, err := azure.Open(c.Storage)
 	if err != nil {
@@ -110,7 +112,7 @@ func openStores(c config.Config) (operatorDeps, error) {
 	audit := managetables.New(service, managetables.DefaultTable)
 	return operatorDeps{store: tablestore.New(service, tablestore.DefaultTables), audit: audit, probe: audit.Probe,
 		turns: housekeepingtables.New(service, housekeepingtables.DefaultTable), counters: countertables.New(service, countertables.DefaultTable), history: countertables.NewHistory(service, countertables.DefaultHistoryTable),
-		ledger: ledgertables.New(service, ledgertables.DefaultTable)}, nil
+		ledger: ledgertables.New(service, ledgertables.DefaultTable), stored: storedtables.New(service, storedtables.DefaultTable)}, nil
 }
 
 // close writes the counters and the ledger a last time and sends the remaining telemetry.

@@ -16,6 +16,7 @@ import (
 	"tollgate/handler/ledger"
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/entra"
+	"tollgate/handler/stored"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
 )
@@ -57,6 +58,7 @@ type operatorDeps struct {
 	counters counters
 	history  usage.Store
 	ledger   ledger.Store
+	stored   stored.Store
 	turns    housekeeping.Turns // nil: no other instance shares the counters
 }
 

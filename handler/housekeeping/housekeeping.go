@@ -1,6 +1,6 @@
 // Package housekeeping does the work that no call does: it writes the last minutes of
 // idle counters to the history, reclaims leases of dead instances, and deletes expired
-// rows and empty counters.
+// rows, owners of expired responses, and empty counters.
 //
 // Each step is safe while calls and other runs go on. A run reads every counter, so runs
 // take turns. The Functions host's timer or an operator starts them.
@@ -20,6 +20,7 @@ import (
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/limit"
+	"tollgate/handler/stored"
 )
 
 // Config holds what a Housekeeper needs. All fields but Turns are required.
@@ -31,6 +32,8 @@ type Config struct {
 	// History is the history; rows older than Retention are deleted.
 	History   usage.Store
 	Retention time.Duration
+	// Stored holds the owners of stored responses, for as long as those are kept.
+	Stored stored.Store
 	// Turns keeps instances from running at the same time; nil: there is one instance.
 	Turns Turns
 	Log   *slog.Logger
@@ -53,13 +56,14 @@ type Report struct {
 	Flushed         int64 `json:"flushed"`         // counters that had something to write
 	CountersDeleted int64 `json:"countersDeleted"` // empty counters deleted
 	RowsDeleted     int64 `json:"rowsDeleted"`     // rows of the history past retention
+	OwnersDeleted   int64 `json:"ownersDeleted"`   // owners of responses that no endpoint keeps any more
 	Failed          int64 `json:"failed"`          // counters that couldn't be tidied; the log says why
 }
 
 // String returns the report as text.
 func (r Report) String() string {
-	return fmt.Sprintf("%d counters: %d flushed, %d deleted, %d failed; %d usage rows past retention deleted",
-		r.Counters, r.Flushed, r.CountersDeleted, r.Failed, r.RowsDeleted)
+	return fmt.Sprintf("%d counters: %d flushed, %d deleted, %d failed; %d usage rows past retention and %d owners of expired responses deleted",
+		r.Counters, r.Flushed, r.CountersDeleted, r.Failed, r.RowsDeleted, r.OwnersDeleted)
 }
 
 const (
@@ -89,20 +93,21 @@ func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, er
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, maxRunTime)
 	defer cancel()
-	var rows int
-	var deleting error
-	var history sync.WaitGroup
-	history.Go(func() { rows, deleting = h.config.History.DeleteBefore(ctx, time.Now().Add(-h.config.Retention)) })
-	report, err := h.tidyCounters(ctx) // concurrently, so that neither uses up the other's time
-	history.Wait()
-	report.RowsDeleted = int64(rows)
-	err = errors.Join(err, deleting)
+	var rows, owners int
+	var rowsErr, ownersErr error
+	var deleting sync.WaitGroup
+	deleting.Go(func() { rows, rowsErr = h.config.History.DeleteBefore(ctx, time.Now().Add(-h.config.Retention)) })
+	deleting.Go(func() { owners, ownersErr = h.config.Stored.DeleteExpired(ctx, time.Now()) })
+	report, err := h.tidyCounters(ctx) // concurrently, so that none uses up the others' time
+	deleting.Wait()
+	report.RowsDeleted, report.OwnersDeleted = int64(rows), int64(owners)
+	err = errors.Join(err, rowsErr, ownersErr)
 	if err == nil && report.Failed > 0 {
 		err = fmt.Errorf("housekeeping failed for %d counters", report.Failed)
 	}
 	level := slog.LevelInfo
 	attrs := []any{"counters", report.Counters, "flushed", report.Flushed, "counters_deleted", report.CountersDeleted,
-		"rows_deleted", report.RowsDeleted, "failed", report.Failed}
+		"rows_deleted", report.RowsDeleted, "owners_deleted", report.OwnersDeleted, "failed", report.Failed}
 	if err != nil {
 		level, attrs = slog.LevelError, append(attrs, "cause", err.Error())
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"net/http"
@@ -20,6 +21,8 @@ import (
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/housekeeping"
 	"tollgate/handler/limit"
+	"tollgate/handler/stored"
+	storedmem "tollgate/handler/stored/memstore"
 )
 
 // A fixture is a store with counters and their history.
@@ -28,11 +31,14 @@ type fixture struct {
 	store      *memstore.Store
 	history    *memstore.History
 	historyErr error // if set, the error of the history
+	stored     *storedmem.Store
+	storedErr  error // if set, the error of stored
 	log        bytes.Buffer
 }
 
 func newFixture(t *testing.T) *fixture {
 	h := &fixture{T: t, store: memstore.New(nil)}
+	h.stored = storedmem.New(func(string) (bool, error) { return false, h.storedErr })
 	h.history = memstore.NewHistory(func(string) (bool, error) { return false, h.historyErr })
 	return h
 }
@@ -43,7 +49,7 @@ func (h *fixture) newCounter() *counter.Counter {
 
 func (h *fixture) config() housekeeping.Config {
 	return housekeeping.Config{Counters: h.store, Counter: h.newCounter(), History: h.history,
-		Retention: 90 * 24 * time.Hour, Log: slog.New(slog.NewTextHandler(&h.log, nil))}
+		Retention: 90 * 24 * time.Hour, Stored: h.stored, Log: slog.New(slog.NewTextHandler(&h.log, nil))}
 }
 
 // newHousekeeper returns a housekeeper as in a new process.
@@ -183,6 +189,25 @@ func TestRowsPastRetentionAreDeleted(t *testing.T) {
 		h.expectReport(housekeeping.Report{RowsDeleted: 2})
 		if rows := h.rows(); len(rows) != 2 {
 			t.Errorf("got rows %+v, want the two within retention", rows)
+		}
+	})
+}
+
+func TestOwnersOfResponsesThatAreNoLongerKeptAreDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFixture(t)
+		for i, ago := range []time.Duration{0, stored.Kept - time.Hour, stored.Kept + time.Hour, 400 * 24 * time.Hour} {
+			if err := h.stored.Put(t.Context(), stored.Response{ID: fmt.Sprint("resp_", i), Subscription: "acme", Created: time.Now().Add(-ago)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.expectReport(housekeeping.Report{OwnersDeleted: 2})
+		if _, err := h.stored.Get(t.Context(), "resp_1", time.Now()); err != nil {
+			t.Errorf("a response that is still kept: got error %v, want none", err)
+		}
+		h.storedErr = errors.New("the table is gone")
+		if _, err := h.newHousekeeper().Run(t.Context()); !errors.Is(err, h.storedErr) || !strings.Contains(h.log.String(), "the table is gone") {
+			t.Errorf("got error %v and log %s, want both to say why", err, h.log.String())
 		}
 	})
 }

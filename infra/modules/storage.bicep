@@ -61,7 +61,7 @@ resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2024-01-0
 
 // The handler's tables. It makes none itself here: nobody may, but a deployment.
 var directory = ['tiers', 'subscriptions', 'apikeys']
-var ledgers = ['counters', 'usage', 'housekeeping']
+var ledgers = ['counters', 'usage', 'responses', 'housekeeping']
 var tableNames = concat(directory, ledgers, ['audit'])
 
 resource tables 'Microsoft.Storage/storageAccounts/tableServices/tables@2024-01-01' = [

@@ -14,6 +14,7 @@ import (
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/housekeeping"
 	housekeepingtables "tollgate/handler/housekeeping/tablestore"
+	storedtables "tollgate/handler/stored/tablestore"
 )
 
 func (a *app) housekeepingCommand() *cobra.Command {
@@ -22,7 +23,7 @@ func (a *app) housekeepingCommand() *cobra.Command {
 		Use: "housekeeping", Short: "Write idle counters' last minutes, and delete what is too old",
 		Long: `Do by hand what the gateway's timer function does every hour: write the last
 minutes of idle counters to the usage history, reclaim leases of dead instances,
-and delete expired usage rows and empty counters. It is safe to run at any time;
+and delete expired usage rows, owners of expired responses and empty counters. It is safe to run at any time;
 if another run is in progress, the timer's included, it says so and does nothing.`,
 		Example: "  tollgate housekeeping\n  tollgate housekeeping --retention 30d",
 		Args:    named(),
@@ -53,15 +54,15 @@ func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	report, err := housekeeping.New(housekeeping.Config{
 		Counters: counters, Counter: counter.New(counter.Config{Store: counters, History: history, Log: log}),
-		History: history, Retention: kept, Turns: housekeepingtables.New(client, housekeepingtables.DefaultTable), Log: log,
+		History: history, Retention: kept, Stored: storedtables.New(client, storedtables.DefaultTable), Turns: housekeepingtables.New(client, housekeepingtables.DefaultTable), Log: log,
 	}).Run(cmd.Context())
 	if errors.Is(err, housekeeping.ErrTaken) {
 		return err
 	}
 	printed := a.print(report, func(w io.Writer) {
-		row(w, "COUNTERS", "FLUSHED", "COUNTERS DELETED", "ROWS DELETED", "FAILED")
+		row(w, "COUNTERS", "FLUSHED", "COUNTERS DELETED", "ROWS DELETED", "OWNERS DELETED", "FAILED")
 		count := func(n int64) string { return strconv.FormatInt(n, 10) }
-		row(w, count(report.Counters), count(report.Flushed), count(report.CountersDeleted), count(report.RowsDeleted), count(report.Failed))
+		row(w, count(report.Counters), count(report.Flushed), count(report.CountersDeleted), count(report.RowsDeleted), count(report.OwnersDeleted), count(report.Failed))
 	})
 	if err != nil {
 		return err
