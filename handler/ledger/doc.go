@@ -9,8 +9,9 @@
 //
 // Roll-up sums the rows of several processes, and later of several minutes, in the row of
 // the process [Sum]. One transaction deletes the rows that it takes and writes the sum,
-// which notes in Taken which revision of which process's row it took. A process whose row
-// is gone reads that note, and counts only what the sum doesn't have.
+// which notes in Taken what it took of each process's row. A process whose row is gone
+// reads that note, and counts only what the sum doesn't have. A row that comes late is
+// taken by the difference, so that nothing counts twice.
 //
 // Rows of a subscription's minutes and hours stand together in one partition, for that
 // subscription's own pages. What is read across subscriptions stands in one partition a

@@ -66,9 +66,9 @@ func AcrossPartition(day time.Time) string {
 	return "all" + separator + day.UTC().Format(time.DateOnly)
 }
 
-// Sum is the process of rows that roll-up writes. It sorts after all others, whose ids
-// have capital letters and digits, so that a reader who finds a process's row gone finds
-// the sum that took it further on in the same list.
+// Sum is the process of rows that housekeeping writes. It sorts after all others, whose
+// ids have capital letters and digits, so that a list of days that had a process's row
+// before it was replaced has the sum that replaced it further on.
 const Sum = "sum"
 
 // A Row holds the totals of a key, as one process counted them or, if Process is Sum, of
@@ -81,29 +81,50 @@ type Row struct {
 	// one, the first has 1.
 	Revision int64
 	Totals
-	// Taken has, in a sum, the processes whose rows it took and the last revision taken of
-	// each, as long as they might ask.
-	Taken map[string]int64
+	// Taken has, in the sum of a minute, what it took of each process's row: Totals is the
+	// sum of them all. It is kept while these processes might ask, or a late row of theirs
+	// might come, which is until the minute becomes part of an hour.
+	Taken map[string]Taken
 	// Version is the store's mark of the stored row, empty if it is not stored.
 	Version Version
+	// Written is when the store wrote the row, by the store's clock; zero if it is not
+	// stored.
+	Written time.Time
+}
+
+// Taken is what a sum took of a process's row: its content at a revision.
+type Taken struct {
+	Revision int64
+	Totals
 }
 
 // RowKey returns the row's key in its partition: the span's first letter and start, the
-// subscription in a day, the model and the process. Rows sort by time.
+// subscription in a day, the model and the process. Rows sort by time, and sums of minutes
+// stand apart from what roll-up has yet to sum.
 func (r Row) RowKey() string {
 	parts := []string{From(r.Span, r.Time()), escape(r.Model), escape(r.Process)}
+	if r.Span == Minute && r.Process == Sum {
+		parts[0] = FromSum(r.Time())
+	}
 	if r.Span == Day {
 		parts = []string{parts[0], escape(r.Subscription), parts[1], parts[2]}
 	}
 	return strings.Join(parts, separator)
 }
 
-// From returns the least row key of the rows of a span that begin at or after a time.
-func From(span Span, at time.Time) string {
+// From returns the least row key of the rows of a span that begin at or after a time; of
+// minutes, those that processes wrote.
+func From(span Span, at time.Time) string { return string(span[0]) + minuteFrom(at) }
+
+// FromSum returns the least row key of the sums of minutes that begin at or after a time.
+func FromSum(at time.Time) string { return "s" + minuteFrom(at) }
+
+// minuteFrom returns the first whole minute at or after a time, as row keys have it.
+func minuteFrom(at time.Time) string {
 	if up := at.UTC().Truncate(time.Minute); up.Before(at) {
 		at = up.Add(time.Minute)
 	}
-	return string(span[0]) + at.UTC().Format("2006-01-02T15:04")
+	return at.UTC().Format("2006-01-02T15:04")
 }
 
 // separator stands between the parts of a key. No escaped part has it.

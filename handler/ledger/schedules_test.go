@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -108,6 +109,11 @@ func (w *wire) Rows(ctx context.Context, partition, from, to string) iter.Seq2[l
 	return w.store.Rows(ctx, partition, from, to)
 }
 
+// Partitions implements ledger.Store.
+func (w *wire) Partitions(ctx context.Context, from, to string) iter.Seq2[string, error] {
+	return w.store.Partitions(ctx, from, to)
+}
+
 var (
 	teams  = []string{"team-a", "team-b", "team-c"}
 	models = []string{"DeepSeek-R1", "gpt-4o"}
@@ -202,18 +208,16 @@ func (s *schedule) rollUp(ctx context.Context) {
 
 // take replaces rows of one key by their sum.
 func (s *schedule) take(ctx context.Context, rows []ledger.Row) {
-	sum := ledger.Row{Key: rows[0].Key, Process: ledger.Sum, Taken: map[string]int64{}}
+	sum := ledger.Row{Key: rows[0].Key, Process: ledger.Sum, Taken: map[string]ledger.Taken{}}
 	var changes []ledger.Change
 	for _, row := range rows {
 		sum.Add(row.Totals)
 		if row.Process == ledger.Sum {
 			sum.Version, sum.Revision = row.Version, row.Revision
-			for process, revision := range row.Taken {
-				sum.Taken[process] = revision
-			}
+			maps.Copy(sum.Taken, row.Taken)
 			continue
 		}
-		sum.Taken[row.Process] = row.Revision
+		sum.Taken[row.Process] = ledger.Taken{Revision: row.Revision, Totals: row.Totals}
 		changes = append(changes, ledger.Change{Row: row, Delete: true})
 	}
 	if len(changes) == 0 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"time"
 )
 
 // A Version marks a stored row's content: the store's ETag.
@@ -44,6 +43,9 @@ type Store interface {
 	// them. Empty bounds are none. A row that was edited comes with what can be read of it
 	// and ErrEdited, and the list goes on; any other error ends it.
 	Rows(ctx context.Context, partition, from, to string) iter.Seq2[Row, error]
+	// Partitions yields the partitions that have rows and are in [from, to), sorted. Empty
+	// bounds are none. An error is the last that it yields.
+	Partitions(ctx context.Context, from, to string) iter.Seq2[string, error]
 }
 
 // Check returns an error unless the changes can be one transaction.
@@ -64,22 +66,4 @@ func Check(changes []Change) error {
 		seen[c.RowKey()] = true
 	}
 	return nil
-}
-
-// A Reader reads the ledger.
-type Reader struct{ Store Store }
-
-// Rows yields the rows of a subscription's hours and then of its minutes that begin in
-// [from, to), each sorted by time. Several may be of the same key, one a process. An
-// error is the last that it yields.
-func (r Reader) Rows(ctx context.Context, subscription string, from, to time.Time) iter.Seq2[Row, error] {
-	return func(yield func(Row, error) bool) {
-		for _, span := range []Span{Hour, Minute} {
-			for row, err := range r.Store.Rows(ctx, Partition(subscription), From(span, from), From(span, to)) {
-				if !yield(row, err) || err != nil {
-					return
-				}
-			}
-		}
-	}
 }

@@ -218,21 +218,23 @@ func last(entries []*entry, n int) []*entry {
 	return entries
 }
 
-// ranges returns the ranges of row keys to read, one for each span: those of the entries'
-// own rows, and of the sums that may have taken them.
+// ranges returns the ranges of row keys to read: those of the entries' own rows, and then
+// of the sums that may have taken them.
 func (o *operation) ranges() [][2]string {
-	bySpan := make(map[Span][2]string)
+	bounds := make(map[byte][2]string) // by the first letter: own minutes, sums of minutes, days
 	for _, e := range o.entries {
-		r, there := bySpan[e.key.Span]
-		if !there || e.rowKey < r[0] {
-			r[0] = e.rowKey
+		for _, key := range []string{e.rowKey, e.sumKey} {
+			r, there := bounds[key[0]]
+			if !there || key < r[0] {
+				r[0] = key
+			}
+			r[1] = max(r[1], key+separator) // the least key after it
+			bounds[key[0]] = r
 		}
-		r[1] = max(r[1], e.sumKey+separator) // the least key after the sum's
-		bySpan[e.key.Span] = r
 	}
 	var ranges [][2]string
-	for _, span := range []Span{Minute, Day} {
-		if r, there := bySpan[span]; there {
+	for _, letter := range []byte("msd") {
+		if r, there := bounds[letter]; there {
 			ranges = append(ranges, r)
 		}
 	}
@@ -261,7 +263,7 @@ func (t *tally) loaded(o *operation, rows []Row, now time.Time) {
 		}
 		var taken int64
 		if sum != nil {
-			taken = sum.Taken[t.process]
+			taken = sum.Taken[t.process].Revision
 		}
 		e.resolve(row, taken)
 		if e.sending && e.isSure(o.begun) {

@@ -9,25 +9,25 @@ import (
 // counted or bounded by Tollgate.
 type Totals struct {
 	// Calls is the number of calls that were admitted and have ended.
-	Calls int64
+	Calls int64 `json:",omitzero"`
 	// Failed is the number of these that ended with an error: the endpoint's, the
 	// gateway's, or because the caller left.
-	Failed int64
+	Failed int64 `json:",omitzero"`
 	// UnknownUsage is the number of these whose tokens no endpoint told.
-	UnknownUsage int64
+	UnknownUsage int64 `json:",omitzero"`
 	// Shadowed is the number of these that a limit in shadow mode would have refused.
-	Shadowed int64
+	Shadowed int64 `json:",omitzero"`
 	// Refused is the number of calls that limits refused. They are not in Calls.
-	Refused int64
+	Refused int64 `json:",omitzero"`
 	// RefusedBy is the number of calls that each limit refused, by the limit's name, for
 	// at most MaxLimits names. A call that several limits refused counts for each.
-	RefusedBy map[string]int64
+	RefusedBy map[string]int64 `json:",omitzero"`
 
 	// PromptTokens include CachedTokens, which the endpoint read from its cache, and
 	// CacheWriteTokens, which it wrote to its cache.
-	PromptTokens, CachedTokens, CacheWriteTokens int64
+	PromptTokens, CachedTokens, CacheWriteTokens int64 `json:",omitzero"`
 	// CompletionTokens include ReasoningTokens.
-	CompletionTokens, ReasoningTokens int64
+	CompletionTokens, ReasoningTokens int64 `json:",omitzero"`
 }
 
 // MaxLimits is the most names that RefusedBy has: more than a call has limits.
@@ -68,7 +68,13 @@ func (t *Totals) Add(u Totals) {
 func (t Totals) Tokens() int64 { return t.PromptTokens + t.CompletionTokens }
 
 // Empty reports whether nothing was counted.
-func (t Totals) Empty() bool {
-	return t.Calls == 0 && t.Failed == 0 && t.UnknownUsage == 0 && t.Shadowed == 0 && t.Refused == 0 && len(t.RefusedBy) == 0 &&
-		t.PromptTokens == 0 && t.CachedTokens == 0 && t.CacheWriteTokens == 0 && t.CompletionTokens == 0 && t.ReasoningTokens == 0
+func (t Totals) Empty() bool { return t.Equal(Totals{}) }
+
+// Equal reports whether both count the same.
+func (t Totals) Equal(u Totals) bool {
+	return t.numbers() == u.numbers() && maps.Equal(t.RefusedBy, u.RefusedBy)
+}
+
+func (t Totals) numbers() [10]int64 {
+	return [...]int64{t.Calls, t.Failed, t.UnknownUsage, t.Shadowed, t.Refused, t.PromptTokens, t.CachedTokens, t.CacheWriteTokens, t.CompletionTokens, t.ReasoningTokens}
 }

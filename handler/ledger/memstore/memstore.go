@@ -9,11 +9,12 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"tollgate/handler/ledger"
 )
 
-// A Fault decides the outcome of an operation, "apply" or "rows": with an error the
+// A Fault decides the outcome of an operation, "apply", "rows" or "partitions": with an error the
 // operation fails, and changes are applied nevertheless if apply is true.
 type Fault func(operation string) (apply bool, err error)
 
@@ -67,7 +68,7 @@ func (s *Store) Apply(_ context.Context, changes []ledger.Change) ([]ledger.Vers
 		}
 		s.version++
 		versions[i] = ledger.Version(strconv.FormatInt(s.version, 10))
-		c.Row.Version = versions[i]
+		c.Row.Version, c.Row.Written = versions[i], time.Now().UTC()
 		s.rows[partition][c.RowKey()] = clone(c.Row)
 	}
 	if failed != nil {
@@ -105,8 +106,38 @@ func (s *Store) Rows(_ context.Context, partition, from, to string) iter.Seq2[le
 	}
 }
 
+// Partitions implements ledger.Store. It yields the partitions that are there when it is
+// called.
+func (s *Store) Partitions(_ context.Context, from, to string) iter.Seq2[string, error] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.fault("partitions")
+	var found []string
+	for partition, rows := range s.rows {
+		if len(rows) > 0 && partition >= from && (to == "" || partition < to) {
+			found = append(found, partition)
+		}
+	}
+	slices.Sort(found)
+	return func(yield func(string, error) bool) {
+		if err != nil {
+			yield("", err)
+			return
+		}
+		for _, partition := range found {
+			if !yield(partition, nil) {
+				return
+			}
+		}
+	}
+}
+
 // clone returns a row that shares no map with another.
 func clone(row ledger.Row) ledger.Row {
 	row.RefusedBy, row.Taken = maps.Clone(row.RefusedBy), maps.Clone(row.Taken)
+	for process, taken := range row.Taken {
+		taken.RefusedBy = maps.Clone(taken.RefusedBy)
+		row.Taken[process] = taken
+	}
 	return row
 }

@@ -4,50 +4,86 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"tollgate/handler/ledger"
 )
 
+// numbers returns where the totals' columns are, by their names.
+func numbers(t *ledger.Totals) map[string]*int64 {
+	return map[string]*int64{
+		"Calls": &t.Calls, "Failed": &t.Failed, "UnknownUsage": &t.UnknownUsage, "Shadowed": &t.Shadowed, "Refused": &t.Refused,
+		"PromptTokens": &t.PromptTokens, "CachedTokens": &t.CachedTokens, "CacheWriteTokens": &t.CacheWriteTokens,
+		"CompletionTokens": &t.CompletionTokens, "ReasoningTokens": &t.ReasoningTokens,
+	}
+}
+
 // encode makes the row's entity, with typed columns that are readable in a table browser.
 func encode(row ledger.Row) ([]byte, error) {
-	refusedBy, err := encodeCounts(row.RefusedBy)
+	properties := map[string]any{
+		"Subscription": row.Subscription, "Model": row.Model, "Span": string(row.Span), "Start": aztables.EDMDateTime(row.Time()),
+		"Process": row.Process, "Revision": aztables.EDMInt64(row.Revision),
+	}
+	for name, n := range numbers(&row.Totals) {
+		properties[name] = aztables.EDMInt64(*n)
+	}
+	refusedBy, err := encodeJSON(row.RefusedBy)
 	if err != nil {
 		return nil, err
 	}
-	taken, err := encodeCounts(row.Taken)
-	if err != nil {
-		return nil, err
+	properties["RefusedBy"] = refusedBy
+	if row.Process == ledger.Sum {
+		if err := encodeTaken(row.Taken, properties); err != nil {
+			return nil, err
+		}
 	}
-	number := func(n int64) aztables.EDMInt64 { return aztables.EDMInt64(n) }
-	entity, err := json.Marshal(aztables.EDMEntity{
-		Entity: aztables.Entity{PartitionKey: row.Partition(), RowKey: row.RowKey()},
-		Properties: map[string]any{
-			"Subscription": row.Subscription, "Model": row.Model, "Span": string(row.Span), "Start": aztables.EDMDateTime(row.Time()),
-			"Process": row.Process, "Revision": number(row.Revision), "Taken": taken,
-			"Calls": number(row.Calls), "Failed": number(row.Failed), "UnknownUsage": number(row.UnknownUsage), "Shadowed": number(row.Shadowed),
-			"Refused": number(row.Refused), "RefusedBy": refusedBy,
-			"PromptTokens": number(row.PromptTokens), "CachedTokens": number(row.CachedTokens), "CacheWriteTokens": number(row.CacheWriteTokens),
-			"CompletionTokens": number(row.CompletionTokens), "ReasoningTokens": number(row.ReasoningTokens),
-		},
-	})
+	entity, err := json.Marshal(aztables.EDMEntity{Entity: aztables.Entity{PartitionKey: row.Partition(), RowKey: row.RowKey()}, Properties: properties})
 	if err != nil {
 		return nil, fmt.Errorf("encode a usage row: %w", err)
 	}
 	return entity, nil
 }
 
-// encodeCounts writes numbers by name as JSON, sorted; nothing for none.
-func encodeCounts(counts map[string]int64) (string, error) {
-	if len(counts) == 0 {
+// encodeJSON writes a map as JSON, sorted; nothing for an empty one.
+func encodeJSON[V any](m map[string]V) (string, error) {
+	if len(m) == 0 {
 		return "", nil
 	}
-	text, err := json.Marshal(counts)
+	text, err := json.Marshal(m)
 	if err != nil {
 		return "", fmt.Errorf("encode a usage row: %w", err)
 	}
 	return string(text), nil
+}
+
+// maxText is the longest text in a column, in bytes. Table Storage allows 32,768 UTF-16
+// code units, of which each takes at least one byte in UTF-8. Source:
+// https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
+const maxText = 32_000
+
+// takenColumn returns the name of the column that has a part of what a sum took.
+func takenColumn(part int) string {
+	if part == 0 {
+		return "Taken"
+	}
+	return fmt.Sprintf("Taken%d", part+1)
+}
+
+// encodeTaken adds the columns that say what a sum took: JSON by process, with the totals'
+// columns that aren't 0. It takes further columns if it is too long for one, as it is if
+// some hundred processes wrote to a minute.
+func encodeTaken(taken map[string]ledger.Taken, properties map[string]any) error {
+	text, err := encodeJSON(taken)
+	for part := 0; err == nil && (text != "" || part == 0); part++ {
+		end := min(len(text), maxText)
+		for end < len(text) && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		properties[takenColumn(part)], text = text[:end], text[end:]
+	}
+	return err
 }
 
 // decode reads what encode wrote.
@@ -59,11 +95,14 @@ func decode(raw []byte) (ledger.Row, error) {
 	c := columns{values: entity.Properties}
 	row := ledger.Row{
 		Key:     ledger.Key{Subscription: c.text("Subscription"), Model: c.text("Model"), Span: ledger.Span(c.text("Span")), Start: c.minute("Start")},
-		Process: c.text("Process"), Revision: c.number("Revision"), Taken: c.counts("Taken"), Version: ledger.Version(entity.ETag),
-		Totals: ledger.Totals{Calls: c.number("Calls"), Failed: c.number("Failed"), UnknownUsage: c.number("UnknownUsage"), Shadowed: c.number("Shadowed"),
-			Refused: c.number("Refused"), RefusedBy: c.counts("RefusedBy"),
-			PromptTokens: c.number("PromptTokens"), CachedTokens: c.number("CachedTokens"), CacheWriteTokens: c.number("CacheWriteTokens"),
-			CompletionTokens: c.number("CompletionTokens"), ReasoningTokens: c.number("ReasoningTokens")},
+		Process: c.text("Process"), Revision: c.number("Revision"), Version: ledger.Version(entity.ETag), Written: time.Time(entity.Timestamp).UTC(),
+	}
+	for name, n := range numbers(&row.Totals) {
+		*n = c.number(name)
+	}
+	c.json(c.text("RefusedBy"), &row.RefusedBy)
+	if row.Process == ledger.Sum {
+		row.Taken = c.taken()
 	}
 	if c.bad || row.Span != ledger.Minute && row.Span != ledger.Hour && row.Span != ledger.Day || row.Partition() != entity.PartitionKey || row.RowKey() != entity.RowKey {
 		return row, fmt.Errorf("usage row %s of %s: %w", entity.RowKey, entity.PartitionKey, ledger.ErrEdited)
@@ -95,14 +134,20 @@ func (c *columns) minute(name string) int64 {
 	return time.Time(at).Unix() / 60
 }
 
-func (c *columns) counts(name string) map[string]int64 {
-	text := c.text(name)
-	if text == "" {
-		return nil
-	}
-	var counts map[string]int64
-	if err := json.Unmarshal([]byte(text), &counts); err != nil {
+// json reads a column's JSON; nothing from an empty one.
+func (c *columns) json(text string, into any) {
+	if text != "" && json.Unmarshal([]byte(text), into) != nil {
 		c.bad = true
 	}
-	return counts
+}
+
+// taken reads what encodeTaken wrote.
+func (c *columns) taken() map[string]ledger.Taken {
+	text := c.text(takenColumn(0))
+	for part := 1; c.values[takenColumn(part)] != nil; part++ {
+		text += c.text(takenColumn(part))
+	}
+	var taken map[string]ledger.Taken
+	c.json(text, &taken)
+	return taken
 }

@@ -4,6 +4,7 @@ package tablestore
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"net/http"
@@ -102,6 +103,48 @@ func (s *Store) Rows(ctx context.Context, partition, from, to string) iter.Seq2[
 			}
 			options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
 			more = options.NextPartitionKey != nil && *options.NextPartitionKey != ""
+		}
+	}
+}
+
+// Partitions implements ledger.Store. Table Storage lists no partitions, so each costs a
+// query for the first row after the one before.
+func (s *Store) Partitions(ctx context.Context, from, to string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		filter := fmt.Sprintf("PartitionKey ge '%s'", from)
+		for {
+			partition, err := s.firstPartition(ctx, filter)
+			if err == nil && (partition == "" || to != "" && partition >= to) {
+				return
+			}
+			if !yield(partition, err) || err != nil {
+				return
+			}
+			filter = fmt.Sprintf("PartitionKey gt '%s'", partition)
+		}
+	}
+}
+
+// firstPartition returns the partition of the first row that matches a filter, or nothing.
+func (s *Store) firstPartition(ctx context.Context, filter string) (string, error) {
+	one, columns := int32(1), "PartitionKey,RowKey"
+	options := &aztables.ListEntitiesOptions{Filter: &filter, Top: &one, Select: &columns}
+	for {
+		page, err := azure.Page(ctx, s.client, options, pagePauses)
+		if azure.HasCode(err, aztables.TableNotFound) {
+			return "", nil
+		}
+		if err != nil {
+			return "", translate("list partitions of usage rows", err)
+		}
+		if len(page.Entities) > 0 {
+			var first aztables.Entity
+			err := json.Unmarshal(page.Entities[0], &first)
+			return first.PartitionKey, err
+		}
+		options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
+		if options.NextPartitionKey == nil || *options.NextPartitionKey == "" {
+			return "", nil // an empty page may have others after it
 		}
 	}
 }
