@@ -63,8 +63,14 @@ func Partition(subscription string) string { return escape(subscription) }
 // AcrossPartition returns the partition of a UTC day's headline rows and days. No
 // subscription has it: an escaped name has no separator.
 func AcrossPartition(day time.Time) string {
-	return "all" + separator + day.UTC().Format(time.DateOnly)
+	return across + day.UTC().Format(time.DateOnly)
 }
+
+// Bounds of the partitions that are read across subscriptions.
+const (
+	across    = "all" + separator
+	acrossEnd = "all}" // '}' follows the separator
+)
 
 // Sum is the process of rows that housekeeping writes. It sorts after all others, whose
 // ids have capital letters and digits, so that a list of days that had a process's row
@@ -125,6 +131,13 @@ func minuteFrom(at time.Time) string {
 		at = up.Add(time.Minute)
 	}
 	return at.UTC().Format("2006-01-02T15:04")
+}
+
+// daysOf returns the bounds of the row keys of a subscription's day, by the partition of
+// its minutes.
+func daysOf(partition string, day time.Time) (from, to string) {
+	from = From(Day, day) + separator + partition
+	return from + separator, from + "}" // '}' follows the separator
 }
 
 // separator stands between the parts of a key. No escaped part has it.
