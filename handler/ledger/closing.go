@@ -47,9 +47,6 @@ func (k Key) day() Key {
 	return k
 }
 
-// dayOf returns the first minute of a minute's UTC day.
-func dayOf(minute int64) int64 { return minute - minute%(24*60) }
-
 // closing replaces a pile by a day's sum. Rows that are too many for one transaction don't
 // count from the first on, which has the sum.
 func (p *pile) closing(key Key, totals Totals) (steps []step) {

@@ -144,13 +144,6 @@ func (k *upkeeping) hoursOf(ctx context.Context, partition string, minutes []Row
 	return append(hours, more...), err
 }
 
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // daysToClose returns the days that are over of which a subscription has rows that came
 // late, or any rows if the day isn't marked as closed.
 func (k *upkeeping) daysToClose(ctx context.Context, partition string, gone time.Time) (days []time.Time, err error) {

@@ -7,11 +7,8 @@ import (
 	"time"
 )
 
-// Ages at which roll-up goes on.
+// Ages at which roll-up goes on, after a process's row was taken at RollUpAfter.
 const (
-	// RollUpAfter is the time from a minute's end until its rows become one, and from a day's
-	// until it is closed. Processes write their rows for 50 minutes after that end.
-	RollUpAfter = time.Hour
 	// MinutesFor is the time that sums of minutes are kept, before they become hours: from
 	// the hour's end, and from when a sum last took something.
 	MinutesFor = 7 * 24 * time.Hour

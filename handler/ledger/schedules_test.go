@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -188,44 +187,32 @@ func (p *process) stop(within time.Duration) {
 	}
 }
 
-// rollUp takes rows that are old enough in sums, each step one transaction, some of whose
-// answers are lost.
+// rollUp rolls up what is old enough.
 func (s *schedule) rollUp(ctx context.Context) {
-	for _, partition := range []string{ledger.Partition(teams[0]), ledger.Partition(teams[1]), ledger.Partition(teams[2]), ledger.AcrossPartition(time.Now())} {
-		until := ledger.From(ledger.Minute, time.Now().Add(-ledger.RollUpAfter-time.Minute))
-		rows := make(map[ledger.Key][]ledger.Row)
-		for row, err := range s.store.Rows(ctx, partition, "m", until) {
-			if err != nil {
-				panic(err)
+	for _, partition := range s.partitions() {
+		var rows []ledger.Row
+		for _, bounds := range stages {
+			for row, err := range s.store.Rows(ctx, partition, bounds[0], bounds[1]) {
+				if err != nil {
+					panic(err)
+				}
+				rows = append(rows, row)
 			}
-			rows[row.Key] = append(rows[row.Key], row)
 		}
-		for _, same := range rows {
-			s.take(ctx, same)
+		for _, changes := range ledger.RollUp(rows, time.Now(), time.Time{}) {
+			s.note(&s.faults.taken)
+			_, _ = s.store.Apply(ctx, changes) // a conflict leaves it for the next time
 		}
 	}
 }
 
-// take replaces rows of one key by their sum.
-func (s *schedule) take(ctx context.Context, rows []ledger.Row) {
-	sum := ledger.Row{Key: rows[0].Key, Process: ledger.Sum, Taken: map[string]ledger.Taken{}}
-	var changes []ledger.Change
-	for _, row := range rows {
-		sum.Add(row.Totals)
-		if row.Process == ledger.Sum {
-			sum.Version, sum.Revision = row.Version, row.Revision
-			maps.Copy(sum.Taken, row.Taken)
-			continue
-		}
-		sum.Taken[row.Process] = ledger.Taken{Revision: row.Revision, Totals: row.Totals}
-		changes = append(changes, ledger.Change{Row: row, Delete: true})
+// partitions returns all that the schedule writes to.
+func (s *schedule) partitions() []string {
+	all := []string{ledger.AcrossPartition(time.Now()), ledger.AcrossPartition(time.Now().Add(-24 * time.Hour))}
+	for _, team := range teams {
+		all = append(all, ledger.Partition(team))
 	}
-	if len(changes) == 0 {
-		return
-	}
-	s.note(&s.faults.taken)
-	sum.Revision++
-	_, _ = s.store.Apply(ctx, append(changes, ledger.Change{Row: sum})) // a conflict leaves it for the next time
+	return all
 }
 
 // housekeep rolls up every few minutes until ctx is done.
@@ -242,21 +229,22 @@ func (s *schedule) housekeep(ctx context.Context) {
 // sums returns what the ledger has of each process: in the rows of subscriptions, in
 // headline rows and in days.
 func (s *schedule) sums(t *testing.T) (minutes, headlines, days ledger.Totals) {
-	partitions := []string{ledger.AcrossPartition(time.Now()), ledger.AcrossPartition(time.Now().Add(-24 * time.Hour))}
-	for _, team := range teams {
-		partitions = append(partitions, ledger.Partition(team))
-	}
-	for _, partition := range partitions {
+	for _, partition := range s.partitions() {
+		var rows []ledger.Row
 		for row, err := range s.store.Rows(t.Context(), partition, "", "") {
-			switch {
-			case err != nil:
+			if err != nil {
 				t.Fatal(err)
-			case row.Span == ledger.Day:
-				days.Add(row.Totals)
-			case row.Subscription == "":
-				headlines.Add(row.Totals)
+			}
+			rows = append(rows, row)
+		}
+		for _, u := range ledger.Join(rows) {
+			switch {
+			case u.Span == ledger.Day:
+				days.Add(u.Totals)
+			case u.Subscription == "":
+				headlines.Add(u.Totals)
 			default:
-				minutes.Add(row.Totals)
+				minutes.Add(u.Totals)
 			}
 		}
 	}

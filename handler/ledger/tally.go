@@ -219,11 +219,15 @@ func last(entries []*entry, n int) []*entry {
 }
 
 // ranges returns the ranges of row keys to read: those of the entries' own rows, and then
-// of the sums that may have taken them.
+// of the sums that may have taken them by now.
 func (o *operation) ranges() [][2]string {
 	bounds := make(map[byte][2]string) // by the first letter: own minutes, sums of minutes, days
 	for _, e := range o.entries {
-		for _, key := range []string{e.rowKey, e.sumKey} {
+		keys := []string{e.rowKey}
+		if e.isSure(o.begun) {
+			keys = append(keys, e.sumKey)
+		}
+		for _, key := range keys {
 			r, there := bounds[key[0]]
 			if !there || key < r[0] {
 				r[0] = key
