@@ -243,7 +243,7 @@ func (w *world) finish() {
 // that is made later or twice; processes whose writes are lost, late or repeated, and that
 // write again what is gone. What readers see is always what processes have stored.
 func TestNoSumChangesWhateverBefallsRollUp(t *testing.T) {
-	seeds := uint64(300)
+	seeds := uint64(120)
 	if testing.Short() {
 		seeds = 100
 	}

@@ -149,7 +149,7 @@ func (e *era) check(closed bool) {
 // store fails, two run at once, and nothing runs for days when nobody calls. Hours and
 // days, once closed, say what was stored in minutes, to the last call.
 func TestMonthsOfUpkeep(t *testing.T) {
-	seeds := uint64(6)
+	seeds := uint64(3)
 	if testing.Short() {
 		seeds = 3
 	}
