@@ -112,7 +112,7 @@ fuzz-short: ## run the fuzz targets, 10 s each
 
 bench-counters: ## compare the counters' table operations with a naive loop's, in virtual time, and run the proofs
 	@mkdir -p .local && rm -f .local/figures
-	FIGURES="$(CURDIR)/.local/figures" go test -count=1 -v -run '^TestFigures' ./handler/limit/model ./handler/counter
+	FIGURES="$(CURDIR)/.local/figures" go test -tags figures -count=1 -v -run '^TestFigures$$' ./handler/limit/model ./handler/counter
 	@cat .local/figures
 
 bench-proxy: node ## compare the gateway with httputil.ReverseProxy, in about 4 minutes
@@ -141,11 +141,12 @@ vocabulary: ## generate the embedded vocabularies: DeepSeek's from the pinned np
 fmt: ## fail on files that gofmt would change
 	@unformatted=$$(gofmt -l docs handler infra); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
 
+# With figures, so that what only bench-counters builds is checked too.
 vet: ## run go vet
-	go vet ./...
+	go vet -tags figures ./...
 
 staticcheck: ## run the pinned staticcheck
-	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) -tags figures ./...
 
 vulncheck: ## run the pinned govulncheck, if its database can be reached
 	@GOBIN="$(CURDIR)/.local" go install $(GOVULNCHECK)
