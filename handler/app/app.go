@@ -68,7 +68,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	app.gateway = gateway.New(gateway.Config{Strangers: app.quiet,
-		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, History: o.history, Upstream: client, Log: log, Ledger: app.ledger, Telemetry: app.telemetry(),
+		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, Usage: ledger.Reader{Store: o.ledger}, Upstream: client, Log: log, Ledger: app.ledger, Telemetry: app.telemetry(),
 		Settings: gateway.Settings{BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, Budget: budget(c.MaxBody), Origins: c.Origins,
 			SettleTimeout: c.SettleTimeout, TokensPerSecond: c.TokensPerSecond, TokensComment: c.TokensComment, Addresses: c.Counting.Addresses},
 	})

@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
-	"tollgate/handler/counter/usage"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
@@ -36,14 +35,12 @@ type Config struct {
 	Directory *subscription.Directory
 	Counter   *counter.Counter
 	Upstream  *upstream.Client
-	// History has the minutes that GET /usage shows and counters no longer hold; nil if
-	// no history is kept.
-	History usage.Reader
-	Log     *slog.Logger
+	Log       *slog.Logger
 	// Strangers logs calls whose key was not accepted; nil for one that writes to Log.
 	Strangers *strangers.Log
-	// Ledger receives what each call used; nil for none.
+	// Ledger receives what each call used, and Usage reads what GET /usage shows of it.
 	Ledger Ledger
+	Usage  UsageReader
 	// Telemetry receives every call; nil for none.
 	Telemetry Telemetry
 }
@@ -85,7 +82,7 @@ type Gateway struct {
 	config         Config
 	canonical      HeaderNames  // Config.Headers in canonical spelling
 	handler        http.Handler // answer, with CORS for Origins
-	historyCache   historyCache
+	usageCache     usageCache
 	usageReads     usageLimiter
 	uncounted      atomic.Int64  // tokens reserved by size for prompts that were not counted
 	uncountedCalls atomic.Uint64 // ended calls whose prompt was not counted

@@ -18,6 +18,8 @@ import (
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/gateway"
+	"tollgate/handler/ledger"
+	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/limit"
 	"tollgate/handler/secret"
 	"tollgate/handler/shape"
@@ -36,9 +38,10 @@ type bench struct {
 	log   *asynctest.Buffer
 	now   func() time.Time // the counters' clock
 
-	history *countermem.History
-	calls   atomic.Int64 // calls that reached upstream
-	serving sync.WaitGroup
+	stored   *ledgermem.Store
+	recorder *ledger.Recorder
+	calls    atomic.Int64 // calls that reached upstream
+	serving  sync.WaitGroup
 }
 
 // logged waits until every answered call is logged, and returns the log.
@@ -64,7 +67,8 @@ func fromMinuteStart() func() time.Time {
 // subscription team-a. It has no gateway yet: make one from its config.
 func newBench(t *testing.T, limits subscription.Limits, now func() time.Time) *bench {
 	t.Helper()
-	b := &bench{store: memstore.New(), log: &asynctest.Buffer{}, now: now, history: countermem.NewHistory(nil)}
+	b := &bench{store: memstore.New(), log: &asynctest.Buffer{}, now: now, stored: ledgermem.New(nil)}
+	b.recorder = ledger.NewRecorder(ledger.Config{Store: b.stored, Now: now, Log: slog.New(slog.DiscardHandler)})
 	b.key = subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo", Limits: limits}, "team-a")
 	return b
 }
@@ -73,13 +77,13 @@ func newBench(t *testing.T, limits subscription.Limits, now func() time.Time) *b
 func (b *bench) config(t *testing.T, client *upstream.Client) gateway.Config {
 	t.Helper()
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
-	counters := counter.New(counter.Config{Now: b.now, Log: log, Patience: 50 * time.Millisecond, History: b.history, Store: countermem.NewAt(b.now, func(string) (bool, error) {
+	counters := counter.New(counter.Config{Now: b.now, Log: log, Patience: 50 * time.Millisecond, Store: countermem.NewAt(b.now, func(string) (bool, error) {
 		if b.down.Load() {
 			return false, errors.New("down")
 		}
 		return true, nil
 	})})
-	return gateway.Config{Directory: subscriptiontest.Directory(t, b.store), Counter: counters, History: b.history, Upstream: client, Log: log,
+	return gateway.Config{Directory: subscriptiontest.Directory(t, b.store), Counter: counters, Ledger: b.recorder, Usage: ledger.Reader{Store: b.stored}, Upstream: client, Log: log,
 		Settings: gateway.Settings{BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 16,
 			Addresses: gateway.Addresses{FrontEnd: true}}}
 }

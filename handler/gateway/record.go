@@ -1,11 +1,16 @@
 package gateway
 
-import "tollgate/handler/ledger"
+import (
+	"tollgate/handler/ledger"
+)
 
-// Ledger receives what each call of a subscription used, once it has ended. Record must
-// not block.
+// Ledger receives what each call of a subscription used, once it has ended.
 type Ledger interface {
+	// Record must not block.
 	Record(subscription, model string, happened ledger.Totals)
+	// Known returns a subscription's rows that are not written yet; see
+	// ledger.Recorder.Known.
+	Known(subscription string) []ledger.Row
 }
 
 // record writes an ended call to the ledger, if it was for a model: reading lists or usage

@@ -7,8 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"tollgate/handler/counter"
-	"tollgate/handler/counter/usage"
+	"tollgate/handler/ledger"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
@@ -51,9 +50,7 @@ type limitStatus struct {
 
 // A minuteUsage is what was used in a minute.
 type minuteUsage struct {
-	Minute time.Time `json:"minute"`
-	// From is when the count begins, if before Minute.
-	From    time.Time `json:"from,omitzero"`
+	Minute  time.Time `json:"minute"`
 	Running bool      `json:"running,omitempty"` // the minute is not over
 	amounts
 }
@@ -65,18 +62,14 @@ type amounts struct {
 	TotalTokens      int64 `json:"totalTokens"`
 	Requests         int64 `json:"requests"`
 	Refused          int64 `json:"refused"`
-	Charged          int64 `json:"charged"`   // to the minute's limit
-	Forfeited        int64 `json:"forfeited"` // part of Charged: leased by instances that died
 }
 
-func (a *amounts) add(c limit.Closed) {
-	a.PromptTokens += c.PromptTokens
-	a.CompletionTokens += c.CompletionTokens
-	a.TotalTokens += c.Total()
-	a.Requests += c.Requests
-	a.Refused += c.Refused
-	a.Charged += c.Charged
-	a.Forfeited += c.Forfeited
+func (a *amounts) add(t ledger.Totals) {
+	a.PromptTokens += t.PromptTokens
+	a.CompletionTokens += t.CompletionTokens
+	a.TotalTokens += t.Tokens()
+	a.Requests += t.Calls
+	a.Refused += t.Refused
 }
 
 // getUsage answers with the state of the caller's limits and its usage by minute.
@@ -92,22 +85,20 @@ func (g *Gateway) getUsage(c *call) error {
 	if err != nil {
 		return err
 	}
-	key := g.counterKey(c, model)
-	recent, err := g.config.Counter.Recent(c.r.Context(), key, terms(c.grant.Tier))
+	standing, err := g.config.Counter.Standing(c.r.Context(), g.counterKey(c, model), terms(c.grant.Tier))
 	if err != nil {
 		return counterProblem(err)
 	}
 	answer := usageAnswer{Subscription: c.grant.Subscription.ID, Tier: c.grant.Tier.ID, Counted: g.countedCalls(c, model), Hours: hours}
-	answer.setLimits(recent.Standing)
+	answer.setLimits(standing)
 	now := g.config.Counter.Now()
-	from := now.Add(-time.Duration(hours) * time.Hour).Truncate(time.Minute)
-	rows, err := g.historyCache.rows(c.r.Context(), g.config.History, usage.Query{Counter: key, From: from}, recent, now)
+	used, err := g.usage(c.r.Context(), answer.Subscription, now.Add(-time.Duration(hours)*time.Hour).Truncate(time.Minute), now)
 	if err != nil {
-		answer.Problem = "The history can't be reached just now: minutes before the last ones are missing."
+		answer.Problem = "The ledger can't be reached just now: only what this instance has yet to write is shown."
 		c.result.cause = err
 	}
-	answer.setMinutes(rows, recent, limit.Minute(from), limit.Minute(now))
-	g.canonical.setLimits(c.w.Header(), recent.Standing, now)
+	answer.setMinutes(used, limit.Minute(now))
+	g.canonical.setLimits(c.w.Header(), standing, now)
 	return c.answerJSON(answer)
 }
 
@@ -156,35 +147,18 @@ func (s *usageAnswer) setLimits(at limit.Standing) {
 	}
 }
 
-// setMinutes joins, by minute, the history with what the counter still has. A minute
-// that is in both says the same in both, and counts once.
-func (s *usageAnswer) setMinutes(rows []usage.Row, recent counter.Recent, from, running int64) {
-	inHistory := make(map[int64]bool)
-	sums := make(map[int64]minuteUsage)
-	add := func(c limit.Closed) {
-		sum := sums[c.Minute]
-		sum.Minute, sum.Running = limit.MinuteStart(c.Minute), c.Minute >= running
-		if c.From < c.Minute {
-			sum.From = limit.MinuteStart(c.From)
+// setMinutes sums what was used by minute.
+func (s *usageAnswer) setMinutes(used []ledger.Usage, running int64) {
+	s.Minutes = []minuteUsage{}
+	for _, u := range used {
+		last := len(s.Minutes) - 1
+		if last < 0 || !s.Minutes[last].Minute.Equal(u.Time()) {
+			s.Minutes = append(s.Minutes, minuteUsage{Minute: u.Time(), Running: u.Start >= running})
+			last++
 		}
-		sum.add(c)
-		s.Total.add(c)
-		sums[c.Minute] = sum
+		s.Minutes[last].add(u.Totals)
+		s.Total.add(u.Totals)
 	}
-	for _, row := range rows {
-		inHistory[row.Minute] = inHistory[row.Minute] || row.Epoch == recent.Epoch
-		add(row.Closed)
-	}
-	for _, closed := range recent.Minutes {
-		if closed.Minute >= from && !inHistory[closed.Minute] {
-			add(closed)
-		}
-	}
-	s.Minutes = make([]minuteUsage, 0, len(sums))
-	for _, sum := range sums {
-		s.Minutes = append(s.Minutes, sum)
-	}
-	slices.SortFunc(s.Minutes, func(a, b minuteUsage) int { return a.Minute.Compare(b.Minute) })
 }
 
 // countedCalls describes what the call's counter counts, nil if it is simply the

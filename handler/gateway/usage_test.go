@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,9 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	countermem "tollgate/handler/counter/memstore"
-	"tollgate/handler/counter/usage"
 	"tollgate/handler/gateway"
+	"tollgate/handler/ledger"
+	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
@@ -33,14 +32,14 @@ type usageResponse struct {
 	Hours         int64
 	Total         amounts
 	Minutes       []struct {
-		Minute, From time.Time
-		Running      bool
+		Minute  time.Time
+		Running bool
 		amounts
 	}
 	Problem string
 }
 
-type amounts struct{ PromptTokens, CompletionTokens, TotalTokens, Requests, Refused, Charged, Forfeited int64 }
+type amounts struct{ PromptTokens, CompletionTokens, TotalTokens, Requests, Refused int64 }
 
 func (b *bench) usage(t *testing.T, query string, headers ...string) usageResponse {
 	t.Helper()
@@ -52,33 +51,40 @@ func (b *bench) usage(t *testing.T, query string, headers ...string) usageRespon
 	return answer
 }
 
+// happened adds a row of another process to the bench's ledger: what team-a used of a
+// model, so many minutes ago.
+func (b *bench) happened(t *testing.T, ago int64, model string, used ledger.Totals) {
+	t.Helper()
+	row := ledger.Row{Key: ledger.Key{Subscription: "team-a", Model: model, Span: ledger.Minute, Start: limit.Minute(b.now()) - ago}, Process: "OTHER", Revision: 1, Totals: used}
+	if _, err := b.stored.Apply(t.Context(), []ledger.Change{{Row: row}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
 	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(233, 184))
-	minute := limit.Minute(b.now())
-	for _, row := range []limit.Closed{
-		{Minute: minute - 181, From: minute - 181, Usage: limit.Usage{PromptTokens: 1000}}, // longer ago than three hours
-		{Minute: minute - 90, From: minute - 92, Usage: limit.Usage{PromptTokens: 10, CompletionTokens: 20}, Requests: 3, Charged: 30},
-		{Minute: minute - 1, From: minute - 1, Usage: limit.Usage{PromptTokens: 1}, Requests: 1, Refused: 2, Charged: 7, Forfeited: 6},
-	} {
-		if err := b.history.PutClosed(t.Context(), "team-a", "epoch", row); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 3 {
+	b.happened(t, 181, "", ledger.Totals{Calls: 1, PromptTokens: 1000}) // longer ago than three hours
+	b.happened(t, 90, "DeepSeek-R1", ledger.Totals{Calls: 2, PromptTokens: 10, CompletionTokens: 15})
+	b.happened(t, 90, "gpt-4o", ledger.Totals{Calls: 1, CompletionTokens: 5})
+	b.happened(t, 1, "DeepSeek-R1", ledger.Totals{Calls: 1, Refused: 2, PromptTokens: 1})
+	b.happened(t, 0, "DeepSeek-R1", ledger.Totals{Calls: 1, PromptTokens: 3})
+	for range 3 { // two are answered, one refused, and none is written yet
 		b.post(t, path, demo)
 	}
+	b.serving.Wait()
 	got := b.usage(t, "")
 	if got.Hours != 3 || len(got.Minutes) != 3 || got.Counted != nil || got.Minute.Used != 467 || got.Minute.Left != 0 {
-		t.Fatalf("/usage after 3 calls: got %+v, want 3 minutes, the running one with 467 used and 0 left", got)
+		t.Fatalf("/usage after 3 calls: got %+v, want 3 minutes, and 467 used and 0 left of the minute's limit", got)
 	}
-	if first := got.Minutes[0]; !first.From.Equal(limit.MinuteStart(minute-92)) || !first.Minute.Equal(limit.MinuteStart(minute-90)) || first.Running {
-		t.Errorf("first minute: got %+v, want minutes %d to %d counted together, not running", first, minute-92, minute-90)
+	want := amounts{PromptTokens: 10, CompletionTokens: 20, TotalTokens: 30, Requests: 3}
+	if first := got.Minutes[0]; first.amounts != want || !first.Minute.Equal(limit.MinuteStart(limit.Minute(b.now())-90)) || first.Running {
+		t.Errorf("first minute: got %+v, want %+v of both models 90 minutes ago, not running", first, want)
 	}
-	want := amounts{PromptTokens: 50, CompletionTokens: 417, TotalTokens: 467, Requests: 2, Refused: 1, Charged: 467}
+	want = amounts{PromptTokens: 53, CompletionTokens: 417, TotalTokens: 470, Requests: 3, Refused: 1}
 	if last := got.Minutes[2]; last.amounts != want || !last.Running {
 		t.Errorf("running minute: got %+v, want %+v", last, want)
 	}
-	want = amounts{PromptTokens: 61, CompletionTokens: 437, TotalTokens: 498, Requests: 6, Refused: 3, Charged: 504, Forfeited: 6}
+	want = amounts{PromptTokens: 64, CompletionTokens: 437, TotalTokens: 501, Requests: 7, Refused: 3}
 	if got.Total != want {
 		t.Errorf("total: got %+v, want %+v", got.Total, want)
 	}
@@ -106,44 +112,37 @@ func TestUsageNamesTheCallsThatACounterCounts(t *testing.T) {
 	}
 }
 
-func TestUsageIsAnsweredWithoutItsHistory(t *testing.T) {
-	b := openWithoutHistory(t)
+func TestUsageIsAnsweredWithoutTheLedger(t *testing.T) {
+	broken := ledgermem.New(func(string) (bool, error) { return false, errors.New("the ledger is down") })
+	b := openWith(t, subscription.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.Usage = ledger.Reader{Store: broken} }, upstream.Timeouts{}, answering(5))
 	b.post(t, path, demo)
+	b.serving.Wait()
 	got := b.usage(t, "")
-	if got.Problem == "" || len(got.Minutes) != 1 || got.Minute.Used != 30 {
-		t.Errorf("/usage: got %+v, want a problem and one minute with 30 used", got)
+	if got.Problem == "" || len(got.Minutes) != 1 || got.Minute.Used != 30 || got.Total.TotalTokens != 30 {
+		t.Errorf("/usage: got %+v, want a problem and this instance's minute with 30 used", got)
 	}
-	if !strings.Contains(b.logged(), "history is down") {
-		t.Errorf("got the log %s, want \"history is down\" in it", b.logged())
+	if !strings.Contains(b.logged(), "ledger is down") {
+		t.Errorf("got the log %s, want \"ledger is down\" in it", b.logged())
 	}
 }
 
-// openWithoutHistory is a gateway whose usage history can't be read.
-func openWithoutHistory(t *testing.T) *bench {
-	t.Helper()
-	broken := countermem.NewHistory(func(string) (bool, error) { return false, errors.New("the history is down") })
-	return openWith(t, subscription.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.History = broken }, upstream.Timeouts{}, answering(5))
-}
-
-// A mute history never answers.
+// A mute ledger never answers.
 type mute struct{}
 
-func (mute) Rows(ctx context.Context, _ usage.Query) iter.Seq2[usage.Row, error] {
-	return func(yield func(usage.Row, error) bool) {
-		select {
-		case <-ctx.Done():
-		case <-time.After(2 * time.Minute): // as long as a client may retry
-		}
-		yield(usage.Row{}, errors.New("no answer"))
+func (mute) Rows(ctx context.Context, _ string, _, _ time.Time) ([]ledger.Row, error) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(2 * time.Minute): // as long as a client may retry
 	}
+	return nil, errors.New("no answer")
 }
 
-// What the counters know must be answered without waiting minutes for the history.
-func TestUsageDoesNotWaitForASlowHistory(t *testing.T) {
+// What the counters know must be answered without waiting minutes for the ledger.
+func TestUsageDoesNotWaitForASlowLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, subscription.Limits{TokensPerMinute: 300}, time.Now)
 		config := b.config(t, nil)
-		config.History = mute{}
+		config.Usage = mute{}
 		g := gateway.New(config)
 		began, w := time.Now(), httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/usage", nil)

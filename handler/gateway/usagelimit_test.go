@@ -4,54 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"tollgate/handler/counter"
-	"tollgate/handler/counter/usage"
+	"tollgate/handler/ledger"
 	"tollgate/handler/limit"
 )
 
-// An archive is a history with a row in each minute. Reading it takes a second.
+// An archive is a ledger with a row in each minute. Reading it takes a second.
 type archive struct {
-	reads, rows atomic.Int64
-	fault       error
+	reads atomic.Int64
+	fault error
 }
 
-func (a *archive) Rows(_ context.Context, q usage.Query) iter.Seq2[usage.Row, error] {
-	return func(yield func(usage.Row, error) bool) {
-		a.reads.Add(1)
-		time.Sleep(time.Second)
-		if a.fault != nil {
-			yield(usage.Row{}, a.fault)
-			return
-		}
-		for minute := q.From.Unix() / 60; minute < time.Now().Unix()/60; minute++ {
-			a.rows.Add(1)
-			if !yield(usage.Row{Counter: q.Counter, Closed: limit.Closed{Minute: minute}}, nil) {
-				return
-			}
-		}
+func (a *archive) Rows(_ context.Context, subscription string, from, _ time.Time) (rows []ledger.Row, err error) {
+	a.reads.Add(1)
+	time.Sleep(time.Second)
+	for minute := limit.Minute(from); minute < limit.Minute(time.Now()); minute++ {
+		rows = append(rows, ledger.Row{Key: ledger.Key{Subscription: subscription, Span: ledger.Minute, Start: minute}, Process: "P1", Revision: 1})
 	}
+	return rows, a.fault
 }
 
 // The 168 values of hours must not cost a reading each, nor must concurrent callers.
-func TestAllSpansTogetherNeedThreeReadsOfTheHistory(t *testing.T) {
+func TestAllSpansTogetherNeedThreeReadsOfTheLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, now := new(archive), time.Now()
-		var h historyCache
+		g := &Gateway{config: Config{Usage: store}}
 		var all sync.WaitGroup
 		for range 3 {
 			for hours := range int64(maxHours) {
 				all.Go(func() {
 					from := now.Add(-time.Duration(hours+1) * time.Hour).Truncate(time.Minute)
-					rows, err := h.rows(t.Context(), store, usage.Query{Counter: "team-a", From: from}, counter.Recent{}, now)
-					if want := int(limit.Minute(now) - from.Unix()/60); err != nil || len(rows) != want || rows[0].Minute != from.Unix()/60 {
-						t.Errorf("%d hours: got %d rows, %v; want %d from minute %d on", hours+1, len(rows), err, want, from.Unix()/60)
+					used, err := g.usage(t.Context(), "team-a", from, now)
+					if want := int(limit.Minute(now) - limit.Minute(from)); err != nil || len(used) != want || used[0].Start != limit.Minute(from) {
+						t.Errorf("%d hours: got %d minutes, %v; want %d from minute %d on", hours+1, len(used), err, want, limit.Minute(from))
 					}
 				})
 			}
@@ -68,12 +58,11 @@ func TestAReadingGoesOnWhenItsFirstReaderLeaves(t *testing.T) {
 	for _, fault := range []error{nil, errors.New("down")} {
 		synctest.Test(t, func(t *testing.T) {
 			store, now := &archive{fault: fault}, time.Now()
-			var h historyCache
-			q := usage.Query{Counter: "team-a", From: now.Add(-time.Hour).Truncate(time.Minute)}
+			var u usageCache
 			ctx, leave := context.WithCancel(t.Context())
 			gone := make(chan error)
 			go func() {
-				_, err := h.rows(ctx, store, q, counter.Recent{}, now)
+				_, err := u.rows(ctx, store, "team-a", now.Add(-time.Hour), now)
 				gone <- err
 			}()
 			synctest.Wait()
@@ -81,11 +70,29 @@ func TestAReadingGoesOnWhenItsFirstReaderLeaves(t *testing.T) {
 			if err := <-gone; !errors.Is(err, context.Canceled) {
 				t.Errorf("the first: got %v, want %v", err, context.Canceled)
 			}
-			if rows, err := h.rows(t.Context(), store, q, counter.Recent{}, now); !errors.Is(err, fault) || err == nil && len(rows) != 60 || store.reads.Load() != 1 {
-				t.Errorf("the second: got %d rows, %v after %d readings; want %v after 1, with 60 rows if that is nil", len(rows), err, store.reads.Load(), fault)
+			if rows, err := u.rows(t.Context(), store, "team-a", now.Add(-time.Hour), now); !errors.Is(err, fault) || len(rows) != defaultHours*60 || store.reads.Load() != 1 {
+				t.Errorf("the second: got %d rows, %v after %d readings; want %d, %v after 1", len(rows), err, store.reads.Load(), defaultHours*60, fault)
 			}
 		})
 	}
+}
+
+// Each reading may hold a week of minutes, and an old one is never used again.
+func TestOldReadingsOfTheLedgerAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(archive)
+		var u usageCache
+		for range 10 {
+			now := time.Now()
+			if _, err := u.rows(t.Context(), store, "team-a", now.Add(-time.Hour), now); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(usageMaxAge)
+		}
+		if len(u.readings) != 1 || store.reads.Load() != 10 {
+			t.Errorf("got %d readings kept of %d, want the last alone of 10", len(u.readings), store.reads.Load())
+		}
+	})
 }
 
 func TestUsageReadsAreRateLimitedBySubscription(t *testing.T) {

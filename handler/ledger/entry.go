@@ -93,14 +93,9 @@ func (e *entry) resolve(row *Row, taken int64) {
 		e.confirm(row.Version)
 	case row != nil:
 		e.version = row.Version
-	case taken == e.revision+1: // applied, and taken since
+	case taken > e.revision: // applied, and taken since
 		e.confirm("")
-		e.stored = Totals{}
-	case taken == e.revision && e.version != "": // taken before, so that the write found nothing to replace
-		e.version, e.stored, e.sending = "", Totals{}, false
-		e.sent.Add(e.fresh)
-		e.fresh, e.sent = e.sent, Totals{}
-	default: // never applied, or deleted by hand
+	default: // never applied: a row that was taken before is added again, with all that the sum took of it
 		e.version = ""
 	}
 }

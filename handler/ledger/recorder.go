@@ -89,6 +89,15 @@ func (r *Recorder) Record(subscription, model string, happened Totals) {
 	}
 }
 
+// Known returns this process's rows of a subscription that are being counted or written,
+// with everything counted until now. Joined with rows that were read after, or up to
+// half a minute before, they replace what was stored of them.
+func (r *Recorder) Known(subscription string) []Row {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tally.known(Partition(subscription))
+}
+
 // drop tells of counts that the ledger will not have. The lock is held.
 func (r *Recorder) drop(happened Totals, now time.Time) {
 	r.stats.DroppedCalls += happened.Calls + happened.Refused

@@ -20,6 +20,10 @@ const (
 	flushDayAfter = 5*time.Minute - 10*time.Second
 )
 
+// knownFor is how long after its span an entry is known at least: readers may have read
+// the store a moment before it was written.
+const knownFor = 30 * time.Second
+
 // Pauses after failed operations of a partition double up to maxPause.
 const (
 	minPause = time.Second
@@ -153,7 +157,7 @@ func (t *tally) next(now time.Time) (*operation, time.Time) {
 func (t *tally) leaveBehind(p *partition, now time.Time) {
 	for _, e := range p.entries {
 		switch {
-		case e.clean() && !e.end().After(now):
+		case e.clean() && !e.end().Add(knownFor).After(now):
 			t.drop(p, e)
 		case !e.sending && !e.mayWrite(now):
 			t.carryOver(p, e, now)
@@ -351,7 +355,7 @@ func (t *tally) dueOf(p *partition, e *entry, now time.Time) time.Time {
 	}
 	switch {
 	case e.clean():
-		return e.end() // to be forgotten
+		return e.end().Add(knownFor) // to be forgotten
 	case e.sending && !e.mayWrite(now):
 		return latest(p.retryAt, e.end().Add(RollUpAfter))
 	case e.sending, t.closing:
@@ -375,6 +379,21 @@ func (t *tally) close(now time.Time) {
 		heap.Remove(&t.queue, p.index)
 		t.reschedule(p, now)
 	}
+}
+
+// known returns the rows of a partition as they will be once all is written.
+func (t *tally) known(partition string) (rows []Row) {
+	p := t.partitions[partition]
+	if p == nil {
+		return nil
+	}
+	for _, e := range p.entries {
+		row := Row{Key: e.key, Process: t.process, Revision: e.revision + 2, Totals: e.stored} // no write under way has a later one
+		row.Totals.Add(e.sent)
+		row.Totals.Add(e.fresh)
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // unwritten yields the entries whose counts are not surely stored.
