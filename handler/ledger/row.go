@@ -6,25 +6,29 @@ import (
 	"time"
 )
 
-// A Span is the length of time that a row's totals are of.
+// A Span is the length of time that totals are of.
 type Span string
 
-// The spans of rows. A span begins at a whole minute, hour or day of UTC.
+// The spans. One begins at a whole minute, hour, day or month of UTC. No row is of a
+// month: that is for what readers sum.
 const (
 	Minute Span = "minute"
 	Hour   Span = "hour"
 	Day    Span = "day"
+	Month  Span = "month"
 )
 
-// Length returns the span's time.
+// Length returns the span's time, of a month the least.
 func (s Span) Length() time.Duration {
 	switch s {
 	case Minute:
 		return time.Minute
 	case Hour:
 		return time.Hour
+	case Month:
+		return 28 * day
 	}
-	return 24 * time.Hour
+	return day
 }
 
 // A Key tells what a row's totals are of.
