@@ -16,8 +16,9 @@ import (
 
 	"tollgate/handler/counter"
 	countermem "tollgate/handler/counter/memstore"
-	"tollgate/handler/counter/usage"
 	"tollgate/handler/gateway"
+	"tollgate/handler/ledger"
+	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/local/insights"
 	"tollgate/handler/secret"
@@ -30,15 +31,15 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A ledger records what calls settled, and passes them on to telemetry.
-type ledger struct {
+// A book records what calls settled, and passes them on to telemetry.
+type book struct {
 	gateway.Telemetry
 	mu      sync.Mutex
 	settled map[string]float64 // tokens by subscription
 	calls   map[string]int     // by outcome
 }
 
-func (l *ledger) Report(c telemetry.Call) {
+func (l *book) Report(c telemetry.Call) {
 	l.mu.Lock()
 	l.calls[c.Outcome]++
 	if c.Usage != nil {
@@ -122,7 +123,7 @@ func overloaded(c *insights.Collector, dice *chance) func(http.ResponseWriter, *
 
 // TestMetricsEqualSettledTokensDespiteFailures: the store loses writes and answers, the
 // model breaks off, callers leave and ingestion refuses items. In the end the metrics, the
-// settled calls and the usage rows have the same sum.
+// settled calls and the ledger have the same sum.
 func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
@@ -143,7 +144,7 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	book := &ledger{settled: make(map[string]float64), calls: make(map[string]int)}
+	book := &book{settled: make(map[string]float64), calls: make(map[string]int)}
 	kept := make(map[string]float64)
 	synctest.Test(t, func(t *testing.T) {
 		dimensions, err := telemetry.ParseDimensions([]string{"Subscription ID", "Client IP"})
@@ -158,9 +159,10 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 			}
 			return true, nil
 		}
-		history := countermem.NewHistory(lossy)
-		counters := counter.New(counter.Config{Log: quiet, Store: countermem.New(lossy), History: history})
-		g := gatewayFor(t, model.URL, counters, book, quiet)
+		rows := ledgermem.New(lossy)
+		recorder := ledger.NewRecorder(ledger.Config{Log: quiet, Store: rows})
+		counters := counter.New(counter.Config{Log: quiet, Store: countermem.New(lossy)})
+		g := gatewayFor(t, model.URL, counters, recorder, book, quiet)
 		var callers sync.WaitGroup
 		for n := range 8 {
 			callers.Go(func() {
@@ -171,20 +173,20 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 		}
 		callers.Wait()
 		time.Sleep(3 * time.Minute)
-		for _, team := range []string{"team-a", "team-b"} {
-			kept[team] = keep(t, counters, history, team)
-		}
-		if err := errors.Join(counters.Close(t.Context()), reporter.Close(t.Context())); err != nil {
+		if err := errors.Join(counters.Close(t.Context()), recorder.Close(t.Context()), reporter.Close(t.Context())); err != nil {
 			t.Error(err)
+		}
+		for _, team := range []string{"team-a", "team-b"} {
+			kept[team] = keep(t, rows, team)
 		}
 	})
 	if err := sink.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	t.Logf("calls by outcome: %v; tokens settled: %v; in the usage rows: %v", book.calls, book.settled, kept)
+	t.Logf("calls by outcome: %v; tokens settled: %v; in the ledger: %v", book.calls, book.settled, kept)
 	for _, team := range []string{"team-a", "team-b"} {
 		if metrics, _ := service.Sum("Total Tokens", "Subscription ID", team); metrics != book.settled[team] || metrics != kept[team] || metrics == 0 {
-			t.Errorf("%s: got %v tokens in metrics, want %v as settled and %v as in the usage rows, above 0", team, metrics, book.settled[team], kept[team])
+			t.Errorf("%s: got %v tokens in metrics, want %v as settled and %v as in the ledger, above 0", team, metrics, book.settled[team], kept[team])
 		}
 	}
 	for _, outcome := range []string{"", "client_closed", "upstream_broken", "upstream_error", "token_limit_exceeded"} {
@@ -197,29 +199,19 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 	}
 }
 
-// keep closes an idle counter's last minute, as housekeeping does, and returns the sum of
-// its rows.
-func keep(t *testing.T, counters *counter.Counter, history usage.Reader, key string) (tokens float64) {
+// keep returns the tokens that the ledger has of a subscription.
+func keep(t *testing.T, store ledger.Store, subscription string) (tokens float64) {
 	t.Helper()
-	err := errors.New("not tried")
-	for tries := 0; err != nil && tries < 100; tries++ {
-		_, err = counters.FlushIdle(t.Context(), key)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := 0
-	for row, err := range history.Rows(t.Context(), usage.Query{Counter: key}) {
+	for {
+		rows, err := ledger.Reader{Store: store}.Rows(t.Context(), subscription, time.Time{}, time.Now().Add(time.Hour))
 		if err != nil {
-			return keep(t, counters, history, key) // reads fail sometimes, too
+			continue // reads fail sometimes, too
 		}
-		rows++
-		tokens += float64(row.PromptTokens + row.CompletionTokens)
+		for _, u := range ledger.Join(rows) {
+			tokens += float64(u.Tokens())
+		}
+		return tokens
 	}
-	if rows == 0 {
-		t.Errorf("%s: got no usage rows, want some", key)
-	}
-	return tokens
 }
 
 // outlives is a sink that is closed after the bubble of virtual time: the goroutines of its
@@ -229,7 +221,7 @@ type outlives struct{ telemetry.Sink }
 func (outlives) Close(context.Context) error { return nil }
 
 // gatewayFor serves two teams, whose keys are made from their names.
-func gatewayFor(t *testing.T, model string, counters *counter.Counter, reports gateway.Telemetry, log *slog.Logger) http.Handler {
+func gatewayFor(t *testing.T, model string, counters *counter.Counter, recorder *ledger.Recorder, reports gateway.Telemetry, log *slog.Logger) http.Handler {
 	t.Helper()
 	store := memstore.New()
 	client, err := upstream.New([]upstream.Endpoint{{URL: model, Shape: shape.OpenAI, Key: secret.New(fakemodel.Key)}}, upstream.Timeouts{KeepAlive: -1})
@@ -242,7 +234,7 @@ func gatewayFor(t *testing.T, model string, counters *counter.Counter, reports g
 			t.Fatal(err)
 		}
 	}
-	return gateway.New(gateway.Config{Directory: subscriptiontest.Directory(t, store), Counter: counters, Upstream: client, Log: log, Telemetry: reports,
+	return gateway.New(gateway.Config{Directory: subscriptiontest.Directory(t, store), Counter: counters, Upstream: client, Log: log, Ledger: recorder, Telemetry: reports,
 		Settings: gateway.Settings{BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 20}})
 }
 

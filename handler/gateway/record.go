@@ -36,7 +36,9 @@ func (c *call) happened() ledger.Totals {
 		t.Shadowed = 1
 	}
 	if c.charge.settled {
-		t.PromptTokens, t.CompletionTokens = c.charge.usage.PromptTokens, c.charge.usage.CompletionTokens
+		u := c.charge.usage
+		t.PromptTokens, t.CachedTokens, t.CacheWriteTokens = u.PromptTokens, u.CachedTokens, u.CacheWriteTokens
+		t.CompletionTokens, t.ReasoningTokens = u.CompletionTokens, u.ReasoningTokens
 		if !c.charge.fromUpstream {
 			t.UnknownUsage = 1
 		}

@@ -75,6 +75,10 @@ func TestTheLedgerTellsShadowFailureAndUnknownUsageApart(t *testing.T) {
 			ledger.Totals{Calls: 1, Shadowed: 1, PromptTokens: 25, CompletionTokens: 5}},
 		"an endpoint that fails": {subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 			ledger.Totals{Calls: 1, Failed: 1}},
+		"cached and reasoning tokens": {subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"choices":[{"message":{"role":"assistant","content":"hi"}}],"usage":{"prompt_tokens":40,"completion_tokens":9,` +
+				`"prompt_tokens_details":{"cached_tokens":20,"cache_write_tokens":4},"completion_tokens_details":{"reasoning_tokens":7}}}`))
+		}, ledger.Totals{Calls: 1, PromptTokens: 40, CachedTokens: 20, CacheWriteTokens: 4, CompletionTokens: 9, ReasoningTokens: 7}},
 		"no usage in the answer": {subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}`))
 		}, ledger.Totals{Calls: 1, UnknownUsage: 1, PromptTokens: 25, CompletionTokens: 1}},
