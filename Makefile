@@ -110,9 +110,9 @@ fuzz: ## run the fuzz targets, FUZZTIME (3600) seconds each
 fuzz-short: ## run the fuzz targets, 10 s each
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10
 
-bench-counters: ## compare the counters' table operations with a naive loop's, in virtual time, and run the proofs
+bench-counters: ## count table operations of counters, ledger and housekeeping in virtual time, a naive loop's beside them, and run the proofs
 	@mkdir -p .local && rm -f .local/figures
-	FIGURES="$(CURDIR)/.local/figures" go test -tags figures -count=1 -v -run '^TestFigures$$' ./handler/limit/model ./handler/counter
+	FIGURES="$(CURDIR)/.local/figures" go test -tags figures -count=1 -v -run '^TestFigures$$' ./handler/limit/model ./handler/counter ./handler/ledger
 	@cat .local/figures
 
 bench-proxy: node ## compare the gateway with httputil.ReverseProxy, in about 4 minutes

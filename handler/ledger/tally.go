@@ -16,6 +16,9 @@ const (
 	// flushAfter leaves a second for the write itself, of the 10 s of usage that a
 	// process which is killed may lose.
 	flushAfter = 9 * time.Second
+	// flushHeadlineAfter is for headline rows. They are no subscription's usage, and each
+	// write of them counts for all.
+	flushHeadlineAfter = 10 * time.Second
 	// flushDayAfter is for days, which housekeeping derives from minutes in the end.
 	flushDayAfter = 5*time.Minute - 10*time.Second
 )
@@ -350,8 +353,11 @@ func (t *tally) schedule(p *partition, due time.Time) {
 // dueOf returns when something is to be done about an entry.
 func (t *tally) dueOf(p *partition, e *entry, now time.Time) time.Time {
 	delay := flushAfter
-	if e.key.Span == Day {
+	switch {
+	case e.key.Span == Day:
 		delay = flushDayAfter
+	case e.key.Subscription == "":
+		delay = flushHeadlineAfter
 	}
 	switch {
 	case e.clean():
