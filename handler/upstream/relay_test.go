@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tollgate/handler/operation/chat"
+	"tollgate/handler/operation/sse"
 	"tollgate/handler/upstream"
 )
 
@@ -32,7 +32,7 @@ func gateway(t *testing.T, timeouts upstream.Timeouts, answer http.HandlerFunc) 
 			return
 		}
 		defer response.Close()
-		ending, err := response.Relay(w, new(chat.Splitter), unchanged)
+		ending, err := response.Relay(w, new(sse.Splitter), unchanged)
 		if (err == nil) != (ending == upstream.Ended) {
 			t.Errorf("got ending %s with error %v, want an error unless it is %s", ending, err, upstream.Ended)
 		}
@@ -94,7 +94,7 @@ func TestRelayWritesWhatInspectReturns(t *testing.T) {
 	response := upstream.ResponseOf(io.NopCloser(strings.NewReader("data: a\n\ndata: b\n\ndata: c\n\ndata: [DONE]\n\n")))
 	defer response.Close()
 	recorder := httptest.NewRecorder()
-	ending, err := response.Relay(recorder, new(chat.Splitter), func(event []byte) []byte {
+	ending, err := response.Relay(recorder, new(sse.Splitter), func(event []byte) []byte {
 		switch string(event) {
 		case "data: b\n\n":
 			return nil
@@ -239,7 +239,7 @@ func TestRelayEndsAtTheCallsDeadline(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer response.Close()
-		if ending, err := response.Relay(httptest.NewRecorder(), new(chat.Splitter), unchanged); ending != upstream.Expired {
+		if ending, err := response.Relay(httptest.NewRecorder(), new(sse.Splitter), unchanged); ending != upstream.Expired {
 			t.Errorf("got ending %s, %v; want %s", ending, err, upstream.Expired)
 		}
 	})
@@ -287,7 +287,7 @@ func FuzzRelayIdentity(f *testing.F) {
 		response := upstream.ResponseOf(io.NopCloser(chunks{bytes.NewReader(stream), int(n) + 1}))
 		defer response.Close()
 		recorder := httptest.NewRecorder()
-		ending, err := response.Relay(recorder, new(chat.Splitter), unchanged)
+		ending, err := response.Relay(recorder, new(sse.Splitter), unchanged)
 		got := recorder.Body.Bytes()
 		if ending == upstream.NotStream && len(got) == 0 {
 			ending = upstream.Ended

@@ -6,6 +6,7 @@ import (
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/limit"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/sse"
 )
 
 // ReadAnswer reads the body of an unstreamed answer: it is operation.Operation's Read. A
@@ -53,13 +54,11 @@ type choiceState struct {
 	report   operation.Report
 }
 
-const byteOrderMark = "\xEF\xBB\xBF"
-
 // read reads all objects of the data. There is usually one, but some servers send
 // several, in lines or in an array. Whatever comes before a syntax error counts.
 func (p *payload) read() error {
 	for {
-		p.Literal(byteOrderMark)
+		p.Literal(sse.ByteOrderMark)
 		if p.AtEnd() {
 			return nil
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/fields"
 )
 
 // keys returns n members of an object with different keys.
@@ -57,7 +58,7 @@ func TestParseRefusesTooManyElements(t *testing.T) {
 
 func TestParseAcceptsAsManyElementsAsAllowed(t *testing.T) {
 	const others = 8 // the body, two keys, a message and its two members
-	most := maxElements - others
+	most := fields.MaxElements - others
 	for name, body := range map[string]string{
 		"as many messages as there may be": `{"messages":[` + times(4096, `{"role":"user","content":"x"}`) + `]}`,
 		"as many strings as there may be":  with(`"a":[` + times(most, `"x"`) + `]`),

@@ -65,7 +65,7 @@ func rewritten(t *testing.T, r *Request) {
 	} else if r.MaxCompletionTokens != nil {
 		most = *r.MaxCompletionTokens
 	}
-	if again.Model != "other" || *again.MaxTokens != most || again.at.maxCompletion.present() || again.IncludeUsage != (r.Stream && !r.DataSources || r.IncludeUsage) ||
+	if again.Model != "other" || *again.MaxTokens != most || again.at.maxCompletion.Present() || again.IncludeUsage != (r.Stream && !r.DataSources || r.IncludeUsage) ||
 		again.Stream != r.Stream || again.N != r.N || !bytes.Equal(again.Messages, r.Messages) || !bytes.Equal(again.Tools, r.Tools) {
 		t.Fatalf("got %+v after rewriting %+v, want only model, cap and usage changed", again, r)
 	}

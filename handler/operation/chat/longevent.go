@@ -7,6 +7,7 @@ import (
 
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/sse"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 // is ready for use.
 type longEvent struct {
 	text    operation.Text
-	kept    []byte // JSON, at most maxEvent
+	kept    []byte // JSON, at most sse.MaxEvent
 	written bool   // some text was passed on
 	broken  bool   // there is too much besides long strings: the rest is lost
 
@@ -68,7 +69,7 @@ func (l *longEvent) part(part []byte) {
 		var name []byte
 		name, part, l.colon = bytes.Cut(part, []byte(":"))
 		l.name = appendUpTo(l.name, name, maxName)
-		l.data = l.colon && string(bytes.TrimPrefix(l.name, []byte(byteOrderMark))) == "data"
+		l.data = l.colon && string(bytes.TrimPrefix(l.name, []byte(sse.ByteOrderMark))) == "data"
 		if l.data && l.lines > 0 {
 			l.json([]byte("\n"))
 		}
@@ -109,7 +110,7 @@ func (l *longEvent) json(part []byte) {
 			l.structure(part[0])
 		}
 		part = part[n:]
-		l.broken = l.broken || len(l.kept) > maxEvent
+		l.broken = l.broken || len(l.kept) > sse.MaxEvent
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/fields"
 )
 
 // Prompt implements operation.Request. Its texts are the content of each message, and
@@ -41,7 +42,7 @@ func (w *promptWalk) members(member func(key []byte, start int) error) error {
 func absent(value []byte) bool { return string(value) == "null" || string(value) == "false" }
 
 // other adds everything read since start to Other.
-func (w *promptWalk) other(start int) { w.Other += compact(w.Since(start)) }
+func (w *promptWalk) other(start int) { w.Other += fields.Compact(w.Since(start)) }
 
 // unbounded records a field that nothing bounds. Only the first is kept.
 func (w *promptWalk) unbounded(path string) {
@@ -53,7 +54,7 @@ func (w *promptWalk) unbounded(path string) {
 // field reads one of the body's members.
 func (w *promptWalk) field(key []byte, start int) error {
 	if string(key) == "messages" {
-		w.Frame += compact(w.Since(start)) + 3 // plus the brackets and the body's end
+		w.Frame += fields.Compact(w.Since(start)) + 3 // plus the brackets and the body's end
 		return w.Array(w.message)
 	}
 	value, err := w.Value()
@@ -67,7 +68,7 @@ func (w *promptWalk) field(key []byte, start int) error {
 	case string(key) == "tools":
 		w.tools(value)
 	case string(key) == "prediction":
-		w.Prediction = compact(value)
+		w.Prediction = fields.Compact(value)
 	case readsElsewhere(key), branching[normalized(key)] && string(value) != "1":
 		w.unbounded(string(key))
 	}
@@ -139,10 +140,10 @@ func (w *promptWalk) message(i int) error {
 func (w *promptWalk) role(value []byte, start int) {
 	switch string(value) {
 	case `"system"`, `"user"`, `"assistant"`:
-		w.Frame += compact(w.Since(start))
+		w.Frame += fields.Compact(w.Since(start))
 	case `"developer"`, `"tool"`, `"function"`:
 		w.Plain = false
-		w.Frame += compact(w.Since(start))
+		w.Frame += fields.Compact(w.Since(start))
 	default:
 		w.Plain = false
 		w.other(start)
@@ -156,11 +157,11 @@ func (w *promptWalk) content(i, start int) error {
 		return w.emit(start)
 	case '[':
 		w.Plain = false
-		w.Frame += compact(w.Since(start)) + 2
+		w.Frame += fields.Compact(w.Since(start)) + 2
 		return w.Array(func(j int) error { return w.part(i, j) })
 	case '{': // some servers accept one part in place of an array
 		w.Plain = false
-		w.Frame += compact(w.Since(start))
+		w.Frame += fields.Compact(w.Since(start))
 		return w.part(i, alone)
 	}
 	w.Plain = false
@@ -171,7 +172,7 @@ func (w *promptWalk) content(i, start int) error {
 
 // emit passes a string to w.text, and adds everything from start to the string to Frame.
 func (w *promptWalk) emit(start int) error {
-	w.Frame += compact(w.Since(start)) + 2
+	w.Frame += fields.Compact(w.Since(start)) + 2
 	raw, escaped, err := w.String()
 	if err != nil {
 		return err
@@ -225,7 +226,7 @@ func (w *promptWalk) part(i, j int) error {
 		case name == "type":
 			value, err := w.Value()
 			if kinds[string(value)] || string(value) == `"image_url"` {
-				w.Frame += compact(w.Since(start))
+				w.Frame += fields.Compact(w.Since(start))
 				return err
 			}
 			w.other(start)
@@ -247,7 +248,7 @@ func (w *promptWalk) image(start int, path string) error {
 	if w.Peek() != '{' {
 		return w.address(start, path)
 	}
-	w.Frame += compact(w.Since(start)) + 1
+	w.Frame += fields.Compact(w.Since(start)) + 1
 	before, low, addressed := len(w.Images), false, false
 	err := w.members(func(key []byte, start int) error {
 		if string(key) == "url" {
@@ -289,9 +290,9 @@ func (w *promptWalk) address(start int, path string) error {
 		found.URL = int64(len(value))
 	default:
 		w.unbounded(path)
-		w.Other += compact(value)
+		w.Other += fields.Compact(value)
 	}
-	w.Frame += compact(w.Since(start)) - compact(value)
+	w.Frame += fields.Compact(w.Since(start)) - fields.Compact(value)
 	w.addImage(found, path)
 	return nil
 }
@@ -313,39 +314,4 @@ func imageData(url []byte) bool {
 func notBase64(c byte) bool {
 	letter := 'a' <= c|0x20 && c|0x20 <= 'z'
 	return !letter && (c < '0' || c > '9') && c != '+' && c != '/' && c != '='
-}
-
-// compact returns the size in bytes of JSON without white space between its values, but
-// with a blank after each comma and colon.
-func compact(text []byte) (size int64) {
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case ' ', '\t', '\n', '\r':
-		case ',', ':':
-			size += 2
-		case '"':
-			end := stringEnd(text, i)
-			size += int64(end - i)
-			i = end - 1
-		default:
-			size++
-		}
-	}
-	return size
-}
-
-// stringEnd returns the end of the string whose opening quote is at i.
-func stringEnd(text []byte, i int) int {
-	for i++; i < len(text); i++ {
-		if i += jsonscan.PlainLen(text[i:]); i == len(text) {
-			break
-		}
-		switch text[i] {
-		case '"':
-			return i + 1
-		case '\\':
-			i++
-		}
-	}
-	return len(text)
 }

@@ -1,13 +1,11 @@
 package chat
 
 import (
-	"errors"
 	"fmt"
-	"strconv"
-	"unicode/utf8"
 
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/fields"
 	"tollgate/handler/tokens"
 )
 
@@ -37,27 +35,13 @@ type Request struct {
 	at   positions
 }
 
-// span is a range of the body; empty if the field is absent.
-type span struct{ start, end int }
-
-func (s span) present() bool { return s.end > 0 }
-
 // positions holds the ranges of the values that Rewrite may replace.
 type positions struct {
 	object                                        int // of the byte after the body's brace
-	model, maxTokens, maxCompletion, options, use span
+	model, maxTokens, maxCompletion, options, use fields.Span
 	optionsEmpty                                  bool
 	optionsNull                                   bool
 }
-
-const (
-	// maxMessages is the most messages of a call: far more than any chat has, and few
-	// enough that the memory for each is small compared with the body.
-	maxMessages = 4096
-	// maxElements is the most objects, keys and strings of a body, for the same
-	// reason.
-	maxElements = 65536
-)
 
 // topLevel are the fields of a call that Parse reads.
 var topLevel = jsonscan.Keys{Fold: true, Known: map[string]bool{
@@ -81,91 +65,36 @@ var inMessages = jsonscan.Keys{Fold: true, Known: map[string]bool{
 //
 // The Request refers to body, which must not change afterwards.
 func Parse(body []byte) (*Request, error) {
-	if !utf8.Valid(body) {
-		return nil, operation.Wrong("", "the body is not valid UTF-8", "send JSON in UTF-8")
-	}
 	r := &Request{N: 1, body: body}
-	s := jsonscan.New(body, jsonscan.Options{Distinct: true, MaxElements: maxElements})
-	if s.Peek() != '{' {
-		return nil, notAnObject(&s)
-	}
-	r.at.object = s.Pos() + 1
-	err := s.Distinct(topLevel, func(key []byte) error { return r.field(&s, key) })
-	if err == nil && !s.AtEnd() {
-		return nil, operation.Wrong("", "the body goes on after its JSON object", "send one JSON object and nothing else")
+	start, err := fields.Body(body, topLevel, "a JSON object with messages", r.field)
+	if err == nil && r.Messages == nil {
+		err = noMessages
 	}
 	if err != nil {
-		return nil, explain("", err, s.Pos())
+		return nil, err
 	}
-	if r.Messages == nil {
-		return nil, noMessages
-	}
+	r.at.object = start
 	return r, nil
 }
 
 var noMessages = operation.Wrong("messages", "is missing or empty", "send at least one message")
 
-func notAnObject(s *jsonscan.Scanner) *operation.FieldError {
-	if s.AtEnd() {
-		return operation.Wrong("", "the body is empty", "send a JSON object with messages")
-	}
-	if err := s.Skip(); err != nil {
-		return explain("", err, s.Pos())
-	}
-	return operation.Wrong("", "the body is not a JSON object", "send a JSON object with messages")
-}
-
-// explain returns a FieldError for an error of the scanner near a byte of the body.
-func explain(field string, err error, pos int) *operation.FieldError {
-	var known *operation.FieldError
-	var key *jsonscan.KeyError
-	where := fmt.Sprintf(" near byte %d", pos)
-	switch {
-	case errors.As(err, &known):
-		return known
-	case errors.As(err, &key) && key.Known != "":
-		return operation.Wrong(join(field, key.Known), key.Error()+where, "send each key once, in lower case")
-	case errors.Is(err, jsonscan.ErrRepeated):
-		return operation.Wrong(field, ofBody(field, "has a key twice")+where, "send each key once")
-	case errors.Is(err, jsonscan.ErrElements):
-		return operation.Wrong(field, ofBody(field, fmt.Sprintf("has more than %d objects, keys and strings", maxElements))+where, "send fewer of them")
-	case errors.Is(err, jsonscan.ErrDepth):
-		return operation.Wrong(field, ofBody(field, fmt.Sprintf("nests deeper than %d levels", jsonscan.MaxDepth)), "nest it less deeply")
-	}
-	return operation.Wrong(field, ofBody(field, "is not valid JSON")+where, "send one well-formed JSON object")
-}
-
-func join(field, name string) string {
-	if field == "" {
-		return name
-	}
-	return field + "." + name
-}
-
-// ofBody puts "the body" before a problem that has no field to name.
-func ofBody(field, problem string) string {
-	if field == "" {
-		return "the body " + problem
-	}
-	return problem
-}
-
 // field reads the value of one of the body's keys.
 func (r *Request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	switch string(key) {
 	case "model":
-		r.Model, r.at.model, err = readString(s, "model")
+		r.Model, r.at.model, err = fields.String(s, "model")
 	case "messages":
 		r.Messages, err = readMessages(s)
 	case "tools":
 		r.Tools, err = readTools(s)
 	case "stream":
-		r.Stream, _, err = readBool(s, "stream")
+		r.Stream, _, err = fields.Bool(s, "stream")
 	case "stream_options":
 		err = r.options(s)
 	case "n":
 		var n *int64
-		if n, _, err = readCount(s, "n", 1); n != nil {
+		if n, _, err = fields.Count(s, "n", 1); n != nil {
 			r.N = *n
 		}
 	case "max_tokens":
@@ -185,7 +114,7 @@ func (r *Request) field(s *jsonscan.Scanner, key []byte) (err error) {
 func (r *Request) options(s *jsonscan.Scanner) error {
 	start := s.Pos()
 	if s.Literal("null") {
-		r.at.options, r.at.optionsNull = span{start, s.Pos()}, true
+		r.at.options, r.at.optionsNull = fields.Span{Start: start, End: s.Pos()}, true
 		return nil
 	}
 	if s.Peek() != '{' {
@@ -197,12 +126,12 @@ func (r *Request) options(s *jsonscan.Scanner) error {
 		if string(key) != "include_usage" {
 			return s.Skip()
 		}
-		r.IncludeUsage, r.at.use, err = readBool(s, "stream_options.include_usage")
+		r.IncludeUsage, r.at.use, err = fields.Bool(s, "stream_options.include_usage")
 		return err
 	})
-	r.at.options = span{start, s.Pos()}
+	r.at.options = fields.Span{Start: start, End: s.Pos()}
 	if err != nil {
-		return explain("stream_options", err, s.Pos())
+		return fields.Explain("stream_options", err, s.Pos())
 	}
 	return nil
 }
@@ -218,14 +147,14 @@ func readMessages(s *jsonscan.Scanner) ([]byte, error) {
 	empty := true
 	err := s.Array(func(i int) error {
 		empty = false
-		if i == maxMessages {
-			return operation.Wrong("messages", fmt.Sprintf("has more than %d messages", maxMessages), "send fewer: join some, or leave out the oldest")
+		if i == fields.MaxMessages {
+			return operation.Wrong("messages", fmt.Sprintf("has more than %d messages", fields.MaxMessages), "send fewer: join some, or leave out the oldest")
 		}
 		if s.Peek() != '{' {
 			return operation.Wrong(fmt.Sprintf("messages[%d]", i), "must be an object", "send objects with role and content")
 		}
 		if err := s.SkipDistinct(inMessages); err != nil {
-			return explain(fmt.Sprintf("messages[%d]", i), err, s.Pos())
+			return fields.Explain(fmt.Sprintf("messages[%d]", i), err, s.Pos())
 		}
 		return nil
 	})
@@ -244,72 +173,19 @@ func readTools(s *jsonscan.Scanner) ([]byte, error) {
 		return nil, operation.Wrong("tools", "must be an array", "leave it out, or send an array of tools")
 	}
 	if err := s.Skip(); err != nil {
-		return nil, explain("tools", err, s.Pos())
+		return nil, fields.Explain("tools", err, s.Pos())
 	}
 	return s.Since(start), nil
 }
 
-func readString(s *jsonscan.Scanner, field string) (string, span, error) {
-	start := s.Pos()
-	if s.Literal("null") {
-		return "", span{start, s.Pos()}, nil
-	}
-	if s.Peek() != '"' {
-		return "", span{}, operation.Wrong(field, "must be a string", "send a string")
-	}
-	raw, escaped, err := s.String()
-	if escaped && err == nil {
-		raw = jsonscan.AppendUnescaped(nil, raw)
-	}
-	return string(raw), span{start, s.Pos()}, err
-}
-
-func readBool(s *jsonscan.Scanner, field string) (bool, span, error) {
-	start := s.Pos()
-	switch {
-	case s.Literal("null"), s.Literal("false"):
-		return false, span{start, s.Pos()}, nil
-	case s.Literal("true"):
-		return true, span{start, s.Pos()}, nil
-	}
-	return false, span{}, operation.Wrong(field, "must be true or false", "send true or false, without quotes")
-}
-
 // readCap reads a cap; nil means none.
 // Source: https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/entrypoints/openai/protocol.py
-func readCap(s *jsonscan.Scanner, field string) (*int64, span, error) {
-	most, at, err := readCount(s, field, 0)
+func readCap(s *jsonscan.Scanner, field string) (*int64, fields.Span, error) {
+	most, at, err := fields.Count(s, field, 0)
 	if most != nil && *most == 0 {
 		most = nil
 	}
 	return most, at, err
-}
-
-// readCount reads a whole number, least or greater; null is nil. It refuses 10.0 and 1e1,
-// which upstreams read differently.
-func readCount(s *jsonscan.Scanner, field string, least int64) (*int64, span, error) {
-	start := s.Pos()
-	if s.Literal("null") {
-		return nil, span{start, s.Pos()}, nil
-	}
-	wrong := operation.Wrong(field, "must be a whole number", fmt.Sprintf("send a number of digits only, %d or more", least))
-	if c := s.Peek(); c != '-' && (c < '0' || c > '9') {
-		return nil, span{}, wrong
-	}
-	raw, err := s.Number()
-	if err != nil {
-		return nil, span{}, err
-	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	switch {
-	case errors.Is(err, strconv.ErrRange) && raw[0] != '-':
-		wrong.Problem = "is too large"
-	case err == nil && (n < least || raw[0] == '-'), errors.Is(err, strconv.ErrRange):
-		wrong.Problem, wrong.Fix = fmt.Sprintf("must be %d or more", least), "raise it or leave it out"
-	case err == nil:
-		return &n, span{start, s.Pos()}, nil
-	}
-	return nil, span{}, wrong
 }
 
 // Envelope implements operation.Request.

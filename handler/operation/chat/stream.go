@@ -1,17 +1,17 @@
 package chat
 
 import (
-	"bytes"
 	"slices"
 
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/sse"
 )
 
 // Stream follows a streamed answer. It is an operation.Stream; [DONE] ends the stream. The
 // zero Stream is ready for use.
 type Stream struct {
-	Splitter
+	sse.Splitter
 	operation.Progress
 	// Text, if set, receives what the model writes, to be counted if usage is
 	// missing. It gets the part of a malformed event that precedes the fault.
@@ -21,7 +21,6 @@ type Stream struct {
 	choices choices
 	payload payload
 	long    longEvent
-	joined  []byte
 }
 
 // follow returns a Stream: it is operation.Operation's Follow.
@@ -35,10 +34,10 @@ func (s *Stream) State() operation.Progress { return s.Progress }
 // Inspect reads one event, or one piece of a long event. The last piece of such an
 // event returns the event's kind, the others Other.
 func (s *Stream) Inspect(event []byte) operation.Kind {
-	if !s.whole {
+	if !s.Whole() {
 		return s.piece(event)
 	}
-	data, failure := s.data(event)
+	data, failure := s.Data(event)
 	switch {
 	case len(data) == 0:
 		return operation.Other
@@ -54,7 +53,7 @@ func (s *Stream) piece(piece []byte) operation.Kind {
 	l := &s.long
 	l.text = s.Text
 	l.read(piece)
-	if !s.last {
+	if !s.Last() {
 		return operation.Other
 	}
 	defer func() { s.long = longEvent{} }()
@@ -110,39 +109,4 @@ func (s *Stream) keepUsage(p *payload) {
 	if report == operation.UsageGood {
 		s.Usage, s.Stale = usage, false
 	}
-}
-
-// data returns an event's data, trimmed, and whether the event's name is error. It
-// joins several lines of data with LF, as the specification says.
-func (s *Stream) data(event []byte) (data []byte, failure bool) {
-	event = bytes.TrimPrefix(event, []byte(byteOrderMark))
-	lines := 0
-	for len(event) > 0 {
-		var line []byte
-		line, event = cutLine(event)
-		name, value, _ := bytes.Cut(line, []byte(":"))
-		switch string(name) {
-		case "event":
-			failure = string(bytes.TrimSpace(value)) == "error"
-		case "data":
-			if lines++; lines == 1 {
-				data = value
-				continue
-			}
-			if lines == 2 {
-				s.joined = append(s.joined[:0], data...)
-			}
-			s.joined = append(append(s.joined, '\n'), value...)
-			data = s.joined
-		}
-	}
-	return bytes.TrimSpace(data), failure
-}
-
-// cutLine cuts the first line off text, at LF or CR. A CRLF makes an additional blank
-// line, which has no meaning inside an event.
-func cutLine(text []byte) (line, rest []byte) {
-	lf := index(text, 0, '\n')
-	end := index(text[:lf], 0, '\r')
-	return text[:end], text[min(end+1, len(text)):]
 }

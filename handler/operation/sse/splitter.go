@@ -1,9 +1,11 @@
-package chat
+// Package sse cuts streams of server-sent events into events, and reads the events.
+// Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
+package sse
 
 import "bytes"
 
-// maxEvent is the most that is buffered of an event, in bytes.
-const maxEvent = 1 << 20
+// MaxEvent is the most that is buffered of an event, in bytes.
+const MaxEvent = 1 << 20
 
 // Splitter cuts a stream of server-sent events into events, however it is divided
 // into chunks. It yields every byte, in order and unchanged, one event with its final
@@ -20,11 +22,15 @@ type Splitter struct {
 	pieces    bool // the current event is yielded in pieces
 	whole     bool // a whole event is being yielded
 	last      bool // the end of an event is being yielded
+	joined    []byte
 }
 
 // Whole reports, during a yield, whether it got a whole event rather than a piece of
 // one that is too long.
 func (s *Splitter) Whole() bool { return s.whole }
+
+// Last reports, during a yield, whether it got the end of an event.
+func (s *Splitter) Last() bool { return s.last }
 
 // Split takes the next bytes of the stream and yields the events they complete. An
 // event is only valid during the call of yield.
@@ -102,9 +108,9 @@ func index(b []byte, i int, c byte) int {
 	return len(b)
 }
 
-// hold buffers the start of an event, up to maxEvent, until its end arrives.
+// hold buffers the start of an event, up to MaxEvent, until its end arrives.
 func (s *Splitter) hold(rest []byte, yield func(event []byte)) {
-	s.pieces = s.pieces || len(s.held)+len(rest) > maxEvent
+	s.pieces = s.pieces || len(s.held)+len(rest) > MaxEvent
 	switch {
 	case len(rest) == 0:
 	case s.pieces:
@@ -116,14 +122,14 @@ func (s *Splitter) hold(rest []byte, yield func(event []byte)) {
 
 // give yields the buffered start of the event followed by more.
 func (s *Splitter) give(more []byte, yield func(event []byte)) {
-	s.whole = !s.pieces && len(s.held)+len(more) <= maxEvent
+	s.whole = !s.pieces && len(s.held)+len(more) <= MaxEvent
 	if len(s.held) == 0 {
 		yield(more)
 		return
 	}
 	s.held = append(s.held, more...)
 	yield(s.held)
-	if s.held = s.held[:0]; cap(s.held) > maxEvent/8 {
+	if s.held = s.held[:0]; cap(s.held) > MaxEvent/8 {
 		s.held = nil
 	}
 }

@@ -1,4 +1,4 @@
-package chat
+package sse
 
 import (
 	"bytes"
@@ -82,15 +82,15 @@ func TestSplitYieldsALongEventInPieces(t *testing.T) {
 		if want := []string{"data: a\n\n", "data: b\n\n"}; !slices.Equal(whole, want) {
 			t.Errorf("in chunks of %d: got %d whole events, want %q", n, len(whole), want)
 		}
-		if held > 2*maxEvent {
-			t.Errorf("in chunks of %d: got %d bytes buffered, want %d at most", n, held, 2*maxEvent)
+		if held > 2*MaxEvent {
+			t.Errorf("in chunks of %d: got %d bytes buffered, want %d at most", n, held, 2*MaxEvent)
 		}
 	}
 }
 
 func TestAnEventOfExactlyTheLimitIsYieldedWhole(t *testing.T) {
 	for extra, want := range []bool{true, false} {
-		event := "data: " + strings.Repeat("x", maxEvent-8+extra) + "\n\n"
+		event := "data: " + strings.Repeat("x", MaxEvent-8+extra) + "\n\n"
 		for _, n := range []int{1000, 1 << 16, len(event)} {
 			if _, whole := split(event, n); whole[len(whole)-1] != want {
 				t.Errorf("%d bytes in chunks of %d: got whole %v, want %v", len(event), n, !want, want)
