@@ -100,6 +100,9 @@ type result struct {
 func begin(w http.ResponseWriter, r *http.Request) *call {
 	c := &call{arrival: arrival{w: w, r: r, requestID: requestID(r.Header), started: time.Now(), trace: traceOf(r.Header)}}
 	w.Header().Set(headerRequestID, c.requestID)
+	if r.Header.Get(headerAnthropicVersion) != "" {
+		w.Header().Set(headerAnthropicID, c.requestID)
+	}
 	return c
 }
 

@@ -106,7 +106,7 @@ func TestTheDocsHaveEveryHeaderOnce(t *testing.T) {
 	}
 	n := DefaultHeaderNames
 	for _, name := range []string{n.RemainingTokens, n.TokensConsumed, n.RemainingQuotaTokens, n.RetryAfter, "Retry-After", "Retry-After-Ms",
-		headerLimitTokens, headerRemainingTokens, headerResetTokens, headerShouldRetry, headerRequestID, headerUpstream, headerShadow, "Cache-Control"} {
+		headerLimitTokens, headerRemainingTokens, headerResetTokens, headerShouldRetry, headerRequestID, headerAnthropicID, headerUpstream, headerShadow, "Cache-Control"} {
 		if got := count[strings.ToLower(name)]; got != 1 {
 			t.Errorf("docs/calls.md: got the header %s %d times, want once", name, got)
 		}

@@ -101,6 +101,13 @@ var noStore, noSniff = []string{"no-store"}, []string{"nosniff"}
 
 const headerRequestID = "X-Request-Id"
 
+// Anthropic's clients send the version of its API, and look for the request's id under
+// another name.
+const (
+	headerAnthropicVersion = "Anthropic-Version"
+	headerAnthropicID      = "Request-Id"
+)
+
 // requestIDMax is the longest request id that a caller may choose, in bytes: enough for
 // any UUID or trace id.
 const requestIDMax = 128

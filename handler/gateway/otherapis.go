@@ -34,7 +34,7 @@ var otherAPIs = map[string]otherAPI{
 		"in the AI SDK choose the model with openai.chat(…) or azure.chat(…); in the Agents SDK call setOpenAIAPI('chat_completions'), " +
 		"in Python set_default_openai_api(\"chat_completions\"); in LangChain set useResponsesApi: false; " +
 		"with OpenAI's own clients call chat.completions.create."},
-	"messages":      {"Anthropic's Messages API", "Use an OpenAI-compatible client or provider."},
+	"messages":      {"this part of Anthropic's Messages API", "Send messages one by one."},
 	"complete":      {"Anthropic's completions API", "Use an OpenAI-compatible client or provider."},
 	"embeddings":    {"embeddings", "Have the client ask the embedding model's own endpoint for them, and Tollgate for chat completions."},
 	"completions":   {"the older completions API", "Send messages to chat completions in place of a prompt."},

@@ -145,7 +145,7 @@ func (c *call) problemForm(base string) func(operation.Problem) []byte {
 
 // speaksAnthropic reports whether a request comes from a client of Anthropic's API.
 func speaksAnthropic(r *http.Request, base string) bool {
-	if r.Header.Get("Anthropic-Version") != "" {
+	if r.Header.Get(headerAnthropicVersion) != "" {
 		return true
 	}
 	path := belowBase(r.URL.Path, base)

@@ -39,10 +39,12 @@ var ownRoutes = []route{
 	{serve: (*Gateway).listModels, shape: shape.OpenAI, action: operationModels, pattern: "/openai/v1/models"},
 	{serve: (*Gateway).listModels, shape: shape.OpenAI, action: operationModels, pattern: "/v1/models"},
 	{serve: (*Gateway).listModels, shape: shape.Deployments, action: operationModels, pattern: "/openai/models"},
+	{serve: (*Gateway).listModels, shape: shape.Anthropic, action: operationModels, pattern: "/anthropic/v1/models"},
 	{serve: (*Gateway).getModel, shape: shape.Models, action: operationModel, pattern: "/models/{name}"},
 	{serve: (*Gateway).getModel, shape: shape.OpenAI, action: operationModel, pattern: "/openai/v1/models/{name}"},
 	{serve: (*Gateway).getModel, shape: shape.OpenAI, action: operationModel, pattern: "/v1/models/{name}"},
 	{serve: (*Gateway).getModel, shape: shape.Deployments, action: operationModel, pattern: "/openai/models/{name}"},
+	{serve: (*Gateway).getModel, shape: shape.Anthropic, action: operationModel, pattern: "/anthropic/v1/models/{name}"},
 	{serve: (*Gateway).getUsage, action: operationUsage, pattern: "/usage"},
 }
 

@@ -4,9 +4,12 @@ package all
 import (
 	"tollgate/handler/operation"
 	"tollgate/handler/operation/chat"
+	"tollgate/handler/operation/message"
 )
 
 // Operations are all operations. They must not be changed.
 var Operations = []*operation.Operation{
 	&chat.Operation,
+	&message.Operation,
+	&message.Count,
 }

@@ -1,0 +1,252 @@
+package message
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"tollgate/handler/jsonscan"
+	"tollgate/handler/operation"
+	"tollgate/handler/operation/fields"
+)
+
+// What the API tells a model that isn't in the body, at most, in tokens: how to use tools,
+// and each tool that the API itself defines.
+// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
+const (
+	forTools   = 1024
+	forOwnTool = 2048
+)
+
+// Prompt implements operation.Request. Its texts are those of the system prompt and the
+// messages, and their thinking. It is never plain: nobody but the model's maker has its
+// template.
+func (r *request) Prompt(text func(text []byte, length int)) operation.Prompt {
+	w := promptWalk{Scanner: jsonscan.New(r.body, jsonscan.Options{}), text: text}
+	_ = w.members(w.field) // parse has checked the body
+	return w.Prompt
+}
+
+// promptWalk walks a body for Prompt.
+type promptWalk struct {
+	jsonscan.Scanner
+	operation.Prompt
+	text    func(text []byte, length int)
+	scratch []byte // holds unescaped text
+}
+
+// members walks an object. It calls member for each member with its key, and start, the
+// position of the brace or comma before it.
+func (w *promptWalk) members(member func(key []byte, start int) error) error {
+	start := w.Pos()
+	return w.Object(func(key []byte) error {
+		err := member(key, start)
+		start = w.Pos()
+		return err
+	})
+}
+
+// other reads a value, and adds everything since start to Other.
+func (w *promptWalk) other(start int) ([]byte, error) {
+	value, err := w.Value()
+	w.Other += fields.Compact(w.Since(start))
+	return value, err
+}
+
+// unbounded records a field that nothing bounds. Only the first is kept.
+func (w *promptWalk) unbounded(path string) {
+	if w.Unbounded == "" {
+		w.Unbounded = path
+	}
+}
+
+// absent reports whether a value means the same as no field.
+func absent(value []byte) bool {
+	return string(value) == "null" || string(value) == "false" || string(value) == "[]"
+}
+
+// field reads one of the body's members.
+func (w *promptWalk) field(key []byte, start int) error {
+	switch string(key) {
+	case "messages":
+		w.Frame += fields.Compact(w.Since(start)) + 3 // plus the brackets and the body's end
+		return w.Array(w.message)
+	case "system":
+		return w.content(start, "system")
+	}
+	value, err := w.other(start)
+	switch name := string(key); {
+	case err != nil, absent(value):
+	case name == "tools":
+		w.tools(value)
+	case name == "stop_sequences":
+		w.stops(value)
+	case name == "context_management":
+		w.edits(value)
+	case name == "mcp_servers", name == "container", name == "compaction":
+		w.unbounded(name)
+	}
+	return err
+}
+
+// tools looks for tools that run at the endpoint, as the model reads their results, and
+// adds what the API tells the model about the others.
+func (w *promptWalk) tools(value []byte) {
+	w.Other += forTools
+	s := jsonscan.New(value, jsonscan.Options{})
+	_ = s.Array(func(i int) error {
+		if kind := kindOf(s); slices.ContainsFunc(ownTools, func(own string) bool { return strings.HasPrefix(kind, own) }) {
+			w.Other += forOwnTool
+		} else if kind != "" && kind != "custom" && kind != "null" {
+			w.unbounded(fmt.Sprintf("tools[%d]", i))
+		}
+		return s.Skip()
+	})
+}
+
+// ownTools are the beginnings of the types of tools that the API defines and the caller
+// runs.
+var ownTools = []string{"bash_", "text_editor_", "computer_", "memory_", "browser_"}
+
+// stops finds the longest stop sequence.
+func (w *promptWalk) stops(value []byte) {
+	s := jsonscan.New(value, jsonscan.Options{})
+	_ = s.Array(func(int) error {
+		value, err := s.Value()
+		w.Stop = max(w.Stop, int64(len(value)))
+		return err
+	})
+}
+
+// edits looks for changes of the conversation that take tokens of their own: a compaction
+// has a model read all of it once more. Those that clear something take none.
+func (w *promptWalk) edits(value []byte) {
+	s := jsonscan.New(value, jsonscan.Options{})
+	_ = s.Object(func(key []byte) error {
+		if string(key) != "edits" || s.Peek() != '[' {
+			value, err := s.Value()
+			if !absent(value) {
+				w.unbounded("context_management")
+			}
+			return err
+		}
+		return s.Array(func(i int) error {
+			if !strings.HasPrefix(kindOf(s), "clear_") {
+				w.unbounded(fmt.Sprintf("context_management.edits[%d]", i))
+			}
+			return s.Skip()
+		})
+	})
+}
+
+var roles = map[string]bool{`"user"`: true, `"assistant"`: true, `"system"`: true}
+
+// message reads one message.
+func (w *promptWalk) message(i int) error {
+	w.Elements++
+	w.Frame += 2 // the closing brace and a comma
+	return w.members(func(key []byte, start int) error {
+		if string(key) == "content" {
+			return w.content(start, fmt.Sprintf("messages[%d].content", i))
+		}
+		if value := w.Scanner; string(key) == "role" {
+			if role, err := value.Value(); err == nil && roles[string(role)] {
+				w.Scanner = value
+				w.Frame += fields.Compact(w.Since(start))
+				return nil
+			}
+		}
+		_, err := w.other(start)
+		return err
+	})
+}
+
+// content reads a text, or an array of blocks.
+func (w *promptWalk) content(start int, path string) error {
+	switch w.Peek() {
+	case '"':
+		return w.emit(start)
+	case '[':
+		w.Frame += fields.Compact(w.Since(start)) + 2
+		return w.Array(func(i int) error { return w.block(fmt.Sprintf("%s[%d]", path, i)) })
+	}
+	_, err := w.other(start)
+	return err
+}
+
+// emit passes a string to w.text, and adds everything from start to the string to Frame.
+func (w *promptWalk) emit(start int) error {
+	w.Frame += fields.Compact(w.Since(start)) + 2
+	raw, escaped, err := w.String()
+	if err != nil {
+		return err
+	}
+	length := len(raw)
+	if escaped {
+		w.scratch = jsonscan.AppendUnescaped(w.scratch[:0], raw)
+		raw = w.scratch
+	}
+	w.text(raw, length)
+	return nil
+}
+
+// block reads a content block. What is neither text nor an image counts by its size.
+func (w *promptWalk) block(path string) error {
+	if start := w.Pos(); w.Peek() != '{' {
+		_, err := w.other(start)
+		return err
+	}
+	w.Elements++
+	w.Frame += 2 // the closing brace and a comma
+	kind := kindOf(w.Scanner)
+	if kind == "container_upload" {
+		w.unbounded(path)
+	}
+	return w.members(func(key []byte, start int) error {
+		switch name := string(key); {
+		case (name == "text" || name == "thinking") && w.Peek() == '"':
+			return w.emit(start)
+		case name == "content":
+			return w.content(start, path+".content")
+		case name == "source" && kind == "image":
+			return w.image(start, path+".source")
+		case name == "source" && kind == "document":
+			return w.document(start, path+".source")
+		}
+		_, err := w.other(start)
+		return err
+	})
+}
+
+// image reads an image's source: its data, its address, or a stored file's id.
+func (w *promptWalk) image(start int, path string) error {
+	kind := kindOf(w.Scanner)
+	if kind != "base64" && kind != "url" {
+		w.unbounded(path)
+		_, err := w.other(start)
+		return err
+	}
+	value, err := w.Value()
+	one := operation.Image{}
+	if kind == "url" {
+		one.URL = int64(len(value))
+	}
+	if w.Images = append(w.Images, one); w.ImagePath == "" {
+		w.ImagePath = path
+	}
+	return err
+}
+
+// document reads a document's source. The size of a text bounds its tokens, but that of a
+// PDF doesn't bound those of its pages.
+func (w *promptWalk) document(start int, path string) error {
+	if kind := kindOf(w.Scanner); kind != "text" && kind != "content" {
+		w.unbounded(path)
+	}
+	value, err := w.other(start)
+	if bytes.Contains(value, []byte(`"image"`)) { // a part of the content may be one
+		w.unbounded(path)
+	}
+	return err
+}

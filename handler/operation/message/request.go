@@ -1,0 +1,209 @@
+package message
+
+import (
+	"fmt"
+	"strconv"
+
+	"tollgate/handler/jsonscan"
+	"tollgate/handler/operation"
+	"tollgate/handler/operation/fields"
+	"tollgate/handler/tokens"
+)
+
+// request is a call for a message, or for the count of its tokens. The rest of the body
+// is kept without being interpreted.
+type request struct {
+	model  string
+	stream bool
+	// cap is the caller's max_tokens: nil if it is absent or null.
+	cap *int64
+	// messages says that there is at least one.
+	messages bool
+
+	body           []byte
+	start          int // of the byte after the body's brace
+	modelAt, capAt fields.Span
+}
+
+// topLevel are the fields of a call that parse reads.
+var topLevel = jsonscan.Keys{Fold: true, Known: map[string]bool{
+	"model": true, "messages": true, "system": true, "tools": true, "stream": true, "max_tokens": true, "fallbacks": true,
+}}
+
+// inMessages are the fields, at any depth of a message or the system prompt, whose text is
+// counted. No object there may have two keys that differ only in case.
+var inMessages = jsonscan.Keys{Fold: true, Known: map[string]bool{
+	"role": true, "content": true, "type": true, "text": true, "thinking": true, "source": true,
+}}
+
+// parse reads a call's body. It refuses what two readers could understand differently, and
+// what would have another model answer than the one that the call names.
+func parse(body []byte) (operation.Request, error) {
+	r := &request{body: body}
+	start, err := fields.Body(body, topLevel, "a JSON object with messages", r.field)
+	if err == nil && !r.messages {
+		err = operation.Wrong("messages", "is missing or empty", "send at least one message")
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.start = start
+	return r, nil
+}
+
+// field reads the value of one of the body's keys.
+func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
+	switch string(key) {
+	case "model":
+		r.model, r.modelAt, err = fields.String(s, "model")
+	case "stream":
+		r.stream, _, err = fields.Bool(s, "stream")
+	case "max_tokens":
+		r.cap, r.capAt, err = fields.Count(s, "max_tokens", 0)
+	case "messages":
+		r.messages, err = readMessages(s)
+	case "system":
+		err = readSystem(s)
+	case "tools":
+		err = readTools(s)
+	case "fallbacks":
+		err = readFallbacks(s)
+	default:
+		err = s.Skip()
+	}
+	return err
+}
+
+// readMessages checks the messages, and reports whether there are any.
+func readMessages(s *jsonscan.Scanner) (any bool, err error) {
+	if s.Literal("null") {
+		return false, nil
+	}
+	if s.Peek() != '[' {
+		return false, operation.Wrong("messages", "must be an array", "send an array of messages")
+	}
+	err = s.Array(func(i int) error {
+		any = true
+		if i == fields.MaxMessages {
+			return operation.Wrong("messages", fmt.Sprintf("has more than %d messages", fields.MaxMessages), "send fewer: join some, or leave out the oldest")
+		}
+		if s.Peek() != '{' {
+			return operation.Wrong(fmt.Sprintf("messages[%d]", i), "must be an object", "send objects with role and content")
+		}
+		if err := s.SkipDistinct(inMessages); err != nil {
+			return fields.Explain(fmt.Sprintf("messages[%d]", i), err, s.Pos())
+		}
+		return nil
+	})
+	return any, err
+}
+
+// readSystem checks the system prompt: a text, or an array of blocks.
+func readSystem(s *jsonscan.Scanner) error {
+	switch s.Peek() {
+	case '"', 'n':
+		return s.Skip()
+	case '[':
+	default:
+		return operation.Wrong("system", "must be a string or an array of blocks", "send a string")
+	}
+	if err := s.SkipDistinct(inMessages); err != nil {
+		return fields.Explain("system", err, s.Pos())
+	}
+	return nil
+}
+
+// readTools checks the tools. It refuses a tool that names a model: that model would answer
+// within the call, whether the subscription may use it or not.
+func readTools(s *jsonscan.Scanner) error {
+	if s.Literal("null") {
+		return nil
+	}
+	if s.Peek() != '[' {
+		return operation.Wrong("tools", "must be an array", "leave it out, or send an array of tools")
+	}
+	err := s.Array(func(i int) error {
+		if s.Peek() != '{' {
+			return s.Skip()
+		}
+		return s.Object(func(key []byte) error {
+			if string(key) == "model" {
+				return operation.Wrong(fmt.Sprintf("tools[%d].model", i), "names a second model, whose limits aren't asked", "leave the tool out, or call that model yourself")
+			}
+			return s.Skip()
+		})
+	})
+	if err != nil {
+		return fields.Explain("tools", err, s.Pos())
+	}
+	return nil
+}
+
+// readFallbacks refuses other models than the call's to fall back on.
+func readFallbacks(s *jsonscan.Scanner) error {
+	value, err := s.Value()
+	if err != nil || string(value) == "null" || string(value) == "[]" {
+		return err
+	}
+	return operation.Wrong("fallbacks", "names other models, whose limits aren't asked", "leave it out, and call another model yourself when one refuses")
+}
+
+// Envelope implements operation.Request.
+func (r *request) Envelope() operation.Envelope {
+	return operation.Envelope{Model: r.model, Stream: r.stream, Completions: 1}
+}
+
+// Caps implements operation.Request. The cap includes the thinking. A cap of 0, which asks
+// only to fill the cache of prompts, isn't told from none.
+func (r *request) Caps(operation.CapRules) operation.Caps {
+	if r.cap == nil {
+		return operation.Caps{}
+	}
+	return operation.Caps{Largest: *r.cap, Obeyed: *r.cap}
+}
+
+// Rewrite implements operation.Request. A cap is put only where the caller has none: 0
+// asks for no answer, and stays.
+func (r *request) Rewrite(edit operation.Edit) [][]byte {
+	var splices []fields.Splice
+	if edit.Model != "" && (edit.Model != r.model || !r.modelAt.Present()) {
+		splices = append(splices, fields.Set("model", r.modelAt, r.start, fields.Quote(edit.Model)))
+	}
+	if edit.Cap > 0 && r.cap == nil {
+		splices = append(splices, fields.Set("max_tokens", r.capAt, r.start, strconv.FormatInt(edit.Cap, 10)))
+	}
+	return fields.Apply(r.body, splices)
+}
+
+// WithoutBody implements operation.Request.
+func (r *request) WithoutBody() operation.Request {
+	rest := *r
+	rest.body = nil
+	return &rest
+}
+
+// Count implements operation.Request. It is an estimate: nobody but the model's maker has
+// its tokenizer.
+func (r *request) Count(encoding *tokens.Encoding) (int64, error) {
+	return r.estimate(func(text []byte) int64 { return int64(encoding.CountText(text)) }), nil
+}
+
+// Bound implements operation.Request: a text has no more tokens than bytes.
+func (r *request) Bound(*tokens.Encoding) int64 {
+	return r.estimate(func(text []byte) int64 { return int64(len(text)) })
+}
+
+// What an estimate adds to the texts, in tokens: for each message or block, and for each
+// image, as large as the API takes it without scaling it down.
+// Source: https://platform.claude.com/docs/en/build-with-claude/vision
+const (
+	perElement    = 4
+	perImage      = 1600
+	bytesPerToken = 4 // of JSON beside the texts, such as tools
+)
+
+// estimate returns the size of the prompt, given that of a text.
+func (r *request) estimate(size func(text []byte) int64) (total int64) {
+	p := r.Prompt(func(text []byte, _ int) { total += size(text) })
+	return total + p.Other/bytesPerToken + perElement*p.Elements + perImage*int64(len(p.Images))
+}

@@ -1,0 +1,99 @@
+package message
+
+import (
+	"tollgate/handler/jsonscan"
+	"tollgate/handler/operation"
+	"tollgate/handler/operation/sse"
+)
+
+// stream follows a streamed message. It is an operation.Stream.
+type stream struct {
+	sse.Splitter
+	operation.Progress
+	text    operation.Text
+	scratch []byte
+
+	usage   counts
+	long    bool // a long event is arriving in pieces
+	open    int  // content blocks that have begun and not ended
+	stopped bool // a stop_reason has come
+	written bool // there is text
+	after   bool // there is text after the last usage
+	told    bool // a message_delta had usage
+}
+
+// follow returns a stream: it is operation.Operation's Follow.
+func follow(text operation.Text) operation.Stream { return &stream{text: text, usage: noCounts} }
+
+// State implements operation.Stream. The usage is current from the message_delta with the
+// stop_reason on: before, the model may be writing what it doesn't show.
+func (s *stream) State() operation.Progress { return s.Progress }
+
+// Inspect reads one event. The pieces of an event that is too long to be held aren't read.
+func (s *stream) Inspect(event []byte) operation.Kind {
+	if !s.Whole() {
+		if !s.long {
+			s.Unread++
+		}
+		s.long = true
+		return operation.Other
+	}
+	s.long = false
+	data, _ := s.Data(event)
+	if len(data) == 0 {
+		return operation.Other
+	}
+	p := payload{Scanner: jsonscan.New(data, lax), text: s.text, scratch: s.scratch}
+	if p.read() != nil {
+		s.Unread++
+	}
+	s.scratch = p.scratch
+	return s.take(&p)
+}
+
+// take adds what an event says to the progress.
+func (s *stream) take(p *payload) operation.Kind {
+	s.written, s.after = s.written || p.written, s.after || p.written
+	s.stopped = s.stopped || p.stopped
+	kind := operation.Chunk
+	switch p.kind {
+	case "message_start", "message_delta":
+		s.keepUsage(p)
+	case "content_block_start":
+		s.open++
+	case "content_block_stop":
+		s.open = max(0, s.open-1)
+	case "content_block_delta":
+	case "message_stop":
+		s.Done = true
+		kind = operation.Done
+	default:
+		if kind = operation.Other; p.failed {
+			s.Failed = true
+			kind = operation.Failure
+		}
+	}
+	s.IsAnswer = s.IsAnswer || kind != operation.Other
+	s.Finished = s.stopped && s.open == 0
+	s.Stale = s.after || !s.told || !s.stopped && !s.Done
+	return kind
+}
+
+// keepUsage keeps the counts of an event, which are cumulative. Usage that can't be true
+// doesn't replace any that can, but it isn't followed by any that is current.
+func (s *stream) keepUsage(p *payload) {
+	if p.report == operation.UsageMissing || p.report == operation.UsageNull {
+		s.Report = max(s.Report, p.report)
+		return
+	}
+	if p.report == operation.UsageGood {
+		s.usage.update(p.usage)
+	}
+	report := s.usage.report(s.written)
+	if p.kind == "message_delta" {
+		s.told, s.after = p.report == operation.UsageGood && report == operation.UsageGood, false
+	}
+	if s.Report = max(s.Report, report); report == operation.UsageGood {
+		s.Usage = s.usage.usage()
+	}
+}

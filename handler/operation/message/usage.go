@@ -1,0 +1,172 @@
+package message
+
+import (
+	"bytes"
+	"strconv"
+
+	"tollgate/handler/jsonscan"
+	"tollgate/handler/limit"
+	"tollgate/handler/operation"
+)
+
+// maxUsage is the highest count that is believed, in tokens: a larger one comes from a
+// broken endpoint, and would empty a quota with one call.
+const maxUsage = 1 << 31
+
+// counts are the counts of a usage object. Those that it doesn't have are unknown.
+type counts struct {
+	input, cacheWrite, cacheRead, output, thinking int64
+	// beside is what calls to a model within the call used that the counts above leave
+	// out, such as a compaction.
+	beside limit.Usage
+}
+
+// unknown marks a count that the endpoint didn't report.
+const unknown = -1
+
+var noCounts = counts{input: unknown, cacheWrite: unknown, cacheRead: unknown, output: unknown, thinking: unknown}
+
+// readCounts consumes a usage object. good reports whether all that it says can be true.
+func readCounts(s *jsonscan.Scanner) (c counts, good bool, err error) {
+	c, good = noCounts, true
+	err = s.Object(func(key []byte) (err error) {
+		sound := true
+		switch string(key) {
+		case "input_tokens":
+			c.input, sound, err = readTokens(s)
+		case "cache_creation_input_tokens":
+			c.cacheWrite, sound, err = readTokens(s)
+		case "cache_read_input_tokens":
+			c.cacheRead, sound, err = readTokens(s)
+		case "output_tokens":
+			c.output, sound, err = readTokens(s)
+		case "output_tokens_details":
+			err = c.readDetails(s)
+		case "iterations":
+			sound, err = c.readIterations(s)
+		default:
+			err = s.Skip()
+		}
+		good = good && sound
+		return err
+	})
+	return c, good && err == nil, err
+}
+
+// readDetails consumes the details of the output. Bad ones don't make the usage bad.
+func (c *counts) readDetails(s *jsonscan.Scanner) error {
+	if s.Peek() != '{' {
+		return s.Skip()
+	}
+	return s.Object(func(key []byte) (err error) {
+		if string(key) != "thinking_tokens" {
+			return s.Skip()
+		}
+		c.thinking, _, err = readTokens(s)
+		return err
+	})
+}
+
+// included are the types of iterations whose tokens the usage's own counts include. Those
+// of any other type, such as a compaction or an advisor's answer, come on top.
+// Source: https://platform.claude.com/docs/en/build-with-claude/compaction
+var included = map[string]bool{"message": true, "fallback_message": true}
+
+// readIterations consumes the list of the calls to a model that the endpoint made within
+// this call, and keeps what those used that aren't included.
+func (c *counts) readIterations(s *jsonscan.Scanner) (good bool, err error) {
+	if s.Peek() != '[' {
+		return s.Literal("null"), s.Skip()
+	}
+	good = true
+	err = s.Array(func(int) error {
+		if s.Peek() != '{' {
+			good = false
+			return s.Skip()
+		}
+		kind := kindOf(*s)
+		one, sound, err := readCounts(s)
+		good = good && sound
+		if !included[kind] {
+			c.beside = plus(c.beside, one.usage())
+		}
+		return err
+	})
+	return good, err
+}
+
+// kindOf returns the type of the object that comes next.
+func kindOf(s jsonscan.Scanner) (kind string) {
+	_ = s.Object(func(key []byte) error { // a fault is found again when the object is read
+		value, err := s.Value()
+		if string(key) == "type" {
+			kind = string(bytes.Trim(value, `"`))
+		}
+		return err
+	})
+	return kind
+}
+
+// readTokens consumes a number of tokens; null is unknown. good reports whether the
+// number can be true.
+func readTokens(s *jsonscan.Scanner) (n int64, good bool, err error) {
+	if s.Literal("null") {
+		return unknown, true, nil
+	}
+	value, err := s.Value()
+	if err != nil {
+		return unknown, false, err
+	}
+	n, parsed := strconv.ParseInt(string(value), 10, 64)
+	if parsed != nil || n < 0 || n > maxUsage {
+		return unknown, false, nil
+	}
+	return n, true, nil
+}
+
+// update replaces the counts that newer has: the counts of a stream's events are
+// cumulative.
+func (c *counts) update(newer counts) {
+	for _, count := range []struct{ to, from *int64 }{
+		{&c.input, &newer.input}, {&c.cacheWrite, &newer.cacheWrite}, {&c.cacheRead, &newer.cacheRead},
+		{&c.output, &newer.output}, {&c.thinking, &newer.thinking},
+	} {
+		if *count.from != unknown {
+			*count.to = *count.from
+		}
+	}
+	if newer.beside != (limit.Usage{}) {
+		c.beside = newer.beside
+	}
+}
+
+// report reports whether the counts make a usage that can be charged: prompt and output
+// are known, and the prompt isn't empty. An output of 0 is no answer's.
+func (c counts) report(written bool) operation.Report {
+	if c.input == unknown || c.output == unknown || c.prompt() == 0 || written && c.output == 0 {
+		return operation.UsageBad
+	}
+	return operation.UsageGood
+}
+
+// prompt returns the whole prompt, in tokens: the input leaves out what the cache has.
+func (c counts) prompt() int64 { return max(c.input, 0) + max(c.cacheWrite, 0) + max(c.cacheRead, 0) }
+
+// usage returns what the limits are charged.
+func (c counts) usage() limit.Usage {
+	return plus(limit.Usage{
+		PromptTokens: c.prompt(), CachedTokens: max(c.cacheRead, 0), CacheWriteTokens: max(c.cacheWrite, 0),
+		CompletionTokens: max(c.output, 0), ReasoningTokens: max(c.thinking, 0),
+	}.WithTrueParts(), c.beside)
+}
+
+// plus returns the usage of two calls to a model together.
+func plus(a, b limit.Usage) limit.Usage {
+	return limit.Usage{
+		PromptTokens:     a.PromptTokens + b.PromptTokens,
+		CompletionTokens: a.CompletionTokens + b.CompletionTokens,
+		CachedTokens:     a.CachedTokens + b.CachedTokens,
+		CacheWriteTokens: a.CacheWriteTokens + b.CacheWriteTokens,
+		ReasoningTokens:  a.ReasoningTokens + b.ReasoningTokens,
+	}
+}
