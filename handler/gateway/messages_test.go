@@ -35,7 +35,7 @@ func openClaude(t *testing.T, limits subscription.Limits) *claude {
 			c.asked.Store(r)
 			c.endpoint.ServeHTTP(w, r)
 		})}
-		config.Upstream, config.Models = newUpstream(t, upstream.Timeouts{}, at), []string{"claude-sonnet-4-5", "claude-haiku-4-5"}
+		config.Upstream, config.Models = newUpstream(t, upstream.Timeouts{}, at), []string{"claude-sonnet-5", "claude-haiku-5-5"}
 	}, upstream.Timeouts{}, nil)
 	return c
 }
@@ -46,7 +46,7 @@ func (c *claude) message(t *testing.T, path, body string, headers ...string) (*h
 	return c.post(t, path, body, append([]string{"Api-Key", "", "X-Api-Key", c.key, "Anthropic-Version", "2023-06-01"}, headers...)...)
 }
 
-const hello = `{"model":"claude-sonnet-4-5","max_tokens":200,"messages":[{"role":"user","content":"What time is it?"}]}`
+const hello = `{"model":"claude-sonnet-5","max_tokens":200,"messages":[{"role":"user","content":"What time is it?"}]}`
 
 func TestAMessageIsChargedWhatItsEndpointBills(t *testing.T) {
 	for name, test := range map[string]struct{ fields, behaviour string }{
@@ -148,7 +148,7 @@ func TestCountingAMessagesTokensCostsNothing(t *testing.T) {
 	}
 	c.serving.Wait()
 	charged := c.spent(t)
-	response, body := c.message(t, "/v1/messages/count_tokens?beta=true", `{"model":"claude-sonnet-4-5","messages":[{"role":"user","content":"What time is it?"}]}`)
+	response, body := c.message(t, "/v1/messages/count_tokens?beta=true", `{"model":"claude-sonnet-5","messages":[{"role":"user","content":"What time is it?"}]}`)
 	var counted struct {
 		Input int64 `json:"input_tokens"`
 	}
@@ -170,9 +170,9 @@ func TestTheGatewaysErrorsHaveAnthropicsFormForItsClients(t *testing.T) {
 	}{
 		{"a wrong key", "/v1/messages", hello, []string{"X-Api-Key", "wrong"}, 401, "authentication_error", "invalid_api_key"},
 		{"no version", "/anthropic/v1/messages", hello, []string{"X-Api-Key", "wrong", "Anthropic-Version", ""}, 401, "authentication_error", "invalid_api_key"},
-		{"no such model", "/v1/messages", strings.Replace(hello, "claude-sonnet-4-5", "other", 1), nil, 404, "not_found_error", "model_not_found"},
+		{"no such model", "/v1/messages", strings.Replace(hello, "claude-sonnet-5", "other", 1), nil, 404, "not_found_error", "model_not_found"},
 		{"a bad field", "/v1/messages", strings.Replace(hello, "200", "1e3", 1), nil, 400, "invalid_request_error", "invalid_request"},
-		{"a bad count", "/v1/messages/count_tokens", `{"model":"claude-sonnet-4-5"}`, nil, 400, "invalid_request_error", "invalid_request"},
+		{"a bad count", "/v1/messages/count_tokens", `{"model":"claude-sonnet-5"}`, nil, 400, "invalid_request_error", "invalid_request"},
 		{"no such path", "/v1/messages/batches", hello, nil, 404, "not_found_error", "route_not_found"},
 		{"another API's path", "/v1/files", hello, nil, 404, "not_found_error", "route_not_found"},
 		{"too large", "/v1/messages", strings.Replace(hello, "What", strings.Repeat("What ", 200), 1), nil, 413, "request_too_large", "token_limit_too_small"},
@@ -233,8 +233,8 @@ func TestModelsAreListedInAnthropicsFormForItsClients(t *testing.T) {
 		_, body = c.answerTo(t, request)
 		return body
 	}
-	const one = `{"type":"model","id":"claude-sonnet-4-5","display_name":"claude-sonnet-4-5","created_at":"1970-01-01T00:00:00Z"}`
-	const list = `{"data":[` + one + `,{"type":"model","id":"claude-haiku-4-5","display_name":"claude-haiku-4-5","created_at":"1970-01-01T00:00:00Z"}],"has_more":false,"first_id":"claude-sonnet-4-5","last_id":"claude-haiku-4-5"}`
+	const one = `{"type":"model","id":"claude-sonnet-5","display_name":"claude-sonnet-5","created_at":"1970-01-01T00:00:00Z"}`
+	const list = `{"data":[` + one + `,{"type":"model","id":"claude-haiku-5-5","display_name":"claude-haiku-5-5","created_at":"1970-01-01T00:00:00Z"}],"has_more":false,"first_id":"claude-sonnet-5","last_id":"claude-haiku-5-5"}`
 	for _, test := range []struct {
 		path    string
 		headers []string
@@ -243,8 +243,8 @@ func TestModelsAreListedInAnthropicsFormForItsClients(t *testing.T) {
 		{"/v1/models", []string{"Anthropic-Version", "2023-06-01"}, list},
 		{"/v1/models?limit=20", []string{"Anthropic-Version", "2023-06-01"}, list},
 		{"/anthropic/v1/models", nil, list},
-		{"/v1/models/claude-sonnet-4-5", []string{"Anthropic-Version", "2023-06-01"}, one},
-		{"/anthropic/v1/models/claude-sonnet-4-5", nil, one},
+		{"/v1/models/claude-sonnet-5", []string{"Anthropic-Version", "2023-06-01"}, one},
+		{"/anthropic/v1/models/claude-sonnet-5", nil, one},
 	} {
 		if got := get(test.path, test.headers...); got != test.want {
 			t.Errorf("%s: got %s, want %s", test.path, got, test.want)

@@ -16,10 +16,17 @@ import (
 // clients is the folder of the official clients.
 const clients = "handler/cmd/demo/clients"
 
-var clientNames = []string{"openai", "azure", "inference"}
+var clientNames = []string{"openai", "azure", "inference", "anthropic"}
 
 // refusals holds each client's error for a 429.
-var refusals = map[string]string{"openai": "RateLimitError", "azure": "RateLimitError", "inference": "isUnexpected"}
+var refusals = map[string]string{"openai": "RateLimitError", "azure": "RateLimitError", "inference": "isUnexpected", "anthropic": "RateLimitError"}
+
+// modes are what the clients of the other operations are tried with. An answer to those
+// under quiet has no usage.
+var modes = map[string]struct{ told, quiet []string }{
+	"anthropic": {[]string{"plain", "stream", "helper", "tools", "beta"}, []string{"count", "model"}},
+	"bearer":    {[]string{"plain", "stream"}, []string{"model"}},
+}
 
 // A seen is the result that a client gives its caller.
 type seen struct {
@@ -83,7 +90,19 @@ func TestOfficialClients(t *testing.T) {
 			}
 		}
 	}
-	if err := waitForMinute(t.Context(), 5*time.Second); err != nil { // six clients must start and be refused in it
+	for client, tried := range modes {
+		for _, mode := range tried.told {
+			if got := s.through(t, roomy, client, mode, "0"); !got.answered(true) {
+				t.Errorf("%s %s: got %+v, want an answer with its usage", client, mode, got)
+			}
+		}
+		for _, mode := range tried.quiet {
+			if got := s.through(t, roomy, client, mode, "0"); !got.answered(false) {
+				t.Errorf("%s %s: got %+v, want an answer", client, mode, got)
+			}
+		}
+	}
+	if err := waitForMinute(t.Context(), 5*time.Second); err != nil { // all clients must start and be refused in it
 		t.Fatal(err)
 	}
 	minute := time.Now().Truncate(time.Minute)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -10,13 +11,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tollgate/handler/azure"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
+	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
@@ -82,13 +86,43 @@ func (s *setup) start(ctx context.Context, port int) error {
 	s.handler = exec.Command(binary)
 	s.handler.Stdout, s.handler.Stderr = log, os.Stderr
 	s.handler.Env = append(os.Environ(), append(append(store, telemetry...), "PORT="+own, "KEY_PEPPER="+pepper,
-		"UPSTREAMS=", "UPSTREAM_URL=http://"+modelAddress, "UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY="+fakemodel.Key, "MODELS=DeepSeek-R1",
+		"UPSTREAMS="+upstreams(modelAddress), "UPSTREAM_URL=", "UPSTREAM_KEY="+fakemodel.Key, "MODELS="+strings.Join(slices.Concat(openAIModels, anthropicModels), ","),
 		"MANAGE_KEY="+s.operator, "MANAGE_ISSUER=", "MANAGE_AUDIENCE=", "CONSOLE=on", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
 	if err := s.handler.Start(); err != nil {
 		return fmt.Errorf("start the gateway: %w", err)
 	}
 	go func() { s.exited <- s.handler.Wait() }()
 	return s.ready(ctx)
+}
+
+// The models that the demo serves, by the shape of their endpoint. The article's is the
+// first.
+var (
+	openAIModels    = []string{"DeepSeek-R1", "gpt-5-mini", "gpt-3.5-turbo-instruct", "text-embedding-3-small"}
+	anthropicModels = []string{"claude-sonnet-5"}
+)
+
+// upstreams returns the setting UPSTREAMS: the simulated model's endpoints.
+func upstreams(address string) string {
+	type endpoint struct {
+		Name       string            `json:"name"`
+		URL        string            `json:"url"`
+		Shape      shape.Shape       `json:"shape"`
+		Models     map[string]string `json:"models"`
+		Credential map[string]string `json:"credential"`
+	}
+	one := func(shape shape.Shape, names []string) endpoint {
+		models := make(map[string]string)
+		for _, name := range names {
+			models[name] = name
+		}
+		return endpoint{string(shape), "http://" + address, shape, models, map[string]string{"setting": "UPSTREAM_KEY"}}
+	}
+	text, err := json.Marshal([]endpoint{one(shape.OpenAI, openAIModels), one(shape.Anthropic, anthropicModels)})
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	return string(text)
 }
 
 // ended returns the error for a gateway that has exited.

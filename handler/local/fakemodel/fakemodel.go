@@ -36,7 +36,7 @@ type call struct {
 	r         *http.Request
 	behaviour Behaviour
 	api       api
-	id        string // of a stored response
+	id        string // of a stored response or a model
 }
 
 // An api is a family of paths with its own form of errors.
@@ -94,6 +94,10 @@ func (c *call) route(path string) string {
 // operation returns what serves a path below its API's, or nil.
 func (c *call) operation(path string) func() {
 	kind := c.r.Method + " " + path
+	if id, ok := strings.CutPrefix(kind, "GET /models/"); ok && c.api != inference {
+		c.id = id
+		return c.oneModel
+	}
 	if c.api == anthropic {
 		return map[string]func(){"POST /messages": c.message, "POST /messages/count_tokens": c.countMessage, "GET /models": c.listModels}[kind]
 	}

@@ -106,6 +106,14 @@ func TestModelsAreListedInTheFormOfTheAPI(t *testing.T) {
 	if got := call(t, &e, "GET", "/openai/v1/models", ""); got.fields["object"] != "list" || at(got.fields, "data", 0, "object") != "model" {
 		t.Errorf("got %s, want OpenAI's list", got.text)
 	}
+	for path, field := range map[string]string{"/openai/v1/models/gpt-5-mini": "object", "/anthropic/v1/models/claude-sonnet-5": "type"} {
+		if got := call(t, &e, "GET", path, ""); got.fields[field] != "model" {
+			t.Errorf("%s: got %s, want the model", path, got.text)
+		}
+		if got := call(t, &e, "GET", path+"x", ""); got.status != 404 {
+			t.Errorf("%sx: got %d %s, want 404", path, got.status, got.text)
+		}
+	}
 	if got := call(t, &e, "GET", "/anthropic/v1/models", ""); got.fields["has_more"] != false || at(got.fields, "data", 0, "type") != "model" || at(got.fields, "data", 0, "id") != got.fields["first_id"] {
 		t.Errorf("got %s, want Anthropic's list", got.text)
 	}

@@ -172,7 +172,7 @@ func allFrame(body string) (n int64) {
 }
 
 func TestNoCountIsAboveItsBound(t *testing.T) {
-	encoding := tokens.ForModel("claude-sonnet-4-5")
+	encoding := tokens.ForModel("claude-sonnet-5")
 	for _, body := range []string{with(``), with(`"system":"` + strings.Repeat("the time and the place ", 500) + `"`), block(`{"type":"image","source":{"type":"url","url":"u"}}`)} {
 		r := parsed(t, body)
 		count, err := r.Count(encoding)

@@ -1,10 +1,14 @@
 // Calls the gateway through one of the official clients and prints what its
 // caller sees, as one line of JSON.
-// Usage: node clients.mjs <openai|azure|apim|inference> <plain|stream> <retries> <url> <key>
-// All but inference also take helper (the SDK's own reading of streams), tools and model.
+// Usage: node clients.mjs <client> <mode> <retries> <url> <key>
+// The clients are those of calls, below. All have the modes plain and, but for embeddings,
+// stream; most have helper (the SDK's own reading of streams), tools and model.
+import Anthropic from "@anthropic-ai/sdk";
 import OpenAI, { AzureOpenAI } from "openai";
 import ModelClient, { isUnexpected } from "@azure-rest/ai-inference";
 import { AzureKeyCredential } from "@azure/core-auth";
+import { anthropic } from "./anthropic.mjs";
+import { responses, embeddings, completions } from "./responses.mjs";
 
 const [client, mode, retries, url, key] = process.argv.slice(2);
 const model = "DeepSeek-R1";
@@ -60,8 +64,16 @@ async function inference() {
   return { content: chunks.map((c) => c.choices[0]?.delta?.content ?? "").join(""), usage: chunks.at(-1).usage };
 }
 
+const foundry = () => new OpenAI({ baseURL: `${url}/openai/v1`, apiKey: key, maxRetries });
+
 const calls = {
-  openai: () => openai(new OpenAI({ baseURL: `${url}/openai/v1`, apiKey: key, maxRetries })),
+  openai: () => openai(foundry()),
+  responses: () => responses[mode](foundry()),
+  embeddings: () => embeddings[mode](foundry()),
+  completions: () => completions[mode](foundry()),
+  anthropic: () => anthropic[mode](new Anthropic({ baseURL: `${url}/anthropic`, apiKey: key, maxRetries })),
+  // As Claude Code does where it has a token for a gateway.
+  bearer: () => anthropic[mode](new Anthropic({ baseURL: url, authToken: key, apiKey: null, maxRetries })),
   // As callers of API Management do: a dummy as the SDK's own key.
   apim: () => openai(new OpenAI({ baseURL: `${url}/inference`, apiKey: "DUMMY", defaultHeaders: { "Ocp-Apim-Subscription-Key": key }, maxRetries })),
   // The endpoint ends in a slash, as the SDK's documentation has it: some versions double it.
