@@ -81,9 +81,7 @@ func TestA404SaysWhatIsServedAndHowToGetThere(t *testing.T) {
 		"/openai/deployments/text-embedding-3-small/embeddings": "embeddings",
 		"/openai/deployments/gpt-4o/completions":                "older completions",
 		"/v1/completions":                                       "older completions",
-		"/anthropic/v1/messages":                                "Messages API",
-		"/v1/messages":                                          "Messages API",
-		"/v1/messages/count_tokens":                             "Messages API",
+		"/anthropic/v1/messages/batches":                        "Messages API",
 		"/v1/files":                                             "files",
 		"/openai/v1/batches":                                    "batch",
 		"/v1/realtime":                                          "Realtime",
@@ -115,7 +113,7 @@ func TestA404SaysWhatIsServedAndHowToGetThere(t *testing.T) {
 func TestErrorsOnAnthropicsRoutesHaveAnthropicsForm(t *testing.T) {
 	b := open(t, subscription.Limits{}, answering(1))
 	for path, headers := range map[string][]string{
-		"/anthropic/v1/messages": nil, "/v1/messages": nil, "/messages": nil, "/inference/anthropic/v1/messages/count_tokens": nil, "/anthropic/v1/models": nil,
+		"/anthropic/v1/messages/batches": nil, "/v1/messages/batches": nil, "/messages": nil, "/inference/anthropic/v1/complete": nil,
 		"/v1/complete": {"Anthropic-Version", "2023-06-01"},
 	} {
 		response, body := b.post(t, path, `{}`, headers...)
