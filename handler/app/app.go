@@ -74,7 +74,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	})
 	app.handler = mountOperators(c, app.gateway, o, log, app.quiet)
 	if c.UnderHost {
-		app.handler = housekeeping.New(housekeeping.Config{Counters: o.counters, Counter: app.counter, History: o.history,
+		app.handler = housekeeping.New(housekeeping.Config{Counters: o.counters, Counter: app.counter, History: o.history, Ledger: o.ledger,
 			Retention: c.Counting.Retention, Stored: o.stored, Turns: o.turns, Log: log}).Middleware(app.handler)
 	}
 	return app, nil

@@ -128,11 +128,17 @@ func TestTheDocsHaveEverySetting(t *testing.T) {
 	}
 }
 
-func TestRetentionIsDaysOrADuration(t *testing.T) {
-	for value, want := range map[string]time.Duration{"": 90 * 24 * time.Hour, "7d": 7 * 24 * time.Hour, "36h": 36 * time.Hour} {
+func TestRetentionIsWholeDays(t *testing.T) {
+	for value, want := range map[string]time.Duration{"": 400 * 24 * time.Hour, "7d": 7 * 24 * time.Hour, "16383d": 16383 * 24 * time.Hour} {
 		s := &settings{getenv: env(map[string]string{"USAGE_RETENTION": value})}
 		if got := s.counting().Retention; got != want || s.err() != nil {
 			t.Errorf("%q: got %v, error %v; want %v", value, got, s.err(), want)
+		}
+	}
+	for _, value := range []string{"36h", "7", "0d", "-7d", "1.5d", "16384d", "d"} {
+		s := &settings{getenv: env(map[string]string{"USAGE_RETENTION": value})}
+		if got := s.counting().Retention; s.err() == nil || !strings.Contains(s.err().Error(), "USAGE_RETENTION") || !strings.Contains(s.err().Error(), "400d") {
+			t.Errorf("%q: got %v, error %v; want an error that names USAGE_RETENTION and an example", value, got, s.err())
 		}
 	}
 }

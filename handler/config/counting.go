@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"tollgate/handler/counter/usage"
 	"tollgate/handler/gateway"
+	"tollgate/handler/ledger"
 )
 
 // Counting holds how clients' addresses are found and how long usage is kept.
@@ -15,8 +15,7 @@ type Counting struct {
 	// of the operator's, such as Front Door, takes precedence over both:
 	// CLIENT_IP_HEADER names its header. Set it only if no client can bypass the proxy.
 	Addresses gateway.Addresses
-	// Retention is the age at which closed minutes leave the usage history.
-	// USAGE_RETENTION: default 90d.
+	// Retention is how long days of usage are kept. USAGE_RETENTION: default 400d.
 	Retention time.Duration
 }
 
@@ -25,7 +24,7 @@ func (s *settings) counting() Counting {
 	c := Counting{Addresses: gateway.Addresses{FrontEnd: s.text("WEBSITE_SITE_NAME", "") != ""}}
 	value := s.text("USAGE_RETENTION", "")
 	var err error
-	if c.Retention, err = usage.ParseRetention(value); err != nil {
+	if c.Retention, err = ledger.ParseRetention(value); err != nil {
 		s.fault("USAGE_RETENTION", fmt.Sprintf("is %q", value), err.Error())
 	}
 	if s.text("CLIENT_IP_HEADER", "") != "" {

@@ -24,8 +24,10 @@ import (
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/housekeeping"
+	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/secret"
+	storedtables "tollgate/handler/stored/tablestore"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
@@ -278,7 +280,7 @@ func flushed(t *testing.T, emulator *azurite.Server) (rows []usage.Row) {
 	counters, history := countertables.New(service, countertables.DefaultTable), countertables.NewHistory(service, countertables.DefaultHistoryTable)
 	log := slog.New(slog.DiscardHandler)
 	_, err = housekeeping.New(housekeeping.Config{Counters: counters, Counter: counter.New(counter.Config{Store: counters, History: history, Log: log}),
-		History: history, Retention: usage.DefaultRetention, Log: log}).Run(t.Context())
+		History: history, Ledger: ledgertables.New(service, ledgertables.DefaultTable), Retention: 400 * 24 * time.Hour, Stored: storedtables.New(service, storedtables.DefaultTable), Log: log}).Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

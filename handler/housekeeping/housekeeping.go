@@ -1,6 +1,7 @@
-// Package housekeeping does the work that no call does: it writes the last minutes of
-// idle counters to the history, reclaims leases of dead instances, and deletes expired
-// rows, owners of expired responses, and empty counters.
+// Package housekeeping does the work that no call does: it rolls up the ledger and closes
+// its days, writes the last minutes of idle counters to the history, reclaims leases of
+// dead instances, and deletes expired rows, owners of expired responses, and empty
+// counters.
 //
 // Each step is safe while calls and other runs go on. A run reads every counter, so runs
 // take turns. The Functions host's timer or an operator starts them.
@@ -19,6 +20,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/usage"
+	"tollgate/handler/ledger"
 	"tollgate/handler/limit"
 	"tollgate/handler/stored"
 )
@@ -29,8 +31,10 @@ type Config struct {
 	Counters counter.Lister
 	// Counter flushes idle counters.
 	Counter *counter.Counter
-	// History is the history; rows older than Retention are deleted.
-	History   usage.Store
+	// History is the counters' history; rows older than Retention are deleted.
+	History usage.Store
+	// Ledger is rolled up. Its days are kept for Retention.
+	Ledger    ledger.Store
 	Retention time.Duration
 	// Stored holds the owners of stored responses, for as long as those are kept.
 	Stored stored.Store
@@ -55,15 +59,18 @@ type Report struct {
 	Counters        int64 `json:"counters"`        // counters read
 	Flushed         int64 `json:"flushed"`         // counters that had something to write
 	CountersDeleted int64 `json:"countersDeleted"` // empty counters deleted
-	RowsDeleted     int64 `json:"rowsDeleted"`     // rows of the history past retention
+	Subscriptions   int64 `json:"subscriptions"`   // subscriptions with minutes or hours of usage
+	RowsRolledUp    int64 `json:"rowsRolledUp"`    // usage rows that became part of sums, hours or closed days
+	DaysClosed      int64 `json:"daysClosed"`      // sums of a subscription's and model's day that were written
+	RowsDeleted     int64 `json:"rowsDeleted"`     // usage rows past the time that they are kept
 	OwnersDeleted   int64 `json:"ownersDeleted"`   // owners of responses that no endpoint keeps any more
-	Failed          int64 `json:"failed"`          // counters that couldn't be tidied; the log says why
+	Failed          int64 `json:"failed"`          // counters, and partitions of usage, that couldn't be tidied; the log says why
 }
 
 // String returns the report as text.
 func (r Report) String() string {
-	return fmt.Sprintf("%d counters: %d flushed, %d deleted, %d failed; %d usage rows past retention and %d owners of expired responses deleted",
-		r.Counters, r.Flushed, r.CountersDeleted, r.Failed, r.RowsDeleted, r.OwnersDeleted)
+	return fmt.Sprintf("%d counters: %d flushed, %d deleted; usage of %d subscriptions: %d rows rolled up, %d days closed, %d rows deleted; %d owners of expired responses deleted; %d failed",
+		r.Counters, r.Flushed, r.CountersDeleted, r.Subscriptions, r.RowsRolledUp, r.DaysClosed, r.RowsDeleted, r.OwnersDeleted, r.Failed)
 }
 
 const (
@@ -94,20 +101,26 @@ func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, er
 	ctx, cancel := context.WithTimeout(ctx, maxRunTime)
 	defer cancel()
 	var rows, owners int
-	var rowsErr, ownersErr error
+	var kept ledger.Report
+	var rowsErr, ownersErr, keptErr error
 	var deleting sync.WaitGroup
 	deleting.Go(func() { rows, rowsErr = h.config.History.DeleteBefore(ctx, time.Now().Add(-h.config.Retention)) })
 	deleting.Go(func() { owners, ownersErr = h.config.Stored.DeleteExpired(ctx, time.Now()) })
+	deleting.Go(func() {
+		kept, keptErr = ledger.Upkeep{Store: h.config.Ledger, Retention: h.config.Retention, Log: h.config.Log}.Run(ctx)
+	})
 	report, err := h.tidyCounters(ctx) // concurrently, so that none uses up the others' time
-	deleting.Wait()
-	report.RowsDeleted, report.OwnersDeleted = int64(rows), int64(owners)
-	err = errors.Join(err, rowsErr, ownersErr)
 	if err == nil && report.Failed > 0 {
 		err = fmt.Errorf("housekeeping failed for %d counters", report.Failed)
 	}
+	deleting.Wait()
+	report.Subscriptions, report.RowsRolledUp, report.DaysClosed = kept.Subscriptions, kept.RolledUp, kept.DaysClosed
+	report.RowsDeleted, report.OwnersDeleted = int64(rows)+kept.Deleted, int64(owners)
+	report.Failed += kept.Failed
+	err = errors.Join(err, rowsErr, ownersErr, keptErr)
 	level := slog.LevelInfo
 	attrs := []any{"counters", report.Counters, "flushed", report.Flushed, "counters_deleted", report.CountersDeleted,
-		"rows_deleted", report.RowsDeleted, "owners_deleted", report.OwnersDeleted, "failed", report.Failed}
+		"subscriptions", report.Subscriptions, "rows_rolled_up", report.RowsRolledUp, "days_closed", report.DaysClosed, "rows_deleted", report.RowsDeleted, "owners_deleted", report.OwnersDeleted, "failed", report.Failed}
 	if err != nil {
 		level, attrs = slog.LevelError, append(attrs, "cause", err.Error())
 	}

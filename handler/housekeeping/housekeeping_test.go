@@ -20,6 +20,8 @@ import (
 	"tollgate/handler/counter/memstore"
 	"tollgate/handler/counter/usage"
 	"tollgate/handler/housekeeping"
+	"tollgate/handler/ledger"
+	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/limit"
 	"tollgate/handler/stored"
 	storedmem "tollgate/handler/stored/memstore"
@@ -33,12 +35,15 @@ type fixture struct {
 	historyErr error // if set, the error of the history
 	stored     *storedmem.Store
 	storedErr  error // if set, the error of stored
+	ledger     *ledgermem.Store
+	ledgerErr  error // if set, the error of ledger
 	log        bytes.Buffer
 }
 
 func newFixture(t *testing.T) *fixture {
 	h := &fixture{T: t, store: memstore.New(nil)}
 	h.stored = storedmem.New(func(string) (bool, error) { return false, h.storedErr })
+	h.ledger = ledgermem.New(func(string) (bool, error) { return h.ledgerErr == nil, h.ledgerErr })
 	h.history = memstore.NewHistory(func(string) (bool, error) { return false, h.historyErr })
 	return h
 }
@@ -49,7 +54,7 @@ func (h *fixture) newCounter() *counter.Counter {
 
 func (h *fixture) config() housekeeping.Config {
 	return housekeeping.Config{Counters: h.store, Counter: h.newCounter(), History: h.history,
-		Retention: 90 * 24 * time.Hour, Stored: h.stored, Log: slog.New(slog.NewTextHandler(&h.log, nil))}
+		Ledger: h.ledger, Retention: 90 * 24 * time.Hour, Stored: h.stored, Log: slog.New(slog.NewTextHandler(&h.log, nil))}
 }
 
 // newHousekeeper returns a housekeeper as in a new process.
@@ -175,6 +180,75 @@ func TestCountersWithAQuotaOrDebtAreKept(t *testing.T) {
 		time.Sleep(5 * time.Hour)
 		h.expectReport(housekeeping.Report{Counters: 2, CountersDeleted: 1}) // its debt is paid
 	})
+}
+
+// record has a process write calls of a minute of team-a to the ledger.
+func (h *fixture) record(process string, at time.Time, calls int64) {
+	h.Helper()
+	minute := ledger.Row{Key: ledger.Key{Subscription: "team-a", Span: ledger.Minute, Start: at.Unix() / 60}, Process: process, Revision: 1, Totals: ledger.Totals{Calls: calls}}
+	day := minute
+	day.Span, day.Start = ledger.Day, ledger.Day.Floor(at).Unix()/60
+	for _, row := range []ledger.Row{minute, day} {
+		if _, err := h.ledger.Apply(h.Context(), []ledger.Change{{Row: row}}); err != nil {
+			h.Fatal(err)
+		}
+	}
+}
+
+// TestUsageIsRolledUpAndDaysAreClosed: two processes' rows of a minute become one, which is
+// part of an hour a week later; and their rows of the day become one when it is over.
+func TestUsageIsRolledUpAndDaysAreClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFixture(t)
+		began := time.Now()
+		h.record("P1", began, 3)
+		h.record("P2", began, 4)
+		h.expectReport(housekeeping.Report{Subscriptions: 1})
+		time.Sleep(62 * time.Minute)
+		h.expectReport(housekeeping.Report{Subscriptions: 1, RowsRolledUp: 2})
+		h.expectReport(housekeeping.Report{Subscriptions: 1})
+		time.Sleep(24 * time.Hour)
+		h.expectReport(housekeeping.Report{Subscriptions: 1, RowsRolledUp: 2, DaysClosed: 1})
+		h.expectReport(housekeeping.Report{Subscriptions: 1})
+		time.Sleep(8 * 24 * time.Hour)
+		h.expectReport(housekeeping.Report{Subscriptions: 1, RowsRolledUp: 1})
+		series, err := ledger.Reader{Store: h.ledger}.Subscription(t.Context(), "team-a", began, time.Now(), ledger.Hour)
+		if err != nil || len(series.Items) != 1 || series.Items[0].Calls != 7 {
+			t.Errorf("the hours: got %+v, %v; want one with 7 calls", series.Items, err)
+		}
+		time.Sleep(60 * 24 * time.Hour)
+		h.expectReport(housekeeping.Report{Subscriptions: 1, RowsDeleted: 1})
+		h.expectReport(housekeeping.Report{})
+	})
+}
+
+// TestHousekeepingFailsIfUsageCantBeRolledUp, of a subscription or at all.
+func TestHousekeepingFailsIfUsageCantBeRolledUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFixture(t)
+		h.ledgerErr = errors.New("the ledger is down")
+		if got, err := h.newHousekeeper().Run(t.Context()); err == nil || !strings.Contains(h.log.String(), "the ledger is down") {
+			t.Errorf("Run: got %+v, %v, log %s; want an error, and its cause in the log", got, err, h.log.String())
+		}
+		h.ledgerErr = nil
+		h.record("P1", time.Now(), 3)
+		time.Sleep(62 * time.Minute)
+		keeper := h.config()
+		keeper.Ledger = unwritable{h.ledger}
+		got, err := housekeeping.New(keeper).Run(t.Context())
+		if err == nil || got.Failed != 1 || !strings.Contains(h.log.String(), "team-a") {
+			t.Errorf("Run: got %+v, %v, log %s; want one failure that names team-a", got, err, h.log.String())
+		}
+		h.expectReport(housekeeping.Report{Subscriptions: 1, RowsRolledUp: 1})
+	})
+}
+
+// unwritable is a ledger that can only be read.
+type unwritable struct{ *ledgermem.Store }
+
+// Apply implements ledger.Store.
+func (unwritable) Apply(context.Context, []ledger.Change) ([]ledger.Version, error) {
+	return nil, errors.New("read-only")
 }
 
 func TestRowsPastRetentionAreDeleted(t *testing.T) {

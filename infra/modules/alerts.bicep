@@ -118,7 +118,7 @@ var rules rule[] = [
   {
     name: 'housekeeping'
     title: 'Tollgate: housekeeping does not run'
-    description: 'Housekeeping had no successful run in the last ${silenceHours} hours: idle counters are not flushed and old rows not deleted. Look for its lines in the log (msg housekeeping), and restart the app if there are none.'
+    description: 'Housekeeping had no successful run in the last ${silenceHours} hours: usage is not rolled up, days are not closed and old rows not deleted. Look for its lines in the log (msg housekeeping), and restart the app if there are none.'
     severity: 2
     query: replace(
       loadTextContent('../queries/alert-housekeeping.kql'),

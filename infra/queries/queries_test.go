@@ -16,12 +16,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/memstore"
 	"tollgate/handler/housekeeping"
+	"tollgate/handler/ledger"
+	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/limit"
+	storedmem "tollgate/handler/stored/memstore"
 	"tollgate/handler/telemetry"
 )
 
@@ -361,7 +363,7 @@ func TestTheHousekeepingAlertMatchesASuccessfulRun(t *testing.T) {
 		broken = c.broken
 		var line bytes.Buffer
 		history := memstore.NewHistory(func(string) (bool, error) { return false, broken })
-		keeper := housekeeping.New(housekeeping.Config{Counters: store, History: history, Retention: time.Hour, Log: slog.New(slog.NewJSONHandler(&line, nil)),
+		keeper := housekeeping.New(housekeeping.Config{Counters: store, History: history, Ledger: ledgermem.New(nil), Retention: ledger.DefaultRetention, Stored: storedmem.New(nil), Log: slog.New(slog.NewJSONHandler(&line, nil)),
 			Counter: counter.New(counter.Config{Store: store, History: history, Log: slog.New(slog.DiscardHandler)})})
 		if _, err := keeper.Run(t.Context()); (err == nil) != c.want {
 			t.Fatalf("a run with the fault %v: got error %v, want success %t", c.broken, err, c.want)

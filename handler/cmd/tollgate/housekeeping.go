@@ -11,25 +11,28 @@ import (
 
 	"tollgate/handler/counter"
 	countertables "tollgate/handler/counter/tablestore"
-	"tollgate/handler/counter/usage"
 	"tollgate/handler/housekeeping"
 	housekeepingtables "tollgate/handler/housekeeping/tablestore"
+	"tollgate/handler/ledger"
+	ledgertables "tollgate/handler/ledger/tablestore"
 	storedtables "tollgate/handler/stored/tablestore"
 )
 
 func (a *app) housekeepingCommand() *cobra.Command {
 	var retention string
 	cmd := &cobra.Command{
-		Use: "housekeeping", Short: "Write idle counters' last minutes, and delete what is too old",
-		Long: `Do by hand what the gateway's timer function does every hour: write the last
-minutes of idle counters to the usage history, reclaim leases of dead instances,
-and delete expired usage rows, owners of expired responses and empty counters. It is safe to run at any time;
-if another run is in progress, the timer's included, it says so and does nothing.`,
+		Use: "housekeeping", Short: "Roll up usage, write idle counters' last minutes, and delete what is too old",
+		Long: `Do by hand what the gateway's timer function does every hour: roll up usage
+(processes' rows to minutes, minutes to hours), close the days that are over, write
+the last minutes of idle counters to their history, reclaim leases of dead
+instances, and delete usage past its time, owners of expired responses and empty
+counters. It is safe to run at any time; if another run is in progress, the timer's
+included, it says so and does nothing.`,
 		Example: "  tollgate housekeeping\n  tollgate housekeeping --retention 30d",
 		Args:    named(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.keepHouse(cmd, retention) },
 	}
-	cmd.Flags().StringVar(&retention, "retention", "", "how long to keep usage rows, such as 90d (default: USAGE_RETENTION, else 90d)")
+	cmd.Flags().StringVar(&retention, "retention", "", "how long to keep days of usage, such as 90d (default: USAGE_RETENTION, else 400d)")
 	return cmd
 }
 
@@ -42,7 +45,7 @@ func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
 	if retention == "" {
 		name, retention = "USAGE_RETENTION", a.setting(file, "USAGE_RETENTION")
 	}
-	kept, err := usage.ParseRetention(retention)
+	kept, err := ledger.ParseRetention(retention)
 	if err != nil {
 		return &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q: %v", name, retention, err)}
 	}
@@ -54,15 +57,16 @@ func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	report, err := housekeeping.New(housekeeping.Config{
 		Counters: counters, Counter: counter.New(counter.Config{Store: counters, History: history, Log: log}),
-		History: history, Retention: kept, Stored: storedtables.New(client, storedtables.DefaultTable), Turns: housekeepingtables.New(client, housekeepingtables.DefaultTable), Log: log,
+		History: history, Ledger: ledgertables.New(client, ledgertables.DefaultTable), Retention: kept, Stored: storedtables.New(client, storedtables.DefaultTable), Turns: housekeepingtables.New(client, housekeepingtables.DefaultTable), Log: log,
 	}).Run(cmd.Context())
 	if errors.Is(err, housekeeping.ErrTaken) {
 		return err
 	}
 	printed := a.print(report, func(w io.Writer) {
-		row(w, "COUNTERS", "FLUSHED", "COUNTERS DELETED", "ROWS DELETED", "OWNERS DELETED", "FAILED")
+		row(w, "COUNTERS", "FLUSHED", "COUNTERS DELETED", "SUBSCRIPTIONS", "ROWS ROLLED UP", "DAYS CLOSED", "ROWS DELETED", "OWNERS DELETED", "FAILED")
 		count := func(n int64) string { return strconv.FormatInt(n, 10) }
-		row(w, count(report.Counters), count(report.Flushed), count(report.CountersDeleted), count(report.RowsDeleted), count(report.OwnersDeleted), count(report.Failed))
+		row(w, count(report.Counters), count(report.Flushed), count(report.CountersDeleted),
+			count(report.Subscriptions), count(report.RowsRolledUp), count(report.DaysClosed), count(report.RowsDeleted), count(report.OwnersDeleted), count(report.Failed))
 	})
 	if err != nil {
 		return err
