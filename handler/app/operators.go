@@ -44,10 +44,10 @@ type counters interface {
 	counter.Lister
 }
 
-// A usageReader reads the counters' current state and their history.
+// A usageReader reads the counters' current state, and the ledger.
 type usageReader struct {
-	counters
-	usage.Reader
+	counter.Lister
+	ledger.Reader
 }
 
 // operatorDeps holds the stores that the operators' API needs.
@@ -74,7 +74,7 @@ func mountOperators(c config.Config, gateway http.Handler, o operatorDeps, log *
 		mux.byPrefix["console"] = console.Handler()
 	}
 	if c.Manage.On() {
-		mux.byPrefix["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Usage: usageReader{o.counters, o.history},
+		mux.byPrefix["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Usage: usageReader{o.counters, ledger.Reader{Store: o.ledger}},
 			Auth: authenticator(c.Manage, log), Checks: checks(c, o), StandingsMaxAge: standingsMaxAge, Log: log, Strangers: quiet})
 	}
 	if len(mux.byPrefix) == 0 {

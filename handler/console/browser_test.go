@@ -18,9 +18,9 @@ import (
 
 	"tollgate/handler/asynctest"
 	"tollgate/handler/azure"
-	countertables "tollgate/handler/counter/tablestore"
-	"tollgate/handler/counter/usage"
-	"tollgate/handler/limit"
+	"tollgate/handler/ledger"
+	"tollgate/handler/ledger/ledgertest"
+	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
@@ -139,34 +139,29 @@ func (g *gate) populate() string {
 	return keys["team-a"]
 }
 
-// remember writes four hours of history.
+// remember writes four hours of usage.
 func (g *gate) remember() {
 	g.t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(g.connection)})
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	history := countertables.NewHistory(service, countertables.DefaultHistoryTable)
-	now := limit.Minute(time.Now())
+	store := ledgertables.New(service, ledgertables.DefaultTable)
+	now := time.Now()
 	var faults []error
 	for i, id := range []string{"team-a", "research", "small"} {
 		for ago := int64(2); ago < 240; ago += 1 + int64(i)*3 {
 			wave := (ago*ago*7+ago*int64(13*i+5))%(900-300*int64(i)) + 40
-			row := usage.Row{Counter: id, Epoch: "before"}
-			row.Minute, row.From, row.PromptTokens, row.CompletionTokens, row.Requests = now-ago, now-ago, wave/4, wave, wave/60+1
+			used := ledger.Totals{Calls: wave/60 + 1, PromptTokens: wave / 4, CompletionTokens: wave}
 			if wave > 700 {
-				row.Refused = wave / 200
+				used.Refused = wave / 200
 			}
-			faults = append(faults, put(g.t.Context(), history, row))
+			faults = append(faults, ledgertest.Happened(g.t.Context(), store, now.Add(-time.Duration(ago)*time.Minute), id, "DeepSeek-R1", used))
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
 		g.t.Fatal(err)
 	}
-}
-
-func put(ctx context.Context, history *countertables.History, row usage.Row) error {
-	return history.PutClosed(ctx, row.Counter, row.Epoch, row.Closed)
 }
 
 // browser returns the path of Chromium: CHROMIUM, or chromium on the PATH. It skips the

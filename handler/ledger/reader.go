@@ -78,6 +78,25 @@ func (r Reader) Subscription(ctx context.Context, id string, from, to time.Time,
 	return s, err
 }
 
+// Minutes returns the usage of each subscription by minute and model. It reads the
+// partitions of all subscriptions one after the other: it is for repair, not for screens.
+func (r Reader) Minutes(ctx context.Context, from, to time.Time) (Series, error) {
+	s := newSeries(from, to, Minute, time.Now().UTC())
+	for _, bounds := range [][2]string{{"", across}, {acrossEnd, ""}} {
+		for partition, err := range r.Store.Partitions(ctx, bounds[0], bounds[1]) {
+			if err != nil {
+				return s, err
+			}
+			rows, err := read(ctx, r.Store, partition, s.From, s.To)
+			if err != nil {
+				return s, err
+			}
+			s.Items = append(s.Items, Join(rows)...)
+		}
+	}
+	return s, nil
+}
+
 // Everyone returns the usage of all subscriptions together by span and model. Minutes
 // reach back MinutesFor, all others HoursFor.
 func (r Reader) Everyone(ctx context.Context, from, to time.Time, by Span) (Series, error) {

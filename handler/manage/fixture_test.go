@@ -19,7 +19,8 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 
 	"tollgate/handler/counter"
-	"tollgate/handler/counter/usage"
+	"tollgate/handler/ledger"
+	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/manage"
 	auditmem "tollgate/handler/manage/memstore"
 	"tollgate/handler/secret"
@@ -58,7 +59,7 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	pepper := subscriptiontest.Pepper(t)
-	f := &fixture{t: t, store: memstore.New(), audit: &auditmem.Store{}, usage: &fakeUsage{}, pepper: pepper}
+	f := &fixture{t: t, store: memstore.New(), audit: &auditmem.Store{}, usage: newFakeUsage(), pepper: pepper}
 	f.config = manage.Config{Store: f.store, Pepper: &pepper, Audit: f.audit, Usage: f.usage,
 		Auth: manage.OperatorKey(secret.New(keyAuthenticator)), Log: slog.New(slog.NewJSONHandler(&f.log, nil)),
 		Checks: []manage.Check{{Name: "sky", Run: func(context.Context) (string, error) { return "blue", nil }},
@@ -69,13 +70,18 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// fakeUsage holds counters and a history that a test sets.
+// fakeUsage holds counters that a test sets, and a ledger.
 type fakeUsage struct {
-	counters  []counter.Entry
-	problems  map[string]error // by counter key
-	rows      []usage.Row
-	lastQuery usage.Query
-	failure   error
+	ledger.Reader
+	counters []counter.Entry
+	problems map[string]error // by counter key
+	failure  error
+}
+
+func newFakeUsage() *fakeUsage {
+	l := &fakeUsage{}
+	l.Store = ledgermem.New(func(string) (bool, error) { return l.failure == nil, l.failure })
+	return l
 }
 
 func (l *fakeUsage) List(context.Context) iter.Seq2[counter.Entry, error] {
@@ -87,20 +93,6 @@ func (l *fakeUsage) List(context.Context) iter.Seq2[counter.Entry, error] {
 		}
 		if l.failure != nil {
 			yield(counter.Entry{}, l.failure)
-		}
-	}
-}
-
-func (l *fakeUsage) Rows(_ context.Context, q usage.Query) iter.Seq2[usage.Row, error] {
-	l.lastQuery = q
-	return func(yield func(usage.Row, error) bool) {
-		for _, row := range l.rows {
-			if !yield(row, nil) {
-				return
-			}
-		}
-		if l.failure != nil {
-			yield(usage.Row{}, l.failure)
 		}
 	}
 }

@@ -26,8 +26,6 @@ func standingOf(stored counter.Entry, unreadable error, newest limit.Limits, now
 	if at.Quota > 0 {
 		s.Quota, s.QuotaPeriod = &Window{at.Quota, at.QuotaUsed, at.QuotaOwed, at.QuotaRemaining, at.QuotaResetAt}, string(at.Period)
 	}
-	h := state.Happened
-	s.Happened.add(h.PromptTokens, h.CompletionTokens, h.Requests, h.Refused)
 	return s
 }
 

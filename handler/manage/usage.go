@@ -5,19 +5,20 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"tollgate/handler/counter"
-	"tollgate/handler/counter/usage"
+	"tollgate/handler/ledger"
 	"tollgate/handler/limit"
 )
 
-// Usage reads what callers use: the counters and their history.
+// Usage reads what callers use: the state of the counters, and the ledger. See
+// counter.Lister and ledger.Reader.
 type Usage interface {
-	// Stored lists all counters; see counter.Lister.
 	List(ctx context.Context) iter.Seq2[counter.Entry, error]
-	usage.Reader
+	Subscription(ctx context.Context, id string, from, to time.Time, by ledger.Span) (ledger.Series, error)
+	Everyone(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Series, error)
+	Days(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Days, error)
 }
 
 // A Window is the state of one limit in its current window, in tokens.
@@ -39,8 +40,6 @@ type Standing struct {
 	Minute       *Window `json:"minute,omitempty"`
 	Quota        *Window `json:"quota,omitempty"`
 	QuotaPeriod  string  `json:"quotaPeriod,omitempty"`
-	// Happened counts what happened this minute, as far as instances have reported.
-	Happened Tokens `json:"happened"`
 	// Problem says why the counter's row can't be read; usually absent.
 	Problem string `json:"problem,omitempty"`
 }
@@ -54,12 +53,8 @@ type Tokens struct {
 	Refused          int64 `json:"refused"`
 }
 
-func (t *Tokens) add(prompt, completion, requests, refused int64) {
-	t.PromptTokens += prompt
-	t.CompletionTokens += completion
-	t.TotalTokens += prompt + completion
-	t.Requests += requests
-	t.Refused += refused
+func tokensOf(t ledger.Totals) Tokens {
+	return Tokens{PromptTokens: t.PromptTokens, CompletionTokens: t.CompletionTokens, TotalTokens: t.Tokens(), Requests: t.Calls, Refused: t.Refused}
 }
 
 // listUsage answers with the standings of counters, ordered by key.
@@ -91,124 +86,97 @@ func (q *query) owner() limit.Owner {
 	return owner
 }
 
-// A Span counts what happened in a minute, hour or day.
+// A Span counts what happened in a minute, hour, day or month, by model.
 type Span struct {
 	From time.Time `json:"from"`
-	// Counter is the counter's key; absent in sums over all counters.
-	Counter string `json:"counter,omitempty"`
+	// Subscription is absent in sums over all subscriptions.
+	Subscription string `json:"subscription,omitempty"`
+	// Model is absent where calls named no model that there is.
+	Model string `json:"model,omitempty"`
 	Tokens
 }
 
-// Lengths of spans, and how far back a history goes by default, by the parameter by.
+// spans are the lengths of spans by the parameter by, and how far back a history goes by
+// default.
 var (
-	spanLengths    = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
-	defaultHistory = map[string]time.Duration{"minute": time.Hour, "hour": 24 * time.Hour, "day": 30 * 24 * time.Hour}
+	spans          = map[string]ledger.Span{"minute": ledger.Minute, "hour": ledger.Hour, "day": ledger.Day, "month": ledger.Month}
+	defaultHistory = map[string]time.Duration{"minute": time.Hour, "hour": 24 * time.Hour, "day": 30 * 24 * time.Hour, "month": 365 * 24 * time.Hour}
 )
 
 // maxSpans is the largest answer, in spans.
 const maxSpans = 50_000
 
-// listHistory answers with what happened by minute, hour or day, oldest first.
+// A history is what happened in whole spans.
+type history struct {
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
+	By    string    `json:"by"`
+	Items []Span    `json:"items"`
+}
+
+// listHistory answers with what happened by minute, hour, day or month, oldest first.
 func (c *call) listHistory() (*result, error) {
 	q := c.query()
-	by := q.choice("by", "minute", "hour", "day")
-	key, owner := q.param("counter"), q.owner()
+	by := q.choice("by", "day", "hour", "minute", "month")
+	owner := q.owner()
 	from, to := q.times(defaultHistory[by])
-	each := q.choice("sum", "counters", "all") == "counters"
+	all := q.choice("sum", "subscriptions", "all") == "all"
+	if owner.Subscription == "" && !all && (by == "minute" || by == "hour") {
+		q.addFault("by", fmt.Sprintf("is %s for each of all subscriptions, which days and months are kept for", by), "name a subscription, or use sum=all, or day or month")
+	}
+	if owner.Tier != "" && all {
+		q.addFault("sum", "can't be combined with tier", "remove one of the two")
+	}
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	sums := make(map[Span]*Tokens)
-	for row, err := range c.rows(usage.Query{Counter: key, Owner: owner, From: from, To: to}) {
-		if err != nil {
-			return nil, err
-		}
-		at := Span{From: limit.MinuteStart(row.Minute).Truncate(spanLengths[by])}
-		if each {
-			at.Counter = row.Counter
-		}
-		if sums[at] == nil {
-			if len(sums) == maxSpans {
-				return nil, badRequest(fmt.Sprintf("The answer would have more than %d spans. Ask for a shorter time or longer spans, or use sum=all.", maxSpans))
-			}
-			sums[at] = &Tokens{}
-		}
-		sums[at].add(row.PromptTokens, row.CompletionTokens, row.Requests, row.Refused)
+	found, err := c.history(owner, all, from, to, spans[by])
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found.Items) > maxSpans:
+		return nil, badRequest(fmt.Sprintf("The answer would have more than %d spans. Ask for a shorter time or longer spans, or use sum=all.", maxSpans))
 	}
-	return &result{body: struct {
-		From  time.Time `json:"from"`
-		To    time.Time `json:"to"`
-		By    string    `json:"by"`
-		Items []Span    `json:"items"`
-	}{from, to, by, sortedSpans(sums)}}, nil
+	return &result{body: found}, nil
 }
 
-// rows returns the rows of the history, after the closed minutes that counters have not
-// yet written to it. It reads the counters first, so that a minute written in between is
-// seen twice rather than missed, and skips the second.
-func (c *call) rows(q usage.Query) iter.Seq2[usage.Row, error] {
-	return func(yield func(usage.Row, error) bool) {
-		seen := make(map[rowID]bool)
-		first, last := q.Minutes()
-		now := time.Now()
-		for stored, err := range c.api.config.Usage.List(c.Context()) {
-			if err != nil && stored.Key == "" {
-				yield(usage.Row{}, err)
-				return
-			}
-			if err != nil || !selects(q, stored.Key) { // GET /usage and the checks report counters that can't be read
-				continue
-			}
-			stored.State.Advance(stored.State.Limits, now)
-			for _, closed := range stored.State.Outbox {
-				row := usage.Row{Counter: stored.Key, Epoch: stored.State.Epoch, Closed: closed}
-				seen[idOf(row)] = true
-				if closed.Minute >= first && closed.Minute < last && !yield(row, nil) {
-					return
-				}
-			}
-		}
-		for row, err := range c.api.config.Usage.Rows(c.Context(), q) {
-			if err == nil && seen[idOf(row)] {
-				continue
-			}
-			if !yield(row, err) || err != nil {
-				return
-			}
-		}
+// history reads the usage of a subscription, of all together, or of each, by model.
+func (c *call) history(owner limit.Owner, all bool, from, to time.Time, by ledger.Span) (history, error) {
+	reader := c.api.config.Usage
+	switch {
+	case owner.Subscription != "":
+		series, err := reader.Subscription(c.Context(), owner.Subscription, from, to, by)
+		return historyOf(series.From, series.To, by, series.Items), err
+	case all:
+		series, err := reader.Everyone(c.Context(), from, to, by)
+		return historyOf(series.From, series.To, by, series.Items), err
 	}
+	days, err := reader.Days(c.Context(), from, to, by)
+	if err == nil && owner.Tier != "" {
+		days.Items, err = c.ofTier(days.Items, owner.Tier)
+	}
+	return historyOf(days.From, days.To, by, days.Items), err
 }
 
-// selects reports whether a query selects a counter.
-func selects(q usage.Query, key string) bool {
-	if q.Counter != "" {
-		return key == q.Counter
+// ofTier returns the usage of a tier's subscriptions.
+func (c *call) ofTier(used []ledger.Usage, tier string) ([]ledger.Usage, error) {
+	subscriptions, err := c.api.config.Store.Subscriptions(c.Context())
+	if err != nil {
+		return nil, err
 	}
-	return q.Owner == (limit.Owner{}) || limit.OwnerOf(key) == q.Owner
+	in := make(map[string]bool)
+	for _, s := range subscriptions {
+		in[s.ID] = s.Tier == tier
+	}
+	return slices.DeleteFunc(used, func(u ledger.Usage) bool { return !in[u.Subscription] }), nil
 }
 
-// A rowID identifies a row of the history.
-type rowID struct {
-	counter, epoch string
-	minute         int64
-}
-
-func idOf(row usage.Row) rowID { return rowID{row.Counter, row.Epoch, row.Minute} }
-
-// sortedSpans returns sums as spans, ordered by time and counter.
-func sortedSpans(sums map[Span]*Tokens) []Span {
-	all := make([]Span, 0, len(sums))
-	for at, tokens := range sums {
-		at.Tokens = *tokens
-		all = append(all, at)
+func historyOf(from, to time.Time, by ledger.Span, used []ledger.Usage) history {
+	h := history{From: from, To: to, By: string(by), Items: make([]Span, len(used))}
+	for i, u := range used {
+		h.Items[i] = Span{From: u.Time(), Subscription: u.Subscription, Model: u.Model, Tokens: tokensOf(u.Totals)}
 	}
-	slices.SortFunc(all, func(a, b Span) int {
-		if by := a.From.Compare(b.From); by != 0 {
-			return by
-		}
-		return strings.Compare(a.Counter, b.Counter)
-	})
-	return all
+	return h
 }
 
 // times returns the bounds of a history. Each is an RFC 3339 time or how long ago.

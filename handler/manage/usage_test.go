@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
-	"tollgate/handler/counter/usage"
+	"tollgate/handler/ledger"
+	"tollgate/handler/ledger/ledgertest"
 	"tollgate/handler/limit"
 	"tollgate/handler/manage"
 )
@@ -20,7 +21,6 @@ func counterWith(key string, tokens int64) counter.Entry {
 	limits := limit.Limits{TokensPerMinute: 1000, Quota: 50_000, Period: limit.Daily, Version: math.MaxInt64}
 	s := limit.New(limits, time.Now(), "epoch")
 	s.Spent, s.PeriodSpent = tokens, tokens
-	s.Happened = limit.Happened{Usage: limit.Usage{PromptTokens: tokens / 2, CompletionTokens: tokens - tokens/2}, Requests: 1}
 	return counter.Entry{Key: key, State: s}
 }
 
@@ -42,8 +42,8 @@ func TestUsageShowsTheStandingOfCounters(t *testing.T) {
 		if a.Subscription != "team-a" || a.Minute == nil || a.Quota == nil || a.Minute.Limit != 1000 || a.Quota.Used != 100 || a.Quota.Left != 49_900 || a.QuotaPeriod != "Daily" {
 			t.Errorf("team-a: got %+v, want 100 of both limits used", a)
 		}
-		if a.Minute.Used != 100 || a.Happened != (manage.Tokens{PromptTokens: 50, CompletionTokens: 50, TotalTokens: 100, Requests: 1}) {
-			t.Errorf("team-a: got %d tokens charged this minute, happened %+v; want 100, half of them prompt", a.Minute.Used, a.Happened)
+		if a.Minute.Used != 100 {
+			t.Errorf("team-a: got %d tokens charged this minute, want 100", a.Minute.Used)
 		}
 		for query, want := range map[string]int{"?subscription=team-a": 2, "?tier=gold": 1, "?search=192": 1, "?search=r1&subscription=team-a": 1, "?limit=2": 2} {
 			if f.must("GET", "/usage"+query, "").decode(t, &list); len(list.Items) != want {
@@ -55,80 +55,58 @@ func TestUsageShowsTheStandingOfCounters(t *testing.T) {
 	})
 }
 
-func row(key string, at time.Time, prompt, completion int64) usage.Row {
-	r := usage.Row{Counter: key}
-	r.Minute, r.PromptTokens, r.CompletionTokens, r.Requests, r.Refused = limit.Minute(at), prompt, completion, 1, 2
-	return r
+// wrote adds what a subscription used of a model to the ledger, by minute.
+func (f *fixture) wrote(subscription, model string, at time.Time, used ledger.Totals) {
+	f.t.Helper()
+	if err := ledgertest.Happened(f.t.Context(), f.usage.Store, at, subscription, model, used); err != nil {
+		f.t.Fatal(err)
+	}
 }
 
-func TestHistoryIsSummedBySpanAndCounter(t *testing.T) {
+// It runs in virtual time because the ledger forgets minutes after a week.
+func TestHistoryIsSummedBySpanSubscriptionAndModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		noon := time.Now().UTC().Truncate(24 * time.Hour).Add(12 * time.Hour)
+		f.wrote("team-a", "r1", noon, ledger.Totals{Calls: 1, Refused: 2, PromptTokens: 1, CompletionTokens: 2})
+		f.wrote("team-a", "r1", noon.Add(time.Minute), ledger.Totals{Calls: 1, Refused: 2, PromptTokens: 3, CompletionTokens: 4})
+		f.wrote("team-a", "gpt-4o", noon.Add(time.Hour), ledger.Totals{Calls: 1, PromptTokens: 5, CompletionTokens: 6})
+		f.wrote("team-b", "r1", noon, ledger.Totals{Calls: 1, PromptTokens: 7, CompletionTokens: 8})
+		time.Sleep(36 * time.Hour)
+		within := "from=" + noon.Truncate(24*time.Hour).Format(time.RFC3339) + "&to=" + noon.Add(12*time.Hour).Format(time.RFC3339)
+		ask := func(query string) []manage.Span {
+			t.Helper()
+			var answer struct{ Items []manage.Span }
+			f.must("GET", "/usage/history?"+within+"&"+query, "").decode(t, &answer)
+			return answer.Items
+		}
+		if got := ask("by=minute&subscription=team-a"); len(got) != 3 || got[0].Model != "r1" || !got[0].From.Equal(noon) || got[0].TotalTokens != 3 {
+			t.Errorf("team-a by minute: got %+v, want three spans, the first at noon with 3 tokens of r1", got)
+		}
+		if got := ask("by=hour&subscription=team-a"); len(got) != 2 || got[0].Tokens != (manage.Tokens{PromptTokens: 4, CompletionTokens: 6, TotalTokens: 10, Requests: 2, Refused: 4}) {
+			t.Errorf("team-a by hour: got %+v, want two spans, the first of both calls of r1", got)
+		}
+		if got := ask("by=hour&sum=all"); len(got) != 2 || got[0].Subscription != "" || got[0].TotalTokens != 25 {
+			t.Errorf("all by hour: got %+v, want two spans, the first with 25 tokens", got)
+		}
+		if got := ask("by=day"); len(got) != 3 || got[0].Subscription != "team-a" || got[0].Model != "gpt-4o" || got[2].Subscription != "team-b" || got[2].TotalTokens != 15 {
+			t.Errorf("by day: got %+v, want team-a's two models and team-b's", got)
+		}
+		if got := ask("by=month&tier=gold"); len(got) != 2 || got[0].Subscription != "team-a" || got[1].TotalTokens != 10 {
+			t.Errorf("gold by month: got %+v, want team-a's two models alone", got)
+		}
+	})
+}
+
+func TestAHistoryThatTheLedgerDoesNotHaveIsRefused(t *testing.T) {
 	f := newFixture(t)
-	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	f.usage.rows = []usage.Row{row("team-a", noon, 1, 2), row("team-a", noon.Add(time.Minute), 3, 4), row("team-a", noon.Add(time.Hour), 5, 6), row("team-b", noon, 7, 8)}
-	var answer struct {
-		By    string
-		Items []manage.Span
-	}
-	ask := func(query string) []manage.Span {
-		answer.Items = nil
-		f.must("GET", "/usage/history?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z&"+query, "").decode(t, &answer)
-		return answer.Items
-	}
-	if got := ask("by=minute"); len(got) != 4 || got[0].Counter != "team-a" || !got[0].From.Equal(noon) || got[1].Counter != "team-b" || got[0].TotalTokens != 3 {
-		t.Errorf("by minute: got %+v, want four spans", got)
-	}
-	if got := ask("by=hour"); len(got) != 3 || got[0].Tokens != (manage.Tokens{PromptTokens: 4, CompletionTokens: 6, TotalTokens: 10, Requests: 2, Refused: 4}) {
-		t.Errorf("by hour: got %+v, want three spans, team-a's first summed", got)
-	}
-	if got := ask("by=day&sum=all"); len(got) != 1 || got[0].Counter != "" || got[0].TotalTokens != 36 || !got[0].From.Equal(noon.Truncate(24*time.Hour)) {
-		t.Errorf("by day over all counters: got %+v, want one span of 36 tokens", got)
-	}
-	if ask("by=day&subscription=team-a"); f.usage.lastQuery.Owner != (limit.Owner{Subscription: "team-a"}) || !f.usage.lastQuery.From.Equal(noon.Add(-12*time.Hour)) {
-		t.Errorf("got query %+v, want team-a's from 00:00", f.usage.lastQuery)
-	}
-	f.must("GET", "/usage/history?by=minute&from=90m&counter=team-a/model=r1", "")
-	if ago := time.Since(f.usage.lastQuery.From); f.usage.lastQuery.Counter != "team-a/model=r1" || ago < 90*time.Minute || ago > 91*time.Minute {
-		t.Errorf("got query %+v, want one counter's from 90 minutes ago", f.usage.lastQuery)
-	}
-	if got := f.ask("GET", "/usage/history?by=week", ""); got.status != http.StatusUnprocessableEntity || strings.Contains(got.text, "not before") {
-		t.Errorf("by=week: got %s, want a fault of by alone", got.text)
+	for query, fix := range map[string]string{"by=week": "use day, hour, minute, month", "by=minute": "name a subscription", "by=hour&tier=gold": "name a subscription", "tier=gold&sum=all": "remove one"} {
+		if got := f.ask("GET", "/usage/history?"+query, ""); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.text, fix) || strings.Contains(got.text, "not before") {
+			t.Errorf("%s: got %s, want one fault with the fix %q", query, got.text, fix)
+		}
 	}
 	f.usage.failure = errors.New("down")
 	f.expectProblem(http.StatusServiceUnavailable, "unavailable", "GET", "/usage/history", "", nil, "down")
-}
-
-// A minute is counted once whether it is in its counter only, in the history only, or in
-// both for a moment.
-func TestAClosedMinuteIsCountedOnce(t *testing.T) {
-	f := newFixture(t)
-	before := time.Now().Add(-3 * time.Minute)
-	stored := counterWith("team-a", 100)
-	stored.State.Window, stored.State.UsageFrom = limit.Minute(before), limit.Minute(before)
-	written := row("team-a", before, 50, 50)
-	written.Epoch, written.Requests, written.Refused = "epoch", 1, 0
-	other := written
-	other.Epoch = "of an earlier counter with the same key"
-	for name, test := range map[string]struct {
-		counters []counter.Entry
-		rows     []usage.Row
-		want     int64
-	}{
-		"in the counter":                    {[]counter.Entry{stored}, nil, 100},
-		"in both":                           {[]counter.Entry{stored}, []usage.Row{written}, 100},
-		"in the history":                    {nil, []usage.Row{written}, 100},
-		"of two counters with the same key": {[]counter.Entry{stored}, []usage.Row{other}, 200},
-	} {
-		f.usage.counters, f.usage.rows = test.counters, test.rows
-		var answer struct{ Items []manage.Span }
-		f.must("GET", "/usage/history?by=minute&subscription=team-a", "").decode(t, &answer)
-		if len(answer.Items) != 1 || answer.Items[0].TotalTokens != test.want {
-			t.Errorf("%s: got %+v, want %d tokens", name, answer.Items, test.want)
-		}
-		f.must("GET", "/usage/history?by=minute&subscription=team-b", "").decode(t, &answer)
-		if test.rows == nil && len(answer.Items) != 0 {
-			t.Errorf("%s: history of another subscription: got %+v, want none", name, answer.Items)
-		}
-	}
 }
 
 func TestUsageUsesTheNewestLimits(t *testing.T) {

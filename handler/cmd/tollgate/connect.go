@@ -14,7 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollgate/handler/azure"
+	"tollgate/handler/counter"
 	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/ledger"
+	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/manage"
 	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/subscription"
@@ -23,12 +26,12 @@ import (
 
 // tables holds the names of the tables.
 type tables struct {
-	directory                tablestore.Tables
-	counters, history, audit string
+	directory              tablestore.Tables
+	counters, usage, audit string
 }
 
 // defaultTables holds the names of the tables in a deployment.
-var defaultTables = tables{tablestore.DefaultTables, countertables.DefaultTable, countertables.DefaultHistoryTable, managetables.DefaultTable}
+var defaultTables = tables{tablestore.DefaultTables, countertables.DefaultTable, ledgertables.DefaultTable, managetables.DefaultTable}
 
 // client returns a client of the gateway that --server names, or of the tables that the
 // settings name.
@@ -141,9 +144,9 @@ func (a *app) config(service *aztables.ServiceClient) manage.Config {
 	config := manage.Config{
 		Store: tablestore.New(service, a.tables.directory), Audit: managetables.New(service, a.tables.audit),
 		Usage: struct {
-			*countertables.Store
-			*countertables.History
-		}{countertables.New(service, a.tables.counters), countertables.NewHistory(service, a.tables.history)},
+			counter.Lister
+			ledger.Reader
+		}{countertables.New(service, a.tables.counters), ledger.Reader{Store: ledgertables.New(service, a.tables.usage)}},
 		Auth: self{}, Log: slog.New(slog.DiscardHandler),
 	}
 	if pepper, err := a.pepper(); err == nil { // commands that need the pepper report the error

@@ -42,7 +42,10 @@ func TestHousekeepingByHandWritesIdleMinutesAndDeletesOldOnes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m.spend(spent("kept-old", time.Now().Add(-31*24*time.Hour), 1, 2, 3))
+	old := limit.Minute(time.Now().Add(-31 * 24 * time.Hour))
+	if err := history.PutClosed(t.Context(), "kept-old", "e1", limit.Closed{Minute: old, From: old, Requests: 3}); err != nil {
+		t.Fatal(err)
+	}
 
 	minute := ledger.Row{Key: ledger.Key{Subscription: "kept-usage", Span: ledger.Minute, Start: limit.Minute(time.Now().Add(-2 * time.Hour))}, Process: "P1", Revision: 1, Totals: ledger.Totals{Calls: 1}}
 	if _, err := ledgertables.New(client, ledgertables.DefaultTable).Apply(t.Context(), []ledger.Change{{Row: minute}}); err != nil {

@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	countertables "tollgate/handler/counter/tablestore"
-	"tollgate/handler/counter/usage"
-	"tollgate/handler/limit"
+	"tollgate/handler/ledger"
+	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/telemetry/appinsights"
 )
@@ -35,13 +33,13 @@ type replay struct {
 func (a *app) metricsReplay() *cobra.Command {
 	var asked replay
 	cmd := &cobra.Command{
-		Use: "replay --from TIME --to TIME", Short: "Send the token metrics of closed minutes again",
-		Long: `Send the token metrics of closed minutes again, from the usage table: after an
-outage of Application Insights, or for an instance that was killed before it had
-sent them. They have the dimensions Subscription ID (Product ID if a tier's
-subscriptions share a counter), Replayed=true, which the included queries skip
-unless asked, and those of METRIC_DIMENSIONS that don't depend on a single call.
-A minute that is replayed twice counts twice.
+		Use: "replay --from TIME --to TIME", Short: "Send the token metrics of past minutes again",
+		Long: `Send the token metrics of past minutes again, from the ledger, which keeps minutes
+for a week: after an outage of Application Insights, or for an instance that was
+killed before it had sent them. They have the dimensions Subscription ID,
+Replayed=true, which the included queries skip unless asked, and those of
+METRIC_DIMENSIONS that don't depend on a single call. A minute that is replayed
+twice counts twice.
 
 It reads the gateway's settings APPLICATIONINSIGHTS_CONNECTION_STRING,
 APPLICATIONINSIGHTS_AUTHENTICATION_STRING, METRIC_NAMESPACE and
@@ -53,21 +51,19 @@ METRIC_DIMENSIONS.`,
 	flags := cmd.Flags()
 	flags.StringVar(&asked.from, "from", "", "the first minute, such as 2026-07-01T10:00Z")
 	flags.StringVar(&asked.to, "to", "", "the minute after the last")
-	flags.StringVar(&asked.subscription, "subscription", "", "only this subscription's own counters")
+	flags.StringVar(&asked.subscription, "subscription", "", "only this subscription")
 	flags.BoolVar(&asked.dryRun, "dry-run", false, "show what would be sent, and send nothing")
 	flags.DurationVar(&asked.timeout, "timeout", 2*time.Minute, "how long Application Insights may take")
 	return cmd
 }
 
 func (a *app) replay(cmd *cobra.Command, asked replay) error {
-	query := usage.Query{Owner: limit.Owner{Subscription: asked.subscription}}
-	var e1, e2 error
-	query.From, e1 = wholeMinute(cmd, "--from", asked.from)
-	query.To, e2 = wholeMinute(cmd, "--to", asked.to)
+	from, e1 := wholeMinute(cmd, "--from", asked.from)
+	to, e2 := wholeMinute(cmd, "--to", asked.to)
 	if err := errors.Join(e1, e2); err != nil {
 		return err
 	}
-	if !query.From.Before(query.To) {
+	if !from.Before(to) {
 		return &usageError{cmd.CommandPath(), "--to must be after --from: it is the minute after the last"}
 	}
 	client, err := a.openOnly(cmd)
@@ -78,18 +74,25 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 	if err != nil {
 		return err
 	}
-	var to telemetry.Sink = nowhere{}
+	var sink telemetry.Sink = nowhere{}
 	if !asked.dryRun {
-		if to, err = a.insights(); err != nil {
+		if sink, err = a.insights(); err != nil {
 			return err
 		}
 	}
-	sent, err := resend(cmd.Context(), countertables.NewHistory(client, countertables.DefaultHistoryTable).Rows(cmd.Context(), query), names, to, asked.timeout)
+	used, err := minutesOf(cmd.Context(), ledger.Reader{Store: ledgertables.New(client, a.tables.usage)}, asked.subscription, from, to)
+	if err != nil {
+		return errors.Join(fmt.Errorf("nothing was sent: %w", err), sink.Close(cmd.Context()))
+	}
+	sent, err := resend(cmd.Context(), used.Items, names, sink, asked.timeout)
 	if err != nil {
 		return err
 	}
-	if sent.Minutes == 0 {
-		a.note("There is no closed minute with usage in that time.")
+	switch {
+	case used.From.After(from):
+		a.note("Minutes before %s are no longer kept: they were not sent.", date(used.From))
+	case sent.Minutes == 0:
+		a.note("There is no minute with usage in that time.")
 	}
 	return a.print(sent, func(w io.Writer) {
 		row(w, when(asked.dryRun, "WOULD SEND MINUTES", "MINUTES"), "CALLS", "PROMPT TOKENS", "COMPLETION TOKENS")
@@ -162,81 +165,77 @@ func (nowhere) Send(telemetry.Batch)        {}
 func (nowhere) Dropped() map[string]int64   { return nil }
 func (nowhere) Close(context.Context) error { return nil }
 
+// minutesOf reads the minutes of a subscription, or of all.
+func minutesOf(ctx context.Context, reader ledger.Reader, subscription string, from, to time.Time) (ledger.Series, error) {
+	if subscription != "" {
+		return reader.Subscription(ctx, subscription, from, to, ledger.Minute)
+	}
+	return reader.Minutes(ctx, from, to)
+}
+
 // A resent holds the totals of a replay.
 type resent struct {
-	Minutes          int   `json:"minutes"` // minutes by subscription or tier
+	Minutes          int   `json:"minutes"` // minutes by subscription
 	Calls            int64 `json:"calls"`
 	PromptTokens     int64 `json:"promptTokens"`
 	CompletionTokens int64 `json:"completionTokens"`
 }
 
-// resend adds up rows by owner and minute and sends the sums. Its error names the items
-// that may not have arrived.
-func resend(ctx context.Context, rows iter.Seq2[usage.Row, error], names []telemetry.Dimension, sink telemetry.Sink, timeout time.Duration) (resent, error) {
+// resend adds up usage by subscription and minute and sends the sums. Its error names the
+// items that may not have arrived.
+func resend(ctx context.Context, used []ledger.Usage, names []telemetry.Dimension, sink telemetry.Sink, timeout time.Duration) (resent, error) {
 	var sent resent
-	minutes := make(map[limit.Owner]map[int64]limit.Closed)
-	for row, err := range rows {
-		if err != nil {
-			return sent, errors.Join(fmt.Errorf("nothing was sent: %w", err), sink.Close(ctx))
-		}
-		of := minutes[row.Owner()]
-		if of == nil {
-			of = make(map[int64]limit.Closed)
-			minutes[row.Owner()] = of
-		}
-		sum := of[row.Minute]
-		sum.PromptTokens += row.PromptTokens
-		sum.CompletionTokens += row.CompletionTokens
-		sum.Requests += row.Requests
-		of[row.Minute] = sum
+	minutes := make(map[ledger.Key]ledger.Totals)
+	for _, u := range used {
+		u.Model = ""
+		sum := minutes[u.Key]
+		sum.Add(u.Totals)
+		minutes[u.Key] = sum
 	}
-	for owner, of := range minutes {
-		var batch telemetry.Batch
-		for minute, sum := range of {
-			if sum.PromptTokens+sum.CompletionTokens == 0 {
-				continue
-			}
-			sent.Minutes, sent.Calls = sent.Minutes+1, sent.Calls+sum.Requests
-			sent.PromptTokens, sent.CompletionTokens = sent.PromptTokens+sum.PromptTokens, sent.CompletionTokens+sum.CompletionTokens
-			batch.Metrics = append(batch.Metrics, replayed(owner, minute, sum, names)...)
+	var batch telemetry.Batch
+	for minute, sum := range minutes {
+		if sum.Tokens() == 0 {
+			continue
 		}
-		sink.Send(batch)
+		sent.Minutes, sent.Calls = sent.Minutes+1, sent.Calls+sum.Calls
+		sent.PromptTokens, sent.CompletionTokens = sent.PromptTokens+sum.PromptTokens, sent.CompletionTokens+sum.CompletionTokens
+		batch.Metrics = append(batch.Metrics, replayed(minute, sum, names)...)
 	}
+	items := len(batch.Metrics)
+	sink.Send(batch)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := sink.Close(ctx); err != nil {
 		return sent, fmt.Errorf("not all was sent; the warnings above say why: %w", err)
 	}
 	var lost int64
-	for _, items := range sink.Dropped() {
-		lost += items
+	for _, dropped := range sink.Dropped() {
+		lost += dropped
 	}
 	if lost > 0 {
-		return sent, fmt.Errorf("%d of %d items were not accepted; the warnings above say why", lost, 3*sent.Minutes)
+		return sent, fmt.Errorf("%d of %d items were not accepted; the warnings above say why", lost, items)
 	}
 	return sent, nil
 }
 
 // replayed returns the metrics of one minute. The usage of single calls is no longer
 // known, so each counts as the mean.
-func replayed(owner limit.Owner, minute int64, sum limit.Closed, names []telemetry.Dimension) []telemetry.Metric {
+func replayed(minute ledger.Key, sum ledger.Totals, names []telemetry.Dimension) []telemetry.Metric {
 	var all []telemetry.Metric
 	for name, tokens := range map[string]int64{telemetry.PromptTokens: sum.PromptTokens, telemetry.CompletionTokens: sum.CompletionTokens,
-		telemetry.TotalTokens: sum.PromptTokens + sum.CompletionTokens} {
-		calls := max(sum.Requests, 1) // a minute may have only late charges of earlier calls
+		telemetry.TotalTokens: sum.Tokens(), telemetry.CachedTokens: sum.CachedTokens, telemetry.ReasoningTokens: sum.ReasoningTokens} {
+		if tokens == 0 && (name == telemetry.CachedTokens || name == telemetry.ReasoningTokens) {
+			continue
+		}
+		calls := max(sum.Calls, 1)
 		mean := float64(tokens) / float64(calls)
-		dimensions := map[string]string{telemetry.ReplayedDimension: "true"}
+		dimensions := map[string]string{telemetry.ReplayedDimension: "true", "Subscription ID": minute.Subscription}
 		for _, d := range names {
-			if value := d.Of(owner.Subscription, owner.Tier, telemetry.Place{}); value != "" {
+			if value := d.Of(minute.Subscription, "", telemetry.Place{}); value != "" {
 				dimensions[d.Name] = value
 			}
 		}
-		if owner.Subscription != "" {
-			dimensions["Subscription ID"] = owner.Subscription
-		} else {
-			dimensions["Product ID"] = owner.Tier
-		}
-		all = append(all, telemetry.Metric{Name: name, At: time.Unix(minute*60, 0), Sum: float64(tokens), Min: mean, Max: mean,
+		all = append(all, telemetry.Metric{Name: name, At: minute.Time(), Sum: float64(tokens), Min: mean, Max: mean,
 			Count: int(calls), Dimensions: dimensions})
 	}
 	return all

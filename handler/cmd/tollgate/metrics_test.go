@@ -4,38 +4,32 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"tollgate/handler/azure"
-	countertables "tollgate/handler/counter/tablestore"
-	"tollgate/handler/counter/usage"
-	"tollgate/handler/limit"
+	"tollgate/handler/ledger"
+	"tollgate/handler/ledger/ledgertest"
+	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/local/insights"
 	"tollgate/handler/secret"
 )
 
-// spend writes rows to the history, as closed minutes of counters.
-func (m *terminal) spend(rows ...usage.Row) {
+// spend adds what a subscription used of a model to the ledger.
+func (m *terminal) spend(subscription, model string, at time.Time, prompt, completion, calls int64) {
 	m.t.Helper()
 	client, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	history := countertables.NewHistory(client, countertables.DefaultHistoryTable)
-	for _, row := range rows {
-		if err := history.PutClosed(m.t.Context(), row.Counter, row.Epoch, row.Closed); err != nil {
-			m.t.Fatal(err)
-		}
+	used := ledger.Totals{Calls: calls, PromptTokens: prompt, CompletionTokens: completion}
+	if err := ledgertest.Happened(m.t.Context(), ledgertables.New(client, m.tables.usage), at, subscription, model, used); err != nil {
+		m.t.Fatal(err)
 	}
 }
 
-func spent(counter string, at time.Time, prompt, completion, requests int64) usage.Row {
-	minute := at.Unix() / 60
-	return usage.Row{Counter: counter, Epoch: "e1", Closed: limit.Closed{Minute: minute, From: minute, Usage: limit.Usage{PromptTokens: prompt, CompletionTokens: completion}, Requests: requests}}
-}
-
-func TestReplaySendsWholeMinutesAgainByOwner(t *testing.T) {
+func TestReplaySendsWholeMinutesAgainBySubscription(t *testing.T) {
 	m := newTerminal(t)
 	var service insights.Collector
 	server := httptest.NewServer(&service)
@@ -43,10 +37,14 @@ func TestReplaySendsWholeMinutesAgainByOwner(t *testing.T) {
 	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = insights.ConnectionString(server.Listener.Addr().String())
 	m.environment["METRIC_NAMESPACE"] = "API Management"
 	m.environment["METRIC_DIMENSIONS"] = "Client IP, SubscriptionId={Subscription ID}, Stage=production"
-	at := time.Date(2020, 1, 1, 10, 0, 0, 0, time.UTC)
-	m.spend(spent("replayed-a", at, 25, 233, 2), spent("replayed-a/model=x", at, 5, 7, 1), spent("replayed-a", at.Add(time.Minute), 1, 2, 0),
-		spent("replayed-tier:client-ip=192.0.2.7", at, 30, 40, 3), spent("replayed-a", at.Add(2*time.Minute), 1000, 1000, 1), spent("replayed-a", at.Add(-time.Minute), 1000, 1000, 1))
-	replay := []string{"metrics", "replay", "--from", "2020-01-01T10:00Z", "--to", "2020-01-01T11:02:00+01:00", "-o", "json"}
+	at := time.Now().UTC().Truncate(time.Hour).Add(-2 * time.Hour)
+	m.spend("replayed-a", "DeepSeek-R1", at, 25, 233, 2)
+	m.spend("replayed-a", "gpt-4o", at, 5, 7, 1)
+	m.spend("replayed-a", "gpt-4o", at.Add(time.Minute), 1, 2, 0)
+	m.spend("replayed-b", "DeepSeek-R1", at, 30, 40, 3)
+	m.spend("replayed-a", "DeepSeek-R1", at.Add(2*time.Minute), 1000, 1000, 1)
+	m.spend("replayed-a", "DeepSeek-R1", at.Add(-time.Minute), 1000, 1000, 1)
+	replay := []string{"metrics", "replay", "--from", at.Format("2006-01-02T15:04Z"), "--to", at.Add(2 * time.Minute).In(time.FixedZone("CET", 3600)).Format(time.RFC3339), "-o", "json"}
 
 	m.must(append(replay, "--dry-run")...)
 	if n := len(service.Items()); n != 0 {
@@ -63,7 +61,7 @@ func TestReplaySendsWholeMinutesAgainByOwner(t *testing.T) {
 		dimension, value string
 		tokens           float64
 		calls            int
-	}{{"Subscription ID", "replayed-a", 273, 4}, {"SubscriptionId", "replayed-a", 273, 4}, {"Stage", "production", 343, 7}, {"Product ID", "replayed-tier", 70, 3}} {
+	}{{"Subscription ID", "replayed-a", 273, 4}, {"SubscriptionId", "replayed-a", 273, 4}, {"Stage", "production", 343, 7}, {"Subscription ID", "replayed-b", 70, 3}} {
 		if sum, calls := service.Sum("Total Tokens", want.dimension, want.value, "Replayed", "true"); sum != want.tokens || calls != want.calls {
 			t.Errorf("%s: got %v tokens of %d calls, want %v of %d", want.value, sum, calls, want.tokens, want.calls)
 		}
@@ -76,6 +74,15 @@ func TestReplaySendsWholeMinutesAgainByOwner(t *testing.T) {
 	service = insights.Collector{}
 	if err := json.Unmarshal([]byte(m.must(append(replay, "--subscription", "replayed-a")...)), &sent); err != nil || sent != (resent{2, 3, 31, 242}) {
 		t.Errorf("replay of one subscription: got %+v and error %v, want %+v", sent, err, resent{2, 3, 31, 242})
+	}
+}
+
+func TestReplaySaysWhichMinutesAreNoLongerKept(t *testing.T) {
+	m := newTerminal(t)
+	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = insights.ConnectionString("127.0.0.1:1")
+	_, stderr, status := m.run("metrics", "replay", "--from", "2020-01-01T10:00Z", "--to", "2020-01-01T11:00Z", "--dry-run")
+	if status != exitDone || !strings.Contains(stderr, "are no longer kept: they were not sent") {
+		t.Errorf("a replay of long ago: got status %d and %s, want %d and what is no longer kept", status, stderr, exitDone)
 	}
 }
 
@@ -100,7 +107,8 @@ func TestAReplayThatDoesNotArriveFails(t *testing.T) {
 	server := httptest.NewServer(&service)
 	defer server.Close()
 	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = insights.ConnectionString(server.Listener.Addr().String())
-	m.spend(spent("replayed-c", time.Date(2020, 3, 1, 10, 0, 0, 0, time.UTC), 1, 1, 1))
+	at := time.Now().UTC().Truncate(time.Hour).Add(-time.Hour)
+	m.spend("replayed-c", "DeepSeek-R1", at, 1, 1, 1)
 	m.fails(exitFailed, []string{"not all was sent", "Entra tokens only", fmt.Sprintf("%d telemetry items", 3)},
-		"metrics", "replay", "--from", "2020-03-01T10:00Z", "--to", "2020-03-01T11:00Z", "--timeout", "2s") // enough for the refusal on a busy machine
+		"metrics", "replay", "--from", at.Format("2006-01-02T15:04Z"), "--to", at.Add(time.Hour).Format("2006-01-02T15:04Z"), "--timeout", "2s") // enough for the refusal on a busy machine
 }

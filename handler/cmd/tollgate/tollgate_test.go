@@ -38,7 +38,7 @@ func newTerminal(t *testing.T) *terminal {
 	n := opened.Add(1)
 	return &terminal{t: t, environment: map[string]string{"AzureWebJobsStorage": connection, "KEY_PEPPER": testPepper},
 		tables: tables{directory: tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)},
-			counters: fmt.Sprintf("counters%d", n), history: fmt.Sprintf("usage%d", n), audit: fmt.Sprintf("audit%d", n)}}
+			counters: fmt.Sprintf("counters%d", n), usage: fmt.Sprintf("usage%d", n), audit: fmt.Sprintf("audit%d", n)}}
 }
 
 // run runs one command.

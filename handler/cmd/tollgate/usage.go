@@ -20,12 +20,13 @@ func (a *app) usageCommand() *cobra.Command {
 	var asked usageFlags
 	cmd := &cobra.Command{
 		Use:   "usage [SUBSCRIPTION]",
-		Short: "Show what subscriptions use: now, or by minute, hour or day",
+		Short: "Show what subscriptions use: now, or by minute, hour, day or month",
 		Long: `Show the current state of counters, of one subscription or of all; with --by,
-their usage by minute, hour or day. A minute appears in the history when it is
-over. "Used" includes what running calls have reserved; calls and tokens count
-actual use. Tokens that gateways have leased are neither used nor left. Gateways
-report within some seconds of a call. All times are UTC.`,
+what subscriptions used, by model and minute, hour, day or month. By minute or
+hour name a subscription, or add up all with --sum. "Used" includes what running
+calls have reserved. Tokens that gateways have leased are neither used nor left.
+Gateways report within ten seconds of a call, days within five minutes. All
+times are UTC.`,
 		Example: `  tollgate usage
   tollgate usage team-a
   tollgate usage --search model=DeepSeek-R1
@@ -35,14 +36,14 @@ report within some seconds of a call. All times are UTC.`,
 		Args: atMost("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&asked.by, "by", "", "minute, hour or day (default: the current state)")
-	flags.StringVar(&asked.from, "from", "", "a time, or how long ago, such as 48h (default: 1h by minute, 24h by hour, 720h by day)")
+	flags.StringVar(&asked.by, "by", "", "minute, hour, day or month (default: the current state)")
+	flags.StringVar(&asked.from, "from", "", "a time, or how long ago, such as 48h (default: 1h by minute, 24h by hour, 720h by day, 8760h by month)")
 	flags.StringVar(&asked.to, "to", "", "a time, or how long ago (default: now)")
-	flags.StringVar(&asked.tier, "tier", "", "only counters that a tier's subscriptions share")
+	flags.StringVar(&asked.tier, "tier", "", "only counters that a tier's subscriptions share; with --by, only its subscriptions")
 	flags.StringVar(&asked.search, "search", "", "only counters with this text in their key")
-	flags.BoolVar(&asked.sum, "sum", false, "add up all counters")
+	flags.BoolVar(&asked.sum, "sum", false, "add up all subscriptions")
 	flags.BoolVar(&asked.csv, "csv", false, "print comma-separated values, with full numbers")
-	complete(cmd, "by", "minute", "hour", "day")
+	complete(cmd, "by", "minute", "hour", "day", "month")
 	a.completeTier(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{}
@@ -54,7 +55,7 @@ report within some seconds of a call. All times are UTC.`,
 			return a.usageHistory(cmd, asked, query)
 		}
 		if asked.from != "" || asked.to != "" || asked.sum {
-			return &usageError{cmd.CommandPath(), "--from, --to and --sum are for the history: add --by minute, hour or day"}
+			return &usageError{cmd.CommandPath(), "--from, --to and --sum are for the history: add --by minute, hour, day or month"}
 		}
 		set(query, "search", asked.search)
 		return a.usageNow(cmd, query, asked.csv)
@@ -96,7 +97,7 @@ func (a *app) usageNow(cmd *cobra.Command, query url.Values, asCSV bool) error {
 	}
 	if asCSV {
 		return writeCSV(a.stdout, []string{"counter", "subscription", "tier", "minute_limit", "minute_used", "quota_limit", "quota_used", "quota_resets",
-			"prompt_tokens", "completion_tokens", "requests", "refused", "problem"}, standings, standingCells)
+			"problem"}, standings, standingCells)
 	}
 	return a.print(listed(standings), func(w io.Writer) { printStandings(w, standings) })
 }
@@ -122,7 +123,7 @@ func why(ctx context.Context, c *client, query url.Values, note string) (string,
 func standingCells(s manage.Standing) []string {
 	cells := []string{s.Counter, s.Subscription, s.Tier, "", "", "", "", ""}
 	if s.Problem != "" { // empty, not 0, if the counter can't be read
-		return append(cells, "", "", "", "", s.Problem)
+		return append(cells, s.Problem)
 	}
 	if s.Minute != nil {
 		cells[3], cells[4] = plain(s.Minute.Limit), plain(s.Minute.Used)
@@ -130,13 +131,12 @@ func standingCells(s manage.Standing) []string {
 	if s.Quota != nil {
 		cells[5], cells[6], cells[7] = plain(s.Quota.Limit), plain(s.Quota.Used), s.Quota.ResetAt.UTC().Format(time.RFC3339)
 	}
-	h := s.Happened
-	return append(cells, plain(h.PromptTokens), plain(h.CompletionTokens), plain(h.Requests), plain(h.Refused), "")
+	return append(cells, "")
 }
 
 // printStandings prints the counters' state as a table.
 func printStandings(w io.Writer, standings []manage.Standing) {
-	row(w, "COUNTER", "THIS MINUTE", "LEFT", "QUOTA", "LEFT", "QUOTA RESETS", "CALLS", "REFUSED", "TOKENS")
+	row(w, "COUNTER", "THIS MINUTE", "LEFT", "QUOTA", "LEFT", "QUOTA RESETS")
 	for _, s := range standings {
 		if s.Problem != "" {
 			row(w, s.Counter, s.Problem)
@@ -149,7 +149,7 @@ func printStandings(w io.Writer, standings []manage.Standing) {
 			quota += " " + s.QuotaPeriod
 			resets = date(s.Quota.ResetAt)
 		}
-		row(w, s.Counter, minute, minuteLeft, quota, quotaLeft, resets, short(s.Happened.Requests), short(s.Happened.Refused), short(s.Happened.TotalTokens))
+		row(w, s.Counter, minute, minuteLeft, quota, quotaLeft, resets)
 	}
 }
 
@@ -169,7 +169,7 @@ func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Value
 	query.Set("by", asked.by)
 	set(query, "from", asked.from)
 	set(query, "to", asked.to)
-	query.Set("sum", when(asked.sum, "all", "counters"))
+	query.Set("sum", when(asked.sum, "all", "subscriptions"))
 	var history struct {
 		From  time.Time     `json:"from"`
 		To    time.Time     `json:"to"`
@@ -180,7 +180,7 @@ func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Value
 	if err != nil {
 		return err
 	}
-	a.progress("reading the history")
+	a.progress("reading the ledger")
 	err = c.do(cmd.Context(), request{method: http.MethodGet, path: "/usage/history", query: query}, &history)
 	a.progress("")
 	if err != nil {
@@ -194,14 +194,14 @@ func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Value
 		a.note("%s", note)
 	}
 	if asked.csv {
-		return writeCSV(a.stdout, []string{"from", "counter", "prompt_tokens", "completion_tokens", "total_tokens", "requests", "refused"}, history.Items, func(s manage.Span) []string {
-			return []string{s.From.UTC().Format(time.RFC3339), s.Counter, plain(s.PromptTokens), plain(s.CompletionTokens), plain(s.TotalTokens), plain(s.Requests), plain(s.Refused)}
+		return writeCSV(a.stdout, []string{"from", "subscription", "model", "prompt_tokens", "completion_tokens", "total_tokens", "requests", "refused"}, history.Items, func(s manage.Span) []string {
+			return []string{s.From.UTC().Format(time.RFC3339), s.Subscription, s.Model, plain(s.PromptTokens), plain(s.CompletionTokens), plain(s.TotalTokens), plain(s.Requests), plain(s.Refused)}
 		})
 	}
 	return a.print(history, func(w io.Writer) {
-		row(w, "FROM", "COUNTER", "PROMPT", "COMPLETION", "TOKENS", "CALLS", "REFUSED")
+		row(w, "FROM", "SUBSCRIPTION", "MODEL", "PROMPT", "COMPLETION", "TOKENS", "CALLS", "REFUSED")
 		for _, s := range history.Items {
-			row(w, date(s.From), when(s.Counter != "", s.Counter, "all"), short(s.PromptTokens), short(s.CompletionTokens), short(s.TotalTokens), short(s.Requests), short(s.Refused))
+			row(w, date(s.From), when(s.Subscription != "", s.Subscription, "all"), s.Model, short(s.PromptTokens), short(s.CompletionTokens), short(s.TotalTokens), short(s.Requests), short(s.Refused))
 		}
 	})
 }

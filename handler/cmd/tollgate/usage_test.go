@@ -9,7 +9,9 @@ import (
 
 	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
-	"tollgate/handler/counter/usage"
+	"tollgate/handler/ledger"
+	"tollgate/handler/ledger/ledgertest"
+	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/limit"
 	"tollgate/handler/manage"
 	"tollgate/handler/secret"
@@ -30,24 +32,17 @@ func (m *terminal) count(key string, tokens int64) {
 	}
 }
 
-// happened adds a closed minute with one request to the history.
-func (m *terminal) happened(counter string, at time.Time, prompt, completion int64) {
+// happened adds what a subscription used of DeepSeek-R1 in a call to the ledger.
+func (m *terminal) happened(subscription string, at time.Time, prompt, completion int64) {
 	m.t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	row := usage.Row{Counter: counter, Epoch: "e"}
-	row.Minute, row.From, row.PromptTokens, row.CompletionTokens, row.Requests = limit.Minute(at), limit.Minute(at), prompt, completion, 1
-	if err := put(m.t, countertables.NewHistory(service, m.tables.history), row); err != nil {
+	used := ledger.Totals{Calls: 1, PromptTokens: prompt, CompletionTokens: completion}
+	if err := ledgertest.Happened(m.t.Context(), ledgertables.New(service, m.tables.usage), at, subscription, "DeepSeek-R1", used); err != nil {
 		m.t.Fatal(err)
 	}
-}
-
-// put adds a row to a history.
-func put(t *testing.T, history *countertables.History, row usage.Row) error {
-	t.Helper()
-	return history.PutClosed(t.Context(), row.Counter, row.Epoch, row.Closed)
 }
 
 func TestUsagePrintsATableJSONAndCSV(t *testing.T) {
@@ -88,24 +83,28 @@ func TestUsageExplainsAnUnknownOrSharedCounter(t *testing.T) {
 	}
 }
 
-func TestHistoryByMinuteHourAndDay(t *testing.T) {
+func TestUsageByMinuteHourDayAndMonth(t *testing.T) {
 	m := newTerminal(t)
-	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	noon := time.Now().UTC().Truncate(24 * time.Hour).Add(-36 * time.Hour) // of a day that is over
 	m.happened("team-a", noon, 10_000, 2_500)
 	m.happened("team-a", noon.Add(time.Minute), 1, 2)
 	m.happened("team-b", noon.Add(time.Hour), 3, 4)
-	day := []string{"--from", "2026-03-01T00:00:00Z", "--to", "2026-03-02T00:00:00Z"}
-	if shown := m.must(append([]string{"usage", "--by", "minute"}, day...)...); !strings.Contains(shown, "2026-03-01 12:01 UTC   team-a") || !strings.Contains(shown, "12.5k") {
-		t.Errorf("usage by minute: got\n%s\nwant team-a at 12:01 and 12.5k", shown)
+	day := []string{"--from", noon.Add(-12 * time.Hour).Format(time.RFC3339), "--to", noon.Add(12 * time.Hour).Format(time.RFC3339)}
+	if shown := m.must(append([]string{"usage", "team-a", "--by", "minute"}, day...)...); !strings.Contains(shown, noon.Add(time.Minute).Format("2006-01-02 15:04 UTC")+"   team-a         DeepSeek-R1") || !strings.Contains(shown, "12.5k") {
+		t.Errorf("usage by minute: got\n%s\nwant team-a's DeepSeek-R1 at 12:01 and 12.5k", shown)
 	}
 	if shown := m.must(append([]string{"usage", "team-a", "--by", "hour"}, day...)...); strings.Contains(shown, "team-b") || strings.Count(shown, "\n") != 2 {
 		t.Errorf("team-a's usage by hour: got\n%s\nwant a header and one row, without team-b", shown)
 	}
-	cells, err := csv.NewReader(strings.NewReader(m.must(append([]string{"usage", "--by", "day", "--sum", "--csv"}, day...)...))).ReadAll()
-	if err != nil || len(cells) != 2 || strings.Join(cells[1], " ") != "2026-03-01T00:00:00Z  10004 2506 12510 3 0" {
-		t.Errorf("the sum by day: got %v and error %v, want one row: 10004 prompt and 2506 completion tokens of 3 requests", cells, err)
+	if shown := m.must(append([]string{"usage", "--by", "month"}, day...)...); strings.Count(shown, "\n") != 3 {
+		t.Errorf("usage by month: got\n%s\nwant a header and a row for each team", shown)
 	}
-	m.fails(exitUsage, []string{`by "week" is unknown`, "use minute, hour, day"}, "usage", "--by", "week")
+	cells, err := csv.NewReader(strings.NewReader(m.must(append([]string{"usage", "--by", "day", "--sum", "--csv"}, day...)...))).ReadAll()
+	if want := noon.Truncate(24*time.Hour).Format(time.RFC3339) + "  DeepSeek-R1 10004 2506 12510 3 0"; err != nil || len(cells) != 2 || strings.Join(cells[1], " ") != want {
+		t.Errorf("the sum by day: got %v and error %v, want one row: %s", cells, err, want)
+	}
+	m.fails(exitUsage, []string{`by "week" is unknown`, "use day, hour, minute, month"}, "usage", "--by", "week")
+	m.fails(exitUsage, []string{"name a subscription, or use sum=all"}, "usage", "--by", "hour")
 	m.fails(exitUsage, []string{`from "yesterday" is not a time`}, "usage", "--by", "day", "--from", "yesterday")
 }
 
@@ -130,8 +129,8 @@ func TestWatchAndCSVNameAnUnreadableCounter(t *testing.T) {
 	if !strings.Contains(out.String(), "team-a\tthe row was edited\n") {
 		t.Errorf("watch: got %q, want the counter and its problem", out.String())
 	}
-	if cells := standingCells(manage.Standing{Counter: "team-a", Problem: "the row was edited"}); len(cells) != 13 || strings.Join(cells, "") != "team-athe row was edited" {
-		t.Errorf("CSV: got %q, want 13 cells with the counter and its problem only", cells)
+	if cells := standingCells(manage.Standing{Counter: "team-a", Problem: "the row was edited"}); len(cells) != 9 || strings.Join(cells, "") != "team-athe row was edited" {
+		t.Errorf("CSV: got %q, want 9 cells with the counter and its problem only", cells)
 	}
 }
 

@@ -110,7 +110,7 @@ func printWatched(w io.Writer, standings []manage.Standing, empty string) {
 		fmt.Fprintln(w, empty)
 		return
 	}
-	row(w, "COUNTER", "TAKEN", "THIS MINUTE", "QUOTA", "QUOTA LEFT", "CALLS", "REFUSED", "TOKENS")
+	row(w, "COUNTER", "TAKEN", "THIS MINUTE", "QUOTA", "QUOTA LEFT")
 	for _, s := range standings {
 		if s.Problem != "" {
 			row(w, s.Counter, s.Problem)
@@ -118,7 +118,7 @@ func printWatched(w io.Writer, standings []manage.Standing, empty string) {
 		}
 		minute, _ := window(s.Minute)
 		quota, left := window(s.Quota)
-		row(w, s.Counter, bar(s.Minute), minute, quota, left, short(s.Happened.Requests), short(s.Happened.Refused), short(s.Happened.TotalTokens))
+		row(w, s.Counter, bar(s.Minute), minute, quota, left)
 	}
 }
 

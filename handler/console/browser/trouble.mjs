@@ -18,13 +18,13 @@ async function open(secret, script) {
   const faults = [];
   page.on("pageerror", (error) => faults.push(error.message));
   const window = (limit, left) => ({ limit, used: limit - left, left, resetAt: new Date(Date.now() + day).toISOString() });
-  const happened = { promptTokens: 1, completionTokens: 2, totalTokens: 3, requests: 1, refused: 0 };
+  const used = { from: new Date().toISOString(), subscription: long, promptTokens: 1, completionTokens: 2, totalTokens: 3, requests: 1, refused: 0 };
   const s = { id: long, name: "N".repeat(256), tier: "t".repeat(63), version: 1 };
   const answers = {
     "GET /usage": { subscription: long, tier: "t".repeat(63), minute: window(100, 0), quota: window(300, 0), quotaPeriod: "Daily", minutes: [] },
     "GET /manage/me": { who: "an operator" },
-    "GET /manage/usage": { items: [{ counter: long, minute: window(100, 0), quota: window(300, 0), happened }, { counter: "small", happened: { ...happened, promptTokens: 0 } }] },
-    "GET /manage/usage/history": { items: [] },
+    "GET /manage/usage": { items: [{ counter: long, minute: window(100, 0), quota: window(300, 0) }, { counter: "small" }] },
+    "GET /manage/usage/history": { from: new Date().toISOString(), items: [used] },
     "GET /manage/subscriptions": { items: [s, { id: "small", tier: "t", version: 1 }] },
     "GET /manage/tiers": { items: [{ id: "t".repeat(63), tokensPerMinute: 100, version: 1 }] },
     "GET /manage/audit": { items: [] },

@@ -27,7 +27,7 @@ function gauge(window, label) {
 
 export class OperatorView {
   constructor(operator, status, leave) {
-    Object.assign(this, { operator, status, leave, range: "hour", pause: 5000, subscriptions: [], tiers: [], now: [], history: [] });
+    Object.assign(this, { operator, status, leave, range: "hour", pause: 5000, subscriptions: [], tiers: [], now: [], history: [], days: { from: null, items: [] } });
     this.tiles = h("div", { class: "tiles" });
     this.tokens = tokensChart("Tokens");
     this.refused = refusalsChart("Refusals");
@@ -55,8 +55,8 @@ export class OperatorView {
       h("section", { class: "card", "aria-labelledby": "audit-title" }, h("h2", { id: "audit-title" }, "Latest changes"), this.changes));
   }
 
-  /** Refreshes the view: counters each time; the history and lists every 30 s and when a
-   * minute ends, because the history has it from then on. */
+  /** Refreshes the view: counters each time; the ledger and lists every 30 s and when a
+   * minute ends. */
   async look() {
     const now = await this.operator.all("/usage");
     this.now = now;
@@ -70,9 +70,13 @@ export class OperatorView {
 
   async lookBack(redraw = false) {
     const range = ranges[this.range];
-    const history = await this.operator.get("/usage/history", { by: range.by, from: range.from });
+    const [history, days] = await Promise.all([
+      this.operator.get("/usage/history", { by: range.by, from: range.from, sum: "all" }),
+      this.operator.get("/usage/history", { by: "day", from: range.from }),
+    ]);
     if (range !== ranges[this.range]) return;
     this.history = history.items;
+    this.days = days;
     if (redraw) this.showNow();
   }
 
@@ -85,47 +89,47 @@ export class OperatorView {
 
   showNow() {
     const range = ranges[this.range], to = Date.now();
-    // The history has minutes that are over; the running one comes from the counters.
-    const running = this.now.map((s) => ({ from: to, counter: s.counter, ...s.happened }));
-    this.points = buckets([...this.history, ...running], to - range.span, to, range.length);
+    this.points = buckets(this.history, to - range.span, to, range.length);
     this.tokens.element.querySelector("h2").textContent = `Tokens a ${range.unit}`;
     this.tokens.tokens(this.points, 0, inWords(this.points, range.unit));
     const refused = this.points.reduce((sum, p) => sum + p.refused, 0);
     this.refused.refusals(this.points, `${full(refused)} calls were refused by a limit.`);
-    const sum = (name) => this.now.reduce((total, s) => total + s.happened[name], 0);
+    const last = this.points.at(-1);
     const full1 = this.now.filter((s) => s.minute?.left === 0 || s.quota?.left === 0).length;
-    fill(this.tiles, [["Tokens this minute", sum("totalTokens")], ["Calls this minute", sum("requests")], ["Refused this minute", sum("refused")], ["At a limit now", full1]].map(([name, n]) =>
+    fill(this.tiles, [[`Tokens this ${range.unit}`, last.promptTokens + last.completionTokens], [`Calls this ${range.unit}`, last.requests], [`Refused this ${range.unit}`, last.refused], ["At a limit now", full1]].map(([name, n]) =>
       h("div", { class: "tile" }, h("p", { class: "label" }, name), h("div", { class: "big", title: full(n) }, short(n)))));
-    this.showTop(running);
+    this.showTop();
   }
 
-  showTop(running) {
+  /** Days are summed by subscription, so the top ones are of whole days. */
+  showTop() {
     const sums = new Map();
-    for (const span of [...this.history, ...running]) {
-      sums.set(span.counter, (sums.get(span.counter) ?? 0) + span.promptTokens + span.completionTokens);
+    for (const span of this.days.items) {
+      sums.set(span.subscription, (sums.get(span.subscription) ?? 0) + span.promptTokens + span.completionTokens);
     }
     const standing = new Map(this.now.map((s) => [s.counter, s]));
-    const top = [...sums.keys()].filter((counter) => sums.get(counter) > 0).sort((a, b) => sums.get(b) - sums.get(a)).slice(0, 8);
-    fill(this.top, top.length === 0 ? h("p", { class: "hint" }, "No tokens were used in this time.") : table("Subscriptions that used most", [
-      { name: "Counter", class: "name", cell: (c) => h("button", { type: "button", class: "quiet small", onclick: () => this.detail(c) }, c) },
+    const top = [...sums.keys()].filter((id) => sums.get(id) > 0).sort((a, b) => sums.get(b) - sums.get(a)).slice(0, 8);
+    const since = this.days.from ? h("p", { class: "hint" }, `Since ${this.days.from.slice(0, 10)}, as of at most 5 minutes ago.`) : "";
+    fill(this.top, since, top.length === 0 ? h("p", { class: "hint" }, "No tokens were used in this time.") : table("Subscriptions that used most", [
+      { name: "Subscription", class: "name", cell: (c) => h("button", { type: "button", class: "quiet small", onclick: () => this.detail(c).catch((error) => this.status("off", error.message)) }, c) },
       { name: "Tokens", class: "num", cell: (c) => short(sums.get(c)) },
       { name: "This minute", cell: (c) => gauge(standing.get(c)?.minute, `${c}: this minute`) },
       { name: "Quota", cell: (c) => gauge(standing.get(c)?.quota, `${c}: quota`) },
     ], top));
   }
 
-  /** One counter's own charts. */
-  async detail(counter) {
+  /** One subscription's own charts. */
+  async detail(id) {
     const range = ranges[this.range];
-    const standing = this.now.find((s) => s.counter === counter);
+    const { items } = await this.operator.get("/usage/history", { by: range.by, from: range.from, subscription: id });
+    const standing = this.now.find((s) => s.counter === id);
     const tokens = tokensChart(`Tokens a ${range.unit}`), burndown = burndownChart("Quota left");
     const dialog = h("dialog", { class: "wide", "aria-labelledby": "detail-title", onclose: () => { tokens.stop(); burndown.stop(); } },
-      h("form", { onsubmit: (event) => { event.preventDefault(); dialog.close(); } }, h("h2", { id: "detail-title" }, counter), tokens.element,
+      h("form", { onsubmit: (event) => { event.preventDefault(); dialog.close(); } }, h("h2", { id: "detail-title" }, id), tokens.element,
         standing?.quota ? burndown.element : null, h("div", { class: "ends" }, h("button", { type: "submit" }, "Close"))));
     show(dialog);
     const to = Date.now();
-    const mine = [...this.history.filter((s) => s.counter === counter), ...(standing ? [{ from: to, ...standing.happened }] : [])];
-    const points = buckets(mine, to - range.span, to, range.length);
+    const points = buckets(items, to - range.span, to, range.length);
     tokens.tokens(points, standing?.minute ? standing.minute.limit * (range.length / MINUTE) : 0, inWords(points, range.unit));
     if (standing?.quota) burndown.burndown(leftOver(points, standing.quota), lasts(points, standing.quota));
   }

@@ -1,4 +1,5 @@
-// Package ledgertest tests implementations of ledger.Store. Start with Run.
+// Package ledgertest tests implementations of ledger.Store (Run), and fills them
+// (Happened).
 package ledgertest
 
 import (
