@@ -36,7 +36,7 @@ param upstreamByKey bool = !empty(upstreamUrl)
 param upstreamApiKey string = ''
 
 @description('The API that the endpoint is called by.')
-param upstreamShape 'models' | 'openai' | 'deployments' = 'openai'
+param upstreamShape 'models' | 'openai' | 'deployments' | 'anthropic' = 'openai'
 
 // The gateway
 

@@ -47,7 +47,7 @@ func PromptOf(r operation.Request, f Family) Prompt {
 			return f.known(r, parts, count)
 		}
 	}
-	p := Prompt{Tokens: text + parts.Tokens + parts.Other + max(allowance*parts.Elements, quarter(parts.Frame)) + allowanceWhole + f.Preamble + quarter(int64(len(f.Name))),
+	p := Prompt{Tokens: text + parts.Other + max(allowance*parts.Elements, quarter(parts.Frame)) + allowanceWhole + f.Preamble + quarter(int64(len(f.Name))),
 		Unbounded: parts.Unbounded, Prediction: parts.Prediction}
 	for _, image := range parts.Images {
 		p.Tokens += f.imageTokens(image)

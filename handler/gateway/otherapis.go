@@ -36,8 +36,6 @@ var otherAPIs = map[string]otherAPI{
 		"with OpenAI's own clients call chat.completions.create."},
 	"messages":      {"this part of Anthropic's Messages API", "Send messages one by one."},
 	"complete":      {"Anthropic's completions API", "Use an OpenAI-compatible client or provider."},
-	"embeddings":    {"embeddings", "Have the client ask the embedding model's own endpoint for them, and Tollgate for chat completions."},
-	"completions":   {"the older completions API", "Send messages to chat completions in place of a prompt."},
 	"conversations": {"the Conversations API", "Send the whole conversation in the messages of a chat completion."},
 	"extensions":    {"the extensions API", "Send data_sources with a chat completion."},
 	"assistants":    {"the Assistants API", ""},

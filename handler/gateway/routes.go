@@ -154,10 +154,20 @@ func match(pattern, path string) (found named, ok bool) {
 	if kind == "id" {
 		return named{id: text}, !strings.Contains(text, "/")
 	}
-	if _, other := findOtherAPI(path); other {
+	if _, other := findOtherAPI(path); other || suffix != "" && isOperation(text) {
 		return named{}, false
 	}
 	return named{name: escapedSlash.Replace(text)}, true
+}
+
+// isOperation reports whether what looks like a deployment's name begins an operation's
+// path after an empty name: /openai/deployments//chat/completions.
+func isOperation(name string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		_, suffix, _ := strings.Cut(pattern, "}/")
+		first, _, _ := strings.Cut(suffix, "/")
+		return first == name
+	})
 }
 
 // escapedSlash replaces slashes that a host has escaped twice.

@@ -98,8 +98,6 @@ type Prompt struct {
 	// Plain reports whether Request.Count misses none of it, given the encoding of the
 	// model that reads it.
 	Plain bool
-	// Tokens is the number of tokens that came as numbers, not as texts.
-	Tokens int64
 	// Other is the size in bytes of all fields except the texts. It includes keys and
 	// syntax, but not white space between values, plus a blank after each comma and
 	// colon, as servers that encode the JSON again may add.

@@ -24,7 +24,7 @@ var newer = []struct {
 	encoding *Encoding
 }{
 	{"gpt-5", o200k}, {"gpt-oss", o200k}, {"chatgpt-4o", o200k}, {"o1", o200k}, {"o3", o200k}, {"o4", o200k},
-	{"gpt-35", cl100k},
+	{"gpt-35", cl100k}, {"davinci-002", cl100k}, {"babbage-002", cl100k},
 }
 
 // ofOpenAI returns the encoding of an OpenAI model, or nil if it isn't one. The name

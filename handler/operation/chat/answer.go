@@ -6,6 +6,7 @@ import (
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/limit"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/lax"
 	"tollgate/handler/operation/sse"
 )
 
@@ -13,7 +14,7 @@ import (
 // body is an answer if it holds a choice, an empty list of choices with usage, or an
 // error.
 func ReadAnswer(body []byte, text operation.Text) operation.Answer {
-	p := payload{Scanner: jsonscan.New(body, lax), text: text}
+	p := payload{Scanner: jsonscan.New(body, lax.Options), text: text}
 	err := p.read()
 	var each choices
 	each.add(p.choices)
@@ -90,13 +91,13 @@ func (p *payload) answer() error {
 		case "choices":
 			return p.eachChoice()
 		case "usage":
-			usage, report, err := readUsage(&p.Scanner)
+			usage, report, err := lax.Usage(&p.Scanner)
 			if report >= p.report {
 				p.usage, p.report = usage, report
 			}
 			return err
 		case "error":
-			found, err := meansSomething(&p.Scanner)
+			found, err := lax.MeansSomething(&p.Scanner)
 			p.failed = p.failed || found && err == nil
 			return err
 		}
@@ -120,33 +121,37 @@ func (p *payload) eachChoice() error {
 // choice reads one choice. It reads the text last, as the index may come after it.
 func (p *payload) choice() error {
 	var one choiceState
-	var message jsonscan.Scanner // a bookmark
-	found := false
+	var written jsonscan.Scanner      // a bookmark of what the model wrote
+	var read func(choice int64) error // reads it; nil if there is nothing
 	err := p.Object(func(key []byte) (err error) {
 		switch string(key) {
 		case "delta", "message": // some servers send both, one of them null
 			if p.Peek() == '{' {
-				message, found = p.Scanner, true
+				written, read = p.Scanner, p.message
+			}
+		case "text": // of a completion, which has no message
+			if p.Peek() == '"' && read == nil {
+				written, read = p.Scanner, p.emit
 			}
 		case "index":
-			one.index, _, err = readTokens(&p.Scanner)
+			one.index, _, err = lax.Tokens(&p.Scanner)
 			return err
 		case "finish_reason":
 			one.finished, err = p.reason()
 			return err
 		case "usage":
-			one.usage, one.report, err = readUsage(&p.Scanner)
+			one.usage, one.report, err = lax.Usage(&p.Scanner)
 			return err
 		}
 		return p.Skip()
 	})
 	one.index = max(0, one.index)
 	one.finished = one.finished && err == nil
-	if found {
+	if read != nil {
 		end, before := p.Scanner, p.written
-		p.Scanner, p.written = message, false
-		if read := p.message(one.index); err == nil {
-			err = read
+		p.Scanner, p.written = written, false
+		if fault := read(one.index); err == nil {
+			err = fault
 		}
 		one.written = p.written
 		p.Scanner, p.written = end, before || p.written
@@ -161,7 +166,7 @@ func (p *payload) reason() (finished bool, err error) {
 		return false, p.Skip()
 	}
 	raw, escaped, err := p.String()
-	return err == nil && !isNone(raw, escaped), err
+	return err == nil && !lax.IsNone(raw, escaped), err
 }
 
 // message reads a message, or the delta of one. Some servers send the same reasoning

@@ -27,7 +27,7 @@ var Operation = operation.Operation{
 	Fewer:   "max_tokens and n",
 	Parse:   parseRequest,
 	Read:    ReadAnswer,
-	Follow:  follow,
+	Follow:  Follow,
 	Problem: operation.OpenAIProblem,
 }
 

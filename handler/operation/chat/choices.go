@@ -5,6 +5,7 @@ import (
 
 	"tollgate/handler/limit"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/lax"
 )
 
 // maxChoices is the most choices that are tracked: OpenAI's highest n.
@@ -50,7 +51,7 @@ func (c *choices) usage() (sum limit.Usage, known bool) {
 	for _, one := range c.each {
 		switch {
 		case one.report == operation.UsageGood && !(one.written && one.usage.CompletionTokens == 0):
-			sum, known = plus(sum, one.usage), true
+			sum, known = lax.Plus(sum, one.usage), true
 		case !one.finished:
 			return limit.Usage{}, false
 		}

@@ -1,5 +1,6 @@
 // Package chat reads chat completions: the call's body, the answer's usage and
-// text, and the events of a streamed answer.
+// text, and the events of a streamed answer. The answers of completions, which differ in
+// one field, are read here too.
 //
 // It is pure. It doesn't decode or encode whole bodies: it walks the bytes once,
 // notes the positions of the few fields that matter, and changes a request by

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/lax"
 )
 
 // FuzzRequest checks that Parse reads the same as encoding/json, and that Rewrite
@@ -38,7 +39,7 @@ func FuzzRequest(f *testing.F) {
 		if std.N != nil {
 			n = *std.N
 		}
-		if r.Model != std.Model || r.Stream != std.Stream || r.N != n || r.IncludeUsage != std.StreamOptions.IncludeUsage ||
+		if r.Model != std.Model || r.Stream != std.Stream || r.N != n || r.Usage.Include != std.StreamOptions.IncludeUsage ||
 			!same(r.MaxTokens, std.MaxTokens) || !same(r.MaxCompletionTokens, std.MaxCompletionTokens) || !bytes.Equal(r.Messages, std.Messages) {
 			t.Fatalf("got %+v, want %+v as encoding/json reads it", r, std)
 		}
@@ -65,7 +66,7 @@ func rewritten(t *testing.T, r *Request) {
 	} else if r.MaxCompletionTokens != nil {
 		most = *r.MaxCompletionTokens
 	}
-	if again.Model != "other" || *again.MaxTokens != most || again.at.maxCompletion.Present() || again.IncludeUsage != (r.Stream && !r.DataSources || r.IncludeUsage) ||
+	if again.Model != "other" || *again.MaxTokens != most || again.at.maxCompletion.Present() || again.Usage.Include != (r.Stream && !r.DataSources || r.Usage.Include) ||
 		again.Stream != r.Stream || again.N != r.N || !bytes.Equal(again.Messages, r.Messages) || !bytes.Equal(again.Tools, r.Tools) {
 		t.Fatalf("got %+v after rewriting %+v, want only model, cap and usage changed", again, r)
 	}
@@ -88,5 +89,5 @@ func FuzzAnswer(f *testing.F) {
 }
 
 func deep(body []byte) bool {
-	return bytes.Count(body, []byte("["))+bytes.Count(body, []byte("{")) > lax.MaxDepth
+	return bytes.Count(body, []byte("["))+bytes.Count(body, []byte("{")) > lax.Options.MaxDepth
 }

@@ -7,6 +7,7 @@ import (
 
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/lax"
 	"tollgate/handler/operation/sse"
 )
 
@@ -122,7 +123,7 @@ func (l *longEvent) structure(c byte) {
 	case '{', '[':
 		l.levels = append(l.levels, level{array: c == '['})
 		l.naming = c == '{'
-		l.broken = len(l.levels) > lax.MaxDepth
+		l.broken = len(l.levels) > lax.Options.MaxDepth
 	case '}', ']':
 		l.levels, l.naming = l.levels[:max(0, len(l.levels)-1)], false
 	case ',':
@@ -191,6 +192,6 @@ func (l *longEvent) isText() bool {
 	return isText.MatchString(strings.Join(path, "/"))
 }
 
-var isText = regexp.MustCompile(`^choices/(delta|message)/(` +
+var isText = regexp.MustCompile(`^choices/(text|(delta|message)/(` +
 	`refusal|(content|reasoning_content|reasoning)(/(text|thinking))*|` +
-	`(tool_calls/(function|custom)|function_call)/(name|arguments|input))$`)
+	`(tool_calls/(function|custom)|function_call)/(name|arguments|input)))$`)

@@ -38,9 +38,6 @@ func (w *promptWalk) members(member func(key []byte, start int) error) error {
 	})
 }
 
-// absent reports whether a value means the same as no field.
-func absent(value []byte) bool { return string(value) == "null" || string(value) == "false" }
-
 // other adds everything read since start to Other.
 func (w *promptWalk) other(start int) { w.Other += fields.Compact(w.Since(start)) }
 
@@ -63,13 +60,13 @@ func (w *promptWalk) field(key []byte, start int) error {
 		w.stops(value)
 	}
 	switch {
-	case err != nil, absent(value), settings[string(key)]:
+	case err != nil, fields.Absent(value), settings[string(key)]:
 		return err
 	case string(key) == "tools":
 		w.tools(value)
 	case string(key) == "prediction":
 		w.Prediction = fields.Compact(value)
-	case readsElsewhere(key), branching[normalized(key)] && string(value) != "1":
+	case fields.ReadsElsewhere(key), fields.Branches(key) && string(value) != "1":
 		w.unbounded(string(key))
 	}
 	w.Plain = false
@@ -126,9 +123,9 @@ func (w *promptWalk) message(i int) error {
 		}
 		value, err := w.Value()
 		w.other(start)
-		if !absent(value) {
+		if !fields.Absent(value) {
 			w.Plain = false
-			if string(key) == "audio" || readsElsewhere(key) { // audio is the id of a stored recording
+			if string(key) == "audio" || fields.ReadsElsewhere(key) { // audio is the id of a stored recording
 				w.unbounded(fmt.Sprintf("messages[%d].%s", i, key))
 			}
 		}
@@ -235,7 +232,7 @@ func (w *promptWalk) part(i, j int) error {
 		default:
 			value, err := w.Value()
 			w.other(start)
-			if !texts[name] && name != "text" && !absent(value) {
+			if !texts[name] && name != "text" && !fields.Absent(value) {
 				w.unbounded(path("." + name))
 			}
 			return err

@@ -16,8 +16,8 @@ type Request struct {
 	Model string
 	// Stream asks for the answer as server-sent events.
 	Stream bool
-	// IncludeUsage is the caller's own stream_options.include_usage.
-	IncludeUsage bool
+	// Usage is the caller's stream_options.
+	Usage fields.UsageOption
 	// N is the number of completions, 1 by default.
 	N int64
 	// MaxTokens and MaxCompletionTokens are the caller's caps on each completion, in
@@ -37,10 +37,8 @@ type Request struct {
 
 // positions holds the ranges of the values that Rewrite may replace.
 type positions struct {
-	object                                        int // of the byte after the body's brace
-	model, maxTokens, maxCompletion, options, use fields.Span
-	optionsEmpty                                  bool
-	optionsNull                                   bool
+	object                          int // of the byte after the body's brace
+	model, maxTokens, maxCompletion fields.Span
 }
 
 // topLevel are the fields of a call that Parse reads.
@@ -48,8 +46,6 @@ var topLevel = jsonscan.Keys{Fold: true, Known: map[string]bool{
 	"model": true, "messages": true, "tools": true, "stream": true, "stream_options": true,
 	"n": true, "max_tokens": true, "max_completion_tokens": true,
 }}
-
-var streamOptions = jsonscan.Keys{Fold: true, Known: map[string]bool{"include_usage": true}}
 
 // inMessages are the fields, at any depth of a message, whose text is counted. No
 // object in a message may have two keys that differ only in case.
@@ -91,7 +87,7 @@ func (r *Request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	case "stream":
 		r.Stream, _, err = fields.Bool(s, "stream")
 	case "stream_options":
-		err = r.options(s)
+		err = r.Usage.Read(s)
 	case "n":
 		var n *int64
 		if n, _, err = fields.Count(s, "n", 1); n != nil {
@@ -109,31 +105,6 @@ func (r *Request) field(s *jsonscan.Scanner, key []byte) (err error) {
 		err = s.Skip()
 	}
 	return err
-}
-
-func (r *Request) options(s *jsonscan.Scanner) error {
-	start := s.Pos()
-	if s.Literal("null") {
-		r.at.options, r.at.optionsNull = fields.Span{Start: start, End: s.Pos()}, true
-		return nil
-	}
-	if s.Peek() != '{' {
-		return operation.Wrong("stream_options", "must be an object", "leave it out, or send {\"include_usage\": true}")
-	}
-	r.at.optionsEmpty = true
-	err := s.Distinct(streamOptions, func(key []byte) (err error) {
-		r.at.optionsEmpty = false
-		if string(key) != "include_usage" {
-			return s.Skip()
-		}
-		r.IncludeUsage, r.at.use, err = fields.Bool(s, "stream_options.include_usage")
-		return err
-	})
-	r.at.options = fields.Span{Start: start, End: s.Pos()}
-	if err != nil {
-		return fields.Explain("stream_options", err, s.Pos())
-	}
-	return nil
 }
 
 func readMessages(s *jsonscan.Scanner) ([]byte, error) {
@@ -192,7 +163,7 @@ func readCap(s *jsonscan.Scanner, field string) (*int64, fields.Span, error) {
 func (r *Request) Envelope() operation.Envelope {
 	return operation.Envelope{
 		Model: r.Model, Stream: r.Stream, Completions: r.N,
-		UsageOnRequest: r.Stream && !r.IncludeUsage && !r.DataSources,
+		UsageOnRequest: r.Stream && !r.Usage.Include && !r.DataSources,
 	}
 }
 

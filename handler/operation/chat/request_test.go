@@ -28,7 +28,7 @@ func TestParseReadsTheEnvelope(t *testing.T) {
 		"messages": [ {"role":"user","content":"{\"n\":9}"} ],
 		"max_tokens":100, "max_completion_tokens": 250, "tools":[{"type":"function"}],
 		"stream_options":{"x":[1],"include_usage":true}, "temperature":0.6e-1} `)
-	if r.Model != "DeepSeek-R1" || !r.Stream || !r.IncludeUsage || r.N != 2 {
+	if r.Model != "DeepSeek-R1" || !r.Stream || !r.Usage.Include || r.N != 2 {
 		t.Errorf("got %+v, want a stream of DeepSeek-R1 with usage and n 2", r)
 	}
 	if *r.MaxTokens != 100 || *r.MaxCompletionTokens != 250 {
@@ -44,7 +44,7 @@ func TestParseReadsTheEnvelope(t *testing.T) {
 
 func TestParseReadsNullAsAbsent(t *testing.T) {
 	r := parse(t, with(`"model":null,"stream":null,"stream_options":null,"n":null,"max_tokens":null,"max_completion_tokens":null,"tools":null`))
-	if r.Model != "" || r.Stream || r.IncludeUsage || r.N != 1 || r.MaxTokens != nil || r.MaxCompletionTokens != nil || r.Tools != nil {
+	if r.Model != "" || r.Stream || r.Usage.Include || r.N != 1 || r.MaxTokens != nil || r.MaxCompletionTokens != nil || r.Tools != nil {
 		t.Errorf("got %+v, want n 1 and every other field empty", r)
 	}
 	if caps := r.Caps(operation.CapRules{}); caps != (operation.Caps{}) {

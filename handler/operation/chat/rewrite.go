@@ -30,7 +30,7 @@ func (r *Request) Rewrite(edit operation.Edit) [][]byte {
 		other = r.at.maxCompletion
 	}
 	if edit.AskUsage && r.Envelope().UsageOnRequest {
-		r.askForUsage(set)
+		splices = append(splices, r.Usage.Ask(r.at.object))
 	}
 	if other.Present() { // last, as insertions at the body's start must precede it
 		splices = append(splices, fields.Splice{Span: member(r.body, other)})
@@ -48,19 +48,4 @@ func member(body []byte, value fields.Span) fields.Span {
 		return fields.Span{Start: start, End: value.End + rest.Pos() + 1}
 	}
 	return fields.Span{Start: bytes.LastIndexByte(body[:start], ','), End: value.End}
-}
-
-// askForUsage sets include_usage and keeps the rest of the caller's stream_options.
-func (r *Request) askForUsage(set func(key string, at fields.Span, value string)) {
-	inside := r.at.options.Start + 1
-	switch {
-	case r.at.use.Present():
-		set("", r.at.use, "true")
-	case !r.at.options.Present() || r.at.optionsNull:
-		set("stream_options", r.at.options, `{"include_usage":true}`)
-	case r.at.optionsEmpty:
-		set("", fields.Span{Start: inside, End: inside}, `"include_usage":true`)
-	default:
-		set("", fields.Span{Start: inside, End: inside}, `"include_usage":true,`)
-	}
 }

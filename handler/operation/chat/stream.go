@@ -5,6 +5,7 @@ import (
 
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/lax"
 	"tollgate/handler/operation/sse"
 )
 
@@ -23,8 +24,8 @@ type Stream struct {
 	long    longEvent
 }
 
-// follow returns a Stream: it is operation.Operation's Follow.
-func follow(text operation.Text) operation.Stream { return &Stream{Text: text} }
+// Follow returns a Stream: it is operation.Operation's Follow.
+func Follow(text operation.Text) operation.Stream { return &Stream{Text: text} }
 
 // State implements operation.Stream. The stream so far is an answer if it has a choice,
 // usage or an error, and finished if every choice that began has a finish_reason and no
@@ -70,7 +71,7 @@ func (s *Stream) piece(piece []byte) operation.Kind {
 // written whether text of it has been passed on already.
 func (s *Stream) chunk(data []byte, failure, written bool) operation.Kind {
 	p := &s.payload
-	*p = payload{Scanner: jsonscan.New(data, lax), text: s.Text, scratch: p.scratch, choices: p.choices[:0], written: written}
+	*p = payload{Scanner: jsonscan.New(data, lax.Options), text: s.Text, scratch: p.scratch, choices: p.choices[:0], written: written}
 	if p.read() != nil {
 		s.Unread++
 	}

@@ -1,4 +1,6 @@
-package chat
+// Package lax reads answers leniently: since they cost money, as much of them as possible
+// is read, whatever a server makes of the format. All operations share it.
+package lax
 
 import (
 	"bytes"
@@ -8,15 +10,14 @@ import (
 	"tollgate/handler/jsonscan"
 )
 
-// lax are the options for reading answers: since they cost money, as much of them as
-// possible is read.
-var lax = jsonscan.Options{MaxDepth: 512, Lax: true}
+// Options are the options for reading answers.
+var Options = jsonscan.Options{MaxDepth: 512, Lax: true}
 
-// meansSomething consumes a value and reports whether it isn't just some form of
+// MeansSomething consumes a value and reports whether it isn't just some form of
 // nothing: some servers send an error field with every answer.
-func meansSomething(s *jsonscan.Scanner) (found bool, err error) {
+func MeansSomething(s *jsonscan.Scanner) (found bool, err error) {
 	inner := func() error {
-		more, err := meansSomething(s)
+		more, err := MeansSomething(s)
 		found = found || more
 		return err
 	}
@@ -29,7 +30,7 @@ func meansSomething(s *jsonscan.Scanner) (found bool, err error) {
 		return found, err
 	case '"':
 		raw, escaped, err := s.String()
-		return !isNone(raw, escaped), err
+		return !IsNone(raw, escaped), err
 	case 'n', 'f':
 		return false, s.Skip()
 	}
@@ -41,9 +42,9 @@ func meansSomething(s *jsonscan.Scanner) (found bool, err error) {
 	return number != 0 || value[0] == 't', nil
 }
 
-// isNone reports whether a string is blank, or the word for no value in JSON,
+// IsNone reports whether a string is blank, or the word for no value in JSON,
 // JavaScript or Python.
-func isNone(raw []byte, escaped bool) bool {
+func IsNone(raw []byte, escaped bool) bool {
 	if len(raw) > 64 {
 		return false
 	}

@@ -1,4 +1,4 @@
-package chat
+package lax
 
 import (
 	"math"
@@ -14,28 +14,41 @@ import (
 // with one call.
 const maxUsage = 1 << 31
 
-// unknown marks a count that upstream didn't report.
-const unknown = -1
+// Unknown marks a count that upstream didn't report.
+const Unknown = -1
 
-// readUsage consumes the value of a usage field.
-func readUsage(s *jsonscan.Scanner) (limit.Usage, operation.Report, error) {
+// Usage consumes the value of a usage field in OpenAI's form.
+func Usage(s *jsonscan.Scanner) (limit.Usage, operation.Report, error) {
+	return readUsage(s, Unknown)
+}
+
+// PromptUsage does the same for an answer without a completion, such as an embedding.
+func PromptUsage(s *jsonscan.Scanner) (limit.Usage, operation.Report, error) {
+	u, report, err := readUsage(s, 0)
+	u.PromptTokens, u.CompletionTokens, u.ReasoningTokens = u.Total(), 0, 0
+	return u, report, err
+}
+
+// readUsage consumes the value of a usage field; completion is how many tokens a
+// completion has that isn't reported.
+func readUsage(s *jsonscan.Scanner, completion int64) (limit.Usage, operation.Report, error) {
 	if s.Literal("null") {
 		return limit.Usage{}, operation.UsageNull, nil
 	}
 	if s.Peek() != '{' {
 		return limit.Usage{}, operation.UsageBad, s.Skip()
 	}
-	u := counts{Usage: limit.Usage{PromptTokens: unknown, CompletionTokens: unknown}, total: unknown}
+	u := counts{Usage: limit.Usage{PromptTokens: Unknown, CompletionTokens: completion}, total: Unknown}
 	sound := true
 	err := s.Object(func(key []byte) (err error) {
 		good := true
 		switch string(key) {
 		case "prompt_tokens":
-			u.PromptTokens, good, err = readTokens(s)
+			u.PromptTokens, good, err = Tokens(s)
 		case "completion_tokens":
-			u.CompletionTokens, good, err = readTokens(s)
+			u.CompletionTokens, good, err = Tokens(s)
 		case "total_tokens":
-			u.total, good, err = readTokens(s)
+			u.total, good, err = Tokens(s)
 		case "prompt_tokens_details", "completion_tokens_details":
 			err = u.readDetails(s)
 		default:
@@ -80,24 +93,24 @@ func (u *counts) readPart(s *jsonscan.Scanner, key []byte) error {
 	default:
 		return s.Skip()
 	}
-	tokens, _, err := readTokens(s)
+	tokens, _, err := Tokens(s)
 	*part = max(*part, tokens)
 	return err
 }
 
-// readTokens consumes a number of tokens; null is unknown. good reports whether the
+// Tokens consumes a number of tokens; null is Unknown. good reports whether the
 // number can be true.
-func readTokens(s *jsonscan.Scanner) (n int64, good bool, err error) {
+func Tokens(s *jsonscan.Scanner) (n int64, good bool, err error) {
 	if s.Literal("null") {
-		return unknown, true, nil
+		return Unknown, true, nil
 	}
 	value, err := s.Value()
 	if err != nil {
-		return unknown, false, err
+		return Unknown, false, err
 	}
 	n, good = wholeNumber(string(value))
 	if !good || n < 0 || n > maxUsage {
-		return unknown, false, nil
+		return Unknown, false, nil
 	}
 	return n, true, nil
 }
@@ -126,14 +139,14 @@ func wholeNumber(text string) (n int64, ok bool) {
 // Source: https://docs.x.ai/docs/key-information/consumption-and-rate-limits
 func (u *counts) complete() bool {
 	switch {
-	case u.total == unknown && u.PromptTokens != unknown && u.CompletionTokens != unknown:
+	case u.total == Unknown && u.PromptTokens != Unknown && u.CompletionTokens != Unknown:
 		if u.CompletionTokens < u.ReasoningTokens {
 			u.CompletionTokens += u.ReasoningTokens
 		}
 		u.total = u.PromptTokens + u.CompletionTokens
-	case u.CompletionTokens == unknown && u.PromptTokens != unknown:
+	case u.CompletionTokens == Unknown && u.PromptTokens != Unknown:
 		u.CompletionTokens = u.total - u.PromptTokens
-	case u.PromptTokens == unknown && u.CompletionTokens != unknown:
+	case u.PromptTokens == Unknown && u.CompletionTokens != Unknown:
 		u.PromptTokens = u.total - u.CompletionTokens
 	}
 	if u.PromptTokens < 0 || u.CompletionTokens < 0 {
@@ -149,8 +162,8 @@ func (u *counts) complete() bool {
 	return u.PromptTokens+u.CompletionTokens > 0
 }
 
-// plus returns the usage of two choices of one call together. They share the prompt.
-func plus(a, b limit.Usage) limit.Usage {
+// Plus returns the usage of two choices of one call together. They share the prompt.
+func Plus(a, b limit.Usage) limit.Usage {
 	return limit.Usage{
 		PromptTokens:     max(a.PromptTokens, b.PromptTokens),
 		CompletionTokens: a.CompletionTokens + b.CompletionTokens,
