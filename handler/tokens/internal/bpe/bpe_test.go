@@ -72,10 +72,7 @@ func learn(r *rand.Rand) []Token {
 // layOut builds a vocabulary from tokens without a file. It sorts them.
 func layOut(all []Token) *Vocabulary {
 	sorted(all)
-	var tries trieBuilder
-	eachRest(all, func(shared int, rest string, _ Token) { tries.count(shared, shared+len(rest)) })
-	tries.counted()
-	tokens := newTokenBuilder(len(all))
+	tries, tokens := newTrieBuilder(beginnings(all)), newTokenBuilder(len(all))
 	eachRest(all, func(shared int, rest string, t Token) {
 		tries.add(shared, rest, t.Number)
 		tokens.add(shared, rest, t.Number, t.Half, t.Right)
@@ -156,7 +153,7 @@ func TestDecodeReadsWhatEncodeWrote(t *testing.T) {
 	if err != nil || fmt.Sprint(again) != fmt.Sprint(special) || fmt.Sprint(read) != fmt.Sprint(layOut(tokens)) {
 		t.Errorf("got special tokens %v, %v and perhaps another vocabulary; want %v and the same vocabulary", again, err, special)
 	}
-	for _, length := range []int{0, 10, len(magic) + 7, len(file) / 2, len(file) - 1} {
+	for _, length := range []int{0, 10, headBytes - 1, len(file) / 2, len(file) - 1} {
 		if _, _, err := Decode(string(file[:length])); err == nil {
 			t.Errorf("got no error for the first %d bytes of a file, want one", length)
 		}

@@ -24,6 +24,8 @@ type Token struct {
 //
 //	the magic line
 //	the number of tokens, and of special tokens: 4 bytes each
+//	the number of different beginnings of tokens with 1 byte, 2 bytes, … 255 bytes:
+//	  4 bytes each
 //	the tokens sorted by text, each as
 //	  1 byte: in its low half the number of bytes that the text shares with the
 //	    one before, in its high half the number of bytes after those
@@ -34,10 +36,13 @@ type Token struct {
 //	the texts of the special tokens, each after a byte with its length
 //
 // Numbers are little-endian. Since the tokens are sorted, each comes after all tokens
-// that it begins with, so that one pass suffices to lay them out for counting.
-const magic = "tollgate bpe 2\n"
+// that it begins with, so that one pass suffices to lay them out for counting. The
+// beginnings are the nodes of the trie, which is so allocated whole.
+const magic = "tollgate bpe 3\n"
 
 const (
+	// headBytes is the size of what comes before the tokens.
+	headBytes = len(magic) + 4 + 4 + 4*maxText
 	// minTokenBytes is the smallest size of a token in the file.
 	minTokenBytes = 6
 	// escaped stands for a number that has its own byte.
@@ -55,6 +60,9 @@ func Encode(tokens []Token, special []string) ([]byte, error) {
 		if len(token.Text) > maxText {
 			return nil, errors.New("a token is longer than 255 bytes")
 		}
+	}
+	for _, n := range beginnings(tokens) {
+		out = binary.LittleEndian.AppendUint32(out, n)
 	}
 	eachRest(tokens, func(shared int, rest string, token Token) {
 		half := int(token.Half)
@@ -80,21 +88,16 @@ func Encode(tokens []Token, special []string) ([]byte, error) {
 // Decode reads a vocabulary's file and returns it with its special tokens. It uses two
 // cores if it can.
 func Decode(file string) (v *Vocabulary, special []string, err error) {
-	var tries trieBuilder
-	special, err = walk(file, func(int) {}, func(shared int, rest string, _ uint32, _ uint8, _ uint32) { tries.count(shared, shared+len(rest)) })
+	h, err := readHead(file)
 	if err != nil {
 		return nil, nil, err
 	}
-	tries.counted()
-	var tokens *tokenBuilder
+	tries, tokens := newTrieBuilder(h.beginnings), newTokenBuilder(h.tokens)
 	var other sync.WaitGroup
 	other.Go(func() {
-		_, _ = walk(file, func(int) {}, func(shared int, rest string, token uint32, _ uint8, _ uint32) { tries.add(shared, rest, token) })
+		_, _ = walk(file, h, func(shared int, rest string, token uint32, _ uint8, _ uint32) { tries.add(shared, rest, token) })
 	})
-	_, err = walk(file, func(n int) { tokens = newTokenBuilder(n) },
-		func(shared int, rest string, token uint32, half uint8, right uint32) {
-			tokens.add(shared, rest, token, half, right)
-		})
+	special, err = walk(file, h, tokens.add)
 	other.Wait()
 	return &Vocabulary{tokens: tokens.tokens, pairs: tokens.pairs, trie: tries.trie}, special, err
 }
@@ -102,33 +105,52 @@ func Decode(file string) (v *Vocabulary, special []string, err error) {
 // Ranks returns the numbers of a vocabulary file's tokens by text, the form that
 // tiktoken uses.
 func Ranks(file string) (ranks map[string]int, err error) {
+	h, err := readHead(file)
+	if err != nil {
+		return nil, err
+	}
+	ranks = make(map[string]int, h.tokens)
 	text := ""
-	_, err = walk(file, func(tokens int) { ranks = make(map[string]int, tokens) },
-		func(shared int, rest string, token uint32, _ uint8, _ uint32) {
-			text = text[:shared] + rest
-			ranks[text] = int(token)
-		})
+	_, err = walk(file, h, func(shared int, rest string, token uint32, _ uint8, _ uint32) {
+		text = text[:shared] + rest
+		ranks[text] = int(token)
+	})
 	return ranks, err
 }
 
-// walk reads a vocabulary's file. It calls begin with the number of tokens, then each
-// for every token. The special tokens are substrings of the file.
-func walk(file string, begin func(tokens int), each func(shared int, rest string, token uint32, half uint8, right uint32)) (special []string, err error) {
-	head := len(magic) + 8
-	if len(file) < head || file[:len(magic)] != magic {
-		return nil, errFile
+// head holds the numbers before a file's tokens.
+type head struct {
+	tokens, specials int
+	beginnings       [maxText]uint32 // by length - 1
+}
+
+// readHead reads the numbers before a file's tokens.
+func readHead(file string) (h head, err error) {
+	if len(file) < headBytes || file[:len(magic)] != magic {
+		return h, errFile
 	}
-	tokens, specials := number(file[len(magic):], 4), number(file[len(magic)+4:], 4)
-	if file = file[head:]; uint64(len(file)) < minTokenBytes*uint64(tokens) || tokens > tokenMask {
-		return nil, errFile
+	file = file[len(magic):]
+	tokens := uint32At(file)
+	h.tokens, h.specials = int(tokens), int(uint32At(file[4:]))
+	for i := range h.beginnings {
+		h.beginnings[i] = uint32At(file[8+4*i:])
 	}
-	begin(int(tokens))
-	for range tokens {
+	if uint64(len(file)) < minTokenBytes*uint64(tokens) || tokens > tokenMask {
+		return h, errFile
+	}
+	return h, nil
+}
+
+// walk reads a file's tokens and calls each for every one. The special tokens, which it
+// returns, are substrings of the file.
+func walk(file string, h head, each func(shared int, rest string, token uint32, half uint8, right uint32)) (special []string, err error) {
+	file = file[headBytes:]
+	for range h.tokens {
 		if len(file) < minTokenBytes {
 			return nil, errFile
 		}
 		sizes := file[0]
-		numbers := uint64(number(file[1:], 4)) | uint64(file[5])<<32
+		numbers := uint64(uint32At(file[1:])) | uint64(file[5])<<32
 		small := [3]int{int(sizes & escaped), int(sizes >> 4), int(numbers >> (2 * tokenBits))}
 		file = file[minTokenBytes:]
 		for i := range small {
@@ -143,7 +165,7 @@ func walk(file string, begin func(tokens int), each func(shared int, rest string
 		each(shared, file[:size], uint32(numbers)&tokenMask, uint8(half), uint32(numbers>>tokenBits)&tokenMask)
 		file = file[size:]
 	}
-	for range specials {
+	for range h.specials {
 		if len(file) == 0 || len(file) <= int(file[0]) {
 			return nil, errFile
 		}
@@ -177,10 +199,18 @@ func shared(a, b string) (n int) {
 	return n
 }
 
-// number decodes the first bytes of a text as a little-endian number.
-func number(text string, bytes int) (n uint32) {
-	for i := bytes - 1; i >= 0; i-- {
-		n = n<<8 | uint32(text[i])
-	}
+// beginnings returns the number of different beginnings of sorted tokens, by length - 1.
+func beginnings(sorted []Token) (n [maxText]uint32) {
+	eachRest(sorted, func(shared int, rest string, _ Token) {
+		for i := range len(rest) {
+			n[shared+i]++
+		}
+	})
 	return n
+}
+
+// uint32At decodes the first four bytes of a text as a little-endian number.
+func uint32At(text string) uint32 {
+	_ = text[3]
+	return uint32(text[0]) | uint32(text[1])<<8 | uint32(text[2])<<16 | uint32(text[3])<<24
 }

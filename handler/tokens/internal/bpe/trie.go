@@ -71,32 +71,26 @@ func (t *trie) longest(text []byte, steps *int) uint32 {
 	return found
 }
 
-// trieBuilder builds a trie from tokens sorted by text, in two passes: count, then add.
-// Since the tokens are sorted, the nodes of one depth come in their final order, and
-// the children of a node one after the other.
+// trieBuilder builds a trie from tokens sorted by text. Since the tokens are sorted, the
+// nodes of one depth come in their final order, and the children of a node one after the
+// other.
 type trieBuilder struct {
 	trie
-	next [maxText + 2]uint32 // by depth: the index of the next node
+	next [maxText + 1]uint32 // by depth: the index of the next node
 	path [maxText + 1]uint32 // by depth: the nodes of the last token
 	head byte                // the first byte of the last token
 }
 
-// count counts the nodes of a token of length bytes that shares its first bytes with
-// the last one.
-func (b *trieBuilder) count(shared, length int) {
-	for depth := shared + 1; depth <= length; depth++ {
-		b.next[depth+1]++
+// newTrieBuilder returns a builder of a trie with some nodes of each depth, from depth 1.
+func newTrieBuilder(byDepth [maxText]uint32) *trieBuilder {
+	b := new(trieBuilder)
+	nodes := uint32(1) // the root
+	for i, n := range byDepth {
+		b.next[i+1] = nodes
+		nodes += n
 	}
-}
-
-// counted ends the first pass.
-func (b *trieBuilder) counted() {
-	b.next[1] = 1 // after the root
-	for depth := 1; depth < len(b.next); depth++ {
-		b.next[depth] += b.next[depth-1]
-	}
-	nodes := b.next[len(b.next)-1]
 	b.trie = trie{nodes: make([]node, nodes), labels: make([]byte, nodes), start: make([]uint32, 1<<16)}
+	return b
 }
 
 // add adds a token whose text is the first shared bytes of the last one's, then rest.
