@@ -21,23 +21,22 @@ func numbers(t *ledger.Totals) map[string]*int64 {
 }
 
 // encode makes the row's entity, with typed columns that are readable in a table browser.
+// What is 0 or empty has no column: most are, and a month has very many rows.
 func encode(row ledger.Row) ([]byte, error) {
 	properties := map[string]any{
 		"Subscription": row.Subscription, "Model": row.Model, "Span": string(row.Span), "Start": aztables.EDMDateTime(row.Time()),
 		"Process": row.Process, "Revision": aztables.EDMInt64(row.Revision),
 	}
 	for name, n := range numbers(&row.Totals) {
-		properties[name] = aztables.EDMInt64(*n)
+		if *n != 0 {
+			properties[name] = aztables.EDMInt64(*n)
+		}
 	}
-	refusedBy, err := encodeJSON(row.RefusedBy)
-	if err != nil {
+	if err := encodeText("RefusedBy", row.RefusedBy, properties); err != nil {
 		return nil, err
 	}
-	properties["RefusedBy"] = refusedBy
-	if row.Process == ledger.Sum {
-		if err := encodeTaken(row.Taken, properties); err != nil {
-			return nil, err
-		}
+	if err := encodeText("Taken", row.Taken, properties); err != nil {
+		return nil, err
 	}
 	entity, err := json.Marshal(aztables.EDMEntity{Entity: aztables.Entity{PartitionKey: row.Partition(), RowKey: row.RowKey()}, Properties: properties})
 	if err != nil {
@@ -46,44 +45,38 @@ func encode(row ledger.Row) ([]byte, error) {
 	return entity, nil
 }
 
-// encodeJSON writes a map as JSON, sorted; nothing for an empty one.
-func encodeJSON[V any](m map[string]V) (string, error) {
-	if len(m) == 0 {
-		return "", nil
-	}
-	text, err := json.Marshal(m)
-	if err != nil {
-		return "", fmt.Errorf("encode a usage row: %w", err)
-	}
-	return string(text), nil
-}
-
 // maxText is the longest text in a column, in bytes. Table Storage allows 32,768 UTF-16
 // code units, of which each takes at least one byte in UTF-8. Source:
 // https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 const maxText = 32_000
 
-// takenColumn returns the name of the column that has a part of what a sum took.
-func takenColumn(part int) string {
+// columnName returns the name of the column that has a part of a text.
+func columnName(name string, part int) string {
 	if part == 0 {
-		return "Taken"
+		return name
 	}
-	return fmt.Sprintf("Taken%d", part+1)
+	return fmt.Sprintf("%s%d", name, part+1)
 }
 
-// encodeTaken adds the columns that say what a sum took: JSON by process, with the totals'
-// columns that aren't 0. It takes further columns if it is too long for one, as it is if
-// some hundred processes wrote to a minute.
-func encodeTaken(taken map[string]ledger.Taken, properties map[string]any) error {
-	text, err := encodeJSON(taken)
-	for part := 0; err == nil && (text != "" || part == 0); part++ {
+// encodeText adds a map as JSON, sorted. It takes further columns if it is too long for
+// one, as what a sum took is if some hundred processes wrote to a minute.
+func encodeText[V any](name string, m map[string]V, properties map[string]any) error {
+	if len(m) == 0 {
+		return nil
+	}
+	encoded, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode a usage row: %w", err)
+	}
+	text := string(encoded)
+	for part := 0; text != ""; part++ {
 		end := min(len(text), maxText)
 		for end < len(text) && !utf8.RuneStart(text[end]) {
 			end--
 		}
-		properties[takenColumn(part)], text = text[:end], text[end:]
+		properties[columnName(name, part)], text = text[:end], text[end:]
 	}
-	return err
+	return nil
 }
 
 // decode reads what encode wrote.
@@ -98,12 +91,12 @@ func decode(raw []byte) (ledger.Row, error) {
 		Process: c.text("Process"), Revision: c.number("Revision"), Version: ledger.Version(entity.ETag), Written: time.Time(entity.Timestamp).UTC(),
 	}
 	for name, n := range numbers(&row.Totals) {
-		*n = c.number(name)
+		if c.values[name] != nil {
+			*n = c.number(name)
+		}
 	}
-	c.json(c.text("RefusedBy"), &row.RefusedBy)
-	if row.Process == ledger.Sum {
-		row.Taken = c.taken()
-	}
+	c.json("RefusedBy", &row.RefusedBy)
+	c.json("Taken", &row.Taken)
 	if c.bad || row.Span != ledger.Minute && row.Span != ledger.Hour && row.Span != ledger.Day || row.Partition() != entity.PartitionKey || row.RowKey() != entity.RowKey {
 		return row, fmt.Errorf("usage row %s of %s: %w", entity.RowKey, entity.PartitionKey, ledger.ErrEdited)
 	}
@@ -134,20 +127,13 @@ func (c *columns) minute(name string) int64 {
 	return time.Time(at).Unix() / 60
 }
 
-// json reads a column's JSON; nothing from an empty one.
-func (c *columns) json(text string, into any) {
+// json reads what encodeText wrote; nothing where there is no column.
+func (c *columns) json(name string, into any) {
+	var text string
+	for part := 0; c.values[columnName(name, part)] != nil; part++ {
+		text += c.text(columnName(name, part))
+	}
 	if text != "" && json.Unmarshal([]byte(text), into) != nil {
 		c.bad = true
 	}
-}
-
-// taken reads what encodeTaken wrote.
-func (c *columns) taken() map[string]ledger.Taken {
-	text := c.text(takenColumn(0))
-	for part := 1; c.values[takenColumn(part)] != nil; part++ {
-		text += c.text(takenColumn(part))
-	}
-	var taken map[string]ledger.Taken
-	c.json(text, &taken)
-	return taken
 }

@@ -1,0 +1,182 @@
+package tablestore_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"tollgate/handler/azure"
+	"tollgate/handler/ledger"
+	"tollgate/handler/ledger/tablestore"
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/secret"
+)
+
+// A lossy is a store some of whose answers are lost, and some of whose requests are made
+// late or twice.
+type lossy struct {
+	ledger.Store
+	late sync.WaitGroup
+}
+
+var errLost = errors.New("no answer")
+
+// Apply implements ledger.Store.
+func (l *lossy) Apply(ctx context.Context, changes []ledger.Change) ([]ledger.Version, error) {
+	again := func() {
+		l.late.Go(func() {
+			time.Sleep(time.Duration(mathrand.IntN(500)) * time.Millisecond)
+			_, _ = l.Store.Apply(context.WithoutCancel(ctx), changes)
+		})
+	}
+	switch mathrand.IntN(8) {
+	case 0:
+		again()
+		return nil, errLost
+	case 1:
+		_, _ = l.Store.Apply(ctx, changes)
+		return nil, errLost
+	case 2:
+		again()
+	}
+	return l.Store.Apply(ctx, changes)
+}
+
+// A tellTale knows what processes have sent and what was surely stored, in calls.
+type tellTale struct {
+	mu           sync.Mutex
+	sent, stored map[string]ledger.Taken // by row key
+}
+
+func (l *tellTale) note(in map[string]ledger.Taken, row ledger.Row) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if row.Revision > in[row.RowKey()].Revision {
+		in[row.RowKey()] = ledger.Taken{Revision: row.Revision, Totals: row.Totals}
+	}
+}
+
+func (l *tellTale) calls(in map[string]ledger.Taken) (calls int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, taken := range in {
+		calls += taken.Calls
+	}
+	return calls
+}
+
+// write has a process count calls in minutes of yesterday and write its rows, whatever
+// becomes of them.
+func (l *tellTale) write(ctx context.Context, s ledger.Store, process string, yesterday time.Time) {
+	rows := make(map[int]ledger.Row)
+	for range 60 {
+		nth := mathrand.IntN(12)
+		row, there := rows[nth]
+		if !there {
+			row = ledger.Row{Key: ledger.Key{Subscription: "team-a", Model: fmt.Sprintf("m%d", nth%2), Span: ledger.Minute, Start: yesterday.Unix()/60 + int64(600+nth/2)}, Process: process}
+		}
+		row.Revision++
+		row.Calls++
+		l.note(l.sent, row)
+		versions, err := s.Apply(ctx, []ledger.Change{{Row: row}})
+		if err == nil {
+			l.note(l.stored, row)
+			row.Version = versions[0]
+		} else { // it looks
+			row.Version = ""
+			for stored := range s.Rows(ctx, row.Partition(), row.RowKey(), row.RowKey()+"!") {
+				row.Version = stored.Version
+				l.note(l.stored, stored)
+			}
+		}
+		rows[nth] = row
+	}
+}
+
+// TestNoSumChangesOverTheRealProtocol: processes write rows of yesterday over a lossy
+// network while two housekeepers roll them up and close the day, each of whose runs is cut
+// off. A reader sees no less than was stored and no more than was sent, and in the end
+// minutes and the closed day say the same.
+func TestNoSumChangesOverTheRealProtocol(t *testing.T) {
+	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := tablestore.New(service, "usage"+rand.Text())
+	network := &lossy{Store: plain}
+	yesterday := ledger.Day.Floor(time.Now().Add(-ledger.RollUpAfter)).Add(-24 * time.Hour)
+	known := &tellTale{sent: make(map[string]ledger.Taken), stored: make(map[string]ledger.Taken)}
+	read := func() (calls int64) {
+		t.Helper()
+		series, err := ledger.Reader{Store: plain}.Subscription(t.Context(), "team-a", yesterday, yesterday.Add(24*time.Hour), ledger.Minute)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, u := range series.Items {
+			calls += u.Calls
+		}
+		return calls
+	}
+	upkeep := func(ctx context.Context, s ledger.Store) (ledger.Report, error) {
+		return ledger.Upkeep{Store: s, Retention: ledger.DefaultRetention, Log: slog.New(slog.DiscardHandler)}.Run(ctx)
+	}
+
+	var writers, others sync.WaitGroup
+	for _, process := range []string{"P1", "P2", "P3"} {
+		writers.Go(func() { known.write(t.Context(), network, process, yesterday) })
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	for range 2 {
+		others.Go(func() {
+			for ctx.Err() == nil {
+				cut, cancel := context.WithTimeout(ctx, time.Duration(50+mathrand.IntN(600))*time.Millisecond)
+				_, _ = upkeep(cut, network)
+				cancel()
+			}
+		})
+	}
+	reads := 0
+	others.Go(func() {
+		for ; ctx.Err() == nil; reads++ {
+			least := known.calls(known.stored)
+			if got, most := read(), known.calls(known.sent); got < least || got > most {
+				t.Errorf("a reader: got %d calls, want %d to %d", got, least, most)
+			}
+		}
+	})
+	writers.Wait()
+	stop()
+	others.Wait()
+	network.late.Wait()
+
+	before := read()
+	var rolledUp int64
+	for range 3 { // the first does what is left, and then marks the day as closed
+		report, err := upkeep(t.Context(), plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rolledUp = report.RolledUp
+	}
+	if rolledUp != 0 {
+		t.Errorf("the third run without writers: got %d rows rolled up, want none", rolledUp)
+	}
+	days, err := ledger.Reader{Store: plain}.Days(t.Context(), yesterday, yesterday.Add(time.Hour), ledger.Day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var closed int64
+	for _, u := range days.Items {
+		closed += u.Calls
+	}
+	if after := read(); after != before || closed != before || before == 0 || before > known.calls(known.sent) {
+		t.Errorf("got %d calls before the last run, %d after, and %d in the closed day; want the same, more than 0 and at most the %d sent", before, after, closed, known.calls(known.sent))
+	}
+	t.Logf("%d calls sent, %d in the ledger, read %d times meanwhile", known.calls(known.sent), before, reads)
+}
