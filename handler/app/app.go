@@ -62,7 +62,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	app := &App{conf: c, store: o.store, client: client, counter: counter.New(counter.Config{Store: o.counters, History: o.history, Log: log}), quiet: strangers.New(log), log: log}
+	app := &App{conf: c, store: o.store, client: client, counter: counter.New(counter.Config{Store: o.counters, Log: log}), quiet: strangers.New(log), log: log}
 	app.ledger = ledger.NewRecorder(ledger.Config{Store: o.ledger, Now: app.counter.Now, Log: log})
 	if app.reports, err = startReporter(c.Telemetry, log, app.counted); err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	})
 	app.handler = mountOperators(c, app.gateway, o, log, app.quiet)
 	if c.UnderHost {
-		app.handler = housekeeping.New(housekeeping.Config{Counters: o.counters, Counter: app.counter, History: o.history, Ledger: o.ledger,
+		app.handler = housekeeping.New(housekeeping.Config{Counters: o.counters, Counter: app.counter, Ledger: o.ledger,
 			Retention: c.Counting.Retention, Stored: o.stored, Turns: o.turns, Log: log}).Middleware(app.handler)
 	}
 	return app, nil
@@ -103,7 +103,7 @@ func openStores(c config.Config) (operatorDeps, error) {
 		if err != nil {
 			return operatorDeps{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 		}
-		return operatorDeps{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), history: countermem.NewHistory(nil), ledger: ledgermem.New(nil), stored: storedmem.New(nil)}, nil
+		return operatorDeps{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), ledger: ledgermem.New(nil), stored: storedmem.New(nil)}, nil
 	}
 	service, err := azure.Open(c.Storage)
 	if err != nil {
@@ -111,7 +111,7 @@ func openStores(c config.Config) (operatorDeps, error) {
 	}
 	audit := managetables.New(service, managetables.DefaultTable)
 	return operatorDeps{store: tablestore.New(service, tablestore.DefaultTables), audit: audit, probe: audit.Probe,
-		turns: housekeepingtables.New(service, housekeepingtables.DefaultTable), counters: countertables.New(service, countertables.DefaultTable), history: countertables.NewHistory(service, countertables.DefaultHistoryTable),
+		turns: housekeepingtables.New(service, housekeepingtables.DefaultTable), counters: countertables.New(service, countertables.DefaultTable),
 		ledger: ledgertables.New(service, ledgertables.DefaultTable), stored: storedtables.New(service, storedtables.DefaultTable)}, nil
 }
 

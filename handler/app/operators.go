@@ -10,7 +10,6 @@ import (
 	"tollgate/handler/config"
 	"tollgate/handler/console"
 	"tollgate/handler/counter"
-	"tollgate/handler/counter/usage"
 	"tollgate/handler/doctor"
 	"tollgate/handler/housekeeping"
 	"tollgate/handler/ledger"
@@ -56,7 +55,6 @@ type operatorDeps struct {
 	audit    manage.Audit
 	probe    func(context.Context) (time.Time, error) // nil: STORE=memory
 	counters counters
-	history  usage.Store
 	ledger   ledger.Store
 	stored   stored.Store
 	turns    housekeeping.Turns // nil: no other instance shares the counters

@@ -1,7 +1,6 @@
 // Package housekeeping does the work that no call does: it rolls up the ledger and closes
-// its days, writes the last minutes of idle counters to the history, reclaims leases of
-// dead instances, and deletes expired rows, owners of expired responses, and empty
-// counters.
+// its days, reclaims leases of dead instances, and deletes expired rows, owners of expired
+// responses, and empty counters.
 //
 // Each step is safe while calls and other runs go on. A run reads every counter, so runs
 // take turns. The Functions host's timer or an operator starts them.
@@ -19,7 +18,6 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
-	"tollgate/handler/counter/usage"
 	"tollgate/handler/ledger"
 	"tollgate/handler/limit"
 	"tollgate/handler/stored"
@@ -31,8 +29,6 @@ type Config struct {
 	Counters counter.Lister
 	// Counter flushes idle counters.
 	Counter *counter.Counter
-	// History is the counters' history; rows older than Retention are deleted.
-	History usage.Store
 	// Ledger is rolled up. Its days are kept for Retention.
 	Ledger    ledger.Store
 	Retention time.Duration
@@ -100,11 +96,10 @@ func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, er
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, maxRunTime)
 	defer cancel()
-	var rows, owners int
+	var owners int
 	var kept ledger.Report
-	var rowsErr, ownersErr, keptErr error
+	var ownersErr, keptErr error
 	var deleting sync.WaitGroup
-	deleting.Go(func() { rows, rowsErr = h.config.History.DeleteBefore(ctx, time.Now().Add(-h.config.Retention)) })
 	deleting.Go(func() { owners, ownersErr = h.config.Stored.DeleteExpired(ctx, time.Now()) })
 	deleting.Go(func() {
 		kept, keptErr = ledger.Upkeep{Store: h.config.Ledger, Retention: h.config.Retention, Log: h.config.Log}.Run(ctx)
@@ -115,9 +110,9 @@ func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, er
 	}
 	deleting.Wait()
 	report.Subscriptions, report.RowsRolledUp, report.DaysClosed = kept.Subscriptions, kept.RolledUp, kept.DaysClosed
-	report.RowsDeleted, report.OwnersDeleted = int64(rows)+kept.Deleted, int64(owners)
+	report.RowsDeleted, report.OwnersDeleted = kept.Deleted, int64(owners)
 	report.Failed += kept.Failed
-	err = errors.Join(err, rowsErr, ownersErr, keptErr)
+	err = errors.Join(err, ownersErr, keptErr)
 	level := slog.LevelInfo
 	attrs := []any{"counters", report.Counters, "flushed", report.Flushed, "counters_deleted", report.CountersDeleted,
 		"subscriptions", report.Subscriptions, "rows_rolled_up", report.RowsRolledUp, "days_closed", report.DaysClosed, "rows_deleted", report.RowsDeleted, "owners_deleted", report.OwnersDeleted, "failed", report.Failed}

@@ -18,7 +18,6 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/memstore"
-	"tollgate/handler/counter/usage"
 	"tollgate/handler/housekeeping"
 	"tollgate/handler/ledger"
 	ledgermem "tollgate/handler/ledger/memstore"
@@ -27,34 +26,37 @@ import (
 	storedmem "tollgate/handler/stored/memstore"
 )
 
-// A fixture is a store with counters and their history.
+// A fixture is a store with counters, and a ledger.
 type fixture struct {
 	*testing.T
-	store      *memstore.Store
-	history    *memstore.History
-	historyErr error // if set, the error of the history
-	stored     *storedmem.Store
-	storedErr  error // if set, the error of stored
-	ledger     *ledgermem.Store
-	ledgerErr  error // if set, the error of ledger
-	log        bytes.Buffer
+	store     *memstore.Store
+	writeErr  error // if set, the error of each write to store
+	stored    *storedmem.Store
+	storedErr error // if set, the error of stored
+	ledger    *ledgermem.Store
+	ledgerErr error // if set, the error of ledger
+	log       bytes.Buffer
 }
 
 func newFixture(t *testing.T) *fixture {
-	h := &fixture{T: t, store: memstore.New(nil)}
+	h := &fixture{T: t}
+	h.store = memstore.New(func(operation string) (bool, error) {
+		if operation == "swap" {
+			return false, h.writeErr
+		}
+		return true, nil
+	})
 	h.stored = storedmem.New(func(string) (bool, error) { return false, h.storedErr })
 	h.ledger = ledgermem.New(func(string) (bool, error) { return h.ledgerErr == nil, h.ledgerErr })
-	h.history = memstore.NewHistory(func(string) (bool, error) { return false, h.historyErr })
 	return h
 }
 
 func (h *fixture) newCounter() *counter.Counter {
-	return counter.New(counter.Config{Store: h.store, History: h.history, Log: slog.New(slog.DiscardHandler)})
+	return counter.New(counter.Config{Store: h.store, Log: slog.New(slog.DiscardHandler)})
 }
 
 func (h *fixture) config() housekeeping.Config {
-	return housekeeping.Config{Counters: h.store, Counter: h.newCounter(), History: h.history,
-		Ledger: h.ledger, Retention: 90 * 24 * time.Hour, Stored: h.stored, Log: slog.New(slog.NewTextHandler(&h.log, nil))}
+	return housekeeping.Config{Counters: h.store, Counter: h.newCounter(), Ledger: h.ledger, Retention: 90 * 24 * time.Hour, Stored: h.stored, Log: slog.New(slog.NewTextHandler(&h.log, nil))}
 }
 
 // newHousekeeper returns a housekeeper as in a new process.
@@ -65,17 +67,6 @@ func (h *fixture) expectReport(want housekeeping.Report) {
 	if got, err := h.newHousekeeper().Run(h.Context()); got != want || err != nil {
 		h.Errorf("Run: got %+v, %v; want %+v", got, err, want)
 	}
-}
-
-func (h *fixture) rows() (rows []usage.Row) {
-	h.Helper()
-	for row, err := range h.history.Rows(h.Context(), usage.Query{}) {
-		if err != nil {
-			h.Fatal(err)
-		}
-		rows = append(rows, row)
-	}
-	return rows
 }
 
 // spend makes a call of an instance that uses tokens.
@@ -90,23 +81,23 @@ func (h *fixture) spend(c *counter.Counter, key string, terms counter.Terms, tok
 
 var minute = counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Version: 1}}
 
-func TestAnIdleCounterIsWrittenToTheHistoryAndThenDeleted(t *testing.T) {
+// add stores a counter with a slot of an instance that has leased tokens and dies.
+func (h *fixture) add(key string, limits limit.Limits, leased int64) {
+	h.Helper()
+	state := limit.New(limits, time.Now(), "epoch")
+	state.Slots = []limit.Slot{{ID: "12345678", Seq: 1, Window: state.Window, Leased: leased, Expiry: time.Now().Add(5 * time.Second).Unix()}}
+	if _, _, err := h.store.Swap(h.Context(), key, state, ""); err != nil {
+		h.Fatal(err)
+	}
+}
+
+func TestAnIdleCounterIsDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
 		c := h.newCounter()
-		began := limit.Minute(time.Now())
 		h.spend(c, "team-a", minute, 25)
-		time.Sleep(30 * time.Second) // until the instance has reported and is idle
+		time.Sleep(90 * time.Second) // until the instance has reported and is idle
 		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
-		if rows := h.rows(); len(rows) != 0 {
-			t.Errorf("got history %+v, want no row of the running minute", rows)
-		}
-		time.Sleep(time.Minute)
-		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
-		want := limit.Closed{Minute: began, From: began, Usage: limit.Usage{PromptTokens: 25}, Requests: 1, Charged: 25}
-		if rows := h.rows(); len(rows) != 1 || rows[0].Counter != "team-a" || rows[0].Closed != want {
-			t.Errorf("got history %+v, want %+v", rows, want)
-		}
 		h.expectReport(housekeeping.Report{Counters: 1}) // kept, because a late write may still arrive
 		time.Sleep(2 * time.Hour)
 		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1, CountersDeleted: 1})
@@ -121,21 +112,12 @@ func TestAnIdleCounterIsWrittenToTheHistoryAndThenDeleted(t *testing.T) {
 func TestHousekeepingForfeitsADeadInstancesLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
-		state := limit.New(minute.Limits, time.Now(), "epoch")
-		state.Slots = []limit.Slot{{ID: "12345678", Seq: 1, Window: state.Window, Leased: 70, Expiry: time.Now().Add(5 * time.Second).Unix()}}
-		if _, _, err := h.store.Swap(t.Context(), "team-a", state, ""); err != nil {
-			t.Fatal(err)
-		}
+		h.add("team-a", limit.Limits{Quota: 1000, Period: limit.Yearly, Version: 1}, 70)
 		time.Sleep(time.Minute)
 		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
-		time.Sleep(time.Minute) // forfeited tokens count in the minute of the flush
-		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
-		var charged, forfeited int64
-		for _, row := range h.rows() {
-			charged, forfeited = charged+row.Charged, forfeited+row.Forfeited
-		}
-		if charged != 70 || forfeited != 70 {
-			t.Errorf("got %d charged, %d forfeited; want 70 of each: %+v", charged, forfeited, h.rows())
+		state, _, _, err := h.store.Load(t.Context(), "team-a")
+		if err != nil || state.PeriodSpent != 70 || len(state.Slots) != 1 || !state.Slots[0].Gone || state.Slots[0].Leased != 0 {
+			t.Errorf("got %d spent, slots %+v, %v; want the 70 leased tokens spent and a tombstone", state.PeriodSpent, state.Slots, err)
 		}
 	})
 }
@@ -145,11 +127,7 @@ func TestHousekeepingForfeitsADeadInstancesLease(t *testing.T) {
 func TestACounterWhoseInstanceDiedIdleIsDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
-		state := limit.New(minute.Limits, time.Now(), "epoch")
-		state.Slots = []limit.Slot{{ID: "12345678", Seq: 1, Window: state.Window, Expiry: time.Now().Add(5 * time.Second).Unix()}}
-		if _, _, err := h.store.Swap(t.Context(), "team-a", state, ""); err != nil {
-			t.Fatal(err)
-		}
+		h.add("team-a", minute.Limits, 0)
 		time.Sleep(time.Hour)
 		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
 		h.expectReport(housekeeping.Report{Counters: 1}) // kept, because a late write may still arrive
@@ -251,22 +229,6 @@ func (unwritable) Apply(context.Context, []ledger.Change) ([]ledger.Version, err
 	return nil, errors.New("read-only")
 }
 
-func TestRowsPastRetentionAreDeleted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newFixture(t)
-		now := limit.Minute(time.Now())
-		for _, ago := range []int64{0, 89 * 24 * 60, 91 * 24 * 60, 400 * 24 * 60} {
-			if err := h.history.PutClosed(t.Context(), "team-a", "epoch", limit.Closed{Minute: now - ago}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		h.expectReport(housekeeping.Report{RowsDeleted: 2})
-		if rows := h.rows(); len(rows) != 2 {
-			t.Errorf("got rows %+v, want the two within retention", rows)
-		}
-	})
-}
-
 func TestOwnersOfResponsesThatAreNoLongerKeptAreDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
@@ -307,18 +269,8 @@ func (e slowListStore) Load(ctx context.Context, key string) (limit.State, count
 	return e.Store.Load(ctx, key)
 }
 
-// timedHistory is a history that fails once the run is out of time.
-type timedHistory struct{ *memstore.History }
-
-func (h timedHistory) DeleteBefore(ctx context.Context, minute time.Time) (int, error) {
-	if ctx.Err() != nil {
-		return 0, ctx.Err()
-	}
-	return h.History.DeleteBefore(ctx, minute)
-}
-
 // TestARunThatRunsOutOfTimeStops: counters that it didn't reach don't count as
-// failed, and rows past retention are still deleted.
+// failed, and owners of expired responses are still deleted.
 func TestARunThatRunsOutOfTimeStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
@@ -329,16 +281,15 @@ func TestARunThatRunsOutOfTimeStops(t *testing.T) {
 		if err := c.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		old := limit.Closed{Minute: limit.Minute(time.Now().Add(-91 * 24 * time.Hour))}
-		if err := h.history.PutClosed(t.Context(), "team-a", "epoch", old); err != nil {
+		if err := h.stored.Put(t.Context(), stored.Response{ID: "resp_1", Subscription: "acme", Created: time.Now().Add(-400 * 24 * time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
 		config := h.config()
-		config.Counters, config.History = slowListStore{h.store}, timedHistory{h.history}
-		config.Counter = counter.New(counter.Config{Store: slowListStore{h.store}, History: h.history, Log: slog.New(slog.DiscardHandler)})
+		config.Counters = slowListStore{h.store}
+		config.Counter = counter.New(counter.Config{Store: slowListStore{h.store}, Log: slog.New(slog.DiscardHandler)})
 		got, err := housekeeping.New(config).Run(t.Context())
-		if want := (housekeeping.Report{RowsDeleted: 1}); got != want || !errors.Is(err, context.DeadlineExceeded) {
+		if want := (housekeeping.Report{OwnersDeleted: 1}); got != want || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Run: got %+v, %v; want %+v and DeadlineExceeded", got, err, want)
 		}
 		if lines := strings.Count(h.log.String(), "\n"); lines != 1 {
@@ -371,21 +322,14 @@ func TestACounterWithUnusedBurstIsKept(t *testing.T) {
 func TestTheNextRunRetriesWhatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
-		c := h.newCounter()
-		h.historyErr = errors.New("down")
-		h.spend(c, "team-a", minute, 25)
-		if err := c.Close(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		h.add("team-a", minute.Limits, 25)
 		time.Sleep(time.Minute)
+		h.writeErr = errors.New("down")
 		if got, err := h.newHousekeeper().Run(t.Context()); got.Failed != 1 || err == nil || !strings.Contains(h.log.String(), "team-a") {
 			t.Errorf("Run: got %+v, %v, log %s; want a failure that names team-a", got, err, h.log.String())
 		}
-		h.historyErr = nil
+		h.writeErr = nil
 		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
-		if rows := h.rows(); len(rows) != 1 || rows[0].PromptTokens != 25 {
-			t.Errorf("got history %+v, want one row of 25 tokens", rows)
-		}
 	})
 }
 
@@ -401,13 +345,13 @@ func TestOnlyTheHostsOwnRequestStartsARun(t *testing.T) {
 		broken       error
 		status       int
 	}{
-		"the host":            {"POST", "/housekeeping", false, nil, 200},
-		"through its proxy":   {"POST", "/housekeeping", true, nil, 404},
-		"another method":      {"GET", "/housekeeping", false, nil, 404},
-		"another path":        {"POST", "/housekeeping/", false, nil, 404},
-		"the history is down": {"POST", "/housekeeping", false, errors.New("secret down"), 500},
+		"the host":           {"POST", "/housekeeping", false, nil, 200},
+		"through its proxy":  {"POST", "/housekeeping", true, nil, 404},
+		"another method":     {"GET", "/housekeeping", false, nil, 404},
+		"another path":       {"POST", "/housekeeping/", false, nil, 404},
+		"the ledger is down": {"POST", "/housekeeping", false, errors.New("secret down"), 500},
 	} {
-		h.historyErr = test.broken
+		h.ledgerErr = test.broken
 		r := httptest.NewRequestWithContext(context.Background(), test.method, test.path, strings.NewReader(envelope))
 		if test.proxied {
 			r.Header.Set("X-Forwarded-Host", "tollgate.example")

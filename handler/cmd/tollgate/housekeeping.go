@@ -21,12 +21,11 @@ import (
 func (a *app) housekeepingCommand() *cobra.Command {
 	var retention string
 	cmd := &cobra.Command{
-		Use: "housekeeping", Short: "Roll up usage, write idle counters' last minutes, and delete what is too old",
+		Use: "housekeeping", Short: "Roll up usage, tidy counters, and delete what is too old",
 		Long: `Do by hand what the gateway's timer function does every hour: roll up usage
-(processes' rows to minutes, minutes to hours), close the days that are over, write
-the last minutes of idle counters to their history, reclaim leases of dead
-instances, and delete usage past its time, owners of expired responses and empty
-counters. It is safe to run at any time; if another run is in progress, the timer's
+(processes' rows to minutes, minutes to hours), close the days that are over,
+reclaim leases of dead instances, and delete usage past its time, owners of expired
+responses and empty counters. It is safe to run at any time; if another run is in progress, the timer's
 included, it says so and does nothing.`,
 		Example: "  tollgate housekeeping\n  tollgate housekeeping --retention 30d",
 		Args:    named(),
@@ -53,11 +52,11 @@ func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
 	if err != nil {
 		return err
 	}
-	counters, history := countertables.New(client, countertables.DefaultTable), countertables.NewHistory(client, countertables.DefaultHistoryTable)
+	counters := countertables.New(client, countertables.DefaultTable)
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	report, err := housekeeping.New(housekeeping.Config{
-		Counters: counters, Counter: counter.New(counter.Config{Store: counters, History: history, Log: log}),
-		History: history, Ledger: ledgertables.New(client, ledgertables.DefaultTable), Retention: kept, Stored: storedtables.New(client, storedtables.DefaultTable), Turns: housekeepingtables.New(client, housekeepingtables.DefaultTable), Log: log,
+		Counters: counters, Counter: counter.New(counter.Config{Store: counters, Log: log}),
+		Ledger: ledgertables.New(client, ledgertables.DefaultTable), Retention: kept, Stored: storedtables.New(client, storedtables.DefaultTable), Turns: housekeepingtables.New(client, housekeepingtables.DefaultTable), Log: log,
 	}).Run(cmd.Context())
 	if errors.Is(err, housekeeping.ErrTaken) {
 		return err
