@@ -37,16 +37,10 @@ func (m prefixMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.gateway.ServeHTTP(w, r)
 }
 
-// counters is the store that calls are charged to and usage is read from.
+// counters is the store that calls are charged to, and that operators list.
 type counters interface {
 	counter.Store
 	counter.Lister
-}
-
-// A usageReader reads the counters' current state, and the ledger.
-type usageReader struct {
-	counter.Lister
-	ledger.Reader
 }
 
 // operatorDeps holds the stores that the operators' API needs.
@@ -72,7 +66,7 @@ func mountOperators(c config.Config, gateway http.Handler, o operatorDeps, log *
 		mux.byPrefix["console"] = console.Handler()
 	}
 	if c.Manage.On() {
-		mux.byPrefix["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Usage: usageReader{o.counters, ledger.Reader{Store: o.ledger}},
+		mux.byPrefix["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Counters: o.counters, Ledger: ledger.Reader{Store: o.ledger},
 			Auth: authenticator(c.Manage, log), Checks: checks(c, o), StandingsMaxAge: standingsMaxAge, Log: log, Strangers: quiet})
 	}
 	if len(mux.byPrefix) == 0 {

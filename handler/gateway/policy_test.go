@@ -224,8 +224,8 @@ func TestShadowReportsRefusalsAndRefusesNothing(t *testing.T) {
 		t.Errorf("a call that never fits: got %d %v, want 200 and X-Tollgate-Shadow token_limit_too_small", response.StatusCode, response.Header)
 	}
 	got := b.usage(t, "")
-	if got.Total.Requests != 4 || got.Total.TotalTokens != 4*270 || got.Total.Refused != 3 || got.Minute.Used != 270 {
-		t.Errorf("got usage %+v and minute %+v, want 4 requests of 1080 tokens in all, 3 of them refused, and 270 used of the minute", got.Total, got.Minute)
+	if got.Total.Calls != 4 || got.Total.TotalTokens != 4*270 || got.Total.Refused != 0 || got.Total.Shadowed != 3 || got.Minute.Used != 270 {
+		t.Errorf("got usage %+v and minute %+v, want 4 calls of 1080 tokens in all, none refused and 3 that would have been, and 270 used of the minute", got.Total, got.Minute)
 	}
 	if n := strings.Count(b.logged(), `"shadow":"token_limit_exceeded"`); n != 2 {
 		t.Errorf("got %d log lines that name what would have been refused, want 2", n)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -21,7 +22,8 @@ type usageAnswer struct {
 	Quota        *limitStatus  `json:"quota,omitempty"`
 	QuotaPeriod  limit.Period  `json:"quotaPeriod,omitempty"`
 	Hours        int64         `json:"hours"`
-	Total        amounts       `json:"total"` // sum of Minutes
+	Total        ledger.Counts `json:"total"`  // sum of Minutes
+	Models       []modelUsage  `json:"models"` // the same by model
 	Minutes      []minuteUsage `json:"minutes"`
 	Problem      string        `json:"problem,omitempty"` // why Minutes is incomplete
 }
@@ -43,7 +45,11 @@ type limitStatus struct {
 	// Owed is the amount used beyond the limit, in tokens. Later minutes pay it; a quota forgets it
 	// when its period ends.
 	Owed int64 `json:"owed"`
+	// Held is leased to other instances: neither used nor left.
+	Held int64 `json:"held"`
 	Left int64 `json:"left"`
+	// StartedAt is when the quota's period began; absent for minutes.
+	StartedAt time.Time `json:"startedAt,omitzero"`
 	// ResetAt is when the debt is paid and tokens are available again.
 	ResetAt time.Time `json:"resetAt"`
 }
@@ -52,24 +58,13 @@ type limitStatus struct {
 type minuteUsage struct {
 	Minute  time.Time `json:"minute"`
 	Running bool      `json:"running,omitempty"` // the minute is not over
-	amounts
+	ledger.Counts
 }
 
-// amounts are in tokens, except Requests and Refused, which count calls.
-type amounts struct {
-	PromptTokens     int64 `json:"promptTokens"`
-	CompletionTokens int64 `json:"completionTokens"`
-	TotalTokens      int64 `json:"totalTokens"`
-	Requests         int64 `json:"requests"`
-	Refused          int64 `json:"refused"`
-}
-
-func (a *amounts) add(t ledger.Totals) {
-	a.PromptTokens += t.PromptTokens
-	a.CompletionTokens += t.CompletionTokens
-	a.TotalTokens += t.Tokens()
-	a.Requests += t.Calls
-	a.Refused += t.Refused
+// A modelUsage is what was used of a model.
+type modelUsage struct {
+	Model string `json:"model"` // empty for calls that named none of the gateway's models
+	ledger.Counts
 }
 
 // getUsage answers with the state of the caller's limits and its usage by minute.
@@ -97,7 +92,7 @@ func (g *Gateway) getUsage(c *call) error {
 		answer.Problem = "The ledger can't be reached just now: only what this instance has yet to write is shown."
 		c.result.cause = err
 	}
-	answer.setMinutes(used, limit.Minute(now))
+	answer.setUsed(used, limit.Minute(now))
 	g.canonical.setLimits(c.w.Header(), standing, now)
 	return c.answerJSON(answer)
 }
@@ -140,25 +135,37 @@ func (g *Gateway) queryModel(c *call) (string, error) {
 // setLimits fills in the state of the limits that the tier has.
 func (s *usageAnswer) setLimits(at limit.Standing) {
 	if at.TokensPerMinute > 0 {
-		s.Minute = &limitStatus{at.TokensPerMinute, at.Used, at.Owed, at.Remaining, at.ResetAt}
+		s.Minute = &limitStatus{Limit: at.TokensPerMinute, Used: at.Used, Owed: at.Owed, Held: at.Held, Left: at.Remaining, ResetAt: at.ResetAt}
 	}
 	if at.Quota > 0 {
-		s.Quota, s.QuotaPeriod = &limitStatus{at.Quota, at.QuotaUsed, at.QuotaOwed, at.QuotaRemaining, at.QuotaResetAt}, at.Period
+		s.Quota = &limitStatus{Limit: at.Quota, Used: at.QuotaUsed, Owed: at.QuotaOwed, Held: at.QuotaHeld, Left: at.QuotaRemaining, StartedAt: at.QuotaStartedAt, ResetAt: at.QuotaResetAt}
+		s.QuotaPeriod = at.Period
 	}
 }
 
-// setMinutes sums what was used by minute.
-func (s *usageAnswer) setMinutes(used []ledger.Usage, running int64) {
-	s.Minutes = []minuteUsage{}
+// setUsed fills in what was used: in all, by model and by minute.
+func (s *usageAnswer) setUsed(used []ledger.Usage, running int64) {
+	var total ledger.Totals
+	models, minutes := make(map[string]*ledger.Totals), make(map[int64]*ledger.Totals)
 	for _, u := range used {
-		last := len(s.Minutes) - 1
-		if last < 0 || !s.Minutes[last].Minute.Equal(u.Time()) {
-			s.Minutes = append(s.Minutes, minuteUsage{Minute: u.Time(), Running: u.Start >= running})
-			last++
-		}
-		s.Minutes[last].add(u.Totals)
-		s.Total.add(u.Totals)
+		total.Add(u.Totals)
+		addTo(models, u.Model, u.Totals)
+		addTo(minutes, u.Start, u.Totals)
 	}
+	s.Total, s.Models, s.Minutes = total.Counts(), []modelUsage{}, []minuteUsage{}
+	for _, model := range slices.Sorted(maps.Keys(models)) {
+		s.Models = append(s.Models, modelUsage{model, models[model].Counts()})
+	}
+	for _, minute := range slices.Sorted(maps.Keys(minutes)) {
+		s.Minutes = append(s.Minutes, minuteUsage{limit.MinuteStart(minute), minute >= running, minutes[minute].Counts()})
+	}
+}
+
+func addTo[K comparable](sums map[K]*ledger.Totals, key K, t ledger.Totals) {
+	if sums[key] == nil {
+		sums[key] = &ledger.Totals{}
+	}
+	sums[key].Add(t)
 }
 
 // countedCalls describes what the call's counter counts, nil if it is simply the

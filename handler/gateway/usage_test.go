@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tollgate/handler/gateway"
 	"tollgate/handler/ledger"
 	ledgermem "tollgate/handler/ledger/memstore"
@@ -28,18 +30,23 @@ type usageResponse struct {
 		Shared     bool
 		Parts      map[string]string
 	}
-	Minute, Quota *struct{ Limit, Used, Left int64 }
-	Hours         int64
-	Total         amounts
-	Minutes       []struct {
+	Minute, Quota *struct {
+		Limit, Used, Held, Left int64
+		StartedAt, ResetAt      time.Time
+	}
+	Hours  int64
+	Total  ledger.Counts
+	Models []struct {
+		Model string
+		ledger.Counts
+	}
+	Minutes []struct {
 		Minute  time.Time
 		Running bool
-		amounts
+		ledger.Counts
 	}
 	Problem string
 }
-
-type amounts struct{ PromptTokens, CompletionTokens, TotalTokens, Requests, Refused int64 }
 
 func (b *bench) usage(t *testing.T, query string, headers ...string) usageResponse {
 	t.Helper()
@@ -62,11 +69,11 @@ func (b *bench) happened(t *testing.T, ago int64, model string, used ledger.Tota
 }
 
 func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(233, 184))
+	b := open(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 10_000, TokenQuotaPeriod: limit.Hourly}, answering(233, 184))
 	b.happened(t, 181, "", ledger.Totals{Calls: 1, PromptTokens: 1000}) // longer ago than three hours
-	b.happened(t, 90, "DeepSeek-R1", ledger.Totals{Calls: 2, PromptTokens: 10, CompletionTokens: 15})
+	b.happened(t, 90, "DeepSeek-R1", ledger.Totals{Calls: 2, PromptTokens: 10, CachedTokens: 4, CompletionTokens: 15, ReasoningTokens: 12})
 	b.happened(t, 90, "gpt-4o", ledger.Totals{Calls: 1, CompletionTokens: 5})
-	b.happened(t, 1, "DeepSeek-R1", ledger.Totals{Calls: 1, Refused: 2, PromptTokens: 1})
+	b.happened(t, 1, "DeepSeek-R1", ledger.Totals{Calls: 1, Failed: 1, Shadowed: 1, Refused: 2, RefusedBy: map[string]int64{"quota": 2}, PromptTokens: 1})
 	b.happened(t, 0, "DeepSeek-R1", ledger.Totals{Calls: 1, PromptTokens: 3})
 	for range 3 { // two are answered, one refused, and none is written yet
 		b.post(t, path, demo)
@@ -76,17 +83,25 @@ func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
 	if got.Hours != 3 || len(got.Minutes) != 3 || got.Counted != nil || got.Minute.Used != 467 || got.Minute.Left != 0 {
 		t.Fatalf("/usage after 3 calls: got %+v, want 3 minutes, and 467 used and 0 left of the minute's limit", got)
 	}
-	want := amounts{PromptTokens: 10, CompletionTokens: 20, TotalTokens: 30, Requests: 3}
-	if first := got.Minutes[0]; first.amounts != want || !first.Minute.Equal(limit.MinuteStart(limit.Minute(b.now())-90)) || first.Running {
-		t.Errorf("first minute: got %+v, want %+v of both models 90 minutes ago, not running", first, want)
+	for i, want := range []ledger.Counts{
+		{Calls: 3, PromptTokens: 10, CachedTokens: 4, CompletionTokens: 20, ReasoningTokens: 12, TotalTokens: 30},
+		{Calls: 1, Failed: 1, Shadowed: 1, Refused: 2, RefusedBy: map[string]int64{"quota": 2}, PromptTokens: 1, TotalTokens: 1},
+		{Calls: 3, Refused: 1, RefusedBy: map[string]int64{"tokens": 1}, PromptTokens: 53, CompletionTokens: 417, TotalTokens: 470},
+	} {
+		at := limit.MinuteStart(limit.Minute(b.now()) - []int64{90, 1, 0}[i])
+		if got := got.Minutes[i]; !got.Minute.Equal(at) || got.Running != (i == 2) || !cmp.Equal(got.Counts, want) {
+			t.Errorf("minute %d: got %+v, want %+v at %v, running: %t", i, got, want, at, i == 2)
+		}
 	}
-	want = amounts{PromptTokens: 53, CompletionTokens: 417, TotalTokens: 470, Requests: 3, Refused: 1}
-	if last := got.Minutes[2]; last.amounts != want || !last.Running {
-		t.Errorf("running minute: got %+v, want %+v", last, want)
+	want := ledger.Counts{Calls: 7, Failed: 1, Shadowed: 1, Refused: 3, RefusedBy: map[string]int64{"quota": 2, "tokens": 1}, PromptTokens: 64, CachedTokens: 4, CompletionTokens: 437, ReasoningTokens: 12, TotalTokens: 501}
+	if diff := cmp.Diff(want, got.Total); diff != "" {
+		t.Errorf("total (-want +got):\n%s", diff)
 	}
-	want = amounts{PromptTokens: 64, CompletionTokens: 437, TotalTokens: 501, Requests: 7, Refused: 3}
-	if got.Total != want {
-		t.Errorf("total: got %+v, want %+v", got.Total, want)
+	if m := got.Models; len(m) != 2 || m[0].Model != "DeepSeek-R1" || m[0].TotalTokens != 496 || m[1].Model != "gpt-4o" || m[1].TotalTokens != 5 {
+		t.Errorf("models: got %+v, want 496 tokens of DeepSeek-R1 and 5 of gpt-4o", m)
+	}
+	if q := got.Quota; q.Used != 467 || q.Left != 9533 || !q.StartedAt.Equal(b.now().Truncate(time.Hour)) || !q.ResetAt.Equal(q.StartedAt.Add(time.Hour)) {
+		t.Errorf("quota: got %+v, want 467 used of this hour", q)
 	}
 	if longer := b.usage(t, "?hours=4"); len(longer.Minutes) != 4 || longer.Hours != 4 {
 		t.Errorf("/usage?hours=4: got %+v, want 4 hours with 4 minutes", longer)

@@ -344,11 +344,13 @@ func (h *Holder) Standing(v *View, now time.Time) Standing {
 	st.Remaining, st.Owed = splitLeft(minute)
 	if v.TokensPerMinute > 0 {
 		st.ResetAt = MinuteStart(v.Window + minutesUntil(1, minute, v.TokensPerMinute))
+		st.Held = max(0, v.Credit-st.Used-minute)
 	}
 	if v.Quota > 0 {
 		st.QuotaUsed = max(0, v.PeriodSpent+ofPeriod)
 		st.QuotaRemaining, st.QuotaOwed = splitLeft(period)
-		st.QuotaResetAt = v.Period.Next(v.PeriodStart)
+		st.QuotaHeld = max(0, v.Quota-st.QuotaUsed-period)
+		st.QuotaStartedAt, st.QuotaResetAt = v.PeriodStart, v.Period.Next(v.PeriodStart)
 	}
 	return st
 }

@@ -126,10 +126,13 @@ type Standing struct {
 	Used           int64     // charged to this minute
 	Remaining      int64     // of this minute, never below 0
 	Owed           int64     // debt: later minutes pay it before anything is left
+	Held           int64     // leased to instances, and neither used nor left
 	ResetAt        time.Time // when tokens are left again, debt paid; at the earliest the minute's end
 	QuotaUsed      int64
 	QuotaRemaining int64 // never below 0
 	QuotaOwed      int64 // used beyond the quota, never below 0
+	QuotaHeld      int64 // leased to instances, and neither used nor left
+	QuotaStartedAt time.Time
 	QuotaResetAt   time.Time
 }
 

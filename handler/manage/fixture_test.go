@@ -46,21 +46,24 @@ var apiValidator = sync.OnceValue(func() validator.Validator {
 
 // A fixture is an API with the tier gold and the subscription team-a.
 type fixture struct {
-	t      *testing.T
-	config manage.Config // of api
-	api    *manage.API
-	store  *memstore.Store
-	audit  *auditmem.Store
-	usage  *fakeUsage
-	pepper subscription.Pepper
-	log    bytes.Buffer
+	t         *testing.T
+	config    manage.Config // of api
+	api       *manage.API
+	store     *memstore.Store
+	audit     *auditmem.Store
+	counters  *fakeCounters
+	ledger    *ledgermem.Store
+	ledgerErr error // of the ledger's next reads
+	pepper    subscription.Pepper
+	log       bytes.Buffer
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	pepper := subscriptiontest.Pepper(t)
-	f := &fixture{t: t, store: memstore.New(), audit: &auditmem.Store{}, usage: newFakeUsage(), pepper: pepper}
-	f.config = manage.Config{Store: f.store, Pepper: &pepper, Audit: f.audit, Usage: f.usage,
+	f := &fixture{t: t, store: memstore.New(), audit: &auditmem.Store{}, counters: &fakeCounters{}, pepper: pepper}
+	f.ledger = ledgermem.New(func(string) (bool, error) { return false, f.ledgerErr })
+	f.config = manage.Config{Store: f.store, Pepper: &pepper, Audit: f.audit, Counters: f.counters, Ledger: ledger.Reader{Store: f.ledger},
 		Auth: manage.OperatorKey(secret.New(keyAuthenticator)), Log: slog.New(slog.NewJSONHandler(&f.log, nil)),
 		Checks: []manage.Check{{Name: "sky", Run: func(context.Context) (string, error) { return "blue", nil }},
 			{Name: "ground", Run: func(context.Context) (string, error) { return "", errors.New("wet: wait") }}}}
@@ -70,23 +73,16 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// fakeUsage holds counters that a test sets, and a ledger.
-type fakeUsage struct {
-	ledger.Reader
-	counters []counter.Entry
+// fakeCounters holds counters that a test sets.
+type fakeCounters struct {
+	entries  []counter.Entry
 	problems map[string]error // by counter key
 	failure  error
 }
 
-func newFakeUsage() *fakeUsage {
-	l := &fakeUsage{}
-	l.Store = ledgermem.New(func(string) (bool, error) { return l.failure == nil, l.failure })
-	return l
-}
-
-func (l *fakeUsage) List(context.Context) iter.Seq2[counter.Entry, error] {
+func (l *fakeCounters) List(context.Context) iter.Seq2[counter.Entry, error] {
 	return func(yield func(counter.Entry, error) bool) {
-		for _, c := range l.counters {
+		for _, c := range l.entries {
 			if !yield(c, l.problems[c.Key]) {
 				return
 			}

@@ -33,14 +33,16 @@ const Prefix = "/manage"
 //go:embed openapi.json
 var OpenAPI []byte
 
-// Config holds what an API needs. Store, Audit, Usage, Auth and Log are required.
+// Config holds what an API needs. Store, Audit, Counters, Ledger, Auth and Log are required.
 type Config struct {
 	Store subscription.Store
 	// Pepper hashes new keys; nil: keys can't be created.
 	Pepper *subscription.Pepper
 	Audit  Audit
-	Usage  Usage
-	Auth   Authenticator
+	// Counters are listed for where limits stand, Ledger is read for what happened.
+	Counters Counters
+	Ledger   Ledger
+	Auth     Authenticator
 	// Checks are run by GET /manage/checks, in order.
 	Checks []Check
 	// StandingsMaxAge is the age up to which requests for usage share one reading of all

@@ -22,6 +22,8 @@ var endpoints = map[string]map[string]action{
 	"/subscriptions/{id}/keys/{slot}/rotate": {"POST": (*call).rotateKey},
 	"/usage":                                 {"GET": (*call).listUsage},
 	"/usage/history":                         {"GET": (*call).listHistory},
+	"/usage/now":                             {"GET": (*call).readNow},
+	"/usage/top":                             {"GET": (*call).listTop},
 	"/audit":                                 {"GET": (*call).listAudit},
 	"/checks":                                {"GET": (*call).readChecks},
 }

@@ -1,12 +1,75 @@
 package manage
 
 import (
+	"slices"
 	"time"
 
 	"tollgate/handler/counter"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
+
+// A Window is the state of one limit in its current window, in tokens.
+type Window struct {
+	Limit int64 `json:"limit"`
+	Used  int64 `json:"used"` // charged, including reservations of calls in progress
+	Owed  int64 `json:"owed"` // used beyond the limit; later minutes pay it
+	Held  int64 `json:"held"` // leased to gateways: neither used nor left
+	Left  int64 `json:"left"`
+	// StartedAt is when the quota's period began; absent for minutes.
+	StartedAt time.Time `json:"startedAt,omitzero"`
+	ResetAt   time.Time `json:"resetAt"`
+}
+
+// A Standing is the state of a counter.
+type Standing struct {
+	// Counter is the counter's key: the owner's id and the values it counts by.
+	Counter string `json:"counter"`
+	// Subscription or Tier is the id of the owner.
+	Subscription string  `json:"subscription,omitempty"`
+	Tier         string  `json:"tier,omitempty"`
+	Minute       *Window `json:"minute,omitempty"`
+	Quota        *Window `json:"quota,omitempty"`
+	QuotaPeriod  string  `json:"quotaPeriod,omitempty"`
+	// Problem says why the counter's row can't be read; usually absent.
+	Problem string `json:"problem,omitempty"`
+}
+
+// listUsage answers with the standings of counters, ordered by key.
+func (c *call) listUsage() (*result, error) {
+	q := c.query()
+	id, tier, search, after, most := q.param("subscription"), q.param("tier"), q.param("search"), q.param("after"), q.pageSize()
+	q.checkOwner(id, tier)
+	if err := q.err(); err != nil {
+		return nil, err
+	}
+	var members []string
+	if tier != "" {
+		var err error
+		if members, err = c.membersOf(tier); err != nil {
+			return nil, err
+		}
+	}
+	standings, err := c.allStandings()
+	if err != nil {
+		return nil, err
+	}
+	var all []Standing
+	for _, s := range standings {
+		ofTier := tier == "" || s.Tier == tier || slices.Contains(members, s.Subscription)
+		if (id == "" || s.Subscription == id) && ofTier && matches(search, s.Counter) {
+			all = append(all, s)
+		}
+	}
+	return &result{body: paginate(all, func(s Standing) string { return s.Counter }, after, most)}, nil
+}
+
+// checkOwner checks that at most one of two filters is there.
+func (q *query) checkOwner(subscription, tier string) {
+	if subscription != "" && tier != "" {
+		q.addFault("tier", "can't be combined with subscription", "use one of the two")
+	}
+}
 
 // standingOf returns the standing of a stored counter at a time, under its owner's
 // current limits if they are newer than the counter's.
@@ -21,10 +84,10 @@ func standingOf(stored counter.Entry, unreadable error, newest limit.Limits, now
 	state.Advance(newest, now) // ignores older limits
 	at := state.Standing(now)
 	if at.TokensPerMinute > 0 {
-		s.Minute = &Window{at.TokensPerMinute, at.Used, at.Owed, at.Remaining, at.ResetAt}
+		s.Minute = &Window{Limit: at.TokensPerMinute, Used: at.Used, Owed: at.Owed, Held: at.Held, Left: at.Remaining, ResetAt: at.ResetAt}
 	}
 	if at.Quota > 0 {
-		s.Quota, s.QuotaPeriod = &Window{at.Quota, at.QuotaUsed, at.QuotaOwed, at.QuotaRemaining, at.QuotaResetAt}, string(at.Period)
+		s.Quota, s.QuotaPeriod = &Window{Limit: at.Quota, Used: at.QuotaUsed, Owed: at.QuotaOwed, Held: at.QuotaHeld, Left: at.QuotaRemaining, StartedAt: at.QuotaStartedAt, ResetAt: at.QuotaResetAt}, string(at.Period)
 	}
 	return s
 }

@@ -49,7 +49,7 @@ func (c *call) readStandings(ctx context.Context) ([]Standing, error) {
 	}
 	var all []Standing
 	now := time.Now()
-	for stored, err := range c.api.config.Usage.List(ctx) {
+	for stored, err := range c.api.config.Counters.List(ctx) {
 		if err != nil && stored.Key == "" {
 			return nil, err
 		}

@@ -14,25 +14,25 @@ import (
 	"tollgate/handler/manage"
 )
 
-// countingUsage counts how often all counters are read.
-type countingUsage struct {
-	*fakeUsage
+// countingCounters counts how often all counters are read.
+type countingCounters struct {
+	*fakeCounters
 	reads atomic.Int32
 }
 
-func (l *countingUsage) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
+func (l *countingCounters) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
 	l.reads.Add(1)
-	return l.fakeUsage.List(ctx)
+	return l.fakeCounters.List(ctx)
 }
 
 // TestConcurrentRequestsShareOneReadingOfTheCounters, as when many consoles
 // are open.
 func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
 	f := newFixture(t)
-	f.usage.counters = []counter.Entry{counterWith("team-a", 10), counterWith("team-b", 20)}
-	counted := &countingUsage{fakeUsage: f.usage}
+	f.counters.entries = []counter.Entry{counterWith("team-a", 10), counterWith("team-b", 20)}
+	counted := &countingCounters{fakeCounters: f.counters}
 	config := f.config
-	config.Usage, config.StandingsMaxAge = counted, time.Hour
+	config.Counters, config.StandingsMaxAge = counted, time.Hour
 	f.api = manage.New(config)
 
 	var all sync.WaitGroup
@@ -69,7 +69,7 @@ func TestACancelledRequestLeavesNoErrorInTheCache(t *testing.T) {
 	f.api = manage.New(config)
 	left, leave := context.WithCancel(t.Context())
 	leave()
-	f.usage.failure = errors.New("cut off")
+	f.counters.failure = errors.New("cut off")
 	request, err := http.NewRequestWithContext(left, "GET", manage.Prefix+"/usage", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestACancelledRequestLeavesNoErrorInTheCache(t *testing.T) {
 	for range 20 { // chance decides whether it reads or notices the cancellation first
 		f.api.ServeHTTP(discard{http.Header{}}, request)
 	}
-	f.usage.failure = nil
+	f.counters.failure = nil
 	f.must("GET", "/usage", "")
 }
 

@@ -5,203 +5,221 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"tollgate/handler/counter"
 	"tollgate/handler/ledger"
-	"tollgate/handler/limit"
 )
 
-// Usage reads what callers use: the state of the counters, and the ledger. See
-// counter.Lister and ledger.Reader.
-type Usage interface {
+// Counters lists all counters; see counter.Lister.
+type Counters interface {
 	List(ctx context.Context) iter.Seq2[counter.Entry, error]
+}
+
+// Ledger reads what happened; see ledger.Reader.
+type Ledger interface {
 	Subscription(ctx context.Context, id string, from, to time.Time, by ledger.Span) (ledger.Series, error)
 	Everyone(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Series, error)
 	Days(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Days, error)
 }
 
-// A Window is the state of one limit in its current window, in tokens.
-type Window struct {
-	Limit   int64     `json:"limit"`
-	Used    int64     `json:"used"` // charged, including reservations of calls in progress
-	Owed    int64     `json:"owed"` // used beyond the limit; later minutes pay it
-	Left    int64     `json:"left"`
-	ResetAt time.Time `json:"resetAt"`
-}
-
-// A Standing is the state of a counter.
-type Standing struct {
-	// Counter is the counter's key: the owner's id and the values it counts by.
-	Counter string `json:"counter"`
-	// Subscription or Tier is the id of the owner.
-	Subscription string  `json:"subscription,omitempty"`
-	Tier         string  `json:"tier,omitempty"`
-	Minute       *Window `json:"minute,omitempty"`
-	Quota        *Window `json:"quota,omitempty"`
-	QuotaPeriod  string  `json:"quotaPeriod,omitempty"`
-	// Problem says why the counter's row can't be read; usually absent.
-	Problem string `json:"problem,omitempty"`
-}
-
-// Tokens counts tokens and calls.
-type Tokens struct {
-	PromptTokens     int64 `json:"promptTokens"`
-	CompletionTokens int64 `json:"completionTokens"`
-	TotalTokens      int64 `json:"totalTokens"`
-	Requests         int64 `json:"requests"`
-	Refused          int64 `json:"refused"`
-}
-
-func tokensOf(t ledger.Totals) Tokens {
-	return Tokens{PromptTokens: t.PromptTokens, CompletionTokens: t.CompletionTokens, TotalTokens: t.Tokens(), Requests: t.Calls, Refused: t.Refused}
-}
-
-// listUsage answers with the standings of counters, ordered by key.
-func (c *call) listUsage() (*result, error) {
-	q := c.query()
-	owner, search, after, most := q.owner(), q.param("search"), q.param("after"), q.pageSize()
-	if err := q.err(); err != nil {
-		return nil, err
-	}
-	standings, err := c.allStandings()
-	if err != nil {
-		return nil, err
-	}
-	var all []Standing
-	for _, s := range standings {
-		if of := (limit.Owner{Subscription: s.Subscription, Tier: s.Tier}); (owner == limit.Owner{} || of == owner) && matches(search, s.Counter) {
-			all = append(all, s)
-		}
-	}
-	return &result{body: paginate(all, func(s Standing) string { return s.Counter }, after, most)}, nil
-}
-
-// owner returns the subscription or tier whose counters are asked for; zero: all.
-func (q *query) owner() limit.Owner {
-	owner := limit.Owner{Subscription: q.param("subscription"), Tier: q.param("tier")}
-	if owner.Subscription != "" && owner.Tier != "" {
-		q.addFault("tier", "can't be combined with subscription", "use one of the two")
-	}
-	return owner
-}
-
-// A Span counts what happened in a minute, hour, day or month, by model.
+// A Span counts what happened in a minute, hour, day or month.
 type Span struct {
 	From time.Time `json:"from"`
-	// Subscription is absent in sums over all subscriptions.
+	// Running is true if the span isn't over.
+	Running bool `json:"running,omitempty"`
+	// Subscription is absent in sums of several subscriptions.
 	Subscription string `json:"subscription,omitempty"`
-	// Model is absent where calls named no model that there is.
+	// Model is absent in sums of several models. Calls that named none of the gateway's
+	// models have the model "(none)".
 	Model string `json:"model,omitempty"`
-	Tokens
+	ledger.Counts
 }
 
-// spans are the lengths of spans by the parameter by, and how far back a history goes by
-// default.
-var (
-	spans          = map[string]ledger.Span{"minute": ledger.Minute, "hour": ledger.Hour, "day": ledger.Day, "month": ledger.Month}
-	defaultHistory = map[string]time.Duration{"minute": time.Hour, "hour": 24 * time.Hour, "day": 30 * 24 * time.Hour, "month": 365 * 24 * time.Hour}
-)
+// noModel stands for the model of calls that named none of the gateway's models.
+const noModel = "(none)"
 
-// maxSpans is the largest answer, in spans.
-const maxSpans = 50_000
-
-// A history is what happened in whole spans.
-type history struct {
-	From  time.Time `json:"from"`
-	To    time.Time `json:"to"`
-	By    string    `json:"by"`
-	Items []Span    `json:"items"`
+// A History is what happened in whole spans, oldest first.
+type History struct {
+	From time.Time   `json:"from"`
+	To   time.Time   `json:"to"`
+	By   ledger.Span `json:"by"`
+	// WrittenAt is when the running day was written last, which gateways do every five
+	// minutes; absent where spans aren't sums of days, or no day is running.
+	WrittenAt time.Time `json:"writtenAt,omitzero"`
+	Items     []Span    `json:"items"`
 }
+
+// maxSpans is the largest answer, in spans: a month of 3,000 subscriptions by day.
+const maxSpans = 100_000
 
 // listHistory answers with what happened by minute, hour, day or month, oldest first.
 func (c *call) listHistory() (*result, error) {
 	q := c.query()
-	by := q.choice("by", "day", "hour", "minute", "month")
-	owner := q.owner()
-	from, to := q.times(defaultHistory[by])
-	all := q.choice("sum", "subscriptions", "all") == "all"
-	if owner.Subscription == "" && !all && (by == "minute" || by == "hour") {
-		q.addFault("by", fmt.Sprintf("is %s for each of all subscriptions, which days and months are kept for", by), "name a subscription, or use sum=all, or day or month")
-	}
-	if owner.Tier != "" && all {
-		q.addFault("sum", "can't be combined with tier", "remove one of the two")
-	}
+	by := q.choice("by", "minute", "hour", "day", "month")
+	asked := historyQuery{by: spansBy[by].span, subscription: q.param("subscription"), tier: q.param("tier"), model: q.param("model")}
+	asked.eachModel = q.choice("models", "sum", "each") == "each"
+	sum := q.choice("sum", "", "subscriptions", "all")
+	asked.from, asked.to = q.times(by)
+	q.checkHistory(&asked, sum)
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	found, err := c.history(owner, all, from, to, spans[by])
-	switch {
-	case err != nil:
-		return nil, err
-	case len(found.Items) > maxSpans:
-		return nil, badRequest(fmt.Sprintf("The answer would have more than %d spans. Ask for a shorter time or longer spans, or use sum=all.", maxSpans))
-	}
-	return &result{body: found}, nil
-}
-
-// history reads the usage of a subscription, of all together, or of each, by model.
-func (c *call) history(owner limit.Owner, all bool, from, to time.Time, by ledger.Span) (history, error) {
-	reader := c.api.config.Usage
-	switch {
-	case owner.Subscription != "":
-		series, err := reader.Subscription(c.Context(), owner.Subscription, from, to, by)
-		return historyOf(series.From, series.To, by, series.Items), err
-	case all:
-		series, err := reader.Everyone(c.Context(), from, to, by)
-		return historyOf(series.From, series.To, by, series.Items), err
-	}
-	days, err := reader.Days(c.Context(), from, to, by)
-	if err == nil && owner.Tier != "" {
-		days.Items, err = c.ofTier(days.Items, owner.Tier)
-	}
-	return historyOf(days.From, days.To, by, days.Items), err
-}
-
-// ofTier returns the usage of a tier's subscriptions.
-func (c *call) ofTier(used []ledger.Usage, tier string) ([]ledger.Usage, error) {
-	subscriptions, err := c.api.config.Store.Subscriptions(c.Context())
+	found, err := c.read(asked)
 	if err != nil {
 		return nil, err
 	}
-	in := make(map[string]bool)
-	for _, s := range subscriptions {
-		in[s.ID] = s.Tier == tier
+	items := asked.spans(found.Items, time.Now())
+	if len(items) > maxSpans {
+		return nil, badRequest(fmt.Sprintf("The answer would have more than %d spans. Ask for a shorter time or longer spans, or use sum=all.", maxSpans))
 	}
-	return slices.DeleteFunc(used, func(u ledger.Usage) bool { return !in[u.Subscription] }), nil
+	return &result{body: History{From: found.From, To: found.To, By: asked.by, WrittenAt: found.Written, Items: items}}, nil
 }
 
-func historyOf(from, to time.Time, by ledger.Span, used []ledger.Usage) history {
-	h := history{From: from, To: to, By: string(by), Items: make([]Span, len(used))}
-	for i, u := range used {
-		h.Items[i] = Span{From: u.Time(), Subscription: u.Subscription, Model: u.Model, Tokens: tokensOf(u.Totals)}
-	}
-	return h
+// A historyQuery asks for what happened in whole spans.
+type historyQuery struct {
+	by                        ledger.Span
+	from, to                  time.Time
+	subscription, tier, model string // empty: all
+	// eachModel and eachSubscription count them apart.
+	eachModel, eachSubscription bool
 }
 
-// times returns the bounds of a history. Each is an RFC 3339 time or how long ago.
-func (q *query) times(usual time.Duration) (from, to time.Time) {
-	now := time.Now().UTC()
-	to = q.time("to", now, now)
-	from = q.time("from", to.Add(-usual), now)
-	if len(q.faults) == 0 && !from.Before(to) {
-		q.addFault("from", "is not before to", "use an earlier time")
+// byDays reports whether spans are sums of days.
+func (asked historyQuery) byDays() bool { return asked.by == ledger.Day || asked.by == ledger.Month }
+
+// checkHistory completes the query with sum, which tells whether subscriptions are added
+// up. By minute and hour it takes the rows of one subscription, of a tier's, or of all
+// together: nothing reads minutes of all subscriptions one by one.
+func (q *query) checkHistory(asked *historyQuery, sum string) {
+	some := asked.subscription != "" || asked.tier != ""
+	q.checkOwner(asked.subscription, asked.tier)
+	asked.eachSubscription = sum == "subscriptions" || sum == "" && (some || asked.byDays())
+	if asked.eachSubscription && !some && !asked.byDays() {
+		q.addFault("sum", "is of all subscriptions one by one, which are kept by day", "name a subscription or tier, or use by=day or sum=all")
 	}
-	return from, to
 }
 
-// time returns a parameter that is a time or how long before now.
-func (q *query) time(name string, usual, now time.Time) time.Time {
-	text := q.param(name)
-	if text == "" {
-		return usual
+// read reads what a query needs.
+func (c *call) read(asked historyQuery) (ledger.Days, error) {
+	reader := c.api.config.Ledger
+	switch {
+	case asked.subscription != "":
+		if _, err := c.registry().Account(c.Context(), asked.subscription); err != nil {
+			return ledger.Days{}, err
+		}
+		return untold(reader.Subscription(c.Context(), asked.subscription, asked.from, asked.to, asked.by))
+	case asked.tier != "":
+		return c.readMembers(asked)
+	case !asked.eachSubscription && asked.from.After(time.Now().Add(day-ledger.HoursFor)):
+		return untold(reader.Everyone(c.Context(), asked.from, asked.to, asked.by))
 	}
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at.UTC()
+	return reader.Days(c.Context(), asked.from, asked.to, asked.by)
+}
+
+// untold returns a series in the form of days that don't tell when they were written: it
+// is at most 10 s behind.
+func untold(s ledger.Series, err error) (ledger.Days, error) {
+	return ledger.Days{From: s.From, To: s.To, By: s.By, Items: s.Items}, err
+}
+
+// Bounds of what a tier's usage reads by minute and hour.
+const (
+	maxOfTier    = 100 // subscriptions
+	readsAtATime = 8
+)
+
+// readMembers reads what a tier's present subscriptions used.
+func (c *call) readMembers(asked historyQuery) (ledger.Days, error) {
+	members, err := c.membersOf(asked.tier)
+	if err != nil {
+		return ledger.Days{}, err
 	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return now.Add(-ago)
+	if asked.byDays() {
+		all, err := c.api.config.Ledger.Days(c.Context(), asked.from, asked.to, asked.by)
+		all.Items = slices.DeleteFunc(all.Items, func(u ledger.Usage) bool { return !slices.Contains(members, u.Subscription) })
+		return all, err
 	}
-	q.addFault(name, fmt.Sprintf("%q is not a time", text), "use one such as 2026-01-31T12:00:00Z, or how long ago, such as 90m or 48h")
-	return usual
+	if len(members) > maxOfTier {
+		return ledger.Days{}, badRequest(fmt.Sprintf("The tier has %d subscriptions, and by minute and hour at most %d are read. Use by=day, or name a subscription.", len(members), maxOfTier))
+	}
+	each := make([]ledger.Series, len(members))
+	reads, ctx := errgroup.WithContext(c.Context())
+	reads.SetLimit(readsAtATime)
+	for i, id := range members {
+		reads.Go(func() (err error) {
+			each[i], err = c.api.config.Ledger.Subscription(ctx, id, asked.from, asked.to, asked.by)
+			return err
+		})
+	}
+	if err := reads.Wait(); err != nil {
+		return ledger.Days{}, err
+	}
+	all := ledger.Days{From: asked.by.Floor(asked.from), To: asked.by.Next(asked.to.Add(-1)), By: asked.by}
+	for _, of := range each {
+		all.From, all.To, all.Items = of.From, of.To, append(all.Items, of.Items...)
+	}
+	return all, nil
+}
+
+// membersOf returns the ids of a tier's subscriptions, in order.
+func (c *call) membersOf(tier string) (ids []string, err error) {
+	if _, err := c.registry().Tier(c.Context(), tier); err != nil {
+		return nil, err
+	}
+	all, err := c.api.config.Store.Subscriptions(c.Context())
+	for _, s := range all {
+		if s.Tier == tier {
+			ids = append(ids, s.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids, err
+}
+
+// spans adds up usage by the query's spans, ordered by time, subscription and model.
+func (asked historyQuery) spans(used []ledger.Usage, now time.Time) []Span {
+	type place struct {
+		from                time.Time
+		subscription, model string
+	}
+	sums := make(map[place]*ledger.Totals)
+	for _, u := range used {
+		model := modelName(u.Model)
+		if asked.model != "" && model != asked.model {
+			continue
+		}
+		at := place{from: u.Time()}
+		if asked.eachSubscription {
+			at.subscription = u.Subscription
+		}
+		if asked.eachModel {
+			at.model = model
+		}
+		if sums[at] == nil {
+			sums[at] = &ledger.Totals{}
+		}
+		sums[at].Add(u.Totals)
+	}
+	all := make([]Span, 0, len(sums))
+	for at, t := range sums {
+		all = append(all, Span{From: at.from, Running: asked.by.Next(at.from).After(now), Subscription: at.subscription, Model: at.model, Counts: t.Counts()})
+	}
+	slices.SortFunc(all, func(a, b Span) int {
+		if by := a.From.Compare(b.From); by != 0 {
+			return by
+		}
+		return strings.Compare(a.Subscription+"\x00"+a.Model, b.Subscription+"\x00"+b.Model)
+	})
+	return all
+}
+
+func modelName(model string) string {
+	if model == "" {
+		return noModel
+	}
+	return model
 }

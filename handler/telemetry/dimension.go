@@ -127,10 +127,10 @@ func parseSource(source string) (func(*Call, Place) string, error) {
 	return func(c *Call, _ Place) string { return c.Header.Get(header) }, nil
 }
 
-// Of returns the dimension's value for a subscription, a tier and a place; empty if
+// Of returns the dimension's value for a subscription, a model and a place; empty if
 // it depends on anything else.
-func (d Dimension) Of(subscription, tier string, place Place) string {
-	return d.value(&Call{Subscription: subscription, Tier: tier}, place)
+func (d Dimension) Of(subscription, model string, place Place) string {
+	return d.value(&Call{Subscription: subscription, Model: model}, place)
 }
 
 // maxValue is the length at which dimension values are cut, in bytes.

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollgate/handler/azure"
-	"tollgate/handler/counter"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/ledger"
 	ledgertables "tollgate/handler/ledger/tablestore"
@@ -143,10 +142,7 @@ func (a *app) openOnly(cmd *cobra.Command) (*aztables.ServiceClient, error) {
 func (a *app) config(service *aztables.ServiceClient) manage.Config {
 	config := manage.Config{
 		Store: tablestore.New(service, a.tables.directory), Audit: managetables.New(service, a.tables.audit),
-		Usage: struct {
-			counter.Lister
-			ledger.Reader
-		}{countertables.New(service, a.tables.counters), ledger.Reader{Store: ledgertables.New(service, a.tables.usage)}},
+		Counters: countertables.New(service, a.tables.counters), Ledger: ledger.Reader{Store: ledgertables.New(service, a.tables.usage)},
 		Auth: self{}, Log: slog.New(slog.DiscardHandler),
 	}
 	if pepper, err := a.pepper(); err == nil { // commands that need the pepper report the error

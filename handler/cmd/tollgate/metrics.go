@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"github.com/spf13/cobra"
 
 	"tollgate/handler/ledger"
 	ledgertables "tollgate/handler/ledger/tablestore"
+	"tollgate/handler/limit"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/telemetry/appinsights"
 )
@@ -33,13 +36,13 @@ type replay struct {
 func (a *app) metricsReplay() *cobra.Command {
 	var asked replay
 	cmd := &cobra.Command{
-		Use: "replay --from TIME --to TIME", Short: "Send the token metrics of past minutes again",
-		Long: `Send the token metrics of past minutes again, from the ledger, which keeps minutes
-for a week: after an outage of Application Insights, or for an instance that was
-killed before it had sent them. They have the dimensions Subscription ID,
-Replayed=true, which the included queries skip unless asked, and those of
-METRIC_DIMENSIONS that don't depend on a single call. A minute that is replayed
-twice counts twice.
+		Use: "replay --from TIME --to TIME", Short: "Send the token metrics of minutes that are over again",
+		Long: `Send the token metrics of minutes that are over again, from the usage table:
+after an outage of Application Insights, or for an instance that was killed before
+it had sent them. They have the dimensions Subscription ID, Replayed=true, which
+the included queries skip unless asked, and those of METRIC_DIMENSIONS that depend
+on the subscription and the model alone. A minute that is replayed twice counts
+twice. Minutes are kept for 7 days; older ones can't be sent.
 
 It reads the gateway's settings APPLICATIONINSIGHTS_CONNECTION_STRING,
 APPLICATIONINSIGHTS_AUTHENTICATION_STRING, METRIC_NAMESPACE and
@@ -70,9 +73,16 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 	if err != nil {
 		return err
 	}
+	if kept := time.Now().Add(-ledger.MinutesFor).Truncate(time.Minute).Add(time.Minute); from.Before(kept) {
+		return &usageError{cmd.CommandPath(), fmt.Sprintf("--from is %s: minutes are kept for 7 days, and of earlier ones only hours or days are left; the first to send is %s", date(from), date(kept))}
+	}
 	names, err := a.dimensions()
 	if err != nil {
 		return err
+	}
+	used, err := a.minutes(cmd.Context(), client, asked.subscription, from, to)
+	if err != nil {
+		return fmt.Errorf("nothing was sent: %w", err)
 	}
 	var sink telemetry.Sink = nowhere{}
 	if !asked.dryRun {
@@ -80,18 +90,11 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 			return err
 		}
 	}
-	used, err := minutesOf(cmd.Context(), ledger.Reader{Store: ledgertables.New(client, a.tables.usage)}, asked.subscription, from, to)
-	if err != nil {
-		return errors.Join(fmt.Errorf("nothing was sent: %w", err), sink.Close(cmd.Context()))
-	}
-	sent, err := resend(cmd.Context(), used.Items, names, sink, asked.timeout)
+	sent, err := resend(cmd.Context(), used, names, sink, asked.timeout)
 	if err != nil {
 		return err
 	}
-	switch {
-	case used.From.After(from):
-		a.note("Minutes before %s are no longer kept: they were not sent.", date(used.From))
-	case sent.Minutes == 0:
+	if sent.Minutes == 0 {
 		a.note("There is no minute with usage in that time.")
 	}
 	return a.print(sent, func(w io.Writer) {
@@ -165,52 +168,51 @@ func (nowhere) Send(telemetry.Batch)        {}
 func (nowhere) Dropped() map[string]int64   { return nil }
 func (nowhere) Close(context.Context) error { return nil }
 
-// minutesOf reads the minutes of a subscription, or of all.
-func minutesOf(ctx context.Context, reader ledger.Reader, subscription string, from, to time.Time) (ledger.Series, error) {
+// minutes reads what one subscription used, or each one.
+func (a *app) minutes(ctx context.Context, client *aztables.ServiceClient, subscription string, from, to time.Time) ([]ledger.Usage, error) {
+	reader := ledger.Reader{Store: ledgertables.New(client, a.tables.usage)}
 	if subscription != "" {
-		return reader.Subscription(ctx, subscription, from, to, ledger.Minute)
+		of, err := reader.Subscription(ctx, subscription, from, to, ledger.Minute)
+		return of.Items, err
 	}
-	return reader.Minutes(ctx, from, to)
+	all, err := reader.Minutes(ctx, from, to)
+	return all.Items, err
 }
 
 // A resent holds the totals of a replay.
 type resent struct {
-	Minutes          int   `json:"minutes"` // minutes by subscription
+	Minutes          int   `json:"minutes"` // minutes by subscription and model
 	Calls            int64 `json:"calls"`
 	PromptTokens     int64 `json:"promptTokens"`
 	CompletionTokens int64 `json:"completionTokens"`
 }
 
-// resend adds up usage by subscription and minute and sends the sums. Its error names the
-// items that may not have arrived.
+// resend sends the token metrics of minutes. Its error names the items that may not have
+// arrived.
 func resend(ctx context.Context, used []ledger.Usage, names []telemetry.Dimension, sink telemetry.Sink, timeout time.Duration) (resent, error) {
 	var sent resent
-	minutes := make(map[ledger.Key]ledger.Totals)
-	for _, u := range used {
-		u.Model = ""
-		sum := minutes[u.Key]
-		sum.Add(u.Totals)
-		minutes[u.Key] = sum
-	}
-	var batch telemetry.Batch
-	for minute, sum := range minutes {
-		if sum.Tokens() == 0 {
-			continue
+	var items int
+	for minutes := range slices.Chunk(used, 1000) {
+		var batch telemetry.Batch
+		for _, u := range minutes {
+			if u.Tokens() == 0 {
+				continue
+			}
+			sent.Minutes, sent.Calls = sent.Minutes+1, sent.Calls+u.Calls
+			sent.PromptTokens, sent.CompletionTokens = sent.PromptTokens+u.PromptTokens, sent.CompletionTokens+u.CompletionTokens
+			batch.Metrics = append(batch.Metrics, replayed(u, names)...)
 		}
-		sent.Minutes, sent.Calls = sent.Minutes+1, sent.Calls+sum.Calls
-		sent.PromptTokens, sent.CompletionTokens = sent.PromptTokens+sum.PromptTokens, sent.CompletionTokens+sum.CompletionTokens
-		batch.Metrics = append(batch.Metrics, replayed(minute, sum, names)...)
+		items += len(batch.Metrics)
+		sink.Send(batch)
 	}
-	items := len(batch.Metrics)
-	sink.Send(batch)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := sink.Close(ctx); err != nil {
 		return sent, fmt.Errorf("not all was sent; the warnings above say why: %w", err)
 	}
 	var lost int64
-	for _, dropped := range sink.Dropped() {
-		lost += dropped
+	for _, n := range sink.Dropped() {
+		lost += n
 	}
 	if lost > 0 {
 		return sent, fmt.Errorf("%d of %d items were not accepted; the warnings above say why", lost, items)
@@ -220,22 +222,20 @@ func resend(ctx context.Context, used []ledger.Usage, names []telemetry.Dimensio
 
 // replayed returns the metrics of one minute. The usage of single calls is no longer
 // known, so each counts as the mean.
-func replayed(minute ledger.Key, sum ledger.Totals, names []telemetry.Dimension) []telemetry.Metric {
+func replayed(u ledger.Usage, names []telemetry.Dimension) []telemetry.Metric {
+	sum := telemetry.Usage{Usage: limit.Usage{PromptTokens: u.PromptTokens, CachedTokens: u.CachedTokens, CompletionTokens: u.CompletionTokens, ReasoningTokens: u.ReasoningTokens}}
 	var all []telemetry.Metric
-	for name, tokens := range map[string]int64{telemetry.PromptTokens: sum.PromptTokens, telemetry.CompletionTokens: sum.CompletionTokens,
-		telemetry.TotalTokens: sum.Tokens(), telemetry.CachedTokens: sum.CachedTokens, telemetry.ReasoningTokens: sum.ReasoningTokens} {
-		if tokens == 0 && (name == telemetry.CachedTokens || name == telemetry.ReasoningTokens) {
-			continue
-		}
-		calls := max(sum.Calls, 1)
-		mean := float64(tokens) / float64(calls)
-		dimensions := map[string]string{telemetry.ReplayedDimension: "true", "Subscription ID": minute.Subscription}
+	for _, count := range sum.Counts() {
+		calls := max(u.Calls, 1) // a minute may have only what came late of earlier calls
+		mean := float64(count.Tokens) / float64(calls)
+		dimensions := map[string]string{telemetry.ReplayedDimension: "true"}
 		for _, d := range names {
-			if value := d.Of(minute.Subscription, "", telemetry.Place{}); value != "" {
+			if value := d.Of(u.Subscription, u.Model, telemetry.Place{}); value != "" {
 				dimensions[d.Name] = value
 			}
 		}
-		all = append(all, telemetry.Metric{Name: name, At: minute.Time(), Sum: float64(tokens), Min: mean, Max: mean,
+		dimensions["Subscription ID"] = u.Subscription
+		all = append(all, telemetry.Metric{Name: count.Name, At: u.Time(), Sum: float64(count.Tokens), Min: mean, Max: mean,
 			Count: int(calls), Dimensions: dimensions})
 	}
 	return all

@@ -2,31 +2,23 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
-	"tollgate/handler/azure"
 	"tollgate/handler/ledger"
 	"tollgate/handler/ledger/ledgertest"
-	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/local/insights"
-	"tollgate/handler/secret"
 )
 
-// spend adds what a subscription used of a model to the ledger.
-func (m *terminal) spend(subscription, model string, at time.Time, prompt, completion, calls int64) {
+// spend records calls of a subscription, which it makes if there is none of that id.
+func (m *terminal) spend(subscription, model string, at time.Time, calls, prompt, completion int64) {
 	m.t.Helper()
-	client, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
-	if err != nil {
-		m.t.Fatal(err)
+	if _, _, status := m.run("subscription", "show", subscription); status != exitDone {
+		m.must("tier", "set", "any", "--create", "--tokens-per-minute", "10")
+		m.must("subscription", "create", subscription, "--tier", "any")
 	}
-	used := ledger.Totals{Calls: calls, PromptTokens: prompt, CompletionTokens: completion}
-	if err := ledgertest.Happened(m.t.Context(), ledgertables.New(client, m.tables.usage), at, subscription, model, used); err != nil {
-		m.t.Fatal(err)
-	}
+	ledgertest.Record(m.t, m.ledger(), subscription, model, at, ledger.Totals{Calls: calls, PromptTokens: prompt, CompletionTokens: completion, ReasoningTokens: completion / 2})
 }
 
 func TestReplaySendsWholeMinutesAgainBySubscription(t *testing.T) {
@@ -36,23 +28,23 @@ func TestReplaySendsWholeMinutesAgainBySubscription(t *testing.T) {
 	defer server.Close()
 	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = insights.ConnectionString(server.Listener.Addr().String())
 	m.environment["METRIC_NAMESPACE"] = "API Management"
-	m.environment["METRIC_DIMENSIONS"] = "Client IP, SubscriptionId={Subscription ID}, Stage=production"
-	at := time.Now().UTC().Truncate(time.Hour).Add(-2 * time.Hour)
-	m.spend("replayed-a", "DeepSeek-R1", at, 25, 233, 2)
-	m.spend("replayed-a", "gpt-4o", at, 5, 7, 1)
-	m.spend("replayed-a", "gpt-4o", at.Add(time.Minute), 1, 2, 0)
-	m.spend("replayed-b", "DeepSeek-R1", at, 30, 40, 3)
-	m.spend("replayed-a", "DeepSeek-R1", at.Add(2*time.Minute), 1000, 1000, 1)
-	m.spend("replayed-a", "DeepSeek-R1", at.Add(-time.Minute), 1000, 1000, 1)
-	replay := []string{"metrics", "replay", "--from", at.Format("2006-01-02T15:04Z"), "--to", at.Add(2 * time.Minute).In(time.FixedZone("CET", 3600)).Format(time.RFC3339), "-o", "json"}
+	m.environment["METRIC_DIMENSIONS"] = "Client IP, SubscriptionId={Subscription ID}, Model, Stage=production"
+	at := time.Now().UTC().Truncate(time.Hour).Add(-24 * time.Hour)
+	m.spend("replayed-a", "x", at, 2, 25, 233)
+	m.spend("replayed-a", "y", at, 1, 5, 7)
+	m.spend("replayed-a", "x", at.Add(time.Minute), 0, 1, 2)
+	m.spend("replayed-b", "x", at, 3, 30, 40)
+	m.spend("replayed-a", "x", at.Add(2*time.Minute), 1, 1000, 1000)
+	m.spend("replayed-a", "x", at.Add(-time.Minute), 1, 1000, 1000)
+	replay := []string{"metrics", "replay", "--from", at.Format("2006-01-02T15:04Z07:00"), "--to", at.Add(2 * time.Minute).Format(time.RFC3339), "-o", "json"}
 
 	m.must(append(replay, "--dry-run")...)
 	if n := len(service.Items()); n != 0 {
 		t.Errorf("a dry run: got %d items sent, want none", n)
 	}
 	var sent resent
-	if err := json.Unmarshal([]byte(m.must(replay...)), &sent); err != nil || sent != (resent{3, 6, 61, 282}) {
-		t.Errorf("replay: got %+v and error %v, want %+v", sent, err, resent{3, 6, 61, 282})
+	if err := json.Unmarshal([]byte(m.must(replay...)), &sent); err != nil || sent != (resent{4, 6, 61, 282}) {
+		t.Errorf("replay: got %+v and error %v, want %+v", sent, err, resent{4, 6, 61, 282})
 	}
 	if faults := service.Faults(); faults != nil {
 		t.Errorf("got schema faults %v, want none", faults)
@@ -61,7 +53,7 @@ func TestReplaySendsWholeMinutesAgainBySubscription(t *testing.T) {
 		dimension, value string
 		tokens           float64
 		calls            int
-	}{{"Subscription ID", "replayed-a", 273, 4}, {"SubscriptionId", "replayed-a", 273, 4}, {"Stage", "production", 343, 7}, {"Subscription ID", "replayed-b", 70, 3}} {
+	}{{"Subscription ID", "replayed-a", 273, 4}, {"SubscriptionId", "replayed-a", 273, 4}, {"Stage", "production", 343, 7}, {"Subscription ID", "replayed-b", 70, 3}, {"Model", "y", 12, 1}} {
 		if sum, calls := service.Sum("Total Tokens", want.dimension, want.value, "Replayed", "true"); sum != want.tokens || calls != want.calls {
 			t.Errorf("%s: got %v tokens of %d calls, want %v of %d", want.value, sum, calls, want.tokens, want.calls)
 		}
@@ -71,18 +63,12 @@ func TestReplaySendsWholeMinutesAgainBySubscription(t *testing.T) {
 			t.Errorf("got item %v at %v, want the namespace API Management and a whole minute of the two from %v", item, item.At, at)
 		}
 	}
-	service = insights.Collector{}
-	if err := json.Unmarshal([]byte(m.must(append(replay, "--subscription", "replayed-a")...)), &sent); err != nil || sent != (resent{2, 3, 31, 242}) {
-		t.Errorf("replay of one subscription: got %+v and error %v, want %+v", sent, err, resent{2, 3, 31, 242})
+	if sum, calls := service.Sum("Completion Reasoning Tokens", "Replayed", "true"); sum != 116+3+1+20 || calls != 7 {
+		t.Errorf("reasoning: got %v tokens of %d calls, want 140 of 7", sum, calls)
 	}
-}
-
-func TestReplaySaysWhichMinutesAreNoLongerKept(t *testing.T) {
-	m := newTerminal(t)
-	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = insights.ConnectionString("127.0.0.1:1")
-	_, stderr, status := m.run("metrics", "replay", "--from", "2020-01-01T10:00Z", "--to", "2020-01-01T11:00Z", "--dry-run")
-	if status != exitDone || !strings.Contains(stderr, "are no longer kept: they were not sent") {
-		t.Errorf("a replay of long ago: got status %d and %s, want %d and what is no longer kept", status, stderr, exitDone)
+	service = insights.Collector{}
+	if err := json.Unmarshal([]byte(m.must(append(replay, "--subscription", "replayed-a")...)), &sent); err != nil || sent != (resent{3, 3, 31, 242}) {
+		t.Errorf("replay of one subscription: got %+v and error %v, want %+v", sent, err, resent{3, 3, 31, 242})
 	}
 }
 
@@ -92,10 +78,12 @@ func TestReplayReportsBadFlags(t *testing.T) {
 		{"--from is missing", "--to", "2020-01-01T10:00Z"},
 		{`--from is "2020-01-01T10:00:30Z": name a whole minute`, "--from", "2020-01-01T10:00:30Z", "--to", "2020-01-01T11:00Z"},
 		{"--to must be after --from", "--from", "2020-01-01T11:00Z", "--to", "2020-01-01T11:00Z"},
+		{"minutes are kept for 7 days, and of earlier ones only hours or days are left; the first to send is", "--from", "2020-01-01T11:00Z", "--to", "2020-01-01T12:00Z"},
 	} {
 		m.fails(exitUsage, wrong[:1], append([]string{"metrics", "replay"}, wrong[1:]...)...)
 	}
-	span := []string{"metrics", "replay", "--from", "2020-02-01T10:00Z", "--to", "2020-02-01T11:00Z"}
+	at := time.Now().UTC().Truncate(time.Hour)
+	span := []string{"metrics", "replay", "--from", at.Add(-time.Hour).Format(time.RFC3339), "--to", at.Format(time.RFC3339)}
 	m.fails(exitFailed, []string{"APPLICATIONINSIGHTS_CONNECTION_STRING is missing"}, span...)
 	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = "InstrumentationKey=1"
 	m.fails(exitFailed, []string{"APPLICATIONINSIGHTS_CONNECTION_STRING has no InstrumentationKey"}, span...)
@@ -107,8 +95,8 @@ func TestAReplayThatDoesNotArriveFails(t *testing.T) {
 	server := httptest.NewServer(&service)
 	defer server.Close()
 	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = insights.ConnectionString(server.Listener.Addr().String())
-	at := time.Now().UTC().Truncate(time.Hour).Add(-time.Hour)
-	m.spend("replayed-c", "DeepSeek-R1", at, 1, 1, 1)
-	m.fails(exitFailed, []string{"not all was sent", "Entra tokens only", fmt.Sprintf("%d telemetry items", 3)},
-		"metrics", "replay", "--from", at.Format("2006-01-02T15:04Z"), "--to", at.Add(time.Hour).Format("2006-01-02T15:04Z"), "--timeout", "2s") // enough for the refusal on a busy machine
+	at := time.Now().UTC().Truncate(time.Hour).Add(-24 * time.Hour)
+	m.spend("replayed-c", "x", at, 1, 1, 1)
+	m.fails(exitFailed, []string{"not all was sent", "Entra tokens only", "3 telemetry items"},
+		"metrics", "replay", "--from", at.Format(time.RFC3339), "--to", at.Add(time.Hour).Format(time.RFC3339), "--timeout", "2s") // enough for the refusal on a busy machine
 }

@@ -1,17 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"tollgate/handler/ledger"
 	"tollgate/handler/manage"
 	"tollgate/handler/subscription"
 )
@@ -20,28 +23,34 @@ func (a *app) usageCommand() *cobra.Command {
 	var asked usageFlags
 	cmd := &cobra.Command{
 		Use:   "usage [SUBSCRIPTION]",
-		Short: "Show what subscriptions use: now, or by minute, hour, day or month",
-		Long: `Show the current state of counters, of one subscription or of all; with --by,
-what subscriptions used, by model and minute, hour, day or month. By minute or
-hour name a subscription, or add up all with --sum. "Used" includes what running
-calls have reserved. Tokens that gateways have leased are neither used nor left.
-Gateways report within ten seconds of a call, days within five minutes. All
-times are UTC.`,
+		Short: "Show where limits stand, or what was used by minute, hour, day or month",
+		Long: `Show where the limits of one subscription or of all stand; with --by, what was
+used. All times are UTC.
+
+"Used" includes what running calls have reserved. What gateways hold is leased to
+them: they may hand it out, or give it back. Gateways report within some seconds.
+
+What was used is shown for whole minutes, hours, days or months; those that aren't
+over are marked as running. It is some seconds behind the calls by minute and
+hour, and up to 5 minutes by day and month. Minutes are kept for 7 days, hours for
+60, days for USAGE_RETENTION. Minutes and hours are of one subscription, of a
+tier's, or of all together.`,
 		Example: `  tollgate usage
   tollgate usage team-a
   tollgate usage --search model=DeepSeek-R1
   tollgate usage team-a --by minute --from 2h
-  tollgate usage --by day --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --csv > january.csv
-  tollgate usage --by hour --sum`,
+  tollgate usage --by hour --tier gold --models
+  tollgate usage --by month --from 2026-01 --to 2026-02 --models --csv > january.csv`,
 		Args: atMost("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&asked.by, "by", "", "minute, hour, day or month (default: the current state)")
-	flags.StringVar(&asked.from, "from", "", "a time, or how long ago, such as 48h (default: 1h by minute, 24h by hour, 720h by day, 8760h by month)")
+	flags.StringVar(&asked.by, "by", "", "minute, hour, day or month (default: where limits stand)")
+	flags.StringVar(&asked.from, "from", "", "a time, or how long ago, such as 48h (default: 1h by minute, 24h by hour, 30d by day, 365d by month)")
 	flags.StringVar(&asked.to, "to", "", "a time, or how long ago (default: now)")
-	flags.StringVar(&asked.tier, "tier", "", "only counters that a tier's subscriptions share; with --by, only its subscriptions")
+	flags.StringVar(&asked.tier, "tier", "", "only what a tier's subscriptions use and share")
 	flags.StringVar(&asked.search, "search", "", "only counters with this text in their key")
 	flags.BoolVar(&asked.sum, "sum", false, "add up all subscriptions")
+	flags.BoolVar(&asked.models, "models", false, "show each model")
 	flags.BoolVar(&asked.csv, "csv", false, "print comma-separated values, with full numbers")
 	complete(cmd, "by", "minute", "hour", "day", "month")
 	a.completeTier(cmd)
@@ -54,8 +63,8 @@ times are UTC.`,
 		if asked.by != "" {
 			return a.usageHistory(cmd, asked, query)
 		}
-		if asked.from != "" || asked.to != "" || asked.sum {
-			return &usageError{cmd.CommandPath(), "--from, --to and --sum are for the history: add --by minute, hour, day or month"}
+		if asked.from != "" || asked.to != "" || asked.sum || asked.models {
+			return &usageError{cmd.CommandPath(), "--from, --to, --sum and --models are for what was used: add --by minute, hour, day or month"}
 		}
 		set(query, "search", asked.search)
 		return a.usageNow(cmd, query, asked.csv)
@@ -66,7 +75,7 @@ times are UTC.`,
 // usageFlags holds the flags of usage.
 type usageFlags struct {
 	by, from, to, tier, search string
-	sum, csv                   bool
+	sum, models, csv           bool
 }
 
 // atMost allows the argument that a usage line names, or none.
@@ -96,8 +105,8 @@ func (a *app) usageNow(cmd *cobra.Command, query url.Values, asCSV bool) error {
 		a.note("%s", note)
 	}
 	if asCSV {
-		return writeCSV(a.stdout, []string{"counter", "subscription", "tier", "minute_limit", "minute_used", "quota_limit", "quota_used", "quota_resets",
-			"problem"}, standings, standingCells)
+		return writeCSV(a.stdout, []string{"counter", "subscription", "tier", "minute_limit", "minute_used", "minute_held", "minute_left",
+			"quota_limit", "quota_used", "quota_held", "quota_left", "quota_resets", "problem"}, standings, standingCells)
 	}
 	return a.print(listed(standings), func(w io.Writer) { printStandings(w, standings) })
 }
@@ -121,89 +130,112 @@ func why(ctx context.Context, c *client, query url.Values, note string) (string,
 }
 
 func standingCells(s manage.Standing) []string {
-	cells := []string{s.Counter, s.Subscription, s.Tier, "", "", "", "", ""}
-	if s.Problem != "" { // empty, not 0, if the counter can't be read
-		return append(cells, s.Problem)
-	}
-	if s.Minute != nil {
-		cells[3], cells[4] = plain(s.Minute.Limit), plain(s.Minute.Used)
-	}
+	cells := []string{s.Counter, s.Subscription, s.Tier}
+	cells = append(append(cells, windowCells(s.Minute)...), windowCells(s.Quota)...)
+	resets := ""
 	if s.Quota != nil {
-		cells[5], cells[6], cells[7] = plain(s.Quota.Limit), plain(s.Quota.Used), s.Quota.ResetAt.UTC().Format(time.RFC3339)
+		resets = s.Quota.ResetAt.UTC().Format(time.RFC3339)
 	}
-	return append(cells, "")
+	return append(cells, resets, s.Problem)
+}
+
+// windowCells returns a limit's cells, empty, not 0, if there is none.
+func windowCells(at *manage.Window) []string {
+	if at == nil {
+		return make([]string, 4)
+	}
+	return []string{plain(at.Limit), plain(at.Used), plain(at.Held), plain(at.Left)}
 }
 
 // printStandings prints the counters' state as a table.
 func printStandings(w io.Writer, standings []manage.Standing) {
-	row(w, "COUNTER", "THIS MINUTE", "LEFT", "QUOTA", "LEFT", "QUOTA RESETS")
+	row(w, "COUNTER", "THIS MINUTE", "HELD", "LEFT", "QUOTA", "HELD", "LEFT", "QUOTA RESETS")
 	for _, s := range standings {
 		if s.Problem != "" {
 			row(w, s.Counter, s.Problem)
 			continue
 		}
-		minute, minuteLeft := window(s.Minute)
-		quota, quotaLeft := window(s.Quota)
+		minute, minuteHeld, minuteLeft := window(s.Minute)
+		quota, quotaHeld, quotaLeft := window(s.Quota)
 		resets := ""
 		if s.Quota != nil {
 			quota += " " + s.QuotaPeriod
 			resets = date(s.Quota.ResetAt)
 		}
-		row(w, s.Counter, minute, minuteLeft, quota, quotaLeft, resets)
+		row(w, s.Counter, minute, minuteHeld, minuteLeft, quota, quotaHeld, quotaLeft, resets)
 	}
 }
 
-// window formats a limit as used/limit and as what is left, which is negative if tokens
-// are owed.
-func window(at *manage.Window) (used, left string) {
+// window formats a limit as used/limit, as what gateways hold, and as what is left, which
+// is negative if tokens are owed.
+func window(at *manage.Window) (used, held, left string) {
 	if at == nil {
-		return "", ""
+		return "", "", ""
 	}
-	return short(at.Used) + "/" + short(at.Limit), short(at.Left - at.Owed)
+	return short(at.Used) + "/" + short(at.Limit), short(at.Held), short(at.Left - at.Owed)
 }
 
 func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Values) error {
 	if asked.search != "" {
-		return &usageError{cmd.CommandPath(), "--search is for the current state: name a subscription, or remove --by"}
+		return &usageError{cmd.CommandPath(), "--search is for where limits stand: name a subscription, or remove --by"}
 	}
 	query.Set("by", asked.by)
 	set(query, "from", asked.from)
 	set(query, "to", asked.to)
-	query.Set("sum", when(asked.sum, "all", "subscriptions"))
-	var history struct {
-		From  time.Time     `json:"from"`
-		To    time.Time     `json:"to"`
-		By    string        `json:"by"`
-		Items []manage.Span `json:"items"`
-	}
+	set(query, "sum", when(asked.sum, "all", ""))
+	set(query, "models", when(asked.models, "each", ""))
 	c, err := a.client()
 	if err != nil {
 		return err
 	}
-	a.progress("reading the ledger")
+	var history manage.History
+	a.progress("reading what was used")
 	err = c.do(cmd.Context(), request{method: http.MethodGet, path: "/usage/history", query: query}, &history)
 	a.progress("")
 	if err != nil {
 		return err
 	}
 	if len(history.Items) == 0 {
-		note, err := why(cmd.Context(), c, query, fmt.Sprintf("There was no usage from %s to %s.", date(history.From), date(history.To)))
-		if err != nil {
-			return err
-		}
-		a.note("%s", note)
+		a.note("There was no usage from %s to %s.", date(history.From), date(history.To))
 	}
 	if asked.csv {
-		return writeCSV(a.stdout, []string{"from", "subscription", "model", "prompt_tokens", "completion_tokens", "total_tokens", "requests", "refused"}, history.Items, func(s manage.Span) []string {
-			return []string{s.From.UTC().Format(time.RFC3339), s.Subscription, s.Model, plain(s.PromptTokens), plain(s.CompletionTokens), plain(s.TotalTokens), plain(s.Requests), plain(s.Refused)}
-		})
+		return writeCSV(a.stdout, []string{"from", "running", "subscription", "model", "prompt_tokens", "cached_tokens", "cache_write_tokens", "completion_tokens", "reasoning_tokens", "total_tokens",
+			"calls", "failed", "unknown_usage", "refused", "shadowed"}, history.Items, spanCells)
 	}
-	return a.print(history, func(w io.Writer) {
-		row(w, "FROM", "SUBSCRIPTION", "MODEL", "PROMPT", "COMPLETION", "TOKENS", "CALLS", "REFUSED")
-		for _, s := range history.Items {
-			row(w, date(s.From), when(s.Subscription != "", s.Subscription, "all"), s.Model, short(s.PromptTokens), short(s.CompletionTokens), short(s.TotalTokens), short(s.Requests), short(s.Refused))
+	if !history.WrittenAt.IsZero() {
+		a.note("The running day was written at %s.", date(history.WrittenAt))
+	}
+	return a.print(history, func(w io.Writer) { printSpans(w, history.Items, asked.models) })
+}
+
+func spanCells(s manage.Span) []string {
+	return []string{s.From.UTC().Format(time.RFC3339), when(s.Running, "true", "false"), s.Subscription, s.Model,
+		plain(s.PromptTokens), plain(s.CachedTokens), plain(s.CacheWriteTokens), plain(s.CompletionTokens), plain(s.ReasoningTokens), plain(s.TotalTokens),
+		plain(s.Calls), plain(s.Failed), plain(s.UnknownUsage), plain(s.Refused), plain(s.Shadowed)}
+}
+
+// printSpans prints what was used as a table, with a sum if there are several rows.
+func printSpans(w io.Writer, spans []manage.Span, models bool) {
+	print := func(from, subscription, model string, r ledger.Counts) {
+		cells := []string{from, subscription}
+		if models {
+			cells = append(cells, model)
 		}
-	})
+		row(w, append(cells, short(r.PromptTokens), short(r.CachedTokens), short(r.CompletionTokens), short(r.ReasoningTokens), short(r.TotalTokens), short(r.Calls), short(r.Refused), short(r.Shadowed))...)
+	}
+	heads := []string{"FROM", "SUBSCRIPTION", "MODEL", "PROMPT", "CACHED", "COMPLETION", "REASONING", "TOKENS", "CALLS", "REFUSED", "SHADOWED"}
+	if !models {
+		heads = slices.Delete(heads, 2, 3)
+	}
+	row(w, heads...)
+	var sum ledger.Totals
+	for _, s := range spans {
+		print(date(s.From)+when(s.Running, " (running)", ""), cmp.Or(s.Subscription, "all"), s.Model, s.Counts)
+		sum.Add(s.Totals())
+	}
+	if len(spans) > 1 {
+		print("in all", "", "", sum.Counts())
+	}
 }
 
 func plain(n int64) string { return strconv.FormatInt(n, 10) }

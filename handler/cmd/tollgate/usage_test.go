@@ -32,17 +32,14 @@ func (m *terminal) count(key string, tokens int64) {
 	}
 }
 
-// happened adds what a subscription used of DeepSeek-R1 in a call to the ledger.
-func (m *terminal) happened(subscription string, at time.Time, prompt, completion int64) {
+// ledger returns the ledger in the terminal's tables.
+func (m *terminal) ledger() ledger.Store {
 	m.t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	used := ledger.Totals{Calls: 1, PromptTokens: prompt, CompletionTokens: completion}
-	if err := ledgertest.Happened(m.t.Context(), ledgertables.New(service, m.tables.usage), at, subscription, "DeepSeek-R1", used); err != nil {
-		m.t.Fatal(err)
-	}
+	return ledgertables.New(service, m.tables.usage)
 }
 
 func TestUsagePrintsATableJSONAndCSV(t *testing.T) {
@@ -60,10 +57,11 @@ func TestUsagePrintsATableJSONAndCSV(t *testing.T) {
 		t.Errorf("usage as JSON: got %+v and error %v, want team-b's counter with 50 tokens used", listed, err)
 	}
 	cells, err := csv.NewReader(strings.NewReader(m.must("usage", "team-a", "--csv"))).ReadAll()
-	if err != nil || len(cells) != 2 || cells[1][0] != "team-a" || cells[1][6] != "12468" {
+	if err != nil || len(cells) != 2 || cells[1][0] != "team-a" || cells[1][8] != "12468" {
 		t.Errorf("usage as CSV: got %v and error %v, want a header and team-a's row with 12468", cells, err)
 	}
 	m.fails(exitUsage, []string{"add --by"}, "usage", "--from", "1h")
+	m.fails(exitUsage, []string{"add --by"}, "usage", "--models")
 }
 
 func TestUsageExplainsAnUnknownOrSharedCounter(t *testing.T) {
@@ -73,39 +71,58 @@ func TestUsageExplainsAnUnknownOrSharedCounter(t *testing.T) {
 	for _, command := range [][]string{{"usage", "nobody"}, {"usage", "nobody", "--by", "day"}, {"watch", "nobody", "--count", "1"}} {
 		m.fails(exitNotFound, []string{`"nobody" was not found`}, command...)
 	}
-	for _, command := range [][]string{{"usage", "team-s"}, {"usage", "team-s", "--by", "hour"}, {"watch", "team-s", "--count", "1"}} {
+	for _, command := range [][]string{{"usage", "team-s"}, {"watch", "team-s", "--count", "1"}} {
 		if stdout, stderr, status := m.run(command...); status != exitDone || !strings.Contains(stdout+stderr, "is counted by {client-ip}, together with its tier: see 'tollgate usage --tier shared'") {
 			t.Errorf("%v: got status %d and %s%s, want %d and a hint at the tier's counters", command, status, stdout, stderr, exitDone)
 		}
 	}
-	if _, stderr, _ := m.run("usage", "--tier", "other"); !strings.Contains(stderr, "No counter matches") {
+	if _, stderr, _ := m.run("usage", "--tier", "shared"); !strings.Contains(stderr, "No counter matches") {
 		t.Errorf("usage of a tier without counters: got %s, want \"No counter matches\"", stderr)
 	}
+	m.fails(exitNotFound, []string{`"other" was not found`}, "usage", "--tier", "other")
 }
 
 func TestUsageByMinuteHourDayAndMonth(t *testing.T) {
 	m := newTerminal(t)
-	noon := time.Now().UTC().Truncate(24 * time.Hour).Add(-36 * time.Hour) // of a day that is over
-	m.happened("team-a", noon, 10_000, 2_500)
-	m.happened("team-a", noon.Add(time.Minute), 1, 2)
-	m.happened("team-b", noon.Add(time.Hour), 3, 4)
-	day := []string{"--from", noon.Add(-12 * time.Hour).Format(time.RFC3339), "--to", noon.Add(12 * time.Hour).Format(time.RFC3339)}
-	if shown := m.must(append([]string{"usage", "team-a", "--by", "minute"}, day...)...); !strings.Contains(shown, noon.Add(time.Minute).Format("2006-01-02 15:04 UTC")+"   team-a         DeepSeek-R1") || !strings.Contains(shown, "12.5k") {
-		t.Errorf("usage by minute: got\n%s\nwant team-a's DeepSeek-R1 at 12:01 and 12.5k", shown)
+	for tier, ids := range map[string][]string{"gold": {"team-a"}, "silver": {"team-b", "team-c"}} {
+		m.must("tier", "set", tier, "--create", "--tokens-per-minute", "10")
+		for _, id := range ids {
+			m.must("subscription", "create", id, "--tier", tier)
+		}
 	}
-	if shown := m.must(append([]string{"usage", "team-a", "--by", "hour"}, day...)...); strings.Contains(shown, "team-b") || strings.Count(shown, "\n") != 2 {
+	yesterday := time.Now().UTC().Truncate(24 * time.Hour).Add(-24 * time.Hour)
+	noon, day, month := yesterday.Add(12*time.Hour), yesterday.Format(time.DateOnly), yesterday.Format("2006-01")
+	store := m.ledger()
+	ledgertest.Record(t, store, "team-a", "r1", noon, ledger.Totals{Calls: 1, PromptTokens: 10_000, CachedTokens: 4_000, CompletionTokens: 2_500})
+	ledgertest.Record(t, store, "team-a", "gpt-4o", noon.Add(time.Minute), ledger.Totals{Calls: 1, PromptTokens: 1, CompletionTokens: 2, ReasoningTokens: 1})
+	ledgertest.Record(t, store, "team-b", "r1", noon.Add(time.Hour), ledger.Totals{Calls: 1, Refused: 7, PromptTokens: 3, CompletionTokens: 4})
+	ledgertest.Record(t, store, "team-b", "r1", time.Now(), ledger.Totals{Calls: 1, Shadowed: 1, PromptTokens: 5})
+	span := []string{"--from", day, "--to", yesterday.Add(24 * time.Hour).Format(time.DateOnly)}
+
+	if shown := m.must(append([]string{"usage", "--by", "minute"}, span...)...); !strings.Contains(shown, day+" 12:01 UTC   all") || !strings.Contains(shown, "12.5k") || !strings.Contains(shown, "in all") {
+		t.Errorf("usage by minute: got\n%s\nwant all at 12:01, 12.5k and a sum", shown)
+	}
+	if shown := m.must(append([]string{"usage", "team-a", "--by", "hour"}, span...)...); strings.Contains(shown, "team-b") || strings.Count(shown, "\n") != 2 {
 		t.Errorf("team-a's usage by hour: got\n%s\nwant a header and one row, without team-b", shown)
 	}
-	if shown := m.must(append([]string{"usage", "--by", "month"}, day...)...); strings.Count(shown, "\n") != 3 {
-		t.Errorf("usage by month: got\n%s\nwant a header and a row for each team", shown)
+	if shown := m.must(append([]string{"usage", "--by", "day", "--tier", "silver"}, span...)...); strings.Contains(shown, "team-a") || !strings.Contains(shown, "team-b") {
+		t.Errorf("silver's usage by day: got\n%s\nwant that of its subscriptions", shown)
 	}
-	cells, err := csv.NewReader(strings.NewReader(m.must(append([]string{"usage", "--by", "day", "--sum", "--csv"}, day...)...))).ReadAll()
-	if want := noon.Truncate(24*time.Hour).Format(time.RFC3339) + "  DeepSeek-R1 10004 2506 12510 3 0"; err != nil || len(cells) != 2 || strings.Join(cells[1], " ") != want {
-		t.Errorf("the sum by day: got %v and error %v, want one row: %s", cells, err, want)
+	cells, err := csv.NewReader(strings.NewReader(m.must(append([]string{"usage", "team-a", "--by", "day", "--models", "--csv"}, span...)...))).ReadAll()
+	if err != nil || len(cells) != 3 || strings.Join(cells[1], " ") != day+"T00:00:00Z false team-a gpt-4o 1 0 0 2 1 3 1 0 0 0 0" || strings.Join(cells[2], " ") != day+"T00:00:00Z false team-a r1 10000 4000 0 2500 0 12500 1 0 0 0 0" {
+		t.Errorf("team-a's day by model: got %v and error %v, want a row for gpt-4o and one for r1", cells, err)
 	}
-	m.fails(exitUsage, []string{`by "week" is unknown`, "use day, hour, minute, month"}, "usage", "--by", "week")
-	m.fails(exitUsage, []string{"name a subscription, or use sum=all"}, "usage", "--by", "hour")
+	var history manage.History
+	if err := json.Unmarshal([]byte(m.must("usage", "--by", "month", "--from", month, "--sum", "-o", "json")), &history); err != nil || len(history.Items) == 0 || history.Items[0].Refused != 7 || history.Items[0].TotalTokens < 12_510 {
+		t.Errorf("the month: got %+v and error %v, want 7 refusals and 12,510 tokens or more", history, err)
+	}
+	shown, told, _ := m.run("usage", "--by", "day", "--from", "1h")
+	if !strings.Contains(shown, "(running)") || !strings.Contains(told, "The running day was written at") || strings.Contains(shown, "team-a") {
+		t.Errorf("today: got\n%s%s\nwant one row marked as running, and when it was written", shown, told)
+	}
+	m.fails(exitUsage, []string{`by "week" is unknown`, "use minute, hour, day, month"}, "usage", "--by", "week")
 	m.fails(exitUsage, []string{`from "yesterday" is not a time`}, "usage", "--by", "day", "--from", "yesterday")
+	m.fails(exitUsage, []string{"is before what is kept", "by=hour"}, "usage", "--by", "minute", "--from", "8d")
 }
 
 func TestWatchRepeatsAtEachInterval(t *testing.T) {
@@ -129,8 +146,8 @@ func TestWatchAndCSVNameAnUnreadableCounter(t *testing.T) {
 	if !strings.Contains(out.String(), "team-a\tthe row was edited\n") {
 		t.Errorf("watch: got %q, want the counter and its problem", out.String())
 	}
-	if cells := standingCells(manage.Standing{Counter: "team-a", Problem: "the row was edited"}); len(cells) != 9 || strings.Join(cells, "") != "team-athe row was edited" {
-		t.Errorf("CSV: got %q, want 9 cells with the counter and its problem only", cells)
+	if cells := standingCells(manage.Standing{Counter: "team-a", Problem: "the row was edited"}); len(cells) != 13 || strings.Join(cells, "") != "team-athe row was edited" {
+		t.Errorf("CSV: got %q, want 13 cells with the counter and its problem only", cells)
 	}
 }
 

@@ -110,15 +110,15 @@ func printWatched(w io.Writer, standings []manage.Standing, empty string) {
 		fmt.Fprintln(w, empty)
 		return
 	}
-	row(w, "COUNTER", "TAKEN", "THIS MINUTE", "QUOTA", "QUOTA LEFT")
+	row(w, "COUNTER", "TAKEN", "THIS MINUTE", "HELD", "QUOTA", "HELD", "QUOTA LEFT")
 	for _, s := range standings {
 		if s.Problem != "" {
 			row(w, s.Counter, s.Problem)
 			continue
 		}
-		minute, _ := window(s.Minute)
-		quota, left := window(s.Quota)
-		row(w, s.Counter, bar(s.Minute), minute, quota, left)
+		minute, minuteHeld, _ := window(s.Minute)
+		quota, quotaHeld, left := window(s.Quota)
+		row(w, s.Counter, bar(s.Minute), minute, minuteHeld, quota, quotaHeld, left)
 	}
 }
 

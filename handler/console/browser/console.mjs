@@ -115,9 +115,9 @@ async function caller() {
   await page.locator("details[open] tbody tr").nth(100).waitFor({ state: "attached" }); // three hours have 180 minutes
   await page.getByText("Show as a table").first().click();
   await page.getByRole("radio", { name: "1 day" }).check();
-  await page.getByRole("heading", { name: "Tokens a quarter of an hour" }).waitFor();
+  await page.getByRole("heading", { name: "Tokens by quarter of an hour" }).waitFor();
   await page.getByRole("radio", { name: "1 hour" }).check();
-  await page.getByRole("heading", { name: "Tokens a minute" }).waitFor();
+  await page.getByRole("heading", { name: "Tokens by minute" }).waitFor();
   await picture("caller");
   await page.getByLabel("Colours").selectOption("dark");
   assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(16, 23, 26)");

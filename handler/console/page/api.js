@@ -14,8 +14,8 @@ async function ask(path, options) {
   try {
     response = await fetch(new URL(path, document.baseURI), { cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(30_000), ...options });
     text = await response.text(); // may break off, too
-  } catch {
-    throw new Refusal(0, "The gateway can't be reached.");
+  } catch (error) {
+    throw new Refusal(0, error.name === "TimeoutError" ? "The gateway didn't answer in 30 s." : "The gateway can't be reached.");
   }
   let body;
   try {

@@ -1,6 +1,8 @@
 // The caller's view: its limits and its usage.
 import { h, fill, short, full, when, until, meter, tabs, announce } from "./dom.js";
-import { tokensChart, refusalsChart, burndownChart, buckets, inWords } from "./chart.js";
+import { tokensChart, refusalsChart, burndownChart, modelTable, buckets, inWords } from "./chart.js";
+import { Part, all } from "./part.js";
+import { forecast, recentTokens, begins, step, leftOver } from "./quota.js";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -33,30 +35,6 @@ function limitCard(title) {
 /** Words for a quota's period: "a day". */
 const periods = { Hourly: "this hour", Daily: "today", Weekly: "this week", Monthly: "this month", Yearly: "this year" };
 
-/** Returns what was left of a quota at each point, computed back from what is left now. */
-export function leftOver(points, quota) {
-  let left = quota.left;
-  const back = points.toReversed().map((p) => {
-    const at = { at: p.at, left: Math.min(quota.limit, left) };
-    left += p.promptTokens + p.completionTokens;
-    return at;
-  });
-  return back.toReversed();
-}
-
-/** Says when a quota will be used up at the rate of the last hour. It uses whole points,
- * because the running one alone says little. */
-export function lasts(points, quota) {
-  const now = Date.now(), length = points[1].at - points[0].at;
-  const recent = points.filter((p) => p.at + length > now - HOUR);
-  const used = recent.reduce((sum, p) => sum + p.promptTokens + p.completionTokens, 0);
-  const resets = new Date(quota.resetAt).getTime();
-  if (quota.left <= 0) return `Used up until ${when(resets)}.`;
-  if (!used) return `${short(quota.left)} tokens left until ${when(resets)}.`;
-  const end = now + (quota.left / used) * (now - recent[0].at), rate = `At the rate since ${when(recent[0].at)}`;
-  return end >= resets ? `${rate} it lasts until it resets, ${when(resets)}.` : `${rate} it is used up by ${when(end)}, before it resets ${when(resets)}.`;
-}
-
 /** The caller's view. It calls status(state, text) when the connection changes. */
 export class CallerView {
   constructor(caller, status, leave) {
@@ -67,46 +45,95 @@ export class CallerView {
     this.quota = limitCard("Quota");
     this.note = h("p", { class: "notice", hidden: true });
     this.tokens = tokensChart("Tokens");
+    this.models = modelTable();
     this.refused = refusalsChart("Refusals");
     this.burndown = burndownChart("Quota left");
-    this.burndownCard = h("section", { class: "card", "aria-label": "Quota left" }, this.burndown.element);
     this.tiles = h("div", { class: "tiles" });
+    this.limits = new Part(this.note, h("div", { class: "cards" }, this.minute, this.quota));
+    this.sums = new Part(this.tiles);
+    this.tokensPart = new Part(this.tokens.element, this.models);
+    this.burndownPart = new Part(this.burndown.element);
+    this.refusedPart = new Part(this.refused.element);
+    this.burndownCard = h("section", { class: "card tall", "aria-label": "Quota left" }, this.burndownPart.element);
     this.element = h("div", { class: "view" },
       h("div", { class: "head" }, h("div", {}, this.title, this.sub),
-        tabs("Time shown", "hours", { 1: "1 hour", 3: "3 hours", 24: "1 day", 168: "7 days" }, this.hours, (hours) => { this.hours = hours; this.look().catch((error) => this.status("off", error.message)); })),
-      this.note, h("div", { class: "cards" }, this.minute, this.quota), this.tiles,
-      h("section", { class: "card", "aria-label": "Tokens" }, this.tokens.element),
-      h("div", { class: "cards" }, this.burndownCard, h("section", { class: "card", "aria-label": "Refusals" }, this.refused.element)));
+        tabs("Time shown", "hours", { 1: "1 hour", 3: "3 hours", 24: "1 day", 168: "7 days" }, this.hours, (hours) => this.choose(hours))),
+      this.limits.element, this.sums.element,
+      h("section", { class: "card tall", "aria-label": "Tokens" }, this.tokensPart.element),
+      h("div", { class: "cards" }, this.burndownCard, h("section", { class: "card tall", "aria-label": "Refusals" }, this.refusedPart.element)));
     this.pause = 3000;
   }
 
-  async look() {
-    const asked = this.hours;
-    const usage = await this.caller.usage(asked);
-    if (asked === this.hours) this.show(usage);
+  /** The parts of which the time is chosen. */
+  get timed() {
+    return [this.sums, this.tokensPart, this.burndownPart, this.refusedPart];
   }
 
-  show(usage) {
+  choose(hours) {
+    this.hours = hours;
+    for (const part of this.timed) part.forget();
+    this.look().catch((error) => this.status("off", error.message));
+  }
+
+  async look() {
+    const hours = Number(this.hours);
+    const asked = this.caller.usage(hours);
+    const used = asked.then((usage) => {
+      if (usage.problem) throw new Error(usage.problem); // what was used isn't known: it isn't nothing
+      return usage;
+    });
+    used.catch(() => {});
+    await asked.catch(async (error) => {
+      await all([this.limits, ...this.timed].map((part) => part.load(asked, () => {}))).catch(() => {});
+      throw error;
+    });
+    await this.limits.load(asked, (usage) => this.showLimits(usage));
+    await all([
+      this.sums.load(used, (usage) => this.showSums(usage)),
+      this.tokensPart.load(used, (usage) => this.showTokens(usage, hours)),
+      this.refusedPart.load(used, (usage) => this.refused.refusals(this.points(usage, hours))),
+      this.burndownPart.load(used, (usage) => this.showQuota(usage, hours)),
+    ]).catch(() => {}); // the parts say it; the gateway has answered
+  }
+
+  showLimits(usage) {
     this.title.textContent = usage.subscription;
     this.sub.textContent = `Tier ${usage.tier}${usage.counted ? `, counted by ${usage.counted.counterKey}${usage.counted.shared ? " together with others of the tier" : ""}` : ""}`;
-    this.note.hidden = Boolean(usage.minute || usage.quota) && !usage.problem;
-    this.note.textContent = usage.problem ?? "This subscription has no limits.";
+    this.note.hidden = Boolean(usage.minute || usage.quota);
+    this.note.textContent = "This subscription has no limits.";
     this.minute.set(usage.minute);
     this.quota.set(usage.quota, periods[usage.quotaPeriod]);
-    const length = spans[this.hours], to = Date.now();
-    const points = buckets(usage.minutes ?? [], to - Number(this.hours) * HOUR, to, length);
-    const unit = names[length];
-    this.tokens.element.querySelector("h2").textContent = `Tokens a ${unit}`;
-    this.tokens.tokens(points, usage.minute ? usage.minute.limit * (length / MINUTE) : 0, inWords(points, unit));
-    const refused = points.reduce((sum, p) => sum + p.refused, 0);
-    this.refused.refusals(points, `${full(refused)} calls were refused by a limit. Times are UTC.`);
     this.burndownCard.hidden = !usage.quota;
-    if (usage.quota) this.burndown.burndown(leftOver(points, usage.quota), lasts(points, usage.quota));
-    const sum = (name) => points.reduce((total, p) => total + p[name], 0);
-    fill(this.tiles, [["Prompt tokens", sum("promptTokens")], ["Completion tokens", sum("completionTokens")], ["Calls", sum("requests")], ["Refused", refused]].map(([name, n]) =>
-      h("div", { class: "tile" }, h("p", { class: "label" }, name), h("div", { class: "big", title: full(n) }, short(n)))));
     if (usage.minute?.left === 0 && !this.announced) announce("This minute's tokens are used up.");
     this.announced = usage.minute?.left === 0;
+  }
+
+  points(usage, hours) {
+    const to = Date.now();
+    return buckets(usage.minutes, to - hours * HOUR, to, spans[hours]);
+  }
+
+  showSums({ total }) {
+    fill(this.tiles, [["Prompt tokens", total.promptTokens], ["Completion tokens", total.completionTokens], ["Calls", total.calls], ["Refused", total.refused], total.shadowed ? ["Would have been refused", total.shadowed] : null].filter(Boolean).map(([name, n]) =>
+      h("div", { class: "tile" }, h("p", { class: "label" }, name), h("div", { class: "big", title: full(n) }, short(n)))));
+  }
+
+  showTokens(usage, hours) {
+    const length = spans[hours], unit = names[length], points = this.points(usage, hours);
+    this.tokens.element.querySelector("h2").textContent = `Tokens by ${unit}`;
+    this.tokens.tokens(points, usage.minute && !usage.counted ? usage.minute.limit * (length / MINUTE) : 0, inWords(points, unit));
+    this.models.set(usage.models);
+  }
+
+  /** What is left of the quota. Where others' calls or a part of the caller's count in it, what
+   * the caller used doesn't tell how it came to that. */
+  showQuota(usage, hours) {
+    if (!usage.quota) return;
+    const own = !usage.counted, now = Date.now(), begin = begins(usage.quota, now - hours * HOUR);
+    const words = forecast(usage.quota, own ? recentTokens(usage.minutes, now) : undefined, now);
+    this.burndown.plot.hidden = this.burndown.values.hidden = !own;
+    if (own) this.burndown.burndown(leftOver(usage.minutes.filter((m) => new Date(m.minute) >= begin - MINUTE), usage.quota, begin, step(begin, now), now), words);
+    else this.burndown.caption.textContent = words;
   }
 
   stop() {

@@ -1,6 +1,6 @@
 // Charts, drawn by uPlot (vendor/). Each has a caption and a table of its values, for
 // users who can't see it.
-import { h, fill, short, when, full } from "./dom.js";
+import { h, fill, short, when, full, table } from "./dom.js";
 
 const drawn = new Set();
 
@@ -25,6 +25,7 @@ const kinds = {
   prompt: () => ({ label: "prompt", fill: resolved("--prompt"), stroke: resolved("--prompt"), width: 0, paths: bars(40), points: { show: false } }),
   limit: () => ({ label: "limit", stroke: resolved("--limit"), width: 2, dash: [6, 5], points: { show: false } }),
   refused: () => ({ label: "refused", fill: resolved("--limit"), stroke: resolved("--limit"), width: 0, paths: bars(40), points: { show: false } }),
+  shadowed: () => ({ label: "would have been refused", fill: resolved("--shadowed"), stroke: resolved("--shadowed"), width: 0, paths: bars(40), points: { show: false } }),
   left: () => ({ label: "left", stroke: resolved("--accent"), width: 2, fill: resolved("--track"), paths: stepped(), points: { show: false } }),
 };
 
@@ -113,7 +114,7 @@ export function recolour() {
   for (const chart of drawn) chart.draw();
 }
 
-const columns = [["Prompt", (p) => p.promptTokens], ["Completion", (p) => p.completionTokens], ["Tokens", (p) => p.promptTokens + p.completionTokens], ["Calls", (p) => p.requests], ["Refused", (p) => p.refused]];
+const columns = [["Prompt", (p) => p.promptTokens], ["Cached", (p) => p.cachedTokens], ["Completion", (p) => p.completionTokens], ["Reasoning", (p) => p.reasoningTokens], ["Tokens", (p) => p.totalTokens], ["Calls", (p) => p.calls], ["Refused", (p) => p.refused]];
 
 /** A chart of tokens by minute, hour or day, with the limit if there is one. */
 export function tokensChart(title) {
@@ -121,15 +122,31 @@ export function tokensChart(title) {
   return Object.assign(chart, {
     tokens(points, limit, caption) {
       chart.element.querySelector(".key .limit").hidden = !limit;
-      chart.show(points, [points.map((p) => p.promptTokens + p.completionTokens), points.map((p) => p.promptTokens), points.map(() => limit || null)], caption);
+      chart.show(points, [points.map((p) => p.totalTokens), points.map((p) => p.promptTokens), points.map(() => limit || null)], caption);
     },
   });
 }
 
-/** A chart of refused calls. */
+/** A chart of refused calls, and on top of them those that a limit in shadow would have
+ * refused. */
 export function refusalsChart(title) {
-  const chart = new Chart({ title, series: ["refused"], legend: [["refused", "Refused calls"]], columns: [["Refused", (p) => p.refused]], low: true, empty: "No call was refused in this time." });
-  return Object.assign(chart, { refusals: (points, caption) => chart.show(points, [points.map((p) => p.refused)], caption) });
+  const chart = new Chart({ title, series: ["shadowed", "refused"], legend: [["refused", "Refused"], ["shadowed", "Would have been refused"]], columns: [["Refused", (p) => p.refused], ["Would have been refused", (p) => p.shadowed]], low: true, empty: "No call was refused in this time." });
+  return Object.assign(chart, {
+    refusals(points) {
+      const refused = sum(points, "refused"), shadowed = sum(points, "shadowed");
+      chart.element.querySelector(".key .shadowed").hidden = !shadowed;
+      const words = [refused ? `${full(refused)} calls were refused by a limit${byLimit(points)}.` : "No call was refused.", shadowed ? `${full(shadowed)} calls would have been refused, were their limits not in shadow.` : "", "Times are UTC."];
+      chart.show(points, [points.map((p) => p.refused + p.shadowed), points.map((p) => p.refused)], words.filter(Boolean).join(" "));
+    },
+  });
+}
+
+/** Names the limits that refused, with the number of calls of each: ": 3 by tokens". */
+function byLimit(points) {
+  const limits = new Map();
+  for (const p of points) for (const [name, calls] of Object.entries(p.refusedBy)) limits.set(name, (limits.get(name) ?? 0) + calls);
+  const named = [...limits].sort((a, b) => b[1] - a[1]).map(([name, calls]) => `${full(calls)} by ${name}`);
+  return named.length ? `: ${named.join(", ")}` : "";
 }
 
 /** A chart of what is left of a quota. */
@@ -138,27 +155,58 @@ export function burndownChart(title) {
   return Object.assign(chart, { burndown: (points, caption) => chart.show(points, [points.map((p) => p.left)], caption) });
 }
 
+const counts = ["promptTokens", "cachedTokens", "completionTokens", "reasoningTokens", "totalTokens", "calls", "refused", "shadowed"];
+
+const sum = (spans, name) => spans.reduce((total, span) => total + span[name], 0);
+
 /** Sums spans in consecutive buckets. length and times are in milliseconds. */
 export function buckets(spans, from, to, length) {
   const all = [];
   const byTime = new Map();
   for (let at = Math.floor(from / length) * length; at < to; at += length) {
-    const bucket = { at, promptTokens: 0, completionTokens: 0, requests: 0, refused: 0 };
+    const bucket = { at, refusedBy: {}, ...Object.fromEntries(counts.map((name) => [name, 0])) };
     all.push(bucket);
     byTime.set(at, bucket);
   }
   for (const span of spans) {
     const bucket = byTime.get(Math.floor(new Date(span.from ?? span.minute).getTime() / length) * length);
     if (!bucket) continue;
-    for (const name of ["promptTokens", "completionTokens", "requests", "refused"]) bucket[name] += span[name] ?? 0;
+    for (const name of counts) bucket[name] += span[name];
+    for (const [name, calls] of Object.entries(span.refusedBy ?? {})) bucket.refusedBy[name] = (bucket.refusedBy[name] ?? 0) + calls;
   }
   return all;
 }
 
+/** Returns the sums of spans by model, most tokens first. */
+export function byModel(spans) {
+  const models = new Map();
+  for (const span of spans) {
+    const model = models.get(span.model) ?? { model: span.model, ...Object.fromEntries(counts.map((name) => [name, 0])) };
+    for (const name of counts) model[name] += span[name];
+    models.set(span.model, model);
+  }
+  return [...models.values()].sort((a, b) => b.totalTokens - a.totalTokens);
+}
+
+/** A table of what was used of each model, and in all. */
+export function modelTable() {
+  const body = h("div");
+  return Object.assign(h("details", {}, h("summary", {}, "By model"), body), {
+    set(models) {
+      const rows = models.length > 1 ? [...models, { model: "In all", ...Object.fromEntries(counts.map((name) => [name, sum(models, name)])) }] : models;
+      fill(body, rows.length === 0 ? h("p", { class: "hint" }, "No calls in this time.") : table("By model", [
+        { name: "Model", class: "name", cell: (m) => m.model || "(none)" },
+        ...[["Prompt", "promptTokens"], ["Cached", "cachedTokens"], ["Completion", "completionTokens"], ["Reasoning", "reasoningTokens"], ["Tokens", "totalTokens"], ["Calls", "calls"], ["Refused", "refused"]].map(([name, count]) => ({ name, class: "num", cell: (m) => short(m[count]) })),
+      ], rows));
+    },
+  });
+}
+
 /** A caption for a chart of tokens. */
 export function inWords(points, unit) {
-  const total = points.reduce((sum, p) => sum + p.promptTokens + p.completionTokens, 0);
-  const peak = points.reduce((best, p) => (p.promptTokens + p.completionTokens > best.promptTokens + best.completionTokens ? p : best), points[0]);
+  const total = sum(points, "totalTokens");
+  const peak = points.reduce((best, p) => (p.totalTokens > best.totalTokens ? p : best), points[0]);
   if (!total) return "No tokens in this time. Times are UTC.";
-  return `${short(total)} tokens in all; most in a ${unit}: ${short(peak.promptTokens + peak.completionTokens)} at ${when(peak.at)}.`;
+  const article = unit === "hour" ? "an" : "a";
+  return `${short(total)} tokens in all; most in ${article} ${unit}: ${short(peak.totalTokens)} at ${when(peak.at)}.`;
 }

@@ -1,36 +1,41 @@
 // The operator's view: everybody's usage, subscriptions, tiers and the audit.
 import { h, fill, short, full, when, meter, tabs, table, announce } from "./dom.js";
-import { tokensChart, refusalsChart, burndownChart, buckets, inWords } from "./chart.js";
-import { leftOver, lasts } from "./caller.js";
-import { field, show } from "./dialogs.js";
+import { tokensChart, refusalsChart, modelTable, buckets, byModel, inWords } from "./chart.js";
+import { Part, all } from "./part.js";
+import { Detail } from "./detail.js";
+import { field } from "./dialogs.js";
 import * as act from "./actions.js";
 
 const MINUTE = 60_000, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 
 /** The query for each choice of time. Lengths are in milliseconds. */
-const ranges = {
-  hour: { text: "1 hour", by: "minute", from: "1h", length: MINUTE, span: HOUR, unit: "minute" },
-  day: { text: "1 day", by: "hour", from: "24h", length: HOUR, span: DAY, unit: "hour" },
-  month: { text: "30 days", by: "day", from: "720h", length: DAY, span: 30 * DAY, unit: "day" },
+export const ranges = {
+  hour: { text: "1 hour", by: "minute", from: "1h", length: MINUTE, unit: "minute" },
+  day: { text: "1 day", by: "hour", from: "24h", length: HOUR, unit: "hour" },
+  month: { text: "30 days", by: "day", from: "720h", length: DAY, unit: "day" },
 };
 
 /** The most rows that a list shows. */
 const most = 100;
 
 const used = (window) => Math.max(0, window.limit - window.left);
-const share = (window) => (window?.limit > 0 ? used(window) / window.limit : 0);
 
 function gauge(window, label) {
   if (!window) return "–";
   return h("div", {}, meter(label).set(used(window), window.limit), h("small", { class: "hint", title: `${full(used(window))} of ${full(window.limit)}` }, `${short(used(window))} of ${short(window.limit)}`));
 }
 
+/** Returns what an answer says of each span of its time. */
+export const points = (answer, range) => buckets(answer.items, new Date(answer.from).getTime(), new Date(answer.to).getTime(), range.length);
+
 export class OperatorView {
   constructor(operator, status, leave) {
-    Object.assign(this, { operator, status, leave, range: "hour", pause: 5000, subscriptions: [], tiers: [], now: [], history: [], days: { from: null, items: [] } });
+    Object.assign(this, { operator, status, leave, range: "hour", pause: 5000, subscriptions: [], tiers: [] });
     this.tiles = h("div", { class: "tiles" });
     this.tokens = tokensChart("Tokens");
+    this.models = modelTable();
     this.refused = refusalsChart("Refusals");
+    this.topTitle = h("h2", { id: "top-title" }, "Top subscriptions");
     this.top = h("div");
     this.list = h("div");
     this.tierList = h("div");
@@ -39,99 +44,94 @@ export class OperatorView {
     this.search = h("input", { type: "search", placeholder: "id or name", autocomplete: "off", spellcheck: "false", oninput: () => this.showList() });
     this.ofTier = h("select", { onchange: () => this.showList() });
     this.state = h("select", { onchange: () => this.showList() }, h("option", { value: "" }, "All"), h("option", { value: "active" }, "Active"), h("option", { value: "suspended" }, "Suspended"));
+    this.nowPart = new Part(this.tiles);
+    this.tokensPart = new Part(this.tokens.element, this.models);
+    this.topPart = new Part(this.top);
+    this.refusedPart = new Part(this.refused.element);
+    this.lists = [new Part(h("div", { class: "bar" }, field("Search", this.search), field("Tier", this.ofTier), field("State", this.state)), this.count, this.list), new Part(this.tierList), new Part(this.changes)];
     this.element = h("div", { class: "view" },
       h("div", { class: "head" }, h("div", {}, h("h1", {}, "All subscriptions"), h("p", { class: "sub" }, "Times are UTC. Changes reach gateways within a minute.")),
-        tabs("Time shown", "range", Object.fromEntries(Object.entries(ranges).map(([name, r]) => [name, r.text])), this.range, (range) => { this.range = range; this.lookBack(true).catch((error) => this.status("off", error.message)); })),
-      this.tiles,
-      h("section", { class: "card", "aria-label": "Tokens" }, this.tokens.element),
+        tabs("Time shown", "range", Object.fromEntries(Object.entries(ranges).map(([name, r]) => [name, r.text])), this.range, (range) => this.choose(range))),
+      this.nowPart.element,
+      h("section", { class: "card tall", "aria-label": "Tokens" }, this.tokensPart.element),
       h("div", { class: "cards" },
-        h("section", { class: "card", "aria-labelledby": "top-title" }, h("h2", { id: "top-title" }, "Top subscriptions"), this.top),
-        h("section", { class: "card", "aria-label": "Refusals" }, this.refused.element)),
+        h("section", { class: "card", "aria-labelledby": "top-title" }, this.topTitle, this.topPart.element),
+        h("section", { class: "card tall", "aria-label": "Refusals" }, this.refusedPart.element)),
       h("section", { class: "card", "aria-labelledby": "list-title" },
         h("div", { class: "head" }, h("h2", { id: "list-title" }, "Subscriptions"), h("button", { type: "button", onclick: () => this.act(act.create, this.tiers) }, "New subscription")),
-        h("div", { class: "bar" }, field("Search", this.search), field("Tier", this.ofTier), field("State", this.state)),
-        this.count, this.list),
-      h("section", { class: "card", "aria-labelledby": "tiers-title" }, h("div", { class: "head" }, h("h2", { id: "tiers-title" }, "Tiers"), h("button", { type: "button", class: "quiet", onclick: () => this.act(act.setTier, null) }, "New tier")), this.tierList),
-      h("section", { class: "card", "aria-labelledby": "audit-title" }, h("h2", { id: "audit-title" }, "Latest changes"), this.changes));
+        this.lists[0].element),
+      h("section", { class: "card", "aria-labelledby": "tiers-title" }, h("div", { class: "head" }, h("h2", { id: "tiers-title" }, "Tiers"), h("button", { type: "button", class: "quiet", onclick: () => this.act(act.setTier, null) }, "New tier")), this.lists[1].element),
+      h("section", { class: "card", "aria-labelledby": "audit-title" }, h("h2", { id: "audit-title" }, "Latest changes"), this.lists[2].element));
   }
 
-  /** Refreshes the view: counters each time; the ledger and lists every 30 s and when a
-   * minute ends. */
+  /** Refreshes the view: the running minute each time; charts and lists every 30 s and when
+   * a minute ends. */
   async look() {
-    const now = await this.operator.all("/usage");
-    this.now = now;
     const at = Date.now();
+    const loads = [this.nowPart.load(this.operator.get("/usage/now"), (now) => this.showNow(now))];
     if (!this.looked || at - this.looked > 30_000 || Math.floor(at / MINUTE) !== Math.floor(this.looked / MINUTE)) {
       this.looked = at;
-      await Promise.all([this.lookBack(), this.reload()]);
+      loads.push(this.lookBack(), this.reload());
     }
-    this.showNow();
+    await all(loads).catch((error) => {
+      this.looked = undefined; // to try everything again
+      throw error;
+    });
   }
 
-  async lookBack(redraw = false) {
+  choose(range) {
+    this.range = range;
+    for (const part of [this.tokensPart, this.refusedPart, this.topPart]) part.forget();
+    this.lookBack().catch((error) => this.status("off", error.message));
+  }
+
+  lookBack() {
     const range = ranges[this.range];
-    const [history, days] = await Promise.all([
-      this.operator.get("/usage/history", { by: range.by, from: range.from, sum: "all" }),
-      this.operator.get("/usage/history", { by: "day", from: range.from }),
+    const history = this.operator.get("/usage/history", { by: range.by, from: range.from, sum: "all", models: "each" });
+    return all([
+      this.tokensPart.load(history, (answer) => this.showTokens(answer, range)),
+      this.refusedPart.load(history, (answer) => this.refused.refusals(points(answer, range))),
+      this.topPart.load(this.operator.get("/usage/top", { from: range.from, n: 8 }), (top) => this.showTop(top)),
     ]);
-    if (range !== ranges[this.range]) return;
-    this.history = history.items;
-    this.days = days;
-    if (redraw) this.showNow();
   }
 
-  async reload() {
-    [this.subscriptions, this.tiers, this.audit] = await Promise.all([this.operator.all("/subscriptions"), this.operator.all("/tiers"), this.operator.get("/audit", { limit: 20 }).then((page) => page.items)]);
-    this.showList();
-    this.showTiers();
-    this.showAudit();
+  reload() {
+    const subscriptions = this.operator.all("/subscriptions"), tiers = this.operator.all("/tiers");
+    const [list, tierList, changes] = this.lists;
+    return all([
+      list.load(Promise.all([subscriptions, tiers]), ([subs, tiers]) => { Object.assign(this, { subscriptions: subs, tiers }); this.showList(); }),
+      tierList.load(Promise.all([subscriptions, tiers]), ([subs, tiers]) => { Object.assign(this, { subscriptions: subs, tiers }); this.showTiers(); }),
+      changes.load(this.operator.get("/audit", { limit: 20 }), (page) => { this.audit = page.items; this.showAudit(); }),
+    ]);
   }
 
-  showNow() {
-    const range = ranges[this.range], to = Date.now();
-    this.points = buckets(this.history, to - range.span, to, range.length);
-    this.tokens.element.querySelector("h2").textContent = `Tokens a ${range.unit}`;
-    this.tokens.tokens(this.points, 0, inWords(this.points, range.unit));
-    const refused = this.points.reduce((sum, p) => sum + p.refused, 0);
-    this.refused.refusals(this.points, `${full(refused)} calls were refused by a limit.`);
-    const last = this.points.at(-1);
-    const full1 = this.now.filter((s) => s.minute?.left === 0 || s.quota?.left === 0).length;
-    fill(this.tiles, [[`Tokens this ${range.unit}`, last.promptTokens + last.completionTokens], [`Calls this ${range.unit}`, last.requests], [`Refused this ${range.unit}`, last.refused], ["At a limit now", full1]].map(([name, n]) =>
-      h("div", { class: "tile" }, h("p", { class: "label" }, name), h("div", { class: "big", title: full(n) }, short(n)))));
-    this.showTop();
+  showNow({ minute, last, full: atLimit, counters }) {
+    fill(this.tiles, [["Tokens", "totalTokens"], ["Calls", "calls"], ["Refused", "refused"]].map(([name, count]) =>
+      h("div", { class: "tile" }, h("p", { class: "label" }, `${name} this minute`), h("div", { class: "big", title: full(minute[count]) }, short(minute[count])), h("p", { class: "hint" }, `so far; ${short(last[count])} in the last`))),
+    h("div", { class: "tile" }, h("p", { class: "label" }, "At or near a limit"), h("div", { class: "big", title: full(atLimit) }, short(atLimit)), h("p", { class: "hint" }, `of ${short(counters)} counters: at most 2% left`)));
   }
 
-  /** Days are summed by subscription, so the top ones are of whole days. */
-  showTop() {
-    const sums = new Map();
-    for (const span of this.days.items) {
-      sums.set(span.subscription, (sums.get(span.subscription) ?? 0) + span.promptTokens + span.completionTokens);
-    }
-    const standing = new Map(this.now.map((s) => [s.counter, s]));
-    const top = [...sums.keys()].filter((id) => sums.get(id) > 0).sort((a, b) => sums.get(b) - sums.get(a)).slice(0, 8);
-    const since = this.days.from ? h("p", { class: "hint" }, `Since ${this.days.from.slice(0, 10)}, as of at most 5 minutes ago.`) : "";
-    fill(this.top, since, top.length === 0 ? h("p", { class: "hint" }, "No tokens were used in this time.") : table("Subscriptions that used most", [
-      { name: "Subscription", class: "name", cell: (c) => h("button", { type: "button", class: "quiet small", onclick: () => this.detail(c).catch((error) => this.status("off", error.message)) }, c) },
-      { name: "Tokens", class: "num", cell: (c) => short(sums.get(c)) },
-      { name: "This minute", cell: (c) => gauge(standing.get(c)?.minute, `${c}: this minute`) },
-      { name: "Quota", cell: (c) => gauge(standing.get(c)?.quota, `${c}: quota`) },
-    ], top));
+  showTokens(answer, range) {
+    const shown = points(answer, range);
+    this.tokens.element.querySelector("h2").textContent = `Tokens by ${range.unit}`;
+    this.tokens.tokens(shown, 0, inWords(shown, range.unit));
+    this.models.set(byModel(answer.items));
+  }
+
+  showTop(top) {
+    this.topTitle.textContent = Date.now() - new Date(top.from) < DAY ? "Top subscriptions today" : `Top subscriptions since ${when(top.from)}`;
+    const written = top.writtenAt ? ` Gateways write the running day every 5 minutes, last at ${when(top.writtenAt)}.` : "";
+    fill(this.top, h("p", { class: "hint" }, `${full(top.active)} subscriptions made calls, by whole days.${written}`), top.items.length === 0 ? null : table("Subscriptions that used most", [
+      { name: "Subscription", class: "name", cell: (s) => h("button", { type: "button", class: "quiet small", onclick: () => this.detail(s.subscription) }, s.subscription) },
+      { name: "Tokens", class: "num", cell: (s) => short(s.totalTokens) },
+      { name: "This minute", cell: (s) => gauge(s.standing?.minute, `${s.subscription}: this minute`) },
+      { name: "Quota", cell: (s) => gauge(s.standing?.quota, `${s.subscription}: quota`) },
+    ], top.items));
   }
 
   /** One subscription's own charts. */
-  async detail(id) {
-    const range = ranges[this.range];
-    const { items } = await this.operator.get("/usage/history", { by: range.by, from: range.from, subscription: id });
-    const standing = this.now.find((s) => s.counter === id);
-    const tokens = tokensChart(`Tokens a ${range.unit}`), burndown = burndownChart("Quota left");
-    const dialog = h("dialog", { class: "wide", "aria-labelledby": "detail-title", onclose: () => { tokens.stop(); burndown.stop(); } },
-      h("form", { onsubmit: (event) => { event.preventDefault(); dialog.close(); } }, h("h2", { id: "detail-title" }, id), tokens.element,
-        standing?.quota ? burndown.element : null, h("div", { class: "ends" }, h("button", { type: "submit" }, "Close"))));
-    show(dialog);
-    const to = Date.now();
-    const points = buckets(items, to - range.span, to, range.length);
-    tokens.tokens(points, standing?.minute ? standing.minute.limit * (range.length / MINUTE) : 0, inWords(points, range.unit));
-    if (standing?.quota) burndown.burndown(leftOver(points, standing.quota), lasts(points, standing.quota));
+  detail(id) {
+    new Detail(this.operator, id, ranges[this.range]).open();
   }
 
   showList() {
@@ -141,7 +141,7 @@ export class OperatorView {
     const found = this.subscriptions.filter((s) => (!search || `${s.id} ${s.name ?? ""}`.toLowerCase().includes(search)) && (!chosen || s.tier === chosen) && (!this.state.value || Boolean(s.suspended) === (this.state.value === "suspended")));
     this.count.textContent = `${full(found.length)} of ${full(this.subscriptions.length)} subscriptions${found.length > most ? `; the first ${most} are shown, search for others` : ""}`;
     fill(this.list, found.length === 0 ? h("p", { class: "hint" }, this.subscriptions.length ? "No subscription matches." : "There are no subscriptions yet.") : table("Subscriptions", [
-      { name: "Subscription", class: "name", cell: (s) => [s.id, s.name ? h("small", {}, s.name) : null] },
+      { name: "Subscription", class: "name", cell: (s) => [h("button", { type: "button", class: "quiet small", "aria-label": `Usage of ${s.id}`, onclick: () => this.detail(s.id) }, s.id), s.name ? h("small", {}, s.name) : null] },
       { name: "Tier", cell: (s) => [s.tier, s.overrides ? h("span", { class: "hint", title: JSON.stringify(s.overrides) }, " with overrides") : null].filter(Boolean) },
       { name: "State", cell: (s) => h("span", { class: `badge ${s.suspended ? "bad" : "good"}` }, s.suspended ? "Suspended" : "Active") },
       { name: "Created", cell: (s) => (s.created ? when(s.created) : "–") },
