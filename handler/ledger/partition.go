@@ -108,7 +108,7 @@ func (k *upkeeping) rollUp(ctx context.Context, partition string, gone time.Time
 // due reads the rows that are to be rolled up or deleted, and those that they go into.
 func (k *upkeeping) due(ctx context.Context, partition string, gone time.Time) ([]Row, error) {
 	var always time.Time
-	old := k.now.Add(-MinutesFor).Truncate(time.Hour) // before this, minutes may become hours
+	old := latest(k.now.Add(-MinutesFor).Truncate(time.Hour), gone) // before this, minutes become hours or are deleted
 	minutes, err := list(k.Store.Rows(ctx, partition, From(Minute, always), From(Minute, k.now.Add(-RollUpAfter))))
 	if err != nil {
 		return nil, err

@@ -178,3 +178,77 @@ func TestMonthsOfUpkeep(t *testing.T) {
 		}
 	}
 }
+
+// TestADayIsClosedBeforeItsMinutesGo: a process is killed before it writes to the day, and
+// nobody calls for months, so that nothing runs. The first run finds minutes past their
+// time. Whatever fails of it, the day has all of them in the end, and they are gone.
+func TestADayIsClosedBeforeItsMinutesGo(t *testing.T) {
+	for failing := range 8 {
+		synctest.Test(t, func(t *testing.T) {
+			writes := -1000
+			s := shelf{t, ledger.Reader{Store: memstore.New(func(operation string) (bool, error) {
+				if operation == "apply" {
+					writes++
+				}
+				if operation == "apply" && writes == failing {
+					return false, errors.New("no answer")
+				}
+				return true, nil
+			})}}
+			for minute := range int64(250) {
+				row := ledger.Row{Key: ledger.Key{Subscription: "team-a", Span: ledger.Minute, Start: began.Unix()/60 + minute}, Process: "P1", Revision: 1, Totals: ledger.Totals{Calls: 1}}
+				if _, err := s.Store.Apply(t.Context(), []ledger.Change{{Row: row}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(75 * day)
+			writes = -1
+			upkeep := ledger.Upkeep{Store: s.Store, Retention: 400 * day, Log: slog.New(slog.DiscardHandler)}
+			for range 3 {
+				_, _ = upkeep.Run(t.Context())
+				time.Sleep(time.Hour)
+			}
+			days, err := s.Days(t.Context(), began, began.Add(day), ledger.Day)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.expect(fmt.Sprintf("write %d fails: the day", failing), told(days.Items), "01T00:00 team-a 250")
+			for row := range s.Store.Rows(t.Context(), team, "", "") {
+				t.Fatalf("write %d fails: got the row %s, want none of 75 days ago", failing, row.RowKey())
+			}
+			if writes <= 8 {
+				t.Errorf("got %d writes, want more than the 8 that fail in turn", writes)
+			}
+		})
+	}
+}
+
+// TestUsageIsNotKeptLongerThanDays, be it minutes, headline rows or days.
+func TestUsageIsNotKeptLongerThanDays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(t)
+		s.record("P1", "team-a", "R1", began, 5)
+		upkeep := ledger.Upkeep{Store: s.Store, Retention: 3 * day, Log: slog.New(slog.DiscardHandler)}
+		for range 6 * 24 {
+			time.Sleep(time.Hour)
+			if _, err := upkeep.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			days, err := s.Days(t.Context(), began, began.Add(day), ledger.Day)
+			if err != nil {
+				t.Fatal(err)
+			}
+			series, err := s.Subscription(t.Context(), "team-a", began, began.Add(day), ledger.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept := time.Now().UTC().Truncate(day).Sub(began) <= 3*day
+			if (len(days.Items) == 1) != kept || (len(series.Items) == 1) != kept {
+				t.Fatalf("%s later: got %d days and %d hours with usage, want one of each: %t", time.Since(began), len(days.Items), len(series.Items), kept)
+			}
+		}
+		for partition := range s.Store.Partitions(t.Context(), "", ledger.AcrossPartition(began.Add(day))) {
+			t.Errorf("after 6 days: got rows in %q, want none", partition)
+		}
+	})
+}
