@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,9 @@ var refusals = map[string]string{"openai": "RateLimitError", "azure": "RateLimit
 var modes = map[string]struct{ told, quiet []string }{
 	"anthropic": {[]string{"plain", "stream", "helper", "tools", "beta"}, []string{"count", "model"}},
 	"bearer":    {[]string{"plain", "stream"}, []string{"model"}},
+
+	"completions": {[]string{"plain", "stream"}, nil},
+	"embeddings":  {nil, []string{"plain"}},
 }
 
 // A seen is the result that a client gives its caller.
@@ -46,18 +50,30 @@ func (s seen) answered(usage bool) bool {
 }
 
 // through makes a call with one of the official clients.
-func (s *setup) through(t *testing.T, key, client, mode, retries string) (got seen) {
+func (s *setup) through(t *testing.T, key, client, mode, retries string) seen {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "node", clients+"/clients.mjs", client, mode, retries, s.url, key)
+	return s.throughEach(t, key, client, retries, mode)[mode]
+}
+
+// throughEach makes a call in each mode with one of the official clients.
+func (s *setup) throughEach(t *testing.T, key, client, retries string, modes ...string) map[string]seen {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "node", clients+"/clients.mjs", client, strings.Join(modes, ","), retries, s.url, key)
 	command.Env, command.Stderr = append(os.Environ(), "NO_PROXY=127.0.0.1"), os.Stderr
 	output, err := command.Output()
-	if err == nil {
-		err = json.Unmarshal(output, &got)
+	all := make(map[string]seen)
+	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	for i := range min(len(lines), len(modes)) {
+		var one seen
+		if bad := json.Unmarshal([]byte(lines[i]), &one); bad != nil {
+			err = bad
+		}
+		all[modes[i]] = one
 	}
-	if err != nil {
-		t.Errorf("%s %s: got %q and error %v, want its JSON result", client, mode, output, err)
+	if err != nil || len(lines) != len(modes) {
+		t.Errorf("%s %s: got %q and error %v, want a JSON result for each", client, modes, output, err)
 	}
-	return got
+	return all
 }
 
 // TestOfficialClients checks that each client gets answers, plain and streamed, and
@@ -77,28 +93,23 @@ func TestOfficialClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, client := range []string{"openai", "azure", "apim"} {
-		for _, mode := range []string{"helper", "tools", "model"} {
-			if got := s.through(t, roomy, client, mode, "0"); !got.answered(mode == "helper") {
+		for mode, got := range s.throughEach(t, roomy, client, "0", "helper", "tools", "model") {
+			if !got.answered(mode == "helper") {
 				t.Errorf("%s %s: got %+v, want an answer", client, mode, got)
 			}
 		}
 	}
 	for _, client := range append(clientNames, "apim") {
-		for _, mode := range []string{"plain", "stream"} {
-			if got := s.through(t, roomy, client, mode, "0"); !got.answered(client != "inference" || mode == "plain") {
+		for mode, got := range s.throughEach(t, roomy, client, "0", "plain", "stream") {
+			if !got.answered(client != "inference" || mode == "plain") {
 				t.Errorf("%s %s: got %+v, want an answer", client, mode, got)
 			}
 		}
 	}
 	for client, tried := range modes {
-		for _, mode := range tried.told {
-			if got := s.through(t, roomy, client, mode, "0"); !got.answered(true) {
-				t.Errorf("%s %s: got %+v, want an answer with its usage", client, mode, got)
-			}
-		}
-		for _, mode := range tried.quiet {
-			if got := s.through(t, roomy, client, mode, "0"); !got.answered(false) {
-				t.Errorf("%s %s: got %+v, want an answer", client, mode, got)
+		for mode, got := range s.throughEach(t, roomy, client, "0", slices.Concat(tried.told, tried.quiet)...) {
+			if !got.answered(slices.Contains(tried.told, mode)) {
+				t.Errorf("%s %s: got %+v, want an answer, with usage if there is any", client, mode, got)
 			}
 		}
 	}
@@ -108,8 +119,8 @@ func TestOfficialClients(t *testing.T) {
 	minute := time.Now().Truncate(time.Minute)
 	s.useUp(t)
 	for _, client := range clientNames {
-		for _, mode := range []string{"plain", "stream"} {
-			if got := s.through(t, s.key, client, mode, "0"); got.Error != refusals[client] || got.Status != 429 {
+		for mode, got := range s.throughEach(t, s.key, client, "0", "plain", "stream") {
+			if got.Error != refusals[client] || got.Status != 429 {
 				t.Errorf("%s %s, refused: got %+v, want %s with 429", client, mode, got, refusals[client])
 			}
 		}

@@ -1,6 +1,6 @@
 // Calls the gateway through one of the official clients and prints what its
-// caller sees, as one line of JSON.
-// Usage: node clients.mjs <client> <mode> <retries> <url> <key>
+// caller sees, as one line of JSON a mode.
+// Usage: node clients.mjs <client> <mode>[,<mode>…] <retries> <url> <key>
 // The clients are those of calls, below. All have the modes plain and, but for embeddings,
 // stream; most have helper (the SDK's own reading of streams), tools and model.
 import Anthropic from "@anthropic-ai/sdk";
@@ -10,7 +10,8 @@ import { AzureKeyCredential } from "@azure/core-auth";
 import { anthropic } from "./anthropic.mjs";
 import { responses, embeddings, completions } from "./responses.mjs";
 
-const [client, mode, retries, url, key] = process.argv.slice(2);
+const [client, modes, retries, url, key] = process.argv.slice(2);
+let mode;
 const model = "DeepSeek-R1";
 const messages = [{ role: "user", content: "Can you tell me the time, please?" }];
 const maxRetries = Number(retries);
@@ -81,8 +82,10 @@ const calls = {
   inference,
 };
 
-try {
-  console.log(JSON.stringify(await calls[client]()));
-} catch (error) {
-  console.log(JSON.stringify({ error: error.constructor.name, status: error.status, message: error.message }));
+for (mode of modes.split(",")) {
+  try {
+    console.log(JSON.stringify(await calls[client]()));
+  } catch (error) {
+    console.log(JSON.stringify({ error: error.constructor.name, status: error.status, message: error.message }));
+  }
 }
