@@ -19,6 +19,17 @@ const (
 	ReserveFull   Reserve = "full"   // prompt and completion cap: nothing can pass the limit
 )
 
+// StoredContent says whether calls may name content that endpoints keep and of which
+// nobody can tell whose it is: conversations, prompts, files, containers, vector stores,
+// items of answers. Responses are not among it: whose they are is known.
+type StoredContent string
+
+// What a tier may do about such content.
+const (
+	StoredRefuse StoredContent = "refuse" // refuse the call. The default
+	StoredAllow  StoredContent = "allow"  // pass it on: callers share what the account has
+)
+
 // A Duration is a time.Duration that encodes as text, such as "2s".
 type Duration time.Duration
 
@@ -58,6 +69,8 @@ type Limits struct {
 	// OnStoreDown is how to decide calls while the counter store is unreachable. The
 	// default is closed with ReserveFull, else degrade.
 	OnStoreDown limit.StoreDown `json:"onStoreDown,omitempty"`
+	// StoredContent says whether calls may name stored content whose owner nobody knows.
+	StoredContent StoredContent `json:"storedContent,omitempty"`
 	// CounterKey is a template; calls with the same key share a counter.
 	CounterKey CounterKey `json:"counterKey,omitempty"`
 	// Models are the models that calls may use; empty: all that the gateway serves.
@@ -89,6 +102,9 @@ func (l *Limits) Normalize() {
 	}
 	if l.CounterKey == "" {
 		l.CounterKey = DefaultCounterKey
+	}
+	if l.StoredContent == "" {
+		l.StoredContent = StoredRefuse
 	}
 	if l.OnStoreDown == "" {
 		l.OnStoreDown = limit.Degrade

@@ -74,6 +74,7 @@ func (l *Limits) Validate() error {
 	f.checkOneOf("tokenQuotaPeriod", string(l.TokenQuotaPeriod), string(limit.Hourly), string(limit.Daily), string(limit.Weekly), string(limit.Monthly), string(limit.Yearly))
 	f.checkOneOf("reserve", string(l.Reserve), string(ReserveNone), string(ReservePrompt), string(ReserveFull))
 	f.checkOneOf("onStoreDown", string(l.OnStoreDown), string(limit.Degrade), string(limit.FailClosed), string(limit.FailOpen))
+	f.checkOneOf("storedContent", string(l.StoredContent), string(StoredRefuse), string(StoredAllow))
 	f.checkCombination(l)
 	f.checkModels(l.Models)
 	f.checkCounterKey(l.CounterKey)
@@ -133,6 +134,9 @@ func (l *Limits) Warnings() []string {
 	var all []string
 	if l.TokensPerMinute == 0 && l.TokenQuota == 0 {
 		all = append(all, "nothing is limited: neither tokensPerMinute nor tokenQuota is set")
+	}
+	if l.StoredContent == StoredAllow {
+		all = append(all, "storedContent allow: these subscriptions can name what others keep at the same endpoints, such as conversations and files, if they know its id")
 	}
 	for _, header := range l.CounterKey.Headers() {
 		all = append(all, fmt.Sprintf("counterKey counts by {header:%s}, which callers choose themselves: a caller that sends another value gets another counter. "+

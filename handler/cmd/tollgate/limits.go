@@ -65,12 +65,14 @@ func addLimits(cmd *cobra.Command) *limitFlags {
 	add("max-concurrent", "calls", "concurrent calls of a subscription on one instance; 0: no limit (default 100)", calls)
 	add("shadow", "bool", "decide and report, never refuse", yes)
 	add("on-store-down", "how", "how to decide calls while the counters can't be reached: degrade, closed or open (default closed with reserve full, else degrade)", word)
+	add("stored-content", "what", "calls that name content stored at endpoints whose owner nobody knows, such as conversations and files: refuse (default) or allow", word)
 	add("counter-key", "template", "which calls are counted together: {subscription} (default), {client-ip}, {model}, {header:NAME}, or several joined", word)
 	add("models", "names", `models that calls may name, separated by commas; "": all`, list)
 	cmd.Flags().Lookup("shadow").NoOptDefVal = "true"
 	complete(cmd, "token-quota-period", "Hourly", "Daily", "Weekly", "Monthly", "Yearly")
 	complete(cmd, "reserve", "none", "prompt", "full")
 	complete(cmd, "on-store-down", "degrade", "closed", "open")
+	complete(cmd, "stored-content", "refuse", "allow")
 	complete(cmd, "counter-key", "{subscription}", "{client-ip}", "{model}")
 	return l
 }
@@ -139,6 +141,7 @@ func printLimits(w io.Writer, l subscription.Limits) {
 	row(w, "Max concurrent", when(l.Concurrent() > 0, strconv.FormatInt(l.Concurrent(), 10), "any number"))
 	row(w, "Shadow", when(l.Shadow, "yes", "no"))
 	row(w, "On store down", string(l.OnStoreDown))
+	row(w, "Stored content", string(l.StoredContent))
 	row(w, "Counter key", string(l.CounterKey))
 	row(w, "Models", models(l))
 }

@@ -127,9 +127,10 @@ export async function setTier(operator, tier) {
       field("Token quota", number("tokenQuota", tier?.tokenQuota), "Empty: no quota."),
       field("Quota period", choice("tokenQuotaPeriod", periods, tier?.tokenQuotaPeriod ?? "")),
       field("Reserve", choice("reserve", [["prompt", "the prompt; the answer is charged afterwards"], ["none", "one token; the call is charged afterwards"], ["full", "prompt and answer; the limit can't be exceeded"]], tier?.reserve || "prompt")),
+      field("Stored content", choice("storedContent", [["refuse", "refuse calls that name conversations, files and the like"], ["allow", "allow them: callers share what the endpoints keep"]], tier?.storedContent || "refuse")),
     ],
-    send({ id, reserve, tokenQuotaPeriod, ...numbers }) {
-      const limits = { reserve, tokenQuotaPeriod: tokenQuotaPeriod || null };
+    send({ id, reserve, storedContent, tokenQuotaPeriod, ...numbers }) {
+      const limits = { reserve, storedContent, tokenQuotaPeriod: tokenQuotaPeriod || null };
       for (const [name, text] of Object.entries(numbers)) limits[name] = text === "" ? null : Number(text);
       return operator.ask("PATCH", `/tiers/${encodeURIComponent(tier?.id ?? id)}`, limits, tier ? versioned(tier) : { "If-None-Match": "*" });
     },

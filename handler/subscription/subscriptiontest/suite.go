@@ -57,7 +57,7 @@ func tiers(t *testing.T, s subscription.Store) {
 	tier := subscription.Tier{ID: "gold", Limits: subscription.Limits{
 		TokensPerMinute: 300, TokenQuota: 1 << 53, TokenQuotaPeriod: limit.Monthly, BurstTokens: 7, Reserve: subscription.ReserveFull,
 		MaxCompletionTokens: 100, MaxWait: subscription.Duration(2 * time.Second), MaxConcurrent: new(int64(0)), Shadow: true, OnStoreDown: limit.FailClosed,
-		CounterKey: "{subscription}/{model}", Models: []string{"a", "b"},
+		StoredContent: subscription.StoredAllow, CounterKey: "{subscription}/{model}", Models: []string{"a", "b"},
 	}}
 	version, err := s.PutTier(ctx, tier)
 	if version < 1 || err != nil {
