@@ -22,6 +22,7 @@ import (
 	ledgertables "tollgate/handler/ledger/tablestore"
 	managemem "tollgate/handler/manage/memstore"
 	managetables "tollgate/handler/manage/tablestore"
+	"tollgate/handler/stored"
 	storedmem "tollgate/handler/stored/memstore"
 	storedtables "tollgate/handler/stored/tablestore"
 	"tollgate/handler/strangers"
@@ -68,7 +69,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	app.gateway = gateway.New(gateway.Config{Strangers: app.quiet,
-		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, Usage: ledger.Reader{Store: o.ledger}, Upstream: client, Log: log, Ledger: app.ledger, Telemetry: app.telemetry(),
+		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, Stored: stored.New(o.stored), Usage: ledger.Reader{Store: o.ledger}, Upstream: client, Log: log, Ledger: app.ledger, Telemetry: app.telemetry(),
 		Settings: gateway.Settings{BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, Budget: budget(c.MaxBody), Origins: c.Origins,
 			SettleTimeout: c.SettleTimeout, TokensPerSecond: c.TokensPerSecond, TokensComment: c.TokensComment, Addresses: c.Counting.Addresses},
 	})

@@ -52,7 +52,7 @@ func (c *call) sizeBound() int64 {
 	if c.reservesAll() {
 		return c.hold.prompt // set by boundPrompt
 	}
-	return c.request.Bound(c.prompt.family.Encoding)
+	return sum(c.request.Bound(c.prompt.family.Encoding), c.history())
 }
 
 // showsAll reports whether the call's stream shows everything that it uses, whichever
@@ -94,7 +94,7 @@ func (c *call) estimatePrompt() error {
 	if err != nil {
 		return badField(err)
 	}
-	c.prompt.estimate = prompt
+	c.prompt.estimate = sum(prompt, c.history())
 	if c.hold.uncounted == 0 && !c.reservesAll() {
 		c.hold.prompt = c.prompt.estimate
 	}
@@ -111,5 +111,7 @@ func (c *call) promptOfFamily() charge.Prompt {
 	if c.prompt.weights == nil {
 		c.prompt.weights = c.weighPrompts(c.request, c.prompt.estimate)
 	}
-	return c.prompt.weights[max(0, slices.Index(c.prompt.families, c.prompt.family))]
+	p := c.prompt.weights[max(0, slices.Index(c.prompt.families, c.prompt.family))]
+	p.Tokens = sum(p.Tokens, c.history())
+	return p
 }

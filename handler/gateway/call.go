@@ -22,7 +22,8 @@ type call struct {
 	route route
 
 	request  operation.Request // what is asked; nil until the body is parsed, or without one
-	model    string            // empty until it is known to be a model's name
+	stored   keeping
+	model    string // empty until it is known to be a model's name
 	prompt   promptCost
 	hold     hold
 	upstream exchange
@@ -73,10 +74,11 @@ type exchange struct {
 	sentAt, answeredAt, firstTextAt time.Time
 
 	response    *upstream.Response
-	last        bool  // no other endpoint will be asked
-	askedUsage  bool  // the gateway asked for the stream's usage, the caller didn't
-	showsAll    bool  // the stream shows everything that the call uses, whichever model answers
-	promptsRead int64 // endpoints that failed after a model had read the prompt
+	endpoint    string // the one that was asked last
+	last        bool   // no other endpoint will be asked
+	askedUsage  bool   // the gateway asked for the stream's usage, the caller didn't
+	showsAll    bool   // the stream shows everything that the call uses, whichever model answers
+	promptsRead int64  // endpoints that failed after a model had read the prompt
 }
 
 // charged holds the charge of a call.

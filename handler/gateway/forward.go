@@ -54,7 +54,7 @@ func (g *Gateway) forward(c *call) error {
 func (c *call) upstreamCall() upstream.Call {
 	c.upstream.sentAt = time.Now()
 	sent := upstream.Call{
-		Model: c.model, Subscription: c.grant.Subscription.ID, Path: c.upstreamPath(c.route.operation), Method: c.route.method, Since: c.started, RequestID: c.requestID,
+		Model: c.model, Subscription: c.grant.Subscription.ID, Endpoint: c.stored.named.Endpoint, Path: c.upstreamPath(c.route.operation), Method: c.route.method, Since: c.started, RequestID: c.requestID,
 		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
 	}
 	passed := c.route.operation.Passed
@@ -98,6 +98,7 @@ func (g *Gateway) relay(c *call) (none *upstream.Error, err error) {
 // the usage option changed where needed.
 func (c *call) body(t upstream.Target) [][]byte {
 	c.setFamily(t)
+	c.upstream.endpoint = t.Endpoint
 	c.upstream.askedUsage = t.StreamOptions && c.request.Envelope().UsageOnRequest
 	return c.request.Rewrite(operation.Edit{
 		Model: t.Model, Cap: c.hold.cap, Enforce: c.reservesAll(), Rules: c.capRules(), AskUsage: c.upstream.askedUsage,
@@ -213,8 +214,13 @@ func upstreamProblem(c *call, own *upstream.StatusError) error {
 // checkEndpoints refuses, before anything is reserved, a call that no configured
 // endpoint can serve.
 func (g *Gateway) checkEndpoints(c *call) error {
-	targets, err := g.config.Upstream.Targets(upstream.Call{Model: c.model, Subscription: c.grant.Subscription.ID, Path: c.upstreamPath(c.route.operation), ExtraParameters: c.extraParameters()})
+	targets, err := g.config.Upstream.Targets(upstream.Call{Model: c.model, Subscription: c.grant.Subscription.ID, Endpoint: c.stored.named.Endpoint, Path: c.upstreamPath(c.route.operation), ExtraParameters: c.extraParameters()})
 	switch {
+	case err != nil && c.route.operation.Stored, errors.Is(err, upstream.ErrEndpoint): // it isn't configured any more
+		return unknownResponse("")
+	case errors.Is(err, upstream.ErrModel) && c.stored.named.Endpoint != "":
+		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model",
+			message: "The endpoint that keeps the response doesn't serve this model. Name the model that wrote it."}
 	case err == nil:
 		c.setFamilies(targets)
 	case errors.Is(err, upstream.ErrModel):
@@ -260,6 +266,7 @@ func (g *Gateway) relayBody(c *call) (none *upstream.Error, err error) {
 		return c.upstream.response.Failure(upstream.BadAnswer, errNoAnswer), nil
 	}
 	g.chargeBody(c, answer, body)
+	g.recordOwner(c, answer.ID, c.upstream.response.Target.Endpoint)
 	if answer.Failed {
 		c.result.outcome, body = outcomeFailed, c.upstream.response.Scrub(body)
 	}
@@ -281,6 +288,7 @@ func (g *Gateway) brokenBody(c *call, failed *upstream.Error, answer operation.A
 		g.settleUnfinished(c, f, c.upstream.response.Rest())
 	} else {
 		c.settle(f.usage(false))
+		f.recordOwner()
 	}
 	g.setUsageHeaders(c)
 	return nil, g.upstreamFailure(c, failed)

@@ -14,7 +14,7 @@ func (g *Gateway) serveFree(c *call) error {
 		return err
 	}
 	c.room = g.budget.hold(c.grant.Subscription.ID)
-	if err := g.parse(c); err != nil {
+	if err := g.identify(c); err != nil {
 		return err
 	}
 	if err := g.checkEndpoints(c); err != nil {
@@ -27,6 +27,17 @@ func (g *Gateway) serveFree(c *call) error {
 	defer response.Close()
 	c.upstream.response = response
 	return g.passOn(c, response)
+}
+
+// identify finds what a free call is about: a stored response, or what its body says.
+func (g *Gateway) identify(c *call) error {
+	if c.route.operation.Stored {
+		return g.findStored(c)
+	}
+	if err := g.parse(c); err != nil {
+		return err
+	}
+	return g.checkStored(c)
 }
 
 // passOn sends a free operation's answer on to the caller.

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/stored"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
 	"tollgate/handler/upstream"
@@ -35,7 +36,10 @@ type Config struct {
 	Directory *subscription.Directory
 	Counter   *counter.Counter
 	Upstream  *upstream.Client
-	Log       *slog.Logger
+	// Stored remembers whose responses endpoints keep; nil: nobody knows, so that none can
+	// be named.
+	Stored *stored.Responses
+	Log    *slog.Logger
 	// Strangers logs calls whose key was not accepted; nil for one that writes to Log.
 	Strangers *strangers.Log
 	// Ledger receives what each call used, and Usage reads what GET /usage shows of it.
@@ -153,6 +157,9 @@ func (g *Gateway) serveCharged(c *call) error {
 	}
 	c.room = g.budget.hold(c.grant.Subscription.ID)
 	if err := g.parse(c); err != nil {
+		return err
+	}
+	if err := g.checkStored(c); err != nil {
 		return err
 	}
 	if err := g.checkEndpoints(c); err != nil {

@@ -139,6 +139,7 @@ func (f *follower) readOn(rest *upstream.Rest) {
 		f.meter.events.End(func(event []byte) { f.meter.events.Inspect(event) })
 	}
 	f.call.settle(f.finalUsage(ended))
+	f.recordOwner()
 	f.gateway.following.held.Add(-int64(cap(f.held)))
 }
 

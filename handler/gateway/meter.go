@@ -93,6 +93,7 @@ func (m *meter) release(event []byte) []byte {
 	if so.Done && !m.last {
 		m.last = true
 		m.settleStream()
+		m.recordOwner(m.call, so.ID, m.call.upstream.endpoint)
 		if m.config.TokensComment {
 			m.out = m.appendUsage(m.out)
 		}
@@ -133,6 +134,9 @@ func (m *meter) end(ending upstream.Ending) {
 		m.settleStream()
 	default:
 		m.settleUnfinished(c, &follower{gateway: m.Gateway, call: c, meter: m}, c.upstream.response.Rest())
+	}
+	if c.charge.readOn == nil { // else it is recorded once the charge is known
+		m.recordOwner(c, so.ID, c.upstream.endpoint)
 	}
 }
 

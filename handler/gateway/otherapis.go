@@ -30,10 +30,6 @@ type otherAPI struct{ name, advice string }
 // otherAPIs are the APIs that aren't served, by the first segment of their paths
 // after prefixes such as /openai/v1.
 var otherAPIs = map[string]otherAPI{
-	"responses": {"the Responses API", "Have the client use chat completions: " +
-		"in the AI SDK choose the model with openai.chat(…) or azure.chat(…); in the Agents SDK call setOpenAIAPI('chat_completions'), " +
-		"in Python set_default_openai_api(\"chat_completions\"); in LangChain set useResponsesApi: false; " +
-		"with OpenAI's own clients call chat.completions.create."},
 	"messages":      {"this part of Anthropic's Messages API", "Send messages one by one."},
 	"complete":      {"Anthropic's completions API", "Use an OpenAI-compatible client or provider."},
 	"conversations": {"the Conversations API", "Send the whole conversation in the messages of a chat completion."},

@@ -54,7 +54,9 @@ func (c *call) parsed(body []byte) (operation.Request, error) {
 // badField answers a call with a body that its operation refuses.
 func badField(err error) error {
 	if wrong, ok := errors.AsType[*operation.FieldError](err); ok {
-		return badRequest(cmp.Or(wrong.Field, "body"), wrong.Error())
+		p := badRequest(cmp.Or(wrong.Field, "body"), wrong.Error())
+		p.code = cmp.Or(wrong.Code, p.code)
+		return p
 	}
 	return err
 }

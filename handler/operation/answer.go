@@ -12,6 +12,8 @@ type Answer struct {
 	// Usage is the usage of the call. It is valid only if Report is UsageGood.
 	Usage  limit.Usage
 	Report Report
+	// ID is the id that the answer is kept by, if its endpoint keeps it.
+	ID string
 	// IsAnswer reports whether the body is an answer, or an error in place of one. Blank
 	// lines, HTML and other JSON are not.
 	IsAnswer bool
@@ -66,6 +68,8 @@ type Progress struct {
 	Report Report
 	// Stale reports whether the model went on writing after Usage arrived.
 	Stale bool
+	// ID is the id that the answer is kept by, if its endpoint keeps it.
+	ID string
 	// IsAnswer reports whether the stream so far is an answer, or an error in place of
 	// one. Comments, other data and an end aren't.
 	IsAnswer bool

@@ -14,6 +14,10 @@ type Operation struct {
 	// endpoint's URL. "{name}" stands for the endpoint's name for the model, and
 	// "{id}" for the id in the caller's path.
 	Upstream map[shape.Shape]string
+	// Stored says that "{id}" in its paths is the id of a stored answer: only the
+	// subscription that made the answer may call, and the call goes to the endpoint that
+	// keeps it. Parse is then nil, and no body is sent.
+	Stored bool
 	// Free says that it costs no tokens: nothing is reserved or charged, and the answer
 	// passes as it comes. Read and Follow are then nil.
 	Free bool

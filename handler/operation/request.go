@@ -43,9 +43,24 @@ type Envelope struct {
 	// Raw says that the model reads the prompt's texts as they are, without the template
 	// of a chat.
 	Raw bool
+	// Stored says what the call has to do with content that endpoints keep.
+	Stored Stored
 	// Completions is how many completions the model writes, those that it doesn't return
 	// included; 0 if its answer is no text.
 	Completions int64
+}
+
+// Stored is a call's part in the content that endpoints keep for the account that all
+// callers share.
+type Stored struct {
+	// Continues is the id of the stored answer that the call goes on with, and
+	// ContinuesField the field that names it; empty: none.
+	Continues, ContinuesField string
+	// Unowned is the path of the first field that names stored content of which nobody
+	// can tell whose it is; empty: none.
+	Unowned string
+	// Keeps reports whether the endpoint keeps the call's own answer.
+	Keeps bool
 }
 
 // CompletionTokens returns the tokens of all completions if each has this many. It
@@ -135,6 +150,8 @@ type FieldError struct {
 	Field string
 	// Problem describes the fault, Fix how to correct it.
 	Problem, Fix string
+	// Code is Tollgate's name for the fault, if it has one of its own.
+	Code string
 }
 
 // Wrong returns a FieldError.

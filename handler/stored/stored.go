@@ -29,6 +29,10 @@ type Response struct {
 	Endpoint string
 	// Model is callers' name for the model that wrote it.
 	Model string
+	// Tokens is what the call that made it was charged, for prompt and completion: the
+	// most that a model reads of it, and of the responses before it, if a call goes on
+	// with it.
+	Tokens int64
 	// Created is when it was made.
 	Created time.Time
 }

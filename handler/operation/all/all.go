@@ -7,11 +7,18 @@ import (
 	"tollgate/handler/operation/completion"
 	"tollgate/handler/operation/embedding"
 	"tollgate/handler/operation/message"
+	"tollgate/handler/operation/response"
 )
 
 // Operations are all operations. They must not be changed.
 var Operations = []*operation.Operation{
 	&chat.Operation,
+	&response.Operation,
+	&response.Count,
+	&response.Get,
+	&response.Delete,
+	&response.Cancel,
+	&response.ListInput,
 	&embedding.Operation,
 	&completion.Operation,
 	&message.Operation,

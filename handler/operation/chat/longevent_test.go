@@ -124,7 +124,7 @@ func TestALongEventIsReadWithinBoundedMemory(t *testing.T) {
 			s.Split(chunk, inspect)
 		}
 	})
-	held := cap(s.long.kept)
+	held := cap(s.long.Kept)
 	if text < 120<<20 || held > 4*sse.MaxEvent {
 		t.Errorf("got %d bytes of text with %d buffered, in %v allocations; want 120 MiB or more, and %d buffered at most", text, held, allocated, 4*sse.MaxEvent)
 	}

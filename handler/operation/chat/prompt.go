@@ -1,9 +1,7 @@
 package chat
 
 import (
-	"bytes"
 	"fmt"
-	"slices"
 
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/operation"
@@ -14,39 +12,14 @@ import (
 // each text part of a content. It is plain if there are only messages of the system, the
 // user and the assistant, each with nothing but a role and a text.
 func (r *Request) Prompt(text func(text []byte, length int)) operation.Prompt {
-	w := promptWalk{Scanner: jsonscan.New(r.body, jsonscan.Options{}), text: text, Prompt: operation.Prompt{Plain: true}}
-	_ = w.members(w.field) // Parse has checked the body
+	w := promptWalk{fields.NewWalk(r.body, text)}
+	w.Plain = true
+	_ = w.Members(w.field) // Parse has checked the body
 	return w.Prompt
 }
 
 // promptWalk walks a body for Request.Prompt.
-type promptWalk struct {
-	jsonscan.Scanner
-	operation.Prompt
-	text    func(text []byte, length int)
-	scratch []byte // holds unescaped text
-}
-
-// members walks an object. It calls member for each member with its key, and start, the
-// position of the brace or comma before it.
-func (w *promptWalk) members(member func(key []byte, start int) error) error {
-	start := w.Pos()
-	return w.Object(func(key []byte) error {
-		err := member(key, start)
-		start = w.Pos()
-		return err
-	})
-}
-
-// other adds everything read since start to Other.
-func (w *promptWalk) other(start int) { w.Other += fields.Compact(w.Since(start)) }
-
-// unbounded records a field that nothing bounds. Only the first is kept.
-func (w *promptWalk) unbounded(path string) {
-	if w.Unbounded == "" {
-		w.Unbounded = path
-	}
-}
+type promptWalk struct{ fields.Walk }
 
 // field reads one of the body's members.
 func (w *promptWalk) field(key []byte, start int) error {
@@ -55,7 +28,7 @@ func (w *promptWalk) field(key []byte, start int) error {
 		return w.Array(w.message)
 	}
 	value, err := w.Value()
-	w.other(start)
+	w.AddOther(start)
 	if string(key) == "stop" {
 		w.stops(value)
 	}
@@ -67,7 +40,7 @@ func (w *promptWalk) field(key []byte, start int) error {
 	case string(key) == "prediction":
 		w.Prediction = fields.Compact(value)
 	case fields.ReadsElsewhere(key), fields.Branches(key) && string(value) != "1":
-		w.unbounded(string(key))
+		w.SetUnbounded(string(key))
 	}
 	w.Plain = false
 	return nil
@@ -101,7 +74,7 @@ func (w *promptWalk) tools(value []byte) {
 		return s.Object(func(key []byte) error {
 			value, err := s.Value()
 			if kind := string(value); string(key) == "type" && kind != `"function"` && kind != `"custom"` {
-				w.unbounded(fmt.Sprintf("tools[%d]", i))
+				w.SetUnbounded(fmt.Sprintf("tools[%d]", i))
 			}
 			return err
 		})
@@ -112,7 +85,7 @@ func (w *promptWalk) tools(value []byte) {
 func (w *promptWalk) message(i int) error {
 	w.Elements++
 	w.Frame += 2 // the closing brace and a comma
-	return w.members(func(key []byte, start int) error {
+	return w.Members(func(key []byte, start int) error {
 		switch string(key) {
 		case "role":
 			value, err := w.Value()
@@ -122,11 +95,11 @@ func (w *promptWalk) message(i int) error {
 			return w.content(i, start)
 		}
 		value, err := w.Value()
-		w.other(start)
+		w.AddOther(start)
 		if !fields.Absent(value) {
 			w.Plain = false
 			if string(key) == "audio" || fields.ReadsElsewhere(key) { // audio is the id of a stored recording
-				w.unbounded(fmt.Sprintf("messages[%d].%s", i, key))
+				w.SetUnbounded(fmt.Sprintf("messages[%d].%s", i, key))
 			}
 		}
 		return err
@@ -143,7 +116,7 @@ func (w *promptWalk) role(value []byte, start int) {
 		w.Frame += fields.Compact(w.Since(start))
 	default:
 		w.Plain = false
-		w.other(start)
+		w.AddOther(start)
 	}
 }
 
@@ -151,7 +124,7 @@ func (w *promptWalk) role(value []byte, start int) {
 func (w *promptWalk) content(i, start int) error {
 	switch w.Peek() {
 	case '"':
-		return w.emit(start)
+		return w.Emit(start)
 	case '[':
 		w.Plain = false
 		w.Frame += fields.Compact(w.Since(start)) + 2
@@ -163,24 +136,8 @@ func (w *promptWalk) content(i, start int) error {
 	}
 	w.Plain = false
 	err := w.Skip()
-	w.other(start)
+	w.AddOther(start)
 	return err
-}
-
-// emit passes a string to w.text, and adds everything from start to the string to Frame.
-func (w *promptWalk) emit(start int) error {
-	w.Frame += fields.Compact(w.Since(start)) + 2
-	raw, escaped, err := w.String()
-	if err != nil {
-		return err
-	}
-	length := len(raw)
-	if escaped {
-		w.scratch = jsonscan.AppendUnescaped(w.scratch[:0], raw)
-		raw = w.scratch
-	}
-	w.text(raw, length)
-	return nil
 }
 
 // texts are the fields of a part whose tokens their size bounds, besides text: other
@@ -205,19 +162,19 @@ func (w *promptWalk) part(i, j int) error {
 	start := w.Pos()
 	switch w.Peek() {
 	case '"':
-		return w.emit(start)
+		return w.Emit(start)
 	case '{':
 	default:
 		err := w.Skip()
-		w.other(start)
-		w.unbounded(path(""))
+		w.AddOther(start)
+		w.SetUnbounded(path(""))
 		return err
 	}
 	w.Frame += 2 // the closing brace and a comma
-	return w.members(func(key []byte, start int) error {
+	return w.Members(func(key []byte, start int) error {
 		switch name := string(key); {
 		case name == "text" && w.Peek() == '"':
-			return w.emit(start)
+			return w.Emit(start)
 		case name == "image_url":
 			return w.image(start, path(".image_url"))
 		case name == "type":
@@ -226,14 +183,14 @@ func (w *promptWalk) part(i, j int) error {
 				w.Frame += fields.Compact(w.Since(start))
 				return err
 			}
-			w.other(start)
-			w.unbounded(path(".type"))
+			w.AddOther(start)
+			w.SetUnbounded(path(".type"))
 			return err
 		default:
 			value, err := w.Value()
-			w.other(start)
+			w.AddOther(start)
 			if !texts[name] && name != "text" && !fields.Absent(value) {
-				w.unbounded(path("." + name))
+				w.SetUnbounded(path("." + name))
 			}
 			return err
 		}
@@ -243,72 +200,26 @@ func (w *promptWalk) part(i, j int) error {
 // image reads an image: its address, or an object with its address and detail.
 func (w *promptWalk) image(start int, path string) error {
 	if w.Peek() != '{' {
-		return w.address(start, path)
+		return w.Address(start, path)
 	}
 	w.Frame += fields.Compact(w.Since(start)) + 1
 	before, low, addressed := len(w.Images), false, false
-	err := w.members(func(key []byte, start int) error {
+	err := w.Members(func(key []byte, start int) error {
 		if string(key) == "url" {
 			addressed = true
-			return w.address(start, path)
+			return w.Address(start, path)
 		}
 		value, err := w.Value()
 		low = low || string(key) == "detail" && string(value) == `"low"`
-		w.other(start)
+		w.AddOther(start)
 		return err
 	})
 	if !addressed {
-		w.unbounded(path)
-		w.addImage(operation.Image{}, path)
+		w.SetUnbounded(path)
+		w.AddImage(operation.Image{}, path)
 	}
 	if len(w.Images) > before {
 		w.Images[before].Low = low
 	}
 	return err
-}
-
-// address reads an image's address and adds the image. Anything but an image, such as a
-// PDF or a stored file, has no bound.
-func (w *promptWalk) address(start int, path string) error {
-	value, err := w.Value()
-	if err != nil {
-		return err
-	}
-	s := jsonscan.New(value, jsonscan.Options{})
-	url, escaped, _ := s.String() // nil if the value isn't a string
-	if escaped {
-		w.scratch = jsonscan.AppendUnescaped(w.scratch[:0], url)
-		url = w.scratch
-	}
-	var found operation.Image
-	switch {
-	case imageData(url):
-	case bytes.HasPrefix(url, []byte("https://")), bytes.HasPrefix(url, []byte("http://")):
-		found.URL = int64(len(value))
-	default:
-		w.unbounded(path)
-		w.Other += fields.Compact(value)
-	}
-	w.Frame += fields.Compact(w.Since(start)) - fields.Compact(value)
-	w.addImage(found, path)
-	return nil
-}
-
-// addImage adds an image.
-func (w *promptWalk) addImage(image operation.Image, path string) {
-	if w.Images = append(w.Images, image); len(w.Images) == 1 {
-		w.ImagePath = path
-	}
-}
-
-// imageData reports whether an address is a data URL of an image in base64.
-func imageData(url []byte) bool {
-	rest, ok := bytes.CutPrefix(url, []byte("data:image/"))
-	kind, data, coded := bytes.Cut(rest, []byte(";base64,"))
-	return ok && coded && len(kind) <= 16 && !slices.ContainsFunc(data, notBase64)
-}
-
-func notBase64(c byte) bool {
-	letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-	return !letter && (c < '0' || c > '9') && c != '+' && c != '/' && c != '='
 }

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"regexp"
 	"slices"
 
 	"tollgate/handler/jsonscan"
@@ -21,7 +22,7 @@ type Stream struct {
 	written bool
 	choices choices
 	payload payload
-	long    longEvent
+	long    sse.LongEvent
 }
 
 // Follow returns a Stream: it is operation.Operation's Follow.
@@ -52,19 +53,22 @@ func (s *Stream) Inspect(event []byte) operation.Kind {
 // piece reads a piece of a long event.
 func (s *Stream) piece(piece []byte) operation.Kind {
 	l := &s.long
-	l.text = s.Text
-	l.read(piece)
+	l.IsText, l.Text = isText.MatchString, nil
+	if s.Text != nil {
+		l.Text = func(text []byte) { s.Text(0, text) } // the index may come later
+	}
+	l.Read(piece)
 	if !s.Last() {
 		return operation.Other
 	}
-	defer func() { s.long = longEvent{} }()
-	if l.broken {
+	defer func() { s.long = sse.LongEvent{} }()
+	if l.Broken {
 		s.Unread++
 	}
-	if len(l.kept) == 0 {
+	if len(l.Kept) == 0 {
 		return operation.Other
 	}
-	return s.chunk(l.kept, l.failed, l.written)
+	return s.chunk(l.Kept, l.Failed, l.Written)
 }
 
 // chunk reads an event's data. failure reports whether the event's name is error, and
@@ -111,3 +115,8 @@ func (s *Stream) keepUsage(p *payload) {
 		s.Usage, s.Stale = usage, false
 	}
 }
+
+// isText matches the paths of text that the model wrote: of what payload passes on.
+var isText = regexp.MustCompile(`^choices/(text|(delta|message)/(` +
+	`refusal|(content|reasoning_content|reasoning)(/(text|thinking))*|` +
+	`(tool_calls/(function|custom)|function_call)/(name|arguments|input)))$`)

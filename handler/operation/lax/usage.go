@@ -19,19 +19,32 @@ const Unknown = -1
 
 // Usage consumes the value of a usage field in OpenAI's form.
 func Usage(s *jsonscan.Scanner) (limit.Usage, operation.Report, error) {
-	return readUsage(s, Unknown)
+	return readUsage(s, chatNames, Unknown)
 }
+
+// ResponseUsage does the same for the usage of a response.
+func ResponseUsage(s *jsonscan.Scanner) (limit.Usage, operation.Report, error) {
+	return readUsage(s, responseNames, Unknown)
+}
+
+// names are the names of a usage's two counts; those of their details begin with them.
+type names struct{ prompt, completion string }
+
+var (
+	chatNames     = names{"prompt_tokens", "completion_tokens"}
+	responseNames = names{"input_tokens", "output_tokens"}
+)
 
 // PromptUsage does the same for an answer without a completion, such as an embedding.
 func PromptUsage(s *jsonscan.Scanner) (limit.Usage, operation.Report, error) {
-	u, report, err := readUsage(s, 0)
+	u, report, err := readUsage(s, chatNames, 0)
 	u.PromptTokens, u.CompletionTokens, u.ReasoningTokens = u.Total(), 0, 0
 	return u, report, err
 }
 
 // readUsage consumes the value of a usage field; completion is how many tokens a
 // completion has that isn't reported.
-func readUsage(s *jsonscan.Scanner, completion int64) (limit.Usage, operation.Report, error) {
+func readUsage(s *jsonscan.Scanner, named names, completion int64) (limit.Usage, operation.Report, error) {
 	if s.Literal("null") {
 		return limit.Usage{}, operation.UsageNull, nil
 	}
@@ -43,13 +56,13 @@ func readUsage(s *jsonscan.Scanner, completion int64) (limit.Usage, operation.Re
 	err := s.Object(func(key []byte) (err error) {
 		good := true
 		switch string(key) {
-		case "prompt_tokens":
+		case named.prompt:
 			u.PromptTokens, good, err = Tokens(s)
-		case "completion_tokens":
+		case named.completion:
 			u.CompletionTokens, good, err = Tokens(s)
 		case "total_tokens":
 			u.total, good, err = Tokens(s)
-		case "prompt_tokens_details", "completion_tokens_details":
+		case named.prompt + "_details", named.completion + "_details":
 			err = u.readDetails(s)
 		default:
 			err = u.readPart(s, key)

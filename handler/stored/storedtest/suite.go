@@ -24,7 +24,7 @@ func Run(t *testing.T, store stored.Store) {
 }
 
 func response(id string, created time.Time) stored.Response {
-	return stored.Response{ID: id, Subscription: "acme", Endpoint: "reserved", Model: "gpt-4.1", Created: created}
+	return stored.Response{ID: id, Subscription: "acme", Endpoint: "reserved", Model: "gpt-4.1", Tokens: 1<<53 + 1, Created: created}
 }
 
 func put(t *testing.T, store stored.Store, r stored.Response) {

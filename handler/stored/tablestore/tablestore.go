@@ -57,6 +57,8 @@ func prefix(number int64) string { return fmt.Sprintf("%06d-", number) }
 type columns struct {
 	PartitionKey, RowKey          string
 	Subscription, Endpoint, Model string
+	Tokens                        int64  `json:",string"`
+	TokensType                    string `json:"Tokens@odata.type"`
 	Created                       time.Time
 	CreatedType                   string `json:"Created@odata.type"`
 }
@@ -64,7 +66,7 @@ type columns struct {
 // Put implements stored.Store, as do the methods that follow.
 func (s *Store) Put(ctx context.Context, r stored.Response) error {
 	row := columns{PartitionKey: partition(periodOf(r.Created), r.ID), RowKey: r.ID, Subscription: r.Subscription,
-		Endpoint: r.Endpoint, Model: r.Model, Created: r.Created.UTC(), CreatedType: "Edm.DateTime"}
+		Endpoint: r.Endpoint, Model: r.Model, Tokens: r.Tokens, TokensType: "Edm.Int64", Created: r.Created.UTC(), CreatedType: "Edm.DateTime"}
 	entity, err := json.Marshal(row)
 	if err != nil {
 		return fmt.Errorf("encode a response: %w", err)
@@ -113,7 +115,7 @@ func (s *Store) get(ctx context.Context, partition, id string) (stored.Response,
 	if err := json.Unmarshal(answer.Value, &row); err != nil {
 		return stored.Response{}, fmt.Errorf("the row of a response was edited and can't be read: delete it")
 	}
-	return stored.Response{ID: row.RowKey, Subscription: row.Subscription, Endpoint: row.Endpoint, Model: row.Model, Created: row.Created}, nil
+	return stored.Response{ID: row.RowKey, Subscription: row.Subscription, Endpoint: row.Endpoint, Model: row.Model, Tokens: row.Tokens, Created: row.Created}, nil
 }
 
 // retryPauses are the pauses before a failed operation is retried.

@@ -1,14 +1,11 @@
-package chat
+package sse
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 
 	"tollgate/handler/jsonscan"
-	"tollgate/handler/operation"
 	"tollgate/handler/operation/lax"
-	"tollgate/handler/operation/sse"
 )
 
 const (
@@ -19,22 +16,29 @@ const (
 	maxName = 32
 )
 
-// longEvent reads an event that is too long to be buffered, in pieces. It keeps the
-// event's data, but empties long strings, and passes those that the model wrote to
-// text. It reports them as choice 0, as the index may come later. The zero longEvent
-// is ready for use.
-type longEvent struct {
-	text    operation.Text
-	kept    []byte // JSON, at most sse.MaxEvent
-	written bool   // some text was passed on
-	broken  bool   // there is too much besides long strings: the rest is lost
+// LongEvent reads an event that is too long to be buffered, in pieces. It keeps the
+// event's data, but empties long strings.
+type LongEvent struct {
+	// IsText, if set, reports whether a long string is text, by the names of the members
+	// that it is in, joined by slashes; an array's elements have the path of the array. A
+	// string that is text is passed to Text, if that is set, before it is emptied.
+	IsText func(path string) bool
+	Text   func(text []byte)
 
-	name   []byte // of the line's field
-	value  []byte // of a line other than data
-	colon  bool   // the line's name has ended
-	data   bool   // the line's field is data
-	lines  int    // number of data lines before this one
-	failed bool   // the event's name is error
+	// Kept is JSON, at most MaxEvent.
+	Kept []byte
+	// Written reports whether some text was passed on.
+	Written bool
+	// Broken reports whether there was too much besides long strings: the rest is lost.
+	Broken bool
+	// Failed reports whether the event's name is error.
+	Failed bool
+
+	name  []byte // of the line's field
+	value []byte // of a line other than data
+	colon bool   // the line's name has ended
+	data  bool   // the line's field is data
+	lines int    // number of data lines before this one
 
 	levels   []level
 	naming   bool // the next string is a member's name
@@ -50,8 +54,8 @@ type level struct {
 	key   string // the name of the member being read
 }
 
-// read reads the next piece of the event.
-func (l *longEvent) read(piece []byte) {
+// Read reads the next piece of the event.
+func (l *LongEvent) Read(piece []byte) {
 	for len(piece) > 0 {
 		end := bytes.IndexAny(piece, "\r\n")
 		if end < 0 {
@@ -65,12 +69,12 @@ func (l *longEvent) read(piece []byte) {
 }
 
 // part reads part of a line.
-func (l *longEvent) part(part []byte) {
+func (l *LongEvent) part(part []byte) {
 	if !l.colon {
 		var name []byte
 		name, part, l.colon = bytes.Cut(part, []byte(":"))
 		l.name = appendUpTo(l.name, name, maxName)
-		l.data = l.colon && string(bytes.TrimPrefix(l.name, []byte(sse.ByteOrderMark))) == "data"
+		l.data = l.colon && string(bytes.TrimPrefix(l.name, []byte(ByteOrderMark))) == "data"
 		if l.data && l.lines > 0 {
 			l.json([]byte("\n"))
 		}
@@ -82,10 +86,10 @@ func (l *longEvent) part(part []byte) {
 	l.value = appendUpTo(l.value, part, maxName)
 }
 
-func (l *longEvent) endLine() {
+func (l *LongEvent) endLine() {
 	switch {
 	case string(l.name) == "event":
-		l.failed = string(bytes.TrimSpace(l.value)) == "error"
+		l.Failed = string(bytes.TrimSpace(l.value)) == "error"
 	case l.data:
 		l.lines++
 	}
@@ -98,32 +102,32 @@ func appendUpTo(to, more []byte, most int) []byte {
 }
 
 // json reads part of the event's data.
-func (l *longEvent) json(part []byte) {
-	for len(part) > 0 && !l.broken {
+func (l *LongEvent) json(part []byte) {
+	for len(part) > 0 && !l.Broken {
 		n := 1
 		if l.inString && !l.escaped {
 			n = max(1, jsonscan.PlainLen(part))
 		}
-		l.kept = append(l.kept, part[:n]...)
+		l.Kept = append(l.Kept, part[:n]...)
 		if l.inString {
 			l.stringPart(part[:n])
 		} else {
 			l.structure(part[0])
 		}
 		part = part[n:]
-		l.broken = l.broken || len(l.kept) > sse.MaxEvent
+		l.Broken = l.Broken || len(l.Kept) > MaxEvent
 	}
 }
 
 // structure tracks a byte outside strings.
-func (l *longEvent) structure(c byte) {
+func (l *LongEvent) structure(c byte) {
 	switch c {
 	case '"':
-		l.inString, l.start, l.cut = true, len(l.kept), false
+		l.inString, l.start, l.cut = true, len(l.Kept), false
 	case '{', '[':
 		l.levels = append(l.levels, level{array: c == '['})
 		l.naming = c == '{'
-		l.broken = len(l.levels) > lax.Options.MaxDepth
+		l.Broken = len(l.levels) > lax.Options.MaxDepth
 	case '}', ']':
 		l.levels, l.naming = l.levels[:max(0, len(l.levels)-1)], false
 	case ',':
@@ -134,7 +138,7 @@ func (l *longEvent) structure(c byte) {
 }
 
 // stringPart tracks part of a string, which has just been kept.
-func (l *longEvent) stringPart(part []byte) {
+func (l *LongEvent) stringPart(part []byte) {
 	switch {
 	case l.escaped:
 		l.escaped = false
@@ -144,19 +148,19 @@ func (l *longEvent) stringPart(part []byte) {
 		l.endString()
 		return
 	}
-	if len(l.kept)-l.start > maxString {
-		l.emit(jsonscan.StringPrefix(l.kept[l.start:]))
+	if len(l.Kept)-l.start > maxString {
+		l.emit(jsonscan.StringPrefix(l.Kept[l.start:]))
 	}
 }
 
 // endString ends the string whose last quote has just been kept.
-func (l *longEvent) endString() {
+func (l *LongEvent) endString() {
 	l.inString = false
-	raw := l.kept[l.start : len(l.kept)-1]
+	raw := l.Kept[l.start : len(l.Kept)-1]
 	switch {
 	case l.cut:
 		l.emit(jsonscan.StringPrefix(raw))
-		l.kept = append(l.kept[:l.start], '"')
+		l.Kept = append(l.Kept[:l.start], '"')
 	case l.naming && len(l.levels) > 0:
 		l.levels[len(l.levels)-1].key = string(raw[:min(len(raw), maxName)])
 	}
@@ -164,34 +168,29 @@ func (l *longEvent) endString() {
 
 // emit removes raw, the beginning of the string, from what is kept, and passes it on
 // if it is text. raw must not end within an escape or a surrogate pair.
-func (l *longEvent) emit(raw []byte) {
-	if l.isText() && len(raw) > 0 {
-		l.written = true
-		if l.text != nil {
-			l.text(0, jsonscan.AppendUnescaped(nil, raw))
+func (l *LongEvent) emit(raw []byte) {
+	if len(raw) > 0 && l.isText() {
+		l.Written = true
+		if l.Text != nil {
+			l.Text(jsonscan.AppendUnescaped(nil, raw))
 		}
 	}
 	l.cut = true
-	l.broken = l.broken || len(raw) == 0 && len(l.kept)-l.start > 2*maxString // a fault in an escape
-	l.kept = append(l.kept[:l.start], l.kept[l.start+len(raw):]...)
+	l.Broken = l.Broken || len(raw) == 0 && len(l.Kept)-l.start > 2*maxString // a fault in an escape
+	l.Kept = append(l.Kept[:l.start], l.Kept[l.start+len(raw):]...)
 }
 
-// isText reports whether the string being read is text that the model wrote: one of
-// those that payload passes on.
-func (l *longEvent) isText() bool {
+// isText reports whether the string being read is text.
+func (l *LongEvent) isText() bool {
 	in := len(l.levels) - 1
-	if in < 0 || l.naming || l.levels[in].array {
+	if l.IsText == nil || in < 0 || l.naming || l.levels[in].array {
 		return false
 	}
 	var path []string
 	for _, level := range l.levels {
-		if !level.array { // an array's elements have the path of the array
+		if !level.array {
 			path = append(path, level.key)
 		}
 	}
-	return isText.MatchString(strings.Join(path, "/"))
+	return l.IsText(strings.Join(path, "/"))
 }
-
-var isText = regexp.MustCompile(`^choices/(text|(delta|message)/(` +
-	`refusal|(content|reasoning_content|reasoning)(/(text|thinking))*|` +
-	`(tool_calls/(function|custom)|function_call)/(name|arguments|input)))$`)
