@@ -42,14 +42,14 @@ func documented(t *testing.T, section string, column int) (names []string) {
 func given(t *testing.T) map[string]bool {
 	t.Helper()
 	var paths []string
-	for _, pattern := range []string{"*.go", "../upstream/*.go"} {
+	for _, pattern := range []string{"*.go", "../upstream/*.go", "../operation/*/*.go"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
 		paths = append(paths, found...)
 	}
-	code := regexp.MustCompile(`(?:\bcode: |\.code = [^"\n]*|\bcode\w+ = |\boutcomeFailed = |Reason = )"([a-z_]+)"`)
+	code := regexp.MustCompile(`(?:\b[cC]ode: |\.code = [^"\n]*|\bcode\w+ = |\boutcomeFailed = |Reason = )"([a-z_]+)"`)
 	unavailable := regexp.MustCompile(`\bunavailable\("([a-z]+)"`)
 	codes := make(map[string]bool)
 	for _, path := range paths {
