@@ -14,9 +14,10 @@ type Ledger interface {
 }
 
 // record writes an ended call to the ledger, if it was for a model: reading lists or usage
-// uses nothing.
+// uses nothing, and neither does a free operation.
 func (g *Gateway) record(c *call) {
-	if g.config.Ledger == nil || c.admission == nil && c.result.limit == "" {
+	o := c.route.operation
+	if g.config.Ledger == nil || o == nil || o.Free || c.admission == nil && c.result.limit == "" {
 		return
 	}
 	g.config.Ledger.Record(c.grant.Subscription.ID, g.reportedModel(c), c.happened())
