@@ -17,7 +17,9 @@
 // subscription's own pages. What is read across subscriptions stands in one partition a
 // day: headline rows, which are the totals of all subscriptions by minute or hour, and
 // days, which are the totals of one subscription's day. Both are there, so that one
-// transaction writes both.
+// transaction writes both. Once a day is over, the sums of the subscription's minutes
+// replace its rows.
 //
-// Start reading at [Row] and [Store].
+// Start reading at [Row] and [Store]; then [Recorder] writes rows, [Join] tells what they
+// say, [Reader] reads them by time, and [Upkeep] rolls them up, by the plan of [RollUp].
 package ledger

@@ -25,8 +25,8 @@ func (a *app) housekeepingCommand() *cobra.Command {
 		Long: `Do by hand what the gateway's timer function does every hour: roll up usage
 (processes' rows to minutes, minutes to hours), close the days that are over,
 reclaim leases of dead instances, and delete usage past its time, owners of expired
-responses and empty counters. It is safe to run at any time; if another run is in progress, the timer's
-included, it says so and does nothing.`,
+responses and empty counters. It is safe to run at any time; if another run is in
+progress, the timer's included, it says so and does nothing.`,
 		Example: "  tollgate housekeeping\n  tollgate housekeeping --retention 30d",
 		Args:    named(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.keepHouse(cmd, retention) },
