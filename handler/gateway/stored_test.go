@@ -327,3 +327,52 @@ func TestReserveFullRefusesStoredContent(t *testing.T) {
 		r.want(t, r.key, "POST", responses, body, 400, fmt.Sprintf(`"param":%q,"code":"unbounded_request"`, field))
 	}
 }
+
+// Endpoints of the deployments shape have no deployment in this path: the body names it.
+func TestResponsesReachAnEndpointOfTheDeploymentsShape(t *testing.T) {
+	var asked []string
+	endpoint := &fakemodel.Endpoint{}
+	url := serving(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.Path+"?"+r.URL.RawQuery)
+		endpoint.ServeHTTP(w, r)
+	})
+	r := respond(t, subscription.Limits{}, func(c *gateway.Config) {
+		c.Upstream = newUpstream(t, upstream.Timeouts{}, upstream.Endpoint{Name: "d", URL: url, Shape: shape.Deployments, APIVersion: "2025-04-01-preview",
+			Models: map[string]upstream.Model{"gpt-4.1": {Name: "own"}}, Key: secret.New(fakemodel.Key)})
+	})
+	_, _, answer := r.ask(t, r.key, "POST", "/openai/responses?api-version=2025-03-01-preview", `{"model":"gpt-4.1","input":"hi"}`)
+	var made struct{ ID, Model string }
+	if err := json.Unmarshal([]byte(answer), &made); err != nil || made.Model != "own" {
+		t.Fatalf("got %s, want a response of the model own", answer)
+	}
+	r.want(t, r.key, "GET", responses+"/"+made.ID+"?include[]=reasoning.encrypted_content&stream=true", "", 200, made.ID)
+	want := "POST /openai/responses?api-version=2025-04-01-preview|GET /openai/responses/" + made.ID + "?api-version=2025-04-01-preview&include%5B%5D=reasoning.encrypted_content"
+	if got := strings.Join(asked, "|"); got != want {
+		t.Errorf("got requests %s, want %s", got, want)
+	}
+}
+
+// The endpoint may have stored what it began.
+func TestAResponseThatBreaksOffIsStillItsMakers(t *testing.T) {
+	r := respond(t, subscription.Limits{})
+	for _, e := range r.endpoints {
+		e.Behaviour.CutAfter = 8
+	}
+	request, err := http.NewRequestWithContext(t.Context(), "POST", r.URL+responses, strings.NewReader(`{"input":"hi","stream":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Api-Key", r.key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(response.Body); err == nil {
+		t.Errorf("got the whole stream %s, want it cut", text)
+	}
+	response.Body.Close()
+	r.logged()
+	if got := r.puts.Load(); got != 1 {
+		t.Errorf("got %d responses recorded, want 1", got)
+	}
+}
