@@ -14,6 +14,7 @@ import (
 	"tollgate/handler/operation/completion"
 	"tollgate/handler/operation/embedding"
 	"tollgate/handler/operation/message"
+	"tollgate/handler/operation/response"
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 )
@@ -33,6 +34,7 @@ type sample struct {
 
 var samples = []sample{
 	{&chat.Operation, shape.OpenAI, "DeepSeek-R1", `"messages":[{"role":"user","content":"What time is it, and why?"}]`, "", "max_tokens", "messages", nil},
+	{&response.Operation, shape.OpenAI, "gpt-4.1", `"input":"What time is it, and why?"`, "", "max_output_tokens", "input", nil},
 	{&message.Operation, shape.Anthropic, "claude-sonnet-5", `"messages":[{"role":"user","content":"What time is it, and why?"}]`, `"max_tokens":90,`, "max_tokens", "messages", []string{"Anthropic-Version", "2023-06-01"}},
 	{&embedding.Operation, shape.OpenAI, "text-embedding-3-small", `"input":["What time is it?","And why?"]`, "", "", "input", nil},
 	{&completion.Operation, shape.Deployments, "gpt-3.5-turbo-instruct", `"prompt":"The time is"`, "", "max_tokens", "prompt", nil},
@@ -70,10 +72,11 @@ func TestEveryOperationIsChargedWhatItsEndpointBills(t *testing.T) {
 	})
 }
 
-// However an answer lacks its usage or its end, it costs what was billed or more.
+// However an answer lacks its usage or, once text has come, its end, it costs what was billed
+// or more.
 func TestNoOperationIsChargedLessThanItsEndpointBills(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
-		for _, behaviour := range []string{"no-usage", "odd-usage", "cut-after=4", "fail-after=4"} {
+		for _, behaviour := range []string{"no-usage", "odd-usage", "cut-after=6", "fail-after=6"} {
 			for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReserveFull} {
 				if mode == "" && strings.HasPrefix(behaviour, "fail") {
 					continue // an error in place of an answer costs nothing
@@ -81,7 +84,7 @@ func TestNoOperationIsChargedLessThanItsEndpointBills(t *testing.T) {
 				st := openStage(t, s, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 200}, behaviour)
 				status, _, answer, err := st.call(t, mode)
 				whole := strings.HasSuffix(behaviour, "usage")
-				if whole && (status != 200 || err != nil) || mode != "" && behaviour == "cut-after=4" && err == nil {
+				if whole && (status != 200 || err != nil) || mode != "" && behaviour == "cut-after=6" && err == nil {
 					t.Errorf("%s: got %d, %v: %s; want a whole answer only if the endpoint sent one", behaviour, status, err, answer)
 				}
 				if reported := st.wantCharge(t, false); whole && reported.Usage == nil {
