@@ -166,6 +166,7 @@ func TestToolsThatPeopleRunAreServed(t *testing.T) {
 		passed     []string // headers
 	}{
 		"claude-code": {"claude-opus-5-5", "event: message_stop\n", []string{"Anthropic-Version", "Anthropic-Beta"}},
+		"codex":       {"gpt-5-mini", "event: response.completed\n", nil},
 	} {
 		t.Run(tool, func(t *testing.T) {
 			w := openWorkshop(t, subscription.Limits{TokenQuota: 10_000_000}, wants.model)
@@ -211,6 +212,7 @@ func TestToolsThatPeopleRunAreServed(t *testing.T) {
 func TestToolsThatAreRefusedGetTheirOwnFormOfErrors(t *testing.T) {
 	for tool, wants := range map[string]struct{ model, begins, kind string }{
 		"claude-code": {"claude-opus-5-5", `{"type":"error","error":{"type":"`, "request_too_large"},
+		"codex":       {"gpt-5-mini", `{"statusCode":413,`, ""},
 	} {
 		w := openWorkshop(t, subscription.Limits{TokensPerMinute: 2000, Reserve: subscription.ReservePrompt}, wants.model)
 		call := recorded(t, tool).Calls[0]

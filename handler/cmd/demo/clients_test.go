@@ -28,6 +28,7 @@ var modes = map[string]struct{ told, quiet []string }{
 	"anthropic": {[]string{"plain", "stream", "helper", "tools", "beta"}, []string{"count", "model"}},
 	"bearer":    {[]string{"plain", "stream"}, []string{"model"}},
 
+	"responses":   {[]string{"plain", "stream", "helper", "tools", "stored"}, []string{"count"}},
 	"completions": {[]string{"plain", "stream"}, nil},
 	"embeddings":  {nil, []string{"plain"}},
 }
