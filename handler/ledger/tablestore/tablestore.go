@@ -61,6 +61,9 @@ func (s *Store) submit(ctx context.Context, changes []ledger.Change) ([]ledger.V
 	if err == nil {
 		err = azure.CheckAnswered(answer)
 	}
+	if err == nil && etag == "" && !changes[0].Delete {
+		err = errIncomplete
+	}
 	return []ledger.Version{ledger.Version(etag)}, err
 }
 

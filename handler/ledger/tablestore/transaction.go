@@ -3,6 +3,7 @@ package tablestore
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,10 +32,9 @@ func (s *Store) submitAll(ctx context.Context, changes []ledger.Change) ([]ledge
 		}
 		actions[i] = actionOf(c, entity)
 	}
-	var answer *http.Response
-	_, failed := s.client.SubmitTransaction(policy.WithCaptureResponse(ctx, &answer), actions, nil)
+	answer, failed := s.submitted(ctx, actions)
 	if answer == nil || answer.StatusCode != http.StatusAccepted {
-		return nil, failed
+		return nil, cmp.Or(failed, errIncomplete)
 	}
 	if err := azure.CheckAnswered(answer); err != nil {
 		return nil, err
@@ -43,7 +43,19 @@ func (s *Store) submitAll(ctx context.Context, changes []ledger.Change) ([]ledge
 	if err != nil {
 		return nil, err
 	}
-	return versionsOf(results, len(changes))
+	return versionsOf(results, changes)
+}
+
+// submitted returns the answer to a transaction, and the SDK's error. The SDK panics if an
+// answer has no body.
+func (s *Store) submitted(ctx context.Context, actions []aztables.TransactionAction) (answer *http.Response, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errIncomplete
+		}
+	}()
+	_, err = s.client.SubmitTransaction(policy.WithCaptureResponse(ctx, &answer), actions, nil)
+	return answer, err
 }
 
 func actionOf(c ledger.Change, entity []byte) aztables.TransactionAction {
@@ -59,16 +71,21 @@ func actionOf(c ledger.Change, entity []byte) aztables.TransactionAction {
 
 // versionsOf returns the ETags in a transaction's results, or the error that the service
 // refused it with.
-func versionsOf(results []*http.Response, changes int) ([]ledger.Version, error) {
+func versionsOf(results []*http.Response, changes []ledger.Change) ([]ledger.Version, error) {
 	versions := make([]ledger.Version, 0, len(results))
 	for _, result := range results {
 		if result.StatusCode >= http.StatusBadRequest {
 			return nil, runtime.NewResponseError(result)
 		}
-		versions = append(versions, ledger.Version(result.Header.Get("ETag")))
+		versions = append(versions, ledger.Version(result.Header.Get("ETag"))) // empty for a deletion
 	}
-	if len(versions) != changes {
+	if len(versions) != len(changes) {
 		return nil, errIncomplete
+	}
+	for i, c := range changes {
+		if versions[i] == "" && !c.Delete {
+			return nil, errIncomplete
+		}
 	}
 	return versions, nil
 }
