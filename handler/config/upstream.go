@@ -166,6 +166,10 @@ func (s *settings) audience(setting, field string, e upstream.Endpoint) {
 	}
 }
 
+// maxModel is the longest name of a model, in bytes: escaped, it fits a row's key with all
+// that stands beside it there.
+const maxModel = 100
+
 // models returns the models that calls may name: those of MODELS, else all that the
 // endpoints list, else DeepSeek-R1.
 func (s *settings) models(endpoints []upstream.Endpoint) []string {
@@ -187,6 +191,9 @@ func (s *settings) models(endpoints []upstream.Endpoint) []string {
 	for i, model := range models {
 		if slices.Contains(models[:i], model) {
 			s.fault("MODELS", fmt.Sprintf("names %q twice", model), "list it once")
+		}
+		if len(model) > maxModel || strings.HasPrefix(model, "(") {
+			s.fault("MODELS", fmt.Sprintf("names %q", model), fmt.Sprintf("use at most %d bytes, and no parenthesis at the beginning: names like that stand for several models in usage", maxModel))
 		}
 		if len(listed) > 0 && !listed[model] {
 			s.fault("MODELS", fmt.Sprintf("names %q, which no endpoint of UPSTREAMS serves", model), "add it to an endpoint's models, or remove it from MODELS")

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/handler/ledger"
 	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
@@ -87,6 +88,11 @@ func TestEveryFaultOfUpstreamsIsNamed(t *testing.T) {
 	}
 	if _, err := Load(with(map[string]string{"MODELS": "a, b,a"})); err == nil || !strings.HasPrefix(err.Error(), `MODELS names "a" twice`) {
 		t.Errorf("a model twice: got %v, want a fault of MODELS", err)
+	}
+	for _, name := range []string{ledger.MergedModels, strings.Repeat("m", 101)} {
+		if _, err := Load(with(map[string]string{"MODELS": "a," + name})); err == nil || !strings.Contains(err.Error(), "MODELS names") || !strings.Contains(err.Error(), "at most 100 bytes") {
+			t.Errorf("the model %q: got %v, want a fault of MODELS", name, err)
+		}
 	}
 	if _, err := Load(with(map[string]string{"UPSTREAM_URL": "https://x.example.com/models"})); err == nil || !strings.Contains(err.Error(), "UPSTREAM_URL upstream") {
 		t.Errorf("a wrong UPSTREAM_URL: got %v, want its fault", err)

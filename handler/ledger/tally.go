@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"cmp"
 	"container/heap"
 	"errors"
 	"iter"
@@ -129,14 +128,6 @@ func (t *tally) drop(p *partition, e *entry) {
 	t.entries--
 }
 
-// An operation reads or writes the rows of some entries of a partition.
-type operation struct {
-	partition *partition
-	entries   []*entry
-	changes   []Change // nil: it reads
-	begun     time.Time
-}
-
 // next returns the operation to do now, or when the next one will be due; zero for never.
 func (t *tally) next(now time.Time) (*operation, time.Time) {
 	t.advance(now)
@@ -213,43 +204,6 @@ func (t *tally) operation(p *partition, now time.Time) *operation {
 		return nil
 	}
 	return found
-}
-
-// last returns up to n entries, those with the last row keys: minutes before days, and in
-// so short a range that a reader needs few other rows.
-func last(entries []*entry, n int) []*entry {
-	if len(entries) > n {
-		slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(b.rowKey, a.rowKey) })
-		entries = entries[:n]
-	}
-	return entries
-}
-
-// ranges returns the ranges of row keys to read: those of the entries' own rows, and then
-// of the sums that may have taken them by now.
-func (o *operation) ranges() [][2]string {
-	bounds := make(map[byte][2]string) // by the first letter: own minutes, sums of minutes, days
-	for _, e := range o.entries {
-		keys := []string{e.rowKey}
-		if e.isSure(o.begun) {
-			keys = append(keys, e.sumKey)
-		}
-		for _, key := range keys {
-			r, there := bounds[key[0]]
-			if !there || key < r[0] {
-				r[0] = key
-			}
-			r[1] = max(r[1], key+separator) // the least key after it
-			bounds[key[0]] = r
-		}
-	}
-	var ranges [][2]string
-	for _, letter := range []byte("msd") {
-		if r, there := bounds[letter]; there {
-			ranges = append(ranges, r)
-		}
-	}
-	return ranges
 }
 
 // written learns the versions of the rows that an operation wrote.
@@ -413,31 +367,4 @@ func (t *tally) unwritten() iter.Seq[*entry] {
 			}
 		}
 	}
-}
-
-// A queue is a heap of partitions by the times when they are due.
-type queue []*partition
-
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-func (q queue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].index, q[j].index = i, j
-}
-
-// Push implements heap.Interface.
-func (q *queue) Push(x any) {
-	p := x.(*partition)
-	p.index = len(*q)
-	*q = append(*q, p)
-}
-
-// Pop implements heap.Interface.
-func (q *queue) Pop() any {
-	old := *q
-	p := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	p.index = -1
-	return p
 }

@@ -29,7 +29,7 @@ const (
 	TableOperations  = "Table Operations"
 	LeaseConflicts   = "Lease Conflicts"
 	ForfeitedTokens  = "Forfeited Tokens" // leased by dead instances, counted by the one that reclaims them
-	UnwrittenTokens  = "Unwritten Tokens" // in writes whose outcome will never be known
+	UnwrittenTokens  = "Unwritten Tokens" // that are, or may be, missing in the counters or the ledger
 	DegradedSeconds  = "Degraded Seconds"
 	TelemetryDropped = "Telemetry Dropped" // items, by Reason
 )

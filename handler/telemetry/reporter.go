@@ -36,7 +36,7 @@ type Counters struct {
 	TableOperations int64 // including failed ones
 	LeaseConflicts  int64 // writes lost to another instance's
 	ForfeitedTokens int64 // leased by dead instances
-	UnwrittenTokens int64 // in writes whose outcome will never be known
+	UnwrittenTokens int64 // that are, or may be, missing in the counters or the ledger
 	Degraded        time.Duration
 }
 

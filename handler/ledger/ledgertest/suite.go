@@ -180,7 +180,7 @@ func refused(t *testing.T, s ledger.Store) {
 
 func names(t *testing.T, s ledger.Store) {
 	var rows []ledger.Row
-	for _, name := range []string{"", "a/b", "a!2Fb", `a\b`, "a#b?c", "a'b", "100%", "a b", "a+b", "世界", "\x01", "a|b", ledger.MergedModels, "Llama-3.3-70B"} {
+	for _, name := range []string{"", "a/b", "a!2Fb", `a\b`, "a#b?c", "a'b", "100%", "a b", "a+b", "世界", "\x01", "a|b", ledger.MergedModels, strings.Repeat("世", 33), "Llama-3.3-70B"} {
 		row := Row(0, "P1")
 		row.Model = name
 		rows = append(rows, row)
