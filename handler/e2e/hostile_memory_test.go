@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -114,10 +113,7 @@ func hungry(asks chan struct{}) http.HandlerFunc {
 // besiege starts the gateway with the keys of two callers and the victim.
 func besiege(t *testing.T, model string) *besieged {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "handler")
-	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
-		t.Fatalf("go build: got error %v and %s, want the gateway", err, out)
-	}
+	binary := built(t)
 	port, err := azurite.FreePort()
 	if err != nil {
 		t.Fatal(err)

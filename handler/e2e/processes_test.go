@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,6 +88,7 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than a minute")
 	}
+	t.Parallel() // beside the others that wait
 	emulator := azurite.Own(t)
 	key := crowded(t, emulator)
 	// To tell the calls apart in the rows, those of the process to be killed report
@@ -151,16 +151,6 @@ func answeringWith(t *testing.T, body string) string {
 	}))
 	t.Cleanup(model.Close)
 	return model.URL
-}
-
-// built is the gateway's program.
-func built(t *testing.T) (path string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "handler")
-	if out, err := exec.Command("go", "build", "-o", path, "..").CombinedOutput(); err != nil {
-		t.Fatalf("go build: got error %v and %s, want the gateway", err, out)
-	}
-	return path
 }
 
 // A process is a gateway in its own process.

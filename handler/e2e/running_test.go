@@ -2,7 +2,11 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -10,6 +14,39 @@ import (
 	"tollgate/handler/asynctest"
 	"tollgate/handler/local/azurite"
 )
+
+// program is the gateway's program, which built builds once for all tests.
+var program struct {
+	sync.Once
+	folder string
+	err    error
+}
+
+// TestMain removes the program that built left.
+func TestMain(m *testing.M) {
+	status := azurite.Main(m)
+	if program.folder != "" {
+		_ = os.RemoveAll(program.folder)
+	}
+	os.Exit(status)
+}
+
+// built returns the path of the gateway's program.
+func built(t *testing.T) string {
+	t.Helper()
+	program.Do(func() {
+		if program.folder, program.err = os.MkdirTemp("", "tollgate-e2e-*"); program.err != nil {
+			return
+		}
+		if out, err := exec.Command("go", "build", "-o", program.folder, "..").CombinedOutput(); err != nil {
+			program.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if program.err != nil {
+		t.Fatal(program.err)
+	}
+	return filepath.Join(program.folder, "handler")
+}
 
 // A running is a gateway in this process, as main runs it.
 type running struct {

@@ -91,7 +91,7 @@ func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
 	t.Parallel() // beside the other test that waits for a new minute
 	interpreter := python(t)
 	s := open(t)
-	if err := waitForMinute(t.Context(), 15*time.Second); err != nil { // leaves time for Python to start
+	if err := waitForMinute(t.Context(), 35*time.Second); err != nil { // leaves time for Python to start
 		t.Fatal(err)
 	}
 	script := exec.CommandContext(t.Context(), interpreter, "-c", fmt.Sprintf(runner, s.url, s.key, testdata+"article.py"))
