@@ -55,11 +55,11 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	endpoints, err := upstream.Identified(c.Upstreams)
+	endpoints, err := upstream.Identified(c.Upstream.Endpoints)
 	if err != nil {
 		return nil, err
 	}
-	client, err := upstream.New(endpoints, c.Timeouts)
+	client, err := upstream.New(endpoints, c.Upstream.Timeouts)
 	if err != nil {
 		return nil, err
 	}
@@ -68,15 +68,15 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	if app.reports, err = startReporter(c.Telemetry, log, app.counted); err != nil {
 		return nil, err
 	}
+	c.Gateway.Budget = budget(c.Gateway.MaxBody)
 	app.gateway = gateway.New(gateway.Config{Strangers: app.quiet,
-		Directory: subscription.NewDirectory(o.store, c.Pepper), Counter: app.counter, Stored: stored.New(o.stored), Usage: ledger.Reader{Store: o.ledger}, Upstream: client, Log: log, Ledger: app.ledger, Telemetry: app.telemetry(),
-		Settings: gateway.Settings{BasePath: c.BasePath, Models: c.Models, Headers: c.Headers, MaxBody: c.MaxBody, Budget: budget(c.MaxBody), Origins: c.Origins,
-			SettleTimeout: c.SettleTimeout, TokensPerSecond: c.TokensPerSecond, TokensComment: c.TokensComment, Addresses: c.Counting.Addresses},
+		Directory: subscription.NewDirectory(o.store, c.Store.Pepper), Counter: app.counter, Stored: stored.New(o.stored), Usage: ledger.Reader{Store: o.ledger}, Upstream: client, Log: log, Ledger: app.ledger, Telemetry: app.telemetry(),
+		Settings: c.Gateway,
 	})
 	app.handler = mountOperators(c, app.gateway, o, log, app.quiet)
-	if c.UnderHost {
+	if c.Server.UnderHost {
 		app.handler = housekeeping.New(housekeeping.Config{Counters: o.counters, Counter: app.counter, Ledger: o.ledger,
-			Retention: c.Counting.Retention, Stored: o.stored, Turns: o.turns, Log: log}).Middleware(app.handler)
+			Retention: c.Store.Retention, Stored: o.stored, Turns: o.turns, Log: log}).Middleware(app.handler)
 	}
 	return app, nil
 }
@@ -99,14 +99,14 @@ func (a *App) telemetry() gateway.Telemetry {
 
 // openStores opens the stores that all instances share.
 func openStores(c config.Config) (operatorDeps, error) {
-	if c.Store == "memory" {
-		directory, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), c.Pepper)
+	if c.Store.Kind == "memory" {
+		directory, err := memstore.Load([]byte(c.Store.MemoryDirectory.Reveal()), c.Store.Pepper)
 		if err != nil {
 			return operatorDeps{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 		}
 		return operatorDeps{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), ledger: ledgermem.New(nil), stored: storedmem.New(nil)}, nil
 	}
-	service, err := azure.Open(c.Storage)
+	service, err := azure.Open(c.Store.Account)
 	if err != nil {
 		return operatorDeps{}, err
 	}

@@ -66,7 +66,7 @@ func mountOperators(c config.Config, gateway http.Handler, o operatorDeps, log *
 		mux.byPrefix["console"] = console.Handler()
 	}
 	if c.Manage.On() {
-		mux.byPrefix["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Pepper, Audit: o.audit, Counters: o.counters, Ledger: ledger.Reader{Store: o.ledger},
+		mux.byPrefix["manage"] = manage.New(manage.Config{Store: o.store, Pepper: &c.Store.Pepper, Audit: o.audit, Counters: o.counters, Ledger: ledger.Reader{Store: o.ledger},
 			Auth: authenticator(c.Manage, log), Checks: checks(c, o), StandingsMaxAge: standingsMaxAge, Log: log, Strangers: quiet})
 	}
 	if len(mux.byPrefix) == 0 {
@@ -93,11 +93,11 @@ func authenticator(m config.Manage, log *slog.Logger) manage.Authenticator {
 func checks(c config.Config, o operatorDeps) []manage.Check {
 	var all []manage.Check
 	if o.probe != nil {
-		all = append(append(all, doctor.Pepper(c.Pepper, nil, o.store)), doctor.Tables(o.probe, o.store)...)
-		all = append(all, doctor.Models(c.Models, o.store))
+		all = append(append(all, doctor.Pepper(c.Store.Pepper, nil, o.store)), doctor.Tables(o.probe, o.store)...)
+		all = append(all, doctor.Models(c.Gateway.Models, o.store))
 	}
 	all = append(all, doctor.Counters(o.counters.List))
-	all = append(all, doctor.Endpoints(c)...)
+	all = append(all, doctor.Endpoints(c.Upstream.Endpoints, c.Gateway.Models)...)
 	if c.Telemetry.On {
 		all = append(all, doctor.Reachable("telemetry", c.Telemetry.Connection.Endpoint))
 	}

@@ -46,20 +46,20 @@ func Run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		fmt.Fprintf(stderr, "tollgate can't start: %v\n", err)
 		return ExitFailed
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(conf.Port)))
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(conf.Server.Port)))
 	if err != nil {
 		fmt.Fprintf(stderr, "tollgate can't start: %v\n", err)
 		return ExitFailed
 	}
 	log.Info("listening", "version", version.String(), "address", listener.Addr().String(), "settings", conf)
-	loadTokenizers(conf.Models, app.client, log)
-	stop := background(ctx, func(ctx context.Context) { claimPepper(ctx, app.store, conf.Pepper, log, stderr) })
+	loadTokenizers(conf.Gateway.Models, app.client, log)
+	stop := background(ctx, func(ctx context.Context) { claimPepper(ctx, app.store, conf.Store.Pepper, log, stderr) })
 	defer stop()
 	if err := app.Serve(ctx, listener); err != nil {
 		fmt.Fprintf(stderr, "tollgate stopped: %v\n", err)
 		return ExitFailed
 	}
-	if conf.UnderHost {
+	if conf.Server.UnderHost {
 		return ExitRestart
 	}
 	return ExitDone
@@ -88,7 +88,7 @@ func later(a, b time.Time) time.Time {
 // Serve answers on listener until ctx is done. It then gives calls in flight the
 // drain time to end, and writes the counters a last time.
 func (a *App) Serve(ctx context.Context, listener net.Listener) error {
-	conf, log := a.conf, a.log
+	conf, log := a.conf.Server, a.log
 	stdlog.SetOutput(io.Discard) // net/http's transport logs parts of answers there
 	var calls sync.WaitGroup
 	server := &http.Server{

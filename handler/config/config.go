@@ -12,6 +12,7 @@ import (
 
 	"tollgate/handler/azure"
 	"tollgate/handler/gateway"
+	"tollgate/handler/ledger"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
@@ -22,75 +23,42 @@ import (
 // Azure Functions they are the app's settings, locally the Values of
 // local.settings.json. Each field's comment names its setting and default.
 type Config struct {
+	// Server configures the listener, and how long the process waits for callers.
+	Server Server
+	// Store configures where keys, counters and usage are kept.
+	Store Store
+	// Upstream configures the endpoints.
+	Upstream Upstream
+	// Gateway configures what callers may send and see.
+	//
+	// BASE_PATH (default /inference) begins with a slash. MODELS, separated by commas, is by
+	// default the models of UPSTREAMS, else DeepSeek-R1. SETTLE_TIMEOUT: default 20s; 0
+	// cancels at once. TOKENS_PER_SECOND: a number and MODEL=NUMBER pairs, separated by
+	// commas; default 100. MAX_BODY_BYTES: default 4194304. CORS_ORIGINS: separated by
+	// commas, such as http://localhost:5173, or *; default none. STREAM_TOKENS_COMMENT: true
+	// or false (default). REMAINING_TOKENS_HEADER, TOKENS_CONSUMED_HEADER,
+	// REMAINING_QUOTA_TOKENS_HEADER and RETRY_AFTER_HEADER: by default the names of APIM's
+	// samples.
+	//
+	// A client's address comes in Azure, where WEBSITE_SITE_NAME is set, from its front end,
+	// and under a Functions host from the host. A proxy of the operator's, such as Front
+	// Door, takes precedence over both: CLIENT_IP_HEADER names its header. Set it only if no
+	// client can bypass the proxy.
+	Gateway gateway.Settings
+	// Telemetry configures Application Insights.
+	Telemetry Telemetry
+	// Manage configures the operators' API and the console.
+	Manage Manage
+}
+
+// Server configures the listener, and how long the process waits for callers.
+type Server struct {
 	// Port is the port at 127.0.0.1 to listen on. The Functions host sets it in
 	// FUNCTIONS_CUSTOMHANDLER_PORT or, by its older name, FUNCTIONS_HTTPWORKER_PORT.
 	// Without a host: PORT, default 7071, as func's.
 	Port int
 	// UnderHost reports whether the Functions host started this process.
 	UnderHost bool
-
-	// Store selects where keys and counters are kept. STORE: tables (default), or
-	// memory to try things out: one process, nothing persists.
-	Store string
-	// Storage is the account of STORE=tables: AzureWebJobsStorage and its variants.
-	Storage azure.Settings
-	// MemoryDirectory holds the tiers, subscriptions and keys of STORE=memory.
-	// MEMORY_DIRECTORY: JSON.
-	MemoryDirectory secret.Text
-	// Pepper is the secret that keys are hashed with. KEY_PEPPER: at least 16 bytes.
-	Pepper subscription.Pepper
-
-	// Upstreams holds the endpoints. Either one, set by UPSTREAM_URL, UPSTREAM_SHAPE
-	// (openai by default, models or deployments), UPSTREAM_DEPLOYMENT (the model's
-	// name at the endpoint, by default the caller's), UPSTREAM_API_VERSION (by default
-	// the shape's) and UPSTREAM_API_KEY (if missing, calls are made as Identity); or
-	// several, from the JSON of UPSTREAMS. Their Token is not set yet.
-	Upstreams []upstream.Endpoint
-	// Timeouts bound calls to endpoints and writes to callers.
-	// UPSTREAM_HEADER_TIMEOUT 220s, UPSTREAM_TIMEOUT 225s, STREAM_IDLE_TIMEOUT
-	// 120s, KEEP_ALIVE_INTERVAL 15s, WRITE_TIMEOUT 30s.
-	Timeouts upstream.Timeouts
-	// ClientID selects a user-assigned identity. AZURE_CLIENT_ID.
-	ClientID string
-
-	// BasePath is an optional prefix of every route. BASE_PATH: begins with a slash,
-	// default /inference.
-	BasePath string
-	// Models lists the models that calls may name. A call that names none gets the
-	// model if there is only one. MODELS: separated by commas, by default the models
-	// of UPSTREAMS, else DeepSeek-R1.
-	Models []string
-	// SettleTimeout limits the time that the gateway goes on reading an endpoint's
-	// answer, for its usage, after the caller left or a timeout. SETTLE_TIMEOUT: default 20s; 0 cancels at once.
-	SettleTimeout time.Duration
-	// TokensPerSecond is an upper bound for the tokens a second that a model writes of
-	// one completion, by model; the empty name is every other model.
-	// TOKENS_PER_SECOND: a number and MODEL=NUMBER pairs, separated by commas; default
-	// 100.
-	TokensPerSecond map[string]int64
-	// MaxBody is the size limit of request bodies, in bytes. MAX_BODY_BYTES: default
-	// 4194304.
-	MaxBody int64
-	// Origins lists the origins whose pages may call the gateway from a browser.
-	// CORS_ORIGINS: separated by commas, such as http://localhost:5173, or *; default
-	// none.
-	Origins []string
-	// TokensComment adds comments to streams just before [DONE], with the tokens used
-	// and remaining. STREAM_TOKENS_COMMENT: true or false (default).
-	TokensComment bool
-	// Headers holds the names of the answers' headers. REMAINING_TOKENS_HEADER,
-	// TOKENS_CONSUMED_HEADER, REMAINING_QUOTA_TOKENS_HEADER, RETRY_AFTER_HEADER: by
-	// default the names of APIM's samples.
-	Headers gateway.HeaderNames
-
-	// Counting holds how clients' addresses are found and how long usage is kept.
-	Counting Counting
-	// Telemetry configures Application Insights.
-	Telemetry Telemetry
-
-	// Manage configures the operators' API and the console.
-	Manage Manage
-
 	// HeaderTimeout and BodyTimeout bound the time a caller may take to send its
 	// request. HEADER_TIMEOUT: default 5s. BODY_TIMEOUT: default 30s.
 	HeaderTimeout, BodyTimeout time.Duration
@@ -99,14 +67,42 @@ type Config struct {
 	DrainTimeout time.Duration
 }
 
+// Store configures where keys, counters and usage are kept.
+type Store struct {
+	// Kind selects where. STORE: tables (default), or memory to try things out: one
+	// process, nothing persists.
+	Kind string
+	// Account is the storage account of STORE=tables: AzureWebJobsStorage and its variants.
+	Account azure.Settings
+	// MemoryDirectory holds the tiers, subscriptions and keys of STORE=memory.
+	// MEMORY_DIRECTORY: JSON.
+	MemoryDirectory secret.Text
+	// Pepper is the secret that keys are hashed with. KEY_PEPPER: at least 16 bytes.
+	Pepper subscription.Pepper
+	// Retention is how long days of usage are kept. USAGE_RETENTION: default 400d.
+	Retention time.Duration
+}
+
+// Upstream configures the endpoints.
+type Upstream struct {
+	// Endpoints holds either one, set by UPSTREAM_URL, UPSTREAM_SHAPE (openai by default,
+	// models, deployments or anthropic), UPSTREAM_DEPLOYMENT (the model's name at the
+	// endpoint, by default the caller's), UPSTREAM_API_VERSION (by default the shape's) and
+	// UPSTREAM_API_KEY (if missing, calls are made as the app's identity, or as the
+	// user-assigned one that AZURE_CLIENT_ID selects); or several, from the JSON of
+	// UPSTREAMS. Their Token is not set yet.
+	Endpoints []upstream.Endpoint
+	// Timeouts bound calls to endpoints and writes to callers.
+	// UPSTREAM_HEADER_TIMEOUT 220s, UPSTREAM_TIMEOUT 225s, STREAM_IDLE_TIMEOUT
+	// 120s, KEEP_ALIVE_INTERVAL 15s, WRITE_TIMEOUT 30s.
+	Timeouts upstream.Timeouts
+}
+
 // Load reads the settings. Its error lists every fault.
 func Load(getenv func(string) string) (Config, error) {
 	s := &settings{getenv: getenv}
-	c := Config{
-		Store:           s.oneOf("STORE", "tables", "memory"),
-		Storage:         azure.Read(getenv),
-		MemoryDirectory: secret.New(s.text("MEMORY_DIRECTORY", "")),
-		Pepper:          s.pepper("KEY_PEPPER"),
+	c := Config{Server: s.server(), Store: s.store(), Telemetry: s.telemetry(), Manage: s.manage(), Upstream: Upstream{
+		Endpoints: s.upstreams(s.text("AZURE_CLIENT_ID", "")),
 		Timeouts: upstream.Timeouts{
 			Header:    s.duration("UPSTREAM_HEADER_TIMEOUT", upstream.DefaultTimeouts.Header),
 			Whole:     s.duration("UPSTREAM_TIMEOUT", upstream.DefaultTimeouts.Whole),
@@ -114,28 +110,63 @@ func Load(getenv func(string) string) (Config, error) {
 			KeepAlive: s.duration("KEEP_ALIVE_INTERVAL", upstream.DefaultTimeouts.KeepAlive),
 			Write:     s.duration("WRITE_TIMEOUT", upstream.DefaultTimeouts.Write),
 		},
-		ClientID:        s.text("AZURE_CLIENT_ID", ""),
+	}}
+	c.Gateway = gateway.Settings{
 		BasePath:        s.basePath("BASE_PATH", "/inference"),
-		MaxBody:         s.number("MAX_BODY_BYTES", 4<<20, 1<<10, 64<<20),
+		Models:          s.models(c.Upstream.Endpoints),
+		Headers:         s.headerNames(),
+		Addresses:       s.addresses(c.Server.UnderHost),
 		Origins:         s.origins("CORS_ORIGINS"),
 		SettleTimeout:   s.durationOrNone("SETTLE_TIMEOUT", 20*time.Second),
 		TokensPerSecond: s.tokensPerSecond("TOKENS_PER_SECOND"),
+		MaxBody:         s.number("MAX_BODY_BYTES", 4<<20, 1<<10, 64<<20),
 		TokensComment:   s.oneOf("STREAM_TOKENS_COMMENT", "false", "true") == "true",
-		Headers:         s.headerNames(),
-		Counting:        s.counting(),
-		Telemetry:       s.telemetry(),
-		HeaderTimeout:   s.duration("HEADER_TIMEOUT", 5*time.Second),
-		BodyTimeout:     s.duration("BODY_TIMEOUT", 30*time.Second),
-		DrainTimeout:    s.duration("DRAIN_TIMEOUT", 30*time.Second),
 	}
-	c.Port, c.UnderHost = s.port()
-	c.Counting.Addresses.Host = c.UnderHost
-	c.Manage = s.manage()
-	c.Upstreams = s.upstreams(c.ClientID)
-	c.Models = s.models(c.Upstreams)
-	s.checkStore(c)
 	s.checkAzure()
 	return c, s.err()
+}
+
+// server reads the settings of Server.
+func (s *settings) server() Server {
+	c := Server{
+		HeaderTimeout: s.duration("HEADER_TIMEOUT", 5*time.Second),
+		BodyTimeout:   s.duration("BODY_TIMEOUT", 30*time.Second),
+		DrainTimeout:  s.duration("DRAIN_TIMEOUT", 30*time.Second),
+	}
+	c.Port, c.UnderHost = s.port()
+	return c
+}
+
+// store reads the settings of Store, and reports their faults with all others.
+func (s *settings) store() Store {
+	c := Store{
+		Kind:            s.oneOf("STORE", "tables", "memory"),
+		Account:         azure.Read(s.getenv),
+		MemoryDirectory: secret.New(s.text("MEMORY_DIRECTORY", "")),
+		Pepper:          s.pepper("KEY_PEPPER"),
+		Retention:       s.retention("USAGE_RETENTION"),
+	}
+	s.checkStore(c)
+	return c
+}
+
+// retention reads a time that usage is kept for.
+func (s *settings) retention(name string) time.Duration {
+	value := s.text(name, "")
+	retention, err := ledger.ParseRetention(value)
+	if err != nil {
+		s.fault(name, fmt.Sprintf("is %q", value), err.Error())
+	}
+	return retention
+}
+
+// addresses reads where a client's address comes from.
+func (s *settings) addresses(underHost bool) gateway.Addresses {
+	a := gateway.Addresses{FrontEnd: s.text("WEBSITE_SITE_NAME", "") != "", Host: underHost}
+	if s.text("CLIENT_IP_HEADER", "") != "" {
+		a.Header = s.header("CLIENT_IP_HEADER", "X-Azure-ClientIP")
+	}
+	return a
 }
 
 // pepper reads the secret that keys are hashed with.
@@ -149,10 +180,10 @@ func (s *settings) pepper(name string) subscription.Pepper {
 
 // checkStore opens the stores as app will, to report their faults with all others.
 // It makes no network call.
-func (s *settings) checkStore(c Config) {
+func (s *settings) checkStore(c Store) {
 	switch {
-	case c.Store != "memory":
-		if _, err := azure.Open(c.Storage); err != nil {
+	case c.Kind != "memory":
+		if _, err := azure.Open(c.Account); err != nil {
 			s.faults = append(s.faults, err)
 		}
 	case c.MemoryDirectory.Empty():
@@ -190,8 +221,8 @@ func (s *settings) basePath(name, fallback string) string {
 // of them a secret.
 func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.String("store", c.Store), slog.Any("upstreams", addresses(c.Upstreams)),
-		slog.Any("models", c.Models), slog.String("base_path", c.BasePath), slog.Bool("under_host", c.UnderHost))
+		slog.String("store", c.Store.Kind), slog.Any("upstreams", addresses(c.Upstream.Endpoints)),
+		slog.Any("models", c.Gateway.Models), slog.String("base_path", c.Gateway.BasePath), slog.Bool("under_host", c.Server.UnderHost))
 }
 
 // addresses returns the endpoints' shapes and URLs, for the log.

@@ -79,8 +79,8 @@ func TestTheHostChoosesThePort(t *testing.T) {
 			values[k] = v
 		}
 		c, err := Load(env(values))
-		if err != nil || c.Port != 4321 || c.UnderHost != want {
-			t.Errorf("%s: got port %d, under host %t, error %v; want 4321, %t", name, c.Port, c.UnderHost, err, want)
+		if err != nil || c.Server.Port != 4321 || c.Server.UnderHost != want {
+			t.Errorf("%s: got port %d, under host %t, error %v; want 4321, %t", name, c.Server.Port, c.Server.UnderHost, err, want)
 		}
 	}
 }
@@ -131,13 +131,13 @@ func TestTheDocsHaveEverySetting(t *testing.T) {
 func TestRetentionIsWholeDays(t *testing.T) {
 	for value, want := range map[string]time.Duration{"": 400 * 24 * time.Hour, "7d": 7 * 24 * time.Hour, "16383d": 16383 * 24 * time.Hour} {
 		s := &settings{getenv: env(map[string]string{"USAGE_RETENTION": value})}
-		if got := s.counting().Retention; got != want || s.err() != nil {
+		if got := s.retention("USAGE_RETENTION"); got != want || s.err() != nil {
 			t.Errorf("%q: got %v, error %v; want %v", value, got, s.err(), want)
 		}
 	}
 	for _, value := range []string{"36h", "7", "0d", "-7d", "1.5d", "16384d", "d"} {
 		s := &settings{getenv: env(map[string]string{"USAGE_RETENTION": value})}
-		if got := s.counting().Retention; s.err() == nil || !strings.Contains(s.err().Error(), "USAGE_RETENTION") || !strings.Contains(s.err().Error(), "400d") {
+		if got := s.retention("USAGE_RETENTION"); s.err() == nil || !strings.Contains(s.err().Error(), "USAGE_RETENTION") || !strings.Contains(s.err().Error(), "400d") {
 			t.Errorf("%q: got %v, error %v; want an error that names USAGE_RETENTION and an example", value, got, s.err())
 		}
 	}
@@ -151,10 +151,10 @@ func TestOriginsMustHaveTheFormThatBrowsersSend(t *testing.T) {
 		}
 	}
 	c, err := Load(with(map[string]string{"CORS_ORIGINS": "http://localhost:5173, https://app.example.com"}))
-	if err != nil || len(c.Origins) != 2 || c.Origins[1] != "https://app.example.com" {
-		t.Errorf("got %q, %v, want both origins", c.Origins, err)
+	if err != nil || len(c.Gateway.Origins) != 2 || c.Gateway.Origins[1] != "https://app.example.com" {
+		t.Errorf("got %q, %v, want both origins", c.Gateway.Origins, err)
 	}
-	if c, err := Load(with(map[string]string{"CORS_ORIGINS": "*"})); err != nil || len(c.Origins) != 1 {
-		t.Errorf("*: got %q, error %v; want one origin", c.Origins, err)
+	if c, err := Load(with(map[string]string{"CORS_ORIGINS": "*"})); err != nil || len(c.Gateway.Origins) != 1 {
+		t.Errorf("*: got %q, error %v; want one origin", c.Gateway.Origins, err)
 	}
 }

@@ -25,19 +25,19 @@ func TestUpstreamsListsSeveralEndpoints(t *testing.T) {
 		{"name":"reserved","url":"https://a.example.com","shape":"deployments","deployment":"r1-ptu","priority":1,"credential":{"apiKey":"canary-a"}},
 		{"name":"overflow","url":"https://b.example.com","priority":2,"weight":3,"streamOptions":true,"credential":{"setting":"KEY_OF_B"}},
 		{"url":"https://c.example.com","shape":"openai","credential":{"clientId":"7","audience":"https://ai.azure.com/.default"}}, {"url":"https://d.example.com","shape":"openai"}]`}))
-	if err != nil || len(c.Upstreams) != 4 {
-		t.Fatalf("got %d endpoints, error %v; want 4", len(c.Upstreams), err)
+	if err != nil || len(c.Upstream.Endpoints) != 4 {
+		t.Fatalf("got %d endpoints, error %v; want 4", len(c.Upstream.Endpoints), err)
 	}
-	a, b := c.Upstreams[0], c.Upstreams[1]
+	a, b := c.Upstream.Endpoints[0], c.Upstream.Endpoints[1]
 	if a.Key.Reveal() != "canary-a" || a.Deployment != "r1-ptu" || a.Priority != 1 || a.Shape != shape.Deployments ||
-		b.Key.Reveal() != "canary-b" || b.Weight != 3 || b.Shape != shape.OpenAI || !*b.StreamOptions || c.Upstreams[2].Identity != (upstream.Identity{ClientID: "7", Audience: "https://ai.azure.com/.default"}) {
-		t.Errorf("got %+v, want the endpoints of UPSTREAMS", c.Upstreams)
+		b.Key.Reveal() != "canary-b" || b.Weight != 3 || b.Shape != shape.OpenAI || !*b.StreamOptions || c.Upstream.Endpoints[2].Identity != (upstream.Identity{ClientID: "7", Audience: "https://ai.azure.com/.default"}) {
+		t.Errorf("got %+v, want the endpoints of UPSTREAMS", c.Upstream.Endpoints)
 	}
 	if shown := fmt.Sprintf("%v %+v %#v %v", c, c, c, c.LogValue()); strings.Contains(shown, "canary") {
 		t.Errorf("got %s, want no key in it", shown)
 	}
-	if b.Identity != (upstream.Identity{}) || c.Upstreams[3].Identity != (upstream.Identity{ClientID: "1"}) {
-		t.Errorf("got identities %+v and %+v, want none and 1", b.Identity, c.Upstreams[3].Identity)
+	if b.Identity != (upstream.Identity{}) || c.Upstream.Endpoints[3].Identity != (upstream.Identity{ClientID: "1"}) {
+		t.Errorf("got identities %+v and %+v, want none and 1", b.Identity, c.Upstream.Endpoints[3].Identity)
 	}
 }
 
@@ -105,8 +105,8 @@ func TestModelsDefaultToTheModelsOfTheEndpoints(t *testing.T) {
 		`[{"url":"https://x.example.com","models":{"b":"B"}},{"url":"https://y.example.com"}]`:                            {"DeepSeek-R1"},
 	} {
 		c, err := Load(with(map[string]string{"UPSTREAM_URL": "", "UPSTREAMS": text}))
-		if err != nil || !slices.Equal(c.Models, want) {
-			t.Errorf("%s: got %v, error %v; want %v", text, c.Models, err, want)
+		if err != nil || !slices.Equal(c.Gateway.Models, want) {
+			t.Errorf("%s: got %v, error %v; want %v", text, c.Gateway.Models, err, want)
 		}
 	}
 }
@@ -114,8 +114,8 @@ func TestModelsDefaultToTheModelsOfTheEndpoints(t *testing.T) {
 func TestATokensAudienceCanBeChosen(t *testing.T) {
 	const projects = "https://ai.azure.com/.default"
 	c, err := Load(with(map[string]string{"UPSTREAM_API_KEY": "", "AZURE_CLIENT_ID": "1", "UPSTREAM_AUDIENCE": projects}))
-	if want := (upstream.Identity{ClientID: "1", Audience: projects}); err != nil || c.Upstreams[0].Identity != want {
-		t.Errorf("got %+v, error %v; want the identity %+v", c.Upstreams, err, want)
+	if want := (upstream.Identity{ClientID: "1", Audience: projects}); err != nil || c.Upstream.Endpoints[0].Identity != want {
+		t.Errorf("got %+v, error %v; want the identity %+v", c.Upstream.Endpoints, err, want)
 	}
 	for _, given := range []map[string]string{{"UPSTREAM_API_KEY": "", "UPSTREAM_AUDIENCE": "ai.azure.com"}, {"UPSTREAM_API_KEY": "k", "UPSTREAM_AUDIENCE": projects}} {
 		if _, err := Load(with(given)); err == nil || !strings.Contains(err.Error(), "UPSTREAM_AUDIENCE ") {
@@ -131,9 +131,9 @@ func TestAModelOfAnEndpointIsANameOrAnObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	models := c.Upstreams[0].Models
-	if models["DeepSeek-R1"] != (upstream.Model{Name: "r1"}) || models["chat"] != (upstream.Model{Name: "chat-prod", Family: "gpt-4o"}) || c.Upstreams[1].Family != "DeepSeek-V3.2" {
-		t.Errorf("got %+v, want the names and families of UPSTREAMS", c.Upstreams)
+	models := c.Upstream.Endpoints[0].Models
+	if models["DeepSeek-R1"] != (upstream.Model{Name: "r1"}) || models["chat"] != (upstream.Model{Name: "chat-prod", Family: "gpt-4o"}) || c.Upstream.Endpoints[1].Family != "DeepSeek-V3.2" {
+		t.Errorf("got %+v, want the names and families of UPSTREAMS", c.Upstream.Endpoints)
 	}
 	for text, want := range map[string]string{
 		`[{"url":"https://a.example.com","models":{"m":{"name":"x","famly":"y"}}}]`: "famly",
@@ -152,10 +152,10 @@ func TestASingleEndpointHasAFamilyStreamOptionsAndRates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := c.Upstreams[0]; e.Family != "o3" || e.StreamOptions == nil || *e.StreamOptions || c.SettleTimeout != 0 || c.TokensPerSecond[""] != 50 || c.TokensPerSecond["gpt-4o"] != 120 {
-		t.Errorf("got %+v, %v, %v; want the settings above", e, c.SettleTimeout, c.TokensPerSecond)
+	if e := c.Upstream.Endpoints[0]; e.Family != "o3" || e.StreamOptions == nil || *e.StreamOptions || c.Gateway.SettleTimeout != 0 || c.Gateway.TokensPerSecond[""] != 50 || c.Gateway.TokensPerSecond["gpt-4o"] != 120 {
+		t.Errorf("got %+v, %v, %v; want the settings above", e, c.Gateway.SettleTimeout, c.Gateway.TokensPerSecond)
 	}
-	if c, err := Load(with(nil)); err != nil || c.Upstreams[0].StreamOptions != nil || c.SettleTimeout != 20*time.Second {
+	if c, err := Load(with(nil)); err != nil || c.Upstream.Endpoints[0].StreamOptions != nil || c.Gateway.SettleTimeout != 20*time.Second {
 		t.Errorf("by default got %+v, error %v; want no stream options and 20s", c, err)
 	}
 	for name, value := range map[string]string{"UPSTREAM_STREAM_OPTIONS": "maybe", "SETTLE_TIMEOUT": "-1s", "TOKENS_PER_SECOND": "0"} {

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/config"
 	"tollgate/handler/counter"
 	"tollgate/handler/doctor"
 	"tollgate/handler/manage"
@@ -186,9 +185,8 @@ func TestAnEndpointIsTestedWithItsCredential(t *testing.T) {
 			}
 			w.WriteHeader(c.status)
 		}))
-		settings := config.Config{Models: []string{"gpt", "R1"}, Upstreams: []upstream.Endpoint{{URL: server.URL, Shape: shape.Deployments,
-			Models: map[string]upstream.Model{"R1": {Name: "mine"}}, Key: secret.New(c.key)}}}
-		checks := doctor.Endpoints(settings)
+		endpoint := upstream.Endpoint{URL: server.URL, Shape: shape.Deployments, Models: map[string]upstream.Model{"R1": {Name: "mine"}}, Key: secret.New(c.key)}
+		checks := doctor.Endpoints([]upstream.Endpoint{endpoint}, []string{"gpt", "R1"})
 		expectFindings(t, checks, map[string]string{"upstream": c.want})
 		server.Close()
 		if asked != "POST /openai/deployments/mine/chat/completions" || !strings.Contains(body, `"messages":[]`) {
@@ -196,7 +194,7 @@ func TestAnEndpointIsTestedWithItsCredential(t *testing.T) {
 		}
 		expectFindings(t, checks, map[string]string{"upstream": "can't be reached"})
 	}
-	if checks := doctor.Endpoints(config.Config{Upstreams: []upstream.Endpoint{{URL: "ftp://x"}}}); checks != nil {
+	if checks := doctor.Endpoints([]upstream.Endpoint{{URL: "ftp://x"}}, nil); checks != nil {
 		t.Errorf("checks of an invalid endpoint: got %v, want none", checks)
 	}
 }

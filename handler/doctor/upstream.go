@@ -6,17 +6,16 @@ import (
 	"net/http"
 	"slices"
 
-	"tollgate/handler/config"
 	"tollgate/handler/manage"
 	"tollgate/handler/operation/all"
 	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
 
-// Endpoints returns checks for each valid endpoint of the settings: that the identity gets
-// a token, for endpoints without a key, and that the endpoint accepts a call.
-func Endpoints(c config.Config) []manage.Check {
-	endpoints := slices.DeleteFunc(slices.Clone(c.Upstreams), func(e upstream.Endpoint) bool { // the settings check reports invalid ones
+// Endpoints returns checks for each valid endpoint: that the identity gets a token, for
+// endpoints without a key, and that the endpoint accepts a call of one of the models.
+func Endpoints(all []upstream.Endpoint, models []string) []manage.Check {
+	endpoints := slices.DeleteFunc(slices.Clone(all), func(e upstream.Endpoint) bool { // the settings check reports invalid ones
 		return len(upstream.Validate([]upstream.Endpoint{e})) > 0
 	})
 	if len(endpoints) == 0 {
@@ -31,7 +30,7 @@ func Endpoints(c config.Config) []manage.Check {
 		if e.Key.Empty() {
 			checks = append(checks, Identity("the models", e.Token))
 		}
-		checks = append(checks, Upstream(e, firstServed(e, c.Models)))
+		checks = append(checks, Upstream(e, firstServed(e, models)))
 	}
 	return checks
 }

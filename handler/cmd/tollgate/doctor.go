@@ -95,13 +95,13 @@ func (a *app) checks() ([]manage.Check, error) {
 		checks = append(checks, doctor.Pepper(pepper, faulty, directory))
 		checks = append(checks, doctor.Tables(managetables.New(service, a.tables.audit).Probe, directory)...)
 		if wrong == nil { // else the models are unknown
-			checks = append(checks, doctor.Models(read.Models, directory))
+			checks = append(checks, doctor.Models(read.Gateway.Models, directory))
 		}
 		checks = append(checks, doctor.Counters(countertables.New(service, a.tables.counters).List))
 	} else if wrong == nil {
 		return nil, err
 	}
-	checks = append(checks, doctor.Endpoints(read)...)
+	checks = append(checks, doctor.Endpoints(read.Upstream.Endpoints, read.Gateway.Models)...)
 	if read.Telemetry.Connection.Endpoint != "" {
 		checks = append(checks, doctor.Reachable("telemetry", read.Telemetry.Connection.Endpoint))
 	}
