@@ -26,7 +26,6 @@ func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
 	}
-	t.Parallel()
 	const queued = 20
 	working, finish := make(chan struct{}), make(chan struct{})
 	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

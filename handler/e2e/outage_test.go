@@ -89,7 +89,6 @@ func TestTheGatewaySurvivesAStorageOutage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
 	}
-	t.Parallel()
 	port, err := azurite.FreePort()
 	if err != nil {
 		t.Fatal(err)

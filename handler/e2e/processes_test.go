@@ -88,7 +88,6 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than a minute")
 	}
-	t.Parallel() // beside the others that wait
 	emulator := azurite.Own(t)
 	key := crowded(t, emulator)
 	// To tell the calls apart in the rows, those of the process to be killed report

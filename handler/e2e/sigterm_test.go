@@ -45,7 +45,6 @@ func TestAnEndingProcessChargesCallsWithoutACaller(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts processes and an emulator")
 	}
-	t.Parallel()
 	emulator, binary := azurite.Own(t), built(t)
 	key := withLimits(t, emulator, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 3000})
 	for name, test := range map[string]struct {
