@@ -85,7 +85,7 @@ check: fmt vet staticcheck ## check style and run the fast tests, in less than a
 test: fmt vet staticcheck vulncheck node ## run every test, with the race detector if there is a C compiler
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
 	go test $(RACE) -shuffle=on ./...
-	$(if $(RACE),go test -count=1 ./handler/counter ./handler/limit/model) # the proofs whole, which the race detector cuts short
+	$(if $(RACE),go test -count=1 ./handler/counter ./handler/lease/model) # the proofs whole, which the race detector cuts short
 	@$(MAKE) --no-print-directory fuzz-short
 	@$(MAKE) --no-print-directory soak SOAK=30s
 
@@ -112,7 +112,7 @@ fuzz-short: ## run the fuzz targets, 10 s each
 
 bench-counters: ## count table operations of counters, ledger and housekeeping in virtual time, a naive loop's beside them, and run the proofs
 	@mkdir -p .local && rm -f .local/figures
-	FIGURES="$(CURDIR)/.local/figures" go test -tags figures -count=1 -v -run '^TestFigures$$' ./handler/limit/model ./handler/counter ./handler/ledger
+	FIGURES="$(CURDIR)/.local/figures" go test -tags figures -count=1 -v -run '^TestFigures$$' ./handler/lease/model ./handler/counter ./handler/ledger
 	@cat .local/figures
 
 bench-proxy: node ## compare the gateway with httputil.ReverseProxy, in about 4 minutes

@@ -164,7 +164,7 @@ func TestTheHandlersTablesAreCreated(t *testing.T) {
 		made = append(made, r.Name[strings.LastIndex(r.Name, "/")+1:])
 	}
 	slices.Sort(made)
-	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.DefaultTable, counters.DefaultHistoryTable, stored.DefaultTable, turns.DefaultTable, audit.DefaultTable)
+	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.DefaultTable, stored.DefaultTable, turns.DefaultTable, audit.DefaultTable)
 }
 
 func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {

@@ -84,7 +84,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 // counted returns the counters' and the ledger's statistics in telemetry's form.
 func (a *App) counted() telemetry.Counters {
 	s, l := a.counter.Stats(), a.ledger.Stats()
-	return telemetry.Counters{TableOperations: s.Reads + s.Writes + s.Rows + l.Reads + l.Writes, LeaseConflicts: s.Conflicts,
+	return telemetry.Counters{TableOperations: s.Reads + s.Writes + l.Reads + l.Writes, LeaseConflicts: s.Conflicts,
 		ForfeitedTokens: s.Forfeited, UnwrittenTokens: s.UnknownUsage + l.DroppedTokens, Degraded: s.DegradedTime}
 }
 
@@ -104,7 +104,7 @@ func openStores(c config.Config) (operatorDeps, error) {
 		if err != nil {
 			return operatorDeps{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 		}
-		return operatorDeps{store: directory, audit: &managemem.Store{}, counters: countermem.New(nil), ledger: ledgermem.New(nil), stored: storedmem.New(nil)}, nil
+		return operatorDeps{store: directory, audit: &managemem.Store{}, counters: countermem.New(), ledger: ledgermem.New(nil), stored: storedmem.New(nil)}, nil
 	}
 	service, err := azure.Open(c.Store.Account)
 	if err != nil {

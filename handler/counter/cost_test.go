@@ -26,6 +26,7 @@ type load struct {
 
 // measured holds the measurements of a load.
 type measured struct {
+	mu                                     sync.Mutex
 	calls, admitted, refused, failed, late int64
 	ops, conflicts                         int64
 	delays                                 []time.Duration
@@ -50,13 +51,14 @@ func (m *measured) quantile(q float64) time.Duration {
 }
 
 // run runs the load in virtual time.
-func (l load) run(t *testing.T, seed uint64) (m measured) {
+func (l load) run(t *testing.T, seed uint64) *measured {
+	m := &measured{}
 	synctest.Test(t, func(t *testing.T) {
-		r := newQuietNetwork(seed, limit.Limits{TokensPerMinute: l.limit, Version: 1})
+		r, terms := quietNetwork(seed), counter.Terms{Limits: limit.Limits{TokensPerMinute: l.limit, Version: 1}}
 		m.charged = make(map[int64]int64)
-		instances := make([]*quietInstance, l.instances)
+		instances := make([]*mortal, l.instances)
 		for i := range instances {
-			instances[i] = r.instance()
+			instances[i] = newMortal(r)
 		}
 		begin := time.Now()
 		end := begin.Add(time.Duration(l.minutes) * time.Minute)
@@ -66,22 +68,25 @@ func (l load) run(t *testing.T, seed uint64) (m measured) {
 		}
 		var calls sync.WaitGroup
 		for {
-			time.Sleep(r.pause(l.perSecond))
+			time.Sleep(r.Pause(l.perSecond))
 			if !time.Now().Before(end) {
 				break
 			}
 			if time.Now().After(nextKill) {
-				i := r.below(int64(l.instances))
-				instances[i].kill()
-				instances[i] = r.instance()
+				i := r.Between(0, int64(l.instances)-1)
+				instances[i].link.Kill()
+				instances[i] = newMortal(r)
 				nextKill = nextKill.Add(l.killEvery)
 			}
-			n, tokens := instances[r.below(int64(l.instances))], l.fewest+r.below(l.most-l.fewest+1)
-			calls.Go(func() { m.call(n, tokens) })
+			n, tokens := instances[r.Between(0, int64(l.instances)-1)], r.Between(l.fewest, l.most)
+			calls.Go(func() { m.call(n, terms, tokens) })
 		}
 		calls.Wait()
-		m.ops = r.begun()
+		m.ops = r.Begun()
 		for _, n := range instances {
+			if n.link.Killed() {
+				continue
+			}
 			m.conflicts += n.Stats().Conflicts
 			if err := n.Close(context.Background()); err != nil {
 				t.Error(err)
@@ -101,17 +106,17 @@ func (l load) run(t *testing.T, seed uint64) (m measured) {
 }
 
 // call makes one call and records its outcome.
-func (m *measured) call(n *quietInstance, tokens int64) {
+func (m *measured) call(n *mortal, terms counter.Terms, tokens int64) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // those of a killed instance
 	defer cancel()
-	r, _, err := n.Reserve(ctx, "key", n.terms, limit.Ask{Tokens: tokens})
+	r, _, err := n.Reserve(ctx, "key", terms, limit.Ask{Tokens: tokens})
 	delay := time.Since(began)
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.calls++
 	switch {
-	case !n.alive():
+	case n.link.Killed():
 		if r != nil { // granted by a killed instance: it counts against the limit
 			m.charge(r, tokens)
 		}

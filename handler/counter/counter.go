@@ -1,13 +1,9 @@
-// Package counter drives the counters that all instances share. An instance
-// prepays for a lease of tokens, admits calls from it without asking, and
-// with its next write reports their usage, tops the lease up, and carries
-// everything else that waits. For one counter an instance has at most one
-// write whose outcome is unknown. Every write is numbered and conditional on
-// the version of the row it was built from, so that it counts exactly once even
-// if its answer is lost.
+// Package counter drives the counters that all instances share. What to do
+// with a counter is decided by lease.Agent, which is pure; this package gives
+// it what it lacks: a lock, a goroutine for the one operation under way, a
+// timer, the store, its time and whether it is down.
 //
-// Start with Counter.Reserve and replica.reserve. Package limit has the stored
-// state and the rules of leases.
+// Start with Counter.Reserve and replica.follow.
 package counter
 
 import (
@@ -21,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
@@ -31,8 +28,6 @@ var ErrUnavailable = errors.New("the counters can't be reached")
 type Config struct {
 	Store Store
 	Log   *slog.Logger
-	// History keeps closed minutes; if nil, they are dropped.
-	History History
 	// OperationTimeout bounds one operation of the store; default 1 s.
 	OperationTimeout time.Duration
 	// SlowOperation: an operation that takes longer counts as failed. Three
@@ -46,27 +41,20 @@ type Config struct {
 }
 
 // Terms are the rules by which a call is decided.
-type Terms struct {
-	limit.Limits
-	OnStoreDown limit.StoreDown
-	// MaxWait is the time that the call may queue for tokens before it is
-	// refused; 0: it does not queue. MaxWait and OnStoreDown are the call's own:
-	// they need no newer Version.
-	MaxWait time.Duration
-}
+type Terms = lease.Terms
 
 // A Counter decides whether calls may spend tokens. Make one with New.
 type Counter struct {
-	config   Config
-	clock    clock
-	health   health
-	stats    stats
-	draining atomic.Bool // no call may queue any more
+	config Config
+	clock  clock
+	health health
+	stats  stats
+	began  time.Time
 
 	mu       sync.RWMutex
 	replicas map[string]*replica
+	draining bool // no call may queue any more
 	closed   bool
-	filings  sync.WaitGroup
 }
 
 // New returns a Counter.
@@ -79,7 +67,7 @@ func New(config Config) *Counter {
 	orElse(&config.OperationTimeout, time.Second)
 	orElse(&config.SlowOperation, 250*time.Millisecond)
 	orElse(&config.Patience, 2*time.Second)
-	c := &Counter{config: config, replicas: make(map[string]*replica)}
+	c := &Counter{config: config, began: time.Now(), replicas: make(map[string]*replica)}
 	c.health.slow, c.health.patience = config.SlowOperation, config.Patience
 	c.clock.start(config.Now)
 	return c
@@ -96,64 +84,77 @@ func random(bytes int) string {
 func slotID() string  { return random(6) }
 func epochID() string { return random(8) }
 
+// now returns the moment of an event.
+func (c *Counter) now() lease.Moment {
+	return lease.Moment{Time: c.clock.now(), Uptime: time.Since(c.began), Store: c.health.condition()}
+}
+
+// Now returns the counters' time: the store's, as far as it is known.
+func (c *Counter) Now() time.Time { return c.clock.now() }
+
 // Reserve decides whether a call may spend tokens of a counter, now or within
 // the terms' MaxWait. Over the limit is a decision, not an error: then there
 // is no reservation, except for a call in shadow, which gets one that is
 // charged to no limit. The error wraps ErrUnavailable if nothing could be
 // decided; otherwise it is ctx's.
 func (c *Counter) Reserve(ctx context.Context, key string, terms Terms, ask limit.Ask) (*Reservation, limit.Decision, error) {
-	a, err := c.replica(key)
+	r, err := c.replica(key)
 	if err != nil {
 		return nil, limit.Decision{}, err
 	}
-	out, w := a.reserve(terms, ask)
-	if w != nil {
-		select {
-		case <-w.done:
-			out = w.outcome
-		case <-ctx.Done():
-			a.abandon(w)
-			return nil, limit.Decision{}, ctx.Err()
-		}
+	answer, err := r.ask(ctx, func(at lease.Moment, id int64) (lease.Answer, bool) { return r.agent.Reserve(at, id, terms, ask) })
+	if err != nil || !answer.Held {
+		return nil, answer.Decision, err
 	}
-	return out.reservation, out.decision, out.err
+	return &Reservation{replica: r, hold: answer.Hold}, answer.Decision, nil
 }
 
 // Standing returns a counter's standing, at most seconds old. The error wraps
 // ErrUnavailable, or is ctx's.
 func (c *Counter) Standing(ctx context.Context, key string, terms Terms) (limit.Standing, error) {
-	a, err := c.replica(key)
+	r, err := c.replica(key)
 	if err != nil {
 		return limit.Standing{}, err
 	}
-	w := a.status(terms.Limits)
-	select {
-	case <-w.done:
-		return w.outcome.decision.Standing, w.outcome.err
-	case <-ctx.Done():
-		return limit.Standing{}, ctx.Err()
+	answer, err := r.ask(ctx, func(at lease.Moment, id int64) (lease.Answer, bool) { return r.agent.Status(at, id, terms.Limits) })
+	return answer.Decision.Standing, err
+}
+
+// Known returns a counter's standing as far as this instance knows it without
+// asking, and whether it does.
+func (c *Counter) Known(key string) (standing limit.Standing, known bool) {
+	c.mu.RLock()
+	r := c.replicas[key]
+	c.mu.RUnlock()
+	if r == nil {
+		return limit.Standing{}, false
 	}
+	r.do(func(at lease.Moment) { standing, known = r.agent.Known(at) })
+	return standing, known
 }
 
 // replica returns this instance's replica of the counter of a key.
 func (c *Counter) replica(key string) (*replica, error) {
 	c.mu.RLock()
-	a, closed := c.replicas[key], c.closed
+	r, closed := c.replicas[key], c.closed
 	c.mu.RUnlock()
 	if closed {
 		return nil, fmt.Errorf("%w: the gateway is stopping", ErrUnavailable)
 	}
-	if a != nil {
-		return a, nil
+	if r != nil {
+		return r, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a = c.replicas[key]; a == nil {
+	if r = c.replicas[key]; r == nil {
 		c.evictIdle()
-		a = newReplica(c, key)
-		c.replicas[key] = a
+		r = newReplica(c, key)
+		if c.draining {
+			r.agent.Drain(c.now())
+		}
+		c.replicas[key] = r
 	}
-	return a, nil
+	return r, nil
 }
 
 // maxReplicas bounds the counters kept in memory: where a counter key holds a
@@ -164,19 +165,24 @@ const maxReplicas = 10_000
 // in use, that is the whole cost.
 const evictScan = 32
 
-// evictIdle evicts some replicas that hold nothing.
+// evictIdle evicts some replicas that hold nothing, and has others give back
+// what they hold.
 func (c *Counter) evictIdle() {
 	if len(c.replicas) < maxReplicas {
 		return
 	}
 	looks := 0
-	for key, a := range c.replicas { // map order is random
+	for key, r := range c.replicas { // map order is random
 		if looks++; looks > evictScan {
 			return
 		}
-		if a.evict() {
-			delete(c.replicas, key)
-		}
+		r.do(func(at lease.Moment) {
+			if r.agent.Forgettable(at) {
+				delete(c.replicas, key) // its timer stays: a call that found it before may need it
+				return
+			}
+			r.agent.GiveBack(at)
+		})
 	}
 }
 
@@ -184,29 +190,43 @@ func (c *Counter) evictIdle() {
 // cancelled.
 type Reservation struct {
 	replica *replica
-	charge  limit.Charge
-	owed    int64 // tokens reserved without the counter, and not charged yet
-	minute  int64 // minute when it was reserved without the counter; 0: it was not
-	over    bool  // settled or cancelled; guarded by the replica's lock
+	over    atomic.Bool // settled or cancelled
+	hold    lease.Hold  // guarded by the replica's lock
 }
 
 // Settle replaces the reservation by the call's usage, and returns the
 // counter's standing after it. It returns at once; the write follows. After
 // the first Settle or Cancel, neither does anything.
-func (r *Reservation) Settle(usage limit.Usage) limit.Standing { return r.replica.settle(r, usage) }
+func (r *Reservation) Settle(usage limit.Usage) limit.Standing { return r.end(usage.Total()) }
+
+// Cancel gives the whole reservation back: the call was never made, or failed.
+func (r *Reservation) Cancel() limit.Standing { return r.end(0) }
+
+func (r *Reservation) end(used int64) (standing limit.Standing) {
+	if r.over.Swap(true) {
+		return r.standing()
+	}
+	r.replica.do(func(at lease.Moment) { standing = r.replica.agent.Settle(at, r.hold, used) })
+	return standing
+}
 
 // Raise charges the call this many tokens in all, at once and whatever is
 // left, and returns the counter's standing after it. It is for a call that
 // may have used more than it reserved, before its usage is known: Settle
 // corrects or confirms the charge. A call that is charged as much already, or
 // is in shadow, or is over, stays unchanged.
-func (r *Reservation) Raise(tokens int64) limit.Standing { return r.replica.raise(r, tokens) }
+func (r *Reservation) Raise(tokens int64) (standing limit.Standing) {
+	r.replica.do(func(at lease.Moment) {
+		if r.over.Load() {
+			standing, _ = r.replica.agent.Known(at)
+			return
+		}
+		r.hold, standing = r.replica.agent.Raise(at, r.hold, tokens)
+	})
+	return standing
+}
 
-// counted returns the tokens that the call counts for until it is settled.
-func (r *Reservation) counted() int64 { return r.owed + r.charge.Held() }
-
-// Cancel gives the whole reservation back: the call was never made, or failed.
-func (r *Reservation) Cancel() limit.Standing { return r.replica.cancel(r) }
-
-// Now returns the counters' time: the store's, as far as it is known.
-func (c *Counter) Now() time.Time { return c.clock.now() }
+func (r *Reservation) standing() (standing limit.Standing) {
+	r.replica.do(func(at lease.Moment) { standing, _ = r.replica.agent.Known(at) })
+	return standing
+}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/counter/countertest"
 	"tollgate/handler/counter/memstore"
 	"tollgate/handler/limit"
 )
@@ -21,7 +22,7 @@ import (
 // granting calls that fit.
 func TestDrainAnswersQueuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memstore.New(nil)
+		store := memstore.New()
 		c := instance(store)
 		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Version: 1}, MaxWait: 3 * time.Minute}
 		all, _ := reserve(t, c, terms, 300)
@@ -70,17 +71,17 @@ func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 			var mu sync.Mutex
 			var last time.Time
 			var longest time.Duration
-			store := memstore.New(func(string) (bool, error) {
+			store, link := linked(func(string) countertest.Fate {
 				mu.Lock()
 				longest, last = max(longest, time.Since(last)), time.Now()
 				mu.Unlock()
 				if broken.Load() {
-					return false, errors.New("503 Server Busy")
+					return countertest.Busy
 				}
-				return true, nil
+				return countertest.Fine
 			})
-			c := instance(store)
-			r, _ := reserve(t, c, minute, 25)
+			c := instance(link)
+			r, _ := reserve(t, c, daily, 25)
 			broken.Store(true)
 			r.Settle(limit.Usage{PromptTokens: 25})
 			time.Sleep(trouble)
@@ -101,8 +102,8 @@ func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 			if took := time.Since(back); took > time.Second || pause > 300*time.Millisecond {
 				t.Errorf("after the store was back: got the write after %v with pauses of up to %v, want at most 1s and 300ms", took, pause)
 			}
-			if s := written(t, store); s.Happened.Total()+sum(s.Outbox) != 25 {
-				t.Errorf("tokens written: got %d, want 25", s.Happened.Total()+sum(s.Outbox))
+			if s := written(t, store); s.PeriodSpent != 25 {
+				t.Errorf("tokens written: got %d, want 25", s.PeriodSpent)
 			}
 		})
 	}
@@ -113,14 +114,8 @@ func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		var broken atomic.Bool
-		store := memstore.New(func(string) (bool, error) {
-			if broken.Load() {
-				return false, errors.New("503 Server Busy")
-			}
-			return true, nil
-		})
-		c := counter.New(counter.Config{Store: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		_, broken, link := breakableLink()
+		c := counter.New(counter.Config{Store: link, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		keys := []string{"team-a", "team-a/model=r1", "team-b"}
 		var held []*counter.Reservation
 		for _, key := range keys {
@@ -139,7 +134,7 @@ func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "81 tokens are not written") {
 			t.Errorf("Close: got %v, want a deadline error that says 81 tokens are not written", err)
 		}
-		for _, want := range []string{"subscription=team-a tier=\"\" calls=2 tokens=54", "subscription=team-b tier=\"\" calls=1 tokens=27"} {
+		for _, want := range []string{"subscription=team-a tier=\"\" tokens=54", "subscription=team-b tier=\"\" tokens=27"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("log of unwritten usage: got %s, want %q in it", log.String(), want)
 			}

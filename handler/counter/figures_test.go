@@ -33,7 +33,7 @@ func figure(t *testing.T, name string, value any) {
 // tag figures alone; it is a test because only a test has virtual time.
 func TestFigures(t *testing.T) {
 	fmt.Printf("%-44s %9s %9s %7s %7s %6s %9s %9s\n", "500 calls/s of 100-400 tokens, 1.2 x limit", "ops/1,000", "conflicts", "share", "refused", "late", "p99 ms", "p99.9 ms")
-	row := func(name string, m measured) measured {
+	row := func(name string, m *measured) *measured {
 		fmt.Printf("%-44s %9.1f %9d %7.4f %6.1f%% %6d %9.1f %9.1f\n", name, m.perThousand(), m.conflicts, m.share,
 			100*float64(m.refused)/float64(m.calls), m.late+m.failed, ms(m.quantile(.99)), ms(m.quantile(.999)))
 		return m

@@ -25,12 +25,10 @@ func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, tokens 
 	}
 }
 
-// TestCountersOfRefusedCallsAreEvicted although refusals alone cause no write. The
-// refusals are reported first.
+// TestCountersOfRefusedCallsAreEvicted: they hold nothing.
 func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memstore.New(nil)
-		c := instance(store)
+		c := instance(memstore.New())
 		manyKeys(t, c, "refused", 10_000, 301)
 		for i := range 3 {
 			time.Sleep(2 * time.Minute)
@@ -42,16 +40,6 @@ func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		var refused int64
-		for stored, err := range store.List(t.Context()) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			refused += stored.State.Happened.Refused
-		}
-		if refused != 10_000 {
-			t.Errorf("refusals reported: got %d, want all 10,000", refused)
-		}
 	})
 }
 
@@ -59,7 +47,7 @@ func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 // of all counters wait meanwhile.
 func TestANewCounterExaminesFewOthersForEviction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := instance(memstore.New(nil))
+		c := instance(memstore.New())
 		manyKeys(t, c, "idle", 10_000, 1)
 		time.Sleep(2 * time.Minute)
 		manyKeys(t, c, "new", 1, 1)

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tollgate/handler/lease"
 )
 
 // health decides whether the store is down: three operations in a row failed
@@ -20,7 +22,8 @@ type health struct {
 	downSince    time.Time // when the store went down
 	lastFailure  time.Time // when an operation last failed or was slow
 	earlierDown  time.Duration
-	mean         time.Duration // of an operation's time, a moving average
+
+	mean atomic.Int64 // ns of an operation's time, a moving average
 }
 
 // maxStrikes is the number of failures in a row that mean the store is down.
@@ -34,10 +37,11 @@ func (h *health) note(began time.Time, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !failed {
-		if h.mean == 0 {
-			h.mean = took
+		mean := h.mean.Load()
+		if mean == 0 {
+			mean = int64(took)
 		}
-		h.mean += (took - h.mean) / 8
+		h.mean.Store(mean + (int64(took)-mean)/8)
 	}
 	if !failed && took <= h.slow {
 		h.strikes = 0
@@ -62,8 +66,11 @@ func broken(err error) bool {
 	return err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrEdited) && !errors.Is(err, ErrNewer)
 }
 
-// down reports whether the store is down, as far as is known.
-func (h *health) down() bool { return h.isDown.Load() }
+// condition returns the state of the store, as far as is known.
+func (h *health) condition() lease.Condition {
+	down := h.isDown.Load()
+	return lease.Condition{Down: down, Untried: down && h.stale(), Operation: time.Duration(h.mean.Load())}
+}
 
 // maxDownAge: this long after the last failed operation, a store that was
 // down may be back. It is longer than the pauses between attempts, so it
@@ -81,13 +88,6 @@ func (h *health) stale() bool {
 // lasted returns the time that the store has been known to be down.
 func (h *health) lasted(now time.Time) time.Duration {
 	return min(now.Sub(h.downSince), h.lastFailure.Add(maxDownAge).Sub(h.downSince))
-}
-
-// meanOperation returns the mean time of an operation.
-func (h *health) meanOperation() time.Duration {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.mean
 }
 
 // downFor returns the time that the store has been down in all.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
-	"tollgate/handler/counter/memstore"
+	"tollgate/handler/counter/countertest"
 	"tollgate/handler/limit"
 )
 
@@ -15,12 +15,8 @@ import (
 // every later call for as large, and write for each of them.
 func TestACallThatNeverFitsLeavesLeaseSizesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		operations := 0
-		store := memstore.New(func(string) (bool, error) {
-			operations++
-			return true, nil
-		})
-		c := instance(store)
+		network := countertest.NewNetwork(0)
+		c := instance(network.Link())
 		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 1_000_000, Version: 1}}
 		if _, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: math.MaxInt64}); d.Verdict != limit.NeverFitsRate || err != nil {
 			t.Fatalf("a call beyond the limit: got %v, %v; want NeverFitsRate, no error", d.Verdict, err)
@@ -30,7 +26,7 @@ func TestACallThatNeverFitsLeavesLeaseSizesAlone(t *testing.T) {
 			r.Settle(limit.Usage{PromptTokens: 25})
 			time.Sleep(20 * time.Millisecond)
 		}
-		if operations > 10 {
+		if operations := network.Begun(); operations > 10 {
 			t.Errorf("operations for 100 calls within two seconds: got %d, want at most 10", operations)
 		}
 		if err := c.Close(t.Context()); err != nil {

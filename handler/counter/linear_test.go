@@ -2,7 +2,6 @@ package counter_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -15,7 +14,9 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/counter/countertest"
 	"tollgate/handler/counter/memstore"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
@@ -73,50 +74,14 @@ func linearModel(alone bool) porcupine.Model {
 	return model.ToModel()
 }
 
-// A lossyStore delays each operation, and loses requests and answers at
-// random. If blind, it ignores the version of a swap, which counters rely on.
-type lossyStore struct {
-	counter.Store
-	random *rand.Rand
-	mu     *sync.Mutex
-	faults float64
-	blind  bool
-}
+// blind is a store that ignores the version of a swap, which counters rely on.
+type blind struct{ *memstore.Store }
 
-var errLost = errors.New("lost")
-
-func (w lossyStore) chance() (float64, time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.random.Float64(), time.Duration(w.random.IntN(8000)) * time.Microsecond
-}
-
-func (w lossyStore) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
-	fate, way := w.chance()
-	time.Sleep(way)
-	state, version, date, err := w.Store.Load(ctx, key)
-	time.Sleep(way)
-	if fate < w.faults {
-		return limit.State{}, "", time.Time{}, errLost
-	}
-	return state, version, date, err
-}
-
-func (w lossyStore) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
-	fate, way := w.chance()
-	time.Sleep(way)
-	if fate < w.faults/2 {
-		return "", time.Time{}, errLost
-	}
-	if _, current, _, err := w.Store.Load(ctx, key); w.blind && err == nil {
+func (b blind) Swap(ctx context.Context, key string, row lease.Row, version counter.Version) (counter.Version, time.Time, error) {
+	if _, current, _, err := b.Load(ctx, key); err == nil {
 		version = current
 	}
-	version, date, err := w.Store.Swap(ctx, key, state, version)
-	time.Sleep(way)
-	if fate < w.faults {
-		return "", time.Time{}, errLost
-	}
-	return version, date, err
+	return b.Store.Swap(ctx, key, row, version)
 }
 
 // history records operations in the order in which callers saw them.
@@ -196,16 +161,20 @@ func (h *history) settle(r *counter.Reservation, client int, random *rand.Rand) 
 
 // record has callers of several instances make calls. When they are done, each
 // instance is asked for all that is left and for one token more.
-func record(t *testing.T, seed uint64, instances int, blind bool) *history {
+func record(t *testing.T, seed uint64, instances int, losesUpdates bool) *history {
 	h := &history{}
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(5 * time.Second) // clocks begin at the start of a minute
-		random := rand.New(rand.NewPCG(seed, 0))
-		store := lossyStore{memstore.New(nil), random, &sync.Mutex{}, 0.1, blind}
+		network := countertest.NewNetwork(seed)
+		network.Slowest = 16 * time.Millisecond
+		network.SetFaults(100)
+		if losesUpdates {
+			network.Store = blind{memstore.New()}
+		}
 		counters := make([]*counter.Counter, instances)
 		var callers sync.WaitGroup
 		for i := range counters {
-			counters[i] = instance(store)
+			counters[i] = instance(network.Link())
 			for j := range 9 / instances {
 				client := i*10 + j
 				callers.Go(func() { h.caller(counters[i], client, rand.New(rand.NewPCG(seed, uint64(client+1)))) })
@@ -227,6 +196,7 @@ func record(t *testing.T, seed uint64, instances int, blind bool) *history {
 				t.Error(err)
 			}
 		}
+		network.Wait()
 	})
 	return h
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"iter"
 
-	"tollgate/handler/limit"
+	"tollgate/handler/lease"
 )
 
 // An Entry is a stored counter.
 type Entry struct {
 	Key     string
-	State   limit.State
+	Row     lease.Row
 	Version Version
 }
 

@@ -7,31 +7,34 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tollgate/handler/counter/countertest"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
 // naive runs the load on gateways without leases: each call reads the counter and
 // writes it back under its ETag, before the model is called and again after it.
 // After a conflict it tries again after a random pause, for 2 s at most.
-func (l load) naive(t *testing.T, seed uint64) (m measured) {
+func (l load) naive(t *testing.T, seed uint64) *measured {
+	m := &measured{}
 	synctest.Test(t, func(t *testing.T) {
-		r := newQuietNetwork(seed, limit.Limits{TokensPerMinute: l.limit, Version: 1})
-		if _, _, err := r.shared.Swap(t.Context(), "key", limit.New(r.terms.Limits, time.Now(), "epoch"), ""); err != nil {
+		r, limits := quietNetwork(seed), limit.Limits{TokensPerMinute: l.limit, Version: 1}
+		if _, _, err := r.Store.Swap(t.Context(), "key", lease.New(limits, time.Now(), "epoch"), ""); err != nil {
 			t.Error(err)
 		}
-		n := r.instance()
+		n := naive{r.Link(), limits}
 		end := time.Now().Add(time.Duration(l.minutes) * time.Minute)
 		var calls sync.WaitGroup
-		for time.Sleep(0); time.Now().Before(end); time.Sleep(r.pause(l.perSecond)) {
-			tokens := l.fewest + r.below(l.most-l.fewest+1)
+		for time.Sleep(0); time.Now().Before(end); time.Sleep(r.Pause(l.perSecond)) {
+			tokens := r.Between(l.fewest, l.most)
 			calls.Go(func() {
 				admitted, ok := n.swapOnce(t, tokens)
 				if admitted {
 					_, settled := n.swapOnce(t, 0)
 					ok = ok && settled
 				}
-				r.mu.Lock()
-				defer r.mu.Unlock()
+				m.mu.Lock()
+				defer m.mu.Unlock()
 				m.calls++
 				if !ok {
 					m.failed++
@@ -39,20 +42,26 @@ func (l load) naive(t *testing.T, seed uint64) (m measured) {
 			})
 		}
 		calls.Wait()
-		m.ops = r.begun()
+		m.ops = r.Begun()
 	})
 	return m
 }
 
+// naive is a gateway without leases.
+type naive struct {
+	*countertest.Link
+	limits limit.Limits
+}
+
 // swapOnce charges tokens if the counter has them, in a loop of reads and writes.
 // It is not ok if it didn't succeed within 2 s.
-func (n *quietInstance) swapOnce(t *testing.T, tokens int64) (admitted, ok bool) {
+func (n naive) swapOnce(t *testing.T, tokens int64) (admitted, ok bool) {
 	for began := time.Now(); time.Since(began) < 2*time.Second; time.Sleep(rand.N(100 * time.Millisecond)) {
 		state, version, _, err := n.Load(t.Context(), "key")
 		if err != nil {
 			t.Error(err)
 		}
-		state.Advance(n.terms.Limits, time.Now())
+		state.Advance(n.limits, time.Now())
 		if state.Credit-state.Spent < tokens {
 			return false, true
 		}

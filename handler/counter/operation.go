@@ -5,26 +5,26 @@ import (
 	"errors"
 	"time"
 
-	"tollgate/handler/limit"
+	"tollgate/handler/lease"
 )
 
 // read and swap bound, time and count one operation of the store.
-func (c *Counter) read(ctx context.Context, key string) (limit.State, Version, time.Time, error) {
+func (c *Counter) read(ctx context.Context, key string) (lease.Row, Version, time.Time, error) {
 	bounded, cancel := context.WithTimeout(ctx, c.config.OperationTimeout)
 	defer cancel()
 	began := time.Now()
 	c.stats.reads.Add(1)
-	state, version, date, err := c.config.Store.Load(bounded, key)
+	row, version, date, err := c.config.Store.Load(bounded, key)
 	c.noteOperation(ctx, began, date, err)
-	return state, version, date, err
+	return row, version, date, err
 }
 
-func (c *Counter) swap(ctx context.Context, key string, state *limit.State, version Version) (Version, error) {
+func (c *Counter) swap(ctx context.Context, key string, row *lease.Row, version Version) (Version, error) {
 	bounded, cancel := context.WithTimeout(ctx, c.config.OperationTimeout)
 	defer cancel()
 	began := time.Now()
 	c.stats.writes.Add(1)
-	next, date, err := c.config.Store.Swap(bounded, key, *state, version)
+	next, date, err := c.config.Store.Swap(bounded, key, *row, version)
 	c.noteOperation(ctx, began, date, err)
 	return next, err
 }

@@ -15,7 +15,7 @@ import (
 // minute, its refusal is QuotaExceeded.
 func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := instance(memstore.New(nil))
+		c := instance(memstore.New())
 		terms := counter.Terms{Limits: limit.Limits{Quota: 100, Period: limit.Hourly, Version: 1}, MaxWait: 2 * time.Minute}
 		time.Sleep(59 * time.Minute)
 		r, _ := reserve(t, c, terms, 70)

@@ -1,12 +1,12 @@
 package counter_test
 
 import (
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/counter/countertest"
 	"tollgate/handler/counter/memstore"
 	"tollgate/handler/limit"
 )
@@ -21,7 +21,7 @@ func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := memstore.New(nil)
+				store := memstore.New()
 				a, b := instance(store), instance(store)
 				time.Sleep(5 * time.Second)
 				left, _ := reserve(t, a, quota, 25)
@@ -93,14 +93,18 @@ func TestARaiseSurvivesLostAnswers(t *testing.T) {
 	for _, applied := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			lose := false
-			store := memstore.New(func(operation string) (bool, error) {
-				if operation == "swap" && lose {
+			store, link := linked(func(operation string) countertest.Fate {
+				switch {
+				case operation != "swap" || !lose:
+					return countertest.Fine
+				case applied:
 					lose = false
-					return applied, errors.New("lost")
+					return countertest.Failed
 				}
-				return true, nil
+				lose = false
+				return countertest.Busy
 			})
-			c := instance(store)
+			c := instance(link)
 			r, _ := reserve(t, c, minute, 25)
 			lose = true
 			r.Raise(1000)

@@ -12,25 +12,27 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/counter/countertest"
 	"tollgate/handler/counter/memstore"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
 // newer is a store whose rows were written by a later release.
 type newer struct{ counter.Store }
 
-func (newer) Load(context.Context, string) (limit.State, counter.Version, time.Time, error) {
-	return limit.State{}, "etag", time.Now(), counter.ErrNewer
+func (newer) Load(context.Context, string) (lease.Row, counter.Version, time.Time, error) {
+	return lease.Row{}, "etag", time.Now(), counter.ErrNewer
 }
 
 func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		store := memstore.New(func(operation string) (bool, error) {
+		_, link := linked(func(operation string) countertest.Fate {
 			t.Errorf("a row that a later release wrote: got %s, want it left alone", operation)
-			return false, nil
+			return countertest.Busy
 		})
-		c := counter.New(counter.Config{Store: newer{store}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		c := counter.New(counter.Config{Store: newer{link}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
 			t.Errorf("a call to a row of a later release: got %v, want ErrUnavailable", err)
 		}
@@ -46,10 +48,10 @@ func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
 func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		store := &newerUntil{Store: memstore.New(nil)}
+		store := &newerUntil{Store: memstore.New()}
 		store.later.Store(true)
 		c := counter.New(counter.Config{Store: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		r, d := reserve(t, c, counter.Terms{Limits: minute.Limits, OnStoreDown: limit.FailOpen}, 25)
+		r, d := reserve(t, c, counter.Terms{Limits: daily.Limits, OnStoreDown: limit.FailOpen}, 25)
 		if r == nil || !d.Degraded {
 			t.Fatalf("a call to the unusable counter: got %+v, want it granted, degraded", d)
 		}
@@ -60,7 +62,7 @@ func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
 		if lines := strings.Count(log.String(), counter.ErrNewer.Error()); lines != 1 {
 			t.Errorf("lines of the log: got %d, want 1: %s", lines, log.String())
 		}
-		if s := written(t, store); s.Happened.PromptTokens+sum(s.Outbox) != 25 {
+		if s := written(t, store); s.PeriodSpent != 25 {
 			t.Errorf("tokens written once the counter is usable: got %+v, want 25", s)
 		}
 	})
@@ -73,23 +75,16 @@ type newerUntil struct {
 	later atomic.Bool
 }
 
-func (n *newerUntil) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+func (n *newerUntil) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
 	if n.later.Load() {
 		return newer{}.Load(ctx, key)
 	}
 	return n.Store.Load(ctx, key)
 }
 
-func sum(closed []limit.Closed) (prompt int64) {
-	for _, c := range closed {
-		prompt += c.PromptTokens
-	}
-	return prompt
-}
-
 func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memstore.New(nil)
+		store := memstore.New()
 		c := instance(store)
 		first, _ := reserve(t, c, minute, 100)
 		synctest.Wait()
@@ -101,9 +96,9 @@ func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		first.Settle(limit.Usage{PromptTokens: 40}) // the refund is void: the counter was deleted
-		time.Sleep(limit.Horizon(1))
-		if s := written(t, store); s.Happened.PromptTokens != 40 || s.Spent != 0 {
-			t.Errorf("the new counter: got %d tokens counted and %d charged, want 40 and 0", s.Happened.PromptTokens, s.Spent)
+		time.Sleep(lease.Horizon(1))
+		if s, _, _, err := store.Load(t.Context(), "key"); !errors.Is(err, counter.ErrNotFound) && s.Spent != 0 {
+			t.Errorf("the new counter: got %d charged, %v; want nothing", s.Spent, err)
 		}
 		if second, d := reserve(t, c, minute, 100); second == nil {
 			t.Errorf("a call to the new counter: got %+v, want it granted", d)
@@ -111,26 +106,19 @@ func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 	})
 }
 
-// TestAnIdleCountersLastMinuteIsKept: FlushIdle writes it to the history, and
-// returns the row's version once the row can be deleted.
-func TestAnIdleCountersLastMinuteIsKept(t *testing.T) {
+// TestAnIdleCounterIsDeletableOnceItsSlotsAreGone: FlushIdle then returns the
+// row's version.
+func TestAnIdleCounterIsDeletableOnceItsSlotsAreGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memstore.New(nil)
+		store := memstore.New()
 		r, _ := reserve(t, instance(store), minute, 30)
 		r.Settle(limit.Usage{PromptTokens: 20, CompletionTokens: 5})
 		time.Sleep(2 * time.Minute)
-		history := &rows{closed: make(map[rowKey]limit.Closed)}
-		janitor := counter.New(counter.Config{Store: store, History: history, Log: slog.New(slog.DiscardHandler)})
+		janitor := instance(store)
 		for range 2 { // the second changes nothing
 			if spare, err := janitor.FlushIdle(t.Context(), "key"); err != nil || spare != "" {
 				t.Errorf("FlushIdle while the instance's slot is there: got version %q, %v; want none, no error", spare, err)
 			}
-			if sum := history.sum(); sum.Total() != 25 || sum.Requests != 1 || sum.Charged != 25 {
-				t.Errorf("the history: got %+v, want 25 tokens of 1 request, all charged", sum)
-			}
-		}
-		if s := written(t, store); len(s.Outbox) != 0 || s.Happened != (limit.Happened{}) {
-			t.Errorf("left in the counter: got %+v, want an empty outbox and nothing counted", s)
 		}
 		time.Sleep(2 * time.Hour)
 		_, version, _, _ := store.Load(t.Context(), "key")
@@ -146,7 +134,7 @@ func TestAnIdleCountersLastMinuteIsKept(t *testing.T) {
 // TestACancelledFlushDoesNotCountAsAStoreFailure, so calls are still granted after
 // three.
 func TestACancelledFlushDoesNotCountAsAStoreFailure(t *testing.T) {
-	c := instance(obedient{memstore.New(nil)})
+	c := instance(obedient{memstore.New()})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 3 {
@@ -162,9 +150,9 @@ func TestACancelledFlushDoesNotCountAsAStoreFailure(t *testing.T) {
 // obedient is a store whose reads fail once their context is cancelled.
 type obedient struct{ *memstore.Store }
 
-func (o obedient) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+func (o obedient) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
 	if ctx.Err() != nil {
-		return limit.State{}, "", time.Time{}, ctx.Err()
+		return lease.Row{}, "", time.Time{}, ctx.Err()
 	}
 	return o.Store.Load(ctx, key)
 }

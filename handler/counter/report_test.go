@@ -8,6 +8,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/memstore"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
@@ -17,7 +18,7 @@ type rival struct {
 	before int // number of swaps left that another writer precedes
 }
 
-func (r *rival) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+func (r *rival) Swap(ctx context.Context, key string, state lease.Row, version counter.Version) (counter.Version, time.Time, error) {
 	if r.before > 0 && version != "" {
 		r.before--
 		stored, current, _, err := r.Load(ctx, key)
@@ -33,15 +34,15 @@ func (r *rival) Swap(ctx context.Context, key string, state limit.State, version
 // first.
 func TestAReportThatConflictsIsRetriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &rival{Store: memstore.New(nil)}
+		store := &rival{Store: memstore.New()}
 		c := instance(store)
 		r, _ := reserve(t, c, counter.Terms{Limits: limit.Limits{TokensPerMinute: 3000, Version: 1}}, 10)
 		synctest.Wait()
 		store.before = 3
 		r.Settle(limit.Usage{PromptTokens: 7})
-		time.Sleep(limit.Horizon(1))
-		if s := written(t, store); s.Happened.PromptTokens != 7 {
-			t.Errorf("tokens counted a horizon later: got %d, want 7; %d writes were late", s.Happened.PromptTokens, 3-store.before)
+		time.Sleep(lease.Horizon(1))
+		if s := written(t, store); s.Spent != 7 {
+			t.Errorf("tokens charged a horizon later: got %d, want 7; %d writes were late", s.Spent, 3-store.before)
 		}
 	})
 }
@@ -50,7 +51,7 @@ func TestAReportThatConflictsIsRetriedAtOnce(t *testing.T) {
 // soon see the tokens as used.
 func TestLargeExcessWhoseWriteConflictsIsRetriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &rival{Store: memstore.New(nil)}
+		store := &rival{Store: memstore.New()}
 		c := instance(store)
 		r, _ := reserve(t, c, minute, 25)
 		synctest.Wait()
@@ -66,7 +67,7 @@ func TestLargeExcessWhoseWriteConflictsIsRetriedAtOnce(t *testing.T) {
 // TestFlushingACounterInUseIsNoError even if other writes always come first.
 func TestFlushingACounterInUseIsNoError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &rival{Store: memstore.New(nil)}
+		store := &rival{Store: memstore.New()}
 		c := instance(store)
 		r, _ := reserve(t, c, minute, 25)
 		r.Settle(limit.Usage{PromptTokens: 25})
@@ -83,7 +84,7 @@ func TestFlushingACounterInUseIsNoError(t *testing.T) {
 // not when the call would have been tried again.
 func TestACallThatLeavesTheQueueDelaysNoReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memstore.New(nil)
+		store := memstore.New()
 		c := instance(store)
 		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
 		under, _ := reserve(t, c, terms, 60)
@@ -95,8 +96,8 @@ func TestACallThatLeavesTheQueueDelaysNoReport(t *testing.T) {
 		synctest.Wait()
 		under.Settle(limit.Usage{PromptTokens: 50})
 		time.Sleep(5 * time.Second) // a horizon
-		if s := written(t, store); s.Happened.Requests != 1 {
-			t.Errorf("calls reported: got %d, want 1", s.Happened.Requests)
+		if s := written(t, store); s.Spent != 50 {
+			t.Errorf("tokens charged: got %d, want 50", s.Spent)
 		}
 	})
 }

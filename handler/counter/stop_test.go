@@ -5,7 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"tollgate/handler/counter/memstore"
+	"tollgate/handler/counter/countertest"
 	"tollgate/handler/limit"
 )
 
@@ -15,14 +15,14 @@ func TestCloseServesACallThatWaitsForItsGrant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var writes atomic.Int64
-		store := memstore.New(func(operation string) (bool, error) {
+		store, link := linked(func(operation string) countertest.Fate {
 			<-gate
 			if operation == "swap" && writes.Add(1) > 10 {
 				panic("it writes without end")
 			}
-			return true, nil
+			return countertest.Fine
 		})
-		c := instance(store)
+		c := instance(link)
 		decided := make(chan limit.Verdict, 1)
 		go func() {
 			r, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 25})
@@ -41,8 +41,8 @@ func TestCloseServesACallThatWaitsForItsGrant(t *testing.T) {
 		if v, err := <-decided, <-closed; v != limit.Granted || err != nil {
 			t.Errorf("got the call decided %v and Close %v, want Granted and no error", v, err)
 		}
-		if s := written(t, store); s.Spent != 25 || s.Happened.Requests != 1 || len(s.Slots) != 1 || !s.Slots[0].Gone {
-			t.Errorf("the counter: got %+v after %d writes, want 25 spent of 1 request and one slot, marked gone", s, writes.Load())
+		if s := written(t, store); s.Spent != 25 || len(s.Slots) != 1 || s.Slots[0].Leased != 0 {
+			t.Errorf("the counter: got %+v after %d writes, want 25 spent and one slot with nothing leased", s, writes.Load())
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/memstore"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
@@ -19,11 +20,11 @@ type stubborn struct {
 	*memstore.Store
 	well  atomic.Bool
 	reads atomic.Int64
-	load  func(s *stubborn, state limit.State, version counter.Version, err error) (limit.State, counter.Version, error)
+	load  func(s *stubborn, state lease.Row, version counter.Version, err error) (lease.Row, counter.Version, error)
 	swap  error
 }
 
-func (s *stubborn) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+func (s *stubborn) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
 	state, version, date, err := s.Store.Load(ctx, key)
 	if !s.well.Load() && s.load != nil {
 		s.reads.Add(1)
@@ -32,7 +33,7 @@ func (s *stubborn) Load(ctx context.Context, key string) (limit.State, counter.V
 	return state, version, date, err
 }
 
-func (s *stubborn) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+func (s *stubborn) Swap(ctx context.Context, key string, state lease.Row, version counter.Version) (counter.Version, time.Time, error) {
 	if s.well.Load() {
 		return s.Store.Swap(ctx, key, state, version)
 	}
@@ -42,7 +43,7 @@ func (s *stubborn) Swap(ctx context.Context, key string, state limit.State, vers
 // stubbornStores are stores that apply no write, by their answers.
 var stubbornStores = map[string]struct {
 	stored bool // whether the counter exists
-	load   func(*stubborn, limit.State, counter.Version, error) (limit.State, counter.Version, error)
+	load   func(*stubborn, lease.Row, counter.Version, error) (lease.Row, counter.Version, error)
 	swap   error
 	within time.Duration // when an answer is due at the latest
 }{
@@ -58,24 +59,24 @@ var stubbornStores = map[string]struct {
 	"each write conflicts, and no read is allowed": {stored: true, load: unreadable, swap: counter.ErrConflict},
 }
 
-func otherVersion(s *stubborn, state limit.State, _ counter.Version, err error) (limit.State, counter.Version, error) {
+func otherVersion(s *stubborn, state lease.Row, _ counter.Version, err error) (lease.Row, counter.Version, error) {
 	return state, counter.Version(fmt.Sprint("etag", s.reads.Load())), err
 }
 
-func flickering(s *stubborn, state limit.State, version counter.Version, err error) (limit.State, counter.Version, error) {
+func flickering(s *stubborn, state lease.Row, version counter.Version, err error) (lease.Row, counter.Version, error) {
 	if s.reads.Load()%2 == 0 {
-		return limit.State{}, "", counter.ErrNotFound
+		return lease.Row{}, "", counter.ErrNotFound
 	}
 	return state, version, err
 }
 
-func busyWithOthers(s *stubborn, state limit.State, _ counter.Version, err error) (limit.State, counter.Version, error) {
+func busyWithOthers(s *stubborn, state lease.Row, _ counter.Version, err error) (lease.Row, counter.Version, error) {
 	state.Rev += s.reads.Load()
 	return state, counter.Version(fmt.Sprint("etag", s.reads.Load())), err
 }
 
-func unreadable(*stubborn, limit.State, counter.Version, error) (limit.State, counter.Version, error) {
-	return limit.State{}, "", errors.New("403 AuthorizationPermissionMismatch")
+func unreadable(*stubborn, lease.Row, counter.Version, error) (lease.Row, counter.Version, error) {
+	return lease.Row{}, "", errors.New("403 AuthorizationPermissionMismatch")
 }
 
 // TestAStoreThatAppliesNoWriteCountsAsDown, whether it answers each write with a
@@ -84,7 +85,7 @@ func TestAStoreThatAppliesNoWriteCountsAsDown(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it waits for many stores")
 	}
-	limits := limit.Limits{TokensPerMinute: 300, Version: 1}
+	limits := daily.Limits
 	for name, test := range stubbornStores {
 		for _, terms := range []counter.Terms{
 			{Limits: limits, OnStoreDown: limit.FailClosed}, {Limits: limits, OnStoreDown: limit.Degrade}, {Limits: limits, OnStoreDown: limit.FailOpen},
@@ -92,9 +93,9 @@ func TestAStoreThatAppliesNoWriteCountsAsDown(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s, %s, %v", name, terms.OnStoreDown, terms.MaxWait), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					store := &stubborn{Store: memstore.New(nil), load: test.load, swap: test.swap}
+					store := &stubborn{Store: memstore.New(), load: test.load, swap: test.swap}
 					if test.stored {
-						if _, _, err := store.Store.Swap(t.Context(), "key", limit.New(limits, time.Now(), "e"), ""); err != nil {
+						if _, _, err := store.Store.Swap(t.Context(), "key", lease.New(limits, time.Now(), "e"), ""); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -137,8 +138,8 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if s := written(t, store); s.Happened.Total()+sum(s.Outbox) != degraded+10 {
-		t.Errorf("tokens written: got %d, want %d", s.Happened.Total()+sum(s.Outbox), degraded+10)
+	if s := written(t, store); s.PeriodSpent != degraded+10 {
+		t.Errorf("tokens written: got %d, want %d", s.PeriodSpent, degraded+10)
 	}
 }
 
@@ -146,10 +147,10 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 // counter reads the row again.
 func TestAWrongETagAfterAnAppliedWriteLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memstore.New(nil)
+		store := memstore.New()
 		c := instance(wrongTag{store})
 		for range 10 {
-			r, d := reserve(t, c, minute, 10)
+			r, d := reserve(t, c, daily, 10)
 			if r == nil || d.Degraded {
 				t.Fatalf("a call whose write's answer had a wrong ETag: got %+v, want it granted, not degraded", d)
 			}
@@ -159,15 +160,15 @@ func TestAWrongETagAfterAnAppliedWriteLosesNothing(t *testing.T) {
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if s := written(t, store); s.Happened.Total()+sum(s.Outbox) != 100 {
-			t.Errorf("tokens written: got %d, want 100", s.Happened.Total()+sum(s.Outbox))
+		if s := written(t, store); s.PeriodSpent != 100 {
+			t.Errorf("tokens written: got %d, want 100", s.PeriodSpent)
 		}
 	})
 }
 
 type wrongTag struct{ *memstore.Store }
 
-func (w wrongTag) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+func (w wrongTag) Swap(ctx context.Context, key string, state lease.Row, version counter.Version) (counter.Version, time.Time, error) {
 	_, date, err := w.Store.Swap(ctx, key, state, version)
 	return "another", date, err
 }

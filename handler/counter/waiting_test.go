@@ -13,6 +13,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/memstore"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
@@ -20,7 +21,7 @@ import (
 // are used, 50 s before the next minute.
 func queueing(t *testing.T, wait time.Duration, gone int64) (*counter.Counter, counter.Terms) {
 	t.Helper()
-	c := instance(memstore.New(nil))
+	c := instance(memstore.New())
 	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: wait}
 	r, d := reserve(t, c, terms, gone)
 	if r == nil {
@@ -113,7 +114,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 // use.
 func TestACounterWithALongQueuedCallIsNotEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := instance(memstore.New(nil))
+		c := instance(memstore.New())
 		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
 		r, _ := reserve(t, c, terms, 100)
 		r.Settle(limit.Usage{PromptTokens: 190}) // the next minute will have ten tokens
@@ -217,7 +218,7 @@ type overtaken struct {
 	once atomic.Bool
 }
 
-func (o *overtaken) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+func (o *overtaken) Swap(ctx context.Context, key string, state lease.Row, version counter.Version) (counter.Version, time.Time, error) {
 	if o.once.CompareAndSwap(true, false) {
 		before, version, _, err := o.Load(ctx, key)
 		if err == nil {
@@ -234,7 +235,7 @@ func (o *overtaken) Swap(ctx context.Context, key string, state limit.State, ver
 // if another call must stay in the queue.
 func TestAConflictingWriteIsBuiltAgainForQueuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &overtaken{Store: memstore.New(nil)}
+		store := &overtaken{Store: memstore.New()}
 		c, terms := instance(store), counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
 		r, _ := reserve(t, c, terms, 100)
 		r.Settle(limit.Usage{PromptTokens: 100})
@@ -324,12 +325,12 @@ func TestCallsOfOneCounterKeepTheirOwnTerms(t *testing.T) {
 // late is a store whose time is an hour behind this machine's.
 type late struct{ *memstore.Store }
 
-func (l late) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+func (l late) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
 	state, version, date, err := l.Store.Load(ctx, key)
 	return state, version, date.Add(-time.Hour), err
 }
 
-func (l late) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+func (l late) Swap(ctx context.Context, key string, state lease.Row, version counter.Version) (counter.Version, time.Time, error) {
 	next, date, err := l.Store.Swap(ctx, key, state, version)
 	return next, date.Add(-time.Hour), err
 }
@@ -338,7 +339,7 @@ func (l late) Swap(ctx context.Context, key string, state limit.State, version c
 func TestAClockSetBackMakesNoCallWaitLonger(t *testing.T) {
 	for _, wait := range []time.Duration{0, 20 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			store := late{memstore.New(nil)}
+			store := late{memstore.New()}
 			terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: wait}
 			r, _ := reserve(t, instance(store), terms, 100)
 			r.Settle(limit.Usage{PromptTokens: 100})

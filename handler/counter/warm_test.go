@@ -10,7 +10,7 @@ import (
 
 // BenchmarkWarmLease measures a call that is granted from a lease and settled.
 func BenchmarkWarmLease(b *testing.B) {
-	c := instance(memstore.New(nil))
+	c := instance(memstore.New())
 	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 1 << 40, Quota: 1 << 50, Period: limit.Monthly, Version: 1}}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

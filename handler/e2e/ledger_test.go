@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
-	countermem "tollgate/handler/counter/memstore"
+	"tollgate/handler/counter/countertest"
 	"tollgate/handler/gateway"
 	"tollgate/handler/ledger"
 	ledgermem "tollgate/handler/ledger/memstore"
@@ -161,7 +161,14 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 		}
 		rows := ledgermem.New(lossy)
 		recorder := ledger.NewRecorder(ledger.Config{Log: quiet, Store: rows})
-		counters := counter.New(counter.Config{Log: quiet, Store: countermem.New(lossy)})
+		link := countertest.NewNetwork(0).Link()
+		link.Fate = func(string) countertest.Fate {
+			if dice.of(20) {
+				return countertest.Busy + countertest.Fate(dice.upTo(2)) // or applied, and Failed
+			}
+			return countertest.Fine
+		}
+		counters := counter.New(counter.Config{Log: quiet, Store: link})
 		g := gatewayFor(t, model.URL, counters, recorder, book, quiet)
 		var callers sync.WaitGroup
 		for n := range 8 {

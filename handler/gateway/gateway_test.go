@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +15,7 @@ import (
 
 	"tollgate/handler/asynctest"
 	"tollgate/handler/counter"
+	"tollgate/handler/counter/countertest"
 	countermem "tollgate/handler/counter/memstore"
 	"tollgate/handler/gateway"
 	"tollgate/handler/ledger"
@@ -77,12 +77,17 @@ func newBench(t *testing.T, limits subscription.Limits, now func() time.Time) *b
 func (b *bench) config(t *testing.T, client *upstream.Client) gateway.Config {
 	t.Helper()
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
-	counters := counter.New(counter.Config{Now: b.now, Log: log, Patience: 50 * time.Millisecond, Store: countermem.NewAt(b.now, func(string) (bool, error) {
+	network := countertest.NewNetwork(0)
+	network.Store = countermem.NewAt(b.now)
+	link := network.Link()
+	link.Date = b.now
+	link.Fate = func(string) countertest.Fate {
 		if b.down.Load() {
-			return false, errors.New("down")
+			return countertest.Busy
 		}
-		return true, nil
-	})})
+		return countertest.Fine
+	}
+	counters := counter.New(counter.Config{Now: b.now, Log: log, Patience: 50 * time.Millisecond, Store: link})
 	return gateway.Config{Directory: subscriptiontest.Directory(t, b.store), Counter: counters, Ledger: b.recorder, Usage: ledger.Reader{Store: b.stored}, Upstream: client, Log: log,
 		Settings: gateway.Settings{BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 16,
 			Addresses: gateway.Addresses{FrontEnd: true}}}

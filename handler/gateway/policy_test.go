@@ -288,7 +288,7 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := fromMinuteStart() // the clock of all instances
-			store := countermem.NewAt(now, nil)
+			store := countermem.NewAt(now)
 			var counters []*counter.Counter
 			over := func(c *gateway.Config) {
 				c.Counter = counter.New(counter.Config{Now: now, Store: store, Log: c.Log})

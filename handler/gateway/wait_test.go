@@ -129,7 +129,7 @@ func TestSomeUncountedPromptsAreComparedWithUsage(t *testing.T) {
 func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
 	now := fromMinuteStart() // the clock of all instances
 	limits := subscription.Limits{TokensPerMinute: 10_000_000}
-	store := countermem.NewAt(now, nil)
+	store := countermem.NewAt(now)
 	var counters []*counter.Counter
 	over := func(c *gateway.Config) {
 		c.Counter = counter.New(counter.Config{Now: now, Store: store, Log: c.Log})

@@ -13,13 +13,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/lease"
 	"tollgate/handler/ledger"
-	"tollgate/handler/limit"
 	"tollgate/handler/stored"
 )
 
@@ -161,12 +162,12 @@ func (h *Housekeeper) recordFailure(report *Report, key string, err error) {
 	h.config.Log.Warn("housekeeping failed for a counter", "counter", key, "cause", err.Error())
 }
 
-// tidyCounter flushes a counter that has something to write, and deletes it if it is
-// empty, because its key may never be used again.
+// tidyCounter declares a counter's dead instances dead, and deletes it if it is empty,
+// because its key may never be used again.
 func (h *Housekeeper) tidyCounter(ctx context.Context, stored counter.Entry, report *Report) {
 	now := time.Now()
-	unwritten := hasUnwritten(&stored.State, now)
-	if !unwritten && !stored.State.Deletable(now) {
+	expired := hasExpired(&stored.Row, now)
+	if !expired && !stored.Row.Deletable(now) {
 		return
 	}
 	spare, err := h.config.Counter.FlushIdle(ctx, stored.Key)
@@ -174,7 +175,7 @@ func (h *Housekeeper) tidyCounter(ctx context.Context, stored counter.Entry, rep
 	case err != nil:
 		h.recordFailure(report, stored.Key, err)
 		return
-	case unwritten:
+	case expired:
 		atomic.AddInt64(&report.Flushed, 1)
 	}
 	if spare == "" {
@@ -189,16 +190,7 @@ func (h *Housekeeper) tidyCounter(ctx context.Context, stored counter.Entry, rep
 	}
 }
 
-// hasUnwritten reports whether a counter has closed minutes or expired slots that a flush
-// would write.
-func hasUnwritten(s *limit.State, now time.Time) bool {
-	if len(s.Outbox) > 0 || s.Window < limit.Minute(now) && (s.Happened != (limit.Happened{}) || s.Spent > 0) {
-		return true
-	}
-	for _, slot := range s.Slots {
-		if slot.Expiry < now.Unix() {
-			return true
-		}
-	}
-	return false
+// hasExpired reports whether a counter has slots that a flush would reclaim or drop.
+func hasExpired(r *lease.Row, now time.Time) bool {
+	return slices.ContainsFunc(r.Slots, func(slot lease.Slot) bool { return slot.Expiry < now.Unix() })
 }

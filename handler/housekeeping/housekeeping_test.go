@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/counter/countertest"
 	"tollgate/handler/counter/memstore"
 	"tollgate/handler/housekeeping"
+	"tollgate/handler/lease"
 	"tollgate/handler/ledger"
 	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/limit"
@@ -40,19 +42,23 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	h := &fixture{T: t}
-	h.store = memstore.New(func(operation string) (bool, error) {
-		if operation == "swap" {
-			return false, h.writeErr
-		}
-		return true, nil
-	})
+	h.store = memstore.New()
 	h.stored = storedmem.New(func(string) (bool, error) { return false, h.storedErr })
 	h.ledger = ledgermem.New(func(string) (bool, error) { return h.ledgerErr == nil, h.ledgerErr })
 	return h
 }
 
 func (h *fixture) newCounter() *counter.Counter {
-	return counter.New(counter.Config{Store: h.store, Log: slog.New(slog.DiscardHandler)})
+	network := countertest.NewNetwork(0)
+	network.Store = h.store
+	link := network.Link()
+	link.Fate = func(operation string) countertest.Fate {
+		if operation == "swap" && h.writeErr != nil {
+			return countertest.Busy
+		}
+		return countertest.Fine
+	}
+	return counter.New(counter.Config{Store: link, Log: slog.New(slog.DiscardHandler)})
 }
 
 func (h *fixture) config() housekeeping.Config {
@@ -84,8 +90,8 @@ var minute = counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Version: 1
 // add stores a counter with a slot of an instance that has leased tokens and dies.
 func (h *fixture) add(key string, limits limit.Limits, leased int64) {
 	h.Helper()
-	state := limit.New(limits, time.Now(), "epoch")
-	state.Slots = []limit.Slot{{ID: "12345678", Seq: 1, Window: state.Window, Leased: leased, Expiry: time.Now().Add(5 * time.Second).Unix()}}
+	state := lease.New(limits, time.Now(), "epoch")
+	state.SetSlots(lease.Slots{{ID: "12345678", Seq: 1, Window: state.Window, Leased: leased, Expiry: time.Now().Add(5 * time.Second).Unix()}})
 	if _, _, err := h.store.Swap(h.Context(), key, state, ""); err != nil {
 		h.Fatal(err)
 	}
@@ -262,9 +268,9 @@ func (e slowListStore) List(ctx context.Context) iter.Seq2[counter.Entry, error]
 	}
 }
 
-func (e slowListStore) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+func (e slowListStore) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
 	if ctx.Err() != nil {
-		return limit.State{}, "", time.Time{}, ctx.Err()
+		return lease.Row{}, "", time.Time{}, ctx.Err()
 	}
 	return e.Store.Load(ctx, key)
 }

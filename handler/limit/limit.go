@@ -1,11 +1,10 @@
-// Package limit does the arithmetic of token limits: windows, credit, debt
-// and burst in a counter that all instances share (State), and leases,
-// reservations and settlements of one instance (Holder). It is pure: no I/O,
+// Package limit does the arithmetic of token limits: windows, credit, debt,
+// burst and quotas, and the decision whether a call fits. It is pure: no I/O,
 // and the time is always an argument. All amounts are whole tokens, all
 // windows UTC.
 //
-// Start with Limits.decide, then State.Advance, and then follow a write:
-// Holder.Draft, Commit, and Applied or Resolve.
+// Start with Balance, which has what a counter's minute and period may still
+// spend, and Balance.Decide. How instances share a balance is package lease.
 package limit
 
 import "time"
@@ -158,18 +157,18 @@ func splitLeft(amount int64) (left, owed int64) { return max(amount, 0), max(-am
 
 // decide decides whether an Ask fits into what the minute and the period have
 // left, and if not, when it will.
-func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart, now time.Time) Decision {
+func (l Limits) decide(ask Ask, left left, window int64, periodStart, now time.Time) Decision {
 	least := ask.Needed()
-	d := Decision{MinTokens: least, Verdict: l.verdict(least, minute, period)}
+	d := Decision{MinTokens: least, Verdict: l.verdict(least, left)}
 	switch d.Verdict {
 	case Granted:
-		d.Tokens = min(ask.Tokens, minute, period)
+		d.Tokens = min(ask.Tokens, left.minute, left.period)
 	case RateExceeded:
-		d.RetryAfter = MinuteStart(window + minutesUntil(least, minute, l.TokensPerMinute)).Sub(now)
+		d.RetryAfter = MinuteStart(window + minutesUntil(least, left.minute, l.TokensPerMinute)).Sub(now)
 	case QuotaExceeded:
 		d.RetryAfter = l.Period.Next(periodStart).Sub(now)
-		if least > minute { // a debt may last longer than the period
-			d.RetryAfter = max(d.RetryAfter, MinuteStart(window+minutesUntil(least, minute, l.TokensPerMinute)).Sub(now))
+		if least > left.minute { // a debt may last longer than the period
+			d.RetryAfter = max(d.RetryAfter, MinuteStart(window+minutesUntil(least, left.minute, l.TokensPerMinute)).Sub(now))
 		}
 	case NeverFitsRate:
 		d.MaxTokens = l.TokensPerMinute + l.Burst
@@ -180,16 +179,16 @@ func (l Limits) decide(ask Ask, minute, period int64, window int64, periodStart,
 }
 
 // DecideShare decides an Ask from an instance's own share of the limit while
-// the store is down. left is the rest of that share for the minute of now: of
-// the minute's tokens, or without a minute limit, of the quota. A refused
+// the store is down. share is the rest of it for the minute of now: of the
+// minute's tokens, or without a minute limit, of the quota. A refused
 // call may try again in the next minute: by then there is a new share, or the
 // counter is back.
-func (l Limits) DecideShare(ask Ask, left int64, now time.Time) Decision {
-	minute, period := left, int64(Unlimited)
+func (l Limits) DecideShare(ask Ask, share int64, now time.Time) Decision {
+	rest := left{minute: share, period: Unlimited}
 	if l.TokensPerMinute == 0 {
-		minute, period = Unlimited, left
+		rest = left{minute: Unlimited, period: share}
 	}
-	d := l.decide(ask, minute, period, Minute(now), l.Period.Start(now), now)
+	d := l.decide(ask, rest, Minute(now), l.Period.Start(now), now)
 	if d.RetryAfter > 0 {
 		d.RetryAfter = MinuteStart(Minute(now) + 1).Sub(now)
 	}
@@ -198,7 +197,7 @@ func (l Limits) DecideShare(ask Ask, left int64, now time.Time) Decision {
 
 // MaxGrant returns the most tokens an Ask could ever get; 0 if it never fits.
 func (l Limits) MaxGrant(ask Ask) int64 {
-	if l.verdict(ask.Needed(), Unlimited, Unlimited) != Granted {
+	if l.verdict(ask.Needed(), left{Unlimited, Unlimited}) != Granted {
 		return 0
 	}
 	most := ask.Tokens
@@ -211,15 +210,15 @@ func (l Limits) MaxGrant(ask Ask) int64 {
 	return most
 }
 
-func (l Limits) verdict(least, minute, period int64) Verdict {
+func (l Limits) verdict(least int64, left left) Verdict {
 	switch {
 	case l.TokensPerMinute > 0 && least > l.TokensPerMinute+l.Burst:
 		return NeverFitsRate
 	case l.Quota > 0 && least > l.Quota:
 		return NeverFitsQuota
-	case least > period:
+	case least > left.period:
 		return QuotaExceeded
-	case least > minute:
+	case least > left.minute:
 		return RateExceeded
 	}
 	return Granted

@@ -80,7 +80,7 @@ func standingOf(stored counter.Entry, unreadable error, newest limit.Limits, now
 		s.Problem = unreadable.Error()
 		return s
 	}
-	state := stored.State
+	state := stored.Row
 	state.Advance(newest, now) // ignores older limits
 	at := state.Standing(now)
 	if at.TokensPerMinute > 0 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/lease"
 	"tollgate/handler/ledger"
 	"tollgate/handler/ledger/ledgertest"
 	"tollgate/handler/limit"
@@ -20,9 +21,9 @@ import (
 // counterWith returns a counter that was charged tokens this minute and this day.
 func counterWith(key string, tokens int64) counter.Entry {
 	limits := limit.Limits{TokensPerMinute: 1000, Quota: 50_000, Period: limit.Daily, Version: math.MaxInt64}
-	s := limit.New(limits, time.Now(), "epoch")
+	s := lease.New(limits, time.Now(), "epoch")
 	s.Spent, s.PeriodSpent = tokens, tokens
-	return counter.Entry{Key: key, State: s}
+	return counter.Entry{Key: key, Row: s}
 }
 
 // It runs in virtual time so that no minute or day ends while it runs.
@@ -31,8 +32,8 @@ func TestUsageShowsTheStandingOfCounters(t *testing.T) {
 		f := newFixture(t)
 		f.counters.entries = []counter.Entry{counterWith("team-b", 10), counterWith("gold:client-ip=192.0.2.7", 30), counterWith("team-a", 100), counterWith("team-a/model=r1", 300), {Key: "team-c"}}
 		f.counters.problems = map[string]error{"team-c": counter.ErrEdited}
-		leased := &f.counters.entries[2].State
-		leased.Slots = []limit.Slot{{ID: "i", Window: leased.Window, Leased: 40, Expiry: time.Now().Add(time.Minute).Unix()}}
+		leased := &f.counters.entries[2].Row
+		leased.SetSlots(lease.Slots{{ID: "i", Window: leased.Window, Leased: 40, Expiry: time.Now().Add(time.Minute).Unix()}})
 		var list struct {
 			Items []manage.Standing
 			Next  string
@@ -224,7 +225,7 @@ func TestUsageUsesTheNewestLimits(t *testing.T) {
 	f := newFixture(t)
 	f.counters.entries = []counter.Entry{counterWith("team-a", 100), counterWith("gold:client-ip=192.0.2.7", 100), counterWith("gone", 100)}
 	for i := range f.counters.entries {
-		f.counters.entries[i].State.Version = 1 // older than the changes
+		f.counters.entries[i].Row.Version = 1 // older than the changes
 	}
 	f.must("PATCH", "/tiers/gold", `{"tokensPerMinute":700}`)
 	f.must("PATCH", "/subscriptions/team-a", `{"overrides":{"tokensPerMinute":600}}`)

@@ -355,16 +355,15 @@ func TestTheHousekeepingAlertMatchesASuccessfulRun(t *testing.T) {
 		t.Fatal("got no log line in the alert's query, want one")
 	}
 	var broken error
-	store := memstore.New(nil)
+	store := memstore.New()
 	for _, c := range []struct {
 		broken error
 		want   bool
-	}{{nil, true}, {errors.New("the history is down"), false}} {
+	}{{nil, true}, {errors.New("the ledger is down"), false}} {
 		broken = c.broken
 		var line bytes.Buffer
-		history := memstore.NewHistory(func(string) (bool, error) { return false, broken })
-		keeper := housekeeping.New(housekeeping.Config{Counters: store, History: history, Ledger: ledgermem.New(nil), Retention: ledger.DefaultRetention, Stored: storedmem.New(nil), Log: slog.New(slog.NewJSONHandler(&line, nil)),
-			Counter: counter.New(counter.Config{Store: store, History: history, Log: slog.New(slog.DiscardHandler)})})
+		keeper := housekeeping.New(housekeeping.Config{Counters: store, Ledger: ledgermem.New(func(string) (bool, error) { return broken == nil, broken }), Retention: ledger.DefaultRetention, Stored: storedmem.New(nil), Log: slog.New(slog.NewJSONHandler(&line, nil)),
+			Counter: counter.New(counter.Config{Store: store, Log: slog.New(slog.DiscardHandler)})})
 		if _, err := keeper.Run(t.Context()); (err == nil) != c.want {
 			t.Fatalf("a run with the fault %v: got error %v, want success %t", c.broken, err, c.want)
 		}

@@ -39,7 +39,7 @@ func serveGateway(args []string) error {
 	}
 	log := slog.New(slog.DiscardHandler)
 	served := gateway.New(gateway.Config{
-		Directory: subscription.NewDirectory(directory, pepper), Counter: counter.New(counter.Config{Store: countermem.New(nil), Log: log}),
+		Directory: subscription.NewDirectory(directory, pepper), Counter: counter.New(counter.Config{Store: countermem.New(), Log: log}),
 		Upstream: client, Log: log,
 		Settings: gateway.Settings{BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 4 << 20},
 	})

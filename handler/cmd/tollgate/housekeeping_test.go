@@ -9,6 +9,7 @@ import (
 	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/housekeeping"
+	"tollgate/handler/lease"
 	"tollgate/handler/ledger"
 	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/limit"
@@ -31,9 +32,9 @@ func TestHousekeepingByHandTidiesCountersAndUsage(t *testing.T) {
 	}
 	counters := countertables.New(client, countertables.DefaultTable)
 	before := time.Now().Add(-time.Hour)
-	idle := limit.New(limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Yearly, Version: 1}, before, "epoch")
+	idle := lease.New(limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Yearly, Version: 1}, before, "epoch")
 	idle.Spent, idle.PeriodSpent = 25, 25
-	for key, state := range map[string]limit.State{"kept-idle": idle, "kept-nothing": limit.New(limit.Limits{TokensPerMinute: 300}, before, "epoch")} {
+	for key, state := range map[string]lease.Row{"kept-idle": idle, "kept-nothing": lease.New(limit.Limits{TokensPerMinute: 300}, before, "epoch")} {
 		if _, _, err := counters.Swap(t.Context(), key, state, ""); err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/lease"
 	"tollgate/handler/ledger"
 	"tollgate/handler/ledger/ledgertest"
 	ledgertables "tollgate/handler/ledger/tablestore"
@@ -25,7 +26,7 @@ func (m *terminal) count(key string, tokens int64) {
 		m.t.Fatal(err)
 	}
 	now := time.Now().Add(time.Minute) // a row of the next minute: it is not reset when this minute ends
-	s := limit.New(limit.Limits{TokensPerMinute: 100_000, Quota: 5_000_000, Period: limit.Yearly, Version: 1}, now, "epoch")
+	s := lease.New(limit.Limits{TokensPerMinute: 100_000, Quota: 5_000_000, Period: limit.Yearly, Version: 1}, now, "epoch")
 	s.Spent, s.PeriodSpent = tokens, tokens
 	if _, _, err := countertables.New(service, m.tables.counters).Swap(m.t.Context(), key, s, ""); err != nil {
 		m.t.Fatal(err)

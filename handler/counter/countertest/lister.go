@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
@@ -22,7 +23,7 @@ func RunLister(t *testing.T, store ListedStore) {
 	}
 	versions := make(map[string]counter.Version)
 	for i, key := range []string{"team-a", "gold:client-ip=2001:db8::1/header:x=a%2Fb c", "team-b"} {
-		version, _, err := store.Swap(t.Context(), key, limit.New(limit.Limits{TokensPerMinute: int64(i + 1)}, time.Now(), "epoch"), "")
+		version, _, err := store.Swap(t.Context(), key, lease.New(limit.Limits{TokensPerMinute: int64(i + 1)}, time.Now(), "epoch"), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,11 +31,11 @@ func RunLister(t *testing.T, store ListedStore) {
 	}
 	found := walk(t, store)
 	for key, version := range versions {
-		if state, loaded, _, err := store.Load(t.Context(), key); found[key].Version != loaded || loaded != version || err != nil || found[key].State.TokensPerMinute != state.TokensPerMinute {
+		if state, loaded, _, err := store.Load(t.Context(), key); found[key].Version != loaded || loaded != version || err != nil || found[key].Row.TokensPerMinute != state.TokensPerMinute {
 			t.Errorf("%s: listed %+v, loaded version %q, %v", key, found[key], loaded, err)
 		}
 	}
-	swapped, _, err := store.Swap(t.Context(), "team-a", found["team-a"].State, versions["team-a"])
+	swapped, _, err := store.Swap(t.Context(), "team-a", found["team-a"].Row, versions["team-a"])
 	if err != nil {
 		t.Fatal(err)
 	}

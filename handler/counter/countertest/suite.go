@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
@@ -28,14 +29,11 @@ func Run(t *testing.T, store counter.Store) {
 
 func swaps(t *testing.T, store counter.Store, key string) {
 	now := time.Now()
-	state := limit.New(limit.Limits{TokensPerMinute: 300, Burst: 7, Quota: 1 << 53, Period: limit.Weekly, Version: 1<<40 + 1}, now, "epoch")
+	state := lease.New(limit.Limits{TokensPerMinute: 300, Burst: 7, Quota: 1 << 53, Period: limit.Weekly, Version: 1<<40 + 1}, now, "epoch")
 	state.Spent, state.PeriodSpent, state.Rev = 5, 1<<53+1, 9
-	state.Happened = limit.Happened{Usage: limit.Usage{PromptTokens: 1, CompletionTokens: 2}, Requests: 3, Refused: 4, Forfeited: 5, Charged: 6}
-	state.UsageFrom = state.Window - 2
 	state.Opened, state.Given = limit.Spans{{From: state.Window - 9, To: state.Window}}, limit.Spans{{From: state.Window + 1, To: state.Window + 20}}
-	state.Periods = []limit.Charged{{Start: limit.Weekly.Start(now.AddDate(0, 0, -7)), Tokens: 1 << 50}, {Start: limit.Weekly.Start(now.AddDate(0, 0, 7)), Tokens: 3}}
-	state.Slots = []limit.Slot{{ID: "AbC-_123", Seq: 7, Window: state.Window - 1, Leased: 8, Expiry: now.Unix() + 1}, {ID: "gone5678", Seq: 1 << 40, Expiry: now.Unix() + 3600, Gone: true}}
-	state.Outbox = []limit.Closed{{Minute: state.Window - 3, From: state.Window - 9, Usage: limit.Usage{PromptTokens: 1, CompletionTokens: 1 << 50}, Requests: 2, Refused: 3, Forfeited: 4, Charged: 5}}
+	state.Periods = []lease.Charged{{Start: limit.Weekly.Start(now.AddDate(0, 0, -7)), Tokens: 1 << 50}, {Start: limit.Weekly.Start(now.AddDate(0, 0, 7)), Tokens: 3}}
+	state.SetSlots([]lease.Slot{{ID: "AbC-_123", Seq: 7, Window: state.Window - 1, Leased: 8, Expiry: now.Unix() + 1}, {ID: "gone5678", Seq: 1 << 40, Expiry: now.Unix() + 3600, Gone: true}})
 	first, date, err := store.Swap(t.Context(), key, state, "")
 	if err != nil || first == "" || now.Sub(date) > 5*time.Second || date.After(time.Now()) { // however long it took
 		t.Fatalf("insert: %q at %v, %v", first, date, err)
@@ -59,24 +57,24 @@ func swaps(t *testing.T, store counter.Store, key string) {
 
 // owned checks that a store keeps no part of a state that others may change.
 func owned(t *testing.T, store counter.Store, key string) {
-	state := limit.New(limit.Limits{TokensPerMinute: 300}, time.Now(), "epoch")
-	state.Outbox = []limit.Closed{{Minute: state.Window - 1, From: state.Window - 1, Requests: 1}}
+	state := lease.New(limit.Limits{TokensPerMinute: 300}, time.Now(), "epoch")
+	state.SetSlots([]lease.Slot{{ID: "one", Seq: 1}})
 	if _, _, err := store.Swap(t.Context(), key, state, ""); err != nil {
 		t.Fatal(err)
 	}
-	state.Outbox[0].Requests = 2
+	state.Slots[0].Seq = 2
 	for range 2 {
 		loaded, _, _, err := store.Load(t.Context(), key)
-		if err != nil || loaded.Outbox[0].Requests != 1 {
-			t.Fatalf("loaded %+v, %v; want the one call that was stored", loaded.Outbox, err)
+		if err != nil || loaded.Slots[0].Seq != 1 {
+			t.Fatalf("loaded %+v, %v; want the one write that was stored", loaded.Slots, err)
 		}
-		loaded.Outbox[0].Requests = 3
+		loaded.Slots[0].Seq = 3
 	}
 }
 
 func keys(t *testing.T, store counter.Store) {
 	for i, key := range []string{"a/b", "a!2Fb", `a\b`, "a#b?c", "a'b", "100%", "a b", "a+b", "世界", "\x01", "a!b"} {
-		state := limit.New(limit.Limits{TokensPerMinute: int64(i + 1)}, time.Now(), "epoch")
+		state := lease.New(limit.Limits{TokensPerMinute: int64(i + 1)}, time.Now(), "epoch")
 		if _, _, err := store.Swap(t.Context(), key, state, ""); err != nil {
 			t.Errorf("insert %q: %v", key, err)
 		}

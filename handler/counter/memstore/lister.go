@@ -20,7 +20,7 @@ func (s *Store) List(context.Context) iter.Seq2[counter.Entry, error] {
 	return func(yield func(counter.Entry, error) bool) {
 		for _, key := range slices.Sorted(maps.Keys(rows)) {
 			found := rows[key]
-			if !yield(counter.Entry{Key: key, State: found.state.Clone(), Version: found.version}, nil) {
+			if !yield(counter.Entry{Key: key, Row: found.row.Clone(), Version: found.version}, nil) {
 				return
 			}
 		}
@@ -31,10 +31,10 @@ func (s *Store) List(context.Context) iter.Seq2[counter.Entry, error] {
 func (s *Store) Delete(_ context.Context, key string, version counter.Version) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch row, there := s.rows[key]; {
+	switch found, there := s.rows[key]; {
 	case !there:
 		return counter.ErrNotFound
-	case row.version != version:
+	case found.version != version:
 		return counter.ErrConflict
 	}
 	delete(s.rows, key)

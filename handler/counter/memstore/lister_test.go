@@ -7,4 +7,4 @@ import (
 	"tollgate/handler/counter/memstore"
 )
 
-func TestListerConformance(t *testing.T) { countertest.RunLister(t, memstore.New(nil)) }
+func TestListerConformance(t *testing.T) { countertest.RunLister(t, memstore.New()) }

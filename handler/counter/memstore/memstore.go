@@ -1,6 +1,5 @@
-// Package memstore keeps counters and their history in memory: for tests, and
-// for trying out a gateway without storage. A Fault makes its operations
-// fail. Start with New and NewHistory.
+// Package memstore keeps counters in memory: for tests, and for trying out a
+// gateway without storage. Start with New.
 package memstore
 
 import (
@@ -10,70 +9,49 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
-	"tollgate/handler/limit"
+	"tollgate/handler/lease"
 )
-
-// A Fault decides the outcome of an operation, "load" or "swap": with an
-// error the operation fails, and a swap is applied nevertheless if apply is
-// true.
-type Fault func(operation string) (apply bool, err error)
 
 // Store keeps counters in memory. Make one with New.
 type Store struct {
 	mu      sync.Mutex
-	rows    map[string]row
+	rows    map[string]stored
 	version int64
-	fault   Fault
 	now     func() time.Time
 }
 
-type row struct {
-	state   limit.State
+type stored struct {
+	row     lease.Row
 	version counter.Version
 }
 
 var _ counter.Store = (*Store)(nil)
 
-// New returns an empty store. fault may be nil.
-func New(fault Fault) *Store { return NewAt(time.Now, fault) }
+// New returns an empty store.
+func New() *Store { return NewAt(time.Now) }
 
-// NewAt makes an empty store whose clock is now. fault may be nil.
-func NewAt(now func() time.Time, fault Fault) *Store {
-	return &Store{rows: make(map[string]row), fault: fault, now: now}
-}
+// NewAt returns an empty store whose clock is now.
+func NewAt(now func() time.Time) *Store { return &Store{rows: make(map[string]stored), now: now} }
 
 // Load implements counter.Store.
-func (s *Store) Load(_ context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+func (s *Store) Load(_ context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fault != nil {
-		if _, err := s.fault("load"); err != nil {
-			return limit.State{}, "", time.Time{}, err
-		}
-	}
 	found, ok := s.rows[key]
 	if !ok {
-		return limit.State{}, "", s.now(), counter.ErrNotFound
+		return lease.Row{}, "", s.now(), counter.ErrNotFound
 	}
-	return found.state.Clone(), found.version, s.now(), nil
+	return found.row.Clone(), found.version, s.now(), nil
 }
 
 // Swap implements counter.Store.
-func (s *Store) Swap(_ context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
+func (s *Store) Swap(_ context.Context, key string, row lease.Row, version counter.Version) (counter.Version, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var failed error
-	if s.fault != nil {
-		apply, err := s.fault("swap")
-		if err != nil && !apply {
-			return "", time.Time{}, err
-		}
-		failed = err
-	}
 	if s.rows[key].version != version {
 		return "", s.now(), counter.ErrConflict
 	}
 	s.version++
-	s.rows[key] = row{state.Clone(), counter.Version(strconv.FormatInt(s.version, 10))}
-	return s.rows[key].version, s.now(), failed
+	s.rows[key] = stored{row.Clone(), counter.Version(strconv.FormatInt(s.version, 10))}
+	return s.rows[key].version, s.now(), nil
 }

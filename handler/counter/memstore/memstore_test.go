@@ -7,4 +7,4 @@ import (
 	"tollgate/handler/counter/memstore"
 )
 
-func TestConformance(t *testing.T) { countertest.Run(t, memstore.New(nil)) }
+func TestConformance(t *testing.T) { countertest.Run(t, memstore.New()) }

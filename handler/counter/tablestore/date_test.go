@@ -15,6 +15,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/tablestore"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 )
@@ -29,7 +30,7 @@ func TestAProxysAnswersAreNotTakenForTheServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	store := tablestore.New(service, "dates"+rand.Text())
-	state := limit.New(limit.Limits{TokensPerMinute: 300, Version: 1}, time.Now(), "epoch")
+	state := lease.New(limit.Limits{TokensPerMinute: 300, Version: 1}, time.Now(), "epoch")
 	recent := func(doing string, date time.Time) {
 		t.Helper()
 		if age := time.Since(date); age < -time.Second || age > time.Minute {

@@ -10,30 +10,28 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
 // format numbers the row's layout. Rows of a later format are left alone,
 // since old and new instances share counters while a release is rolled out.
 // Rows of an earlier format are repaired like edited ones.
-const format = 3
+const format = 4
 
 // encode makes the row, with typed columns that are readable in a table
 // browser.
-func encode(partitionKey string, s limit.State) ([]byte, error) {
+func encode(partitionKey string, r lease.Row) ([]byte, error) {
 	number := func(n int64) aztables.EDMInt64 { return aztables.EDMInt64(n) }
 	row, err := json.Marshal(aztables.EDMEntity{
 		Entity: aztables.Entity{PartitionKey: partitionKey, RowKey: rowKey},
 		Properties: map[string]any{
-			"Format": number(format), "Epoch": s.Epoch, "Rev": number(s.Rev),
-			"Window": number(s.Window), "Credit": number(s.Credit), "Spent": number(s.Spent),
-			"PeriodStart": number(unix(s.PeriodStart)), "PeriodSpent": number(s.PeriodSpent), "Periods": limit.FormatPeriods(s.Periods),
-			"Opened": limit.FormatSpans(s.Opened, s.Window), "Given": limit.FormatSpans(s.Given, s.Window),
-			"PromptTokens": number(s.Happened.PromptTokens), "CompletionTokens": number(s.Happened.CompletionTokens),
-			"Requests": number(s.Happened.Requests), "Refused": number(s.Happened.Refused), "Forfeited": number(s.Happened.Forfeited),
-			"Charged": number(s.Happened.Charged), "UsageFrom": number(s.UsageFrom),
-			"Tpm": number(s.TokensPerMinute), "Burst": number(s.Burst), "Quota": number(s.Quota), "Period": string(s.Period),
-			"TierVersion": number(s.Version), "Slots": limit.FormatSlots(s.Slots, s.Window), "Outbox": limit.FormatOutbox(s.Outbox),
+			"Format": number(format), "Epoch": r.Epoch, "Rev": number(r.Rev),
+			"Window": number(r.Window), "Credit": number(r.Credit), "Spent": number(r.Spent),
+			"PeriodStart": number(unix(r.PeriodStart)), "PeriodSpent": number(r.PeriodSpent), "Periods": lease.FormatPeriods(r.Periods),
+			"Opened": lease.FormatSpans(r.Opened, r.Window), "Given": lease.FormatSpans(r.Given, r.Window),
+			"Tpm": number(r.TokensPerMinute), "Burst": number(r.Burst), "Quota": number(r.Quota), "Period": string(r.Period),
+			"TierVersion": number(r.Version), "Slots": lease.FormatSlots(r.Slots, r.Window),
 		},
 	})
 	if err != nil {
@@ -43,38 +41,33 @@ func encode(partitionKey string, s limit.State) ([]byte, error) {
 }
 
 // decode reads what encode wrote. It returns ErrEdited or ErrNewer.
-func decode(row []byte) (limit.State, error) {
+func decode(row []byte) (lease.Row, error) {
 	var entity aztables.EDMEntity
 	if err := json.Unmarshal(row, &entity); err != nil {
-		return limit.State{}, counter.ErrEdited
+		return lease.Row{}, counter.ErrEdited
 	}
 	c := columns{values: entity.Properties}
 	written := c.number("Format")
 	if written > format {
-		return limit.State{}, counter.ErrNewer
+		return lease.Row{}, counter.ErrNewer
 	}
-	s := limit.State{
+	r := lease.Row{
 		Limits: limit.Limits{TokensPerMinute: c.number("Tpm"), Burst: c.number("Burst"), Quota: c.number("Quota"),
 			Period: limit.Period(c.text("Period")), Version: c.number("TierVersion")},
-		Window: c.number("Window"), Credit: c.number("Credit"), Spent: c.number("Spent"),
-		PeriodStart: fromUnix(c.number("PeriodStart")), PeriodSpent: c.number("PeriodSpent"),
-		Happened: limit.Happened{
-			Usage:    limit.Usage{PromptTokens: c.number("PromptTokens"), CompletionTokens: c.number("CompletionTokens")},
-			Requests: c.number("Requests"), Refused: c.number("Refused"), Forfeited: c.number("Forfeited"),
-		},
+		Balance: limit.Balance{Window: c.number("Window"), Credit: c.number("Credit"), Spent: c.number("Spent"),
+			PeriodStart: fromUnix(c.number("PeriodStart")), PeriodSpent: c.number("PeriodSpent")},
 		Epoch: c.text("Epoch"), Rev: c.number("Rev"),
 	}
-	s.UsageFrom, s.Happened.Charged = c.number("UsageFrom"), c.number("Charged")
-	var slots, outbox, periods, opened, given error
-	s.Slots, slots = limit.ParseSlots(c.text("Slots"), s.Window)
-	s.Outbox, outbox = limit.ParseOutbox(c.text("Outbox"))
-	s.Periods, periods = limit.ParsePeriods(c.text("Periods"))
-	s.Opened, opened = limit.ParseSpans(c.text("Opened"), s.Window)
-	s.Given, given = limit.ParseSpans(c.text("Given"), s.Window)
-	if opened != nil || given != nil || slots != nil || outbox != nil || periods != nil || c.bad || written != format {
-		return s, counter.ErrEdited
+	held, slots := lease.ParseSlots(c.text("Slots"), r.Window)
+	r.SetSlots(held)
+	var periods, opened, given error
+	r.Periods, periods = lease.ParsePeriods(c.text("Periods"))
+	r.Opened, opened = lease.ParseSpans(c.text("Opened"), r.Window)
+	r.Given, given = lease.ParseSpans(c.text("Given"), r.Window)
+	if opened != nil || given != nil || slots != nil || periods != nil || c.bad || written != format {
+		return r, counter.ErrEdited
 	}
-	return s, nil
+	return r, nil
 }
 
 // columns reads a row's columns, and records whether one is missing or of the
@@ -114,4 +107,13 @@ func fromUnix(seconds int64) time.Time {
 // '!' instead of '%', which the service would decode.
 func partition(key string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(key), "!", "%21"), "+", "%20"), "%", "!")
+}
+
+// keyOf returns the counter's key of a partition. It reverses partition.
+func keyOf(partition string) string {
+	key, err := url.QueryUnescape(strings.ReplaceAll(partition, "!", "%"))
+	if err != nil {
+		return partition
+	}
+	return key
 }

@@ -36,8 +36,8 @@ func entryOf(raw []byte) (counter.Entry, error) {
 		ETag         string `json:"odata.etag"`
 	}
 	wrong := json.Unmarshal(raw, &row)
-	state, err := decode(raw)
-	return counter.Entry{Key: keyOf(row.PartitionKey), State: state, Version: counter.Version(row.ETag)}, errors.Join(wrong, err)
+	stored, err := decode(raw)
+	return counter.Entry{Key: keyOf(row.PartitionKey), Row: stored, Version: counter.Version(row.ETag)}, errors.Join(wrong, err)
 }
 
 // Delete implements counter.Lister.

@@ -11,6 +11,7 @@ import (
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/countertest"
 	"tollgate/handler/counter/tablestore"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 )
@@ -32,7 +33,7 @@ func TestListGoesOnAfterAnEditedRow(t *testing.T) {
 	table := "counters" + rand.Text()
 	store := tablestore.New(service, table)
 	for _, key := range []string{"a", "c"} {
-		if _, _, err := store.Swap(t.Context(), key, limit.New(limit.Limits{TokensPerMinute: 1}, time.Now(), "epoch"), ""); err != nil {
+		if _, _, err := store.Swap(t.Context(), key, lease.New(limit.Limits{TokensPerMinute: 1}, time.Now(), "epoch"), ""); err != nil {
 			t.Fatal(err)
 		}
 	}

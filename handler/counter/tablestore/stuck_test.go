@@ -19,6 +19,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/tablestore"
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 )
@@ -46,7 +47,7 @@ func TestCallsAreDecidedWhateverErrorWritesGet(t *testing.T) {
 			store := tablestore.New(service, table)
 			limits := limit.Limits{TokensPerMinute: 300, Version: 1}
 			if test.stored {
-				if _, _, err := store.Swap(t.Context(), "key", limit.New(limits, time.Now(), "e"), ""); err != nil {
+				if _, _, err := store.Swap(t.Context(), "key", lease.New(limits, time.Now(), "e"), ""); err != nil {
 					t.Fatal(err)
 				}
 			} else if _, err := service.CreateTable(t.Context(), table, nil); err != nil {

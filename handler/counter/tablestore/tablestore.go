@@ -1,7 +1,5 @@
-// Package tablestore keeps counters and their history in Azure Table Storage:
-// a row a counter, changed only under its ETag, and a row for each closed
-// minute. Start with New and NewHistory; entity.go has the layout of a
-// counter's row.
+// Package tablestore keeps counters in Azure Table Storage: a row a counter,
+// changed only under its ETag. Start with New; entity.go has the row's layout.
 package tablestore
 
 import (
@@ -15,7 +13,7 @@ import (
 
 	"tollgate/handler/azure"
 	"tollgate/handler/counter"
-	"tollgate/handler/limit"
+	"tollgate/handler/lease"
 )
 
 // DefaultTable is the name of the counters' table in a deployment.
@@ -37,23 +35,23 @@ func New(service *aztables.ServiceClient, table string) *Store {
 }
 
 // Load implements counter.Store.
-func (s *Store) Load(ctx context.Context, key string) (limit.State, counter.Version, time.Time, error) {
+func (s *Store) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
 	var answer *http.Response
 	found, err := s.client.GetEntity(policy.WithCaptureResponse(ctx, &answer), partition(key), rowKey, nil)
 	date := dateOf(answer)
 	if err != nil {
-		return limit.State{}, "", date, translate("read", err)
+		return lease.Row{}, "", date, translate("read", err)
 	}
 	if err := azure.CheckAnswered(answer); err != nil {
-		return limit.State{}, "", date, translate("read", err)
+		return lease.Row{}, "", date, translate("read", err)
 	}
-	state, err := decode(found.Value)
-	return state, counter.Version(found.ETag), date, err
+	row, err := decode(found.Value)
+	return row, counter.Version(found.ETag), date, err
 }
 
 // Swap implements counter.Store.
-func (s *Store) Swap(ctx context.Context, key string, state limit.State, version counter.Version) (counter.Version, time.Time, error) {
-	entity, err := encode(partition(key), state)
+func (s *Store) Swap(ctx context.Context, key string, row lease.Row, version counter.Version) (counter.Version, time.Time, error) {
+	entity, err := encode(partition(key), row)
 	if err != nil {
 		return "", time.Time{}, err
 	}

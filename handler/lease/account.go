@@ -1,0 +1,123 @@
+package lease
+
+import (
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// An account is what one instance holds and knows of a counter.
+type account struct {
+	limits limit.Limits // newest of any call
+	holder Holder
+	known  known
+	size   sizing
+	share  share // admitted without the store
+	open   int   // calls that have a hold
+}
+
+// standing returns the standing as far as this instance knows. For a counter
+// that it never read, it assumes that nobody else has called.
+func (a *account) standing(now time.Time) limit.Standing {
+	if a.known.ever() {
+		return a.known.view.Standing(&a.holder, now)
+	}
+	r := New(a.limits, now, "")
+	if a.share.of(now) {
+		r.Spent = a.share.spent
+	}
+	if r.Quota > 0 {
+		r.PeriodSpent = a.unwritten()
+	}
+	return r.Standing(now)
+}
+
+// unwritten returns the tokens used or reserved beyond the lease that the row
+// doesn't show yet.
+func (a *account) unwritten() int64 { return a.holder.Excess() + a.share.owed }
+
+// unwrittenBefore returns those of earlier minutes.
+func (a *account) unwrittenBefore() int64 { return max(0, a.unwritten()-a.share.spent) }
+
+// allowance returns the tokens that this instance may admit this minute
+// without the store, including those already admitted. In the minute when
+// contact was lost, that is its share of what was known to be left; in later
+// ones its share of the limit, less its lease. A quota's share is for the
+// whole outage: tokens admitted in earlier minutes are gone.
+func (a *account) allowance(now time.Time) int64 {
+	if !a.known.ever() {
+		return max(0, a.allowanceUnseen())
+	}
+	view, live, minute := a.known.view, a.known.live(), int64(limit.Unlimited)
+	switch {
+	case view.TokensPerMinute == 0:
+	case view.Balance.Window == limit.Minute(now):
+		minute = view.Left(now)/live - a.unwrittenBefore()
+	default:
+		minute = view.TokensPerMinute/live - a.holder.LeasedTokens()
+	}
+	view.TokensPerMinute = 0
+	return max(0, min(minute, view.Left(now)/live-a.unwrittenBefore()))
+}
+
+func (a *account) allowanceUnseen() int64 {
+	minute, period := int64(limit.Unlimited), int64(limit.Unlimited)
+	if a.limits.TokensPerMinute > 0 {
+		minute = a.limits.TokensPerMinute * unknownShare / 100
+	}
+	if a.limits.Quota > 0 {
+		period = a.limits.Quota*unknownShare/100 - a.unwrittenBefore()
+	}
+	return min(minute, period)
+}
+
+// decideByShare decides a call by this instance's share.
+func (a *account) decideByShare(ask limit.Ask, now time.Time) limit.Decision {
+	limits := a.limits
+	if a.known.view.Version > limits.Version {
+		limits = a.known.view.Limits
+	}
+	d := limits.DecideShare(ask, a.share.left(), now)
+	d.Standing, d.Degraded = a.standing(now), true
+	return d
+}
+
+// decideBehind decides a call from what is known, behind those that queue: it
+// has to wait for them however little it asks for.
+func (a *account) decideBehind(ask limit.Ask, ahead *line, now time.Time) limit.Decision {
+	d := a.known.view.Decide(&a.holder, ask, now)
+	if ahead.calls > 0 && (d.Verdict == limit.Granted || d.Verdict == limit.RateExceeded) {
+		after, exceeded := a.fitsAfter(ahead.tokens+d.MinTokens, now)
+		d.Verdict, d.Tokens, d.RetryAfter = exceeded, 0, max(d.RetryAfter, after)
+	}
+	return d
+}
+
+// fitsAfter returns the time until this many tokens fit that don't fit now, as
+// far as is known, counting this instance's share of each minute's tokens.
+func (a *account) fitsAfter(tokens int64, now time.Time) (after time.Duration, exceeded limit.Verdict) {
+	v := &a.known.view
+	b := v.At(now)
+	return b.FitsAfter(v.Limits, tokens, a.holder.own(now), a.known.live(), now)
+}
+
+// excessUrgent reports whether so much excess is unreported that others must
+// know at once: more than the lease was, or a quarter of this instance's
+// share. If nothing is left anyway, it isn't urgent.
+func (a *account) excessUrgent(now time.Time) bool {
+	excess := a.holder.Excess()
+	if excess == 0 {
+		return false
+	}
+	left := a.known.view.Left(now)
+	return left > 0 && (excess > a.size.leased || excess > left/(4*a.known.live()))
+}
+
+// unsaved reports whether anything must be written or returned.
+func (a *account) unsaved() bool {
+	return a.holder.MustReport() || a.holder.flight != nil || a.holder.LeasedTokens() > 0
+}
+
+// Unwritten returns the tokens that calls reserved or used, less refunds, and
+// that no write is known to have delivered.
+func (a *account) Unwritten() int64 { return a.holder.Unwritten() }

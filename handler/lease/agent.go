@@ -1,0 +1,329 @@
+package lease
+
+import (
+	"slices"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// An Agent is one instance's part in one counter. It has no lock, goroutine,
+// timer, randomness or clock of its own, and does no I/O: events go in, each
+// with its Moment, and Next says what to do with the store. Answers to those
+// that waited, and other News, come out beside it. Make one with NewAgent.
+type Agent struct{ planner }
+
+// NewAgent returns an agent that reports after this share of a horizon, from
+// MinReportShare to MaxReportShare, and for which a store that applies none of
+// its writes is of no use after this patience.
+func NewAgent(reportShare float64, patience time.Duration) Agent {
+	return Agent{planner{desk: desk{schedule: schedule{share: reportShare}, trouble: trouble{patience: patience}}}}
+}
+
+// Clone returns a copy that shares nothing that either side changes.
+func (a *Agent) Clone() Agent {
+	copied := *a
+	copied.holder, copied.queue = a.holder.Clone(), a.queue.clone()
+	copied.news.Answers = slices.Clone(a.news.Answers)
+	return copied
+}
+
+// News returns what came of events since it was last called.
+func (a *Agent) News() News {
+	news := a.news
+	a.news = News{}
+	return news
+}
+
+// An Action is what to do next.
+type Action int
+
+// The actions.
+const (
+	Rest Action = iota // until an event, or for a time
+	Read               // the row, then call Loaded or Failed
+	Send               // a write, then call Written or Failed
+)
+
+// A Step is the next thing to do.
+type Step struct {
+	Action
+	For     time.Duration // how long to rest; Never: until an event
+	Write   *Write        // to send, upon Version
+	Version Version
+}
+
+// Next says what to do now: read, send a write, or rest. newID makes random
+// ids of slots.
+func (a *Agent) Next(at Moment, newID func() string) Step {
+	a.inform(at.Time)
+	a.serve(at.Time)
+	a.Expire(at)
+	for {
+		switch a.choose(at) {
+		case wait:
+			return Step{For: a.Due(at)}
+		case rest:
+			a.trouble.stuck.noteRest(at.Uptime, a.trouble.patience)
+			return Step{For: a.Due(at)}
+		case load:
+			a.doing, a.trouble.probing = Read, false
+			return Step{Action: Read}
+		case resend:
+			return a.send(a.holder.flight)
+		}
+		if body := a.build(at, newID); body != nil {
+			return a.send(body)
+		}
+	}
+}
+
+// Expire refuses queued calls whose time is over, and which don't fit as far as
+// is known, while nothing else can be done for them: an operation is under way,
+// or it is too early to try again.
+func (a *Agent) Expire(at Moment) {
+	if len(a.queue.calls) == 0 || !a.known.ever() || a.choose(at) != wait && a.holder.flight == nil {
+		return // Next decides them
+	}
+	var ahead line
+	kept := a.queue.calls[:0:0]
+	for _, c := range a.queue.calls {
+		d := a.decideBehind(c.ask, &ahead, at.Time)
+		if !c.limited(a.doing == Send) || at.Time.Before(c.deadline()) || d.Verdict == limit.Granted {
+			ahead.add(&c, d.MinTokens)
+			kept = append(kept, c)
+			continue
+		}
+		a.answer(a.refuse(c.id, c.ask, d))
+	}
+	a.queue.calls = kept
+}
+
+// send begins an operation that sends a write.
+func (a *Agent) send(body *Write) Step {
+	a.doing, a.again = Send, false
+	return Step{Action: Send, Write: body, Version: a.known.version}
+}
+
+// build decides the waiting calls, and builds a write if one is needed.
+// Refusals need none. If the known row is too old, it builds nothing.
+func (a *Agent) build(at Moment, newID func() string) *Write {
+	draft := a.holder.Draft(a.known.row, a.limits, at.Time)
+	all, known := a.fates(draft, at.Time)
+	if !known {
+		a.known.at = time.Time{}
+		return nil
+	}
+	if !a.meet(all, draft.Asked(), at.Time) && !a.mustWrite(at.Time) {
+		return nil
+	}
+	return a.commit(draft, at, newID)
+}
+
+// meet carries out the fates of the waiting calls: those that are granted
+// tokens wait for the write, those that queue stay, the others are answered.
+// It reports whether any is granted.
+func (a *Agent) meet(all []fate, asked int64, now time.Time) (granted bool) {
+	kept := a.queue.calls[:0:0]
+	standing := a.known.view.Standing(&a.holder, now).After(asked)
+	for i, c := range a.queue.calls {
+		f := all[i]
+		c.granted = 0
+		switch {
+		case f.decision.Verdict == limit.Granted:
+			c.granted, granted = f.decision.Tokens, true
+			kept = append(kept, c)
+			continue
+		case f.parks:
+			c.parked = true
+			if now.Before(c.begun) { // the first answer set the clock back
+				c.begun = now
+			}
+			kept = append(kept, c)
+		default:
+			f.decision.Standing = standing
+			a.answer(a.refuse(c.id, c.ask, f.decision))
+		}
+		a.refusal.remember(&a.known.view, now)
+	}
+	a.queue.calls = kept
+	return granted
+}
+
+// commit makes the draft a write. If the row has no room for this instance,
+// there is none, and the counter can't be used for a while.
+func (a *Agent) commit(draft *Draft, at Moment, newID func() string) *Write {
+	live := int(a.known.live())
+	tokens, scarce := draft.Size(&a.size.demand, live)
+	if a.closing || a.schedule.idle(a.known.view.Live, at.Time) {
+		tokens = draft.Asked()
+	}
+	body, err := a.holder.Commit(draft, tokens, Expiry(live, at.Time), newID)
+	if err != nil {
+		a.news.Full = true
+		a.unusable(at)
+		a.trouble.retryAt = at.Uptime + unusablePause
+		return nil
+	}
+	if a.closing && a.open == 0 {
+		body.MakeLast()
+	}
+	a.schedule.send()
+	a.sentAt, a.size.scarce, a.known.mend = at.Uptime, scarce, false
+	return body
+}
+
+// Loaded tells what a read found.
+func (a *Agent) Loaded(at Moment, found Found) {
+	a.doing, a.trouble.probing = Rest, false
+	row, mend := found.counter(a.limits, at.Time)
+	a.news.Repaired = a.news.Repaired || mend
+	if a.holder.flight != nil {
+		a.resolve(at, row, found.Version, mend)
+		return
+	}
+	a.holder.Observe(&row)
+	a.learn(at, row, found.Version)
+	a.known.mend = mend
+	if found.Unsure {
+		a.known.at = time.Time{}
+	}
+	a.retry(at.Time)
+}
+
+// resolve finds out whether a write was applied whose answer didn't come, or
+// came too late. While that can't be known, the same write is sent again.
+func (a *Agent) resolve(at Moment, row Row, version Version, mend bool) {
+	body, last := a.holder.flight, &a.known
+	changed := version != last.version
+	a.trouble.stuck.noteRead(changed && (version == "" || row.Epoch != last.row.Epoch || row.Rev != last.row.Rev))
+	age := at.Uptime - a.sentAt
+	known, applied := a.holder.Resolve(&row, changed, body.Built.Add(age))
+	switch {
+	case !known:
+		a.again = true
+		return
+	case applied:
+	case age > MaxDoubt:
+		a.news.Unknown += max(0, body.Tokens())
+	default:
+		a.schedule.next.restore(a.schedule.sent)
+		a.refusal.forget() // decide the calls again that it would have granted tokens
+	}
+	a.learn(at, row, version)
+	a.known.mend = mend
+	if applied {
+		a.applied(at, body)
+	}
+}
+
+// Written tells that the write was applied, and the row's version since.
+func (a *Agent) Written(at Moment, version Version) {
+	body := a.holder.flight
+	a.doing = Rest
+	a.holder.Applied()
+	a.learn(at, body.Row, version)
+	a.applied(at, body)
+}
+
+// learn takes a row as the stored one.
+func (a *Agent) learn(at Moment, row Row, version Version) {
+	a.known.learn(row, version, row.View(&a.holder, a.limits, at.Time), at.Time)
+	if a.trouble.stuck.failedWrites == 0 {
+		a.trouble.unusableUntil = 0
+	}
+	if !a.trouble.down(at) && row.Window >= limit.Minute(at.Time) { // otherwise it doesn't include yet what was admitted this minute
+		a.share.end()
+	}
+}
+
+// applied goes on after a write was applied.
+func (a *Agent) applied(at Moment, body *Write) {
+	a.trouble.attempts, a.trouble.stuck, a.trouble.unusableUntil = 0, stuck{}, 0
+	a.size.took(a.holder.Left(at.Time))
+	a.news.Forfeited += body.Forfeited
+	a.retry(at.Time)
+}
+
+// Failed tells that the operation failed, or that its answer didn't come.
+// luck is a random number from 0 to 1.
+func (a *Agent) Failed(at Moment, failure Failure, luck float64) {
+	if a.doing == Send {
+		a.trouble.stuck.noteFailure(failure, at.Uptime)
+	}
+	a.doing, a.trouble.probing = Rest, false
+	a.trouble.attempts++
+	useless := a.trouble.useless(failure, at.Uptime)
+	contended := failure == Conflict && !useless
+	pause := a.trouble.pause(contended, a.known.live(), at.Store.Operation, luck)
+	if a.closing {
+		pause = min(pause, maxClosingPause)
+	}
+	a.trouble.retryAt = at.Uptime + pause
+	switch {
+	case useless:
+		a.unusable(at)
+	case !contended && a.trouble.down(at):
+		a.fail(at.Time)
+	}
+	a.Expire(at)
+}
+
+// unusable leaves the counter alone for a while: its calls are decided as if
+// the store were down.
+func (a *Agent) unusable(at Moment) {
+	a.news.Unusable = a.news.Unusable || !a.trouble.unusable(at)
+	a.trouble.unusableUntil = at.Uptime + unusablePause
+	a.fail(at.Time)
+}
+
+// Close answers the calls that queue, and begins to write everything and to
+// return the lease, without long pauses. No call may be reserved any more.
+func (a *Agent) Close(at Moment) {
+	a.closing = true
+	a.trouble.retryAt = min(a.trouble.retryAt, at.Uptime)
+	a.Drain(at)
+}
+
+// GiveBack begins to write what an idle agent must save before it can be
+// forgotten, unless the store is down: each write would fail.
+func (a *Agent) GiveBack(at Moment) {
+	if a.Idle(at) && !a.trouble.down(at) {
+		a.schedule.next.evicting = true
+	}
+}
+
+// Status returns the counter's standing, at most seconds old; else an Answer
+// with the id follows.
+func (a *Agent) Status(at Moment, id int64, limits limit.Limits) (answer Answer, decided bool) {
+	a.adopt(at, limits)
+	switch bypassed := a.trouble.bypass(at); {
+	case a.known.ever() && (at.Time.Sub(a.known.at) < maxRefusalAge || bypassed):
+		return a.told(id, at.Time), true
+	case bypassed:
+		a.trouble.probe(at)
+		return Answer{ID: id, Down: true}, true
+	}
+	a.queue.questions = append(a.queue.questions, question{id, a.known.times})
+	return Answer{}, false
+}
+
+// inform answers the questions that were asked before the row was last learnt.
+// It counts, and compares no times: the clock may be set back.
+func (a *Agent) inform(now time.Time) {
+	open := a.queue.questions[:0:0]
+	for _, q := range a.queue.questions {
+		if a.known.times == q.times {
+			open = append(open, q)
+			continue
+		}
+		a.answer(a.told(q.id, now))
+	}
+	a.queue.questions = open
+}
+
+// Known returns the standing as far as this instance knows it without asking,
+// and whether it knows any.
+func (a *Agent) Known(at Moment) (limit.Standing, bool) {
+	return a.standing(at.Time), a.known.ever()
+}

@@ -1,0 +1,308 @@
+package lease
+
+import (
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// Terms are the rules by which a call is decided.
+type Terms struct {
+	limit.Limits
+	OnStoreDown limit.StoreDown
+	// MaxWait is the time that the call may queue for tokens before it is
+	// refused; 0: it does not queue. MaxWait and OnStoreDown are the call's own:
+	// they need no newer Version.
+	MaxWait time.Duration
+}
+
+// An Answer is the decision of a call, or the standing that was asked for.
+type Answer struct {
+	ID       int64 // of the call or question
+	Decision limit.Decision
+	Hold     Hold
+	Held     bool // the call goes on, with Hold
+	Down     bool // nothing could be decided: the store can't be reached
+}
+
+// News is what came of events beside the next step.
+type News struct {
+	Answers   []Answer // to those that waited
+	Repaired  bool     // the row was edited, or written by a clock far ahead
+	Unusable  bool     // from now on, calls are decided as if the store were down
+	Full      bool     // because it has no room for another instance
+	Forfeited int64    // tokens of leases of dead instances, reclaimed by a write that was applied
+	Unknown   int64    // tokens charged by a write whose outcome will never be known
+}
+
+// A desk decides calls by an account: at once from the lease, from what is
+// known, by this instance's share while the store is down, or after a write
+// for which they wait in a queue.
+type desk struct {
+	account
+	queue    queue
+	refusal  refusal
+	schedule schedule
+	trouble  trouble
+	draining bool // no call may queue any more
+	closing  bool // this instance is stopping
+	news     News
+}
+
+// Reserve decides a call from what this instance holds and knows; else an
+// Answer with its id follows. Over the limit is a decision: then there is no
+// hold, except for a call in shadow, which gets one that is charged to no
+// limit.
+func (k *desk) Reserve(at Moment, id int64, terms Terms, ask limit.Ask) (answer Answer, decided bool) {
+	k.adopt(at, terms.Limits)
+	if most := k.limits.MaxGrant(ask); most > 0 {
+		k.size.demand.AddCall(most, at.Time)
+	}
+	if len(k.queue.calls) == 0 {
+		if hold, ok := k.holder.Reserve(ask.Tokens, at.Time); ok {
+			return k.grant(id, hold, ask, at.Time), true
+		}
+	}
+	if k.trouble.bypass(at) {
+		k.trouble.probe(at)
+		return k.withoutStore(id, ask, terms.OnStoreDown, at.Time), true
+	}
+	c := call{id: id, ask: ask, onDown: terms.OnStoreDown, begun: at.Time, wait: terms.MaxWait}
+	if k.refusal.holds(at.Time) {
+		d, worth := k.judge(&c, at.Time)
+		if !worth {
+			return k.refuse(id, ask, d), true
+		}
+		c.parked = d.Verdict != limit.Granted // by judge, which decided it
+	}
+	k.schedule.lastCall = at.Time
+	k.queue.calls = append(k.queue.calls, c)
+	return Answer{}, false
+}
+
+// judge decides a call while a refusal holds: it must wait all the same if it
+// is small enough for what is left, or may queue, or others are undecided, or
+// a write is under way that gives tokens back.
+func (k *desk) judge(c *call, now time.Time) (d limit.Decision, worth bool) {
+	if k.queue.undecided() || k.holder.flight.givesBack() {
+		return d, true
+	}
+	var ahead line
+	for i := range k.queue.calls {
+		ahead.add(&k.queue.calls[i], k.queue.calls[i].ask.Needed())
+	}
+	d = k.decideBehind(c.ask, &ahead, now)
+	return d, d.Verdict == limit.Granted || k.parks(c, d, &ahead, now)
+}
+
+// parks reports whether a refused call queues, because it will fit in time.
+func (k *desk) parks(c *call, d limit.Decision, ahead *line, now time.Time) bool {
+	never := d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota
+	if c.ask.Shadow || c.ask.UpperBound || never || k.closing || k.draining {
+		return false
+	}
+	after, _ := k.fitsAfter(ahead.tokens+d.MinTokens, now)
+	return ahead.takes(c, max(after, d.RetryAfter), now)
+}
+
+// adopt takes newer limits. Calls refused under older ones are tried again,
+// and a store that is down leaves another share.
+func (k *desk) adopt(at Moment, limits limit.Limits) {
+	if limits.Version <= k.limits.Version && k.limits != (limit.Limits{}) {
+		return
+	}
+	k.limits = limits
+	k.refusal.forget()
+	if k.known.ever() {
+		k.known.view = k.known.row.View(&k.holder, limits, at.Time)
+	}
+	if k.share.of(at.Time) {
+		k.share.allowed = k.allowance(at.Time)
+	}
+	k.retry(at.Time)
+}
+
+// grant makes the answer to a call that reserved tokens of the lease.
+func (k *desk) grant(id int64, hold Hold, ask limit.Ask, now time.Time) Answer {
+	k.open++
+	k.touch(now)
+	if k.size.low(k.holder.Left(now)) && !k.refusal.holds(now) {
+		k.schedule.next.renew = true
+	}
+	return Answer{ID: id, Hold: hold, Held: true,
+		Decision: limit.Decision{Tokens: hold.Tokens, MinTokens: ask.Needed(), Standing: k.known.view.Standing(&k.holder, now)}}
+}
+
+// refuse makes the answer to a refused call. In shadow the call goes on.
+func (k *desk) refuse(id int64, ask limit.Ask, d limit.Decision) Answer {
+	answer := Answer{ID: id, Decision: d}
+	if ask.Shadow && !ask.UpperBound {
+		k.open++
+		answer.Hold, answer.Held = Hold{free: true}, true
+	}
+	return answer
+}
+
+// withoutStore decides a call by its terms for a store that is down. An
+// admitted call is owed: it is charged when it is settled and the store is
+// back.
+func (k *desk) withoutStore(id int64, ask limit.Ask, onDown limit.StoreDown, now time.Time) Answer {
+	if !k.share.of(now) {
+		k.share.begin(now)
+		k.share.allowed = k.allowance(now)
+	}
+	tokens := ask.Tokens
+	switch {
+	case onDown == limit.FailOpen || ask.Shadow:
+	case onDown == limit.Degrade:
+		d := k.decideByShare(ask, now)
+		if d.Verdict != limit.Granted {
+			return k.refuse(id, ask, d)
+		}
+		tokens = d.Tokens
+	default:
+		return Answer{ID: id, Down: true}
+	}
+	k.open++
+	return Answer{ID: id, Hold: k.share.admit(tokens), Held: true,
+		Decision: limit.Decision{Tokens: tokens, MinTokens: ask.Needed(), Degraded: true, Standing: k.standing(now)}}
+}
+
+// touch records that a call began or ended.
+func (k *desk) touch(now time.Time) { k.schedule.touch(k.holder.MustReport(), now) }
+
+// Settle replaces a hold by what the call used, and returns the standing after
+// it.
+func (k *desk) Settle(at Moment, c Hold, used int64) limit.Standing {
+	k.share.owed -= c.owed
+	k.holder.Settle(c, used)
+	k.share.adjust(c, used-c.counted(), at.Time)
+	if excess := used - c.Held(); excess > 0 && !c.free {
+		k.excess(excess, at.Time)
+	}
+	k.ended(at.Time)
+	return k.standing(at.Time)
+}
+
+// Cancel gives the whole hold back: the call was never made, or failed.
+func (k *desk) Cancel(at Moment, c Hold) limit.Standing { return k.Settle(at, c, 0) }
+
+// Raise charges an open call this many tokens in all, at once and whatever is
+// left, and returns its hold. It is for a call that may have used more than it
+// reserved, before its use is known: Settle corrects or confirms the charge. A
+// call that is charged as much already, or is in shadow, stays unchanged. One
+// decided without the store is then no longer owed: the next write charges it.
+func (k *desk) Raise(at Moment, c Hold, tokens int64) (Hold, limit.Standing) {
+	tokens = min(tokens, maxOwed)
+	more := tokens - c.counted()
+	if c.free || more <= 0 {
+		return c, k.standing(at.Time)
+	}
+	k.share.owed -= c.owed
+	c.owed = 0
+	k.holder.Raise(&c, tokens)
+	k.share.adjust(c, more, at.Time)
+	k.excess(more, at.Time)
+	k.touch(at.Time)
+	return c, k.standing(at.Time)
+}
+
+// excess records tokens used beyond a hold.
+func (k *desk) excess(tokens int64, now time.Time) {
+	k.size.demand.AddExcess(tokens, now)
+	k.schedule.next.urgent = k.schedule.next.urgent || k.excessUrgent(now)
+}
+
+// ended records the end of a call, and retries waiting ones with what it gave
+// back.
+func (k *desk) ended(now time.Time) {
+	k.open--
+	k.touch(now)
+	if len(k.holder.out.pending.refunds) > 0 {
+		k.refusal.forget()
+	}
+	k.retry(now)
+}
+
+// Leave takes a call or question whose caller has left out of the queue, and
+// reports whether it was there; else its Answer has been given. Tokens that a
+// write under way gets for it become ordinary lease.
+func (k *desk) Leave(at Moment, id int64) bool {
+	waited := k.queue.remove(id)
+	k.retry(at.Time)
+	return waited
+}
+
+// retry decides queued calls again after tokens came back, limits grew or one
+// left: at once if the first of them would fit.
+func (k *desk) retry(now time.Time) {
+	if len(k.queue.calls) == 0 {
+		return
+	}
+	if k.known.view.Decide(&k.holder, k.queue.calls[0].ask, now).Verdict == limit.Granted {
+		k.refusal.forget()
+	}
+	k.serve(now)
+}
+
+// serve grants waiting calls tokens of the lease, in order, until one doesn't
+// fit.
+func (k *desk) serve(now time.Time) {
+	served := 0
+	for i := range k.queue.calls {
+		c := &k.queue.calls[i]
+		hold, ok := k.holder.Reserve(c.ask.Tokens, now)
+		if !ok && c.granted > 0 {
+			hold, ok = k.holder.Reserve(c.granted, now)
+		}
+		if !ok {
+			break
+		}
+		k.answer(k.grant(c.id, hold, c.ask, now))
+		served++
+	}
+	k.queue.calls = k.queue.calls[served:]
+}
+
+func (k *desk) answer(a Answer) { k.news.Answers = append(k.news.Answers, a) }
+
+// told makes the answer to a question.
+func (k *desk) told(id int64, now time.Time) Answer {
+	return Answer{ID: id, Decision: limit.Decision{Standing: k.standing(now)}}
+}
+
+// fail answers all that wait, because the store is down.
+func (k *desk) fail(now time.Time) {
+	waiting := k.queue
+	k.queue = queue{}
+	for _, c := range waiting.calls {
+		k.answer(k.withoutStore(c.id, c.ask, c.onDown, now))
+	}
+	for _, q := range waiting.questions {
+		if k.known.ever() {
+			k.answer(k.told(q.id, now))
+		} else {
+			k.answer(Answer{ID: q.id, Down: true})
+		}
+	}
+}
+
+// Drain answers all calls that queue for tokens, and lets none queue from now
+// on. Other calls are decided as before. Those in the queue that would fit by
+// now stay, to be decided at once.
+func (k *desk) Drain(at Moment) {
+	k.draining = true
+	var ahead line
+	kept := k.queue.calls[:0:0]
+	for _, c := range k.queue.calls {
+		d := k.decideBehind(c.ask, &ahead, at.Time)
+		ahead.add(&c, d.MinTokens)
+		if c.parked && d.Verdict != limit.Granted {
+			k.answer(k.refuse(c.id, c.ask, d))
+			continue
+		}
+		c.parked = false
+		kept = append(kept, c)
+	}
+	k.queue.calls = kept
+}

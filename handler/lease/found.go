@@ -1,0 +1,35 @@
+package lease
+
+import (
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// Found is what a read found. A row that can't be read as a counter is Edited,
+// and Row holds what could be read of it.
+type Found struct {
+	Row     Row
+	Version Version   // empty: there is no row
+	Date    time.Time // of the answer
+	Edited  bool
+	Unsure  bool   // the first answers contradict this machine's clock: read again
+	Epoch   string // random, for a row that is made or repaired
+}
+
+// counter returns the row that was found, or a new or repaired one in its
+// place. A single answer's date doesn't move the clock, but is enough to find
+// a row plausible.
+func (f *Found) counter(limits limit.Limits, now time.Time) (row Row, mend bool) {
+	latest := now
+	if f.Date.After(now) {
+		latest = f.Date
+	}
+	switch {
+	case f.Version == "":
+		return New(limits, now, f.Epoch), false
+	case f.Edited || !f.Row.Plausible(latest):
+		return f.Row.Repaired(limits, now, f.Epoch), true
+	}
+	return f.Row, false
+}

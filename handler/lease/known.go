@@ -1,0 +1,70 @@
+package lease
+
+import (
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// A Version is the ETag of a stored row. Empty: nothing is stored.
+type Version string
+
+const (
+	// maxRefusalAge is the greatest age of a known row for a refusal, where others
+	// share the counter.
+	maxRefusalAge = 2 * time.Second
+	// maxSharedAge is the greatest age of a known row for a write, where other
+	// instances write too: beyond it a read costs less than a conflict.
+	maxSharedAge = 20 * time.Millisecond
+)
+
+// known is the row as this instance last read or wrote it.
+type known struct {
+	row     Row
+	version Version
+	view    View      // of row
+	at      time.Time // when row was last known to be current; zero: it must be read again
+	times   int       // that row was learnt
+	mend    bool      // row replaces one that was edited: it must be written
+}
+
+// learn takes a row as the stored one.
+func (k *known) learn(row Row, version Version, view View, now time.Time) {
+	k.row, k.version, k.view, k.at = row, version, view, now
+	k.times++
+}
+
+// ever reports whether this instance has ever read the counter.
+func (k *known) ever() bool { return k.view.Live > 0 }
+
+// live returns the number of instances, at least this one.
+func (k *known) live() int64 { return int64(max(k.view.Live, 1)) }
+
+// servesRefusals reports whether the row is fresh enough to refuse a call by it.
+func (k *known) servesRefusals(now time.Time) bool {
+	return !k.view.Shared || now.Sub(k.at) <= maxRefusalAge
+}
+
+// servesWrites reports whether the row is fresh enough to build a write upon it.
+func (k *known) servesWrites(now time.Time) bool {
+	return !k.at.IsZero() && (k.view.Live <= 1 || now.Sub(k.at) <= maxSharedAge)
+}
+
+// A refusal is remembered, so that a flood of calls that don't fit costs no
+// operations: until it ends, calls are refused by what is known.
+type refusal struct{ until time.Time }
+
+func (r *refusal) holds(now time.Time) bool { return now.Before(r.until) }
+
+func (r *refusal) forget() { r.until = time.Time{} }
+
+// remember makes the refusal hold until the next minute, or where others may
+// give tokens back, for long enough that all instances together read the row
+// at most 20 times a second.
+func (r *refusal) remember(v *View, now time.Time) {
+	r.until = limit.MinuteStart(max(limit.Minute(now), v.Balance.Window) + 1)
+	hold := max(maxRefusalAge, time.Duration(v.Live)*time.Second/20)
+	if again := now.Add(hold); v.Shared && again.Before(r.until) {
+		r.until = again
+	}
+}

@@ -1,0 +1,335 @@
+package model
+
+import (
+	"time"
+
+	"tollgate/handler/lease"
+	"tollgate/handler/limit"
+)
+
+// check checks all invariants.
+func (s *state) check() {
+	for c := range s.rows {
+		s.checkLimits(c)
+		s.checkAccount(c)
+		s.checkShares(c)
+		for i := range s.nodes {
+			s.checkLease(i, c)
+			s.checkQueue(i, c)
+		}
+		if r := &s.rows[c]; r.exists && !r.row.Plausible(s.world.last().Add(max(0, s.world.Trouble.Astray))) {
+			s.fail("I2", "the counter is implausible: %+v", r.row)
+		}
+	}
+}
+
+// net returns the tokens that a call is charged to the minute of its lease: what
+// it holds, and once its use is known, no more than that.
+func (k *call) net(c int) int64 {
+	need := &k.needs[c]
+	switch {
+	case !need.held || need.degraded || need.forgiven:
+		return 0
+	case k.phase == settled:
+		return min(k.used, need.hold.Tokens)
+	case k.phase == refused || k.phase == left:
+		return 0
+	}
+	return need.hold.Tokens
+}
+
+// charge returns the tokens that a call is charged in a counter altogether.
+func (k *call) charge(c int) int64 {
+	need := &k.needs[c]
+	switch {
+	case !need.held || need.forgiven:
+		return 0
+	case k.phase == settled:
+		return k.used
+	case k.phase == refused || k.phase == left:
+		return 0
+	}
+	return need.hold.Held()
+}
+
+// perMinute returns the highest limit of a minute.
+func (b *books) perMinute(m int64) (most int64) {
+	for i, one := range b.tpm {
+		if one.from > m {
+			break
+		}
+		if one.from == m && i > 0 { // adopted in this minute: the ones before count too
+			most = max(most, one.perMinute)
+		} else {
+			most = one.perMinute
+		}
+	}
+	return most
+}
+
+// checkLimits checks I1: the charges of a minute, of successive minutes, and
+// of a period.
+func (s *state) checkLimits(c int) {
+	w, b := s.world, &s.books[c]
+	if b.deleted {
+		return
+	}
+	charged := make(map[int64]int64, 4)
+	last := int64(0)
+	for m, n := range b.covered {
+		charged[m] += n
+		last = max(last, m)
+	}
+	for i := range s.calls {
+		if n := s.calls[i].net(c); n > 0 {
+			m := w.minute(s.calls[i].needs[c].minute)
+			charged[m] += n
+			last = max(last, m)
+		}
+	}
+	periods := make(map[int64]int64, 2)
+	credit := w.credit()
+	for m := int64(0); m <= last; m++ {
+		n := charged[m]
+		periods[w.Limits.Period.Start(limit.MinuteStart(limit.Minute(w.Start)+m)).Unix()] += n
+		if w.Limits.TokensPerMinute > 0 {
+			credit = s.checkMinute(c, m, credit, charged)
+		}
+	}
+	for _, n := range periods {
+		if w.Limits.Quota > 0 && n > w.Limits.Quota {
+			s.fail("I1", "a period was charged %d of a quota of %d", n, w.Limits.Quota)
+		}
+	}
+}
+
+// checkMinute checks a minute, and those before it, and returns its credit.
+func (s *state) checkMinute(c int, m, credit int64, charged map[int64]int64) int64 {
+	w, b := s.world, &s.books[c]
+	if m > 0 {
+		debt := b.excess[m-1]
+		if b.mended || w.Callers.Raise > 0 { // it may be charged after a later minute was spent, or taken back
+			debt = 0
+		}
+		credit = min(b.perMinute(m)+w.Limits.Burst, credit-charged[m-1]-debt+b.perMinute(m))
+	} else {
+		credit += b.perMinute(0) - w.Limits.TokensPerMinute
+	}
+	if charged[m] > max(0, credit) {
+		s.fail("I1", "minute %d was charged %d of a credit of %d", m, charged[m], credit)
+	}
+	sum, most := int64(0), w.Limits.Burst
+	for k := m; k >= 0; k-- {
+		sum += charged[k]
+		most += b.perMinute(k)
+		if sum > most {
+			s.fail("I1", "minutes %d to %d were charged %d, and may be %d", k, m, sum, most)
+		}
+	}
+	return credit
+}
+
+// checkAccount checks I2 with the quota's account, which knows no minutes:
+// charges less refunds equal what was settled, reserved and forfeited, less
+// what isn't reported yet. So each token is charged once, whatever happens,
+// and nothing stays charged for a call that was refused or whose caller left.
+func (s *state) checkAccount(c int) {
+	b, r := &s.books[c], &s.rows[c]
+	if b.deleted || b.mended || !r.exists || s.world.Limits.Quota == 0 || s.world.turnsPeriod() {
+		return
+	}
+	must := b.forfeited - b.dropped + s.charges(c)
+	for i := range s.nodes {
+		if s.nodes[i].stage != closed {
+			must -= s.untold(i, c)
+		}
+	}
+	for _, m := range s.messages {
+		if m.counter == c {
+			must -= m.orphan
+		}
+	}
+	if r.row.PeriodSpent != must {
+		s.fail("I2", "the period was charged %d, want %d", r.row.PeriodSpent, must)
+	}
+}
+
+// turnsPeriod reports whether the world spans more than one period.
+func (w *World) turnsPeriod() bool {
+	return !w.Limits.Period.Start(w.Start).Equal(w.Limits.Period.Start(w.last().Add(max(0, w.Trouble.Astray))))
+}
+
+// checkLease is I3: what an instance holds was leased to it, and it has spent no
+// more.
+func (s *state) checkLease(i, c int) {
+	p := &s.nodes[i].parts[c]
+	h := look(&p.agent)
+	if h.left < 0 {
+		s.fail("I3", "instance %d holds %d tokens", i, h.left)
+	}
+	if !s.rows[c].exists || !h.joined || h.left == 0 {
+		return
+	}
+	reserved, given := h.consumed, int64(0)
+	if h.flying && !p.landed {
+		reserved, given = reserved+h.flight.consumed, h.flight.given
+	}
+	for _, slot := range s.rows[c].row.Slots {
+		if slot.ID == h.id && !slot.Gone && h.left+reserved+given > slot.Leased {
+			s.fail("I3", "instance %d holds %d and reserved %d of a lease of %d", i, h.left+given, reserved, slot.Leased)
+		}
+	}
+}
+
+// checkQueue checks an agent's queue while the agent rests: no call waits longer
+// than it may, or for nothing.
+func (s *state) checkQueue(i, c int) {
+	p, at := &s.nodes[i].parts[c], s.moment(i)
+	waits := queueOf(&p.agent)
+	due := p.agent.Due(at)
+	if len(waits) == 0 || due <= 0 || s.nodes[i].stage == closed || s.nodes[i].astray != 0 {
+		return
+	}
+	view, _ := viewOf(&p.agent)
+	for place, n := range waits {
+		k := &s.calls[n]
+		over := at.Time.Sub(s.world.time(k.begun).Add(k.wait))
+		fits := place == 0 && s.known(i, c) >= k.ask
+		if k.wait > 0 && over >= 0 && p.op == nil && view.Live > 0 && !fits && s.world.Trouble.Misled == 0 {
+			s.fail("Q1", "call %d waits %v longer than it may", n, over)
+		}
+	}
+	if p.op != nil || s.pausing(i, c) > 0 && due <= longestPause {
+		return
+	}
+	if due >= lease.Never {
+		s.fail("Q1", "%d calls wait for nothing", len(waits))
+	}
+	first, h := &s.calls[waits[0]], look(&p.agent)
+	if s.world.Callers.Least > 0 {
+		return
+	}
+	if usable(h, at.Time) && h.left >= first.ask {
+		s.fail("Q2", "the first call waits for %d tokens while its instance has %d in hand", first.ask, h.left)
+	}
+	if left := s.known(i, c); left >= first.ask && !h.flying {
+		s.fail("Q2", "the first call waits for %d tokens while %d are known to be left", first.ask, left)
+	}
+}
+
+func usable(h holding, now time.Time) bool {
+	return h.window >= limit.Minute(now) && now.Unix() < h.expiry
+}
+
+// known returns the tokens that a call of a node could have, as far as its
+// agent knows.
+func (s *state) known(i, c int) int64 {
+	a, now := &s.nodes[i].parts[c].agent, s.moment(i).Time
+	view, _ := viewOf(a)
+	h, balance := look(a), view.At(now)
+	own := -h.allExcess()
+	if usable(h, now) {
+		own += h.left
+	}
+	return balance.Left(view.Limits, own)
+}
+
+// checkAnswer checks a call's answer when it is given: its order, its lease's
+// end, and that what is refused isn't there.
+func (s *state) checkAnswer(n, c int, reply lease.Answer) {
+	k := &s.calls[n]
+	now := s.moment(k.owner).Time
+	fromLease := reply.Held && !reply.Decision.Degraded && reply.Decision.Verdict == limit.Granted
+	if fromLease {
+		if h := look(&s.nodes[k.owner].parts[c].agent); reply.Hold.Window < limit.Minute(now) || now.Unix() >= h.expiry && s.nodes[k.owner].parts[c].shadow == nil {
+			s.fail("I5", "a lease was spent after its end")
+		}
+		for _, other := range queueOf(&s.nodes[k.owner].parts[c].agent) {
+			if int(other) < n && s.calls[other].phase == waiting {
+				s.fail("Q3", "call %d was granted tokens before call %d, which came first", n, other)
+			}
+		}
+	}
+	if refusal := reply.Decision.Verdict; !reply.Held && !reply.Down && !reply.Decision.Degraded && (refusal == limit.RateExceeded || refusal == limit.QuotaExceeded) {
+		s.checkRefusal(n, c)
+	}
+}
+
+// checkRefusal checks I7: a refusal means that the tokens aren't there. It
+// applies where one instance alone must know exactly what there is: in the
+// first minute, with no write in doubt, nothing forfeited, and nobody ahead.
+func (s *state) checkRefusal(n, c int) {
+	w, k, b := s.world, &s.calls[n], &s.books[c]
+	at := s.moment(k.owner).Time
+	changed := b.deleted || b.mended || s.had.Misled > 0 || s.nodes[k.owner].tier > 0 || w.turnsPeriod() || b.forfeited+b.dropped != 0
+	troubled := s.had.Faults+s.had.Crashes+s.had.Outages+s.had.Stops > 0
+	if w.Instances > 1 || changed || troubled || w.minute(limit.Minute(at)) != 0 || len(queueOf(&s.nodes[k.owner].parts[c].agent)) > 0 || len(w.Times) > 1 && s.nodes[k.owner].at != k.begun {
+		return
+	}
+	left := min(w.credit(), w.Limits.Quota) - s.charges(c)
+	if need := (limit.Ask{Tokens: k.ask, MinTokens: w.Callers.Least}).Needed(); need <= left {
+		s.fail("I7", "%d tokens were refused while %d were left", need, left)
+	}
+}
+
+// An outage is the bound on what all instances admit while the store is down.
+type outage struct {
+	minute int64   // when it began
+	exact  bool    // each instance knew the rows as they were, or had never read them
+	left   []int64 // of each counter
+	unseen int     // instances that had never read them
+}
+
+func (o outage) clone() outage { return o }
+
+// shares returns the bound for an outage that begins now.
+func (s *state) shares() outage {
+	o := outage{minute: s.world.minute(limit.Minute(s.moment(0).Time)), exact: true, left: make([]int64, len(s.rows))}
+	for c := range s.rows {
+		r := &s.rows[c]
+		balance := r.row.At(r.row.Limits, s.moment(0).Time)
+		o.left[c] = max(0, balance.Left(r.row.Limits, 0))
+		for i := range s.nodes {
+			a := &s.nodes[i].parts[c].agent
+			view, version := viewOf(a)
+			h := look(a)
+			switch {
+			case view.Live == 0:
+				o.unseen++
+			case version != r.etag() || h.flying || h.consumed != 0 || h.excess != 0 || r.row.Window != limit.Minute(s.moment(i).Time):
+				o.exact = false
+			}
+		}
+	}
+	return o
+}
+
+// checkShares checks that in degrade the shares of all instances are together no
+// more than what was left, and the floors of those that had never read the
+// counter.
+func (s *state) checkShares(c int) {
+	w := s.world
+	if !s.outage.exact || len(s.outage.left) == 0 || w.Callers.Excess > 0 || w.Callers.Raise > 0 || w.Callers.Shadow || len(w.Newer) > 0 {
+		return
+	}
+	admitted := make(map[int64]int64, 2)
+	for i := range s.calls {
+		k := &s.calls[i]
+		if need := &k.needs[c]; need.held && need.degraded && k.onDown == limit.Degrade && k.phase != refused && k.phase != left {
+			n := need.reserved
+			if k.phase == settled {
+				n = min(n, k.used)
+			}
+			admitted[w.minute(need.minute)] += n
+		}
+	}
+	for m, n := range admitted {
+		most := w.Limits.TokensPerMinute
+		if m == s.outage.minute {
+			most = s.outage.left[c]
+		}
+		if most += int64(s.outage.unseen) * w.Limits.TokensPerMinute / 4; n > most {
+			s.fail("shares", "in minute %d all instances admitted %d without the store, and may %d", m, n, most)
+		}
+	}
+}

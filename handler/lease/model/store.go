@@ -1,0 +1,191 @@
+package model
+
+import (
+	"reflect"
+	"slices"
+
+	"tollgate/handler/lease"
+)
+
+// effect lets an operation take effect at the store.
+func (s *state) effect(i, c int) {
+	op := s.own(i, c).op
+	op.done = true
+	if s.down {
+		return
+	}
+	if op.action == lease.Read {
+		op.found = s.find(i, c)
+	} else if s.land(c, i, op.write, op.upon) {
+		op.made = s.rows[c].etag()
+		s.nodes[i].parts[c].landed = true
+	}
+}
+
+// find reads a counter.
+func (s *state) find(i, c int) lease.Found {
+	at := s.moment(i)
+	found := lease.Found{Date: at.Time, Epoch: s.epoch(i)}
+	if s.rows[c].exists {
+		found.Row, found.Version = s.mistaken(i, c, s.rows[c].row), s.rows[c].etag()
+	}
+	return found
+}
+
+// land stores a write if the counter is still the version that it names.
+func (s *state) land(c, i int, w *lease.Write, upon lease.Version) bool {
+	at := &s.rows[c]
+	if upon != at.etag() {
+		return false
+	}
+	next, b := w.Row, s.bookOf(c)
+	if at.exists && next.Window < at.row.Window && next.Epoch == at.row.Epoch {
+		s.fail("I6", "a window went back")
+	}
+	switch from := s.world.minute(next.Window); {
+	case next.Version <= at.row.Version:
+	case at.exists:
+		b.tpm = append(b.tpm, adoption{min(s.world.minute(at.row.Window), from), next.TokensPerMinute})
+	case next.Version > s.world.Limits.Version:
+		b.tpm = append(b.tpm, adoption{0, next.TokensPerMinute}) // its maker may have read of old that there is none
+	}
+	says := tellOf(w)
+	b.excess[s.world.minute(next.Window)] += says.excess - says.undone
+	b.forfeited += w.Forfeited
+	if s.world.Wrong == GivenTwice {
+		next.Given = nil
+	}
+	at.put(next)
+	s.invalidate(c)
+	return true
+}
+
+// answer gives an agent the answer to its operation.
+func (s *state) answer(i, c int) {
+	p, at := s.own(i, c), s.moment(i)
+	op := p.op
+	p.op = nil
+	s.handle(i, c, func() {
+		switch {
+		case op.action == lease.Read && op.found.Date.IsZero(), op.action == lease.Send && op.made == "" && s.down:
+			p.agent.Failed(at, lease.NoAnswer, 0)
+		case op.action == lease.Read:
+			if s.implausible(c, op.found) {
+				s.bookOf(c).mended = true
+			}
+			p.agent.Loaded(at, op.found)
+		case op.made == "":
+			p.agent.Failed(at, lease.Conflict, 0)
+		default:
+			p.agent.Written(at, op.made)
+		}
+	})
+}
+
+func (s *state) implausible(c int, found lease.Found) bool {
+	return found.Version != "" && !found.Row.Plausible(found.Date)
+}
+
+// lose lets an operation have no answer. A write may still arrive.
+func (s *state) lose(i, c int) {
+	p, at := s.own(i, c), s.moment(i)
+	op := p.op
+	p.op = nil
+	if op.action == lease.Send && !op.done && op.upon == s.rows[c].etag() {
+		s.messages = append(s.messages, message{counter: c, node: i, write: op.write, upon: op.upon})
+	}
+	p.agent.Failed(at, lease.NoAnswer, 0)
+	if s.world.Wrong == DoubtForgotten && op.action == lease.Send {
+		s.forgetDoubt(i, c)
+	}
+	s.hear(i, c)
+}
+
+// deliver lets a write arrive that nobody waits for.
+func (s *state) deliver(m int) bool {
+	one := s.messages[m]
+	s.messages = slices.Delete(slices.Clone(s.messages), m, m+1)
+	if s.down {
+		s.bookOf(one.counter).dropped += one.orphan
+		return true
+	}
+	if p := &s.nodes[one.node].parts; one.orphan == 0 && len(*p) > 0 {
+		if a := &(*p)[one.counter]; sameFlight(&a.agent, one.write) {
+			a.landed = true
+		}
+	}
+	return s.land(one.counter, one.node, one.write, one.upon)
+}
+
+// sameFlight reports whether an agent's write in flight is this one.
+func sameFlight(a *lease.Agent, w *lease.Write) bool {
+	f := reflect.ValueOf(a).Elem().FieldByIndex(flight)
+	return !f.IsNil() && f.Elem().FieldByIndex(writeID).String() == idOf(w) && f.Elem().FieldByIndex(writeSeq).Int() == reflect.ValueOf(w).Elem().FieldByIndex(writeSeq).Int()
+}
+
+// bury drops a write on its way.
+func (s *state) bury(m int) {
+	one := s.messages[m]
+	s.messages = slices.Delete(slices.Clone(s.messages), m, m+1)
+	if one.orphan != 0 {
+		s.bookOf(one.counter).dropped += one.orphan
+	}
+}
+
+// invalidate drops the writes that can't take effect any more.
+func (s *state) invalidate(c int) {
+	for m := len(s.messages) - 1; m >= 0; m-- {
+		if one := &s.messages[m]; one.counter == c && one.upon != s.rows[c].etag() {
+			s.bury(m)
+		}
+	}
+}
+
+// handle lets something change an agent's holder, and hears its answers. Tokens
+// to report that it drops must have been charged by others, or be too old to
+// report.
+func (s *state) handle(i, c int, change func()) {
+	p := &s.nodes[i].parts[c]
+	held, before := look(&p.agent), s.untold(i, c)-s.charges(c)
+	change()
+	if !look(&p.agent).flying {
+		p.landed, p.shadow = false, nil
+	}
+	s.hear(i, c)
+	dropped := before - (s.untold(i, c) - s.charges(c))
+	if dropped == 0 {
+		return
+	}
+	b := s.bookOf(c)
+	b.dropped += dropped
+	if b.deleted || b.mended || s.nodes[i].aged {
+		return
+	}
+	alive := slices.ContainsFunc(s.rows[c].row.Slots, func(slot lease.Slot) bool { return slot.ID == held.id && !slot.Gone })
+	if dropped > 0 && alive || dropped < 0 {
+		s.fail("I2", "%d tokens to report were dropped without a cause", dropped)
+	}
+}
+
+// charges returns the tokens that all calls are charged in a counter.
+func (s *state) charges(c int) (sum int64) {
+	for i := range s.calls {
+		sum += s.calls[i].charge(c)
+	}
+	return sum
+}
+
+// untold returns the tokens that an agent still has to report, and that the row
+// doesn't have.
+func (s *state) untold(i, c int) int64 {
+	p := &s.nodes[i].parts[c]
+	h := look(&p.agent)
+	sum := h.consumed - h.refunds + h.excess
+	if h.flying {
+		sum -= h.flight.undone
+		if !p.landed {
+			sum += h.flight.sum()
+		}
+	}
+	return sum
+}

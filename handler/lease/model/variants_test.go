@@ -1,0 +1,17 @@
+package model
+
+import "testing"
+
+// TestTheSearchFindsTheHarmOfEachRuleThatIsLeftOut shows that the search can
+// fail: it finds a broken promise in each variant of the rules that leaves one
+// out.
+func TestTheSearchFindsTheHarmOfEachRuleThatIsLeftOut(t *testing.T) {
+	worlds := Variants()
+	results, _ := Exhaust(worlds)
+	for i, r := range results {
+		t.Logf("%s: %v", worlds[i].Name, r)
+		if r.Violation == "" {
+			t.Errorf("%s: got no broken rule, want %s broken", worlds[i].Name, worlds[i].Harm)
+		}
+	}
+}

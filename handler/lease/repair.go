@@ -1,0 +1,108 @@
+package lease
+
+import (
+	"slices"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// maxAmount bounds plausible amounts, so that no sum of them overflows.
+const maxAmount = 1 << 53
+
+// maxAhead: a counter's minute may lie less than this ahead of the clock.
+// Then it is adopted, as minutes never go back; further ahead it would block
+// the counter for too long.
+const maxAhead = 15 * time.Minute
+
+// Plausible reports whether Tollgate could have written the counter. now is
+// the store's own time.
+func (r *Row) Plausible(now time.Time) bool {
+	return !r.tooFarAhead(now) && r.plausibleAmounts() && r.Slots.plausible(r.Window) && r.plausiblePeriods(now)
+}
+
+// tooFarAhead reports whether the counter's minute lies so far ahead that the
+// row was edited, or written by a wrong clock.
+func (r *Row) tooFarAhead(now time.Time) bool { return r.Window >= limit.Minute(now.Add(maxAhead)) }
+
+func plausible(amounts ...int64) bool {
+	return !slices.ContainsFunc(amounts, func(n int64) bool { return n < 0 || n > maxAmount })
+}
+
+func (r *Row) plausibleAmounts() bool {
+	most := max(r.TokensPerMinute+r.Burst, r.Spent+r.Leased) // a cut tier leaves what was charged
+	return plausible(r.TokensPerMinute, r.Burst, r.Quota, r.Spent, r.PeriodSpent) &&
+		r.Credit <= most && r.Credit >= -maxAmount && r.plausibleSpans()
+}
+
+func (r *Row) plausibleSpans() bool {
+	n := len(r.Opened)
+	return r.Opened.WellFormed() && r.Given.WellFormed() && (n == 0 || r.Opened[n-1].To <= r.Window)
+}
+
+// plausiblePeriods also rejects a quota whose period would never end.
+func (r *Row) plausiblePeriods(now time.Time) bool {
+	if slices.ContainsFunc(r.Periods, func(c Charged) bool { return !plausible(c.Tokens) }) {
+		return false
+	}
+	return r.Quota == 0 || !r.Period.Start(now).IsZero() && !r.PeriodStart.After(limit.MinuteStart(r.Window))
+}
+
+// Repaired returns a replacement for a counter that isn't plausible. It keeps
+// each part that is plausible by itself, grants nothing more this minute, and
+// has a new epoch. A minute that lies ahead is adopted within maxAhead;
+// beyond it, the minute brings no tokens again when it comes. Leases count as
+// spent. Slots become tombstones, so that no writer repeats a write that has
+// arrived.
+func (r *Row) Repaired(limits limit.Limits, now time.Time, epoch string) Row {
+	if r.Window > limit.Minute(now) && !r.tooFarAhead(now) {
+		now = limit.MinuteStart(r.Window)
+	}
+	next := New(limits, now, epoch)
+	next.Credit = min(next.Credit, 0)
+	repairSpans(r, &next)
+	repairPeriods(r, &next)
+	for _, slot := range r.Slots {
+		if slot.Seq > 0 && len(next.Slots) < maxSlots {
+			next.Slots = append(next.Slots, tombstone(slot, now))
+		}
+	}
+	return next
+}
+
+// repairSpans keeps a repaired counter's minutes from bringing tokens a
+// second time.
+func repairSpans(r, next *Row) {
+	opened := limit.Spans{{From: r.Window, To: r.Window}}
+	if r.plausibleSpans() {
+		for _, span := range slices.Concat(r.Opened, r.Given) {
+			opened = opened.With(span)
+		}
+	}
+	next.Given = opened.Since(next.Window + 1)
+	for _, span := range opened {
+		if span.From <= next.Window {
+			next.Opened = next.Opened.With(limit.Span{From: span.From, To: min(span.To, next.Window)})
+		}
+	}
+	if len(next.Given) > 0 && next.TokensPerMinute > 0 { // the minutes until then pay for the burst that it may have had
+		next.Credit -= next.Burst
+	}
+}
+
+// repairPeriods copies what the quota was charged in each period.
+func repairPeriods(r, next *Row) {
+	if next.Quota == 0 || r.Quota == 0 || r.Period != next.Period {
+		return
+	}
+	charged := append(slices.Clone(r.Periods), Charged{r.PeriodStart, r.PeriodSpent})
+	if r.plausibleAmounts() && r.Slots.plausible(r.Window) {
+		charged[len(charged)-1].Tokens += r.PeriodLeased
+	}
+	for _, c := range charged {
+		if plausible(c.Tokens) && c.Start.Equal(r.Period.Start(c.Start)) {
+			next.remember(c)
+		}
+	}
+	next.PeriodSpent = next.takeRemembered(next.PeriodStart)
+}

@@ -1,0 +1,126 @@
+package lease
+
+import (
+	"slices"
+	"time"
+)
+
+// A report is what a write tells the counter beside its slot's lease.
+type report struct {
+	refunds []refund // of calls whose lease is closed
+	excess  int64    // tokens used beyond reservations, and not covered by the lease
+}
+
+// A refund is tokens that go back to the minute and period they were charged to.
+type refund struct {
+	window int64
+	period time.Time
+	tokens int64
+}
+
+func (r *report) addRefund(given refund) {
+	for i := range r.refunds {
+		if one := &r.refunds[i]; one.window == given.window && one.period.Equal(given.period) {
+			one.tokens += given.tokens
+			return
+		}
+	}
+	r.refunds = append(r.refunds, given)
+}
+
+func (r *report) add(other report) {
+	for _, one := range other.refunds {
+		r.addRefund(one)
+	}
+	r.excess += other.excess
+}
+
+// sum returns the tokens that the report charges, less those it gives back.
+func (r *report) sum() int64 {
+	sum := r.excess
+	for _, one := range r.refunds {
+		sum -= one.tokens
+	}
+	return sum
+}
+
+// reports number what a holder's writes report, and remember to which minute
+// each report's excess was charged: a raise is taken back there once the
+// call's use is known.
+type reports struct {
+	pending  report // since the last write was built
+	number   int64  // of the pending report
+	bookings []booking
+}
+
+// A booking says to which minute and period the excess of some reports was
+// charged.
+type booking struct {
+	after, last int64 // numbers of the reports: above after, up to last
+	window      int64
+	period      time.Time
+	epoch       string // empty: unknown whether it was charged
+}
+
+// maxBookings is the number of bookings remembered. Refunds of an older one
+// would vanish in any case.
+const maxBookings = 4
+
+func (o *reports) clone() reports {
+	copied := *o
+	copied.pending.refunds = slices.Clone(o.pending.refunds)
+	copied.bookings = slices.Clone(o.bookings)
+	return copied
+}
+
+// take returns the pending report and its number, and begins the next one.
+func (o *reports) take() (report, int64) {
+	taken, number := o.pending, o.number
+	o.pending = report{}
+	o.number++
+	return taken, number
+}
+
+// book records where the excess of a write's report, and of failed ones before
+// it, was charged.
+func (o *reports) book(b *Write, epoch string) {
+	entry := booking{o.lastBooked(), b.number, b.Row.Window, b.Row.PeriodStart, epoch}
+	if n := len(o.bookings); n > 0 {
+		newest := &o.bookings[n-1]
+		if newest.window == entry.window && newest.epoch == epoch && newest.period.Equal(entry.period) {
+			newest.last = entry.last
+			return
+		}
+		if n == maxBookings {
+			o.bookings = append(o.bookings[:0], o.bookings[1:]...)
+		}
+	}
+	o.bookings = append(o.bookings, entry)
+}
+
+// lastBooked returns the number of the last report whose excess is charged;
+// -1: none.
+func (o *reports) lastBooked() int64 {
+	if len(o.bookings) == 0 {
+		return -1
+	}
+	return o.bookings[len(o.bookings)-1].last
+}
+
+// undo takes back excess: out of the report if that is not written yet, else
+// from the minute it was charged to. While the report is in doubt, it waits.
+func (o *reports) undo(number, tokens int64, flight *Write, epoch string) {
+	switch {
+	case tokens == 0:
+	case number > o.lastBooked() && flight != nil && number <= flight.number:
+		flight.undone += tokens
+	case number > o.lastBooked():
+		o.pending.excess -= tokens
+	default:
+		for _, entry := range o.bookings {
+			if number > entry.after && number <= entry.last && entry.epoch == epoch {
+				o.pending.addRefund(refund{entry.window, entry.period, tokens})
+			}
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package lease
+
+import (
+	"slices"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// A Row is one counter as it is stored, shared by all instances. It is a
+// value: methods that change it work on copies of its slices.
+type Row struct {
+	limit.Limits              // that it was written with
+	limit.Balance             // Leased and PeriodLeased are the sums of Slots: see SetSlots
+	Periods       []Charged   // other periods, to which time may return after a wrong clock
+	Opened        limit.Spans // the latest minutes up to Window that got their credit
+	Slots         Slots
+	Epoch         string // random, made with the counter: a new counter owes nothing of an old one's
+	Rev           int64  // counts writes
+}
+
+// New returns a counter to which nothing was charged.
+func New(limits limit.Limits, now time.Time, epoch string) Row {
+	minute := limit.Minute(now)
+	return Row{Limits: limits, Balance: limit.NewBalance(limits, now), Opened: limit.Spans{{From: minute, To: minute}}, Epoch: epoch}
+}
+
+// Clone returns a copy that may be changed.
+func (r *Row) Clone() Row {
+	copied := *r
+	copied.Slots, copied.Periods = slices.Clone(r.Slots), slices.Clone(r.Periods)
+	copied.Opened, copied.Given = slices.Clone(r.Opened), slices.Clone(r.Given)
+	return copied
+}
+
+// SetSlots replaces the slots, and sums up what they hold.
+func (r *Row) SetSlots(slots Slots) {
+	r.Slots = slots
+	r.sumLeases()
+}
+
+// sumLeases sums up what the slots hold of the minute and, from any minute, of
+// the period. Whatever changes a slot ends with it.
+func (r *Row) sumLeases() {
+	r.Leased, r.PeriodLeased = 0, 0
+	for i := range r.Slots {
+		if slot := &r.Slots[i]; slot.Window == r.Window {
+			r.Leased += slot.Leased
+		}
+		if r.ofPeriod(r.Slots[i].Window) {
+			r.PeriodLeased += r.Slots[i].Leased
+		}
+	}
+}
+
+// ofPeriod reports whether what was leased in a minute is charged to the
+// running period.
+func (r *Row) ofPeriod(minute int64) bool {
+	return r.Quota > 0 && minute >= limit.Minute(r.PeriodStart)
+}
+
+// Advance moves the counter to a time and to its tier's limits. Windows never
+// go back, and older limits never replace newer ones.
+func (r *Row) Advance(limits limit.Limits, now time.Time) {
+	r.adopt(limits)
+	if minute := limit.Minute(now); minute > r.Window {
+		r.OpenMinute(r.Limits, minute)
+		r.Opened = r.Opened.With(limit.Span{From: minute, To: minute})
+	}
+	if start, later := r.PeriodSince(r.Limits); later {
+		r.remember(Charged{r.PeriodStart, r.PeriodSpent + r.PeriodLeased})
+		r.OpenPeriod(start, r.takeRemembered(start))
+		r.sumLeases()
+	}
+}
+
+// adopt replaces older limits by newer ones, without touching what was
+// charged. The time is the counter's own minute, which no slow clock sets
+// back.
+func (r *Row) adopt(limits limit.Limits) {
+	if limits.Version <= r.Version {
+		return
+	}
+	r.ChangeLimits(r.Limits, limits)
+	switch {
+	case limits.Quota == 0:
+		r.PeriodStart, r.PeriodSpent, r.Periods = time.Time{}, 0, nil
+	case limits.Period != r.Period || r.Quota == 0:
+		r.Periods = nil
+		r.PeriodStart = limits.Period.Start(limit.MinuteStart(r.Window))
+	}
+	r.Limits = limits
+	r.sumLeases()
+}
+
+// Standing returns the counter's standing at a time, seen without a lease.
+func (r *Row) Standing(now time.Time) limit.Standing {
+	b := r.At(r.Limits, now)
+	return b.Standing(r.Limits, 0, 0, 0)
+}
+
+// Deletable reports whether the row can be deleted without losing anything: no
+// slots, no debt, no carried credit, and nothing used up ahead.
+func (r *Row) Deletable(now time.Time) bool {
+	t := r.Clone()
+	t.Advance(t.Limits, now)
+	ahead := len(t.Given) > 0 || slices.ContainsFunc(t.Periods, func(c Charged) bool { return c.Start.After(t.PeriodStart) })
+	return !ahead && len(t.Slots) == 0 && t.Spent == 0 && t.Credit == t.TokensPerMinute && (t.Quota == 0 || t.PeriodSpent == 0)
+}
+
+// A Charged is the tokens that a quota was charged in a period.
+type Charged struct {
+	Start  time.Time // of the period
+	Tokens int64
+}
+
+// maxPeriods is the most other periods that a counter remembers.
+const maxPeriods = 4
+
+// remember keeps what a period was charged, and drops the oldest if they are
+// too many.
+func (r *Row) remember(c Charged) {
+	r.Periods = append(r.Periods, c)
+	slices.SortFunc(r.Periods, func(a, b Charged) int { return a.Start.Compare(b.Start) })
+	if n := len(r.Periods); n > maxPeriods {
+		r.Periods = slices.Delete(r.Periods, 0, n-maxPeriods)
+	}
+}
+
+// takeRemembered returns what a period was charged, and no longer remembers
+// it. A period that a fast clock began and that is forgotten has nothing
+// left.
+func (r *Row) takeRemembered(start time.Time) int64 {
+	for i, c := range r.Periods {
+		if c.Start.Equal(start) {
+			r.Periods = slices.Delete(r.Periods, i, i+1)
+			return c.Tokens
+		}
+	}
+	if r.Given.Overlaps(r.Period, start) {
+		return r.Quota
+	}
+	return 0
+}

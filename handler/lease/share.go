@@ -1,0 +1,53 @@
+package lease
+
+import (
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// unknownShare is an instance's share of the limits, in percent, if it doesn't
+// know how many others there are.
+const unknownShare = 25
+
+// maxOwed bounds the tokens that a call counts for while it is under way: a
+// call that isn't refused may have any cap, and the sum of a few would
+// overflow.
+const maxOwed = 1 << 40
+
+// A share counts what an instance admits by itself while the store is down.
+type share struct {
+	minute  int64 // minute of allowed and spent
+	allowed int64 // tokens
+	spent   int64 // of this minute
+	owed    int64 // tokens of calls under way that were admitted so, in any minute
+}
+
+// of reports whether the share is of this time's minute.
+func (s *share) of(now time.Time) bool { return s.minute == limit.Minute(now) }
+
+// begin begins a minute's share.
+func (s *share) begin(now time.Time) { s.minute, s.allowed, s.spent = limit.Minute(now), 0, 0 }
+
+// end ends the share: the store is back.
+func (s *share) end() { s.minute, s.allowed, s.spent = 0, 0, 0 }
+
+// left returns the tokens that may still be admitted.
+func (s *share) left() int64 { return s.allowed - s.spent }
+
+// admit counts a call in, and returns its hold.
+func (s *share) admit(tokens int64) Hold {
+	owed := min(tokens, maxOwed)
+	s.spent += owed
+	s.owed += owed
+	return Hold{owed: owed, minute: s.minute}
+}
+
+// adjust changes what a call counts for by more or fewer tokens. More count
+// in the running minute, as any debt does; fewer only in the minute when the
+// call was admitted.
+func (s *share) adjust(c Hold, change int64, now time.Time) {
+	if c.minute > 0 && s.of(now) && (change > 0 || c.minute == s.minute) {
+		s.spent = max(0, s.spent+change)
+	}
+}

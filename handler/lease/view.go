@@ -1,0 +1,56 @@
+package lease
+
+import (
+	"slices"
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// A View is a summary of a counter, without its slots, for a holder.
+type View struct {
+	limit.Limits
+	Balance limit.Balance
+	Live    int  // instances, this one included; 0: the counter was never read
+	Shared  bool // other instances have, or had, a part in it
+}
+
+// View summarizes a counter for its holder, with its tier's limits if the
+// counter has older ones: the next write will bring them.
+func (r *Row) View(h *Holder, limits limit.Limits, now time.Time) View {
+	newer := *r
+	newer.adopt(limits) // touches nothing that is shared
+	own := newer.Slots.of(h.slot.id)
+	live := newer.Slots.Live(now)
+	if own == nil || own.Gone || own.Expiry < now.Unix() {
+		live++
+	}
+	return View{Limits: newer.Limits, Balance: newer.Balance, Live: live,
+		Shared: slices.ContainsFunc(newer.Slots, func(slot Slot) bool { return slot.ID != h.slot.id })}
+}
+
+// At returns the balance as it will be at a time if nothing is charged until
+// then.
+func (v *View) At(now time.Time) limit.Balance { return v.Balance.At(v.Limits, now) }
+
+// Left returns the tokens left for anyone at a time, as far as is known.
+func (v *View) Left(now time.Time) int64 {
+	b := v.At(now)
+	return b.Left(v.Limits, 0)
+}
+
+// Standing returns the counter's standing as far as a holder knows.
+func (v *View) Standing(h *Holder, now time.Time) limit.Standing {
+	b := v.At(now)
+	minute, period := h.unreported(b.Window, b.PeriodStart)
+	return b.Standing(v.Limits, h.own(now), minute, period)
+}
+
+// Decide decides an Ask from what a holder knows of the counter, and reserves
+// nothing.
+func (v *View) Decide(h *Holder, ask limit.Ask, now time.Time) limit.Decision {
+	b := v.At(now)
+	d := b.Decide(v.Limits, ask, h.own(now), now)
+	d.Standing = v.Standing(h, now)
+	return d
+}

@@ -1,0 +1,208 @@
+package lease
+
+import (
+	"time"
+
+	"tollgate/handler/limit"
+)
+
+// A Draft is a write in the making: the counter with all that its holder has
+// to report. Nothing has left the holder's hands yet.
+type Draft struct {
+	Row       Row
+	now       time.Time
+	lease     int64 // tokens of this minute's lease that no call has reserved
+	asked     int64 // tokens granted by Decide
+	closes    bool  // the write closes a lease of an earlier minute
+	returned  int64 // tokens of such a lease
+	forfeited int64
+}
+
+// Draft begins a write upon a counter that was just read. No write may be in
+// doubt.
+func (h *Holder) Draft(read Row, limits limit.Limits, now time.Time) *Draft {
+	h.Observe(&read)
+	d := &Draft{Row: read.Clone(), now: now}
+	r := &d.Row
+	r.Advance(limits, now)
+	d.forfeited = r.Reclaim(h.slot.id, now)
+	if slot := r.Slots.of(h.slot.id); h.slot.joined {
+		d.lease, d.returned, d.closes = applyReport(r, slot, &h.hand)
+	}
+	for _, given := range h.out.pending.refunds {
+		r.Refund(r.Limits, given.window, given.period, given.tokens)
+	}
+	r.Charge(r.Limits, h.out.pending.excess)
+	return d
+}
+
+// applyReport moves reservations from a lease to what is spent, and returns
+// the rest of the lease. A lease of an earlier minute is closed: it counted
+// as spent when the minute turned, and the unreserved part is given back.
+func applyReport(r *Row, slot *Slot, h *hand) (lease, returned int64, closes bool) {
+	if r.ofPeriod(slot.Window) && (h.consumed > 0 || h.period.Equal(r.PeriodStart)) {
+		r.ChargePeriod(h.consumed)
+	}
+	slot.Leased -= h.consumed
+	if slot.Window == r.Window {
+		r.Spent += h.consumed
+		lease = slot.Leased
+	} else {
+		returned, closes = slot.Leased, true
+		r.RefundMinute(r.Limits, slot.Window, returned)
+		slot.Leased = 0
+	}
+	r.sumLeases()
+	return lease, returned, closes
+}
+
+// Pool returns the most tokens that the holder may have leased after this
+// write. Below zero, they are owed.
+func (d *Draft) Pool() int64 { return d.Row.Left(d.Row.Limits, d.lease) }
+
+// Asked returns the tokens that Decide granted.
+func (d *Draft) Asked() int64 { return d.asked }
+
+// Decide decides an Ask. What it grants may be used once the write is
+// applied.
+func (d *Draft) Decide(ask limit.Ask) limit.Decision {
+	decision := d.Row.Balance.Decide(d.Row.Limits, ask, d.lease-d.asked, d.now)
+	d.asked += decision.Tokens
+	return decision
+}
+
+// A Write is a write of the counter. It stays the same however often it is
+// sent.
+type Write struct {
+	Row   Row
+	Built time.Time
+	// Forfeited counts the tokens of leases of instances that this write declares
+	// dead.
+	Forfeited int64
+
+	id       string
+	seq      int64
+	joined   bool // it is not the slot's first write
+	consumed int64
+	returned int64 // tokens of the lease
+	report   report
+	number   int64 // of the report
+	undone   int64 // tokens of its excess, taken back since it was built
+}
+
+// Commit turns a draft into a write that leaves the holder with this many
+// tokens leased until expiry, or as many as there are. What the write returns
+// or closes leaves the holder's hands now, not when the answer comes: by then
+// it may long have been applied. newID makes the id of a new slot. It returns
+// ErrFull if there is no room for one.
+func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, newID func() string) (*Write, error) {
+	r := &d.Row
+	slot := r.Slots.of(h.slot.id)
+	if !h.slot.joined {
+		if h.slot.id == "" {
+			h.slot.id, h.slot.seq = newID(), 0
+		}
+		var err error
+		if slot, err = r.join(h.slot.id); err != nil {
+			return nil, err
+		}
+	}
+	h.slot.seq++
+	r.Rev++
+	lease = max(0, min(lease, d.Pool()))
+	slot.Seq, slot.Window, slot.Leased, slot.Expiry = h.slot.seq, r.Window, lease, expiry.Unix()
+	r.sumLeases()
+	r.Trim(r.Limits)
+	body := &Write{Row: *r, Built: d.now, Forfeited: d.forfeited, id: h.slot.id, seq: h.slot.seq, joined: h.slot.joined, consumed: h.hand.consumed}
+	body.report, body.number = h.out.take()
+	if d.closes {
+		body.returned = d.returned
+		h.hand.left, h.hand.open = 0, false
+	} else if d.lease > lease {
+		body.returned = d.lease - lease
+		h.hand.left -= body.returned
+	}
+	h.hand.consumed, h.flight = 0, body
+	return body, nil
+}
+
+// Tokens returns the tokens that the write charges, less those it gives back.
+func (b *Write) Tokens() int64 { return b.consumed + b.report.sum() - b.undone }
+
+// givesBack reports whether the row will have more left once the write is
+// applied, if there is a write.
+func (b *Write) givesBack() bool {
+	return b != nil && (b.returned > 0 || b.consumed < 0 || len(b.report.refunds) > 0)
+}
+
+// MakeLast makes the write its holder's last: the slot becomes a tombstone.
+// It does nothing if the write leaves a lease.
+func (b *Write) MakeLast() {
+	if slot := b.Row.Slots.of(b.id); slot.Leased == 0 {
+		*slot = tombstone(*slot, b.Built)
+	}
+}
+
+// Applied tells the holder that its write was applied and the counter is as
+// written.
+func (h *Holder) Applied() { h.takeLease(&h.flight.Row) }
+
+// takeLease ends the write in flight, and takes the lease from the slot of
+// the written counter or a later one.
+func (h *Holder) takeLease(r *Row) {
+	b := h.flight
+	h.flight, h.slot.joined = nil, true
+	h.hand.seen = max(h.hand.seen, r.Window)
+	if b.report.excess > 0 {
+		h.out.book(b, b.Row.Epoch)
+		h.out.undo(b.number, b.undone, nil, h.epoch)
+	}
+	slot := r.Slots.of(b.id)
+	if slot == nil || slot.Gone {
+		h.loseLease()
+		return
+	}
+	h.hand.open, h.hand.window, h.hand.period, h.hand.expiry = true, slot.Window, b.Row.PeriodStart, slot.Expiry
+	h.hand.left = slot.Leased - h.hand.consumed
+}
+
+// Resolve finds out from a counter that was just read whether the write in
+// doubt was applied. It was if the slot has its number. If not, and the
+// counter's version has changed, it never will be. Otherwise it may still
+// arrive, and known is false. After MaxDoubt nobody can tell: what it carried
+// is dropped, not reported again.
+func (h *Holder) Resolve(r *Row, changed bool, now time.Time) (known, applied bool) {
+	b := h.flight
+	if slot := r.Slots.of(b.id); slot != nil && slot.Seq >= b.seq {
+		h.takeLease(r)
+		h.Observe(r)
+		return true, true
+	}
+	switch {
+	case now.Sub(b.Built) > MaxDoubt:
+		h.flight = nil
+		h.out.book(b, "")
+		h.slot, h.hand = identity{}, hand{seen: h.hand.seen}
+	case changed:
+		h.takeBack()
+	default:
+		return false, false
+	}
+	h.Observe(r)
+	return true, false
+}
+
+// takeBack ends a write that was not applied and never will be: what it
+// carried is to be reported again.
+func (h *Holder) takeBack() {
+	b := h.flight
+	h.flight = nil
+	b.report.add(h.out.pending)
+	b.report.excess -= b.undone
+	h.out.pending = b.report
+	if !b.joined {
+		return
+	}
+	h.hand.consumed += b.consumed
+	h.hand.left += b.returned // a lease that was to be closed stays so: no call may take of it
+}
