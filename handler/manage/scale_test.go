@@ -15,6 +15,7 @@ import (
 
 	"tollgate/handler/azure"
 	countertables "tollgate/handler/counter/tablestore"
+	"tollgate/handler/lease"
 	"tollgate/handler/ledger"
 	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/limit"
@@ -60,7 +61,7 @@ func crowd(t *testing.T) *manage.API {
 		if _, err := store.PutSubscription(t.Context(), subscription.Subscription{ID: id, Tier: "gold"}); err != nil {
 			return err
 		}
-		_, _, err := counters.Swap(t.Context(), id, limit.New(limit.Limits{TokensPerMinute: 1000, Version: 1}, now, "epoch"), "")
+		_, _, err := counters.Swap(t.Context(), id, lease.New(limit.Limits{TokensPerMinute: 1000, Version: 1}, now, "epoch"), "")
 		return err
 	})
 	today := now.Truncate(24 * time.Hour)

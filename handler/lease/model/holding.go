@@ -28,10 +28,6 @@ type told struct {
 	undone                           int64 // of the excess, taken back since
 }
 
-// open returns the tokens reserved beyond what the row knows, less refunds,
-// without excess.
-func (t told) open() int64 { return t.consumed - t.refunds }
-
 // sum returns the tokens that the write charges.
 func (t told) sum() int64 { return t.consumed - t.refunds + t.excess }
 

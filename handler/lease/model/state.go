@@ -96,17 +96,16 @@ type message struct {
 
 // A call is one call, at one or more counters.
 type call struct {
-	owner   int
-	ask     int64
-	begun   int // the node's place in time
-	wait    time.Duration
-	onDown  limit.StoreDown
-	phase   phase
-	needs   []need // one a counter
-	raised  bool
-	used    int64
-	lost    bool // its node has crashed
-	covered int64
+	owner  int
+	ask    int64
+	begun  int // the node's place in time
+	wait   time.Duration
+	onDown limit.StoreDown
+	phase  phase
+	needs  []need // one a counter
+	raised bool
+	used   int64
+	lost   bool // its node has crashed
 }
 
 type phase int
