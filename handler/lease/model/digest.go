@@ -149,6 +149,7 @@ func (s *state) key() uint64 {
 	d.value(reflect.ValueOf(&s.had).Elem())
 	d.value(reflect.ValueOf(&s.outage).Elem())
 	d.value(reflect.ValueOf(s.down))
+	d.add(uint64(s.tries))
 	return uint64(d)
 }
 

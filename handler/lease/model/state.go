@@ -23,6 +23,7 @@ type state struct {
 	calls    []call
 	messages []message // writes that nobody waits for any more
 	down     bool      // the store
+	tries    int       // operations that have failed because it is down
 	had      Trouble   // what has happened so far
 	books    []books   // of each counter
 	outage   outage

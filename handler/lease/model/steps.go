@@ -83,6 +83,10 @@ func (s *state) steps() []step {
 	return all
 }
 
+// maxTries bounds the operations that fail because the store is down: agents go on
+// trying for ever.
+const maxTries = 2
+
 func (s *state) stepsOfNode(i int, add func(bool, kind, int, int, int)) {
 	w, n, had := s.world, &s.nodes[i], &s.had
 	// Nodes are alike: where one of them meets one such fault, let it be the first.
@@ -102,8 +106,9 @@ func (s *state) stepsOfNode(i int, add func(bool, kind, int, int, int)) {
 	for c := range n.parts {
 		op := n.parts[c].op
 		due := n.parts[c].agent.Due(s.moment(i))
-		add(op == nil && due <= 0, proceed, i, c, 0)
-		add(op == nil && due > 0 && due <= longestPause && s.pausing(i, c) > 0, pause, i, c, 0)
+		tries := !s.down || s.tries < maxTries
+		add(op == nil && tries && due <= 0, proceed, i, c, 0)
+		add(op == nil && tries && due > 0 && due <= longestPause && s.pausing(i, c) > 0, pause, i, c, 0)
 		if op == nil {
 			continue
 		}

@@ -68,6 +68,7 @@ func (s *state) answer(i, c int) {
 	s.handle(i, c, func() {
 		switch {
 		case op.action == lease.Read && op.found.Date.IsZero(), op.action == lease.Send && op.made == "" && s.down:
+			s.tries++
 			p.agent.Failed(at, lease.NoAnswer, 0)
 		case op.action == lease.Read:
 			if s.implausible(c, op.found) {
