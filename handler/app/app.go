@@ -1,39 +1,25 @@
 // Package app builds the gateway from its settings, serves it, and drains it when
-// the process gets a signal to stop. Start reading at Run; New wires the parts.
+// the process gets a signal to stop. Start reading at Run; Build wires the parts.
 package app
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 
-	"tollgate/handler/azure"
 	"tollgate/handler/config"
 	"tollgate/handler/counter"
-	countermem "tollgate/handler/counter/memstore"
-	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/gateway"
-	"tollgate/handler/housekeeping"
-	housekeepingtables "tollgate/handler/housekeeping/tablestore"
 	"tollgate/handler/ledger"
-	ledgermem "tollgate/handler/ledger/memstore"
-	ledgertables "tollgate/handler/ledger/tablestore"
-	managemem "tollgate/handler/manage/memstore"
-	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/stored"
-	storedmem "tollgate/handler/stored/memstore"
-	storedtables "tollgate/handler/stored/tablestore"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
-	"tollgate/handler/subscription/memstore"
-	"tollgate/handler/subscription/tablestore"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
 )
 
-// An App is the gateway with all its parts.
+// An App is the gateway with all its parts. Make one with New or Build.
 type App struct {
 	conf    config.Config
 	store   subscription.Store
@@ -51,10 +37,20 @@ type App struct {
 // that is down now may be up when the first call comes. Its errors name the setting
 // at fault.
 func New(c config.Config, log *slog.Logger) (*App, error) {
-	o, err := openStores(c)
+	stores, err := openStores(c.Store)
 	if err != nil {
 		return nil, err
 	}
+	sink, err := openSink(c.Telemetry, log)
+	if err != nil {
+		return nil, err
+	}
+	return Build(c, stores, sink, log)
+}
+
+// Build builds the application on stores and on a sink of telemetry; a nil sink turns
+// telemetry off. The settings that select them are ignored.
+func Build(c config.Config, stores Stores, sink telemetry.Sink, log *slog.Logger) (*App, error) {
 	endpoints, err := upstream.Identified(c.Upstream.Endpoints)
 	if err != nil {
 		return nil, err
@@ -63,23 +59,29 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	app := &App{conf: c, store: o.store, client: client, counter: counter.New(counter.Config{Store: o.counters, Log: log}), quiet: strangers.New(log), log: log}
-	app.ledger = ledger.NewRecorder(ledger.Config{Store: o.ledger, Now: app.counter.Now, Log: log})
-	if app.reports, err = startReporter(c.Telemetry, log, app.counted); err != nil {
-		return nil, err
+	app := &App{conf: c, store: stores.Directory, client: client, counter: counter.New(counter.Config{Store: stores.Counters, Log: log}), quiet: strangers.New(log), log: log}
+	app.ledger = ledger.NewRecorder(ledger.Config{Store: stores.Ledger, Now: app.counter.Now, Log: log})
+	if sink != nil {
+		app.reports = newReporter(c.Telemetry, sink, log, app.counted)
 	}
 	c.Gateway.Budget = budget(c.Gateway.MaxBody)
-	app.gateway = gateway.New(gateway.Config{Strangers: app.quiet,
-		Directory: subscription.NewDirectory(o.store, c.Store.Pepper), Counter: app.counter, Stored: stored.New(o.stored), Usage: ledger.Reader{Store: o.ledger}, Upstream: client, Log: log, Ledger: app.ledger, Telemetry: app.telemetry(),
-		Settings: c.Gateway,
-	})
-	app.handler = mountOperators(c, app.gateway, o, log, app.quiet)
+	app.gateway = gateway.New(gateway.Config{Settings: c.Gateway,
+		Directory: subscription.NewDirectory(stores.Directory, c.Store.Pepper), Counter: app.counter, Upstream: client,
+		Stored: stored.New(stores.Responses), Usage: ledger.Reader{Store: stores.Ledger}, Ledger: app.ledger,
+		Telemetry: app.telemetry(), Log: log, Strangers: app.quiet})
+	app.handler = mountOperators(c, app.gateway, stores, log, app.quiet)
 	if c.Server.UnderHost {
-		app.handler = housekeeping.New(housekeeping.Config{Counters: o.counters, Counter: app.counter, Ledger: o.ledger,
-			Retention: c.Store.Retention, Stored: o.stored, Turns: o.turns, Log: log}).Middleware(app.handler)
+		app.handler = stores.Housekeeping(app.counter, c.Store.Retention, log).Middleware(app.handler)
 	}
 	return app, nil
 }
+
+// ServeHTTP answers one request. Serve also bounds the time that callers take, and
+// waits for calls in flight at the end.
+func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+// CloseIdle closes idle connections to endpoints.
+func (a *App) CloseIdle() { a.client.CloseIdle() }
 
 // counted returns the counters' and the ledger's statistics in telemetry's form.
 func (a *App) counted() telemetry.Counters {
@@ -97,28 +99,10 @@ func (a *App) telemetry() gateway.Telemetry {
 	return a.reports
 }
 
-// openStores opens the stores that all instances share.
-func openStores(c config.Config) (operatorDeps, error) {
-	if c.Store.Kind == "memory" {
-		directory, err := memstore.Load([]byte(c.Store.MemoryDirectory.Reveal()), c.Store.Pepper)
-		if err != nil {
-			return operatorDeps{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
-		}
-		return operatorDeps{store: directory, audit: &managemem.Store{}, counters: countermem.New(), ledger: ledgermem.New(nil), stored: storedmem.New(nil)}, nil
-	}
-	service, err := azure.Open(c.Store.Account)
-	if err != nil {
-		return operatorDeps{}, err
-	}
-	audit := managetables.New(service, managetables.DefaultTable)
-	return operatorDeps{store: tablestore.New(service, tablestore.DefaultTables), audit: audit, probe: audit.Probe,
-		turns: housekeepingtables.New(service, housekeepingtables.DefaultTable), counters: countertables.New(service, countertables.DefaultTable),
-		ledger: ledgertables.New(service, ledgertables.DefaultTable), stored: storedtables.New(service, storedtables.DefaultTable)}, nil
-}
-
-// close writes the counters and the ledger a last time and sends the remaining telemetry.
-func (a *App) close(ctx context.Context) error {
-	a.client.CloseIdle()
+// Close writes the counters and the ledger a last time and sends the remaining
+// telemetry, once all calls have ended. Serve does so itself.
+func (a *App) Close(ctx context.Context) error {
+	a.CloseIdle()
 	recorded := make(chan error, 1)
 	go func() { recorded <- a.ledger.Close(ctx) }()
 	err := errors.Join(a.counter.Close(ctx), <-recorded)

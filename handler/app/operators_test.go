@@ -32,7 +32,7 @@ func startApp(t *testing.T, settings map[string]string) *httptest.Server {
 	server := httptest.NewServer(app.handler)
 	t.Cleanup(func() {
 		server.Close()
-		if err := app.close(t.Context()); err != nil && t.Context().Err() == nil {
+		if err := app.Close(t.Context()); err != nil && t.Context().Err() == nil {
 			t.Error(err)
 		}
 	})

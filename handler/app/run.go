@@ -95,7 +95,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			calls.Add(1)
 			defer calls.Done()
-			a.handler.ServeHTTP(w, r)
+			a.ServeHTTP(w, r)
 		}),
 		ReadHeaderTimeout: conf.HeaderTimeout,
 		ReadTimeout:       conf.BodyTimeout,
@@ -123,5 +123,5 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	ends, _ := drain.Deadline()
 	last, cancelLast := context.WithDeadline(context.WithoutCancel(ctx), later(ends, time.Now().Add(lastWrite)))
 	defer cancelLast()
-	return errors.Join(err, a.close(last))
+	return errors.Join(err, a.Close(last))
 }

@@ -11,8 +11,8 @@ import (
 	"tollgate/handler/telemetry/appinsights"
 )
 
-// startReporter starts to send telemetry. It returns nil where telemetry is off.
-func startReporter(t config.Telemetry, log *slog.Logger, counters func() telemetry.Counters) (*telemetry.Reporter, error) {
+// openSink returns the sink that the settings select, or nil where telemetry is off.
+func openSink(t config.Telemetry, log *slog.Logger) (telemetry.Sink, error) {
 	if !t.On {
 		log.Info("telemetry is off: set APPLICATIONINSIGHTS_CONNECTION_STRING to turn it on")
 		return nil, nil
@@ -22,8 +22,13 @@ func startReporter(t config.Telemetry, log *slog.Logger, counters func() telemet
 	if err != nil {
 		return nil, fmt.Errorf("APPLICATIONINSIGHTS_AUTHENTICATION_STRING: %w", err)
 	}
+	return sink, nil
+}
+
+// newReporter starts to send telemetry to a sink.
+func newReporter(t config.Telemetry, sink telemetry.Sink, log *slog.Logger, counters func() telemetry.Counters) *telemetry.Reporter {
 	return telemetry.New(telemetry.Config{Sink: sink, Log: log, Interval: t.Interval, Dimensions: t.Dimensions, MaxSeries: t.MaxSeries,
-		SampleRatio: t.SampleRatio, TruncateIP: t.TruncateIP, Place: t.Place, Counters: counters}), nil
+		SampleRatio: t.SampleRatio, TruncateIP: t.TruncateIP, Place: t.Place, Counters: counters})
 }
 
 // lastTelemetry bounds the time that the last items take to send.

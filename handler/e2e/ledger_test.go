@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tollgate/handler/app"
+	"tollgate/handler/config"
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/countertest"
 	"tollgate/handler/gateway"
@@ -23,6 +25,7 @@ import (
 	"tollgate/handler/local/insights"
 	"tollgate/handler/secret"
 	"tollgate/handler/shape"
+	storedmem "tollgate/handler/stored/memstore"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/subscription/subscriptiontest"
@@ -31,22 +34,39 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A book records what calls settled, and passes them on to telemetry.
+// A book adds up what calls settled, from the gateway's log.
 type book struct {
-	gateway.Telemetry
+	slog.Handler
 	mu      sync.Mutex
 	settled map[string]float64 // tokens by subscription
 	calls   map[string]int     // by outcome
 }
 
-func (l *book) Report(c telemetry.Call) {
-	l.mu.Lock()
-	l.calls[c.Outcome]++
-	if c.Usage != nil {
-		l.settled[c.Subscription] += float64(c.Usage.PromptTokens + c.Usage.CompletionTokens)
+func (b *book) Enabled(context.Context, slog.Level) bool { return true }
+
+// Handle implements slog.Handler.
+func (b *book) Handle(_ context.Context, line slog.Record) error {
+	if line.Message != "call" {
+		return nil
 	}
-	l.mu.Unlock()
-	l.Telemetry.Report(c)
+	var subscription, outcome string
+	var tokens int64
+	line.Attrs(func(a slog.Attr) bool {
+		switch a.Key {
+		case "subscription":
+			subscription = a.Value.String()
+		case "outcome":
+			outcome = a.Value.String()
+		case "prompt_tokens", "completion_tokens":
+			tokens += a.Value.Int64()
+		}
+		return true
+	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls[outcome]++
+	b.settled[subscription] += float64(tokens)
+	return nil
 }
 
 // A chance is a seeded random source for concurrent use.
@@ -144,15 +164,13 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	book := &book{settled: make(map[string]float64), calls: make(map[string]int)}
+	book := &book{Handler: slog.DiscardHandler, settled: make(map[string]float64), calls: make(map[string]int)}
 	kept := make(map[string]float64)
 	synctest.Test(t, func(t *testing.T) {
 		dimensions, err := telemetry.ParseDimensions([]string{"Subscription ID", "Client IP"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		reporter := telemetry.New(telemetry.Config{Sink: outlives{sink}, Log: quiet, Dimensions: dimensions, SampleRatio: 1})
-		book.Telemetry = reporter
 		lossy := func(string) (bool, error) {
 			if dice.of(20) {
 				return dice.of(50), errors.New("the answer is lost")
@@ -160,7 +178,6 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 			return true, nil
 		}
 		rows := ledgermem.New(lossy)
-		recorder := ledger.NewRecorder(ledger.Config{Log: quiet, Store: rows})
 		link := countertest.NewNetwork(0).Link()
 		link.Fate = func(string) countertest.Fate {
 			if dice.of(20) {
@@ -168,8 +185,17 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 			}
 			return countertest.Fine
 		}
-		counters := counter.New(counter.Config{Log: quiet, Store: link})
-		g := gatewayFor(t, model.URL, counters, recorder, book, quiet)
+		stores := app.Stores{Directory: teams(t), Counters: unlisted{Store: link}, Ledger: rows, Responses: storedmem.New(nil)}
+		conf := config.Config{
+			Store:     config.Store{Pepper: subscriptiontest.Pepper(t)},
+			Upstream:  config.Upstream{Endpoints: []upstream.Endpoint{{URL: model.URL, Shape: shape.OpenAI, Key: secret.New(fakemodel.Key)}}, Timeouts: upstream.Timeouts{KeepAlive: -1}},
+			Gateway:   gateway.Settings{BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 20},
+			Telemetry: config.Telemetry{Dimensions: dimensions, SampleRatio: 1},
+		}
+		g, err := app.Build(conf, stores, outlives{sink}, slog.New(book))
+		if err != nil {
+			t.Fatal(err)
+		}
 		var callers sync.WaitGroup
 		for n := range 8 {
 			callers.Go(func() {
@@ -180,7 +206,7 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 		}
 		callers.Wait()
 		time.Sleep(3 * time.Minute)
-		if err := errors.Join(counters.Close(t.Context()), recorder.Close(t.Context()), reporter.Close(t.Context())); err != nil {
+		if err := g.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
 		for _, team := range []string{"team-a", "team-b"} {
@@ -227,22 +253,23 @@ type outlives struct{ telemetry.Sink }
 
 func (outlives) Close(context.Context) error { return nil }
 
-// gatewayFor serves two teams, whose keys are made from their names.
-func gatewayFor(t *testing.T, model string, counters *counter.Counter, recorder *ledger.Recorder, reports gateway.Telemetry, log *slog.Logger) http.Handler {
+// unlisted is a store of counters that nobody lists.
+type unlisted struct {
+	counter.Store
+	counter.Lister // nil
+}
+
+// teams returns a directory of two teams, whose tiers have their names.
+func teams(t *testing.T) subscription.Store {
 	t.Helper()
 	store := memstore.New()
-	client, err := upstream.New([]upstream.Endpoint{{URL: model, Shape: shape.OpenAI, Key: secret.New(fakemodel.Key)}}, upstream.Timeouts{KeepAlive: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for team, perMinute := range map[string]int64{"team-a": 1_000_000, "team-b": 3000} {
 		tier := subscription.Tier{ID: team, Limits: subscription.Limits{TokensPerMinute: perMinute}}
 		if err := subscriptiontest.Add(t.Context(), store, subscriptiontest.PepperSecret, tier, team, keys[team]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return gateway.New(gateway.Config{Directory: subscriptiontest.Directory(t, store), Counter: counters, Upstream: client, Log: log, Ledger: recorder, Telemetry: reports,
-		Settings: gateway.Settings{BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 1 << 20}})
+	return store
 }
 
 var keys = map[string]string{"team-a": subscription.NewKey(), "team-b": subscription.NewKey()}

@@ -8,15 +8,9 @@ import (
 	"net/http"
 	"runtime"
 
-	"tollgate/handler/counter"
-	countermem "tollgate/handler/counter/memstore"
-	"tollgate/handler/gateway"
+	"tollgate/handler/app"
+	"tollgate/handler/config"
 	"tollgate/handler/local/fakemodel"
-	"tollgate/handler/secret"
-	"tollgate/handler/shape"
-	"tollgate/handler/subscription"
-	"tollgate/handler/subscription/memstore"
-	"tollgate/handler/upstream"
 )
 
 // serveGateway serves a gateway that also answers vitalsPath.
@@ -24,31 +18,26 @@ func serveGateway(args []string) error {
 	if len(args) != 2 {
 		return errors.New("part-gateway takes the model's address and a key")
 	}
-	pepper, err := subscription.NewPepper(pepper)
+	settings := map[string]string{
+		"KEY_PEPPER": pepper, "STORE": "memory", "UPSTREAM_URL": args[0], "UPSTREAM_SHAPE": "openai", "UPSTREAM_API_KEY": fakemodel.Key,
+		"SETTLE_TIMEOUT": "0", // else streams whose caller left would count as held
+		"MEMORY_DIRECTORY": fmt.Sprintf(`{"tiers":[{"id":"soak","tokensPerMinute":1000000000,"maxConcurrent":0}],
+			"subscriptions":[{"id":"soak","tier":"soak"}],"keys":[{"subscription":"soak","key":%q}]}`, args[1]),
+	}
+	conf, err := config.Load(func(name string) string { return settings[name] })
 	if err != nil {
 		return err
 	}
-	directory, err := memstore.Load(fmt.Appendf(nil, `{"tiers":[{"id":"soak","tokensPerMinute":1000000000,"maxConcurrent":0}],
-		"subscriptions":[{"id":"soak","tier":"soak"}],"keys":[{"subscription":"soak","key":%q}]}`, args[1]), pepper)
+	served, err := app.New(conf, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
-	client, err := upstream.New([]upstream.Endpoint{{URL: args[0], Shape: shape.OpenAI, Key: secret.New(fakemodel.Key)}}, upstream.Timeouts{})
-	if err != nil {
-		return err
-	}
-	log := slog.New(slog.DiscardHandler)
-	served := gateway.New(gateway.Config{
-		Directory: subscription.NewDirectory(directory, pepper), Counter: counter.New(counter.Config{Store: countermem.New(), Log: log}),
-		Upstream: client, Log: log,
-		Settings: gateway.Settings{BasePath: "/inference", Models: []string{"DeepSeek-R1"}, Headers: gateway.DefaultHeaderNames, MaxBody: 4 << 20},
-	})
 	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != vitalsPath {
 			served.ServeHTTP(w, r)
 			return
 		}
-		client.CloseIdle()
+		served.CloseIdle()
 		runtime.GC()
 		var memory runtime.MemStats
 		runtime.ReadMemStats(&memory)

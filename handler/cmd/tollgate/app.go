@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	wiring "tollgate/handler/app"
 	"tollgate/handler/subscription"
 )
 
@@ -17,7 +18,7 @@ type app struct {
 	getenv         func(string) string
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	tables         tables
+	tables         wiring.TableNames
 
 	// persistent flags
 	output       output

@@ -10,27 +10,13 @@ import (
 	"os/user"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"github.com/spf13/cobra"
 
+	wiring "tollgate/handler/app"
 	"tollgate/handler/azure"
-	countertables "tollgate/handler/counter/tablestore"
-	"tollgate/handler/ledger"
-	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/manage"
-	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/subscription"
-	"tollgate/handler/subscription/tablestore"
 )
-
-// tables holds the names of the tables.
-type tables struct {
-	directory              tablestore.Tables
-	counters, usage, audit string
-}
-
-// defaultTables holds the names of the tables in a deployment.
-var defaultTables = tables{tablestore.DefaultTables, countertables.DefaultTable, ledgertables.DefaultTable, managetables.DefaultTable}
 
 // client returns a client of the gateway that --server names, or of the tables that the
 // settings name.
@@ -112,42 +98,41 @@ func (a *app) token(here bool) (func(context.Context) (string, error), error) {
 
 // local returns a client of the tables, through an operators' API in this process.
 func (a *app) local() (*client, error) {
-	service, err := a.open()
+	stores, err := a.open()
 	if err != nil {
 		return nil, err
 	}
-	config := a.config(service)
-	return &client{base: "http://here" + manage.Prefix, http: &http.Client{Transport: localTransport{manage.New(config)}},
+	return &client{base: "http://here" + manage.Prefix, http: &http.Client{Transport: localTransport{manage.New(a.operators(stores))}},
 		token: func(context.Context) (string, error) { return "here", nil }, where: "the tables"}, nil
 }
 
-// open opens the account that the settings name.
-func (a *app) open() (*aztables.ServiceClient, error) {
+// open opens the tables of the account that the settings name.
+func (a *app) open() (wiring.Stores, error) {
 	settings, err := a.storage()
 	if err != nil {
-		return nil, err
+		return wiring.Stores{}, err
 	}
-	return azure.Open(settings)
+	return wiring.OpenTables(settings, a.tables)
 }
 
-// openOnly opens the account for a command that works only on the tables. It fails if
+// openOnly opens the tables for a command that works only on them. It fails if
 // --server is set, since the tables of the settings may not be that gateway's.
-func (a *app) openOnly(cmd *cobra.Command) (*aztables.ServiceClient, error) {
+func (a *app) openOnly(cmd *cobra.Command) (wiring.Stores, error) {
 	if a.server() != "" {
-		return nil, &usageError{cmd.CommandPath(), "this command works on the tables themselves: remove --server, unset TOLLGATE_SERVER, and set AzureWebJobsStorage"}
+		return wiring.Stores{}, &usageError{cmd.CommandPath(), "this command works on the tables themselves: remove --server, unset TOLLGATE_SERVER, and set AzureWebJobsStorage"}
 	}
 	return a.open()
 }
 
-func (a *app) config(service *aztables.ServiceClient) manage.Config {
-	config := manage.Config{
-		Store: tablestore.New(service, a.tables.directory), Audit: managetables.New(service, a.tables.audit),
-		Counters: countertables.New(service, a.tables.counters), Ledger: ledger.Reader{Store: ledgertables.New(service, a.tables.usage)},
-		Auth: self{}, Log: slog.New(slog.DiscardHandler),
+// operators returns the configuration of an operators' API that lets this program's
+// user do everything.
+func (a *app) operators(stores wiring.Stores) manage.Config {
+	var pepper *subscription.Pepper
+	if p, err := a.pepper(); err == nil { // commands that need the pepper report the error
+		pepper = &p
 	}
-	if pepper, err := a.pepper(); err == nil { // commands that need the pepper report the error
-		config.Pepper = &pepper
-	}
+	config := stores.Operators(pepper, slog.New(slog.DiscardHandler))
+	config.Auth = self{}
 	return config
 }
 

@@ -12,12 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollgate/handler/config"
-	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/doctor"
 	"tollgate/handler/manage"
-	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/subscription"
-	"tollgate/handler/subscription/tablestore"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -90,14 +87,13 @@ func (a *app) checks() ([]manage.Check, error) {
 	read, wrong := config.Load(setting)
 	checks := []manage.Check{{Name: "settings", Run: func(context.Context) (string, error) { return settled(read, wrong) }}}
 	pepper, faulty := subscription.NewPepper(setting("KEY_PEPPER"))
-	if service, err := a.open(); err == nil { // else the settings' check reports it
-		directory := tablestore.New(service, a.tables.directory)
-		checks = append(checks, doctor.Pepper(pepper, faulty, directory))
-		checks = append(checks, doctor.Tables(managetables.New(service, a.tables.audit).Probe, directory)...)
+	if stores, err := a.open(); err == nil { // else the settings' check reports it
+		checks = append(checks, doctor.Pepper(pepper, faulty, stores.Directory))
+		checks = append(checks, doctor.Tables(stores.Probe, stores.Directory)...)
 		if wrong == nil { // else the models are unknown
-			checks = append(checks, doctor.Models(read.Gateway.Models, directory))
+			checks = append(checks, doctor.Models(read.Gateway.Models, stores.Directory))
 		}
-		checks = append(checks, doctor.Counters(countertables.New(service, a.tables.counters).List))
+		checks = append(checks, doctor.Counters(stores.Counters.List))
 	} else if wrong == nil {
 		return nil, err
 	}

@@ -10,12 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollgate/handler/counter"
-	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/housekeeping"
-	housekeepingtables "tollgate/handler/housekeeping/tablestore"
 	"tollgate/handler/ledger"
-	ledgertables "tollgate/handler/ledger/tablestore"
-	storedtables "tollgate/handler/stored/tablestore"
 )
 
 func (a *app) housekeepingCommand() *cobra.Command {
@@ -48,16 +44,13 @@ func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
 	if err != nil {
 		return &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q: %v", name, retention, err)}
 	}
-	client, err := a.openOnly(cmd)
+	stores, err := a.openOnly(cmd)
 	if err != nil {
 		return err
 	}
-	counters := countertables.New(client, countertables.DefaultTable)
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	report, err := housekeeping.New(housekeeping.Config{
-		Counters: counters, Counter: counter.New(counter.Config{Store: counters, Log: log}),
-		Ledger: ledgertables.New(client, ledgertables.DefaultTable), Retention: kept, Stored: storedtables.New(client, storedtables.DefaultTable), Turns: housekeepingtables.New(client, housekeepingtables.DefaultTable), Log: log,
-	}).Run(cmd.Context())
+	counters := counter.New(counter.Config{Store: stores.Counters, Log: log})
+	report, err := stores.Housekeeping(counters, kept, log).Run(cmd.Context())
 	if errors.Is(err, housekeeping.ErrTaken) {
 		return err
 	}

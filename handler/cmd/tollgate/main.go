@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	wiring "tollgate/handler/app"
 	"tollgate/handler/manage"
 )
 
@@ -28,7 +29,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	a := &app{getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, tables: defaultTables}
+	a := &app{getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, tables: wiring.DefaultTableNames}
 	status := a.execute(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)

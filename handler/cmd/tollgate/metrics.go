@@ -10,11 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"github.com/spf13/cobra"
 
 	"tollgate/handler/ledger"
-	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/limit"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/telemetry/appinsights"
@@ -69,7 +67,7 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 	if !from.Before(to) {
 		return &usageError{cmd.CommandPath(), "--to must be after --from: it is the minute after the last"}
 	}
-	client, err := a.openOnly(cmd)
+	stores, err := a.openOnly(cmd)
 	if err != nil {
 		return err
 	}
@@ -80,7 +78,7 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 	if err != nil {
 		return err
 	}
-	used, err := a.minutes(cmd.Context(), client, asked.subscription, from, to)
+	used, err := minutes(cmd.Context(), ledger.Reader{Store: stores.Ledger}, asked.subscription, from, to)
 	if err != nil {
 		return fmt.Errorf("nothing was sent: %w", err)
 	}
@@ -169,8 +167,7 @@ func (nowhere) Dropped() map[string]int64   { return nil }
 func (nowhere) Close(context.Context) error { return nil }
 
 // minutes reads what one subscription used, or each one.
-func (a *app) minutes(ctx context.Context, client *aztables.ServiceClient, subscription string, from, to time.Time) ([]ledger.Usage, error) {
-	reader := ledger.Reader{Store: ledgertables.New(client, a.tables.usage)}
+func minutes(ctx context.Context, reader ledger.Reader, subscription string, from, to time.Time) ([]ledger.Usage, error) {
 	if subscription != "" {
 		of, err := reader.Subscription(ctx, subscription, from, to, ledger.Minute)
 		return of.Items, err

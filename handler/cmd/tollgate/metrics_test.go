@@ -18,7 +18,7 @@ func (m *terminal) spend(subscription, model string, at time.Time, calls, prompt
 		m.must("tier", "set", "any", "--create", "--tokens-per-minute", "10")
 		m.must("subscription", "create", subscription, "--tier", "any")
 	}
-	ledgertest.Record(m.t, m.ledger(), subscription, model, at, ledger.Totals{Calls: calls, PromptTokens: prompt, CompletionTokens: completion, ReasoningTokens: completion / 2})
+	ledgertest.Record(m.t, m.stores().Ledger, subscription, model, at, ledger.Totals{Calls: calls, PromptTokens: prompt, CompletionTokens: completion, ReasoningTokens: completion / 2})
 }
 
 func TestReplaySendsWholeMinutesAgainBySubscription(t *testing.T) {

@@ -22,11 +22,11 @@ const testKey = "canary-operator-key-0123456789abcdef"
 func (m *terminal) deploy() *httptest.Server {
 	m.t.Helper()
 	a := &app{getenv: func(name string) string { return m.environment[name] }, tables: m.tables}
-	service, err := a.open()
+	stores, err := a.open()
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	config := a.config(service)
+	config := a.operators(stores)
 	config.Auth = manage.OperatorKey(secret.New(testKey))
 	config.Checks = []manage.Check{}
 	server := httptest.NewServer(manage.New(config))

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	wiring "tollgate/handler/app"
 	"tollgate/handler/azure"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/secret"
@@ -27,7 +28,7 @@ var opened atomic.Int64
 type terminal struct {
 	t           *testing.T
 	environment map[string]string
-	tables      tables
+	tables      wiring.TableNames
 	said        bytes.Buffer // everything printed on stderr
 }
 
@@ -37,8 +38,9 @@ func newTerminal(t *testing.T) *terminal {
 	t.Chdir(t.TempDir())
 	n := opened.Add(1)
 	return &terminal{t: t, environment: map[string]string{"AzureWebJobsStorage": connection, "KEY_PEPPER": testPepper},
-		tables: tables{directory: tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)},
-			counters: fmt.Sprintf("counters%d", n), usage: fmt.Sprintf("usage%d", n), audit: fmt.Sprintf("audit%d", n)}}
+		tables: wiring.TableNames{Directory: tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)},
+			Counters: fmt.Sprintf("counters%d", n), Ledger: fmt.Sprintf("usage%d", n), Audit: fmt.Sprintf("audit%d", n),
+			Responses: fmt.Sprintf("responses%d", n), Turns: fmt.Sprintf("turns%d", n)}}
 }
 
 // run runs one command.
@@ -78,12 +80,21 @@ func (m *terminal) fails(status int, parts []string, args ...string) {
 // directory opens the terminal's tables as the gateway does.
 func (m *terminal) directory() *subscription.Directory {
 	m.t.Helper()
-	service, e1 := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
-	pepper, e2 := subscription.NewPepper(testPepper)
-	if err := errors.Join(e1, e2); err != nil {
+	pepper, err := subscription.NewPepper(testPepper)
+	if err != nil {
 		m.t.Fatal(err)
 	}
-	return subscription.NewDirectory(tablestore.New(service, m.tables.directory), pepper)
+	return subscription.NewDirectory(m.stores().Directory, pepper)
+}
+
+// stores opens the terminal's tables.
+func (m *terminal) stores() wiring.Stores {
+	m.t.Helper()
+	stores, err := wiring.OpenTables(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])}, m.tables)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return stores
 }
 
 // expect authenticates a key with a new directory, which has nothing cached.

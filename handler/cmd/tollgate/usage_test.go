@@ -7,40 +7,22 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/azure"
-	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/lease"
 	"tollgate/handler/ledger"
 	"tollgate/handler/ledger/ledgertest"
-	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/limit"
 	"tollgate/handler/manage"
-	"tollgate/handler/secret"
 )
 
 // count stores a counter with charged tokens.
 func (m *terminal) count(key string, tokens int64) {
 	m.t.Helper()
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
-	if err != nil {
-		m.t.Fatal(err)
-	}
 	now := time.Now().Add(time.Minute) // a row of the next minute: it is not reset when this minute ends
 	s := lease.New(limit.Limits{TokensPerMinute: 100_000, Quota: 5_000_000, Period: limit.Yearly, Version: 1}, now, "epoch")
 	s.Spent, s.PeriodSpent = tokens, tokens
-	if _, _, err := countertables.New(service, m.tables.counters).Swap(m.t.Context(), key, s, ""); err != nil {
+	if _, _, err := m.stores().Counters.Swap(m.t.Context(), key, s, ""); err != nil {
 		m.t.Fatal(err)
 	}
-}
-
-// ledger returns the ledger in the terminal's tables.
-func (m *terminal) ledger() ledger.Store {
-	m.t.Helper()
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(m.environment["AzureWebJobsStorage"])})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return ledgertables.New(service, m.tables.usage)
 }
 
 func TestUsagePrintsATableJSONAndCSV(t *testing.T) {
@@ -93,7 +75,7 @@ func TestUsageByMinuteHourDayAndMonth(t *testing.T) {
 	}
 	yesterday := time.Now().UTC().Truncate(24 * time.Hour).Add(-24 * time.Hour)
 	noon, day, month := yesterday.Add(12*time.Hour), yesterday.Format(time.DateOnly), yesterday.Format("2006-01")
-	store := m.ledger()
+	store := m.stores().Ledger
 	ledgertest.Record(t, store, "team-a", "r1", noon, ledger.Totals{Calls: 1, PromptTokens: 10_000, CachedTokens: 4_000, CompletionTokens: 2_500})
 	ledgertest.Record(t, store, "team-a", "gpt-4o", noon.Add(time.Minute), ledger.Totals{Calls: 1, PromptTokens: 1, CompletionTokens: 2, ReasoningTokens: 1})
 	ledgertest.Record(t, store, "team-b", "r1", noon.Add(time.Hour), ledger.Totals{Calls: 1, Refused: 7, PromptTokens: 3, CompletionTokens: 4})
