@@ -19,8 +19,20 @@ const clients = "handler/cmd/demo/clients"
 
 var clientNames = []string{"openai", "azure", "inference", "anthropic"}
 
-// refusals holds each client's error for a 429.
-var refusals = map[string]string{"openai": "RateLimitError", "azure": "RateLimitError", "inference": "isUnexpected", "anthropic": "RateLimitError"}
+// operations are the openai client's calls beside chat completions, as clients.mjs names
+// them.
+var operations = []string{"responses", "completions", "embeddings"}
+
+// refusal returns a client's error for a 429.
+func refusal(client string) string {
+	if client == "inference" {
+		return "isUnexpected"
+	}
+	return "RateLimitError"
+}
+
+// writes reports whether a client's calls have a completion, which can be streamed.
+func writes(client string) bool { return client != "embeddings" }
 
 // modes are what the clients of the other operations are tried with. An answer to those
 // under quiet has no usage.
@@ -114,43 +126,62 @@ func TestOfficialClients(t *testing.T) {
 			}
 		}
 	}
+	s.checkRefusals(t)
+}
+
+// checkRefusals checks that each client tells its caller of a refusal and, with retries on,
+// waits for the next minute by itself.
+func (s *setup) checkRefusals(t *testing.T) {
+	t.Helper()
+	second := subscription.NewKey() // the next minute has room for a few answers of each key
+	if err := s.subscribe(t.Context(), "second", second, tokensPerMinute); err != nil {
+		t.Fatal(err)
+	}
 	if err := waitForMinute(t.Context(), 35*time.Second); err != nil { // all clients must start and be refused in it
 		t.Fatal(err)
 	}
 	minute := time.Now().Truncate(time.Minute)
-	s.useUp(t)
-	var all sync.WaitGroup // concurrently, since all must be refused in this minute
-	for _, client := range clientNames {
-		all.Go(func() {
-			for mode, got := range s.throughEach(t, s.key, client, "0", "plain", "stream") {
-				if got.Error != refusals[client] || got.Status != 429 {
-					t.Errorf("%s %s, refused: got %+v, want %s with 429", client, mode, got, refusals[client])
-				}
+	s.useUp(t, s.key)
+	s.useUp(t, second)
+	each := func(check func(client, key string)) {
+		var all sync.WaitGroup // concurrently, since all must be refused in this minute
+		for key, names := range map[string][]string{s.key: clientNames, second: operations} {
+			for _, client := range names {
+				all.Go(func() { check(client, key) })
 			}
-		})
+		}
+		all.Wait()
 	}
-	all.Wait()
-	until(t, minute.Add(54*time.Second))
-	for _, client := range clientNames {
-		all.Go(func() {
-			if got := s.through(t, s.key, client, "plain", "3"); !got.answered(true) || time.Now().Before(minute.Add(time.Minute)) {
-				t.Errorf("%s, with retries: got %+v at %s, want an answer in the next minute", client, got, time.Now())
+	each(func(client, key string) {
+		tried := []string{"plain", "stream"}
+		if !writes(client) {
+			tried = tried[:1]
+		}
+		for mode, got := range s.throughEach(t, key, client, "0", tried...) {
+			if got.Error != refusal(client) || got.Status != 429 {
+				t.Errorf("%s %s, refused: got %+v, want %s with 429", client, mode, got, refusal(client))
 			}
-		})
-	}
-	all.Wait()
+		}
+	})
+	until(t, minute.Add(50*time.Second))
+	each(func(client, key string) {
+		if got := s.through(t, key, client, "plain", "3"); !got.answered(writes(client)) || time.Now().Before(minute.Add(time.Minute)) {
+			t.Errorf("%s, with retries: got %+v at %s, want an answer in the next minute", client, got, time.Now())
+		}
+	})
 }
 
-// useUp makes calls until one is refused.
-func (s *setup) useUp(t *testing.T) {
+// useUp makes calls with a key until one is refused. Its prompt is a single token, so that
+// no other is small enough then.
+func (s *setup) useUp(t *testing.T, key string) {
 	t.Helper()
 	for range 6 {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/openai/v1/chat/completions",
-			strings.NewReader(`{"model":"DeepSeek-R1","messages":[{"role":"user","content":"Can you tell me the time, please?"}]}`))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/openai/v1/completions",
+			strings.NewReader(`{"model":"gpt-3.5-turbo-instruct","prompt":"a","max_tokens":60}`))
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header.Set("Api-Key", s.key)
+		request.Header.Set("Api-Key", key)
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
