@@ -96,6 +96,9 @@ func (c *Client) has(name string) bool {
 // order sorts a call's deployments by priority, and those of one priority by lot. Each
 // is the first of its priority with a probability in proportion to its weight.
 func order(candidates []*deployment, call *Call) []*deployment {
+	if len(candidates) == 1 {
+		return candidates
+	}
 	type drawn struct {
 		*deployment
 		lot float64
