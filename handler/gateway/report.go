@@ -37,6 +37,9 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	if c.grant != nil {
 		attrs = append(attrs, slog.String("subscription", c.grant.Subscription.ID), slog.String("tier", c.grant.Tier.ID))
 	}
+	if c.route.action != "" {
+		attrs = append(attrs, slog.String("operation", c.route.action))
+	}
 	if c.request != nil {
 		attrs = append(attrs, slog.String("model", g.reportedModel(c)), slog.Bool("stream", c.request.Envelope().Stream))
 	}

@@ -214,3 +214,22 @@ func TestCallsDecidedWhileTheCountersAreDownAreReported(t *testing.T) {
 	}
 	t.Error("got no degraded call among 100 while the counters are down, want one")
 }
+
+func TestTheLogLineNamesTheOperation(t *testing.T) {
+	b, log := openServing(t, subscription.Limits{}, "DeepSeek-R1", 0, upstream.Timeouts{}, answer(answered))
+	for _, test := range []struct{ path, body, want string }{
+		{path, asked, `"operation":"ChatCompletions_Create"`},
+		{"/v1/models", "", `"operation":"Models_List"`},
+		{"/nowhere", "", ""},
+	} {
+		if test.body == "" {
+			b.get(t, test.path)
+		} else {
+			b.post(t, test.path, test.body)
+		}
+		line := string(<-log)
+		if named := strings.Contains(line, `"operation":`); named != (test.want != "") || !strings.Contains(line, test.want) {
+			t.Errorf("%s: got the line %s, want %q in it", test.path, line, test.want)
+		}
+	}
+}
