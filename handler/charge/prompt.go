@@ -14,6 +14,9 @@ type Prompt struct {
 	// Unbounded is the path of a field whose tokens nothing bounds, empty if there is
 	// none.
 	Unbounded string
+	// AtOnce reports whether the model reads all of the prompt before it writes: no
+	// field, such as a web search, has it read more meanwhile.
+	AtOnce bool
 	// Withheld is the most that each completion may have written of a stop sequence,
 	// which its endpoint doesn't send, in tokens.
 	Withheld int64
@@ -48,7 +51,7 @@ func PromptOf(r operation.Request, f Family) Prompt {
 		}
 	}
 	p := Prompt{Tokens: text + parts.Other + max(allowance*parts.Elements, quarter(parts.Frame)) + allowanceWhole + f.Preamble + quarter(int64(len(f.Name))),
-		Unbounded: parts.Unbounded, Prediction: parts.Prediction}
+		Unbounded: parts.Unbounded, AtOnce: parts.Unbounded == "", Prediction: parts.Prediction}
 	for _, image := range parts.Images {
 		p.Tokens += f.imageTokens(image)
 	}
@@ -76,7 +79,7 @@ func (f *Family) shown(r operation.Request) bool {
 
 // known returns a prompt that was counted.
 func (f *Family) known(r operation.Request, parts operation.Prompt, count int64) Prompt {
-	return Prompt{Known: true, Tokens: count, Withheld: parts.Stop, Shown: f.shown(r)}
+	return Prompt{Known: true, Tokens: count, Withheld: parts.Stop, Shown: f.shown(r), AtOnce: parts.Unbounded == ""}
 }
 
 // Counted returns the same as PromptOf without counting again, given the result of the

@@ -30,14 +30,15 @@ type sample struct {
 	cap       string // the field that caps a completion; empty: the model writes none
 	prompt    string // the field with the prompt
 	headers   []string
+	begun     int // events of a stream that show that its model began, before any text; 0: text alone does
 }
 
 var samples = []sample{
-	{&chat.Operation, shape.OpenAI, "DeepSeek-R1", `"messages":[{"role":"user","content":"What time is it, and why?"}]`, "", "max_tokens", "messages", nil},
-	{&response.Operation, shape.OpenAI, "gpt-4.1", `"input":"What time is it, and why?"`, "", "max_output_tokens", "input", nil},
-	{&message.Operation, shape.Anthropic, "claude-sonnet-5", `"messages":[{"role":"user","content":"What time is it, and why?"}]`, `"max_tokens":90,`, "max_tokens", "messages", []string{"Anthropic-Version", "2023-06-01"}},
-	{&embedding.Operation, shape.OpenAI, "text-embedding-3-small", `"input":["What time is it?","And why?"]`, "", "", "input", nil},
-	{&completion.Operation, shape.Deployments, "gpt-3.5-turbo-instruct", `"prompt":"The time is"`, "", "max_tokens", "prompt", nil},
+	{&chat.Operation, shape.OpenAI, "DeepSeek-R1", `"messages":[{"role":"user","content":"What time is it, and why?"}]`, "", "max_tokens", "messages", nil, 0},
+	{&response.Operation, shape.OpenAI, "gpt-4.1", `"input":"What time is it, and why?"`, "", "max_output_tokens", "input", nil, 2},
+	{&message.Operation, shape.Anthropic, "claude-sonnet-5", `"messages":[{"role":"user","content":"What time is it, and why?"}]`, `"max_tokens":90,`, "max_tokens", "messages", []string{"Anthropic-Version", "2023-06-01"}, 1},
+	{&embedding.Operation, shape.OpenAI, "text-embedding-3-small", `"input":["What time is it?","And why?"]`, "", "", "input", nil, 0},
+	{&completion.Operation, shape.Deployments, "gpt-3.5-turbo-instruct", `"prompt":"The time is"`, "", "max_tokens", "prompt", nil, 0},
 }
 
 func TestEveryOperationIsInTheConformanceSuite(t *testing.T) {
@@ -72,11 +73,17 @@ func TestEveryOperationIsChargedWhatItsEndpointBills(t *testing.T) {
 	})
 }
 
-// However an answer lacks its usage or, once text has come, its end, it costs what was billed
-// or more.
+// However an answer lacks its usage or, once its model has shown that it began, its end, it
+// costs what was billed or more.
 func TestNoOperationIsChargedLessThanItsEndpointBills(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
-		for _, behaviour := range []string{"no-usage", "odd-usage", "cut-after=6", "fail-after=6"} {
+		behaviours := []string{"no-usage", "odd-usage", "cut-after=6", "fail-after=6"}
+		if mode != "" {
+			for events := range s.begun {
+				behaviours = append(behaviours, fmt.Sprintf("cut-after=%d", events+1), fmt.Sprintf("hidden=50,cut-after=%d", events+1))
+			}
+		}
+		for _, behaviour := range behaviours {
 			for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReserveFull} {
 				if mode == "" && strings.HasPrefix(behaviour, "fail") {
 					continue // an error in place of an answer costs nothing
@@ -84,10 +91,10 @@ func TestNoOperationIsChargedLessThanItsEndpointBills(t *testing.T) {
 				st := openStage(t, s, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 200}, behaviour)
 				status, _, answer, err := st.call(t, mode)
 				whole := strings.HasSuffix(behaviour, "usage")
-				if whole && (status != 200 || err != nil) || mode != "" && behaviour == "cut-after=6" && err == nil {
+				if whole && (status != 200 || err != nil) || mode != "" && strings.Contains(behaviour, "cut-after") && err == nil {
 					t.Errorf("%s: got %d, %v: %s; want a whole answer only if the endpoint sent one", behaviour, status, err, answer)
 				}
-				if reported := st.wantCharge(t, false); whole && reported.Usage == nil {
+				if reported := st.wantCharge(t, false); (whole || strings.Contains(behaviour, "cut-after") && mode != "") && reported.Usage == nil {
 					t.Errorf("%s: got nothing charged, want the call charged", behaviour)
 				}
 			}

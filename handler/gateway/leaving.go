@@ -223,6 +223,7 @@ func (f *follower) bound(goesOn time.Duration) limit.Usage {
 		return bound
 	}
 	so := f.meter.events.State()
+	bound = f.call.withPromptTold(bound, so.Prompt)
 	if so.Report == operation.UsageGood {
 		bound.PromptTokens = max(bound.PromptTokens, so.Usage.PromptTokens)
 		bound.CompletionTokens = max(bound.CompletionTokens, so.Usage.CompletionTokens)
@@ -238,11 +239,10 @@ func (f *follower) usage(whole bool) limit.Usage {
 		f.call.charge.fromUpstream = true
 		return f.call.reportedUsage(reported)
 	}
-	tokens := f.textTokens()
-	if usage, known := f.call.knownUsage(tokens, !whole || unread); known {
+	if usage, known := f.call.knownUsage(f.textTokens(), !whole || unread); known {
 		return usage
 	}
-	return f.call.boundedUsage(tokens, 0, f.gateway.rate(f.call))
+	return f.bound(0)
 }
 
 // reported returns the usage that upstream reported for the whole answer, if it did, and

@@ -122,13 +122,13 @@ func (m *meter) settleStream() {
 }
 
 // end charges a call whose relay has ended, if it wasn't charged before. A stream that
-// breaks off before the model wrote anything is a failure. If the caller left or the time
+// breaks off before anything shows that the model began is a failure. If the caller left or the time
 // ran out while the endpoint was working, the call is unfinished.
 func (m *meter) end(ending upstream.Ending) {
 	c, so := m.call, m.events.State()
 	switch {
 	case c.charge.settled || c.charge.readOn != nil:
-	case ending == upstream.Cut && m.written.empty() && !so.UsageCurrent():
+	case ending == upstream.Cut && m.written.empty() && !so.Begun && !so.UsageCurrent():
 		c.settleFailed()
 	case so.UsageCurrent() && so.Complete() || so.Failed || so.Done || ending == upstream.Ended || ending == upstream.Cut:
 		m.settleStream()

@@ -79,5 +79,18 @@ func (c *call) boundedUsage(seen int64, goesOn time.Duration, rate int64) limit.
 	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
 }
 
+// withPromptTold returns a bound with the prompt that the endpoint told as the answer began,
+// in place of the bounded one. If the model may have read more since then, the larger counts.
+func (c *call) withPromptTold(bound, told limit.Usage) limit.Usage {
+	if told.PromptTokens == 0 {
+		return bound
+	}
+	if !c.promptOfFamily().AtOnce {
+		told.PromptTokens = max(told.PromptTokens, bound.PromptTokens)
+	}
+	told.CompletionTokens = bound.CompletionTokens
+	return told
+}
+
 // promptTokens returns what to charge for the prompt if the endpoint doesn't report it.
 func (c *call) promptTokens() int64 { return c.promptOfFamily().Tokens }

@@ -68,8 +68,14 @@ type Progress struct {
 	Report Report
 	// Stale reports whether the model went on writing after Usage arrived.
 	Stale bool
+	// Prompt is the prompt as the endpoint told it before the model wrote: a usage
+	// without a completion. Its PromptTokens are 0 if it told nothing.
+	Prompt limit.Usage
 	// ID is the id that the answer is kept by, if its endpoint keeps it.
 	ID string
+	// Begun reports whether an event showed that the model is at work on the prompt, so
+	// that the endpoint bills it, even if no text comes.
+	Begun bool
 	// IsAnswer reports whether the stream so far is an answer, or an error in place of
 	// one. Comments, other data and an end aren't.
 	IsAnswer bool

@@ -1,9 +1,11 @@
 package fakemodel
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -50,10 +52,22 @@ func (c *call) readMessage(counts bool) (*messageRequest, bool) {
 		return &asked, true
 	case asked.MaxTokens == nil:
 		return invalid("max_tokens: Field required")
+	case *asked.MaxTokens < 0, *asked.MaxTokens == 0 && !asked.fillsCache():
+		return invalid("max_tokens: must be greater than or equal to 1")
 	case asked.Thinking.Type == "enabled" && asked.Thinking.Budget >= *asked.MaxTokens:
 		return invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
 	}
 	return &asked, true
+}
+
+// fillsCache reports whether the request marks a part of its prompt to be cached. Then
+// max_tokens may be 0: nothing is written but the cache.
+func (q *messageRequest) fillsCache() bool {
+	parts := [][]byte{q.System, q.Tools}
+	for _, m := range q.Messages {
+		parts = append(parts, m.Content)
+	}
+	return slices.ContainsFunc(parts, func(part []byte) bool { return bytes.Contains(part, []byte(`"cache_control"`)) })
 }
 
 // The tokens that a message's template adds to a prompt, and to its tools.

@@ -12,7 +12,7 @@ func TestAMessagesStreamHasCumulativeUsage(t *testing.T) {
 	for name, test := range map[string]struct{ fields, behaviour, order, reason string }{
 		"text":     {``, "", "message_start content_block_start ping content_block_delta content_block_stop message_delta message_stop", "end_turn"},
 		"cut":      {`"max_tokens":3,`, "", "message_start content_block_start ping content_block_delta content_block_stop message_delta message_stop", "max_tokens"},
-		"nothing":  {`"max_tokens":0,`, "", "message_start message_delta message_stop", "max_tokens"},
+		"nothing":  {`"max_tokens":0,"system":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}],`, "", "message_start message_delta message_stop", "max_tokens"},
 		"thinking": {`"thinking":{"type":"enabled","budget_tokens":1024},`, "", "message_start content_block_start ping content_block_delta content_block_stop message_delta content_block_start content_block_delta content_block_stop message_delta message_stop", "end_turn"},
 		"tool":     {`"tools":[{"name":"f","input_schema":{}}],`, "", "message_start content_block_start ping content_block_delta content_block_stop message_delta message_stop", "tool_use"},
 		"novelty":  {``, "novelty", "message_start novelty content_block_start ping content_block_delta content_block_stop message_delta message_stop", "end_turn"},
@@ -84,6 +84,7 @@ func TestMessageErrorsHaveAnthropicsForm(t *testing.T) {
 		status                    int
 	}{
 		"without a cap":     {`{"model":"m","messages":[{"role":"user","content":"x"}]}`, "", "", "invalid_request_error", 400},
+		"a cap of 0":        {`{"model":"m","max_tokens":0,"messages":[{"role":"user","content":"x"}]}`, "", "", "invalid_request_error", 400},
 		"without a version": {good, "Anthropic-Version", "", "invalid_request_error", 400},
 		"wrong key":         {good, "X-Api-Key", "wrong", "authentication_error", 401},
 		"rate limit":        {good, fakemodel.Header, "status=429,retry-after=7s", "rate_limit_error", 429},

@@ -5,17 +5,14 @@ import (
 
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/lax"
 	"tollgate/handler/operation/sse"
 )
-
-// lax are the options for reading answers: since they cost money, as much of them as
-// possible is read.
-var lax = jsonscan.Options{MaxDepth: 512, Lax: true}
 
 // read reads the body of an answer that isn't streamed. It is an answer if it is a message
 // or an error.
 func read(body []byte, text operation.Text) operation.Answer {
-	p := payload{Scanner: jsonscan.New(body, lax), text: text}
+	p := payload{Scanner: jsonscan.New(body, lax.Options), text: text}
 	err := p.read()
 	a := operation.Answer{Written: p.written, Failed: p.failed && !p.written, Unread: err != nil}
 	a.IsAnswer = p.isMessage || a.Failed

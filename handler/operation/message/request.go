@@ -15,7 +15,8 @@ import (
 type request struct {
 	model  string
 	stream bool
-	// cap is the caller's max_tokens: nil if it is absent or null.
+	// cap is the caller's max_tokens: nil if it is absent or null. With 0 the model writes
+	// nothing, but the prompt is read, and billed.
 	cap *int64
 	// messages says that there is at least one.
 	messages bool
@@ -153,13 +154,14 @@ func (r *request) Envelope() operation.Envelope {
 	return operation.Envelope{Model: r.model, Stream: r.stream, Completions: 1}
 }
 
-// Caps implements operation.Request. The cap includes the thinking. A cap of 0, which asks
-// only to fill the cache of prompts, isn't told from none.
+// Caps implements operation.Request. The cap includes the thinking. One of 0, which asks
+// only to fill the cache of prompts, counts as one of 1: Caps can't tell it from none.
 func (r *request) Caps(operation.CapRules) operation.Caps {
 	if r.cap == nil {
 		return operation.Caps{}
 	}
-	return operation.Caps{Largest: *r.cap, Obeyed: *r.cap}
+	most := max(*r.cap, 1)
+	return operation.Caps{Largest: most, Obeyed: most}
 }
 
 // Rewrite implements operation.Request. A cap is put only where the caller has none: 0

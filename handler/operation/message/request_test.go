@@ -35,7 +35,7 @@ func TestParseReadsModelStreamAndCap(t *testing.T) {
 		with(``):                                {operation.Envelope{Model: "m", Completions: 1}, 0},
 		with(`"stream":true,"max_tokens":1024`): {operation.Envelope{Model: "m", Stream: true, Completions: 1}, 1024},
 		with(`"stream":null,"max_tokens":null`): {operation.Envelope{Model: "m", Completions: 1}, 0},
-		with(`"max_tokens":0`):                  {operation.Envelope{Model: "m", Completions: 1}, 0},
+		with(`"max_tokens":0`):                  {operation.Envelope{Model: "m", Completions: 1}, 1},
 		with(`"system":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}],"tools":[{"name":"f","input_schema":{"type":"object","properties":{"Model":{},"model":{}}}}]`): {operation.Envelope{Model: "m", Completions: 1}, 0},
 		with(`"fallbacks":[]`): {operation.Envelope{Model: "m", Completions: 1}, 0},
 	} {

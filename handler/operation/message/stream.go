@@ -3,6 +3,7 @@ package message
 import (
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/lax"
 	"tollgate/handler/operation/sse"
 )
 
@@ -43,7 +44,7 @@ func (s *stream) Inspect(event []byte) operation.Kind {
 	if len(data) == 0 {
 		return operation.Other
 	}
-	p := payload{Scanner: jsonscan.New(data, lax), text: s.text, scratch: s.scratch}
+	p := payload{Scanner: jsonscan.New(data, lax.Options), text: s.text, scratch: s.scratch}
 	if p.read() != nil {
 		s.Unread++
 	}
@@ -74,6 +75,7 @@ func (s *stream) take(p *payload) operation.Kind {
 		}
 	}
 	s.IsAnswer = s.IsAnswer || kind != operation.Other
+	s.Begun = s.Begun || kind == operation.Chunk
 	s.Finished = s.stopped && s.open == 0
 	s.Stale = s.after || !s.told || !s.stopped && !s.Done
 	return kind
@@ -88,6 +90,7 @@ func (s *stream) keepUsage(p *payload) {
 	}
 	if p.report == operation.UsageGood {
 		s.usage.update(p.usage)
+		s.Prompt = s.usage.prompted()
 	}
 	report := s.usage.report(s.written)
 	if p.kind == "message_delta" {

@@ -87,6 +87,37 @@ func TestUsageIsNotCurrentBeforeTheModelHasStopped(t *testing.T) {
 	}
 }
 
+func TestTheStartTellsThePrompt(t *testing.T) {
+	told := limit.Usage{PromptTokens: 123, CachedTokens: 100, CacheWriteTokens: 3}
+	const counts = `"input_tokens":20,"cache_creation_input_tokens":3,"cache_read_input_tokens":100,`
+	start := func(other string) string { return strings.Replace(begin, counts, other, 1) }
+	for name, test := range map[string]struct {
+		stream string
+		begun  bool
+		want   limit.Usage
+	}{
+		"the start":         {begin, true, told},
+		"text":              {begin + says, true, told},
+		"thinking":          {begin + thinks + soFar, true, told},
+		"a raised count":    {begin + says + saysEnd + stops, true, limit.Usage{PromptTokens: 124, CachedTokens: 100, CacheWriteTokens: 3}},
+		"bad usage at last": {begin + says + saysEnd + strings.Replace(stops, `"input_tokens":21`, `"input_tokens":-1`, 1) + end, true, told},
+		"no caches":         {start(`"input_tokens":20,"cache_read_input_tokens":null,`), true, limit.Usage{PromptTokens: 20}},
+		"an unknown input":  {start(`"cache_read_input_tokens":100,`), true, limit.Usage{}},
+		"a prompt of 0":     {start(`"input_tokens":0,`), true, limit.Usage{}},
+		"a negative count":  {start(`"input_tokens":20,"cache_read_input_tokens":-1,`), true, limit.Usage{}},
+		"more than any has": {start(`"input_tokens":99999999999,`), true, limit.Usage{}},
+		"no usage":          {strings.Replace(begin, `"usage"`, `"other"`, 1), true, limit.Usage{}},
+		"text alone":        {says, true, limit.Usage{}},
+		"a ping":            {ping, false, limit.Usage{}},
+		"an unknown type":   {event("novelty", `"usage":{"input_tokens":9}`), false, limit.Usage{}},
+		"an error":          {overload, false, limit.Usage{}},
+	} {
+		if _, _, got := followed(test.stream, 64); got.Prompt != test.want || got.Begun != test.begun {
+			t.Errorf("%s: got %+v, want the prompt %+v and begun %t", name, got, test.want, test.begun)
+		}
+	}
+}
+
 func TestEventsHaveTheirKinds(t *testing.T) {
 	kinds, _, got := followed(begin+ping+": comment\n\n"+says+event("novelty", "")+overload, 4096)
 	want := []operation.Kind{operation.Chunk, operation.Other, operation.Other, operation.Chunk, operation.Chunk, operation.Other, operation.Failure}

@@ -2,16 +2,12 @@ package message
 
 import (
 	"bytes"
-	"strconv"
 
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/limit"
 	"tollgate/handler/operation"
+	"tollgate/handler/operation/lax"
 )
-
-// maxUsage is the highest count that is believed, in tokens: a larger one comes from a
-// broken endpoint, and would empty a quota with one call.
-const maxUsage = 1 << 31
 
 // counts are the counts of a usage object. Those that it doesn't have are unknown.
 type counts struct {
@@ -21,10 +17,7 @@ type counts struct {
 	beside limit.Usage
 }
 
-// unknown marks a count that the endpoint didn't report.
-const unknown = -1
-
-var noCounts = counts{input: unknown, cacheWrite: unknown, cacheRead: unknown, output: unknown, thinking: unknown}
+var noCounts = counts{input: lax.Unknown, cacheWrite: lax.Unknown, cacheRead: lax.Unknown, output: lax.Unknown, thinking: lax.Unknown}
 
 // readCounts consumes a usage object. good reports whether all that it says can be true.
 func readCounts(s *jsonscan.Scanner) (c counts, good bool, err error) {
@@ -33,13 +26,13 @@ func readCounts(s *jsonscan.Scanner) (c counts, good bool, err error) {
 		sound := true
 		switch string(key) {
 		case "input_tokens":
-			c.input, sound, err = readTokens(s)
+			c.input, sound, err = lax.Tokens(s)
 		case "cache_creation_input_tokens":
-			c.cacheWrite, sound, err = readTokens(s)
+			c.cacheWrite, sound, err = lax.Tokens(s)
 		case "cache_read_input_tokens":
-			c.cacheRead, sound, err = readTokens(s)
+			c.cacheRead, sound, err = lax.Tokens(s)
 		case "output_tokens":
-			c.output, sound, err = readTokens(s)
+			c.output, sound, err = lax.Tokens(s)
 		case "output_tokens_details":
 			err = c.readDetails(s)
 		case "iterations":
@@ -62,7 +55,7 @@ func (c *counts) readDetails(s *jsonscan.Scanner) error {
 		if string(key) != "thinking_tokens" {
 			return s.Skip()
 		}
-		c.thinking, _, err = readTokens(s)
+		c.thinking, _, err = lax.Tokens(s)
 		return err
 	})
 }
@@ -107,23 +100,6 @@ func kindOf(s jsonscan.Scanner) (kind string) {
 	return kind
 }
 
-// readTokens consumes a number of tokens; null is unknown. good reports whether the
-// number can be true.
-func readTokens(s *jsonscan.Scanner) (n int64, good bool, err error) {
-	if s.Literal("null") {
-		return unknown, true, nil
-	}
-	value, err := s.Value()
-	if err != nil {
-		return unknown, false, err
-	}
-	n, parsed := strconv.ParseInt(string(value), 10, 64)
-	if parsed != nil || n < 0 || n > maxUsage {
-		return unknown, false, nil
-	}
-	return n, true, nil
-}
-
 // update replaces the counts that newer has: the counts of a stream's events are
 // cumulative.
 func (c *counts) update(newer counts) {
@@ -131,7 +107,7 @@ func (c *counts) update(newer counts) {
 		{&c.input, &newer.input}, {&c.cacheWrite, &newer.cacheWrite}, {&c.cacheRead, &newer.cacheRead},
 		{&c.output, &newer.output}, {&c.thinking, &newer.thinking},
 	} {
-		if *count.from != unknown {
+		if *count.from != lax.Unknown {
 			*count.to = *count.from
 		}
 	}
@@ -143,7 +119,7 @@ func (c *counts) update(newer counts) {
 // report reports whether the counts make a usage that can be charged: prompt and output
 // are known, and the prompt isn't empty. An output of 0 is no answer's.
 func (c counts) report(written bool) operation.Report {
-	if c.input == unknown || c.output == unknown || c.prompt() == 0 || written && c.output == 0 {
+	if c.input == lax.Unknown || c.output == lax.Unknown || c.prompt() == 0 || written && c.output == 0 {
 		return operation.UsageBad
 	}
 	return operation.UsageGood
@@ -158,6 +134,16 @@ func (c counts) usage() limit.Usage {
 		PromptTokens: c.prompt(), CachedTokens: max(c.cacheRead, 0), CacheWriteTokens: max(c.cacheWrite, 0),
 		CompletionTokens: max(c.output, 0), ReasoningTokens: max(c.thinking, 0),
 	}.WithTrueParts(), c.beside)
+}
+
+// prompted returns the prompt's part of the usage, nothing if the input is unknown.
+func (c counts) prompted() limit.Usage {
+	if c.input == lax.Unknown {
+		return limit.Usage{}
+	}
+	u := c.usage()
+	u.CompletionTokens, u.ReasoningTokens = 0, 0
+	return u
 }
 
 // plus returns the usage of two calls to a model together.

@@ -82,23 +82,24 @@ func ended(kind, more string) string {
 }
 
 func TestAStreamEndsWithTheEndedResponseAndItsUsage(t *testing.T) {
-	whole := operation.Progress{ID: "resp_1", Usage: used, Report: operation.UsageGood, IsAnswer: true, Finished: true, Done: true}
-	failed := operation.Progress{ID: "resp_1", IsAnswer: true, Finished: true, Done: true, Failed: true, Report: operation.UsageNull}
+	whole := operation.Progress{ID: "resp_1", Begun: true, Usage: used, Report: operation.UsageGood, IsAnswer: true, Finished: true, Done: true}
+	failed := operation.Progress{ID: "resp_1", Begun: true, IsAnswer: true, Finished: true, Done: true, Failed: true, Report: operation.UsageNull}
 	for stream, want := range map[string]operation.Progress{
-		"":      {},
-		created: {ID: "resp_1", IsAnswer: true},
+		"": {},
+		event("response.queued", `,"response":{"id":"resp_1","status":"queued"}`): {ID: "resp_1", IsAnswer: true},
+		created: {ID: "resp_1", Begun: true, IsAnswer: true},
 		created + delta + ended("completed", `,"usage":`+usage):                                             whole,
 		created + delta + ended("incomplete", `,"usage":`+usage) + "data: [DONE]\n\n":                       whole,
 		strings.TrimRight(created+ended("completed", `,"usage":`+usage), "\n"):                              whole,
-		created + event("response.novelty", `,"delta":"x"`):                                                 {ID: "resp_1", IsAnswer: true},
-		created + delta + "data: [DONE]\n\n":                                                                {ID: "resp_1", IsAnswer: true},
+		created + event("response.novelty", `,"delta":"x"`):                                                 {ID: "resp_1", Begun: true, IsAnswer: true},
+		created + delta + "data: [DONE]\n\n":                                                                {ID: "resp_1", Begun: true, IsAnswer: true},
 		created + event("response.failed", `,"response":{"id":"resp_1","error":{"code":"x"},"usage":null}`): failed,
-		created + delta + ended("completed", ""):                                                            {ID: "resp_1", IsAnswer: true, Finished: true, Done: true},
-		created + delta + ended("completed", `,"usage":{"input_tokens":4,"output_tokens":0}`):               {ID: "resp_1", IsAnswer: true, Finished: true, Done: true, Usage: limit.Usage{PromptTokens: 4}, Report: operation.UsageBad},
+		created + delta + ended("completed", ""):                                                            {ID: "resp_1", Begun: true, IsAnswer: true, Finished: true, Done: true},
+		created + delta + ended("completed", `,"usage":{"input_tokens":4,"output_tokens":0}`):               {ID: "resp_1", Begun: true, IsAnswer: true, Finished: true, Done: true, Usage: limit.Usage{PromptTokens: 4}, Report: operation.UsageBad},
 		event("error", `,"code":"server_error","message":"x"`):                                              {IsAnswer: true, Failed: true},
 		"data: {\"error\":{\"message\":\"x\"}}\n\n":                                                         {IsAnswer: true, Failed: true},
 		"event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n: comment\n\ndata: x\n\n":                      {Unread: 1},
-		created + "data: {\"type\":\"response.output_text.delta\",\"delta\":\"hel":                          {ID: "resp_1", IsAnswer: true, Unread: 1},
+		created + "data: {\"type\":\"response.output_text.delta\",\"delta\":\"hel":                          {ID: "resp_1", Begun: true, IsAnswer: true, Unread: 1},
 	} {
 		for _, size := range []int{1, 7, len(stream) + 1} {
 			got, _, _ := follow(stream, size)

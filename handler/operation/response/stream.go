@@ -84,6 +84,7 @@ func (s *Stream) event(data []byte, failed bool) operation.Kind {
 	if ends[e.kind] {
 		return s.end(&e)
 	}
+	s.Begun = s.Begun || e.kind != "response.queued"
 	if isText[e.kind] {
 		s.write(e.delta)
 	}
