@@ -37,6 +37,7 @@ func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
 			t.Errorf("a call to a row of a later release: got %v, want ErrUnavailable", err)
 		}
 		time.Sleep(time.Minute) // until it is no longer tried
+		synctest.Wait()
 		if !strings.Contains(log.String(), counter.ErrNewer.Error()) || !strings.Contains(log.String(), "counter=key") {
 			t.Errorf("log: got %s, want %q and the counter's key", log.String(), counter.ErrNewer)
 		}
@@ -59,6 +60,7 @@ func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
 		time.Sleep(time.Minute)
 		store.later.Store(false) // the row is written by this release again
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if lines := strings.Count(log.String(), counter.ErrNewer.Error()); lines != 1 {
 			t.Errorf("lines of the log: got %d, want 1: %s", lines, log.String())
 		}

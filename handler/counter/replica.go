@@ -205,12 +205,6 @@ func (r *replica) deliver() {
 	if news.Full {
 		cause = lease.ErrFull
 	}
-	for _, answer := range news.Answers {
-		w := r.waiters[answer.ID]
-		delete(r.waiters, answer.ID)
-		w.take(answer, cause)
-		close(w.done)
-	}
 	if news.Repaired {
 		log.Warn("a counter's row was edited, or written by a clock far ahead: nothing more this minute", "counter", r.key)
 	}
@@ -222,9 +216,15 @@ func (r *replica) deliver() {
 	}
 	r.counter.stats.unknown.Add(news.Unknown)
 	r.counter.stats.forfeited.Add(news.Forfeited)
+	for _, answer := range news.Answers {
+		w := r.waiters[answer.ID]
+		delete(r.waiters, answer.ID)
+		w.take(answer, cause)
+		close(w.done)
+	}
 }
 
-// Unwritten returns what the agent has not written, and its owner.
+// unwritten returns what the agent has not written, and its owner.
 func (r *replica) unwritten() (owner limit.Owner, tokens int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
