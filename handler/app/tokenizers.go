@@ -12,7 +12,7 @@ import (
 // unknown.
 func loadTokenizers(models []string, client *upstream.Client, log *slog.Logger) {
 	for _, model := range models {
-		targets, _ := client.Targets(upstream.Call{Model: model}) // calls for a model that no endpoint serves are refused
+		targets, _ := client.Targets(upstream.Selection{Model: model}) // calls for a model that no endpoint serves are refused
 		for _, t := range targets {
 			family := charge.FamilyOf(t.Answers.Family, t.Answers.Name, model)
 			if !family.Encoding.Known() {

@@ -54,8 +54,8 @@ func (g *Gateway) forward(c *call) error {
 func (c *call) upstreamCall() upstream.Call {
 	c.upstream.sentAt = time.Now()
 	sent := upstream.Call{
-		Model: c.model, Subscription: c.grant.Subscription.ID, Endpoint: c.stored.named.Endpoint, Path: c.upstreamPath(c.route.operation), Method: c.route.method, Since: c.started, RequestID: c.requestID,
-		Traceparent: c.trace.outbound(), ExtraParameters: c.extraParameters(),
+		Selection: c.selection(), Since: c.started,
+		Request: upstream.Request{Method: c.route.method, RequestID: c.requestID, Traceparent: c.trace.outbound()},
 	}
 	passed := c.route.operation.Passed
 	for _, name := range passed.Headers {
@@ -75,6 +75,12 @@ func (c *call) upstreamCall() upstream.Call {
 		sent.Stream, sent.Body = c.request.Envelope().Stream, c.body
 	}
 	return sent
+}
+
+// selection returns which endpoints may serve the call.
+func (c *call) selection() upstream.Selection {
+	return upstream.Selection{Model: c.model, Subscription: c.grant.Subscription.ID, Endpoint: c.stored.named.Endpoint,
+		Path: c.upstreamPath(c.route.operation), ExtraParameters: c.extraParameters()}
 }
 
 // upstreamPath returns the path of an operation at the endpoints of a shape, with the id
@@ -214,7 +220,7 @@ func upstreamProblem(c *call, own *upstream.StatusError) error {
 // checkEndpoints refuses, before anything is reserved, a call that no configured
 // endpoint can serve.
 func (g *Gateway) checkEndpoints(c *call) error {
-	targets, err := g.config.Upstream.Targets(upstream.Call{Model: c.model, Subscription: c.grant.Subscription.ID, Endpoint: c.stored.named.Endpoint, Path: c.upstreamPath(c.route.operation), ExtraParameters: c.extraParameters()})
+	targets, err := g.config.Upstream.Targets(c.selection())
 	switch {
 	case err != nil && c.route.operation.Stored, errors.Is(err, upstream.ErrEndpoint): // it isn't configured any more
 		return unknownResponse("")
@@ -238,7 +244,7 @@ func (g *Gateway) checkEndpoints(c *call) error {
 // those that one serves.
 func (g *Gateway) notServed(c *call) *problem {
 	served := slices.DeleteFunc(slices.Clone(all.Operations), func(o *operation.Operation) bool {
-		_, err := g.config.Upstream.Targets(upstream.Call{Model: c.model, Path: c.upstreamPath(o)})
+		_, err := g.config.Upstream.Targets(upstream.Selection{Model: c.model, Path: c.upstreamPath(o)})
 		return err != nil
 	})
 	return &problem{status: http.StatusNotFound, code: "operation_not_served", kind: kindRequest, param: "model",

@@ -49,34 +49,33 @@ func answered(err error, status int) bool {
 	return ok && refused.Status == status
 }
 
-// candidates returns the deployments that serve a call's model, whatever their
-// state. The error is ErrModel, ErrEndpoint, ErrOperation or ErrExtraParameters.
-func (c *Client) candidates(call *Call) ([]*deployment, error) {
-	switch call.ExtraParameters {
+// candidates returns the deployments that a selection allows, whatever their state. The error is ErrModel, ErrEndpoint, ErrOperation or ErrExtraParameters.
+func (c *Client) candidates(selection Selection) ([]*deployment, error) {
+	switch selection.ExtraParameters {
 	case "", "error", "drop", PassThrough:
 	default:
 		return nil, ErrExtraParameters
 	}
 	var found []*deployment
 	problem := ErrModel
-	if call.Endpoint != "" && !c.has(call.Endpoint) {
+	if selection.Endpoint != "" && !c.has(selection.Endpoint) {
 		problem = ErrEndpoint
 	}
 	for _, e := range c.endpoints {
-		if call.Endpoint != "" && e.Name != call.Endpoint {
+		if selection.Endpoint != "" && e.Name != selection.Endpoint {
 			continue
 		}
-		own, served := e.own(call.Model)
+		own, served := e.own(selection.Model)
 		if !served {
 			continue
 		}
-		if call.Path != nil && call.Path(e.Shape) == "" {
+		if selection.Path != nil && selection.Path(e.Shape) == "" {
 			if problem == ErrModel {
 				problem = ErrOperation
 			}
 			continue
 		}
-		if call.ExtraParameters != "" && call.ExtraParameters != PassThrough && e.Shape != shape.Models {
+		if selection.ExtraParameters != "" && selection.ExtraParameters != PassThrough && e.Shape != shape.Models {
 			problem = ErrExtraParameters
 			continue
 		}
@@ -93,9 +92,9 @@ func (c *Client) has(name string) bool {
 	return slices.ContainsFunc(c.endpoints, func(e *validEndpoint) bool { return e.Name == name })
 }
 
-// order sorts a call's deployments by priority, and those of one priority by lot. Each
+// order sorts a selection's deployments by priority, and those of one priority by lot. Each
 // is the first of its priority with a probability in proportion to its weight.
-func order(candidates []*deployment, call *Call) []*deployment {
+func order(candidates []*deployment, selection Selection) []*deployment {
 	if len(candidates) == 1 {
 		return candidates
 	}
@@ -105,7 +104,7 @@ func order(candidates []*deployment, call *Call) []*deployment {
 	}
 	draws := make([]drawn, len(candidates))
 	for i, d := range candidates {
-		draws[i] = drawn{d, lot(call.Subscription, call.Model, d.Name) / float64(d.Weight)}
+		draws[i] = drawn{d, lot(selection.Subscription, selection.Model, d.Name) / float64(d.Weight)}
 	}
 	slices.SortFunc(draws, func(a, b drawn) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.lot, b.lot))

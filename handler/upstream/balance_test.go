@@ -53,7 +53,7 @@ func poolOf(t *testing.T, endpoints []upstream.Endpoint, handlers ...http.Handle
 func (p *pool) send(t *testing.T) (asked, outcome string) { return p.sendFor(t, "m") }
 
 func (p *pool) sendFor(t *testing.T, model string) (asked, outcome string) {
-	return p.sendCall(t, upstream.Call{Model: model, Path: chatPath})
+	return p.sendCall(t, upstream.Call{Selection: upstream.Selection{Model: model, Path: chatPath}})
 }
 
 func (p *pool) sendCall(t *testing.T, call upstream.Call) (asked, outcome string) {

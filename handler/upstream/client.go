@@ -147,8 +147,29 @@ type Target struct {
 	StreamOptions bool
 }
 
-// Call is a request to a model.
+// A Call is a request to a model.
 type Call struct {
+	Selection
+	Request
+	// Since is when the caller began to wait, which the timeouts count from. Zero
+	// means now.
+	Since time.Time
+	// BodyDone, if set, is called once no other endpoint will be asked, so that the
+	// body isn't needed any more.
+	BodyDone func()
+	// Failed, if set, is given each endpoint's error, and reports whether another
+	// endpoint may be asked.
+	Failed func(error) bool
+	// Rest, if set, lets a call that an endpoint is working on continue there when
+	// ctx ends or the time runs out. If no answer has begun by then, Rest is called
+	// with the rest of the call; if one has, Response.Rest returns it.
+	Rest func(*Rest)
+
+	running
+}
+
+// A Selection decides which endpoints a call may go to, and in which order.
+type Selection struct {
 	// Model is the model's name in the caller's request.
 	Model string
 	// Subscription identifies the caller. Among the endpoints of one priority, the calls
@@ -162,36 +183,31 @@ type Call struct {
 	// in place of the endpoint's name for the model. It is empty for a shape that
 	// doesn't serve the call. Only Targets takes nil, for any path at all.
 	Path func(shape.Shape) string
+	// ExtraParameters is the value of the header extra-parameters, empty if there is
+	// none. Only endpoints of the models shape are sent it. The others always behave
+	// as with PassThrough, so they serve no call that asks for anything else.
+	ExtraParameters string
+}
+
+// A Request is what an endpoint is sent.
+type Request struct {
 	// Method is POST if it is empty. Query is sent beside api-version.
 	Method, Query string
 	// Header has those of the caller's headers that the endpoint gets.
 	Header http.Header
 	// Stream asks for the answer as a stream.
 	Stream bool
-	// Since is when the caller began to wait, which the timeouts count from. Zero
-	// means now.
-	Since time.Time
 	// Body makes the body for the endpoint about to be tried, in pieces that must
-	// not change; nil for a call without a body. It may be called again for another endpoint. The client drops
-	// Body and the pieces once an answer has begun and the body is sent.
+	// not change; nil for a call without a body. It may be called again for another
+	// endpoint. The client drops Body and the pieces once an answer has begun and the
+	// body is sent.
 	Body func(Target) [][]byte
-	// BodyDone, if set, is called once no other endpoint will be asked, so that the
-	// body isn't needed any more.
-	BodyDone func()
-	// Failed, if set, is given each endpoint's error, and reports whether another
-	// endpoint may be asked.
-	Failed func(error) bool
-	// Rest, if set, lets a call that an endpoint is working on continue there when
-	// ctx ends or the time runs out. If no answer has begun by then, Rest is called
-	// with the rest of the call; if one has, Response.Rest returns it.
-	Rest func(*Rest)
 	// RequestID and Traceparent are sent to the endpoint unless they are empty.
 	RequestID, Traceparent string
-	// ExtraParameters is the value of the header extra-parameters, empty if there is
-	// none. Only endpoints of the models shape are sent it. The others always behave
-	// as with PassThrough, so they serve no call that asks for anything else.
-	ExtraParameters string
+}
 
+// running is the state of a call that Send has begun.
+type running struct {
 	work   context.Context // of requests; ends with Send's, unless the call continues
 	stop   context.CancelFunc
 	goesOn bool // Rest was called
@@ -207,14 +223,14 @@ type Call struct {
 // The error is an *Error, *StatusError or *UnavailableError, or one of
 // ErrModel, ErrEndpoint, ErrOperation and ErrExtraParameters.
 func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
-	candidates, err := c.candidates(&call)
+	candidates, err := c.candidates(call.Selection)
 	if err != nil {
 		return nil, err
 	}
 	if call.Since.IsZero() {
 		call.Since = time.Now()
 	}
-	r := &round{client: c, ctx: ctx, call: &call, left: order(candidates, &call), sole: len(candidates) == 1}
+	r := &round{client: c, ctx: ctx, call: &call, left: order(candidates, call.Selection), sole: len(candidates) == 1}
 	return r.send()
 }
 
@@ -254,7 +270,7 @@ func (r *round) send() (*Response, error) {
 		return nil, err
 	}
 	response := &Response{
-		Header: visible(got.Header), Target: got.from.target(call),
+		Header: visible(got.Header), Target: got.from.target(call.Selection),
 		ctx: ctx, cancel: cancel, late: late, due: call.Since.Add(timeouts.Whole), size: got.ContentLength,
 		answer: got, round: r, timeouts: timeouts, stop: call.stop,
 	}
@@ -264,17 +280,17 @@ func (r *round) send() (*Response, error) {
 	return response, nil
 }
 
-// Targets returns all endpoints that serve the call's model, whatever their state,
-// in the order in which Send tries them. The error is ErrModel, ErrEndpoint, ErrOperation
-// or ErrExtraParameters.
-func (c *Client) Targets(call Call) ([]Target, error) {
-	candidates, err := c.candidates(&call)
+// Targets returns all endpoints that a selection allows, whatever their state, in the
+// order in which Send tries them. The error is ErrModel, ErrEndpoint, ErrOperation or
+// ErrExtraParameters.
+func (c *Client) Targets(selection Selection) ([]Target, error) {
+	candidates, err := c.candidates(selection)
 	if err != nil {
 		return nil, err
 	}
 	targets := make([]Target, len(candidates))
-	for i, d := range order(candidates, &call) {
-		targets[i] = d.target(&call)
+	for i, d := range order(candidates, selection) {
+		targets[i] = d.target(selection)
 	}
 	return targets, nil
 }
@@ -308,7 +324,7 @@ func (d *deployment) try(ctx context.Context, call *Call) (*answer, error) {
 func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, error) {
 	a := &attempt{wrote: make(chan struct{}), body: &payload{}}
 	if call.Body != nil {
-		a.body.pieces = call.Body(d.target(call))
+		a.body.pieces = call.Body(d.target(call.Selection))
 	}
 	request, secret, err := d.request(ctx, call, a.body)
 	if err != nil {
@@ -333,9 +349,9 @@ func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, er
 }
 
 // target returns what a call's body for the deployment depends on.
-func (d *deployment) target(call *Call) Target {
+func (d *deployment) target(selection Selection) Target {
 	t := Target{Endpoint: d.Name, Answers: d.model, StreamOptions: *d.StreamOptions}
-	if call.Path == nil || !strings.Contains(call.Path(d.Shape), nameInPath) {
+	if selection.Path == nil || !strings.Contains(selection.Path(d.Shape), nameInPath) {
 		t.Model = d.model.Name
 	}
 	return t

@@ -239,8 +239,8 @@ func TestTargetsRefusesACallThatNoEndpointCanServe(t *testing.T) {
 		{"o1", "drop", upstream.ErrExtraParameters}, {"r1", "Drop", upstream.ErrExtraParameters},
 		{"r2", "", upstream.ErrModel}, {"", "", upstream.ErrModel}, {"r2", "drop", upstream.ErrModel},
 	} {
-		call := upstream.Call{Model: c.model, Path: chatPath, ExtraParameters: c.extra}
-		if _, err := client.Targets(call); !errors.Is(err, c.want) {
+		call := upstream.Call{Selection: upstream.Selection{Model: c.model, Path: chatPath, ExtraParameters: c.extra}}
+		if _, err := client.Targets(call.Selection); !errors.Is(err, c.want) {
 			t.Errorf("%s, extra-parameters %q: got %v, want %v", c.model, c.extra, err, c.want)
 		}
 	}

@@ -97,10 +97,10 @@ func TestEveryShapeHasItsPathAndModel(t *testing.T) {
 			c.endpoint.Name, c.target.Endpoint = "e", "e"
 			c.endpoint.Token = func(context.Context) (string, error) { return "t", nil }
 			var asked upstream.Target
-			call := upstream.Call{Model: "m", Path: chatPath, Body: func(target upstream.Target) [][]byte {
+			call := upstream.Call{Selection: upstream.Selection{Model: "m", Path: chatPath}, Request: upstream.Request{Body: func(target upstream.Target) [][]byte {
 				asked = target
 				return nil
-			}}
+			}}}
 			response, err := newClient(t, upstream.Timeouts{}, c.endpoint).Send(t.Context(), call)
 			if err != nil {
 				t.Fatal(err)

@@ -36,7 +36,7 @@ func orders(t rapid.TB, endpoints []upstream.Endpoint) func(subscription string)
 
 func orderOf(t rapid.TB, client *upstream.Client, subscription string) (names []string) {
 	t.Helper()
-	targets, err := client.Targets(upstream.Call{Model: "m", Path: chatPath, Subscription: subscription})
+	targets, err := client.Targets(upstream.Selection{Model: "m", Path: chatPath, Subscription: subscription})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestASubscriptionsModelsAreSharedToo(t *testing.T) {
 	client := newClient(t, upstream.Timeouts{}, named("a", 1), named("b", 1))
 	first := make(map[string]bool)
 	for i := range 64 {
-		targets, err := client.Targets(upstream.Call{Model: fmt.Sprint("m", i), Subscription: "s"})
+		targets, err := client.Targets(upstream.Selection{Model: fmt.Sprint("m", i), Subscription: "s"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func TestASubscriptionStaysAtItsEndpointWhileItIsWell(t *testing.T) {
 				status(429, "20")(w, r)
 			}
 		}, ok)
-		call := upstream.Call{Model: "m", Path: chatPath, Subscription: subscription}
+		call := upstream.Call{Selection: upstream.Selection{Model: "m", Path: chatPath, Subscription: subscription}}
 		for range 20 {
 			p.wantCall(t, call, "a", "answer of a")
 		}
@@ -178,7 +178,7 @@ func TestASubscriptionStaysAtItsEndpointWhileItIsWell(t *testing.T) {
 func TestASubscriptionMovesWhenItsEndpointFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, subscription := twins(t, nil, ok)
-		call := upstream.Call{Model: "m", Path: chatPath, Subscription: subscription}
+		call := upstream.Call{Selection: upstream.Selection{Model: "m", Path: chatPath, Subscription: subscription}}
 		for range 5 {
 			p.wantCall(t, call, "ab", "answer of b")
 		}
@@ -192,7 +192,7 @@ func TestASubscriptionMovesWhenItsEndpointFails(t *testing.T) {
 func TestACallThatNamesItsEndpointGoesNowhereElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, ok, status(429, "20"))
-		call := upstream.Call{Model: "m", Path: chatPath, Subscription: "s", Endpoint: "b"}
+		call := upstream.Call{Selection: upstream.Selection{Model: "m", Path: chatPath, Subscription: "s", Endpoint: "b"}}
 		for range 10 {
 			p.wantCall(t, call, "b", "429")
 		}
@@ -206,7 +206,7 @@ func TestAnEndpointThatIsGoneOrLacksTheModelIsTold(t *testing.T) {
 	b.Models = map[string]upstream.Model{"other": {Name: "other"}}
 	client := newClient(t, upstream.Timeouts{}, a, b)
 	for name, want := range map[string]error{"gone": upstream.ErrEndpoint, "b": upstream.ErrModel} {
-		if _, err := client.Send(context.Background(), upstream.Call{Model: "m", Path: chatPath, Endpoint: name}); !errors.Is(err, want) {
+		if _, err := client.Send(context.Background(), upstream.Call{Selection: upstream.Selection{Model: "m", Path: chatPath, Endpoint: name}}); !errors.Is(err, want) {
 			t.Errorf("a call to endpoint %q: got error %v, want %v", name, err, want)
 		}
 	}

@@ -105,7 +105,8 @@ func serve(t *testing.T, handler http.HandlerFunc) string {
 
 // aCall returns a call for model m.
 func aCall(stream bool) upstream.Call {
-	return upstream.Call{Model: "m", Path: chatPath, Stream: stream, Body: func(upstream.Target) [][]byte { return [][]byte{[]byte("{}")} }}
+	return upstream.Call{Selection: upstream.Selection{Model: "m", Path: chatPath},
+		Request: upstream.Request{Stream: stream, Body: func(upstream.Target) [][]byte { return [][]byte{[]byte("{}")} }}}
 }
 
 // say sends a piece of an answer at once.
