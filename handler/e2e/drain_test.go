@@ -59,30 +59,7 @@ func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 		}
 	})
 	waitForGateway(t, url)
-	// Each call expects 100 Continue, which the gateway sends when it reads the body.
-	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
-	call := func(begun func()) (int, string, string) {
-		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: begun})
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/openai/v1/chat/completions",
-			strings.NewReader(`{"model":"DeepSeek-R1","max_tokens":100,"messages":[{"role":"user","content":"x"}]}`))
-		if err != nil {
-			t.Errorf("got error %v, want a request", err)
-			return 0, "", ""
-		}
-		request.Header.Set("Api-Key", key)
-		request.Header.Set("Expect", "100-continue")
-		response, err := client.Do(request)
-		if err != nil {
-			t.Errorf("got error %v, want an answer before the connection ends", err)
-			return 0, "", ""
-		}
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Errorf("got error %v within the answer, want all of it", err)
-		}
-		return response.StatusCode, response.Header.Get("Retry-After"), string(body)
-	}
+	call := expectingContinue(t, url, key)
 	var calls, waiting sync.WaitGroup
 	calls.Go(func() {
 		if status, _, body := call(func() {}); status != http.StatusOK {
@@ -109,5 +86,34 @@ func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 	calls.Wait()
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("got exit %v with %s, want status 0", err, log.String())
+	}
+}
+
+// expectingContinue returns a function that makes a call. The call expects 100 Continue,
+// which the gateway sends when it reads the body; begun is called then. It returns the
+// status, Retry-After and the body.
+func expectingContinue(t *testing.T, url, key string) func(begun func()) (int, string, string) {
+	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+	return func(begun func()) (int, string, string) {
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: begun})
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/openai/v1/chat/completions",
+			strings.NewReader(`{"model":"DeepSeek-R1","max_tokens":100,"messages":[{"role":"user","content":"x"}]}`))
+		if err != nil {
+			t.Errorf("got error %v, want a request", err)
+			return 0, "", ""
+		}
+		request.Header.Set("Api-Key", key)
+		request.Header.Set("Expect", "100-continue")
+		response, err := client.Do(request)
+		if err != nil {
+			t.Errorf("got error %v, want an answer before the connection ends", err)
+			return 0, "", ""
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Errorf("got error %v within the answer, want all of it", err)
+		}
+		return response.StatusCode, response.Header.Get("Retry-After"), string(body)
 	}
 }

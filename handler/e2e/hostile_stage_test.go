@@ -42,8 +42,8 @@ const (
 	canaryPepper     = "canary-pepper-0123456789"
 )
 
-// told is the usage in the answers of the hostile suite's model, in tokens.
-const told = 12
+// tokensOfModel is the usage that the hostile suite's model answers with, in tokens.
+const tokensOfModel = 12
 
 // hostile is the whole gateway on a socket, with a model that checks each request.
 type hostile struct {
@@ -214,7 +214,7 @@ func (h *hostile) serveModel(w http.ResponseWriter, r *http.Request) {
 		_ = conn.Close()
 		return
 	}
-	usage := fmt.Sprintf(`{"prompt_tokens":7,"completion_tokens":5,"total_tokens":%d}`, told)
+	usage := fmt.Sprintf(`{"prompt_tokens":7,"completion_tokens":5,"total_tokens":%d}`, tokensOfModel)
 	var asked struct{ Stream bool }
 	_ = json.Unmarshal(body, &asked)
 	if asked.Stream {

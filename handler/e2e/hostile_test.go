@@ -202,7 +202,7 @@ func (h *hostile) check(t *testing.T, c golden) {
 	completed := strings.Contains(body, canaryCompletion)
 	want := int64(0)
 	if completed {
-		want = told
+		want = tokensOfModel
 	}
 	if charged := h.charged(t, func(charged int64) bool { return charged == want }); charged != want {
 		t.Errorf("%s: got %d tokens charged, want %d; the answer is %d %.200q", c.where, charged, want, status, body)

@@ -107,8 +107,8 @@ func TestOneConnectionServesManyCalls(t *testing.T) {
 			t.Errorf("call %d: got %d %s and error %v, want %d", i, response.StatusCode, body, err, want)
 		}
 	}
-	if charged := h.charged(t, func(charged int64) bool { return charged == 2*told }); charged != 2*told {
-		t.Errorf("got %d tokens charged, want %d", charged, 2*told)
+	if charged := h.charged(t, func(charged int64) bool { return charged == 2*tokensOfModel }); charged != 2*tokensOfModel {
+		t.Errorf("got %d tokens charged, want %d", charged, 2*tokensOfModel)
 	}
 }
 
@@ -121,8 +121,8 @@ func TestAStreamMayTakeLongerThanItsRequest(t *testing.T) {
 	if err != nil || !strings.Contains(string(answer), "data: [DONE]\n\n") {
 		t.Errorf("got %q and error %v, want a stream that ends with [DONE]", answer, err)
 	}
-	if charged := h.charged(t, func(charged int64) bool { return charged == told }); charged != told {
-		t.Errorf("got %d tokens charged, want %d", charged, told)
+	if charged := h.charged(t, func(charged int64) bool { return charged == tokensOfModel }); charged != tokensOfModel {
+		t.Errorf("got %d tokens charged, want %d", charged, tokensOfModel)
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// inMemory runs the gateway without storage, for one subscription of a tier, told
-// its port by a setting: PORT, or the one that the Functions host uses.
+// inMemory runs the gateway without storage, for one subscription of a tier.
+// portSetting sets its port: PORT, or the setting that the Functions host uses.
 func inMemory(t *testing.T, tier, portSetting string) (url, key string) {
 	t.Helper()
 	key = subscription.NewKey()

@@ -216,19 +216,26 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 	if err := sink.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	t.Logf("calls by outcome: %v; tokens settled: %v; in the ledger: %v", book.calls, book.settled, kept)
+	book.check(t, service, kept)
+	if faults := service.Faults(); faults != nil {
+		t.Errorf("got schema faults %v, want none", faults)
+	}
+}
+
+// check compares what calls settled with the metrics and with what the ledger kept, and
+// checks that calls ended in every way.
+func (b *book) check(t *testing.T, service *insights.Collector, kept map[string]float64) {
+	t.Helper()
+	t.Logf("calls by outcome: %v; tokens settled: %v; in the ledger: %v", b.calls, b.settled, kept)
 	for _, team := range []string{"team-a", "team-b"} {
-		if metrics, _ := service.Sum("Total Tokens", "Subscription ID", team); metrics != book.settled[team] || metrics != kept[team] || metrics == 0 {
-			t.Errorf("%s: got %v tokens in metrics, want %v as settled and %v as in the ledger, above 0", team, metrics, book.settled[team], kept[team])
+		if metrics, _ := service.Sum("Total Tokens", "Subscription ID", team); metrics != b.settled[team] || metrics != kept[team] || metrics == 0 {
+			t.Errorf("%s: got %v tokens in metrics, want %v as settled and %v as in the ledger, above 0", team, metrics, b.settled[team], kept[team])
 		}
 	}
 	for _, outcome := range []string{"", "client_closed", "upstream_broken", "upstream_error", "token_limit_exceeded"} {
-		if book.calls[outcome] == 0 {
+		if b.calls[outcome] == 0 {
 			t.Errorf("got no call with the outcome %q, want one: the run was not as faulty as it should be", outcome)
 		}
-	}
-	if faults := service.Faults(); faults != nil {
-		t.Errorf("got schema faults %v, want none", faults)
 	}
 }
 

@@ -45,7 +45,7 @@ const (
 
 // A crowd is the callers of one process, with the usage in their answers, in tokens.
 type crowd struct {
-	told, calls          atomic.Int64
+	reported, calls      atomic.Int64
 	refused, unavailable atomic.Int64
 	lost                 atomic.Int64 // calls whose answer never came
 	stopping, ended      chan struct{}
@@ -246,7 +246,7 @@ func (c *crowd) call(client *http.Client, url, key string) bool {
 	case response.StatusCode == http.StatusOK:
 		c.calls.Add(1)
 		tokens := answer.Usage.Prompt + answer.Usage.Completion
-		c.told.Add(tokens)
+		c.reported.Add(tokens)
 		c.mu.Lock()
 		c.answered = append(c.answered, answered{time.Now(), tokens})
 		c.mu.Unlock()
@@ -272,7 +272,7 @@ func used(t *testing.T, emulator *azurite.Server) []ledger.Usage {
 	return ledger.Join(rows)
 }
 
-// compare prints all sums and checks them against what callers were told. late is the most
+// compare prints all sums and checks them against the usage in callers' answers. late is the most
 // tokens of the killed process that may be missing.
 func compare(t *testing.T, minutes []ledger.Usage, crowds *[4]crowd, late int64) {
 	t.Helper()
@@ -288,13 +288,13 @@ func compare(t *testing.T, minutes []ledger.Usage, crowds *[4]crowd, late int64)
 		sum.Add(m.Totals)
 		most = max(most, m.Tokens())
 	}
-	var told, refused int64
+	var reported, refused int64
 	doomed := sum.Calls - sum.Failed // calls, each with a prompt of one token
 	for i := range crowds {
 		c := &crowds[i]
-		t.Logf("process %d: callers were told %6d tokens in %5d calls; %d refused, %d unavailable", i+1, c.told.Load(), c.calls.Load(), c.refused.Load(), c.unavailable.Load())
+		t.Logf("process %d: %6d tokens in the answers of %5d calls; %d refused, %d unavailable", i+1, c.reported.Load(), c.calls.Load(), c.refused.Load(), c.unavailable.Load())
 		if i < 3 {
-			told += c.told.Load()
+			reported += c.reported.Load()
 			refused += c.refused.Load()
 			doomed -= c.calls.Load()
 			if lost := c.lost.Load(); lost > 0 {
@@ -302,15 +302,15 @@ func compare(t *testing.T, minutes []ledger.Usage, crowds *[4]crowd, late int64)
 			}
 		}
 	}
-	killed := crowds[3].told.Load()
+	killed := crowds[3].reported.Load()
 	sum.PromptTokens -= doomed
 	sum.CompletionTokens += doomed
-	t.Logf("the three that live: ledger %d, told %d; the killed: ledger %d, told %d, in its last 10 s at most %d", sum.PromptTokens, told, sum.CompletionTokens, killed, late)
-	if sum.PromptTokens != told || told == 0 {
-		t.Errorf("the three that live: got %d tokens in the ledger, want %d as the callers were told, above 0", sum.PromptTokens, told)
+	t.Logf("the three that live: ledger %d, answers %d; the killed: ledger %d, answers %d, in its last 10 s at most %d", sum.PromptTokens, reported, sum.CompletionTokens, killed, late)
+	if sum.PromptTokens != reported || reported == 0 {
+		t.Errorf("the three that live: got %d tokens in the ledger, want %d as in their callers' answers, above 0", sum.PromptTokens, reported)
 	}
 	if sum.CompletionTokens < killed-late || sum.CompletionTokens > killed+late || sum.CompletionTokens == 0 {
-		t.Errorf("the killed process: got %d tokens in the ledger, want the %d told, give or take %d of its last 10 s, and more than 0", sum.CompletionTokens, killed, late)
+		t.Errorf("the killed process: got %d tokens in the ledger, want the %d of its answers, give or take %d of its last 10 s, and more than 0", sum.CompletionTokens, killed, late)
 	}
 	if all := refusedOf(crowds); sum.Refused < refused || sum.Refused > all+crowds[3].lost.Load() || sum.Refused != sum.RefusedBy["tokens"] {
 		t.Errorf("got %d refusals in the ledger, %v, want %d to %d, all by tokens", sum.Refused, sum.RefusedBy, refused, all)

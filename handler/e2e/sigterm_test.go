@@ -31,11 +31,11 @@ func quotaUsed(url, key string) (int64, error) {
 		return 0, err
 	}
 	defer response.Body.Close()
-	var told struct{ Quota struct{ Used int64 } }
-	if err := json.NewDecoder(response.Body).Decode(&told); err != nil || response.StatusCode != http.StatusOK {
+	var answer struct{ Quota struct{ Used int64 } }
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || response.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("GET /usage: got %d and error %v, want 200", response.StatusCode, err)
 	}
-	return told.Quota.Used, nil
+	return answer.Quota.Used, nil
 }
 
 // After a caller has left, the gateway reads the model's answer to its end for the usage. A

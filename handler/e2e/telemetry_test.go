@@ -158,6 +158,14 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 		call("junk", "nobody")
 	}
 	g.stop()
+	checkItems(t, &service, junk)
+	checkStrangersLog(t, g.out.String(), junk)
+}
+
+// checkItems checks the items of six calls, one of them poisoned, and of junk calls with
+// an unknown key.
+func checkItems(t *testing.T, service *insights.Collector, junk int) {
+	t.Helper()
 	if dropped, _ := service.Sum("Telemetry Dropped", "Reason", "rejected"); dropped != 3 {
 		t.Errorf("got %v items reported as rejected, want the poisoned call's three metrics", dropped)
 	}
@@ -176,11 +184,17 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 	if calls != 6 {
 		t.Errorf("got items of %d calls, want 6 with the poisoned one", calls)
 	}
-	if refused, _ := service.Sum("Refusals", "Reason", "invalid_api_key"); refused != junk || standFor < junk-1 || standFor > junk+1 || strangers > junk/2 {
+	if refused, _ := service.Sum("Refusals", "Reason", "invalid_api_key"); refused != float64(junk) || standFor < float64(junk-1) || standFor > float64(junk+1) || strangers > junk/2 {
 		t.Errorf("got %v refusals and %d items that stand for %v calls, want %d refusals in at most %d items that stand for as many calls", refused, strangers, standFor, junk, junk/2)
 	}
+}
+
+// checkStrangersLog checks that the log has a line for at most half of junk calls with an
+// unknown key, and counts the others.
+func checkStrangersLog(t *testing.T, log string, junk int) {
+	t.Helper()
 	lines, leftOut := 0, 0
-	for line := range strings.Lines(g.out.String()) {
+	for line := range strings.Lines(log) {
 		var read struct {
 			Msg, Outcome string
 			Lines        int

@@ -108,7 +108,7 @@ func TestAResponseIsNotFoundAfterItsTime(t *testing.T) {
 	})
 }
 
-// Otherwise a caller would be told that its response is gone, and start all over.
+// Otherwise a caller would get a 404 for a response that exists, and start all over.
 func TestAStoreThatIsDownIsNotAnUnknownResponse(t *testing.T) {
 	ops := counted{down: errors.New("down")}
 	s := stored.New(memstore.New(ops.fault))

@@ -104,13 +104,13 @@ func benchMemory(ctx context.Context, _ []string) error {
 
 // A crowded is the result of a load.
 type crowded struct {
-	told
+	crowdResult
 	mb, settled   float64       // resident memory, peak and at the end, in megabytes
 	usual, beside time.Duration // the other caller's p99
 }
 
-// A told is the output of part-crowd.
-type told struct {
+// A crowdResult counts how the calls of a crowd ended: the output of part-crowd.
+type crowdResult struct {
 	Answered, Refused, Failed int
 	Example                   string // one of the failures
 }
@@ -194,7 +194,7 @@ func (c *crowded) press(ctx context.Context, other *target, key, load string) er
 	release()
 	group.Wait()
 	c.beside = time.Duration(quantile(beside, 0.99, whole) * float64(time.Microsecond))
-	return errors.Join(err, failed, json.Unmarshal(out, &c.told))
+	return errors.Join(err, failed, json.Unmarshal(out, &c.crowdResult))
 }
 
 // sendCrowd makes the calls of a load at once and prints their results.
@@ -204,7 +204,7 @@ func sendCrowd(args []string) error {
 	}
 	t, load := &target{"gateway", &process{url: args[0]}, args[1]}, loads[args[2]]
 	var mu sync.Mutex
-	var all told
+	var all crowdResult
 	var callers sync.WaitGroup
 	for range atOnce {
 		callers.Go(func() {

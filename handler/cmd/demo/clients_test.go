@@ -34,9 +34,9 @@ func refusal(client string) string {
 // writes reports whether a client's calls have a completion, which can be streamed.
 func writes(client string) bool { return client != "embeddings" }
 
-// modes are what the clients of the other operations are tried with. An answer to those
-// under quiet has no usage.
-var modes = map[string]struct{ told, quiet []string }{
+// modes lists the modes that clients of the other operations are run in. The answers in
+// those of withoutUsage have no usage.
+var modes = map[string]struct{ withUsage, withoutUsage []string }{
 	"anthropic": {[]string{"plain", "stream", "helper", "tools", "beta"}, []string{"count", "model"}},
 	"bearer":    {[]string{"plain", "stream"}, []string{"model"}},
 
@@ -120,8 +120,8 @@ func TestOfficialClients(t *testing.T) {
 		}
 	}
 	for client, tried := range modes {
-		for mode, got := range s.throughEach(t, roomy, client, "0", slices.Concat(tried.told, tried.quiet)...) {
-			if !got.answered(slices.Contains(tried.told, mode)) {
+		for mode, got := range s.throughEach(t, roomy, client, "0", slices.Concat(tried.withUsage, tried.withoutUsage)...) {
+			if !got.answered(slices.Contains(tried.withUsage, mode)) {
 				t.Errorf("%s %s: got %+v, want an answer, with usage if there is any", client, mode, got)
 			}
 		}

@@ -99,9 +99,9 @@ func TestUsageByMinuteHourDayAndMonth(t *testing.T) {
 	if err := json.Unmarshal([]byte(m.must("usage", "--by", "month", "--from", month, "--sum", "-o", "json")), &history); err != nil || len(history.Items) == 0 || history.Items[0].Refused != 7 || history.Items[0].TotalTokens < 12_510 {
 		t.Errorf("the month: got %+v and error %v, want 7 refusals and 12,510 tokens or more", history, err)
 	}
-	shown, told, _ := m.run("usage", "--by", "day", "--from", "1h")
-	if !strings.Contains(shown, "(running)") || !strings.Contains(told, "The running day was written at") || strings.Contains(shown, "team-a") {
-		t.Errorf("today: got\n%s%s\nwant one row marked as running, and when it was written", shown, told)
+	shown, stderr, _ := m.run("usage", "--by", "day", "--from", "1h")
+	if !strings.Contains(shown, "(running)") || !strings.Contains(stderr, "The running day was written at") || strings.Contains(shown, "team-a") {
+		t.Errorf("today: got\n%s%s\nwant one row marked as running, and when it was written", shown, stderr)
 	}
 	m.fails(exitUsage, []string{`by "week" is unknown`, "use minute, hour, day, month"}, "usage", "--by", "week")
 	m.fails(exitUsage, []string{`from "yesterday" is not a time`}, "usage", "--by", "day", "--from", "yesterday")

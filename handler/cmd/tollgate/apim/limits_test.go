@@ -116,7 +116,7 @@ func TestLimitsWithDifferentKeysAreNotMerged(t *testing.T) {
 		if one := p.Limits.TokenQuota == 9000; one != test.one || p.Limits.TokensPerMinute != 1000 {
 			t.Errorf("%s and %s: got %+v, want 1000 tokens a minute, and a quota of 9000: %t", test.first, test.second, p.Limits, test.one)
 		}
-		if told := strings.Contains(lost, "it counts by "); told == test.one {
+		if noted := strings.Contains(lost, "it counts by "); noted == test.one {
 			t.Errorf("%s and %s: got lost %q, want the second limit's counter key in it: %t", test.first, test.second, lost, !test.one)
 		}
 	}
