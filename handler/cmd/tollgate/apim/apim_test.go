@@ -32,7 +32,7 @@ func TestAPolicyBecomesATiersLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := subscription.Limits{TokensPerMinute: 1000, TokenQuota: 50_000, TokenQuotaPeriod: limit.Daily, Reserve: subscription.ReservePrompt,
-		CounterKey: "{subscription}", OnStoreDown: limit.Degrade}
+		CounterKey: "{subscription}", OnStoreDown: limit.Degrade, StoredContent: subscription.StoredRefuse}
 	if !reflect.DeepEqual(p.Limits, want) || p.Validate("gold") != nil {
 		t.Errorf("got limits %+v (%v), want %+v, valid for a tier", p.Limits, p.Validate("gold"), want)
 	}
