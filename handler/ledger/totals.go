@@ -20,7 +20,7 @@ type Totals struct {
 	// Refused is the number of calls that limits refused. They are not in Calls.
 	Refused int64 `json:",omitzero"`
 	// RefusedBy is the number of calls that each limit refused, by the limit's name, for
-	// at most MaxLimits names. A call that several limits refused counts for each.
+	// at most maxLimits names. A call that several limits refused counts for each.
 	RefusedBy map[string]int64 `json:",omitzero"`
 
 	// PromptTokens include CachedTokens, which the endpoint read from its cache, and
@@ -30,10 +30,10 @@ type Totals struct {
 	CompletionTokens, ReasoningTokens int64 `json:",omitzero"`
 }
 
-// MaxLimits is the most names that RefusedBy has: more than a call has limits.
+// maxLimits is the most names that RefusedBy has: more than a call has limits.
 // OtherLimits is the name, which no limit has, that counts for all further ones.
 const (
-	MaxLimits   = 32
+	maxLimits   = 32
 	OtherLimits = "(other limits)"
 )
 
@@ -55,7 +55,7 @@ func (t *Totals) Add(u Totals) {
 	sum := make(map[string]int64, len(t.RefusedBy)+len(u.RefusedBy))
 	maps.Copy(sum, t.RefusedBy)
 	for _, name := range slices.Sorted(maps.Keys(u.RefusedBy)) {
-		if _, there := sum[name]; !there && len(sum) >= MaxLimits-1 {
+		if _, there := sum[name]; !there && len(sum) >= maxLimits-1 {
 			sum[OtherLimits] += u.RefusedBy[name]
 			continue
 		}
