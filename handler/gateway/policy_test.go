@@ -281,8 +281,9 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 		left, quota string
 		other       string // tokens left after one more call, on an instance that still has the older tier
 	}{
-		"raised":         {subscription.Limits{TokensPerMinute: 1000, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 200, "770", "1270", "655"},
-		"cut":            {subscription.Limits{TokensPerMinute: 130, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 429, "15", "1385", "15"},
+		"raised": {subscription.Limits{TokensPerMinute: 1000, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 200, "770", "1270", "655"},
+		// A refusal writes nothing, so the other instance hears of the cut from the directory.
+		"cut":            {subscription.Limits{TokensPerMinute: 130, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 429, "15", "1385", "70"},
 		"another period": {subscription.Limits{TokensPerMinute: 300, TokenQuota: 1500, TokenQuotaPeriod: limit.Daily}, 200, "70", "1270", "0"},
 		"a lower quota":  {subscription.Limits{TokensPerMinute: 300, TokenQuota: 400, TokenQuotaPeriod: limit.Hourly}, 200, "70", "170", "0"},
 	} {
