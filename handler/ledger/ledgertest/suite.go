@@ -1,5 +1,5 @@
 // Package ledgertest tests implementations of ledger.Store (Run), and fills them
-// (Happened).
+// (Record).
 package ledgertest
 
 import (
