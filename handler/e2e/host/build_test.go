@@ -26,7 +26,7 @@ func makesIn(folder string, args ...string) (output string, err error) {
 }
 
 // largestHandler is the size limit of the handler's binary, in bytes.
-const largestHandler = 16_000_000
+const largestHandler = 16 << 20
 
 func TestBuildCreatesTheHostsFolder(t *testing.T) {
 	t.Parallel()

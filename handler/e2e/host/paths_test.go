@@ -22,7 +22,7 @@ func TestPathsAndKeysPassTheHost(t *testing.T) {
 		{"POST", "/inference//v1/chat/completions", 200, `"choices"`}, {"POST", "//v1//chat//completions", 200, `"choices"`},
 		{"GET", "/v1/models/", 200, `"object":"list"`}, {"GET", "/v1/models/DeepSeek-R1", 200, `"id":"DeepSeek-R1"`},
 		{"GET", "/v1/models/deepseek%2FDeepSeek-R1", 404, "Name one of: DeepSeek-R1"},
-		{"POST", "/openai/v1/responses", 404, "setOpenAIAPI"}, {"POST", "/anthropic/v1/messages", 404, `{"type":"error"`}, {"GET", "/v1/files", 404, "files API"},
+		{"POST", "/openai/v1/responses", 400, `"param":"input"`}, {"POST", "/openai/v1/audio/speech", 404, "route_not_found"}, {"POST", "/anthropic/v1/messages", 404, `{"type":"error"`}, {"GET", "/v1/files", 404, "files API"},
 	} {
 		for place, headers := range map[string][]string{
 			"api-key": {"Api-Key", h.key}, "beside a dummy": {"Authorization", "Bearer DUMMY", "Ocp-Apim-Subscription-Key", h.key}, "x-api-key": {"X-Api-Key", h.key}, "the query": nil,
