@@ -12,11 +12,9 @@ import (
 //
 // stored are the day's rows, which must be read before source, what the day's minutes and
 // hours say: then nobody can write an older sum over a newer one. Where both say the same,
-// there is nothing to do.
+// there is nothing to do. Where no minute says anything, what processes wrote is deleted:
+// an outage kept its minutes from being written, and they count in a later day.
 func closing(stored []Row, source []Usage) [][]Change {
-	if len(source) == 0 {
-		return nil // what processes wrote is all that is known
-	}
 	days := make(map[Key]*Totals)
 	for _, u := range source {
 		key := u.day()
@@ -36,7 +34,9 @@ func closing(stored []Row, source []Usage) [][]Change {
 		delete(piles, key)
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(piles), compare) { // models that no minute has
-		steps = append(steps, piles[key].deletion())
+		if len(source) > 0 || len(piles[key].processes) > 0 {
+			steps = append(steps, piles[key].deletion())
+		}
 	}
 	return pack(steps)
 }

@@ -177,3 +177,38 @@ func (k *upkeeping) closeDay(ctx context.Context, partition string, d time.Time)
 		return closing(stored, Join(minutes)), err
 	})
 }
+
+// daysWithoutMinutes closes the unclosed days of subscriptions that have no minute in them.
+// The others' are closed: what processes wrote of them is gone.
+func (k *upkeeping) daysWithoutMinutes(ctx context.Context) error {
+	if !k.unclosed.Before(k.over) {
+		return nil
+	}
+	for partition, err := range k.Store.Partitions(ctx, AcrossPartition(k.unclosed), AcrossPartition(k.over)) {
+		if err != nil {
+			return err
+		}
+		if err := k.dayWithoutMinutes(ctx, partition); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *upkeeping) dayWithoutMinutes(ctx context.Context, partition string) error {
+	rows, err := list(k.Store.Rows(ctx, partition, From(Day, time.Time{}), From(Day, k.over)))
+	if err != nil {
+		return err
+	}
+	closed := ""
+	for _, row := range rows { // by subscription
+		if row.Process == Sum || row.Subscription == closed {
+			continue
+		}
+		if err := k.closeDay(ctx, Partition(row.Subscription), row.Time()); err != nil {
+			return err
+		}
+		closed = row.Subscription
+	}
+	return nil
+}

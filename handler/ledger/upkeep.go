@@ -117,6 +117,9 @@ func (k *upkeeping) everySubscription(ctx context.Context) error {
 			}
 		}
 	}, k.subscription)
+	if err == nil {
+		err = k.daysWithoutMinutes(ctx)
+	}
 	if err != nil || k.report.Failed > 0 || !k.unclosed.Before(k.over) {
 		return err
 	}
