@@ -313,7 +313,11 @@ func newSchedule(seed uint64) *schedule {
 func TestTheLedgerHasWhatProcessesCountedWhateverBreaks(t *testing.T) {
 	t.Parallel()
 	var total faults
-	for seed := range uint64(schedules) {
+	number := schedules
+	if testing.Short() {
+		number = min(number, 300)
+	}
+	for seed := range uint64(number) {
 		s := newSchedule(seed)
 		synctest.Test(t, s.run)
 		total.add(s.faults)
@@ -321,7 +325,7 @@ func TestTheLedgerHasWhatProcessesCountedWhateverBreaks(t *testing.T) {
 			return
 		}
 	}
-	t.Logf("%d schedules: %s", schedules, fmt.Sprintf("%+v", total))
+	t.Logf("%d schedules: %s", number, fmt.Sprintf("%+v", total))
 	if total.lost == 0 || total.late == 0 || total.down == 0 || total.taken == 0 || total.restarted == 0 {
 		t.Errorf("got the faults %+v, want some of each kind: the schedules are not as faulty as they should be", total)
 	}
@@ -330,7 +334,11 @@ func TestTheLedgerHasWhatProcessesCountedWhateverBreaks(t *testing.T) {
 // TestAKilledProcessLosesItsLastTenSecondsAtMost kills processes at random times.
 func TestAKilledProcessLosesItsLastTenSecondsAtMost(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(schedules / 10) {
+	number := schedules / 10
+	if testing.Short() {
+		number = min(number, 30)
+	}
+	for seed := range uint64(number) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSchedule(seed)
 			s.calm = true
