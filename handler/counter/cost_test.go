@@ -199,3 +199,22 @@ func TestKillingAnInstanceEveryMinuteCostsNoMoreThanItsLeases(t *testing.T) {
 		t.Errorf("got share %.4f, %d late or failed, %d over; want at least 0.9, 0, 0", m.share, m.failed+m.late, m.over)
 	}
 }
+
+// TestALoneCallCostsAtMostFourOperations from an instance that has never seen its counter
+// to one that holds nothing of it.
+func TestALoneCallCostsAtMostFourOperations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := quietNetwork(1)
+		m := newMortal(network)
+		r, _ := reserve(t, m.Counter, counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Version: 1}}, 25)
+		r.Settle(limit.Usage{PromptTokens: 20})
+		time.Sleep(time.Hour)
+		if err := m.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := network.Begun(); got > 4 {
+			t.Errorf("got %d operations for a lone call, want at most 4", got)
+		}
+		t.Logf("%d operations", network.Begun())
+	})
+}
