@@ -79,7 +79,7 @@ type Store struct {
 	MemoryDirectory secret.Text
 	// Pepper is the secret that keys are hashed with. KEY_PEPPER: at least 16 bytes.
 	Pepper subscription.Pepper
-	// Retention is how long days of usage are kept. USAGE_RETENTION: default 400d.
+	// Retention is the age at which days of usage are deleted. USAGE_RETENTION: default 400d.
 	Retention time.Duration
 }
 

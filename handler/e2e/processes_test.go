@@ -31,10 +31,10 @@ const (
 	crowdLimit = 60_000 // tokens a minute: four use them up in twelve seconds, on a slow machine in more
 	crowdCap   = 40     // max_tokens of each call
 	crowdSize  = 64     // callers of each process, who make a call a second
-	// together is how long all four processes run: longer than the 10 s of usage that the
+	// together is the time for which all four processes run: longer than the 10 s of usage that the
 	// killed one may lose.
 	together = 17 * time.Second
-	// afterKill is how long the others go on: until the killed process's lease has expired
+	// afterKill is the time for which the others go on: until the killed process's lease has expired
 	// and was reclaimed.
 	afterKill = 27 * time.Second
 	// written is the time within which a process writes what a call used.

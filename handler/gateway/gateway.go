@@ -49,7 +49,7 @@ type Config struct {
 	Telemetry Telemetry
 }
 
-// Settings are what an operator can choose about a Gateway.
+// Settings are the choices that operators make for a Gateway.
 type Settings struct {
 	// BasePath may precede every route; it begins with a slash.
 	BasePath string

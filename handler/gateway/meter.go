@@ -26,7 +26,7 @@ const (
 	// heldEvents is the most bytes of events that are held back: until an answer begins
 	// and, from the event that ends it on, until its usage comes.
 	heldEvents = 64 << 10
-	// afterDone is how long upstream may take to end its stream after that event.
+	// afterDone is the time that upstream has to end its stream after that event.
 	afterDone = time.Second
 )
 

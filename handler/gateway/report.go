@@ -16,7 +16,7 @@ import (
 type Telemetry interface{ Report(telemetry.Call) }
 
 // report writes an ended call to the log, in one line, to the ledger and to telemetry.
-// took is how long its caller waited. None gets a key, a prompt or a completion.
+// took is the time that its caller waited. None gets a key, a prompt or a completion.
 func (g *Gateway) report(c *call, took time.Duration) {
 	g.sampleEstimate(c)
 	g.log(c, took)

@@ -23,7 +23,7 @@ type route struct {
 	operation *operation.Operation // nil: the gateway answers by itself
 }
 
-// named is what a path has in place of its pattern's {name} and {id}.
+// named holds the model's name and the response's id that a path contains.
 type named struct{ name, id string }
 
 // The gateway's own operations, named as in Azure OpenAI's and Foundry's descriptions.

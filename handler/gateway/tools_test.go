@@ -20,8 +20,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// toolCalls is what a tool sends, by its shape: paths, headers, fields and sizes. Its
-// texts are ours: in place of each, the file has its length in bytes.
+// toolCalls records the shape of a tool's calls: paths, headers, fields and sizes. In place
+// of each text, the file has its length in bytes.
 type toolCalls struct {
 	Tool  string
 	Calls []struct {

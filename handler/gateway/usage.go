@@ -61,7 +61,7 @@ type minuteUsage struct {
 	ledger.Counts
 }
 
-// A modelUsage is what was used of a model.
+// A modelUsage counts the usage of one model.
 type modelUsage struct {
 	Model string `json:"model"` // empty for calls that named none of the gateway's models
 	ledger.Counts

@@ -62,8 +62,8 @@ func (f figure) control(results [][]round) float64 {
 // noisy reports whether a control is farther from 1 than noise.
 func noisy(control float64) bool { return math.Abs(control-1) > noise }
 
-// met says whether a value meets the figure's goal, or that nobody can tell because the
-// control is noisy.
+// met returns "met" or "MISSED" for a value, or "unsure" if the equal proxies differed by
+// more than noise.
 func (f figure) met(value, control float64) string {
 	switch {
 	case noisy(control):

@@ -31,7 +31,7 @@ export const begins = (quota, from) => Math.max(from, time(quota.startedAt));
 export const step = (begin, now = Date.now()) => (now - begin <= 3 * HOUR ? MINUTE : now - begin <= DAY ? 15 * MINUTE : now - begin <= 7 * DAY ? HOUR : DAY);
 
 /** Returns what was left at the beginning of each step and is left now, reckoned back from
- * now. spans are what was used since the beginning. */
+ * now. spans hold the usage since the period began. */
 export function leftOver(spans, quota, begin, length, now = Date.now()) {
   const used = new Map();
   for (const span of spans) {

@@ -33,7 +33,7 @@ func NewNetwork(seed uint64) *Network {
 	return &Network{Store: memstore.New(), random: rand.New(rand.NewPCG(seed, 1))}
 }
 
-// SetFaults lets so many operations in a thousand meet a fault from now on.
+// SetFaults makes perThousand of every 1,000 operations fail from now on, on average.
 func (n *Network) SetFaults(perThousand int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -82,7 +82,7 @@ func (n *Network) begin() Fate {
 	return Fine
 }
 
-// A Fate is what becomes of an operation.
+// A Fate is the outcome of an operation.
 type Fate int
 
 // The fates.
