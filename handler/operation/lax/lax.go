@@ -13,6 +13,20 @@ import (
 // Options are the options for reading answers.
 var Options = jsonscan.Options{MaxDepth: 512, Lax: true}
 
+// Text reads a string, or as much of one as there is before it breaks off, and unescapes
+// it. text is valid until scratch is used again; unescaped is scratch, grown to hold it.
+func Text(s *jsonscan.Scanner, scratch []byte) (text, unescaped []byte, err error) {
+	raw, escaped, err := s.String()
+	if err != nil {
+		raw, escaped = jsonscan.StringPrefix(s.Rest()[1:]), true
+	}
+	if !escaped {
+		return raw, scratch, err
+	}
+	scratch = jsonscan.AppendUnescaped(scratch[:0], raw)
+	return scratch, scratch, err
+}
+
 // MeansSomething consumes a value and reports whether it isn't just some form of
 // nothing: some servers send an error field with every answer.
 func MeansSomething(s *jsonscan.Scanner) (found bool, err error) {

@@ -141,15 +141,9 @@ func (p *payload) emit() error {
 	if p.Peek() != '"' {
 		return p.Skip()
 	}
-	raw, escaped, err := p.String()
-	if err != nil {
-		raw, escaped = jsonscan.StringPrefix(p.Rest()[1:]), true
-	}
-	if escaped {
-		p.scratch = jsonscan.AppendUnescaped(p.scratch[:0], raw)
-		raw = p.scratch
-	}
-	p.pass(raw)
+	text, scratch, err := lax.Text(&p.Scanner, p.scratch)
+	p.scratch = scratch
+	p.pass(text)
 	return err
 }
 

@@ -142,21 +142,14 @@ func (p *payload) emit() error {
 	if p.Peek() != '"' {
 		return p.Skip()
 	}
-	raw, escaped, err := p.String()
-	if err != nil {
-		raw, escaped = jsonscan.StringPrefix(p.Rest()[1:]), true
-	}
-	if len(raw) == 0 {
+	text, scratch, err := lax.Text(&p.Scanner, p.scratch)
+	p.scratch = scratch
+	if len(text) == 0 {
 		return err
 	}
 	p.written = true
-	if p.text == nil {
-		return err
+	if p.text != nil {
+		p.text(0, text)
 	}
-	if escaped {
-		p.scratch = jsonscan.AppendUnescaped(p.scratch[:0], raw)
-		raw = p.scratch
-	}
-	p.text(0, raw)
 	return err
 }

@@ -150,11 +150,7 @@ func (e *event) readDelta() error {
 	if e.Peek() != '"' {
 		return e.Skip()
 	}
-	raw, _, err := e.String()
-	if err != nil {
-		raw = jsonscan.StringPrefix(e.Rest()[1:])
-	}
-	e.scratch = jsonscan.AppendUnescaped(e.scratch[:0], raw)
-	e.delta = e.scratch
+	text, scratch, err := lax.Text(&e.Scanner, e.scratch)
+	e.delta, e.scratch = text, scratch
 	return err
 }
