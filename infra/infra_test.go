@@ -11,6 +11,7 @@ import (
 
 	counters "tollgate/handler/counter/tablestore"
 	turns "tollgate/handler/housekeeping/tablestore"
+	ledger "tollgate/handler/ledger/tablestore"
 	audit "tollgate/handler/manage/tablestore"
 	stored "tollgate/handler/stored/tablestore"
 	directory "tollgate/handler/subscription/tablestore"
@@ -164,7 +165,7 @@ func TestTheHandlersTablesAreCreated(t *testing.T) {
 		made = append(made, r.Name[strings.LastIndex(r.Name, "/")+1:])
 	}
 	slices.Sort(made)
-	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.DefaultTable, stored.DefaultTable, turns.DefaultTable, audit.DefaultTable)
+	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.DefaultTable, stored.DefaultTable, turns.DefaultTable, audit.DefaultTable, ledger.DefaultTable)
 }
 
 func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {
