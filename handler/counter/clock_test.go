@@ -42,7 +42,7 @@ var wrongTimes = []time.Duration{61 * time.Second, 90 * time.Second, 5 * time.Mi
 // TestOneWrongDateNeitherExceedsLimitsNorLosesTokens if one of two instances gets
 // it.
 func TestOneWrongDateNeitherExceedsLimitsNorLosesTokens(t *testing.T) {
-	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Quota: 3000, Period: limit.Hourly, Version: 1}}
+	terms := counter.Terms{Limits: limit.Limits{PerMinute: 300, Quota: 3000, Period: limit.Hourly, Version: 1}}
 	for _, wrong := range wrongTimes {
 		for at := 1; at <= 6; at++ {
 			t.Run(fmt.Sprintf("%v at answer %d", wrong, at), func(t *testing.T) {
@@ -74,7 +74,7 @@ func takeAll(t *testing.T, terms counter.Terms, minutes int, instances ...*count
 	for range minutes * 12 {
 		for _, c := range instances {
 			if r, _ := reserve(t, c, terms, 25); r != nil {
-				r.Settle(limit.Usage{PromptTokens: 25})
+				r.Settle(25)
 				passed += 25
 			}
 		}
@@ -142,11 +142,11 @@ func TestATimeThatSeveralAnswersConfirmIsBelieved(t *testing.T) {
 			store := &dated{Store: memstore.New(), wrong: func(int) time.Duration { return off }}
 			c := instance(store)
 			for range 4 {
-				r, _ := reserve(t, c, counter.Terms{Limits: limit.Limits{TokensPerMinute: 1_000_000, Version: 1}}, 25)
+				r, _ := reserve(t, c, counter.Terms{Limits: limit.Limits{PerMinute: 1_000_000, Version: 1}}, 25)
 				if r == nil {
 					t.Fatalf("clock off by %v: got the call refused, want it granted", off)
 				}
-				r.Settle(limit.Usage{PromptTokens: 25})
+				r.Settle(25)
 				time.Sleep(10 * time.Second)
 			}
 			if s, want := written(t, store), limit.Minute(time.Now().Add(off)); s.Window < want-1 || s.Window > want {

@@ -54,7 +54,7 @@ func (m *measured) quantile(q float64) time.Duration {
 func (l load) run(t *testing.T, seed uint64) *measured {
 	m := &measured{}
 	synctest.Test(t, func(t *testing.T) {
-		r, terms := quietNetwork(seed), counter.Terms{Limits: limit.Limits{TokensPerMinute: l.limit, Version: 1}}
+		r, terms := quietNetwork(seed), counter.Terms{Limits: limit.Limits{PerMinute: l.limit, Version: 1}}
 		m.charged = make(map[int64]int64)
 		instances := make([]*mortal, l.instances)
 		for i := range instances {
@@ -110,7 +110,7 @@ func (m *measured) call(n *mortal, terms counter.Terms, tokens int64) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // those of a killed instance
 	defer cancel()
-	r, _, err := n.Reserve(ctx, "key", terms, limit.Ask{Tokens: tokens})
+	r, _, err := n.Reserve(ctx, "key", terms, limit.Ask{Amount: tokens})
 	delay := time.Since(began)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -129,7 +129,7 @@ func (m *measured) call(n *mortal, terms counter.Terms, tokens int64) {
 		m.admitted++
 		m.delays = append(m.delays, delay)
 		m.charge(r, tokens)
-		r.Settle(limit.Usage{PromptTokens: tokens})
+		r.Settle(tokens)
 	}
 	if delay > 2*time.Second {
 		m.late++
@@ -206,8 +206,8 @@ func TestALoneCallCostsAtMostFourOperations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := quietNetwork(1)
 		m := newMortal(network)
-		r, _ := reserve(t, m.Counter, counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Version: 1}}, 25)
-		r.Settle(limit.Usage{PromptTokens: 20})
+		r, _ := reserve(t, m.Counter, counter.Terms{Limits: limit.Limits{PerMinute: 300, Version: 1}}, 25)
+		r.Settle(20)
 		time.Sleep(time.Hour)
 		if err := m.Close(t.Context()); err != nil {
 			t.Error(err)

@@ -194,10 +194,10 @@ type Reservation struct {
 	hold    lease.Hold  // guarded by the replica's lock
 }
 
-// Settle replaces the reservation by the call's usage, and returns the
-// counter's standing after it. It returns at once; the write follows. After
-// the first Settle or Cancel, neither does anything.
-func (r *Reservation) Settle(usage limit.Usage) limit.Standing { return r.end(usage.Total()) }
+// Settle replaces the reservation by what the counter charges for the call,
+// and returns its standing after it. It returns at once; the write follows.
+// After the first Settle or Cancel, neither does anything.
+func (r *Reservation) Settle(used int64) limit.Standing { return r.end(used) }
 
 // Cancel gives the whole reservation back: the call was never made, or failed.
 func (r *Reservation) Cancel() limit.Standing { return r.end(0) }

@@ -47,7 +47,7 @@ func quietNetwork(seed uint64) *countertest.Network {
 
 func reserve(t *testing.T, c *counter.Counter, terms counter.Terms, tokens int64) (*counter.Reservation, limit.Decision) {
 	t.Helper()
-	r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: tokens})
+	r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: tokens})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,10 +66,10 @@ func written(t *testing.T, store counter.Store) lease.Row {
 }
 
 var (
-	minute = counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Version: 1}}
+	minute = counter.Terms{Limits: limit.Limits{PerMinute: 300, Version: 1}}
 	// daily has a quota that never runs out: the row keeps its charges when the
 	// minute is over.
-	daily = counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Quota: 1 << 40, Period: limit.Daily, Version: 1}}
+	daily = counter.Terms{Limits: limit.Limits{PerMinute: 300, Quota: 1 << 40, Period: limit.Daily, Version: 1}}
 )
 
 func TestTwoInstancesShareOneLimit(t *testing.T) {
@@ -77,7 +77,7 @@ func TestTwoInstancesShareOneLimit(t *testing.T) {
 		store := memstore.New()
 		a, b := instance(store), instance(store)
 		first, _ := reserve(t, a, minute, 25)
-		if s := first.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 233}); s.Remaining != 42 {
+		if s := first.Settle(25 + 233); s.Remaining != 42 {
 			t.Errorf("remaining after the first call: got %d, want 42", s.Remaining)
 		}
 		synctest.Wait()
@@ -85,7 +85,7 @@ func TestTwoInstancesShareOneLimit(t *testing.T) {
 		if d.Standing.Remaining != 17 {
 			t.Errorf("remaining as the other instance sees it: got %d, want 17", d.Standing.Remaining)
 		}
-		if s := second.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 184}); s.Remaining != 0 {
+		if s := second.Settle(25 + 184); s.Remaining != 0 {
 			t.Errorf("remaining after the second call: got %d, want 0", s.Remaining)
 		}
 		synctest.Wait()
@@ -111,7 +111,7 @@ func TestEachTokenIsChargedOnce(t *testing.T) {
 				}
 				return countertest.Busy + countertest.Fate(random.IntN(2)) // or applied, and Failed
 			})
-			limits := counter.Terms{Limits: limit.Limits{TokensPerMinute: 1e9, Quota: 1e12, Period: limit.Yearly, Version: 1}}
+			limits := counter.Terms{Limits: limit.Limits{PerMinute: 1e9, Quota: 1e12, Period: limit.Yearly, Version: 1}}
 			var told int64
 			var calls sync.WaitGroup
 			for range 3 {
@@ -119,7 +119,7 @@ func TestEachTokenIsChargedOnce(t *testing.T) {
 				for call := range int64(8) {
 					calls.Go(func() {
 						time.Sleep(time.Duration(call) * 3 * time.Millisecond)
-						r, _, err := c.Reserve(context.Background(), "key", limits, limit.Ask{Tokens: 10})
+						r, _, err := c.Reserve(context.Background(), "key", limits, limit.Ask{Amount: 10})
 						if err != nil {
 							return // gave up: nothing may be charged
 						}
@@ -127,8 +127,8 @@ func TestEachTokenIsChargedOnce(t *testing.T) {
 							r.Cancel()
 							return
 						}
-						r.Settle(limit.Usage{PromptTokens: 5, CompletionTokens: call})
-						r.Settle(limit.Usage{PromptTokens: 999}) // only the first counts
+						r.Settle(5 + call)
+						r.Settle(999) // only the first counts
 						mu.Lock()
 						defer mu.Unlock()
 						told += 5 + call
@@ -158,13 +158,13 @@ func TestReservationsNeverExceedWhatIsLeft(t *testing.T) {
 			c := instance(store)
 			for range 16 {
 				calls.Go(func() {
-					_, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 7})
+					_, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 7})
 					mu.Lock()
 					defer mu.Unlock()
 					if err != nil {
 						t.Error(err)
 					}
-					granted += d.Tokens
+					granted += d.Amount
 				})
 			}
 		}
@@ -192,7 +192,7 @@ func TestACallerThatLeavesReturnsItsGrant(t *testing.T) {
 					return countertest.Fine
 				})
 				c := instance(link)
-				r, _, err := c.Reserve(ctx, "key", minute, limit.Ask{Tokens: 50})
+				r, _, err := c.Reserve(ctx, "key", minute, limit.Ask{Amount: 50})
 				if err == nil {
 					r.Cancel()
 				} else if !errors.Is(err, context.Canceled) {
@@ -224,7 +224,7 @@ func TestAFloodOfRefusalsCostsNoWrites(t *testing.T) {
 		if operations := network.Begun() - before; operations > 10 {
 			t.Errorf("operations in 10 s of refusals: got %d, want at most 10", operations)
 		}
-		r.Settle(limit.Usage{PromptTokens: 300})
+		r.Settle(300)
 	})
 }
 
@@ -233,14 +233,14 @@ func TestCloseWritesSettledUsage(t *testing.T) {
 		store := memstore.New()
 		c := instance(store)
 		r, _ := reserve(t, c, minute, 10)
-		r.Settle(limit.Usage{PromptTokens: 90})
+		r.Settle(90)
 		if err := c.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if s := written(t, store); s.Spent != 90 {
 			t.Errorf("spent after Close: got %d, want 90", s.Spent)
 		}
-		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
+		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 1}); !errors.Is(err, counter.ErrUnavailable) {
 			t.Errorf("a call after Close: got %v, want ErrUnavailable", err)
 		}
 	})
@@ -270,7 +270,7 @@ func TestAnIdleInstanceReturnsItsLeaseOnce(t *testing.T) {
 		c := instance(network.Link())
 		for range 20 {
 			r, _ := reserve(t, c, minute, 2)
-			r.Settle(limit.Usage{PromptTokens: 2})
+			r.Settle(2)
 			time.Sleep(50 * time.Millisecond)
 		}
 		time.Sleep(lease.Horizon(1))
@@ -290,7 +290,7 @@ func TestAnIdleInstanceReturnsItsLeaseOnce(t *testing.T) {
 // to report tokens as left that the same write had granted.
 func TestARefusalsStandingIncludesCallsGrantedInTheSameWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Quota: 1000, Period: limit.Daily, Version: 1}}
+		terms := counter.Terms{Limits: limit.Limits{PerMinute: 100, Quota: 1000, Period: limit.Daily, Version: 1}}
 		c := instance(quietNetwork(1).Link())
 		var calls sync.WaitGroup
 		refused := 0

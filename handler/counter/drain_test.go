@@ -24,13 +24,13 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		c := instance(store)
-		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Version: 1}, MaxWait: 3 * time.Minute}
+		terms := counter.Terms{Limits: limit.Limits{PerMinute: 300, Version: 1}, MaxWait: 3 * time.Minute}
 		all, _ := reserve(t, c, terms, 300)
 		var calls sync.WaitGroup
 		var answered atomic.Int64
 		queued := func() {
 			began := time.Now()
-			r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 150})
+			r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 150})
 			if err != nil || r != nil || d.Verdict != limit.RateExceeded || d.RetryAfter <= 0 {
 				t.Errorf("a queued call while draining: got %+v, %v; want RateExceeded with a RetryAfter", d, err)
 			}
@@ -49,12 +49,12 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 		c.Drain()
 		calls.Go(queued) // one more comes on a connection that is still open
 		calls.Wait()
-		all.Settle(limit.Usage{PromptTokens: 300})
+		all.Settle(300)
 		time.Sleep(time.Minute)
 		if r, d := reserve(t, c, terms, 10); r == nil {
 			t.Errorf("a call that fits while draining: got %+v, want it granted", d)
 		} else {
-			r.Settle(limit.Usage{PromptTokens: 10})
+			r.Settle(10)
 		}
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -83,7 +83,7 @@ func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 			c := instance(link)
 			r, _ := reserve(t, c, daily, 25)
 			broken.Store(true)
-			r.Settle(limit.Usage{PromptTokens: 25})
+			r.Settle(25)
 			time.Sleep(trouble)
 			closed := make(chan error, 1)
 			mu.Lock()
@@ -119,7 +119,7 @@ func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 		keys := []string{"team-a", "team-a/model=r1", "team-b"}
 		var held []*counter.Reservation
 		for _, key := range keys {
-			r, _, err := c.Reserve(t.Context(), key, minute, limit.Ask{Tokens: 25})
+			r, _, err := c.Reserve(t.Context(), key, minute, limit.Ask{Amount: 25})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 		}
 		broken.Store(true)
 		for _, r := range held {
-			r.Settle(limit.Usage{PromptTokens: 20, CompletionTokens: 7})
+			r.Settle(20 + 7)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()

@@ -15,7 +15,7 @@ import (
 func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, tokens int64) {
 	t.Helper()
 	for i := range keys {
-		r, _, err := c.Reserve(t.Context(), prefix+strconv.Itoa(i), onDown(limit.Degrade, minute.Limits), limit.Ask{Tokens: tokens})
+		r, _, err := c.Reserve(t.Context(), prefix+strconv.Itoa(i), onDown(limit.Degrade, minute.Limits), limit.Ask{Amount: tokens})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,13 +17,13 @@ func TestACallThatNeverFitsLeavesLeaseSizesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := countertest.NewNetwork(0)
 		c := instance(network.Link())
-		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 1_000_000, Version: 1}}
-		if _, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: math.MaxInt64}); d.Verdict != limit.NeverFitsRate || err != nil {
+		terms := counter.Terms{Limits: limit.Limits{PerMinute: 1_000_000, Version: 1}}
+		if _, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: math.MaxInt64}); d.Verdict != limit.NeverFitsRate || err != nil {
 			t.Fatalf("a call beyond the limit: got %v, %v; want NeverFitsRate, no error", d.Verdict, err)
 		}
 		for range 100 {
 			r, _ := reserve(t, c, terms, 25)
-			r.Settle(limit.Usage{PromptTokens: 25})
+			r.Settle(25)
 			time.Sleep(20 * time.Millisecond)
 		}
 		if operations := network.Begun(); operations > 10 {

@@ -115,7 +115,7 @@ func (h *history) gone(client int, tokens, call int64) {
 // reserve makes a call and records its decision.
 func (h *history) reserve(ctx context.Context, c *counter.Counter, client int, kind string, tokens int64) *counter.Reservation {
 	call := h.tick.Add(1)
-	r, d, err := c.Reserve(ctx, "key", minute, limit.Ask{Tokens: tokens})
+	r, d, err := c.Reserve(ctx, "key", minute, limit.Ask{Amount: tokens})
 	if err != nil { // the caller left, or the store is down: a write may have been on its way
 		h.gone(client, tokens, call)
 		return nil
@@ -155,7 +155,7 @@ func (h *history) settle(r *counter.Reservation, client int, random *rand.Rand) 
 	h.mu.Unlock()
 	used := random.Int64N(tokens + 1)
 	call := h.tick.Add(1)
-	r.Settle(limit.Usage{PromptTokens: used})
+	r.Settle(used)
 	h.add(client, deed{kind: "settle", tokens: tokens, used: used}, true, call, h.tick.Add(1))
 }
 

@@ -20,7 +20,7 @@ import (
 func (l load) naive(t *testing.T, seed uint64) *measured {
 	m := &measured{}
 	synctest.Test(t, func(t *testing.T) {
-		r, limits := quietNetwork(seed), limit.Limits{TokensPerMinute: l.limit, Version: 1}
+		r, limits := quietNetwork(seed), limit.Limits{PerMinute: l.limit, Version: 1}
 		if _, _, err := r.Store.Swap(t.Context(), "key", lease.New(limits, time.Now(), "epoch"), ""); err != nil {
 			t.Error(err)
 		}

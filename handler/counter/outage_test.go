@@ -40,7 +40,7 @@ func onDown(mode limit.StoreDown, limits limit.Limits) counter.Terms {
 func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()
-		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400})
 		broken.Store(true)
 		var granted []*counter.Reservation
 		for range 10 { // 25% of the limit, because no other instance is known
@@ -56,7 +56,7 @@ func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 			t.Errorf("calls of 30 admitted: got %d, want 3: a quarter of 400 tokens", len(granted))
 		}
 		for _, r := range granted {
-			r.Settle(limit.Usage{PromptTokens: 20, CompletionTokens: 5})
+			r.Settle(20 + 5)
 		}
 		if r, _ := reserve(t, c, terms, 25); r == nil {
 			t.Error("a call for the tokens that others reserved and didn't use: got it refused, want it granted")
@@ -80,9 +80,9 @@ func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 func TestTheFirstMinutesShareIsOfTheTokensLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400})
 		r, _ := reserve(t, c, terms, 350)
-		r.Settle(limit.Usage{PromptTokens: 350})
+		r.Settle(350)
 		time.Sleep(10 * time.Second) // until it is reported
 		broken.Store(true)
 		if r, d := reserve(t, c, terms, 40); r == nil || !d.Degraded {
@@ -105,7 +105,7 @@ func passed(t *testing.T, c *counter.Counter, terms counter.Terms) (tokens int64
 	t.Helper()
 	for range 100 {
 		if r, _ := reserve(t, c, terms, 30); r != nil {
-			r.Settle(limit.Usage{PromptTokens: 30})
+			r.Settle(30)
 			tokens += 30
 		}
 	}
@@ -117,7 +117,7 @@ func passed(t *testing.T, c *counter.Counter, terms counter.Terms) (tokens int64
 func TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400})
 		broken.Store(true)
 		for range 3 {
 			c.Known("key") // as the gateway does for an answer's headers
@@ -126,7 +126,7 @@ func TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute(t *testing.
 			}
 			time.Sleep(time.Minute)
 		}
-		if _, d := reserve(t, c, terms, 101); d.Standing.TokensPerMinute != 400 || d.Standing.Used != 0 || d.Standing.Remaining != 400 {
+		if _, d := reserve(t, c, terms, 101); d.Standing.PerMinute != 400 || d.Standing.Used != 0 || d.Standing.Remaining != 400 {
 			t.Errorf("a refusal's standing: got %+v, want 0 used and 400 left of 400", d.Standing)
 		}
 		if _, err := c.Standing(t.Context(), "key", terms); !errors.Is(err, counter.ErrUnavailable) {
@@ -147,9 +147,9 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 	}{
 		"a quota alone":                              {limit.Limits{Quota: 1000, Period: limit.Daily}, true, 960},
 		"a quota alone, never read":                  {limit.Limits{Quota: 1000, Period: limit.Daily}, false, 240},
-		"a quota and a limit per minute":             {limit.Limits{TokensPerMinute: 700, Quota: 1000, Period: limit.Daily}, true, 960},
-		"a quota and a limit per minute, never read": {limit.Limits{TokensPerMinute: 700, Quota: 1000, Period: limit.Daily}, false, 240},
-		"a quota larger than the minutes use":        {limit.Limits{TokensPerMinute: 100, Quota: 9000, Period: limit.Daily}, true, 60 + 2*90},
+		"a quota and a limit per minute":             {limit.Limits{PerMinute: 700, Quota: 1000, Period: limit.Daily}, true, 960},
+		"a quota and a limit per minute, never read": {limit.Limits{PerMinute: 700, Quota: 1000, Period: limit.Daily}, false, 240},
+		"a quota larger than the minutes use":        {limit.Limits{PerMinute: 100, Quota: 9000, Period: limit.Daily}, true, 60 + 2*90},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 				sum := int64(0)
 				if test.seen {
 					r, _ := reserve(t, c, terms, 30)
-					r.Settle(limit.Usage{PromptTokens: 30})
+					r.Settle(30)
 					time.Sleep(10 * time.Second) // until it is reported
 					sum = 30
 				}
@@ -175,7 +175,7 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 				if got != test.want {
 					t.Errorf("tokens admitted: got %d, want %d", got, test.want)
 				}
-				under.Settle(limit.Usage{PromptTokens: 30})
+				under.Settle(30)
 				broken.Store(false)
 				time.Sleep(10 * time.Second)
 				if s := written(t, store); s.PeriodSpent != sum+got {
@@ -190,15 +190,15 @@ func TestOpenGrantsAndClosedRefusesWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()
 		broken.Store(true)
-		closed := onDown(limit.FailClosed, limit.Limits{TokensPerMinute: 400})
-		if _, _, err := c.Reserve(t.Context(), "other", closed, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
+		closed := onDown(limit.FailClosed, limit.Limits{PerMinute: 400})
+		if _, _, err := c.Reserve(t.Context(), "other", closed, limit.Ask{Amount: 1}); !errors.Is(err, counter.ErrUnavailable) {
 			t.Errorf("a call with closed: got %v, want ErrUnavailable", err)
 		}
-		r, d := reserve(t, c, onDown(limit.FailOpen, limit.Limits{TokensPerMinute: 400}), 4000)
+		r, d := reserve(t, c, onDown(limit.FailOpen, limit.Limits{PerMinute: 400}), 4000)
 		if r == nil || !d.Degraded {
 			t.Fatalf("a call with open: got %+v, want it granted, degraded", d)
 		}
-		r.Settle(limit.Usage{PromptTokens: 500})
+		r.Settle(500)
 		broken.Store(false)
 		time.Sleep(10 * time.Second)
 		if s := written(t, store); s.Spent != 500 {
@@ -211,7 +211,7 @@ func TestOpenGrantsAndClosedRefusesWhileTheStoreIsDown(t *testing.T) {
 func TestALeaseCanBeSpentWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(limit.FailClosed, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.FailClosed, limit.Limits{PerMinute: 400})
 		first, _ := reserve(t, c, terms, 25)
 		broken.Store(true)
 		second, d := reserve(t, c, terms, 25)
@@ -237,17 +237,17 @@ func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 					}
 					return countertest.Fine
 				})
-				c, terms := instance(link), onDown(mode, limit.Limits{TokensPerMinute: 400})
+				c, terms := instance(link), onDown(mode, limit.Limits{PerMinute: 400})
 				readOnly.Store(true)
 				for range 3 {
 					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-					r, d, err := c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 10})
+					r, d, err := c.Reserve(ctx, "key", terms, limit.Ask{Amount: 10})
 					cancel()
 					if !errors.Is(err, want) || (r != nil) != (want == nil) || d.Degraded != (want == nil) {
 						t.Errorf("a call while writes fail: got %+v, %v; want error %v, and degraded only without one", d, err, want)
 					}
 					if r != nil {
-						r.Settle(limit.Usage{PromptTokens: 10})
+						r.Settle(10)
 					}
 					time.Sleep(3 * time.Second)
 				}
@@ -270,7 +270,7 @@ func TestAMinutesShareIsGivenOnlyOnce(t *testing.T) {
 		shared := memstore.New()
 		store, others := &fading{Store: shared}, &fading{Store: shared}
 		c, other := instance(store), instance(others)
-		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400})
 		time.Sleep(58 * time.Second)
 		for _, one := range []*counter.Counter{other, c} {
 			r, _ := reserve(t, one, terms, 30)
@@ -319,15 +319,15 @@ func (f *fading) Swap(ctx context.Context, key string, state lease.Row, version 
 // from the new limits.
 func TestAChangedTierAppliesAtOnceWhileTheStoreIsDown(t *testing.T) {
 	for name, changed := range map[string]limit.Limits{
-		"raised": {TokensPerMinute: 4000, Version: 2},
+		"raised": {PerMinute: 4000, Version: 2},
 		"lifted": {Version: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, broken, c := breakable()
-				terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400, Quota: 400, Period: limit.Daily})
+				terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400, Quota: 400, Period: limit.Daily})
 				r, _ := reserve(t, c, terms, 30)
-				r.Settle(limit.Usage{PromptTokens: 30})
+				r.Settle(30)
 				time.Sleep(10 * time.Second) // until it is reported
 				broken.Store(true)
 				if got := passed(t, c, terms); got != 360 {
@@ -351,11 +351,11 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, broken, c := breakable()
-				terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
+				terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400})
 				share := int64(100)
 				if known {
 					r, _ := reserve(t, c, terms, 30)
-					r.Settle(limit.Usage{PromptTokens: 30})
+					r.Settle(30)
 					time.Sleep(time.Minute)
 					share = 400
 				}
@@ -376,9 +376,9 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 func TestStandingAnswersThroughoutAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400})
 		if r, _ := reserve(t, c, terms, 30); r != nil {
-			r.Settle(limit.Usage{PromptTokens: 30})
+			r.Settle(30)
 		}
 		time.Sleep(10 * time.Second)
 		broken.Store(true)

@@ -19,11 +19,11 @@ func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
 		terms := counter.Terms{Limits: limit.Limits{Quota: 100, Period: limit.Hourly, Version: 1}, MaxWait: 2 * time.Minute}
 		time.Sleep(59 * time.Minute)
 		r, _ := reserve(t, c, terms, 70)
-		r.Settle(limit.Usage{PromptTokens: 70})
+		r.Settle(70)
 		var calls sync.WaitGroup
 		for _, tokens := range []int64{60, 10} { // the second would fit before the first
 			calls.Go(func() {
-				if r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: tokens}); err != nil || r == nil {
+				if r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: tokens}); err != nil || r == nil {
 					t.Errorf("a call for %d: got %+v, %v; want it granted", tokens, d, err)
 				}
 			})
@@ -49,7 +49,7 @@ func TestARaisedTierRetriesQueuedCallsAtOnce(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		raised := terms
-		raised.TokensPerMinute, raised.Version = 200, 2
+		raised.PerMinute, raised.Version = 200, 2
 		for _, asked := range []counter.Terms{terms, raised} { // the second gets what the first has read
 			if _, err := c.Standing(t.Context(), "key", asked); err != nil {
 				t.Error(err)

@@ -15,7 +15,7 @@ import (
 // charged its bound before the next call is decided, and what it took once that
 // is known.
 func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
-	quota := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Quota: 3000, Period: limit.Daily, Version: 1}}
+	quota := counter.Terms{Limits: limit.Limits{PerMinute: 300, Quota: 3000, Period: limit.Daily, Version: 1}}
 	for name, wait := range map[string]time.Duration{
 		"before it is written": 0, "in the same minute": 20 * time.Second, "in the next minute": 70 * time.Second, "long after": 5 * time.Minute,
 	} {
@@ -41,8 +41,8 @@ func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
 					}
 				}
 				time.Sleep(wait)
-				left.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 75})
-				left.Settle(limit.Usage{PromptTokens: 1})
+				left.Settle(25 + 75)
+				left.Settle(1)
 				left.Cancel()
 				left.Raise(5000)
 				time.Sleep(20 * time.Second)
@@ -63,7 +63,7 @@ func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
 func TestARaiseWithoutTheStoreIsChargedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()
-		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400, Quota: 4000, Period: limit.Daily})
+		terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400, Quota: 4000, Period: limit.Daily})
 		broken.Store(true)
 		r, d := reserve(t, c, terms, 30) // of a quarter of the limit
 		if r == nil || !d.Degraded {
@@ -73,7 +73,7 @@ func TestARaiseWithoutTheStoreIsChargedLater(t *testing.T) {
 		if again, d := reserve(t, c, terms, 1); again != nil {
 			t.Errorf("a call over the share: got %+v, want it refused", d)
 		}
-		r.Settle(limit.Usage{PromptTokens: 60})
+		r.Settle(60)
 		if again, d := reserve(t, c, terms, 40); again == nil {
 			t.Errorf("a call within the share: got %+v, want it granted", d)
 		} else {
@@ -112,7 +112,7 @@ func TestARaiseSurvivesLostAnswers(t *testing.T) {
 			if other, _ := reserve(t, instance(store), minute, 1); other != nil {
 				other.Cancel() // its write voids the lost one, unless that was applied
 			}
-			r.Settle(limit.Usage{PromptTokens: 40})
+			r.Settle(40)
 			time.Sleep(20 * time.Second)
 			if s := written(t, store); s.Spent != 40 {
 				t.Errorf("applied %v: got %d tokens charged, want 40", applied, s.Spent)

@@ -33,7 +33,7 @@ func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
 			return countertest.Busy
 		})
 		c := counter.New(counter.Config{Store: newer{link}, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 1}); !errors.Is(err, counter.ErrUnavailable) {
+		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 1}); !errors.Is(err, counter.ErrUnavailable) {
 			t.Errorf("a call to a row of a later release: got %v, want ErrUnavailable", err)
 		}
 		time.Sleep(time.Minute) // until it is no longer tried
@@ -56,7 +56,7 @@ func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
 		if r == nil || !d.Degraded {
 			t.Fatalf("a call to the unusable counter: got %+v, want it granted, degraded", d)
 		}
-		r.Settle(limit.Usage{PromptTokens: 25})
+		r.Settle(25)
 		time.Sleep(time.Minute)
 		store.later.Store(false) // the row is written by this release again
 		time.Sleep(time.Minute)
@@ -97,7 +97,7 @@ func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first.Settle(limit.Usage{PromptTokens: 40}) // the refund is void: the counter was deleted
+		first.Settle(40) // the refund is void: the counter was deleted
 		time.Sleep(lease.Horizon(1))
 		if s, _, _, err := store.Load(t.Context(), "key"); !errors.Is(err, counter.ErrNotFound) && s.Spent != 0 {
 			t.Errorf("the new counter: got %d charged, %v; want nothing", s.Spent, err)
@@ -114,7 +114,7 @@ func TestAnIdleCounterIsDeletableOnceItsSlotsAreGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		r, _ := reserve(t, instance(store), minute, 30)
-		r.Settle(limit.Usage{PromptTokens: 20, CompletionTokens: 5})
+		r.Settle(20 + 5)
 		time.Sleep(2 * time.Minute)
 		janitor := instance(store)
 		for range 2 { // the second changes nothing
@@ -166,7 +166,7 @@ func TestAStoreThatWasDownIsTriedAgainAfterAWhile(t *testing.T) {
 		_, broken, c := breakable()
 		broken.Store(true)
 		for range 3 {
-			if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 25}); !errors.Is(err, counter.ErrUnavailable) {
+			if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 25}); !errors.Is(err, counter.ErrUnavailable) {
 				t.Errorf("a call while the store is down: got %v, want ErrUnavailable", err)
 			}
 			time.Sleep(time.Second)
@@ -176,7 +176,7 @@ func TestAStoreThatWasDownIsTriedAgainAfterAWhile(t *testing.T) {
 		if degraded := c.Stats().DegradedTime; degraded < time.Second || degraded > 10*time.Second {
 			t.Errorf("DegradedTime: got %v, want 1s to 10s", degraded)
 		}
-		if _, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 25}); err != nil || d.Verdict != limit.Granted || d.Degraded {
+		if _, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 25}); err != nil || d.Verdict != limit.Granted || d.Degraded {
 			t.Errorf("a call once the store is back: got %+v, %v; want it granted, not degraded", d, err)
 		}
 		if err := c.Close(t.Context()); err != nil {

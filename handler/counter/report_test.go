@@ -36,10 +36,10 @@ func TestAReportThatConflictsIsRetriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &rival{Store: memstore.New()}
 		c := instance(store)
-		r, _ := reserve(t, c, counter.Terms{Limits: limit.Limits{TokensPerMinute: 3000, Version: 1}}, 10)
+		r, _ := reserve(t, c, counter.Terms{Limits: limit.Limits{PerMinute: 3000, Version: 1}}, 10)
 		synctest.Wait()
 		store.before = 3
-		r.Settle(limit.Usage{PromptTokens: 7})
+		r.Settle(7)
 		time.Sleep(lease.Horizon(1))
 		if s := written(t, store); s.Spent != 7 {
 			t.Errorf("tokens charged a horizon later: got %d, want 7; %d writes were late", s.Spent, 3-store.before)
@@ -56,7 +56,7 @@ func TestLargeExcessWhoseWriteConflictsIsRetriedAtOnce(t *testing.T) {
 		r, _ := reserve(t, c, minute, 25)
 		synctest.Wait()
 		store.before = 2
-		r.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 233})
+		r.Settle(25 + 233)
 		time.Sleep(time.Second)
 		if s := written(t, store); s.Spent != 258 {
 			t.Errorf("tokens charged a second later: got %d, want 258; %d writes were late", s.Spent, 2-store.before)
@@ -70,7 +70,7 @@ func TestFlushingACounterInUseIsNoError(t *testing.T) {
 		store := &rival{Store: memstore.New()}
 		c := instance(store)
 		r, _ := reserve(t, c, minute, 25)
-		r.Settle(limit.Usage{PromptTokens: 25})
+		r.Settle(25)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		store.before = 1000
@@ -86,15 +86,15 @@ func TestACallThatLeavesTheQueueDelaysNoReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		c := instance(store)
-		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
+		terms := counter.Terms{Limits: limit.Limits{PerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
 		under, _ := reserve(t, c, terms, 60)
 		time.Sleep(10 * time.Second) // until its reservation is reported
 		ctx, leave := context.WithCancel(t.Context())
-		go func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 60}) }()
+		go func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Amount: 60}) }()
 		synctest.Wait()
 		leave()
 		synctest.Wait()
-		under.Settle(limit.Usage{PromptTokens: 50})
+		under.Settle(50)
 		time.Sleep(5 * time.Second) // a horizon
 		if s := written(t, store); s.Spent != 50 {
 			t.Errorf("tokens charged: got %d, want 50", s.Spent)

@@ -47,12 +47,12 @@ func draw(t *testing.T, seed uint64) *schedule {
 	case seed%20 == 0:
 		n = s.Between(9, 24)
 	}
-	s.terms = counter.Terms{Limits: limit.Limits{TokensPerMinute: s.Between(50, 2000), Version: 1}, OnStoreDown: limit.FailClosed}
+	s.terms = counter.Terms{Limits: limit.Limits{PerMinute: s.Between(50, 2000), Version: 1}, OnStoreDown: limit.FailClosed}
 	if seed%3 == 0 {
-		s.terms.Burst = s.Between(1, s.terms.TokensPerMinute)
+		s.terms.Burst = s.Between(1, s.terms.PerMinute)
 	}
 	if seed%2 == 0 {
-		s.terms.Quota, s.terms.Period = s.terms.TokensPerMinute*2, limit.Hourly
+		s.terms.Quota, s.terms.Period = s.terms.PerMinute*2, limit.Hourly
 	}
 	if seed%5 == 0 {
 		s.terms.MaxWait = time.Duration(s.Between(1, 90)) * time.Second
@@ -83,12 +83,12 @@ func (s *schedule) call(m *mortal, p plan) {
 	time.Sleep(p.after)
 	ctx, leave := context.WithTimeout(context.Background(), 100*time.Second)
 	defer leave()
-	r, d, err := m.Reserve(ctx, "key", s.terms, limit.Ask{Tokens: ask})
+	r, d, err := m.Reserve(ctx, "key", s.terms, limit.Ask{Amount: ask})
 	if err != nil || r == nil || m.link.Killed() {
 		return
 	}
-	if d.Tokens != ask {
-		s.t.Errorf("seed %d: got %d reserved, want the %d asked", s.seed, d.Tokens, ask)
+	if d.Amount != ask {
+		s.t.Errorf("seed %d: got %d reserved, want the %d asked", s.seed, d.Amount, ask)
 	}
 	window, _ := r.Window()
 	s.charge(window, ask)
@@ -109,7 +109,7 @@ func (s *schedule) call(m *mortal, p plan) {
 		s.charge(window, -ask)
 		return
 	}
-	r.Settle(limit.Usage{PromptTokens: use / 2, CompletionTokens: use - use/2})
+	r.Settle(use/2 + use - use/2)
 	s.charge(window, use-ask)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,12 +136,12 @@ func (s *schedule) run() {
 	callers := 10 + 4*len(s.instances)
 	for range callers {
 		m := s.instances[s.Between(0, int64(len(s.instances))-1)]
-		ask := s.Between(1, max(1, s.terms.TokensPerMinute/3))
+		ask := s.Between(1, max(1, s.terms.PerMinute/3))
 		after, hold := time.Duration(s.Between(0, span)), time.Duration(s.Between(0, int64(9*time.Second)))
 		use, cancel := s.Between(0, ask), s.Between(0, 9) == 0
 		p := plan{after: after, hold: hold, ask: ask, use: use, cancel: cancel}
 		if s.Between(0, 9) == 0 { // the caller leaves: it is charged a bound until upstream reports its usage
-			p.raise, p.raised = s.Between(ask, 2*s.terms.TokensPerMinute), time.Duration(s.Between(0, int64(40*time.Second)))
+			p.raise, p.raised = s.Between(ask, 2*s.terms.PerMinute), time.Duration(s.Between(0, int64(40*time.Second)))
 		}
 		s.calls.Go(func() { s.call(m, p) })
 	}
@@ -237,7 +237,7 @@ func (s *schedule) overLimit() (over int64) {
 		for j := i; j < len(minutes); j++ {
 			sum += s.net[minutes[j]]
 			k := minutes[j] - minutes[i] + 1
-			over = max(over, sum-k*s.terms.TokensPerMinute-s.terms.Burst)
+			over = max(over, sum-k*s.terms.PerMinute-s.terms.Burst)
 		}
 		periods[minutes[i]/60] += s.net[minutes[i]]
 	}
@@ -256,7 +256,7 @@ func (s *schedule) probe(fail func(string, ...any)) {
 	m := s.instance(0)
 	terms := s.terms
 	terms.MaxWait = 0
-	r, d, err := m.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: terms.TokensPerMinute})
+	r, d, err := m.Reserve(context.Background(), "key", terms, limit.Ask{Amount: terms.PerMinute})
 	if err != nil || d.Verdict != limit.Granted {
 		fail("a call for a minute's tokens an hour later: got %+v, %v; want it granted", d, err)
 	} else {

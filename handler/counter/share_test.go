@@ -14,7 +14,7 @@ import (
 func TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400})
 		broken.Store(true)
 		first, _ := reserve(t, c, terms, 90)
 		time.Sleep(time.Minute)
@@ -22,7 +22,7 @@ func TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext(t *testing.T) 
 		if first == nil || second == nil {
 			t.Fatalf("two calls within the share: got grants %t and %t, want both", first != nil, second != nil)
 		}
-		first.Settle(limit.Usage{PromptTokens: 5})
+		first.Settle(5)
 		if r, d := reserve(t, c, terms, 90); r != nil {
 			t.Errorf("a call that makes it 180 of a share of 100: got %+v, want it refused", d)
 		}
@@ -40,7 +40,7 @@ func TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext(t *testing.T) 
 func TestHugeReservationsDoNotOverflowTheShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		limits := limit.Limits{TokensPerMinute: 400}
+		limits := limit.Limits{PerMinute: 400}
 		broken.Store(true)
 		var open []*counter.Reservation
 		for range 3 {
@@ -66,11 +66,11 @@ func TestHugeReservationsDoNotOverflowTheShare(t *testing.T) {
 func TestTheStandingOfACounterNeverReadIncludesTheCallItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		terms := onDown(limit.Degrade, limit.Limits{TokensPerMinute: 400})
+		terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400})
 		broken.Store(true)
 		r, _ := reserve(t, c, terms, 25)
-		if s := r.Settle(limit.Usage{PromptTokens: 25, CompletionTokens: 90}); s.TokensPerMinute != 400 || s.Remaining != 285 {
-			t.Errorf("settled: got %d of %d left, want 285 of 400", s.Remaining, s.TokensPerMinute)
+		if s := r.Settle(25 + 90); s.PerMinute != 400 || s.Remaining != 285 {
+			t.Errorf("settled: got %d of %d left, want 285 of 400", s.Remaining, s.PerMinute)
 		}
 		time.Sleep(time.Minute)
 		r, _ = reserve(t, c, terms, 25)

@@ -25,11 +25,11 @@ func TestCloseServesACallThatWaitsForItsGrant(t *testing.T) {
 		c := instance(link)
 		decided := make(chan limit.Verdict, 1)
 		go func() {
-			r, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Tokens: 25})
+			r, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 25})
 			if err != nil {
 				t.Error(err)
 			} else {
-				r.Settle(limit.Usage{PromptTokens: 25})
+				r.Settle(25)
 			}
 			decided <- d.Verdict
 		}()

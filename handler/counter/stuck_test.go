@@ -109,7 +109,7 @@ func TestAStoreThatAppliesNoWriteCountsAsDown(t *testing.T) {
 func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.Duration) {
 	c, began, degraded := instance(store), time.Now(), int64(0)
 	for range 3 { // the second and third at once: the store is known to be down
-		r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10})
+		r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 10})
 		if took := time.Since(began); took > within {
 			t.Errorf("answered after: got %v, want at most %v", took, within)
 		}
@@ -120,7 +120,7 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 			t.Errorf("a call with %s: got %+v, %v; want it granted, degraded", terms.OnStoreDown, d, err)
 		}
 		if r != nil {
-			r.Settle(limit.Usage{PromptTokens: 10})
+			r.Settle(10)
 			degraded += 10
 		}
 		began, within = time.Now(), 0
@@ -130,11 +130,11 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 	}
 	store.well.Store(true)
 	time.Sleep(20 * time.Second)
-	r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10})
+	r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 10})
 	if r == nil || err != nil || d.Degraded {
 		t.Fatalf("a call once writes are applied: got %+v, %v; want it granted, not degraded", d, err)
 	}
-	r.Settle(limit.Usage{PromptTokens: 10})
+	r.Settle(10)
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -154,7 +154,7 @@ func TestAWrongETagAfterAnAppliedWriteLosesNothing(t *testing.T) {
 			if r == nil || d.Degraded {
 				t.Fatalf("a call whose write's answer had a wrong ETag: got %+v, want it granted, not degraded", d)
 			}
-			r.Settle(limit.Usage{PromptTokens: 10})
+			r.Settle(10)
 			time.Sleep(5 * time.Second)
 		}
 		if err := c.Close(t.Context()); err != nil {

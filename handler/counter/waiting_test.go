@@ -22,12 +22,12 @@ import (
 func queueing(t *testing.T, wait time.Duration, gone int64) (*counter.Counter, counter.Terms) {
 	t.Helper()
 	c := instance(memstore.New())
-	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: wait}
+	terms := counter.Terms{Limits: limit.Limits{PerMinute: 100, Version: 1}, MaxWait: wait}
 	r, d := reserve(t, c, terms, gone)
 	if r == nil {
 		t.Fatalf("a call for %d of 100 tokens: got %+v, want it granted", gone, d)
 	}
-	r.Settle(limit.Usage{PromptTokens: gone})
+	r.Settle(gone)
 	time.Sleep(10 * time.Second)
 	return c, terms
 }
@@ -40,13 +40,13 @@ func TestWaitingCallsAreServedInTheirOrder(t *testing.T) {
 		began := time.Now()
 		for i, tokens := range []int64{60, 60, 10} { // the third would fit beside the first
 			calls.Go(func() {
-				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: tokens})
+				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: tokens})
 				if err != nil || r == nil {
 					t.Errorf("call %d: got %+v, %v; want it granted", i, d, err)
 					return
 				}
 				waited[i] = time.Since(began).Round(time.Second)
-				r.Settle(limit.Usage{PromptTokens: tokens})
+				r.Settle(tokens)
 			})
 			synctest.Wait()
 		}
@@ -62,7 +62,7 @@ func TestACallThatCannotBeServedInTimeIsRefusedAtOnce(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 100)
 		began := time.Now()
 		go func() {
-			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: 80}); r != nil {
+			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Amount: 80}); r != nil {
 				r.Cancel()
 			}
 		}()
@@ -84,7 +84,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		var calls sync.WaitGroup
 		for range 100 {
-			calls.Go(func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 1}) })
+			calls.Go(func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Amount: 1}) })
 			synctest.Wait()
 		}
 		atOnce := func(what string) {
@@ -97,13 +97,13 @@ func TestTheQueueIsBounded(t *testing.T) {
 		leave() // calls that leave make room
 		calls.Wait()
 		calls.Go(func() {
-			if r, _, _ := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 1, Bytes: 8 << 20}); r == nil {
+			if r, _, _ := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 1, Bytes: 8 << 20}); r == nil {
 				t.Error("a call of 8 MiB by itself: got it refused, want it granted")
 			}
 		})
 		synctest.Wait()
 		began := time.Now()
-		if r, _, _ := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 1, Bytes: 1}); r != nil || time.Since(began) > time.Second {
+		if r, _, _ := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 1, Bytes: 1}); r != nil || time.Since(began) > time.Second {
 			t.Errorf("a call of a byte beyond 8 MiB: got a decision after %v, want it refused at once", time.Since(began))
 		}
 		calls.Wait()
@@ -115,20 +115,20 @@ func TestTheQueueIsBounded(t *testing.T) {
 func TestACounterWithALongQueuedCallIsNotEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New())
-		terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
+		terms := counter.Terms{Limits: limit.Limits{PerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
 		r, _ := reserve(t, c, terms, 100)
-		r.Settle(limit.Usage{PromptTokens: 190}) // the next minute will have ten tokens
+		r.Settle(190) // the next minute will have ten tokens
 		time.Sleep(10 * time.Second)
 		served := make(chan error, 1)
 		go func() {
 			ctx, cancel := context.WithTimeout(t.Context(), terms.MaxWait)
 			defer cancel()
-			_, _, err := c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 60})
+			_, _, err := c.Reserve(ctx, "key", terms, limit.Ask{Amount: 60})
 			served <- err
 		}()
 		time.Sleep(80 * time.Second)
 		for i := range 10_000 { // as many as an instance remembers, all in use
-			busy, _, err := c.Reserve(t.Context(), strconv.Itoa(i), terms, limit.Ask{Tokens: 1})
+			busy, _, err := c.Reserve(t.Context(), strconv.Itoa(i), terms, limit.Ask{Amount: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,13 +145,13 @@ func TestACallBehindAFullQueueIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		go func() {
-			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: 85, Bytes: 8 << 20}); r != nil {
+			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Amount: 85, Bytes: 8 << 20}); r != nil {
 				r.Cancel()
 			}
 		}()
 		synctest.Wait()
-		r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10, Bytes: 1})
-		if r != nil || d.Verdict != limit.RateExceeded || d.Tokens != 0 || d.RetryAfter != 50*time.Second || err != nil {
+		r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 10, Bytes: 1})
+		if r != nil || d.Verdict != limit.RateExceeded || d.Amount != 0 || d.RetryAfter != 50*time.Second || err != nil {
 			t.Errorf("a call behind a full queue: got %v, %+v, %v; want no reservation, RateExceeded, no tokens, RetryAfter 50s", r, d, err)
 		}
 		time.Sleep(time.Minute)
@@ -165,7 +165,7 @@ func TestTheQueueGoesOnWhenItsFirstCallerLeaves(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)
 		defer leave()
-		go func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 85}) }()
+		go func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Amount: 85}) }()
 		synctest.Wait()
 		grantedAfterASecond(t, c, terms, 10)
 	})
@@ -204,7 +204,7 @@ func TestACallThatQueuesWhileARefusalHoldsIsServed(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		began := time.Now()
-		r, d, err := c.Reserve(ctx, "key", terms, limit.Ask{Tokens: 10})
+		r, d, err := c.Reserve(ctx, "key", terms, limit.Ask{Amount: 10})
 		if waited := time.Since(began); err != nil || waited.Round(time.Second) != 40*time.Second {
 			t.Fatalf("got %+v, %v after %v; want it granted after 40 s", d, err, waited)
 		}
@@ -236,9 +236,9 @@ func (o *overtaken) Swap(ctx context.Context, key string, state lease.Row, versi
 func TestAConflictingWriteIsBuiltAgainForQueuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &overtaken{Store: memstore.New()}
-		c, terms := instance(store), counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
+		c, terms := instance(store), counter.Terms{Limits: limit.Limits{PerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
 		r, _ := reserve(t, c, terms, 100)
-		r.Settle(limit.Usage{PromptTokens: 100})
+		r.Settle(100)
 		time.Sleep(10 * time.Second)
 		store.once.Store(true) // as when housekeeping writes first after the turn of the minute
 		began := time.Now()
@@ -269,8 +269,8 @@ func TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		go func() {
-			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Tokens: 95}); r != nil {
-				r.Settle(limit.Usage{PromptTokens: 95})
+			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Amount: 95}); r != nil {
+				r.Settle(95)
 			}
 		}()
 		synctest.Wait()
@@ -288,15 +288,15 @@ func TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried(t *testing.T) {
 func TestCallsOfOneCounterKeepTheirOwnTerms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
-		patient := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: time.Minute, OnStoreDown: limit.FailOpen}
+		patient := counter.Terms{Limits: limit.Limits{PerMinute: 100, Version: 1}, MaxWait: time.Minute, OnStoreDown: limit.FailOpen}
 		hasty := counter.Terms{Limits: patient.Limits, OnStoreDown: limit.FailClosed}
 		for i, first := range []counter.Terms{patient, hasty} {
 			key := strconv.Itoa(i)
 			spend := func(terms counter.Terms, tokens int64) (waited time.Duration, err error) {
 				began := time.Now()
-				r, d, err := c.Reserve(t.Context(), key, terms, limit.Ask{Tokens: tokens})
+				r, d, err := c.Reserve(t.Context(), key, terms, limit.Ask{Amount: tokens})
 				if r != nil {
-					r.Settle(limit.Usage{PromptTokens: tokens})
+					r.Settle(tokens)
 				} else if err == nil && d.Verdict != limit.RateExceeded {
 					t.Errorf("a call with other terms: got %+v, want it granted or RateExceeded", d)
 				}
@@ -340,9 +340,9 @@ func TestAClockSetBackMakesNoCallWaitLonger(t *testing.T) {
 	for _, wait := range []time.Duration{0, 20 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			store := late{memstore.New()}
-			terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 100, Version: 1}, MaxWait: wait}
+			terms := counter.Terms{Limits: limit.Limits{PerMinute: 100, Version: 1}, MaxWait: wait}
 			r, _ := reserve(t, instance(store), terms, 100)
-			r.Settle(limit.Usage{PromptTokens: 100})
+			r.Settle(100)
 			time.Sleep(10 * time.Second)
 			began := time.Now()
 			r, d := reserve(t, instance(store), terms, 50)

@@ -11,16 +11,16 @@ import (
 // BenchmarkWarmLease measures a call that is granted from a lease and settled.
 func BenchmarkWarmLease(b *testing.B) {
 	c := instance(memstore.New())
-	terms := counter.Terms{Limits: limit.Limits{TokensPerMinute: 1 << 40, Quota: 1 << 50, Period: limit.Monthly, Version: 1}}
+	terms := counter.Terms{Limits: limit.Limits{PerMinute: 1 << 40, Quota: 1 << 50, Period: limit.Monthly, Version: 1}}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			r, _, err := c.Reserve(b.Context(), "key", terms, limit.Ask{Tokens: 100})
+			r, _, err := c.Reserve(b.Context(), "key", terms, limit.Ask{Amount: 100})
 			if err != nil || r == nil {
 				b.Error(err)
 				return
 			}
-			r.Settle(limit.Usage{PromptTokens: 100})
+			r.Settle(100)
 		}
 	})
 	if err := c.Close(b.Context()); err != nil {

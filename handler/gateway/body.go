@@ -84,7 +84,7 @@ func (g *Gateway) exhausted(c *call) error {
 	if known, ok := g.config.Counter.Known(key); !ok || remainingTokens(known) > 0 {
 		return nil
 	}
-	reservation, decision, err := g.config.Counter.Reserve(c.r.Context(), key, terms(tier), limit.Ask{Tokens: 1})
+	reservation, decision, err := g.config.Counter.Reserve(c.r.Context(), key, terms(tier), limit.Ask{Amount: 1})
 	switch {
 	case err != nil: // the same will be found once the body is read
 		return nil

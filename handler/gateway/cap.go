@@ -17,11 +17,11 @@ const leastCompletion = 16
 func (c *call) ask() (ask limit.Ask) {
 	switch c.grant.Tier.Reserve {
 	case subscription.ReserveNone:
-		ask.Tokens = 1
+		ask.Amount = 1
 	case subscription.ReserveFull:
 		ask = c.askFull()
 	default:
-		ask.Tokens = c.hold.prompt
+		ask.Amount = c.hold.prompt
 	}
 	ask.Bytes, ask.Shadow, ask.UpperBound = c.prompt.bytes, c.grant.Tier.Shadow, c.hold.uncounted > 0
 	return ask
@@ -33,13 +33,13 @@ func (c *call) ask() (ask limit.Ask) {
 func (c *call) askFull() limit.Ask {
 	caps := c.caps()
 	if caps.Largest > 0 {
-		return limit.Ask{Tokens: sum(c.hold.prompt, c.completionTokens(caps.Largest))}
+		return limit.Ask{Amount: sum(c.hold.prompt, c.completionTokens(caps.Largest))}
 	}
 	tier := c.grant.Tier
 	most := cmp.Or(c.ownCap(), tier.TokensPerMinute+tier.BurstTokens, tier.TokenQuota)
 	return limit.Ask{
-		Tokens:    sum(c.hold.prompt, c.completionTokens(most)),
-		MinTokens: sum(c.hold.prompt, c.completionTokens(min(most, leastCompletion))),
+		Amount: sum(c.hold.prompt, c.completionTokens(most)),
+		Least:  sum(c.hold.prompt, c.completionTokens(min(most, leastCompletion))),
 	}
 }
 
@@ -77,7 +77,7 @@ func (c *call) completionCap(d limit.Decision) int64 {
 	}
 	tier := c.grant.Tier
 	if tier.Reserve == subscription.ReserveFull && d.Verdict == limit.Granted && !tier.Shadow {
-		return (d.Tokens - c.hold.prompt) / completions
+		return (d.Amount - c.hold.prompt) / completions
 	}
 	return c.ownCap()
 }

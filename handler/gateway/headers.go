@@ -50,10 +50,10 @@ func (n HeaderNames) canonical() HeaderNames {
 // setLimits sets what is left of each limit that the tier has. The names must be
 // canonical, here and below.
 func (n HeaderNames) setLimits(h http.Header, s limit.Standing, now time.Time) {
-	if s.TokensPerMinute > 0 {
+	if s.PerMinute > 0 {
 		remaining := []string{strconv.FormatInt(s.Remaining, 10)}
 		h[n.RemainingTokens], h[headerRemainingTokens] = remaining, remaining
-		h[headerLimitTokens] = []string{strconv.FormatInt(s.TokensPerMinute, 10)}
+		h[headerLimitTokens] = []string{strconv.FormatInt(s.PerMinute, 10)}
 		h[headerResetTokens] = []string{wholeSeconds(s.ResetAt.Sub(now)).String()}
 	}
 	if s.Quota > 0 {

@@ -158,7 +158,7 @@ func (m *meter) appendUsage(text []byte) []byte {
 	if c.charge.settled {
 		text = fmt.Appendf(text, ": %s: %d\n", m.config.Headers.TokensConsumed, c.charge.usage.Total())
 	}
-	if s.TokensPerMinute > 0 {
+	if s.PerMinute > 0 {
 		text = fmt.Appendf(text, ": %s: %d\n", m.config.Headers.RemainingTokens, s.Remaining)
 	}
 	if s.Quota > 0 {

@@ -156,7 +156,7 @@ func speaksAnthropic(r *http.Request, base string) bool {
 func (c *call) limitProblem(d limit.Decision) *problem {
 	s, tier, limited := d.Standing, c.grant.Tier, "tokensPerMinute"
 	counted := &countedLimit{Tier: tier.ID, CounterKey: tier.CounterKey,
-		Window: "minute", Limit: s.TokensPerMinute, Used: s.Used, Owed: s.Owed, ResetAt: s.ResetAt}
+		Window: "minute", Limit: s.PerMinute, Used: s.Used, Owed: s.Owed, ResetAt: s.ResetAt}
 	if d.Verdict == limit.QuotaExceeded || d.Verdict == limit.NeverFitsQuota {
 		counted.Window, counted.Limit, counted.Used, counted.Owed, counted.ResetAt = string(s.Period), s.Quota, s.QuotaUsed, s.QuotaOwed, s.QuotaResetAt
 		limited = "tokenQuota"
@@ -192,7 +192,7 @@ func decisionProblem(d limit.Decision, counted *countedLimit) *problem {
 	case limit.NeverFitsRate, limit.NeverFitsQuota:
 		p.status, p.code = http.StatusRequestEntityTooLarge, "token_limit_too_small"
 		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. Send a shorter prompt; images count too.",
-			count(d.MinTokens, "token"), count(d.MinTokens-d.MaxTokens, "token"))
+			count(d.Least, "token"), count(d.Least-d.Most, "token"))
 	default:
 		p.status, p.code = http.StatusTooManyRequests, "token_limit_exceeded"
 		p.message = fmt.Sprintf("Token limit is exceeded. Try again in %s.", count(int64(seconds/time.Second), "second"))

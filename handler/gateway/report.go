@@ -121,7 +121,7 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 		done.Usage = &telemetry.Usage{Usage: c.charge.usage, Known: c.charge.fromUpstream}
 	}
 	if s := c.hold.standing; s != (limit.Standing{}) {
-		done.Standing = &telemetry.Standing{TokensPerMinute: s.TokensPerMinute, Remaining: s.Remaining,
+		done.Standing = &telemetry.Standing{TokensPerMinute: s.PerMinute, Remaining: s.Remaining,
 			Quota: s.Quota, QuotaUsed: s.QuotaUsed, QuotaRemaining: s.QuotaRemaining, QuotaPeriod: string(s.Period)}
 	}
 	return done

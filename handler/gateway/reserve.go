@@ -104,7 +104,7 @@ func (g *Gateway) takeSizeBound(c *call, key string) bool {
 		return false
 	}
 	c.hold.prompt = size
-	if c.ask().Tokens > left {
+	if c.ask().Amount > left {
 		return false
 	}
 	c.hold.uncounted = size
@@ -121,7 +121,7 @@ func (g *Gateway) dropSizeBound(c *call) {
 // remainingTokens returns the smaller of what the minute and the quota have left.
 func remainingTokens(s limit.Standing) int64 {
 	left := int64(math.MaxInt64)
-	if s.TokensPerMinute > 0 {
+	if s.PerMinute > 0 {
 		left = s.Remaining
 	}
 	if s.Quota > 0 {

@@ -15,7 +15,7 @@ import (
 // is still there.
 func (c *call) settle(usage limit.Usage) {
 	c.charge.usage, c.charge.settled = c.withPromptsRead(usage), true
-	c.hold.standing = c.hold.reservation.Settle(c.charge.usage)
+	c.hold.standing = c.hold.reservation.Settle(c.charge.usage.Total())
 }
 
 // settleFailed ends a call that upstream failed: it charges the prompts that failed

@@ -134,8 +134,8 @@ func (g *Gateway) queryModel(c *call) (string, error) {
 
 // setLimits fills in the state of the limits that the tier has.
 func (s *usageAnswer) setLimits(at limit.Standing) {
-	if at.TokensPerMinute > 0 {
-		s.Minute = &limitStatus{Limit: at.TokensPerMinute, Used: at.Used, Owed: at.Owed, Held: at.Held, Left: at.Remaining, ResetAt: at.ResetAt}
+	if at.PerMinute > 0 {
+		s.Minute = &limitStatus{Limit: at.PerMinute, Used: at.Used, Owed: at.Owed, Held: at.Held, Left: at.Remaining, ResetAt: at.ResetAt}
 	}
 	if at.Quota > 0 {
 		s.Quota = &limitStatus{Limit: at.Quota, Used: at.QuotaUsed, Owed: at.QuotaOwed, Held: at.QuotaHeld, Left: at.QuotaRemaining, StartedAt: at.QuotaStartedAt, ResetAt: at.QuotaResetAt}

@@ -78,14 +78,14 @@ func (h *fixture) expectReport(want housekeeping.Report) {
 // spend makes a call of an instance that uses tokens.
 func (h *fixture) spend(c *counter.Counter, key string, terms counter.Terms, tokens int64) {
 	h.Helper()
-	r, d, err := c.Reserve(h.Context(), key, terms, limit.Ask{Tokens: tokens})
+	r, d, err := c.Reserve(h.Context(), key, terms, limit.Ask{Amount: tokens})
 	if err != nil || d.Verdict != limit.Granted {
 		h.Fatalf("%s: got %+v, %v; want it granted", key, d, err)
 	}
-	r.Settle(limit.Usage{PromptTokens: tokens})
+	r.Settle(tokens)
 }
 
-var minute = counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Version: 1}}
+var minute = counter.Terms{Limits: limit.Limits{PerMinute: 300, Version: 1}}
 
 // add stores a counter with a slot of an instance that has leased tokens and dies.
 func (h *fixture) add(key string, limits limit.Limits, leased int64) {
@@ -148,12 +148,12 @@ func TestCountersWithAQuotaOrDebtAreKept(t *testing.T) {
 		quota := counter.Terms{Limits: limit.Limits{Quota: 1000, Period: limit.Yearly, Version: 1}}
 		c := h.newCounter()
 		h.spend(c, "quota", quota, 25)
-		r, _, err := c.Reserve(t.Context(), "debt", minute, limit.Ask{Tokens: 25})
+		r, _, err := c.Reserve(t.Context(), "debt", minute, limit.Ask{Amount: 25})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Settle(limit.Usage{PromptTokens: 300 * 600}) // ten hours' worth
-		time.Sleep(30 * time.Second)                   // until the instance has reported and is idle
+		r.Settle(300 * 600)          // ten hours' worth
+		time.Sleep(30 * time.Second) // until the instance has reported and is idle
 		if err := c.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -309,7 +309,7 @@ func TestARunThatRunsOutOfTimeStops(t *testing.T) {
 func TestACounterWithUnusedBurstIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
-		burst := counter.Terms{Limits: limit.Limits{TokensPerMinute: 300, Burst: 600, Version: 1}}
+		burst := counter.Terms{Limits: limit.Limits{PerMinute: 300, Burst: 600, Version: 1}}
 		c := h.newCounter()
 		h.spend(c, "team-a", burst, 25)
 		if err := c.Close(t.Context()); err != nil {

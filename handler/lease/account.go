@@ -50,20 +50,20 @@ func (a *account) allowance(now time.Time) int64 {
 	}
 	view, live, minute := a.known.view, a.known.live(), int64(limit.Unlimited)
 	switch {
-	case view.TokensPerMinute == 0:
+	case view.PerMinute == 0:
 	case view.Balance.Window == limit.Minute(now):
 		minute = view.Left(now)/live - a.unwrittenBefore()
 	default:
-		minute = view.TokensPerMinute/live - a.holder.LeasedTokens()
+		minute = view.PerMinute/live - a.holder.LeasedTokens()
 	}
-	view.TokensPerMinute = 0
+	view.PerMinute = 0
 	return max(0, min(minute, view.Left(now)/live-a.unwrittenBefore()))
 }
 
 func (a *account) allowanceUnseen() int64 {
 	minute, period := int64(limit.Unlimited), int64(limit.Unlimited)
-	if a.limits.TokensPerMinute > 0 {
-		minute = a.limits.TokensPerMinute * unknownShare / 100
+	if a.limits.PerMinute > 0 {
+		minute = a.limits.PerMinute * unknownShare / 100
 	}
 	if a.limits.Quota > 0 {
 		period = a.limits.Quota*unknownShare/100 - a.unwrittenBefore()
@@ -87,8 +87,8 @@ func (a *account) decideByShare(ask limit.Ask, now time.Time) limit.Decision {
 func (a *account) decideBehind(ask limit.Ask, ahead *line, now time.Time) limit.Decision {
 	d := a.known.view.Decide(&a.holder, ask, now)
 	if ahead.calls > 0 && (d.Verdict == limit.Granted || d.Verdict == limit.RateExceeded) {
-		after, exceeded := a.fitsAfter(ahead.tokens+d.MinTokens, now)
-		d.Verdict, d.Tokens, d.RetryAfter = exceeded, 0, max(d.RetryAfter, after)
+		after, exceeded := a.fitsAfter(ahead.tokens+d.Least, now)
+		d.Verdict, d.Amount, d.RetryAfter = exceeded, 0, max(d.RetryAfter, after)
 	}
 	return d
 }

@@ -90,7 +90,7 @@ func (a *Agent) Expire(at Moment) {
 	for _, c := range a.queue.calls {
 		d := a.decideBehind(c.ask, &ahead, at.Time)
 		if !c.limited(a.doing == Send) || at.Time.Before(c.deadline()) || d.Verdict == limit.Granted {
-			ahead.add(&c, d.MinTokens)
+			ahead.add(&c, d.Least)
 			kept = append(kept, c)
 			continue
 		}
@@ -131,7 +131,7 @@ func (a *Agent) meet(all []fate, asked int64, now time.Time) (granted bool) {
 		c.granted = 0
 		switch {
 		case f.decision.Verdict == limit.Granted:
-			c.granted, granted = f.decision.Tokens, true
+			c.granted, granted = f.decision.Amount, true
 			kept = append(kept, c)
 			continue
 		case f.parks:

@@ -15,14 +15,14 @@ func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
 	now := noon.Add(40 * time.Second)
 	for _, burst := range []int64{0, 50} {
 		for _, off := range []time.Duration{61 * time.Second, 90 * time.Second, 14 * time.Minute, 16 * time.Minute, 20 * time.Minute, 3 * time.Hour, 1000 * time.Hour} {
-			limits := limit.Limits{TokensPerMinute: 100, Burst: burst, Version: 1}
+			limits := limit.Limits{PerMinute: 100, Burst: burst, Version: 1}
 			s := lease.New(limits, now, "e0")
 			var ahead lease.Holder
 			var passed int64
 			for i := range 10 {
 				wrong := now.Add(off)
 				d := ahead.Draft(s, limits, wrong)
-				d.Decide(limit.Ask{Tokens: 100})
+				d.Decide(limit.Ask{Amount: 100})
 				b, err := ahead.Commit(d, d.Asked(), wrong.Add(11*time.Second), func() string { return fmt.Sprint("slot", i) })
 				if err != nil {
 					t.Fatal(err)
@@ -47,7 +47,7 @@ func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
 // TestAMinuteGivenOutEarlyGivesNoTokensAgain: the minutes before it have no burst,
 // which may be used up, and the minutes after it have their own tokens.
 func TestAMinuteGivenOutEarlyGivesNoTokensAgain(t *testing.T) {
-	limits := limit.Limits{TokensPerMinute: 100, Burst: 50, Version: 1}
+	limits := limit.Limits{PerMinute: 100, Burst: 50, Version: 1}
 	s := lease.New(limits, noon, "e0")
 	s.Advance(limits, noon.Add(20*time.Minute))
 	s.Advance(limits, noon.Add(21*time.Minute))

@@ -10,7 +10,7 @@ import (
 
 func TestDecisions(t *testing.T) {
 	now := noon.Add(15 * time.Second)
-	l := limit.Limits{TokensPerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Hourly, Version: 1}
+	l := limit.Limits{PerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Hourly, Version: 1}
 	for _, c := range []struct {
 		name          string
 		spent, period int64 // charged
@@ -19,29 +19,29 @@ func TestDecisions(t *testing.T) {
 		tokens, most  int64
 		after         time.Duration
 	}{
-		{name: "all of it", ask: limit.Ask{Tokens: 300}, verdict: limit.Granted, tokens: 300},
-		{name: "one too many", ask: limit.Ask{Tokens: 301}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "the next minute pays", spent: 200, ask: limit.Ask{Tokens: 400}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "a debt", spent: 500, ask: limit.Ask{Tokens: 100}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "a debt of two minutes", spent: 500, ask: limit.Ask{Tokens: 101}, verdict: limit.RateExceeded, after: 105 * time.Second},
-		{name: "a debt of an hour", spent: 300 + 300*59, ask: limit.Ask{Tokens: 300}, verdict: limit.RateExceeded, after: 59*time.Minute + 45*time.Second},
+		{name: "all of it", ask: limit.Ask{Amount: 300}, verdict: limit.Granted, tokens: 300},
+		{name: "one too many", ask: limit.Ask{Amount: 301}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "the next minute pays", spent: 200, ask: limit.Ask{Amount: 400}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "a debt", spent: 500, ask: limit.Ask{Amount: 100}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "a debt of two minutes", spent: 500, ask: limit.Ask{Amount: 101}, verdict: limit.RateExceeded, after: 105 * time.Second},
+		{name: "a debt of an hour", spent: 300 + 300*59, ask: limit.Ask{Amount: 300}, verdict: limit.RateExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "nothing asked for, and nothing left", spent: 300, ask: limit.Ask{}, verdict: limit.Granted},
 		{name: "nothing asked for, in debt", spent: 301, ask: limit.Ask{}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "what is left", spent: 100, ask: limit.Ask{Tokens: 10_000, MinTokens: 200}, verdict: limit.Granted, tokens: 200},
-		{name: "less than can be done with", spent: 100, ask: limit.Ask{Tokens: 10_000, MinTokens: 201}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "at least more than asked for", ask: limit.Ask{Tokens: 5, MinTokens: 16}, verdict: limit.Granted, tokens: 5},
-		{name: "what is left of the quota", period: 900, ask: limit.Ask{Tokens: 10_000, MinTokens: 16}, verdict: limit.Granted, tokens: 100},
-		{name: "the quota", period: 900, ask: limit.Ask{Tokens: 101}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
-		{name: "the quota before the minute", spent: 300, period: 1000, ask: limit.Ask{Tokens: 1}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
-		{name: "the quota, and a debt beyond its period", spent: 300 + 300*89, period: 1000, ask: limit.Ask{Tokens: 300}, verdict: limit.QuotaExceeded, after: 89*time.Minute + 45*time.Second},
-		{name: "with the burst at most", ask: limit.Ask{Tokens: 400}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "more than any minute has", ask: limit.Ask{Tokens: 401}, verdict: limit.NeverFitsRate, most: 400},
+		{name: "what is left", spent: 100, ask: limit.Ask{Amount: 10_000, Least: 200}, verdict: limit.Granted, tokens: 200},
+		{name: "less than can be done with", spent: 100, ask: limit.Ask{Amount: 10_000, Least: 201}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "at least more than asked for", ask: limit.Ask{Amount: 5, Least: 16}, verdict: limit.Granted, tokens: 5},
+		{name: "what is left of the quota", period: 900, ask: limit.Ask{Amount: 10_000, Least: 16}, verdict: limit.Granted, tokens: 100},
+		{name: "the quota", period: 900, ask: limit.Ask{Amount: 101}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
+		{name: "the quota before the minute", spent: 300, period: 1000, ask: limit.Ask{Amount: 1}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
+		{name: "the quota, and a debt beyond its period", spent: 300 + 300*89, period: 1000, ask: limit.Ask{Amount: 300}, verdict: limit.QuotaExceeded, after: 89*time.Minute + 45*time.Second},
+		{name: "with the burst at most", ask: limit.Ask{Amount: 400}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "more than any minute has", ask: limit.Ask{Amount: 401}, verdict: limit.NeverFitsRate, most: 400},
 	} {
 		s := lease.New(l, noon, "epoch")
 		s.Spent, s.PeriodSpent = c.spent, c.period
 		var h lease.Holder
 		d := h.Draft(s, l, now).Decide(c.ask)
-		if d.Verdict != c.verdict || d.Tokens != c.tokens || d.MaxTokens != c.most || d.RetryAfter != c.after || d.MinTokens != c.ask.Needed() {
+		if d.Verdict != c.verdict || d.Amount != c.tokens || d.Most != c.most || d.RetryAfter != c.after || d.Least != c.ask.Needed() {
 			t.Errorf("%s: got %+v, want verdict %v, %d tokens, max %d, min %d, RetryAfter %v", c.name, d, c.verdict, c.tokens, c.most, c.ask.Needed(), c.after)
 		}
 		view := s.View(&h, l, now)
@@ -55,10 +55,10 @@ func TestACallThatExceedsTheWholeQuotaNeverFits(t *testing.T) {
 	l := limit.Limits{Quota: 1000, Period: limit.Monthly, Version: 1}
 	var h lease.Holder
 	draft := h.Draft(lease.New(l, noon, "epoch"), l, noon)
-	if d := draft.Decide(limit.Ask{Tokens: 1001}); d.Verdict != limit.NeverFitsQuota || d.MaxTokens != 1000 || d.RetryAfter != 0 {
+	if d := draft.Decide(limit.Ask{Amount: 1001}); d.Verdict != limit.NeverFitsQuota || d.Most != 1000 || d.RetryAfter != 0 {
 		t.Errorf("1001 of a quota of 1000: got %+v, want NeverFitsQuota, MaxTokens 1000, no RetryAfter", d)
 	}
-	if d := draft.Decide(limit.Ask{Tokens: 1000}); d.Verdict != limit.Granted {
+	if d := draft.Decide(limit.Ask{Amount: 1000}); d.Verdict != limit.Granted {
 		t.Errorf("1000 of a quota of 1000: got %+v, want Granted", d)
 	}
 }
@@ -68,18 +68,18 @@ func TestACallThatExceedsTheWholeQuotaNeverFits(t *testing.T) {
 func TestACallFitsAfterItsRetryAfterAndNotBefore(t *testing.T) {
 	for spent := int64(0); spent <= 2000; spent += 37 {
 		for _, tokens := range []int64{1, 99, 300, 400} {
-			l := limit.Limits{TokensPerMinute: 300, Burst: 100, Version: 1}
+			l := limit.Limits{PerMinute: 300, Burst: 100, Version: 1}
 			s := lease.New(l, noon, "epoch")
 			s.Spent = spent
 			var h lease.Holder
-			d := h.Draft(s, l, noon).Decide(limit.Ask{Tokens: tokens})
+			d := h.Draft(s, l, noon).Decide(limit.Ask{Amount: tokens})
 			if d.Verdict == limit.Granted {
 				continue
 			}
-			if then := h.Draft(s, l, noon.Add(d.RetryAfter)).Decide(limit.Ask{Tokens: tokens}); then.Verdict != limit.Granted {
+			if then := h.Draft(s, l, noon.Add(d.RetryAfter)).Decide(limit.Ask{Amount: tokens}); then.Verdict != limit.Granted {
 				t.Errorf("%d tokens after %d: got them refused after %v, want Granted", tokens, spent, d.RetryAfter)
 			}
-			if before := h.Draft(s, l, noon.Add(d.RetryAfter-time.Second)).Decide(limit.Ask{Tokens: tokens}); before.Verdict == limit.Granted {
+			if before := h.Draft(s, l, noon.Add(d.RetryAfter-time.Second)).Decide(limit.Ask{Amount: tokens}); before.Verdict == limit.Granted {
 				t.Errorf("%d tokens after %d: got them granted a second before %v, want them refused", tokens, spent, d.RetryAfter)
 			}
 		}
@@ -90,7 +90,7 @@ func TestCallsThatAreDecidedTogetherShareWhatIsLeft(t *testing.T) {
 	var h lease.Holder
 	draft := h.Draft(lease.New(day, noon, "epoch"), day, noon)
 	for _, want := range []limit.Verdict{limit.Granted, limit.Granted, limit.RateExceeded} {
-		if d := draft.Decide(limit.Ask{Tokens: 140}); d.Verdict != want {
+		if d := draft.Decide(limit.Ask{Amount: 140}); d.Verdict != want {
 			t.Errorf("got %v, want %v", d.Verdict, want)
 		}
 	}
@@ -107,14 +107,14 @@ func TestASharesRefusalNamesTheLimitThatTheTierHas(t *testing.T) {
 		limits  limit.Limits
 		verdict limit.Verdict
 	}{
-		{limit.Limits{TokensPerMinute: 300}, limit.RateExceeded},
+		{limit.Limits{PerMinute: 300}, limit.RateExceeded},
 		{limit.Limits{Quota: 1000, Period: limit.Monthly}, limit.QuotaExceeded},
-		{limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Monthly}, limit.RateExceeded},
+		{limit.Limits{PerMinute: 300, Quota: 1000, Period: limit.Monthly}, limit.RateExceeded},
 	} {
-		if d := c.limits.DecideShare(limit.Ask{Tokens: 30}, 29, now); d.Verdict != c.verdict || d.RetryAfter != 45*time.Second {
+		if d := c.limits.DecideShare(limit.Ask{Amount: 30}, 29, now); d.Verdict != c.verdict || d.RetryAfter != 45*time.Second {
 			t.Errorf("30 of the 29 that are left of %+v: got %+v, want %v with a RetryAfter of 45s", c.limits, d, c.verdict)
 		}
-		if d := c.limits.DecideShare(limit.Ask{Tokens: 30}, 30, now); d.Verdict != limit.Granted || d.Tokens != 30 {
+		if d := c.limits.DecideShare(limit.Ask{Amount: 30}, 30, now); d.Verdict != limit.Granted || d.Amount != 30 {
 			t.Errorf("all of the 30 that are left of %+v: got %+v, want 30 granted", c.limits, d)
 		}
 	}
@@ -124,7 +124,7 @@ func TestASharesRefusalNamesTheLimitThatTheTierHas(t *testing.T) {
 // which may be minutes later.
 func TestStandingReportsDebtAndWhenItIsPaid(t *testing.T) {
 	now := noon.Add(15 * time.Second)
-	l := limit.Limits{TokensPerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Hourly, Version: 1}
+	l := limit.Limits{PerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Hourly, Version: 1}
 	for _, c := range []struct {
 		spent, period        int64 // charged
 		left, owed           int64

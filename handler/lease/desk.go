@@ -59,7 +59,7 @@ func (k *desk) Reserve(at Moment, id int64, terms Terms, ask limit.Ask) (answer 
 		k.size.demand.AddCall(most, at.Time)
 	}
 	if len(k.queue.calls) == 0 {
-		if hold, ok := k.holder.Reserve(ask.Tokens, at.Time); ok {
+		if hold, ok := k.holder.Reserve(ask.Amount, at.Time); ok {
 			return k.grant(id, hold, ask, at.Time), true
 		}
 	}
@@ -101,7 +101,7 @@ func (k *desk) parks(c *call, d limit.Decision, ahead *line, now time.Time) bool
 	if c.ask.Shadow || c.ask.UpperBound || never || k.closing || k.draining {
 		return false
 	}
-	after, _ := k.fitsAfter(ahead.tokens+d.MinTokens, now)
+	after, _ := k.fitsAfter(ahead.tokens+d.Least, now)
 	return ahead.takes(c, max(after, d.RetryAfter), now)
 }
 
@@ -130,7 +130,7 @@ func (k *desk) grant(id int64, hold Hold, ask limit.Ask, now time.Time) Answer {
 		k.schedule.next.renew = true
 	}
 	return Answer{ID: id, Hold: hold, Held: true,
-		Decision: limit.Decision{Tokens: hold.Tokens, MinTokens: ask.Needed(), Standing: k.known.view.Standing(&k.holder, now)}}
+		Decision: limit.Decision{Amount: hold.Tokens, Least: ask.Needed(), Standing: k.known.view.Standing(&k.holder, now)}}
 }
 
 // refuse makes the answer to a refused call. In shadow the call goes on.
@@ -151,7 +151,7 @@ func (k *desk) withoutStore(id int64, ask limit.Ask, onDown limit.StoreDown, now
 		k.share.begin(now)
 		k.share.allowed = k.allowance(now)
 	}
-	tokens := ask.Tokens
+	tokens := ask.Amount
 	switch {
 	case onDown == limit.FailOpen || ask.Shadow:
 	case onDown == limit.Degrade:
@@ -159,13 +159,13 @@ func (k *desk) withoutStore(id int64, ask limit.Ask, onDown limit.StoreDown, now
 		if d.Verdict != limit.Granted {
 			return k.refuse(id, ask, d)
 		}
-		tokens = d.Tokens
+		tokens = d.Amount
 	default:
 		return Answer{ID: id, Down: true}
 	}
 	k.open++
 	return Answer{ID: id, Hold: k.share.admit(tokens), Held: true,
-		Decision: limit.Decision{Tokens: tokens, MinTokens: ask.Needed(), Degraded: true, Standing: k.standing(now)}}
+		Decision: limit.Decision{Amount: tokens, Least: ask.Needed(), Degraded: true, Standing: k.standing(now)}}
 }
 
 // touch records that a call began or ended.
@@ -251,7 +251,7 @@ func (k *desk) serve(now time.Time) {
 	served := 0
 	for i := range k.queue.calls {
 		c := &k.queue.calls[i]
-		hold, ok := k.holder.Reserve(c.ask.Tokens, now)
+		hold, ok := k.holder.Reserve(c.ask.Amount, now)
 		if !ok && c.granted > 0 {
 			hold, ok = k.holder.Reserve(c.granted, now)
 		}
@@ -296,7 +296,7 @@ func (k *desk) Drain(at Moment) {
 	kept := k.queue.calls[:0:0]
 	for _, c := range k.queue.calls {
 		d := k.decideBehind(c.ask, &ahead, at.Time)
-		ahead.add(&c, d.MinTokens)
+		ahead.add(&c, d.Least)
 		if c.parked && d.Verdict != limit.Granted {
 			k.answer(k.refuse(c.id, c.ask, d))
 			continue

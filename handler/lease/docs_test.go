@@ -62,7 +62,7 @@ func (w *worked) line(step int) {
 }
 
 func TestTheCodeFollowsTheWorkedExampleOfTheDocs(t *testing.T) {
-	w := &worked{t: t, now: noon, limits: limit.Limits{TokensPerMinute: 1000, Burst: 500, Version: 1}}
+	w := &worked{t: t, now: noon, limits: limit.Limits{PerMinute: 1000, Burst: 500, Version: 1}}
 	w.row = lease.New(w.limits, w.now, "epoch")
 
 	w.land(w.write(&w.a, "A", 300))

@@ -11,7 +11,7 @@ import (
 // cutTo returns the limits of day, cut to perMinute tokens a minute.
 func cutTo(perMinute int64) limit.Limits {
 	l := day
-	l.TokensPerMinute, l.Version = perMinute, day.Version+1
+	l.PerMinute, l.Version = perMinute, day.Version+1
 	return l
 }
 

@@ -10,7 +10,7 @@ import (
 
 var (
 	noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
-	day  = limit.Limits{TokensPerMinute: 300, Quota: 10_000, Period: limit.Daily, Version: 1}
+	day  = limit.Limits{PerMinute: 300, Quota: 10_000, Period: limit.Daily, Version: 1}
 )
 
 // write commits a write of the holder and tells the holder that it was applied.

@@ -127,7 +127,7 @@ func (p *planner) fates(draft *Draft, now time.Time) (all []fate, known bool) {
 				return nil, false
 			}
 			if f.parks = p.parks(c, f.decision, &ahead, now); f.parks {
-				ahead.add(c, f.decision.MinTokens)
+				ahead.add(c, f.decision.Least)
 			}
 		}
 		all = append(all, f)

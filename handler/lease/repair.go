@@ -30,8 +30,8 @@ func plausible(amounts ...int64) bool {
 }
 
 func (r *Row) plausibleAmounts() bool {
-	most := max(r.TokensPerMinute+r.Burst, r.Spent+r.Leased) // a cut tier leaves what was charged
-	return plausible(r.TokensPerMinute, r.Burst, r.Quota, r.Spent, r.PeriodSpent) &&
+	most := max(r.PerMinute+r.Burst, r.Spent+r.Leased) // a cut tier leaves what was charged
+	return plausible(r.PerMinute, r.Burst, r.Quota, r.Spent, r.PeriodSpent) &&
 		r.Credit <= most && r.Credit >= -maxAmount && r.plausibleSpans()
 }
 
@@ -85,7 +85,7 @@ func repairSpans(r, next *Row) {
 			next.Opened = next.Opened.With(limit.Span{From: span.From, To: min(span.To, next.Window)})
 		}
 	}
-	if len(next.Given) > 0 && next.TokensPerMinute > 0 { // the minutes until then pay for the burst that it may have had
+	if len(next.Given) > 0 && next.PerMinute > 0 { // the minutes until then pay for the burst that it may have had
 		next.Credit -= next.Burst
 	}
 }

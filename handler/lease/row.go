@@ -105,7 +105,7 @@ func (r *Row) Deletable(now time.Time) bool {
 	t := r.Clone()
 	t.Advance(t.Limits, now)
 	ahead := len(t.Given) > 0 || slices.ContainsFunc(t.Periods, func(c Charged) bool { return c.Start.After(t.PeriodStart) })
-	return !ahead && len(t.Slots) == 0 && t.Spent == 0 && t.Credit == t.TokensPerMinute && (t.Quota == 0 || t.PeriodSpent == 0)
+	return !ahead && len(t.Slots) == 0 && t.Spent == 0 && t.Credit == t.PerMinute && (t.Quota == 0 || t.PeriodSpent == 0)
 }
 
 // A Charged is the tokens that a quota was charged in a period.

@@ -85,8 +85,8 @@ func (d *Draft) Size(demand *Demand, live int) (lease int64, scarce bool) {
 	r := &d.Row
 	pool := d.Pool()
 	share := (pool - d.lease) / int64(max(live, 1))
-	if r.TokensPerMinute > 0 {
-		share = max(share, int64(minShare*float64(r.TokensPerMinute))/int64(max(live, 1)))
+	if r.PerMinute > 0 {
+		share = max(share, int64(minShare*float64(r.PerMinute))/int64(max(live, 1)))
 	}
 	if float64(share) < plenty*demand.mean {
 		return min(d.asked, pool), true

@@ -9,7 +9,7 @@ import (
 )
 
 func TestATierChangesWithoutTouchingWhatWasCharged(t *testing.T) {
-	was := limit.Limits{TokensPerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Daily, Version: 5}
+	was := limit.Limits{PerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Daily, Version: 5}
 	with := func(change func(*limit.Limits)) limit.Limits {
 		l := was
 		l.Version++
@@ -22,15 +22,15 @@ func TestATierChangesWithoutTouchingWhatWasCharged(t *testing.T) {
 		credit, spent, leased int64 // before
 		want                  int64 // credit
 	}{
-		{"a raise applies at once", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), 300, 300, 0, 500},
-		{"a raise reduces a debt", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), -100, 50, 0, 100},
-		{"a cut applies at once", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 300, 20, 30, 100},
-		{"a cut makes no debt", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 300, 120, 30, 150},
-		{"a cut forgives no debt", with(func(l *limit.Limits) { l.TokensPerMinute = 100 }), 50, 120, 0, 50},
-		{"a raise gives at most a minute and the burst", with(func(l *limit.Limits) { l.TokensPerMinute = 500 }), 500, 500, 0, 600},
-		{"a limit is removed", with(func(l *limit.Limits) { l.TokensPerMinute, l.Burst = 0, 0 }), 300, 200, 0, 0},
-		{"an older tier is ignored", limit.Limits{TokensPerMinute: 9000, Version: 4}, 300, 0, 0, 300},
-		{"the same tier is ignored", limit.Limits{TokensPerMinute: 9000, Version: 5}, 300, 0, 0, 300},
+		{"a raise applies at once", with(func(l *limit.Limits) { l.PerMinute = 500 }), 300, 300, 0, 500},
+		{"a raise reduces a debt", with(func(l *limit.Limits) { l.PerMinute = 500 }), -100, 50, 0, 100},
+		{"a cut applies at once", with(func(l *limit.Limits) { l.PerMinute = 100 }), 300, 20, 30, 100},
+		{"a cut makes no debt", with(func(l *limit.Limits) { l.PerMinute = 100 }), 300, 120, 30, 150},
+		{"a cut forgives no debt", with(func(l *limit.Limits) { l.PerMinute = 100 }), 50, 120, 0, 50},
+		{"a raise gives at most a minute and the burst", with(func(l *limit.Limits) { l.PerMinute = 500 }), 500, 500, 0, 600},
+		{"a limit is removed", with(func(l *limit.Limits) { l.PerMinute, l.Burst = 0, 0 }), 300, 200, 0, 0},
+		{"an older tier is ignored", limit.Limits{PerMinute: 9000, Version: 4}, 300, 0, 0, 300},
+		{"the same tier is ignored", limit.Limits{PerMinute: 9000, Version: 5}, 300, 0, 0, 300},
 	} {
 		s := lease.New(was, noon, "epoch")
 		s.Credit, s.Spent, s.PeriodSpent = c.credit, c.spent, 700
@@ -48,7 +48,7 @@ func TestATierChangesWithoutTouchingWhatWasCharged(t *testing.T) {
 func TestANewLimitChargesNoEarlierUsage(t *testing.T) {
 	s := lease.New(limit.Limits{Quota: 1000, Period: limit.Daily, Version: 1}, noon, "epoch")
 	s.Spent = 700
-	s.Advance(limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Daily, Version: 2}, noon)
+	s.Advance(limit.Limits{PerMinute: 300, Quota: 1000, Period: limit.Daily, Version: 2}, noon)
 	if standing := s.Standing(noon); standing.Remaining != 0 || s.Credit != 700 {
 		t.Errorf("got a credit of %d, %d left; want 700 and 0", s.Credit, standing.Remaining)
 	}
@@ -63,7 +63,7 @@ func TestAQuotaCanChangeItsPeriod(t *testing.T) {
 	if s.PeriodSpent != 700 || !s.PeriodStart.Equal(limit.Monthly.Start(noon)) {
 		t.Errorf("monthly: got %d charged since %v, want 700 since the month began", s.PeriodSpent, s.PeriodStart)
 	}
-	none := limit.Limits{TokensPerMinute: 300, Version: monthly.Version + 1}
+	none := limit.Limits{PerMinute: 300, Version: monthly.Version + 1}
 	if s.Advance(none, noon); s.PeriodSpent != 0 || !s.PeriodStart.IsZero() {
 		t.Errorf("without a quota: got %d charged since %v, want 0 since the zero time", s.PeriodSpent, s.PeriodStart)
 	}
@@ -94,7 +94,7 @@ func TestARowWhoseQuotaWasLiftedAndSetAgainIsPlausible(t *testing.T) {
 		if reported {
 			s = write(t, &h, s, 0, noon)
 		}
-		lifted, again := limit.Limits{TokensPerMinute: 300, Version: 2}, day
+		lifted, again := limit.Limits{PerMinute: 300, Version: 2}, day
 		again.Version = 3
 		for _, limits := range []limit.Limits{lifted, again} {
 			body, err := h.Commit(h.Draft(s, limits, noon), 0, noon, nil)
@@ -119,7 +119,7 @@ func TestATierCutAndRaisedWithinAMinuteGivesNoTokensTwice(t *testing.T) {
 		l := day
 		l.Version = day.Version + version + 1
 		if version%2 == 0 {
-			l.TokensPerMinute = 100
+			l.PerMinute = 100
 		}
 		s.Advance(l, noon)
 	}
@@ -138,7 +138,7 @@ func TestImplausibleRowsAreRecognized(t *testing.T) {
 		"a lease below zero":     func(s *lease.Row) { s.Slots[0].Leased = -1 },
 		"a quota yet to begin":   func(s *lease.Row) { s.PeriodStart = noon.AddDate(50, 0, 0) },
 		"a period unknown":       func(s *lease.Row) { s.Period = "Fortnightly" },
-		"a limit below zero":     func(s *lease.Row) { s.TokensPerMinute = -1 },
+		"a limit below zero":     func(s *lease.Row) { s.PerMinute = -1 },
 		"a number too large":     func(s *lease.Row) { s.PeriodSpent = 1 << 60 },
 		"a minute far ahead":     func(s *lease.Row) { s.Window += 15 },
 		"a minute opened later":  func(s *lease.Row) { s.Opened[0].To++ },

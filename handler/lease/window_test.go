@@ -27,7 +27,7 @@ func TestUnusedTokensAreCarriedUpToTheBurst(t *testing.T) {
 		{"an age fills it up", 300, 200, 300, 500, 0, 1 << 40, 500},
 		{"no limit carries nothing", 0, 0, 0, 500, 0, 1, 0},
 	} {
-		s := lease.New(limit.Limits{TokensPerMinute: c.perMinute, Burst: c.burst, Version: 1}, noon, "epoch")
+		s := lease.New(limit.Limits{PerMinute: c.perMinute, Burst: c.burst, Version: 1}, noon, "epoch")
 		s.Credit, s.Spent = c.credit, c.spent
 		s.SetSlots([]lease.Slot{{ID: "slot", Window: s.Window, Leased: c.leased}})
 		later := limit.MinuteStart(s.Window + c.minutes)

@@ -67,7 +67,7 @@ func (d *Draft) Asked() int64 { return d.asked }
 // applied.
 func (d *Draft) Decide(ask limit.Ask) limit.Decision {
 	decision := d.Row.Balance.Decide(d.Row.Limits, ask, d.lease-d.asked, d.now)
-	d.asked += decision.Tokens
+	d.asked += decision.Amount
 	return decision
 }
 

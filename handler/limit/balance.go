@@ -28,7 +28,7 @@ type Balance struct {
 
 // NewBalance returns the balance of a counter to which nothing was charged.
 func NewBalance(l Limits, now time.Time) Balance {
-	b := Balance{Window: Minute(now), Credit: l.TokensPerMinute}
+	b := Balance{Window: Minute(now), Credit: l.PerMinute}
 	if l.Quota > 0 {
 		b.PeriodStart = l.Period.Start(now)
 	}
@@ -42,7 +42,7 @@ type left struct{ minute, period int64 }
 // left returns what is left for a holder of this many tokens more.
 func (b *Balance) left(l Limits, own int64) left {
 	rest := left{Unlimited, Unlimited}
-	if l.TokensPerMinute > 0 {
+	if l.PerMinute > 0 {
 		rest.minute = b.Credit - b.Spent - b.Leased + own
 	}
 	if l.Quota > 0 {
@@ -70,14 +70,14 @@ func (b *Balance) Decide(l Limits, ask Ask, own int64, now time.Time) Decision {
 // a minute limit, that is the end of the period. exceeded names the limit that
 // they wait for.
 func (b *Balance) FitsAfter(l Limits, tokens, own, instances int64, now time.Time) (after time.Duration, exceeded Verdict) {
-	if l.TokensPerMinute == 0 {
+	if l.PerMinute == 0 {
 		return l.Period.Next(b.PeriodStart).Sub(now), QuotaExceeded
 	}
 	minute := b.left(l, own).minute
-	if tokens > l.TokensPerMinute+l.Burst { // more than the next minute has: of what is left, it has the burst
+	if tokens > l.PerMinute+l.Burst { // more than the next minute has: of what is left, it has the burst
 		minute = min(minute, l.Burst)
 	}
-	perMinute := max(1, l.TokensPerMinute/max(instances, 1))
+	perMinute := max(1, l.PerMinute/max(instances, 1))
 	return MinuteStart(b.Window + minutesUntil(tokens, minute, perMinute)).Sub(now), RateExceeded
 }
 
@@ -88,8 +88,8 @@ func (b *Balance) Standing(l Limits, own, minute, period int64) Standing {
 	rest := b.left(l, own)
 	st := Standing{Limits: l, Used: max(0, b.Spent+minute), ResetAt: MinuteStart(b.Window + 1)}
 	st.Remaining, st.Owed = splitLeft(rest.minute)
-	if l.TokensPerMinute > 0 {
-		st.ResetAt = MinuteStart(b.Window + minutesUntil(1, rest.minute, l.TokensPerMinute))
+	if l.PerMinute > 0 {
+		st.ResetAt = MinuteStart(b.Window + minutesUntil(1, rest.minute, l.PerMinute))
 		st.Held = max(0, b.Credit-st.Used-rest.minute)
 	}
 	if l.Quota > 0 {
@@ -168,8 +168,8 @@ func (b *Balance) RefundMinute(l Limits, window, tokens int64) {
 	case b.Window:
 		b.Spent -= tokens
 	case b.Window - 1:
-		if l.TokensPerMinute > 0 {
-			b.Credit = max(b.Credit, min(b.Credit+tokens, l.TokensPerMinute+l.Burst))
+		if l.PerMinute > 0 {
+			b.Credit = max(b.Credit, min(b.Credit+tokens, l.PerMinute+l.Burst))
 		}
 	}
 }
@@ -178,23 +178,23 @@ func (b *Balance) RefundMinute(l Limits, window, tokens int64) {
 // what was charged. A raise applies at once; a cut makes no debt.
 func (b *Balance) ChangeLimits(old, newer Limits) {
 	charged := b.Spent + b.Leased
-	switch change := newer.TokensPerMinute - old.TokensPerMinute; {
-	case newer.TokensPerMinute == 0:
+	switch change := newer.PerMinute - old.PerMinute; {
+	case newer.PerMinute == 0:
 		b.Credit = 0
-	case old.TokensPerMinute == 0: // until now there was no limit to charge
-		b.Credit = max(newer.TokensPerMinute, charged)
+	case old.PerMinute == 0: // until now there was no limit to charge
+		b.Credit = max(newer.PerMinute, charged)
 	case change < 0:
 		b.Credit = max(b.Credit+change, min(b.Credit, charged))
 	default: // what a cut could not take back is no credit for a raise
-		b.Credit = max(b.Credit, min(b.Credit+change, newer.TokensPerMinute+newer.Burst))
+		b.Credit = max(b.Credit, min(b.Credit+change, newer.PerMinute+newer.Burst))
 	}
 }
 
 // Trim takes away credit beyond newly cut limits that was leased at the cut,
 // once it has come back unspent.
 func (b *Balance) Trim(l Limits) {
-	if l.TokensPerMinute > 0 {
-		b.Credit = min(b.Credit, max(l.TokensPerMinute+l.Burst, b.Spent+b.Leased))
+	if l.PerMinute > 0 {
+		b.Credit = min(b.Credit, max(l.PerMinute+l.Burst, b.Spent+b.Leased))
 	}
 }
 

@@ -1,7 +1,7 @@
-// Package limit does the arithmetic of token limits: windows, credit, debt,
+// Package limit does the arithmetic of limits: units, windows, credit, debt,
 // burst and quotas, and the decision whether a call fits. It is pure: no I/O,
-// and the time is always an argument. All amounts are whole tokens, all
-// windows UTC.
+// and the time is always an argument. All amounts are whole numbers of a
+// limit's unit, all windows UTC.
 //
 // Start with Balance, which has what a counter's minute and period may still
 // spend, and Balance.Decide. How instances share a balance is package lease.
@@ -32,37 +32,38 @@ const (
 	FailOpen   StoreDown = "open"    // admit all, settle afterwards
 )
 
-// Limits bound what a counter may spend.
+// Limits are the two windows of one limit, as its counters hold them: what may
+// be spent in a minute and in a period.
 type Limits struct {
-	TokensPerMinute int64 // 0: no limit of the minute
-	Burst           int64 // unused tokens that may be carried into later minutes
-	Quota           int64 // tokens of a Period; 0: no quota
-	Period          Period
-	Version         int64 // of the tier; only a newer version replaces an older one
+	PerMinute int64 // 0: no limit of the minute
+	Burst     int64 // unused amount that may be carried into later minutes
+	Quota     int64 // amount of a Period; 0: no quota
+	Period    Period
+	Version   int64 // only a newer version replaces an older one
 }
 
-// An Ask is a call's request to reserve tokens.
+// An Ask is a call's request to reserve an amount of a counter.
 type Ask struct {
-	Tokens int64
-	// MinTokens is the fewest tokens that the call can do with: where fewer than
-	// Tokens are left, it gets what is left, down to this. 0: it needs all of
-	// Tokens.
-	MinTokens int64
+	Amount int64
+	// Least is the smallest amount that the call can do with: where less than
+	// Amount is left, it gets what is left, down to this. 0: it needs all of
+	// Amount.
+	Least int64
 	// Bytes is the size of the call's body. It bounds the memory of queued calls.
 	Bytes int64
-	// UpperBound: Tokens is an upper bound. If it is refused, the caller counts
+	// UpperBound: Amount is an upper bound. If it is refused, the caller counts
 	// the prompt and asks again, so this refusal is neither counted nor queued.
 	UpperBound bool
 	// Shadow lets a call go on that would be refused, charged to no limit.
 	Shadow bool
 }
 
-// Needed returns the fewest tokens that the call can do with.
+// Needed returns the smallest amount that the call can do with.
 func (a Ask) Needed() int64 {
-	if a.MinTokens > 0 {
-		return min(a.MinTokens, a.Tokens)
+	if a.Least > 0 {
+		return min(a.Least, a.Amount)
 	}
-	return a.Tokens
+	return a.Amount
 }
 
 // Usage counts the tokens a call used.
@@ -72,6 +73,8 @@ type Usage struct {
 	// endpoint's cache and that it put there. ReasoningTokens is the part of the
 	// completion that the model thought. 0 also means that the endpoint didn't say.
 	CachedTokens, CacheWriteTokens, ReasoningTokens int64
+	// Cost is the call's price in billionths of the deployment's currency.
+	Cost int64
 }
 
 // Total returns the tokens that limits are charged.
@@ -111,22 +114,22 @@ const (
 // A Decision is the answer to an Ask.
 type Decision struct {
 	Verdict
-	Tokens     int64         // reserved, where granted
-	MinTokens  int64         // the fewest tokens that the call can do with
-	MaxTokens  int64         // where the call never fits: the most tokens the limit can ever have
+	Amount     int64         // reserved, where granted
+	Least      int64         // the smallest amount that the call can do with
+	Most       int64         // where the call never fits: the most that the limit can ever have
 	RetryAfter time.Duration // until this call would fit, debts paid; 0 if granted or if it never fits
 	Degraded   bool          // decided without the shared counter, which was unreachable
 	Standing   Standing
 }
 
-// A Standing says how much of a counter's limits is used and left, in tokens.
+// A Standing says how much of a counter's limits is used and left.
 type Standing struct {
 	Limits
 	Used           int64     // charged to this minute
 	Remaining      int64     // of this minute, never below 0
 	Owed           int64     // debt: later minutes pay it before anything is left
 	Held           int64     // leased to instances, and neither used nor left
-	ResetAt        time.Time // when tokens are left again, debt paid; at the earliest the minute's end
+	ResetAt        time.Time // when anything is left again, debt paid; at the earliest the minute's end
 	QuotaUsed      int64
 	QuotaRemaining int64 // never below 0
 	QuotaOwed      int64 // used beyond the quota, never below 0
@@ -138,9 +141,9 @@ type Standing struct {
 // After returns the standing after charging this many tokens more.
 func (s Standing) After(tokens int64) Standing {
 	s.Used += tokens
-	if s.TokensPerMinute > 0 {
+	if s.PerMinute > 0 {
 		before := s.Remaining - s.Owed
-		later := minutesUntil(1, before-tokens, s.TokensPerMinute) - minutesUntil(1, before, s.TokensPerMinute)
+		later := minutesUntil(1, before-tokens, s.PerMinute) - minutesUntil(1, before, s.PerMinute)
 		s.ResetAt = s.ResetAt.Add(time.Duration(later) * time.Minute)
 		s.Remaining, s.Owed = splitLeft(before - tokens)
 	}
@@ -159,21 +162,21 @@ func splitLeft(amount int64) (left, owed int64) { return max(amount, 0), max(-am
 // left, and if not, when it will.
 func (l Limits) decide(ask Ask, left left, window int64, periodStart, now time.Time) Decision {
 	least := ask.Needed()
-	d := Decision{MinTokens: least, Verdict: l.verdict(least, left)}
+	d := Decision{Least: least, Verdict: l.verdict(least, left)}
 	switch d.Verdict {
 	case Granted:
-		d.Tokens = min(ask.Tokens, left.minute, left.period)
+		d.Amount = min(ask.Amount, left.minute, left.period)
 	case RateExceeded:
-		d.RetryAfter = MinuteStart(window + minutesUntil(least, left.minute, l.TokensPerMinute)).Sub(now)
+		d.RetryAfter = MinuteStart(window + minutesUntil(least, left.minute, l.PerMinute)).Sub(now)
 	case QuotaExceeded:
 		d.RetryAfter = l.Period.Next(periodStart).Sub(now)
 		if least > left.minute { // a debt may last longer than the period
-			d.RetryAfter = max(d.RetryAfter, MinuteStart(window+minutesUntil(least, left.minute, l.TokensPerMinute)).Sub(now))
+			d.RetryAfter = max(d.RetryAfter, MinuteStart(window+minutesUntil(least, left.minute, l.PerMinute)).Sub(now))
 		}
 	case NeverFitsRate:
-		d.MaxTokens = l.TokensPerMinute + l.Burst
+		d.Most = l.PerMinute + l.Burst
 	case NeverFitsQuota:
-		d.MaxTokens = l.Quota
+		d.Most = l.Quota
 	}
 	return d
 }
@@ -185,7 +188,7 @@ func (l Limits) decide(ask Ask, left left, window int64, periodStart, now time.T
 // counter is back.
 func (l Limits) DecideShare(ask Ask, share int64, now time.Time) Decision {
 	rest := left{minute: share, period: Unlimited}
-	if l.TokensPerMinute == 0 {
+	if l.PerMinute == 0 {
 		rest = left{minute: Unlimited, period: share}
 	}
 	d := l.decide(ask, rest, Minute(now), l.Period.Start(now), now)
@@ -200,9 +203,9 @@ func (l Limits) MaxGrant(ask Ask) int64 {
 	if l.verdict(ask.Needed(), left{Unlimited, Unlimited}) != Granted {
 		return 0
 	}
-	most := ask.Tokens
-	if l.TokensPerMinute > 0 {
-		most = min(most, l.TokensPerMinute+l.Burst)
+	most := ask.Amount
+	if l.PerMinute > 0 {
+		most = min(most, l.PerMinute+l.Burst)
 	}
 	if l.Quota > 0 {
 		most = min(most, l.Quota)
@@ -212,7 +215,7 @@ func (l Limits) MaxGrant(ask Ask) int64 {
 
 func (l Limits) verdict(least int64, left left) Verdict {
 	switch {
-	case l.TokensPerMinute > 0 && least > l.TokensPerMinute+l.Burst:
+	case l.PerMinute > 0 && least > l.PerMinute+l.Burst:
 		return NeverFitsRate
 	case l.Quota > 0 && least > l.Quota:
 		return NeverFitsQuota

@@ -78,17 +78,17 @@ func (s Spans) credit(l Limits, left, window, minute int64) int64 {
 		case span.To < window:
 			continue
 		case minute < span.From:
-			return creditAfter(l.TokensPerMinute, 0, left, minute-window)
+			return creditAfter(l.PerMinute, 0, left, minute-window)
 		case window < span.From:
-			left = min(0, creditAfter(l.TokensPerMinute, 0, left, span.From-1-window))
+			left = min(0, creditAfter(l.PerMinute, 0, left, span.From-1-window))
 		}
 		if minute <= span.To {
 			return left
 		}
-		if i < len(s)-1 && l.TokensPerMinute > 0 {
+		if i < len(s)-1 && l.PerMinute > 0 {
 			left -= l.Burst
 		}
 		window = span.To
 	}
-	return creditAfter(l.TokensPerMinute, l.Burst, left, minute-window)
+	return creditAfter(l.PerMinute, l.Burst, left, minute-window)
 }

@@ -61,7 +61,7 @@ func crowd(t *testing.T) *manage.API {
 		if _, err := store.PutSubscription(t.Context(), subscription.Subscription{ID: id, Tier: "gold"}); err != nil {
 			return err
 		}
-		_, _, err := counters.Swap(t.Context(), id, lease.New(limit.Limits{TokensPerMinute: 1000, Version: 1}, now, "epoch"), "")
+		_, _, err := counters.Swap(t.Context(), id, lease.New(limit.Limits{PerMinute: 1000, Version: 1}, now, "epoch"), "")
 		return err
 	})
 	today := now.Truncate(24 * time.Hour)

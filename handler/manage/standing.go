@@ -83,8 +83,8 @@ func standingOf(stored counter.Entry, unreadable error, newest limit.Limits, now
 	state := stored.Row
 	state.Advance(newest, now) // ignores older limits
 	at := state.Standing(now)
-	if at.TokensPerMinute > 0 {
-		s.Minute = &Window{Limit: at.TokensPerMinute, Used: at.Used, Owed: at.Owed, Held: at.Held, Left: at.Remaining, ResetAt: at.ResetAt}
+	if at.PerMinute > 0 {
+		s.Minute = &Window{Limit: at.PerMinute, Used: at.Used, Owed: at.Owed, Held: at.Held, Left: at.Remaining, ResetAt: at.ResetAt}
 	}
 	if at.Quota > 0 {
 		s.Quota, s.QuotaPeriod = &Window{Limit: at.Quota, Used: at.QuotaUsed, Owed: at.QuotaOwed, Held: at.QuotaHeld, Left: at.QuotaRemaining, StartedAt: at.QuotaStartedAt, ResetAt: at.QuotaResetAt}, string(at.Period)

@@ -20,7 +20,7 @@ import (
 
 // counterWith returns a counter that was charged tokens this minute and this day.
 func counterWith(key string, tokens int64) counter.Entry {
-	limits := limit.Limits{TokensPerMinute: 1000, Quota: 50_000, Period: limit.Daily, Version: math.MaxInt64}
+	limits := limit.Limits{PerMinute: 1000, Quota: 50_000, Period: limit.Daily, Version: math.MaxInt64}
 	s := lease.New(limits, time.Now(), "epoch")
 	s.Spent, s.PeriodSpent = tokens, tokens
 	return counter.Entry{Key: key, Row: s}

@@ -87,7 +87,7 @@ type Tier struct {
 
 // Counted returns the limits as the tier's counters hold them.
 func (t *Tier) Counted() limit.Limits {
-	return limit.Limits{TokensPerMinute: t.TokensPerMinute, Burst: t.BurstTokens, Quota: t.TokenQuota, Period: t.TokenQuotaPeriod, Version: t.Version}
+	return limit.Limits{PerMinute: t.TokensPerMinute, Burst: t.BurstTokens, Quota: t.TokenQuota, Period: t.TokenQuotaPeriod, Version: t.Version}
 }
 
 // Serves reports whether calls may use a model.

@@ -25,10 +25,10 @@ func TestHousekeepingByHandTidiesCountersAndUsage(t *testing.T) {
 	stores := m.stores()
 	counters := stores.Counters
 	before := time.Now().Add(-time.Hour)
-	idle := lease.New(limit.Limits{TokensPerMinute: 300, Quota: 1000, Period: limit.Yearly, Version: 1}, before, "epoch")
+	idle := lease.New(limit.Limits{PerMinute: 300, Quota: 1000, Period: limit.Yearly, Version: 1}, before, "epoch")
 	idle.Spent, idle.PeriodSpent = 25, 25
 	idle.SetSlots(lease.Slots{{ID: "12345678", Seq: 1, Window: idle.Window, Leased: 40, Expiry: before.Unix()}}) // of a dead instance
-	for key, state := range map[string]lease.Row{"kept-idle": idle, "kept-nothing": lease.New(limit.Limits{TokensPerMinute: 300}, before, "epoch")} {
+	for key, state := range map[string]lease.Row{"kept-idle": idle, "kept-nothing": lease.New(limit.Limits{PerMinute: 300}, before, "epoch")} {
 		if _, _, err := counters.Swap(t.Context(), key, state, ""); err != nil {
 			t.Fatal(err)
 		}

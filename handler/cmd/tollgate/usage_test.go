@@ -18,7 +18,7 @@ import (
 func (m *terminal) count(key string, tokens int64) {
 	m.t.Helper()
 	now := time.Now().Add(time.Minute) // a row of the next minute: it is not reset when this minute ends
-	s := lease.New(limit.Limits{TokensPerMinute: 100_000, Quota: 5_000_000, Period: limit.Yearly, Version: 1}, now, "epoch")
+	s := lease.New(limit.Limits{PerMinute: 100_000, Quota: 5_000_000, Period: limit.Yearly, Version: 1}, now, "epoch")
 	s.Spent, s.PeriodSpent = tokens, tokens
 	if _, _, err := m.stores().Counters.Swap(m.t.Context(), key, s, ""); err != nil {
 		m.t.Fatal(err)

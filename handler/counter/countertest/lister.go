@@ -23,7 +23,7 @@ func RunLister(t *testing.T, store ListedStore) {
 	}
 	versions := make(map[string]counter.Version)
 	for i, key := range []string{"team-a", "gold:client-ip=2001:db8::1/header:x=a%2Fb c", "team-b"} {
-		version, _, err := store.Swap(t.Context(), key, lease.New(limit.Limits{TokensPerMinute: int64(i + 1)}, time.Now(), "epoch"), "")
+		version, _, err := store.Swap(t.Context(), key, lease.New(limit.Limits{PerMinute: int64(i + 1)}, time.Now(), "epoch"), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func RunLister(t *testing.T, store ListedStore) {
 	}
 	found := walk(t, store)
 	for key, version := range versions {
-		if state, loaded, _, err := store.Load(t.Context(), key); found[key].Version != loaded || loaded != version || err != nil || found[key].Row.TokensPerMinute != state.TokensPerMinute {
+		if state, loaded, _, err := store.Load(t.Context(), key); found[key].Version != loaded || loaded != version || err != nil || found[key].Row.PerMinute != state.PerMinute {
 			t.Errorf("%s: listed %+v, loaded version %q, %v", key, found[key], loaded, err)
 		}
 	}

@@ -29,7 +29,7 @@ func Run(t *testing.T, store counter.Store) {
 
 func swaps(t *testing.T, store counter.Store, key string) {
 	now := time.Now()
-	state := lease.New(limit.Limits{TokensPerMinute: 300, Burst: 7, Quota: 1 << 53, Period: limit.Weekly, Version: 1<<40 + 1}, now, "epoch")
+	state := lease.New(limit.Limits{PerMinute: 300, Burst: 7, Quota: 1 << 53, Period: limit.Weekly, Version: 1<<40 + 1}, now, "epoch")
 	state.Spent, state.PeriodSpent, state.Rev = 5, 1<<53+1, 9
 	state.Opened, state.Given = limit.Spans{{From: state.Window - 9, To: state.Window}}, limit.Spans{{From: state.Window + 1, To: state.Window + 20}}
 	state.Periods = []lease.Charged{{Start: limit.Weekly.Start(now.AddDate(0, 0, -7)), Tokens: 1 << 50}, {Start: limit.Weekly.Start(now.AddDate(0, 0, 7)), Tokens: 3}}
@@ -57,7 +57,7 @@ func swaps(t *testing.T, store counter.Store, key string) {
 
 // owned checks that a store keeps no part of a state that others may change.
 func owned(t *testing.T, store counter.Store, key string) {
-	state := lease.New(limit.Limits{TokensPerMinute: 300}, time.Now(), "epoch")
+	state := lease.New(limit.Limits{PerMinute: 300}, time.Now(), "epoch")
 	state.SetSlots([]lease.Slot{{ID: "one", Seq: 1}})
 	if _, _, err := store.Swap(t.Context(), key, state, ""); err != nil {
 		t.Fatal(err)
@@ -74,12 +74,12 @@ func owned(t *testing.T, store counter.Store, key string) {
 
 func keys(t *testing.T, store counter.Store) {
 	for i, key := range []string{"a/b", "a!2Fb", `a\b`, "a#b?c", "a'b", "100%", "a b", "a+b", "世界", "\x01", "a!b"} {
-		state := lease.New(limit.Limits{TokensPerMinute: int64(i + 1)}, time.Now(), "epoch")
+		state := lease.New(limit.Limits{PerMinute: int64(i + 1)}, time.Now(), "epoch")
 		if _, _, err := store.Swap(t.Context(), key, state, ""); err != nil {
 			t.Errorf("insert %q: %v", key, err)
 		}
-		if got, _, _, err := store.Load(t.Context(), key); err != nil || got.TokensPerMinute != int64(i+1) {
-			t.Errorf("load %q: %d, %v; want %d", key, got.TokensPerMinute, err, i+1)
+		if got, _, _, err := store.Load(t.Context(), key); err != nil || got.PerMinute != int64(i+1) {
+			t.Errorf("load %q: %d, %v; want %d", key, got.PerMinute, err, i+1)
 		}
 	}
 }

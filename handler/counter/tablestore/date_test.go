@@ -30,7 +30,7 @@ func TestAProxysAnswersAreNotTakenForTheServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	store := tablestore.New(service, "dates"+rand.Text())
-	state := lease.New(limit.Limits{TokensPerMinute: 300, Version: 1}, time.Now(), "epoch")
+	state := lease.New(limit.Limits{PerMinute: 300, Version: 1}, time.Now(), "epoch")
 	recent := func(doing string, date time.Time) {
 		t.Helper()
 		if age := time.Since(date); age < -time.Second || age > time.Minute {

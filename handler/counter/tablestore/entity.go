@@ -30,7 +30,7 @@ func encode(partitionKey string, r lease.Row) ([]byte, error) {
 			"Window": number(r.Window), "Credit": number(r.Credit), "Spent": number(r.Spent),
 			"PeriodStart": number(unix(r.PeriodStart)), "PeriodSpent": number(r.PeriodSpent), "Periods": lease.FormatPeriods(r.Periods),
 			"Opened": lease.FormatSpans(r.Opened, r.Window), "Given": lease.FormatSpans(r.Given, r.Window),
-			"Tpm": number(r.TokensPerMinute), "Burst": number(r.Burst), "Quota": number(r.Quota), "Period": string(r.Period),
+			"Tpm": number(r.PerMinute), "Burst": number(r.Burst), "Quota": number(r.Quota), "Period": string(r.Period),
 			"TierVersion": number(r.Version), "Slots": lease.FormatSlots(r.Slots, r.Window),
 		},
 	})
@@ -52,7 +52,7 @@ func decode(row []byte) (lease.Row, error) {
 		return lease.Row{}, counter.ErrNewer
 	}
 	r := lease.Row{
-		Limits: limit.Limits{TokensPerMinute: c.number("Tpm"), Burst: c.number("Burst"), Quota: c.number("Quota"),
+		Limits: limit.Limits{PerMinute: c.number("Tpm"), Burst: c.number("Burst"), Quota: c.number("Quota"),
 			Period: limit.Period(c.text("Period")), Version: c.number("TierVersion")},
 		Balance: limit.Balance{Window: c.number("Window"), Credit: c.number("Credit"), Spent: c.number("Spent"),
 			PeriodStart: fromUnix(c.number("PeriodStart")), PeriodSpent: c.number("PeriodSpent")},

@@ -15,7 +15,7 @@ import (
 // callers know, or is unchanged when it is written and read again.
 func FuzzEntity(f *testing.F) {
 	now := time.Date(2026, 1, 31, 23, 59, 30, 0, time.UTC)
-	state := lease.New(limit.Limits{TokensPerMinute: 300, Burst: 20, Quota: 10_000, Period: "Monthly", Version: 7}, now, "epoch")
+	state := lease.New(limit.Limits{PerMinute: 300, Burst: 20, Quota: 10_000, Period: "Monthly", Version: 7}, now, "epoch")
 	row, err := encode("team-a", state)
 	if err != nil {
 		f.Fatal(err)

@@ -33,7 +33,7 @@ func TestListGoesOnAfterAnEditedRow(t *testing.T) {
 	table := "counters" + rand.Text()
 	store := tablestore.New(service, table)
 	for _, key := range []string{"a", "c"} {
-		if _, _, err := store.Swap(t.Context(), key, lease.New(limit.Limits{TokensPerMinute: 1}, time.Now(), "epoch"), ""); err != nil {
+		if _, _, err := store.Swap(t.Context(), key, lease.New(limit.Limits{PerMinute: 1}, time.Now(), "epoch"), ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -20,7 +20,7 @@ const maxColumn = 64 << 10
 func TestAFullCounterStaysBelow64KiB(t *testing.T) {
 	now := time.Date(2035, 12, 31, 23, 59, 30, 0, time.UTC)
 	const many = 999_999_999 // tokens a minute
-	state := lease.New(limit.Limits{TokensPerMinute: many, Burst: many, Quota: 1 << 50, Period: limit.Monthly, Version: 1 << 50}, now, "0123456789A")
+	state := lease.New(limit.Limits{PerMinute: many, Burst: many, Quota: 1 << 50, Period: limit.Monthly, Version: 1 << 50}, now, "0123456789A")
 	for i := range int64(8) {
 		state.Opened = append(state.Opened, limit.Span{From: state.Window - 1<<30, To: state.Window - i})
 		state.Given = append(state.Given, limit.Span{From: state.Window + i, To: state.Window + 1<<30})

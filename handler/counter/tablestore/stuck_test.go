@@ -45,7 +45,7 @@ func TestCallsAreDecidedWhateverErrorWritesGet(t *testing.T) {
 			}
 			table := "stuck" + rand.Text()
 			store := tablestore.New(service, table)
-			limits := limit.Limits{TokensPerMinute: 300, Version: 1}
+			limits := limit.Limits{PerMinute: 300, Version: 1}
 			if test.stored {
 				if _, _, err := store.Swap(t.Context(), "key", lease.New(limits, time.Now(), "e"), ""); err != nil {
 					t.Fatal(err)
@@ -63,7 +63,7 @@ func TestCallsAreDecidedWhateverErrorWritesGet(t *testing.T) {
 			}
 			c := counter.New(counter.Config{Store: store, Log: slog.New(slog.DiscardHandler), OperationTimeout: time.Minute, SlowOperation: time.Minute})
 			for _, terms := range []counter.Terms{{Limits: limits, OnStoreDown: limit.FailClosed}, {Limits: limits, OnStoreDown: limit.Degrade}} {
-				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Tokens: 10})
+				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 10})
 				if r != nil {
 					defer r.Cancel()
 				}

@@ -39,7 +39,7 @@ func (s *state) ask(n, c int) {
 	w, k := s.world, s.calls[n]
 	at, p := s.moment(k.owner), s.own(k.owner, c)
 	terms := lease.Terms{Limits: s.limits(k.owner), OnStoreDown: k.onDown, MaxWait: k.wait}
-	asked := limit.Ask{Tokens: k.ask, MinTokens: w.Callers.Least, Shadow: w.Callers.Shadow}
+	asked := limit.Ask{Amount: k.ask, Least: w.Callers.Least, Shadow: w.Callers.Shadow}
 	switch w.Wrong {
 	case CheckFirst:
 		s.askUnseen(n, c, terms, asked)
@@ -48,7 +48,7 @@ func (s *state) ask(n, c int) {
 		terms.MaxWait *= 3
 	case Alone:
 		if s.down {
-			terms.TokensPerMinute *= 4 // of which it takes the quarter of one of four
+			terms.PerMinute *= 4 // of which it takes the quarter of one of four
 		}
 	case RefusedForGood:
 		if s.refusedBefore(n) {
@@ -86,7 +86,7 @@ func (s *state) settleAnswer(n, c int, reply lease.Answer) {
 	k := &s.calls[n]
 	need := &k.needs[c]
 	need.answered, need.hold, need.held = true, reply.Hold, reply.Held
-	need.degraded, need.reserved = reply.Decision.Degraded, reply.Decision.Tokens
+	need.degraded, need.reserved = reply.Decision.Degraded, reply.Decision.Amount
 	need.minute, need.forgiven = reply.Hold.Window, reply.Decision.Verdict != limit.Granted
 	if need.degraded {
 		need.minute = limit.Minute(s.moment(k.owner).Time)

@@ -92,7 +92,7 @@ func (s *state) checkLimits(c int) {
 	for m := int64(0); m <= last; m++ {
 		n := charged[m]
 		periods[w.Limits.Period.Start(limit.MinuteStart(limit.Minute(w.Start)+m)).Unix()] += n
-		if w.Limits.TokensPerMinute > 0 {
+		if w.Limits.PerMinute > 0 {
 			credit = s.checkMinute(c, m, credit, charged)
 		}
 	}
@@ -113,7 +113,7 @@ func (s *state) checkMinute(c int, m, credit int64, charged map[int64]int64) int
 		}
 		credit = min(b.perMinute(m)+w.Limits.Burst, credit-charged[m-1]-debt+b.perMinute(m))
 	} else {
-		credit += b.perMinute(0) - w.Limits.TokensPerMinute
+		credit += b.perMinute(0) - w.Limits.PerMinute
 	}
 	if charged[m] > max(0, credit) {
 		s.fail("I1", "minute %d was charged %d of a credit of %d", m, charged[m], credit)
@@ -267,7 +267,7 @@ func (s *state) checkRefusal(n, c int) {
 		return
 	}
 	left := min(w.credit(), w.Limits.Quota) - s.charges(c)
-	if need := (limit.Ask{Tokens: k.ask, MinTokens: w.Callers.Least}).Needed(); need <= left {
+	if need := (limit.Ask{Amount: k.ask, Least: w.Callers.Least}).Needed(); need <= left {
 		s.fail("I7", "%d tokens were refused while %d were left", need, left)
 	}
 }
@@ -324,11 +324,11 @@ func (s *state) checkShares(c int) {
 		}
 	}
 	for m, n := range admitted {
-		most := w.Limits.TokensPerMinute
+		most := w.Limits.PerMinute
 		if m == s.outage.minute {
 			most = s.outage.left[c]
 		}
-		if most += int64(s.outage.unseen) * w.Limits.TokensPerMinute / 4; n > most {
+		if most += int64(s.outage.unseen) * w.Limits.PerMinute / 4; n > most {
 			s.fail("shares", "in minute %d all instances admitted %d without the store, and may %d", m, n, most)
 		}
 	}

@@ -49,17 +49,17 @@ func randomWorld(t *rapid.T) *World {
 		at += time.Duration(rapid.SampledFrom([]int{1, 3, 5, 15, 45}).Draw(t, "seconds")) * time.Second
 		w.Times = append(w.Times, at)
 	}
-	w.Limits = limit.Limits{TokensPerMinute: number("tokens per minute", 1, 1000), Burst: number("burst", 0, 500), Quota: number("quota", 1, 5000),
+	w.Limits = limit.Limits{PerMinute: number("tokens per minute", 1, 1000), Burst: number("burst", 0, 500), Quota: number("quota", 1, 5000),
 		Period: rapid.SampledFrom([]limit.Period{limit.Hourly, limit.Daily, limit.Yearly}).Draw(t, "period"), Version: 1}
 	// The promises hold while no tier is cut, except by the last change.
 	next := w.Limits
 	for range count("raises", 2) {
-		next.TokensPerMinute += number("raise", 0, 500)
+		next.PerMinute += number("raise", 0, 500)
 		next.Version++
 		w.Newer = append(w.Newer, next)
 	}
 	if rapid.Bool().Draw(t, "cut") {
-		next.TokensPerMinute = number("cut to", 1, next.TokensPerMinute)
+		next.PerMinute = number("cut to", 1, next.PerMinute)
 		next.Version++
 		w.Newer = append(w.Newer, next)
 	}

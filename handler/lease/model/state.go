@@ -148,7 +148,7 @@ func begin(w *World) *state {
 	n := max(1, w.Counters)
 	s := &state{world: w, nodes: make([]node, w.Instances), rows: make([]stored, n), books: make([]books, n)}
 	for c := range s.rows {
-		s.books[c] = books{covered: map[int64]int64{}, excess: map[int64]int64{}, tpm: []adoption{{0, w.Limits.TokensPerMinute}}}
+		s.books[c] = books{covered: map[int64]int64{}, excess: map[int64]int64{}, tpm: []adoption{{0, w.Limits.PerMinute}}}
 		if !w.Absent {
 			row := lease.New(w.Limits, w.Start, "first")
 			row.Credit = w.credit()
@@ -179,9 +179,9 @@ func (w *World) patience() time.Duration {
 // credit returns the first minute's credit.
 func (w *World) credit() int64 {
 	if w.Full || w.Absent && w.Trouble.Astray < 0 { // a row made by a clock that is behind may carry the burst
-		return w.Limits.TokensPerMinute + w.Limits.Burst
+		return w.Limits.PerMinute + w.Limits.Burst
 	}
-	return w.Limits.TokensPerMinute
+	return w.Limits.PerMinute
 }
 
 // clone copies what a step may change, except agents: see state.own.

@@ -45,9 +45,9 @@ func (s *state) land(c, i int, w *lease.Write, upon lease.Version) bool {
 	switch from := s.world.minute(next.Window); {
 	case next.Version <= at.row.Version:
 	case at.exists:
-		b.tpm = append(b.tpm, adoption{min(s.world.minute(at.row.Window), from), next.TokensPerMinute})
+		b.tpm = append(b.tpm, adoption{min(s.world.minute(at.row.Window), from), next.PerMinute})
 	case next.Version > s.world.Limits.Version:
-		b.tpm = append(b.tpm, adoption{0, next.TokensPerMinute}) // its maker may have read of old that there is none
+		b.tpm = append(b.tpm, adoption{0, next.PerMinute}) // its maker may have read of old that there is none
 	}
 	says := tellOf(w)
 	b.excess[s.world.minute(next.Window)] += says.excess - says.undone

@@ -43,12 +43,12 @@ func (s *state) mistaken(i, c int, row lease.Row) lease.Row {
 		window, leased := row.Window, row.Leased
 		row.Advance(s.limits(i), s.moment(i).Time)
 		if row.Window > window {
-			row.Credit = min(row.Credit+leased, row.TokensPerMinute+row.Burst)
+			row.Credit = min(row.Credit+leased, row.PerMinute+row.Burst)
 		}
 	case WindowBack:
 		if minute := limit.Minute(s.moment(i).Time); minute < row.Window {
 			row = row.Clone()
-			row.Window, row.Credit, row.Spent = minute, row.TokensPerMinute, 0
+			row.Window, row.Credit, row.Spent = minute, row.PerMinute, 0
 		}
 	case RefundAnyAge:
 		if h := look(&s.nodes[i].parts[c].agent); h.joined && h.window < limit.Minute(s.moment(i).Time)-1 {
@@ -77,14 +77,14 @@ func (s *state) askUnseen(n, c int, terms lease.Terms, ask limit.Ask) {
 	at := s.moment(k.owner)
 	row := s.rows[c].row
 	balance := row.At(row.Limits, at.Time)
-	if balance.Left(row.Limits, 0) < ask.Tokens {
+	if balance.Left(row.Limits, 0) < ask.Amount {
 		s.settleAnswer(n, c, lease.Answer{})
 		return
 	}
 	at.Store.Down, terms.OnStoreDown = true, limit.FailOpen
 	reply, _ := s.nodes[k.owner].parts[c].agent.Reserve(at, int64(n), terms, ask)
 	reply.Decision.Degraded = false
-	reply.Hold.Tokens, reply.Hold.Window = ask.Tokens, limit.Minute(at.Time)
+	reply.Hold.Tokens, reply.Hold.Window = ask.Amount, limit.Minute(at.Time)
 	s.settleAnswer(n, c, reply)
 }
 
@@ -98,7 +98,7 @@ func (s *state) overtake(n, c int, terms lease.Terms, ask limit.Ask) {
 	}
 	reply, decided := a.Reserve(at, int64(n), terms, ask)
 	for _, id := range queue {
-		a.Reserve(at, id, terms, limit.Ask{Tokens: s.calls[id].ask})
+		a.Reserve(at, id, terms, limit.Ask{Amount: s.calls[id].ask})
 	}
 	s.hear(k.owner, c)
 	if decided {

@@ -12,7 +12,7 @@ var midnight = time.Date(2026, 2, 28, 12, 0, 0, 0, time.UTC)
 // tier returns a tier whose quota never runs out: it serves as an account in
 // which no token may be lost or made.
 func tier(perMinute, burst int64) limit.Limits {
-	return limit.Limits{TokensPerMinute: perMinute, Burst: burst, Quota: 1000, Period: limit.Yearly, Version: 1}
+	return limit.Limits{PerMinute: perMinute, Burst: burst, Quota: 1000, Period: limit.Yearly, Version: 1}
 }
 
 // Times to which clocks go: soon after a minute's start, after a report is due,
