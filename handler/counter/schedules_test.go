@@ -109,7 +109,7 @@ func (s *schedule) call(m *mortal, p plan) {
 		s.charge(window, -ask)
 		return
 	}
-	r.Settle(use/2 + use - use/2)
+	r.Settle(use)
 	s.charge(window, use-ask)
 	s.mu.Lock()
 	defer s.mu.Unlock()
