@@ -228,5 +228,6 @@ func (r *replica) deliver() {
 func (r *replica) unwritten() (owner limit.Owner, tokens int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return limit.OwnerOf(r.key), r.agent.Unwritten()
+	owner, _ = limit.ParseKey(r.key)
+	return owner, r.agent.Unwritten()
 }

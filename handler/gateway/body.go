@@ -5,11 +5,11 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 
 	"tollgate/handler/charge"
 	"tollgate/handler/limit"
 	"tollgate/handler/operation"
-	"tollgate/handler/subscription"
 )
 
 // readBody waits until the budget has room for the body, and reads it. The error is an
@@ -72,29 +72,27 @@ func (g *Gateway) waitForRoom(c *call, bytes int64, rest io.Reader) error {
 // sent everything.
 func discard(body io.Reader) { _, _ = io.Copy(io.Discard, body) }
 
-// exhausted returns the refusal of a call whose caller has nothing left to spend. It
-// returns nil if the caller may have something left, or if the call may still pass: it
-// can wait for tokens, its tier is in shadow, or its model decides the counter.
+// exhausted returns the refusal of a call whose caller has nothing left to spend, of a
+// limit that every call is charged to. It returns nil if the caller may have something
+// left, or if the call may still pass, because it can wait.
 func (g *Gateway) exhausted(c *call) error {
-	tier := c.grant.Tier
-	if tier.MaxWait > 0 || tier.Shadow || len(tier.Models) > 0 || tier.CounterKey.Has(subscription.ModelPart) {
+	if c.grant.Tier.MaxWait > 0 || c.grant.Tier.Shadow || len(c.grant.Tier.Models) > 0 {
 		return nil
 	}
-	key := g.counterKey(c, "")
-	if known, ok := g.config.Counter.Known(key); !ok || remainingTokens(known) > 0 {
+	spent := slices.DeleteFunc(g.limitsOf(c, ""), func(l applied) bool {
+		known, ok := g.config.Counter.Known(l.key)
+		return !ok || l.Shadow || remaining(known) > 0
+	})
+	if len(spent) == 0 {
 		return nil
 	}
-	reservation, decision, err := g.config.Counter.Reserve(c.r.Context(), key, terms(tier), limit.Ask{Amount: 1})
-	switch {
-	case err != nil: // the same will be found once the body is read
-		return nil
-	case decision.Verdict == limit.Granted:
-		reservation.Cancel()
+	reservations, decisions, err := g.config.Counter.ReserveAll(c.r.Context(), c.parts(spent, func(*applied) limit.Ask { return limit.Ask{Amount: 1} }))
+	if err != nil || reservations != nil { // the same will be found once the body is read
+		reservations.Cancel()
 		return nil
 	}
-	g.canonical.setLimits(c.w.Header(), decision.Standing, g.config.Counter.Now())
-	c.hold.standing = decision.Standing
-	return c.limitProblem(decision)
+	c.hold.limits = spent
+	return g.decided(c, decisions)
 }
 
 // cores limits how many long bodies are parsed or counted at a time: all cores but one,

@@ -42,7 +42,7 @@ func (c *call) boundPrompt() error {
 			return &problem{status: http.StatusBadRequest, code: codeUnbounded, kind: kindRequest, param: field,
 				message: fmt.Sprintf("The tokens that %s uses can't be bounded in advance, and this subscription's tier reserves the most that a call can use (reserve: full). Leave it out, or ask the operator for another tier.", field)}
 		}
-		c.hold.prompt = max(c.hold.prompt, c.toReserve(size))
+		c.holdPrompt(size)
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func (c *call) boundPrompt() error {
 // sizeBound returns the most tokens that the prompt can have, by its size alone.
 func (c *call) sizeBound() int64 {
 	if c.reservesAll() {
-		return c.hold.prompt // set by boundPrompt
+		return sum(c.hold.prompt, c.hold.predicted) // set by boundPrompt
 	}
 	return sum(c.request.Bound(c.prompt.family.Encoding), c.history())
 }
@@ -63,10 +63,11 @@ func (c *call) showsAll() bool {
 	return asked.Stream && asked.Completions <= maxChoices && !slices.ContainsFunc(c.prompt.families, func(f charge.Family) bool { return !charge.Countable(c.request, f) })
 }
 
-// toReserve returns the tokens to reserve for a prompt: its own, and those of its
+// holdPrompt reserves at least what a prompt needs: its own tokens, and those of its
 // prediction, which each completion may be charged.
-func (c *call) toReserve(p charge.Prompt) int64 {
-	return sum(p.Tokens, c.completionTokens(p.Prediction))
+func (c *call) holdPrompt(p charge.Prompt) {
+	c.hold.prompt = max(c.hold.prompt, p.Tokens)
+	c.hold.predicted = max(c.hold.predicted, c.completionTokens(p.Prediction))
 }
 
 // countPrompt sets what to reserve for the prompt: under reserve: full the most that it
@@ -76,9 +77,9 @@ func (c *call) countPrompt() error {
 		return c.estimatePrompt()
 	}
 	c.prompt.weights = c.weighPrompts(c.request, 0)
-	c.hold.prompt = 0
+	c.hold.prompt, c.hold.predicted = 0, 0
 	for _, p := range c.prompt.weights {
-		c.hold.prompt = max(c.hold.prompt, c.toReserve(p))
+		c.holdPrompt(p)
 	}
 	if p := c.promptOfFamily(); p.Known {
 		c.prompt.estimate = p.Tokens

@@ -5,10 +5,10 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tollgate/handler/charge"
-	"tollgate/handler/counter"
 	"tollgate/handler/limit"
 	"tollgate/handler/operation"
 	"tollgate/handler/subscription"
@@ -57,17 +57,6 @@ type promptCost struct {
 	estimate int64           // the prompt's count, tokens; 0: not counted
 }
 
-// A hold is what the call reserved of its limits.
-type hold struct {
-	reservation *counter.Reservation
-	prompt      int64          // tokens reserved for the prompt
-	uncounted   int64          // of these, tokens taken by the prompt's size, without a count
-	cap         int64          // tokens; the cap that the gateway puts on each completion; 0: none
-	standing    limit.Standing // the limits' state after the call's last change
-	degraded    bool           // decided without the shared counter
-	shadow      string         // the code of the refusal that the tier's shadow mode prevented
-}
-
 // An exchange is what happened between the gateway and the model's endpoint. Times
 // are zero if it didn't come to that.
 type exchange struct {
@@ -92,9 +81,9 @@ type charged struct {
 // A result is how the call ended, for the log and telemetry.
 type result struct {
 	status  int
-	outcome string // code; empty: success
-	refused bool   // by the gateway, with outcome
-	limit   string // name of the limit that refused it; empty: none did
+	outcome string   // code; empty: success
+	refused bool     // by the gateway, with outcome
+	limits  []string // names of the limits that refused it
 	cause   error
 }
 
@@ -145,10 +134,13 @@ const (
 // answerError answers a call that failed with err.
 func (g *Gateway) answerError(c *call, err error) {
 	p := asProblem(err)
-	c.result.outcome, c.result.cause, c.result.refused, c.result.limit = p.code, p.cause, p.isRefusal(), p.limit
+	c.result.outcome, c.result.cause, c.result.refused, c.result.limits = p.code, p.cause, p.isRefusal(), p.limits
 	g.setKnownLimitHeaders(c)
 	if p.retry > 0 {
 		g.canonical.setRetryAfter(c.w.Header(), p.retry)
+	}
+	if len(p.limits) > 0 {
+		c.w.Header()[headerRefusedBy] = []string{strings.Join(p.limits, ", ")}
 	}
 	if p.verbatim == nil && p.retryUseless() {
 		c.w.Header()[headerShouldRetry] = []string{"false"}

@@ -13,34 +13,40 @@ import (
 // with less, hardly any question can be answered.
 const leastCompletion = 16
 
-// ask returns what to reserve before the call, by the tier's way of reserving.
-func (c *call) ask() (ask limit.Ask) {
+// ask returns what to reserve of a limit before the call, by the tier's way of reserving.
+func (c *call) ask(l *applied) (ask limit.Ask) {
 	switch c.grant.Tier.Reserve {
 	case subscription.ReserveNone:
 		ask.Amount = 1
 	case subscription.ReserveFull:
-		ask = c.askFull()
+		ask = c.askFull(l)
 	default:
-		ask.Amount = c.hold.prompt
+		ask.Amount = max(1, c.most(l, c.hold.prompt, 0))
 	}
-	ask.Bytes, ask.Shadow, ask.UpperBound = c.prompt.bytes, c.grant.Tier.Shadow, c.hold.uncounted > 0
+	ask.Bytes, ask.Shadow, ask.UpperBound = c.prompt.bytes, l.Shadow, c.hold.uncounted > 0
 	return ask
+}
+
+// most returns the most that a limit charges for so many tokens of prompt and completions.
+func (c *call) most(l *applied, prompt, completion int64) int64 {
+	return l.Measure().Most(prompt, completion)
 }
 
 // askFull asks for everything that a call can use: the prompt and, for each completion,
 // the larger of the caller's caps. A call without a cap accepts what is left, because
 // the gateway then caps it at that.
-func (c *call) askFull() limit.Ask {
-	caps := c.caps()
-	if caps.Largest > 0 {
-		return limit.Ask{Amount: sum(c.hold.prompt, c.completionTokens(caps.Largest))}
+func (c *call) askFull(l *applied) limit.Ask {
+	need := func(each int64) int64 {
+		return c.most(l, c.hold.prompt, sum(c.hold.predicted, c.completionTokens(each)))
 	}
-	tier := c.grant.Tier
-	most := cmp.Or(c.ownCap(), tier.TokensPerMinute+tier.BurstTokens, tier.TokenQuota)
-	return limit.Ask{
-		Amount: sum(c.hold.prompt, c.completionTokens(most)),
-		Least:  sum(c.hold.prompt, c.completionTokens(min(most, leastCompletion))),
+	if caps := c.caps(); caps.Largest > 0 {
+		return limit.Ask{Amount: need(caps.Largest)}
 	}
+	if own := c.ownCap(); own > 0 {
+		return limit.Ask{Amount: need(own), Least: need(min(own, leastCompletion))}
+	}
+	least := need(leastCompletion)
+	return limit.Ask{Amount: max(least, cmp.Or(l.PerMinute+l.Burst, l.Quota)), Least: least}
 }
 
 // completionTokens returns the tokens of all the call's completions if each has this
@@ -68,18 +74,32 @@ func (c *call) ownCap() int64 {
 }
 
 // completionCap returns the cap to put on each completion of a call that has none, 0 for
-// none: under reserve: full what was granted for it, else the tier's. In shadow mode the
-// cap doesn't depend on what is left.
-func (c *call) completionCap(d limit.Decision) int64 {
+// none: under reserve: full the most for which every limit granted enough, else the
+// tier's. What each limit granted beyond that goes back. In shadow mode the cap doesn't
+// depend on what is left.
+func (c *call) completionCap(decisions []limit.Decision) int64 {
 	completions := c.request.Envelope().Completions
 	if c.caps().Largest > 0 || completions == 0 {
 		return 0
 	}
-	tier := c.grant.Tier
-	if tier.Reserve == subscription.ReserveFull && d.Verdict == limit.Granted && !tier.Shadow {
-		return (d.Amount - c.hold.prompt) / completions
+	own := c.ownCap()
+	if !c.reservesAll() {
+		return own
 	}
-	return c.ownCap()
+	most := int64(limit.Unlimited)
+	for i, d := range decisions {
+		if l := &c.hold.limits[i]; d.Verdict == limit.Granted && !l.Shadow {
+			most = min(most, l.Measure().CompletionWithin(d.Amount, c.hold.prompt))
+		}
+	}
+	if most == limit.Unlimited {
+		return own
+	}
+	each := max(most-c.hold.predicted, 0) / completions
+	if own > 0 {
+		each = min(each, own)
+	}
+	return each
 }
 
 // dropsExtraParameters reports whether the endpoint drops parameters that its API

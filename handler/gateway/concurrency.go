@@ -66,7 +66,7 @@ func (g *Gateway) admit(c *call) error {
 	default:
 		entered.release()
 		discard(http.MaxBytesReader(c.w, c.r.Body, g.config.MaxBody))
-		return &problem{status: http.StatusTooManyRequests, code: codeTooManyCalls, kind: kindCalls, limit: limitConcurrent, retry: time.Second,
+		return &problem{status: http.StatusTooManyRequests, code: codeTooManyCalls, kind: kindCalls, limits: []string{limitConcurrent}, retry: time.Second,
 			message: fmt.Sprintf("The subscription has %s under way on this instance, the most that its tier allows (maxConcurrent). Try again when one has ended.", count(most, "call"))}
 	}
 	c.admission = entered

@@ -20,7 +20,8 @@ func allowOrigins(origins []string, names HeaderNames, next http.Handler) http.H
 		AllowedHeaders: []string{"*"}, // the key, and whatever else the client's SDK sends
 		MaxAge:         preflightAge,
 		ExposedHeaders: []string{names.RemainingTokens, names.TokensConsumed, names.RemainingQuotaTokens, names.RetryAfter,
-			"Retry-After", "Retry-After-Ms", headerShouldRetry, headerRequestID, headerAnthropicID, headerLimitTokens, headerRemainingTokens, headerResetTokens,
+			"Retry-After", "Retry-After-Ms", headerShouldRetry, headerRequestID, headerAnthropicID, headerRefusedBy, headerPolicy, headerState,
+			ratelimitTokens.limit, ratelimitTokens.remaining, ratelimitTokens.reset, ratelimitCalls.limit, ratelimitCalls.remaining, ratelimitCalls.reset,
 			headerUpstream, headerShadow},
 	}).Handler(next)
 }

@@ -8,12 +8,10 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// counterKey returns the key of the counter that a call to a model is charged to, by
-// its tier's template.
-func (g *Gateway) counterKey(c *call, model string) string {
-	return c.grant.Tier.CounterKey.Render(c.grant.Subscription.ID, c.grant.Tier.ID, func(p subscription.Placeholder) string {
-		return g.keyPart(c, p, model)
-	})
+// counterKey returns the key of the counter of a limit that a call to a model is charged
+// to.
+func (g *Gateway) counterKey(c *call, l *subscription.OwnedLimit, model string) string {
+	return l.Key(&c.grant.Subscription, func(p subscription.Placeholder) string { return g.keyPart(c, p, model) })
 }
 
 // placeholderValue returns a call's value for a placeholder of the template.

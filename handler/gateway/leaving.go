@@ -75,7 +75,7 @@ func (g *Gateway) settleUnfinished(c *call, f *follower, rest *upstream.Rest) {
 		c.settle(f.bound(0))
 	default:
 		c.charge.usage = c.withPromptsRead(f.provisionalUsage())
-		c.hold.standing = c.hold.reservation.Raise(c.charge.usage.Total())
+		c.raise(c.charge.usage)
 		g.following.calls.Add(1)
 		c.charge.readOn = func() { f.readOn(rest) }
 	}

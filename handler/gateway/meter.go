@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"net/http"
 	"time"
 
 	"tollgate/handler/operation"
@@ -154,15 +155,18 @@ func (m *meter) missing(ending upstream.Ending) (upstream.Ending, error) {
 
 // appendUsage appends comments with what the call used and what remains.
 func (m *meter) appendUsage(text []byte) []byte {
-	c, s := m.call, m.call.hold.standing
+	c := m.call
 	if c.charge.settled {
 		text = fmt.Appendf(text, ": %s: %d\n", m.config.Headers.TokensConsumed, c.charge.usage.Total())
 	}
-	if s.PerMinute > 0 {
-		text = fmt.Appendf(text, ": %s: %d\n", m.config.Headers.RemainingTokens, s.Remaining)
-	}
-	if s.Quota > 0 {
-		text = fmt.Appendf(text, ": %s: %d\n", m.config.Headers.RemainingQuotaTokens, s.QuotaRemaining)
+	left := make(http.Header)
+	m.canonical.setLimits(left, c.hold.limits, c.hold.standings, m.config.Counter.Now())
+	for _, name := range []struct{ shown, canonical string }{
+		{m.config.Headers.RemainingTokens, m.canonical.RemainingTokens}, {m.config.Headers.RemainingQuotaTokens, m.canonical.RemainingQuotaTokens},
+	} {
+		if value := left[name.canonical]; value != nil {
+			text = fmt.Appendf(text, ": %s: %s\n", name.shown, value[0])
+		}
 	}
 	if len(text) > 0 {
 		text = append(text, '\n')

@@ -9,39 +9,22 @@ import (
 	"strings"
 	"time"
 
-	"tollgate/handler/limit"
 	"tollgate/handler/operation"
-	"tollgate/handler/subscription"
 )
 
 // A problem is a refusal or failure as the caller sees it. cause is for the log alone.
 type problem struct {
-	status  int
-	code    string
-	kind    string // OpenAI's error type
-	message string
-	param   string
-	retry   time.Duration // until a retry may succeed, not rounded; 0: not known
-	counted *countedLimit
-	limit   string // name of the limit that refused the call; empty: none did
-	cause   error
+	status   int
+	code     string
+	kind     string // OpenAI's error type
+	message  string
+	param    string
+	retry    time.Duration // until a retry may succeed, not rounded; 0: not known
+	limits   []string      // full names of the limits that refused the call
+	refusals []refusal     // describe those with counters
+	cause    error
 
 	verbatim []byte // upstream's own body, sent instead of one made of these fields
-}
-
-// A countedLimit describes the limit that refused, for the error body. Amounts are
-// tokens.
-type countedLimit struct {
-	Tier string `json:"tier"`
-	// Override is the name of the tier's value that the subscription overrides; Limit
-	// then is the subscription's own. Empty if Limit is the tier's.
-	Override   string                  `json:"override,omitempty"`
-	CounterKey subscription.CounterKey `json:"counterKey"`
-	Window     string                  `json:"window"`
-	Limit      int64                   `json:"limit"`
-	Used       int64                   `json:"used"`
-	Owed       int64                   `json:"owed"` // used beyond the limit
-	ResetAt    time.Time               `json:"resetAt"`
 }
 
 func (p *problem) Error() string {
@@ -121,12 +104,12 @@ func asProblem(err error) *problem {
 // said returns what the caller gets to see of the problem.
 func (p *problem) said(requestID string) operation.Problem {
 	said := operation.Problem{Status: p.status, Code: p.code, Type: p.kind, Message: p.message, Param: p.param, RequestID: requestID}
-	if p.counted != nil {
-		text, err := json.Marshal(p.counted)
+	if p.refusals != nil {
+		text, err := json.Marshal(p.refusals)
 		if err != nil {
-			panic(fmt.Sprintf("encode limit: %v", err)) // strings, numbers and times always encode
+			panic(fmt.Sprintf("encode limits: %v", err)) // strings, numbers and times always encode
 		}
-		said.Limit = text
+		said.Limits = text
 	}
 	return said
 }
@@ -150,54 +133,6 @@ func speaksAnthropic(r *http.Request, base string) bool {
 	}
 	path := belowBase(r.URL.Path, base)
 	return strings.HasPrefix(path, "/anthropic/") || strings.HasPrefix(path, "/v1/messages") || strings.HasPrefix(path, "/messages")
-}
-
-// limitProblem answers a call that a limit refused, and describes the limit.
-func (c *call) limitProblem(d limit.Decision) *problem {
-	s, tier, limited := d.Standing, c.grant.Tier, "tokensPerMinute"
-	counted := &countedLimit{Tier: tier.ID, CounterKey: tier.CounterKey,
-		Window: "minute", Limit: s.PerMinute, Used: s.Used, Owed: s.Owed, ResetAt: s.ResetAt}
-	if d.Verdict == limit.QuotaExceeded || d.Verdict == limit.NeverFitsQuota {
-		counted.Window, counted.Limit, counted.Used, counted.Owed, counted.ResetAt = string(s.Period), s.Quota, s.QuotaUsed, s.QuotaOwed, s.QuotaResetAt
-		limited = "tokenQuota"
-	}
-	if c.grant.Subscription.Overrode(limited) {
-		counted.Override = limited
-	}
-	p := decisionProblem(d, counted)
-	if c.request == nil { // refused before its body was read
-		return p
-	}
-	if c.caps().Largest > 0 && tier.Reserve == subscription.ReserveFull && p.status == http.StatusRequestEntityTooLarge {
-		p.message += fmt.Sprintf(" Or ask for fewer tokens with %s: they are reserved too.", c.route.operation.Fewer)
-	}
-	return p
-}
-
-// Names of limits, in the ledger.
-const (
-	limitTokens     = "tokens"
-	limitConcurrent = "maxConcurrent"
-)
-
-// decisionProblem answers a call that a limit refused.
-func decisionProblem(d limit.Decision, counted *countedLimit) *problem {
-	seconds := wholeSeconds(d.RetryAfter)
-	p := &problem{kind: kindTokens, counted: counted, limit: limitTokens, retry: d.RetryAfter}
-	switch d.Verdict {
-	case limit.QuotaExceeded:
-		p.status, p.code = http.StatusForbidden, "token_quota_exceeded"
-		// API Management says "Try again in", which makes some agents wait for hours.
-		p.message = fmt.Sprintf("Token quota is exceeded. It is renewed in %s.", spell(seconds))
-	case limit.NeverFitsRate, limit.NeverFitsQuota:
-		p.status, p.code = http.StatusRequestEntityTooLarge, "token_limit_too_small"
-		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. Send a shorter prompt; images count too.",
-			count(d.Least, "token"), count(d.Least-d.Most, "token"))
-	default:
-		p.status, p.code = http.StatusTooManyRequests, "token_limit_exceeded"
-		p.message = fmt.Sprintf("Token limit is exceeded. Try again in %s.", count(int64(seconds/time.Second), "second"))
-	}
-	return p
 }
 
 // wholeSeconds rounds up, to at least 1 s: a caller that waits this long is never early.

@@ -17,17 +17,21 @@ type Ledger interface {
 // uses nothing, and neither does a free operation.
 func (g *Gateway) record(c *call) {
 	o := c.route.operation
-	if g.config.Ledger == nil || o == nil || o.Free || c.admission == nil && c.result.limit == "" {
+	if g.config.Ledger == nil || o == nil || o.Free || c.admission == nil && len(c.result.limits) == 0 {
 		return
 	}
 	g.config.Ledger.Record(c.grant.Subscription.ID, g.reportedModel(c), c.happened())
 }
 
-// happened returns the call's part of its subscription's totals. A call that a limit
-// refused counts as that alone.
+// happened returns the call's part of its subscription's totals. A call that
+// limits refused counts as that alone, once for each of them by name.
 func (c *call) happened() ledger.Totals {
-	if c.result.limit != "" {
-		return ledger.Totals{Refused: 1, RefusedBy: map[string]int64{c.result.limit: 1}}
+	if len(c.result.limits) > 0 {
+		t := ledger.Totals{Refused: 1, RefusedBy: make(map[string]int64)}
+		for _, name := range c.result.limits {
+			t.RefusedBy[name] = 1
+		}
+		return t
 	}
 	t := ledger.Totals{Calls: 1}
 	if c.result.outcome != "" {

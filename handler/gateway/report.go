@@ -103,7 +103,7 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 		RequestID: c.requestID, TraceID: c.trace.id, SpanID: c.trace.span, ParentID: c.trace.parent,
 		Started: c.started, Duration: took,
 		Method: c.route.method, Route: c.route.pattern, Status: c.result.status, Outcome: c.result.outcome, Refused: c.result.refused,
-		Shadowed: c.hold.shadow, Degraded: c.hold.degraded,
+		RefusedBy: c.result.limits, Shadowed: c.hold.shadow, Degraded: c.hold.degraded,
 		API: string(c.route.shape), Operation: c.route.action, Model: g.reportedModel(c),
 		ClientIP: g.config.Addresses.clientOf(c.r), Header: c.r.Header, Estimate: c.prompt.estimate,
 		Upstream: c.upstreamPart(),
@@ -120,9 +120,10 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 	if c.charge.settled {
 		done.Usage = &telemetry.Usage{Usage: c.charge.usage, Known: c.charge.fromUpstream}
 	}
-	if s := c.hold.standing; s != (limit.Standing{}) {
-		done.Standing = &telemetry.Standing{TokensPerMinute: s.PerMinute, Remaining: s.Remaining,
-			Quota: s.Quota, QuotaUsed: s.QuotaUsed, QuotaRemaining: s.QuotaRemaining, QuotaPeriod: string(s.Period)}
+	for i, s := range c.hold.standings {
+		l := &c.hold.limits[i]
+		done.Standings = append(done.Standings, telemetry.Standing{Limit: l.FullName(), Unit: string(l.Unit), PerMinute: s.PerMinute, Remaining: s.Remaining,
+			Quota: s.Quota, QuotaUsed: s.QuotaUsed, QuotaRemaining: s.QuotaRemaining, QuotaPeriod: string(s.Period)})
 	}
 	return done
 }

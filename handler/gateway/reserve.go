@@ -7,45 +7,61 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/limit"
-	"tollgate/handler/subscription"
 )
 
-// reserve takes from the call's counter what the tier's way of reserving asks for.
+// reserve takes from the call's limits what the tier's way of reserving asks for.
 func (g *Gateway) reserve(c *call) error {
-	key := g.counterKey(c, c.model)
+	c.hold.limits = g.limitsOf(c, c.model)
 	if c.reservesAll() {
 		if err := c.boundPrompt(); err != nil {
 			return err
 		}
 	}
-	if !g.takeSizeBound(c, key) {
+	if !g.takeSizeBound(c) {
 		if err := c.countPrompt(); err != nil {
 			return err
 		}
 	}
-	reservation, decision, err := g.config.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
-	if err == nil && reservation == nil && c.hold.uncounted > 0 { // the bound no longer fits, but the exact count may
+	decisions, err := g.ask(c)
+	if err == nil && c.hold.reservations == nil && c.hold.uncounted > 0 { // the bound no longer fits, but the exact count may
 		g.dropSizeBound(c)
 		if err := c.countPrompt(); err != nil {
 			return err
 		}
-		reservation, decision, err = g.config.Counter.Reserve(c.r.Context(), key, terms(c.grant.Tier), c.ask())
+		decisions, err = g.ask(c)
 	}
 	if err != nil {
 		g.dropSizeBound(c)
 		return counterProblem(err)
 	}
-	c.hold.reservation, c.hold.standing, c.hold.degraded = reservation, decision.Standing, decision.Degraded
-	g.canonical.setLimits(c.w.Header(), decision.Standing, g.config.Counter.Now())
-	if decision.Verdict != limit.Granted {
-		p := c.limitProblem(decision)
-		if reservation == nil {
+	return g.decided(c, decisions)
+}
+
+// ask asks the call's limits for what it needs.
+func (g *Gateway) ask(c *call) (decisions []limit.Decision, err error) {
+	c.hold.reservations, decisions, err = g.config.Counter.ReserveAll(c.r.Context(), c.parts(c.hold.limits, c.ask))
+	return decisions, err
+}
+
+// decided notes the decisions of the call's limits. It returns the refusal if there is one.
+func (g *Gateway) decided(c *call, decisions []limit.Decision) error {
+	c.hold.standings = make([]limit.Standing, len(decisions))
+	refused := false
+	for i, d := range decisions {
+		c.hold.standings[i] = d.Standing
+		c.hold.degraded = c.hold.degraded || d.Degraded
+		refused = refused || d.Verdict != limit.Granted
+	}
+	g.canonical.setLimits(c.w.Header(), c.hold.limits, c.hold.standings, g.config.Counter.Now())
+	if refused {
+		p := c.limitProblem(c.hold.limits, decisions)
+		if c.hold.reservations == nil {
 			return p
 		}
 		c.hold.shadow = p.code
 		c.w.Header().Set(headerShadow, p.code)
 	}
-	c.hold.cap = c.completionCap(decision)
+	c.hold.cap = c.completionCap(decisions)
 	return nil
 }
 
@@ -60,22 +76,11 @@ func counterProblem(err error) error {
 // counterRetry is the Retry-After of a call whose counters can't be reached.
 const counterRetry = 5 * time.Second
 
-// terms returns a tier's limits and rules in the counters' form.
-func terms(t subscription.Tier) counter.Terms {
-	return counter.Terms{
-		Limits:      t.Counted(),
-		OnStoreDown: t.OnStoreDown, MaxWait: time.Duration(t.MaxWait),
-	}
-}
-
-// release gives back what an ended call still holds. Canceling a settled reservation
-// does nothing.
+// release gives back what an ended call still holds.
 func (g *Gateway) release(c *call) {
 	defer c.admission.release()
 	c.endBody()
-	if c.hold.reservation != nil {
-		c.hold.reservation.Cancel()
-	}
+	c.endHold()
 	g.uncounted.Add(-c.hold.uncounted)
 }
 
@@ -83,29 +88,36 @@ const (
 	// longPrompt: prompts with a smaller bound, in tokens, are always counted, which
 	// takes a few microseconds.
 	longPrompt = 512
-	// uncountedShare: calls under way may hold at most 1/64 of what their counter has
+	// uncountedShare: calls under way may hold at most 1/64 of what their counters have
 	// left for prompts that were not counted.
 	uncountedShare = 64
 )
 
 // takeSizeBound uses an upper bound on the prompt's tokens, about its size in bytes, in
-// place of their count, and reports whether it did. It does so only where enough is
-// left that the call passes either way and the excess refuses no other call. Counting
-// is the most expensive part of a call, and is then done only if upstream's answer
-// lacks its usage.
-func (g *Gateway) takeSizeBound(c *call, key string) bool {
+// place of their count, and reports whether it did. It does so only where each limit has
+// so much left that the call passes either way and the excess refuses no other call.
+// Counting is the most expensive part of a call, and is then done only if upstream's
+// answer lacks its usage.
+func (g *Gateway) takeSizeBound(c *call) bool {
 	size := c.sizeBound()
 	if size < longPrompt || c.grant.Tier.Shadow {
 		return false
 	}
-	known, ok := g.config.Counter.Known(key)
-	left := remainingTokens(known)
-	if !ok || g.uncounted.Load()+size > left/uncountedShare {
+	standings, all := g.knownStandings(c.hold.limits)
+	if !all {
 		return false
 	}
-	c.hold.prompt = size
-	if c.ask().Amount > left {
-		return false
+	prompt, predicted := c.hold.prompt, c.hold.predicted
+	if !c.reservesAll() {
+		c.hold.prompt = size
+	}
+	for i := range c.hold.limits {
+		l, left := &c.hold.limits[i], remaining(standings[i])
+		uncounted := c.most(l, sum(g.uncounted.Load(), size), 0)
+		if l.Shadow || l.Measure().CountsPrompt() && uncounted > left/uncountedShare || c.ask(l).Amount > left {
+			c.hold.prompt, c.hold.predicted = prompt, predicted
+			return false
+		}
 	}
 	c.hold.uncounted = size
 	g.uncounted.Add(size)
@@ -118,8 +130,8 @@ func (g *Gateway) dropSizeBound(c *call) {
 	c.hold.uncounted = 0
 }
 
-// remainingTokens returns the smaller of what the minute and the quota have left.
-func remainingTokens(s limit.Standing) int64 {
+// remaining returns the smaller of what the minute and the quota have left.
+func remaining(s limit.Standing) int64 {
 	left := int64(math.MaxInt64)
 	if s.PerMinute > 0 {
 		left = s.Remaining

@@ -15,17 +15,17 @@ import (
 // is still there.
 func (c *call) settle(usage limit.Usage) {
 	c.charge.usage, c.charge.settled = c.withPromptsRead(usage), true
-	c.hold.standing = c.hold.reservation.Settle(c.charge.usage.Total())
+	c.chargeLimits(c.charge.usage)
 }
 
 // settleFailed ends a call that upstream failed: it charges the prompts that failed
-// endpoints read, and nothing else.
+// endpoints read, and the call itself.
 func (c *call) settleFailed() {
 	if c.upstream.promptsRead > 0 {
 		c.settle(limit.Usage{})
 		return
 	}
-	c.hold.standing = c.hold.reservation.Cancel()
+	c.chargeLimits(limit.Usage{})
 }
 
 // withPromptsRead adds to a call's usage the prompts that failed endpoints read.
@@ -39,7 +39,7 @@ func (c *call) withPromptsRead(usage limit.Usage) limit.Usage {
 // setUsageHeaders sets the headers for what the call was charged, if it was, and for
 // what its limits have left.
 func (g *Gateway) setUsageHeaders(c *call) {
-	g.canonical.setLimits(c.w.Header(), c.hold.standing, g.config.Counter.Now())
+	g.canonical.setLimits(c.w.Header(), c.hold.limits, c.hold.standings, g.config.Counter.Now())
 	if c.charge.settled {
 		g.canonical.setConsumed(c.w.Header(), c.charge.usage)
 	}

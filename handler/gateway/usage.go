@@ -1,12 +1,16 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"tollgate/handler/ledger"
 	"tollgate/handler/limit"
@@ -17,40 +21,58 @@ import (
 type usageAnswer struct {
 	Subscription string        `json:"subscription"`
 	Tier         string        `json:"tier"`
-	Counted      *countedCalls `json:"counted,omitempty"` // absent: all of this subscription's calls
-	Minute       *limitStatus  `json:"minute,omitempty"`
-	Quota        *limitStatus  `json:"quota,omitempty"`
-	QuotaPeriod  limit.Period  `json:"quotaPeriod,omitempty"`
-	Hours        int64         `json:"hours"`
-	Total        ledger.Counts `json:"total"`  // sum of Minutes
-	Models       []modelUsage  `json:"models"` // the same by model
-	Minutes      []minuteUsage `json:"minutes"`
-	Problem      string        `json:"problem,omitempty"` // why Minutes is incomplete
+	Group        string        `json:"group,omitempty"`
+	Limits       []limitStatus `json:"limits"`
+	// Minute, Quota and QuotaPeriod are those of the tier's limit named tokens.
+	Minute      *windowStatus `json:"minute,omitempty"`
+	Quota       *windowStatus `json:"quota,omitempty"`
+	QuotaPeriod limit.Period  `json:"quotaPeriod,omitempty"`
+	Hours       int64         `json:"hours"`
+	Total       ledger.Counts `json:"total"`  // sum of Minutes
+	Models      []modelUsage  `json:"models"` // the same by model
+	Minutes     []minuteUsage `json:"minutes"`
+	Problem     string        `json:"problem,omitempty"` // why Minutes is incomplete
+}
+
+// A limitStatus is the state of one limit.
+type limitStatus struct {
+	Name string     `json:"name"`
+	Unit limit.Unit `json:"unit"`
+	subscription.Owner
+	// Counted describes what the limit's counter counts; absent: all of this
+	// subscription's calls.
+	Counted     *countedCalls `json:"counted,omitempty"`
+	Models      []string      `json:"models,omitempty"` // the only models whose calls it applies to
+	Shadow      bool          `json:"shadow,omitempty"`
+	Minute      *windowStatus `json:"minute,omitempty"`
+	Quota       *windowStatus `json:"quota,omitempty"`
+	QuotaPeriod limit.Period  `json:"quotaPeriod,omitempty"`
 }
 
 // countedCalls describes which calls a counter counts, if not simply those of one
 // subscription.
 type countedCalls struct {
-	CounterKey subscription.CounterKey `json:"counterKey"` // the tier's template
-	// Shared is true if all of the tier's subscriptions count together.
+	CounterKey subscription.CounterKey `json:"counterKey"` // the limit's template
+	// Shared is true if other subscriptions count too.
 	Shared bool `json:"shared"`
 	// Parts are this call's values of the template's other placeholders, by kind.
 	Parts map[string]string `json:"parts,omitempty"`
 }
 
-// A limitStatus is the state of one limit, in tokens.
-type limitStatus struct {
-	Limit int64 `json:"limit"`
-	Used  int64 `json:"used"`
-	// Owed is the amount used beyond the limit, in tokens. Later minutes pay it; a quota forgets it
+// A windowStatus is the state of one of a limit's windows. Amounts are those of the
+// limit's unit, money as decimals.
+type windowStatus struct {
+	Limit amount `json:"limit"`
+	Used  amount `json:"used"`
+	// Owed is the amount used beyond the limit. Later minutes pay it; a quota forgets it
 	// when its period ends.
-	Owed int64 `json:"owed"`
+	Owed amount `json:"owed"`
 	// Held is leased to other instances: neither used nor left.
-	Held int64 `json:"held"`
-	Left int64 `json:"left"`
+	Held amount `json:"held"`
+	Left amount `json:"left"`
 	// StartedAt is when the quota's period began; absent for minutes.
 	StartedAt time.Time `json:"startedAt,omitzero"`
-	// ResetAt is when the debt is paid and tokens are available again.
+	// ResetAt is when the debt is paid and something is left again.
 	ResetAt time.Time `json:"resetAt"`
 }
 
@@ -80,12 +102,15 @@ func (g *Gateway) getUsage(c *call) error {
 	if err != nil {
 		return err
 	}
-	standing, err := g.config.Counter.Standing(c.r.Context(), g.counterKey(c, model), terms(c.grant.Tier))
+	limits := g.allLimits(c, model)
+	standings, err := g.standings(c, limits)
 	if err != nil {
 		return counterProblem(err)
 	}
-	answer := usageAnswer{Subscription: c.grant.Subscription.ID, Tier: c.grant.Tier.ID, Counted: g.countedCalls(c, model), Hours: hours}
-	answer.setLimits(standing)
+	answer := usageAnswer{Subscription: c.grant.Subscription.ID, Tier: c.grant.Tier.ID, Group: c.grant.Subscription.Group, Hours: hours, Limits: []limitStatus{}}
+	for i := range limits {
+		answer.add(&limits[i], standings[i], g.countedCalls(c, &limits[i], model))
+	}
 	now := g.config.Counter.Now()
 	used, err := g.usage(c.r.Context(), answer.Subscription, now.Add(-time.Duration(hours)*time.Hour).Truncate(time.Minute), now)
 	if err != nil {
@@ -93,7 +118,7 @@ func (g *Gateway) getUsage(c *call) error {
 		c.result.cause = err
 	}
 	answer.setUsed(used, limit.Minute(now))
-	g.canonical.setLimits(c.w.Header(), standing, now)
+	g.canonical.setLimits(c.w.Header(), limits, standings, now)
 	return c.answerJSON(answer)
 }
 
@@ -132,14 +157,47 @@ func (g *Gateway) queryModel(c *call) (string, error) {
 	return models[0], nil
 }
 
-// setLimits fills in the state of the limits that the tier has.
-func (s *usageAnswer) setLimits(at limit.Standing) {
+// allLimits returns all limits of a subscription's calls. Those that don't apply to the
+// model are shown for the first that they apply to.
+func (g *Gateway) allLimits(c *call, model string) []applied {
+	all := make([]applied, len(c.grant.Limits))
+	for i := range c.grant.Limits {
+		l, of := &c.grant.Limits[i], model
+		if !l.AppliesTo(model) {
+			of = l.Models[0]
+		}
+		all[i] = applied{l, g.counterKey(c, l, of)}
+	}
+	return all
+}
+
+// standings asks the limits' counters for their standings, all at the same time.
+func (g *Gateway) standings(c *call, limits []applied) ([]limit.Standing, error) {
+	standings := make([]limit.Standing, len(limits))
+	asked, ctx := errgroup.WithContext(c.r.Context())
+	for i := range limits {
+		asked.Go(func() (err error) {
+			standings[i], err = g.config.Counter.Standing(ctx, limits[i].key, c.terms(&limits[i]))
+			return err
+		})
+	}
+	return standings, asked.Wait()
+}
+
+// add adds the state of a limit.
+func (s *usageAnswer) add(l *applied, at limit.Standing, counted *countedCalls) {
+	status := limitStatus{Name: l.Name, Unit: l.Unit, Owner: l.Owner, Counted: counted, Models: l.Models, Shadow: l.Shadow}
+	of := func(n int64) amount { return amount{l.Unit, n} }
 	if at.PerMinute > 0 {
-		s.Minute = &limitStatus{Limit: at.PerMinute, Used: at.Used, Owed: at.Owed, Held: at.Held, Left: at.Remaining, ResetAt: at.ResetAt}
+		status.Minute = &windowStatus{Limit: of(at.PerMinute), Used: of(at.Used), Owed: of(at.Owed), Held: of(at.Held), Left: of(at.Remaining), ResetAt: at.ResetAt}
 	}
 	if at.Quota > 0 {
-		s.Quota = &limitStatus{Limit: at.Quota, Used: at.QuotaUsed, Owed: at.QuotaOwed, Held: at.QuotaHeld, Left: at.QuotaRemaining, StartedAt: at.QuotaStartedAt, ResetAt: at.QuotaResetAt}
-		s.QuotaPeriod = at.Period
+		status.Quota = &windowStatus{Limit: of(at.Quota), Used: of(at.QuotaUsed), Owed: of(at.QuotaOwed), Held: of(at.QuotaHeld), Left: of(at.QuotaRemaining), StartedAt: at.QuotaStartedAt, ResetAt: at.QuotaResetAt}
+		status.QuotaPeriod = at.Period
+	}
+	s.Limits = append(s.Limits, status)
+	if l.Owner.Tier != "" && strings.EqualFold(l.Name, subscription.TokensName) {
+		s.Minute, s.Quota, s.QuotaPeriod = status.Minute, status.Quota, status.QuotaPeriod
 	}
 }
 
@@ -168,13 +226,17 @@ func addTo[K comparable](sums map[K]*ledger.Totals, key K, t ledger.Totals) {
 	sums[key].Add(t)
 }
 
-// countedCalls describes what the call's counter counts, nil if it is simply the
+// countedCalls describes what a limit's counter counts, nil if it is simply the
 // subscription's calls.
-func (g *Gateway) countedCalls(c *call, model string) *countedCalls {
-	template := c.grant.Tier.CounterKey
-	said := &countedCalls{CounterKey: template, Shared: template.Shared(), Parts: make(map[string]string)}
+func (g *Gateway) countedCalls(c *call, l *applied, model string) *countedCalls {
+	template := l.Template()
+	said := &countedCalls{CounterKey: template, Shared: l.Shared(), Parts: make(map[string]string)}
 	for p := range template.Placeholders() {
-		if p != subscription.SubscriptionPart {
+		switch p {
+		case subscription.SubscriptionPart:
+		case subscription.GroupPart:
+			said.Parts[p.Kind()] = cmp.Or(l.Owner.Group, c.grant.Subscription.Group)
+		default:
 			said.Parts[p.Kind()] = g.placeholderValue(c, p, model)
 		}
 	}

@@ -7,42 +7,47 @@ import (
 	"strings"
 )
 
-// An Owner is the subscription that a counter belongs to, or the tier if its
-// subscriptions share the counter. Exactly one of the two is set.
-type Owner struct{ Subscription, Tier string }
+// An Owner is the subscription, tier or group that a counter belongs to. Exactly one of
+// the three is set.
+type Owner struct{ Subscription, Tier, Group string }
 
-// A KeyPart distinguishes counters of one owner: a value of a kind, such as
-// model, or with an empty kind a text of the operator's.
+// A KeyPart distinguishes counters of one limit: a value of a kind, such as model, or
+// with an empty kind a text of the operator's.
 type KeyPart struct{ Kind, Value string }
 
-// The byte after the owner's id. No id contains either, so a tier never shares
-// a counter with a subscription of the same name.
+// The byte after the owner's id. No id contains any, so a tier or group never shares a
+// counter with a subscription of the same name.
 const (
 	afterSubscription = "/"
 	afterTier         = ":"
+	afterGroup        = "@"
 )
 
-// maxParts is the longest that the parts may be, in bytes: with an id before
-// them and every byte escaped they fit the 512 characters that Azurite allows a
+// maxParts is the longest that the limit's name and the parts may be, in bytes: with an id
+// before them and every byte escaped they fit the 512 characters that Azurite allows a
 // row's key, which is half of what Azure does.
-const maxParts = 96
+const maxParts = 128
 
-// Key names a counter so that it can be read in a table: the owner's id and its
-// parts, team-a/model=DeepSeek-R1 or gold:client-ip=192.0.2.7. Different parts
-// never give the same key, whatever callers put into them.
-func (o Owner) Key(parts ...KeyPart) string {
+// Key names the counter of a limit so that it can be read in a table: the owner's id, the
+// limit's name and the parts, team-a/tokens/model=DeepSeek-R1 or
+// gold:calls/client-ip=192.0.2.7. Different parts never give the same key, whatever
+// callers put into them.
+func (o Owner) Key(name string, parts ...KeyPart) string {
 	id, separator := o.Subscription, afterSubscription
-	if id == "" {
+	switch {
+	case o.Tier != "":
 		id, separator = o.Tier, afterTier
-	} else if len(parts) == 0 {
-		return id
+	case o.Group != "":
+		id, separator = o.Group, afterGroup
 	}
-	written := make([]string, len(parts))
-	for i, part := range parts {
-		written[i] = escape(part.Value)
+	written := make([]string, 1, len(parts)+1)
+	written[0] = escape(name)
+	for _, part := range parts {
+		text := escape(part.Value)
 		if part.Kind != "" {
-			written[i] = escape(part.Kind) + "=" + written[i]
+			text = escape(part.Kind) + "=" + text
 		}
+		written = append(written, text)
 	}
 	rest := strings.Join(written, "/")
 	if len(rest) > maxParts {
@@ -52,16 +57,20 @@ func (o Owner) Key(parts ...KeyPart) string {
 	return id + separator + rest
 }
 
-// OwnerOf returns the owner in a counter's key.
-func OwnerOf(key string) Owner {
-	at := strings.IndexAny(key, afterSubscription+afterTier)
-	switch {
-	case at < 0:
-		return Owner{Subscription: key}
-	case key[at:at+1] == afterTier:
-		return Owner{Tier: key[:at]}
+// ParseKey returns the owner and the limit's name in a counter's key.
+func ParseKey(key string) (owner Owner, name string) {
+	at := strings.IndexAny(key, afterSubscription+afterTier+afterGroup)
+	if at < 0 {
+		return Owner{Subscription: key}, ""
 	}
-	return Owner{Subscription: key[:at]}
+	name, _, _ = strings.Cut(key[at+1:], "/")
+	switch key[at : at+1] {
+	case afterTier:
+		return Owner{Tier: key[:at]}, name
+	case afterGroup:
+		return Owner{Group: key[:at]}, name
+	}
+	return Owner{Subscription: key[:at]}, name
 }
 
 // escape writes bytes with a meaning in keys, and all but plain ASCII, in

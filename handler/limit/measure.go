@@ -54,6 +54,11 @@ func (m Measure) Charge(u Usage) int64 {
 		part{u.CompletionTokens - u.ReasoningTokens, w.Completion}, part{u.ReasoningTokens, w.Reasoning})
 }
 
+// CountsPrompt reports whether a longer prompt may cost more.
+func (m Measure) CountsPrompt() bool {
+	return m.Unit == PromptTokens || m.Unit == Cost || m.Unit == Tokens && m.Weights.heaviestPrompt() > 0
+}
+
 // Most returns the most that a call can be charged whose prompt and completions
 // have at most so many tokens, whatever their kinds. It isn't for Cost, which
 // prices decide.

@@ -17,8 +17,8 @@ type Problem struct {
 	// Param names the field at fault; empty: none.
 	Param     string
 	RequestID string
-	// Limit describes the limit that refused, as JSON; nil: none did.
-	Limit json.RawMessage
+	// Limits is a JSON list that describes the limits that refused; nil: none did.
+	Limits json.RawMessage
 }
 
 // OpenAIProblem writes a problem as OpenAI's error object beside APIM's two fields, so
@@ -30,9 +30,9 @@ func OpenAIProblem(p Problem) []byte {
 		Param     *string         `json:"param"`
 		Code      string          `json:"code"`
 		RequestID string          `json:"request_id"`
-		Limit     json.RawMessage `json:"limit,omitempty"`
+		Limits    json.RawMessage `json:"limits,omitempty"`
 	}
-	shown := detail{Message: p.Message, Type: p.Type, Code: p.Code, RequestID: p.RequestID, Limit: p.Limit}
+	shown := detail{Message: p.Message, Type: p.Type, Code: p.Code, RequestID: p.RequestID, Limits: p.Limits}
 	if p.Param != "" {
 		shown.Param = &p.Param
 	}
@@ -54,7 +54,7 @@ func AnthropicProblem(p Problem) []byte {
 		Message string          `json:"message"`
 		Code    string          `json:"code"`
 		Param   string          `json:"param,omitempty"`
-		Limit   json.RawMessage `json:"limit,omitempty"`
+		Limits  json.RawMessage `json:"limits,omitempty"`
 	}
 	body, err := json.Marshal(struct {
 		Type       string `json:"type"`
@@ -62,7 +62,7 @@ func AnthropicProblem(p Problem) []byte {
 		RequestID  string `json:"request_id"`
 		StatusCode int    `json:"statusCode"`
 		Message    string `json:"message"`
-	}{"error", detail{anthropicType(p.Status), p.Message, p.Code, p.Param, p.Limit}, p.RequestID, p.Status, p.Message})
+	}{"error", detail{anthropicType(p.Status), p.Message, p.Code, p.Param, p.Limits}, p.RequestID, p.Status, p.Message})
 	if err != nil {
 		panic(fmt.Sprintf("encode error body: %v", err)) // strings, numbers and valid JSON always encode
 	}

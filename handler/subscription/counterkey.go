@@ -10,13 +10,29 @@ import (
 	"tollgate/handler/secret"
 )
 
-// A CounterKey is the template of a counter's key: {subscription}, {client-ip}, {model}
-// and {header:NAME}, joined by any text. Calls whose keys are equal share a counter. The
-// empty template means DefaultCounterKey.
+// A CounterKey is the template of a counter's key: {subscription}, {group}, {client-ip},
+// {model} and {header:NAME}, joined by any text. Calls whose keys are equal share a
+// counter. The empty template means DefaultCounterKey in a tier, and GroupCounterKey in a
+// group.
 type CounterKey string
 
-// DefaultCounterKey gives each subscription its own counter.
-const DefaultCounterKey CounterKey = "{" + CounterKey(SubscriptionPart) + "}"
+const (
+	// DefaultCounterKey gives each subscription its own counter.
+	DefaultCounterKey CounterKey = "{" + CounterKey(SubscriptionPart) + "}"
+	// GroupCounterKey gives all subscriptions below a group one counter.
+	GroupCounterKey CounterKey = "{" + CounterKey(GroupPart) + "}"
+)
+
+// or returns the template, or that of an owner's limits that have none.
+func (k CounterKey) or(owner Owner) CounterKey {
+	switch {
+	case k != "":
+		return k
+	case owner.Group != "":
+		return GroupCounterKey
+	}
+	return DefaultCounterKey
+}
 
 // A Placeholder is the text between the braces of a part of a CounterKey, such as
 // model or header:X-Team.
@@ -25,6 +41,7 @@ type Placeholder string
 // The placeholders other than header:NAME.
 const (
 	SubscriptionPart Placeholder = "subscription"
+	GroupPart        Placeholder = "group"
 	ClientIPPart     Placeholder = "client-ip"
 	ModelPart        Placeholder = "model"
 )
@@ -97,9 +114,6 @@ func (k CounterKey) Has(wanted Placeholder) bool {
 	return false
 }
 
-// Shared reports whether subscriptions of a tier share counters.
-func (k CounterKey) Shared() bool { return k != "" && !k.Has(SubscriptionPart) }
-
 // Headers returns the names of the headers in the template.
 func (k CounterKey) Headers() (names []string) {
 	for p := range k.Placeholders() {
@@ -114,31 +128,40 @@ func (k CounterKey) Headers() (names []string) {
 // the key.
 const separators = " /-_:;,.|+&"
 
-// Render returns the key of the counter for a call of a subscription in a tier. value
-// returns the call's value for each placeholder other than {subscription}.
-func (k CounterKey) Render(subscription, tier string, value func(Placeholder) string) string {
-	owner := limit.Owner{Subscription: subscription}
-	if k.Shared() {
-		owner = limit.Owner{Tier: tier}
+// render returns the key of the counter of a limit for a call of a subscription. A
+// counter whose key has {subscription} is the subscription's own, unless the limit is a
+// group's; others are the tier's or group's. name is the limit's. value returns the call's
+// value for each placeholder other than {subscription} and {group}.
+func (k CounterKey) render(of Owner, s *Subscription, name string, value func(Placeholder) string) string {
+	owner := limit.Owner{Tier: of.Tier, Group: of.Group}
+	own := of.Group == "" && k.Has(SubscriptionPart)
+	if own {
+		owner = limit.Owner{Subscription: s.ID}
 	}
 	var parts []limit.KeyPart
 	for p := range k.pieces() {
 		if text := strings.Trim(p.text, separators); text != "" {
 			parts = append(parts, limit.KeyPart{Value: text})
 		}
-		if p.isPlaceholder && p.placeholder != SubscriptionPart {
+		switch {
+		case !p.isPlaceholder || p.placeholder == SubscriptionPart && own || p.placeholder == GroupPart && of.Group != "":
+		case p.placeholder == SubscriptionPart:
+			parts = append(parts, limit.KeyPart{Kind: p.placeholder.Kind(), Value: s.ID})
+		case p.placeholder == GroupPart:
+			parts = append(parts, limit.KeyPart{Kind: p.placeholder.Kind(), Value: s.Group})
+		default:
 			parts = append(parts, limit.KeyPart{Kind: p.placeholder.Kind(), Value: value(p.placeholder)})
 		}
 	}
-	return owner.Key(parts...)
+	return owner.Key(name, parts...)
 }
 
 // headerName matches the names that HTTP allows for headers.
 var headerName = regexp.MustCompile(`^[!#$%&'*+.^_|~0-9A-Za-z-]+$`)
 
 // checkCounterKey checks a template.
-func (f *faults) checkCounterKey(k CounterKey) {
-	const fix = "join {subscription}, {client-ip}, {model} and {header:NAME}"
+func (f *faults) checkCounterKey(field string, k CounterKey) {
+	const fix = "join {subscription}, {group}, {client-ip}, {model} and {header:NAME}"
 	var text strings.Builder
 	found := false
 	for p := range k.pieces() {
@@ -149,13 +172,13 @@ func (f *faults) checkCounterKey(k CounterKey) {
 		found = true
 		header, isHeader := p.placeholder.Header()
 		isHeader = isHeader && headerName.MatchString(header)
-		known := p.placeholder == SubscriptionPart || p.placeholder == ClientIPPart || p.placeholder == ModelPart
+		known := p.placeholder == SubscriptionPart || p.placeholder == GroupPart || p.placeholder == ClientIPPart || p.placeholder == ModelPart
 		part := fmt.Sprintf("{%s}", p.placeholder)
-		f.check(known || isHeader, "counterKey", "has the unknown part "+part, fix)
-		f.check(!isHeader || !secret.Header(header), "counterKey", "would store a header that may hold a secret: "+part, "use another header, or {subscription}")
+		f.check(known || isHeader, field, "has the unknown part "+part, fix)
+		f.check(!isHeader || !secret.Header(header), field, "would store a header that may hold a secret: "+part, "use another header, or {subscription}")
 	}
-	f.check(!strings.ContainsAny(text.String(), "{}"), "counterKey", "has an unmatched brace", fix)
-	f.checkText("counterKey", text.String())
-	f.check(k == "" || found, "counterKey", "has no part, so all subscriptions of the tier would share one counter", fix)
-	f.check(len(k) <= 200, "counterKey", "is longer than 200 bytes", "shorten it")
+	f.check(!strings.ContainsAny(text.String(), "{}"), field, "has an unmatched brace", fix)
+	f.checkText(field, text.String())
+	f.check(k == "" || found, field, "has no part, so all subscriptions of the tier would share one counter", fix)
+	f.check(len(k) <= 200, field, "is longer than 200 bytes", "shorten it")
 }

@@ -20,7 +20,7 @@ const (
 	refreshGrace = time.Minute
 	// staleFor is how old a result may be and still be used while the store is unreachable.
 	staleFor = 10 * time.Minute
-	// lookupTimeout bounds one look-up, which reads three rows.
+	// lookupTimeout bounds one look-up, which reads three rows and one for each group.
 	lookupTimeout = 2 * time.Second
 	// RetryAfter is the pause between a failed look-up and the next try.
 	RetryAfter = 5 * time.Second
@@ -34,7 +34,10 @@ type Grant struct {
 	Subscription Subscription
 	// Tier is the subscription's tier with its overrides.
 	Tier Tier
-	Slot KeySlot
+	// Limits are all limits that calls are charged to: those of Tier, then those of the
+	// subscription's groups, the nearest first.
+	Limits []OwnedLimit
+	Slot   KeySlot
 	// Expires is when the key expires; zero: never.
 	Expires time.Time
 }
@@ -42,6 +45,19 @@ type Grant struct {
 // expired reports whether the key has expired.
 func (g *Grant) expired(now time.Time) bool {
 	return !g.Expires.IsZero() && !now.Before(g.Expires)
+}
+
+// freshUntil returns how long the result of a look-up that began at a time is used: until
+// an override ends, if that is earlier than usual.
+func (g *Grant) freshUntil(began time.Time) time.Time {
+	due := began.Add(freshFor)
+	if g == nil {
+		return due
+	}
+	if end := g.Subscription.Overrides.nextEnd(began); !end.IsZero() && end.Before(due) {
+		return end
+	}
+	return due
 }
 
 // A Directory looks keys up and remembers the results, found or not. Make one with
@@ -183,7 +199,7 @@ func (d *Directory) refresh(ctx context.Context, hash [sha256.Size]byte, e *entr
 	last := e.verified.Add(staleFor)
 	switch {
 	case !e.failing:
-		e.grant, e.verified, e.due = grant, asked, asked.Add(freshFor)
+		e.grant, e.verified, e.due = grant, asked, grant.freshUntil(asked)
 		flight.grant, flight.err = checkGrant(grant, now)
 	case e.grant != nil && now.Before(last):
 		e.due = now.Add(min(RetryAfter, last.Sub(now)))
@@ -213,15 +229,39 @@ func (d *Directory) lookup(ctx context.Context, hash string) (*Grant, error) {
 	if s.Suspended {
 		return nil, ErrUnauthorized
 	}
-	tier, err := d.store.Tier(ctx, s.Tier)
-	if err != nil {
-		return nil, fmt.Errorf("tier %s of subscription %s: %w", s.Tier, s.ID, err)
-	}
-	effective, err := s.Effective(tier)
+	grant, err := grantOf(ctx, d.store, s, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("subscription %s: %w", s.ID, err)
 	}
-	return &Grant{Subscription: s, Tier: effective, Slot: record.Slot, Expires: record.Expires}, nil
+	grant.Slot, grant.Expires = record.Slot, record.Expires
+	return grant, nil
+}
+
+// grantOf reads a subscription's tier and groups, and returns what its keys give access
+// to at a time. It returns ErrUnauthorized if a group is suspended.
+func grantOf(ctx context.Context, store Reader, s Subscription, now time.Time) (*Grant, error) {
+	tier, err := store.Tier(ctx, s.Tier)
+	if err != nil {
+		return nil, missing("tier", s.Tier, err)
+	}
+	effective, err := s.Effective(tier, now)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := Chain(ctx, s.Group, store.Group)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		if g.Suspended {
+			return nil, ErrUnauthorized
+		}
+	}
+	limits := ownedLimits(&s, tier, effective, groups, now)
+	if err := checkCount(limits); err != nil {
+		return nil, err
+	}
+	return &Grant{Subscription: s, Tier: effective, Limits: limits}, nil
 }
 
 func unauthorizedIfNotFound(err error) error {

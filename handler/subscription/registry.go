@@ -17,16 +17,18 @@ type Registry struct{ Store }
 // concurrent ones. Operators are few, so conflicts are rare.
 const maxChangeTries = 5
 
-// An Account is a subscription with its effective limits and its keys.
+// An Account is a subscription with what its calls obey, and its keys.
 type Account struct {
 	Subscription
-	// Limits are the tier's limits with the subscription's overrides.
-	Limits Limits      `json:"limits"`
+	// Rules are the tier's, with the subscription's overrides.
+	Rules Rules `json:"rules"`
+	// Groups are its group and those above it, the nearest first.
+	Groups []Group     `json:"groups,omitempty"`
 	Keys   []KeyRecord `json:"keys"`
 }
 
 // SetTier creates or changes a tier. It rejects a change that makes a subscription's
-// overrides invalid.
+// overrides invalid, or gives its calls too many limits.
 func (r Registry) SetTier(ctx context.Context, id string, change func(*Tier) error) (Tier, error) {
 	if err := checkID(id); err != nil {
 		return Tier{}, err
@@ -37,10 +39,13 @@ func (r Registry) SetTier(ctx context.Context, id string, change func(*Tier) err
 			return Tier{}, err
 		}
 		tier.ID = id
-		if err := errors.Join(change(&tier), tier.Validate()); err != nil {
+		if err := change(&tier); err != nil {
 			return Tier{}, err
 		}
-		if err := r.checkOverrides(ctx, tier); err != nil {
+		if err := errors.Join(tier.Fold(), tier.Validate()); err != nil {
+			return Tier{}, err
+		}
+		if err := r.checkSubscriptions(ctx, tier); err != nil {
 			return Tier{}, err
 		}
 		tier.Version, err = r.PutTier(ctx, tier)
@@ -48,12 +53,16 @@ func (r Registry) SetTier(ctx context.Context, id string, change func(*Tier) err
 	})
 }
 
-// checkOverrides checks the tier with the overrides of each of its subscriptions.
-func (r Registry) checkOverrides(ctx context.Context, tier Tier) error {
+// checkSubscriptions checks the tier with each of its subscriptions.
+func (r Registry) checkSubscriptions(ctx context.Context, tier Tier) error {
 	if tier.Version == 0 {
 		return nil
 	}
 	all, err := r.Subscriptions(ctx)
+	if err != nil {
+		return err
+	}
+	groups, err := r.groupReader(ctx)
 	if err != nil {
 		return err
 	}
@@ -62,11 +71,40 @@ func (r Registry) checkOverrides(ctx context.Context, tier Tier) error {
 		if s.Tier != tier.ID {
 			continue
 		}
-		if _, err := s.Effective(tier); err != nil {
+		if err := checkTogether(ctx, &s, tier, groups); err != nil {
 			problems = append(problems, fmt.Errorf("subscription %q: %w", s.ID, err))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// checkTogether returns an error if a stored subscription can't have its tier or groups.
+func checkTogether(ctx context.Context, s *Subscription, tier Tier, groups func(context.Context, string) (Group, error)) error {
+	effective, err := s.Effective(tier, time.Now())
+	if err != nil {
+		return err
+	}
+	chain, err := Chain(ctx, s.Group, groups)
+	if err != nil {
+		return err
+	}
+	return checkCount(ownedLimits(s, tier, effective, chain, time.Now()))
+}
+
+// groupReader lists all groups once, and returns a function that reads one of them.
+func (r Registry) groupReader(ctx context.Context) (func(context.Context, string) (Group, error), error) {
+	all, err := r.Groups(ctx)
+	byID := make(map[string]Group, len(all))
+	for _, g := range all {
+		byID[g.ID] = g
+	}
+	return func(_ context.Context, id string) (Group, error) {
+		g, ok := byID[id]
+		if !ok {
+			return g, ErrNotFound
+		}
+		return g, nil
+	}, err
 }
 
 // Create stores a new subscription, without keys.
@@ -82,6 +120,7 @@ func (r Registry) Change(ctx context.Context, id string, change func(*Subscripti
 		if err != nil {
 			return s, err
 		}
+		s.Overrides = s.Overrides.withoutEnded(time.Now())
 		if err := change(&s); err != nil {
 			return s, err
 		}
@@ -108,15 +147,18 @@ func (r Registry) Suspend(ctx context.Context, id string, suspended bool) (Subsc
 
 // put stores a subscription if it is valid with its tier.
 func (r Registry) put(ctx context.Context, s Subscription) (Subscription, error) {
-	if err := s.Validate(); err != nil {
+	if err := s.Validate(time.Now()); err != nil {
 		return s, err
 	}
 	tier, err := r.Store.Tier(ctx, s.Tier)
 	if err != nil {
-		return s, explain("tier", s.Tier, err)
+		return s, missing("tier", s.Tier, err)
 	}
-	if err := s.Check(tier); err != nil {
+	if err := s.Check(tier, time.Now()); err != nil {
 		return s, fmt.Errorf("tier %q %w", s.Tier, err)
+	}
+	if err := checkTogether(ctx, &s, tier, r.Store.Group); err != nil {
+		return s, err
 	}
 	s.Version, err = r.PutSubscription(ctx, s)
 	return s, explain("subscription", s.ID, err)
@@ -145,7 +187,7 @@ func (r Registry) Tier(ctx context.Context, id string) (Tier, error) {
 	return tier, explain("tier", id, err)
 }
 
-// Account reads a subscription, its effective limits and its keys.
+// Account reads a subscription, what its calls obey, and its keys.
 func (r Registry) Account(ctx context.Context, id string) (Account, error) {
 	s, err := r.find(ctx, id)
 	if err != nil {
@@ -153,14 +195,18 @@ func (r Registry) Account(ctx context.Context, id string) (Account, error) {
 	}
 	tier, err := r.Store.Tier(ctx, s.Tier)
 	if err != nil {
-		return Account{}, explain("tier", s.Tier, err)
+		return Account{}, missing("tier", s.Tier, err)
 	}
-	effective, err := s.Effective(tier)
+	effective, err := s.Effective(tier, time.Now())
 	if err != nil {
 		return Account{}, fmt.Errorf("tier %q %w", s.Tier, err)
 	}
+	groups, err := Chain(ctx, s.Group, r.Store.Group)
+	if err != nil {
+		return Account{}, err
+	}
 	keys, err := r.Keys(ctx, id)
-	return Account{s, effective.Limits, keys}, err
+	return Account{s, effective.Rules, groups, keys}, err
 }
 
 // retryConflicts retries a change while it conflicts with concurrent ones.
@@ -182,6 +228,14 @@ func explain(kind, id string, err error) error {
 		return fmt.Errorf("%s %q %w: change it, or choose another id", kind, id, err)
 	case errors.Is(err, ErrConflict):
 		return fmt.Errorf("%s %q %w: read it again and retry", kind, id, err)
+	}
+	return err
+}
+
+// missing names what a subscription or group refers to and doesn't exist.
+func missing(kind, id string, err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return &MissingError{kind, id}
 	}
 	return err
 }

@@ -1,20 +1,18 @@
 // Package subscription holds who may call and under which limits: subscriptions,
-// their keys, and the tiers that they share.
+// their keys, the tiers that they share and the groups that they belong to.
 //
 // A call's key is hashed with a secret pepper and looked up by a Directory, which
-// remembers results and answers with a Grant: the subscription and its effective
-// tier. Operators change tiers, subscriptions and keys through a Registry, which
+// remembers results and answers with a Grant: the subscription, its effective tier and
+// all limits. Operators change tiers, groups, subscriptions and keys through a Registry, which
 // validates each change. Both work on a Store: memstore or tablestore.
 //
-// Start reading at Subscription and Tier, then Directory.Authenticate.
+// Start reading at Subscription, Tier and Limit, then Directory.Authenticate.
 package subscription
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -24,59 +22,80 @@ type Subscription struct {
 	Name string `json:"name,omitempty"`
 	// Tier is the id of its tier.
 	Tier string `json:"tier"`
-	// Overrides replaces single values of the tier: a JSON object of Limits' fields.
-	Overrides json.RawMessage `json:"overrides,omitempty"`
-	Suspended bool            `json:"suspended,omitempty"`
-	Created   time.Time       `json:"created,omitzero"`
+	// Group is the id of the group that it belongs to; empty: none.
+	Group string `json:"group,omitempty"`
+	// Overrides replace single values of the tier.
+	Overrides Overrides `json:"overrides,omitzero"`
+	Suspended bool      `json:"suspended,omitempty"`
+	Created   time.Time `json:"created,omitzero"`
 	// Version grows with every change.
 	Version int64 `json:"version,omitempty"`
 }
 
 // Validate returns everything that is wrong with the subscription itself. Check
 // checks it together with its tier.
-func (s *Subscription) Validate() error {
+func (s *Subscription) Validate(now time.Time) error {
 	var f faults
 	f.checkID("id", s.ID)
 	f.checkID("tier", s.Tier)
-	f.check(len(s.Name) <= 256, "name", "is longer than 256 bytes", "shorten it")
-	f.checkText("name", s.Name)
-	if len(s.Overrides) > 0 {
-		f.checkColumnSize("overrides", s.Overrides)
+	if s.Group != "" {
+		f.checkID("group", s.Group)
 	}
+	f.checkName(s.Name)
+	f.checkColumnSize("overrides", s.Overrides)
+	s.Overrides.check(&f, now)
 	return f.err()
 }
 
-// Effective returns the tier with the subscription's overrides applied and defaults
+// Effective returns the tier with the subscription's overrides at a time, and defaults
 // filled in.
-func (s *Subscription) Effective(tier Tier) (Tier, error) {
-	limits, err := tier.With(s.Overrides)
+func (s *Subscription) Effective(tier Tier, now time.Time) (Tier, error) {
+	rules, ended, err := s.Overrides.apply(tier.Rules, now)
 	if err != nil {
-		return Tier{}, fmt.Errorf("overrides: %w", err)
+		return Tier{}, err
 	}
-	limits.Normalize()
+	rules.Normalize()
 	var f faults
-	f.check(!limits.CounterKey.Shared() || limits.counterLimits() == tier.counterLimits(), "overrides",
-		"change a limit whose counter other subscriptions share", "change the tier, or override counterKey with one that has {subscription}")
-	if err := errors.Join(f.err(), limits.Validate()); err != nil {
+	for i := range rules.Limits {
+		f.checkShared(tier, &rules.Limits[i])
+	}
+	if err := errors.Join(f.err(), rules.Validate()); err != nil {
 		return Tier{}, fmt.Errorf("with the subscription's overrides: %w", err)
 	}
-	return Tier{ID: tier.ID, Limits: limits, Version: s.limitsVersion(tier, limits.CounterKey.Shared())}, nil
+	return Tier{ID: tier.ID, Rules: rules, Version: s.limitsVersion(tier, ended)}, nil
+}
+
+// checkShared adds a fault if a limit whose counters other subscriptions share differs
+// from the tier's.
+func (f *faults) checkShared(tier Tier, l *Limit) {
+	before := FindLimit(tier.Limits, l.Name)
+	if l.CounterKey.or(Owner{Tier: tier.ID}).Has(SubscriptionPart) || l.Windows(0) == before.Windows(0) {
+		return
+	}
+	*f = append(*f, &FieldError{"overrides." + limitField(l.Name, "counterKey"), "has no {subscription}: other subscriptions share the counters of the changed limit",
+		"change the tier, or override counterKey with one that has {subscription}"})
 }
 
 // Check returns what is wrong with the subscription's overrides in a tier: what
 // Effective finds, and overrides that could never take effect. An override may make a
-// value of the tier ineffective, as a lowered tokensPerMinute does a quota.
-func (s *Subscription) Check(tier Tier) error {
-	effective, err := s.Effective(tier)
+// value of the tier ineffective, as a lowered minute limit does a quota.
+func (s *Subscription) Check(tier Tier, now time.Time) error {
+	effective, err := s.Effective(tier, now)
 	if err != nil {
 		return err
 	}
-	var all, own faults
-	all.checkEachLimitActs(&effective)
-	for _, fault := range all {
-		field := fault.(*FieldError).Field
-		if s.Overrode(field) || field == "tokenQuota" && s.Overrode("tokenQuotaPeriod") {
-			own = append(own, fault)
+	var own faults
+	for _, o := range s.Overrides.Limits {
+		l := FindLimit(effective.Limits, o.Name)
+		if l == nil || o.ended(now) {
+			continue
+		}
+		var all faults
+		all.checkActs(l)
+		for _, fault := range all {
+			if o.sets(fault.(*FieldError).Field) {
+				own = append(own, fault)
+			}
 		}
 	}
 	if err := own.err(); err != nil {
@@ -85,30 +104,12 @@ func (s *Subscription) Check(tier Tier) error {
 	return nil
 }
 
-// Overrode reports whether the subscription overrides a field of Limits, given by its
-// JSON name.
-func (s *Subscription) Overrode(field string) bool {
-	var values map[string]json.RawMessage
-	if json.Unmarshal(s.Overrides, &values) != nil {
-		return false
-	}
-	for name := range values {
-		if strings.EqualFold(name, field) { // as encoding/json matches names
-			return true
-		}
-	}
-	return false
-}
-
 // limitsVersion returns the version of the effective limits. Counters adopt only newer
-// versions, so it must grow with every change of the subscription or tier, and when the
-// subscription moves to a tier with a lower version: the subscription's own version is
-// therefore the more significant part. A shared counter has the tier's version for all.
-func (s *Subscription) limitsVersion(tier Tier, shared bool) int64 {
-	if shared {
-		return tier.Version
-	}
-	return s.Version<<32 | tier.Version
+// versions, so it must grow with every change of the subscription or tier, when an
+// override ends, and when the subscription moves to a tier with a lower version: the
+// subscription's own version is therefore the most significant part.
+func (s *Subscription) limitsVersion(tier Tier, ended int64) int64 {
+	return (s.Version<<4+ended)<<32 | tier.Version
 }
 
 // NextVersion returns the version that follows before, which is 0 for something new.
@@ -152,7 +153,7 @@ var (
 	ErrUnavailable  = errors.New("the directory can't be reached")
 )
 
-// A Store keeps tiers, subscriptions and keys. Any error other than ErrNotFound,
+// A Store keeps tiers, groups, subscriptions and keys. Any error other than ErrNotFound,
 // ErrExists and ErrConflict means that the store can't be reached.
 type Store interface {
 	Reader
@@ -161,8 +162,16 @@ type Store interface {
 	PutTier(ctx context.Context, t Tier) (version int64, err error)
 	// PutSubscription does the same for a subscription.
 	PutSubscription(ctx context.Context, s Subscription) (version int64, err error)
+	// PutGroup does the same for a group.
+	PutGroup(ctx context.Context, g Group) (version int64, err error)
 	Tiers(ctx context.Context) ([]Tier, error)
+	Groups(ctx context.Context) ([]Group, error)
 	Subscriptions(ctx context.Context) ([]Subscription, error)
+	// DeleteTier deletes the tier with this version. It returns ErrNotFound or
+	// ErrConflict. DeleteGroup and DeleteSubscription do the same.
+	DeleteTier(ctx context.Context, id string, version int64) error
+	DeleteGroup(ctx context.Context, id string, version int64) error
+	DeleteSubscription(ctx context.Context, id string, version int64) error
 	// PutKey inserts a key, or returns ErrExists.
 	PutKey(ctx context.Context, k KeyRecord) error
 	// Keys lists a subscription's keys.
@@ -186,4 +195,5 @@ type Reader interface {
 	Hashes(ctx context.Context, most int) ([]string, error)
 	Subscription(ctx context.Context, id string) (Subscription, error)
 	Tier(ctx context.Context, id string) (Tier, error)
+	Group(ctx context.Context, id string) (Group, error)
 }

@@ -46,48 +46,38 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Limits are the settings of a tier. A subscription may override each of them.
-type Limits struct {
-	// TokensPerMinute is the limit for a UTC minute, in tokens; 0: none.
-	TokensPerMinute int64 `json:"tokensPerMinute,omitempty"`
-	// TokenQuota is the limit for a TokenQuotaPeriod, in tokens; 0: none.
-	TokenQuota       int64        `json:"tokenQuota,omitempty"`
-	TokenQuotaPeriod limit.Period `json:"tokenQuotaPeriod,omitempty"`
-	// BurstTokens is how many unused tokens of past minutes may be carried over.
-	BurstTokens int64 `json:"burstTokens,omitempty"`
+// Rules are the limits of a tier, and how its calls are decided. A subscription may
+// override each of them.
+type Rules struct {
+	ShortForm
+	// Limits all apply to each call; at most MaxLimits.
+	Limits []Limit `json:"limits,omitempty"`
 	// Reserve is how much a call takes before it is made.
 	Reserve Reserve `json:"reserve,omitempty"`
 	// MaxCompletionTokens is the cap for calls that set none, in tokens; 0: no cap.
 	MaxCompletionTokens int64 `json:"maxCompletionTokens,omitempty"`
-	// MaxWait is how long a call may queue for tokens rather than be refused.
+	// MaxWait is how long a call may queue for its limits rather than be refused.
 	MaxWait Duration `json:"maxWait,omitzero"`
 	// MaxConcurrent is the most calls a subscription may have in progress on one
 	// instance; 0: unlimited; nil: 100.
 	MaxConcurrent *int64 `json:"maxConcurrent,omitempty"`
-	// Shadow makes limits decide and report, but never refuse.
+	// Shadow makes all limits decide and report, but never refuse.
 	Shadow bool `json:"shadow,omitempty"`
 	// OnStoreDown is how to decide calls while the counter store is unreachable. The
 	// default is closed with ReserveFull, else degrade.
 	OnStoreDown limit.StoreDown `json:"onStoreDown,omitempty"`
 	// StoredContent says whether calls may name stored content whose owner nobody knows.
 	StoredContent StoredContent `json:"storedContent,omitempty"`
-	// CounterKey is a template; calls with the same key share a counter.
-	CounterKey CounterKey `json:"counterKey,omitempty"`
 	// Models are the models that calls may use; empty: all that the gateway serves.
 	Models []string `json:"models,omitempty"`
 }
 
-// A Tier is a named set of limits that subscriptions share.
+// A Tier is a named set of limits and rules that subscriptions share.
 type Tier struct {
 	ID string `json:"id"`
-	Limits
+	Rules
 	// Version grows with every change; counters adopt only newer ones.
 	Version int64 `json:"version,omitempty"`
-}
-
-// Counted returns the limits as the tier's counters hold them.
-func (t *Tier) Counted() limit.Limits {
-	return limit.Limits{PerMinute: t.TokensPerMinute, Burst: t.BurstTokens, Quota: t.TokenQuota, Period: t.TokenQuotaPeriod, Version: t.Version}
 }
 
 // Serves reports whether calls may use a model.
@@ -96,20 +86,17 @@ func (t *Tier) Serves(model string) bool {
 }
 
 // Normalize fills in defaults for empty fields.
-func (l *Limits) Normalize() {
-	if l.Reserve == "" {
-		l.Reserve = ReservePrompt
+func (r *Rules) Normalize() {
+	if r.Reserve == "" {
+		r.Reserve = ReservePrompt
 	}
-	if l.CounterKey == "" {
-		l.CounterKey = DefaultCounterKey
+	if r.StoredContent == "" {
+		r.StoredContent = StoredRefuse
 	}
-	if l.StoredContent == "" {
-		l.StoredContent = StoredRefuse
-	}
-	if l.OnStoreDown == "" {
-		l.OnStoreDown = limit.Degrade
-		if l.Reserve == ReserveFull {
-			l.OnStoreDown = limit.FailClosed
+	if r.OnStoreDown == "" {
+		r.OnStoreDown = limit.Degrade
+		if r.Reserve == ReserveFull {
+			r.OnStoreDown = limit.FailClosed
 		}
 	}
 }
@@ -120,28 +107,23 @@ const defaultConcurrent = 100
 
 // Concurrent returns the most calls a subscription may have in progress on one
 // instance; 0: unlimited.
-func (l *Limits) Concurrent() int64 {
-	if l.MaxConcurrent == nil {
+func (r *Rules) Concurrent() int64 {
+	if r.MaxConcurrent == nil {
 		return defaultConcurrent
 	}
-	return *l.MaxConcurrent
+	return *r.MaxConcurrent
 }
 
-// counterLimits returns the values that a counter itself holds.
-func (l *Limits) counterLimits() [4]any {
-	return [...]any{l.TokensPerMinute, l.BurstTokens, l.TokenQuota, l.TokenQuotaPeriod}
-}
-
-// With returns the limits with the fields of a JSON object replaced. If a field of the
+// with returns the rules with the fields of a JSON object replaced. If a field of the
 // object is wrong, the error is a *FieldError.
-func (l Limits) With(values json.RawMessage) (Limits, error) {
+func (r Rules) with(values json.RawMessage) (Rules, error) {
 	if len(values) == 0 {
-		return l, nil
+		return r, nil
 	}
-	l.Models = slices.Clone(l.Models) // the decoder would overwrite the slice's array and the pointer's target
-	if l.MaxConcurrent != nil {
-		l.MaxConcurrent = new(*l.MaxConcurrent)
+	r.Models = slices.Clone(r.Models) // the decoder would overwrite the slice's array and the pointer's target
+	if r.MaxConcurrent != nil {
+		r.MaxConcurrent = new(*r.MaxConcurrent)
 	}
-	err := Decode(values, &l)
-	return l, err
+	err := Decode(values, &r)
+	return r, err
 }

@@ -38,117 +38,112 @@ func (f *faults) checkID(field, id string) {
 func (t *Tier) Validate() error {
 	var f faults
 	f.checkID("id", t.ID)
-	f.checkEachLimitActs(t)
-	return errors.Join(f.err(), t.Limits.Validate())
+	for i := range t.Limits {
+		f.checkActs(&t.Limits[i])
+	}
+	return errors.Join(f.err(), t.Rules.Validate())
 }
 
-// checkEachLimitActs adds a fault if the minute limit or the quota can never be reached
-// because the other always is first.
-func (f *faults) checkEachLimitActs(t *Tier) {
-	if t.TokensPerMinute <= 0 || t.TokenQuota <= 0 {
+// checkActs adds a fault if the limit's minute or quota can never be reached because the
+// other always is first.
+func (f *faults) checkActs(l *Limit) {
+	if l.PerMinute <= 0 || l.Quota <= 0 {
 		return
 	}
-	f.check(t.TokensPerMinute <= t.TokenQuota, "tokensPerMinute", "is above tokenQuota, so it could never take effect", "lower it or leave it out")
-	minutes := periodMinutes[t.TokenQuotaPeriod]
+	f.check(l.PerMinute <= l.Quota, limitField(l.Name, "perMinute"), "is above quota, so it could never take effect", "lower it or leave it out")
+	minutes := periodMinutes[l.Period]
 	if minutes == 0 {
 		return
 	}
 	// Debt is never forgiven, so a window admits at most its minutes' limits plus the burst.
-	needed := (t.TokenQuota - t.BurstTokens + minutes - 1) / minutes
-	f.check(needed <= t.TokensPerMinute, "tokenQuota",
-		fmt.Sprintf("is above the %d tokens that tokensPerMinute lets pass in the longest %s window, so it could never take effect", t.TokensPerMinute*minutes+t.BurstTokens, t.TokenQuotaPeriod),
-		"lower it, or leave it and tokenQuotaPeriod out")
+	needed := (l.Quota - l.Burst + minutes - 1) / minutes
+	f.check(needed <= l.PerMinute, limitField(l.Name, "quota"),
+		fmt.Sprintf("is above the %s that perMinute lets pass in the longest %s window, so it could never take effect", describeAmount(l.Unit, l.PerMinute*minutes+l.Burst), l.Period),
+		"lower it, or leave it and period out")
 }
 
-// Validate returns everything that is wrong with the limits, naming fields as in JSON.
+// describeAmount writes an amount with its unit.
+func describeAmount(unit limit.Unit, amount int64) string {
+	if unit == limit.Cost {
+		return FormatMoney(amount) + " of cost"
+	}
+	return fmt.Sprintf("%d %s", amount, strings.ReplaceAll(string(unit), "-", " "))
+}
+
+// Validate returns everything that is wrong with the rules, naming fields as in JSON.
 // It is less strict than Tier.Validate: an override may make another value of the tier
-// ineffective, as a lowered tokensPerMinute does a tokenQuota.
-func (l *Limits) Validate() error {
+// ineffective, as a lowered minute limit does a quota.
+func (r *Rules) Validate() error {
 	var f faults
-	f.checkTokens("tokensPerMinute", l.TokensPerMinute, "for no limit")
-	f.checkTokens("tokenQuota", l.TokenQuota, "for no quota")
-	f.checkTokens("burstTokens", l.BurstTokens, "for none")
-	f.check(l.MaxCompletionTokens >= 0 && l.MaxCompletionTokens <= 1<<31-1, "maxCompletionTokens", "is out of range", "use 1 to 2147483647 tokens, or 0 for no cap")
-	f.check(l.MaxWait >= 0 && time.Duration(l.MaxWait) <= maxWait, "maxWait", "is out of range", "use 0s to 2m")
-	f.check(l.Concurrent() >= 0 && l.Concurrent() <= maxConcurrent, "maxConcurrent", "is out of range", "use 1 to 10000 calls, or 0 for any number")
-	f.checkOneOf("tokenQuotaPeriod", string(l.TokenQuotaPeriod), string(limit.Hourly), string(limit.Daily), string(limit.Weekly), string(limit.Monthly), string(limit.Yearly))
-	f.checkOneOf("reserve", string(l.Reserve), string(ReserveNone), string(ReservePrompt), string(ReserveFull))
-	f.checkOneOf("onStoreDown", string(l.OnStoreDown), string(limit.Degrade), string(limit.FailClosed), string(limit.FailOpen))
-	f.checkOneOf("storedContent", string(l.StoredContent), string(StoredRefuse), string(StoredAllow))
-	f.checkCombination(l)
-	f.checkModels(l.Models)
-	f.checkCounterKey(l.CounterKey)
+	f.check(r.ShortForm == (ShortForm{}), "limits", "were given in the short form and not folded", "call Fold first")
+	f.check(r.MaxCompletionTokens >= 0 && r.MaxCompletionTokens <= 1<<31-1, "maxCompletionTokens", "is out of range", "use 1 to 2147483647 tokens, or 0 for no cap")
+	f.check(r.MaxWait >= 0 && time.Duration(r.MaxWait) <= maxWait, "maxWait", "is out of range", "use 0s to 2m")
+	f.check(r.Concurrent() >= 0 && r.Concurrent() <= maxConcurrent, "maxConcurrent", "is out of range", "use 1 to 10000 calls, or 0 for any number")
+	f.checkOneOf("reserve", string(r.Reserve), string(ReserveNone), string(ReservePrompt), string(ReserveFull))
+	f.checkOneOf("onStoreDown", string(r.OnStoreDown), string(limit.Degrade), string(limit.FailClosed), string(limit.FailOpen))
+	f.checkOneOf("storedContent", string(r.StoredContent), string(StoredRefuse), string(StoredAllow))
+	f.checkModels("models", r.Models)
+	f.checkLimits(r.Limits)
+	if r.Reserve == ReserveFull {
+		f.checkRoom(r)
+	}
 	return f.err()
 }
 
-func (f *faults) checkTokens(field string, n int64, zero string) {
-	f.check(n >= 0 && n <= maxTokens, field, "is out of range", "use 1 to 10^15 tokens, or 0 "+zero)
+// checkRoom adds a fault for each limit in which a call that reserves everything can
+// never fit beside its prompt.
+func (f *faults) checkRoom(r *Rules) {
+	for _, l := range r.Limits {
+		if l.Unit == limit.Cost {
+			continue // prices decide
+		}
+		completion := l.Measure().Most(0, r.MaxCompletionTokens)
+		f.check(r.MaxCompletionTokens == 0 || l.Unit == limit.Calls || leavesRoom(completion, l.PerMinute, l.Burst) && leavesRoom(completion, l.Quota, 0),
+			"maxCompletionTokens", fmt.Sprintf("is as large as the whole limit %q", l.Name), "lower it, so that a call with its prompt can fit")
+	}
+}
+
+func (f *faults) checkName(name string) {
+	f.check(len(name) <= 256, "name", "is longer than 256 bytes", "shorten it")
+	f.checkText("name", name)
 }
 
 func (f *faults) checkOneOf(field, value string, allowed ...string) {
 	f.check(value == "" || slices.Contains(allowed, value), field, fmt.Sprintf("%q is unknown", value), "use "+strings.Join(allowed, ", "))
 }
 
-// checkCombination checks fields that depend on each other.
-func (f *faults) checkCombination(l *Limits) {
-	f.check(l.TokenQuota <= 0 || l.TokenQuotaPeriod != "", "tokenQuotaPeriod", "is missing", "set the period of tokenQuota: Hourly, Daily, Weekly, Monthly or Yearly")
-	f.check(l.TokenQuotaPeriod == "" || l.TokenQuota != 0, "tokenQuotaPeriod", "has no tokenQuota", "set tokenQuota or leave the period out")
-	f.check(l.BurstTokens == 0 || l.TokensPerMinute != 0, "burstTokens", "has no tokensPerMinute to carry over", "set tokensPerMinute or leave it out")
-	f.check(l.MaxWait == 0 || l.TokensPerMinute != 0, "maxWait", "has no tokensPerMinute to wait for", "set tokensPerMinute or leave it out")
-	if l.TokensPerMinute == 0 && l.TokenQuota == 0 {
-		f.checkUnlimited(l)
-	}
-	if l.Reserve == ReserveFull {
-		f.check(leavesRoom(l.MaxCompletionTokens, l.TokensPerMinute, l.BurstTokens) && leavesRoom(l.MaxCompletionTokens, l.TokenQuota, 0),
-			"maxCompletionTokens", "is as large as a whole limit", "lower it, so that a call with its prompt can fit")
-	}
-}
-
-// checkUnlimited adds faults for fields that have no effect without a limit. Default
-// values pass, because Normalize may have filled them in.
-func (f *faults) checkUnlimited(l *Limits) {
-	const problem, fix = "has no limit to act on", "set tokensPerMinute or tokenQuota, or leave it out"
-	f.check(l.Reserve == "" || l.Reserve == ReservePrompt, "reserve", problem, fix)
-	f.check(l.OnStoreDown == "" || l.OnStoreDown == limit.Degrade || l.Reserve == ReserveFull, "onStoreDown", problem, fix)
-	f.check(l.CounterKey == "" || l.CounterKey == DefaultCounterKey, "counterKey", problem, fix)
-	f.check(!l.Shadow, "shadow", problem, fix)
-}
-
 // leavesRoom reports whether a cap leaves room for a prompt in a limit. A limit of 0
 // has room for anything.
 func leavesRoom(completion, limit, burst int64) bool { return limit <= 0 || completion < limit+burst }
 
-func (f *faults) checkModels(models []string) {
-	f.checkColumnSize("models", models)
+func (f *faults) checkModels(field string, models []string) {
+	f.checkColumnSize(field, models)
 	seen := make(map[string]bool)
 	for _, model := range models {
-		f.check(strings.TrimSpace(model) == model && model != "", "models", fmt.Sprintf("has the name %q", model), "use the names of models, without spaces around them")
-		f.checkText("models", model)
-		f.check(!seen[model], "models", fmt.Sprintf("has %q twice", model), "list it once")
+		f.check(strings.TrimSpace(model) == model && model != "", field, fmt.Sprintf("has the name %q", model), "use the names of models, without spaces around them")
+		f.checkText(field, model)
+		f.check(!seen[model], field, fmt.Sprintf("has %q twice", model), "list it once")
 		seen[model] = true
 	}
 }
 
 // Warnings returns what is allowed but may surprise the operator.
-func (l *Limits) Warnings() []string {
+func (r *Rules) Warnings() []string {
 	var all []string
-	if l.TokensPerMinute == 0 && l.TokenQuota == 0 {
-		all = append(all, "nothing is limited: neither tokensPerMinute nor tokenQuota is set")
+	if len(r.Limits) == 0 {
+		all = append(all, "nothing is limited: the tier has no limits")
 	}
-	if l.StoredContent == StoredAllow {
+	if r.StoredContent == StoredAllow {
 		all = append(all, "storedContent allow: these subscriptions can name what others keep at the same endpoints, such as conversations and files, if they know its id")
 	}
-	for _, header := range l.CounterKey.Headers() {
-		all = append(all, fmt.Sprintf("counterKey counts by {header:%s}, which callers choose themselves: a caller that sends another value gets another counter. "+
-			"Count by a header only if a proxy of yours sets it and callers can't bypass the proxy", header))
-	}
-	if l.Reserve != ReserveFull {
+	all = append(all, limitWarnings(r.Limits)...)
+	if r.Reserve != ReserveFull {
 		return all
 	}
-	if l.OnStoreDown == limit.Degrade || l.OnStoreDown == limit.FailOpen {
-		all = append(all, fmt.Sprintf("with onStoreDown %s the limit can be exceeded while the counters can't be reached, although reserve is full", l.OnStoreDown))
+	if r.OnStoreDown == limit.Degrade || r.OnStoreDown == limit.FailOpen {
+		all = append(all, fmt.Sprintf("with onStoreDown %s the limits can be exceeded while the counters can't be reached, although reserve is full", r.OnStoreDown))
 	}
-	if l.MaxCompletionTokens == 0 {
+	if r.MaxCompletionTokens == 0 {
 		all = append(all, "reserve full without maxCompletionTokens: a call that sets no cap reserves everything left until it ends and gets that as its cap, which a model rejects if it exceeds its maximum: set maxCompletionTokens")
 	}
 	return all

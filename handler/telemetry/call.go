@@ -53,8 +53,10 @@ type Call struct {
 	// Estimate is the size of the prompt as counted before the call, in tokens; 0 if it
 	// was not counted.
 	Estimate int64
-	// Standing is the state of the limits when the call ended, nil if unknown.
-	Standing *Standing
+	// Standings are the states of the call's limits when it ended; empty if unknown.
+	Standings []Standing
+	// RefusedBy are the full names of the limits that refused the call.
+	RefusedBy []string
 	// Upstream describes the forwarded request, nil if the call was not forwarded.
 	Upstream *Upstream
 }
@@ -83,12 +85,13 @@ func (u *Usage) Counts() []Count {
 	return counts
 }
 
-// Standing is the state of a subscription's limits, in tokens. A limit of 0 means
-// that there is none.
+// Standing is the state of one of the limits that a call was charged to, in its unit.
+// An amount of 0 means that there is no such window.
 type Standing struct {
-	TokensPerMinute, Remaining       int64
+	Limit, Unit                      string // the limit's full name, and what it counts
+	PerMinute, Remaining             int64
 	Quota, QuotaUsed, QuotaRemaining int64
-	QuotaPeriod                      string // the tier's tokenQuotaPeriod
+	QuotaPeriod                      string
 }
 
 // Upstream describes the request to the model's endpoint.

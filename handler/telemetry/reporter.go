@@ -227,13 +227,16 @@ func (s *series) call(c *Call, chosen []pair) {
 			s.add(TimeToFirstToken, Milliseconds(up.FirstToken), where...)
 		}
 	}
-	if at := c.Standing; at != nil && at.Quota > 0 {
-		period := pair{"Quota Period", at.QuotaPeriod} // to tell a full quota from a period that is over
-		s.gauge(QuotaUsed, float64(at.QuotaUsed), who[0], who[1], period)
-		s.gauge(QuotaLimit, float64(at.Quota), who[0], who[1], period)
-	}
-	if at := c.Standing; at != nil && at.TokensPerMinute > 0 {
-		s.gauge(MinuteLimit, float64(at.TokensPerMinute), who...)
+	for _, at := range c.Standings {
+		of := []pair{who[0], who[1], {"Limit", at.Limit}, {"Unit", at.Unit}}
+		if at.Quota > 0 {
+			period := pair{"Quota Period", at.QuotaPeriod} // to tell a full quota from a period that is over
+			s.gauge(QuotaUsed, float64(at.QuotaUsed), append(of, period)...)
+			s.gauge(QuotaLimit, float64(at.Quota), append(of, period)...)
+		}
+		if at.PerMinute > 0 {
+			s.gauge(MinuteLimit, float64(at.PerMinute), of...)
+		}
 	}
 }
 

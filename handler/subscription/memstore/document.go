@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"tollgate/handler/subscription"
 )
 
-// A document holds tiers, subscriptions and keys as JSON, with keys in plain text: for
+// A document holds tiers, groups, subscriptions and keys as JSON, with keys in plain text: for
 // trying Tollgate out on one machine.
 type document struct {
 	Tiers         []subscription.Tier         `json:"tiers"`
+	Groups        []subscription.Group        `json:"groups"`
 	Subscriptions []subscription.Subscription `json:"subscriptions"`
 	Keys          []Key                       `json:"keys"`
 }
@@ -28,19 +30,31 @@ type Key struct {
 func Load(text []byte, pepper subscription.Pepper) (*Store, error) {
 	var d document
 	if err := subscription.Decode(text, &d); err != nil {
-		return nil, fmt.Errorf("the JSON of tiers, subscriptions and keys: %w", err)
+		return nil, fmt.Errorf("the JSON of tiers, groups, subscriptions and keys: %w", err)
 	}
 	ctx, s := context.Background(), New()
 	var faults []error
 	for i, tier := range d.Tiers {
 		tier.Version = 0
-		_, err := s.PutTier(ctx, tier)
+		err := tier.Fold()
+		if err == nil {
+			_, err = s.PutTier(ctx, tier)
+		}
 		faults = append(faults, prefixed(fmt.Sprintf("tiers[%d] %q", i, tier.ID), errors.Join(tier.Validate(), err)))
+	}
+	for i, group := range d.Groups {
+		group.Version = 0
+		_, err := s.PutGroup(ctx, group)
+		faults = append(faults, prefixed(fmt.Sprintf("groups[%d] %q", i, group.ID), errors.Join(group.Validate(), err)))
+	}
+	for i, group := range d.Groups { // once all are there, as they refer to each other
+		_, err := subscription.Chain(ctx, group.ID, s.Group)
+		faults = append(faults, prefixed(fmt.Sprintf("groups[%d] %q", i, group.ID), err))
 	}
 	for i, sub := range d.Subscriptions {
 		sub.Version = 0
 		_, err := s.PutSubscription(ctx, sub)
-		faults = append(faults, prefixed(fmt.Sprintf("subscriptions[%d] %q", i, sub.ID), errors.Join(sub.Validate(), s.checkTier(sub), err)))
+		faults = append(faults, prefixed(fmt.Sprintf("subscriptions[%d] %q", i, sub.ID), errors.Join(sub.Validate(time.Now()), s.checkTier(sub), s.checkGroup(sub), err)))
 	}
 	for i, key := range d.Keys {
 		faults = append(faults, prefixed(fmt.Sprintf("keys[%d]", i), s.loadKey(ctx, key, pepper)))
@@ -54,7 +68,15 @@ func (s *Store) checkTier(sub subscription.Subscription) error {
 	if !known {
 		return fault("tier", "%q is not one of the tiers", "list it under tiers", sub.Tier)
 	}
-	return sub.Check(tier)
+	return sub.Check(tier, time.Now())
+}
+
+// checkGroup checks a subscription's group.
+func (s *Store) checkGroup(sub subscription.Subscription) error {
+	if _, known := s.groups[sub.Group]; !known && sub.Group != "" {
+		return fault("group", "%q is not one of the groups", "list it under groups", sub.Group)
+	}
+	return nil
 }
 
 func (s *Store) loadKey(ctx context.Context, key Key, pepper subscription.Pepper) error {

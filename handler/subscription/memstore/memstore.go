@@ -1,4 +1,4 @@
-// Package memstore keeps tiers, subscriptions and keys in memory: for tests, and for
+// Package memstore keeps tiers, groups, subscriptions and keys in memory: for tests, and for
 // trying out a gateway without storage.
 package memstore
 
@@ -16,6 +16,7 @@ import (
 type Store struct {
 	mu            sync.Mutex
 	tiers         map[string]subscription.Tier
+	groups        map[string]subscription.Group
 	subscriptions map[string]subscription.Subscription
 	keys          map[string]subscription.KeyRecord
 	fingerprint   string
@@ -28,6 +29,7 @@ var _ subscription.Store = (*Store)(nil)
 func New() *Store {
 	return &Store{
 		tiers:         make(map[string]subscription.Tier),
+		groups:        make(map[string]subscription.Group),
 		subscriptions: make(map[string]subscription.Subscription),
 		keys:          make(map[string]subscription.KeyRecord),
 	}
@@ -108,7 +110,49 @@ func (s *Store) Tier(_ context.Context, id string) (subscription.Tier, error) {
 	return get(s, s.tiers, id)
 }
 
+func (s *Store) Group(_ context.Context, id string) (subscription.Group, error) {
+	return get(s, s.groups, id)
+}
+
+func (s *Store) PutGroup(_ context.Context, g subscription.Group) (int64, error) {
+	return put(s, s.groups, g.ID, g, func(g *subscription.Group) *int64 { return &g.Version })
+}
+
+func (s *Store) Groups(context.Context) ([]subscription.Group, error) { return list(s, s.groups) }
+
+// remove deletes a value of a version.
+func remove[T any](s *Store, from map[string]T, id string, version int64, of func(T) int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, exists := from[id]
+	switch {
+	case s.failure != nil:
+		return s.failure
+	case !exists:
+		return subscription.ErrNotFound
+	case of(before) != version:
+		return subscription.ErrConflict
+	}
+	delete(from, id)
+	return nil
+}
+
+func (s *Store) DeleteTier(_ context.Context, id string, version int64) error {
+	return remove(s, s.tiers, id, version, func(t subscription.Tier) int64 { return t.Version })
+}
+
+func (s *Store) DeleteGroup(_ context.Context, id string, version int64) error {
+	return remove(s, s.groups, id, version, func(g subscription.Group) int64 { return g.Version })
+}
+
+func (s *Store) DeleteSubscription(_ context.Context, id string, version int64) error {
+	return remove(s, s.subscriptions, id, version, func(sub subscription.Subscription) int64 { return sub.Version })
+}
+
 func (s *Store) PutTier(_ context.Context, t subscription.Tier) (int64, error) {
+	if err := t.Fold(); err != nil {
+		return 0, err
+	}
 	return put(s, s.tiers, t.ID, t, func(t *subscription.Tier) *int64 { return &t.Version })
 }
 

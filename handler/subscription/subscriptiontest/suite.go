@@ -19,6 +19,8 @@ func Run(t *testing.T, open func(t *testing.T) subscription.Store) {
 	t.Run("an empty store", func(t *testing.T) { empty(t, open(t)) })
 	t.Run("tiers", func(t *testing.T) { tiers(t, open(t)) })
 	t.Run("subscriptions", func(t *testing.T) { subscriptions(t, open(t)) })
+	t.Run("groups", func(t *testing.T) { groups(t, open(t)) })
+	t.Run("deleting", func(t *testing.T) { deleting(t, open(t)) })
 	t.Run("fingerprint", func(t *testing.T) { fingerprint(t, open(t)) })
 	t.Run("keys", func(t *testing.T) { keys(t, open(t)) })
 }
@@ -54,10 +56,15 @@ func empty(t *testing.T, s subscription.Store) {
 
 func tiers(t *testing.T, s subscription.Store) {
 	ctx := t.Context()
-	tier := subscription.Tier{ID: "gold", Limits: subscription.Limits{
-		TokensPerMinute: 300, TokenQuota: 1 << 53, TokenQuotaPeriod: limit.Monthly, BurstTokens: 7, Reserve: subscription.ReserveFull,
+	tier := subscription.Tier{ID: "gold", Rules: subscription.Rules{
+		Limits: []subscription.Limit{
+			{Name: "tokens", Unit: limit.Tokens, PerMinute: 300, Quota: 1 << 49, Period: limit.Monthly, Burst: 7, CounterKey: "{subscription}/{model}",
+				Weights: &subscription.Weights{Cached: new(int64(0)), Reasoning: new(int64(2000))}, Models: []string{"a"}, Shadow: true, AlertAt: []int{50, 95}},
+			{Name: "budget", Unit: limit.Cost, Quota: 12_500_000_000, Period: limit.Daily},
+		},
+		Reserve: subscription.ReserveFull,
 		MaxCompletionTokens: 100, MaxWait: subscription.Duration(2 * time.Second), MaxConcurrent: new(int64(0)), Shadow: true, OnStoreDown: limit.FailClosed,
-		StoredContent: subscription.StoredAllow, CounterKey: "{subscription}/{model}", Models: []string{"a", "b"},
+		StoredContent: subscription.StoredAllow, Models: []string{"a", "b"},
 	}}
 	version, err := s.PutTier(ctx, tier)
 	if version < 1 || err != nil {
@@ -70,7 +77,7 @@ func tiers(t *testing.T, s subscription.Store) {
 	if diff := cmp.Diff(tier, got); diff != "" || err != nil {
 		t.Fatalf("read (-want +got):\n%s%v", diff, err)
 	}
-	tier.TokensPerMinute = 500
+	tier.Limits[0].PerMinute = 500
 	if version, err = s.PutTier(ctx, tier); version <= tier.Version || err != nil {
 		t.Fatalf("replace: version %d, %v; want above %d", version, err, tier.Version)
 	}
@@ -80,14 +87,18 @@ func tiers(t *testing.T, s subscription.Store) {
 		t.Fatal(err)
 	}
 	all, err := s.Tiers(ctx)
-	if err != nil || len(all) != 2 || all[0].ID != "bronze" || all[1].TokensPerMinute != 500 {
+	if err != nil || len(all) != 2 || all[0].ID != "bronze" || all[1].Limits[0].PerMinute != 500 {
 		t.Errorf("Tiers = %+v, %v; want bronze and gold with 500 tokens a minute", all, err)
 	}
 }
 
 func subscriptions(t *testing.T, s subscription.Store) {
 	ctx := t.Context()
-	sub := subscription.Subscription{ID: "team-a", Name: "Team A's \"own\"", Tier: "gold", Overrides: json.RawMessage(`{"tokensPerMinute":9}`),
+	var overrides subscription.Overrides
+	if err := json.Unmarshal([]byte(`{"maxWait":"1s","limits":[{"name":"tokens","perMinute":9,"until":"2027-01-02T03:04:05Z"}]}`), &overrides); err != nil {
+		t.Fatal(err)
+	}
+	sub := subscription.Subscription{ID: "team-a", Name: "Team A's \"own\"", Tier: "gold", Group: "org", Overrides: overrides,
 		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	first, err := s.PutSubscription(ctx, sub)
 	if err != nil {
@@ -110,6 +121,60 @@ func subscriptions(t *testing.T, s subscription.Store) {
 	all, err := s.Subscriptions(ctx)
 	if diff := cmp.Diff([]subscription.Subscription{sub}, all); diff != "" || err != nil {
 		t.Errorf("list (-want +got):\n%s%v", diff, err)
+	}
+}
+
+func groups(t *testing.T, s subscription.Store) {
+	ctx := t.Context()
+	_, err := s.Group(ctx, "none")
+	want(t, "read a group", err, subscription.ErrNotFound)
+	group := subscription.Group{ID: "org", Name: "All", Parent: "world", Suspended: true, Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Limits: []subscription.Limit{{Name: "calls", Unit: limit.Calls, PerMinute: 60}}}
+	version, err := s.PutGroup(ctx, group)
+	if version < 1 || err != nil {
+		t.Fatalf("insert: version %d, %v; want at least 1", version, err)
+	}
+	_, err = s.PutGroup(ctx, group)
+	want(t, "insert again", err, subscription.ErrExists)
+	group.Version = version
+	got, err := s.Group(ctx, "org")
+	if diff := cmp.Diff(group, got); diff != "" || err != nil {
+		t.Fatalf("read (-want +got):\n%s%v", diff, err)
+	}
+	if version, err = s.PutGroup(ctx, group); version <= group.Version || err != nil {
+		t.Fatalf("replace: version %d, %v; want above %d", version, err, group.Version)
+	}
+	_, err = s.PutGroup(ctx, group)
+	want(t, "replace an older version", err, subscription.ErrConflict)
+	if all, err := s.Groups(ctx); err != nil || len(all) != 1 || all[0].Version != version {
+		t.Errorf("Groups: got %+v, %v; want org", all, err)
+	}
+}
+
+// deleting deletes a tier, a group and a subscription, each by its version.
+func deleting(t *testing.T, s subscription.Store) {
+	ctx := t.Context()
+	for name, kind := range map[string]struct {
+		put    func() (int64, error)
+		remove func(version int64) error
+		read   func() error
+	}{
+		"tier": {func() (int64, error) { return s.PutTier(ctx, subscription.Tier{ID: "x"}) }, func(v int64) error { return s.DeleteTier(ctx, "x", v) },
+			func() error { _, err := s.Tier(ctx, "x"); return err }},
+		"group": {func() (int64, error) { return s.PutGroup(ctx, subscription.Group{ID: "x"}) }, func(v int64) error { return s.DeleteGroup(ctx, "x", v) },
+			func() error { _, err := s.Group(ctx, "x"); return err }},
+		"subscription": {func() (int64, error) { return s.PutSubscription(ctx, subscription.Subscription{ID: "x", Tier: "t"}) }, func(v int64) error { return s.DeleteSubscription(ctx, "x", v) },
+			func() error { _, err := s.Subscription(ctx, "x"); return err }},
+	} {
+		want(t, name+": delete nothing", kind.remove(1), subscription.ErrNotFound)
+		version, err := kind.put()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, name+": delete another version", kind.remove(version+1), subscription.ErrConflict)
+		want(t, name+": read after a conflict", kind.read(), nil)
+		want(t, name+": delete", kind.remove(version), nil)
+		want(t, name+": read what was deleted", kind.read(), subscription.ErrNotFound)
 	}
 }
 

@@ -25,7 +25,7 @@ func (k keyColumns) record(hash string) subscription.KeyRecord {
 }
 
 // jsonColumns are the columns that hold JSON as text. All others hold plain values.
-var jsonColumns = []string{"models", "overrides"}
+var jsonColumns = []string{"models", "limits", "overrides"}
 
 // idField is the one field without a column: it is the row key.
 const idField = "id"

@@ -146,6 +146,30 @@ func (t table) delete(ctx context.Context, partition, row string) error {
 	return err
 }
 
+// deleteVersion deletes a row if it has that version. If an answer was lost, ErrNotFound
+// means that the first attempt deleted it.
+func (t table) deleteVersion(ctx context.Context, partition, row string, version int64) error {
+	var before struct {
+		Version int64 `json:"version"`
+	}
+	etag, err := t.get(ctx, partition, row, &before)
+	if err != nil {
+		return err
+	}
+	if before.Version != version {
+		return subscription.ErrConflict
+	}
+	lost, err := retry(ctx, func() error {
+		_, err := t.client.DeleteEntity(ctx, partition, row, &aztables.DeleteEntityOptions{IfMatch: &etag})
+		return err
+	})
+	err = translate("delete a row", err)
+	if lost && errors.Is(err, subscription.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 // A query selects the rows and columns to list; empty: all.
 type query struct{ filter, columns string }
 

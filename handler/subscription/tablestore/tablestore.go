@@ -1,5 +1,5 @@
-// Package tablestore keeps tiers, subscriptions and keys in Azure Table Storage: one row
-// each in the tables tiers, subscriptions and apikeys, changed conditionally on ETags.
+// Package tablestore keeps tiers, groups, subscriptions and keys in Azure Table Storage: one
+// row each in the tables tiers, groups, subscriptions and apikeys, changed conditionally on ETags.
 package tablestore
 
 import (
@@ -14,14 +14,14 @@ import (
 )
 
 // Tables are names of tables.
-type Tables struct{ Tiers, Subscriptions, Keys string }
+type Tables struct{ Tiers, Groups, Subscriptions, Keys string }
 
 // DefaultTables are the names of the tables in a deployment.
-var DefaultTables = Tables{Tiers: "tiers", Subscriptions: "subscriptions", Keys: "apikeys"}
+var DefaultTables = Tables{Tiers: "tiers", Groups: "groups", Subscriptions: "subscriptions", Keys: "apikeys"}
 
 // A Store is a subscription.Store in tables. Make one with New.
 type Store struct {
-	tiers, subscriptions, keys table
+	tiers, groups, subscriptions, keys table
 }
 
 var _ subscription.Store = (*Store)(nil)
@@ -31,15 +31,17 @@ var _ subscription.Store = (*Store)(nil)
 func New(service *aztables.ServiceClient, tables Tables) *Store {
 	return &Store{
 		tiers:         table{service.NewClient(tables.Tiers)},
+		groups:        table{service.NewClient(tables.Groups)},
 		subscriptions: table{service.NewClient(tables.Subscriptions)},
 		keys:          table{service.NewClient(tables.Keys)},
 	}
 }
 
-// Partitions and row keys. The two small tables have one partition each; each key has a
+// Partitions and row keys. The three small tables have one partition each; each key has a
 // partition of its own, so that the service can spread look-ups over its servers.
 const (
 	tierPartition         = "tier"
+	groupPartition        = "group"
 	subscriptionPartition = "subscription"
 	keyRow                = "key"
 	// Too short to be a key's hash.
@@ -81,11 +83,20 @@ func (s *Store) Subscription(ctx context.Context, id string) (sub subscription.S
 
 func (s *Store) Tier(ctx context.Context, id string) (tier subscription.Tier, err error) {
 	_, err = s.tiers.get(ctx, tierPartition, id, &tier)
+	_ = tier.Fold() // if the row was edited by hand; Effective finds what is wrong with it
 	return tier, err
+}
+
+func (s *Store) Group(ctx context.Context, id string) (group subscription.Group, err error) {
+	_, err = s.groups.get(ctx, groupPartition, id, &group)
+	return group, err
 }
 
 func (s *Store) PutTier(ctx context.Context, t subscription.Tier) (int64, error) {
 	expected := t.Version
+	if err := t.Fold(); err != nil {
+		return 0, err
+	}
 	t.Version = subscription.NextVersion(expected, time.Now())
 	return t.Version, s.tiers.put(ctx, tierPartition, t.ID, expected, t)
 }
@@ -96,10 +107,39 @@ func (s *Store) PutSubscription(ctx context.Context, sub subscription.Subscripti
 	return sub.Version, s.subscriptions.put(ctx, subscriptionPartition, sub.ID, expected, sub)
 }
 
+func (s *Store) PutGroup(ctx context.Context, g subscription.Group) (int64, error) {
+	expected := g.Version
+	g.Version = subscription.NextVersion(expected, time.Now())
+	return g.Version, s.groups.put(ctx, groupPartition, g.ID, expected, g)
+}
+
+func (s *Store) DeleteTier(ctx context.Context, id string, version int64) error {
+	return s.tiers.deleteVersion(ctx, tierPartition, id, version)
+}
+
+func (s *Store) DeleteGroup(ctx context.Context, id string, version int64) error {
+	return s.groups.deleteVersion(ctx, groupPartition, id, version)
+}
+
+func (s *Store) DeleteSubscription(ctx context.Context, id string, version int64) error {
+	return s.subscriptions.deleteVersion(ctx, subscriptionPartition, id, version)
+}
+
+func (s *Store) Groups(ctx context.Context) (all []subscription.Group, err error) {
+	err = s.groups.list(ctx, query{}, func(_ string, row []byte) error {
+		all = append(all, subscription.Group{})
+		return decode(row, &all[len(all)-1])
+	})
+	return all, err
+}
+
 func (s *Store) Tiers(ctx context.Context) (all []subscription.Tier, err error) {
 	err = s.tiers.list(ctx, query{}, func(_ string, row []byte) error {
 		all = append(all, subscription.Tier{})
-		return decode(row, &all[len(all)-1])
+		tier := &all[len(all)-1]
+		err := decode(row, tier)
+		_ = tier.Fold()
+		return err
 	})
 	return all, err
 }

@@ -136,11 +136,13 @@ func request(call *telemetry.Call) library.TelemetryData {
 			item.Measurements[count.Name] = float64(count.Tokens)
 		}
 	}
-	if at := call.Standing; at != nil && at.TokensPerMinute > 0 {
-		item.Measurements["Remaining Tokens"] = float64(at.Remaining)
-	}
-	if at := call.Standing; at != nil && at.Quota > 0 {
-		item.Measurements["Remaining Quota Tokens"] = float64(at.QuotaRemaining)
+	for _, at := range call.Standings {
+		if at.PerMinute > 0 {
+			item.Measurements["Remaining of "+at.Limit] = float64(at.Remaining)
+		}
+		if at.Quota > 0 {
+			item.Measurements["Remaining Quota of "+at.Limit] = float64(at.QuotaRemaining)
+		}
 	}
 	return item.TelemetryData()
 }

@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/limit"
+	"tollgate/handler/subscription"
+)
+
+// An applied limit is one that a call is charged to, with the key of its counter.
+type applied struct {
+	*subscription.OwnedLimit
+	key string
+}
+
+// A hold is what the call reserved of its limits.
+type hold struct {
+	limits       []applied
+	reservations counter.Reservations // one for each of limits; nil: nothing is reserved
+	standings    []limit.Standing     // of limits, after the call's last change; nil: not known
+
+	prompt    int64  // tokens reserved for the prompt
+	predicted int64  // tokens reserved for the predictions of all completions
+	uncounted int64  // of prompt and predicted, those taken by the prompt's size, without a count
+	cap       int64  // tokens; the cap that the gateway puts on each completion; 0: none
+	degraded  bool   // decided without a shared counter
+	shadow    string // the code of the refusal that shadow mode prevented
+}
+
+// limitsOf returns the limits that a call to a model is charged to. With an empty model
+// these are the limits of calls to any model whose counters don't depend on it.
+func (g *Gateway) limitsOf(c *call, model string) []applied {
+	all := make([]applied, 0, len(c.grant.Limits))
+	for i := range c.grant.Limits {
+		l := &c.grant.Limits[i]
+		if model == "" && (len(l.Models) > 0 || l.Template().Has(subscription.ModelPart)) || model != "" && !l.AppliesTo(model) {
+			continue
+		}
+		all = append(all, applied{l, g.counterKey(c, l, model)})
+	}
+	return all
+}
+
+// parts returns what a call asks of its limits' counters. ask returns the amount.
+func (c *call) parts(limits []applied, ask func(l *applied) limit.Ask) []counter.Part {
+	parts := make([]counter.Part, len(limits))
+	for i := range limits {
+		parts[i] = counter.Part{Key: limits[i].key, Terms: c.terms(&limits[i]), Ask: ask(&limits[i])}
+	}
+	return parts
+}
+
+// terms returns the rules by which a limit decides the call: the tier's, also for
+// limits of groups.
+func (c *call) terms(l *applied) counter.Terms {
+	tier := &c.grant.Tier
+	return counter.Terms{Limits: l.Windows(), OnStoreDown: tier.OnStoreDown, MaxWait: time.Duration(tier.MaxWait)}
+}
+
+// charges returns what each limit charges for the call's usage. Calls are counted once an
+// endpoint was asked.
+func (c *call) charges(usage limit.Usage) []int64 {
+	all := make([]int64, len(c.hold.limits))
+	for i := range c.hold.limits {
+		m := c.hold.limits[i].Measure()
+		if m.Unit == limit.Calls && c.upstream.sentAt.IsZero() {
+			continue
+		}
+		all[i] = m.Charge(usage)
+	}
+	return all
+}
+
+// charge replaces what the call reserved by what its usage is charged.
+func (c *call) chargeLimits(usage limit.Usage) {
+	c.hold.standings = c.hold.reservations.Settle(c.charges(usage))
+}
+
+// endHold ends what an ended call still holds: all of it goes back, but for the call
+// itself if an endpoint was asked. It does nothing for a call that was charged.
+func (c *call) endHold() {
+	if c.upstream.sentAt.IsZero() {
+		c.hold.reservations.Cancel()
+		return
+	}
+	c.hold.reservations.Settle(c.charges(limit.Usage{}))
+}
+
+// raise charges a call whose usage isn't known yet this much in all.
+func (c *call) raise(usage limit.Usage) {
+	c.hold.standings = c.hold.reservations.Raise(c.charges(usage))
+}
+
+// knownStandings returns what this instance knows of limits' counters without asking,
+// and whether it knows all of them.
+func (g *Gateway) knownStandings(limits []applied) (standings []limit.Standing, all bool) {
+	standings, all = make([]limit.Standing, len(limits)), true
+	for i := range limits {
+		known, ok := g.config.Counter.Known(limits[i].key)
+		standings[i], all = known, all && ok
+	}
+	return standings, all
+}

@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"tollgate/handler/limit"
+	"tollgate/handler/subscription"
+)
+
+// A refusal describes one limit that refused a call, for the error's body. Amounts are
+// those of its unit, money as decimals.
+type refusal struct {
+	Name string     `json:"name"`
+	Unit limit.Unit `json:"unit"`
+	subscription.Owner
+	// Override: the subscription overrides values of its tier's limit.
+	Override   bool                    `json:"override,omitempty"`
+	CounterKey subscription.CounterKey `json:"counterKey"`
+	Window     string                  `json:"window"`
+	Limit      amount                  `json:"limit"`
+	Used       amount                  `json:"used"`
+	Owed       amount                  `json:"owed"` // used beyond the limit
+	ResetAt    time.Time               `json:"resetAt"`
+}
+
+// An amount is a number of a unit, as answers show it: a decimal in quotes for money, else
+// a number.
+type amount struct {
+	unit limit.Unit
+	n    int64
+}
+
+// MarshalJSON implements json.Marshaler.
+func (a amount) MarshalJSON() ([]byte, error) {
+	return []byte(subscription.FormatAmount(a.unit, a.n)), nil
+}
+
+// refusalOf describes a limit that refused a call.
+func refusalOf(l *applied, d limit.Decision) refusal {
+	of := func(n int64) amount { return amount{l.Unit, n} }
+	s := d.Standing
+	r := refusal{Name: l.Name, Unit: l.Unit, Owner: l.Owner, Override: l.Overridden, CounterKey: l.Template(),
+		Window: "minute", Limit: of(s.PerMinute), Used: of(s.Used), Owed: of(s.Owed), ResetAt: s.ResetAt}
+	if ofQuota(d.Verdict) {
+		r.Window, r.Limit, r.Used, r.Owed, r.ResetAt = string(s.Period), of(s.Quota), of(s.QuotaUsed), of(s.QuotaOwed), s.QuotaResetAt
+	}
+	return r
+}
+
+// ofQuota reports whether a verdict is a quota's.
+func ofQuota(v limit.Verdict) bool { return v == limit.QuotaExceeded || v == limit.NeverFitsQuota }
+
+// never reports whether a verdict can't change by waiting.
+func never(v limit.Verdict) bool { return v == limit.NeverFitsRate || v == limit.NeverFitsQuota }
+
+// status returns the status of a call that a limit refused.
+func status(v limit.Verdict) int {
+	switch {
+	case never(v):
+		return http.StatusRequestEntityTooLarge
+	case v == limit.QuotaExceeded:
+		return http.StatusForbidden
+	}
+	return http.StatusTooManyRequests
+}
+
+// rank orders refusals by how little waiting helps. The answer has the status of the
+// first.
+func rank(status int) int {
+	switch status {
+	case http.StatusRequestEntityTooLarge:
+		return 2
+	case http.StatusForbidden:
+		return 1
+	}
+	return 0
+}
+
+// limitProblem answers a call that limits refused: with the status of the one for which
+// waiting helps least, the longest wait, and a list of all of them. A limit in shadow is
+// among them only if no other refused.
+func (c *call) limitProblem(limits []applied, decisions []limit.Decision) *problem {
+	var p *problem
+	shadow := c.hold.reservations != nil
+	for i, d := range decisions {
+		l := &limits[i]
+		if d.Verdict == limit.Granted || l.Shadow && !shadow {
+			continue
+		}
+		q := decisionProblem(l.Unit, d)
+		if p == nil {
+			p = q
+		} else {
+			wait := max(p.retry, q.retry)
+			if r, s := rank(q.status), rank(p.status); r > s || r == s && q.retry > p.retry {
+				q.refusals, q.limits = p.refusals, p.limits
+				p = q
+			}
+			p.retry = wait
+		}
+		p.refusals, p.limits = append(p.refusals, refusalOf(l, d)), append(p.limits, l.FullName())
+	}
+	if p.status == http.StatusRequestEntityTooLarge {
+		p.retry = 0 // waiting is useless
+	}
+	if c.request != nil && c.caps().Largest > 0 && c.reservesAll() && p.status == http.StatusRequestEntityTooLarge {
+		p.message += fmt.Sprintf(" Or ask for fewer tokens with %s: they are reserved too.", c.route.operation.Fewer)
+	}
+	return p
+}
+
+// limitConcurrent is the name of the limit on concurrent calls, in the ledger.
+const limitConcurrent = "maxConcurrent"
+
+// A wording is how refusals of a unit are told.
+type wording struct {
+	kind     string // OpenAI's error type
+	code     string // begins the codes
+	limit    string
+	quota    string
+	tooSmall string // for what waiting doesn't help
+}
+
+// wordingOf returns the wording of a unit. That of tokens is APIM's llm-token-limit.
+func wordingOf(unit limit.Unit) wording {
+	switch unit {
+	case limit.Calls:
+		return wording{kindCalls, "call", "Call limit", "Call quota", ""}
+	case limit.Cost:
+		return wording{kindTokens, "cost", "Cost limit", "Budget", "Send a shorter prompt, ask for fewer tokens, or use a cheaper model."}
+	}
+	return wording{kindTokens, "token", "Token limit", "Token quota", "Send a shorter prompt; images count too."}
+}
+
+// decisionProblem answers a call that a limit of a unit refused.
+func decisionProblem(unit limit.Unit, d limit.Decision) *problem {
+	said, seconds := wordingOf(unit), wholeSeconds(d.RetryAfter)
+	p := &problem{kind: said.kind, retry: d.RetryAfter, status: status(d.Verdict)}
+	switch p.status {
+	case http.StatusForbidden:
+		p.code = said.code + "_quota_exceeded"
+		// API Management says "Try again in", which makes some agents wait for hours.
+		p.message = fmt.Sprintf("%s is exceeded. It is renewed in %s.", said.quota, spell(seconds))
+	case http.StatusRequestEntityTooLarge:
+		p.code = said.code + "_limit_too_small"
+		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. %s", spellAmount(unit, d.Least), spellAmount(unit, d.Least-d.Most), said.tooSmall)
+	default:
+		p.code = said.code + "_limit_exceeded"
+		p.message = fmt.Sprintf("%s is exceeded. Try again in %s.", said.limit, count(int64(seconds/time.Second), "second"))
+	}
+	return p
+}
+
+// spellAmount writes an amount with its unit: "2 tokens", "0.5 of the budget's currency".
+func spellAmount(unit limit.Unit, n int64) string {
+	switch unit {
+	case limit.Cost:
+		return subscription.FormatMoney(n)
+	case limit.Calls:
+		return count(n, "call")
+	case limit.PromptTokens:
+		return count(n, "prompt token")
+	case limit.CompletionTokens:
+		return count(n, "completion token")
+	}
+	return count(n, "token")
+}

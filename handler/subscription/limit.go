@@ -1,0 +1,171 @@
+package subscription
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"tollgate/handler/limit"
+)
+
+// A Limit is one ceiling of a tier or group: an amount of a unit for a UTC minute, for a
+// period, or for both.
+type Limit struct {
+	// Name is unique in its tier or group, ignoring case. It appears in refusals, metrics
+	// and usage.
+	Name string
+	Unit limit.Unit
+	// Weights say how much each kind of token counts, where Unit is tokens; nil: all count
+	// as one.
+	Weights *Weights
+	// PerMinute is the amount of a UTC minute; 0: no limit of the minute. Amounts are
+	// whole numbers of the unit; those of cost are billionths of the currency.
+	PerMinute int64
+	// Burst is how much that past minutes left unused may be carried over.
+	Burst int64
+	// Quota is the amount of a Period; 0: no quota.
+	Quota  int64
+	Period limit.Period
+	// CounterKey is a template; calls with the same key share a counter.
+	CounterKey CounterKey
+	// Models are the models whose calls the limit applies to; empty: all.
+	Models []string
+	// Shadow makes the limit decide and report, but never refuse.
+	Shadow bool
+	// AlertAt are percents of the quota, ascending, at which the limit tells once a period.
+	AlertAt []int
+}
+
+// Weights are a limit's weights of kinds of tokens, in thousandths. What is left out
+// counts as its side does: cached and cache-write tokens as the prompt, reasoning as
+// the completion, and these as 1000.
+type Weights struct {
+	Prompt     *int64 `json:"prompt,omitempty"`
+	Cached     *int64 `json:"cached,omitempty"`
+	CacheWrite *int64 `json:"cacheWrite,omitempty"`
+	Completion *int64 `json:"completion,omitempty"`
+	Reasoning  *int64 `json:"reasoning,omitempty"`
+}
+
+// weights returns all weights, those left out filled in.
+func (w *Weights) weights() limit.Weights {
+	if w == nil {
+		return limit.EvenWeights
+	}
+	or := func(given *int64, otherwise int64) int64 {
+		if given == nil {
+			return otherwise
+		}
+		return *given
+	}
+	prompt, completion := or(w.Prompt, 1000), or(w.Completion, 1000)
+	return limit.Weights{Prompt: prompt, Cached: or(w.Cached, prompt), CacheWrite: or(w.CacheWrite, prompt),
+		Completion: completion, Reasoning: or(w.Reasoning, completion)}
+}
+
+// TokensName is the name of the limit that a tier's short form means.
+const TokensName = "tokens"
+
+// Measure returns what the limit counts of a call.
+func (l *Limit) Measure() limit.Measure {
+	return limit.Measure{Unit: l.Unit, Weights: l.Weights.weights()}
+}
+
+// Windows returns the limit as its counters hold it.
+func (l *Limit) Windows(version int64) limit.Limits {
+	return limit.Limits{PerMinute: l.PerMinute, Burst: l.Burst, Quota: l.Quota, Period: l.Period, Version: version}
+}
+
+// AppliesTo reports whether calls to a model are charged to the limit.
+func (l *Limit) AppliesTo(model string) bool {
+	return len(l.Models) == 0 || slices.Contains(l.Models, model)
+}
+
+// clone returns a copy that shares nothing with the limit.
+func (l Limit) clone() Limit {
+	l.Models, l.AlertAt = slices.Clone(l.Models), slices.Clone(l.AlertAt)
+	return l
+}
+
+// FindLimit returns the limit with a name, ignoring case, or nil.
+func FindLimit(limits []Limit, name string) *Limit {
+	for i := range limits {
+		if strings.EqualFold(limits[i].Name, name) {
+			return &limits[i]
+		}
+	}
+	return nil
+}
+
+// A limitJSON is a Limit's JSON, whose amounts depend on the unit.
+type limitJSON struct {
+	Name       string          `json:"name"`
+	Unit       limit.Unit      `json:"unit"`
+	Weights    *Weights        `json:"weights,omitempty"`
+	PerMinute  json.RawMessage `json:"perMinute,omitempty"`
+	Burst      json.RawMessage `json:"burst,omitempty"`
+	Quota      json.RawMessage `json:"quota,omitempty"`
+	Period     limit.Period    `json:"period,omitempty"`
+	CounterKey CounterKey      `json:"counterKey,omitempty"`
+	Models     []string        `json:"models,omitempty"`
+	Shadow     bool            `json:"shadow,omitempty"`
+	AlertAt    []int           `json:"alertAt,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (l Limit) MarshalJSON() ([]byte, error) {
+	return json.Marshal(limitJSON{Name: l.Name, Unit: l.Unit, Weights: l.Weights,
+		PerMinute: formatAmount(l.Unit, l.PerMinute), Burst: formatAmount(l.Unit, l.Burst), Quota: formatAmount(l.Unit, l.Quota),
+		Period: l.Period, CounterKey: l.CounterKey, Models: l.Models, Shadow: l.Shadow, AlertAt: l.AlertAt})
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Fields that the JSON lacks keep their
+// values. The error is a *FieldError if it concerns one field.
+func (l *Limit) UnmarshalJSON(text []byte) error {
+	given := limitJSON{Name: l.Name, Unit: l.Unit, Weights: l.Weights, Period: l.Period,
+		CounterKey: l.CounterKey, Shadow: l.Shadow}
+	if err := Decode(text, &given); err != nil {
+		return inLimit(given.Name, err)
+	}
+	after := Limit{Name: given.Name, Unit: given.Unit, Weights: given.Weights, PerMinute: l.PerMinute, Burst: l.Burst, Quota: l.Quota,
+		Period: given.Period, CounterKey: given.CounterKey, Models: l.Models, Shadow: given.Shadow, AlertAt: l.AlertAt}
+	if given.Models != nil {
+		after.Models = given.Models
+	}
+	if given.AlertAt != nil {
+		after.AlertAt = given.AlertAt
+	}
+	for _, amount := range []struct {
+		field string
+		text  json.RawMessage
+		into  *int64
+	}{{"perMinute", given.PerMinute, &after.PerMinute}, {"burst", given.Burst, &after.Burst}, {"quota", given.Quota, &after.Quota}} {
+		if amount.text == nil {
+			continue
+		}
+		n, err := parseAmount(given.Unit, amount.text)
+		if err != nil {
+			return inLimit(given.Name, &FieldError{amount.field, err.Error(), amountFix(given.Unit)})
+		}
+		*amount.into = n
+	}
+	*l = after
+	return nil
+}
+
+// inLimit adds to an error the limit that it concerns.
+func inLimit(name string, err error) error {
+	if wrong, ok := err.(*FieldError); ok {
+		return &FieldError{limitField(name, wrong.Field), wrong.Problem, wrong.Fix}
+	}
+	return err
+}
+
+// limitField returns the path to a field of a limit, as errors name it.
+func limitField(name, field string) string {
+	if name == "" {
+		name = "(no name)"
+	}
+	return fmt.Sprintf("limits.%s.%s", name, field)
+}

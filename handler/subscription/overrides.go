@@ -1,0 +1,261 @@
+package subscription
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Overrides replace values of a tier for one subscription: a JSON object of Rules'
+// fields, whose limits are LimitOverrides.
+type Overrides struct {
+	// Limits override limits of the tier by their names.
+	Limits []LimitOverride
+	// Rules is a JSON object with the other fields of Rules that are replaced; nil: none.
+	Rules json.RawMessage
+}
+
+// A LimitOverride replaces values of one limit of a tier, for good or until a time.
+type LimitOverride struct {
+	Name string
+	// Until is when the override ends; zero: never.
+	Until time.Time
+	// Values is a JSON object with the fields of the limit that are replaced.
+	Values json.RawMessage
+}
+
+// fixedFields are the fields of a limit that can't be overridden: with another unit, its
+// counters' amounts would mean something else.
+var fixedFields = []string{"unit", "weights"}
+
+// IsZero reports whether nothing is overridden.
+func (o Overrides) IsZero() bool { return len(o.Limits) == 0 && len(o.Rules) == 0 }
+
+// MarshalJSON implements json.Marshaler.
+func (o Overrides) MarshalJSON() ([]byte, error) {
+	fields := make(map[string]any)
+	if len(o.Rules) > 0 {
+		if err := json.Unmarshal(o.Rules, &fields); err != nil {
+			return nil, err
+		}
+	}
+	if len(o.Limits) > 0 {
+		fields["limits"] = o.Limits
+	}
+	return json.Marshal(fields)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (o LimitOverride) MarshalJSON() ([]byte, error) {
+	fields := make(map[string]any)
+	if len(o.Values) > 0 {
+		decoder := json.NewDecoder(bytes.NewReader(o.Values))
+		decoder.UseNumber()
+		if err := decoder.Decode(&fields); err != nil {
+			return nil, err
+		}
+	}
+	fields["name"] = o.Name
+	if !o.Until.IsZero() {
+		fields["until"] = o.Until
+	}
+	return json.Marshal(fields)
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It also takes the short form of a tier's
+// limit, as an override of the limit named tokens.
+func (o *Overrides) UnmarshalJSON(text []byte) error {
+	*o = Overrides{}
+	fields, err := fieldsOf("overrides", text)
+	if err != nil || fields == nil {
+		return err
+	}
+	if limits, given := take(fields, "limits"); given {
+		if err := Decode(limits, &o.Limits); err != nil {
+			return under("overrides", err)
+		}
+	}
+	if err := o.takeShortForm(fields); err != nil || len(fields) == 0 {
+		return err
+	}
+	o.Rules, err = json.Marshal(fields)
+	return err
+}
+
+// takeShortForm moves fields of the short form to an override of the limit named tokens.
+func (o *Overrides) takeShortForm(fields map[string]json.RawMessage) error {
+	values := make(map[string]json.RawMessage)
+	for short, field := range shortFields {
+		if value, given := take(fields, short); given {
+			values[field] = value
+		}
+	}
+	if len(values) == 0 {
+		return nil
+	}
+	at := slices.IndexFunc(o.Limits, func(l LimitOverride) bool { return strings.EqualFold(l.Name, TokensName) })
+	if at < 0 {
+		o.Limits = slices.Insert(o.Limits, 0, LimitOverride{Name: TokensName})
+		at = 0
+	}
+	before, err := fieldsOf("overrides.limits", o.Limits[at].Values)
+	if err != nil {
+		return err
+	}
+	for field, value := range before {
+		if _, given := values[field]; !given {
+			values[field] = value
+		}
+	}
+	o.Limits[at].Values, err = json.Marshal(values)
+	return err
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (o *LimitOverride) UnmarshalJSON(text []byte) error {
+	*o = LimitOverride{}
+	fields, err := fieldsOf("limits", text)
+	if err != nil {
+		return err
+	}
+	if name, given := take(fields, "name"); given && json.Unmarshal(name, &o.Name) != nil {
+		return &FieldError{"limits.name", "is not a string", "give the name of a limit of the tier"}
+	}
+	if until, given := take(fields, "until"); given && json.Unmarshal(until, &o.Until) != nil {
+		return &FieldError{limitField(o.Name, "until"), "is not a time", "use a time such as 2026-12-31T18:00:00Z, or leave it out for an override without an end"}
+	}
+	for _, field := range fixedFields {
+		if _, given := take(fields, field); given {
+			return &FieldError{limitField(o.Name, field), "can't be overridden", "leave it out, or add a limit to the tier"}
+		}
+	}
+	if len(fields) > 0 {
+		o.Values, err = json.Marshal(fields)
+	}
+	return err
+}
+
+// fieldsOf returns the fields of a JSON object, nil for null or nothing.
+func fieldsOf(field string, text json.RawMessage) (fields map[string]json.RawMessage, err error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	if json.Unmarshal(text, &fields) != nil {
+		return nil, &FieldError{field, "is not a JSON object", "use an object with the values to replace"}
+	}
+	return fields, nil
+}
+
+// take removes a field, whose name it matches as encoding/json does, and returns its
+// value.
+func take(fields map[string]json.RawMessage, name string) (value json.RawMessage, given bool) {
+	for field := range fields {
+		if strings.EqualFold(field, name) {
+			value = fields[field]
+			delete(fields, field)
+			return value, true
+		}
+	}
+	return nil, false
+}
+
+// under adds to an error the field that has the one it concerns.
+func under(field string, err error) error {
+	if wrong, ok := errors.AsType[*FieldError](err); ok {
+		return &FieldError{field + "." + wrong.Field, wrong.Problem, wrong.Fix}
+	}
+	return fmt.Errorf("%s %w", field, err)
+}
+
+// apply returns rules with the overrides that have not ended, and the number of those
+// that have.
+func (o Overrides) apply(r Rules, now time.Time) (after Rules, ended int64, err error) {
+	after, err = r.with(o.Rules)
+	if err != nil {
+		return after, 0, under("overrides", err)
+	}
+	after.Limits = slices.Clone(r.Limits)
+	for _, override := range o.Limits {
+		if override.ended(now) {
+			ended++
+			continue
+		}
+		l := FindLimit(after.Limits, override.Name)
+		if l == nil {
+			return after, 0, &FieldError{"overrides.limits", fmt.Sprintf("has %q, which is not a limit of the tier", override.Name), "use " + namesOf(r.Limits)}
+		}
+		*l = l.clone()
+		if len(override.Values) == 0 {
+			continue
+		}
+		if err := l.UnmarshalJSON(override.Values); err != nil {
+			return after, 0, under("overrides", err)
+		}
+	}
+	return after, ended, nil
+}
+
+// namesOf lists the names of limits for an error's fix.
+func namesOf(limits []Limit) string {
+	if len(limits) == 0 {
+		return "no override: the tier has no limits"
+	}
+	names := make([]string, len(limits))
+	for i, l := range limits {
+		names[i] = l.Name
+	}
+	return "one of " + strings.Join(names, ", ")
+}
+
+// ended reports whether the override has ended.
+func (o LimitOverride) ended(now time.Time) bool { return !o.Until.IsZero() && !now.Before(o.Until) }
+
+// nextEnd returns when the next override ends; zero: none does.
+func (o Overrides) nextEnd(now time.Time) (next time.Time) {
+	for _, override := range o.Limits {
+		if end := override.Until; !end.IsZero() && now.Before(end) && (next.IsZero() || end.Before(next)) {
+			next = end
+		}
+	}
+	return next
+}
+
+// withoutEnded returns the overrides that have not ended.
+func (o Overrides) withoutEnded(now time.Time) Overrides {
+	o.Limits = slices.DeleteFunc(slices.Clone(o.Limits), func(l LimitOverride) bool { return l.ended(now) })
+	return o
+}
+
+// overrides reports whether a limit has an override that has not ended.
+func (o Overrides) overrides(name string, now time.Time) bool {
+	return slices.ContainsFunc(o.Limits, func(l LimitOverride) bool { return strings.EqualFold(l.Name, name) && !l.ended(now) })
+}
+
+// check adds faults of the overrides themselves. apply finds those that depend on a tier.
+func (o Overrides) check(f *faults, now time.Time) {
+	seen := make(map[string]bool)
+	for _, l := range o.Limits {
+		folded := strings.ToLower(l.Name)
+		f.check(l.Name != "", "overrides.limits", "has an override without a name", "give the name of a limit of the tier")
+		f.check(!seen[folded], "overrides.limits", fmt.Sprintf("overrides %q twice", l.Name), "join the two")
+		f.check(!l.ended(now), "overrides."+limitField(l.Name, "until"), "has passed", "use a later time, or leave the override out")
+		seen[folded] = true
+	}
+}
+
+// sets reports whether the override replaces the field that an error about its limit
+// names, or the period of a quota.
+func (o LimitOverride) sets(path string) bool {
+	fields, _ := fieldsOf("overrides", o.Values)
+	field := path[strings.LastIndex(path, ".")+1:]
+	for name := range fields {
+		if strings.EqualFold(name, field) || field == "quota" && strings.EqualFold(name, "period") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,127 @@
+package subscription
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"tollgate/handler/limit"
+)
+
+// maxAmount bounds amounts so that sums of them never overflow. 10¹⁵ tokens is more than
+// all models together generate in a year, and 10¹⁵ billionths of a currency a million.
+const maxAmount = int64(1e15)
+
+// maxWeight is the largest weight, in thousandths: a token may count a thousandfold.
+const maxWeight = int64(1e6)
+
+// namePattern matches valid names of limits. A name must work in a row's key and as a
+// word on a command line.
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$`)
+
+// units are the units in the order in which errors list them.
+var units = []string{string(limit.Tokens), string(limit.PromptTokens), string(limit.CompletionTokens), string(limit.Calls), string(limit.Cost)}
+
+// checkLimits checks the limits of a tier or group.
+func (f *faults) checkLimits(limits []Limit) {
+	f.check(len(limits) <= MaxLimits, "limits", fmt.Sprintf("has %d limits", len(limits)), fmt.Sprintf("use at most %d", MaxLimits))
+	f.checkColumnSize("limits", limits)
+	seen := make(map[string]string)
+	for i := range limits {
+		l := &limits[i]
+		folded := strings.ToLower(l.Name)
+		switch other, twice := seen[folded]; {
+		case twice && other == l.Name:
+			*f = append(*f, &FieldError{"limits", fmt.Sprintf("has two limits named %q", l.Name), "give each a name of its own"})
+		case twice:
+			*f = append(*f, &FieldError{"limits", fmt.Sprintf("has the names %q and %q, which differ by case only", other, l.Name), "give each a name of its own"})
+		}
+		seen[folded] = l.Name
+		f.checkLimit(l)
+	}
+}
+
+// checkLimit checks one limit.
+func (f *faults) checkLimit(l *Limit) {
+	in := func(field string) string { return limitField(l.Name, field) }
+	f.check(namePattern.MatchString(l.Name), "limits", fmt.Sprintf("has the name %q", l.Name), "use 1 to 32 letters, digits, '_' and '-', beginning with a letter or digit")
+	if l.Unit == "" {
+		*f = append(*f, &FieldError{in("unit"), "is missing", "use " + strings.Join(units, ", ")})
+		return
+	}
+	f.checkOneOf(in("unit"), string(l.Unit), units...)
+	f.check(!strings.EqualFold(l.Name, TokensName) || l.Unit == limit.Tokens, in("unit"), "isn't tokens, although its name is", "give the limit another name")
+	f.checkAmount(in("perMinute"), l.PerMinute)
+	f.checkAmount(in("burst"), l.Burst)
+	f.checkAmount(in("quota"), l.Quota)
+	f.checkPeriod(in("period"), l.Period)
+	f.checkWindows(l, in)
+	f.checkWeights(l, in)
+	f.checkCounterKey(in("counterKey"), l.CounterKey)
+	f.checkModels(in("models"), l.Models)
+	f.checkAlerts(l, in("alertAt"))
+}
+
+func (f *faults) checkAmount(field string, n int64) {
+	f.check(n >= 0 && n <= maxAmount, field, "is out of range", "use 1 to 10^15 (of money, to 1000000), or 0 for none")
+}
+
+func (f *faults) checkPeriod(field string, p limit.Period) {
+	f.checkOneOf(field, string(p), string(limit.Hourly), string(limit.Daily), string(limit.Weekly), string(limit.Monthly), string(limit.Yearly))
+}
+
+// checkWindows checks that the limit has an amount, and what belongs to each is there.
+func (f *faults) checkWindows(l *Limit, in func(field string) string) {
+	f.check(l.PerMinute != 0 || l.Quota != 0, in("perMinute"), "is missing, and so is quota", "set one of the two, or both")
+	f.check(l.Quota <= 0 || l.Period != "", in("period"), "is missing", "set the period of the quota: Hourly, Daily, Weekly, Monthly or Yearly")
+	f.check(l.Period == "" || l.Quota != 0, in("period"), "has no quota", "set quota or leave the period out")
+	f.check(l.Burst == 0 || l.PerMinute != 0, in("burst"), "has no perMinute to carry over", "set perMinute or leave it out")
+}
+
+func (f *faults) checkWeights(l *Limit, in func(field string) string) {
+	if l.Weights == nil {
+		return
+	}
+	f.check(l.Unit == limit.Tokens, in("weights"), fmt.Sprintf("are for tokens, and the unit is %s", l.Unit), "leave them out")
+	given := reflect.ValueOf(*l.Weights)
+	for i := range given.NumField() {
+		if weight, ok := given.Field(i).Interface().(*int64); ok && weight != nil {
+			name, _, _ := strings.Cut(given.Type().Field(i).Tag.Get("json"), ",")
+			f.check(*weight >= 0 && *weight <= maxWeight, in("weights."+name), "is out of range", "use thousandths from 0 to 1000000; 1000 counts a token as one")
+		}
+	}
+	f.check(l.Weights.weights() != limit.Weights{}, in("weights"), "are all 0, so nothing would count", "use a weight above 0")
+}
+
+func (f *faults) checkAlerts(l *Limit, field string) {
+	f.check(len(l.AlertAt) == 0 || l.Quota > 0, field, "has no quota to be percents of", "set quota or leave it out")
+	f.check(len(l.AlertAt) <= 10, field, "has more than 10 percents", "use fewer")
+	f.check(slices.IsSorted(l.AlertAt) && len(slices.Compact(slices.Clone(l.AlertAt))) == len(l.AlertAt), field, "is not ascending", "order the percents, each once")
+	for _, percent := range l.AlertAt {
+		f.check(percent >= 1 && percent <= 100, field, fmt.Sprintf("has %d", percent), "use percents from 1 to 100")
+	}
+}
+
+// limitWarnings returns what is allowed in limits but may surprise the operator.
+func limitWarnings(limits []Limit) (all []string) {
+	for i := range limits {
+		for _, header := range limits[i].CounterKey.Headers() {
+			all = append(all, fmt.Sprintf("limit %q counts by {header:%s}, which callers choose themselves: a caller that sends another value gets another counter. "+
+				"Count by a header only if a proxy of yours sets it and callers can't bypass the proxy", limits[i].Name, header))
+		}
+		for j := range i {
+			if sameLimit(limits[i], limits[j]) {
+				all = append(all, fmt.Sprintf("limits %q and %q say the same: one of them is enough", limits[j].Name, limits[i].Name))
+			}
+		}
+	}
+	return all
+}
+
+// sameLimit reports whether two limits differ by name only.
+func sameLimit(a, b Limit) bool {
+	a.Name, b.Name = "", ""
+	return reflect.DeepEqual(a, b)
+}
