@@ -14,7 +14,7 @@ var layers = []struct {
 	name     string
 	packages []string
 }{
-	{"ground", []string{"field", "jsonscan", "limit", "secret", "shape", "version"}},
+	{"ground", []string{"field", "jsonscan", "limit", "recent", "secret", "shape", "version"}},
 	{"ground", []string{"azure"}},
 	{"pure core", []string{"lease", "tokens"}},
 	{"pure core", []string{"operation"}},

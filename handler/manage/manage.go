@@ -21,6 +21,7 @@ import (
 	"strings"
 	"time"
 
+	"tollgate/handler/recent"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
 )
@@ -45,8 +46,8 @@ type Config struct {
 	Auth     Authenticator
 	// Checks are run by GET /manage/checks, in order.
 	Checks []Check
-	// StandingsMaxAge is the age up to which requests for usage share one reading of all
-	// counters; 0: each request reads them.
+	// StandingsMaxAge is how long requests for usage share one reading of all counters after
+	// it ended; 0: only requests during a reading share it.
 	StandingsMaxAge time.Duration
 	Log             *slog.Logger
 	// Strangers logs requests without an operator's token; nil: a limited log over Log.
@@ -57,7 +58,7 @@ type Config struct {
 type API struct {
 	config    Config
 	mux       *http.ServeMux
-	standings *standingsCache
+	standings *recent.Readings[struct{}, []Standing] // of all counters
 }
 
 // New returns an API.
@@ -65,7 +66,7 @@ func New(config Config) *API {
 	if config.Strangers == nil {
 		config.Strangers = strangers.New(config.Log)
 	}
-	a := &API{config: config, mux: http.NewServeMux(), standings: newStandingsCache()}
+	a := &API{config: config, mux: http.NewServeMux(), standings: config.recentStandings()}
 	a.routes()
 	return a
 }
