@@ -8,7 +8,6 @@ import (
 
 	"tollgate/handler/config"
 	"tollgate/handler/console"
-	"tollgate/handler/doctor"
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/entra"
 	"tollgate/handler/strangers"
@@ -43,7 +42,7 @@ func mountOperators(c config.Config, gateway http.Handler, stores Stores, log *s
 	}
 	if c.Manage.On() {
 		operators := stores.Operators(&c.Store.Pepper, log)
-		operators.Auth, operators.Checks = authenticator(c.Manage, log), checks(c, stores)
+		operators.Auth, operators.Checks = authenticator(c.Manage, log), Checks(c, nil, stores)
 		operators.StandingsMaxAge, operators.Strangers = standingsMaxAge, quiet
 		mux.byPrefix["manage"] = manage.New(operators)
 	}
@@ -64,20 +63,4 @@ func authenticator(m config.Manage, log *slog.Logger) manage.Authenticator {
 		all = append(all, entra.New(m.Entra, &http.Client{Timeout: 10 * time.Second}, log))
 	}
 	return manage.AnyOf(all...)
-}
-
-// checks returns the checks of what the gateway depends on, made with the gateway's
-// own identity.
-func checks(c config.Config, stores Stores) []manage.Check {
-	var all []manage.Check
-	if stores.Probe != nil {
-		all = append(append(all, doctor.Pepper(c.Store.Pepper, nil, stores.Directory)), doctor.Tables(stores.Probe, stores.Directory)...)
-		all = append(all, doctor.Models(c.Gateway.Models, stores.Directory))
-	}
-	all = append(all, doctor.Counters(stores.Counters.List))
-	all = append(all, doctor.Endpoints(c.Upstream.Endpoints, c.Gateway.Models)...)
-	if c.Telemetry.On {
-		all = append(all, doctor.Reachable("telemetry", c.Telemetry.Connection.Endpoint))
-	}
-	return all
 }
