@@ -10,7 +10,9 @@ import (
 	"tollgate/handler/console"
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/entra"
+	"tollgate/handler/price"
 	"tollgate/handler/strangers"
+	"tollgate/handler/upstream"
 )
 
 // A prefixMux picks a handler by a path's first part. The gateway gets every other
@@ -43,6 +45,7 @@ func mountOperators(c config.Config, gateway http.Handler, stores Stores, log *s
 	if c.Manage.On() {
 		operators := stores.Operators(&c.Store.Pepper, log)
 		operators.Auth, operators.Checks = authenticator(c.Manage, log), Checks(c, nil, stores)
+		operators.Served = Served(c)
 		operators.StandingsMaxAge, operators.Strangers = standingsMaxAge, quiet
 		mux.byPrefix["manage"] = manage.New(operators)
 	}
@@ -50,6 +53,11 @@ func mountOperators(c config.Config, gateway http.Handler, stores Stores, log *s
 		return gateway
 	}
 	return mux
+}
+
+// Served returns what a gateway with these settings serves.
+func Served(c config.Config) price.Served {
+	return price.Served{Models: c.Gateway.Models, Endpoints: upstream.Names(c.Upstream.Endpoints)}
 }
 
 // authenticator returns what /manage checks operators' credentials with: a key,

@@ -85,9 +85,9 @@ func openStores(c config.Store) (Stores, error) {
 }
 
 // Operators returns the configuration of an operators' API over the stores, without
-// Auth and Checks. A nil pepper is allowed; see manage.Config.
+// Auth, Checks and Served. A nil pepper is allowed; see manage.Config.
 func (s Stores) Operators(pepper *subscription.Pepper, log *slog.Logger) manage.Config {
-	return manage.Config{Store: s.Directory, Pepper: pepper, Audit: s.Audit, Counters: s.Counters, Ledger: ledger.Reader{Store: s.Ledger}, Log: log}
+	return manage.Config{Store: s.Directory, Pepper: pepper, Audit: s.Audit, Prices: s.Prices, Counters: s.Counters, Ledger: ledger.Reader{Store: s.Ledger}, Log: log}
 }
 
 // Housekeeping returns the housekeeper of the stores, which keeps days of usage for

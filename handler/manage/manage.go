@@ -1,5 +1,5 @@
-// Package manage serves the operators' API: tiers, subscriptions, keys, usage and the
-// audit, as JSON under /manage. openapi.json describes it; the command line and the
+// Package manage serves the operators' API: tiers, subscriptions, keys, prices, usage and
+// the audit, as JSON under /manage. openapi.json describes it; the command line and the
 // console are its clients.
 //
 // A request is authenticated, matched to a route and answered by one function that
@@ -21,6 +21,7 @@ import (
 	"strings"
 	"time"
 
+	"tollgate/handler/price"
 	"tollgate/handler/recent"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
@@ -34,12 +35,16 @@ const Prefix = "/manage"
 //go:embed openapi.json
 var OpenAPI []byte
 
-// Config holds what an API needs. Store, Audit, Counters, Ledger, Auth and Log are required.
+// Config holds what an API needs. Store, Audit, Prices, Counters, Ledger, Auth and Log are required.
 type Config struct {
 	Store subscription.Store
 	// Pepper hashes new keys; nil: keys can't be created.
 	Pepper *subscription.Pepper
 	Audit  Audit
+	// Prices are what calls cost. Served is what the gateway serves, which they are
+	// checked against.
+	Prices price.Store
+	Served price.Served
 	// Counters are listed for where limits stand, Ledger is read for what happened.
 	Counters Counters
 	Ledger   Ledger
@@ -165,8 +170,11 @@ type call struct {
 
 // registry returns a registry that records the operator's changes in the audit.
 func (c *call) registry() subscription.Registry {
-	return subscription.Registry{Store: &auditedStore{Store: c.api.config.Store, audit: c.api.config.Audit, who: c.operator}}
+	return subscription.Registry{Store: &auditedStore{c.api.config.Store, c.recorder()}}
 }
+
+// recorder returns what records the operator's changes.
+func (c *call) recorder() changeRecorder { return changeRecorder{c.api.config.Audit, c.operator} }
 
 // A result is a successful answer.
 type result struct {

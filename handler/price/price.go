@@ -73,24 +73,24 @@ const (
 	maxModel       = 100 // bytes, as of the models that a gateway serves
 	maxMultipliers = 50
 	maxPartial     = 50
-	maxText        = 200 // bytes of an endpoint's name, of a name in Partial and of Source
+	maxName        = 64  // bytes of an endpoint's name
+	maxField       = 100 // bytes of a name in Partial
+	maxSource      = 200 // bytes
 )
 
 // Validate returns an error that names each field that is wrong, and its fix.
 func (p *Price) Validate() error {
 	var f field.Faults
 	checkModel(&f, p.Model)
-	_, err := p.From.Start()
-	f.Check(err == nil, "from", fmt.Sprintf("%q is not a date", p.From), "use a UTC date such as 2026-11-30")
+	checkDate(&f, p.From)
 	p.Rates.check(&f)
 	p.checkMultipliers(&f)
 	f.Check(len(p.Partial) <= maxPartial, "partial", fmt.Sprintf("names more than %d fields", maxPartial), "name fewer")
 	for _, name := range p.Partial {
-		checkText(&f, "partial", name)
-		f.Check(name != "", "partial", "has an empty name", "remove it")
+		f.Check(isName(name, maxField), "partial", fmt.Sprintf("has the name %q", name), fmt.Sprintf("use 1 to %d letters, digits, dots, dashes or underscores", maxField))
 	}
 	f.Check(!p.AcceptPartial || len(p.Partial) > 0, "acceptPartial", "is set, but partial names nothing", "leave it out")
-	checkText(&f, "source", p.Source)
+	f.Check(len(p.Source) <= maxSource && field.Printable(p.Source), "source", "is too long, or has characters that can't be shown", fmt.Sprintf("use at most %d bytes of plain text", maxSource))
 	return f.Err()
 }
 
@@ -99,8 +99,16 @@ func checkModel(f *field.Faults, model string) {
 	f.Check(ok, "model", fmt.Sprintf("%q can't be a model's name", model), fmt.Sprintf("use the name that callers use, at most %d bytes", maxModel))
 }
 
-func checkText(f *field.Faults, name, text string) {
-	f.Check(len(text) <= maxText && field.Printable(text), name, "is too long, or has characters that can't be shown", fmt.Sprintf("use at most %d bytes of plain text", maxText))
+func checkDate(f *field.Faults, from Date) {
+	_, err := from.Start()
+	f.Check(err == nil, "from", fmt.Sprintf("%q is not a date", from), "use a UTC date such as 2026-11-30")
+}
+
+// isName reports whether a text is a name of letters, digits, dots, dashes and
+// underscores, as names of endpoints are.
+func isName(text string, most int) bool {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+	return text != "" && len(text) <= most && strings.Trim(text, allowed) == ""
 }
 
 // check adds the faults of rates.
@@ -118,8 +126,7 @@ func (r *Rates) check(f *field.Faults) {
 func (p *Price) checkMultipliers(f *field.Faults) {
 	f.Check(len(p.Multipliers) <= maxMultipliers, "multipliers", fmt.Sprintf("names more than %d endpoints", maxMultipliers), "name fewer")
 	for _, endpoint := range slices.Sorted(maps.Keys(p.Multipliers)) {
-		checkText(f, "multipliers", endpoint)
-		f.Check(endpoint != "", "multipliers", "has an endpoint without a name", "name the endpoint as UPSTREAMS does")
+		f.Check(isName(endpoint, maxName), "multipliers", fmt.Sprintf("names %q, which can't be an endpoint's name", endpoint), "name the endpoint as UPSTREAMS does")
 		_, err := p.Multipliers[endpoint].Nano()
 		f.Check(err == nil, "multipliers."+endpoint, fmt.Sprintf("%q %s", p.Multipliers[endpoint], errDecimal), `write what the prices are multiplied by, such as "1.1"`)
 	}

@@ -34,7 +34,7 @@ func Run(t *testing.T, open func(*testing.T) price.Store) {
 func example(model string, from price.Date) price.Price {
 	return price.Price{Model: model, From: from, Terms: price.Terms{
 		Rates:       price.Rates{Prompt: "2.5", Cached: "0.25", CacheWrite: "3.125", CacheWriteLong: "5", Completion: "10"},
-		Multipliers: map[string]price.Decimal{"us-zone": "1.1", `odd "näme"`: "0"},
+		Multipliers: map[string]price.Decimal{"us-zone": "1.1", "own_1.x": "0"},
 		Partial:     []string{"input_cost_per_token_above_200k_tokens"}, AcceptPartial: true, Source: "a list of 2026-11-01, azure/gpt",
 	}}
 }
