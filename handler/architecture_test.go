@@ -14,12 +14,12 @@ var layers = []struct {
 	name     string
 	packages []string
 }{
-	{"ground", []string{"jsonscan", "limit", "secret", "shape", "version"}},
+	{"ground", []string{"field", "jsonscan", "limit", "recent", "secret", "shape", "version"}},
 	{"ground", []string{"azure"}},
 	{"pure core", []string{"lease", "tokens"}},
 	{"pure core", []string{"operation"}},
 	{"pure core", []string{"charge"}}, // what calls cost, by what operation reads and tokens counts
-	{"domain", []string{"counter", "ledger", "stored", "strangers", "subscription", "telemetry", "upstream"}},
+	{"domain", []string{"counter", "ledger", "price", "stored", "strangers", "subscription", "telemetry", "upstream"}},
 	{"edges", []string{"console", "gateway", "housekeeping", "manage"}},
 	{"settings", []string{"config"}},
 	{"checks", []string{"doctor"}},
@@ -28,7 +28,7 @@ var layers = []struct {
 }
 
 // pure are the packages that compute and nothing else.
-var pure = []string{"charge", "jsonscan", "lease", "limit", "operation", "shape", "tokens"}
+var pure = []string{"charge", "field", "jsonscan", "lease", "limit", "operation", "shape", "tokens"}
 
 // effects are the standard library's packages that pure ones do without, by prefix.
 var effects = []string{"database", "io/ioutil", "log", "net", "os", "syscall"}
@@ -43,9 +43,9 @@ var (
 // fences name the packages that may import an SDK, or a library as large, by its path's
 // prefix.
 var fences = map[string][]string{
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore":        {"azure", "counter/tablestore", "housekeeping/tablestore", "ledger/tablestore", "manage/tablestore", "stored/tablestore", "subscription/tablestore"},
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore":        {"azure", "counter/tablestore", "housekeeping/tablestore", "ledger/tablestore", "manage/tablestore", "price/tablestore", "stored/tablestore", "subscription/tablestore"},
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":    {"azure"},
-	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables": {"azure", "counter/tablestore", "housekeeping/tablestore", "ledger/tablestore", "manage/tablestore", "stored/tablestore", "subscription/tablestore"},
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables": {"azure", "counter/tablestore", "housekeeping/tablestore", "ledger/tablestore", "manage/tablestore", "price/tablestore", "stored/tablestore", "subscription/tablestore"},
 	"github.com/MicahParks/jwkset":                        {"manage/entra"},
 	"github.com/MicahParks/keyfunc":                       {"manage/entra"},
 	"github.com/evanphx/json-patch":                       {"manage"},

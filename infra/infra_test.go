@@ -13,6 +13,7 @@ import (
 	turns "tollgate/handler/housekeeping/tablestore"
 	ledger "tollgate/handler/ledger/tablestore"
 	audit "tollgate/handler/manage/tablestore"
+	prices "tollgate/handler/price/tablestore"
 	stored "tollgate/handler/stored/tablestore"
 	directory "tollgate/handler/subscription/tablestore"
 	"tollgate/infra/biceptest"
@@ -87,7 +88,7 @@ func appRoles() []string {
 }
 
 func keyTables(role string) []string {
-	return []string{"tables tiers: " + role, "tables subscriptions: " + role, "tables apikeys: " + role}
+	return []string{"tables tiers: " + role, "tables subscriptions: " + role, "tables apikeys: " + role, "tables prices: " + role}
 }
 
 func TestTheParameterFileDeploysNoOptionalParts(t *testing.T) {
@@ -165,7 +166,7 @@ func TestTheHandlersTablesAreCreated(t *testing.T) {
 		made = append(made, r.Name[strings.LastIndex(r.Name, "/")+1:])
 	}
 	slices.Sort(made)
-	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.DefaultTable, stored.DefaultTable, turns.DefaultTable, audit.DefaultTable, ledger.DefaultTable)
+	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.DefaultTable, stored.DefaultTable, turns.DefaultTable, audit.DefaultTable, ledger.DefaultTable, prices.DefaultTable)
 }
 
 func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {

@@ -8,10 +8,11 @@ import (
 
 	"tollgate/handler/config"
 	"tollgate/handler/console"
-	"tollgate/handler/doctor"
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/entra"
+	"tollgate/handler/price"
 	"tollgate/handler/strangers"
+	"tollgate/handler/upstream"
 )
 
 // A prefixMux picks a handler by a path's first part. The gateway gets every other
@@ -31,8 +32,7 @@ func (m prefixMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.gateway.ServeHTTP(w, r)
 }
 
-// standingsMaxAge is the age up to which one listing of the counters answers every
-// operator: less than the console's 5 s, and less than instances take to report a call.
+// standingsMaxAge is how long one listing of the counters answers every operator: less than the console's 5 s, and less than instances take to report a call.
 const standingsMaxAge = 2 * time.Second
 
 // mountOperators serves the operators' API and the console next to the gateway,
@@ -44,7 +44,8 @@ func mountOperators(c config.Config, gateway http.Handler, stores Stores, log *s
 	}
 	if c.Manage.On() {
 		operators := stores.Operators(&c.Store.Pepper, log)
-		operators.Auth, operators.Checks = authenticator(c.Manage, log), checks(c, stores)
+		operators.Auth, operators.Checks = authenticator(c.Manage, log), Checks(c, nil, stores)
+		operators.Served = Served(c)
 		operators.StandingsMaxAge, operators.Strangers = standingsMaxAge, quiet
 		mux.byPrefix["manage"] = manage.New(operators)
 	}
@@ -52,6 +53,11 @@ func mountOperators(c config.Config, gateway http.Handler, stores Stores, log *s
 		return gateway
 	}
 	return mux
+}
+
+// Served returns what a gateway with these settings serves.
+func Served(c config.Config) price.Served {
+	return price.Served{Models: c.Gateway.Models, Endpoints: upstream.Names(c.Upstream.Endpoints)}
 }
 
 // authenticator returns what /manage checks operators' credentials with: a key,
@@ -65,20 +71,4 @@ func authenticator(m config.Manage, log *slog.Logger) manage.Authenticator {
 		all = append(all, entra.New(m.Entra, &http.Client{Timeout: 10 * time.Second}, log))
 	}
 	return manage.AnyOf(all...)
-}
-
-// checks returns the checks of what the gateway depends on, made with the gateway's
-// own identity.
-func checks(c config.Config, stores Stores) []manage.Check {
-	var all []manage.Check
-	if stores.Probe != nil {
-		all = append(append(all, doctor.Pepper(c.Store.Pepper, nil, stores.Directory)), doctor.Tables(stores.Probe, stores.Directory)...)
-		all = append(all, doctor.Models(c.Gateway.Models, stores.Directory))
-	}
-	all = append(all, doctor.Counters(stores.Counters.List))
-	all = append(all, doctor.Endpoints(c.Upstream.Endpoints, c.Gateway.Models)...)
-	if c.Telemetry.On {
-		all = append(all, doctor.Reachable("telemetry", c.Telemetry.Connection.Endpoint))
-	}
-	return all
 }

@@ -19,6 +19,9 @@ import (
 	"tollgate/handler/manage"
 	managemem "tollgate/handler/manage/memstore"
 	managetables "tollgate/handler/manage/tablestore"
+	"tollgate/handler/price"
+	pricemem "tollgate/handler/price/memstore"
+	pricetables "tollgate/handler/price/tablestore"
 	"tollgate/handler/stored"
 	storedmem "tollgate/handler/stored/memstore"
 	storedtables "tollgate/handler/stored/tablestore"
@@ -34,6 +37,7 @@ type Stores struct {
 	Probe     func(context.Context) (time.Time, error) // tries to write a table; nil: in memory
 	Counters  Counters
 	Ledger    ledger.Store
+	Prices    price.Store
 	Responses stored.Store
 	Turns     housekeeping.Turns // nil: no other instance shares the counters
 }
@@ -46,13 +50,13 @@ type Counters interface {
 
 // A TableNames holds the names of a deployment's tables.
 type TableNames struct {
-	Directory                                 tablestore.Tables
-	Audit, Counters, Ledger, Responses, Turns string
+	Directory                                         tablestore.Tables
+	Audit, Counters, Ledger, Prices, Responses, Turns string
 }
 
 // DefaultTableNames are the names in every deployment.
 var DefaultTableNames = TableNames{Directory: tablestore.DefaultTables, Audit: managetables.DefaultTable, Counters: countertables.DefaultTable,
-	Ledger: ledgertables.DefaultTable, Responses: storedtables.DefaultTable, Turns: housekeepingtables.DefaultTable}
+	Ledger: ledgertables.DefaultTable, Prices: pricetables.DefaultTable, Responses: storedtables.DefaultTable, Turns: housekeepingtables.DefaultTable}
 
 // OpenTables returns the stores in the tables of a storage account. It makes no
 // network call; its errors name the setting at fault.
@@ -64,7 +68,7 @@ func OpenTables(account azure.Settings, names TableNames) (Stores, error) {
 	audit := managetables.New(service, names.Audit)
 	return Stores{Directory: tablestore.New(service, names.Directory), Audit: audit, Probe: audit.Probe,
 		Counters: countertables.New(service, names.Counters), Ledger: ledgertables.New(service, names.Ledger),
-		Responses: storedtables.New(service, names.Responses), Turns: housekeepingtables.New(service, names.Turns)}, nil
+		Prices: pricetables.New(service, names.Prices), Responses: storedtables.New(service, names.Responses), Turns: housekeepingtables.New(service, names.Turns)}, nil
 }
 
 // openStores returns the stores that the settings select.
@@ -76,13 +80,14 @@ func openStores(c config.Store) (Stores, error) {
 	if err != nil {
 		return Stores{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 	}
-	return Stores{Directory: directory, Audit: &managemem.Store{}, Counters: countermem.New(), Ledger: ledgermem.New(nil), Responses: storedmem.New(nil)}, nil
+	return Stores{Directory: directory, Audit: &managemem.Store{}, Counters: countermem.New(), Ledger: ledgermem.New(nil),
+		Prices: new(pricemem.Store), Responses: storedmem.New(nil)}, nil
 }
 
 // Operators returns the configuration of an operators' API over the stores, without
-// Auth and Checks. A nil pepper is allowed; see manage.Config.
+// Auth, Checks and Served. A nil pepper is allowed; see manage.Config.
 func (s Stores) Operators(pepper *subscription.Pepper, log *slog.Logger) manage.Config {
-	return manage.Config{Store: s.Directory, Pepper: pepper, Audit: s.Audit, Counters: s.Counters, Ledger: ledger.Reader{Store: s.Ledger}, Log: log}
+	return manage.Config{Store: s.Directory, Pepper: pepper, Audit: s.Audit, Prices: s.Prices, Counters: s.Counters, Ledger: ledger.Reader{Store: s.Ledger}, Log: log}
 }
 
 // Housekeeping returns the housekeeper of the stores, which keeps days of usage for

@@ -9,7 +9,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Drain answers all calls that queue for tokens, and lets none queue from now
+// Drain answers all calls that queue, and lets none queue from now
 // on. Other calls are decided as before.
 func (c *Counter) Drain() {
 	c.mu.Lock()
@@ -43,7 +43,7 @@ func (c *Counter) Close(ctx context.Context) error {
 		select {
 		case <-r.closed:
 		case <-ctx.Done():
-			return fmt.Errorf("write the last counters: %d tokens are not written: %w", c.reportUnwritten(replicas), ctx.Err())
+			return fmt.Errorf("write the last counters: an amount of %d is not written: %w", c.reportUnwritten(replicas), ctx.Err())
 		}
 	}
 	return nil
@@ -54,14 +54,14 @@ func (c *Counter) Close(ctx context.Context) error {
 func (c *Counter) reportUnwritten(replicas []*replica) (sum int64) {
 	lost := make(map[limit.Owner]int64)
 	for _, r := range replicas {
-		owner, tokens := r.unwritten()
-		lost[owner] += max(0, tokens)
+		owner, amount := r.unwritten()
+		lost[owner] += max(0, amount)
 	}
-	for owner, tokens := range lost {
-		if tokens > 0 {
-			c.config.Log.Error("charges are lost: they could not be written before the end", "subscription", owner.Subscription, "tier", owner.Tier, "tokens", tokens)
+	for owner, amount := range lost {
+		if amount > 0 {
+			c.config.Log.Error("charges are lost: they could not be written before the end", "subscription", owner.Subscription, "tier", owner.Tier, "amount", amount)
 		}
-		sum += tokens
+		sum += amount
 	}
 	c.stats.unknown.Add(sum)
 	return sum

@@ -78,8 +78,8 @@ func (l load) run(t *testing.T, seed uint64) *measured {
 				instances[i] = newMortal(r)
 				nextKill = nextKill.Add(l.killEvery)
 			}
-			n, tokens := instances[r.Between(0, int64(l.instances)-1)], r.Between(l.fewest, l.most)
-			calls.Go(func() { m.call(n, terms, tokens) })
+			n, amount := instances[r.Between(0, int64(l.instances)-1)], r.Between(l.fewest, l.most)
+			calls.Go(func() { m.call(n, terms, amount) })
 		}
 		calls.Wait()
 		m.ops = r.Begun()
@@ -94,10 +94,10 @@ func (l load) run(t *testing.T, seed uint64) *measured {
 		}
 		first := limit.Minute(begin)
 		var sum int64
-		for minute, tokens := range m.charged {
-			m.over += max(0, tokens-l.limit)
+		for minute, amount := range m.charged {
+			m.over += max(0, amount-l.limit)
 			if minute < first+int64(l.minutes) {
-				sum += tokens
+				sum += amount
 			}
 		}
 		m.share = float64(sum) / float64(l.limit*int64(l.minutes))
@@ -106,11 +106,11 @@ func (l load) run(t *testing.T, seed uint64) *measured {
 }
 
 // call makes one call and records its outcome.
-func (m *measured) call(n *mortal, terms counter.Terms, tokens int64) {
+func (m *measured) call(n *mortal, terms counter.Terms, amount int64) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // those of a killed instance
 	defer cancel()
-	r, _, err := n.Reserve(ctx, "key", terms, limit.Ask{Amount: tokens})
+	r, _, err := n.Reserve(ctx, "key", terms, limit.Ask{Amount: amount})
 	delay := time.Since(began)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -118,7 +118,7 @@ func (m *measured) call(n *mortal, terms counter.Terms, tokens int64) {
 	switch {
 	case n.link.Killed():
 		if r != nil { // granted by a killed instance: it counts against the limit
-			m.charge(r, tokens)
+			m.charge(r, amount)
 		}
 		return
 	case err != nil:
@@ -128,17 +128,17 @@ func (m *measured) call(n *mortal, terms counter.Terms, tokens int64) {
 	default:
 		m.admitted++
 		m.delays = append(m.delays, delay)
-		m.charge(r, tokens)
-		r.Settle(tokens)
+		m.charge(r, amount)
+		r.Settle(amount)
 	}
 	if delay > 2*time.Second {
 		m.late++
 	}
 }
 
-func (m *measured) charge(r *counter.Reservation, tokens int64) {
+func (m *measured) charge(r *counter.Reservation, amount int64) {
 	minute, _ := r.Window()
-	m.charged[minute] += tokens
+	m.charged[minute] += amount
 }
 
 // hot returns the load of the busy subscription whose cost is bounded.

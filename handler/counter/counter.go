@@ -43,7 +43,7 @@ type Config struct {
 // Terms are the rules by which a call is decided.
 type Terms = lease.Terms
 
-// A Counter decides whether calls may spend tokens. Make one with New.
+// A Counter decides whether calls may spend amounts. Make one with New.
 type Counter struct {
 	config Config
 	clock  clock
@@ -92,7 +92,7 @@ func (c *Counter) now() lease.Moment {
 // Now returns the counters' time: the store's, as far as it is known.
 func (c *Counter) Now() time.Time { return c.clock.now() }
 
-// Reserve decides whether a call may spend tokens of a counter, now or within
+// Reserve decides whether a call may spend an amount of a counter, now or within
 // the terms' MaxWait. Over the limit is a decision, not an error: then there
 // is no reservation, except for a call in shadow, which gets one that is
 // charged to no limit. The error wraps ErrUnavailable if nothing could be
@@ -210,18 +210,18 @@ func (r *Reservation) end(used int64) (standing limit.Standing) {
 	return standing
 }
 
-// Raise charges the call this many tokens in all, at once and whatever is
+// Raise charges the call this much in all, at once and whatever is
 // left, and returns the counter's standing after it. It is for a call that
 // may have used more than it reserved, before its usage is known: Settle
 // corrects or confirms the charge. A call that is charged as much already, or
 // is in shadow, or is over, stays unchanged.
-func (r *Reservation) Raise(tokens int64) (standing limit.Standing) {
+func (r *Reservation) Raise(amount int64) (standing limit.Standing) {
 	r.replica.do(func(at lease.Moment) {
 		if r.over.Load() {
 			standing, _ = r.replica.agent.Known(at)
 			return
 		}
-		r.hold, standing = r.replica.agent.Raise(at, r.hold, tokens)
+		r.hold, standing = r.replica.agent.Raise(at, r.hold, amount)
 	})
 	return standing
 }

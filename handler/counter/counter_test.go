@@ -45,9 +45,9 @@ func quietNetwork(seed uint64) *countertest.Network {
 	return network
 }
 
-func reserve(t *testing.T, c *counter.Counter, terms counter.Terms, tokens int64) (*counter.Reservation, limit.Decision) {
+func reserve(t *testing.T, c *counter.Counter, terms counter.Terms, amount int64) (*counter.Reservation, limit.Decision) {
 	t.Helper()
-	r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: tokens})
+	r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: amount})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -131,8 +131,8 @@ func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "81 tokens are not written") {
-			t.Errorf("Close: got %v, want a deadline error that says 81 tokens are not written", err)
+		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "an amount of 81 is not written") {
+			t.Errorf("Close: got %v, want a deadline error that says an amount of 81 is not written", err)
 		}
 		for _, want := range []string{"subscription=team-a tier=\"\" tokens=54", "subscription=team-b tier=\"\" tokens=27"} {
 			if !strings.Contains(log.String(), want) {

@@ -12,10 +12,10 @@ import (
 )
 
 // manyKeys makes one call for tokens on each of as many counters as keys says.
-func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, tokens int64) {
+func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, amount int64) {
 	t.Helper()
 	for i := range keys {
-		r, _, err := c.Reserve(t.Context(), prefix+strconv.Itoa(i), onDown(limit.Degrade, minute.Limits), limit.Ask{Amount: tokens})
+		r, _, err := c.Reserve(t.Context(), prefix+strconv.Itoa(i), onDown(limit.Degrade, minute.Limits), limit.Ask{Amount: amount})
 		if err != nil {
 			t.Fatal(err)
 		}

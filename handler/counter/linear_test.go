@@ -24,7 +24,7 @@ import (
 type (
 	deed struct {
 		kind   string // reserve, settle, probe; leave and vanish are a call that was not decided
-		tokens int64  // asked, or reserved
+		amount int64  // asked, or reserved
 		used   int64
 		caller uint64 // a bit, for an undecided one
 	}
@@ -42,21 +42,21 @@ const linearLimit = 300
 // answer. alone says that refusals must be exact: if other instances hold leases,
 // a call may be refused although unspent tokens are leased to them.
 func (w ideal) step(d deed, granted, alone bool) []any {
-	fits := w.charged+d.tokens <= linearLimit
+	fits := w.charged+d.amount <= linearLimit
 	switch {
 	case d.kind == "settle":
-		w.charged += d.used - d.tokens
+		w.charged += d.used - d.amount
 	case d.kind == "vanish":
 		if w.held&d.caller != 0 {
-			w.charged -= d.tokens
+			w.charged -= d.amount
 		}
 		w.held, w.over = w.held&^d.caller, w.over|d.caller
 	case d.kind == "leave":
 		if fits && w.over&d.caller == 0 {
-			return []any{w, ideal{w.charged + d.tokens, w.held | d.caller, w.over}}
+			return []any{w, ideal{w.charged + d.amount, w.held | d.caller, w.over}}
 		}
 	case granted && fits:
-		w.charged += d.tokens
+		w.charged += d.amount
 	case granted, (alone || d.kind == "probe") && fits:
 		return nil
 	}
@@ -103,24 +103,24 @@ const never = 1 << 40
 
 // gone records a call that was not decided: it may hold its tokens until, some
 // time later, they are returned.
-func (h *history) gone(client int, tokens, call int64) {
+func (h *history) gone(client int, amount, call int64) {
 	h.mu.Lock()
 	bit := uint64(1) << h.left
 	h.left++
 	h.mu.Unlock()
-	h.add(client, deed{kind: "leave", tokens: tokens, caller: bit}, false, call, never)
-	h.add(client+1000, deed{kind: "vanish", tokens: tokens, caller: bit}, false, call, never)
+	h.add(client, deed{kind: "leave", amount: amount, caller: bit}, false, call, never)
+	h.add(client+1000, deed{kind: "vanish", amount: amount, caller: bit}, false, call, never)
 }
 
 // reserve makes a call and records its decision.
-func (h *history) reserve(ctx context.Context, c *counter.Counter, client int, kind string, tokens int64) *counter.Reservation {
+func (h *history) reserve(ctx context.Context, c *counter.Counter, client int, kind string, amount int64) *counter.Reservation {
 	call := h.tick.Add(1)
-	r, d, err := c.Reserve(ctx, "key", minute, limit.Ask{Amount: tokens})
+	r, d, err := c.Reserve(ctx, "key", minute, limit.Ask{Amount: amount})
 	if err != nil { // the caller left, or the store is down: a write may have been on its way
-		h.gone(client, tokens, call)
+		h.gone(client, amount, call)
 		return nil
 	}
-	h.add(client, deed{kind: kind, tokens: tokens}, d.Verdict == limit.Granted, call, h.tick.Add(1))
+	h.add(client, deed{kind: kind, amount: amount}, d.Verdict == limit.Granted, call, h.tick.Add(1))
 	return r
 }
 
@@ -145,18 +145,18 @@ func (h *history) caller(c *counter.Counter, client int, random *rand.Rand) {
 
 func (h *history) settle(r *counter.Reservation, client int, random *rand.Rand) {
 	h.mu.Lock()
-	var tokens int64
+	var amount int64
 	for _, op := range slices.Backward(h.ops) { // the client's last
 		if op.ClientId == client {
-			tokens = op.Input.(deed).tokens
+			amount = op.Input.(deed).amount
 			break
 		}
 	}
 	h.mu.Unlock()
-	used := random.Int64N(tokens + 1)
+	used := random.Int64N(amount + 1)
 	call := h.tick.Add(1)
 	r.Settle(used)
-	h.add(client, deed{kind: "settle", tokens: tokens, used: used}, true, call, h.tick.Add(1))
+	h.add(client, deed{kind: "settle", amount: amount, used: used}, true, call, h.tick.Add(1))
 }
 
 // record has callers of several instances make calls. When they are done, each

@@ -28,9 +28,9 @@ func (l load) naive(t *testing.T, seed uint64) *measured {
 		end := time.Now().Add(time.Duration(l.minutes) * time.Minute)
 		var calls sync.WaitGroup
 		for time.Sleep(0); time.Now().Before(end); time.Sleep(r.Pause(l.perSecond)) {
-			tokens := r.Between(l.fewest, l.most)
+			amount := r.Between(l.fewest, l.most)
 			calls.Go(func() {
-				admitted, ok := n.swapOnce(t, tokens)
+				admitted, ok := n.swapOnce(t, amount)
 				if admitted {
 					_, settled := n.swapOnce(t, 0)
 					ok = ok && settled
@@ -57,17 +57,17 @@ type naive struct {
 
 // swapOnce charges tokens if the counter has them, in a loop of reads and writes.
 // It is not ok if it didn't succeed within 2 s.
-func (n naive) swapOnce(t *testing.T, tokens int64) (admitted, ok bool) {
+func (n naive) swapOnce(t *testing.T, amount int64) (admitted, ok bool) {
 	for began := time.Now(); time.Since(began) < 2*time.Second; time.Sleep(rand.N(100 * time.Millisecond)) {
 		state, version, _, err := n.Load(t.Context(), "key")
 		if err != nil {
 			t.Error(err)
 		}
 		state.Advance(n.limits, time.Now())
-		if state.Credit-state.Spent < tokens {
+		if state.Credit-state.Spent < amount {
 			return false, true
 		}
-		state.Spent += tokens
+		state.Spent += amount
 		if _, _, err = n.Swap(t.Context(), "key", state, version); err == nil {
 			return true, true
 		}

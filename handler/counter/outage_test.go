@@ -101,15 +101,15 @@ func TestTheFirstMinutesShareIsOfTheTokensLeft(t *testing.T) {
 }
 
 // passed makes a hundred calls of 30 tokens and returns the tokens granted.
-func passed(t *testing.T, c *counter.Counter, terms counter.Terms) (tokens int64) {
+func passed(t *testing.T, c *counter.Counter, terms counter.Terms) (amount int64) {
 	t.Helper()
 	for range 100 {
 		if r, _ := reserve(t, c, terms, 30); r != nil {
 			r.Settle(30)
-			tokens += 30
+			amount += 30
 		}
 	}
-	return tokens
+	return amount
 }
 
 // TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute, not just of the

@@ -21,10 +21,10 @@ func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
 		r, _ := reserve(t, c, terms, 70)
 		r.Settle(70)
 		var calls sync.WaitGroup
-		for _, tokens := range []int64{60, 10} { // the second would fit before the first
+		for _, amount := range []int64{60, 10} { // the second would fit before the first
 			calls.Go(func() {
-				if r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: tokens}); err != nil || r == nil {
-					t.Errorf("a call for %d: got %+v, %v; want it granted", tokens, d, err)
+				if r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: amount}); err != nil || r == nil {
+					t.Errorf("a call for %d: got %+v, %v; want it granted", amount, d, err)
 				}
 			})
 			synctest.Wait()

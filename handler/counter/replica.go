@@ -212,7 +212,7 @@ func (r *replica) deliver() {
 		log.Error("a counter can't be used: its calls are decided as if the store were down", "counter", r.key, "error", fmt.Sprint(cause))
 	}
 	if news.Unknown > 0 {
-		log.Error("charges may be lost: the outcome of a write stayed unknown for an hour", "counter", r.key, "tokens", news.Unknown)
+		log.Error("charges may be lost: the outcome of a write stayed unknown for an hour", "counter", r.key, "amount", news.Unknown)
 	}
 	r.counter.stats.unknown.Add(news.Unknown)
 	r.counter.stats.forfeited.Add(news.Forfeited)
@@ -225,7 +225,7 @@ func (r *replica) deliver() {
 }
 
 // unwritten returns what the agent has not written, and its owner.
-func (r *replica) unwritten() (owner limit.Owner, tokens int64) {
+func (r *replica) unwritten() (owner limit.Owner, amount int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	owner, _ = limit.ParseKey(r.key)

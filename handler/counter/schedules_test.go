@@ -116,10 +116,10 @@ func (s *schedule) call(m *mortal, p plan) {
 	s.told += use
 }
 
-func (s *schedule) charge(window, tokens int64) {
+func (s *schedule) charge(window, amount int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.net[window] += tokens
+	s.net[window] += amount
 }
 
 // crosses reports whether the schedule runs past the end of an hour, the
@@ -219,7 +219,7 @@ func (s *schedule) check() (over int64) {
 	return over
 }
 
-// forfeited returns the tokens of leases that instances have reclaimed.
+// forfeited returns the amount of leases that instances have reclaimed.
 func (s *schedule) forfeited() (sum int64) {
 	for _, m := range s.instances {
 		sum += m.Stats().Forfeited

@@ -10,8 +10,8 @@ type Stats struct {
 	Reads, Writes int64         // operations of the store, failed ones included
 	Conflicts     int64         // writes that failed because another came first
 	DegradedTime  time.Duration // time that the store was down
-	UnknownUsage  int64         // tokens that are, or may be, missing in the counters
-	Forfeited     int64         // tokens of dead instances' leases that this one reclaimed
+	UnknownUsage  int64         // amount that is, or may be, missing in the counters
+	Forfeited     int64         // amount of dead instances' leases that this one reclaimed
 }
 
 type stats struct{ reads, writes, conflicts, unknown, forfeited atomic.Int64 }

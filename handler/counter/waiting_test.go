@@ -38,15 +38,15 @@ func TestWaitingCallsAreServedInTheirOrder(t *testing.T) {
 		waited := make([]time.Duration, 3)
 		var calls sync.WaitGroup
 		began := time.Now()
-		for i, tokens := range []int64{60, 60, 10} { // the third would fit beside the first
+		for i, amount := range []int64{60, 60, 10} { // the third would fit beside the first
 			calls.Go(func() {
-				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: tokens})
+				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: amount})
 				if err != nil || r == nil {
 					t.Errorf("call %d: got %+v, %v; want it granted", i, d, err)
 					return
 				}
 				waited[i] = time.Since(began).Round(time.Second)
-				r.Settle(tokens)
+				r.Settle(amount)
 			})
 			synctest.Wait()
 		}
@@ -171,10 +171,10 @@ func TestTheQueueGoesOnWhenItsFirstCallerLeaves(t *testing.T) {
 	})
 }
 
-func grantedAfterASecond(t *testing.T, c *counter.Counter, terms counter.Terms, tokens int64) {
+func grantedAfterASecond(t *testing.T, c *counter.Counter, terms counter.Terms, amount int64) {
 	t.Helper()
 	began := time.Now()
-	r, d := reserve(t, c, terms, tokens)
+	r, d := reserve(t, c, terms, amount)
 	if waited := time.Since(began); r == nil || waited.Round(time.Second) != time.Second {
 		t.Fatalf("got %+v after %v, want it granted after a second", d, waited)
 	}
@@ -292,11 +292,11 @@ func TestCallsOfOneCounterKeepTheirOwnTerms(t *testing.T) {
 		hasty := counter.Terms{Limits: patient.Limits, OnStoreDown: limit.FailClosed}
 		for i, first := range []counter.Terms{patient, hasty} {
 			key := strconv.Itoa(i)
-			spend := func(terms counter.Terms, tokens int64) (waited time.Duration, err error) {
+			spend := func(terms counter.Terms, amount int64) (waited time.Duration, err error) {
 				began := time.Now()
-				r, d, err := c.Reserve(t.Context(), key, terms, limit.Ask{Amount: tokens})
+				r, d, err := c.Reserve(t.Context(), key, terms, limit.Ask{Amount: amount})
 				if r != nil {
-					r.Settle(tokens)
+					r.Settle(amount)
 				} else if err == nil && d.Verdict != limit.RateExceeded {
 					t.Errorf("a call with other terms: got %+v, want it granted or RateExceeded", d)
 				}

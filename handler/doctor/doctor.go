@@ -140,13 +140,9 @@ func Counters(stored func(context.Context) iter.Seq2[counter.Entry, error]) mana
 	}}
 }
 
-// Pepper checks that the pepper is the one that the stored keys were hashed with. fault is
-// the error of making the pepper, if it is invalid.
-func Pepper(pepper subscription.Pepper, fault error, directory subscription.Store) manage.Check {
+// Pepper checks that the pepper is the one that the stored keys were hashed with.
+func Pepper(pepper subscription.Pepper, directory subscription.Store) manage.Check {
 	return manage.Check{Name: "pepper", Run: func(ctx context.Context) (string, error) {
-		if fault != nil {
-			return "", fmt.Errorf("KEY_PEPPER %w", fault)
-		}
 		switch err := (subscription.Registry{Store: directory}).ComparePepper(ctx, pepper); {
 		case errors.Is(err, subscription.ErrNotFound):
 			return "KEY_PEPPER is set. No key was created and no gateway started yet, so there is nothing to compare it with", nil

@@ -130,32 +130,30 @@ func TestAWrongPepperIsReported(t *testing.T) {
 	if err := errors.Join(e1, e2); err != nil {
 		t.Fatal(err)
 	}
-	_, short := subscription.NewPepper("canary")
 	store := memstore.New()
 	registry := subscription.Registry{Store: store}
-	pepper := func(p subscription.Pepper, fault error, want string) {
+	pepper := func(p subscription.Pepper, want string) {
 		t.Helper()
-		expectFindings(t, []manage.Check{doctor.Pepper(p, fault, store)}, map[string]string{"pepper": want})
+		expectFindings(t, []manage.Check{doctor.Pepper(p, store)}, map[string]string{"pepper": want})
 	}
-	pepper(subscription.Pepper{}, short, "KEY_PEPPER is shorter")
-	pepper(right, nil, "ok") // nothing to compare it with
+	pepper(right, "ok") // nothing to compare it with
 	if err := registry.ClaimPepper(t.Context(), wrong); err != nil {
 		t.Fatal(err)
 	}
 	if err := registry.ClaimPepper(t.Context(), right); err != nil {
 		t.Fatalf("claim another pepper while no key is stored: got %v, want no error", err)
 	}
-	pepper(right, nil, "ok")
+	pepper(right, "ok")
 	if err := store.PutKey(t.Context(), subscription.KeyRecord{Hash: right.Hash(subscription.NewKey())}); err != nil {
 		t.Fatal(err)
 	}
 	if err := registry.ClaimPepper(t.Context(), wrong); !errors.Is(err, subscription.ErrOtherPepper) {
 		t.Errorf("claim another pepper while a key is stored: got %v, want ErrOtherPepper", err)
 	}
-	pepper(right, nil, "ok")
-	pepper(wrong, nil, "KEY_PEPPER is not the one")
+	pepper(right, "ok")
+	pepper(wrong, "KEY_PEPPER is not the one")
 	store.Fail(errors.New("down"))
-	pepper(right, nil, "down")
+	pepper(right, "down")
 }
 
 func TestAnEndpointIsTestedWithItsCredential(t *testing.T) {

@@ -52,9 +52,10 @@ type holding struct {
 // A growth is a request to enlarge a holding.
 type growth struct {
 	*holding
-	to     int64         // bytes
-	answer bool          // for an answer; else for a body
-	done   chan struct{} // closed when granted
+	to      int64         // bytes
+	answer  bool          // for an answer; else for a body
+	granted bool          // guarded by the budget's lock
+	done    chan struct{} // closed when granted later; nil if granted at once
 }
 
 func newBudget(size int64) *budget { return &budget{size: size, owners: make(map[string]int64)} }
@@ -65,12 +66,12 @@ func (b *budget) hold(owner string) *holding { return &holding{budget: b, owner:
 // growBody waits until there is room for a body of the given size, and takes it. The
 // error is errNoRoom, or ctx's.
 func (h *holding) growBody(ctx context.Context, bytes int64) error {
-	return h.grow(ctx, &growth{holding: h, to: bytes, done: make(chan struct{})}, bodyTimeout)
+	return h.grow(ctx, &growth{holding: h, to: bytes}, bodyTimeout)
 }
 
 // growAnswer does the same for an answer, which goes before all bodies.
 func (h *holding) growAnswer(ctx context.Context, bytes int64) error {
-	return h.grow(ctx, &growth{holding: h, to: bytes, answer: true, done: make(chan struct{})}, answerTimeout)
+	return h.grow(ctx, &growth{holding: h, to: bytes, answer: true}, answerTimeout)
 }
 
 func (h *holding) grow(ctx context.Context, g *growth, patience time.Duration) error {
@@ -117,7 +118,10 @@ func (b *budget) admit(g *growth) bool {
 	}
 	b.waiting = slices.Insert(b.waiting, at, g)
 	b.grantWaiting()
-	return g.granted()
+	if !g.granted {
+		g.done = make(chan struct{})
+	}
+	return g.granted
 }
 
 // withdraw takes a growth out of the queue, and reports whether it had been granted
@@ -125,7 +129,7 @@ func (b *budget) admit(g *growth) bool {
 func (b *budget) withdraw(g *growth) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if g.granted() {
+	if g.granted {
 		return true
 	}
 	b.waiting = slices.DeleteFunc(b.waiting, func(w *growth) bool { return w == g })
@@ -159,7 +163,9 @@ func (b *budget) grantWaiting() {
 			return false
 		}
 		b.resize(g.holding, max(g.to, g.bytes))
-		close(g.done)
+		if g.granted = true; g.done != nil {
+			close(g.done)
+		}
 		return true
 	})
 }
@@ -170,15 +176,6 @@ func (b *budget) resize(h *holding, bytes int64) {
 		delete(b.owners, h.owner)
 	}
 	h.bytes = bytes
-}
-
-func (g *growth) granted() bool {
-	select {
-	case <-g.done:
-		return true
-	default:
-		return false
-	}
 }
 
 // noRoomProblem answers a call whose body found no room.

@@ -318,6 +318,9 @@ func (g *Gateway) chargeBody(c *call, answer operation.Answer, body []byte) {
 // jsonType returns the Content-Type to send with a JSON answer: upstream's own if it is
 // one of JSON, else application/json. Browsers and clients would believe any other type.
 func jsonType(own string) string {
+	if own == "application/json" { // nearly always
+		return own
+	}
 	if kind, _, err := mime.ParseMediaType(own); err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json")) {
 		return own
 	}

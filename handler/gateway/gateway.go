@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/ledger"
+	"tollgate/handler/recent"
 	"tollgate/handler/stored"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
@@ -86,7 +88,7 @@ type Gateway struct {
 	config         Config
 	canonical      HeaderNames  // Config.Headers in canonical spelling
 	handler        http.Handler // answer, with CORS for Origins
-	usageCache     usageCache
+	recentRows     *recent.Readings[usageSpan, []ledger.Row]
 	usageReads     usageLimiter
 	uncounted      atomic.Int64  // tokens reserved by size for prompts that were not counted
 	uncountedCalls atomic.Uint64 // ended calls whose prompt was not counted
@@ -103,7 +105,7 @@ func New(config Config) *Gateway {
 	if config.Strangers == nil {
 		config.Strangers = strangers.New(config.Log)
 	}
-	g := &Gateway{config: config, canonical: config.Headers.canonical(), budget: newBudget(config.Budget), concurrency: newConcurrency()}
+	g := &Gateway{config: config, canonical: config.Headers.canonical(), recentRows: newRecentRows(config.Usage), budget: newBudget(config.Budget), concurrency: newConcurrency()}
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.handler = http.HandlerFunc(g.answer)
 	if len(config.Origins) > 0 {

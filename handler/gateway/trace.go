@@ -23,7 +23,11 @@ func traceOf(h http.Header) trace {
 	_, _ = rand.Read(random[:]) // never fails since Go 1.24
 	digits := hex.EncodeToString(random[:])
 	t := trace{id: digits[:32], span: digits[32:48], upstream: digits[48:], flags: "01"}
-	parts := strings.Split(h.Get("Traceparent"), "-")
+	own := h.Get("Traceparent")
+	if own == "" {
+		return t
+	}
+	parts := strings.Split(own, "-")
 	if len(parts) == 4 && parts[0] == "00" && isID(parts[1], 32) && isID(parts[2], 16) && isHex(parts[3], 2) {
 		t.id, t.parent, t.flags = parts[1], parts[2], parts[3]
 	}

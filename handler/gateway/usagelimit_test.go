@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -17,7 +16,6 @@ import (
 // An archive is a ledger with a row in each minute. Reading it takes a second.
 type archive struct {
 	reads atomic.Int64
-	fault error
 }
 
 func (a *archive) Rows(_ context.Context, subscription string, from, _ time.Time) (rows []ledger.Row, err error) {
@@ -26,14 +24,14 @@ func (a *archive) Rows(_ context.Context, subscription string, from, _ time.Time
 	for minute := limit.Minute(from); minute < limit.Minute(time.Now()); minute++ {
 		rows = append(rows, ledger.Row{Key: ledger.Key{Subscription: subscription, Span: ledger.Minute, Start: minute}, Process: "P1", Revision: 1})
 	}
-	return rows, a.fault
+	return rows, nil
 }
 
 // The 168 values of hours must not cost a reading each, nor must concurrent callers.
 func TestAllSpansTogetherNeedThreeReadsOfTheLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, now := new(archive), time.Now()
-		g := &Gateway{config: Config{Usage: store}}
+		g := &Gateway{recentRows: newRecentRows(store)}
 		var all sync.WaitGroup
 		for range 3 {
 			for hours := range int64(maxHours) {
@@ -49,48 +47,6 @@ func TestAllSpansTogetherNeedThreeReadsOfTheLedger(t *testing.T) {
 		all.Wait()
 		if n := store.reads.Load(); n != 3 {
 			t.Errorf("got %d readings for 504 questions, want 3", n)
-		}
-	})
-}
-
-// A reader that leaves doesn't cancel the reading: others still get its rows or its error.
-func TestAReadingGoesOnWhenItsFirstReaderLeaves(t *testing.T) {
-	for _, fault := range []error{nil, errors.New("down")} {
-		synctest.Test(t, func(t *testing.T) {
-			store, now := &archive{fault: fault}, time.Now()
-			var u usageCache
-			ctx, leave := context.WithCancel(t.Context())
-			gone := make(chan error)
-			go func() {
-				_, err := u.rows(ctx, store, "team-a", now.Add(-time.Hour), now)
-				gone <- err
-			}()
-			synctest.Wait()
-			leave()
-			if err := <-gone; !errors.Is(err, context.Canceled) {
-				t.Errorf("the first: got %v, want %v", err, context.Canceled)
-			}
-			if rows, err := u.rows(t.Context(), store, "team-a", now.Add(-time.Hour), now); !errors.Is(err, fault) || len(rows) != defaultHours*60 || store.reads.Load() != 1 {
-				t.Errorf("the second: got %d rows, %v after %d readings; want %d, %v after 1", len(rows), err, store.reads.Load(), defaultHours*60, fault)
-			}
-		})
-	}
-}
-
-// Each reading may hold a week of minutes, and an old one is never used again.
-func TestOldReadingsOfTheLedgerAreDropped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := new(archive)
-		var u usageCache
-		for range 10 {
-			now := time.Now()
-			if _, err := u.rows(t.Context(), store, "team-a", now.Add(-time.Hour), now); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(usageMaxAge)
-		}
-		if len(u.readings) != 1 || store.reads.Load() != 10 {
-			t.Errorf("got %d readings kept of %d, want the last alone of 10", len(u.readings), store.reads.Load())
 		}
 	})
 }

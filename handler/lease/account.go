@@ -32,18 +32,18 @@ func (a *account) standing(now time.Time) limit.Standing {
 	return r.Standing(now)
 }
 
-// unwritten returns the tokens used or reserved beyond the lease that the row
+// unwritten returns the amount used or reserved beyond the lease that the row
 // doesn't show yet.
 func (a *account) unwritten() int64 { return a.holder.Excess() + a.share.owed }
 
 // unwrittenBefore returns those of earlier minutes.
 func (a *account) unwrittenBefore() int64 { return max(0, a.unwritten()-a.share.spent) }
 
-// allowance returns the tokens that this instance may admit this minute
+// allowance returns what this instance may admit this minute
 // without the store, including those already admitted. In the minute when
 // contact was lost, that is its share of what was known to be left; in later
 // ones its share of the limit, less its lease. A quota's share is for the
-// whole outage: tokens admitted in earlier minutes are gone.
+// whole outage: what was admitted in earlier minutes is gone.
 func (a *account) allowance(now time.Time) int64 {
 	if !a.known.ever() {
 		return max(0, a.allowanceUnseen())
@@ -54,7 +54,7 @@ func (a *account) allowance(now time.Time) int64 {
 	case view.Balance.Window == limit.Minute(now):
 		minute = view.Left(now)/live - a.unwrittenBefore()
 	default:
-		minute = view.PerMinute/live - a.holder.LeasedTokens()
+		minute = view.PerMinute/live - a.holder.LeasedAmount()
 	}
 	view.PerMinute = 0
 	return max(0, min(minute, view.Left(now)/live-a.unwrittenBefore()))
@@ -87,18 +87,18 @@ func (a *account) decideByShare(ask limit.Ask, now time.Time) limit.Decision {
 func (a *account) decideBehind(ask limit.Ask, ahead *line, now time.Time) limit.Decision {
 	d := a.known.view.Decide(&a.holder, ask, now)
 	if ahead.calls > 0 && (d.Verdict == limit.Granted || d.Verdict == limit.RateExceeded) {
-		after, exceeded := a.fitsAfter(ahead.tokens+d.Least, now)
+		after, exceeded := a.fitsAfter(ahead.amount+d.Least, now)
 		d.Verdict, d.Amount, d.RetryAfter = exceeded, 0, max(d.RetryAfter, after)
 	}
 	return d
 }
 
-// fitsAfter returns the time until this many tokens fit that don't fit now, as
-// far as is known, counting this instance's share of each minute's tokens.
-func (a *account) fitsAfter(tokens int64, now time.Time) (after time.Duration, exceeded limit.Verdict) {
+// fitsAfter returns the time until this much fits that doesn't fit now, as
+// far as is known, counting this instance's share of each minute's amount.
+func (a *account) fitsAfter(amount int64, now time.Time) (after time.Duration, exceeded limit.Verdict) {
 	v := &a.known.view
 	b := v.At(now)
-	return b.FitsAfter(v.Limits, tokens, a.holder.own(now), a.known.live(), now)
+	return b.FitsAfter(v.Limits, amount, a.holder.own(now), a.known.live(), now)
 }
 
 // excessUrgent reports whether so much excess is unreported that others must
@@ -115,9 +115,9 @@ func (a *account) excessUrgent(now time.Time) bool {
 
 // unsaved reports whether anything must be written or returned.
 func (a *account) unsaved() bool {
-	return a.holder.MustReport() || a.holder.flight != nil || a.holder.LeasedTokens() > 0
+	return a.holder.MustReport() || a.holder.flight != nil || a.holder.LeasedAmount() > 0
 }
 
-// Unwritten returns the tokens that calls reserved or used, less refunds, and
+// Unwritten returns what calls reserved or used, less refunds, and
 // that no write is known to have delivered.
 func (a *account) Unwritten() int64 { return a.holder.Unwritten() }

@@ -121,7 +121,7 @@ func (a *Agent) build(at Moment, newID func() string) *Write {
 }
 
 // meet carries out the fates of the waiting calls: those that are granted
-// tokens wait for the write, those that queue stay, the others are answered.
+// an amount wait for the write, those that queue stay, the others are answered.
 // It reports whether any is granted.
 func (a *Agent) meet(all []fate, asked int64, now time.Time) (granted bool) {
 	kept := a.queue.calls[:0:0]
@@ -154,11 +154,11 @@ func (a *Agent) meet(all []fate, asked int64, now time.Time) (granted bool) {
 // there is none, and the counter can't be used for a while.
 func (a *Agent) commit(draft *Draft, at Moment, newID func() string) *Write {
 	live := int(a.known.live())
-	tokens, scarce := draft.Size(&a.size.demand, live)
+	amount, scarce := draft.Size(&a.size.demand, live)
 	if a.closing || a.schedule.idle(a.known.view.Live, at.Time) {
-		tokens = draft.Asked()
+		amount = draft.Asked()
 	}
-	body, err := a.holder.Commit(draft, tokens, Expiry(live, at.Time), newID)
+	body, err := a.holder.Commit(draft, amount, Expiry(live, at.Time), newID)
 	if err != nil {
 		a.news.Full = true
 		a.unusable(at)
@@ -205,10 +205,10 @@ func (a *Agent) resolve(at Moment, row Row, version Version, mend bool) {
 		return
 	case applied:
 	case age > MaxDoubt:
-		a.news.Unknown += max(0, body.Tokens())
+		a.news.Unknown += max(0, body.Charges())
 	default:
 		a.schedule.next.restore(a.schedule.sent)
-		a.refusal.forget() // decide the calls again that it would have granted tokens
+		a.refusal.forget() // decide the calls again that it would have granted
 	}
 	a.learn(at, row, version)
 	a.known.mend = mend

@@ -16,10 +16,10 @@ func TestDecisions(t *testing.T) {
 		spent, period int64 // charged
 		ask           limit.Ask
 		verdict       limit.Verdict
-		tokens, most  int64
+		amount, most  int64
 		after         time.Duration
 	}{
-		{name: "all of it", ask: limit.Ask{Amount: 300}, verdict: limit.Granted, tokens: 300},
+		{name: "all of it", ask: limit.Ask{Amount: 300}, verdict: limit.Granted, amount: 300},
 		{name: "one too many", ask: limit.Ask{Amount: 301}, verdict: limit.RateExceeded, after: 45 * time.Second},
 		{name: "the next minute pays", spent: 200, ask: limit.Ask{Amount: 400}, verdict: limit.RateExceeded, after: 45 * time.Second},
 		{name: "a debt", spent: 500, ask: limit.Ask{Amount: 100}, verdict: limit.RateExceeded, after: 45 * time.Second},
@@ -27,10 +27,10 @@ func TestDecisions(t *testing.T) {
 		{name: "a debt of an hour", spent: 300 + 300*59, ask: limit.Ask{Amount: 300}, verdict: limit.RateExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "nothing asked for, and nothing left", spent: 300, ask: limit.Ask{}, verdict: limit.Granted},
 		{name: "nothing asked for, in debt", spent: 301, ask: limit.Ask{}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "what is left", spent: 100, ask: limit.Ask{Amount: 10_000, Least: 200}, verdict: limit.Granted, tokens: 200},
+		{name: "what is left", spent: 100, ask: limit.Ask{Amount: 10_000, Least: 200}, verdict: limit.Granted, amount: 200},
 		{name: "less than can be done with", spent: 100, ask: limit.Ask{Amount: 10_000, Least: 201}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "at least more than asked for", ask: limit.Ask{Amount: 5, Least: 16}, verdict: limit.Granted, tokens: 5},
-		{name: "what is left of the quota", period: 900, ask: limit.Ask{Amount: 10_000, Least: 16}, verdict: limit.Granted, tokens: 100},
+		{name: "at least more than asked for", ask: limit.Ask{Amount: 5, Least: 16}, verdict: limit.Granted, amount: 5},
+		{name: "what is left of the quota", period: 900, ask: limit.Ask{Amount: 10_000, Least: 16}, verdict: limit.Granted, amount: 100},
 		{name: "the quota", period: 900, ask: limit.Ask{Amount: 101}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "the quota before the minute", spent: 300, period: 1000, ask: limit.Ask{Amount: 1}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "the quota, and a debt beyond its period", spent: 300 + 300*89, period: 1000, ask: limit.Ask{Amount: 300}, verdict: limit.QuotaExceeded, after: 89*time.Minute + 45*time.Second},
@@ -41,8 +41,8 @@ func TestDecisions(t *testing.T) {
 		s.Spent, s.PeriodSpent = c.spent, c.period
 		var h lease.Holder
 		d := h.Draft(s, l, now).Decide(c.ask)
-		if d.Verdict != c.verdict || d.Amount != c.tokens || d.Most != c.most || d.RetryAfter != c.after || d.Least != c.ask.Needed() {
-			t.Errorf("%s: got %+v, want verdict %v, %d tokens, max %d, min %d, RetryAfter %v", c.name, d, c.verdict, c.tokens, c.most, c.ask.Needed(), c.after)
+		if d.Verdict != c.verdict || d.Amount != c.amount || d.Most != c.most || d.RetryAfter != c.after || d.Least != c.ask.Needed() {
+			t.Errorf("%s: got %+v, want verdict %v, %d tokens, max %d, min %d, RetryAfter %v", c.name, d, c.verdict, c.amount, c.most, c.ask.Needed(), c.after)
 		}
 		view := s.View(&h, l, now)
 		if judged := view.Decide(&h, c.ask, now); judged.Verdict != d.Verdict || judged.RetryAfter != d.RetryAfter {
@@ -67,20 +67,20 @@ func TestACallThatExceedsTheWholeQuotaNeverFits(t *testing.T) {
 // RetryAfter and refused a second before.
 func TestACallFitsAfterItsRetryAfterAndNotBefore(t *testing.T) {
 	for spent := int64(0); spent <= 2000; spent += 37 {
-		for _, tokens := range []int64{1, 99, 300, 400} {
+		for _, amount := range []int64{1, 99, 300, 400} {
 			l := limit.Limits{PerMinute: 300, Burst: 100, Version: 1}
 			s := lease.New(l, noon, "epoch")
 			s.Spent = spent
 			var h lease.Holder
-			d := h.Draft(s, l, noon).Decide(limit.Ask{Amount: tokens})
+			d := h.Draft(s, l, noon).Decide(limit.Ask{Amount: amount})
 			if d.Verdict == limit.Granted {
 				continue
 			}
-			if then := h.Draft(s, l, noon.Add(d.RetryAfter)).Decide(limit.Ask{Amount: tokens}); then.Verdict != limit.Granted {
-				t.Errorf("%d tokens after %d: got them refused after %v, want Granted", tokens, spent, d.RetryAfter)
+			if then := h.Draft(s, l, noon.Add(d.RetryAfter)).Decide(limit.Ask{Amount: amount}); then.Verdict != limit.Granted {
+				t.Errorf("%d tokens after %d: got them refused after %v, want Granted", amount, spent, d.RetryAfter)
 			}
-			if before := h.Draft(s, l, noon.Add(d.RetryAfter-time.Second)).Decide(limit.Ask{Amount: tokens}); before.Verdict == limit.Granted {
-				t.Errorf("%d tokens after %d: got them granted a second before %v, want them refused", tokens, spent, d.RetryAfter)
+			if before := h.Draft(s, l, noon.Add(d.RetryAfter-time.Second)).Decide(limit.Ask{Amount: amount}); before.Verdict == limit.Granted {
+				t.Errorf("%d tokens after %d: got them granted a second before %v, want them refused", amount, spent, d.RetryAfter)
 			}
 		}
 	}

@@ -10,7 +10,7 @@ import (
 type Terms struct {
 	limit.Limits
 	OnStoreDown limit.StoreDown
-	// MaxWait is the time that the call may queue for tokens before it is
+	// MaxWait is the time that the call may queue before it is
 	// refused; 0: it does not queue. MaxWait and OnStoreDown are the call's own:
 	// they need no newer Version.
 	MaxWait time.Duration
@@ -31,8 +31,8 @@ type News struct {
 	Repaired  bool     // the row was edited, or written by a clock far ahead
 	Unusable  bool     // from now on, calls are decided as if the store were down
 	Full      bool     // because it has no room for another instance
-	Forfeited int64    // tokens of leases of dead instances, reclaimed by a write that was applied
-	Unknown   int64    // tokens charged by a write whose outcome will never be known
+	Forfeited int64    // amount of leases of dead instances, reclaimed by a write that was applied
+	Unknown   int64    // amount charged by a write whose outcome will never be known
 }
 
 // A desk decides calls by an account: at once from the lease, from what is
@@ -82,7 +82,7 @@ func (k *desk) Reserve(at Moment, id int64, terms Terms, ask limit.Ask) (answer 
 
 // judge decides a call while a refusal holds: it must wait all the same if it
 // is small enough for what is left, or may queue, or others are undecided, or
-// a write is under way that gives tokens back.
+// a write is under way that gives something back.
 func (k *desk) judge(c *call, now time.Time) (d limit.Decision, worth bool) {
 	if k.queue.undecided() || k.holder.flight.givesBack() {
 		return d, true
@@ -101,7 +101,7 @@ func (k *desk) parks(c *call, d limit.Decision, ahead *line, now time.Time) bool
 	if c.ask.Shadow || c.ask.UpperBound || never || k.closing || k.draining {
 		return false
 	}
-	after, _ := k.fitsAfter(ahead.tokens+d.Least, now)
+	after, _ := k.fitsAfter(ahead.amount+d.Least, now)
 	return ahead.takes(c, max(after, d.RetryAfter), now)
 }
 
@@ -122,7 +122,7 @@ func (k *desk) adopt(at Moment, limits limit.Limits) {
 	k.retry(at.Time)
 }
 
-// grant makes the answer to a call that reserved tokens of the lease.
+// grant makes the answer to a call that reserved of the lease.
 func (k *desk) grant(id int64, hold Hold, ask limit.Ask, now time.Time) Answer {
 	k.open++
 	k.touch(now)
@@ -130,7 +130,7 @@ func (k *desk) grant(id int64, hold Hold, ask limit.Ask, now time.Time) Answer {
 		k.schedule.next.renew = true
 	}
 	return Answer{ID: id, Hold: hold, Held: true,
-		Decision: limit.Decision{Amount: hold.Tokens, Least: ask.Needed(), Standing: k.known.view.Standing(&k.holder, now)}}
+		Decision: limit.Decision{Amount: hold.Amount, Least: ask.Needed(), Standing: k.known.view.Standing(&k.holder, now)}}
 }
 
 // refuse makes the answer to a refused call. In shadow the call goes on.
@@ -151,7 +151,7 @@ func (k *desk) withoutStore(id int64, ask limit.Ask, onDown limit.StoreDown, now
 		k.share.begin(now)
 		k.share.allowed = k.allowance(now)
 	}
-	tokens := ask.Amount
+	amount := ask.Amount
 	switch {
 	case onDown == limit.FailOpen || ask.Shadow:
 	case onDown == limit.Degrade:
@@ -159,13 +159,13 @@ func (k *desk) withoutStore(id int64, ask limit.Ask, onDown limit.StoreDown, now
 		if d.Verdict != limit.Granted {
 			return k.refuse(id, ask, d)
 		}
-		tokens = d.Amount
+		amount = d.Amount
 	default:
 		return Answer{ID: id, Down: true}
 	}
 	k.open++
-	return Answer{ID: id, Hold: k.share.admit(tokens), Held: true,
-		Decision: limit.Decision{Amount: tokens, Least: ask.Needed(), Degraded: true, Standing: k.standing(now)}}
+	return Answer{ID: id, Hold: k.share.admit(amount), Held: true,
+		Decision: limit.Decision{Amount: amount, Least: ask.Needed(), Degraded: true, Standing: k.standing(now)}}
 }
 
 // touch records that a call began or ended.
@@ -187,29 +187,29 @@ func (k *desk) Settle(at Moment, c Hold, used int64) limit.Standing {
 // Cancel gives the whole hold back: the call was never made, or failed.
 func (k *desk) Cancel(at Moment, c Hold) limit.Standing { return k.Settle(at, c, 0) }
 
-// Raise charges an open call this many tokens in all, at once and whatever is
+// Raise charges an open call this much in all, at once and whatever is
 // left, and returns its hold. It is for a call that may have used more than it
 // reserved, before its use is known: Settle corrects or confirms the charge. A
 // call that is charged as much already, or is in shadow, stays unchanged. One
 // decided without the store is then no longer owed: the next write charges it.
-func (k *desk) Raise(at Moment, c Hold, tokens int64) (Hold, limit.Standing) {
-	tokens = min(tokens, maxOwed)
-	more := tokens - c.counted()
+func (k *desk) Raise(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
+	amount = min(amount, maxOwed)
+	more := amount - c.counted()
 	if c.free || more <= 0 {
 		return c, k.standing(at.Time)
 	}
 	k.share.owed -= c.owed
 	c.owed = 0
-	k.holder.Raise(&c, tokens)
+	k.holder.Raise(&c, amount)
 	k.share.adjust(c, more, at.Time)
 	k.excess(more, at.Time)
 	k.touch(at.Time)
 	return c, k.standing(at.Time)
 }
 
-// excess records tokens used beyond a hold.
-func (k *desk) excess(tokens int64, now time.Time) {
-	k.size.demand.AddExcess(tokens, now)
+// excess records an amount used beyond a hold.
+func (k *desk) excess(amount int64, now time.Time) {
+	k.size.demand.AddExcess(amount, now)
 	k.schedule.next.urgent = k.schedule.next.urgent || k.excessUrgent(now)
 }
 
@@ -225,7 +225,7 @@ func (k *desk) ended(now time.Time) {
 }
 
 // Leave takes a call or question whose caller has left out of the queue, and
-// reports whether it was there; else its Answer has been given. Tokens that a
+// reports whether it was there; else its Answer has been given. What a
 // write under way gets for it become ordinary lease.
 func (k *desk) Leave(at Moment, id int64) bool {
 	waited := k.queue.remove(id)
@@ -233,7 +233,7 @@ func (k *desk) Leave(at Moment, id int64) bool {
 	return waited
 }
 
-// retry decides queued calls again after tokens came back, limits grew or one
+// retry decides queued calls again after something came back, limits grew or one
 // left: at once if the first of them would fit.
 func (k *desk) retry(now time.Time) {
 	if len(k.queue.calls) == 0 {
@@ -245,7 +245,7 @@ func (k *desk) retry(now time.Time) {
 	k.serve(now)
 }
 
-// serve grants waiting calls tokens of the lease, in order, until one doesn't
+// serve grants waiting calls of the lease, in order, until one doesn't
 // fit.
 func (k *desk) serve(now time.Time) {
 	served := 0
@@ -287,7 +287,7 @@ func (k *desk) fail(now time.Time) {
 	}
 }
 
-// Drain answers all calls that queue for tokens, and lets none queue from now
+// Drain answers all calls that queue, and lets none queue from now
 // on. Other calls are decided as before. Those in the queue that would fit by
 // now stay, to be decided at once.
 func (k *desk) Drain(at Moment) {

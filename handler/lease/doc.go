@@ -11,19 +11,19 @@
 //
 // # The lease
 //
-// An instance takes a lease: tokens that it prepays, for many calls. The row
+// An instance takes a lease: an amount that it prepays, for many calls. The row
 // counts all of them as spent. The instance hands them out by itself and
 // reports what became of them with its next write. What is left for everybody
-// is credit - spent - leased, so it never includes a token in somebody's
+// is credit - spent - leased, so it never includes what is in somebody's
 // hands, and an instance that dies takes its lease with it and no more.
 //
 // # An example
 //
-// A limit has 1,000 tokens a minute. Instance A takes a lease of 300 and admits
+// A limit has 1,000 a minute. Instance A takes a lease of 300 and admits
 // a call of 100; B takes 450. 250 are left, 200 are in A's hands. A's call ends
 // having used 60: 40 go back to its lease, and A admits another of 150 without
 // asking anybody. A's next write reports 60 + 150 as spent and tops its lease
-// up to 200; it arrives, and its answer is lost. A goes on with the 90 tokens
+// up to 200; it arrives, and its answer is lost. A goes on with the 90
 // that it surely has, and reads the row. Its slot has the write's number: so the
 // write counted, and A has its 200. Were the number not there and the row's
 // version another, the write could never arrive any more, and A would report
@@ -41,19 +41,19 @@
 //     before anything else is built (Holder.Resolve). Else a report counts twice,
 //     or never.
 //   - A lease counts as spent until its holder reports, and a new minute's credit
-//     excludes it (limit.Balance.OpenMinute). Else the same tokens are had from
+//     excludes it (limit.Balance.OpenMinute). Else the same amount is had from
 //     two minutes.
 //   - A dead instance's lease stays spent, and its slot a tombstone
 //     (Row.Reclaim). Else one that was only paused spends what others got, or a
 //     late write counts twice.
 //   - What comes back a minute late is added to the running minute, capped; older
-//     tokens vanish (limit.Balance.RefundMinute). Else k minutes exceed k limits.
+//     amounts vanish (limit.Balance.RefundMinute). Else k minutes exceed k limits.
 //   - Windows never go back, and a repaired row gives no minute out again
 //     (Row.Repaired). Else a wrong clock gives a limit twice.
 //   - A new row has a new epoch, and owes nothing of an old one's. Else refunds
 //     make charges negative.
-//   - Calls queue in order, none longer than it may, and none while its tokens are
-//     there (queue). Else small calls starve large ones, or callers wait in vain.
+//   - Calls queue in order, none longer than it may, and none while it
+//     fits (queue). Else small calls starve large ones, or callers wait in vain.
 //   - A refusal is remembered until something can have changed (refusal). Else a
 //     flood of refused calls floods the table; and if it held on, a call would be
 //     refused what has come back.
@@ -70,11 +70,11 @@
 // isn't cut meanwhile, and no call was decided without the store or in shadow,
 // then whatever is killed, paused, lost, late, doubled or off in time: the
 // charges of a minute, less refunds, are at most its credit, which is at most
-// the minute's tokens plus the burst; those of k minutes at most k minutes'
+// the minute's amount plus the burst; those of k minutes at most k minutes'
 // tokens plus the burst; those of a period at most the quota; and a call is
 // charged at most once, and exactly once unless its instance dies first.
 //
-// Not promised: that every token can be used (a kill costs what was leased), a
+// Not promised: that all of a limit can be used (a kill costs what was leased), a
 // sliding window, an order between instances, or exactness while the store is
 // down.
 //

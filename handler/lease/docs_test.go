@@ -34,11 +34,11 @@ func (w *worked) write(h *lease.Holder, id string, leased int64) *lease.Write {
 // land applies a write to the row. The instance doesn't know of it yet.
 func (w *worked) land(body *lease.Write) { w.row = body.Row }
 
-func (w *worked) take(h *lease.Holder, tokens int64) lease.Hold {
+func (w *worked) take(h *lease.Holder, amount int64) lease.Hold {
 	w.t.Helper()
-	charge, ok := h.Reserve(tokens, w.now)
+	charge, ok := h.Reserve(amount, w.now)
 	if !ok {
-		w.t.Fatalf("a reservation of %d: got none of the %d leased, want it granted", tokens, h.Left(w.now))
+		w.t.Fatalf("a reservation of %d: got none of the %d leased, want it granted", amount, h.Left(w.now))
 	}
 	return charge
 }

@@ -20,15 +20,15 @@ type hand struct {
 
 // usable reports whether the lease may be spent at a time. Spending it later
 // would exceed no limit, as it is prepaid, but would spend one minute's
-// tokens in another.
+// amount in another.
 func (h *hand) usable(now time.Time) bool {
 	return h.open && h.window >= max(limit.Minute(now), h.seen) && now.Unix() < h.expiry
 }
 
-// cover takes tokens of the lease, as far as it has them, and returns how
-// many. A negative number gives tokens back.
-func (h *hand) cover(tokens int64) int64 {
-	covered := min(tokens, h.left)
+// cover takes this much of the lease, as far as it has it, and returns how
+// much. A negative amount is given back.
+func (h *hand) cover(amount int64) int64 {
+	covered := min(amount, h.left)
 	h.left -= covered
 	h.consumed += covered
 	return covered

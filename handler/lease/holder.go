@@ -38,33 +38,33 @@ func (h *Holder) Clone() Holder {
 
 // A Hold is what one call has reserved in one counter, until it is settled.
 type Hold struct {
-	Tokens int64 // reserved from a lease
+	Amount int64 // reserved from a lease
 	Window int64 // the lease's minute
 	period time.Time
 	epoch  string
 	free   bool  // charged to no limit
-	excess int64 // tokens that Raise charged beyond the lease
+	excess int64 // amount that Raise charged beyond the lease
 	report int64 // number of the report that carries that excess
-	owed   int64 // tokens admitted without the counter, and not charged yet
+	owed   int64 // amount admitted without the counter, and not charged yet
 	minute int64 // minute when they were admitted; 0: the counter decided the call
 }
 
-// Held returns the tokens that the call is charged until it is settled.
-func (c Hold) Held() int64 { return c.Tokens + c.excess }
+// Held returns what the call is charged until it is settled.
+func (c Hold) Held() int64 { return c.Amount + c.excess }
 
-// counted returns the tokens that the call counts for until it is settled.
+// counted returns what the call counts for until it is settled.
 func (c Hold) counted() int64 { return c.owed + c.Held() }
 
-// Reserve reserves tokens of the lease if it has them at that time.
-func (h *Holder) Reserve(tokens int64, now time.Time) (Hold, bool) {
-	if tokens > h.hand.left || !h.hand.usable(now) {
+// Reserve reserves this much of the lease if it has it at that time.
+func (h *Holder) Reserve(amount int64, now time.Time) (Hold, bool) {
+	if amount > h.hand.left || !h.hand.usable(now) {
 		return Hold{}, false
 	}
-	h.hand.cover(tokens)
-	return Hold{Tokens: tokens, Window: h.hand.window, period: h.hand.period, epoch: h.epoch}, true
+	h.hand.cover(amount)
+	return Hold{Amount: amount, Window: h.hand.window, period: h.hand.period, epoch: h.epoch}, true
 }
 
-// Left returns the tokens of the lease that may still be reserved at a time.
+// Left returns the amount of the lease that may still be reserved at a time.
 func (h *Holder) Left(now time.Time) int64 {
 	if !h.hand.usable(now) {
 		return 0
@@ -73,7 +73,7 @@ func (h *Holder) Left(now time.Time) int64 {
 }
 
 // Settle replaces a hold by what the call used; 0 gives all of it back. Unused
-// tokens go back to the lease or the minute they were reserved from. Use
+// amounts go back to the lease or the minute they were reserved from. Use
 // beyond the hold is taken from the lease as far as that goes; the rest is
 // charged to the counter's minute, and becomes debt if that has no room.
 func (h *Holder) Settle(c Hold, used int64) {
@@ -90,11 +90,11 @@ func (h *Holder) Settle(c Hold, used int64) {
 	}
 }
 
-// reduce gives back tokens of a hold, those beyond the lease first.
-func (h *Holder) reduce(c Hold, tokens int64) {
-	beyond := min(tokens, c.excess)
+// reduce gives back a part of a hold, that beyond the lease first.
+func (h *Holder) reduce(c Hold, amount int64) {
+	beyond := min(amount, c.excess)
 	h.out.undo(c.report, beyond, h.flight, h.epoch)
-	switch rest := tokens - beyond; {
+	switch rest := amount - beyond; {
 	case rest == 0 || c.epoch != h.epoch: // a hold of another epoch is void
 	case h.hand.gave(c, h.epoch):
 		h.hand.cover(-rest)
@@ -103,19 +103,19 @@ func (h *Holder) reduce(c Hold, tokens int64) {
 	}
 }
 
-// Raise charges an open call this many tokens in all, at once and whatever is
+// Raise charges an open call this much in all, at once and whatever is
 // left. What its lease doesn't cover is charged as excess, and becomes debt
 // if the minute has no room. A call that holds as much already, or is charged
 // to no limit, stays unchanged. Settle returns what the call did not use to
 // the minute and period that were charged.
-func (h *Holder) Raise(c *Hold, tokens int64) {
-	more := tokens - c.Held()
+func (h *Holder) Raise(c *Hold, amount int64) {
+	more := amount - c.Held()
 	if c.free || more <= 0 {
 		return
 	}
 	if h.hand.gave(*c, h.epoch) {
 		covered := h.hand.cover(more)
-		c.Tokens += covered
+		c.Amount += covered
 		more -= covered
 	}
 	if h.out.number > c.report && c.excess > 0 { // one report carries all of it
@@ -134,7 +134,7 @@ func (h *Holder) MustReport() bool {
 	return h.hand.consumed != 0 || p.excess != 0 || len(p.refunds) > 0
 }
 
-// Excess returns the tokens used beyond holds and lease that no write is known
+// Excess returns the amount used beyond holds and lease that no write is known
 // to have delivered.
 func (h *Holder) Excess() int64 {
 	if h.flight != nil {
@@ -143,7 +143,7 @@ func (h *Holder) Excess() int64 {
 	return h.out.pending.excess
 }
 
-// Unwritten returns the tokens that calls reserved or used, less refunds, and
+// Unwritten returns what calls reserved or used, less refunds, and
 // that no write is known to have delivered.
 func (h *Holder) Unwritten() int64 {
 	sum := h.hand.consumed + h.out.pending.sum()
@@ -153,9 +153,9 @@ func (h *Holder) Unwritten() int64 {
 	return sum
 }
 
-// LeasedTokens returns the tokens of this instance's lease, from any minute,
+// LeasedAmount returns the amount of this instance's lease, from any minute,
 // that no call has reserved.
-func (h *Holder) LeasedTokens() int64 {
+func (h *Holder) LeasedAmount() int64 {
 	if !h.slot.joined {
 		return 0
 	}
@@ -187,18 +187,18 @@ func (h *Holder) loseLease() {
 	h.slot, h.hand = identity{}, hand{seen: h.hand.seen}
 }
 
-// unreported returns the tokens that a minute and a period will be charged by
+// unreported returns what a minute and a period will be charged by
 // this holder's reports. Reservations from a lease are charged to the lease's
 // minute and period, even if reported in the next; refunds of a closed lease
 // are subtracted.
 func (h *Holder) unreported(window int64, start time.Time) (minute, period int64) {
 	minute, period = h.Excess(), h.Excess()
-	add := func(tokens, of int64, since time.Time) {
+	add := func(amount, of int64, since time.Time) {
 		if of == window {
-			minute += tokens
+			minute += amount
 		}
 		if since.Equal(start) {
-			period += tokens
+			period += amount
 		}
 	}
 	reserved, given := h.hand.consumed, h.out.pending.refunds
@@ -207,7 +207,7 @@ func (h *Holder) unreported(window int64, start time.Time) (minute, period int64
 		given = slices.Concat(given, b.report.refunds)
 	}
 	for _, r := range given {
-		add(-r.tokens, r.window, r.period)
+		add(-r.amount, r.window, r.period)
 	}
 	if h.slot.joined {
 		add(reserved, h.hand.window, h.hand.period)
@@ -215,6 +215,6 @@ func (h *Holder) unreported(window int64, start time.Time) (minute, period int64
 	return minute, period
 }
 
-// own returns the tokens that this instance has beyond what the counter has
+// own returns what this instance has beyond what the counter has
 // left: its lease, less what is still to be reported.
 func (h *Holder) own(now time.Time) int64 { return h.Left(now) - h.Excess() }

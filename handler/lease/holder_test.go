@@ -30,11 +30,11 @@ func build(t *testing.T, h *lease.Holder, s lease.Row, leased int64, now time.Ti
 	return body.Row
 }
 
-func take(t *testing.T, h *lease.Holder, tokens int64, now time.Time) lease.Hold {
+func take(t *testing.T, h *lease.Holder, amount int64, now time.Time) lease.Hold {
 	t.Helper()
-	charge, ok := h.Reserve(tokens, now)
+	charge, ok := h.Reserve(amount, now)
 	if !ok {
-		t.Fatalf("a reservation of %d: got none, want it from the lease", tokens)
+		t.Fatalf("a reservation of %d: got none, want it from the lease", amount)
 	}
 	return charge
 }
@@ -47,12 +47,12 @@ func TestALeaseWhoseClosingWriteFailedIsStillHeld(t *testing.T) {
 	if known, applied := h.Resolve(&s, true, later); !known || applied {
 		t.Fatalf("a counter changed by another: got known %t, applied %t; want known, not applied", known, applied)
 	}
-	if h.LeasedTokens() != 100 {
-		t.Fatalf("tokens leased: got %d, want the 100 that the counter still has", h.LeasedTokens())
+	if h.LeasedAmount() != 100 {
+		t.Fatalf("tokens leased: got %d, want the 100 that the counter still has", h.LeasedAmount())
 	}
 	s = write(t, &h, s, 0, later)
-	if at := s.Standing(later); h.LeasedTokens() != 0 || at.QuotaRemaining != 10_000 {
-		t.Errorf("after the next write: got %d leased and %d of the quota left, want 0 and 10,000", h.LeasedTokens(), at.QuotaRemaining)
+	if at := s.Standing(later); h.LeasedAmount() != 0 || at.QuotaRemaining != 10_000 {
+		t.Errorf("after the next write: got %d leased and %d of the quota left, want 0 and 10,000", h.LeasedAmount(), at.QuotaRemaining)
 	}
 }
 

@@ -59,7 +59,7 @@ func (r *refusal) holds(now time.Time) bool { return now.Before(r.until) }
 func (r *refusal) forget() { r.until = time.Time{} }
 
 // remember makes the refusal hold until the next minute, or where others may
-// give tokens back, for long enough that all instances together read the row
+// give something back, for long enough that all instances together read the row
 // at most 20 times a second.
 func (r *refusal) remember(v *View, now time.Time) {
 	r.until = limit.MinuteStart(max(limit.Minute(now), v.Balance.Window) + 1)

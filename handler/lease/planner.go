@@ -102,7 +102,7 @@ func (p *planner) mustWrite(now time.Time) bool {
 		!now.Before(p.schedule.reportAt(&p.holder, p.known.view.Live))
 }
 
-// A fate is what a write in the making means for a waiting call: tokens, once
+// A fate is what a write in the making means for a waiting call: an amount, once
 // it is applied; a place in the queue; or a refusal.
 type fate struct {
 	decision limit.Decision

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// maxQueue and maxQueueBytes bound the calls that queue for a counter's tokens.
+	// maxQueue and maxQueueBytes bound the calls that queue for a counter.
 	maxQueue      = 100
 	maxQueueBytes = 8 << 20
 )
@@ -20,8 +20,8 @@ type call struct {
 	onDown  limit.StoreDown
 	begun   time.Time
 	wait    time.Duration // longest time in the queue
-	parked  bool          // it was decided once, and queues for tokens
-	granted int64         // tokens granted by the write under way
+	parked  bool          // it was decided once, and queues
+	granted int64         // amount granted by the write under way
 }
 
 // deadline returns the time when the call must leave the queue.
@@ -29,7 +29,7 @@ func (c *call) deadline() time.Time { return c.begun.Add(c.wait) }
 
 // limited reports whether the call must leave the queue at its deadline: not
 // one that may not queue at all, nor one that a write being sent grants
-// tokens.
+// an amount.
 func (c *call) limited(sending bool) bool {
 	return (c.parked || c.wait > 0) && (c.granted == 0 || !sending)
 }
@@ -40,7 +40,7 @@ type question struct {
 	times int // that the row had been learnt when it was asked
 }
 
-// A queue holds the calls to be decided or parked until there are tokens, in
+// A queue holds the calls to be decided or parked until they fit, in
 // order of arrival, and the questions for the standing.
 type queue struct {
 	calls     []call
@@ -77,13 +77,13 @@ func (q *queue) firstDeadline(sending bool, after time.Time) time.Time {
 // A line sums up the calls that queue ahead of another.
 type line struct {
 	calls  int
-	tokens int64
+	amount int64
 	bytes  int64
 }
 
-func (l *line) add(c *call, tokens int64) {
+func (l *line) add(c *call, amount int64) {
 	l.calls++
-	l.tokens += tokens
+	l.amount += amount
 	l.bytes += c.ask.Bytes
 }
 

@@ -42,7 +42,7 @@ func (r *Row) plausibleSpans() bool {
 
 // plausiblePeriods also rejects a quota whose period would never end.
 func (r *Row) plausiblePeriods(now time.Time) bool {
-	if slices.ContainsFunc(r.Periods, func(c Charged) bool { return !plausible(c.Tokens) }) {
+	if slices.ContainsFunc(r.Periods, func(c Charged) bool { return !plausible(c.Amount) }) {
 		return false
 	}
 	return r.Quota == 0 || !r.Period.Start(now).IsZero() && !r.PeriodStart.After(limit.MinuteStart(r.Window))
@@ -51,7 +51,7 @@ func (r *Row) plausiblePeriods(now time.Time) bool {
 // Repaired returns a replacement for a counter that isn't plausible. It keeps
 // each part that is plausible by itself, grants nothing more this minute, and
 // has a new epoch. A minute that lies ahead is adopted within maxAhead;
-// beyond it, the minute brings no tokens again when it comes. Leases count as
+// beyond it, the minute brings nothing again when it comes. Leases count as
 // spent. Slots become tombstones, so that no writer repeats a write that has
 // arrived.
 func (r *Row) Repaired(limits limit.Limits, now time.Time, epoch string) Row {
@@ -70,7 +70,7 @@ func (r *Row) Repaired(limits limit.Limits, now time.Time, epoch string) Row {
 	return next
 }
 
-// repairSpans keeps a repaired counter's minutes from bringing tokens a
+// repairSpans keeps a repaired counter's minutes from bringing an amount a
 // second time.
 func repairSpans(r, next *Row) {
 	opened := limit.Spans{{From: r.Window, To: r.Window}}
@@ -97,10 +97,10 @@ func repairPeriods(r, next *Row) {
 	}
 	charged := append(slices.Clone(r.Periods), Charged{r.PeriodStart, r.PeriodSpent})
 	if r.plausibleAmounts() && r.Slots.plausible(r.Window) {
-		charged[len(charged)-1].Tokens += r.PeriodLeased
+		charged[len(charged)-1].Amount += r.PeriodLeased
 	}
 	for _, c := range charged {
-		if plausible(c.Tokens) && c.Start.Equal(r.Period.Start(c.Start)) {
+		if plausible(c.Amount) && c.Start.Equal(r.Period.Start(c.Start)) {
 			next.remember(c)
 		}
 	}

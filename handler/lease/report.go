@@ -8,20 +8,20 @@ import (
 // A report is what a write tells the counter beside its slot's lease.
 type report struct {
 	refunds []refund // of calls whose lease is closed
-	excess  int64    // tokens used beyond reservations, and not covered by the lease
+	excess  int64    // amount used beyond reservations, and not covered by the lease
 }
 
-// A refund is tokens that go back to the minute and period they were charged to.
+// A refund is an amount that goes back to the minute and period it was charged to.
 type refund struct {
 	window int64
 	period time.Time
-	tokens int64
+	amount int64
 }
 
 func (r *report) addRefund(given refund) {
 	for i := range r.refunds {
 		if one := &r.refunds[i]; one.window == given.window && one.period.Equal(given.period) {
-			one.tokens += given.tokens
+			one.amount += given.amount
 			return
 		}
 	}
@@ -35,11 +35,11 @@ func (r *report) add(other report) {
 	r.excess += other.excess
 }
 
-// sum returns the tokens that the report charges, less those it gives back.
+// sum returns what the report charges, less what it gives back.
 func (r *report) sum() int64 {
 	sum := r.excess
 	for _, one := range r.refunds {
-		sum -= one.tokens
+		sum -= one.amount
 	}
 	return sum
 }
@@ -109,17 +109,17 @@ func (o *reports) lastBooked() int64 {
 
 // undo takes back excess: out of the report if that is not written yet, else
 // from the minute it was charged to. While the report is in doubt, it waits.
-func (o *reports) undo(number, tokens int64, flight *Write, epoch string) {
+func (o *reports) undo(number, amount int64, flight *Write, epoch string) {
 	switch {
-	case tokens == 0:
+	case amount == 0:
 	case number > o.lastBooked() && flight != nil && number <= flight.number:
-		flight.undone += tokens
+		flight.undone += amount
 	case number > o.lastBooked():
-		o.pending.excess -= tokens
+		o.pending.excess -= amount
 	default:
 		for _, entry := range o.bookings {
 			if number > entry.after && number <= entry.last && entry.epoch == epoch {
-				o.pending.addRefund(refund{entry.window, entry.period, tokens})
+				o.pending.addRefund(refund{entry.window, entry.period, amount})
 			}
 		}
 	}

@@ -108,10 +108,10 @@ func (r *Row) Deletable(now time.Time) bool {
 	return !ahead && len(t.Slots) == 0 && t.Spent == 0 && t.Credit == t.PerMinute && (t.Quota == 0 || t.PeriodSpent == 0)
 }
 
-// A Charged is the tokens that a quota was charged in a period.
+// A Charged is the amount that a quota was charged in a period.
 type Charged struct {
 	Start  time.Time // of the period
-	Tokens int64
+	Amount int64
 }
 
 // maxPeriods is the most other periods that a counter remembers.
@@ -134,7 +134,7 @@ func (r *Row) takeRemembered(start time.Time) int64 {
 	for i, c := range r.Periods {
 		if c.Start.Equal(start) {
 			r.Periods = slices.Delete(r.Periods, i, i+1)
-			return c.Tokens
+			return c.Amount
 		}
 	}
 	if r.Given.Overlaps(r.Period, start) {

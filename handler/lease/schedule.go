@@ -56,7 +56,7 @@ func (s *schedule) reportAt(h *Holder, live int) time.Time {
 	switch {
 	case !s.next.since.IsZero() && h.MustReport():
 		return s.next.since.Add(s.after(live))
-	case h.LeasedTokens() > 0:
+	case h.LeasedAmount() > 0:
 		return s.lastCall.Add(s.after(live))
 	}
 	return farAway

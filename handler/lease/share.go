@@ -10,7 +10,7 @@ import (
 // know how many others there are.
 const unknownShare = 25
 
-// maxOwed bounds the tokens that a call counts for while it is under way: a
+// maxOwed bounds the amount that a call counts for while it is under way: a
 // call that isn't refused may have any cap, and the sum of a few would
 // overflow.
 const maxOwed = 1 << 40
@@ -18,9 +18,9 @@ const maxOwed = 1 << 40
 // A share counts what an instance admits by itself while the store is down.
 type share struct {
 	minute  int64 // minute of allowed and spent
-	allowed int64 // tokens
+	allowed int64 // amount
 	spent   int64 // of this minute
-	owed    int64 // tokens of calls under way that were admitted so, in any minute
+	owed    int64 // amount of calls under way that were admitted so, in any minute
 }
 
 // of reports whether the share is of this time's minute.
@@ -32,18 +32,18 @@ func (s *share) begin(now time.Time) { s.minute, s.allowed, s.spent = limit.Minu
 // end ends the share: the store is back.
 func (s *share) end() { s.minute, s.allowed, s.spent = 0, 0, 0 }
 
-// left returns the tokens that may still be admitted.
+// left returns what may still be admitted.
 func (s *share) left() int64 { return s.allowed - s.spent }
 
 // admit counts a call in, and returns its hold.
-func (s *share) admit(tokens int64) Hold {
-	owed := min(tokens, maxOwed)
+func (s *share) admit(amount int64) Hold {
+	owed := min(amount, maxOwed)
 	s.spent += owed
 	s.owed += owed
 	return Hold{owed: owed, minute: s.minute}
 }
 
-// adjust changes what a call counts for by more or fewer tokens. More count
+// adjust changes what a call counts for by more or less. More counts
 // in the running minute, as any debt does; fewer only in the minute when the
 // call was admitted.
 func (s *share) adjust(c Hold, change int64, now time.Time) {

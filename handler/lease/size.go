@@ -14,7 +14,7 @@ const (
 	// making the horizon longer: a conditional write takes 5-20 ms, one at a
 	// time, so far more than this would mostly conflict.
 	writesPerSecond = 6.4
-	// plenty: if an instance's share holds fewer mean calls than this, tokens are
+	// plenty: if an instance's share holds fewer mean calls than this, the amount is
 	// scarce.
 	plenty = 4
 	// minShare is the share of the limit, over all instances, that a lease may
@@ -40,26 +40,26 @@ func Horizon(live int) time.Duration {
 // Until then the instance is live.
 func Expiry(live int, now time.Time) time.Time { return now.Add(2*Horizon(live) + time.Second) }
 
-// Demand keeps moving averages of the tokens that calls ask an instance for.
+// Demand keeps moving averages of the amount that calls ask an instance for.
 type Demand struct {
-	rate float64 // tokens a second
-	mean float64 // tokens a call
+	rate float64 // amount a second
+	mean float64 // amount a call
 	last time.Time
 }
 
 // AddCall adds a call's request.
-func (d *Demand) AddCall(tokens int64, now time.Time) {
+func (d *Demand) AddCall(amount int64, now time.Time) {
 	if d.last.IsZero() {
-		d.mean = float64(tokens)
+		d.mean = float64(amount)
 	}
-	d.mean += learning * (float64(tokens) - d.mean)
-	d.rate = d.decayed(now) + float64(tokens)/demandMemory.Seconds()
+	d.mean += learning * (float64(amount) - d.mean)
+	d.rate = d.decayed(now) + float64(amount)/demandMemory.Seconds()
 	d.last = now
 }
 
-// AddExcess adds the tokens that a call used beyond its request.
-func (d *Demand) AddExcess(tokens int64, now time.Time) {
-	d.rate = d.decayed(now) + float64(tokens)/demandMemory.Seconds()
+// AddExcess adds the amount that a call used beyond its request.
+func (d *Demand) AddExcess(amount int64, now time.Time) {
+	d.rate = d.decayed(now) + float64(amount)/demandMemory.Seconds()
 	d.last = now
 }
 
@@ -70,7 +70,7 @@ func (d *Demand) decayed(now time.Time) float64 {
 	return d.rate * math.Exp(-now.Sub(d.last).Seconds()/demandMemory.Seconds())
 }
 
-// within returns the tokens that calls will probably ask for in a time.
+// within returns what calls will probably ask for in a time.
 func (d *Demand) within(span time.Duration, now time.Time) int64 {
 	if now.Sub(d.last) >= maxDemandAge {
 		return 0
@@ -78,8 +78,8 @@ func (d *Demand) within(span time.Duration, now time.Time) int64 {
 	return int64(min(d.decayed(now)*span.Seconds(), maxAmount))
 }
 
-// Size returns the tokens that the holder should have leased after a write,
-// and whether tokens are scarce. Then an instance takes only what its calls
+// Size returns what the holder should have leased after a write,
+// and whether it is scarce. Then an instance takes only what its calls
 // ask for, so that the rest goes to instances with calls for it.
 func (d *Draft) Size(demand *Demand, live int) (lease int64, scarce bool) {
 	r := &d.Row
@@ -102,13 +102,13 @@ const lowShare = 15
 // A sizing is how large this instance's leases are.
 type sizing struct {
 	demand     Demand
-	leased     int64 // tokens of the lease when it was taken
+	leased     int64 // amount of the lease when it was taken
 	renewBelow int64 // a lease with less left is renewed
 	scarce     bool  // the last write found too little for leases
 }
 
 // took records a lease that was just taken.
-func (s *sizing) took(tokens int64) { s.leased, s.renewBelow = tokens, tokens*lowShare/100 }
+func (s *sizing) took(amount int64) { s.leased, s.renewBelow = amount, amount*lowShare/100 }
 
 // low reports whether a lease with this much left must be renewed.
 func (s *sizing) low(left int64) bool { return left < s.renewBelow && !s.scarce }

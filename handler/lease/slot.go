@@ -8,12 +8,12 @@ import (
 
 // A Slot is an instance's entry in a counter: the number of its last write,
 // by which it recognizes whether a write arrived whose answer was lost, and
-// the tokens it holds leased.
+// what it holds leased.
 type Slot struct {
 	ID     string // 48 random bits in base64url, never reused
 	Seq    int64
 	Window int64 // the minute of Leased
-	Leased int64 // tokens taken and, by the last report, not reserved by a call
+	Leased int64 // amount taken and, by the last report, not reserved by a call
 	Expiry int64 // Unix seconds: end of the lease, or of the tombstone
 	// Gone marks a tombstone: the instance was declared dead, and its lease
 	// counts as spent. A write of its that arrives late is still recognized.
@@ -69,7 +69,7 @@ func (r *Row) join(id string) (*Slot, error) {
 }
 
 // Reclaim declares instances dead whose slots expired a while ago, except the
-// one named, and drops tombstones past their end. It returns the tokens of
+// one named, and drops tombstones past their end. It returns the amount of
 // their leases, which now count as spent for good.
 func (r *Row) Reclaim(but string, now time.Time) (forfeited int64) {
 	for i := range r.Slots {

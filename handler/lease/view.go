@@ -33,7 +33,7 @@ func (r *Row) View(h *Holder, limits limit.Limits, now time.Time) View {
 // then.
 func (v *View) At(now time.Time) limit.Balance { return v.Balance.At(v.Limits, now) }
 
-// Left returns the tokens left for anyone at a time, as far as is known.
+// Left returns what is left for anyone at a time, as far as is known.
 func (v *View) Left(now time.Time) int64 {
 	b := v.At(now)
 	return b.Left(v.Limits, 0)

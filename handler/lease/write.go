@@ -11,10 +11,10 @@ import (
 type Draft struct {
 	Row       Row
 	now       time.Time
-	lease     int64 // tokens of this minute's lease that no call has reserved
-	asked     int64 // tokens granted by Decide
+	lease     int64 // amount of this minute's lease that no call has reserved
+	asked     int64 // amount granted by Decide
 	closes    bool  // the write closes a lease of an earlier minute
-	returned  int64 // tokens of such a lease
+	returned  int64 // amount of such a lease
 	forfeited int64
 }
 
@@ -30,7 +30,7 @@ func (h *Holder) Draft(read Row, limits limit.Limits, now time.Time) *Draft {
 		d.lease, d.returned, d.closes = applyReport(r, slot, &h.hand)
 	}
 	for _, given := range h.out.pending.refunds {
-		r.Refund(r.Limits, given.window, given.period, given.tokens)
+		r.Refund(r.Limits, given.window, given.period, given.amount)
 	}
 	r.Charge(r.Limits, h.out.pending.excess)
 	return d
@@ -56,11 +56,11 @@ func applyReport(r *Row, slot *Slot, h *hand) (lease, returned int64, closes boo
 	return lease, returned, closes
 }
 
-// Pool returns the most tokens that the holder may have leased after this
+// Pool returns the most that the holder may have leased after this
 // write. Below zero, they are owed.
 func (d *Draft) Pool() int64 { return d.Row.Left(d.Row.Limits, d.lease) }
 
-// Asked returns the tokens that Decide granted.
+// Asked returns what Decide granted.
 func (d *Draft) Asked() int64 { return d.asked }
 
 // Decide decides an Ask. What it grants may be used once the write is
@@ -76,7 +76,7 @@ func (d *Draft) Decide(ask limit.Ask) limit.Decision {
 type Write struct {
 	Row   Row
 	Built time.Time
-	// Forfeited counts the tokens of leases of instances that this write declares
+	// Forfeited counts the amount of leases of instances that this write declares
 	// dead.
 	Forfeited int64
 
@@ -84,14 +84,14 @@ type Write struct {
 	seq      int64
 	joined   bool // it is not the slot's first write
 	consumed int64
-	returned int64 // tokens of the lease
+	returned int64 // amount of the lease
 	report   report
 	number   int64 // of the report
-	undone   int64 // tokens of its excess, taken back since it was built
+	undone   int64 // amount of its excess, taken back since it was built
 }
 
 // Commit turns a draft into a write that leaves the holder with this many
-// tokens leased until expiry, or as many as there are. What the write returns
+// leased until expiry, or as much as there is. What the write returns
 // or closes leaves the holder's hands now, not when the answer comes: by then
 // it may long have been applied. newID makes the id of a new slot. It returns
 // ErrFull if there is no room for one.
@@ -126,8 +126,8 @@ func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, newID func() st
 	return body, nil
 }
 
-// Tokens returns the tokens that the write charges, less those it gives back.
-func (b *Write) Tokens() int64 { return b.consumed + b.report.sum() - b.undone }
+// Charges returns what the write charges, less what it gives back.
+func (b *Write) Charges() int64 { return b.consumed + b.report.sum() - b.undone }
 
 // givesBack reports whether the row will have more left once the write is
 // applied, if there is a write.

@@ -67,7 +67,7 @@ func Partition(subscription string) string { return escape(subscription) }
 // AcrossPartition returns the partition of a UTC day's headline rows and days. No
 // subscription has it: an escaped name has no separator.
 func AcrossPartition(day time.Time) string {
-	return across + day.UTC().Format(time.DateOnly)
+	return string(day.UTC().AppendFormat([]byte(across), time.DateOnly))
 }
 
 // Bounds of the partitions that are read across subscriptions.

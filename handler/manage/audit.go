@@ -20,9 +20,10 @@ type Event struct {
 	Who string `json:"who"`
 	// Action is one of tier.create, tier.change, subscription.create,
 	// subscription.change, subscription.suspend, subscription.resume, key.create,
-	// key.expire or key.revoke.
+	// key.expire, key.revoke, price.create, price.change, price.delete or
+	// currency.change.
 	Action string `json:"action"`
-	// Target is the id of the tier or subscription.
+	// Target is the id of the tier or subscription, or the priced model, or "currency".
 	Target string `json:"target"`
 	// Changes holds the fields that changed, by JSON name.
 	Changes map[string]Change `json:"changes,omitempty"`

@@ -2,16 +2,14 @@ package manage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"tollgate/handler/subscription"
 )
 
-// An auditedStore is a store that records every change in the audit.
-type auditedStore struct {
-	subscription.Store
+// A changeRecorder records an operator's changes in the audit.
+type changeRecorder struct {
 	audit Audit
 	who   string
 }
@@ -19,7 +17,7 @@ type auditedStore struct {
 // recordChange writes an event, makes the change and sets the event's outcome. If the
 // event can't be written, it changes nothing. If the outcome can't be written, the event
 // stays unknown.
-func (s *auditedStore) recordChange(ctx context.Context, action, target string, changes map[string]Change, change func(context.Context) error) error {
+func (s changeRecorder) recordChange(ctx context.Context, action, target string, changes map[string]Change, change func(context.Context) error) error {
 	// If the operator leaves in between, the event must still get its outcome.
 	ctx = context.WithoutCancel(ctx)
 	id, err := s.audit.Begin(ctx, Event{When: time.Now().UTC(), Who: s.who, Action: action, Target: target, Changes: changes})
@@ -30,10 +28,16 @@ func (s *auditedStore) recordChange(ctx context.Context, action, target string, 
 	switch {
 	case err == nil:
 		_ = s.audit.End(ctx, id, Done)
-	case errors.Is(err, subscription.ErrConflict), errors.Is(err, subscription.ErrExists), errors.Is(err, subscription.ErrNotFound):
+	case isConflict(err), isExists(err), isNotFound(err):
 		_ = s.audit.End(ctx, id, Refused)
 	}
 	return err
+}
+
+// An auditedStore is a store that records every change in the audit.
+type auditedStore struct {
+	subscription.Store
+	changeRecorder
 }
 
 // PutTier implements subscription.Store, as do the methods that follow.

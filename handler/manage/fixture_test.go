@@ -23,6 +23,7 @@ import (
 	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/manage"
 	auditmem "tollgate/handler/manage/memstore"
+	pricemem "tollgate/handler/price/memstore"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
@@ -51,6 +52,7 @@ type fixture struct {
 	api       *manage.API
 	store     *memstore.Store
 	audit     *auditmem.Store
+	prices    *pricemem.Store
 	counters  *fakeCounters
 	ledger    *ledgermem.Store
 	ledgerErr error // of the ledger's next reads
@@ -61,9 +63,9 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	pepper := subscriptiontest.Pepper(t)
-	f := &fixture{t: t, store: memstore.New(), audit: &auditmem.Store{}, counters: &fakeCounters{}, pepper: pepper}
+	f := &fixture{t: t, store: memstore.New(), audit: &auditmem.Store{}, prices: new(pricemem.Store), counters: &fakeCounters{}, pepper: pepper}
 	f.ledger = ledgermem.New(func(string) (bool, error) { return false, f.ledgerErr })
-	f.config = manage.Config{Store: f.store, Pepper: &pepper, Audit: f.audit, Counters: f.counters, Ledger: ledger.Reader{Store: f.ledger},
+	f.config = manage.Config{Store: f.store, Pepper: &pepper, Audit: f.audit, Prices: f.prices, Counters: f.counters, Ledger: ledger.Reader{Store: f.ledger},
 		Auth: manage.OperatorKey(secret.New(keyAuthenticator)), Log: slog.New(slog.NewJSONHandler(&f.log, nil)),
 		Checks: []manage.Check{{Name: "sky", Run: func(context.Context) (string, error) { return "blue", nil }},
 			{Name: "ground", Run: func(context.Context) (string, error) { return "", errors.New("wet: wait") }}}}

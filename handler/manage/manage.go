@@ -1,5 +1,5 @@
-// Package manage serves the operators' API: tiers, subscriptions, keys, usage and the
-// audit, as JSON under /manage. openapi.json describes it; the command line and the
+// Package manage serves the operators' API: tiers, subscriptions, keys, prices, usage and
+// the audit, as JSON under /manage. openapi.json describes it; the command line and the
 // console are its clients.
 //
 // A request is authenticated, matched to a route and answered by one function that
@@ -21,6 +21,8 @@ import (
 	"strings"
 	"time"
 
+	"tollgate/handler/price"
+	"tollgate/handler/recent"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
 )
@@ -33,20 +35,24 @@ const Prefix = "/manage"
 //go:embed openapi.json
 var OpenAPI []byte
 
-// Config holds what an API needs. Store, Audit, Counters, Ledger, Auth and Log are required.
+// Config holds what an API needs. Store, Audit, Prices, Counters, Ledger, Auth and Log are required.
 type Config struct {
 	Store subscription.Store
 	// Pepper hashes new keys; nil: keys can't be created.
 	Pepper *subscription.Pepper
 	Audit  Audit
+	// Prices are what calls cost. Served is what the gateway serves, which they are
+	// checked against.
+	Prices price.Store
+	Served price.Served
 	// Counters are listed for where limits stand, Ledger is read for what happened.
 	Counters Counters
 	Ledger   Ledger
 	Auth     Authenticator
 	// Checks are run by GET /manage/checks, in order.
 	Checks []Check
-	// StandingsMaxAge is the age up to which requests for usage share one reading of all
-	// counters; 0: each request reads them.
+	// StandingsMaxAge is how long requests for usage share one reading of all counters after
+	// it ended; 0: only requests during a reading share it.
 	StandingsMaxAge time.Duration
 	Log             *slog.Logger
 	// Strangers logs requests without an operator's token; nil: a limited log over Log.
@@ -57,7 +63,7 @@ type Config struct {
 type API struct {
 	config    Config
 	mux       *http.ServeMux
-	standings *standingsCache
+	standings *recent.Readings[struct{}, []Standing] // of all counters
 }
 
 // New returns an API.
@@ -65,7 +71,7 @@ func New(config Config) *API {
 	if config.Strangers == nil {
 		config.Strangers = strangers.New(config.Log)
 	}
-	a := &API{config: config, mux: http.NewServeMux(), standings: newStandingsCache()}
+	a := &API{config: config, mux: http.NewServeMux(), standings: config.recentStandings()}
 	a.routes()
 	return a
 }
@@ -164,8 +170,11 @@ type call struct {
 
 // registry returns a registry that records the operator's changes in the audit.
 func (c *call) registry() subscription.Registry {
-	return subscription.Registry{Store: &auditedStore{Store: c.api.config.Store, audit: c.api.config.Audit, who: c.operator}}
+	return subscription.Registry{Store: &auditedStore{c.api.config.Store, c.recorder()}}
 }
+
+// recorder returns what records the operator's changes.
+func (c *call) recorder() changeRecorder { return changeRecorder{c.api.config.Audit, c.operator} }
 
 // A result is a successful answer.
 type result struct {

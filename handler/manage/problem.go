@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"tollgate/handler/field"
+	"tollgate/handler/price"
 	"tollgate/handler/subscription"
 )
 
@@ -79,21 +81,34 @@ func asProblem(err error) *Problem {
 		return &Problem{Status: http.StatusUnprocessableEntity, Code: codeInvalid, Detail: detail, Errors: fields}
 	case errors.Is(err, subscription.ErrOtherPepper):
 		return &Problem{Status: http.StatusConflict, Code: "other_pepper", Detail: detail}
-	case errors.Is(err, subscription.ErrNotFound):
+	case isNotFound(err):
 		return &Problem{Status: http.StatusNotFound, Code: CodeNotFound, Detail: detail}
 	case errors.Is(err, errStale):
 		return &Problem{Status: http.StatusPreconditionFailed, Code: CodeStale, Detail: detail}
-	case errors.Is(err, subscription.ErrExists):
+	case isExists(err):
 		return &Problem{Status: http.StatusConflict, Code: CodeExists, Detail: detail}
-	case errors.Is(err, subscription.ErrConflict):
+	case isConflict(err):
 		return &Problem{Status: http.StatusConflict, Code: codeConflict, Detail: detail}
 	}
 	return &Problem{Status: http.StatusServiceUnavailable, Code: CodeUnavailable, Detail: detail, retryAfter: retryAfterSeconds}
 }
 
+// The domains' errors of one kind.
+func isNotFound(err error) bool {
+	return errors.Is(err, subscription.ErrNotFound) || errors.Is(err, price.ErrNotFound)
+}
+
+func isExists(err error) bool {
+	return errors.Is(err, subscription.ErrExists) || errors.Is(err, price.ErrExists)
+}
+
+func isConflict(err error) bool {
+	return errors.Is(err, subscription.ErrConflict) || errors.Is(err, price.ErrConflict)
+}
+
 // fieldProblems returns the field errors within an error.
 func fieldProblems(err error) (all []FieldProblem) {
-	if wrong, ok := err.(*subscription.FieldError); ok {
+	if wrong, ok := err.(*field.Error); ok {
 		return []FieldProblem{{wrong.Field, wrong.Problem, wrong.Fix}}
 	}
 	switch wrapper := err.(type) {
@@ -111,6 +126,6 @@ func badRequest(detail string) *Problem {
 	return &Problem{Status: http.StatusBadRequest, Code: codeInvalid, Detail: detail}
 }
 
-func fieldError(field, problem, fix string) error {
-	return &subscription.FieldError{Field: field, Problem: problem, Fix: fix}
+func fieldError(name, problem, fix string) error {
+	return &field.Error{Field: name, Problem: problem, Fix: fix}
 }

@@ -1,11 +1,14 @@
 package manage
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"tollgate/handler/counter"
 	"tollgate/handler/limit"
+	"tollgate/handler/recent"
 	"tollgate/handler/subscription"
 )
 
@@ -71,6 +74,46 @@ func (q *query) checkOwner(subscription, tier string) {
 	}
 }
 
+// standingsTimeout bounds one reading of all counters: the time after which Azure's front
+// end has given up on a request. Source:
+// https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout
+const standingsTimeout = 230 * time.Second
+
+// recentStandings returns what all requests read the standings of all counters from: each
+// open console asks every few seconds, and each reading reads every counter.
+func (c Config) recentStandings() *recent.Readings[struct{}, []Standing] {
+	return &recent.Readings[struct{}, []Standing]{
+		Read:    func(ctx context.Context, _ struct{}) ([]Standing, error) { return c.readStandings(ctx) },
+		MaxAge:  c.StandingsMaxAge,
+		Timeout: standingsTimeout,
+		MaxKeys: 1,
+	}
+}
+
+// allStandings returns the standings of all counters, ordered by key. They are shared:
+// don't change them.
+func (c *call) allStandings() ([]Standing, error) {
+	return c.api.standings.Get(c.Context(), struct{}{})
+}
+
+// readStandings reads the standings of all counters, ordered by key.
+func (c Config) readStandings(ctx context.Context) ([]Standing, error) {
+	limits, err := effectiveLimits(ctx, c.Store)
+	if err != nil {
+		return nil, err
+	}
+	var all []Standing
+	now := time.Now()
+	for stored, err := range c.Counters.List(ctx) {
+		if err != nil && stored.Key == "" {
+			return nil, err
+		}
+		all = append(all, standingOf(stored, err, limits[limit.OwnerOf(stored.Key)], now))
+	}
+	slices.SortFunc(all, func(a, b Standing) int { return strings.Compare(a.Counter, b.Counter) })
+	return all, nil
+}
+
 // standingOf returns the standing of a stored counter at a time, under its owner's
 // current limits if they are newer than the counter's.
 func standingOf(stored counter.Entry, unreadable error, newest limit.Limits, now time.Time) Standing {
@@ -94,12 +137,12 @@ func standingOf(stored counter.Entry, unreadable error, newest limit.Limits, now
 
 // effectiveLimits returns the current limits of every tier and subscription. Counters
 // adopt a change only with their next call.
-func (c *call) effectiveLimits() (map[limit.Owner]limit.Limits, error) {
-	tiers, err := c.api.config.Store.Tiers(c.Context())
+func effectiveLimits(ctx context.Context, store subscription.Store) (map[limit.Owner]limit.Limits, error) {
+	tiers, err := store.Tiers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	subs, err := c.api.config.Store.Subscriptions(c.Context())
+	subs, err := store.Subscriptions(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,27 +1,16 @@
 package subscription
 
-import "errors"
+import "tollgate/handler/field"
 
 // A FieldError says what is wrong with one field and how to fix it.
-type FieldError struct {
-	Field   string // its JSON name
-	Problem string // a predicate of the field: "is out of range"
-	Fix     string // an imperative: "use 0s to 2m"
-}
-
-// Error returns the field, the problem and the fix in one sentence.
-func (e *FieldError) Error() string {
-	return e.Field + " " + e.Problem + ": " + e.Fix
-}
+type FieldError = field.Error
 
 // faults collects everything that is wrong with a value.
-type faults []error
+type faults field.Faults
 
 // check adds a fault unless ok.
-func (f *faults) check(ok bool, field, problem, fix string) {
-	if !ok {
-		*f = append(*f, &FieldError{field, problem, fix})
-	}
+func (f *faults) check(ok bool, name, problem, fix string) {
+	(*field.Faults)(f).Check(ok, name, problem, fix)
 }
 
-func (f *faults) err() error { return errors.Join(*f...) }
+func (f *faults) err() error { return (*field.Faults)(f).Err() }

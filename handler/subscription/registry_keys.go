@@ -101,7 +101,7 @@ func (r Registry) slotKeys(ctx context.Context, id string, slot KeySlot) (valid,
 		return nil, nil, err
 	}
 	if slot != Primary && slot != Secondary {
-		return nil, nil, &FieldError{"slot", fmt.Sprintf("%q is unknown", slot), "use primary or secondary"}
+		return nil, nil, &FieldError{Field: "slot", Problem: fmt.Sprintf("%q is unknown", slot), Fix: "use primary or secondary"}
 	}
 	all, err := r.Keys(ctx, id)
 	slices.SortStableFunc(all, compareAge)

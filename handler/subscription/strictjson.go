@@ -23,7 +23,7 @@ func Decode(data []byte, into any) error {
 		return CheckJSON(data)
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-		return &FieldError{jsonPath(wrong.Field), "is a JSON " + wrong.Value, "use " + describeKind(wrong.Type.Kind().String())}
+		return &FieldError{Field: jsonPath(wrong.Field), Problem: "is a JSON " + wrong.Value, Fix: "use " + describeKind(wrong.Type.Kind().String())}
 	}
 	if wrong, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("is not JSON: look at byte %d", wrong.Offset)
@@ -33,7 +33,7 @@ func Decode(data []byte, into any) error {
 	}
 	// encoding/json has no error type for an unknown field.
 	if name, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
-		return &FieldError{strings.Trim(name, `"`), "is unknown", "correct its spelling or leave it out"}
+		return &FieldError{Field: strings.Trim(name, `"`), Problem: "is unknown", Fix: "correct its spelling or leave it out"}
 	}
 	return err
 }
@@ -45,7 +45,7 @@ func CheckJSON(data []byte) error {
 	s := jsonscan.New(data, jsonscan.Options{MaxDepth: maxDepth})
 	err := s.SkipDistinct(jsonscan.Keys{Fold: true})
 	if twice, ok := errors.AsType[*jsonscan.KeyError](err); ok {
-		return &FieldError{twice.Key, "appears twice", "remove one of the two"}
+		return &FieldError{Field: twice.Key, Problem: "appears twice", Fix: "remove one of the two"}
 	}
 	if err == nil && !s.AtEnd() {
 		err = errors.New("is more than one JSON value: send only one")

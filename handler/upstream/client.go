@@ -326,11 +326,10 @@ func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, er
 	if call.Body != nil {
 		a.body.pieces = call.Body(d.target(call.Selection))
 	}
-	request, secret, err := d.request(ctx, call, a.body)
+	request, secret, err := d.request(ctx, call, a)
 	if err != nil {
 		return nil, a, d.errorFor(ctx, NoCredential, err, false)
 	}
-	request = request.WithContext(httptrace.WithClientTrace(call.work, a.trace()))
 	got, pending, err := d.roundTrip(ctx, request, call.Rest != nil)
 	if err != nil {
 		failed := d.errorFor(ctx, Unreachable, unquoted(err), a.accepted())
@@ -357,9 +356,10 @@ func (d *deployment) target(selection Selection) Target {
 	return t
 }
 
-// request makes the request of a call and returns it with the credential it carries.
-func (d *deployment) request(ctx context.Context, call *Call, body *payload) (request *http.Request, secret string, err error) {
-	opened, err := body.open()
+// request makes the request of an attempt and returns it with the credential it carries.
+// ctx ends the wait for a credential.
+func (d *deployment) request(ctx context.Context, call *Call, a *attempt) (request *http.Request, secret string, err error) {
+	opened, err := a.body.open()
 	if err != nil {
 		return nil, "", err
 	}
@@ -369,9 +369,9 @@ func (d *deployment) request(ctx context.Context, call *Call, body *payload) (re
 	}
 	request = (&http.Request{
 		Method: cmp.Or(call.Method, http.MethodPost), URL: address, Header: call.header(d.Shape),
-		ContentLength: body.size(), Body: opened,
-		GetBody: body.open, // lets the transport retry after a connection that was closing
-	}).WithContext(ctx)
+		ContentLength: a.body.size(), Body: opened,
+		GetBody: a.body.open, // lets the transport retry after a connection that was closing
+	}).WithContext(httptrace.WithClientTrace(call.work, a.trace()))
 	if request.ContentLength == 0 {
 		request.Body, request.GetBody = http.NoBody, nil
 	}

@@ -148,6 +148,15 @@ func (e Endpoint) withName(index int) Endpoint {
 	return e
 }
 
+// Names returns the names of endpoints: their own, or those by their index.
+func Names(endpoints []Endpoint) []string {
+	names := make([]string, len(endpoints))
+	for i, e := range endpoints {
+		names[i] = e.withName(i).Name
+	}
+	return names
+}
+
 // withDefaults returns the endpoint with defaults for everything else that may be
 // left out.
 func (e Endpoint) withDefaults() Endpoint {

@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,5 +111,12 @@ func TestEveryShapeHasItsPathAndModel(t *testing.T) {
 				t.Errorf("got a call to %s for %+v, want %s of %+v", path, asked, c.path, c.target)
 			}
 		})
+	}
+}
+
+func TestEndpointsWithoutANameAreNamedByTheirIndex(t *testing.T) {
+	got := upstream.Names([]upstream.Endpoint{{}, {Name: "zone"}, {}})
+	if want := []string{"upstream-1", "zone", "upstream-3"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -3,7 +3,7 @@ package upstream
 import (
 	"bytes"
 	"io"
-	"mime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,18 +25,18 @@ const eventStream = "text/event-stream"
 // or else by how its body begins, which it waits for and then corrects the
 // Content-Type. Even if a stream was asked for, the answer may not be one.
 func (r *Response) Streamed() bool {
-	named := r.Header["Content-Type"]
-	if kind, _, _ := mime.ParseMediaType(strings.Join(named, ",")); kind == eventStream {
+	kind, _, _ := strings.Cut(strings.Join(r.Header["Content-Type"], ","), ";")
+	if strings.EqualFold(strings.TrimSpace(kind), eventStream) {
 		return true
 	}
 	r.late.Reset(time.Until(r.due))
 	defer r.late.Stop()
 	o := &r.opening
 	for len(o.head) < maxOpening && o.err == nil {
-		var piece [512]byte
+		o.head = slices.Grow(o.head, 512)
 		var n int
-		n, o.err = r.answer.Body.Read(piece[:])
-		o.head = append(o.head, piece[:n]...)
+		n, o.err = r.answer.Body.Read(o.head[len(o.head):cap(o.head)])
+		o.head = o.head[:len(o.head)+n]
 		if streamed, known := holdsEvents(o.head); known {
 			if streamed {
 				r.Header["Content-Type"] = []string{eventStream}

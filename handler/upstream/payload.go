@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -26,18 +27,26 @@ func (p *payload) size() (bytes int64) {
 	return bytes
 }
 
-// open returns a reader of the body from its start.
+// smallPayload is the most bytes of a body that may stay in memory while the answer is read.
+const smallPayload = 16 << 10
+
+// open returns a reader of the body from its start. It joins a small one: only of a body
+// that it knows to be in memory does the transport send the beginning together with the
+// headers, in one write.
 func (p *payload) open() (io.ReadCloser, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.released {
+	switch {
+	case p.released:
 		return nil, errReleased
+	case p.size() <= smallPayload:
+		return io.NopCloser(bytes.NewReader(bytes.Join(p.pieces, nil))), nil
 	}
 	return &sending{rest: slices.Clone(p.pieces)}, nil
 }
 
-// release frees the body, as the transport keeps the request for as long as the
-// answer is read. Readers that are open continue to the end.
+// release frees the body unless it is small, as the transport keeps the request for as
+// long as the answer is read. Readers that are open continue to the end.
 func (p *payload) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -2,9 +2,12 @@ package upstream_test
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 	"weak"
@@ -123,5 +126,42 @@ func TestEachEndpointThatIsTriedGetsTheWholeBody(t *testing.T) {
 	defer response.Close()
 	if got, want := <-received, "{"+string(text)+"}"; got != want {
 		t.Errorf("got %d bytes at the second endpoint, want %d", len(got), len(want))
+	}
+}
+
+// countedConn counts the writes to a connection.
+type countedConn struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c countedConn) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
+}
+
+// Each write costs a call of the system, and a packet.
+func TestASmallBodyIsSentInOneWriteWithItsHeaders(t *testing.T) {
+	received := make(chan string, 1)
+	at := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		received <- string(body)
+	})
+	client := newClient(t, upstream.Timeouts{}, endpoint(at))
+	var writes atomic.Int64
+	dial := client.Dial()
+	client.DialBy(func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return countedConn{conn, &writes}, err
+	})
+	call := aCall(false)
+	call.Body = func(upstream.Target) [][]byte { return [][]byte{[]byte(`{"model":`), []byte(`"m"`), []byte("}")} }
+	response, err := client.Send(t.Context(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Close()
+	if got, want := <-received, `{"model":"m"}`; got != want || writes.Load() != 1 {
+		t.Errorf("got %q in %d writes, want %q in 1", got, writes.Load(), want)
 	}
 }

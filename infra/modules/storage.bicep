@@ -12,7 +12,7 @@ param skuName string
 param appIdentityId string
 @description('The object id of the app\'s identity.')
 param appPrincipalId string
-@description('The app manages subscriptions and keys (/manage), so it may write them.')
+@description('The app manages subscriptions, keys and prices (/manage), so it may write them.')
 param appManages bool
 @description('Object ids of those who run the tollgate command line.')
 param operatorIds string[]
@@ -60,7 +60,7 @@ resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2024-01-0
 }
 
 // The handler's tables. It makes none itself here: nobody may, but a deployment.
-var directory = ['tiers', 'subscriptions', 'apikeys']
+var directory = ['tiers', 'subscriptions', 'apikeys', 'prices']
 var ledgers = ['counters', 'usage', 'responses', 'housekeeping']
 var tableNames = concat(directory, ledgers, ['audit'])
 

@@ -11,10 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	wiring "tollgate/handler/app"
 	"tollgate/handler/config"
-	"tollgate/handler/doctor"
 	"tollgate/handler/manage"
-	"tollgate/handler/subscription"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -83,31 +82,19 @@ func (a *app) checks() ([]manage.Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	setting := func(name string) string { return a.setting(file, name) }
-	read, wrong := config.Load(setting)
-	checks := []manage.Check{{Name: "settings", Run: func(context.Context) (string, error) { return settled(read, wrong) }}}
-	pepper, faulty := subscription.NewPepper(setting("KEY_PEPPER"))
-	if stores, err := a.open(); err == nil { // else the settings' check reports it
-		checks = append(checks, doctor.Pepper(pepper, faulty, stores.Directory))
-		checks = append(checks, doctor.Tables(stores.Probe, stores.Directory)...)
-		if wrong == nil { // else the models are unknown
-			checks = append(checks, doctor.Models(read.Gateway.Models, stores.Directory))
-		}
-		checks = append(checks, doctor.Counters(stores.Counters.List))
-	} else if wrong == nil {
+	read, faults := config.Load(func(name string) string { return a.setting(file, name) })
+	stores, err := a.open()
+	if err != nil && faults == nil { // else the settings check reports it
 		return nil, err
 	}
-	checks = append(checks, doctor.Endpoints(read.Upstream.Endpoints, read.Gateway.Models)...)
-	if read.Telemetry.Connection.Endpoint != "" {
-		checks = append(checks, doctor.Reachable("telemetry", read.Telemetry.Connection.Endpoint))
-	}
-	return checks, nil
+	settings := manage.Check{Name: "settings", Run: func(context.Context) (string, error) { return settled(read, faults) }}
+	return append([]manage.Check{settings}, wiring.Checks(read, faults, stores)...), nil
 }
 
 // settled reports whether the gateway can start with these settings.
-func settled(read config.Config, wrong error) (string, error) {
-	if wrong != nil {
-		return "", errors.New("the gateway can't start with these settings: " + strings.ReplaceAll(wrong.Error(), "\n", "; "))
+func settled(read config.Config, faults error) (string, error) {
+	if faults != nil {
+		return "", errors.New("the gateway can't start with these settings: " + strings.ReplaceAll(faults.Error(), "\n", "; "))
 	}
 	if !read.Telemetry.On {
 		return "the gateway can start with these settings; telemetry is off: set APPLICATIONINSIGHTS_CONNECTION_STRING to turn it on", nil

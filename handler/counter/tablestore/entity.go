@@ -9,6 +9,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
+	"tollgate/handler/azure"
 	"tollgate/handler/counter"
 	"tollgate/handler/lease"
 	"tollgate/handler/limit"
@@ -46,47 +47,28 @@ func decode(row []byte) (lease.Row, error) {
 	if err := json.Unmarshal(row, &entity); err != nil {
 		return lease.Row{}, counter.ErrEdited
 	}
-	c := columns{values: entity.Properties}
-	written := c.number("Format")
+	c := azure.NewColumns(entity)
+	written := c.Int64("Format")
 	if written > format {
 		return lease.Row{}, counter.ErrNewer
 	}
 	r := lease.Row{
-		Limits: limit.Limits{PerMinute: c.number("Tpm"), Burst: c.number("Burst"), Quota: c.number("Quota"),
-			Period: limit.Period(c.text("Period")), Version: c.number("TierVersion")},
-		Balance: limit.Balance{Window: c.number("Window"), Credit: c.number("Credit"), Spent: c.number("Spent"),
-			PeriodStart: fromUnix(c.number("PeriodStart")), PeriodSpent: c.number("PeriodSpent")},
-		Epoch: c.text("Epoch"), Rev: c.number("Rev"),
+		Limits: limit.Limits{PerMinute: c.Int64("Tpm"), Burst: c.Int64("Burst"), Quota: c.Int64("Quota"),
+			Period: limit.Period(c.Text("Period")), Version: c.Int64("TierVersion")},
+		Balance: limit.Balance{Window: c.Int64("Window"), Credit: c.Int64("Credit"), Spent: c.Int64("Spent"),
+			PeriodStart: fromUnix(c.Int64("PeriodStart")), PeriodSpent: c.Int64("PeriodSpent")},
+		Epoch: c.Text("Epoch"), Rev: c.Int64("Rev"),
 	}
-	held, slots := lease.ParseSlots(c.text("Slots"), r.Window)
+	held, slots := lease.ParseSlots(c.Text("Slots"), r.Window)
 	r.SetSlots(held)
 	var periods, opened, given error
-	r.Periods, periods = lease.ParsePeriods(c.text("Periods"))
-	r.Opened, opened = lease.ParseSpans(c.text("Opened"), r.Window)
-	r.Given, given = lease.ParseSpans(c.text("Given"), r.Window)
-	if opened != nil || given != nil || slots != nil || periods != nil || c.bad || written != format {
+	r.Periods, periods = lease.ParsePeriods(c.Text("Periods"))
+	r.Opened, opened = lease.ParseSpans(c.Text("Opened"), r.Window)
+	r.Given, given = lease.ParseSpans(c.Text("Given"), r.Window)
+	if opened != nil || given != nil || slots != nil || periods != nil || c.Faulty() || written != format {
 		return r, counter.ErrEdited
 	}
 	return r, nil
-}
-
-// columns reads a row's columns, and records whether one is missing or of the
-// wrong type.
-type columns struct {
-	values map[string]any
-	bad    bool
-}
-
-func (c *columns) number(name string) int64 {
-	n, ok := c.values[name].(aztables.EDMInt64)
-	c.bad = c.bad || !ok
-	return int64(n)
-}
-
-func (c *columns) text(name string) string {
-	text, ok := c.values[name].(string)
-	c.bad = c.bad || !ok
-	return text
 }
 
 func unix(t time.Time) int64 {

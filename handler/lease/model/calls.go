@@ -5,7 +5,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// counted returns the tokens that a call counts for in a counter until it is
+// counted returns what a call counts for in a counter until it is
 // settled, as far as the counter knows.
 func (n *need) counted() int64 {
 	if !n.held || n.forgiven {
@@ -155,7 +155,7 @@ func (s *state) leave(n int) {
 	}
 }
 
-// settle ends a call that used this many tokens.
+// settle ends a call that used this much.
 func (s *state) settle(n int, used int64) {
 	s.calls[n].phase, s.calls[n].used = settled, used
 	i := s.calls[n].owner

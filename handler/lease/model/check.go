@@ -23,7 +23,7 @@ func (s *state) check() {
 	}
 }
 
-// net returns the tokens that a call is charged to the minute of its lease: what
+// net returns what a call is charged to the minute of its lease: what
 // it holds, and once its use is known, no more than that.
 func (k *call) net(c int) int64 {
 	need := &k.needs[c]
@@ -31,14 +31,14 @@ func (k *call) net(c int) int64 {
 	case !need.held || need.degraded || need.forgiven:
 		return 0
 	case k.phase == settled:
-		return min(k.used, need.hold.Tokens)
+		return min(k.used, need.hold.Amount)
 	case k.phase == refused || k.phase == left:
 		return 0
 	}
-	return need.hold.Tokens
+	return need.hold.Amount
 }
 
-// charge returns the tokens that a call is charged in a counter altogether.
+// charge returns what a call is charged in a counter altogether.
 func (k *call) charge(c int) int64 {
 	need := &k.needs[c]
 	switch {
@@ -221,7 +221,7 @@ func usable(h holding, now time.Time) bool {
 	return h.window >= limit.Minute(now) && now.Unix() < h.expiry
 }
 
-// known returns the tokens that a call of a node could have, as far as its
+// known returns what a call of a node could have, as far as its
 // agent knows.
 func (s *state) known(i, c int) int64 {
 	a, now := &s.nodes[i].parts[c].agent, s.moment(i).Time

@@ -28,7 +28,7 @@ type told struct {
 	undone                           int64 // of the excess, taken back since
 }
 
-// sum returns the tokens that the write charges.
+// sum returns what the write charges.
 func (t told) sum() int64 { return t.consumed - t.refunds + t.excess }
 
 // A place is the way to a field.

@@ -143,7 +143,7 @@ func (s *state) stepsOfCall(n int, add func(bool, kind, int, int, int)) {
 	add(w.Callers.Cancel, cancel, n, 0, 0)
 }
 
-// most returns the tokens that a call is held for in any counter.
+// most returns what a call is held for in any counter.
 func (c *call) most() (most int64) {
 	for i := range c.needs {
 		most = max(most, c.needs[i].counted())

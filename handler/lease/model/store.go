@@ -168,7 +168,7 @@ func (s *state) handle(i, c int, change func()) {
 	}
 }
 
-// charges returns the tokens that all calls are charged in a counter.
+// charges returns what all calls are charged in a counter.
 func (s *state) charges(c int) (sum int64) {
 	for i := range s.calls {
 		sum += s.calls[i].charge(c)
@@ -176,7 +176,7 @@ func (s *state) charges(c int) (sum int64) {
 	return sum
 }
 
-// untold returns the tokens that an agent still has to report, and that the row
+// untold returns what an agent still has to report, and that the row
 // doesn't have.
 func (s *state) untold(i, c int) int64 {
 	p := &s.nodes[i].parts[c]

@@ -84,7 +84,7 @@ func (s *state) askUnseen(n, c int, terms lease.Terms, ask limit.Ask) {
 	at.Store.Down, terms.OnStoreDown = true, limit.FailOpen
 	reply, _ := s.nodes[k.owner].parts[c].agent.Reserve(at, int64(n), terms, ask)
 	reply.Decision.Degraded = false
-	reply.Hold.Tokens, reply.Hold.Window = ask.Amount, limit.Minute(at.Time)
+	reply.Hold.Amount, reply.Hold.Window = ask.Amount, limit.Minute(at.Time)
 	s.settleAnswer(n, c, reply)
 }
 

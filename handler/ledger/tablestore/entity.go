@@ -2,13 +2,16 @@ package tablestore
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
+	"tollgate/handler/azure"
 	"tollgate/handler/ledger"
+	"tollgate/handler/limit"
 )
 
 // numbers returns where the totals' columns are, by their names.
@@ -85,55 +88,31 @@ func decode(raw []byte) (ledger.Row, error) {
 	if err := json.Unmarshal(raw, &entity); err != nil {
 		return ledger.Row{}, ledger.ErrEdited
 	}
-	c := columns{values: entity.Properties}
+	c := azure.NewColumns(entity)
 	row := ledger.Row{
-		Key:     ledger.Key{Subscription: c.text("Subscription"), Model: c.text("Model"), Span: ledger.Span(c.text("Span")), Start: c.minute("Start")},
-		Process: c.text("Process"), Revision: c.number("Revision"), Version: ledger.Version(entity.ETag), Written: time.Time(entity.Timestamp).UTC(),
+		Key:     ledger.Key{Subscription: c.Text("Subscription"), Model: c.Text("Model"), Span: ledger.Span(c.Text("Span")), Start: limit.Minute(c.Time("Start"))},
+		Process: c.Text("Process"), Revision: c.Int64("Revision"), Version: ledger.Version(entity.ETag), Written: time.Time(entity.Timestamp).UTC(),
 	}
 	for name, n := range numbers(&row.Totals) {
-		if c.values[name] != nil {
-			*n = c.number(name)
+		if c.Has(name) {
+			*n = c.Int64(name)
 		}
 	}
-	c.json("RefusedBy", &row.RefusedBy)
-	c.json("Taken", &row.Taken)
-	if c.bad || row.Span != ledger.Minute && row.Span != ledger.Hour && row.Span != ledger.Day || row.Partition() != entity.PartitionKey || row.RowKey() != entity.RowKey {
+	unreadable := errors.Join(decodeText("RefusedBy", c, &row.RefusedBy), decodeText("Taken", c, &row.Taken))
+	if unreadable != nil || c.Faulty() || row.Span != ledger.Minute && row.Span != ledger.Hour && row.Span != ledger.Day || row.Partition() != entity.PartitionKey || row.RowKey() != entity.RowKey {
 		return row, fmt.Errorf("usage row %s of %s: %w", entity.RowKey, entity.PartitionKey, ledger.ErrEdited)
 	}
 	return row, nil
 }
 
-// columns reads a row's columns, and records whether one is missing or of the wrong type.
-type columns struct {
-	values map[string]any
-	bad    bool
-}
-
-func (c *columns) number(name string) int64 {
-	n, ok := c.values[name].(aztables.EDMInt64)
-	c.bad = c.bad || !ok
-	return int64(n)
-}
-
-func (c *columns) text(name string) string {
-	text, ok := c.values[name].(string)
-	c.bad = c.bad || !ok
-	return text
-}
-
-func (c *columns) minute(name string) int64 {
-	at, ok := c.values[name].(aztables.EDMDateTime)
-	c.bad = c.bad || !ok
-	return time.Time(at).Unix() / 60
-}
-
-// json reads what encodeText wrote; nothing where there is no column.
-func (c *columns) json(name string, into any) {
+// decodeText reads what encodeText wrote; nothing where there is no column.
+func decodeText(name string, c *azure.Columns, into any) error {
 	var text string
-	for part := 0; c.values[columnName(name, part)] != nil; part++ {
-		text += c.text(columnName(name, part))
+	for part := 0; c.Has(columnName(name, part)); part++ {
+		text += c.Text(columnName(name, part))
 	}
-	if text != "" && json.Unmarshal([]byte(text), into) != nil {
-		c.bad = true
+	if text == "" {
+		return nil
 	}
+	return json.Unmarshal([]byte(text), into)
 }

@@ -121,17 +121,17 @@ func (p *payload) eachChoice() error {
 // choice reads one choice. It reads the text last, as the index may come after it.
 func (p *payload) choice() error {
 	var one choiceState
-	var written jsonscan.Scanner      // a bookmark of what the model wrote
-	var read func(choice int64) error // reads it; nil if there is nothing
+	var written jsonscan.Scanner // a bookmark of what the model wrote
+	var in form                  // its form
 	err := p.Object(func(key []byte) (err error) {
 		switch string(key) {
 		case "delta", "message": // some servers send both, one of them null
 			if p.Peek() == '{' {
-				written, read = p.Scanner, p.message
+				written, in = p.Scanner, inMessage
 			}
 		case "text": // of a completion, which has no message
-			if p.Peek() == '"' && read == nil {
-				written, read = p.Scanner, p.emit
+			if p.Peek() == '"' && in == nothing {
+				written, in = p.Scanner, asText
 			}
 		case "index":
 			one.index, _, err = lax.Tokens(&p.Scanner)
@@ -147,10 +147,10 @@ func (p *payload) choice() error {
 	})
 	one.index = max(0, one.index)
 	one.finished = one.finished && err == nil
-	if read != nil {
+	if in != nothing {
 		end, before := p.Scanner, p.written
 		p.Scanner, p.written = written, false
-		if fault := read(one.index); err == nil {
+		if fault := p.readText(in, one.index); err == nil {
 			err = fault
 		}
 		one.written = p.written
@@ -158,6 +158,24 @@ func (p *payload) choice() error {
 	}
 	p.choices = append(p.choices, one)
 	return err
+}
+
+// A form is how a choice holds what the model wrote: in a message or a delta of one, or as
+// a text.
+type form int
+
+const (
+	nothing form = iota
+	inMessage
+	asText
+)
+
+// readText reads what the model wrote.
+func (p *payload) readText(in form, choice int64) error {
+	if in == inMessage {
+		return p.message(choice)
+	}
+	return p.emit(choice)
 }
 
 // reason consumes a finish_reason and reports whether it names a reason.

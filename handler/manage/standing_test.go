@@ -52,7 +52,7 @@ func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
 		t.Errorf("the counters: got %d readings, want 1", n)
 	}
 
-	config.StandingsMaxAge = 0 // each request reads
+	config.StandingsMaxAge = 0 // requests one after the other read each
 	f.api = manage.New(config)
 	f.must("GET", "/usage", "")
 	f.must("GET", "/usage", "")

@@ -1,0 +1,106 @@
+package price
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// ErrUnpriced means that a model has no price at a time. The error that wraps it names
+// the model.
+var ErrUnpriced = errors.New("has no price")
+
+// A List is all prices of a deployment at one reading. Make one with NewList; it doesn't
+// change.
+type List struct {
+	currency string
+	rows     map[string][]row // by model, ordered by date
+}
+
+// A row is a Price in numbers.
+type row struct {
+	Price
+	start       time.Time
+	rates       rates
+	multipliers map[string]int64
+	fault       error // why the price can't be used; nil: it can
+}
+
+// NewList returns the list of what a store holds. A price with a fault doesn't keep
+// others from being used.
+func NewList(s Snapshot) *List {
+	l := &List{currency: s.Currency.Code, rows: make(map[string][]row)}
+	for _, p := range s.Prices {
+		l.rows[p.Model] = append(l.rows[p.Model], newRow(p))
+	}
+	for _, rows := range l.rows {
+		slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.From, b.From) })
+	}
+	return l
+}
+
+func newRow(p Price) row {
+	r := row{Price: p}
+	if p.Unreadable != "" {
+		r.fault = errors.New(p.Unreadable)
+	} else {
+		r.fault = p.Validate()
+	}
+	r.start, _ = p.From.Start()
+	if r.fault != nil {
+		return r
+	}
+	r.rates, r.fault = p.Rates.rates()
+	r.multipliers = make(map[string]int64, len(p.Multipliers))
+	for endpoint, by := range p.Multipliers {
+		r.multipliers[endpoint], _ = by.Nano() // Validate has checked it
+	}
+	return r
+}
+
+// at returns the row that is in effect at a time, or nil, and when the next one begins;
+// zero: none does.
+func (l *List) at(model string, now time.Time) (in *row, until time.Time) {
+	rows := l.rows[model]
+	for i := range rows {
+		if rows[i].start.After(now) {
+			return in, rows[i].start
+		}
+		in = &rows[i]
+	}
+	return in, time.Time{}
+}
+
+// At returns the price that is in effect for a model at a time, and when the model's next
+// price begins; zero: none is known.
+func (l *List) At(model string, now time.Time) (p Price, until time.Time, found bool) {
+	in, until := l.at(model, now)
+	if in == nil {
+		return Price{}, until, false
+	}
+	return in.Price, until, true
+}
+
+// Quote returns the price of a call of a model that starts now and that one of the
+// endpoints will serve. If the model has no price that can be used, it returns
+// ErrUnpriced, wrapped.
+func (l *List) Quote(model string, endpoints []string, now time.Time) (Quote, error) {
+	in, until := l.at(model, now)
+	switch {
+	case in == nil:
+		return Quote{}, fmt.Errorf("model %q %w", model, ErrUnpriced)
+	case in.fault != nil:
+		return Quote{}, fmt.Errorf("model %q %w that can be used: the one from %s: %w", model, ErrUnpriced, in.From, in.fault)
+	}
+	q := Quote{Currency: l.currency, Until: until, rates: in.rates, multipliers: in.multipliers, dearest: largest(in.multipliers, endpoints)}
+	if !in.AcceptPartial {
+		q.Unaccepted = in.Partial
+	}
+	return q, nil
+}
+
+// models returns the models that have prices, in order.
+func (l *List) models() []string { return slices.Sorted(maps.Keys(l.rows)) }
