@@ -43,7 +43,7 @@ func (c *call) putTier() (*result, error) {
 		return nil, err
 	}
 	return c.setTier(precondition.checkReplace, func(t *subscription.Tier) error {
-		t.Limits = given.Limits
+		t.Rules = given.Rules
 		return nil
 	})
 }
@@ -58,7 +58,7 @@ func (c *call) patchTier() (*result, error) {
 		return nil, err
 	}
 	return c.setTier(precondition.check, func(t *subscription.Tier) error {
-		t.Limits, err = applyPatch(t.Limits, patch)
+		t.Rules, err = applyPatch(t.Rules, patch)
 		return err
 	})
 }

@@ -209,7 +209,7 @@ func (s *setup) subscribe(ctx context.Context, id, key string, perMinute int64) 
 	if err != nil {
 		return err
 	}
-	tier := subscription.Tier{ID: id, Limits: subscription.Limits{TokensPerMinute: perMinute}}
+	tier := subscription.Tier{ID: id, Rules: subscriptiontest.Tokens(perMinute)}
 	return subscriptiontest.Add(ctx, tablestore.New(service, tablestore.DefaultTables), pepper, tier, id, key)
 }
 
