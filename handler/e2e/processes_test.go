@@ -126,11 +126,11 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 // crowded creates the only subscription and returns its key.
 func crowded(t *testing.T, emulator *azurite.Server) string {
 	t.Helper()
-	return withLimits(t, emulator, subscription.Limits{TokensPerMinute: crowdLimit, Reserve: subscription.ReserveFull})
+	return withLimits(t, emulator, subscriptiontest.Limits{TokensPerMinute: crowdLimit, Reserve: subscription.ReserveFull})
 }
 
 // withLimits makes a subscription with limits, and returns its key.
-func withLimits(t *testing.T, emulator *azurite.Server, limits subscription.Limits) string {
+func withLimits(t *testing.T, emulator *azurite.Server, limits subscriptiontest.Limits) string {
 	t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(emulator.ConnectionString)})
 	if err != nil {

@@ -25,7 +25,7 @@ func TestColumnsAreReadableAndTyped(t *testing.T) {
 	}
 	for column, want := range map[string]any{
 		"PartitionKey": "tier", "RowKey": "gold", "maxCompletionTokens": "1073741824", "maxCompletionTokens@odata.type": "Edm.Int64",
-		"limits": `[{"name":"tokens","perMinute":1099511627776,"unit":"tokens"}]`,
+		"limits":  `[{"name":"tokens","perMinute":1099511627776,"unit":"tokens"}]`,
 		"reserve": "full", "shadow": true, "models": `["a"]`,
 	} {
 		if row[column] != want {
