@@ -137,7 +137,7 @@ func (h *hostile) inTables(t *testing.T, values map[string]string) {
 		t.Fatal(err)
 	}
 	store := tablestore.New(h.service, tablestore.DefaultTables)
-	if err := subscriptiontest.Add(t.Context(), store, canaryPepper, subscription.Tier{ID: "t", Limits: limitsOfHostile}, "hostile", h.key); err != nil {
+	if err := subscriptiontest.Add(t.Context(), store, canaryPepper, subscription.Tier{ID: "t", Rules: limitsOfHostile.Rules()}, "hostile", h.key); err != nil {
 		t.Fatal(err)
 	}
 	values["STORE"], values["AzureWebJobsStorage"] = "tables", emulator.ConnectionString

@@ -136,7 +136,7 @@ func withLimits(t *testing.T, emulator *azurite.Server, limits subscriptiontest.
 	if err != nil {
 		t.Fatal(err)
 	}
-	return subscriptiontest.Seed(t, tablestore.New(service, tablestore.DefaultTables), subscription.Tier{ID: "hot", Limits: limits}, "crowd")
+	return subscriptiontest.Seed(t, tablestore.New(service, tablestore.DefaultTables), subscription.Tier{ID: "hot", Rules: limits.Rules()}, "crowd")
 }
 
 // answeringWith starts a model whose answers use any number of tokens up to the cap.

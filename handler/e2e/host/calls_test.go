@@ -19,7 +19,6 @@ import (
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/secret"
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 )
 

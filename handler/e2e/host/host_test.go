@@ -155,7 +155,7 @@ func (h *running) subscribe(t *testing.T, connection string, limits subscription
 		limits.TokensPerMinute = 10_000
 	}
 	store := tablestore.New(service, tablestore.DefaultTables)
-	if err := subscriptiontest.Add(t.Context(), store, pepper, subscription.Tier{ID: h.id, Limits: limits}, h.id, h.key); err != nil {
+	if err := subscriptiontest.Add(t.Context(), store, pepper, subscription.Tier{ID: h.id, Rules: limits.Rules()}, h.id, h.key); err != nil {
 		t.Fatal(err)
 	}
 }
