@@ -94,6 +94,11 @@ type Standing struct {
 	QuotaPeriod                      string
 }
 
+// InTokens reports whether the limit counts tokens of any kind.
+func (s *Standing) InTokens() bool {
+	return s.Unit == string(limit.Tokens) || s.Unit == string(limit.PromptTokens) || s.Unit == string(limit.CompletionTokens)
+}
+
 // Upstream describes the request to the model's endpoint.
 type Upstream struct {
 	// Endpoint is the endpoint's name, SpanID the span sent to it.

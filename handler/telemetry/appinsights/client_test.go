@@ -58,7 +58,7 @@ func TestItemsHaveTheServicesSchema(t *testing.T) {
 		t.Errorf("got tags %v and %v, want the role gate in both and the instance machine-1", metric.Tags, req.Tags)
 	}
 	if r := req.Request; r.Name != "POST /models/chat/completions" || r.ResponseCode != "200" || !r.Success || r.Duration != "0.00:00:01.5000000" || r.URL != "" ||
-		r.Measurements["Total Tokens"] != 258 || r.Measurements["Completion Reasoning Tokens"] != 200 || len(r.Measurements) != 5 || r.Measurements["Remaining of tokens"] != 42 || req.SampleRate != 50 || req.Properties["Request ID"] != "r-1" ||
+		r.Measurements["Total Tokens"] != 258 || r.Measurements["Completion Reasoning Tokens"] != 200 || len(r.Measurements) != 5 || r.Measurements["Remaining Tokens"] != 42 || req.SampleRate != 50 || req.Properties["Request ID"] != "r-1" ||
 		r.ID != call.SpanID || req.Tags["ai.operation.id"] != call.TraceID || req.Tags["ai.operation.parentId"] != call.ParentID {
 		t.Errorf("got request %+v %+v, want r-1, POST /models/chat/completions, a successful 200 of 1.5 s without a URL, of 258 tokens, 200 of them reasoning and none cached, with 42 left, sampled at 50%%, with the call's span, trace and parent", req, r)
 	}
