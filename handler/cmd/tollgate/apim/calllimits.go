@@ -20,24 +20,23 @@ func (r *reading) callLimit(e element) {
 			return
 		}
 	}
+	l := subscription.Limit{Unit: limit.Calls}
+	seconds := strings.TrimSpace(e.attributes["renewal-period"])
 	calls := r.amount(e, "calls", limit.Calls)
-	if calls == 0 {
+	switch l.Period = periods[seconds]; {
+	case calls == 0:
 		r.loseLimit(e, "its number of calls is unknown")
 		return
-	}
-	calls = r.increments(e, calls)
-	l := subscription.Limit{Unit: limit.Calls, Quota: calls}
-	switch seconds := strings.TrimSpace(e.attributes["renewal-period"]); seconds {
-	case "60":
-		l.PerMinute, l.Quota = calls, 0
-	case "0":
-		r.loseLimit(e, "it is for good, and quotas here are renewed: add one of a period to the tier")
+	case seconds == "60":
+		l.PerMinute = r.increments(e, calls)
+	case seconds == "0":
+		r.loseLimit(e, "it is never renewed, as quotas here are: add one of a period to the tier")
+		return
+	case l.Period == "":
+		r.loseLimit(e, "limits of calls are for 60 s, 3600 s, 86400 s or 604800 s: add the nearest to the tier")
 		return
 	default:
-		if l.Period = periods[seconds]; l.Period == "" {
-			r.loseLimit(e, "limits of calls are for 60 s, 3600 s, 86400 s or 604800 s: add the nearest to the tier")
-			return
-		}
+		l.Quota = r.increments(e, calls)
 		r.quotaDiffers(e, seconds)
 	}
 	l.CounterKey = subscription.DefaultCounterKey
@@ -84,7 +83,7 @@ func aligned(first, seconds string) bool {
 // is lost.
 func (p *Policy) increments(e element, calls int64) int64 {
 	if condition := e.attributes["increment-condition"]; condition != "" {
-		p.lose("%s %s: its increment-condition; here every call counts that an endpoint was asked for", e.name, described(e))
+		p.lose("%s %s: its increment-condition; here every call that reaches an endpoint counts", e.name, described(e))
 	}
 	text := cmp.Or(strings.TrimSpace(e.attributes["increment-count"]), "1")
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n > 0 && calls%n == 0 {

@@ -93,7 +93,7 @@ func (r *reading) finishLimits() {
 	for _, carried := range r.limits {
 		l := r.withoutUseless(carried.Limit)
 		switch {
-		case slices.ContainsFunc(r.Rules.Limits, func(other subscription.Limit) bool { l.Name = other.Name; return reflect.DeepEqual(l, other) }):
+		case slices.ContainsFunc(r.Rules.Limits, func(other subscription.Limit) bool { return same(l, other) }):
 			continue
 		case len(r.Rules.Limits) == subscription.MaxLimits:
 			r.lose("%s: a tier has %d limits at most: give it to a group", amounts(l), subscription.MaxLimits)
@@ -107,6 +107,12 @@ func (r *reading) finishLimits() {
 	}
 }
 
+// same reports whether two limits differ by name only.
+func same(a, b subscription.Limit) bool {
+	a.Name, b.Name = "", ""
+	return reflect.DeepEqual(a, b)
+}
+
 // withoutUseless returns a limit without the window that can never be reached before the
 // other, which a tier can't have.
 func (r *reading) withoutUseless(l subscription.Limit) subscription.Limit {
@@ -118,7 +124,7 @@ func (r *reading) withoutUseless(l subscription.Limit) subscription.Limit {
 		l.PerMinute = 0
 		return l
 	}
-	r.lose("the quota of %d %s %s: %d a minute never allow so many", l.Quota, l.Unit, l.Period, l.PerMinute)
+	r.lose("the quota of %d %s %s: %d a minute never allows so many", l.Quota, l.Unit, l.Period, l.PerMinute)
 	l.Quota, l.Period = 0, ""
 	return l
 }

@@ -202,4 +202,6 @@ func structural(name string) bool {
 
 // carriable reports whether an element is carried over even from within a policy without a
 // counterpart.
-func carriable(name string) bool { return slices.Contains(limiting, name) || slices.Contains(emitting, name) }
+func carriable(name string) bool {
+	return slices.Contains(limiting, name) || slices.Contains(emitting, name)
+}
