@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 func TestCounterKeysFollowTheirTemplate(t *testing.T) {
@@ -20,7 +21,7 @@ func TestCounterKeysFollowTheirTemplate(t *testing.T) {
 		"{header:x-nobody}":                  "gold:header:x-nobody=",
 		"of {header:x-nobody}{subscription}": "team-a/of/header:x-nobody=",
 	} {
-		limits := subscription.Limits{CounterKey: subscription.CounterKey(template), TokensPerMinute: 1}
+		limits := subscriptiontest.Limits{CounterKey: subscription.CounterKey(template), TokensPerMinute: 1}
 		if err := limits.Validate(); err != nil {
 			t.Errorf("Validate with counterKey %s: got error %v, want none", template, err)
 		}

@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // When too many calls have unknown keys, the gateway answers 503 with Retry-After in place
 // of 401. Calls with a known key are still served.
 func TestAFloodOfUnknownKeysIsTurnedAway(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(5))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(5))
 	if known, body := b.post(t, path, demo); known.StatusCode != 200 {
 		t.Fatalf("a known key: got %d %s, want 200", known.StatusCode, body)
 	}
@@ -42,7 +43,7 @@ func TestARefusalNamesTheSubscriptionsOwnLimit(t *testing.T) {
 		`{"maxWait":"0s"}`:        `"tier":"demo","counterKey"`,
 		`{"tokenQuota":100,"tokenQuotaPeriod":"Daily"}`: `"tier":"demo","override":"tokenQuota","counterKey"`,
 	} {
-		b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(300))
+		b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(300))
 		s, err := b.store.Subscription(t.Context(), "team-a")
 		if err != nil {
 			t.Fatal(err)

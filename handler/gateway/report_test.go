@@ -11,6 +11,7 @@ import (
 	"tollgate/handler/limit"
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
 )
@@ -37,7 +38,7 @@ func (r *listener) next() telemetry.Call {
 	return r.calls[len(r.calls)-1]
 }
 
-func openTold(t *testing.T, limits subscription.Limits, model http.HandlerFunc) (*bench, *listener) {
+func openTold(t *testing.T, limits subscriptiontest.Limits, model http.HandlerFunc) (*bench, *listener) {
 	r := &listener{more: make(chan struct{}, 100)}
 	b := openWith(t, limits, func(c *gateway.Config) { c.Telemetry = r }, upstream.Timeouts{}, model)
 	return b, r
@@ -45,7 +46,7 @@ func openTold(t *testing.T, limits subscription.Limits, model http.HandlerFunc) 
 
 func TestEveryCallIsReportedOnce(t *testing.T) {
 	var traceparent string
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 60, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, func(w http.ResponseWriter, r *http.Request) {
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 60, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, func(w http.ResponseWriter, r *http.Request) {
 		traceparent = r.Header.Get("Traceparent")
 		answering(40)(w, r)
 	})
@@ -101,7 +102,7 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 
 func TestCachedAndReasoningTokensAreReportedAndLogged(t *testing.T) {
 	details := `,"prompt_tokens_details":{"cached_tokens":16,"cache_write_tokens":4},"completion_tokens_details":{"reasoning_tokens":30}`
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"choices":[{"message":{"role":"assistant","content":"hi"}}],"usage":{"prompt_tokens":25,"completion_tokens":40,"total_tokens":65`+details+`}}`)
 	})
@@ -125,7 +126,7 @@ func TestCachedAndReasoningTokensAreReportedAndLogged(t *testing.T) {
 }
 
 func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(w, `data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}`+"\n\n"+"data: [DONE]\n\n")
 	})
@@ -139,7 +140,7 @@ func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
 // The gateway counts prompts, and answers without usage, exactly as the model does.
 func TestTheGatewaysCountsEqualTheModelsUsage(t *testing.T) {
 	var model fakemodel.Endpoint
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 100_000}, func(w http.ResponseWriter, r *http.Request) {
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 100_000}, func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("Api-Key", fakemodel.Key)
 		model.ServeHTTP(w, r)
 	})
@@ -164,7 +165,7 @@ func TestTheGatewaysCountsEqualTheModelsUsage(t *testing.T) {
 }
 
 func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) })
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) })
 	b.post(t, path, demo)
 	c := reports.next()
 	if c.Status != 400 || c.Refused || c.Usage != nil || c.Upstream == nil || c.Upstream.Status != 400 || !c.Upstream.Failed || c.Upstream.Endpoint == "" {
@@ -179,7 +180,7 @@ func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
 // with and without a body.
 func TestUpstreamsOwnErrorIsNotReportedAsARefusal(t *testing.T) {
 	for _, text := range []string{"", `{"error":"theirs"}`} {
-		b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, refusing(503, text))
+		b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 300}, refusing(503, text))
 		b.post(t, path, demo)
 		if c := reports.next(); c.Status != 503 || c.Refused || c.Outcome != "upstream_error" {
 			t.Errorf("%q: reported %d, %q, refused %t; want 503, upstream_error, not refused", text, c.Status, c.Outcome, c.Refused)
@@ -188,7 +189,7 @@ func TestUpstreamsOwnErrorIsNotReportedAsARefusal(t *testing.T) {
 }
 
 func TestCallsThatShadowLetPassAreReported(t *testing.T) {
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 30, Shadow: true}, answering(40))
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 30, Shadow: true}, answering(40))
 	b.post(t, path, demo)
 	if c := reports.next(); c.Shadowed != "" || c.Status != 200 {
 		t.Errorf("within the limit: reported %+v, want 200 and nothing shadowed", c)
@@ -200,7 +201,7 @@ func TestCallsThatShadowLetPassAreReported(t *testing.T) {
 }
 
 func TestCallsDecidedWhileTheCountersAreDownAreReported(t *testing.T) {
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 3000, OnStoreDown: limit.Degrade}, answering(40))
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 3000, OnStoreDown: limit.Degrade}, answering(40))
 	b.post(t, path, demo)
 	if c := reports.next(); c.Degraded {
 		t.Errorf("while the counters are there: reported %+v, want it not degraded", c)
@@ -216,7 +217,7 @@ func TestCallsDecidedWhileTheCountersAreDownAreReported(t *testing.T) {
 }
 
 func TestTheLogLineNamesTheOperation(t *testing.T) {
-	b, log := openServing(t, subscription.Limits{}, "DeepSeek-R1", 0, upstream.Timeouts{}, answer(answered))
+	b, log := openServing(t, subscriptiontest.Limits{}, "DeepSeek-R1", 0, upstream.Timeouts{}, answer(answered))
 	for _, test := range []struct{ path, body, want string }{
 		{path, asked, `"operation":"ChatCompletions_Create"`},
 		{"/v1/models", "", `"operation":"Models_List"`},
