@@ -146,12 +146,20 @@ func described(e element) string {
 		parts = append(parts, n+" tokens "+e.attributes["token-quota-period"])
 	}
 	if n := e.attributes["calls"]; n != "" {
-		parts = append(parts, n+" calls in "+quotedIfEmpty(e.attributes["renewal-period"])+" s")
+		parts = append(parts, n+" calls "+renewal(e.attributes["renewal-period"]))
 	}
 	if len(parts) == 0 {
 		return "of no amount"
 	}
 	return "of " + strings.Join(parts, " and ")
+}
+
+// renewal describes a renewal-period.
+func renewal(period string) string {
+	if _, err := strconv.Atoi(period); err == nil {
+		return "in " + period + " s"
+	}
+	return "with the renewal-period " + strconv.Quote(period)
 }
 
 // amounts returns what a limit allows, for the message that it is lost.
