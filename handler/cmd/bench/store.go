@@ -30,40 +30,37 @@ const pepper = "for-a-bench-on-one-machine-only"
 type store struct {
 	settings []string
 	close    func()
-	keys     map[string]string // a key for each of the gateways, whose tier and subscription have its name
+	tiers    []subscription.Tier // each with a subscription of its name
+	keys     map[string]string   // a key for each subscription
 	// operations is the number of operations, but for those on counters of severalLimits.
 	operations atomic.Int64
 	// counted is the number of operations on the counters of severalLimits.
 	counted atomic.Int64
 }
 
-// tiers returns a tier for each of the gateways. All amounts are far above the bench's load:
-// each call is decided and granted.
-func tiers() []subscription.Tier {
-	all := make([]subscription.Tier, len(gateways))
-	for i, name := range gateways {
-		rules := subscription.Rules{Reserve: subscription.ReserveFull, MaxCompletionTokens: 4096, MaxConcurrent: new(int64(0))}
-		units := []limit.Unit{limit.Tokens}
-		switch name {
-		case byPrompt:
-			rules.Reserve = subscription.ReservePrompt
-		case severalLimits:
-			units = []limit.Unit{limit.Tokens, limit.PromptTokens, limit.CompletionTokens, limit.Calls}
-		}
-		for _, unit := range units {
-			rules.Limits = append(rules.Limits, subscription.Limit{Name: string(unit), Unit: unit, PerMinute: 2e9, Burst: 1e6, Quota: 1e13, Period: limit.Monthly})
-		}
-		all[i] = subscription.Tier{ID: name, Rules: rules}
+// newStore returns a store that will hold tiers, with a subscription and a key for each.
+func newStore(tiers ...subscription.Tier) *store {
+	s := &store{close: func() {}, tiers: tiers, keys: make(map[string]string)}
+	for _, tier := range tiers {
+		s.keys[tier.ID] = subscription.NewKey()
 	}
-	return all
+	return s
+}
+
+// tier returns a tier with a limit of every kind for each unit, far above the bench's load:
+// each call is decided and granted.
+func tier(id string, reserve subscription.Reserve, units ...limit.Unit) subscription.Tier {
+	rules := subscription.Rules{Reserve: reserve, MaxCompletionTokens: 4096, MaxConcurrent: new(int64(0))}
+	for _, unit := range units {
+		rules.Limits = append(rules.Limits, subscription.Limit{Name: string(unit), Unit: unit, PerMinute: 2e9, Burst: 1e6, Quota: 1e13, Period: limit.Monthly})
+	}
+	return subscription.Tier{ID: id, Rules: rules}
 }
 
 // openStore creates a tier, a subscription and a key for each of the gateways.
 func openStore(ctx context.Context, where string) (*store, error) {
-	s := &store{close: func() {}, keys: make(map[string]string)}
-	for _, name := range gateways {
-		s.keys[name] = subscription.NewKey()
-	}
+	s := newStore(tier(full, subscription.ReserveFull, limit.Tokens), tier(byPrompt, subscription.ReservePrompt, limit.Tokens),
+		tier(severalLimits, subscription.ReserveFull, limit.Tokens, limit.PromptTokens, limit.CompletionTokens, limit.Calls))
 	if where == "memory" {
 		return s, s.inMemory()
 	}
@@ -89,7 +86,7 @@ func (s *store) inMemory() error {
 		Subscriptions []map[string]string `json:"subscriptions"`
 		Keys          []map[string]string `json:"keys"`
 	}
-	d := document{Tiers: tiers()}
+	d := document{Tiers: s.tiers}
 	for name, key := range s.keys {
 		d.Subscriptions = append(d.Subscriptions, map[string]string{"id": name, "tier": name})
 		d.Keys = append(d.Keys, map[string]string{"subscription": name, "key": key})
@@ -105,7 +102,7 @@ func (s *store) subscribe(ctx context.Context, connection string) error {
 		return err
 	}
 	directory := tablestore.New(service, tablestore.DefaultTables)
-	for _, tier := range tiers() {
+	for _, tier := range s.tiers {
 		if err := subscriptiontest.Add(ctx, directory, pepper, tier, tier.ID, s.keys[tier.ID]); err != nil {
 			return err
 		}
