@@ -7,7 +7,6 @@ import (
 	"testing"
 	"unicode/utf16"
 
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 )
 

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"tollgate/handler/gateway"
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )

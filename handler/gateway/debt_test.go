@@ -8,15 +8,14 @@ import (
 	"time"
 
 	"tollgate/handler/limit"
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // refused is the part of a refusal that these tests read.
 type refused struct {
 	Error struct {
-		Code  string
-		Limit struct {
+		Code   string
+		Limits []struct {
 			Used, Owed, Limit int64
 			ResetAt           time.Time
 		}
@@ -46,7 +45,7 @@ func TestHeadersErrorAndUsageAgreeOnADebt(t *testing.T) {
 		t.Fatal(err)
 	}
 	paid := minute.Add(4 * time.Minute) // four minutes of 300 tokens pay the debt
-	if l := told.Error.Limit; answer.StatusCode != 429 || l.Owed != 1000 || l.Used != 1300 || !l.ResetAt.Equal(paid) {
+	if l := told.Error.Limits[0]; answer.StatusCode != 429 || l.Owed != 1000 || l.Used != 1300 || !l.ResetAt.Equal(paid) {
 		t.Errorf("got %d %s, want 429 with 1300 used and 1000 owed until %s", answer.StatusCode, body, paid)
 	}
 	seconds, _ := waits(t, answer)

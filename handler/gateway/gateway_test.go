@@ -69,7 +69,7 @@ func newBench(t *testing.T, limits subscriptiontest.Limits, now func() time.Time
 	t.Helper()
 	b := &bench{store: memstore.New(), log: &asynctest.Buffer{}, now: now, stored: ledgermem.New(nil)}
 	b.recorder = ledger.NewRecorder(ledger.Config{Store: b.stored, Now: now, Log: slog.New(slog.DiscardHandler)})
-	b.key = subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo", Limits: limits}, "team-a")
+	b.key = subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo", Rules: limits.Rules()}, "team-a")
 	return b
 }
 

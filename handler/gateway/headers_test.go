@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 )
 

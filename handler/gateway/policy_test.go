@@ -329,7 +329,7 @@ func (b *bench) change(t *testing.T, limits subscriptiontest.Limits) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tier.Limits = limits
+	tier.Rules = limits.Rules()
 	if _, err := b.store.PutTier(t.Context(), tier); err != nil {
 		t.Fatal(err)
 	}

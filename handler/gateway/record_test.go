@@ -10,7 +10,6 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/ledger"
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )

@@ -10,7 +10,6 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/fakemodel"
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
@@ -61,8 +60,8 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 	if c.Usage == nil || *c.Usage != (telemetry.Usage{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 40}, Known: true}) || c.Estimate < 1 {
 		t.Errorf("got usage %+v, estimate %d; want 25 and 40 tokens, known, and an estimate", c.Usage, c.Estimate)
 	}
-	if c.Standing == nil || *c.Standing != (telemetry.Standing{TokensPerMinute: 60, Remaining: 0, Quota: 1000, QuotaUsed: 65, QuotaRemaining: 935, QuotaPeriod: "Hourly"}) {
-		t.Errorf("got standing %+v, want 0 of 60 and 935 of 1000 left", c.Standing)
+	if len(c.Standings) != 1 || c.Standings[0] != (telemetry.Standing{Limit: "tokens", Unit: "tokens", PerMinute: 60, Remaining: 0, Quota: 1000, QuotaUsed: 65, QuotaRemaining: 935, QuotaPeriod: "Hourly"}) {
+		t.Errorf("got standing %+v, want 0 of 60 and 935 of 1000 left", c.Standings)
 	}
 	if up := c.Upstream; up == nil || up.Endpoint == "" || up.Status != 200 || up.Failed || up.Latency <= 0 || up.Duration < up.Latency {
 		t.Errorf("got upstream %+v, want 200 of a named endpoint, with a latency no longer than its duration", up)
@@ -72,7 +71,7 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 	}
 
 	b.post(t, path, demo)
-	if c := reports.next(); c.Status != 429 || c.Outcome != "token_limit_exceeded" || !c.Refused || c.Usage != nil || c.Upstream != nil || c.Standing == nil || c.Standing.Remaining != 0 || len(c.TraceID) != 32 || c.ParentID != "" {
+	if c := reports.next(); c.Status != 429 || c.Outcome != "token_limit_exceeded" || !c.Refused || c.Usage != nil || c.Upstream != nil || len(c.Standings) != 1 || c.Standings[0].Remaining != 0 || len(c.TraceID) != 32 || c.ParentID != "" {
 		t.Errorf("a refusal: got %+v, want 429 token_limit_exceeded, refused with 0 tokens left, without usage or upstream, in a trace of its own", c)
 	}
 	b.post(t, path, demo, "Api-Key", "junk", "Traceparent", "00-"+strings.Repeat("0", 32)+"-"+parent+"-01")
@@ -171,8 +170,8 @@ func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
 	if c.Status != 400 || c.Refused || c.Usage != nil || c.Upstream == nil || c.Upstream.Status != 400 || !c.Upstream.Failed || c.Upstream.Endpoint == "" {
 		t.Errorf("reported %+v, upstream %+v; want a 400 of upstream's, failed there, not refused here, without usage", c, c.Upstream)
 	}
-	if c.Standing == nil || c.Standing.Remaining != 300 {
-		t.Errorf("after the refund: got standing %+v, want 300 left", c.Standing)
+	if len(c.Standings) != 1 || c.Standings[0].Remaining != 300 {
+		t.Errorf("after the refund: got standing %+v, want 300 left", c.Standings)
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
 	"tollgate/handler/shape"
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"

@@ -8,7 +8,6 @@ import (
 	"tollgate/handler/asynctest"
 	"tollgate/handler/gateway"
 	"tollgate/handler/strangers"
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"tollgate/handler/limit"
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )

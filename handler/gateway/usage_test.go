@@ -19,17 +19,18 @@ import (
 	"tollgate/handler/ledger"
 	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/limit"
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
 // usageResponse is the answer to GET /usage.
 type usageResponse struct {
-	Counted *struct {
-		CounterKey string
-		Shared     bool
-		Parts      map[string]string
+	Limits []struct {
+		Counted *struct {
+			CounterKey string
+			Shared     bool
+			Parts      map[string]string
+		}
 	}
 	Minute, Quota *struct {
 		Limit, Used, Held, Left int64
@@ -81,7 +82,7 @@ func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
 	}
 	b.serving.Wait()
 	got := b.usage(t, "")
-	if got.Hours != 3 || len(got.Minutes) != 3 || got.Counted != nil || got.Minute.Used != 467 || got.Minute.Left != 0 {
+	if got.Hours != 3 || len(got.Minutes) != 3 || got.Limits[0].Counted != nil || got.Minute.Used != 467 || got.Minute.Left != 0 {
 		t.Fatalf("/usage after 3 calls: got %+v, want 3 minutes, and 467 used and 0 left of the minute's limit", got)
 	}
 	for i, want := range []ledger.Counts{
@@ -122,8 +123,9 @@ func TestUsageNamesTheCallsThatACounterCounts(t *testing.T) {
 	b.post(t, path, demo, "Client-Ip", "192.0.2.1:5")
 	for ip, used := range map[string]int64{"192.0.2.1": 30, "192.0.2.2": 0} {
 		got := b.usage(t, "", "Client-Ip", ip+":9")
-		if got.Counted == nil || !got.Counted.Shared || fmt.Sprint(got.Counted.Parts) != "map[client-ip:"+ip+" model:DeepSeek-R1]" || got.Minute.Used != used {
-			t.Errorf("%s: got %+v of %+v, want %d used by this client alone", ip, got.Minute, got.Counted, used)
+		counted := got.Limits[0].Counted
+		if counted == nil || !counted.Shared || fmt.Sprint(counted.Parts) != "map[client-ip:"+ip+" model:DeepSeek-R1]" || got.Minute.Used != used {
+			t.Errorf("%s: got %+v of %+v, want %d used by this client alone", ip, got.Minute, counted, used)
 		}
 	}
 }
