@@ -53,7 +53,7 @@ func crowd(t *testing.T) *manage.API {
 	}
 	store, counters, rows := tablestore.New(service, tablestore.DefaultTables), countertables.New(service, countertables.DefaultTable), ledgertables.New(service, ledgertables.DefaultTable)
 	now := time.Now().UTC()
-	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 1000}}); err != nil {
+	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Rules: subscription.Rules{Limits: []subscription.Limit{{Name: "tokens", Unit: limit.Tokens, PerMinute: 1000}}}}); err != nil {
 		t.Fatal(err)
 	}
 	atOnce(t, many, func(i int) error {
@@ -61,7 +61,7 @@ func crowd(t *testing.T) *manage.API {
 		if _, err := store.PutSubscription(t.Context(), subscription.Subscription{ID: id, Tier: "gold"}); err != nil {
 			return err
 		}
-		_, _, err := counters.Swap(t.Context(), id, lease.New(limit.Limits{PerMinute: 1000, Version: 1}, now, "epoch"), "")
+		_, _, err := counters.Swap(t.Context(), id+"/tokens", lease.New(limit.Limits{PerMinute: 1000, Version: 1}, now, "epoch"), "")
 		return err
 	})
 	today := now.Truncate(24 * time.Hour)

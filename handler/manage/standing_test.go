@@ -29,7 +29,7 @@ func (l *countingCounters) List(ctx context.Context) iter.Seq2[counter.Entry, er
 // are open.
 func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
 	f := newFixture(t)
-	f.counters.entries = []counter.Entry{counterWith("team-a", 10), counterWith("team-b", 20)}
+	f.counters.entries = []counter.Entry{counterWith("team-a/tokens", 10), counterWith("team-b/tokens", 20)}
 	counted := &countingCounters{fakeCounters: f.counters}
 	config := f.config
 	config.Counters, config.StandingsMaxAge = counted, time.Hour
