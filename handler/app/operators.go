@@ -32,7 +32,8 @@ func (m prefixMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.gateway.ServeHTTP(w, r)
 }
 
-// standingsMaxAge is how long one listing of the counters answers every operator: less than the console's 5 s, and less than instances take to report a call.
+// standingsMaxAge is how long one listing of the counters answers every operator: less than
+// the console's 5 s, and less than instances take to report a call.
 const standingsMaxAge = 2 * time.Second
 
 // mountOperators serves the operators' API and the console next to the gateway,

@@ -26,13 +26,13 @@ type load struct {
 
 // measured holds the measurements of a load.
 type measured struct {
-	mu                                     sync.Mutex
-	calls, admitted, refused, failed, late int64
-	ops, conflicts                         int64
-	delays                                 []time.Duration
-	charged                                map[int64]int64 // by minute
-	over                                   int64           // tokens over the limit
-	share                                  float64         // admitted tokens as a part of the limit, in whole minutes
+	mu                           sync.Mutex
+	calls, refused, failed, late int64
+	ops, conflicts               int64
+	delays                       []time.Duration
+	charged                      map[int64]int64 // by minute
+	over                         int64           // tokens over the limit
+	share                        float64         // admitted tokens as a part of the limit, in whole minutes
 }
 
 func (m *measured) perThousand() float64 { return 1000 * float64(m.ops) / float64(m.calls) }
@@ -126,7 +126,6 @@ func (m *measured) call(n *mortal, terms counter.Terms, amount int64) {
 	case r == nil:
 		m.refused++
 	default:
-		m.admitted++
 		m.delays = append(m.delays, delay)
 		m.charge(r, amount)
 		r.Settle(amount)

@@ -20,6 +20,7 @@ import (
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -81,8 +82,8 @@ func TestInvalidSubscriptionsAreReported(t *testing.T) {
 
 func TestCountingByAHeaderIsReported(t *testing.T) {
 	store := memstore.New()
-	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 5, CounterKey: "{subscription}/{header:X-Team}"}})
-	_, e2 := store.PutTier(t.Context(), subscription.Tier{ID: "silver", Limits: subscription.Limits{TokensPerMinute: 5}})
+	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Rules: subscriptiontest.Limits{TokensPerMinute: 5, CounterKey: "{subscription}/{header:X-Team}"}.Rules()})
+	_, e2 := store.PutTier(t.Context(), subscription.Tier{ID: "silver", Rules: subscriptiontest.Limits{TokensPerMinute: 5}.Rules()})
 	_, e3 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "a", Tier: "gold"})
 	_, e4 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "b", Tier: "silver", Overrides: json.RawMessage(`{"counterKey":"{header:X-App}"}`)})
 	if err := errors.Join(e1, e2, e3, e4); err != nil {
@@ -204,7 +205,7 @@ func TestModelsThatAreNotServedAreReported(t *testing.T) {
 		t.Helper()
 		expectFindings(t, []manage.Check{doctor.Models([]string{"gpt-4o", "DeepSeek-R1"}, store)}, map[string]string{"models": want})
 	}
-	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{Models: []string{"gpt-4o"}}})
+	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Rules: subscriptiontest.Limits{Models: []string{"gpt-4o"}}.Rules()})
 	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "a", Tier: "gold"})
 	if err := errors.Join(e1, e2); err != nil {
 		t.Fatal(err)
@@ -215,7 +216,7 @@ func TestModelsThatAreNotServedAreReported(t *testing.T) {
 		t.Fatal(e1)
 	}
 	check(`subscription b names the model "nope"`)
-	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "silver", Limits: subscription.Limits{Models: []string{"gpt-40"}}}); err != nil {
+	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "silver", Rules: subscriptiontest.Limits{Models: []string{"gpt-40"}}.Rules()}); err != nil {
 		t.Fatal(err)
 	}
 	check(`tier silver names the model "gpt-40"`)

@@ -118,7 +118,7 @@ func startHostile(t *testing.T, stored bool, settings ...string) *hostile {
 }
 
 // limitsOfHostile are far above the suite's usage.
-var limitsOfHostile = subscription.Limits{TokensPerMinute: 1_000_000, TokenQuota: 900_000_000, TokenQuotaPeriod: limit.Yearly}
+var limitsOfHostile = subscriptiontest.Limits{TokensPerMinute: 1_000_000, TokenQuota: 900_000_000, TokenQuotaPeriod: limit.Yearly}
 
 // inTables stores everything in an emulator, if there is one.
 func (h *hostile) inTables(t *testing.T, values map[string]string) {

@@ -271,7 +271,7 @@ func teams(t *testing.T) subscription.Store {
 	t.Helper()
 	store := memstore.New()
 	for team, perMinute := range map[string]int64{"team-a": 1_000_000, "team-b": 3000} {
-		tier := subscription.Tier{ID: team, Limits: subscription.Limits{TokensPerMinute: perMinute}}
+		tier := subscription.Tier{ID: team, Rules: subscriptiontest.Limits{TokensPerMinute: perMinute}.Rules()}
 		if err := subscriptiontest.Add(t.Context(), store, subscriptiontest.PepperSecret, tier, team, keys[team]); err != nil {
 			t.Fatal(err)
 		}

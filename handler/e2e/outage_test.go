@@ -52,7 +52,7 @@ func (g storedGateway) subscribe(t *testing.T, emulator *azurite.Server) {
 		t.Fatal(err)
 	}
 	store := tablestore.New(service, tablestore.DefaultTables)
-	gold := subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 1_000_000, OnStoreDown: limit.FailClosed}}
+	gold := subscription.Tier{ID: "gold", Rules: subscriptiontest.Limits{TokensPerMinute: 1_000_000, OnStoreDown: limit.FailClosed}.Rules()}
 	if err := subscriptiontest.Add(t.Context(), store, subscriptiontest.PepperSecret, gold, "team-a", g.key); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // quotaUsed returns the tokens that a key's subscription has used of its quota.
@@ -46,7 +47,7 @@ func TestAnEndingProcessChargesCallsWithoutACaller(t *testing.T) {
 		t.Skip("it starts processes and an emulator")
 	}
 	emulator, binary := azurite.Own(t), built(t)
-	key := withLimits(t, emulator, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 3000})
+	key := withLimits(t, emulator, subscriptiontest.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 3000})
 	for name, test := range map[string]struct {
 		drain string
 		tells bool

@@ -19,6 +19,7 @@ import (
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -33,7 +34,7 @@ type stranger struct {
 	next fakemodel.Behaviour
 }
 
-func openStranger(t *testing.T, limits subscription.Limits, model string, settle time.Duration, timeouts upstream.Timeouts) *stranger {
+func openStranger(t *testing.T, limits subscriptiontest.Limits, model string, settle time.Duration, timeouts upstream.Timeouts) *stranger {
 	t.Helper()
 	s := &stranger{endpoint: &fakemodel.Endpoint{}, log: make(lines, 100)}
 	limits.TokenQuotaPeriod = limit.Yearly
@@ -117,7 +118,7 @@ func TestEveryFormOfPromptIsCharged(t *testing.T) {
 			if testing.Short() && model != "gpt-4o" {
 				continue
 			}
-			s := openStranger(t, subscription.Limits{TokenQuota: 3_000_000, Reserve: reserve, MaxCompletionTokens: 50}, model, 50*time.Millisecond, upstream.Timeouts{})
+			s := openStranger(t, subscriptiontest.Limits{TokenQuota: 3_000_000, Reserve: reserve, MaxCompletionTokens: 50}, model, 50*time.Millisecond, upstream.Timeouts{})
 			s.answers(fakemodel.Behaviour{HoldAfter: 4})
 			for name, body := range chargetest.Carriers {
 				body = forModel(strings.ReplaceAll(body, "$", big), model, `"stream":true`)
@@ -141,7 +142,7 @@ func TestACallerPaysWhatItUsedWhateverItDoes(t *testing.T) {
 		for _, model := range []string{"DeepSeek-R1", "DeepSeek-V3.2", "gpt-4o", "gpt-4o-mini", "o3", "chat-prod"} {
 			t.Run(fmt.Sprintf("%s, %s", reserve, model), func(t *testing.T) {
 				const quota = 30_000
-				limits := subscription.Limits{TokenQuota: quota, Reserve: reserve, MaxCompletionTokens: 40}
+				limits := subscriptiontest.Limits{TokenQuota: quota, Reserve: reserve, MaxCompletionTokens: 40}
 				s := openStranger(t, limits, model, 20*time.Millisecond, upstream.Timeouts{})
 				random := rand.New(rand.NewPCG(7, uint64(len(model))))
 				admitted := 0

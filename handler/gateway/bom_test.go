@@ -7,12 +7,12 @@ import (
 	"testing"
 	"unicode/utf16"
 
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 func TestAUTF8ByteOrderMarkIsAcceptedAndOthersAreNamed(t *testing.T) {
 	var sent string
-	b := open(t, subscription.Limits{}, func(w http.ResponseWriter, r *http.Request) {
+	b := open(t, subscriptiontest.Limits{}, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		sent = string(body)
 		answering(1)(w, r)
@@ -36,7 +36,7 @@ func TestAUTF8ByteOrderMarkIsAcceptedAndOthersAreNamed(t *testing.T) {
 }
 
 func TestTheErrorForATooLargeBodyNamesTheSetting(t *testing.T) {
-	b := open(t, subscription.Limits{}, answering(1))
+	b := open(t, subscriptiontest.Limits{}, answering(1))
 	photo := strings.Replace(demo, `"Can you tell me the time, please?"`, `[{"type":"image_url","image_url":{"url":"data:image/jpeg;base64,`+strings.Repeat("A", 1<<16)+`"}}]`, 1)
 	response, body := b.post(t, path, photo)
 	if response.StatusCode != 413 || !strings.Contains(body, "images and files") || !strings.Contains(body, "MAX_BODY_BYTES") || !strings.Contains(body, "65536") {

@@ -18,6 +18,7 @@ import (
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -91,7 +92,7 @@ type biller struct {
 
 // openBiller opens a biller with short timeouts, whose models are as fast as their caps
 // allow.
-func openBiller(t *testing.T, limits subscription.Limits, settle time.Duration, model string) *biller {
+func openBiller(t *testing.T, limits subscriptiontest.Limits, settle time.Duration, model string) *biller {
 	t.Helper()
 	s := &biller{endpoint: &fakemodel.Endpoint{}, log: make(lines, 100), begun: make(chan struct{}, 1)}
 	limits.TokenQuotaPeriod = limit.Yearly
@@ -171,7 +172,7 @@ func TestAPromptIsChargedWhereverItIsAndHoweverTheCallEnds(t *testing.T) {
 		for r, reserve := range []subscription.Reserve{subscription.ReserveFull, subscription.ReservePrompt, subscription.ReserveNone} {
 			t.Run(fmt.Sprintf("%s, %s", model, reserve), func(t *testing.T) {
 				t.Parallel()
-				s := openBiller(t, subscription.Limits{TokenQuota: quota, Reserve: reserve, MaxCompletionTokens: 50}, 30*time.Millisecond, model)
+				s := openBiller(t, subscriptiontest.Limits{TokenQuota: quota, Reserve: reserve, MaxCompletionTokens: 50}, 30*time.Millisecond, model)
 				answered := 0
 				for i, c := range carriers {
 					// Each place meets each ending with some model and way to reserve.

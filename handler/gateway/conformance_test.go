@@ -17,6 +17,7 @@ import (
 	"tollgate/handler/operation/response"
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // A sample is a call of an operation. The conformance suite takes each operation's
@@ -58,7 +59,7 @@ func TestEveryOperationIsInTheConformanceSuite(t *testing.T) {
 func TestEveryOperationIsChargedWhatItsEndpointBills(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
 		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
-			st := openStage(t, s, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "")
+			st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "")
 			for _, at := range s.operation.Routes {
 				status, header, answer, err := st.do(t.Context(), t, strings.ReplaceAll(at.Path, "{name}", s.model), s.body(mode))
 				if status != 200 || err != nil || answer == "" || mode == "" && header.Get("X-Apim-Tokens-Consumed") == "" {
@@ -88,7 +89,7 @@ func TestNoOperationIsChargedLessThanItsEndpointBills(t *testing.T) {
 				if mode == "" && strings.HasPrefix(behaviour, "fail") {
 					continue // an error in place of an answer costs nothing
 				}
-				st := openStage(t, s, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 200}, behaviour)
+				st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, behaviour)
 				status, _, answer, err := st.call(t, mode)
 				whole := strings.HasSuffix(behaviour, "usage")
 				if whole && (status != 200 || err != nil) || mode != "" && strings.Contains(behaviour, "cut-after") && err == nil {
@@ -104,7 +105,7 @@ func TestNoOperationIsChargedLessThanItsEndpointBills(t *testing.T) {
 
 func TestAnEndpointsErrorPassesAndCostsNothingInEveryOperation(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
-		st := openStage(t, s, subscription.Limits{}, "status=503,retry-after=7s")
+		st := openStage(t, s, subscriptiontest.Limits{}, "status=503,retry-after=7s")
 		status, header, answer, err := st.call(t, mode)
 		if status != 503 || err != nil || header.Get("Retry-After") != "7" || !json.Valid([]byte(answer)) {
 			t.Errorf("got %d %v, %v: %s; want the endpoint's own 503", status, header, err, answer)
@@ -117,7 +118,7 @@ func TestAnEndpointsErrorPassesAndCostsNothingInEveryOperation(t *testing.T) {
 func TestACallerThatLeavesPaysInEveryOperation(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
 		for _, behaviour := range []string{"first-token=100ms", "first-token=100ms,no-usage", "first-token=100ms,cut-after=3"} {
-			st := openStage(t, s, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 50}, behaviour)
+			st := openStage(t, s, subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 50}, behaviour)
 			ctx, leave := context.WithCancel(t.Context())
 			go func() {
 				<-st.begun
@@ -141,7 +142,7 @@ func TestACallerThatLeavesPaysInEveryOperation(t *testing.T) {
 func TestACapIsClampedInEveryOperation(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
 		s.required = ""
-		st := openStage(t, s, subscription.Limits{TokenQuota: 250, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull}, "completion=2000")
+		st := openStage(t, s, subscriptiontest.Limits{TokenQuota: 250, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull}, "completion=2000")
 		status, _, answer, err := st.call(t, mode)
 		if status != 200 || err != nil {
 			t.Fatalf("got %d, %v: %s; want 200", status, err, answer)
@@ -166,13 +167,13 @@ func TestEveryOperationIsRefusedInItsOwnForm(t *testing.T) {
 		t.Run(s.operation.Name, func(t *testing.T) {
 			t.Parallel()
 			for code, test := range map[string]struct {
-				limits subscription.Limits
+				limits subscriptiontest.Limits
 				status int
 			}{
-				"token_limit_exceeded":  {subscription.Limits{TokensPerMinute: 20, Reserve: subscription.ReserveNone}, 429},
-				"token_quota_exceeded":  {subscription.Limits{TokenQuota: 2, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveNone}, 403},
-				"token_limit_too_small": {subscription.Limits{TokensPerMinute: 1}, 413},
-				"model_not_found":       {subscription.Limits{Models: []string{"another"}}, 404},
+				"token_limit_exceeded":  {subscriptiontest.Limits{TokensPerMinute: 20, Reserve: subscription.ReserveNone}, 429},
+				"token_quota_exceeded":  {subscriptiontest.Limits{TokenQuota: 2, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveNone}, 403},
+				"token_limit_too_small": {subscriptiontest.Limits{TokensPerMinute: 1}, 413},
+				"model_not_found":       {subscriptiontest.Limits{Models: []string{"another"}}, 404},
 			} {
 				st := openStage(t, s, test.limits, "completion=40,cached=0")
 				status, answer := 0, ""
@@ -188,7 +189,7 @@ func TestEveryOperationIsRefusedInItsOwnForm(t *testing.T) {
 					t.Errorf("%s: got %d, and %d billed; want %d and the endpoint not asked", code, again, st.endpoint.Billed()-billed, test.status)
 				}
 			}
-			st := openStage(t, s, subscription.Limits{}, "")
+			st := openStage(t, s, subscriptiontest.Limits{}, "")
 			status, _, answer, _ := st.do(t.Context(), t, st.path(), s.body(""), "Api-Key", subscription.NewKey())
 			st.wantProblem(t, "an unknown key", status, answer, 401, "invalid_api_key")
 			status, _, answer, _ = st.do(t.Context(), t, st.path(), s.body(""), "Content-Encoding", "gzip")
@@ -206,7 +207,7 @@ func TestEveryOperationIsRefusedInItsOwnForm(t *testing.T) {
 
 func TestShadowRefusesNothingInAnyOperation(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
-		st := openStage(t, s, subscription.Limits{TokensPerMinute: 1, Shadow: true}, "")
+		st := openStage(t, s, subscriptiontest.Limits{TokensPerMinute: 1, Shadow: true}, "")
 		status, header, answer, err := st.call(t, mode)
 		if status != 200 || err != nil || header.Get("X-Tollgate-Shadow") != "token_limit_too_small" {
 			t.Errorf("got %d %v, %v: %s; want 200 that says what shadow prevented", status, header, err, answer)
@@ -221,7 +222,7 @@ func TestEveryOperationIsServedWhileTheCountersAreDownIfItsTierSaysSo(t *testing
 			mode   limit.StoreDown
 			status int
 		}{{limit.FailOpen, 200}, {limit.Degrade, 200}, {limit.FailClosed, 503}} {
-			st := openStage(t, s, subscription.Limits{TokensPerMinute: 100_000, OnStoreDown: test.mode}, "")
+			st := openStage(t, s, subscriptiontest.Limits{TokensPerMinute: 100_000, OnStoreDown: test.mode}, "")
 			st.down.Store(true)
 			status, _, answer, err := st.call(t, mode)
 			if status != test.status || err != nil {
@@ -246,7 +247,7 @@ func TestACallThatNoEndpointServesIsToldWhatIsServed(t *testing.T) {
 			}
 			other := s
 			other.at = at
-			st := openStage(t, other, subscription.Limits{}, "")
+			st := openStage(t, other, subscriptiontest.Limits{}, "")
 			status, _, answer, _ := st.call(t, "")
 			st.wantProblem(t, fmt.Sprint(s.operation.Name, " at ", at), status, answer, 404, "operation_not_served")
 			for _, o := range all.Operations {

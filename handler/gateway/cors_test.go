@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"tollgate/handler/gateway"
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -20,7 +20,7 @@ func TestPagesOfAllowedOriginsMayCall(t *testing.T) {
 		{nil, page, ""}, {[]string{page}, page, page}, {[]string{page, "https://app.example.com"}, "https://app.example.com", "https://app.example.com"},
 		{[]string{page}, "https://evil.example.com", ""}, {[]string{page}, page + "0", ""}, {[]string{"*"}, "https://any.example.com", "*"},
 	} {
-		b := openWith(t, subscription.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.Origins = test.origins }, upstream.Timeouts{}, answering(275))
+		b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.Origins = test.origins }, upstream.Timeouts{}, answering(275))
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, b.URL+"/v1/chat/completions", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"tollgate/handler/limit"
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // refused is the part of a refusal that these tests read.
 type refused struct {
 	Error struct {
-		Code  string
-		Limit struct {
+		Code   string
+		Limits []struct {
 			Used, Owed, Limit int64
 			ResetAt           time.Time
 		}
@@ -36,7 +36,7 @@ func waits(t *testing.T, answer *http.Response) (seconds, ms int64) {
 // Headers, error and /usage must name the time when the debt is paid, not the end of the
 // minute, when the caller would be refused again.
 func TestHeadersErrorAndUsageAgreeOnADebt(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(1275))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(1275))
 	minute := b.now().UTC().Truncate(time.Minute)
 	b.post(t, path, demo) // uses 1,300 tokens, 1,000 more than the limit
 	answer, body := b.post(t, path, demo)
@@ -45,7 +45,7 @@ func TestHeadersErrorAndUsageAgreeOnADebt(t *testing.T) {
 		t.Fatal(err)
 	}
 	paid := minute.Add(4 * time.Minute) // four minutes of 300 tokens pay the debt
-	if l := told.Error.Limit; answer.StatusCode != 429 || l.Owed != 1000 || l.Used != 1300 || !l.ResetAt.Equal(paid) {
+	if l := told.Error.Limits[0]; answer.StatusCode != 429 || l.Owed != 1000 || l.Used != 1300 || !l.ResetAt.Equal(paid) {
 		t.Errorf("got %d %s, want 429 with 1300 used and 1000 owed until %s", answer.StatusCode, body, paid)
 	}
 	seconds, _ := waits(t, answer)
@@ -70,16 +70,16 @@ func TestHeadersErrorAndUsageAgreeOnADebt(t *testing.T) {
 
 func TestUselessRetriesAreDiscouraged(t *testing.T) {
 	for name, test := range map[string]struct {
-		limits subscription.Limits
+		limits subscriptiontest.Limits
 		body   string
 		status int
 		want   string
 	}{
-		"a minute used up": {subscription.Limits{TokensPerMinute: 300}, demo, 429, ""},
-		"a quota used up":  {subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, demo, 403, "false"},
-		"never fits":       {subscription.Limits{TokensPerMinute: 20}, demo, 413, "false"},
-		"too large a body": {subscription.Limits{TokensPerMinute: 300}, string(make([]byte, 1<<17)), 413, "false"},
-		"a bad request":    {subscription.Limits{TokensPerMinute: 300}, "{", 400, ""},
+		"a minute used up": {subscriptiontest.Limits{TokensPerMinute: 300}, demo, 429, ""},
+		"a quota used up":  {subscriptiontest.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, demo, 403, "false"},
+		"never fits":       {subscriptiontest.Limits{TokensPerMinute: 20}, demo, 413, "false"},
+		"too large a body": {subscriptiontest.Limits{TokensPerMinute: 300}, string(make([]byte, 1<<17)), 413, "false"},
+		"a bad request":    {subscriptiontest.Limits{TokensPerMinute: 300}, "{", 400, ""},
 	} {
 		b := open(t, test.limits, answering(275)) // a call uses 300 tokens with its prompt
 		b.post(t, path, demo)
@@ -99,7 +99,7 @@ func TestUselessRetriesAreDiscouraged(t *testing.T) {
 // The endpoint's Retry-After passes unchanged. The gateway adds no header of its own that
 // says how long to wait or whether to retry.
 func TestUpstreamsOwnRetryAfterIsPassedOnAlone(t *testing.T) {
-	b := open(t, subscription.Limits{}, refusing(429, `{"error":{}}`, "Retry-After", "90"))
+	b := open(t, subscriptiontest.Limits{}, refusing(429, `{"error":{}}`, "Retry-After", "90"))
 	answer, _ := b.post(t, path, demo)
 	if h := answer.Header; answer.StatusCode != 429 || h.Get("Retry-After") != "90" || h.Get("Retry-After-Ms") != "" || h.Get("X-Should-Retry") != "" {
 		t.Errorf("got %d %v, want 429 with the endpoint's Retry-After 90, and neither Retry-After-Ms nor X-Should-Retry", answer.StatusCode, h)

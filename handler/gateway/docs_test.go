@@ -49,7 +49,7 @@ func given(t *testing.T) map[string]bool {
 		}
 		paths = append(paths, found...)
 	}
-	code := regexp.MustCompile(`(?:\b[cC]ode: |\.code = [^"\n]*|\bcode\w+ = |\boutcomeFailed = |Reason = )"([a-z_]+)"`)
+	code := regexp.MustCompile(`(?:\b[cC]ode: |\.code = [^"\n]*|\bcode\w+ += |\boutcomeFailed = |Reason = )"([a-z_]+)"`)
 	unavailable := regexp.MustCompile(`\bunavailable\("([a-z]+)"`)
 	codes := make(map[string]bool)
 	for _, path := range paths {
@@ -106,7 +106,8 @@ func TestTheDocsHaveEveryHeaderOnce(t *testing.T) {
 	}
 	n := DefaultHeaderNames
 	for _, name := range []string{n.RemainingTokens, n.TokensConsumed, n.RemainingQuotaTokens, n.RetryAfter, "Retry-After", "Retry-After-Ms",
-		headerLimitTokens, headerRemainingTokens, headerResetTokens, headerShouldRetry, headerRequestID, headerAnthropicID, headerUpstream, headerShadow, "Cache-Control"} {
+		ratelimitTokens.limit, ratelimitTokens.remaining, ratelimitTokens.reset, ratelimitCalls.limit, ratelimitCalls.remaining, ratelimitCalls.reset,
+		headerPolicy, headerState, headerRefusedBy, headerShouldRetry, headerRequestID, headerAnthropicID, headerUpstream, headerShadow, "Cache-Control"} {
 		if got := count[strings.ToLower(name)]; got != 1 {
 			t.Errorf("docs/calls.md: got the header %s %d times, want once", name, got)
 		}

@@ -1,16 +1,19 @@
 package gateway_test
 
 import (
+	"cmp"
+	"encoding/json"
 	"strings"
 	"testing"
 
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // When too many calls have unknown keys, the gateway answers 503 with Retry-After in place
 // of 401. Calls with a known key are still served.
 func TestAFloodOfUnknownKeysIsTurnedAway(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(5))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(5))
 	if known, body := b.post(t, path, demo); known.StatusCode != 200 {
 		t.Fatalf("a known key: got %d %s, want 200", known.StatusCode, body)
 	}
@@ -38,16 +41,18 @@ func TestAFloodOfUnknownKeysIsTurnedAway(t *testing.T) {
 func TestARefusalNamesTheSubscriptionsOwnLimit(t *testing.T) {
 	for overrides, want := range map[string]string{
 		``:                        `"tier":"demo","counterKey"`,
-		`{"tokensPerMinute":100}`: `"tier":"demo","override":"tokensPerMinute","counterKey"`,
+		`{"tokensPerMinute":100}`: `"tier":"demo","override":true,"counterKey"`,
 		`{"maxWait":"0s"}`:        `"tier":"demo","counterKey"`,
-		`{"tokenQuota":100,"tokenQuotaPeriod":"Daily"}`: `"tier":"demo","override":"tokenQuota","counterKey"`,
+		`{"tokenQuota":100,"tokenQuotaPeriod":"Daily"}`: `"tier":"demo","override":true,"counterKey"`,
 	} {
-		b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(300))
+		b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(300))
 		s, err := b.store.Subscription(t.Context(), "team-a")
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Overrides = []byte(overrides)
+		if err := json.Unmarshal([]byte(cmp.Or(overrides, "{}")), &s.Overrides); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := b.store.PutSubscription(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}

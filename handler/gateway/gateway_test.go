@@ -50,7 +50,7 @@ func (b *bench) logged() string {
 	return b.log.String()
 }
 
-func open(t *testing.T, limits subscription.Limits, model http.HandlerFunc) *bench {
+func open(t *testing.T, limits subscriptiontest.Limits, model http.HandlerFunc) *bench {
 	t.Helper()
 	return openWith(t, limits, func(*gateway.Config) {}, upstream.Timeouts{}, model)
 }
@@ -65,11 +65,11 @@ func fromMinuteStart() func() time.Time {
 
 // newBench returns a bench whose store has the tier demo with these limits and its
 // subscription team-a. It has no gateway yet: make one from its config.
-func newBench(t *testing.T, limits subscription.Limits, now func() time.Time) *bench {
+func newBench(t *testing.T, limits subscriptiontest.Limits, now func() time.Time) *bench {
 	t.Helper()
 	b := &bench{store: memstore.New(), log: &asynctest.Buffer{}, now: now, stored: ledgermem.New(nil)}
 	b.recorder = ledger.NewRecorder(ledger.Config{Store: b.stored, Now: now, Log: slog.New(slog.DiscardHandler)})
-	b.key = subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo", Limits: limits}, "team-a")
+	b.key = subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo", Rules: limits.Rules()}, "team-a")
 	return b
 }
 
@@ -109,7 +109,7 @@ func newUpstream(t *testing.T, timeouts upstream.Timeouts, endpoints ...upstream
 	return client
 }
 
-func openWith(t *testing.T, limits subscription.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
+func openWith(t *testing.T, limits subscriptiontest.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
 	t.Helper()
 	b := newBench(t, limits, fromMinuteStart())
 	foundry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -176,7 +176,7 @@ func answering(completions ...int) http.HandlerFunc {
 }
 
 func TestCallsAreRefusedOnceTheMinutesTokensAreUsed(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(233, 184))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(233, 184))
 	retry := 61
 	for i := range 10 {
 		response, body := b.post(t, path, demo)
@@ -205,7 +205,7 @@ func TestCallsAreRefusedOnceTheMinutesTokensAreUsed(t *testing.T) {
 }
 
 func TestABadKeyAlwaysGetsTheSameAnswerAndItsBodyIsNotRead(t *testing.T) {
-	b := open(t, subscription.Limits{}, answering(1))
+	b := open(t, subscriptiontest.Limits{}, answering(1))
 	other := subscription.NewKey()
 	var first string
 	for name, headers := range map[string][]string{
@@ -238,7 +238,7 @@ func TestABadKeyAlwaysGetsTheSameAnswerAndItsBodyIsNotRead(t *testing.T) {
 }
 
 func TestASuspendedKeyIsAnsweredLikeAnUnknownOne(t *testing.T) {
-	b := open(t, subscription.Limits{}, answering(1))
+	b := open(t, subscriptiontest.Limits{}, answering(1))
 	unknown, other := b.post(t, path, demo, "Api-Key", subscription.NewKey(), "X-Request-Id", "same")
 	suspended, err := b.store.Subscription(t.Context(), "team-a")
 	if err != nil {
@@ -255,7 +255,7 @@ func TestASuspendedKeyIsAnsweredLikeAnUnknownOne(t *testing.T) {
 }
 
 func TestBadInputIsNamedAndCostsNothing(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300}, answering(1))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(1))
 	for name, test := range map[string]struct {
 		path, body, part string
 		status           int
@@ -295,7 +295,7 @@ func TestBadInputIsNamedAndCostsNothing(t *testing.T) {
 
 func TestUpstreamsErrorsArePassedOnAndRefunded(t *testing.T) {
 	status := 429
-	b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "7")
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, `{"error":"upstream's own"}`)
@@ -315,7 +315,7 @@ func TestAStreamIsRelayedAndChargedByItsUsage(t *testing.T) {
 	const usage = `data: {"choices":[],"usage":{"prompt_tokens":25,"completion_tokens":75,"total_tokens":100}}` + "\n\n"
 	const done = "data: [DONE]\n\n"
 	var asked string
-	b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		asked = string(body)
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -331,7 +331,7 @@ func TestAStreamIsRelayedAndChargedByItsUsage(t *testing.T) {
 }
 
 func TestNothingIsForwardedWhileTheCountersAreDown(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300, OnStoreDown: limit.FailClosed}, answering(1))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, OnStoreDown: limit.FailClosed}, answering(1))
 	b.down.Store(true)
 	response, body := b.post(t, path, demo)
 	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || !strings.Contains(body, "counters_unavailable") || b.calls.Load() != 0 {
@@ -347,7 +347,7 @@ func TestNothingIsForwardedWhileTheCountersAreDown(t *testing.T) {
 }
 
 func TestAnExceededQuotaIsA403(t *testing.T) {
-	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
+	b := open(t, subscriptiontest.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
 	b.post(t, path, demo)
 	response, body := b.post(t, path, demo)
 	if response.StatusCode != 403 || !strings.Contains(body, "Token quota is exceeded. It is renewed in ") || response.Header.Get("x-apim-remaining-quota-tokens") != "0" {
@@ -357,7 +357,7 @@ func TestAnExceededQuotaIsA403(t *testing.T) {
 
 func TestHeaderNamesCanBeConfigured(t *testing.T) {
 	names := gateway.HeaderNames{RemainingTokens: "X-Left", TokensConsumed: "X-Took", RemainingQuotaTokens: "X-Quota", RetryAfter: "X-Wait"}
-	b := openWith(t, subscription.Limits{TokensPerMinute: 30, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly},
+	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 30, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly},
 		func(c *gateway.Config) { c.Headers = names }, upstream.Timeouts{}, answering(5))
 	response, _ := b.post(t, path, demo)
 	if h := response.Header; h.Get("X-Left") != "0" || h.Get("X-Took") != "30" || h.Get("X-Quota") != "970" {

@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // Caches ignore the headers that hold the keys, so a cached /usage could be served to
 // another caller.
 func TestNoAnswerIsCachedOrSniffed(t *testing.T) {
 	status := http.StatusOK
-	b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range map[string]string{"Cache-Control": "public, max-age=3600", "Expires": "Thu, 01 Jan 2099 00:00:00 GMT", "Age": "1", "Etag": `"x"`, "Vary": "Accept", "Pragma": "x", "Last-Modified": "Thu, 01 Jan 2009 00:00:00 GMT"} {
 			w.Header().Set(name, value)
 		}

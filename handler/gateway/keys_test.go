@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // send makes a chat completion call with exactly these headers, pairs of name and
@@ -33,7 +34,7 @@ func (b *bench) send(t *testing.T, path string, headers ...string) (*http.Respon
 }
 
 func TestValuesThatAreNotKeysAreIgnored(t *testing.T) {
-	b := open(t, subscription.Limits{}, answering(1))
+	b := open(t, subscriptiontest.Limits{}, answering(1))
 	mistyped := b.key[:len(b.key)-1] + "-" // its checksum doesn't match
 	places := []string{"Api-Key", "Ocp-Apim-Subscription-Key", "X-Api-Key", "Authorization"}
 	value := func(place, key string) string {
@@ -62,7 +63,7 @@ func TestValuesThatAreNotKeysAreIgnored(t *testing.T) {
 }
 
 func TestTwoDifferentKeysAreRefused(t *testing.T) {
-	b := open(t, subscription.Limits{}, answering(1))
+	b := open(t, subscriptiontest.Limits{}, answering(1))
 	other := subscription.NewKey()
 	for name, test := range map[string]struct {
 		query   string
@@ -87,7 +88,7 @@ func TestTwoDifferentKeysAreRefused(t *testing.T) {
 
 func TestAKeyInTheQueryIsNeitherLoggedNorPassedOn(t *testing.T) {
 	var asked string
-	b := open(t, subscription.Limits{}, func(w http.ResponseWriter, r *http.Request) {
+	b := open(t, subscriptiontest.Limits{}, func(w http.ResponseWriter, r *http.Request) {
 		var dump strings.Builder
 		_ = r.Write(&dump)
 		asked = dump.String()

@@ -37,7 +37,7 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 				t.Parallel()
 				begun, gone := make(chan struct{}), make(chan struct{})
 				model := test.sent(func() { close(gone) })
-				b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 5000}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+				b, log := openLogged(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 5000}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 					_, _ = io.Copy(io.Discard, r.Body) // only a call that arrived whole costs tokens
 					close(begun)
 					model(w, r)
@@ -132,7 +132,7 @@ func (s slow) Key(ctx context.Context, _ string) (subscription.KeyRecord, error)
 // A caller that leaves while its key is looked up is not counted as refused.
 func TestLeavingDuringAuthenticationIsNotARefusal(t *testing.T) {
 	store, reports := slow{asked: make(chan struct{})}, &listener{more: make(chan struct{}, 1)}
-	b := openWith(t, subscription.Limits{}, func(c *gateway.Config) {
+	b := openWith(t, subscriptiontest.Limits{}, func(c *gateway.Config) {
 		c.Directory, c.Telemetry = subscriptiontest.Directory(t, store), reports
 	}, upstream.Timeouts{}, answer(answered))
 	ctx, leave := context.WithCancel(t.Context())

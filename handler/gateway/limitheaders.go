@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -29,14 +30,15 @@ const (
 // headerRefusedBy names the limits that refused a call, or would have but for shadow mode.
 const headerRefusedBy = "X-Tollgate-Limit"
 
-// setLimits sets what is left of a call's limits. Limits in shadow are left out: they
-// promise nothing. The names must be canonical, here and below.
+// setLimits sets what is left of a call's limits. Limits in shadow, which refuse nothing,
+// are left out, unless all are. The names must be canonical, here and below.
 func (n HeaderNames) setLimits(h http.Header, limits []applied, standings []limit.Standing, now time.Time) {
 	var tokens, calls, quota *limit.Standing
 	var policy, state []byte
+	shadow := !slices.ContainsFunc(limits, func(l applied) bool { return !l.Shadow })
 	for i := range limits {
 		l := &limits[i]
-		if i >= len(standings) || standings[i] == (limit.Standing{}) || l.Shadow {
+		if i >= len(standings) || standings[i] == (limit.Standing{}) || l.Shadow && !shadow {
 			continue
 		}
 		s := &standings[i]

@@ -14,6 +14,7 @@ import (
 	"tollgate/handler/limit"
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -46,13 +47,13 @@ func ofLargeBodies(budget int64) func(*gateway.Config) {
 func TestConcurrentCallsAreLimitedBySubscription(t *testing.T) {
 	model := events(thought, hang)
 	for name, test := range map[string]struct {
-		limits  subscription.Limits
+		limits  subscriptiontest.Limits
 		refuses bool
 	}{
-		"two":           {subscription.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(2))}, true},
-		"two in shadow": {subscription.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(2)), Shadow: true}, false},
-		"any number":    {subscription.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(0))}, false},
-		"the default":   {subscription.Limits{TokensPerMinute: 1e6}, false},
+		"two":           {subscriptiontest.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(2))}, true},
+		"two in shadow": {subscriptiontest.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(2)), Shadow: true}, false},
+		"any number":    {subscriptiontest.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(0))}, false},
+		"the default":   {subscriptiontest.Limits{TokensPerMinute: 1e6}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t, test.limits, model)
@@ -88,7 +89,7 @@ func TestConcurrentCallsAreLimitedBySubscription(t *testing.T) {
 }
 
 func TestTheDefaultIsAHundredConcurrentCalls(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 1e6, Reserve: subscription.ReserveNone}, events(thought, hang))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 1e6, Reserve: subscription.ReserveNone}, events(thought, hang))
 	for i := range 101 {
 		want := http.StatusOK
 		if i == 100 {
@@ -101,7 +102,7 @@ func TestTheDefaultIsAHundredConcurrentCalls(t *testing.T) {
 }
 
 func TestAnEndedCallNoLongerCounts(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(1))}, answering(5))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(1))}, answering(5))
 	for i := range 5 {
 		if response, body := b.post(t, path, demo); response.StatusCode != http.StatusOK {
 			t.Fatalf("call %d: got %d %s, want 200", i+1, response.StatusCode, body)
@@ -147,7 +148,7 @@ func TestABodyIsDroppedOnceItsStreamHasBegun(t *testing.T) {
 func openLarge(t *testing.T, budget int64, model http.HandlerFunc) (*bench, lines) {
 	t.Helper()
 	log := make(lines, 100)
-	b := openWith(t, subscription.Limits{TokensPerMinute: 1e9}, func(c *gateway.Config) {
+	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 1e9}, func(c *gateway.Config) {
 		ofLargeBodies(budget)(c)
 		c.Log = slog.New(slog.NewJSONHandler(log, nil))
 	}, upstream.Timeouts{}, model)
@@ -165,7 +166,7 @@ func TestABodyIsKeptForTheNextEndpoint(t *testing.T) {
 			received <- len(all)
 			events(thought+together+finished)(w, r)
 		})})
-	b := openWith(t, subscription.Limits{TokensPerMinute: 1e9}, func(c *gateway.Config) {
+	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 1e9}, func(c *gateway.Config) {
 		ofLargeBodies(32 << 20)(c)
 		change(c)
 	}, upstream.Timeouts{}, hang)
@@ -182,17 +183,17 @@ func TestABodyIsKeptForTheNextEndpoint(t *testing.T) {
 // neither kept nor parsed, unless that could change the answer.
 func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 	for name, test := range map[string]struct {
-		limits subscription.Limits
+		limits subscriptiontest.Limits
 		want   int // status of the answer to a large body that isn't JSON
 	}{
-		"reserve prompt": {subscription.Limits{TokensPerMinute: 100_000}, 429},
-		"reserve none":   {subscription.Limits{TokensPerMinute: 100_000, Reserve: subscription.ReserveNone}, 429},
-		"reserve full":   {subscription.Limits{TokensPerMinute: 100_000, Reserve: subscription.ReserveFull, MaxCompletionTokens: 10}, 429},
-		"a quota":        {subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly}, 403},
-		"in shadow":      {subscription.Limits{TokensPerMinute: 100_000, Shadow: true}, 400},
-		"that may wait":  {subscription.Limits{TokensPerMinute: 100_000, MaxWait: subscription.Duration(time.Second)}, 400},
-		"by model":       {subscription.Limits{TokensPerMinute: 100_000, CounterKey: "{subscription}{model}"}, 400},
-		"some models":    {subscription.Limits{TokensPerMinute: 100_000, Models: []string{"DeepSeek-R1"}}, 400},
+		"reserve prompt": {subscriptiontest.Limits{TokensPerMinute: 100_000}, 429},
+		"reserve none":   {subscriptiontest.Limits{TokensPerMinute: 100_000, Reserve: subscription.ReserveNone}, 429},
+		"reserve full":   {subscriptiontest.Limits{TokensPerMinute: 100_000, Reserve: subscription.ReserveFull, MaxCompletionTokens: 10}, 429},
+		"a quota":        {subscriptiontest.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly}, 403},
+		"in shadow":      {subscriptiontest.Limits{TokensPerMinute: 100_000, Shadow: true}, 400},
+		"that may wait":  {subscriptiontest.Limits{TokensPerMinute: 100_000, MaxWait: subscription.Duration(time.Second)}, 400},
+		"by model":       {subscriptiontest.Limits{TokensPerMinute: 100_000, CounterKey: "{subscription}{model}"}, 400},
+		"some models":    {subscriptiontest.Limits{TokensPerMinute: 100_000, Models: []string{"DeepSeek-R1"}}, 400},
 	} {
 		for _, sized := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, ", sized ", sized), func(t *testing.T) {
@@ -248,7 +249,7 @@ func (b *bench) sendBody(t *testing.T, body io.Reader) (*http.Response, string) 
 
 // A body without a Content-Length is read like any other, up to the limit.
 func TestABodyOfUnknownSizeIsReadUpToTheLimit(t *testing.T) {
-	b := openWith(t, subscription.Limits{TokensPerMinute: 1e9}, ofLargeBodies(16<<20), upstream.Timeouts{}, answering(5))
+	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 1e9}, ofLargeBodies(16<<20), upstream.Timeouts{}, answering(5))
 	for bytes, want := range map[int]int{1 << 10: 200, 1<<16 - 100: 200, 1<<16 + 100: 200, 2 << 20: 200, 4<<20 - 200: 200, 4<<20 + 200: 413} {
 		got, text := b.sendBody(t, io.MultiReader(strings.NewReader(longCall(bytes, ""))))
 		if got.StatusCode != want {

@@ -13,6 +13,7 @@ import (
 	"tollgate/handler/secret"
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -23,7 +24,7 @@ type claude struct {
 	asked    atomic.Pointer[http.Request] // the last request at the endpoint
 }
 
-func openClaude(t *testing.T, limits subscription.Limits) *claude {
+func openClaude(t *testing.T, limits subscriptiontest.Limits) *claude {
 	t.Helper()
 	c := &claude{endpoint: &fakemodel.Endpoint{}}
 	limits.TokenQuotaPeriod = "Yearly"
@@ -59,7 +60,7 @@ func TestAMessageIsChargedWhatItsEndpointBills(t *testing.T) {
 		"cut short":  {"", "completion=900"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := openClaude(t, subscription.Limits{})
+			c := openClaude(t, subscriptiontest.Limits{})
 			c.endpoint.Behaviour, _ = fakemodel.Behaviour{}.With(test.behaviour)
 			for _, stream := range []string{"", `"stream":true,`} {
 				before := c.endpoint.Billed()
@@ -86,7 +87,7 @@ func TestAMessageWithoutItsUsageIsBounded(t *testing.T) {
 				if stream == "" && strings.HasPrefix(behaviour, "fail") {
 					continue // the endpoint writes and bills nothing but the prompt of a failed answer
 				}
-				c := openClaude(t, subscription.Limits{Reserve: reserve})
+				c := openClaude(t, subscriptiontest.Limits{Reserve: reserve})
 				c.endpoint.Behaviour, _ = fakemodel.Behaviour{}.With(behaviour)
 				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.URL+"/v1/messages", strings.NewReader(strings.Replace(hello, "{", "{"+stream, 1)))
 				if err != nil {
@@ -121,7 +122,7 @@ func (c *claude) readAll(request *http.Request) {
 }
 
 func TestAMessagesHeadersAndQueryReachTheEndpoint(t *testing.T) {
-	c := openClaude(t, subscription.Limits{})
+	c := openClaude(t, subscriptiontest.Limits{})
 	for _, path := range []string{"/anthropic/v1/messages", "/v1/messages", "/inference/anthropic/v1/messages", "/v1/messages/count_tokens"} {
 		response, body := c.message(t, path+"?beta=true&subscription-key="+c.key, hello, "Anthropic-Beta", "a-2025-01-01,b-2025-01-01", "X-Stainless-Lang", "js", "User-Agent", "canary", "Cookie", "canary")
 		asked := c.asked.Load()
@@ -142,7 +143,7 @@ func TestAMessagesHeadersAndQueryReachTheEndpoint(t *testing.T) {
 }
 
 func TestCountingAMessagesTokensCostsNothing(t *testing.T) {
-	c := openClaude(t, subscription.Limits{TokensPerMinute: 100, Reserve: subscription.ReserveNone})
+	c := openClaude(t, subscriptiontest.Limits{TokensPerMinute: 100, Reserve: subscription.ReserveNone})
 	if response, body := c.message(t, "/v1/messages", strings.Replace(hello, "200", "150", 1), fakemodel.Header, "x"); response.StatusCode != 200 {
 		t.Fatalf("got %d %s, want 200", response.StatusCode, body)
 	}
@@ -161,7 +162,7 @@ func TestCountingAMessagesTokensCostsNothing(t *testing.T) {
 }
 
 func TestTheGatewaysErrorsHaveAnthropicsFormForItsClients(t *testing.T) {
-	c := openClaude(t, subscription.Limits{TokensPerMinute: 100, Reserve: subscription.ReservePrompt})
+	c := openClaude(t, subscriptiontest.Limits{TokensPerMinute: 100, Reserve: subscription.ReservePrompt})
 	for _, test := range []struct {
 		name, path, body string
 		headers          []string
@@ -204,7 +205,7 @@ func (c *claude) checkError(t *testing.T, name string, response *http.Response, 
 }
 
 func TestTheEndpointsOwnMessageErrorsPass(t *testing.T) {
-	c := openClaude(t, subscription.Limits{})
+	c := openClaude(t, subscriptiontest.Limits{})
 	c.endpoint.Behaviour.Status = 413
 	if response, body := c.message(t, "/v1/messages", hello); response.StatusCode != 413 || !strings.Contains(body, `"type":"request_too_large"`) {
 		t.Errorf("got %d %s, want the endpoint's 413", response.StatusCode, body)
@@ -220,7 +221,7 @@ func TestTheEndpointsOwnMessageErrorsPass(t *testing.T) {
 }
 
 func TestModelsAreListedInAnthropicsFormForItsClients(t *testing.T) {
-	c := openClaude(t, subscription.Limits{})
+	c := openClaude(t, subscriptiontest.Limits{})
 	get := func(path string, headers ...string) (body string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.URL+path, nil)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/shape"
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -45,7 +45,7 @@ func TestAnotherEndpointAnswersWhereOneHasNoAnswer(t *testing.T) {
 			if test.body == stream {
 				want, second = streamed, events(streamed)
 			}
-			b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, before(t,
+			b := openWith(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, before(t,
 				upstream.Endpoint{Name: "a", URL: serving(t, test.model), Shape: shape.OpenAI, Priority: 1},
 				upstream.Endpoint{Name: "b", URL: serving(t, second), Shape: shape.OpenAI, Priority: 2}), upstream.Timeouts{}, nil)
 			for range 7 { // enough for a to be paused
@@ -70,7 +70,7 @@ func TestNoOtherEndpointIsAskedOnceTheAnswerHasBegun(t *testing.T) {
 		"usage":      events(told),
 		"junk, long": events("data: " + strings.Repeat("x", 100_000) + "\n\n"),
 	} {
-		b := openWith(t, subscription.Limits{}, before(t,
+		b := openWith(t, subscriptiontest.Limits{}, before(t,
 			upstream.Endpoint{Name: "a", URL: serving(t, model), Shape: shape.OpenAI, Priority: 1},
 			upstream.Endpoint{Name: "b", URL: serving(t, func(http.ResponseWriter, *http.Request) { t.Errorf("%s: got a call to b, want none", name) }), Shape: shape.OpenAI, Priority: 2}),
 			upstream.Timeouts{}, nil)
@@ -89,7 +89,7 @@ func TestAThrottledModelIsA429AndOthersAreStillServed(t *testing.T) {
 		answer(answered)(w, r)
 	}
 	models := map[string]upstream.Model{"DeepSeek-R1": {Name: "d1"}, "gpt-oss": {Name: "d2"}}
-	b := openWith(t, subscription.Limits{}, before(t,
+	b := openWith(t, subscriptiontest.Limits{}, before(t,
 		upstream.Endpoint{Name: "a", URL: serving(t, model), Shape: shape.Deployments, Models: models},
 		upstream.Endpoint{Name: "b", URL: serving(t, model), Shape: shape.Deployments, Models: models}), upstream.Timeouts{}, nil)
 	if response, body := b.post(t, path, asked); response.StatusCode != 429 || body != `{"error":{"code":"429"}}` || response.Header.Get("Retry-After") != "60" {
@@ -110,7 +110,7 @@ func TestAThrottledModelIsA429AndOthersAreStillServed(t *testing.T) {
 func TestAStreamOfAnyTypeIsPassedOnAsItArrives(t *testing.T) {
 	for _, kind := range []string{"", "application/json", "application/octet-stream", "text/plain; charset=utf-8", "text/event-stream, text/event-stream", "text/event-stream;;", "text/event-stream"} {
 		release := make(chan struct{})
-		b := openWith(t, subscription.Limits{}, func(*gateway.Config) {}, upstream.Timeouts{KeepAlive: 50 * time.Millisecond},
+		b := openWith(t, subscriptiontest.Limits{}, func(*gateway.Config) {}, upstream.Timeouts{KeepAlive: 50 * time.Millisecond},
 			called(kind, "\n"+thought, func(w http.ResponseWriter, r *http.Request) {
 				<-release
 				answer(said+together+finished)(w, r)
@@ -141,7 +141,7 @@ func TestAStreamOfAnyTypeIsPassedOnAsItArrives(t *testing.T) {
 // stream without an answer is cut.
 func TestAStreamThatWasKeptAliveAndHoldsNoAnswerIsCut(t *testing.T) {
 	release := make(chan struct{})
-	b, log := openLogged(t, subscription.Limits{TokenQuota: 1000, TokenQuotaPeriod: limit.Yearly}, upstream.Timeouts{KeepAlive: 50 * time.Millisecond},
+	b, log := openLogged(t, subscriptiontest.Limits{TokenQuota: 1000, TokenQuotaPeriod: limit.Yearly}, upstream.Timeouts{KeepAlive: 50 * time.Millisecond},
 		events(": hi\n\n", func(w http.ResponseWriter, r *http.Request) {
 			<-release
 			answer(finished)(w, r)

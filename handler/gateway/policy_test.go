@@ -72,10 +72,10 @@ func promptOf(t *testing.T) int64 {
 func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
 	maxTokens := func(n int64) string { return fmt.Sprintf("max_tokens=%d", n) }
 	left := 300 - promptOf(t)
-	full := subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 100}
-	uncapped := subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull}
+	full := subscriptiontest.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 100}
+	uncapped := subscriptiontest.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull}
 	for name, test := range map[string]struct {
-		limits subscription.Limits
+		limits subscriptiontest.Limits
 		fields string
 		want   string
 		status int
@@ -92,10 +92,10 @@ func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
 		"full, the largest of the caller's":    {full, `"max_tokens":1,"max_completion_tokens":10000,`, "", 413},
 		"full, times n without an overflow":    {full, `"n":9223372036854775807,"max_tokens":9223372036854775807,`, "", 413},
 		"full, n alone without an overflow":    {uncapped, `"n":9223372036854775807,`, "", 413},
-		"prompt, the tier's cap":               {subscription.Limits{TokensPerMinute: 300, MaxCompletionTokens: 500}, ``, "max_tokens=500", 200},
-		"none, the tier's cap":                 {subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveNone, MaxCompletionTokens: 5}, ``, "max_tokens=5", 200},
-		"prompt, the caller's cap is kept":     {subscription.Limits{TokensPerMinute: 300, MaxCompletionTokens: 5}, `"max_tokens":7,`, "max_tokens=7", 200},
-		"prompt, no cap where the tier has no": {subscription.Limits{TokensPerMinute: 300}, ``, "", 200},
+		"prompt, the tier's cap":               {subscriptiontest.Limits{TokensPerMinute: 300, MaxCompletionTokens: 500}, ``, "max_tokens=500", 200},
+		"none, the tier's cap":                 {subscriptiontest.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveNone, MaxCompletionTokens: 5}, ``, "max_tokens=5", 200},
+		"prompt, the caller's cap is kept":     {subscriptiontest.Limits{TokensPerMinute: 300, MaxCompletionTokens: 5}, `"max_tokens":7,`, "max_tokens=7", 200},
+		"prompt, no cap where the tier has no": {subscriptiontest.Limits{TokensPerMinute: 300}, ``, "", 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked caps
@@ -113,7 +113,7 @@ func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
 func TestShadowCutsNoAnswerShort(t *testing.T) {
 	for most, want := range map[int64]string{0: "", 200: "max_tokens=200"} {
 		var asked caps
-		b := open(t, subscription.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: most}, recording(t, &asked, 120))
+		b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: most}, recording(t, &asked, 120))
 		for range 2 {
 			if response, body := b.post(t, path, demo); response.StatusCode != 200 || asked.String() != want {
 				t.Errorf("got %d with %q asked for: %s; want %q", response.StatusCode, asked, body, want)
@@ -122,7 +122,7 @@ func TestShadowCutsNoAnswerShort(t *testing.T) {
 	}
 }
 
-func openFor(t *testing.T, models []string, limits subscription.Limits, model http.HandlerFunc) *bench {
+func openFor(t *testing.T, models []string, limits subscriptiontest.Limits, model http.HandlerFunc) *bench {
 	t.Helper()
 	return openWith(t, limits, func(c *gateway.Config) { c.Models = models }, upstream.Timeouts{}, model)
 }
@@ -130,7 +130,7 @@ func openFor(t *testing.T, models []string, limits subscription.Limits, model ht
 func TestMaxCompletionTokensIsSentToModelsThatReadNoOtherCap(t *testing.T) {
 	for model, want := range map[string]string{"DeepSeek-R1": "max_tokens=5", "gpt-4o": "max_tokens=5", "o3-mini": "max_completion_tokens=5", "GPT-5.1": "max_completion_tokens=5", "o10": "max_tokens=5"} {
 		var asked caps
-		b := openFor(t, []string{model}, subscription.Limits{MaxCompletionTokens: 5}, recording(t, &asked, 30))
+		b := openFor(t, []string{model}, subscriptiontest.Limits{MaxCompletionTokens: 5}, recording(t, &asked, 30))
 		response, body := b.post(t, path, strings.Replace(demo, "DeepSeek-R1", model, 1))
 		if response.StatusCode != 200 || asked.String() != want {
 			t.Errorf("%s: got %d with %q asked for: %s; want %q", model, response.StatusCode, asked, body, want)
@@ -140,7 +140,7 @@ func TestMaxCompletionTokensIsSentToModelsThatReadNoOtherCap(t *testing.T) {
 
 func TestFullReservationNeverExceedsTheLimit(t *testing.T) {
 	var asked caps
-	b := open(t, subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 200}, recording(t, &asked, 225))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 200}, recording(t, &asked, 225))
 	for i, want := range []struct {
 		status int
 		cap    string
@@ -175,7 +175,7 @@ func TestAForgedAddressDoesNotChangeTheCounter(t *testing.T) {
 		"the host's list":         {gateway.Addresses{Host: true}, "X-Forwarded-For", []string{"192.0.2.1, 198.51.100.1", "192.0.2.2, 198.51.100.1", "198.51.100.1"}},
 		"a Front Door not chosen": {gateway.Addresses{FrontEnd: true}, "X-Azure-Clientip", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"}},
 	} {
-		b := openWith(t, subscription.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}"}, func(c *gateway.Config) { c.Addresses = test.believed }, upstream.Timeouts{}, answering(5))
+		b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}"}, func(c *gateway.Config) { c.Addresses = test.believed }, upstream.Timeouts{}, answering(5))
 		for i, value := range test.values {
 			want := strconv.Itoa(300 - 30*(i+1))
 			if response, body := b.post(t, path, demo, test.header, value); response.Header.Get("x-apim-remaining-tokens") != want {
@@ -193,7 +193,7 @@ func TestTheCounterKeyDecidesWhichCallsCountTogether(t *testing.T) {
 		"{header:X-Team}":      {"270", "240", "210", "180"},
 		"{model}{header:Tier}": {"270", "240", "210", "180"},
 	} {
-		b := open(t, subscription.Limits{TokensPerMinute: 300, CounterKey: subscription.CounterKey(template)}, recording(t, &asked, 30))
+		b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, CounterKey: subscription.CounterKey(template)}, recording(t, &asked, 30))
 		other := b.join(t, "team-b")
 		for i, headers := range [][]string{
 			{"Client-Ip", "192.0.2.1:5"}, {"Client-Ip", "192.0.2.2:5"},
@@ -209,7 +209,7 @@ func TestTheCounterKeyDecidesWhichCallsCountTogether(t *testing.T) {
 
 func TestShadowReportsRefusalsAndRefusesNothing(t *testing.T) {
 	var asked caps
-	b := open(t, subscription.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: 250}, recording(t, &asked, 270))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: 250}, recording(t, &asked, 270))
 	for i, want := range []struct{ shadow, asked, left string }{
 		{"", "max_tokens=250", "30"}, {"token_limit_exceeded", "max_tokens=250", "30"}, {"token_limit_exceeded", "max_tokens=250", "30"},
 	} {
@@ -233,7 +233,7 @@ func TestShadowReportsRefusalsAndRefusesNothing(t *testing.T) {
 }
 
 func TestTheErrorForACallThatNeverFitsSaysByHowMuch(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300, BurstTokens: 20, Reserve: subscription.ReserveFull}, answering(1))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, BurstTokens: 20, Reserve: subscription.ReserveFull}, answering(1))
 	response, body := b.post(t, path, with(`"max_tokens":400,`))
 	if want := fmt.Sprintf("The call needs %d tokens, %d tokens more than the limit ever has.", 400+promptOf(t), 80+promptOf(t)); response.StatusCode != 413 ||
 		!strings.Contains(body, want) || !strings.Contains(body, "max_tokens") || response.Header.Get("Retry-After") != "" || response.Header.Get("x-apim-retry-after") != "" {
@@ -246,7 +246,7 @@ func TestTheErrorForACallThatNeverFitsSaysByHowMuch(t *testing.T) {
 
 // A quota's message begins as API Management's does, and says when the quota is renewed.
 func TestTheQuotasMessageSaysWhenItIsRenewed(t *testing.T) {
-	b := open(t, subscription.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
+	b := open(t, subscriptiontest.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
 	b.post(t, path, demo)
 	response, body := b.post(t, path, demo)
 	var seconds int
@@ -274,18 +274,18 @@ func TestTheQuotasMessageSaysWhenItIsRenewed(t *testing.T) {
 }
 
 func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
-	before := subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}
+	before := subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}
 	for name, test := range map[string]struct {
-		after       subscription.Limits
+		after       subscriptiontest.Limits
 		status      int
 		left, quota string
 		other       string // tokens left after one more call, on an instance that still has the older tier
 	}{
-		"raised": {subscription.Limits{TokensPerMinute: 1000, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 200, "770", "1270", "655"},
+		"raised": {subscriptiontest.Limits{TokensPerMinute: 1000, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 200, "770", "1270", "655"},
 		// A refusal writes nothing, so the other instance hears of the cut from the directory.
-		"cut":            {subscription.Limits{TokensPerMinute: 130, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 429, "15", "1385", "70"},
-		"another period": {subscription.Limits{TokensPerMinute: 300, TokenQuota: 1500, TokenQuotaPeriod: limit.Daily}, 200, "70", "1270", "0"},
-		"a lower quota":  {subscription.Limits{TokensPerMinute: 300, TokenQuota: 400, TokenQuotaPeriod: limit.Hourly}, 200, "70", "170", "0"},
+		"cut":            {subscriptiontest.Limits{TokensPerMinute: 130, TokenQuota: 1500, TokenQuotaPeriod: limit.Hourly}, 429, "15", "1385", "70"},
+		"another period": {subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 1500, TokenQuotaPeriod: limit.Daily}, 200, "70", "1270", "0"},
+		"a lower quota":  {subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 400, TokenQuotaPeriod: limit.Hourly}, 200, "70", "170", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := fromMinuteStart() // the clock of all instances
@@ -323,13 +323,13 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 }
 
 // change gives the bench's tier other limits.
-func (b *bench) change(t *testing.T, limits subscription.Limits) {
+func (b *bench) change(t *testing.T, limits subscriptiontest.Limits) {
 	t.Helper()
 	tier, err := b.store.Tier(t.Context(), "demo")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tier.Limits = limits
+	tier.Rules = limits.Rules()
 	if _, err := b.store.PutTier(t.Context(), tier); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"tollgate/handler/secret"
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -36,7 +37,7 @@ func TestAStreamWithoutItsEndIsChargedThePromptThatItsStartTold(t *testing.T) {
 		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReserveFull} {
 			t.Run(fmt.Sprint(behaviour, " ", reserve), func(t *testing.T) {
 				t.Parallel() // an endpoint that holds on is waited for
-				st := openStage(t, s, subscription.Limits{Reserve: reserve}, behaviour)
+				st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve}, behaviour)
 				st.readUntil(t, `"stream":true,`, "message_start")
 				reported, billed := <-st.reports, st.endpoint.Billed()
 				if reported.Usage == nil {
@@ -104,7 +105,7 @@ func TestAPromptToldAtTheStartIsNotTheChargeIfTheModelMayReadMore(t *testing.T) 
 	} {
 		for _, leaves := range []bool{true, false} {
 			log := make(lines, 100)
-			b := openWith(t, subscription.Limits{TokenQuota: 1_000_000, TokenQuotaPeriod: "Yearly"}, func(c *gateway.Config) {
+			b := openWith(t, subscriptiontest.Limits{TokenQuota: 1_000_000, TokenQuotaPeriod: "Yearly"}, func(c *gateway.Config) {
 				at := upstream.Endpoint{Shape: shape.Anthropic, Key: secret.New("k"), URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
 					_, _ = io.Copy(io.Discard, r.Body)
 					w.Header().Set("Content-Type", "text/event-stream")
@@ -134,13 +135,13 @@ func TestAMessageThatOnlyFillsTheCacheIsCharged(t *testing.T) {
 	s.required = `"max_tokens":0,"system":[{"type":"text","text":"Be brief.","cache_control":{"type":"ephemeral"}}],`
 	for _, mode := range []string{"", `"stream":true,`} {
 		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
-			st := openStage(t, s, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "cache-write=5")
+			st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "cache-write=5")
 			status, _, answer, err := st.call(t, mode)
 			if status != 200 || err != nil || !strings.Contains(*st.asked.Load(), `"max_tokens":0,`) {
 				t.Fatalf("%s: got %d %s, %v for %s; want an answer, and the cap unchanged", reserve, status, answer, err, *st.asked.Load())
 			}
 			st.wantCharge(t, true)
-			untold := openStage(t, s, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "no-usage")
+			untold := openStage(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "no-usage")
 			if status, _, answer, err = untold.call(t, mode); status != 200 || err != nil {
 				t.Fatalf("%s: got %d %s, %v; want an answer", reserve, status, answer, err)
 			}
@@ -150,7 +151,7 @@ func TestAMessageThatOnlyFillsTheCacheIsCharged(t *testing.T) {
 		}
 	}
 	s.required = `"max_tokens":0,`
-	st := openStage(t, s, subscription.Limits{}, "")
+	st := openStage(t, s, subscriptiontest.Limits{}, "")
 	if status, _, answer, _ := st.call(t, ""); status != 400 || !strings.Contains(answer, "max_tokens") {
 		t.Errorf("without a part to cache: got %d %s, want the endpoint's 400", status, answer)
 	}

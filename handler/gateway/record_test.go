@@ -10,7 +10,7 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/ledger"
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -40,14 +40,14 @@ func (l *totals) recorded() map[[2]string]ledger.Totals {
 }
 
 // openRecorded is a bench whose calls are summed.
-func openRecorded(t *testing.T, limits subscription.Limits, model http.HandlerFunc) (*bench, *totals) {
+func openRecorded(t *testing.T, limits subscriptiontest.Limits, model http.HandlerFunc) (*bench, *totals) {
 	t.Helper()
 	l := &totals{}
 	return openWith(t, limits, func(c *gateway.Config) { c.Ledger = l }, upstream.Timeouts{}, model), l
 }
 
 func TestTheLedgerGetsEveryCallOnce(t *testing.T) {
-	b, l := openRecorded(t, subscription.Limits{TokensPerMinute: 300}, answering(233, 184))
+	b, l := openRecorded(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(233, 184))
 	for range 5 { // two are answered, three refused
 		b.post(t, path, demo)
 	}
@@ -67,19 +67,19 @@ func TestTheLedgerGetsEveryCallOnce(t *testing.T) {
 
 func TestTheLedgerTellsShadowFailureAndUnknownUsageApart(t *testing.T) {
 	for name, world := range map[string]struct {
-		limits subscription.Limits
+		limits subscriptiontest.Limits
 		model  http.HandlerFunc
 		want   ledger.Totals
 	}{
-		"in shadow": {subscription.Limits{TokensPerMinute: 1, Shadow: true}, answering(5),
+		"in shadow": {subscriptiontest.Limits{TokensPerMinute: 1, Shadow: true}, answering(5),
 			ledger.Totals{Calls: 1, Shadowed: 1, PromptTokens: 25, CompletionTokens: 5}},
-		"an endpoint that fails": {subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"an endpoint that fails": {subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 			ledger.Totals{Calls: 1, Failed: 1}},
-		"cached and reasoning tokens": {subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
+		"cached and reasoning tokens": {subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"choices":[{"message":{"role":"assistant","content":"hi"}}],"usage":{"prompt_tokens":40,"completion_tokens":9,` +
 				`"prompt_tokens_details":{"cached_tokens":20,"cache_write_tokens":4},"completion_tokens_details":{"reasoning_tokens":7}}}`))
 		}, ledger.Totals{Calls: 1, PromptTokens: 40, CachedTokens: 20, CacheWriteTokens: 4, CompletionTokens: 9, ReasoningTokens: 7}},
-		"no usage in the answer": {subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
+		"no usage in the answer": {subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}`))
 		}, ledger.Totals{Calls: 1, UnknownUsage: 1, PromptTokens: 25, CompletionTokens: 1}},
 	} {

@@ -114,24 +114,42 @@ func (c *call) limitProblem(limits []applied, decisions []limit.Decision) *probl
 // limitConcurrent is the name of the limit on concurrent calls, in the ledger.
 const limitConcurrent = "maxConcurrent"
 
+// Codes of refusals by a limit.
+const (
+	codeTokenLimit    = "token_limit_exceeded"
+	codeTokenQuota    = "token_quota_exceeded"
+	codeTokenTooSmall = "token_limit_too_small"
+	codeCallLimit     = "call_limit_exceeded"
+	codeCallQuota     = "call_quota_exceeded"
+	codeCostLimit     = "cost_limit_exceeded"
+	codeCostQuota     = "cost_quota_exceeded"
+	codeCostTooSmall  = "cost_limit_too_small"
+)
+
 // A wording is how refusals of a unit are told.
 type wording struct {
-	kind     string // OpenAI's error type
-	code     string // begins the codes
-	limit    string
-	quota    string
-	tooSmall string // for what waiting doesn't help
+	kind                       string // OpenAI's error type
+	limitCode, limit           string
+	quotaCode, quota           string
+	tooSmallCode, tooSmallHelp string
 }
 
-// wordingOf returns the wording of a unit. That of tokens is APIM's llm-token-limit.
-func wordingOf(unit limit.Unit) wording {
+var (
+	// tokenWording is APIM's llm-token-limit's.
+	tokenWording = wording{kindTokens, codeTokenLimit, "Token limit", codeTokenQuota, "Token quota", codeTokenTooSmall, "Send a shorter prompt; images count too."}
+	// No limit in calls is too small for a call.
+	callWording = wording{kindCalls, codeCallLimit, "Call limit", codeCallQuota, "Call quota", "", ""}
+	costWording = wording{kindTokens, codeCostLimit, "Cost limit", codeCostQuota, "Budget", codeCostTooSmall, "Send a shorter prompt, ask for fewer tokens, or use a cheaper model."}
+)
+
+func wordingOf(unit limit.Unit) *wording {
 	switch unit {
 	case limit.Calls:
-		return wording{kindCalls, "call", "Call limit", "Call quota", ""}
+		return &callWording
 	case limit.Cost:
-		return wording{kindTokens, "cost", "Cost limit", "Budget", "Send a shorter prompt, ask for fewer tokens, or use a cheaper model."}
+		return &costWording
 	}
-	return wording{kindTokens, "token", "Token limit", "Token quota", "Send a shorter prompt; images count too."}
+	return &tokenWording
 }
 
 // decisionProblem answers a call that a limit of a unit refused.
@@ -140,14 +158,14 @@ func decisionProblem(unit limit.Unit, d limit.Decision) *problem {
 	p := &problem{kind: said.kind, retry: d.RetryAfter, status: status(d.Verdict)}
 	switch p.status {
 	case http.StatusForbidden:
-		p.code = said.code + "_quota_exceeded"
+		p.code = said.quotaCode
 		// API Management says "Try again in", which makes some agents wait for hours.
 		p.message = fmt.Sprintf("%s is exceeded. It is renewed in %s.", said.quota, spell(seconds))
 	case http.StatusRequestEntityTooLarge:
-		p.code = said.code + "_limit_too_small"
-		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. %s", spellAmount(unit, d.Least), spellAmount(unit, d.Least-d.Most), said.tooSmall)
+		p.code = said.tooSmallCode
+		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. %s", spellAmount(unit, d.Least), spellAmount(unit, d.Least-d.Most), said.tooSmallHelp)
 	default:
-		p.code = said.code + "_limit_exceeded"
+		p.code = said.limitCode
 		p.message = fmt.Sprintf("%s is exceeded. Try again in %s.", said.limit, count(int64(seconds/time.Second), "second"))
 	}
 	return p

@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/fakemodel"
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
 )
@@ -37,7 +37,7 @@ func (r *listener) next() telemetry.Call {
 	return r.calls[len(r.calls)-1]
 }
 
-func openTold(t *testing.T, limits subscription.Limits, model http.HandlerFunc) (*bench, *listener) {
+func openTold(t *testing.T, limits subscriptiontest.Limits, model http.HandlerFunc) (*bench, *listener) {
 	r := &listener{more: make(chan struct{}, 100)}
 	b := openWith(t, limits, func(c *gateway.Config) { c.Telemetry = r }, upstream.Timeouts{}, model)
 	return b, r
@@ -45,7 +45,7 @@ func openTold(t *testing.T, limits subscription.Limits, model http.HandlerFunc) 
 
 func TestEveryCallIsReportedOnce(t *testing.T) {
 	var traceparent string
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 60, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, func(w http.ResponseWriter, r *http.Request) {
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 60, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, func(w http.ResponseWriter, r *http.Request) {
 		traceparent = r.Header.Get("Traceparent")
 		answering(40)(w, r)
 	})
@@ -60,8 +60,8 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 	if c.Usage == nil || *c.Usage != (telemetry.Usage{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 40}, Known: true}) || c.Estimate < 1 {
 		t.Errorf("got usage %+v, estimate %d; want 25 and 40 tokens, known, and an estimate", c.Usage, c.Estimate)
 	}
-	if c.Standing == nil || *c.Standing != (telemetry.Standing{TokensPerMinute: 60, Remaining: 0, Quota: 1000, QuotaUsed: 65, QuotaRemaining: 935, QuotaPeriod: "Hourly"}) {
-		t.Errorf("got standing %+v, want 0 of 60 and 935 of 1000 left", c.Standing)
+	if len(c.Standings) != 1 || c.Standings[0] != (telemetry.Standing{Limit: "tokens", Unit: "tokens", PerMinute: 60, Remaining: 0, Quota: 1000, QuotaUsed: 65, QuotaRemaining: 935, QuotaPeriod: "Hourly"}) {
+		t.Errorf("got standing %+v, want 0 of 60 and 935 of 1000 left", c.Standings)
 	}
 	if up := c.Upstream; up == nil || up.Endpoint == "" || up.Status != 200 || up.Failed || up.Latency <= 0 || up.Duration < up.Latency {
 		t.Errorf("got upstream %+v, want 200 of a named endpoint, with a latency no longer than its duration", up)
@@ -71,7 +71,7 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 	}
 
 	b.post(t, path, demo)
-	if c := reports.next(); c.Status != 429 || c.Outcome != "token_limit_exceeded" || !c.Refused || c.Usage != nil || c.Upstream != nil || c.Standing == nil || c.Standing.Remaining != 0 || len(c.TraceID) != 32 || c.ParentID != "" {
+	if c := reports.next(); c.Status != 429 || c.Outcome != "token_limit_exceeded" || !c.Refused || c.Usage != nil || c.Upstream != nil || len(c.Standings) != 1 || c.Standings[0].Remaining != 0 || len(c.TraceID) != 32 || c.ParentID != "" {
 		t.Errorf("a refusal: got %+v, want 429 token_limit_exceeded, refused with 0 tokens left, without usage or upstream, in a trace of its own", c)
 	}
 	b.post(t, path, demo, "Api-Key", "junk", "Traceparent", "00-"+strings.Repeat("0", 32)+"-"+parent+"-01")
@@ -101,7 +101,7 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 
 func TestCachedAndReasoningTokensAreReportedAndLogged(t *testing.T) {
 	details := `,"prompt_tokens_details":{"cached_tokens":16,"cache_write_tokens":4},"completion_tokens_details":{"reasoning_tokens":30}`
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"choices":[{"message":{"role":"assistant","content":"hi"}}],"usage":{"prompt_tokens":25,"completion_tokens":40,"total_tokens":65`+details+`}}`)
 	})
@@ -125,7 +125,7 @@ func TestCachedAndReasoningTokensAreReportedAndLogged(t *testing.T) {
 }
 
 func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(w, `data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}`+"\n\n"+"data: [DONE]\n\n")
 	})
@@ -139,7 +139,7 @@ func TestAStreamIsReportedWithItsFirstToken(t *testing.T) {
 // The gateway counts prompts, and answers without usage, exactly as the model does.
 func TestTheGatewaysCountsEqualTheModelsUsage(t *testing.T) {
 	var model fakemodel.Endpoint
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 100_000}, func(w http.ResponseWriter, r *http.Request) {
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 100_000}, func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("Api-Key", fakemodel.Key)
 		model.ServeHTTP(w, r)
 	})
@@ -164,14 +164,14 @@ func TestTheGatewaysCountsEqualTheModelsUsage(t *testing.T) {
 }
 
 func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) })
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) })
 	b.post(t, path, demo)
 	c := reports.next()
 	if c.Status != 400 || c.Refused || c.Usage != nil || c.Upstream == nil || c.Upstream.Status != 400 || !c.Upstream.Failed || c.Upstream.Endpoint == "" {
 		t.Errorf("reported %+v, upstream %+v; want a 400 of upstream's, failed there, not refused here, without usage", c, c.Upstream)
 	}
-	if c.Standing == nil || c.Standing.Remaining != 300 {
-		t.Errorf("after the refund: got standing %+v, want 300 left", c.Standing)
+	if len(c.Standings) != 1 || c.Standings[0].Remaining != 300 {
+		t.Errorf("after the refund: got standing %+v, want 300 left", c.Standings)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestUpstreamsFailureIsReportedByItsName(t *testing.T) {
 // with and without a body.
 func TestUpstreamsOwnErrorIsNotReportedAsARefusal(t *testing.T) {
 	for _, text := range []string{"", `{"error":"theirs"}`} {
-		b, reports := openTold(t, subscription.Limits{TokensPerMinute: 300}, refusing(503, text))
+		b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 300}, refusing(503, text))
 		b.post(t, path, demo)
 		if c := reports.next(); c.Status != 503 || c.Refused || c.Outcome != "upstream_error" {
 			t.Errorf("%q: reported %d, %q, refused %t; want 503, upstream_error, not refused", text, c.Status, c.Outcome, c.Refused)
@@ -188,7 +188,7 @@ func TestUpstreamsOwnErrorIsNotReportedAsARefusal(t *testing.T) {
 }
 
 func TestCallsThatShadowLetPassAreReported(t *testing.T) {
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 30, Shadow: true}, answering(40))
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 30, Shadow: true}, answering(40))
 	b.post(t, path, demo)
 	if c := reports.next(); c.Shadowed != "" || c.Status != 200 {
 		t.Errorf("within the limit: reported %+v, want 200 and nothing shadowed", c)
@@ -200,7 +200,7 @@ func TestCallsThatShadowLetPassAreReported(t *testing.T) {
 }
 
 func TestCallsDecidedWhileTheCountersAreDownAreReported(t *testing.T) {
-	b, reports := openTold(t, subscription.Limits{TokensPerMinute: 3000, OnStoreDown: limit.Degrade}, answering(40))
+	b, reports := openTold(t, subscriptiontest.Limits{TokensPerMinute: 3000, OnStoreDown: limit.Degrade}, answering(40))
 	b.post(t, path, demo)
 	if c := reports.next(); c.Degraded {
 		t.Errorf("while the counters are there: reported %+v, want it not degraded", c)
@@ -216,7 +216,7 @@ func TestCallsDecidedWhileTheCountersAreDownAreReported(t *testing.T) {
 }
 
 func TestTheLogLineNamesTheOperation(t *testing.T) {
-	b, log := openServing(t, subscription.Limits{}, "DeepSeek-R1", 0, upstream.Timeouts{}, answer(answered))
+	b, log := openServing(t, subscriptiontest.Limits{}, "DeepSeek-R1", 0, upstream.Timeouts{}, answer(answered))
 	for _, test := range []struct{ path, body, want string }{
 		{path, asked, `"operation":"ChatCompletions_Create"`},
 		{"/v1/models", "", `"operation":"Models_List"`},

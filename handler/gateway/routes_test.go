@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"tollgate/handler/gateway"
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
 func TestPathsMadeFromABaseURLAreServed(t *testing.T) {
-	b := open(t, subscription.Limits{}, answering(1))
+	b := open(t, subscriptiontest.Limits{}, answering(1))
 	for _, path := range []string{
 		"/chat/completions", "/inference/chat/completions", "/openai/chat/completions", "/inference/openai/chat/completions", "/v1/chat/completions",
 		"//openai/deployments/DeepSeek-R1/chat/completions?api-version=2024-10-21", "/openai//deployments/DeepSeek-R1//chat/completions",
@@ -36,7 +36,7 @@ func TestPathsMadeFromABaseURLAreServed(t *testing.T) {
 }
 
 func TestOneModelIsDescribed(t *testing.T) {
-	b := openWith(t, subscription.Limits{Models: []string{"DeepSeek-R1", "deepseek-ai/DeepSeek-V3"}}, func(c *gateway.Config) {
+	b := openWith(t, subscriptiontest.Limits{Models: []string{"DeepSeek-R1", "deepseek-ai/DeepSeek-V3"}}, func(c *gateway.Config) {
 		c.Models = []string{"DeepSeek-R1", "deepseek-ai/DeepSeek-V3", "gpt-4o"}
 	}, upstream.Timeouts{}, answering(1))
 	for _, at := range []string{"/models/", "/v1/models/", "/openai/v1/models/", "/openai/models/", "/inference/v1//models/"} {
@@ -67,7 +67,7 @@ func TestOneModelIsDescribed(t *testing.T) {
 }
 
 func TestA404SaysWhatIsServedAndHowToGetThere(t *testing.T) {
-	b := open(t, subscription.Limits{}, answering(1))
+	b := open(t, subscriptiontest.Limits{}, answering(1))
 	for path, want := range map[string]string{
 		"/openai/v1/responses/resp_1/nothing":     "nothing at this path",
 		"/models/images/embeddings":               "images",
@@ -101,7 +101,7 @@ func TestA404SaysWhatIsServedAndHowToGetThere(t *testing.T) {
 
 // Anthropic's clients read only errors that have a type at the top level.
 func TestErrorsOnAnthropicsRoutesHaveAnthropicsForm(t *testing.T) {
-	b := open(t, subscription.Limits{}, answering(1))
+	b := open(t, subscriptiontest.Limits{}, answering(1))
 	for path, headers := range map[string][]string{
 		"/anthropic/v1/messages/batches": nil, "/v1/messages/batches": nil, "/messages": nil, "/inference/anthropic/v1/complete": nil,
 		"/v1/complete": {"Anthropic-Version", "2023-06-01"},

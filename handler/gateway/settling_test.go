@@ -16,11 +16,12 @@ import (
 	"tollgate/handler/limit"
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
 // openServing returns a gateway for one model of a name, and its log.
-func openServing(t *testing.T, limits subscription.Limits, model string, settle time.Duration, timeouts upstream.Timeouts, handler http.HandlerFunc) (*bench, lines) {
+func openServing(t *testing.T, limits subscriptiontest.Limits, model string, settle time.Duration, timeouts upstream.Timeouts, handler http.HandlerFunc) (*bench, lines) {
 	t.Helper()
 	log := make(lines, 100)
 	if limits.TokenQuota == 0 {
@@ -60,7 +61,7 @@ func TestACallWhoseCallerLeavesIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 			t.Run(fmt.Sprint(name, ", ", reserve), func(t *testing.T) {
 				t.Parallel()
 				begun, left := make(chan struct{}), make(chan struct{})
-				b, log := openServing(t, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 30_000}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+				b, log := openServing(t, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 30_000}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 					_, _ = io.Copy(io.Discard, r.Body)
 					if test.headers {
 						if test.body == asked {
@@ -131,7 +132,7 @@ func TestOnlyUsageLowersTheChargeOfACallWhoseCallerLeft(t *testing.T) {
 				t.Run(fmt.Sprint(name, body == stream, settle), func(t *testing.T) {
 					t.Parallel()
 					begun, left := make(chan struct{}), make(chan struct{})
-					b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 400}, "o3", settle, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+					b, log := openServing(t, subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 400}, "o3", settle, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 						_, _ = io.Copy(io.Discard, r.Body)
 						close(begun)
 						select {
@@ -169,7 +170,7 @@ func TestACallThatRunsOutOfTimeIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			over := make(chan struct{})
-			b, log := openServing(t, subscription.Limits{MaxCompletionTokens: 5000}, "o3", time.Minute, test.timeouts, func(w http.ResponseWriter, r *http.Request) {
+			b, log := openServing(t, subscriptiontest.Limits{MaxCompletionTokens: 5000}, "o3", time.Minute, test.timeouts, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				if test.body == stream {
 					w.Header().Set("Content-Type", "text/event-stream")
@@ -203,7 +204,7 @@ func TestACallThatRunsOutOfTimeIsChargedItsBoundAndThenItsUsage(t *testing.T) {
 
 // All choices are charged, even if the answer is too large to be read.
 func TestAnAnswerThatIsTooLargeIsChargedItsBound(t *testing.T) {
-	b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 1000}, "gpt-4o", time.Second, upstream.Timeouts{},
+	b, log := openServing(t, subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 1000}, "gpt-4o", time.Second, upstream.Timeouts{},
 		answer(strings.Replace(answered, `{"choices"`, `{"choices":[{"index":7,"message":{"content":"a"},"logprobs":"`+strings.Repeat("x", upstream.MaxBody)+`"}],"c"`, 1)))
 	body := strings.Replace(strings.Replace(asked, "{", `{"n":8,"max_tokens":1000,`, 1), "DeepSeek-R1", "gpt-4o", 1)
 	if status, text, _ := b.read(t.Context(), body); status != 502 {
@@ -217,7 +218,7 @@ func TestAnAnswerThatIsTooLargeIsChargedItsBound(t *testing.T) {
 // A call without a bound is refused under reserve: full only.
 func TestTheRefusalOfAnUnboundedCallNamesItsField(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveFull} {
-		b, _ := openServing(t, subscription.Limits{Reserve: reserve, MaxCompletionTokens: 50}, "gpt-4o", 0, upstream.Timeouts{}, answer(answered))
+		b, _ := openServing(t, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 50}, "gpt-4o", 0, upstream.Timeouts{}, answer(answered))
 		for field, body := range map[string]string{
 			"data_sources":                     `{"data_sources":[{}],"messages":[{"role":"user","content":"hi"}]}`,
 			"messages[0].content[0].type":      `{"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"QUFB"}}]}]}`,
@@ -257,7 +258,7 @@ func TestTheCapIsSentInTheFieldThatTheModelObeys(t *testing.T) {
 	} {
 		for _, shape := range []shape.Shape{shape.Models, shape.OpenAI, shape.Deployments} {
 			var got caps
-			b := openWith(t, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: test.reserve, MaxCompletionTokens: 500}, func(c *gateway.Config) {
+			b := openWith(t, subscriptiontest.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: test.reserve, MaxCompletionTokens: 500}, func(c *gateway.Config) {
 				before(t, upstream.Endpoint{URL: serving(t, recording(t, &got, 30)), Shape: shape, Models: map[string]upstream.Model{test.model: {Name: test.own, Family: test.family}}})(c)
 				c.Models = []string{test.model}
 			}, upstream.Timeouts{}, nil)
@@ -292,7 +293,7 @@ func TestUsageIsRequestedOnlyWhereTheEndpointSupportsIt(t *testing.T) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, said+together+finished)
 		}), "gpt-4o"
-		b := openWith(t, subscription.Limits{}, before(t, test.endpoint), upstream.Timeouts{}, nil)
+		b := openWith(t, subscriptiontest.Limits{}, before(t, test.endpoint), upstream.Timeouts{}, nil)
 		if response, text := b.post(t, path, strings.Replace(stream, "{", "{"+test.fields, 1)); response.StatusCode != 200 || strings.Contains(sent, "stream_options") != test.want {
 			t.Errorf("%s: got %d %s and sent %s, want 200 and stream_options in it: %t", name, response.StatusCode, text, sent, test.want)
 		}
@@ -304,7 +305,7 @@ func TestReadingOnEndsWhenTheGatewayStops(t *testing.T) {
 	log := make(lines, 100)
 	var served *gateway.Gateway
 	begun := make(chan struct{}, 1)
-	b := openWith(t, subscription.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 300}, func(c *gateway.Config) {
+	b := openWith(t, subscriptiontest.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 300}, func(c *gateway.Config) {
 		before(t, upstream.Endpoint{URL: serving(t, answer("", func(_ http.ResponseWriter, r *http.Request) {
 			begun <- struct{}{}
 			<-r.Context().Done()
@@ -335,7 +336,7 @@ func TestReadingOnEndsWhenTheGatewayStops(t *testing.T) {
 // and the endpoint is cancelled.
 func TestAPlainChatIsCancelledAndCountedWhenItsCallerLeaves(t *testing.T) {
 	cancelled := make(chan struct{})
-	b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 5000}, "DeepSeek-R1", time.Hour, upstream.Timeouts{}, events(thought+said, func(_ http.ResponseWriter, r *http.Request) {
+	b, log := openServing(t, subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 5000}, "DeepSeek-R1", time.Hour, upstream.Timeouts{}, events(thought+said, func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		close(cancelled)
 	}))
@@ -351,7 +352,7 @@ func TestAPlainChatIsCancelledAndCountedWhenItsCallerLeaves(t *testing.T) {
 // A call whose answer is read on still counts as one of its subscription's.
 func TestACallThatIsReadOnCountsAsConcurrent(t *testing.T) {
 	one, begun, left := int64(1), make(chan struct{}, 2), make(chan struct{})
-	b, log := openServing(t, subscription.Limits{MaxConcurrent: &one}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+	b, log := openServing(t, subscriptiontest.Limits{MaxConcurrent: &one}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		begun <- struct{}{}
 		<-left

@@ -14,6 +14,7 @@ import (
 	"tollgate/handler/secret"
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -60,7 +61,7 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 				path, body = r.RequestURI, string(raw)
 				_, _ = io.WriteString(w, answered)
 			})
-			b := openWith(t, subscription.Limits{}, before(t, c.endpoint), upstream.Timeouts{}, nil)
+			b := openWith(t, subscriptiontest.Limits{}, before(t, c.endpoint), upstream.Timeouts{}, nil)
 			response, text := b.post(t, caller.path, caller.body)
 			if response.StatusCode != 200 || text != answered || path != c.path {
 				t.Errorf("%s to %s: got %d %s with %s asked, want 200 %s with %s", from, to, response.StatusCode, text, path, answered, c.path)
@@ -77,7 +78,7 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 // the answer says whose it is.
 func TestAProvisionedDeploymentOverflows(t *testing.T) {
 	full := refusing(429, `{"error":{"code":"429"}}`, "Retry-After-Ms", "60000")
-	b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, before(t,
+	b := openWith(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, before(t,
 		upstream.Endpoint{Name: "provisioned", URL: serving(t, full), Shape: shape.Deployments, Deployment: "r1-ptu", Priority: 1},
 		upstream.Endpoint{Name: "pay-as-you-go", URL: serving(t, answer(answered)), Shape: shape.Models, Priority: 2}), upstream.Timeouts{}, nil)
 	for range 30 {
@@ -94,7 +95,7 @@ func TestAProvisionedDeploymentOverflows(t *testing.T) {
 // Once the gateway has sent the first byte of an answer, it asks no other endpoint.
 func TestAStreamThatHasBegunIsNotMovedToAnotherEndpoint(t *testing.T) {
 	asked := 0
-	b := openWith(t, subscription.Limits{}, before(t,
+	b := openWith(t, subscriptiontest.Limits{}, before(t,
 		upstream.Endpoint{Name: "a", URL: serving(t, events(thought, cut)), Shape: shape.OpenAI, Priority: 1},
 		upstream.Endpoint{Name: "b", URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
 			asked++
@@ -119,7 +120,7 @@ func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 		"/openai/deployments/DeepSeek-R1/chat/completions": false,
 	}
 	for _, to := range []shape.Shape{shape.Models, shape.OpenAI, shape.Deployments} {
-		b := openWith(t, subscription.Limits{}, before(t, upstream.Endpoint{URL: serving(t, model), Shape: to, Deployment: "r1"}), upstream.Timeouts{}, nil)
+		b := openWith(t, subscriptiontest.Limits{}, before(t, upstream.Endpoint{URL: serving(t, model), Shape: to, Deployment: "r1"}), upstream.Timeouts{}, nil)
 		for route, knowsHeader := range routes {
 			for _, value := range []string{"", "drop", "error", "pass-through", "sometimes"} {
 				got = nil
@@ -148,7 +149,7 @@ func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 // OpenAI's libraries send fields that the model inference API doesn't have. A models
 // endpoint must accept them rather than answer 422.
 func TestStreamingLibrariesReachAModelsEndpoint(t *testing.T) {
-	b := openWith(t, subscription.Limits{}, before(t, upstream.Endpoint{URL: serving(t, (&fakemodel.Endpoint{}).ServeHTTP), Shape: shape.Models, Key: secret.New(fakemodel.Key)}), upstream.Timeouts{}, nil)
+	b := openWith(t, subscriptiontest.Limits{}, before(t, upstream.Endpoint{URL: serving(t, (&fakemodel.Endpoint{}).ServeHTTP), Shape: shape.Models, Key: secret.New(fakemodel.Key)}), upstream.Timeouts{}, nil)
 	for _, field := range []string{`"stream":true,"stream_options":{"include_usage":true}`, `"n":1`, `"user":"u"`, `"store":false`, `"metadata":{}`, `"reasoning_effort":"low"`, `"parallel_tool_calls":true`} {
 		body := strings.Replace(demo, "{", "{"+field+",", 1)
 		for _, route := range []string{"/openai/v1/chat/completions", "/openai/deployments/DeepSeek-R1/chat/completions?api-version=2024-10-21"} {
@@ -165,7 +166,7 @@ func TestStreamingLibrariesReachAModelsEndpoint(t *testing.T) {
 func TestADroppedCapIsIgnored(t *testing.T) {
 	for _, model := range []string{"DeepSeek-R1", "o3-mini"} {
 		var asked caps
-		b := openWith(t, subscription.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 100}, func(c *gateway.Config) {
+		b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 100}, func(c *gateway.Config) {
 			before(t, upstream.Endpoint{URL: serving(t, recording(t, &asked, 30)), Shape: shape.Models})(c)
 			c.Models = []string{model}
 		}, upstream.Timeouts{}, nil)
@@ -188,7 +189,7 @@ func TestADroppedCapIsIgnored(t *testing.T) {
 // An empty Content-Type would have clients take the answer for text.
 func TestAnAnswerThatNamesNoTypeIsJSON(t *testing.T) {
 	for _, status := range []int{200, 400} {
-		b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+		b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Content-Type"] = nil
 			w.WriteHeader(status)
 			_, _ = io.WriteString(w, answered)
@@ -203,7 +204,7 @@ func TestAnAnswerThatNamesNoTypeIsJSON(t *testing.T) {
 // Every route is served with and without the base path, even one that begins with it.
 func TestNoBasePathHidesARoute(t *testing.T) {
 	for _, base := range []string{"", "/inference", "/openai", "/v1", "/openai/v1", "/models"} {
-		b := openWith(t, subscription.Limits{}, func(c *gateway.Config) { c.BasePath = base }, upstream.Timeouts{}, answer(answered))
+		b := openWith(t, subscriptiontest.Limits{}, func(c *gateway.Config) { c.BasePath = base }, upstream.Timeouts{}, answer(answered))
 		for _, route := range []string{"/models/chat/completions", "/openai/v1/chat/completions", "/v1/chat/completions", "/openai/deployments/DeepSeek-R1/chat/completions"} {
 			for _, at := range []string{route, base + route} {
 				if response, body := b.post(t, at, demo); response.StatusCode != 200 {
@@ -217,7 +218,7 @@ func TestNoBasePathHidesARoute(t *testing.T) {
 // A model may have a slash in its name, and a client that puts it into the path
 // may escape that or not.
 func TestADeploymentMayHaveASlashInItsName(t *testing.T) {
-	b := openWith(t, subscription.Limits{}, func(c *gateway.Config) { c.Models = []string{"deepseek-ai/DeepSeek-R1"} }, upstream.Timeouts{}, answer(answered))
+	b := openWith(t, subscriptiontest.Limits{}, func(c *gateway.Config) { c.Models = []string{"deepseek-ai/DeepSeek-R1"} }, upstream.Timeouts{}, answer(answered))
 	for _, name := range []string{"deepseek-ai/DeepSeek-R1", "deepseek-ai%2FDeepSeek-R1"} {
 		if response, body := b.post(t, "/openai/deployments/"+name+"/chat/completions", demo); response.StatusCode != 200 {
 			t.Errorf("%s: got %d %s, want 200", name, response.StatusCode, body)
@@ -231,7 +232,7 @@ func TestModelsAreListedForTheSubscription(t *testing.T) {
 		tier []string
 		want string
 	}{{nil, "DeepSeek-R1 gpt-oss"}, {[]string{"gpt-oss"}, "gpt-oss"}, {[]string{"no-such"}, ""}} {
-		b := openWith(t, subscription.Limits{Models: test.tier}, before(t, upstream.Endpoint{URL: serving(t, answer(answered)), Shape: shape.OpenAI}), upstream.Timeouts{}, nil)
+		b := openWith(t, subscriptiontest.Limits{Models: test.tier}, before(t, upstream.Endpoint{URL: serving(t, answer(answered)), Shape: shape.OpenAI}), upstream.Timeouts{}, nil)
 		for _, at := range []string{"/models", "/openai/v1/models", "/v1/models", "/openai/models?api-version=2024-10-21", "/inference/models"} {
 			response, body := b.get(t, at)
 			var listed struct {

@@ -16,7 +16,7 @@ import (
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/secret"
 	"tollgate/handler/shape"
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
 )
@@ -58,7 +58,7 @@ type stage struct {
 }
 
 // openStage opens a stage. Its fake model behaves as fakemodel.Behaviour.With says.
-func openStage(t *testing.T, s sample, limits subscription.Limits, behaviour string) *stage {
+func openStage(t *testing.T, s sample, limits subscriptiontest.Limits, behaviour string) *stage {
 	t.Helper()
 	st := &stage{sample: s, endpoint: &fakemodel.Endpoint{}, reports: make(chan telemetry.Call, 100), begun: make(chan struct{}, 100)}
 	var err error

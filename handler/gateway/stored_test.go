@@ -35,7 +35,7 @@ type responders struct {
 
 // respond opens a gateway whose tier has limits, and whose second subscription, team-b,
 // has no limit.
-func respond(t *testing.T, limits subscription.Limits, change ...func(*gateway.Config)) *responders {
+func respond(t *testing.T, limits subscriptiontest.Limits, change ...func(*gateway.Config)) *responders {
 	t.Helper()
 	r := &responders{endpoints: map[string]*fakemodel.Endpoint{"a": {}, "b": {}}}
 	var endpoints []upstream.Endpoint
@@ -108,7 +108,7 @@ func (r *responders) want(t *testing.T, key, method, path, body string, status i
 }
 
 func TestOnlyWhoMadeAStoredResponseCanNameIt(t *testing.T) {
-	r := respond(t, subscription.Limits{})
+	r := respond(t, subscriptiontest.Limits{})
 	id, _ := r.make(t, `{"input":"hi"}`)
 	unknown := func(id string) string {
 		_, _, answer := r.ask(t, r.other, "GET", responses+"/"+id, "")
@@ -143,7 +143,7 @@ func TestOnlyWhoMadeAStoredResponseCanNameIt(t *testing.T) {
 }
 
 func TestACallThatNamesAResponseGoesWhereThatIs(t *testing.T) {
-	r := respond(t, subscription.Limits{})
+	r := respond(t, subscriptiontest.Limits{})
 	id, home := r.make(t, `{"input":"hi"}`)
 	for range 3 {
 		_, header, answer := r.ask(t, r.key, "POST", responses, `{"input":"more","previous_response_id":"`+id+`"}`)
@@ -161,7 +161,7 @@ func TestACallThatNamesAResponseGoesWhereThatIs(t *testing.T) {
 }
 
 func TestAStoredResponseCostsOneOperationAndOthersNone(t *testing.T) {
-	r := respond(t, subscription.Limits{})
+	r := respond(t, subscriptiontest.Limits{})
 	for i, body := range []string{`{"input":"hi"}`, `{"input":"hi","stream":true}`, `{"input":"hi","store":false}`, `{"input":"hi","stream":true,"store":false}`} {
 		before := r.puts.Load()
 		if status, _, answer := r.ask(t, r.key, "POST", responses, body); status != 200 {
@@ -179,7 +179,7 @@ func TestAStoredResponseCostsOneOperationAndOthersNone(t *testing.T) {
 
 // The answer is paid for. Its id is of no use later, and gets the error of an unknown one.
 func TestAResponseIsPassedOnThoughItsOwnerCanNotBeRecorded(t *testing.T) {
-	r := respond(t, subscription.Limits{})
+	r := respond(t, subscriptiontest.Limits{})
 	down := errors.New("the table is gone")
 	r.storeErr.Store(&down)
 	id, _ := r.make(t, `{"input":"hi"}`)
@@ -193,7 +193,7 @@ func TestAResponseIsPassedOnThoughItsOwnerCanNotBeRecorded(t *testing.T) {
 }
 
 func TestStoredContentOfUnknownOwnerIsRefusedUnlessTheTierAllowsIt(t *testing.T) {
-	refusing, allowing := respond(t, subscription.Limits{}), respond(t, subscription.Limits{StoredContent: subscription.StoredAllow})
+	refusing, allowing := respond(t, subscriptiontest.Limits{}), respond(t, subscriptiontest.Limits{StoredContent: subscription.StoredAllow})
 	for field, body := range map[string]string{
 		"conversation":              `{"input":"x","conversation":"conv_1"}`,
 		"input[0].id":               `{"input":[{"type":"item_reference","id":"msg_1"}]}`,
@@ -211,14 +211,14 @@ func TestStoredContentOfUnknownOwnerIsRefusedUnlessTheTierAllowsIt(t *testing.T)
 }
 
 func TestAResponseInTheBackgroundIsRefused(t *testing.T) {
-	r := respond(t, subscription.Limits{})
+	r := respond(t, subscriptiontest.Limits{})
 	r.want(t, r.key, "POST", responses, `{"input":"x","background":true}`, 400, `"code":"background_not_supported"`)
 	if billed := r.endpoints["a"].Billed() + r.endpoints["b"].Billed(); billed != 0 {
 		t.Errorf("got %d tokens billed, want none", billed)
 	}
 }
 
-var yearly = subscription.Limits{TokenQuota: 1 << 40, TokenQuotaPeriod: limit.Yearly}
+var yearly = subscriptiontest.Limits{TokenQuota: 1 << 40, TokenQuotaPeriod: limit.Yearly}
 
 // billed returns what both endpoints billed.
 func (r *responders) billed() int64 { return r.endpoints["a"].Billed() + r.endpoints["b"].Billed() }
@@ -317,7 +317,7 @@ func TestAConversationIsBoundedByWhatItWasChargedBefore(t *testing.T) {
 }
 
 func TestReserveFullRefusesStoredContent(t *testing.T) {
-	r := respond(t, subscription.Limits{TokenQuota: 1 << 30, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 500, StoredContent: subscription.StoredAllow})
+	r := respond(t, subscriptiontest.Limits{TokenQuota: 1 << 30, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 500, StoredContent: subscription.StoredAllow})
 	id, _ := r.make(t, `{"input":"hi"}`)
 	for field, body := range map[string]string{
 		"previous_response_id": `{"input":"more","previous_response_id":"` + id + `"}`,
@@ -336,7 +336,7 @@ func TestResponsesReachAnEndpointOfTheDeploymentsShape(t *testing.T) {
 		asked = append(asked, r.Method+" "+r.URL.Path+"?"+r.URL.RawQuery)
 		endpoint.ServeHTTP(w, r)
 	})
-	r := respond(t, subscription.Limits{}, func(c *gateway.Config) {
+	r := respond(t, subscriptiontest.Limits{}, func(c *gateway.Config) {
 		c.Upstream = newUpstream(t, upstream.Timeouts{}, upstream.Endpoint{Name: "d", URL: url, Shape: shape.Deployments, APIVersion: "2025-04-01-preview",
 			Models: map[string]upstream.Model{"gpt-4.1": {Name: "own"}}, Key: secret.New(fakemodel.Key)})
 	})
@@ -354,7 +354,7 @@ func TestResponsesReachAnEndpointOfTheDeploymentsShape(t *testing.T) {
 
 // The endpoint may have stored what it began.
 func TestAResponseThatBreaksOffIsStillItsMakers(t *testing.T) {
-	r := respond(t, subscription.Limits{})
+	r := respond(t, subscriptiontest.Limits{})
 	for _, e := range r.endpoints {
 		e.Behaviour.CutAfter = 8
 	}

@@ -6,19 +6,20 @@ import (
 
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 func TestTheTierDecidesWhileTheCountersAreDown(t *testing.T) {
 	for name, test := range map[string]struct {
-		limits   subscription.Limits
+		limits   subscriptiontest.Limits
 		statuses [4]int // of calls of 115 tokens each, of which 25 are reserved
 	}{
-		"degrade, a quarter where nothing is known": {subscription.Limits{TokensPerMinute: 600, OnStoreDown: limit.Degrade}, [4]int{200, 200, 429, 429}},
-		"degrade is the default":                    {subscription.Limits{TokensPerMinute: 600}, [4]int{200, 200, 429, 429}},
-		"closed":                                    {subscription.Limits{TokensPerMinute: 600, OnStoreDown: limit.FailClosed}, [4]int{503, 503, 503, 503}},
-		"closed is the default in full":             {subscription.Limits{TokensPerMinute: 600, Reserve: subscription.ReserveFull}, [4]int{503, 503, 503, 503}},
-		"open":                                      {subscription.Limits{TokensPerMinute: 100, OnStoreDown: limit.FailOpen}, [4]int{200, 200, 200, 200}},
-		"shadow refuses nothing":                    {subscription.Limits{TokensPerMinute: 100, Shadow: true}, [4]int{200, 200, 200, 200}},
+		"degrade, a quarter where nothing is known": {subscriptiontest.Limits{TokensPerMinute: 600, OnStoreDown: limit.Degrade}, [4]int{200, 200, 429, 429}},
+		"degrade is the default":                    {subscriptiontest.Limits{TokensPerMinute: 600}, [4]int{200, 200, 429, 429}},
+		"closed":                                    {subscriptiontest.Limits{TokensPerMinute: 600, OnStoreDown: limit.FailClosed}, [4]int{503, 503, 503, 503}},
+		"closed is the default in full":             {subscriptiontest.Limits{TokensPerMinute: 600, Reserve: subscription.ReserveFull}, [4]int{503, 503, 503, 503}},
+		"open":                                      {subscriptiontest.Limits{TokensPerMinute: 100, OnStoreDown: limit.FailOpen}, [4]int{200, 200, 200, 200}},
+		"shadow refuses nothing":                    {subscriptiontest.Limits{TokensPerMinute: 100, Shadow: true}, [4]int{200, 200, 200, 200}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t, test.limits, answering(90))

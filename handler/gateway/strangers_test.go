@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/asynctest"
 	"tollgate/handler/gateway"
 	"tollgate/handler/strangers"
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -17,7 +17,7 @@ func TestBadKeysDoNotFloodTheLogAndCallersAreAllLogged(t *testing.T) {
 	log := slog.New(slog.NewJSONHandler(&text, nil))
 	quiet := strangers.New(log)
 	r := &listener{more: make(chan struct{}, 1000)}
-	b := openWith(t, subscription.Limits{TokensPerMinute: 1_000_000}, func(c *gateway.Config) { c.Log, c.Strangers, c.Telemetry = log, quiet, r }, upstream.Timeouts{}, answering(1))
+	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 1_000_000}, func(c *gateway.Config) { c.Log, c.Strangers, c.Telemetry = log, quiet, r }, upstream.Timeouts{}, answering(1))
 	const calls = 60
 	for range calls {
 		b.post(t, path, demo, "Api-Key", "junk")

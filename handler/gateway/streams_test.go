@@ -7,21 +7,21 @@ import (
 	"testing"
 
 	"tollgate/handler/limit"
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
 // The usage is in a comment just before [DONE], because the headers are sent before it is
 // known.
 func TestAStreamReportsItsUsageInAComment(t *testing.T) {
-	b, _ := openLogged(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, upstream.Timeouts{},
+	b, _ := openLogged(t, subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, upstream.Timeouts{},
 		events(thought+said+stopped+told+finished))
 	_, body, err := b.read(t.Context(), stream)
 	want := thought + said + stopped + ": x-apim-tokens-consumed: 100\n: x-apim-remaining-tokens: 200\n: x-apim-remaining-quota-tokens: 900\n\n" + finished
 	if body != want || err != nil {
 		t.Errorf("got %q, %v; want %q", body, err, want)
 	}
-	plain := open(t, subscription.Limits{TokensPerMinute: 300}, events(thought+said+stopped+told+finished))
+	plain := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, events(thought+said+stopped+told+finished))
 	if _, body := plain.post(t, path, stream); body != thought+said+stopped+finished {
 		t.Errorf("without usage asked for: got %q, want %q", body, thought+said+stopped+finished)
 	}
@@ -38,7 +38,7 @@ func TestAStreamsHeadersGiveTheTokensLeftBeforeIt(t *testing.T) {
 		text                string
 		remaining, consumed string
 	}{"a whole stream": {thought + said + together + finished, "287", ""}, "a stream of nothing": {"", "300", ""}, "nothing but usage": {told, "200", "100"}} {
-		b := open(t, subscription.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+		b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, test.text)
@@ -70,7 +70,7 @@ func (b *bench) openStream(t *testing.T) *http.Response {
 // tokens used.
 func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
 	release := make(chan struct{})
-	b := open(t, subscription.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))
+	b := open(t, subscriptiontest.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))
 	response := b.openStream(t)
 	if got := make([]byte, len(thought+together+finished)); true {
 		if _, err := io.ReadFull(response.Body, got); err != nil {

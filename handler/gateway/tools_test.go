@@ -17,6 +17,7 @@ import (
 	"tollgate/handler/secret"
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -123,7 +124,7 @@ type workshop struct {
 	headers  atomic.Value // http.Header
 }
 
-func openWorkshop(t *testing.T, limits subscription.Limits, models ...string) *workshop {
+func openWorkshop(t *testing.T, limits subscriptiontest.Limits, models ...string) *workshop {
 	t.Helper()
 	w := &workshop{endpoint: &fakemodel.Endpoint{}}
 	if limits.TokenQuota > 0 {
@@ -169,7 +170,7 @@ func TestToolsThatPeopleRunAreServed(t *testing.T) {
 		"codex":       {"gpt-5-mini", "event: response.completed\n", nil},
 	} {
 		t.Run(tool, func(t *testing.T) {
-			w := openWorkshop(t, subscription.Limits{TokenQuota: 10_000_000}, wants.model)
+			w := openWorkshop(t, subscriptiontest.Limits{TokenQuota: 10_000_000}, wants.model)
 			for i, call := range recorded(t, tool).Calls {
 				sent := body(t, call.Body)
 				headers := []string{"Api-Key", ""}
@@ -214,7 +215,7 @@ func TestToolsThatAreRefusedGetTheirOwnFormOfErrors(t *testing.T) {
 		"claude-code": {"claude-opus-5-5", `{"type":"error","error":{"type":"`, "request_too_large"},
 		"codex":       {"gpt-5-mini", `{"statusCode":413,`, ""},
 	} {
-		w := openWorkshop(t, subscription.Limits{TokensPerMinute: 2000, Reserve: subscription.ReservePrompt}, wants.model)
+		w := openWorkshop(t, subscriptiontest.Limits{TokensPerMinute: 2000, Reserve: subscription.ReservePrompt}, wants.model)
 		call := recorded(t, tool).Calls[0]
 		response, answer := w.post(t, call.Path, body(t, call.Body), "Anthropic-Version", "2023-06-01")
 		if response.StatusCode != 413 || !strings.HasPrefix(answer, wants.begins+wants.kind) || response.Header.Get("X-Should-Retry") != "false" {

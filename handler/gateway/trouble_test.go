@@ -14,7 +14,7 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
 	"tollgate/handler/operation/chat"
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/tokens"
 	"tollgate/handler/upstream"
 )
@@ -55,7 +55,7 @@ func (l lines) call(t *testing.T) (r record) {
 	}
 }
 
-func openLogged(t *testing.T, limits subscription.Limits, timeouts upstream.Timeouts, model http.HandlerFunc) (*bench, lines) {
+func openLogged(t *testing.T, limits subscriptiontest.Limits, timeouts upstream.Timeouts, model http.HandlerFunc) (*bench, lines) {
 	log := make(lines, 100)
 	return openWith(t, limits, func(c *gateway.Config) {
 		c.TokensComment = true
@@ -274,7 +274,7 @@ func TestChargesAreRightWhateverUpstreamDoes(t *testing.T) {
 			case test.outcome == "upstream_timeout":
 				timeouts.Whole = brief
 			}
-			b, log := openLogged(t, subscription.Limits{TokenQuota: 50_000_000, TokenQuotaPeriod: limit.Yearly}, timeouts, test.model)
+			b, log := openLogged(t, subscriptiontest.Limits{TokenQuota: 50_000_000, TokenQuotaPeriod: limit.Yearly}, timeouts, test.model)
 			status, body, err := b.read(t.Context(), test.body)
 			if status != test.status || !strings.Contains(body, test.part) || (err != nil) != test.aborted {
 				t.Errorf("got %d %.300q, aborted %v; want %d with %q, aborted %t", status, body, err, test.status, test.part, test.aborted)
@@ -316,7 +316,7 @@ func TestUpstreamsRetryAfterIsPassedOn(t *testing.T) {
 		"a date": {"Retry-After", "Tue, 24 Nov 2026 18:00:00 GMT"},
 	} {
 		for _, status := range []int{408, 424, 429, 500, 503, 529} {
-			b := open(t, subscription.Limits{TokensPerMinute: 300}, refusing(status, `{"error":"theirs"}`, headers...))
+			b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, refusing(status, `{"error":"theirs"}`, headers...))
 			response, body := b.post(t, path, asked)
 			if response.StatusCode != status || body != `{"error":"theirs"}` || (status != 408 && (response.Header.Get("x-apim-remaining-tokens") != "300" || response.Header.Get("x-apim-tokens-consumed") != "")) || response.Header.Get("x-tollgate-upstream") != "upstream-1" {
 				t.Errorf("%d, %s: got %d %v %s, want upstream's own answer from upstream-1 and, but for 408, 300 tokens left and none consumed", status, name, response.StatusCode, response.Header, body)
@@ -335,7 +335,7 @@ func TestUpstreamsRetryAfterIsPassedOn(t *testing.T) {
 
 // The text of each completion is counted by itself, and all are charged.
 func TestTheTextOfSeveralCompletionsIsCounted(t *testing.T) {
-	b, log := openLogged(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, upstream.Timeouts{}, events(
+	b, log := openLogged(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, upstream.Timeouts{}, events(
 		strings.ReplaceAll(said, `"index":0`, `"index":1`)+said+thought+stopped+finished))
 	if status, body, err := b.read(t.Context(), stream); status != 200 || err != nil {
 		t.Fatalf("got %d %s, %v; want 200", status, body, err)

@@ -14,6 +14,7 @@ import (
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/shape"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
@@ -21,7 +22,7 @@ import (
 // is still in buffers on its way, so the gateway reads and counts it.
 func TestTextOnItsWayWhenTheCallerLeavesIsCharged(t *testing.T) {
 	for _, settle := range []time.Duration{0, time.Minute} {
-		s := openBiller(t, subscription.Limits{TokenQuota: 1_000_000}, settle, "DeepSeek-R1")
+		s := openBiller(t, subscriptiontest.Limits{TokenQuota: 1_000_000}, settle, "DeepSeek-R1")
 		leave := func(pace string) (billed, charged int64) {
 			billedBefore, spent := s.endpoint.Billed(), s.spent(t)
 			s.end(t, strings.Replace(stream, "{", `{"max_tokens":900,`, 1), ending{stream: true, leaves: "\n\n", behaves: "completion=800,pace=" + pace})
@@ -58,7 +59,7 @@ func TestRunningUsageIsNotTheFinalChargeWhenTheCallerLeaves(t *testing.T) {
 		tells bool
 	}{"in a chunk": {running, true}, "beside the chunks": {said + usageOf(9, 1), true}, "and no more": {running, false}} {
 		begun, left := make(chan struct{}), make(chan struct{})
-		b, log := openServing(t, subscription.Limits{}, "o3", 5*time.Second, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+		b, log := openServing(t, subscriptiontest.Limits{}, "o3", 5*time.Second, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, test.first)
@@ -93,7 +94,7 @@ func TestRunningUsageIsNotTheFinalChargeWhenTheCallerLeaves(t *testing.T) {
 // has left.
 func TestUsageInAStreamsUnterminatedLastEventIsRead(t *testing.T) {
 	begun, left := make(chan struct{}), make(chan struct{})
-	b, log := openServing(t, subscription.Limits{}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+	b, log := openServing(t, subscriptiontest.Limits{}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/event-stream")
 		close(begun)
@@ -122,7 +123,7 @@ func TestAWholeAnswerThatIsReadOnIsChargedByItsCount(t *testing.T) {
 		"error": {`{"error":{"message":"x"}}`, func(got int64) bool { return got == promptIn(t, asked)+900 }},
 	} {
 		begun, left := make(chan struct{}), make(chan struct{})
-		b, log := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 900}, "DeepSeek-R1", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+		b, log := openServing(t, subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 900}, "DeepSeek-R1", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			close(begun)
 			<-left
@@ -144,7 +145,7 @@ func TestAWholeAnswerThatIsReadOnIsChargedByItsCount(t *testing.T) {
 func TestTheLargerOfTwoCapsIsTheBound(t *testing.T) {
 	for _, caps := range []string{`"max_tokens":1,"max_completion_tokens":400,`, `"max_completion_tokens":1,"max_tokens":400,`} {
 		for _, model := range []string{"chat-prod", "DeepSeek-V3.2", "gpt-4o", "o3"} {
-			s := openBiller(t, subscription.Limits{TokenQuota: 1_000_000}, 20*time.Millisecond, model)
+			s := openBiller(t, subscriptiontest.Limits{TokenQuota: 1_000_000}, 20*time.Millisecond, model)
 			s.end(t, `{"model":"`+model+`",`+caps+hi+`}`, ending{behaves: "first-token=1ms,hidden=300,cut-after=1"})
 			if billed, spent := s.endpoint.Billed(), s.spent(t); billed > spent {
 				t.Errorf("%s, %s: got %d tokens charged, want the %d that were billed or more", model, caps, spent, billed)
@@ -155,7 +156,7 @@ func TestTheLargerOfTwoCapsIsTheBound(t *testing.T) {
 
 // A model may have written all of a stop sequence but its end, which isn't sent.
 func TestTextThatAStopSequenceWithholdsIsCharged(t *testing.T) {
-	b, log := openServing(t, subscription.Limits{}, "DeepSeek-R1", time.Minute, upstream.Timeouts{}, events(thought+said+stopped+finished))
+	b, log := openServing(t, subscriptiontest.Limits{}, "DeepSeek-R1", time.Minute, upstream.Timeouts{}, events(thought+said+stopped+finished))
 	b.post(t, path, strings.Replace(stream, "{", `{"stop":["x","`+strings.Repeat("stop here ", 20)+`"],`, 1))
 	if line, want := log.chat(t), byCount.tokens(promptIn(t, stream)); line.Prompt+line.Completion < want+60 {
 		t.Errorf("reported %+v, want %d tokens and those of the sequence", line, want)
@@ -164,7 +165,7 @@ func TestTextThatAStopSequenceWithholdsIsCharged(t *testing.T) {
 
 // In shadow nothing is refused, not even a call without a bound.
 func TestShadowLetsUnboundedCallsPass(t *testing.T) {
-	b, _ := openServing(t, subscription.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 50, Shadow: true}, "gpt-4o", 0, upstream.Timeouts{}, answer(answered))
+	b, _ := openServing(t, subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 50, Shadow: true}, "gpt-4o", 0, upstream.Timeouts{}, answer(answered))
 	response, text := b.post(t, path, `{"web_search_options":{},`+hi+`}`)
 	if response.StatusCode != 200 || response.Header.Get("X-Tollgate-Shadow") != "unbounded_request" {
 		t.Errorf("got %d %v %s, want 200 with X-Tollgate-Shadow unbounded_request", response.StatusCode, response.Header, text)
@@ -178,7 +179,7 @@ func TestAPromptThatAnEndpointReadBeforeItFailedIsCharged(t *testing.T) {
 		for name, second := range map[string]http.HandlerFunc{"answers": answer(answered), "fails": refusing(503, ""), "times out": refusing(408, `{"error":{"code":"Timeout"}}`), "breaks off": cut} {
 			first := upstream.Endpoint{URL: serving(t, refusing(408, `{"error":{"code":"Timeout"}}`)), Shape: shape.OpenAI, Name: "a", Priority: 1}
 			then := upstream.Endpoint{URL: serving(t, second), Shape: shape.OpenAI, Name: "b", Priority: 2}
-			b := openWith(t, subscription.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 100}, before(t, first, then), upstream.Timeouts{}, nil)
+			b := openWith(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 100}, before(t, first, then), upstream.Timeouts{}, nil)
 			response, text := b.post(t, path, asked)
 			prompt := promptIn(t, asked)
 			want, status := prompt, 408
@@ -213,7 +214,7 @@ func TestSeveralFamiliesBehindOneNameAreBoundedByTheDearest(t *testing.T) {
 	of := func(family string) map[string]upstream.Model {
 		return map[string]upstream.Model{"DeepSeek-R1": {Name: "chat", Family: family}}
 	}
-	b := openWith(t, subscription.Limits{TokenQuota: quota, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 90}, func(c *gateway.Config) {
+	b := openWith(t, subscriptiontest.Limits{TokenQuota: quota, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 90}, func(c *gateway.Config) {
 		before(t,
 			upstream.Endpoint{URL: url(true), Shape: shape.OpenAI, Name: "a", Priority: 1, Models: map[string]upstream.Model{"DeepSeek-R1": {Name: "DeepSeek-R1"}}},
 			upstream.Endpoint{URL: url(false), Shape: shape.OpenAI, Name: "b", Priority: 2, Models: of("Llama-3.3-70B-Instruct")},
@@ -239,7 +240,7 @@ func TestAQueuedCallGetsTokensThatReadingOnGivesBack(t *testing.T) {
 	begun, left := make(chan struct{}, 2), make(chan struct{})
 	tell := sync.OnceFunc(func() { close(left) })
 	defer tell()
-	b := openWith(t, subscription.Limits{TokensPerMinute: 1000, Reserve: subscription.ReserveFull, MaxCompletionTokens: 800, MaxWait: subscription.Duration(2 * time.Minute)}, func(c *gateway.Config) {
+	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 1000, Reserve: subscription.ReserveFull, MaxCompletionTokens: 800, MaxWait: subscription.Duration(2 * time.Minute)}, func(c *gateway.Config) {
 		c.Models, c.SettleTimeout = []string{"o3"}, time.Minute
 	}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -274,7 +275,7 @@ func TestAQueuedCallGetsTokensThatReadingOnGivesBack(t *testing.T) {
 func TestACallLeftWhileTheCountersAreDownIsOwed(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveNone} {
 		for _, mode := range []limit.StoreDown{limit.Degrade, limit.FailOpen} {
-			s := openBiller(t, subscription.Limits{TokenQuota: 100_000, Reserve: reserve, OnStoreDown: mode}, 30*time.Millisecond, "o3")
+			s := openBiller(t, subscriptiontest.Limits{TokenQuota: 100_000, Reserve: reserve, OnStoreDown: mode}, 30*time.Millisecond, "o3")
 			s.end(t, `{"model":"o3",`+hi+`}`, ending{}) // so that the gateway knows the counter
 			billed, spent := s.endpoint.Billed(), s.spent(t)
 			s.down.Store(true)

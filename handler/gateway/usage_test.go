@@ -19,16 +19,18 @@ import (
 	"tollgate/handler/ledger"
 	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/limit"
-	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
 )
 
 // usageResponse is the answer to GET /usage.
 type usageResponse struct {
-	Counted *struct {
-		CounterKey string
-		Shared     bool
-		Parts      map[string]string
+	Limits []struct {
+		Counted *struct {
+			CounterKey string
+			Shared     bool
+			Parts      map[string]string
+		}
 	}
 	Minute, Quota *struct {
 		Limit, Used, Held, Left int64
@@ -69,7 +71,7 @@ func (b *bench) happened(t *testing.T, ago int64, model string, used ledger.Tota
 }
 
 func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 10_000, TokenQuotaPeriod: limit.Hourly}, answering(233, 184))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 10_000, TokenQuotaPeriod: limit.Hourly}, answering(233, 184))
 	b.happened(t, 181, "", ledger.Totals{Calls: 1, PromptTokens: 1000}) // longer ago than three hours
 	b.happened(t, 90, "DeepSeek-R1", ledger.Totals{Calls: 2, PromptTokens: 10, CachedTokens: 4, CompletionTokens: 15, ReasoningTokens: 12})
 	b.happened(t, 90, "gpt-4o", ledger.Totals{Calls: 1, CompletionTokens: 5})
@@ -80,7 +82,7 @@ func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
 	}
 	b.serving.Wait()
 	got := b.usage(t, "")
-	if got.Hours != 3 || len(got.Minutes) != 3 || got.Counted != nil || got.Minute.Used != 467 || got.Minute.Left != 0 {
+	if got.Hours != 3 || len(got.Minutes) != 3 || got.Limits[0].Counted != nil || got.Minute.Used != 467 || got.Minute.Left != 0 {
 		t.Fatalf("/usage after 3 calls: got %+v, want 3 minutes, and 467 used and 0 left of the minute's limit", got)
 	}
 	for i, want := range []ledger.Counts{
@@ -117,19 +119,20 @@ func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
 }
 
 func TestUsageNamesTheCallsThatACounterCounts(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}/{model}"}, answering(5))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}/{model}"}, answering(5))
 	b.post(t, path, demo, "Client-Ip", "192.0.2.1:5")
 	for ip, used := range map[string]int64{"192.0.2.1": 30, "192.0.2.2": 0} {
 		got := b.usage(t, "", "Client-Ip", ip+":9")
-		if got.Counted == nil || !got.Counted.Shared || fmt.Sprint(got.Counted.Parts) != "map[client-ip:"+ip+" model:DeepSeek-R1]" || got.Minute.Used != used {
-			t.Errorf("%s: got %+v of %+v, want %d used by this client alone", ip, got.Minute, got.Counted, used)
+		counted := got.Limits[0].Counted
+		if counted == nil || !counted.Shared || fmt.Sprint(counted.Parts) != "map[client-ip:"+ip+" model:DeepSeek-R1]" || got.Minute.Used != used {
+			t.Errorf("%s: got %+v of %+v, want %d used by this client alone", ip, got.Minute, counted, used)
 		}
 	}
 }
 
 func TestUsageIsAnsweredWithoutTheLedger(t *testing.T) {
 	broken := ledgermem.New(func(string) (bool, error) { return false, errors.New("the ledger is down") })
-	b := openWith(t, subscription.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.Usage = ledger.Reader{Store: broken} }, upstream.Timeouts{}, answering(5))
+	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.Usage = ledger.Reader{Store: broken} }, upstream.Timeouts{}, answering(5))
 	b.post(t, path, demo)
 	b.serving.Wait()
 	got := b.usage(t, "")
@@ -155,7 +158,7 @@ func (mute) Rows(ctx context.Context, _ string, _, _ time.Time) ([]ledger.Row, e
 // What the counters know must be answered without waiting minutes for the ledger.
 func TestUsageDoesNotWaitForASlowLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, subscription.Limits{TokensPerMinute: 300}, time.Now)
+		b := newBench(t, subscriptiontest.Limits{TokensPerMinute: 300}, time.Now)
 		config := b.config(t, nil)
 		config.Usage = mute{}
 		g := gateway.New(config)
@@ -190,7 +193,7 @@ func (b *bench) get(t *testing.T, path string, headers ...string) (*http.Respons
 
 // Answers to requests that reserve no tokens have the headers too.
 func TestEveryAuthenticatedAnswerHasLimitHeaders(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Daily}, answering(233))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Daily}, answering(233))
 	b.post(t, path, demo)
 	malformed, _ := b.post(t, path, `{"messages":1}`)
 	unknown, _ := b.post(t, path, strings.Replace(demo, "DeepSeek-R1", "gpt-9", 1))

@@ -29,7 +29,7 @@ func TestACallQueuesForTokens(t *testing.T) {
 	defer foundry.Close()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(20 * time.Second) // virtual time starts at the beginning of a minute
-		b := newBench(t, subscription.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(50 * time.Second)}, time.Now)
+		b := newBench(t, subscriptiontest.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(50 * time.Second)}, time.Now)
 		client := newUpstream(t, upstream.Timeouts{}, upstream.Endpoint{URL: foundry.URL, Shape: shape.OpenAI})
 		config := b.config(t, client)
 		g := gateway.New(config)
@@ -65,7 +65,7 @@ func TestACallQueuesForTokens(t *testing.T) {
 
 // A call is refused at once if the next minute comes later than maxWait.
 func TestACallThatWouldQueueTooLongIsRefusedAtOnce(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(time.Minute)}, answering(1000))
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(time.Minute)}, answering(1000))
 	b.post(t, path, demo) // a debt of two minutes and more
 	began := time.Now()
 	response, body := b.post(t, path, demo)
@@ -90,7 +90,7 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 	} {
 		var b *bench
 		var held int64 // tokens reserved while the call is made
-		b = open(t, subscription.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
+		b = open(t, subscriptiontest.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
 			held = b.usage(t, "").Minute.Used
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, test.answer)
@@ -110,7 +110,7 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 // Some of the prompts that aren't counted before the call are counted afterwards and
 // compared with usage. Otherwise large limits would never show that a template has changed.
 func TestSomeUncountedPromptsAreComparedWithUsage(t *testing.T) {
-	b := open(t, subscription.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
+	b := open(t, subscriptiontest.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"choices":[],"usage":{"prompt_tokens":225,"completion_tokens":3}}`)
 	})
@@ -128,7 +128,7 @@ func TestSomeUncountedPromptsAreComparedWithUsage(t *testing.T) {
 // has spent tokens meanwhile, the gateway counts the prompt, and its tokens fit.
 func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
 	now := fromMinuteStart() // the clock of all instances
-	limits := subscription.Limits{TokensPerMinute: 10_000_000}
+	limits := subscriptiontest.Limits{TokensPerMinute: 10_000_000}
 	store := countermem.NewAt(now)
 	var counters []*counter.Counter
 	over := func(c *gateway.Config) {
@@ -156,7 +156,7 @@ func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
 func TestACallThatFailsWhileTheCountersAreDownReleasesItsBound(t *testing.T) {
 	var b *bench
 	var held int64 // tokens reserved while the call is made
-	b = open(t, subscription.Limits{TokensPerMinute: 10_000_000, OnStoreDown: limit.FailClosed}, func(w http.ResponseWriter, _ *http.Request) {
+	b = open(t, subscriptiontest.Limits{TokensPerMinute: 10_000_000, OnStoreDown: limit.FailClosed}, func(w http.ResponseWriter, _ *http.Request) {
 		held = b.usage(t, "").Minute.Used
 		answering(5)(w, nil)
 	})

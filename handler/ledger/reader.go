@@ -24,19 +24,20 @@ type Series struct {
 	// From is when the first span begins: that of the time asked for, or the first of which
 	// the ledger has everything. To is when the last one ends.
 	From, To time.Time
-	By       Span
-	// Until is the time up to which usage is in the series: To, or the present, if the last
-	// span is running. Processes write what they count at most 10 s later.
-	Until time.Time
-	// Items are the sums by span and model, of spans and models with usage, by time and
-	// model.
+	// Written is when the running day was last written to, in a series that is read from the
+	// days' rows; zero if it isn't, if that day isn't in the series, or if it has no rows.
+	// What happened in the 5 minutes before may be missing. Days that are over have
+	// everything, and any other series is at most 10 s behind.
+	Written time.Time
+	// Items are the sums of the spans with usage, by time, subscription if they are of
+	// several, and model.
 	Items []Usage
 }
 
 // newSeries returns an empty series of the spans that have any of [from, to), as far as
 // their usage is kept and not in the future.
 func newSeries(from, to time.Time, by Span, now time.Time) Series {
-	s := Series{From: by.Floor(from), To: by.ceil(to), By: by}
+	s := Series{From: by.Floor(from), To: by.ceil(to)}
 	if first := firstKept(by, now); s.From.Before(first) {
 		s.From = by.ceil(first)
 	}
@@ -44,7 +45,6 @@ func newSeries(from, to time.Time, by Span, now time.Time) Series {
 		s.To = end
 	}
 	s.From = earliest(s.From, s.To)
-	s.Until = earliest(s.To, now)
 	return s
 }
 
@@ -113,24 +113,11 @@ func (r Reader) Everyone(ctx context.Context, from, to time.Time, by Span) (Seri
 	return s, err
 }
 
-// Days is usage by subscription and model.
-type Days struct {
-	// From and To are the bounds of the whole days or months.
-	From, To time.Time
-	By       Span
-	// Written is when the running day was last written to; zero if it isn't in the range or
-	// has no rows. What happened in the 5 minutes before may be missing. Days that are over
-	// have everything.
-	Written time.Time
-	// Items are the sums by span, subscription and model, in this order.
-	Items []Usage
-}
-
 // Days returns the usage of all subscriptions in the days or months that have any of
 // [from, to).
-func (r Reader) Days(ctx context.Context, from, to time.Time, by Span) (Days, error) {
+func (r Reader) Days(ctx context.Context, from, to time.Time, by Span) (Series, error) {
 	now := time.Now().UTC()
-	d := Days{From: by.Floor(from), By: by}
+	d := Series{From: by.Floor(from)}
 	d.To = latest(d.From, earliest(by.ceil(to), by.Next(now)))
 	usage, written, err := r.days(ctx, d.From, earliest(d.To, now), func(at time.Time) (string, string) { return From(Day, at), From(Day, at.Add(day)) })
 	d.Written, d.Items = written, sumBy(usage, by)

@@ -85,7 +85,7 @@ func TestASubscriptionsUsageIsReadBySpanAndModel(t *testing.T) {
 
 		minutes := read(began.Add(9*time.Hour+20*time.Second), time.Now(), ledger.Minute)
 		s.expect("minutes", told(minutes.Items), "01T09:00 team-a gpt-4o 3, 01T09:01 team-a R1 4, 01T10:00 team-a R1 8")
-		s.expect("the bounds of minutes", fmt.Sprint(minutes.From.Format("15:04"), minutes.To.Format(" 15:04"), minutes.Until.Format(" 15:04:05")), "09:00 10:01 10:00:30")
+		s.expect("the bounds of minutes", fmt.Sprint(minutes.From.Format("15:04"), minutes.To.Format(" 15:04")), "09:00 10:01")
 		s.expect("hours", told(read(began.Add(9*time.Hour+30*time.Minute), time.Now(), ledger.Hour).Items), "01T09:00 team-a R1 4, 01T09:00 team-a gpt-4o 3, 01T10:00 team-a R1 8")
 		s.expect("an hour that is over", told(read(began, began.Add(10*time.Hour), ledger.Hour).Items), "01T09:00 team-a R1 4, 01T09:00 team-a gpt-4o 3")
 		s.expect("days", told(read(began, time.Now(), ledger.Day).Items), "01T00:00 team-a R1 12, 01T00:00 team-a gpt-4o 3")
@@ -140,7 +140,7 @@ func TestEveryonesUsageIsReadFromHeadlineRows(t *testing.T) {
 func TestDaysAreReadAcrossSubscriptionsAndRanked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf(t)
-		read := func(by ledger.Span) ledger.Days {
+		read := func(by ledger.Span) ledger.Series {
 			t.Helper()
 			days, err := s.Days(t.Context(), began, time.Now(), by)
 			if err != nil {

@@ -24,6 +24,7 @@ import (
 	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
 )
 
@@ -53,7 +54,7 @@ func crowd(t *testing.T) *manage.API {
 	}
 	store, counters, rows := tablestore.New(service, tablestore.DefaultTables), countertables.New(service, countertables.DefaultTable), ledgertables.New(service, ledgertables.DefaultTable)
 	now := time.Now().UTC()
-	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Rules: subscription.Rules{Limits: []subscription.Limit{{Name: "tokens", Unit: limit.Tokens, PerMinute: 1000}}}}); err != nil {
+	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Rules: subscriptiontest.Limits{TokensPerMinute: 1000}.Rules()}); err != nil {
 		t.Fatal(err)
 	}
 	atOnce(t, many, func(i int) error {

@@ -95,7 +95,7 @@ func (q *query) top() int {
 }
 
 // topOf returns the n subscriptions with most of a total, of those that have any of it.
-func topOf(days ledger.Days, of func(ledger.Totals) int64, n int) Top {
+func topOf(days ledger.Series, of func(ledger.Totals) int64, n int) Top {
 	ranked, _ := ledger.Top(days.Items, func(k ledger.Key) string { return k.Subscription }, of, len(days.Items))
 	top := Top{From: days.From, To: days.To, WrittenAt: days.Written, Active: len(ranked), Items: []User{}}
 	var total ledger.Totals

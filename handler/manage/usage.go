@@ -24,7 +24,7 @@ type Counters interface {
 type Ledger interface {
 	Subscription(ctx context.Context, id string, from, to time.Time, by ledger.Span) (ledger.Series, error)
 	Everyone(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Series, error)
-	Days(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Days, error)
+	Days(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Series, error)
 }
 
 // A Span counts what happened in a minute, hour, day or month.
@@ -105,26 +105,20 @@ func (q *query) checkHistory(asked *historyQuery, sum string) {
 }
 
 // read reads what a query needs.
-func (c *call) read(asked historyQuery) (ledger.Days, error) {
+func (c *call) read(asked historyQuery) (ledger.Series, error) {
 	reader := c.api.config.Ledger
 	switch {
 	case asked.subscription != "":
 		if _, err := c.registry().Account(c.Context(), asked.subscription); err != nil {
-			return ledger.Days{}, err
+			return ledger.Series{}, err
 		}
-		return untold(reader.Subscription(c.Context(), asked.subscription, asked.from, asked.to, asked.by))
+		return reader.Subscription(c.Context(), asked.subscription, asked.from, asked.to, asked.by)
 	case asked.tier != "" || asked.group != "":
 		return c.readMembers(asked)
 	case !asked.eachSubscription && asked.from.After(time.Now().Add(day-ledger.HoursFor)):
-		return untold(reader.Everyone(c.Context(), asked.from, asked.to, asked.by))
+		return reader.Everyone(c.Context(), asked.from, asked.to, asked.by)
 	}
 	return reader.Days(c.Context(), asked.from, asked.to, asked.by)
-}
-
-// untold returns a series in the form of days that don't tell when they were written: it
-// is at most 10 s behind.
-func untold(s ledger.Series, err error) (ledger.Days, error) {
-	return ledger.Days{From: s.From, To: s.To, By: s.By, Items: s.Items}, err
 }
 
 // Bounds of what a tier's or group's usage reads by minute and hour.
@@ -134,10 +128,10 @@ const (
 )
 
 // readMembers reads what the present subscriptions of a tier or below a group used.
-func (c *call) readMembers(asked historyQuery) (ledger.Days, error) {
+func (c *call) readMembers(asked historyQuery) (ledger.Series, error) {
 	members, err := c.membersOf(asked.owner)
 	if err != nil {
-		return ledger.Days{}, err
+		return ledger.Series{}, err
 	}
 	if asked.byDays() {
 		all, err := c.api.config.Ledger.Days(c.Context(), asked.from, asked.to, asked.by)
@@ -145,7 +139,7 @@ func (c *call) readMembers(asked historyQuery) (ledger.Days, error) {
 		return all, err
 	}
 	if len(members) > maxMembers {
-		return ledger.Days{}, badRequest(fmt.Sprintf("It has %d subscriptions, and by minute and hour at most %d are read. Use by=day, or name a subscription.", len(members), maxMembers))
+		return ledger.Series{}, badRequest(fmt.Sprintf("It has %d subscriptions, and by minute and hour at most %d are read. Use by=day, or name a subscription.", len(members), maxMembers))
 	}
 	each := make([]ledger.Series, len(members))
 	reads, ctx := errgroup.WithContext(c.Context())
@@ -157,9 +151,9 @@ func (c *call) readMembers(asked historyQuery) (ledger.Days, error) {
 		})
 	}
 	if err := reads.Wait(); err != nil {
-		return ledger.Days{}, err
+		return ledger.Series{}, err
 	}
-	all := ledger.Days{From: asked.by.Floor(asked.from), To: asked.by.Next(asked.to.Add(-1)), By: asked.by}
+	all := ledger.Series{From: asked.by.Floor(asked.from), To: asked.by.Next(asked.to.Add(-1))}
 	for _, of := range each {
 		all.From, all.To, all.Items = of.From, of.To, append(all.Items, of.Items...)
 	}

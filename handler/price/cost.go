@@ -38,6 +38,17 @@ func (r *Rates) rates() (known rates, err error) {
 	return rates{prompt: f[0], cached: or(r.Cached, f[1]), cacheWrite: max(or(r.CacheWrite, f[2]), or(r.CacheWriteLong, f[3])), completion: f[4]}, nil
 }
 
+// Filled returns the rates with those that are missing filled in by what they cost. The
+// error is that of a rate that isn't valid.
+func (r Rates) Filled() (Rates, error) {
+	known, err := r.rates()
+	if err != nil {
+		return Rates{}, err
+	}
+	write := Format(known.cacheWrite)
+	return Rates{Prompt: Format(known.prompt), Cached: Format(known.cached), CacheWrite: write, CacheWriteLong: write, Completion: Format(known.completion)}, nil
+}
+
 func (r rates) dearestPrompt() int64 { return max(r.prompt, r.cached, r.cacheWrite) }
 
 // A Quote is the price of one call: found when it starts, used until it ends. Its methods

@@ -2,7 +2,6 @@ package subscription_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
@@ -55,7 +54,7 @@ type directoryFixture struct {
 func newDirectoryFixture(t *testing.T) *directoryFixture {
 	t.Helper()
 	d := &directoryFixture{store: &slowStore{Store: memstore.New()}, pepper: subscriptiontest.Pepper(t)}
-	d.key = subscriptiontest.Seed(t, d.store, subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 300}}, "a")
+	d.key = subscriptiontest.Seed(t, d.store, subscription.Tier{ID: "gold", Rules: subscriptiontest.Tokens(300)}, "a")
 	d.Directory = subscriptiontest.Directory(t, d.store)
 	t.Cleanup(func() { time.Sleep(3 * time.Second) }) // virtual: lets look-ups in progress end before the bubble does
 	return d
@@ -267,12 +266,12 @@ func TestAnInvalidTierIsUnavailableNotUnauthorized(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Overrides = json.RawMessage(`{"burstTokens":-1}`)
+		s.Overrides = overrides(t, `{"burstTokens":-1}`)
 		if _, err := d.store.PutSubscription(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Authenticate(t.Context(), d.key); !errors.Is(err, subscription.ErrUnavailable) || !strings.Contains(err.Error(), "burstTokens") {
-			t.Errorf("Authenticate: got %v, want ErrUnavailable naming burstTokens", err)
+		if _, err := d.Authenticate(t.Context(), d.key); !errors.Is(err, subscription.ErrUnavailable) || !strings.Contains(err.Error(), "limits.tokens.burst") {
+			t.Errorf("Authenticate: got %v, want ErrUnavailable naming limits.tokens.burst", err)
 		}
 	})
 }

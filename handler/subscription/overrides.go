@@ -176,7 +176,13 @@ func (o Overrides) apply(r Rules, now time.Time) (after Rules, ended int64, err 
 		if err := l.UnmarshalJSON(override.Values); err != nil {
 			return after, 0, under("overrides", err)
 		}
+		if l.Quota == 0 {
+			l.Period = ""
+		}
 	}
+	after.Limits = slices.DeleteFunc(after.Limits, func(l Limit) bool { // a limit overridden by nothing
+		return l.PerMinute == 0 && l.Quota == 0 && l.Burst == 0
+	})
 	return after, ended, nil
 }
 

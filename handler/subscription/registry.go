@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -38,7 +39,7 @@ func (r Registry) SetTier(ctx context.Context, id string, change func(*Tier) err
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return Tier{}, err
 		}
-		tier.ID = id
+		tier.ID, tier.Limits = id, slices.Clone(tier.Limits) // which the store may share
 		if err := change(&tier); err != nil {
 			return Tier{}, err
 		}

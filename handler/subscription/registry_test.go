@@ -17,7 +17,7 @@ import (
 func newRegistry(t *testing.T) (subscription.Registry, subscription.Pepper) {
 	t.Helper()
 	r := subscription.Registry{Store: memstore.New()}
-	_, e1 := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = 300; return nil })
+	_, e1 := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = new(int64(300)); return nil })
 	_, e2 := r.Create(t.Context(), subscription.Subscription{ID: "a", Name: "Team A", Tier: "gold"})
 	if err := errors.Join(e1, e2); err != nil {
 		t.Fatal(err)
@@ -31,8 +31,8 @@ func TestSetTierCreatesThenChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.BurstTokens = 50; return nil })
-	if err != nil || after.TokensPerMinute != 300 || after.BurstTokens != 50 || after.Version <= before.Version {
+	after, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.BurstTokens = new(int64(50)); return nil })
+	if err != nil || after.Limits[0].PerMinute != 300 || after.Limits[0].Burst != 50 || after.Version <= before.Version {
 		t.Errorf("SetTier: got %+v, %v; want 300 tokens a minute, burst 50 and a version above %d", after, err, before.Version)
 	}
 }
@@ -40,16 +40,21 @@ func TestSetTierCreatesThenChanges(t *testing.T) {
 func TestATierChangeThatInvalidatesOverridesIsRejected(t *testing.T) {
 	r, _ := newRegistry(t)
 	if _, err := r.Change(t.Context(), "a", func(s *subscription.Subscription) error {
-		s.Overrides = json.RawMessage(`{"burstTokens":9}`)
+		s.Overrides = overrides(t, `{"burstTokens":9}`)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = 0; return nil })
-	if err == nil || !strings.Contains(err.Error(), `subscription "a"`) || !strings.Contains(err.Error(), "burstTokens") {
-		t.Errorf("SetTier: got error %v, want one naming subscription a and burstTokens", err)
+	_, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error {
+		tier.Limits[0].PerMinute = 200
+		tier.Limits[0].Burst = 0
+		tier.Limits[0].CounterKey = "{client-ip}"
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), `subscription "a"`) || !strings.Contains(err.Error(), "counterKey has no {subscription}") {
+		t.Errorf("SetTier: got error %v, want one naming subscription a and counterKey", err)
 	}
-	if tier, err := r.Tier(t.Context(), "gold"); err != nil || tier.TokensPerMinute != 300 {
+	if tier, err := r.Tier(t.Context(), "gold"); err != nil || tier.Limits[0].PerMinute != 300 {
 		t.Errorf("got tier %+v, %v; want it unchanged", tier, err)
 	}
 }
@@ -59,11 +64,11 @@ func TestRegistryErrorsNameWhatIsWrong(t *testing.T) {
 	ctx := t.Context()
 	nothing := func(*subscription.Subscription) error { return nil }
 	_, badID := r.SetTier(ctx, "Gold Tier", func(*subscription.Tier) error { return nil })
-	_, badTier := r.SetTier(ctx, "silver", func(tier *subscription.Tier) error { tier.TokenQuota = 5; return nil })
+	_, badTier := r.SetTier(ctx, "silver", func(tier *subscription.Tier) error { tier.TokenQuota = new(int64(5)); return nil })
 	_, noTier := r.Tier(ctx, "silver")
 	_, twice := r.Create(ctx, subscription.Subscription{ID: "a", Tier: "gold"})
 	_, tierless := r.Create(ctx, subscription.Subscription{ID: "b", Tier: "silver"})
-	_, misfit := r.Create(ctx, subscription.Subscription{ID: "b", Tier: "gold", Overrides: json.RawMessage(`{"maxWait":"9h"}`)})
+	_, misfit := r.Create(ctx, subscription.Subscription{ID: "b", Tier: "gold", Overrides: overrides(t, `{"maxWait":"9h"}`)})
 	_, unknown := r.Change(ctx, "b", nothing)
 	_, unread := r.Account(ctx, "b")
 	_, _, keyless := r.CreateKey(ctx, pepper, "b", subscription.Primary, subscription.KeyTerms{})
@@ -75,7 +80,7 @@ func TestRegistryErrorsNameWhatIsWrong(t *testing.T) {
 		kind error // nil: a *FieldError
 		part string
 	}{
-		{badID, nil, `id "Gold Tier" is not an id`}, {badTier, nil, "tokenQuotaPeriod is missing"},
+		{badID, nil, `id "Gold Tier" is not an id`}, {badTier, nil, "limits.tokens.period is missing"},
 		{noTier, subscription.ErrNotFound, `tier "silver"`}, {twice, subscription.ErrExists, `subscription "a"`},
 		{tierless, subscription.ErrNotFound, `tier "silver"`}, {misfit, nil, "maxWait is out of range"},
 		{unknown, subscription.ErrNotFound, `subscription "b"`}, {unread, subscription.ErrNotFound, `subscription "b"`},
@@ -96,7 +101,7 @@ func TestAnInvalidSubscriptionCanStillBeSuspended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Overrides = json.RawMessage(`{"burstTokens":-1}`) // as edited by hand
+	s.Overrides = overrides(t, `{"burstTokens":-1}`) // as edited by hand
 	if _, err := r.PutSubscription(ctx, s); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +143,7 @@ func TestRotatingAKeyLeavesTheOtherSlotAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	account, err := r.Account(ctx, "a")
-	if err != nil || len(account.Keys) != 1 || account.Keys[0].Slot != subscription.Primary || account.Limits.TokensPerMinute != 300 {
+	if err != nil || len(account.Keys) != 1 || account.Keys[0].Slot != subscription.Primary || account.Rules.Limits[0].PerMinute != 300 {
 		t.Errorf("Account: got %+v, %v; want the primary key and 300 tokens a minute", account, err)
 	}
 	if text, err := json.Marshal(account); err != nil || strings.Contains(string(text), record.Hash) {
@@ -200,7 +205,7 @@ func (o *conflictingStore) PutTier(ctx context.Context, tier subscription.Tier) 
 		if err != nil {
 			return 0, err
 		}
-		other.BurstTokens++
+		other.Limits[0].Burst++
 		if _, err := o.Store.PutTier(ctx, other); err != nil {
 			return 0, err
 		}
@@ -212,8 +217,8 @@ func TestAConflictingChangeIsRetried(t *testing.T) {
 	for times, want := range map[int]error{1: nil, 4: nil, 5: subscription.ErrConflict} {
 		made, _ := newRegistry(t)
 		r := subscription.Registry{Store: &conflictingStore{made.Store.(*memstore.Store), times}}
-		tier, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = 400; return nil })
-		if !errors.Is(err, want) || err == nil && (tier.TokensPerMinute != 400 || tier.BurstTokens != int64(times)) {
+		tier, err := r.SetTier(t.Context(), "gold", func(tier *subscription.Tier) error { tier.TokensPerMinute = new(int64(400)); return nil })
+		if !errors.Is(err, want) || err == nil && (tier.Limits[0].PerMinute != 400 || tier.Limits[0].Burst != int64(times)) {
 			t.Errorf("%d conflicts: got tier %+v, error %v; want error %v, and without one 400 tokens a minute and burst %[1]d", times, tier, err, want)
 		}
 	}

@@ -15,36 +15,66 @@ import (
 	"tollgate/handler/subscription"
 )
 
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+// parse reads rules as operators give them.
+func parse(text string) (subscription.Rules, error) {
+	var r subscription.Rules
+	if err := subscription.Decode([]byte(text), &r); err != nil {
+		return r, err
+	}
+	return r, errors.Join(r.Fold(), r.Validate())
+}
+
+// rules reads rules that must be right.
+func rules(t *testing.T, text string) subscription.Rules {
+	t.Helper()
+	r, err := parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// overrides reads overrides that must be right.
+func overrides(t *testing.T, text string) (o subscription.Overrides) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
 func TestValidateNamesEveryFault(t *testing.T) {
 	for name, test := range map[string]struct {
-		limits subscription.Limits
+		rules  string
 		fields []string // none: valid
 	}{
-		"no limit at all":         {subscription.Limits{}, nil},
-		"the article's":           {subscription.Limits{TokensPerMinute: 300}, nil},
-		"every field":             {subscription.Limits{TokensPerMinute: 300, TokenQuota: 9000, TokenQuotaPeriod: "Daily", BurstTokens: 10, Reserve: "full", MaxCompletionTokens: 100, MaxWait: subscription.Duration(time.Second), MaxConcurrent: new(int64(20)), OnStoreDown: "closed", CounterKey: "{model}-{header:X-Team}", Models: []string{"a"}}, nil},
-		"negative limits":         {subscription.Limits{TokensPerMinute: -1, TokenQuota: -1, BurstTokens: -1, MaxCompletionTokens: -1, MaxWait: -1, MaxConcurrent: new(int64(-1))}, []string{"tokensPerMinute", "tokenQuota", "burstTokens", "maxCompletionTokens", "maxWait", "maxConcurrent"}},
-		"quota without period":    {subscription.Limits{TokenQuota: 5}, []string{"tokenQuotaPeriod"}},
-		"period without quota":    {subscription.Limits{TokenQuotaPeriod: "Daily"}, []string{"tokenQuotaPeriod"}},
-		"unknown words":           {subscription.Limits{TokensPerMinute: 9, TokenQuota: 9, TokenQuotaPeriod: "daily", Reserve: "all", OnStoreDown: "shut"}, []string{"tokenQuotaPeriod", "reserve", "onStoreDown"}},
-		"burst without minute":    {subscription.Limits{BurstTokens: 5}, []string{"burstTokens"}},
-		"wait without minute":     {subscription.Limits{MaxWait: 5}, []string{"maxWait"}},
-		"wait too long":           {subscription.Limits{TokensPerMinute: 1, MaxWait: subscription.Duration(time.Hour)}, []string{"maxWait"}},
-		"no limit, with words":    {subscription.Limits{Reserve: "full", Shadow: true, CounterKey: "{model}"}, []string{"reserve", "shadow", "counterKey"}},
-		"no limit, closed":        {subscription.Limits{OnStoreDown: "closed"}, []string{"onStoreDown"}},
-		"cap as large as limit":   {subscription.Limits{TokensPerMinute: 300, Reserve: "full", MaxCompletionTokens: 300}, []string{"maxCompletionTokens"}},
-		"counter key unknown":     {subscription.Limits{CounterKey: "{user}"}, []string{"counterKey"}},
-		"counter key unbalanced":  {subscription.Limits{CounterKey: "{model"}, []string{"counterKey"}},
-		"counter key constant":    {subscription.Limits{CounterKey: "all"}, []string{"counterKey"}},
-		"counter key bad header":  {subscription.Limits{CounterKey: "{header:a b}"}, []string{"counterKey"}},
-		"counter key of a secret": {subscription.Limits{TokensPerMinute: 1, CounterKey: "{header:API-Key}"}, []string{"counterKey"}},
-		"counter key with a tab":  {subscription.Limits{TokensPerMinute: 1, CounterKey: "{model}\t"}, []string{"counterKey"}},
-		"counter key too long":    {subscription.Limits{TokensPerMinute: 1, CounterKey: subscription.CounterKey("{model}" + strings.Repeat("x", 200))}, []string{"counterKey"}},
-		"empty model":             {subscription.Limits{Models: []string{""}}, []string{"models"}},
-		"a model twice":           {subscription.Limits{Models: []string{"a", "a"}}, []string{"models"}},
+		"no limit at all":         {`{}`, nil},
+		"the article's":           {`{"tokensPerMinute":300}`, nil},
+		"every field":             {`{"tokensPerMinute":300,"tokenQuota":9000,"tokenQuotaPeriod":"Daily","burstTokens":10,"reserve":"full","maxCompletionTokens":100,"maxWait":"1s","maxConcurrent":20,"onStoreDown":"closed","counterKey":"{model}-{header:X-Team}","models":["a"]}`, nil},
+		"negative limits":         {`{"tokensPerMinute":-1,"tokenQuota":-1,"burstTokens":-1,"maxCompletionTokens":-1,"maxWait":"-1ns","maxConcurrent":-1}`, []string{"tokensPerMinute", "tokenQuota", "burstTokens", "limits.tokens.perMinute", "maxCompletionTokens", "maxWait", "maxConcurrent"}},
+		"quota without period":    {`{"tokenQuota":5}`, []string{"limits.tokens.period"}},
+		"period without quota":    {`{"tokenQuotaPeriod":"Daily"}`, []string{"limits.tokens.period"}},
+		"unknown words":           {`{"tokensPerMinute":9,"tokenQuota":9,"tokenQuotaPeriod":"daily","reserve":"all","onStoreDown":"shut"}`, []string{"tokenQuotaPeriod", "reserve", "onStoreDown"}},
+		"burst without minute":    {`{"burstTokens":5}`, []string{"limits.tokens.burst"}},
+		"wait for a group's":      {`{"maxWait":"5ns"}`, nil},
+		"wait too long":           {`{"tokensPerMinute":1,"maxWait":"1h"}`, []string{"maxWait"}},
+		"words for a group's":     {`{"reserve":"full","shadow":true,"onStoreDown":"closed"}`, nil},
+		"key without an amount":   {`{"counterKey":"{model}"}`, []string{"limits.tokens.perMinute"}},
+		"cap as large as limit":   {`{"tokensPerMinute":300,"reserve":"full","maxCompletionTokens":300}`, []string{"maxCompletionTokens"}},
+		"counter key unknown":     {`{"counterKey":"{user}"}`, []string{"counterKey"}},
+		"counter key unbalanced":  {`{"counterKey":"{model"}`, []string{"counterKey"}},
+		"counter key constant":    {`{"counterKey":"all"}`, []string{"counterKey"}},
+		"counter key bad header":  {`{"counterKey":"{header:a b}"}`, []string{"counterKey"}},
+		"counter key of a secret": {`{"tokensPerMinute":1,"counterKey":"{header:API-Key}"}`, []string{"counterKey"}},
+		"counter key with a tab":  {`{"tokensPerMinute":1,"counterKey":"{model}\t"}`, []string{"counterKey"}},
+		"counter key too long":    {`{"tokensPerMinute":1,"counterKey":"{model}` + strings.Repeat("x", 200) + `"}`, []string{"counterKey"}},
+		"empty model":             {`{"models":[""]}`, []string{"models"}},
+		"a model twice":           {`{"models":["a", "a"]}`, []string{"models"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := test.limits.Validate()
+			_, err := parse(test.rules)
 			if len(test.fields) == 0 && err != nil {
 				t.Errorf("Validate: got %v, want no fault", err)
 			}
@@ -59,20 +89,24 @@ func TestValidateNamesEveryFault(t *testing.T) {
 
 func TestALimitThatCanNeverTakeEffectIsRejected(t *testing.T) {
 	for name, test := range map[string]struct {
-		limits subscription.Limits
-		field  string // empty: valid
+		rules string
+		field string // empty: valid
 	}{
-		"both act":                  {subscription.Limits{TokensPerMinute: 100, TokenQuota: 5999, TokenQuotaPeriod: "Hourly"}, ""},
-		"the same said twice":       {subscription.Limits{TokensPerMinute: 100, TokenQuota: 6000, TokenQuotaPeriod: "Hourly"}, ""},
-		"minute above quota":        {subscription.Limits{TokensPerMinute: 10, TokenQuota: 9, TokenQuotaPeriod: "Daily"}, "tokensPerMinute"},
-		"quota above its minutes":   {subscription.Limits{TokensPerMinute: 100, TokenQuota: 6001, TokenQuotaPeriod: "Hourly"}, "tokenQuota"},
-		"quota within minute+burst": {subscription.Limits{TokensPerMinute: 100, BurstTokens: 1, TokenQuota: 6001, TokenQuotaPeriod: "Hourly"}, ""},
-		"a long month":              {subscription.Limits{TokensPerMinute: 1, TokenQuota: 31 * 24 * 60, TokenQuotaPeriod: "Monthly"}, ""},
-		"the largest of all":        {subscription.Limits{TokensPerMinute: 1e15, BurstTokens: 1e15, TokenQuota: 1e15, TokenQuotaPeriod: "Yearly"}, ""},
+		"both act":                  {`{"tokensPerMinute":100,"tokenQuota":5999,"tokenQuotaPeriod":"Hourly"}`, ""},
+		"the same said twice":       {`{"tokensPerMinute":100,"tokenQuota":6000,"tokenQuotaPeriod":"Hourly"}`, ""},
+		"minute above quota":        {`{"tokensPerMinute":10,"tokenQuota":9,"tokenQuotaPeriod":"Daily"}`, "limits.tokens.perMinute"},
+		"quota above its minutes":   {`{"tokensPerMinute":100,"tokenQuota":6001,"tokenQuotaPeriod":"Hourly"}`, "limits.tokens.quota"},
+		"quota within minute+burst": {`{"tokensPerMinute":100,"burstTokens":1,"tokenQuota":6001,"tokenQuotaPeriod":"Hourly"}`, ""},
+		"a long month":              {`{"tokensPerMinute":1,"tokenQuota":44640,"tokenQuotaPeriod":"Monthly"}`, ""},
+		"the largest of all":        {`{"tokensPerMinute":1000000000000000,"burstTokens":1000000000000000,"tokenQuota":1000000000000000,"tokenQuotaPeriod":"Yearly"}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tier := subscription.Tier{ID: "t", Limits: test.limits}
-			err := tier.Validate()
+			rules, err := parse(test.rules)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tier := subscription.Tier{ID: "t", Rules: rules}
+			err = tier.Validate()
 			if test.field == "" && err != nil || test.field != "" && (err == nil || !strings.HasPrefix(err.Error(), test.field+" ")) {
 				t.Errorf("Validate: got %v, want a fault of field %q (empty: none)", err, test.field)
 			}
@@ -83,20 +117,20 @@ func TestALimitThatCanNeverTakeEffectIsRejected(t *testing.T) {
 func TestIDsAreRestrictedToSafeCharacters(t *testing.T) {
 	for id, right := range map[string]bool{"a": true, "team-a.2_b": true, "": false, "A": false, "-a": false, "a/b": false, "a'b": false, strings.Repeat("a", 64): false} {
 		tier, sub := subscription.Tier{ID: id}, subscription.Subscription{ID: id, Tier: "t"}
-		if (tier.Validate() == nil) != right || (sub.Validate() == nil) != right {
-			t.Errorf("id %q: got tier fault %v, subscription fault %v; want valid %t", id, tier.Validate(), sub.Validate(), right)
+		if (tier.Validate() == nil) != right || (sub.Validate(time.Now()) == nil) != right {
+			t.Errorf("id %q: got tier fault %v, subscription fault %v; want valid %t", id, tier.Validate(), sub.Validate(time.Now()), right)
 		}
 	}
 }
 
 func TestSurprisingLimitsGiveWarnings(t *testing.T) {
-	full := subscription.Limits{TokensPerMinute: 300, Reserve: "full", MaxCompletionTokens: 100}
+	full := rules(t, `{"tokensPerMinute":300,"reserve":"full","maxCompletionTokens":100}`)
 	full.Normalize()
-	prompt := subscription.Limits{TokensPerMinute: 300}
+	prompt := rules(t, `{"tokensPerMinute":300}`)
 	if all := append(full.Warnings(), prompt.Warnings()...); len(all) != 0 {
 		t.Errorf("got warnings %q, want none", all)
 	}
-	if all := (&subscription.Limits{}).Warnings(); len(all) != 1 || !strings.Contains(all[0], "nothing is limited") {
+	if all := (&subscription.Rules{}).Warnings(); len(all) != 1 || !strings.Contains(all[0], "nothing is limited") {
 		t.Errorf("without limits: got warnings %q, want \"nothing is limited\" alone", all)
 	}
 	full.OnStoreDown, full.MaxCompletionTokens = limit.FailOpen, 0
@@ -109,12 +143,12 @@ func TestCountingByAHeaderGivesAWarning(t *testing.T) {
 	for template, want := range map[string]string{
 		"{subscription}": "", "{client-ip}/{model}": "", "{subscription}/{header:X-Team}": "X-Team", "{header:x-a}-{header:X-B}": "x-a X-B",
 	} {
-		l := subscription.Limits{TokensPerMinute: 300, CounterKey: subscription.CounterKey(template)}
-		if got := strings.Join(l.CounterKey.Headers(), " "); got != want {
+		l := rules(t, `{"tokensPerMinute":300,"counterKey":"`+template+`"}`)
+		if got := strings.Join(l.Limits[0].CounterKey.Headers(), " "); got != want {
 			t.Errorf("%s: got headers %q, want %q", template, got, want)
 		}
 		all := l.Warnings()
-		if said := strings.Contains(strings.Join(all, "\n"), "callers choose themselves"); said != (want != "") || len(all) != len(l.CounterKey.Headers()) {
+		if said := strings.Contains(strings.Join(all, "\n"), "callers choose themselves"); said != (want != "") || len(all) != len(l.Limits[0].CounterKey.Headers()) {
 			t.Errorf("%s: got warnings %q, want one for each of %q", template, all, want)
 		}
 	}
@@ -137,7 +171,7 @@ func TestWrongJSONNamesTheField(t *testing.T) {
 		`{} ]`:                                                    "is more than one JSON value",
 		`{}}`:                                                     "is more than one JSON value",
 	} {
-		_, err := subscription.Limits{}.With(json.RawMessage(given))
+		_, err := parse(given)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: got error %v, want %s", given, err, want)
 		}
@@ -145,19 +179,31 @@ func TestWrongJSONNamesTheField(t *testing.T) {
 }
 
 func TestOverridesReplaceSingleValues(t *testing.T) {
-	tier := subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 300, BurstTokens: 50}, Version: 4}
-	s := subscription.Subscription{ID: "a", Tier: "gold", Overrides: json.RawMessage(`{"tokensPerMinute":900,"maxWait":"2s"}`), Version: 3}
-	got, err := s.Effective(tier)
+	tier := subscription.Tier{ID: "gold", Rules: rules(t, `{"tokensPerMinute":300,"burstTokens":50}`), Version: 4}
+	s := subscription.Subscription{ID: "a", Tier: "gold", Overrides: overrides(t, `{"tokensPerMinute":900,"maxWait":"2s"}`), Version: 3}
+	got, err := s.Effective(tier, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.TokensPerMinute != 900 || got.BurstTokens != 50 || time.Duration(got.MaxWait) != 2*time.Second || got.Reserve != subscription.ReservePrompt {
+	if l := got.Limits[0]; l.PerMinute != 900 || l.Burst != 50 || tier.Limits[0].PerMinute != 300 || time.Duration(got.MaxWait) != 2*time.Second || got.Reserve != subscription.ReservePrompt {
 		t.Errorf("Effective: got %+v, want tokensPerMinute 900, burstTokens 50, maxWait 2s, reserve prompt", got)
 	}
-	for _, wrong := range []string{`{"tokensPerMinutes":1}`, `{"tokensPerMinute":-1}`, `[]`, `{"burstTokens":5,"tokensPerMinute":0}`} {
-		s.Overrides = json.RawMessage(wrong)
-		if _, err := s.Effective(tier); err == nil {
-			t.Errorf("overrides %s: got them accepted, want an error", wrong)
+	for wrong, want := range map[string]string{
+		`{"tokensPerMinutes":1}`:                "overrides.tokensPerMinutes is unknown",
+		`{"tokensPerMinute":-1}`:                "limits.tokens.perMinute is out of range",
+		`[]`:                                    "overrides is not a JSON object",
+		`{"burstTokens":5,"tokensPerMinute":0}`: "limits.tokens.perMinute is missing",
+		`{"limits":[{"name":"calls","perMinute":1}]}`:       `overrides.limits has "calls", which is not a limit of the tier: use one of tokens`,
+		`{"limits":[{"name":"tokens","unit":"calls"}]}`:     "overrides.limits.tokens.unit can't be overridden",
+		`{"limits":[{"name":"tokens","perMinutes":1}]}`:     "overrides.limits.tokens.perMinutes is unknown",
+		`{"limits":[{"name":"tokens","until":"tomorrow"}]}`: "overrides.limits.tokens.until is not a time",
+	} {
+		err := json.Unmarshal([]byte(wrong), &s.Overrides)
+		if err == nil {
+			_, err = s.Effective(tier, noon)
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("overrides %s: got %v, want %q", wrong, err, want)
 		}
 	}
 }
@@ -165,29 +211,26 @@ func TestOverridesReplaceSingleValues(t *testing.T) {
 // TestOverridesLeaveTheTierAlone: applying an override of models doesn't change
 // the tier's own list.
 func TestOverridesLeaveTheTierAlone(t *testing.T) {
-	tier := subscription.Tier{ID: "gold", Limits: subscription.Limits{Models: []string{"a", "b"}}}
-	s := subscription.Subscription{ID: "s", Tier: "gold", Overrides: json.RawMessage(`{"models":["c"]}`)}
-	got, err := s.Effective(tier)
+	tier := subscription.Tier{ID: "gold", Rules: subscription.Rules{Models: []string{"a", "b"}}}
+	s := subscription.Subscription{ID: "s", Tier: "gold", Overrides: overrides(t, `{"models":["c"]}`)}
+	got, err := s.Effective(tier, noon)
 	if err != nil || !got.Serves("c") || got.Serves("a") || !tier.Serves("a") || tier.Serves("c") {
 		t.Errorf("got effective models %v, tier's %v, error %v; want [c], [a b], none", got.Models, tier.Models, err)
 	}
 }
 
 func TestLimitsOfASharedCounterCannotBeOverridden(t *testing.T) {
-	tier := subscription.Tier{ID: "free", Limits: subscription.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}"}, Version: 7}
-	for overrides, right := range map[string]bool{
+	tier := subscription.Tier{ID: "free", Rules: rules(t, `{"tokensPerMinute":300,"counterKey":"{client-ip}"}`), Version: 7}
+	for given, right := range map[string]bool{
 		`{"tokensPerMinute":9}`: false,
 		`{"maxWait":"2s"}`:      true,
 		`{"tokensPerMinute":9,"counterKey":"{subscription}"}`:               true,
 		`{"tokensPerMinute":300,"reserve":"none","counterKey":"{model}-x"}`: true,
 	} {
-		s := subscription.Subscription{ID: "a", Tier: "free", Overrides: json.RawMessage(overrides), Version: 9}
-		got, err := s.Effective(tier)
+		s := subscription.Subscription{ID: "a", Tier: "free", Overrides: overrides(t, given), Version: 9}
+		_, err := s.Effective(tier, noon)
 		if (err == nil) != right {
-			t.Errorf("%s: got error %v, want accepted %t", overrides, err, right)
-		}
-		if shared := !strings.Contains(string(got.CounterKey), "{subscription}"); right && shared && got.Version != 7 {
-			t.Errorf("%s: got version %d of a shared counter, want the tier's, 7", overrides, got.Version)
+			t.Errorf("%s: got error %v, want accepted %t", given, err, right)
 		}
 	}
 }
@@ -197,7 +240,7 @@ func TestLimitsOfASharedCounterCannotBeOverridden(t *testing.T) {
 func TestEveryChangeGivesANewerVersion(t *testing.T) {
 	effective := func(s subscription.Subscription, tier subscription.Tier) int64 {
 		t.Helper()
-		got, err := s.Effective(tier)
+		got, err := s.Effective(tier, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +270,7 @@ func TestEveryChangeGivesANewerVersion(t *testing.T) {
 }
 
 func TestReserveFullDefaultsToClosedWhenTheStoreIsDown(t *testing.T) {
-	full, prompt := subscription.Limits{Reserve: subscription.ReserveFull}, subscription.Limits{}
+	full, prompt := subscription.Rules{Reserve: subscription.ReserveFull}, subscription.Rules{}
 	full.Normalize()
 	prompt.Normalize()
 	if full.OnStoreDown != limit.FailClosed || prompt.OnStoreDown != limit.Degrade {
@@ -239,10 +282,11 @@ func TestReserveFullDefaultsToClosedWhenTheStoreIsDown(t *testing.T) {
 func FuzzTier(f *testing.F) {
 	f.Add([]byte(`{"id":"t","tokensPerMinute":300,"tokenQuota":9000,"tokenQuotaPeriod":"Daily","maxWait":"2s","reserve":"full","models":["a"]}`))
 	f.Add([]byte(`{"id":"t","tokensPerMinute":9223372036854775807,"burstTokens":-9223372036854775808,"tokenQuota":1}`))
+	f.Add([]byte(`{"id":"t","limits":[{"name":"a","unit":"cost","quota":"0.5","period":"Daily","alertAt":[50]},{"name":"b","unit":"tokens","perMinute":5,"weights":{"cached":0}}]}`))
 	f.Add([]byte(`{"id":"t","counterKey":"{header:X}{{"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var tier, again subscription.Tier
-		if subscription.Decode(text, &tier) != nil || tier.Validate() != nil {
+		if subscription.Decode(text, &tier) != nil || tier.Fold() != nil || tier.Validate() != nil {
 			return
 		}
 		tier.Normalize()
@@ -262,26 +306,26 @@ func FuzzTier(f *testing.F) {
 // TestAnOverrideThatCanNeverTakeEffectIsRejected, as in a tier. An override that only makes
 // a value of the tier ineffective is accepted.
 func TestAnOverrideThatCanNeverTakeEffectIsRejected(t *testing.T) {
-	tier := subscription.Tier{ID: "growth", Limits: subscription.Limits{TokensPerMinute: 50_000, TokenQuota: 20_000_000, TokenQuotaPeriod: limit.Daily}}
-	for overrides, want := range map[string]string{
-		`{"tokensPerMinute":30000000}`:                           "tokensPerMinute is above tokenQuota",
-		`{"TokensPerMinute":30000000}`:                           "tokensPerMinute is above tokenQuota",
+	tier := subscription.Tier{ID: "growth", Rules: rules(t, `{"tokensPerMinute":50000,"tokenQuota":20000000,"tokenQuotaPeriod":"Daily"}`)}
+	for given, want := range map[string]string{
+		`{"tokensPerMinute":30000000}`:                           "limits.tokens.perMinute is above quota",
+		`{"TokensPerMinute":30000000}`:                           "limits.tokens.perMinute is above quota",
 		`{"tokenQuota":40000}`:                                   "",
-		`{"tokenQuota":100000000}`:                               "tokenQuota is above the 72000000 tokens",
-		`{"tokenQuotaPeriod":"Hourly"}`:                          "tokenQuota is above the 3000000 tokens",
+		`{"tokenQuota":100000000}`:                               "limits.tokens.quota is above the 72000000 tokens",
+		`{"tokenQuotaPeriod":"Hourly"}`:                          "limits.tokens.quota is above the 3000000 tokens",
 		`{"tokensPerMinute":100}`:                                "",
-		`{"tokensPerMinute":100,"tokenQuota":19000000}`:          "tokenQuota is above the 144000 tokens",
+		`{"tokensPerMinute":100,"tokenQuota":19000000}`:          "limits.tokens.quota is above the 144000 tokens",
 		`{"tokenQuota":0,"tokenQuotaPeriod":""}`:                 "",
 		`{"tokensPerMinute":0}`:                                  "",
 		`{"burstTokens":60000000,"tokenQuota":100000000}`:        "",
 		`{"tokenQuota":100000000,"tokenQuotaPeriod":"Monthly"}`:  "",
-		`{"tokenQuota":10000000000,"tokenQuotaPeriod":"Weekly"}`: "tokenQuota is above the 504000000 tokens",
-		`{"name":"x"}`:                                           "name is unknown",
+		`{"tokenQuota":10000000000,"tokenQuotaPeriod":"Weekly"}`: "limits.tokens.quota is above the 504000000 tokens",
+		`{"name":"x"}`:                                           "overrides.name is unknown",
 	} {
-		s := subscription.Subscription{ID: "a", Tier: "growth", Overrides: json.RawMessage(overrides)}
-		err := s.Check(tier)
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "overrides: ")) {
-			t.Errorf("%s: got error %v, want %q", overrides, err, want)
+		s := subscription.Subscription{ID: "a", Tier: "growth", Overrides: overrides(t, given)}
+		err := s.Check(tier, noon)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "overrides")) {
+			t.Errorf("%s: got error %v, want %q", given, err, want)
 		}
 	}
 }
@@ -293,9 +337,9 @@ func TestNamesWithHiddenCharactersAreRejected(t *testing.T) {
 		"a\u202eb": false, "a\u2066b\u2069": false, "a\u200fb": false, "a\u061cb": false, "a\nb": false, "a\tb": false, "\x1b[31mred": false, "a\u0085b": false,
 		"a\u009b31m": false, "a\x7f": false, "a\x00": false, "a\u2028b": false, "a\ufeffb": false, "a\ufffdb": false, "a\xffb": false, "a\ufffe": false} {
 		for field, err := range map[string]error{
-			"name":       (&subscription.Subscription{ID: "a", Tier: "b", Name: name}).Validate(),
-			"models":     (&subscription.Limits{Models: []string{"m" + name}}).Validate(),
-			"counterKey": (&subscription.Limits{TokensPerMinute: 1, CounterKey: "{model}" + subscription.CounterKey(name)}).Validate(),
+			"name":       (&subscription.Subscription{ID: "a", Tier: "b", Name: name}).Validate(noon),
+			"models":     (&subscription.Rules{Models: []string{"m" + name}}).Validate(),
+			"counterKey": (&subscription.Rules{Limits: []subscription.Limit{{Name: "tokens", Unit: "tokens", PerMinute: 1, CounterKey: "{model}" + subscription.CounterKey(name)}}}).Validate(),
 		} {
 			if valid != (err == nil) || err != nil && !strings.Contains(err.Error(), field+" has a control character") {
 				t.Errorf("%s %q: got error %v, want valid %t", field, name, err, valid)
@@ -314,15 +358,15 @@ func TestValuesTooLongForTheirColumnAreRejected(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, err := range map[string]error{
-		"overrides": (&subscription.Subscription{ID: "a", Tier: "b", Overrides: text}).Validate(),
-		"models":    (&subscription.Limits{Models: long}).Validate(),
-		"escaped":   (&subscription.Limits{Models: []string{strings.Repeat("<", 2001)}}).Validate(), // each is stored as six characters
+		"overrides": (&subscription.Subscription{ID: "a", Tier: "b", Overrides: overrides(t, string(text))}).Validate(noon),
+		"models":    (&subscription.Rules{Models: long}).Validate(),
+		"escaped":   (&subscription.Rules{Models: []string{strings.Repeat("<", 2001)}}).Validate(), // each is stored as six characters
 	} {
 		if err == nil || !strings.Contains(err.Error(), "is longer than 12000 characters") {
 			t.Errorf("%s: got error %v, want \"is longer than 12000 characters\"", what, err)
 		}
 	}
-	if err := (&subscription.Limits{Models: long[:500]}).Validate(); err != nil {
+	if err := (&subscription.Rules{Models: long[:500]}).Validate(); err != nil {
 		t.Errorf("500 models: got error %v, want none", err)
 	}
 }

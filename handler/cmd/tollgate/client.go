@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,9 +29,10 @@ type client struct {
 type request struct {
 	method, path string
 	query        url.Values
-	body         any  // nil: none
-	fresh        bool // the resource must not exist
-	there        bool // the resource must exist
+	body         any   // nil: none
+	fresh        bool  // the resource must not exist
+	there        bool  // the resource must exist
+	version      int64 // the resource must have this version; 0: any
 }
 
 // do makes a request and decodes the answer into into, which may be nil. If the API
@@ -65,6 +67,9 @@ func (c *client) do(ctx context.Context, r request, into any) error {
 	}
 	if r.there {
 		asked.Header.Set("If-Match", "*")
+	}
+	if r.version != 0 {
+		asked.Header.Set("If-Match", fmt.Sprintf("%q", strconv.FormatInt(r.version, 10)))
 	}
 	response, err := c.http.Do(asked)
 	if err != nil {

@@ -14,7 +14,9 @@ import (
 
 	wiring "tollgate/handler/app"
 	"tollgate/handler/azure"
+	"tollgate/handler/config"
 	"tollgate/handler/manage"
+	"tollgate/handler/price"
 	"tollgate/handler/subscription"
 )
 
@@ -131,9 +133,24 @@ func (a *app) operators(stores wiring.Stores) manage.Config {
 	if p, err := a.pepper(); err == nil { // commands that need the pepper report the error
 		pepper = &p
 	}
-	config := stores.Operators(pepper, slog.New(slog.DiscardHandler))
-	config.Auth = self{}
-	return config
+	operators := stores.Operators(pepper, slog.New(slog.DiscardHandler))
+	operators.Auth = self{}
+	operators.Served = a.served()
+	return operators
+}
+
+// served returns what a gateway with the settings here serves; nothing, which means
+// unknown, if it couldn't start with them.
+func (a *app) served() price.Served {
+	file, err := a.file()
+	if err != nil {
+		return price.Served{}
+	}
+	read, err := config.Load(func(name string) string { return a.setting(file, name) })
+	if err != nil {
+		return price.Served{}
+	}
+	return wiring.Served(read)
 }
 
 // self authenticates the user of this program. What they may do is decided by the

@@ -78,6 +78,29 @@ func TestTheDocumentedFirstHourWorks(t *testing.T) {
 	}
 }
 
+// TestTheDocumentedPriceCommandsWork runs the commands of docs/money.md, as the page has
+// them.
+func TestTheDocumentedPriceCommandsWork(t *testing.T) {
+	lines := append(commands(t, "money.md", "Setting prices"), commands(t, "money.md", "Importing prices")...)
+	if len(lines) < 10 {
+		t.Fatalf("docs/money.md: got the commands %q, want 10 or more", lines)
+	}
+	m := newTerminal(t)
+	list := `{"azure/gpt-4.1":{"input_cost_per_token":2e-06,"output_cost_per_token":8e-06},"azure/gpt-4.1-mini":{"input_cost_per_token":4e-07,"output_cost_per_token":1.6e-06}}`
+	if err := os.WriteFile("model_prices_and_context_window.json", []byte(list), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		m.must(strings.Fields(strings.TrimPrefix(line, "./tollgate "))...)
+	}
+	shown := m.must("price", "list")
+	for _, want := range []string{"gpt-4.1", "us-zone × 1.1", "our-own-model", "our-chat", "0.4 "} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("after the commands: got\n%s\nwant %s", shown, want)
+		}
+	}
+}
+
 // TestEveryDocumentedCommandExists checks the commands that README and the docs
 // quote in their text, and their flags.
 func TestEveryDocumentedCommandExists(t *testing.T) {

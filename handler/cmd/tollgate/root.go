@@ -36,6 +36,7 @@ Exit status:
 		a.subscriptionCommand(),
 		a.keyCommand(),
 		a.tierCommand(),
+		a.priceCommand(),
 		a.usageCommand(),
 		a.watchCommand(),
 		a.auditCommand(),

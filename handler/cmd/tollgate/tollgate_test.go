@@ -38,7 +38,7 @@ func newTerminal(t *testing.T) *terminal {
 	t.Chdir(t.TempDir())
 	n := opened.Add(1)
 	return &terminal{t: t, environment: map[string]string{"AzureWebJobsStorage": connection, "KEY_PEPPER": testPepper},
-		tables: wiring.TableNames{Directory: tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)},
+		tables: wiring.TableNames{Directory: tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Groups: fmt.Sprintf("groups%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)},
 			Counters: fmt.Sprintf("counters%d", n), Ledger: fmt.Sprintf("usage%d", n), Prices: fmt.Sprintf("prices%d", n), Audit: fmt.Sprintf("audit%d", n),
 			Responses: fmt.Sprintf("responses%d", n), Turns: fmt.Sprintf("turns%d", n)}}
 }

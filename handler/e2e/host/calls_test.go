@@ -20,6 +20,7 @@ import (
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // untilYoung waits until a minute has enough seconds left for a few calls, by the gateway's
@@ -33,7 +34,7 @@ func (h *running) untilYoung(t *testing.T) {
 const demo = `{"messages": [{"role": "system", "content": "You are a sarcastic, unhelpful assistant."}, {"role": "user", "content": "Can you tell me the time, please?"}], "model": "DeepSeek-R1"}`
 
 func TestTheArticlesTenCallsUnderAHost(t *testing.T) {
-	h := start(t, options{limits: subscription.Limits{TokensPerMinute: 300}})
+	h := start(t, options{limits: subscriptiontest.Limits{TokensPerMinute: 300}})
 	h.untilYoung(t)
 	for i, want := range []struct {
 		status    int
@@ -76,7 +77,7 @@ func TestTheArticlesScriptUnderAHost(t *testing.T) {
 	if python == "" {
 		t.Skip("no Python with requests: install Debian's python3-requests, or set PYTHON")
 	}
-	h := start(t, options{limits: subscription.Limits{TokensPerMinute: 300}})
+	h := start(t, options{limits: subscriptiontest.Limits{TokensPerMinute: 300}})
 	h.untilYoung(t)
 	script := exec.CommandContext(t.Context(), python, "-c", fmt.Sprintf(runner, h.url, h.key))
 	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
@@ -157,7 +158,7 @@ func TestAStreamComesThroughTheHostEventByEvent(t *testing.T) {
 }
 
 // yearly is a quota whose period doesn't end during a test.
-var yearly = subscription.Limits{TokenQuota: 1_000_000, TokenQuotaPeriod: limit.Yearly}
+var yearly = subscriptiontest.Limits{TokenQuota: 1_000_000, TokenQuotaPeriod: limit.Yearly}
 
 func TestACallerThatLeavesPaysForTheWrittenTokens(t *testing.T) {
 	model := newPaused()
@@ -214,7 +215,7 @@ func counted(t *testing.T, text string) (keys []string) {
 // A counter by client address uses the address that the platform saw, not one that the
 // caller claims.
 func TestTheClientAddressComesFromThePlatform(t *testing.T) {
-	byAddress := subscription.Limits{TokensPerMinute: 10_000, CounterKey: "{client-ip}"}
+	byAddress := subscriptiontest.Limits{TokensPerMinute: 10_000, CounterKey: "{client-ip}"}
 	for name, c := range map[string]struct {
 		o      options
 		want   string

@@ -77,12 +77,12 @@ func dist(t *testing.T) string {
 
 // options configures a host.
 type options struct {
-	model           http.Handler        // by default a simulated DeepSeek-R1
-	limits          subscription.Limits // by default ten thousand tokens a minute
-	functionTimeout string              // by default host.json's
-	settings        []string            // of the handler, or of the stand-in of a host
-	frontEnd        bool                // the stand-in acts like Azure's front end
-	fails           bool                // the host must fail to start
+	model           http.Handler            // by default a simulated DeepSeek-R1
+	limits          subscriptiontest.Limits // by default ten thousand tokens a minute
+	functionTimeout string                  // by default host.json's
+	settings        []string                // of the handler, or of the stand-in of a host
+	frontEnd        bool                    // the stand-in acts like Azure's front end
+	fails           bool                    // the host must fail to start
 }
 
 // A running is a Functions host that runs Tollgate.
@@ -145,7 +145,7 @@ func start(t *testing.T, o options) *running {
 }
 
 // subscribe makes a tier, a subscription and a key of the test's own.
-func (h *running) subscribe(t *testing.T, connection string, limits subscription.Limits) {
+func (h *running) subscribe(t *testing.T, connection string, limits subscriptiontest.Limits) {
 	t.Helper()
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(connection)})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,30 +23,48 @@ import (
 // late or twice.
 type lossy struct {
 	ledger.Store
-	late sync.WaitGroup
+	mu      sync.Mutex
+	delayed []func()       // requests that have yet to be made
+	late    sync.WaitGroup // requests that are made late
 }
 
 var errLost = errors.New("no answer")
 
 // Apply implements ledger.Store.
 func (l *lossy) Apply(ctx context.Context, changes []ledger.Change) ([]ledger.Version, error) {
-	again := func() {
-		l.late.Go(func() {
-			time.Sleep(time.Duration(mathrand.IntN(500)) * time.Millisecond)
-			_, _ = l.Store.Apply(context.WithoutCancel(ctx), changes)
-		})
+	l.makeDelayed(func() bool { return mathrand.IntN(delay) == 0 })
+	later := func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.delayed = append(l.delayed, func() { _, _ = l.Store.Apply(context.WithoutCancel(ctx), changes) })
 	}
 	switch mathrand.IntN(8) {
 	case 0:
-		again()
+		later()
 		return nil, errLost
 	case 1:
 		_, _ = l.Store.Apply(ctx, changes)
 		return nil, errLost
 	case 2:
-		again()
+		later()
 	}
 	return l.Store.Apply(ctx, changes)
+}
+
+// delay is the number of requests after which a delayed one is made, on average.
+const delay = 40
+
+// makeDelayed makes those of the delayed requests that now says, beside others.
+func (l *lossy) makeDelayed(now func() bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.delayed = slices.DeleteFunc(l.delayed, func(request func()) bool {
+		made := now()
+		if made {
+			l.late.Go(request)
+		}
+		return made
+	})
 }
 
 // A tellTale knows what processes have sent and what was surely stored, in calls.
@@ -153,6 +172,7 @@ func TestNoSumChangesOverTheRealProtocol(t *testing.T) {
 	writers.Wait()
 	stop()
 	others.Wait()
+	network.makeDelayed(func() bool { return true })
 	network.late.Wait()
 
 	before := read()

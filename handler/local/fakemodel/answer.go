@@ -20,7 +20,6 @@ type answer struct {
 	behaviour Behaviour
 	created   int64 // Unix seconds
 	model     string
-	style     style
 	prompt    int64 // tokens, cached ones included
 	hidden    int64 // reasoning tokens that are not written
 	written   []token
@@ -46,7 +45,7 @@ const (
 // newAnswer returns an answer to a prompt: a text or a tool call, of the behaviour's
 // size or the given one, and not larger than most, in tokens; most < 0: there is no cap.
 func (c *call) newAnswer(model string, style style, prompt, size, most int64, call *toolCall) *answer {
-	a := &answer{behaviour: c.behaviour, created: time.Now().Unix(), model: model, style: style, prompt: prompt, call: call}
+	a := &answer{behaviour: c.behaviour, created: time.Now().Unix(), model: model, prompt: prompt, call: call}
 	if c.behaviour.Completion > 0 {
 		size = c.behaviour.Completion
 	}

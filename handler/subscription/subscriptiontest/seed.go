@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
 
@@ -58,9 +57,4 @@ func Pepper(t testing.TB) subscription.Pepper {
 func Directory(t testing.TB, store subscription.Reader) *subscription.Directory {
 	t.Helper()
 	return subscription.NewDirectory(store, Pepper(t))
-}
-
-// Tokens returns rules with one limit of tokens a minute.
-func Tokens(perMinute int64) subscription.Rules {
-	return subscription.Rules{Limits: []subscription.Limit{{Name: subscription.TokensName, Unit: limit.Tokens, PerMinute: perMinute}}}
 }

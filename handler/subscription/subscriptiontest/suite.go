@@ -62,7 +62,7 @@ func tiers(t *testing.T, s subscription.Store) {
 				Weights: &subscription.Weights{Cached: new(int64(0)), Reasoning: new(int64(2000))}, Models: []string{"a"}, Shadow: true, AlertAt: []int{50, 95}},
 			{Name: "budget", Unit: limit.Cost, Quota: 12_500_000_000, Period: limit.Daily},
 		},
-		Reserve: subscription.ReserveFull,
+		Reserve:             subscription.ReserveFull,
 		MaxCompletionTokens: 100, MaxWait: subscription.Duration(2 * time.Second), MaxConcurrent: new(int64(0)), Shadow: true, OnStoreDown: limit.FailClosed,
 		StoredContent: subscription.StoredAllow, Models: []string{"a", "b"},
 	}}

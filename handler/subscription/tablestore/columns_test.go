@@ -9,11 +9,14 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 func TestColumnsAreReadableAndTyped(t *testing.T) {
 	store, tables, settings := open(t)
-	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 1 << 40, Reserve: "full", Shadow: true, Models: []string{"a"}}}); err != nil {
+	rules := subscriptiontest.Tokens(1 << 40)
+	rules.Reserve, rules.Shadow, rules.Models, rules.MaxCompletionTokens = "full", true, []string{"a"}, 1<<30
+	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Rules: rules}); err != nil {
 		t.Fatal(err)
 	}
 	var row map[string]any
@@ -21,7 +24,8 @@ func TestColumnsAreReadableAndTyped(t *testing.T) {
 		t.Fatal(err)
 	}
 	for column, want := range map[string]any{
-		"PartitionKey": "tier", "RowKey": "gold", "tokensPerMinute": "1099511627776", "tokensPerMinute@odata.type": "Edm.Int64",
+		"PartitionKey": "tier", "RowKey": "gold", "maxCompletionTokens": "1073741824", "maxCompletionTokens@odata.type": "Edm.Int64",
+		"limits":  `[{"name":"tokens","perMinute":1099511627776,"unit":"tokens"}]`,
 		"reserve": "full", "shadow": true, "models": `["a"]`,
 	} {
 		if row[column] != want {

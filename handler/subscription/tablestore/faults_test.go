@@ -97,17 +97,17 @@ func TestEachChangeIsMadeOnceEvenIfItsAnswerIsLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			inject(http.MethodPost)
-			version, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 1}})
+			version, err := store.PutTier(ctx, subscription.Tier{ID: "t", Rules: subscriptiontest.Tokens(1)})
 			if err != nil {
 				t.Fatalf("insert: got %v, want no error", err)
 			}
 			inject(http.MethodPut)
-			second, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 2}, Version: version})
+			second, err := store.PutTier(ctx, subscription.Tier{ID: "t", Rules: subscriptiontest.Tokens(2), Version: version})
 			if err != nil {
 				t.Fatalf("replace: got %v, want no error", err)
 			}
 			inject(http.MethodGet)
-			if got, err := store.Tier(ctx, "t"); err != nil || got.TokensPerMinute != 2 || got.Version != second {
+			if got, err := store.Tier(ctx, "t"); err != nil || got.Limits[0].PerMinute != 2 || got.Version != second {
 				t.Errorf("read: got %+v, %v; want 2 tokens a minute, version %d", got, err, second)
 			}
 			inject(http.MethodGet)
@@ -131,15 +131,15 @@ func TestEachChangeIsMadeOnceEvenIfItsAnswerIsLost(t *testing.T) {
 func TestALostAnswerDoesNotHideAConflict(t *testing.T) {
 	ctx := t.Context()
 	store, w := openFaulty(t)
-	version, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 1}})
+	version, err := store.PutTier(ctx, subscription.Tier{ID: "t", Rules: subscriptiontest.Tokens(1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.faults = []fault{{method: http.MethodPost}}
-	if _, err := store.PutTier(ctx, subscription.Tier{ID: "t", Limits: subscription.Limits{TokensPerMinute: 9}}); !errors.Is(err, subscription.ErrExists) {
+	if _, err := store.PutTier(ctx, subscription.Tier{ID: "t", Rules: subscriptiontest.Tokens(9)}); !errors.Is(err, subscription.ErrExists) {
 		t.Errorf("insert an existing tier: got %v, want ErrExists", err)
 	}
-	if got, err := store.Tier(ctx, "t"); err != nil || got.TokensPerMinute != 1 || got.Version != version {
+	if got, err := store.Tier(ctx, "t"); err != nil || got.Limits[0].PerMinute != 1 || got.Version != version {
 		t.Errorf("read: got %+v, %v; want 1 token a minute, version %d", got, err, version)
 	}
 }
@@ -161,7 +161,14 @@ func TestOnlyTheServicesErrorCodeMeansNotFound(t *testing.T) {
 func TestConcurrentTierChangesLoseNothing(t *testing.T) {
 	store, _, _ := open(t)
 	registry := subscription.Registry{Store: store}
-	raise := func(tier *subscription.Tier) error { tier.TokensPerMinute += 10; return nil }
+	raise := func(tier *subscription.Tier) error {
+		before := subscription.Limit{}
+		if len(tier.Limits) > 0 {
+			before = tier.Limits[0]
+		}
+		tier.TokensPerMinute = new(before.PerMinute + 10)
+		return nil
+	}
 	if _, err := registry.SetTier(t.Context(), "t", raise); err != nil {
 		t.Fatal(err)
 	}
@@ -179,8 +186,8 @@ func TestConcurrentTierChangesLoseNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got, err := store.Tier(t.Context(), "t"); err != nil || got.TokensPerMinute != want {
-		t.Errorf("got %d tokens a minute, %v; want %d", got.TokensPerMinute, err, want)
+	if got, err := store.Tier(t.Context(), "t"); err != nil || got.Limits[0].PerMinute != want {
+		t.Errorf("got %d tokens a minute, %v; want %d", got.Limits[0].PerMinute, err, want)
 	}
 }
 
@@ -188,7 +195,7 @@ func TestConcurrentTierChangesLoseNothing(t *testing.T) {
 func TestALookUpSucceedsIfOneReadNeverAnswers(t *testing.T) {
 	ctx := t.Context()
 	store, w := openFaulty(t)
-	key := subscriptiontest.Seed(t, store, subscription.Tier{ID: "gold", Limits: subscription.Limits{TokensPerMinute: 300}}, "a")
+	key := subscriptiontest.Seed(t, store, subscription.Tier{ID: "gold", Rules: subscriptiontest.Tokens(300)}, "a")
 	w.mu.Lock()
 	w.faults = []fault{{method: http.MethodGet, silent: true}} // the read of the key
 	w.mu.Unlock()

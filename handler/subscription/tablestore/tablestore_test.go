@@ -26,7 +26,7 @@ var tableSets atomic.Int64
 // newTableNames returns names that no other test uses.
 func newTableNames() tablestore.Tables {
 	n := tableSets.Add(1)
-	return tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)}
+	return tablestore.Tables{Tiers: fmt.Sprintf("tiers%d", n), Groups: fmt.Sprintf("groups%d", n), Subscriptions: fmt.Sprintf("subscriptions%d", n), Keys: fmt.Sprintf("keys%d", n)}
 }
 
 func open(t *testing.T) (*tablestore.Store, tablestore.Tables, azure.Settings) {

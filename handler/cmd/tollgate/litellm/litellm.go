@@ -1,0 +1,188 @@
+// Package litellm reads LiteLLM's list of prices, model_prices_and_context_window.json:
+// one JSON object with an entry a model and provider, whose prices are in US dollars for
+// one token. It fetches nothing.
+//
+// Start reading at List.Price.
+package litellm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"tollgate/handler/jsonscan"
+	"tollgate/handler/price"
+)
+
+// Currency is the currency of the list's prices.
+const Currency = "USD"
+
+// sample is the list's entry that only explains the fields.
+const sample = "sample_spec"
+
+// A List is a list of prices. Make one with Read.
+type List struct{ entries map[string]json.RawMessage }
+
+// Read reads a list. It rejects one that has an entry or a field twice: readers disagree
+// on which of two prices counts.
+func Read(text []byte) (*List, error) {
+	s := jsonscan.New(text, jsonscan.Options{MaxDepth: 100})
+	err := s.SkipDistinct(jsonscan.Keys{})
+	if twice, ok := errors.AsType[*jsonscan.KeyError](err); ok {
+		return nil, fmt.Errorf("has %q twice in one object: remove one of the two", twice.Key)
+	}
+	l := new(List)
+	if err != nil || !s.AtEnd() || json.Unmarshal(text, &l.entries) != nil || l.entries == nil {
+		return nil, errors.New("is not a JSON object of models: download it again")
+	}
+	delete(l.entries, sample)
+	return l, nil
+}
+
+// providers are the prefixes of the entries that are looked for, best first: Azure's own
+// prices, then those of models as their makers sell them.
+var providers = []string{"azure/", "azure_ai/", ""}
+
+// Find returns the names of the entries for a model: Azure's first. A name that differs
+// from an entry's in case only is the entry's if no other entry is as near.
+func (l *List) Find(model string) (names []string, err error) {
+	for _, prefix := range providers {
+		name, err := l.named(prefix + model)
+		if err != nil {
+			return nil, err
+		}
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return nil, fmt.Errorf("the list has no entry for it: name one with --models %s=ENTRY", model)
+	}
+	return names, nil
+}
+
+// named returns the entry of a name, or of the only one that differs in case, or "".
+func (l *List) named(name string) (string, error) {
+	if _, exact := l.entries[name]; exact {
+		return name, nil
+	}
+	var near []string
+	for entry := range l.entries {
+		if strings.EqualFold(entry, name) {
+			near = append(near, entry)
+		}
+	}
+	switch len(near) {
+	case 0:
+		return "", nil
+	case 1:
+		return near[0], nil
+	}
+	slices.Sort(near)
+	return "", fmt.Errorf("the list has the entries %s, which differ in case only: name one with --models", strings.Join(near, " and "))
+}
+
+// An Entry is what an entry of the list says about a model's price.
+type Entry struct {
+	Rates price.Rates
+	// Partial names the price fields that Rates can't express and by which a call may
+	// cost more.
+	Partial []string
+	// Notes say what was left out or rounded.
+	Notes []string
+}
+
+// fields of an entry that have a rate of ours.
+const (
+	promptField     = "input_cost_per_token"
+	completionField = "output_cost_per_token"
+	cachedField     = "cache_read_input_token_cost"
+	writeField      = "cache_creation_input_token_cost"
+	longWriteField  = "cache_creation_input_token_cost_above_1hr"
+)
+
+// Price returns the price of the entry with a name, for a million tokens. exchange is how
+// much of the deployment's currency a dollar is.
+func (l *List) Price(name string, exchange price.Decimal) (Entry, error) {
+	text, there := l.entries[name]
+	if !there {
+		return Entry{}, fmt.Errorf("the list has no entry %q: name another", name)
+	}
+	r := &reader{exchange: exchange}
+	if json.Unmarshal(text, &r.fields) != nil || r.fields == nil {
+		return Entry{}, fmt.Errorf("the entry %q is not an object", name)
+	}
+	if err := r.rates(); err != nil {
+		return Entry{}, fmt.Errorf("the entry %q: %w", name, err)
+	}
+	if err := r.rest(); err != nil {
+		return Entry{}, fmt.Errorf("the entry %q: %w", name, err)
+	}
+	return r.found, nil
+}
+
+// A reader reads one entry.
+type reader struct {
+	fields   map[string]json.RawMessage
+	exchange price.Decimal
+	found    Entry
+}
+
+// rates reads the fields that have a rate of ours.
+func (r *reader) rates() (err error) {
+	into := &r.found.Rates
+	for name, rate := range map[string]*price.Decimal{promptField: &into.Prompt, completionField: &into.Completion, cachedField: &into.Cached,
+		writeField: &into.CacheWrite, longWriteField: &into.CacheWriteLong} {
+		if *rate, err = r.rate(name); err != nil {
+			return err
+		}
+	}
+	if r.mode() == "embedding" && into.Completion == "" {
+		into.Completion = "0" // embeddings have no completion
+	}
+	for _, required := range []struct {
+		name string
+		rate price.Decimal
+	}{{promptField, into.Prompt}, {completionField, into.Completion}} {
+		switch {
+		case required.rate == "":
+			return fmt.Errorf("has no %s: set the price with 'tollgate price set'", required.name)
+		case required.rate == "0" && !(required.name == completionField && r.mode() == "embedding"):
+			return fmt.Errorf("has 0 for %s, which may mean that it is unknown: if it is free, say so with 'tollgate price set'", required.name)
+		}
+	}
+	for name, rate := range map[string]*price.Decimal{cachedField: &into.Cached, writeField: &into.CacheWrite, longWriteField: &into.CacheWriteLong} {
+		if *rate == "0" {
+			*rate = ""
+			r.note(name + " is 0, which may mean that it is unknown: left out, so these tokens cost as much as the dearest of the prompt")
+		}
+	}
+	slices.Sort(r.found.Notes)
+	return nil
+}
+
+func (r *reader) note(text string) { r.found.Notes = append(r.found.Notes, text) }
+
+// mode returns what the model does, such as chat or embedding.
+func (r *reader) mode() (mode string) {
+	_ = json.Unmarshal(r.fields["mode"], &mode) // "" if there is none
+	return mode
+}
+
+// rate returns a field as a price for a million tokens; empty if there is none.
+func (r *reader) rate(name string) (price.Decimal, error) {
+	text := string(r.fields[name])
+	if text == "" || text == "null" {
+		return "", nil
+	}
+	nano, exact, err := perMillion(text, r.exchange)
+	if err != nil {
+		return "", fmt.Errorf("%s %w", name, err)
+	}
+	if !exact {
+		r.note(fmt.Sprintf("%s is rounded up to %s for a million tokens", name, price.Format(nano)))
+	}
+	return price.Format(nano), nil
+}
