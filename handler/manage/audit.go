@@ -18,12 +18,14 @@ type Event struct {
 	When time.Time `json:"when"`
 	// Who made the change: a token's owner, "operator key", or the command line's user.
 	Who string `json:"who"`
-	// Action is one of tier.create, tier.change, subscription.create,
-	// subscription.change, subscription.suspend, subscription.resume, key.create,
-	// key.expire, key.revoke, price.create, price.change, price.delete or
-	// currency.change.
+	// Action is one of tier.create, tier.change, tier.delete, group.create, group.change,
+	// group.suspend, group.resume, group.delete, subscription.create,
+	// subscription.change, subscription.suspend, subscription.resume,
+	// subscription.delete, key.create, key.expire, key.revoke, price.create,
+	// price.change, price.delete or currency.change.
 	Action string `json:"action"`
-	// Target is the id of the tier or subscription, or the priced model, or "currency".
+	// Target is the id of the tier, group or subscription, or the priced model, or
+	// "currency".
 	Target string `json:"target"`
 	// Changes holds the fields that changed, by JSON name.
 	Changes map[string]Change `json:"changes,omitempty"`

@@ -56,13 +56,44 @@ func (s *auditedStore) PutTier(ctx context.Context, t subscription.Tier) (versio
 	return version, err
 }
 
+func (s *auditedStore) DeleteTier(ctx context.Context, id string, version int64) error {
+	before, err := s.Store.Tier(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.recordChange(ctx, "tier.delete", id, differences(before, subscription.Tier{}), func(ctx context.Context) error { return s.Store.DeleteTier(ctx, id, version) })
+}
+
+func (s *auditedStore) PutGroup(ctx context.Context, g subscription.Group) (version int64, err error) {
+	action, before := "group.create", subscription.Group{}
+	if g.Version != 0 {
+		if before, err = s.Store.Group(ctx, g.ID); err != nil {
+			return 0, err
+		}
+		action = "group." + changeVerb(before.Suspended, g.Suspended)
+	}
+	err = s.recordChange(ctx, action, g.ID, differences(before, g), func(ctx context.Context) error {
+		version, err = s.Store.PutGroup(ctx, g)
+		return err
+	})
+	return version, err
+}
+
+func (s *auditedStore) DeleteGroup(ctx context.Context, id string, version int64) error {
+	before, err := s.Store.Group(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.recordChange(ctx, "group.delete", id, differences(before, subscription.Group{}), func(ctx context.Context) error { return s.Store.DeleteGroup(ctx, id, version) })
+}
+
 func (s *auditedStore) PutSubscription(ctx context.Context, sub subscription.Subscription) (version int64, err error) {
 	action, before := "subscription.create", subscription.Subscription{}
 	if sub.Version != 0 {
 		if before, err = s.Store.Subscription(ctx, sub.ID); err != nil {
 			return 0, err
 		}
-		action = subscriptionAction(before, sub)
+		action = "subscription." + changeVerb(before.Suspended, sub.Suspended)
 	}
 	err = s.recordChange(ctx, action, sub.ID, differences(before, sub), func(ctx context.Context) error {
 		version, err = s.Store.PutSubscription(ctx, sub)
@@ -71,15 +102,25 @@ func (s *auditedStore) PutSubscription(ctx context.Context, sub subscription.Sub
 	return version, err
 }
 
-// subscriptionAction returns the action of a change of a subscription.
-func subscriptionAction(before, after subscription.Subscription) string {
-	switch {
-	case before.Suspended == after.Suspended:
-		return "subscription.change"
-	case after.Suspended:
-		return "subscription.suspend"
+func (s *auditedStore) DeleteSubscription(ctx context.Context, id string, version int64) error {
+	before, err := s.Store.Subscription(ctx, id)
+	if err != nil {
+		return err
 	}
-	return "subscription.resume"
+	return s.recordChange(ctx, "subscription.delete", id, differences(before, subscription.Subscription{}), func(ctx context.Context) error {
+		return s.Store.DeleteSubscription(ctx, id, version)
+	})
+}
+
+// changeVerb returns what a change of something that can be suspended does.
+func changeVerb(before, after bool) string {
+	switch {
+	case before == after:
+		return "change"
+	case after:
+		return "suspend"
+	}
+	return "resume"
 }
 
 func (s *auditedStore) PutKey(ctx context.Context, k subscription.KeyRecord) error {

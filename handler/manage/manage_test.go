@@ -1,7 +1,9 @@
 package manage_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -60,13 +62,13 @@ func TestATierCanBeCreatedReadChangedAndReplaced(t *testing.T) {
 	}
 	changed := f.must("PATCH", "/tiers/silver", `{"tokensPerMinute":200,"tokenQuota":null,"tokenQuotaPeriod":null}`, "Content-Type", "application/merge-patch+json", "If-Match", read.header.Get("ETag"))
 	var tier subscription.Tier
-	if changed.decode(t, &tier); changed.status != http.StatusOK || tier.TokensPerMinute != 200 || tier.TokenQuota != 0 || tier.TokenQuotaPeriod != "" {
+	if changed.decode(t, &tier); changed.status != http.StatusOK || len(tier.Limits) != 1 || tier.Limits[0].PerMinute != 200 || tier.Limits[0].Quota != 0 || tier.Limits[0].Period != "" {
 		t.Errorf("changed: got %d %s, want 200 tokens a minute and no quota", changed.status, changed.text)
 	}
 	// What was read can be edited and sent back.
 	back := strings.Replace(changed.text, "200", "250", 1)
 	replaced := f.must("PUT", "/tiers/silver", back, "If-Match", changed.header.Get("ETag"))
-	if replaced.decode(t, &tier); replaced.status != http.StatusOK || tier.TokensPerMinute != 250 {
+	if replaced.decode(t, &tier); replaced.status != http.StatusOK || tier.Limits[0].PerMinute != 250 {
 		t.Errorf("replaced: got %d %s, want 250 tokens a minute", replaced.status, replaced.text)
 	}
 	if a := f.must("PATCH", "/tiers/bronze", `{"tokensPerMinute":10}`); a.status != http.StatusCreated {
@@ -90,7 +92,7 @@ func TestAChangeBasedOnAnOlderVersionIsRefused(t *testing.T) {
 		f.expectProblem(http.StatusPreconditionRequired, "precondition_required", "PUT", path, body, nil, "If-Match")
 		f.expectProblem(http.StatusConflict, "exists", "PUT", path, body, []string{"If-None-Match", "*"})
 		f.expectProblem(http.StatusPreconditionFailed, "stale", "PUT", path+"x", strings.Replace(strings.Replace(body, `"team-a"`, `"team-ax"`, 1), `"gold"`, `"goldx"`, 1), []string{"If-Match", etag})
-		if after := f.must("GET", path, "").text; strings.Contains(after, `"name":"Team A"`) || strings.Contains(path, "tiers") && !strings.Contains(after, `"burstTokens":5`) {
+		if after := f.must("GET", path, "").text; strings.Contains(after, `"name":"Team A"`) || strings.Contains(path, "tiers") && !strings.Contains(after, `"burst":5`) {
 			t.Errorf("%s: got %s, want the first change only", path, after)
 		}
 	}
@@ -103,12 +105,12 @@ func TestASubscriptionCanBeCreatedChangedAndReplaced(t *testing.T) {
 	f := newFixture(t)
 	made := f.must("PUT", "/subscriptions/b", `{"tier":"gold","overrides":{"tokensPerMinute":50,"maxWait":"2s"}}`)
 	var account subscription.Account
-	if made.decode(t, &account); made.status != http.StatusCreated || account.Limits.TokensPerMinute != 50 || account.Created.IsZero() || account.Keys == nil {
+	if made.decode(t, &account); made.status != http.StatusCreated || account.Rules.Limits[0].PerMinute != 50 || account.Created.IsZero() || account.Keys == nil {
 		t.Errorf("created: got %d %s, want 50 tokens a minute and an empty list of keys", made.status, made.text)
 	}
 	f.must("PATCH", "/subscriptions/b", `{"overrides":{"maxWait":null,"burstTokens":7}}`).decode(t, &account)
-	if string(account.Overrides) != `{"tokensPerMinute":50,"burstTokens":7}` {
-		t.Errorf("overrides: got %s, want tokensPerMinute 50 and burstTokens 7", account.Overrides)
+	if got := overridesOf(t, account); got != `{"limits":[{"burst":7,"name":"tokens","perMinute":50}]}` {
+		t.Errorf("overrides: got %s, want perMinute 50 and burst 7 of tokens, and no maxWait", got)
 	}
 	if text := f.must("PATCH", "/subscriptions/b", `{"overrides":{"tokensPerMinute":null,"burstTokens":null}}`).text; strings.Contains(text, "overrides") {
 		t.Errorf("after removing all overrides: got %s, want none", text)
@@ -118,9 +120,18 @@ func TestASubscriptionCanBeCreatedChangedAndReplaced(t *testing.T) {
 	f.must("PUT", "/subscriptions/b", back, "If-Match", f.must("GET", "/subscriptions/b", "").header.Get("ETag"))
 	var after subscription.Account // a new value: decoding into the old one would keep fields that are absent now
 	f.must("GET", "/subscriptions/b", "").decode(t, &after)
-	if after.Name != "B" || after.Tier != "silver" || after.Limits.TokensPerMinute != 100 || !after.Created.Equal(account.Created) {
+	if after.Name != "B" || after.Tier != "silver" || after.Rules.Limits[0].PerMinute != 100 || !after.Created.Equal(account.Created) {
 		t.Errorf("replaced: got %+v, want name B, tier silver and its limit, created at the same time", after)
 	}
+}
+
+func overridesOf(t *testing.T, a subscription.Account) string {
+	t.Helper()
+	text, err := json.Marshal(a.Overrides)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestSuspendingWorksEvenIfTheTierIsMissing(t *testing.T) {
@@ -197,9 +208,9 @@ func TestTheAuditShowsWhoChangedWhat(t *testing.T) {
 	}
 	f.must("GET", "/audit?target=gold&limit=1", "").decode(t, &list)
 	e := list.Items[0]
-	if e.Who != "operator key" || e.Action != "tier.change" || e.Changes["tokensPerMinute"] != (manage.Change{From: 300.0, To: 500.0}) ||
+	if e.Who != "operator key" || e.Action != "tier.change" || !strings.Contains(fmt.Sprint(e.Changes["limits"].From), "perMinute:300") || !strings.Contains(fmt.Sprint(e.Changes["limits"].To), "perMinute:500") ||
 		e.Changes["shadow"] != (manage.Change{To: true}) || len(e.Changes) != 2 || time.Since(e.When) > time.Minute || list.Next == "" {
-		t.Errorf("got event %+v, next %q; want the operator's change of tokensPerMinute and shadow, and a next page", e, list.Next)
+		t.Errorf("got event %+v, next %q; want the operator's change of limits and shadow, and a next page", e, list.Next)
 	}
 	f.must("GET", "/audit?target=gold&limit=1&after="+list.Next, "").decode(t, &list)
 	if e := list.Items[0]; e.Action != "tier.create" {

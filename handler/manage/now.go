@@ -50,4 +50,4 @@ func (c *call) readNow() (*result, error) {
 }
 
 // full reports whether at most 2% is left: too little for most calls.
-func (w *Window) full() bool { return w != nil && w.Left <= w.Limit/50 }
+func (w *Window) full() bool { return w != nil && w.Left.N <= w.Limit.N/50 }

@@ -53,6 +53,9 @@ func (q *query) choice(name string, allowed ...string) string {
 	return value
 }
 
+// flag returns a parameter that is true or, by default, false.
+func (q *query) flag(name string) bool { return q.choice(name, "false", "true") == "true" }
+
 // pageSize returns the number of items per page.
 func (q *query) pageSize() int {
 	text := q.param("limit")

@@ -40,6 +40,7 @@ const (
 	CodeExists      = "exists"      // what the request creates exists already
 	CodeStale       = "stale"       // the version in If-Match is not the current one
 	codeConflict    = "conflict"    // concurrent changes kept conflicting
+	codeInUse       = "in_use"      // what the request deletes is in use
 	CodeUnavailable = "unavailable" // the tables can't be reached
 )
 
@@ -72,6 +73,7 @@ func asProblem(err error) *Problem {
 	}
 	detail := strings.ReplaceAll(err.Error(), "\n", "; ")
 	fields := fieldProblems(err)
+	_, inUse := errors.AsType[*subscription.InUseError](err)
 	switch {
 	case errors.Is(err, ErrUnauthorized):
 		return &Problem{Status: http.StatusUnauthorized, Code: "unauthorized", Detail: "Send an Entra ID token or the operator's key as Authorization: Bearer."}
@@ -87,6 +89,8 @@ func asProblem(err error) *Problem {
 		return &Problem{Status: http.StatusPreconditionFailed, Code: CodeStale, Detail: detail}
 	case isExists(err):
 		return &Problem{Status: http.StatusConflict, Code: CodeExists, Detail: detail}
+	case inUse:
+		return &Problem{Status: http.StatusConflict, Code: codeInUse, Detail: detail}
 	case isConflict(err):
 		return &Problem{Status: http.StatusConflict, Code: codeConflict, Detail: detail}
 	}

@@ -15,9 +15,11 @@ type action func(*call) (*result, error)
 var endpoints = map[string]map[string]action{
 	"/me":                                    {"GET": (*call).readMe},
 	"/tiers":                                 {"GET": (*call).listTiers},
-	"/tiers/{id}":                            {"GET": (*call).readTier, "PUT": (*call).putTier, "PATCH": (*call).patchTier},
+	"/tiers/{id}":                            {"GET": (*call).readTier, "PUT": (*call).putTier, "PATCH": (*call).patchTier, "DELETE": (*call).deleteTier},
+	"/groups":                                {"GET": (*call).listGroups},
+	"/groups/{id}":                           {"GET": (*call).readGroup, "PUT": (*call).putGroup, "PATCH": (*call).patchGroup, "DELETE": (*call).deleteGroup},
 	"/subscriptions":                         {"GET": (*call).listSubscriptions},
-	"/subscriptions/{id}":                    {"GET": (*call).readSubscription, "PUT": (*call).putSubscription, "PATCH": (*call).patchSubscription},
+	"/subscriptions/{id}":                    {"GET": (*call).readSubscription, "PUT": (*call).putSubscription, "PATCH": (*call).patchSubscription, "DELETE": (*call).deleteSubscription},
 	"/subscriptions/{id}/keys/{slot}":        {"POST": (*call).createKey, "PATCH": (*call).expireKey, "DELETE": (*call).revokeKey},
 	"/subscriptions/{id}/keys/{slot}/rotate": {"POST": (*call).rotateKey},
 	"/prices":                                {"GET": (*call).listPrices},

@@ -62,7 +62,7 @@ func crowd(t *testing.T) *manage.API {
 		if _, err := store.PutSubscription(t.Context(), subscription.Subscription{ID: id, Tier: "gold"}); err != nil {
 			return err
 		}
-		_, _, err := counters.Swap(t.Context(), id, lease.New(limit.Limits{PerMinute: 1000, Version: 1}, now, "epoch"), "")
+		_, _, err := counters.Swap(t.Context(), id+"/tokens", lease.New(limit.Limits{PerMinute: 1000, Version: 1}, now, "epoch"), "")
 		return err
 	})
 	today := now.Truncate(24 * time.Hour)

@@ -12,13 +12,13 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// A Window is the state of one limit in its current window, in tokens.
+// A Window is the state of one limit in its current window.
 type Window struct {
-	Limit int64 `json:"limit"`
-	Used  int64 `json:"used"` // charged, including reservations of calls in progress
-	Owed  int64 `json:"owed"` // used beyond the limit; later minutes pay it
-	Held  int64 `json:"held"` // leased to gateways: neither used nor left
-	Left  int64 `json:"left"`
+	Limit Amount `json:"limit"`
+	Used  Amount `json:"used"` // charged, including reservations of calls in progress
+	Owed  Amount `json:"owed"` // used beyond the limit; later minutes pay it
+	Held  Amount `json:"held"` // leased to gateways: neither used nor left
+	Left  Amount `json:"left"`
 	// StartedAt is when the quota's period began; absent for minutes.
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	ResetAt   time.Time `json:"resetAt"`
@@ -26,14 +26,20 @@ type Window struct {
 
 // A Standing is the state of a counter.
 type Standing struct {
-	// Counter is the counter's key: the owner's id and the values it counts by.
+	// Counter is the counter's key: the owner's id, the limit and the values it counts by.
 	Counter string `json:"counter"`
-	// Subscription or Tier is the id of the owner.
-	Subscription string  `json:"subscription,omitempty"`
-	Tier         string  `json:"tier,omitempty"`
-	Minute       *Window `json:"minute,omitempty"`
-	Quota        *Window `json:"quota,omitempty"`
-	QuotaPeriod  string  `json:"quotaPeriod,omitempty"`
+	// Subscription, Tier or Group is the id of the owner.
+	Subscription string `json:"subscription,omitempty"`
+	Tier         string `json:"tier,omitempty"`
+	Group        string `json:"group,omitempty"`
+	// Limit is the limit's name, Unit what it counts.
+	Limit       string     `json:"limit"`
+	Unit        limit.Unit `json:"unit"`
+	Minute      *Window    `json:"minute,omitempty"`
+	Quota       *Window    `json:"quota,omitempty"`
+	QuotaPeriod string     `json:"quotaPeriod,omitempty"`
+	// Gone is true if the owner has no such limit any more: no call is charged to it.
+	Gone bool `json:"gone,omitempty"`
 	// Problem says why the counter's row can't be read; usually absent.
 	Problem string `json:"problem,omitempty"`
 }
@@ -41,17 +47,13 @@ type Standing struct {
 // listUsage answers with the standings of counters, ordered by key.
 func (c *call) listUsage() (*result, error) {
 	q := c.query()
-	id, tier, search, after, most := q.param("subscription"), q.param("tier"), q.param("search"), q.param("after"), q.pageSize()
-	q.checkOwner(id, tier)
+	asked, search, after, most := q.owner(), q.param("search"), q.param("after"), q.pageSize()
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	var members []string
-	if tier != "" {
-		var err error
-		if members, err = c.membersOf(tier); err != nil {
-			return nil, err
-		}
+	counts, err := c.countersOf(asked)
+	if err != nil {
+		return nil, err
 	}
 	standings, err := c.allStandings()
 	if err != nil {
@@ -59,19 +61,53 @@ func (c *call) listUsage() (*result, error) {
 	}
 	var all []Standing
 	for _, s := range standings {
-		ofTier := tier == "" || s.Tier == tier || slices.Contains(members, s.Subscription)
-		if (id == "" || s.Subscription == id) && ofTier && matches(search, s.Counter) {
+		if counts(s) && matches(search, s.Counter) {
 			all = append(all, s)
 		}
 	}
 	return &result{body: paginate(all, func(s Standing) string { return s.Counter }, after, most)}, nil
 }
 
-// checkOwner checks that at most one of two filters is there.
-func (q *query) checkOwner(subscription, tier string) {
-	if subscription != "" && tier != "" {
+// countersOf returns a function that reports whether a counter is an owner's, or counts
+// what only those below it use.
+func (c *call) countersOf(asked owner) (func(Standing) bool, error) {
+	switch {
+	case asked == (owner{}):
+		return func(Standing) bool { return true }, nil
+	case asked.subscription != "":
+		return func(s Standing) bool { return s.Subscription == asked.subscription }, nil
+	}
+	members, err := c.membersOf(asked)
+	if err != nil {
+		return nil, err
+	}
+	below := func(group string) bool { return false }
+	if asked.group != "" {
+		groups, err := c.api.config.Store.Groups(c.Context())
+		if err != nil {
+			return nil, err
+		}
+		below = subscription.Below(groups, asked.group)
+	}
+	return func(s Standing) bool {
+		_, member := slices.BinarySearch(members, s.Subscription)
+		return member || s.Tier != "" && s.Tier == asked.tier || below(s.Group)
+	}, nil
+}
+
+// An owner is the subscription, tier or group whose usage is asked for; all empty: all.
+type owner struct{ subscription, tier, group string }
+
+// owner returns the parameters of which at most one may be given.
+func (q *query) owner() owner {
+	o := owner{q.param("subscription"), q.param("tier"), q.param("group")}
+	if o.subscription != "" && o.tier != "" {
 		q.addFault("tier", "can't be combined with subscription", "use one of the two")
 	}
+	if o.group != "" && (o.subscription != "" || o.tier != "") {
+		q.addFault("group", "can't be combined with subscription or tier", "use one of them")
+	}
+	return o
 }
 
 // standingsTimeout bounds one reading of all counters: the time after which Azure's front
@@ -98,7 +134,7 @@ func (c *call) allStandings() ([]Standing, error) {
 
 // readStandings reads the standings of all counters, ordered by key.
 func (c Config) readStandings(ctx context.Context) ([]Standing, error) {
-	limits, err := effectiveLimits(ctx, c.Store)
+	limits, err := subscription.CounterLimits(ctx, c.Store)
 	if err != nil {
 		return nil, err
 	}
@@ -108,54 +144,39 @@ func (c Config) readStandings(ctx context.Context) ([]Standing, error) {
 		if err != nil && stored.Key == "" {
 			return nil, err
 		}
-		all = append(all, standingOf(stored, err, limits[limit.OwnerOf(stored.Key)], now))
+		all = append(all, standingOf(stored, err, limits, now))
 	}
 	slices.SortFunc(all, func(a, b Standing) int { return strings.Compare(a.Counter, b.Counter) })
 	return all, nil
 }
 
-// standingOf returns the standing of a stored counter at a time, under its owner's
-// current limits if they are newer than the counter's.
-func standingOf(stored counter.Entry, unreadable error, newest limit.Limits, now time.Time) Standing {
-	of := limit.OwnerOf(stored.Key)
-	s := Standing{Counter: stored.Key, Subscription: of.Subscription, Tier: of.Tier}
+// standingOf returns the standing of a stored counter at a time, under its limit's
+// current values if they are newer than the counter's.
+func standingOf(stored counter.Entry, unreadable error, limits map[subscription.CounterName]subscription.OwnedLimit, now time.Time) Standing {
+	of := subscription.CounterNameOf(stored.Key)
+	s := Standing{Counter: stored.Key, Subscription: of.Subscription, Tier: of.Tier, Group: of.Group}
+	s.Limit, s.Unit = of.LimitName()
+	current, known := limits[of]
+	s.Gone = !known
 	if unreadable != nil {
 		s.Problem = unreadable.Error()
 		return s
 	}
 	state := stored.Row
-	state.Advance(newest, now) // ignores older limits
+	if known {
+		state.Advance(current.Windows(), now) // ignores older limits
+	} else {
+		state.Advance(state.Limits, now)
+	}
 	at := state.Standing(now)
+	amount := func(n int64) Amount { return Amount{n, s.Unit} }
 	if at.PerMinute > 0 {
-		s.Minute = &Window{Limit: at.PerMinute, Used: at.Used, Owed: at.Owed, Held: at.Held, Left: at.Remaining, ResetAt: at.ResetAt}
+		s.Minute = &Window{Limit: amount(at.PerMinute), Used: amount(at.Used), Owed: amount(at.Owed), Held: amount(at.Held), Left: amount(at.Remaining), ResetAt: at.ResetAt}
 	}
 	if at.Quota > 0 {
-		s.Quota, s.QuotaPeriod = &Window{Limit: at.Quota, Used: at.QuotaUsed, Owed: at.QuotaOwed, Held: at.QuotaHeld, Left: at.QuotaRemaining, StartedAt: at.QuotaStartedAt, ResetAt: at.QuotaResetAt}, string(at.Period)
+		s.Quota = &Window{Limit: amount(at.Quota), Used: amount(at.QuotaUsed), Owed: amount(at.QuotaOwed), Held: amount(at.QuotaHeld), Left: amount(at.QuotaRemaining),
+			StartedAt: at.QuotaStartedAt, ResetAt: at.QuotaResetAt}
+		s.QuotaPeriod = string(at.Period)
 	}
 	return s
-}
-
-// effectiveLimits returns the current limits of every tier and subscription. Counters
-// adopt a change only with their next call.
-func effectiveLimits(ctx context.Context, store subscription.Store) (map[limit.Owner]limit.Limits, error) {
-	tiers, err := store.Tiers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	subs, err := store.Subscriptions(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[limit.Owner]limit.Limits, len(tiers)+len(subs))
-	byID := make(map[string]subscription.Tier, len(tiers))
-	for _, t := range tiers {
-		byID[t.ID] = t
-		all[limit.Owner{Tier: t.ID}] = t.Counted()
-	}
-	for _, s := range subs {
-		if effective, err := s.Effective(byID[s.Tier]); err == nil { // the checks report invalid subscriptions
-			all[limit.Owner{Subscription: s.ID}] = effective.Counted()
-		}
-	}
-	return all, nil
 }

@@ -12,17 +12,24 @@ import (
 // listSubscriptions answers with subscriptions, ordered by id.
 func (c *call) listSubscriptions() (*result, error) {
 	q := c.query()
-	search, tier, state := q.param("search"), q.param("tier"), q.choice("state", "", "active", "suspended")
+	search, tier, group, state := q.param("search"), q.param("tier"), q.param("group"), q.choice("state", "", "active", "suspended")
 	after, limit := q.param("after"), q.pageSize()
 	if err := q.err(); err != nil {
 		return nil, err
+	}
+	below := func(subscription.Subscription) bool { return true }
+	if group != "" {
+		var err error
+		if below, err = c.belowGroup(group); err != nil {
+			return nil, err
+		}
 	}
 	all, err := c.api.config.Store.Subscriptions(c.Context())
 	if err != nil {
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(s subscription.Subscription) bool {
-		return !matches(search, s.ID, s.Name) || tier != "" && s.Tier != tier || state != "" && s.Suspended != (state == "suspended")
+		return !matches(search, s.ID, s.Name) || tier != "" && s.Tier != tier || state != "" && s.Suspended != (state == "suspended") || !below(s)
 	})
 	return &result{body: paginate(all, func(s subscription.Subscription) string { return s.ID }, after, limit)}, nil
 }
@@ -31,12 +38,12 @@ func (c *call) readSubscription() (*result, error) {
 	return c.answerAccount(c.registry(), false)
 }
 
-// answerAccount answers with a subscription, its effective limits and its keys.
+// answerAccount answers with a subscription, what its calls obey, and its keys.
 func (c *call) answerAccount(registry subscription.Registry, created bool) (*result, error) {
 	id := c.PathValue("id")
 	account, err := registry.Account(c.Context(), id)
 	if err != nil {
-		return nil, c.explainNotFound(registry, err)
+		return nil, explainMissing("", err)
 	}
 	if account.Keys == nil {
 		account.Keys = []subscription.KeyRecord{}
@@ -44,37 +51,58 @@ func (c *call) answerAccount(registry subscription.Registry, created bool) (*res
 	return changeResult(created, account, account.Version, Prefix+"/subscriptions/"+id), nil
 }
 
-// explainNotFound returns err if the subscription doesn't exist. If its tier doesn't, the
-// path is right, so it returns a problem with the field tier instead.
-func (c *call) explainNotFound(registry subscription.Registry, err error) error {
-	if !errors.Is(err, subscription.ErrNotFound) {
+// explainMissing returns err or, if what the body refers to in a field doesn't exist, a
+// problem with the field: the path is right then.
+func explainMissing(field string, err error) error {
+	missing, ok := errors.AsType[*subscription.MissingError](err)
+	if !ok {
 		return err
 	}
-	if c.Method != http.MethodPut && c.isAbsent(registry, c.PathValue("id")) {
-		return err
+	if field == "" {
+		field = missing.Kind
 	}
 	return &Problem{Status: http.StatusUnprocessableEntity, Code: CodeNotFound, Detail: err.Error(),
-		Errors: []FieldProblem{{"tier", "was not found", "use an existing tier, or create this one first"}}}
+		Errors: []FieldProblem{{field, "was not found", "use an existing " + missing.Kind + ", or create this one first"}}}
 }
 
 // editableFields are the fields of a subscription that operators set. A body may hold
 // the other fields too, so that an operator can read, edit and send back.
 type editableFields struct {
-	Name      string          `json:"name,omitempty"`
-	Tier      string          `json:"tier,omitempty"`
-	Overrides json.RawMessage `json:"overrides,omitempty"`
-	Suspended bool            `json:"suspended,omitempty"`
+	Name      string                 `json:"name,omitempty"`
+	Tier      string                 `json:"tier,omitempty"`
+	Group     string                 `json:"group,omitempty"`
+	Overrides subscription.Overrides `json:"overrides,omitzero"`
+	Suspended bool                   `json:"suspended,omitempty"`
 }
 
 func editableFieldsOf(s subscription.Subscription) editableFields {
-	return editableFields{s.Name, s.Tier, s.Overrides, s.Suspended}
+	return editableFields{s.Name, s.Tier, s.Group, s.Overrides, s.Suspended}
 }
 
 func (v editableFields) apply(s *subscription.Subscription) {
-	s.Name, s.Tier, s.Overrides, s.Suspended = v.Name, v.Tier, v.Overrides, v.Suspended
-	if text := string(s.Overrides); text == "{}" || text == "null" {
-		s.Overrides = nil
+	s.Name, s.Tier, s.Group, s.Overrides, s.Suspended = v.Name, v.Tier, v.Group, v.Overrides, v.Suspended
+}
+
+// patched returns the fields with a merge patch applied. Overrides are patched on their
+// own, because of their short form.
+func (v editableFields) patched(patch []byte) (editableFields, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(patch, &fields); err != nil {
+		return v, badRequest("The body is not a JSON object.")
 	}
+	before := v.Overrides
+	v.Overrides = subscription.Overrides{}
+	overrides, given := fields["overrides"]
+	delete(fields, "overrides")
+	rest, err := json.Marshal(fields)
+	if err != nil {
+		return v, err
+	}
+	after, err := applyPatch(v, rest)
+	if after.Overrides = before; err == nil && given {
+		after.Overrides, err = subscription.PatchOverrides(before, overrides, applyMergePatch)
+	}
+	return after, err
 }
 
 // putSubscription creates a subscription, without keys, or replaces all its editable
@@ -106,7 +134,7 @@ func (c *call) putSubscription() (*result, error) {
 		err = c.createSubscription(registry, id, change)
 	}
 	if err != nil {
-		return nil, c.explainNotFound(registry, err)
+		return nil, explainMissing("", err)
 	}
 	return c.answerAccount(registry, created)
 }
@@ -136,7 +164,7 @@ func (c *call) patchSubscription() (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := rejectReadOnly(patch, "id", "version", "created", "limits", "keys"); err != nil {
+	if err := rejectReadOnly(patch, "id", "version", "created", "rules", "groups", "keys"); err != nil {
 		return nil, err
 	}
 	registry, id := c.registry(), c.PathValue("id")
@@ -151,13 +179,13 @@ func (c *call) patchSubscription() (*result, error) {
 		if err := condition.check("subscription", id, s.Version); err != nil {
 			return err
 		}
-		after, err := applyPatch(editableFieldsOf(*s), patch)
+		after, err := editableFieldsOf(*s).patched(patch)
 		if err == nil {
 			after.apply(s)
 		}
 		return err
 	}); err != nil {
-		return nil, c.explainNotFound(registry, err)
+		return nil, explainMissing("", err)
 	}
 	return c.answerAccount(registry, false)
 }

@@ -1,13 +1,12 @@
 package manage
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
 	"tollgate/handler/ledger"
+	"tollgate/handler/subscription"
 )
 
 // A Top lists the subscriptions that used most in whole days.
@@ -27,8 +26,8 @@ type Top struct {
 type User struct {
 	Subscription string `json:"subscription"`
 	ledger.Counts
-	// Standing is the subscription's own counter; absent if it has none.
-	Standing *Standing `json:"standing,omitempty"`
+	// Limits are the subscription's own counters, at most maxOwn.
+	Limits []Standing `json:"limits,omitempty"`
 }
 
 // orders are the totals by which subscriptions can be ordered.
@@ -61,13 +60,25 @@ func (c *call) listTop() (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range top.Items {
-		id := top.Items[i].Subscription
-		if at, found := slices.BinarySearchFunc(standings, id, func(s Standing, id string) int { return cmp.Compare(s.Counter, id) }); found {
-			top.Items[i].Standing = &standings[at]
+	top.addLimits(standings)
+	return &result{body: top}, nil
+}
+
+// maxOwn is the most of a subscription's own counters that a top lists: a counter key with
+// {model} or a header gives it many.
+const maxOwn = subscription.MaxCallLimits
+
+// addLimits adds to each subscription its own counters.
+func (t *Top) addLimits(standings []Standing) {
+	at := make(map[string]int, len(t.Items))
+	for i, user := range t.Items {
+		at[user.Subscription] = i
+	}
+	for _, s := range standings {
+		if i, listed := at[s.Subscription]; listed && len(t.Items[i].Limits) < maxOwn {
+			t.Items[i].Limits = append(t.Items[i].Limits, s)
 		}
 	}
-	return &result{body: top}, nil
 }
 
 // top returns how many subscriptions to list.

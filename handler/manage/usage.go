@@ -12,6 +12,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/ledger"
+	"tollgate/handler/subscription"
 )
 
 // Counters lists all counters; see counter.Lister.
@@ -60,7 +61,7 @@ const maxSpans = 100_000
 func (c *call) listHistory() (*result, error) {
 	q := c.query()
 	by := q.choice("by", "minute", "hour", "day", "month")
-	asked := historyQuery{by: spansBy[by].span, subscription: q.param("subscription"), tier: q.param("tier"), model: q.param("model")}
+	asked := historyQuery{by: spansBy[by].span, owner: q.owner(), model: q.param("model")}
 	asked.eachModel = q.choice("models", "sum", "each") == "each"
 	sum := q.choice("sum", "", "subscriptions", "all")
 	asked.from, asked.to = q.times(by)
@@ -81,9 +82,10 @@ func (c *call) listHistory() (*result, error) {
 
 // A historyQuery asks for what happened in whole spans.
 type historyQuery struct {
-	by                        ledger.Span
-	from, to                  time.Time
-	subscription, tier, model string // empty: all
+	by       ledger.Span
+	from, to time.Time
+	owner
+	model string // empty: all
 	// eachModel and eachSubscription count them apart.
 	eachModel, eachSubscription bool
 }
@@ -95,11 +97,10 @@ func (asked historyQuery) byDays() bool { return asked.by == ledger.Day || asked
 // up. By minute and hour it takes the rows of one subscription, of a tier's, or of all
 // together: nothing reads minutes of all subscriptions one by one.
 func (q *query) checkHistory(asked *historyQuery, sum string) {
-	some := asked.subscription != "" || asked.tier != ""
-	q.checkOwner(asked.subscription, asked.tier)
+	some := asked.owner != owner{}
 	asked.eachSubscription = sum == "subscriptions" || sum == "" && (some || asked.byDays())
 	if asked.eachSubscription && !some && !asked.byDays() {
-		q.addFault("sum", "is of all subscriptions one by one, which are kept by day", "name a subscription or tier, or use by=day or sum=all")
+		q.addFault("sum", "is of all subscriptions one by one, which are kept by day", "name a subscription, tier or group, or use by=day or sum=all")
 	}
 }
 
@@ -112,7 +113,7 @@ func (c *call) read(asked historyQuery) (ledger.Series, error) {
 			return ledger.Series{}, err
 		}
 		return reader.Subscription(c.Context(), asked.subscription, asked.from, asked.to, asked.by)
-	case asked.tier != "":
+	case asked.tier != "" || asked.group != "":
 		return c.readMembers(asked)
 	case !asked.eachSubscription && asked.from.After(time.Now().Add(day-ledger.HoursFor)):
 		return reader.Everyone(c.Context(), asked.from, asked.to, asked.by)
@@ -120,15 +121,15 @@ func (c *call) read(asked historyQuery) (ledger.Series, error) {
 	return reader.Days(c.Context(), asked.from, asked.to, asked.by)
 }
 
-// Bounds of what a tier's usage reads by minute and hour.
+// Bounds of what a tier's or group's usage reads by minute and hour.
 const (
-	maxOfTier    = 100 // subscriptions
+	maxMembers   = 100 // subscriptions
 	readsAtATime = 8
 )
 
-// readMembers reads what a tier's present subscriptions used.
+// readMembers reads what the present subscriptions of a tier or below a group used.
 func (c *call) readMembers(asked historyQuery) (ledger.Series, error) {
-	members, err := c.membersOf(asked.tier)
+	members, err := c.membersOf(asked.owner)
 	if err != nil {
 		return ledger.Series{}, err
 	}
@@ -137,8 +138,8 @@ func (c *call) readMembers(asked historyQuery) (ledger.Series, error) {
 		all.Items = slices.DeleteFunc(all.Items, func(u ledger.Usage) bool { return !slices.Contains(members, u.Subscription) })
 		return all, err
 	}
-	if len(members) > maxOfTier {
-		return ledger.Series{}, badRequest(fmt.Sprintf("The tier has %d subscriptions, and by minute and hour at most %d are read. Use by=day, or name a subscription.", len(members), maxOfTier))
+	if len(members) > maxMembers {
+		return ledger.Series{}, badRequest(fmt.Sprintf("It has %d subscriptions, and by minute and hour at most %d are read. Use by=day, or name a subscription.", len(members), maxMembers))
 	}
 	each := make([]ledger.Series, len(members))
 	reads, ctx := errgroup.WithContext(c.Context())
@@ -159,19 +160,35 @@ func (c *call) readMembers(asked historyQuery) (ledger.Series, error) {
 	return all, nil
 }
 
-// membersOf returns the ids of a tier's subscriptions, in order.
-func (c *call) membersOf(tier string) (ids []string, err error) {
-	if _, err := c.registry().Tier(c.Context(), tier); err != nil {
+// membersOf returns the ids of the subscriptions of a tier or below a group, in order.
+func (c *call) membersOf(asked owner) (ids []string, err error) {
+	is := func(s subscription.Subscription) bool { return s.Tier == asked.tier }
+	if asked.tier != "" {
+		_, err = c.registry().Tier(c.Context(), asked.tier)
+	} else {
+		is, err = c.belowGroup(asked.group)
+	}
+	if err != nil {
 		return nil, err
 	}
 	all, err := c.api.config.Store.Subscriptions(c.Context())
 	for _, s := range all {
-		if s.Tier == tier {
+		if is(s) {
 			ids = append(ids, s.ID)
 		}
 	}
 	slices.Sort(ids)
 	return ids, err
+}
+
+// belowGroup returns a function that reports whether a subscription is below a group.
+func (c *call) belowGroup(id string) (func(subscription.Subscription) bool, error) {
+	if _, err := c.registry().Group(c.Context(), id); err != nil {
+		return nil, err
+	}
+	groups, err := c.api.config.Store.Groups(c.Context())
+	below := subscription.Below(groups, id)
+	return func(s subscription.Subscription) bool { return below(s.Group) }, err
 }
 
 // spans adds up usage by the query's spans, ordered by time, subscription and model.

@@ -30,8 +30,8 @@ func counterWith(key string, tokens int64) counter.Entry {
 func TestUsageShowsTheStandingOfCounters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		f.counters.entries = []counter.Entry{counterWith("team-b", 10), counterWith("gold:client-ip=192.0.2.7", 30), counterWith("team-a", 100), counterWith("team-a/model=r1", 300), {Key: "team-c"}}
-		f.counters.problems = map[string]error{"team-c": counter.ErrEdited}
+		f.counters.entries = []counter.Entry{counterWith("team-b/tokens", 10), counterWith("gold:tokens/client-ip=192.0.2.7", 30), counterWith("team-a/tokens", 100), counterWith("team-a/tokens/model=r1", 300), {Key: "team-c/tokens"}}
+		f.counters.problems = map[string]error{"team-c/tokens": counter.ErrEdited}
 		leased := &f.counters.entries[2].Row
 		leased.SetSlots(lease.Slots{{ID: "i", Window: leased.Window, Leased: 40, Expiry: time.Now().Add(time.Minute).Unix()}})
 		var list struct {
@@ -39,18 +39,18 @@ func TestUsageShowsTheStandingOfCounters(t *testing.T) {
 			Next  string
 		}
 		f.must("GET", "/usage", "").decode(t, &list)
-		if len(list.Items) != 5 || list.Items[0].Counter != "gold:client-ip=192.0.2.7" || list.Items[0].Tier != "gold" || list.Items[4].Problem == "" {
+		if len(list.Items) != 5 || list.Items[0].Counter != "gold:tokens/client-ip=192.0.2.7" || list.Items[0].Tier != "gold" || list.Items[4].Problem == "" {
 			t.Fatalf("usage: got %+v, want five counters, the last with a problem", list.Items)
 		}
 		a := list.Items[1]
-		if a.Subscription != "team-a" || a.Minute == nil || a.Quota == nil || a.Minute.Limit != 1000 || a.QuotaPeriod != "Daily" {
+		if a.Subscription != "team-a" || a.Minute == nil || a.Quota == nil || a.Minute.Limit.N != 1000 || a.Limit != "tokens" || a.Unit != limit.Tokens || a.QuotaPeriod != "Daily" {
 			t.Fatalf("team-a: got %+v, want both limits", a)
 		}
-		if m := *a.Minute; m.Used != 100 || m.Held != 40 || m.Left != 860 {
+		if m := *a.Minute; m.Used.N != 100 || m.Held.N != 40 || m.Left.N != 860 {
 			t.Errorf("team-a's minute: got %+v, want 100 used, 40 held by an instance's lease and 860 left", m)
 		}
 		today := time.Now().UTC().Truncate(24 * time.Hour)
-		if q := *a.Quota; q.Used != 100 || q.Held != 40 || q.Left != 49_860 || !q.StartedAt.Equal(today) || !q.ResetAt.Equal(today.Add(24*time.Hour)) {
+		if q := *a.Quota; q.Used.N != 100 || q.Held.N != 40 || q.Left.N != 49_860 || !q.StartedAt.Equal(today) || !q.ResetAt.Equal(today.Add(24*time.Hour)) {
 			t.Errorf("team-a's quota: got %+v, want 100 used, 40 held and 49,860 left of the day", q)
 		}
 		for query, want := range map[string]int{"?subscription=team-a": 2, "?tier=gold": 3, "?search=192": 1, "?search=r1&subscription=team-a": 1, "?limit=2": 2} {
@@ -169,7 +169,7 @@ func TestTopListsWhoUsedMostInWholeDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		noon := f.atNoon()
-		f.counters.entries = []counter.Entry{counterWith("team-a", 100), counterWith("team-a/model=r1", 5)}
+		f.counters.entries = []counter.Entry{counterWith("team-a/tokens", 100), counterWith("team-a/tokens/model=r1", 5)}
 		f.uses("team-a", "r1", noon, 2)
 		f.uses("team-a", "", noon.Add(-time.Hour), 1)
 		f.uses("team-b", "r1", noon, 4)
@@ -194,8 +194,8 @@ func TestTopListsWhoUsedMostInWholeDays(t *testing.T) {
 		if top.Active != 3 || top.Total.TotalTokens != 210 || top.Total.Refused != 57 || top.WrittenAt.IsZero() || !top.From.Equal(noon.Truncate(24*time.Hour)) {
 			t.Errorf("today: got %+v, want 3 active subscriptions with 210 tokens and 57 refusals since midnight, and when that was written", top)
 		}
-		if s := top.Items[1].Standing; s == nil || s.Counter != "team-a" || s.Minute.Used != 100 || top.Items[0].Standing != nil {
-			t.Errorf("got standings %+v and %+v, want none of team-b and team-a's own counter with 100 used", top.Items[0].Standing, s)
+		if own := top.Items[1].Limits; len(own) != 2 || own[0].Counter != "team-a/tokens" || own[0].Minute.Used.N != 100 || top.Items[0].Limits != nil {
+			t.Errorf("got counters %+v and %+v, want none of team-b and team-a's own two, with 100 used in one", top.Items[0].Limits, own)
 		}
 		f.expectProblem(http.StatusUnprocessableEntity, "invalid", "GET", "/usage/top?n=101", "", nil, "use 1 to 100")
 		f.ledgerErr = errors.New("down")
@@ -207,7 +207,7 @@ func TestNowHasTheRunningMinuteAndHowManyCountersAreFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		noon := f.atNoon()
-		f.counters.entries = []counter.Entry{counterWith("team-a", 100), counterWith("team-b", 979), counterWith("team-c", 980)}
+		f.counters.entries = []counter.Entry{counterWith("team-a/tokens", 100), counterWith("team-b/tokens", 979), counterWith("team-c/tokens", 980)}
 		f.uses("team-a", "r1", noon, 2)
 		f.uses("team-b", "r1", noon.Add(-time.Minute), 3)
 		f.uses("team-b", "r1", noon.Add(-2*time.Minute), 5)
@@ -223,7 +223,7 @@ func TestNowHasTheRunningMinuteAndHowManyCountersAreFull(t *testing.T) {
 
 func TestUsageUsesTheNewestLimits(t *testing.T) {
 	f := newFixture(t)
-	f.counters.entries = []counter.Entry{counterWith("team-a", 100), counterWith("gold:client-ip=192.0.2.7", 100), counterWith("gone", 100)}
+	f.counters.entries = []counter.Entry{counterWith("team-a/tokens", 100), counterWith("gold:tokens/client-ip=192.0.2.7", 100), counterWith("gone/tokens", 100)}
 	for i := range f.counters.entries {
 		f.counters.entries[i].Row.Version = 1 // older than the changes
 	}
@@ -232,8 +232,8 @@ func TestUsageUsesTheNewestLimits(t *testing.T) {
 	var list struct{ Items []manage.Standing }
 	f.must("GET", "/usage", "").decode(t, &list)
 	for i, want := range []int64{700, 1000, 600} { // gold's, gone, team-a
-		if got := list.Items[i]; got.Minute == nil || got.Minute.Limit != want {
-			t.Errorf("%s: got %+v, want a limit of %d", got.Counter, got.Minute, want)
+		if got := list.Items[i]; got.Minute == nil || got.Minute.Limit.N != want || got.Gone != (got.Subscription == "gone") {
+			t.Errorf("%s: got %+v, want a limit of %d, and that of the missing subscription gone", got.Counter, got, want)
 		}
 	}
 }

@@ -87,31 +87,12 @@ func (o *Overrides) UnmarshalJSON(text []byte) error {
 }
 
 // takeShortForm moves fields of the short form to an override of the limit named tokens.
-func (o *Overrides) takeShortForm(fields map[string]json.RawMessage) error {
-	values := make(map[string]json.RawMessage)
-	for short, field := range shortFields {
-		if value, given := take(fields, short); given {
-			values[field] = value
-		}
+func (o *Overrides) takeShortForm(fields map[string]json.RawMessage) (err error) {
+	short := takeShort(fields)
+	if len(short) > 0 && o.indexOf(TokensName) >= 0 {
+		return errBothForms("overrides.limits")
 	}
-	if len(values) == 0 {
-		return nil
-	}
-	at := slices.IndexFunc(o.Limits, func(l LimitOverride) bool { return strings.EqualFold(l.Name, TokensName) })
-	if at < 0 {
-		o.Limits = slices.Insert(o.Limits, 0, LimitOverride{Name: TokensName})
-		at = 0
-	}
-	before, err := fieldsOf("overrides.limits", o.Limits[at].Values)
-	if err != nil {
-		return err
-	}
-	for field, value := range before {
-		if _, given := values[field]; !given {
-			values[field] = value
-		}
-	}
-	o.Limits[at].Values, err = json.Marshal(values)
+	*o, err = o.withShortForm(short)
 	return err
 }
 

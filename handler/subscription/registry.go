@@ -63,16 +63,17 @@ func (r Registry) checkSubscriptions(ctx context.Context, tier Tier) error {
 	if err != nil {
 		return err
 	}
-	groups, err := r.groupReader(ctx)
+	groups, err := r.Groups(ctx)
 	if err != nil {
 		return err
 	}
+	read := readerOf(groups)
 	var problems []error
 	for _, s := range all {
 		if s.Tier != tier.ID {
 			continue
 		}
-		if err := checkTogether(ctx, &s, tier, groups); err != nil {
+		if err := checkTogether(ctx, &s, tier, read); err != nil {
 			problems = append(problems, fmt.Errorf("subscription %q: %w", s.ID, err))
 		}
 	}
@@ -80,7 +81,7 @@ func (r Registry) checkSubscriptions(ctx context.Context, tier Tier) error {
 }
 
 // checkTogether returns an error if a stored subscription can't have its tier or groups.
-func checkTogether(ctx context.Context, s *Subscription, tier Tier, groups func(context.Context, string) (Group, error)) error {
+func checkTogether(ctx context.Context, s *Subscription, tier Tier, groups groupReader) error {
 	effective, err := s.Effective(tier, time.Now())
 	if err != nil {
 		return err
@@ -90,22 +91,6 @@ func checkTogether(ctx context.Context, s *Subscription, tier Tier, groups func(
 		return err
 	}
 	return checkCount(ownedLimits(s, tier, effective, chain, time.Now()))
-}
-
-// groupReader lists all groups once, and returns a function that reads one of them.
-func (r Registry) groupReader(ctx context.Context) (func(context.Context, string) (Group, error), error) {
-	all, err := r.Groups(ctx)
-	byID := make(map[string]Group, len(all))
-	for _, g := range all {
-		byID[g.ID] = g
-	}
-	return func(_ context.Context, id string) (Group, error) {
-		g, ok := byID[id]
-		if !ok {
-			return g, ErrNotFound
-		}
-		return g, nil
-	}, err
 }
 
 // Create stores a new subscription, without keys.

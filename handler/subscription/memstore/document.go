@@ -36,7 +36,7 @@ func Load(text []byte, pepper subscription.Pepper) (*Store, error) {
 	var faults []error
 	for i, tier := range d.Tiers {
 		tier.Version = 0
-		err := tier.Fold()
+		err := errors.Join(tier.CheckOneForm(), tier.Fold())
 		if err == nil {
 			_, err = s.PutTier(ctx, tier)
 		}
