@@ -52,7 +52,9 @@ func (g *Gateway) decided(c *call, decisions []limit.Decision) error {
 		c.hold.degraded = c.hold.degraded || d.Degraded
 		refused = refused || d.Verdict != limit.Granted
 	}
-	g.canonical.setLimits(c.w.Header(), c.hold.limits, c.hold.standings, g.config.Counter.Now())
+	if refused || c.streams() { // else once the answer is there
+		g.setLimitHeaders(c)
+	}
 	if refused {
 		p := c.limitProblem(c.hold.limits, decisions)
 		if c.hold.reservations == nil {

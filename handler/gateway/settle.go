@@ -39,7 +39,7 @@ func (c *call) withPromptsRead(usage limit.Usage) limit.Usage {
 // setUsageHeaders sets the headers for what the call was charged, if it was, and for
 // what its limits have left.
 func (g *Gateway) setUsageHeaders(c *call) {
-	g.canonical.setLimits(c.w.Header(), c.hold.limits, c.hold.standings, g.config.Counter.Now())
+	g.setLimitHeaders(c)
 	if c.charge.settled {
 		g.canonical.setConsumed(c.w.Header(), c.charge.usage)
 	}
