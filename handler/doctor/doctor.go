@@ -25,9 +25,10 @@ import (
 // service's, by which minutes begin. The service's Date header has whole seconds.
 const maxSkew = 2 * time.Second
 
-// Tables returns two checks. The first checks that rows can be written, read and deleted,
-// which probe does, and that every subscription is valid with its tier. The second
-// compares this machine's clock with the time that probe returned.
+// Tables returns three checks. The first checks that rows can be written, read and
+// deleted, which probe does, and that every subscription is valid with its tier and
+// groups. The second compares this machine's clock with the time that probe returned. The
+// third looks for limits that don't do what their operator may think.
 func Tables(probe func(context.Context) (time.Time, error), directory subscription.Store) []manage.Check {
 	var probed atomic.Pointer[clocks] // checks may run concurrently
 	return []manage.Check{
@@ -41,58 +42,8 @@ func Tables(probe func(context.Context) (time.Time, error), directory subscripti
 			return checkDirectory(ctx, directory)
 		}},
 		{Name: "clock", Run: func(context.Context) (string, error) { return compareClocks(probed.Load()) }},
+		{Name: "limits", Run: func(ctx context.Context) (string, error) { return checkLimits(ctx, directory) }},
 	}
-}
-
-// checkDirectory checks every subscription with its tier.
-func checkDirectory(ctx context.Context, directory subscription.Store) (string, error) {
-	tiers, e1 := directory.Tiers(ctx)
-	subs, e2 := directory.Subscriptions(ctx)
-	if err := errors.Join(e1, e2); err != nil {
-		return "", err
-	}
-	known := make(map[string]subscription.Tier)
-	for _, t := range tiers {
-		known[t.ID] = t
-	}
-	var wrong []string
-	for _, s := range subs {
-		tier, exists := known[s.Tier]
-		if !exists {
-			wrong = append(wrong, fmt.Sprintf("subscription %s names tier %s, which doesn't exist: create the tier, or use another", s.ID, s.Tier))
-		} else if err := s.Check(tier); err != nil {
-			wrong = append(wrong, fmt.Sprintf("subscription %s: %s", s.ID, strings.ReplaceAll(err.Error(), "\n", "; ")))
-		}
-	}
-	if wrong != nil {
-		return "", errors.New(firstFew(wrong))
-	}
-	note := fmt.Sprintf("rows can be written, read and deleted; %s, %s", plural(len(tiers), "tier"), plural(len(subs), "subscription"))
-	if byHeader := countedByHeader(tiers, subs, known); byHeader != nil {
-		note += ". Callers get a separate limit for each value of a header that they send: " + firstFew(byHeader) +
-			". Count by a header only if a proxy of yours sets it and callers can't bypass the proxy"
-	}
-	return note, nil
-}
-
-// countedByHeader lists the tiers and subscriptions that count by a header, which callers
-// can set.
-func countedByHeader(tiers []subscription.Tier, subs []subscription.Subscription, known map[string]subscription.Tier) (found []string) {
-	collect := func(what, id string, l *subscription.Limits) {
-		if headers := l.CounterKey.Headers(); headers != nil {
-			found = append(found, fmt.Sprintf("%s %s counts by %s", what, id, strings.Join(headers, " and ")))
-		}
-	}
-	for _, t := range tiers {
-		collect("tier", t.ID, &t.Limits)
-	}
-	for _, s := range subs {
-		tier := known[s.Tier]
-		if own, err := s.Effective(tier); err == nil && own.CounterKey != tier.CounterKey {
-			collect("subscription", s.ID, &own.Limits)
-		}
-	}
-	return found
 }
 
 // clocks hold the table service's and this machine's time at one moment.

@@ -15,6 +15,7 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/doctor"
+	"tollgate/handler/limit"
 	"tollgate/handler/manage"
 	"tollgate/handler/secret"
 	"tollgate/handler/shape"
@@ -51,9 +52,9 @@ func probeWithSkew(skew time.Duration, err error) func(context.Context) (time.Ti
 
 func TestClocksThatDifferAreReported(t *testing.T) {
 	for skew, want := range map[time.Duration]string{0: "ok", time.Second: "ok", -time.Second: "ok", time.Minute: "ahead of the table service's", -time.Minute: "behind the table service's"} {
-		expectFindings(t, doctor.Tables(probeWithSkew(skew, nil), memstore.New()), map[string]string{"tables": "ok", "clock": want})
+		expectFindings(t, doctor.Tables(probeWithSkew(skew, nil), memstore.New()), map[string]string{"tables": "ok", "clock": want, "limits": "ok"})
 	}
-	expectFindings(t, doctor.Tables(probeWithSkew(0, errors.New("down")), memstore.New()), map[string]string{"tables": "down", "clock": "not compared"})
+	expectFindings(t, doctor.Tables(probeWithSkew(0, errors.New("down")), memstore.New()), map[string]string{"tables": "down", "clock": "not compared", "limits": "ok"})
 }
 
 // TestChecksCanRunConcurrently fails under the race detector if the checks share
@@ -62,7 +63,7 @@ func TestChecksCanRunConcurrently(t *testing.T) {
 	checks := doctor.Tables(probeWithSkew(0, nil), memstore.New())
 	var all sync.WaitGroup
 	for range 4 {
-		all.Go(func() { expectFindings(t, checks, map[string]string{"tables": "ok", "clock": "ok"}) })
+		all.Go(func() { expectFindings(t, checks, map[string]string{"tables": "ok", "clock": "ok", "limits": "ok"}) })
 	}
 	all.Wait()
 }
@@ -71,12 +72,74 @@ func TestInvalidSubscriptionsAreReported(t *testing.T) {
 	store := memstore.New()
 	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold"})
 	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "a", Tier: "silver"})
-	_, e3 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "b", Tier: "gold", Overrides: json.RawMessage(`{"burstTokens":5}`)})
-	if err := errors.Join(e1, e2, e3); err != nil {
+	_, e3 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "b", Tier: "gold", Overrides: overrides(t, `{"burstTokens":5}`)})
+	_, e4 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "c", Tier: "gold", Group: "x"})
+	_, e5 := store.PutGroup(t.Context(), subscription.Group{ID: "x", Parent: "y"})
+	_, e6 := store.PutGroup(t.Context(), subscription.Group{ID: "y", Parent: "x"})
+	if err := errors.Join(e1, e2, e3, e4, e5, e6); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"subscription a names tier silver", "subscription b: ", "burstTokens"} {
+	for _, part := range []string{"subscription a: tier silver doesn't exist", "subscription b: ", `has "tokens", which is not a limit of the tier`, `subscription c: parent makes group "x" its own ancestor`, `group y: parent makes group`} {
 		expectFindings(t, doctor.Tables(probeWithSkew(0, nil), store)[:1], map[string]string{"tables": part})
+	}
+}
+
+func overrides(t *testing.T, text string) (o subscription.Overrides) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// TestLimitsThatNeverActAreReported, and those that say the same; groups without limits
+// and overrides that have ended are only notes.
+func TestLimitsThatNeverActAreReported(t *testing.T) {
+	calls := func(name string, perMinute int64) subscription.Limit {
+		return subscription.Limit{Name: name, Unit: limit.Calls, PerMinute: perMinute}
+	}
+	day := func(name string, quota int64, period limit.Period) subscription.Limit {
+		return subscription.Limit{Name: name, Unit: limit.Calls, Quota: quota, Period: period}
+	}
+	with := func(l subscription.Limit, change func(*subscription.Limit)) subscription.Limit {
+		change(&l)
+		return l
+	}
+	onlyR1 := func(l *subscription.Limit) { l.Models = []string{"r1"} }
+	for name, c := range map[string]struct {
+		limits []subscription.Limit
+		models []string
+		want   string
+	}{
+		"two different":                  {[]subscription.Limit{calls("a", 5), day("b", 9, limit.Daily)}, nil, "ok"},
+		"the same":                       {[]subscription.Limit{calls("a", 5), calls("b", 5)}, nil, "limits a and b of tier gold say the same"},
+		"a looser one":                   {[]subscription.Limit{calls("a", 5), calls("b", 6)}, nil, "limit b of tier gold can never act, because a is always reached first"},
+		"a looser one of some models":    {[]subscription.Limit{calls("a", 5), with(calls("b", 6), onlyR1)}, nil, "limit b of tier gold can never act"},
+		"a stricter one of some models":  {[]subscription.Limit{calls("a", 6), with(calls("b", 5), onlyR1)}, nil, "ok"},
+		"a stricter one in shadow":       {[]subscription.Limit{with(calls("a", 5), func(l *subscription.Limit) { l.Shadow = true }), calls("b", 6)}, nil, "ok"},
+		"a larger burst":                 {[]subscription.Limit{with(calls("a", 5), func(l *subscription.Limit) { l.Burst = 9 }), calls("b", 6)}, nil, "ok"},
+		"another key":                    {[]subscription.Limit{calls("a", 5), with(calls("b", 6), func(l *subscription.Limit) { l.CounterKey = "{client-ip}" })}, nil, "ok"},
+		"a looser quota of a day":        {[]subscription.Limit{day("a", 5, limit.Monthly), day("b", 6, limit.Daily)}, nil, "limit b of tier gold can never act"},
+		"a looser quota of a month":      {[]subscription.Limit{day("a", 5, limit.Daily), day("b", 6, limit.Monthly)}, nil, "ok"},
+		"a week is in no month":          {[]subscription.Limit{day("a", 5, limit.Monthly), day("b", 6, limit.Weekly)}, nil, "ok"},
+		"for models that nobody may use": {[]subscription.Limit{with(calls("a", 5), onlyR1)}, []string{"gpt-4o"}, "limit a of tier gold can never act: it is for models"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := memstore.New()
+			if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Rules: subscription.Rules{Limits: c.limits, Models: c.models}}); err != nil {
+				t.Fatal(err)
+			}
+			expectFindings(t, doctor.Tables(probeWithSkew(0, nil), store)[2:], map[string]string{"limits": c.want})
+		})
+	}
+	store := memstore.New()
+	_, e1 := store.PutGroup(t.Context(), subscription.Group{ID: "lab"})
+	_, e2 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "a", Overrides: overrides(t, `{"limits":[{"name":"calls","perMinute":9,"until":"2020-01-01T00:00:00Z"}]}`)})
+	if err := errors.Join(e1, e2); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := manage.RunChecks(t.Context(), doctor.Tables(probeWithSkew(0, nil), store)[2:])[0], "group lab has no limits; subscription a's override of calls ended at 2020-01-01T00:00:00Z"; !got.OK || got.Note != want {
+		t.Errorf("limits: got %+v, want it OK with the note %q", got, want)
 	}
 }
 
@@ -85,12 +148,12 @@ func TestCountingByAHeaderIsReported(t *testing.T) {
 	_, e1 := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Rules: subscriptiontest.Limits{TokensPerMinute: 5, CounterKey: "{subscription}/{header:X-Team}"}.Rules()})
 	_, e2 := store.PutTier(t.Context(), subscription.Tier{ID: "silver", Rules: subscriptiontest.Limits{TokensPerMinute: 5}.Rules()})
 	_, e3 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "a", Tier: "gold"})
-	_, e4 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "b", Tier: "silver", Overrides: json.RawMessage(`{"counterKey":"{header:X-App}"}`)})
+	_, e4 := store.PutSubscription(t.Context(), subscription.Subscription{ID: "b", Tier: "silver", Overrides: overrides(t, `{"counterKey":"{header:X-App}"}`)})
 	if err := errors.Join(e1, e2, e3, e4); err != nil {
 		t.Fatal(err)
 	}
 	found := manage.RunChecks(t.Context(), doctor.Tables(probeWithSkew(0, nil), store)[:1])[0]
-	if !found.OK || !strings.Contains(found.Note, "tier gold counts by X-Team; subscription b counts by X-App.") {
+	if !found.OK || !strings.Contains(found.Note, "tokens of tier gold counts by X-Team; tokens of subscription b counts by X-App.") {
 		t.Errorf("got %+v, want it to name gold's and b's headers", found)
 	}
 }
@@ -211,7 +274,7 @@ func TestModelsThatAreNotServedAreReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("ok")
-	_, e1 = store.PutSubscription(t.Context(), subscription.Subscription{ID: "b", Tier: "gold", Overrides: json.RawMessage(`{"models":["gpt-4o","nope"]}`)})
+	_, e1 = store.PutSubscription(t.Context(), subscription.Subscription{ID: "b", Tier: "gold", Overrides: overrides(t, `{"models":["gpt-4o","nope"]}`)})
 	if e1 != nil {
 		t.Fatal(e1)
 	}
@@ -220,6 +283,10 @@ func TestModelsThatAreNotServedAreReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(`tier silver names the model "gpt-40"`)
+	if _, err := store.PutGroup(t.Context(), subscription.Group{ID: "lab", Limits: []subscription.Limit{{Name: "calls", Unit: limit.Calls, PerMinute: 9, Models: []string{"gpt-5"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	check(`limit calls of group lab names the model "gpt-5"`)
 	store.Fail(errors.New("down"))
 	check("down")
 }

@@ -5,39 +5,66 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"tollgate/handler/manage"
 	"tollgate/handler/subscription"
 )
 
-// Models checks that tiers and subscriptions' overrides name only models that the gateway
-// serves. Any other name is a mistake.
+// Models checks that tiers, groups and subscriptions' overrides name only models that the
+// gateway serves. Any other name is a mistake.
 func Models(served []string, directory subscription.Store) manage.Check {
 	return manage.Check{Name: "models", Run: func(ctx context.Context) (string, error) {
-		tiers, e1 := directory.Tiers(ctx)
-		subs, e2 := directory.Subscriptions(ctx)
-		if err := errors.Join(e1, e2); err != nil {
+		l, err := list(ctx, directory)
+		if err != nil {
 			return "", err
 		}
 		var wrong []string
-		check := func(kind, id string, models []string) {
+		check := func(of string, models []string) {
 			for _, model := range models {
 				if !slices.Contains(served, model) {
-					wrong = append(wrong, fmt.Sprintf("%s %s names the model %q, which the gateway doesn't serve: correct it, or add it to MODELS", kind, id, model))
+					wrong = append(wrong, fmt.Sprintf("%s names the model %q, which the gateway doesn't serve: correct it, or add it to MODELS", of, model))
 				}
 			}
 		}
-		for _, t := range tiers {
-			check("tier", t.ID, t.Models)
-		}
-		for _, s := range subs {
-			if own, err := (subscription.Limits{}).With(s.Overrides); err == nil { // otherwise the tables check reports it
-				check("subscription", s.ID, own.Models)
+		limits := func(of string, limits []subscription.Limit) {
+			for _, lim := range limits {
+				check("limit "+lim.Name+" of "+of, lim.Models)
 			}
+		}
+		for _, t := range l.tiers {
+			check("tier "+t.ID, t.Models)
+			limits("tier "+t.ID, t.Limits)
+		}
+		for _, g := range l.groups {
+			limits("group "+g.ID, g.Limits)
+		}
+		for _, s := range l.subs {
+			own := overridden(s, l.tier[s.Tier])
+			check("subscription "+s.ID, own.Models)
+			limits("subscription "+s.ID, own.Limits)
 		}
 		if wrong != nil {
 			return "", errors.New(firstFew(wrong))
 		}
-		return plural(len(served), "model") + " served; tiers and subscriptions name no other", nil
+		return plural(len(served), "model") + " served; tiers, groups and subscriptions name no other", nil
 	}}
+}
+
+// overridden returns those of a subscription's rules that name other models than its
+// tier's; none if the rules are invalid, which the tables check reports.
+func overridden(s subscription.Subscription, tier subscription.Tier) (own subscription.Rules) {
+	effective, err := s.Effective(tier, time.Now())
+	if err != nil {
+		return own
+	}
+	if !slices.Equal(effective.Models, tier.Models) {
+		own.Models = effective.Models
+	}
+	for _, l := range effective.Limits {
+		if of := subscription.FindLimit(tier.Limits, l.Name); of == nil || !slices.Equal(of.Models, l.Models) {
+			own.Limits = append(own.Limits, l)
+		}
+	}
+	return own
 }
