@@ -50,6 +50,7 @@ type Counter struct {
 	health health
 	stats  stats
 	began  time.Time
+	lastID atomic.Int64 // of calls and questions, in their order
 
 	mu       sync.RWMutex
 	replicas map[string]*replica
@@ -222,6 +223,20 @@ func (r *Reservation) Raise(amount int64) (standing limit.Standing) {
 			return
 		}
 		r.hold, standing = r.replica.agent.Raise(at, r.hold, amount)
+	})
+	return standing
+}
+
+// Lower gives back at once what the reservation holds beyond this much, and
+// returns the counter's standing after it. It never raises a reservation. One
+// that is in shadow, or over, stays unchanged.
+func (r *Reservation) Lower(amount int64) (standing limit.Standing) {
+	r.replica.do(func(at lease.Moment) {
+		if r.over.Load() {
+			standing, _ = r.replica.agent.Known(at)
+			return
+		}
+		r.hold, standing = r.replica.agent.Lower(at, r.hold, amount)
 	})
 	return standing
 }

@@ -87,6 +87,9 @@ func (c *call) selection() upstream.Selection {
 // of the caller's path.
 func (c *call) upstreamPath(o *operation.Operation) func(shape.Shape) string {
 	return func(s shape.Shape) string {
+		if c.route.id == "" {
+			return o.Upstream[s]
+		}
 		return strings.ReplaceAll(o.Upstream[s], "{id}", url.PathEscape(c.route.id))
 	}
 }

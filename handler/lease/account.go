@@ -113,11 +113,6 @@ func (a *account) excessUrgent(now time.Time) bool {
 	return left > 0 && (excess > a.size.leased || excess > left/(4*a.known.live()))
 }
 
-// unsaved reports whether anything must be written or returned.
-func (a *account) unsaved() bool {
-	return a.holder.MustReport() || a.holder.flight != nil || a.holder.LeasedAmount() > 0
-}
-
 // Unwritten returns what calls reserved or used, less refunds, and
 // that no write is known to have delivered.
 func (a *account) Unwritten() int64 { return a.holder.Unwritten() }

@@ -41,7 +41,7 @@ func (r *Response) Rest() *Rest {
 		return nil
 	}
 	r.resting = true
-	return &Rest{body: r.answer.pump, stop: r.stop}
+	return &Rest{r.answer.pump, r.stop}
 }
 
 // Begun reports, after Relay, whether it sent the caller anything. If not, another
