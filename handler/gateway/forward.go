@@ -232,6 +232,7 @@ func (g *Gateway) checkEndpoints(c *call) error {
 			message: "The endpoint that keeps the response doesn't serve this model. Name the model that wrote it."}
 	case err == nil:
 		c.setFamilies(targets)
+		c.setEndpoints(targets)
 	case errors.Is(err, upstream.ErrModel):
 		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: "No endpoint serves this model."}
 	case errors.Is(err, upstream.ErrOperation):

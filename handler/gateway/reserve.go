@@ -12,6 +12,9 @@ import (
 // reserve takes from the call's limits what the tier's way of reserving asks for.
 func (g *Gateway) reserve(c *call) error {
 	c.hold.limits = g.limitsOf(c, c.model)
+	if err := g.setPrice(c); err != nil {
+		return err
+	}
 	if c.reservesAll() {
 		if err := c.boundPrompt(); err != nil {
 			return err
