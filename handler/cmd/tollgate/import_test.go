@@ -50,7 +50,7 @@ func TestImportMakesATierSubscriptionsAndKeys(t *testing.T) {
 	if err != nil || len(rows) != 3 || rows[1][0] != "team-a" {
 		t.Fatalf("the file of keys: got %d rows and error %v, want a header and 2 keys, team-a's first", len(rows), err)
 	}
-	if grant := m.expect(rows[1][2], nil); grant.Tier.TokensPerMinute != 500 || grant.Tier.Reserve != subscription.ReserveNone || grant.Subscription.Name != "Team A" {
+	if grant := m.expect(rows[1][2], nil); grant.Tier.Limits[0].PerMinute != 500 || grant.Tier.Reserve != subscription.ReserveNone || grant.Subscription.Name != "Team A" {
 		t.Errorf("the imported key: got %+v, want Team A with 500 tokens a minute and no reservation", grant)
 	}
 	m.expect(rows[2][2], subscription.ErrUnauthorized) // the export has it suspended
