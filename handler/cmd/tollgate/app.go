@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,6 +53,23 @@ func (a *app) progress(format string, args ...any) {
 	}
 }
 
+// confirm asks a question, unless --yes was given. The error for any answer but yes says
+// what was not done.
+func (a *app) confirm(yes bool, question, done string) error {
+	if yes {
+		return nil
+	}
+	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
+	var answer string
+	if a.stdin != nil {
+		answer, _ = bufio.NewReader(a.stdin).ReadString('\n')
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer == "y" || answer == "yes" {
+		return nil
+	}
+	return fmt.Errorf("nothing was %s: answer y, or give --yes", done)
+}
+
 // isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
@@ -81,6 +100,10 @@ func subscriptionIDs(ctx context.Context, a *app) ([]string, error) {
 
 func tierIDs(ctx context.Context, a *app) ([]string, error) {
 	return listIDs(ctx, a, "/tiers", func(t subscription.Tier) string { return t.ID })
+}
+
+func groupIDs(ctx context.Context, a *app) ([]string, error) {
+	return listIDs(ctx, a, "/groups", func(g subscription.Group) string { return g.ID })
 }
 
 func listIDs[T any](ctx context.Context, a *app, path string, id func(T) string) ([]string, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollgate/handler/manage"
+	"tollgate/handler/subscription"
 )
 
 func (a *app) auditCommand() *cobra.Command {
@@ -21,7 +22,7 @@ func (a *app) auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit [TARGET]",
 		Short: "List changes, newest first: who, what, when",
-		Long: `List what operators changed, newest first: everything, or one tier or
+		Long: `List what operators changed, newest first: everything, or one tier, group or
 subscription. The outcome is unknown if the answer to a change was lost.`,
 		Example: "  tollgate audit\n  tollgate audit team-a --limit 10",
 		Args:    atMost("TARGET"), ValidArgsFunction: cobra.NoFileCompletions,
@@ -52,23 +53,28 @@ func changes(all map[string]manage.Change) string {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		switch c := all[name]; {
 		case c.From == nil:
-			parts = append(parts, fmt.Sprintf("%s %s", name, value(c.To)))
+			parts = append(parts, fmt.Sprintf("%s %s", name, valueOf(name, c.To)))
 		case c.To == nil:
-			parts = append(parts, fmt.Sprintf("%s no longer %s", name, value(c.From)))
+			parts = append(parts, fmt.Sprintf("%s no longer %s", name, valueOf(name, c.From)))
 		default:
-			parts = append(parts, fmt.Sprintf("%s from %s to %s", name, value(c.From), value(c.To)))
+			parts = append(parts, fmt.Sprintf("%s from %s to %s", name, valueOf(name, c.From), valueOf(name, c.To)))
 		}
 	}
 	return strings.Join(parts, ", ")
 }
 
-func value(v any) string {
+// valueOf formats a field's value: limits as the command line writes them, others as JSON.
+func valueOf(field string, v any) string {
 	if text, ok := v.(string); ok {
 		return text
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
 		return "?"
+	}
+	var limits []subscription.Limit
+	if field == "limits" && json.Unmarshal(text, &limits) == nil {
+		return joinLimits(limits)
 	}
 	return string(text)
 }

@@ -13,16 +13,16 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// limitFlags holds the flags for the values of a tier. Those that are given change a tier
-// or override it for one subscription.
-type limitFlags struct {
+// ruleFlags holds the flags for the rules of a tier and the short form of its limit. Those
+// that are given change a tier or override it for one subscription.
+type ruleFlags struct {
 	changes map[string]any // by JSON name
 	flags   []string
 }
 
-// A limitFlag is one of these flags. Set stores its value in changes under its JSON name:
+// A ruleFlag is one of these flags. Set stores its value in changes under its JSON name:
 // tokens-per-minute becomes tokensPerMinute.
-type limitFlag struct {
+type ruleFlag struct {
 	changes map[string]any
 	field   string
 	kind    string
@@ -30,10 +30,10 @@ type limitFlag struct {
 	parse   func(string) (any, error)
 }
 
-func (f *limitFlag) String() string { return f.text }
-func (f *limitFlag) Type() string   { return f.kind }
+func (f *ruleFlag) String() string { return f.text }
+func (f *ruleFlag) Type() string   { return f.kind }
 
-func (f *limitFlag) Set(text string) (err error) {
+func (f *ruleFlag) Set(text string) (err error) {
 	f.text = text
 	f.changes[f.field], err = f.parse(text)
 	return err
@@ -48,20 +48,20 @@ func field(flag string) string {
 	return strings.Join(words, "")
 }
 
-// addLimits adds the flags of all limits to a command.
-func addLimits(cmd *cobra.Command) *limitFlags {
-	l := &limitFlags{changes: make(map[string]any)}
+// addRules adds these flags to a command.
+func addRules(cmd *cobra.Command) *ruleFlags {
+	l := &ruleFlags{changes: make(map[string]any)}
 	add := func(name, kind, usage string, parse func(string) (any, error)) {
-		cmd.Flags().Var(&limitFlag{changes: l.changes, field: field(name), kind: kind, parse: parse}, name, usage)
+		cmd.Flags().Var(&ruleFlag{changes: l.changes, field: field(name), kind: kind, parse: parse}, name, usage)
 		l.flags = append(l.flags, name)
 	}
-	add("tokens-per-minute", "tokens", "token limit of a UTC minute; 0: none", tokens)
-	add("token-quota", "tokens", "token limit of a --token-quota-period; 0: none", tokens)
+	add("tokens-per-minute", "tokens", "tokens of a UTC minute, in the limit named tokens; 0: none", tokens)
+	add("token-quota", "tokens", "tokens of a --token-quota-period; 0: none", tokens)
 	add("token-quota-period", "period", `Hourly, Daily, Weekly, Monthly or Yearly, in UTC; "": none`, word)
 	add("burst-tokens", "tokens", "unused tokens of past minutes that may be carried over", tokens)
-	add("reserve", "how", "what a call reserves before it is forwarded: none, prompt, or full (the limit can't be exceeded)", word)
+	add("reserve", "how", "what a call reserves before it is forwarded: none, prompt, or full (no limit can be exceeded)", word)
 	add("max-completion-tokens", "tokens", "cap for calls that set none; 0: none", tokens)
-	add("max-wait", "time", "how long a call may queue for tokens, such as 2s, at most 2m", span)
+	add("max-wait", "time", "how long a call may queue for its limits, such as 2s, at most 2m", span)
 	add("max-concurrent", "calls", "concurrent calls of a subscription on one instance; 0: no limit (default 100)", calls)
 	add("shadow", "bool", "decide and report, never refuse", yes)
 	add("on-store-down", "how", "how to decide calls while the counters can't be reached: degrade, closed or open (default closed with reserve full, else degrade)", word)
@@ -120,7 +120,7 @@ func list(text string) (any, error) {
 
 // overrides returns a merge patch for a subscription's overrides: the given values, and
 // null for those to inherit from the tier again.
-func (l *limitFlags) overrides(inherit []string) map[string]any {
+func (l *ruleFlags) overrides(inherit []string) map[string]any {
 	values := make(map[string]any)
 	for _, name := range inherit {
 		values[field(name)] = nil
@@ -129,27 +129,15 @@ func (l *limitFlags) overrides(inherit []string) map[string]any {
 	return values
 }
 
-// printLimits prints all limits, one a line.
-func printLimits(w io.Writer, l subscription.Limits) {
-	l.Normalize()
-	row(w, "Tokens per minute", number(l.TokensPerMinute))
-	row(w, "Burst tokens", number(l.BurstTokens))
-	row(w, "Token quota", quota(l))
-	row(w, "Reserve", string(l.Reserve))
-	row(w, "Max completion tokens", number(l.MaxCompletionTokens))
-	row(w, "Max wait", when(l.MaxWait > 0, time.Duration(l.MaxWait).String(), ""))
-	row(w, "Max concurrent", when(l.Concurrent() > 0, strconv.FormatInt(l.Concurrent(), 10), "any number"))
-	row(w, "Shadow", when(l.Shadow, "yes", "no"))
-	row(w, "On store down", string(l.OnStoreDown))
-	row(w, "Stored content", string(l.StoredContent))
-	row(w, "Counter key", string(l.CounterKey))
-	row(w, "Models", models(l))
-}
-
-func quota(l subscription.Limits) string {
-	return when(l.TokenQuota > 0, number(l.TokenQuota)+" "+string(l.TokenQuotaPeriod), "")
-}
-
-func models(l subscription.Limits) string {
-	return when(len(l.Models) > 0, strings.Join(l.Models, ", "), "all")
+// printRules prints what a tier's calls obey beside limits, one value a line.
+func printRules(w io.Writer, r subscription.Rules) {
+	r.Normalize()
+	row(w, "Reserve", string(r.Reserve))
+	row(w, "Max completion tokens", number(r.MaxCompletionTokens))
+	row(w, "Max wait", when(r.MaxWait > 0, time.Duration(r.MaxWait).String(), ""))
+	row(w, "Max concurrent", when(r.Concurrent() > 0, strconv.FormatInt(r.Concurrent(), 10), "any number"))
+	row(w, "Shadow", when(r.Shadow, "yes", "no"))
+	row(w, "On store down", string(r.OnStoreDown))
+	row(w, "Stored content", string(r.StoredContent))
+	row(w, "Models", when(len(r.Models) > 0, strings.Join(r.Models, ", "), "all"))
 }

@@ -37,7 +37,7 @@ func (m *terminal) deploy() *httptest.Server {
 
 func TestTheCommandsWorkOnADeployedGateway(t *testing.T) {
 	m := newTerminal(t)
-	m.count("team-a", 12_468)
+	m.count("team-a/tokens", 12_468)
 	m.deploy()
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("subscription", "create", "team-a", "--tier", "standard")
@@ -133,7 +133,7 @@ func TestDoctorNamesTheFix(t *testing.T) {
 	m.environment["UPSTREAM_URL"], m.environment["UPSTREAM_API_KEY"] = model.URL, fakemodel.Key
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("subscription", "create", "a", "--tier", "standard")
-	if shown := m.must("doctor"); strings.Contains(shown, "WRONG") || !strings.Contains(shown, "1 tier, 1 subscription") || !strings.Contains(shown, "of the table service's") {
+	if shown := m.must("doctor"); strings.Contains(shown, "WRONG") || !strings.Contains(shown, "1 tier, 0 groups, 1 subscription") || !strings.Contains(shown, "of the table service's") {
 		t.Errorf("doctor: got\n%s\nwant nothing wrong, with 1 tier, 1 subscription and the table service's time", shown)
 	}
 	m.must("key", "create", "a")
@@ -180,7 +180,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "2000")
 	shown := m.must("audit", "standard")
-	if !strings.Contains(shown, "tokensPerMinute from 1000 to 2000") || !strings.Contains(shown, "command line (") || !strings.Contains(shown, "done") {
+	if !strings.Contains(shown, "limits from tokens 1,000/minute to tokens 2,000/minute") || !strings.Contains(shown, "command line (") || !strings.Contains(shown, "done") {
 		t.Errorf("audit: got\n%s\nwant the change from 1000 to 2000 by the command line, done", shown)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -239,7 +238,7 @@ func (i *priceImporting) run() error {
 	case i.dryRun || len(toSet) == 0:
 		return nil
 	}
-	if err := i.confirm(len(toSet)); err != nil {
+	if err := i.confirm(i.yes, fmt.Sprintf("Set %d prices from %s on?", len(toSet), i.from), "set"); err != nil {
 		return err
 	}
 	if i.currency.Code == "" {
@@ -256,22 +255,6 @@ func (i *priceImporting) run() error {
 	}
 	i.note("%d of %d prices are set.", len(toSet), len(i.plan))
 	return nil
-}
-
-// confirm asks whether to go on, unless --yes was given.
-func (i *priceImporting) confirm(n int) error {
-	if i.yes {
-		return nil
-	}
-	fmt.Fprintf(i.stderr, "Set %d prices from %s on? [y/N] ", n, i.from)
-	var answer string
-	if i.stdin != nil {
-		answer, _ = bufio.NewReader(i.stdin).ReadString('\n')
-	}
-	if answer = strings.ToLower(strings.TrimSpace(answer)); answer == "y" || answer == "yes" {
-		return nil
-	}
-	return errors.New("nothing was set: answer y, or give --yes")
 }
 
 // skipped returns an error if some models were not set.

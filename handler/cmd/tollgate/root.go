@@ -9,7 +9,7 @@ import (
 
 // root returns the whole command line. Each command has its own file and a line here.
 func (a *app) root() *cobra.Command {
-	root := group("tollgate", "Tiers, subscriptions and keys of a Tollgate gateway", `Tollgate's gateway limits the tokens that its callers may use. This command line
+	root := group("tollgate", "Tiers, groups, subscriptions and keys of a Tollgate gateway", `Tollgate's gateway limits the tokens that its callers may use. This command line
 manages callers and their limits and shows what they use. It works on the tables
 that the gateway reads.
 
@@ -36,6 +36,7 @@ Exit status:
 		a.subscriptionCommand(),
 		a.keyCommand(),
 		a.tierCommand(),
+		a.groupCommand(),
 		a.priceCommand(),
 		a.usageCommand(),
 		a.watchCommand(),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,21 +16,22 @@ import (
 
 func (a *app) subscriptionCommand() *cobra.Command {
 	return group("subscription", "Callers that limits are kept for",
-		`A subscription is a caller. It has a tier, which sets its limits, and two keys,
-either of which its calls may use; see 'tollgate key --help'. Changes take effect
-within a minute.`,
+		`A subscription is a caller. It has a tier, which sets its limits, may belong to a
+group, whose limits it shares, and has two keys, either of which its calls may
+use; see 'tollgate key --help'. Changes take effect within a minute.`,
 		`  tollgate subscription create team-a --tier standard --name "Team A"
   tollgate subscription set team-a --tokens-per-minute 5000
   tollgate subscription list`,
-		a.subscriptionCreate(), a.subscriptionSet(), a.subscriptionShow(), a.subscriptionList(), a.subscriptionSuspend(true), a.subscriptionSuspend(false))
+		a.subscriptionCreate(), a.subscriptionSet(), a.subscriptionShow(), a.subscriptionList(), a.subscriptionSuspend(true), a.subscriptionSuspend(false), a.subscriptionDelete())
 }
 
 func (a *app) subscriptionCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create ID --tier TIER",
 		Short: "Create a subscription, without keys",
-		Long:  "Create a subscription, without keys. Any limits given override its tier's.",
-		Example: `  tollgate subscription create team-a --tier standard --name "Team A"
+		Long: `Create a subscription, without keys. Any values given override its tier's; a limit
+is overridden as 'tollgate subscription set --help' says.`,
+		Example: `  tollgate subscription create team-a --tier standard --name "Team A" --group research
   tollgate subscription create batch --tier standard --tokens-per-minute 5000`,
 		Args: named("ID"), ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -38,8 +40,18 @@ func (a *app) subscriptionCreate() *cobra.Command {
 		if given.tier == "" {
 			return &usageError{cmd.CommandPath(), "--tier is missing: name one that 'tollgate tier list' shows"}
 		}
+		body := given.changes(cmd)
+		if given.overrides.given() {
+			limits, err := a.tierLimits(cmd, given.tier)
+			if err == nil {
+				body["overrides"], err = given.overridesBody(cmd, subscription.Overrides{}, limits)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		var made subscription.Account
-		if err := a.ask(cmd, request{method: http.MethodPut, path: subscriptionPath(args[0]), body: given.changes(cmd), fresh: true}, &made); err != nil {
+		if err := a.ask(cmd, request{method: http.MethodPut, path: subscriptionPath(args[0]), body: body, fresh: true}, &made); err != nil {
 			return err
 		}
 		return a.printAccount(made, "Created; give it a key with 'tollgate key create %s'.", made.ID)
@@ -50,28 +62,42 @@ func (a *app) subscriptionCreate() *cobra.Command {
 func (a *app) subscriptionSet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set ID",
-		Short: "Change a subscription's tier, name or overrides",
-		Long:  "Change a subscription's tier, its name, or the limits that override its tier's. Only what is given changes.",
-		Example: `  tollgate subscription set team-a --tier gold
+		Short: "Change a subscription's tier, group, name or overrides",
+		Long: `Change a subscription's tier, its group, its name, or the values that override its
+tier's. Only what is given changes. A limit of the tier is overridden by its name,
+for good or until a time:
+
+  NAME [AMOUNT/minute] [burst AMOUNT] [AMOUNT/PERIOD] [by TEMPLATE] [models A,B]
+      [alert 50,80,95] [shadow] [until TIME]`,
+		Example: `  tollgate subscription set team-a --tier gold --group research
   tollgate subscription set team-a --tokens-per-minute 5000
+  tollgate subscription set team-a --limit-override 'calls 600/minute until 2099-12-01T00:00:00Z'
+  tollgate subscription set team-a --inherit-limit calls
   tollgate subscription set team-a --inherit tokens-per-minute,max-wait`,
 		Args: named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
 	given := a.subscriptionFlags(cmd)
-	cmd.Flags().StringSliceVar(&given.inherit, "inherit", nil, "limits, by their flags' names, to inherit from the tier again")
-	complete(cmd, "inherit", given.limits.flags...)
+	cmd.Flags().StringSliceVar(&given.inherit, "inherit", nil, "values, by their flags' names, to inherit from the tier again")
+	cmd.Flags().StringArrayVar(&given.overrides.inherit, "inherit-limit", nil, "a limit, by its name, to inherit from the tier again; repeatable")
+	complete(cmd, "inherit", given.rules.flags...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, name := range given.inherit {
-			if !slices.Contains(given.limits.flags, name) {
-				return &usageError{cmd.CommandPath(), fmt.Sprintf("--inherit %q is not a limit: use %s", name, strings.Join(given.limits.flags, ", "))}
+			if !slices.Contains(given.rules.flags, name) {
+				return &usageError{cmd.CommandPath(), fmt.Sprintf("--inherit %q is not a limit: use %s", name, strings.Join(given.rules.flags, ", "))}
 			}
 		}
 		changes := given.changes(cmd)
-		if len(changes) == 0 {
-			return &usageError{cmd.CommandPath(), "there is nothing to change: give --tier, --name or a limit"}
+		if len(changes) == 0 && !given.overrides.given() {
+			return &usageError{cmd.CommandPath(), "there is nothing to change: give --tier, --group, --name or a limit"}
 		}
 		var changed subscription.Account
-		if err := a.ask(cmd, request{method: http.MethodPatch, path: subscriptionPath(args[0]), body: changes}, &changed); err != nil {
+		var err error
+		if given.overrides.given() {
+			changed, err = a.editSubscription(cmd, args[0], given)
+		} else {
+			err = a.ask(cmd, request{method: http.MethodPatch, path: subscriptionPath(args[0]), body: changes}, &changed)
+		}
+		if err != nil {
 			return err
 		}
 		return a.printAccount(changed, takenUp)
@@ -84,24 +110,31 @@ const takenUp = "Changed; it takes effect within a minute."
 
 // subscriptionFlags holds the flags that create and set share.
 type subscriptionFlags struct {
-	tier, name string
-	limits     *limitFlags
-	inherit    []string
+	tier, group, name string
+	rules             *ruleFlags
+	overrides         overrideFlags
+	inherit           []string
 }
 
 func (a *app) subscriptionFlags(cmd *cobra.Command) *subscriptionFlags {
 	f := &subscriptionFlags{}
 	cmd.Flags().StringVar(&f.tier, "tier", "", "the subscription's tier")
 	cmd.Flags().StringVar(&f.name, "name", "", "a display name")
-	f.limits = addLimits(cmd)
+	cmd.Flags().StringVar(&f.group, "group", "", `the group that it belongs to; "": none`)
+	cmd.Flags().StringArrayVar(&f.overrides.set, "limit-override", nil, "override a limit of the tier by its name, such as 'tokens 5000/minute until 2099-12-01T00:00:00Z'; repeatable")
+	f.rules = addRules(cmd)
 	a.completeTier(cmd)
+	a.completeGroup(cmd, "group")
 	return f
 }
 
 // completeTier completes --tier.
-func (a *app) completeTier(cmd *cobra.Command) {
-	if err := cmd.RegisterFlagCompletionFunc("tier", func(cmd *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
-		return a.ids(tierIDs)(cmd, nil, text)
+func (a *app) completeTier(cmd *cobra.Command) { a.completeIDs(cmd, "tier", tierIDs) }
+
+// completeIDs completes a flag with the ids that list returns.
+func (a *app) completeIDs(cmd *cobra.Command, flag string, list func(context.Context, *app) ([]string, error)) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
+		return a.ids(list)(cmd, nil, text)
 	}); err != nil {
 		panic(err) // no such flag: a mistake in this program
 	}
@@ -116,7 +149,10 @@ func (f *subscriptionFlags) changes(cmd *cobra.Command) map[string]any {
 	if cmd.Flags().Changed("name") {
 		given["name"] = f.name
 	}
-	if overrides := f.limits.overrides(f.inherit); len(overrides) > 0 {
+	if cmd.Flags().Changed("group") {
+		given["group"] = f.group
+	}
+	if overrides := f.rules.overrides(f.inherit); len(overrides) > 0 {
 		given["overrides"] = overrides
 	}
 	return given
@@ -143,7 +179,7 @@ func (a *app) printAccount(account subscription.Account, note string, args ...an
 	if note != "" {
 		a.note(note, args...)
 	}
-	a.warn(account.Limits.Warnings())
+	a.warn(account.Rules.Warnings())
 	account.Keys = listed(account.Keys)
 	return a.print(account, func(w io.Writer) {
 		row(w, "Subscription", account.ID)
@@ -151,23 +187,38 @@ func (a *app) printAccount(account subscription.Account, note string, args ...an
 		row(w, "State", state(account.Subscription))
 		row(w, "Created", date(account.Created))
 		row(w, "Tier", account.Tier)
-		row(w, "Overrides", string(account.Overrides))
-		printLimits(w, account.Limits)
+		row(w, "Group", groupPathOf(account))
+		row(w, "Overrides", describeOverrides(account.Overrides))
+		printLimits(w, account.Rules.Limits, "of tier "+account.Tier, overrideRemark(account.Overrides))
+		for _, g := range account.Groups {
+			printLimits(w, g.Limits, "of group "+g.ID, noRemark)
+		}
+		printRules(w, account.Rules)
 		for _, key := range account.Keys {
 			row(w, "Key, "+string(key.Slot), "made "+date(key.Created)+expiry(key))
 		}
 	})
 }
 
+// groupPathOf names a subscription's group and those above it.
+func groupPathOf(account subscription.Account) string {
+	names := make([]string, len(account.Groups))
+	for i, g := range account.Groups {
+		names[i] = g.ID + when(g.Suspended, " (suspended)", "")
+	}
+	return strings.Join(names, ", part of ")
+}
+
 func state(s subscription.Subscription) string { return when(s.Suspended, "suspended", "active") }
 
 func (a *app) subscriptionList() *cobra.Command {
-	var tier, search, state string
+	var tier, group, search, state string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List subscriptions", Example: "  tollgate subscription list --tier standard\n  tollgate subscription list --search research --state suspended", Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{}
 			set(query, "tier", tier)
+			set(query, "group", group)
 			set(query, "search", search)
 			set(query, "state", state)
 			c, err := a.client()
@@ -185,17 +236,19 @@ func (a *app) subscriptionList() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&tier, "tier", "", "only subscriptions of this tier")
+	cmd.Flags().StringVar(&group, "group", "", "only subscriptions of this group and the groups below it")
 	cmd.Flags().StringVar(&search, "search", "", "only subscriptions with this text in their id or name")
 	cmd.Flags().StringVar(&state, "state", "", "only active or suspended subscriptions")
 	complete(cmd, "state", "active", "suspended")
 	a.completeTier(cmd)
+	a.completeGroup(cmd, "group")
 	return cmd
 }
 
 func printSubscriptions(w io.Writer, all ...subscription.Subscription) {
-	row(w, "SUBSCRIPTION", "NAME", "TIER", "STATE", "CREATED", "OVERRIDES")
+	row(w, "SUBSCRIPTION", "NAME", "TIER", "GROUP", "STATE", "CREATED", "OVERRIDES")
 	for _, s := range all {
-		row(w, s.ID, s.Name, s.Tier, state(s), date(s.Created), string(s.Overrides))
+		row(w, s.ID, s.Name, s.Tier, s.Group, state(s), date(s.Created), describeOverrides(s.Overrides))
 	}
 }
 
@@ -214,4 +267,9 @@ func (a *app) subscriptionSuspend(suspend bool) *cobra.Command {
 			return a.print(s, func(w io.Writer) { printSubscriptions(w, s) })
 		},
 	}
+}
+
+func (a *app) subscriptionDelete() *cobra.Command {
+	return a.deleteCommand("subscription", subscriptionPath, subscriptionIDs, `Delete a subscription. It is refused while it has valid keys; with --force they are
+deleted first. What it used stays in the usage.`)
 }

@@ -19,41 +19,113 @@ func (a *app) tierCommand() *cobra.Command {
 		`A tier is a named set of limits. Each subscription has a tier, and may override
 some of its values. Changes take effect within a minute.`,
 		`  tollgate tier set standard --create --tokens-per-minute 1000 --token-quota 100000 --token-quota-period Daily
+  tollgate tier set standard --limit 'calls 60/minute'
   tollgate tier list`,
-		a.tierSet(), a.tierShow(), a.tierList())
+		a.tierSet(), a.tierShow(), a.tierList(), a.tierDelete())
 }
 
 func (a *app) tierSet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set ID",
 		Short: "Change the given values of a tier, or create a tier with --create",
+		Long: `Change the given values of a tier, or create a tier with --create. A limit is
+written as
+
+` + limitSyntax,
 		Example: `  tollgate tier set standard --create --tokens-per-minute 1000
+  tollgate tier set standard --limit 'calls 60/minute' --limit 'cost 12.50/day alert 50,80,95'
+  tollgate tier set standard --limit 'fast: tokens 500/minute models gpt-4o-mini' --remove-limit calls
   tollgate tier set standard --burst-tokens 500 --max-wait 5s
   tollgate tier set strict --create --tokens-per-minute 2000 --reserve full --max-completion-tokens 500
   tollgate tier set standard --token-quota 0 --token-quota-period ""`,
 		Args: named("ID"), ValidArgsFunction: a.ids(tierIDs),
 	}
-	limits := addLimits(cmd)
+	rules, limits := addRules(cmd), addLimitList(cmd)
 	create := cmd.Flags().Bool("create", false, "create the tier if it doesn't exist")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var tier subscription.Tier
-		change := request{method: http.MethodPatch, path: tierPath(args[0]), body: limits.changes, there: true}
-		err := a.ask(cmd, change, &tier)
-		if p, refused := errors.AsType[*manage.Problem](err); refused && p.Code == manage.CodeStale {
-			if !*create {
-				return a.noTier(cmd, args[0])
-			}
-			change.there, change.fresh = false, true
-			if err = a.ask(cmd, change, &tier); err == nil {
-				a.note("Tier %s is created; no subscription has it yet.", tier.ID)
-			}
+		var created bool
+		var err error
+		if limits.given() {
+			tier, created, err = a.editTier(cmd, args[0], rules, limits, *create)
+		} else {
+			tier, created, err = a.changeTier(cmd, args[0], rules.changes, *create)
 		}
 		if err != nil {
 			return err
 		}
+		if created {
+			a.note("Tier %s is created; no subscription has it yet.", tier.ID)
+		}
 		return a.printTier(tier)
 	}
 	return cmd
+}
+
+// changeTier changes values of a tier, whatever the others are.
+func (a *app) changeTier(cmd *cobra.Command, id string, changes map[string]any, create bool) (tier subscription.Tier, created bool, err error) {
+	change := request{method: http.MethodPatch, path: tierPath(id), body: changes, there: true}
+	err = a.ask(cmd, change, &tier)
+	if !isStale(err) {
+		return tier, false, err
+	}
+	if !create {
+		return tier, false, a.noTier(cmd, id)
+	}
+	change.there, change.fresh = false, true
+	err = a.ask(cmd, change, &tier)
+	return tier, true, err
+}
+
+// editTier changes the list of a tier's limits, and other values.
+func (a *app) editTier(cmd *cobra.Command, id string, rules *ruleFlags, limits *limitListFlags, create bool) (tier subscription.Tier, created bool, err error) {
+	file, err := limits.readFile(cmd)
+	if err != nil {
+		return tier, false, err
+	}
+	err = retryStale(func() error {
+		var before subscription.Tier
+		err := a.ask(cmd, request{method: http.MethodGet, path: tierPath(id)}, &before)
+		if created = isCode(err, manage.CodeNotFound); created && create {
+			err = nil
+		} else if created {
+			err = a.noTier(cmd, id)
+		}
+		if err != nil {
+			return err
+		}
+		list, err := limits.edit(cmd, before.Limits, file)
+		if err != nil {
+			return err
+		}
+		body, err := limits.folded(cmd, list, rules.changes)
+		if err != nil {
+			return err
+		}
+		return a.ask(cmd, request{method: http.MethodPatch, path: tierPath(id), body: body, version: before.Version, fresh: created}, &tier)
+	})
+	return tier, created, err
+}
+
+// maxEdits is how often something is read and changed again, if others change it between
+// the two.
+const maxEdits = 5
+
+// retryStale repeats an edit while it was based on an older version.
+func retryStale(edit func() error) (err error) {
+	for range maxEdits {
+		if err = edit(); !isStale(err) {
+			return err
+		}
+	}
+	return err
+}
+
+func isStale(err error) bool { return isCode(err, manage.CodeStale) }
+
+func isCode(err error, code string) bool {
+	p, refused := errors.AsType[*manage.Problem](err)
+	return refused && p.Code == code
 }
 
 // noTier returns the error for an unknown tier, with a suggestion if one is similar.
@@ -102,7 +174,8 @@ func (a *app) printTier(tier subscription.Tier) error {
 	a.warn(tier.Warnings())
 	return a.print(tier, func(w io.Writer) {
 		row(w, "Tier", tier.ID)
-		printLimits(w, tier.Limits)
+		printLimits(w, tier.Limits, "of tier "+tier.ID, noRemark)
+		printRules(w, tier.Rules)
 	})
 }
 
@@ -128,16 +201,30 @@ func (a *app) tierList() *cobra.Command {
 				tiers[i].Normalize()
 			}
 			return a.print(listed(tiers), func(w io.Writer) {
-				row(w, "TIER", "TOKENS/MINUTE", "BURST", "QUOTA", "RESERVE", "ON STORE DOWN", "COUNTER KEY", "SHADOW", "MODELS")
+				row(w, "TIER", "LIMITS", "RESERVE", "ON STORE DOWN", "SHADOW", "MODELS")
 				for _, t := range tiers {
-					row(w, t.ID, number(t.TokensPerMinute), number(t.BurstTokens), quota(t.Limits), string(t.Reserve),
-						string(t.OnStoreDown), string(t.CounterKey), when(t.Shadow, "yes", "no"), models(t.Limits))
+					row(w, t.ID, joinLimits(t.Limits), string(t.Reserve), string(t.OnStoreDown), when(t.Shadow, "yes", "no"),
+						when(len(t.Models) > 0, strings.Join(t.Models, ", "), "all"))
 				}
 			})
 		},
 	}
 	cmd.Flags().StringVar(&search, "search", "", "only tiers with this text in their id")
 	return cmd
+}
+
+// joinLimits writes limits on one line.
+func joinLimits(limits []subscription.Limit) string {
+	parts := make([]string, len(limits))
+	for i, l := range limits {
+		parts[i] = formatLimit(l)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (a *app) tierDelete() *cobra.Command {
+	return a.deleteCommand("tier", tierPath, tierIDs, `Delete a tier. It is refused while subscriptions have it; with --force they are
+deleted too, with their keys. What they used stays in the usage.`)
 }
 
 func tierPath(id string) string { return "/tiers/" + url.PathEscape(id) }

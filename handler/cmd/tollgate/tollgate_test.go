@@ -109,15 +109,15 @@ func (m *terminal) expect(key string, want error) *subscription.Grant {
 
 func TestAnOperatorSetsUpAndSuspendsASubscription(t *testing.T) {
 	m := newTerminal(t)
-	if shown := m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000", "--models", "a,b"); !strings.Contains(shown, "Tokens per minute       1,000") {
-		t.Errorf("tier set: got %s, want 1,000 tokens per minute", shown)
+	if shown := m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000", "--models", "a,b"); !strings.Contains(shown, "tokens 1,000/minute   of tier standard") {
+		t.Errorf("tier set: got %s, want the limit of 1,000 tokens a minute with its tier", shown)
 	}
 	m.must("subscription", "create", "team-a", "--tier", "standard", "--name", "Team A")
 	primary := strings.TrimSuffix(m.must("key", "create", "team-a"), "\n")
 	secondary := strings.TrimSuffix(m.must("key", "create", "team-a", "--slot", "secondary", "-q"), "\n")
 
 	grant := m.expect(primary, nil)
-	if grant.Subscription.Name != "Team A" || grant.Tier.TokensPerMinute != 1000 || grant.Slot != subscription.Primary || grant.Tier.Serves("c") {
+	if grant.Subscription.Name != "Team A" || grant.Tier.Limits[0].PerMinute != 1000 || grant.Slot != subscription.Primary || grant.Tier.Serves("c") {
 		t.Errorf("the primary key: got %+v, want Team A with 1000 tokens a minute, without the model c", grant)
 	}
 	if grant := m.expect(secondary, nil); grant.Slot != subscription.Secondary {
@@ -149,16 +149,16 @@ func TestOverridesAreSetAndInherited(t *testing.T) {
 	m.must("tier", "set", "standard", "--create", "--tokens-per-minute", "1000")
 	before := version(t, m.must("subscription", "create", "a", "--tier", "standard", "--tokens-per-minute", "50", "--max-wait", "2s", "-o", "json"))
 	key := strings.TrimSpace(m.must("key", "create", "a"))
-	if tier := m.expect(key, nil).Tier; tier.TokensPerMinute != 50 || tier.MaxWait == 0 {
+	if tier := m.expect(key, nil).Tier; tier.Limits[0].PerMinute != 50 || tier.MaxWait == 0 {
 		t.Errorf("created with overrides: got %+v, want 50 tokens a minute and a maximum wait", tier)
 	}
 	after := version(t, m.must("subscription", "set", "a", "--burst-tokens", "7", "--inherit", "tokens-per-minute,max-wait", "-o", "json"))
-	if tier := m.expect(key, nil).Tier; tier.TokensPerMinute != 1000 || tier.MaxWait != 0 || tier.BurstTokens != 7 || after <= before {
+	if tier := m.expect(key, nil).Tier; tier.Limits[0].PerMinute != 1000 || tier.MaxWait != 0 || tier.Limits[0].Burst != 7 || after <= before {
 		t.Errorf("inherited: got version %d after %d and %+v, want a later one, 1000 tokens a minute, no wait and a burst of 7", after, before, tier)
 	}
 	m.must("tier", "set", "gold", "--create", "--tokens-per-minute", "9000")
 	m.must("subscription", "set", "a", "--tier", "gold", "--inherit", "burst-tokens")
-	if tier := m.expect(key, nil).Tier; tier.ID != "gold" || tier.TokensPerMinute != 9000 || tier.BurstTokens != 0 {
+	if tier := m.expect(key, nil).Tier; tier.ID != "gold" || tier.Limits[0].PerMinute != 9000 || tier.Limits[0].Burst != 0 {
 		t.Errorf("moved to another tier: got %+v, want gold with 9000 tokens a minute and no burst", tier)
 	}
 	var shown struct{ Overrides json.RawMessage }
@@ -178,7 +178,7 @@ func version(t *testing.T, text string) int64 {
 
 func TestJSONOutputIsComplete(t *testing.T) {
 	m := newTerminal(t)
-	for _, list := range []string{"tier", "subscription"} {
+	for _, list := range []string{"tier", "group", "subscription"} {
 		if shown := m.must(list, "list", "--output", "json"); strings.TrimSpace(shown) != "[]" {
 			t.Errorf("%s list: got %s, want []", list, shown)
 		}
@@ -199,7 +199,7 @@ func TestJSONOutputIsComplete(t *testing.T) {
 	}
 	shown := m.must("subscription", "show", "a", "-o", "json")
 	var account subscription.Account
-	if err := json.Unmarshal([]byte(shown), &account); err != nil || account.Limits.TokensPerMinute != 1000 || len(account.Keys) != 1 {
+	if err := json.Unmarshal([]byte(shown), &account); err != nil || len(account.Rules.Limits) != 1 || account.Rules.Limits[0].PerMinute != 1000 || len(account.Keys) != 1 {
 		t.Errorf("subscription show: got %+v and error %v, want 1000 tokens a minute and one key", account, err)
 	}
 	if strings.Contains(shown, made.Key) || strings.Contains(strings.ToLower(shown), "hash") {
@@ -227,8 +227,8 @@ func TestTablesShowTheResults(t *testing.T) {
 		args  []string
 		parts []string
 	}{
-		{[]string{"tier", "list"}, []string{"TIER", "1,234,567", "2,000,000 Daily", "prompt", "degrade", "{subscription}", "all"}},
-		{[]string{"tier", "show", "standard"}, []string{"Reserve", "prompt", "Counter key"}},
+		{[]string{"tier", "list"}, []string{"TIER", "tokens 1,234,567/minute 2,000,000/day", "prompt", "degrade", "all"}},
+		{[]string{"tier", "show", "standard"}, []string{"Reserve", "prompt", "of tier standard"}},
 		{[]string{"subscription", "list"}, []string{"SUBSCRIPTION", "standard", "active", " UTC"}},
 		{[]string{"subscription", "show", "a"}, []string{"1,234,567", "Key, primary", " UTC"}},
 	} {
@@ -278,13 +278,13 @@ func TestBadInputIsReportedAndChangesNothing(t *testing.T) {
 		{exitUsage, []string{`id "Gold Tier" is not an id`, "a-z"}, []string{"tier", "set", "Gold Tier", "--create"}},
 		{exitUsage, []string{"tokensPerMinute is out of range", "burstTokens is out of range", `reserve "all" is unknown: use none, prompt, full`},
 			[]string{"tier", "set", "x", "--create", "--tokens-per-minute", "-1", "--burst-tokens", "-1", "--reserve", "all"}},
-		{exitUsage, []string{"tokenQuota is above", "could never take effect"}, []string{"tier", "set", "standard", "--create", "--token-quota", "90000", "--token-quota-period", "Hourly"}},
+		{exitUsage, []string{"limits.tokens.quota is above", "could never take effect"}, []string{"tier", "set", "standard", "--create", "--token-quota", "90000", "--token-quota-period", "Hourly"}},
 		{exitUsage, []string{"--tier is missing", "tollgate tier list"}, []string{"subscription", "create", "b"}},
 		{exitNotFound, []string{`tier "gold" was not found`}, []string{"subscription", "create", "b", "--tier", "gold"}},
 		{exitNotFound, []string{`tier "gold" was not found`}, []string{"subscription", "set", "a", "--tier", "gold"}},
 		{exitConflict, []string{`subscription "a" exists already`}, []string{"subscription", "create", "a", "--tier", "standard"}},
 		{exitUsage, []string{`--inherit "speed" is not a limit`, "tokens-per-minute"}, []string{"subscription", "set", "a", "--inherit", "speed"}},
-		{exitUsage, []string{"counterKey has the unknown part {user}"}, []string{"subscription", "set", "a", "--counter-key", "{user}"}},
+		{exitUsage, []string{"limits.tokens.counterKey has the unknown part {user}"}, []string{"subscription", "set", "a", "--counter-key", "{user}"}},
 		{exitUsage, []string{"would store a header that may hold a secret"}, []string{"tier", "set", "x", "--create", "--tokens-per-minute", "1", "--counter-key", "{header:Authorization}"}},
 		{exitNotFound, []string{`subscription "b" was not found`}, []string{"subscription", "suspend", "b"}},
 		{exitNotFound, []string{`subscription "b" was not found`}, []string{"subscription", "show", "b"}},

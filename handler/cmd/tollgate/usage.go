@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollgate/handler/ledger"
+	"tollgate/handler/limit"
 	"tollgate/handler/manage"
 	"tollgate/handler/subscription"
 )
@@ -34,12 +35,13 @@ What was used is shown for whole minutes, hours, days or months; those that aren
 over are marked as running. It is some seconds behind the calls by minute and
 hour, and up to 5 minutes by day and month. Minutes are kept for 7 days, hours for
 60, days for USAGE_RETENTION. Minutes and hours are of one subscription, of a
-tier's, or of all together.`,
+tier's, of a group's, or of all together.`,
 		Example: `  tollgate usage
   tollgate usage team-a
   tollgate usage --search model=DeepSeek-R1
   tollgate usage team-a --by minute --from 2h
   tollgate usage --by hour --tier gold --models
+  tollgate usage --group research
   tollgate usage --by month --from 2026-01 --to 2026-02 --models --csv > january.csv`,
 		Args: atMost("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
@@ -48,15 +50,18 @@ tier's, or of all together.`,
 	flags.StringVar(&asked.from, "from", "", "a time, or how long ago, such as 48h (default: 1h by minute, 24h by hour, 30d by day, 365d by month)")
 	flags.StringVar(&asked.to, "to", "", "a time, or how long ago (default: now)")
 	flags.StringVar(&asked.tier, "tier", "", "only what a tier's subscriptions use and share")
+	flags.StringVar(&asked.group, "group", "", "only what subscriptions below a group use and share")
 	flags.StringVar(&asked.search, "search", "", "only counters with this text in their key")
 	flags.BoolVar(&asked.sum, "sum", false, "add up all subscriptions")
 	flags.BoolVar(&asked.models, "models", false, "show each model")
 	flags.BoolVar(&asked.csv, "csv", false, "print comma-separated values, with full numbers")
 	complete(cmd, "by", "minute", "hour", "day", "month")
 	a.completeTier(cmd)
+	a.completeGroup(cmd, "group")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{}
 		set(query, "tier", asked.tier)
+		set(query, "group", asked.group)
 		if len(args) > 0 {
 			query.Set("subscription", args[0])
 		}
@@ -74,8 +79,8 @@ tier's, or of all together.`,
 
 // usageFlags holds the flags of usage.
 type usageFlags struct {
-	by, from, to, tier, search string
-	sum, models, csv           bool
+	by, from, to, tier, group, search string
+	sum, models, csv                  bool
 }
 
 // atMost allows the argument that a usage line names, or none.
@@ -98,14 +103,14 @@ func (a *app) usageNow(cmd *cobra.Command, query url.Values, asCSV bool) error {
 		return err
 	}
 	if len(standings) == 0 {
-		note, err := why(cmd.Context(), c, query, when(query.Get("tier")+query.Get("search") == "", "Nothing has been counted yet.", "No counter matches."))
+		note, err := why(cmd.Context(), c, query, when(query.Get("tier")+query.Get("group")+query.Get("search") == "", "Nothing has been counted yet.", "No counter matches."))
 		if err != nil {
 			return err
 		}
 		a.note("%s", note)
 	}
 	if asCSV {
-		return writeCSV(a.stdout, []string{"counter", "subscription", "tier", "minute_limit", "minute_used", "minute_held", "minute_left",
+		return writeCSV(a.stdout, []string{"counter", "subscription", "tier", "group", "limit", "unit", "minute_limit", "minute_used", "minute_held", "minute_left",
 			"quota_limit", "quota_used", "quota_held", "quota_left", "quota_resets", "problem"}, standings, standingCells)
 	}
 	return a.print(listed(standings), func(w io.Writer) { printStandings(w, standings) })
@@ -122,15 +127,19 @@ func why(ctx context.Context, c *client, query url.Values, note string) (string,
 	if err := c.do(ctx, request{method: http.MethodGet, path: subscriptionPath(id)}, &account); err != nil {
 		return "", err
 	}
-	account.Limits.Normalize()
-	if !account.Limits.CounterKey.Shared() {
+	for _, l := range account.Rules.Limits {
+		if l.CounterKey == "" || l.CounterKey.Has(subscription.SubscriptionPart) {
+			return note, nil
+		}
+	}
+	if len(account.Rules.Limits) == 0 {
 		return note, nil
 	}
-	return fmt.Sprintf("%s is counted by %s, together with its tier: see 'tollgate usage --tier %s'.", id, account.Limits.CounterKey, account.Tier), nil
+	return fmt.Sprintf("%s is counted together with its tier: see 'tollgate usage --tier %s'.", id, account.Tier), nil
 }
 
 func standingCells(s manage.Standing) []string {
-	cells := []string{s.Counter, s.Subscription, s.Tier}
+	cells := []string{s.Counter, s.Subscription, s.Tier, s.Group, s.Limit, string(s.Unit)}
 	cells = append(append(cells, windowCells(s.Minute)...), windowCells(s.Quota)...)
 	resets := ""
 	if s.Quota != nil {
@@ -144,12 +153,12 @@ func windowCells(at *manage.Window) []string {
 	if at == nil {
 		return make([]string, 4)
 	}
-	return []string{plain(at.Limit), plain(at.Used), plain(at.Held), plain(at.Left)}
+	return []string{at.Limit.String(), at.Used.String(), at.Held.String(), at.Left.String()}
 }
 
 // printStandings prints the counters' state as a table.
 func printStandings(w io.Writer, standings []manage.Standing) {
-	row(w, "COUNTER", "THIS MINUTE", "HELD", "LEFT", "QUOTA", "HELD", "LEFT", "QUOTA RESETS")
+	row(w, "COUNTER", "UNIT", "THIS MINUTE", "HELD", "LEFT", "QUOTA", "HELD", "LEFT", "QUOTA RESETS")
 	for _, s := range standings {
 		if s.Problem != "" {
 			row(w, s.Counter, s.Problem)
@@ -162,17 +171,26 @@ func printStandings(w io.Writer, standings []manage.Standing) {
 			quota += " " + s.QuotaPeriod
 			resets = date(s.Quota.ResetAt)
 		}
-		row(w, s.Counter, minute, minuteHeld, minuteLeft, quota, quotaHeld, quotaLeft, resets)
+		row(w, s.Counter, string(s.Unit)+when(s.Gone, " (no such limit any more)", ""), minute, minuteHeld, minuteLeft, quota, quotaHeld, quotaLeft, resets)
 	}
 }
 
 // window formats a limit as used/limit, as what gateways hold, and as what is left, which
-// is negative if tokens are owed.
+// is negative if anything is owed.
 func window(at *manage.Window) (used, held, left string) {
 	if at == nil {
 		return "", "", ""
 	}
-	return short(at.Used) + "/" + short(at.Limit), short(at.Held), short(at.Left - at.Owed)
+	net := manage.Amount{N: at.Left.N - at.Owed.N, Unit: at.Left.Unit}
+	return shortAmount(at.Used) + "/" + shortAmount(at.Limit), shortAmount(at.Held), shortAmount(net)
+}
+
+// shortAmount abbreviates an amount; of money, it doesn't.
+func shortAmount(a manage.Amount) string {
+	if a.Unit == limit.Cost {
+		return a.String()
+	}
+	return short(a.N)
 }
 
 func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Values) error {

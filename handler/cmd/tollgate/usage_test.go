@@ -30,17 +30,17 @@ func TestUsagePrintsATableJSONAndCSV(t *testing.T) {
 	if _, stderr, _ := m.run("usage"); !strings.Contains(stderr, "Nothing has been counted yet") {
 		t.Errorf("usage without counters: got %s, want \"Nothing has been counted yet\"", stderr)
 	}
-	m.count("team-a", 12_468)
-	m.count("team-b/model=r1", 50)
-	if shown := m.must("usage"); !strings.Contains(shown, "12.4k/100.0k") || !strings.Contains(shown, "12.4k/5.0M Yearly") || !strings.Contains(shown, " UTC") || !strings.Contains(shown, "team-b/model=r1") {
+	m.count("team-a/tokens", 12_468)
+	m.count("team-b/tokens/model=r1", 50)
+	if shown := m.must("usage"); !strings.Contains(shown, "12.4k/100.0k") || !strings.Contains(shown, "12.4k/5.0M Yearly") || !strings.Contains(shown, " UTC") || !strings.Contains(shown, "team-b/tokens/model=r1") {
 		t.Errorf("usage: got\n%s\nwant 12.4k of 100.0k and of 5.0M Yearly, times in UTC and team-b/model=r1", shown)
 	}
 	var listed []manage.Standing
-	if err := json.Unmarshal([]byte(m.must("usage", "--search", "R1", "-o", "json")), &listed); err != nil || len(listed) != 1 || listed[0].Subscription != "team-b" || listed[0].Quota.Used != 50 {
+	if err := json.Unmarshal([]byte(m.must("usage", "--search", "R1", "-o", "json")), &listed); err != nil || len(listed) != 1 || listed[0].Subscription != "team-b" || listed[0].Quota.Used.N != 50 {
 		t.Errorf("usage as JSON: got %+v and error %v, want team-b's counter with 50 tokens used", listed, err)
 	}
 	cells, err := csv.NewReader(strings.NewReader(m.must("usage", "team-a", "--csv"))).ReadAll()
-	if err != nil || len(cells) != 2 || cells[1][0] != "team-a" || cells[1][8] != "12468" {
+	if err != nil || len(cells) != 2 || cells[1][0] != "team-a/tokens" || cells[1][11] != "12468" {
 		t.Errorf("usage as CSV: got %v and error %v, want a header and team-a's row with 12468", cells, err)
 	}
 	m.fails(exitUsage, []string{"add --by"}, "usage", "--from", "1h")
@@ -55,7 +55,7 @@ func TestUsageExplainsAnUnknownOrSharedCounter(t *testing.T) {
 		m.fails(exitNotFound, []string{`"nobody" was not found`}, command...)
 	}
 	for _, command := range [][]string{{"usage", "team-s"}, {"watch", "team-s", "--count", "1"}} {
-		if stdout, stderr, status := m.run(command...); status != exitDone || !strings.Contains(stdout+stderr, "is counted by {client-ip}, together with its tier: see 'tollgate usage --tier shared'") {
+		if stdout, stderr, status := m.run(command...); status != exitDone || !strings.Contains(stdout+stderr, "is counted together with its tier: see 'tollgate usage --tier shared'") {
 			t.Errorf("%v: got status %d and %s%s, want %d and a hint at the tier's counters", command, status, stdout, stderr, exitDone)
 		}
 	}
@@ -110,8 +110,8 @@ func TestUsageByMinuteHourDayAndMonth(t *testing.T) {
 
 func TestWatchRepeatsAtEachInterval(t *testing.T) {
 	m := newTerminal(t)
-	m.count("idle", 0)
-	m.count("busy", 60_000)
+	m.count("idle/tokens", 0)
+	m.count("busy/tokens", 60_000)
 	shown := m.must("watch", "--count", "1")
 	if !strings.Contains(shown, " UTC\n") || strings.Index(shown, "busy") > strings.Index(shown, "idle") || strings.Contains(shown, "\x1b") {
 		t.Errorf("watch: got\n%s\nwant the time in UTC and busy before idle, without escape codes", shown)
@@ -129,8 +129,8 @@ func TestWatchAndCSVNameAnUnreadableCounter(t *testing.T) {
 	if !strings.Contains(out.String(), "team-a\tthe row was edited\n") {
 		t.Errorf("watch: got %q, want the counter and its problem", out.String())
 	}
-	if cells := standingCells(manage.Standing{Counter: "team-a", Problem: "the row was edited"}); len(cells) != 13 || strings.Join(cells, "") != "team-athe row was edited" {
-		t.Errorf("CSV: got %q, want 13 cells with the counter and its problem only", cells)
+	if cells := standingCells(manage.Standing{Counter: "team-a", Problem: "the row was edited"}); len(cells) != 16 || strings.Join(cells, "") != "team-athe row was edited" {
+		t.Errorf("CSV: got %q, want 16 cells with the counter and its problem only", cells)
 	}
 }
 

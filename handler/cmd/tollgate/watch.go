@@ -124,10 +124,10 @@ func printWatched(w io.Writer, standings []manage.Standing, empty string) {
 
 // fullness returns the share of its minute that a counter has used, in percent.
 func fullness(s manage.Standing) int {
-	if s.Minute == nil || s.Minute.Limit <= 0 {
+	if s.Minute == nil || s.Minute.Limit.N <= 0 {
 		return 0
 	}
-	return int(min(100, max(0, 100*(s.Minute.Limit-s.Minute.Left)/s.Minute.Limit)))
+	return int(min(100, max(0, 100*(s.Minute.Limit.N-s.Minute.Left.N)/s.Minute.Limit.N)))
 }
 
 // barLength is the length of a bar, in characters.
