@@ -102,6 +102,9 @@ func (j *Joint) Decide(at Moment, agents []*Agent) (Outcome, []Answer) {
 		j.waits = -1
 	}
 	prospects := j.look(at, agents)
+	if !has(prospects, down, refused, later) && j.reopen() {
+		prospects = j.look(at, agents)
+	}
 	if !has(prospects, down, refused, later) && has(prospects, unknown) {
 		j.enter(at, agents, prospects)
 		prospects = j.look(at, agents)
@@ -173,6 +176,17 @@ func (j *Joint) look(at Moment, agents []*Agent) []prospect {
 		prospects[i] = found
 	}
 	return prospects
+}
+
+// reopen drops the answers that said that the call would fit, when nothing else is
+// against it any more: they set nothing aside. It reports whether there were any.
+func (j *Joint) reopen() (any bool) {
+	for i := range j.parts {
+		if p := &j.parts[i]; p.stance == decided && p.told.decision.Verdict == limit.Granted {
+			p.stance, any = apart, true
+		}
+	}
+	return any
 }
 
 // enter puts the call in the queues of its counters, so that they set aside what
