@@ -30,7 +30,7 @@ type Joint struct {
 // A jointPart is a Joint's part in one counter.
 type jointPart struct {
 	call   call
-	limits limit.Limits
+	terms  Terms
 	stance stance
 	told   prospect
 }
@@ -50,7 +50,7 @@ const (
 func NewJoint(id int64, parts []Part) *Joint {
 	j := &Joint{id: id, parts: make([]jointPart, len(parts)), waits: -1}
 	for i, p := range parts {
-		j.parts[i] = jointPart{limits: p.Terms.Limits, call: call{id: id, ask: p.Ask, onDown: p.Terms.OnStoreDown, wait: p.Terms.MaxWait, joint: true}}
+		j.parts[i] = jointPart{terms: p.Terms, call: call{id: id, ask: p.Ask, onDown: p.Terms.OnStoreDown, wait: p.Terms.MaxWait, joint: true}}
 	}
 	return j
 }
@@ -130,7 +130,7 @@ func (j *Joint) begin(at Moment, agents []*Agent) {
 	for i := range j.parts {
 		p := &j.parts[i]
 		p.call.begun = at.Time
-		agents[i].welcome(at, &p.call, p.limits)
+		agents[i].welcome(at, &p.call, p.terms)
 	}
 }
 
