@@ -102,7 +102,7 @@ func (c *client) read(response *http.Response, into any) error {
 		into = new(json.RawMessage) // only to check that the answer is JSON
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s answered with something else than the API's JSON: is it a Tollgate gateway?", c.where)
+		return fmt.Errorf("%s answered with something other than the API's JSON: is it a Tollgate gateway?", c.where)
 	}
 	return nil
 }
