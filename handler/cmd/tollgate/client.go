@@ -138,6 +138,20 @@ func all[T any](ctx context.Context, a *app, c *client, path string, query url.V
 	}
 }
 
+// readList reads every page of a list. If it is empty, it says so in a note: none if there is
+// no filter in query, or else noMatch.
+func readList[T any](ctx context.Context, a *app, path string, query url.Values, none, noMatch string) ([]T, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	items, err := all[T](ctx, a, c, path, query)
+	if err == nil && len(items) == 0 {
+		a.note("%s", when(len(query) == 0, none, noMatch))
+	}
+	return items, err
+}
+
 func clone(query url.Values) url.Values {
 	copied := make(url.Values, len(query)+1)
 	for name, values := range query {
