@@ -36,12 +36,24 @@ type Config struct {
 	// Patience is the time after which the store counts as down if all operations
 	// fail; default 2 s.
 	Patience time.Duration
+	// Alert is called once an instance's write has reached a percent of a counter's
+	// quota that is to be told: by one instance of all, once a period, without locks.
+	// The counter's next operation waits for it. Default: nobody is told.
+	Alert func(Alert)
 	// Now returns this machine's time, with a monotonic reading; default time.Now.
 	Now func() time.Time
 }
 
 // Terms are the rules by which a call is decided.
 type Terms = lease.Terms
+
+// An Alert tells that this percent of a counter's quota is used. If the use jumps
+// over several percents that are to be told, it is the highest. An instance that ends
+// before it knows that its write was applied doesn't tell it, and no other does.
+type Alert struct {
+	Key string
+	lease.Alert
+}
 
 // A Counter decides whether calls may spend amounts. Make one with New.
 type Counter struct {
@@ -68,6 +80,9 @@ func New(config Config) *Counter {
 	orElse(&config.OperationTimeout, time.Second)
 	orElse(&config.SlowOperation, 250*time.Millisecond)
 	orElse(&config.Patience, 2*time.Second)
+	if config.Alert == nil {
+		config.Alert = func(Alert) {}
+	}
 	c := &Counter{config: config, began: time.Now(), replicas: make(map[string]*replica)}
 	c.health.slow, c.health.patience = config.SlowOperation, config.Patience
 	c.clock.start(config.Now)

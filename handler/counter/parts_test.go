@@ -71,8 +71,9 @@ func charged(t *testing.T, c *counter.Counter, store counter.Store, keys ...stri
 type perKey struct {
 	counter.Store
 	slow   map[string]time.Duration
-	broken map[string]bool
 	count  atomic.Int64
+	mu     sync.Mutex
+	broken map[string]bool
 }
 
 func newPerKey() *perKey {
@@ -82,6 +83,8 @@ func newPerKey() *perKey {
 func (p *perKey) wait(key string) error {
 	p.count.Add(1)
 	time.Sleep(p.slow[key])
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.broken[key] {
 		return countertest.ErrBusy
 	}
@@ -216,7 +219,9 @@ func allOrNothing(t *testing.T, each []behaviour, known bool) {
 		c = instance(store)
 	}
 	for i, b := range each {
+		store.mu.Lock()
 		store.broken[keys[i]] = b == breaks || b == degrades
+		store.mu.Unlock()
 	}
 	began := time.Now()
 	held, decisions, err := c.ReserveAll(t.Context(), asks)
@@ -251,7 +256,9 @@ func allOrNothing(t *testing.T, each []behaviour, known bool) {
 			used[i] += 40
 		}
 	}
+	store.mu.Lock()
 	clear(store.broken)
+	store.mu.Unlock()
 	time.Sleep(20 * time.Second)
 	if got := charged(t, c, store, keys...); !slices.Equal(got, used) {
 		t.Errorf("charged: got %v, want %v (granted: %v, error: %v)", got, used, held != nil, err)

@@ -190,8 +190,15 @@ func (r *replica) send(step lease.Step) {
 	r.done(err, func(at lease.Moment) { r.agent.Written(at, next) })
 }
 
-// done tells the agent what became of an operation.
+// done tells the agent what became of an operation, and whom it concerns that a
+// percent of the quota is used.
 func (r *replica) done(err error, succeeded func(at lease.Moment)) {
+	if alert := r.conclude(err, succeeded); alert.Percent > 0 {
+		r.counter.config.Alert(Alert{Key: r.key, Alert: alert})
+	}
+}
+
+func (r *replica) conclude(err error, succeeded func(at lease.Moment)) lease.Alert {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at := r.counter.now()
@@ -200,7 +207,7 @@ func (r *replica) done(err error, succeeded func(at lease.Moment)) {
 	} else {
 		r.agent.Failed(at, failureOf(err), rand.Float64())
 	}
-	r.deliver()
+	return r.deliver()
 }
 
 func failureOf(err error) lease.Failure {
@@ -213,8 +220,9 @@ func failureOf(err error) lease.Failure {
 	return lease.NoAnswer
 }
 
-// deliver passes the agent's news on. The lock is held.
-func (r *replica) deliver() {
+// deliver passes the agent's news on, but for an alert, which only an operation
+// brings. The lock is held.
+func (r *replica) deliver() lease.Alert {
 	news := r.agent.News()
 	cause, log := r.cause, r.counter.config.Log
 	if news.Full {
@@ -238,6 +246,7 @@ func (r *replica) deliver() {
 		}
 		w.hear(answer, cause)
 	}
+	return news.Alert
 }
 
 // unwritten returns what the agent has not written, and its owner.

@@ -8,12 +8,13 @@ import (
 
 // An account is what one instance holds and knows of a counter.
 type account struct {
-	limits limit.Limits // newest of any call
-	holder Holder
-	known  known
-	size   sizing
-	share  share // admitted without the store
-	open   int   // calls that have a hold
+	limits  limit.Limits // newest of any call
+	alertAt []int        // of the last call
+	holder  Holder
+	known   known
+	size    sizing
+	share   share // admitted without the store
+	open    int   // calls that have a hold
 }
 
 // standing returns the standing as far as this instance knows. For a counter

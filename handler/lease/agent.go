@@ -177,6 +177,7 @@ func (a *Agent) commit(draft *Draft, at Moment, newID func() string) *Write {
 	if a.closing && a.open == 0 {
 		body.MakeLast()
 	}
+	body.tells = body.Row.tell(a.alertAt)
 	a.schedule.send()
 	a.sentAt, a.size.scarce, a.known.mend = at.Uptime, scarce, false
 	return body
@@ -251,6 +252,9 @@ func (a *Agent) applied(at Moment, body *Write) {
 	a.trouble.attempts, a.trouble.stuck, a.trouble.unusableUntil = 0, stuck{}, 0
 	a.size.took(a.holder.Left(at.Time))
 	a.news.Forfeited += body.Forfeited
+	if body.tells > a.news.Alert.Percent {
+		a.news.Alert = Alert{Percent: body.tells, Standing: body.Row.Standing(at.Time)}
+	}
 	a.retry(at.Time)
 }
 

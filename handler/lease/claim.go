@@ -24,9 +24,10 @@ type prospect struct {
 	decision limit.Decision
 }
 
-// welcome takes notice of a new joint call: of its limits, and of what it asks.
-func (k *desk) welcome(at Moment, c *call, limits limit.Limits) {
-	k.adopt(at, limits)
+// welcome takes notice of a new joint call: of its terms, and of what it asks.
+func (k *desk) welcome(at Moment, c *call, terms Terms) {
+	k.adopt(at, terms.Limits)
+	k.alertAt = terms.AlertAt
 	if most := k.limits.MaxGrant(c.ask); most > 0 {
 		k.size.demand.AddCall(most, at.Time)
 	}

@@ -14,6 +14,9 @@ type Terms struct {
 	// refused; 0: it does not queue. MaxWait and OnStoreDown are the call's own:
 	// they need no newer Version.
 	MaxWait time.Duration
+	// AlertAt is the percents of the quota, from 1 to 100 and ascending, that are
+	// told once a period.
+	AlertAt []int
 }
 
 // An Answer is the decision of a call, or the standing that was asked for.
@@ -35,8 +38,18 @@ type News struct {
 	Repaired  bool     // the row was edited, or written by a clock far ahead
 	Unusable  bool     // from now on, calls are decided as if the store were down
 	Full      bool     // because it has no room for another instance
+	Alert     Alert    // to be told
 	Forfeited int64    // amount of leases of dead instances, reclaimed by a write that was applied
 	Unknown   int64    // amount charged by a write whose outcome will never be known
+}
+
+// An Alert tells that this percent of a counter's quota is used. Of all instances,
+// the one whose write reached it has the Alert, once a period; if a write reaches
+// several percents, that is the highest. It is lost if the instance ends before it
+// knows that the write was applied.
+type Alert struct {
+	Percent  int // 0: there is none
+	Standing limit.Standing
 }
 
 // A desk decides calls by an account: at once from the lease, from what is
@@ -59,6 +72,7 @@ type desk struct {
 // limit.
 func (k *desk) Reserve(at Moment, id int64, terms Terms, ask limit.Ask) (answer Answer, decided bool) {
 	k.adopt(at, terms.Limits)
+	k.alertAt = terms.AlertAt
 	if most := k.limits.MaxGrant(ask); most > 0 {
 		k.size.demand.AddCall(most, at.Time)
 	}

@@ -30,7 +30,7 @@ type Joint struct {
 // A jointPart is a Joint's part in one counter.
 type jointPart struct {
 	call   call
-	limits limit.Limits
+	terms  Terms
 	stance stance
 	told   prospect
 }
@@ -50,7 +50,7 @@ const (
 func NewJoint(id int64, parts []Part) *Joint {
 	j := &Joint{id: id, parts: make([]jointPart, len(parts)), waits: -1}
 	for i, p := range parts {
-		j.parts[i] = jointPart{limits: p.Terms.Limits, call: call{id: id, ask: p.Ask, onDown: p.Terms.OnStoreDown, wait: p.Terms.MaxWait, joint: true}}
+		j.parts[i] = jointPart{terms: p.Terms, call: call{id: id, ask: p.Ask, onDown: p.Terms.OnStoreDown, wait: p.Terms.MaxWait, joint: true}}
 	}
 	return j
 }
@@ -102,6 +102,9 @@ func (j *Joint) Decide(at Moment, agents []*Agent) (Outcome, []Answer) {
 		j.waits = -1
 	}
 	prospects := j.look(at, agents)
+	if !has(prospects, down, refused, later) && j.reopen() {
+		prospects = j.look(at, agents)
+	}
 	if !has(prospects, down, refused, later) && has(prospects, unknown) {
 		j.enter(at, agents, prospects)
 		prospects = j.look(at, agents)
@@ -127,7 +130,7 @@ func (j *Joint) begin(at Moment, agents []*Agent) {
 	for i := range j.parts {
 		p := &j.parts[i]
 		p.call.begun = at.Time
-		agents[i].welcome(at, &p.call, p.limits)
+		agents[i].welcome(at, &p.call, p.terms)
 	}
 }
 
@@ -173,6 +176,17 @@ func (j *Joint) look(at Moment, agents []*Agent) []prospect {
 		prospects[i] = found
 	}
 	return prospects
+}
+
+// reopen drops the answers that said that the call would fit, when nothing else is
+// against it any more: they set nothing aside. It reports whether there were any.
+func (j *Joint) reopen() (any bool) {
+	for i := range j.parts {
+		if p := &j.parts[i]; p.stance == decided && p.told.decision.Verdict == limit.Granted {
+			p.stance, any = apart, true
+		}
+	}
+	return any
 }
 
 // enter puts the call in the queues of its counters, so that they set aside what

@@ -93,6 +93,7 @@ type Write struct {
 	report   report
 	number   int64 // of the report
 	undone   int64 // amount of its excess, taken back since it was built
+	tells    int   // percent of the quota that it is the first to reach; 0: none
 }
 
 // Commit turns a draft into a write that leaves the holder with this many

@@ -122,7 +122,7 @@ func (c *checking) row(r *row) {
 		return
 	}
 	if len(r.Partial) > 0 && !r.AcceptPartial {
-		c.add(r.Model, Partial, fmt.Sprintf("its price from %s also depends on %s", r.From, strings.Join(r.Partial, ", ")), "calls may cost more than the price says: accept that with --accept-partial")
+		c.add(r.Model, Partial, fmt.Sprintf("its price from %s also depends on %s", r.From, strings.Join(r.Partial, ", ")), fmt.Sprintf("calls may cost more than the price says: accept that with 'tollgate price set %s --from %s --accept-partial'", r.Model, r.From))
 	}
 	for _, endpoint := range slices.Sorted(maps.Keys(r.Multipliers)) {
 		if c.served.Endpoints != nil && !slices.Contains(c.served.Endpoints, endpoint) {

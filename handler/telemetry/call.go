@@ -23,7 +23,7 @@ type Call struct {
 	// Method is the HTTP method; Route the path's pattern, such as
 	// /openai/deployments/{name}/chat/completions.
 	Method, Route string
-	// Status is the answer's, 499 if the caller left first.
+	// Status is the answer's HTTP status, 499 if the caller left first.
 	Status int
 	// Outcome is the error code, empty if the call succeeded.
 	Outcome string

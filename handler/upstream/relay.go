@@ -162,7 +162,9 @@ func (r *Response) each(use func(piece []byte, err error) (more bool)) {
 
 // EndWithin ends the stream after d unless upstream ends it first. Call it when an
 // event has said that the stream is over.
-func (r *Response) EndWithin(d time.Duration) { time.AfterFunc(d, func() { r.cancel(errStreamDone) }) }
+func (r *Response) EndWithin(d time.Duration) {
+	r.end = time.AfterFunc(d, func() { r.cancel(errStreamDone) })
+}
 
 // callerWriter writes to the caller. It is used by the relay, and by a timer that
 // sends comments and ends streams that are silent for too long.

@@ -59,7 +59,7 @@ const (
 func benchProxy(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("proxy", flag.ContinueOnError)
 	rounds := flags.Int("rounds", 25, "the number of rounds; each measures everything in random order")
-	each := flags.Duration("each", 350*time.Millisecond, "for how long at a time: the briefer, the more alike is what else the machine does")
+	each := flags.Duration("each", 350*time.Millisecond, "how long each measurement lasts: the shorter, the more equal is the machine's other load for all targets")
 	where := flags.String("store", "azurite", "where the counters are: azurite or memory")
 	if err := flags.Parse(args); err != nil {
 		return err
