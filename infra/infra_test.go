@@ -166,7 +166,7 @@ func TestTheHandlersTablesAreCreated(t *testing.T) {
 		made = append(made, r.Name[strings.LastIndex(r.Name, "/")+1:])
 	}
 	slices.Sort(made)
-	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.DefaultTable, stored.DefaultTable, turns.DefaultTable, audit.DefaultTable, ledger.DefaultTable, prices.DefaultTable)
+	wantList(t, "tables", made, directory.DefaultTables.Tiers, directory.DefaultTables.Groups, directory.DefaultTables.Subscriptions, directory.DefaultTables.Keys, counters.DefaultTable, stored.DefaultTable, turns.DefaultTable, audit.DefaultTable, ledger.DefaultTable, prices.DefaultTable)
 }
 
 func TestTheAppIsACustomHandlerOnFlexConsumption(t *testing.T) {

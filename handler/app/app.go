@@ -12,6 +12,7 @@ import (
 	"tollgate/handler/counter"
 	"tollgate/handler/gateway"
 	"tollgate/handler/ledger"
+	"tollgate/handler/price"
 	"tollgate/handler/stored"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription"
@@ -68,6 +69,7 @@ func Build(c config.Config, stores Stores, sink telemetry.Sink, log *slog.Logger
 	app.gateway = gateway.New(gateway.Config{Settings: c.Gateway,
 		Directory: subscription.NewDirectory(stores.Directory, c.Store.Pepper), Counter: app.counter, Upstream: client,
 		Stored: stored.New(stores.Responses), Usage: ledger.Reader{Store: stores.Ledger}, Ledger: app.ledger,
+		Prices:    price.NewBook(stores.Prices),
 		Telemetry: app.telemetry(), Log: log, Strangers: app.quiet})
 	app.handler = mountOperators(c, app.gateway, stores, log, app.quiet)
 	if c.Server.UnderHost {

@@ -19,9 +19,9 @@ import (
 	"tollgate/handler/version"
 )
 
-// Exit statuses. The Functions host restarts a handler that exits with any status
-// but 0, and gives up at the third restart; exits with status 200 don't count. It
-// doesn't restart a handler that exits with 0, so only a process without a host may.
+// Exit statuses. The Functions host restarts a handler that exits with any status but
+// 0. It gives up at the third restart, not counting those after status 200. Since it
+// never restarts a handler that exits with 0, only a process without a host does that.
 const (
 	ExitDone    = 0
 	ExitFailed  = 1
@@ -116,7 +116,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	defer cancel()
 	err := server.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = server.Close() // cuts the remaining calls, which settle by what they have seen
+		err = server.Close() // ends the remaining calls, which settle by what they have received
 		calls.Wait()
 	}
 	a.gateway.Drain(drain)

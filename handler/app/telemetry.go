@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/telemetry/appinsights"
 )
 
-// openSink returns the sink that the settings select, or nil where telemetry is off.
+// openSink returns the sink that the settings select, or nil if telemetry is off.
 func openSink(t config.Telemetry, log *slog.Logger) (telemetry.Sink, error) {
 	if !t.On {
 		log.Info("telemetry is off: set APPLICATIONINSIGHTS_CONNECTION_STRING to turn it on")

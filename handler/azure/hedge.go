@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// maxAttempts is the most attempts of a read that run at once.
+// maxAttempts is the most attempts of one read.
 const maxAttempts = 3
 
-// Hedge reads. While no answer has come, it starts another attempt after each silence,
-// up to three in all. The first answer wins and cancels the others; if all attempts
-// fail, Hedge returns the last error. The read must have no side effects.
+// Hedge calls read, and calls it again whenever a time, silence, has passed without an
+// answer, at most three times in all. The first answer wins and cancels the other
+// attempts; if all fail, Hedge returns the last error. read must have no side effects.
 func Hedge[T any](ctx context.Context, silence time.Duration, read func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// RetryAfter returns how long a service asks to be left alone, a year at most: by
-// Retry-After-Ms, as Azure OpenAI sends it, else by Retry-After in seconds or as a
-// date. It returns 0 where the service asks for nothing.
+// RetryAfter returns how long a service asks to wait before the next request, a year at
+// most: by Retry-After-Ms, as Azure OpenAI sends it, else by Retry-After in seconds or as a
+// date. It returns 0 if the header names no time.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 {
 		return atMostAYear(ms, time.Millisecond)

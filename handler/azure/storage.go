@@ -1,6 +1,7 @@
-// Package azure serves all clients of Azure. It opens the account that the
-// AzureWebJobsStorage settings name, distinguishes final answers from lost ones, retries,
-// makes errors that are safe to show, and gets identities' tokens. Start reading at Open.
+// Package azure holds what all clients of Azure share. It opens the account that the
+// AzureWebJobsStorage settings name, reads rows' columns, distinguishes final answers from
+// lost ones, retries, makes errors that are safe to show, and gets identities' tokens.
+// Start reading at Open.
 package azure
 
 import (

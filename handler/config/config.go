@@ -40,10 +40,10 @@ type Config struct {
 	// REMAINING_QUOTA_TOKENS_HEADER and RETRY_AFTER_HEADER: by default the names of APIM's
 	// samples.
 	//
-	// A client's address comes in Azure, where WEBSITE_SITE_NAME is set, from its front end,
-	// and under a Functions host from the host. A proxy of the operator's, such as Front
-	// Door, takes precedence over both: CLIENT_IP_HEADER names its header. Set it only if no
-	// client can bypass the proxy.
+	// In Azure, where WEBSITE_SITE_NAME is set, a client's address comes from the front end,
+	// and under any other Functions host from the host. CLIENT_IP_HEADER takes precedence
+	// over both: it names the header in which the operator's own proxy, such as Front Door,
+	// sends the address. Set it only if no client can bypass the proxy.
 	Gateway gateway.Settings
 	// Telemetry configures Application Insights.
 	Telemetry Telemetry
@@ -55,7 +55,7 @@ type Config struct {
 type Server struct {
 	// Port is the port at 127.0.0.1 to listen on. The Functions host sets it in
 	// FUNCTIONS_CUSTOMHANDLER_PORT or, by its older name, FUNCTIONS_HTTPWORKER_PORT.
-	// Without a host: PORT, default 7071, as func's.
+	// Without a host: PORT, default 7071, like func's.
 	Port int
 	// UnderHost reports whether the Functions host started this process.
 	UnderHost bool
@@ -87,10 +87,12 @@ type Store struct {
 type Upstream struct {
 	// Endpoints holds either one, set by UPSTREAM_URL, UPSTREAM_SHAPE (openai by default,
 	// models, deployments or anthropic), UPSTREAM_DEPLOYMENT (the model's name at the
-	// endpoint, by default the caller's), UPSTREAM_API_VERSION (by default the shape's) and
+	// endpoint, by default the caller's), UPSTREAM_FAMILY (the model that answers as the
+	// deployment, by default the one of that name), UPSTREAM_API_VERSION (by default the shape's),
+	// UPSTREAM_STREAM_OPTIONS (auto, on or off), UPSTREAM_AUDIENCE (the scope of tokens) and
 	// UPSTREAM_API_KEY (if missing, calls are made as the app's identity, or as the
 	// user-assigned one that AZURE_CLIENT_ID selects); or several, from the JSON of
-	// UPSTREAMS. Their Token is not set yet.
+	// UPSTREAMS. Their Token is not set: upstream.Identified sets it.
 	Endpoints []upstream.Endpoint
 	// Timeouts bound calls to endpoints and writes to callers.
 	// UPSTREAM_HEADER_TIMEOUT 220s, UPSTREAM_TIMEOUT 225s, STREAM_IDLE_TIMEOUT

@@ -166,8 +166,8 @@ func (s *settings) audience(setting, field string, e upstream.Endpoint) {
 	}
 }
 
-// maxModel is the longest name of a model, in bytes: escaped, it fits a row's key with all
-// that stands beside it there.
+// maxModel is the longest name of a model, in bytes: escaped, it fits a row's key together
+// with the key's other parts.
 const maxModel = 100
 
 // models returns the models that calls may name: those of MODELS, else all that the

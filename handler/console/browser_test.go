@@ -16,13 +16,12 @@ import (
 	"time"
 
 	"tollgate/handler/asynctest"
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/ledger"
 	"tollgate/handler/ledger/ledgertest"
 	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/local/fakemodel"
-	"tollgate/handler/secret"
 )
 
 const operatorKey = "the-operators-key-of-these-tests-alone"
@@ -141,10 +140,7 @@ func (g *gate) populate() string {
 // remember writes four hours of what was used, one minute of it in shadow.
 func (g *gate) remember() {
 	g.t.Helper()
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(g.connection)})
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	service := azuretest.Open(g.t, g.connection)
 	store := ledgertables.New(service, ledgertables.DefaultTable)
 	now := time.Now()
 	for i, id := range []string{"team-a", "research", "small"} {

@@ -2,6 +2,7 @@ package counter_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/counter/countertest"
 	"tollgate/handler/limit"
 )
 
@@ -22,6 +24,22 @@ type load struct {
 	limit     int64 // tokens a minute
 	minutes   int
 	killEvery time.Duration // how often one instance is killed and replaced; 0: never
+	limits    int           // of the same amount that each call needs; 0 for 1
+	owners    int           // each call also needs the counter of one of these; 0: it doesn't
+	operation time.Duration // of the store; 0: a random time
+}
+
+// parts returns what a call asks of its counters, the measured one first.
+func (l load) parts(n *countertest.Network, amount int64) []counter.Part {
+	terms := counter.Terms{Limits: limit.Limits{PerMinute: l.limit, Version: 1}}
+	all := []counter.Part{{Key: "key", Terms: terms, Ask: limit.Ask{Amount: amount}}}
+	for i := 1; i < l.limits; i++ {
+		all = append(all, counter.Part{Key: fmt.Sprint("key ", i), Terms: terms, Ask: limit.Ask{Amount: amount}})
+	}
+	if l.owners > 0 {
+		all = append(all, counter.Part{Key: fmt.Sprint("own ", n.Between(1, int64(l.owners))), Terms: terms, Ask: limit.Ask{Amount: amount}})
+	}
+	return all
 }
 
 // measured holds the measurements of a load.
@@ -54,7 +72,10 @@ func (m *measured) quantile(q float64) time.Duration {
 func (l load) run(t *testing.T, seed uint64) *measured {
 	m := &measured{}
 	synctest.Test(t, func(t *testing.T) {
-		r, terms := quietNetwork(seed), counter.Terms{Limits: limit.Limits{PerMinute: l.limit, Version: 1}}
+		r := quietNetwork(seed)
+		if l.operation > 0 {
+			r.Fastest, r.Slowest = l.operation, l.operation
+		}
 		m.charged = make(map[int64]int64)
 		instances := make([]*mortal, l.instances)
 		for i := range instances {
@@ -79,7 +100,8 @@ func (l load) run(t *testing.T, seed uint64) *measured {
 				nextKill = nextKill.Add(l.killEvery)
 			}
 			n, amount := instances[r.Between(0, int64(l.instances)-1)], r.Between(l.fewest, l.most)
-			calls.Go(func() { m.call(n, terms, amount) })
+			asks := l.parts(r, amount)
+			calls.Go(func() { m.call(n, asks, amount) })
 		}
 		calls.Wait()
 		m.ops = r.Begun()
@@ -106,29 +128,29 @@ func (l load) run(t *testing.T, seed uint64) *measured {
 }
 
 // call makes one call and records its outcome.
-func (m *measured) call(n *mortal, terms counter.Terms, amount int64) {
+func (m *measured) call(n *mortal, asks []counter.Part, amount int64) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // those of a killed instance
 	defer cancel()
-	r, _, err := n.Reserve(ctx, "key", terms, limit.Ask{Amount: amount})
+	held, _, err := n.ReserveAll(ctx, asks)
 	delay := time.Since(began)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls++
 	switch {
 	case n.link.Killed():
-		if r != nil { // granted by a killed instance: it counts against the limit
-			m.charge(r, amount)
+		if held != nil { // granted by a killed instance: it counts against the limit
+			m.charge(held[0], amount)
 		}
 		return
 	case err != nil:
 		m.failed++
-	case r == nil:
+	case held == nil:
 		m.refused++
 	default:
 		m.delays = append(m.delays, delay)
-		m.charge(r, amount)
-		r.Settle(amount)
+		m.charge(held[0], amount)
+		held.Settle(slices.Repeat([]int64{amount}, len(held)))
 	}
 	if delay > 2*time.Second {
 		m.late++
@@ -143,6 +165,14 @@ func (m *measured) charge(r *counter.Reservation, amount int64) {
 // hot returns the load of the busy subscription whose cost is bounded.
 func hot(instances, minutes int) load {
 	return load{instances: instances, perSecond: 500, fewest: 100, most: 400, limit: 500 * 250 * 60 * 10 / 12, minutes: minutes}
+}
+
+// organization returns the load of an organization with many busy subscriptions,
+// each with a limit of its own beside the organization's.
+func organization(instances, minutes int) load {
+	l := hot(instances, minutes)
+	l.owners = 500
+	return l
 }
 
 // floodOf returns a load of a hundred times the calls that its limit admits.
@@ -168,6 +198,41 @@ func TestCostOfAHotSubscription(t *testing.T) {
 			t.Errorf("%d instances: got %.1f operations for 1,000 calls, p99 %v, %d failed or late, %d over, share %.3f; want at most %v, p99 of %v with 16 instances, 0, 0, share of at least 0.97",
 				test.instances, m.perThousand(), m.quantile(.99), m.failed+m.late, m.over, m.share, test.most, 2*meanOperation)
 		}
+	}
+}
+
+// TestFourLimitsCostNoMoreThanFourTimesOne and take no longer than the slowest of
+// them, with operations of 20 ms.
+func TestFourLimitsCostNoMoreThanFourTimesOne(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	l := hot(16, 1)
+	l.operation = 20 * time.Millisecond
+	one := l.run(t, 1)
+	l.limits = 4
+	four := l.run(t, 1)
+	most := max(one.quantile(.9975)*12/10, l.operation)
+	t.Logf("one limit: %.1f operations for 1,000 calls, share %.4f, p99.75 %v; four: %.1f, share %.4f, p99 %v", one.perThousand(), one.share, one.quantile(.9975), four.perThousand(), four.share, four.quantile(.99))
+	if got := four.quantile(.99); got > most {
+		t.Errorf("p99 with four limits: got %v, want at most %v", got, most)
+	}
+	if four.perThousand() > 4*one.perThousand() {
+		t.Errorf("operations for 1,000 calls with four limits: got %.1f, want at most four times the %.1f with one", four.perThousand(), one.perThousand())
+	}
+	if four.failed+four.late+four.over > 0 || four.share < 0.97 {
+		t.Errorf("four limits: got %d failed or late, %d over, share %.4f; want 0, 0, at least 0.97", four.failed+four.late, four.over, four.share)
+	}
+}
+
+func TestAHotOrganizationUsesItsLimit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	m := organization(64, 1).run(t, 1)
+	t.Logf("%.1f operations for 1,000 of %d calls, share %.4f, p99 %v, %d late, %d failed", m.perThousand(), m.calls, m.share, m.quantile(.99), m.late, m.failed)
+	if m.failed+m.late+m.over > 0 || m.share < 0.97 {
+		t.Errorf("64 instances, 500 subscriptions: got %d failed or late, %d over, share %.4f; want 0, 0, at least 0.97", m.failed+m.late, m.over, m.share)
 	}
 }
 

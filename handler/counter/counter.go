@@ -36,12 +36,24 @@ type Config struct {
 	// Patience is the time after which the store counts as down if all operations
 	// fail; default 2 s.
 	Patience time.Duration
+	// Alert is called once an instance's write has reached a percent of a counter's
+	// quota that is to be told: by one instance of all, once a period, without locks.
+	// The counter's next operation waits for it. Default: nobody is told.
+	Alert func(Alert)
 	// Now returns this machine's time, with a monotonic reading; default time.Now.
 	Now func() time.Time
 }
 
 // Terms are the rules by which a call is decided.
 type Terms = lease.Terms
+
+// An Alert tells that this percent of a counter's quota is used. If the use jumps
+// over several percents that are to be told, it is the highest. An instance that ends
+// before it knows that its write was applied doesn't tell it, and no other does.
+type Alert struct {
+	Key string
+	lease.Alert
+}
 
 // A Counter decides whether calls may spend amounts. Make one with New.
 type Counter struct {
@@ -50,6 +62,7 @@ type Counter struct {
 	health health
 	stats  stats
 	began  time.Time
+	lastID atomic.Int64 // of calls and questions, in their order
 
 	mu       sync.RWMutex
 	replicas map[string]*replica
@@ -67,6 +80,9 @@ func New(config Config) *Counter {
 	orElse(&config.OperationTimeout, time.Second)
 	orElse(&config.SlowOperation, 250*time.Millisecond)
 	orElse(&config.Patience, 2*time.Second)
+	if config.Alert == nil {
+		config.Alert = func(Alert) {}
+	}
 	c := &Counter{config: config, began: time.Now(), replicas: make(map[string]*replica)}
 	c.health.slow, c.health.patience = config.SlowOperation, config.Patience
 	c.clock.start(config.Now)
@@ -222,6 +238,20 @@ func (r *Reservation) Raise(amount int64) (standing limit.Standing) {
 			return
 		}
 		r.hold, standing = r.replica.agent.Raise(at, r.hold, amount)
+	})
+	return standing
+}
+
+// Lower gives back at once what the reservation holds beyond this much, and
+// returns the counter's standing after it. It never raises a reservation. One
+// that is in shadow, or over, stays unchanged.
+func (r *Reservation) Lower(amount int64) (standing limit.Standing) {
+	r.replica.do(func(at lease.Moment) {
+		if r.over.Load() {
+			standing, _ = r.replica.agent.Known(at)
+			return
+		}
+		r.hold, standing = r.replica.agent.Lower(at, r.hold, amount)
 	})
 	return standing
 }

@@ -134,7 +134,7 @@ func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "an amount of 81 is not written") {
 			t.Errorf("Close: got %v, want a deadline error that says an amount of 81 is not written", err)
 		}
-		for _, want := range []string{"subscription=team-a tier=\"\" tokens=54", "subscription=team-b tier=\"\" tokens=27"} {
+		for _, want := range []string{"subscription=team-a tier=\"\" amount=54", "subscription=team-b tier=\"\" amount=27"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("log of unwritten usage: got %s, want %q in it", log.String(), want)
 			}

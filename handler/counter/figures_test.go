@@ -49,6 +49,10 @@ func TestFigures(t *testing.T) {
 	half := hot(16, 5)
 	half.limit *= 2
 	row("16 instances, limit twice the demand", half.run(t, 5))
+	limits4 := hot(16, 5)
+	limits4.limits = 4
+	n16limits4 := row("16 instances, 4 limits on a call", limits4.run(t, 9))
+	org := row("64 instances, an organization of 500", organization(64, 1).run(t, 1))
 	n16naive := hot(16, 1).naive(t, 6)
 	row("read, then If-Match, 16 instances", n16naive)
 	flood := floodOf(16, 2)
@@ -64,6 +68,9 @@ func TestFigures(t *testing.T) {
 
 	figure(t, "ops_per_1000_n16", n16.perThousand())
 	figure(t, "ops_per_1000_n64", n64.perThousand())
+	figure(t, "ops_per_1000_n16_4_limits", n16limits4.perThousand())
+	figure(t, "admitted_share_4_limits", n16limits4.share)
+	figure(t, "admitted_share_organization", org.share)
 	figure(t, "naive_ops_per_1000_n16", n16naive.perThousand())
 	figure(t, "late_or_failed_n16", n16.late+n16.failed)
 	figure(t, "late_or_failed_n64", n64.late+n64.failed)
@@ -72,7 +79,7 @@ func TestFigures(t *testing.T) {
 	figure(t, "admitted_share_crash", crashed.share)
 	figure(t, "refused_flood_ops_per_second", floodRate)
 	figure(t, "small_limit_ops_per_call", small.perThousand()/1000)
-	figure(t, "over_limit_tokens", over+n16.over+n64.over+crashed.over+flooded.over+small.over)
+	figure(t, "over_limit_tokens", over+n16.over+n64.over+crashed.over+n16limits4.over+org.over+flooded.over+small.over)
 	figure(t, "schedules", seeds)
 }
 

@@ -1,40 +1,203 @@
 package counter
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"slices"
 
+	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
 // A Part is what a call asks of one of its counters.
 type Part struct {
-	Key   string
+	Key   string // another one in each part of a call
 	Terms Terms
 	Ask   limit.Ask
 }
 
-// ReserveAll decides whether a call may spend what it asks of several counters: all
-// of it or nothing. The decisions are those of its parts, in their order. If a counter
-// refuses, there are no reservations, and nothing stays charged to any counter. The
-// error wraps ErrUnavailable if a counter could decide nothing; otherwise it is ctx's.
+// ReserveAll decides whether a call may spend what it asks of several counters, now
+// or within the terms' MaxWait: all of it or nothing. The counters are asked at the
+// same time, and none if this instance knows that one of them refuses. The decisions
+// are those of the parts, in their order. If a counter refuses, there are no
+// reservations, nothing stays charged to any counter, and each refusal has its own
+// RetryAfter; a part that would fit, as far as is known, has the verdict Granted and no
+// Amount. The error wraps ErrUnavailable if a counter could decide nothing; otherwise
+// it is ctx's, or names a key that two parts have.
 func (c *Counter) ReserveAll(ctx context.Context, parts []Part) (Reservations, []limit.Decision, error) {
-	held := make(Reservations, len(parts))
-	decisions := make([]limit.Decision, len(parts))
-	refused := false
-	for i, part := range parts {
-		var err error
-		held[i], decisions[i], err = c.Reserve(ctx, part.Key, part.Terms, part.Ask)
-		if err != nil {
-			held[:i].Cancel()
-			return nil, nil, err
+	if len(parts) == 1 {
+		held, decision, err := c.Reserve(ctx, parts[0].Key, parts[0].Terms, parts[0].Ask)
+		if err != nil || held == nil {
+			return nil, []limit.Decision{decision}, err
 		}
-		refused = refused || held[i] == nil
+		return Reservations{held}, []limit.Decision{decision}, nil
 	}
-	if refused {
-		held.Cancel()
-		return nil, decisions, nil
+	call, err := c.newJoint(parts)
+	if err != nil {
+		return nil, nil, err
 	}
-	return held, decisions, nil
+	return call.reserve(ctx)
+}
+
+// A joint drives a call that needs several counters.
+type joint struct {
+	counter  *Counter
+	id       int64
+	call     *lease.Joint
+	keys     []string
+	replicas []*replica
+	order    []int // of the parts by their keys: locks are taken in it
+	heard    [][]lease.Answer
+	changed  chan struct{} // has an element if an agent has answered
+}
+
+func (c *Counter) newJoint(parts []Part) (*joint, error) {
+	j := &joint{counter: c, id: c.lastID.Add(1), keys: make([]string, len(parts)), replicas: make([]*replica, len(parts)),
+		order: make([]int, len(parts)), heard: make([][]lease.Answer, len(parts)), changed: make(chan struct{}, 1)}
+	asks := make([]lease.Part, len(parts))
+	for i, p := range parts {
+		j.keys[i], j.order[i], asks[i] = p.Key, i, lease.Part{Terms: p.Terms, Ask: p.Ask}
+	}
+	slices.SortFunc(j.order, func(a, b int) int { return cmp.Compare(parts[a].Key, parts[b].Key) })
+	for n := 1; n < len(j.order); n++ {
+		if key := parts[j.order[n]].Key; key == parts[j.order[n-1]].Key {
+			return nil, fmt.Errorf("two parts of a call have the counter %q: give each its own", key)
+		}
+	}
+	j.call = lease.NewJoint(j.id, asks)
+	return j, nil
+}
+
+// reserve decides the call again and again until it takes all or nothing.
+func (j *joint) reserve(ctx context.Context) (Reservations, []limit.Decision, error) {
+	for {
+		outcome, answers, err := j.decide()
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case outcome == lease.Refused:
+			_, decisions := j.outcome(answers)
+			return nil, decisions, nil
+		case outcome == lease.Taken:
+			held, decisions := j.outcome(answers)
+			return held, decisions, nil
+		}
+		select {
+		case <-j.changed:
+		case <-ctx.Done():
+			j.leave()
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+// outcome returns the reservations and decisions in answers.
+func (j *joint) outcome(answers []lease.Answer) (Reservations, []limit.Decision) {
+	held, decisions := make(Reservations, len(answers)), make([]limit.Decision, len(answers))
+	for i, answer := range answers {
+		held[i], decisions[i] = &Reservation{replica: j.replicas[i], hold: answer.Hold}, answer.Decision
+	}
+	return held, decisions
+}
+
+// decide decides the call by all its agents at one moment.
+func (j *joint) decide() (outcome lease.Outcome, answers []lease.Answer, err error) {
+	if err := j.find(); err != nil {
+		return lease.Failed, nil, err
+	}
+	j.together(func(at lease.Moment, agents []*lease.Agent) {
+		for i, r := range j.replicas {
+			for _, answer := range j.heard[i] {
+				j.call.Hear(i, answer)
+			}
+			j.heard[i] = nil
+			r.waiters[j.id] = part{j, i}
+		}
+		outcome, answers = j.call.Decide(at, agents)
+		if outcome == lease.Failed {
+			err = j.cause(answers)
+		}
+		if outcome != lease.Waits {
+			j.forget()
+		}
+	})
+	return outcome, answers, err
+}
+
+// find finds the replicas of the counters in which the call has no part at the
+// moment: they may have been evicted since. While the instance stops, the call
+// keeps those that it has.
+func (j *joint) find() error {
+	for i, key := range j.keys {
+		known := j.replicas[i] != nil
+		if known && !j.call.Apart(i) {
+			continue
+		}
+		switch r, err := j.counter.replica(key); {
+		case err == nil:
+			j.replicas[i] = r
+		case !known:
+			return err
+		}
+	}
+	return nil
+}
+
+// together runs something while all the call's agents stand still.
+func (j *joint) together(do func(at lease.Moment, agents []*lease.Agent)) {
+	agents := make([]*lease.Agent, len(j.replicas))
+	for _, i := range j.order {
+		r := j.replicas[i]
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		agents[i] = &r.agent
+	}
+	at := j.counter.now()
+	do(at, agents)
+	for _, r := range j.replicas {
+		r.follow(at)
+	}
+}
+
+// leave takes the call out of all queues.
+func (j *joint) leave() {
+	j.together(func(at lease.Moment, agents []*lease.Agent) {
+		j.call.Leave(at, agents)
+		j.forget()
+	})
+}
+
+// forget ends the replicas' answers to the call. Their locks are held.
+func (j *joint) forget() {
+	for _, r := range j.replicas {
+		r.deliver() // what comes of the decision
+		delete(r.waiters, j.id)
+	}
+}
+
+// cause returns why a part can't be decided.
+func (j *joint) cause(answers []lease.Answer) error {
+	for i, answer := range answers {
+		if answer.Down {
+			return unavailable(j.replicas[i].cause)
+		}
+	}
+	return ErrUnavailable
+}
+
+// A part is one of a joint call's waiters.
+type part struct {
+	*joint
+	i int
+}
+
+func (p part) hear(answer lease.Answer, _ error) {
+	p.heard[p.i] = append(p.heard[p.i], answer)
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
 }
 
 // Reservations are a call's holds on its counters, in the order of its parts.
@@ -51,14 +214,15 @@ func (r Reservations) Raise(charges []int64) []limit.Standing {
 	return r.each(func(i int) limit.Standing { return r[i].Raise(charges[i]) })
 }
 
+// Lower gives back what each reservation holds beyond this much, as
+// Reservation.Lower does.
+func (r Reservations) Lower(amounts []int64) []limit.Standing {
+	return r.each(func(i int) limit.Standing { return r[i].Lower(amounts[i]) })
+}
+
 // Cancel gives everything back.
 func (r Reservations) Cancel() []limit.Standing {
-	return r.each(func(i int) limit.Standing {
-		if r[i] == nil {
-			return limit.Standing{}
-		}
-		return r[i].Cancel()
-	})
+	return r.each(func(i int) limit.Standing { return r[i].Cancel() })
 }
 
 func (r Reservations) each(do func(i int) limit.Standing) []limit.Standing {

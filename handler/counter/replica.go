@@ -19,25 +19,35 @@ type replica struct {
 
 	mu      sync.Mutex
 	agent   lease.Agent
-	waiters map[int64]*waiter // calls and questions that the agent has yet to answer
-	lastID  int64
-	running bool          // loop is running
-	cause   error         // of the operation that failed last
-	timer   *time.Timer   // wakes loop
-	firesAt time.Duration // uptime when the timer fires; 0: it is off
-	closed  chan struct{} // closed when the agent is closing and has written everything
+	waiters map[int64]waiter // calls and questions that the agent has yet to answer
+	running bool             // loop is running
+	cause   error            // of the operation that failed last
+	timer   *time.Timer      // wakes loop
+	firesAt time.Duration    // uptime when the timer fires; 0: it is off
+	closed  chan struct{}    // closed when the agent is closing and has written everything
 }
 
-// A waiter is a caller that waits for the agent's answer.
-type waiter struct {
+// A waiter waits for the agent's answers. hear is called with the replica's lock
+// held; cause says why the store is down.
+type waiter interface {
+	hear(answer lease.Answer, cause error)
+}
+
+// A caller waits for one answer.
+type caller struct {
 	answer lease.Answer
 	err    error
 	done   chan struct{}
 }
 
+func (w *caller) hear(answer lease.Answer, cause error) {
+	w.take(answer, cause)
+	close(w.done)
+}
+
 func newReplica(c *Counter, key string) *replica {
 	share := lease.MinReportShare + rand.Float64()*(lease.MaxReportShare-lease.MinReportShare)
-	r := &replica{counter: c, key: key, agent: lease.NewAgent(share, c.config.Patience), waiters: make(map[int64]*waiter), closed: make(chan struct{})}
+	r := &replica{counter: c, key: key, agent: lease.NewAgent(share, c.config.Patience), waiters: make(map[int64]waiter), closed: make(chan struct{})}
 	r.timer = time.AfterFunc(time.Hour, r.wake)
 	r.timer.Stop()
 	return r
@@ -55,10 +65,9 @@ func (r *replica) do(event func(at lease.Moment)) {
 // ask gives the agent a call or a question, and waits for the answer.
 func (r *replica) ask(ctx context.Context, event func(at lease.Moment, id int64) (lease.Answer, bool)) (lease.Answer, error) {
 	var id int64
-	w := &waiter{}
+	w := &caller{}
 	r.do(func(at lease.Moment) {
-		r.lastID++
-		id = r.lastID
+		id = r.counter.lastID.Add(1)
 		answer, decided := event(at, id)
 		if decided {
 			w.take(answer, nil)
@@ -80,19 +89,25 @@ func (r *replica) ask(ctx context.Context, event func(at lease.Moment, id int64)
 }
 
 // take takes the agent's answer. cause says why the store is down.
-func (w *waiter) take(answer lease.Answer, cause error) {
-	w.answer = answer
-	switch {
-	case answer.Down && cause != nil:
-		w.err = fmt.Errorf("%w: %w", ErrUnavailable, cause)
-	case answer.Down:
-		w.err = ErrUnavailable
+func (w *caller) take(answer lease.Answer, cause error) {
+	w.answer, w.err = answer, nil
+	if answer.Down {
+		w.err = unavailable(cause)
 	}
+}
+
+// unavailable returns the error of a call that the store's being down leaves
+// undecided.
+func unavailable(cause error) error {
+	if cause == nil {
+		return ErrUnavailable
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, cause)
 }
 
 // leave takes a caller out of the queue. What was granted to it meanwhile goes
 // back.
-func (r *replica) leave(at lease.Moment, id int64, w *waiter) {
+func (r *replica) leave(at lease.Moment, id int64, w *caller) {
 	if r.agent.Leave(at, id) {
 		delete(r.waiters, id)
 	} else if w.answer.Held {
@@ -175,8 +190,15 @@ func (r *replica) send(step lease.Step) {
 	r.done(err, func(at lease.Moment) { r.agent.Written(at, next) })
 }
 
-// done tells the agent what became of an operation.
+// done tells the agent what became of an operation, and whom it concerns that a
+// percent of the quota is used.
 func (r *replica) done(err error, succeeded func(at lease.Moment)) {
+	if alert := r.conclude(err, succeeded); alert.Percent > 0 {
+		r.counter.config.Alert(Alert{Key: r.key, Alert: alert})
+	}
+}
+
+func (r *replica) conclude(err error, succeeded func(at lease.Moment)) lease.Alert {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at := r.counter.now()
@@ -185,7 +207,7 @@ func (r *replica) done(err error, succeeded func(at lease.Moment)) {
 	} else {
 		r.agent.Failed(at, failureOf(err), rand.Float64())
 	}
-	r.deliver()
+	return r.deliver()
 }
 
 func failureOf(err error) lease.Failure {
@@ -198,8 +220,9 @@ func failureOf(err error) lease.Failure {
 	return lease.NoAnswer
 }
 
-// deliver passes the agent's news on. The lock is held.
-func (r *replica) deliver() {
+// deliver passes the agent's news on, but for an alert, which only an operation
+// brings. The lock is held.
+func (r *replica) deliver() lease.Alert {
 	news := r.agent.News()
 	cause, log := r.cause, r.counter.config.Log
 	if news.Full {
@@ -218,10 +241,12 @@ func (r *replica) deliver() {
 	r.counter.stats.forfeited.Add(news.Forfeited)
 	for _, answer := range news.Answers {
 		w := r.waiters[answer.ID]
-		delete(r.waiters, answer.ID)
-		w.take(answer, cause)
-		close(w.done)
+		if !answer.Again {
+			delete(r.waiters, answer.ID)
+		}
+		w.hear(answer, cause)
 	}
+	return news.Alert
 }
 
 // unwritten returns what the agent has not written, and its owner.

@@ -19,27 +19,34 @@ import (
 	"tollgate/handler/limit"
 )
 
-// schedule is a run with faults of instances that share one counter in full
+// schedule is a run with faults of instances that share counters in full
 // reservation, and what their calls settled.
 type schedule struct {
 	*countertest.Network
 	t         *testing.T
 	seed      uint64
-	terms     counter.Terms
+	counters  []*counted // that calls may need
+	needs     int        // how many of them a call needs
 	instances []*mortal
 	calls     sync.WaitGroup
 
-	mu        sync.Mutex
-	told      int64 // tokens settled by instances that were alive
-	unsettled int64 // tokens that calls of killed instances had reserved
+	mu    sync.Mutex
+	kills int
+}
+
+// counted is what calls settled in one counter.
+type counted struct {
+	key       string
+	terms     counter.Terms
+	told      int64 // settled by instances that were alive
+	unsettled int64 // reserved by calls of killed instances
 	net       map[int64]int64
-	kills     int
 }
 
 // draw returns the schedule of a seed. Most have few instances and small limits,
 // so that they compete for tokens.
 func draw(t *testing.T, seed uint64) *schedule {
-	s := &schedule{Network: quietNetwork(seed), seed: seed, t: t, net: make(map[int64]int64)}
+	s := &schedule{Network: quietNetwork(seed), seed: seed, t: t, needs: 1}
 	n := s.Between(1, 8)
 	switch {
 	case seed%100 == 0:
@@ -47,15 +54,26 @@ func draw(t *testing.T, seed uint64) *schedule {
 	case seed%20 == 0:
 		n = s.Between(9, 24)
 	}
-	s.terms = counter.Terms{Limits: limit.Limits{PerMinute: s.Between(50, 2000), Version: 1}, OnStoreDown: limit.FailClosed}
+	terms := counter.Terms{Limits: limit.Limits{PerMinute: s.Between(50, 2000), Version: 1}, OnStoreDown: limit.FailClosed}
 	if seed%3 == 0 {
-		s.terms.Burst = s.Between(1, s.terms.PerMinute)
+		terms.Burst = s.Between(1, terms.PerMinute)
 	}
 	if seed%2 == 0 {
-		s.terms.Quota, s.terms.Period = s.terms.PerMinute*2, limit.Hourly
+		terms.Quota, terms.Period = terms.PerMinute*2, limit.Hourly
 	}
 	if seed%5 == 0 {
-		s.terms.MaxWait = time.Duration(s.Between(1, 90)) * time.Second
+		terms.MaxWait = time.Duration(s.Between(1, 90)) * time.Second
+	}
+	s.counters = []*counted{{key: "key", terms: terms, net: make(map[int64]int64)}}
+	if seed%7 < 3 { // calls need two counters that all share, and one of two others
+		s.needs = 3
+		for _, key := range []string{"group", "own 1", "own 2"} {
+			terms.PerMinute = max(20, terms.PerMinute*s.Between(40, 200)/100)
+			if terms.Quota > 0 {
+				terms.Quota = 2 * terms.PerMinute
+			}
+			s.counters = append(s.counters, &counted{key: key, terms: terms, net: make(map[int64]int64)})
+		}
 	}
 	s.SetFaults(int(s.Between(0, 300)))
 	for range n {
@@ -70,6 +88,7 @@ func draw(t *testing.T, seed uint64) *schedule {
 
 // plan is one call: when it asks, how long it holds its reservation, and what it uses.
 type plan struct {
+	needs       []*counted
 	after, hold time.Duration
 	ask, use    int64
 	cancel      bool
@@ -77,49 +96,66 @@ type plan struct {
 	raised      time.Duration // how long the raise lasts
 }
 
-// call makes one call, holds its reservation for a while and settles it.
+// call makes one call, holds its reservations for a while and settles them.
 func (s *schedule) call(m *mortal, p plan) {
-	ask, use := p.ask, p.use
 	time.Sleep(p.after)
 	ctx, leave := context.WithTimeout(context.Background(), 100*time.Second)
 	defer leave()
-	r, d, err := m.Reserve(ctx, "key", s.terms, limit.Ask{Amount: ask})
-	if err != nil || r == nil || m.link.Killed() {
+	var asks []counter.Part
+	for _, c := range p.needs {
+		asks = append(asks, counter.Part{Key: c.key, Terms: c.terms, Ask: limit.Ask{Amount: p.ask}})
+	}
+	held, decisions, err := m.ReserveAll(ctx, asks)
+	if err != nil || held == nil || m.link.Killed() {
 		return
 	}
-	if d.Amount != ask {
-		s.t.Errorf("seed %d: got %d reserved, want the %d asked", s.seed, d.Amount, ask)
+	windows := make([]int64, len(held))
+	for i, r := range held {
+		if decisions[i].Amount != p.ask {
+			s.t.Errorf("seed %d: got %d reserved of %s, want the %d asked", s.seed, decisions[i].Amount, p.needs[i].key, p.ask)
+		}
+		windows[i], _ = r.Window()
 	}
-	window, _ := r.Window()
-	s.charge(window, ask)
+	s.charge(p.needs, windows, p.ask)
 	time.Sleep(p.hold)
 	if p.raise > 0 && !m.link.Killed() {
-		r.Raise(p.raise)
+		held.Raise(each(p.needs, p.raise))
 		time.Sleep(p.raised)
 	}
 	if m.link.Killed() {
 		s.mu.Lock()
-		s.unsettled += ask
-		s.mu.Unlock()
+		defer s.mu.Unlock()
+		for _, c := range p.needs {
+			c.unsettled += p.ask
+		}
 		return
 	}
-	m.ended(ask)
+	m.ended(p.needs, p.ask)
 	if p.cancel {
-		r.Cancel()
-		s.charge(window, -ask)
+		held.Cancel()
+		s.charge(p.needs, windows, -p.ask)
 		return
 	}
-	r.Settle(use)
-	s.charge(window, use-ask)
+	held.Settle(each(p.needs, p.use))
+	s.charge(p.needs, windows, p.use-p.ask)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.told += use
+	for _, c := range p.needs {
+		c.told += p.use
+	}
 }
 
-func (s *schedule) charge(window, amount int64) {
+// each returns the same amount for each counter.
+func each(needs []*counted, amount int64) []int64 {
+	return slices.Repeat([]int64{amount}, len(needs))
+}
+
+func (s *schedule) charge(needs []*counted, windows []int64, amount int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.net[window] += amount
+	for i, c := range needs {
+		c.net[windows[i]] += amount
+	}
 }
 
 // crosses reports whether the schedule runs past the end of an hour, the
@@ -136,12 +172,19 @@ func (s *schedule) run() {
 	callers := 10 + 4*len(s.instances)
 	for range callers {
 		m := s.instances[s.Between(0, int64(len(s.instances))-1)]
-		ask := s.Between(1, max(1, s.terms.PerMinute/3))
+		needs := s.counters[:1]
+		if s.needs == 3 {
+			needs = []*counted{s.counters[0], s.counters[1], s.counters[s.Between(2, 3)]}
+			if s.Between(0, 1) == 0 {
+				needs = []*counted{needs[2], needs[1], needs[0]}
+			}
+		}
+		ask := s.Between(1, max(1, smallest(needs)/3))
 		after, hold := time.Duration(s.Between(0, span)), time.Duration(s.Between(0, int64(9*time.Second)))
 		use, cancel := s.Between(0, ask), s.Between(0, 9) == 0
-		p := plan{after: after, hold: hold, ask: ask, use: use, cancel: cancel}
+		p := plan{needs: needs, after: after, hold: hold, ask: ask, use: use, cancel: cancel}
 		if s.Between(0, 9) == 0 { // the caller leaves: it is charged a bound until upstream reports its usage
-			p.raise, p.raised = s.Between(ask, 2*s.terms.PerMinute), time.Duration(s.Between(0, int64(40*time.Second)))
+			p.raise, p.raised = s.Between(ask, 2*needs[0].terms.PerMinute), time.Duration(s.Between(0, int64(40*time.Second)))
 		}
 		s.calls.Go(func() { s.call(m, p) })
 	}
@@ -152,10 +195,9 @@ func (s *schedule) run() {
 			s.kills++
 			s.calls.Go(func() {
 				time.Sleep(at)
-				unreported := m.kill()
 				s.mu.Lock()
 				defer s.mu.Unlock()
-				s.unsettled += unreported
+				m.kill()
 			})
 		case 1:
 			at, d := time.Duration(s.Between(0, span)), time.Duration(s.Between(int64(time.Second), int64(40*time.Second)))
@@ -176,46 +218,66 @@ func (s *schedule) run() {
 	synctest.Wait()
 }
 
-// flush closes the counter's last minute when it is long over.
-func (s *schedule) flush() lease.Row {
-	time.Sleep(7 * time.Minute) // the last minute may lie ahead, if a clock ran ahead
+// smallest returns the smallest of the counters' limits.
+func smallest(needs []*counted) int64 {
+	least := needs[0].terms.PerMinute
+	for _, c := range needs {
+		least = min(least, c.terms.PerMinute)
+	}
+	return least
+}
+
+// flush closes a counter's last minute when it is long over.
+func (s *schedule) flush(c *counted) lease.Row {
 	janitor := s.instance(0)
 	defer janitor.close(s.t)
-	if _, err := janitor.FlushIdle(context.Background(), "key"); err != nil {
+	if _, err := janitor.FlushIdle(context.Background(), c.key); err != nil {
 		s.t.Errorf("seed %d: flush: got %v, want no error", s.seed, err)
 	}
-	state, _, _, err := s.Store.Load(context.Background(), "key")
-	if err != nil && len(s.net) > 0 {
+	state, _, _, err := s.Store.Load(context.Background(), c.key)
+	if err != nil && len(c.net) > 0 {
 		s.t.Errorf("seed %d: loading the counter: got %v, want no error", s.seed, err)
 	}
 	return state
 }
 
-// check compares the outcome with the promises.
+// check compares the outcome with the promises, and returns what was charged over
+// the limits.
 func (s *schedule) check() (over int64) {
-	fail := func(format string, args ...any) {
-		s.t.Errorf("seed %d, %d instances, %d killed, %+v: %s", s.seed, len(s.instances), s.kills, s.terms, fmt.Sprintf(format, args...))
+	time.Sleep(7 * time.Minute) // the last minute may lie ahead, if a clock ran ahead
+	for _, c := range s.counters {
+		over += s.checkCounter(c)
 	}
-	over = s.overLimit()
-	if over > 0 {
-		fail("tokens over the limit: got %d, want 0: %v", over, s.net)
+	time.Sleep(time.Hour)
+	for _, c := range s.counters {
+		s.probe(c)
 	}
-	state := s.flush()
-	// A paused instance may have spent tokens that were forfeited.
-	if spent, forfeited := state.PeriodSpent, s.forfeited(); s.terms.Quota > 0 && !s.crosses() {
+	return over
+}
+
+func (s *schedule) fail(c *counted, format string, args ...any) {
+	s.t.Errorf("seed %d, %d instances, %d killed, counter %q, %+v: %s", s.seed, len(s.instances), s.kills, c.key, c.terms, fmt.Sprintf(format, args...))
+}
+
+func (s *schedule) checkCounter(c *counted) (over int64) {
+	if over = c.overLimit(); over > 0 {
+		s.fail(c, "amount over the limit: got %d, want 0: %v", over, c.net)
+	}
+	state := s.flush(c)
+	// A paused instance may have spent what was forfeited.
+	if spent, forfeited := state.PeriodSpent, s.forfeited(); c.terms.Quota > 0 && !s.crosses() {
 		switch {
-		case spent+s.unsettled < s.told:
-			fail("charged to the period: got %d, want at least the %d that callers settled, less %d reserved by killed calls", spent, s.told, s.unsettled)
-		case s.kills == 0 && (spent < s.told || spent > s.told+forfeited):
-			fail("charged to the period: got %d, want %d to %d, with what was forfeited", spent, s.told, s.told+forfeited)
+		case spent+c.unsettled < c.told:
+			s.fail(c, "charged to the period: got %d, want at least the %d that callers settled, less %d reserved by killed calls", spent, c.told, c.unsettled)
+		case s.kills == 0 && (spent < c.told || spent > c.told+forfeited):
+			s.fail(c, "charged to the period: got %d, want %d to %d, with what was forfeited", spent, c.told, c.told+forfeited)
 		}
 	}
 	for _, slot := range state.Slots {
 		if slot.Leased != 0 {
-			fail("a slot: got %d tokens leased, want 0", slot.Leased)
+			s.fail(c, "a slot: got %d leased, want 0", slot.Leased)
 		}
 	}
-	s.probe(fail)
 	return over
 }
 
@@ -227,38 +289,37 @@ func (s *schedule) forfeited() (sum int64) {
 	return sum
 }
 
-// overLimit returns the most tokens charged over the limit in any run of minutes
+// overLimit returns the most that was charged over the limit in any run of minutes
 // or in any period.
-func (s *schedule) overLimit() (over int64) {
-	minutes := slices.Sorted(maps.Keys(s.net))
+func (c *counted) overLimit() (over int64) {
+	minutes := slices.Sorted(maps.Keys(c.net))
 	periods := make(map[int64]int64)
 	for i := range minutes {
 		var sum int64
 		for j := i; j < len(minutes); j++ {
-			sum += s.net[minutes[j]]
+			sum += c.net[minutes[j]]
 			k := minutes[j] - minutes[i] + 1
-			over = max(over, sum-k*s.terms.PerMinute-s.terms.Burst)
+			over = max(over, sum-k*c.terms.PerMinute-c.terms.Burst)
 		}
-		periods[minutes[i]/60] += s.net[minutes[i]]
+		periods[minutes[i]/60] += c.net[minutes[i]]
 	}
 	for _, sum := range periods {
-		if s.terms.Quota > 0 {
-			over = max(over, sum-s.terms.Quota)
+		if c.terms.Quota > 0 {
+			over = max(over, sum-c.terms.Quota)
 		}
 	}
 	return over
 }
 
-// probe checks that no tokens stay leased: an hour later a new instance is granted
-// a whole minute's tokens.
-func (s *schedule) probe(fail func(string, ...any)) {
-	time.Sleep(time.Hour)
+// probe checks that nothing stays leased: an hour later a new instance is granted
+// a whole minute's amount.
+func (s *schedule) probe(c *counted) {
 	m := s.instance(0)
-	terms := s.terms
+	terms := c.terms
 	terms.MaxWait = 0
-	r, d, err := m.Reserve(context.Background(), "key", terms, limit.Ask{Amount: terms.PerMinute})
+	r, d, err := m.Reserve(context.Background(), c.key, terms, limit.Ask{Amount: terms.PerMinute})
 	if err != nil || d.Verdict != limit.Granted {
-		fail("a call for a minute's tokens an hour later: got %+v, %v; want it granted", d, err)
+		s.fail(c, "a call for a minute's amount an hour later: got %+v, %v; want it granted", d, err)
 	} else {
 		r.Cancel()
 	}
@@ -277,6 +338,7 @@ type mortal struct {
 // end is the end of a call that had reserved tokens.
 type end struct {
 	at       time.Time
+	needs    []*counted
 	reserved int64
 }
 
@@ -291,28 +353,29 @@ func (s *schedule) instance(skew time.Duration) *mortal {
 	return m
 }
 
-func (m *mortal) ended(reserved int64) {
+func (m *mortal) ended(needs []*counted, reserved int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ends = append(m.ends, end{time.Now(), reserved})
+	m.ends = append(m.ends, end{time.Now(), needs, reserved})
 }
 
 // unreportedFor bounds how long a call's end may stay unwritten while operations
 // fail.
 const unreportedFor = 30 * time.Second
 
-// kill ends an instance as SIGKILL does, and returns the reservations of calls
-// whose end it may not have written.
-func (m *mortal) kill() (unreported int64) {
+// kill ends an instance as SIGKILL does, and counts the reservations of calls
+// whose end it may not have written as unsettled.
+func (m *mortal) kill() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.link.Kill()
 	for _, end := range m.ends {
 		if time.Since(end.at) < unreportedFor {
-			unreported += end.reserved
+			for _, c := range end.needs {
+				c.unsettled += end.reserved
+			}
 		}
 	}
-	return unreported
 }
 
 // close closes an instance and expects no error.

@@ -23,12 +23,11 @@ import (
 
 	"tollgate/handler/app"
 	"tollgate/handler/asynctest"
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/config"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/local/insights"
-	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
@@ -132,12 +131,9 @@ func (h *hostile) inTables(t *testing.T, values map[string]string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(emulator.Stop)
-	h.service, err = azure.Open(azure.Settings{ConnectionString: secret.New(emulator.ConnectionString)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h.service = azuretest.Open(t, emulator.ConnectionString)
 	store := tablestore.New(h.service, tablestore.DefaultTables)
-	if err := subscriptiontest.Add(t.Context(), store, canaryPepper, subscription.Tier{ID: "t", Limits: limitsOfHostile}, "hostile", h.key); err != nil {
+	if err := subscriptiontest.Add(t.Context(), store, canaryPepper, subscription.Tier{ID: "t", Rules: limitsOfHostile.Rules()}, "hostile", h.key); err != nil {
 		t.Fatal(err)
 	}
 	values["STORE"], values["AzureWebJobsStorage"] = "tables", emulator.ConnectionString

@@ -11,11 +11,10 @@ import (
 	"testing"
 
 	"tollgate/handler/asynctest"
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/local/fakemodel"
-	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
@@ -47,10 +46,7 @@ func launch(t *testing.T, port string) storedGateway {
 // refused while the counters can't be reached.
 func (g storedGateway) subscribe(t *testing.T, emulator *azurite.Server) {
 	t.Helper()
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(emulator.ConnectionString)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, emulator.ConnectionString)
 	store := tablestore.New(service, tablestore.DefaultTables)
 	gold := subscription.Tier{ID: "gold", Rules: subscriptiontest.Limits{TokensPerMinute: 1_000_000, OnStoreDown: limit.FailClosed}.Rules()}
 	if err := subscriptiontest.Add(t.Context(), store, subscriptiontest.PepperSecret, gold, "team-a", g.key); err != nil {

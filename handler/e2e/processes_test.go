@@ -17,11 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/ledger"
 	ledgertables "tollgate/handler/ledger/tablestore"
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
@@ -132,11 +131,8 @@ func crowded(t *testing.T, emulator *azurite.Server) string {
 // withLimits makes a subscription with limits, and returns its key.
 func withLimits(t *testing.T, emulator *azurite.Server, limits subscriptiontest.Limits) string {
 	t.Helper()
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(emulator.ConnectionString)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return subscriptiontest.Seed(t, tablestore.New(service, tablestore.DefaultTables), subscription.Tier{ID: "hot", Limits: limits}, "crowd")
+	service := azuretest.Open(t, emulator.ConnectionString)
+	return subscriptiontest.Seed(t, tablestore.New(service, tablestore.DefaultTables), subscription.Tier{ID: "hot", Rules: limits.Rules()}, "crowd")
 }
 
 // answeringWith starts a model whose answers use any number of tokens up to the cap.
@@ -259,10 +255,7 @@ func (c *crowd) call(client *http.Client, url, key string) bool {
 // used returns what the ledger has of the subscription.
 func used(t *testing.T, emulator *azurite.Server) []ledger.Usage {
 	t.Helper()
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(emulator.ConnectionString)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, emulator.ConnectionString)
 	rows, err := ledger.Reader{Store: ledgertables.New(service, ledgertables.DefaultTable)}.Rows(t.Context(), "crowd", time.Time{}, time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,9 @@ func (c *call) setFamilies(targets []upstream.Target) {
 
 // setFamily notes the family of the model that is asked.
 func (c *call) setFamily(t upstream.Target) {
+	if len(c.prompt.families) == 1 { // nearly always; it is noted already
+		return
+	}
 	c.prompt.family = charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model)
 }
 

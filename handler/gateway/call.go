@@ -25,6 +25,7 @@ type call struct {
 	stored   keeping
 	model    string // empty until it is known to be a model's name
 	prompt   promptCost
+	price    pricing
 	hold     hold
 	upstream exchange
 	charge   charged

@@ -29,7 +29,19 @@ func (c *call) ask(l *applied) (ask limit.Ask) {
 
 // most returns the most that a limit charges for so many tokens of prompt and completions.
 func (c *call) most(l *applied, prompt, completion int64) int64 {
+	if l.Unit == limit.Cost {
+		return c.mostCost(prompt, completion)
+	}
 	return l.Measure().Most(prompt, completion)
+}
+
+// completionWithin returns the largest completion, in tokens, with which most stays within
+// an amount.
+func (c *call) completionWithin(l *applied, amount, prompt int64) int64 {
+	if l.Unit == limit.Cost {
+		return c.price.quote.CompletionWithin(amount, prompt)
+	}
+	return l.Measure().CompletionWithin(amount, prompt)
 }
 
 // askFull asks for everything that a call can use: the prompt and, for each completion,
@@ -89,7 +101,7 @@ func (c *call) completionCap(decisions []limit.Decision) int64 {
 	most := int64(limit.Unlimited)
 	for i, d := range decisions {
 		if l := &c.hold.limits[i]; d.Verdict == limit.Granted && !l.Shadow {
-			most = min(most, l.Measure().CompletionWithin(d.Amount, c.hold.prompt))
+			most = min(most, c.completionWithin(l, d.Amount, c.hold.prompt))
 		}
 	}
 	if most == limit.Unlimited {

@@ -87,6 +87,9 @@ func (c *call) selection() upstream.Selection {
 // of the caller's path.
 func (c *call) upstreamPath(o *operation.Operation) func(shape.Shape) string {
 	return func(s shape.Shape) string {
+		if c.route.id == "" {
+			return o.Upstream[s]
+		}
 		return strings.ReplaceAll(o.Upstream[s], "{id}", url.PathEscape(c.route.id))
 	}
 }
@@ -229,6 +232,7 @@ func (g *Gateway) checkEndpoints(c *call) error {
 			message: "The endpoint that keeps the response doesn't serve this model. Name the model that wrote it."}
 	case err == nil:
 		c.setFamilies(targets)
+		c.setEndpoints(targets)
 	case errors.Is(err, upstream.ErrModel):
 		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: "No endpoint serves this model."}
 	case errors.Is(err, upstream.ErrOperation):

@@ -47,6 +47,8 @@ type Config struct {
 	// Ledger receives what each call used, and Usage reads what GET /usage shows of it.
 	Ledger Ledger
 	Usage  UsageReader
+	// Prices finds what calls cost; nil: no model has a price.
+	Prices Prices
 	// Telemetry receives every call; nil for none.
 	Telemetry Telemetry
 }

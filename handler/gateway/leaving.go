@@ -74,7 +74,7 @@ func (g *Gateway) settleUnfinished(c *call, f *follower, rest *upstream.Rest) {
 		rest.Close()
 		c.settle(f.bound(0))
 	default:
-		c.charge.usage = c.withPromptsRead(f.provisionalUsage())
+		c.charge.usage = c.inAll(f.provisionalUsage())
 		c.raise(c.charge.usage)
 		g.following.calls.Add(1)
 		c.charge.readOn = func() { f.readOn(rest) }

@@ -131,10 +131,19 @@ func appendItem(text []byte, name string) []byte {
 // Source: https://www.rfc-editor.org/rfc/rfc9651#section-3.3.1
 func structured(n int64) int64 { return min(n, 999_999_999_999_999) }
 
-// setKnownLimitHeaders sets the limit headers of an answer that reserved nothing, from
-// what this instance knows of the caller's counters without reading them.
+// setLimitHeaders sets the headers for what the call's limits have left.
+func (g *Gateway) setLimitHeaders(c *call) {
+	g.canonical.setLimits(c.w.Header(), c.hold.limits, c.hold.standings, g.config.Counter.Now())
+}
+
+// setKnownLimitHeaders sets the limit headers of an answer that lacks them, from what
+// this instance knows of the caller's counters without reading them.
 func (g *Gateway) setKnownLimitHeaders(c *call) {
-	if c.grant == nil || c.hold.standings != nil {
+	switch {
+	case c.grant == nil || c.w.Header()[headerState] != nil:
+		return
+	case c.hold.standings != nil:
+		g.setLimitHeaders(c)
 		return
 	}
 	limits := g.limitsOf(c, c.model)

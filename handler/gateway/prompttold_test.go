@@ -36,8 +36,10 @@ func TestAStreamWithoutItsEndIsChargedThePromptThatItsStartTold(t *testing.T) {
 	for _, behaviour := range []string{"hold-after=1", "cached=500,cache-write=300,hold-after=4", "cut-after=1", "cut-after=9", "no-usage,cut-after=9"} {
 		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReserveFull} {
 			t.Run(fmt.Sprint(behaviour, " ", reserve), func(t *testing.T) {
-				t.Parallel() // an endpoint that holds on is waited for
-				st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve}, behaviour)
+				t.Parallel()
+				st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve}, behaviour, func(c *gateway.Config) {
+					c.SettleTimeout = 500 * time.Millisecond // an endpoint that holds on is waited for, in vain
+				})
 				st.readUntil(t, `"stream":true,`, "message_start")
 				reported, billed := <-st.reports, st.endpoint.Billed()
 				if reported.Usage == nil {

@@ -175,7 +175,7 @@ func decisionProblem(unit limit.Unit, d limit.Decision) *problem {
 func spellAmount(unit limit.Unit, n int64) string {
 	switch unit {
 	case limit.Cost:
-		return subscription.FormatMoney(n)
+		return limit.FormatMoney(n)
 	case limit.Calls:
 		return count(n, "call")
 	case limit.PromptTokens:

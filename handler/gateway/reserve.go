@@ -12,6 +12,9 @@ import (
 // reserve takes from the call's limits what the tier's way of reserving asks for.
 func (g *Gateway) reserve(c *call) error {
 	c.hold.limits = g.limitsOf(c, c.model)
+	if err := g.setPrice(c); err != nil {
+		return err
+	}
 	if c.reservesAll() {
 		if err := c.boundPrompt(); err != nil {
 			return err
@@ -52,7 +55,9 @@ func (g *Gateway) decided(c *call, decisions []limit.Decision) error {
 		c.hold.degraded = c.hold.degraded || d.Degraded
 		refused = refused || d.Verdict != limit.Granted
 	}
-	g.canonical.setLimits(c.w.Header(), c.hold.limits, c.hold.standings, g.config.Counter.Now())
+	if refused || c.streams() { // else once the answer is there
+		g.setLimitHeaders(c)
+	}
 	if refused {
 		p := c.limitProblem(c.hold.limits, decisions)
 		if c.hold.reservations == nil {

@@ -14,7 +14,7 @@ import (
 // settle charges the call. The counter writes the charge later, whether or not the caller
 // is still there.
 func (c *call) settle(usage limit.Usage) {
-	c.charge.usage, c.charge.settled = c.withPromptsRead(usage), true
+	c.charge.usage, c.charge.settled = c.inAll(usage), true
 	c.chargeLimits(c.charge.usage)
 }
 
@@ -28,10 +28,14 @@ func (c *call) settleFailed() {
 	c.chargeLimits(limit.Usage{})
 }
 
-// withPromptsRead adds to a call's usage the prompts that failed endpoints read.
-func (c *call) withPromptsRead(usage limit.Usage) limit.Usage {
+// inAll adds to what the call used of the endpoint that served it the cost of that, and
+// the prompts that failed endpoints read. These cost as much as at the dearest endpoint.
+func (c *call) inAll(usage limit.Usage) limit.Usage {
+	usage.Cost = c.cost(usage)
 	if c.upstream.promptsRead > 0 {
-		usage.PromptTokens = sum(usage.PromptTokens, c.upstream.promptsRead*c.promptTokens())
+		read := c.upstream.promptsRead * c.promptTokens()
+		usage.PromptTokens = sum(usage.PromptTokens, read)
+		usage.Cost = min(sum(usage.Cost, c.mostCost(read, 0)), limit.Unlimited)
 	}
 	return usage
 }
@@ -39,7 +43,7 @@ func (c *call) withPromptsRead(usage limit.Usage) limit.Usage {
 // setUsageHeaders sets the headers for what the call was charged, if it was, and for
 // what its limits have left.
 func (g *Gateway) setUsageHeaders(c *call) {
-	g.canonical.setLimits(c.w.Header(), c.hold.limits, c.hold.standings, g.config.Counter.Now())
+	g.setLimitHeaders(c)
 	if c.charge.settled {
 		g.canonical.setConsumed(c.w.Header(), c.charge.usage)
 	}

@@ -57,8 +57,9 @@ type stage struct {
 	begun    chan struct{}          // gets a value when the endpoint begins to work
 }
 
-// openStage opens a stage. Its fake model behaves as fakemodel.Behaviour.With says.
-func openStage(t *testing.T, s sample, limits subscriptiontest.Limits, behaviour string) *stage {
+// openStage opens a stage. Its fake model behaves as fakemodel.Behaviour.With says. change
+// may change the gateway's configuration.
+func openStage(t *testing.T, s sample, limits subscriptiontest.Limits, behaviour string, change ...func(*gateway.Config)) *stage {
 	t.Helper()
 	st := &stage{sample: s, endpoint: &fakemodel.Endpoint{}, reports: make(chan telemetry.Call, 100), begun: make(chan struct{}, 100)}
 	var err error
@@ -83,6 +84,9 @@ func openStage(t *testing.T, s sample, limits subscriptiontest.Limits, behaviour
 		c.Upstream, c.Models, c.Telemetry = newUpstream(t, upstream.Timeouts{KeepAlive: -1}, at), []string{s.model, "another"}, st
 		c.SettleTimeout, c.TokensPerSecond = 5*time.Second, map[string]int64{"": 1_000_000} // the fake model takes no time
 		c.Log = slog.New(slog.DiscardHandler)
+		for _, f := range change {
+			f(c)
+		}
 	}, upstream.Timeouts{}, nil)
 	return st
 }

@@ -33,20 +33,24 @@ func TestAllSpansTogetherNeedThreeReadsOfTheLedger(t *testing.T) {
 		store, now := new(archive), time.Now()
 		g := &Gateway{recentRows: newRecentRows(store)}
 		var all sync.WaitGroup
-		for range 3 {
-			for hours := range int64(maxHours) {
-				all.Go(func() {
-					from := now.Add(-time.Duration(hours+1) * time.Hour).Truncate(time.Minute)
-					used, err := g.usage(t.Context(), "team-a", from, now)
-					if want := int(limit.Minute(now) - limit.Minute(from)); err != nil || len(used) != want || used[0].Start != limit.Minute(from) {
-						t.Errorf("%d hours: got %d minutes, %v; want %d from minute %d on", hours+1, len(used), err, want, limit.Minute(from))
-					}
-				})
-			}
+		for i := range int64(3 * maxHours) {
+			all.Go(func() {
+				hours := i%maxHours + 1
+				if _, err := g.recentRows.Get(t.Context(), usageSpan{"team-a", spanOf(time.Duration(hours) * time.Hour)}); err != nil {
+					t.Errorf("%d hours: got %v, want no error", hours, err)
+				}
+			})
 		}
 		all.Wait()
+		for _, hours := range []int64{1, defaultHours, defaultHours + 1, 24, 25, maxHours} {
+			from := now.Add(-time.Duration(hours) * time.Hour).Truncate(time.Minute)
+			used, err := g.usage(t.Context(), "team-a", from, now)
+			if want := int(limit.Minute(now) - limit.Minute(from)); err != nil || len(used) != want || used[0].Start != limit.Minute(from) {
+				t.Errorf("%d hours: got %d minutes, %v; want %d from minute %d on", hours, len(used), err, want, limit.Minute(from))
+			}
+		}
 		if n := store.reads.Load(); n != 3 {
-			t.Errorf("got %d readings for 504 questions, want 3", n)
+			t.Errorf("got %d readings for %d questions, want 3", n, 3*maxHours+6)
 		}
 	})
 }

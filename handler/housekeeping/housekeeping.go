@@ -58,7 +58,7 @@ type Report struct {
 	CountersDeleted int64 `json:"countersDeleted"` // empty counters deleted
 	Subscriptions   int64 `json:"subscriptions"`   // subscriptions with minutes or hours of usage
 	RowsRolledUp    int64 `json:"rowsRolledUp"`    // usage rows that became part of sums, hours or closed days
-	DaysClosed      int64 `json:"daysClosed"`      // sums of a subscription's and model's day that were written
+	DaysClosed      int64 `json:"daysClosed"`      // sums of a day, subscription and model that were written
 	RowsDeleted     int64 `json:"rowsDeleted"`     // usage rows past the time that they are kept
 	OwnersDeleted   int64 `json:"ownersDeleted"`   // owners of responses that no endpoint keeps any more
 	Failed          int64 `json:"failed"`          // counters, and partitions of usage, that couldn't be tidied; the log says why
@@ -162,8 +162,8 @@ func (h *Housekeeper) recordFailure(report *Report, key string, err error) {
 	h.config.Log.Warn("housekeeping failed for a counter", "counter", key, "cause", err.Error())
 }
 
-// tidyCounter declares a counter's dead instances dead, and deletes it if it is empty,
-// because its key may never be used again.
+// tidyCounter reclaims the leases of a counter's dead instances, and deletes the counter if
+// it is empty, because its key may never be used again.
 func (h *Housekeeper) tidyCounter(ctx context.Context, stored counter.Entry, report *Report) {
 	now := time.Now()
 	expired := hasExpired(&stored.Row, now)

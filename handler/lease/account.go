@@ -8,12 +8,13 @@ import (
 
 // An account is what one instance holds and knows of a counter.
 type account struct {
-	limits limit.Limits // newest of any call
-	holder Holder
-	known  known
-	size   sizing
-	share  share // admitted without the store
-	open   int   // calls that have a hold
+	limits  limit.Limits // newest of any call
+	alertAt []int        // of the last call
+	holder  Holder
+	known   known
+	size    sizing
+	share   share // admitted without the store
+	open    int   // calls that have a hold
 }
 
 // standing returns the standing as far as this instance knows. For a counter
@@ -111,11 +112,6 @@ func (a *account) excessUrgent(now time.Time) bool {
 	}
 	left := a.known.view.Left(now)
 	return left > 0 && (excess > a.size.leased || excess > left/(4*a.known.live()))
-}
-
-// unsaved reports whether anything must be written or returned.
-func (a *account) unsaved() bool {
-	return a.holder.MustReport() || a.holder.flight != nil || a.holder.LeasedAmount() > 0
 }
 
 // Unwritten returns what calls reserved or used, less refunds, and

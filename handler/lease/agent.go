@@ -90,11 +90,13 @@ func (a *Agent) Expire(at Moment) {
 	for _, c := range a.queue.calls {
 		d := a.decideBehind(c.ask, &ahead, at.Time)
 		if !c.limited(a.doing == Send) || at.Time.Before(c.deadline()) || d.Verdict == limit.Granted {
-			ahead.add(&c, d.Least)
+			if !c.settled() {
+				ahead.add(&c, d.Least)
+			}
 			kept = append(kept, c)
 			continue
 		}
-		a.answer(a.refuse(c.id, c.ask, d))
+		a.turnDown(&c, d)
 	}
 	a.queue.calls = kept
 }
@@ -121,20 +123,27 @@ func (a *Agent) build(at Moment, newID func() string) *Write {
 }
 
 // meet carries out the fates of the waiting calls: those that are granted
-// an amount wait for the write, those that queue stay, the others are answered.
-// It reports whether any is granted.
+// an amount wait for the write, those that queue or are blocked stay, the others
+// are answered. It reports whether any is granted that has no claim yet.
 func (a *Agent) meet(all []fate, asked int64, now time.Time) (granted bool) {
 	kept := a.queue.calls[:0:0]
 	standing := a.known.view.Standing(&a.holder, now).After(asked)
 	for i, c := range a.queue.calls {
 		f := all[i]
-		c.granted = 0
+		c.granted, c.blocked = 0, f.blocked
 		switch {
+		case f.blocked:
+			c.parked = c.parked && !c.joint // it is told when it parks again
+			kept = append(kept, c)
+			continue
 		case f.decision.Verdict == limit.Granted:
-			c.granted, granted = f.decision.Amount, true
+			c.granted, granted = f.decision.Amount, granted || !c.claimed
 			kept = append(kept, c)
 			continue
 		case f.parks:
+			if c.joint && !c.parked {
+				a.answer(Answer{ID: c.id, Again: true})
+			}
 			c.parked = true
 			if now.Before(c.begun) { // the first answer set the clock back
 				c.begun = now
@@ -142,7 +151,7 @@ func (a *Agent) meet(all []fate, asked int64, now time.Time) (granted bool) {
 			kept = append(kept, c)
 		default:
 			f.decision.Standing = standing
-			a.answer(a.refuse(c.id, c.ask, f.decision))
+			a.turnDown(&c, f.decision)
 		}
 		a.refusal.remember(&a.known.view, now)
 	}
@@ -168,6 +177,7 @@ func (a *Agent) commit(draft *Draft, at Moment, newID func() string) *Write {
 	if a.closing && a.open == 0 {
 		body.MakeLast()
 	}
+	body.tells = body.Row.tell(a.alertAt)
 	a.schedule.send()
 	a.sentAt, a.size.scarce, a.known.mend = at.Uptime, scarce, false
 	return body
@@ -242,6 +252,9 @@ func (a *Agent) applied(at Moment, body *Write) {
 	a.trouble.attempts, a.trouble.stuck, a.trouble.unusableUntil = 0, stuck{}, 0
 	a.size.took(a.holder.Left(at.Time))
 	a.news.Forfeited += body.Forfeited
+	if body.tells > a.news.Alert.Percent {
+		a.news.Alert = Alert{Percent: body.tells, Standing: body.Row.Standing(at.Time)}
+	}
 	a.retry(at.Time)
 }
 
@@ -299,12 +312,12 @@ func (a *Agent) Status(at Moment, id int64, limits limit.Limits) (answer Answer,
 	a.adopt(at, limits)
 	switch bypassed := a.trouble.bypass(at); {
 	case a.known.ever() && (at.Time.Sub(a.known.at) < maxRefusalAge || bypassed):
-		return a.told(id, at.Time), true
+		return a.told(question{id: id}, at.Time), true
 	case bypassed:
 		a.trouble.probe(at)
 		return Answer{ID: id, Down: true}, true
 	}
-	a.queue.questions = append(a.queue.questions, question{id, a.known.times})
+	a.queue.questions = append(a.queue.questions, question{id: id, times: a.known.times})
 	return Answer{}, false
 }
 
@@ -317,7 +330,7 @@ func (a *Agent) inform(now time.Time) {
 			open = append(open, q)
 			continue
 		}
-		a.answer(a.told(q.id, now))
+		a.answer(a.told(q, now))
 	}
 	a.queue.questions = open
 }

@@ -14,6 +14,9 @@ type Terms struct {
 	// refused; 0: it does not queue. MaxWait and OnStoreDown are the call's own:
 	// they need no newer Version.
 	MaxWait time.Duration
+	// AlertAt is the percents of the quota, from 1 to 100 and ascending, that are
+	// told once a period.
+	AlertAt []int
 }
 
 // An Answer is the decision of a call, or the standing that was asked for.
@@ -23,6 +26,10 @@ type Answer struct {
 	Hold     Hold
 	Held     bool // the call goes on, with Hold
 	Down     bool // nothing could be decided: the store can't be reached
+	Parks    bool // a refused call would fit in time: it may queue
+	// Again: nothing is decided, but a Joint must be: what it may take has
+	// changed.
+	Again bool
 }
 
 // News is what came of events beside the next step.
@@ -31,8 +38,18 @@ type News struct {
 	Repaired  bool     // the row was edited, or written by a clock far ahead
 	Unusable  bool     // from now on, calls are decided as if the store were down
 	Full      bool     // because it has no room for another instance
+	Alert     Alert    // to be told
 	Forfeited int64    // amount of leases of dead instances, reclaimed by a write that was applied
 	Unknown   int64    // amount charged by a write whose outcome will never be known
+}
+
+// An Alert tells that this percent of a counter's quota is used. Of all instances,
+// the one whose write reached it has the Alert, once a period; if a write reaches
+// several percents, that is the highest. It is lost if the instance ends before it
+// knows that the write was applied.
+type Alert struct {
+	Percent  int // 0: there is none
+	Standing limit.Standing
 }
 
 // A desk decides calls by an account: at once from the lease, from what is
@@ -55,44 +72,54 @@ type desk struct {
 // limit.
 func (k *desk) Reserve(at Moment, id int64, terms Terms, ask limit.Ask) (answer Answer, decided bool) {
 	k.adopt(at, terms.Limits)
+	k.alertAt = terms.AlertAt
 	if most := k.limits.MaxGrant(ask); most > 0 {
 		k.size.demand.AddCall(most, at.Time)
 	}
-	if len(k.queue.calls) == 0 {
-		if hold, ok := k.holder.Reserve(ask.Amount, at.Time); ok {
-			return k.grant(id, hold, ask, at.Time), true
-		}
+	if k.inHand(ask.Amount, at.Time) {
+		hold, _ := k.holder.Reserve(ask.Amount, at.Time)
+		return k.grant(id, hold, ask, at.Time), true
 	}
 	if k.trouble.bypass(at) {
 		k.trouble.probe(at)
 		return k.withoutStore(id, ask, terms.OnStoreDown, at.Time), true
 	}
 	c := call{id: id, ask: ask, onDown: terms.OnStoreDown, begun: at.Time, wait: terms.MaxWait}
-	if k.refusal.holds(at.Time) {
-		d, worth := k.judge(&c, at.Time)
-		if !worth {
+	if k.refusal.holds(at.Time) && !k.unsettled() {
+		d, parks := k.judge(&c, at.Time)
+		if d.Verdict != limit.Granted && !parks {
 			return k.refuse(id, ask, d), true
 		}
-		c.parked = d.Verdict != limit.Granted // by judge, which decided it
+		c.parked = parks
 	}
-	k.schedule.lastCall = at.Time
-	k.queue.calls = append(k.queue.calls, c)
+	k.enter(c, at.Time)
 	return Answer{}, false
 }
 
-// judge decides a call while a refusal holds: it must wait all the same if it
-// is small enough for what is left, or may queue, or others are undecided, or
-// a write is under way that gives something back.
-func (k *desk) judge(c *call, now time.Time) (d limit.Decision, worth bool) {
-	if k.queue.undecided() || k.holder.flight.givesBack() {
-		return d, true
-	}
-	var ahead line
-	for i := range k.queue.calls {
-		ahead.add(&k.queue.calls[i], k.queue.calls[i].ask.Needed())
-	}
+// inHand reports whether the lease has this much that is not set aside, and
+// nobody queues for it.
+func (k *desk) inHand(amount int64, now time.Time) bool {
+	claims, all := k.queue.claims()
+	return all && k.holder.hand.usable(now) && amount <= k.holder.Left(now)-claims
+}
+
+// enter puts a call in the queue.
+func (k *desk) enter(c call, now time.Time) {
+	k.schedule.lastCall = now
+	k.queue.add(c)
+}
+
+// unsettled reports whether a call must wait for its decision even while a
+// refusal holds: others are undecided, or a write is under way that gives
+// something back.
+func (k *desk) unsettled() bool { return k.queue.undecided() || k.holder.flight.givesBack() }
+
+// judge decides a call from what is known, behind those parked before it, and as
+// if all claims were given back. parks: it doesn't fit, but may queue.
+func (k *desk) judge(c *call, now time.Time) (d limit.Decision, parks bool) {
+	ahead := k.queue.lineBefore(c.id)
 	d = k.decideBehind(c.ask, &ahead, now)
-	return d, d.Verdict == limit.Granted || k.parks(c, d, &ahead, now)
+	return d, d.Verdict != limit.Granted && k.parks(c, d, &ahead, now)
 }
 
 // parks reports whether a refused call queues, because it will fit in time.
@@ -133,6 +160,15 @@ func (k *desk) grant(id int64, hold Hold, ask limit.Ask, now time.Time) Answer {
 		Decision: limit.Decision{Amount: hold.Amount, Least: ask.Needed(), Standing: k.known.view.Standing(&k.holder, now)}}
 }
 
+// turnDown answers a call that was in the queue and is refused.
+func (k *desk) turnDown(c *call, d limit.Decision) {
+	if c.joint {
+		k.answer(Answer{ID: c.id, Decision: d})
+		return
+	}
+	k.answer(k.refuse(c.id, c.ask, d))
+}
+
 // refuse makes the answer to a refused call. In shadow the call goes on.
 func (k *desk) refuse(id int64, ask limit.Ask, d limit.Decision) Answer {
 	answer := Answer{ID: id, Decision: d}
@@ -147,10 +183,7 @@ func (k *desk) refuse(id int64, ask limit.Ask, d limit.Decision) Answer {
 // admitted call is owed: it is charged when it is settled and the store is
 // back.
 func (k *desk) withoutStore(id int64, ask limit.Ask, onDown limit.StoreDown, now time.Time) Answer {
-	if !k.share.of(now) {
-		k.share.begin(now)
-		k.share.allowed = k.allowance(now)
-	}
+	k.beginShare(now)
 	amount := ask.Amount
 	switch {
 	case onDown == limit.FailOpen || ask.Shadow:
@@ -166,6 +199,14 @@ func (k *desk) withoutStore(id int64, ask limit.Ask, onDown limit.StoreDown, now
 	k.open++
 	return Answer{ID: id, Hold: k.share.admit(amount), Held: true,
 		Decision: limit.Decision{Amount: amount, Least: ask.Needed(), Degraded: true, Standing: k.standing(now)}}
+}
+
+// beginShare begins this minute's share, unless it has begun.
+func (k *desk) beginShare(now time.Time) {
+	if !k.share.of(now) {
+		k.share.begin(now)
+		k.share.allowed = k.allowance(now)
+	}
 }
 
 // touch records that a call began or ended.
@@ -207,6 +248,23 @@ func (k *desk) Raise(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
 	return c, k.standing(at.Time)
 }
 
+// Lower gives back at once what an open call holds beyond this much, and returns
+// its hold. A call that holds no more, or is in shadow, stays unchanged.
+func (k *desk) Lower(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
+	less := c.counted() - amount
+	if c.free || less <= 0 {
+		return c, k.standing(at.Time)
+	}
+	k.share.adjust(c, -less, at.Time)
+	if owed := min(less, c.owed); owed > 0 {
+		k.share.owed -= owed
+		c.owed -= owed
+	}
+	k.holder.Lower(&c, amount-c.owed)
+	k.gaveBack(at.Time)
+	return c, k.standing(at.Time)
+}
+
 // excess records an amount used beyond a hold.
 func (k *desk) excess(amount int64, now time.Time) {
 	k.size.demand.AddExcess(amount, now)
@@ -217,6 +275,11 @@ func (k *desk) excess(amount int64, now time.Time) {
 // back.
 func (k *desk) ended(now time.Time) {
 	k.open--
+	k.gaveBack(now)
+}
+
+// gaveBack retries waiting calls with what one gave back.
+func (k *desk) gaveBack(now time.Time) {
 	k.touch(now)
 	if len(k.holder.out.pending.refunds) > 0 {
 		k.refusal.forget()
@@ -233,42 +296,65 @@ func (k *desk) Leave(at Moment, id int64) bool {
 	return waited
 }
 
-// retry decides queued calls again after something came back, limits grew or one
-// left: at once if the first of them would fit.
+// retry decides queued calls again after something came back, limits grew, or one
+// left or took what it claimed: at once if the first of them would fit.
 func (k *desk) retry(now time.Time) {
 	if len(k.queue.calls) == 0 {
 		return
 	}
-	if k.known.view.Decide(&k.holder, k.queue.calls[0].ask, now).Verdict == limit.Granted {
-		k.refusal.forget()
+	first := true
+	for i := range k.queue.calls {
+		c := &k.queue.calls[i]
+		c.blocked = false
+		if first && !c.claimed {
+			first = false
+			if k.known.view.Decide(&k.holder, c.ask, now).Verdict == limit.Granted {
+				k.refusal.forget()
+			}
+		}
 	}
 	k.serve(now)
 }
 
-// serve grants waiting calls of the lease, in order, until one doesn't
-// fit.
+// serve gives waiting calls of the lease, in order, until one doesn't fit. A
+// joint call claims what it gets, and stays.
 func (k *desk) serve(now time.Time) {
-	served := 0
-	for i := range k.queue.calls {
-		c := &k.queue.calls[i]
-		hold, ok := k.holder.Reserve(c.ask.Amount, now)
-		if !ok && c.granted > 0 {
-			hold, ok = k.holder.Reserve(c.granted, now)
-		}
-		if !ok {
-			break
-		}
-		k.answer(k.grant(c.id, hold, c.ask, now))
-		served++
+	left := int64(-1)
+	if k.holder.hand.usable(now) {
+		left = k.holder.hand.left
 	}
-	k.queue.calls = k.queue.calls[served:]
+	kept := k.queue.calls[:0]
+	for _, c := range k.queue.calls {
+		amount, fits := c.within(left)
+		switch {
+		case !fits:
+			left, c.claimed, c.claim = -1, false, 0
+		case c.joint:
+			left -= amount
+			if !c.claimed {
+				k.answer(Answer{ID: c.id, Again: true})
+			}
+			c.claimed, c.claim, c.blocked, c.parked = true, amount, false, false
+		default:
+			left -= amount
+			hold, _ := k.holder.Reserve(amount, now)
+			k.answer(k.grant(c.id, hold, c.ask, now))
+			continue
+		}
+		kept = append(kept, c)
+	}
+	k.queue.calls = kept
 }
 
 func (k *desk) answer(a Answer) { k.news.Answers = append(k.news.Answers, a) }
 
 // told makes the answer to a question.
-func (k *desk) told(id int64, now time.Time) Answer {
-	return Answer{ID: id, Decision: limit.Decision{Standing: k.standing(now)}}
+func (k *desk) told(q question, now time.Time) Answer {
+	if q.about == nil {
+		return Answer{ID: q.id, Decision: limit.Decision{Standing: k.standing(now)}}
+	}
+	d, parks := k.judge(q.about, now)
+	return Answer{ID: q.id, Decision: d, Parks: parks}
 }
 
 // fail answers all that wait, because the store is down.
@@ -276,12 +362,19 @@ func (k *desk) fail(now time.Time) {
 	waiting := k.queue
 	k.queue = queue{}
 	for _, c := range waiting.calls {
+		if c.joint {
+			k.answer(Answer{ID: c.id, Again: true})
+			continue
+		}
 		k.answer(k.withoutStore(c.id, c.ask, c.onDown, now))
 	}
 	for _, q := range waiting.questions {
-		if k.known.ever() {
-			k.answer(k.told(q.id, now))
-		} else {
+		switch {
+		case q.about != nil:
+			k.answer(Answer{ID: q.id, Again: true})
+		case k.known.ever():
+			k.answer(k.told(q, now))
+		default:
 			k.answer(Answer{ID: q.id, Down: true})
 		}
 	}
@@ -296,10 +389,12 @@ func (k *desk) Drain(at Moment) {
 	kept := k.queue.calls[:0:0]
 	for _, c := range k.queue.calls {
 		d := k.decideBehind(c.ask, &ahead, at.Time)
-		ahead.add(&c, d.Least)
-		if c.parked && d.Verdict != limit.Granted {
-			k.answer(k.refuse(c.id, c.ask, d))
-			continue
+		if !c.claimed {
+			ahead.add(&c, d.Least)
+			if c.parked && d.Verdict != limit.Granted {
+				k.turnDown(&c, d)
+				continue
+			}
 		}
 		c.parked = false
 		kept = append(kept, c)

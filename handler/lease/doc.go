@@ -61,6 +61,10 @@
 //     (share). Else ten instances admit ten limits, or nobody pays for them.
 //   - An instance that stops writes a last time (Agent.Close). Else its settled
 //     calls are never charged.
+//   - A call that needs several counters claims what each has, takes all at one
+//     moment or nothing, and gives way to those that came before it (Joint). Else
+//     a refused call stays charged, another is refused because of it, or two calls
+//     wait for each other.
 //
 // Package model leaves out these rules one at a time, and finds the harm.
 //
@@ -82,7 +86,8 @@
 //
 // Start with Agent: events go in, and Agent.Next says what to do with the
 // store. It is made of account (what the instance holds and knows), desk (which
-// decides calls) and planner (which decides what to do with the store). Row is
+// decides calls) and planner (which decides what to do with the store). Joint is a
+// call that needs the agents of several counters. Row is
 // what is stored, Holder the lease in hand and what is yet to be reported;
 // sizing, queue, refusal, share, schedule and trouble have one job each.
 package lease

@@ -128,6 +128,18 @@ func (h *Holder) Raise(c *Hold, amount int64) {
 	c.report = h.out.number
 }
 
+// Lower gives back what a hold has beyond this much.
+func (h *Holder) Lower(c *Hold, amount int64) {
+	less := c.Held() - amount
+	if c.free || less <= 0 {
+		return
+	}
+	h.reduce(*c, less)
+	beyond := min(less, c.excess)
+	c.excess -= beyond
+	c.Amount -= less - beyond
+}
+
 // MustReport reports whether something must be written to the counter.
 func (h *Holder) MustReport() bool {
 	p := &h.out.pending

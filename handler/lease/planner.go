@@ -72,7 +72,7 @@ func (p *planner) untilDeadline(now time.Time) time.Duration {
 // dueAt returns the time of the next report, of the first deadline in the
 // queue, or of another attempt for the calls in it.
 func (p *planner) dueAt() time.Time {
-	due := p.schedule.reportAt(&p.holder, p.known.view.Live)
+	due := p.reportAt()
 	if retry := p.retryAt(); retry.Before(due) {
 		return retry
 	}
@@ -83,7 +83,7 @@ func (p *planner) dueAt() time.Time {
 // end of a refusal, or the first deadline.
 func (p *planner) retryAt() time.Time {
 	at := p.queue.firstDeadline(false, time.Time{})
-	if len(p.queue.calls) > 0 && p.refusal.until.Before(at) {
+	if p.queue.parked() && p.refusal.until.Before(at) {
 		return p.refusal.until
 	}
 	return at
@@ -99,33 +99,66 @@ func (p *planner) mustWrite(now time.Time) bool {
 	why := &p.schedule.next
 	return why.renew || why.urgent && p.holder.Excess() > 0 || p.known.mend ||
 		(p.closing || why.evicting) && p.unsaved() ||
-		!now.Before(p.schedule.reportAt(&p.holder, p.known.view.Live))
+		!now.Before(p.reportAt())
+}
+
+// reportAt returns the time of the next report.
+func (p *planner) reportAt() time.Time {
+	return p.schedule.reportAt(&p.holder, p.spare(), p.known.view.Live)
+}
+
+// spare returns what is leased and not set aside for a call.
+func (p *planner) spare() int64 {
+	claims, _ := p.queue.claims()
+	return p.holder.LeasedAmount() - claims
+}
+
+// unsaved reports whether anything must be written or returned.
+func (p *planner) unsaved() bool {
+	return p.holder.MustReport() || p.holder.flight != nil || p.spare() > 0
 }
 
 // A fate is what a write in the making means for a waiting call: an amount, once
-// it is applied; a place in the queue; or a refusal.
+// it is applied; a place in the queue; a decision when a claim ahead has ended;
+// or a refusal.
 type fate struct {
 	decision limit.Decision
 	parks    bool
+	blocked  bool
 }
 
 // fates decides the waiting calls in order, upon a draft. Only the first that
 // doesn't fit is refused by the row; those behind it are decided as behind it.
-// If the row is too old for a refusal, known is false.
+// What joint calls claim may be given back, so a call that fits without it is
+// not refused, but blocked, and nobody overtakes it. If the row is too old for a
+// refusal, known is false.
 func (p *planner) fates(draft *Draft, now time.Time) (all []fate, known bool) {
 	var ahead line
+	var claims int64 // of calls ahead
+	blocked := false
 	for i := range p.queue.calls {
 		c := &p.queue.calls[i]
 		var f fate
-		if ahead.calls == 0 {
-			f.decision = draft.Decide(c.ask)
-		} else {
+		switch {
+		case ahead.calls > 0:
 			f.decision = p.decideBehind(c.ask, &ahead, now)
+		case blocked:
+			f.decision = draft.judge(c.ask, claims)
+		default:
+			f.decision = draft.Decide(c.ask)
 		}
-		if ahead.calls > 0 || f.decision.Verdict != limit.Granted {
-			if !p.known.servesRefusals(now) {
-				return nil, false
+		f.blocked = ahead.calls == 0 && (blocked && f.decision.Verdict == limit.Granted ||
+			f.decision.Verdict != limit.Granted && draft.judge(c.ask, claims).Verdict == limit.Granted)
+		switch {
+		case f.blocked:
+			blocked = true
+		case ahead.calls == 0 && f.decision.Verdict == limit.Granted:
+			if c.joint {
+				claims += f.decision.Amount
 			}
+		case !p.known.servesRefusals(now):
+			return nil, false
+		default:
 			if f.parks = p.parks(c, f.decision, &ahead, now); f.parks {
 				ahead.add(c, f.decision.Least)
 			}
@@ -137,7 +170,7 @@ func (p *planner) fates(draft *Draft, now time.Time) (all []fate, known bool) {
 
 // Closed reports whether nothing is left to write or to answer.
 func (p *planner) Closed(at Moment) bool {
-	return p.closing && p.doing == Rest && p.holder.flight == nil && !p.hasWork(at.Time)
+	return p.closing && p.doing == Rest && p.holder.flight == nil && len(p.queue.calls) == 0 && !p.hasWork(at.Time)
 }
 
 // Idle reports whether nobody has used the counter for a minute.

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -22,26 +23,47 @@ type call struct {
 	wait    time.Duration // longest time in the queue
 	parked  bool          // it was decided once, and queues
 	granted int64         // amount granted by the write under way
+	joint   bool          // it needs other counters too: it claims, and takes once it can take of all
+	claimed bool          // an amount of the lease is set aside for it
+	claim   int64         // that amount
+	blocked bool          // it doesn't fit beside the claims ahead of it, and is decided when one of them ends
+}
+
+// settled reports whether nothing has to be decided about the call now: it has
+// a claim, or waits for another's to end.
+func (c *call) settled() bool { return c.claimed || c.blocked }
+
+// within returns what the call gets of this much.
+func (c *call) within(left int64) (amount int64, fits bool) {
+	switch {
+	case c.ask.Amount <= left:
+		return c.ask.Amount, true
+	case c.granted > 0 && c.granted <= left:
+		return c.granted, true
+	}
+	return c.claim, c.claimed && c.claim <= left
 }
 
 // deadline returns the time when the call must leave the queue.
 func (c *call) deadline() time.Time { return c.begun.Add(c.wait) }
 
 // limited reports whether the call must leave the queue at its deadline: not
-// one that may not queue at all, nor one that a write being sent grants
-// an amount.
+// one that may not queue at all, nor one that has a claim, or that a write being
+// sent grants an amount.
 func (c *call) limited(sending bool) bool {
-	return (c.parked || c.wait > 0) && (c.granted == 0 || !sending)
+	return (c.parked || c.wait > 0) && !c.claimed && (c.granted == 0 || !sending)
 }
 
-// A question waits for the counter's standing.
+// A question waits for the counter's standing, or for how a call would be
+// decided.
 type question struct {
 	id    int64
-	times int // that the row had been learnt when it was asked
+	times int   // that the row had been learnt when it was asked
+	about *call // nil: the standing alone
 }
 
 // A queue holds the calls to be decided or parked until they fit, in
-// order of arrival, and the questions for the standing.
+// order of their ids, and the questions.
 type queue struct {
 	calls     []call
 	questions []question
@@ -52,7 +74,58 @@ func (q *queue) clone() queue { return queue{slices.Clone(q.calls), slices.Clone
 // undecided reports whether a call waits for its first decision, or a question
 // for its answer.
 func (q *queue) undecided() bool {
-	return len(q.questions) > 0 || slices.ContainsFunc(q.calls, func(c call) bool { return !c.parked })
+	return len(q.questions) > 0 || slices.ContainsFunc(q.calls, func(c call) bool { return !c.parked && !c.settled() })
+}
+
+// parked reports whether a call waits until it fits.
+func (q *queue) parked() bool {
+	return slices.ContainsFunc(q.calls, func(c call) bool { return c.parked && !c.settled() })
+}
+
+// claims returns what is set aside of the lease, and whether that is all that
+// calls in the queue wait for.
+func (q *queue) claims() (sum int64, all bool) {
+	all = true
+	for i := range q.calls {
+		if c := &q.calls[i]; c.claimed {
+			sum += c.claim
+		} else {
+			all = false
+		}
+	}
+	return sum, all
+}
+
+// of returns a call in the queue, or nil.
+func (q *queue) of(id int64) *call {
+	for i := range q.calls {
+		if q.calls[i].id == id {
+			return &q.calls[i]
+		}
+	}
+	return nil
+}
+
+// asks reports whether a question waits for its answer.
+func (q *queue) asks(id int64) bool {
+	return slices.ContainsFunc(q.questions, func(open question) bool { return open.id == id })
+}
+
+// add puts a call in its place.
+func (q *queue) add(c call) {
+	at, _ := slices.BinarySearchFunc(q.calls, c.id, func(other call, id int64) int { return cmp.Compare(other.id, id) })
+	q.calls = slices.Insert(q.calls, at, c)
+}
+
+// lineBefore sums up the calls that are parked before a call. Claims are not in
+// it: they may end at any time.
+func (q *queue) lineBefore(id int64) (ahead line) {
+	for i := range q.calls {
+		if c := &q.calls[i]; c.id < id && c.parked && !c.settled() {
+			ahead.add(c, c.ask.Needed())
+		}
+	}
+	return ahead
 }
 
 // remove takes a call or question out, and reports whether it was there.

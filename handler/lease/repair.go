@@ -29,9 +29,11 @@ func plausible(amounts ...int64) bool {
 	return !slices.ContainsFunc(amounts, func(n int64) bool { return n < 0 || n > maxAmount })
 }
 
+func plausiblePercent(n int64) bool { return n >= 0 && n <= maxPercent }
+
 func (r *Row) plausibleAmounts() bool {
 	most := max(r.PerMinute+r.Burst, r.Spent+r.Leased) // a cut tier leaves what was charged
-	return plausible(r.PerMinute, r.Burst, r.Quota, r.Spent, r.PeriodSpent) &&
+	return plausible(r.PerMinute, r.Burst, r.Quota, r.Spent, r.PeriodSpent) && plausiblePercent(r.Told) &&
 		r.Credit <= most && r.Credit >= -maxAmount && r.plausibleSpans()
 }
 
@@ -42,7 +44,7 @@ func (r *Row) plausibleSpans() bool {
 
 // plausiblePeriods also rejects a quota whose period would never end.
 func (r *Row) plausiblePeriods(now time.Time) bool {
-	if slices.ContainsFunc(r.Periods, func(c Charged) bool { return !plausible(c.Amount) }) {
+	if slices.ContainsFunc(r.Periods, func(c Charged) bool { return !plausible(c.Amount) || !plausiblePercent(c.Told) }) {
 		return false
 	}
 	return r.Quota == 0 || !r.Period.Start(now).IsZero() && !r.PeriodStart.After(limit.MinuteStart(r.Window))
@@ -95,14 +97,18 @@ func repairPeriods(r, next *Row) {
 	if next.Quota == 0 || r.Quota == 0 || r.Period != next.Period {
 		return
 	}
-	charged := append(slices.Clone(r.Periods), Charged{r.PeriodStart, r.PeriodSpent})
+	charged := append(slices.Clone(r.Periods), Charged{r.PeriodStart, r.PeriodSpent, r.Told})
 	if r.plausibleAmounts() && r.Slots.plausible(r.Window) {
 		charged[len(charged)-1].Amount += r.PeriodLeased
 	}
 	for _, c := range charged {
+		if !plausiblePercent(c.Told) {
+			c.Told = 0
+		}
 		if plausible(c.Amount) && c.Start.Equal(r.Period.Start(c.Start)) {
 			next.remember(c)
 		}
 	}
-	next.PeriodSpent = next.takeRemembered(next.PeriodStart)
+	c := next.takeRemembered(next.PeriodStart)
+	next.PeriodSpent, next.Told = c.Amount, c.Told
 }

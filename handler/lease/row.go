@@ -14,6 +14,7 @@ type Row struct {
 	limit.Balance             // Leased and PeriodLeased are the sums of Slots: see SetSlots
 	Periods       []Charged   // other periods, to which time may return after a wrong clock
 	Opened        limit.Spans // the latest minutes up to Window that got their credit
+	Told          int64       // highest percent of the quota that this period's use was told for
 	Slots         Slots
 	Epoch         string // random, made with the counter: a new counter owes nothing of an old one's
 	Rev           int64  // counts writes
@@ -68,8 +69,10 @@ func (r *Row) Advance(limits limit.Limits, now time.Time) {
 		r.Opened = r.Opened.With(limit.Span{From: minute, To: minute})
 	}
 	if start, later := r.PeriodSince(r.Limits); later {
-		r.remember(Charged{r.PeriodStart, r.PeriodSpent + r.PeriodLeased})
-		r.OpenPeriod(start, r.takeRemembered(start))
+		r.remember(Charged{r.PeriodStart, r.PeriodSpent + r.PeriodLeased, r.Told})
+		c := r.takeRemembered(start)
+		r.OpenPeriod(start, c.Amount)
+		r.Told = c.Told
 		r.sumLeases()
 	}
 }
@@ -84,10 +87,12 @@ func (r *Row) adopt(limits limit.Limits) {
 	r.ChangeLimits(r.Limits, limits)
 	switch {
 	case limits.Quota == 0:
-		r.PeriodStart, r.PeriodSpent, r.Periods = time.Time{}, 0, nil
+		r.PeriodStart, r.PeriodSpent, r.Periods, r.Told = time.Time{}, 0, nil, 0
 	case limits.Period != r.Period || r.Quota == 0:
-		r.Periods = nil
+		r.Periods, r.Told = nil, 0
 		r.PeriodStart = limits.Period.Start(limit.MinuteStart(r.Window))
+	case limits.Quota > r.Quota: // percents that are not used any more count anew
+		r.Told = min(r.Told, r.PeriodSpent*100/limits.Quota)
 	}
 	r.Limits = limits
 	r.sumLeases()
@@ -108,11 +113,30 @@ func (r *Row) Deletable(now time.Time) bool {
 	return !ahead && len(t.Slots) == 0 && t.Spent == 0 && t.Credit == t.PerMinute && (t.Quota == 0 || t.PeriodSpent == 0)
 }
 
+// tell notes the highest of these percents of the quota that is used, and returns
+// it; 0: that was told before. Alerts are in ascending order.
+func (r *Row) tell(alerts []int) (percent int) {
+	if r.Quota == 0 {
+		return 0
+	}
+	for _, p := range alerts {
+		if int64(p) > r.Told && p <= maxPercent && r.PeriodSpent*100 >= int64(p)*r.Quota {
+			percent = p
+		}
+	}
+	r.Told = max(r.Told, int64(percent))
+	return percent
+}
+
 // A Charged is the amount that a quota was charged in a period.
 type Charged struct {
 	Start  time.Time // of the period
 	Amount int64
+	Told   int64 // as in Row
 }
+
+// maxPercent is the highest percent of a quota that can be told.
+const maxPercent = 100
 
 // maxPeriods is the most other periods that a counter remembers.
 const maxPeriods = 4
@@ -129,16 +153,16 @@ func (r *Row) remember(c Charged) {
 
 // takeRemembered returns what a period was charged, and no longer remembers
 // it. A period that a fast clock began and that is forgotten has nothing
-// left.
-func (r *Row) takeRemembered(start time.Time) int64 {
+// left, and nothing to tell.
+func (r *Row) takeRemembered(start time.Time) Charged {
 	for i, c := range r.Periods {
 		if c.Start.Equal(start) {
 			r.Periods = slices.Delete(r.Periods, i, i+1)
-			return c.Amount
+			return c
 		}
 	}
 	if r.Given.Overlaps(r.Period, start) {
-		return r.Quota
+		return Charged{start, r.Quota, maxPercent}
 	}
-	return 0
+	return Charged{}
 }

@@ -51,12 +51,12 @@ func (s *schedule) after(live int) time.Duration {
 }
 
 // reportAt returns the time of the next report: most of a horizon after the
-// first unreported change, or after the last call if a lease is held.
-func (s *schedule) reportAt(h *Holder, live int) time.Time {
+// first unreported change, or after the last call if some of the lease is spare.
+func (s *schedule) reportAt(h *Holder, spare int64, live int) time.Time {
 	switch {
 	case !s.next.since.IsZero() && h.MustReport():
 		return s.next.since.Add(s.after(live))
-	case h.LeasedAmount() > 0:
+	case spare > 0:
 		return s.lastCall.Add(s.after(live))
 	}
 	return farAway

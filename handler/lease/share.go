@@ -44,7 +44,7 @@ func (s *share) admit(amount int64) Hold {
 }
 
 // adjust changes what a call counts for by more or less. More counts
-// in the running minute, as any debt does; fewer only in the minute when the
+// in the running minute, as any debt does; less only in the minute when the
 // call was admitted.
 func (s *share) adjust(c Hold, change int64, now time.Time) {
 	if c.minute > 0 && s.of(now) && (change > 0 || c.minute == s.minute) {

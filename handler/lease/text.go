@@ -85,7 +85,7 @@ func ParseSpans(text string, window int64) (limit.Spans, error) {
 	return spans, nil
 }
 
-// FormatPeriods writes the periods' charges as text: start:amount in base 36,
+// FormatPeriods writes the periods' charges as text: start:amount:told in base 36,
 // starts in Unix seconds, separated by blanks.
 func FormatPeriods(periods []Charged) string {
 	var text strings.Builder
@@ -93,7 +93,7 @@ func FormatPeriods(periods []Charged) string {
 		if i > 0 {
 			text.WriteByte(' ')
 		}
-		writeNumbers(&text, c.Start.Unix(), c.Amount)
+		writeNumbers(&text, c.Start.Unix(), c.Amount, c.Told)
 	}
 	return text.String()
 }
@@ -102,11 +102,11 @@ func FormatPeriods(periods []Charged) string {
 func ParsePeriods(text string) ([]Charged, error) {
 	var periods []Charged
 	for field := range strings.FieldsSeq(text) {
-		var start, amount int64
-		if err := readNumbers(field, &start, &amount); err != nil {
+		var start, amount, told int64
+		if err := readNumbers(field, &start, &amount, &told); err != nil {
 			return nil, fmt.Errorf("period %d: %w", len(periods), err)
 		}
-		periods = append(periods, Charged{time.Unix(start, 0).UTC(), amount})
+		periods = append(periods, Charged{time.Unix(start, 0).UTC(), amount, told})
 	}
 	return periods, nil
 }

@@ -66,9 +66,14 @@ func (d *Draft) Asked() int64 { return d.asked }
 // Decide decides an Ask. What it grants may be used once the write is
 // applied.
 func (d *Draft) Decide(ask limit.Ask) limit.Decision {
-	decision := d.Row.Balance.Decide(d.Row.Limits, ask, d.lease-d.asked, d.now)
+	decision := d.judge(ask, 0)
 	d.asked += decision.Amount
 	return decision
+}
+
+// judge decides an Ask as if this much of what Decide granted were given back.
+func (d *Draft) judge(ask limit.Ask, back int64) limit.Decision {
+	return d.Row.Balance.Decide(d.Row.Limits, ask, d.lease-d.asked+back, d.now)
 }
 
 // A Write is a write of the counter. It stays the same however often it is
@@ -88,6 +93,7 @@ type Write struct {
 	report   report
 	number   int64 // of the report
 	undone   int64 // amount of its excess, taken back since it was built
+	tells    int   // percent of the quota that it is the first to reach; 0: none
 }
 
 // Commit turns a draft into a write that leaves the holder with this many

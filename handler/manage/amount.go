@@ -33,7 +33,7 @@ func (a *Amount) UnmarshalJSON(text []byte) (err error) {
 		decimal = decimal[1:]
 	}
 	a.Unit = limit.Cost
-	if a.N, err = subscription.ParseMoney(decimal); negative {
+	if a.N, err = limit.ParseMoney(decimal); negative {
 		a.N = -a.N
 	}
 	return err
@@ -42,7 +42,7 @@ func (a *Amount) UnmarshalJSON(text []byte) (err error) {
 // String returns the amount as a number or a decimal.
 func (a Amount) String() string {
 	if a.Unit == limit.Cost {
-		return subscription.FormatMoney(a.N)
+		return limit.FormatMoney(a.N)
 	}
 	return string(subscription.FormatAmount(a.Unit, a.N))
 }

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/lease"
 	"tollgate/handler/ledger"
@@ -48,10 +48,7 @@ func atOnce(t *testing.T, n int, task func(i int) error) {
 // crowd returns an API over Azurite with many busy subscriptions.
 func crowd(t *testing.T) *manage.API {
 	t.Helper()
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Own(t).ConnectionString)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, azurite.Own(t).ConnectionString)
 	store, counters, rows := tablestore.New(service, tablestore.DefaultTables), countertables.New(service, countertables.DefaultTable), ledgertables.New(service, ledgertables.DefaultTable)
 	now := time.Now().UTC()
 	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Rules: subscriptiontest.Limits{TokensPerMinute: 1000}.Rules()}); err != nil {

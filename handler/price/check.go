@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tollgate/handler/limit"
 )
 
 // A Served says what a gateway serves, for Check.
@@ -120,7 +122,7 @@ func (c *checking) row(r *row) {
 		return
 	}
 	if len(r.Partial) > 0 && !r.AcceptPartial {
-		c.add(r.Model, Partial, fmt.Sprintf("its price from %s also depends on %s", r.From, strings.Join(r.Partial, ", ")), "calls may cost more than the price says: accept that with --accept-partial")
+		c.add(r.Model, Partial, fmt.Sprintf("its price from %s also depends on %s", r.From, strings.Join(r.Partial, ", ")), fmt.Sprintf("calls may cost more than the price says: accept that with 'tollgate price set %s --from %s --accept-partial'", r.Model, r.From))
 	}
 	for _, endpoint := range slices.Sorted(maps.Keys(r.Multipliers)) {
 		if c.served.Endpoints != nil && !slices.Contains(c.served.Endpoints, endpoint) {
@@ -138,7 +140,7 @@ func (c *checking) pair(before, after *row) {
 		c.add(after.Model, Jump, fmt.Sprintf("on %s %s", after.From, change), "check that it is right")
 	}
 	for _, endpoint := range slices.Sorted(maps.Keys(before.multipliers)) {
-		if _, named := after.multipliers[endpoint]; !named && before.multipliers[endpoint] != Nano {
+		if _, named := after.multipliers[endpoint]; !named && before.multipliers[endpoint] != limit.Nano {
 			c.add(after.Model, Jump, fmt.Sprintf("from %s on, the endpoint %s has no multiplier any more", after.From, endpoint), "set it there too, or 1")
 		}
 	}

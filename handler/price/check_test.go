@@ -53,6 +53,9 @@ unserved typo: has a price, and the gateway doesn't serve it
 	if findings(got) != want {
 		t.Errorf("got\n%swant\n%s", findings(got), want)
 	}
+	if want := "'tollgate price set partial --from 2026-11-01 --accept-partial'"; !strings.Contains(got[3].Fix, want) {
+		t.Errorf("the fix of what a price leaves out: got %q, want it to contain %s", got[3].Fix, want)
+	}
 	for _, f := range got {
 		if f.Fix == "" {
 			t.Errorf("%s of %s: got no fix, want one", f.Kind, f.Model)

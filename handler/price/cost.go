@@ -111,7 +111,7 @@ func (q Quote) multiplier(endpoint string) int64 {
 	if by, named := q.multipliers[endpoint]; named {
 		return by
 	}
-	return Nano
+	return limit.Nano
 }
 
 // largest returns the largest multiplier of some endpoints; of none, the largest there is.
@@ -133,7 +133,7 @@ func largest(multipliers map[string]int64, endpoints []string) int64 {
 // scale is what a number of tokens times a rate times a multiplier is divided by to get
 // billionths of the currency's unit: rates are for a million tokens, multipliers in
 // billionths.
-const scale = 1_000_000 * Nano
+const scale = 1_000_000 * limit.Nano
 
 // A product is a whole number of 128 bits.
 type product struct{ high, low uint64 }

@@ -84,7 +84,7 @@ func TestAnEndpointMultipliesThePrices(t *testing.T) {
 // decimals draws a rate: often none of the common ones, and the extremes.
 func decimals() *rapid.Generator[price.Decimal] {
 	return rapid.Custom(func(t *rapid.T) price.Decimal {
-		return price.Format(rapid.OneOf(rapid.Int64Range(0, 100), rapid.Int64Range(0, 100*price.Nano), rapid.Int64Range(0, 1_000_000_000*price.Nano)).Draw(t, "nano"))
+		return price.Format(rapid.OneOf(rapid.Int64Range(0, 100), rapid.Int64Range(0, 100*limit.Nano), rapid.Int64Range(0, 1_000_000_000*limit.Nano)).Draw(t, "nano"))
 	})
 }
 
@@ -108,7 +108,7 @@ func draw(t *rapid.T) (d drawn) {
 	d.price = since("2026-01-01", price.Rates{Prompt: decimals().Draw(t, "prompt"), Cached: optional().Draw(t, "cached"), CacheWrite: optional().Draw(t, "write"),
 		CacheWriteLong: optional().Draw(t, "long"), Completion: decimals().Draw(t, "completion")})
 	d.endpoints = []string{"a", "b", "c"}
-	d.price.Multipliers = map[string]price.Decimal{"a": decimals().Draw(t, "a"), "b": price.Format(rapid.Int64Range(0, 3*price.Nano).Draw(t, "b"))}
+	d.price.Multipliers = map[string]price.Decimal{"a": decimals().Draw(t, "a"), "b": price.Format(rapid.Int64Range(0, 3*limit.Nano).Draw(t, "b"))}
 	d.endpoint = rapid.SampledFrom(d.endpoints).Draw(t, "endpoint")
 	d.usage.PromptTokens, d.usage.CompletionTokens = amounts().Draw(t, "prompt tokens"), amounts().Draw(t, "completion tokens")
 	d.usage.CachedTokens = rapid.Int64Range(0, d.usage.PromptTokens).Draw(t, "cached tokens")
@@ -155,7 +155,7 @@ func (d drawn) exact() *big.Int {
 	if by, named := d.price.Multipliers[d.endpoint]; named {
 		sum.Mul(sum, number(by))
 	}
-	sum.Mul(sum, big.NewRat(price.Nano, 1_000_000))
+	sum.Mul(sum, big.NewRat(limit.Nano, 1_000_000))
 	whole, rest := new(big.Int).QuoRem(sum.Num(), sum.Denom(), new(big.Int))
 	if rest.Sign() > 0 {
 		whole.Add(whole, big.NewInt(1))

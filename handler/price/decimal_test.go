@@ -5,13 +5,14 @@ import (
 	"strings"
 	"testing"
 
+	"tollgate/handler/limit"
 	"tollgate/handler/price"
 )
 
 func TestADecimalIsCountedInBillionths(t *testing.T) {
 	for text, want := range map[price.Decimal]int64{
-		"0": 0, "0.0": 0, "1": price.Nano, "2.50": 2_500_000_000, "0.000000001": 1, "1.0000000000": price.Nano,
-		"1000000000": 1_000_000_000 * price.Nano, "0.145": 145_000_000,
+		"0": 0, "0.0": 0, "1": limit.Nano, "2.50": 2_500_000_000, "0.000000001": 1, "1.0000000000": limit.Nano,
+		"1000000000": 1_000_000_000 * limit.Nano, "0.145": 145_000_000,
 	} {
 		if got, err := text.Nano(); got != want || err != nil {
 			t.Errorf("%q: got %d and error %v, want %d", text, got, err, want)
@@ -35,7 +36,7 @@ func FuzzDecimal(f *testing.F) {
 			return
 		}
 		exact, ok := new(big.Rat).SetString(text)
-		if !ok || exact.Mul(exact, big.NewRat(price.Nano, 1)).Cmp(new(big.Rat).SetInt64(got)) != 0 {
+		if !ok || exact.Mul(exact, big.NewRat(limit.Nano, 1)).Cmp(new(big.Rat).SetInt64(got)) != 0 {
 			t.Fatalf("%q: got %d billionths, want %v", text, got, exact)
 		}
 		if again, err := price.Format(got).Nano(); again != got || err != nil {

@@ -18,13 +18,13 @@ const (
 	Anthropic   Shape = "anthropic"   // Anthropic's API: {URL}/anthropic/v1/…
 )
 
-// All are all shapes.
+// All lists the shapes.
 var All = []Shape{Models, OpenAI, Deployments, Anthropic}
 
 // Valid reports whether the shape is one of All.
 func (s Shape) Valid() bool { return slices.Contains(All, s) }
 
-// List spells all shapes for a message: "a, b or c".
+// List returns the names of all shapes for a message: "a, b or c".
 func List() string {
 	names := make([]string, len(All))
 	for i, s := range All {

@@ -1,5 +1,5 @@
 // Package strangers limits the log lines about calls without a valid credential, which
-// anybody can make by the million. It writes some of the lines and counts the rest.
+// anybody can cause by the million. It writes some of the lines and counts the rest.
 package strangers
 
 import (

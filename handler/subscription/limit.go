@@ -146,7 +146,7 @@ func (l *Limit) UnmarshalJSON(text []byte) error {
 		}
 		n, err := parseAmount(given.Unit, amount.text)
 		if err != nil {
-			return inLimit(given.Name, &FieldError{amount.field, err.Error(), amountFix(given.Unit)})
+			return inLimit(given.Name, fieldError(amount.field, err.Error(), amountFix(given.Unit)))
 		}
 		*amount.into = n
 	}
@@ -157,7 +157,7 @@ func (l *Limit) UnmarshalJSON(text []byte) error {
 // inLimit adds to an error the limit that it concerns.
 func inLimit(name string, err error) error {
 	if wrong, ok := err.(*FieldError); ok {
-		return &FieldError{limitField(name, wrong.Field), wrong.Problem, wrong.Fix}
+		return fieldError(limitField(name, wrong.Field), wrong.Problem, wrong.Fix)
 	}
 	return err
 }

@@ -104,14 +104,14 @@ func (o *LimitOverride) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	if name, given := take(fields, "name"); given && json.Unmarshal(name, &o.Name) != nil {
-		return &FieldError{"limits.name", "is not a string", "give the name of a limit of the tier"}
+		return fieldError("limits.name", "is not a string", "give the name of a limit of the tier")
 	}
 	if until, given := take(fields, "until"); given && json.Unmarshal(until, &o.Until) != nil {
-		return &FieldError{limitField(o.Name, "until"), "is not a time", "use a time such as 2026-12-31T18:00:00Z, or leave it out for an override without an end"}
+		return fieldError(limitField(o.Name, "until"), "is not a time", "use a time such as 2026-12-31T18:00:00Z, or leave it out for an override without an end")
 	}
 	for _, field := range fixedFields {
 		if _, given := take(fields, field); given {
-			return &FieldError{limitField(o.Name, field), "can't be overridden", "leave it out, or add a limit to the tier"}
+			return fieldError(limitField(o.Name, field), "can't be overridden", "leave it out, or add a limit to the tier")
 		}
 	}
 	if len(fields) > 0 {
@@ -126,7 +126,7 @@ func fieldsOf(field string, text json.RawMessage) (fields map[string]json.RawMes
 		return nil, nil
 	}
 	if json.Unmarshal(text, &fields) != nil {
-		return nil, &FieldError{field, "is not a JSON object", "use an object with the values to replace"}
+		return nil, fieldError(field, "is not a JSON object", "use an object with the values to replace")
 	}
 	return fields, nil
 }
@@ -147,7 +147,7 @@ func take(fields map[string]json.RawMessage, name string) (value json.RawMessage
 // under adds to an error the field that has the one it concerns.
 func under(field string, err error) error {
 	if wrong, ok := errors.AsType[*FieldError](err); ok {
-		return &FieldError{field + "." + wrong.Field, wrong.Problem, wrong.Fix}
+		return fieldError(field + "." + wrong.Field, wrong.Problem, wrong.Fix)
 	}
 	return fmt.Errorf("%s %w", field, err)
 }
@@ -167,7 +167,7 @@ func (o Overrides) apply(r Rules, now time.Time) (after Rules, ended int64, err 
 		}
 		l := FindLimit(after.Limits, override.Name)
 		if l == nil {
-			return after, 0, &FieldError{"overrides.limits", fmt.Sprintf("has %q, which is not a limit of the tier", override.Name), "use " + namesOf(r.Limits)}
+			return after, 0, fieldError("overrides.limits", fmt.Sprintf("has %q, which is not a limit of the tier", override.Name), "use " + namesOf(r.Limits))
 		}
 		*l = l.clone()
 		if len(override.Values) == 0 {

@@ -93,5 +93,5 @@ func checkCount(limits []OwnedLimit) error {
 	if len(limits) <= MaxCallLimits {
 		return nil
 	}
-	return &FieldError{"group", fmt.Sprintf("with the tier gives each call %d limits", len(limits)), fmt.Sprintf("have at most %d in the tier, the group and the groups above it", MaxCallLimits)}
+	return fieldError("group", fmt.Sprintf("with the tier gives each call %d limits", len(limits)), fmt.Sprintf("have at most %d in the tier, the group and the groups above it", MaxCallLimits))
 }

@@ -63,7 +63,7 @@ func (s ShortForm) apply(l *Limit) {
 func (s ShortForm) check(f *faults) {
 	for field, n := range map[string]*int64{"tokensPerMinute": s.TokensPerMinute, "burstTokens": s.BurstTokens, "tokenQuota": s.TokenQuota} {
 		if n != nil {
-			f.checkAmount(field, *n)
+			f.checkAmount(field, limit.Tokens, *n)
 		}
 	}
 	if s.TokenQuotaPeriod != nil {

@@ -65,7 +65,7 @@ func (f *faults) checkActs(l *Limit) {
 // describeAmount writes an amount with its unit.
 func describeAmount(unit limit.Unit, amount int64) string {
 	if unit == limit.Cost {
-		return FormatMoney(amount) + " of cost"
+		return limit.FormatMoney(amount) + " of cost"
 	}
 	return fmt.Sprintf("%d %s", amount, strings.ReplaceAll(string(unit), "-", " "))
 }

@@ -10,9 +10,12 @@ import (
 	"tollgate/handler/limit"
 )
 
-// maxAmount bounds amounts so that sums of them never overflow. 10¹⁵ tokens is more than
-// all models together generate in a year, and 10¹⁵ billionths of a currency a million.
-const maxAmount = int64(1e15)
+// Amounts are bounded so that sums of them never overflow. 10¹⁵ tokens is more than all
+// models together generate in a year.
+const (
+	maxAmount = int64(1e15)
+	maxMoney  = int64(1e17) // 10⁸ of the currency
+)
 
 // maxWeight is the largest weight, in thousandths: a token may count a thousandfold.
 const maxWeight = int64(1e6)
@@ -34,9 +37,9 @@ func (f *faults) checkLimits(limits []Limit) {
 		folded := strings.ToLower(l.Name)
 		switch other, twice := seen[folded]; {
 		case twice && other == l.Name:
-			*f = append(*f, &FieldError{"limits", fmt.Sprintf("has two limits named %q", l.Name), "give each a name of its own"})
+			*f = append(*f, fieldError("limits", fmt.Sprintf("has two limits named %q", l.Name), "give each a name of its own"))
 		case twice:
-			*f = append(*f, &FieldError{"limits", fmt.Sprintf("has the names %q and %q, which differ by case only", other, l.Name), "give each a name of its own"})
+			*f = append(*f, fieldError("limits", fmt.Sprintf("has the names %q and %q, which differ by case only", other, l.Name), "give each a name of its own"))
 		}
 		seen[folded] = l.Name
 		f.checkLimit(l)
@@ -48,14 +51,14 @@ func (f *faults) checkLimit(l *Limit) {
 	in := func(field string) string { return limitField(l.Name, field) }
 	f.check(namePattern.MatchString(l.Name), "limits", fmt.Sprintf("has the name %q", l.Name), "use 1 to 32 letters, digits, '_' and '-', beginning with a letter or digit")
 	if l.Unit == "" {
-		*f = append(*f, &FieldError{in("unit"), "is missing", "use " + strings.Join(units, ", ")})
+		*f = append(*f, fieldError(in("unit"), "is missing", "use " + strings.Join(units, ", ")))
 		return
 	}
 	f.checkOneOf(in("unit"), string(l.Unit), units...)
 	f.check(!strings.EqualFold(l.Name, TokensName) || l.Unit == limit.Tokens, in("unit"), "isn't tokens, although its name is", "give the limit another name")
-	f.checkAmount(in("perMinute"), l.PerMinute)
-	f.checkAmount(in("burst"), l.Burst)
-	f.checkAmount(in("quota"), l.Quota)
+	f.checkAmount(in("perMinute"), l.Unit, l.PerMinute)
+	f.checkAmount(in("burst"), l.Unit, l.Burst)
+	f.checkAmount(in("quota"), l.Unit, l.Quota)
 	f.checkPeriod(in("period"), l.Period)
 	f.checkWindows(l, in)
 	f.checkWeights(l, in)
@@ -64,8 +67,12 @@ func (f *faults) checkLimit(l *Limit) {
 	f.checkAlerts(l, in("alertAt"))
 }
 
-func (f *faults) checkAmount(field string, n int64) {
-	f.check(n >= 0 && n <= maxAmount, field, "is out of range", "use 1 to 10^15 (of money, to 1000000), or 0 for none")
+func (f *faults) checkAmount(field string, unit limit.Unit, n int64) {
+	if unit == limit.Cost {
+		f.check(n >= 0 && n <= maxMoney, field, "is out of range", `use "0.000000001" to "100000000", or "0" for none`)
+		return
+	}
+	f.check(n >= 0 && n <= maxAmount, field, "is out of range", "use 1 to 10^15, or 0 for none")
 }
 
 func (f *faults) checkPeriod(field string, p limit.Period) {

@@ -23,7 +23,7 @@ type Call struct {
 	// Method is the HTTP method; Route the path's pattern, such as
 	// /openai/deployments/{name}/chat/completions.
 	Method, Route string
-	// Status is the answer's, 499 if the caller left first.
+	// Status is the answer's HTTP status, 499 if the caller left first.
 	Status int
 	// Outcome is the error code, empty if the call succeeded.
 	Outcome string
@@ -92,6 +92,11 @@ type Standing struct {
 	PerMinute, Remaining             int64
 	Quota, QuotaUsed, QuotaRemaining int64
 	QuotaPeriod                      string
+}
+
+// InTokens reports whether the limit counts tokens of any kind.
+func (s *Standing) InTokens() bool {
+	return s.Unit == string(limit.Tokens) || s.Unit == string(limit.PromptTokens) || s.Unit == string(limit.CompletionTokens)
 }
 
 // Upstream describes the request to the model's endpoint.

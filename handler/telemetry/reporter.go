@@ -243,8 +243,9 @@ func (s *series) call(c *Call, chosen []pair) {
 // Milliseconds returns a duration in milliseconds, to the microsecond.
 func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// sampled decides by the trace id, so that a trace is kept whole or not at all: its
-// last 14 hexadecimal digits are random by W3C's rules.
+// sampled reports whether the calls of a trace get request items. It decides by the trace
+// id, so that a trace is kept whole or not at all: its last 14 hexadecimal digits are random
+// by W3C's rules.
 // Source: https://www.w3.org/TR/trace-context-2/#random-trace-id-flag
 func sampled(traceID string, ratio float64) bool {
 	if ratio >= 1 {

@@ -248,15 +248,11 @@ func (r *round) send() (*Response, error) {
 		call.work, call.stop = context.WithCancel(context.WithoutCancel(ctx))
 	}
 	got, err := r.next(ctx)
-	if err == nil && call.Rest != nil {
-		got.pump = newPump(ctx, got.Body)
-		got.Body = got.pump
-	}
 	if err == nil && call.Stream && !late.Stop() {
 		err = got.from.errorFor(ctx, TimedOut, errLate, true)
 		if call.Rest != nil {
 			call.goesOn = true
-			call.Rest(&Rest{body: got.pump, stop: call.stop})
+			call.Rest(&Rest{got.pump, call.stop})
 		} else {
 			got.Body.Close()
 		}
@@ -330,21 +326,27 @@ func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, er
 	if err != nil {
 		return nil, a, d.errorFor(ctx, NoCredential, err, false)
 	}
-	got, pending, err := d.roundTrip(ctx, request, call.Rest != nil)
-	if err != nil {
-		failed := d.errorFor(ctx, Unreachable, unquoted(err), a.accepted())
-		a.broke = failed.Reason == Unreachable
-		switch rest := (&Rest{pending: pending, stop: call.stop}); {
-		case pending == nil:
-		case failed.Accepted:
-			call.goesOn = true
-			call.Rest(rest)
-		default:
-			rest.Close()
-		}
-		return nil, a, failed
+	got, mayCome := &answer{secret: secret}, false
+	if call.Rest == nil {
+		got.Response, err = d.transport.RoundTrip(request)
+	} else {
+		got.pump = newPump(ctx, d.transport, request)
+		got.Response, mayCome, err = got.pump.answer(ctx)
 	}
-	return &answer{Response: got, secret: secret}, a, nil
+	if err == nil {
+		return got, a, nil
+	}
+	failed := d.errorFor(ctx, Unreachable, unquoted(err), a.accepted())
+	a.broke = failed.Reason == Unreachable
+	switch {
+	case !mayCome:
+	case failed.Accepted:
+		call.goesOn = true
+		call.Rest(&Rest{got.pump, call.stop})
+	default:
+		(&Rest{got.pump, call.stop}).Close()
+	}
+	return nil, a, failed
 }
 
 // target returns what a call's body for the deployment depends on.

@@ -6,12 +6,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
 	"weak"
 
+	"tollgate/handler/operation/sse"
 	"tollgate/handler/secret"
 	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
@@ -57,6 +59,36 @@ func TestABodyIsReleasedOnceAnAnswerHasBegun(t *testing.T) {
 		close(end)
 		response.Close()
 	}
+}
+
+// A busy instance would otherwise hold all the calls of the last second.
+func TestAClosedStreamIsNotKeptForTheTimeItHadToEnd(t *testing.T) {
+	at := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		say(w, "data: [DONE]\n\n")
+	})
+	client := newClient(t, upstream.Timeouts{}, endpoint(at))
+	if closed := closedStream(t, client); !gone(t, closed) {
+		t.Error("got a closed response still in memory, want it freed")
+	}
+}
+
+// closedStream relays a stream and keeps no reference to its response.
+func closedStream(t *testing.T, client *upstream.Client) weak.Pointer[upstream.Response] {
+	t.Helper()
+	response, err := client.Send(t.Context(), aCall(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Close()
+	ending, err := response.Relay(httptest.NewRecorder(), new(sse.Splitter), func(event []byte) []byte {
+		response.EndWithin(time.Hour)
+		return event
+	})
+	if err != nil {
+		t.Errorf("got ending %s with %v, want none", ending, err)
+	}
+	return weak.Make(response)
 }
 
 // sendLarge makes a call of 2 MiB and keeps no reference to its body.

@@ -57,10 +57,14 @@ var (
 	errCallerWrite = errors.New("the caller can't be written to")
 )
 
-// buffers pools buffers for relays: in for one read, out for what is written of it.
-var buffers = sync.Pool{New: func() any { return &buffer{in: make([]byte, 32<<10)} }}
+// readSize is the size of the buffer for one read, in bytes.
+const readSize = 32 << 10
 
-type buffer struct{ in, out []byte }
+// readBuffers pools buffers for one read, writeBuffers for what is written of it.
+var (
+	readBuffers  = sync.Pool{New: func() any { return new([readSize]byte) }}
+	writeBuffers = sync.Pool{New: func() any { return new([]byte) }}
+)
 
 // Relay passes the stream on to the caller. inspect gets each event and returns the
 // bytes to send in its place (the event itself, nothing, or others), which must stay
@@ -72,54 +76,94 @@ type buffer struct{ in, out []byte }
 // Set w's header before; it is sent with the first bytes, which may be a comment, so
 // inspect must not change it.
 func (r *Response) Relay(w http.ResponseWriter, split Splitter, inspect func(event []byte) []byte) (Ending, error) {
-	b := buffers.Get().(*buffer)
-	defer b.release()
-	out := newCallerWriter(w, r)
-	defer out.close()
-	pass := func(event []byte) { b.out = append(b.out, inspect(event)...) }
-	for first := true; ; first = false {
-		n, err := reader{r}.Read(b.in)
-		if first && isDocument(b.in[:n]) && out.end() {
-			r.opening = opening{bytes.Clone(b.in[:n]), err}
-			return NotStream, nil
+	buffer := writeBuffers.Get().(*[]byte)
+	l := &relay{Response: r, split: split, to: newCallerWriter(w, r), out: *buffer, first: true}
+	l.pass = func(event []byte) { l.out = append(l.out, inspect(event)...) }
+	defer func() {
+		l.to.close()
+		if *buffer = l.out; cap(l.out) > 4*readSize { // only an unusually long event needed that
+			*buffer = nil
 		}
-		if errors.Is(context.Cause(r.ctx), errStreamDone) {
-			err = io.EOF
+		writeBuffers.Put(buffer)
+	}()
+	r.each(l.piece)
+	return l.ending, l.err
+}
+
+// relay is the state of a stream on its way to the caller.
+type relay struct {
+	*Response
+	split Splitter
+	pass  func(event []byte) // appends what the caller gets for an event to out
+	to    *callerWriter
+	out   []byte
+	first bool // no piece has come
+
+	ending Ending
+	err    error
+}
+
+// piece passes on what a piece of the stream completes, and reports whether the stream goes
+// on. err is what ended the stream.
+func (l *relay) piece(in []byte, err error) (more bool) {
+	if l.first && isDocument(in) && l.to.end() {
+		l.opening, l.ending = opening{bytes.Clone(in), err}, NotStream
+		return false
+	}
+	l.first = false
+	if errors.Is(context.Cause(l.ctx), errStreamDone) {
+		err = io.EOF
+	}
+	l.out = l.out[:0]
+	if len(in) > 0 {
+		l.split.Split(in, l.pass)
+	}
+	if err == io.EOF {
+		l.split.End(l.pass)
+	}
+	switch gone := l.to.write(l.out, len(in) > 0); {
+	case gone != nil:
+		l.ending, l.err = l.to.writeEnding(gone), gone
+	case err == io.EOF:
+		l.ending = Ended
+	case err != nil:
+		if l.ending, l.err = l.to.readEnding(err); l.ending.ByUpstream() {
+			l.reportOutcome(l.Failure(Broken, l.err))
 		}
-		b.out = b.out[:0]
-		if n > 0 {
-			split.Split(b.in[:n], pass)
+	default:
+		return true
+	}
+	return false
+}
+
+// each passes the answer's pieces to use, with the error that ended the answer, until use
+// returns false, as it must with an error.
+func (r *Response) each(use func(piece []byte, err error) (more bool)) {
+	if o := &r.opening; len(o.head) > 0 || o.err != nil {
+		head := o.head
+		if o.head = nil; !use(head, o.err) {
+			return
 		}
-		if err == io.EOF {
-			split.End(pass)
+	}
+	if p := r.answer.pump; p != nil {
+		if cause := p.each(r.ctx, use); cause != nil {
+			use(nil, cause)
 		}
-		if gone := out.write(b.out, n > 0); gone != nil {
-			return out.writeEnding(gone), gone
-		}
-		switch {
-		case err == io.EOF:
-			return Ended, nil
-		case err != nil:
-			ending, err := out.readEnding(err)
-			if ending.ByUpstream() {
-				r.reportOutcome(r.Failure(Broken, err))
-			}
-			return ending, err
+		return
+	}
+	buffer := readBuffers.Get().(*[readSize]byte)
+	defer readBuffers.Put(buffer)
+	for {
+		if n, err := r.answer.Body.Read(buffer[:]); !use(buffer[:n], err) {
+			return
 		}
 	}
 }
 
 // EndWithin ends the stream after d unless upstream ends it first. Call it when an
 // event has said that the stream is over.
-func (r *Response) EndWithin(d time.Duration) { time.AfterFunc(d, func() { r.cancel(errStreamDone) }) }
-
-// release returns the buffer to the pool, without memory that only an unusually
-// long event needed.
-func (b *buffer) release() {
-	if cap(b.out) > 4*len(b.in) {
-		b.out = nil
-	}
-	buffers.Put(b)
+func (r *Response) EndWithin(d time.Duration) {
+	r.end = time.AfterFunc(d, func() { r.cancel(errStreamDone) })
 }
 
 // callerWriter writes to the caller. It is used by the relay, and by a timer that

@@ -21,6 +21,7 @@ type Response struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	late     *time.Timer // ends an answer that isn't streamed
+	end      *time.Timer // ends a stream whose last event has come; nil until then
 	due      time.Time   // deadline of an answer that isn't streamed
 	size     int64       // of the body in bytes, -1 if unknown
 	answer   *answer
@@ -41,7 +42,7 @@ func (r *Response) Rest() *Rest {
 		return nil
 	}
 	r.resting = true
-	return &Rest{body: r.answer.pump, stop: r.stop}
+	return &Rest{r.answer.pump, r.stop}
 }
 
 // Begun reports, after Relay, whether it sent the caller anything. If not, another
@@ -53,6 +54,9 @@ func (r *Response) Begun() bool { return r.begun }
 func (r *Response) Close() {
 	r.reportOutcome(nil)
 	r.late.Stop()
+	if r.end != nil {
+		r.end.Stop() // else it would keep the call in memory
+	}
 	r.cancel(nil)
 	if r.resting {
 		return

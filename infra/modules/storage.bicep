@@ -60,7 +60,7 @@ resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2024-01-0
 }
 
 // The handler's tables. It makes none itself here: nobody may, but a deployment.
-var directory = ['tiers', 'subscriptions', 'apikeys', 'prices']
+var directory = ['tiers', 'groups', 'subscriptions', 'apikeys', 'prices']
 var ledgers = ['counters', 'usage', 'responses', 'housekeeping']
 var tableNames = concat(directory, ledgers, ['audit'])
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
 
@@ -138,16 +139,17 @@ func (c *crowded) judge(name string, most float64) error {
 
 // crowd starts a gateway and runs a load against it.
 func crowd(ctx context.Context, binary, model, load string) (*crowded, error) {
-	s := &store{close: func() {}, keys: map[subscription.Reserve]string{
-		subscription.ReservePrompt: subscription.NewKey(), subscription.ReserveNone: subscription.NewKey(),
-	}}
-	s.inMemory()
+	const pressing, calling = "pressing", "calling"
+	s := newStore(tier(pressing, subscription.ReservePrompt, limit.Tokens), tier(calling, subscription.ReserveNone, limit.Tokens))
+	if err := s.inMemory(); err != nil {
+		return nil, err
+	}
 	gateway, err := startGateway(binary, s.gatewaySettings(model))
 	if err != nil {
 		return nil, err
 	}
 	defer gateway.stop()
-	other := &target{"gateway", gateway, s.keys[subscription.ReserveNone]}
+	other := &target{"gateway", gateway, s.keys[calling]}
 	if err := other.listens(ctx); err != nil {
 		return nil, err
 	}
@@ -157,7 +159,7 @@ func crowd(ctx context.Context, binary, model, load string) (*crowded, error) {
 		return nil, err
 	}
 	c.usual = time.Duration(alone.p99() * float64(time.Microsecond))
-	e1 := c.press(ctx, other, s.keys[subscription.ReservePrompt], load)
+	e1 := c.press(ctx, other, s.keys[pressing], load)
 	most, e2 := gateway.mostResident()
 	now, e3 := gateway.resident()
 	c.mb, c.settled = float64(most)/1e6, float64(now)/1e6

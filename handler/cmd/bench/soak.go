@@ -23,8 +23,8 @@ const (
 	growth = 1.05
 	// leaveOne: one in this many callers leaves its stream before the end.
 	leaveOne = 5
-	// looking is longer than the last looks at the heap take, even on a busy machine.
-	looking = 4 * time.Second
+	// heapTime is longer than the last readings of the heap take, even on a busy machine.
+	heapTime = 4 * time.Second
 	// settle is the time that the gateway gets to release the streams' resources.
 	settle = 20 * time.Second
 )
@@ -66,7 +66,7 @@ func soak(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	late, err := t.heap(ctx, time.Until(over)-looking) // while all streams are running
+	late, err := t.heap(ctx, time.Until(over)-heapTime) // while all streams are running
 	if err != nil {
 		return err
 	}
@@ -188,13 +188,13 @@ func (t *target) askVitals(ctx context.Context) (v vitals, err error) {
 	return v, json.NewDecoder(response.Body).Decode(&v)
 }
 
-// heap returns the median of some looks at the heap, the first after a time.
+// heap returns the median of some readings of the heap, the first after a time.
 func (t *target) heap(ctx context.Context, after time.Duration) (float64, error) {
-	const looks = 7
+	const readings = 7
 	var found []float64
 	wait := time.NewTimer(after)
 	defer wait.Stop()
-	for len(found) < looks {
+	for len(found) < readings {
 		select {
 		case <-wait.C:
 		case <-ctx.Done():
@@ -208,5 +208,5 @@ func (t *target) heap(ctx context.Context, after time.Duration) (float64, error)
 		wait.Reset(200 * time.Millisecond)
 	}
 	slices.Sort(found)
-	return found[looks/2], nil
+	return found[readings/2], nil
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"tollgate/handler/subscription"
 )
 
 // starts is the number of gateways started after each restart for each measured time.
@@ -48,7 +46,7 @@ func (s *comparison) timedStart(ctx context.Context, settings, models []string) 
 	if err != nil {
 		return nil, 0, err
 	}
-	t := &target{"gateway", p, s.store.keys[subscription.ReservePrompt]}
+	t := &target{"gateway", p, s.store.keys[byPrompt]}
 	errs := make([]error, len(models))
 	var group sync.WaitGroup
 	for i, model := range models {

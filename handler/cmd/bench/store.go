@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,33 +28,46 @@ const pepper = "for-a-bench-on-one-machine-only"
 // A store keeps the gateway's keys and counters: an emulator behind a proxy that counts
 // operations, or the gateway's memory.
 type store struct {
-	settings   []string
+	settings []string
+	close    func()
+	tiers    []subscription.Tier // each with a subscription of its name
+	keys     map[string]string   // a key for each subscription
+	// operations is the number of operations, but for those on counters of severalLimits.
 	operations atomic.Int64
-	close      func()
-	keys       map[subscription.Reserve]string // a key for each way of reserving
+	// counted is the number of operations on the counters of severalLimits.
+	counted atomic.Int64
 }
 
-// limits returns every kind of limit, far above the bench's load: each call is decided and
-// granted.
-func limits(reserve subscription.Reserve) subscription.Limits {
-	return subscription.Limits{TokensPerMinute: 2e9, BurstTokens: 1e6, TokenQuota: 1e13, TokenQuotaPeriod: limit.Monthly,
-		Reserve: reserve, MaxCompletionTokens: 4096, MaxConcurrent: new(int64(0))}
+// newStore returns a store that will hold tiers, with a subscription and a key for each.
+func newStore(tiers ...subscription.Tier) *store {
+	s := &store{close: func() {}, tiers: tiers, keys: make(map[string]string)}
+	for _, tier := range tiers {
+		s.keys[tier.ID] = subscription.NewKey()
+	}
+	return s
 }
 
-// openStore creates a tier, a subscription and a key for each way of reserving.
+// tier returns a tier with a limit of every kind for each unit, far above the bench's load:
+// each call is decided and granted.
+func tier(id string, reserve subscription.Reserve, units ...limit.Unit) subscription.Tier {
+	rules := subscription.Rules{Reserve: reserve, MaxCompletionTokens: 4096, MaxConcurrent: new(int64(0))}
+	for _, unit := range units {
+		rules.Limits = append(rules.Limits, subscription.Limit{Name: string(unit), Unit: unit, PerMinute: 2e9, Burst: 1e6, Quota: 1e13, Period: limit.Monthly})
+	}
+	return subscription.Tier{ID: id, Rules: rules}
+}
+
+// openStore creates a tier, a subscription and a key for each of the gateways.
 func openStore(ctx context.Context, where string) (*store, error) {
-	s := &store{close: func() {}, keys: map[subscription.Reserve]string{
-		subscription.ReserveFull: subscription.NewKey(), subscription.ReservePrompt: subscription.NewKey(),
-	}}
+	s := newStore(tier(full, subscription.ReserveFull, limit.Tokens), tier(byPrompt, subscription.ReservePrompt, limit.Tokens),
+		tier(severalLimits, subscription.ReserveFull, limit.Tokens, limit.PromptTokens, limit.CompletionTokens, limit.Calls))
 	if where == "memory" {
-		s.inMemory()
-		return s, nil
+		return s, s.inMemory()
 	}
 	emulator, err := azurite.Start(ctx, "")
 	if errors.Is(err, azurite.ErrNotInstalled) {
 		fmt.Println("Azurite is not installed: the counters are kept in memory.")
-		s.inMemory()
-		return s, nil
+		return s, s.inMemory()
 	}
 	if err != nil {
 		return nil, err
@@ -66,17 +80,20 @@ func openStore(ctx context.Context, where string) (*store, error) {
 	return s, s.count(emulator)
 }
 
-func (s *store) inMemory() {
-	var tiers, subscriptions, keys []string
-	for reserve, key := range s.keys {
-		l := limits(reserve)
-		tiers = append(tiers, fmt.Sprintf(`{"id":%q,"tokensPerMinute":%d,"burstTokens":%d,"tokenQuota":%d,"tokenQuotaPeriod":%q,"reserve":%q,"maxCompletionTokens":%d,"maxConcurrent":%d}`,
-			reserve, l.TokensPerMinute, l.BurstTokens, l.TokenQuota, l.TokenQuotaPeriod, l.Reserve, l.MaxCompletionTokens, l.Concurrent()))
-		subscriptions = append(subscriptions, fmt.Sprintf(`{"id":%q,"tier":%q}`, reserve, reserve))
-		keys = append(keys, fmt.Sprintf(`{"subscription":%q,"key":%q}`, reserve, key))
+func (s *store) inMemory() error {
+	type document struct {
+		Tiers         []subscription.Tier `json:"tiers"`
+		Subscriptions []map[string]string `json:"subscriptions"`
+		Keys          []map[string]string `json:"keys"`
 	}
-	list := func(of []string) string { return "[" + strings.Join(of, ",") + "]" }
-	s.settings = []string{"STORE=memory", fmt.Sprintf(`MEMORY_DIRECTORY={"tiers":%s,"subscriptions":%s,"keys":%s}`, list(tiers), list(subscriptions), list(keys))}
+	d := document{Tiers: s.tiers}
+	for name, key := range s.keys {
+		d.Subscriptions = append(d.Subscriptions, map[string]string{"id": name, "tier": name})
+		d.Keys = append(d.Keys, map[string]string{"subscription": name, "key": key})
+	}
+	text, err := json.Marshal(d)
+	s.settings = []string{"STORE=memory", "MEMORY_DIRECTORY=" + string(text)}
+	return err
 }
 
 func (s *store) subscribe(ctx context.Context, connection string) error {
@@ -85,9 +102,8 @@ func (s *store) subscribe(ctx context.Context, connection string) error {
 		return err
 	}
 	directory := tablestore.New(service, tablestore.DefaultTables)
-	for reserve, key := range s.keys {
-		id := string(reserve)
-		if err := subscriptiontest.Add(ctx, directory, pepper, subscription.Tier{ID: id, Limits: limits(reserve)}, id, key); err != nil {
+	for _, tier := range s.tiers {
+		if err := subscriptiontest.Add(ctx, directory, pepper, tier, tier.ID, s.keys[tier.ID]); err != nil {
 			return err
 		}
 	}
@@ -104,7 +120,11 @@ func (s *store) count(emulator *azurite.Server) error {
 	to.Path = ""
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }}
 	counting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.operations.Add(1)
+		if strings.Contains(r.URL.Path, "PartitionKey='"+severalLimits+"!") { // a counter's partition: the subscription, an escaped slash, the limit
+			s.counted.Add(1)
+		} else {
+			s.operations.Add(1)
+		}
 		proxy.ServeHTTP(w, r)
 	}))
 	s.settings = []string{"STORE=tables", "AzureWebJobsStorage=" + strings.Replace(emulator.ConnectionString, "http://"+to.Host, counting.URL, 1)}

@@ -102,7 +102,7 @@ func (c *client) read(response *http.Response, into any) error {
 		into = new(json.RawMessage) // only to check that the answer is JSON
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s answered with something else than the API's JSON: is it a Tollgate gateway?", c.where)
+		return fmt.Errorf("%s answered with something other than the API's JSON: is it a Tollgate gateway?", c.where)
 	}
 	return nil
 }
@@ -136,6 +136,20 @@ func all[T any](ctx context.Context, a *app, c *client, path string, query url.V
 		a.progress("%s read", number(int64(len(items))))
 		query.Set("after", page.Next)
 	}
+}
+
+// readList reads every page of a list. If it is empty, it says so in a note: none if there is
+// no filter in query, or else noMatch.
+func readList[T any](ctx context.Context, a *app, path string, query url.Values, none, noMatch string) ([]T, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	items, err := all[T](ctx, a, c, path, query)
+	if err == nil && len(items) == 0 {
+		a.note("%s", when(len(query) == 0, none, noMatch))
+	}
+	return items, err
 }
 
 func clone(query url.Values) url.Values {

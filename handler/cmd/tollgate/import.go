@@ -30,8 +30,9 @@ func (a *app) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import --tier TIER --policy FILE",
 		Short: "Create a tier and subscriptions from API Management's",
-		Long: `Create a tier from an API Management policy with an llm-token-limit, and
-subscriptions from a subscription list, and say what could not be carried over.
+		Long: `Create a tier from an API Management policy with llm-token-limit, rate-limit or
+quota, and subscriptions from a subscription list, and say what could not be
+carried over.
 Existing tiers and subscriptions are not changed. Export the two with
 
   az rest --url ".../apis/<api>/policies/policy?api-version=2024-05-01&format=xml"
@@ -58,11 +59,13 @@ you can read; hand them out and delete it.`,
 
 // An imported is the result for one tier or subscription.
 type imported struct {
-	Kind   string   `json:"kind"`
-	ID     string   `json:"id"`
-	From   string   `json:"from,omitempty"`
-	Result string   `json:"result"`
-	Lost   []string `json:"lost,omitempty"`
+	Kind   string `json:"kind"`
+	ID     string `json:"id"`
+	From   string `json:"from,omitempty"`
+	Result string `json:"result"`
+	// Limits are those of a tier that was made, or would be.
+	Limits []subscription.Limit `json:"limits,omitempty"`
+	Lost   []string             `json:"lost,omitempty"`
 }
 
 // An importReport is the result of an import.
@@ -152,11 +155,15 @@ func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Su
 	if policy != nil {
 		i.report.Settings = policy.Settings
 		if err := policy.Validate(i.tier); err != nil {
-			i.report.Items = append(i.report.Items, imported{"tier", i.tier, i.policy, "can't be made", policy.Lost})
+			i.report.Items = append(i.report.Items, imported{Kind: "tier", ID: i.tier, From: i.policy, Result: "can't be made", Lost: policy.Lost})
 			return fmt.Errorf("the policy's limits don't make a tier: %w", err)
 		}
-		result, err := i.make(ctx, tierPath(i.tier), policy.Limits)
-		i.report.Items = append(i.report.Items, imported{"tier", i.tier, i.policy, result, policy.Lost})
+		item := imported{Kind: "tier", ID: i.tier, From: i.policy, Lost: policy.Lost}
+		var err error
+		if item.Result, err = i.make(ctx, tierPath(i.tier), policy.Rules); item.Result == made || item.Result == wouldBeMade {
+			item.Limits = policy.Rules.Limits
+		}
+		i.report.Items = append(i.report.Items, item)
 		if err != nil {
 			return err
 		}
@@ -183,6 +190,12 @@ func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Su
 	return nil
 }
 
+// The results of make and wouldMake where the resource doesn't exist yet.
+const (
+	made        = "made"
+	wouldBeMade = "would be made"
+)
+
 // make creates the resource at a path unless it exists.
 func (i *importing) make(ctx context.Context, path string, body any) (result string, err error) {
 	if i.dryRun {
@@ -195,14 +208,14 @@ func (i *importing) make(ctx context.Context, path string, body any) (result str
 	if err != nil {
 		return "failed: " + err.Error(), err
 	}
-	return "made", nil
+	return made, nil
 }
 
 // wouldMake returns the result that make would have, without changing anything.
 func (i *importing) wouldMake(ctx context.Context, path string) (result string, err error) {
 	err = i.client.do(ctx, request{method: http.MethodGet, path: path}, nil)
 	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Code == manage.CodeNotFound {
-		return "would be made", nil
+		return wouldBeMade, nil
 	}
 	if err != nil {
 		return "failed: " + err.Error(), err
@@ -223,19 +236,19 @@ func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (importe
 	}
 	var err error
 	item.Result, err = i.make(ctx, subscriptionPath(s.ID), map[string]any{"tier": i.tier, "name": s.Name, "suspended": s.Suspended})
-	if err != nil || i.keys == nil || item.Result != "made" {
+	if err != nil || i.keys == nil || item.Result != made {
 		return item, err
 	}
 	terms := make(map[string]any)
 	if s.Expires.After(time.Now()) {
 		terms["expires"] = s.Expires
 	}
-	var made manage.MadeKey
-	if err := i.client.do(ctx, request{method: http.MethodPost, path: keyPath(s.ID, string(subscription.Primary)), body: terms}, &made); err != nil {
+	var key manage.MadeKey
+	if err := i.client.do(ctx, request{method: http.MethodPost, path: keyPath(s.ID, string(subscription.Primary)), body: terms}, &key); err != nil {
 		return item, fmt.Errorf("it was made, without a key: %w", err)
 	}
 	item.Result = "made, with a new key"
-	err = i.keys.Write([]string{s.ID, string(made.Slot), made.Key})
+	err = i.keys.Write([]string{s.ID, string(key.Slot), key.Key})
 	i.keys.Flush() // after each key, so that a later failure doesn't lose it
 	if err = errors.Join(err, i.keys.Error()); err != nil {
 		return item, fmt.Errorf("its key could not be written: rotate it: %w", err)
@@ -259,6 +272,7 @@ func (a *app) printImport(report importReport) error {
 		for _, item := range report.Items {
 			row(w, item.Kind, item.ID, item.From, item.Result)
 		}
+		printCarried(w, report.Items)
 		if len(report.Settings) > 0 {
 			fmt.Fprintln(w, "\nTo name headers and metrics as API Management did, set:")
 			for _, name := range slices.Sorted(maps.Keys(report.Settings)) {
@@ -267,6 +281,20 @@ func (a *app) printImport(report importReport) error {
 		}
 		printLost(w, report.Items)
 	})
+}
+
+// printCarried prints the limits of the tiers.
+func printCarried(w io.Writer, items []imported) {
+	for _, item := range items {
+		if len(item.Limits) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "\nLimits of %s %s:\n", item.Kind, item.ID)
+		row(w, "NAME", "UNIT", "PER MINUTE", "QUOTA", "COUNTED BY")
+		for _, l := range item.Limits {
+			row(w, l.Name, string(l.Unit), number(l.PerMinute), when(l.Quota > 0, number(l.Quota)+" "+string(l.Period), ""), string(l.CounterKey))
+		}
+	}
 }
 
 // printLost prints what could not be carried over.

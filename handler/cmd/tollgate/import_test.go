@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode"
 
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
 
@@ -23,14 +24,20 @@ func TestImportMakesATierSubscriptionsAndKeys(t *testing.T) {
 	}
 	ended := write("ended.json", `[{"name":"team-d","scope":"/x/products/gold","state":"active","expirationDate":"2020-01-02T00:00:00Z"}]`)
 	policy := write("policy.xml", `<policies><inbound><base/><llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="500" estimate-prompt-tokens="false" `+
-		`remaining-tokens-header-name="x-left"/><cache-lookup/></inbound></policies>`)
+		`remaining-tokens-header-name="x-left"/><rate-limit-by-key calls="1200" renewal-period="60" counter-key="@(context.Request.IpAddress)"/>`+
+		`<quota calls="9000" renewal-period="3600"/><cache-lookup/></inbound></policies>`)
 	subs := write("subs.json", `{"value":[{"name":"Team-A","properties":{"scope":"/x/products/gold","displayName":"Team A","state":"active"}},`+
 		`{"name":"team-b","properties":{"scope":"/x/products/gold","state":"suspended"}},{"name":"team-c","properties":{"scope":"/x/products/free","state":"active"}}]}`)
 	keys := filepath.Join(t.TempDir(), "keys.csv")
 	args := []string{"import", "--tier", "gold", "--policy", policy, "--subscriptions", subs, "--product", "gold", "--keys-to", keys}
 
-	if shown := m.must(append(args, "--dry-run")...); !strings.Contains(shown, "would be made") || !strings.Contains(shown, "REMAINING_TOKENS_HEADER=x-left") || !strings.Contains(shown, "cache-lookup") {
-		t.Errorf("a dry run: got\n%s\nwant what would be made, the header's setting and the lost cache-lookup", shown)
+	shown := m.must(append(args, "--dry-run")...)
+	fields := strings.Join(strings.Fields(shown), " ")
+	for _, part := range []string{"would be made", "REMAINING_TOKENS_HEADER=x-left", "cache-lookup", "Limits of tier gold:",
+		"tokens tokens 500 - {subscription}", "calls calls 1,200 - {client-ip}", "calls-2 calls - 9,000 Hourly {subscription}"} {
+		if !strings.Contains(fields, part) {
+			t.Errorf("a dry run: got\n%s\nwant %s in it", shown, part)
+		}
 	}
 	if shown := m.must("tier", "list", "-o", "json"); strings.TrimSpace(shown) != "[]" {
 		t.Errorf("after a dry run: got the tiers %s, want none", shown)
@@ -50,22 +57,23 @@ func TestImportMakesATierSubscriptionsAndKeys(t *testing.T) {
 	if err != nil || len(rows) != 3 || rows[1][0] != "team-a" {
 		t.Fatalf("the file of keys: got %d rows and error %v, want a header and 2 keys, team-a's first", len(rows), err)
 	}
-	if grant := m.expect(rows[1][2], nil); grant.Tier.Limits[0].PerMinute != 500 || grant.Tier.Reserve != subscription.ReserveNone || grant.Subscription.Name != "Team A" {
-		t.Errorf("the imported key: got %+v, want Team A with 500 tokens a minute and no reservation", grant)
+	if grant := m.expect(rows[1][2], nil); grant.Tier.Reserve != subscription.ReserveNone || grant.Subscription.Name != "Team A" || len(grant.Limits) != 3 ||
+		grant.Limits[0].PerMinute != 500 || grant.Limits[1].Unit != limit.Calls || grant.Limits[1].PerMinute != 1200 || grant.Limits[2].Quota != 9000 {
+		t.Errorf("the imported key: got %+v, want Team A with 500 tokens and 1200 calls a minute, 9000 calls an hour, and no reservation", grant)
 	}
 	m.expect(rows[2][2], subscription.ErrUnauthorized) // the export has it suspended
 	if strings.Contains(m.said.String(), rows[1][2]) {
 		t.Error("import: got a key on stderr, want it in the file only")
 	}
 	m.fails(exitFailed, []string{"--keys-to"}, args...) // the file of keys exists, and is never overwritten
-	if shown := m.must(args[:9]...); strings.Count(shown, "is there already") != 3 {
-		t.Errorf("a second import: got\n%s\nwant \"is there already\" three times", shown)
+	if shown := m.must(args[:9]...); strings.Count(shown, "is there already") != 3 || strings.Contains(shown, "Limits of") {
+		t.Errorf("a second import: got\n%s\nwant \"is there already\" three times, and no limits", shown)
 	}
 	if shown := m.must("import", "--tier", "gold", "--subscriptions", ended, "--keys-to", filepath.Join(t.TempDir(), "more.csv")); !strings.Contains(shown, "its end on 2020-01-02 00:00 UTC, which has passed") {
 		t.Errorf("importing an expired subscription: got\n%s\nwant its end on 2020-01-02 00:00 UTC", shown)
 	}
 	m.fails(exitUsage, []string{"--tier is missing"}, "import", "--policy", policy)
-	m.fails(exitUsage, []string{"no llm-token-limit"}, "import", "--tier", "x", "--policy", write("other.xml", "<policies/>"))
+	m.fails(exitUsage, []string{"no llm-token-limit, rate-limit or quota"}, "import", "--tier", "x", "--policy", write("other.xml", "<policies/>"))
 }
 
 // TestImportPrintsNoControlCharacters: the output quotes a policy's values in lost parts,

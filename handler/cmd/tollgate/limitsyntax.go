@@ -300,7 +300,7 @@ func formatWeights(w *subscription.Weights) string {
 // thousands.
 func formatAmount(unit limit.Unit, amount int64) string {
 	if unit == limit.Cost {
-		return subscription.FormatMoney(amount)
+		return limit.FormatMoney(amount)
 	}
 	return number(amount)
 }

@@ -161,16 +161,9 @@ func (a *app) priceList() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{}
 			set(query, "search", search)
-			c, err := a.client()
+			prices, err := readList[price.Price](cmd.Context(), a, "/prices", query, "There are no prices yet; see 'tollgate price set --help'.", "No price matches.")
 			if err != nil {
 				return err
-			}
-			prices, err := all[price.Price](cmd.Context(), a, c, "/prices", query)
-			if err != nil {
-				return err
-			}
-			if len(prices) == 0 {
-				a.note(when(search == "", "There are no prices yet; see 'tollgate price set --help'.", "No price matches."))
 			}
 			return a.printPrices(cmd, prices)
 		},

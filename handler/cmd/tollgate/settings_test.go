@@ -89,8 +89,7 @@ func TestAKeyNeedsThePepper(t *testing.T) {
 
 func TestUnreachableStorageIsReported(t *testing.T) {
 	m := newTerminal(t)
-	m.environment["AzureWebJobsStorage"] = "DefaultEndpointsProtocol=http;AccountName=" + azurite.AccountName +
-		";AccountKey=" + azurite.AccountKey + ";TableEndpoint=http://127.0.0.1:1/" + azurite.AccountName
+	m.environment["AzureWebJobsStorage"] = azurite.ConnectionString("1")
 	m.fails(exitFailed, []string{"table storage can't be reached", "Is the storage that AzureWebJobsStorage names running"}, "tier", "list")
 	m.fails(exitFailed, []string{"table storage can't be reached"}, "key", "create", "a")
 }

@@ -221,16 +221,9 @@ func (a *app) subscriptionList() *cobra.Command {
 			set(query, "group", group)
 			set(query, "search", search)
 			set(query, "state", state)
-			c, err := a.client()
+			found, err := readList[subscription.Subscription](cmd.Context(), a, "/subscriptions", query, "There are no subscriptions yet; see 'tollgate subscription create --help'.", "No subscription matches.")
 			if err != nil {
 				return err
-			}
-			found, err := all[subscription.Subscription](cmd.Context(), a, c, "/subscriptions", query)
-			if err != nil {
-				return err
-			}
-			if len(found) == 0 {
-				a.note(when(len(query) == 0, "There are no subscriptions yet; see 'tollgate subscription create --help'.", "No subscription matches."))
 			}
 			return a.print(listed(found), func(w io.Writer) { printSubscriptions(w, found...) })
 		},

@@ -186,16 +186,9 @@ func (a *app) tierList() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{}
 			set(query, "search", search)
-			c, err := a.client()
+			tiers, err := readList[subscription.Tier](cmd.Context(), a, "/tiers", query, "There are no tiers yet; see 'tollgate tier set --help'.", "No tier matches.")
 			if err != nil {
 				return err
-			}
-			tiers, err := all[subscription.Tier](cmd.Context(), a, c, "/tiers", query)
-			if err != nil {
-				return err
-			}
-			if len(tiers) == 0 {
-				a.note(when(search == "", "There are no tiers yet; see 'tollgate tier set --help'.", "No tier matches."))
 			}
 			for i := range tiers {
 				tiers[i].Normalize()

@@ -252,7 +252,7 @@ func printSpans(w io.Writer, spans []manage.Span, models bool) {
 		sum.Add(s.Totals())
 	}
 	if len(spans) > 1 {
-		print("in all", "", "", sum.Counts())
+		print("total", "", "", sum.Counts())
 	}
 }
 

@@ -16,40 +16,40 @@ import (
 	"tollgate/handler/manage"
 )
 
-// minPause is the shortest interval: each look reads all counters.
+// minPause is the shortest interval: each reading reads all counters.
 const minPause = time.Second
 
 func (a *app) watchCommand() *cobra.Command {
 	var pause time.Duration
-	var looks int
+	var count int
 	cmd := &cobra.Command{
 		Use:   "watch [SUBSCRIPTION]",
 		Short: "Watch tokens being spent, until Ctrl-C",
 		Long: `Show the state of counters repeatedly: of one subscription, or of all, those that
-have used most of their minute first. On a terminal each look replaces the one
-before; otherwise, and with --output json (one line a look), they are appended.`,
+have used most of their minute first. On a terminal each reading replaces the one
+before; otherwise, and with --output json (one line each), they are appended.`,
 		Example: "  tollgate watch\n  tollgate watch team-a --interval 5s\n  tollgate watch --count 1",
 		Args:    atMost("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
 	}
-	cmd.Flags().DurationVar(&pause, "interval", 2*time.Second, "the time between looks, at least 1s")
-	cmd.Flags().IntVar(&looks, "count", 0, "the number of looks (default: until Ctrl-C)")
+	cmd.Flags().DurationVar(&pause, "interval", 2*time.Second, "the time between readings, at least 1s")
+	cmd.Flags().IntVar(&count, "count", 0, "the number of readings (default: until Ctrl-C)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if pause < minPause {
 			return &usageError{cmd.CommandPath(), fmt.Sprintf("--interval is %s: use %s or more", pause, minPause)}
 		}
-		if looks < 0 {
-			return &usageError{cmd.CommandPath(), fmt.Sprintf("--count is %d: use 1 or more, or remove it", looks)}
+		if count < 0 {
+			return &usageError{cmd.CommandPath(), fmt.Sprintf("--count is %d: use 1 or more, or remove it", count)}
 		}
 		query := url.Values{}
 		if len(args) > 0 {
 			query.Set("subscription", args[0])
 		}
-		return a.watch(cmd.Context(), query, pause, looks)
+		return a.watch(cmd.Context(), query, pause, count)
 	}
 	return cmd
 }
 
-func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, looks int) error {
+func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, count int) error {
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, 
 	empty := "Nothing has been counted yet."
 	next := time.NewTicker(pause)
 	defer next.Stop()
-	for look := 1; ; look++ {
+	for reading := 1; ; reading++ {
 		standings, err := all[manage.Standing](ctx, a, c, "/usage", query)
 		if ctx.Err() != nil {
 			return nil
@@ -65,7 +65,7 @@ func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, 
 		if err != nil {
 			return err
 		}
-		if look == 1 && len(standings) == 0 {
+		if reading == 1 && len(standings) == 0 {
 			if empty, err = why(ctx, c, query, empty); err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, 
 		if err := a.show(standings, empty); err != nil {
 			return err
 		}
-		if look == looks {
+		if reading == count {
 			return nil
 		}
 		select {
@@ -84,7 +84,7 @@ func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, 
 	}
 }
 
-// show prints one look, or the text empty if there are no counters.
+// show prints one reading, or the text empty if there are no counters.
 func (a *app) show(standings []manage.Standing, empty string) error {
 	slices.SortStableFunc(standings, func(x, y manage.Standing) int { return fullness(y) - fullness(x) })
 	if a.output == asJSON {

@@ -30,9 +30,9 @@ func Run(t *testing.T, store counter.Store) {
 func swaps(t *testing.T, store counter.Store, key string) {
 	now := time.Now()
 	state := lease.New(limit.Limits{PerMinute: 300, Burst: 7, Quota: 1 << 53, Period: limit.Weekly, Version: 1<<40 + 1}, now, "epoch")
-	state.Spent, state.PeriodSpent, state.Rev = 5, 1<<53+1, 9
+	state.Spent, state.PeriodSpent, state.Rev, state.Told = 5, 1<<53+1, 9, 80
 	state.Opened, state.Given = limit.Spans{{From: state.Window - 9, To: state.Window}}, limit.Spans{{From: state.Window + 1, To: state.Window + 20}}
-	state.Periods = []lease.Charged{{Start: limit.Weekly.Start(now.AddDate(0, 0, -7)), Amount: 1 << 50}, {Start: limit.Weekly.Start(now.AddDate(0, 0, 7)), Amount: 3}}
+	state.Periods = []lease.Charged{{Start: limit.Weekly.Start(now.AddDate(0, 0, -7)), Amount: 1 << 50, Told: 95}, {Start: limit.Weekly.Start(now.AddDate(0, 0, 7)), Amount: 3}}
 	state.SetSlots([]lease.Slot{{ID: "AbC-_123", Seq: 7, Window: state.Window - 1, Leased: 8, Expiry: now.Unix() + 1}, {ID: "gone5678", Seq: 1 << 40, Expiry: now.Unix() + 3600, Gone: true}})
 	first, date, err := store.Swap(t.Context(), key, state, "")
 	if err != nil || first == "" || now.Sub(date) > 5*time.Second || date.After(time.Now()) { // however long it took

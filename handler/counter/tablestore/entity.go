@@ -18,7 +18,7 @@ import (
 // format numbers the row's layout. Rows of a later format are left alone,
 // since old and new instances share counters while a release is rolled out.
 // Rows of an earlier format are repaired like edited ones.
-const format = 4
+const format = 5
 
 // encode makes the row, with typed columns that are readable in a table
 // browser.
@@ -32,7 +32,7 @@ func encode(partitionKey string, r lease.Row) ([]byte, error) {
 			"PeriodStart": number(unix(r.PeriodStart)), "PeriodSpent": number(r.PeriodSpent), "Periods": lease.FormatPeriods(r.Periods),
 			"Opened": lease.FormatSpans(r.Opened, r.Window), "Given": lease.FormatSpans(r.Given, r.Window),
 			"Tpm": number(r.PerMinute), "Burst": number(r.Burst), "Quota": number(r.Quota), "Period": string(r.Period),
-			"TierVersion": number(r.Version), "Slots": lease.FormatSlots(r.Slots, r.Window),
+			"TierVersion": number(r.Version), "Slots": lease.FormatSlots(r.Slots, r.Window), "Told": number(r.Told),
 		},
 	})
 	if err != nil {
@@ -57,7 +57,7 @@ func decode(row []byte) (lease.Row, error) {
 			Period: limit.Period(c.Text("Period")), Version: c.Int64("TierVersion")},
 		Balance: limit.Balance{Window: c.Int64("Window"), Credit: c.Int64("Credit"), Spent: c.Int64("Spent"),
 			PeriodStart: fromUnix(c.Int64("PeriodStart")), PeriodSpent: c.Int64("PeriodSpent")},
-		Epoch: c.Text("Epoch"), Rev: c.Int64("Rev"),
+		Epoch: c.Text("Epoch"), Rev: c.Int64("Rev"), Told: c.Int64("Told"),
 	}
 	held, slots := lease.ParseSlots(c.Text("Slots"), r.Window)
 	r.SetSlots(held)

@@ -5,19 +5,15 @@ import (
 	"os"
 	"testing"
 
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/counter/countertest"
 	"tollgate/handler/counter/tablestore"
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/secret"
 )
 
 func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
 
 func TestConformance(t *testing.T) {
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, azurite.Shared(t))
 	countertest.Run(t, tablestore.New(service, "counters"+rand.Text()))
 }

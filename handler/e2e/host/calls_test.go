@@ -14,12 +14,10 @@ import (
 	"time"
 
 	"tollgate/handler/asynctest"
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/counter/tablestore"
 	"tollgate/handler/limit"
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/secret"
-	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
@@ -189,10 +187,7 @@ func TestACallerThatLeavesPaysForTheWrittenTokens(t *testing.T) {
 // counted returns the counters' keys that contain a text.
 func counted(t *testing.T, text string) (keys []string) {
 	t.Helper()
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, azurite.Shared(t))
 	pages := service.NewClient(tablestore.DefaultTable).NewListEntitiesPager(nil)
 	for pages.More() {
 		page, err := pages.NextPage(t.Context())

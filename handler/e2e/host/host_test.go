@@ -21,11 +21,10 @@ import (
 	"time"
 
 	"tollgate/handler/asynctest"
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	countertables "tollgate/handler/counter/tablestore"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/local/fakemodel"
-	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/subscription/tablestore"
@@ -147,15 +146,12 @@ func start(t *testing.T, o options) *running {
 // subscribe makes a tier, a subscription and a key of the test's own.
 func (h *running) subscribe(t *testing.T, connection string, limits subscriptiontest.Limits) {
 	t.Helper()
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(connection)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, connection)
 	if limits.TokensPerMinute == 0 && limits.TokenQuota == 0 {
 		limits.TokensPerMinute = 10_000
 	}
 	store := tablestore.New(service, tablestore.DefaultTables)
-	if err := subscriptiontest.Add(t.Context(), store, pepper, subscription.Tier{ID: h.id, Limits: limits}, h.id, h.key); err != nil {
+	if err := subscriptiontest.Add(t.Context(), store, pepper, subscription.Tier{ID: h.id, Rules: limits.Rules()}, h.id, h.key); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -346,7 +342,7 @@ func (h *running) used(t *testing.T) int64 {
 // needs no running handler.
 func (h *running) stored(t *testing.T) int64 {
 	t.Helper()
-	service := must(azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))}))
+	service := azuretest.Open(t, azurite.Shared(t))
 	state, _, _, err := countertables.New(service, countertables.DefaultTable).Load(t.Context(), h.id)
 	if err != nil {
 		t.Fatal(err)

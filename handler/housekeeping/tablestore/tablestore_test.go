@@ -7,18 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/housekeeping"
 	"tollgate/handler/housekeeping/tablestore"
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/secret"
 )
 
 func TestOneOfManyInstancesGetsTheTurn(t *testing.T) {
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, azurite.Shared(t))
 	for round := range 2 { // in the first the table doesn't exist yet
 		var all sync.WaitGroup
 		var taken atomic.Int64

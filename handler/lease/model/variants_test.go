@@ -1,12 +1,18 @@
 package model
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // TestTheSearchFindsTheHarmOfEachRuleThatIsLeftOut shows that the search can
 // fail: it finds a broken promise in each variant of the rules that leaves one
-// out.
+// out. Under -short it leaves out the variant with two thirds of all states.
 func TestTheSearchFindsTheHarmOfEachRuleThatIsLeftOut(t *testing.T) {
 	worlds := Variants()
+	if testing.Short() {
+		worlds = slices.DeleteFunc(worlds, func(w World) bool { return w.Wrong == GivenTwice })
+	}
 	results, _ := Exhaust(worlds)
 	for i, r := range results {
 		t.Logf("%s: %v", worlds[i].Name, r)

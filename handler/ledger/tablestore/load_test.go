@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/ledger"
 	"tollgate/handler/ledger/tablestore"
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/secret"
 )
 
 // busy is the number of subscriptions of a large deployment, each with one model.
@@ -84,10 +83,7 @@ func contention(t *testing.T) float64 {
 // from rows that stand together, so the time doesn't grow with what they use. The bounds
 // are those of a machine that does nothing else.
 func TestLargeDeploymentsAreReadInTime(t *testing.T) {
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Own(t).ConnectionString)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, azurite.Own(t).ConnectionString)
 	reader := ledger.Reader{Store: tablestore.New(service, tablestore.DefaultTable)}
 	today := ledger.Day.Floor(time.Now())
 	month := today.AddDate(0, 0, -30)

@@ -12,11 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/ledger"
 	"tollgate/handler/ledger/tablestore"
 	"tollgate/handler/local/azurite"
-	"tollgate/handler/secret"
 )
 
 // A lossy is a store some of whose answers are lost, and some of whose requests are made
@@ -123,10 +122,7 @@ func (l *tellTale) write(ctx context.Context, s ledger.Store, process string, ye
 // off. A reader sees no less than was stored and no more than was sent, and in the end
 // minutes and the closed day say the same.
 func TestNoSumChangesOverTheRealProtocol(t *testing.T) {
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, azurite.Shared(t))
 	plain := tablestore.New(service, "usage"+rand.Text())
 	network := &lossy{Store: plain}
 	yesterday := ledger.Day.Floor(time.Now().Add(-ledger.RollUpAfter)).Add(-24 * time.Hour)

@@ -7,22 +7,18 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/manage"
 	"tollgate/handler/manage/audittest"
 	"tollgate/handler/manage/tablestore"
-	"tollgate/handler/secret"
 )
 
 func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
 
 func open(t *testing.T, connection, table string) *tablestore.Store {
 	t.Helper()
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(connection)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, connection)
 	return tablestore.New(service, table)
 }
 
@@ -40,7 +36,7 @@ func TestProbeLeavesNothingAndReturnsTheServicesTime(t *testing.T) {
 }
 
 func TestErrorsExplainAnUnreachableOrRefusingStorageAccount(t *testing.T) {
-	down := "DefaultEndpointsProtocol=http;AccountName=" + azurite.AccountName + ";AccountKey=" + azurite.AccountKey + ";TableEndpoint=http://127.0.0.1:1/" + azurite.AccountName
+	down := azurite.ConnectionString("1")
 	wrong := strings.Replace(azurite.Shared(t), azurite.AccountKey, "d3Jvbmc=", 1)
 	for connection, want := range map[string]string{down: "can't be reached", wrong: "check the account's key"} {
 		_, err := open(t, connection, "audit").Begin(t.Context(), manage.Event{When: time.Now()})

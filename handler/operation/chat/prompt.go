@@ -27,8 +27,7 @@ func (w *promptWalk) field(key []byte, start int) error {
 		w.Frame += fields.Compact(w.Since(start)) + 3 // plus the brackets and the body's end
 		return w.Array(w.message)
 	}
-	value, err := w.Value()
-	w.AddOther(start)
+	value, err := w.SkipOther(start)
 	if string(key) == "stop" {
 		w.stops(value)
 	}
@@ -94,8 +93,7 @@ func (w *promptWalk) message(i int) error {
 		case "content":
 			return w.content(i, start)
 		}
-		value, err := w.Value()
-		w.AddOther(start)
+		value, err := w.SkipOther(start)
 		if !fields.Absent(value) {
 			w.Plain = false
 			if string(key) == "audio" || fields.ReadsElsewhere(key) { // audio is the id of a stored recording
@@ -187,8 +185,7 @@ func (w *promptWalk) part(i, j int) error {
 			w.SetUnbounded(path(".type"))
 			return err
 		default:
-			value, err := w.Value()
-			w.AddOther(start)
+			value, err := w.SkipOther(start)
 			if !texts[name] && name != "text" && !fields.Absent(value) {
 				w.SetUnbounded(path("." + name))
 			}

@@ -1,8 +1,6 @@
 package chat
 
 import (
-	"fmt"
-
 	"tollgate/handler/jsonscan"
 	"tollgate/handler/operation"
 	"tollgate/handler/operation/fields"
@@ -107,29 +105,11 @@ func (r *Request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	return err
 }
 
+// readMessages checks the messages and returns them.
 func readMessages(s *jsonscan.Scanner) ([]byte, error) {
 	start := s.Pos()
-	if s.Literal("null") {
-		return nil, noMessages
-	}
-	if s.Peek() != '[' {
-		return nil, operation.Wrong("messages", "must be an array", "send an array of messages")
-	}
-	empty := true
-	err := s.Array(func(i int) error {
-		empty = false
-		if i == fields.MaxMessages {
-			return operation.Wrong("messages", fmt.Sprintf("has more than %d messages", fields.MaxMessages), "send fewer: join some, or leave out the oldest")
-		}
-		if s.Peek() != '{' {
-			return operation.Wrong(fmt.Sprintf("messages[%d]", i), "must be an object", "send objects with role and content")
-		}
-		if err := s.SkipDistinct(inMessages); err != nil {
-			return fields.Explain(fmt.Sprintf("messages[%d]", i), err, s.Pos())
-		}
-		return nil
-	})
-	if err == nil && empty {
+	n, err := fields.Messages(s, inMessages)
+	if err == nil && n == 0 {
 		err = noMessages
 	}
 	return s.Since(start), err

@@ -37,6 +37,13 @@ func (w *Walk) Members(member func(key []byte, start int) error) error {
 // AddOther adds everything read since start to Other.
 func (w *Walk) AddOther(start int) { w.Other += Compact(w.Since(start)) }
 
+// SkipOther reads a value, and adds everything read since start to Other.
+func (w *Walk) SkipOther(start int) ([]byte, error) {
+	value, err := w.Value()
+	w.AddOther(start)
+	return value, err
+}
+
 // SetUnbounded records a field that nothing bounds. Only the first is kept.
 func (w *Walk) SetUnbounded(path string) {
 	if w.Unbounded == "" {
@@ -44,7 +51,8 @@ func (w *Walk) SetUnbounded(path string) {
 	}
 }
 
-// Emit passes a string to the text function, and adds everything from start to the string to Frame.
+// Emit passes a string to the text function, and adds everything from start to the string
+// to Frame.
 func (w *Walk) Emit(start int) error {
 	w.Frame += Compact(w.Since(start)) + 2
 	raw, escaped, err := w.String()

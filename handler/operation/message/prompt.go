@@ -23,43 +23,13 @@ const (
 // messages, and their thinking. It is never plain: nobody but the model's maker has its
 // template.
 func (r *request) Prompt(text func(text []byte, length int)) operation.Prompt {
-	w := promptWalk{Scanner: jsonscan.New(r.body, jsonscan.Options{}), text: text}
-	_ = w.members(w.field) // parse has checked the body
+	w := promptWalk{fields.NewWalk(r.body, text)}
+	_ = w.Members(w.field) // parse has checked the body
 	return w.Prompt
 }
 
 // promptWalk walks a body for Prompt.
-type promptWalk struct {
-	jsonscan.Scanner
-	operation.Prompt
-	text    func(text []byte, length int)
-	scratch []byte // holds unescaped text
-}
-
-// members walks an object. It calls member for each member with its key, and start, the
-// position of the brace or comma before it.
-func (w *promptWalk) members(member func(key []byte, start int) error) error {
-	start := w.Pos()
-	return w.Object(func(key []byte) error {
-		err := member(key, start)
-		start = w.Pos()
-		return err
-	})
-}
-
-// other reads a value, and adds everything since start to Other.
-func (w *promptWalk) other(start int) ([]byte, error) {
-	value, err := w.Value()
-	w.Other += fields.Compact(w.Since(start))
-	return value, err
-}
-
-// unbounded records a field that nothing bounds. Only the first is kept.
-func (w *promptWalk) unbounded(path string) {
-	if w.Unbounded == "" {
-		w.Unbounded = path
-	}
-}
+type promptWalk struct{ fields.Walk }
 
 // absent reports whether a value means the same as no field.
 func absent(value []byte) bool {
@@ -75,7 +45,7 @@ func (w *promptWalk) field(key []byte, start int) error {
 	case "system":
 		return w.content(start, "system")
 	}
-	value, err := w.other(start)
+	value, err := w.SkipOther(start)
 	switch name := string(key); {
 	case err != nil, absent(value):
 	case name == "tools":
@@ -85,7 +55,7 @@ func (w *promptWalk) field(key []byte, start int) error {
 	case name == "context_management":
 		w.edits(value)
 	case name == "mcp_servers", name == "container", name == "compaction":
-		w.unbounded(name)
+		w.SetUnbounded(name)
 	}
 	return err
 }
@@ -99,7 +69,7 @@ func (w *promptWalk) tools(value []byte) {
 		if kind := kindOf(s); slices.ContainsFunc(ownTools, func(own string) bool { return strings.HasPrefix(kind, own) }) {
 			w.Other += forOwnTool
 		} else if kind != "" && kind != "custom" && kind != "null" {
-			w.unbounded(fmt.Sprintf("tools[%d]", i))
+			w.SetUnbounded(fmt.Sprintf("tools[%d]", i))
 		}
 		return s.Skip()
 	})
@@ -127,13 +97,13 @@ func (w *promptWalk) edits(value []byte) {
 		if string(key) != "edits" || s.Peek() != '[' {
 			value, err := s.Value()
 			if !absent(value) {
-				w.unbounded("context_management")
+				w.SetUnbounded("context_management")
 			}
 			return err
 		}
 		return s.Array(func(i int) error {
 			if !strings.HasPrefix(kindOf(s), "clear_") {
-				w.unbounded(fmt.Sprintf("context_management.edits[%d]", i))
+				w.SetUnbounded(fmt.Sprintf("context_management.edits[%d]", i))
 			}
 			return s.Skip()
 		})
@@ -146,7 +116,7 @@ var roles = map[string]bool{`"user"`: true, `"assistant"`: true, `"system"`: tru
 func (w *promptWalk) message(i int) error {
 	w.Elements++
 	w.Frame += 2 // the closing brace and a comma
-	return w.members(func(key []byte, start int) error {
+	return w.Members(func(key []byte, start int) error {
 		if string(key) == "content" {
 			return w.content(start, fmt.Sprintf("messages[%d].content", i))
 		}
@@ -157,7 +127,7 @@ func (w *promptWalk) message(i int) error {
 				return nil
 			}
 		}
-		_, err := w.other(start)
+		_, err := w.SkipOther(start)
 		return err
 	})
 }
@@ -166,47 +136,31 @@ func (w *promptWalk) message(i int) error {
 func (w *promptWalk) content(start int, path string) error {
 	switch w.Peek() {
 	case '"':
-		return w.emit(start)
+		return w.Emit(start)
 	case '[':
 		w.Frame += fields.Compact(w.Since(start)) + 2
 		return w.Array(func(i int) error { return w.block(fmt.Sprintf("%s[%d]", path, i)) })
 	}
-	_, err := w.other(start)
+	_, err := w.SkipOther(start)
 	return err
-}
-
-// emit passes a string to w.text, and adds everything from start to the string to Frame.
-func (w *promptWalk) emit(start int) error {
-	w.Frame += fields.Compact(w.Since(start)) + 2
-	raw, escaped, err := w.String()
-	if err != nil {
-		return err
-	}
-	length := len(raw)
-	if escaped {
-		w.scratch = jsonscan.AppendUnescaped(w.scratch[:0], raw)
-		raw = w.scratch
-	}
-	w.text(raw, length)
-	return nil
 }
 
 // block reads a content block. What is neither text nor an image counts by its size.
 func (w *promptWalk) block(path string) error {
 	if start := w.Pos(); w.Peek() != '{' {
-		_, err := w.other(start)
+		_, err := w.SkipOther(start)
 		return err
 	}
 	w.Elements++
 	w.Frame += 2 // the closing brace and a comma
 	kind := kindOf(w.Scanner)
 	if kind == "container_upload" {
-		w.unbounded(path)
+		w.SetUnbounded(path)
 	}
-	return w.members(func(key []byte, start int) error {
+	return w.Members(func(key []byte, start int) error {
 		switch name := string(key); {
 		case (name == "text" || name == "thinking") && w.Peek() == '"':
-			return w.emit(start)
+			return w.Emit(start)
 		case name == "content":
 			return w.content(start, path+".content")
 		case name == "source" && kind == "image":
@@ -214,7 +168,7 @@ func (w *promptWalk) block(path string) error {
 		case name == "source" && kind == "document":
 			return w.document(start, path+".source")
 		}
-		_, err := w.other(start)
+		_, err := w.SkipOther(start)
 		return err
 	})
 }
@@ -223,8 +177,8 @@ func (w *promptWalk) block(path string) error {
 func (w *promptWalk) image(start int, path string) error {
 	kind := kindOf(w.Scanner)
 	if kind != "base64" && kind != "url" {
-		w.unbounded(path)
-		_, err := w.other(start)
+		w.SetUnbounded(path)
+		_, err := w.SkipOther(start)
 		return err
 	}
 	value, err := w.Value()
@@ -232,9 +186,7 @@ func (w *promptWalk) image(start int, path string) error {
 	if kind == "url" {
 		one.URL = int64(len(value))
 	}
-	if w.Images = append(w.Images, one); w.ImagePath == "" {
-		w.ImagePath = path
-	}
+	w.AddImage(one, path)
 	return err
 }
 
@@ -242,11 +194,11 @@ func (w *promptWalk) image(start int, path string) error {
 // PDF doesn't bound those of its pages.
 func (w *promptWalk) document(start int, path string) error {
 	if kind := kindOf(w.Scanner); kind != "text" && kind != "content" {
-		w.unbounded(path)
+		w.SetUnbounded(path)
 	}
-	value, err := w.other(start)
+	value, err := w.SkipOther(start)
 	if bytes.Contains(value, []byte(`"image"`)) { // a part of the content may be one
-		w.unbounded(path)
+		w.SetUnbounded(path)
 	}
 	return err
 }

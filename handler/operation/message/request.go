@@ -62,7 +62,9 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	case "max_tokens":
 		r.cap, r.capAt, err = fields.Count(s, "max_tokens", 0)
 	case "messages":
-		r.messages, err = readMessages(s)
+		var n int
+		n, err = fields.Messages(s, inMessages)
+		r.messages = n > 0
 	case "system":
 		err = readSystem(s)
 	case "tools":
@@ -73,30 +75,6 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 		err = s.Skip()
 	}
 	return err
-}
-
-// readMessages checks the messages, and reports whether there are any.
-func readMessages(s *jsonscan.Scanner) (any bool, err error) {
-	if s.Literal("null") {
-		return false, nil
-	}
-	if s.Peek() != '[' {
-		return false, operation.Wrong("messages", "must be an array", "send an array of messages")
-	}
-	err = s.Array(func(i int) error {
-		any = true
-		if i == fields.MaxMessages {
-			return operation.Wrong("messages", fmt.Sprintf("has more than %d messages", fields.MaxMessages), "send fewer: join some, or leave out the oldest")
-		}
-		if s.Peek() != '{' {
-			return operation.Wrong(fmt.Sprintf("messages[%d]", i), "must be an object", "send objects with role and content")
-		}
-		if err := s.SkipDistinct(inMessages); err != nil {
-			return fields.Explain(fmt.Sprintf("messages[%d]", i), err, s.Pos())
-		}
-		return nil
-	})
-	return any, err
 }
 
 // readSystem checks the system prompt: a text, or an array of blocks.

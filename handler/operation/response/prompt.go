@@ -43,8 +43,7 @@ func (w *promptWalk) field(key []byte, start int) error {
 		w.Frame += fields.Compact(w.Since(start)) + 3 // plus the brackets and the body's end
 		return w.Array(w.item)
 	}
-	value, err := w.Value()
-	w.AddOther(start)
+	value, err := w.SkipOther(start)
 	switch {
 	case err != nil, fields.Absent(value), settings[name]:
 	case name == "tools":
@@ -89,8 +88,7 @@ func (w *promptWalk) item(i int) error {
 		case "role", "type":
 			return w.kind(start, itemKinds, path+name)
 		}
-		value, err := w.Value()
-		w.AddOther(start)
+		value, err := w.SkipOther(start)
 		if fields.ReadsElsewhere(key) && !fields.Absent(value) {
 			w.SetUnbounded(path + name)
 		}

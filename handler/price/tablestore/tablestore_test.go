@@ -16,12 +16,11 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/price"
 	"tollgate/handler/price/pricetest"
 	"tollgate/handler/price/tablestore"
-	"tollgate/handler/secret"
 )
 
 func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
@@ -31,10 +30,7 @@ var tables atomic.Int64
 // open returns an empty store and a client of its table.
 func open(t *testing.T) (*tablestore.Store, *aztables.Client) {
 	t.Helper()
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(azurite.Shared(t))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, azurite.Shared(t))
 	name := fmt.Sprintf("prices%d", tables.Add(1))
 	return tablestore.New(service, name), service.NewClient(name)
 }
@@ -152,11 +148,7 @@ func TestALostAnswerIsNoConflict(t *testing.T) {
 }
 
 func TestAnUnreachableStoreIsNotEmpty(t *testing.T) {
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New("DefaultEndpointsProtocol=http;AccountName=" + azurite.AccountName +
-		";AccountKey=" + azurite.AccountKey + ";TableEndpoint=http://127.0.0.1:1/" + azurite.AccountName)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := azuretest.Open(t, azurite.ConnectionString("1"))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if all, err := tablestore.New(service, tablestore.DefaultTable).Read(ctx); err == nil || !strings.Contains(err.Error(), "can't be reached") {

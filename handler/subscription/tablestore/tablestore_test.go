@@ -12,6 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"tollgate/handler/azure"
+	"tollgate/handler/azure/azuretest"
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
@@ -101,12 +102,8 @@ func TestRowsHoldNoKeyAndNoPepper(t *testing.T) {
 }
 
 func TestAnUnreachableStoreIsNotNotFoundAndShowsNoHash(t *testing.T) {
-	service, err := azure.Open(azure.Settings{ConnectionString: secret.New("DefaultEndpointsProtocol=http;AccountName=" + azurite.AccountName +
-		";AccountKey=" + azurite.AccountKey + ";TableEndpoint=http://127.0.0.1:1/" + azurite.AccountName)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = tablestore.New(service, tablestore.DefaultTables).Key(context.Background(), "canary-hash")
+	service := azuretest.Open(t, azurite.ConnectionString("1"))
+	_, err := tablestore.New(service, tablestore.DefaultTables).Key(context.Background(), "canary-hash")
 	if err == nil || errors.Is(err, subscription.ErrNotFound) || strings.Contains(err.Error(), "canary-hash") {
 		t.Errorf("Key: got error %v, want one that is not ErrNotFound and shows no hash", err)
 	}

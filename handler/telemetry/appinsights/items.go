@@ -137,14 +137,24 @@ func request(call *telemetry.Call) library.TelemetryData {
 		}
 	}
 	for _, at := range call.Standings {
+		if !at.InTokens() {
+			continue
+		}
 		if at.PerMinute > 0 {
-			item.Measurements["Remaining of "+at.Limit] = float64(at.Remaining)
+			setLeast(item.Measurements, "Remaining Tokens", at.Remaining)
 		}
 		if at.Quota > 0 {
-			item.Measurements["Remaining Quota of "+at.Limit] = float64(at.QuotaRemaining)
+			setLeast(item.Measurements, "Remaining Quota Tokens", at.QuotaRemaining)
 		}
 	}
 	return item.TelemetryData()
+}
+
+// setLeast sets a measurement, unless a smaller one is set.
+func setLeast(measurements map[string]float64, name string, n int64) {
+	if least, set := measurements[name]; !set || float64(n) < least {
+		measurements[name] = float64(n)
+	}
 }
 
 func dependency(call *telemetry.Call) library.TelemetryData {

@@ -31,17 +31,19 @@ func TestAPolicyBecomesATiersLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := subscription.Limits{TokensPerMinute: 1000, TokenQuota: 50_000, TokenQuotaPeriod: limit.Daily, Reserve: subscription.ReservePrompt,
-		CounterKey: "{subscription}", OnStoreDown: limit.Degrade, StoredContent: subscription.StoredRefuse}
-	if !reflect.DeepEqual(p.Limits, want) || p.Validate("gold") != nil {
-		t.Errorf("got limits %+v (%v), want %+v, valid for a tier", p.Limits, p.Validate("gold"), want)
+	want := subscription.Rules{Limits: []subscription.Limit{
+		{Name: "tokens", Unit: limit.Tokens, PerMinute: 1000, Quota: 50_000, Period: limit.Daily, CounterKey: "{subscription}"},
+		{Name: "calls", Unit: limit.Calls, PerMinute: 5, CounterKey: "{subscription}"},
+	}, Reserve: subscription.ReservePrompt, OnStoreDown: limit.Degrade, StoredContent: subscription.StoredRefuse}
+	if !reflect.DeepEqual(p.Rules, want) || p.Validate("gold") != nil {
+		t.Errorf("got rules %+v (%v), want %+v, valid for a tier", p.Rules, p.Validate("gold"), want)
 	}
 	if !reflect.DeepEqual(p.Settings, map[string]string{"REMAINING_TOKENS_HEADER": "x-left", "TOKENS_CONSUMED_HEADER": "x-took",
 		"METRIC_NAMESPACE": "llm", "METRIC_DIMENSIONS": "Client IP,API ID,Team={header:X-Team},Stage=production"}) {
 		t.Errorf("got settings %v, want the two headers, the namespace and four dimensions", p.Settings)
 	}
 	lost := strings.Join(p.Lost, "\n")
-	for _, part := range []string{"remaining-tokens-variable-name", "rate-limit: Tollgate limits tokens", "set-backend-service", "choose", "dimension User"} {
+	for _, part := range []string{"remaining-tokens-variable-name", "rate-limit of 5 calls in 60 s: its condition", "set-backend-service", "choose", "dimension User"} {
 		if !strings.Contains(lost, part) {
 			t.Errorf("got lost:\n%s\nwant %s in it", lost, part)
 		}
@@ -72,32 +74,30 @@ func TestCounterKeysHaveTheirCounterparts(t *testing.T) {
 		if lost {
 			want = "{subscription}"
 		}
-		if string(p.Limits.CounterKey) != want || (len(p.Lost) > 0) != lost || p.Limits.Reserve != subscription.ReserveNone {
-			t.Errorf("%s: got %+v and lost %v, want the counter key %s, no reservation and lost parts: %t", key, p.Limits, p.Lost, want, lost)
+		if string(first(p).CounterKey) != want || (len(p.Lost) > 0) != lost || p.Rules.Reserve != subscription.ReserveNone {
+			t.Errorf("%s: got %s, reserve %s and lost %v, want the counter key %s, no reservation and lost parts: %t", key, shown(p), p.Rules.Reserve, p.Lost, want, lost)
 		}
 	}
 }
 
-func TestASecondLimitIsAddedOrLost(t *testing.T) {
+func TestASecondLimitIsAddedOrJoined(t *testing.T) {
 	const first = `<fragment><llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="100" estimate-prompt-tokens="true"/>`
-	for second, want := range map[string]struct {
-		quota int64
-		lost  string
-	}{
-		`counter-key="@(context.Subscription.Id)" token-quota="5000" token-quota-period="Hourly"`:               {5000, ""},
-		`counter-key="@(context.Request.IpAddress)" token-quota="5000" token-quota-period="Hourly"`:             {0, "one counterKey"},
-		`counter-key="@(context.Subscription.Id)" tokens-per-minute="50"`:                                       {0, "the same kind"},
-		`counter-key="@(context.Subscription.Id)" token-quota="@(long.Parse("5"))" token-quota-period="Hourly"`: {0, "token-quota is @(long.Parse"},
+	for second, want := range map[string]struct{ limits, lost string }{
+		`counter-key="@(context.Subscription.Id)" token-quota="5000" token-quota-period="Hourly"`:               {"tokens 100 5000 Hourly {subscription}", ""},
+		`counter-key="@(context.Subscription.Id)" tokens-per-minute="100"`:                                      {"tokens 100 0  {subscription}", ""},
+		`counter-key="@(context.Request.IpAddress)" token-quota="5000" token-quota-period="Hourly"`:             {"tokens 100 0  {subscription}; tokens-2 0 5000 Hourly {client-ip}", ""},
+		`counter-key="@(context.Subscription.Id)" tokens-per-minute="50"`:                                       {"tokens 100 0  {subscription}; tokens-2 50 0  {subscription}", ""},
+		`counter-key="@(context.Subscription.Id)" token-quota="@(long.Parse("5"))" token-quota-period="Hourly"`: {"tokens 100 0  {subscription}", "token-quota is @(long.Parse"},
 	} {
 		p, err := apim.ReadPolicy([]byte(first + `<azure-openai-token-limit estimate-prompt-tokens="true" ` + second + `/></fragment>`))
-		if err != nil || p.Limits.TokenQuota != want.quota || p.Limits.TokensPerMinute != 100 || (want.lost == "") != (len(p.Lost) == 0) || !strings.Contains(strings.Join(p.Lost, ""), want.lost) {
-			t.Errorf("%s: got %+v, lost %v and error %v, want a quota of %d, 100 tokens a minute and lost %q", second, p.Limits, p.Lost, err, want.quota, want.lost)
+		if err != nil || shown(p) != want.limits || (want.lost == "") != (len(p.Lost) == 0) || !strings.Contains(strings.Join(p.Lost, ""), want.lost) {
+			t.Errorf("%s: got %s, lost %v and error %v, want %s and lost %q", second, shown(p), p.Lost, err, want.limits, want.lost)
 		}
 	}
 }
 
 func TestReadPolicyRejectsOtherText(t *testing.T) {
-	for text, want := range map[string]string{"": "no llm-token-limit", "<policies>": "not XML", "{}": "no llm-token-limit", `<policies><inbound x="@(`: "not XML", "\xff\xfe<\x00": "save it as UTF-8"} {
+	for text, want := range map[string]string{"": "no llm-token-limit, rate-limit or quota", "<policies>": "not XML", "{}": "no llm-token-limit, rate-limit or quota", `<policies><inbound x="@(`: "not XML", "\xff\xfe<\x00": "save it as UTF-8"} {
 		if _, err := apim.ReadPolicy([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got error %v, want %q in it", text, err, want)
 		}
@@ -121,7 +121,7 @@ func TestAPolicyWhoseLimitsAreAllLostMakesNoTier(t *testing.T) {
 
 func TestADeclaredEncodingIsIgnored(t *testing.T) {
 	p, err := apim.ReadPolicy([]byte(`<?xml version="1.0" encoding="utf-16"?><llm-token-limit counter-key="@(context.Subscription.Id)" tokens-per-minute="10"/>`))
-	if err != nil || p.Limits.TokensPerMinute != 10 {
+	if err != nil || first(p).PerMinute != 10 {
 		t.Errorf("a document that says utf-16: got %+v and error %v, want 10 tokens a minute", p, err)
 	}
 }
@@ -131,7 +131,7 @@ func TestAPolicyIsReadAsTheRestAPIAnswersIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err := apim.ReadPolicy(append([]byte("\ufeff"), answer...)); err != nil || p.Limits.TokensPerMinute != 1000 || p.Limits.TokenQuota != 50_000 {
+	if p, err := apim.ReadPolicy(append([]byte("\ufeff"), answer...)); err != nil || first(p).PerMinute != 1000 || first(p).Quota != 50_000 {
 		t.Errorf("the answer of Azure's API: got %+v and error %v, want 1000 tokens a minute and a quota of 50000", p, err)
 	}
 }
@@ -145,7 +145,7 @@ func TestExpressionsInAnElementsTextAreSkipped(t *testing.T) {
 		`<set-body><![CDATA[@{ return 1 < 2; }]]></set-body>`,
 		`<set-variable name="x" value='@(context.Request.Headers.GetValueOrDefault("a","b"))'/>`,
 	} {
-		if p, err := apim.ReadPolicy([]byte("<policies><inbound>" + body + limit + "</inbound></policies>")); err != nil || p.Limits.TokensPerMinute != 10 || len(p.Lost) != 1 {
+		if p, err := apim.ReadPolicy([]byte("<policies><inbound>" + body + limit + "</inbound></policies>")); err != nil || first(p).PerMinute != 10 || len(p.Lost) != 1 {
 			t.Errorf("%s: got %+v and error %v, want 10 tokens a minute and one part lost", body, p, err)
 		}
 	}
@@ -170,7 +170,7 @@ func TestDimensionsAreValidForTheGateway(t *testing.T) {
 		`<llm-emit-token-metric><dimension name="API ID" value="@(context.Api.Id)"/><dimension name="Client IP"/><dimension name="Subscription ID" value="@(context.Subscription?.Id)"/></llm-emit-token-metric>` +
 		`<azure-openai-emit-token-metric><dimension name="Client IP" value="@(context.Request.IpAddress)"/><dimension name="List" value="a,b"/>` +
 		`<dimension name="Model" value="@(context.Request.MatchedParameters["deployment-id"])"/><dimension name="Stage" value="test"/><dimension name="Sixth" value="6"/></azure-openai-emit-token-metric></fragment>`))
-	if err != nil || p.Limits.CounterKey != "{subscription}" || p.Validate("gold") != nil {
+	if err != nil || first(p).CounterKey != "{subscription}" || p.Validate("gold") != nil {
 		t.Fatalf("got %+v, error %v and tier error %v, want the counter key {subscription} and no errors", p, err, p.Validate("gold"))
 	}
 	chosen := p.Settings["METRIC_DIMENSIONS"]
@@ -187,7 +187,7 @@ func TestACounterKeyOfTheKeysHeaderBecomesTheSubscription(t *testing.T) {
 		const policy = `<fragment><llm-token-limit counter-key='@(context.Request.Headers.GetValueOrDefault("HEADER",""))' tokens-per-minute="10"/>` +
 			`<llm-emit-token-metric><dimension name="Caller" value='@(context.Request.Headers.GetValueOrDefault("HEADER",""))'/></llm-emit-token-metric></fragment>`
 		p, err := apim.ReadPolicy([]byte(strings.ReplaceAll(policy, "HEADER", header)))
-		if err != nil || p.Limits.CounterKey != "{subscription}" || p.Validate("gold") != nil || p.Settings["METRIC_DIMENSIONS"] != "" || len(p.Lost) != 2 {
+		if err != nil || first(p).CounterKey != "{subscription}" || p.Validate("gold") != nil || p.Settings["METRIC_DIMENSIONS"] != "" || len(p.Lost) != 2 {
 			t.Errorf("%s: got %+v, error %v and tier error %v, want {subscription}, no dimensions and two parts lost", header, p, err, p.Validate("gold"))
 		}
 	}

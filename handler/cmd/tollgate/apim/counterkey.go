@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
 
@@ -33,7 +34,7 @@ func (p *Policy) counterKey(e element) (template subscription.CounterKey, counts
 			p.lose("there is no counter-key: each subscription is counted by itself ({subscription})")
 			return fallback, string(fallback)
 		}
-		p.lose("counter-key is %q, one counter for all: each subscription is counted by itself ({subscription}); a tier's can share with a part such as {model}", text)
+		p.lose("counter-key is %q, one counter for all: each subscription is counted by itself ({subscription}); to count several together, give the limit to a group", text)
 		return fallback, text
 	}
 	if strings.Contains(text, "{{") {
@@ -66,8 +67,7 @@ func counterTemplate(text string) (template subscription.CounterKey, differs str
 			differs = otherwise
 		}
 	}
-	limits := subscription.Limits{TokensPerMinute: 1, CounterKey: template}
-	if limits.Validate() != nil {
+	if !valid(subscription.Limit{Unit: limit.Tokens, PerMinute: 1, CounterKey: template}) {
 		return "", ""
 	}
 	return template, differs

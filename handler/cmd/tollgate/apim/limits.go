@@ -2,90 +2,176 @@ package apim
 
 import (
 	"fmt"
-	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
-	"tollgate/handler/config"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
 )
 
-// A tokenLimit is an llm-token-limit.
-type tokenLimit struct {
-	subscription.Limits
-	counts string // what it counts by: a counter key's template, or an expression without one
-	branch string
+// A policyLimit is a limit that was carried over.
+type policyLimit struct {
+	subscription.Limit
+	counts string // what the policy counts by: a counter key's template, or an expression without one
 }
 
-// tokenLimit carries one llm-token-limit over. A document's second one adds what the first
-// doesn't limit, if both count by the same key.
-func (r *reading) tokenLimit(e element) {
+// limit carries one limiting policy over.
+func (r *reading) limit(e element) {
 	r.found = true
-	before := len(r.Lost)
-	l := tokenLimit{branch: e.branch}
-	l.TokensPerMinute = r.tokens(e, "tokens-per-minute")
-	if l.TokenQuota = r.tokens(e, "token-quota"); l.TokenQuota > 0 {
-		l.TokenQuota, l.TokenQuotaPeriod = r.period(e, l.TokenQuota)
-	}
-	if l.TokensPerMinute == 0 && l.TokenQuota == 0 {
-		r.lose("%s %s%s: its number of tokens is unknown", e.name, described(e), headersOf(e))
-		return
-	}
-	l.CounterKey, l.counts = r.counterKey(e)
-	l.Reserve = r.reserve(e)
-	if r.first == nil {
-		r.first, r.Limits = &l, l.Limits
-		if l.branch != "" {
-			r.lose("%s %s: its condition; here it applies to every call", e.name, described(e))
-		}
-		r.attributes(e)
-		return
-	}
-	why := r.apart(l)
-	if why != "" {
-		r.Lost = r.Lost[:before] // all of it is lost
-		r.lose("a second %s %s%s: %s", e.name, described(e), headersOf(e), why)
-		return
-	}
-	r.Limits.TokensPerMinute = max(r.Limits.TokensPerMinute, l.TokensPerMinute)
-	if l.TokenQuota > 0 {
-		r.Limits.TokenQuota, r.Limits.TokenQuotaPeriod = l.TokenQuota, l.TokenQuotaPeriod
-	}
-	if l.Reserve != r.Limits.Reserve {
-		r.Limits.Reserve = subscription.ReservePrompt
-		r.lose("estimate-prompt-tokens is true for one limit and false for another: both reserve the prompt's tokens (reserve: prompt)")
-	}
-	r.attributes(e)
-}
-
-// apart returns why a limit can't be added to the first one's tier; empty if it can.
-func (r *reading) apart(l tokenLimit) string {
 	switch {
-	case l.branch != r.first.branch:
-		return "it has another condition than the first: create a tier of its own for it"
-	case l.counts != r.first.counts:
-		return fmt.Sprintf("it counts by %s, the first by %s: a tier has one counterKey, so create a tier of its own for it", l.counts, r.first.counts)
-	case l.TokensPerMinute > 0 && r.Limits.TokensPerMinute > 0 || l.TokenQuota > 0 && r.Limits.TokenQuota > 0:
-		return "a tier has one tokensPerMinute and one tokenQuota, and has one of the same kind already"
+	case !below(e.branch, r.branch) && !below(r.branch, e.branch):
+		r.loseLimit(e, "it has another condition than a limit before it: create a tier of its own for it")
+	case strings.HasSuffix(e.name, "-token-limit"):
+		r.tokenLimit(e)
+	default:
+		r.callLimit(e)
 	}
-	return ""
 }
 
-// described returns what a limit allows, for the message that it is lost.
+// below reports whether one branch is another, or within it.
+func below(branch, other string) bool {
+	return branch == other || strings.HasPrefix(branch, other+"/")
+}
+
+// loseLimit reports a limit as lost.
+func (r *reading) loseLimit(e element, why string) {
+	r.lose("%s %s%s: %s", e.name, described(e), headersOf(e), why)
+}
+
+// tokenLimit carries an llm-token-limit over.
+func (r *reading) tokenLimit(e element) {
+	l := subscription.Limit{Unit: limit.Tokens, PerMinute: r.amount(e, "tokens-per-minute", limit.Tokens)}
+	if l.Quota = r.amount(e, "token-quota", limit.Tokens); l.Quota > 0 {
+		l.Quota, l.Period = r.period(e, l.Quota)
+	}
+	if l.PerMinute == 0 && l.Quota == 0 {
+		r.loseLimit(e, "its number of tokens is unknown")
+		return
+	}
+	key, counts := r.counterKey(e)
+	l.CounterKey = key
+	r.add(e, policyLimit{l, counts})
+	r.reserve(e)
+}
+
+// add adds a limit to the tier's, with what else its element says.
+func (r *reading) add(e element, l policyLimit) {
+	if e.branch != "" {
+		r.lose("%s %s: its condition; here it applies to every call", e.name, described(e))
+	}
+	r.branch = max(r.branch, e.branch) // one is within the other, so it is the longer one
+	r.attributes(e)
+	for i := range r.limits {
+		if joined, ok := r.limits[i].join(l); ok {
+			r.limits[i] = joined
+			return
+		}
+	}
+	r.limits = append(r.limits, l)
+}
+
+// join returns one limit for two. ok is false unless they count the same by the same, and
+// neither has another amount of a window than the other.
+func (l policyLimit) join(other policyLimit) (joined policyLimit, ok bool) {
+	if l.Unit != other.Unit || l.counts != other.counts ||
+		l.PerMinute > 0 && other.PerMinute > 0 && l.PerMinute != other.PerMinute ||
+		l.Quota > 0 && other.Quota > 0 && (l.Quota != other.Quota || l.Period != other.Period) {
+		return l, false
+	}
+	l.PerMinute = max(l.PerMinute, other.PerMinute)
+	if other.Quota > 0 {
+		l.Quota, l.Period = other.Quota, other.Period
+	}
+	return l, true
+}
+
+// finishLimits sets the tier's limits from those carried over, each with a name of its own.
+func (r *reading) finishLimits() {
+	numbers := make(map[limit.Unit]int)
+	for _, carried := range r.limits {
+		l := r.withoutUseless(carried.Limit)
+		switch {
+		case slices.ContainsFunc(r.Rules.Limits, func(other subscription.Limit) bool { return same(l, other) }):
+			continue
+		case len(r.Rules.Limits) == subscription.MaxLimits:
+			r.lose("%s: a tier has %d limits at most: give it to a group", amounts(l), subscription.MaxLimits)
+			continue
+		}
+		l.Name = string(l.Unit)
+		if numbers[l.Unit]++; numbers[l.Unit] > 1 {
+			l.Name = fmt.Sprintf("%s-%d", l.Unit, numbers[l.Unit])
+		}
+		r.Rules.Limits = append(r.Rules.Limits, l)
+	}
+}
+
+// same reports whether two limits differ by name only.
+func same(a, b subscription.Limit) bool {
+	a.Name, b.Name = "", ""
+	return reflect.DeepEqual(a, b)
+}
+
+// withoutUseless returns a limit without the window that can never be reached before the
+// other, which a tier can't have.
+func (r *reading) withoutUseless(l subscription.Limit) subscription.Limit {
+	if valid(l) {
+		return l
+	}
+	if l.PerMinute > l.Quota {
+		r.lose("%d %s a minute: the quota of %d %s is always used up first", l.PerMinute, l.Unit, l.Quota, l.Period)
+		l.PerMinute = 0
+		return l
+	}
+	r.lose("the quota of %d %s %s: %d a minute never allows so many", l.Quota, l.Unit, l.Period, l.PerMinute)
+	l.Quota, l.Period = 0, ""
+	return l
+}
+
+// valid reports whether a tier can have a limit, whatever its name.
+func valid(l subscription.Limit) bool {
+	l.Name = string(l.Unit)
+	tier := subscription.Tier{ID: "tier", Rules: subscription.Rules{Limits: []subscription.Limit{l}}}
+	return tier.Validate() == nil
+}
+
+// described returns what an element allows, for the message that it is lost.
 func described(e element) string {
-	parts := []string{"of"}
+	var parts []string
 	if n := e.attributes["tokens-per-minute"]; n != "" {
 		parts = append(parts, n+" tokens a minute")
 	}
 	if n := e.attributes["token-quota"]; n != "" {
 		parts = append(parts, n+" tokens "+e.attributes["token-quota-period"])
 	}
-	if len(parts) == 1 {
+	if n := e.attributes["calls"]; n != "" {
+		parts = append(parts, n+" calls "+renewal(e.attributes["renewal-period"]))
+	}
+	if len(parts) == 0 {
 		return "of no amount"
 	}
-	return parts[0] + " " + strings.Join(parts[1:], " and ")
+	return "of " + strings.Join(parts, " and ")
+}
+
+// renewal describes a renewal-period.
+func renewal(period string) string {
+	if _, err := strconv.Atoi(period); err == nil {
+		return "in " + period + " s"
+	}
+	return "with the renewal-period " + strconv.Quote(period)
+}
+
+// amounts returns what a limit allows, for the message that it is lost.
+func amounts(l subscription.Limit) string {
+	var parts []string
+	if l.PerMinute > 0 {
+		parts = append(parts, fmt.Sprintf("%d %s a minute", l.PerMinute, l.Unit))
+	}
+	if l.Quota > 0 {
+		parts = append(parts, fmt.Sprintf("%d %s %s", l.Quota, l.Unit, l.Period))
+	}
+	return fmt.Sprintf("the limit of %s by %s", strings.Join(parts, " and "), l.CounterKey)
 }
 
 // headersOf returns the headers of a lost limit, for the message.
@@ -102,16 +188,15 @@ func headersOf(e element) string {
 	return ", with its headers " + strings.Join(names, ", ")
 }
 
-// tokens returns a limit's number of tokens; 0 if it is missing or unknown.
-func (p *Policy) tokens(e element, name string) int64 {
+// amount returns a limit's amount of a unit; 0 if it is missing or unknown.
+func (p *Policy) amount(e element, name string, unit limit.Unit) int64 {
 	text := strings.TrimSpace(e.attributes[name])
 	if text == "" {
 		return 0
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	limits := subscription.Limits{TokensPerMinute: n}
-	if err != nil || n <= 0 || limits.Validate() != nil {
-		p.lose("%s is %s, which is not a number of tokens: set it in the tier, or in subscriptions' overrides", name, text)
+	if err != nil || n <= 0 || !valid(subscription.Limit{Unit: unit, PerMinute: n}) {
+		p.lose("%s is %s, which is not a number of %s: set it in the tier, or in subscriptions' overrides", name, text, unit)
 		return 0
 	}
 	return n
@@ -125,7 +210,7 @@ func (p *Policy) period(e element, quota int64) (int64, limit.Period) {
 			return quota, period
 		}
 	}
-	p.lose("token-quota-period is %s, which is not a period: set tokenQuota and tokenQuotaPeriod in the tier", quotedIfEmpty(text))
+	p.lose("token-quota-period is %s, which is not a period: set the quota and its period in the tier", quotedIfEmpty(text))
 	return 0, ""
 }
 
@@ -136,101 +221,19 @@ func quotedIfEmpty(text string) string {
 	return text
 }
 
-// reserve returns what calls reserve.
-func (p *Policy) reserve(e element) subscription.Reserve {
+// reserve sets what calls reserve.
+func (r *reading) reserve(e element) {
+	reserve := subscription.ReservePrompt
 	switch strings.ToLower(strings.TrimSpace(e.attributes["estimate-prompt-tokens"])) {
 	case "false":
-		return subscription.ReserveNone
+		reserve = subscription.ReserveNone
 	case "true", "":
 	default:
-		p.lose("estimate-prompt-tokens is an expression: every call reserves its prompt's tokens (reserve: prompt)")
+		r.lose("estimate-prompt-tokens is an expression: every call reserves its prompt's tokens (reserve: prompt)")
 	}
-	return subscription.ReservePrompt
-}
-
-// dropUseless drops a limit that can never be reached before the other, which a tier
-// can't have.
-func (r *reading) dropUseless() {
-	l := r.Limits
-	tier := subscription.Tier{ID: "tier", Limits: l}
-	if l.TokensPerMinute == 0 || l.TokenQuota == 0 || tier.Validate() == nil {
-		return
+	if r.Rules.Reserve != "" && r.Rules.Reserve != reserve {
+		reserve = subscription.ReservePrompt
+		r.lose("estimate-prompt-tokens is true for one limit and false for another: all reserve the prompt's tokens (reserve: prompt)")
 	}
-	if l.TokensPerMinute > l.TokenQuota {
-		r.lose("tokens-per-minute %d: the token-quota %d is always used up first", l.TokensPerMinute, l.TokenQuota)
-		r.Limits.TokensPerMinute = 0
-		return
-	}
-	r.lose("token-quota %d %s: tokens-per-minute %d never allows so many", l.TokenQuota, l.TokenQuotaPeriod, l.TokensPerMinute)
-	r.Limits.TokenQuota, r.Limits.TokenQuotaPeriod = 0, ""
-}
-
-// headers lists API Management's attributes for header names with Tollgate's settings. If
-// two use the same name, the first one gets it.
-var headers = []struct{ attribute, setting string }{
-	{"remaining-tokens-header-name", "REMAINING_TOKENS_HEADER"},
-	{"tokens-consumed-header-name", "TOKENS_CONSUMED_HEADER"},
-	{"remaining-quota-tokens-header-name", "REMAINING_QUOTA_TOKENS_HEADER"},
-	{"retry-after-header-name", "RETRY_AFTER_HEADER"},
-}
-
-// carried lists the attributes that tokenLimit reads.
-var carried = []string{"counter-key", "tokens-per-minute", "token-quota", "token-quota-period", "estimate-prompt-tokens", "id"}
-
-// attributes records the headers that a limit names, and reports attributes without a
-// counterpart as lost.
-func (r *reading) attributes(e element) {
-	if r.named == nil {
-		r.named = make(map[string]string)
-	}
-	for _, name := range slices.Sorted(maps.Keys(e.attributes)) {
-		value := e.attributes[name]
-		isHeader := slices.ContainsFunc(headers, func(h struct{ attribute, setting string }) bool { return h.attribute == name })
-		switch other := r.named[name]; {
-		case slices.Contains(carried, name):
-		case isHeader && other != "" && !strings.EqualFold(other, value):
-			r.lose("%s is %s for one limit and %s for another: the first is kept", name, other, value)
-		case isHeader && other == "":
-			r.named[name] = value
-		case isHeader:
-		case strings.HasSuffix(name, "-variable-name"):
-			r.lose("%s: there are no policy variables; the headers say the same", name)
-		default:
-			r.lose("%s: it has no counterpart", name)
-		}
-	}
-}
-
-// headers sets the gateway's settings for header names.
-func (r *reading) headers() {
-	asked := make(map[string]string)
-	for _, h := range headers {
-		value := strings.TrimSpace(r.named[h.attribute])
-		switch {
-		case value == "":
-		case computed(value):
-			r.lose("%s is %s, which is computed: set %s to its value", h.attribute, value, h.setting)
-		default:
-			asked[h.setting] = value
-		}
-	}
-	if checkHeaders(asked) == nil { // checked together, since names may be swapped
-		maps.Copy(r.Settings, asked)
-		return
-	}
-	for _, h := range headers {
-		value, ok := asked[h.setting]
-		if !ok {
-			continue
-		}
-		r.Settings[h.setting] = value
-		if err := checkHeaders(r.Settings); err != nil {
-			delete(r.Settings, h.setting)
-			r.lose("%s: the gateway refuses this name: %s", h.attribute, strings.ReplaceAll(err.Error(), "\n", "; "))
-		}
-	}
-}
-
-func checkHeaders(settings map[string]string) error {
-	return config.CheckHeaderNames(func(name string) string { return settings[name] })
+	r.Rules.Reserve = reserve
 }

@@ -5,6 +5,7 @@ package apim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -19,8 +20,8 @@ import (
 
 // A Policy is a converted policy document.
 type Policy struct {
-	// Limits are its token limits, as a tier's.
-	Limits subscription.Limits `json:"limits"`
+	// Rules are its limits and how calls are decided, as a tier's.
+	Rules subscription.Rules `json:"rules"`
 	// Settings are the gateway's settings for the same header and metric names.
 	Settings map[string]string `json:"settings,omitempty"`
 	// Lost lists what could not be carried over, with the fix.
@@ -31,6 +32,7 @@ type Policy struct {
 type element struct {
 	name       string
 	attributes map[string]string
+	parent     string // the name of the element around it
 	branch     string // identifies the condition around it; empty: none
 }
 
@@ -51,13 +53,13 @@ func ReadPolicy(text []byte) (Policy, error) {
 		r.element(e)
 	}
 	if !r.found {
-		return r.Policy, errors.New("the policy has no llm-token-limit: name the document that has one")
+		return r.Policy, errors.New("the policy has no llm-token-limit, rate-limit or quota: name the document that has one")
 	}
 	r.headers()
 	r.metrics()
-	r.dropUseless()
+	r.finishLimits()
 	r.Lost = distinct(r.Lost)
-	r.Limits.Normalize()
+	r.Rules.Normalize()
 	return r.Policy, nil
 }
 
@@ -65,7 +67,8 @@ func ReadPolicy(text []byte) (Policy, error) {
 type reading struct {
 	Policy
 	found      bool              // there is a limit, carried over or not
-	first      *tokenLimit       // the limit that the tier starts from
+	limits     []policyLimit     // those that were carried over
+	branch     string            // the innermost condition around one of them
 	named      map[string]string // headers of the limits that were carried over, by attribute
 	namespace  string            // the metrics' namespace; empty: no metrics are emitted
 	dimensions []string
@@ -73,17 +76,22 @@ type reading struct {
 
 // element carries one element over, or reports it as lost.
 func (r *reading) element(e element) {
-	switch e.name {
-	case "llm-token-limit", "azure-openai-token-limit":
-		r.tokenLimit(e)
-	case "llm-emit-token-metric", "azure-openai-emit-token-metric":
+	switch {
+	case slices.Contains(limiting, e.name):
+		r.limit(e)
+		return
+	case slices.Contains(emitting, e.name):
 		r.emitMetric(e)
+		return
+	case e.parent == "rate-limit" || e.parent == "quota":
+		r.lose("%s's own calls for the %s %s: a limit has no counterpart for one; limit its models instead (models)", e.parent, e.name, cmp.Or(e.attributes["name"], e.attributes["id"]))
+		return
+	}
+	switch e.name {
 	case "dimension":
 		r.dimension(e)
-	case "rate-limit", "rate-limit-by-key", "quota", "quota-by-key":
-		r.lose("%s: Tollgate limits tokens, not calls", e.name)
 	case "include-fragment":
-		r.lose("include-fragment %s: the fragment was not read; if it limits tokens, import it by itself", e.attributes["fragment-id"])
+		r.lose("include-fragment %s: the fragment was not read; if it has limits, import it by itself", e.attributes["fragment-id"])
 	case "choose", "when", "otherwise":
 		r.lose("%s: Tollgate has no conditions; a limit inside applies to every call", e.name)
 	case "policies", "inbound", "backend", "outbound", "on-error", "base", "fragment", "forward-request":
@@ -141,7 +149,8 @@ func parse(text string) ([]element, error) {
 	decoder := xml.NewDecoder(strings.NewReader(text))
 	decoder.CharsetReader = func(_ string, text io.Reader) (io.Reader, error) { return text, nil } // it is UTF-8, whatever it declares
 	var all []element
-	var within []string // the open elements' branches; empty for elements that are no branch
+	var open []string   // the open elements' names
+	var within []string // and branches; empty for elements that are no branch
 	foreign := 0        // number of open elements within a policy without a counterpart
 	for n := 0; ; n++ {
 		token, err := decoder.Token()
@@ -154,10 +163,13 @@ func parse(text string) ([]element, error) {
 		switch t := token.(type) {
 		case xml.StartElement:
 			e := element{name: t.Name.Local, attributes: make(map[string]string), branch: strings.Join(within, "")}
+			if len(open) > 0 {
+				e.parent = open[len(open)-1]
+			}
 			for _, a := range t.Attr {
 				e.attributes[a.Name.Local] = a.Value
 			}
-			if foreign == 0 || carriable(e.name) {
+			if foreign == 0 || carriable(e.name) || carriable(e.parent) {
 				all = append(all, e)
 			}
 			if foreign > 0 || !structural(e.name) {
@@ -167,22 +179,29 @@ func parse(text string) ([]element, error) {
 			if e.name == "when" || e.name == "otherwise" {
 				branch = fmt.Sprintf("/%d", n)
 			}
-			within = append(within, branch)
+			open, within = append(open, e.name), append(within, branch)
 		case xml.EndElement:
-			within = within[:len(within)-1]
+			open, within = open[:len(open)-1], within[:len(within)-1]
 			foreign = max(0, foreign-1)
 		}
 	}
 }
 
-// structural reports whether an element's children are policies of their own.
+// limiting holds the policies that limit calls or tokens.
+var limiting = []string{"llm-token-limit", "azure-openai-token-limit", "rate-limit", "rate-limit-by-key", "quota", "quota-by-key"}
+
+// emitting holds the policies that emit metrics of tokens.
+var emitting = []string{"llm-emit-token-metric", "azure-openai-emit-token-metric"}
+
+// structural reports whether an element's children are policies of their own, or are read
+// as such.
 func structural(name string) bool {
-	return slices.Contains([]string{"policies", "inbound", "backend", "outbound", "on-error", "fragment", "choose", "when", "otherwise",
-		"retry", "wait", "limit-concurrency", "llm-emit-token-metric", "azure-openai-emit-token-metric"}, name)
+	return carriable(name) || slices.Contains([]string{"policies", "inbound", "backend", "outbound", "on-error", "fragment", "choose", "when", "otherwise",
+		"retry", "wait", "limit-concurrency"}, name)
 }
 
 // carriable reports whether an element is carried over even from within a policy without a
 // counterpart.
 func carriable(name string) bool {
-	return slices.Contains([]string{"llm-token-limit", "azure-openai-token-limit", "llm-emit-token-metric", "azure-openai-emit-token-metric"}, name)
+	return slices.Contains(limiting, name) || slices.Contains(emitting, name)
 }

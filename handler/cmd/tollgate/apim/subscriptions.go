@@ -127,9 +127,9 @@ func id(name string) string {
 // Validate reports whether a tier can be made from the policy. If all limits are lost, the
 // tier would limit nothing, although the policy did.
 func (p *Policy) Validate(tier string) error {
-	if p.Limits.TokensPerMinute == 0 && p.Limits.TokenQuota == 0 {
+	if len(p.Rules.Limits) == 0 {
 		return fmt.Errorf("none of its limits could be carried over: create the tier with 'tollgate tier set %s --create', and remove --policy", tier)
 	}
-	t := subscription.Tier{ID: tier, Limits: p.Limits}
+	t := subscription.Tier{ID: tier, Rules: p.Rules}
 	return t.Validate()
 }

@@ -148,9 +148,9 @@ func (r *reader) rates() (err error) {
 	}{{promptField, into.Prompt}, {completionField, into.Completion}} {
 		switch {
 		case required.rate == "":
-			return fmt.Errorf("has no %s: set the price with 'tollgate price set'", required.name)
+			return fmt.Errorf("%s is missing: set the price with 'tollgate price set'", required.name)
 		case required.rate == "0" && !(required.name == completionField && r.mode() == "embedding"):
-			return fmt.Errorf("has 0 for %s, which may mean that it is unknown: if it is free, say so with 'tollgate price set'", required.name)
+			return fmt.Errorf("%s is 0, which may mean that it is unknown: if it is free, say so with 'tollgate price set'", required.name)
 		}
 	}
 	for name, rate := range map[string]*price.Decimal{cachedField: &into.Cached, writeField: &into.CacheWrite, longWriteField: &into.CacheWriteLong} {

@@ -87,7 +87,7 @@ func TestWhatMakesCallsDearerIsNamed(t *testing.T) {
 
 func TestAnEntryThatIsNoPriceIsRefused(t *testing.T) {
 	l := example(t)
-	for name, part := range map[string]string{"azure/unknown-3": "may mean that it is unknown", "azure/picture-4": "no input_cost_per_token", "sample_spec": "no entry", "none": "no entry"} {
+	for name, part := range map[string]string{"azure/unknown-3": "may mean that it is unknown", "azure/picture-4": "input_cost_per_token is missing", "sample_spec": "no entry", "none": "no entry"} {
 		if got, err := l.Price(name, "1"); err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%s: got %+v and error %v, want %s", name, got, err, part)
 		}

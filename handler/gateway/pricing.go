@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"tollgate/handler/limit"
+	"tollgate/handler/price"
+	"tollgate/handler/upstream"
+)
+
+// Prices finds what calls cost. price.Book is one.
+type Prices interface {
+	// Quote returns the price of a call of a model that starts at a time and that one of
+	// the endpoints will serve; see price.Book.Quote.
+	Quote(ctx context.Context, model string, endpoints []string, now time.Time) (price.Quote, error)
+}
+
+// A pricing is what is known of a call's price. It is found when the call starts, and
+// holds until it ends.
+type pricing struct {
+	quote     price.Quote
+	known     bool     // quote is the call's price
+	endpoints []string // that may serve the call
+}
+
+const (
+	codeUnpriced   = "model_not_priced"
+	codeIncomplete = "price_incomplete"
+)
+
+// setPrice finds the call's price. A call that a limit in cost applies to is refused if
+// its model has none, or none that says all that the call may cost; a limit in shadow
+// then lets it pass unpriced.
+func (g *Gateway) setPrice(c *call) error {
+	limited := slices.ContainsFunc(c.hold.limits, func(l applied) bool { return l.Unit == limit.Cost && !l.Shadow })
+	err := price.ErrUnpriced
+	if g.config.Prices != nil {
+		c.price.quote, err = g.config.Prices.Quote(c.r.Context(), c.model, c.price.endpoints, c.started)
+	}
+	c.price.known = err == nil
+	missing := c.unpriced(err)
+	switch {
+	case missing == nil:
+	case limited:
+		return missing
+	case slices.ContainsFunc(c.hold.limits, func(l applied) bool { return l.Unit == limit.Cost }):
+		c.hold.shadow = missing.code
+		c.w.Header().Set(headerShadow, missing.code)
+		c.hold.limits = slices.DeleteFunc(c.hold.limits, func(l applied) bool { return l.Unit == limit.Cost })
+	}
+	return nil
+}
+
+// unpriced returns the refusal of a call whose cost can't be known, nil if it can. err is
+// that of looking for its price.
+func (c *call) unpriced(err error) *problem {
+	switch {
+	case errors.Is(err, price.ErrUnpriced):
+		return &problem{status: http.StatusForbidden, code: codeUnpriced, kind: kindRequest, param: "model",
+			message: fmt.Sprintf("The model %s has no price, and this subscription has a limit in money. An operator can set one with: tollgate price set %s --prompt … --completion …", c.model, c.model)}
+	case err != nil:
+		return unavailable("prices", counterRetry, err)
+	case len(c.price.quote.Unaccepted) > 0:
+		return &problem{status: http.StatusForbidden, code: codeIncomplete, kind: kindRequest, param: "model",
+			message: fmt.Sprintf("The price of the model %s leaves out %s, and this subscription has a limit in money. An operator can accept that with: tollgate price set %s --accept-partial",
+				c.model, strings.Join(c.price.quote.Unaccepted, ", "), c.model)}
+	}
+	return nil
+}
+
+// setEndpoints notes the endpoints that may serve the call: the dearest of them decides
+// what a limit in cost reserves.
+func (c *call) setEndpoints(targets []upstream.Target) {
+	c.price.endpoints = make([]string, len(targets))
+	for i, t := range targets {
+		c.price.endpoints[i] = t.Endpoint
+	}
+}
+
+// cost returns what usage costs at the endpoint that served the call; 0 without a price.
+func (c *call) cost(usage limit.Usage) int64 {
+	if !c.price.known {
+		return 0
+	}
+	return c.price.quote.Cost(usage, c.upstream.endpoint)
+}
+
+// mostCost returns the most that so many tokens can cost at any endpoint that may serve
+// the call; 0 without a price.
+func (c *call) mostCost(prompt, completion int64) int64 {
+	if !c.price.known {
+		return 0
+	}
+	return c.price.quote.Most(prompt, completion)
+}

@@ -1,0 +1,49 @@
+package limit
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Nano is how many billionths 1 has. Money is counted in billionths of the currency's
+// unit.
+const Nano = 1_000_000_000
+
+// nanoDigits is how many digits of an amount of money follow the point at most.
+const nanoDigits = 9
+
+var errMoney = errors.New("is not a decimal number with at most 9 digits after the point")
+
+// ParseMoney reads a decimal number of 0 or more, such as 12.5, as billionths. It takes
+// digits and one point between them only: no sign, no exponent, no spaces.
+func ParseMoney(text string) (nano int64, err error) {
+	whole, fraction, point := strings.Cut(text, ".")
+	if !digits(whole) || point && !digits(fraction) || len(whole) > 1 && whole[0] == '0' {
+		return 0, errMoney
+	}
+	fraction = strings.TrimRight(fraction, "0")
+	if len(fraction) > nanoDigits {
+		return 0, errMoney
+	}
+	nano, err = strconv.ParseInt(whole+fraction+strings.Repeat("0", nanoDigits-len(fraction)), 10, 64)
+	if err != nil {
+		return 0, errMoney
+	}
+	return nano, nil
+}
+
+// digits reports whether a text is digits only, and at least one.
+func digits(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == ""
+}
+
+// FormatMoney writes billionths as a decimal number without zeros at the end.
+func FormatMoney(nano int64) string {
+	if nano < 0 {
+		return "-" + FormatMoney(-nano)
+	}
+	text := fmt.Sprintf("%d.%09d", nano/Nano, nano%Nano)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+}
