@@ -147,7 +147,7 @@ func take(fields map[string]json.RawMessage, name string) (value json.RawMessage
 // under adds to an error the field that has the one it concerns.
 func under(field string, err error) error {
 	if wrong, ok := errors.AsType[*FieldError](err); ok {
-		return fieldError(field + "." + wrong.Field, wrong.Problem, wrong.Fix)
+		return fieldError(field+"."+wrong.Field, wrong.Problem, wrong.Fix)
 	}
 	return fmt.Errorf("%s %w", field, err)
 }
@@ -167,7 +167,7 @@ func (o Overrides) apply(r Rules, now time.Time) (after Rules, ended int64, err 
 		}
 		l := FindLimit(after.Limits, override.Name)
 		if l == nil {
-			return after, 0, fieldError("overrides.limits", fmt.Sprintf("has %q, which is not a limit of the tier", override.Name), "use " + namesOf(r.Limits))
+			return after, 0, fieldError("overrides.limits", fmt.Sprintf("has %q, which is not a limit of the tier", override.Name), "use "+namesOf(r.Limits))
 		}
 		*l = l.clone()
 		if len(override.Values) == 0 {

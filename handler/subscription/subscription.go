@@ -72,7 +72,7 @@ func (f *faults) checkShared(tier Tier, l *Limit) {
 	if l.CounterKey.or(Owner{Tier: tier.ID}).Has(SubscriptionPart) || l.Windows(0) == before.Windows(0) {
 		return
 	}
-	*f = append(*f, fieldError("overrides." + limitField(l.Name, "counterKey"), "has no {subscription}: other subscriptions share the counters of the changed limit",
+	*f = append(*f, fieldError("overrides."+limitField(l.Name, "counterKey"), "has no {subscription}: other subscriptions share the counters of the changed limit",
 		"change the tier, or override counterKey with one that has {subscription}"))
 }
 

@@ -51,7 +51,7 @@ func (f *faults) checkLimit(l *Limit) {
 	in := func(field string) string { return limitField(l.Name, field) }
 	f.check(namePattern.MatchString(l.Name), "limits", fmt.Sprintf("has the name %q", l.Name), "use 1 to 32 letters, digits, '_' and '-', beginning with a letter or digit")
 	if l.Unit == "" {
-		*f = append(*f, fieldError(in("unit"), "is missing", "use " + strings.Join(units, ", ")))
+		*f = append(*f, fieldError(in("unit"), "is missing", "use "+strings.Join(units, ", ")))
 		return
 	}
 	f.checkOneOf(in("unit"), string(l.Unit), units...)

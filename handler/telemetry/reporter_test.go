@@ -59,7 +59,7 @@ func call(subscription string, prompt, completion int64) telemetry.Call {
 		Model: "DeepSeek-R1", ClientIP: netip.MustParseAddr("203.0.113.77"), Header: http.Header{"X-Team": {"blue"}, "Api-Key": {"canary"}},
 		Usage: &telemetry.Usage{Usage: limit.Usage{PromptTokens: prompt, CompletionTokens: completion}, Known: true}, Estimate: prompt + 3,
 		Standings: []telemetry.Standing{{Limit: "tokens", Unit: "tokens", PerMinute: 300, Remaining: 42, Quota: 1000, QuotaUsed: prompt + completion, QuotaRemaining: 1000 - prompt - completion, QuotaPeriod: "Daily"}},
-		Upstream: &telemetry.Upstream{Endpoint: "foundry1", SpanID: strings.Repeat("2", 16), Started: time.Now(), Latency: 200 * time.Millisecond, FirstToken: 900 * time.Millisecond, Duration: time.Second, Status: 200},
+		Upstream:  &telemetry.Upstream{Endpoint: "foundry1", SpanID: strings.Repeat("2", 16), Started: time.Now(), Latency: 200 * time.Millisecond, FirstToken: 900 * time.Millisecond, Duration: time.Second, Status: 200},
 	}
 }
 
