@@ -19,6 +19,8 @@ type Prices interface {
 	// Quote returns the price of a call of a model that starts at a time and that one of
 	// the endpoints will serve; see price.Book.Quote.
 	Quote(ctx context.Context, model string, endpoints []string, now time.Time) (price.Quote, error)
+	// Currency returns the code of the currency of all prices; empty: none is set.
+	Currency(ctx context.Context) (string, error)
 }
 
 // A pricing is what is known of a call's price. It is found when the call starts, and
@@ -55,6 +57,15 @@ func (g *Gateway) setPrice(c *call) error {
 		c.hold.limits = slices.DeleteFunc(c.hold.limits, func(l applied) bool { return l.Unit == limit.Cost })
 	}
 	return nil
+}
+
+// currency returns the code of all costs' currency; empty if none is set, or known.
+func (g *Gateway) currency(ctx context.Context) string {
+	if g.config.Prices == nil {
+		return ""
+	}
+	code, _ := g.config.Prices.Currency(ctx)
+	return code
 }
 
 // unpriced returns the refusal of a call whose cost can't be known, nil if it can. err is

@@ -44,6 +44,10 @@ func (c *call) happened() ledger.Totals {
 		u := c.charge.usage
 		t.PromptTokens, t.CachedTokens, t.CacheWriteTokens = u.PromptTokens, u.CachedTokens, u.CacheWriteTokens
 		t.CompletionTokens, t.ReasoningTokens = u.CompletionTokens, u.ReasoningTokens
+		t.Cost = u.Cost
+		if !c.price.known {
+			t.Unpriced = 1
+		}
 		if !c.charge.fromUpstream {
 			t.UnknownUsage = 1
 		}

@@ -57,7 +57,7 @@ func TestTheLedgerGetsEveryCallOnce(t *testing.T) {
 	b.get(t, "/openai/v1/models")
 	b.serving.Wait()
 	want := map[[2]string]ledger.Totals{
-		{"team-a", "DeepSeek-R1"}: {Calls: 2, PromptTokens: 50, CompletionTokens: 417, Refused: 3, RefusedBy: map[string]int64{"tokens": 3}},
+		{"team-a", "DeepSeek-R1"}: {Calls: 2, PromptTokens: 50, CompletionTokens: 417, Unpriced: 2, Refused: 3, RefusedBy: map[string]int64{"tokens": 3}},
 		{"team-a", ""}:            {Calls: 1, Failed: 1},
 	}
 	if diff := cmp.Diff(want, l.recorded()); diff != "" {
@@ -72,16 +72,16 @@ func TestTheLedgerTellsShadowFailureAndUnknownUsageApart(t *testing.T) {
 		want   ledger.Totals
 	}{
 		"in shadow": {subscriptiontest.Limits{TokensPerMinute: 1, Shadow: true}, answering(5),
-			ledger.Totals{Calls: 1, Shadowed: 1, PromptTokens: 25, CompletionTokens: 5}},
+			ledger.Totals{Calls: 1, Shadowed: 1, PromptTokens: 25, CompletionTokens: 5, Unpriced: 1}},
 		"an endpoint that fails": {subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 			ledger.Totals{Calls: 1, Failed: 1}},
 		"cached and reasoning tokens": {subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"choices":[{"message":{"role":"assistant","content":"hi"}}],"usage":{"prompt_tokens":40,"completion_tokens":9,` +
 				`"prompt_tokens_details":{"cached_tokens":20,"cache_write_tokens":4},"completion_tokens_details":{"reasoning_tokens":7}}}`))
-		}, ledger.Totals{Calls: 1, PromptTokens: 40, CachedTokens: 20, CacheWriteTokens: 4, CompletionTokens: 9, ReasoningTokens: 7}},
+		}, ledger.Totals{Calls: 1, PromptTokens: 40, CachedTokens: 20, CacheWriteTokens: 4, CompletionTokens: 9, ReasoningTokens: 7, Unpriced: 1}},
 		"no usage in the answer": {subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}`))
-		}, ledger.Totals{Calls: 1, UnknownUsage: 1, PromptTokens: 25, CompletionTokens: 1}},
+		}, ledger.Totals{Calls: 1, UnknownUsage: 1, PromptTokens: 25, CompletionTokens: 1, Unpriced: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, l := openRecorded(t, world.limits, world.model)

@@ -47,6 +47,9 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	}
 	if c.charge.settled {
 		attrs = append(attrs, usageAttrs(c.charge.usage)...)
+		if c.price.known {
+			attrs = append(attrs, slog.String("cost", limit.FormatMoney(c.charge.usage.Cost)))
+		}
 	}
 	if c.hold.shadow != "" {
 		attrs = append(attrs, slog.String("shadow", c.hold.shadow))

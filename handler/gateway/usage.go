@@ -28,8 +28,9 @@ type usageAnswer struct {
 	Quota       *windowStatus `json:"quota,omitempty"`
 	QuotaPeriod limit.Period  `json:"quotaPeriod,omitempty"`
 	Hours       int64         `json:"hours"`
-	Total       ledger.Counts `json:"total"`  // sum of Minutes
-	Models      []modelUsage  `json:"models"` // the same by model
+	Currency    string        `json:"currency,omitempty"` // of costs; absent: none is set, or known
+	Total       ledger.Counts `json:"total"`              // sum of Minutes
+	Models      []modelUsage  `json:"models"`             // the same by model
 	Minutes     []minuteUsage `json:"minutes"`
 	Problem     string        `json:"problem,omitempty"` // why Minutes is incomplete
 }
@@ -107,7 +108,7 @@ func (g *Gateway) getUsage(c *call) error {
 	if err != nil {
 		return counterProblem(err)
 	}
-	answer := usageAnswer{Subscription: c.grant.Subscription.ID, Tier: c.grant.Tier.ID, Group: c.grant.Subscription.Group, Hours: hours, Limits: []limitStatus{}}
+	answer := usageAnswer{Subscription: c.grant.Subscription.ID, Tier: c.grant.Tier.ID, Group: c.grant.Subscription.Group, Hours: hours, Currency: g.currency(c.r.Context()), Limits: []limitStatus{}}
 	for i := range limits {
 		answer.add(&limits[i], standings[i], g.countedCalls(c, &limits[i], model))
 	}

@@ -88,14 +88,14 @@ func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
 	for i, want := range []ledger.Counts{
 		{Calls: 3, PromptTokens: 10, CachedTokens: 4, CompletionTokens: 20, ReasoningTokens: 12, TotalTokens: 30},
 		{Calls: 1, Failed: 1, Shadowed: 1, Refused: 2, RefusedBy: map[string]int64{"quota": 2}, PromptTokens: 1, TotalTokens: 1},
-		{Calls: 3, Refused: 1, RefusedBy: map[string]int64{"tokens": 1}, PromptTokens: 53, CompletionTokens: 417, TotalTokens: 470},
+		{Calls: 3, Refused: 1, RefusedBy: map[string]int64{"tokens": 1}, PromptTokens: 53, CompletionTokens: 417, TotalTokens: 470, Unpriced: 2},
 	} {
 		at := limit.MinuteStart(limit.Minute(b.now()) - []int64{90, 1, 0}[i])
 		if got := got.Minutes[i]; !got.Minute.Equal(at) || got.Running != (i == 2) || !cmp.Equal(got.Counts, want) {
 			t.Errorf("minute %d: got %+v, want %+v at %v, running: %t", i, got, want, at, i == 2)
 		}
 	}
-	want := ledger.Counts{Calls: 7, Failed: 1, Shadowed: 1, Refused: 3, RefusedBy: map[string]int64{"quota": 2, "tokens": 1}, PromptTokens: 64, CachedTokens: 4, CompletionTokens: 437, ReasoningTokens: 12, TotalTokens: 501}
+	want := ledger.Counts{Calls: 7, Failed: 1, Shadowed: 1, Refused: 3, RefusedBy: map[string]int64{"quota": 2, "tokens": 1}, PromptTokens: 64, CachedTokens: 4, CompletionTokens: 437, ReasoningTokens: 12, TotalTokens: 501, Unpriced: 2}
 	if diff := cmp.Diff(want, got.Total); diff != "" {
 		t.Errorf("total (-want +got):\n%s", diff)
 	}

@@ -1,5 +1,7 @@
 package ledger
 
+import "tollgate/handler/limit"
+
 // Counts are how answers to callers and operators state Totals.
 type Counts struct {
 	Calls            int64            `json:"calls"`
@@ -14,6 +16,9 @@ type Counts struct {
 	CompletionTokens int64            `json:"completionTokens"`
 	ReasoningTokens  int64            `json:"reasoningTokens"`
 	TotalTokens      int64            `json:"totalTokens"` // prompt and completion
+	// Cost is in the deployment's currency. It lacks the calls that Unpriced counts.
+	Cost     limit.Money `json:"cost"`
+	Unpriced int64       `json:"unpriced"`
 }
 
 // Counts returns the totals as answers state them.
@@ -23,6 +28,7 @@ func (t Totals) Counts() Counts {
 		Refused: t.Refused, RefusedBy: t.RefusedBy,
 		PromptTokens: t.PromptTokens, CachedTokens: t.CachedTokens, CacheWriteTokens: t.CacheWriteTokens,
 		CompletionTokens: t.CompletionTokens, ReasoningTokens: t.ReasoningTokens, TotalTokens: t.Tokens(),
+		Cost: limit.Money(t.Cost), Unpriced: t.Unpriced,
 	}
 }
 
@@ -33,5 +39,6 @@ func (c Counts) Totals() Totals {
 		Refused: c.Refused, RefusedBy: c.RefusedBy,
 		PromptTokens: c.PromptTokens, CachedTokens: c.CachedTokens, CacheWriteTokens: c.CacheWriteTokens,
 		CompletionTokens: c.CompletionTokens, ReasoningTokens: c.ReasoningTokens,
+		Cost: int64(c.Cost), Unpriced: c.Unpriced,
 	}
 }

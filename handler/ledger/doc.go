@@ -1,5 +1,5 @@
 // Package ledger records what happened: how many calls and tokens each subscription used,
-// by model and UTC minute. It limits nothing, and no call waits for it; what is limited
+// and what they cost, by model and UTC minute. It limits nothing, and no call waits for it; what is limited
 // is in counters.
 //
 // A row holds the totals of one [Key], as one process counted them. That process alone

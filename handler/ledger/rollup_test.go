@@ -115,6 +115,9 @@ func (w *world) apply(changes []ledger.Change, landed func()) ([]ledger.Version,
 	return land()
 }
 
+// callCost is what every call costs, in billionths.
+const callCost = 7
+
 // write has a process count a call in a row and write it, as careless as the store's rules
 // allow.
 func (w *world) write() {
@@ -128,6 +131,7 @@ func (w *world) write() {
 	}
 	row.Revision++
 	row.Calls++
+	row.Cost += callCost
 	sent := row.Row
 	versions, err := w.apply([]ledger.Change{{Row: sent}}, func() {
 		if sent.Revision > row.landed.Revision {
@@ -193,6 +197,11 @@ func (w *world) stored() book {
 func (w *world) check(after string) {
 	w.Helper()
 	rows := readAll(w.T, w.store)
+	for _, u := range ledger.Join(rows) {
+		if want := u.Calls * callCost; u.Cost != want {
+			w.Fatalf("after %s, the cost of %d calls: got %d, want %d", after, u.Calls, u.Cost, want)
+		}
+	}
 	if diff := cmp.Diff(w.stored(), bookOf(ledger.Join(rows))); diff != "" {
 		w.Fatalf("after %s, calls by hour (-stored +read):\n%s\nrows: %+v", after, diff, rows)
 	}

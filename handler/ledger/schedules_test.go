@@ -151,9 +151,12 @@ func (p *process) isDead() bool {
 // column returns the totals of n tokens in the process's column.
 func (p *process) column(n int64) (t ledger.Totals) {
 	*columnOf(&t, p.nth) = n
-	t.Calls = 1
+	t.Calls, t.Cost = 1, n*tokenCost
 	return t
 }
+
+// tokenCost is what a token costs, in billionths, in every schedule.
+const tokenCost = 2_500
 
 func columnOf(t *ledger.Totals, nth int) *int64 {
 	return []*int64{&t.PromptTokens, &t.CompletionTokens}[nth]
@@ -288,6 +291,11 @@ func (s *schedule) run(t *testing.T) {
 	unsure := processes[0].unsure || processes[1].unsure // a day's row may be written and its minutes lost
 	if !again.Equal(minutes) || !unsure && !days.Equal(minutes) {
 		t.Errorf("seed %d: got %d tokens in the rows of subscriptions after housekeeping and %d in closed days, want the %d of before in both", s.seed, again.Tokens(), days.Tokens(), minutes.Tokens())
+	}
+	for name, sum := range map[string]ledger.Totals{subscriptionRows: minutes, "headline rows": headlines, "days": days} {
+		if want := sum.Tokens() * tokenCost; sum.Cost != want {
+			t.Errorf("seed %d: got the cost %d in %s, want %d, that of their %d tokens", s.seed, sum.Cost, name, want, sum.Tokens())
+		}
 	}
 	for _, p := range processes {
 		for name, sum := range map[string]ledger.Totals{subscriptionRows: minutes, "headline rows": headlines} {

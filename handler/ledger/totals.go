@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -28,6 +29,12 @@ type Totals struct {
 	PromptTokens, CachedTokens, CacheWriteTokens int64 `json:",omitzero"`
 	// CompletionTokens include ReasoningTokens.
 	CompletionTokens, ReasoningTokens int64 `json:",omitzero"`
+
+	// Cost is what Calls cost by the prices at their starts, in billionths of the
+	// deployment's currency. It stays as it was counted, whatever becomes of prices.
+	Cost int64 `json:",omitzero"`
+	// Unpriced is the number of Calls that used tokens and had no price: Cost lacks them.
+	Unpriced int64 `json:",omitzero"`
 }
 
 // maxLimits is the most names that RefusedBy has: more than a call has limits.
@@ -49,6 +56,8 @@ func (t *Totals) Add(u Totals) {
 	t.CacheWriteTokens += u.CacheWriteTokens
 	t.CompletionTokens += u.CompletionTokens
 	t.ReasoningTokens += u.ReasoningTokens
+	t.Cost = sumCost(t.Cost, u.Cost)
+	t.Unpriced += u.Unpriced
 	if len(u.RefusedBy) == 0 {
 		return
 	}
@@ -64,6 +73,15 @@ func (t *Totals) Add(u Totals) {
 	t.RefusedBy = sum
 }
 
+// sumCost adds two costs of 0 or more. A sum beyond the largest int64, some nine billion of
+// the currency's units, is that.
+func sumCost(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
 // Tokens returns the prompt and completion tokens.
 func (t Totals) Tokens() int64 { return t.PromptTokens + t.CompletionTokens }
 
@@ -75,6 +93,7 @@ func (t Totals) Equal(u Totals) bool {
 	return t.numbers() == u.numbers() && maps.Equal(t.RefusedBy, u.RefusedBy)
 }
 
-func (t Totals) numbers() [10]int64 {
-	return [...]int64{t.Calls, t.Failed, t.UnknownUsage, t.Shadowed, t.Refused, t.PromptTokens, t.CachedTokens, t.CacheWriteTokens, t.CompletionTokens, t.ReasoningTokens}
+func (t Totals) numbers() [12]int64 {
+	return [...]int64{t.Calls, t.Failed, t.UnknownUsage, t.Shadowed, t.Refused, t.PromptTokens, t.CachedTokens, t.CacheWriteTokens, t.CompletionTokens, t.ReasoningTokens,
+		t.Cost, t.Unpriced}
 }

@@ -47,3 +47,25 @@ func FormatMoney(nano int64) string {
 	text := fmt.Sprintf("%d.%09d", nano/Nano, nano%Nano)
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
+
+// Money is an amount in billionths of the currency's unit. In text and JSON it is a decimal,
+// in JSON in quotes.
+type Money int64
+
+// String returns the amount as a decimal.
+func (m Money) String() string { return FormatMoney(int64(m)) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (m Money) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It takes what ParseMoney does, and a
+// minus sign before it.
+func (m *Money) UnmarshalText(text []byte) error {
+	decimal, negative := strings.CutPrefix(string(text), "-")
+	nano, err := ParseMoney(decimal)
+	if negative {
+		nano = -nano
+	}
+	*m = Money(nano)
+	return err
+}

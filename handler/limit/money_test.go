@@ -1,6 +1,7 @@
 package limit_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"tollgate/handler/limit"
@@ -27,5 +28,27 @@ func TestMoneyIsReadAndWrittenExactly(t *testing.T) {
 	}
 	if got := limit.FormatMoney(-1_500_000_000); got != "-1.5" {
 		t.Errorf("FormatMoney below zero: got %q, want -1.5", got)
+	}
+}
+
+func TestMoneyIsADecimalInJSON(t *testing.T) {
+	type answer struct {
+		Cost limit.Money `json:"cost"`
+	}
+	for nano, text := range map[int64]string{0: `{"cost":"0"}`, 1: `{"cost":"0.000000001"}`, 12_500_000_000: `{"cost":"12.5"}`, -1_500_000_000: `{"cost":"-1.5"}`} {
+		got, err := json.Marshal(answer{limit.Money(nano)})
+		if string(got) != text || err != nil {
+			t.Errorf("%d billionths in JSON: got %s, %v; want %s", nano, got, err, text)
+		}
+		var back answer
+		if err := json.Unmarshal([]byte(text), &back); err != nil || int64(back.Cost) != nano {
+			t.Errorf("%s read: got %d billionths, %v; want %d", text, back.Cost, err, nano)
+		}
+	}
+	for _, text := range []string{`{"cost":12}`, `{"cost":"1e3"}`, `{"cost":"--1"}`, `{"cost":""}`} {
+		var a answer
+		if err := json.Unmarshal([]byte(text), &a); err == nil {
+			t.Errorf("%s read: got %d billionths, want an error", text, a.Cost)
+		}
 	}
 }

@@ -19,23 +19,14 @@ func (a Amount) MarshalJSON() ([]byte, error) { return subscription.FormatAmount
 
 // UnmarshalJSON implements json.Unmarshaler. JSON doesn't tell the unit of a number: it
 // leaves it empty.
-func (a *Amount) UnmarshalJSON(text []byte) (err error) {
+func (a *Amount) UnmarshalJSON(text []byte) error {
 	*a = Amount{}
 	if len(text) == 0 || text[0] != '"' {
 		return json.Unmarshal(text, &a.N)
 	}
-	var decimal string
-	if err := json.Unmarshal(text, &decimal); err != nil {
-		return err
-	}
-	negative := decimal != "" && decimal[0] == '-'
-	if negative {
-		decimal = decimal[1:]
-	}
-	a.Unit = limit.Cost
-	if a.N, err = limit.ParseMoney(decimal); negative {
-		a.N = -a.N
-	}
+	var money limit.Money
+	err := json.Unmarshal(text, &money)
+	*a = Amount{N: int64(money), Unit: limit.Cost}
 	return err
 }
 

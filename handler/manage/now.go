@@ -11,6 +11,8 @@ type Now struct {
 	// Minute is the running minute, some seconds behind the calls; Last is the one before.
 	Minute Span `json:"minute"`
 	Last   Span `json:"last"`
+	// Currency is the code of all costs' currency; absent: none is set.
+	Currency string `json:"currency,omitempty"`
 	// Counters is the number of counters, Full of those that have at most 2% left of a
 	// limit.
 	Counters int `json:"counters"`
@@ -32,6 +34,10 @@ func (c *call) readNow() (*result, error) {
 	if err != nil {
 		return nil, err
 	}
+	currency, err := c.currency()
+	if err != nil {
+		return nil, err
+	}
 	var minute, last ledger.Totals
 	for _, u := range used.Items {
 		if u.Time().Before(running) {
@@ -40,7 +46,7 @@ func (c *call) readNow() (*result, error) {
 			minute.Add(u.Totals)
 		}
 	}
-	now := Now{Minute: Span{From: running, Running: true, Counts: minute.Counts()}, Last: Span{From: running.Add(-time.Minute), Counts: last.Counts()}, Counters: len(standings)}
+	now := Now{Minute: Span{From: running, Running: true, Counts: minute.Counts()}, Last: Span{From: running.Add(-time.Minute), Counts: last.Counts()}, Currency: currency, Counters: len(standings)}
 	for _, s := range standings {
 		if s.Minute.full() || s.Quota.full() {
 			now.Full++

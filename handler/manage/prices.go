@@ -122,6 +122,12 @@ type PriceCheck struct {
 	Items  []price.Finding `json:"items"`
 }
 
+// currency returns the code of the currency; empty: none is set.
+func (c *call) currency() (string, error) {
+	stored, err := c.api.config.Prices.Read(c.Context())
+	return stored.Currency.Code, err
+}
+
 func (c *call) readCurrency() (*result, error) {
 	stored, err := c.api.config.Prices.Read(c.Context())
 	if err != nil {

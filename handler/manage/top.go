@@ -13,6 +13,8 @@ import (
 type Top struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
+	// Currency is the code of all costs' currency; absent: none is set.
+	Currency string `json:"currency,omitempty"`
 	// WrittenAt is when the running day was written last, which gateways do every five
 	// minutes; absent without a running day.
 	WrittenAt time.Time `json:"writtenAt,omitzero"`
@@ -33,6 +35,7 @@ type User struct {
 // orders are the totals by which subscriptions can be ordered.
 var orders = map[string]func(ledger.Totals) int64{
 	"tokens":  ledger.Totals.Tokens,
+	"cost":    func(t ledger.Totals) int64 { return t.Cost },
 	"calls":   func(t ledger.Totals) int64 { return t.Calls },
 	"refused": func(t ledger.Totals) int64 { return t.Refused },
 }
@@ -47,7 +50,7 @@ const (
 func (c *call) listTop() (*result, error) {
 	q := c.query()
 	from, to := q.times("day")
-	order, n := q.choice("sort", "tokens", "calls", "refused"), q.top()
+	order, n := q.choice("sort", "tokens", "cost", "calls", "refused"), q.top()
 	if err := q.err(); err != nil {
 		return nil, err
 	}
@@ -56,6 +59,9 @@ func (c *call) listTop() (*result, error) {
 		return nil, err
 	}
 	top := topOf(days, orders[order], n)
+	if top.Currency, err = c.currency(); err != nil {
+		return nil, err
+	}
 	standings, err := c.allStandings()
 	if err != nil {
 		return nil, err

@@ -48,6 +48,8 @@ type History struct {
 	From time.Time   `json:"from"`
 	To   time.Time   `json:"to"`
 	By   ledger.Span `json:"by"`
+	// Currency is the code of all costs' currency; absent: none is set.
+	Currency string `json:"currency,omitempty"`
 	// WrittenAt is when the running day was written last, which gateways do every five
 	// minutes; absent where spans aren't sums of days, or no day is running.
 	WrittenAt time.Time `json:"writtenAt,omitzero"`
@@ -73,11 +75,15 @@ func (c *call) listHistory() (*result, error) {
 	if err != nil {
 		return nil, err
 	}
+	currency, err := c.currency()
+	if err != nil {
+		return nil, err
+	}
 	items := asked.spans(found.Items, time.Now())
 	if len(items) > maxSpans {
 		return nil, badRequest(fmt.Sprintf("The answer would have more than %d spans. Ask for a shorter time or longer spans, or use sum=all.", maxSpans))
 	}
-	return &result{body: History{From: found.From, To: found.To, By: asked.by, WrittenAt: found.Written, Items: items}}, nil
+	return &result{body: History{From: found.From, To: found.To, By: asked.by, Currency: currency, WrittenAt: found.Written, Items: items}}, nil
 }
 
 // A historyQuery asks for what happened in whole spans.

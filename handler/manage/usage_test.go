@@ -68,7 +68,7 @@ func TestUsageShowsTheStandingOfCounters(t *testing.T) {
 // and 20 completion tokens each, and as many refusals.
 func (f *fixture) uses(subscription, model string, at time.Time, calls int64) {
 	f.t.Helper()
-	ledgertest.Record(f.t, f.ledger, subscription, model, at, ledger.Totals{Calls: calls, Refused: calls, RefusedBy: map[string]int64{"tokens": calls}, PromptTokens: 10 * calls, CachedTokens: 4 * calls, CompletionTokens: 20 * calls})
+	ledgertest.Record(f.t, f.ledger, subscription, model, at, ledger.Totals{Calls: calls, Refused: calls, RefusedBy: map[string]int64{"tokens": calls}, PromptTokens: 10 * calls, CachedTokens: 4 * calls, CompletionTokens: 20 * calls, Cost: 1_500_000_001 * calls})
 }
 
 // told is a span in short.
@@ -127,11 +127,15 @@ func TestHistoryIsOfWholeSpansBySubscriptionAndModel(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", query, got, want)
 			}
 		}
+		f.must("PUT", "/prices/currency", `{"currency":"EUR"}`)
 		var answer manage.History
 		f.must("GET", "/usage/history?by=day", "").decode(t, &answer)
 		last := answer.Items[len(answer.Items)-1]
 		if answer.Items[0].Running || !last.Running || last.CachedTokens != 64 || last.Refused != 16 || last.RefusedBy["tokens"] != 16 || answer.WrittenAt.IsZero() {
 			t.Errorf("by day: got %+v written at %v, want yesterday over, and today running with 64 cached tokens, 16 refusals by tokens and when it was written", answer.Items, answer.WrittenAt)
+		}
+		if last.Cost.String() != "24.000000016" || answer.Currency != "EUR" {
+			t.Errorf("16 calls of 1.500000001 today: got the cost %s %s, want 24.000000016 EUR", last.Cost, answer.Currency)
 		}
 		if !answer.From.Equal(noon.Truncate(24*time.Hour).Add(-30*24*time.Hour)) || !answer.To.Equal(noon.Truncate(24*time.Hour).Add(24*time.Hour)) {
 			t.Errorf("by day: got %v to %v, want whole days: 30 before today to its end", answer.From, answer.To)
@@ -174,10 +178,11 @@ func TestTopListsWhoUsedMostInWholeDays(t *testing.T) {
 		f.uses("team-a", "", noon.Add(-time.Hour), 1)
 		f.uses("team-b", "r1", noon, 4)
 		f.uses("team-c", "r1", noon.Add(-24*time.Hour), 8)
-		ledgertest.Record(t, f.ledger, "team-d", "r1", noon, ledger.Totals{Refused: 50})
+		ledgertest.Record(t, f.ledger, "team-d", "r1", noon, ledger.Totals{Refused: 50, Cost: 90_000_000_000})
 		for query, want := range map[string]string{
 			"from=1h": "team-b 120,team-a 90", "from=2d": "team-c 240,team-b 120,team-a 90", "from=1h&n=1": "team-b 120",
 			"from=1h&sort=refused": "team-d 0,team-b 120,team-a 90", "from=1h&sort=calls": "team-b 120,team-a 90",
+			"from=1h&sort=cost": "team-d 0,team-b 120,team-a 90",
 		} {
 			var top manage.Top
 			f.must("GET", "/usage/top?"+query, "").decode(t, &top)

@@ -56,6 +56,16 @@ func (b *Book) Quote(ctx context.Context, model string, endpoints []string, now 
 	return list.Quote(model, endpoints, now)
 }
 
+// Currency returns the code of the currency of all prices, empty if none is set. The error
+// wraps ErrUnavailable if no price was ever read.
+func (b *Book) Currency(ctx context.Context) (string, error) {
+	list, err := b.current(ctx)
+	if err != nil {
+		return "", err
+	}
+	return list.currency, nil
+}
+
 // current returns the list to go by, and reads the store if that is due.
 func (b *Book) current(ctx context.Context) (*List, error) {
 	now := time.Now()

@@ -218,40 +218,49 @@ func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Value
 	}
 	if asked.csv {
 		return writeCSV(a.stdout, []string{"from", "running", "subscription", "model", "prompt_tokens", "cached_tokens", "cache_write_tokens", "completion_tokens", "reasoning_tokens", "total_tokens",
-			"calls", "failed", "unknown_usage", "refused", "shadowed"}, history.Items, spanCells)
+			"calls", "failed", "unknown_usage", "refused", "shadowed", "cost", "currency", "unpriced"}, history.Items,
+			func(s manage.Span) []string { return spanCells(s, history.Currency) })
 	}
 	if !history.WrittenAt.IsZero() {
 		a.note("The running day was written at %s.", date(history.WrittenAt))
 	}
-	return a.print(history, func(w io.Writer) { printSpans(w, history.Items, asked.models) })
+	return a.print(history, func(w io.Writer) { printSpans(w, history, asked.models) })
 }
 
-func spanCells(s manage.Span) []string {
+func spanCells(s manage.Span, currency string) []string {
 	return []string{s.From.UTC().Format(time.RFC3339), when(s.Running, "true", "false"), s.Subscription, s.Model,
 		plain(s.PromptTokens), plain(s.CachedTokens), plain(s.CacheWriteTokens), plain(s.CompletionTokens), plain(s.ReasoningTokens), plain(s.TotalTokens),
-		plain(s.Calls), plain(s.Failed), plain(s.UnknownUsage), plain(s.Refused), plain(s.Shadowed)}
+		plain(s.Calls), plain(s.Failed), plain(s.UnknownUsage), plain(s.Refused), plain(s.Shadowed), s.Cost.String(), currency, plain(s.Unpriced)}
 }
 
-// printSpans prints what was used as a table, with a sum if there are several rows.
-func printSpans(w io.Writer, spans []manage.Span, models bool) {
+// printSpans prints what was used as a table, with a sum if there are several rows, and
+// with costs if the deployment has a currency.
+func printSpans(w io.Writer, history manage.History, models bool) {
 	print := func(from, subscription, model string, r ledger.Counts) {
 		cells := []string{from, subscription}
 		if models {
 			cells = append(cells, model)
 		}
-		row(w, append(cells, short(r.PromptTokens), short(r.CachedTokens), short(r.CompletionTokens), short(r.ReasoningTokens), short(r.TotalTokens), short(r.Calls), short(r.Refused), short(r.Shadowed))...)
+		cells = append(cells, short(r.PromptTokens), short(r.CachedTokens), short(r.CompletionTokens), short(r.ReasoningTokens), short(r.TotalTokens), short(r.Calls), short(r.Refused), short(r.Shadowed))
+		if history.Currency != "" {
+			cells = append(cells, r.Cost.String(), short(r.Unpriced))
+		}
+		row(w, cells...)
 	}
 	heads := []string{"FROM", "SUBSCRIPTION", "MODEL", "PROMPT", "CACHED", "COMPLETION", "REASONING", "TOKENS", "CALLS", "REFUSED", "SHADOWED"}
 	if !models {
 		heads = slices.Delete(heads, 2, 3)
 	}
+	if history.Currency != "" {
+		heads = append(heads, history.Currency, "UNPRICED")
+	}
 	row(w, heads...)
 	var sum ledger.Totals
-	for _, s := range spans {
+	for _, s := range history.Items {
 		print(date(s.From)+when(s.Running, " (running)", ""), cmp.Or(s.Subscription, "all"), s.Model, s.Counts)
 		sum.Add(s.Totals())
 	}
-	if len(spans) > 1 {
+	if len(history.Items) > 1 {
 		print("total", "", "", sum.Counts())
 	}
 }

@@ -76,8 +76,8 @@ func TestUsageByMinuteHourDayAndMonth(t *testing.T) {
 	yesterday := time.Now().UTC().Truncate(24 * time.Hour).Add(-24 * time.Hour)
 	noon, day, month := yesterday.Add(12*time.Hour), yesterday.Format(time.DateOnly), yesterday.Format("2006-01")
 	store := m.stores().Ledger
-	ledgertest.Record(t, store, "team-a", "r1", noon, ledger.Totals{Calls: 1, PromptTokens: 10_000, CachedTokens: 4_000, CompletionTokens: 2_500})
-	ledgertest.Record(t, store, "team-a", "gpt-4o", noon.Add(time.Minute), ledger.Totals{Calls: 1, PromptTokens: 1, CompletionTokens: 2, ReasoningTokens: 1})
+	ledgertest.Record(t, store, "team-a", "r1", noon, ledger.Totals{Calls: 1, PromptTokens: 10_000, CachedTokens: 4_000, CompletionTokens: 2_500, Cost: 1_250_000_001})
+	ledgertest.Record(t, store, "team-a", "gpt-4o", noon.Add(time.Minute), ledger.Totals{Calls: 1, PromptTokens: 1, CompletionTokens: 2, ReasoningTokens: 1, Unpriced: 1})
 	ledgertest.Record(t, store, "team-b", "r1", noon.Add(time.Hour), ledger.Totals{Calls: 1, Refused: 7, PromptTokens: 3, CompletionTokens: 4})
 	ledgertest.Record(t, store, "team-b", "r1", time.Now(), ledger.Totals{Calls: 1, Shadowed: 1, PromptTokens: 5})
 	span := []string{"--from", day, "--to", yesterday.Add(24 * time.Hour).Format(time.DateOnly)}
@@ -92,12 +92,19 @@ func TestUsageByMinuteHourDayAndMonth(t *testing.T) {
 		t.Errorf("silver's usage by day: got\n%s\nwant that of its subscriptions", shown)
 	}
 	cells, err := csv.NewReader(strings.NewReader(m.must(append([]string{"usage", "team-a", "--by", "day", "--models", "--csv"}, span...)...))).ReadAll()
-	if err != nil || len(cells) != 3 || strings.Join(cells[1], " ") != day+"T00:00:00Z false team-a gpt-4o 1 0 0 2 1 3 1 0 0 0 0" || strings.Join(cells[2], " ") != day+"T00:00:00Z false team-a r1 10000 4000 0 2500 0 12500 1 0 0 0 0" {
+	if err != nil || len(cells) != 3 || strings.Join(cells[1], " ") != day+"T00:00:00Z false team-a gpt-4o 1 0 0 2 1 3 1 0 0 0 0 0  1" || strings.Join(cells[2], " ") != day+"T00:00:00Z false team-a r1 10000 4000 0 2500 0 12500 1 0 0 0 0 1.250000001  0" {
 		t.Errorf("team-a's day by model: got %v and error %v, want a row for gpt-4o and one for r1", cells, err)
 	}
 	var history manage.History
 	if err := json.Unmarshal([]byte(m.must("usage", "--by", "month", "--from", month, "--sum", "-o", "json")), &history); err != nil || len(history.Items) == 0 || history.Items[0].Refused != 7 || history.Items[0].TotalTokens < 12_510 {
 		t.Errorf("the month: got %+v and error %v, want 7 refusals and 12,510 tokens or more", history, err)
+	}
+	m.must("price", "currency", "EUR")
+	if shown := m.must(append([]string{"usage", "team-a", "--by", "day"}, span...)...); !strings.Contains(shown, "EUR") || !strings.Contains(shown, "1.250000001") {
+		t.Errorf("team-a's day where amounts have a currency: got\n%s\nwant its cost, 1.250000001, below EUR", shown)
+	}
+	if shown := m.must(append([]string{"usage", "team-a", "--by", "day", "--csv"}, span...)...); !strings.Contains(shown, ",cost,currency,unpriced\n") || !strings.Contains(shown, ",1.250000001,EUR,1\n") {
+		t.Errorf("team-a's day as CSV: got\n%s\nwant its cost, 1.250000001 EUR, and 1 call without a price", shown)
 	}
 	shown, stderr, _ := m.run("usage", "--by", "day", "--from", "1h")
 	if !strings.Contains(shown, "(running)") || !strings.Contains(stderr, "The running day was written at") || strings.Contains(shown, "team-a") {

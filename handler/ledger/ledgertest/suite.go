@@ -43,9 +43,10 @@ func Row(minute int64, process string) ledger.Row {
 func full() ledger.Row {
 	row := Row(0, ledger.Sum)
 	row.Revision = 1 << 40
-	row.Taken = map[string]ledger.Taken{"P1": {Revision: 3}, "P2": {Revision: 1 << 40, Totals: ledger.Totals{Calls: 1, RefusedBy: map[string]int64{"tokens": 4}, PromptTokens: 1<<53 + 1}}}
+	row.Taken = map[string]ledger.Taken{"P1": {Revision: 3}, "P2": {Revision: 1 << 40, Totals: ledger.Totals{Calls: 1, RefusedBy: map[string]int64{"tokens": 4}, PromptTokens: 1<<53 + 1, Cost: 1<<53 + 1}}}
 	row.Totals = ledger.Totals{Calls: 1, Failed: 2, UnknownUsage: 3, Shadowed: 4, Refused: 5, RefusedBy: map[string]int64{"tokens": 4, `a "quoted" name`: 5, ledger.OtherLimits: 1},
-		PromptTokens: 1<<53 + 1, CachedTokens: 7, CacheWriteTokens: 8, CompletionTokens: 9, ReasoningTokens: 10}
+		PromptTokens: 1<<53 + 1, CachedTokens: 7, CacheWriteTokens: 8, CompletionTokens: 9, ReasoningTokens: 10,
+		Cost: 1<<62 + 1, Unpriced: 11}
 	return row
 }
 

@@ -20,6 +20,7 @@ func numbers(t *ledger.Totals) map[string]*int64 {
 		"Calls": &t.Calls, "Failed": &t.Failed, "UnknownUsage": &t.UnknownUsage, "Shadowed": &t.Shadowed, "Refused": &t.Refused,
 		"PromptTokens": &t.PromptTokens, "CachedTokens": &t.CachedTokens, "CacheWriteTokens": &t.CacheWriteTokens,
 		"CompletionTokens": &t.CompletionTokens, "ReasoningTokens": &t.ReasoningTokens,
+		"Cost": &t.Cost, "Unpriced": &t.Unpriced,
 	}
 }
 
