@@ -120,7 +120,7 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 		done.Stream = c.request.Envelope().Stream
 	}
 	if c.charge.settled {
-		done.Usage = &telemetry.Usage{Usage: c.charge.usage, Known: c.charge.fromUpstream}
+		done.Usage = &telemetry.Usage{Usage: c.charge.usage, Known: c.charge.fromUpstream, Priced: c.price.known, Currency: c.price.quote.Currency}
 	}
 	for i, s := range c.hold.standings {
 		l := &c.hold.limits[i]

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"tollgate/handler/limit"
@@ -61,28 +62,48 @@ type Call struct {
 	Upstream *Upstream
 }
 
-// Usage holds the tokens that a call used.
+// Usage holds the tokens that a call used, and its cost.
 type Usage struct {
 	limit.Usage
 	// Known is false if upstream sent no usage and the gateway counted instead.
 	Known bool
+	// Priced reports whether the call had a price: its cost is known, if only as 0.
+	Priced bool
+	// Currency is the code of the cost's currency; empty: none is set.
+	Currency string
 }
 
-// A Count is a number of tokens under its metric's name.
-type Count struct {
-	Name   string
-	Tokens int64
+// A Value is a part of a call's usage under its metric's name: a number of tokens, or a
+// cost with its currency.
+type Value struct {
+	Name     string
+	Amount   float64
+	Currency string
 }
 
-// Counts returns the usage by metric. Its parts are there only if above 0.
-func (u *Usage) Counts() []Count {
-	counts := []Count{{PromptTokens, u.PromptTokens}, {CompletionTokens, u.CompletionTokens}, {TotalTokens, u.Total()}}
-	for _, part := range []Count{{CachedTokens, u.CachedTokens}, {ReasoningTokens, u.ReasoningTokens}} {
-		if part.Tokens > 0 {
-			counts = append(counts, part)
-		}
+// Values returns the usage by metric. Cached and reasoning tokens are there only if above
+// 0, the cost only if there was a price. Metrics are floating-point numbers: money becomes one
+// here and nowhere before, exact to 15 digits.
+func (u *Usage) Values() []Value {
+	values := []Value{{Name: PromptTokens, Amount: float64(u.PromptTokens)}, {Name: CompletionTokens, Amount: float64(u.CompletionTokens)}, {Name: TotalTokens, Amount: float64(u.Total())}}
+	if u.CachedTokens > 0 {
+		values = append(values, Value{Name: CachedTokens, Amount: float64(u.CachedTokens)})
 	}
-	return counts
+	if u.ReasoningTokens > 0 {
+		values = append(values, Value{Name: ReasoningTokens, Amount: float64(u.ReasoningTokens)})
+	}
+	if u.Priced {
+		values = append(values, Value{Cost, float64(u.Cost) / limit.Nano, u.Currency})
+	}
+	return values
+}
+
+// dimensions returns the value's dimensions: those chosen, and a cost's currency.
+func (v Value) dimensions(chosen []pair) []pair {
+	if v.Currency == "" {
+		return chosen
+	}
+	return append(slices.Clip(chosen), pair{CurrencyDimension, v.Currency})
 }
 
 // Standing is the state of one of the limits that a call was charged to, in its unit.

@@ -13,6 +13,9 @@ const (
 	TotalTokens      = "Total Tokens"
 	CachedTokens     = "Prompt Cached Tokens"        // sent only where there are any
 	ReasoningTokens  = "Completion Reasoning Tokens" // likewise
+	// Cost is in units of the currency that the dimension Currency names; sent only where
+	// the call had a price.
+	Cost = "Cost"
 
 	Refusals            = "Refusals"              // calls, by Reason
 	ShadowRefusals      = "Shadow Refusals"       // calls admitted only because of shadow, by Reason
@@ -34,11 +37,16 @@ const (
 	TelemetryDropped = "Telemetry Dropped" // items, by Reason
 )
 
-// ReplayedDimension marks metrics sent again from the usage table.
-const ReplayedDimension = "Replayed"
+// Dimensions that the gateway adds to some metrics.
+const (
+	// ReplayedDimension marks metrics sent again from the usage table.
+	ReplayedDimension = "Replayed"
+	// CurrencyDimension says what a cost is in.
+	CurrencyDimension = "Currency"
+)
 
 // ownDimensions are the dimensions that the gateway adds itself.
-var ownDimensions = []string{"Region", "Service Name", "Service Type", "Reason"}
+var ownDimensions = []string{"Region", "Service Name", "Service Type", "Reason", CurrencyDimension}
 
 // A Metric aggregates the values of one interval, name and set of dimensions.
 type Metric struct {

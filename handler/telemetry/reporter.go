@@ -208,8 +208,8 @@ func (s *series) call(c *Call, chosen []pair) {
 		s.add(DegradedCalls, 1, who...)
 	}
 	if u := c.Usage; u != nil {
-		for _, count := range u.Counts() {
-			s.add(count.Name, float64(count.Tokens), chosen...)
+		for _, v := range u.Values() {
+			s.add(v.Name, v.Amount, v.dimensions(chosen)...)
 		}
 		switch {
 		case !u.Known:

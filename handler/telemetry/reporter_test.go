@@ -144,6 +144,34 @@ func TestPartsOfTheUsageAreSentWithTheOthersDimensionsAndOnlyAboveZero(t *testin
 	})
 }
 
+func TestCostsAreSentInTheCurrencysUnitsWhereThereWasAPrice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), Dimensions: dimensions(t, "Subscription ID", "Model")})
+		for _, cost := range []int64{1_250_000_000, 750_000_000, 0} { // the last is free
+			c := call("team-a", 100, 30)
+			c.Usage.Cost, c.Usage.Priced, c.Usage.Currency = cost, true, "EUR"
+			r.Report(c)
+		}
+		r.Report(call("team-b", 100, 30)) // without a price
+		_ = r.Close(t.Context())
+		found := sink.metrics(telemetry.Cost)
+		if len(found) != 1 || found[0].Sum != 2 || found[0].Count != 3 || found[0].Max != 1.25 {
+			t.Fatalf("got %+v, want one, of 3 calls that cost 2 together and 1.25 at most", found)
+		}
+		for name, want := range map[string]string{"Subscription ID": "team-a", "Currency": "EUR"} {
+			if got := found[0].Dimensions[name]; got != want {
+				t.Errorf("dimension %s: got %q, want %q", name, got, want)
+			}
+		}
+		for _, m := range sink.metrics(telemetry.TotalTokens) {
+			if got, there := m.Dimensions["Currency"]; there {
+				t.Errorf("tokens of %s: got the currency %q, want none", m.Dimensions["Subscription ID"], got)
+			}
+		}
+	})
+}
+
 func TestEachCallCountsInTheIntervalOfItsReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &fakeSink{}

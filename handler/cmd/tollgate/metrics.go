@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -34,9 +35,9 @@ type replay struct {
 func (a *app) metricsReplay() *cobra.Command {
 	var asked replay
 	cmd := &cobra.Command{
-		Use: "replay --from TIME --to TIME", Short: "Send the token metrics of minutes that are over again",
-		Long: `Send the token metrics of minutes that are over again, from the usage table:
-after an outage of Application Insights, or for an instance that was killed before
+		Use: "replay --from TIME --to TIME", Short: "Send the metrics of tokens and costs of minutes that are over again",
+		Long: `Send the metrics of tokens and costs of minutes that are over again, from the
+usage table: after an outage of Application Insights, or for an instance that was killed before
 it had sent them. They have the dimensions Subscription ID, Replayed=true, which
 the included queries skip unless asked, and those of METRIC_DIMENSIONS that depend
 on the subscription and the model alone. A minute that is replayed twice counts
@@ -88,7 +89,11 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 			return err
 		}
 	}
-	sent, err := resend(cmd.Context(), used, names, sink, asked.timeout)
+	prices, err := stores.Prices.Read(cmd.Context())
+	if err != nil {
+		return fmt.Errorf("nothing was sent: %w", err)
+	}
+	sent, err := resend(cmd.Context(), used, replaying{names, prices.Currency.Code}, sink, asked.timeout)
 	if err != nil {
 		return err
 	}
@@ -96,8 +101,8 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 		a.note("There is no minute with usage in that time.")
 	}
 	return a.print(sent, func(w io.Writer) {
-		row(w, when(asked.dryRun, "WOULD SEND MINUTES", "MINUTES"), "CALLS", "PROMPT TOKENS", "COMPLETION TOKENS")
-		row(w, number(int64(sent.Minutes)), number(sent.Calls), number(sent.PromptTokens), number(sent.CompletionTokens))
+		row(w, when(asked.dryRun, "WOULD SEND MINUTES", "MINUTES"), "CALLS", "PROMPT TOKENS", "COMPLETION TOKENS", "COST")
+		row(w, number(int64(sent.Minutes)), number(sent.Calls), number(sent.PromptTokens), number(sent.CompletionTokens), sent.Cost.String())
 	})
 }
 
@@ -178,26 +183,34 @@ func minutes(ctx context.Context, reader ledger.Reader, subscription string, fro
 
 // A resent holds the totals of a replay.
 type resent struct {
-	Minutes          int   `json:"minutes"` // minutes by subscription and model
-	Calls            int64 `json:"calls"`
-	PromptTokens     int64 `json:"promptTokens"`
-	CompletionTokens int64 `json:"completionTokens"`
+	Minutes          int         `json:"minutes"` // minutes by subscription and model
+	Calls            int64       `json:"calls"`
+	PromptTokens     int64       `json:"promptTokens"`
+	CompletionTokens int64       `json:"completionTokens"`
+	Cost             limit.Money `json:"cost"`
 }
 
-// resend sends the token metrics of minutes. Its error names the items that may not have
+// A replaying says how metrics are sent again.
+type replaying struct {
+	names    []telemetry.Dimension
+	currency string // of costs
+}
+
+// resend sends the metrics of tokens and costs of minutes. Its error names the items that may not have
 // arrived.
-func resend(ctx context.Context, used []ledger.Usage, names []telemetry.Dimension, sink telemetry.Sink, timeout time.Duration) (resent, error) {
+func resend(ctx context.Context, used []ledger.Usage, how replaying, sink telemetry.Sink, timeout time.Duration) (resent, error) {
 	var sent resent
 	var items int
 	for minutes := range slices.Chunk(used, 1000) {
 		var batch telemetry.Batch
 		for _, u := range minutes {
-			if u.Tokens() == 0 {
+			if u.Tokens() == 0 && u.Cost == 0 {
 				continue
 			}
 			sent.Minutes, sent.Calls = sent.Minutes+1, sent.Calls+u.Calls
 			sent.PromptTokens, sent.CompletionTokens = sent.PromptTokens+u.PromptTokens, sent.CompletionTokens+u.CompletionTokens
-			batch.Metrics = append(batch.Metrics, replayed(u, names)...)
+			sent.Cost += limit.Money(u.Cost)
+			batch.Metrics = append(batch.Metrics, how.replayed(u)...)
 		}
 		items += len(batch.Metrics)
 		sink.Send(batch)
@@ -218,22 +231,26 @@ func resend(ctx context.Context, used []ledger.Usage, names []telemetry.Dimensio
 }
 
 // replayed returns the metrics of one minute. The usage of single calls is no longer
-// known, so each counts as the mean.
-func replayed(u ledger.Usage, names []telemetry.Dimension) []telemetry.Metric {
-	sum := telemetry.Usage{Usage: limit.Usage{PromptTokens: u.PromptTokens, CachedTokens: u.CachedTokens, CompletionTokens: u.CompletionTokens, ReasoningTokens: u.ReasoningTokens}}
+// known, so each counts as the mean. Calls without a price have no part in the cost.
+func (how replaying) replayed(u ledger.Usage) []telemetry.Metric {
+	sum := telemetry.Usage{Currency: how.currency, Priced: u.Cost > 0,
+		Usage: limit.Usage{PromptTokens: u.PromptTokens, CachedTokens: u.CachedTokens, CompletionTokens: u.CompletionTokens, ReasoningTokens: u.ReasoningTokens, Cost: u.Cost}}
 	var all []telemetry.Metric
-	for _, count := range sum.Counts() {
-		calls := max(u.Calls, 1) // a minute may have only what came late of earlier calls
-		mean := float64(count.Tokens) / float64(calls)
+	for _, v := range sum.Values() {
+		calls := u.Calls
 		dimensions := map[string]string{telemetry.ReplayedDimension: "true"}
-		for _, d := range names {
-			if value := d.Of(u.Subscription, u.Model, telemetry.Place{}); value != "" {
-				dimensions[d.Name] = value
-			}
+		if v.Name == telemetry.Cost {
+			calls -= u.Unpriced
+			dimensions[telemetry.CurrencyDimension] = v.Currency
+		}
+		calls = max(calls, 1) // a minute may have only what came late of earlier calls
+		for _, d := range how.names {
+			dimensions[d.Name] = d.Of(u.Subscription, u.Model, telemetry.Place{})
 		}
 		dimensions["Subscription ID"] = u.Subscription
-		all = append(all, telemetry.Metric{Name: count.Name, At: u.Time(), Sum: float64(count.Tokens), Min: mean, Max: mean,
-			Count: int(calls), Dimensions: dimensions})
+		maps.DeleteFunc(dimensions, func(_, value string) bool { return value == "" })
+		mean := v.Amount / float64(calls)
+		all = append(all, telemetry.Metric{Name: v.Name, At: u.Time(), Sum: v.Amount, Min: mean, Max: mean, Count: int(calls), Dimensions: dimensions})
 	}
 	return all
 }

@@ -18,7 +18,7 @@ func (m *terminal) spend(subscription, model string, at time.Time, calls, prompt
 		m.must("tier", "set", "any", "--create", "--tokens-per-minute", "10")
 		m.must("subscription", "create", subscription, "--tier", "any")
 	}
-	ledgertest.Record(m.t, m.stores().Ledger, subscription, model, at, ledger.Totals{Calls: calls, PromptTokens: prompt, CompletionTokens: completion, ReasoningTokens: completion / 2})
+	ledgertest.Record(m.t, m.stores().Ledger, subscription, model, at, ledger.Totals{Calls: calls, PromptTokens: prompt, CompletionTokens: completion, ReasoningTokens: completion / 2, Cost: 1_500_000_000 * completion, Unpriced: calls / 3})
 }
 
 func TestReplaySendsWholeMinutesAgainBySubscription(t *testing.T) {
@@ -30,6 +30,7 @@ func TestReplaySendsWholeMinutesAgainBySubscription(t *testing.T) {
 	m.environment["METRIC_NAMESPACE"] = "API Management"
 	m.environment["METRIC_DIMENSIONS"] = "Client IP, SubscriptionId={Subscription ID}, Model, Stage=production"
 	at := time.Now().UTC().Truncate(time.Hour).Add(-24 * time.Hour)
+	m.must("price", "currency", "EUR")
 	m.spend("replayed-a", "x", at, 2, 25, 233)
 	m.spend("replayed-a", "y", at, 1, 5, 7)
 	m.spend("replayed-a", "x", at.Add(time.Minute), 0, 1, 2)
@@ -43,8 +44,8 @@ func TestReplaySendsWholeMinutesAgainBySubscription(t *testing.T) {
 		t.Errorf("a dry run: got %d items sent, want none", n)
 	}
 	var sent resent
-	if err := json.Unmarshal([]byte(m.must(replay...)), &sent); err != nil || sent != (resent{4, 6, 61, 282}) {
-		t.Errorf("replay: got %+v and error %v, want %+v", sent, err, resent{4, 6, 61, 282})
+	if err := json.Unmarshal([]byte(m.must(replay...)), &sent); err != nil || sent != (resent{4, 6, 61, 282, 423_000_000_000}) {
+		t.Errorf("replay: got %+v and error %v, want %+v", sent, err, resent{4, 6, 61, 282, 423_000_000_000})
 	}
 	if faults := service.Faults(); faults != nil {
 		t.Errorf("got schema faults %v, want none", faults)
@@ -66,9 +67,12 @@ func TestReplaySendsWholeMinutesAgainBySubscription(t *testing.T) {
 	if sum, calls := service.Sum("Completion Reasoning Tokens", "Replayed", "true"); sum != 116+3+1+20 || calls != 7 {
 		t.Errorf("reasoning: got %v tokens of %d calls, want 140 of 7", sum, calls)
 	}
+	if sum, calls := service.Sum("Cost", "Replayed", "true", "Currency", "EUR", "Subscription ID", "replayed-b"); sum != 60 || calls != 2 {
+		t.Errorf("cost: got %v of %d calls, want 60 of the 2 that had a price", sum, calls)
+	}
 	service = insights.Collector{}
-	if err := json.Unmarshal([]byte(m.must(append(replay, "--subscription", "replayed-a")...)), &sent); err != nil || sent != (resent{3, 3, 31, 242}) {
-		t.Errorf("replay of one subscription: got %+v and error %v, want %+v", sent, err, resent{3, 3, 31, 242})
+	if err := json.Unmarshal([]byte(m.must(append(replay, "--subscription", "replayed-a")...)), &sent); err != nil || sent != (resent{3, 3, 31, 242, 363_000_000_000}) {
+		t.Errorf("replay of one subscription: got %+v and error %v, want %+v", sent, err, resent{3, 3, 31, 242, 363_000_000_000})
 	}
 }
 
@@ -97,6 +101,6 @@ func TestAReplayThatDoesNotArriveFails(t *testing.T) {
 	m.environment["APPLICATIONINSIGHTS_CONNECTION_STRING"] = insights.ConnectionString(server.Listener.Addr().String())
 	at := time.Now().UTC().Truncate(time.Hour).Add(-24 * time.Hour)
 	m.spend("replayed-c", "x", at, 1, 1, 1)
-	m.fails(exitFailed, []string{"not all was sent", "Entra tokens only", "3 telemetry items"},
+	m.fails(exitFailed, []string{"not all was sent", "Entra tokens only", "4 telemetry items"},
 		"metrics", "replay", "--from", at.Format(time.RFC3339), "--to", at.Add(time.Hour).Format(time.RFC3339), "--timeout", "2s") // enough for the refusal on a busy machine
 }

@@ -132,8 +132,8 @@ func request(call *telemetry.Call) library.TelemetryData {
 	}
 	item.Measurements = make(map[string]float64)
 	if u := call.Usage; u != nil {
-		for _, count := range u.Counts() {
-			item.Measurements[count.Name] = float64(count.Tokens)
+		for _, v := range u.Values() {
+			item.Measurements[v.Name] = v.Amount
 		}
 	}
 	for _, at := range call.Standings {
