@@ -48,7 +48,9 @@ type Config struct {
 	// Counters are listed for where limits stand, Ledger is read for what happened.
 	Counters Counters
 	Ledger   Ledger
-	Auth     Authenticator
+	// Deployment is the app's name, for reports; empty: it has none.
+	Deployment string
+	Auth       Authenticator
 	// Checks are run by GET /manage/checks, in order.
 	Checks []Check
 	// StandingsMaxAge is how long requests for usage share one reading of all counters after

@@ -30,6 +30,7 @@ var endpoints = map[string]map[string]action{
 	"/usage/history":                         {"GET": (*call).listHistory},
 	"/usage/now":                             {"GET": (*call).readNow},
 	"/usage/top":                             {"GET": (*call).listTop},
+	"/report":                                {"GET": (*call).readReport},
 	"/audit":                                 {"GET": (*call).listAudit},
 	"/checks":                                {"GET": (*call).readChecks},
 }

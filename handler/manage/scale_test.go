@@ -116,6 +116,7 @@ func TestManyBusySubscriptionsAreReadQuickly(t *testing.T) {
 		"the console's first hour": {[]string{"/usage/now", "/usage/history?by=minute&from=1h&sum=all&models=each", "/usage/top?from=1h&n=8", "/subscriptions?limit=1000", "/tiers", "/audit?limit=20"}, 2 * time.Second},
 		"the console's first day":  {[]string{"/usage/now", "/usage/history?by=hour&from=24h&sum=all&models=each", "/usage/top?from=1h&n=8"}, 2 * time.Second},
 		"a month by subscription":  {[]string{"/usage/history?by=month&from=" + time.Now().UTC().AddDate(0, 0, -29).Format(time.RFC3339) + "&models=each"}, 10 * time.Second},
+		"a month's report":         {[]string{"/report?month=" + time.Now().UTC().AddDate(0, 0, -15).Format("2006-01")}, 10 * time.Second},
 	} {
 		best := took(t, api, c.paths...)
 		for range 2 { // other tests may run on the same machine

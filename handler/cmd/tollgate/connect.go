@@ -136,6 +136,9 @@ func (a *app) operators(stores wiring.Stores) manage.Config {
 	operators := stores.Operators(pepper, slog.New(slog.DiscardHandler))
 	operators.Auth = self{}
 	operators.Served = a.served()
+	if file, err := a.file(); err == nil {
+		operators.Deployment = a.setting(file, "WEBSITE_SITE_NAME")
+	}
 	return operators
 }
 
