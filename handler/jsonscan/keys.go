@@ -105,6 +105,9 @@ func (s *Scanner) addKey(base int, name []byte, many *map[string]bool) bool {
 			return false
 		}
 	}
+	if s.keys == nil {
+		s.keys = make([][]byte, 0, fewKeys)
+	}
 	if s.keys = append(s.keys, name); len(s.keys)-base > fewKeys {
 		*many = make(map[string]bool, 4*fewKeys)
 		for _, key := range s.keys[base:] {

@@ -9,7 +9,7 @@ import (
 
 // attempt follows one request on its way to the endpoint.
 type attempt struct {
-	body     *payload
+	body     payload
 	reused   atomic.Int64  // when it got an idle connection, in Unix nanoseconds; 0 if it didn't
 	got      atomic.Bool   // it got a connection
 	sent     atomic.Bool   // the request was written in full

@@ -318,7 +318,7 @@ func (d *deployment) try(ctx context.Context, call *Call) (*answer, error) {
 
 // ask sends one request to the deployment. The error is an *Error.
 func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, error) {
-	a := &attempt{wrote: make(chan struct{}), body: &payload{}}
+	a := &attempt{wrote: make(chan struct{})}
 	if call.Body != nil {
 		a.body.pieces = call.Body(d.target(call.Selection))
 	}

@@ -16,14 +16,12 @@ type pump struct {
 	begun  chan struct{}   // closed when got and failed are set
 	got    *http.Response  // its Body is the pump
 	failed error           // of the round trip
-	wanted chan struct{}   // has an element when use was set while nothing was being read
 	unused chan struct{}   // has an element when use wanted no more, or panicked
-	stop   chan struct{}   // closed by Close
 
 	mu       sync.Mutex // held while a piece is used
 	from     io.ReadCloser
 	use      func(piece []byte, err error) (more bool) // gets the next piece; nil: it is kept
-	reading  bool                                      // the next piece is being read
+	change   sync.Cond                                 // of use to another than nil, or of closed
 	kept     bool                                      // piece and err came when nobody waited
 	piece    []byte
 	err      error
@@ -33,7 +31,8 @@ type pump struct {
 
 // newPump returns a pump that sends a request. Waits in Read end with ctx.
 func newPump(ctx context.Context, over *http.Transport, request *http.Request) *pump {
-	p := &pump{ctx: ctx, begun: make(chan struct{}), wanted: make(chan struct{}, 1), unused: make(chan struct{}, 1), stop: make(chan struct{}), reading: true}
+	p := &pump{ctx: ctx, begun: make(chan struct{}), unused: make(chan struct{}, 1)}
+	p.change.L = &p.mu
 	go p.run(over, request)
 	return p
 }
@@ -55,14 +54,7 @@ func (p *pump) run(over *http.Transport, request *http.Request) {
 	}
 	buffer := readBuffers.Get().(*[readSize]byte)
 	defer readBuffers.Put(buffer)
-	for {
-		for p.next(buffer[:]) {
-		}
-		select {
-		case <-p.wanted:
-		case <-p.stop:
-			return
-		}
+	for p.next(buffer[:]) {
 	}
 }
 
@@ -82,27 +74,37 @@ func (p *pump) begin(got *http.Response, err error) bool {
 	return !p.closed
 }
 
-// next reads the next piece. It reports whether the one after it is wanted too.
+// next reads the next piece, and waits until the one after it is wanted. It reports whether
+// that is so: not if the pump is closed.
 func (p *pump) next(into []byte) (more bool) {
 	n, err := p.from.Read(into)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.use == nil {
+	switch {
+	case p.use == nil:
 		p.keep(into[:n], err)
-		p.reading = false
-		return false
+	case !p.pass(into[:n], err):
+		p.use = nil
+		p.unused <- struct{}{}
 	}
-	defer func() {
-		if p.panicked = recover(); p.panicked != nil || !more {
-			more, p.use, p.reading = false, nil, false
-			p.unused <- struct{}{}
-		}
-	}()
-	return p.use(into[:n], err)
+	for p.use == nil && !p.closed {
+		p.change.Wait()
+	}
+	return !p.closed
 }
 
-// keep keeps a piece for the next use.
-func (p *pump) keep(piece []byte, err error) { p.kept, p.piece, p.err = true, piece, err }
+// pass passes a piece to use, and reports whether more are wanted. A panic is for the
+// goroutine that waits: here it would end the process. The lock is held.
+func (p *pump) pass(piece []byte, err error) (more bool) {
+	defer func() { p.panicked = recover() }()
+	return p.use(piece, err)
+}
+
+// keep keeps a piece for the next use. The lock is held.
+func (p *pump) keep(piece []byte, err error) (more bool) {
+	p.kept, p.piece, p.err = true, piece, err
+	return false
+}
 
 // each passes the body's pieces to use, with the error that ended the body, until use
 // returns false. It must do so with an error. If ctx ends first, each returns its cause,
@@ -142,28 +144,25 @@ func (p *pump) startUse(use func(piece []byte, err error) (more bool)) (done boo
 			return true, nil
 		}
 	}
-	if p.use = use; !p.reading {
-		p.reading = true
-		p.wanted <- struct{}{}
-	}
+	p.use = use
+	p.change.Signal()
 	return false, nil
 }
 
 // Read implements io.Reader. If ctx ends first, it returns the cause and can be
 // called again under another context.
 func (p *pump) Read(to []byte) (n int, err error) {
-	cause := p.each(p.ctx, func(piece []byte, ended error) (more bool) {
-		if n = copy(to, piece); n < len(piece) {
-			p.keep(piece[n:], ended)
-			return false
-		}
-		err = ended
-		return false
-	})
-	if cause != nil {
+	if cause := p.each(p.ctx, p.keep); cause != nil {
 		return 0, cause
 	}
-	return n, err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n = copy(to, p.piece)
+	if p.piece = p.piece[n:]; len(p.piece) > 0 {
+		return n, nil
+	}
+	p.kept = false
+	return n, p.err
 }
 
 // Close implements io.Closer. It must not be called while each waits.
@@ -171,12 +170,9 @@ func (p *pump) Close() error {
 	p.mu.Lock()
 	from, closed := p.from, p.closed
 	p.closed, p.kept = true, false
+	p.change.Signal()
 	p.mu.Unlock()
-	if closed {
-		return nil
-	}
-	close(p.stop)
-	if from == nil {
+	if closed || from == nil {
 		return nil
 	}
 	return from.Close()

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"slices"
+
 	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
@@ -26,6 +28,10 @@ func (s *state) reserve(i int, ask int64, way int) {
 	}
 	n := len(s.calls)
 	s.calls = append(s.calls, call{owner: i, ask: ask, begun: s.nodes[i].at, wait: w.Callers.MaxWait, onDown: onDown, needs: make([]need, len(s.rows))})
+	if len(s.rows) > 1 && w.Wrong != RefusedHolds && w.Wrong != Piecemeal {
+		s.reserveAll(n)
+		return
+	}
 	for c := range s.rows {
 		if s.calls[n].phase != waiting {
 			break
@@ -38,8 +44,8 @@ func (s *state) reserve(i int, ask int64, way int) {
 func (s *state) ask(n, c int) {
 	w, k := s.world, s.calls[n]
 	at, p := s.moment(k.owner), s.own(k.owner, c)
-	terms := lease.Terms{Limits: s.limits(k.owner), OnStoreDown: k.onDown, MaxWait: k.wait}
-	asked := limit.Ask{Amount: k.ask, Least: w.Callers.Least, Shadow: w.Callers.Shadow}
+	terms := lease.Terms{Limits: s.limits(k.owner), OnStoreDown: k.onDown, MaxWait: k.wait, AlertAt: w.Callers.AlertAt}
+	asked := limit.Ask{Amount: s.asks(int64(n), c), Least: w.Callers.Least, Shadow: w.Callers.Shadow}
 	switch w.Wrong {
 	case CheckFirst:
 		s.askUnseen(n, c, terms, asked)
@@ -76,9 +82,27 @@ func (s *state) ask(n, c int) {
 func (s *state) hear(i, c int) {
 	p := &s.nodes[i].parts[c]
 	p.agent.Expire(s.moment(i))
-	for _, reply := range p.agent.News().Answers {
-		s.settleAnswer(int(reply.ID), c, reply)
+	news := p.agent.News()
+	s.tell(c, news.Alert.Percent)
+	for _, reply := range news.Answers {
+		if n := int(reply.ID); s.calls[n].joint == nil {
+			s.settleAnswer(n, c, reply)
+		} else if s.world.Wrong != Deaf || !reply.Again {
+			s.wake(n, c, reply)
+		}
 	}
+}
+
+// tell notes that a percent of the quota was told.
+func (s *state) tell(c, percent int) {
+	if percent == 0 {
+		return
+	}
+	b := s.bookOf(c)
+	if slices.Contains(b.told, percent) {
+		s.fail("alerts", "%d percent were told twice", percent)
+	}
+	b.told = append(slices.Clone(b.told), percent)
 }
 
 // settleAnswer takes the answer that one of a call's counters gave.
@@ -143,6 +167,10 @@ func (s *state) giveBack(n, c int) {
 func (s *state) leave(n int) {
 	s.calls[n].phase = left
 	i := s.calls[n].owner
+	if s.calls[n].joint != nil && s.world.Wrong != LeftHolds {
+		s.leaveAll(n)
+		return
+	}
 	for c := range s.calls[n].needs {
 		need := s.calls[n].needs[c]
 		switch {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"slices"
 	"time"
 
 	"tollgate/handler/lease"
@@ -9,10 +10,12 @@ import (
 
 // check checks all invariants.
 func (s *state) check() {
+	s.checkJoints()
 	for c := range s.rows {
 		s.checkLimits(c)
 		s.checkAccount(c)
 		s.checkShares(c)
+		s.checkAlerts(c)
 		for i := range s.nodes {
 			s.checkLease(i, c)
 			s.checkQueue(i, c)
@@ -159,6 +162,16 @@ func (w *World) turnsPeriod() bool {
 	return !w.Limits.Period.Start(w.Start).Equal(w.Limits.Period.Start(w.last().Add(max(0, w.Trouble.Astray))))
 }
 
+// checkAlerts checks that what the row says was told has been told, or will be by the
+// instance whose write that was.
+func (s *state) checkAlerts(c int) {
+	told := int(s.rows[c].row.Told)
+	waits := slices.ContainsFunc(s.nodes, func(n node) bool { return len(n.parts) > 0 && n.parts[c].landed })
+	if told > 0 && !waits && s.had.Crashes == 0 && !slices.Contains(s.books[c].told, told) {
+		s.fail("alerts", "nobody was told of %d percent", told)
+	}
+}
+
 // checkLease is I3: what an instance holds was leased to it, and it has spent no
 // more.
 func (s *state) checkLease(i, c int) {
@@ -191,30 +204,43 @@ func (s *state) checkQueue(i, c int) {
 		return
 	}
 	view, _ := viewOf(&p.agent)
-	for place, n := range waits {
-		k := &s.calls[n]
+	claims := int64(0)
+	first := slices.IndexFunc(waits, func(e entry) bool { return !e.claimed })
+	for place, one := range waits {
+		n, k := one.id, &s.calls[one.id]
+		if claims += one.claim; one.settled() {
+			continue
+		}
 		over := at.Time.Sub(s.world.time(k.begun).Add(k.wait))
-		fits := place == 0 && s.known(i, c) >= k.ask
+		fits := place == first && s.known(i, c)-claims >= s.asks(n, c)
 		if k.wait > 0 && over >= 0 && p.op == nil && view.Live > 0 && !fits && s.world.Trouble.Misled == 0 {
 			s.fail("Q1", "call %d waits %v longer than it may", n, over)
 		}
 	}
-	if p.op != nil || s.pausing(i, c) > 0 && due <= longestPause {
+	if p.op != nil || s.pausing(i, c) > 0 && due <= longestPause || first < 0 {
 		return
 	}
-	if due >= lease.Never {
+	if due >= lease.Never && !slices.ContainsFunc(waits, entry.settled) {
 		s.fail("Q1", "%d calls wait for nothing", len(waits))
 	}
-	first, h := &s.calls[waits[0]], look(&p.agent)
+	h, ask := look(&p.agent), s.asks(waits[first].id, c)
 	if s.world.Callers.Least > 0 {
 		return
 	}
-	if usable(h, at.Time) && h.left >= first.ask {
-		s.fail("Q2", "the first call waits for %d tokens while its instance has %d in hand", first.ask, h.left)
+	if usable(h, at.Time) && h.left-claims >= ask {
+		s.fail("Q2", "the first call waits for %d while its instance has %d in hand", ask, h.left-claims)
 	}
-	if left := s.known(i, c); left >= first.ask && !h.flying {
-		s.fail("Q2", "the first call waits for %d tokens while %d are known to be left", first.ask, left)
+	if left := s.known(i, c) - claims; left >= ask && !h.flying {
+		s.fail("Q2", "the first call waits for %d while %d are known to be left", ask, left)
 	}
+}
+
+// asks returns what a call asks of a counter.
+func (s *state) asks(n int64, c int) int64 {
+	if more := s.world.Callers.Elsewhere; c > 0 && more > 0 {
+		return more
+	}
+	return s.calls[n].ask
 }
 
 func usable(h holding, now time.Time) bool {
@@ -245,8 +271,8 @@ func (s *state) checkAnswer(n, c int, reply lease.Answer) {
 			s.fail("I5", "a lease was spent after its end")
 		}
 		for _, other := range queueOf(&s.nodes[k.owner].parts[c].agent) {
-			if int(other) < n && s.calls[other].phase == waiting {
-				s.fail("Q3", "call %d was granted tokens before call %d, which came first", n, other)
+			if int(other.id) < n && s.calls[other.id].phase == waiting && !other.claimed {
+				s.fail("Q3", "call %d was granted before call %d, which came first", n, other.id)
 			}
 		}
 	}
@@ -263,13 +289,24 @@ func (s *state) checkRefusal(n, c int) {
 	at := s.moment(k.owner).Time
 	changed := b.deleted || b.mended || s.had.Misled > 0 || s.nodes[k.owner].tier > 0 || w.turnsPeriod() || b.forfeited+b.dropped != 0
 	troubled := s.had.Faults+s.had.Crashes+s.had.Outages+s.had.Stops > 0
-	if w.Instances > 1 || changed || troubled || w.minute(limit.Minute(at)) != 0 || len(queueOf(&s.nodes[k.owner].parts[c].agent)) > 0 || len(w.Times) > 1 && s.nodes[k.owner].at != k.begun {
+	if w.Instances > 1 || changed || troubled || w.minute(limit.Minute(at)) != 0 || s.ahead(n, c) || len(w.Times) > 1 && s.nodes[k.owner].at != k.begun {
 		return
 	}
-	left := min(w.credit(), w.Limits.Quota) - s.charges(c)
-	if need := (limit.Ask{Amount: k.ask, Least: w.Callers.Least}).Needed(); need <= left {
+	left := min(w.credit(), w.Limits.Quota)
+	for i := range s.calls {
+		if s.calls[i].phase != waiting { // a call that waits may yet give back what it holds
+			left -= s.calls[i].charge(c)
+		}
+	}
+	if need := (limit.Ask{Amount: s.asks(int64(n), c), Least: w.Callers.Least}).Needed(); need <= left {
 		s.fail("I7", "%d tokens were refused while %d were left", need, left)
 	}
+}
+
+// ahead reports whether calls wait before a call in a counter, of which it isn't known
+// yet that they will have nothing.
+func (s *state) ahead(n, c int) bool {
+	return slices.ContainsFunc(queueOf(&s.nodes[s.calls[n].owner].parts[c].agent), func(e entry) bool { return !e.settled() && e.id < int64(n) })
 }
 
 // An outage is the bound on what all instances admit while the store is down.

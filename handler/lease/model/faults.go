@@ -66,7 +66,8 @@ func (s *state) exit(i int) bool {
 			return false
 		}
 	}
-	if s.world.Wrong != NoLastWrite && slices.ContainsFunc(s.calls, func(k call) bool { return k.owner == i && k.phase == open && !k.lost }) {
+	busy := func(k call) bool { return k.owner == i && (k.phase == open || k.woken) && !k.lost }
+	if s.world.Wrong != NoLastWrite && slices.ContainsFunc(s.calls, busy) {
 		return false
 	}
 	for c := range s.nodes[i].parts {

@@ -61,6 +61,7 @@ var (
 	flight   = at(agentType, "holder", "flight")
 	opened   = at(agentType, "open")
 	queued   = at(agentType, "queue", "calls")
+	asked    = at(agentType, "queue", "questions")
 	seen     = at(agentType, "known", "view")
 	seenVer  = at(agentType, "known", "version")
 
@@ -68,6 +69,7 @@ var (
 	writeReturned = at(writeType, "returned")
 	writeReport   = at(writeType, "report")
 	writeUndone   = at(writeType, "undone")
+	writeTells    = at(writeType, "tells")
 	writeID       = at(writeType, "id")
 	writeSeq      = at(writeType, "seq")
 )
@@ -102,13 +104,37 @@ func tellOf(w *lease.Write) told { return tell(reflect.ValueOf(w).Elem()) }
 
 func idOf(w *lease.Write) string { return reflect.ValueOf(w).Elem().FieldByIndex(writeID).String() }
 
-// queueOf returns the ids of the calls that an agent has in its queue.
-func queueOf(a *lease.Agent) (ids []int64) {
+// An entry is a call in an agent's queue.
+type entry struct {
+	id                       int64
+	parked, claimed, blocked bool
+	claim                    int64
+}
+
+// settled reports whether nothing has to be decided about it now.
+func (e entry) settled() bool { return e.claimed || e.blocked }
+
+// queueOf returns the calls that an agent has in its queue.
+func queueOf(a *lease.Agent) (entries []entry) {
 	all := reflect.ValueOf(a).Elem().FieldByIndex(queued)
 	for i := range all.Len() {
-		ids = append(ids, all.Index(i).Field(0).Int())
+		c := all.Index(i)
+		is := func(name string) bool { return c.FieldByName(name).Bool() }
+		entries = append(entries, entry{c.FieldByName("id").Int(), is("parked"), is("claimed"), is("blocked"), c.FieldByName("claim").Int()})
 	}
-	return ids
+	return entries
+}
+
+// questionsOf returns the number of questions of a call that an agent has yet to
+// answer.
+func questionsOf(a *lease.Agent, id int64) (n int) {
+	all := reflect.ValueOf(a).Elem().FieldByIndex(asked)
+	for i := range all.Len() {
+		if all.Index(i).FieldByName("id").Int() == id {
+			n++
+		}
+	}
+	return n
 }
 
 // viewOf returns what an agent knows of its counter.

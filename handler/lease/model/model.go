@@ -42,17 +42,21 @@ type World struct {
 
 // Callers are what calls do.
 type Callers struct {
-	Calls   int     // in all
-	Asks    []int64 // tokens that a call may reserve
-	Least   int64   // that a call can do with; 0: it needs all
-	MaxWait time.Duration
-	OnDown  []limit.StoreDown // empty: closed
-	Shadow  bool              // calls that are refused go on, charged to no limit
-	Uses    []int64           // tokens that a call may use; empty: each number up to what it holds
-	Excess  int64             // tokens that a call may take beyond its hold
-	Raise   int64             // tokens that an open call may be charged beyond its hold
-	Cancel  bool              // calls may be given up
-	Leave   bool              // callers may leave while their call waits
+	Calls int     // in all
+	Asks  []int64 // that a call may reserve
+	// Elsewhere is what a call that needs several counters asks of all but the
+	// first; 0: the same.
+	Elsewhere int64
+	Least     int64 // that a call can do with; 0: it needs all
+	MaxWait   time.Duration
+	AlertAt   []int             // percents of the quota that are told
+	OnDown    []limit.StoreDown // empty: closed
+	Shadow    bool              // calls that are refused go on, charged to no limit
+	Uses      []int64           // tokens that a call may use; empty: each number up to what it holds
+	Excess    int64             // tokens that a call may take beyond its hold
+	Raise     int64             // tokens that an open call may be charged beyond its hold
+	Cancel    bool              // calls may be given up
+	Leave     bool              // callers may leave while their call waits
 }
 
 // Trouble is how often each fault may happen.

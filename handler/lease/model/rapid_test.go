@@ -67,6 +67,9 @@ func randomWorld(t *rapid.T) *World {
 		Raise: number("raises", 0, 1) * number("by", 1, 300), Cancel: true, Leave: true, Shadow: rapid.IntRange(0, 7).Draw(t, "shadow") == 0,
 		MaxWait: time.Duration(rapid.SampledFrom([]int{0, 20, 90}).Draw(t, "wait")) * time.Second,
 		OnDown:  rapid.SampledFrom([][]limit.StoreDown{nil, {limit.Degrade}, {limit.FailOpen, limit.Degrade}}).Draw(t, "without the store")}
+	if w.Counters > 1 && rapid.Bool().Draw(t, "asks differ") {
+		w.Callers.Elsewhere = number("elsewhere", 1, 300)
+	}
 	for range 4 {
 		w.Callers.Uses = append(w.Callers.Uses, number("use", 0, 400))
 	}

@@ -106,7 +106,9 @@ type call struct {
 	needs  []need // one a counter
 	raised bool
 	used   int64
-	lost   bool // its node has crashed
+	lost   bool         // its node has crashed
+	joint  *lease.Joint // what it needs of several counters; nil: it needs one
+	woken  bool         // an agent has told it to decide again
 }
 
 type phase int
@@ -121,6 +123,8 @@ const (
 
 // A need is what a call asks of one counter.
 type need struct {
+	heard    []lease.Answer // to a joint call, since it last decided
+	told     bool           // it was refused by such an answer
 	answered bool
 	hold     lease.Hold
 	held     bool
@@ -137,6 +141,7 @@ type books struct {
 	tpm       []adoption      // limits, as they were adopted
 	forfeited int64           // tokens of leases that count as spent for good
 	dropped   int64           // tokens never reported: the instance ended, or its lease was reclaimed and is charged
+	told      []int           // percents of the quota
 	deleted   bool
 	mended    bool // an instance replaced a counter that wasn't plausible
 }

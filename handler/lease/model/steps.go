@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ const (
 	correct              // and the right one again
 	change               // a node hears of newer limits
 	reserve              // a call asks its counters
+	decide               // a joint call decides again
 	leave                // a caller leaves
 	raise                // an open call is charged more
 	settle               // a call ends
@@ -40,7 +42,7 @@ const (
 	remove               // someone deletes a counter
 )
 
-var kindNames = []string{"tick", "pause", "mislead", "correct", "change tier", "reserve", "leave", "raise", "settle", "cancel", "proceed", "expire", "complete",
+var kindNames = []string{"tick", "pause", "mislead", "correct", "change tier", "reserve", "decide", "leave", "raise", "settle", "cancel", "proceed", "expire", "complete",
 	"take effect", "answer", "lose", "deliver", "vanish", "fall", "rise", "stop", "exit", "crash", "reclaim", "purge", "delete"}
 
 // A step is one event, at the node, call or message i, and the counter or way
@@ -128,6 +130,7 @@ func (s *state) stepsOfCall(n int, add func(bool, kind, int, int, int)) {
 	if c.lost {
 		return
 	}
+	add(c.phase == waiting && c.woken, decide, n, 0, 0)
 	add(c.phase == waiting && w.Callers.Leave, leave, n, 0, 0)
 	if c.phase != open {
 		return
@@ -205,6 +208,8 @@ func (s *state) do(step step) bool {
 		s.nodes[i].tier++
 	case reserve:
 		s.reserve(i, int64(step.n), c)
+	case decide:
+		s.decide(i)
 	case leave:
 		s.leave(i)
 	case raise:
@@ -260,6 +265,9 @@ func (s *state) proceed(i, c int) bool {
 	next := p.agent.Next(s.moment(i), func() string { return s.freshID(i) })
 	if next.Action != lease.Rest {
 		p.op = &operation{action: next.Action, write: next.Write, upon: next.Version}
+	}
+	if s.world.Wrong == TellsEarly && next.Action == lease.Send {
+		s.tell(c, int(reflect.ValueOf(next.Write).Elem().FieldByIndex(writeTells).Int()))
 	}
 	if s.world.Wrong == NoFreeze && next.Action == lease.Send {
 		p.shadow = &before

@@ -33,6 +33,9 @@ const (
 	Alone                // each instance takes itself for the only one
 	NoLastWrite          // an instance stops without a last write
 	RefusedHolds         // a call that one counter refused keeps what another granted
+	Piecemeal            // a call holds what one counter grants while it asks the next
+	TellsEarly           // an instance tells what its write reaches before it is applied
+	Deaf                 // a call isn't told that it can take what it waits for
 )
 
 // mistaken returns a row as a mistaken instance would read it.
@@ -93,12 +96,12 @@ func (s *state) overtake(n, c int, terms lease.Terms, ask limit.Ask) {
 	k := &s.calls[n]
 	a, at := &s.nodes[k.owner].parts[c].agent, s.moment(k.owner)
 	queue := queueOf(a)
-	for _, id := range queue {
-		a.Leave(at, id)
+	for _, other := range queue {
+		a.Leave(at, other.id)
 	}
 	reply, decided := a.Reserve(at, int64(n), terms, ask)
-	for _, id := range queue {
-		a.Reserve(at, id, terms, limit.Ask{Amount: s.calls[id].ask})
+	for _, other := range queue {
+		a.Reserve(at, other.id, terms, limit.Ask{Amount: s.calls[other.id].ask})
 	}
 	s.hear(k.owner, c)
 	if decided {

@@ -98,6 +98,9 @@ func limitWorlds() []World {
 	return []World{
 		base("a quota alone", func(w *World) { w.Limits = limit.Limits{Quota: 3, Period: limit.Yearly, Version: 1} }),
 		base("a quota beside a limit", func(w *World) { w.Limits.Quota = 3 }),
+		base("percents of a quota are told", func(w *World) {
+			w.Limits.Quota, w.Callers.AlertAt, w.Callers.Uses, w.Trouble.Faults, w.Times = 4, []int{50, 100}, []int64{2}, 1, oneMoment
+		}),
 		base("a quota's period turns", func(w *World) {
 			w.Limits.Quota, w.Limits.Period = 3, limit.Hourly
 			w.Start = w.Start.Add(59 * time.Minute)
@@ -186,7 +189,28 @@ func pairWorlds() []World {
 		base("two counters", func(w *World) { w.Counters, w.Instances, w.Callers.Asks, w.Times = 2, 1, []int64{3}, oneMoment }),
 		base("two counters and two instances", func(w *World) { w.Counters, w.Callers.Asks, w.Times = 2, []int64{3}, oneMoment }),
 		base("two counters and calls that queue", func(w *World) {
-			w.Counters, w.Instances, w.Callers.Asks, w.Callers.MaxWait, w.Callers.Leave = 2, 1, []int64{3}, time.Minute, true
+			w.Counters, w.Instances, w.Callers.Asks, w.Callers.MaxWait = 2, 1, []int64{3}, time.Minute
+		}),
+		base("two counters and callers that leave", func(w *World) {
+			w.Counters, w.Instances, w.Callers.Asks, w.Callers.MaxWait, w.Callers.Leave, w.Times = 2, 1, []int64{3}, time.Minute, true, oneMoment
+		}),
+		base("calls meet in two counters", func(w *World) {
+			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Times, w.Limits = 2, 1, 3, []int64{3}, oneMoment, tier(4, 0)
+		}),
+		base("two counters that refuse different calls", func(w *World) {
+			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.Elsewhere, w.Times, w.Limits, w.Callers.Uses = 2, 1, 3, []int64{1, 4}, 2, oneMoment, tier(4, 0), unsettled
+		}),
+		base("calls wait for one of two counters", func(w *World) {
+			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.Elsewhere, w.Callers.MaxWait, w.Limits, w.Callers.Uses = 2, 1, 2, []int64{3}, 1, time.Minute, tier(4, 0), unsettled
+		}),
+		base("two counters in shadow", func(w *World) {
+			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.Elsewhere, w.Callers.Shadow, w.Times = 2, 1, 3, []int64{3}, 1, true, oneMoment
+		}),
+		base("two counters and an outage", func(w *World) {
+			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Trouble.Outages, w.Callers.OnDown, w.Times = 2, 1, 1, []int64{2}, 1, []limit.StoreDown{limit.Degrade, limit.FailClosed}, oneMoment
+		}),
+		base("two counters and a stop", func(w *World) {
+			w.Counters, w.Instances, w.Callers.Asks, w.Callers.MaxWait, w.Trouble.Stops, w.Times = 2, 1, []int64{3}, time.Minute, 1, oneMoment
 		}),
 		base("two counters and a lost answer", func(w *World) {
 			w.Counters, w.Instances, w.Callers.Asks, w.Times, w.Trouble.Faults = 2, 1, []int64{3}, oneMoment, 1
@@ -235,6 +259,11 @@ func Variants() []World {
 		variant("a refused call that keeps what it got elsewhere", RefusedHolds, "I2", func(w *World) {
 			w.Instances, w.Counters, w.Callers.OnDown, w.Trouble.Outages = 1, 2, []limit.StoreDown{limit.FailClosed}, 1
 		}),
+		variant("a call that holds what one counter grants while it asks the next", Piecemeal, "I7", func(w *World) {
+			w.Instances, w.Counters, w.Callers.Asks, w.Callers.Elsewhere, w.Limits = 1, 2, []int64{1, 3}, 5, tier(4, 0)
+		}),
+		variant("an alert before the write is applied", TellsEarly, "alerts", func(w *World) { w.Limits.Quota, w.Callers.AlertAt = 4, []int{50} }),
+		variant("a call that isn't told what is set aside for it", Deaf, "Q4", func(w *World) { w.Instances, w.Counters, w.Callers.Calls = 1, 2, 1 }),
 	}
 }
 

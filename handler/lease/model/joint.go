@@ -1,0 +1,128 @@
+package model
+
+import (
+	"slices"
+
+	"tollgate/handler/lease"
+	"tollgate/handler/limit"
+)
+
+// reserveAll lets a call ask all its counters at once.
+func (s *state) reserveAll(n int) {
+	w, k := s.world, &s.calls[n]
+	parts := make([]lease.Part, len(s.rows))
+	for c := range parts {
+		parts[c] = lease.Part{
+			Terms: lease.Terms{Limits: s.limits(k.owner), OnStoreDown: k.onDown, MaxWait: k.wait, AlertAt: w.Callers.AlertAt},
+			Ask:   limit.Ask{Amount: k.ask, Least: w.Callers.Least, Shadow: w.Callers.Shadow},
+		}
+		if c > 0 && w.Callers.Elsewhere > 0 {
+			parts[c].Ask.Amount = w.Callers.Elsewhere
+		}
+	}
+	k.joint = lease.NewJoint(int64(n), parts)
+	s.decide(n)
+}
+
+// wake tells a joint call what an agent answered. It decides later.
+func (s *state) wake(n, c int, reply lease.Answer) {
+	k := &s.calls[n]
+	k.needs[c].heard = append(slices.Clone(k.needs[c].heard), reply)
+	k.woken = true
+	if !reply.Again && reply.Decision.Verdict != limit.Granted {
+		k.needs[c].told = true
+		s.checkRefused(n, c, reply)
+	}
+}
+
+// checkRefused checks a refusal of one of a joint call's counters when that gives
+// it.
+func (s *state) checkRefused(n, c int, reply lease.Answer) {
+	if v := reply.Decision.Verdict; !reply.Down && !reply.Decision.Degraded && (v == limit.RateExceeded || v == limit.QuotaExceeded) {
+		s.checkRefusal(n, c)
+	}
+}
+
+// decide lets a joint call decide by all its agents at one moment.
+func (s *state) decide(n int) {
+	k := &s.calls[n]
+	k.joint, k.woken = k.joint.Clone(), false
+	for c := range k.needs {
+		for _, reply := range k.needs[c].heard {
+			k.joint.Hear(c, reply)
+		}
+		k.needs[c].heard = nil
+	}
+	k = &s.calls[n]
+	outcome, answers := k.joint.Decide(s.moment(k.owner), s.agents(k.owner))
+	switch outcome {
+	case lease.Waits:
+	case lease.Taken:
+		for c, reply := range answers {
+			s.settleAnswer(n, c, reply)
+		}
+	default:
+		k.phase, k.woken = refused, false
+		for c, reply := range answers {
+			if !k.needs[c].told {
+				s.checkRefused(n, c, reply)
+			}
+		}
+	}
+	s.hearAll(k.owner)
+}
+
+// agents returns a node's agents, which this state may change.
+func (s *state) agents(i int) (all []*lease.Agent) {
+	for c := range s.rows {
+		all = append(all, &s.own(i, c).agent)
+	}
+	return all
+}
+
+func (s *state) hearAll(i int) {
+	for c := range s.rows {
+		s.hear(i, c)
+	}
+}
+
+// leaveAll takes a joint call whose caller leaves out of all queues.
+func (s *state) leaveAll(n int) {
+	k := &s.calls[n]
+	k.joint, k.woken = k.joint.Clone(), false
+	k.joint.Leave(s.moment(k.owner), s.agents(k.owner))
+	s.hearAll(k.owner)
+}
+
+// checkJoints checks that no joint call waits for nothing, and that one that
+// waits for its turn does so in one queue and has nothing set aside.
+func (s *state) checkJoints() {
+	for n := range s.calls {
+		k := &s.calls[n]
+		if k.joint == nil || k.phase != waiting || k.woken || k.lost || s.nodes[k.owner].stage == closed {
+			continue
+		}
+		entries, parked, open := 0, 0, 0
+		for c := range k.needs {
+			for _, one := range queueOf(&s.nodes[k.owner].parts[c].agent) {
+				if one.id != int64(n) {
+					continue
+				}
+				entries++
+				if one.parked {
+					parked++
+				}
+				if !one.claimed {
+					open++
+				}
+			}
+			open += questionsOf(&s.nodes[k.owner].parts[c].agent, int64(n))
+		}
+		switch {
+		case open == 0:
+			s.fail("Q4", "call %d waits although nothing is to be decided", n)
+		case parked > 0 && entries > 1:
+			s.fail("Q4", "call %d waits for its turn and is in %d queues", n, entries)
+		}
+	}
+}
