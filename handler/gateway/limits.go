@@ -34,7 +34,7 @@ func (g *Gateway) limitsOf(c *call, model string) []applied {
 	all := make([]applied, 0, len(c.grant.Limits))
 	for i := range c.grant.Limits {
 		l := &c.grant.Limits[i]
-		if model == "" && (len(l.Models) > 0 || l.Template().Has(subscription.ModelPart)) || model != "" && !l.AppliesTo(model) {
+		if model == "" && l.OfModel() || model != "" && !l.AppliesTo(model) {
 			continue
 		}
 		all = append(all, applied{l, g.counterKey(c, l, model)})
@@ -72,7 +72,7 @@ func (c *call) charges(usage limit.Usage) []int64 {
 	return all
 }
 
-// charge replaces what the call reserved by what its usage is charged.
+// chargeLimits replaces what the call reserved by what its usage is charged.
 func (c *call) chargeLimits(usage limit.Usage) {
 	c.hold.standings = c.hold.reservations.Settle(c.charges(usage))
 }

@@ -28,11 +28,10 @@ func (g *Gateway) report(c *call, took time.Duration) {
 
 // log writes the call's one line.
 func (g *Gateway) log(c *call, took time.Duration) {
-	attrs := []slog.Attr{
+	attrs := append(make([]slog.Attr, 0, 16),
 		slog.String("request_id", c.requestID),
 		slog.Int("status", c.result.status),
-		slog.Float64("ms", float64(took.Microseconds())/1000),
-	}
+		slog.Float64("ms", float64(took.Microseconds())/1000))
 	level := slog.LevelInfo
 	if c.grant != nil {
 		attrs = append(attrs, slog.String("subscription", c.grant.Subscription.ID), slog.String("tier", c.grant.Tier.ID))
@@ -66,7 +65,7 @@ func (g *Gateway) log(c *call, took time.Duration) {
 		g.config.Strangers.Write(level, "call", c.result.outcome, attrs...)
 		return
 	}
-	g.config.Log.LogAttrs(context.WithoutCancel(c.r.Context()), level, "call", attrs...)
+	g.config.Log.LogAttrs(context.Background(), level, "call", attrs...)
 }
 
 // usageAttrs returns what a log line says of a call's usage: the parts only where there

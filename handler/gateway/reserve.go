@@ -66,8 +66,20 @@ func (g *Gateway) decided(c *call, decisions []limit.Decision) error {
 		c.hold.shadow = p.code
 		c.w.Header().Set(headerShadow, p.code)
 	}
-	c.hold.cap = c.completionCap(decisions)
+	if c.hold.cap = c.completionCap(decisions); c.hold.cap > 0 && c.reservesAll() && len(decisions) > 1 {
+		c.lowerToCap()
+	}
 	return nil
+}
+
+// lowerToCap gives back what limits granted beyond the cap, which the one with the least
+// left decided.
+func (c *call) lowerToCap() {
+	amounts := make([]int64, len(c.hold.limits))
+	for i := range c.hold.limits {
+		amounts[i] = c.most(&c.hold.limits[i], c.hold.prompt, sum(c.hold.predicted, c.completionTokens(c.hold.cap)))
+	}
+	c.hold.standings = c.hold.reservations.Lower(amounts)
 }
 
 // counterProblem answers a call that the counters could not decide.

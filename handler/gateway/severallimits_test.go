@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -183,6 +184,24 @@ func TestTheCapFitsEveryLimit(t *testing.T) {
 				t.Errorf("got %s sent upstream, want %q in it (empty: no cap)", got, c.want)
 			}
 		})
+	}
+}
+
+// TestWhatTheCapLeavesGoesBackAtOnce: while a call without a cap is under way, each limit
+// holds what the cap lets it use, not all that it had left.
+func TestWhatTheCapLeavesGoesBackAtOnce(t *testing.T) {
+	var b *bench
+	left := make(chan map[string]string, 1)
+	b = openRules(t, `{"reserve":"full","limits":[{"name":"tokens","unit":"tokens","perMinute":10000},{"name":"out","unit":"completion-tokens","perMinute":300}]}`, `[]`, func(w http.ResponseWriter, r *http.Request) {
+		left <- b.limitsLeft(t)
+		answering(5)(w, r)
+	})
+	if response, body := b.post(t, path, demo); response.StatusCode != 200 {
+		t.Fatalf("got %d %s, want 200", response.StatusCode, body)
+	}
+	got := <-left
+	if tokens, err := strconv.Atoi(got["tokens"]); err != nil || tokens < 9000 || got["out"] != "0" {
+		t.Errorf("while the call is under way: got %v left, want over 9000 tokens, and no completion tokens", got)
 	}
 }
 

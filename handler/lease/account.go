@@ -40,6 +40,14 @@ func (a *account) unwritten() int64 { return a.holder.Excess() + a.share.owed }
 // unwrittenBefore returns those of earlier minutes.
 func (a *account) unwrittenBefore() int64 { return max(0, a.unwritten()-a.share.spent) }
 
+// beginShare begins this minute's share, unless it has begun.
+func (a *account) beginShare(now time.Time) {
+	if !a.share.of(now) {
+		a.share.begin(now)
+		a.share.allowed = a.allowance(now)
+	}
+}
+
 // allowance returns what this instance may admit this minute
 // without the store, including those already admitted. In the minute when
 // contact was lost, that is its share of what was known to be left; in later

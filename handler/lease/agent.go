@@ -17,7 +17,7 @@ type Agent struct{ planner }
 // MinReportShare to MaxReportShare, and for which a store that applies none of
 // its writes is of no use after this patience.
 func NewAgent(reportShare float64, patience time.Duration) Agent {
-	return Agent{planner{desk: desk{schedule: schedule{share: reportShare}, trouble: trouble{patience: patience}}}}
+	return Agent{planner{till: till{desk{schedule: schedule{share: reportShare}, trouble: trouble{patience: patience}}}}}
 }
 
 // Clone returns a copy that shares nothing that either side changes.

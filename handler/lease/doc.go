@@ -86,8 +86,9 @@
 //
 // Start with Agent: events go in, and Agent.Next says what to do with the
 // store. It is made of account (what the instance holds and knows), desk (which
-// decides calls) and planner (which decides what to do with the store). Joint is a
-// call that needs the agents of several counters. Row is
-// what is stored, Holder the lease in hand and what is yet to be reported;
-// sizing, queue, refusal, share, schedule and trouble have one job each.
+// decides calls), till (which changes and ends what they hold) and planner (which
+// decides what to do with the store). Joint is a call that needs the agents of
+// several counters. Row is what is stored, Holder the lease in hand and what is
+// yet to be reported; sizing, queue, refusal, share, schedule and trouble have
+// one job each.
 package lease

@@ -1,6 +1,8 @@
 package lease
 
 import (
+	"slices"
+
 	"tollgate/handler/limit"
 )
 
@@ -27,24 +29,6 @@ type Joint struct {
 	waits int // the part in whose queue it waits for its turn; -1: in none
 }
 
-// A jointPart is a Joint's part in one counter.
-type jointPart struct {
-	call   call
-	terms  Terms
-	stance stance
-	told   prospect
-}
-
-// A stance is where a Joint stands with one of its counters.
-type stance int
-
-const (
-	apart   stance = iota // not in its queue
-	queued                // in its queue, perhaps with a claim
-	inquiry               // it has asked how it would be decided
-	decided               // told says so
-)
-
 // NewJoint returns a call that came after all with lower ids, and needs
 // several counters.
 func NewJoint(id int64, parts []Part) *Joint {
@@ -58,7 +42,7 @@ func NewJoint(id int64, parts []Part) *Joint {
 // Clone returns a copy that shares nothing that either side changes.
 func (j *Joint) Clone() *Joint {
 	copied := *j
-	copied.parts = append([]jointPart(nil), j.parts...)
+	copied.parts = slices.Clone(j.parts)
 	return &copied
 }
 
@@ -87,7 +71,7 @@ const (
 	Waits Outcome = iota // decide again when an agent has an Answer
 	Taken                // each part has its hold
 	Refused
-	Failed // a part can't be decided: Answers says which
+	Failed // a counter can't decide: its Answer is Down
 )
 
 // Decide decides the call: what it takes, or the decision of each part where one
@@ -96,7 +80,8 @@ const (
 func (j *Joint) Decide(at Moment, agents []*Agent) (Outcome, []Answer) {
 	j.begin(at, agents)
 	if j.waits >= 0 {
-		if p, still := agents[j.waits].inQueue(at, j.id); still && p.outlook == later {
+		p := &j.parts[j.waits]
+		if found := p.look(at, agents[j.waits]); found.outlook == later && p.stance == queued {
 			return Waits, nil
 		}
 		j.waits = -1
@@ -128,65 +113,33 @@ func (j *Joint) begin(at Moment, agents []*Agent) {
 	}
 	j.begun = true
 	for i := range j.parts {
-		p := &j.parts[i]
-		p.call.begun = at.Time
-		agents[i].welcome(at, &p.call, p.terms)
+		j.parts[i].begin(at, agents[i])
 	}
 }
 
 // has reports whether any of the prospects is one of these.
-func has(prospects []prospect, any ...outlook) bool {
-	for _, p := range prospects {
-		for _, o := range any {
-			if p.outlook == o {
-				return true
-			}
-		}
-	}
-	return false
+func has(prospects []prospect, outlooks ...outlook) bool {
+	return slices.ContainsFunc(prospects, func(p prospect) bool { return slices.Contains(outlooks, p.outlook) })
 }
 
-// look returns the prospects of all parts. A refusal in shadow doesn't count.
+// look returns the prospects of all parts.
 func (j *Joint) look(at Moment, agents []*Agent) []prospect {
 	prospects := make([]prospect, len(j.parts))
 	for i := range j.parts {
-		p := &j.parts[i]
-		found := p.told
-		switch p.stance {
-		case queued:
-			var still bool
-			if found, still = agents[i].inQueue(at, j.id); still {
-				break
-			}
-			p.stance = apart
-			fallthrough
-		case apart:
-			found = agents[i].expect(at, &p.call)
-		case inquiry:
-			found = prospect{outlook: unknown}
-			if agents[i].queue.asks(j.id) {
-				break
-			}
-			p.stance = apart // the store went down
-			found = agents[i].expect(at, &p.call)
-		}
-		if found.outlook == refused && p.call.ask.Shadow && !p.call.ask.UpperBound {
-			found.outlook = fits
-		}
-		prospects[i] = found
+		prospects[i] = j.parts[i].look(at, agents[i])
 	}
 	return prospects
 }
 
 // reopen drops the answers that said that the call would fit, when nothing else is
 // against it any more: they set nothing aside. It reports whether there were any.
-func (j *Joint) reopen() (any bool) {
+func (j *Joint) reopen() (reopened bool) {
 	for i := range j.parts {
 		if p := &j.parts[i]; p.stance == decided && p.told.decision.Verdict == limit.Granted {
-			p.stance, any = apart, true
+			p.stance, reopened = apart, true
 		}
 	}
-	return any
+	return reopened
 }
 
 // enter puts the call in the queues of its counters, so that they set aside what
@@ -199,8 +152,7 @@ func (j *Joint) enter(at Moment, agents []*Agent, prospects []prospect) {
 		if p.stance != apart || shadowed || prospects[i].outlook == fits && agents[i].trouble.bypass(at) {
 			continue
 		}
-		p.stance = queued
-		agents[i].enter(p.call, at.Time)
+		p.enter(at, agents[i], false)
 	}
 }
 
@@ -213,12 +165,11 @@ func (j *Joint) giveWay(at Moment, agents []*Agent, prospects []prospect) (Outco
 		p, found := &j.parts[i], prospects[i].outlook
 		asked := p.stance == queued
 		if asked && found != later {
-			agents[i].Leave(at, j.id)
+			p.leave(at, agents[i])
 			p.stance, p.told = decided, prospects[i]
 		}
 		if found == unknown && (asked || p.stance == apart && !refuses) {
-			p.stance = inquiry
-			agents[i].inquire(p.call)
+			p.inquire(agents[i])
 		}
 		open = open || p.stance == inquiry
 	}
@@ -244,34 +195,21 @@ func (j *Joint) queueAtLast(at Moment, agents []*Agent, prospects []prospect) {
 	}
 	for i := range j.parts {
 		if p := &j.parts[i]; i != last {
-			if p.stance == queued {
-				agents[i].Leave(at, j.id)
-			}
+			p.leave(at, agents[i])
 			p.stance = apart
 		}
 	}
 	j.waits = last
-	p := &j.parts[last]
-	if p.stance == queued {
-		return
+	if p := &j.parts[last]; p.stance != queued {
+		p.enter(at, agents[last], true)
 	}
-	p.stance = queued
-	waiting := p.call
-	waiting.parked = true
-	agents[last].enter(waiting, at.Time)
 }
 
 // take takes what all counters have.
 func (j *Joint) take(at Moment, agents []*Agent, prospects []prospect) []Answer {
 	answers := make([]Answer, len(j.parts))
 	for i := range j.parts {
-		p := &j.parts[i]
-		if d := prospects[i].decision; d.Verdict != limit.Granted { // in shadow
-			answers[i] = agents[i].refuse(j.id, p.call.ask, d)
-		} else {
-			answers[i] = agents[i].take(at, &p.call)
-		}
-		p.stance = apart
+		answers[i] = j.parts[i].take(at, agents[i], prospects[i].decision)
 	}
 	return answers
 }
@@ -288,9 +226,6 @@ func (j *Joint) answers(prospects []prospect) []Answer {
 // Leave takes the call out of all queues.
 func (j *Joint) Leave(at Moment, agents []*Agent) {
 	for i := range j.parts {
-		if p := &j.parts[i]; p.stance == queued || p.stance == inquiry {
-			agents[i].Leave(at, j.id)
-			p.stance = apart
-		}
+		j.parts[i].leave(at, agents[i])
 	}
 }

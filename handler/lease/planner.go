@@ -8,7 +8,7 @@ import (
 
 // A planner decides what an agent does with the store, and does none of it.
 type planner struct {
-	desk
+	till
 	doing  Action        // the operation under way; Rest: there is none
 	again  bool          // the write in doubt must be sent again
 	sentAt time.Duration // uptime when the write in flight was first sent

@@ -18,7 +18,10 @@ type OwnedLimit struct {
 	// Version is that of the limit's values: counters adopt only newer ones.
 	Version int64
 
+	// What calls would otherwise work out again and again.
 	measure limit.Measure
+	ofModel bool   // the counter depends on the model
+	fixed   string // the counter's key if it is the same for all of the subscription's calls; else empty
 }
 
 // An Owner is the tier or group that has a limit.
@@ -35,6 +38,10 @@ func (l *OwnedLimit) FullName() string {
 	}
 	return l.Name
 }
+
+// OfModel reports whether only calls of some models are charged to the limit, or those of
+// each model to another counter.
+func (l *OwnedLimit) OfModel() bool { return l.ofModel || len(l.Models) > 0 }
 
 // Measure returns what the limit counts of a call.
 func (l *OwnedLimit) Measure() limit.Measure { return l.measure }
@@ -53,6 +60,9 @@ func (l *OwnedLimit) Shared() bool { return !l.Template().Has(SubscriptionPart) 
 // value returns the call's value for each placeholder other than {subscription} and
 // {group}.
 func (l *OwnedLimit) Key(s *Subscription, value func(Placeholder) string) string {
+	if l.fixed != "" {
+		return l.fixed
+	}
 	return l.Template().render(l.Owner, s, keyName(l.Name, l.Unit), value)
 }
 
@@ -68,24 +78,36 @@ func keyName(name string, unit limit.Unit) string {
 // ownedLimits returns the limits that a subscription's calls are charged to: those of
 // its tier, with its overrides, then those of its groups, the nearest first.
 func ownedLimits(s *Subscription, tier, effective Tier, groups []Group, now time.Time) []OwnedLimit {
-	var all []OwnedLimit
+	all := make([]OwnedLimit, 0, len(effective.Limits))
+	add := func(l OwnedLimit) {
+		l.Shadow = l.Shadow || effective.Shadow
+		l.prepare(s)
+		all = append(all, l)
+	}
 	for _, l := range effective.Limits {
-		owned := OwnedLimit{Limit: l, Owner: Owner{Tier: tier.ID}, Overridden: s.Overrides.overrides(l.Name, now), measure: l.Measure()}
-		owned.Version = effective.Version
+		owned := OwnedLimit{Limit: l, Owner: Owner{Tier: tier.ID}, Overridden: s.Overrides.overrides(l.Name, now), Version: effective.Version}
 		if owned.Shared() {
 			owned.Version = tier.Version
 		}
-		owned.Shadow = l.Shadow || effective.Shadow
-		all = append(all, owned)
+		add(owned)
 	}
 	for _, g := range groups {
 		for _, l := range g.Limits {
-			owned := OwnedLimit{Limit: l, Owner: Owner{Group: g.ID}, Version: g.Version, measure: l.Measure()}
-			owned.Shadow = l.Shadow || effective.Shadow
-			all = append(all, owned)
+			add(OwnedLimit{Limit: l, Owner: Owner{Group: g.ID}, Version: g.Version})
 		}
 	}
 	return all
+}
+
+// prepare works out what the limit's calls need of it.
+func (l *OwnedLimit) prepare(s *Subscription) {
+	l.measure, l.ofModel = l.Limit.Measure(), l.Template().Has(ModelPart)
+	for p := range l.Template().Placeholders() {
+		if p != SubscriptionPart && p != GroupPart {
+			return
+		}
+	}
+	l.fixed = l.Key(s, nil)
 }
 
 // checkCount returns an error if a call would be charged to too many limits.

@@ -1,0 +1,119 @@
+package counter_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/counter"
+	"tollgate/handler/counter/memstore"
+	"tollgate/handler/limit"
+)
+
+// TestACallThatWaitsHoldsNothing: it waits for the counter that fits it last, asks
+// all again, and once only for its time.
+func TestACallThatWaitsHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		c := instance(store)
+		use(t, c, "b", 100)
+		r, _, _ := c.Reserve(t.Context(), "c", hundred, limit.Ask{Amount: 1})
+		r.Settle(200) // two minutes' amount
+		time.Sleep(10 * time.Second)
+		patient := hundred
+		patient.MaxWait = 2 * time.Minute
+		began := time.Now()
+		var calls sync.WaitGroup
+		served := make([]time.Duration, 3)
+		for n := range served {
+			calls.Go(func() {
+				held, d, err := c.ReserveAll(t.Context(), parts(patient, 30, "a", "b", "c"))
+				if err != nil || held == nil {
+					t.Errorf("call %d: got %+v, %v, want it granted", n, d, err)
+					return
+				}
+				served[n] = time.Since(began).Round(time.Second)
+				held.Settle([]int64{30, 30, 30})
+			})
+			synctest.Wait()
+		}
+		for _, key := range []string{"a", "a"} { // nothing of a is held meanwhile
+			use(t, c, key, 50)
+		}
+		time.Sleep(55 * time.Second)
+		use(t, c, "b", 100) // nor of b, in its next minute
+		calls.Wait()
+		if want := []time.Duration{110 * time.Second, 110 * time.Second, 110 * time.Second}; !slices.Equal(served, want) {
+			t.Errorf("served after: got %v, want %v", served, want)
+		}
+		if got, want := charged(t, c, store, "a", "b", "c"), []int64{190, 290, 290}; !slices.Equal(got, want) {
+			t.Errorf("charged: got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestACallThatFitsNowhereInTimeIsRefusedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := instance(memstore.New())
+		use(t, c, "b", 100)
+		r, _, _ := c.Reserve(t.Context(), "c", hundred, limit.Ask{Amount: 1})
+		r.Settle(200)
+		time.Sleep(10 * time.Second)
+		patient := hundred
+		patient.MaxWait = time.Minute
+		began := time.Now()
+		held, d, err := c.ReserveAll(t.Context(), parts(patient, 30, "a", "b", "c"))
+		if held != nil || err != nil || time.Since(began) > time.Second {
+			t.Errorf("a call that fits in 110 s and may wait 60: got %v, %+v, %v after %v, want it refused at once", held, d, err, time.Since(began))
+		}
+		if d[2].RetryAfter != 110*time.Second {
+			t.Errorf("RetryAfter of the counter that refuses: got %v, want 110 s", d[2].RetryAfter)
+		}
+	})
+}
+
+// TestAWaitingCallIsAnsweredWhenItsInstanceStops or its caller leaves, and leaves
+// nothing behind.
+func TestAWaitingCallIsAnsweredWhenItsInstanceStops(t *testing.T) {
+	for name, end := range map[string]func(c *counter.Counter, leave func()){
+		"drain": func(c *counter.Counter, _ func()) { c.Drain() },
+		"close": func(c *counter.Counter, _ func()) { _ = c.Close(context.Background()) },
+		"leave": func(_ *counter.Counter, leave func()) { leave() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := memstore.New()
+			c := instance(store)
+			use(t, c, "b", 100)
+			time.Sleep(10 * time.Second)
+			patient := hundred
+			patient.MaxWait = time.Minute
+			ctx, leave := context.WithCancel(t.Context())
+			began := time.Now()
+			var calls sync.WaitGroup
+			calls.Go(func() {
+				held, d, err := c.ReserveAll(ctx, parts(patient, 30, "a", "b"))
+				if left := errors.Is(err, context.Canceled); held != nil || left != (name == "leave") || !left && d[1].Verdict != limit.RateExceeded || time.Since(began) > 6*time.Second {
+					t.Errorf("%s: got %v, %+v, %v after %v, want an answer at once", name, held, d, err, time.Since(began))
+				}
+			})
+			time.Sleep(5 * time.Second)
+			end(c, leave)
+			calls.Wait()
+			leave()
+			if name == "leave" {
+				if r, d, err := c.Reserve(t.Context(), "b", patient, limit.Ask{Amount: 80}); r == nil {
+					t.Errorf("a call for 80 of b's next minute: got %+v, %v, want it granted", d, err)
+				} else {
+					r.Cancel()
+				}
+			}
+			if got, want := charged(t, c, store, "a", "b"), []int64{0, 100}; !slices.Equal(got, want) {
+				t.Errorf("%s: charged: got %v, want %v", name, got, want)
+			}
+		})
+	}
+}
