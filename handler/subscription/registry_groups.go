@@ -20,6 +20,7 @@ func (r Registry) SetGroup(ctx context.Context, id string, change func(*Group) e
 			return Group{}, err
 		}
 		g.ID = id
+		before := g
 		if g.Version == 0 {
 			g.Created = time.Now().UTC().Truncate(time.Second)
 		}
@@ -33,8 +34,25 @@ func (r Registry) SetGroup(ctx context.Context, id string, change func(*Group) e
 			return Group{}, err
 		}
 		g.Version, err = r.PutGroup(ctx, g)
+		if err == nil && before.Version != 0 && g.Parent != before.Parent {
+			err = r.keepParent(ctx, g, before.Parent)
+		}
 		return g, explain("group", id, err)
 	})
+}
+
+// keepParent takes back a stored change of a group's parent if the groups above it are
+// invalid together with it: another operator changed one of them at the same time.
+func (r Registry) keepParent(ctx context.Context, g Group, parent string) error {
+	_, err := Chain(ctx, g.ID, r.Store.Group)
+	if err == nil {
+		return nil
+	}
+	g.Parent = parent
+	if _, undone := r.PutGroup(ctx, g); undone != nil {
+		return errors.Join(err, undone)
+	}
+	return err
 }
 
 // SuspendGroup suspends or resumes a group. Suspending must always work, so it doesn't

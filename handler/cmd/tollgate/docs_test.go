@@ -101,6 +101,40 @@ func TestTheDocumentedPriceCommandsWork(t *testing.T) {
 	}
 }
 
+// TestTheDocumentedLimitsWork runs the commands of docs/limits.md on limits, groups,
+// overrides and deletions, as the page has them.
+func TestTheDocumentedLimitsWork(t *testing.T) {
+	var lines []string
+	for _, section := range []string{"A list of limits", "Groups", "Overrides", "Deleting"} {
+		lines = append(lines, commands(t, "limits.md", section)...)
+	}
+	if len(lines) < 16 {
+		t.Errorf("got %d commands in docs/limits.md, want 16 or more", len(lines))
+	}
+	m := newTerminal(t)
+	m.must("tier", "set", "gold", "--create", "--tokens-per-minute", "1000")
+	m.must("subscription", "create", "team-a", "--tier", "gold")
+	m.must("key", "create", "team-a")
+	if err := os.WriteFile("limits.json", []byte(`[{"name":"tokens","unit":"tokens","perMinute":9000},{"name":"calls","unit":"calls","perMinute":60}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		m.must(words(line)[1:]...)
+	}
+}
+
+// words splits a line as a shell does, by spaces and single quotes.
+func words(line string) (all []string) {
+	for i, part := range strings.Split(line, "'") {
+		if i%2 == 1 {
+			all = append(all, part)
+		} else {
+			all = append(all, strings.Fields(part)...)
+		}
+	}
+	return all
+}
+
 // TestEveryDocumentedCommandExists checks the commands that README and the docs
 // quote in their text, and their flags.
 func TestEveryDocumentedCommandExists(t *testing.T) {

@@ -29,7 +29,7 @@ Exit status:
   1  failed: the storage can't be reached, or the settings are wrong
   2  the command line or a value in it is wrong
   3  something that it names was not found
-  4  something to create exists already, or was changed meanwhile
+  4  something to create exists already, to delete is in use, or was changed meanwhile
   5  the gateway refuses the login or the key, or the role is missing`, `  tollgate tier set standard --create --tokens-per-minute 1000
   tollgate subscription create team-a --tier standard
   KEY=$(tollgate key create team-a)`,

@@ -28,14 +28,14 @@ func TestLoadReadsADirectory(t *testing.T) {
 
 func TestLoadNamesEveryFaultAndNoKey(t *testing.T) {
 	key := subscription.NewKey()
-	_, err := memstore.Load([]byte(`{"tiers":[{"id":"a","burstTokens":5},{"id":"A"},{"id":"b"},{"id":"b"}],`+
+	_, err := memstore.Load([]byte(`{"tiers":[{"id":"a","burstTokens":5},{"id":"A"},{"id":"b"},{"id":"b"},{"id":"c","burstTokens":5,"limits":[{"name":"tokens","unit":"tokens","perMinute":9}]}],`+
 		`"subscriptions":[{"id":"s","tier":"none"},{"id":"r","tier":"b","overrides":{"maxWait":"9h"}}],`+
 		`"keys":[{"subscription":"nobody","key":"`+key+`"},{"subscription":"s","slot":"third","key":"`+key[:40]+`"}]}`), subscriptiontest.Pepper(t))
 	if err == nil {
 		t.Fatal("Load of an invalid document: got no error, want one")
 	}
 	for _, part := range []string{
-		`tiers[0] "a": limits.tokens.perMinute is missing`, `tiers[1] "A": id`, `tiers[3] "b": exists already`, `subscriptions[0] "s": tier "none"`,
+		`tiers[0] "a": limits.tokens.perMinute is missing`, `tiers[1] "A": id`, `tiers[3] "b": exists already`, `tiers[4] "c": limits has the limit named tokens, which tokensPerMinute`, `subscriptions[0] "s": tier "none"`,
 		`subscriptions[1] "r": with the subscription's overrides: maxWait`, `keys[0]: subscription "nobody"`, `keys[1]: key is not a key`, `slot "third"`,
 	} {
 		if !strings.Contains(err.Error(), part) {
