@@ -117,3 +117,29 @@ func TestAWaitingCallIsAnsweredWhenItsInstanceStops(t *testing.T) {
 		})
 	}
 }
+
+// TestAnAnswerSetsNothingAside: a call that a makes wait asks b only how it would
+// decide. When a has its amount before b has answered, b must still set it aside.
+func TestAnAnswerSetsNothingAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newPerKey()
+		store.slow["b"] = 200 * time.Millisecond
+		c := instance(store)
+		all, _, err := c.Reserve(t.Context(), "a", hundred, limit.Ask{Amount: 100})
+		if all == nil || err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(100*time.Millisecond, func() { all.Cancel() })
+		patient := hundred
+		patient.MaxWait = 2 * time.Minute
+		began := time.Now()
+		held, d, err := c.ReserveAll(t.Context(), parts(patient, 50, "a", "b"))
+		if held == nil || err != nil || d[0].Amount != 50 || d[1].Amount != 50 || time.Since(began) > time.Second {
+			t.Fatalf("a call for 50 of a and b: got %v, %+v, %v after %v; want it granted within a second", held, d, err, time.Since(began))
+		}
+		held.Settle([]int64{50, 50})
+		if got, want := charged(t, c, store, "a", "b"), []int64{50, 50}; !slices.Equal(got, want) {
+			t.Errorf("charged: got %v, want %v", got, want)
+		}
+	})
+}

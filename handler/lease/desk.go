@@ -271,6 +271,9 @@ func (k *desk) told(q question, now time.Time) Answer {
 		return Answer{ID: q.id, Decision: limit.Decision{Standing: k.standing(now)}}
 	}
 	d, parks := k.judge(q.about, now)
+	if d.Verdict != limit.Granted && (k.holder.flight.givesBack() || len(k.holder.out.pending.refunds) > 0) {
+		return Answer{ID: q.id, Decision: limit.Decision{Least: d.Least, Standing: d.Standing}} // it may fit then
+	}
 	return Answer{ID: q.id, Decision: d, Parks: parks}
 }
 

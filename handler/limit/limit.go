@@ -73,6 +73,9 @@ type Usage struct {
 	// endpoint's cache and that it put there. ReasoningTokens is the part of the
 	// completion that the model thought. 0 also means that the endpoint didn't say.
 	CachedTokens, CacheWriteTokens, ReasoningTokens int64
+	// ShortCacheWriteTokens is the part of CacheWriteTokens that the endpoint says it put
+	// there for a short time, which costs less than for an hour or longer.
+	ShortCacheWriteTokens int64
 	// Cost is the call's price in billionths of the deployment's currency.
 	Cost int64
 }
@@ -96,6 +99,7 @@ func (u Usage) WithTrueParts() Usage {
 	if u.CachedTokens > u.PromptTokens-u.CacheWriteTokens {
 		u.CachedTokens, u.CacheWriteTokens = 0, 0
 	}
+	u.ShortCacheWriteTokens = within(u.ShortCacheWriteTokens, u.CacheWriteTokens)
 	return u
 }
 

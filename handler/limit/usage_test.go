@@ -29,3 +29,14 @@ func TestAPartThatCannotBeTrueIsDroppedAndTheUsageKept(t *testing.T) {
 		})
 	}
 }
+
+func TestShortCacheWritesArePartOfAllCacheWrites(t *testing.T) {
+	for name, c := range map[string]struct{ written, short, want int64 }{
+		"a part": {40, 30, 30}, "all": {40, 40, 40}, "more than all": {40, 41, 0}, "negative": {40, -1, 0}, "of writes that can't be true": {101, 30, 0},
+	} {
+		u := limit.Usage{PromptTokens: 100, CacheWriteTokens: c.written, ShortCacheWriteTokens: c.short}
+		if got := u.WithTrueParts().ShortCacheWriteTokens; got != c.want {
+			t.Errorf("%s: got %d tokens written for a short time, want %d", name, got, c.want)
+		}
+	}
+}

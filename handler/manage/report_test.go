@@ -219,6 +219,7 @@ func TestAReportsSharesAreOfTheCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		f.must("PUT", "/prices/currency", `{"currency":"EUR"}`)
+		f.atNoon()
 		ledgertest.Record(t, f.ledger, "team-a", "r1", time.Now(), ledger.Totals{Calls: 1, PromptTokens: 1, Cost: 2 << 60, Unpriced: 1})
 		ledgertest.Record(t, f.ledger, "team-a", "r2", time.Now(), ledger.Totals{Calls: 9, PromptTokens: 99, Cost: 1 << 60})
 		var report manage.Report

@@ -157,7 +157,7 @@ func Tenfold(before, after Rates) (changes []string) {
 	for _, c := range []struct {
 		name          string
 		before, after int64
-	}{{"prompt", a.prompt, b.prompt}, {"cached", a.cached, b.cached}, {"cacheWrite", a.cacheWrite, b.cacheWrite}, {"completion", a.completion, b.completion}} {
+	}{{"prompt", a.prompt, b.prompt}, {"cached", a.cached, b.cached}, {"cacheWrite", a.cacheWrite, b.cacheWrite}, {"cacheWriteLong", a.cacheWriteLong, b.cacheWriteLong}, {"completion", a.completion, b.completion}} {
 		low, high := uint64(min(c.before, c.after)), uint64(max(c.before, c.after))
 		if low*10 < high {
 			changes = append(changes, fmt.Sprintf("%s changes from %s to %s", c.name, Format(c.before), Format(c.after)))

@@ -80,11 +80,11 @@ func TestTenfold(t *testing.T) {
 		want          []string
 	}{
 		{r("1", "1", "1"), r("10", "0.1", "1"), nil},
-		{r("1", "1", "1"), r("10.000000001", "1", "1"), []string{"prompt", "cacheWrite"}},
+		{r("1", "1", "1"), r("10.000000001", "1", "1"), []string{"prompt", "cacheWrite", "cacheWriteLong"}},
 		{r("1", "0.1", "1"), r("1", "0.009", "1"), []string{"cached"}},
 		{r("1", "1", "0"), r("1", "1", "0.000000001"), []string{"completion"}},
 		{r("0", "0", "0"), r("0", "0", "0"), nil},
-		{r("1000000000", "1", "1"), r("1", "1", "1"), []string{"prompt", "cacheWrite"}},
+		{r("1000000000", "1", "1"), r("1", "1", "1"), []string{"prompt", "cacheWrite", "cacheWriteLong"}},
 		{r("1", "0.05", "1"), r("1", "", "1"), []string{"cached"}},
 	} {
 		var got []string

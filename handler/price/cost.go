@@ -10,11 +10,11 @@ import (
 
 // rates are a Price's rates in billionths for a million tokens, with those that it leaves
 // out filled in.
-type rates struct{ prompt, cached, cacheWrite, completion int64 }
+type rates struct{ prompt, cached, cacheWrite, cacheWriteLong, completion int64 }
 
 // rates returns the rates in billionths. Those of prompt tokens that are missing are the
-// dearest of those that aren't. Usage doesn't say for how long tokens were put into a
-// cache, so the dearer of both rates counts.
+// dearest of those that aren't. Long cache writes cost no less than short ones, because
+// their rate is also that of writes of which usage doesn't say how long they are for.
 func (r *Rates) rates() (known rates, err error) {
 	var f [5]int64
 	dearest := int64(0)
@@ -35,7 +35,9 @@ func (r *Rates) rates() (known rates, err error) {
 		}
 		return nano
 	}
-	return rates{prompt: f[0], cached: or(r.Cached, f[1]), cacheWrite: max(or(r.CacheWrite, f[2]), or(r.CacheWriteLong, f[3])), completion: f[4]}, nil
+	known = rates{prompt: f[0], cached: or(r.Cached, f[1]), cacheWrite: or(r.CacheWrite, f[2]), completion: f[4]}
+	known.cacheWriteLong = max(known.cacheWrite, or(r.CacheWriteLong, f[3]))
+	return known, nil
 }
 
 // Filled returns the rates with those that are missing filled in by what they cost. The
@@ -45,11 +47,11 @@ func (r Rates) Filled() (Rates, error) {
 	if err != nil {
 		return Rates{}, err
 	}
-	write := Format(known.cacheWrite)
-	return Rates{Prompt: Format(known.prompt), Cached: Format(known.cached), CacheWrite: write, CacheWriteLong: write, Completion: Format(known.completion)}, nil
+	return Rates{Prompt: Format(known.prompt), Cached: Format(known.cached), CacheWrite: Format(known.cacheWrite), CacheWriteLong: Format(known.cacheWriteLong),
+		Completion: Format(known.completion)}, nil
 }
 
-func (r rates) dearestPrompt() int64 { return max(r.prompt, r.cached, r.cacheWrite) }
+func (r rates) dearestPrompt() int64 { return max(r.prompt, r.cached, r.cacheWriteLong) }
 
 // A Quote is the price of one call: found when it starts, used until it ends. Its methods
 // compute whole billionths of the currency's unit, rounded up once, and return
@@ -75,7 +77,8 @@ func (q Quote) Cost(u limit.Usage, endpoint string) int64 {
 	cost := product{}.
 		plus(u.PromptTokens-u.CachedTokens-u.CacheWriteTokens, q.rates.prompt).
 		plus(u.CachedTokens, q.rates.cached).
-		plus(u.CacheWriteTokens, q.rates.cacheWrite).
+		plus(u.ShortCacheWriteTokens, q.rates.cacheWrite).
+		plus(u.CacheWriteTokens-u.ShortCacheWriteTokens, q.rates.cacheWriteLong).
 		plus(u.CompletionTokens, q.rates.completion)
 	return cost.nano(q.multiplier(endpoint))
 }

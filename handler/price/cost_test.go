@@ -43,6 +43,9 @@ func TestACallCostsItsKindsByTheMillion(t *testing.T) {
 		"nothing":                         {full, limit.Usage{}, 0},
 		"a token":                         {full, limit.Usage{PromptTokens: 1}, 2_500},
 		"all kinds":                       {full, limit.Usage{PromptTokens: 1000, CachedTokens: 300, CacheWriteTokens: 200, CompletionTokens: 100}, 500*2_500 + 300*250 + 200*5_000 + 100*10_000},
+		"writes for a short time":         {full, limit.Usage{PromptTokens: 1000, CacheWriteTokens: 200, ShortCacheWriteTokens: 150}, 800*2_500 + 150*3_125 + 50*5_000},
+		"long writes cost no less":        {price.Rates{Prompt: "1", CacheWrite: "3", CacheWriteLong: "2", Completion: "0"}, limit.Usage{PromptTokens: 2, CacheWriteTokens: 2, ShortCacheWriteTokens: 1}, 6_000},
+		"more short writes than writes":   {full, limit.Usage{PromptTokens: 10, CacheWriteTokens: 4, ShortCacheWriteTokens: 5}, 6*2_500 + 4*5_000},
 		"reasoning is in the completion":  {full, limit.Usage{CompletionTokens: 100, ReasoningTokens: 90}, 100 * 10_000},
 		"parts that can't be true":        {full, limit.Usage{PromptTokens: 10, CachedTokens: 11}, 10 * 2_500},
 		"cached has no price of its own":  {price.Rates{Prompt: "2", CacheWrite: "3", Completion: "0"}, limit.Usage{PromptTokens: 10, CachedTokens: 10}, 10 * 3_000},
@@ -113,6 +116,7 @@ func draw(t *rapid.T) (d drawn) {
 	d.usage.PromptTokens, d.usage.CompletionTokens = amounts().Draw(t, "prompt tokens"), amounts().Draw(t, "completion tokens")
 	d.usage.CachedTokens = rapid.Int64Range(0, d.usage.PromptTokens).Draw(t, "cached tokens")
 	d.usage.CacheWriteTokens = rapid.Int64Range(0, d.usage.PromptTokens-d.usage.CachedTokens).Draw(t, "written tokens")
+	d.usage.ShortCacheWriteTokens = rapid.Int64Range(0, d.usage.CacheWriteTokens).Draw(t, "written for a short time")
 	return d
 }
 
@@ -140,16 +144,16 @@ func (d drawn) exact() *big.Int {
 		}
 		return number(rate)
 	}
-	write := or(r.CacheWrite)
-	if long := or(r.CacheWriteLong); long.Cmp(write) > 0 {
-		write = long
+	long := or(r.CacheWriteLong)
+	if write := or(r.CacheWrite); write.Cmp(long) > 0 {
+		long = write
 	}
 	sum := new(big.Rat)
 	for _, part := range []struct {
 		tokens int64
 		rate   *big.Rat
 	}{{d.usage.PromptTokens - d.usage.CachedTokens - d.usage.CacheWriteTokens, number(r.Prompt)}, {d.usage.CachedTokens, or(r.Cached)},
-		{d.usage.CacheWriteTokens, write}, {d.usage.CompletionTokens, number(r.Completion)}} {
+		{d.usage.ShortCacheWriteTokens, or(r.CacheWrite)}, {d.usage.CacheWriteTokens - d.usage.ShortCacheWriteTokens, long}, {d.usage.CompletionTokens, number(r.Completion)}} {
 		sum.Add(sum, new(big.Rat).Mul(new(big.Rat).SetInt64(part.tokens), part.rate))
 	}
 	if by, named := d.price.Multipliers[d.endpoint]; named {

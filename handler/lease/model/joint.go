@@ -31,7 +31,9 @@ func (s *state) wake(n, c int, reply lease.Answer) {
 	k.woken = true
 	if !reply.Again && reply.Decision.Verdict != limit.Granted {
 		k.needs[c].told = true
-		s.checkRefused(n, c, reply)
+		if !reply.Parks {
+			s.checkRefused(n, c, reply)
+		}
 	}
 }
 

@@ -124,7 +124,7 @@ const (
 // A need is what a call asks of one counter.
 type need struct {
 	heard    []lease.Answer // to a joint call, since it last decided
-	told     bool           // it was refused by such an answer
+	told     bool           // such an answer said that it does not fit
 	answered bool
 	hold     lease.Hold
 	held     bool

@@ -207,7 +207,7 @@ func pairWorlds() []World {
 			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.Elsewhere, w.Callers.Shadow, w.Times = 2, 1, 3, []int64{3}, 1, true, oneMoment
 		}),
 		base("two counters and an outage", func(w *World) {
-			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Trouble.Outages, w.Callers.OnDown, w.Times = 2, 1, 1, []int64{2}, 1, []limit.StoreDown{limit.Degrade, limit.FailClosed}, oneMoment
+			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Trouble.Outages, w.Callers.OnDown, w.Times, w.Callers.Uses = 2, 1, 1, []int64{2}, 1, []limit.StoreDown{limit.Degrade}, oneMoment, unsettled
 		}),
 		base("two counters and a stop", func(w *World) {
 			w.Counters, w.Instances, w.Callers.Asks, w.Callers.MaxWait, w.Trouble.Stops, w.Times = 2, 1, []int64{3}, time.Minute, 1, oneMoment

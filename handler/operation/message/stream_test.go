@@ -52,6 +52,7 @@ func TestTheLastCumulativeUsageCounts(t *testing.T) {
 		"text":                {begin + ping + says + saysEnd + stops + end, "Hi", limit.Usage{PromptTokens: 124, CompletionTokens: 40, CachedTokens: 100, CacheWriteTokens: 3, ReasoningTokens: 30}},
 		"thinking and a tool": {begin + thinks + soFar + says + saysEnd + uses + stops + end, `hmHif{"a":1}`, limit.Usage{PromptTokens: 124, CompletionTokens: 40, CachedTokens: 100, CacheWriteTokens: 3, ReasoningTokens: 30}},
 		"output at the end":   {begin + says + saysEnd + stopsOld + end, "Hi", limit.Usage{PromptTokens: 123, CompletionTokens: 40, CachedTokens: 100, CacheWriteTokens: 3}},
+		"short cache writes":  {strings.Replace(begin, `"output_tokens"`, `"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":1},"output_tokens"`, 1) + says + saysEnd + stops + end, "Hi", limit.Usage{PromptTokens: 124, CompletionTokens: 40, CachedTokens: 100, CacheWriteTokens: 3, ShortCacheWriteTokens: 2, ReasoningTokens: 30}},
 		"compaction":          {begin + says + saysEnd + compacted + end, "Hi", limit.Usage{PromptTokens: 124 + 1200, CompletionTokens: 110, CachedTokens: 300, CacheWriteTokens: 3}},
 		"no stop_reason":      {begin + says + saysEnd + soFar + end, "Hi", limit.Usage{PromptTokens: 123, CompletionTokens: 9, CachedTokens: 100, CacheWriteTokens: 3}},
 		"an unknown type":     {begin + event("novelty", `"delta":{"text":"x"}`) + says + saysEnd + stops + end, "xHi", limit.Usage{PromptTokens: 124, CompletionTokens: 40, CachedTokens: 100, CacheWriteTokens: 3, ReasoningTokens: 30}},
@@ -148,8 +149,12 @@ func TestAnAnswerIsReadWithItsUsageAndText(t *testing.T) {
 		body, text string
 		want       operation.Answer
 	}{
-		"text":     {`{"type":"message","content":[{"type":"text","text":"Hi"}],` + usage + `}`, "Hi", operation.Answer{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 7, CachedTokens: 5}, Report: operation.UsageGood, IsAnswer: true, Written: true}},
-		"a tool":   {`{"type":"message","content":[{"type":"tool_use","id":"t","name":"f","input":{"a":1}},{"type":"web_search_tool_result","content":[{"text":"found"}]}],` + usage + `}`, `f{"a":1}`, operation.Answer{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 7, CachedTokens: 5}, Report: operation.UsageGood, IsAnswer: true, Written: true}},
+		"text":   {`{"type":"message","content":[{"type":"text","text":"Hi"}],` + usage + `}`, "Hi", operation.Answer{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 7, CachedTokens: 5}, Report: operation.UsageGood, IsAnswer: true, Written: true}},
+		"a tool": {`{"type":"message","content":[{"type":"tool_use","id":"t","name":"f","input":{"a":1}},{"type":"web_search_tool_result","content":[{"text":"found"}]}],` + usage + `}`, `f{"a":1}`, operation.Answer{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 7, CachedTokens: 5}, Report: operation.UsageGood, IsAnswer: true, Written: true}},
+		"short cache writes": {`{"type":"message","content":[],"usage":{"input_tokens":2,"cache_creation_input_tokens":9,"cache_creation":{"ephemeral_5m_input_tokens":4,"ephemeral_1h_input_tokens":5},"output_tokens":7}}`, "",
+			operation.Answer{Usage: limit.Usage{PromptTokens: 11, CompletionTokens: 7, CacheWriteTokens: 9, ShortCacheWriteTokens: 4}, Report: operation.UsageGood, IsAnswer: true}},
+		"impossible cache writes": {`{"type":"message","content":[],"usage":{"input_tokens":2,"cache_creation_input_tokens":9,"cache_creation":{"ephemeral_5m_input_tokens":10},"output_tokens":7}}`, "",
+			operation.Answer{Usage: limit.Usage{PromptTokens: 11, CompletionTokens: 7, CacheWriteTokens: 9}, Report: operation.UsageGood, IsAnswer: true}},
 		"no usage": {`{"type":"message","content":[{"type":"text","text":"Hi"}]}`, "Hi", operation.Answer{Report: operation.UsageMissing, IsAnswer: true, Written: true}},
 		"null":     {`{"type":"message","content":[],"usage":null}`, "", operation.Answer{Report: operation.UsageNull, IsAnswer: true}},
 		"an error": {`{"type":"error","error":{"type":"api_error","message":"m"}}`, "", operation.Answer{IsAnswer: true, Failed: true}},

@@ -12,12 +12,14 @@ import (
 // counts are the counts of a usage object. Those that it doesn't have are unknown.
 type counts struct {
 	input, cacheWrite, cacheRead, output, thinking int64
+	// shortWrite is the part of cacheWrite that is kept for five minutes.
+	shortWrite int64
 	// beside is what calls to a model within the call used that the counts above leave
 	// out, such as a compaction.
 	beside limit.Usage
 }
 
-var noCounts = counts{input: lax.Unknown, cacheWrite: lax.Unknown, cacheRead: lax.Unknown, output: lax.Unknown, thinking: lax.Unknown}
+var noCounts = counts{input: lax.Unknown, cacheWrite: lax.Unknown, cacheRead: lax.Unknown, output: lax.Unknown, thinking: lax.Unknown, shortWrite: lax.Unknown}
 
 // readCounts consumes a usage object. good reports whether all that it says can be true.
 func readCounts(s *jsonscan.Scanner) (c counts, good bool, err error) {
@@ -34,7 +36,9 @@ func readCounts(s *jsonscan.Scanner) (c counts, good bool, err error) {
 		case "output_tokens":
 			c.output, sound, err = lax.Tokens(s)
 		case "output_tokens_details":
-			err = c.readDetails(s)
+			err = readDetail(s, "thinking_tokens", &c.thinking)
+		case "cache_creation":
+			err = readDetail(s, "ephemeral_5m_input_tokens", &c.shortWrite)
 		case "iterations":
 			sound, err = c.readIterations(s)
 		default:
@@ -46,16 +50,18 @@ func readCounts(s *jsonscan.Scanner) (c counts, good bool, err error) {
 	return c, good && err == nil, err
 }
 
-// readDetails consumes the details of the output. Bad ones don't make the usage bad.
-func (c *counts) readDetails(s *jsonscan.Scanner) error {
+// readDetail consumes an object of details, and keeps one of them. A bad one doesn't make
+// the usage bad.
+// Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+func readDetail(s *jsonscan.Scanner, name string, into *int64) error {
 	if s.Peek() != '{' {
 		return s.Skip()
 	}
 	return s.Object(func(key []byte) (err error) {
-		if string(key) != "thinking_tokens" {
+		if string(key) != name {
 			return s.Skip()
 		}
-		c.thinking, _, err = lax.Tokens(s)
+		*into, _, err = lax.Tokens(s)
 		return err
 	})
 }
@@ -105,7 +111,7 @@ func kindOf(s jsonscan.Scanner) (kind string) {
 func (c *counts) update(newer counts) {
 	for _, count := range []struct{ to, from *int64 }{
 		{&c.input, &newer.input}, {&c.cacheWrite, &newer.cacheWrite}, {&c.cacheRead, &newer.cacheRead},
-		{&c.output, &newer.output}, {&c.thinking, &newer.thinking},
+		{&c.output, &newer.output}, {&c.thinking, &newer.thinking}, {&c.shortWrite, &newer.shortWrite},
 	} {
 		if *count.from != lax.Unknown {
 			*count.to = *count.from
@@ -131,7 +137,7 @@ func (c counts) prompt() int64 { return max(c.input, 0) + max(c.cacheWrite, 0) +
 // usage returns what the limits are charged.
 func (c counts) usage() limit.Usage {
 	return plus(limit.Usage{
-		PromptTokens: c.prompt(), CachedTokens: max(c.cacheRead, 0), CacheWriteTokens: max(c.cacheWrite, 0),
+		PromptTokens: c.prompt(), CachedTokens: max(c.cacheRead, 0), CacheWriteTokens: max(c.cacheWrite, 0), ShortCacheWriteTokens: max(c.shortWrite, 0),
 		CompletionTokens: max(c.output, 0), ReasoningTokens: max(c.thinking, 0),
 	}.WithTrueParts(), c.beside)
 }
@@ -149,10 +155,11 @@ func (c counts) prompted() limit.Usage {
 // plus returns the usage of two calls to a model together.
 func plus(a, b limit.Usage) limit.Usage {
 	return limit.Usage{
-		PromptTokens:     a.PromptTokens + b.PromptTokens,
-		CompletionTokens: a.CompletionTokens + b.CompletionTokens,
-		CachedTokens:     a.CachedTokens + b.CachedTokens,
-		CacheWriteTokens: a.CacheWriteTokens + b.CacheWriteTokens,
-		ReasoningTokens:  a.ReasoningTokens + b.ReasoningTokens,
+		PromptTokens:          a.PromptTokens + b.PromptTokens,
+		CompletionTokens:      a.CompletionTokens + b.CompletionTokens,
+		CachedTokens:          a.CachedTokens + b.CachedTokens,
+		CacheWriteTokens:      a.CacheWriteTokens + b.CacheWriteTokens,
+		ShortCacheWriteTokens: a.ShortCacheWriteTokens + b.ShortCacheWriteTokens,
+		ReasoningTokens:       a.ReasoningTokens + b.ReasoningTokens,
 	}
 }
