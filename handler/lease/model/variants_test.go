@@ -9,6 +9,9 @@ import (
 // fail: it finds a broken promise in each variant of the rules that leaves one
 // out. Under -short it leaves out the variant with two thirds of all states.
 func TestTheSearchFindsTheHarmOfEachRuleThatIsLeftOut(t *testing.T) {
+	if raceDetector {
+		t.Skip("there is no concurrency to check, and it takes minutes")
+	}
 	worlds := Variants()
 	if testing.Short() {
 		worlds = slices.DeleteFunc(worlds, func(w World) bool { return w.Wrong == GivenTwice })
