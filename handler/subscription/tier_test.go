@@ -370,3 +370,31 @@ func TestValuesTooLongForTheirColumnAreRejected(t *testing.T) {
 		t.Errorf("500 models: got error %v, want none", err)
 	}
 }
+
+// TestAnOverrideCanLiftALimit for one subscription, and only that limit.
+func TestAnOverrideCanLiftALimit(t *testing.T) {
+	tier := subscription.Tier{ID: "gold", Rules: rules(t, `{"tokensPerMinute":300,"limits":[{"name":"calls","unit":"calls","quota":9,"period":"Daily"}]}`)}
+	for given, want := range map[string]string{`{"tokensPerMinute":0}`: "calls", `{"limits":[{"name":"calls","quota":0}]}`: "tokens"} {
+		s := subscription.Subscription{ID: "a", Tier: "gold", Overrides: overrides(t, given)}
+		got, err := s.Effective(tier, noon)
+		if err = errors.Join(err, s.Check(tier, noon)); err != nil || len(got.Limits) != 1 || got.Limits[0].Name != want {
+			t.Errorf("%s: got %+v, %v; want %s alone", given, got.Limits, err, want)
+		}
+	}
+}
+
+// TestAnOverrideEndsByItself, and the limits' version grows when it does: counters adopt
+// only newer ones.
+func TestAnOverrideEndsByItself(t *testing.T) {
+	tier := subscription.Tier{ID: "gold", Rules: rules(t, `{"tokensPerMinute":300}`), Version: 7}
+	s := subscription.Subscription{ID: "a", Tier: "gold", Version: 9, Overrides: overrides(t, `{"limits":[{"name":"tokens","perMinute":900,"until":"2026-03-02T12:00:30Z"}]}`)}
+	before, e1 := s.Effective(tier, noon)
+	after, e2 := s.Effective(tier, noon.Add(30*time.Second))
+	if err := errors.Join(e1, e2); err != nil || before.Limits[0].PerMinute != 900 || after.Limits[0].PerMinute != 300 || after.Version <= before.Version {
+		t.Errorf("got %+v of version %d, then %+v of version %d, %v; want 900 a minute, then 300 of a newer version", before.Limits, before.Version, after.Limits, after.Version, err)
+	}
+	s.Version++
+	if changed, err := s.Effective(tier, noon); err != nil || changed.Version <= after.Version {
+		t.Errorf("after a change of the subscription: got version %d, %v; want above %d", changed.Version, err, after.Version)
+	}
+}

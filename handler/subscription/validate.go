@@ -11,10 +11,6 @@ import (
 	"tollgate/handler/limit"
 )
 
-// maxTokens bounds limits so that sums of them never overflow. 10¹⁵ tokens is more
-// than all models together generate in a year.
-const maxTokens = int64(1e15)
-
 // maxWait is below the 230 s after which Azure's front end abandons a silent call.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout
 const maxWait = 120 * time.Second

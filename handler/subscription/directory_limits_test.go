@@ -1,0 +1,127 @@
+package subscription_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollgate/handler/limit"
+	"tollgate/handler/subscription"
+)
+
+// change changes the fixture's subscription.
+func (d *directoryFixture) change(t *testing.T, change func(*subscription.Subscription)) {
+	t.Helper()
+	s, err := d.store.Subscription(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&s)
+	if _, err := d.store.PutSubscription(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// putGroups stores groups, each below the next; the last is the top.
+func (d *directoryFixture) putGroups(t *testing.T, ids ...string) {
+	t.Helper()
+	for i, id := range ids {
+		g := subscription.Group{ID: id, Limits: []subscription.Limit{{Name: "calls", Unit: limit.Calls, PerMinute: 60}}}
+		if i+1 < len(ids) {
+			g.Parent = ids[i+1]
+		}
+		if _, err := d.store.PutGroup(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCallsAreChargedToTheTierAndAllGroupsAbove, the tier first, then the nearest group.
+func TestCallsAreChargedToTheTierAndAllGroupsAbove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectoryFixture(t)
+		d.putGroups(t, "team", "department", "org")
+		d.change(t, func(s *subscription.Subscription) { s.Group = "team" })
+		grant, err := d.Authenticate(t.Context(), d.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i := range grant.Limits {
+			got = append(got, grant.Limits[i].Key(&grant.Subscription, nil))
+		}
+		if want := []string{"a/tokens", "team@calls", "department@calls", "org@calls"}; len(got) != 4 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] || got[3] != want[3] {
+			t.Errorf("counters: got %q, want %q", got, want)
+		}
+	})
+}
+
+// TestASuspendedGroupSuspendsItsSubscriptions within a minute, however far above it is.
+func TestASuspendedGroupSuspendsItsSubscriptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectoryFixture(t)
+		d.putGroups(t, "team", "org")
+		d.change(t, func(s *subscription.Subscription) { s.Group = "team" })
+		d.expectAuthenticate(t, d.key, nil)
+		org, err := d.store.Group(t.Context(), "org")
+		org.Suspended = true
+		if _, e := d.store.PutGroup(t.Context(), org); errors.Join(err, e) != nil {
+			t.Fatal(err, e)
+		}
+		time.Sleep(time.Minute)
+		d.expectAuthenticate(t, d.key, subscription.ErrUnauthorized)
+	})
+}
+
+// TestGroupsThatCantBeFollowedAdmitNobody: their limits can't be known.
+func TestGroupsThatCantBeFollowedAdmitNobody(t *testing.T) {
+	for name, ids := range map[string][]string{"missing": nil, "a circle": {"team", "org", "team"}, "too deep": {"team", "b", "c", "d", "e"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDirectoryFixture(t)
+				if name == "a circle" {
+					ids = ids[:2]
+				}
+				d.putGroups(t, ids...)
+				if name == "a circle" { // as edited by hand
+					org, err := d.store.Group(t.Context(), "org")
+					org.Parent = "team"
+					if _, e := d.store.PutGroup(t.Context(), org); errors.Join(err, e) != nil {
+						t.Fatal(err, e)
+					}
+				}
+				d.change(t, func(s *subscription.Subscription) { s.Group = "team" })
+				d.expectAuthenticate(t, d.key, subscription.ErrUnavailable)
+			})
+		})
+	}
+}
+
+// TestAnEndedOverrideIsNotUsed: the directory looks again when it ends, not only when
+// its reading is old.
+func TestAnEndedOverrideIsNotUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectoryFixture(t)
+		end := time.Now().Add(10 * time.Second)
+		d.change(t, func(s *subscription.Subscription) {
+			s.Overrides = overrides(t, `{"limits":[{"name":"tokens","perMinute":900,"until":"`+end.UTC().Format(time.RFC3339)+`"}]}`)
+		})
+		perMinute := func() int64 {
+			grant, err := d.Authenticate(t.Context(), d.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return grant.Limits[0].PerMinute
+		}
+		if got := perMinute(); got != 900 {
+			t.Errorf("before the end: got %d tokens a minute, want 900", got)
+		}
+		time.Sleep(10 * time.Second)
+		perMinute()                 // starts the look-up, and is answered meanwhile
+		time.Sleep(2 * time.Second) // virtual: the look-up ends
+		if got := perMinute(); got != 300 {
+			t.Errorf("after the end: got %d tokens a minute, want the tier's 300", got)
+		}
+	})
+}
