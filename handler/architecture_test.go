@@ -20,7 +20,7 @@ var layers = []struct {
 	{"pure core", []string{"operation"}},
 	{"pure core", []string{"charge"}}, // what calls cost, by what operation reads and tokens counts
 	{"domain", []string{"counter", "ledger", "price", "stored", "strangers", "subscription", "telemetry", "upstream"}},
-	{"edges", []string{"console", "gateway", "housekeeping", "manage"}},
+	{"edges", []string{"alert", "console", "gateway", "housekeeping", "manage"}},
 	{"settings", []string{"config"}},
 	{"checks", []string{"doctor"}},
 	{"wiring", []string{"app"}},

@@ -28,6 +28,8 @@ param deployFrom = ['192.0.2.0/24']
 param corsOrigins = ['https://chat.example.com']
 param operatorIds = ['00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-00000000000b']
 param alertEmails = ['on-call@example.com']
+param alertWebhook = true
+param alertWebhookUrl = 'https://hooks.example.com/canary-webhook'
 param scale = { instanceMemoryMB: 512, perInstanceConcurrency: 77, alwaysReady: 2, maximumInstances: 9 }
 param privateNetwork = true
 param rollingUpdates = true
@@ -88,7 +90,7 @@ func appRoles() []string {
 }
 
 func keyTables(role string) []string {
-	return []string{"tables tiers: " + role, "tables subscriptions: " + role, "tables apikeys: " + role, "tables prices: " + role}
+	return []string{"tables tiers: " + role, "tables groups: " + role, "tables subscriptions: " + role, "tables apikeys: " + role, "tables prices: " + role}
 }
 
 func TestTheParameterFileDeploysNoOptionalParts(t *testing.T) {
@@ -247,7 +249,7 @@ func TestTheVaultAndTheModelHaveDiagnostics(t *testing.T) {
 }
 
 // secret matches a Bicep expression that contains a secure parameter or a key.
-var secret = regexp.MustCompile(`parameters\('(keyPepper|upstreamApiKey)'\)|newGuid\(|list[A-Z]\w*\(`)
+var secret = regexp.MustCompile(`parameters\('(keyPepper|upstreamApiKey|alertWebhookUrl|alertWebhookSecret)'\)|newGuid\(|list[A-Z]\w*\(`)
 
 func TestSecretsAreOnlyInTheVault(t *testing.T) {
 	t.Parallel()
@@ -262,29 +264,46 @@ func TestSecretsAreOnlyInTheVault(t *testing.T) {
 			t.Errorf("%s: got the secret %s, want it in the vault only", r.ID, found)
 		}
 	}
-	if inVault != 2 {
-		t.Errorf("got %d secrets in the vault, want 2", inVault)
+	if inVault != 4 {
+		t.Errorf("got %d secrets in the vault, want 4", inVault)
 	}
 	if found := secret.FindString(fmt.Sprint(s.Outputs)); found != "" {
 		t.Errorf("got the secret %s in the outputs, want none", found)
 	}
 	settings := s.Settings(t)
-	for _, name := range []string{"KEY_PEPPER", "UPSTREAM_API_KEY"} {
+	for _, name := range []string{"KEY_PEPPER", "UPSTREAM_API_KEY", "ALERT_WEBHOOK_URL", "ALERT_WEBHOOK_SECRET"} {
 		if !strings.Contains(settings[name], "@Microsoft.KeyVault(SecretUri=") {
 			t.Errorf("%s: got %s, want a Key Vault reference", name, settings[name])
 		}
 	}
 }
 
-func TestADeploymentKeepsTheExistingPepper(t *testing.T) {
+func TestADeploymentKeepsTheExistingPepperAndWebhookSecret(t *testing.T) {
 	t.Parallel()
 	output, err := biceptest.Run(t, ".", "build", "modules/vault.bicep", "--stdout")
 	if err != nil {
-		t.Fatalf("got no pepper in %s, want one", output)
+		t.Fatalf("got %s, want the vault's template", output)
 	}
-	pepper := output[strings.Index(output, `"pepper": {`):]
-	if before, _, _ := strings.Cut(pepper, `"type"`); !strings.Contains(before, `"onlyIfNotExists"`) {
-		t.Errorf("got the pepper's conditions %s, want onlyIfNotExists: a second deployment must keep it", before)
+	for _, name := range []string{"pepper", "webhookSecret"} {
+		_, resource, found := strings.Cut(output, `"`+name+`": {`)
+		if before, _, _ := strings.Cut(resource, `"type"`); !found || !strings.Contains(before, `"onlyIfNotExists"`) {
+			t.Errorf("%s: got the conditions %s, want onlyIfNotExists: a second deployment must keep it", name, before)
+		}
+	}
+}
+
+func TestWithoutAWebhookTheVaultHasNoneAndTheAppNoSetting(t *testing.T) {
+	t.Parallel()
+	s := biceptest.Take(t, "")
+	for _, r := range s.Of("Microsoft.KeyVault/vaults/secrets") {
+		if strings.Contains(r.ID, "alert-webhook") {
+			t.Errorf("got %s, want no secret of a webhook", r.ID)
+		}
+	}
+	for name := range s.Settings(t) {
+		if strings.HasPrefix(name, "ALERT_WEBHOOK") {
+			t.Errorf("got the setting %s, want none", name)
+		}
 	}
 }
 

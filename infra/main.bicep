@@ -99,6 +99,17 @@ param retentionDays int = 30
 @description('Who is told when an alert fires.')
 param alertEmails string[] = []
 
+@description('Post the alerts of limits (alertAt) to the vault\'s alert-webhook-url, signed with its alert-webhook-secret.')
+param alertWebhook bool = false
+
+@description('That address, kept in the vault because it may hold a secret. Empty: the vault has it already.')
+@secure()
+param alertWebhookUrl string = ''
+
+@description('That secret, at least 32 bytes. Only the first deployment with alertWebhook writes it; later ones leave the vault\'s alone.')
+@secure()
+param alertWebhookSecret string = '${newGuid()}-${newGuid()}'
+
 @description('Reach storage, vault and model through private endpoints in a virtual network only. Callers still reach the gateway from outside.')
 param privateNetwork bool = false
 
@@ -185,6 +196,9 @@ module vault 'modules/vault.bicep' = {
     tags: tags
     keyPepper: keyPepper
     upstreamApiKey: upstreamApiKey
+    alertWebhook: alertWebhook
+    alertWebhookUrl: alertWebhookUrl
+    alertWebhookSecret: alertWebhookSecret
     appIdentityId: identity.id
     appPrincipalId: identity.properties.principalId
     operatorIds: operatorIds
@@ -299,6 +313,11 @@ var manageSettings = {
   MANAGE_ISSUER: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
 }
 
+var webhookSettings = {
+  ALERT_WEBHOOK_URL: '@Microsoft.KeyVault(SecretUri=${vault.outputs.alertWebhookUrlUri})'
+  ALERT_WEBHOOK_SECRET: '@Microsoft.KeyVault(SecretUri=${vault.outputs.alertWebhookSecretUri})'
+}
+
 var gatewaySettings = union(
   storageSettings,
   {
@@ -313,6 +332,7 @@ var gatewaySettings = union(
   upstreamByKey ? { UPSTREAM_API_KEY: '@Microsoft.KeyVault(SecretUri=${vault.outputs.upstreamKeyUri})' } : {},
   empty(manageAudience) ? {} : manageSettings,
   console ? { CONSOLE: 'on' } : {},
+  alertWebhook ? webhookSettings : {},
   empty(clientIpHeader) ? {} : { CLIENT_IP_HEADER: clientIpHeader },
   settings
 )

@@ -42,3 +42,6 @@ param operatorIds = filter(split(readEnvironmentVariable('OPERATOR_IDS', deploye
 
 // A key that nobody writes down.
 param upstreamApiKey = readEnvironmentVariable('UPSTREAM_API_KEY', '')
+
+// Where alerts of limits are posted: with param alertWebhook = true.
+param alertWebhookUrl = readEnvironmentVariable('ALERT_WEBHOOK_URL', '')

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"tollgate/handler/alert"
 	"tollgate/handler/config"
 	"tollgate/handler/counter"
 	"tollgate/handler/gateway"
@@ -29,6 +30,7 @@ type App struct {
 	ledger  *ledger.Recorder
 	client  *upstream.Client
 	reports *telemetry.Reporter // nil: telemetry is off
+	alerts  *alert.Notifier
 	quiet   *strangers.Log
 	handler http.Handler // the gateway, the operators' API, the console and housekeeping
 	log     *slog.Logger
@@ -60,11 +62,13 @@ func Build(c config.Config, stores Stores, sink telemetry.Sink, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
-	app := &App{conf: c, store: stores.Directory, client: client, counter: counter.New(counter.Config{Store: stores.Counters, Log: log}), quiet: strangers.New(log), log: log}
+	app := &App{conf: c, store: stores.Directory, client: client, quiet: strangers.New(log), log: log}
+	app.counter = counter.New(counter.Config{Store: stores.Counters, Log: log, Alert: func(a counter.Alert) { app.alerts.Notify(a) }})
 	app.ledger = ledger.NewRecorder(ledger.Config{Store: stores.Ledger, Now: app.counter.Now, Log: log})
 	if sink != nil {
 		app.reports = newReporter(c.Telemetry, sink, log, app.counted)
 	}
+	app.alerts = newNotifier(c.Alerts, app.reports, log)
 	c.Gateway.Budget = budget(c.Gateway.MaxBody)
 	app.gateway = gateway.New(gateway.Config{Settings: c.Gateway,
 		Directory: subscription.NewDirectory(stores.Directory, c.Store.Pepper), Counter: app.counter, Upstream: client,
@@ -101,14 +105,14 @@ func (a *App) telemetry() gateway.Telemetry {
 	return a.reports
 }
 
-// Close writes the counters and the ledger a last time and sends the remaining
+// Close writes the counters and the ledger a last time and sends the remaining alerts and
 // telemetry, once all calls have ended. Serve does so itself.
 func (a *App) Close(ctx context.Context) error {
 	a.CloseIdle()
 	recorded := make(chan error, 1)
 	go func() { recorded <- a.ledger.Close(ctx) }()
 	err := errors.Join(a.counter.Close(ctx), <-recorded)
-	closeTelemetry(ctx, a.reports, a.log)
+	closeSignals(ctx, a.alerts, a.reports, a.log)
 	a.quiet.Flush()
 	return err
 }

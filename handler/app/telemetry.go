@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
+	"tollgate/handler/alert"
 	"tollgate/handler/config"
 	"tollgate/handler/telemetry"
 	"tollgate/handler/telemetry/appinsights"
@@ -31,18 +33,30 @@ func newReporter(t config.Telemetry, sink telemetry.Sink, log *slog.Logger, coun
 		SampleRatio: t.SampleRatio, TruncateIP: t.TruncateIP, Place: t.Place, Counters: counters})
 }
 
-// lastTelemetry bounds the time that the last items take to send.
-const lastTelemetry = 5 * time.Second
+// newNotifier starts to tell alerts. A nil reporter means that telemetry is off.
+func newNotifier(webhook alert.Webhook, reporter *telemetry.Reporter, log *slog.Logger) *alert.Notifier {
+	config := alert.Config{Log: log, Webhook: webhook}
+	if reporter != nil { // a nil interface, not one that holds a nil reporter
+		config.Events = reporter
+	}
+	return alert.New(config)
+}
 
-// closeTelemetry sends the remaining items, within a deadline of its own, so that a
-// store that hangs doesn't lose them too. A failure is only logged: usage is in the
-// tables.
-func closeTelemetry(ctx context.Context, reporter *telemetry.Reporter, log *slog.Logger) {
+// lastSignals bounds the time that the last alerts and the last items take to send.
+const lastSignals = 5 * time.Second
+
+// closeSignals sends the remaining alerts and items at the same time, within a deadline of
+// their own, so that a store that hangs doesn't lose them too. A failure is only logged:
+// usage is in the tables.
+func closeSignals(ctx context.Context, alerts *alert.Notifier, reporter *telemetry.Reporter, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSignals)
+	defer cancel()
+	var posting sync.WaitGroup
+	defer posting.Wait()
+	posting.Go(func() { alerts.Close(ctx) })
 	if reporter == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTelemetry)
-	defer cancel()
 	if err := reporter.Close(ctx); err != nil {
 		log.Warn("could not send all telemetry before the process stopped", "cause", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"tollgate/handler/alert"
 	"tollgate/handler/azure"
 	"tollgate/handler/gateway"
 	"tollgate/handler/ledger"
@@ -47,6 +48,10 @@ type Config struct {
 	Gateway gateway.Settings
 	// Telemetry configures Application Insights.
 	Telemetry Telemetry
+	// Alerts is where thresholds of limits are told beside the log and Application
+	// Insights. ALERT_WEBHOOK_URL: an https address, or http at a loopback address; default
+	// none. ALERT_WEBHOOK_SECRET: 32 bytes or more.
+	Alerts alert.Webhook
 	// Manage configures the operators' API and the console.
 	Manage Manage
 }
@@ -103,7 +108,7 @@ type Upstream struct {
 // Load reads the settings. Its error lists every fault.
 func Load(getenv func(string) string) (Config, error) {
 	s := &settings{getenv: getenv}
-	c := Config{Server: s.server(), Store: s.store(), Telemetry: s.telemetry(), Manage: s.manage(), Upstream: Upstream{
+	c := Config{Server: s.server(), Store: s.store(), Telemetry: s.telemetry(), Alerts: s.alerts(), Manage: s.manage(), Upstream: Upstream{
 		Endpoints: s.upstreams(s.text("AZURE_CLIENT_ID", "")),
 		Timeouts: upstream.Timeouts{
 			Header:    s.duration("UPSTREAM_HEADER_TIMEOUT", upstream.DefaultTimeouts.Header),

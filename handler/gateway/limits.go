@@ -55,7 +55,7 @@ func (c *call) parts(limits []applied, ask func(l *applied) limit.Ask) []counter
 // limits of groups.
 func (c *call) terms(l *applied) counter.Terms {
 	tier := &c.grant.Tier
-	return counter.Terms{Limits: l.Windows(), OnStoreDown: tier.OnStoreDown, MaxWait: time.Duration(tier.MaxWait)}
+	return counter.Terms{Limits: l.Windows(), OnStoreDown: tier.OnStoreDown, MaxWait: time.Duration(tier.MaxWait), AlertAt: l.AlertAt}
 }
 
 // charges returns what each limit charges for the call's usage. Calls are counted once an

@@ -93,7 +93,7 @@ func (u *Usage) Values() []Value {
 		values = append(values, Value{Name: ReasoningTokens, Amount: float64(u.ReasoningTokens)})
 	}
 	if u.Priced {
-		values = append(values, Value{Cost, float64(u.Cost) / limit.Nano, u.Currency})
+		values = append(values, Value{Cost, Amount(limit.Cost, u.Cost), u.Currency})
 	}
 	return values
 }

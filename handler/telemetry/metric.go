@@ -3,6 +3,8 @@ package telemetry
 import (
 	"strings"
 	"time"
+
+	"tollgate/handler/limit"
 )
 
 // The names of the metrics. The first five have the names, dimensions and meaning of
@@ -37,6 +39,9 @@ const (
 	TelemetryDropped = "Telemetry Dropped" // items, by Reason
 )
 
+// LimitThreshold is the name of the event of a quota of which a percent is used.
+const LimitThreshold = "Limit Threshold"
+
 // Dimensions that the gateway adds to some metrics.
 const (
 	// ReplayedDimension marks metrics sent again from the usage table.
@@ -57,6 +62,15 @@ type Metric struct {
 	Count         int
 	// Dimensions holds values by name. The receiver owns the map.
 	Dimensions map[string]string
+}
+
+// Amount returns an amount of a unit as metrics have it: money in the currency's unit, all
+// else as it is.
+func Amount(unit limit.Unit, n int64) float64 {
+	if unit == limit.Cost {
+		return float64(n) / limit.Nano
+	}
+	return float64(n)
 }
 
 // A pair is one dimension of a metric.

@@ -10,10 +10,20 @@ import (
 	"time"
 )
 
-// A Batch holds the metrics and the sampled calls of one interval.
+// A Batch holds the metrics, the sampled calls and the events of one interval.
 type Batch struct {
 	Metrics []Metric
 	Calls   []Sample
+	Events  []Event
+}
+
+// An Event is something that happened to a limit rather than to a call. It is never
+// sampled.
+type Event struct {
+	Name         string
+	At           time.Time
+	Properties   map[string]string // empty values are not sent
+	Measurements map[string]float64
 }
 
 // A Sample is one call that represents 1 ÷ Ratio calls.
@@ -71,6 +81,8 @@ const (
 const (
 	// maxCalls is the most single calls kept in an interval, about 5 MB.
 	maxCalls = 5000
+	// maxEvents is the most events kept in an interval, about 1 MB.
+	maxEvents = 1000
 	// maxStrangers is, for each outcome, the most calls kept of callers without an
 	// accepted credential: anyone can make a million of them.
 	maxStrangers = 10
@@ -98,7 +110,9 @@ type interval struct {
 	began     time.Time
 	series    series
 	calls     []Sample
+	events    []Event
 	excess    int64                 // calls beyond maxCalls
+	tooMany   int64                 // events beyond maxEvents
 	strangers map[string]*reservoir // by outcome, of which there are few
 }
 
@@ -156,6 +170,22 @@ func (r *Reporter) Report(c Call) {
 	if sampled(c.TraceID, r.config.SampleRatio) {
 		r.current.keep(c, r.config.SampleRatio)
 	}
+}
+
+// Event adds an event. It waits for nothing but other reports, and does nothing once the
+// reporter is closed.
+func (r *Reporter) Event(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	r.turn(time.Now())
+	if len(r.current.events) == maxEvents {
+		r.current.tooMany++
+		return
+	}
+	r.current.events = append(r.current.events, e)
 }
 
 // keep keeps a call for a request item of its own.
@@ -295,13 +325,14 @@ func (r *Reporter) finish(ended *interval, newest bool) {
 	if ended.excess > 0 {
 		ended.series.add(TelemetryDropped, float64(ended.excess), pair{"Reason", "burst"})
 	}
+	ended.series.grown(TelemetryDropped, float64(ended.tooMany), pair{"Reason", "events"})
 	if name := ended.series.overflow; name != "" && !r.warned {
 		r.warned = true
 		r.config.Log.Warn("a metric has too many sets of dimension values in one interval; further values become \"other\": choose METRIC_DIMENSIONS with fewer values, or raise METRIC_MAX_SERIES",
 			"metric", name, "at_most", r.config.MaxSeries)
 	}
-	batch := Batch{Metrics: ended.series.metrics(ended.began, r.config.Place), Calls: ended.samples(r.config.SampleRatio)}
-	if len(batch.Metrics)+len(batch.Calls) > 0 {
+	batch := Batch{Metrics: ended.series.metrics(ended.began, r.config.Place), Calls: ended.samples(r.config.SampleRatio), Events: ended.events}
+	if len(batch.Metrics)+len(batch.Calls)+len(batch.Events) > 0 {
 		r.config.Sink.Send(batch)
 	}
 }

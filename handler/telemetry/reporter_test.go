@@ -333,6 +333,30 @@ func TestSingleCallsAreBoundedAndLossesCounted(t *testing.T) {
 	})
 }
 
+func TestEventsAreSentWithTheirIntervalAndBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler)})
+		r.Event(telemetry.Event{Name: telemetry.LimitThreshold})
+		time.Sleep(telemetry.DefaultInterval)
+		synctest.Wait()
+		if len(sink.batches) != 1 || len(sink.batches[0].Events) != 1 || sink.batches[0].Events[0].Name != "Limit Threshold" {
+			t.Fatalf("got batches %+v after one interval, want one with one event", sink.batches)
+		}
+		for range 1200 {
+			r.Event(telemetry.Event{Name: telemetry.LimitThreshold})
+		}
+		_ = r.Close(t.Context())
+		if n := len(sink.batches[1].Events); n != 1000 {
+			t.Errorf("got %d events in an interval, want 1000", n)
+		}
+		if m := sink.metrics(telemetry.TelemetryDropped); len(m) != 1 || m[0].Sum != 200 || m[0].Dimensions["Reason"] != "events" {
+			t.Errorf("got dropped items %+v, want 200 by events", m)
+		}
+		r.Event(telemetry.Event{}) // after Close: ignored, without a panic
+	})
+}
+
 func TestReportDoesNotWaitForAStuckSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})

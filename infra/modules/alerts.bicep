@@ -15,7 +15,7 @@ param housekeepingHours int
 @description('Whether the rules are evaluated.')
 param enabled bool = true
 
-@description('One rule. It fires where the column passes the threshold, for each value of the dimension by itself.')
+@description('One rule. It fires where the column passes the threshold, for each set of the dimensions\' values by itself.')
 type rule = {
   name: string
   title: string
@@ -24,8 +24,8 @@ type rule = {
   severity: 0 | 1 | 2 | 3
   query: string
   column: string
-  @description('Empty: the rule is of the whole gateway.')
-  dimension: string
+  @description('Columns. Empty: the rule is of the whole gateway.')
+  dimensions: string[]
   threshold: int
   @description('Far longer than the time between evaluations: telemetry arrives minutes late.')
   window: string
@@ -44,7 +44,7 @@ var rules rule[] = [
     severity: 2
     query: loadTextContent('../queries/alert-quota.kql')
     column: 'Percent'
-    dimension: 'Subscription'
+    dimensions: ['Subscription']
     threshold: 80
     window: 'PT15M'
   }
@@ -55,8 +55,19 @@ var rules rule[] = [
     severity: 1
     query: loadTextContent('../queries/alert-quota.kql')
     column: 'Percent'
-    dimension: 'Subscription'
+    dimensions: ['Subscription']
     threshold: 100
+    window: 'PT15M'
+  }
+  {
+    name: 'threshold'
+    title: 'Tollgate: a limit tells how much of its quota is used'
+    description: 'A percent at which a limit tells (alertAt) is reached: once a counter and period for each. Raise the quota, or tell its owner when the next period begins.'
+    severity: 3
+    query: loadTextContent('../queries/alert-threshold.kql')
+    column: 'Percent'
+    dimensions: ['Limit', 'Counter', 'Threshold']
+    threshold: 1
     window: 'PT15M'
   }
   {
@@ -66,7 +77,7 @@ var rules rule[] = [
     severity: 2
     query: loadTextContent('../queries/alert-refusals.kql')
     column: 'Minutes'
-    dimension: 'Subscription'
+    dimensions: ['Subscription']
     threshold: 10
     window: 'PT15M'
   }
@@ -77,7 +88,7 @@ var rules rule[] = [
     severity: 1
     query: loadTextContent('../queries/alert-degraded.kql')
     column: 'Seconds'
-    dimension: ''
+    dimensions: []
     threshold: 5
     window: 'PT15M'
   }
@@ -88,7 +99,7 @@ var rules rule[] = [
     severity: 2
     query: loadTextContent('../queries/alert-unknown-usage.kql')
     column: 'Percent'
-    dimension: ''
+    dimensions: []
     threshold: 5
     window: 'PT15M'
   }
@@ -99,7 +110,7 @@ var rules rule[] = [
     severity: 2
     query: loadTextContent('../queries/alert-ingestion.kql')
     column: 'Items'
-    dimension: ''
+    dimensions: []
     threshold: 1
     window: 'PT15M'
   }
@@ -110,7 +121,7 @@ var rules rule[] = [
     severity: 1
     query: loadTextContent('../queries/alert-cost-runaway.kql')
     column: 'Times'
-    dimension: 'Subscription'
+    dimensions: ['Subscription']
     threshold: runawayTimes
     window: 'PT1H'
     lookBack: 'P2D'
@@ -126,7 +137,7 @@ var rules rule[] = [
       'let silence = ${silenceHours}h;'
     )
     column: 'Missed'
-    dimension: ''
+    dimensions: []
     threshold: 1
     window: 'PT1H'
     lookBack: 'P2D'
@@ -157,7 +168,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
             timeAggregation: 'Maximum'
             operator: 'GreaterThanOrEqual'
             threshold: item.threshold
-            dimensions: empty(item.dimension) ? [] : [{ name: item.dimension, operator: 'Include', values: ['*'] }]
+            dimensions: map(item.dimensions, column => { name: column, operator: 'Include', values: ['*'] })
             failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
           }
         ]

@@ -1,4 +1,4 @@
-metadata description = 'The Key Vault: the pepper under which keys are stored, and the key of an upstream that takes no identity.'
+metadata description = 'The Key Vault: the pepper under which keys are stored, the key of an upstream that takes no identity, and the webhook that alerts are posted to.'
 
 import { roles } from 'roles.bicep'
 
@@ -12,6 +12,14 @@ param keyPepper string
 @description('The key of an endpoint that takes no identity. Empty: none.')
 @secure()
 param upstreamApiKey string
+@description('The app posts alerts of limits to a webhook.')
+param alertWebhook bool
+@description('The webhook\'s address. Empty: none, or the vault has it already.')
+@secure()
+param alertWebhookUrl string
+@description('The secret that signs alerts, of the first deployment with a webhook. A secret that is there already stays.')
+@secure()
+param alertWebhookSecret string
 @description('The resource id of the app\'s identity.')
 param appIdentityId string
 @description('The object id of the app\'s identity.')
@@ -62,6 +70,25 @@ resource upstreamKey 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty
   }
 }
 
+resource webhookUrl 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (alertWebhook && !empty(alertWebhookUrl)) {
+  parent: vault
+  name: 'alert-webhook-url'
+  properties: {
+    value: alertWebhookUrl
+    contentType: 'The address that Tollgate posts alerts to'
+  }
+}
+
+@onlyIfNotExists()
+resource webhookSecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (alertWebhook) {
+  parent: vault
+  name: 'alert-webhook-secret'
+  properties: {
+    value: alertWebhookSecret
+    contentType: 'The secret that signs Tollgate\'s alerts'
+  }
+}
+
 resource appSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: vault
   name: guid(vault.id, appIdentityId, roles.keyVaultSecretsUser)
@@ -97,3 +124,5 @@ output id string = vault.id
 output name string = vault.name
 output pepperUri string = '${vault.properties.vaultUri}secrets/${pepper.name}'
 output upstreamKeyUri string = '${vault.properties.vaultUri}secrets/upstream-api-key'
+output alertWebhookUrlUri string = '${vault.properties.vaultUri}secrets/alert-webhook-url'
+output alertWebhookSecretUri string = '${vault.properties.vaultUri}secrets/alert-webhook-secret'

@@ -143,8 +143,8 @@ var (
 func TestQueriesUseOnlyEmittedNames(t *testing.T) {
 	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Cost, telemetry.Refusals, telemetry.ShadowRefusals, telemetry.DegradedCalls, telemetry.Failures, telemetry.UnknownUsage, telemetry.PromptEstimateError,
 		telemetry.UpstreamLatency, telemetry.TimeToFirstToken, telemetry.QuotaUsed, telemetry.QuotaLimit, telemetry.MinuteLimit, telemetry.TableOperations,
-		telemetry.LeaseConflicts, telemetry.ForfeitedTokens, telemetry.UnwrittenTokens, telemetry.DegradedSeconds, telemetry.TelemetryDropped}
-	keys := []string{"Subscription ID", "Client IP", "API ID", "Model", "Backend ID", "Reason", "Quota Period", "Request ID", "Outcome", telemetry.ReplayedDimension, telemetry.CurrencyDimension,
+		telemetry.LeaseConflicts, telemetry.ForfeitedTokens, telemetry.UnwrittenTokens, telemetry.DegradedSeconds, telemetry.TelemetryDropped, telemetry.LimitThreshold}
+	keys := []string{"Subscription ID", "Client IP", "API ID", "Model", "Backend ID", "Reason", "Quota Period", "Request ID", "Outcome", "Limit", "Counter", "Percent", telemetry.ReplayedDimension, telemetry.CurrencyDimension,
 		telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, "Remaining Tokens"}
 	asked := make(map[string]bool)
 	for file, text := range files(t) {

@@ -18,6 +18,9 @@ const metric = `{"ver":1,"name":"Microsoft.ApplicationInsights.0123456789abcdef0
 const request = `{"ver":1,"name":"Microsoft.ApplicationInsights.Request","time":"2026-07-01T12:00:00Z","sampleRate":50,"iKey":"01234567-89ab-cdef-0123-456789abcdef",` +
 	`"tags":{"ai.operation.id":"abababababababababababababababab"},"data":{"baseType":"RequestData","baseData":{"ver":2,"id":"cccccccccccccccc","name":"POST /x","duration":"0.00:00:01.5000000","responseCode":"200","success":true,"measurements":{"Total Tokens":258}}}}`
 
+const event = `{"ver":1,"name":"Microsoft.ApplicationInsights.Event","time":"2026-07-01T12:00:00Z","sampleRate":100,"iKey":"01234567-89ab-cdef-0123-456789abcdef",` +
+	`"tags":{},"data":{"baseType":"EventData","baseData":{"ver":2,"name":"Limit Threshold","properties":{"Limit":"calls"},"measurements":{"Percent":80}}}}`
+
 // post sends lines like the SDKs and returns the answer.
 func post(t *testing.T, c *insights.Collector, path string, lines ...string) (int, string) {
 	t.Helper()
@@ -77,6 +80,7 @@ func TestEveryRuleOfTheSchemaIsChecked(t *testing.T) {
 		"duration":         {request, `0.00:00:01.5000000`, `1.5s`},
 		"span":             {request, `cccccccccccccccc`, `cccc`},
 		"trace":            {request, `abababababababababababababababab`, ``},
+		"event's name":     {event, `"Limit Threshold"`, `""`},
 		"two in a line":    {request, `}}}}`, `}}}}{}`},
 		"size":             {metric, `"models"`, `"` + strings.Repeat("x", 65<<10) + `"`},
 	} {
@@ -107,6 +111,7 @@ func TestItemsPrintInALine(t *testing.T) {
 	for line, want := range map[string]string{
 		metric:  `metric      llm/Total Tokens 467 of 2, 209 to 258 {API ID=models}`,
 		request: `request     POST /x 200 1.5s [Total Tokens=258] {}`,
+		event:   `event       Limit Threshold [Percent=80] {Limit=calls}`,
 	} {
 		item, err := insights.Read([]byte(line))
 		if err != nil {

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// An Item is one valid piece of telemetry: a metric, a request or a dependency.
+// An Item is one valid piece of telemetry: a metric, a request, a dependency or an event.
 type Item struct {
-	Kind       string // Metric, Request or RemoteDependency
+	Kind       string // Metric, Request, RemoteDependency or Event
 	At         time.Time
 	SampleRate float64 // percent
 	Key        string  // the instrumentation key
@@ -23,6 +23,7 @@ type Item struct {
 	Metric     *Metric
 	Request    *Request
 	Dependency *Dependency
+	Event      *Event
 }
 
 // A Metric is an item's first data point, the only one that the service stores.
@@ -62,6 +63,12 @@ type Dependency struct {
 	Measurements map[string]float64 `json:"measurements"`
 }
 
+// An Event is something that happened.
+type Event struct {
+	Name         string             `json:"name"`
+	Measurements map[string]float64 `json:"measurements"`
+}
+
 type envelope struct {
 	Ver        int               `json:"ver"`
 	Name       string            `json:"name"`
@@ -83,7 +90,7 @@ type base struct {
 }
 
 var (
-	envelopeName = regexp.MustCompile(`^Microsoft\.ApplicationInsights\.(?:[0-9a-f]{32}\.)?(Metric|Request|RemoteDependency)$`)
+	envelopeName = regexp.MustCompile(`^Microsoft\.ApplicationInsights\.(?:[0-9a-f]{32}\.)?(Metric|Request|RemoteDependency|Event)$`)
 	keyForm      = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 	duration     = regexp.MustCompile(`^\d{1,3}\.([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{7}$`)
 	traceID      = regexp.MustCompile(`^[0-9a-f]{32}$`)
@@ -162,6 +169,17 @@ func (i *Item) read(text []byte) error {
 		if err = strict(text, &data); err == nil {
 			common, i.Request = data.base, &data.Request
 			err = i.span(data.ID, data.Name, data.Duration)
+		}
+	case "Event":
+		var data struct {
+			base
+			Event
+		}
+		if err = strict(text, &data); err == nil {
+			common, i.Event = data.base, &data.Event
+		}
+		if err == nil && (data.Name == "" || len(data.Name) > 512) {
+			err = fmt.Errorf("name is %q", data.Name)
 		}
 	default:
 		var data struct {

@@ -24,6 +24,8 @@ func (i Item) String() string {
 		return fmt.Sprintf("%s request     %s %s %s%s%s", at, i.Request.Name, i.Request.ResponseCode, short(i.Request.Duration), numbers(i.Request.Measurements), list(i.Properties))
 	case i.Dependency != nil:
 		return fmt.Sprintf("%s dependency  %s %s %s %s%s%s", at, i.Dependency.Target, i.Dependency.Name, i.Dependency.ResultCode, short(i.Dependency.Duration), numbers(i.Dependency.Measurements), list(i.Properties))
+	case i.Event != nil:
+		return fmt.Sprintf("%s event       %s%s%s", at, i.Event.Name, numbers(i.Event.Measurements), list(i.Properties))
 	}
 	return at + " nothing"
 }

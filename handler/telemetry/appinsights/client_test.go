@@ -36,7 +36,8 @@ func TestItemsHaveTheServicesSchema(t *testing.T) {
 		Usage: &telemetry.Usage{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 233, ReasoningTokens: 200}, Known: true}, Standings: []telemetry.Standing{{Limit: "tokens", Unit: "tokens", PerMinute: 300, Remaining: 42}},
 		Upstream: &telemetry.Upstream{Endpoint: "foundry1", SpanID: strings.Repeat("e", 16), Started: at, Latency: time.Second, Duration: time.Second, Status: 200}}
 	b.Send(telemetry.Batch{Calls: []telemetry.Sample{{Call: call, Ratio: 0.5}}, Metrics: []telemetry.Metric{{Name: telemetry.TotalTokens, At: at, Sum: 467, Min: 209, Max: 258, Count: 2,
-		Dimensions: map[string]string{"Client IP": "203.0.113.7", "API ID": "models"}}}})
+		Dimensions: map[string]string{"Client IP": "203.0.113.7", "API ID": "models"}}},
+		Events: []telemetry.Event{{Name: telemetry.LimitThreshold, At: at, Properties: map[string]string{"Limit": "calls", "Group ID": ""}, Measurements: map[string]float64{"Percent": 80}}}})
 	b.end(t)
 	request := b.service.sent[0]
 	if got := request.URL.String(); got != "https://westeurope-5.in.applicationinsights.azure.com/v2/track" || request.Header.Get("Authorization") != "" {
@@ -47,8 +48,11 @@ func TestItemsHaveTheServicesSchema(t *testing.T) {
 		items[item.Kind] = item
 	}
 	metric, req, dep := items["Metric"], items["Request"], items["RemoteDependency"]
-	if len(items) != 3 {
-		t.Fatalf("got items %v, want a metric, a request and a dependency", items)
+	if len(items) != 4 {
+		t.Fatalf("got items %v, want a metric, a request, a dependency and an event", items)
+	}
+	if e := items["Event"]; e.Event.Name != "Limit Threshold" || e.Event.Measurements["Percent"] != 80 || !e.At.Equal(at) || e.SampleRate != 100 || fmt.Sprint(e.Properties) != "map[Limit:calls]" {
+		t.Errorf("got event %+v %+v, want Limit Threshold of the limit calls at 80%%, at %s, unsampled, without an empty property", e, e.Event, at)
 	}
 	if m := metric.Metric; m.Namespace != "llm" || m.Value != 467 || m.Count != 2 || m.Min != 209 || m.Max != 258 || m.Kind != "Aggregation" || !metric.At.Equal(at) ||
 		metric.SampleRate != 100 || metric.Properties["Client IP"] != "203.0.113.7" || metric.Key != "01234567-89ab-cdef-0123-456789abcdef" || metric.Tags["ai.operation.id"] != "" {

@@ -37,13 +37,16 @@ func newEnvelopes(config Config) envelopes {
 
 // items makes a batch's items.
 func (e envelopes) items(batch telemetry.Batch) []item {
-	items := make([]item, 0, len(batch.Metrics)+2*len(batch.Calls))
+	items := make([]item, 0, len(batch.Metrics)+2*len(batch.Calls)+len(batch.Events))
 	for i := range batch.Metrics {
 		m := &batch.Metrics[i]
 		items = append(items, e.wrap(e.metric(m), m.At, e.tags, 1))
 	}
 	for i := range batch.Calls {
 		items = append(items, e.call(&batch.Calls[i].Call, batch.Calls[i].Ratio)...)
+	}
+	for i := range batch.Events {
+		items = append(items, e.wrap(event(&batch.Events[i]), batch.Events[i].At, e.tags, 1))
 	}
 	return items
 }
@@ -171,6 +174,12 @@ func dependency(call *telemetry.Call) library.TelemetryData {
 	if up.FirstToken > 0 {
 		item.Measurements[telemetry.TimeToFirstToken] = telemetry.Milliseconds(up.FirstToken)
 	}
+	return item.TelemetryData()
+}
+
+func event(e *telemetry.Event) library.TelemetryData {
+	item := library.EventTelemetry{Name: e.Name}
+	item.Properties, item.Measurements = properties(maps.Clone(e.Properties)), e.Measurements
 	return item.TelemetryData()
 }
 

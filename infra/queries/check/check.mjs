@@ -21,6 +21,7 @@ const common = 'timestamp:datetime, itemId:string, itemType:string, customDimens
 const tables = {
   customMetrics: 'name:string, value:real, valueCount:int, valueSum:real, valueMin:real, valueMax:real, valueStdDev:real',
   traces: 'message:string, severityLevel:int, itemCount:int, customMeasurements:dynamic',
+  customEvents: 'name:string, itemCount:int, customMeasurements:dynamic',
   requests: 'id:string, source:string, name:string, url:string, success:string, resultCode:string, duration:real, performanceBucket:string, itemCount:int, customMeasurements:dynamic',
   dependencies: 'id:string, target:string, type:string, name:string, data:string, success:string, resultCode:string, duration:real, performanceBucket:string, itemCount:int, customMeasurements:dynamic',
 }
