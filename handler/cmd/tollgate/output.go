@@ -78,7 +78,11 @@ func number(n int64) string {
 	if n == 0 {
 		return ""
 	}
-	digits := strconv.FormatInt(n, 10)
+	return groupDigits(strconv.FormatInt(n, 10))
+}
+
+// groupDigits puts thousands separators into a whole number.
+func groupDigits(digits string) string {
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
 	}

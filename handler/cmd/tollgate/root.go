@@ -39,6 +39,7 @@ Exit status:
 		a.groupCommand(),
 		a.priceCommand(),
 		a.usageCommand(),
+		a.reportCommand(),
 		a.watchCommand(),
 		a.auditCommand(),
 		a.doctorCommand(),

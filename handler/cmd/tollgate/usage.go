@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -228,7 +229,7 @@ func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Value
 }
 
 func spanCells(s manage.Span, currency string) []string {
-	return []string{s.From.UTC().Format(time.RFC3339), when(s.Running, "true", "false"), s.Subscription, s.Model,
+	return []string{s.From.UTC().Format(time.RFC3339), when(s.Running, "true", "false"), s.Subscription, cell(s.Model),
 		plain(s.PromptTokens), plain(s.CachedTokens), plain(s.CacheWriteTokens), plain(s.CompletionTokens), plain(s.ReasoningTokens), plain(s.TotalTokens),
 		plain(s.Calls), plain(s.Failed), plain(s.UnknownUsage), plain(s.Refused), plain(s.Shadowed), s.Cost.String(), currency, plain(s.Unpriced)}
 }
@@ -266,6 +267,15 @@ func printSpans(w io.Writer, history manage.History, models bool) {
 }
 
 func plain(n int64) string { return strconv.FormatInt(n, 10) }
+
+// cell returns a text that others choose, with an apostrophe before it if a spreadsheet
+// would take it for a formula. Source: https://owasp.org/www-community/attacks/CSV_Injection
+func cell(text string) string {
+	if text != "" && strings.Contains("=+-@\t\r", text[:1]) {
+		return "'" + text
+	}
+	return text
+}
 
 func writeCSV[T any](w io.Writer, header []string, items []T, cells func(T) []string) error {
 	out := csv.NewWriter(w)
