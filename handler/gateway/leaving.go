@@ -225,7 +225,8 @@ func (f *follower) bound(goesOn time.Duration) limit.Usage {
 	so := f.meter.events.State()
 	bound = f.call.withPromptTold(bound, so.Prompt)
 	if so.Report == operation.UsageGood {
-		bound.PromptTokens = max(bound.PromptTokens, so.Usage.PromptTokens)
+		more := max(so.Usage.PromptTokens-bound.PromptTokens, 0)
+		bound.PromptTokens, bound.UntoldPromptTokens = bound.PromptTokens+more, bound.UntoldPromptTokens+more
 		bound.CompletionTokens = max(bound.CompletionTokens, so.Usage.CompletionTokens)
 	}
 	return bound

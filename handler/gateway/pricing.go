@@ -38,24 +38,28 @@ const (
 
 // setPrice finds the call's price. A call that a limit in cost applies to is refused if
 // its model has none, or none that says all that the call may cost; a limit in shadow
-// then lets it pass unpriced.
+// then lets it pass unpriced. A call that costs nothing is charged to no limit in cost.
 func (g *Gateway) setPrice(c *call) error {
-	limited := slices.ContainsFunc(c.hold.limits, func(l applied) bool { return l.Unit == limit.Cost && !l.Shadow })
 	err := price.ErrUnpriced
 	if g.config.Prices != nil {
 		c.price.quote, err = g.config.Prices.Quote(c.r.Context(), c.model, c.price.endpoints, c.started)
 	}
 	c.price.known = err == nil
+	inCost := func(l applied) bool { return l.Unit == limit.Cost }
 	missing := c.unpriced(err)
 	switch {
+	case !slices.ContainsFunc(c.hold.limits, inCost):
+		return nil
+	case missing == nil && !c.price.quote.Free():
+		return nil
 	case missing == nil:
-	case limited:
+	case slices.ContainsFunc(c.hold.limits, func(l applied) bool { return inCost(l) && !l.Shadow }):
 		return missing
-	case slices.ContainsFunc(c.hold.limits, func(l applied) bool { return l.Unit == limit.Cost }):
+	default:
 		c.hold.shadow = missing.code
 		c.w.Header().Set(headerShadow, missing.code)
-		c.hold.limits = slices.DeleteFunc(c.hold.limits, func(l applied) bool { return l.Unit == limit.Cost })
 	}
+	c.hold.limits = slices.DeleteFunc(c.hold.limits, inCost)
 	return nil
 }
 

@@ -54,6 +54,7 @@ func (g *Gateway) setUsageHeaders(c *call) {
 func (c *call) reportedUsage(u limit.Usage) limit.Usage {
 	if u.PromptTokens == 0 {
 		u.PromptTokens = c.promptTokens()
+		u.UntoldPromptTokens = u.PromptTokens
 	}
 	return u
 }
@@ -70,7 +71,7 @@ func (c *call) knownUsage(seen int64, unread bool) (limit.Usage, bool) {
 // the text that a stop sequence may have kept out of each completion.
 func (c *call) countedUsage(seen int64) limit.Usage {
 	p := c.promptOfFamily()
-	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: sum(seen, c.completionTokens(p.Withheld))}
+	return limit.Usage{PromptTokens: p.Tokens, UntoldPromptTokens: p.Tokens, CompletionTokens: sum(seen, c.completionTokens(p.Withheld))}
 }
 
 // boundedUsage returns the most that a call can have used of which the count may miss
@@ -80,7 +81,7 @@ func (c *call) boundedUsage(seen int64, goesOn time.Duration, rate int64) limit.
 	p := c.promptOfFamily()
 	completion := charge.Completion{Choices: c.request.Envelope().Completions, Cap: c.completionBound(), Prediction: p.Prediction, Reserved: c.reservesAll(),
 		Elapsed: time.Since(c.upstream.sentAt) + goesOn, Rate: rate, Seen: seen}
-	return limit.Usage{PromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
+	return limit.Usage{PromptTokens: p.Tokens, UntoldPromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
 }
 
 // withPromptTold returns a bound with the prompt that the endpoint told as the answer began,
@@ -90,7 +91,8 @@ func (c *call) withPromptTold(bound, told limit.Usage) limit.Usage {
 		return bound
 	}
 	if !c.promptOfFamily().AtOnce {
-		told.PromptTokens = max(told.PromptTokens, bound.PromptTokens)
+		told.UntoldPromptTokens = max(bound.PromptTokens-told.PromptTokens, 0)
+		told.PromptTokens += told.UntoldPromptTokens
 	}
 	told.CompletionTokens = bound.CompletionTokens
 	return told

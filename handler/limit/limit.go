@@ -76,6 +76,9 @@ type Usage struct {
 	// ShortCacheWriteTokens is the part of CacheWriteTokens that the endpoint says it put
 	// there for a short time, which costs less than for an hour or longer.
 	ShortCacheWriteTokens int64
+	// UntoldPromptTokens is the part of the prompt that the gateway counted or bounded:
+	// nobody knows what a cache had to do with it, so it costs the dearest price.
+	UntoldPromptTokens int64
 	// Cost is the call's price in billionths of the deployment's currency.
 	Cost int64
 }
@@ -100,6 +103,7 @@ func (u Usage) WithTrueParts() Usage {
 		u.CachedTokens, u.CacheWriteTokens = 0, 0
 	}
 	u.ShortCacheWriteTokens = within(u.ShortCacheWriteTokens, u.CacheWriteTokens)
+	u.UntoldPromptTokens = min(max(u.UntoldPromptTokens, 0), u.PromptTokens-u.CachedTokens-u.CacheWriteTokens)
 	return u
 }
 

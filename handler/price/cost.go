@@ -75,7 +75,8 @@ type Quote struct {
 func (q Quote) Cost(u limit.Usage, endpoint string) int64 {
 	u = u.WithTrueParts()
 	cost := product{}.
-		plus(u.PromptTokens-u.CachedTokens-u.CacheWriteTokens, q.rates.prompt).
+		plus(u.PromptTokens-u.CachedTokens-u.CacheWriteTokens-u.UntoldPromptTokens, q.rates.prompt).
+		plus(u.UntoldPromptTokens, q.rates.dearestPrompt()).
 		plus(u.CachedTokens, q.rates.cached).
 		plus(u.ShortCacheWriteTokens, q.rates.cacheWrite).
 		plus(u.CacheWriteTokens-u.ShortCacheWriteTokens, q.rates.cacheWriteLong).
@@ -88,6 +89,10 @@ func (q Quote) Cost(u limit.Usage, endpoint string) int64 {
 func (q Quote) Most(prompt, completion int64) int64 {
 	return product{}.plus(prompt, q.rates.dearestPrompt()).plus(completion, q.rates.completion).nano(q.dearest)
 }
+
+// Free reports whether a call costs nothing, whatever it uses, at each of the endpoints
+// that may serve it.
+func (q Quote) Free() bool { return q.Most(1, 1) == 0 }
 
 // CompletionWithin returns the largest completion, in tokens, with which Most stays
 // within an amount; limit.Unlimited if completions cost nothing, and 0 if even the prompt

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,6 +45,8 @@ func TestACallCostsItsKindsByTheMillion(t *testing.T) {
 		"a token":                         {full, limit.Usage{PromptTokens: 1}, 2_500},
 		"all kinds":                       {full, limit.Usage{PromptTokens: 1000, CachedTokens: 300, CacheWriteTokens: 200, CompletionTokens: 100}, 500*2_500 + 300*250 + 200*5_000 + 100*10_000},
 		"writes for a short time":         {full, limit.Usage{PromptTokens: 1000, CacheWriteTokens: 200, ShortCacheWriteTokens: 150}, 800*2_500 + 150*3_125 + 50*5_000},
+		"a prompt that nobody told":       {full, limit.Usage{PromptTokens: 1000, CachedTokens: 300, UntoldPromptTokens: 600}, 100*2_500 + 300*250 + 600*5_000},
+		"more untold than there is":       {full, limit.Usage{PromptTokens: 10, CachedTokens: 3, UntoldPromptTokens: 9}, 3*250 + 7*5_000},
 		"long writes cost no less":        {price.Rates{Prompt: "1", CacheWrite: "3", CacheWriteLong: "2", Completion: "0"}, limit.Usage{PromptTokens: 2, CacheWriteTokens: 2, ShortCacheWriteTokens: 1}, 6_000},
 		"more short writes than writes":   {full, limit.Usage{PromptTokens: 10, CacheWriteTokens: 4, ShortCacheWriteTokens: 5}, 6*2_500 + 4*5_000},
 		"reasoning is in the completion":  {full, limit.Usage{CompletionTokens: 100, ReasoningTokens: 90}, 100 * 10_000},
@@ -116,6 +119,7 @@ func draw(t *rapid.T) (d drawn) {
 	d.usage.PromptTokens, d.usage.CompletionTokens = amounts().Draw(t, "prompt tokens"), amounts().Draw(t, "completion tokens")
 	d.usage.CachedTokens = rapid.Int64Range(0, d.usage.PromptTokens).Draw(t, "cached tokens")
 	d.usage.CacheWriteTokens = rapid.Int64Range(0, d.usage.PromptTokens-d.usage.CachedTokens).Draw(t, "written tokens")
+	d.usage.UntoldPromptTokens = rapid.Int64Range(0, d.usage.PromptTokens-d.usage.CachedTokens-d.usage.CacheWriteTokens).Draw(t, "untold tokens")
 	d.usage.ShortCacheWriteTokens = rapid.Int64Range(0, d.usage.CacheWriteTokens).Draw(t, "written for a short time")
 	return d
 }
@@ -129,13 +133,15 @@ func number(d price.Decimal) *big.Rat {
 	return r
 }
 
+func dearestOf(rates ...*big.Rat) *big.Rat { return slices.MaxFunc(rates, (*big.Rat).Cmp) }
+
 // exact computes the call's cost in billionths with unlimited precision, and rounds it up.
 func (d drawn) exact() *big.Int {
 	r := d.price.Rates
 	dearest := new(big.Rat)
 	for _, rate := range []price.Decimal{r.Prompt, r.Cached, r.CacheWrite, r.CacheWriteLong} {
-		if rate != "" && number(rate).Cmp(dearest) > 0 {
-			dearest = number(rate)
+		if rate != "" {
+			dearest = dearestOf(dearest, number(rate))
 		}
 	}
 	or := func(rate price.Decimal) *big.Rat {
@@ -144,15 +150,13 @@ func (d drawn) exact() *big.Int {
 		}
 		return number(rate)
 	}
-	long := or(r.CacheWriteLong)
-	if write := or(r.CacheWrite); write.Cmp(long) > 0 {
-		long = write
-	}
+	long := dearestOf(or(r.CacheWriteLong), or(r.CacheWrite))
 	sum := new(big.Rat)
 	for _, part := range []struct {
 		tokens int64
 		rate   *big.Rat
-	}{{d.usage.PromptTokens - d.usage.CachedTokens - d.usage.CacheWriteTokens, number(r.Prompt)}, {d.usage.CachedTokens, or(r.Cached)},
+	}{{d.usage.PromptTokens - d.usage.CachedTokens - d.usage.CacheWriteTokens - d.usage.UntoldPromptTokens, number(r.Prompt)},
+		{d.usage.UntoldPromptTokens, dearestOf(number(r.Prompt), or(r.Cached), or(r.CacheWrite), long)}, {d.usage.CachedTokens, or(r.Cached)},
 		{d.usage.ShortCacheWriteTokens, or(r.CacheWrite)}, {d.usage.CacheWriteTokens - d.usage.ShortCacheWriteTokens, long}, {d.usage.CompletionTokens, number(r.Completion)}} {
 		sum.Add(sum, new(big.Rat).Mul(new(big.Rat).SetInt64(part.tokens), part.rate))
 	}
@@ -222,5 +226,27 @@ func TestCompletionWithin(t *testing.T) {
 	p.Completion = "0"
 	if got := quote(t, p).CompletionWithin(1, 0); got != limit.Unlimited {
 		t.Errorf("free completions: got %d, want limit.Unlimited", got)
+	}
+}
+
+func TestOnlyWhatCostsNothingAnywhereIsFree(t *testing.T) {
+	free, cheap := price.Rates{Prompt: "0", Completion: "0"}, price.Rates{Prompt: "0", Completion: "0.000000001"}
+	for name, c := range map[string]struct {
+		rates     price.Rates
+		own       price.Decimal // what the endpoint own multiplies by
+		endpoints []string
+		want      bool
+	}{
+		"no kind costs anything":     {free, "2", []string{"own", "other"}, true},
+		"completions cost something": {cheap, "2", []string{"own"}, false},
+		"long writes do":             {price.Rates{Prompt: "0", CacheWriteLong: "1", Completion: "0"}, "2", []string{"own"}, false},
+		"at its own endpoint":        {cheap, "0", []string{"own"}, true},
+		"at one of two endpoints":    {cheap, "0", []string{"own", "other"}, false},
+	} {
+		p := since("2026-01-01", c.rates)
+		p.Multipliers = map[string]price.Decimal{"own": c.own}
+		if got := quote(t, p, c.endpoints...).Free(); got != c.want {
+			t.Errorf("%s: got free %t, want %t", name, got, c.want)
+		}
 	}
 }
