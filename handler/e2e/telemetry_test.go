@@ -68,7 +68,7 @@ func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 	if requests != 3 || calls != 3 || sum != spent || sum == 0 {
 		t.Errorf("got %d requests with %v tokens and metrics of %d calls with %v, want 3 of each with equal sums above 0", requests, spent, calls, sum)
 	}
-	limit, intervals := service.Sum("Tokens Per Minute Limit", "Subscription ID", "demo", "Product ID", "demo")
+	limit, intervals := service.Sum("Minute Limit", "Limit", "tokens", "Subscription ID", "demo", "Product ID", "demo")
 	if intervals == 0 || limit != 300*float64(intervals) { // two if a minute ended meanwhile
 		t.Errorf("got the minute's limit %v in %d intervals, want 300 in each of one or more", limit, intervals)
 	}

@@ -12,6 +12,7 @@ import (
 	"tollgate/handler/limit"
 	"tollgate/handler/operation"
 	"tollgate/handler/subscription"
+	"tollgate/handler/telemetry"
 	"tollgate/handler/upstream"
 )
 
@@ -82,9 +83,9 @@ type charged struct {
 // A result is how the call ended, for the log and telemetry.
 type result struct {
 	status  int
-	outcome string   // code; empty: success
-	refused bool     // by the gateway, with outcome
-	limits  []string // names of the limits that refused it
+	outcome string              // code; empty: success
+	refused bool                // by the gateway, with outcome
+	limits  []telemetry.Refusal // that refused it
 	cause   error
 }
 
@@ -141,7 +142,7 @@ func (g *Gateway) answerError(c *call, err error) {
 		g.canonical.setRetryAfter(c.w.Header(), p.retry)
 	}
 	if len(p.limits) > 0 {
-		c.w.Header()[headerRefusedBy] = []string{strings.Join(p.limits, ", ")}
+		c.w.Header()[headerRefusedBy] = []string{strings.Join(namesOf(p.limits), ", ")}
 	}
 	if p.verbatim == nil && p.retryUseless() {
 		c.w.Header()[headerShouldRetry] = []string{"false"}

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"tollgate/handler/limit"
+	"tollgate/handler/telemetry"
 )
 
 // concurrency counts the calls that each subscription has under way on this instance.
@@ -66,7 +69,8 @@ func (g *Gateway) admit(c *call) error {
 	default:
 		entered.release()
 		discard(http.MaxBytesReader(c.w, c.r.Body, g.config.MaxBody))
-		return &problem{status: http.StatusTooManyRequests, code: codeTooManyCalls, kind: kindCalls, limits: []string{limitConcurrent}, retry: time.Second,
+		return &problem{status: http.StatusTooManyRequests, code: codeTooManyCalls, kind: kindCalls, limits: []telemetry.Refusal{{Counter: telemetry.Counter{Limit: limitConcurrent, Unit: limit.Calls, Owner: limit.Owner{Subscription: c.grant.Subscription.ID}}}},
+			retry:   time.Second,
 			message: fmt.Sprintf("The subscription has %s under way on this instance, the most that its tier allows (maxConcurrent). Try again when one has ended.", count(most, "call"))}
 	}
 	c.admission = entered

@@ -6,6 +6,7 @@ import (
 	"tollgate/handler/counter"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
+	"tollgate/handler/telemetry"
 )
 
 // An applied limit is one that a call is charged to, with the key of its counter.
@@ -14,18 +15,25 @@ type applied struct {
 	key string
 }
 
+// counter names the limit's counter for telemetry.
+func (l *applied) counter() telemetry.Counter {
+	owner, _ := limit.ParseKey(l.key)
+	return telemetry.Counter{Limit: l.FullName(), Unit: l.Unit, Owner: owner}
+}
+
 // A hold is what the call reserved of its limits.
 type hold struct {
 	limits       []applied
 	reservations counter.Reservations // one for each of limits; nil: nothing is reserved
 	standings    []limit.Standing     // of limits, after the call's last change; nil: not known
 
-	prompt    int64  // tokens reserved for the prompt
-	predicted int64  // tokens reserved for the predictions of all completions
-	uncounted int64  // of prompt and predicted, those taken by the prompt's size, without a count
-	cap       int64  // tokens; the cap that the gateway puts on each completion; 0: none
-	degraded  bool   // decided without a shared counter
-	shadow    string // the code of the refusal that shadow mode prevented
+	prompt    int64               // tokens reserved for the prompt
+	predicted int64               // tokens reserved for the predictions of all completions
+	uncounted int64               // of prompt and predicted, those taken by the prompt's size, without a count
+	cap       int64               // tokens; the cap that the gateway puts on each completion; 0: none
+	degraded  bool                // decided without a shared counter
+	shadow    string              // the code of the refusal that shadow mode prevented
+	shadowed  []telemetry.Refusal // limits that would have refused but for shadow mode
 }
 
 // limitsOf returns the limits that a call to a model is charged to. With an empty model

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tollgate/handler/operation"
+	"tollgate/handler/telemetry"
 )
 
 // A problem is a refusal or failure as the caller sees it. cause is for the log alone.
@@ -19,9 +20,9 @@ type problem struct {
 	kind     string // OpenAI's error type
 	message  string
 	param    string
-	retry    time.Duration // until a retry may succeed, not rounded; 0: not known
-	limits   []string      // full names of the limits that refused the call
-	refusals []refusal     // describe those with counters
+	retry    time.Duration       // until a retry may succeed, not rounded; 0: not known
+	limits   []telemetry.Refusal // limits that refused the call
+	refusals []refusal           // describe those with counters
 	cause    error
 
 	verbatim []byte // upstream's own body, sent instead of one made of these fields
@@ -49,7 +50,7 @@ func (p *problem) retryUseless() bool {
 // isRefusal reports whether the gateway turned a well-formed call down: for a limit, a
 // key, or something it can't reach. A 503 of upstream's own is not a refusal.
 func (p *problem) isRefusal() bool {
-	return p.code != outcomeFailed && (p.kind == kindTokens || p.kind == kindAuth || p.status == http.StatusTooManyRequests || p.status == http.StatusServiceUnavailable)
+	return p.code != outcomeFailed && (len(p.limits) > 0 || p.kind == kindAuth || p.status == http.StatusTooManyRequests || p.status == http.StatusServiceUnavailable)
 }
 
 // The types of OpenAI's error object that clients distinguish.

@@ -28,8 +28,8 @@ func (g *Gateway) record(c *call) {
 func (c *call) happened() ledger.Totals {
 	if len(c.result.limits) > 0 {
 		t := ledger.Totals{Refused: 1, RefusedBy: make(map[string]int64)}
-		for _, name := range c.result.limits {
-			t.RefusedBy[name] = 1
+		for _, by := range c.result.limits {
+			t.RefusedBy[by.Limit] = 1
 		}
 		return t
 	}

@@ -7,6 +7,7 @@ import (
 
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
+	"tollgate/handler/telemetry"
 )
 
 // A refusal describes one limit that refused a call, for the error's body. Amounts are
@@ -100,7 +101,7 @@ func (c *call) limitProblem(limits []applied, decisions []limit.Decision) *probl
 			}
 			p.retry = wait
 		}
-		p.refusals, p.limits = append(p.refusals, refusalOf(l, d)), append(p.limits, l.FullName())
+		p.refusals, p.limits = append(p.refusals, refusalOf(l, d)), append(p.limits, refusedBy(l, d))
 	}
 	if p.status == http.StatusRequestEntityTooLarge {
 		p.retry = 0 // waiting is useless
@@ -109,6 +110,24 @@ func (c *call) limitProblem(limits []applied, decisions []limit.Decision) *probl
 		p.message += fmt.Sprintf(" Or ask for fewer tokens with %s: they are reserved too.", c.route.operation.Fewer)
 	}
 	return p
+}
+
+// refusedBy returns what telemetry reports of a limit that refused a call.
+func refusedBy(l *applied, d limit.Decision) telemetry.Refusal {
+	by := telemetry.Refusal{Counter: l.counter()}
+	if ofQuota(d.Verdict) {
+		by.QuotaPeriod = string(d.Standing.Period)
+	}
+	return by
+}
+
+// namesOf returns the full names of limits that refused a call.
+func namesOf(limits []telemetry.Refusal) []string {
+	names := make([]string, len(limits))
+	for i, by := range limits {
+		names[i] = by.Limit
+	}
+	return names
 }
 
 // limitConcurrent is the name of the limit on concurrent calls, in the ledger.

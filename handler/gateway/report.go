@@ -54,6 +54,9 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	if c.hold.shadow != "" {
 		attrs = append(attrs, slog.String("shadow", c.hold.shadow))
 	}
+	if by := c.refusedBy(); len(by) > 0 {
+		attrs = append(attrs, slog.Any("limits", namesOf(by)))
+	}
 	if c.hold.degraded {
 		attrs = append(attrs, slog.Bool("degraded", true))
 	}
@@ -105,7 +108,7 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 		RequestID: c.requestID, TraceID: c.trace.id, SpanID: c.trace.span, ParentID: c.trace.parent,
 		Started: c.started, Duration: took,
 		Method: c.route.method, Route: c.route.pattern, Status: c.result.status, Outcome: c.result.outcome, Refused: c.result.refused,
-		RefusedBy: c.result.limits, Shadowed: c.hold.shadow, Degraded: c.hold.degraded,
+		RefusedBy: c.refusedBy(), Shadowed: c.hold.shadow, Degraded: c.hold.degraded,
 		API: string(c.route.shape), Operation: c.route.action, Model: g.reportedModel(c),
 		ClientIP: g.config.Addresses.clientOf(c.r), Header: c.r.Header, Estimate: c.prompt.estimate,
 		Upstream: c.upstreamPart(),
@@ -114,7 +117,7 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 		done.Method, done.Route = "ANY", noRoute
 	}
 	if c.grant != nil {
-		done.Subscription, done.Tier = c.grant.Subscription.ID, c.grant.Tier.ID
+		done.Subscription, done.Tier, done.Group = c.grant.Subscription.ID, c.grant.Tier.ID, c.grant.Subscription.Group
 	}
 	if c.request != nil {
 		done.Stream = c.request.Envelope().Stream
@@ -123,11 +126,18 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 		done.Usage = &telemetry.Usage{Usage: c.charge.usage, Known: c.charge.fromUpstream, Priced: c.price.known, Currency: c.price.quote.Currency}
 	}
 	for i, s := range c.hold.standings {
-		l := &c.hold.limits[i]
-		done.Standings = append(done.Standings, telemetry.Standing{Limit: l.FullName(), Unit: string(l.Unit), PerMinute: s.PerMinute, Remaining: s.Remaining,
+		done.Standings = append(done.Standings, telemetry.Standing{Counter: c.hold.limits[i].counter(), PerMinute: s.PerMinute, Used: s.Used, Remaining: s.Remaining,
 			Quota: s.Quota, QuotaUsed: s.QuotaUsed, QuotaRemaining: s.QuotaRemaining, QuotaPeriod: string(s.Period)})
 	}
 	return done
+}
+
+// refusedBy returns the limits that refused the call, or would have but for shadow mode.
+func (c *call) refusedBy() []telemetry.Refusal {
+	if len(c.result.limits) > 0 {
+		return c.result.limits
+	}
+	return c.hold.shadowed
 }
 
 // upstreamPart returns what telemetry reports of the model's endpoint, nil if none was

@@ -1,8 +1,10 @@
 package gateway_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,7 +62,7 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 	if c.Usage == nil || *c.Usage != (telemetry.Usage{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 40}, Known: true}) || c.Estimate < 1 {
 		t.Errorf("got usage %+v, estimate %d; want 25 and 40 tokens, known, and an estimate", c.Usage, c.Estimate)
 	}
-	if len(c.Standings) != 1 || c.Standings[0] != (telemetry.Standing{Limit: "tokens", Unit: "tokens", PerMinute: 60, Remaining: 0, Quota: 1000, QuotaUsed: 65, QuotaRemaining: 935, QuotaPeriod: "Hourly"}) {
+	if len(c.Standings) != 1 || c.Standings[0] != (telemetry.Standing{Counter: telemetry.Counter{Limit: "tokens", Unit: "tokens", Owner: limit.Owner{Subscription: "team-a"}}, PerMinute: 60, Used: 65, Remaining: 0, Quota: 1000, QuotaUsed: 65, QuotaRemaining: 935, QuotaPeriod: "Hourly"}) {
 		t.Errorf("got standing %+v, want 0 of 60 and 935 of 1000 left", c.Standings)
 	}
 	if up := c.Upstream; up == nil || up.Endpoint == "" || up.Status != 200 || up.Failed || up.Latency <= 0 || up.Duration < up.Latency {
@@ -96,6 +98,30 @@ func TestEveryCallIsReportedOnce(t *testing.T) {
 	}
 	if n := len(reports.calls); n != 7 {
 		t.Errorf("got %d reports, want 7", n)
+	}
+}
+
+// TestReportsNameTheLimitsThatRefuse and whose counters they have, in telemetry and in the log.
+func TestReportsNameTheLimitsThatRefuse(t *testing.T) {
+	for _, shadow := range []bool{false, true} {
+		b, reports := openTold(t, subscriptiontest.Limits{}, answering(40))
+		b.setRules(t, fmt.Sprintf(`{"limits":[{"name":"tokens","unit":"tokens","perMinute":1000},{"name":"one","unit":"calls","perMinute":1,"counterKey":"{model}"}],"shadow":%t}`, shadow),
+			`[{"name":"calls","unit":"calls","quota":1,"period":"Daily"}]`)
+		b.post(t, path, demo)
+		first := reports.next()
+		if first.Group != "org" || len(first.Standings) != 3 || first.RefusedBy != nil || first.Standings[2].Owner != (limit.Owner{Group: "org"}) || first.Standings[2].QuotaUsed != 1 {
+			t.Errorf("shadow %t: got the group %q, standings %+v and refusals %v, want org, three standings, the last of a counter of org with 1 used, and no refusal", shadow, first.Group, first.Standings, first.RefusedBy)
+		}
+		b.post(t, path, demo)
+		second := reports.next()
+		want := []telemetry.Refusal{{Counter: telemetry.Counter{Limit: "one", Unit: "calls", Owner: limit.Owner{Tier: "demo"}}},
+			{Counter: telemetry.Counter{Limit: "org/calls", Unit: "calls", Owner: limit.Owner{Group: "org"}}, QuotaPeriod: "Daily"}}
+		if !slices.Equal(second.RefusedBy, want) || second.Refused == shadow || (second.Shadowed != "") != shadow {
+			t.Errorf("shadow %t: got the refusals %+v, refused %t, shadowed %q; want %+v", shadow, second.RefusedBy, second.Refused, second.Shadowed, want)
+		}
+		if log := b.logged(); strings.Count(log, `"limits":["one","org/calls"]`)+strings.Count(log, `limits="[one org/calls]"`) != 1 {
+			t.Errorf("shadow %t: got the log %s, want one line with the limits one and org/calls", shadow, log)
+		}
 	}
 }
 

@@ -63,7 +63,7 @@ func (g *Gateway) decided(c *call, decisions []limit.Decision) error {
 		if c.hold.reservations == nil {
 			return p
 		}
-		c.hold.shadow = p.code
+		c.hold.shadow, c.hold.shadowed = p.code, p.limits
 		c.w.Header().Set(headerShadow, p.code)
 	}
 	if c.hold.cap = c.completionCap(decisions); c.hold.cap > 0 && c.reservesAll() && len(decisions) > 1 {

@@ -19,6 +19,14 @@ import (
 func openRules(t *testing.T, rules, groupLimits string, upstream http.HandlerFunc) *bench {
 	t.Helper()
 	b := open(t, subscriptiontest.Limits{}, upstream)
+	b.setRules(t, rules, groupLimits)
+	return b
+}
+
+// setRules gives the tier rules as operators give them, and puts the subscription into a
+// group with these limits.
+func (b *bench) setRules(t *testing.T, rules, groupLimits string) {
+	t.Helper()
 	tier, e1 := b.store.Tier(t.Context(), "demo")
 	e2 := json.Unmarshal([]byte(rules), &tier.Rules)
 	_, e3 := b.store.PutTier(t.Context(), tier)
@@ -33,7 +41,6 @@ func openRules(t *testing.T, rules, groupLimits string, upstream http.HandlerFun
 			t.Fatal(err)
 		}
 	}
-	return b
 }
 
 // limitsLeft returns what GET /usage says is left of each limit, by its full name.

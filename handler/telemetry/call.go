@@ -38,8 +38,9 @@ type Call struct {
 	// Stream reports whether the caller asked for a stream.
 	Stream bool
 
-	// Subscription and Tier are ids, empty if the key was not accepted.
-	Subscription, Tier string
+	// Subscription and Tier are ids, empty if the key was not accepted. Group is that of
+	// the subscription, if it is in one.
+	Subscription, Tier, Group string
 	// API and Operation are APIM's api and operation ids of the route.
 	API, Operation string
 	Model          string
@@ -56,8 +57,8 @@ type Call struct {
 	Estimate int64
 	// Standings are the states of the call's limits when it ended; empty if unknown.
 	Standings []Standing
-	// RefusedBy are the full names of the limits that refused the call.
-	RefusedBy []string
+	// RefusedBy are the limits that refused the call or, if it is Shadowed, would have.
+	RefusedBy []Refusal
 	// Upstream describes the forwarded request, nil if the call was not forwarded.
 	Upstream *Upstream
 }
@@ -106,18 +107,42 @@ func (v Value) dimensions(chosen []pair) []pair {
 	return append(slices.Clip(chosen), pair{CurrencyDimension, v.Currency})
 }
 
-// Standing is the state of one of the limits that a call was charged to, in its unit.
+// A Counter names one of a limit's counters as metrics do.
+type Counter struct {
+	Limit string // the limit's full name
+	Unit  limit.Unit
+	Owner limit.Owner // of the counter
+}
+
+// dimensions returns the counter's dimensions. Only a subscription's own counter has its
+// Subscription ID: otherwise each subscription would report a shared counter as one of its
+// own. tier is that of the call.
+func (c *Counter) dimensions(tier string) []pair {
+	if c.Owner.Subscription == "" {
+		tier = c.Owner.Tier
+	}
+	return []pair{{"Subscription ID", c.Owner.Subscription}, {"Product ID", tier}, {"Group ID", c.Owner.Group}, {"Limit", c.Limit}, {"Unit", string(c.Unit)}}
+}
+
+// A Refusal is a counter that refused a call: its minute or, if QuotaPeriod isn't empty, its
+// quota.
+type Refusal struct {
+	Counter
+	QuotaPeriod string
+}
+
+// Standing is the state of one of the counters that a call was charged to, in its unit.
 // An amount of 0 means that there is no such window.
 type Standing struct {
-	Limit, Unit                      string // the limit's full name, and what it counts
-	PerMinute, Remaining             int64
+	Counter
+	PerMinute, Used, Remaining       int64
 	Quota, QuotaUsed, QuotaRemaining int64
 	QuotaPeriod                      string
 }
 
 // InTokens reports whether the limit counts tokens of any kind.
 func (s *Standing) InTokens() bool {
-	return s.Unit == string(limit.Tokens) || s.Unit == string(limit.PromptTokens) || s.Unit == string(limit.CompletionTokens)
+	return s.Unit == limit.Tokens || s.Unit == limit.PromptTokens || s.Unit == limit.CompletionTokens
 }
 
 // Upstream describes the request to the model's endpoint.

@@ -39,6 +39,7 @@ var named = map[string]func(*Call, Place) string{
 	"Product ID":      func(c *Call, _ Place) string { return c.Tier },
 	"User ID":         func(c *Call, _ Place) string { return c.Subscription }, // a subscription's owner is unknown here
 	"Subscription ID": func(c *Call, _ Place) string { return c.Subscription },
+	"Group ID":        func(c *Call, _ Place) string { return c.Group },
 	"Location":        func(_ *Call, p Place) string { return p.Region },
 	"Gateway ID":      func(_ *Call, p Place) string { return p.Site },
 	"Backend ID": func(c *Call, _ Place) string {

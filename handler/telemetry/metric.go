@@ -20,6 +20,7 @@ const (
 	Cost = "Cost"
 
 	Refusals            = "Refusals"              // calls, by Reason
+	LimitRefusals       = "Limit Refusals"        // calls, once for each limit that refused
 	ShadowRefusals      = "Shadow Refusals"       // calls admitted only because of shadow, by Reason
 	DegradedCalls       = "Degraded Calls"        // calls decided without the shared counters
 	Failures            = "Failures"              // failed calls, by Reason
@@ -27,9 +28,10 @@ const (
 	PromptEstimateError = "Prompt Estimate Error" // prompt tokens counted before the call minus upstream's
 	UpstreamLatency     = "Upstream Latency"      // milliseconds to upstream's first byte
 	TimeToFirstToken    = "Time to First Token"   // milliseconds to a stream's first text
-	QuotaUsed           = "Quota Used"            // tokens used in the period, of active subscriptions
-	QuotaLimit          = "Quota Limit"           // tokens
-	MinuteLimit         = "Tokens Per Minute Limit"
+	QuotaUsed           = "Quota Used"            // amount of the unit in the period, of active counters
+	QuotaLimit          = "Quota Limit"           // amount
+	MinuteUsed          = "Minute Used"           // amount of the unit in the minute, of active counters
+	MinuteLimit         = "Minute Limit"          // amount
 
 	TableOperations  = "Table Operations"
 	LeaseConflicts   = "Lease Conflicts"

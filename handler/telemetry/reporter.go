@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -257,15 +258,30 @@ func (s *series) call(c *Call, chosen []pair) {
 			s.add(TimeToFirstToken, Milliseconds(up.FirstToken), where...)
 		}
 	}
+	s.limits(c)
+}
+
+// limits adds what a call says of its limits. An operator sees the same counter from every
+// instance and in every call: its largest value holds, and values of several must not be
+// added up.
+func (s *series) limits(c *Call) {
+	for _, by := range c.RefusedBy {
+		of := append(by.dimensions(c.Tier), pair{"Quota Period", by.QuotaPeriod})
+		if c.Shadowed != "" {
+			of = append(of, pair{"Shadow", "true"})
+		}
+		s.add(LimitRefusals, 1, of...)
+	}
 	for _, at := range c.Standings {
-		of := []pair{who[0], who[1], {"Limit", at.Limit}, {"Unit", at.Unit}}
+		of := slices.Clip(at.dimensions(c.Tier))
 		if at.Quota > 0 {
-			period := pair{"Quota Period", at.QuotaPeriod} // to tell a full quota from a period that is over
-			s.gauge(QuotaUsed, float64(at.QuotaUsed), append(of, period)...)
-			s.gauge(QuotaLimit, float64(at.Quota), append(of, period)...)
+			period := append(of, pair{"Quota Period", at.QuotaPeriod}) // to tell a full quota from a period that is over
+			s.gauge(QuotaUsed, Amount(at.Unit, at.QuotaUsed), period...)
+			s.gauge(QuotaLimit, Amount(at.Unit, at.Quota), period...)
 		}
 		if at.PerMinute > 0 {
-			s.gauge(MinuteLimit, float64(at.PerMinute), of...)
+			s.gauge(MinuteUsed, Amount(at.Unit, at.Used), of...)
+			s.gauge(MinuteLimit, Amount(at.Unit, at.PerMinute), of...)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func call(subscription string, prompt, completion int64) telemetry.Call {
 		Method: "POST", Route: "/models/chat/completions", Status: 200, Subscription: subscription, Tier: "gold", API: "models", Operation: "ChatCompletions_Create",
 		Model: "DeepSeek-R1", ClientIP: netip.MustParseAddr("203.0.113.77"), Header: http.Header{"X-Team": {"blue"}, "Api-Key": {"canary"}},
 		Usage: &telemetry.Usage{Usage: limit.Usage{PromptTokens: prompt, CompletionTokens: completion}, Known: true}, Estimate: prompt + 3,
-		Standings: []telemetry.Standing{{Limit: "tokens", Unit: "tokens", PerMinute: 300, Remaining: 42, Quota: 1000, QuotaUsed: prompt + completion, QuotaRemaining: 1000 - prompt - completion, QuotaPeriod: "Daily"}},
+		Standings: []telemetry.Standing{{Counter: telemetry.Counter{Limit: "tokens", Unit: "tokens", Owner: limit.Owner{Subscription: subscription}}, PerMinute: 300, Used: 258, Remaining: 42, Quota: 1000, QuotaUsed: prompt + completion, QuotaRemaining: 1000 - prompt - completion, QuotaPeriod: "Daily"}},
 		Upstream:  &telemetry.Upstream{Endpoint: "foundry1", SpanID: strings.Repeat("2", 16), Started: time.Now(), Latency: 200 * time.Millisecond, FirstToken: 900 * time.Millisecond, Duration: time.Second, Status: 200},
 	}
 }
@@ -329,6 +329,77 @@ func TestSingleCallsAreBoundedAndLossesCounted(t *testing.T) {
 		}
 		if m := sink.metrics(telemetry.TotalTokens); len(m) != 1 || m[0].Sum != 11000 {
 			t.Errorf("got tokens %+v, want all 11000", m)
+		}
+	})
+}
+
+// TestASharedCounterIsOneSeries: two subscriptions report the same counter of a group, and
+// each its own.
+func TestASharedCounterIsOneSeries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler)})
+		for i, name := range []string{"team-a", "team-b"} {
+			c := call(name, 25, 233)
+			c.Standings = append(c.Standings,
+				telemetry.Standing{Counter: telemetry.Counter{Limit: "org/calls", Unit: limit.Calls, Owner: limit.Owner{Group: "org"}}, PerMinute: 60, Used: int64(7 + i), Quota: 1000, QuotaUsed: int64(500 + i), QuotaPeriod: "Daily"},
+				telemetry.Standing{Counter: telemetry.Counter{Limit: "budget", Unit: limit.Cost, Owner: limit.Owner{Tier: "gold"}}, Quota: 12_500_000_000, QuotaUsed: 2_250_000_000, QuotaPeriod: "Monthly"})
+			r.Report(c)
+		}
+		_ = r.Close(t.Context())
+		for name, want := range map[string]map[string]float64{
+			telemetry.QuotaUsed:   {"team-a  tokens tokens": 258, "team-b  tokens tokens": 258, " org org/calls calls": 501, "  budget cost": 2.25},
+			telemetry.QuotaLimit:  {"team-a  tokens tokens": 1000, "team-b  tokens tokens": 1000, " org org/calls calls": 1000, "  budget cost": 12.5},
+			telemetry.MinuteUsed:  {"team-a  tokens tokens": 258, "team-b  tokens tokens": 258, " org org/calls calls": 8},
+			telemetry.MinuteLimit: {"team-a  tokens tokens": 300, "team-b  tokens tokens": 300, " org org/calls calls": 60},
+		} {
+			got := make(map[string]float64)
+			for _, m := range sink.metrics(name) {
+				d := m.Dimensions
+				got[strings.Join([]string{d["Subscription ID"], d["Group ID"], d["Limit"], d["Unit"]}, " ")] = m.Max
+				if tier := d["Product ID"]; (tier == "gold") != (d["Group ID"] == "") || len(d) > 10 {
+					t.Errorf("%s: got dimensions %v, want Product ID gold unless it is a group's, and at most 10", name, d)
+				}
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%s: got %v, want %v", name, got, want)
+			}
+		}
+	})
+}
+
+func TestRefusalsAreCountedByLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{}
+		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), MaxSeries: 4})
+		own := telemetry.Refusal{Counter: telemetry.Counter{Limit: "tokens", Unit: limit.Tokens, Owner: limit.Owner{Subscription: "team-a"}}}
+		shared := telemetry.Refusal{Counter: telemetry.Counter{Limit: "org/calls", Unit: limit.Calls, Owner: limit.Owner{Group: "org"}}, QuotaPeriod: "Daily"}
+		refused := telemetry.Call{Status: 403, Refused: true, Outcome: "call_quota_exceeded", Subscription: "team-a", Tier: "gold", RefusedBy: []telemetry.Refusal{own, shared}}
+		r.Report(refused)
+		refused.Subscription, refused.RefusedBy = "team-b", []telemetry.Refusal{shared}
+		r.Report(refused)
+		passed := call("team-a", 1, 1)
+		passed.Shadowed, passed.RefusedBy = "token_limit_exceeded", []telemetry.Refusal{own}
+		r.Report(passed)
+		for i := range 3 { // beyond MaxSeries
+			refused.RefusedBy = []telemetry.Refusal{{Counter: telemetry.Counter{Limit: fmt.Sprint("limit", i), Owner: limit.Owner{Tier: "gold"}}}}
+			r.Report(refused)
+		}
+		_ = r.Close(t.Context())
+		got := make(map[string]float64)
+		for _, m := range sink.metrics(telemetry.LimitRefusals) {
+			d := m.Dimensions
+			got[strings.Join([]string{d["Subscription ID"], d["Group ID"], d["Limit"], d["Quota Period"], d["Shadow"]}, " ")] = m.Sum
+			if len(d) > 10 {
+				t.Errorf("got dimensions %v, want at most 10", d)
+			}
+		}
+		want := map[string]float64{"team-a  tokens  ": 1, " org org/calls Daily ": 2, "team-a  tokens  true": 1, "  limit0  ": 1, "other other other other ": 2}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("got refusals by limit %v, want %v", got, want)
+		}
+		if m := sink.metrics(telemetry.Refusals); len(m) != 2 || m[0].Sum != 1 || m[1].Sum != 4 {
+			t.Errorf("got refusals %+v, want each call once: 1 of team-a and 4 of team-b", m)
 		}
 	})
 }

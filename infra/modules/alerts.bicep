@@ -40,22 +40,22 @@ var rules rule[] = [
   {
     name: 'quota-80'
     title: 'Tollgate: 80% of a quota is used'
-    description: 'A subscription has used 80% of its quota. Raise the quota, or tell its owner when the next period begins.'
+    description: '80% of a quota is used: of a subscription, or of a counter that its tier or group shares. Raise the quota, or tell its owner when the next period begins.'
     severity: 2
     query: loadTextContent('../queries/alert-quota.kql')
     column: 'Percent'
-    dimensions: ['Subscription']
+    dimensions: ['Owner', 'Limit']
     threshold: 80
     window: 'PT15M'
   }
   {
     name: 'quota-100'
     title: 'Tollgate: a quota is used up'
-    description: 'A subscription has used all of its quota, or what is left is too little for its calls: they are refused with 403 until the next period begins.'
+    description: 'All of a quota is used, or what is left is too little for a call: calls are refused with 403 until the next period begins.'
     severity: 1
     query: loadTextContent('../queries/alert-quota.kql')
     column: 'Percent'
-    dimensions: ['Subscription']
+    dimensions: ['Owner', 'Limit']
     threshold: 100
     window: 'PT15M'
   }

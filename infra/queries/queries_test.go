@@ -142,9 +142,9 @@ var (
 
 func TestQueriesUseOnlyEmittedNames(t *testing.T) {
 	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Cost, telemetry.Refusals, telemetry.ShadowRefusals, telemetry.DegradedCalls, telemetry.Failures, telemetry.UnknownUsage, telemetry.PromptEstimateError,
-		telemetry.UpstreamLatency, telemetry.TimeToFirstToken, telemetry.QuotaUsed, telemetry.QuotaLimit, telemetry.MinuteLimit, telemetry.TableOperations,
+		telemetry.UpstreamLatency, telemetry.TimeToFirstToken, telemetry.QuotaUsed, telemetry.QuotaLimit, telemetry.MinuteUsed, telemetry.MinuteLimit, telemetry.LimitRefusals, telemetry.TableOperations,
 		telemetry.LeaseConflicts, telemetry.ForfeitedTokens, telemetry.UnwrittenTokens, telemetry.DegradedSeconds, telemetry.TelemetryDropped, telemetry.LimitThreshold}
-	keys := []string{"Subscription ID", "Client IP", "API ID", "Model", "Backend ID", "Reason", "Quota Period", "Request ID", "Outcome", "Limit", "Counter", "Percent", telemetry.ReplayedDimension, telemetry.CurrencyDimension,
+	keys := []string{"Subscription ID", "Client IP", "API ID", "Model", "Backend ID", "Reason", "Quota Period", "Request ID", "Outcome", "Product ID", "Group ID", "Limit", "Unit", "Shadow", "Counter", "Percent", telemetry.ReplayedDimension, telemetry.CurrencyDimension,
 		telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, "Remaining Tokens"}
 	asked := make(map[string]bool)
 	for file, text := range files(t) {
@@ -177,8 +177,41 @@ func TestQueriesUseOnlyEmittedNames(t *testing.T) {
 }
 
 func TestTheQuotaAlertCountsRefusalsBeforeTheQuotaIsUsedUp(t *testing.T) {
-	if query := files(t)["alert-quota"]; !strings.Contains(query, "'Refusals'") || !strings.Contains(query, "'token_quota_exceeded'") {
-		t.Errorf("got\n%s\nwant the metric Refusals with token_quota_exceeded", query)
+	if query := files(t)["alert-quota"]; !strings.Contains(query, "'Limit Refusals'") || !strings.Contains(query, "isnotempty(customDimensions['Quota Period'])") {
+		t.Errorf("got\n%s\nwant the metric Limit Refusals where a quota refused", query)
+	}
+}
+
+// TestNoQueryAddsUpACounter: every instance and subscription reports the same counter.
+func TestNoQueryAddsUpACounter(t *testing.T) {
+	gauges := []string{telemetry.QuotaUsed, telemetry.QuotaLimit, telemetry.MinuteUsed, telemetry.MinuteLimit}
+	for file, text := range files(t) {
+		for statement := range strings.SplitSeq(text, ";") {
+			of := slices.ContainsFunc(gauges, func(name string) bool { return strings.Contains(statement, "'"+name+"'") })
+			if of && regexp.MustCompile(`valueSum|\b(?:sum|sumif|avg|avgif)\(`).MatchString(statement) {
+				t.Errorf("%s.kql: got a sum in\n%s\nwant the largest value of each counter", file, statement)
+			}
+			if of && !strings.Contains(text, "customDimensions['Limit']") {
+				t.Errorf("%s.kql: got\n%s\nwant values of several limits told apart", file, text)
+			}
+		}
+	}
+}
+
+// TestTheRefusalsAlertKnowsEveryLimitsReason: codes of limits are in gateway/refusal.go.
+func TestTheRefusalsAlertKnowsEveryLimitsReason(t *testing.T) {
+	source, err := os.ReadFile("../../handler/gateway/refusal.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`(?m)^\tcode\w+ += "(\w+)"`).FindAllSubmatch(source, -1)
+	if len(codes) < 8 {
+		t.Fatalf("got %d codes in refusal.go, want 8 or more", len(codes))
+	}
+	for _, code := range codes {
+		if query := files(t)["alert-refusals"]; !strings.Contains(query, "'"+string(code[1])+"'") {
+			t.Errorf("got\n%s\nwant the reason %s in it", query, code[1])
+		}
 	}
 }
 

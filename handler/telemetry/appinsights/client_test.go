@@ -33,7 +33,7 @@ func TestItemsHaveTheServicesSchema(t *testing.T) {
 	call := telemetry.Call{RequestID: "r-1", TraceID: strings.Repeat("ab", 16), SpanID: strings.Repeat("c", 16), ParentID: strings.Repeat("d", 16),
 		Started: at, Duration: 1500 * time.Millisecond, Method: "POST", Route: "/models/chat/completions", Status: 200, Subscription: "team-a", Tier: "gold",
 		API: "models", Operation: "ChatCompletions_Create", Model: "DeepSeek-R1", ClientIP: netip.MustParseAddr("203.0.113.7"),
-		Usage: &telemetry.Usage{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 233, ReasoningTokens: 200}, Known: true}, Standings: []telemetry.Standing{{Limit: "tokens", Unit: "tokens", PerMinute: 300, Remaining: 42}},
+		Usage: &telemetry.Usage{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 233, ReasoningTokens: 200}, Known: true}, Standings: []telemetry.Standing{{Counter: telemetry.Counter{Limit: "tokens", Unit: "tokens"}, PerMinute: 300, Remaining: 42}},
 		Upstream: &telemetry.Upstream{Endpoint: "foundry1", SpanID: strings.Repeat("e", 16), Started: at, Latency: time.Second, Duration: time.Second, Status: 200}}
 	b.Send(telemetry.Batch{Calls: []telemetry.Sample{{Call: call, Ratio: 0.5}}, Metrics: []telemetry.Metric{{Name: telemetry.TotalTokens, At: at, Sum: 467, Min: 209, Max: 258, Count: 2,
 		Dimensions: map[string]string{"Client IP": "203.0.113.7", "API ID": "models"}}},

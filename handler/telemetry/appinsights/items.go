@@ -126,7 +126,7 @@ func request(call *telemetry.Call) library.TelemetryData {
 		ResponseCode: strconv.Itoa(call.Status), Success: call.Status < 400,
 	}
 	item.Properties = properties(map[string]string{
-		"Request ID": call.RequestID, "Subscription ID": call.Subscription, "Product ID": call.Tier,
+		"Request ID": call.RequestID, "Subscription ID": call.Subscription, "Product ID": call.Tier, "Group ID": call.Group,
 		"API ID": call.API, "Operation ID": call.Operation, "Model": call.Model, "Outcome": call.Outcome,
 		"Stream": strconv.FormatBool(call.Stream),
 	})
