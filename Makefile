@@ -29,7 +29,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help check demo run build start package deploy refresh publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy bench-memory soak bench-tokens node vocabulary fmt vet staticcheck vulncheck console-vendor
+.PHONY: help check demo demo-money run build start package deploy refresh publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy bench-memory soak bench-tokens node vocabulary fmt vet staticcheck vulncheck console-vendor
 
 # Builds what the Functions host runs in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
@@ -43,6 +43,9 @@ help: ## list the targets
 
 demo: ## make the article's ten calls against a simulated DeepSeek-R1, counted in Azurite
 	@go build -o .local/demo ./handler/cmd/demo && exec .local/demo
+
+demo-money: ## make calls of two models under a budget of a few cents, and report what they cost
+	@go build -o .local/demo ./handler/cmd/demo && exec .local/demo --money
 
 run: ## serve the demo's gateway on port 7071 until Ctrl-C
 	@go build -o .local/demo ./handler/cmd/demo && exec .local/demo --serve

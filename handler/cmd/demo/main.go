@@ -1,6 +1,6 @@
 // Command demo starts Azurite, a simulated DeepSeek-R1 and the gateway on this machine and
-// makes the ten calls of the article that Tollgate is based on. With --serve it keeps
-// everything running instead.
+// makes the ten calls of the article that Tollgate is based on. With --money it makes calls
+// of two models under a budget instead; with --serve it keeps everything running.
 package main
 
 import (
@@ -14,9 +14,10 @@ import (
 
 func main() {
 	serve := flag.Bool("serve", false, "serve on port 7071 instead of making the ten calls")
+	money := flag.Bool("money", false, "make calls of two models under a budget instead of the ten calls")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *serve)
+	err := run(ctx, *serve, *money)
 	interrupted := ctx.Err() != nil
 	stop()
 	if err != nil && interrupted {
@@ -29,7 +30,15 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, serve bool) error {
+func run(ctx context.Context, serve, money bool) error {
+	if money {
+		s, err := startMoney(ctx)
+		if err != nil {
+			return err
+		}
+		defer s.stop()
+		return s.spendBudget(ctx)
+	}
 	port := 0
 	if serve {
 		port = 7071

@@ -35,6 +35,8 @@ type setup struct {
 	emulator *azurite.Server
 	model    *http.Server
 	insights *localInsights
+	hook     *webhook // nil: alerts go nowhere
+	tollgate string   // the command line's path, if it was built
 }
 
 // pepper hashes the demo's keys, which exist as long as the demo runs.
@@ -43,10 +45,18 @@ const pepper = "for-the-demo-on-one-machine-only"
 // tokensPerMinute is the limit of the article's subscription.
 const tokensPerMinute = 300
 
+func newSetup() *setup {
+	return &setup{operator: rand.Text() + rand.Text(), exited: make(chan error, 1)}
+}
+
 // start starts everything. The gateway listens on port; 0 picks a free one.
 func start(ctx context.Context, port int) (*setup, error) {
-	s := &setup{key: subscription.NewKey(), operator: rand.Text() + rand.Text(), exited: make(chan error, 1)}
-	err := s.start(ctx, port)
+	s := newSetup()
+	s.key = subscription.NewKey()
+	store, err := s.openStore(ctx)
+	if err == nil {
+		err = s.startGateway(ctx, port, store)
+	}
 	if err != nil {
 		s.stop()
 		return nil, err
@@ -54,11 +64,9 @@ func start(ctx context.Context, port int) (*setup, error) {
 	return s, nil
 }
 
-func (s *setup) start(ctx context.Context, port int) error {
-	store, err := s.openStore(ctx)
-	if err != nil {
-		return err
-	}
+// startGateway starts the model, the collector of telemetry and the gateway, with settings
+// that say where its store is.
+func (s *setup) startGateway(ctx context.Context, port int, settings []string) error {
 	modelAddress, err := s.startModel()
 	if err != nil {
 		return err
@@ -71,11 +79,9 @@ func (s *setup) start(ctx context.Context, port int) error {
 	if err != nil {
 		return err
 	}
-	binary := filepath.Join(".local", "handler")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./handler")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("build the gateway: %w", err)
+	binary, err := build(ctx, "handler", "./handler")
+	if err != nil {
+		return err
 	}
 	log, err := os.Create(filepath.Join(".local", "handler.log"))
 	if err != nil {
@@ -85,7 +91,7 @@ func (s *setup) start(ctx context.Context, port int) error {
 	s.url = "http://127.0.0.1:" + own
 	s.handler = exec.Command(binary)
 	s.handler.Stdout, s.handler.Stderr = log, os.Stderr
-	s.handler.Env = append(os.Environ(), append(append(store, telemetry...), "PORT="+own, "KEY_PEPPER="+pepper,
+	s.handler.Env = append(os.Environ(), append(append(settings, telemetry...), "PORT="+own, "KEY_PEPPER="+pepper,
 		"UPSTREAMS="+upstreams(modelAddress), "UPSTREAM_URL=", "UPSTREAM_KEY="+fakemodel.Key, "MODELS="+strings.Join(slices.Concat(openAIModels, anthropicModels), ","),
 		"MANAGE_KEY="+s.operator, "MANAGE_ISSUER=", "MANAGE_AUDIENCE=", "CONSOLE=on", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
 	if err := s.handler.Start(); err != nil {
@@ -93,6 +99,17 @@ func (s *setup) start(ctx context.Context, port int) error {
 	}
 	go func() { s.exited <- s.handler.Wait() }()
 	return s.ready(ctx)
+}
+
+// build builds a command in .local, and returns its path.
+func build(ctx context.Context, name, folder string) (binary string, err error) {
+	binary = filepath.Join(".local", name)
+	command := exec.CommandContext(ctx, "go", "build", "-o", binary, folder)
+	command.Stderr = os.Stderr
+	if err := command.Run(); err != nil {
+		return "", fmt.Errorf("build %s: %w", folder, err)
+	}
+	return binary, nil
 }
 
 // The models that the demo serves, by the shape of their endpoint. The article's is the
@@ -169,10 +186,7 @@ func (s *setup) ready(ctx context.Context) error {
 // openStore starts Azurite and creates the subscription in it. Without Node.js it falls
 // back to memory. It returns the gateway's settings for the store.
 func (s *setup) openStore(ctx context.Context) (settings []string, err error) {
-	if err := install(ctx); err != nil {
-		return nil, err
-	}
-	s.emulator, err = azurite.Start(ctx, "")
+	err = s.startEmulator(ctx)
 	if errors.Is(err, azurite.ErrNotInstalled) {
 		fmt.Println("Node.js is not installed: the counters are kept in memory, not in Azurite.")
 		return []string{"STORE=memory", fmt.Sprintf(`MEMORY_DIRECTORY={"tiers":[{"id":"demo","tokensPerMinute":%d}],`+
@@ -181,7 +195,21 @@ func (s *setup) openStore(ctx context.Context) (settings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{"STORE=tables", "AzureWebJobsStorage=" + s.emulator.ConnectionString}, s.subscribe(ctx, "demo", s.key, tokensPerMinute)
+	return s.tables(), s.subscribe(ctx, "demo", s.key, tokensPerMinute)
+}
+
+// startEmulator starts Azurite. The error is azurite.ErrNotInstalled without Node.js.
+func (s *setup) startEmulator(ctx context.Context) error {
+	err := install(ctx)
+	if err == nil {
+		s.emulator, err = azurite.Start(ctx, "")
+	}
+	return err
+}
+
+// tables returns the settings of a store in Azurite.
+func (s *setup) tables() []string {
+	return []string{"STORE=tables", "AzureWebJobsStorage=" + s.emulator.ConnectionString}
 }
 
 // install runs npm ci for the emulator unless it is installed.
@@ -237,16 +265,26 @@ func freePort(port int) (string, error) {
 	return own, listener.Close()
 }
 
-// stop stops everything, the gateway first, so that it can write its counters.
+// stopGateway stops the gateway, which then writes its counters and its ledger.
+func (s *setup) stopGateway() {
+	if s.handler == nil || s.handler.Process == nil {
+		return
+	}
+	_ = s.handler.Process.Signal(os.Interrupt)
+	select {
+	case <-s.exited:
+	case <-time.After(10 * time.Second):
+		_ = s.handler.Process.Kill()
+		<-s.exited
+	}
+	s.handler = nil
+}
+
+// stop stops everything, the gateway first, so that it can write to its store.
 func (s *setup) stop() {
-	if s.handler != nil && s.handler.Process != nil {
-		_ = s.handler.Process.Signal(os.Interrupt)
-		select {
-		case <-s.exited:
-		case <-time.After(10 * time.Second):
-			_ = s.handler.Process.Kill()
-			<-s.exited
-		}
+	s.stopGateway()
+	if s.hook != nil {
+		_ = s.hook.server.Close()
 	}
 	if s.model != nil {
 		_ = s.model.Close()
