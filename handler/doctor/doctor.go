@@ -123,7 +123,7 @@ func Reachable(name, address string) manage.Check {
 		if err != nil {
 			return "", fmt.Errorf("%s is not a valid URL", address)
 		}
-		transport := &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: true} // without a proxy, like the gateway
+		transport := &http.Transport{DisableKeepAlives: true} // without a proxy, like the gateway
 		response, err := transport.RoundTrip(request)
 		if err != nil {
 			return "", fmt.Errorf("%s can't be reached: %s", address, unreachableFix(err))

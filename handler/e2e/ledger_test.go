@@ -23,6 +23,7 @@ import (
 	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/local/insights"
+	pricemem "tollgate/handler/price/memstore"
 	"tollgate/handler/secret"
 	"tollgate/handler/shape"
 	storedmem "tollgate/handler/stored/memstore"
@@ -185,7 +186,7 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 			}
 			return countertest.Fine
 		}
-		stores := app.Stores{Directory: teams(t), Counters: unlisted{Store: link}, Ledger: rows, Responses: storedmem.New(nil)}
+		stores := app.Stores{Directory: teams(t), Counters: unlisted{Store: link}, Ledger: rows, Prices: new(pricemem.Store), Responses: storedmem.New(nil)}
 		conf := config.Config{
 			Store:     config.Store{Pepper: subscriptiontest.Pepper(t)},
 			Upstream:  config.Upstream{Endpoints: []upstream.Endpoint{{URL: model.URL, Shape: shape.OpenAI, Key: secret.New(fakemodel.Key)}}, Timeouts: upstream.Timeouts{KeepAlive: -1}},

@@ -125,13 +125,13 @@ func startPart(name string, args ...string) (*process, error) {
 
 // buildGateway builds the gateway and returns its path.
 func buildGateway(ctx context.Context) (string, error) {
-	binary := filepath.Join(".local", "bench-handler")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./handler")
+	folder := filepath.Join(".local", "bench-gateway")
+	cmd := exec.CommandContext(ctx, "make", "--no-print-directory", "build", "DIST="+folder)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("build the gateway: %w", err)
 	}
-	return binary, nil
+	return filepath.Join(folder, "handler"), nil
 }
 
 // startGateway starts a gateway. Its log goes through a pipe, as under the

@@ -343,7 +343,7 @@ func (h *running) used(t *testing.T) int64 {
 func (h *running) stored(t *testing.T) int64 {
 	t.Helper()
 	service := azuretest.Open(t, azurite.Shared(t))
-	state, _, _, err := countertables.New(service, countertables.DefaultTable).Load(t.Context(), h.id)
+	state, _, _, err := countertables.New(service, countertables.DefaultTable).Load(t.Context(), h.id+"/tokens")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,6 @@ func newSender(config Config, address string) (*sender, error) {
 			TLSHandshakeTimeout: 5 * time.Second,
 			MaxIdleConns:        2,
 			IdleConnTimeout:     90 * time.Second,
-			ForceAttemptHTTP2:   true,
 		}
 	}
 	s.queue = newQueue(config.Room, func(p payload) { s.losses.lose(lostOutage, p) })
