@@ -1,8 +1,8 @@
 // Package console serves the page at /console, where callers see their own usage and
-// operators see everybody's and change subscriptions and tiers. The page is static: it
-// reads GET /usage and /manage with the key or token that its user enters.
+// operators see everybody's and change limits, groups, subscriptions and prices. The page
+// is static: it reads GET /usage and /manage with the key or token that its user enters.
 //
-// Start reading at page/app.js.
+// Start reading at page/app.js, then caller.js and operator.js.
 package console
 
 import (

@@ -11,7 +11,7 @@ const long = "l".repeat(63);
 const day = 24 * 3600_000;
 
 /** What calls with two tokens each came to. */
-const counts = (calls = 0, more = {}) => ({ calls, failed: 0, unknownUsage: 0, shadowed: 0, refused: 0, promptTokens: calls, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: calls, reasoningTokens: 0, totalTokens: 2 * calls, ...more });
+const counts = (calls = 0, more = {}) => ({ calls, failed: 0, unknownUsage: 0, shadowed: 0, refused: 0, unpriced: 0, cost: "0", promptTokens: calls, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: calls, reasoningTokens: 0, totalTokens: 2 * calls, ...more });
 const today = (later = 0) => new Date(Math.floor(Date.now() / day) * day + later).toISOString();
 const minutesAgo = (n) => new Date(Math.floor(Date.now() / 60_000 - n) * 60_000).toISOString();
 const history = (items) => ({ from: minutesAgo(60), to: minutesAgo(-1), by: "minute", items });
@@ -24,23 +24,32 @@ async function open(secret, script) {
   const faults = [];
   page.on("pageerror", (error) => faults.push(error.message));
   const window = (limit, left) => ({ limit, used: limit - left, owed: 0, held: 0, left, startedAt: new Date(Date.now() - day / 24).toISOString(), resetAt: new Date(Date.now() + day).toISOString() });
-  const standing = { counter: long, subscription: long, minute: window(100, 0), quota: window(300, 0), quotaPeriod: "Daily" };
+  const windows = { minute: window(100, 0), quota: window(300, 0), quotaPeriod: "Daily" };
+  const limit = { name: "tokens", unit: "tokens", perMinute: 100, quota: 300, period: "Daily" };
+  const standing = { counter: `${long}/tokens`, subscription: long, limit: "tokens", unit: "tokens", ...windows };
   const s = { id: long, name: "N".repeat(256), tier: "t".repeat(63), version: 1 };
   const answers = {
-    "GET /usage": { subscription: long, tier: "t".repeat(63), minute: window(100, 0), quota: window(300, 0), quotaPeriod: "Daily", total: counts(), models: [], minutes: [] },
+    "GET /usage": { subscription: long, tier: "t".repeat(63), ...windows, limits: [{ name: "tokens", unit: "tokens", tier: "t".repeat(63), ...windows }], total: counts(), models: [], minutes: [] },
     "GET /manage/me": { who: "an operator" },
     "GET /manage/usage": { items: [standing] },
     "GET /manage/usage/now": { minute: { from: new Date().toISOString(), ...counts() }, last: { from: new Date().toISOString(), ...counts(3) }, counters: 2, full: 1 },
-    "GET /manage/usage/top": { from: today(), to: today(day), active: 2, total: counts(6), items: [{ subscription: long, standing, ...counts(5) }, { subscription: "small", ...counts(1) }] },
+    "GET /manage/usage/top": { from: today(), to: today(day), active: 2, total: counts(6), items: [{ subscription: long, limits: [standing], ...counts(5) }, { subscription: "small", ...counts(1) }] },
     "GET /manage/usage/history": history([]),
     "GET /manage/subscriptions": { items: [s, { id: "small", tier: "t", version: 1 }] },
-    "GET /manage/tiers": { items: [{ id: "t".repeat(63), tokensPerMinute: 100, version: 1 }] },
+    "GET /manage/tiers": { items: [{ id: "t".repeat(63), limits: [limit], version: 1 }] },
+    "GET /manage/groups": { items: [{ id: "g".repeat(63), name: "G".repeat(256), limits: [limit], version: 1 }] },
+    [`GET /manage/groups/${"g".repeat(63)}`]: { id: "g".repeat(63), name: "G".repeat(256), limits: [limit], version: 1 },
+    [`GET /manage/tiers/${"t".repeat(63)}`]: { id: "t".repeat(63), limits: [limit], version: 1 },
+    "GET /manage/prices": { items: [{ model: "m".repeat(100), from: "2026-01-01", prompt: "1", completion: "2", source: "s".repeat(200), version: 1 }] },
+    [`GET /manage/prices/${"m".repeat(100)}/2026-01-01`]: { model: "m".repeat(100), from: "2026-01-01", prompt: "1", completion: "2", version: 1 },
+    "GET /manage/prices/currency": { currency: "USD", version: 1 },
+    "GET /manage/prices/check": { items: [{ model: "m".repeat(100), kind: "unpriced", problem: "has no price", fix: "set it" }] },
     "GET /manage/audit": { items: [] },
-    [`GET /manage/subscriptions/${long}`]: { ...s, keys: [] },
+    [`GET /manage/subscriptions/${long}`]: { ...s, rules: { limits: [limit] }, keys: [] },
   };
   const asked = [];
   const hidden = { answers, asked, faults, down: false, slow: "" };
-  await page.route(/\/(usage|manage)/, async (route) => {
+  await page.route(/^[a-z]+:\/\/[^/]+\/(usage|manage)/, async (route) => {
     const request = route.request(), name = `${request.method()} ${new URL(request.url()).pathname}`;
     asked.push(name);
     if (hidden.down) return route.abort();
@@ -62,13 +71,20 @@ async function open(secret, script) {
 const caller = () => open("API key");
 const operator = () => open("Entra ID token or operator key");
 const act = (page, name) => page.getByRole("button", { name, exact: true }).click();
-/** Waits until a button has the focus. */
-const at = (page, name) => page.waitForFunction((name) => document.activeElement.tagName === "BUTTON" && document.activeElement.textContent === name, name);
+/** Waits until a button or link has the focus. */
+const at = (page, name) => page.waitForFunction((name) => document.activeElement.matches("button, a") && document.activeElement.textContent === name, name);
 
-/** Waits until the operator's view has refreshed. */
-async function anew(page) {
-  const was = await page.locator(".tile").first().elementHandle();
+/** Waits until an operator's page has refreshed what a selector finds. */
+async function anew(page, selector = ".tile") {
+  const was = await page.locator(selector).first().elementHandle();
   await page.waitForFunction((tile) => !tile.isConnected, was);
+}
+
+/** Opens a page of the operator's. */
+async function visit(page, path, heading) {
+  await page.evaluate((path) => { location.hash = path; }, `#/${path}`);
+  await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+  await page.getByText("Loading").locator("visible=true").first().waitFor({ state: "detached" });
 }
 
 async function narrow(page, what) {
@@ -80,26 +96,37 @@ const cases = {
   async "long names are broken on a phone"() {
     await narrow(await caller(), "the caller's view");
     const page = await operator();
-    for (const name of [long, `Keys of ${long}`, `Change tier of ${long}`, `Suspend ${long}`, `Change the limits of ${"t".repeat(63)}`]) {
-      await act(page, name);
-      await page.getByRole("dialog").waitFor();
-      await narrow(page, name);
-      await page.keyboard.press("Escape");
+    await narrow(page, "the overview");
+    for (const [path, heading, ...dialogs] of [["subscriptions", "Subscriptions", `Edit ${long}`, `Keys of ${long}`, `Suspend ${long}`], [`subscriptions/${long}`, long, `Edit ${long}`], ["groups", "Groups", `Edit ${"g".repeat(63)}`, `Delete ${"g".repeat(63)}`],
+      [`groups/${"g".repeat(63)}`, "g".repeat(63)], ["tiers", "Tiers", `Edit ${"t".repeat(63)}`], [`tiers/${"t".repeat(63)}`, "t".repeat(63)], ["prices", "Prices", `Change the price of ${"m".repeat(100)} from 2026-01-01`], ["changes", "Latest changes"]]) {
+      await visit(page, path, heading);
+      await narrow(page, path);
+      for (const name of dialogs) {
+        await act(page, name);
+        await page.getByRole("dialog").waitFor();
+        await narrow(page, name);
+        await page.keyboard.press("Escape");
+        await page.getByRole("dialog").waitFor({ state: "detached" });
+      }
     }
+    assert.deepEqual(page.faults, []);
   },
-  async "the focus stays when lists are redrawn"() {
+  async "the focus stays when limits are redrawn"() {
     const page = await operator();
-    await page.getByRole("button", { name: "small", exact: true }).focus();
-    await anew(page);
-    await at(page, "small");
+    await visit(page, `subscriptions/${long}`, long);
+    await page.locator(".limit-bar").getByRole("link", { name: "t".repeat(63) }).focus();
+    await anew(page, ".limit-bar");
+    await at(page, "t".repeat(63));
+    await page.getByRole("button", { name: `Edit ${long}`, exact: true }).focus();
     await page.keyboard.press("Enter");
     await page.getByRole("dialog").waitFor();
-    await anew(page);
+    await anew(page, ".limit-bar");
     await page.keyboard.press("Escape");
-    await at(page, "small");
+    await at(page, "Edit");
   },
   async "keys that can't be read are said to be"() {
     const page = await operator();
+    await visit(page, "subscriptions", "Subscriptions");
     page.set({ down: true });
     await act(page, `Keys of ${long}`);
     await page.getByRole("dialog").getByText("The gateway can't be reached.").waitFor();
@@ -107,6 +134,7 @@ const cases = {
   async "a subscription created without its key is reported and listed"() {
     const page = await operator();
     page.answers["POST /manage/subscriptions/new/keys/primary"] = { status: 503, detail: "The tables can't be reached." };
+    await visit(page, "subscriptions", "Subscriptions");
     await act(page, "New subscription");
     await page.getByRole("dialog").getByRole("textbox").first().fill("new");
     page.answers["GET /manage/subscriptions"].items.push({ id: "new", tier: "t", version: 1 });
@@ -115,14 +143,84 @@ const cases = {
     await act(page, "Close");
     await page.getByRole("button", { name: "Keys of new" }).waitFor();
   },
-  async "a number that can't be read removes no limit"() {
+  async "a number that can't be read is sent as it is, and removes no limit"() {
     const page = await operator();
-    await act(page, `Change the limits of ${"t".repeat(63)}`);
-    await page.getByLabel("Tokens a minute").fill("");
-    await page.getByLabel("Tokens a minute").pressSequentially("1e");
-    await act(page, "Change limits");
-    await page.getByRole("alert").getByText("Tokens a minute").waitFor();
-    assert.ok(!page.asked.some((name) => name.startsWith("PATCH")), "the change was sent");
+    const name = `PATCH /manage/tiers/${"t".repeat(63)}`;
+    page.answers[name] = { status: 422, code: "invalid", detail: "limits.tokens.perMinute is not a whole number", errors: [{ field: "limits.tokens.perMinute", problem: "is not a whole number", fix: "use a whole number, such as 1000" }] };
+    await visit(page, "tiers", "Tiers");
+    await act(page, `Edit ${"t".repeat(63)}`);
+    await page.getByLabel("Per minute").fill("1e");
+    const sent = page.waitForRequest((request) => request.method() === "PATCH");
+    await act(page, "Save");
+    assert.deepEqual((await sent).postDataJSON().limits, [{ name: "tokens", unit: "tokens", perMinute: "1e", quota: 300, period: "Daily" }]);
+    await page.getByText("Per minute is not a whole number: use a whole number, such as 1000.").waitFor();
+    assert.equal(await page.getByLabel("Per minute").getAttribute("aria-invalid"), "true");
+    assert.equal(await page.getByLabel("Per minute").inputValue(), "1e");
+  },
+  async "what can't be read can't be edited, and the page says so"() {
+    const page = await operator();
+    await visit(page, "tiers", "Tiers");
+    page.answers[`GET /manage/tiers/${"t".repeat(63)}`] = { status: 503, detail: "The tables can't be reached." };
+    await act(page, `Edit ${"t".repeat(63)}`);
+    await page.getByRole("dialog").getByText("The tables can't be reached.").waitFor();
+    await act(page, "Close");
+    await act(page, `Delete ${"t".repeat(63)}`);
+    await page.getByRole("dialog").getByText("The tables can't be reached.").waitFor();
+    assert.deepEqual(page.faults, []);
+  },
+  async "an error of a field that the form doesn't have is told all the same"() {
+    const page = await operator();
+    page.answers[`PATCH /manage/tiers/${"t".repeat(63)}`] = { status: 422, code: "invalid", detail: "more", errors: [{ field: "somethingElse", problem: "is wrong", fix: "mend it" }] };
+    await visit(page, "tiers", "Tiers");
+    await act(page, `Edit ${"t".repeat(63)}`);
+    await act(page, "Save");
+    await page.getByRole("alert").getByText("somethingElse is wrong: mend it.").waitFor();
+  },
+  async "another operator's change can be taken over"() {
+    const page = await operator();
+    const id = "t".repeat(63), changed = { id, limits: [{ name: "theirs", unit: "calls", perMinute: 7 }], version: 2 };
+    page.answers[`PATCH /manage/tiers/${id}`] = { status: 412, code: "stale", detail: "was changed meanwhile" };
+    await visit(page, "tiers", "Tiers");
+    await act(page, `Edit ${id}`);
+    await page.getByLabel("Per minute").fill("42");
+    page.answers[`GET /manage/tiers/${id}`] = changed;
+    await act(page, "Save");
+    await page.getByText("theirs: 7 calls a minute").waitFor();
+    assert.equal(await page.getByLabel("Per minute").inputValue(), "42");
+    await act(page, "Drop mine, edit theirs");
+    await page.getByRole("group", { name: "theirs", exact: true }).waitFor();
+    assert.equal(await page.getByLabel("Per minute").inputValue(), "7");
+    delete page.answers[`PATCH /manage/tiers/${id}`];
+    const sent = page.waitForRequest((request) => request.method() === "PATCH");
+    await act(page, "Save");
+    assert.equal((await sent).headers()["if-match"], '"2"');
+  },
+  async "costs are added up exactly"() {
+    const page = await operator();
+    page.answers["GET /manage/usage/history"] = history([counts(1, { from: minutesAgo(2), model: "a", cost: "0.100000001" }), counts(1, { from: minutesAgo(2), model: "b", cost: "9007199254740993.000000002", unpriced: 3 })]);
+    page.answers["GET /manage/usage/top"].items[0].cost = page.answers["GET /manage/usage/top"].total.cost = "12.345";
+    await page.getByRole("radio", { name: "1 day" }).check();
+    await page.locator("summary", { hasText: "By model" }).click();
+    await page.getByRole("cell", { name: "12.34 USD" }).waitFor();
+    const exact = await page.evaluate(async () => (await import("./amounts.js")).addUp(["0.100000001", "9007199254740993.000000002", "-0.000000003"]));
+    assert.equal(exact, "9007199254740993.1");
+    const said = await page.evaluate(async () => { const { money, moneyInFull, amount } = await import("./amounts.js"); return [money("0.000012345"), money("1234.569"), money("0"), moneyInFull("1234.5"), amount(1, "calls")]; });
+    assert.deepEqual(said, ["0.0000123 USD", "1,234.56 USD", "0.00 USD", "1,234.50 USD", "1 call"]);
+  },
+  async "the currency is set where none is"() {
+    const page = await operator();
+    page.answers["GET /manage/prices/currency"] = { currency: "" };
+    await visit(page, "prices", "Prices");
+    await act(page, "Set the currency");
+    await page.getByLabel("Code").fill("EUR");
+    const sent = page.waitForRequest((request) => request.method() === "PUT");
+    await act(page, "Set currency");
+    assert.deepEqual((await sent).postDataJSON(), { currency: "EUR" });
+  },
+  async "without any cost nothing is said of it"() {
+    const page = await operator();
+    await page.locator("summary", { hasText: "By model" }).click();
+    assert.equal(await page.getByText(/Cost|USD/).locator("visible=true").count(), 0);
   },
   async "an answer that breaks off is the gateway's, not the page's"() {
     const page = await caller();
@@ -134,6 +232,7 @@ const cases = {
     const page = await operator();
     page.answers[`GET /manage/subscriptions/${long}`].keys = [{ slot: "primary", created: new Date().toISOString() }];
     page.answers[`DELETE /manage/subscriptions/${long}/keys/primary`] = "page";
+    await visit(page, "subscriptions", "Subscriptions");
     await act(page, `Keys of ${long}`);
     await act(page, "Revoke the primary key");
     await act(page, "Revoke key");
@@ -203,7 +302,7 @@ const cases = {
     await page.getByRole("radio", { name: "1 day" }).check();
     for (const card of ["Tokens", "Refusals", "Top subscriptions today"]) await page.getByRole("region", { name: card, exact: true }).getByText("This can't be shown. The tables can't be reached.").waitFor();
     assert.equal(await page.getByText(/No tokens|No call/).locator("visible=true").count(), 0);
-    await page.getByRole("region", { name: "Subscriptions", exact: true }).getByRole("button", { name: "Keys of small" }).waitFor(); // the others go on
+    await anew(page); // the others go on
     await page.locator(".live[data-state=off]").waitFor();
   },
   async "a load that fails later says how old what it shows is"() {
@@ -227,15 +326,17 @@ const cases = {
     page.answers["GET /usage"].problem = "What was used can't be read just now.";
     await page.getByRole("radio", { name: "1 day" }).check();
     await page.getByRole("region", { name: "Tokens", exact: true }).getByText("This can't be shown. What was used can't be read just now.").waitFor();
-    await page.getByRole("meter", { name: "This minute" }).waitFor();
+    await page.getByRole("meter", { name: "tokens: this minute" }).waitFor();
     assert.equal(await page.getByText(/No tokens|No call/).locator("visible=true").count(), 0);
   },
   async "a quota that others share has a forecast, and no curve of the caller's alone"() {
     const page = await caller();
-    page.answers["GET /usage"].counted = { counterKey: "{client-ip}", shared: true };
+    page.answers["GET /usage"].limits[0].counted = { counterKey: "{client-ip}", shared: true, parts: { "client-ip": "192.0.2.7" } };
     page.answers["GET /usage"].quota = { limit: 300, used: 10, owed: 0, held: 0, left: 290, startedAt: minutesAgo(60), resetAt: minutesAgo(-1000) };
     await page.getByRole("region", { name: "Quota left" }).getByText("At this period's pace it lasts until it resets").waitFor();
     assert.equal(await page.getByRole("region", { name: "Quota left" }).locator("canvas").locator("visible=true").count(), 0);
+    await page.getByText("Shared with others of the tier").waitFor();
+    await page.getByText("client-ip 192.0.2.7").waitFor();
   },
   async "a minute that has ended is looked up at once"() {
     const page = await operator();

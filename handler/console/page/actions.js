@@ -1,7 +1,9 @@
-// The operator's actions. Each opens a dialog that announces the change. Changes carry
-// the version they are based on, so that none silently undoes another.
+// The operator's actions other than editing. Each opens a dialog that announces the change.
+// Changes carry the version they are based on, so that none silently undoes another.
 import { h, fill, when, full } from "./dom.js";
-import { form, field, choice, showKey } from "./dialogs.js";
+import { describeLimits } from "./amounts.js";
+import { form, showKey } from "./dialogs.js";
+import { field, choice, check, box, Fields } from "./fields.js";
 
 const fault = (text) => h("p", { class: "fault", role: "alert" }, text);
 
@@ -11,17 +13,19 @@ const expiries = [["", "Never"], ["24", "In a day"], ["168", "In 7 days"], ["720
 const inHours = (hours) => (hours ? new Date(Date.now() + Number(hours) * 3_600_000).toISOString().replace(/\.\d+Z$/, "Z") : undefined);
 
 /** Creates a subscription and, if asked to, its primary key. */
-export async function create(operator, tiers) {
+export async function create(operator, tiers, groups, group = "") {
+  const fields = new Fields(), id = fields.add("id", box("id", "", { required: true }));
   const made = await form({
-    title: "New subscription", confirm: "Create",
+    title: "New subscription", confirm: "Create", fields,
     body: [
-      field("Id", h("input", { type: "text", name: "id", required: true, autocomplete: "off", spellcheck: "false", pattern: "[a-z0-9][a-z0-9._-]{0,62}" }), "1 to 63 of a-z, 0-9, '.', '_' and '-'. It can't be changed later."),
-      field("Name", h("input", { type: "text", name: "name", maxLength: 256, autocomplete: "off" }), "Optional."),
-      field("Tier", choice("tier", tiers.map((t) => [t.id, describe(t)]))),
-      h("label", { class: "check" }, h("input", { type: "checkbox", name: "key", checked: true }), "Create its primary key and show it"),
+      field("Id", id, "1 to 63 of a-z, 0-9, '.', '_' and '-'. It can't be changed later."),
+      field("Name", fields.add("name", box("name")), "Optional."),
+      field("Tier", fields.add("tier", choice("tier", [["", "Choose a tier"], ...tiers.map((t) => [t.id, `${t.id}: ${describeLimits(t.limits)}`])], tiers.length === 1 ? tiers[0].id : ""))),
+      groups.length ? field("Group", fields.add("group", choice("group", [["", "none"], ...groups.map((g) => [g.id, g.id])], group))) : null,
+      check("Create its primary key and show it", "key", true),
     ],
-    async send({ id, name, tier, key }) {
-      await operator.ask("PUT", operator.subscription(id), { tier, name: name || undefined }, { "If-None-Match": "*" });
+    async send({ id, name, tier, group: chosen, key }) {
+      await operator.ask("PUT", operator.subscription(id), { tier, name: name || undefined, group: chosen || undefined }, { "If-None-Match": "*" });
       return { id, key };
     },
   });
@@ -32,35 +36,58 @@ export async function create(operator, tiers) {
   return made && `${made.id} was created.`;
 }
 
-const describe = (t) => `${t.id}: ${t.tokensPerMinute ? `${full(t.tokensPerMinute)} tokens a minute` : "no limit a minute"}${t.tokenQuota ? `, ${full(t.tokenQuota)} ${t.tokenQuotaPeriod}` : ""}`;
+/** What suspends and resumes: a subscription, or a group with all below it. */
+const kinds = {
+  subscription: { path: (operator, of) => operator.subscription(of.id), stop: "Within a minute all calls with its keys get 401. It keeps its keys and limits and can be resumed.", go: "Within a minute its keys work again." },
+  group: { path: (operator, of) => operator.group(of.id), stop: "Within a minute all calls of the subscriptions below it get 401, until it is resumed.", go: "Within a minute the subscriptions below it may call again, unless they or another group of theirs are suspended." },
+  tier: { path: (operator, of) => operator.tier(of.id) },
+};
 
-export async function changeTier(operator, subscription, tiers) {
+export async function suspend(operator, kind, of) {
   const done = await form({
-    title: `Change the tier of ${subscription.id}`, confirm: "Change tier",
-    body: [h("p", {}, `Its tier is ${subscription.tier}. What it has used stays counted; the new limits take effect within a minute.`),
-      subscription.overrides ? h("p", { class: "hint" }, `It keeps its overrides: ${JSON.stringify(subscription.overrides)}`) : null,
-      field("New tier", choice("tier", tiers.map((t) => [t.id, describe(t)]), subscription.tier))],
-    send: ({ tier }) => operator.ask("PATCH", operator.subscription(subscription.id), { tier }, versioned(subscription)),
+    title: `Suspend ${of.id}?`, confirm: "Suspend", danger: true, body: h("p", {}, kinds[kind].stop),
+    send: () => operator.ask("PATCH", kinds[kind].path(operator, of), { suspended: true }),
   });
-  return done && `The tier of ${subscription.id} was changed.`;
+  return done && `${of.id} is suspended.`;
 }
 
-export async function suspend(operator, subscription) {
+export async function resume(operator, kind, of) {
   const done = await form({
-    title: `Suspend ${subscription.id}?`, confirm: "Suspend", danger: true,
-    body: h("p", {}, "Within a minute all calls with its keys get 401. It keeps its keys and limits and can be resumed."),
-    send: () => operator.ask("PATCH", operator.subscription(subscription.id), { suspended: true }),
+    title: `Resume ${of.id}?`, confirm: "Resume", body: h("p", {}, kinds[kind].go),
+    send: () => operator.ask("PATCH", kinds[kind].path(operator, of), { suspended: false }, versioned(of)),
   });
-  return done && `${subscription.id} is suspended.`;
+  return done && `${of.id} is active again.`;
 }
 
-export async function resume(operator, subscription) {
+const some = (items, what) => (items?.length ? `${full(items.length)} ${what}${items.length === 1 ? "" : "s"}` : "");
+
+/** Says what a deletion takes along, as a list. */
+function takenAlong({ subscriptions, keys, movedGroups, movedSubscriptions, movedTo }) {
+  const to = movedTo ? `will be moved to the group ${movedTo}` : "will have no group";
+  return [
+    [some(subscriptions, "subscription"), "will be deleted", subscriptions],
+    [keys ? `${full(keys)} key${keys === 1 ? "" : "s"}` : "", "will be deleted: calls with them get 401"],
+    [some(movedGroups, "group"), movedTo ? to : "will have no group above", movedGroups],
+    [some(movedSubscriptions, "subscription"), to, movedSubscriptions],
+  ].filter(([count]) => count).map(([count, what, ids]) => h("li", {}, `${count} ${what}`, ids ? h("details", { open: ids.length <= 5 }, h("summary", {}, "Which"), h("p", { class: "hint" }, ids.join(", "))) : null));
+}
+
+/** Deletes a tier, group or subscription. First it asks what that would take along. */
+export async function remove(operator, kind, of) {
+  const path = kinds[kind].path(operator, of), { version } = await operator.get(path);
+  const would = await operator.ask("DELETE", `${path}?force=true&dryRun=true`, undefined, versioned({ version }));
+  const along = takenAlong(would.body), typed = box("typed");
   const done = await form({
-    title: `Resume ${subscription.id}?`, confirm: "Resume",
-    body: h("p", {}, "Within a minute its keys work again."),
-    send: () => operator.ask("PATCH", operator.subscription(subscription.id), { suspended: false }, versioned(subscription)),
+    title: `Delete the ${kind} ${of.id}?`, confirm: along.length ? "Delete it all the same" : "Delete", danger: true,
+    body: [h("p", {}, "This can't be undone. What it used stays in the ledger, and who deleted it in the audit."),
+      along.length ? h("p", {}, "It is in use. This will happen, too:") : null, along.length ? h("ul", { class: "along" }, along) : null,
+      along.length ? field(`Type ${of.id} to confirm`, typed) : null],
+    send() {
+      if (along.length && typed.value.trim() !== of.id) throw new Error(`Type ${of.id} to confirm.`);
+      return operator.ask("DELETE", `${path}${along.length ? "?force=true" : ""}`, undefined, versioned({ version }));
+    },
   });
-  return done && `${subscription.id} is active again.`;
+  return done && `${of.id} was deleted.`;
 }
 
 /** Shows a subscription's keys and lets the operator create, rotate or revoke them. */
@@ -111,29 +138,3 @@ const revokeKey = (operator, subscription, slot) => form({
   body: h("p", {}, "Within a minute all calls with it get 401. This can't be undone, but a new key can be created."),
   send: () => operator.ask("DELETE", `${operator.subscription(subscription.id)}/keys/${slot}`),
 });
-
-const periods = [["", "–"], ["Hourly", "an hour"], ["Daily", "a day"], ["Weekly", "a week"], ["Monthly", "a month"], ["Yearly", "a year"]];
-
-/** Creates a tier or changes its limits. */
-export async function setTier(operator, tier) {
-  const number = (name, value) => h("input", { type: "number", name, min: "0", step: "1", inputMode: "numeric", value: value ? String(value) : "" });
-  const done = await form({
-    title: tier ? `Change the limits of ${tier.id}` : "New tier", confirm: tier ? "Change limits" : "Create", danger: Boolean(tier),
-    body: [
-      tier ? h("p", {}, "The limits take effect within a minute for every subscription of the tier, except where it overrides them.")
-        : field("Id", h("input", { type: "text", name: "id", required: true, autocomplete: "off", spellcheck: "false" }), "1 to 63 of a-z, 0-9, '.', '_' and '-'."),
-      field("Tokens a minute", number("tokensPerMinute", tier?.tokensPerMinute), "Empty: no limit."),
-      field("Burst tokens", number("burstTokens", tier?.burstTokens), "How many unused tokens may be carried over."),
-      field("Token quota", number("tokenQuota", tier?.tokenQuota), "Empty: no quota."),
-      field("Quota period", choice("tokenQuotaPeriod", periods, tier?.tokenQuotaPeriod ?? "")),
-      field("Reserve", choice("reserve", [["prompt", "the prompt; the answer is charged afterwards"], ["none", "one token; the call is charged afterwards"], ["full", "prompt and answer; the limit can't be exceeded"]], tier?.reserve || "prompt")),
-      field("Stored content", choice("storedContent", [["refuse", "refuse calls that name conversations, files and the like"], ["allow", "allow them: callers share what the endpoints keep"]], tier?.storedContent || "refuse")),
-    ],
-    send({ id, reserve, storedContent, tokenQuotaPeriod, ...numbers }) {
-      const limits = { reserve, storedContent, tokenQuotaPeriod: tokenQuotaPeriod || null };
-      for (const [name, text] of Object.entries(numbers)) limits[name] = text === "" ? null : Number(text);
-      return operator.ask("PATCH", `/tiers/${encodeURIComponent(tier?.id ?? id)}`, limits, tier ? versioned(tier) : { "If-None-Match": "*" });
-    },
-  });
-  return done && "The tier's limits were changed.";
-}

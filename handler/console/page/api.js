@@ -2,10 +2,12 @@
 
 /** A failed request; the message is for people. status 0: no answer of the gateway. */
 export class Refusal extends Error {
-  constructor(status, message, retry) {
+  constructor(status, message, { retry, code, errors } = {}) {
     super(message);
     this.status = status;
     this.retry = retry; // seconds
+    this.code = code; // for programs: stale, in_use, …
+    this.errors = errors ?? []; // the wrong fields: {field, problem, fix}
   }
 }
 
@@ -25,7 +27,7 @@ async function ask(path, options) {
   }
   if (!response.ok) {
     const message = body?.detail ?? body?.message ?? `The gateway answered ${response.status}.`;
-    throw new Refusal(response.status, message, Number(response.headers.get("Retry-After")) || undefined);
+    throw new Refusal(response.status, message, { retry: Number(response.headers.get("Retry-After")) || undefined, code: body?.code, errors: body?.errors });
   }
   if (text && body === undefined) throw new Refusal(0, "The answer isn't the gateway's."); // a proxy's page, for example
   return { body, etag: response.headers.get("ETag") };
@@ -73,7 +75,16 @@ export class Operator {
     return items;
   }
 
+  /** Returns the path of a subscription, as tier and group do of theirs. */
   subscription(id) {
     return `/subscriptions/${encodeURIComponent(id)}`;
+  }
+
+  tier(id) {
+    return `/tiers/${encodeURIComponent(id)}`;
+  }
+
+  group(id) {
+    return `/groups/${encodeURIComponent(id)}`;
   }
 }

@@ -4,7 +4,7 @@ import { Caller, Operator } from "./api.js";
 import { CallerView } from "./caller.js";
 import { OperatorView } from "./operator.js";
 import { recolour } from "./chart.js";
-import { field } from "./dialogs.js";
+import { field } from "./fields.js";
 
 const main = document.getElementById("main");
 const live = document.getElementById("live");

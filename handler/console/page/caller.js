@@ -1,6 +1,8 @@
 // The caller's view: its limits and its usage.
-import { h, fill, short, full, when, until, meter, tabs, announce } from "./dom.js";
-import { tokensChart, refusalsChart, burndownChart, modelTable, buckets, inWords } from "./chart.js";
+import { h, fill, short, full, tabs, announce } from "./dom.js";
+import { money, moneyInFull, useCurrency } from "./amounts.js";
+import { limitBars } from "./bars.js";
+import { tokensChart, refusalsChart, burndownChart, modelTable, buckets, inWords, costly } from "./chart.js";
 import { Part, all } from "./part.js";
 import { forecast, recentTokens, begins, step, leftOver } from "./quota.js";
 
@@ -11,29 +13,11 @@ const HOUR = 60 * MINUTE;
 const spans = { 1: MINUTE, 3: MINUTE, 24: 15 * MINUTE, 168: HOUR };
 const names = { [MINUTE]: "minute", [15 * MINUTE]: "quarter of an hour", [HOUR]: "hour" };
 
-/** A card that shows a limit: used, left, and when it resets. */
-function limitCard(title) {
-  const gauge = meter(title);
-  const big = h("div", { class: "big" });
-  const left = h("dd"), resets = h("dd"), all = h("dd");
-  const element = h("section", { class: "card", "aria-label": title }, h("h2", {}, title), big, gauge,
-    h("dl", { class: "pairs" }, h("dt", {}, "Left"), left, h("dt", {}, "Limit"), all, h("dt", {}, "Resets"), resets));
-  return Object.assign(element, {
-    set(window, words) {
-      element.hidden = !window;
-      if (!window) return;
-      const used = Math.max(0, window.limit - window.left);
-      fill(big, short(used), " ", h("small", {}, `of ${short(window.limit)} tokens${words ? ` ${words}` : ""}`));
-      gauge.set(used, window.limit);
-      left.textContent = `${full(window.left)} tokens`;
-      all.textContent = `${full(window.limit)} tokens`;
-      resets.textContent = `${until(window.resetAt)}, ${when(window.resetAt)}`;
-    },
-  });
+/** Returns the item of a limit; see limitBars. */
+function itemOf({ counted, tier, group, ...limit }) {
+  const parts = Object.entries(counted?.parts ?? {}).filter(([kind]) => kind !== "group").map(([kind, value]) => `${kind} ${value || "(none)"}`).join(", ");
+  return { ...limit, owner: { tier, group }, parts, shared: counted?.shared ? `Shared with others of the ${group ? "group" : "tier"}` : "" };
 }
-
-/** Words for a quota's period: "a day". */
-const periods = { Hourly: "this hour", Daily: "today", Weekly: "this week", Monthly: "this month", Yearly: "this year" };
 
 /** The caller's view. It calls status(state, text) when the connection changes. */
 export class CallerView {
@@ -41,15 +25,13 @@ export class CallerView {
     Object.assign(this, { caller, status, leave, hours: "3" });
     this.title = h("h1", {}, "My usage");
     this.sub = h("p", { class: "sub" });
-    this.minute = limitCard("This minute");
-    this.quota = limitCard("Quota");
-    this.note = h("p", { class: "notice", hidden: true });
+    this.bars = h("div");
     this.tokens = tokensChart("Tokens");
     this.models = modelTable();
     this.refused = refusalsChart("Refusals");
     this.burndown = burndownChart("Quota left");
     this.tiles = h("div", { class: "tiles" });
-    this.limits = new Part(this.note, h("div", { class: "cards" }, this.minute, this.quota));
+    this.limits = new Part(this.bars);
     this.sums = new Part(this.tiles);
     this.tokensPart = new Part(this.tokens.element, this.models);
     this.burndownPart = new Part(this.burndown.element);
@@ -58,7 +40,7 @@ export class CallerView {
     this.element = h("div", { class: "view" },
       h("div", { class: "head" }, h("div", {}, this.title, this.sub),
         tabs("Time shown", "hours", { 1: "1 hour", 3: "3 hours", 24: "1 day", 168: "7 days" }, this.hours, (hours) => this.choose(hours))),
-      this.limits.element, this.sums.element,
+      h("section", { class: "card", "aria-labelledby": "limits-title" }, h("h2", { id: "limits-title" }, "Limits"), this.limits.element), this.sums.element,
       h("section", { class: "card tall", "aria-label": "Tokens" }, this.tokensPart.element),
       h("div", { class: "cards" }, this.burndownCard, h("section", { class: "card tall", "aria-label": "Refusals" }, this.refusedPart.element)));
     this.pause = 3000;
@@ -98,14 +80,19 @@ export class CallerView {
 
   showLimits(usage) {
     this.title.textContent = usage.subscription;
-    this.sub.textContent = `Tier ${usage.tier}${usage.counted ? `, counted by ${usage.counted.counterKey}${usage.counted.shared ? " together with others of the tier" : ""}` : ""}`;
-    this.note.hidden = Boolean(usage.minute || usage.quota);
-    this.note.textContent = "This subscription has no limits.";
-    this.minute.set(usage.minute);
-    this.quota.set(usage.quota, periods[usage.quotaPeriod]);
+    useCurrency(usage.currency);
+    this.sub.textContent = `Tier ${usage.tier}${usage.group ? `, group ${usage.group}` : ""}`;
+    fill(this.bars, limitBars(usage.limits.map(itemOf), false, "This subscription has no limits."));
     this.burndownCard.hidden = !usage.quota;
-    if (usage.minute?.left === 0 && !this.announced) announce("This minute's tokens are used up.");
-    this.announced = usage.minute?.left === 0;
+    const empty = usage.limits.filter((l) => !l.shadow && [l.minute, l.quota].some((w) => w && Number(w.left) <= 0)).map((l) => l.name).join(", ");
+    if (empty && empty !== this.announced) announce(`Used up: ${empty}.`);
+    this.announced = empty;
+  }
+
+  /** Reports whether what the tier's limit named tokens counts is all that the caller uses. */
+  own(usage) {
+    const tokens = usage.limits.find((l) => l.tier && l.name.toLowerCase() === "tokens");
+    return Boolean(tokens && !tokens.counted && !tokens.models);
   }
 
   points(usage, hours) {
@@ -115,13 +102,14 @@ export class CallerView {
 
   showSums({ total }) {
     fill(this.tiles, [["Prompt tokens", total.promptTokens], ["Completion tokens", total.completionTokens], ["Calls", total.calls], ["Refused", total.refused], total.shadowed ? ["Would have been refused", total.shadowed] : null].filter(Boolean).map(([name, n]) =>
-      h("div", { class: "tile" }, h("p", { class: "label" }, name), h("div", { class: "big", title: full(n) }, short(n)))));
+      h("div", { class: "tile" }, h("p", { class: "label" }, name), h("div", { class: "big", title: full(n) }, short(n)))),
+    costly([total]) ? h("div", { class: "tile" }, h("p", { class: "label" }, "Cost"), h("div", { class: "big", title: moneyInFull(total.cost) }, money(total.cost)), total.unpriced ? h("p", { class: "hint" }, `without ${short(total.unpriced)} calls that had no price`) : null) : null);
   }
 
   showTokens(usage, hours) {
     const length = spans[hours], unit = names[length], points = this.points(usage, hours);
     this.tokens.element.querySelector("h2").textContent = `Tokens by ${unit}`;
-    this.tokens.tokens(points, usage.minute && !usage.counted ? usage.minute.limit * (length / MINUTE) : 0, inWords(points, unit));
+    this.tokens.tokens(points, usage.minute && this.own(usage) ? usage.minute.limit * (length / MINUTE) : 0, inWords(points, unit));
     this.models.set(usage.models);
   }
 
@@ -129,7 +117,7 @@ export class CallerView {
    * the caller used doesn't tell how it came to that. */
   showQuota(usage, hours) {
     if (!usage.quota) return;
-    const own = !usage.counted, now = Date.now(), begin = begins(usage.quota, now - hours * HOUR);
+    const own = this.own(usage), now = Date.now(), begin = begins(usage.quota, now - hours * HOUR);
     const words = forecast(usage.quota, own ? recentTokens(usage.minutes, now) : undefined, now);
     this.burndown.plot.hidden = this.burndown.values.hidden = !own;
     if (own) this.burndown.burndown(leftOver(usage.minutes.filter((m) => new Date(m.minute) >= begin - MINUTE), usage.quota, begin, step(begin, now), now), words);

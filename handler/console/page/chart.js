@@ -1,6 +1,7 @@
 // Charts, drawn by uPlot (vendor/). Each has a caption and a table of its values, for
 // users who can't see it.
 import { h, fill, short, when, full, table } from "./dom.js";
+import { addUp, money } from "./amounts.js";
 
 const drawn = new Set();
 
@@ -31,17 +32,19 @@ const kinds = {
 
 /** A chart of one or more series over time. */
 export class Chart {
-  /** series: kinds in drawing order; legend: [class, text] pairs; columns: of the table, [name, cell(point)]. */
+  /** series: kinds in drawing order; legend: [class, text] pairs; columns: of the table,
+   * [name, cell(point), in words, shown if any point has it]. */
   constructor({ title, series, legend, columns, low = false, empty = "Nothing yet." }) {
     this.series = series;
     this.columns = columns;
     this.plot = h("div", { class: `plot${low ? " low" : ""}`, "aria-hidden": "true" });
     this.caption = h("figcaption");
+    this.heading = h("tr");
     this.rows = h("tbody");
     this.empty = h("div", { class: "empty" }, empty);
     this.values = h("details", {}, h("summary", {}, "Show as a table"),
       h("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": `${title}: values` }, h("table", {}, h("caption", { class: "hidden" }, title),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "From"), columns.map(([name]) => h("th", { scope: "col", class: "num" }, name)))), this.rows)));
+        h("thead", {}, this.heading), this.rows)));
     this.values.addEventListener("toggle", () => this.tabulate());
     this.element = h("figure", { class: "chart" },
       h("div", { class: "chart-head" }, h("h2", {}, title), h("div", { class: "key", "aria-hidden": "true" }, legend.map(([kind, text]) => h("span", { class: kind }, text)))),
@@ -99,7 +102,9 @@ export class Chart {
   /** Writes the table, newest first, if it is open. */
   tabulate() {
     if (!this.values.open || !this.points) return;
-    fill(this.rows, this.points.toReversed().map((p) => h("tr", {}, h("td", {}, when(p.at)), this.columns.map(([, cell]) => h("td", { class: "num" }, full(cell(p)))))));
+    const columns = this.columns.filter(([, , , any]) => !any || any(this.points));
+    fill(this.heading, h("th", { scope: "col" }, "From"), columns.map(([name]) => h("th", { scope: "col", class: "num" }, name)));
+    fill(this.rows, this.points.toReversed().map((p) => h("tr", {}, h("td", {}, when(p.at)), columns.map(([, cell, words = full]) => h("td", { class: "num" }, words(cell(p)))))));
   }
 
   stop() {
@@ -114,7 +119,12 @@ export function recolour() {
   for (const chart of drawn) chart.draw();
 }
 
-const columns = [["Prompt", (p) => p.promptTokens], ["Cached", (p) => p.cachedTokens], ["Completion", (p) => p.completionTokens], ["Reasoning", (p) => p.reasoningTokens], ["Tokens", (p) => p.totalTokens], ["Calls", (p) => p.calls], ["Refused", (p) => p.refused]];
+/** Reports whether any of them cost anything. */
+export function costly(spans) {
+  return spans.some((span) => Number(span.cost) > 0);
+}
+
+const columns = [["Prompt", (p) => p.promptTokens], ["Cached", (p) => p.cachedTokens], ["Completion", (p) => p.completionTokens], ["Reasoning", (p) => p.reasoningTokens], ["Tokens", (p) => p.totalTokens], ["Calls", (p) => p.calls], ["Refused", (p) => p.refused], ["Cost", (p) => p.cost, money, costly]];
 
 /** A chart of tokens by minute, hour or day, with the limit if there is one. */
 export function tokensChart(title) {
@@ -155,23 +165,31 @@ export function burndownChart(title) {
   return Object.assign(chart, { burndown: (points, caption) => chart.show(points, [points.map((p) => p.left)], caption) });
 }
 
-const counts = ["promptTokens", "cachedTokens", "completionTokens", "reasoningTokens", "totalTokens", "calls", "refused", "shadowed"];
+const counts = ["promptTokens", "cachedTokens", "completionTokens", "reasoningTokens", "totalTokens", "calls", "refused", "shadowed", "unpriced"];
 
 const sum = (spans, name) => spans.reduce((total, span) => total + span[name], 0);
+
+const nothing = () => ({ ...Object.fromEntries(counts.map((name) => [name, 0])), cost: "0" });
+
+/** Adds what a span counts to a sum. */
+function add(total, span) {
+  for (const name of counts) total[name] += span[name];
+  if (Number(span.cost)) total.cost = addUp([total.cost, span.cost]);
+}
 
 /** Sums spans in consecutive buckets. length and times are in milliseconds. */
 export function buckets(spans, from, to, length) {
   const all = [];
   const byTime = new Map();
   for (let at = Math.floor(from / length) * length; at < to; at += length) {
-    const bucket = { at, refusedBy: {}, ...Object.fromEntries(counts.map((name) => [name, 0])) };
+    const bucket = { at, refusedBy: {}, ...nothing() };
     all.push(bucket);
     byTime.set(at, bucket);
   }
   for (const span of spans) {
     const bucket = byTime.get(Math.floor(new Date(span.from ?? span.minute).getTime() / length) * length);
     if (!bucket) continue;
-    for (const name of counts) bucket[name] += span[name];
+    add(bucket, span);
     for (const [name, calls] of Object.entries(span.refusedBy ?? {})) bucket.refusedBy[name] = (bucket.refusedBy[name] ?? 0) + calls;
   }
   return all;
@@ -181,8 +199,8 @@ export function buckets(spans, from, to, length) {
 export function byModel(spans) {
   const models = new Map();
   for (const span of spans) {
-    const model = models.get(span.model) ?? { model: span.model, ...Object.fromEntries(counts.map((name) => [name, 0])) };
-    for (const name of counts) model[name] += span[name];
+    const model = models.get(span.model) ?? { model: span.model, ...nothing() };
+    add(model, span);
     models.set(span.model, model);
   }
   return [...models.values()].sort((a, b) => b.totalTokens - a.totalTokens);
@@ -193,10 +211,13 @@ export function modelTable() {
   const body = h("div");
   return Object.assign(h("details", {}, h("summary", {}, "By model"), body), {
     set(models) {
-      const rows = models.length > 1 ? [...models, { model: "In all", ...Object.fromEntries(counts.map((name) => [name, sum(models, name)])) }] : models;
+      const total = { model: "In all", ...nothing() };
+      for (const model of models) add(total, model);
+      const rows = models.length > 1 ? [...models, total] : models;
       fill(body, rows.length === 0 ? h("p", { class: "hint" }, "No calls in this time.") : table("By model", [
         { name: "Model", class: "name", cell: (m) => m.model || "(none)" },
         ...[["Prompt", "promptTokens"], ["Cached", "cachedTokens"], ["Completion", "completionTokens"], ["Reasoning", "reasoningTokens"], ["Tokens", "totalTokens"], ["Calls", "calls"], ["Refused", "refused"]].map(([name, count]) => ({ name, class: "num", cell: (m) => short(m[count]) })),
+        ...(costly(models) ? [{ name: "Cost", class: "num", cell: (m) => (m.unpriced ? `${money(m.cost)}, without ${short(m.unpriced)} calls` : money(m.cost)) }] : []),
       ], rows));
     },
   });
@@ -208,5 +229,12 @@ export function inWords(points, unit) {
   const peak = points.reduce((best, p) => (p.totalTokens > best.totalTokens ? p : best), points[0]);
   if (!total) return "No tokens in this time. Times are UTC.";
   const article = unit === "hour" ? "an" : "a";
-  return `${short(total)} tokens in all; most in ${article} ${unit}: ${short(peak.totalTokens)} at ${when(peak.at)}.`;
+  return `${short(total)} tokens in all${cost(points)}; most in ${article} ${unit}: ${short(peak.totalTokens)} at ${when(peak.at)}.`;
+}
+
+/** Says what spans cost, if anything, and what that lacks. */
+function cost(spans) {
+  const unpriced = sum(spans, "unpriced");
+  if (!costly(spans)) return "";
+  return `, for ${money(addUp(spans.map((span) => span.cost)))}${unpriced ? ` without ${full(unpriced)} calls that had no price` : ""}`;
 }

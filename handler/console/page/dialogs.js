@@ -1,5 +1,5 @@
 // Dialogs. They are the browser's own, which handle the keyboard focus.
-import { h, when, like } from "./dom.js";
+import { h, fill, when, like } from "./dom.js";
 
 /** Shows a dialog until it is closed, then restores the focus, even if its element was
  * redrawn meanwhile. */
@@ -13,46 +13,55 @@ export function show(dialog) {
   dialog.showModal();
 }
 
-/** Opens a dialog with a form. send gets the form's values and does the work; if it
- * throws, the dialog shows the error and stays open. Resolves to send's result, or to
- * undefined if the dialog was cancelled. */
-export function form({ title, body, confirm, danger = false, cancel = true, send }) {
+/** Opens a dialog with a form. send gets the form's values and does the work; if it throws,
+ * the dialog shows the error, at the fields that it names if there are fields, and stays
+ * open with all that was entered. Resolves to send's result, or to undefined if the dialog
+ * was cancelled. keep: entries are dropped only after a warning. conflict(error, resolve,
+ * again) returns what to show if another change came first. */
+export function form({ title, body, confirm, danger = false, cancel = true, wide = false, keep = false, fields, conflict, send }) {
   return new Promise((resolve) => {
-    const fault = h("p", { class: "fault", role: "alert" });
+    const fault = h("div", { class: "fault", role: "alert" });
     const go = h("button", { type: "submit", class: danger ? "danger" : "" }, confirm);
-    let result;
-    const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => resolve(result) },
-      h("form", { novalidate: true, onsubmit: async (event) => {
-        event.preventDefault();
-        const misread = [...event.target.elements].find((control) => control.validity.badInput); // its value is empty then
-        fault.textContent = misread ? `${misread.labels[0].textContent}: not a number.` : "";
-        if (misread) return misread.focus();
-        go.disabled = true;
-        try {
-          result = (await send(Object.fromEntries(new FormData(event.target)))) ?? true;
-          dialog.close();
-        } catch (error) {
-          fault.textContent = error.message;
-          go.disabled = false;
-        }
-      } }, h("h2", { id: "dialog-title" }, title), body, fault,
-      h("div", { class: "ends" }, cancel ? h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel") : null, go)));
+    let result, changed = false, warned = false;
+    const leave = (event) => {
+      if (!keep || !changed || warned) return event?.type === "click" ? dialog.close() : undefined;
+      event.preventDefault();
+      warned = true;
+      fault.textContent = "What you entered isn't saved. Do that again to drop it.";
+      return undefined;
+    };
+    const finish = (value) => {
+      result = value;
+      dialog.close();
+    };
+    const submit = async () => {
+      go.disabled = true;
+      fault.replaceChildren();
+      fields?.clear();
+      try {
+        finish((await send(Object.fromEntries(new FormData(inner)))) ?? true);
+      } catch (error) {
+        go.disabled = false;
+        await tell(error);
+      }
+    };
+    const tell = async (error) => {
+      if (error.code === "stale" && conflict) {
+        fill(fault, await conflict(error, finish, submit).catch((failed) => failed.message));
+        fault.querySelector("button")?.focus();
+        return;
+      }
+      const rest = fields && error.errors?.length ? fields.show(error.errors) : [error.message];
+      fault.textContent = rest.length ? rest.join(" ") : "Nothing was saved. Correct what is marked.";
+    };
+    const inner = h("form", { novalidate: true, oninput: () => { changed = true; warned = false; }, onsubmit: (event) => {
+      event.preventDefault();
+      submit();
+    } }, h("h2", { id: "dialog-title" }, title), body, fault,
+    h("div", { class: "ends" }, cancel ? h("button", { type: "button", class: "quiet", onclick: leave }, "Cancel") : null, go));
+    const dialog = h("dialog", { class: wide ? "wide" : "", "aria-labelledby": "dialog-title", oncancel: leave, onclose: () => resolve(result) }, inner);
     show(dialog);
   });
-}
-
-let fields = 0;
-
-/** Returns a labelled control with an optional hint. */
-export function field(text, control, hint) {
-  control.id = `field-${(fields += 1)}`;
-  if (hint) control.setAttribute("aria-describedby", `${control.id}-hint`);
-  return h("div", { class: "field" }, h("label", { for: control.id }, text), control, hint ? h("small", { id: `${control.id}-hint` }, hint) : null);
-}
-
-/** Returns a select of values. */
-export function choice(name, values, chosen) {
-  return h("select", { name }, values.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
 }
 
 /** Shows a new key. */
@@ -79,4 +88,3 @@ export function showKey(made) {
     show(dialog);
   });
 }
-

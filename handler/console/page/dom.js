@@ -16,17 +16,22 @@ export function h(tag, properties = {}, ...children) {
 
 const named = (button) => button.getAttribute("aria-label") ?? button.textContent;
 
-/** Returns the button within an element that has the same name as an earlier one. */
-export const like = (within, button) => [...within.querySelectorAll("button")].find((b) => named(b) === named(button));
+const focusable = "button, a[href]";
 
-/** Replaces the content of an element. If one of its buttons had the focus, the new button
- * of the same name gets it, else the one in its place. */
+/** Returns the button or link within an element that has the same name as an earlier one. */
+export const like = (within, control) => [...within.querySelectorAll(focusable)].find((b) => b.tagName === control.tagName && named(b) === named(control));
+
+/** Replaces the content of an element. If one of its buttons or links had the focus, the new
+ * one of the same name gets it, else the one in its place. */
 export function fill(element, ...children) {
-  const held = document.activeElement, place = [...element.querySelectorAll("button")].indexOf(held);
+  const held = document.activeElement, place = [...element.querySelectorAll(focusable)].indexOf(held);
   element.replaceChildren(...children.flat().filter(Boolean));
-  if (place >= 0) (like(element, held) ?? element.querySelectorAll("button")[place])?.focus({ preventScroll: true });
+  if (place >= 0) (like(element, held) ?? element.querySelectorAll(focusable)[place])?.focus({ preventScroll: true });
   return element;
 }
+
+/** A link to another page of the console. */
+export const link = (text, href, more = {}) => h("a", { href, ...more }, text);
 
 /** Announces a text to screen readers. */
 export function announce(text) {
@@ -72,21 +77,6 @@ export function until(time) {
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `in ${hours} h ${minutes % 60} min`;
   return `in ${Math.round(hours / 24)} days`;
-}
-
-/** A bar that shows how much is used, with the value for screen readers. */
-export function meter(label) {
-  const inner = h("div");
-  const element = h("div", { class: "meter", role: "meter", "aria-label": label, "aria-valuemin": "0", "aria-valuemax": "100" }, inner);
-  element.set = (used, limit) => {
-    const percent = limit > 0 ? Math.min(100, Math.max(0, (100 * used) / limit)) : 0;
-    inner.style.width = `${percent}%`;
-    inner.dataset.level = percent >= 100 ? "bad" : percent >= 80 ? "warn" : "";
-    element.setAttribute("aria-valuenow", String(Math.floor(percent)));
-    element.setAttribute("aria-valuetext", `${full(used)} of ${full(limit)} tokens`);
-    return element;
-  };
-  return element;
 }
 
 /** A choice as radio buttons that look like tabs. */

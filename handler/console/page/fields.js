@@ -1,0 +1,98 @@
+// Controls of forms, and errors at the control that they are about.
+import { h } from "./dom.js";
+
+let made = 0;
+
+/** Returns a labelled control with an optional hint. */
+export function field(text, control, hint) {
+  control.id = `field-${(made += 1)}`;
+  if (hint) control.setAttribute("aria-describedby", `${control.id}-hint`);
+  return h("div", { class: "field" }, h("label", { for: control.id }, text), control, hint ? h("small", { id: `${control.id}-hint` }, hint) : null);
+}
+
+/** Returns a select of values. */
+export function choice(name, values, chosen) {
+  return h("select", { name }, values.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
+}
+
+/** Returns a labelled checkbox. */
+export function check(text, name, checked, more = {}) {
+  return h("label", { class: "check" }, h("input", { type: "checkbox", name, checked: Boolean(checked), ...more }), text);
+}
+
+/** Returns a text box for a number or a word. */
+export const box = (name, value = "", more = {}) => h("input", { type: "text", name, value: String(value), autocomplete: "off", spellcheck: "false", ...more });
+
+const plain = (path) => path.replace(/^overrides\./, "").toLowerCase();
+
+/** The controls of a form by the fields of the API, whose errors are shown at them. */
+export class Fields {
+  constructor() {
+    this.controls = []; // [path(), control]
+  }
+
+  /** Registers a control. path is the field's, or returns it if it depends on a name that
+   * users change. Returns the control. */
+  add(path, control) {
+    this.controls.push([typeof path === "string" ? () => path : path, control]);
+    return control;
+  }
+
+  /** Returns the control of a field or, without one, that of the field that has it. */
+  find(path) {
+    for (let wanted = plain(path); wanted; wanted = wanted.replace(/\.?[^.]*$/, "")) {
+      const found = this.controls.find(([of, control]) => control.isConnected && plain(of()) === wanted);
+      if (found) return found[1];
+    }
+    return undefined;
+  }
+
+  clear() {
+    for (const [, control] of this.controls) unmark(control);
+  }
+
+  /** Shows each error at its control, and puts the focus on the first. Returns what has no
+   * control, in words. */
+  show(errors) {
+    const rest = [], marked = [];
+    for (const { field: path, problem, fix } of errors) {
+      const control = this.find(path);
+      const sentence = (name) => `${name} ${problem}: ${fix}.`;
+      if (!control) rest.push(sentence(path));
+      else marked.push(mark(control, sentence(nameOf(control) ?? path)));
+    }
+    marked.sort((a, b) => (a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1));
+    (marked.find((control) => "value" in control) ?? marked[0])?.focus();
+    return rest;
+  }
+}
+
+const nameOf = (control) => control.labels?.[0]?.textContent ?? control.dataset.name;
+
+function mark(control, text) {
+  const within = control.closest(".field") ?? control;
+  control.id ||= `field-${(made += 1)}`;
+  const id = `${control.id}-fault`, known = document.getElementById(id);
+  if (known) {
+    known.textContent += ` ${text}`;
+    return control;
+  }
+  const said = h("small", { class: "fault", id }, text);
+  if (within === control) control.firstElementChild.after(said); // a group of controls: after its heading
+  else within.append(said);
+  if ("value" in control) {
+    control.setAttribute("aria-invalid", "true");
+    control.addEventListener("input", () => unmark(control), { once: true });
+  }
+  control.setAttribute("aria-describedby", `${control.getAttribute("aria-describedby") ?? ""} ${id}`.trim());
+  for (let inside = control.closest("details"); inside; inside = inside.parentElement.closest("details")) inside.open = true;
+  return control;
+}
+
+function unmark(control) {
+  const id = `${control.id}-fault`, fault = control.id && document.getElementById(id);
+  if (!fault) return;
+  fault.remove();
+  control.removeAttribute("aria-invalid");
+  control.setAttribute("aria-describedby", (control.getAttribute("aria-describedby") ?? "").replace(id, "").trim());
+}
