@@ -25,6 +25,7 @@ import (
 type App struct {
 	conf    config.Config
 	store   subscription.Store
+	prices  price.Store
 	gateway *gateway.Gateway
 	counter *counter.Counter
 	ledger  *ledger.Recorder
@@ -62,7 +63,7 @@ func Build(c config.Config, stores Stores, sink telemetry.Sink, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
-	app := &App{conf: c, store: stores.Directory, client: client, quiet: strangers.New(log), log: log}
+	app := &App{conf: c, store: stores.Directory, prices: stores.Prices, client: client, quiet: strangers.New(log), log: log}
 	app.counter = counter.New(counter.Config{Store: stores.Counters, Log: log, Alert: func(a counter.Alert) { app.alerts.Notify(a) }})
 	app.ledger = ledger.NewRecorder(ledger.Config{Store: stores.Ledger, Now: app.counter.Now, Log: log})
 	if sink != nil {

@@ -22,6 +22,9 @@ func Checks(c config.Config, faults error, stores Stores) []manage.Check {
 			all = append(all, doctor.Models(c.Gateway.Models, stores.Directory))
 		}
 	}
+	if stores.Prices != nil && faults == nil {
+		all = append(all, doctor.Prices(Served(c), stores.Directory, stores.Prices))
+	}
 	if stores.Counters != nil {
 		all = append(all, doctor.Counters(stores.Counters.List))
 	}

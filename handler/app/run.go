@@ -53,7 +53,10 @@ func Run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	}
 	log.Info("listening", "version", version.String(), "address", listener.Addr().String(), "settings", conf)
 	loadTokenizers(conf.Gateway.Models, app.client, log)
-	stop := background(ctx, func(ctx context.Context) { claimPepper(ctx, app.store, conf.Store.Pepper, log, stderr) })
+	stop := background(ctx, func(ctx context.Context) {
+		warnOfPrices(ctx, Served(conf), app.store, app.prices, log)
+		claimPepper(ctx, app.store, conf.Store.Pepper, log, stderr)
+	})
 	defer stop()
 	if err := app.Serve(ctx, listener); err != nil {
 		fmt.Fprintf(stderr, "tollgate stopped: %v\n", err)

@@ -20,13 +20,11 @@ import (
 	managemem "tollgate/handler/manage/memstore"
 	managetables "tollgate/handler/manage/tablestore"
 	"tollgate/handler/price"
-	pricemem "tollgate/handler/price/memstore"
 	pricetables "tollgate/handler/price/tablestore"
 	"tollgate/handler/stored"
 	storedmem "tollgate/handler/stored/memstore"
 	storedtables "tollgate/handler/stored/tablestore"
 	"tollgate/handler/subscription"
-	"tollgate/handler/subscription/memstore"
 	"tollgate/handler/subscription/tablestore"
 )
 
@@ -76,12 +74,12 @@ func openStores(c config.Store) (Stores, error) {
 	if c.Kind != "memory" {
 		return OpenTables(c.Account, DefaultTableNames)
 	}
-	directory, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), c.Pepper)
+	directory, prices, err := c.OpenMemory()
 	if err != nil {
 		return Stores{}, fmt.Errorf("MEMORY_DIRECTORY: %w", err)
 	}
 	return Stores{Directory: directory, Audit: &managemem.Store{}, Counters: countermem.New(), Ledger: ledgermem.New(nil),
-		Prices: new(pricemem.Store), Responses: storedmem.New(nil)}, nil
+		Prices: prices, Responses: storedmem.New(nil)}, nil
 }
 
 // Operators returns the configuration of an operators' API over the stores, without

@@ -14,6 +14,7 @@ import (
 	"tollgate/handler/azure"
 	"tollgate/handler/gateway"
 	"tollgate/handler/ledger"
+	pricemem "tollgate/handler/price/memstore"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/memstore"
@@ -194,12 +195,23 @@ func (s *settings) checkStore(c Store) {
 			s.faults = append(s.faults, err)
 		}
 	case c.MemoryDirectory.Empty():
-		s.fault("MEMORY_DIRECTORY", "is missing", "with STORE=memory set it to JSON of tiers, subscriptions and keys")
+		s.fault("MEMORY_DIRECTORY", "is missing", "with STORE=memory set it to JSON of tiers, subscriptions and keys, and of prices")
 	case c.Pepper != subscription.Pepper{}:
-		if _, err := memstore.Load([]byte(c.MemoryDirectory.Reveal()), c.Pepper); err != nil {
+		if _, _, err := c.OpenMemory(); err != nil {
 			s.faults = append(s.faults, errors.New("MEMORY_DIRECTORY "+strings.ReplaceAll(err.Error(), "\n", "\nMEMORY_DIRECTORY ")))
 		}
 	}
+}
+
+// OpenMemory returns the stores in memory that MEMORY_DIRECTORY describes.
+func (c Store) OpenMemory() (*memstore.Store, *pricemem.Store, error) {
+	text := []byte(c.MemoryDirectory.Reveal())
+	directory, err := memstore.Load(text, c.Pepper)
+	if directory == nil {
+		return nil, nil, err
+	}
+	prices, priceErr := pricemem.Load(text)
+	return directory, prices, errors.Join(err, priceErr)
 }
 
 // port returns the port to listen on, and whether the Functions host chose it.

@@ -61,6 +61,7 @@ func TestFaultsOfTheStoreAreReportedWithAllOthers(t *testing.T) {
 	for want, values := range map[string]map[string]string{
 		"MEMORY_DIRECTORY subscriptions[0] ": {"STORE": "memory", "KEY_PEPPER": fine["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"tiers":[{"id":"T","tokensPerMinute":-1}],"subscriptions":[{"id":"a","tier":"b"}]}`},
 		"MEMORY_DIRECTORY tiers[0] ":         {"STORE": "memory", "KEY_PEPPER": fine["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"tiers":[{"id":"T","tokensPerMinute":-1}],"subscriptions":[{"id":"a","tier":"b"}]}`},
+		"MEMORY_DIRECTORY prices[0]: ":       {"STORE": "memory", "KEY_PEPPER": fine["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"currency":"EUR","prices":[{"model":"m","from":"2026-01-01","prompt":"1"}]}`},
 		"AzureWebJobsStorage is missing":     {"KEY_PEPPER": fine["KEY_PEPPER"]},
 	} {
 		_, err := Load(env(values))

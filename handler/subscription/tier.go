@@ -72,6 +72,13 @@ type Rules struct {
 	Models []string `json:"models,omitempty"`
 }
 
+// LimitsCost reports whether a limit in money applies to calls of a model that the rules
+// allow.
+func (r *Rules) LimitsCost(model string) bool {
+	return (len(r.Models) == 0 || slices.Contains(r.Models, model)) &&
+		slices.ContainsFunc(r.Limits, func(l Limit) bool { return l.Unit == limit.Cost && l.AppliesTo(model) })
+}
+
 // A Tier is a named set of limits and rules that subscriptions share.
 type Tier struct {
 	ID string `json:"id"`

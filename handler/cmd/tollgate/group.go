@@ -78,6 +78,7 @@ func (a *app) groupCreate() *cobra.Command {
 			return err
 		}
 		a.note("Created; subscriptions join it with 'tollgate subscription set ID --group %s'.", made.ID)
+		a.warnOfPrices(cmd, subscription.Rules{Limits: made.Limits})
 		return a.printGroup(made)
 	}
 	return cmd
@@ -102,6 +103,7 @@ func (a *app) groupSet() *cobra.Command {
 			return err
 		}
 		a.note(takenUp)
+		a.warnOfPrices(cmd, subscription.Rules{Limits: changed.Limits})
 		return a.printGroup(changed)
 	}
 	return cmd

@@ -54,6 +54,7 @@ is overridden as 'tollgate subscription set --help' says.`,
 		if err := a.ask(cmd, request{method: http.MethodPut, path: subscriptionPath(args[0]), body: body, fresh: true}, &made); err != nil {
 			return err
 		}
+		a.warnOfPrices(cmd, made.Rules)
 		return a.printAccount(made, "Created; give it a key with 'tollgate key create %s'.", made.ID)
 	}
 	return cmd
@@ -100,6 +101,7 @@ for good or until a time:
 		if err != nil {
 			return err
 		}
+		a.warnOfPrices(cmd, changed.Rules)
 		return a.printAccount(changed, takenUp)
 	}
 	return cmd

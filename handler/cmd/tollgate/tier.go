@@ -57,6 +57,7 @@ written as
 		if created {
 			a.note("Tier %s is created; no subscription has it yet.", tier.ID)
 		}
+		a.warnOfPrices(cmd, tier.Rules)
 		return a.printTier(tier)
 	}
 	return cmd

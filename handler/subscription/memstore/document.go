@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -16,6 +17,9 @@ type document struct {
 	Groups        []subscription.Group        `json:"groups"`
 	Subscriptions []subscription.Subscription `json:"subscriptions"`
 	Keys          []Key                       `json:"keys"`
+	// Currency and Prices are not the directory's: price/memstore reads them.
+	Currency json.RawMessage `json:"currency"`
+	Prices   json.RawMessage `json:"prices"`
 }
 
 // A Key is a key in plain text.
