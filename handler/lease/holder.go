@@ -72,74 +72,6 @@ func (h *Holder) Left(now time.Time) int64 {
 	return h.hand.left
 }
 
-// Settle replaces a hold by what the call used; 0 gives all of it back. Unused
-// amounts go back to the lease or the minute they were reserved from. Use
-// beyond the hold is taken from the lease as far as that goes; the rest is
-// charged to the counter's minute, and becomes debt if that has no room.
-func (h *Holder) Settle(c Hold, used int64) {
-	if c.free {
-		return
-	}
-	if excess := used - c.Held(); excess > 0 {
-		if h.hand.open {
-			excess -= h.hand.cover(excess)
-		}
-		h.out.pending.excess += excess
-	} else {
-		h.reduce(c, -excess)
-	}
-}
-
-// reduce gives back a part of a hold, that beyond the lease first.
-func (h *Holder) reduce(c Hold, amount int64) {
-	beyond := min(amount, c.excess)
-	h.out.undo(c.report, beyond, h.flight, h.epoch)
-	switch rest := amount - beyond; {
-	case rest == 0 || c.epoch != h.epoch: // a hold of another epoch is void
-	case h.hand.gave(c, h.epoch):
-		h.hand.cover(-rest)
-	default:
-		h.out.pending.addRefund(refund{c.Window, c.period, rest})
-	}
-}
-
-// Raise charges an open call this much in all, at once and whatever is
-// left. What its lease doesn't cover is charged as excess, and becomes debt
-// if the minute has no room. A call that holds as much already, or is charged
-// to no limit, stays unchanged. Settle returns what the call did not use to
-// the minute and period that were charged.
-func (h *Holder) Raise(c *Hold, amount int64) {
-	more := amount - c.Held()
-	if c.free || more <= 0 {
-		return
-	}
-	if h.hand.gave(*c, h.epoch) {
-		covered := h.hand.cover(more)
-		c.Amount += covered
-		more -= covered
-	}
-	if h.out.number > c.report && c.excess > 0 { // one report carries all of it
-		h.out.undo(c.report, c.excess, h.flight, h.epoch)
-		more += c.excess
-		c.excess = 0
-	}
-	h.out.pending.excess += more
-	c.excess += more
-	c.report = h.out.number
-}
-
-// Lower gives back what a hold has beyond this much.
-func (h *Holder) Lower(c *Hold, amount int64) {
-	less := c.Held() - amount
-	if c.free || less <= 0 {
-		return
-	}
-	h.reduce(*c, less)
-	beyond := min(less, c.excess)
-	c.excess -= beyond
-	c.Amount -= less - beyond
-}
-
 // MustReport reports whether something must be written to the counter.
 func (h *Holder) MustReport() bool {
 	p := &h.out.pending
@@ -197,34 +129,6 @@ func (h *Holder) loseLease() {
 		h.out.pending.addRefund(refund{h.hand.window, h.hand.period, -h.hand.consumed})
 	}
 	h.slot, h.hand = identity{}, hand{seen: h.hand.seen}
-}
-
-// unreported returns what a minute and a period will be charged by
-// this holder's reports. Reservations from a lease are charged to the lease's
-// minute and period, even if reported in the next; refunds of a closed lease
-// are subtracted.
-func (h *Holder) unreported(window int64, start time.Time) (minute, period int64) {
-	minute, period = h.Excess(), h.Excess()
-	add := func(amount, of int64, since time.Time) {
-		if of == window {
-			minute += amount
-		}
-		if since.Equal(start) {
-			period += amount
-		}
-	}
-	reserved, given := h.hand.consumed, h.out.pending.refunds
-	if b := h.flight; b != nil {
-		reserved += b.consumed
-		given = slices.Concat(given, b.report.refunds)
-	}
-	for _, r := range given {
-		add(-r.amount, r.window, r.period)
-	}
-	if h.slot.joined {
-		add(reserved, h.hand.window, h.hand.period)
-	}
-	return minute, period
 }
 
 // own returns what this instance has beyond what the counter has

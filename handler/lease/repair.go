@@ -106,9 +106,9 @@ func repairPeriods(r, next *Row) {
 			c.Told = 0
 		}
 		if plausible(c.Amount) && c.Start.Equal(r.Period.Start(c.Start)) {
-			next.remember(c)
+			next.Periods = next.Periods.with(c)
 		}
 	}
-	c := next.takeRemembered(next.PeriodStart)
+	c := next.takePeriod(next.PeriodStart)
 	next.PeriodSpent, next.Told = c.Amount, c.Told
 }

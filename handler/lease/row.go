@@ -12,7 +12,7 @@ import (
 type Row struct {
 	limit.Limits              // that it was written with
 	limit.Balance             // Leased and PeriodLeased are the sums of Slots: see SetSlots
-	Periods       []Charged   // other periods, to which time may return after a wrong clock
+	Periods       Periods     // other periods, to which time may return after a wrong clock
 	Opened        limit.Spans // the latest minutes up to Window that got their credit
 	Told          int64       // highest percent of the quota that this period's use was told for
 	Slots         Slots
@@ -69,8 +69,8 @@ func (r *Row) Advance(limits limit.Limits, now time.Time) {
 		r.Opened = r.Opened.With(limit.Span{From: minute, To: minute})
 	}
 	if start, later := r.PeriodSince(r.Limits); later {
-		r.remember(Charged{r.PeriodStart, r.PeriodSpent + r.PeriodLeased, r.Told})
-		c := r.takeRemembered(start)
+		r.Periods = r.Periods.with(Charged{r.PeriodStart, r.PeriodSpent + r.PeriodLeased, r.Told})
+		c := r.takePeriod(start)
 		r.OpenPeriod(start, c.Amount)
 		r.Told = c.Told
 		r.sumLeases()
@@ -141,20 +141,23 @@ const maxPercent = 100
 // maxPeriods is the most other periods that a counter remembers.
 const maxPeriods = 4
 
-// remember keeps what a period was charged, and drops the oldest if they are
-// too many.
-func (r *Row) remember(c Charged) {
-	r.Periods = append(r.Periods, c)
-	slices.SortFunc(r.Periods, func(a, b Charged) int { return a.Start.Compare(b.Start) })
-	if n := len(r.Periods); n > maxPeriods {
-		r.Periods = slices.Delete(r.Periods, 0, n-maxPeriods)
+// Periods are what a quota was charged in some periods, in their order.
+type Periods []Charged
+
+// with returns the periods with one more, without the oldest if they are too many.
+func (p Periods) with(c Charged) Periods {
+	p = append(p, c)
+	slices.SortFunc(p, func(a, b Charged) int { return a.Start.Compare(b.Start) })
+	if n := len(p); n > maxPeriods {
+		p = slices.Delete(p, 0, n-maxPeriods)
 	}
+	return p
 }
 
-// takeRemembered returns what a period was charged, and no longer remembers
+// takePeriod returns what a period was charged, and no longer remembers
 // it. A period that a fast clock began and that is forgotten has nothing
 // left, and nothing to tell.
-func (r *Row) takeRemembered(start time.Time) Charged {
+func (r *Row) takePeriod(start time.Time) Charged {
 	for i, c := range r.Periods {
 		if c.Start.Equal(start) {
 			r.Periods = slices.Delete(r.Periods, i, i+1)

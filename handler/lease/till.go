@@ -39,7 +39,7 @@ func (k *till) Raise(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
 	}
 	k.share.owed -= c.owed
 	c.owed = 0
-	k.holder.Raise(&c, amount)
+	c = k.holder.Raise(c, amount)
 	k.share.adjust(c, more, at.Time)
 	k.excess(more, at.Time)
 	k.touch(at.Time)
@@ -58,7 +58,7 @@ func (k *till) Lower(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
 		k.share.owed -= owed
 		c.owed -= owed
 	}
-	k.holder.Lower(&c, amount-c.owed)
+	c = k.holder.Lower(c, amount-c.owed)
 	k.gaveBack(at.Time)
 	return c, k.standing(at.Time)
 }

@@ -42,8 +42,35 @@ func (v *View) Left(now time.Time) int64 {
 // Standing returns the counter's standing as far as a holder knows.
 func (v *View) Standing(h *Holder, now time.Time) limit.Standing {
 	b := v.At(now)
-	minute, period := h.unreported(b.Window, b.PeriodStart)
+	minute, period := unreported(h, &b)
 	return b.Standing(v.Limits, h.own(now), minute, period)
+}
+
+// unreported returns what a holder's reports will charge a balance's minute and
+// period. Reservations from a lease are charged to the lease's minute and period,
+// even if reported in the next; refunds of a closed lease are subtracted.
+func unreported(h *Holder, b *limit.Balance) (minute, period int64) {
+	minute, period = h.Excess(), h.Excess()
+	add := func(amount, of int64, since time.Time) {
+		if of == b.Window {
+			minute += amount
+		}
+		if since.Equal(b.PeriodStart) {
+			period += amount
+		}
+	}
+	reserved, given := h.hand.consumed, h.out.pending.refunds
+	if f := h.flight; f != nil {
+		reserved += f.consumed
+		given = slices.Concat(given, f.report.refunds)
+	}
+	for _, r := range given {
+		add(-r.amount, r.window, r.period)
+	}
+	if h.slot.joined {
+		add(reserved, h.hand.window, h.hand.period)
+	}
+	return minute, period
 }
 
 // Decide decides an Ask from what a holder knows of the counter, and reserves
