@@ -72,10 +72,11 @@ func (h *Holder) Left(now time.Time) int64 {
 	return h.hand.left
 }
 
-// MustReport reports whether something must be written to the counter.
+// MustReport reports whether something must be written to the counter, or will
+// have to be once the write in flight is applied.
 func (h *Holder) MustReport() bool {
 	p := &h.out.pending
-	return h.hand.consumed != 0 || p.excess != 0 || len(p.refunds) > 0
+	return h.hand.consumed != 0 || p.excess != 0 || len(p.refunds) > 0 || h.flight != nil && h.flight.undone != 0
 }
 
 // Excess returns the amount used beyond holds and lease that no write is known

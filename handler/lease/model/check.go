@@ -18,6 +18,7 @@ func (s *state) check() {
 		s.checkAlerts(c)
 		for i := range s.nodes {
 			s.checkLease(i, c)
+			s.checkReport(i, c)
 			s.checkQueue(i, c)
 		}
 		if r := &s.rows[c]; r.exists && !r.row.Plausible(s.world.last().Add(max(0, s.world.Trouble.Astray))) {
@@ -191,6 +192,16 @@ func (s *state) checkLease(i, c int) {
 		if slot.ID == h.id && !slot.Gone && h.left+reserved+given > slot.Leased {
 			s.fail("I3", "instance %d holds %d and reserved %d of a lease of %d", i, h.left+given, reserved, slot.Leased)
 		}
+	}
+}
+
+// checkReport checks that an agent that rests with something to report will
+// report it, whether or not another call comes.
+func (s *state) checkReport(i, c int) {
+	p := &s.nodes[i].parts[c]
+	h := look(&p.agent)
+	if p.op == nil && s.nodes[i].stage != closed && (h.consumed != 0 || h.refunds != 0 || h.excess != 0) && p.agent.Due(s.moment(i)) >= lease.Never {
+		s.fail("reports", "instance %d never reports %d reserved, %d given back and %d beyond its lease", i, h.consumed, h.refunds, h.excess)
 	}
 }
 
