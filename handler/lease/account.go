@@ -37,45 +37,48 @@ func (a *account) standing(now time.Time) limit.Standing {
 // doesn't show yet.
 func (a *account) unwritten() int64 { return a.holder.Excess() + a.share.owed }
 
-// unwrittenBefore returns those of earlier minutes.
-func (a *account) unwrittenBefore() int64 { return max(0, a.unwritten()-a.share.spent) }
+// unwrittenBefore returns those of minutes before one whose share has this much
+// spent.
+func (a *account) unwrittenBefore(spent int64) int64 { return max(0, a.unwritten()-spent) }
 
-// beginShare begins this minute's share, unless it has begun.
-func (a *account) beginShare(now time.Time) {
-	if !a.share.of(now) {
-		a.share.begin(now)
-		a.share.allowed = a.allowance(now)
+// shareAt returns this minute's share: the one that has begun, or a new one.
+func (a *account) shareAt(now time.Time) share {
+	if a.share.of(now) {
+		return a.share
 	}
+	begun := share{minute: limit.Minute(now), owed: a.share.owed}
+	begun.allowed = a.allowance(&begun, now)
+	return begun
 }
 
-// allowance returns what this instance may admit this minute
+// allowance returns what this instance may admit in the minute of a share
 // without the store, including those already admitted. In the minute when
 // contact was lost, that is its share of what was known to be left; in later
 // ones its share of the limit, less its lease. A quota's share is for the
 // whole outage: what was admitted in earlier minutes is gone.
-func (a *account) allowance(now time.Time) int64 {
+func (a *account) allowance(s *share, now time.Time) int64 {
 	if !a.known.ever() {
-		return max(0, a.allowanceUnseen())
+		return max(0, a.allowanceUnseen(s))
 	}
 	view, live, minute := a.known.view, a.known.live(), int64(limit.Unlimited)
 	switch {
 	case view.PerMinute == 0:
 	case view.Balance.Window == limit.Minute(now):
-		minute = view.Left(now)/live - a.unwrittenBefore()
+		minute = view.Left(now)/live - a.unwrittenBefore(s.spent)
 	default:
 		minute = view.PerMinute/live - a.holder.LeasedAmount()
 	}
 	view.PerMinute = 0
-	return max(0, min(minute, view.Left(now)/live-a.unwrittenBefore()))
+	return max(0, min(minute, view.Left(now)/live-a.unwrittenBefore(s.spent)))
 }
 
-func (a *account) allowanceUnseen() int64 {
+func (a *account) allowanceUnseen(s *share) int64 {
 	minute, period := int64(limit.Unlimited), int64(limit.Unlimited)
 	if a.limits.PerMinute > 0 {
 		minute = a.limits.PerMinute * unknownShare / 100
 	}
 	if a.limits.Quota > 0 {
-		period = a.limits.Quota*unknownShare/100 - a.unwrittenBefore()
+		period = a.limits.Quota*unknownShare/100 - a.unwrittenBefore(s.spent)
 	}
 	return min(minute, period)
 }
@@ -86,7 +89,8 @@ func (a *account) decideByShare(ask limit.Ask, now time.Time) limit.Decision {
 	if a.known.view.Version > limits.Version {
 		limits = a.known.view.Limits
 	}
-	d := limits.DecideShare(ask, a.share.left(), now)
+	s := a.shareAt(now)
+	d := limits.DecideShare(ask, s.left(), now)
 	d.Standing, d.Degraded = a.standing(now), true
 	return d
 }

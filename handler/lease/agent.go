@@ -17,7 +17,7 @@ type Agent struct{ planner }
 // MinReportShare to MaxReportShare, and for which a store that applies none of
 // its writes is of no use after this patience.
 func NewAgent(reportShare float64, patience time.Duration) Agent {
-	return Agent{planner{till: till{desk{schedule: schedule{share: reportShare}, trouble: trouble{patience: patience}}}}}
+	return Agent{planner{till: till{desk{schedule: schedule{share: reportShare}, judge: judge{trouble: trouble{patience: patience}}}}}}
 }
 
 // Clone returns a copy that shares nothing that either side changes.
@@ -85,20 +85,7 @@ func (a *Agent) Expire(at Moment) {
 	if len(a.queue.calls) == 0 || !a.known.ever() || a.choose(at) != wait && a.holder.flight == nil {
 		return // Next decides them
 	}
-	var ahead line
-	kept := a.queue.calls[:0:0]
-	for _, c := range a.queue.calls {
-		d := a.decideBehind(c.ask, &ahead, at.Time)
-		if !c.limited(a.doing == Send) || at.Time.Before(c.deadline()) || d.Verdict == limit.Granted {
-			if !c.settled() {
-				ahead.add(&c, d.Least)
-			}
-			kept = append(kept, c)
-			continue
-		}
-		a.turnDown(&c, d)
-	}
-	a.queue.calls = kept
+	a.dismiss(a.overdue(a.doing == Send, at.Time))
 }
 
 // send begins an operation that sends a write.
@@ -111,52 +98,53 @@ func (a *Agent) send(body *Write) Step {
 // Refusals need none. If the known row is too old, it builds nothing.
 func (a *Agent) build(at Moment, newID func() string) *Write {
 	draft := a.holder.Draft(a.known.row, a.limits, at.Time)
-	all, known := a.fates(draft, at.Time)
+	r, known := a.rule(draft, at.Time)
 	if !known {
 		a.known.at = time.Time{}
 		return nil
 	}
-	if !a.meet(all, draft.Asked(), at.Time) && !a.mustWrite(at.Time) {
+	draft.Grant(r.asked)
+	a.carryOut(&r, at.Time)
+	if !r.grant && !a.mustWrite(at.Time) {
 		return nil
 	}
 	return a.commit(draft, at, newID)
 }
 
-// meet carries out the fates of the waiting calls: those that are granted
-// an amount wait for the write, those that queue or are blocked stay, the others
-// are answered. It reports whether any is granted that has no claim yet.
-func (a *Agent) meet(all []fate, asked int64, now time.Time) (granted bool) {
-	kept := a.queue.calls[:0:0]
-	standing := a.known.view.Standing(&a.holder, now).After(asked)
-	for i, c := range a.queue.calls {
-		f := all[i]
-		c.granted, c.blocked = 0, f.blocked
-		switch {
-		case f.blocked:
+// carryOut carries out what a write means for the waiting calls: those that are
+// granted an amount wait for it, those that queue or are blocked stay, the others
+// are answered.
+func (a *Agent) carryOut(r *ruling, now time.Time) {
+	standing := a.known.view.Standing(&a.holder, now).After(r.asked)
+	for i := range r.all {
+		c, p := &a.queue.calls[i], &r.all[i]
+		c.granted, c.blocked = 0, p.outlook == blocked
+		switch p.outlook {
+		case fits:
+			c.granted = p.decision.Amount
+		case blocked:
 			c.parked = c.parked && !c.joint // it is told when it parks again
-			kept = append(kept, c)
-			continue
-		case f.decision.Verdict == limit.Granted:
-			c.granted, granted = f.decision.Amount, granted || !c.claimed
-			kept = append(kept, c)
-			continue
-		case f.parks:
-			if c.joint && !c.parked {
-				a.answer(Answer{ID: c.id, Again: true})
-			}
-			c.parked = true
-			if now.Before(c.begun) { // the first answer set the clock back
-				c.begun = now
-			}
-			kept = append(kept, c)
-		default:
-			f.decision.Standing = standing
-			a.turnDown(&c, f.decision)
+		case later:
+			a.park(c, now)
+		case refused:
+			p.decision.Standing = standing
 		}
-		a.refusal.remember(&a.known.view, now)
+		if p.outlook == later || p.outlook == refused {
+			a.refusal.remember(&a.known.view, now)
+		}
 	}
-	a.queue.calls = kept
-	return granted
+	a.dismiss(r.all)
+}
+
+// park lets a call wait until it fits.
+func (a *Agent) park(c *call, now time.Time) {
+	if c.joint && !c.parked {
+		a.answer(Answer{ID: c.id, Again: true})
+	}
+	c.parked = true
+	if now.Before(c.begun) { // the first answer set the clock back
+		c.begun = now
+	}
 }
 
 // commit makes the draft a write. If the row has no room for this instance,
@@ -312,7 +300,7 @@ func (a *Agent) Status(at Moment, id int64, limits limit.Limits) (answer Answer,
 	a.adopt(at, limits)
 	switch bypassed := a.trouble.bypass(at); {
 	case a.known.ever() && (at.Time.Sub(a.known.at) < maxRefusalAge || bypassed):
-		return a.told(question{id: id}, at.Time), true
+		return a.reply(question{id: id}, at.Time), true
 	case bypassed:
 		a.trouble.probe(at)
 		return Answer{ID: id, Down: true}, true
@@ -330,7 +318,7 @@ func (a *Agent) inform(now time.Time) {
 			open = append(open, q)
 			continue
 		}
-		a.answer(a.told(q, now))
+		a.answer(a.reply(q, now))
 	}
 	a.queue.questions = open
 }

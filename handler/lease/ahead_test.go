@@ -22,7 +22,7 @@ func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
 			for i := range 10 {
 				wrong := now.Add(off)
 				d := ahead.Draft(s, limits, wrong)
-				d.Decide(limit.Ask{Amount: 100})
+				d.Grant(d.Decide(limit.Ask{Amount: 100}).Amount)
 				b, err := ahead.Commit(d, d.Asked(), wrong.Add(11*time.Second), func() string { return fmt.Sprint("slot", i) })
 				if err != nil {
 					t.Fatal(err)

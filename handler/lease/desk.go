@@ -52,17 +52,11 @@ type Alert struct {
 	Standing limit.Standing
 }
 
-// A desk decides calls by an account: at once from the lease, from what is
-// known, by this instance's share while the store is down, or after a write
-// for which they wait in a queue.
+// A desk does what follows from what a judge decides: calls take of the lease or
+// of this instance's share, queue for a write, or are answered.
 type desk struct {
-	account
-	queue    queue
-	refusal  refusal
+	judge
 	schedule schedule
-	trouble  trouble
-	draining bool // no call may queue any more
-	closing  bool // this instance is stopping
 	news     News
 }
 
@@ -71,65 +65,53 @@ type desk struct {
 // hold, except for a call in shadow, which gets one that is charged to no
 // limit.
 func (k *desk) Reserve(at Moment, id int64, terms Terms, ask limit.Ask) (answer Answer, decided bool) {
+	k.meet(at, &terms, ask)
+	c := call{id: id, ask: ask, onDown: terms.OnStoreDown, begun: at.Time, wait: terms.MaxWait}
+	found := k.expect(at, &c)
+	k.heed(at, &found)
+	if found.outlook == unknown || found.outlook == later {
+		c.parked = found.outlook == later
+		k.enter(c, at.Time)
+		return Answer{}, false
+	}
+	return k.take(&c, &found, at.Time), true
+}
+
+// meet takes the terms and the demand of a new call.
+func (k *desk) meet(at Moment, terms *Terms, ask limit.Ask) {
 	k.adopt(at, terms.Limits)
 	k.alertAt = terms.AlertAt
 	if most := k.limits.MaxGrant(ask); most > 0 {
 		k.size.demand.AddCall(most, at.Time)
 	}
-	if k.inHand(ask.Amount, at.Time) {
-		hold, _ := k.holder.Reserve(ask.Amount, at.Time)
-		return k.grant(id, hold, ask, at.Time), true
-	}
-	if k.trouble.bypass(at) {
-		k.trouble.probe(at)
-		return k.withoutStore(id, ask, terms.OnStoreDown, at.Time), true
-	}
-	c := call{id: id, ask: ask, onDown: terms.OnStoreDown, begun: at.Time, wait: terms.MaxWait}
-	if k.refusal.holds(at.Time) && !k.unsettled() {
-		d, parks := k.judge(&c, at.Time)
-		if d.Verdict != limit.Granted && !parks {
-			return k.refuse(id, ask, d), true
-		}
-		c.parked = parks
-	}
-	k.enter(c, at.Time)
-	return Answer{}, false
 }
 
-// inHand reports whether the lease has this much that is not set aside, and
-// nobody queues for it.
-func (k *desk) inHand(amount int64, now time.Time) bool {
-	claims, all := k.queue.claims()
-	return all && k.holder.hand.usable(now) && amount <= k.holder.Left(now)-claims
+// heed begins the minute's share, and tries the store, if a call is decided
+// without it.
+func (k *desk) heed(at Moment, found *prospect) {
+	if found.storeless {
+		k.share = k.shareAt(at.Time)
+		k.trouble.probe(at)
+	}
+}
+
+// take answers a call by its prospect: it takes what that says, or is refused.
+func (k *desk) take(c *call, found *prospect, now time.Time) Answer {
+	switch {
+	case found.outlook == down:
+		return Answer{ID: c.id, Down: true}
+	case found.decision.Verdict != limit.Granted:
+		return k.refuse(c, found.decision)
+	case found.storeless:
+		return k.owe(c, found.decision.Amount, now)
+	}
+	return k.grant(c, found.decision.Amount, now)
 }
 
 // enter puts a call in the queue.
 func (k *desk) enter(c call, now time.Time) {
 	k.schedule.lastCall = now
 	k.queue.add(c)
-}
-
-// unsettled reports whether a call must wait for its decision even while a
-// refusal holds: others are undecided, or a write is under way that gives
-// something back.
-func (k *desk) unsettled() bool { return k.queue.undecided() || k.holder.flight.givesBack() }
-
-// judge decides a call from what is known, behind those parked before it, and as
-// if all claims were given back. parks: it doesn't fit, but may queue.
-func (k *desk) judge(c *call, now time.Time) (d limit.Decision, parks bool) {
-	ahead := k.queue.lineBefore(c.id)
-	d = k.decideBehind(c.ask, &ahead, now)
-	return d, d.Verdict != limit.Granted && k.parks(c, d, &ahead, now)
-}
-
-// parks reports whether a refused call queues, because it will fit in time.
-func (k *desk) parks(c *call, d limit.Decision, ahead *line, now time.Time) bool {
-	never := d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota
-	if c.ask.Shadow || c.ask.UpperBound || never || k.closing || k.draining {
-		return false
-	}
-	after, _ := k.fitsAfter(ahead.amount+d.Least, now)
-	return ahead.takes(c, max(after, d.RetryAfter), now)
 }
 
 // adopt takes newer limits. Calls refused under older ones are tried again,
@@ -144,20 +126,39 @@ func (k *desk) adopt(at Moment, limits limit.Limits) {
 		k.known.view = k.known.row.View(&k.holder, limits, at.Time)
 	}
 	if k.share.of(at.Time) {
-		k.share.allowed = k.allowance(at.Time)
+		k.share.allowed = k.allowance(&k.share, at.Time)
 	}
 	k.retry(at.Time)
 }
 
-// grant makes the answer to a call that reserved of the lease.
-func (k *desk) grant(id int64, hold Hold, ask limit.Ask, now time.Time) Answer {
+// grant lets a call reserve this much of the lease.
+func (k *desk) grant(c *call, amount int64, now time.Time) Answer {
+	hold, _ := k.holder.Reserve(amount, now)
 	k.open++
 	k.touch(now)
 	if k.size.low(k.holder.Left(now)) && !k.refusal.holds(now) {
 		k.schedule.next.renew = true
 	}
-	return Answer{ID: id, Hold: hold, Held: true,
-		Decision: limit.Decision{Amount: hold.Amount, Least: ask.Needed(), Standing: k.known.view.Standing(&k.holder, now)}}
+	return Answer{ID: c.id, Hold: hold, Held: true,
+		Decision: limit.Decision{Amount: hold.Amount, Least: c.ask.Needed(), Standing: k.known.view.Standing(&k.holder, now)}}
+}
+
+// owe admits a call without the store. It is charged when it is settled and the
+// store is back.
+func (k *desk) owe(c *call, amount int64, now time.Time) Answer {
+	k.open++
+	return Answer{ID: c.id, Hold: k.share.admit(amount), Held: true,
+		Decision: limit.Decision{Amount: amount, Least: c.ask.Needed(), Degraded: true, Standing: k.standing(now)}}
+}
+
+// refuse makes the answer to a refused call. In shadow the call goes on.
+func (k *desk) refuse(c *call, d limit.Decision) Answer {
+	answer := Answer{ID: c.id, Decision: d}
+	if c.ask.Shadow && !c.ask.UpperBound {
+		k.open++
+		answer.Hold, answer.Held = Hold{free: true}, true
+	}
+	return answer
 }
 
 // turnDown answers a call that was in the queue and is refused.
@@ -166,39 +167,23 @@ func (k *desk) turnDown(c *call, d limit.Decision) {
 		k.answer(Answer{ID: c.id, Decision: d})
 		return
 	}
-	k.answer(k.refuse(c.id, c.ask, d))
+	k.answer(k.refuse(c, d))
 }
 
-// refuse makes the answer to a refused call. In shadow the call goes on.
-func (k *desk) refuse(id int64, ask limit.Ask, d limit.Decision) Answer {
-	answer := Answer{ID: id, Decision: d}
-	if ask.Shadow && !ask.UpperBound {
-		k.open++
-		answer.Hold, answer.Held = Hold{free: true}, true
+// dismiss turns down the queued calls that are refused, and keeps the others.
+func (k *desk) dismiss(all []prospect) {
+	if !has(all, refused) {
+		return
 	}
-	return answer
-}
-
-// withoutStore decides a call by its terms for a store that is down. An
-// admitted call is owed: it is charged when it is settled and the store is
-// back.
-func (k *desk) withoutStore(id int64, ask limit.Ask, onDown limit.StoreDown, now time.Time) Answer {
-	k.beginShare(now)
-	amount := ask.Amount
-	switch {
-	case onDown == limit.FailOpen || ask.Shadow:
-	case onDown == limit.Degrade:
-		d := k.decideByShare(ask, now)
-		if d.Verdict != limit.Granted {
-			return k.refuse(id, ask, d)
+	kept := k.queue.calls[:0:0]
+	for i := range all {
+		if c := &k.queue.calls[i]; all[i].outlook == refused {
+			k.turnDown(c, all[i].decision)
+		} else {
+			kept = append(kept, *c)
 		}
-		amount = d.Amount
-	default:
-		return Answer{ID: id, Down: true}
 	}
-	k.open++
-	return Answer{ID: id, Hold: k.share.admit(amount), Held: true,
-		Decision: limit.Decision{Amount: amount, Least: ask.Needed(), Degraded: true, Standing: k.standing(now)}}
+	k.queue.calls = kept
 }
 
 // touch records that a call began or ended.
@@ -219,16 +204,11 @@ func (k *desk) retry(now time.Time) {
 	if len(k.queue.calls) == 0 {
 		return
 	}
-	first := true
+	if k.firstFits(now) {
+		k.refusal.forget()
+	}
 	for i := range k.queue.calls {
-		c := &k.queue.calls[i]
-		c.blocked = false
-		if first && !c.claimed {
-			first = false
-			if k.known.view.Decide(&k.holder, c.ask, now).Verdict == limit.Granted {
-				k.refusal.forget()
-			}
-		}
+		k.queue.calls[i].blocked = false
 	}
 	k.serve(now)
 }
@@ -254,8 +234,7 @@ func (k *desk) serve(now time.Time) {
 			c.claimed, c.claim, c.blocked, c.parked = true, amount, false, false
 		default:
 			left -= amount
-			hold, _ := k.holder.Reserve(amount, now)
-			k.answer(k.grant(c.id, hold, c.ask, now))
+			k.answer(k.grant(&c, amount, now))
 			continue
 		}
 		kept = append(kept, c)
@@ -265,35 +244,26 @@ func (k *desk) serve(now time.Time) {
 
 func (k *desk) answer(a Answer) { k.news.Answers = append(k.news.Answers, a) }
 
-// told makes the answer to a question.
-func (k *desk) told(q question, now time.Time) Answer {
-	if q.about == nil {
-		return Answer{ID: q.id, Decision: limit.Decision{Standing: k.standing(now)}}
-	}
-	d, parks := k.judge(q.about, now)
-	if d.Verdict != limit.Granted && (k.holder.flight.givesBack() || len(k.holder.out.pending.refunds) > 0) {
-		return Answer{ID: q.id, Decision: limit.Decision{Least: d.Least, Standing: d.Standing}} // it may fit then
-	}
-	return Answer{ID: q.id, Decision: d, Parks: parks}
-}
-
 // fail answers all that wait, because the store is down.
 func (k *desk) fail(now time.Time) {
 	waiting := k.queue
 	k.queue = queue{}
-	for _, c := range waiting.calls {
+	for i := range waiting.calls {
+		c := &waiting.calls[i]
 		if c.joint {
 			k.answer(Answer{ID: c.id, Again: true})
 			continue
 		}
-		k.answer(k.withoutStore(c.id, c.ask, c.onDown, now))
+		found := k.withoutStore(c, now)
+		k.share = k.shareAt(now)
+		k.answer(k.take(c, &found, now))
 	}
 	for _, q := range waiting.questions {
 		switch {
 		case q.about != nil:
 			k.answer(Answer{ID: q.id, Again: true})
 		case k.known.ever():
-			k.answer(k.told(q, now))
+			k.answer(k.reply(q, now))
 		default:
 			k.answer(Answer{ID: q.id, Down: true})
 		}
@@ -305,19 +275,8 @@ func (k *desk) fail(now time.Time) {
 // now stay, to be decided at once.
 func (k *desk) Drain(at Moment) {
 	k.draining = true
-	var ahead line
-	kept := k.queue.calls[:0:0]
-	for _, c := range k.queue.calls {
-		d := k.decideBehind(c.ask, &ahead, at.Time)
-		if !c.claimed {
-			ahead.add(&c, d.Least)
-			if c.parked && d.Verdict != limit.Granted {
-				k.turnDown(&c, d)
-				continue
-			}
-		}
-		c.parked = false
-		kept = append(kept, c)
+	k.dismiss(k.parked(at.Time))
+	for i := range k.queue.calls {
+		k.queue.calls[i].parked = false
 	}
-	k.queue.calls = kept
 }

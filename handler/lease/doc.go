@@ -85,10 +85,12 @@
 // # The parts
 //
 // Start with Agent: events go in, and Agent.Next says what to do with the
-// store. It is made of account (what the instance holds and knows), desk (which
-// decides calls), till (which changes and ends what they hold) and planner (which
-// decides what to do with the store). Joint is a call that needs the agents of
-// several counters. Row is what is stored, Holder the lease in hand and what is
-// yet to be reported; sizing, queue, refusal, share, schedule and trouble have
-// one job each.
+// store. It is made of account (what the instance holds and knows), judge (which
+// decides calls, and changes nothing), desk (which does what follows from that),
+// till (which changes and ends what calls hold) and planner (which decides what to
+// do with the store, and does none of it). What is decided is a value: a prospect
+// of one call, a ruling on all that wait for a write, a change of a hold, a choice
+// of what to do next. Joint is a call that needs the agents of several counters.
+// Row is what is stored, Holder the lease in hand and what is yet to be reported;
+// sizing, queue, refusal, share, schedule and trouble have one job each.
 package lease

@@ -23,7 +23,6 @@ type Part struct {
 // claim the same, the one that came first gets it, in every counter alike; so
 // however they meet, the first one goes on.
 type Joint struct {
-	id    int64
 	parts []jointPart
 	begun bool
 	waits int // the part in whose queue it waits for its turn; -1: in none
@@ -32,7 +31,7 @@ type Joint struct {
 // NewJoint returns a call that came after all with lower ids, and needs
 // several counters.
 func NewJoint(id int64, parts []Part) *Joint {
-	j := &Joint{id: id, parts: make([]jointPart, len(parts)), waits: -1}
+	j := &Joint{parts: make([]jointPart, len(parts)), waits: -1}
 	for i, p := range parts {
 		j.parts[i] = jointPart{terms: p.Terms, call: call{id: id, ask: p.Ask, onDown: p.Terms.OnStoreDown, wait: p.Terms.MaxWait, joint: true}}
 	}
@@ -55,11 +54,11 @@ func (j *Joint) Hear(i int, a Answer) {
 	switch {
 	case a.Again:
 	case a.Decision.Verdict == limit.Granted:
-		p.stance, p.told = decided, prospect{fits, a.Decision}
+		p.stance, p.told = decided, prospect{outlook: fits, decision: a.Decision}
 	case a.Parks:
-		p.stance, p.told = decided, prospect{later, a.Decision}
+		p.stance, p.told = decided, prospect{outlook: later, decision: a.Decision}
 	default:
-		p.stance, p.told = decided, prospect{refused, a.Decision}
+		p.stance, p.told = decided, prospect{outlook: refused, decision: a.Decision}
 	}
 }
 
@@ -80,24 +79,25 @@ const (
 func (j *Joint) Decide(at Moment, agents []*Agent) (Outcome, []Answer) {
 	j.begin(at, agents)
 	if j.waits >= 0 {
-		p := &j.parts[j.waits]
-		if found := p.look(at, agents[j.waits]); found.outlook == later && p.stance == queued {
+		p, a := &j.parts[j.waits], agents[j.waits]
+		p.refresh(at, a)
+		if p.stance == queued && p.look(at, a).outlook == later {
 			return Waits, nil
 		}
 		j.waits = -1
 	}
-	prospects := j.look(at, agents)
+	prospects := j.survey(at, agents)
 	if !has(prospects, down, refused, later) && j.reopen() {
-		prospects = j.look(at, agents)
+		prospects = j.survey(at, agents)
 	}
 	if !has(prospects, down, refused, later) && has(prospects, unknown) {
 		j.enter(at, agents, prospects)
-		prospects = j.look(at, agents)
+		prospects = j.survey(at, agents)
 	}
 	switch {
 	case has(prospects, down):
 		j.Leave(at, agents)
-		return Failed, j.answers(prospects)
+		return Failed, j.answers(at, agents, prospects)
 	case has(prospects, refused, later):
 		return j.giveWay(at, agents, prospects)
 	case has(prospects, unknown):
@@ -113,7 +113,9 @@ func (j *Joint) begin(at Moment, agents []*Agent) {
 	}
 	j.begun = true
 	for i := range j.parts {
-		j.parts[i].begin(at, agents[i])
+		p := &j.parts[i]
+		p.call.begun = at.Time
+		agents[i].meet(at, &p.terms, p.call.ask)
 	}
 }
 
@@ -122,11 +124,13 @@ func has(prospects []prospect, outlooks ...outlook) bool {
 	return slices.ContainsFunc(prospects, func(p prospect) bool { return slices.Contains(outlooks, p.outlook) })
 }
 
-// look returns the prospects of all parts.
-func (j *Joint) look(at Moment, agents []*Agent) []prospect {
+// survey returns the prospects of all parts, as they are now.
+func (j *Joint) survey(at Moment, agents []*Agent) []prospect {
 	prospects := make([]prospect, len(j.parts))
 	for i := range j.parts {
+		j.parts[i].refresh(at, agents[i])
 		prospects[i] = j.parts[i].look(at, agents[i])
+		agents[i].heed(at, &prospects[i])
 	}
 	return prospects
 }
@@ -178,7 +182,7 @@ func (j *Joint) giveWay(at Moment, agents []*Agent, prospects []prospect) (Outco
 		return Waits, nil
 	case refuses:
 		j.Leave(at, agents)
-		return Refused, j.answers(prospects)
+		return Refused, j.answers(at, agents, prospects)
 	}
 	j.queueAtLast(at, agents, prospects)
 	return Waits, nil
@@ -209,16 +213,16 @@ func (j *Joint) queueAtLast(at Moment, agents []*Agent, prospects []prospect) {
 func (j *Joint) take(at Moment, agents []*Agent, prospects []prospect) []Answer {
 	answers := make([]Answer, len(j.parts))
 	for i := range j.parts {
-		answers[i] = j.parts[i].take(at, agents[i], prospects[i].decision)
+		answers[i] = j.parts[i].take(at, agents[i], &prospects[i])
 	}
 	return answers
 }
 
 // answers returns the decisions of a call that takes nothing.
-func (j *Joint) answers(prospects []prospect) []Answer {
+func (j *Joint) answers(at Moment, agents []*Agent, prospects []prospect) []Answer {
 	answers := make([]Answer, len(prospects))
-	for i, p := range prospects {
-		answers[i] = Answer{ID: j.id, Decision: p.decision, Down: p.outlook == down}
+	for i := range prospects {
+		answers[i] = j.parts[i].answer(at, agents[i], &prospects[i])
 	}
 	return answers
 }

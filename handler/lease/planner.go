@@ -2,8 +2,6 @@ package lease
 
 import (
 	"time"
-
-	"tollgate/handler/limit"
 )
 
 // A planner decides what an agent does with the store, and does none of it.
@@ -116,56 +114,6 @@ func (p *planner) spare() int64 {
 // unsaved reports whether anything must be written or returned.
 func (p *planner) unsaved() bool {
 	return p.holder.MustReport() || p.holder.flight != nil || p.spare() > 0
-}
-
-// A fate is what a write in the making means for a waiting call: an amount, once
-// it is applied; a place in the queue; a decision when a claim ahead has ended;
-// or a refusal.
-type fate struct {
-	decision limit.Decision
-	parks    bool
-	blocked  bool
-}
-
-// fates decides the waiting calls in order, upon a draft. Only the first that
-// doesn't fit is refused by the row; those behind it are decided as behind it.
-// What joint calls claim may be given back, so a call that fits without it is
-// not refused, but blocked, and nobody overtakes it. If the row is too old for a
-// refusal, known is false.
-func (p *planner) fates(draft *Draft, now time.Time) (all []fate, known bool) {
-	var ahead line
-	var claims int64 // of calls ahead
-	blocked := false
-	for i := range p.queue.calls {
-		c := &p.queue.calls[i]
-		var f fate
-		switch {
-		case ahead.calls > 0:
-			f.decision = p.decideBehind(c.ask, &ahead, now)
-		case blocked:
-			f.decision = draft.judge(c.ask, claims)
-		default:
-			f.decision = draft.Decide(c.ask)
-		}
-		f.blocked = ahead.calls == 0 && (blocked && f.decision.Verdict == limit.Granted ||
-			f.decision.Verdict != limit.Granted && draft.judge(c.ask, claims).Verdict == limit.Granted)
-		switch {
-		case f.blocked:
-			blocked = true
-		case ahead.calls == 0 && f.decision.Verdict == limit.Granted:
-			if c.joint {
-				claims += f.decision.Amount
-			}
-		case !p.known.servesRefusals(now):
-			return nil, false
-		default:
-			if f.parks = p.parks(c, f.decision, &ahead, now); f.parks {
-				ahead.add(c, f.decision.Least)
-			}
-		}
-		all = append(all, f)
-	}
-	return all, true
 }
 
 // Closed reports whether nothing is left to write or to answer.

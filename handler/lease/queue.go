@@ -54,6 +54,11 @@ func (c *call) limited(sending bool) bool {
 	return (c.parked || c.wait > 0) && !c.claimed && (c.granted == 0 || !sending)
 }
 
+// over reports whether the call must leave the queue now.
+func (c *call) over(sending bool, now time.Time) bool {
+	return c.limited(sending) && !now.Before(c.deadline())
+}
+
 // A question waits for the counter's standing, or for how a call would be
 // decided.
 type question struct {
@@ -80,6 +85,11 @@ func (q *queue) undecided() bool {
 // parked reports whether a call waits until it fits.
 func (q *queue) parked() bool {
 	return slices.ContainsFunc(q.calls, func(c call) bool { return c.parked && !c.settled() })
+}
+
+// anyOver reports whether a call must leave now.
+func (q *queue) anyOver(sending bool, now time.Time) bool {
+	return slices.ContainsFunc(q.calls, func(c call) bool { return c.over(sending, now) })
 }
 
 // claims returns what is set aside of the lease, and whether that is all that

@@ -26,9 +26,6 @@ type share struct {
 // of reports whether the share is of this time's minute.
 func (s *share) of(now time.Time) bool { return s.minute == limit.Minute(now) }
 
-// begin begins a minute's share.
-func (s *share) begin(now time.Time) { s.minute, s.allowed, s.spent = limit.Minute(now), 0, 0 }
-
 // end ends the share: the store is back.
 func (s *share) end() { s.minute, s.allowed, s.spent = 0, 0, 0 }
 

@@ -12,7 +12,7 @@ type Draft struct {
 	Row       Row
 	now       time.Time
 	lease     int64 // amount of this minute's lease that no call has reserved
-	asked     int64 // amount granted by Decide
+	asked     int64 // amount granted, in all
 	closes    bool  // the write closes a lease of an earlier minute
 	returned  int64 // amount of such a lease
 	forfeited int64
@@ -60,20 +60,19 @@ func applyReport(r *Row, slot *Slot, h *hand) (lease, returned int64, closes boo
 // write. Below zero, they are owed.
 func (d *Draft) Pool() int64 { return d.Row.Left(d.Row.Limits, d.lease) }
 
-// Asked returns what Decide granted.
+// Asked returns what was granted.
 func (d *Draft) Asked() int64 { return d.asked }
 
-// Decide decides an Ask. What it grants may be used once the write is
-// applied.
-func (d *Draft) Decide(ask limit.Ask) limit.Decision {
-	decision := d.judge(ask, 0)
-	d.asked += decision.Amount
-	return decision
-}
+// Decide decides an Ask, beside what was granted.
+func (d *Draft) Decide(ask limit.Ask) limit.Decision { return d.decide(ask, d.asked) }
 
-// judge decides an Ask as if this much of what Decide granted were given back.
-func (d *Draft) judge(ask limit.Ask, back int64) limit.Decision {
-	return d.Row.Balance.Decide(d.Row.Limits, ask, d.lease-d.asked+back, d.now)
+// Grant sets aside an amount that was decided. It may be used once the write is
+// applied.
+func (d *Draft) Grant(amount int64) { d.asked += amount }
+
+// decide decides an Ask beside others that are granted this much.
+func (d *Draft) decide(ask limit.Ask, asked int64) limit.Decision {
+	return d.Row.Balance.Decide(d.Row.Limits, ask, d.lease-asked, d.now)
 }
 
 // A Write is a write of the counter. It stays the same however often it is
