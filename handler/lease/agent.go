@@ -136,17 +136,6 @@ func (a *Agent) carryOut(r *ruling, now time.Time) {
 	a.dismiss(r.all)
 }
 
-// park lets a call wait until it fits.
-func (a *Agent) park(c *call, now time.Time) {
-	if c.joint && !c.parked {
-		a.answer(Answer{ID: c.id, Again: true})
-	}
-	c.parked = true
-	if now.Before(c.begun) { // the first answer set the clock back
-		c.begun = now
-	}
-}
-
 // commit makes the draft a write. If the row has no room for this instance,
 // there is none, and the counter can't be used for a while.
 func (a *Agent) commit(draft *Draft, at Moment, newID func() string) *Write {

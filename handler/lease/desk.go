@@ -170,6 +170,17 @@ func (k *desk) turnDown(c *call, d limit.Decision) {
 	k.answer(k.refuse(c, d))
 }
 
+// park lets a call wait until it fits.
+func (k *desk) park(c *call, now time.Time) {
+	if c.joint && !c.parked {
+		k.answer(Answer{ID: c.id, Again: true})
+	}
+	c.parked = true
+	if now.Before(c.begun) { // the first answer set the clock back
+		c.begun = now
+	}
+}
+
 // dismiss turns down the queued calls that are refused, and keeps the others.
 func (k *desk) dismiss(all []prospect) {
 	if !has(all, refused) {
