@@ -195,7 +195,7 @@ func (s *setup) openStore(ctx context.Context) (settings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.tables(), s.subscribe(ctx, "demo", s.key, tokensPerMinute)
+	return s.tables(), s.subscribe(ctx, "demo", s.key, subscriptiontest.Tokens(tokensPerMinute))
 }
 
 // startEmulator starts Azurite. The error is azurite.ErrNotInstalled without Node.js.
@@ -231,13 +231,13 @@ func install(ctx context.Context) error {
 	return nil
 }
 
-// subscribe creates a tier, a subscription and its key.
-func (s *setup) subscribe(ctx context.Context, id, key string, perMinute int64) error {
+// subscribe creates a tier with rules, a subscription and its key.
+func (s *setup) subscribe(ctx context.Context, id, key string, rules subscription.Rules) error {
 	service, err := azure.Open(azure.Settings{ConnectionString: secret.New(s.emulator.ConnectionString)})
 	if err != nil {
 		return err
 	}
-	tier := subscription.Tier{ID: id, Rules: subscriptiontest.Tokens(perMinute)}
+	tier := subscription.Tier{ID: id, Rules: rules}
 	return subscriptiontest.Add(ctx, tablestore.New(service, tablestore.DefaultTables), pepper, tier, id, key)
 }
 
