@@ -56,7 +56,7 @@ func TestEachPercentIsToldOnceAPeriod(t *testing.T) {
 		use := func(terms counter.Terms, amount int64) []int {
 			t.Helper()
 			n++
-			r, d, err := instances[n%2].Reserve(t.Context(), "key", terms, limit.Ask{Amount: amount})
+			r, d, err := instances[n%2].One(t.Context(), "key", terms, limit.Ask{Amount: amount})
 			if r == nil {
 				t.Fatalf("a call for %d: got %+v, %v, want it granted", amount, d, err)
 			}
@@ -99,7 +99,7 @@ func TestAlertsAreToldOnceWhateverAnswersAreLost(t *testing.T) {
 			for n := range 100 {
 				calls.Go(func() {
 					time.Sleep(time.Duration(network.Between(0, 100_000)) * time.Millisecond)
-					if r, _, err := instances[n%3].Reserve(t.Context(), "key", alerted, limit.Ask{Amount: 10}); err == nil && r != nil {
+					if r, _, err := instances[n%3].One(t.Context(), "key", alerted, limit.Ask{Amount: 10}); err == nil && r != nil {
 						r.Settle(10)
 					}
 				})

@@ -60,7 +60,7 @@ func allOrNothing(t *testing.T, each []behaviour, known bool) {
 		default:
 			used[i] = 10
 		}
-		r, _, err := earlier.Reserve(t.Context(), keys[i], hundred, limit.Ask{Amount: 1})
+		r, _, err := earlier.One(t.Context(), keys[i], hundred, limit.Ask{Amount: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func allOrNothing(t *testing.T, each []behaviour, known bool) {
 		store.mu.Unlock()
 	}
 	began := time.Now()
-	held, decisions, err := c.ReserveAll(t.Context(), asks)
+	held, decisions, err := c.Reserve(t.Context(), asks)
 	waited := time.Since(began)
 	has := func(b behaviour) bool { return slices.Contains(each, b) }
 	anyDown := has(breaks) || has(degrades)

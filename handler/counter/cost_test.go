@@ -132,7 +132,7 @@ func (m *measured) call(n *mortal, asks []counter.Part, amount int64) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // those of a killed instance
 	defer cancel()
-	held, _, err := n.ReserveAll(ctx, asks)
+	held, _, err := n.Reserve(ctx, asks)
 	delay := time.Since(began)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -140,7 +140,7 @@ func (m *measured) call(n *mortal, asks []counter.Part, amount int64) {
 	switch {
 	case n.link.Killed():
 		if held != nil { // granted by a killed instance: it counts against the limit
-			m.charge(held[0], amount)
+			m.charge(&held[0], amount)
 		}
 		return
 	case err != nil:
@@ -149,7 +149,7 @@ func (m *measured) call(n *mortal, asks []counter.Part, amount int64) {
 		m.refused++
 	default:
 		m.delays = append(m.delays, delay)
-		m.charge(held[0], amount)
+		m.charge(&held[0], amount)
 		held.Settle(slices.Repeat([]int64{amount}, len(held)))
 	}
 	if delay > 2*time.Second {

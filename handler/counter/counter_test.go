@@ -47,7 +47,7 @@ func quietNetwork(seed uint64) *countertest.Network {
 
 func reserve(t *testing.T, c *counter.Counter, terms counter.Terms, amount int64) (*counter.Reservation, limit.Decision) {
 	t.Helper()
-	r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: amount})
+	r, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: amount})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestEachTokenIsChargedOnce(t *testing.T) {
 				for call := range int64(8) {
 					calls.Go(func() {
 						time.Sleep(time.Duration(call) * 3 * time.Millisecond)
-						r, _, err := c.Reserve(context.Background(), "key", limits, limit.Ask{Amount: 10})
+						r, _, err := c.One(context.Background(), "key", limits, limit.Ask{Amount: 10})
 						if err != nil {
 							return // gave up: nothing may be charged
 						}
@@ -158,7 +158,7 @@ func TestReservationsNeverExceedWhatIsLeft(t *testing.T) {
 			c := instance(store)
 			for range 16 {
 				calls.Go(func() {
-					_, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 7})
+					_, d, err := c.One(t.Context(), "key", minute, limit.Ask{Amount: 7})
 					mu.Lock()
 					defer mu.Unlock()
 					if err != nil {
@@ -192,7 +192,7 @@ func TestACallerThatLeavesReturnsItsGrant(t *testing.T) {
 					return countertest.Fine
 				})
 				c := instance(link)
-				r, _, err := c.Reserve(ctx, "key", minute, limit.Ask{Amount: 50})
+				r, _, err := c.One(ctx, "key", minute, limit.Ask{Amount: 50})
 				if err == nil {
 					r.Cancel()
 				} else if !errors.Is(err, context.Canceled) {
@@ -240,7 +240,7 @@ func TestCloseWritesSettledUsage(t *testing.T) {
 		if s := written(t, store); s.Spent != 90 {
 			t.Errorf("spent after Close: got %d, want 90", s.Spent)
 		}
-		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 1}); !errors.Is(err, counter.ErrUnavailable) {
+		if _, _, err := c.One(t.Context(), "key", minute, limit.Ask{Amount: 1}); !errors.Is(err, counter.ErrUnavailable) {
 			t.Errorf("a call after Close: got %v, want ErrUnavailable", err)
 		}
 	})

@@ -30,7 +30,7 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 		var answered atomic.Int64
 		queued := func() {
 			began := time.Now()
-			r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 150})
+			r, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: 150})
 			if err != nil || r != nil || d.Verdict != limit.RateExceeded || d.RetryAfter <= 0 {
 				t.Errorf("a queued call while draining: got %+v, %v; want RateExceeded with a RetryAfter", d, err)
 			}
@@ -119,7 +119,7 @@ func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 		keys := []string{"team-a", "team-a/model=r1", "team-b"}
 		var held []*counter.Reservation
 		for _, key := range keys {
-			r, _, err := c.Reserve(t.Context(), key, minute, limit.Ask{Amount: 25})
+			r, _, err := c.One(t.Context(), key, minute, limit.Ask{Amount: 25})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,5 +1,23 @@
 package counter
 
+import (
+	"context"
+
+	"tollgate/handler/limit"
+)
+
+// One reserves of one counter.
+func (c *Counter) One(ctx context.Context, key string, terms Terms, ask limit.Ask) (*Reservation, limit.Decision, error) {
+	held, decisions, err := c.Reserve(ctx, []Part{{key, terms, ask}})
+	switch {
+	case err != nil:
+		return nil, limit.Decision{}, err
+	case held == nil:
+		return nil, decisions[0], nil
+	}
+	return &held[0], decisions[0], nil
+}
+
 // Window returns the minute that the reservation is charged to, and whether
 // it is charged to any limit yet.
 func (r *Reservation) Window() (minute int64, charged bool) {

@@ -15,7 +15,7 @@ import (
 func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, amount int64) {
 	t.Helper()
 	for i := range keys {
-		r, _, err := c.Reserve(t.Context(), prefix+strconv.Itoa(i), onDown(limit.Degrade, minute.Limits), limit.Ask{Amount: amount})
+		r, _, err := c.One(t.Context(), prefix+strconv.Itoa(i), onDown(limit.Degrade, minute.Limits), limit.Ask{Amount: amount})
 		if err != nil {
 			t.Fatal(err)
 		}

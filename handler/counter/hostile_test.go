@@ -18,7 +18,7 @@ func TestACallThatNeverFitsLeavesLeaseSizesAlone(t *testing.T) {
 		network := countertest.NewNetwork(0)
 		c := instance(network.Link())
 		terms := counter.Terms{Limits: limit.Limits{PerMinute: 1_000_000, Version: 1}}
-		if _, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: math.MaxInt64}); d.Verdict != limit.NeverFitsRate || err != nil {
+		if _, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: math.MaxInt64}); d.Verdict != limit.NeverFitsRate || err != nil {
 			t.Fatalf("a call beyond the limit: got %v, %v; want NeverFitsRate, no error", d.Verdict, err)
 		}
 		for range 100 {

@@ -115,7 +115,7 @@ func (h *history) gone(client int, amount, call int64) {
 // reserve makes a call and records its decision.
 func (h *history) reserve(ctx context.Context, c *counter.Counter, client int, kind string, amount int64) *counter.Reservation {
 	call := h.tick.Add(1)
-	r, d, err := c.Reserve(ctx, "key", minute, limit.Ask{Amount: amount})
+	r, d, err := c.One(ctx, "key", minute, limit.Ask{Amount: amount})
 	if err != nil { // the caller left, or the store is down: a write may have been on its way
 		h.gone(client, amount, call)
 		return nil

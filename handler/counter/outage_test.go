@@ -191,7 +191,7 @@ func TestOpenGrantsAndClosedRefusesWhileTheStoreIsDown(t *testing.T) {
 		store, broken, c := breakable()
 		broken.Store(true)
 		closed := onDown(limit.FailClosed, limit.Limits{PerMinute: 400})
-		if _, _, err := c.Reserve(t.Context(), "other", closed, limit.Ask{Amount: 1}); !errors.Is(err, counter.ErrUnavailable) {
+		if _, _, err := c.One(t.Context(), "other", closed, limit.Ask{Amount: 1}); !errors.Is(err, counter.ErrUnavailable) {
 			t.Errorf("a call with closed: got %v, want ErrUnavailable", err)
 		}
 		r, d := reserve(t, c, onDown(limit.FailOpen, limit.Limits{PerMinute: 400}), 4000)
@@ -241,7 +241,7 @@ func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 				readOnly.Store(true)
 				for range 3 {
 					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-					r, d, err := c.Reserve(ctx, "key", terms, limit.Ask{Amount: 10})
+					r, d, err := c.One(ctx, "key", terms, limit.Ask{Amount: 10})
 					cancel()
 					if !errors.Is(err, want) || (r != nil) != (want == nil) || d.Degraded != (want == nil) {
 						t.Errorf("a call while writes fail: got %+v, %v; want error %v, and degraded only without one", d, err, want)

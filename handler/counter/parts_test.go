@@ -31,7 +31,7 @@ func parts(terms counter.Terms, amount int64, keys ...string) (all []counter.Par
 // use has a single call use this much of a counter.
 func use(t *testing.T, c *counter.Counter, key string, amount int64) {
 	t.Helper()
-	r, d, err := c.Reserve(t.Context(), key, hundred, limit.Ask{Amount: amount})
+	r, d, err := c.One(t.Context(), key, hundred, limit.Ask{Amount: amount})
 	if err != nil || r == nil {
 		t.Fatalf("use %d of %q: got %+v, %v, want it granted", amount, key, d, err)
 	}
@@ -109,11 +109,11 @@ func TestWhatIsKnownToRefuseAsksNothingElsewhere(t *testing.T) {
 		store := newPerKey()
 		c := instance(store)
 		use(t, c, "a", 80)
-		if _, _, err := c.Reserve(t.Context(), "a", hundred, limit.Ask{Amount: 50}); err != nil { // now it knows that
+		if _, _, err := c.One(t.Context(), "a", hundred, limit.Ask{Amount: 50}); err != nil { // now it knows that
 			t.Fatal(err)
 		}
 		before := store.count.Load()
-		held, decisions, err := c.ReserveAll(t.Context(), parts(hundred, 50, "b", "a", "c"))
+		held, decisions, err := c.Reserve(t.Context(), parts(hundred, 50, "b", "a", "c"))
 		if got, want := verdicts(decisions), []limit.Verdict{limit.Granted, limit.RateExceeded, limit.Granted}; held != nil || err != nil || !slices.Equal(got, want) {
 			t.Fatalf("a call of which a is known to refuse 50: got %v, %v, %v; want no reservations and the verdicts %v", held, got, err, want)
 		}
@@ -133,7 +133,7 @@ func TestCountersAreAskedAtTheSameTime(t *testing.T) {
 			store.slow[key] = time.Duration(10+10*i) * time.Millisecond
 		}
 		began := time.Now()
-		held, _, err := instance(store).ReserveAll(t.Context(), parts(hundred, 50, "a", "b", "c", "d"))
+		held, _, err := instance(store).Reserve(t.Context(), parts(hundred, 50, "a", "b", "c", "d"))
 		if got, want := time.Since(began), 80*time.Millisecond; held == nil || err != nil || got != want { // to read and to write the slowest
 			t.Errorf("a call of four counters: got %v, %v after %v, want it granted after %v", held, err, got, want)
 		}
@@ -148,7 +148,7 @@ func TestTheAnswerNamesEveryLimitThatRefuses(t *testing.T) {
 		use(t, c, "c", 100)
 		store.slow["a"] = 30 * time.Millisecond
 		fresh := instance(store) // it knows nothing
-		held, decisions, err := fresh.ReserveAll(t.Context(), parts(hundred, 50, "a", "b", "c"))
+		held, decisions, err := fresh.Reserve(t.Context(), parts(hundred, 50, "a", "b", "c"))
 		if got, want := verdicts(decisions), []limit.Verdict{limit.RateExceeded, limit.Granted, limit.RateExceeded}; held != nil || err != nil || !slices.Equal(got, want) {
 			t.Errorf("a call that a and c refuse: got %v, %v, %v; want no reservations and the verdicts %v", held, got, err, want)
 		}
@@ -169,7 +169,7 @@ func TestNobodyIsRefusedForAnAmountThatIsGivenBack(t *testing.T) {
 			store.slow["b"] = 500 * time.Millisecond // at most three such operations: else the store is down
 			var calls sync.WaitGroup
 			calls.Go(func() {
-				held, decisions, err := c.ReserveAll(t.Context(), parts(hundred, 60, "a", "b"))
+				held, decisions, err := c.Reserve(t.Context(), parts(hundred, 60, "a", "b"))
 				if err != nil || refused != (held == nil) {
 					t.Errorf("the call for both: got %v, %+v, %v", held, decisions, err)
 				}
@@ -179,7 +179,7 @@ func TestNobodyIsRefusedForAnAmountThatIsGivenBack(t *testing.T) {
 			for _, keys := range [][]string{{"a"}, {"a", "c"}} {
 				calls.Go(func() {
 					began := time.Now()
-					held, decisions, err := c.ReserveAll(t.Context(), parts(hundred, 30, keys...))
+					held, decisions, err := c.Reserve(t.Context(), parts(hundred, 30, keys...))
 					if err != nil || refused == (held == nil) || time.Since(began) < 400*time.Millisecond {
 						t.Errorf("a call for 30 that waits for %v: got %v, %+v, %v after %v; want it granted %v", keys, held, decisions, err, time.Since(began), refused)
 					}
@@ -187,7 +187,7 @@ func TestNobodyIsRefusedForAnAmountThatIsGivenBack(t *testing.T) {
 				})
 			}
 			calls.Wait()
-			if r, d, err := c.Reserve(t.Context(), "a", hundred, limit.Ask{Amount: 1}); r != nil || err != nil || d.Verdict != limit.RateExceeded {
+			if r, d, err := c.One(t.Context(), "a", hundred, limit.Ask{Amount: 1}); r != nil || err != nil || d.Verdict != limit.RateExceeded {
 				t.Errorf("a call beyond the limit: got %v, %+v, %v, want it refused", r, d, err)
 			}
 			if got := charged(t, c, store, "a")[0]; got != 100 {
@@ -212,7 +212,7 @@ func TestCallsThatMeetInOppositeWaysGoOn(t *testing.T) {
 					keys := [][]string{{"a", "b"}, {"b", "a"}, {"b", "c", "a"}}[n%3]
 					ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
 					defer leave()
-					held, _, err := c.ReserveAll(ctx, parts(hundred, 60, keys...))
+					held, _, err := c.Reserve(ctx, parts(hundred, 60, keys...))
 					switch {
 					case err != nil:
 						t.Errorf("seed %d: got %v, want a decision", seed, err)
@@ -239,7 +239,7 @@ func TestARefusedCallCostsNoOperationMore(t *testing.T) {
 		one := func(keys ...string) int64 {
 			before := store.count.Load()
 			for range 10 {
-				if held, _, err := c.ReserveAll(t.Context(), parts(hundred, 60, keys...)); held != nil || err != nil {
+				if held, _, err := c.Reserve(t.Context(), parts(hundred, 60, keys...)); held != nil || err != nil {
 					t.Fatalf("a call that a refuses: got %v, %v, want it refused", held, err)
 				}
 			}
@@ -263,7 +263,7 @@ func TestWhatAClampedCallGotTooMuchOfGoesBack(t *testing.T) {
 		for i := range asks {
 			asks[i].Ask.Least = 10
 		}
-		held, d, err := c.ReserveAll(t.Context(), asks)
+		held, d, err := c.Reserve(t.Context(), asks)
 		if err != nil || held == nil || d[0].Amount != 80 || d[1].Amount != 30 {
 			t.Fatalf("a call for 80, or at least 10, where 100 and 30 are left: got %+v, %v; want 80 and 30", d, err)
 		}
@@ -271,7 +271,7 @@ func TestWhatAClampedCallGotTooMuchOfGoesBack(t *testing.T) {
 		if st[0].Remaining != 70 || st[1].Remaining != 0 {
 			t.Errorf("remaining after lowering to 30 and 50: got %d and %d, want 70 and 0", st[0].Remaining, st[1].Remaining)
 		}
-		if held, d, err := c.ReserveAll(t.Context(), parts(hundred, 70, "a", "c")); held == nil || err != nil {
+		if held, d, err := c.Reserve(t.Context(), parts(hundred, 70, "a", "c")); held == nil || err != nil {
 			t.Errorf("a call for what went back: got %+v, %v, want it granted", d, err)
 		} else {
 			held.Cancel()
@@ -284,7 +284,7 @@ func TestWhatAClampedCallGotTooMuchOfGoesBack(t *testing.T) {
 }
 
 func TestTwoPartsOfACallNeedTwoCounters(t *testing.T) {
-	if held, _, err := instance(memstore.New()).ReserveAll(t.Context(), parts(hundred, 1, "a", "b", "a")); held != nil || err == nil {
+	if held, _, err := instance(memstore.New()).Reserve(t.Context(), parts(hundred, 1, "a", "b", "a")); held != nil || err == nil {
 		t.Errorf("a call with the counter a twice: got %v, %v, want an error", held, err)
 	}
 }
@@ -304,7 +304,7 @@ func TestManyCallsOfManyCountersEndCharged(t *testing.T) {
 			calls.Go(func() {
 				time.Sleep(time.Duration(network.Between(0, 120_000)) * time.Millisecond)
 				chosen := []string{keys[n%5], keys[(n+1+n/5%4)%5]}
-				held, _, err := instances[n%2].ReserveAll(t.Context(), parts(patient, 1+int64(n%40), chosen...))
+				held, _, err := instances[n%2].Reserve(t.Context(), parts(patient, 1+int64(n%40), chosen...))
 				if err != nil {
 					t.Errorf("call %d: %v", n, err)
 				}

@@ -23,7 +23,7 @@ func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
 		var calls sync.WaitGroup
 		for _, amount := range []int64{60, 10} { // the second would fit before the first
 			calls.Go(func() {
-				if r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: amount}); err != nil || r == nil {
+				if r, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: amount}); err != nil || r == nil {
 					t.Errorf("a call for %d: got %+v, %v; want it granted", amount, d, err)
 				}
 			})

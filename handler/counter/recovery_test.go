@@ -33,7 +33,7 @@ func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
 			return countertest.Busy
 		})
 		c := counter.New(counter.Config{Store: newer{link}, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 1}); !errors.Is(err, counter.ErrUnavailable) {
+		if _, _, err := c.One(t.Context(), "key", minute, limit.Ask{Amount: 1}); !errors.Is(err, counter.ErrUnavailable) {
 			t.Errorf("a call to a row of a later release: got %v, want ErrUnavailable", err)
 		}
 		time.Sleep(time.Minute) // until it is no longer tried
@@ -166,7 +166,7 @@ func TestAStoreThatWasDownIsTriedAgainAfterAWhile(t *testing.T) {
 		_, broken, c := breakable()
 		broken.Store(true)
 		for range 3 {
-			if _, _, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 25}); !errors.Is(err, counter.ErrUnavailable) {
+			if _, _, err := c.One(t.Context(), "key", minute, limit.Ask{Amount: 25}); !errors.Is(err, counter.ErrUnavailable) {
 				t.Errorf("a call while the store is down: got %v, want ErrUnavailable", err)
 			}
 			time.Sleep(time.Second)
@@ -176,7 +176,7 @@ func TestAStoreThatWasDownIsTriedAgainAfterAWhile(t *testing.T) {
 		if degraded := c.Stats().DegradedTime; degraded < time.Second || degraded > 10*time.Second {
 			t.Errorf("DegradedTime: got %v, want 1s to 10s", degraded)
 		}
-		if _, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 25}); err != nil || d.Verdict != limit.Granted || d.Degraded {
+		if _, d, err := c.One(t.Context(), "key", minute, limit.Ask{Amount: 25}); err != nil || d.Verdict != limit.Granted || d.Degraded {
 			t.Errorf("a call once the store is back: got %+v, %v; want it granted, not degraded", d, err)
 		}
 		if err := c.Close(t.Context()); err != nil {

@@ -33,18 +33,6 @@ type waiter interface {
 	hear(answer lease.Answer, cause error)
 }
 
-// A caller waits for one answer.
-type caller struct {
-	answer lease.Answer
-	err    error
-	done   chan struct{}
-}
-
-func (w *caller) hear(answer lease.Answer, cause error) {
-	w.take(answer, cause)
-	close(w.done)
-}
-
 func newReplica(c *Counter, key string) *replica {
 	share := lease.MinReportShare + rand.Float64()*(lease.MaxReportShare-lease.MinReportShare)
 	r := &replica{counter: c, key: key, agent: lease.NewAgent(share, c.config.Patience), waiters: make(map[int64]waiter), closed: make(chan struct{})}
@@ -62,38 +50,49 @@ func (r *replica) do(event func(at lease.Moment)) {
 	r.follow(at)
 }
 
+// A caller waits for one answer.
+type caller struct {
+	answer lease.Answer
+	cause  error
+	done   chan struct{}
+}
+
+func (w *caller) hear(answer lease.Answer, cause error) {
+	w.answer, w.cause = answer, cause
+	close(w.done)
+}
+
 // ask gives the agent a call or a question, and waits for the answer.
 func (r *replica) ask(ctx context.Context, event func(at lease.Moment, id int64) (lease.Answer, bool)) (lease.Answer, error) {
 	var id int64
-	w := &caller{}
+	var answer lease.Answer
+	var w *caller
 	r.do(func(at lease.Moment) {
 		id = r.counter.lastID.Add(1)
-		answer, decided := event(at, id)
-		if decided {
-			w.take(answer, nil)
-			return
+		var decided bool
+		if answer, decided = event(at, id); !decided {
+			w = &caller{done: make(chan struct{})}
+			r.waiters[id] = w
 		}
-		w.done = make(chan struct{})
-		r.waiters[id] = w
 	})
-	if w.done == nil {
-		return w.answer, w.err
+	if w == nil {
+		return checked(answer, nil)
 	}
 	select {
 	case <-w.done:
-		return w.answer, w.err
+		return checked(w.answer, w.cause)
 	case <-ctx.Done():
 		r.do(func(at lease.Moment) { r.leave(at, id, w) })
 		return lease.Answer{}, ctx.Err()
 	}
 }
 
-// take takes the agent's answer. cause says why the store is down.
-func (w *caller) take(answer lease.Answer, cause error) {
-	w.answer, w.err = answer, nil
+// checked returns an answer, or the error of one that decides nothing.
+func checked(answer lease.Answer, cause error) (lease.Answer, error) {
 	if answer.Down {
-		w.err = unavailable(cause)
+		return answer, unavailable(cause)
 	}
+	return answer, nil
 }
 
 // unavailable returns the error of a call that the store's being down leaves

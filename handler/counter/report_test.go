@@ -90,7 +90,7 @@ func TestACallThatLeavesTheQueueDelaysNoReport(t *testing.T) {
 		under, _ := reserve(t, c, terms, 60)
 		time.Sleep(10 * time.Second) // until its reservation is reported
 		ctx, leave := context.WithCancel(t.Context())
-		go func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Amount: 60}) }()
+		go func() { _, _, _ = c.One(ctx, "key", terms, limit.Ask{Amount: 60}) }()
 		synctest.Wait()
 		leave()
 		synctest.Wait()

@@ -105,7 +105,7 @@ func (s *schedule) call(m *mortal, p plan) {
 	for _, c := range p.needs {
 		asks = append(asks, counter.Part{Key: c.key, Terms: c.terms, Ask: limit.Ask{Amount: p.ask}})
 	}
-	held, decisions, err := m.ReserveAll(ctx, asks)
+	held, decisions, err := m.Reserve(ctx, asks)
 	if err != nil || held == nil || m.link.Killed() {
 		return
 	}
@@ -317,7 +317,7 @@ func (s *schedule) probe(c *counted) {
 	m := s.instance(0)
 	terms := c.terms
 	terms.MaxWait = 0
-	r, d, err := m.Reserve(context.Background(), c.key, terms, limit.Ask{Amount: terms.PerMinute})
+	r, d, err := m.One(context.Background(), c.key, terms, limit.Ask{Amount: terms.PerMinute})
 	if err != nil || d.Verdict != limit.Granted {
 		s.fail(c, "a call for a minute's amount an hour later: got %+v, %v; want it granted", d, err)
 	} else {

@@ -25,7 +25,7 @@ func TestCloseServesACallThatWaitsForItsGrant(t *testing.T) {
 		c := instance(link)
 		decided := make(chan limit.Verdict, 1)
 		go func() {
-			r, d, err := c.Reserve(t.Context(), "key", minute, limit.Ask{Amount: 25})
+			r, d, err := c.One(t.Context(), "key", minute, limit.Ask{Amount: 25})
 			if err != nil {
 				t.Error(err)
 			} else {

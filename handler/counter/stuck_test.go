@@ -109,7 +109,7 @@ func TestAStoreThatAppliesNoWriteCountsAsDown(t *testing.T) {
 func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.Duration) {
 	c, began, degraded := instance(store), time.Now(), int64(0)
 	for range 3 { // the second and third at once: the store is known to be down
-		r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 10})
+		r, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: 10})
 		if took := time.Since(began); took > within {
 			t.Errorf("answered after: got %v, want at most %v", took, within)
 		}
@@ -130,7 +130,7 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 	}
 	store.well.Store(true)
 	time.Sleep(20 * time.Second)
-	r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 10})
+	r, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: 10})
 	if r == nil || err != nil || d.Degraded {
 		t.Fatalf("a call once writes are applied: got %+v, %v; want it granted, not degraded", d, err)
 	}

@@ -21,7 +21,7 @@ func TestACallThatWaitsHoldsNothing(t *testing.T) {
 		store := memstore.New()
 		c := instance(store)
 		use(t, c, "b", 100)
-		r, _, _ := c.Reserve(t.Context(), "c", hundred, limit.Ask{Amount: 1})
+		r, _, _ := c.One(t.Context(), "c", hundred, limit.Ask{Amount: 1})
 		r.Settle(200) // two minutes' amount
 		time.Sleep(10 * time.Second)
 		patient := hundred
@@ -31,7 +31,7 @@ func TestACallThatWaitsHoldsNothing(t *testing.T) {
 		served := make([]time.Duration, 3)
 		for n := range served {
 			calls.Go(func() {
-				held, d, err := c.ReserveAll(t.Context(), parts(patient, 30, "a", "b", "c"))
+				held, d, err := c.Reserve(t.Context(), parts(patient, 30, "a", "b", "c"))
 				if err != nil || held == nil {
 					t.Errorf("call %d: got %+v, %v, want it granted", n, d, err)
 					return
@@ -60,13 +60,13 @@ func TestACallThatFitsNowhereInTimeIsRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New())
 		use(t, c, "b", 100)
-		r, _, _ := c.Reserve(t.Context(), "c", hundred, limit.Ask{Amount: 1})
+		r, _, _ := c.One(t.Context(), "c", hundred, limit.Ask{Amount: 1})
 		r.Settle(200)
 		time.Sleep(10 * time.Second)
 		patient := hundred
 		patient.MaxWait = time.Minute
 		began := time.Now()
-		held, d, err := c.ReserveAll(t.Context(), parts(patient, 30, "a", "b", "c"))
+		held, d, err := c.Reserve(t.Context(), parts(patient, 30, "a", "b", "c"))
 		if held != nil || err != nil || time.Since(began) > time.Second {
 			t.Errorf("a call that fits in 110 s and may wait 60: got %v, %+v, %v after %v, want it refused at once", held, d, err, time.Since(began))
 		}
@@ -95,7 +95,7 @@ func TestAWaitingCallIsAnsweredWhenItsInstanceStops(t *testing.T) {
 			began := time.Now()
 			var calls sync.WaitGroup
 			calls.Go(func() {
-				held, d, err := c.ReserveAll(ctx, parts(patient, 30, "a", "b"))
+				held, d, err := c.Reserve(ctx, parts(patient, 30, "a", "b"))
 				if left := errors.Is(err, context.Canceled); held != nil || left != (name == "leave") || !left && d[1].Verdict != limit.RateExceeded || time.Since(began) > 6*time.Second {
 					t.Errorf("%s: got %v, %+v, %v after %v, want an answer at once", name, held, d, err, time.Since(began))
 				}
@@ -105,7 +105,7 @@ func TestAWaitingCallIsAnsweredWhenItsInstanceStops(t *testing.T) {
 			calls.Wait()
 			leave()
 			if name == "leave" {
-				if r, d, err := c.Reserve(t.Context(), "b", patient, limit.Ask{Amount: 80}); r == nil {
+				if r, d, err := c.One(t.Context(), "b", patient, limit.Ask{Amount: 80}); r == nil {
 					t.Errorf("a call for 80 of b's next minute: got %+v, %v, want it granted", d, err)
 				} else {
 					r.Cancel()
@@ -125,7 +125,7 @@ func TestAnAnswerSetsNothingAside(t *testing.T) {
 		store := newPerKey()
 		store.slow["b"] = 200 * time.Millisecond
 		c := instance(store)
-		all, _, err := c.Reserve(t.Context(), "a", hundred, limit.Ask{Amount: 100})
+		all, _, err := c.One(t.Context(), "a", hundred, limit.Ask{Amount: 100})
 		if all == nil || err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func TestAnAnswerSetsNothingAside(t *testing.T) {
 		patient := hundred
 		patient.MaxWait = 2 * time.Minute
 		began := time.Now()
-		held, d, err := c.ReserveAll(t.Context(), parts(patient, 50, "a", "b"))
+		held, d, err := c.Reserve(t.Context(), parts(patient, 50, "a", "b"))
 		if held == nil || err != nil || d[0].Amount != 50 || d[1].Amount != 50 || time.Since(began) > time.Second {
 			t.Fatalf("a call for 50 of a and b: got %v, %+v, %v after %v; want it granted within a second", held, d, err, time.Since(began))
 		}

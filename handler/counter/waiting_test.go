@@ -40,7 +40,7 @@ func TestWaitingCallsAreServedInTheirOrder(t *testing.T) {
 		began := time.Now()
 		for i, amount := range []int64{60, 60, 10} { // the third would fit beside the first
 			calls.Go(func() {
-				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: amount})
+				r, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: amount})
 				if err != nil || r == nil {
 					t.Errorf("call %d: got %+v, %v; want it granted", i, d, err)
 					return
@@ -62,7 +62,7 @@ func TestACallThatCannotBeServedInTimeIsRefusedAtOnce(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 100)
 		began := time.Now()
 		go func() {
-			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Amount: 80}); r != nil {
+			if r, _, _ := c.One(context.Background(), "key", terms, limit.Ask{Amount: 80}); r != nil {
 				r.Cancel()
 			}
 		}()
@@ -84,7 +84,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		var calls sync.WaitGroup
 		for range 100 {
-			calls.Go(func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Amount: 1}) })
+			calls.Go(func() { _, _, _ = c.One(ctx, "key", terms, limit.Ask{Amount: 1}) })
 			synctest.Wait()
 		}
 		atOnce := func(what string) {
@@ -97,13 +97,13 @@ func TestTheQueueIsBounded(t *testing.T) {
 		leave() // calls that leave make room
 		calls.Wait()
 		calls.Go(func() {
-			if r, _, _ := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 1, Bytes: 8 << 20}); r == nil {
+			if r, _, _ := c.One(t.Context(), "key", terms, limit.Ask{Amount: 1, Bytes: 8 << 20}); r == nil {
 				t.Error("a call of 8 MiB by itself: got it refused, want it granted")
 			}
 		})
 		synctest.Wait()
 		began := time.Now()
-		if r, _, _ := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 1, Bytes: 1}); r != nil || time.Since(began) > time.Second {
+		if r, _, _ := c.One(t.Context(), "key", terms, limit.Ask{Amount: 1, Bytes: 1}); r != nil || time.Since(began) > time.Second {
 			t.Errorf("a call of a byte beyond 8 MiB: got a decision after %v, want it refused at once", time.Since(began))
 		}
 		calls.Wait()
@@ -123,12 +123,12 @@ func TestACounterWithALongQueuedCallIsNotEvicted(t *testing.T) {
 		go func() {
 			ctx, cancel := context.WithTimeout(t.Context(), terms.MaxWait)
 			defer cancel()
-			_, _, err := c.Reserve(ctx, "key", terms, limit.Ask{Amount: 60})
+			_, _, err := c.One(ctx, "key", terms, limit.Ask{Amount: 60})
 			served <- err
 		}()
 		time.Sleep(80 * time.Second)
 		for i := range 10_000 { // as many as an instance remembers, all in use
-			busy, _, err := c.Reserve(t.Context(), strconv.Itoa(i), terms, limit.Ask{Amount: 1})
+			busy, _, err := c.One(t.Context(), strconv.Itoa(i), terms, limit.Ask{Amount: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,12 +145,12 @@ func TestACallBehindAFullQueueIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		go func() {
-			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Amount: 85, Bytes: 8 << 20}); r != nil {
+			if r, _, _ := c.One(context.Background(), "key", terms, limit.Ask{Amount: 85, Bytes: 8 << 20}); r != nil {
 				r.Cancel()
 			}
 		}()
 		synctest.Wait()
-		r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 10, Bytes: 1})
+		r, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: 10, Bytes: 1})
 		if r != nil || d.Verdict != limit.RateExceeded || d.Amount != 0 || d.RetryAfter != 50*time.Second || err != nil {
 			t.Errorf("a call behind a full queue: got %v, %+v, %v; want no reservation, RateExceeded, no tokens, RetryAfter 50s", r, d, err)
 		}
@@ -165,7 +165,7 @@ func TestTheQueueGoesOnWhenItsFirstCallerLeaves(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)
 		defer leave()
-		go func() { _, _, _ = c.Reserve(ctx, "key", terms, limit.Ask{Amount: 85}) }()
+		go func() { _, _, _ = c.One(ctx, "key", terms, limit.Ask{Amount: 85}) }()
 		synctest.Wait()
 		grantedAfterASecond(t, c, terms, 10)
 	})
@@ -204,7 +204,7 @@ func TestACallThatQueuesWhileARefusalHoldsIsServed(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		began := time.Now()
-		r, d, err := c.Reserve(ctx, "key", terms, limit.Ask{Amount: 10})
+		r, d, err := c.One(ctx, "key", terms, limit.Ask{Amount: 10})
 		if waited := time.Since(began); err != nil || waited.Round(time.Second) != 40*time.Second {
 			t.Fatalf("got %+v, %v after %v; want it granted after 40 s", d, err, waited)
 		}
@@ -269,7 +269,7 @@ func TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		go func() {
-			if r, _, _ := c.Reserve(context.Background(), "key", terms, limit.Ask{Amount: 95}); r != nil {
+			if r, _, _ := c.One(context.Background(), "key", terms, limit.Ask{Amount: 95}); r != nil {
 				r.Settle(95)
 			}
 		}()
@@ -294,7 +294,7 @@ func TestCallsOfOneCounterKeepTheirOwnTerms(t *testing.T) {
 			key := strconv.Itoa(i)
 			spend := func(terms counter.Terms, amount int64) (waited time.Duration, err error) {
 				began := time.Now()
-				r, d, err := c.Reserve(t.Context(), key, terms, limit.Ask{Amount: amount})
+				r, d, err := c.One(t.Context(), key, terms, limit.Ask{Amount: amount})
 				if r != nil {
 					r.Settle(amount)
 				} else if err == nil && d.Verdict != limit.RateExceeded {

@@ -15,7 +15,7 @@ func BenchmarkWarmLease(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			r, _, err := c.Reserve(b.Context(), "key", terms, limit.Ask{Amount: 100})
+			r, _, err := c.One(b.Context(), "key", terms, limit.Ask{Amount: 100})
 			if err != nil || r == nil {
 				b.Error(err)
 				return

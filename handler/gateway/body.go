@@ -86,7 +86,7 @@ func (g *Gateway) exhausted(c *call) error {
 	if len(spent) == 0 {
 		return nil
 	}
-	reservations, decisions, err := g.config.Counter.ReserveAll(c.r.Context(), c.parts(spent, func(*applied) limit.Ask { return limit.Ask{Amount: 1} }))
+	reservations, decisions, err := g.config.Counter.Reserve(c.r.Context(), c.parts(spent, func(*applied) limit.Ask { return limit.Ask{Amount: 1} }))
 	if err != nil || reservations != nil { // the same will be found once the body is read
 		reservations.Cancel()
 		return nil

@@ -42,7 +42,7 @@ func (g *Gateway) reserve(c *call) error {
 
 // ask asks the call's limits for what it needs.
 func (g *Gateway) ask(c *call) (decisions []limit.Decision, err error) {
-	c.hold.reservations, decisions, err = g.config.Counter.ReserveAll(c.r.Context(), c.parts(c.hold.limits, c.ask))
+	c.hold.reservations, decisions, err = g.config.Counter.Reserve(c.r.Context(), c.parts(c.hold.limits, c.ask))
 	return decisions, err
 }
 

@@ -78,11 +78,17 @@ func (h *fixture) expectReport(want housekeeping.Report) {
 // spend makes a call of an instance that uses tokens.
 func (h *fixture) spend(c *counter.Counter, key string, terms counter.Terms, tokens int64) {
 	h.Helper()
-	r, d, err := c.Reserve(h.Context(), key, terms, limit.Ask{Amount: tokens})
-	if err != nil || d.Verdict != limit.Granted {
+	h.reserve(c, key, terms, tokens).Settle([]int64{tokens})
+}
+
+// reserve reserves of one counter.
+func (h *fixture) reserve(c *counter.Counter, key string, terms counter.Terms, tokens int64) counter.Reservations {
+	h.Helper()
+	r, d, err := c.Reserve(h.Context(), []counter.Part{{Key: key, Terms: terms, Ask: limit.Ask{Amount: tokens}}})
+	if err != nil || r == nil {
 		h.Fatalf("%s: got %+v, %v; want it granted", key, d, err)
 	}
-	r.Settle(tokens)
+	return r
 }
 
 var minute = counter.Terms{Limits: limit.Limits{PerMinute: 300, Version: 1}}
@@ -148,12 +154,8 @@ func TestCountersWithAQuotaOrDebtAreKept(t *testing.T) {
 		quota := counter.Terms{Limits: limit.Limits{Quota: 1000, Period: limit.Yearly, Version: 1}}
 		c := h.newCounter()
 		h.spend(c, "quota", quota, 25)
-		r, _, err := c.Reserve(t.Context(), "debt", minute, limit.Ask{Amount: 25})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Settle(300 * 600)          // ten hours' worth
-		time.Sleep(30 * time.Second) // until the instance has reported and is idle
+		h.reserve(c, "debt", minute, 25).Settle([]int64{300 * 600}) // ten hours' worth
+		time.Sleep(30 * time.Second)                                // until the instance has reported and is idle
 		if err := c.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}

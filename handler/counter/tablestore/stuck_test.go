@@ -63,11 +63,11 @@ func TestCallsAreDecidedWhateverErrorWritesGet(t *testing.T) {
 			}
 			c := counter.New(counter.Config{Store: store, Log: slog.New(slog.DiscardHandler), OperationTimeout: time.Minute, SlowOperation: time.Minute})
 			for _, terms := range []counter.Terms{{Limits: limits, OnStoreDown: limit.FailClosed}, {Limits: limits, OnStoreDown: limit.Degrade}} {
-				r, d, err := c.Reserve(t.Context(), "key", terms, limit.Ask{Amount: 10})
+				r, d, err := c.Reserve(t.Context(), []counter.Part{{Key: "key", Terms: terms, Ask: limit.Ask{Amount: 10}}})
 				if r != nil {
 					defer r.Cancel()
 				}
-				if terms.OnStoreDown == limit.FailClosed && !errors.Is(err, counter.ErrUnavailable) || terms.OnStoreDown == limit.Degrade && (err != nil || !d.Degraded) {
+				if terms.OnStoreDown == limit.FailClosed && !errors.Is(err, counter.ErrUnavailable) || terms.OnStoreDown == limit.Degrade && (err != nil || !d[0].Degraded) {
 					t.Errorf("%s: got %+v, %v; want ErrUnavailable if closed, else the call granted, degraded", terms.OnStoreDown, d, err)
 				}
 			}

@@ -17,27 +17,39 @@ type Part struct {
 	Ask   limit.Ask
 }
 
-// ReserveAll decides whether a call may spend what it asks of several counters, now
-// or within the terms' MaxWait: all of it or nothing. The counters are asked at the
-// same time, and none if this instance knows that one of them refuses. The decisions
-// are those of the parts, in their order. If a counter refuses, there are no
-// reservations, nothing stays charged to any counter, and each refusal has its own
-// RetryAfter; a part that would fit, as far as is known, has the verdict Granted and no
-// Amount. The error wraps ErrUnavailable if a counter could decide nothing; otherwise
-// it is ctx's, or names a key that two parts have.
-func (c *Counter) ReserveAll(ctx context.Context, parts []Part) (Reservations, []limit.Decision, error) {
-	if len(parts) == 1 {
-		held, decision, err := c.Reserve(ctx, parts[0].Key, parts[0].Terms, parts[0].Ask)
-		if err != nil || held == nil {
-			return nil, []limit.Decision{decision}, err
-		}
-		return Reservations{held}, []limit.Decision{decision}, nil
+// Reserve decides whether a call may spend what it asks of its counters, now or
+// within the terms' MaxWait: all of it or nothing. Over a limit is a decision, not
+// an error. The decisions are those of the parts, in their order. If a counter
+// refuses, there are no reservations, nothing stays charged to any counter, and each
+// refusal has its own RetryAfter; a part that would fit, as far as is known, has the
+// verdict Granted and no Amount. In shadow a refused part has a reservation that is
+// charged to no limit. The error wraps ErrUnavailable if a counter could decide
+// nothing; otherwise it is ctx's, or names a key that two parts have.
+func (c *Counter) Reserve(ctx context.Context, parts []Part) (Reservations, []limit.Decision, error) {
+	if len(parts) == 1 { // it takes what its agent grants, and needs no claim
+		return c.reserveOne(ctx, &parts[0])
 	}
 	call, err := c.newJoint(parts)
 	if err != nil {
 		return nil, nil, err
 	}
 	return call.reserve(ctx)
+}
+
+func (c *Counter) reserveOne(ctx context.Context, p *Part) (Reservations, []limit.Decision, error) {
+	r, err := c.replica(p.Key)
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := r.ask(ctx, func(at lease.Moment, id int64) (lease.Answer, bool) { return r.agent.Reserve(at, id, p.Terms, p.Ask) })
+	switch decisions := []limit.Decision{answer.Decision}; {
+	case err != nil:
+		return nil, nil, err
+	case !answer.Held:
+		return nil, decisions, nil
+	default:
+		return Reservations{{replica: r, hold: answer.Hold}}, decisions, nil
+	}
 }
 
 // A joint drives a call that needs several counters.
@@ -73,14 +85,11 @@ func (c *Counter) newJoint(parts []Part) (*joint, error) {
 func (j *joint) reserve(ctx context.Context) (Reservations, []limit.Decision, error) {
 	for {
 		outcome, answers, err := j.decide()
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, nil, err
-		case outcome == lease.Refused:
-			_, decisions := j.outcome(answers)
-			return nil, decisions, nil
-		case outcome == lease.Taken:
-			held, decisions := j.outcome(answers)
+		}
+		if outcome != lease.Waits {
+			held, decisions := j.results(outcome, answers)
 			return held, decisions, nil
 		}
 		select {
@@ -92,11 +101,17 @@ func (j *joint) reserve(ctx context.Context) (Reservations, []limit.Decision, er
 	}
 }
 
-// outcome returns the reservations and decisions in answers.
-func (j *joint) outcome(answers []lease.Answer) (Reservations, []limit.Decision) {
-	held, decisions := make(Reservations, len(answers)), make([]limit.Decision, len(answers))
+// results returns what a decided call has: reservations only if it took all.
+func (j *joint) results(outcome lease.Outcome, answers []lease.Answer) (held Reservations, decisions []limit.Decision) {
+	if outcome == lease.Taken {
+		held = make(Reservations, len(answers))
+	}
+	decisions = make([]limit.Decision, len(answers))
 	for i, answer := range answers {
-		held[i], decisions[i] = &Reservation{replica: j.replicas[i], hold: answer.Hold}, answer.Decision
+		decisions[i] = answer.Decision
+		if held != nil {
+			held[i] = Reservation{replica: j.replicas[i], hold: answer.Hold}
+		}
 	}
 	return held, decisions
 }
@@ -198,37 +213,4 @@ func (p part) hear(answer lease.Answer, _ error) {
 	case p.changed <- struct{}{}:
 	default:
 	}
-}
-
-// Reservations are a call's holds on its counters, in the order of its parts.
-type Reservations []*Reservation
-
-// Settle replaces each reservation by what its counter charges for the call, and
-// returns the counters' standings after it.
-func (r Reservations) Settle(charges []int64) []limit.Standing {
-	return r.each(func(i int) limit.Standing { return r[i].Settle(charges[i]) })
-}
-
-// Raise charges each counter this much in all, as Reservation.Raise does.
-func (r Reservations) Raise(charges []int64) []limit.Standing {
-	return r.each(func(i int) limit.Standing { return r[i].Raise(charges[i]) })
-}
-
-// Lower gives back what each reservation holds beyond this much, as
-// Reservation.Lower does.
-func (r Reservations) Lower(amounts []int64) []limit.Standing {
-	return r.each(func(i int) limit.Standing { return r[i].Lower(amounts[i]) })
-}
-
-// Cancel gives everything back.
-func (r Reservations) Cancel() []limit.Standing {
-	return r.each(func(i int) limit.Standing { return r[i].Cancel() })
-}
-
-func (r Reservations) each(do func(i int) limit.Standing) []limit.Standing {
-	standings := make([]limit.Standing, len(r))
-	for i := range r {
-		standings[i] = do(i)
-	}
-	return standings
 }

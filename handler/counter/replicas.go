@@ -1,0 +1,60 @@
+package counter
+
+import (
+	"fmt"
+
+	"tollgate/handler/lease"
+)
+
+// replica returns this instance's replica of the counter of a key.
+func (c *Counter) replica(key string) (*replica, error) {
+	c.mu.RLock()
+	r, closed := c.replicas[key], c.closed
+	c.mu.RUnlock()
+	if closed {
+		return nil, fmt.Errorf("%w: the gateway is stopping", ErrUnavailable)
+	}
+	if r != nil {
+		return r, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r = c.replicas[key]; r == nil {
+		c.evictIdle()
+		r = newReplica(c, key)
+		if c.draining {
+			r.agent.Drain(c.now())
+		}
+		c.replicas[key] = r
+	}
+	return r, nil
+}
+
+// maxReplicas bounds the counters kept in memory: where a counter key holds a
+// header's value, callers can make any number of them.
+const maxReplicas = 10_000
+
+// evictScan is the number of replicas examined for each new one. If all are
+// in use, that is the whole cost.
+const evictScan = 32
+
+// evictIdle evicts some replicas that hold nothing, and has others give back
+// what they hold.
+func (c *Counter) evictIdle() {
+	if len(c.replicas) < maxReplicas {
+		return
+	}
+	looks := 0
+	for key, r := range c.replicas { // map order is random
+		if looks++; looks > evictScan {
+			return
+		}
+		r.do(func(at lease.Moment) {
+			if r.agent.Forgettable(at) {
+				delete(c.replicas, key) // its timer stays: a call that found it before may need it
+				return
+			}
+			r.agent.GiveBack(at)
+		})
+	}
+}
