@@ -31,6 +31,7 @@ async function caller() {
   assert.equal(await page.getByRole("listitem").count(), 7);
   assert.match(await value("calls of group lab: this minute"), /of 600 calls used/);
   assert.match(await value("spend: this month"), /of 25\.00 USD used, .* left$/);
+  assert.match(await page.locator(".tile", { hasText: "Cost" }).textContent(), /^Cost0\.\d+ USD$/);
   await d.picture("caller-limits");
   await d.act("Sign out");
 }
@@ -44,6 +45,7 @@ async function subscriptions() {
   await limit("tokens", "Tier many").getByText("of 400,000 tokens").waitFor();
   assert.match(await value("prompt: this week"), /of 90 prompt tokens used/);
   await page.getByText("Loading").first().waitFor({ state: "hidden" });
+  await page.getByText(/tokens in all, for 0\.\d+ USD; most in a minute/).waitFor();
   await d.picture("subscription");
   await visit("subscriptions/lab-2", "lab-2");
   await limit("calls", "Tier many").getByText(/Overridden until .* UTC/).waitFor();
@@ -80,6 +82,7 @@ async function tier() {
   await save("Save");
   await d.dialog.getByText("Alert at is not ascending").waitFor();
   await d.dialog.getByText("differ by case only").waitFor();
+  await d.dialog.getByRole("group", { name: "Calls", exact: true }).getByText("Per minute is missing").waitFor();
   assert.equal(await field(d.dialog.getByRole("group", { name: "prompt", exact: true }), "Alert at").inputValue(), "95, 50");
   await d.picture("tier-errors");
   await field(d.dialog.getByRole("group", { name: "prompt", exact: true }), "Alert at").fill("50, 95");
@@ -213,6 +216,7 @@ async function prices() {
   assert.equal((await d.manage("/prices")).items.length, 1);
   await d.open("Changes", "Latest changes");
   await page.getByText("price.delete other").waitFor();
+  await page.getByText(/limits from tokens: 1,000 tokens a minute/).first().waitFor();
   await d.accessible("changes");
 }
 

@@ -195,6 +195,39 @@ const cases = {
     await act(page, "Save");
     assert.equal((await sent).headers()["if-match"], '"2"');
   },
+  async "each limit gets the counters that are its own"() {
+    const page = await operator();
+    const items = await page.evaluate(async () => {
+      const { itemsOf } = await import("./bars.js");
+      const w = (left) => ({ limit: 100, used: 100 - left, held: 0, owed: 0, left }), s = (counter, limit, owner, left = 50, more = {}) => ({ counter, limit, unit: "tokens", ...owner, minute: w(left), ...more });
+      const of = { id: "a", group: "lab" }, tier = { tier: "gold" }, own = { subscription: "a" };
+      const said = (limits, owner, standings, whose = of) => itemsOf(limits, owner, standings, whose).map((i) => [i.name, i.idle ? "idle" : i.minute.left, i.parts ?? "", i.shared].join("|"));
+      const l = (counterKey, more = {}) => [{ name: "tokens", unit: "tokens", perMinute: 100, counterKey, ...more }];
+      return [
+        said(l(), tier, [s("a/tokens", "tokens", own), s("b/tokens", "tokens", { subscription: "b" }), s("a/tokens", "Tokens", own, 1, { gone: true })]),
+        said(l(), tier, [s("a/tokens.calls", "tokens", own, 5, { unit: "calls" })]),
+        said(l("{subscription}/{model}"), tier, [s("a/tokens/model=x%2Fy", "tokens", own, 9), s("a/tokens/model=%FF", "tokens", own, 3)]),
+        said(l("{client-ip}"), tier, [s("gold:tokens/client-ip=::1", "tokens", { tier: "gold" })]),
+        said(l("{group}"), tier, [s("gold:tokens/group=lab", "tokens", { tier: "gold" }), s("gold:tokens/group=other", "tokens", { tier: "gold" })]),
+        said(l("{group}/{subscription}"), { group: "org" }, [s("org@tokens/subscription=a", "tokens", { group: "org" }), s("org@tokens/subscription=b", "tokens", { group: "org" }), s("lab@tokens", "tokens", { group: "lab" })]),
+        said(l("{model}"), tier, Array.from({ length: 11 }, (_, i) => s(`gold:tokens/model=m${i}`, "tokens", { tier: "gold" }, 90 - i))).slice(-1),
+        said(l(), tier, [s("a/tokens", "tokens", own), s("b/tokens", "tokens", { subscription: "b" }, 10)], null),
+      ];
+    });
+    assert.deepEqual(items, [["tokens|50||"], ["tokens|idle||"], ["tokens|3|model %FF|", "tokens|9|model x/y|"], ["tokens|50|client-ip ::1|Shared by the tier"], ["tokens|50|group lab|Shared by the tier"], ["tokens|50||"],
+      ["tokens|87|model m3; 3 other counters have more left|Shared by the tier"], ["tokens|10|subscription b|", "tokens|50|subscription a|"]]);
+  },
+  async "a debt, what is held and what is used up have words and signs of their own"() {
+    const page = await operator();
+    const said = await page.evaluate(async () => {
+      const { stateOf } = await import("./bars.js");
+      return [[100, 10, 0, 90, 0], [100, 80, 0, 20, 0], [100, 60, 40, 0, 0], [100, 100, 0, 0, 0], [100, 100, 0, 0, 30], ["2.50", "2.499999999", "0", "0.000000001", "0"]].map(([limit, used, held, left, owed]) => {
+        const { sign, words } = stateOf({ limit, used, held, left, owed }, typeof limit === "string" ? "cost" : "calls");
+        return `${sign} ${words}`;
+      });
+    });
+    assert.deepEqual(said, ["✓ 10% used", "! 80% used", "! Rest is held", "✕ Used up", "▲ Owes 30 calls", "! 99% used"]);
+  },
   async "costs are added up exactly"() {
     const page = await operator();
     page.answers["GET /manage/usage/history"] = history([counts(1, { from: minutesAgo(2), model: "a", cost: "0.100000001" }), counts(1, { from: minutesAgo(2), model: "b", cost: "9007199254740993.000000002", unpriced: 3 })]);

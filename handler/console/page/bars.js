@@ -116,7 +116,8 @@ export function itemsOf(limits, owner, standings, of, more = () => ({})) {
     if (!mine.length) items.push({ ...base, ...untouched(l, l.unit), idle: true });
     const fullest = mine.toSorted((a, b) => emptiest(a) - emptiest(b)).slice(0, mostCounters);
     for (const s of fullest) {
-      const parts = partsOf(s.counter).filter(([kind]) => kind !== "subscription" || !of).map(([kind, value]) => (kind ? `${kind} ${value || "(none)"}` : value)).join(", ");
+      const whose = !of && s.subscription ? [["subscription", s.subscription]] : [];
+      const parts = [...whose, ...partsOf(s.counter)].filter(([kind]) => kind !== "subscription" || !of).map(([kind, value]) => (kind ? `${kind} ${value || "(none)"}` : value)).join(", ");
       items.push({ ...base, parts, minute: s.minute, quota: s.quota, quotaPeriod: s.quotaPeriod, problem: s.problem });
     }
     if (mine.length > fullest.length) items.at(-1).parts += `; ${mine.length - fullest.length} other counters have more left`;

@@ -1,11 +1,12 @@
 // The page of the latest changes.
 import { h, fill, when, table } from "./dom.js";
+import { describeLimits } from "./amounts.js";
 import { Part } from "./part.js";
 import { Cadence, head } from "./page.js";
 
 const badge = { done: "good", refused: "warn", unknown: "warn" };
-const text = (v) => (typeof v === "object" ? JSON.stringify(v) : String(v));
-const change = ([name, c]) => (c.from === undefined ? `${name} ${text(c.to)}` : c.to === undefined ? `${name} was ${text(c.from)}` : `${name} from ${text(c.from)} to ${text(c.to)}`);
+const text = (name, v) => (name === "limits" && Array.isArray(v) ? describeLimits(v) : typeof v === "object" ? JSON.stringify(v) : String(v));
+const change = ([name, c]) => (c.from === undefined ? `${name} ${text(name, c.to)}` : c.to === undefined ? `${name} was ${text(name, c.from)}` : `${name} from ${text(name, c.from)} to ${text(name, c.to)}`);
 
 export class ChangesPage {
   constructor(view) {

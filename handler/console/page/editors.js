@@ -122,7 +122,7 @@ export async function editPrice(operator, price, served, currency) {
       partial: of?.partial, acceptPartial: accept?.querySelector("input").checked || undefined, source: of?.source });
     const path = () => pathOf(stored ? of : { model: model.value.trim(), from: from.value });
     return form({
-      title: stored ? `Price of ${of.model} from ${of.from}` : "New price", confirm: "Set price", fields, keep: true,
+      title: stored ? `Price of ${of.model} from ${of.from}` : "New price", confirm: "Set price", wide: true, keep: true, fields,
       body: [h("p", { class: "hint" }, `Of a million tokens${currency ? `, in ${currency}` : ""}. Calls are priced when they start, and never again.`),
         stored ? null : h("div", { class: "grid" }, field("Model", model, "As callers name it."), field("From (UTC)", from)), h("datalist", { id: "served" }, (served ?? []).map((m) => h("option", { value: m }))),
         h("div", { class: "grid" }, rates.map(([kind, text, hint]) => field(text, rate[kind], hint))), field("Multipliers", multipliers, "By endpoint, one a line: us-zone=1.1. Empty: 1 for all."),

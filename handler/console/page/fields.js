@@ -23,7 +23,7 @@ export function check(text, name, checked, more = {}) {
 /** Returns a text box for a number or a word. */
 export const box = (name, value = "", more = {}) => h("input", { type: "text", name, value: String(value), autocomplete: "off", spellcheck: "false", ...more });
 
-const plain = (path) => path.replace(/^overrides\./, "").toLowerCase();
+const plain = (path) => path.replace(/^overrides\./, "");
 
 /** The controls of a form by the fields of the API, whose errors are shown at them. */
 export class Fields {
@@ -41,7 +41,8 @@ export class Fields {
   /** Returns the control of a field or, without one, that of the field that has it. */
   find(path) {
     for (let wanted = plain(path); wanted; wanted = wanted.replace(/\.?[^.]*$/, "")) {
-      const found = this.controls.find(([of, control]) => control.isConnected && plain(of()) === wanted);
+      const shown = this.controls.filter(([, control]) => control.isConnected && !control.closest("[hidden]"));
+      const found = shown.find(([of]) => plain(of()) === wanted) ?? shown.find(([of]) => plain(of()).toLowerCase() === wanted.toLowerCase()); // names of limits ignore case
       if (found) return found[1];
     }
     return undefined;

@@ -55,7 +55,7 @@ export class SubscriptionPage {
     const { tier, groups = [], rules } = account;
     const shared = rules.limits?.some((l) => l.counterKey && !l.counterKey.includes("{subscription}")) ? [`${tier}:`] : [];
     const pages = await Promise.all([this.operator.all("/usage", { subscription: this.id }), ...[...shared, ...groups.map((g) => `${g.id}@`)].map((search) => this.operator.all("/usage", { search }))]);
-    return { account, lists, standings: pages.flat() };
+    return { account, lists, standings: [...new Map(pages.flat().map((s) => [s.counter, s])).values()] }; // a search may find what another one did
   }
 
   showLimits({ account, lists, standings }) {
