@@ -46,7 +46,7 @@ func mountOperators(c config.Config, gateway http.Handler, stores Stores, log *s
 	if c.Manage.On() {
 		operators := stores.Operators(&c.Store.Pepper, log)
 		operators.Auth, operators.Checks = authenticator(c.Manage, log), Checks(c, nil, stores)
-		operators.Served, operators.Deployment = Served(c), c.Telemetry.Place.Site
+		operators.Served, operators.Deployment, operators.Retention = Served(c), c.Telemetry.Place.Site, c.Store.Retention
 		operators.StandingsMaxAge, operators.Strangers = standingsMaxAge, quiet
 		mux.byPrefix["manage"] = manage.New(operators)
 	}

@@ -48,8 +48,10 @@ type Config struct {
 	// Counters are listed for where limits stand, Ledger is read for what happened.
 	Counters Counters
 	Ledger   Ledger
-	// Deployment is the app's name, for reports; empty: it has none.
+	// Deployment is the app's name, for reports; empty: it has none. Retention is how long
+	// days of usage are kept; 0: nobody knows.
 	Deployment string
+	Retention  time.Duration
 	Auth       Authenticator
 	// Checks are run by GET /manage/checks, in order.
 	Checks []Check

@@ -24,6 +24,9 @@ type Report struct {
 	// last, which gateways do every five minutes; absent unless the month is running.
 	MadeAt    time.Time `json:"madeAt"`
 	WrittenAt time.Time `json:"writtenAt,omitzero"`
+	// IncompleteBefore is the first day that is surely kept, if the month begins before it:
+	// what happened earlier may have been deleted.
+	IncompleteBefore time.Time `json:"incompleteBefore,omitzero"`
 	// Currency is the code of all costs' currency; absent: none is set.
 	Currency string `json:"currency,omitempty"`
 	// ShareOf says of what shares are: of the cost, or of the tokens if nothing cost
@@ -103,6 +106,9 @@ func (c *call) readReport() (*result, error) {
 	report := newReport(used.Items, subscriptions, groups)
 	report.Currency, report.Deployment, report.MadeAt, report.WrittenAt = currency, c.api.config.Deployment, now, used.Written
 	report.Month, report.Running = month.Format(monthLayout), ledger.Month.Next(month).After(now)
+	if kept := now.Truncate(day).Add(-c.api.config.Retention.Truncate(day)); c.api.config.Retention > 0 && month.Before(kept) {
+		report.IncompleteBefore = kept
+	}
 	if len(report.Items) > maxSpans {
 		return nil, badRequest(fmt.Sprintf("The report would have more than %d rows. Use /usage/history with by=month, for a tier or group at a time.", maxSpans))
 	}

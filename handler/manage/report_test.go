@@ -25,7 +25,7 @@ func toldPart(p manage.Part) string { return fmt.Sprint(p.Used.Calls, " ", p.Sha
 func TestAReportAddsUpAMonthByGroupSubscriptionAndModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		f.config.Deployment = "gateway-7"
+		f.config.Deployment, f.config.Retention = "gateway-7", 30*24*time.Hour
 		f.api = manage.New(f.config)
 		f.must("PUT", "/groups/org", `{"name":"Organization"}`)
 		f.must("PUT", "/groups/lab", `{"parent":"org"}`)
@@ -78,6 +78,12 @@ total: 127 100.00`
 		}
 		if read("1999-12"); report.Running || report.Total.Used.Calls != 128 || len(report.Items) != 1 {
 			t.Errorf("December: got %+v, want a month that is over, with 128 calls", report)
+		}
+		if want := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -30); !report.IncompleteBefore.Equal(want) {
+			t.Errorf("December, with days kept for 30 days: got it incomplete before %v, want before %v", report.IncompleteBefore, want)
+		}
+		if read("2000-01"); !report.IncompleteBefore.IsZero() {
+			t.Errorf("January: got it incomplete before %v, want it whole", report.IncompleteBefore)
 		}
 		if read("1999-11"); report.Total.Share != "0.00" || len(report.Items) != 0 {
 			t.Errorf("November: got %+v, want nothing", report)

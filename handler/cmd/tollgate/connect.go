@@ -15,6 +15,7 @@ import (
 	wiring "tollgate/handler/app"
 	"tollgate/handler/azure"
 	"tollgate/handler/config"
+	"tollgate/handler/ledger"
 	"tollgate/handler/manage"
 	"tollgate/handler/price"
 	"tollgate/handler/subscription"
@@ -138,6 +139,7 @@ func (a *app) operators(stores wiring.Stores) manage.Config {
 	operators.Served = a.served()
 	if file, err := a.file(); err == nil {
 		operators.Deployment = a.setting(file, "WEBSITE_SITE_NAME")
+		operators.Retention, _ = ledger.ParseRetention(a.setting(file, "USAGE_RETENTION")) // housekeeping reports the error
 	}
 	return operators
 }

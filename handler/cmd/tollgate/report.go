@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -60,6 +61,9 @@ func (a *app) report(cmd *cobra.Command, month, csvFile, htmlFile string) error 
 	r := shownReport{read}
 	if len(r.Items) == 0 {
 		a.note("There was no usage in %s.", r.Month)
+	}
+	if !r.IncompleteBefore.IsZero() {
+		a.warn([]string{"the report lacks what was deleted: days before " + r.IncompleteBefore.Format(time.DateOnly) + " are older than USAGE_RETENTION"})
 	}
 	if csvFile == "" && htmlFile == "" {
 		return a.print(r.Report, r.print)
@@ -156,7 +160,7 @@ func (r shownReport) print(w io.Writer) {
 
 // writeCSV writes a row for each group, subscription and model.
 func (r shownReport) writeCSV(w io.Writer) error {
-	return writeCSV(w, []string{"month", "running", "group", "subscription", "name", "deleted", "model", "calls", "unpriced", "prompt_tokens", "cached_tokens", "cache_write_tokens",
+	return writeCSV(w, []string{"month", "running", "group", "subscription", "subscription_name", "deleted", "model", "calls", "unpriced", "prompt_tokens", "cached_tokens", "cache_write_tokens",
 		"completion_tokens", "reasoning_tokens", "total_tokens", "cost", "currency", "share_percent"}, r.Items,
 		func(i manage.ReportItem) []string {
 			return append([]string{r.Month, when(r.Running, "true", "false"), i.Group, i.Subscription, cell(i.Name), when(i.Deleted, "true", "false"), cell(i.Model)},

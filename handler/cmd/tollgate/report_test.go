@@ -81,6 +81,12 @@ org/lab team-a r1 1,234 10 4 3 20 5 1,500.000000001 0 37.50%
 	if err := json.Unmarshal([]byte(m.must("report", "--month", month, "-o", "json")), &report); err != nil || report.Total.Used.Cost != 4_000_000_000_000 {
 		t.Errorf("report as JSON: got %+v and error %v, want a cost of 4000", report, err)
 	}
+	m.environment["USAGE_RETENTION"] = "1d"
+	yesterday := time.Now().UTC().AddDate(0, 0, -1)
+	shown, stderr, _ := m.run("report", "--month", month, "--html", "-")
+	if !strings.Contains(stderr, "warning: the report lacks what was deleted: days before "+yesterday.Format(time.DateOnly)) || !strings.Contains(shown, "Those before "+yesterday.Format("2 January 2006")) {
+		t.Errorf("with days kept for 1 day: got %s\n%s\nwant both to say that days before %v are missing", stderr, shown, yesterday)
+	}
 	m.fails(exitUsage, []string{"--month is missing"}, "report")
 	m.fails(exitUsage, []string{`"november" is not a month`, "use one such as"}, "report", "--month", "november")
 	m.fails(exitFailed, []string{"no such file"}, "report", "--month", month, "--csv", "missing/report.csv")
