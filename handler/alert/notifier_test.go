@@ -338,3 +338,12 @@ func TestWithoutAWebhookAlertsAreLoggedAndSent(t *testing.T) {
 		t.Errorf("got %d events and the log %s, want one of each", len(sent.got), &log)
 	}
 }
+
+// TestASignatureIsWhatOpensslMakes of the command in docs/operate.md.
+func TestASignatureIsWhatOpensslMakes(t *testing.T) {
+	const want = "t=1795953603,v1=b0a34fc94a55ca944ec8c21a6e5ec0b85d1f96d23f6fa0a78d49710cfea780e8"
+	got := alert.Sign(secret.New("0123456789abcdef0123456789abcdef"), time.Unix(1795953603, 0), []byte(`{"id":"x","limit":"org/calls"}`))
+	if got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

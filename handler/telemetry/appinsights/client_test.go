@@ -32,7 +32,7 @@ func TestItemsHaveTheServicesSchema(t *testing.T) {
 	at := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 	call := telemetry.Call{RequestID: "r-1", TraceID: strings.Repeat("ab", 16), SpanID: strings.Repeat("c", 16), ParentID: strings.Repeat("d", 16),
 		Started: at, Duration: 1500 * time.Millisecond, Method: "POST", Route: "/models/chat/completions", Status: 200, Subscription: "team-a", Tier: "gold",
-		API: "models", Operation: "ChatCompletions_Create", Model: "DeepSeek-R1", ClientIP: netip.MustParseAddr("203.0.113.7"),
+		API: "models", Operation: "ChatCompletions_Create", Model: "DeepSeek-R1", Group: "org", RefusedBy: []telemetry.Refusal{{Counter: telemetry.Counter{Limit: "tokens"}}, {Counter: telemetry.Counter{Limit: "org/calls"}}}, ClientIP: netip.MustParseAddr("203.0.113.7"),
 		Usage: &telemetry.Usage{Usage: limit.Usage{PromptTokens: 25, CompletionTokens: 233, ReasoningTokens: 200}, Known: true}, Standings: []telemetry.Standing{{Counter: telemetry.Counter{Limit: "tokens", Unit: "tokens"}, PerMinute: 300, Remaining: 42}},
 		Upstream: &telemetry.Upstream{Endpoint: "foundry1", SpanID: strings.Repeat("e", 16), Started: at, Latency: time.Second, Duration: time.Second, Status: 200}}
 	b.Send(telemetry.Batch{Calls: []telemetry.Sample{{Call: call, Ratio: 0.5}}, Metrics: []telemetry.Metric{{Name: telemetry.TotalTokens, At: at, Sum: 467, Min: 209, Max: 258, Count: 2,
@@ -65,6 +65,9 @@ func TestItemsHaveTheServicesSchema(t *testing.T) {
 		r.Measurements["Total Tokens"] != 258 || r.Measurements["Completion Reasoning Tokens"] != 200 || len(r.Measurements) != 5 || r.Measurements["Remaining Tokens"] != 42 || req.SampleRate != 50 || req.Properties["Request ID"] != "r-1" ||
 		r.ID != call.SpanID || req.Tags["ai.operation.id"] != call.TraceID || req.Tags["ai.operation.parentId"] != call.ParentID {
 		t.Errorf("got request %+v %+v, want r-1, POST /models/chat/completions, a successful 200 of 1.5 s without a URL, of 258 tokens, 200 of them reasoning and none cached, with 42 left, sampled at 50%%, with the call's span, trace and parent", req, r)
+	}
+	if req.Properties["Refused By"] != "tokens, org/calls" || req.Properties["Group ID"] != "org" {
+		t.Errorf("got the request's properties %v, want those of the group org, refused by tokens and org/calls", req.Properties)
 	}
 	if d := dep.Dependency; d.Target != "foundry1" || d.ResultCode != "200" || !d.Success || dep.Tags["ai.operation.parentId"] != call.SpanID || dep.Tags["ai.operation.id"] != call.TraceID {
 		t.Errorf("got dependency %+v %+v, want a successful 200 of foundry1 within the call's span and trace", dep, d)

@@ -128,7 +128,7 @@ func request(call *telemetry.Call) library.TelemetryData {
 	item.Properties = properties(map[string]string{
 		"Request ID": call.RequestID, "Subscription ID": call.Subscription, "Product ID": call.Tier, "Group ID": call.Group,
 		"API ID": call.API, "Operation ID": call.Operation, "Model": call.Model, "Outcome": call.Outcome,
-		"Stream": strconv.FormatBool(call.Stream),
+		"Stream": strconv.FormatBool(call.Stream), "Refused By": refusedBy(call),
 	})
 	if call.ClientIP.IsValid() { // not as the tag ai.location.ip, which the service masks
 		item.Properties["Client IP"] = call.ClientIP.String()
@@ -151,6 +151,15 @@ func request(call *telemetry.Call) library.TelemetryData {
 		}
 	}
 	return item.TelemetryData()
+}
+
+// refusedBy lists the full names of the limits that refused a call, or would have.
+func refusedBy(call *telemetry.Call) string {
+	names := make([]string, len(call.RefusedBy))
+	for i, by := range call.RefusedBy {
+		names[i] = by.Limit
+	}
+	return strings.Join(names, ", ")
 }
 
 // setLeast sets a measurement, unless a smaller one is set.
