@@ -15,6 +15,7 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
+	"tollgate/handler/operation/message"
 	"tollgate/handler/price"
 	pricemem "tollgate/handler/price/memstore"
 	"tollgate/handler/shape"
@@ -200,8 +201,9 @@ func TestUsageShowsTheCost(t *testing.T) {
 // TestEveryOperationIsPriced: each operation's call, whether its usage is told or bounded,
 // costs exactly what its tokens do, the untold ones at their dearest.
 func TestEveryOperationIsPriced(t *testing.T) {
+	const cut = "cut-after=6"
 	eachSample(t, func(t *testing.T, s sample, mode string) {
-		for _, behaviour := range []string{"", "cached=2", "cache-write=2", "no-usage", "cut-after=6"} {
+		for _, behaviour := range []string{"", "cached=2", "cache-write=2", "no-usage", cut, "cached=2," + cut} {
 			k := &till{}
 			change := k.priced(t)
 			st := openStage(t, s, subscriptiontest.Limits{MaxCompletionTokens: 200}, behaviour, func(c *gateway.Config) {
@@ -210,12 +212,12 @@ func TestEveryOperationIsPriced(t *testing.T) {
 				c.Telemetry = own
 			})
 			put(t, k.prices, s.model, price.Terms{Rates: odd.Rates})
-			if _, _, _, err := st.call(t, mode); err != nil && !strings.HasPrefix(behaviour, "cut") {
+			if _, _, _, err := st.call(t, mode); err != nil && !strings.HasSuffix(behaviour, cut) {
 				t.Fatalf("%q: got error %v, want none", behaviour, err)
 			}
 			u := st.wantCharge(t, false).Usage
 			if u == nil {
-				if behaviour != "cut-after=6" {
+				if !strings.HasSuffix(behaviour, cut) {
 					t.Errorf("%q: got no usage, want some", behaviour)
 				}
 				continue
@@ -223,8 +225,11 @@ func TestEveryOperationIsPriced(t *testing.T) {
 			if want := odd.worth(kindsOf(u.Usage), ""); u.Cost != want || want == 0 {
 				t.Errorf("%q: got the cost %d of %+v, want %d", behaviour, u.Cost, u.Usage, want)
 			}
-			if u.Known != (u.UntoldPromptTokens == 0) && behaviour != "cut-after=6" {
+			if u.Known != (u.UntoldPromptTokens == 0) && !strings.HasSuffix(behaviour, cut) {
 				t.Errorf("%q: got %d tokens of the prompt untold, usage known %t; want none untold only where usage is known", behaviour, u.UntoldPromptTokens, u.Known)
+			}
+			if told := s.operation == &message.Operation && mode != ""; told && behaviour == "cached=2,"+cut && (u.CachedTokens != 2 || u.UntoldPromptTokens != 0) {
+				t.Errorf("a stream that told its prompt and was cut: got %d cached tokens and %d untold, want 2 and none", u.CachedTokens, u.UntoldPromptTokens)
 			}
 		}
 	})
