@@ -94,7 +94,7 @@ func (a *App) CloseIdle() { a.client.CloseIdle() }
 func (a *App) counted() telemetry.Counters {
 	s, l := a.counter.Stats(), a.ledger.Stats()
 	return telemetry.Counters{TableOperations: s.Reads + s.Writes + l.Reads + l.Writes, LeaseConflicts: s.Conflicts,
-		ForfeitedTokens: s.Forfeited, UnwrittenTokens: s.UnknownUsage + l.DroppedTokens, Degraded: s.DegradedTime}
+		ForfeitedLeases: s.Forfeited.Leases, UnwrittenCharges: s.Unwritten, UnwrittenTokens: l.DroppedTokens, Degraded: s.DegradedTime}
 }
 
 // telemetry returns the gateway's reporter. Where telemetry is off it returns a nil

@@ -28,8 +28,8 @@ func (c *Counter) all() []*replica {
 }
 
 // Close answers all waiting calls, writes all reports and returns all leases,
-// or gives up when ctx is done. Then it logs what is not written, by
-// subscription, counts it in Stats, and returns an error. No call may be
+// or gives up when ctx is done. Then it logs what is not written, by limit,
+// counts the counters in Stats, and returns an error. No call may be
 // reserved any more.
 func (c *Counter) Close(ctx context.Context) error {
 	c.mu.Lock()
@@ -43,26 +43,34 @@ func (c *Counter) Close(ctx context.Context) error {
 		select {
 		case <-r.closed:
 		case <-ctx.Done():
-			return fmt.Errorf("write the last counters: an amount of %d is not written: %w", c.reportUnwritten(replicas), ctx.Err())
+			return fmt.Errorf("write the last counters: charges of %d are not written: %w", c.reportUnwritten(replicas), ctx.Err())
 		}
 	}
 	return nil
 }
 
+// A counted is a limit of one owner: the amounts of its counters have one unit.
+type counted struct {
+	limit.Owner
+	name string
+}
+
 // reportUnwritten logs the charges that the replicas have not written, and
-// returns their sum. A write in doubt may have been applied all the same.
-func (c *Counter) reportUnwritten(replicas []*replica) (sum int64) {
-	lost := make(map[limit.Owner]int64)
+// returns of how many counters they are. A write in doubt may have been applied
+// all the same.
+func (c *Counter) reportUnwritten(replicas []*replica) (counters int64) {
+	lost := make(map[counted]int64)
 	for _, r := range replicas {
-		owner, amount := r.unwritten()
-		lost[owner] += max(0, amount)
-	}
-	for owner, amount := range lost {
-		if amount > 0 {
-			c.config.Log.Error("charges are lost: they could not be written before the end", "subscription", owner.Subscription, "tier", owner.Tier, "amount", amount)
+		if amount := r.unwritten(); amount > 0 {
+			owner, name := limit.ParseKey(r.key)
+			lost[counted{owner, name}] += amount
+			counters++
 		}
-		sum += amount
 	}
-	c.stats.unknown.Add(sum)
-	return sum
+	for of, amount := range lost {
+		c.config.Log.Error("charges are lost: they could not be written before the end",
+			"subscription", of.Subscription, "tier", of.Tier, "group", of.Group, "limit", of.name, "amount", amount)
+	}
+	c.stats.unwritten.Add(counters)
+	return counters
 }

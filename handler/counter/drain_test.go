@@ -109,14 +109,14 @@ func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 	}
 }
 
-// TestCloseLogsUnwrittenUsageBySubscription if its context ends before the store
+// TestCloseLogsUnwrittenChargesByLimit if its context ends before the store
 // is back.
-func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
+func TestCloseLogsUnwrittenChargesByLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		_, broken, link := breakableLink()
 		c := counter.New(counter.Config{Store: link, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		keys := []string{"team-a", "team-a/model=r1", "team-b"}
+		keys := []string{"team-a/tokens", "team-a/tokens/model=r1", "team-a/cost", "research@tokens"}
 		var held []*counter.Reservation
 		for _, key := range keys {
 			r, _, err := c.One(t.Context(), key, minute, limit.Ask{Amount: 25})
@@ -131,16 +131,16 @@ func TestCloseLogsUnwrittenUsageBySubscription(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "an amount of 81 is not written") {
-			t.Errorf("Close: got %v, want a deadline error that says an amount of 81 is not written", err)
+		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "charges of 4 are not written") {
+			t.Errorf("Close: got %v, want a deadline error that says that charges of 4 are not written", err)
 		}
-		for _, want := range []string{"subscription=team-a tier=\"\" amount=54", "subscription=team-b tier=\"\" amount=27"} {
+		for _, want := range []string{"subscription=team-a tier=\"\" group=\"\" limit=tokens amount=54", "subscription=team-a tier=\"\" group=\"\" limit=cost amount=27", "group=research limit=tokens amount=27"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("log of unwritten usage: got %s, want %q in it", log.String(), want)
 			}
 		}
-		if lost := c.Stats().UnknownUsage; lost != 81 {
-			t.Errorf("tokens counted as lost: got %d, want 81", lost)
+		if lost := c.Stats().Unwritten; lost != 4 {
+			t.Errorf("counters whose charges are lost: got %d, want 4", lost)
 		}
 		broken.Store(false)
 		time.Sleep(time.Minute) // until the last attempt is over

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"tollgate/handler/lease"
-	"tollgate/handler/limit"
 )
 
 // A replica drives this instance's agent of one counter.
@@ -235,9 +234,10 @@ func (r *replica) deliver() lease.Alert {
 	}
 	if news.Unknown > 0 {
 		log.Error("charges may be lost: the outcome of a write stayed unknown for an hour", "counter", r.key, "amount", news.Unknown)
+		r.counter.stats.unwritten.Add(1)
 	}
-	r.counter.stats.unknown.Add(news.Unknown)
-	r.counter.stats.forfeited.Add(news.Forfeited)
+	r.counter.stats.forfeitedLeases.Add(news.Forfeited.Leases)
+	r.counter.stats.forfeited.Add(news.Forfeited.Amount)
 	for _, answer := range news.Answers {
 		w := r.waiters[answer.ID]
 		if !answer.Again {
@@ -248,10 +248,9 @@ func (r *replica) deliver() lease.Alert {
 	return news.Alert
 }
 
-// unwritten returns what the agent has not written, and its owner.
-func (r *replica) unwritten() (owner limit.Owner, amount int64) {
+// unwritten returns what the agent has not written.
+func (r *replica) unwritten() (amount int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	owner, _ = limit.ParseKey(r.key)
-	return owner, r.agent.Unwritten()
+	return r.agent.Unwritten()
 }

@@ -284,7 +284,7 @@ func (s *schedule) checkCounter(c *counted) (over int64) {
 // forfeited returns the amount of leases that instances have reclaimed.
 func (s *schedule) forfeited() (sum int64) {
 	for _, m := range s.instances {
-		sum += m.Stats().Forfeited
+		sum += m.Stats().Forfeited.Amount
 	}
 	return sum
 }

@@ -228,7 +228,8 @@ func (a *Agent) learn(at Moment, row Row, version Version) {
 func (a *Agent) applied(at Moment, body *Write) {
 	a.trouble.attempts, a.trouble.stuck, a.trouble.unusableUntil = 0, stuck{}, 0
 	a.size.took(a.holder.Left(at.Time))
-	a.news.Forfeited += body.Forfeited
+	a.news.Forfeited.Leases += body.Forfeited.Leases
+	a.news.Forfeited.Amount += body.Forfeited.Amount
 	if body.tells > a.news.Alert.Percent {
 		a.news.Alert = Alert{Percent: body.tells, Standing: body.Row.Standing(at.Time)}
 	}

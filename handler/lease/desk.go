@@ -39,7 +39,7 @@ type News struct {
 	Unusable  bool     // from now on, calls are decided as if the store were down
 	Full      bool     // because it has no room for another instance
 	Alert     Alert    // to be told
-	Forfeited int64    // amount of leases of dead instances, reclaimed by a write that was applied
+	Forfeited Forfeit  // by dead instances, in a write that was applied
 	Unknown   int64    // amount charged by a write whose outcome will never be known
 }
 

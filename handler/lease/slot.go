@@ -69,18 +69,29 @@ func (r *Row) join(id string) (*Slot, error) {
 }
 
 // Reclaim declares instances dead whose slots expired a while ago, except the
-// one named, and drops tombstones past their end. It returns the amount of
-// their leases, which now count as spent for good.
-func (r *Row) Reclaim(but string, now time.Time) (forfeited int64) {
+// one named, and drops tombstones past their end. It returns what they held.
+func (r *Row) Reclaim(but string, now time.Time) (forfeited Forfeit) {
 	for i := range r.Slots {
 		if slot := &r.Slots[i]; !slot.Gone && slot.ID != but && now.Unix() > slot.Expiry+int64(reclaimMargin/time.Second) {
-			forfeited += slot.Leased
+			forfeited.add(slot.Leased)
 			r.retire(slot, now)
 		}
 	}
 	r.Slots = slices.DeleteFunc(r.Slots, func(slot Slot) bool { return slot.Gone && slot.Expiry < now.Unix() })
 	r.sumLeases()
 	return forfeited
+}
+
+// A Forfeit is what dead instances held: it counts as spent for good.
+type Forfeit struct {
+	Leases int64 // that were not empty
+	Amount int64 // of these
+}
+
+func (f *Forfeit) add(leased int64) {
+	if leased > 0 {
+		f.Leases, f.Amount = f.Leases+1, f.Amount+leased
+	}
 }
 
 // retire makes final what a lease counts as until its holder reports: all of

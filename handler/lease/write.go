@@ -15,7 +15,7 @@ type Draft struct {
 	asked     int64 // amount granted, in all
 	closes    bool  // the write closes a lease of an earlier minute
 	returned  int64 // amount of such a lease
-	forfeited int64
+	forfeited Forfeit
 }
 
 // Draft begins a write upon a counter that was just read. No write may be in
@@ -78,11 +78,9 @@ func (d *Draft) decide(ask limit.Ask, asked int64) limit.Decision {
 // A Write is a write of the counter. It stays the same however often it is
 // sent.
 type Write struct {
-	Row   Row
-	Built time.Time
-	// Forfeited counts the amount of leases of instances that this write declares
-	// dead.
-	Forfeited int64
+	Row       Row
+	Built     time.Time
+	Forfeited Forfeit // by instances that this write declares dead
 
 	id       string
 	seq      int64

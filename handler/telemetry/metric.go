@@ -35,8 +35,9 @@ const (
 
 	TableOperations  = "Table Operations"
 	LeaseConflicts   = "Lease Conflicts"
-	ForfeitedTokens  = "Forfeited Tokens" // leased by dead instances, counted by the one that reclaims them
-	UnwrittenTokens  = "Unwritten Tokens" // that are, or may be, missing in the counters or the ledger
+	ForfeitedLeases  = "Forfeited Leases"  // of dead instances, counted by the one that reclaims them
+	UnwrittenCharges = "Unwritten Charges" // times that charges of a counter were, or may be, lost
+	UnwrittenTokens  = "Unwritten Tokens"  // that are missing in the ledger
 	DegradedSeconds  = "Degraded Seconds"
 	TelemetryDropped = "Telemetry Dropped" // items, by Reason
 )

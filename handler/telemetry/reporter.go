@@ -44,11 +44,12 @@ type Sink interface {
 
 // Counters holds the shared counters' statistics since the process started.
 type Counters struct {
-	TableOperations int64 // including failed ones
-	LeaseConflicts  int64 // writes lost to another instance's
-	ForfeitedTokens int64 // leased by dead instances
-	UnwrittenTokens int64 // that are, or may be, missing in the counters or the ledger
-	Degraded        time.Duration
+	TableOperations  int64 // including failed ones
+	LeaseConflicts   int64 // writes lost to another instance's
+	ForfeitedLeases  int64 // of dead instances
+	UnwrittenCharges int64 // times that charges of a counter were, or may be, lost
+	UnwrittenTokens  int64 // that are missing in the ledger
+	Degraded         time.Duration
 }
 
 // A Config configures a Reporter. Sink and Log are required.
@@ -360,7 +361,8 @@ func (r *Reporter) count(s *series) {
 		r.counted = now
 		s.grown(TableOperations, float64(now.TableOperations-before.TableOperations))
 		s.grown(LeaseConflicts, float64(now.LeaseConflicts-before.LeaseConflicts))
-		s.grown(ForfeitedTokens, float64(now.ForfeitedTokens-before.ForfeitedTokens))
+		s.grown(ForfeitedLeases, float64(now.ForfeitedLeases-before.ForfeitedLeases))
+		s.grown(UnwrittenCharges, float64(now.UnwrittenCharges-before.UnwrittenCharges))
 		s.grown(UnwrittenTokens, float64(now.UnwrittenTokens-before.UnwrittenTokens))
 		s.grown(DegradedSeconds, (now.Degraded - before.Degraded).Seconds())
 	}

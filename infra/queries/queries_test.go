@@ -143,7 +143,7 @@ var (
 func TestQueriesUseOnlyEmittedNames(t *testing.T) {
 	metrics := []string{telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, telemetry.Cost, telemetry.Refusals, telemetry.ShadowRefusals, telemetry.DegradedCalls, telemetry.Failures, telemetry.UnknownUsage, telemetry.PromptEstimateError,
 		telemetry.UpstreamLatency, telemetry.TimeToFirstToken, telemetry.QuotaUsed, telemetry.QuotaLimit, telemetry.MinuteUsed, telemetry.MinuteLimit, telemetry.LimitRefusals, telemetry.TableOperations,
-		telemetry.LeaseConflicts, telemetry.ForfeitedTokens, telemetry.UnwrittenTokens, telemetry.DegradedSeconds, telemetry.TelemetryDropped, telemetry.LimitThreshold}
+		telemetry.LeaseConflicts, telemetry.ForfeitedLeases, telemetry.UnwrittenCharges, telemetry.UnwrittenTokens, telemetry.DegradedSeconds, telemetry.TelemetryDropped, telemetry.LimitThreshold}
 	keys := []string{"Subscription ID", "Client IP", "API ID", "Model", "Backend ID", "Reason", "Quota Period", "Request ID", "Outcome", "Product ID", "Group ID", "Limit", "Unit", "Shadow", "Counter", "Percent", telemetry.ReplayedDimension, telemetry.CurrencyDimension,
 		telemetry.PromptTokens, telemetry.CompletionTokens, telemetry.TotalTokens, "Remaining Tokens"}
 	asked := make(map[string]bool)

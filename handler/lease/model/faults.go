@@ -93,7 +93,7 @@ func (s *state) reclaim(c, slot int) {
 	next := s.rows[c].row.Clone()
 	leased := next.Slots[slot]
 	next.Slots[slot].Expiry = 0
-	s.bookOf(c).forfeited += next.Reclaim("", s.world.time(0))
+	s.bookOf(c).forfeited += next.Reclaim("", s.world.time(0)).Amount
 	switch s.world.Wrong {
 	case ReclaimReturns:
 		if leased.Window == next.Window {

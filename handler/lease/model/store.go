@@ -51,7 +51,7 @@ func (s *state) land(c, i int, w *lease.Write, upon lease.Version) bool {
 	}
 	says := tellOf(w)
 	b.excess[s.world.minute(next.Window)] += says.excess - says.undone
-	b.forfeited += w.Forfeited
+	b.forfeited += w.Forfeited.Amount
 	if s.world.Wrong == GivenTwice {
 		next.Given = nil
 	}
