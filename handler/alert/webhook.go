@@ -54,7 +54,6 @@ func newTransport() http.RoundTripper {
 		MaxIdleConns:           1,
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 32 << 10,
-		ForceAttemptHTTP2:      true,
 	}
 }
 
