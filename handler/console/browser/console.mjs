@@ -117,7 +117,9 @@ async function create() {
 }
 
 async function change() {
-  await act("Edit new-one");
+  await page.getByRole("button", { name: "Edit new-one", exact: true }).dblclick(); // which opens one dialog
+  await d.dialog.waitFor();
+  assert.equal(await page.getByRole("dialog").count(), 1);
   await page.keyboard.press("Escape"); // which changes nothing
   await page.getByRole("dialog").waitFor({ state: "detached" });
   await act("Edit new-one");

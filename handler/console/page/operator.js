@@ -59,9 +59,19 @@ export class OperatorView {
     await this.refresh(await this.attempt(action, ...args));
   }
 
-  /** Runs an action. If what it needs can't be read, a dialog says so. */
-  attempt(action, ...args) {
-    return action(this.operator, ...args).catch((error) => form({ title: "That can't be done now", confirm: "Close", cancel: false, body: h("p", { class: "fault", role: "alert" }, error.message), send: () => true }).then(() => undefined));
+  /** Runs an action, unless another one is running. If what it needs can't be read, a dialog
+   * says so. */
+  async attempt(action, ...args) {
+    if (this.acting) return undefined; // a second click, before the dialog of the first is there
+    this.acting = true;
+    try {
+      return await action(this.operator, ...args);
+    } catch (error) {
+      await form({ title: "That can't be done now", confirm: "Close", cancel: false, body: h("p", { class: "fault", role: "alert" }, error.message), send: () => true });
+      return undefined;
+    } finally {
+      this.acting = false;
+    }
   }
 
   /** Deletes a tier, group or subscription. Then its page gives way to that of all. */
