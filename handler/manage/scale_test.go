@@ -22,6 +22,7 @@ import (
 	"tollgate/handler/local/azurite"
 	"tollgate/handler/manage"
 	managetables "tollgate/handler/manage/tablestore"
+	pricetables "tollgate/handler/price/tablestore"
 	"tollgate/handler/secret"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
@@ -76,7 +77,7 @@ func crowd(t *testing.T) *manage.API {
 		_, err := rows.Apply(t.Context(), []ledger.Change{usedIn("", ledger.Minute, now.Add(-time.Duration(i)*time.Minute), many)})
 		return err
 	})
-	return manage.New(manage.Config{Store: store, Audit: managetables.New(service, managetables.DefaultTable), Counters: counters, Ledger: ledger.Reader{Store: rows},
+	return manage.New(manage.Config{Store: store, Audit: managetables.New(service, managetables.DefaultTable), Prices: pricetables.New(service, pricetables.DefaultTable), Counters: counters, Ledger: ledger.Reader{Store: rows},
 		Auth: manage.OperatorKey(secret.New(keyAuthenticator)), StandingsMaxAge: 2 * time.Second, Log: slog.New(slog.DiscardHandler)})
 }
 
