@@ -85,7 +85,9 @@ func (s *state) hear(i, c int) {
 	news := p.agent.News()
 	s.tell(c, news.Alert.Percent)
 	for _, reply := range news.Answers {
-		if n := int(reply.ID); s.calls[n].joint == nil {
+		if n := int(reply.ID); n >= firstQuestion {
+			s.told(n, reply)
+		} else if s.calls[n].joint == nil {
 			s.settleAnswer(n, c, reply)
 		} else if s.world.Wrong != Deaf || !reply.Again {
 			s.wake(n, c, reply)

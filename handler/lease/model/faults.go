@@ -19,6 +19,9 @@ func (s *state) crash(i int) {
 			k.lost = true
 		}
 	}
+	for q := range s.questions {
+		s.questions[q].open = s.questions[q].open && s.questions[q].owner != i
+	}
 	s.start(i)
 	s.nodes[i].stage, s.nodes[i].aged = serving, false
 }

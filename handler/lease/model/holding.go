@@ -2,6 +2,7 @@ package model
 
 import (
 	"reflect"
+	"time"
 	"unsafe"
 
 	"tollgate/handler/lease"
@@ -64,6 +65,7 @@ var (
 	asked    = at(agentType, "queue", "questions")
 	seen     = at(agentType, "known", "view")
 	seenVer  = at(agentType, "known", "version")
+	seenAt   = at(agentType, "known", "at")
 
 	writeConsumed = at(writeType, "consumed")
 	writeReturned = at(writeType, "returned")
@@ -142,4 +144,10 @@ func viewOf(a *lease.Agent) (lease.View, lease.Version) {
 	v := reflect.ValueOf(a).Elem()
 	view := (*lease.View)(unsafe.Pointer(v.FieldByIndex(seen).UnsafeAddr())) //nolint:gosec // the field is private, and only read
 	return *view, lease.Version(v.FieldByIndex(seenVer).String())
+}
+
+// knownAt returns when an agent knew that the row was as it knows it; zero: it must be
+// read again.
+func knownAt(a *lease.Agent) time.Time {
+	return *(*time.Time)(unsafe.Pointer(reflect.ValueOf(a).Elem().FieldByIndex(seenAt).UnsafeAddr())) //nolint:gosec // as in viewOf
 }

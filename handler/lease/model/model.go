@@ -24,11 +24,8 @@ type World struct {
 	Name      string
 	Counters  int // that each call needs, 0 for 1: all have the same limits
 	Instances int
-	Start     time.Time       // of the first minute
-	Times     []time.Duration // since Start, to which clocks go one by one
-	Skew      int             // steps that two clocks may be apart
-	Limits    limit.Limits
-	Newer     []limit.Limits // the tier as it is changed later
+	Clocks
+	Tiers
 
 	Callers  Callers
 	Trouble  Trouble
@@ -40,23 +37,42 @@ type World struct {
 	Harm  string // the only invariant that counts; empty: all do
 }
 
+// Clocks are how far times go.
+type Clocks struct {
+	Start time.Time       // of the first minute
+	Times []time.Duration // since Start, to which clocks go one by one
+	Skew  int             // steps that two clocks may be apart
+}
+
+// Tiers are the limits.
+type Tiers struct {
+	Limits limit.Limits
+	Newer  []limit.Limits // the tier as it is changed later
+}
+
+// Manners are a tier's rules for calls that don't fit.
+type Manners struct {
+	MaxWait time.Duration
+	OnDown  []limit.StoreDown // empty: closed
+	Shadow  bool              // calls that are refused go on, charged to no limit
+}
+
 // Callers are what calls do.
 type Callers struct {
-	Calls int     // in all
-	Asks  []int64 // that a call may reserve
+	Manners
+	Calls     int     // in all
+	Questions int     // for standings, in all
+	Asks      []int64 // that a call may reserve
 	// Elsewhere is what a call that needs several counters asks of all but the
 	// first; 0: the same.
 	Elsewhere int64
-	Least     int64 // that a call can do with; 0: it needs all
-	MaxWait   time.Duration
-	AlertAt   []int             // percents of the quota that are told
-	OnDown    []limit.StoreDown // empty: closed
-	Shadow    bool              // calls that are refused go on, charged to no limit
-	Uses      []int64           // tokens that a call may use; empty: each number up to what it holds
-	Excess    int64             // tokens that a call may take beyond its hold
-	Raise     int64             // tokens that an open call may be charged beyond its hold
-	Cancel    bool              // calls may be given up
-	Leave     bool              // callers may leave while their call waits
+	Least     int64   // that a call can do with; 0: it needs all
+	AlertAt   []int   // percents of the quota that are told
+	Uses      []int64 // that a call may use; empty: each amount up to what it holds
+	Excess    int64   // that a call may take beyond its hold
+	Raise     int64   // that an open call may be charged beyond its hold
+	Cancel    bool    // calls may be given up
+	Leave     bool    // callers may leave while they wait
 }
 
 // Trouble is how often each fault may happen.

@@ -18,15 +18,16 @@ type state struct {
 	world  *World
 	broken string // the rule that the last step broke
 
-	rows     []stored
-	nodes    []node
-	calls    []call
-	messages []message // writes that nobody waits for any more
-	down     bool      // the store
-	tries    int       // operations that have failed because it is down
-	had      Trouble   // what has happened so far
-	books    []books   // of each counter
-	outage   outage
+	rows      []stored
+	nodes     []node
+	calls     []call
+	messages  []message // writes that nobody waits for any more
+	down      bool      // the store
+	tries     int       // operations that have failed because it is down
+	had       Trouble   // what has happened so far
+	books     []books   // of each counter
+	outage    outage
+	questions []question
 }
 
 // A stored counter.
@@ -199,8 +200,7 @@ func (s *state) clone() *state {
 	for i := range c.calls {
 		c.calls[i].needs = slices.Clone(c.calls[i].needs)
 	}
-	c.books = slices.Clone(s.books)
-	c.outage = s.outage.clone()
+	c.books, c.questions = slices.Clone(s.books), slices.Clone(s.questions)
 	return &c
 }
 

@@ -17,6 +17,8 @@ const (
 	pause                // a node's pause before another attempt is over
 	mislead              // a node is given a wrong time
 	correct              // and the right one again
+	inquire              // someone asks for a counter's standing
+	giveUp               // and leaves before the answer
 	change               // a node hears of newer limits
 	reserve              // a call asks its counters
 	decide               // a joint call decides again
@@ -42,7 +44,7 @@ const (
 	remove               // someone deletes a counter
 )
 
-var kindNames = []string{"tick", "pause", "mislead", "correct", "change tier", "reserve", "decide", "leave", "raise", "settle", "cancel", "proceed", "expire", "complete",
+var kindNames = []string{"tick", "pause", "mislead", "correct", "inquire", "give up", "change tier", "reserve", "decide", "leave", "raise", "settle", "cancel", "proceed", "expire", "complete",
 	"take effect", "answer", "lose", "deliver", "vanish", "fall", "rise", "stop", "exit", "crash", "reclaim", "purge", "delete"}
 
 // A step is one event, at the node, call or message i, and the counter or way
@@ -68,6 +70,7 @@ func (s *state) steps() []step {
 	for c := range s.calls {
 		s.stepsOfCall(c, add)
 	}
+	s.stepsOfQuestions(add)
 	w, had := s.world, &s.had
 	for c := range s.rows {
 		for i, slot := range s.rows[c].row.Slots {
@@ -204,6 +207,10 @@ func (s *state) do(step step) bool {
 		s.nodes[i].astray = s.world.Trouble.Astray
 	case correct:
 		s.nodes[i].astray = 0
+	case inquire:
+		s.inquire(i, c)
+	case giveUp:
+		s.giveUp(i)
 	case change:
 		s.nodes[i].tier++
 	case reserve:

@@ -149,6 +149,7 @@ func (s *state) handle(i, c int, change func()) {
 	p := &s.nodes[i].parts[c]
 	held, before := look(&p.agent), s.untold(i, c)-s.charges(c)
 	change()
+	s.noteShare(i, c)
 	if !look(&p.agent).flying {
 		p.landed, p.shadow = false, nil
 	}

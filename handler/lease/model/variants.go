@@ -35,6 +35,7 @@ const (
 	RefusedHolds         // a call that one counter refused keeps what another granted
 	Piecemeal            // a call holds what one counter grants while it asks the next
 	TellsEarly           // an instance tells what its write reaches before it is applied
+	OldStanding          // a question is answered by what was known before it
 	Deaf                 // a call isn't told that it can take what it waits for
 )
 

@@ -30,7 +30,7 @@ var unsettled = []int64{-1}
 // base returns the world that others vary: two instances, two minutes, two
 // calls, of which each uses a part of what it reserves.
 func base(name string, change func(*World)) World {
-	w := World{Name: name, Instances: 2, Start: midnight, Times: twoMinutes, Skew: 1, Limits: tier(4, 2),
+	w := World{Name: name, Instances: 2, Clocks: Clocks{Start: midnight, Times: twoMinutes, Skew: 1}, Tiers: Tiers{Limits: tier(4, 2)},
 		Callers: Callers{Calls: 2, Asks: []int64{2}, Uses: []int64{1}}}
 	change(&w)
 	return w
@@ -39,7 +39,7 @@ func base(name string, change func(*World)) World {
 // Worlds returns the worlds in which every rule must hold. Each is searched
 // exhaustively.
 func Worlds() []World {
-	return slices.Concat(clockWorlds(), troubleWorlds(), limitWorlds(), storeWorlds(), queueWorlds(), outageWorlds(), pairWorlds())
+	return slices.Concat(clockWorlds(), troubleWorlds(), limitWorlds(), storeWorlds(), queueWorlds(), outageWorlds(), pairWorlds(), questionWorlds())
 }
 
 // clockWorlds vary minutes and clocks.
@@ -172,6 +172,7 @@ func outageWorlds() []World {
 		down("open while the store is down", []limit.StoreDown{limit.FailOpen}, func(w *World) { w.Times = oneMoment }),
 		down("degraded at one instance", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Instances, w.Times = 1, oneMinute }),
 		down("degraded at two instances", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Times, w.Callers.Uses = oneMoment, unsettled }),
+		down("degraded upon what was known before", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Times, w.Callers.Uses, w.Callers.Calls = oneMoment, unsettled, 3 }),
 		down("degraded over a minute's end", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Instances, w.Callers.Asks = 1, []int64{4} }),
 		down("all modes at one instance", []limit.StoreDown{limit.FailClosed, limit.Degrade, limit.FailOpen}, func(w *World) { w.Instances, w.Times, w.Callers.Uses = 1, oneMoment, unsettled }),
 		down("calls queue and the store goes down", []limit.StoreDown{limit.Degrade}, func(w *World) {
@@ -263,6 +264,9 @@ func Variants() []World {
 			w.Instances, w.Counters, w.Callers.Asks, w.Callers.Elsewhere, w.Limits = 1, 2, []int64{1, 3}, 5, tier(4, 0)
 		}),
 		variant("an alert before the write is applied", TellsEarly, "alerts", func(w *World) { w.Limits.Quota, w.Callers.AlertAt = 4, []int{50} }),
+		variant("a standing from before the question", OldStanding, "S2", func(w *World) {
+			w.Callers.Questions, w.Callers.Uses, w.Times = 1, []int64{2}, oneMinute
+		}),
 		variant("a call that isn't told what is set aside for it", Deaf, "Q4", func(w *World) { w.Instances, w.Counters, w.Callers.Calls = 1, 2, 1 }),
 	}
 }

@@ -1,0 +1,129 @@
+package model
+
+import (
+	"slices"
+	"time"
+
+	"tollgate/handler/lease"
+	"tollgate/handler/limit"
+)
+
+// A question asks for a counter's standing.
+type question struct {
+	owner, counter int
+	open           bool  // it has no answer yet
+	least          int64 // the row said that the period was charged this when it was asked
+}
+
+// maxAge is the greatest age of a standing that is told without asking the store.
+const maxAge = 2 * time.Second
+
+// firstQuestion is above the ids of all calls.
+const firstQuestion = 1 << 20
+
+// inquire asks for the standing of a counter.
+func (s *state) inquire(i, c int) {
+	id := firstQuestion + len(s.questions)
+	p, asked := s.own(i, c), question{owner: i, counter: c, open: true, least: s.rows[c].row.PeriodSpent}
+	if p.op != nil && p.op.done { // its answer is under way, and serves
+		asked.least = 0
+	}
+	s.questions = append(s.questions, asked)
+	a := &p.agent
+	reply, decided := a.Status(s.moment(i), int64(id), s.limits(i))
+	if s.world.Wrong == OldStanding && !decided {
+		a.Leave(s.moment(i), int64(id))
+		reply.Decision.Standing, decided = a.Known(s.moment(i))
+	}
+	if decided {
+		s.questions[len(s.questions)-1].least = 0
+		if age := s.moment(i).Time.Sub(knownAt(a)); age > maxAge && !s.down {
+			s.fail("S2", "a standing is %v old", age)
+		}
+		s.told(id, reply)
+	}
+	s.hear(i, c)
+}
+
+// giveUp lets the one who asked leave.
+func (s *state) giveUp(q int) {
+	asked := &s.questions[q]
+	asked.open = false
+	s.own(asked.owner, asked.counter).agent.Leave(s.moment(asked.owner), int64(firstQuestion+q))
+	s.hear(asked.owner, asked.counter)
+}
+
+// onlyGrows reports whether what is charged only grows: calls use all that they
+// reserve, and nothing else happens to it.
+func (w *World) onlyGrows() bool {
+	all := len(w.Callers.Asks) == 1 && slices.Equal(w.Callers.Asks, w.Callers.Uses)
+	return all && !w.Callers.Cancel && w.Trouble.Crashes+w.Trouble.Reclaims+w.Trouble.Deletes+w.Trouble.Misled == 0 && !w.turnsPeriod()
+}
+
+// told takes the answer to a question. Where what is charged only grows, it is no less
+// than when the question was asked, or the operation under way took effect; and one instance alone knows it exactly.
+func (s *state) told(id int, reply lease.Answer) {
+	q := &s.questions[id-firstQuestion]
+	if !q.open {
+		s.fail("S1", "a question was answered twice, or after who asked had left")
+	}
+	q.open = false
+	used := reply.Decision.Standing.QuotaUsed
+	switch charged := s.charges(q.counter); {
+	case reply.Down && !s.down:
+		s.fail("S1", "a question has no answer although the store is up")
+	case reply.Down || s.had.Outages > 0 || !s.world.onlyGrows():
+	case used < q.least:
+		s.fail("S2", "a standing of %d used is older than the question: the row had %d", used, q.least)
+	case s.world.Instances == 1 && used != charged || used > charged:
+		s.fail("S2", "a standing says that %d are used, and calls are charged %d", used, charged)
+	}
+}
+
+// checkQuestions checks that no question waits for nothing.
+func (s *state) checkQuestions() {
+	for n, q := range s.questions {
+		if !q.open || s.nodes[q.owner].stage == closed {
+			continue
+		}
+		p := &s.nodes[q.owner].parts[q.counter]
+		if questionsOf(&p.agent, int64(firstQuestion+n)) == 0 || p.op == nil && p.agent.Due(s.moment(q.owner)) >= lease.Never {
+			s.fail("S1", "question %d waits for nothing", n)
+		}
+	}
+}
+
+// stepsOfQuestions returns what may become of questions.
+func (s *state) stepsOfQuestions(add func(bool, kind, int, int, int)) {
+	for i := range s.nodes {
+		for c := range s.rows {
+			add(s.nodes[i].stage == serving && len(s.questions) < s.world.Callers.Questions, inquire, i, c, 0)
+		}
+	}
+	for n, q := range s.questions {
+		add(q.open && s.world.Callers.Leave, giveUp, n, 0, 0)
+	}
+}
+
+// questionWorlds ask for standings while calls come and go. Calls use all that they
+// reserve, so that what is charged only grows.
+func questionWorlds() []World {
+	asked := func(name string, change func(*World)) World {
+		return base(name, func(w *World) {
+			w.Callers.Questions, w.Callers.Uses, w.Times = 1, []int64{2}, oneMinute
+			change(w)
+		})
+	}
+	return []World{
+		asked("a standing at one instance", func(w *World) { w.Instances, w.Callers.Questions, w.Callers.Leave = 1, 2, true }),
+		asked("a standing at two instances", func(w *World) { w.Trouble.Slow, w.Callers.Calls = 1, 1 }),
+		asked("a standing while answers are lost", func(w *World) { w.Instances, w.Trouble.Faults = 1, 2 }),
+		asked("a standing while calls queue", func(w *World) {
+			w.Instances, w.Callers.Asks, w.Callers.Uses, w.Callers.MaxWait, w.Times = 1, []int64{3}, []int64{3}, time.Minute, twoMinutes
+		}),
+		asked("a standing while the store is down", func(w *World) {
+			w.Instances, w.Trouble.Outages, w.Callers.Calls, w.Callers.OnDown, w.Limits = 1, 1, 1, []limit.StoreDown{limit.Degrade}, tier(8, 0)
+		}),
+		asked("a standing and a stop", func(w *World) { w.Instances, w.Trouble.Stops, w.Trouble.Slow, w.Callers.Calls = 1, 1, 1, 1 }),
+	}
+}
