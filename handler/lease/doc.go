@@ -54,11 +54,14 @@
 //     make charges negative.
 //   - Calls queue in order, none longer than it may, and none while it
 //     fits (queue). Else small calls starve large ones, or callers wait in vain.
+//   - What is to be reported is, even if no other call comes (Holder.MustReport).
+//     Else a charge that was taken back stays.
 //   - A refusal is remembered until something can have changed (refusal). Else a
 //     flood of refused calls floods the table; and if it held on, a call would be
 //     refused what has come back.
-//   - While the store is down, each instance admits its own share and owes it
-//     (share). Else ten instances admit ten limits, or nobody pays for them.
+//   - While the store is down, each instance admits its own share of what it last
+//     knew to be left, and owes it (share): all of them no more than was left, if they
+//     knew the row as it was. Else ten instances admit ten limits, or nobody pays for them.
 //   - An instance that stops writes a last time (Agent.Close). Else its settled
 //     calls are never charged.
 //   - A call that needs several counters claims what each has, takes all at one
@@ -75,7 +78,7 @@
 // then whatever is killed, paused, lost, late, doubled or off in time: the
 // charges of a minute, less refunds, are at most its credit, which is at most
 // the minute's amount plus the burst; those of k minutes at most k minutes'
-// tokens plus the burst; those of a period at most the quota; and a call is
+// amounts plus the burst; those of a period at most the quota; and a call is
 // charged at most once, and exactly once unless its instance dies first.
 //
 // Not promised: that all of a limit can be used (a kill costs what was leased), a
