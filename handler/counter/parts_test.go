@@ -227,6 +227,9 @@ func TestCallsThatMeetInOppositeWaysGoOn(t *testing.T) {
 			if granted.Load() != 1 || refused.Load() != 5 {
 				t.Errorf("seed %d: got %d granted and %d refused, want 1 and 5", seed, granted.Load(), refused.Load())
 			}
+			if err := c.Close(context.Background()); err != nil { // what refused calls left may be on its way back
+				t.Error(err)
+			}
 		})
 	}
 }

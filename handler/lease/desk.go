@@ -202,10 +202,15 @@ func (k *desk) touch(now time.Time) { k.schedule.touch(k.holder.MustReport(), no
 
 // Leave takes a call or question whose caller has left out of the queue, and
 // reports whether it was there; else its Answer has been given. What a
-// write under way gets for it become ordinary lease.
+// write under way gets for it become ordinary lease. Where the amount is scarce,
+// what it claimed is returned, unless another call takes it: an instance whose
+// calls another counter refuses would keep it from those that could go on.
 func (k *desk) Leave(at Moment, id int64) bool {
+	c := k.queue.of(id)
+	unused := c != nil && (c.claimed || c.granted > 0)
 	waited := k.queue.remove(id)
 	k.retry(at.Time)
+	k.schedule.next.unused = k.schedule.next.unused || unused && k.size.scarce
 	return waited
 }
 

@@ -95,7 +95,7 @@ func (p *planner) hasWork(now time.Time) bool {
 // mustWrite reports whether a write is needed even if no call is granted.
 func (p *planner) mustWrite(now time.Time) bool {
 	why := &p.schedule.next
-	return why.renew || why.urgent && p.holder.Excess() > 0 || p.known.mend ||
+	return why.renew || why.urgent && p.holder.Excess() > 0 || p.known.mend || why.unused && p.spare() > 0 ||
 		(p.closing || why.evicting) && p.unsaved() ||
 		!now.Before(p.reportAt())
 }

@@ -15,6 +15,7 @@ type reasons struct {
 	renew    bool      // the lease is low
 	urgent   bool      // much excess is unreported
 	evicting bool      // the counter is about to be forgotten
+	unused   bool      // a call left what was set aside for it, and others may need it
 }
 
 // restore brings back the reasons for a write that failed.
@@ -22,7 +23,7 @@ func (r *reasons) restore(sent reasons) {
 	if r.since.IsZero() || !sent.since.IsZero() && sent.since.Before(r.since) {
 		r.since = sent.since
 	}
-	r.urgent = r.urgent || sent.urgent // not renew: the next call notices whether the lease is still low
+	r.urgent, r.unused = r.urgent || sent.urgent, r.unused || sent.unused // not renew: the next call notices whether the lease is still low
 }
 
 // A schedule says when an instance reports, and why.
