@@ -1,6 +1,7 @@
 package counter_test
 
 import (
+	"context"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -77,6 +78,46 @@ func TestCountersAreNotFlushedForEvictionWhileTheStoreIsDown(t *testing.T) {
 		broken.Store(false)
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestACounterIsNotForgottenWhileACallOfItWaitsAtAnother: what the call takes of it in
+// the end would not be written when the instance stops.
+func TestACounterIsNotForgottenWhileACallOfItWaitsAtAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		c := instance(store)
+		owed, _, err := c.One(t.Context(), "b", hundred, limit.Ask{Amount: 50})
+		if err != nil || owed == nil {
+			t.Fatalf("the first call: got %v, %v; want it granted", owed, err)
+		}
+		owed.Settle(350) // later minutes pay it
+		patient := hundred
+		patient.MaxWait = 10 * time.Minute
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			held, _, err := c.Reserve(context.Background(), parts(patient, 60, "a", "b"))
+			if err != nil || held == nil {
+				t.Errorf("the call that waits: got %v, %v; want it granted", held, err)
+				return
+			}
+			held.Settle([]int64{60, 60})
+			if err := c.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+		time.Sleep(2 * time.Minute)
+		for i := range 13_000 {
+			if _, _, err := c.One(t.Context(), strconv.Itoa(i), hundred, limit.Ask{Amount: 200}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-done
+		row, _, _, err := store.Load(t.Context(), "a")
+		if err != nil || row.Spent != 60 {
+			t.Errorf("charged to the counter that the call didn't wait at: got %d, %v; want 60", row.Spent, err)
 		}
 	})
 }

@@ -50,7 +50,7 @@ func (c *Counter) evictIdle() {
 			return
 		}
 		r.do(func(at lease.Moment) {
-			if r.agent.Forgettable(at) {
+			if len(r.waiters) == 0 && r.agent.Forgettable(at) {
 				delete(c.replicas, key) // its timer stays: a call that found it before may need it
 				return
 			}

@@ -57,7 +57,6 @@ type joint struct {
 	counter  *Counter
 	id       int64
 	call     *lease.Joint
-	keys     []string
 	replicas []*replica
 	order    []int // of the parts by their keys: locks are taken in it
 	heard    [][]lease.Answer
@@ -65,17 +64,24 @@ type joint struct {
 }
 
 func (c *Counter) newJoint(parts []Part) (*joint, error) {
-	j := &joint{counter: c, id: c.lastID.Add(1), keys: make([]string, len(parts)), replicas: make([]*replica, len(parts)),
+	j := &joint{counter: c, id: c.lastID.Add(1), replicas: make([]*replica, len(parts)),
 		order: make([]int, len(parts)), heard: make([][]lease.Answer, len(parts)), changed: make(chan struct{}, 1)}
 	asks := make([]lease.Part, len(parts))
 	for i, p := range parts {
-		j.keys[i], j.order[i], asks[i] = p.Key, i, lease.Part{Terms: p.Terms, Ask: p.Ask}
+		j.order[i], asks[i] = i, lease.Part{Terms: p.Terms, Ask: p.Ask}
 	}
 	slices.SortFunc(j.order, func(a, b int) int { return cmp.Compare(parts[a].Key, parts[b].Key) })
 	for n := 1; n < len(j.order); n++ {
 		if key := parts[j.order[n]].Key; key == parts[j.order[n-1]].Key {
 			return nil, fmt.Errorf("two parts of a call have the counter %q: give each its own", key)
 		}
+	}
+	for i, p := range parts {
+		r, err := c.replica(p.Key)
+		if err != nil {
+			return nil, err
+		}
+		j.replicas[i] = r
 	}
 	j.call = lease.NewJoint(j.id, asks)
 	return j, nil
@@ -118,9 +124,6 @@ func (j *joint) results(outcome lease.Outcome, answers []lease.Answer) (held Res
 
 // decide decides the call by all its agents at one moment.
 func (j *joint) decide() (outcome lease.Outcome, answers []lease.Answer, err error) {
-	if err := j.find(); err != nil {
-		return lease.Failed, nil, err
-	}
 	j.together(func(at lease.Moment, agents []*lease.Agent) {
 		for i, r := range j.replicas {
 			for _, answer := range j.heard[i] {
@@ -130,33 +133,16 @@ func (j *joint) decide() (outcome lease.Outcome, answers []lease.Answer, err err
 			r.waiters[j.id] = part{j, i}
 		}
 		outcome, answers = j.call.Decide(at, agents)
-		if outcome == lease.Failed {
-			err = j.cause(answers)
+		for i := range answers {
+			if _, failed := checked(answers[i], j.replicas[i].cause); failed != nil {
+				err = failed
+			}
 		}
 		if outcome != lease.Waits {
 			j.forget()
 		}
 	})
 	return outcome, answers, err
-}
-
-// find finds the replicas of the counters in which the call has no part at the
-// moment: they may have been evicted since. While the instance stops, the call
-// keeps those that it has.
-func (j *joint) find() error {
-	for i, key := range j.keys {
-		known := j.replicas[i] != nil
-		if known && !j.call.Apart(i) {
-			continue
-		}
-		switch r, err := j.counter.replica(key); {
-		case err == nil:
-			j.replicas[i] = r
-		case !known:
-			return err
-		}
-	}
-	return nil
 }
 
 // together runs something while all the call's agents stand still.
@@ -189,16 +175,6 @@ func (j *joint) forget() {
 		r.deliver() // what comes of the decision
 		delete(r.waiters, j.id)
 	}
-}
-
-// cause returns why a part can't be decided.
-func (j *joint) cause(answers []lease.Answer) error {
-	for i, answer := range answers {
-		if answer.Down {
-			return unavailable(j.replicas[i].cause)
-		}
-	}
-	return ErrUnavailable
 }
 
 // A part is one of a joint call's waiters.

@@ -45,9 +45,6 @@ func (j *Joint) Clone() *Joint {
 	return &copied
 }
 
-// Apart reports whether the call has no part in a counter at the moment.
-func (j *Joint) Apart(i int) bool { return j.parts[i].stance == apart }
-
 // Hear takes an agent's Answer.
 func (j *Joint) Hear(i int, a Answer) {
 	p := &j.parts[i]
