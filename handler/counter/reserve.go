@@ -58,14 +58,13 @@ type joint struct {
 	id       int64
 	call     *lease.Joint
 	replicas []*replica
-	order    []int // of the parts by their keys: locks are taken in it
-	heard    [][]lease.Answer
+	order    []int         // of the parts by their keys: locks are taken in it
 	changed  chan struct{} // has an element if an agent has answered
 }
 
 func (c *Counter) newJoint(parts []Part) (*joint, error) {
 	j := &joint{counter: c, id: c.lastID.Add(1), replicas: make([]*replica, len(parts)),
-		order: make([]int, len(parts)), heard: make([][]lease.Answer, len(parts)), changed: make(chan struct{}, 1)}
+		order: make([]int, len(parts)), changed: make(chan struct{}, 1)}
 	asks := make([]lease.Part, len(parts))
 	for i, p := range parts {
 		j.order[i], asks[i] = i, lease.Part{Terms: p.Terms, Ask: p.Ask}
@@ -126,10 +125,6 @@ func (j *joint) results(outcome lease.Outcome, answers []lease.Answer) (held Res
 func (j *joint) decide() (outcome lease.Outcome, answers []lease.Answer, err error) {
 	j.together(func(at lease.Moment, agents []*lease.Agent) {
 		for i, r := range j.replicas {
-			for _, answer := range j.heard[i] {
-				j.call.Hear(i, answer)
-			}
-			j.heard[i] = nil
 			r.waiters[j.id] = part{j, i}
 		}
 		outcome, answers = j.call.Decide(at, agents)
@@ -184,7 +179,7 @@ type part struct {
 }
 
 func (p part) hear(answer lease.Answer, _ error) {
-	p.heard[p.i] = append(p.heard[p.i], answer)
+	p.call.Hear(p.i, answer) // no other part of the call is touched, and nobody decides it now
 	select {
 	case p.changed <- struct{}{}:
 	default:

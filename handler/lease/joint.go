@@ -45,7 +45,7 @@ func (j *Joint) Clone() *Joint {
 	return &copied
 }
 
-// Hear takes an agent's Answer.
+// Hear takes an agent's Answer. It needs only this agent held still.
 func (j *Joint) Hear(i int, a Answer) {
 	p := &j.parts[i]
 	switch {
