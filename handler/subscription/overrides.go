@@ -230,6 +230,7 @@ func (o Overrides) check(f *faults, now time.Time) {
 		f.check(l.Name != "", "overrides.limits", "has an override without a name", "give the name of a limit of the tier")
 		f.check(!seen[folded], "overrides.limits", fmt.Sprintf("overrides %q twice", l.Name), "join the two")
 		f.check(!l.ended(now), "overrides."+limitField(l.Name, "until"), "has passed", "use a later time, or leave the override out")
+		f.check(len(l.Values) > 0, "overrides."+limitField(l.Name, "perMinute"), "is missing, and so is every other value", "give the values to override, or leave the override out")
 		seen[folded] = true
 	}
 }

@@ -73,15 +73,16 @@ func (r Registry) checkSubscriptions(ctx context.Context, tier Tier) error {
 		if s.Tier != tier.ID {
 			continue
 		}
-		if err := checkTogether(ctx, &s, tier, read); err != nil {
+		if err := CheckTogether(ctx, &s, tier, read); err != nil {
 			problems = append(problems, fmt.Errorf("subscription %q: %w", s.ID, err))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// checkTogether returns an error if a stored subscription can't have its tier or groups.
-func checkTogether(ctx context.Context, s *Subscription, tier Tier, groups groupReader) error {
+// CheckTogether returns an error if a subscription can't have its tier or groups, or its
+// calls would obey too many limits. groups reads them.
+func CheckTogether(ctx context.Context, s *Subscription, tier Tier, groups groupReader) error {
 	effective, err := s.Effective(tier, time.Now())
 	if err != nil {
 		return err
@@ -141,9 +142,9 @@ func (r Registry) put(ctx context.Context, s Subscription) (Subscription, error)
 		return s, missing("tier", s.Tier, err)
 	}
 	if err := s.Check(tier, time.Now()); err != nil {
-		return s, fmt.Errorf("tier %q %w", s.Tier, err)
+		return s, fmt.Errorf("with tier %q, %w", s.Tier, err)
 	}
-	if err := checkTogether(ctx, &s, tier, r.Store.Group); err != nil {
+	if err := CheckTogether(ctx, &s, tier, r.Store.Group); err != nil {
 		return s, err
 	}
 	s.Version, err = r.PutSubscription(ctx, s)
@@ -185,7 +186,7 @@ func (r Registry) Account(ctx context.Context, id string) (Account, error) {
 	}
 	effective, err := s.Effective(tier, time.Now())
 	if err != nil {
-		return Account{}, fmt.Errorf("tier %q %w", s.Tier, err)
+		return Account{}, fmt.Errorf("with tier %q, %w", s.Tier, err)
 	}
 	groups, err := Chain(ctx, s.Group, r.Store.Group)
 	if err != nil {

@@ -121,7 +121,7 @@ func (r Registry) checkSubscriptionsBelow(ctx context.Context, id string, read g
 		if !known || !isBelow(s.Group, id, read) {
 			continue // without its tier, no call of it is admitted
 		}
-		if err := checkTogether(ctx, &s, tier, read); err != nil {
+		if err := CheckTogether(ctx, &s, tier, read); err != nil {
 			problems = append(problems, fmt.Errorf("subscription %q: %w", s.ID, err))
 		}
 	}

@@ -22,8 +22,12 @@ func Decode(data []byte, into any) error {
 	if err == nil {
 		return CheckJSON(data)
 	}
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-		return &FieldError{Field: jsonPath(wrong.Field), Problem: "is a JSON " + wrong.Value, Fix: "use " + describeKind(wrong.Type.Kind().String())}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		problem, fix := "is a JSON "+wrong.Value, "use "+describeKind(wrong.Type.Kind().String())
+		if wrong.Field == "" {
+			return errors.New(problem + ": " + fix)
+		}
+		return &FieldError{Field: jsonPath(wrong.Field), Problem: problem, Fix: fix}
 	}
 	if wrong, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("is not JSON: look at byte %d", wrong.Offset)

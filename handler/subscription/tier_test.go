@@ -195,12 +195,16 @@ func TestOverridesReplaceSingleValues(t *testing.T) {
 		`{"burstTokens":5,"tokensPerMinute":0}`: "limits.tokens.perMinute is missing",
 		`{"limits":[{"name":"calls","perMinute":1}]}`:       `overrides.limits has "calls", which is not a limit of the tier: use one of tokens`,
 		`{"limits":[{"name":"tokens","unit":"calls"}]}`:     "overrides.limits.tokens.unit can't be overridden",
+		`{"limits":[{"name":"tokens"}]}`:                    "overrides.limits.tokens.perMinute is missing, and so is every other value",
 		`{"limits":[{"name":"tokens","perMinutes":1}]}`:     "overrides.limits.tokens.perMinutes is unknown",
 		`{"limits":[{"name":"tokens","until":"tomorrow"}]}`: "overrides.limits.tokens.until is not a time",
 	} {
 		err := json.Unmarshal([]byte(wrong), &s.Overrides)
 		if err == nil {
 			_, err = s.Effective(tier, noon)
+		}
+		if err == nil {
+			err = s.Validate(noon)
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("overrides %s: got %v, want %q", wrong, err, want)

@@ -49,7 +49,8 @@ func (f *faults) checkLimits(limits []Limit) {
 // checkLimit checks one limit.
 func (f *faults) checkLimit(l *Limit) {
 	in := func(field string) string { return limitField(l.Name, field) }
-	f.check(namePattern.MatchString(l.Name), "limits", fmt.Sprintf("has the name %q", l.Name), "use 1 to 32 letters, digits, '_' and '-', beginning with a letter or digit")
+	f.check(l.Name != "", "limits", "has a limit without a name", "give each a name of its own")
+	f.check(l.Name == "" || namePattern.MatchString(l.Name), "limits", fmt.Sprintf("has the name %q", l.Name), "use 1 to 32 letters, digits, '_' and '-', beginning with a letter or digit")
 	if l.Unit == "" {
 		*f = append(*f, fieldError(in("unit"), "is missing", "use "+strings.Join(units, ", ")))
 		return

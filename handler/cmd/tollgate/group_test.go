@@ -39,7 +39,10 @@ func TestLimitsAreAddedReplacedAndRemovedByName(t *testing.T) {
 		file := m.file("limits.json", `[{"name":"spend","unit":"cost","quota":"9.99","period":"Monthly"},{"name":"calls","unit":"calls","perMinute":5}]`)
 		limits("spend: cost 9.99/month; calls 6/minute", "tier", "set", "gold", "--limits-file", file, "--limit", "calls 6/minute")
 		shows(t, "tier show", m.must("tier", "show", "gold"), "spend: cost 9.99/month", "of tier gold")
-		shows(t, "tier list", m.must("tier", "list"), "spend: cost 9.99/month; calls 6/minute")
+		if shown := m.must("tier", "show", "gold", "-o", "json"); strings.Contains(shown, "onStoreDown") {
+			t.Errorf("tier show as JSON: got %s, want only what the tier sets", shown)
+		}
+		shows(t, "tier list", m.must("tier", "list"), "degrade", "spend: cost 9.99/month; calls 6/minute")
 
 		m.fails(exitUsage, []string{"--limit", "it has no amount"}, "tier", "set", "gold", "--limit", "calls")
 		m.fails(exitUsage, []string{`there is no limit "tokens": there are spend, calls`}, "tier", "set", "gold", "--remove-limit", "tokens")
@@ -47,6 +50,7 @@ func TestLimitsAreAddedReplacedAndRemovedByName(t *testing.T) {
 		m.fails(exitUsage, []string{"limits has the limit named tokens, which tokensPerMinute"}, "tier", "set", "gold", "--limit", "tokens 5/minute", "--tokens-per-minute", "6")
 		m.fails(exitUsage, []string{"--limits-file", "no such file"}, "tier", "set", "gold", "--limits-file", "missing.json")
 		m.fails(exitUsage, []string{"--limits-file", "limits.a.colour is unknown"}, "tier", "set", "gold", "--limits-file", m.file("bad.json", `[{"name":"a","colour":1}]`))
+		m.fails(exitUsage, []string{"tier.json: is a JSON object: use a list"}, "tier", "set", "gold", "--limits-file", m.file("tier.json", `{"limits":[]}`))
 		m.fails(exitNotFound, []string{`There is no tier "silver"`, "--create"}, "tier", "set", "silver", "--limit", "calls 5/minute")
 		limits("spend: cost 9.99/month; calls 6/minute", "tier", "show", "gold")
 	})

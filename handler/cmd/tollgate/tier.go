@@ -171,7 +171,6 @@ func (a *app) tierShow() *cobra.Command {
 }
 
 func (a *app) printTier(tier subscription.Tier) error {
-	tier.Normalize()
 	a.warn(tier.Warnings())
 	return a.print(tier, func(w io.Writer) {
 		row(w, "Tier", tier.ID)
@@ -191,12 +190,10 @@ func (a *app) tierList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for i := range tiers {
-				tiers[i].Normalize()
-			}
 			return a.print(listed(tiers), func(w io.Writer) {
 				row(w, "TIER", "LIMITS", "RESERVE", "ON STORE DOWN", "SHADOW", "MODELS")
 				for _, t := range tiers {
+					t.Normalize()
 					row(w, t.ID, joinLimits(t.Limits), string(t.Reserve), string(t.OnStoreDown), when(t.Shadow, "yes", "no"),
 						when(len(t.Models) > 0, strings.Join(t.Models, ", "), "all"))
 				}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"tollgate/handler/subscription"
@@ -58,7 +59,7 @@ func Load(text []byte, pepper subscription.Pepper) (*Store, error) {
 	for i, sub := range d.Subscriptions {
 		sub.Version = 0
 		_, err := s.PutSubscription(ctx, sub)
-		faults = append(faults, prefixed(fmt.Sprintf("subscriptions[%d] %q", i, sub.ID), errors.Join(sub.Validate(time.Now()), s.checkTier(sub), s.checkGroup(sub), err)))
+		faults = append(faults, prefixed(fmt.Sprintf("subscriptions[%d] %q", i, sub.ID), errors.Join(sub.Validate(time.Now()), s.checkTier(sub), s.checkGroup(sub), s.checkTogether(ctx, sub), err)))
 	}
 	for i, key := range d.Keys {
 		faults = append(faults, prefixed(fmt.Sprintf("keys[%d]", i), s.loadKey(ctx, key, pepper)))
@@ -81,6 +82,18 @@ func (s *Store) checkGroup(sub subscription.Subscription) error {
 		return fault("group", "%q is not one of the groups", "list it under groups", sub.Group)
 	}
 	return nil
+}
+
+// checkTogether checks a subscription with its tier and groups, if there are all of them.
+func (s *Store) checkTogether(ctx context.Context, sub subscription.Subscription) error {
+	tier, known := s.tiers[sub.Tier]
+	if s.checkGroup(sub) != nil || !known || sub.Check(tier, time.Now()) != nil {
+		return nil
+	}
+	if _, err := subscription.Chain(ctx, sub.Group, s.Group); err != nil {
+		return nil // the group's fault
+	}
+	return subscription.CheckTogether(ctx, &sub, tier, s.Group)
 }
 
 func (s *Store) loadKey(ctx context.Context, key Key, pepper subscription.Pepper) error {
@@ -107,10 +120,12 @@ func fault(field, problem, fix string, of ...any) error {
 	return &subscription.FieldError{Field: field, Problem: fmt.Sprintf(problem, of...), Fix: fix}
 }
 
-// prefixed adds to an error, if there is one, the part of the document it concerns.
+// prefixed adds to each fault of an error, if there is one, the part of the document it
+// concerns.
 func prefixed(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	lines := strings.ReplaceAll(err.Error(), "\n", "\n"+what+": ")
+	return fmt.Errorf("%s: %s", what, lines)
 }

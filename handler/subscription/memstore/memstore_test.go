@@ -1,6 +1,7 @@
 package memstore_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -44,6 +45,29 @@ func TestLoadNamesEveryFaultAndNoKey(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), key[:40]) {
 		t.Errorf("got error %v, want no key in it", err)
+	}
+}
+
+func TestLoadNamesTheOwnerOfEachOfItsFaults(t *testing.T) {
+	_, err := memstore.Load([]byte(`{"tiers":[{"id":"a","limits":[{"name":"x","perMinute":3},{"name":"y","unit":"calls"}]}]}`), subscriptiontest.Pepper(t))
+	want := "tiers[0] \"a\": limits.x.unit is missing: use tokens, prompt-tokens, completion-tokens, calls, cost\n" +
+		"tiers[0] \"a\": limits.y.perMinute is missing, and so is quota: set one of the two, or both"
+	if err == nil || err.Error() != want {
+		t.Errorf("two faults of a tier: got\n%v\nwant\n%s", err, want)
+	}
+}
+
+func TestLoadRefusesMoreLimitsThanACallCanObey(t *testing.T) {
+	var limits []string
+	for i := range subscription.MaxLimits {
+		limits = append(limits, fmt.Sprintf(`{"name":"l%d","unit":"calls","perMinute":%d}`, i, i+1))
+	}
+	all := strings.Join(limits, ",")
+	document := fmt.Sprintf(`{"tiers":[{"id":"t","limits":[%[1]s]}],"groups":[{"id":"g1","limits":[%[1]s]},{"id":"g2","parent":"g1","limits":[%[1]s]},{"id":"g3","parent":"g2","limits":[%[1]s]}],`+
+		`"subscriptions":[{"id":"s","tier":"t","group":"g3"},{"id":"r","tier":"t","group":"g2"}]}`, all)
+	_, err := memstore.Load([]byte(document), subscriptiontest.Pepper(t))
+	if want := `subscriptions[0] "s": `; err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "32 limits") || strings.Contains(err.Error(), `"r"`) {
+		t.Errorf("subscriptions with 32 and 24 limits: got %v, want %s… 32 limits …, and nothing of the other", err, want)
 	}
 }
 
