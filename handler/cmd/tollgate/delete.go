@@ -41,7 +41,7 @@ Without --yes it first says what it will delete, and asks.`,
 		}
 		a.note("The %s %s is deleted; gateways know it within a minute.", kind, id)
 		return a.print(taken, func(w io.Writer) {
-			for _, line := range takenAlong(taken) {
+			for _, line := range takenAlong(taken, "") {
 				fmt.Fprintln(w, clean(line))
 			}
 		})
@@ -57,17 +57,18 @@ func (a *app) confirmDelete(cmd *cobra.Command, kind, id, path string, query url
 	if err := a.ask(cmd, request{method: http.MethodDelete, path: path, query: query}, &would); err != nil {
 		return err
 	}
-	for _, line := range takenAlong(would) {
+	for _, line := range takenAlong(would, "will be ") {
 		fmt.Fprintln(a.stderr, clean(line))
 	}
 	return a.confirm(false, fmt.Sprintf("Delete the %s %s?", kind, id), "deleted")
 }
 
-// takenAlong says what a deletion takes along, a line each.
-func takenAlong(d subscription.Deletion) (lines []string) {
+// takenAlong says what a deletion takes along, a line each. tense precedes what is done
+// to it: "will be ", or nothing once it is done.
+func takenAlong(d subscription.Deletion, tense string) (lines []string) {
 	add := func(what string, ids []string, to string) {
 		if len(ids) > 0 {
-			lines = append(lines, fmt.Sprintf("%d %s%s %s: %s", len(ids), what, when(len(ids) == 1, "", "s"), to, strings.Join(ids, ", ")))
+			lines = append(lines, fmt.Sprintf("%d %s%s %s%s: %s", len(ids), what, when(len(ids) == 1, "", "s"), tense, to, strings.Join(ids, ", ")))
 		}
 	}
 	to := when(d.MovedTo == "", "moved out of the group, to none", "moved to the group "+d.MovedTo)
@@ -75,7 +76,7 @@ func takenAlong(d subscription.Deletion) (lines []string) {
 	add("group", d.MovedGroups, to)
 	add("subscription", d.MovedSubscriptions, to)
 	if d.Keys > 0 {
-		lines = append(lines, fmt.Sprintf("%d key%s deleted along", d.Keys, when(d.Keys == 1, "", "s")))
+		lines = append(lines, fmt.Sprintf("%d key%s %sdeleted along", d.Keys, when(d.Keys == 1, "", "s"), tense))
 	}
 	return lines
 }

@@ -110,7 +110,7 @@ func TestADeletionSaysWhatItTakesAlongAndAsks(t *testing.T) {
 		if got := a.execute(t.Context(), []string{"tier", "delete", "gold", "--force"}); got != want {
 			t.Errorf("answer %q: got status %d and %s, want %d", answer, got, errs.String(), want)
 		}
-		shows(t, "the question", errs.String(), "1 subscription deleted along: team-a", "1 key deleted along", "Delete the tier gold? [y/N]")
+		shows(t, "the question", errs.String(), "1 subscription will be deleted along: team-a", "1 key will be deleted along", "Delete the tier gold? [y/N]")
 	}
 	for _, kind := range []string{"tier", "subscription"} {
 		if shown := m.must(kind, "list", "-o", "json"); strings.TrimSpace(shown) != "[]" {
