@@ -64,6 +64,9 @@ func benchProxy(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if *rounds < restarts {
+		return fmt.Errorf("-rounds is %d: use at least %d, one for each restart of the processes", *rounds, restarts)
+	}
 	s, err := openComparison(ctx, *where)
 	if err != nil {
 		return err
