@@ -60,7 +60,7 @@ func alertOf(a counter.Alert, now time.Time) Alert {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%d", a.Key, s.QuotaStartedAt.Unix(), a.Percent))
 	return Alert{ID: hex.EncodeToString(sum[:16]), At: now.UTC(), Percent: a.Percent,
 		Limit: name, Unit: unit, Owner: Owner(of.Owner), Counter: a.Key,
-		Used: subscription.FormatAmount(unit, s.QuotaUsed), Quota: subscription.FormatAmount(unit, s.Quota),
+		Used: limit.Amount{N: s.QuotaUsed, Unit: unit}.JSON(), Quota: limit.Amount{N: s.Quota, Unit: unit}.JSON(),
 		Period: s.Period, ResetAt: s.QuotaResetAt.UTC(), used: s.QuotaUsed, quota: s.Quota}
 }
 

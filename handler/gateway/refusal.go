@@ -20,27 +20,15 @@ type refusal struct {
 	Override   bool                    `json:"override,omitempty"`
 	CounterKey subscription.CounterKey `json:"counterKey"`
 	Window     string                  `json:"window"`
-	Limit      amount                  `json:"limit"`
-	Used       amount                  `json:"used"`
-	Owed       amount                  `json:"owed"` // used beyond the limit
+	Limit      limit.Amount            `json:"limit"`
+	Used       limit.Amount            `json:"used"`
+	Owed       limit.Amount            `json:"owed"` // used beyond the limit
 	ResetAt    time.Time               `json:"resetAt"`
-}
-
-// An amount is a number of a unit, as answers show it: a decimal in quotes for money, else
-// a number.
-type amount struct {
-	unit limit.Unit
-	n    int64
-}
-
-// MarshalJSON implements json.Marshaler.
-func (a amount) MarshalJSON() ([]byte, error) {
-	return []byte(subscription.FormatAmount(a.unit, a.n)), nil
 }
 
 // refusalOf describes a limit that refused a call.
 func refusalOf(l *applied, d limit.Decision) refusal {
-	of := func(n int64) amount { return amount{l.Unit, n} }
+	of := func(n int64) limit.Amount { return limit.Amount{N: n, Unit: l.Unit} }
 	s := d.Standing
 	r := refusal{Name: l.Name, Unit: l.Unit, Owner: l.Owner, Override: l.Overridden, CounterKey: l.Template(),
 		Window: "minute", Limit: of(s.PerMinute), Used: of(s.Used), Owed: of(s.Owed), ResetAt: s.ResetAt}
@@ -190,7 +178,7 @@ func decisionProblem(unit limit.Unit, d limit.Decision) *problem {
 	return p
 }
 
-// spellAmount writes an amount with its unit: "2 tokens", "0.5 of the budget's currency".
+// spellAmount writes an amount with its unit, "2 tokens", and money as a decimal alone.
 func spellAmount(unit limit.Unit, n int64) string {
 	switch unit {
 	case limit.Cost:

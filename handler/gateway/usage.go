@@ -63,14 +63,14 @@ type countedCalls struct {
 // A windowStatus is the state of one of a limit's windows. Amounts are those of the
 // limit's unit, money as decimals.
 type windowStatus struct {
-	Limit amount `json:"limit"`
-	Used  amount `json:"used"`
+	Limit limit.Amount `json:"limit"`
+	Used  limit.Amount `json:"used"`
 	// Owed is the amount used beyond the limit. Later minutes pay it; a quota forgets it
 	// when its period ends.
-	Owed amount `json:"owed"`
+	Owed limit.Amount `json:"owed"`
 	// Held is leased to other instances: neither used nor left.
-	Held amount `json:"held"`
-	Left amount `json:"left"`
+	Held limit.Amount `json:"held"`
+	Left limit.Amount `json:"left"`
 	// StartedAt is when the quota's period began; absent for minutes.
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	// ResetAt is when the debt is paid and something is left again.
@@ -188,7 +188,7 @@ func (g *Gateway) standings(c *call, limits []applied) ([]limit.Standing, error)
 // add adds the state of a limit.
 func (s *usageAnswer) add(l *applied, at limit.Standing, counted *countedCalls) {
 	status := limitStatus{Name: l.Name, Unit: l.Unit, Owner: l.Owner, Counted: counted, Models: l.Models, Shadow: l.Shadow}
-	of := func(n int64) amount { return amount{l.Unit, n} }
+	of := func(n int64) limit.Amount { return limit.Amount{N: n, Unit: l.Unit} }
 	if at.PerMinute > 0 {
 		status.Minute = &windowStatus{Limit: of(at.PerMinute), Used: of(at.Used), Owed: of(at.Owed), Held: of(at.Held), Left: of(at.Remaining), ResetAt: at.ResetAt}
 	}

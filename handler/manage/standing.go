@@ -14,11 +14,11 @@ import (
 
 // A Window is the state of one limit in its current window.
 type Window struct {
-	Limit Amount `json:"limit"`
-	Used  Amount `json:"used"` // charged, including reservations of calls in progress
-	Owed  Amount `json:"owed"` // used beyond the limit; later minutes pay it
-	Held  Amount `json:"held"` // leased to gateways: neither used nor left
-	Left  Amount `json:"left"`
+	Limit limit.Amount `json:"limit"`
+	Used  limit.Amount `json:"used"` // charged, including reservations of calls in progress
+	Owed  limit.Amount `json:"owed"` // used beyond the limit; later minutes pay it
+	Held  limit.Amount `json:"held"` // leased to gateways: neither used nor left
+	Left  limit.Amount `json:"left"`
 	// StartedAt is when the quota's period began; absent for minutes.
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	ResetAt   time.Time `json:"resetAt"`
@@ -169,7 +169,7 @@ func standingOf(stored counter.Entry, unreadable error, limits map[subscription.
 		state.Advance(state.Limits, now)
 	}
 	at := state.Standing(now)
-	amount := func(n int64) Amount { return Amount{n, s.Unit} }
+	amount := func(n int64) limit.Amount { return limit.Amount{N: n, Unit: s.Unit} }
 	if at.PerMinute > 0 {
 		s.Minute = &Window{Limit: amount(at.PerMinute), Used: amount(at.Used), Owed: amount(at.Owed), Held: amount(at.Held), Left: amount(at.Remaining), ResetAt: at.ResetAt}
 	}

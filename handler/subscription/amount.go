@@ -3,26 +3,16 @@ package subscription
 import (
 	"encoding/json"
 	"errors"
-	"strconv"
 
 	"tollgate/handler/limit"
 )
-
-// FormatAmount returns the JSON of an amount of a unit: a decimal in quotes for money,
-// else a number.
-func FormatAmount(unit limit.Unit, amount int64) json.RawMessage {
-	if unit == limit.Cost {
-		return json.RawMessage(strconv.Quote(limit.FormatMoney(amount)))
-	}
-	return strconv.AppendInt(nil, amount, 10)
-}
 
 // formatAmount returns the JSON of an amount, nil for 0.
 func formatAmount(unit limit.Unit, amount int64) json.RawMessage {
 	if amount == 0 {
 		return nil
 	}
-	return FormatAmount(unit, amount)
+	return limit.Amount{N: amount, Unit: unit}.JSON()
 }
 
 // parseAmount reads the JSON of an amount of a unit. The error is a predicate of the

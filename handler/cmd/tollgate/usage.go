@@ -182,12 +182,12 @@ func window(at *manage.Window) (used, held, left string) {
 	if at == nil {
 		return "", "", ""
 	}
-	net := manage.Amount{N: at.Left.N - at.Owed.N, Unit: at.Left.Unit}
+	net := limit.Amount{N: at.Left.N - at.Owed.N, Unit: at.Left.Unit}
 	return shortAmount(at.Used) + "/" + shortAmount(at.Limit), shortAmount(at.Held), shortAmount(net)
 }
 
 // shortAmount abbreviates an amount; of money, it doesn't.
-func shortAmount(a manage.Amount) string {
+func shortAmount(a limit.Amount) string {
 	if a.Unit == limit.Cost {
 		return a.String()
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 func TestALimitIsShownAsUsedHeldAndLeftWhichIsNegativeInDebt(t *testing.T) {
-	tokens := func(n int64) manage.Amount { return manage.Amount{N: n} }
-	cost := func(nano int64) manage.Amount { return manage.Amount{N: nano, Unit: limit.Cost} }
+	tokens := func(n int64) limit.Amount { return limit.Amount{N: n} }
+	cost := func(nano int64) limit.Amount { return limit.Amount{N: nano, Unit: limit.Cost} }
 	for want, at := range map[[3]string]*manage.Window{
 		{"", "", ""}:                 nil,
 		{"30/300", "40", "230"}:      {Limit: tokens(300), Used: tokens(30), Held: tokens(40), Left: tokens(230)},
