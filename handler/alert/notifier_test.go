@@ -30,7 +30,7 @@ import (
 const signingSecret = "canary-0123456789abcdef0123456789abcdef"
 
 // A receiver is the webhook's other end. It answers the statuses in turn, then 200; a
-// status of 0 stands for a broken connection.
+// status of 0 breaks the connection.
 type receiver struct {
 	mu       sync.Mutex
 	statuses []int

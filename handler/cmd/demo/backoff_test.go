@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,14 +35,7 @@ func (s *setup) counting(t *testing.T) (behind *setup, requests *atomic.Int64) {
 // limit refuses: where waiting is useless it tells its caller at once, after one request;
 // where the next minute helps it makes one more request, then, and succeeds.
 func TestOfficialClientsBackOffByLimit(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped by -short: it starts the demo and Node.js clients")
-	}
-	t.Parallel()
-	if _, err := os.Stat(clients + "/node_modules"); err != nil {
-		t.Skip("the clients are not installed: run npm ci in " + clients)
-	}
-	s := open(t)
+	s := openForClients(t)
 	calls := subscription.Limit{Name: "calls", Unit: limit.Calls}
 	perMinute, perYear := calls, calls
 	perMinute.PerMinute, perYear.Quota, perYear.Period = 1, 1, limit.Yearly

@@ -74,25 +74,32 @@ func waitForMinute(ctx context.Context, maxAge time.Duration) error {
 }
 
 func (s *setup) call(ctx context.Context, run int) (outcome, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
-		s.url+"/inference/models/chat/completions?api-version=2024-05-01-preview", strings.NewReader(body))
-	if err != nil {
-		return outcome{}, err
-	}
-	request.Header.Set("api-key", s.key)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return outcome{}, fmt.Errorf("call %d: %w", run, err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	response, text, err := s.post(ctx, body)
 	if err != nil {
 		return outcome{}, fmt.Errorf("call %d: %w", run, err)
 	}
 	show(run, response, text)
 	retry, _ := strconv.Atoi(response.Header.Get("x-apim-retry-after")) // absent from granted calls
 	return outcome{response.StatusCode, response.Header.Get("x-apim-remaining-tokens"), retry}, nil
+}
+
+// post sends a chat to the gateway as the article's script does, and returns the whole
+// answer.
+func (s *setup) post(ctx context.Context, body string) (*http.Response, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		s.url+"/inference/models/chat/completions?api-version=2024-05-01-preview", strings.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	request.Header.Set("api-key", s.key)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return response, text, err
 }
 
 // show prints a call as the article's script does.

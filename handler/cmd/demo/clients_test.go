@@ -90,10 +90,10 @@ func (s *setup) throughEach(t *testing.T, key, client, retries string, modes ...
 	return all
 }
 
-// TestOfficialClients checks that each client gets answers, plain and streamed, and
-// handles a refusal like one of the model's own; with retries on, a call that is refused
-// in the last seconds of a minute succeeds.
-func TestOfficialClients(t *testing.T) {
+// openForClients opens the demo for official clients, which run in Node.js, beside the
+// other tests that do. It skips the test if they are not installed.
+func openForClients(t *testing.T) *setup {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("skipped by -short: it starts the demo and Node.js clients")
 	}
@@ -101,7 +101,14 @@ func TestOfficialClients(t *testing.T) {
 	if _, err := os.Stat(clients + "/node_modules"); err != nil {
 		t.Skip("the clients are not installed: run npm ci in " + clients)
 	}
-	s := open(t)
+	return open(t)
+}
+
+// TestOfficialClients checks that each client gets answers, plain and streamed, and
+// handles a refusal like one of the model's own; with retries on, a call that is refused
+// in the last seconds of a minute succeeds.
+func TestOfficialClients(t *testing.T) {
+	s := openForClients(t)
 	roomy := subscription.NewKey()
 	if err := s.subscribe(t.Context(), "roomy", roomy, subscriptiontest.Tokens(1_000_000)); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -33,7 +32,7 @@ type spender struct {
 // spenders are called in turn. Their prices are made up.
 var spenders = []spender{{"DeepSeek-R1", 12_000, 48_000}, {"gpt-5-mini", 2_000, 16_000}}
 
-// openingCommands are what an operator does before the first call.
+// openingCommands returns the commands that set everything up before the first call.
 func openingCommands() [][]string {
 	all := [][]string{{"price", "currency", "USD"}}
 	for _, s := range spenders {
@@ -145,7 +144,7 @@ type purchase struct {
 	text   string // the answer
 }
 
-// A story is what the demo saw.
+// A story records the calls, the warning and the report of one demo.
 type story struct {
 	calls  []purchase
 	warned int // how many calls had ended before the warning
@@ -197,19 +196,7 @@ func amount(raw json.RawMessage) string { return strings.Trim(string(raw), `"`) 
 
 // purchase makes the article's call of a model.
 func (s *setup) purchase(ctx context.Context, of spender) (purchase, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/inference/models/chat/completions?api-version=2024-05-01-preview",
-		strings.NewReader(strings.Replace(body, spenders[0].model, of.model, 1)))
-	if err != nil {
-		return purchase{}, err
-	}
-	request.Header.Set("api-key", s.key)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return purchase{}, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	response, text, err := s.post(ctx, strings.Replace(body, spenders[0].model, of.model, 1))
 	if err != nil {
 		return purchase{}, err
 	}

@@ -49,7 +49,7 @@ Without --yes it first says what it will delete, and asks.`,
 	return cmd
 }
 
-// confirmDelete says what a deletion would take along, and asks.
+// confirmDelete lists everything that a deletion would take along, and asks whether to go on.
 func (a *app) confirmDelete(cmd *cobra.Command, kind, id, path string, query url.Values) error {
 	query = clone(query)
 	query.Set("dryRun", "true")
@@ -63,7 +63,7 @@ func (a *app) confirmDelete(cmd *cobra.Command, kind, id, path string, query url
 	return a.confirm(false, fmt.Sprintf("Delete the %s %s?", kind, id), "deleted")
 }
 
-// takenAlong says what a deletion takes along, a line each. tense precedes what is done
+// takenAlong lists everything that a deletion takes along, a line each. tense precedes what is done
 // to it: "will be ", or nothing once it is done.
 func takenAlong(d subscription.Deletion, tense string) (lines []string) {
 	add := func(what string, ids []string, to string) {

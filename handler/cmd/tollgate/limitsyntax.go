@@ -14,7 +14,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// limitSyntax is how a limit is written on the command line, and how it is printed.
+// limitSyntax describes a limit on the command line, as parsed and as printed.
 const limitSyntax = `  [NAME:] UNIT [AMOUNT/minute] [burst AMOUNT] [AMOUNT/PERIOD] [by TEMPLATE]
       [models A,B] [alert 50,80,95] [shadow] [weights prompt=1000,cached=100]
 

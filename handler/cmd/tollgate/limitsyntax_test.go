@@ -35,7 +35,7 @@ func TestALimitIsReadAsItIsPrinted(t *testing.T) {
 	}
 }
 
-// TestEachFaultOfALimitHasItsOwnSentence, which says what to write.
+// TestEachFaultOfALimitHasItsOwnSentence, and each sentence names the fix.
 func TestEachFaultOfALimitHasItsOwnSentence(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                          "it has no unit: use tokens, prompt-tokens, completion-tokens, calls or cost before the amount",

@@ -84,7 +84,7 @@ func (l *List) named(name string) (string, error) {
 	return "", fmt.Errorf("the list has the entries %s, which differ in case only: name one with --models", strings.Join(near, " and "))
 }
 
-// An Entry is what an entry of the list says about a model's price.
+// An Entry holds a model's price as an entry of the list has it.
 type Entry struct {
 	Rates price.Rates
 	// Partial names the price fields that Rates can't express and by which a call may

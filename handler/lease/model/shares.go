@@ -1,0 +1,111 @@
+package model
+
+import (
+	"slices"
+
+	"tollgate/handler/limit"
+)
+
+// A share is the most that an instance may admit of a counter in a minute.
+type share struct {
+	minute int64 // the instance's when the outage began
+	now    int64 // in that minute
+	later  int64 // in any other
+}
+
+// shareOf returns an instance's share by what it knows now.
+func (s *state) shareOf(i, c int) share {
+	view, _ := viewOf(&s.nodes[i].parts[c].agent)
+	now := s.moment(i).Time
+	minute, floor := s.world.minute(limit.Minute(now)), s.world.Limits.PerMinute/4
+	if view.Live == 0 {
+		return share{minute, floor, floor}
+	}
+	whole := view.PerMinute / int64(view.Live)
+	if view.Balance.Window == limit.Minute(now) {
+		left := max(0, view.Left(now)/int64(view.Live))
+		return share{minute, left, max(left, whole)}
+	}
+	return share{minute, whole, whole}
+}
+
+// noteShare notes that an instance learns of the row while the store is down, by
+// an answer that was under way.
+func (s *state) noteShare(i, c int) {
+	if !s.down || len(s.outage.shares) == 0 {
+		return
+	}
+	was, is := s.outage.shares[c][i], s.shareOf(i, c)
+	s.outage.shares = slices.Clone(s.outage.shares)
+	s.outage.shares[c] = slices.Clone(s.outage.shares[c])
+	s.outage.shares[c][i] = share{was.minute, max(was.now, is.now), max(was.later, is.later)}
+}
+
+// shares returns the bound for an outage that begins now.
+func (s *state) shares() outage {
+	o := outage{minute: s.world.minute(limit.Minute(s.moment(0).Time)), exact: true, left: make([]int64, len(s.rows)), shares: make([][]share, len(s.rows))}
+	for c := range s.rows {
+		r := &s.rows[c]
+		balance := r.row.At(r.row.Limits, s.moment(0).Time)
+		o.left[c] = max(0, balance.Left(r.row.Limits, 0))
+		for i := range s.nodes {
+			o.shares[c] = append(o.shares[c], s.shareOf(i, c))
+			a := &s.nodes[i].parts[c].agent
+			view, version := viewOf(a)
+			h := look(a)
+			switch {
+			case view.Live == 0:
+				o.unseen++
+			case version != r.etag() || h.flying || h.consumed != 0 || h.excess != 0 || r.row.Window != limit.Minute(s.moment(i).Time):
+				o.exact = false
+			}
+		}
+	}
+	return o
+}
+
+// most returns what all instances may admit of a counter in a minute.
+func (o *outage) most(c int, minute, perMinute int64) (most int64) {
+	for _, one := range o.shares[c] {
+		if minute == one.minute {
+			most += one.now
+		} else {
+			most += one.later
+		}
+	}
+	if !o.exact {
+		return most
+	}
+	left := perMinute
+	if minute == o.minute {
+		left = o.left[c]
+	}
+	return min(most, left+int64(o.unseen)*perMinute/4)
+}
+
+// checkShares checks that in degrade all instances admit together no more than
+// their shares of what each knew to be left, and of a quarter where one had never read
+// the counter. If all knew the rows as they were, that is no more than what was left,
+// and the quarters.
+func (s *state) checkShares(c int) {
+	w := s.world
+	if len(s.outage.left) == 0 || s.had.Outages > 1 || s.had.Misled > 0 || w.Callers.Excess > 0 || w.Callers.Raise > 0 || w.Callers.Shadow || len(w.Newer) > 0 {
+		return
+	}
+	admitted := make(map[int64]int64, 2)
+	for i := range s.calls {
+		k := &s.calls[i]
+		if need := &k.needs[c]; need.held && need.degraded && k.onDown == limit.Degrade && k.phase != refused && k.phase != left {
+			n := need.reserved
+			if k.phase == settled {
+				n = min(n, k.used)
+			}
+			admitted[w.minute(need.minute)] += n
+		}
+	}
+	for m, n := range admitted {
+		if most := s.outage.most(c, m, w.Limits.PerMinute); n > most {
+			s.fail("shares", "in minute %d all instances admitted %d without the store, and may %d", m, n, most)
+		}
+	}
+}
