@@ -67,7 +67,7 @@ var texts = []string{
 // deep is the deepest nesting that encoding/json accepts.
 const deep = 10000
 
-// agrees compares the package with encoding/json on a text.
+// agrees checks that the package reads a text as encoding/json does.
 func agrees(t *testing.T, text []byte) {
 	t.Helper()
 	valid := json.Valid(text)
@@ -205,12 +205,12 @@ func TestTooMuchDepthAndTooManyElementsAreRefused(t *testing.T) {
 		options Options
 		want    error
 	}{
-		"as deep as may be":      {strings.Repeat("[", 64) + strings.Repeat("]", 64), Options{}, nil},
-		"deeper":                 {strings.Repeat("[", 65) + strings.Repeat("]", 65), Options{}, ErrDepth},
-		"as deep as is asked":    {`[{"a":[]}]`, Options{MaxDepth: 3}, nil},
-		"deeper than is asked":   {`[{"a":[]}]`, Options{MaxDepth: 2}, ErrDepth},
+		"at the default depth":   {strings.Repeat("[", 64) + strings.Repeat("]", 64), Options{}, nil},
+		"below the default":      {strings.Repeat("[", 65) + strings.Repeat("]", 65), Options{}, ErrDepth},
+		"at the depth set":       {`[{"a":[]}]`, Options{MaxDepth: 3}, nil},
+		"below the depth set":    {`[{"a":[]}]`, Options{MaxDepth: 2}, ErrDepth},
 		"side by side":           {`[[],[],{},{}]`, Options{MaxDepth: 2}, nil},
-		"as many as may be":      {`{"a":["b",{},1,true,null]}`, Options{MaxElements: 4}, nil},
+		"as many as allowed":     {`{"a":["b",{},1,true,null]}`, Options{MaxElements: 4}, nil},
 		"one key too many":       {`{"a":["b",{},1,true,null],"c":0}`, Options{MaxElements: 4}, ErrElements},
 		"one string too many":    {`{"a":["b",{},"c"]}`, Options{MaxElements: 4}, ErrElements},
 		"one object too many":    {`{"a":["b",{},{}]}`, Options{MaxElements: 4}, ErrElements},
@@ -296,7 +296,7 @@ func TestPosAndSinceDelimitValues(t *testing.T) {
 	}
 }
 
-func TestACopyOfAScannerReadsAgainFromThere(t *testing.T) {
+func TestACopyOfAScannerIsABookmark(t *testing.T) {
 	const text = `{"a":{"x":[1,{"y":2}]},"b":3}`
 	s := New([]byte(text), Options{Distinct: true, MaxDepth: 4, MaxElements: 7})
 	err := s.Object(func(key []byte) error {

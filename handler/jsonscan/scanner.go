@@ -249,8 +249,8 @@ func (s *Scanner) Literal(text string) bool {
 	return false
 }
 
-// notNumber consumes NaN or an infinity in one of the spellings of JSON encoders, if
-// one comes next, and reports whether it did.
+// notNumber consumes NaN or an infinity, in any of the spellings that JSON encoders use,
+// if one comes next, and reports whether it did.
 func (s *Scanner) notNumber() bool {
 	rest := s.Rest()
 	rest = rest[:min(len(rest), len("-Infinity"))]

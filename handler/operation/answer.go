@@ -12,10 +12,10 @@ type Answer struct {
 	// Usage is the usage of the call. It is valid only if Report is UsageGood.
 	Usage  limit.Usage
 	Report Report
-	// ID is the id that the answer is kept by, if its endpoint keeps it.
+	// ID is the id under which the endpoint stores the answer; empty if it doesn't.
 	ID string
 	// IsAnswer reports whether the body is an answer, or an error in place of one. Blank
-	// lines, HTML and other JSON are not.
+	// lines, HTML and other JSON are neither.
 	IsAnswer bool
 	// Failed reports whether the body holds an error in spite of its status.
 	Failed bool
@@ -49,59 +49,59 @@ func (r Report) String() string {
 // Stream follows a streamed answer: it splits it into events and reads the usage and
 // the text from them. Call Inspect with the events that Split and End yield.
 type Stream interface {
-	// Split takes the next bytes of the stream and yields the events they complete, and
-	// of an event that is too long its pieces. What it yields is valid until yield
-	// returns; together it is every byte, unchanged.
+	// Split takes the next bytes of the stream and yields each event that they complete,
+	// or the pieces of an event that is too long to be buffered. It yields every byte,
+	// unchanged. An event or piece is only valid until yield returns.
 	Split(chunk []byte, yield func(event []byte))
 	// End yields the unfinished event at the stream's end.
 	End(yield func(event []byte))
 	// Inspect reads what Split or End is yielding.
 	Inspect(event []byte) Kind
-	// State returns what has come so far.
+	// State returns the progress so far.
 	State() Progress
 }
 
 // Progress is the state of a streamed answer.
 type Progress struct {
-	// Usage is the last that upstream sent. It is valid only if UsageCurrent.
+	// Usage is the last usage that upstream sent. It is valid only if UsageCurrent.
 	Usage  limit.Usage
 	Report Report
 	// Stale reports whether the model went on writing after Usage arrived.
 	Stale bool
-	// Prompt is the prompt as the endpoint told it before the model wrote: a usage
-	// without a completion. Its PromptTokens are 0 if it told nothing.
+	// Prompt is the usage of the prompt alone, as the endpoint reported it before the
+	// model wrote. Its PromptTokens are 0 if the endpoint didn't report it.
 	Prompt limit.Usage
-	// ID is the id that the answer is kept by, if its endpoint keeps it.
+	// ID is the id under which the endpoint stores the answer; empty if it doesn't.
 	ID string
-	// Begun reports whether an event showed that the model is at work on the prompt, so
-	// that the endpoint bills it, even if no text comes.
+	// Begun reports whether an event showed that the model has begun to read the prompt:
+	// from then on the endpoint bills it, even if no text comes.
 	Begun bool
 	// IsAnswer reports whether the stream so far is an answer, or an error in place of
-	// one. Comments, other data and an end aren't.
+	// one. Comments, other data and the end of a stream alone are neither.
 	IsAnswer bool
-	// Finished reports whether the model has ended everything that it began to write.
-	// Done reports whether the event that ends the stream arrived.
+	// Finished reports whether the model has finished everything that it began to write.
+	// Done reports whether the event that ends the stream has arrived.
 	Finished, Done bool
 	// Failed reports whether an error arrived in an event.
 	Failed bool
-	// Unread is the number of events that couldn't be read to their end, as they
-	// weren't JSON or too large. They may have held usage or text.
+	// Unread is the number of events that couldn't be read to their end, because they
+	// weren't JSON or were too large. They may have held usage or text.
 	Unread int
 }
 
 // UsageCurrent reports whether Usage is the usage of the stream so far.
 func (p *Progress) UsageCurrent() bool { return p.Report == UsageGood && !p.Stale }
 
-// Complete reports whether the answer's end has come: some endpoints leave out the event
-// that ends the stream, but none the end of what the model writes.
+// Complete reports whether the answer is over. Some endpoints leave out the event that
+// ends the stream, but every one marks the end of the model's text.
 func (p *Progress) Complete() bool { return p.Done || p.Finished || p.Failed }
 
 // Kind is the kind of an event.
 type Kind int
 
 const (
-	// Other is an event that isn't part of an answer: a comment, other data, or a type that
-	// nobody knows yet.
+	// Other is an event that isn't part of an answer: a comment, other data, or an event
+	// of an unknown type.
 	Other Kind = iota
 	// Chunk is a part of the answer.
 	Chunk

@@ -4,25 +4,25 @@ import "tollgate/handler/shape"
 
 // Operation is a kind of call. Its functions are pure and safe for concurrent use.
 type Operation struct {
-	// Name is what messages call it, in the plural: "chat completions".
+	// Name is its name in messages, in the plural: "chat completions".
 	Name string
 	// ID is its name in telemetry, APIM's Operation ID.
 	ID string
-	// Routes are where callers reach it. Messages name the first.
+	// Routes are the paths at which callers reach it. Messages name the first.
 	Routes []Route
-	// Upstream has the path at an endpoint of each shape that serves it, below the
-	// endpoint's URL. "{name}" stands for the endpoint's name for the model, and
-	// "{id}" for the id in the caller's path.
+	// Upstream maps each shape that serves it to its path below the endpoint's URL.
+	// "{name}" stands for the endpoint's name for the model, and "{id}" for the id in
+	// the caller's path.
 	Upstream map[shape.Shape]string
-	// Stored says that "{id}" in its paths is the id of a stored answer: only the
-	// subscription that made the answer may call, and the call goes to the endpoint that
-	// keeps it. Parse is then nil, and no body is sent.
+	// Stored reports whether "{id}" in its paths is the id of a stored answer. If so,
+	// only the subscription that made the answer may call, the call goes to the endpoint
+	// that stores it without a body, and Parse is nil.
 	Stored bool
-	// Free says that it costs no tokens: nothing is reserved or charged, and the answer
-	// passes as it comes. Read and Follow are then nil.
+	// Free reports whether it costs no tokens. If so, nothing is reserved or charged, the
+	// answer is passed on without being read, and Read and Follow are nil.
 	Free bool
-	// Fewer says how a caller asks for fewer tokens of completions: "max_tokens and n".
-	// It is empty if the model writes none.
+	// Fewer names the fields with which a caller asks for fewer completion tokens:
+	// "max_tokens and n". It is empty if the model writes no completion.
 	Fewer string
 	// Passed are the names of the caller's headers and query parameters that are sent to
 	// the endpoint. No others are.

@@ -14,10 +14,11 @@ type Problem struct {
 	// Type is OpenAI's error type.
 	Type    string
 	Message string
-	// Param names the field at fault; empty: none.
+	// Param names the field at fault; empty if none is.
 	Param     string
 	RequestID string
-	// Limits is a JSON list that describes the limits that refused; nil: none did.
+	// Limits is a JSON list that describes the limits that refused the call; nil if none
+	// did.
 	Limits json.RawMessage
 }
 

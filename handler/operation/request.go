@@ -10,15 +10,14 @@ import (
 type Request interface {
 	// Envelope returns what the calls of all operations have in common.
 	Envelope() Envelope
-	// Caps returns the caller's caps on each completion, for a model that reads them by
-	// these rules.
+	// Caps returns the caller's caps on each completion, for a model with these rules.
 	Caps(rules CapRules) Caps
 	// Prompt describes everything that the model may read. It calls text for each text
-	// whose tokens can be counted, with its size in the body, in bytes.
+	// whose tokens can be counted, with its length in the body, in bytes.
 	Prompt(text func(text []byte, length int)) Prompt
-	// Count counts the prompt's tokens, or estimates them where Prompt.Plain is false or
-	// the encoding isn't the model's own. The error, a *FieldError, says what can't be
-	// read.
+	// Count counts the prompt's tokens, or estimates them if Prompt.Plain is false or
+	// the encoding isn't the model's own. The error is a *FieldError for the field that
+	// can't be read.
 	Count(encoding *tokens.Encoding) (int64, error)
 	// Bound returns an upper bound of Count, without counting.
 	Bound(encoding *tokens.Encoding) int64
@@ -37,29 +36,29 @@ type Envelope struct {
 	Model string
 	// Stream asks for the answer as server-sent events.
 	Stream bool
-	// UsageOnRequest says that the stream reports its usage only if Rewrite asks for
-	// it, because the caller didn't.
+	// UsageOnRequest reports whether the stream includes its usage only if Rewrite asks
+	// for it, because the caller didn't.
 	UsageOnRequest bool
-	// Raw says that the model reads the prompt's texts as they are, without the template
-	// of a chat.
+	// Raw reports whether the model reads the prompt's texts as they are, without a chat
+	// template around them.
 	Raw bool
-	// Stored says what the call has to do with content that endpoints keep.
+	// Stored describes the stored content that the call uses or creates.
 	Stored Stored
-	// Completions is how many completions the model writes, those that it doesn't return
-	// included; 0 if its answer is no text.
+	// Completions is the number of completions that the model writes, including those
+	// that it doesn't return; 0 if its answer isn't text.
 	Completions int64
 }
 
-// Stored is a call's part in the content that endpoints keep for the account that all
-// callers share.
+// Stored describes the stored content that a call uses or creates. An endpoint stores
+// it for its account, which all callers of the gateway share.
 type Stored struct {
-	// Continues is the id of the stored answer that the call goes on with, and
-	// ContinuesField the field that names it; empty: none.
+	// Continues is the id of the stored answer that the call continues, empty if there is
+	// none, and ContinuesField the field that names it.
 	Continues, ContinuesField string
-	// Unowned is the path of the first field that names stored content of which nobody
-	// can tell whose it is; empty: none.
+	// Unowned is the path of the first field that names stored content whose owner can't
+	// be determined; empty if there is none.
 	Unowned string
-	// Keeps reports whether the endpoint keeps the call's own answer.
+	// Keeps reports whether the endpoint stores the answer to this call.
 	Keeps bool
 }
 
@@ -72,8 +71,8 @@ func (e Envelope) CompletionTokens(each int64) int64 {
 	return e.Completions * each
 }
 
-// CapRules say which of its caps a model obeys. They matter to chat completions only,
-// which have two fields for it.
+// CapRules say which caps a model obeys. They matter only to chat completions, which
+// have two fields for a cap: max_tokens and max_completion_tokens.
 type CapRules struct {
 	// NewerCap reports whether the model takes max_completion_tokens and refuses
 	// max_tokens. EitherCap reports whether it takes either, but not both. Any other
@@ -84,12 +83,12 @@ type CapRules struct {
 	DropsExtra bool
 }
 
-// Caps are limits on each completion, in tokens; 0 is none.
+// Caps are limits on each completion, in tokens; 0 means none.
 type Caps struct {
-	// Largest is the largest of the caller's, and Obeyed the one that the model is sure
-	// to obey.
+	// Largest is the largest cap that the caller set, and Obeyed the cap that the model is
+	// sure to obey.
 	Largest, Obeyed int64
-	// Default is the one that the operation's API has for a call without any.
+	// Default is the cap that the operation's API puts on a call without one.
 	Default int64
 }
 
@@ -97,11 +96,11 @@ type Caps struct {
 type Edit struct {
 	// Model is the endpoint's name for the model.
 	Model string
-	// Cap is put on each completion of a call that has no cap, in tokens.
+	// Cap is the cap to put on each completion of a call that has none, in tokens.
 	Cap int64
-	// Enforce puts the caller's cap where the model is sure to obey it.
+	// Enforce moves the caller's cap to the field that the model is sure to obey.
 	Enforce bool
-	// Rules are those of the model that gets the call.
+	// Rules are the cap rules of the model that gets the call.
 	Rules CapRules
 	// AskUsage asks for usage at the stream's end, if Envelope.UsageOnRequest.
 	AskUsage bool
@@ -110,12 +109,12 @@ type Edit struct {
 // Prompt describes everything in a body that a model may read, by how its tokens can be
 // counted or bounded.
 type Prompt struct {
-	// Plain reports whether Request.Count misses none of it, given the encoding of the
-	// model that reads it.
+	// Plain reports whether Request.Count, given the model's own encoding, counts all of
+	// it.
 	Plain bool
 	// Other is the size in bytes of all fields except the texts. It includes keys and
-	// syntax, but not white space between values, plus a blank after each comma and
-	// colon, as servers that encode the JSON again may add.
+	// syntax and leaves out white space between values, but adds a blank after each comma
+	// and colon, as a server that encodes the JSON again may.
 	Other int64
 	// Elements is the number of messages and parts, and Frame the size of everything
 	// around their texts, in bytes: braces, keys, roles and types.
@@ -154,7 +153,7 @@ type FieldError struct {
 	Code string
 }
 
-// Wrong returns a FieldError.
+// Wrong returns a FieldError without a code of its own.
 func Wrong(field, problem, fix string) *FieldError {
 	return &FieldError{Field: field, Problem: problem, Fix: fix}
 }

@@ -97,7 +97,7 @@ func (p *payload) answer() error {
 			}
 			return err
 		case "error":
-			found, err := lax.MeansSomething(&p.Scanner)
+			found, err := lax.NonEmpty(&p.Scanner)
 			p.failed = p.failed || found && err == nil
 			return err
 		}
@@ -121,8 +121,8 @@ func (p *payload) eachChoice() error {
 // choice reads one choice. It reads the text last, as the index may come after it.
 func (p *payload) choice() error {
 	var one choiceState
-	var written jsonscan.Scanner // a bookmark of what the model wrote
-	var in form                  // its form
+	var written jsonscan.Scanner // a bookmark at what the model wrote
+	var in form                  // the form of what it wrote
 	err := p.Object(func(key []byte) (err error) {
 		switch string(key) {
 		case "delta", "message": // some servers send both, one of them null
@@ -160,8 +160,8 @@ func (p *payload) choice() error {
 	return err
 }
 
-// A form is how a choice holds what the model wrote: in a message or a delta of one, or as
-// a text.
+// A form is the form in which a choice holds what the model wrote: a message or its
+// delta, or a text.
 type form int
 
 const (

@@ -109,7 +109,7 @@ var usageForms = map[string]struct {
 	"without a total":            {`{"usage":{"prompt_tokens":1,"completion_tokens":2}}`, operation.UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
 	"without a completion":       {`{"usage":{"prompt_tokens":1,"total_tokens":3}}`, operation.UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
 	"without a prompt":           {`{"usage":{"completion_tokens":2,"total_tokens":3}}`, operation.UsageGood, limit.Usage{PromptTokens: 1, CompletionTokens: 2}},
-	"no completion, for no text": {`{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}}`, operation.UsageGood, limit.Usage{PromptTokens: 7}},
+	"no completion, and no text": {`{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}}`, operation.UsageGood, limit.Usage{PromptTokens: 7}},
 	"none":                       {`{"choices":[]}`, operation.UsageMissing, limit.Usage{}},
 	"null":                       {`{"usage":null}`, operation.UsageNull, limit.Usage{}},
 	"a string":                   {`{"usage":"1"}`, operation.UsageBad, limit.Usage{}},
@@ -220,7 +220,7 @@ func TestReadAnswerPassesOnAllTextOfTheModel(t *testing.T) {
 	got := make(map[int64]string)
 	read := !ReadAnswer(body, func(choice int64, text []byte) { got[choice] += string(text) + "|" }).Unread
 	if got[1] != "hm 😀|a\nb|" || got[0] != `f|{"q":1}|g|` || len(got) != 2 || !read {
-		t.Errorf("got %v, read %t; want the texts of choices 0 and 1, all read", got, read)
+		t.Errorf("got %v, read %t; want %q of choice 0 and %q of choice 1, all read", got, read, `f|{"q":1}|g|`, "hm 😀|a\nb|")
 	}
 }
 

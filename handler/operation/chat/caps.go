@@ -2,8 +2,8 @@ package chat
 
 import "tollgate/handler/operation"
 
-// Caps implements operation.Request. Of two caps it can't be told which one a server
-// obeys, so both say the larger.
+// Caps implements operation.Request. If the caller set both caps, a server may obey
+// either, so that only the larger is sure to be obeyed.
 func (r *Request) Caps(rules operation.CapRules) operation.Caps {
 	newer := r.newerCap(rules)
 	caps := operation.Caps{Largest: max(tokensOf(r.MaxTokens), tokensOf(newer))}
@@ -33,14 +33,15 @@ func (r *Request) obeyed(rules operation.CapRules) *int64 {
 	return r.MaxTokens
 }
 
-// capToPut returns the cap that an edit puts, in tokens, 0 for none, and whether it goes
-// into max_completion_tokens: into the one field that the model is sure to obey.
-func (r *Request) capToPut(edit operation.Edit) (put int64, newer bool) {
-	put, newer = edit.Cap, edit.Rules.NewerCap && !edit.Rules.DropsExtra
+// capToSet returns the cap that an edit sets, in tokens, 0 for none. newer reports whether
+// it is set in max_completion_tokens rather than max_tokens: in the one field that the
+// model is sure to obey.
+func (r *Request) capToSet(edit operation.Edit) (most int64, newer bool) {
+	most, newer = edit.Cap, edit.Rules.NewerCap && !edit.Rules.DropsExtra
 	largest := r.Caps(edit.Rules).Largest
 	switch {
 	case largest == 0:
-		return put, newer
+		return most, newer
 	case !edit.Enforce:
 		return 0, false
 	}

@@ -14,7 +14,7 @@ const maxChoices = 128
 // choices tracks a call's choices through an answer.
 type choices struct {
 	each []choiceState // in the order in which they began
-	more bool          // there are too many to track
+	more bool          // there are more choices than are tracked
 }
 
 // add updates the choices with those of a payload.

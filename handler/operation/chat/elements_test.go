@@ -28,18 +28,18 @@ func times(n int, element string) string {
 // many times its size.
 func TestParseRefusesTooManyElements(t *testing.T) {
 	for name, c := range map[string]struct{ body, field, problem string }{
-		"empty messages":             {`{"messages":[` + times(1_390_000, "{}") + `]}`, "messages", "more than 4096 messages"},
-		"one message too many":       {`{"messages":[` + times(4097, `{"role":"user"}`) + `]}`, "messages", "more than 4096 messages"},
-		"parts of a message":         {`{"messages":[{},{"content":[` + times(40_000, `{"text":0}`) + `]}]}`, "messages[1]", "65536"},
-		"texts of a message":         {`{"messages":[{"content":[` + times(70_000, `""`) + `]}]}`, "messages[0]", "65536"},
-		"tool calls":                 {`{"messages":[{"tool_calls":[` + times(70_000, `{}`) + `]}]}`, "messages[0]", "65536"},
-		"keys of the body":           {with(keys(450_000)), "", "65536"},
-		"keys of a tool":             {with(`"tools":[{` + keys(450_000) + `}]`), "tools", "65536"},
-		"tools":                      {with(`"tools":[` + times(70_000, "{}") + `]`), "tools", "65536"},
-		"strings in a field unknown": {with(`"canary":[` + times(70_000, `"canary"`) + `]`), "", "65536"},
-		"objects in a field unknown": {with(`"canary":[` + times(70_000, `{}`) + `]`), "", "65536"},
-		"deep objects":               {with(`"a":[` + times(9500, strings.Repeat(`{"a":`, 60)+"0"+strings.Repeat("}", 60)) + `]`), "", "65536"},
-		"keys of stream_options":     {with(`"stream_options":{` + keys(70_000) + `}`), "stream_options", "65536"},
+		"empty messages":              {`{"messages":[` + times(1_390_000, "{}") + `]}`, "messages", "more than 4096 messages"},
+		"one message too many":        {`{"messages":[` + times(4097, `{"role":"user"}`) + `]}`, "messages", "more than 4096 messages"},
+		"parts of a message":          {`{"messages":[{},{"content":[` + times(40_000, `{"text":0}`) + `]}]}`, "messages[1]", "65536"},
+		"texts of a message":          {`{"messages":[{"content":[` + times(70_000, `""`) + `]}]}`, "messages[0]", "65536"},
+		"tool calls":                  {`{"messages":[{"tool_calls":[` + times(70_000, `{}`) + `]}]}`, "messages[0]", "65536"},
+		"keys of the body":            {with(keys(450_000)), "", "65536"},
+		"keys of a tool":              {with(`"tools":[{` + keys(450_000) + `}]`), "tools", "65536"},
+		"tools":                       {with(`"tools":[` + times(70_000, "{}") + `]`), "tools", "65536"},
+		"strings in an unknown field": {with(`"canary":[` + times(70_000, `"canary"`) + `]`), "", "65536"},
+		"objects in an unknown field": {with(`"canary":[` + times(70_000, `{}`) + `]`), "", "65536"},
+		"deep objects":                {with(`"a":[` + times(9500, strings.Repeat(`{"a":`, 60)+"0"+strings.Repeat("}", 60)) + `]`), "", "65536"},
+		"keys of stream_options":      {with(`"stream_options":{` + keys(70_000) + `}`), "stream_options", "65536"},
 		"all of them together": {with(`"a":[` + times(20_000, `{}`) + `],"b":[` + times(30_000, `"x"`) + `],"tools":[{` + keys(20_000) + `}]`),
 			"tools", "65536"},
 	} {
@@ -60,11 +60,11 @@ func TestParseAcceptsAsManyElementsAsAllowed(t *testing.T) {
 	const others = 8 // the body, two keys, a message and its two members
 	most := fields.MaxElements - others
 	for name, body := range map[string]string{
-		"as many messages as there may be": `{"messages":[` + times(4096, `{"role":"user","content":"x"}`) + `]}`,
-		"as many strings as there may be":  with(`"a":[` + times(most, `"x"`) + `]`),
-		"a list of token ids":              with(`"input":[` + times(1_000_000, "1") + `]`),
-		"a list of lists of token ids":     with(`"input":[` + times(100_000, "[1,2]") + `]`),
-		"one long text":                    with(`"a":"` + strings.Repeat("a", 4<<20) + `"`),
+		"as many messages as are allowed": `{"messages":[` + times(4096, `{"role":"user","content":"x"}`) + `]}`,
+		"as many strings as are allowed":  with(`"a":[` + times(most, `"x"`) + `]`),
+		"a list of token ids":             with(`"input":[` + times(1_000_000, "1") + `]`),
+		"a list of lists of token ids":    with(`"input":[` + times(100_000, "[1,2]") + `]`),
+		"one long text":                   with(`"a":"` + strings.Repeat("a", 4<<20) + `"`),
 	} {
 		t.Run(name, func(t *testing.T) { parse(t, body) })
 	}

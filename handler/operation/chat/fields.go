@@ -1,7 +1,7 @@
 package chat
 
-// settings are the fields of a call that no model reads, and that don't change how
-// the text it writes is split into tokens.
+// settings are the fields of a call that no model reads, and that don't change how many
+// tokens the text that it writes has.
 var settings = map[string]bool{
 	"model": true, "stream": true, "stream_options": true, "n": true, "max_tokens": true, "max_completion_tokens": true,
 	"temperature": true, "top_p": true, "top_k": true, "min_p": true, "seed": true, "stop": true, "user": true,

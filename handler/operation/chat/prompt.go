@@ -24,7 +24,7 @@ type promptWalk struct{ fields.Walk }
 // field reads one of the body's members.
 func (w *promptWalk) field(key []byte, start int) error {
 	if string(key) == "messages" {
-		w.Frame += fields.Compact(w.Since(start)) + 3 // plus the brackets and the body's end
+		w.Frame += fields.CompactSize(w.Since(start)) + 3 // plus the brackets and the body's end
 		return w.Array(w.message)
 	}
 	value, err := w.SkipOther(start)
@@ -37,8 +37,8 @@ func (w *promptWalk) field(key []byte, start int) error {
 	case string(key) == "tools":
 		w.tools(value)
 	case string(key) == "prediction":
-		w.Prediction = fields.Compact(value)
-	case fields.ReadsElsewhere(key), fields.Branches(key) && string(value) != "1":
+		w.Prediction = fields.CompactSize(value)
+	case fields.ReadsOutsideBody(key), fields.MultipliesCompletions(key) && string(value) != "1":
 		w.SetUnbounded(string(key))
 	}
 	w.Plain = false
@@ -96,7 +96,7 @@ func (w *promptWalk) message(i int) error {
 		value, err := w.SkipOther(start)
 		if !fields.Absent(value) {
 			w.Plain = false
-			if string(key) == "audio" || fields.ReadsElsewhere(key) { // audio is the id of a stored recording
+			if string(key) == "audio" || fields.ReadsOutsideBody(key) { // audio is the id of a stored recording
 				w.SetUnbounded(fmt.Sprintf("messages[%d].%s", i, key))
 			}
 		}
@@ -108,10 +108,10 @@ func (w *promptWalk) message(i int) error {
 func (w *promptWalk) role(value []byte, start int) {
 	switch string(value) {
 	case `"system"`, `"user"`, `"assistant"`:
-		w.Frame += fields.Compact(w.Since(start))
+		w.Frame += fields.CompactSize(w.Since(start))
 	case `"developer"`, `"tool"`, `"function"`:
 		w.Plain = false
-		w.Frame += fields.Compact(w.Since(start))
+		w.Frame += fields.CompactSize(w.Since(start))
 	default:
 		w.Plain = false
 		w.AddOther(start)
@@ -125,12 +125,12 @@ func (w *promptWalk) content(i, start int) error {
 		return w.Emit(start)
 	case '[':
 		w.Plain = false
-		w.Frame += fields.Compact(w.Since(start)) + 2
+		w.Frame += fields.CompactSize(w.Since(start)) + 2
 		return w.Array(func(j int) error { return w.part(i, j) })
 	case '{': // some servers accept one part in place of an array
 		w.Plain = false
-		w.Frame += fields.Compact(w.Since(start))
-		return w.part(i, alone)
+		w.Frame += fields.CompactSize(w.Since(start))
+		return w.part(i, onlyPart)
 	}
 	w.Plain = false
 	err := w.Skip()
@@ -138,21 +138,21 @@ func (w *promptWalk) content(i, start int) error {
 	return err
 }
 
-// texts are the fields of a part whose tokens their size bounds, besides text: other
-// kinds of text, and data about texts.
-var texts = map[string]bool{"refusal": true, "thinking": true, "signature": true, "cache_control": true, "annotations": true}
+// boundedFields are the fields of a part, besides text, that have no more tokens than
+// bytes: other kinds of text, and data about texts.
+var boundedFields = map[string]bool{"refusal": true, "thinking": true, "signature": true, "cache_control": true, "annotations": true}
 
-// kinds are the types of parts that hold text.
-var kinds = map[string]bool{`"text"`: true, `"input_text"`: true, `"output_text"`: true, `"refusal"`: true, `"thinking"`: true}
+// textPartTypes are the types of parts that hold text, in quotes as in the body.
+var textPartTypes = map[string]bool{`"text"`: true, `"input_text"`: true, `"output_text"`: true, `"refusal"`: true, `"thinking"`: true}
 
-// alone is the index of a part that is a message's whole content.
-const alone = -1
+// onlyPart is the index of a part that is a message's whole content.
+const onlyPart = -1
 
 // part reads a part of a message's content.
 func (w *promptWalk) part(i, j int) error {
 	w.Elements++
 	path := func(field string) string {
-		if j == alone {
+		if j == onlyPart {
 			return fmt.Sprintf("messages[%d].content%s", i, field)
 		}
 		return fmt.Sprintf("messages[%d].content[%d]%s", i, j, field)
@@ -177,8 +177,8 @@ func (w *promptWalk) part(i, j int) error {
 			return w.image(start, path(".image_url"))
 		case name == "type":
 			value, err := w.Value()
-			if kinds[string(value)] || string(value) == `"image_url"` {
-				w.Frame += fields.Compact(w.Since(start))
+			if textPartTypes[string(value)] || string(value) == `"image_url"` {
+				w.Frame += fields.CompactSize(w.Since(start))
 				return err
 			}
 			w.AddOther(start)
@@ -186,7 +186,7 @@ func (w *promptWalk) part(i, j int) error {
 			return err
 		default:
 			value, err := w.SkipOther(start)
-			if !texts[name] && name != "text" && !fields.Absent(value) {
+			if !boundedFields[name] && name != "text" && !fields.Absent(value) {
 				w.SetUnbounded(path("." + name))
 			}
 			return err
@@ -197,14 +197,14 @@ func (w *promptWalk) part(i, j int) error {
 // image reads an image: its address, or an object with its address and detail.
 func (w *promptWalk) image(start int, path string) error {
 	if w.Peek() != '{' {
-		return w.Address(start, path)
+		return w.ImageURL(start, path)
 	}
-	w.Frame += fields.Compact(w.Since(start)) + 1
+	w.Frame += fields.CompactSize(w.Since(start)) + 1
 	before, low, addressed := len(w.Images), false, false
 	err := w.Members(func(key []byte, start int) error {
 		if string(key) == "url" {
 			addressed = true
-			return w.Address(start, path)
+			return w.ImageURL(start, path)
 		}
 		value, err := w.Value()
 		low = low || string(key) == "detail" && string(value) == `"low"`

@@ -20,7 +20,7 @@ type Request struct {
 	N int64
 	// MaxTokens and MaxCompletionTokens are the caller's caps on each completion, in
 	// tokens. They are nil if absent, null or 0, which servers of DeepSeek's models
-	// read as no cap.
+	// take for no cap.
 	MaxTokens, MaxCompletionTokens *int64
 	// DataSources asks Azure to answer from the caller's own data. Azure refuses such
 	// a call if it has stream_options.
@@ -88,7 +88,7 @@ func (r *Request) field(s *jsonscan.Scanner, key []byte) (err error) {
 		err = r.Usage.Read(s)
 	case "n":
 		var n *int64
-		if n, _, err = fields.Count(s, "n", 1); n != nil {
+		if n, _, err = fields.Integer(s, "n", 1); n != nil {
 			r.N = *n
 		}
 	case "max_tokens":
@@ -132,7 +132,7 @@ func readTools(s *jsonscan.Scanner) ([]byte, error) {
 // readCap reads a cap; nil means none.
 // Source: https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/entrypoints/openai/protocol.py
 func readCap(s *jsonscan.Scanner, field string) (*int64, fields.Span, error) {
-	most, at, err := fields.Count(s, field, 0)
+	most, at, err := fields.Integer(s, field, 0)
 	if most != nil && *most == 0 {
 		most = nil
 	}

@@ -20,13 +20,13 @@ func (r *Request) Rewrite(edit operation.Edit) [][]byte {
 		set("model", r.at.model, fields.Quote(edit.Model))
 	}
 	var other fields.Span // the caller's cap in the other field, to be removed
-	switch put, newer := r.capToPut(edit); {
-	case put == 0:
+	switch most, newer := r.capToSet(edit); {
+	case most == 0:
 	case newer:
-		set("max_completion_tokens", r.at.maxCompletion, strconv.FormatInt(put, 10))
+		set("max_completion_tokens", r.at.maxCompletion, strconv.FormatInt(most, 10))
 		other = r.at.maxTokens
 	default:
-		set("max_tokens", r.at.maxTokens, strconv.FormatInt(put, 10))
+		set("max_tokens", r.at.maxTokens, strconv.FormatInt(most, 10))
 		other = r.at.maxCompletion
 	}
 	if edit.AskUsage && r.Envelope().UsageOnRequest {

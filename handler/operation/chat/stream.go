@@ -10,13 +10,13 @@ import (
 	"tollgate/handler/operation/sse"
 )
 
-// Stream follows a streamed answer. It is an operation.Stream; [DONE] ends the stream. The
+// Stream follows a streamed answer, which [DONE] ends. It is an operation.Stream. The
 // zero Stream is ready for use.
 type Stream struct {
 	sse.Splitter
 	operation.Progress
-	// Text, if set, receives what the model writes, to be counted if usage is
-	// missing. It gets the part of a malformed event that precedes the fault.
+	// Text, if set, receives what the model writes, to be counted if usage is missing. Of
+	// a malformed event it receives what precedes the fault.
 	Text operation.Text
 
 	written bool

@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/operation"
 )
 
-// follow inspects a stream in chunks of n bytes, and returns the kinds of its events
+// readStream inspects a stream in chunks of n bytes, and returns the kinds of its events
 // and the text of each choice.
 func readStream(s *Stream, stream string, n int) (kinds []operation.Kind, written map[int64]string) {
 	written = make(map[int64]string)
@@ -219,7 +219,7 @@ func TestAStreamIsAnAnswerOnlyWithChoicesUsageOrAnError(t *testing.T) {
 	}
 }
 
-// If there are more choices than are tracked, they aren't known to have ended.
+// If an answer has more choices than are tracked, it never counts as finished.
 func TestTheNumberOfTrackedChoicesIsBounded(t *testing.T) {
 	var s Stream
 	var stream strings.Builder
@@ -239,11 +239,10 @@ func TestStreamReadsEveryServersForm(t *testing.T) {
 				var s Stream
 				kinds, _ := readStream(&s, c.stream, n)
 				if !slices.Equal(kinds, c.kinds) {
-					t.Errorf("got kinds %v, want %v", kinds, c.kinds)
+					t.Errorf("in chunks of %d: got kinds %v, want %v", n, kinds, c.kinds)
 				}
-				got, want := outcome(s.State()), outcome(c.want)
-				if got != want {
-					t.Errorf("got %s, want %s", got, want)
+				if got, want := outcome(s.State()), outcome(c.want); got != want {
+					t.Errorf("in chunks of %d: got %s, want %s", n, got, want)
 				}
 			}
 		})
@@ -261,7 +260,7 @@ func TestStreamPassesOnTextAsItArrives(t *testing.T) {
 		`data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{\"a\""}}]},"index":2}]}`+"\n\n"+
 		`data: {"choices":[{"index":2,"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}}]}`+"\n\n", 5)
 	if written[0] != `hmHi "you"` || written[2] != `f{"a":1}` || len(written) != 2 {
-		t.Errorf("got %v, want the texts of choices 0 and 2", written)
+		t.Errorf("got %v, want %q of choice 0 and %q of choice 2", written, `hmHi "you"`, `f{"a":1}`)
 	}
 }
 
@@ -274,7 +273,8 @@ func FuzzStream(f *testing.F) {
 		kinds, written := readStream(&one, string(stream), len(stream)+1)
 		again, rewritten := readStream(&other, string(stream), int(n)+1)
 		if !slices.Equal(kinds, again) || outcome(one.State()) != outcome(other.State()) || fmt.Sprint(written) != fmt.Sprint(rewritten) {
-			t.Fatalf("in chunks of %d: want %s %v, got %s %v", n, outcome(one.State()), kinds, outcome(other.State()), again)
+			t.Fatalf("in chunks of %d: got %s %v %v, want %s %v %v as in one",
+				int(n)+1, outcome(other.State()), again, rewritten, outcome(one.State()), kinds, written)
 		}
 	})
 }

@@ -1,6 +1,8 @@
-// Package completion reads calls for completions: texts that a model goes on with. Their
-// answers have the form of a chat completion's but for one field, and are read by
-// package chat.
+// Package completion reads calls for completions: prompts without messages, which a model
+// continues. Their answers differ from a chat completion's in one field, and package chat
+// reads both.
+//
+// Start reading at [Operation].
 package completion
 
 import (

@@ -32,7 +32,7 @@ func TestEachPromptHasTheLargerOfNAndBestOfCompletions(t *testing.T) {
 	}
 }
 
-func TestACompletionIsCappedByItsAPIsDefault(t *testing.T) {
+func TestACompletionWithoutACapHasTheAPIsDefault(t *testing.T) {
 	for body, want := range map[string]operation.Caps{
 		`{"prompt":"a"}`:                   {Default: 16},
 		`{"prompt":"a","max_tokens":null}`: {Default: 16},
@@ -45,7 +45,7 @@ func TestACompletionIsCappedByItsAPIsDefault(t *testing.T) {
 	}
 }
 
-func TestACompletionsPromptIsKnownAndItsTextIsNot(t *testing.T) {
+func TestACompletionsPromptIsKnownAndItsAnswerIsNot(t *testing.T) {
 	for _, test := range []struct {
 		body, model string
 		known       bool
@@ -78,7 +78,7 @@ func TestACompletionsBodyIsReadStrictly(t *testing.T) {
 	}
 }
 
-func TestACompletionIsRewrittenWhereItMustBe(t *testing.T) {
+func TestRewriteSetsTheModelAMissingCapAndTheUsageOption(t *testing.T) {
 	edit := operation.Edit{Model: "b", Cap: 16, Enforce: true, AskUsage: true}
 	for body, want := range map[string]string{
 		`{"prompt":"x"}`: `{"model":"b","max_tokens":16,"prompt":"x"}`,
@@ -97,13 +97,13 @@ func TestACompletionIsRewrittenWhereItMustBe(t *testing.T) {
 	}
 }
 
-func TestACompletionsAnswerIsReadWholeAndStreamed(t *testing.T) {
+func TestAnAnswerIsReadWhetherItIsStreamedOrNot(t *testing.T) {
 	var text string
 	note := func(_ int64, piece []byte) { text += string(piece) }
 	whole := `{"object":"text_completion","choices":[{"text":" a","index":0,"finish_reason":"length"},{"text":" b","index":1,"logprobs":null}],"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}}`
 	a := Operation.Read([]byte(whole), note)
 	if want := (limit.Usage{PromptTokens: 5, CompletionTokens: 7}); a.Usage != want || !a.IsAnswer || !a.Written || text != " a b" {
-		t.Errorf("got %+v and text %q, want an answer with usage %+v and both texts", a, text, want)
+		t.Errorf("got %+v and text %q, want an answer with usage %+v and text %q", a, text, want, " a b")
 	}
 	text = ""
 	s := Operation.Follow(note)
@@ -111,8 +111,8 @@ func TestACompletionsAnswerIsReadWholeAndStreamed(t *testing.T) {
 		`data: {"choices":[{"text":"","index":0,"finish_reason":"stop"}]}` + "\n\n" +
 		`data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}` + "\n\ndata: [DONE]\n\n"
 	s.Split([]byte(stream), func(event []byte) { s.Inspect(event) })
-	so := s.State()
-	if want := (limit.Usage{PromptTokens: 5, CompletionTokens: 1}); so.Usage != want || !so.UsageCurrent() || !so.Done || !so.Finished || text != " a" {
-		t.Errorf("got %+v and text %q, want usage %+v, done, finished and the text", so, text, want)
+	state := s.State()
+	if want := (limit.Usage{PromptTokens: 5, CompletionTokens: 1}); state.Usage != want || !state.UsageCurrent() || !state.Done || !state.Finished || text != " a" {
+		t.Errorf("got %+v and text %q, want usage %+v, done, finished and text %q", state, text, want, " a")
 	}
 }

@@ -70,7 +70,7 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	case "best_of":
 		err = readCount(s, "best_of", &r.bestOf)
 	case "max_tokens":
-		r.maxTokens, r.at.maxTokens, err = fields.Count(s, "max_tokens", 0)
+		r.maxTokens, r.at.maxTokens, err = fields.Integer(s, "max_tokens", 0)
 	default:
 		err = s.Skip()
 	}
@@ -79,7 +79,7 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 
 // readCount reads a number of completions into to; null leaves it.
 func readCount(s *jsonscan.Scanner, field string, to *int64) error {
-	n, _, err := fields.Count(s, field, 1)
+	n, _, err := fields.Integer(s, field, 1)
 	if n != nil {
 		*to = *n
 	}
@@ -96,8 +96,8 @@ func (r *request) Envelope() operation.Envelope {
 	return operation.Envelope{Model: r.model, Stream: r.stream, UsageOnRequest: r.stream && !r.usage.Include, Raw: true, Completions: all}
 }
 
-// Caps implements operation.Request. A cap of 0, which asks for the prompt alone, counts
-// as 1, as 0 would mean none.
+// Caps implements operation.Request. A cap of 0, with which a model writes nothing, counts
+// as 1, because 0 would mean that there is none.
 func (r *request) Caps(operation.CapRules) operation.Caps {
 	if r.maxTokens == nil {
 		return operation.Caps{Default: defaultCap}

@@ -7,7 +7,7 @@ import (
 )
 
 // read is operation.Operation's Read. A body is an answer if it holds embeddings or an
-// error. No text is passed on, as a model writes none.
+// error. No text is passed on, since the model writes none.
 func read(body []byte, _ operation.Text) operation.Answer {
 	s := jsonscan.New(body, lax.Options)
 	var a operation.Answer
@@ -25,7 +25,7 @@ func read(body []byte, _ operation.Text) operation.Answer {
 			a.Usage, a.Report, err = lax.PromptUsage(&s)
 			return err
 		case "error":
-			a.Failed, err = lax.MeansSomething(&s)
+			a.Failed, err = lax.NonEmpty(&s)
 			return err
 		}
 		return s.Skip()

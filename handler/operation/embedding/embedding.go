@@ -1,5 +1,7 @@
 // Package embedding reads calls for embeddings and their answers. An embedding has no
-// completion: its prompt is all that it costs.
+// completion, so that it costs its prompt alone.
+//
+// Start reading at [Operation].
 package embedding
 
 import (

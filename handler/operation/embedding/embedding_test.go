@@ -19,7 +19,7 @@ func parsed(t *testing.T, body string) operation.Request {
 	return r
 }
 
-func TestAnEmbeddingIsKnownByItsCountForOpenAIsModels(t *testing.T) {
+func TestAnEmbeddingsPromptIsKnownForOpenAIsModels(t *testing.T) {
 	for _, test := range []struct {
 		body, model string
 		known       bool
@@ -66,7 +66,7 @@ func TestOnlyTheModelOfAnEmbeddingIsRewritten(t *testing.T) {
 	}
 }
 
-func TestAnEmbeddingsUsageIsItsPrompt(t *testing.T) {
+func TestAllTokensOfAnEmbeddingArePromptTokens(t *testing.T) {
 	for body, want := range map[string]operation.Answer{
 		`{"object":"list","data":[{"embedding":[0.1]}],"usage":{"prompt_tokens":8,"total_tokens":8}}`: {Usage: limit.Usage{PromptTokens: 8}, Report: operation.UsageGood, IsAnswer: true, Written: true},
 		`{"data":[{"embedding":"AAAA"}],"usage":{"prompt_tokens":8}}`:                                 {Usage: limit.Usage{PromptTokens: 8}, Report: operation.UsageGood, IsAnswer: true, Written: true},

@@ -2,9 +2,9 @@ package fields
 
 import "tollgate/handler/jsonscan"
 
-// Compact returns the size in bytes of JSON without white space between its values, but
-// with a blank after each comma and colon.
-func Compact(text []byte) (size int64) {
+// CompactSize returns the size in bytes that a JSON text would have without white space
+// between its values, but with a blank after each comma and colon.
+func CompactSize(text []byte) (size int64) {
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
 		case ' ', '\t', '\n', '\r':

@@ -1,5 +1,9 @@
 // Package fields reads the fields of calls' bodies strictly, and changes bodies by
-// splicing. All operations share it, so that the same fault gets the same message.
+// splicing. All operations share it, so that the same fault gets the same message in
+// each.
+//
+// Start reading at [Body], which walks a body, and [Apply], which changes one. [Walk] and
+// [Texts] describe the prompt in a body.
 package fields
 
 import (
@@ -20,10 +24,11 @@ const (
 	MaxElements = 65536
 )
 
-// Body walks a call's body, an object whose keys are checked. It refuses anything that two
-// readers could understand differently. needs says what an empty body should have been:
-// "a JSON object with messages". It returns the position after the object's brace. The
-// error is a *operation.FieldError.
+// Body walks a call's body, an object, and calls field for each of its keys, which are
+// checked against keys. It refuses anything that two readers could understand
+// differently. needs completes the advice "send …" in an error: "a JSON object with
+// messages". Body returns the position after the object's opening brace. The error is a
+// *operation.FieldError.
 func Body(body []byte, keys jsonscan.Keys, needs string, field func(s *jsonscan.Scanner, key []byte) error) (start int, err error) {
 	if !utf8.Valid(body) {
 		return 0, operation.Wrong("", "the body is not valid UTF-8", "send JSON in UTF-8")
@@ -116,9 +121,9 @@ func Bool(s *jsonscan.Scanner, field string) (bool, Span, error) {
 	return false, Span{}, operation.Wrong(field, "must be true or false", "send true or false, without quotes")
 }
 
-// Count reads a whole number, least or greater; null is nil. It refuses 10.0 and 1e1,
-// which endpoints read differently.
-func Count(s *jsonscan.Scanner, field string, least int64) (*int64, Span, error) {
+// Integer reads a whole number that must be least or greater; null is nil. It refuses
+// 10.0 and 1e1, since some endpoints accept them and others don't.
+func Integer(s *jsonscan.Scanner, field string, least int64) (*int64, Span, error) {
 	start := s.Pos()
 	if s.Literal("null") {
 		return nil, Span{start, s.Pos()}, nil

@@ -7,8 +7,9 @@ import (
 	"tollgate/handler/operation"
 )
 
-// Messages reads the value of messages, and returns how many there are; 0 for null. They
-// must be an array of objects, at most MaxMessages, in which no key of keys is repeated.
+// Messages reads the value of messages, and returns their number, 0 for null. They must
+// be an array of at most MaxMessages objects, whose keys are checked against keys at any
+// depth.
 func Messages(s *jsonscan.Scanner, keys jsonscan.Keys) (n int, err error) {
 	if s.Literal("null") {
 		return 0, nil

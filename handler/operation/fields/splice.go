@@ -17,8 +17,9 @@ type Splice struct {
 	Text string
 }
 
-// Set returns the splice that gives a field a value, JSON: in place of its value at, or, if
-// it is absent, as a new field at start, the position after the object's brace.
+// Set returns the splice that sets a field to value, which is JSON. It replaces the
+// present value, whose span is at. If the field is absent, it inserts one at start, the
+// position after the object's opening brace.
 func Set(key string, at Span, start int, value string) Splice {
 	if at.Present() {
 		return Splice{at, value}
@@ -26,8 +27,8 @@ func Set(key string, at Span, start int, value string) Splice {
 	return Splice{Span{start, start}, `"` + key + `":` + value + `,`}
 }
 
-// Apply returns the body with the splices, in pieces to be sent in order. They must not
-// overlap; insertions at the same place keep their order.
+// Apply returns the body with the splices made, in pieces to be sent in order. Splices
+// must not overlap; insertions at the same place keep their order.
 func Apply(body []byte, splices []Splice) [][]byte {
 	slices.SortStableFunc(splices, func(a, b Splice) int { return a.Start - b.Start })
 	pieces := make([][]byte, 0, 2*len(splices)+1)

@@ -16,10 +16,10 @@ type Texts struct {
 	// Items is the number of texts, and IDs the number of token ids in all of them.
 	Items, IDs int64
 
-	raw []byte
+	raw []byte // the field's value in the body
 }
 
-// Read reads the field, whose name is for errors. null is no text.
+// Read reads the field's value; null has no texts. Errors call it field.
 func (t *Texts) Read(s *jsonscan.Scanner, field string) error {
 	start := s.Pos()
 	defer func() { t.raw = s.Since(start) }()
@@ -66,7 +66,8 @@ func (t *Texts) list(s *jsonscan.Scanner, field string) error {
 	return err
 }
 
-// kindOf returns the first byte of a value; of a number, 0.
+// kindOf returns the kind of the value that begins with c: c itself, or the digit 0 for
+// any number.
 func kindOf(c byte) byte {
 	if c == '-' || '0' <= c && c <= '9' {
 		return '0'
@@ -101,7 +102,7 @@ func (t *Texts) id(s *jsonscan.Scanner, field string, i int) error {
 	return nil
 }
 
-// Each calls text for each text that is a string, with its size in the body, in bytes.
+// Each calls text for each text that is a string, with its length in the body, in bytes.
 func (t *Texts) Each(text func(text []byte, length int)) {
 	s := jsonscan.New(t.raw, jsonscan.Options{})
 	var scratch []byte
@@ -125,19 +126,20 @@ func (t *Texts) Each(text func(text []byte, length int)) {
 	_ = one(0)
 }
 
-// Count returns the number of tokens. Special tokens that are written as text count as
-// ordinary text.
+// Count returns the number of tokens. A special token's name in a text counts as ordinary
+// text.
 func (t *Texts) Count(encoding *tokens.Encoding) int64 {
 	count := t.IDs
 	t.Each(func(text []byte, _ int) { count += int64(encoding.CountOrdinary(text)) })
 	return count
 }
 
-// Size returns the field's size, in bytes: no token is shorter than one.
+// Size returns the size of the field's value in bytes. It is an upper bound of Count,
+// since no token is shorter than a byte.
 func (t *Texts) Size() int64 { return int64(len(t.raw)) }
 
-// Prompt describes a body that has its texts in field. settings are the fields that no
-// model reads.
+// Prompt describes a body that has these texts in field. settings are the fields that no
+// model reads. It calls text as Each does.
 func (t *Texts) Prompt(body []byte, field string, settings map[string]bool, text func(text []byte, length int)) operation.Prompt {
 	p := operation.Prompt{Plain: true, Elements: t.Items}
 	s := jsonscan.New(body, jsonscan.Options{})
@@ -145,7 +147,7 @@ func (t *Texts) Prompt(body []byte, field string, settings map[string]bool, text
 	_ = s.Object(func(key []byte) error { // the body has been checked
 		name := string(key)
 		value, err := s.Value()
-		size := Compact(s.Since(start))
+		size := CompactSize(s.Since(start))
 		start = s.Pos()
 		switch {
 		case name == field:
@@ -160,7 +162,7 @@ func (t *Texts) Prompt(body []byte, field string, settings map[string]bool, text
 			}
 			return err
 		case Absent(value), settings[name]:
-		case ReadsElsewhere(key), Branches(key) && string(value) != "1":
+		case ReadsOutsideBody(key), MultipliesCompletions(key) && string(value) != "1":
 			p.Plain = false
 			if p.Unbounded == "" {
 				p.Unbounded = name

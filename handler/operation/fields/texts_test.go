@@ -56,9 +56,9 @@ func TestTextsOfMixedOrUnknownKindsAreRefused(t *testing.T) {
 	}
 }
 
-// What a model may read besides the texts counts by its bytes, and makes the count no
-// longer exact.
-func TestAPromptOfTextsHasEveryOtherByte(t *testing.T) {
+// Anything else that a model may read counts by its bytes, and the prompt is no longer
+// plain.
+func TestAPromptOfTextsIncludesEveryOtherByte(t *testing.T) {
 	settings := map[string]bool{"model": true}
 	hidden := strings.Repeat("word ", 100)
 	for body, want := range map[string]struct {

@@ -5,8 +5,8 @@ import (
 	"tollgate/handler/operation"
 )
 
-// UsageOption is stream_options of a body, whose include_usage asks for the usage at a
-// stream's end. The zero UsageOption is that of a body without the field.
+// UsageOption is the field stream_options of a body. Its member include_usage asks for
+// the usage at a stream's end. The zero UsageOption means that the field is absent.
 type UsageOption struct {
 	// Include is the caller's own include_usage.
 	Include bool

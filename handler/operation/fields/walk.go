@@ -17,8 +17,8 @@ type Walk struct {
 	scratch []byte // holds unescaped text
 }
 
-// NewWalk returns a Walk of a body, which calls text for each text that is emitted, with
-// its size in the body, in bytes.
+// NewWalk returns a Walk of a body. Its Emit calls text with each text and its length in
+// the body, in bytes.
 func NewWalk(body []byte, text func(text []byte, length int)) Walk {
 	return Walk{Scanner: jsonscan.New(body, jsonscan.Options{}), text: text}
 }
@@ -35,7 +35,7 @@ func (w *Walk) Members(member func(key []byte, start int) error) error {
 }
 
 // AddOther adds everything read since start to Other.
-func (w *Walk) AddOther(start int) { w.Other += Compact(w.Since(start)) }
+func (w *Walk) AddOther(start int) { w.Other += CompactSize(w.Since(start)) }
 
 // SkipOther reads a value, and adds everything read since start to Other.
 func (w *Walk) SkipOther(start int) ([]byte, error) {
@@ -44,17 +44,18 @@ func (w *Walk) SkipOther(start int) ([]byte, error) {
 	return value, err
 }
 
-// SetUnbounded records a field that nothing bounds. Only the first is kept.
+// SetUnbounded records the path of a field whose tokens nothing bounds. Only the first is
+// kept.
 func (w *Walk) SetUnbounded(path string) {
 	if w.Unbounded == "" {
 		w.Unbounded = path
 	}
 }
 
-// Emit passes a string to the text function, and adds everything from start to the string
-// to Frame.
+// Emit reads a string and passes it to the text function. It adds everything from start
+// to the string, and the string's quotes, to Frame.
 func (w *Walk) Emit(start int) error {
-	w.Frame += Compact(w.Since(start)) + 2
+	w.Frame += CompactSize(w.Since(start)) + 2
 	raw, escaped, err := w.String()
 	if err != nil {
 		return err
@@ -68,9 +69,9 @@ func (w *Walk) Emit(start int) error {
 	return nil
 }
 
-// Address reads an image's address and adds the image. Anything but an image, such as a
-// PDF or a stored file, has no bound.
-func (w *Walk) Address(start int, path string) error {
+// ImageURL reads the URL of an image and adds the image. It records any other URL, such
+// as that of a PDF or a stored file, as unbounded.
+func (w *Walk) ImageURL(start int, path string) error {
 	value, err := w.Value()
 	if err != nil {
 		return err
@@ -88,14 +89,14 @@ func (w *Walk) Address(start int, path string) error {
 		found.URL = int64(len(value))
 	default:
 		w.SetUnbounded(path)
-		w.Other += Compact(value)
+		w.Other += CompactSize(value)
 	}
-	w.Frame += Compact(w.Since(start)) - Compact(value)
+	w.Frame += CompactSize(w.Since(start)) - CompactSize(value)
 	w.AddImage(found, path)
 	return nil
 }
 
-// AddImage adds an image.
+// AddImage adds an image, which is at path, to Images.
 func (w *Walk) AddImage(image operation.Image, path string) {
 	if w.Images = append(w.Images, image); len(w.Images) == 1 {
 		w.ImagePath = path

@@ -1,5 +1,7 @@
-// Package lax reads answers leniently: since they cost money, as much of them as possible
-// is read, whatever a server makes of the format. All operations share it.
+// Package lax reads answers leniently. An answer costs money even if its server strays
+// from the format, so as much of it as possible is read. All operations share it.
+//
+// Start reading at [Options] and [Usage].
 package lax
 
 import (
@@ -13,8 +15,9 @@ import (
 // Options are the options for reading answers.
 var Options = jsonscan.Options{MaxDepth: 512, Lax: true}
 
-// Text reads a string, or as much of one as there is before it breaks off, and unescapes
-// it. text is valid until scratch is used again; unescaped is scratch, grown to hold it.
+// Text reads a string, or the part of one that precedes a fault or the end of the data,
+// and unescapes it. It unescapes into scratch, growing it if necessary, and returns that
+// as unescaped, to be the scratch of the next call; text is valid until then.
 func Text(s *jsonscan.Scanner, scratch []byte) (text, unescaped []byte, err error) {
 	raw, escaped, err := s.String()
 	if err != nil {
@@ -27,11 +30,12 @@ func Text(s *jsonscan.Scanner, scratch []byte) (text, unescaped []byte, err erro
 	return scratch, scratch, err
 }
 
-// MeansSomething consumes a value and reports whether it isn't just some form of
-// nothing: some servers send an error field with every answer.
-func MeansSomething(s *jsonscan.Scanner) (found bool, err error) {
+// NonEmpty consumes a value and reports whether anything in it, at any depth, is more
+// than null, false, 0, an empty list or object, or a string for which IsNone is true:
+// some servers send such an error field with every answer.
+func NonEmpty(s *jsonscan.Scanner) (found bool, err error) {
 	inner := func() error {
-		more, err := MeansSomething(s)
+		more, err := NonEmpty(s)
 		found = found || more
 		return err
 	}

@@ -22,12 +22,14 @@ func Usage(s *jsonscan.Scanner) (limit.Usage, operation.Report, error) {
 	return readUsage(s, chatNames, Unknown)
 }
 
-// ResponseUsage does the same for the usage of a response.
+// ResponseUsage consumes the value of the usage field of a response, which has other
+// names for the counts.
 func ResponseUsage(s *jsonscan.Scanner) (limit.Usage, operation.Report, error) {
 	return readUsage(s, responseNames, Unknown)
 }
 
-// names are the names of a usage's two counts; those of their details begin with them.
+// names are the names of the two counts in a usage. The names of the fields with their
+// details begin with them.
 type names struct{ prompt, completion string }
 
 var (
@@ -35,15 +37,16 @@ var (
 	responseNames = names{"input_tokens", "output_tokens"}
 )
 
-// PromptUsage does the same for an answer without a completion, such as an embedding.
+// PromptUsage consumes the value of the usage field of an answer without a completion,
+// such as an embedding.
 func PromptUsage(s *jsonscan.Scanner) (limit.Usage, operation.Report, error) {
 	u, report, err := readUsage(s, chatNames, 0)
 	u.PromptTokens, u.CompletionTokens, u.ReasoningTokens = u.Total(), 0, 0
 	return u, report, err
 }
 
-// readUsage consumes the value of a usage field; completion is how many tokens a
-// completion has that isn't reported.
+// readUsage consumes the value of a usage field. completion is the count of completion
+// tokens if the field doesn't report it.
 func readUsage(s *jsonscan.Scanner, named names, completion int64) (limit.Usage, operation.Report, error) {
 	if s.Literal("null") {
 		return limit.Usage{}, operation.UsageNull, nil
@@ -82,7 +85,7 @@ type counts struct {
 	total int64 // upstream's
 }
 
-// readDetails consumes the details of a prompt or completion. Bad ones don't make the
+// readDetails consumes the details of a prompt or completion. Bad details don't make the
 // usage bad.
 func (u *counts) readDetails(s *jsonscan.Scanner) error {
 	if s.Peek() != '{' {
@@ -91,8 +94,8 @@ func (u *counts) readDetails(s *jsonscan.Scanner) error {
 	return s.Object(func(key []byte) error { return u.readPart(s, key) })
 }
 
-// readPart consumes a field of the details; some servers send it beside the prompt and
-// the completion. Of a part that is sent twice, the larger counts.
+// readPart consumes a field of the details, which some servers send beside the prompt and
+// the completion instead. If a part is sent twice, the larger count is kept.
 // Source: https://api-docs.deepseek.com/guides/kv_cache
 func (u *counts) readPart(s *jsonscan.Scanner, key []byte) error {
 	var part *int64
@@ -141,9 +144,9 @@ func wholeNumber(text string) (n int64, ok bool) {
 	return int64(f), true
 }
 
-// complete fills in one missing count of the three, and reports whether all are known
-// and not all zero: some upstreams send zeros for "not counted", and no prompt is
-// empty.
+// complete computes one missing count of the three from the others, and reports whether
+// all are known and not all zero: some upstreams send zeros for "not counted", and no
+// prompt is empty.
 //
 // If the total exceeds prompt and completion, the rest is charged too: as the prompt
 // if that is 0, and otherwise as reasoning that the completion leaves out, as with
@@ -175,7 +178,7 @@ func (u *counts) complete() bool {
 	return u.PromptTokens+u.CompletionTokens > 0
 }
 
-// Plus returns the usage of two choices of one call together. They share the prompt.
+// Plus adds up the usage of two choices of one call, which share its prompt.
 func Plus(a, b limit.Usage) limit.Usage {
 	return limit.Usage{
 		PromptTokens:     max(a.PromptTokens, b.PromptTokens),

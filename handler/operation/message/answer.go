@@ -29,8 +29,8 @@ type payload struct {
 	text    operation.Text
 	scratch []byte // holds unescaped text
 
-	kind      string // of the event or object
-	isMessage bool   // it is, or has, a message
+	kind      string // type of the event or object
+	isMessage bool   // it is a message, or has one
 	usage     counts
 	report    operation.Report
 	stopped   bool // it has a stop_reason
@@ -120,8 +120,8 @@ func (p *payload) block() error {
 	return p.Object(p.blockField)
 }
 
-// blockField reads a field of a content block or of its delta. What a model writes are a
-// text, its thinking, and the name and input of a tool that it uses.
+// blockField reads a field of a content block or of its delta. A model writes text,
+// thinking, and the name and input of a tool that it uses.
 func (p *payload) blockField(key []byte) error {
 	switch string(key) {
 	case "text", "thinking", "partial_json", "name":

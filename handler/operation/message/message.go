@@ -1,7 +1,9 @@
 // Package message reads and rewrites calls of Anthropic's Messages API, as Foundry serves
-// it for Claude, and follows their answers: whole, or as a stream of named events whose
-// usage is cumulative. It also has the operation that counts a message's tokens, which
-// costs nothing.
+// it for Claude, and reads their answers: whole, or as a stream of events whose usage is
+// cumulative. It also has the operation that counts a message's tokens, which costs
+// nothing.
+//
+// Start reading at [Operation].
 package message
 
 import (
@@ -9,7 +11,7 @@ import (
 	"tollgate/handler/shape"
 )
 
-// passed are the headers and parameters that turn features of the API on.
+// passed are the headers and query parameters that turn on features of the API.
 // Source: https://platform.claude.com/docs/en/api/beta-headers
 var passed = operation.Passed{Headers: []string{"Anthropic-Version", "Anthropic-Beta"}, Query: []string{"beta"}}
 

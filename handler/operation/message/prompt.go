@@ -11,17 +11,16 @@ import (
 	"tollgate/handler/operation/fields"
 )
 
-// What the API tells a model that isn't in the body, at most, in tokens: how to use tools,
-// and each tool that the API itself defines.
+// The most tokens that the API itself adds to a prompt with tools.
 // Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
 const (
-	forTools   = 1024
-	forOwnTool = 2048
+	forTools   = 1024 // how to use tools, once
+	forOwnTool = 2048 // the description of each tool in ownTools
 )
 
 // Prompt implements operation.Request. Its texts are those of the system prompt and the
-// messages, and their thinking. It is never plain: nobody but the model's maker has its
-// template.
+// messages, and their thinking. It is never plain, since the template of these models
+// isn't public.
 func (r *request) Prompt(text func(text []byte, length int)) operation.Prompt {
 	w := promptWalk{fields.NewWalk(r.body, text)}
 	_ = w.Members(w.field) // parse has checked the body
@@ -40,7 +39,7 @@ func absent(value []byte) bool {
 func (w *promptWalk) field(key []byte, start int) error {
 	switch string(key) {
 	case "messages":
-		w.Frame += fields.Compact(w.Since(start)) + 3 // plus the brackets and the body's end
+		w.Frame += fields.CompactSize(w.Since(start)) + 3 // plus the brackets and the body's end
 		return w.Array(w.message)
 	case "system":
 		return w.content(start, "system")
@@ -60,8 +59,8 @@ func (w *promptWalk) field(key []byte, start int) error {
 	return err
 }
 
-// tools looks for tools that run at the endpoint, as the model reads their results, and
-// adds what the API tells the model about the others.
+// tools records a tool that runs at the endpoint as unbounded, since the model reads its
+// results, and adds the descriptions that the API gives the model of the others.
 func (w *promptWalk) tools(value []byte) {
 	w.Other += forTools
 	s := jsonscan.New(value, jsonscan.Options{})
@@ -89,8 +88,9 @@ func (w *promptWalk) stops(value []byte) {
 	})
 }
 
-// edits looks for changes of the conversation that take tokens of their own: a compaction
-// has a model read all of it once more. Those that clear something take none.
+// edits records an edit of the conversation that takes tokens of its own as unbounded: for
+// a compaction, a model reads the whole conversation again. Edits that clear something
+// take none.
 func (w *promptWalk) edits(value []byte) {
 	s := jsonscan.New(value, jsonscan.Options{})
 	_ = s.Object(func(key []byte) error {
@@ -123,7 +123,7 @@ func (w *promptWalk) message(i int) error {
 		if value := w.Scanner; string(key) == "role" {
 			if role, err := value.Value(); err == nil && roles[string(role)] {
 				w.Scanner = value
-				w.Frame += fields.Compact(w.Since(start))
+				w.Frame += fields.CompactSize(w.Since(start))
 				return nil
 			}
 		}
@@ -138,14 +138,14 @@ func (w *promptWalk) content(start int, path string) error {
 	case '"':
 		return w.Emit(start)
 	case '[':
-		w.Frame += fields.Compact(w.Since(start)) + 2
+		w.Frame += fields.CompactSize(w.Since(start)) + 2
 		return w.Array(func(i int) error { return w.block(fmt.Sprintf("%s[%d]", path, i)) })
 	}
 	_, err := w.SkipOther(start)
 	return err
 }
 
-// block reads a content block. What is neither text nor an image counts by its size.
+// block reads a content block. Anything but text and images counts by its size.
 func (w *promptWalk) block(path string) error {
 	if start := w.Pos(); w.Peek() != '{' {
 		_, err := w.SkipOther(start)

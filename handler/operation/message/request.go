@@ -16,10 +16,10 @@ type request struct {
 	model  string
 	stream bool
 	// cap is the caller's max_tokens: nil if it is absent or null. With 0 the model writes
-	// nothing, but the prompt is read, and billed.
+	// nothing, but still reads the prompt, which is billed.
 	cap *int64
-	// messages says that there is at least one.
-	messages bool
+	// hasMessages reports whether there is at least one message.
+	hasMessages bool
 
 	body           []byte
 	start          int // of the byte after the body's brace
@@ -37,12 +37,12 @@ var inMessages = jsonscan.Keys{Fold: true, Known: map[string]bool{
 	"role": true, "content": true, "type": true, "text": true, "thinking": true, "source": true,
 }}
 
-// parse reads a call's body. It refuses what two readers could understand differently, and
-// what would have another model answer than the one that the call names.
+// parse reads a call's body. It refuses a body that two readers could understand
+// differently, and one that would have any other model answer than the call names.
 func parse(body []byte) (operation.Request, error) {
 	r := &request{body: body}
 	start, err := fields.Body(body, topLevel, "a JSON object with messages", r.field)
-	if err == nil && !r.messages {
+	if err == nil && !r.hasMessages {
 		err = operation.Wrong("messages", "is missing or empty", "send at least one message")
 	}
 	if err != nil {
@@ -60,11 +60,11 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	case "stream":
 		r.stream, _, err = fields.Bool(s, "stream")
 	case "max_tokens":
-		r.cap, r.capAt, err = fields.Count(s, "max_tokens", 0)
+		r.cap, r.capAt, err = fields.Integer(s, "max_tokens", 0)
 	case "messages":
 		var n int
 		n, err = fields.Messages(s, inMessages)
-		r.messages = n > 0
+		r.hasMessages = n > 0
 	case "system":
 		err = readSystem(s)
 	case "tools":
@@ -93,7 +93,7 @@ func readSystem(s *jsonscan.Scanner) error {
 }
 
 // readTools checks the tools. It refuses a tool that names a model: that model would answer
-// within the call, whether the subscription may use it or not.
+// within the call, even if the subscription must not use it.
 func readTools(s *jsonscan.Scanner) error {
 	if s.Literal("null") {
 		return nil
@@ -107,7 +107,7 @@ func readTools(s *jsonscan.Scanner) error {
 		}
 		return s.Object(func(key []byte) error {
 			if string(key) == "model" {
-				return operation.Wrong(fmt.Sprintf("tools[%d].model", i), "names a second model, whose limits aren't asked", "leave the tool out, or call that model yourself")
+				return operation.Wrong(fmt.Sprintf("tools[%d].model", i), "names a second model, which the call's limits don't cover", "leave the tool out, or call that model yourself")
 			}
 			return s.Skip()
 		})
@@ -118,13 +118,13 @@ func readTools(s *jsonscan.Scanner) error {
 	return nil
 }
 
-// readFallbacks refuses other models than the call's to fall back on.
+// readFallbacks refuses models that the endpoint would use in place of the call's.
 func readFallbacks(s *jsonscan.Scanner) error {
 	value, err := s.Value()
 	if err != nil || string(value) == "null" || string(value) == "[]" {
 		return err
 	}
-	return operation.Wrong("fallbacks", "names other models, whose limits aren't asked", "leave it out, and call another model yourself when one refuses")
+	return operation.Wrong("fallbacks", "names other models, which the call's limits don't cover", "leave it out, and call another model yourself when one refuses")
 }
 
 // Envelope implements operation.Request.
@@ -132,8 +132,8 @@ func (r *request) Envelope() operation.Envelope {
 	return operation.Envelope{Model: r.model, Stream: r.stream, Completions: 1}
 }
 
-// Caps implements operation.Request. The cap includes the thinking. One of 0, which asks
-// only to fill the cache of prompts, counts as one of 1: Caps can't tell it from none.
+// Caps implements operation.Request. The cap includes the thinking. A cap of 0, which only
+// fills the prompt cache, counts as 1, because 0 would mean that there is none.
 func (r *request) Caps(operation.CapRules) operation.Caps {
 	if r.cap == nil {
 		return operation.Caps{}
@@ -142,8 +142,8 @@ func (r *request) Caps(operation.CapRules) operation.Caps {
 	return operation.Caps{Largest: most, Obeyed: most}
 }
 
-// Rewrite implements operation.Request. A cap is put only where the caller has none: 0
-// asks for no answer, and stays.
+// Rewrite implements operation.Request. It sets a cap only if the caller has none. A
+// caller's cap of 0 stays, as it asks for no answer.
 func (r *request) Rewrite(edit operation.Edit) [][]byte {
 	var splices []fields.Splice
 	if edit.Model != "" && (edit.Model != r.model || !r.modelAt.Present()) {
@@ -162,8 +162,8 @@ func (r *request) WithoutBody() operation.Request {
 	return &rest
 }
 
-// Count implements operation.Request. It is an estimate: nobody but the model's maker has
-// its tokenizer.
+// Count implements operation.Request. It is an estimate, since the tokenizer of these
+// models isn't public.
 func (r *request) Count(encoding *tokens.Encoding) (int64, error) {
 	return r.estimate(func(text []byte) int64 { return int64(encoding.CountText(text)) }), nil
 }
@@ -173,16 +173,17 @@ func (r *request) Bound(*tokens.Encoding) int64 {
 	return r.estimate(func(text []byte) int64 { return int64(len(text)) })
 }
 
-// What an estimate adds to the texts, in tokens: for each message or block, and for each
-// image, as large as the API takes it without scaling it down.
-// Source: https://platform.claude.com/docs/en/build-with-claude/vision
+// What an estimate adds to the tokens of the texts.
 const (
-	perElement    = 4
+	perElement = 4 // tokens for each message or block
+	// perImage is the tokens of an image of the largest size that the API doesn't scale
+	// down.
+	// Source: https://platform.claude.com/docs/en/build-with-claude/vision
 	perImage      = 1600
-	bytesPerToken = 4 // of JSON beside the texts, such as tools
+	bytesPerToken = 4 // of the JSON beside the texts, such as tools
 )
 
-// estimate returns the size of the prompt, given that of a text.
+// estimate returns the tokens of the prompt; size returns those of a text.
 func (r *request) estimate(size func(text []byte) int64) (total int64) {
 	p := r.Prompt(func(text []byte, _ int) { total += size(text) })
 	return total + p.Other/bytesPerToken + perElement*p.Elements + perImage*int64(len(p.Images))

@@ -14,23 +14,24 @@ type stream struct {
 	text    operation.Text
 	scratch []byte
 
-	usage   counts
-	long    bool // a long event is arriving in pieces
-	open    int  // content blocks that have begun and not ended
-	stopped bool // a stop_reason has come
-	written bool // there is text
-	after   bool // there is text after the last usage
-	told    bool // a message_delta had usage
+	usage          counts
+	long           bool // a long event is arriving in pieces
+	open           int  // content blocks that have begun and not ended
+	stopped        bool // a stop_reason has come
+	written        bool // there is text
+	textAfterUsage bool // there is text after the last usage
+	deltaUsage     bool // a message_delta had usage
 }
 
 // follow returns a stream: it is operation.Operation's Follow.
 func follow(text operation.Text) operation.Stream { return &stream{text: text, usage: noCounts} }
 
-// State implements operation.Stream. The usage is current from the message_delta with the
-// stop_reason on: before, the model may be writing what it doesn't show.
+// State implements operation.Stream. The usage isn't current before the message_delta with
+// the stop_reason: until then the model may be writing text that the stream doesn't show.
 func (s *stream) State() operation.Progress { return s.Progress }
 
-// Inspect reads one event. The pieces of an event that is too long to be held aren't read.
+// Inspect reads one event. It doesn't read the pieces of an event that is too long to be
+// buffered.
 func (s *stream) Inspect(event []byte) operation.Kind {
 	if !s.Whole() {
 		if !s.long {
@@ -49,12 +50,12 @@ func (s *stream) Inspect(event []byte) operation.Kind {
 		s.Unread++
 	}
 	s.scratch = p.scratch
-	return s.take(&p)
+	return s.add(&p)
 }
 
-// take adds what an event says to the progress.
-func (s *stream) take(p *payload) operation.Kind {
-	s.written, s.after = s.written || p.written, s.after || p.written
+// add adds an event to the progress, and returns its kind.
+func (s *stream) add(p *payload) operation.Kind {
+	s.written, s.textAfterUsage = s.written || p.written, s.textAfterUsage || p.written
 	s.stopped = s.stopped || p.stopped
 	kind := operation.Chunk
 	switch p.kind {
@@ -77,12 +78,12 @@ func (s *stream) take(p *payload) operation.Kind {
 	s.IsAnswer = s.IsAnswer || kind != operation.Other
 	s.Begun = s.Begun || kind == operation.Chunk
 	s.Finished = s.stopped && s.open == 0
-	s.Stale = s.after || !s.told || !s.stopped && !s.Done
+	s.Stale = s.textAfterUsage || !s.deltaUsage || !s.stopped && !s.Done
 	return kind
 }
 
 // keepUsage keeps the counts of an event, which are cumulative. Usage that can't be true
-// doesn't replace any that can, but it isn't followed by any that is current.
+// doesn't replace usage that can, but makes it stale.
 func (s *stream) keepUsage(p *payload) {
 	if p.report == operation.UsageMissing || p.report == operation.UsageNull {
 		s.Report = max(s.Report, p.report)
@@ -90,11 +91,11 @@ func (s *stream) keepUsage(p *payload) {
 	}
 	if p.report == operation.UsageGood {
 		s.usage.update(p.usage)
-		s.Prompt = s.usage.prompted()
+		s.Prompt = s.usage.promptUsage()
 	}
 	report := s.usage.report(s.written)
 	if p.kind == "message_delta" {
-		s.told, s.after = p.report == operation.UsageGood && report == operation.UsageGood, false
+		s.deltaUsage, s.textAfterUsage = p.report == operation.UsageGood && report == operation.UsageGood, false
 	}
 	if s.Report = max(s.Report, report); report == operation.UsageGood {
 		s.Usage = s.usage.usage()

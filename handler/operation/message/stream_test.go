@@ -66,21 +66,21 @@ func TestTheLastCumulativeUsageCounts(t *testing.T) {
 	}
 }
 
-// A model may go on to think what it doesn't show: only a message_delta with a stop_reason,
-// or the stream's end, says that its usage is all.
+// A model may go on thinking without showing it: usage is complete only in a message_delta
+// with a stop_reason, or at the stream's end.
 func TestUsageIsNotCurrentBeforeTheModelHasStopped(t *testing.T) {
 	for name, stream := range map[string]string{
-		"the start":          begin,
-		"a ping":             begin + ping,
-		"text":               begin + says,
-		"after thinking":     begin + thinks + soFar,
-		"text after usage":   begin + thinks + soFar + says,
-		"bad usage at last":  begin + says + saysEnd + strings.Replace(stops, `"output_tokens":40`, `"output_tokens":-1`, 1) + end,
-		"none at all":        strings.ReplaceAll(begin+says+saysEnd+stops+end, `"usage"`, `"other"`),
-		"an output of 0":     begin + says + saysEnd + strings.Replace(stops, `"output_tokens":40`, `"output_tokens":0`, 1) + end,
-		"a prompt of 0":      strings.Replace(begin, `{"input_tokens":20,"cache_creation_input_tokens":3,"cache_read_input_tokens":100,`, `{"input_tokens":0,`, 1) + says + saysEnd + stopsOld + end,
-		"more than any has":  begin + says + saysEnd + strings.Replace(stops, `"output_tokens":40`, `"output_tokens":99999999999`, 1) + end,
-		"text after the end": begin + says + saysEnd + stops + says,
+		"the start":           begin,
+		"a ping":              begin + ping,
+		"text":                begin + says,
+		"after thinking":      begin + thinks + soFar,
+		"text after usage":    begin + thinks + soFar + says,
+		"bad usage at last":   begin + says + saysEnd + strings.Replace(stops, `"output_tokens":40`, `"output_tokens":-1`, 1) + end,
+		"no usage":            strings.ReplaceAll(begin+says+saysEnd+stops+end, `"usage"`, `"other"`),
+		"an output of 0":      begin + says + saysEnd + strings.Replace(stops, `"output_tokens":40`, `"output_tokens":0`, 1) + end,
+		"a prompt of 0":       strings.Replace(begin, `{"input_tokens":20,"cache_creation_input_tokens":3,"cache_read_input_tokens":100,`, `{"input_tokens":0,`, 1) + says + saysEnd + stopsOld + end,
+		"too large an output": begin + says + saysEnd + strings.Replace(stops, `"output_tokens":40`, `"output_tokens":99999999999`, 1) + end,
+		"text after the end":  begin + says + saysEnd + stops + says,
 	} {
 		if _, _, got := followed(stream, 4096); got.UsageCurrent() || !got.IsAnswer {
 			t.Errorf("%s: got %+v, want an answer whose usage isn't current", name, got)
@@ -88,8 +88,8 @@ func TestUsageIsNotCurrentBeforeTheModelHasStopped(t *testing.T) {
 	}
 }
 
-func TestTheStartTellsThePrompt(t *testing.T) {
-	told := limit.Usage{PromptTokens: 123, CachedTokens: 100, CacheWriteTokens: 3}
+func TestMessageStartReportsThePrompt(t *testing.T) {
+	reported := limit.Usage{PromptTokens: 123, CachedTokens: 100, CacheWriteTokens: 3}
 	const counts = `"input_tokens":20,"cache_creation_input_tokens":3,"cache_read_input_tokens":100,`
 	start := func(other string) string { return strings.Replace(begin, counts, other, 1) }
 	for name, test := range map[string]struct {
@@ -97,21 +97,21 @@ func TestTheStartTellsThePrompt(t *testing.T) {
 		begun  bool
 		want   limit.Usage
 	}{
-		"the start":         {begin, true, told},
-		"text":              {begin + says, true, told},
-		"thinking":          {begin + thinks + soFar, true, told},
-		"a raised count":    {begin + says + saysEnd + stops, true, limit.Usage{PromptTokens: 124, CachedTokens: 100, CacheWriteTokens: 3}},
-		"bad usage at last": {begin + says + saysEnd + strings.Replace(stops, `"input_tokens":21`, `"input_tokens":-1`, 1) + end, true, told},
-		"no caches":         {start(`"input_tokens":20,"cache_read_input_tokens":null,`), true, limit.Usage{PromptTokens: 20}},
-		"an unknown input":  {start(`"cache_read_input_tokens":100,`), true, limit.Usage{}},
-		"a prompt of 0":     {start(`"input_tokens":0,`), true, limit.Usage{}},
-		"a negative count":  {start(`"input_tokens":20,"cache_read_input_tokens":-1,`), true, limit.Usage{}},
-		"more than any has": {start(`"input_tokens":99999999999,`), true, limit.Usage{}},
-		"no usage":          {strings.Replace(begin, `"usage"`, `"other"`, 1), true, limit.Usage{}},
-		"text alone":        {says, true, limit.Usage{}},
-		"a ping":            {ping, false, limit.Usage{}},
-		"an unknown type":   {event("novelty", `"usage":{"input_tokens":9}`), false, limit.Usage{}},
-		"an error":          {overload, false, limit.Usage{}},
+		"the start":          {begin, true, reported},
+		"text":               {begin + says, true, reported},
+		"thinking":           {begin + thinks + soFar, true, reported},
+		"a raised count":     {begin + says + saysEnd + stops, true, limit.Usage{PromptTokens: 124, CachedTokens: 100, CacheWriteTokens: 3}},
+		"bad usage at last":  {begin + says + saysEnd + strings.Replace(stops, `"input_tokens":21`, `"input_tokens":-1`, 1) + end, true, reported},
+		"no caches":          {start(`"input_tokens":20,"cache_read_input_tokens":null,`), true, limit.Usage{PromptTokens: 20}},
+		"an unknown input":   {start(`"cache_read_input_tokens":100,`), true, limit.Usage{}},
+		"a prompt of 0":      {start(`"input_tokens":0,`), true, limit.Usage{}},
+		"a negative count":   {start(`"input_tokens":20,"cache_read_input_tokens":-1,`), true, limit.Usage{}},
+		"too large an input": {start(`"input_tokens":99999999999,`), true, limit.Usage{}},
+		"no usage":           {strings.Replace(begin, `"usage"`, `"other"`, 1), true, limit.Usage{}},
+		"text alone":         {says, true, limit.Usage{}},
+		"a ping":             {ping, false, limit.Usage{}},
+		"an unknown type":    {event("novelty", `"usage":{"input_tokens":9}`), false, limit.Usage{}},
+		"an error":           {overload, false, limit.Usage{}},
 	} {
 		if _, _, got := followed(test.stream, 64); got.Prompt != test.want || got.Begun != test.begun {
 			t.Errorf("%s: got %+v, want the prompt %+v and begun %t", name, got, test.want, test.begun)
@@ -119,7 +119,7 @@ func TestTheStartTellsThePrompt(t *testing.T) {
 	}
 }
 
-func TestEventsHaveTheirKinds(t *testing.T) {
+func TestInspectReturnsTheKindOfEachEvent(t *testing.T) {
 	kinds, _, got := followed(begin+ping+": comment\n\n"+says+event("novelty", "")+overload, 4096)
 	want := []operation.Kind{operation.Chunk, operation.Other, operation.Other, operation.Chunk, operation.Chunk, operation.Other, operation.Failure}
 	if !slices.Equal(kinds, want) || !got.Failed || got.Done || got.UsageCurrent() || !got.Complete() {
@@ -136,7 +136,7 @@ func TestEventsHaveTheirKinds(t *testing.T) {
 	}
 }
 
-func TestALongEventIsPassedUnread(t *testing.T) {
+func TestALongEventIsRelayedUnread(t *testing.T) {
 	long := event("content_block_start", `"index":0,"content_block":{"type":"web_fetch_tool_result","content":"`+strings.Repeat("x", 2<<20)+`"}`)
 	if _, _, got := followed(begin+long+says+saysEnd+event("content_block_stop", `"index":0`)+stops+end, 32<<10); got.Unread != 1 || !got.UsageCurrent() {
 		t.Errorf("got %+v, want one event unread, and the usage after it", got)
@@ -183,7 +183,7 @@ func FuzzStream(f *testing.F) {
 		}
 		_, text, whole := followed(string(stream), len(stream))
 		if _, other, got := followed(string(stream), n); got != whole || other != text {
-			t.Errorf("in chunks of %d got %+v and %q, want %+v and %q", n, got, other, whole, text)
+			t.Errorf("in chunks of %d: got %+v and %q, want %+v and %q", n, got, other, whole, text)
 		}
 	})
 }

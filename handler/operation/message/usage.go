@@ -9,19 +9,19 @@ import (
 	"tollgate/handler/operation/lax"
 )
 
-// counts are the counts of a usage object. Those that it doesn't have are unknown.
+// counts are the counts of a usage object. Those that it lacks are lax.Unknown.
 type counts struct {
 	input, cacheWrite, cacheRead, output, thinking int64
-	// shortWrite is the part of cacheWrite that is kept for five minutes.
+	// shortWrite is the part of cacheWrite that the cache keeps for five minutes only.
 	shortWrite int64
-	// beside is what calls to a model within the call used that the counts above leave
-	// out, such as a compaction.
-	beside limit.Usage
+	// extra is the usage of calls to a model within this call, such as for a compaction,
+	// that the counts above leave out.
+	extra limit.Usage
 }
 
 var noCounts = counts{input: lax.Unknown, cacheWrite: lax.Unknown, cacheRead: lax.Unknown, output: lax.Unknown, thinking: lax.Unknown, shortWrite: lax.Unknown}
 
-// readCounts consumes a usage object. good reports whether all that it says can be true.
+// readCounts consumes a usage object. good reports whether all of it can be true.
 func readCounts(s *jsonscan.Scanner) (c counts, good bool, err error) {
 	c, good = noCounts, true
 	err = s.Object(func(key []byte) (err error) {
@@ -50,8 +50,8 @@ func readCounts(s *jsonscan.Scanner) (c counts, good bool, err error) {
 	return c, good && err == nil, err
 }
 
-// readDetail consumes an object of details, and keeps one of them. A bad one doesn't make
-// the usage bad.
+// readDetail consumes an object of details, and keeps the one called name. Bad details
+// don't make the usage bad.
 // Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching
 func readDetail(s *jsonscan.Scanner, name string, into *int64) error {
 	if s.Peek() != '{' {
@@ -66,13 +66,13 @@ func readDetail(s *jsonscan.Scanner, name string, into *int64) error {
 	})
 }
 
-// included are the types of iterations whose tokens the usage's own counts include. Those
-// of any other type, such as a compaction or an advisor's answer, come on top.
+// included are the types of iterations whose tokens are part of the usage's own counts.
+// Those of any other type, such as a compaction or an advisor's answer, come on top.
 // Source: https://platform.claude.com/docs/en/build-with-claude/compaction
 var included = map[string]bool{"message": true, "fallback_message": true}
 
 // readIterations consumes the list of the calls to a model that the endpoint made within
-// this call, and keeps what those used that aren't included.
+// this call, and adds the usage of those that aren't included to extra.
 func (c *counts) readIterations(s *jsonscan.Scanner) (good bool, err error) {
 	if s.Peek() != '[' {
 		return s.Literal("null"), s.Skip()
@@ -87,7 +87,7 @@ func (c *counts) readIterations(s *jsonscan.Scanner) (good bool, err error) {
 		one, sound, err := readCounts(s)
 		good = good && sound
 		if !included[kind] {
-			c.beside = plus(c.beside, one.usage())
+			c.extra = plus(c.extra, one.usage())
 		}
 		return err
 	})
@@ -117,13 +117,13 @@ func (c *counts) update(newer counts) {
 			*count.to = *count.from
 		}
 	}
-	if newer.beside != (limit.Usage{}) {
-		c.beside = newer.beside
+	if newer.extra != (limit.Usage{}) {
+		c.extra = newer.extra
 	}
 }
 
-// report reports whether the counts make a usage that can be charged: prompt and output
-// are known, and the prompt isn't empty. An output of 0 is no answer's.
+// report reports whether the counts can be charged: prompt and output are known, the
+// prompt isn't empty, and neither is the output if the model has written something.
 func (c counts) report(written bool) operation.Report {
 	if c.input == lax.Unknown || c.output == lax.Unknown || c.prompt() == 0 || written && c.output == 0 {
 		return operation.UsageBad
@@ -131,7 +131,8 @@ func (c counts) report(written bool) operation.Report {
 	return operation.UsageGood
 }
 
-// prompt returns the whole prompt, in tokens: the input leaves out what the cache has.
+// prompt returns the whole prompt in tokens: the input leaves out what is read from or
+// written to the cache.
 func (c counts) prompt() int64 { return max(c.input, 0) + max(c.cacheWrite, 0) + max(c.cacheRead, 0) }
 
 // usage returns what the limits are charged.
@@ -139,11 +140,11 @@ func (c counts) usage() limit.Usage {
 	return plus(limit.Usage{
 		PromptTokens: c.prompt(), CachedTokens: max(c.cacheRead, 0), CacheWriteTokens: max(c.cacheWrite, 0), ShortCacheWriteTokens: max(c.shortWrite, 0),
 		CompletionTokens: max(c.output, 0), ReasoningTokens: max(c.thinking, 0),
-	}.WithTrueParts(), c.beside)
+	}.WithTrueParts(), c.extra)
 }
 
-// prompted returns the prompt's part of the usage, nothing if the input is unknown.
-func (c counts) prompted() limit.Usage {
+// promptUsage returns the usage of the prompt alone, all zeros if the input is unknown.
+func (c counts) promptUsage() limit.Usage {
 	if c.input == lax.Unknown {
 		return limit.Usage{}
 	}
@@ -152,7 +153,7 @@ func (c counts) prompted() limit.Usage {
 	return u
 }
 
-// plus returns the usage of two calls to a model together.
+// plus adds up the usage of two calls to a model.
 func plus(a, b limit.Usage) limit.Usage {
 	return limit.Usage{
 		PromptTokens:          a.PromptTokens + b.PromptTokens,

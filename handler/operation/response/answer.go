@@ -39,8 +39,8 @@ type payload struct {
 	failed     bool // it holds an error
 }
 
-// trusted returns the report on usage: usage without a completion can't be true if there
-// is text.
+// trusted returns the report on the usage. Usage without a completion can't be true if
+// the model has written text.
 func (p *payload) trusted() operation.Report {
 	if p.report == operation.UsageGood && p.written && p.usage.CompletionTokens == 0 {
 		return operation.UsageBad
@@ -65,7 +65,7 @@ func (p *payload) response() error {
 			p.usage, p.report, err = lax.ResponseUsage(&p.Scanner)
 		case "error":
 			var found bool
-			found, err = lax.MeansSomething(&p.Scanner)
+			found, err = lax.NonEmpty(&p.Scanner)
 			p.failed = p.failed || found && err == nil
 		default:
 			err = p.Skip()
@@ -102,7 +102,7 @@ func (p *payload) output() error {
 }
 
 // item reads an item of the output: a message with its texts, a call of a tool, or
-// reasoning. The summary of a reasoning isn't counted: the reasoning itself is billed.
+// reasoning. It skips the summary of the reasoning: only the reasoning itself is billed.
 func (p *payload) item() error {
 	if p.Peek() != '{' {
 		return p.Skip()

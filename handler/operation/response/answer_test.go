@@ -19,7 +19,7 @@ const (
 
 var used = limit.Usage{PromptTokens: 40, CompletionTokens: 60, CachedTokens: 30, CacheWriteTokens: 5, ReasoningTokens: 50}
 
-func TestReadTellsWhatABodyIs(t *testing.T) {
+func TestReadReturnsUsageIDAndKindOfABody(t *testing.T) {
 	for body, want := range map[string]operation.Answer{
 		`{"id":"resp_1","status":"completed","error":null,"output":[` + message + `],"usage":` + usage + `}`:       {Usage: used, Report: operation.UsageGood, ID: "resp_1", IsAnswer: true, Written: true},
 		`{"usage":` + usage + `,"output":[],"status":"incomplete","id":"resp_1"}`:                                  {Usage: used, Report: operation.UsageGood, ID: "resp_1", IsAnswer: true},
@@ -58,8 +58,8 @@ func event(kind, rest string) string {
 	return fmt.Sprintf("event: %s\ndata: {\"type\":%q,\"sequence_number\":1%s}\n\n", kind, kind, rest)
 }
 
-// follow returns the state after a stream in pieces of a size, the text in it and the
-// kinds of its events.
+// follow follows a stream in pieces of size bytes, and returns the state at its end, its
+// text and the kinds of its events.
 func follow(stream string, size int) (state operation.Progress, text string, kinds []operation.Kind) {
 	s := response.Operation.Follow(func(_ int64, t []byte) { text += string(t) })
 	inspect := func(event []byte) { kinds = append(kinds, s.Inspect(event)) }
@@ -77,25 +77,25 @@ var (
 	delta   = event("response.output_text.delta", `,"delta":"hel\u006co","obfuscation":"xyz"`)
 )
 
-func ended(kind, more string) string {
+func final(kind, more string) string {
 	return event("response."+kind, `,"response":{"id":"resp_1","status":"`+kind+`","output":[`+message+`]`+more+`}`)
 }
 
-func TestAStreamEndsWithTheEndedResponseAndItsUsage(t *testing.T) {
+func TestAStreamEndsWithTheFinalResponseAndItsUsage(t *testing.T) {
 	whole := operation.Progress{ID: "resp_1", Begun: true, Usage: used, Report: operation.UsageGood, IsAnswer: true, Finished: true, Done: true}
 	failed := operation.Progress{ID: "resp_1", Begun: true, IsAnswer: true, Finished: true, Done: true, Failed: true, Report: operation.UsageNull}
 	for stream, want := range map[string]operation.Progress{
 		"": {},
 		event("response.queued", `,"response":{"id":"resp_1","status":"queued"}`): {ID: "resp_1", IsAnswer: true},
 		created: {ID: "resp_1", Begun: true, IsAnswer: true},
-		created + delta + ended("completed", `,"usage":`+usage):                                             whole,
-		created + delta + ended("incomplete", `,"usage":`+usage) + "data: [DONE]\n\n":                       whole,
-		strings.TrimRight(created+ended("completed", `,"usage":`+usage), "\n"):                              whole,
+		created + delta + final("completed", `,"usage":`+usage):                                             whole,
+		created + delta + final("incomplete", `,"usage":`+usage) + "data: [DONE]\n\n":                       whole,
+		strings.TrimRight(created+final("completed", `,"usage":`+usage), "\n"):                              whole,
 		created + event("response.novelty", `,"delta":"x"`):                                                 {ID: "resp_1", Begun: true, IsAnswer: true},
 		created + delta + "data: [DONE]\n\n":                                                                {ID: "resp_1", Begun: true, IsAnswer: true},
 		created + event("response.failed", `,"response":{"id":"resp_1","error":{"code":"x"},"usage":null}`): failed,
-		created + delta + ended("completed", ""):                                                            {ID: "resp_1", Begun: true, IsAnswer: true, Finished: true, Done: true},
-		created + delta + ended("completed", `,"usage":{"input_tokens":4,"output_tokens":0}`):               {ID: "resp_1", Begun: true, IsAnswer: true, Finished: true, Done: true, Usage: limit.Usage{PromptTokens: 4}, Report: operation.UsageBad},
+		created + delta + final("completed", ""):                                                            {ID: "resp_1", Begun: true, IsAnswer: true, Finished: true, Done: true},
+		created + delta + final("completed", `,"usage":{"input_tokens":4,"output_tokens":0}`):               {ID: "resp_1", Begun: true, IsAnswer: true, Finished: true, Done: true, Usage: limit.Usage{PromptTokens: 4}, Report: operation.UsageBad},
 		event("error", `,"code":"server_error","message":"x"`):                                              {IsAnswer: true, Failed: true},
 		"data: {\"error\":{\"message\":\"x\"}}\n\n":                                                         {IsAnswer: true, Failed: true},
 		"event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n: comment\n\ndata: x\n\n":                      {Unread: 1},
@@ -110,9 +110,9 @@ func TestAStreamEndsWithTheEndedResponseAndItsUsage(t *testing.T) {
 	}
 }
 
-func TestAStreamsTextIsItsDeltas(t *testing.T) {
+func TestTheTextOfAStreamIsItsBilledDeltas(t *testing.T) {
 	stream := created + event("response.reasoning_summary_text.delta", `,"delta":"sum"`) + event("response.reasoning_text.delta", `,"delta":"why "`) + delta +
-		event("response.output_text.done", `,"text":"hello"`) + event("response.function_call_arguments.delta", `,"delta":"{}"`) + event("response.output_text.delta", `,"delta":{"x":1}`) + ended("completed", `,"usage":`+usage)
+		event("response.output_text.done", `,"text":"hello"`) + event("response.function_call_arguments.delta", `,"delta":"{}"`) + event("response.output_text.delta", `,"delta":{"x":1}`) + final("completed", `,"usage":`+usage)
 	_, text, kinds := follow(stream, 11)
 	if text != "why hello{}" {
 		t.Errorf("got text %q, want the deltas that are billed: %q", text, "why hello{}")
@@ -122,8 +122,8 @@ func TestAStreamsTextIsItsDeltas(t *testing.T) {
 	}
 }
 
-// An ended response holds the whole output, the instructions and the tools.
-func TestAnEndedResponseOfManyMegabytesStillTellsItsUsage(t *testing.T) {
+// A final response repeats the whole output, the instructions and the tools.
+func TestTheUsageOfAFinalResponseOfManyMegabytesIsRead(t *testing.T) {
 	big := strings.Repeat("0123456789abcdef", 200_000)
 	stream := created + event("response.completed", `,"response":{"id":"resp_1","instructions":"`+big+`","output":[{"type":"image_generation_call","result":"`+big+`"}],"usage":`+usage+`}`)
 	got, _, _ := follow(stream, 32<<10)

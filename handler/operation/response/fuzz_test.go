@@ -31,15 +31,15 @@ func FuzzRequest(f *testing.F) {
 		}
 		var plain map[string]json.RawMessage
 		if err := json.Unmarshal(body, &plain); err != nil {
-			t.Fatalf("accepted what encoding/json refuses: %v", err)
+			t.Fatalf("encoding/json: got %v for a body that Parse accepts, want no error", err)
 		}
-		asked := r.Envelope()
-		if string(plain["background"]) == "true" || asked.Stored.Keeps != (string(plain["store"]) != "false") {
-			t.Fatalf("got %+v of %s, want store as it says and no background", asked, body)
+		envelope := r.Envelope()
+		if string(plain["background"]) == "true" || envelope.Stored.Keeps != (string(plain["store"]) != "false") {
+			t.Fatalf("got %+v of %s, want store as it says and no background", envelope, body)
 		}
 		for _, name := range []string{"conversation", "prompt"} {
-			if value := string(plain[name]); value != "" && value != "null" && asked.Stored.Unowned == "" {
-				t.Fatalf("got nothing stored in %s, want %s", body, name)
+			if value := string(plain[name]); value != "" && value != "null" && envelope.Stored.Unowned == "" {
+				t.Fatalf("%s: got no stored content, want %s", body, name)
 			}
 		}
 		count, err := r.Count(encoding)
@@ -48,14 +48,14 @@ func FuzzRequest(f *testing.F) {
 		}
 		sent := bytes.Join(r.Rewrite(operation.Edit{Model: "own", Cap: 77}), nil)
 		again, err := response.Operation.Parse(sent)
-		if err != nil || again.Envelope().Model != "own" || again.Caps(operation.CapRules{}).Largest == 0 || again.Envelope().Stored != asked.Stored {
-			t.Fatalf("rewrote %s to %s: got %v, want the same call with another model and a cap", body, sent, err)
+		if err != nil || again.Envelope().Model != "own" || again.Caps(operation.CapRules{}).Largest == 0 || again.Envelope().Stored != envelope.Stored {
+			t.Fatalf("%s rewritten: got %s, %v; want the same call with another model and a cap", body, sent, err)
 		}
 	})
 }
 
 func FuzzStream(f *testing.F) {
-	f.Add([]byte(created+delta+ended("completed", `,"usage":`+usage)), uint8(3))
+	f.Add([]byte(created+delta+final("completed", `,"usage":`+usage)), uint8(3))
 	f.Add([]byte(created+event("response.failed", `,"response":{"usage":null}`)), uint8(200))
 	f.Add([]byte(event("error", `,"message":"x"`)), uint8(1))
 	f.Fuzz(func(t *testing.T, stream []byte, size uint8) {
@@ -72,13 +72,14 @@ func FuzzStream(f *testing.F) {
 		}
 		s.End(take)
 		if !bytes.Equal(relayed, stream) {
-			t.Fatalf("relayed %q of %q, want every byte", relayed, stream)
+			t.Fatalf("got %q relayed, want every byte of %q", relayed, stream)
 		}
-		if so := s.State(); so.UsageCurrent() && (!so.Done || so.Usage.Total() <= 0) {
-			t.Fatalf("got %+v, want usage only from the event that ends the stream", so)
+		got := s.State()
+		if got.UsageCurrent() && (!got.Done || got.Usage.Total() <= 0) {
+			t.Fatalf("got %+v, want usage only from the event that ends the stream", got)
 		}
-		if so, _, _ := follow(string(stream), len(stream)+1); so != s.State() {
-			t.Fatalf("got %+v in pieces of %d and %+v at once, want the same", s.State(), int(size)+1, so)
+		if want, _, _ := follow(string(stream), len(stream)+1); got != want {
+			t.Fatalf("in pieces of %d: got %+v, want %+v as in one", int(size)+1, got, want)
 		}
 	})
 }

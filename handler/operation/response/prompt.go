@@ -16,13 +16,13 @@ var settings = map[string]bool{
 	"prompt_cache_key": true, "prompt_cache_retention": true, "reasoning": true, "tool_choice": true,
 }
 
-// hidden are the fields that make a model read what isn't in the body, beside those that
-// all operations have.
+// hidden are fields that make a model read something that isn't in the body, besides those
+// for which fields.ReadsOutsideBody is true.
 var hidden = map[string]bool{"prompt": true, "agent": true, "agent_reference": true, "context_management": true}
 
-// Prompt implements operation.Request. Its texts are the instructions, the input and the
-// texts of the items of it. It is never plain: no endpoint says how it renders a
-// response's input.
+// Prompt implements operation.Request. Its texts are the instructions, and the input or
+// the texts of its items. It is never plain: no endpoint says how it renders a response's
+// input.
 func (r *request) Prompt(text func(text []byte, length int)) operation.Prompt {
 	w := promptWalk{fields.NewWalk(r.body, text)}
 	_ = w.Members(w.field) // parse has checked the body
@@ -40,7 +40,7 @@ func (w *promptWalk) field(key []byte, start int) error {
 		w.Elements++
 		return w.Emit(start)
 	case name == "input" && w.Peek() == '[':
-		w.Frame += fields.Compact(w.Since(start)) + 3 // plus the brackets and the body's end
+		w.Frame += fields.CompactSize(w.Since(start)) + 3 // plus the brackets and the body's end
 		return w.Array(w.item)
 	}
 	value, err := w.SkipOther(start)
@@ -48,18 +48,19 @@ func (w *promptWalk) field(key []byte, start int) error {
 	case err != nil, fields.Absent(value), settings[name]:
 	case name == "tools":
 		w.tools(value)
-	case hidden[name], fields.ReadsElsewhere(key):
+	case hidden[name], fields.ReadsOutsideBody(key):
 		w.SetUnbounded(name)
 	}
 	return err
 }
 
-// tools looks for tools that the endpoint runs, as the model reads their results.
+// tools records a tool that the endpoint runs as unbounded, since the model reads its
+// results.
 func (w *promptWalk) tools(value []byte) {
 	s := jsonscan.New(value, jsonscan.Options{})
 	_ = s.Array(func(i int) error {
 		tool, err := s.Value()
-		if !ofCaller(tool) {
+		if !callerRuns(tool) {
 			w.SetUnbounded(fmt.Sprintf("tools[%d]", i))
 		}
 		return err
@@ -79,25 +80,25 @@ func (w *promptWalk) item(i int) error {
 			case c == '"':
 				return w.Emit(start)
 			case c == '[':
-				w.Frame += fields.Compact(w.Since(start)) + 2
+				w.Frame += fields.CompactSize(w.Since(start)) + 2
 				return w.Array(func(j int) error { return w.part(fmt.Sprintf("%s%s[%d]", path, name, j)) })
 			case c == '{':
-				w.Frame += fields.Compact(w.Since(start))
+				w.Frame += fields.CompactSize(w.Since(start))
 				return w.part(path + name)
 			}
 		case "role", "type":
 			return w.kind(start, itemKinds, path+name)
 		}
 		value, err := w.SkipOther(start)
-		if fields.ReadsElsewhere(key) && !fields.Absent(value) {
+		if fields.ReadsOutsideBody(key) && !fields.Absent(value) {
 			w.SetUnbounded(path + name)
 		}
 		return err
 	})
 }
 
-// itemKinds are the roles, and the types of items besides selfContained, whose fields
-// hold all that the model reads.
+// itemKinds are the roles and, besides selfContained, the types of items that hold all
+// that the model reads of them.
 var itemKinds = map[string]bool{
 	"user": true, "assistant": true, "system": true, "developer": true, "message": true, "reasoning": true, "compaction": true,
 }
@@ -108,12 +109,13 @@ var partKinds = map[string]bool{
 	"input_image": true, "computer_screenshot": true,
 }
 
-// kind reads a role or type. Nobody knows what a model reads of others than these.
-func (w *promptWalk) kind(start int, these map[string]bool, path string) error {
+// kind reads a role or type. It records any that is neither in known nor in selfContained
+// as unbounded, since what the model reads of it is unknown.
+func (w *promptWalk) kind(start int, known map[string]bool, path string) error {
 	value, err := w.Value()
 	switch name := stringOf(value); {
-	case these[name], selfContained[name]:
-		w.Frame += fields.Compact(w.Since(start))
+	case known[name], selfContained[name]:
+		w.Frame += fields.CompactSize(w.Since(start))
 	default:
 		w.AddOther(start)
 		if !fields.Absent(value) {
@@ -123,10 +125,11 @@ func (w *promptWalk) kind(start int, these map[string]bool, path string) error {
 	return err
 }
 
-// partFields are the fields of a part whose tokens their size bounds.
+// partFields are the fields of a part that have no more tokens than bytes.
 var partFields = map[string]bool{"annotations": true, "logprobs": true, "detail": true, "filename": true}
 
-// part reads a part of an item: a text or an image. Others, such as files, have no bound.
+// part reads a part of an item: a text or an image. Any other, such as a file, is
+// unbounded.
 func (w *promptWalk) part(path string) error {
 	w.Elements++
 	start := w.Pos()
@@ -148,7 +151,7 @@ func (w *promptWalk) part(path string) error {
 		case c == '"' && (name == "text" || name == "refusal"):
 			return w.Emit(start)
 		case c == '"' && name == "image_url":
-			return w.Address(start, path+".image_url")
+			return w.ImageURL(start, path+".image_url")
 		case name == "type":
 			return w.kind(start, partKinds, path+".type")
 		}

@@ -13,13 +13,13 @@ import (
 
 // request is a call for a response.
 type request struct {
-	model    string
-	stream   bool
-	most     int64 // max_output_tokens; 0: none
-	previous string
-	unowned  string // the path of the first field that names stored content of unknown owner
-	store    bool
-	prompted bool // it has input, or something stored in its place
+	model     string
+	stream    bool
+	maxOutput int64 // max_output_tokens; 0: none
+	previous  string
+	unowned   string // the path of the first field that names stored content of unknown owner
+	store     bool
+	hasInput  bool // it has input, or something stored in its place
 
 	body []byte
 	at   struct {
@@ -39,7 +39,7 @@ var known = jsonscan.Keys{Fold: true, Known: map[string]bool{
 func parse(body []byte) (operation.Request, error) {
 	r := &request{body: body, store: true}
 	start, err := fields.Body(body, known, "a JSON object with input", r.field)
-	if err == nil && !r.prompted {
+	if err == nil && !r.hasInput {
 		err = operation.Wrong("input", "is missing or empty", "send a text, or an array of items")
 	}
 	if err != nil {
@@ -49,9 +49,9 @@ func parse(body []byte) (operation.Request, error) {
 	return r, nil
 }
 
-// background refuses a call that goes on after its answer.
+// background refuses a call that continues after it has been answered.
 var background = &operation.FieldError{Field: "background", Code: "background_not_supported",
-	Problem: "is true, but what such a response uses is known only when somebody asks for it later, so that it can't be charged",
+	Problem: "is true, but the usage of such a response becomes known only when it is fetched later, so it can't be charged",
 	Fix:     "leave it out and set stream to true: a stream may take as long as the model needs"}
 
 // field reads the value of one of the body's keys.
@@ -63,12 +63,12 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 		r.stream, _, err = fields.Bool(s, name)
 	case "max_output_tokens":
 		var most *int64
-		if most, r.at.most, err = fields.Count(s, name, 1); most != nil {
-			r.most = *most
+		if most, r.at.most, err = fields.Integer(s, name, 1); most != nil {
+			r.maxOutput = *most
 		}
 	case "previous_response_id":
 		r.previous, _, err = fields.String(s, name)
-		r.prompted = r.prompted || r.previous != ""
+		r.hasInput = r.hasInput || r.previous != ""
 	case "store":
 		r.store = !s.Literal("false")
 		if r.store {
@@ -82,7 +82,7 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	case "conversation", "prompt", "agent", "agent_reference":
 		if !s.Literal("null") {
 			r.refersTo(name)
-			r.prompted = true
+			r.hasInput = true
 			err = s.Skip()
 		}
 	case "instructions":
@@ -97,8 +97,8 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	return err
 }
 
-// refersTo notes a field that names stored content of unknown owner. Only the first is
-// kept.
+// refersTo records the path of a field that names stored content of unknown owner. Only
+// the first is kept.
 func (r *request) refersTo(path string) {
 	if r.unowned == "" {
 		r.unowned = path
@@ -109,7 +109,7 @@ func (r *request) refersTo(path string) {
 func (r *request) input(s *jsonscan.Scanner) error {
 	switch s.Peek() {
 	case '"':
-		r.prompted = true
+		r.hasInput = true
 		return s.Skip()
 	case '[':
 	default:
@@ -119,7 +119,7 @@ func (r *request) input(s *jsonscan.Scanner) error {
 		return operation.Wrong("input", "must be a string or an array", "send a text, or an array of items")
 	}
 	return s.Array(func(i int) error {
-		r.prompted = true
+		r.hasInput = true
 		path := fmt.Sprintf("input[%d]", i)
 		if i == fields.MaxMessages {
 			return operation.Wrong("input", fmt.Sprintf("has more than %d items", fields.MaxMessages), "send fewer: join some, or leave out the oldest")
@@ -166,7 +166,7 @@ func (r *request) Envelope() operation.Envelope {
 
 // Caps implements operation.Request.
 func (r *request) Caps(operation.CapRules) operation.Caps {
-	return operation.Caps{Largest: r.most, Obeyed: r.most}
+	return operation.Caps{Largest: r.maxOutput, Obeyed: r.maxOutput}
 }
 
 const (
@@ -197,7 +197,7 @@ func (r *request) Rewrite(edit operation.Edit) [][]byte {
 	if edit.Model != "" && (edit.Model != r.model || !r.at.model.Present()) {
 		splices = append(splices, fields.Set("model", r.at.model, r.at.object, fields.Quote(edit.Model)))
 	}
-	if r.most == 0 && edit.Cap > 0 {
+	if r.maxOutput == 0 && edit.Cap > 0 {
 		splices = append(splices, fields.Set("max_output_tokens", r.at.most, r.at.object, strconv.FormatInt(edit.Cap, 10)))
 	}
 	return fields.Apply(r.body, splices)

@@ -20,7 +20,7 @@ func parse(t *testing.T, body string) operation.Request {
 	return r
 }
 
-func TestParseReadsWhatDeterminesWhereACallGoesAndWhatItCosts(t *testing.T) {
+func TestParseReadsTheEnvelopeAndTheCap(t *testing.T) {
 	keeps := operation.Stored{ContinuesField: "previous_response_id", Keeps: true}
 	for body, want := range map[string]operation.Envelope{
 		`{"model":"m","input":"hi"}`:                                  {Model: "m", Completions: 1, Stored: keeps},
@@ -39,7 +39,7 @@ func TestParseReadsWhatDeterminesWhereACallGoesAndWhatItCosts(t *testing.T) {
 	}
 }
 
-func TestParseRefusesWhatCanBeReadInTwoWays(t *testing.T) {
+func TestParseRefusesInvalidAndAmbiguousBodies(t *testing.T) {
 	for body, want := range map[string]string{
 		``:                                "the body is empty; send a JSON object with input",
 		`[]`:                              "the body is not a JSON object",
@@ -75,11 +75,11 @@ func TestParseRefusesWhatCanBeReadInTwoWays(t *testing.T) {
 	}
 }
 
-func TestAResponseInTheBackgroundIsRefusedWithItsOwnError(t *testing.T) {
+func TestABackgroundResponseIsRefusedWithItsOwnError(t *testing.T) {
 	_, err := response.Operation.Parse([]byte(`{"input":"hi","background":true,"stream":true}`))
 	wrong, ok := errors.AsType[*operation.FieldError](err)
 	if !ok || wrong.Code != "background_not_supported" || wrong.Field != "background" || !strings.Contains(wrong.Error(), "can't be charged") || !strings.Contains(wrong.Fix, "set stream to true") {
-		t.Errorf("got error %+v, want background_not_supported, which says why and what to do", err)
+		t.Errorf("got error %+v, want code background_not_supported with the reason and the fix", err)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestStoredContentIsFoundWhereverACallNamesIt(t *testing.T) {
 	}
 }
 
-func TestCallsThatHoldAllTheirContentNameNothingStored(t *testing.T) {
+func TestNoStoredContentIsFoundInACallThatHoldsAllItsContent(t *testing.T) {
 	for _, body := range []string{
 		`{"input":[{"role":"user","content":"x"},{"id":"msg_1","type":"message","role":"assistant","status":"completed","content":[{"type":"output_text","text":"y","annotations":[]}]}]}`,
 		`{"input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"gAAAA"},{"type":"function_call","id":"fc_1","call_id":"c","name":"f","arguments":"{\"file_id\":\"x\"}"},{"type":"function_call_output","call_id":"c","output":"42"}]}`,
@@ -168,7 +168,7 @@ func TestThePromptNamesTheFirstFieldThatNothingBounds(t *testing.T) {
 	}
 }
 
-func TestEachTextIsEmittedOnceAndAllElseIsSized(t *testing.T) {
+func TestEachTextIsEmittedOnceAndEveryOtherByteIsCounted(t *testing.T) {
 	const body = `{"model":"m","instructions":"be\u0020brief","input":[{"role":"user","content":"one"},{"role":"user","content":[{"type":"input_text","text":"two"},{"type":"input_image","image_url":"https://a/b.png","detail":"low"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"three"},{"type":"function_call_output","call_id":"c","output":"four"},{"type":"custom_tool_call_output","output":[{"type":"input_text","text":"five"}]},{"type":"reasoning","summary":[{"type":"summary_text","text":"six"}],"encrypted_content":"seven"}],"tools":[{"type":"function","name":"f"}]}`
 	var texts []string
 	length := 0
@@ -181,7 +181,7 @@ func TestEachTextIsEmittedOnceAndAllElseIsSized(t *testing.T) {
 	}
 	image := int(p.Images[0].URL)
 	if sized := int(p.Other+p.Frame) + length + image; sized < len(body) {
-		t.Errorf("got %d bytes in texts, frame, image and other, want all %d bytes of the body at least", sized, len(body))
+		t.Errorf("got %d bytes in texts, frame, image and other, want the body's %d or more", sized, len(body))
 	}
 	for _, name := range []string{"gpt-4.1", "DeepSeek-R1", "unheard-of"} {
 		encoding := tokens.ForModel(name)

@@ -1,7 +1,7 @@
 // Package response reads calls of the Responses API, and their answers, streamed or not.
-// A response is stored at its endpoint unless the call says store: false; the package
-// says which stored content a call names, so that the gateway can refuse what isn't the
-// caller's.
+// An endpoint stores a response unless the call says store: false, and later calls can
+// name what is stored. The package finds the stored content that a call names, so that
+// the gateway can refuse content that isn't the caller's.
 //
 // Start reading at [Operation] and [Stream.Inspect].
 package response
@@ -26,7 +26,7 @@ var Operation = operation.Operation{
 
 // Count counts the tokens of a call's input, without making the call.
 var Count = operation.Operation{
-	Name:     "the count of a response's input",
+	Name:     "counts of responses' input tokens",
 	ID:       "Responses_CountInputTokens",
 	Routes:   routes("", "/input_tokens"),
 	Upstream: upstream("/input_tokens"),
@@ -67,9 +67,9 @@ func routes(method, path string) []operation.Route {
 	}
 }
 
-// upstream returns where endpoints serve a path below the response's. Those of the
-// deployments shape read the model from the body, and need an api-version that has
-// responses.
+// upstream returns the paths at which endpoints serve a path below the response's.
+// Endpoints of the deployments shape read the model from the body, and need an
+// api-version that supports responses.
 func upstream(path string) map[shape.Shape]string {
 	return map[shape.Shape]string{
 		shape.OpenAI:      "/openai/v1/responses" + path,

@@ -27,8 +27,7 @@ var selfContained = map[string]bool{
 }
 
 // storedItem returns the path, below an item of the input, of a field that names stored
-// content of which nobody can tell whose it is; empty if there is none. The item has been
-// checked.
+// content of unknown owner; empty if there is none. The item has been checked.
 func storedItem(item []byte) (path string) {
 	s := jsonscan.New(item, jsonscan.Options{})
 	var kind string
@@ -56,17 +55,17 @@ func storedItem(item []byte) (path string) {
 	return ".id"
 }
 
-// storedTool does the same for a tool. A function's parameters are a schema, whose names
-// are the caller's.
+// storedTool does the same for a tool. It doesn't look into tools that the caller runs:
+// the names in the schema of their parameters are the caller's own.
 func storedTool(tool []byte) (path string) {
-	if ofCaller(tool) {
+	if callerRuns(tool) {
 		return ""
 	}
 	return reference(tool)
 }
 
-// ofCaller reports whether the caller runs a tool, not the endpoint.
-func ofCaller(tool []byte) bool {
+// callerRuns reports whether a tool runs at the caller rather than at the endpoint.
+func callerRuns(tool []byte) bool {
 	s := jsonscan.New(tool, jsonscan.Options{})
 	if s.Peek() != '{' {
 		return false
@@ -88,11 +87,12 @@ var references = map[string]bool{
 	"container_id": true, "container": true, "skill_id": true, "conversation_id": true, "prompt_id": true,
 }
 
-// inPath are the fields that a path may show: names that the API defines.
+// inPath are the fields that a path may contain: names that the API defines, so that no
+// error quotes a caller's text.
 var inPath = map[string]bool{"content": true, "output": true, "container": true, "environment": true, "input_image_mask": true, "result": true, "summary": true, "tools": true}
 
-// reference returns the path of a field within a value that names stored content: one of
-// references whose value is an id or a list of them.
+// reference returns the path, within a value, of the first field that names stored content:
+// one of references whose value is an id or a list of ids.
 func reference(value []byte) (path string) {
 	s := jsonscan.New(value, jsonscan.Options{})
 	return findReference(&s)

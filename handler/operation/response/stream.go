@@ -9,8 +9,8 @@ import (
 	"tollgate/handler/operation/sse"
 )
 
-// Stream follows a streamed response. It is an operation.Stream. The event with the ended
-// response has its usage and ends the stream; nothing follows it.
+// Stream follows a streamed response. It is an operation.Stream. The last event holds the
+// final response with its usage.
 type Stream struct {
 	sse.Splitter
 	operation.Progress
@@ -24,18 +24,19 @@ type Stream struct {
 // follow is operation.Operation's Follow.
 func follow(text operation.Text) operation.Stream { return &Stream{text: text} }
 
-// State implements operation.Stream. The stream so far is an answer if it has an event of
-// a response, known or not, or an error.
+// State implements operation.Stream. The stream so far is an answer if it has an error or
+// an event of a response, even of an unknown type.
 func (s *Stream) State() operation.Progress { return s.Progress }
 
-// ends are the types of events that end a stream, by the status of the response.
+// ends are the types of events that end a stream. They are named after the response's
+// status.
 // Source: https://platform.openai.com/docs/api-reference/responses-streaming
 var ends = map[string]bool{
 	"response.completed": true, "response.incomplete": true, "response.failed": true, "response.cancelled": true,
 }
 
-// isText are the types of events whose delta the model wrote. A summary of its reasoning
-// isn't billed: the reasoning itself is.
+// isText are the types of events whose delta is text of the model that is billed. A
+// summary of the reasoning isn't: only the reasoning itself is.
 var isText = map[string]bool{
 	"response.output_text.delta": true, "response.refusal.delta": true, "response.reasoning_text.delta": true,
 	"response.function_call_arguments.delta": true, "response.custom_tool_call_input.delta": true,
@@ -102,7 +103,7 @@ func (s *Stream) write(delta []byte) {
 	}
 }
 
-// end reads the ended response.
+// end keeps the usage of the final response, and returns the kind of its event.
 func (s *Stream) end(e *event) operation.Kind {
 	s.Done, s.Finished = true, true
 	e.written = e.written || s.written
@@ -136,7 +137,7 @@ func (e *event) read() error {
 			err = e.readDelta()
 		case "error":
 			var found bool
-			found, err = lax.MeansSomething(&e.Scanner)
+			found, err = lax.NonEmpty(&e.Scanner)
 			e.failed = e.failed || found && err == nil
 		default:
 			err = e.Skip()
@@ -145,7 +146,7 @@ func (e *event) read() error {
 	})
 }
 
-// readDelta reads a delta, which may be of any kind, and may break off.
+// readDelta reads a delta. One that isn't a string is skipped.
 func (e *event) readDelta() error {
 	if e.Peek() != '"' {
 		return e.Skip()

@@ -96,7 +96,7 @@ func (l *LongEvent) endLine() {
 	l.name, l.value, l.colon, l.data = l.name[:0], l.value[:0], false, false
 }
 
-// appendUpTo appends more, but lets to grow to most bytes only.
+// appendUpTo appends as much of more to to as fits into most bytes.
 func appendUpTo(to, more []byte, most int) []byte {
 	return append(to, more[:min(len(more), most-len(to))]...)
 }

@@ -1,4 +1,10 @@
-// Package sse cuts streams of server-sent events into events, and reads the events.
+// Package sse cuts streams of server-sent events into events, and reads the data of the
+// events. A [Splitter] passes every byte on unchanged, so that a stream can be relayed
+// while it is read. It buffers one event; an event that is too long for that comes in
+// pieces, which a [LongEvent] reads.
+//
+// Start reading at [Splitter.Split].
+//
 // Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 package sse
 
@@ -35,9 +41,9 @@ func (s *Splitter) Last() bool { return s.last }
 // Split takes the next bytes of the stream and yields the events they complete. An
 // event is only valid during the call of yield.
 //
-// An event that ends in CR is held back until the next byte shows whether an LF
-// belongs to it. Once the stream has ended a line with CR alone, events aren't held
-// back for that, and an LF goes with the next event.
+// An event that ends in CR is held back until the next byte shows whether an LF belongs
+// to it. After the first line that ended with CR alone, events are no longer held back,
+// and such an LF is yielded with the next event.
 func (s *Splitter) Split(chunk []byte, yield func(event []byte)) {
 	start, lf := 0, -1
 	for i := 0; i < len(chunk); {
