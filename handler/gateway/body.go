@@ -56,7 +56,7 @@ func (g *Gateway) readUnsized(c *call) ([]byte, error) {
 // rest of the body and returns the problem.
 func (g *Gateway) waitForRoom(c *call, bytes int64, rest io.Reader) error {
 	if bytes > smallBody {
-		if err := g.exhausted(c); err != nil {
+		if err := g.exhaustedProblem(c); err != nil {
 			discard(rest)
 			return err
 		}
@@ -72,27 +72,27 @@ func (g *Gateway) waitForRoom(c *call, bytes int64, rest io.Reader) error {
 // sent everything.
 func discard(body io.Reader) { _, _ = io.Copy(io.Discard, body) }
 
-// exhausted returns the refusal of a call whose caller has nothing left to spend, of a
+// exhaustedProblem returns the refusal of a call whose caller has nothing left to spend, of a
 // limit that every call is charged to. It returns nil if the caller may have something
 // left, or if the call may still pass, because it can wait.
-func (g *Gateway) exhausted(c *call) error {
+func (g *Gateway) exhaustedProblem(c *call) error {
 	if c.grant.Tier.MaxWait > 0 || c.grant.Tier.Shadow || len(c.grant.Tier.Models) > 0 {
 		return nil
 	}
-	spent := slices.DeleteFunc(g.limitsOf(c, ""), func(l applied) bool {
+	spent := slices.DeleteFunc(g.limitsOf(c, ""), func(l callLimit) bool {
 		known, ok := g.config.Counter.Known(l.key)
 		return !ok || l.Shadow || remaining(known) > 0
 	})
 	if len(spent) == 0 {
 		return nil
 	}
-	reservations, decisions, err := g.config.Counter.Reserve(c.r.Context(), c.parts(spent, func(*applied) limit.Ask { return limit.Ask{Amount: 1} }))
+	reservations, decisions, err := g.config.Counter.Reserve(c.r.Context(), c.parts(spent, func(*callLimit) limit.Ask { return limit.Ask{Amount: 1} }))
 	if err != nil || reservations != nil { // the same will be found once the body is read
 		reservations.Cancel()
 		return nil
 	}
 	c.hold.limits = spent
-	return g.decided(c, decisions)
+	return g.applyDecisions(c, decisions)
 }
 
 // cores limits how many long bodies are parsed or counted at a time: all cores but one,
@@ -117,9 +117,9 @@ type pendingPrompts struct {
 	weights []charge.Prompt
 }
 
-// countMeanwhile starts to weigh a prompt in the background, if its body will be
+// weighInBackground starts to weigh a prompt in the background, if its body will be
 // dropped before its weight may be needed.
-func (c *call) countMeanwhile() {
+func (c *call) weighInBackground() {
 	if c.prompt.weights != nil || c.prompt.pending != nil || c.prompt.bytes <= smallBody {
 		return
 	}
@@ -158,10 +158,10 @@ func (c *call) weigh(request operation.Request, counted int64) []charge.Prompt {
 	return weights
 }
 
-// lastEndpoint notes that no other endpoint will be asked. A stream then needs its body
+// noteLastEndpoint notes that no other endpoint will be asked. A stream then needs its body
 // no longer, and may still take minutes.
-func (c *call) lastEndpoint() {
-	c.upstream.last = true
+func (c *call) noteLastEndpoint() {
+	c.upstream.isLast = true
 	if c.request.Envelope().Stream {
 		c.dropBody()
 	}
@@ -169,7 +169,7 @@ func (c *call) lastEndpoint() {
 
 // dropBody frees the body's memory, unless it is small or another endpoint may need it.
 func (c *call) dropBody() {
-	if c.prompt.bytes <= smallBody || !c.upstream.last {
+	if c.prompt.bytes <= smallBody || !c.upstream.isLast {
 		return
 	}
 	c.request = c.request.WithoutBody()

@@ -39,13 +39,13 @@ func (c *call) boundPrompt() error {
 		switch field := size.Unbounded; {
 		case field == "":
 		case c.grant.Tier.Shadow:
-			c.hold.shadow = codeUnbounded
+			c.hold.shadowCode = codeUnbounded
 			c.w.Header().Set(headerShadow, codeUnbounded)
 		default:
 			return &problem{status: http.StatusBadRequest, code: codeUnbounded, kind: kindRequest, param: field,
 				message: fmt.Sprintf("The tokens that %s uses can't be bounded in advance, and this subscription's tier reserves the most that a call can use (reserve: full). Leave it out, or ask the operator for another tier.", field)}
 		}
-		c.holdPrompt(size)
+		c.holdAtLeast(size)
 	}
 	return nil
 }
@@ -53,24 +53,24 @@ func (c *call) boundPrompt() error {
 // sizeBound returns the most tokens that the prompt can have, by its size alone.
 func (c *call) sizeBound() int64 {
 	if c.reservesAll() {
-		return sum(c.hold.prompt, c.hold.predicted) // set by boundPrompt
+		return addSaturating(c.hold.prompt, c.hold.prediction) // set by boundPrompt
 	}
-	return sum(c.request.Bound(c.prompt.family.Encoding), c.history())
+	return addSaturating(c.request.Bound(c.prompt.family.Encoding), c.continuedTokens())
 }
 
-// showsAll reports whether the call's stream shows everything that it uses, whichever
+// streamCountable reports whether the call's stream shows everything that it uses, whichever
 // model answers. Then Tollgate's count of the stream is the exact charge.
-func (c *call) showsAll() bool {
+func (c *call) streamCountable() bool {
 	defer waitForCore(c.prompt.bytes)()
 	asked := c.request.Envelope()
 	return asked.Stream && asked.Completions <= maxChoices && !slices.ContainsFunc(c.prompt.families, func(f charge.Family) bool { return !charge.Countable(c.request, f) })
 }
 
-// holdPrompt reserves at least what a prompt needs: its own tokens, and those of its
+// holdAtLeast reserves at least what a prompt needs: its own tokens, and those of its
 // prediction, which each completion may be charged.
-func (c *call) holdPrompt(p charge.Prompt) {
+func (c *call) holdAtLeast(p charge.Prompt) {
 	c.hold.prompt = max(c.hold.prompt, p.Tokens)
-	c.hold.predicted = max(c.hold.predicted, c.completionTokens(p.Prediction))
+	c.hold.prediction = max(c.hold.prediction, c.completionTokens(p.Prediction))
 }
 
 // countPrompt sets what to reserve for the prompt: under reserve: full the most that it
@@ -80,9 +80,9 @@ func (c *call) countPrompt() error {
 		return c.estimatePrompt()
 	}
 	c.prompt.weights = c.weighPrompts(c.request, 0)
-	c.hold.prompt, c.hold.predicted = 0, 0
+	c.hold.prompt, c.hold.prediction = 0, 0
 	for _, p := range c.prompt.weights {
-		c.holdPrompt(p)
+		c.holdAtLeast(p)
 	}
 	if p := c.promptOfFamily(); p.Known {
 		c.prompt.estimate = p.Tokens
@@ -98,7 +98,7 @@ func (c *call) estimatePrompt() error {
 	if err != nil {
 		return badField(err)
 	}
-	c.prompt.estimate = sum(prompt, c.history())
+	c.prompt.estimate = addSaturating(prompt, c.continuedTokens())
 	if c.hold.uncounted == 0 && !c.reservesAll() {
 		c.hold.prompt = c.prompt.estimate
 	}
@@ -116,6 +116,6 @@ func (c *call) promptOfFamily() charge.Prompt {
 		c.prompt.weights = c.weighPrompts(c.request, c.prompt.estimate)
 	}
 	p := c.prompt.weights[max(0, slices.Index(c.prompt.families, c.prompt.family))]
-	p.Tokens = sum(p.Tokens, c.history())
+	p.Tokens = addSaturating(p.Tokens, c.continuedTokens())
 	return p
 }

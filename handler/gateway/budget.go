@@ -42,16 +42,16 @@ type budget struct {
 	waiting []*growth        // answers first, then bodies, each in order of arrival
 }
 
-// A holding is one call's part of a budget.
-type holding struct {
+// An allotment is one call's part of a budget.
+type allotment struct {
 	budget *budget
 	owner  string // a subscription's id
 	bytes  int64
 }
 
-// A growth is a request to enlarge a holding.
+// A growth is a request to enlarge an allotment.
 type growth struct {
-	*holding
+	*allotment
 	to      int64         // bytes
 	answer  bool          // for an answer; else for a body
 	granted bool          // guarded by the budget's lock
@@ -60,25 +60,25 @@ type growth struct {
 
 func newBudget(size int64) *budget { return &budget{size: size, owners: make(map[string]int64)} }
 
-// hold returns an empty holding.
-func (b *budget) hold(owner string) *holding { return &holding{budget: b, owner: owner} }
+// allot returns an empty allotment.
+func (b *budget) allot(owner string) *allotment { return &allotment{budget: b, owner: owner} }
 
 // growBody waits until there is room for a body of the given size, and takes it. The
 // error is errNoRoom, or ctx's.
-func (h *holding) growBody(ctx context.Context, bytes int64) error {
-	return h.grow(ctx, &growth{holding: h, to: bytes}, bodyTimeout)
+func (h *allotment) growBody(ctx context.Context, bytes int64) error {
+	return h.grow(ctx, &growth{allotment: h, to: bytes}, bodyTimeout)
 }
 
 // growAnswer does the same for an answer, which goes before all bodies.
-func (h *holding) growAnswer(ctx context.Context, bytes int64) error {
-	return h.grow(ctx, &growth{holding: h, to: bytes, answer: true}, answerTimeout)
+func (h *allotment) growAnswer(ctx context.Context, bytes int64) error {
+	return h.grow(ctx, &growth{allotment: h, to: bytes, answer: true}, answerTimeout)
 }
 
-func (h *holding) grow(ctx context.Context, g *growth, patience time.Duration) error {
-	if h.budget.admit(g) {
+func (h *allotment) grow(ctx context.Context, g *growth, timeout time.Duration) error {
+	if h.budget.enqueue(g) {
 		return nil
 	}
-	late := time.NewTimer(patience)
+	late := time.NewTimer(timeout)
 	defer late.Stop()
 	var err error
 	select {
@@ -95,8 +95,8 @@ func (h *holding) grow(ctx context.Context, g *growth, patience time.Duration) e
 	return err
 }
 
-// shrink gives back what the holding has beyond the given bytes.
-func (h *holding) shrink(to int64) {
+// shrink gives back all but the given bytes of the allotment.
+func (h *allotment) shrink(to int64) {
 	b := h.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -106,8 +106,8 @@ func (h *holding) shrink(to int64) {
 	}
 }
 
-// admit queues a growth and reports whether it was granted at once.
-func (b *budget) admit(g *growth) bool {
+// enqueue queues a growth and reports whether it was granted at once.
+func (b *budget) enqueue(g *growth) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	at := len(b.waiting)
@@ -162,7 +162,7 @@ func (b *budget) grantWaiting() {
 			full = full || large
 			return false
 		}
-		b.resize(g.holding, max(g.to, g.bytes))
+		b.resize(g.allotment, max(g.to, g.bytes))
 		if g.granted = true; g.done != nil {
 			close(g.done)
 		}
@@ -170,7 +170,7 @@ func (b *budget) grantWaiting() {
 	})
 }
 
-func (b *budget) resize(h *holding, bytes int64) {
+func (b *budget) resize(h *allotment, bytes int64) {
 	b.used += bytes - h.bytes
 	if b.owners[h.owner] += bytes - h.bytes; b.owners[h.owner] == 0 {
 		delete(b.owners, h.owner)
@@ -184,5 +184,5 @@ func noRoomProblem(err error) error {
 		return clientClosed(err)
 	}
 	return &problem{status: http.StatusServiceUnavailable, code: "too_many_bytes_under_way", kind: kindServer, retry: budgetRetry, cause: err,
-		message: fmt.Sprintf("The gateway holds as many bytes of calls as its memory allows. Try again in %s.", spell(budgetRetry))}
+		message: fmt.Sprintf("The gateway holds as many bytes of calls as its memory allows. Try again in %s.", spellDuration(budgetRetry))}
 }

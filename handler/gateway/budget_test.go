@@ -15,16 +15,16 @@ const mb = 1 << 20
 
 // A waits is a holding that grows in a goroutine of its own, which may have to wait.
 type waits struct {
-	*holding
+	*allotment
 	err  error
 	took time.Duration
 	done bool
 }
 
-func (b *budget) ask(ctx context.Context, owner string, bytes int64, grow func(*holding, context.Context, int64) error) *waits {
-	w, begun := &waits{holding: b.hold(owner)}, time.Now()
+func (b *budget) ask(ctx context.Context, owner string, bytes int64, grow func(*allotment, context.Context, int64) error) *waits {
+	w, begun := &waits{allotment: b.allot(owner)}, time.Now()
 	go func() {
-		w.err = grow(w.holding, ctx, bytes)
+		w.err = grow(w.allotment, ctx, bytes)
 		w.took, w.done = time.Since(begun), true
 	}()
 	synctest.Wait()
@@ -42,7 +42,7 @@ func TestTheBudgetIsNeverExceeded(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range 300 {
 			group.Go(func() {
-				h := b.hold([]string{"a", "b", "c", "d"}[i%4])
+				h := b.allot([]string{"a", "b", "c", "d"}[i%4])
 				grow := h.growBody
 				if i%3 == 0 {
 					grow = h.growAnswer
@@ -72,12 +72,12 @@ func TestTheBudgetIsNeverExceeded(t *testing.T) {
 func TestWaitingForRoomTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(8 * mb)
-		held := b.ask(t.Context(), "a", 4*mb, (*holding).growBody)
-		body := b.ask(t.Context(), "a", 4*mb, (*holding).growBody)
-		answer := b.ask(t.Context(), "a", 4*mb, (*holding).growAnswer)
+		held := b.ask(t.Context(), "a", 4*mb, (*allotment).growBody)
+		body := b.ask(t.Context(), "a", 4*mb, (*allotment).growBody)
+		answer := b.ask(t.Context(), "a", 4*mb, (*allotment).growAnswer)
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)
 		defer leave()
-		left := b.ask(ctx, "a", 4*mb, (*holding).growBody)
+		left := b.ask(ctx, "a", 4*mb, (*allotment).growBody)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if !held.granted() || !errors.Is(body.err, errNoRoom) || body.took != bodyTimeout || !errors.Is(answer.err, errNoRoom) || answer.took != answerTimeout {
@@ -96,11 +96,11 @@ func TestWaitingForRoomTimesOut(t *testing.T) {
 func TestRoomIsGivenInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(32 * mb) // large bodies may use 28 MiB of it
-		first, second := b.ask(t.Context(), "a", 14*mb, (*holding).growBody), b.ask(t.Context(), "b", 14*mb, (*holding).growBody)
-		large := b.ask(t.Context(), "c", 10*mb, (*holding).growBody)
-		later := b.ask(t.Context(), "d", 1*mb, (*holding).growBody)
-		answer := b.ask(t.Context(), "e", 8*mb, (*holding).growAnswer)
-		small := b.ask(t.Context(), "f", smallBody, (*holding).growBody)
+		first, second := b.ask(t.Context(), "a", 14*mb, (*allotment).growBody), b.ask(t.Context(), "b", 14*mb, (*allotment).growBody)
+		large := b.ask(t.Context(), "c", 10*mb, (*allotment).growBody)
+		later := b.ask(t.Context(), "d", 1*mb, (*allotment).growBody)
+		answer := b.ask(t.Context(), "e", 8*mb, (*allotment).growAnswer)
+		small := b.ask(t.Context(), "f", smallBody, (*allotment).growBody)
 		if !first.granted() || !second.granted() || large.granted() || later.granted() || answer.granted() || !small.granted() {
 			t.Errorf("got room for first %t, second %t, large %t, later %t, answer %t, small %t; want it for first, second and small alone", first.granted(), second.granted(), large.granted(), later.granted(), answer.granted(), small.granted())
 		}
@@ -125,10 +125,10 @@ func TestRoomIsGivenInOrder(t *testing.T) {
 func TestASubscriptionHoldsNoMoreThanItsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(32 * mb)
-		held := b.ask(t.Context(), "a", 14*mb, (*holding).growBody)
-		waiting := b.ask(t.Context(), "a", 4*mb, (*holding).growBody)
-		small := b.ask(t.Context(), "a", smallBody, (*holding).growBody)
-		other := b.ask(t.Context(), "b", 4*mb, (*holding).growBody)
+		held := b.ask(t.Context(), "a", 14*mb, (*allotment).growBody)
+		waiting := b.ask(t.Context(), "a", 4*mb, (*allotment).growBody)
+		small := b.ask(t.Context(), "a", smallBody, (*allotment).growBody)
+		other := b.ask(t.Context(), "b", 4*mb, (*allotment).growBody)
 		if !held.granted() || waiting.granted() || !small.granted() || !other.granted() {
 			t.Errorf("got room for held %t, waiting %t, small %t, other %t; want it for all but the subscription's second large body (waiting)", held.granted(), waiting.granted(), small.granted(), other.granted())
 		}
@@ -140,7 +140,7 @@ func TestASubscriptionHoldsNoMoreThanItsShare(t *testing.T) {
 }
 
 func TestWithoutABudgetNothingIsBounded(t *testing.T) {
-	if err := newBudget(0).hold("a").growBody(t.Context(), 1<<40); err != nil {
+	if err := newBudget(0).allot("a").growBody(t.Context(), 1<<40); err != nil {
 		t.Errorf("got %v for 1 TiB, want room", err)
 	}
 }

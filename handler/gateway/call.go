@@ -23,13 +23,13 @@ type call struct {
 	route route
 
 	request  operation.Request // what is asked; nil until the body is parsed, or without one
-	stored   keeping
+	stored   storedState
 	model    string // empty until it is known to be a model's name
 	prompt   promptCost
 	price    pricing
 	hold     hold
 	upstream exchange
-	charge   charged
+	charge   settlement
 	result   result
 }
 
@@ -46,7 +46,7 @@ type arrival struct {
 type caller struct {
 	grant     *subscription.Grant // nil until the key is accepted
 	admission *admission
-	room      *holding // of the budget, for the body
+	room      *allotment // of the budget, for the body
 }
 
 // A promptCost is what is known of a prompt's cost.
@@ -64,16 +64,16 @@ type promptCost struct {
 type exchange struct {
 	sentAt, answeredAt, firstTextAt time.Time
 
-	response    *upstream.Response
-	endpoint    string // the one that was asked last
-	last        bool   // no other endpoint will be asked
-	askedUsage  bool   // the gateway asked for the stream's usage, the caller didn't
-	showsAll    bool   // the stream shows everything that the call uses, whichever model answers
-	promptsRead int64  // endpoints that failed after a model had read the prompt
+	response       *upstream.Response
+	endpoint       string // the one that was asked last
+	isLast         bool   // no other endpoint will be asked
+	requestedUsage bool   // the gateway asked for the stream's usage, the caller didn't
+	countable      bool   // the stream shows everything that the call uses, whichever model answers
+	failedPrompts  int64  // endpoints that failed after a model had read the prompt
 }
 
-// charged holds the charge of a call.
-type charged struct {
+// settlement holds the charge of a call.
+type settlement struct {
 	usage        limit.Usage
 	settled      bool
 	fromUpstream bool   // usage is the endpoint's own; else Tollgate's count or bound
@@ -82,15 +82,15 @@ type charged struct {
 
 // A result is how the call ended, for the log and telemetry.
 type result struct {
-	status  int
-	outcome string              // code; empty: success
-	refused bool                // by the gateway, with outcome
-	limits  []telemetry.Refusal // that refused it
-	cause   error
+	status    int
+	outcome   string              // code; empty: success
+	refused   bool                // by the gateway, with outcome
+	refusedBy []telemetry.Refusal // that refused it
+	cause     error
 }
 
-// begin returns a new call, with its request id set on the answer.
-func begin(w http.ResponseWriter, r *http.Request) *call {
+// newCall returns a new call, with its request id set on the answer.
+func newCall(w http.ResponseWriter, r *http.Request) *call {
 	c := &call{arrival: arrival{w: w, r: r, requestID: requestID(r.Header), started: time.Now(), trace: traceOf(r.Header)}}
 	w.Header().Set(headerRequestID, c.requestID)
 	if r.Header.Get(headerAnthropicVersion) != "" {
@@ -99,23 +99,23 @@ func begin(w http.ResponseWriter, r *http.Request) *call {
 	return c
 }
 
-// answer sends a whole body and flushes it, so that the caller needn't wait for the
+// send sends a whole body and flushes it, so that the caller needn't wait for the
 // report. An empty contentType is JSON.
-func (c *call) answer(status int, contentType string, body []byte) {
+func (c *call) send(status int, contentType string, body []byte) {
 	c.result.status = status
 	h := c.w.Header()
 	h["Content-Type"] = []string{cmp.Or(contentType, "application/json")}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	c.w.WriteHeader(status)
 	control := http.NewResponseController(c.w)
-	if len(body) <= roomForAnswer {
+	if len(body) <= connectionBuffer {
 		_, _ = c.w.Write(body) // fails if the caller has left
 		_ = control.Flush()
 		return
 	}
 	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
-	for piece := range slices.Chunk(body, acceptedPiece) {
-		_ = control.SetWriteDeadline(time.Now().Add(pieceAccepted)) // fails where the writer has no deadlines
+	for piece := range slices.Chunk(body, pieceSize) {
+		_ = control.SetWriteDeadline(time.Now().Add(pieceTimeout)) // fails where the writer has no deadlines
 		if _, err := c.w.Write(piece); err != nil {
 			return
 		}
@@ -124,32 +124,32 @@ func (c *call) answer(status int, contentType string, body []byte) {
 }
 
 const (
-	// roomForAnswer is the size, in bytes, up to which a connection buffers an answer
+	// connectionBuffer is the size, in bytes, up to which a connection buffers an answer
 	// whether or not its caller reads it.
-	roomForAnswer = 16 << 10
-	// pieceAccepted is how long a caller may take to read each acceptedPiece bytes of a
+	connectionBuffer = 16 << 10
+	// pieceTimeout is how long a caller may take to read each pieceSize bytes of a
 	// longer answer.
-	pieceAccepted = 30 * time.Second
-	acceptedPiece = 1 << 20
+	pieceTimeout = 30 * time.Second
+	pieceSize    = 1 << 20
 )
 
 // answerError answers a call that failed with err.
 func (g *Gateway) answerError(c *call, err error) {
 	p := asProblem(err)
-	c.result.outcome, c.result.cause, c.result.refused, c.result.limits = p.code, p.cause, p.isRefusal(), p.limits
+	c.result.outcome, c.result.cause, c.result.refused, c.result.refusedBy = p.code, p.cause, p.isRefusal(), p.refusedBy
 	g.setKnownLimitHeaders(c)
 	if p.retry > 0 {
 		g.canonical.setRetryAfter(c.w.Header(), p.retry)
 	}
-	if len(p.limits) > 0 {
-		c.w.Header()[headerRefusedBy] = []string{strings.Join(namesOf(p.limits), ", ")}
+	if len(p.refusedBy) > 0 {
+		c.w.Header()[headerRefusedBy] = []string{strings.Join(namesOf(p.refusedBy), ", ")}
 	}
 	if p.verbatim == nil && p.retryUseless() {
 		c.w.Header()[headerShouldRetry] = []string{"false"}
 	}
 	if p.verbatim != nil {
-		c.answer(p.status, c.w.Header().Get("Content-Type"), p.verbatim)
+		c.send(p.status, c.w.Header().Get("Content-Type"), p.verbatim)
 		return
 	}
-	c.answer(p.status, "application/json", c.problemForm(g.config.BasePath)(p.said(c.requestID)))
+	c.send(p.status, "application/json", c.problemForm(g.config.BasePath)(p.forCaller(c.requestID)))
 }

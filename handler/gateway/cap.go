@@ -9,35 +9,35 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// leastCompletion is the smallest cap that the gateway puts on a completion, in tokens:
+// minCompletion is the smallest cap that the gateway puts on a completion, in tokens:
 // with less, hardly any question can be answered.
-const leastCompletion = 16
+const minCompletion = 16
 
-// ask returns what to reserve of a limit before the call, by the tier's way of reserving.
-func (c *call) ask(l *applied) (ask limit.Ask) {
+// askOf returns what to reserve of a limit before the call, by the tier's way of reserving.
+func (c *call) askOf(l *callLimit) (ask limit.Ask) {
 	switch c.grant.Tier.Reserve {
 	case subscription.ReserveNone:
 		ask.Amount = 1
 	case subscription.ReserveFull:
 		ask = c.askFull(l)
 	default:
-		ask.Amount = max(1, c.most(l, c.hold.prompt, 0))
+		ask.Amount = max(1, c.maxCharge(l, c.hold.prompt, 0))
 	}
 	ask.Bytes, ask.Shadow, ask.UpperBound = c.prompt.bytes, l.Shadow, c.hold.uncounted > 0
 	return ask
 }
 
-// most returns the most that a limit charges for so many tokens of prompt and completions.
-func (c *call) most(l *applied, prompt, completion int64) int64 {
+// maxCharge returns the most that a limit charges for so many tokens of prompt and completions.
+func (c *call) maxCharge(l *callLimit, prompt, completion int64) int64 {
 	if l.Unit == limit.Cost {
-		return c.mostCost(prompt, completion)
+		return c.maxCost(prompt, completion)
 	}
 	return l.Measure().Most(prompt, completion)
 }
 
 // completionWithin returns the largest completion, in tokens, with which most stays within
 // an amount.
-func (c *call) completionWithin(l *applied, amount, prompt int64) int64 {
+func (c *call) completionWithin(l *callLimit, amount, prompt int64) int64 {
 	if l.Unit == limit.Cost {
 		return c.price.quote.CompletionWithin(amount, prompt)
 	}
@@ -47,17 +47,17 @@ func (c *call) completionWithin(l *applied, amount, prompt int64) int64 {
 // askFull asks for everything that a call can use: the prompt and, for each completion,
 // the larger of the caller's caps. A call without a cap accepts what is left, because
 // the gateway then caps it at that.
-func (c *call) askFull(l *applied) limit.Ask {
+func (c *call) askFull(l *callLimit) limit.Ask {
 	need := func(each int64) int64 {
-		return c.most(l, c.hold.prompt, sum(c.hold.predicted, c.completionTokens(each)))
+		return c.maxCharge(l, c.hold.prompt, addSaturating(c.hold.prediction, c.completionTokens(each)))
 	}
 	if caps := c.caps(); caps.Largest > 0 {
 		return limit.Ask{Amount: need(caps.Largest)}
 	}
-	if own := c.ownCap(); own > 0 {
-		return limit.Ask{Amount: need(own), Least: need(min(own, leastCompletion))}
+	if own := c.defaultCap(); own > 0 {
+		return limit.Ask{Amount: need(own), Least: need(min(own, minCompletion))}
 	}
-	least := need(leastCompletion)
+	least := need(minCompletion)
 	return limit.Ask{Amount: max(least, cmp.Or(l.PerMinute+l.Burst, l.Quota)), Least: least}
 }
 
@@ -75,9 +75,9 @@ func (c *call) capRules() operation.CapRules {
 	return rules
 }
 
-// ownCap returns what a completion may have, in tokens, of a call that has no cap: the
+// defaultCap returns what a completion may have, in tokens, of a call that has no cap: the
 // tier's, or less if the operation's API says so; 0 if neither does.
-func (c *call) ownCap() int64 {
+func (c *call) defaultCap() int64 {
 	most, standard := c.grant.Tier.MaxCompletionTokens, c.caps().Default
 	if most == 0 || standard == 0 {
 		return max(most, standard)
@@ -94,7 +94,7 @@ func (c *call) completionCap(decisions []limit.Decision) int64 {
 	if c.caps().Largest > 0 || completions == 0 {
 		return 0
 	}
-	own := c.ownCap()
+	own := c.defaultCap()
 	if !c.reservesAll() {
 		return own
 	}
@@ -107,7 +107,7 @@ func (c *call) completionCap(decisions []limit.Decision) int64 {
 	if most == limit.Unlimited {
 		return own
 	}
-	each := max(most-c.hold.predicted, 0) / completions
+	each := max(most-c.hold.prediction, 0) / completions
 	if own > 0 {
 		each = min(each, own)
 	}
@@ -136,17 +136,17 @@ func (c *call) completionBound() int64 {
 	}
 }
 
-// completionsBound returns the most tokens of all completions together; without a cap,
+// totalCompletionBound returns the most tokens of all completions together; without a cap,
 // the largest number there is.
-func (c *call) completionsBound() int64 {
+func (c *call) totalCompletionBound() int64 {
 	if most := c.completionBound(); most > 0 {
 		return c.completionTokens(most)
 	}
 	return math.MaxInt64
 }
 
-// sum adds tokens, which are never negative, and saturates at the largest int64.
-func sum(a, b int64) int64 {
+// addSaturating adds tokens, which are never negative, and saturates at the largest int64.
+func addSaturating(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64
 	}

@@ -64,14 +64,14 @@ func (g *Gateway) admit(c *call) error {
 	switch {
 	case within:
 	case c.grant.Tier.Shadow:
-		c.hold.shadow = codeTooManyCalls
+		c.hold.shadowCode = codeTooManyCalls
 		c.w.Header().Set(headerShadow, codeTooManyCalls)
 	default:
 		entered.release()
 		discard(http.MaxBytesReader(c.w, c.r.Body, g.config.MaxBody))
-		return &problem{status: http.StatusTooManyRequests, code: codeTooManyCalls, kind: kindCalls, limits: []telemetry.Refusal{{Counter: telemetry.Counter{Limit: limitConcurrent, Unit: limit.Calls, Owner: limit.Owner{Subscription: c.grant.Subscription.ID}}}},
+		return &problem{status: http.StatusTooManyRequests, code: codeTooManyCalls, kind: kindCalls, refusedBy: []telemetry.Refusal{{Counter: telemetry.Counter{Limit: limitConcurrent, Unit: limit.Calls, Owner: limit.Owner{Subscription: c.grant.Subscription.ID}}}},
 			retry:   time.Second,
-			message: fmt.Sprintf("The subscription has %s under way on this instance, the most that its tier allows (maxConcurrent). Try again when one has ended.", count(most, "call"))}
+			message: fmt.Sprintf("The subscription has %s under way on this instance, the most that its tier allows (maxConcurrent). Try again when one has ended.", plural(most, "call"))}
 	}
 	c.admission = entered
 	return nil

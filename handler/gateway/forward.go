@@ -23,12 +23,12 @@ import (
 // endpoint is asked.
 func (g *Gateway) forward(c *call) error {
 	if c.request.Envelope().Stream {
-		c.countMeanwhile()
+		c.weighInBackground()
 	}
 	var rest *upstream.Rest
 	request := c.upstreamCall()
-	request.BodyDone, request.Failed = c.lastEndpoint, c.promptRead
-	if c.upstream.showsAll = c.showsAll(); g.readOnTime(c) > 0 { // else a cancelled endpoint isn't read on
+	request.BodyDone, request.Failed = c.noteLastEndpoint, c.endpointFailed
+	if c.upstream.countable = c.streamCountable(); g.readOnTime(c) > 0 { // else a cancelled endpoint isn't read on
 		request.Rest = func(r *upstream.Rest) { rest = r }
 	}
 	response, err := g.config.Upstream.Send(c.r.Context(), request)
@@ -108,9 +108,9 @@ func (g *Gateway) relay(c *call) (none *upstream.Error, err error) {
 func (c *call) body(t upstream.Target) [][]byte {
 	c.setFamily(t)
 	c.upstream.endpoint = t.Endpoint
-	c.upstream.askedUsage = t.StreamOptions && c.request.Envelope().UsageOnRequest
+	c.upstream.requestedUsage = t.StreamOptions && c.request.Envelope().UsageOnRequest
 	return c.request.Rewrite(operation.Edit{
-		Model: t.Model, Cap: c.hold.cap, Enforce: c.reservesAll(), Rules: c.capRules(), AskUsage: c.upstream.askedUsage,
+		Model: t.Model, Cap: c.hold.cap, Enforce: c.reservesAll(), Rules: c.capRules(), AskUsage: c.upstream.requestedUsage,
 	})
 }
 
@@ -139,21 +139,21 @@ func gaveUp(failed *upstream.Error) bool {
 	return failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut
 }
 
-// promptRead counts the endpoints that failed after a model had read the prompt, each of
+// endpointFailed counts the endpoints that failed after a model had read the prompt, each of
 // which is billed. It reports whether another endpoint may be asked: not under reserve:
 // full, where only one prompt is reserved.
-func (c *call) promptRead(err error) (goOn bool) {
-	if !readsPrompt(err) {
+func (c *call) endpointFailed(err error) (goOn bool) {
+	if !promptWasRead(err) {
 		return true
 	}
-	c.upstream.promptsRead++
+	c.upstream.failedPrompts++
 	return !c.reservesAll()
 }
 
-// readsPrompt reports whether an endpoint failed after a model had read the prompt, which
+// promptWasRead reports whether an endpoint failed after a model had read the prompt, which
 // Azure bills.
 // Source: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs
-func readsPrompt(err error) bool {
+func promptWasRead(err error) bool {
 	own, ok := errors.AsType[*upstream.StatusError](err)
 	if !ok {
 		return false
@@ -181,7 +181,7 @@ func (g *Gateway) upstreamFailure(c *call, err error) error {
 	}
 	if busy, ok := errors.AsType[*upstream.UnavailableError](err); ok && busy.Throttled {
 		return &problem{status: http.StatusTooManyRequests, code: "upstream_throttled", kind: kindServer, retry: busy.RetryAfter,
-			message: fmt.Sprintf("The model is at its own limit. Try again in %s.", spell(wholeSeconds(busy.RetryAfter))), cause: err}
+			message: fmt.Sprintf("The model is at its own limit. Try again in %s.", spellDuration(wholeSeconds(busy.RetryAfter))), cause: err}
 	} else if ok {
 		return &problem{status: http.StatusServiceUnavailable, code: "upstream_unavailable", kind: kindServer, retry: busy.RetryAfter,
 			message: "The model accepts no calls just now.", cause: err}
@@ -236,7 +236,7 @@ func (g *Gateway) checkEndpoints(c *call) error {
 	case errors.Is(err, upstream.ErrModel):
 		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: "No endpoint serves this model."}
 	case errors.Is(err, upstream.ErrOperation):
-		return g.notServed(c)
+		return g.operationNotServed(c)
 	case errors.Is(err, upstream.ErrExtraParameters):
 		return badRequest("extra-parameters", "extra-parameters can't be honoured for this model: "+
 			"leave the header out or send pass-through; error and drop are for endpoints of the models shape alone.")
@@ -244,9 +244,9 @@ func (g *Gateway) checkEndpoints(c *call) error {
 	return err
 }
 
-// notServed answers a call whose operation no endpoint of its model serves: it names
+// operationNotServed answers a call whose operation no endpoint of its model serves: it names
 // those that one serves.
-func (g *Gateway) notServed(c *call) *problem {
+func (g *Gateway) operationNotServed(c *call) *problem {
 	served := slices.DeleteFunc(slices.Clone(all.Operations), func(o *operation.Operation) bool {
 		_, err := g.config.Upstream.Targets(upstream.Selection{Model: c.model, Path: c.upstreamPath(o)})
 		return err != nil
@@ -258,11 +258,11 @@ func (g *Gateway) notServed(c *call) *problem {
 // relayBody relays an answer that isn't streamed. The call is charged before the answer
 // is sent.
 func (g *Gateway) relayBody(c *call) (none *upstream.Error, err error) {
-	held := g.budget.hold(c.grant.Subscription.ID)
+	held := g.budget.allot(c.grant.Subscription.ID)
 	defer held.shrink(0)
 	body, err := c.upstream.response.Body(func(bytes int64) error {
-		if bytes > smallBody && c.upstream.last { // it may wait for room: give its own back first
-			c.countMeanwhile()
+		if bytes > smallBody && c.upstream.isLast { // it may wait for room: give its own back first
+			c.weighInBackground()
 			c.dropBody()
 		}
 		return held.growAnswer(c.r.Context(), bytes)
@@ -270,7 +270,7 @@ func (g *Gateway) relayBody(c *call) (none *upstream.Error, err error) {
 	held.shrink(int64(cap(body)))
 	answer := c.route.operation.Read(body, nil)
 	if failed, ok := errors.AsType[*upstream.Error](err); ok {
-		return g.brokenBody(c, failed, answer, body)
+		return g.endBrokenBody(c, failed, answer, body)
 	}
 	if !answer.IsAnswer {
 		return c.upstream.response.Failure(upstream.BadAnswer, errNoAnswer), nil
@@ -282,14 +282,14 @@ func (g *Gateway) relayBody(c *call) (none *upstream.Error, err error) {
 	}
 	c.dropBody()
 	maps.Copy(c.w.Header(), c.upstream.response.Header)
-	c.answer(http.StatusOK, jsonType(c.upstream.response.Header.Get("Content-Type")), body)
+	c.send(http.StatusOK, jsonType(c.upstream.response.Header.Get("Content-Type")), body)
 	return nil, nil
 }
 
-// brokenBody ends a call whose answer, which isn't streamed, broke off. If its endpoint
+// endBrokenBody ends a call whose answer, which isn't streamed, broke off. If its endpoint
 // is to blame and the model wrote nothing, it returns the failure, so that another
 // endpoint is asked. Otherwise it charges the call and returns the caller's error.
-func (g *Gateway) brokenBody(c *call, failed *upstream.Error, answer operation.Answer, body []byte) (none *upstream.Error, err error) {
+func (g *Gateway) endBrokenBody(c *call, failed *upstream.Error, answer operation.Answer, body []byte) (none *upstream.Error, err error) {
 	if byEndpoint := failed.Reason == upstream.Broken || failed.Reason == upstream.BadAnswer; byEndpoint && !answer.Written {
 		return failed, nil
 	}
@@ -350,7 +350,7 @@ func (g *Gateway) relayStream(c *call) (none *upstream.Error, err error) {
 	ending, notMetered := upstream.Cut, false // Cut, should the relay panic
 	defer func() {
 		if !notMetered {
-			m.end(ending)
+			m.settleAtEnd(ending)
 		}
 	}()
 	ending, err = c.upstream.response.Relay(c.w, m, m.relayEvent)
@@ -359,7 +359,7 @@ func (g *Gateway) relayStream(c *call) (none *upstream.Error, err error) {
 		return g.relayBody(c)
 	}
 	if err == nil {
-		ending, err = m.missing(ending)
+		ending, err = m.checkComplete(ending)
 	}
 	so := m.events.State()
 	if ending == upstream.Cut && !c.upstream.response.Begun() && !so.IsAnswer {
@@ -381,7 +381,7 @@ func (g *Gateway) relayStream(c *call) (none *upstream.Error, err error) {
 	case c.upstream.response.Begun():
 		panic(http.ErrAbortHandler) // a normal end would make the answer look complete
 	}
-	m.end(ending)
+	m.settleAtEnd(ending)
 	g.setUsageHeaders(c)
 	return nil, noStreamProblem(ending, err)
 }

@@ -13,7 +13,7 @@ func (g *Gateway) serveFree(c *call) error {
 	if err := g.admit(c); err != nil {
 		return err
 	}
-	c.room = g.budget.hold(c.grant.Subscription.ID)
+	c.room = g.budget.allot(c.grant.Subscription.ID)
 	if err := g.identify(c); err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (g *Gateway) serveFree(c *call) error {
 	}
 	defer response.Close()
 	c.upstream.response = response
-	return g.passOn(c, response)
+	return g.relayFree(c, response)
 }
 
 // identify finds what a free call is about: a stored response, or what its body says.
@@ -40,9 +40,9 @@ func (g *Gateway) identify(c *call) error {
 	return g.checkStored(c)
 }
 
-// passOn sends a free operation's answer on to the caller.
-func (g *Gateway) passOn(c *call, response *upstream.Response) error {
-	held := g.budget.hold(c.grant.Subscription.ID)
+// relayFree sends a free operation's answer on to the caller.
+func (g *Gateway) relayFree(c *call, response *upstream.Response) error {
+	held := g.budget.allot(c.grant.Subscription.ID)
 	defer held.shrink(0)
 	body, err := response.Body(func(bytes int64) error { return held.growAnswer(c.r.Context(), bytes) })
 	c.w.Header().Set(headerUpstream, response.Target.Endpoint)
@@ -50,6 +50,6 @@ func (g *Gateway) passOn(c *call, response *upstream.Response) error {
 		return g.upstreamFailure(c, err)
 	}
 	maps.Copy(c.w.Header(), response.Header)
-	c.answer(http.StatusOK, jsonType(response.Header.Get("Content-Type")), body)
+	c.send(http.StatusOK, jsonType(response.Header.Get("Content-Type")), body)
 	return nil
 }

@@ -109,7 +109,7 @@ func New(config Config) *Gateway {
 	}
 	g := &Gateway{config: config, canonical: config.Headers.canonical(), recentRows: newRecentRows(config.Usage), budget: newBudget(config.Budget), concurrency: newConcurrency()}
 	g.stopping, g.stop = context.WithCancel(context.Background())
-	g.handler = http.HandlerFunc(g.answer)
+	g.handler = http.HandlerFunc(g.serveRequest)
 	if len(config.Origins) > 0 {
 		g.handler = allowOrigins(config.Origins, g.canonical, g.handler)
 	}
@@ -122,13 +122,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.handler.ServeHTTP(w, r)
 }
 
-// answer serves one request and reports it.
-func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
+// serveRequest serves one request and reports it.
+func (g *Gateway) serveRequest(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) { // the Functions host's readiness ping: needs no key, isn't logged
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	c := begin(w, r)
+	c := newCall(w, r)
 	defer g.finish(c)
 	if err := g.dispatch(c); err != nil {
 		g.answerError(c, err)
@@ -159,7 +159,7 @@ func (g *Gateway) serveCharged(c *call) error {
 	if err := g.admit(c); err != nil {
 		return err
 	}
-	c.room = g.budget.hold(c.grant.Subscription.ID)
+	c.room = g.budget.allot(c.grant.Subscription.ID)
 	if err := g.parse(c); err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (g *Gateway) authenticate(c *call) error {
 		return clientClosed(err)
 	case errors.Is(err, subscription.ErrBusy):
 		return &problem{status: http.StatusServiceUnavailable, code: "directory_busy", kind: kindServer, retry: subscription.BusyRetryAfter, cause: err,
-			message: fmt.Sprintf("Too many unknown keys are being presented, so this one was not looked up. Try again in %s.", spell(subscription.BusyRetryAfter))}
+			message: fmt.Sprintf("Too many unknown keys are being presented, so this one was not looked up. Try again in %s.", spellDuration(subscription.BusyRetryAfter))}
 	case err != nil:
 		return unavailable("directory", subscription.RetryAfter, err)
 	}

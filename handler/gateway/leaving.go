@@ -17,17 +17,17 @@ const (
 	// maxFollowed is the most calls whose answers an instance goes on reading at a time.
 	// Further calls are cancelled, and charged their bound.
 	maxFollowed = 256
-	// followedHeld is the most bytes kept of these answers together; followedRead is the
+	// maxFollowedHeld is the most bytes kept of these answers together; maxFollowedRead is the
 	// most bytes read of one.
-	followedHeld = 32 << 20
-	followedRead = 16 << 20
+	maxFollowedHeld = 32 << 20
+	maxFollowedRead = 16 << 20
 
-	// onTheWay is how long to go on reading a stream that shows all usage after its
+	// inTransit is how long to go on reading a stream that shows all usage after its
 	// caller left, for what the endpoint had already written. Then it is cancelled.
-	onTheWay = 200 * time.Millisecond
-	// cancelHeard is how long an endpoint may go on writing until the cancellation
+	inTransit = 200 * time.Millisecond
+	// cancelDelay is how long an endpoint may go on writing until the cancellation
 	// reaches it: a round trip to a distant server. That text is charged unread.
-	cancelHeard = 50 * time.Millisecond
+	cancelDelay = 50 * time.Millisecond
 )
 
 // following counts the calls whose answers are read on.
@@ -37,8 +37,8 @@ type following struct {
 	held  atomic.Int64 // bytes
 }
 
-// rate returns the most tokens a second that the call's model writes of one completion.
-func (g *Gateway) rate(c *call) int64 {
+// tokensPerSecond returns the most tokens a second that the call's model writes of one completion.
+func (g *Gateway) tokensPerSecond(c *call) int64 {
 	if rate := g.config.TokensPerSecond[c.model]; rate > 0 {
 		return rate
 	}
@@ -55,8 +55,8 @@ const defaultTokensPerSecond = 100
 // readOnTime returns how long to go on reading a call's answer once its caller's part is
 // over.
 func (g *Gateway) readOnTime(c *call) time.Duration {
-	if c.upstream.showsAll {
-		return onTheWay
+	if c.upstream.countable {
+		return inTransit
 	}
 	return g.config.SettleTimeout
 }
@@ -74,7 +74,7 @@ func (g *Gateway) settleUnfinished(c *call, f *follower, rest *upstream.Rest) {
 		rest.Close()
 		c.settle(f.bound(0))
 	default:
-		c.charge.usage = c.inAll(f.provisionalUsage())
+		c.charge.usage = c.totalUsage(f.provisionalUsage())
 		c.raise(c.charge.usage)
 		g.following.calls.Add(1)
 		c.charge.readOn = func() { f.readOn(rest) }
@@ -134,7 +134,7 @@ func (f *follower) readOn(rest *upstream.Rest) {
 	stop := context.AfterFunc(f.gateway.stopping, cancel)
 	defer stop()
 	f.gateway.following.held.Add(int64(cap(f.held)))
-	ended := rest.Read(ctx, f.take)
+	ended := rest.Read(ctx, f.readChunk)
 	if f.meter != nil && ended {
 		f.meter.events.End(func(event []byte) { f.meter.events.Inspect(event) })
 	}
@@ -143,10 +143,10 @@ func (f *follower) readOn(rest *upstream.Rest) {
 	f.gateway.following.held.Add(-int64(cap(f.held)))
 }
 
-// take reads a piece of the answer, and reports whether to go on.
-func (f *follower) take(chunk []byte) (more bool) {
+// readChunk reads a piece of the answer, and reports whether to go on.
+func (f *follower) readChunk(chunk []byte) (more bool) {
 	f.lastAt = time.Now()
-	if f.bytes += len(chunk); f.bytes > followedRead {
+	if f.bytes += len(chunk); f.bytes > maxFollowedRead {
 		return false
 	}
 	if f.meter == nil && len(f.held) == 0 && looksStreamed(chunk) && f.call.route.operation.Follow != nil {
@@ -159,7 +159,7 @@ func (f *follower) take(chunk []byte) (more bool) {
 	}
 	before := cap(f.held)
 	f.held = append(f.held, chunk...)
-	return f.gateway.following.held.Add(int64(cap(f.held)-before)) <= followedHeld
+	return f.gateway.following.held.Add(int64(cap(f.held)-before)) <= maxFollowedHeld
 }
 
 // looksStreamed reports whether an answer that begins with chunk isn't JSON.
@@ -172,7 +172,7 @@ func looksStreamed(chunk []byte) bool {
 // stream shows all usage, that is what has come; else the bound of everything that may
 // still come.
 func (f *follower) provisionalUsage() limit.Usage {
-	if f.call.upstream.showsAll {
+	if f.call.upstream.countable {
 		return f.call.countedUsage(f.textTokens())
 	}
 	return f.bound(f.gateway.config.SettleTimeout)
@@ -184,9 +184,9 @@ func (f *follower) provisionalUsage() limit.Usage {
 func (f *follower) finalUsage(ended bool) limit.Usage {
 	unread := len(f.held) > 0 || f.meter != nil && f.meter.events.State().Unread > 0
 	switch {
-	case f.whole(ended):
+	case f.complete(ended):
 		return f.usage(true)
-	case f.call.upstream.showsAll && !unread:
+	case f.call.upstream.countable && !unread:
 		return f.cancelledUsage()
 	}
 	return f.bound(0)
@@ -197,16 +197,16 @@ func (f *follower) finalUsage(ended bool) limit.Usage {
 // written until it noticed.
 func (f *follower) cancelledUsage() limit.Usage {
 	c, tokens := f.call, f.textTokens()
-	if time.Since(f.lastAt) < onTheWay*3/4 {
-		unread := charge.Completion{Choices: c.request.Envelope().Completions, Elapsed: cancelHeard, Rate: f.gateway.rate(c)}
-		tokens = min(tokens+unread.Bound(), max(tokens, c.completionsBound()))
+	if time.Since(f.lastAt) < inTransit*3/4 {
+		unread := charge.Completion{Choices: c.request.Envelope().Completions, Elapsed: cancelDelay, Rate: f.gateway.tokensPerSecond(c)}
+		tokens = min(tokens+unread.Bound(), max(tokens, c.totalCompletionBound()))
 	}
 	return c.countedUsage(tokens)
 }
 
-// whole reports whether the answer has come to its end, or reported its usage. An error
+// complete reports whether the answer has come to its end, or reported its usage. An error
 // in place of an answer is whole only if it reports usage.
-func (f *follower) whole(ended bool) bool {
+func (f *follower) complete(ended bool) bool {
 	if f.meter != nil {
 		so := f.meter.events.State()
 		return so.Complete() && (so.UsageCurrent() || !so.Failed)
@@ -218,12 +218,12 @@ func (f *follower) whole(ended bool) bool {
 // bound returns the most that the call can have used if its endpoint works on it for
 // goesOn from now, and no less than what an unfinished stream has reported.
 func (f *follower) bound(goesOn time.Duration) limit.Usage {
-	bound := f.call.boundedUsage(f.textTokens(), goesOn, f.gateway.rate(f.call))
+	bound := f.call.boundedUsage(f.textTokens(), goesOn, f.gateway.tokensPerSecond(f.call))
 	if f.meter == nil {
 		return bound
 	}
 	so := f.meter.events.State()
-	bound = f.call.withPromptTold(bound, so.Prompt)
+	bound = f.call.withReportedPrompt(bound, so.Prompt)
 	if so.Report == operation.UsageGood {
 		more := max(so.Usage.PromptTokens-bound.PromptTokens, 0)
 		bound.PromptTokens, bound.UntoldPromptTokens = bound.PromptTokens+more, bound.UntoldPromptTokens+more
@@ -262,7 +262,7 @@ func (f *follower) textTokens() int64 {
 	if f.meter != nil {
 		return f.meter.written.count()
 	}
-	text := written{encoding: f.call.prompt.family.Encoding}
+	text := writtenText{encoding: f.call.prompt.family.Encoding}
 	f.call.route.operation.Read(f.held, text.add)
 	return text.count()
 }

@@ -32,10 +32,10 @@ const headerRefusedBy = "X-Tollgate-Limit"
 
 // setLimits sets what is left of a call's limits. Limits in shadow, which refuse nothing,
 // are left out, unless all are. The names must be canonical, here and below.
-func (n HeaderNames) setLimits(h http.Header, limits []applied, standings []limit.Standing, now time.Time) {
+func (n HeaderNames) setLimits(h http.Header, limits []callLimit, standings []limit.Standing, now time.Time) {
 	var tokens, calls, quota *limit.Standing
 	var policy, state []byte
-	shadow := !slices.ContainsFunc(limits, func(l applied) bool { return !l.Shadow })
+	shadow := !slices.ContainsFunc(limits, func(l callLimit) bool { return !l.Shadow })
 	for i := range limits {
 		l := &limits[i]
 		if i >= len(standings) || standings[i] == (limit.Standing{}) || l.Shadow && !shadow {
@@ -46,7 +46,7 @@ func (n HeaderNames) setLimits(h http.Header, limits []applied, standings []limi
 		switch {
 		case l.Unit == limit.Calls:
 			calls = tighter(calls, s)
-		case inTokens(l.Unit):
+		case countsTokens(l.Unit):
 			tokens = tighter(tokens, s)
 			if s.Quota > 0 && (quota == nil || s.QuotaRemaining < quota.QuotaRemaining) {
 				quota = s
@@ -68,8 +68,8 @@ func (n HeaderNames) setLimits(h http.Header, limits []applied, standings []limi
 	}
 }
 
-// inTokens reports whether a unit counts tokens.
-func inTokens(u limit.Unit) bool {
+// countsTokens reports whether a unit counts tokens.
+func countsTokens(u limit.Unit) bool {
 	return u == limit.Tokens || u == limit.PromptTokens || u == limit.CompletionTokens
 }
 
@@ -89,13 +89,13 @@ func (r *ratelimit) set(h http.Header, s *limit.Standing, now time.Time) {
 }
 
 // appendPolicy appends a limit's policy: of the window that has less left.
-func appendPolicy(text []byte, l *applied, s *limit.Standing) []byte {
+func appendPolicy(text []byte, l *callLimit, s *limit.Standing) []byte {
 	quota, window := s.PerMinute, int64(60)
-	if ofPeriod(s) {
+	if quotaIsTighter(s) {
 		quota, window = s.Quota, int64(s.QuotaResetAt.Sub(s.QuotaStartedAt)/time.Second)
 	}
 	text = appendItem(text, l.FullName())
-	text = strconv.AppendInt(append(text, ";q="...), structured(quota), 10)
+	text = strconv.AppendInt(append(text, ";q="...), clampInteger(quota), 10)
 	text = strconv.AppendInt(append(text, ";w="...), window, 10)
 	if l.Unit != limit.Calls { // the draft's default is requests
 		text = append(append(append(text, `;qu="`...), l.Unit...), '"')
@@ -104,18 +104,18 @@ func appendPolicy(text []byte, l *applied, s *limit.Standing) []byte {
 }
 
 // appendState appends what a limit has left, of the same window.
-func appendState(text []byte, l *applied, s *limit.Standing, now time.Time) []byte {
+func appendState(text []byte, l *callLimit, s *limit.Standing, now time.Time) []byte {
 	left, reset := s.Remaining, s.ResetAt
-	if ofPeriod(s) {
+	if quotaIsTighter(s) {
 		left, reset = s.QuotaRemaining, s.QuotaResetAt
 	}
 	text = appendItem(text, l.FullName())
-	text = strconv.AppendInt(append(text, ";r="...), structured(left), 10)
+	text = strconv.AppendInt(append(text, ";r="...), clampInteger(left), 10)
 	return strconv.AppendInt(append(text, ";t="...), int64(wholeSeconds(reset.Sub(now))/time.Second), 10)
 }
 
-// ofPeriod reports whether the quota has less left than the minute.
-func ofPeriod(s *limit.Standing) bool {
+// quotaIsTighter reports whether the quota has less left than the minute.
+func quotaIsTighter(s *limit.Standing) bool {
 	return s.PerMinute == 0 || s.Quota > 0 && s.QuotaRemaining < s.Remaining
 }
 
@@ -127,9 +127,9 @@ func appendItem(text []byte, name string) []byte {
 	return append(append(append(text, '"'), name...), '"')
 }
 
-// structured bounds a number to what headers can hold, 15 digits.
+// clampInteger bounds a number to what headers can hold, 15 digits.
 // Source: https://www.rfc-editor.org/rfc/rfc9651#section-3.3.1
-func structured(n int64) int64 { return min(n, 999_999_999_999_999) }
+func clampInteger(n int64) int64 { return min(n, 999_999_999_999_999) }
 
 // setLimitHeaders sets the headers for what the call's limits have left.
 func (g *Gateway) setLimitHeaders(c *call) {

@@ -9,49 +9,49 @@ import (
 	"tollgate/handler/telemetry"
 )
 
-// An applied limit is one that a call is charged to, with the key of its counter.
-type applied struct {
+// A callLimit is a limit that a call is charged to, with the key of its counter.
+type callLimit struct {
 	*subscription.OwnedLimit
 	key string
 }
 
 // counter names the limit's counter for telemetry.
-func (l *applied) counter() telemetry.Counter {
+func (l *callLimit) counter() telemetry.Counter {
 	owner, _ := limit.ParseKey(l.key)
 	return telemetry.Counter{Limit: l.FullName(), Unit: l.Unit, Owner: owner}
 }
 
 // A hold is what the call reserved of its limits.
 type hold struct {
-	limits       []applied
+	limits       []callLimit
 	reservations counter.Reservations // one for each of limits; nil: nothing is reserved
 	standings    []limit.Standing     // of limits, after the call's last change; nil: not known
 
-	prompt    int64               // tokens reserved for the prompt
-	predicted int64               // tokens reserved for the predictions of all completions
-	uncounted int64               // of prompt and predicted, those taken by the prompt's size, without a count
-	cap       int64               // tokens; the cap that the gateway puts on each completion; 0: none
-	degraded  bool                // decided without a shared counter
-	shadow    string              // the code of the refusal that shadow mode prevented
-	shadowed  []telemetry.Refusal // limits that would have refused but for shadow mode
+	prompt       int64               // tokens reserved for the prompt
+	prediction   int64               // tokens reserved for the predictions of all completions
+	uncounted    int64               // of prompt and prediction, those taken by the prompt's size, without a count
+	cap          int64               // tokens; the cap that the gateway puts on each completion; 0: none
+	degraded     bool                // decided without a shared counter
+	shadowCode   string              // the code of the refusal that shadow mode prevented
+	shadowLimits []telemetry.Refusal // limits that would have refused but for shadow mode
 }
 
 // limitsOf returns the limits that a call to a model is charged to. With an empty model
 // these are the limits of calls to any model whose counters don't depend on it.
-func (g *Gateway) limitsOf(c *call, model string) []applied {
-	all := make([]applied, 0, len(c.grant.Limits))
+func (g *Gateway) limitsOf(c *call, model string) []callLimit {
+	all := make([]callLimit, 0, len(c.grant.Limits))
 	for i := range c.grant.Limits {
 		l := &c.grant.Limits[i]
 		if model == "" && l.OfModel() || model != "" && !l.AppliesTo(model) {
 			continue
 		}
-		all = append(all, applied{l, g.counterKey(c, l, model)})
+		all = append(all, callLimit{l, g.counterKey(c, l, model)})
 	}
 	return all
 }
 
 // parts returns what a call asks of its limits' counters. ask returns the amount.
-func (c *call) parts(limits []applied, ask func(l *applied) limit.Ask) []counter.Part {
+func (c *call) parts(limits []callLimit, ask func(l *callLimit) limit.Ask) []counter.Part {
 	parts := make([]counter.Part, len(limits))
 	for i := range limits {
 		parts[i] = counter.Part{Key: limits[i].key, Terms: c.terms(&limits[i]), Ask: ask(&limits[i])}
@@ -61,7 +61,7 @@ func (c *call) parts(limits []applied, ask func(l *applied) limit.Ask) []counter
 
 // terms returns the rules by which a limit decides the call: the tier's, also for
 // limits of groups.
-func (c *call) terms(l *applied) counter.Terms {
+func (c *call) terms(l *callLimit) counter.Terms {
 	tier := &c.grant.Tier
 	return counter.Terms{Limits: l.Windows(), OnStoreDown: tier.OnStoreDown, MaxWait: time.Duration(tier.MaxWait), AlertAt: l.AlertAt}
 }
@@ -102,7 +102,7 @@ func (c *call) raise(usage limit.Usage) {
 
 // knownStandings returns what this instance knows of limits' counters without asking,
 // and whether it knows all of them.
-func (g *Gateway) knownStandings(limits []applied) (standings []limit.Standing, all bool) {
+func (g *Gateway) knownStandings(limits []callLimit) (standings []limit.Standing, all bool) {
 	standings, all = make([]limit.Standing, len(limits)), true
 	for i := range limits {
 		known, ok := g.config.Counter.Known(limits[i].key)

@@ -13,27 +13,27 @@ import (
 // A meter reads a stream's events on their way to the caller, and charges the call once.
 type meter struct {
 	*Gateway
-	call    *call
-	events  operation.Stream
-	written written
-	held    []byte // events that wait for those after them
-	out     []byte // buffer for what the caller gets next
-	over    bool   // upstream's stream has ended
-	ending  bool   // the event that ends the stream has come
-	last    bool   // it has been released
+	call         *call
+	events       operation.Stream
+	written      writtenText
+	held         []byte // events that wait for those after them
+	out          []byte // buffer for what the caller gets next
+	ended        bool   // upstream's stream has ended
+	doneSeen     bool   // the event that ends the stream has come
+	doneReleased bool   // it has been released
 }
 
 const (
-	// heldEvents is the most bytes of events that are held back: until an answer begins
+	// maxHeldEvents is the most bytes of events that are held back: until an answer begins
 	// and, from the event that ends it on, until its usage comes.
-	heldEvents = 64 << 10
-	// afterDone is the time that upstream has to end its stream after that event.
-	afterDone = time.Second
+	maxHeldEvents = 64 << 10
+	// endTimeout is the time that upstream has to end its stream after that event.
+	endTimeout = time.Second
 )
 
 // meter returns a new meter for a call's stream.
 func (g *Gateway) meter(c *call) *meter {
-	m := &meter{Gateway: g, call: c, written: written{encoding: c.prompt.family.Encoding}}
+	m := &meter{Gateway: g, call: c, written: writtenText{encoding: c.prompt.family.Encoding}}
 	m.events = c.route.operation.Follow(func(index int64, text []byte) {
 		if c.upstream.firstTextAt.IsZero() {
 			c.upstream.firstTextAt = time.Now()
@@ -50,7 +50,7 @@ func (m *meter) Split(chunk []byte, yield func(event []byte)) { m.events.Split(c
 // releases what it holds back.
 func (m *meter) End(yield func(event []byte)) {
 	m.events.End(yield)
-	m.over = true
+	m.ended = true
 	yield(nil)
 }
 
@@ -59,24 +59,24 @@ func (m *meter) End(yield func(event []byte)) {
 // before its caller can know that the answer is complete: the caller's next call then
 // meets a counter that includes this one.
 func (m *meter) relayEvent(event []byte) []byte {
-	if m.over {
+	if m.ended {
 		return m.release(nil)
 	}
 	switch m.events.Inspect(event) {
 	case operation.UsageOnly:
-		if m.call.upstream.askedUsage {
+		if m.call.upstream.requestedUsage {
 			event = nil
 		}
 	case operation.Failure:
 		event = m.call.upstream.response.Scrub(event)
 	}
 	so := m.events.State()
-	if so.Done && !m.ending {
-		m.ending = true
-		m.call.upstream.response.EndWithin(afterDone)
+	if so.Done && !m.doneSeen {
+		m.doneSeen = true
+		m.call.upstream.response.EndWithin(endTimeout)
 	}
-	waits := !so.IsAnswer || so.Done && !m.last && !so.UsageCurrent()
-	if waits && len(m.held)+len(event) <= heldEvents {
+	waits := !so.IsAnswer || so.Done && !m.doneReleased && !so.UsageCurrent()
+	if waits && len(m.held)+len(event) <= maxHeldEvents {
 		m.held = append(m.held, event...)
 		return nil
 	}
@@ -87,12 +87,12 @@ func (m *meter) relayEvent(event []byte) []byte {
 // settles the call and, with TokensComment, adds the comments on its usage.
 func (m *meter) release(event []byte) []byte {
 	so := m.events.State()
-	if m.over && !so.IsAnswer {
+	if m.ended && !so.IsAnswer {
 		return nil
 	}
 	m.out = m.out[:0]
-	if so.Done && !m.last {
-		m.last = true
+	if so.Done && !m.doneReleased {
+		m.doneReleased = true
 		m.settleStream()
 		m.recordOwner(m.call, so.ID, m.call.upstream.endpoint)
 		if m.config.TokensComment {
@@ -122,10 +122,10 @@ func (m *meter) settleStream() {
 	}
 }
 
-// end charges a call whose relay has ended, if it wasn't charged before. A stream that
+// settleAtEnd charges a call whose relay has ended, if it wasn't charged before. A stream that
 // breaks off before anything shows that the model began is a failure. If the caller left or the time
 // ran out while the endpoint was working, the call is unfinished.
-func (m *meter) end(ending upstream.Ending) {
+func (m *meter) settleAtEnd(ending upstream.Ending) {
 	c, so := m.call, m.events.State()
 	switch {
 	case c.charge.settled || c.charge.readOn != nil:
@@ -141,9 +141,9 @@ func (m *meter) end(ending upstream.Ending) {
 	}
 }
 
-// missing returns Cut and an error if a stream that ended properly lacks its answer or
+// checkComplete returns Cut and an error if a stream that ended properly lacks its answer or
 // the answer's end, else ending.
-func (m *meter) missing(ending upstream.Ending) (upstream.Ending, error) {
+func (m *meter) checkComplete(ending upstream.Ending) (upstream.Ending, error) {
 	switch so := m.events.State(); {
 	case !so.IsAnswer:
 		return upstream.Cut, errNoAnswer
@@ -174,9 +174,9 @@ func (m *meter) appendUsage(text []byte) []byte {
 	return text
 }
 
-// written holds the text that a model wrote. Its tokens are counted only on demand, since
+// writtenText holds the text that a model wrote. Its tokens are counted only on demand, since
 // upstream nearly always reports them.
-type written struct {
+type writtenText struct {
 	encoding *tokens.Encoding
 	choices  []*choice
 }
@@ -189,23 +189,23 @@ type choice struct {
 }
 
 const (
-	// heldText is the most bytes of text that are kept uncounted, shared between the
+	// maxHeldText is the most bytes of text that are kept uncounted, shared between the
 	// choices.
-	heldText = 64 << 10
+	maxHeldText = 64 << 10
 	// maxChoices is the most texts that are kept apart: OpenAI's maximum for n.
 	maxChoices = 128
 )
 
 // add appends a choice's text. It is an operation.Text.
-func (w *written) add(index int64, text []byte) {
+func (w *writtenText) add(index int64, text []byte) {
 	c := w.choice(index)
-	if c.held = append(c.held, text...); len(c.held) >= heldText/len(w.choices) {
+	if c.held = append(c.held, text...); len(c.held) >= maxHeldText/len(w.choices) {
 		c.flush()
 	}
 }
 
 // choice returns the choice of an index; beyond maxChoices, the first.
-func (w *written) choice(index int64) *choice {
+func (w *writtenText) choice(index int64) *choice {
 	for _, c := range w.choices {
 		if c.index == index {
 			return c
@@ -224,10 +224,10 @@ func (c *choice) flush() {
 	c.held = c.held[:0]
 }
 
-func (w *written) empty() bool { return len(w.choices) == 0 }
+func (w *writtenText) empty() bool { return len(w.choices) == 0 }
 
 // count returns how many tokens were written.
-func (w *written) count() (total int64) {
+func (w *writtenText) count() (total int64) {
 	for _, c := range w.choices {
 		c.flush()
 		total += int64(c.count.Count())

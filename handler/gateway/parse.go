@@ -68,8 +68,8 @@ func (c *call) streams() bool { return c.request != nil && c.request.Envelope().
 // else the only one there is.
 func (g *Gateway) chooseModel(c *call) error {
 	model := c.request.Envelope().Model
-	if c.route.name != "" {
-		model = c.route.name
+	if c.route.model != "" {
+		model = c.route.model
 	}
 	if model == "" && len(g.config.Models) == 1 {
 		model = g.config.Models[0]

@@ -45,18 +45,18 @@ func (g *Gateway) setPrice(c *call) error {
 		c.price.quote, err = g.config.Prices.Quote(c.r.Context(), c.model, c.price.endpoints, c.started)
 	}
 	c.price.known = err == nil
-	inCost := func(l applied) bool { return l.Unit == limit.Cost }
-	missing := c.unpriced(err)
+	inCost := func(l callLimit) bool { return l.Unit == limit.Cost }
+	missing := c.priceProblem(err)
 	switch {
 	case !slices.ContainsFunc(c.hold.limits, inCost):
 		return nil
 	case missing == nil && !c.price.quote.Free():
 		return nil
 	case missing == nil:
-	case slices.ContainsFunc(c.hold.limits, func(l applied) bool { return inCost(l) && !l.Shadow }):
+	case slices.ContainsFunc(c.hold.limits, func(l callLimit) bool { return inCost(l) && !l.Shadow }):
 		return missing
 	default:
-		c.hold.shadow = missing.code
+		c.hold.shadowCode = missing.code
 		c.w.Header().Set(headerShadow, missing.code)
 	}
 	c.hold.limits = slices.DeleteFunc(c.hold.limits, inCost)
@@ -72,9 +72,9 @@ func (g *Gateway) currency(ctx context.Context) string {
 	return code
 }
 
-// unpriced returns the refusal of a call whose cost can't be known, nil if it can. err is
+// priceProblem returns the refusal of a call whose cost can't be known, nil if it can. err is
 // that of looking for its price.
-func (c *call) unpriced(err error) *problem {
+func (c *call) priceProblem(err error) *problem {
 	switch {
 	case errors.Is(err, price.ErrUnpriced):
 		return &problem{status: http.StatusForbidden, code: codeUnpriced, kind: kindRequest, param: "model",
@@ -106,9 +106,9 @@ func (c *call) cost(usage limit.Usage) int64 {
 	return c.price.quote.Cost(usage, c.upstream.endpoint)
 }
 
-// mostCost returns the most that so many tokens can cost at any endpoint that may serve
+// maxCost returns the most that so many tokens can cost at any endpoint that may serve
 // the call; 0 without a price.
-func (c *call) mostCost(prompt, completion int64) int64 {
+func (c *call) maxCost(prompt, completion int64) int64 {
 	if !c.price.known {
 		return 0
 	}

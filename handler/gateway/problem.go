@@ -15,15 +15,15 @@ import (
 
 // A problem is a refusal or failure as the caller sees it. cause is for the log alone.
 type problem struct {
-	status   int
-	code     string
-	kind     string // OpenAI's error type
-	message  string
-	param    string
-	retry    time.Duration       // until a retry may succeed, not rounded; 0: not known
-	limits   []telemetry.Refusal // limits that refused the call
-	refusals []refusal           // describe those with counters
-	cause    error
+	status    int
+	code      string
+	kind      string // OpenAI's error type
+	message   string
+	param     string
+	retry     time.Duration       // until a retry may succeed, not rounded; 0: not known
+	refusedBy []telemetry.Refusal // limits that refused the call
+	details   []limitDetail       // describe those with counters
+	cause     error
 
 	verbatim []byte // upstream's own body, sent instead of one made of these fields
 }
@@ -50,7 +50,7 @@ func (p *problem) retryUseless() bool {
 // isRefusal reports whether the gateway turned a well-formed call down: for a limit, a
 // key, or something it can't reach. A 503 of upstream's own is not a refusal.
 func (p *problem) isRefusal() bool {
-	return p.code != outcomeFailed && (len(p.limits) > 0 || p.kind == kindAuth || p.status == http.StatusTooManyRequests || p.status == http.StatusServiceUnavailable)
+	return p.code != outcomeFailed && (len(p.refusedBy) > 0 || p.kind == kindAuth || p.status == http.StatusTooManyRequests || p.status == http.StatusServiceUnavailable)
 }
 
 // The types of OpenAI's error object that clients distinguish.
@@ -89,7 +89,7 @@ func clientClosed(cause error) *problem {
 
 func unavailable(what string, retry time.Duration, cause error) *problem {
 	return &problem{status: http.StatusServiceUnavailable, code: what + "_unavailable", kind: kindServer,
-		message: fmt.Sprintf("The gateway can't reach its %s just now. Try again in %s.", what, spell(retry)), retry: retry, cause: cause}
+		message: fmt.Sprintf("The gateway can't reach its %s just now. Try again in %s.", what, spellDuration(retry)), retry: retry, cause: cause}
 }
 
 // asProblem returns err if it is a problem, else an internal error, whose cause only
@@ -102,11 +102,11 @@ func asProblem(err error) *problem {
 		message: "The gateway failed. Quote the request_id to its operator.", cause: err}
 }
 
-// said returns what the caller gets to see of the problem.
-func (p *problem) said(requestID string) operation.Problem {
+// forCaller returns what the caller gets to see of the problem.
+func (p *problem) forCaller(requestID string) operation.Problem {
 	said := operation.Problem{Status: p.status, Code: p.code, Type: p.kind, Message: p.message, Param: p.param, RequestID: requestID}
-	if p.refusals != nil {
-		text, err := json.Marshal(p.refusals)
+	if p.details != nil {
+		text, err := json.Marshal(p.details)
 		if err != nil {
 			panic(fmt.Sprintf("encode limits: %v", err)) // strings, numbers and times always encode
 		}
@@ -141,9 +141,9 @@ func wholeSeconds(d time.Duration) time.Duration {
 	return max(d+time.Second-1, time.Second).Truncate(time.Second)
 }
 
-// spell writes whole seconds as APIM's quota message does, in the two largest units,
+// spellDuration writes whole seconds as APIM's quota message does, in the two largest units,
 // the smaller one rounded up: "21 minutes and 33 seconds".
-func spell(d time.Duration) string {
+func spellDuration(d time.Duration) string {
 	units := []struct {
 		size time.Duration
 		name string
@@ -156,15 +156,15 @@ func spell(d time.Duration) string {
 		d = (d + smaller.size - 1).Truncate(smaller.size)
 		large, small := d/unit.size, d%unit.size/smaller.size
 		if small == 0 {
-			return count(int64(large), unit.name)
+			return plural(int64(large), unit.name)
 		}
-		return count(int64(large), unit.name) + " and " + count(int64(small), smaller.name)
+		return plural(int64(large), unit.name) + " and " + plural(int64(small), smaller.name)
 	}
-	return count(int64(d/time.Second), "second")
+	return plural(int64(d/time.Second), "second")
 }
 
-// count returns "1 token", "2 tokens".
-func count(n int64, unit string) string {
+// plural returns "1 token", "2 tokens".
+func plural(n int64, unit string) string {
 	if n == 1 {
 		return "1 " + unit
 	}

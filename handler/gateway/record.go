@@ -17,18 +17,18 @@ type Ledger interface {
 // uses nothing, and neither does a free operation.
 func (g *Gateway) record(c *call) {
 	o := c.route.operation
-	if g.config.Ledger == nil || o == nil || o.Free || c.admission == nil && len(c.result.limits) == 0 {
+	if g.config.Ledger == nil || o == nil || o.Free || c.admission == nil && len(c.result.refusedBy) == 0 {
 		return
 	}
-	g.config.Ledger.Record(c.grant.Subscription.ID, g.reportedModel(c), c.happened())
+	g.config.Ledger.Record(c.grant.Subscription.ID, g.reportedModel(c), c.totals())
 }
 
-// happened returns the call's part of its subscription's totals. A call that
+// totals returns the call's part of its subscription's totals. A call that
 // limits refused counts as that alone, once for each of them by name.
-func (c *call) happened() ledger.Totals {
-	if len(c.result.limits) > 0 {
+func (c *call) totals() ledger.Totals {
+	if len(c.result.refusedBy) > 0 {
 		t := ledger.Totals{Refused: 1, RefusedBy: make(map[string]int64)}
-		for _, by := range c.result.limits {
+		for _, by := range c.result.refusedBy {
 			t.RefusedBy[by.Limit] = 1
 		}
 		return t
@@ -37,7 +37,7 @@ func (c *call) happened() ledger.Totals {
 	if c.result.outcome != "" {
 		t.Failed = 1
 	}
-	if c.hold.shadow != "" {
+	if c.hold.shadowCode != "" {
 		t.Shadowed = 1
 	}
 	if c.charge.settled {

@@ -10,9 +10,9 @@ import (
 	"tollgate/handler/telemetry"
 )
 
-// A refusal describes one limit that refused a call, for the error's body. Amounts are
+// A limitDetail describes one limit that refused a call, for the error's body. Amounts are
 // those of its unit, money as decimals.
-type refusal struct {
+type limitDetail struct {
 	Name string     `json:"name"`
 	Unit limit.Unit `json:"unit"`
 	subscription.Owner
@@ -26,28 +26,28 @@ type refusal struct {
 	ResetAt    time.Time               `json:"resetAt"`
 }
 
-// refusalOf describes a limit that refused a call.
-func refusalOf(l *applied, d limit.Decision) refusal {
+// limitDetailOf describes a limit that refused a call.
+func limitDetailOf(l *callLimit, d limit.Decision) limitDetail {
 	of := func(n int64) limit.Amount { return limit.Amount{N: n, Unit: l.Unit} }
 	s := d.Standing
-	r := refusal{Name: l.Name, Unit: l.Unit, Owner: l.Owner, Override: l.Overridden, CounterKey: l.Template(),
+	r := limitDetail{Name: l.Name, Unit: l.Unit, Owner: l.Owner, Override: l.Overridden, CounterKey: l.Template(),
 		Window: "minute", Limit: of(s.PerMinute), Used: of(s.Used), Owed: of(s.Owed), ResetAt: s.ResetAt}
-	if ofQuota(d.Verdict) {
+	if isQuota(d.Verdict) {
 		r.Window, r.Limit, r.Used, r.Owed, r.ResetAt = string(s.Period), of(s.Quota), of(s.QuotaUsed), of(s.QuotaOwed), s.QuotaResetAt
 	}
 	return r
 }
 
-// ofQuota reports whether a verdict is a quota's.
-func ofQuota(v limit.Verdict) bool { return v == limit.QuotaExceeded || v == limit.NeverFitsQuota }
+// isQuota reports whether a verdict is a quota's.
+func isQuota(v limit.Verdict) bool { return v == limit.QuotaExceeded || v == limit.NeverFitsQuota }
 
-// never reports whether a verdict can't change by waiting.
-func never(v limit.Verdict) bool { return v == limit.NeverFitsRate || v == limit.NeverFitsQuota }
+// neverFits reports whether a verdict can't change by waiting.
+func neverFits(v limit.Verdict) bool { return v == limit.NeverFitsRate || v == limit.NeverFitsQuota }
 
-// status returns the status of a call that a limit refused.
-func status(v limit.Verdict) int {
+// statusOf returns the status of a call that a limit refused.
+func statusOf(v limit.Verdict) int {
 	switch {
-	case never(v):
+	case neverFits(v):
 		return http.StatusRequestEntityTooLarge
 	case v == limit.QuotaExceeded:
 		return http.StatusForbidden
@@ -70,7 +70,7 @@ func rank(status int) int {
 // limitProblem answers a call that limits refused: with the status of the one for which
 // waiting helps least, the longest wait, and a list of all of them. A limit in shadow is
 // among them only if no other refused.
-func (c *call) limitProblem(limits []applied, decisions []limit.Decision) *problem {
+func (c *call) limitProblem(limits []callLimit, decisions []limit.Decision) *problem {
 	var p *problem
 	shadow := c.hold.reservations != nil
 	for i, d := range decisions {
@@ -84,12 +84,12 @@ func (c *call) limitProblem(limits []applied, decisions []limit.Decision) *probl
 		} else {
 			wait := max(p.retry, q.retry)
 			if r, s := rank(q.status), rank(p.status); r > s || r == s && q.retry > p.retry {
-				q.refusals, q.limits = p.refusals, p.limits
+				q.details, q.refusedBy = p.details, p.refusedBy
 				p = q
 			}
 			p.retry = wait
 		}
-		p.refusals, p.limits = append(p.refusals, refusalOf(l, d)), append(p.limits, refusedBy(l, d))
+		p.details, p.refusedBy = append(p.details, limitDetailOf(l, d)), append(p.refusedBy, telemetryRefusal(l, d))
 	}
 	if p.status == http.StatusRequestEntityTooLarge {
 		p.retry = 0 // waiting is useless
@@ -100,10 +100,10 @@ func (c *call) limitProblem(limits []applied, decisions []limit.Decision) *probl
 	return p
 }
 
-// refusedBy returns what telemetry reports of a limit that refused a call.
-func refusedBy(l *applied, d limit.Decision) telemetry.Refusal {
+// telemetryRefusal returns what telemetry reports of a limit that refused a call.
+func telemetryRefusal(l *callLimit, d limit.Decision) telemetry.Refusal {
 	by := telemetry.Refusal{Counter: l.counter()}
-	if ofQuota(d.Verdict) {
+	if isQuota(d.Verdict) {
 		by.QuotaPeriod = string(d.Standing.Period)
 	}
 	return by
@@ -162,18 +162,18 @@ func wordingOf(unit limit.Unit) *wording {
 // decisionProblem answers a call that a limit of a unit refused.
 func decisionProblem(unit limit.Unit, d limit.Decision) *problem {
 	said, seconds := wordingOf(unit), wholeSeconds(d.RetryAfter)
-	p := &problem{kind: said.kind, retry: d.RetryAfter, status: status(d.Verdict)}
+	p := &problem{kind: said.kind, retry: d.RetryAfter, status: statusOf(d.Verdict)}
 	switch p.status {
 	case http.StatusForbidden:
 		p.code = said.quotaCode
 		// API Management says "Try again in", which makes some agents wait for hours.
-		p.message = fmt.Sprintf("%s is exceeded. It is renewed in %s.", said.quota, spell(seconds))
+		p.message = fmt.Sprintf("%s is exceeded. It is renewed in %s.", said.quota, spellDuration(seconds))
 	case http.StatusRequestEntityTooLarge:
 		p.code = said.tooSmallCode
 		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. %s", spellAmount(unit, d.Least), spellAmount(unit, d.Least-d.Most), said.tooSmallHelp)
 	default:
 		p.code = said.limitCode
-		p.message = fmt.Sprintf("%s is exceeded. Try again in %s.", said.limit, count(int64(seconds/time.Second), "second"))
+		p.message = fmt.Sprintf("%s is exceeded. Try again in %s.", said.limit, plural(int64(seconds/time.Second), "second"))
 	}
 	return p
 }
@@ -184,11 +184,11 @@ func spellAmount(unit limit.Unit, n int64) string {
 	case limit.Cost:
 		return limit.FormatMoney(n)
 	case limit.Calls:
-		return count(n, "call")
+		return plural(n, "call")
 	case limit.PromptTokens:
-		return count(n, "prompt token")
+		return plural(n, "prompt token")
 	case limit.CompletionTokens:
-		return count(n, "completion token")
+		return plural(n, "completion token")
 	}
-	return count(n, "token")
+	return plural(n, "token")
 }

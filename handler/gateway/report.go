@@ -36,8 +36,8 @@ func (g *Gateway) log(c *call, took time.Duration) {
 	if c.grant != nil {
 		attrs = append(attrs, slog.String("subscription", c.grant.Subscription.ID), slog.String("tier", c.grant.Tier.ID))
 	}
-	if c.route.action != "" {
-		attrs = append(attrs, slog.String("operation", c.route.action))
+	if c.route.operationID != "" {
+		attrs = append(attrs, slog.String("operation", c.route.operationID))
 	}
 	if c.request != nil {
 		attrs = append(attrs, slog.String("model", g.reportedModel(c)), slog.Bool("stream", c.request.Envelope().Stream))
@@ -51,10 +51,10 @@ func (g *Gateway) log(c *call, took time.Duration) {
 			attrs = append(attrs, slog.String("cost", limit.FormatMoney(c.charge.usage.Cost)))
 		}
 	}
-	if c.hold.shadow != "" {
-		attrs = append(attrs, slog.String("shadow", c.hold.shadow))
+	if c.hold.shadowCode != "" {
+		attrs = append(attrs, slog.String("shadow", c.hold.shadowCode))
 	}
-	if by := c.refusedBy(); len(by) > 0 {
+	if by := c.refusingLimits(); len(by) > 0 {
 		attrs = append(attrs, slog.Any("limits", namesOf(by)))
 	}
 	if c.hold.degraded {
@@ -108,8 +108,8 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 		RequestID: c.requestID, TraceID: c.trace.id, SpanID: c.trace.span, ParentID: c.trace.parent,
 		Started: c.started, Duration: took,
 		Method: c.route.method, Route: c.route.pattern, Status: c.result.status, Outcome: c.result.outcome, Refused: c.result.refused,
-		RefusedBy: c.refusedBy(), Shadowed: c.hold.shadow, Degraded: c.hold.degraded,
-		API: string(c.route.shape), Operation: c.route.action, Model: g.reportedModel(c),
+		RefusedBy: c.refusingLimits(), Shadowed: c.hold.shadowCode, Degraded: c.hold.degraded,
+		API: string(c.route.shape), Operation: c.route.operationID, Model: g.reportedModel(c),
 		ClientIP: g.config.Addresses.clientOf(c.r), Header: c.r.Header, Estimate: c.prompt.estimate,
 		Upstream: c.upstreamPart(),
 	}
@@ -132,12 +132,12 @@ func (g *Gateway) telemetryCall(c *call, took time.Duration) telemetry.Call {
 	return done
 }
 
-// refusedBy returns the limits that refused the call, or would have but for shadow mode.
-func (c *call) refusedBy() []telemetry.Refusal {
-	if len(c.result.limits) > 0 {
-		return c.result.limits
+// refusingLimits returns the limits that refused the call, or would have but for shadow mode.
+func (c *call) refusingLimits() []telemetry.Refusal {
+	if len(c.result.refusedBy) > 0 {
+		return c.result.refusedBy
 	}
-	return c.hold.shadowed
+	return c.hold.shadowLimits
 }
 
 // upstreamPart returns what telemetry reports of the model's endpoint, nil if none was

@@ -25,29 +25,29 @@ func (g *Gateway) reserve(c *call) error {
 			return err
 		}
 	}
-	decisions, err := g.ask(c)
+	decisions, err := g.tryReserve(c)
 	if err == nil && c.hold.reservations == nil && c.hold.uncounted > 0 { // the bound no longer fits, but the exact count may
 		g.dropSizeBound(c)
 		if err := c.countPrompt(); err != nil {
 			return err
 		}
-		decisions, err = g.ask(c)
+		decisions, err = g.tryReserve(c)
 	}
 	if err != nil {
 		g.dropSizeBound(c)
 		return counterProblem(err)
 	}
-	return g.decided(c, decisions)
+	return g.applyDecisions(c, decisions)
 }
 
-// ask asks the call's limits for what it needs.
-func (g *Gateway) ask(c *call) (decisions []limit.Decision, err error) {
-	c.hold.reservations, decisions, err = g.config.Counter.Reserve(c.r.Context(), c.parts(c.hold.limits, c.ask))
+// tryReserve asks the call's limits for what it needs.
+func (g *Gateway) tryReserve(c *call) (decisions []limit.Decision, err error) {
+	c.hold.reservations, decisions, err = g.config.Counter.Reserve(c.r.Context(), c.parts(c.hold.limits, c.askOf))
 	return decisions, err
 }
 
-// decided notes the decisions of the call's limits. It returns the refusal if there is one.
-func (g *Gateway) decided(c *call, decisions []limit.Decision) error {
+// applyDecisions notes the decisions of the call's limits. It returns the refusal if there is one.
+func (g *Gateway) applyDecisions(c *call, decisions []limit.Decision) error {
 	c.hold.standings = make([]limit.Standing, len(decisions))
 	refused := false
 	for i, d := range decisions {
@@ -63,7 +63,7 @@ func (g *Gateway) decided(c *call, decisions []limit.Decision) error {
 		if c.hold.reservations == nil {
 			return p
 		}
-		c.hold.shadow, c.hold.shadowed = p.code, p.limits
+		c.hold.shadowCode, c.hold.shadowLimits = p.code, p.refusedBy
 		c.w.Header().Set(headerShadow, p.code)
 	}
 	if c.hold.cap = c.completionCap(decisions); c.hold.cap > 0 && c.reservesAll() && len(decisions) > 1 {
@@ -77,7 +77,7 @@ func (g *Gateway) decided(c *call, decisions []limit.Decision) error {
 func (c *call) lowerToCap() {
 	amounts := make([]int64, len(c.hold.limits))
 	for i := range c.hold.limits {
-		amounts[i] = c.most(&c.hold.limits[i], c.hold.prompt, sum(c.hold.predicted, c.completionTokens(c.hold.cap)))
+		amounts[i] = c.maxCharge(&c.hold.limits[i], c.hold.prompt, addSaturating(c.hold.prediction, c.completionTokens(c.hold.cap)))
 	}
 	c.hold.standings = c.hold.reservations.Lower(amounts)
 }
@@ -124,15 +124,15 @@ func (g *Gateway) takeSizeBound(c *call) bool {
 	if !all {
 		return false
 	}
-	prompt, predicted := c.hold.prompt, c.hold.predicted
+	prompt, predicted := c.hold.prompt, c.hold.prediction
 	if !c.reservesAll() {
 		c.hold.prompt = size
 	}
 	for i := range c.hold.limits {
 		l, left := &c.hold.limits[i], remaining(standings[i])
-		uncounted := c.most(l, sum(g.uncounted.Load(), size), 0)
-		if l.Shadow || l.Measure().CountsPrompt() && uncounted > left/uncountedShare || c.ask(l).Amount > left {
-			c.hold.prompt, c.hold.predicted = prompt, predicted
+		uncounted := c.maxCharge(l, addSaturating(g.uncounted.Load(), size), 0)
+		if l.Shadow || l.Measure().CountsPrompt() && uncounted > left/uncountedShare || c.askOf(l).Amount > left {
+			c.hold.prompt, c.hold.prediction = prompt, predicted
 			return false
 		}
 	}

@@ -14,17 +14,17 @@ import (
 
 // A route is how to serve a path.
 type route struct {
-	serve   func(*Gateway, *call) error
-	method  string
-	shape   shape.Shape
-	action  string // APIM's Operation ID
-	pattern string // the path, with "{name}" in place of a model, or "{id}"
-	named
+	serve       func(*Gateway, *call) error
+	method      string
+	shape       shape.Shape
+	operationID string // APIM's Operation ID
+	pattern     string // the path, with "{name}" in place of a model, or "{id}"
+	pathValues
 	operation *operation.Operation // nil: the gateway answers by itself
 }
 
-// named holds the model's name and the response's id that a path contains.
-type named struct{ name, id string }
+// pathValues holds the model's name and the response's id that a path contains.
+type pathValues struct{ model, id string }
 
 // The gateway's own operations, named as in Azure OpenAI's and Foundry's descriptions.
 const (
@@ -35,17 +35,17 @@ const (
 
 // ownRoutes are the routes that the gateway answers by itself.
 var ownRoutes = []route{
-	{serve: (*Gateway).listModels, shape: shape.Models, action: operationModels, pattern: "/models"},
-	{serve: (*Gateway).listModels, shape: shape.OpenAI, action: operationModels, pattern: "/openai/v1/models"},
-	{serve: (*Gateway).listModels, shape: shape.OpenAI, action: operationModels, pattern: "/v1/models"},
-	{serve: (*Gateway).listModels, shape: shape.Deployments, action: operationModels, pattern: "/openai/models"},
-	{serve: (*Gateway).listModels, shape: shape.Anthropic, action: operationModels, pattern: "/anthropic/v1/models"},
-	{serve: (*Gateway).getModel, shape: shape.Models, action: operationModel, pattern: "/models/{name}"},
-	{serve: (*Gateway).getModel, shape: shape.OpenAI, action: operationModel, pattern: "/openai/v1/models/{name}"},
-	{serve: (*Gateway).getModel, shape: shape.OpenAI, action: operationModel, pattern: "/v1/models/{name}"},
-	{serve: (*Gateway).getModel, shape: shape.Deployments, action: operationModel, pattern: "/openai/models/{name}"},
-	{serve: (*Gateway).getModel, shape: shape.Anthropic, action: operationModel, pattern: "/anthropic/v1/models/{name}"},
-	{serve: (*Gateway).getUsage, action: operationUsage, pattern: "/usage"},
+	{serve: (*Gateway).listModels, shape: shape.Models, operationID: operationModels, pattern: "/models"},
+	{serve: (*Gateway).listModels, shape: shape.OpenAI, operationID: operationModels, pattern: "/openai/v1/models"},
+	{serve: (*Gateway).listModels, shape: shape.OpenAI, operationID: operationModels, pattern: "/v1/models"},
+	{serve: (*Gateway).listModels, shape: shape.Deployments, operationID: operationModels, pattern: "/openai/models"},
+	{serve: (*Gateway).listModels, shape: shape.Anthropic, operationID: operationModels, pattern: "/anthropic/v1/models"},
+	{serve: (*Gateway).getModel, shape: shape.Models, operationID: operationModel, pattern: "/models/{name}"},
+	{serve: (*Gateway).getModel, shape: shape.OpenAI, operationID: operationModel, pattern: "/openai/v1/models/{name}"},
+	{serve: (*Gateway).getModel, shape: shape.OpenAI, operationID: operationModel, pattern: "/v1/models/{name}"},
+	{serve: (*Gateway).getModel, shape: shape.Deployments, operationID: operationModel, pattern: "/openai/models/{name}"},
+	{serve: (*Gateway).getModel, shape: shape.Anthropic, operationID: operationModel, pattern: "/anthropic/v1/models/{name}"},
+	{serve: (*Gateway).getUsage, operationID: operationUsage, pattern: "/usage"},
 }
 
 // routes are all routes by their pattern. patterns are those that have a name or id in
@@ -70,7 +70,7 @@ func allRoutes() (byPattern map[string][]route, named []string) {
 			serve = (*Gateway).serveFree
 		}
 		for _, at := range o.Routes {
-			add(route{serve: serve, method: at.Verb(), shape: at.Shape, action: o.ID, pattern: at.Path, operation: o})
+			add(route{serve: serve, method: at.Verb(), shape: at.Shape, operationID: o.ID, pattern: at.Path, operation: o})
 		}
 	}
 	slices.SortStableFunc(named, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
@@ -102,7 +102,7 @@ func findRoute(method, path, base string) (found route, allowed []string) {
 	}
 	for _, p := range paths {
 		if at, ok := routes[p]; ok {
-			return byMethod(at, method, named{})
+			return byMethod(at, method, pathValues{})
 		}
 	}
 	for _, pattern := range patterns {
@@ -117,10 +117,10 @@ func findRoute(method, path, base string) (found route, allowed []string) {
 
 // byMethod returns the one of a path's routes that takes a method. If none does, it
 // returns the first, and the methods that they take.
-func byMethod(at []route, method string, in named) (found route, allowed []string) {
+func byMethod(at []route, method string, in pathValues) (found route, allowed []string) {
 	for _, r := range at {
 		if r.method == method {
-			r.named = in
+			r.pathValues = in
 			return r, nil
 		}
 		allowed = append(allowed, r.method)
@@ -141,23 +141,23 @@ func cleanPath(path string) string {
 
 // match returns what a path has in place of a pattern's {name} or {id}. A model's name
 // may have slashes; match rejects what looks like one but is another API's path.
-func match(pattern, path string) (found named, ok bool) {
+func match(pattern, path string) (found pathValues, ok bool) {
 	prefix, rest, _ := strings.Cut(pattern, "{")
 	kind, suffix, _ := strings.Cut(rest, "}")
 	text, ok := strings.CutPrefix(path, prefix)
 	if !ok {
-		return named{}, false
+		return pathValues{}, false
 	}
 	if text, ok = strings.CutSuffix(text, suffix); !ok || text == "" {
-		return named{}, false
+		return pathValues{}, false
 	}
 	if kind == "id" {
-		return named{id: text}, !strings.Contains(text, "/")
+		return pathValues{id: text}, !strings.Contains(text, "/")
 	}
 	if _, other := findOtherAPI(path); other || suffix != "" && isOperation(text) {
-		return named{}, false
+		return pathValues{}, false
 	}
-	return named{name: escapedSlash.Replace(text)}, true
+	return pathValues{model: escapedSlash.Replace(text)}, true
 }
 
 // isOperation reports whether what looks like a deployment's name begins an operation's

@@ -14,28 +14,28 @@ import (
 // settle charges the call. The counter writes the charge later, whether or not the caller
 // is still there.
 func (c *call) settle(usage limit.Usage) {
-	c.charge.usage, c.charge.settled = c.inAll(usage), true
+	c.charge.usage, c.charge.settled = c.totalUsage(usage), true
 	c.chargeLimits(c.charge.usage)
 }
 
 // settleFailed ends a call that upstream failed: it charges the prompts that failed
 // endpoints read, and the call itself.
 func (c *call) settleFailed() {
-	if c.upstream.promptsRead > 0 {
+	if c.upstream.failedPrompts > 0 {
 		c.settle(limit.Usage{})
 		return
 	}
 	c.chargeLimits(limit.Usage{})
 }
 
-// inAll adds to what the call used of the endpoint that served it the cost of that, and
+// totalUsage adds to what the call used of the endpoint that served it the cost of that, and
 // the prompts that failed endpoints read. These cost as much as at the dearest endpoint.
-func (c *call) inAll(usage limit.Usage) limit.Usage {
+func (c *call) totalUsage(usage limit.Usage) limit.Usage {
 	usage.Cost = c.cost(usage)
-	if c.upstream.promptsRead > 0 {
-		read := c.upstream.promptsRead * c.promptTokens()
-		usage.PromptTokens = sum(usage.PromptTokens, read)
-		usage.Cost = min(sum(usage.Cost, c.mostCost(read, 0)), limit.Unlimited)
+	if c.upstream.failedPrompts > 0 {
+		read := c.upstream.failedPrompts * c.promptTokens()
+		usage.PromptTokens = addSaturating(usage.PromptTokens, read)
+		usage.Cost = min(addSaturating(usage.Cost, c.maxCost(read, 0)), limit.Unlimited)
 	}
 	return usage
 }
@@ -71,7 +71,7 @@ func (c *call) knownUsage(seen int64, unread bool) (limit.Usage, bool) {
 // the text that a stop sequence may have kept out of each completion.
 func (c *call) countedUsage(seen int64) limit.Usage {
 	p := c.promptOfFamily()
-	return limit.Usage{PromptTokens: p.Tokens, UntoldPromptTokens: p.Tokens, CompletionTokens: sum(seen, c.completionTokens(p.Withheld))}
+	return limit.Usage{PromptTokens: p.Tokens, UntoldPromptTokens: p.Tokens, CompletionTokens: addSaturating(seen, c.completionTokens(p.Withheld))}
 }
 
 // boundedUsage returns the most that a call can have used of which the count may miss
@@ -84,9 +84,9 @@ func (c *call) boundedUsage(seen int64, goesOn time.Duration, rate int64) limit.
 	return limit.Usage{PromptTokens: p.Tokens, UntoldPromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
 }
 
-// withPromptTold returns a bound with the prompt that the endpoint told as the answer began,
+// withReportedPrompt returns a bound with the prompt that the endpoint told as the answer began,
 // in place of the bounded one. If the model may have read more since then, the larger counts.
-func (c *call) withPromptTold(bound, told limit.Usage) limit.Usage {
+func (c *call) withReportedPrompt(bound, told limit.Usage) limit.Usage {
 	if told.PromptTokens == 0 {
 		return bound
 	}

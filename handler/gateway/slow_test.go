@@ -33,10 +33,10 @@ func (u *unhurried) Write(p []byte) (int, error) {
 // A caller that reads a long answer piece by piece has time for each piece. A caller that
 // reads nothing is cut off after 30 s, because its answer takes memory.
 func TestALongAnswerIsAcceptedPieceByPiece(t *testing.T) {
-	for size, pieces := range map[int]int{100: 0, roomForAnswer: 0, roomForAnswer + 1: 1, 1 << 20: 1, 5<<20 + 1: 6} {
+	for size, pieces := range map[int]int{100: 0, connectionBuffer: 0, connectionBuffer + 1: 1, 1 << 20: 1, 5<<20 + 1: 6} {
 		w := &unhurried{ResponseRecorder: httptest.NewRecorder()}
 		c := &call{arrival: arrival{w: w}}
-		c.answer(http.StatusOK, "", make([]byte, size))
+		c.send(http.StatusOK, "", make([]byte, size))
 		if w.Body.Len() != size {
 			t.Errorf("got %d bytes written, want %d", w.Body.Len(), size)
 		}
@@ -50,8 +50,8 @@ func TestALongAnswerIsAcceptedPieceByPiece(t *testing.T) {
 			t.Fatalf("%d bytes: got deadlines %v, want %d, and none left at the end", size, w.deadlines, pieces)
 		}
 		for i, left := range w.deadlines[:pieces] {
-			if left <= 0 || left > pieceAccepted || w.written[i] > acceptedPiece {
-				t.Errorf("%d bytes: got piece %d of %d bytes with %v left, want at most %d bytes, and from 0 to %v", size, i, w.written[i], left, acceptedPiece, pieceAccepted)
+			if left <= 0 || left > pieceTimeout || w.written[i] > pieceSize {
+				t.Errorf("%d bytes: got piece %d of %d bytes with %v left, want at most %d bytes, and from 0 to %v", size, i, w.written[i], left, pieceSize, pieceTimeout)
 			}
 		}
 	}

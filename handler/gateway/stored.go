@@ -16,8 +16,8 @@ import (
 // callers share. Tollgate remembers who made which response and where it is, lets nobody
 // else name it, and by default lets nobody name anything else that is kept.
 
-// keeping is a call's part in what endpoints keep.
-type keeping struct {
+// storedState is a call's part in what endpoints keep.
+type storedState struct {
 	named    stored.Response // the response that the call names; zero: none
 	recorded bool            // the call's own response was recorded, or needn't be
 }
@@ -35,21 +35,21 @@ func (g *Gateway) checkStored(c *call) error {
 	if asks.Continues == "" {
 		return nil
 	}
-	return g.findNamed(c, asks.Continues, asks.ContinuesField)
+	return g.findResponse(c, asks.Continues, asks.ContinuesField)
 }
 
 // findStored finds the response that the call's path names, and its model.
 func (g *Gateway) findStored(c *call) error {
-	if err := g.findNamed(c, c.route.id, ""); err != nil {
+	if err := g.findResponse(c, c.route.id, ""); err != nil {
 		return err
 	}
 	c.model = c.stored.named.Model
 	return nil
 }
 
-// findNamed finds a response by its id, if the caller made it. field names the field that
+// findResponse finds a response by its id, if the caller made it. field names the field that
 // has the id.
-func (g *Gateway) findNamed(c *call, id, field string) error {
+func (g *Gateway) findResponse(c *call, id, field string) error {
 	found, err := stored.Response{}, stored.ErrUnknown
 	if g.config.Stored != nil {
 		found, err = g.config.Stored.Find(c.r.Context(), c.grant.Subscription.ID, id)
@@ -76,9 +76,9 @@ func unknownResponse(field string) *problem {
 		message: fmt.Sprintf("There is no such response of this subscription. Responses are kept for %d days, unless they were made with store: false.", stored.Kept/(24*time.Hour))}
 }
 
-// history returns the most tokens that the model reads of the stored response which the
+// continuedTokens returns the most tokens that the model reads of the stored response which the
 // call goes on with, and of all before it.
-func (c *call) history() int64 {
+func (c *call) continuedTokens() int64 {
 	if c.request == nil || c.request.Envelope().Stored.Continues == "" {
 		return 0
 	}

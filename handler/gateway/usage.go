@@ -110,7 +110,7 @@ func (g *Gateway) getUsage(c *call) error {
 	}
 	answer := usageAnswer{Subscription: c.grant.Subscription.ID, Tier: c.grant.Tier.ID, Group: c.grant.Subscription.Group, Hours: hours, Currency: g.currency(c.r.Context()), Limits: []limitStatus{}}
 	for i := range limits {
-		answer.add(&limits[i], standings[i], g.countedCalls(c, &limits[i], model))
+		answer.addLimit(&limits[i], standings[i], g.countedCalls(c, &limits[i], model))
 	}
 	now := g.config.Counter.Now()
 	used, err := g.usage(c.r.Context(), answer.Subscription, now.Add(-time.Duration(hours)*time.Hour).Truncate(time.Minute), now)
@@ -160,20 +160,20 @@ func (g *Gateway) queryModel(c *call) (string, error) {
 
 // allLimits returns all limits of a subscription's calls. Those that don't apply to the
 // model are shown for the first that they apply to.
-func (g *Gateway) allLimits(c *call, model string) []applied {
-	all := make([]applied, len(c.grant.Limits))
+func (g *Gateway) allLimits(c *call, model string) []callLimit {
+	all := make([]callLimit, len(c.grant.Limits))
 	for i := range c.grant.Limits {
 		l, of := &c.grant.Limits[i], model
 		if !l.AppliesTo(model) {
 			of = l.Models[0]
 		}
-		all[i] = applied{l, g.counterKey(c, l, of)}
+		all[i] = callLimit{l, g.counterKey(c, l, of)}
 	}
 	return all
 }
 
 // standings asks the limits' counters for their standings, all at the same time.
-func (g *Gateway) standings(c *call, limits []applied) ([]limit.Standing, error) {
+func (g *Gateway) standings(c *call, limits []callLimit) ([]limit.Standing, error) {
 	standings := make([]limit.Standing, len(limits))
 	asked, ctx := errgroup.WithContext(c.r.Context())
 	for i := range limits {
@@ -185,8 +185,8 @@ func (g *Gateway) standings(c *call, limits []applied) ([]limit.Standing, error)
 	return standings, asked.Wait()
 }
 
-// add adds the state of a limit.
-func (s *usageAnswer) add(l *applied, at limit.Standing, counted *countedCalls) {
+// addLimit adds the state of a limit.
+func (s *usageAnswer) addLimit(l *callLimit, at limit.Standing, counted *countedCalls) {
 	status := limitStatus{Name: l.Name, Unit: l.Unit, Owner: l.Owner, Counted: counted, Models: l.Models, Shadow: l.Shadow}
 	of := func(n int64) limit.Amount { return limit.Amount{N: n, Unit: l.Unit} }
 	if at.PerMinute > 0 {
@@ -229,7 +229,7 @@ func addTo[K comparable](sums map[K]*ledger.Totals, key K, t ledger.Totals) {
 
 // countedCalls describes what a limit's counter counts, nil if it is simply the
 // subscription's calls.
-func (g *Gateway) countedCalls(c *call, l *applied, model string) *countedCalls {
+func (g *Gateway) countedCalls(c *call, l *callLimit, model string) *countedCalls {
 	template := l.Template()
 	said := &countedCalls{CounterKey: template, Shared: l.Shared(), Parts: make(map[string]string)}
 	for p := range template.Placeholders() {

@@ -7,17 +7,17 @@ import (
 	"slices"
 )
 
-// A listedModel is a model in OpenAI's form. Typed clients need all four fields;
+// An openAIModel is a model in OpenAI's form. Typed clients need all four fields;
 // Created is 0, because nothing here knows when a model was made.
-type listedModel struct {
+type openAIModel struct {
 	ID      string `json:"id"`
 	Object  string `json:"object"`
 	Created int64  `json:"created"`
 	OwnedBy string `json:"owned_by"`
 }
 
-func listed(model string) listedModel {
-	return listedModel{ID: model, Object: "model", OwnedBy: "tollgate"}
+func newOpenAIModel(model string) openAIModel {
+	return openAIModel{ID: model, Object: "model", OwnedBy: "tollgate"}
 }
 
 // An anthropicModel is a model in the form of Anthropic's API. CreatedAt is the epoch,
@@ -30,7 +30,7 @@ type anthropicModel struct {
 	CreatedAt   string `json:"created_at"`
 }
 
-func anthropicListed(model string) anthropicModel {
+func newAnthropicModel(model string) anthropicModel {
 	return anthropicModel{Type: "model", ID: model, DisplayName: model, CreatedAt: "1970-01-01T00:00:00Z"}
 }
 
@@ -40,20 +40,20 @@ func (g *Gateway) listModels(c *call) error {
 	names := g.modelsOf(c.grant.Tier)
 	g.setKnownLimitHeaders(c)
 	if speaksAnthropic(c.r, g.config.BasePath) {
-		return c.answerJSON(anthropicList(names))
+		return c.answerJSON(anthropicPage(names))
 	}
 	all := struct {
 		Object string        `json:"object"`
-		Data   []listedModel `json:"data"`
-	}{Object: "list", Data: []listedModel{}}
+		Data   []openAIModel `json:"data"`
+	}{Object: "list", Data: []openAIModel{}}
 	for _, name := range names {
-		all.Data = append(all.Data, listed(name))
+		all.Data = append(all.Data, newOpenAIModel(name))
 	}
 	return c.answerJSON(all)
 }
 
-// anthropicList returns a page with all models.
-func anthropicList(names []string) any {
+// anthropicPage returns a page with all models.
+func anthropicPage(names []string) any {
 	page := struct {
 		Data    []anthropicModel `json:"data"`
 		HasMore bool             `json:"has_more"`
@@ -61,7 +61,7 @@ func anthropicList(names []string) any {
 		LastID  *string          `json:"last_id"`
 	}{Data: []anthropicModel{}}
 	for i := range names {
-		page.Data = append(page.Data, anthropicListed(names[i]))
+		page.Data = append(page.Data, newAnthropicModel(names[i]))
 		page.LastID = &names[i]
 	}
 	if len(names) > 0 {
@@ -72,14 +72,14 @@ func anthropicList(names []string) any {
 
 // getModel answers with the one model that the path names.
 func (g *Gateway) getModel(c *call) error {
-	if !slices.Contains(g.modelsOf(c.grant.Tier), c.route.name) {
+	if !slices.Contains(g.modelsOf(c.grant.Tier), c.route.model) {
 		return g.modelNotFound(c)
 	}
 	g.setKnownLimitHeaders(c)
 	if speaksAnthropic(c.r, g.config.BasePath) {
-		return c.answerJSON(anthropicListed(c.route.name))
+		return c.answerJSON(newAnthropicModel(c.route.model))
 	}
-	return c.answerJSON(listed(c.route.name))
+	return c.answerJSON(newOpenAIModel(c.route.model))
 }
 
 func (c *call) answerJSON(value any) error {
@@ -87,6 +87,6 @@ func (c *call) answerJSON(value any) error {
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
-	c.answer(http.StatusOK, "application/json", body)
+	c.send(http.StatusOK, "application/json", body)
 	return nil
 }
