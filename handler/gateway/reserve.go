@@ -115,13 +115,17 @@ const (
 // so much left that the call passes either way and the excess refuses no other call.
 // Counting is the most expensive part of a call, and is then done only if upstream's
 // answer lacks its usage.
+//
+// While the vocabulary is still being loaded, just after the start, limits that this
+// instance knows nothing of yet are no obstacle: if one refuses the bound, the call waits
+// for the vocabulary and is counted.
 func (g *Gateway) takeSizeBound(c *call) bool {
 	size := c.sizeBound()
 	if size < longPrompt || c.grant.Tier.Shadow {
 		return false
 	}
 	standings, all := g.knownStandings(c.hold.limits)
-	if !all {
+	if !all && c.prompt.family.Encoding.Loaded() {
 		return false
 	}
 	prompt, predicted := c.hold.prompt, c.hold.prediction

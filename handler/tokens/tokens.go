@@ -19,6 +19,7 @@ package tokens
 
 import (
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 	"unsafe"
 
@@ -52,6 +53,10 @@ func (e *Encoding) Name() string { return e.tables.name }
 
 // Load loads the encoding's tables, to spare the first count the time.
 func (e *Encoding) Load() { e.tables.get() }
+
+// Loaded reports whether the encoding's tables are loaded, so that a count needn't wait
+// for them.
+func (e *Encoding) Loaded() bool { return e.tables.loaded.Load() }
 
 // Count returns the number of tokens of a text.
 func (e *Encoding) Count(text string) int {
@@ -101,10 +106,11 @@ type splitter interface {
 
 // tables holds an encoding's vocabulary and splits, loaded once.
 type tables struct {
-	name string
-	load func(*tables)
-	once sync.Once
-	pool sync.Pool
+	name   string
+	load   func(*tables)
+	once   sync.Once
+	loaded atomic.Bool
+	pool   sync.Pool
 
 	vocabulary *bpe.Vocabulary
 	splitter   splitter
@@ -112,7 +118,10 @@ type tables struct {
 }
 
 func (t *tables) get() *tables {
-	t.once.Do(func() { t.load(t) })
+	t.once.Do(func() {
+		t.load(t)
+		t.loaded.Store(true)
+	})
 	return t
 }
 
