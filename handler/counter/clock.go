@@ -6,39 +6,41 @@ import (
 	"time"
 )
 
-// A clock returns Table Storage's time, never ahead of the service's clock, and
-// behind it by at most a second and a round trip. All instances open a minute
-// by this time, so none opens it early, however wrong its own clock is. It
-// advances by monotonic time, so setting this machine's clock changes
-// nothing, and no single answer of the service moves it far.
+// A clock follows the store's clock by the dates of its answers. It is never ahead of the
+// store's, and at most a second and a round trip behind. Every instance opens a minute by
+// this time, so none opens it early, however wrong its machine's clock is.
+//
+// Between answers the clock advances by monotonic time, so setting the machine's clock
+// changes nothing. No single answer moves it by more than maxStep.
 type clock struct {
 	local func() time.Time // this machine's time, with a monotonic reading
 	base  time.Time        // local's at the start
-	ahead atomic.Int64     // ns that the service's time is ahead of base's clock, at least
+	ahead atomic.Int64     // ns that the store's clock is ahead of this machine's, at least
 
-	mu      sync.Mutex
-	known   bool // an answer has been believed
-	answers int
-	since   time.Duration // when ahead was learnt, since base
-	recent  time.Duration // like ahead, of the last minutes only; replaces it when it is old
-	begun   time.Duration
-	doubt   doubt
+	mu          sync.Mutex
+	answers     int           // dates observed
+	set         bool          // ahead was learned from an answer
+	learnedAt   time.Duration // since base, when ahead was learned
+	recent      time.Duration // the greatest lead observed since recentSince; it replaces ahead when that is old
+	recentSince time.Duration
+	candidate   candidate
 }
 
-// doubt is a time far from the known one that successive answers agree on.
-type doubt struct {
-	answers int           // 0: none
-	ahead   time.Duration // the greatest of them
+// A candidate is a lead of the store's clock far from the one that is believed. It is adopted
+// once enough successive answers agree on it.
+type candidate struct {
+	answers int           // 0: there is none
+	ahead   time.Duration // the greatest of theirs
 }
 
 const (
-	// maxClockAge: an observation is replaced after it, as clocks drift.
+	// maxClockAge is the age at which ahead is replaced, because clocks drift.
 	maxClockAge = 10 * time.Minute
-	// maxStep is the furthest that one answer may move the clock. A Date has
-	// whole seconds, and an answer takes one second at most.
+	// maxStep is the most by which one answer may move the clock. A date has whole
+	// seconds, and an answer takes a second at most.
 	maxStep = 3 * time.Second
-	// confirmations is the number of successive answers that must agree, within
-	// maxStep, to move the clock further.
+	// confirmations is the number of successive answers that must agree within maxStep to
+	// move the clock further.
 	confirmations = 3
 )
 
@@ -49,7 +51,7 @@ func (c *clock) start(local func() time.Time) {
 	c.local, c.base = local, local()
 }
 
-// observe learns from the date of an answer.
+// observe learns from the date of an answer; zero: the answer had none.
 func (c *clock) observe(date time.Time) {
 	if date.IsZero() {
 		return
@@ -59,30 +61,29 @@ func (c *clock) observe(date time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.answers++
-	known := time.Duration(c.ahead.Load())
 	switch {
-	case near(ahead, known):
-		c.doubt = doubt{}
-		c.learn(ahead, elapsed)
-	case c.doubt.confirm(ahead):
-		c.set(c.doubt.ahead, elapsed)
+	case near(ahead, time.Duration(c.ahead.Load())):
+		c.candidate = candidate{}
+		c.refine(ahead, elapsed)
+	case c.candidate.confirm(ahead):
+		c.adopt(c.candidate.ahead, elapsed)
 	}
 }
 
-// unsure reports whether the first answers contradict this machine's clock,
-// and more are needed to know which is wrong.
+// unsure reports whether the first answers contradict this machine's clock, and more are
+// needed to know which is wrong.
 func (c *clock) unsure() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.known && c.doubt.answers > 0 && c.answers < 2*confirmations
+	return !c.set && c.candidate.answers > 0 && c.answers < 2*confirmations
 }
 
 func near(a, b time.Duration) bool { return (a - b).Abs() <= maxStep }
 
 // confirm adds an answer, and reports whether enough of them agree.
-func (d *doubt) confirm(ahead time.Duration) bool {
+func (d *candidate) confirm(ahead time.Duration) bool {
 	if d.answers == 0 || !near(ahead, d.ahead) {
-		*d = doubt{1, ahead}
+		*d = candidate{1, ahead}
 		return false
 	}
 	d.answers++
@@ -90,29 +91,31 @@ func (d *doubt) confirm(ahead time.Duration) bool {
 	return d.answers >= confirmations
 }
 
-// set makes a time the service's, whatever was known.
-func (c *clock) set(ahead, elapsed time.Duration) {
+// adopt sets the clock to a confirmed candidate.
+func (c *clock) adopt(ahead, elapsed time.Duration) {
 	c.ahead.Store(int64(ahead))
-	c.known, c.since, c.recent, c.begun, c.doubt = true, elapsed, ahead, elapsed, doubt{}
+	c.set, c.learnedAt, c.candidate = true, elapsed, candidate{}
+	c.recent, c.recentSince = ahead, elapsed
 }
 
-// learn refines the known time.
-func (c *clock) learn(ahead, elapsed time.Duration) {
-	if !c.known || elapsed-c.begun > maxClockAge/2 {
-		c.recent, c.begun = ahead, elapsed
+// refine moves the clock by an answer that is near it. A greater lead is closer to the truth:
+// dates are cut to seconds and arrive late. A smaller one counts only once ahead is old.
+func (c *clock) refine(ahead, elapsed time.Duration) {
+	if !c.set || elapsed-c.recentSince > maxClockAge/2 {
+		c.recent, c.recentSince = ahead, elapsed
 	}
 	c.recent = max(c.recent, ahead)
 	switch {
-	case !c.known || ahead >= time.Duration(c.ahead.Load()):
+	case !c.set || ahead >= time.Duration(c.ahead.Load()):
 		c.ahead.Store(int64(ahead))
-		c.since, c.known = elapsed, true
-	case elapsed-c.since > maxClockAge:
+		c.learnedAt, c.set = elapsed, true
+	case elapsed-c.learnedAt > maxClockAge:
 		c.ahead.Store(int64(c.recent))
-		c.since = elapsed
+		c.learnedAt = elapsed
 	}
 }
 
-// now returns the service's time.
+// now returns the store's time.
 func (c *clock) now() time.Time {
 	return c.base.Add(c.local().Sub(c.base) + time.Duration(c.ahead.Load())).Round(0)
 }

@@ -3,8 +3,6 @@ package counter_test
 import (
 	"context"
 	"errors"
-	"io"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -16,60 +14,6 @@ import (
 	"tollgate/handler/counter/memstore"
 	"tollgate/handler/lease"
 	"tollgate/handler/limit"
-)
-
-func instance(store counter.Store) *counter.Counter {
-	return counter.New(counter.Config{Store: store, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-}
-
-// linked returns a store, and a link to it whose operations take no time and
-// meet these fates.
-func linked(fate func(operation string) countertest.Fate) (*memstore.Store, *countertest.Link) {
-	network, store := countertest.NewNetwork(0), memstore.New()
-	network.Store = store
-	link := network.Link()
-	link.Fate = fate
-	return store, link
-}
-
-const (
-	fastestOperation = 5 * time.Millisecond
-	slowestOperation = 20 * time.Millisecond
-	meanOperation    = (fastestOperation + slowestOperation) / 2
-)
-
-// quietNetwork returns a network without faults.
-func quietNetwork(seed uint64) *countertest.Network {
-	network := countertest.NewNetwork(seed)
-	network.Fastest, network.Slowest = fastestOperation, slowestOperation
-	return network
-}
-
-func reserve(t *testing.T, c *counter.Counter, terms counter.Terms, amount int64) (*counter.Reservation, limit.Decision) {
-	t.Helper()
-	r, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: amount})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r, d
-}
-
-// written waits until everything is stored and returns the row.
-func written(t *testing.T, store counter.Store) lease.Row {
-	t.Helper()
-	synctest.Wait()
-	state, _, _, err := store.Load(t.Context(), "key")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return state
-}
-
-var (
-	minute = counter.Terms{Limits: limit.Limits{PerMinute: 300, Version: 1}}
-	// daily has a quota that never runs out: the row keeps its charges when the
-	// minute is over.
-	daily = counter.Terms{Limits: limit.Limits{PerMinute: 300, Quota: 1 << 40, Period: limit.Daily, Version: 1}}
 )
 
 func TestTwoInstancesShareOneLimit(t *testing.T) {
@@ -95,24 +39,24 @@ func TestTwoInstancesShareOneLimit(t *testing.T) {
 	})
 }
 
-// TestEachTokenIsChargedOnce: whatever becomes of operations and answers, the
-// counter ends at the sum of what was settled.
+// Whatever becomes of operations and answers, the row is charged the sum of what calls
+// settled.
 func TestEachTokenIsChargedOnce(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			var mu sync.Mutex
 			faulty := true
-			store, link := linked(func(string) countertest.Fate {
+			store, link := linked(func(countertest.Operation) countertest.Fate {
 				mu.Lock()
 				defer mu.Unlock()
 				if !faulty || random.IntN(3) > 0 {
 					return countertest.Fine
 				}
-				return countertest.Busy + countertest.Fate(random.IntN(2)) // or applied, and Failed
+				return []countertest.Fate{countertest.Busy, countertest.AppliedBusy}[random.IntN(2)]
 			})
 			limits := counter.Terms{Limits: limit.Limits{PerMinute: 1e9, Quota: 1e12, Period: limit.Yearly, Version: 1}}
-			var told int64
+			var settled int64
 			var calls sync.WaitGroup
 			for range 3 {
 				c := instance(link)
@@ -121,7 +65,7 @@ func TestEachTokenIsChargedOnce(t *testing.T) {
 						time.Sleep(time.Duration(call) * 3 * time.Millisecond)
 						r, _, err := c.One(context.Background(), "key", limits, limit.Ask{Amount: 10})
 						if err != nil {
-							return // gave up: nothing may be charged
+							return // it was not decided: nothing may be charged
 						}
 						if call == 7 {
 							r.Cancel()
@@ -131,7 +75,7 @@ func TestEachTokenIsChargedOnce(t *testing.T) {
 						r.Settle(999) // only the first counts
 						mu.Lock()
 						defer mu.Unlock()
-						told += 5 + call
+						settled += 5 + call
 					})
 				}
 			}
@@ -140,9 +84,8 @@ func TestEachTokenIsChargedOnce(t *testing.T) {
 			faulty = false
 			mu.Unlock()
 			time.Sleep(10 * time.Second) // until the last back-off is over
-			state := written(t, store)
-			if state.Spent != told || state.PeriodSpent != told {
-				t.Errorf("seed %d: got %d charged to the minute and %d to the quota, want the %d settled in each", seed, state.Spent, state.PeriodSpent, told)
+			if row := written(t, store); row.Spent != settled || row.PeriodSpent != settled {
+				t.Errorf("seed %d: got %d charged to the minute and %d to the quota, want the %d settled in each", seed, row.Spent, row.PeriodSpent, settled)
 			}
 		})
 	}
@@ -174,19 +117,19 @@ func TestReservationsNeverExceedWhatIsLeft(t *testing.T) {
 			leased += slot.Leased
 		}
 		if granted > 300 || 300-granted-leased >= 7 {
-			t.Errorf("granted %d of 300 while %d were leased: got calls of 7 refused, want them granted while 7 or more are unleased", granted, leased)
+			t.Errorf("calls of 7: got %d granted and %d leased, want at most 300 granted, and fewer than 7 neither granted nor leased", granted, leased)
 		}
 	})
 }
 
-// The caller leaves during the write that its call waits for. Where that takes no
-// time, Reserve may as well answer: then the call is the caller's to cancel.
+// The caller leaves during the write that its call waits for. If the write takes no time,
+// Reserve may still answer; then the caller cancels.
 func TestACallerThatLeavesReturnsItsGrant(t *testing.T) {
 	for _, write := range []time.Duration{0, 100 * time.Millisecond} {
 		for range 50 {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, leave := context.WithCancel(t.Context())
-				_, link := linked(func(string) countertest.Fate {
+				_, link := linked(func(countertest.Operation) countertest.Fate {
 					leave()
 					time.Sleep(write)
 					return countertest.Fine
@@ -196,14 +139,14 @@ func TestACallerThatLeavesReturnsItsGrant(t *testing.T) {
 				if err == nil {
 					r.Cancel()
 				} else if !errors.Is(err, context.Canceled) {
-					t.Errorf("the caller that left: got %v, want context.Canceled", err)
+					t.Errorf("Reserve after its caller left: got %v, want context.Canceled", err)
 				}
 				if write > 0 && err == nil {
-					t.Error("the caller that left during a write: got a decision, want context.Canceled at once")
+					t.Error("Reserve after its caller left during a long write: got a decision, want context.Canceled at once")
 				}
 				time.Sleep(time.Second)
 				if s, e := c.Standing(t.Context(), "key", minute); s.Remaining != 300 || e != nil {
-					t.Errorf("a write of %v: caller got %v, then remaining %d, %v; want 300 remaining, no error", write, err, s.Remaining, e)
+					t.Errorf("remaining after a write of %v, of which Reserve returned %v: got %d, %v; want 300, no error", write, err, s.Remaining, e)
 				}
 			})
 		}
@@ -222,7 +165,7 @@ func TestAFloodOfRefusalsCostsNoWrites(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		if operations := network.Begun() - before; operations > 10 {
-			t.Errorf("operations in 10 s of refusals: got %d, want at most 10", operations)
+			t.Errorf("operations in 10s of refusals: got %d, want at most 10", operations)
 		}
 		r.Settle(300)
 	})
@@ -286,12 +229,11 @@ func TestAnIdleInstanceReturnsItsLeaseOnce(t *testing.T) {
 	})
 }
 
-// TestARefusalsStandingIncludesCallsGrantedInTheSameWrite: the refusal used
-// to report tokens as left that the same write had granted.
+// A refusal once reported tokens as left that the same write had granted.
 func TestARefusalsStandingIncludesCallsGrantedInTheSameWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		terms := counter.Terms{Limits: limit.Limits{PerMinute: 100, Quota: 1000, Period: limit.Daily, Version: 1}}
-		c := instance(quietNetwork(1).Link())
+		c := instance(timedNetwork(1).Link())
 		var calls sync.WaitGroup
 		refused := 0
 		for range 2 {

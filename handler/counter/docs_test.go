@@ -13,9 +13,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestTheExampleOfSeveralLimits runs the steps in docs/counters.md, and compares what
-// comes of them with its table.
-func TestTheExampleOfSeveralLimits(t *testing.T) {
+// The test runs the steps of docs/counters.md, and compares the outcomes with its table.
+func TestTheDocumentedExampleOfSeveralLimitsIsTrue(t *testing.T) {
 	page, err := os.ReadFile("../../docs/counters.md")
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +55,7 @@ func TestTheExampleOfSeveralLimits(t *testing.T) {
 			group, _ := c.Known(keys[1])
 			line := fmt.Sprintf("| %d | %d | %s | %s | %d | %d |", step+1, call.asks, c.Now().Format("15:04"), became, own.Used, group.Used)
 			if !strings.Contains(string(page), line) {
-				t.Errorf("docs/counters.md: got no such line, want\n%s", line)
+				t.Errorf("docs/counters.md: got another line for call %d, want\n%s", step+1, line)
 			}
 		}
 		if err := c.Close(t.Context()); err != nil {

@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// figuresFile is the file that make bench-counters collects figures in.
+// figuresFile is the file in which make bench-counters collects figures.
 var figuresFile = os.Getenv("FIGURES")
 
+// figure adds a figure to figuresFile.
 func figure(t *testing.T, name string, value any) {
 	t.Helper()
 	line := fmt.Sprintf("figure %s %v\n", name, value)
@@ -28,9 +29,9 @@ func figure(t *testing.T, name string, value any) {
 	}
 }
 
-// TestFigures prints what make bench-counters shows: five minutes of one hot
-// subscription for each row, in virtual time, operations of 5-20 ms. It is built with the
-// tag figures alone; it is a test because only a test has virtual time.
+// TestFigures prints the table of make bench-counters. Each row is five minutes of a hot
+// subscription in virtual time, with operations of 5-20 ms. It is a test because only a test
+// has virtual time, and is built only with the tag figures.
 func TestFigures(t *testing.T) {
 	fmt.Printf("%-44s %9s %9s %7s %7s %6s %9s %9s\n", "500 calls/s of 100-400 tokens, 1.2 x limit", "ops/1,000", "conflicts", "share", "refused", "late", "p99 ms", "p99.9 ms")
 	row := func(name string, m *measured) *measured {
@@ -55,9 +56,9 @@ func TestFigures(t *testing.T) {
 	org := row("64 instances, an organization of 500", organization(64, 1).run(t, 1))
 	n16naive := hot(16, 1).naive(t, 6)
 	row("read, then If-Match, 16 instances", n16naive)
-	flood := floodOf(16, 2)
-	flooded := flood.run(t, 7)
-	floodRate := flooded.perSecond(flood)
+	floodLoad := flood(16, 2)
+	flooded := floodLoad.run(t, 7)
+	floodRate := flooded.perSecond(floodLoad)
 	fmt.Printf("a flood of refused calls: %.2f operations/s an instance\n", floodRate)
 	small := small(120).run(t, 8)
 	fmt.Printf("300 tokens a minute, calls of 25, 16 instances: %.2f operations a call\n", small.perThousand()/1000)

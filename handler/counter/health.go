@@ -9,93 +9,96 @@ import (
 	"tollgate/handler/lease"
 )
 
-// health decides whether the store is down: three operations in a row failed
-// or were slow, or all have failed for Patience. A conflict is a success.
+// health decides whether the store is down: either three operations in a row failed or were
+// slow, or all have failed for a time, patience. An operation fails if the store doesn't
+// answer it; a conflict is an answer.
 type health struct {
 	slow, patience time.Duration
 
-	isDown atomic.Bool // read before every decision
+	isDown atomic.Bool  // atomic, because each decision reads it
+	mean   atomic.Int64 // ns that an operation takes, a moving average; 0: none has succeeded
 
 	mu           sync.Mutex
-	strikes      int
-	failingSince time.Time // when the first of the failed operations began
+	failures     int       // operations that failed or were slow, since the last success
+	failingSince time.Time // when the first of them began
+	lastFailure  time.Time // when the last of them ended
 	downSince    time.Time // when the store went down
-	lastFailure  time.Time // when an operation last failed or was slow
-	earlierDown  time.Duration
-
-	mean atomic.Int64 // ns of an operation's time, a moving average
+	pastOutages  time.Duration
 }
 
-// maxStrikes is the number of failures in a row that mean the store is down.
-const maxStrikes = 3
+// maxFailures is the number of failures in a row that mean the store is down.
+const maxFailures = 3
 
-// note records an operation.
+// note records an operation that has ended.
 func (h *health) note(began time.Time, err error) {
 	now := time.Now()
-	took := now.Sub(began)
-	failed := broken(err)
+	took, failed := now.Sub(began), isFailure(err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !failed {
-		mean := h.mean.Load()
-		if mean == 0 {
-			mean = int64(took)
-		}
-		h.mean.Store(mean + (int64(took)-mean)/8)
+		h.averageIn(took)
 	}
 	if !failed && took <= h.slow {
-		h.strikes = 0
+		h.failures = 0
 		if h.isDown.Swap(false) {
-			h.earlierDown += h.lasted(now)
+			h.pastOutages += h.outage(now)
 		}
 		return
 	}
 	h.lastFailure = now
-	if h.strikes == 0 {
+	if h.failures == 0 {
 		h.failingSince = began
 	}
-	h.strikes++
-	long := failed && now.Sub(h.failingSince) >= h.patience
-	if (h.strikes >= maxStrikes || long) && !h.isDown.Swap(true) {
+	h.failures++
+	tooLong := failed && now.Sub(h.failingSince) >= h.patience
+	if (h.failures >= maxFailures || tooLong) && !h.isDown.Swap(true) {
 		h.downSince = now
 	}
 }
 
-// broken reports whether an error isn't an answer of the store's.
-func broken(err error) bool {
+// averageIn takes an operation's time into the mean.
+func (h *health) averageIn(took time.Duration) {
+	mean := h.mean.Load()
+	if mean == 0 {
+		mean = int64(took)
+	}
+	h.mean.Store(mean + (int64(took)-mean)/8)
+}
+
+// isFailure reports whether an operation ended without an answer of the store's own.
+func isFailure(err error) bool {
 	return err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrEdited) && !errors.Is(err, ErrNewer)
 }
 
 // condition returns the state of the store, as far as is known.
 func (h *health) condition() lease.Condition {
 	down := h.isDown.Load()
-	return lease.Condition{Down: down, Untried: down && h.stale(), Operation: time.Duration(h.mean.Load())}
+	return lease.Condition{Down: down, Untried: down && h.untried(), Operation: time.Duration(h.mean.Load())}
 }
 
-// maxDownAge: this long after the last failed operation, a store that was
-// down may be back. It is longer than the pauses between attempts, so it
-// means that nothing has tried.
+// maxDownAge is the time after the last failure when a store that was down may be back. It
+// is longer than the pauses between attempts, so after it nothing is trying the store.
 const maxDownAge = 5 * time.Second
 
-// stale reports whether a store that was down may be back, because nothing
-// has tried it.
-func (h *health) stale() bool {
+// untried reports whether nothing has tried the store lately.
+func (h *health) untried() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return time.Since(h.lastFailure) > maxDownAge
 }
 
-// lasted returns the time that the store has been known to be down.
-func (h *health) lasted(now time.Time) time.Duration {
+// outage returns how long the present outage has lasted: until now, or until maxDownAge
+// after the last failure if nothing has tried the store since.
+func (h *health) outage(now time.Time) time.Duration {
 	return min(now.Sub(h.downSince), h.lastFailure.Add(maxDownAge).Sub(h.downSince))
 }
 
-// downFor returns the time that the store has been down in all.
+// downFor returns how long the store has been down in all.
 func (h *health) downFor() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.isDown.Load() {
-		return h.earlierDown + h.lasted(time.Now())
+		return h.pastOutages + h.outage(time.Now())
 	}
-	return h.earlierDown
+	return h.pastOutages
 }

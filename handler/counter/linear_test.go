@@ -20,53 +20,52 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Operations of callers on a counter, and their results.
-type (
-	deed struct {
-		kind   string // reserve, settle, probe; leave and vanish are a call that was not decided
-		amount int64  // asked, or reserved
-		used   int64
-		caller uint64 // a bit, for an undecided one
-	}
-	// ideal is the counter as callers see it: one number, and which undecided calls
-	// may still hold some of it.
-	ideal struct {
-		charged    int64
-		held, over uint64
-	}
-)
+// An action is what a caller does with a counter.
+type action struct {
+	kind   string // "reserve", "settle" or "probe"; "begin" and "end" are those of an undecided call
+	amount int64  // asked, or reserved
+	used   int64  // of a settle
+	bit    uint64 // identifies an undecided call
+}
+
+// An ideal is a counter as callers see it: one number. Calls that were not decided may hold
+// some of it for a while.
+type ideal struct {
+	charged    int64
+	held, over uint64 // bits of undecided calls that hold their amount, or no longer can
+}
 
 const linearLimit = 300
 
-// step returns what a single counter without instances, leases or a store would
-// answer. alone says that refusals must be exact: if other instances hold leases,
-// a call may be refused although unspent tokens are leased to them.
-func (w ideal) step(d deed, granted, alone bool) []any {
-	fits := w.charged+d.amount <= linearLimit
+// step returns the counters that an action may leave; none: the action can't have this
+// result. If other instances hold leases, a call that fits may be refused, because unspent
+// tokens are leased to them; alone says that there are no others.
+func (c ideal) step(a action, granted, alone bool) []any {
+	fits := c.charged+a.amount <= linearLimit
 	switch {
-	case d.kind == "settle":
-		w.charged += d.used - d.amount
-	case d.kind == "vanish":
-		if w.held&d.caller != 0 {
-			w.charged -= d.amount
+	case a.kind == "settle":
+		c.charged += a.used - a.amount
+	case a.kind == "end":
+		if c.held&a.bit != 0 {
+			c.charged -= a.amount
 		}
-		w.held, w.over = w.held&^d.caller, w.over|d.caller
-	case d.kind == "leave":
-		if fits && w.over&d.caller == 0 {
-			return []any{w, ideal{w.charged + d.amount, w.held | d.caller, w.over}}
+		c.held, c.over = c.held&^a.bit, c.over|a.bit
+	case a.kind == "begin":
+		if fits && c.over&a.bit == 0 {
+			return []any{c, ideal{c.charged + a.amount, c.held | a.bit, c.over}}
 		}
 	case granted && fits:
-		w.charged += d.amount
-	case granted, (alone || d.kind == "probe") && fits:
+		c.charged += a.amount
+	case granted, (alone || a.kind == "probe") && fits:
 		return nil
 	}
-	return []any{w}
+	return []any{c}
 }
 
 func linearModel(alone bool) porcupine.Model {
 	model := porcupine.NondeterministicModel{
 		Init: func() []any { return []any{ideal{}} },
-		Step: func(state, input, output any) []any { return state.(ideal).step(input.(deed), output.(bool), alone) },
+		Step: func(state, input, output any) []any { return state.(ideal).step(input.(action), output.(bool), alone) },
 		DescribeOperation: func(input, output any) string {
 			return fmt.Sprintf("%+v: %v", input, output)
 		},
@@ -74,7 +73,7 @@ func linearModel(alone bool) porcupine.Model {
 	return model.ToModel()
 }
 
-// blind is a store that ignores the version of a swap, which counters rely on.
+// blind is a store that ignores the version of a swap.
 type blind struct{ *memstore.Store }
 
 func (b blind) Swap(ctx context.Context, key string, row lease.Row, version counter.Version) (counter.Version, time.Time, error) {
@@ -84,49 +83,48 @@ func (b blind) Swap(ctx context.Context, key string, row lease.Row, version coun
 	return b.Store.Swap(ctx, key, row, version)
 }
 
-// history records operations in the order in which callers saw them.
+// A history is what callers did and saw. Its ticks order the begins and ends of actions.
 type history struct {
-	mu   sync.Mutex
-	ops  []porcupine.Operation
-	tick atomic.Int64
-	left int
+	mu        sync.Mutex
+	ops       []porcupine.Operation
+	tick      atomic.Int64
+	undecided int // calls
 }
 
-func (h *history) add(client int, d deed, granted bool, call, back int64) {
+func (h *history) add(client int, a action, granted bool, began, ended int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: d, Output: granted, Call: call, Return: back})
+	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: a, Output: granted, Call: began, Return: ended})
 }
 
-// never is the latest time at which an operation that no one waits for takes effect.
-const never = 1 << 40
+// lastTick is later than all ticks: an action that nobody waits for may take effect until
+// then.
+const lastTick = 1 << 40
 
-// gone records a call that was not decided: it may hold its tokens until, some
-// time later, they are returned.
-func (h *history) gone(client int, amount, call int64) {
+// addUndecided adds a call that was not decided: it may hold its tokens for a while.
+func (h *history) addUndecided(client int, amount, began int64) {
 	h.mu.Lock()
-	bit := uint64(1) << h.left
-	h.left++
+	bit := uint64(1) << h.undecided
+	h.undecided++
 	h.mu.Unlock()
-	h.add(client, deed{kind: "leave", amount: amount, caller: bit}, false, call, never)
-	h.add(client+1000, deed{kind: "vanish", amount: amount, caller: bit}, false, call, never)
+	h.add(client, action{kind: "begin", amount: amount, bit: bit}, false, began, lastTick)
+	h.add(client+1000, action{kind: "end", amount: amount, bit: bit}, false, began, lastTick)
 }
 
 // reserve makes a call and records its decision.
 func (h *history) reserve(ctx context.Context, c *counter.Counter, client int, kind string, amount int64) *counter.Reservation {
-	call := h.tick.Add(1)
+	began := h.tick.Add(1)
 	r, d, err := c.One(ctx, "key", minute, limit.Ask{Amount: amount})
 	if err != nil { // the caller left, or the store is down: a write may have been on its way
-		h.gone(client, amount, call)
+		h.addUndecided(client, amount, began)
 		return nil
 	}
-	h.add(client, deed{kind: kind, amount: amount}, d.Verdict == limit.Granted, call, h.tick.Add(1))
+	h.add(client, action{kind: kind, amount: amount}, d.Verdict == limit.Granted, began, h.tick.Add(1))
 	return r
 }
 
-// caller makes calls one after the other, and gives some up before they are
-// decided.
-func (h *history) caller(c *counter.Counter, client int, random *rand.Rand) {
+// callInTurn makes calls one after the other, and leaves some before they are decided.
+func (h *history) callInTurn(c *counter.Counter, client int, random *rand.Rand) {
 	for range 7 {
 		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
 		ctx, cancel := context.WithCancel(context.Background())
@@ -143,28 +141,29 @@ func (h *history) caller(c *counter.Counter, client int, random *rand.Rand) {
 	}
 }
 
+// settle settles a client's last call, and records that.
 func (h *history) settle(r *counter.Reservation, client int, random *rand.Rand) {
 	h.mu.Lock()
 	var amount int64
-	for _, op := range slices.Backward(h.ops) { // the client's last
+	for _, op := range slices.Backward(h.ops) {
 		if op.ClientId == client {
-			amount = op.Input.(deed).amount
+			amount = op.Input.(action).amount
 			break
 		}
 	}
 	h.mu.Unlock()
 	used := random.Int64N(amount + 1)
-	call := h.tick.Add(1)
+	began := h.tick.Add(1)
 	r.Settle(used)
-	h.add(client, deed{kind: "settle", amount: amount, used: used}, true, call, h.tick.Add(1))
+	h.add(client, action{kind: "settle", amount: amount, used: used}, true, began, h.tick.Add(1))
 }
 
-// record has callers of several instances make calls. When they are done, each
-// instance is asked for all that is left and for one token more.
+// record has callers of several instances make calls. Afterwards a call of each instance asks
+// for one token more than is left, and another for a quarter of it.
 func record(t *testing.T, seed uint64, instances int, losesUpdates bool) *history {
 	h := &history{}
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(5 * time.Second) // clocks begin at the start of a minute
+		time.Sleep(5 * time.Second) // a bubble's time begins at the start of a minute
 		network := countertest.NewNetwork(seed)
 		network.Slowest = 16 * time.Millisecond
 		network.SetFaults(100)
@@ -177,15 +176,15 @@ func record(t *testing.T, seed uint64, instances int, losesUpdates bool) *histor
 			counters[i] = instance(network.Link())
 			for j := range 9 / instances {
 				client := i*10 + j
-				callers.Go(func() { h.caller(counters[i], client, rand.New(rand.NewPCG(seed, uint64(client+1)))) })
+				callers.Go(func() { h.callInTurn(counters[i], client, rand.New(rand.NewPCG(seed, uint64(client+1)))) })
 			}
 		}
 		callers.Wait()
-		time.Sleep(20 * time.Second) // unused leases have been returned
+		time.Sleep(20 * time.Second) // until unused leases have been returned
 		for i, c := range counters {
 			standing, err := c.Standing(t.Context(), "key", minute)
 			if err != nil {
-				continue // the store is down just now
+				continue // the store is down
 			}
 			h.reserve(t.Context(), c, i*10, "probe", standing.Remaining+1)
 			h.reserve(t.Context(), c, i*10, "probe", standing.Remaining/4)
@@ -201,46 +200,43 @@ func record(t *testing.T, seed uint64, instances int, losesUpdates bool) *histor
 	return h
 }
 
-// TestHistoriesAreLinearizable: whatever the network loses, callers of any
-// instance see one counter that never exceeds its limit. A single instance refuses
-// nothing that fits; several refuse nothing that fits once no tokens are leased
-// without being used.
+// Whatever the network loses, callers of all instances see one counter that never exceeds its
+// limit. A single instance refuses nothing that fits. Several refuse nothing that fits once
+// unused leases have been returned.
 func TestHistoriesAreLinearizable(t *testing.T) {
-	calls, left, undecided := 0, 0, 0
+	actions, undecided, timeouts := 0, 0, 0
 	for _, instances := range []int{1, 3} {
 		for seed := range uint64(100) {
 			h := record(t, seed, instances, false)
-			calls, left = calls+len(h.ops), left+h.left
+			actions, undecided = actions+len(h.ops), undecided+h.undecided
 			switch porcupine.CheckOperationsTimeout(linearModel(instances == 1), h.ops, 10*time.Second) {
 			case porcupine.Illegal:
-				t.Errorf("%d instances, seed %d: got a history that no order of its calls explains, want it linearizable", instances, seed)
-				explain(t, h)
+				t.Errorf("%d instances, seed %d: got a history that no order of its actions explains, want it linearizable", instances, seed)
+				logHistory(t, h)
 			case porcupine.Unknown:
-				undecided++
+				timeouts++
 			}
 		}
 	}
-	t.Logf("200 histories of %d operations, %d of them of calls that were not decided, are linearizable; %d took too long to tell", calls, 2*left, undecided)
-	if undecided > 10 || left == 0 {
-		t.Errorf("got %d histories undecided in time and %d calls without a decision, want at most 10 and at least 1", undecided, left)
+	t.Logf("200 histories of %d actions, with %d undecided calls; %d histories took too long to check", actions, undecided, timeouts)
+	if timeouts > 10 || undecided == 0 {
+		t.Errorf("got %d histories that took too long to check and %d undecided calls, want at most 10 and at least 1", timeouts, undecided)
 	}
 }
 
-func explain(t *testing.T, h *history) {
+func logHistory(t *testing.T, h *history) {
 	for _, op := range h.ops {
 		t.Logf("client %d %d-%d: %+v %v", op.ClientId, op.Call, op.Return, op.Input, op.Output)
 	}
 }
 
-// TestALostUpdateIsNotLinearizable shows that the check can fail: over a store
-// that ignores ETags, callers see results that no single counter could give.
+// This shows that the check of TestHistoriesAreLinearizable can fail.
 func TestALostUpdateIsNotLinearizable(t *testing.T) {
 	for seed := range uint64(50) {
 		h := record(t, seed, 3, true)
 		if porcupine.CheckOperationsTimeout(linearModel(false), h.ops, 10*time.Second) == porcupine.Illegal {
-			t.Logf("found with seed %d", seed)
 			return
 		}
 	}
-	t.Error("50 histories over a store that loses updates: got all linearizable, want one that is not")
+	t.Error("50 histories over a store that ignores versions: got all linearizable, want one that is not")
 }

@@ -16,11 +16,10 @@ type Entry struct {
 
 // A Lister lists and deletes stored counters, for housekeeping and reports.
 type Lister interface {
-	// List yields all counters. A row that can't be read as a counter comes with
-	// its key and version and ErrEdited or ErrNewer, and the list goes on; any
-	// other error ends it.
+	// List yields all counters. A row that can't be read as a counter is yielded with its
+	// key and version and with ErrEdited or ErrNewer. Any other error ends the list.
 	List(ctx context.Context) iter.Seq2[Entry, error]
-	// Delete deletes a counter if it still has this version. It returns
+	// Delete deletes a counter if it still has this version. Otherwise it returns
 	// ErrConflict or ErrNotFound.
 	Delete(ctx context.Context, key string, version Version) error
 }

@@ -14,21 +14,21 @@ import (
 	"tollgate/handler/limit"
 )
 
-// naive runs the load on gateways without leases: each call reads the counter and
-// writes it back under its ETag, before the model is called and again after it.
-// After a conflict it tries again after a random pause, for 2 s at most.
+// naive runs the load on gateways without leases: each call reads the row and writes it back
+// under its ETag, once before the model is called and once after it. After a conflict it
+// tries again after a random pause, for 2 s at most.
 func (l load) naive(t *testing.T, seed uint64) *measured {
 	m := &measured{}
 	synctest.Test(t, func(t *testing.T) {
-		r, limits := quietNetwork(seed), limit.Limits{PerMinute: l.limit, Version: 1}
-		if _, _, err := r.Store.Swap(t.Context(), "key", lease.New(limits, time.Now(), "epoch"), ""); err != nil {
+		network, limits := timedNetwork(seed), limit.Limits{PerMinute: l.limit, Version: 1}
+		if _, _, err := network.Store.Swap(t.Context(), "key", lease.New(limits, time.Now(), "epoch"), ""); err != nil {
 			t.Error(err)
 		}
-		n := naive{r.Link(), limits}
+		n := naive{network.Link(), limits}
 		end := time.Now().Add(time.Duration(l.minutes) * time.Minute)
 		var calls sync.WaitGroup
-		for time.Sleep(0); time.Now().Before(end); time.Sleep(r.Pause(l.perSecond)) {
-			amount := r.Between(l.fewest, l.most)
+		for time.Sleep(0); time.Now().Before(end); time.Sleep(network.Interval(l.perSecond)) {
+			amount := network.Between(l.fewest, l.most)
 			calls.Go(func() {
 				admitted, ok := n.swapOnce(t, amount)
 				if admitted {
@@ -44,31 +44,31 @@ func (l load) naive(t *testing.T, seed uint64) *measured {
 			})
 		}
 		calls.Wait()
-		m.ops = r.Begun()
+		m.operations = network.Begun()
 	})
 	return m
 }
 
-// naive is a gateway without leases.
+// A naive is a gateway without leases.
 type naive struct {
 	*countertest.Link
 	limits limit.Limits
 }
 
-// swapOnce charges tokens if the counter has them, in a loop of reads and writes.
-// It is not ok if it didn't succeed within 2 s.
+// swapOnce charges tokens if the counter has them. It reports false for ok if all its attempts
+// within 2 s conflict.
 func (n naive) swapOnce(t *testing.T, amount int64) (admitted, ok bool) {
 	for began := time.Now(); time.Since(began) < 2*time.Second; time.Sleep(rand.N(100 * time.Millisecond)) {
-		state, version, _, err := n.Load(t.Context(), "key")
+		row, version, _, err := n.Load(t.Context(), "key")
 		if err != nil {
 			t.Error(err)
 		}
-		state.Advance(n.limits, time.Now())
-		if state.Credit-state.Spent < amount {
+		row.Advance(n.limits, time.Now())
+		if row.Credit-row.Spent < amount {
 			return false, true
 		}
-		state.Spent += amount
-		if _, _, err = n.Swap(t.Context(), "key", state, version); err == nil {
+		row.Spent += amount
+		if _, _, err = n.Swap(t.Context(), "key", row, version); err == nil {
 			return true, true
 		}
 	}

@@ -10,32 +10,8 @@ import (
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/countertest"
-	"tollgate/handler/counter/memstore"
-	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
-
-// breakable returns a store that can be broken, and an instance that uses it.
-func breakable() (store *memstore.Store, broken *atomic.Bool, c *counter.Counter) {
-	store, broken, link := breakableLink()
-	return store, broken, instance(link)
-}
-
-func breakableLink() (store *memstore.Store, broken *atomic.Bool, link *countertest.Link) {
-	broken = new(atomic.Bool)
-	store, link = linked(func(string) countertest.Fate {
-		if broken.Load() {
-			return countertest.Busy
-		}
-		return countertest.Fine
-	})
-	return store, broken, link
-}
-
-func onDown(mode limit.StoreDown, limits limit.Limits) counter.Terms {
-	limits.Version = 1
-	return counter.Terms{Limits: limits, OnStoreDown: mode}
-}
 
 func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -43,7 +19,7 @@ func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 		terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400})
 		broken.Store(true)
 		var granted []*counter.Reservation
-		for range 10 { // 25% of the limit, because no other instance is known
+		for range 10 {
 			r, d := reserve(t, c, terms, 30)
 			if !d.Degraded {
 				t.Errorf("a call without the store: got %+v, want it degraded", d)
@@ -53,7 +29,7 @@ func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 			}
 		}
 		if len(granted) != 3 {
-			t.Errorf("calls of 30 admitted: got %d, want 3: a quarter of 400 tokens", len(granted))
+			t.Errorf("calls of 30 admitted: got %d, want 3, within a quarter of 400 tokens", len(granted))
 		}
 		for _, r := range granted {
 			r.Settle(20 + 5)
@@ -72,12 +48,12 @@ func TestDegradeAdmitsThisInstancesShareAndChargesItLater(t *testing.T) {
 			t.Errorf("a call when the store is back: got %+v, want it granted, not degraded", d)
 		}
 		if stats := c.Stats(); stats.DegradedTime <= 0 {
-			t.Errorf("stats: got %+v, want a DegradedTime above 0", stats)
+			t.Errorf("Stats: got %+v, want a DegradedTime above 0", stats)
 		}
 	})
 }
 
-func TestTheFirstMinutesShareIsOfTheTokensLeft(t *testing.T) {
+func TestInTheFirstMinuteOfAnOutageTheShareIsOfTheTokensLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400})
@@ -100,8 +76,8 @@ func TestTheFirstMinutesShareIsOfTheTokensLeft(t *testing.T) {
 	})
 }
 
-// passed makes a hundred calls of 30 tokens and returns the tokens granted.
-func passed(t *testing.T, c *counter.Counter, terms counter.Terms) (amount int64) {
+// spendAll makes a hundred calls of 30 tokens, and returns how many tokens were granted.
+func spendAll(t *testing.T, c *counter.Counter, terms counter.Terms) (amount int64) {
 	t.Helper()
 	for range 100 {
 		if r, _ := reserve(t, c, terms, 30); r != nil {
@@ -112,8 +88,6 @@ func passed(t *testing.T, c *counter.Counter, terms counter.Terms) (amount int64
 	return amount
 }
 
-// TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute, not just of the
-// first.
 func TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -121,8 +95,8 @@ func TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute(t *testing.
 		broken.Store(true)
 		for range 3 {
 			c.Known("key") // as the gateway does for an answer's headers
-			if got := passed(t, c, terms); got != 90 {
-				t.Errorf("tokens admitted: got %d, want 90 of the quarter of 400", got)
+			if got := spendAll(t, c, terms); got != 90 {
+				t.Errorf("tokens admitted: got %d, want 90, within a quarter of 400", got)
 			}
 			time.Sleep(time.Minute)
 		}
@@ -130,15 +104,14 @@ func TestAnInstanceThatNeverReadTheCounterAdmitsAQuarterOfEachMinute(t *testing.
 			t.Errorf("a refusal's standing: got %+v, want 0 used and 400 left of 400", d.Standing)
 		}
 		if _, err := c.Standing(t.Context(), "key", terms); !errors.Is(err, counter.ErrUnavailable) {
-			t.Errorf("the standing of a counter that was never read: got %v, want ErrUnavailable", err)
+			t.Errorf("Standing of a counter that was never read: got %v, want ErrUnavailable", err)
 		}
 		broken.Store(false)
 		time.Sleep(10 * time.Second)
 	})
 }
 
-// TestAQuotasShareIsForTheWholeOutage, not for each minute. When it is used up,
-// calls are refused.
+// When the share is used up, later minutes bring no more.
 func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits limit.Limits
@@ -163,19 +136,19 @@ func TestAQuotasShareIsForTheWholeOutage(t *testing.T) {
 					sum = 30
 				}
 				broken.Store(true)
-				under, d := reserve(t, c, terms, 30) // lasts as long as the outage
-				if under == nil || !d.Degraded {
+				open, d := reserve(t, c, terms, 30) // until the outage is over
+				if open == nil || !d.Degraded {
 					t.Fatalf("a call without the store: got %+v, want it granted, degraded", d)
 				}
 				got := int64(30)
 				for range 3 {
-					got += passed(t, c, terms)
+					got += spendAll(t, c, terms)
 					time.Sleep(time.Minute)
 				}
 				if got != test.want {
 					t.Errorf("tokens admitted: got %d, want %d", got, test.want)
 				}
-				under.Settle(30)
+				open.Settle(30)
 				broken.Store(false)
 				time.Sleep(10 * time.Second)
 				if s := written(t, store); s.PeriodSpent != sum+got {
@@ -207,7 +180,6 @@ func TestOpenGrantsAndClosedRefusesWhileTheStoreIsDown(t *testing.T) {
 	})
 }
 
-// TestALeaseCanBeSpentWhileTheStoreIsDown: calls that a lease covers need no store.
 func TestALeaseCanBeSpentWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -224,15 +196,14 @@ func TestALeaseCanBeSpentWhileTheStoreIsDown(t *testing.T) {
 	})
 }
 
-// TestAStoreThatCanOnlyBeReadCountsAsDown, so calls don't wait for writes that
-// fail.
+// Otherwise calls would wait for writes that fail.
 func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 	for mode, want := range map[limit.StoreDown]error{limit.FailClosed: counter.ErrUnavailable, limit.Degrade: nil, limit.FailOpen: nil} {
 		t.Run(string(mode), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var readOnly atomic.Bool
-				_, link := linked(func(operation string) countertest.Fate {
-					if operation == "swap" && readOnly.Load() {
+				_, link := linked(func(op countertest.Operation) countertest.Fate {
+					if op.Swap && readOnly.Load() {
 						return countertest.Busy
 					}
 					return countertest.Fine
@@ -244,7 +215,7 @@ func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 					r, d, err := c.One(ctx, "key", terms, limit.Ask{Amount: 10})
 					cancel()
 					if !errors.Is(err, want) || (r != nil) != (want == nil) || d.Degraded != (want == nil) {
-						t.Errorf("a call while writes fail: got %+v, %v; want error %v, and degraded only without one", d, err, want)
+						t.Errorf("a call while writes fail: got %+v, %v; want the error %v, or without one a degraded grant", d, err, want)
 					}
 					if r != nil {
 						r.Settle(10)
@@ -263,61 +234,52 @@ func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 	}
 }
 
-// TestAMinutesShareIsGivenOnlyOnce although the store can be read for a moment
-// during the outage.
-func TestAMinutesShareIsGivenOnlyOnce(t *testing.T) {
+// The store can be read for a moment during the outage. The row doesn't show yet what was
+// admitted without it.
+func TestAMinutesShareIsGivenOnlyOnceThoughTheStoreCanBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := memstore.New()
-		store, others := &fading{Store: shared}, &fading{Store: shared}
-		c, other := instance(store), instance(others)
+		network := countertest.NewNetwork(0)
+		link, others := network.Link(), network.Link()
+		var down, othersDown atomic.Bool
+		var reads atomic.Int64 // that still succeed while the store is down
+		link.Fate = func(op countertest.Operation) countertest.Fate {
+			if down.Load() && (op.Swap || reads.Add(-1) < 0) {
+				return countertest.Busy
+			}
+			return countertest.Fine
+		}
+		others.Fate = func(countertest.Operation) countertest.Fate {
+			if othersDown.Load() {
+				return countertest.Busy
+			}
+			return countertest.Fine
+		}
+		c, other := instance(link), instance(others)
 		terms := onDown(limit.Degrade, limit.Limits{PerMinute: 400})
 		time.Sleep(58 * time.Second)
 		for _, one := range []*counter.Counter{other, c} {
 			r, _ := reserve(t, one, terms, 30)
 			defer r.Cancel()
 		}
-		others.down.Store(true) // it still counts as alive for a while
+		othersDown.Store(true) // it still counts as alive for a while
 		time.Sleep(2 * time.Second)
-		store.down.Store(true)
-		got := passed(t, c, terms)
-		store.loads.Store(1)
+		down.Store(true)
+		got := spendAll(t, c, terms)
+		reads.Store(1)
 		time.Sleep(5 * time.Second)
-		if store.loads.Load() > 0 {
-			t.Error("reads while the store was back: got none, want one")
+		if reads.Load() > 0 {
+			t.Error("reads while the store could be read: got none, want one")
 		}
-		if got += passed(t, c, terms); got != 180 {
-			t.Errorf("tokens admitted: got %d, want 180 of the half of 400", got)
+		if got += spendAll(t, c, terms); got != 180 {
+			t.Errorf("tokens admitted: got %d, want 180, within half of 400", got)
 		}
-		store.down.Store(false)
-		others.down.Store(false)
+		down.Store(false)
+		othersDown.Store(false)
 		time.Sleep(10 * time.Second)
 	})
 }
 
-// fading is a store that is down, except for the next few reads.
-type fading struct {
-	*memstore.Store
-	down  atomic.Bool
-	loads atomic.Int64 // reads that still succeed
-}
-
-func (f *fading) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
-	if f.down.Load() && f.loads.Add(-1) < 0 {
-		return lease.Row{}, "", time.Time{}, errors.New("down")
-	}
-	return f.Store.Load(ctx, key)
-}
-
-func (f *fading) Swap(ctx context.Context, key string, state lease.Row, version counter.Version) (counter.Version, time.Time, error) {
-	if f.down.Load() {
-		return "", time.Time{}, errors.New("down")
-	}
-	return f.Store.Swap(ctx, key, state, version)
-}
-
-// TestAChangedTierAppliesAtOnceWhileTheStoreIsDown: the share is computed anew
-// from the new limits.
-func TestAChangedTierAppliesAtOnceWhileTheStoreIsDown(t *testing.T) {
+func TestAChangedLimitAppliesAtOnceWhileTheStoreIsDown(t *testing.T) {
 	for name, changed := range map[string]limit.Limits{
 		"raised": {PerMinute: 4000, Version: 2},
 		"lifted": {Version: 2},
@@ -330,12 +292,12 @@ func TestAChangedTierAppliesAtOnceWhileTheStoreIsDown(t *testing.T) {
 				r.Settle(30)
 				time.Sleep(10 * time.Second) // until it is reported
 				broken.Store(true)
-				if got := passed(t, c, terms); got != 360 {
-					t.Errorf("tokens admitted: got %d, want 360 of the 370 that are left", got)
+				if got := spendAll(t, c, terms); got != 360 {
+					t.Errorf("tokens admitted: got %d, want 360, within the 370 that are left", got)
 				}
 				terms.Limits = changed
-				if got := passed(t, c, terms); got != 3000 {
-					t.Errorf("tokens admitted by the raised tier: got %d, want 3000", got)
+				if got := spendAll(t, c, terms); got != 3000 {
+					t.Errorf("tokens admitted by the changed limit: got %d, want 3000", got)
 				}
 				broken.Store(false)
 				time.Sleep(10 * time.Second)
@@ -344,9 +306,8 @@ func TestAChangedTierAppliesAtOnceWhileTheStoreIsDown(t *testing.T) {
 	}
 }
 
-// TestAChangedTierGivesNoShareTwice: tokens that this minute's share gave out
-// under the older tier count against the new one.
-func TestAChangedTierGivesNoShareTwice(t *testing.T) {
+// What this minute's share gave out under the older limit counts against the new one.
+func TestAChangedLimitGivesNoShareTwice(t *testing.T) {
 	for name, known := range map[string]bool{"a counter that was seen": true, "one that was not": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -360,10 +321,10 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 					share = 400
 				}
 				broken.Store(true)
-				got := passed(t, c, terms)
+				got := spendAll(t, c, terms)
 				terms.Version = 2
-				if got += passed(t, c, terms); got > share {
-					t.Errorf("tokens admitted in one minute: got %d, want at most the share of %d", got, share)
+				if got += spendAll(t, c, terms); got > share {
+					t.Errorf("tokens admitted in one minute: got %d, want at most %d", got, share)
 				}
 				broken.Store(false)
 				time.Sleep(10 * time.Second)
@@ -372,7 +333,6 @@ func TestAChangedTierGivesNoShareTwice(t *testing.T) {
 	}
 }
 
-// TestStandingAnswersThroughoutAnOutage to every caller, not just the first.
 func TestStandingAnswersThroughoutAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -387,7 +347,7 @@ func TestStandingAnswersThroughoutAnOutage(t *testing.T) {
 				t.Errorf("Standing %d: got %+v, %v; want 370 remaining", i+1, s, err)
 			}
 			if _, known := c.Known("key"); !known {
-				t.Errorf("Known after Standing %d: got unknown, want known", i+1)
+				t.Errorf("Known after Standing %d: got false, want true", i+1)
 			}
 			time.Sleep(time.Second)
 		}

@@ -11,9 +11,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestARaiseIsChargedAtOnceAndCorrectedOnce: a call that its caller left is
-// charged its bound before the next call is decided, and what it took once that
-// is known.
+// A call whose caller left is charged its bound before the next call is decided, and later
+// what it used.
 func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
 	quota := counter.Terms{Limits: limit.Limits{PerMinute: 300, Quota: 3000, Period: limit.Daily, Version: 1}}
 	for name, wait := range map[string]time.Duration{
@@ -26,10 +25,10 @@ func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
 				time.Sleep(5 * time.Second)
 				left, _ := reserve(t, a, quota, 25)
 				if s := left.Raise(2000); s.Used != 2000 || s.Remaining != 0 {
-					t.Errorf("raised: got %d used and %d left, want 2000 and 0", s.Used, s.Remaining)
+					t.Errorf("Raise to 2000: got %d used and %d left, want 2000 and 0", s.Used, s.Remaining)
 				}
 				if s := left.Raise(1000); s.QuotaUsed != 2000 {
-					t.Errorf("raised to less: got %d of the quota used, want 2000", s.QuotaUsed)
+					t.Errorf("Raise to less: got %d of the quota used, want 2000", s.QuotaUsed)
 				}
 				if _, d := reserve(t, a, quota, 1); d.Verdict != limit.RateExceeded {
 					t.Errorf("the next call of the instance: got %+v, want RateExceeded", d)
@@ -58,8 +57,7 @@ func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
 	}
 }
 
-// TestARaiseWithoutTheStoreIsChargedLater: it counts towards this instance's share, and
-// is written once the store is back.
+// Meanwhile it counts towards this instance's share.
 func TestARaiseWithoutTheStoreIsChargedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()
@@ -87,19 +85,19 @@ func TestARaiseWithoutTheStoreIsChargedLater(t *testing.T) {
 	})
 }
 
-// TestARaiseSurvivesLostAnswers: while a write that charges it is in doubt, the
-// correction waits for its fate.
-func TestARaiseSurvivesLostAnswers(t *testing.T) {
+// The answer to the write that charges the raise is lost. The correction waits until the
+// instance knows whether the write was applied.
+func TestARaiseIsCorrectedOnceThoughAnAnswerIsLost(t *testing.T) {
 	for _, applied := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			lose := false
-			store, link := linked(func(operation string) countertest.Fate {
+			store, link := linked(func(op countertest.Operation) countertest.Fate {
 				switch {
-				case operation != "swap" || !lose:
+				case !op.Swap || !lose:
 					return countertest.Fine
 				case applied:
 					lose = false
-					return countertest.Failed
+					return countertest.AppliedBusy
 				}
 				lose = false
 				return countertest.Busy
@@ -108,14 +106,14 @@ func TestARaiseSurvivesLostAnswers(t *testing.T) {
 			r, _ := reserve(t, c, minute, 25)
 			lose = true
 			r.Raise(1000)
-			synctest.Wait() // the answer to the write is lost
+			synctest.Wait() // until the answer is lost
 			if other, _ := reserve(t, instance(store), minute, 1); other != nil {
 				other.Cancel() // its write voids the lost one, unless that was applied
 			}
 			r.Settle(40)
 			time.Sleep(20 * time.Second)
 			if s := written(t, store); s.Spent != 40 {
-				t.Errorf("applied %v: got %d tokens charged, want 40", applied, s.Spent)
+				t.Errorf("a lost answer to a write that was applied (%t): got %d charged, want 40", applied, s.Spent)
 			}
 		})
 	}

@@ -18,25 +18,32 @@ import (
 	"tollgate/handler/limit"
 )
 
-// newer is a store whose rows were written by a later release.
-type newer struct{ counter.Store }
-
-func (newer) Load(context.Context, string) (lease.Row, counter.Version, time.Time, error) {
-	return lease.Row{}, "etag", time.Now(), counter.ErrNewer
+// laterRelease edits the answers to loads while it is set: a later release wrote the rows.
+func laterRelease(set *atomic.Bool) func(countertest.Operation, *countertest.Answer) {
+	return func(op countertest.Operation, answer *countertest.Answer) {
+		if !op.Swap && set.Load() {
+			*answer = countertest.Answer{Version: "etag", Err: counter.ErrNewer}
+		}
+	}
 }
 
 func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		_, link := linked(func(operation string) countertest.Fate {
-			t.Errorf("a row that a later release wrote: got %s, want it left alone", operation)
-			return countertest.Busy
+		var later atomic.Bool
+		later.Store(true)
+		_, link := linked(func(op countertest.Operation) countertest.Fate {
+			if op.Swap {
+				t.Error("a row that a later release wrote: got a swap, want it left alone")
+			}
+			return countertest.Fine
 		})
-		c := counter.New(counter.Config{Store: newer{link}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		link.Edit = laterRelease(&later)
+		c := counter.New(counter.Config{Store: link, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		if _, _, err := c.One(t.Context(), "key", minute, limit.Ask{Amount: 1}); !errors.Is(err, counter.ErrUnavailable) {
 			t.Errorf("a call to a row of a later release: got %v, want ErrUnavailable", err)
 		}
-		time.Sleep(time.Minute) // until it is no longer tried
+		time.Sleep(time.Minute) // until the call is forgotten
 		synctest.Wait()
 		if !strings.Contains(log.String(), counter.ErrNewer.Error()) || !strings.Contains(log.String(), "counter=key") {
 			t.Errorf("log: got %s, want %q and the counter's key", log.String(), counter.ErrNewer)
@@ -44,44 +51,31 @@ func TestARowOfALaterReleaseIsLeftAloneAndLogged(t *testing.T) {
 	})
 }
 
-// TestACounterThatCannotBeUsedIsLoggedOnce, not at each attempt to write its
-// usage.
+// An unusable counter is tried again and again while there is something to write.
 func TestACounterThatCannotBeUsedIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		store := &newerUntil{Store: memstore.New()}
-		store.later.Store(true)
-		c := counter.New(counter.Config{Store: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		var later atomic.Bool
+		later.Store(true)
+		store, link := linked(nil)
+		link.Edit = laterRelease(&later)
+		c := counter.New(counter.Config{Store: link, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		r, d := reserve(t, c, counter.Terms{Limits: daily.Limits, OnStoreDown: limit.FailOpen}, 25)
 		if r == nil || !d.Degraded {
 			t.Fatalf("a call to the unusable counter: got %+v, want it granted, degraded", d)
 		}
 		r.Settle(25)
 		time.Sleep(time.Minute)
-		store.later.Store(false) // the row is written by this release again
+		later.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if lines := strings.Count(log.String(), counter.ErrNewer.Error()); lines != 1 {
-			t.Errorf("lines of the log: got %d, want 1: %s", lines, log.String())
+			t.Errorf("log: got %d lines about the counter, want 1: %s", lines, log.String())
 		}
 		if s := written(t, store); s.PeriodSpent != 25 {
-			t.Errorf("tokens written once the counter is usable: got %+v, want 25", s)
+			t.Errorf("written once the counter is usable: got %d, want 25", s.PeriodSpent)
 		}
 	})
-}
-
-// newerUntil is a store whose rows were written by a later release while it says
-// so.
-type newerUntil struct {
-	*memstore.Store
-	later atomic.Bool
-}
-
-func (n *newerUntil) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
-	if n.later.Load() {
-		return newer{}.Load(ctx, key)
-	}
-	return n.Store.Load(ctx, key)
 }
 
 func TestADeletedCounterIsCreatedAgain(t *testing.T) {
@@ -97,7 +91,7 @@ func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first.Settle(40) // the refund is void: the counter was deleted
+		first.Settle(40) // the new counter owes no refund of the old one's
 		time.Sleep(lease.Horizon(1))
 		if s, _, _, err := store.Load(t.Context(), "key"); !errors.Is(err, counter.ErrNotFound) && s.Spent != 0 {
 			t.Errorf("the new counter: got %d charged, %v; want nothing", s.Spent, err)
@@ -108,59 +102,55 @@ func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 	})
 }
 
-// TestAnIdleCounterIsDeletableOnceItsSlotsAreGone: FlushIdle then returns the
-// row's version.
+// Reclaim then returns the row's version.
 func TestAnIdleCounterIsDeletableOnceItsSlotsAreGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		r, _ := reserve(t, instance(store), minute, 30)
 		r.Settle(20 + 5)
 		time.Sleep(2 * time.Minute)
-		janitor := instance(store)
+		housekeeper := instance(store)
 		for range 2 { // the second changes nothing
-			if spare, err := janitor.FlushIdle(t.Context(), "key"); err != nil || spare != "" {
-				t.Errorf("FlushIdle while the instance's slot is there: got version %q, %v; want none, no error", spare, err)
+			if deletable, err := housekeeper.Reclaim(t.Context(), "key"); err != nil || deletable != "" {
+				t.Errorf("Reclaim while the instance's slot is there: got version %q, %v; want none, no error", deletable, err)
 			}
 		}
 		time.Sleep(2 * time.Hour)
 		_, version, _, _ := store.Load(t.Context(), "key")
-		if spare, err := janitor.FlushIdle(t.Context(), "key"); err != nil || spare == "" || spare == version {
-			t.Errorf("FlushIdle once the slot is gone: got version %q of %q, %v; want a newer one", spare, version, err)
+		if deletable, err := housekeeper.Reclaim(t.Context(), "key"); err != nil || deletable == "" || deletable == version {
+			t.Errorf("Reclaim once the slot is gone: got version %q, %v; want one newer than %q", deletable, err, version)
 		}
-		if spare, err := janitor.FlushIdle(t.Context(), "unknown"); err != nil || spare != "" {
-			t.Errorf("FlushIdle of an unknown counter: got version %q, %v; want none, no error", spare, err)
+		if deletable, err := housekeeper.Reclaim(t.Context(), "unknown"); err != nil || deletable != "" {
+			t.Errorf("Reclaim of a missing counter: got version %q, %v; want none, no error", deletable, err)
 		}
 	})
 }
 
-// TestACancelledFlushDoesNotCountAsAStoreFailure, so calls are still granted after
-// three.
-func TestACancelledFlushDoesNotCountAsAStoreFailure(t *testing.T) {
-	c := instance(obedient{memstore.New()})
+// Three failures would mean that the store is down.
+func TestAReclaimThatItsCallerCancelsIsNoFailureOfTheStore(t *testing.T) {
+	var lost atomic.Bool
+	_, link := linked(func(countertest.Operation) countertest.Fate {
+		if lost.Load() {
+			return countertest.RequestLost
+		}
+		return countertest.Fine
+	})
+	c := instance(link)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
+	lost.Store(true)
 	for range 3 {
-		if _, err := c.FlushIdle(ctx, "key"); !errors.Is(err, context.Canceled) {
-			t.Errorf("FlushIdle: got %v, want context.Canceled", err)
+		if _, err := c.Reclaim(ctx, "key"); !errors.Is(err, context.Canceled) {
+			t.Errorf("Reclaim: got %v, want context.Canceled", err)
 		}
 	}
+	lost.Store(false)
 	if r, d := reserve(t, c, minute, 1); r == nil {
-		t.Errorf("a call after the cancelled flush: got %+v, want it granted", d)
+		t.Errorf("a call after three cancelled reclaims: got %+v, want it granted", d)
 	}
 }
 
-// obedient is a store whose reads fail once their context is cancelled.
-type obedient struct{ *memstore.Store }
-
-func (o obedient) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
-	if ctx.Err() != nil {
-		return lease.Row{}, "", time.Time{}, ctx.Err()
-	}
-	return o.Store.Load(ctx, key)
-}
-
-// TestAStoreThatWasDownIsTriedAgainAfterAWhile: an instance without calls soon
-// ends its DegradedTime, and grants its next call normally.
+// Without calls nothing tries the store, so the outage counts as over after a few seconds.
 func TestAStoreThatWasDownIsTriedAgainAfterAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()

@@ -11,25 +11,25 @@ import (
 	"tollgate/handler/lease"
 )
 
-// A replica drives this instance's agent of one counter.
+// A replica is this instance's part in one counter: its agent, and what drives the agent.
 type replica struct {
 	counter *Counter
 	key     string
 
 	mu      sync.Mutex
 	agent   lease.Agent
-	waiters map[int64]waiter // calls and questions that the agent has yet to answer
+	waiters map[int64]waiter // by id, of calls and questions that the agent has yet to answer
+	lastErr error            // of the last operation; nil: it succeeded
 	running bool             // loop is running
-	cause   error            // of the operation that failed last
-	timer   *time.Timer      // wakes loop
+	timer   *time.Timer      // calls wake
 	firesAt time.Duration    // uptime when the timer fires; 0: it is off
-	closed  chan struct{}    // closed when the agent is closing and has written everything
+	closed  chan struct{}    // closed once the agent is closing and everything is written
 }
 
-// A waiter waits for the agent's answers. hear is called with the replica's lock
-// held; cause says why the store is down.
+// A waiter receives the agent's answers. The replica's lock is held meanwhile. cause is the
+// reason why the store is down.
 type waiter interface {
-	hear(answer lease.Answer, cause error)
+	receive(answer lease.Answer, cause error)
 }
 
 func newReplica(c *Counter, key string) *replica {
@@ -40,82 +40,18 @@ func newReplica(c *Counter, key string) *replica {
 	return r
 }
 
-// do gives the agent an event, and does what follows from it.
+// do passes an event to the agent, and does what follows from it.
 func (r *replica) do(event func(at lease.Moment)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at := r.counter.now()
+	at := r.counter.moment()
 	event(at)
-	r.follow(at)
+	r.proceed(at)
 }
 
-// A caller waits for one answer.
-type caller struct {
-	answer lease.Answer
-	cause  error
-	done   chan struct{}
-}
-
-func (w *caller) hear(answer lease.Answer, cause error) {
-	w.answer, w.cause = answer, cause
-	close(w.done)
-}
-
-// ask gives the agent a call or a question, and waits for the answer.
-func (r *replica) ask(ctx context.Context, event func(at lease.Moment, id int64) (lease.Answer, bool)) (lease.Answer, error) {
-	var id int64
-	var answer lease.Answer
-	var w *caller
-	r.do(func(at lease.Moment) {
-		id = r.counter.lastID.Add(1)
-		var decided bool
-		if answer, decided = event(at, id); !decided {
-			w = &caller{done: make(chan struct{})}
-			r.waiters[id] = w
-		}
-	})
-	if w == nil {
-		return checked(answer, nil)
-	}
-	select {
-	case <-w.done:
-		return checked(w.answer, w.cause)
-	case <-ctx.Done():
-		r.do(func(at lease.Moment) { r.leave(at, id, w) })
-		return lease.Answer{}, ctx.Err()
-	}
-}
-
-// checked returns an answer, or the error of one that decides nothing.
-func checked(answer lease.Answer, cause error) (lease.Answer, error) {
-	if answer.Down {
-		return answer, unavailable(cause)
-	}
-	return answer, nil
-}
-
-// unavailable returns the error of a call that the store's being down leaves
-// undecided.
-func unavailable(cause error) error {
-	if cause == nil {
-		return ErrUnavailable
-	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, cause)
-}
-
-// leave takes a caller out of the queue. What was granted to it meanwhile goes
-// back.
-func (r *replica) leave(at lease.Moment, id int64, w *caller) {
-	if r.agent.Leave(at, id) {
-		delete(r.waiters, id)
-	} else if w.answer.Held {
-		r.agent.Cancel(at, w.answer.Hold)
-	}
-}
-
-// follow delivers the agent's news, and starts loop or sets the timer for what
-// the agent has to do. The lock is held.
-func (r *replica) follow(at lease.Moment) {
+// proceed delivers the agent's news, and sees that its next step is done: by loop at once,
+// or when the timer fires. The lock is held.
+func (r *replica) proceed(at lease.Moment) {
 	r.agent.Expire(at)
 	r.deliver()
 	switch due := r.agent.Due(at); {
@@ -129,12 +65,12 @@ func (r *replica) follow(at lease.Moment) {
 		r.timer.Reset(due)
 	}
 	if r.agent.Closed(at) {
-		r.finish()
+		r.setClosed()
 	}
 }
 
-// finish tells Close that everything is written.
-func (r *replica) finish() {
+// setClosed tells Counter.Close that everything is written.
+func (r *replica) setClosed() {
 	select {
 	case <-r.closed:
 	default:
@@ -143,20 +79,20 @@ func (r *replica) finish() {
 	}
 }
 
-// wake runs when the timer fires.
+// wake has the agent proceed when the timer fires.
 func (r *replica) wake() {
 	r.do(func(lease.Moment) { r.firesAt = 0 })
 }
 
-// loop does what the agent says until it rests.
+// loop does the agent's steps, one after the other, until it rests.
 func (r *replica) loop() {
 	for {
 		r.mu.Lock()
-		at := r.counter.now()
-		step := r.agent.Next(at, slotID)
+		at := r.counter.moment()
+		step := r.agent.Next(at, newSlotID)
 		if step.Action == lease.Rest {
 			r.running = false
-			r.follow(at)
+			r.proceed(at)
 			r.mu.Unlock()
 			return
 		}
@@ -165,47 +101,44 @@ func (r *replica) loop() {
 		if step.Action == lease.Read {
 			r.read()
 		} else {
-			r.send(step)
+			r.write(step)
 		}
 	}
 }
 
-// read reads the row.
+// read loads the row, and passes it to the agent.
 func (r *replica) read() {
-	row, version, date, err := r.counter.read(context.Background(), r.key)
+	row, version, date, err := r.counter.load(context.Background(), r.key)
 	edited := errors.Is(err, ErrEdited)
 	if edited || errors.Is(err, ErrNotFound) {
 		err = nil
 	}
-	r.done(err, func(at lease.Moment) {
-		r.agent.Loaded(at, lease.Found{Row: row, Version: version, Date: date, Edited: edited, Unsure: r.counter.clock.unsure(), Epoch: epochID()})
+	r.complete(err, func(at lease.Moment) {
+		r.agent.Loaded(at, lease.Found{Row: row, Version: version, Date: date, Edited: edited, Unsure: r.counter.clock.unsure(), Epoch: newEpoch()})
 	})
 }
 
-// send sends a write.
-func (r *replica) send(step lease.Step) {
+// write swaps the row, and passes the outcome to the agent.
+func (r *replica) write(step lease.Step) {
 	next, err := r.counter.swap(context.Background(), r.key, &step.Write.Row, step.Version)
-	r.done(err, func(at lease.Moment) { r.agent.Written(at, next) })
+	r.complete(err, func(at lease.Moment) { r.agent.Written(at, next) })
 }
 
-// done tells the agent what became of an operation, and whom it concerns that a
-// percent of the quota is used.
-func (r *replica) done(err error, succeeded func(at lease.Moment)) {
-	if alert := r.conclude(err, succeeded); alert.Percent > 0 {
-		r.counter.config.Alert(Alert{Key: r.key, Alert: alert})
-	}
-}
-
-func (r *replica) conclude(err error, succeeded func(at lease.Moment)) lease.Alert {
+// complete ends an operation: it passes a failure, or by succeeded a success, to the agent,
+// and an alert that comes of it to Config.Alert.
+func (r *replica) complete(err error, succeeded func(at lease.Moment)) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	at := r.counter.now()
-	if r.cause = err; err == nil {
+	at := r.counter.moment()
+	if r.lastErr = err; err == nil {
 		succeeded(at)
 	} else {
 		r.agent.Failed(at, failureOf(err), rand.Float64())
 	}
-	return r.deliver()
+	alert := r.deliver()
+	r.mu.Unlock()
+	if alert.Percent > 0 {
+		r.counter.config.Alert(Alert{Key: r.key, Alert: alert})
+	}
 }
 
 func failureOf(err error) lease.Failure {
@@ -218,37 +151,46 @@ func failureOf(err error) lease.Failure {
 	return lease.NoAnswer
 }
 
-// deliver passes the agent's news on, but for an alert, which only an operation
-// brings. The lock is held.
+// deliver passes the agent's news to the log, to Stats and to the waiters. It returns the
+// alert, because that must be passed on without the lock, which is held; only the end of an
+// operation brings one.
 func (r *replica) deliver() lease.Alert {
-	news := r.agent.News()
-	cause, log := r.cause, r.counter.config.Log
+	news, cause := r.agent.News(), r.lastErr
 	if news.Full {
 		cause = lease.ErrFull
 	}
+	r.logNews(&news, cause)
+	tallies := &r.counter.tallies
+	tallies.forfeitedLeases.Add(news.Forfeited.Leases)
+	tallies.forfeited.Add(news.Forfeited.Amount)
+	if news.Unknown > 0 {
+		tallies.unwritten.Add(1)
+	}
+	for _, answer := range news.Answers {
+		w := r.waiters[answer.ID]
+		if !answer.Again {
+			delete(r.waiters, answer.ID)
+		}
+		w.receive(answer, cause)
+	}
+	return news.Alert
+}
+
+// logNews logs what an operator must know of the agent's news.
+func (r *replica) logNews(news *lease.News, cause error) {
+	log := r.counter.config.Log
 	if news.Repaired {
-		log.Warn("a counter's row was edited, or written by a clock far ahead: nothing more this minute", "counter", r.key)
+		log.Warn("a counter's row was edited, or written by a clock far ahead: it grants nothing more this minute", "counter", r.key)
 	}
 	if news.Unusable {
 		log.Error("a counter can't be used: its calls are decided as if the store were down", "counter", r.key, "error", fmt.Sprint(cause))
 	}
 	if news.Unknown > 0 {
 		log.Error("charges may be lost: the outcome of a write stayed unknown for an hour", "counter", r.key, "amount", news.Unknown)
-		r.counter.stats.unwritten.Add(1)
 	}
-	r.counter.stats.forfeitedLeases.Add(news.Forfeited.Leases)
-	r.counter.stats.forfeited.Add(news.Forfeited.Amount)
-	for _, answer := range news.Answers {
-		w := r.waiters[answer.ID]
-		if !answer.Again {
-			delete(r.waiters, answer.ID)
-		}
-		w.hear(answer, cause)
-	}
-	return news.Alert
 }
 
-// unwritten returns what the agent has not written.
+// unwritten returns the amount of charges that the agent has not written.
 func (r *replica) unwritten() (amount int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"tollgate/handler/lease"
 )
 
-// replica returns this instance's replica of the counter of a key.
+// replica returns this instance's replica of a counter, which it makes for the first call.
 func (c *Counter) replica(key string) (*replica, error) {
 	c.mu.RLock()
 	r, closed := c.replicas[key], c.closed
@@ -23,30 +23,30 @@ func (c *Counter) replica(key string) (*replica, error) {
 		c.evictIdle()
 		r = newReplica(c, key)
 		if c.draining {
-			r.agent.Drain(c.now())
+			r.agent.Drain(c.moment())
 		}
 		c.replicas[key] = r
 	}
 	return r, nil
 }
 
-// maxReplicas bounds the counters kept in memory: where a counter key holds a
-// header's value, callers can make any number of them.
+// maxReplicas bounds the counters kept in memory: if a counter key holds a header's value,
+// callers can make any number of them.
 const maxReplicas = 10_000
 
-// evictScan is the number of replicas examined for each new one. If all are
-// in use, that is the whole cost.
+// evictScan is the number of replicas examined for each new one. It bounds the cost of a new
+// replica when all others are in use.
 const evictScan = 32
 
-// evictIdle evicts some replicas that hold nothing, and has others give back
-// what they hold.
+// evictIdle removes idle replicas that hold nothing, and has other idle ones give back what
+// they hold, so that they can be removed later.
 func (c *Counter) evictIdle() {
 	if len(c.replicas) < maxReplicas {
 		return
 	}
-	looks := 0
+	examined := 0
 	for key, r := range c.replicas { // map order is random
-		if looks++; looks > evictScan {
+		if examined++; examined > evictScan {
 			return
 		}
 		r.do(func(at lease.Moment) {

@@ -9,8 +9,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext, as when a call
-// reserves many and settles few a minute later.
+// The call reserves many tokens and settles few, a minute later.
 func TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -20,7 +19,7 @@ func TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext(t *testing.T) 
 		time.Sleep(time.Minute)
 		second, _ := reserve(t, c, terms, 90) // of a quarter of 400
 		if first == nil || second == nil {
-			t.Fatalf("two calls within the share: got grants %t and %t, want both", first != nil, second != nil)
+			t.Fatalf("two calls within the share: got them granted %t and %t, want both", first != nil, second != nil)
 		}
 		first.Settle(5)
 		if r, d := reserve(t, c, terms, 90); r != nil {
@@ -35,8 +34,7 @@ func TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext(t *testing.T) 
 	})
 }
 
-// TestHugeReservationsDoNotOverflowTheShare: their sum stays large, so the share
-// still limits other calls.
+// If their sum overflowed, the share would no longer limit other calls.
 func TestHugeReservationsDoNotOverflowTheShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -61,8 +59,7 @@ func TestHugeReservationsDoNotOverflowTheShare(t *testing.T) {
 	})
 }
 
-// TestTheStandingOfACounterNeverReadIncludesTheCallItself: what Settle returns
-// counts the call's tokens.
+// The standings are those that Settle and Cancel return.
 func TestTheStandingOfACounterNeverReadIncludesTheCallItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -70,13 +67,13 @@ func TestTheStandingOfACounterNeverReadIncludesTheCallItself(t *testing.T) {
 		broken.Store(true)
 		r, _ := reserve(t, c, terms, 25)
 		if s := r.Settle(25 + 90); s.PerMinute != 400 || s.Remaining != 285 {
-			t.Errorf("settled: got %d of %d left, want 285 of 400", s.Remaining, s.PerMinute)
+			t.Errorf("after Settle: got %d of %d left, want 285 of 400", s.Remaining, s.PerMinute)
 		}
 		time.Sleep(time.Minute)
 		r, _ = reserve(t, c, terms, 25)
 		time.Sleep(time.Minute)
 		if s := r.Cancel(); s.Used != 0 || s.Remaining != 400 {
-			t.Errorf("cancelled in a later minute: got %d used and %d left, want 0 and 400", s.Used, s.Remaining)
+			t.Errorf("after Cancel in a later minute: got %d used and %d left, want 0 and 400", s.Used, s.Remaining)
 		}
 		broken.Store(false)
 		time.Sleep(10 * time.Second)

@@ -13,14 +13,15 @@ type Stats struct {
 	Conflicts     int64         // writes that failed because another came first
 	DegradedTime  time.Duration // time that the store was down
 	Unwritten     int64         // times that charges of a counter were, or may be, lost
-	Forfeited     lease.Forfeit // of dead instances' leases that this one reclaimed; the amount is in the limits' own units
+	Forfeited     lease.Forfeit // leases of dead instances that this one reclaimed; their amounts are in the limits' own units
 }
 
-type stats struct{ reads, writes, conflicts, unwritten, forfeitedLeases, forfeited atomic.Int64 }
+// tallies are the counts behind Stats.
+type tallies struct{ reads, writes, conflicts, unwritten, forfeitedLeases, forfeited atomic.Int64 }
 
 // Stats returns what this instance did since it started.
 func (c *Counter) Stats() Stats {
-	s := &c.stats
-	return Stats{Reads: s.reads.Load(), Writes: s.writes.Load(), Conflicts: s.conflicts.Load(), DegradedTime: c.health.downFor(),
-		Unwritten: s.unwritten.Load(), Forfeited: lease.Forfeit{Leases: s.forfeitedLeases.Load(), Amount: s.forfeited.Load()}}
+	t := &c.tallies
+	return Stats{Reads: t.reads.Load(), Writes: t.writes.Load(), Conflicts: t.conflicts.Load(), DegradedTime: c.health.downFor(),
+		Unwritten: t.unwritten.Load(), Forfeited: lease.Forfeit{Leases: t.forfeitedLeases.Load(), Amount: t.forfeited.Load()}}
 }

@@ -1,7 +1,6 @@
 package counter_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -10,43 +9,22 @@ import (
 	"time"
 
 	"tollgate/handler/counter"
+	"tollgate/handler/counter/countertest"
 	"tollgate/handler/counter/memstore"
 	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
-// stubborn answers every operation, but applies no write until it is well.
-type stubborn struct {
-	*memstore.Store
-	well  atomic.Bool
-	reads atomic.Int64
-	load  func(s *stubborn, state lease.Row, version counter.Version, err error) (lease.Row, counter.Version, error)
-	swap  error
+// A stuck is a store that answers every operation, and applies no write.
+type stuck struct {
+	stored bool                                     // the counter exists
+	load   func(reads int64, a *countertest.Answer) // changes the answer to the latest of so many reads
+	swap   error                                    // the answer to each write
+	within time.Duration                            // the time by which a call must be decided; 0: 3 s
 }
 
-func (s *stubborn) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
-	state, version, date, err := s.Store.Load(ctx, key)
-	if !s.well.Load() && s.load != nil {
-		s.reads.Add(1)
-		state, version, err = s.load(s, state, version, err)
-	}
-	return state, version, date, err
-}
-
-func (s *stubborn) Swap(ctx context.Context, key string, state lease.Row, version counter.Version) (counter.Version, time.Time, error) {
-	if s.well.Load() {
-		return s.Store.Swap(ctx, key, state, version)
-	}
-	return "", time.Now(), s.swap
-}
-
-// stubbornStores are stores that apply no write, by their answers.
-var stubbornStores = map[string]struct {
-	stored bool // whether the counter exists
-	load   func(*stubborn, lease.Row, counter.Version, error) (lease.Row, counter.Version, error)
-	swap   error
-	within time.Duration // when an answer is due at the latest
-}{
+// stuckStores are stuck stores by their answers.
+var stuckStores = map[string]stuck{
 	"no row, and each insert conflicts":            {swap: counter.ErrConflict},
 	"a row, and each write conflicts":              {stored: true, swap: counter.ErrConflict},
 	"a table that exists for reads only":           {swap: counter.ErrNotFound},
@@ -55,67 +33,86 @@ var stubbornStores = map[string]struct {
 	"each insert is refused":                       {swap: errors.New("404 of a proxy")},
 	"a row with another ETag at each read":         {stored: true, load: otherVersion, swap: counter.ErrConflict},
 	"a row that comes and goes":                    {stored: true, load: flickering, swap: counter.ErrConflict, within: 12 * time.Second},
-	"others' writes land, and none of this one's":  {stored: true, load: busyWithOthers, swap: counter.ErrConflict, within: 12 * time.Second},
+	"others' writes are applied":                   {stored: true, load: othersWrite, swap: counter.ErrConflict, within: 12 * time.Second},
 	"each write conflicts, and no read is allowed": {stored: true, load: unreadable, swap: counter.ErrConflict},
 }
 
-func otherVersion(s *stubborn, state lease.Row, _ counter.Version, err error) (lease.Row, counter.Version, error) {
-	return state, counter.Version(fmt.Sprint("etag", s.reads.Load())), err
+func otherVersion(reads int64, a *countertest.Answer) {
+	a.Version = counter.Version(fmt.Sprint("etag", reads))
 }
 
-func flickering(s *stubborn, state lease.Row, version counter.Version, err error) (lease.Row, counter.Version, error) {
-	if s.reads.Load()%2 == 0 {
-		return lease.Row{}, "", counter.ErrNotFound
+func flickering(reads int64, a *countertest.Answer) {
+	if reads%2 == 0 {
+		*a = countertest.Answer{Err: counter.ErrNotFound}
 	}
-	return state, version, err
 }
 
-func busyWithOthers(s *stubborn, state lease.Row, _ counter.Version, err error) (lease.Row, counter.Version, error) {
-	state.Rev += s.reads.Load()
-	return state, counter.Version(fmt.Sprint("etag", s.reads.Load())), err
+func othersWrite(reads int64, a *countertest.Answer) {
+	a.Row.Rev += reads
+	otherVersion(reads, a)
 }
 
-func unreadable(*stubborn, lease.Row, counter.Version, error) (lease.Row, counter.Version, error) {
-	return lease.Row{}, "", errors.New("403 AuthorizationPermissionMismatch")
+func unreadable(_ int64, a *countertest.Answer) {
+	*a = countertest.Answer{Err: errors.New("403 AuthorizationPermissionMismatch")}
 }
 
-// TestAStoreThatAppliesNoWriteCountsAsDown, whether it answers each write with a
-// conflict or says that the table doesn't exist.
+// open returns the store behind a link that answers as s says until well is set.
+func (s stuck) open(t *testing.T, limits limit.Limits) (store *memstore.Store, well *atomic.Bool, link *countertest.Link) {
+	well = new(atomic.Bool)
+	store, link = linked(func(op countertest.Operation) countertest.Fate {
+		if op.Swap && !well.Load() {
+			return countertest.Busy
+		}
+		return countertest.Fine
+	})
+	var reads atomic.Int64
+	link.Edit = func(op countertest.Operation, a *countertest.Answer) {
+		switch {
+		case well.Load():
+		case op.Swap:
+			a.Err = s.swap
+		case s.load != nil:
+			s.load(reads.Add(1), a)
+		}
+	}
+	if s.stored {
+		if _, _, err := store.Swap(t.Context(), "key", lease.New(limits, time.Now(), "e"), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return store, well, link
+}
+
+// Whatever it answers, calls are decided in time, and charged once it applies writes again.
 func TestAStoreThatAppliesNoWriteCountsAsDown(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it waits for many stores")
 	}
 	limits := daily.Limits
-	for name, test := range stubbornStores {
+	for name, s := range stuckStores {
 		for _, terms := range []counter.Terms{
 			{Limits: limits, OnStoreDown: limit.FailClosed}, {Limits: limits, OnStoreDown: limit.Degrade}, {Limits: limits, OnStoreDown: limit.FailOpen},
 			{Limits: limits, OnStoreDown: limit.FailClosed, MaxWait: 2 * time.Minute},
 		} {
 			t.Run(fmt.Sprintf("%s, %s, %v", name, terms.OnStoreDown, terms.MaxWait), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					store := &stubborn{Store: memstore.New(), load: test.load, swap: test.swap}
-					if test.stored {
-						if _, _, err := store.Store.Swap(t.Context(), "key", lease.New(limits, time.Now(), "e"), ""); err != nil {
-							t.Fatal(err)
-						}
-					}
-					stubbornly(t, store, terms, max(test.within, 3*time.Second))
-				})
+				synctest.Test(t, func(t *testing.T) { testStuck(t, s, terms) })
 			})
 		}
 	}
 }
 
-func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.Duration) {
-	c, began, degraded := instance(store), time.Now(), int64(0)
-	for range 3 { // the second and third at once: the store is known to be down
+func testStuck(t *testing.T, s stuck, terms counter.Terms) {
+	store, well, link := s.open(t, terms.Limits)
+	c, began, degraded := instance(link), time.Now(), int64(0)
+	within := max(s.within, 3*time.Second)
+	for range 3 { // the second and third at once, because the store is known to be down
 		r, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: 10})
 		if took := time.Since(began); took > within {
-			t.Errorf("answered after: got %v, want at most %v", took, within)
+			t.Errorf("a call: got it decided after %v, want %v at most", took, within)
 		}
 		switch {
 		case terms.OnStoreDown == limit.FailClosed && !errors.Is(err, counter.ErrUnavailable):
-			t.Errorf("a call with closed: got %+v, %v; want ErrUnavailable", d, err)
+			t.Errorf("a call with %s: got %+v, %v; want ErrUnavailable", terms.OnStoreDown, d, err)
 		case terms.OnStoreDown != limit.FailClosed && (err != nil || !d.Degraded):
 			t.Errorf("a call with %s: got %+v, %v; want it granted, degraded", terms.OnStoreDown, d, err)
 		}
@@ -128,7 +125,7 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 	if _, err := c.Standing(t.Context(), "key", terms); err != nil && !errors.Is(err, counter.ErrUnavailable) {
 		t.Errorf("Standing: got %v, want no error or ErrUnavailable", err)
 	}
-	store.well.Store(true)
+	well.Store(true)
 	time.Sleep(20 * time.Second)
 	r, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: 10})
 	if r == nil || err != nil || d.Degraded {
@@ -139,16 +136,20 @@ func stubbornly(t *testing.T, store *stubborn, terms counter.Terms, within time.
 		t.Error(err)
 	}
 	if s := written(t, store); s.PeriodSpent != degraded+10 {
-		t.Errorf("tokens written: got %d, want %d", s.PeriodSpent, degraded+10)
+		t.Errorf("written: got %d, want %d", s.PeriodSpent, degraded+10)
 	}
 }
 
-// TestAWrongETagAfterAnAppliedWriteLosesNothing: the next write conflicts, and the
-// counter reads the row again.
+// The next write conflicts, and the row is read again.
 func TestAWrongETagAfterAnAppliedWriteLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memstore.New()
-		c := instance(wrongTag{store})
+		store, link := linked(nil)
+		link.Edit = func(op countertest.Operation, a *countertest.Answer) {
+			if op.Swap {
+				a.Version = "another"
+			}
+		}
+		c := instance(link)
 		for range 10 {
 			r, d := reserve(t, c, daily, 10)
 			if r == nil || d.Degraded {
@@ -161,14 +162,7 @@ func TestAWrongETagAfterAnAppliedWriteLosesNothing(t *testing.T) {
 			t.Error(err)
 		}
 		if s := written(t, store); s.PeriodSpent != 100 {
-			t.Errorf("tokens written: got %d, want 100", s.PeriodSpent)
+			t.Errorf("written: got %d, want 100", s.PeriodSpent)
 		}
 	})
-}
-
-type wrongTag struct{ *memstore.Store }
-
-func (w wrongTag) Swap(ctx context.Context, key string, state lease.Row, version counter.Version) (counter.Version, time.Time, error) {
-	_, date, err := w.Store.Swap(ctx, key, state, version)
-	return "another", date, err
 }

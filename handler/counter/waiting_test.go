@@ -6,28 +6,26 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"tollgate/handler/counter"
 	"tollgate/handler/counter/memstore"
-	"tollgate/handler/lease"
 	"tollgate/handler/limit"
 )
 
-// queueing returns a counter with a limit of 100 tokens a minute, of which gone
-// are used, 50 s before the next minute.
-func queueing(t *testing.T, wait time.Duration, gone int64) (*counter.Counter, counter.Terms) {
+// queueing returns an instance, 50 s before the next minute, and the terms of its counter
+// "key": 100 tokens a minute, of which used are used, and this MaxWait.
+func queueing(t *testing.T, wait time.Duration, used int64) (*counter.Counter, counter.Terms) {
 	t.Helper()
 	c := instance(memstore.New())
 	terms := counter.Terms{Limits: limit.Limits{PerMinute: 100, Version: 1}, MaxWait: wait}
-	r, d := reserve(t, c, terms, gone)
+	r, d := reserve(t, c, terms, used)
 	if r == nil {
-		t.Fatalf("a call for %d of 100 tokens: got %+v, want it granted", gone, d)
+		t.Fatalf("a call for %d of 100 tokens: got %+v, want it granted", used, d)
 	}
-	r.Settle(gone)
+	r.Settle(used)
 	time.Sleep(10 * time.Second)
 	return c, terms
 }
@@ -87,13 +85,10 @@ func TestTheQueueIsBounded(t *testing.T) {
 			calls.Go(func() { _, _, _ = c.One(ctx, "key", terms, limit.Ask{Amount: 1}) })
 			synctest.Wait()
 		}
-		atOnce := func(what string) {
-			began := time.Now()
-			if r, d := reserve(t, c, terms, 1); r != nil || d.Verdict != limit.RateExceeded || time.Since(began) > time.Second {
-				t.Errorf("%s: got %+v after %v, want RateExceeded at once", what, d, time.Since(began))
-			}
+		began := time.Now()
+		if r, d := reserve(t, c, terms, 1); r != nil || d.Verdict != limit.RateExceeded || time.Since(began) > time.Second {
+			t.Errorf("the 101st call: got %+v after %v, want RateExceeded at once", d, time.Since(began))
 		}
-		atOnce("the 101st call")
 		leave() // calls that leave make room
 		calls.Wait()
 		calls.Go(func() {
@@ -102,22 +97,21 @@ func TestTheQueueIsBounded(t *testing.T) {
 			}
 		})
 		synctest.Wait()
-		began := time.Now()
-		if r, _, _ := c.One(t.Context(), "key", terms, limit.Ask{Amount: 1, Bytes: 1}); r != nil || time.Since(began) > time.Second {
-			t.Errorf("a call of a byte beyond 8 MiB: got a decision after %v, want it refused at once", time.Since(began))
+		began = time.Now()
+		if r, d, _ := c.One(t.Context(), "key", terms, limit.Ask{Amount: 1, Bytes: 1}); r != nil || time.Since(began) > time.Second {
+			t.Errorf("a call of a byte beyond 8 MiB: got %+v after %v, want it refused at once", d, time.Since(began))
 		}
 		calls.Wait()
 	})
 }
 
-// TestACounterWithALongQueuedCallIsNotEvicted when 10,000 other counters are in
-// use.
+// 10,000 other counters are in use, which is as many as an instance keeps in memory.
 func TestACounterWithALongQueuedCallIsNotEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New())
 		terms := counter.Terms{Limits: limit.Limits{PerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
 		r, _ := reserve(t, c, terms, 100)
-		r.Settle(190) // the next minute will have ten tokens
+		r.Settle(190) // so the next minute has ten tokens
 		time.Sleep(10 * time.Second)
 		served := make(chan error, 1)
 		go func() {
@@ -127,7 +121,7 @@ func TestACounterWithALongQueuedCallIsNotEvicted(t *testing.T) {
 			served <- err
 		}()
 		time.Sleep(80 * time.Second)
-		for i := range 10_000 { // as many as an instance remembers, all in use
+		for i := range 10_000 {
 			busy, _, err := c.One(t.Context(), strconv.Itoa(i), terms, limit.Ask{Amount: 1})
 			if err != nil {
 				t.Fatal(err)
@@ -140,8 +134,7 @@ func TestACounterWithALongQueuedCallIsNotEvicted(t *testing.T) {
 	})
 }
 
-// TestACallBehindAFullQueueIsRefused although its tokens would fit.
-func TestACallBehindAFullQueueIsRefused(t *testing.T) {
+func TestACallBehindAFullQueueIsRefusedAlthoughItFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		go func() {
@@ -158,9 +151,7 @@ func TestACallBehindAFullQueueIsRefused(t *testing.T) {
 	})
 }
 
-// TestTheQueueGoesOnWhenItsFirstCallerLeaves: a call behind it that fits is
-// granted at once, not in the next minute.
-func TestTheQueueGoesOnWhenItsFirstCallerLeaves(t *testing.T) {
+func TestTheNextCallIsGrantedAtOnceWhenTheFirstCallerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)
@@ -176,13 +167,12 @@ func grantedAfterASecond(t *testing.T, c *counter.Counter, terms counter.Terms, 
 	began := time.Now()
 	r, d := reserve(t, c, terms, amount)
 	if waited := time.Since(began); r == nil || waited.Round(time.Second) != time.Second {
-		t.Fatalf("got %+v after %v, want it granted after a second", d, waited)
+		t.Fatalf("a call for %d: got %+v after %v, want it granted after a second", amount, d, waited)
 	}
 	r.Cancel()
 }
 
-// TestReturnedTokensGoToTheFirstInTheQueue also if the call needs both them and
-// tokens that the counter has left.
+// The call needs both the tokens that come back and those that the counter has left.
 func TestReturnedTokensGoToTheFirstInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 30)
@@ -192,9 +182,8 @@ func TestReturnedTokensGoToTheFirstInTheQueue(t *testing.T) {
 	})
 }
 
-// TestACallThatQueuesWhileARefusalHoldsIsServed even if the counter has no other
-// work to do.
-func TestACallThatQueuesWhileARefusalHoldsIsServed(t *testing.T) {
+// Nothing but the call itself gives the counter anything to do.
+func TestACallThatQueuesWhileARefusalIsRememberedIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 45*time.Second, 100)
 		if r, d := reserve(t, c, terms, 10); r != nil || d.Verdict != limit.RateExceeded { // it would have to wait 50 s
@@ -206,41 +195,22 @@ func TestACallThatQueuesWhileARefusalHoldsIsServed(t *testing.T) {
 		began := time.Now()
 		r, d, err := c.One(ctx, "key", terms, limit.Ask{Amount: 10})
 		if waited := time.Since(began); err != nil || waited.Round(time.Second) != 40*time.Second {
-			t.Fatalf("got %+v, %v after %v; want it granted after 40 s", d, err, waited)
+			t.Fatalf("a call that waits for the next minute: got %+v, %v after %v; want it granted after 40s", d, err, waited)
 		}
 		r.Cancel()
 	})
 }
 
-// overtaken is a store in which another write once comes first.
-type overtaken struct {
-	*memstore.Store
-	once atomic.Bool
-}
-
-func (o *overtaken) Swap(ctx context.Context, key string, state lease.Row, version counter.Version) (counter.Version, time.Time, error) {
-	if o.once.CompareAndSwap(true, false) {
-		before, version, _, err := o.Load(ctx, key)
-		if err == nil {
-			_, _, err = o.Store.Swap(ctx, key, before, version)
-		}
-		if err != nil {
-			return "", time.Time{}, err
-		}
-	}
-	return o.Store.Swap(ctx, key, state, version)
-}
-
-// TestAConflictingWriteIsBuiltAgainForQueuedCalls: they are granted at once, even
-// if another call must stay in the queue.
+// The write that grants the first call conflicts. The call is granted at once all the same,
+// although another call stays in the queue.
 func TestAConflictingWriteIsBuiltAgainForQueuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &overtaken{Store: memstore.New()}
-		c, terms := instance(store), counter.Terms{Limits: limit.Limits{PerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
+		_, rivals, link := contested(t)
+		c, terms := instance(link), counter.Terms{Limits: limit.Limits{PerMinute: 100, Version: 1}, MaxWait: 2 * time.Minute}
 		r, _ := reserve(t, c, terms, 100)
 		r.Settle(100)
 		time.Sleep(10 * time.Second)
-		store.once.Store(true) // as when housekeeping writes first after the turn of the minute
+		rivals.Store(1) // as if housekeeping writes first in the new minute
 		began := time.Now()
 		waited := make([]time.Duration, 2)
 		var calls sync.WaitGroup
@@ -263,9 +233,9 @@ func TestAConflictingWriteIsBuiltAgainForQueuedCalls(t *testing.T) {
 	})
 }
 
-// TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried: a call that needs unused
-// tokens of this minute, which the next won't have, is refused at once.
-func TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried(t *testing.T) {
+// Unused tokens of this minute are not carried over without a burst, so a call that needs
+// them in the next minute is refused at once.
+func TestAQueuedCallCannotCountOnMoreThanTheBurstBeingCarriedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 50)
 		go func() {
@@ -277,14 +247,13 @@ func TestTheQueueCountsOnNoMoreThanTheBurstBeingCarried(t *testing.T) {
 		began := time.Now()
 		r, d := reserve(t, c, terms, 50)
 		if waited := time.Since(began); r != nil || waited > time.Second || d.RetryAfter != 110*time.Second {
-			t.Errorf("got %+v after %v, want it refused at once with RetryAfter 1m50s", d, waited)
+			t.Errorf("a call that fits in 1m50s: got %+v after %v, want it refused at once with RetryAfter 1m50s", d, waited)
 		}
 		time.Sleep(time.Minute)
 	})
 }
 
-// TestCallsOfOneCounterKeepTheirOwnTerms: subscriptions that share a counter may
-// differ in MaxWait and OnStoreDown.
+// Subscriptions that share a counter may differ in MaxWait and OnStoreDown.
 func TestCallsOfOneCounterKeepTheirOwnTerms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
@@ -304,17 +273,17 @@ func TestCallsOfOneCounterKeepTheirOwnTerms(t *testing.T) {
 			}
 			_, _ = spend(first, 100)
 			if waited, _ := spend(hasty, 100); waited != 0 {
-				t.Errorf("the wait of a call that mustn't wait: got %v, want none", waited)
+				t.Errorf("a call that may not wait: got it waiting for %v, want no wait", waited)
 			}
 			if waited, _ := spend(patient, 100); waited == 0 {
-				t.Error("the wait of a call that may wait: got none, want some")
+				t.Error("a call that may wait: got no wait, want some")
 			}
 			broken.Store(true)
 			if _, err := spend(patient, 100); err != nil {
-				t.Errorf("a call with open while the store is down: got %v, want no error", err)
+				t.Errorf("a call with %s while the store is down: got %v, want no error", patient.OnStoreDown, err)
 			}
 			if _, err := spend(hasty, 100); !errors.Is(err, counter.ErrUnavailable) {
-				t.Errorf("a call with closed while the store is down: got %v, want ErrUnavailable", err)
+				t.Errorf("a call with %s while the store is down: got %v, want ErrUnavailable", hasty.OnStoreDown, err)
 			}
 			broken.Store(false)
 			time.Sleep(2 * time.Minute)
@@ -322,24 +291,11 @@ func TestCallsOfOneCounterKeepTheirOwnTerms(t *testing.T) {
 	})
 }
 
-// late is a store whose time is an hour behind this machine's.
-type late struct{ *memstore.Store }
-
-func (l late) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
-	state, version, date, err := l.Store.Load(ctx, key)
-	return state, version, date.Add(-time.Hour), err
-}
-
-func (l late) Swap(ctx context.Context, key string, state lease.Row, version counter.Version) (counter.Version, time.Time, error) {
-	next, date, err := l.Store.Swap(ctx, key, state, version)
-	return next, date.Add(-time.Hour), err
-}
-
-// TestAClockSetBackMakesNoCallWaitLonger than its MaxWait.
-func TestAClockSetBackMakesNoCallWaitLonger(t *testing.T) {
+// The first answer sets the instance's clock an hour back.
+func TestAClockSetBackMakesNoCallWaitLongerThanItsMaxWait(t *testing.T) {
 	for _, wait := range []time.Duration{0, 20 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			store := late{memstore.New()}
+			_, store := dated(func() time.Duration { return -time.Hour })
 			terms := counter.Terms{Limits: limit.Limits{PerMinute: 100, Version: 1}, MaxWait: wait}
 			r, _ := reserve(t, instance(store), terms, 100)
 			r.Settle(100)
@@ -347,8 +303,56 @@ func TestAClockSetBackMakesNoCallWaitLonger(t *testing.T) {
 			began := time.Now()
 			r, d := reserve(t, instance(store), terms, 50)
 			if waited := time.Since(began); r != nil || d.RetryAfter != 50*time.Second || waited > time.Second {
-				t.Errorf("got %+v after %v, want it refused at once with RetryAfter 50s", d, waited)
+				t.Errorf("a call with MaxWait %v: got %+v after %v, want it refused at once with RetryAfter 50s", wait, d, waited)
 			}
 		})
 	}
+}
+
+// Without a limit per minute, a refusal of such a call is QuotaExceeded.
+func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := instance(memstore.New())
+		terms := counter.Terms{Limits: limit.Limits{Quota: 100, Period: limit.Hourly, Version: 1}, MaxWait: 2 * time.Minute}
+		time.Sleep(59 * time.Minute)
+		r, _ := reserve(t, c, terms, 70)
+		r.Settle(70)
+		var calls sync.WaitGroup
+		for _, amount := range []int64{60, 10} { // the second would fit before the first
+			calls.Go(func() {
+				if r, d, err := c.One(t.Context(), "key", terms, limit.Ask{Amount: amount}); err != nil || r == nil {
+					t.Errorf("a call for %d: got %+v, %v; want it granted", amount, d, err)
+				}
+			})
+			synctest.Wait()
+		}
+		terms.MaxWait = 10 * time.Second
+		began := time.Now()
+		r, d := reserve(t, c, terms, 10)
+		if r != nil || d.Verdict != limit.QuotaExceeded || d.RetryAfter > time.Minute || time.Since(began) > time.Second {
+			t.Errorf("a call that can't wait so long: got %+v after %v, want QuotaExceeded within a second, RetryAfter at most a minute", d, time.Since(began))
+		}
+		calls.Wait()
+	})
+}
+
+func TestARaisedLimitServesQueuedCallsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, terms := queueing(t, 2*time.Minute, 90)
+		var call sync.WaitGroup
+		call.Go(func() { reserve(t, c, terms, 60) })
+		synctest.Wait()
+		began := time.Now()
+		raised := terms
+		raised.PerMinute, raised.Version = 200, 2
+		for _, asked := range []counter.Terms{terms, raised} { // the second is answered without a read
+			if _, err := c.Standing(t.Context(), "key", asked); err != nil {
+				t.Error(err)
+			}
+		}
+		call.Wait()
+		if waited := time.Since(began); waited > time.Second {
+			t.Errorf("a queued call that fits the raised limit: got it after %v, want it within a second", waited)
+		}
+	})
 }

@@ -180,9 +180,9 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 		}
 		rows := ledgermem.New(lossy)
 		link := countertest.NewNetwork(0).Link()
-		link.Fate = func(string) countertest.Fate {
+		link.Fate = func(countertest.Operation) countertest.Fate {
 			if dice.of(20) {
-				return countertest.Busy + countertest.Fate(dice.upTo(2)) // or applied, and Failed
+				return []countertest.Fate{countertest.Busy, countertest.AppliedBusy}[dice.upTo(2)]
 			}
 			return countertest.Fine
 		}

@@ -81,7 +81,7 @@ func (b *bench) config(t *testing.T, client *upstream.Client) gateway.Config {
 	network.Store = countermem.NewAt(b.now)
 	link := network.Link()
 	link.Date = b.now
-	link.Fate = func(string) countertest.Fate {
+	link.Fate = func(countertest.Operation) countertest.Fate {
 		if b.down.Load() {
 			return countertest.Busy
 		}

@@ -28,7 +28,7 @@ import (
 type Config struct {
 	// Counters lists counters and deletes empty ones.
 	Counters counter.Lister
-	// Counter flushes idle counters.
+	// Counter reclaims the leases of dead instances.
 	Counter *counter.Counter
 	// Ledger is rolled up. Its days are kept for Retention.
 	Ledger    ledger.Store
@@ -54,7 +54,7 @@ func New(config Config) *Housekeeper { return &Housekeeper{config: config} }
 // A Report counts what a run did.
 type Report struct {
 	Counters        int64 `json:"counters"`        // counters read
-	Flushed         int64 `json:"flushed"`         // counters that had something to write
+	Reclaimed       int64 `json:"reclaimed"`       // counters with leases or slots of dead instances, which were reclaimed
 	CountersDeleted int64 `json:"countersDeleted"` // empty counters deleted
 	Subscriptions   int64 `json:"subscriptions"`   // subscriptions with minutes or hours of usage
 	RowsRolledUp    int64 `json:"rowsRolledUp"`    // usage rows that became part of sums, hours or closed days
@@ -66,8 +66,8 @@ type Report struct {
 
 // String returns the report as text.
 func (r Report) String() string {
-	return fmt.Sprintf("%d counters: %d flushed, %d deleted; usage of %d subscriptions: %d rows rolled up, %d days closed, %d rows deleted; %d owners of expired responses deleted; %d failed",
-		r.Counters, r.Flushed, r.CountersDeleted, r.Subscriptions, r.RowsRolledUp, r.DaysClosed, r.RowsDeleted, r.OwnersDeleted, r.Failed)
+	return fmt.Sprintf("%d counters: leases of dead instances reclaimed in %d, %d deleted; usage of %d subscriptions: %d rows rolled up, %d days closed, %d rows deleted; %d owners of expired responses deleted; %d failed",
+		r.Counters, r.Reclaimed, r.CountersDeleted, r.Subscriptions, r.RowsRolledUp, r.DaysClosed, r.RowsDeleted, r.OwnersDeleted, r.Failed)
 }
 
 const (
@@ -79,12 +79,12 @@ const (
 	maxConcurrent = 8
 )
 
-// Run runs once, at an operator's request. It returns ErrTaken, wrapped, if another run is
-// in progress. With any other error the report is valid too; the next run retries what
-// failed.
+// Run tidies everything once, at an operator's request. It returns ErrTaken, wrapped, if
+// another run is in progress. With any other error the report is valid too; the next run
+// retries what failed.
 func (h *Housekeeper) Run(ctx context.Context) (Report, error) { return h.tidy(ctx, 0) }
 
-// tidy runs once, unless another run is in progress or started less than pause ago.
+// tidy is Run, but also returns ErrTaken if another run started less than pause ago.
 func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, error) {
 	release, err := h.takeTurn(ctx, pause)
 	if errors.Is(err, ErrTaken) {
@@ -98,39 +98,44 @@ func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, er
 	ctx, cancel := context.WithTimeout(ctx, maxRunTime)
 	defer cancel()
 	var owners int
-	var kept ledger.Report
-	var ownersErr, keptErr error
-	var deleting sync.WaitGroup
-	deleting.Go(func() { owners, ownersErr = h.config.Stored.DeleteExpired(ctx, time.Now()) })
-	deleting.Go(func() {
-		kept, keptErr = ledger.Upkeep{Store: h.config.Ledger, Retention: h.config.Retention, Log: h.config.Log}.Run(ctx)
+	var usage ledger.Report
+	var ownersErr, usageErr error
+	var others sync.WaitGroup // run with tidyCounters, so that none uses up the others' time
+	others.Go(func() { owners, ownersErr = h.config.Stored.DeleteExpired(ctx, time.Now()) })
+	others.Go(func() {
+		usage, usageErr = ledger.Upkeep{Store: h.config.Ledger, Retention: h.config.Retention, Log: h.config.Log}.Run(ctx)
 	})
-	report, err := h.tidyCounters(ctx) // concurrently, so that none uses up the others' time
+	report, err := h.tidyCounters(ctx)
 	if err == nil && report.Failed > 0 {
 		err = fmt.Errorf("housekeeping failed for %d counters", report.Failed)
 	}
-	deleting.Wait()
-	report.Subscriptions, report.RowsRolledUp, report.DaysClosed = kept.Subscriptions, kept.RolledUp, kept.DaysClosed
-	report.RowsDeleted, report.OwnersDeleted = kept.Deleted, int64(owners)
-	report.Failed += kept.Failed
-	err = errors.Join(err, ownersErr, keptErr)
+	others.Wait()
+	report.Subscriptions, report.RowsRolledUp, report.DaysClosed = usage.Subscriptions, usage.RolledUp, usage.DaysClosed
+	report.RowsDeleted, report.OwnersDeleted = usage.Deleted, int64(owners)
+	report.Failed += usage.Failed
+	err = errors.Join(err, ownersErr, usageErr)
+	h.log(context.WithoutCancel(ctx), report, err)
+	return report, err
+}
+
+// log logs a run. docs/operate.md and the alert "Housekeeping does not run" rely on the message.
+func (h *Housekeeper) log(ctx context.Context, report Report, err error) {
 	level := slog.LevelInfo
-	attrs := []any{"counters", report.Counters, "flushed", report.Flushed, "counters_deleted", report.CountersDeleted,
+	attrs := []any{"counters", report.Counters, "reclaimed", report.Reclaimed, "counters_deleted", report.CountersDeleted,
 		"subscriptions", report.Subscriptions, "rows_rolled_up", report.RowsRolledUp, "days_closed", report.DaysClosed, "rows_deleted", report.RowsDeleted, "owners_deleted", report.OwnersDeleted, "failed", report.Failed}
 	if err != nil {
 		level, attrs = slog.LevelError, append(attrs, "cause", err.Error())
 	}
-	h.config.Log.Log(context.WithoutCancel(ctx), level, "housekeeping", attrs...)
-	return report, err
+	h.config.Log.Log(ctx, level, "housekeeping", attrs...)
 }
 
 // tidyCounters tidies every counter.
 func (h *Housekeeper) tidyCounters(ctx context.Context) (report Report, err error) {
 	var workers sync.WaitGroup
 	room := make(chan struct{}, maxConcurrent)
-	for stored, listErr := range h.config.Counters.List(ctx) {
+	for entry, listErr := range h.config.Counters.List(ctx) {
 		if listErr == nil {
-			listErr = ctx.Err() // the rest of the page would still be listed, and each counter would fail
+			listErr = ctx.Err() // the list would still yield the rest of its page, and each counter would fail
 		}
 		if listErr != nil && !isUnreadable(listErr) {
 			err = listErr
@@ -138,13 +143,13 @@ func (h *Housekeeper) tidyCounters(ctx context.Context) (report Report, err erro
 		}
 		report.Counters++
 		if listErr != nil {
-			h.recordFailure(&report, stored.Key, listErr)
+			h.recordFailure(&report, entry.Key, listErr)
 			continue
 		}
 		room <- struct{}{}
 		workers.Go(func() {
 			defer func() { <-room }()
-			h.tidyCounter(ctx, stored, &report)
+			h.tidyCounter(ctx, entry, &report)
 		})
 	}
 	workers.Wait()
@@ -164,33 +169,33 @@ func (h *Housekeeper) recordFailure(report *Report, key string, err error) {
 
 // tidyCounter reclaims the leases of a counter's dead instances, and deletes the counter if
 // it is empty, because its key may never be used again.
-func (h *Housekeeper) tidyCounter(ctx context.Context, stored counter.Entry, report *Report) {
+func (h *Housekeeper) tidyCounter(ctx context.Context, entry counter.Entry, report *Report) {
 	now := time.Now()
-	expired := hasExpired(&stored.Row, now)
-	if !expired && !stored.Row.Deletable(now) {
+	expired := hasExpired(&entry.Row, now)
+	if !expired && !entry.Row.Deletable(now) {
 		return
 	}
-	spare, err := h.config.Counter.FlushIdle(ctx, stored.Key)
+	deletable, err := h.config.Counter.Reclaim(ctx, entry.Key)
 	switch {
 	case err != nil:
-		h.recordFailure(report, stored.Key, err)
+		h.recordFailure(report, entry.Key, err)
 		return
 	case expired:
-		atomic.AddInt64(&report.Flushed, 1)
+		atomic.AddInt64(&report.Reclaimed, 1)
 	}
-	if spare == "" {
+	if deletable == "" {
 		return
 	}
-	err = h.config.Counters.Delete(ctx, stored.Key, spare)
+	err = h.config.Counters.Delete(ctx, entry.Key, deletable)
 	switch {
 	case err == nil:
 		atomic.AddInt64(&report.CountersDeleted, 1)
-	case !errors.Is(err, counter.ErrConflict) && !errors.Is(err, counter.ErrNotFound): // otherwise it is in use again
-		h.recordFailure(report, stored.Key, err)
+	case !errors.Is(err, counter.ErrConflict) && !errors.Is(err, counter.ErrNotFound): // those mean that it is in use again, or gone
+		h.recordFailure(report, entry.Key, err)
 	}
 }
 
-// hasExpired reports whether a counter has slots that a flush would reclaim or drop.
+// hasExpired reports whether a counter has slots that Reclaim would reclaim or drop.
 func hasExpired(r *lease.Row, now time.Time) bool {
 	return slices.ContainsFunc(r.Slots, func(slot lease.Slot) bool { return slot.Expiry < now.Unix() })
 }

@@ -28,16 +28,16 @@ import (
 	storedmem "tollgate/handler/stored/memstore"
 )
 
-// A fixture is a store with counters, and a ledger.
+// A fixture has the stores that housekeeping tidies, in memory.
 type fixture struct {
 	*testing.T
-	store     *memstore.Store
-	writeErr  error // if set, the error of each write to store
-	stored    *storedmem.Store
-	storedErr error // if set, the error of stored
-	ledger    *ledgermem.Store
-	ledgerErr error // if set, the error of ledger
-	log       bytes.Buffer
+	store      *memstore.Store // of counters
+	writesFail bool            // of counters
+	stored     *storedmem.Store
+	storedErr  error // if set, the error of stored
+	ledger     *ledgermem.Store
+	ledgerErr  error // if set, the error of ledger
+	log        bytes.Buffer
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -48,12 +48,13 @@ func newFixture(t *testing.T) *fixture {
 	return h
 }
 
+// newCounter returns a new instance that uses the store.
 func (h *fixture) newCounter() *counter.Counter {
 	network := countertest.NewNetwork(0)
 	network.Store = h.store
 	link := network.Link()
-	link.Fate = func(operation string) countertest.Fate {
-		if operation == "swap" && h.writeErr != nil {
+	link.Fate = func(op countertest.Operation) countertest.Fate {
+		if op.Swap && h.writesFail {
 			return countertest.Busy
 		}
 		return countertest.Fine
@@ -68,6 +69,7 @@ func (h *fixture) config() housekeeping.Config {
 // newHousekeeper returns a housekeeper as in a new process.
 func (h *fixture) newHousekeeper() *housekeeping.Housekeeper { return housekeeping.New(h.config()) }
 
+// expectReport runs a new housekeeper, and fails the test unless it reports this.
 func (h *fixture) expectReport(want housekeeping.Report) {
 	h.Helper()
 	if got, err := h.newHousekeeper().Run(h.Context()); got != want || err != nil {
@@ -75,25 +77,25 @@ func (h *fixture) expectReport(want housekeeping.Report) {
 	}
 }
 
-// spend makes a call of an instance that uses tokens.
+// spend has a call of an instance use tokens.
 func (h *fixture) spend(c *counter.Counter, key string, terms counter.Terms, tokens int64) {
 	h.Helper()
 	h.reserve(c, key, terms, tokens).Settle([]int64{tokens})
 }
 
-// reserve reserves of one counter.
+// reserve makes a call of one counter.
 func (h *fixture) reserve(c *counter.Counter, key string, terms counter.Terms, tokens int64) counter.Reservations {
 	h.Helper()
 	r, d, err := c.Reserve(h.Context(), []counter.Part{{Key: key, Terms: terms, Ask: limit.Ask{Amount: tokens}}})
 	if err != nil || r == nil {
-		h.Fatalf("%s: got %+v, %v; want it granted", key, d, err)
+		h.Fatalf("a call of %s: got %+v, %v; want it granted", key, d, err)
 	}
 	return r
 }
 
 var minute = counter.Terms{Limits: limit.Limits{PerMinute: 300, Version: 1}}
 
-// add stores a counter with a slot of an instance that has leased tokens and dies.
+// add stores a counter with the slot of an instance that has leased tokens and died.
 func (h *fixture) add(key string, limits limit.Limits, leased int64) {
 	h.Helper()
 	state := lease.New(limits, time.Now(), "epoch")
@@ -109,10 +111,10 @@ func TestAnIdleCounterIsDeleted(t *testing.T) {
 		c := h.newCounter()
 		h.spend(c, "team-a", minute, 25)
 		time.Sleep(90 * time.Second) // until the instance has reported and is idle
-		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
+		h.expectReport(housekeeping.Report{Counters: 1, Reclaimed: 1})
 		h.expectReport(housekeeping.Report{Counters: 1}) // kept, because a late write may still arrive
 		time.Sleep(2 * time.Hour)
-		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1, CountersDeleted: 1})
+		h.expectReport(housekeeping.Report{Counters: 1, Reclaimed: 1, CountersDeleted: 1})
 		h.expectReport(housekeeping.Report{})
 		h.spend(c, "team-a", minute, 300) // a new counter with all its tokens
 		if err := c.Close(t.Context()); err != nil {
@@ -121,12 +123,12 @@ func TestAnIdleCounterIsDeleted(t *testing.T) {
 	})
 }
 
-func TestHousekeepingForfeitsADeadInstancesLease(t *testing.T) {
+func TestADeadInstancesLeaseIsForfeited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
 		h.add("team-a", limit.Limits{Quota: 1000, Period: limit.Yearly, Version: 1}, 70)
 		time.Sleep(time.Minute)
-		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
+		h.expectReport(housekeeping.Report{Counters: 1, Reclaimed: 1})
 		state, _, _, err := h.store.Load(t.Context(), "team-a")
 		if err != nil || state.PeriodSpent != 70 || len(state.Slots) != 1 || !state.Slots[0].Gone || state.Slots[0].Leased != 0 {
 			t.Errorf("got %d spent, slots %+v, %v; want the 70 leased tokens spent and a tombstone", state.PeriodSpent, state.Slots, err)
@@ -134,17 +136,16 @@ func TestHousekeepingForfeitsADeadInstancesLease(t *testing.T) {
 	})
 }
 
-// TestACounterWhoseInstanceDiedIdleIsDeleted, although its slot was never given
-// up.
+// Its slot is still there.
 func TestACounterWhoseInstanceDiedIdleIsDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
 		h.add("team-a", minute.Limits, 0)
 		time.Sleep(time.Hour)
-		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
+		h.expectReport(housekeeping.Report{Counters: 1, Reclaimed: 1})
 		h.expectReport(housekeeping.Report{Counters: 1}) // kept, because a late write may still arrive
 		time.Sleep(time.Hour + time.Second)
-		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1, CountersDeleted: 1})
+		h.expectReport(housekeeping.Report{Counters: 1, Reclaimed: 1, CountersDeleted: 1})
 	})
 }
 
@@ -160,15 +161,15 @@ func TestCountersWithAQuotaOrDebtAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Hour)
-		h.expectReport(housekeeping.Report{Counters: 2, Flushed: 2}) // the slots become tombstones
+		h.expectReport(housekeeping.Report{Counters: 2, Reclaimed: 2}) // the slots become tombstones
 		time.Sleep(3 * time.Hour)
-		h.expectReport(housekeeping.Report{Counters: 2, Flushed: 2}) // which are over
+		h.expectReport(housekeeping.Report{Counters: 2, Reclaimed: 2}) // and the tombstones are dropped
 		time.Sleep(5 * time.Hour)
 		h.expectReport(housekeeping.Report{Counters: 2, CountersDeleted: 1}) // its debt is paid
 	})
 }
 
-// record has a process write calls of a minute of team-a to the ledger.
+// record writes to the ledger what a process counts of team-a in a minute and its day.
 func (h *fixture) record(process string, at time.Time, calls int64) {
 	h.Helper()
 	minute := ledger.Row{Key: ledger.Key{Subscription: "team-a", Span: ledger.Minute, Start: at.Unix() / 60}, Process: process, Revision: 1, Totals: ledger.Totals{Calls: calls}}
@@ -181,8 +182,8 @@ func (h *fixture) record(process string, at time.Time, calls int64) {
 	}
 }
 
-// TestUsageIsRolledUpAndDaysAreClosed: two processes' rows of a minute become one, which is
-// part of an hour a week later; and their rows of the day become one when it is over.
+// Two processes' rows of a minute become one, which becomes part of an hour a week later. Their
+// rows of the day become one when the day is over.
 func TestUsageIsRolledUpAndDaysAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
@@ -208,7 +209,7 @@ func TestUsageIsRolledUpAndDaysAreClosed(t *testing.T) {
 	})
 }
 
-// TestHousekeepingFailsIfUsageCantBeRolledUp, of a subscription or at all.
+// Either the whole ledger is down, or the rows of one subscription can't be written.
 func TestHousekeepingFailsIfUsageCantBeRolledUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
@@ -251,18 +252,18 @@ func TestOwnersOfResponsesThatAreNoLongerKeptAreDeleted(t *testing.T) {
 		}
 		h.storedErr = errors.New("the table is gone")
 		if _, err := h.newHousekeeper().Run(t.Context()); !errors.Is(err, h.storedErr) || !strings.Contains(h.log.String(), "the table is gone") {
-			t.Errorf("got error %v and log %s, want both to say why", err, h.log.String())
+			t.Errorf("Run: got %v, log %s; want the cause in both", err, h.log.String())
 		}
 	})
 }
 
-// slowListStore lists counters only once the run is out of time.
+// slowListStore is a store whose list comes only when the run is out of time.
 type slowListStore struct{ *memstore.Store }
 
 func (e slowListStore) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
 	return func(yield func(counter.Entry, error) bool) {
 		for stored := range e.Store.List(ctx) {
-			<-ctx.Done() // the page was read before that
+			<-ctx.Done() // the page has been read by then
 			if !yield(stored, nil) {
 				return
 			}
@@ -277,8 +278,8 @@ func (e slowListStore) Load(ctx context.Context, key string) (lease.Row, counter
 	return e.Store.Load(ctx, key)
 }
 
-// TestARunThatRunsOutOfTimeStops: counters that it didn't reach don't count as
-// failed, and owners of expired responses are still deleted.
+// Counters that it didn't reach don't count as failed, and owners of expired responses are
+// still deleted.
 func TestARunThatRunsOutOfTimeStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
@@ -301,13 +302,12 @@ func TestARunThatRunsOutOfTimeStops(t *testing.T) {
 			t.Errorf("Run: got %+v, %v; want %+v and DeadlineExceeded", got, err, want)
 		}
 		if lines := strings.Count(h.log.String(), "\n"); lines != 1 {
-			t.Errorf("got %d lines in the log, want 1: %s", lines, h.log.String())
+			t.Errorf("log: got %d lines, want 1: %s", lines, h.log.String())
 		}
 	})
 }
 
-// TestACounterWithUnusedBurstIsKept, so that callers that return after hours still
-// have it.
+// Callers that come back hours later still have it.
 func TestACounterWithUnusedBurstIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
@@ -332,12 +332,12 @@ func TestTheNextRunRetriesWhatFailed(t *testing.T) {
 		h := newFixture(t)
 		h.add("team-a", minute.Limits, 25)
 		time.Sleep(time.Minute)
-		h.writeErr = errors.New("down")
+		h.writesFail = true
 		if got, err := h.newHousekeeper().Run(t.Context()); got.Failed != 1 || err == nil || !strings.Contains(h.log.String(), "team-a") {
 			t.Errorf("Run: got %+v, %v, log %s; want a failure that names team-a", got, err, h.log.String())
 		}
-		h.writeErr = nil
-		h.expectReport(housekeeping.Report{Counters: 1, Flushed: 1})
+		h.writesFail = false
+		h.expectReport(housekeeping.Report{Counters: 1, Reclaimed: 1})
 	})
 }
 

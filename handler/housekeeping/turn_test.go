@@ -18,7 +18,7 @@ import (
 	"tollgate/handler/housekeeping"
 )
 
-// slowStore takes a while to list its counters the first time, and counts listings.
+// slowStore is a store whose first list takes a while. It counts lists.
 type slowStore struct {
 	*memstore.Store
 	delay    time.Duration
@@ -32,7 +32,7 @@ func (s slowStore) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
 	return s.Store.List(ctx)
 }
 
-// postTimer sends what the host sends when its timer fires.
+// postTimer sends the request that the host sends when its timer fires.
 func postTimer(t *testing.T, handler http.Handler) (status int, body string) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, housekeeping.Path, strings.NewReader(envelope))
 	w := httptest.NewRecorder()
@@ -54,7 +54,7 @@ func TestRunsTakeTurnsAndStartAMinuteApart(t *testing.T) {
 			all.Go(func() {
 				status, body := postTimer(t, handler)
 				if status != http.StatusOK {
-					t.Errorf("got %d %s, want 200", status, body)
+					t.Errorf("POST: got %d %s, want 200", status, body)
 				}
 				if strings.Contains(body, "left to another run") {
 					skipped.Add(1)
@@ -75,7 +75,7 @@ func TestRunsTakeTurnsAndStartAMinuteApart(t *testing.T) {
 			postTimer(t, handler)
 		}
 		if n := listings.Load(); n != 2 {
-			t.Errorf("got %d runs, want 2: one in each minute", n)
+			t.Errorf("runs in two minutes: got %d, want 2", n)
 		}
 		if _, err := keeper.Run(t.Context()); err != nil {
 			t.Errorf("an operator's run within the minute: got %v, want no error", err)
@@ -83,7 +83,7 @@ func TestRunsTakeTurnsAndStartAMinuteApart(t *testing.T) {
 	})
 }
 
-// failingTurns are turns that another instance has, or that can't be reached, while err is set.
+// failingTurns are turns whose Take returns err.
 type failingTurns struct{ err error }
 
 func (r *failingTurns) Take(context.Context, time.Duration) (func(context.Context) error, error) {

@@ -55,9 +55,9 @@ func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
 		return err
 	}
 	printed := a.print(report, func(w io.Writer) {
-		row(w, "COUNTERS", "FLUSHED", "COUNTERS DELETED", "SUBSCRIPTIONS", "ROWS ROLLED UP", "DAYS CLOSED", "ROWS DELETED", "OWNERS DELETED", "FAILED")
+		row(w, "COUNTERS", "RECLAIMED", "COUNTERS DELETED", "SUBSCRIPTIONS", "ROWS ROLLED UP", "DAYS CLOSED", "ROWS DELETED", "OWNERS DELETED", "FAILED")
 		count := func(n int64) string { return strconv.FormatInt(n, 10) }
-		row(w, count(report.Counters), count(report.Flushed), count(report.CountersDeleted),
+		row(w, count(report.Counters), count(report.Reclaimed), count(report.CountersDeleted),
 			count(report.Subscriptions), count(report.RowsRolledUp), count(report.DaysClosed), count(report.RowsDeleted), count(report.OwnersDeleted), count(report.Failed))
 	})
 	if err != nil {

@@ -43,7 +43,7 @@ func TestHousekeepingByHandTidiesCountersAndUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	report.DaysClosed = 0 // the minute may be of yesterday
-	if want := (housekeeping.Report{Counters: 2, Flushed: 1, CountersDeleted: 1, Subscriptions: 1, RowsRolledUp: 1}); report != want {
+	if want := (housekeeping.Report{Counters: 2, Reclaimed: 1, CountersDeleted: 1, Subscriptions: 1, RowsRolledUp: 1}); report != want {
 		t.Errorf("housekeeping: got %+v, want %+v", report, want)
 	}
 	for stored := range counters.List(t.Context()) {

@@ -16,10 +16,10 @@ type ListedStore interface {
 	counter.Lister
 }
 
-// RunLister tests an empty store's List and Delete.
+// RunLister tests List and Delete of a store, which must be empty.
 func RunLister(t *testing.T, store ListedStore) {
-	if found := walk(t, store); len(found) != 0 {
-		t.Errorf("an empty store lists %v, want nothing", found)
+	if found := list(t, store); len(found) != 0 {
+		t.Errorf("List of an empty store: got %v, want nothing", found)
 	}
 	versions := make(map[string]counter.Version)
 	for i, key := range []string{"team-a", "gold:client-ip=2001:db8::1/header:x=a%2Fb c", "team-b"} {
@@ -29,40 +29,43 @@ func RunLister(t *testing.T, store ListedStore) {
 		}
 		versions[key] = version
 	}
-	found := walk(t, store)
+	found := list(t, store)
 	for key, version := range versions {
-		if state, loaded, _, err := store.Load(t.Context(), key); found[key].Version != loaded || loaded != version || err != nil || found[key].Row.PerMinute != state.PerMinute {
-			t.Errorf("%s: listed %+v, loaded version %q, %v", key, found[key], loaded, err)
+		row, loaded, _, err := store.Load(t.Context(), key)
+		if err != nil || loaded != version {
+			t.Errorf("Load of %q: got version %q, %v; want %q", key, loaded, err, version)
+		}
+		if got := found[key]; got.Version != version || got.Row.PerMinute != row.PerMinute {
+			t.Errorf("List: got %+v for %q, want version %q and the row %+v", got, key, version, row)
 		}
 	}
 	swapped, _, err := store.Swap(t.Context(), "team-a", found["team-a"].Row, versions["team-a"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	for doing, test := range map[string]struct {
-		err, want error
-	}{
-		"delete an older version": {store.Delete(t.Context(), "team-a", versions["team-a"]), counter.ErrConflict},
-		"delete":                  {store.Delete(t.Context(), "team-b", versions["team-b"]), nil},
-		"delete what isn't there": {store.Delete(t.Context(), "team-c", swapped), counter.ErrNotFound},
+	for what, test := range map[string]struct{ got, want error }{
+		"an older version":  {store.Delete(t.Context(), "team-a", versions["team-a"]), counter.ErrConflict},
+		"the version":       {store.Delete(t.Context(), "team-b", versions["team-b"]), nil},
+		"a missing counter": {store.Delete(t.Context(), "team-c", swapped), counter.ErrNotFound},
 	} {
-		if !errors.Is(test.err, test.want) {
-			t.Errorf("%s: %v, want %v", doing, test.err, test.want)
+		if !errors.Is(test.got, test.want) {
+			t.Errorf("Delete of %s: got %v, want %v", what, test.got, test.want)
 		}
 	}
-	if left := walk(t, store); len(left) != len(versions)-1 || left["team-b"].Key != "" || left["team-a"].Version != swapped {
-		t.Errorf("left: %v, want all but team-b, and team-a as version %q", left, swapped)
+	if left := list(t, store); len(left) != len(versions)-1 || left["team-b"].Key != "" || left["team-a"].Version != swapped {
+		t.Errorf("List after Delete: got %v, want all but team-b, and team-a with version %q", left, swapped)
 	}
 }
 
-func walk(t *testing.T, store counter.Lister) map[string]counter.Entry {
+// list returns all counters of a store by their keys.
+func list(t *testing.T, store counter.Lister) map[string]counter.Entry {
 	t.Helper()
 	found := make(map[string]counter.Entry)
-	for stored, err := range store.List(t.Context()) {
+	for entry, err := range store.List(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found[stored.Key] = stored
+		found[entry.Key] = entry
 	}
 	return found
 }

@@ -13,11 +13,11 @@ import (
 	"tollgate/handler/lease"
 )
 
-// A Network connects instances to one store. Its operations take time, and may
-// fail, come late or arrive twice. Make one with NewNetwork.
+// A Network connects instances to one store. Its operations take time, and may fail, arrive
+// late or arrive twice. Make one with NewNetwork.
 type Network struct {
 	Store counter.Store
-	// Fastest and Slowest bound an operation's time, half of it each way.
+	// Fastest and Slowest bound the time of an operation, half of which it takes each way.
 	Fastest, Slowest time.Duration
 
 	mu     sync.Mutex
@@ -27,8 +27,8 @@ type Network struct {
 	late   sync.WaitGroup // messages still under way
 }
 
-// NewNetwork returns a network without faults whose operations take no time.
-// Its random numbers follow from the seed.
+// NewNetwork returns a network of an empty store, without faults, whose operations take no
+// time. The seed determines its random numbers.
 func NewNetwork(seed uint64) *Network {
 	return &Network{Store: memstore.New(), random: rand.New(rand.NewPCG(seed, 1))}
 }
@@ -54,8 +54,9 @@ func (n *Network) Between(low, high int64) int64 {
 	return low + n.random.Int64N(high-low+1)
 }
 
-// Pause returns a random pause between events that come at this rate.
-func (n *Network) Pause(perSecond float64) time.Duration {
+// Interval returns a random interval between events that happen independently, perSecond
+// times a second on average.
+func (n *Network) Interval(perSecond float64) time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return time.Duration(n.random.ExpFloat64() / perSecond * float64(time.Second))
@@ -64,7 +65,7 @@ func (n *Network) Pause(perSecond float64) time.Duration {
 // Wait waits for the messages still under way.
 func (n *Network) Wait() { n.late.Wait() }
 
-// travel waits for half an operation.
+// travel takes the time of one way.
 func (n *Network) travel() {
 	if n.Slowest > 0 {
 		time.Sleep(time.Duration(n.Between(int64(n.Fastest), int64(n.Slowest))) / 2)
@@ -82,32 +83,47 @@ func (n *Network) begin() Fate {
 	return Fine
 }
 
-// A Fate is the outcome of an operation.
+// A Fate is what happens to an operation.
 type Fate int
 
 // The fates.
 const (
-	Fine   Fate = iota
-	Busy        // it is refused, and not applied
-	Failed      // it is applied, and answered with an error
-	Lost        // it never arrives, and its caller waits in vain
-	Deaf        // it is applied, and the answer is lost
-	Slow        // it is applied after its caller has given up
-	Twice       // it is applied, and arrives once more later
+	Fine         Fate = iota
+	Busy              // not applied, and answered with ErrBusy
+	AppliedBusy       // applied, and answered with ErrBusy
+	RequestLost       // not applied, and never answered
+	AnswerLost        // applied, and never answered
+	AppliedLate       // applied after its caller has given up
+	AppliedTwice      // applied and answered, and applied once more later
 	fates
 )
 
-// ErrBusy is the answer to an operation that is Busy or Failed.
+// ErrBusy is the store's answer to an operation that is Busy or AppliedBusy.
 var ErrBusy = errors.New("503 Server Busy")
 
-// A Link is one instance's connection to the network's store.
+// An Operation is one use of a store.
+type Operation struct {
+	Swap bool // else it is a load
+	Key  string
+}
+
+// An Answer is what an operation returns beside the time.
+type Answer struct {
+	Row     lease.Row // of a load
+	Version counter.Version
+	Err     error
+}
+
+// A Link is one instance's connection to the network's store. Make one with Network.Link.
 type Link struct {
 	network *Network
-	// Fate, unless nil, decides the fate of an operation, "load" or "swap", in
-	// place of the network.
-	Fate func(operation string) Fate
-	// Date, unless nil, returns the time in an answer, in place of this machine's
-	// in whole seconds.
+	// Fate, unless nil, decides the fate of each operation in place of the network. An
+	// operation takes as long as Fate does, in addition.
+	Fate func(Operation) Fate
+	// Edit, unless nil, may change each answer that arrives.
+	Edit func(Operation, *Answer)
+	// Date, unless nil, returns the time in an answer. Otherwise that is this machine's
+	// time in whole seconds.
 	Date func() time.Time
 
 	mu     sync.Mutex
@@ -120,8 +136,8 @@ var _ counter.Store = (*Link)(nil)
 // Link returns a new connection.
 func (n *Network) Link() *Link { return &Link{network: n} }
 
-// Kill ends the link: goroutines end where they use it, but messages that it
-// has sent may still arrive.
+// Kill ends the link as the end of its process would: goroutines that use it end there, but
+// messages that it has sent may still arrive.
 func (l *Link) Kill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,103 +158,105 @@ func (l *Link) Pause(d time.Duration) {
 	l.paused = time.Now().Add(d)
 }
 
-func (l *Link) pause() time.Duration {
+// awaitResume waits until the link is not paused.
+func (l *Link) awaitResume() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return time.Until(l.paused)
+	paused := l.paused
+	l.mu.Unlock()
+	if d := time.Until(paused); d > 0 {
+		time.Sleep(d)
+	}
 }
 
-// date returns the time of an answer.
-func (l *Link) date() time.Time {
+// exitIfKilled ends the goroutine if the link was killed.
+func (l *Link) exitIfKilled() {
+	if l.Killed() {
+		runtime.Goexit()
+	}
+}
+
+// answerTime returns the time in an answer.
+func (l *Link) answerTime() time.Time {
 	if l.Date != nil {
 		return l.Date()
 	}
 	return time.Now().Truncate(time.Second)
 }
 
-// through runs an operation on the store, and returns its answer unless a
-// fault prevents it.
-func (l *Link) through(ctx context.Context, operation string, do func() error) error {
-	l.live()
-	if pause := l.pause(); pause > 0 {
-		time.Sleep(pause)
-	}
-	fate := l.network.begin()
-	if l.Fate != nil {
-		fate = l.Fate(operation)
-	}
-	l.network.travel()
-	var err error
-	switch fate {
-	case Busy:
-		err = ErrBusy
-	case Lost:
-	case Slow:
-		l.later(do)
-	default:
-		err = do()
-	}
-	if fate == Failed && err == nil {
-		err = ErrBusy
-	}
-	if fate == Twice {
-		l.later(do)
-	}
-	if fate == Lost || fate == Deaf || fate == Slow {
-		<-ctx.Done()
-		err = ctx.Err()
-	} else {
-		l.network.travel()
-	}
-	l.live()
-	return err
-}
-
-// live ends the goroutine if the link was killed, as its process would.
-func (l *Link) live() {
-	if l.Killed() {
-		runtime.Goexit()
-	}
-}
-
-// later runs an operation some time after its caller has given up.
-func (l *Link) later(do func() error) {
-	after := time.Second + time.Duration(l.network.Between(0, int64(4*time.Second)))
-	l.network.late.Go(func() {
-		time.Sleep(after)
-		_ = do() // no one receives the answer
-	})
-}
-
 // Load implements counter.Store.
 func (l *Link) Load(ctx context.Context, key string) (lease.Row, counter.Version, time.Time, error) {
-	type answer struct {
-		row     lease.Row
-		version counter.Version
-	}
-	answers := make(chan answer, 2)
-	err := l.through(ctx, "load", func() error {
+	answer := l.carry(ctx, Operation{Key: key}, func() Answer {
 		row, version, _, err := l.network.Store.Load(ctx, key)
-		answers <- answer{row, version}
-		return err
+		return Answer{row, version, err}
 	})
-	if err != nil {
-		return lease.Row{}, "", l.date(), err
-	}
-	got := <-answers
-	return got.row, got.version, l.date(), nil
+	return answer.Row, answer.Version, l.answerTime(), answer.Err
 }
 
 // Swap implements counter.Store.
-func (l *Link) Swap(ctx context.Context, key string, row lease.Row, version counter.Version) (next counter.Version, date time.Time, err error) {
-	answers := make(chan counter.Version, 2)
-	err = l.through(ctx, "swap", func() error {
+func (l *Link) Swap(ctx context.Context, key string, row lease.Row, version counter.Version) (counter.Version, time.Time, error) {
+	answer := l.carry(ctx, Operation{Swap: true, Key: key}, func() Answer {
 		next, _, err := l.network.Store.Swap(ctx, key, row, version)
-		answers <- next
-		return err
+		return Answer{Version: next, Err: err}
 	})
-	if err == nil {
-		next = <-answers
+	return answer.Version, l.answerTime(), answer.Err
+}
+
+// carry carries an operation to the store, which apply applies it to, and its answer back.
+func (l *Link) carry(ctx context.Context, op Operation, apply func() Answer) Answer {
+	l.exitIfKilled()
+	l.awaitResume()
+	fate := l.network.begin()
+	if l.Fate != nil {
+		fate = l.Fate(op)
 	}
-	return next, l.date(), err
+	l.network.travel()
+	answer, arrives := l.meet(fate, apply)
+	if arrives {
+		l.network.travel()
+	} else {
+		<-ctx.Done()
+		answer = Answer{Err: ctx.Err()}
+	}
+	l.exitIfKilled()
+	if l.Edit != nil && arrives {
+		l.Edit(op, &answer)
+	}
+	return answer
+}
+
+// meet applies an operation according to its fate. It returns its answer, and whether that
+// arrives.
+func (l *Link) meet(fate Fate, apply func() Answer) (answer Answer, arrives bool) {
+	switch fate {
+	case Busy:
+		return Answer{Err: ErrBusy}, true
+	case AppliedBusy:
+		if answer = apply(); answer.Err == nil {
+			answer = Answer{Err: ErrBusy}
+		}
+		return answer, true
+	case RequestLost:
+		return Answer{}, false
+	case AnswerLost:
+		apply()
+		return Answer{}, false
+	case AppliedLate:
+		l.applyLater(apply)
+		return Answer{}, false
+	case AppliedTwice:
+		answer = apply()
+		l.applyLater(apply)
+		return answer, true
+	default:
+		return apply(), true
+	}
+}
+
+// applyLater applies an operation after its caller has given up.
+func (l *Link) applyLater(apply func() Answer) {
+	after := time.Second + time.Duration(l.network.Between(0, int64(4*time.Second)))
+	l.network.late.Go(func() {
+		time.Sleep(after)
+		apply()
+	})
 }

@@ -14,15 +14,14 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestACallThatWaitsHoldsNothing: it waits for the counter that fits it last, asks
-// all again, and once only for its time.
+// The calls wait at c, the counter that they fit last, and meanwhile hold nothing of a and b.
 func TestACallThatWaitsHoldsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		c := instance(store)
 		use(t, c, "b", 100)
 		r, _, _ := c.One(t.Context(), "c", hundred, limit.Ask{Amount: 1})
-		r.Settle(200) // two minutes' amount
+		r.Settle(200) // two minutes' amounts
 		time.Sleep(10 * time.Second)
 		patient := hundred
 		patient.MaxWait = 2 * time.Minute
@@ -33,7 +32,7 @@ func TestACallThatWaitsHoldsNothing(t *testing.T) {
 			calls.Go(func() {
 				held, d, err := c.Reserve(t.Context(), parts(patient, 30, "a", "b", "c"))
 				if err != nil || held == nil {
-					t.Errorf("call %d: got %+v, %v, want it granted", n, d, err)
+					t.Errorf("call %d: got %+v, %v; want it granted", n, d, err)
 					return
 				}
 				served[n] = time.Since(began).Round(time.Second)
@@ -41,11 +40,10 @@ func TestACallThatWaitsHoldsNothing(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		for _, key := range []string{"a", "a"} { // nothing of a is held meanwhile
-			use(t, c, key, 50)
-		}
+		use(t, c, "a", 50)
+		use(t, c, "a", 50)
 		time.Sleep(55 * time.Second)
-		use(t, c, "b", 100) // nor of b, in its next minute
+		use(t, c, "b", 100) // in its next minute
 		calls.Wait()
 		if want := []time.Duration{110 * time.Second, 110 * time.Second, 110 * time.Second}; !slices.Equal(served, want) {
 			t.Errorf("served after: got %v, want %v", served, want)
@@ -68,17 +66,15 @@ func TestACallThatFitsNowhereInTimeIsRefusedAtOnce(t *testing.T) {
 		began := time.Now()
 		held, d, err := c.Reserve(t.Context(), parts(patient, 30, "a", "b", "c"))
 		if held != nil || err != nil || time.Since(began) > time.Second {
-			t.Errorf("a call that fits in 110 s and may wait 60: got %v, %+v, %v after %v, want it refused at once", held, d, err, time.Since(began))
+			t.Fatalf("a call that fits in 110s and may wait 60s: got %v, %+v, %v after %v; want it refused at once", held, d, err, time.Since(began))
 		}
 		if d[2].RetryAfter != 110*time.Second {
-			t.Errorf("RetryAfter of the counter that refuses: got %v, want 110 s", d[2].RetryAfter)
+			t.Errorf("RetryAfter of c: got %v, want 1m50s", d[2].RetryAfter)
 		}
 	})
 }
 
-// TestAWaitingCallIsAnsweredWhenItsInstanceStops or its caller leaves, and leaves
-// nothing behind.
-func TestAWaitingCallIsAnsweredWhenItsInstanceStops(t *testing.T) {
+func TestAWaitingCallIsAnsweredWhenItsInstanceStopsOrItsCallerLeaves(t *testing.T) {
 	for name, end := range map[string]func(c *counter.Counter, leave func()){
 		"drain": func(c *counter.Counter, _ func()) { c.Drain() },
 		"close": func(c *counter.Counter, _ func()) { _ = c.Close(context.Background()) },
@@ -97,7 +93,7 @@ func TestAWaitingCallIsAnsweredWhenItsInstanceStops(t *testing.T) {
 			calls.Go(func() {
 				held, d, err := c.Reserve(ctx, parts(patient, 30, "a", "b"))
 				if left := errors.Is(err, context.Canceled); held != nil || left != (name == "leave") || !left && d[1].Verdict != limit.RateExceeded || time.Since(began) > 6*time.Second {
-					t.Errorf("%s: got %v, %+v, %v after %v, want an answer at once", name, held, d, err, time.Since(began))
+					t.Errorf("%s: got %v, %+v, %v after %v; want within 6s it refused, or context.Canceled if its caller left", name, held, d, err, time.Since(began))
 				}
 			})
 			time.Sleep(5 * time.Second)
@@ -106,7 +102,7 @@ func TestAWaitingCallIsAnsweredWhenItsInstanceStops(t *testing.T) {
 			leave()
 			if name == "leave" {
 				if r, d, err := c.One(t.Context(), "b", patient, limit.Ask{Amount: 80}); r == nil {
-					t.Errorf("a call for 80 of b's next minute: got %+v, %v, want it granted", d, err)
+					t.Errorf("a call for 80 of b's next minute: got %+v, %v; want it granted", d, err)
 				} else {
 					r.Cancel()
 				}
@@ -118,9 +114,9 @@ func TestAWaitingCallIsAnsweredWhenItsInstanceStops(t *testing.T) {
 	}
 }
 
-// TestAnAnswerSetsNothingAside: a call that a makes wait asks b only how it would
-// decide. When a has its amount before b has answered, b must still set it aside.
-func TestAnAnswerSetsNothingAside(t *testing.T) {
+// While a makes the call wait, b is only asked how it would decide, which sets nothing aside.
+// When a fits the call before b has answered, b must still set the amount aside.
+func TestACallThatACounterWasOnlyAskedAboutIsStillChargedThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newPerKey()
 		store.slow["b"] = 200 * time.Millisecond

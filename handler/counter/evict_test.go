@@ -12,10 +12,10 @@ import (
 	"tollgate/handler/limit"
 )
 
-// manyKeys makes one call for tokens on each of as many counters as keys says.
-func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, amount int64) {
+// callEach makes one call of each of some counters, and cancels it.
+func callEach(t *testing.T, c *counter.Counter, prefix string, counters int, amount int64) {
 	t.Helper()
-	for i := range keys {
+	for i := range counters {
 		r, _, err := c.One(t.Context(), prefix+strconv.Itoa(i), onDown(limit.Degrade, minute.Limits), limit.Ask{Amount: amount})
 		if err != nil {
 			t.Fatal(err)
@@ -26,17 +26,16 @@ func manyKeys(t *testing.T, c *counter.Counter, prefix string, keys int, amount 
 	}
 }
 
-// TestCountersOfRefusedCallsAreEvicted: they hold nothing.
 func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New())
-		manyKeys(t, c, "refused", 10_000, 301)
+		callEach(t, c, "refused", 10_000, 301)
 		for i := range 3 {
 			time.Sleep(2 * time.Minute)
-			manyKeys(t, c, strconv.Itoa(i)+"later", 1000, 1)
+			callEach(t, c, strconv.Itoa(i)+"later", 1000, 1)
 		}
-		if got := c.Remembered(); got > 10_000 { // below 10,000, a new counter evicts none
-			t.Errorf("counters remembered: got %d, want at most 10,000", got)
+		if got := c.InMemory(); got > 10_000 {
+			t.Errorf("counters in memory: got %d, want at most 10,000", got)
 		}
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -44,16 +43,15 @@ func TestCountersOfRefusedCallsAreEvicted(t *testing.T) {
 	})
 }
 
-// TestANewCounterExaminesFewOthersForEviction even if all are busy, because calls
-// of all counters wait meanwhile.
+// Calls of all counters wait while a new counter looks for others to evict.
 func TestANewCounterExaminesFewOthersForEviction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New())
-		manyKeys(t, c, "idle", 10_000, 1)
+		callEach(t, c, "idle", 10_000, 1)
 		time.Sleep(2 * time.Minute)
-		manyKeys(t, c, "new", 1, 1)
-		if got := c.Remembered(); got < 9900 || got >= 10_000 {
-			t.Errorf("counters remembered: got %d, want 9,900 to 9,999", got)
+		callEach(t, c, "new", 1, 1)
+		if got := c.InMemory(); got < 9900 || got >= 10_000 {
+			t.Errorf("counters in memory: got %d, want 9,900 to 9,999", got)
 		}
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -61,19 +59,18 @@ func TestANewCounterExaminesFewOthersForEviction(t *testing.T) {
 	})
 }
 
-// TestCountersAreNotFlushedForEvictionWhileTheStoreIsDown, because each write
-// would fail.
-func TestCountersAreNotFlushedForEvictionWhileTheStoreIsDown(t *testing.T) {
+// Each write would fail.
+func TestNoCounterIsWrittenForItsEvictionWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()
 		broken.Store(true)
-		manyKeys(t, c, "refused", 10_000, 301)
+		callEach(t, c, "refused", 10_000, 301)
 		time.Sleep(2 * time.Minute)
 		before := c.Stats().Reads
-		manyKeys(t, c, "new", 1, 301)
+		callEach(t, c, "new", 1, 301)
 		time.Sleep(time.Minute)
-		if got := c.Stats().Reads - before; got > 1 { // the new counter's own read
-			t.Errorf("reads of the store for a new counter: got %d, want at most 1", got)
+		if got := c.Stats().Reads - before; got > 1 {
+			t.Errorf("reads for a new counter: got %d, want at most 1, its own", got)
 		}
 		broken.Store(false)
 		if err := c.Close(t.Context()); err != nil {
@@ -82,9 +79,8 @@ func TestCountersAreNotFlushedForEvictionWhileTheStoreIsDown(t *testing.T) {
 	})
 }
 
-// TestACounterIsNotForgottenWhileACallOfItWaitsAtAnother: what the call takes of it in
-// the end would not be written when the instance stops.
-func TestACounterIsNotForgottenWhileACallOfItWaitsAtAnother(t *testing.T) {
+// What the call takes of the counter in the end would not be written when the instance stops.
+func TestACounterIsNotEvictedWhileACallOfItWaitsAtAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		c := instance(store)
@@ -117,7 +113,7 @@ func TestACounterIsNotForgottenWhileACallOfItWaitsAtAnother(t *testing.T) {
 		<-done
 		row, _, _, err := store.Load(t.Context(), "a")
 		if err != nil || row.Spent != 60 {
-			t.Errorf("charged to the counter that the call didn't wait at: got %d, %v; want 60", row.Spent, err)
+			t.Errorf("charged to the counter at which the call didn't wait: got %d, %v; want 60", row.Spent, err)
 		}
 	})
 }

@@ -18,9 +18,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestDrainAnswersQueuedCalls refuses them when the drain begins, and goes on
-// granting calls that fit.
-func TestDrainAnswersQueuedCalls(t *testing.T) {
+// A call that fits is still granted.
+func TestDrainRefusesCallsThatQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		c := instance(store)
@@ -35,7 +34,7 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 				t.Errorf("a queued call while draining: got %+v, %v; want RateExceeded with a RetryAfter", d, err)
 			}
 			if took := time.Since(began); took > time.Second {
-				t.Errorf("answered after: got %v, want at most a second", took)
+				t.Errorf("a queued call: got its answer after %v, want it within a second", took)
 			}
 			answered.Add(1)
 		}
@@ -44,7 +43,7 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 		}
 		synctest.Wait()
 		if answered.Load() != 0 {
-			t.Fatalf("calls answered before the drain: got %d, want 0: all of them queue", answered.Load())
+			t.Fatalf("calls answered before Drain: got %d, want 0", answered.Load())
 		}
 		c.Drain()
 		calls.Go(queued) // one more comes on a connection that is still open
@@ -62,8 +61,7 @@ func TestDrainAnswersQueuedCalls(t *testing.T) {
 	})
 }
 
-// TestCloseRetriesFailedWritesWithoutLongPauses so that settled tokens are written
-// soon after the store is back.
+// So what calls settled is written soon after the store is back.
 func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 	for _, trouble := range []time.Duration{30 * time.Second, 5 * time.Minute} { // how long the store was down before the stop: a short and a long back-off
 		synctest.Test(t, func(t *testing.T) {
@@ -71,7 +69,7 @@ func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 			var mu sync.Mutex
 			var last time.Time
 			var longest time.Duration
-			store, link := linked(func(string) countertest.Fate {
+			store, link := linked(func(countertest.Operation) countertest.Fate {
 				mu.Lock()
 				longest, last = max(longest, time.Since(last)), time.Now()
 				mu.Unlock()
@@ -100,18 +98,16 @@ func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
 			pause := longest
 			mu.Unlock()
 			if took := time.Since(back); took > time.Second || pause > 300*time.Millisecond {
-				t.Errorf("after the store was back: got the write after %v with pauses of up to %v, want at most 1s and 300ms", took, pause)
+				t.Errorf("Close: got it done %v after the store was back, with pauses of up to %v; want at most 1s and 300ms", took, pause)
 			}
 			if s := written(t, store); s.PeriodSpent != 25 {
-				t.Errorf("tokens written: got %d, want 25", s.PeriodSpent)
+				t.Errorf("written: got %d, want 25", s.PeriodSpent)
 			}
 		})
 	}
 }
 
-// TestCloseLogsUnwrittenChargesByLimit if its context ends before the store
-// is back.
-func TestCloseLogsUnwrittenChargesByLimit(t *testing.T) {
+func TestCloseLogsUnwrittenChargesByLimitWhenItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		_, broken, link := breakableLink()
@@ -131,18 +127,56 @@ func TestCloseLogsUnwrittenChargesByLimit(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "charges of 4 are not written") {
-			t.Errorf("Close: got %v, want a deadline error that says that charges of 4 are not written", err)
+		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "those of 4 counters are not written") {
+			t.Errorf("Close: got %v, want DeadlineExceeded, and that the charges of 4 counters are not written", err)
 		}
 		for _, want := range []string{"subscription=team-a tier=\"\" group=\"\" limit=tokens amount=54", "subscription=team-a tier=\"\" group=\"\" limit=cost amount=27", "group=research limit=tokens amount=27"} {
 			if !strings.Contains(log.String(), want) {
-				t.Errorf("log of unwritten usage: got %s, want %q in it", log.String(), want)
+				t.Errorf("log: got %s, want %q in it", log.String(), want)
 			}
 		}
 		if lost := c.Stats().Unwritten; lost != 4 {
-			t.Errorf("counters whose charges are lost: got %d, want 4", lost)
+			t.Errorf("Stats.Unwritten: got %d, want 4", lost)
 		}
 		broken.Store(false)
 		time.Sleep(time.Minute) // until the last attempt is over
+	})
+}
+
+// The write that grants the call its tokens must not be the instance's last one, or they
+// would go back before the call has them.
+func TestCloseServesACallThatWaitsForItsGrant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var writes atomic.Int64
+		store, link := linked(func(op countertest.Operation) countertest.Fate {
+			<-gate
+			if op.Swap && writes.Add(1) > 10 {
+				panic("Close: got 11 writes, want at most 10")
+			}
+			return countertest.Fine
+		})
+		c := instance(link)
+		decided := make(chan limit.Verdict, 1)
+		go func() {
+			r, d, err := c.One(t.Context(), "key", minute, limit.Ask{Amount: 25})
+			if err != nil {
+				t.Error(err)
+			} else {
+				r.Settle(25)
+			}
+			decided <- d.Verdict
+		}()
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close(t.Context()) }()
+		synctest.Wait()
+		close(gate)
+		if v, err := <-decided, <-closed; v != limit.Granted || err != nil {
+			t.Errorf("a call that waits while Close begins: got %v, and Close %v; want Granted, no error", v, err)
+		}
+		if s := written(t, store); s.Spent != 25 || len(s.Slots) != 1 || s.Slots[0].Leased != 0 {
+			t.Errorf("row: got %+v after %d writes, want 25 spent and one slot with nothing leased", s, writes.Load())
+		}
 	})
 }

@@ -12,16 +12,16 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A behaviour is what a counter does with a call for 50.
+// A behaviour is how a counter treats a call for 50.
 type behaviour int
 
 const (
 	grants   behaviour = iota
 	refuses            // and would for longer than the call may wait
 	waits              // until the next minute
-	breaks             // its store fails, and its tier is closed
-	degrades           // its store fails, and its tier admits its share
-	shadows            // it would refuse, in shadow
+	breaks             // its store fails, and the call is closed
+	degrades           // its store fails, and the call may have the instance's share
+	shadows            // like refuses, but in shadow
 	behaviours
 )
 
@@ -29,8 +29,8 @@ func (b behaviour) String() string {
 	return []string{"grants", "refuses", "waits", "breaks", "degrades", "shadows"}[b]
 }
 
-// TestACallTakesAllOrNothing for every combination of what three counters do, first
-// and once the instance knows them.
+// The call needs three counters, of each combination of behaviours, by an instance that has
+// or hasn't read them before.
 func TestACallTakesAllOrNothing(t *testing.T) {
 	for n := range behaviours * behaviours * behaviours {
 		each := []behaviour{n % behaviours, n / behaviours % behaviours, n / behaviours / behaviours}
@@ -43,7 +43,7 @@ func TestACallTakesAllOrNothing(t *testing.T) {
 func allOrNothing(t *testing.T, each []behaviour, known bool) {
 	store := newPerKey()
 	keys := []string{"a", "b", "c"}
-	used := make([]int64, len(each)) // an independent book
+	used := make([]int64, len(each)) // of each counter, in all
 	asks := parts(hundred, 50, keys...)
 	earlier := instance(store)
 	for i, b := range each {
@@ -74,36 +74,38 @@ func allOrNothing(t *testing.T, each []behaviour, known bool) {
 		}
 		c = instance(store)
 	}
+	var broken []string
 	for i, b := range each {
-		store.mu.Lock()
-		store.broken[keys[i]] = b == breaks || b == degrades
-		store.mu.Unlock()
+		if b == breaks || b == degrades {
+			broken = append(broken, keys[i])
+		}
 	}
+	store.breakAll(broken...)
 	began := time.Now()
 	held, decisions, err := c.Reserve(t.Context(), asks)
 	waited := time.Since(began)
 	has := func(b behaviour) bool { return slices.Contains(each, b) }
-	anyDown := has(breaks) || has(degrades)
+	anyDown := len(broken) > 0
 	switch {
 	case err != nil:
 		if !has(breaks) || !errors.Is(err, counter.ErrUnavailable) {
-			t.Errorf("got the error %v, want one only where a counter breaks", err)
+			t.Errorf("Reserve: got %v, want ErrUnavailable, and only if a counter breaks", err)
 		}
 	case held == nil:
-		if !has(refuses) && !anyDown { // a share may be too small
-			t.Errorf("got it refused, %v, want that only where a counter refuses", verdicts(decisions))
+		if !has(refuses) && !anyDown { // the share of a counter that is down may be too small
+			t.Errorf("Reserve: got the verdicts %v without reservations, want that only if a counter refuses", verdicts(decisions))
 		}
 		for i, b := range each {
 			if (b == refuses) != (decisions[i].Verdict != limit.Granted) && !anyDown && b != shadows && b != waits {
-				t.Errorf("the decision of the counter that %s: got %+v", b, decisions[i])
+				t.Errorf("decision of the counter that %s: got %+v, want it refused: %t", b, decisions[i], b == refuses)
 			}
 		}
 	default:
 		if has(refuses) && !anyDown || has(breaks) && !known {
-			t.Errorf("got it granted, %+v, want that only where none refuses and none breaks", decisions)
+			t.Errorf("Reserve: got reservations, with %+v, want that only if no counter refuses or breaks", decisions)
 		}
 		if has(waits) && !anyDown && waited < 55*time.Second {
-			t.Errorf("got it granted after %v, want it to wait for the next minute", waited)
+			t.Errorf("Reserve: got reservations after %v, want them in the next minute", waited)
 		}
 	}
 	for i := range held {
@@ -112,9 +114,7 @@ func allOrNothing(t *testing.T, each []behaviour, known bool) {
 			used[i] += 40
 		}
 	}
-	store.mu.Lock()
-	clear(store.broken)
-	store.mu.Unlock()
+	store.breakAll()
 	time.Sleep(20 * time.Second)
 	if got := charged(t, c, store, keys...); !slices.Equal(got, used) {
 		t.Errorf("charged: got %v, want %v (granted: %v, error: %v)", got, used, held != nil, err)
