@@ -72,9 +72,9 @@ func (g *Gateway) waitForRoom(c *call, bytes int64, rest io.Reader) error {
 // sent everything.
 func discard(body io.Reader) { _, _ = io.Copy(io.Discard, body) }
 
-// exhaustedProblem returns the refusal of a call whose caller has nothing left to spend, of a
-// limit that every call is charged to. It returns nil if the caller may have something
-// left, or if the call may still pass, because it can wait.
+// exhaustedProblem returns the refusal of a call if a limit that every call is charged to
+// has nothing left. It returns nil if something may be left, or if the body must be read to
+// decide: the call may wait, shadow mode may let it pass, or its model may not be served.
 func (g *Gateway) exhaustedProblem(c *call) error {
 	if c.grant.Tier.MaxWait > 0 || c.grant.Tier.Shadow || len(c.grant.Tier.Models) > 0 {
 		return nil
@@ -87,7 +87,7 @@ func (g *Gateway) exhaustedProblem(c *call) error {
 		return nil
 	}
 	reservations, decisions, err := g.config.Counter.Reserve(c.r.Context(), c.parts(spent, func(*callLimit) limit.Ask { return limit.Ask{Amount: 1} }))
-	if err != nil || reservations != nil { // the same will be found once the body is read
+	if err != nil || reservations != nil { // the call is decided once its body is read
 		reservations.Cancel()
 		return nil
 	}
@@ -124,7 +124,7 @@ func (c *call) weighInBackground() {
 		return
 	}
 	c.prompt.pending = &pendingPrompts{done: make(chan struct{}), dropped: make(chan struct{})}
-	go func(pending *pendingPrompts, request operation.Request, counted int64) { // which keeps the body
+	go func(pending *pendingPrompts, request operation.Request, counted int64) { // request keeps the body in memory
 		defer close(pending.done)
 		select {
 		case cores <- struct{}{}:
@@ -135,15 +135,15 @@ func (c *call) weighInBackground() {
 	}(c.prompt.pending, c.request, c.prompt.estimate)
 }
 
-// weighPrompts weighs a prompt for each family that may answer; a long one waits for its
-// turn.
+// weighPrompts weighs a prompt for each family that may answer. For a long one it first
+// waits for a core.
 func (c *call) weighPrompts(request operation.Request, counted int64) []charge.Prompt {
 	defer waitForCore(c.prompt.bytes)()
 	return c.weigh(request, counted)
 }
 
-// weigh weighs a prompt without waiting. counted is its count for the first family, 0 if
-// it was not counted; it isn't counted again where the count is the weight.
+// weigh weighs a prompt for each family, without waiting. counted is its count for the
+// first family, or 0. Where that count is the weight, the prompt isn't counted again.
 func (c *call) weigh(request operation.Request, counted int64) []charge.Prompt {
 	weights := make([]charge.Prompt, len(c.prompt.families))
 	known := false
@@ -158,8 +158,8 @@ func (c *call) weigh(request operation.Request, counted int64) []charge.Prompt {
 	return weights
 }
 
-// noteLastEndpoint notes that no other endpoint will be asked. A stream then needs its body
-// no longer, and may still take minutes.
+// noteLastEndpoint records that no other endpoint will be asked. It drops the body of a
+// stream, which may still take minutes and no longer needs it.
 func (c *call) noteLastEndpoint() {
 	c.upstream.isLast = true
 	if c.request.Envelope().Stream {

@@ -9,7 +9,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// setFamilies notes the families of the models that may answer the call.
+// setFamilies records the families of the models that may answer the call.
 func (c *call) setFamilies(targets []upstream.Target) {
 	c.prompt.families = make([]charge.Family, 0, len(targets))
 	for _, t := range targets {
@@ -20,9 +20,9 @@ func (c *call) setFamilies(targets []upstream.Target) {
 	c.prompt.family = c.prompt.families[0]
 }
 
-// setFamily notes the family of the model that is asked.
+// setFamily records the family of the model that is asked.
 func (c *call) setFamily(t upstream.Target) {
-	if len(c.prompt.families) == 1 { // nearly always; it is noted already
+	if len(c.prompt.families) == 1 { // nearly always, and recorded already
 		return
 	}
 	c.prompt.family = charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model)
@@ -30,8 +30,9 @@ func (c *call) setFamily(t upstream.Target) {
 
 const codeUnbounded = "unbounded_request"
 
-// boundPrompt sets what to reserve for the prompt to a bound by its size alone. It
-// refuses a call with a field that has no bound; in shadow it only notes the refusal.
+// boundPrompt sets what to reserve for the prompt to an upper bound, from its size alone.
+// It refuses a call with a field that has no bound. In shadow mode it only records the
+// refusal.
 func (c *call) boundPrompt() error {
 	defer waitForCore(c.prompt.bytes)()
 	for i := range c.prompt.families {
@@ -58,16 +59,16 @@ func (c *call) sizeBound() int64 {
 	return addSaturating(c.request.Bound(c.prompt.family.Encoding), c.continuedTokens())
 }
 
-// streamCountable reports whether the call's stream shows everything that it uses, whichever
-// model answers. Then Tollgate's count of the stream is the exact charge.
+// streamCountable reports whether the call's stream shows every token that it uses,
+// whichever model answers, so that Tollgate's count of it is the exact charge.
 func (c *call) streamCountable() bool {
 	defer waitForCore(c.prompt.bytes)()
 	asked := c.request.Envelope()
 	return asked.Stream && asked.Completions <= maxChoices && !slices.ContainsFunc(c.prompt.families, func(f charge.Family) bool { return !charge.Countable(c.request, f) })
 }
 
-// holdAtLeast reserves at least what a prompt needs: its own tokens, and those of its
-// prediction, which each completion may be charged.
+// holdAtLeast raises what to reserve to what a prompt needs: its own tokens, and those of
+// its prediction, which each completion may be charged.
 func (c *call) holdAtLeast(p charge.Prompt) {
 	c.hold.prompt = max(c.hold.prompt, p.Tokens)
 	c.hold.prediction = max(c.hold.prediction, c.completionTokens(p.Prediction))
@@ -105,8 +106,8 @@ func (c *call) estimatePrompt() error {
 	return nil
 }
 
-// promptOfFamily returns the prompt's cost with the model that answers. It waits for
-// pending, or weighs the prompt.
+// promptOfFamily returns the prompt's size for the model that answers. It waits if the
+// prompt is being weighed, or else weighs it.
 func (c *call) promptOfFamily() charge.Prompt {
 	if c.prompt.pending != nil {
 		<-c.prompt.pending.done

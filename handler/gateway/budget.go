@@ -14,12 +14,12 @@ const (
 	// smallBody is the size, in bytes, up to which a body or answer is small: it is
 	// kept until its call ends, and needn't wait behind large ones.
 	smallBody = 64 << 10
-	// smallShare: 1/8 of the budget is for small bodies and answers alone.
+	// smallShare sets 1/8 of the budget aside for small bodies and answers.
 	smallShare = 8
-	// subscriptionShare: one subscription may hold 1/2 of the budget.
+	// subscriptionShare limits one subscription to 1/2 of the budget.
 	subscriptionShare = 2
-	// bodyTimeout and answerTimeout are how long a body waits for room, and an
-	// answer, which has been paid for already.
+	// bodyTimeout is how long a body waits for room. An answer, which has been paid for
+	// already, waits for answerTimeout.
 	bodyTimeout   = 10 * time.Second
 	answerTimeout = 30 * time.Second
 	// budgetRetry is the Retry-After of a call that found no room.
@@ -42,7 +42,7 @@ type budget struct {
 	waiting []*growth        // answers first, then bodies, each in order of arrival
 }
 
-// An allotment is one call's part of a budget.
+// An allotment is the part of a budget that one body or answer holds.
 type allotment struct {
 	budget *budget
 	owner  string // a subscription's id
@@ -74,6 +74,7 @@ func (h *allotment) growAnswer(ctx context.Context, bytes int64) error {
 	return h.grow(ctx, &growth{allotment: h, to: bytes, answer: true}, answerTimeout)
 }
 
+// grow waits until the growth is granted, or until the timeout or ctx ends.
 func (h *allotment) grow(ctx context.Context, g *growth, timeout time.Duration) error {
 	if h.budget.enqueue(g) {
 		return nil
@@ -89,7 +90,7 @@ func (h *allotment) grow(ctx context.Context, g *growth, timeout time.Duration) 
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if h.budget.withdraw(g) { // granted in that moment
+	if h.budget.withdraw(g) { // granted at that very moment
 		return nil
 	}
 	return err
@@ -133,7 +134,7 @@ func (b *budget) withdraw(g *growth) bool {
 		return true
 	}
 	b.waiting = slices.DeleteFunc(b.waiting, func(w *growth) bool { return w == g })
-	b.grantWaiting() // it may have kept others waiting
+	b.grantWaiting() // g may have blocked others
 	return false
 }
 
@@ -170,6 +171,7 @@ func (b *budget) grantWaiting() {
 	})
 }
 
+// resize sets an allotment's size. The caller holds the lock.
 func (b *budget) resize(h *allotment, bytes int64) {
 	b.used += bytes - h.bytes
 	if b.owners[h.owner] += bytes - h.bytes; b.owners[h.owner] == 0 {

@@ -16,13 +16,13 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A call is one request under way. Each step adds what it found out.
+// A call is one request under way. Each step of serving it adds what it learns.
 type call struct {
 	arrival
 	caller
 	route route
 
-	request  operation.Request // what is asked; nil until the body is parsed, or without one
+	request  operation.Request // the parsed body; nil before that, and without a body
 	stored   storedState
 	model    string // empty until it is known to be a model's name
 	prompt   promptCost
@@ -33,7 +33,7 @@ type call struct {
 	result   result
 }
 
-// An arrival is the request as it came.
+// An arrival holds the request as it arrived.
 type arrival struct {
 	w         http.ResponseWriter
 	r         *http.Request
@@ -42,50 +42,50 @@ type arrival struct {
 	trace     trace
 }
 
-// A caller is who calls, and what its call takes up of this instance.
+// A caller holds whose call it is, and the room that the call takes on this instance.
 type caller struct {
 	grant     *subscription.Grant // nil until the key is accepted
 	admission *admission
-	room      *allotment // of the budget, for the body
+	room      *allotment // room in the budget for the body
 }
 
-// A promptCost is what is known of a prompt's cost.
+// A promptCost holds what is known of the prompt's size.
 type promptCost struct {
 	bytes    int64           // size of the body
 	families []charge.Family // of the models that may answer, the preferred one first
-	family   charge.Family   // of the model that was asked last or, before, is asked first
-	weights  []charge.Prompt // the prompt's cost for each of families; nil: not computed yet
+	family   charge.Family   // of the model asked last; until one is asked, of the first in line
+	weights  []charge.Prompt // the prompt's size for each of families; nil: not computed yet
 	pending  *pendingPrompts // weights being computed while the answer is awaited; nil: none
-	estimate int64           // the prompt's count, tokens; 0: not counted
+	estimate int64           // the prompt's count, in tokens; 0: not counted
 }
 
-// An exchange is what happened between the gateway and the model's endpoint. Times
-// are zero if it didn't come to that.
+// An exchange records what passed between the gateway and the model's endpoints. A time
+// is zero until its event happens.
 type exchange struct {
 	sentAt, answeredAt, firstTextAt time.Time
 
 	response       *upstream.Response
-	endpoint       string // the one that was asked last
+	endpoint       string // name of the endpoint asked last
 	isLast         bool   // no other endpoint will be asked
 	requestedUsage bool   // the gateway asked for the stream's usage, the caller didn't
-	countable      bool   // the stream shows everything that the call uses, whichever model answers
+	countable      bool   // counting the stream gives the exact charge, whichever model answers
 	failedPrompts  int64  // endpoints that failed after a model had read the prompt
 }
 
-// settlement holds the charge of a call.
+// A settlement holds what the call is charged.
 type settlement struct {
 	usage        limit.Usage
 	settled      bool
 	fromUpstream bool   // usage is the endpoint's own; else Tollgate's count or bound
-	readOn       func() // reads the rest of the answer after the caller's part is over, and settles; nil: nothing to read
+	readOn       func() // reads the rest of the answer after the caller was answered, and settles; nil: nothing to read
 }
 
-// A result is how the call ended, for the log and telemetry.
+// A result records how the call ended, for the log and telemetry.
 type result struct {
 	status    int
-	outcome   string              // code; empty: success
-	refused   bool                // by the gateway, with outcome
-	refusedBy []telemetry.Refusal // that refused it
+	outcome   string              // error code; empty: success
+	refused   bool                // by the gateway, for the reason in outcome
+	refusedBy []telemetry.Refusal // limits that refused it
 	cause     error
 }
 
@@ -124,8 +124,8 @@ func (c *call) send(status int, contentType string, body []byte) {
 }
 
 const (
-	// connectionBuffer is the size, in bytes, up to which a connection buffers an answer
-	// whether or not its caller reads it.
+	// connectionBuffer is the size, in bytes, of the longest answer that a connection takes
+	// even from a caller who reads nothing.
 	connectionBuffer = 16 << 10
 	// pieceTimeout is how long a caller may take to read each pieceSize bytes of a
 	// longer answer.

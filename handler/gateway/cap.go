@@ -13,7 +13,7 @@ import (
 // with less, hardly any question can be answered.
 const minCompletion = 16
 
-// askOf returns what to reserve of a limit before the call, by the tier's way of reserving.
+// askOf returns what to reserve in a limit before the call, by the tier's reserve.
 func (c *call) askOf(l *callLimit) (ask limit.Ask) {
 	switch c.grant.Tier.Reserve {
 	case subscription.ReserveNone:
@@ -27,7 +27,8 @@ func (c *call) askOf(l *callLimit) (ask limit.Ask) {
 	return ask
 }
 
-// maxCharge returns the most that a limit charges for so many tokens of prompt and completions.
+// maxCharge returns the most that a limit charges for this many tokens of the prompt and of
+// all completions.
 func (c *call) maxCharge(l *callLimit, prompt, completion int64) int64 {
 	if l.Unit == limit.Cost {
 		return c.maxCost(prompt, completion)
@@ -35,8 +36,8 @@ func (c *call) maxCharge(l *callLimit, prompt, completion int64) int64 {
 	return l.Measure().Most(prompt, completion)
 }
 
-// completionWithin returns the largest completion, in tokens, with which most stays within
-// an amount.
+// completionWithin returns the largest completion, in tokens, for which maxCharge stays
+// within an amount.
 func (c *call) completionWithin(l *callLimit, amount, prompt int64) int64 {
 	if l.Unit == limit.Cost {
 		return c.price.quote.CompletionWithin(amount, prompt)
@@ -68,7 +69,7 @@ func (c *call) completionTokens(each int64) int64 { return c.request.Envelope().
 // caps returns the caller's caps, as the model that is asked reads them.
 func (c *call) caps() operation.Caps { return c.request.Caps(c.capRules()) }
 
-// capRules say which caps the model that is asked obeys.
+// capRules returns which caps the model that is asked obeys.
 func (c *call) capRules() operation.CapRules {
 	rules := c.prompt.family.CapRules
 	rules.DropsExtra = c.dropsExtraParameters()
@@ -85,10 +86,9 @@ func (c *call) defaultCap() int64 {
 	return min(most, standard)
 }
 
-// completionCap returns the cap to put on each completion of a call that has none, 0 for
-// none: under reserve: full the most for which every limit granted enough, else the
-// tier's. What each limit granted beyond that goes back. In shadow mode the cap doesn't
-// depend on what is left.
+// completionCap returns the cap to put on each completion of a call without one; 0 for no
+// cap. Under reserve: full it is the most that every limit granted enough for, else the
+// tier's. In shadow mode it doesn't depend on what is left.
 func (c *call) completionCap(decisions []limit.Decision) int64 {
 	completions := c.request.Envelope().Completions
 	if c.caps().Largest > 0 || completions == 0 {

@@ -16,8 +16,8 @@ type concurrency struct {
 	calls map[string]int64 // by subscription; no entry is 0
 }
 
-// An admission is one call's part of its subscription's count. The call keeps it as
-// long as anything is done for it, including reading on after its caller left.
+// An admission is one call's place in its subscription's count. The call keeps it until
+// all work on it has ended, including reading on after its caller left.
 type admission struct {
 	concurrency *concurrency
 	owner       string // a subscription's id
@@ -50,14 +50,14 @@ func (a *admission) release() {
 	})
 }
 
-// headerShadow is set on a call that only its tier's shadow mode let pass: to the code
-// that it would have been refused with.
+// headerShadow is set on a call that passes only because of shadow mode, to the code that
+// it would have been refused with.
 const headerShadow = "X-Tollgate-Shadow"
 
 const codeTooManyCalls = "too_many_concurrent_calls"
 
 // admit counts the call as under way, or refuses one beyond its tier's maxConcurrent.
-// In shadow it only notes the refusal.
+// In shadow mode it only records the refusal.
 func (g *Gateway) admit(c *call) error {
 	most := c.grant.Tier.Concurrent()
 	entered, within := g.concurrency.enter(c.grant.Subscription.ID, most)

@@ -8,8 +8,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// counterKey returns the key of the counter of a limit that a call to a model is charged
-// to.
+// counterKey returns the key of the counter in which a limit counts a call to a model.
 func (g *Gateway) counterKey(c *call, l *subscription.OwnedLimit, model string) string {
 	return l.Key(&c.grant.Subscription, func(p subscription.Placeholder) string { return g.keyPart(c, p, model) })
 }

@@ -28,7 +28,7 @@ func (g *Gateway) forward(c *call) error {
 	var rest *upstream.Rest
 	request := c.upstreamCall()
 	request.BodyDone, request.Failed = c.noteLastEndpoint, c.endpointFailed
-	if c.upstream.countable = c.streamCountable(); g.readOnTime(c) > 0 { // else a cancelled endpoint isn't read on
+	if c.upstream.countable = c.streamCountable(); g.readOnTime(c) > 0 { // else an endpoint is cancelled, not read on
 		request.Rest = func(r *upstream.Rest) { rest = r }
 	}
 	response, err := g.config.Upstream.Send(c.r.Context(), request)
@@ -50,7 +50,7 @@ func (g *Gateway) forward(c *call) error {
 	return g.upstreamFailure(c, err)
 }
 
-// upstreamCall returns the call as endpoints get it.
+// upstreamCall returns the call in the form in which endpoints get it.
 func (c *call) upstreamCall() upstream.Call {
 	c.upstream.sentAt = time.Now()
 	sent := upstream.Call{
@@ -139,9 +139,9 @@ func gaveUp(failed *upstream.Error) bool {
 	return failed.Reason == upstream.Left || failed.Reason == upstream.TimedOut
 }
 
-// endpointFailed counts the endpoints that failed after a model had read the prompt, each of
-// which is billed. It reports whether another endpoint may be asked: not under reserve:
-// full, where only one prompt is reserved.
+// endpointFailed counts an endpoint that failed after its model had read the prompt, which
+// is billed. It reports whether another endpoint may be asked: after such a failure not
+// under reserve: full, which reserves only one prompt.
 func (c *call) endpointFailed(err error) (goOn bool) {
 	if !promptWasRead(err) {
 		return true
@@ -150,8 +150,8 @@ func (c *call) endpointFailed(err error) (goOn bool) {
 	return !c.reservesAll()
 }
 
-// promptWasRead reports whether an endpoint failed after a model had read the prompt, which
-// Azure bills.
+// promptWasRead reports whether an endpoint failed after its model had read the prompt,
+// which Azure bills.
 // Source: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs
 func promptWasRead(err error) bool {
 	own, ok := errors.AsType[*upstream.StatusError](err)
@@ -244,8 +244,8 @@ func (g *Gateway) checkEndpoints(c *call) error {
 	return err
 }
 
-// operationNotServed answers a call whose operation no endpoint of its model serves: it names
-// those that one serves.
+// operationNotServed answers a call whose operation no endpoint of its model serves. It
+// names the operations that they do serve.
 func (g *Gateway) operationNotServed(c *call) *problem {
 	served := slices.DeleteFunc(slices.Clone(all.Operations), func(o *operation.Operation) bool {
 		_, err := g.config.Upstream.Targets(upstream.Selection{Model: c.model, Path: c.upstreamPath(o)})
@@ -261,7 +261,7 @@ func (g *Gateway) relayBody(c *call) (none *upstream.Error, err error) {
 	held := g.budget.allot(c.grant.Subscription.ID)
 	defer held.shrink(0)
 	body, err := c.upstream.response.Body(func(bytes int64) error {
-		if bytes > smallBody && c.upstream.isLast { // it may wait for room: give its own back first
+		if bytes > smallBody && c.upstream.isLast { // it may wait for room, so give the body's room back first
 			c.weighInBackground()
 			c.dropBody()
 		}
@@ -361,8 +361,8 @@ func (g *Gateway) relayStream(c *call) (none *upstream.Error, err error) {
 	if err == nil {
 		ending, err = m.checkComplete(ending)
 	}
-	so := m.events.State()
-	if ending == upstream.Cut && !c.upstream.response.Begun() && !so.IsAnswer {
+	state := m.events.State()
+	if ending == upstream.Cut && !c.upstream.response.Begun() && !state.IsAnswer {
 		notMetered = true
 		for name := range c.upstream.response.Header {
 			c.w.Header().Del(name)
@@ -372,11 +372,11 @@ func (g *Gateway) relayStream(c *call) (none *upstream.Error, err error) {
 	switch {
 	case err != nil:
 		c.result.outcome, c.result.cause = string(ending), err
-	case so.Failed:
+	case state.Failed:
 		c.result.outcome = outcomeFailed
 	}
 	switch {
-	case !ending.ByUpstream(), so.Done && so.IsAnswer: // the caller has everything
+	case !ending.ByUpstream(), state.Done && state.IsAnswer: // the caller has everything
 		return nil, nil
 	case c.upstream.response.Begun():
 		panic(http.ErrAbortHandler) // a normal end would make the answer look complete

@@ -29,7 +29,7 @@ func (g *Gateway) serveFree(c *call) error {
 	return g.relayFree(c, response)
 }
 
-// identify finds what a free call is about: a stored response, or what its body says.
+// identify finds the stored response that a free call's path names, or parses its body.
 func (g *Gateway) identify(c *call) error {
 	if c.route.operation.Stored {
 		return g.findStored(c)

@@ -1,14 +1,17 @@
-// Package gateway takes a caller's HTTP request to a model and charges it to the
+// Package gateway carries a caller's HTTP request to a model and charges it to the
 // caller's limits. It is the edge of the product: only here do errors become statuses
 // and limits become headers.
 //
-// A call of any operation goes through the same steps, each of which adds what it found
-// out to the call (call.go): authenticate (keys.go), parse (parse.go, body.go), count
-// (bound.go), reserve (reserve.go, cap.go), forward (forward.go), meter (meter.go),
-// settle (settle.go, leaving.go), report (report.go). What differs between operations
-// is in their values (package operation), which routes.go finds by the path; one that
-// is free skips all that has to do with limits (free.go). Start reading at
-// [Gateway.ServeHTTP].
+// A call of any operation goes through the same steps, each of which adds what it learns
+// to the call (call.go): route (routes.go), authenticate (keys.go), admit
+// (concurrency.go), parse (parse.go, body.go, budget.go), check stored content
+// (stored.go), price (pricing.go), count (bound.go), reserve (reserve.go, cap.go),
+// forward (forward.go), meter (meter.go), settle (settle.go, leaving.go), record
+// (record.go) and report (report.go). What differs between operations is in values of
+// package operation, which routes.go finds by the path. An operation that costs nothing
+// skips every step that has to do with limits (free.go).
+//
+// Start reading at [Gateway.ServeHTTP].
 package gateway
 
 import (
@@ -38,15 +41,16 @@ type Config struct {
 	Directory *subscription.Directory
 	Counter   *counter.Counter
 	Upstream  *upstream.Client
-	// Stored remembers whose responses endpoints keep; nil: nobody knows, so that none can
-	// be named.
+	// Stored remembers which subscription made each response that an endpoint stores; nil:
+	// no call can name a stored response.
 	Stored *stored.Responses
 	Log    *slog.Logger
-	// Strangers logs calls whose key was not accepted; nil for one that writes to Log.
+	// Strangers logs calls whose key was not accepted; nil: a new one that writes to Log.
 	Strangers *strangers.Log
-	// Ledger receives what each call used, and Usage reads what GET /usage shows of it.
+	// Ledger receives what each call used; nil: nothing is recorded.
 	Ledger Ledger
-	Usage  UsageReader
+	// Usage reads for GET /usage what the ledger has; nil: it has nothing.
+	Usage UsageReader
 	// Prices finds what calls cost; nil: no model has a price.
 	Prices Prices
 	// Telemetry receives every call; nil for none.
@@ -70,18 +74,18 @@ type Settings struct {
 	// SettleTimeout limits the time to go on reading an endpoint's answer, for its usage,
 	// after the caller has left or the time has run out; 0 cancels the endpoint at once.
 	SettleTimeout time.Duration
-	// TokensPerSecond is the fastest that a model writes one completion, in tokens a
-	// second, by the model's name for callers; the empty name is for all others. 0 is
-	// 100.
+	// TokensPerSecond is the most that a model writes of one completion, in tokens a
+	// second, by the callers' name of the model; the empty name is for all others. 0
+	// means 100.
 	TokensPerSecond map[string]int64
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int64
-	// Budget is the most bytes that request bodies and answers under way may hold, at
-	// least twice the largest of them; 0 is no bound.
+	// Budget is the most memory, in bytes, for the request bodies and answers of all calls
+	// under way: at least twice the largest of them; 0: no bound.
 	Budget int64
 	// TokensComment adds comments to a stream, just before [DONE], with what the call
-	// used and what remains: its headers leave too early for that, and trailers don't
-	// pass the Functions host.
+	// used and what remains: a stream's headers leave too early for that, and trailers
+	// don't pass the Functions host.
 	TokensComment bool
 }
 
@@ -97,7 +101,7 @@ type Gateway struct {
 	budget         *budget
 	concurrency    *concurrency
 	following      following
-	stopping       context.Context // done when reading on must end
+	stopping       context.Context // done when no answer may be read on any longer
 	stop           context.CancelFunc
 }
 
@@ -124,7 +128,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serveRequest serves one request and reports it.
 func (g *Gateway) serveRequest(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) { // the Functions host's readiness ping: needs no key, isn't logged
+	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) { // the Functions host's readiness ping, which has no key and isn't logged
 		w.WriteHeader(http.StatusOK)
 		return
 	}

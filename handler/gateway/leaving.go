@@ -22,8 +22,8 @@ const (
 	maxFollowedHeld = 32 << 20
 	maxFollowedRead = 16 << 20
 
-	// inTransit is how long to go on reading a stream that shows all usage after its
-	// caller left, for what the endpoint had already written. Then it is cancelled.
+	// inTransit is how long to go on reading a countable stream after its caller left, for
+	// what the endpoint had already written. Then the endpoint is cancelled.
 	inTransit = 200 * time.Millisecond
 	// cancelDelay is how long an endpoint may go on writing until the cancellation
 	// reaches it: a round trip to a distant server. That text is charged unread.
@@ -52,8 +52,8 @@ func (g *Gateway) tokensPerSecond(c *call) int64 {
 // own, in tokens a second and completion: few are faster.
 const defaultTokensPerSecond = 100
 
-// readOnTime returns how long to go on reading a call's answer once its caller's part is
-// over.
+// readOnTime returns how long to go on reading a call's answer after its caller left or its
+// time ran out.
 func (g *Gateway) readOnTime(c *call) time.Duration {
 	if c.upstream.countable {
 		return inTransit
@@ -81,8 +81,8 @@ func (g *Gateway) settleUnfinished(c *call, f *follower, rest *upstream.Rest) {
 	}
 }
 
-// Drain waits until no answer is read on any more. When ctx is done it ends the reading,
-// which settles the calls by what has come until then.
+// Drain waits until all answers that are read on have ended. When ctx is done it stops the
+// reading, and the calls are settled by what has come until then.
 func (g *Gateway) Drain(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
@@ -116,7 +116,8 @@ func (g *Gateway) finish(c *call) {
 	}()
 }
 
-// A follower reads an answer, streamed or not, for its usage and text.
+// A follower reads an answer, streamed or not, for its usage and text, and computes the
+// call's charge from them.
 type follower struct {
 	gateway *Gateway
 	call    *call
@@ -154,8 +155,8 @@ func (f *follower) readChunk(chunk []byte) (more bool) {
 	}
 	if f.meter != nil {
 		f.meter.events.Split(chunk, func(event []byte) { f.meter.events.Inspect(event) })
-		so := f.meter.events.State()
-		return !(so.UsageCurrent() && so.Complete()) && !so.Done
+		state := f.meter.events.State()
+		return !(state.UsageCurrent() && state.Complete()) && !state.Done
 	}
 	before := cap(f.held)
 	f.held = append(f.held, chunk...)
@@ -168,9 +169,9 @@ func looksStreamed(chunk []byte) bool {
 	return len(chunk) > 0 && chunk[0] != '{'
 }
 
-// provisionalUsage returns the charge until the rest of the answer has been read. If the
-// stream shows all usage, that is what has come; else the bound of everything that may
-// still come.
+// provisionalUsage returns the charge until the rest of the answer has been read: for a
+// countable stream the count of what has come, else the bound of everything that may still
+// come.
 func (f *follower) provisionalUsage() limit.Usage {
 	if f.call.upstream.countable {
 		return f.call.countedUsage(f.textTokens())
@@ -179,7 +180,7 @@ func (f *follower) provisionalUsage() limit.Usage {
 }
 
 // finalUsage returns the charge of a call whose answer was read on. If the answer is
-// whole, the charge is the same as if the caller had stayed. ended says whether upstream
+// complete, the charge is the same as if the caller had stayed. ended says whether upstream
 // ended the answer.
 func (f *follower) finalUsage(ended bool) limit.Usage {
 	unread := len(f.held) > 0 || f.meter != nil && f.meter.events.State().Unread > 0
@@ -192,9 +193,9 @@ func (f *follower) finalUsage(ended bool) limit.Usage {
 	return f.bound(0)
 }
 
-// cancelledUsage returns the charge of a stream that shows all usage and was cancelled:
-// the text that came and, if the model was still writing, the most that it can have
-// written until it noticed.
+// cancelledUsage returns the charge of a countable stream that was cancelled: the text that
+// came and, if the model was still writing, the most that it can have written before it
+// stopped.
 func (f *follower) cancelledUsage() limit.Usage {
 	c, tokens := f.call, f.textTokens()
 	if time.Since(f.lastAt) < inTransit*3/4 {
@@ -205,11 +206,11 @@ func (f *follower) cancelledUsage() limit.Usage {
 }
 
 // complete reports whether the answer has come to its end, or reported its usage. An error
-// in place of an answer is whole only if it reports usage.
+// in place of an answer is complete only if it reports usage.
 func (f *follower) complete(ended bool) bool {
 	if f.meter != nil {
-		so := f.meter.events.State()
-		return so.Complete() && (so.UsageCurrent() || !so.Failed)
+		state := f.meter.events.State()
+		return state.Complete() && (state.UsageCurrent() || !state.Failed)
 	}
 	answer := f.call.route.operation.Read(f.held, nil)
 	return answer.Report == operation.UsageGood || ended && answer.IsAnswer && !answer.Failed
@@ -222,25 +223,25 @@ func (f *follower) bound(goesOn time.Duration) limit.Usage {
 	if f.meter == nil {
 		return bound
 	}
-	so := f.meter.events.State()
-	bound = f.call.withReportedPrompt(bound, so.Prompt)
-	if so.Report == operation.UsageGood {
-		more := max(so.Usage.PromptTokens-bound.PromptTokens, 0)
+	state := f.meter.events.State()
+	bound = f.call.withReportedPrompt(bound, state.Prompt)
+	if state.Report == operation.UsageGood {
+		more := max(state.Usage.PromptTokens-bound.PromptTokens, 0)
 		bound.PromptTokens, bound.UntoldPromptTokens = bound.PromptTokens+more, bound.UntoldPromptTokens+more
-		bound.CompletionTokens = max(bound.CompletionTokens, so.Usage.CompletionTokens)
+		bound.CompletionTokens = max(bound.CompletionTokens, state.Usage.CompletionTokens)
 	}
 	return bound
 }
 
 // usage returns the charge for what came of an answer. That is upstream's usage; else
-// Tollgate's count, if the answer is whole and the count misses nothing; else a bound.
-func (f *follower) usage(whole bool) limit.Usage {
+// Tollgate's count, if the answer is complete and the count misses nothing; else a bound.
+func (f *follower) usage(complete bool) limit.Usage {
 	reported, found, unread := f.reported()
 	if found {
 		f.call.charge.fromUpstream = true
 		return f.call.reportedUsage(reported)
 	}
-	if usage, known := f.call.knownUsage(f.textTokens(), !whole || unread); known {
+	if usage, known := f.call.knownUsage(f.textTokens(), !complete || unread); known {
 		return usage
 	}
 	return f.bound(0)
@@ -250,8 +251,8 @@ func (f *follower) usage(whole bool) limit.Usage {
 // whether a part of the answer could not be read.
 func (f *follower) reported() (usage limit.Usage, found, unread bool) {
 	if f.meter != nil {
-		so := f.meter.events.State()
-		return so.Usage, so.UsageCurrent(), so.Unread > 0
+		state := f.meter.events.State()
+		return state.Usage, state.UsageCurrent(), state.Unread > 0
 	}
 	answer := f.call.route.operation.Read(f.held, nil)
 	return answer.Usage, answer.Report == operation.UsageGood, answer.Unread

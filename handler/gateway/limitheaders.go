@@ -30,8 +30,9 @@ const (
 // headerRefusedBy names the limits that refused a call, or would have but for shadow mode.
 const headerRefusedBy = "X-Tollgate-Limit"
 
-// setLimits sets what is left of a call's limits. Limits in shadow, which refuse nothing,
-// are left out, unless all are. The names must be canonical, here and below.
+// setLimits sets the headers for what a call's limits have left. It leaves out limits in
+// shadow, which refuse nothing, unless all are in shadow. The names must be canonical, here
+// and below.
 func (n HeaderNames) setLimits(h http.Header, limits []callLimit, standings []limit.Standing, now time.Time) {
 	var tokens, calls, quota *limit.Standing
 	var policy, state []byte
@@ -127,7 +128,7 @@ func appendItem(text []byte, name string) []byte {
 	return append(append(append(text, '"'), name...), '"')
 }
 
-// clampInteger bounds a number to what headers can hold, 15 digits.
+// clampInteger limits a number to the 15 digits that an integer in a structured header has.
 // Source: https://www.rfc-editor.org/rfc/rfc9651#section-3.3.1
 func clampInteger(n int64) int64 { return min(n, 999_999_999_999_999) }
 

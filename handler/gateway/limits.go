@@ -21,23 +21,23 @@ func (l *callLimit) counter() telemetry.Counter {
 	return telemetry.Counter{Limit: l.FullName(), Unit: l.Unit, Owner: owner}
 }
 
-// A hold is what the call reserved of its limits.
+// A hold records what the call has reserved in the counters of its limits.
 type hold struct {
 	limits       []callLimit
-	reservations counter.Reservations // one for each of limits; nil: nothing is reserved
+	reservations counter.Reservations // one for each of limits; nil: none
 	standings    []limit.Standing     // of limits, after the call's last change; nil: not known
 
 	prompt       int64               // tokens reserved for the prompt
 	prediction   int64               // tokens reserved for the predictions of all completions
 	uncounted    int64               // of prompt and prediction, those taken by the prompt's size, without a count
-	cap          int64               // tokens; the cap that the gateway puts on each completion; 0: none
+	cap          int64               // the gateway's own cap on each completion, in tokens; 0: none
 	degraded     bool                // decided without a shared counter
-	shadowCode   string              // the code of the refusal that shadow mode prevented
+	shadowCode   string              // code of the refusal that shadow mode prevented
 	shadowLimits []telemetry.Refusal // limits that would have refused but for shadow mode
 }
 
-// limitsOf returns the limits that a call to a model is charged to. With an empty model
-// these are the limits of calls to any model whose counters don't depend on it.
+// limitsOf returns the limits that a call to a model is charged to. With an empty model it
+// returns those that every call is charged to, in the same counter for all models.
 func (g *Gateway) limitsOf(c *call, model string) []callLimit {
 	all := make([]callLimit, 0, len(c.grant.Limits))
 	for i := range c.grant.Limits {
@@ -50,7 +50,7 @@ func (g *Gateway) limitsOf(c *call, model string) []callLimit {
 	return all
 }
 
-// parts returns what a call asks of its limits' counters. ask returns the amount.
+// parts returns what the call reserves in its limits' counters. ask returns the amount.
 func (c *call) parts(limits []callLimit, ask func(l *callLimit) limit.Ask) []counter.Part {
 	parts := make([]counter.Part, len(limits))
 	for i := range limits {
@@ -80,13 +80,13 @@ func (c *call) charges(usage limit.Usage) []int64 {
 	return all
 }
 
-// chargeLimits replaces what the call reserved by what its usage is charged.
+// chargeLimits replaces what the call reserved by the charge for its usage.
 func (c *call) chargeLimits(usage limit.Usage) {
 	c.hold.standings = c.hold.reservations.Settle(c.charges(usage))
 }
 
-// endHold ends what an ended call still holds: all of it goes back, but for the call
-// itself if an endpoint was asked. It does nothing for a call that was charged.
+// endHold gives back all that an ended call still holds, except the call itself if an
+// endpoint was asked. It does nothing for a call that was charged.
 func (c *call) endHold() {
 	if c.upstream.sentAt.IsZero() {
 		c.hold.reservations.Cancel()
@@ -95,13 +95,13 @@ func (c *call) endHold() {
 	c.hold.reservations.Settle(c.charges(limit.Usage{}))
 }
 
-// raise charges a call whose usage isn't known yet this much in all.
+// raise charges the call this usage in all, until its final usage is known.
 func (c *call) raise(usage limit.Usage) {
 	c.hold.standings = c.hold.reservations.Raise(c.charges(usage))
 }
 
-// knownStandings returns what this instance knows of limits' counters without asking,
-// and whether it knows all of them.
+// knownStandings returns what this instance knows of limits' counters without reading
+// them, and whether it knows all of them.
 func (g *Gateway) knownStandings(limits []callLimit) (standings []limit.Standing, all bool) {
 	standings, all = make([]limit.Standing, len(limits)), true
 	for i := range limits {

@@ -16,11 +16,11 @@ type meter struct {
 	call         *call
 	events       operation.Stream
 	written      writtenText
-	held         []byte // events that wait for those after them
-	out          []byte // buffer for what the caller gets next
+	held         []byte // events held back until later ones decide what to do with them
+	out          []byte // reused buffer for what the caller gets next
 	ended        bool   // upstream's stream has ended
 	doneSeen     bool   // the event that ends the stream has come
-	doneReleased bool   // it has been released
+	doneReleased bool   // that event has been released
 }
 
 const (
@@ -70,12 +70,12 @@ func (m *meter) relayEvent(event []byte) []byte {
 	case operation.Failure:
 		event = m.call.upstream.response.Scrub(event)
 	}
-	so := m.events.State()
-	if so.Done && !m.doneSeen {
+	state := m.events.State()
+	if state.Done && !m.doneSeen {
 		m.doneSeen = true
 		m.call.upstream.response.EndWithin(endTimeout)
 	}
-	waits := !so.IsAnswer || so.Done && !m.doneReleased && !so.UsageCurrent()
+	waits := !state.IsAnswer || state.Done && !m.doneReleased && !state.UsageCurrent()
 	if waits && len(m.held)+len(event) <= maxHeldEvents {
 		m.held = append(m.held, event...)
 		return nil
@@ -86,15 +86,15 @@ func (m *meter) relayEvent(event []byte) []byte {
 // release returns the events held back, followed by event. At the stream's end it first
 // settles the call and, with TokensComment, adds the comments on its usage.
 func (m *meter) release(event []byte) []byte {
-	so := m.events.State()
-	if m.ended && !so.IsAnswer {
+	state := m.events.State()
+	if m.ended && !state.IsAnswer {
 		return nil
 	}
 	m.out = m.out[:0]
-	if so.Done && !m.doneReleased {
+	if state.Done && !m.doneReleased {
 		m.doneReleased = true
 		m.settleStream()
-		m.recordOwner(m.call, so.ID, m.call.upstream.endpoint)
+		m.recordOwner(m.call, state.ID, m.call.upstream.endpoint)
 		if m.config.TokensComment {
 			m.out = m.appendUsage(m.out)
 		}
@@ -107,47 +107,47 @@ func (m *meter) release(event []byte) []byte {
 	return m.out
 }
 
-// settleStream charges a call whose endpoint has finished with it: by upstream's usage, if the
-// model wrote nothing after that; else by Tollgate's count, if that misses nothing; else
+// settleStream charges a call whose endpoint has finished with it: by upstream's usage, if
+// the model wrote nothing after that; else by Tollgate's count, if that misses nothing; else
 // by a bound. A stream that failed before the model wrote anything is charged as failed.
 // It sets no headers: the relay may be sending them, with a keep-alive comment.
 func (m *meter) settleStream() {
-	f, so := follower{gateway: m.Gateway, call: m.call, meter: m}, m.events.State()
+	f, state := follower{gateway: m.Gateway, call: m.call, meter: m}, m.events.State()
 	switch c := m.call; {
 	case c.charge.settled:
-	case so.Failed && m.written.empty() && !so.UsageCurrent():
+	case state.Failed && m.written.empty() && !state.UsageCurrent():
 		c.settleFailed()
 	default:
 		c.settle(f.usage(true))
 	}
 }
 
-// settleAtEnd charges a call whose relay has ended, if it wasn't charged before. A stream that
-// breaks off before anything shows that the model began is a failure. If the caller left or the time
-// ran out while the endpoint was working, the call is unfinished.
+// settleAtEnd charges a call whose relay has ended, if it wasn't charged before. A stream
+// that breaks off before anything shows that the model began is a failure. If the caller left
+// or the time ran out while the endpoint was working, the call is unfinished.
 func (m *meter) settleAtEnd(ending upstream.Ending) {
-	c, so := m.call, m.events.State()
+	c, state := m.call, m.events.State()
 	switch {
 	case c.charge.settled || c.charge.readOn != nil:
-	case ending == upstream.Cut && m.written.empty() && !so.Begun && !so.UsageCurrent():
+	case ending == upstream.Cut && m.written.empty() && !state.Begun && !state.UsageCurrent():
 		c.settleFailed()
-	case so.UsageCurrent() && so.Complete() || so.Failed || so.Done || ending == upstream.Ended || ending == upstream.Cut:
+	case state.UsageCurrent() && state.Complete() || state.Failed || state.Done || ending == upstream.Ended || ending == upstream.Cut:
 		m.settleStream()
 	default:
 		m.settleUnfinished(c, &follower{gateway: m.Gateway, call: c, meter: m}, c.upstream.response.Rest())
 	}
 	if c.charge.readOn == nil { // else it is recorded once the charge is known
-		m.recordOwner(c, so.ID, c.upstream.endpoint)
+		m.recordOwner(c, state.ID, c.upstream.endpoint)
 	}
 }
 
 // checkComplete returns Cut and an error if a stream that ended properly lacks its answer or
 // the answer's end, else ending.
 func (m *meter) checkComplete(ending upstream.Ending) (upstream.Ending, error) {
-	switch so := m.events.State(); {
-	case !so.IsAnswer:
+	switch state := m.events.State(); {
+	case !state.IsAnswer:
 		return upstream.Cut, errNoAnswer
-	case !so.Complete():
+	case !state.Complete():
 		return upstream.Cut, errUnfinished
 	}
 	return ending, nil
@@ -219,6 +219,7 @@ func (w *writtenText) choice(index int64) *choice {
 	return c
 }
 
+// flush counts the text held.
 func (c *choice) flush() {
 	c.count.Write(string(c.held))
 	c.held = c.held[:0]

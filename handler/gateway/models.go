@@ -8,7 +8,7 @@ import (
 )
 
 // An openAIModel is a model in OpenAI's form. Typed clients need all four fields;
-// Created is 0, because nothing here knows when a model was made.
+// Created is 0, because the gateway doesn't know when a model was made.
 type openAIModel struct {
 	ID      string `json:"id"`
 	Object  string `json:"object"`
@@ -16,12 +16,13 @@ type openAIModel struct {
 	OwnedBy string `json:"owned_by"`
 }
 
+// newOpenAIModel describes a model in OpenAI's form.
 func newOpenAIModel(model string) openAIModel {
 	return openAIModel{ID: model, Object: "model", OwnedBy: "tollgate"}
 }
 
 // An anthropicModel is a model in the form of Anthropic's API. CreatedAt is the epoch,
-// because nothing here knows when a model was made.
+// because the gateway doesn't know when a model was made.
 // Source: https://platform.claude.com/docs/en/api/models-list
 type anthropicModel struct {
 	Type        string `json:"type"`
@@ -30,6 +31,7 @@ type anthropicModel struct {
 	CreatedAt   string `json:"created_at"`
 }
 
+// newAnthropicModel describes a model in Anthropic's form.
 func newAnthropicModel(model string) anthropicModel {
 	return anthropicModel{Type: "model", ID: model, DisplayName: model, CreatedAt: "1970-01-01T00:00:00Z"}
 }
@@ -52,7 +54,7 @@ func (g *Gateway) listModels(c *call) error {
 	return c.answerJSON(all)
 }
 
-// anthropicPage returns a page with all models.
+// anthropicPage returns a list of models in Anthropic's form, all on one page.
 func anthropicPage(names []string) any {
 	page := struct {
 		Data    []anthropicModel `json:"data"`
@@ -82,6 +84,7 @@ func (g *Gateway) getModel(c *call) error {
 	return c.answerJSON(newOpenAIModel(c.route.model))
 }
 
+// answerJSON sends a value as JSON, with status 200.
 func (c *call) answerJSON(value any) error {
 	body, err := json.Marshal(value)
 	if err != nil {

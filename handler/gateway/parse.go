@@ -45,7 +45,7 @@ func (g *Gateway) parse(c *call) error {
 	return g.chooseModel(c)
 }
 
-// parsed parses a body; a long one waits for its turn.
+// parsed parses a body. For a long one it first waits for a core.
 func (c *call) parsed(body []byte) (operation.Request, error) {
 	defer waitForCore(int64(len(body)))()
 	return c.route.operation.Parse(body)

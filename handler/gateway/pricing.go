@@ -23,8 +23,8 @@ type Prices interface {
 	Currency(ctx context.Context) (string, error)
 }
 
-// A pricing is what is known of a call's price. It is found when the call starts, and
-// holds until it ends.
+// A pricing holds the call's price, which is looked up when the call starts and applies
+// until it ends.
 type pricing struct {
 	quote     price.Quote
 	known     bool     // quote is the call's price
@@ -36,9 +36,9 @@ const (
 	codeIncomplete = "price_incomplete"
 )
 
-// setPrice finds the call's price. A call that a limit in cost applies to is refused if
-// its model has none, or none that says all that the call may cost; a limit in shadow
-// then lets it pass unpriced. A call that costs nothing is charged to no limit in cost.
+// setPrice looks up the call's price. If a limit in cost applies, it refuses a call whose
+// model has no price, or an incomplete one that no operator has accepted; a limit in shadow
+// lets the call pass. A call that costs nothing is charged to no limit in cost.
 func (g *Gateway) setPrice(c *call) error {
 	err := price.ErrUnpriced
 	if g.config.Prices != nil {
@@ -73,7 +73,7 @@ func (g *Gateway) currency(ctx context.Context) string {
 }
 
 // priceProblem returns the refusal of a call whose cost can't be known, nil if it can. err is
-// that of looking for its price.
+// the error of looking up its price.
 func (c *call) priceProblem(err error) *problem {
 	switch {
 	case errors.Is(err, price.ErrUnpriced):
@@ -89,7 +89,7 @@ func (c *call) priceProblem(err error) *problem {
 	return nil
 }
 
-// setEndpoints notes the endpoints that may serve the call: the dearest of them decides
+// setEndpoints records the endpoints that may serve the call: the dearest of them decides
 // what a limit in cost reserves.
 func (c *call) setEndpoints(targets []upstream.Target) {
 	c.price.endpoints = make([]string, len(targets))
@@ -106,7 +106,7 @@ func (c *call) cost(usage limit.Usage) int64 {
 	return c.price.quote.Cost(usage, c.upstream.endpoint)
 }
 
-// maxCost returns the most that so many tokens can cost at any endpoint that may serve
+// maxCost returns the most that this many tokens can cost at any endpoint that may serve
 // the call; 0 without a price.
 func (c *call) maxCost(prompt, completion int64) int64 {
 	if !c.price.known {

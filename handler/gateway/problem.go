@@ -22,7 +22,7 @@ type problem struct {
 	param     string
 	retry     time.Duration       // until a retry may succeed, not rounded; 0: not known
 	refusedBy []telemetry.Refusal // limits that refused the call
-	details   []limitDetail       // describe those with counters
+	details   []limitDetail       // of those with counters, for the body
 	cause     error
 
 	verbatim []byte // upstream's own body, sent instead of one made of these fields
@@ -76,6 +76,7 @@ var errTwoKeys = &problem{
 	message: "Two different keys were sent, in headers or as subscription-key in the query. Send one.",
 }
 
+// badRequest answers a call with a wrong field, or a wrong body as a whole.
 func badRequest(param, message string) *problem {
 	return &problem{status: http.StatusBadRequest, code: "invalid_request", kind: kindRequest, param: param, message: message}
 }
@@ -83,10 +84,12 @@ func badRequest(param, message string) *problem {
 // statusClientClosed is nginx's status for a caller that left. Only the log shows it.
 const statusClientClosed = 499
 
+// clientClosed ends a call whose caller has left.
 func clientClosed(cause error) *problem {
 	return &problem{status: statusClientClosed, code: "client_closed", kind: kindRequest, message: "The caller left.", cause: cause}
 }
 
+// unavailable answers a call that needs something which can't be reached.
 func unavailable(what string, retry time.Duration, cause error) *problem {
 	return &problem{status: http.StatusServiceUnavailable, code: what + "_unavailable", kind: kindServer,
 		message: fmt.Sprintf("The gateway can't reach its %s just now. Try again in %s.", what, spellDuration(retry)), retry: retry, cause: cause}
@@ -102,17 +105,17 @@ func asProblem(err error) *problem {
 		message: "The gateway failed. Quote the request_id to its operator.", cause: err}
 }
 
-// forCaller returns what the caller gets to see of the problem.
+// forCaller returns the part of the problem that the caller sees.
 func (p *problem) forCaller(requestID string) operation.Problem {
-	said := operation.Problem{Status: p.status, Code: p.code, Type: p.kind, Message: p.message, Param: p.param, RequestID: requestID}
+	shown := operation.Problem{Status: p.status, Code: p.code, Type: p.kind, Message: p.message, Param: p.param, RequestID: requestID}
 	if p.details != nil {
 		text, err := json.Marshal(p.details)
 		if err != nil {
 			panic(fmt.Sprintf("encode limits: %v", err)) // strings, numbers and times always encode
 		}
-		said.Limits = text
+		shown.Limits = text
 	}
-	return said
+	return shown
 }
 
 // problemForm returns how to write a problem for the call's client: as its operation
@@ -163,7 +166,7 @@ func spellDuration(d time.Duration) string {
 	return plural(int64(d/time.Second), "second")
 }
 
-// plural returns "1 token", "2 tokens".
+// plural writes a number with its unit: "1 token", "2 tokens".
 func plural(n int64, unit string) string {
 	if n == 1 {
 		return "1 " + unit

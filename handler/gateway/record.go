@@ -7,14 +7,14 @@ import (
 // Ledger receives what each call of a subscription used, once it has ended.
 type Ledger interface {
 	// Record must not block.
-	Record(subscription, model string, happened ledger.Totals)
+	Record(subscription, model string, used ledger.Totals)
 	// Known returns a subscription's rows that are not written yet; see
 	// ledger.Recorder.Known.
 	Known(subscription string) []ledger.Row
 }
 
-// record writes an ended call to the ledger, if it was for a model: reading lists or usage
-// uses nothing, and neither does a free operation.
+// record writes an ended call to the ledger if it was admitted, or refused by a limit. The
+// gateway's own routes and free operations aren't recorded.
 func (g *Gateway) record(c *call) {
 	o := c.route.operation
 	if g.config.Ledger == nil || o == nil || o.Free || c.admission == nil && len(c.result.refusedBy) == 0 {
@@ -23,8 +23,8 @@ func (g *Gateway) record(c *call) {
 	g.config.Ledger.Record(c.grant.Subscription.ID, g.reportedModel(c), c.totals())
 }
 
-// totals returns the call's part of its subscription's totals. A call that
-// limits refused counts as that alone, once for each of them by name.
+// totals returns what the call adds to its subscription's totals. A call that limits refused
+// counts only as refused, once by each of them.
 func (c *call) totals() ledger.Totals {
 	if len(c.result.refusedBy) > 0 {
 		t := ledger.Totals{Refused: 1, RefusedBy: make(map[string]int64)}

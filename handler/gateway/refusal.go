@@ -38,10 +38,10 @@ func limitDetailOf(l *callLimit, d limit.Decision) limitDetail {
 	return r
 }
 
-// isQuota reports whether a verdict is a quota's.
+// isQuota reports whether a verdict is about the quota, not the minute.
 func isQuota(v limit.Verdict) bool { return v == limit.QuotaExceeded || v == limit.NeverFitsQuota }
 
-// neverFits reports whether a verdict can't change by waiting.
+// neverFits reports whether waiting can't change a verdict.
 func neverFits(v limit.Verdict) bool { return v == limit.NeverFitsRate || v == limit.NeverFitsQuota }
 
 // statusOf returns the status of a call that a limit refused.
@@ -133,7 +133,7 @@ const (
 	codeCostTooSmall  = "cost_limit_too_small"
 )
 
-// A wording is how refusals of a unit are told.
+// A wording holds the codes and texts of refusals by limits of one unit.
 type wording struct {
 	kind                       string // OpenAI's error type
 	limitCode, limit           string
@@ -142,13 +142,14 @@ type wording struct {
 }
 
 var (
-	// tokenWording is APIM's llm-token-limit's.
+	// tokenWording is that of APIM's llm-token-limit policy.
 	tokenWording = wording{kindTokens, codeTokenLimit, "Token limit", codeTokenQuota, "Token quota", codeTokenTooSmall, "Send a shorter prompt; images count too."}
 	// No limit in calls is too small for a call.
 	callWording = wording{kindCalls, codeCallLimit, "Call limit", codeCallQuota, "Call quota", "", ""}
 	costWording = wording{kindTokens, codeCostLimit, "Cost limit", codeCostQuota, "Budget", codeCostTooSmall, "Send a shorter prompt, ask for fewer tokens, or use a cheaper model."}
 )
 
+// wordingOf returns the wording for a unit.
 func wordingOf(unit limit.Unit) *wording {
 	switch unit {
 	case limit.Calls:
@@ -161,19 +162,19 @@ func wordingOf(unit limit.Unit) *wording {
 
 // decisionProblem answers a call that a limit of a unit refused.
 func decisionProblem(unit limit.Unit, d limit.Decision) *problem {
-	said, seconds := wordingOf(unit), wholeSeconds(d.RetryAfter)
-	p := &problem{kind: said.kind, retry: d.RetryAfter, status: statusOf(d.Verdict)}
+	w, seconds := wordingOf(unit), wholeSeconds(d.RetryAfter)
+	p := &problem{kind: w.kind, retry: d.RetryAfter, status: statusOf(d.Verdict)}
 	switch p.status {
 	case http.StatusForbidden:
-		p.code = said.quotaCode
+		p.code = w.quotaCode
 		// API Management says "Try again in", which makes some agents wait for hours.
-		p.message = fmt.Sprintf("%s is exceeded. It is renewed in %s.", said.quota, spellDuration(seconds))
+		p.message = fmt.Sprintf("%s is exceeded. It is renewed in %s.", w.quota, spellDuration(seconds))
 	case http.StatusRequestEntityTooLarge:
-		p.code = said.tooSmallCode
-		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. %s", spellAmount(unit, d.Least), spellAmount(unit, d.Least-d.Most), said.tooSmallHelp)
+		p.code = w.tooSmallCode
+		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. %s", spellAmount(unit, d.Least), spellAmount(unit, d.Least-d.Most), w.tooSmallHelp)
 	default:
-		p.code = said.limitCode
-		p.message = fmt.Sprintf("%s is exceeded. Try again in %s.", said.limit, plural(int64(seconds/time.Second), "second"))
+		p.code = w.limitCode
+		p.message = fmt.Sprintf("%s is exceeded. Try again in %s.", w.limit, plural(int64(seconds/time.Second), "second"))
 	}
 	return p
 }

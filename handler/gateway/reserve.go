@@ -9,7 +9,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// reserve takes from the call's limits what the tier's way of reserving asks for.
+// reserve reserves what the call needs, by the tier's reserve, in each of its limits.
 func (g *Gateway) reserve(c *call) error {
 	c.hold.limits = g.limitsOf(c, c.model)
 	if err := g.setPrice(c); err != nil {
@@ -40,13 +40,14 @@ func (g *Gateway) reserve(c *call) error {
 	return g.applyDecisions(c, decisions)
 }
 
-// tryReserve asks the call's limits for what it needs.
+// tryReserve reserves what the call needs in all its limits, or in none.
 func (g *Gateway) tryReserve(c *call) (decisions []limit.Decision, err error) {
 	c.hold.reservations, decisions, err = g.config.Counter.Reserve(c.r.Context(), c.parts(c.hold.limits, c.askOf))
 	return decisions, err
 }
 
-// applyDecisions notes the decisions of the call's limits. It returns the refusal if there is one.
+// applyDecisions records the decisions of the call's limits, and the cap that they allow. It
+// returns the refusal if there is one.
 func (g *Gateway) applyDecisions(c *call, decisions []limit.Decision) error {
 	c.hold.standings = make([]limit.Standing, len(decisions))
 	refused := false
@@ -55,7 +56,7 @@ func (g *Gateway) applyDecisions(c *call, decisions []limit.Decision) error {
 		c.hold.degraded = c.hold.degraded || d.Degraded
 		refused = refused || d.Verdict != limit.Granted
 	}
-	if refused || c.streams() { // else once the answer is there
+	if refused || c.streams() { // any other answer gets them when it is complete
 		g.setLimitHeaders(c)
 	}
 	if refused {
@@ -72,8 +73,8 @@ func (g *Gateway) applyDecisions(c *call, decisions []limit.Decision) error {
 	return nil
 }
 
-// lowerToCap gives back what limits granted beyond the cap, which the one with the least
-// left decided.
+// lowerToCap gives back what limits granted beyond the cap, which the limit with the least
+// left sets.
 func (c *call) lowerToCap() {
 	amounts := make([]int64, len(c.hold.limits))
 	for i := range c.hold.limits {
@@ -102,16 +103,16 @@ func (g *Gateway) release(c *call) {
 }
 
 const (
-	// longPrompt: prompts with a smaller bound, in tokens, are always counted, which
+	// longPrompt is the bound, in tokens, below which a prompt is always counted, which
 	// takes a few microseconds.
 	longPrompt = 512
-	// uncountedShare: calls under way may hold at most 1/64 of what their counters have
-	// left for prompts that were not counted.
+	// uncountedShare limits what calls under way hold for prompts that were not counted to
+	// 1/64 of what their counters have left.
 	uncountedShare = 64
 )
 
 // takeSizeBound uses an upper bound on the prompt's tokens, about its size in bytes, in
-// place of their count, and reports whether it did. It does so only where each limit has
+// place of a count, and reports whether it did. It does so only where each limit has
 // so much left that the call passes either way and the excess refuses no other call.
 // Counting is the most expensive part of a call, and is then done only if upstream's
 // answer lacks its usage.
@@ -164,10 +165,10 @@ func remaining(s limit.Standing) int64 {
 }
 
 const (
-	// sampleEvery: one in 16 prompts that were not counted is counted after its call.
+	// sampleEvery picks one in 16 prompts that were not counted, to count it after its call.
 	sampleEvery = 16
-	// maxSample is the largest bound of such a prompt, in tokens: longer ones cost more
-	// time than the comparison is worth.
+	// maxSample is the largest bound of a prompt to pick, in tokens: counting a longer one
+	// costs more time than the comparison is worth.
 	maxSample = 16 << 10
 )
 

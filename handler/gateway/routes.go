@@ -12,13 +12,13 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A route is how to serve a path.
+// A route tells how to serve one method of a path.
 type route struct {
 	serve       func(*Gateway, *call) error
 	method      string
 	shape       shape.Shape
 	operationID string // APIM's Operation ID
-	pattern     string // the path, with "{name}" in place of a model, or "{id}"
+	pattern     string // the path, with "{name}" for a model's name or "{id}" for a response's id
 	pathValues
 	operation *operation.Operation // nil: the gateway answers by itself
 }
@@ -48,8 +48,8 @@ var ownRoutes = []route{
 	{serve: (*Gateway).getUsage, operationID: operationUsage, pattern: "/usage"},
 }
 
-// routes are all routes by their pattern. patterns are those that have a name or id in
-// them, the most specific first.
+// routes holds all routes by their pattern. patterns lists the patterns with a name or id
+// in them, longest first.
 var routes, patterns = allRoutes()
 
 func allRoutes() (byPattern map[string][]route, named []string) {
@@ -77,10 +77,10 @@ func allRoutes() (byPattern map[string][]route, named []string) {
 	return byPattern, named
 }
 
-// extraParameters returns how the endpoint shall treat parameters that the models
-// shape doesn't define: the caller's Extra-Parameters header or, without it, empty,
-// which leaves it to the endpoint. Callers of the other shapes don't know the header;
-// for them it is pass-through, as in their APIs.
+// extraParameters returns what an endpoint is to do with parameters that the models shape
+// doesn't define: what the caller's Extra-Parameters header says. Without the header it is
+// empty for callers of the models shape, which leaves the choice to the endpoint. The other
+// shapes don't have the header and pass all parameters, so for them it is pass-through.
 func (c *call) extraParameters() string {
 	chosen := c.r.Header.Get("Extra-Parameters")
 	if chosen == "" && c.route.shape != shape.Models {
@@ -89,11 +89,11 @@ func (c *call) extraParameters() string {
 	return chosen
 }
 
-// findRoute returns the route of a path and method, with or without the base path, so
-// that a client need change no more than its host. A base path that routes begin with
-// too, such as /openai, hides none of them. Doubled and trailing slashes, which appear
+// findRoute returns the route of a method and path. The path may begin with the base path
+// or not, so that a client need change only its host. A base path such as /openai, with
+// which routes begin too, hides none of them. Doubled and trailing slashes, which appear
 // when clients join a base URL and a path, are ignored. If the path takes only other
-// methods, it returns these.
+// methods, allowed lists them.
 func findRoute(method, path, base string) (found route, allowed []string) {
 	path = cleanPath(path)
 	paths := [2]string{path}
@@ -116,7 +116,7 @@ func findRoute(method, path, base string) (found route, allowed []string) {
 }
 
 // byMethod returns the one of a path's routes that takes a method. If none does, it
-// returns the first, and the methods that they take.
+// returns the first route, and in allowed the methods that the path takes.
 func byMethod(at []route, method string, in pathValues) (found route, allowed []string) {
 	for _, r := range at {
 		if r.method == method {
@@ -139,8 +139,8 @@ func cleanPath(path string) string {
 	return path
 }
 
-// match returns what a path has in place of a pattern's {name} or {id}. A model's name
-// may have slashes; match rejects what looks like one but is another API's path.
+// match returns the part of a path that a pattern's {name} or {id} matches. A model's name
+// may contain slashes, so match rejects paths of other APIs that would look like one.
 func match(pattern, path string) (found pathValues, ok bool) {
 	prefix, rest, _ := strings.Cut(pattern, "{")
 	kind, suffix, _ := strings.Cut(rest, "}")
@@ -160,8 +160,8 @@ func match(pattern, path string) (found pathValues, ok bool) {
 	return pathValues{model: escapedSlash.Replace(text)}, true
 }
 
-// isOperation reports whether what looks like a deployment's name begins an operation's
-// path after an empty name: /openai/deployments//chat/completions.
+// isOperation reports whether an operation's path goes on with name after the deployment's
+// name. If so, the deployment's name was empty: /openai/deployments//chat/completions.
 func isOperation(name string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		_, suffix, _ := strings.Cut(pattern, "}/")
@@ -170,5 +170,5 @@ func isOperation(name string) bool {
 	})
 }
 
-// escapedSlash replaces slashes that a host has escaped twice.
+// escapedSlash unescapes slashes that a host has escaped twice.
 var escapedSlash = strings.NewReplacer("%2F", "/", "%2f", "/")

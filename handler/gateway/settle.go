@@ -28,8 +28,8 @@ func (c *call) settleFailed() {
 	c.chargeLimits(limit.Usage{})
 }
 
-// totalUsage adds to what the call used of the endpoint that served it the cost of that, and
-// the prompts that failed endpoints read. These cost as much as at the dearest endpoint.
+// totalUsage completes what the call used at the endpoint that served it: it adds the cost,
+// and the prompts that failed endpoints read, at the price of the dearest endpoint.
 func (c *call) totalUsage(usage limit.Usage) limit.Usage {
 	usage.Cost = c.cost(usage)
 	if c.upstream.failedPrompts > 0 {
@@ -74,9 +74,9 @@ func (c *call) countedUsage(seen int64) limit.Usage {
 	return limit.Usage{PromptTokens: p.Tokens, UntoldPromptTokens: p.Tokens, CompletionTokens: addSaturating(seen, c.completionTokens(p.Withheld))}
 }
 
-// boundedUsage returns the most that a call can have used of which the count may miss
-// something. Its endpoint worked until now, and goes on for goesOn at rate tokens a
-// second and completion.
+// boundedUsage returns the most that a call can have used, where the count may miss
+// something. Its endpoint worked until now, and goes on for goesOn at rate tokens a second
+// and completion.
 func (c *call) boundedUsage(seen int64, goesOn time.Duration, rate int64) limit.Usage {
 	p := c.promptOfFamily()
 	completion := charge.Completion{Choices: c.request.Envelope().Completions, Cap: c.completionBound(), Prediction: p.Prediction, Reserved: c.reservesAll(),
@@ -84,18 +84,19 @@ func (c *call) boundedUsage(seen int64, goesOn time.Duration, rate int64) limit.
 	return limit.Usage{PromptTokens: p.Tokens, UntoldPromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
 }
 
-// withReportedPrompt returns a bound with the prompt that the endpoint told as the answer began,
-// in place of the bounded one. If the model may have read more since then, the larger counts.
-func (c *call) withReportedPrompt(bound, told limit.Usage) limit.Usage {
-	if told.PromptTokens == 0 {
+// withReportedPrompt returns a bound with the prompt that the endpoint reported as the answer
+// began, in place of the bounded one. If the model may have read more since then, the larger
+// counts.
+func (c *call) withReportedPrompt(bound, reported limit.Usage) limit.Usage {
+	if reported.PromptTokens == 0 {
 		return bound
 	}
 	if !c.promptOfFamily().AtOnce {
-		told.UntoldPromptTokens = max(bound.PromptTokens-told.PromptTokens, 0)
-		told.PromptTokens += told.UntoldPromptTokens
+		reported.UntoldPromptTokens = max(bound.PromptTokens-reported.PromptTokens, 0)
+		reported.PromptTokens += reported.UntoldPromptTokens
 	}
-	told.CompletionTokens = bound.CompletionTokens
-	return told
+	reported.CompletionTokens = bound.CompletionTokens
+	return reported
 }
 
 // promptTokens returns what to charge for the prompt if the endpoint doesn't report it.

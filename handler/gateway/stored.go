@@ -12,18 +12,19 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Endpoints keep responses, and much else that calls may name, for the account that all
-// callers share. Tollgate remembers who made which response and where it is, lets nobody
-// else name it, and by default lets nobody name anything else that is kept.
+// Endpoints store responses, and other content that calls may name, under the one account
+// that all callers share. Tollgate remembers which subscription made each response and which
+// endpoint has it. It lets no other subscription name the response and, by default, lets
+// nobody name other stored content.
 
-// storedState is a call's part in what endpoints keep.
+// storedState holds what the call has to do with stored responses.
 type storedState struct {
 	named    stored.Response // the response that the call names; zero: none
-	recorded bool            // the call's own response was recorded, or needn't be
+	recorded bool            // the maker of the call's own response was recorded, or needn't be
 }
 
 // checkStored refuses a call that names stored content which may not be the caller's, and
-// finds the response that it goes on with.
+// finds the response that the call continues.
 func (g *Gateway) checkStored(c *call) error {
 	asks := c.request.Envelope().Stored
 	if asks.Unowned != "" && c.grant.Tier.StoredContent != subscription.StoredAllow {
@@ -47,8 +48,8 @@ func (g *Gateway) findStored(c *call) error {
 	return nil
 }
 
-// findResponse finds a response by its id, if the caller made it. field names the field that
-// has the id.
+// findResponse finds a response by its id, if the caller made it. field is the body's field
+// with the id, empty if the path has it.
 func (g *Gateway) findResponse(c *call, id, field string) error {
 	found, err := stored.Response{}, stored.ErrUnknown
 	if g.config.Stored != nil {
@@ -70,14 +71,14 @@ func (g *Gateway) findResponse(c *call, id, field string) error {
 const storedRetry = 5 * time.Second
 
 // unknownResponse answers a call that names a response which the caller didn't make, or
-// which is gone. Nothing tells these apart.
+// which is gone. The caller can't tell the two apart.
 func unknownResponse(field string) *problem {
 	return &problem{status: http.StatusNotFound, code: "response_not_found", kind: kindRequest, param: field,
 		message: fmt.Sprintf("There is no such response of this subscription. Responses are kept for %d days, unless they were made with store: false.", stored.Kept/(24*time.Hour))}
 }
 
-// continuedTokens returns the most tokens that the model reads of the stored response which the
-// call goes on with, and of all before it.
+// continuedTokens returns the most tokens that the model reads of the stored response which
+// the call continues, and of all before it.
 func (c *call) continuedTokens() int64 {
 	if c.request == nil || c.request.Envelope().Stored.Continues == "" {
 		return 0
@@ -87,7 +88,7 @@ func (c *call) continuedTokens() int64 {
 
 // recordOwner records who made the call's response, if its endpoint keeps it under an id.
 // It does so once, after the call was charged, and before the end of the response is
-// passed on. If it fails, the response can't be named by anybody.
+// passed on. If it fails, nobody can name the response.
 func (g *Gateway) recordOwner(c *call, id, endpoint string) {
 	if g.config.Stored == nil || c.stored.recorded || id == "" || endpoint == "" || !c.request.Envelope().Stored.Keeps {
 		return

@@ -220,6 +220,7 @@ func (s *usageAnswer) setUsed(used []ledger.Usage, running int64) {
 	}
 }
 
+// addTo adds totals to the sum of a key.
 func addTo[K comparable](sums map[K]*ledger.Totals, key K, t ledger.Totals) {
 	if sums[key] == nil {
 		sums[key] = &ledger.Totals{}
@@ -231,18 +232,18 @@ func addTo[K comparable](sums map[K]*ledger.Totals, key K, t ledger.Totals) {
 // subscription's calls.
 func (g *Gateway) countedCalls(c *call, l *callLimit, model string) *countedCalls {
 	template := l.Template()
-	said := &countedCalls{CounterKey: template, Shared: l.Shared(), Parts: make(map[string]string)}
+	counted := &countedCalls{CounterKey: template, Shared: l.Shared(), Parts: make(map[string]string)}
 	for p := range template.Placeholders() {
 		switch p {
 		case subscription.SubscriptionPart:
 		case subscription.GroupPart:
-			said.Parts[p.Kind()] = cmp.Or(l.Owner.Group, c.grant.Subscription.Group)
+			counted.Parts[p.Kind()] = cmp.Or(l.Owner.Group, c.grant.Subscription.Group)
 		default:
-			said.Parts[p.Kind()] = g.placeholderValue(c, p, model)
+			counted.Parts[p.Kind()] = g.placeholderValue(c, p, model)
 		}
 	}
-	if !said.Shared && len(said.Parts) == 0 {
+	if !counted.Shared && len(counted.Parts) == 0 {
 		return nil
 	}
-	return said
+	return counted
 }

@@ -28,7 +28,7 @@ func (g *Gateway) usage(ctx context.Context, subscription string, from, now time
 	return ledger.Join(rows), err
 }
 
-// A span of a subscription's rows is what one reading of the ledger reads.
+// A usageSpan identifies a reading of the ledger: a subscription, and how far back.
 type usageSpan struct {
 	subscription string
 	back         time.Duration // one of spans
@@ -47,9 +47,9 @@ const (
 	usageTimeout = 10 * time.Second
 )
 
-// newRecentRows returns what callers' requests read the ledger from. However often they ask,
-// and for however many hours, a subscription's rows are read at most once in usageMaxAge
-// for each of spans. Without a reader there are no rows.
+// newRecentRows returns the cache through which GET /usage reads the ledger. However often
+// callers ask, and for however many hours, a subscription's rows are read at most once in
+// usageMaxAge for each of spans. Without a reader there are no rows.
 func newRecentRows(reader UsageReader) *recent.Readings[usageSpan, []ledger.Row] {
 	return &recent.Readings[usageSpan, []ledger.Row]{
 		Read: func(ctx context.Context, of usageSpan) ([]ledger.Row, error) {
