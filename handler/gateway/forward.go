@@ -213,7 +213,7 @@ func upstreamProblem(c *call, own *upstream.StatusError) error {
 	}
 	maps.Copy(c.w.Header(), own.Header)
 	p := &problem{status: own.Status, code: outcomeFailed, kind: kindServer, cause: own,
-		message: fmt.Sprintf("The model's endpoint answered %d and said no more.", own.Status)}
+		message: fmt.Sprintf("The model's endpoint answered %d without an explanation.", own.Status)}
 	if len(own.Body) > 0 {
 		p.verbatim = own.Body
 	}
@@ -252,7 +252,7 @@ func (g *Gateway) operationNotServed(c *call) *problem {
 		return err != nil
 	})
 	return &problem{status: http.StatusNotFound, code: "operation_not_served", kind: kindRequest, param: "model",
-		message: fmt.Sprintf("No endpoint of this model serves %s. What it serves: %s.", c.route.operation.Name, spellOperations(served))}
+		message: fmt.Sprintf("No endpoint of this model serves %s. They serve: %s.", c.route.operation.Name, spellOperations(served))}
 }
 
 // relayBody relays an answer that isn't streamed. The call is charged before the answer

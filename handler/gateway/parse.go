@@ -83,9 +83,9 @@ func (g *Gateway) chooseModel(c *call) error {
 
 // modelNotFound answers a call for a model that its tier doesn't serve.
 func (g *Gateway) modelNotFound(c *call) *problem {
-	message := "There is no model for this subscription."
+	message := "This subscription has no models."
 	if models := g.modelsOf(c.grant.Tier); len(models) > 0 {
-		message = "There is no such model for this subscription. Name one of: " + strings.Join(models, ", ") + "."
+		message = "This subscription has no such model. Name one of: " + strings.Join(models, ", ") + "."
 	}
 	return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: message}
 }

@@ -29,7 +29,7 @@ func (g *Gateway) checkStored(c *call) error {
 	asks := c.request.Envelope().Stored
 	if asks.Unowned != "" && c.grant.Tier.StoredContent != subscription.StoredAllow {
 		return &problem{status: http.StatusBadRequest, code: "stored_content_refused", kind: kindRequest, param: asks.Unowned,
-			message: asks.Unowned + " names content that the model's endpoint keeps for all callers of this gateway, and nobody can tell whose it is. " +
+			message: asks.Unowned + " names content that the model's endpoint stores for all callers of this gateway, so nobody can tell who owns it. " +
 				"Send the content itself, or continue one of your own responses with previous_response_id; for reasoning, include reasoning.encrypted_content and send it back. " +
 				"The operator can allow it, with the tier's storedContent."}
 	}
@@ -74,7 +74,7 @@ const storedRetry = 5 * time.Second
 // which is gone. The caller can't tell the two apart.
 func unknownResponse(field string) *problem {
 	return &problem{status: http.StatusNotFound, code: "response_not_found", kind: kindRequest, param: field,
-		message: fmt.Sprintf("There is no such response of this subscription. Responses are kept for %d days, unless they were made with store: false.", stored.Kept/(24*time.Hour))}
+		message: fmt.Sprintf("This subscription has no such response. Endpoints store responses for %d days, unless they were made with store: false.", stored.Kept/(24*time.Hour))}
 }
 
 // continuedTokens returns the most tokens that the model reads of the stored response which
