@@ -117,8 +117,8 @@ func TestEachPercentHasOneAlertWhateverAnswersAreLost(t *testing.T) {
 			if n := len(percents); n > 0 {
 				last = percents[n-1]
 			}
-			if !ascending || int64(last) != row.Told || row.Told == 0 && row.PeriodSpent >= 500 {
-				t.Errorf("seed %d: got alerts at %v, and %d percent in the row with %d spent; want each percent once, up to the row's", seed, percents, row.Told, row.PeriodSpent)
+			if !ascending || int64(last) != row.Alerted || row.Alerted == 0 && row.PeriodSpent >= 500 {
+				t.Errorf("seed %d: got alerts at %v, and %d percent in the row with %d spent; want each percent once, up to the row's", seed, percents, row.Alerted, row.PeriodSpent)
 			}
 		})
 	}

@@ -71,9 +71,9 @@ func isFailure(err error) bool {
 }
 
 // condition returns the state of the store, as far as is known.
-func (h *health) condition() lease.Condition {
+func (h *health) condition() lease.StoreState {
 	down := h.isDown.Load()
-	return lease.Condition{Down: down, Untried: down && h.untried(), Operation: time.Duration(h.mean.Load())}
+	return lease.StoreState{Down: down, Untried: down && h.untried(), Operation: time.Duration(h.mean.Load())}
 }
 
 // maxDownAge is the time after the last failure when a store that was down may be back. It

@@ -10,11 +10,11 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A jointCall drives a lease.Joint, a call that needs several counters.
+// A jointCall drives a lease.JointCall, a call that needs several counters.
 type jointCall struct {
 	counter   *Counter
 	id        int64
-	joint     *lease.Joint
+	joint     *lease.JointCall
 	replicas  []*replica    // of the parts
 	lockOrder []int         // the parts ordered by key: all calls lock in this order, so none deadlock
 	changed   chan struct{} // has an element if an agent has answered since the last decision
@@ -40,7 +40,7 @@ func (c *Counter) newJointCall(parts []Part) (*jointCall, error) {
 		}
 		j.replicas[i] = r
 	}
-	j.joint = lease.NewJoint(j.id, asks)
+	j.joint = lease.NewJointCall(j.id, asks)
 	return j, nil
 }
 
@@ -141,7 +141,7 @@ type partWaiter struct {
 // receive passes the answer to the joint, and has run decide the call again. It can't decide
 // the call itself: only this replica is locked.
 func (w partWaiter) receive(answer lease.Answer, _ error) {
-	w.joint.Hear(w.part, answer)
+	w.joint.Answered(w.part, answer)
 	select {
 	case w.changed <- struct{}{}:
 	default:

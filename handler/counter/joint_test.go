@@ -175,7 +175,7 @@ func TestLowerGivesBackAtOnceWhatAClampedCallReservedTooMuch(t *testing.T) {
 		use(t, c, "b", 70)
 		asks := parts(hundred, 80, "a", "b")
 		for i := range asks {
-			asks[i].Ask.Least = 10
+			asks[i].Ask.Min = 10
 		}
 		held, d, err := c.Reserve(t.Context(), asks)
 		if err != nil || held == nil || d[0].Amount != 80 || d[1].Amount != 30 {

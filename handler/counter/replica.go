@@ -168,7 +168,7 @@ func (r *replica) deliver() lease.Alert {
 	}
 	for _, answer := range news.Answers {
 		w := r.waiters[answer.ID]
-		if !answer.Again {
+		if !answer.DecideAgain {
 			delete(r.waiters, answer.ID)
 		}
 		w.receive(answer, cause)

@@ -50,11 +50,11 @@ func (c *Counter) evictIdle() {
 			return
 		}
 		r.do(func(at lease.Moment) {
-			if len(r.waiters) == 0 && r.agent.Forgettable(at) {
+			if len(r.waiters) == 0 && r.agent.Evictable(at) {
 				delete(c.replicas, key) // its timer stays: a call that found it before may need it
 				return
 			}
-			r.agent.GiveBack(at)
+			r.agent.Flush(at)
 		})
 	}
 }

@@ -33,7 +33,7 @@ func (c *call) maxCharge(l *callLimit, prompt, completion int64) int64 {
 	if l.Unit == limit.Cost {
 		return c.maxCost(prompt, completion)
 	}
-	return l.Measure().Most(prompt, completion)
+	return l.Measure().MaxCharge(prompt, completion)
 }
 
 // completionWithin returns the largest completion, in tokens, for which maxCharge stays
@@ -56,10 +56,10 @@ func (c *call) askFull(l *callLimit) limit.Ask {
 		return limit.Ask{Amount: need(caps.Largest)}
 	}
 	if own := c.defaultCap(); own > 0 {
-		return limit.Ask{Amount: need(own), Least: need(min(own, minCompletion))}
+		return limit.Ask{Amount: need(own), Min: need(min(own, minCompletion))}
 	}
 	least := need(minCompletion)
-	return limit.Ask{Amount: max(least, cmp.Or(l.PerMinute+l.Burst, l.Quota)), Least: least}
+	return limit.Ask{Amount: max(least, cmp.Or(l.PerMinute+l.Burst, l.Quota)), Min: least}
 }
 
 // completionTokens returns the tokens of all the call's completions if each has this

@@ -34,8 +34,8 @@ type tariff struct {
 type kinds struct{ prompt, cached, shortWrite, longWrite, untold, completion int64 }
 
 func kindsOf(u limit.Usage) kinds {
-	return kinds{prompt: u.PromptTokens - u.CachedTokens - u.CacheWriteTokens - u.UntoldPromptTokens, cached: u.CachedTokens,
-		shortWrite: u.ShortCacheWriteTokens, longWrite: u.CacheWriteTokens - u.ShortCacheWriteTokens, untold: u.UntoldPromptTokens, completion: u.CompletionTokens}
+	return kinds{prompt: u.PromptTokens - u.CachedTokens - u.CacheWriteTokens - u.EstimatedPromptTokens, cached: u.CachedTokens,
+		shortWrite: u.ShortCacheWriteTokens, longWrite: u.CacheWriteTokens - u.ShortCacheWriteTokens, untold: u.EstimatedPromptTokens, completion: u.CompletionTokens}
 }
 
 // worth computes in fractions what tokens cost at an endpoint, in billionths rounded up
@@ -225,11 +225,11 @@ func TestEveryOperationIsPriced(t *testing.T) {
 			if want := odd.worth(kindsOf(u.Usage), ""); u.Cost != want || want == 0 {
 				t.Errorf("%q: got the cost %d of %+v, want %d", behaviour, u.Cost, u.Usage, want)
 			}
-			if u.Known != (u.UntoldPromptTokens == 0) && !strings.HasSuffix(behaviour, cut) {
-				t.Errorf("%q: got %d tokens of the prompt untold, usage known %t; want none untold only where usage is known", behaviour, u.UntoldPromptTokens, u.Known)
+			if u.Known != (u.EstimatedPromptTokens == 0) && !strings.HasSuffix(behaviour, cut) {
+				t.Errorf("%q: got %d tokens of the prompt untold, usage known %t; want none untold only where usage is known", behaviour, u.EstimatedPromptTokens, u.Known)
 			}
-			if told := s.operation == &message.Operation && mode != ""; told && behaviour == "cached=2,"+cut && (u.CachedTokens != 2 || u.UntoldPromptTokens != 0) {
-				t.Errorf("a stream that told its prompt and was cut: got %d cached tokens and %d untold, want 2 and none", u.CachedTokens, u.UntoldPromptTokens)
+			if told := s.operation == &message.Operation && mode != ""; told && behaviour == "cached=2,"+cut && (u.CachedTokens != 2 || u.EstimatedPromptTokens != 0) {
+				t.Errorf("a stream that told its prompt and was cut: got %d cached tokens and %d untold, want 2 and none", u.CachedTokens, u.EstimatedPromptTokens)
 			}
 		}
 	})

@@ -227,7 +227,7 @@ func (f *follower) bound(goesOn time.Duration) limit.Usage {
 	bound = f.call.withReportedPrompt(bound, state.Prompt)
 	if state.Report == operation.UsageGood {
 		more := max(state.Usage.PromptTokens-bound.PromptTokens, 0)
-		bound.PromptTokens, bound.UntoldPromptTokens = bound.PromptTokens+more, bound.UntoldPromptTokens+more
+		bound.PromptTokens, bound.EstimatedPromptTokens = bound.PromptTokens+more, bound.EstimatedPromptTokens+more
 		bound.CompletionTokens = max(bound.CompletionTokens, state.Usage.CompletionTokens)
 	}
 	return bound

@@ -171,7 +171,7 @@ func decisionProblem(unit limit.Unit, d limit.Decision) *problem {
 		p.message = fmt.Sprintf("%s is exceeded. It is renewed in %s.", w.quota, spellDuration(seconds))
 	case http.StatusRequestEntityTooLarge:
 		p.code = w.tooSmallCode
-		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. %s", spellAmount(unit, d.Least), spellAmount(unit, d.Least-d.Most), w.tooSmallHelp)
+		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. %s", spellAmount(unit, d.Min), spellAmount(unit, d.Min-d.Max), w.tooSmallHelp)
 	default:
 		p.code = w.limitCode
 		p.message = fmt.Sprintf("%s is exceeded. Try again in %s.", w.limit, plural(int64(seconds/time.Second), "second"))

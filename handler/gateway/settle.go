@@ -54,7 +54,7 @@ func (g *Gateway) setUsageHeaders(c *call) {
 func (c *call) reportedUsage(u limit.Usage) limit.Usage {
 	if u.PromptTokens == 0 {
 		u.PromptTokens = c.promptTokens()
-		u.UntoldPromptTokens = u.PromptTokens
+		u.EstimatedPromptTokens = u.PromptTokens
 	}
 	return u
 }
@@ -71,7 +71,7 @@ func (c *call) knownUsage(seen int64, unread bool) (limit.Usage, bool) {
 // the text that a stop sequence may have kept out of each completion.
 func (c *call) countedUsage(seen int64) limit.Usage {
 	p := c.promptOfFamily()
-	return limit.Usage{PromptTokens: p.Tokens, UntoldPromptTokens: p.Tokens, CompletionTokens: addSaturating(seen, c.completionTokens(p.Withheld))}
+	return limit.Usage{PromptTokens: p.Tokens, EstimatedPromptTokens: p.Tokens, CompletionTokens: addSaturating(seen, c.completionTokens(p.Withheld))}
 }
 
 // boundedUsage returns the most that a call can have used, where the count may miss
@@ -81,7 +81,7 @@ func (c *call) boundedUsage(seen int64, goesOn time.Duration, rate int64) limit.
 	p := c.promptOfFamily()
 	completion := charge.Completion{Choices: c.request.Envelope().Completions, Cap: c.completionBound(), Prediction: p.Prediction, Reserved: c.reservesAll(),
 		Elapsed: time.Since(c.upstream.sentAt) + goesOn, Rate: rate, Seen: seen}
-	return limit.Usage{PromptTokens: p.Tokens, UntoldPromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
+	return limit.Usage{PromptTokens: p.Tokens, EstimatedPromptTokens: p.Tokens, CompletionTokens: completion.Bound()}
 }
 
 // withReportedPrompt returns a bound with the prompt that the endpoint reported as the answer
@@ -92,8 +92,8 @@ func (c *call) withReportedPrompt(bound, reported limit.Usage) limit.Usage {
 		return bound
 	}
 	if !c.promptOfFamily().AtOnce {
-		reported.UntoldPromptTokens = max(bound.PromptTokens-reported.PromptTokens, 0)
-		reported.PromptTokens += reported.UntoldPromptTokens
+		reported.EstimatedPromptTokens = max(bound.PromptTokens-reported.PromptTokens, 0)
+		reported.PromptTokens += reported.EstimatedPromptTokens
 	}
 	reported.CompletionTokens = bound.CompletionTokens
 	return reported

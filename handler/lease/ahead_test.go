@@ -23,7 +23,7 @@ func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
 				wrong := now.Add(off)
 				d := ahead.Draft(s, limits, wrong)
 				d.Grant(d.Decide(limit.Ask{Amount: 100}).Amount)
-				b, err := ahead.Commit(d, d.Asked(), wrong.Add(11*time.Second), func() string { return fmt.Sprint("slot", i) })
+				b, err := ahead.Commit(d, d.Granted(), wrong.Add(11*time.Second), func() string { return fmt.Sprint("slot", i) })
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -12,13 +12,13 @@ type change struct {
 // settling says what follows from a call's use. What it used beyond its hold comes
 // from the lease as far as that goes; the rest becomes debt if the counter's minute
 // has no room.
-func (h *hand) settling(c Hold, used int64, epoch string) change {
+func (h *heldLease) settleChange(c Hold, used int64, epoch string) change {
 	excess := used - c.Held()
 	switch {
-	case c.free:
+	case c.uncharged:
 		return change{}
 	case excess <= 0:
-		return h.reducing(c, -excess, epoch)
+		return h.reduceChange(c, -excess, epoch)
 	case !h.open:
 		return change{excess: excess}
 	}
@@ -28,12 +28,12 @@ func (h *hand) settling(c Hold, used int64, epoch string) change {
 
 // reducing says where a part of a hold goes that is given back: that beyond the
 // lease first. A hold of another epoch is void.
-func (h *hand) reducing(c Hold, amount int64, epoch string) change {
+func (h *heldLease) reduceChange(c Hold, amount int64, epoch string) change {
 	beyond := min(amount, c.excess)
 	switch rest := amount - beyond; {
 	case rest == 0 || c.epoch != epoch:
 		return change{undone: beyond}
-	case h.gave(c, epoch):
+	case h.isSourceOf(c, epoch):
 		return change{undone: beyond, lease: -rest}
 	default:
 		return change{undone: beyond, refund: rest}
@@ -41,23 +41,23 @@ func (h *hand) reducing(c Hold, amount int64, epoch string) change {
 }
 
 // lowering says what follows if a call holds no more than this.
-func (h *hand) lowering(c Hold, amount int64, epoch string) change {
+func (h *heldLease) lowerChange(c Hold, amount int64, epoch string) change {
 	less := c.Held() - amount
-	if c.free || less <= 0 {
+	if c.uncharged || less <= 0 {
 		return change{}
 	}
-	return h.reducing(c, less, epoch)
+	return h.reduceChange(c, less, epoch)
 }
 
 // raising says what follows if a call holds this much, whatever is left. One
 // report, that of this number, carries all its excess.
-func (h *hand) raising(c Hold, amount int64, epoch string, report int64) change {
+func (h *heldLease) raiseChange(c Hold, amount int64, epoch string, report int64) change {
 	more := amount - c.Held()
-	if c.free || more <= 0 {
+	if c.uncharged || more <= 0 {
 		return change{}
 	}
 	var ch change
-	if h.gave(c, epoch) {
+	if h.isSourceOf(c, epoch) {
 		ch.lease = min(more, h.left)
 	}
 	if report > c.report {
@@ -69,11 +69,11 @@ func (h *hand) raising(c Hold, amount int64, epoch string, report int64) change 
 
 // apply applies a change of a hold.
 func (h *Holder) apply(c Hold, ch change) {
-	h.hand.cover(ch.lease)
-	h.out.undo(c.report, ch.undone, h.flight, h.epoch)
-	h.out.pending.excess += ch.excess
+	h.lease.draw(ch.lease)
+	h.reports.undo(c.report, ch.undone, h.inFlight, h.epoch)
+	h.reports.pending.excess += ch.excess
 	if ch.refund > 0 {
-		h.out.pending.addRefund(refund{c.Window, c.period, ch.refund})
+		h.reports.pending.addRefund(refund{c.Window, c.period, ch.refund})
 	}
 }
 
@@ -81,7 +81,7 @@ func (h *Holder) apply(c Hold, ch change) {
 // amounts go back to the lease or the minute they were reserved from. Use
 // beyond the hold is taken from the lease as far as that goes; the rest is
 // charged to the counter's minute, and becomes debt if that has no room.
-func (h *Holder) Settle(c Hold, used int64) { h.apply(c, h.hand.settling(c, used, h.epoch)) }
+func (h *Holder) Settle(c Hold, used int64) { h.apply(c, h.lease.settleChange(c, used, h.epoch)) }
 
 // Raise charges an open call this much in all, at once and whatever is
 // left, and returns its hold. What its lease doesn't cover is charged as excess,
@@ -89,21 +89,21 @@ func (h *Holder) Settle(c Hold, used int64) { h.apply(c, h.hand.settling(c, used
 // or is charged to no limit, stays unchanged. Settle returns what the call did not
 // use to the minute and period that were charged.
 func (h *Holder) Raise(c Hold, amount int64) Hold {
-	ch := h.hand.raising(c, amount, h.epoch, h.out.number)
+	ch := h.lease.raiseChange(c, amount, h.epoch, h.reports.number)
 	h.apply(c, ch)
 	c.Amount += ch.lease
 	c.excess += ch.excess - ch.undone
 	if ch.excess > 0 {
-		c.report = h.out.number
+		c.report = h.reports.number
 	}
 	return c
 }
 
 // Lower gives back what a hold has beyond this much, and returns the hold.
 func (h *Holder) Lower(c Hold, amount int64) Hold {
-	ch := h.hand.lowering(c, amount, h.epoch)
+	ch := h.lease.lowerChange(c, amount, h.epoch)
 	h.apply(c, ch)
-	if less := c.Held() - amount; !c.free && less > 0 {
+	if less := c.Held() - amount; !c.uncharged && less > 0 {
 		c.excess -= ch.undone
 		c.Amount -= less - ch.undone
 	}

@@ -27,10 +27,10 @@ func TestDecisions(t *testing.T) {
 		{name: "a debt of an hour", spent: 300 + 300*59, ask: limit.Ask{Amount: 300}, verdict: limit.RateExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "nothing asked for, and nothing left", spent: 300, ask: limit.Ask{}, verdict: limit.Granted},
 		{name: "nothing asked for, in debt", spent: 301, ask: limit.Ask{}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "what is left", spent: 100, ask: limit.Ask{Amount: 10_000, Least: 200}, verdict: limit.Granted, amount: 200},
-		{name: "less than can be done with", spent: 100, ask: limit.Ask{Amount: 10_000, Least: 201}, verdict: limit.RateExceeded, after: 45 * time.Second},
-		{name: "at least more than asked for", ask: limit.Ask{Amount: 5, Least: 16}, verdict: limit.Granted, amount: 5},
-		{name: "what is left of the quota", period: 900, ask: limit.Ask{Amount: 10_000, Least: 16}, verdict: limit.Granted, amount: 100},
+		{name: "what is left", spent: 100, ask: limit.Ask{Amount: 10_000, Min: 200}, verdict: limit.Granted, amount: 200},
+		{name: "less than can be done with", spent: 100, ask: limit.Ask{Amount: 10_000, Min: 201}, verdict: limit.RateExceeded, after: 45 * time.Second},
+		{name: "at least more than asked for", ask: limit.Ask{Amount: 5, Min: 16}, verdict: limit.Granted, amount: 5},
+		{name: "what is left of the quota", period: 900, ask: limit.Ask{Amount: 10_000, Min: 16}, verdict: limit.Granted, amount: 100},
 		{name: "the quota", period: 900, ask: limit.Ask{Amount: 101}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "the quota before the minute", spent: 300, period: 1000, ask: limit.Ask{Amount: 1}, verdict: limit.QuotaExceeded, after: 59*time.Minute + 45*time.Second},
 		{name: "the quota, and a debt beyond its period", spent: 300 + 300*89, period: 1000, ask: limit.Ask{Amount: 300}, verdict: limit.QuotaExceeded, after: 89*time.Minute + 45*time.Second},
@@ -41,7 +41,7 @@ func TestDecisions(t *testing.T) {
 		s.Spent, s.PeriodSpent = c.spent, c.period
 		var h lease.Holder
 		d := h.Draft(s, l, now).Decide(c.ask)
-		if d.Verdict != c.verdict || d.Amount != c.amount || d.Most != c.most || d.RetryAfter != c.after || d.Least != c.ask.Needed() {
+		if d.Verdict != c.verdict || d.Amount != c.amount || d.Max != c.most || d.RetryAfter != c.after || d.Min != c.ask.Needed() {
 			t.Errorf("%s: got %+v, want verdict %v, %d tokens, max %d, min %d, RetryAfter %v", c.name, d, c.verdict, c.amount, c.most, c.ask.Needed(), c.after)
 		}
 		view := s.View(&h, l, now)
@@ -55,7 +55,7 @@ func TestACallThatExceedsTheWholeQuotaNeverFits(t *testing.T) {
 	l := limit.Limits{Quota: 1000, Period: limit.Monthly, Version: 1}
 	var h lease.Holder
 	draft := h.Draft(lease.New(l, noon, "epoch"), l, noon)
-	if d := draft.Decide(limit.Ask{Amount: 1001}); d.Verdict != limit.NeverFitsQuota || d.Most != 1000 || d.RetryAfter != 0 {
+	if d := draft.Decide(limit.Ask{Amount: 1001}); d.Verdict != limit.NeverFitsQuota || d.Max != 1000 || d.RetryAfter != 0 {
 		t.Errorf("1001 of a quota of 1000: got %+v, want NeverFitsQuota, MaxTokens 1000, no RetryAfter", d)
 	}
 	if d := draft.Decide(limit.Ask{Amount: 1000}); d.Verdict != limit.Granted {
@@ -96,8 +96,8 @@ func TestCallsThatAreDecidedTogetherShareWhatIsLeft(t *testing.T) {
 		}
 		draft.Grant(d.Amount)
 	}
-	if draft.Asked() != 280 {
-		t.Errorf("tokens granted by the draft: got %d, want 280", draft.Asked())
+	if draft.Granted() != 280 {
+		t.Errorf("tokens granted by the draft: got %d, want 280", draft.Granted())
 	}
 }
 

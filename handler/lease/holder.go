@@ -10,11 +10,11 @@ import (
 // it holds is prepaid: the row counts all of it as spent. The zero Holder
 // holds nothing.
 type Holder struct {
-	slot   identity
-	epoch  string // of the counter
-	hand   hand
-	out    reports
-	flight *Write // built, and its outcome is unknown; nil: there is none
+	slot     identity
+	epoch    string // of the counter
+	lease    heldLease
+	reports  reports
+	inFlight *Write // built, and its outcome is unknown; nil: there is none
 }
 
 // An identity is how an instance finds itself in the row.
@@ -27,26 +27,26 @@ type identity struct {
 // Clone returns a copy that shares nothing that either side changes.
 func (h *Holder) Clone() Holder {
 	copied := *h
-	copied.out = h.out.clone()
-	if h.flight != nil {
-		flight := *h.flight
+	copied.reports = h.reports.clone()
+	if h.inFlight != nil {
+		flight := *h.inFlight
 		flight.report.refunds = slices.Clone(flight.report.refunds)
-		copied.flight = &flight
+		copied.inFlight = &flight
 	}
 	return copied
 }
 
 // A Hold is what one call has reserved in one counter, until it is settled.
 type Hold struct {
-	Amount int64 // reserved from a lease
-	Window int64 // the lease's minute
-	period time.Time
-	epoch  string
-	free   bool  // charged to no limit
-	excess int64 // amount that Raise charged beyond the lease
-	report int64 // number of the report that carries that excess
-	owed   int64 // amount admitted without the counter, and not charged yet
-	minute int64 // minute when they were admitted; 0: the counter decided the call
+	Amount     int64 // reserved from a lease
+	Window     int64 // the lease's minute
+	period     time.Time
+	epoch      string
+	uncharged  bool  // charged to no limit
+	excess     int64 // amount that Raise charged beyond the lease
+	report     int64 // number of the report that carries that excess
+	owed       int64 // amount admitted without the counter, and not charged yet
+	owedMinute int64 // minute when they were admitted; 0: the counter decided the call
 }
 
 // Held returns what the call is charged until it is settled.
@@ -57,43 +57,43 @@ func (c Hold) counted() int64 { return c.owed + c.Held() }
 
 // Reserve reserves this much of the lease if it has it at that time.
 func (h *Holder) Reserve(amount int64, now time.Time) (Hold, bool) {
-	if amount > h.hand.left || !h.hand.usable(now) {
+	if amount > h.lease.left || !h.lease.usable(now) {
 		return Hold{}, false
 	}
-	h.hand.cover(amount)
-	return Hold{Amount: amount, Window: h.hand.window, period: h.hand.period, epoch: h.epoch}, true
+	h.lease.draw(amount)
+	return Hold{Amount: amount, Window: h.lease.window, period: h.lease.period, epoch: h.epoch}, true
 }
 
 // Left returns the amount of the lease that may still be reserved at a time.
 func (h *Holder) Left(now time.Time) int64 {
-	if !h.hand.usable(now) {
+	if !h.lease.usable(now) {
 		return 0
 	}
-	return h.hand.left
+	return h.lease.left
 }
 
 // MustReport reports whether something must be written to the counter, or will
 // have to be once the write in flight is applied.
 func (h *Holder) MustReport() bool {
-	p := &h.out.pending
-	return h.hand.consumed != 0 || p.excess != 0 || len(p.refunds) > 0 || h.flight != nil && h.flight.undone != 0
+	p := &h.reports.pending
+	return h.lease.reserved != 0 || p.excess != 0 || len(p.refunds) > 0 || h.inFlight != nil && h.inFlight.undone != 0
 }
 
 // Excess returns the amount used beyond holds and lease that no write is known
 // to have delivered.
 func (h *Holder) Excess() int64 {
-	if h.flight != nil {
-		return h.out.pending.excess + h.flight.report.excess - h.flight.undone
+	if h.inFlight != nil {
+		return h.reports.pending.excess + h.inFlight.report.excess - h.inFlight.undone
 	}
-	return h.out.pending.excess
+	return h.reports.pending.excess
 }
 
 // Unwritten returns what calls reserved or used, less refunds, and
 // that no write is known to have delivered.
 func (h *Holder) Unwritten() int64 {
-	sum := h.hand.consumed + h.out.pending.sum()
-	if b := h.flight; b != nil {
-		sum += b.consumed + b.report.sum() - b.undone
+	sum := h.lease.reserved + h.reports.pending.sum()
+	if b := h.inFlight; b != nil {
+		sum += b.reserved + b.report.sum() - b.undone
 	}
 	return sum
 }
@@ -104,7 +104,7 @@ func (h *Holder) LeasedAmount() int64 {
 	if !h.slot.joined {
 		return 0
 	}
-	return h.hand.left
+	return h.lease.left
 }
 
 // Observe updates the holder from a counter that was just read, while no
@@ -113,11 +113,11 @@ func (h *Holder) LeasedAmount() int64 {
 // another epoch are void.
 func (h *Holder) Observe(r *Row) {
 	if h.epoch != r.Epoch {
-		h.out.pending.refunds = nil
-		h.epoch, h.slot, h.hand = r.Epoch, identity{}, hand{}
+		h.reports.pending.refunds = nil
+		h.epoch, h.slot, h.lease = r.Epoch, identity{}, heldLease{}
 	}
-	h.hand.seen = max(h.hand.seen, r.Window)
-	if slot := r.Slots.of(h.slot.id); h.slot.joined && (slot == nil || slot.Gone) {
+	h.lease.latestWindow = max(h.lease.latestWindow, r.Window)
+	if slot := r.Slots.find(h.slot.id); h.slot.joined && (slot == nil || slot.Gone) {
 		h.loseLease()
 	}
 }
@@ -126,10 +126,10 @@ func (h *Holder) Observe(r *Row) {
 // all of that is charged already. What calls gave back beyond those had been
 // charged before, and must still be refunded. The next write takes a new slot.
 func (h *Holder) loseLease() {
-	if h.hand.consumed < 0 {
-		h.out.pending.addRefund(refund{h.hand.window, h.hand.period, -h.hand.consumed})
+	if h.lease.reserved < 0 {
+		h.reports.pending.addRefund(refund{h.lease.window, h.lease.period, -h.lease.reserved})
 	}
-	h.slot, h.hand = identity{}, hand{seen: h.hand.seen}
+	h.slot, h.lease = identity{}, heldLease{latestWindow: h.lease.latestWindow}
 }
 
 // own returns what this instance has beyond what the counter has

@@ -16,12 +16,12 @@ var (
 // write commits a write of the holder and tells the holder that it was applied.
 func write(t *testing.T, h *lease.Holder, s lease.Row, leased int64, now time.Time) lease.Row {
 	t.Helper()
-	next := build(t, h, s, leased, now)
+	next := choiceWrite(t, h, s, leased, now)
 	h.Applied()
 	return next
 }
 
-func build(t *testing.T, h *lease.Holder, s lease.Row, leased int64, now time.Time) lease.Row {
+func choiceWrite(t *testing.T, h *lease.Holder, s lease.Row, leased int64, now time.Time) lease.Row {
 	t.Helper()
 	body, err := h.Commit(h.Draft(s, day, now), leased, lease.Expiry(1, now), func() string { return "slot" })
 	if err != nil {
@@ -43,7 +43,7 @@ func TestALeaseWhoseClosingWriteFailedIsStillHeld(t *testing.T) {
 	var h lease.Holder
 	s := write(t, &h, lease.New(day, noon, "epoch"), 100, noon)
 	later := noon.Add(time.Minute)
-	build(t, &h, s, 0, later)
+	choiceWrite(t, &h, s, 0, later)
 	if known, applied := h.Resolve(&s, true, later); !known || applied {
 		t.Fatalf("a counter changed by another: got known %t, applied %t; want known, not applied", known, applied)
 	}
@@ -88,7 +88,7 @@ func TestTheQuotaCountsWhatTheLastMinuteReserved(t *testing.T) {
 	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
 		t.Errorf("in the next minute: got %d used, %d of the quota; want 0 and 30", at.Used, at.QuotaUsed)
 	}
-	written := build(t, &h, s, 0, later)
+	written := choiceWrite(t, &h, s, 0, later)
 	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
 		t.Errorf("while the write is under way: got %d used, %d of the quota; want 0 and 30", at.Used, at.QuotaUsed)
 	}
@@ -115,7 +115,7 @@ func TestStandingLeavesOutRefundsOfAClosedLease(t *testing.T) {
 	if used := told(); used != 12 {
 		t.Errorf("of the quota used: got %d, want 12", used)
 	}
-	written := build(t, &h, s, 100, later)
+	written := choiceWrite(t, &h, s, 100, later)
 	if used := told(); used != 12 {
 		t.Errorf("of the quota used while the write is under way: got %d, want 12", used)
 	}

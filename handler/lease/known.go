@@ -19,35 +19,35 @@ const (
 )
 
 // known is the row as this instance last read or wrote it.
-type known struct {
-	row     Row
-	version Version
-	view    View      // of row
-	at      time.Time // when row was last known to be current; zero: it must be read again
-	times   int       // that row was learnt
-	mend    bool      // row replaces one that was edited: it must be written
+type knownRow struct {
+	row         Row
+	version     Version
+	view        View      // of row
+	asOf        time.Time // when row was last known to be current; zero: it must be read again
+	refreshes   int       // that row was learnt
+	mustReplace bool      // row replaces one that was edited: it must be written
 }
 
 // learn takes a row as the stored one.
-func (k *known) learn(row Row, version Version, view View, now time.Time) {
-	k.row, k.version, k.view, k.at = row, version, view, now
-	k.times++
+func (k *knownRow) learn(row Row, version Version, view View, now time.Time) {
+	k.row, k.version, k.view, k.asOf = row, version, view, now
+	k.refreshes++
 }
 
 // ever reports whether this instance has ever read the counter.
-func (k *known) ever() bool { return k.view.Live > 0 }
+func (k *knownRow) everRead() bool { return k.view.Live > 0 }
 
 // live returns the number of instances, at least this one.
-func (k *known) live() int64 { return int64(max(k.view.Live, 1)) }
+func (k *knownRow) live() int64 { return int64(max(k.view.Live, 1)) }
 
 // servesRefusals reports whether the row is fresh enough to refuse a call by it.
-func (k *known) servesRefusals(now time.Time) bool {
-	return !k.view.Shared || now.Sub(k.at) <= maxRefusalAge
+func (k *knownRow) servesRefusals(now time.Time) bool {
+	return !k.view.Shared || now.Sub(k.asOf) <= maxRefusalAge
 }
 
 // servesWrites reports whether the row is fresh enough to build a write upon it.
-func (k *known) servesWrites(now time.Time) bool {
-	return !k.at.IsZero() && (k.view.Live <= 1 || now.Sub(k.at) <= maxSharedAge)
+func (k *knownRow) servesWrites(now time.Time) bool {
+	return !k.asOf.IsZero() && (k.view.Live <= 1 || now.Sub(k.asOf) <= maxSharedAge)
 }
 
 // A refusal is remembered, so that a flood of calls that don't fit costs no

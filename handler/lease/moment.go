@@ -6,11 +6,11 @@ import "time"
 type Moment struct {
 	Time   time.Time     // the store's, as far as it is known; it may be set back
 	Uptime time.Duration // of this process: monotonic, for pauses and ages
-	Store  Condition
+	Store  StoreState
 }
 
 // A Condition is the state of the store, as all counters of an instance see it.
-type Condition struct {
+type StoreState struct {
 	Down      bool
 	Untried   bool          // it was down, and nothing has tried it lately: the next call finds out
 	Operation time.Duration // the mean time of an operation

@@ -19,8 +19,8 @@ type call struct {
 	id      int64
 	ask     limit.Ask
 	onDown  limit.StoreDown
-	begun   time.Time
-	wait    time.Duration // longest time in the queue
+	arrived time.Time
+	maxWait time.Duration // longest time in the queue
 	parked  bool          // it was decided once, and queues
 	granted int64         // amount granted by the write under way
 	joint   bool          // it needs other counters too: it claims, and takes once it can take of all
@@ -31,10 +31,10 @@ type call struct {
 
 // settled reports whether nothing has to be decided about the call now: it has
 // a claim, or waits for another's to end.
-func (c *call) settled() bool { return c.claimed || c.blocked }
+func (c *call) claimedOrBlocked() bool { return c.claimed || c.blocked }
 
 // within returns what the call gets of this much.
-func (c *call) within(left int64) (amount int64, fits bool) {
+func (c *call) amountFrom(left int64) (amount int64, fits bool) {
 	switch {
 	case c.ask.Amount <= left:
 		return c.ask.Amount, true
@@ -45,26 +45,26 @@ func (c *call) within(left int64) (amount int64, fits bool) {
 }
 
 // deadline returns the time when the call must leave the queue.
-func (c *call) deadline() time.Time { return c.begun.Add(c.wait) }
+func (c *call) deadline() time.Time { return c.arrived.Add(c.maxWait) }
 
 // limited reports whether the call must leave the queue at its deadline: not
 // one that may not queue at all, nor one that has a claim, or that a write being
 // sent grants an amount.
-func (c *call) limited(sending bool) bool {
-	return (c.parked || c.wait > 0) && !c.claimed && (c.granted == 0 || !sending)
+func (c *call) hasDeadline(sending bool) bool {
+	return (c.parked || c.maxWait > 0) && !c.claimed && (c.granted == 0 || !sending)
 }
 
 // over reports whether the call must leave the queue now.
-func (c *call) over(sending bool, now time.Time) bool {
-	return c.limited(sending) && !now.Before(c.deadline())
+func (c *call) overdue(sending bool, now time.Time) bool {
+	return c.hasDeadline(sending) && !now.Before(c.deadline())
 }
 
 // A question waits for the counter's standing, or for how a call would be
 // decided.
 type question struct {
-	id    int64
-	times int   // that the row had been learnt when it was asked
-	about *call // nil: the standing alone
+	id        int64
+	refreshes int   // that the row had been learnt when it was asked
+	call      *call // nil: the standing alone
 }
 
 // A queue holds the calls to be decided or parked until they fit, in
@@ -78,18 +78,18 @@ func (q *queue) clone() queue { return queue{slices.Clone(q.calls), slices.Clone
 
 // undecided reports whether a call waits for its first decision, or a question
 // for its answer.
-func (q *queue) undecided() bool {
-	return len(q.questions) > 0 || slices.ContainsFunc(q.calls, func(c call) bool { return !c.parked && !c.settled() })
+func (q *queue) hasUndecided() bool {
+	return len(q.questions) > 0 || slices.ContainsFunc(q.calls, func(c call) bool { return !c.parked && !c.claimedOrBlocked() })
 }
 
 // parked reports whether a call waits until it fits.
-func (q *queue) parked() bool {
-	return slices.ContainsFunc(q.calls, func(c call) bool { return c.parked && !c.settled() })
+func (q *queue) hasParked() bool {
+	return slices.ContainsFunc(q.calls, func(c call) bool { return c.parked && !c.claimedOrBlocked() })
 }
 
 // anyOver reports whether a call must leave now.
-func (q *queue) anyOver(sending bool, now time.Time) bool {
-	return slices.ContainsFunc(q.calls, func(c call) bool { return c.over(sending, now) })
+func (q *queue) hasOverdue(sending bool, now time.Time) bool {
+	return slices.ContainsFunc(q.calls, func(c call) bool { return c.overdue(sending, now) })
 }
 
 // claims returns what is set aside of the lease, and whether that is all that
@@ -107,7 +107,7 @@ func (q *queue) claims() (sum int64, all bool) {
 }
 
 // of returns a call in the queue, or nil.
-func (q *queue) of(id int64) *call {
+func (q *queue) find(id int64) *call {
 	for i := range q.calls {
 		if q.calls[i].id == id {
 			return &q.calls[i]
@@ -117,7 +117,7 @@ func (q *queue) of(id int64) *call {
 }
 
 // asks reports whether a question waits for its answer.
-func (q *queue) asks(id int64) bool {
+func (q *queue) hasQuestion(id int64) bool {
 	return slices.ContainsFunc(q.questions, func(open question) bool { return open.id == id })
 }
 
@@ -131,7 +131,7 @@ func (q *queue) add(c call) {
 // it: they may end at any time.
 func (q *queue) lineBefore(id int64) (ahead line) {
 	for i := range q.calls {
-		if c := &q.calls[i]; c.id < id && c.parked && !c.settled() {
+		if c := &q.calls[i]; c.id < id && c.parked && !c.claimedOrBlocked() {
 			ahead.add(c, c.ask.Needed())
 		}
 	}
@@ -150,7 +150,7 @@ func (q *queue) remove(id int64) bool {
 func (q *queue) firstDeadline(sending bool, after time.Time) time.Time {
 	at := farAway
 	for i := range q.calls {
-		if c := &q.calls[i]; c.limited(sending) && c.deadline().Before(at) && c.deadline().After(after) {
+		if c := &q.calls[i]; c.hasDeadline(sending) && c.deadline().Before(at) && c.deadline().After(after) {
 			at = c.deadline()
 		}
 	}
@@ -173,14 +173,14 @@ func (l *line) add(c *call, amount int64) {
 // takes reports whether the line has room for a call, which will fit after so
 // long. That is estimated when the call arrives; later it stays until its
 // deadline.
-func (l *line) takes(c *call, after time.Duration, now time.Time) bool {
+func (l *line) hasRoomFor(c *call, after time.Duration, now time.Time) bool {
 	if c.parked {
 		return now.Before(c.deadline())
 	}
-	begun := c.begun
+	begun := c.arrived
 	if now.Before(begun) { // the first answer set the clock back
 		begun = now
 	}
 	room := l.calls < maxQueue && l.bytes+c.ask.Bytes <= maxQueueBytes
-	return room && !now.Add(after).After(begun.Add(c.wait))
+	return room && !now.Add(after).After(begun.Add(c.maxWait))
 }

@@ -33,7 +33,7 @@ func plausiblePercent(n int64) bool { return n >= 0 && n <= maxPercent }
 
 func (r *Row) plausibleAmounts() bool {
 	most := max(r.PerMinute+r.Burst, r.Spent+r.Leased) // a cut tier leaves what was charged
-	return plausible(r.PerMinute, r.Burst, r.Quota, r.Spent, r.PeriodSpent) && plausiblePercent(r.Told) &&
+	return plausible(r.PerMinute, r.Burst, r.Quota, r.Spent, r.PeriodSpent) && plausiblePercent(r.Alerted) &&
 		r.Credit <= most && r.Credit >= -maxAmount && r.plausibleSpans()
 }
 
@@ -44,7 +44,7 @@ func (r *Row) plausibleSpans() bool {
 
 // plausiblePeriods also rejects a quota whose period would never end.
 func (r *Row) plausiblePeriods(now time.Time) bool {
-	if slices.ContainsFunc(r.Periods, func(c Charged) bool { return !plausible(c.Amount) || !plausiblePercent(c.Told) }) {
+	if slices.ContainsFunc(r.Periods, func(c PeriodCharge) bool { return !plausible(c.Amount) || !plausiblePercent(c.Alerted) }) {
 		return false
 	}
 	return r.Quota == 0 || !r.Period.Start(now).IsZero() && !r.PeriodStart.After(limit.MinuteStart(r.Window))
@@ -97,18 +97,18 @@ func repairPeriods(r, next *Row) {
 	if next.Quota == 0 || r.Quota == 0 || r.Period != next.Period {
 		return
 	}
-	charged := append(slices.Clone(r.Periods), Charged{r.PeriodStart, r.PeriodSpent, r.Told})
+	charged := append(slices.Clone(r.Periods), PeriodCharge{r.PeriodStart, r.PeriodSpent, r.Alerted})
 	if r.plausibleAmounts() && r.Slots.plausible(r.Window) {
 		charged[len(charged)-1].Amount += r.PeriodLeased
 	}
 	for _, c := range charged {
-		if !plausiblePercent(c.Told) {
-			c.Told = 0
+		if !plausiblePercent(c.Alerted) {
+			c.Alerted = 0
 		}
 		if plausible(c.Amount) && c.Start.Equal(r.Period.Start(c.Start)) {
 			next.Periods = next.Periods.with(c)
 		}
 	}
 	c := next.takePeriod(next.PeriodStart)
-	next.PeriodSpent, next.Told = c.Amount, c.Told
+	next.PeriodSpent, next.Alerted = c.Amount, c.Alerted
 }

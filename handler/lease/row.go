@@ -14,7 +14,7 @@ type Row struct {
 	limit.Balance             // Leased and PeriodLeased are the sums of Slots: see SetSlots
 	Periods       Periods     // other periods, to which time may return after a wrong clock
 	Opened        limit.Spans // the latest minutes up to Window that got their credit
-	Told          int64       // highest percent of the quota that this period's use was told for
+	Alerted       int64       // highest percent of the quota that this period's use was told for
 	Slots         Slots
 	Epoch         string // random, made with the counter: a new counter owes nothing of an old one's
 	Rev           int64  // counts writes
@@ -69,10 +69,10 @@ func (r *Row) Advance(limits limit.Limits, now time.Time) {
 		r.Opened = r.Opened.With(limit.Span{From: minute, To: minute})
 	}
 	if start, later := r.PeriodSince(r.Limits); later {
-		r.Periods = r.Periods.with(Charged{r.PeriodStart, r.PeriodSpent + r.PeriodLeased, r.Told})
+		r.Periods = r.Periods.with(PeriodCharge{r.PeriodStart, r.PeriodSpent + r.PeriodLeased, r.Alerted})
 		c := r.takePeriod(start)
 		r.OpenPeriod(start, c.Amount)
-		r.Told = c.Told
+		r.Alerted = c.Alerted
 		r.sumLeases()
 	}
 }
@@ -87,12 +87,12 @@ func (r *Row) adopt(limits limit.Limits) {
 	r.ChangeLimits(r.Limits, limits)
 	switch {
 	case limits.Quota == 0:
-		r.PeriodStart, r.PeriodSpent, r.Periods, r.Told = time.Time{}, 0, nil, 0
+		r.PeriodStart, r.PeriodSpent, r.Periods, r.Alerted = time.Time{}, 0, nil, 0
 	case limits.Period != r.Period || r.Quota == 0:
-		r.Periods, r.Told = nil, 0
+		r.Periods, r.Alerted = nil, 0
 		r.PeriodStart = limits.Period.Start(limit.MinuteStart(r.Window))
 	case limits.Quota > r.Quota: // percents that are not used any more count anew
-		r.Told = min(r.Told, r.PeriodSpent*100/limits.Quota)
+		r.Alerted = min(r.Alerted, r.PeriodSpent*100/limits.Quota)
 	}
 	r.Limits = limits
 	r.sumLeases()
@@ -109,30 +109,30 @@ func (r *Row) Standing(now time.Time) limit.Standing {
 func (r *Row) Deletable(now time.Time) bool {
 	t := r.Clone()
 	t.Advance(t.Limits, now)
-	ahead := len(t.Given) > 0 || slices.ContainsFunc(t.Periods, func(c Charged) bool { return c.Start.After(t.PeriodStart) })
+	ahead := len(t.Given) > 0 || slices.ContainsFunc(t.Periods, func(c PeriodCharge) bool { return c.Start.After(t.PeriodStart) })
 	return !ahead && len(t.Slots) == 0 && t.Spent == 0 && t.Credit == t.PerMinute && (t.Quota == 0 || t.PeriodSpent == 0)
 }
 
 // tell notes the highest of these percents of the quota that is used, and returns
 // it; 0: that was told before. Alerts are in ascending order.
-func (r *Row) tell(alerts []int) (percent int) {
+func (r *Row) reachAlerts(alerts []int) (percent int) {
 	if r.Quota == 0 {
 		return 0
 	}
 	for _, p := range alerts {
-		if int64(p) > r.Told && p <= maxPercent && r.PeriodSpent*100 >= int64(p)*r.Quota {
+		if int64(p) > r.Alerted && p <= maxPercent && r.PeriodSpent*100 >= int64(p)*r.Quota {
 			percent = p
 		}
 	}
-	r.Told = max(r.Told, int64(percent))
+	r.Alerted = max(r.Alerted, int64(percent))
 	return percent
 }
 
 // A Charged is the amount that a quota was charged in a period.
-type Charged struct {
-	Start  time.Time // of the period
-	Amount int64
-	Told   int64 // as in Row
+type PeriodCharge struct {
+	Start   time.Time // of the period
+	Amount  int64
+	Alerted int64 // as in Row
 }
 
 // maxPercent is the highest percent of a quota that can be told.
@@ -142,12 +142,12 @@ const maxPercent = 100
 const maxPeriods = 4
 
 // Periods are what a quota was charged in some periods, in their order.
-type Periods []Charged
+type Periods []PeriodCharge
 
 // with returns the periods with one more, without the oldest if they are too many.
-func (p Periods) with(c Charged) Periods {
+func (p Periods) with(c PeriodCharge) Periods {
 	p = append(p, c)
-	slices.SortFunc(p, func(a, b Charged) int { return a.Start.Compare(b.Start) })
+	slices.SortFunc(p, func(a, b PeriodCharge) int { return a.Start.Compare(b.Start) })
 	if n := len(p); n > maxPeriods {
 		p = slices.Delete(p, 0, n-maxPeriods)
 	}
@@ -157,7 +157,7 @@ func (p Periods) with(c Charged) Periods {
 // takePeriod returns what a period was charged, and no longer remembers
 // it. A period that a fast clock began and that is forgotten has nothing
 // left, and nothing to tell.
-func (r *Row) takePeriod(start time.Time) Charged {
+func (r *Row) takePeriod(start time.Time) PeriodCharge {
 	for i, c := range r.Periods {
 		if c.Start.Equal(start) {
 			r.Periods = slices.Delete(r.Periods, i, i+1)
@@ -165,7 +165,7 @@ func (r *Row) takePeriod(start time.Time) Charged {
 		}
 	}
 	if r.Given.Overlaps(r.Period, start) {
-		return Charged{start, r.Quota, maxPercent}
+		return PeriodCharge{start, r.Quota, maxPercent}
 	}
-	return Charged{}
+	return PeriodCharge{}
 }

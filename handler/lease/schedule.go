@@ -28,10 +28,10 @@ func (r *reasons) restore(sent reasons) {
 
 // A schedule says when an instance reports, and why.
 type schedule struct {
-	share    float64   // of a horizon
-	lastCall time.Time // when a call last began or ended
-	next     reasons   // for the next write
-	sent     reasons   // for the one under way
+	reportShare float64   // of a horizon
+	lastCall    time.Time // when a call last began or ended
+	next        reasons   // for the next write
+	sent        reasons   // for the one under way
 }
 
 // touch records that a call began or ended, and whether there is something to
@@ -47,8 +47,8 @@ func (s *schedule) touch(mustReport bool, now time.Time) {
 }
 
 // after returns the time within which changes are reported.
-func (s *schedule) after(live int) time.Duration {
-	return time.Duration(s.share * float64(Horizon(live)))
+func (s *schedule) reportWithin(live int) time.Duration {
+	return time.Duration(s.reportShare * float64(Horizon(live)))
 }
 
 // reportAt returns the time of the next report: most of a horizon after the
@@ -56,9 +56,9 @@ func (s *schedule) after(live int) time.Duration {
 func (s *schedule) reportAt(h *Holder, spare int64, live int) time.Time {
 	switch {
 	case !s.next.since.IsZero() && h.MustReport():
-		return s.next.since.Add(s.after(live))
+		return s.next.since.Add(s.reportWithin(live))
 	case spare > 0:
-		return s.lastCall.Add(s.after(live))
+		return s.lastCall.Add(s.reportWithin(live))
 	}
 	return farAway
 }
@@ -66,8 +66,8 @@ func (s *schedule) reportAt(h *Holder, spare int64, live int) time.Time {
 // idle reports whether no call has begun or ended for so long that the lease
 // is returned, whatever the demand was.
 func (s *schedule) idle(live int, now time.Time) bool {
-	return !now.Before(s.lastCall.Add(s.after(live)))
+	return !now.Before(s.lastCall.Add(s.reportWithin(live)))
 }
 
 // send begins a write: what happens from now on is for the next one.
-func (s *schedule) send() { s.sent, s.next = s.next, reasons{} }
+func (s *schedule) startWrite() { s.sent, s.next = s.next, reasons{} }

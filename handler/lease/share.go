@@ -24,7 +24,7 @@ type share struct {
 }
 
 // of reports whether the share is of this time's minute.
-func (s *share) of(now time.Time) bool { return s.minute == limit.Minute(now) }
+func (s *share) current(now time.Time) bool { return s.minute == limit.Minute(now) }
 
 // end ends the share: the store is back.
 func (s *share) end() { s.minute, s.allowed, s.spent = 0, 0, 0 }
@@ -37,14 +37,14 @@ func (s *share) admit(amount int64) Hold {
 	owed := min(amount, maxOwed)
 	s.spent += owed
 	s.owed += owed
-	return Hold{owed: owed, minute: s.minute}
+	return Hold{owed: owed, owedMinute: s.minute}
 }
 
 // adjust changes what a call counts for by more or less. More counts
 // in the running minute, as any debt does; less only in the minute when the
 // call was admitted.
 func (s *share) adjust(c Hold, change int64, now time.Time) {
-	if c.minute > 0 && s.of(now) && (change > 0 || c.minute == s.minute) {
+	if c.owedMinute > 0 && s.current(now) && (change > 0 || c.owedMinute == s.minute) {
 		s.spent = max(0, s.spent+change)
 	}
 }

@@ -16,7 +16,7 @@ const (
 	writesPerSecond = 6.4
 	// plenty: if an instance's share holds fewer mean calls than this, the amount is
 	// scarce.
-	plenty = 4
+	minCallsPerShare = 4
 	// minShare is the share of the limit, over all instances, that a lease may
 	// have however little is left. Without it leases halve again and again, a
 	// write each.
@@ -26,7 +26,7 @@ const (
 	// maxDemandAge: demand counts as zero this long after the last call.
 	maxDemandAge = 2 * time.Second
 	// learning is the weight of a call in the moving mean of what calls ask for.
-	learning = 0.2
+	meanWeight = 0.2
 )
 
 // Horizon returns the time that a lease is meant to last, and within which
@@ -52,7 +52,7 @@ func (d *Demand) AddCall(amount int64, now time.Time) {
 	if d.last.IsZero() {
 		d.mean = float64(amount)
 	}
-	d.mean += learning * (float64(amount) - d.mean)
+	d.mean += meanWeight * (float64(amount) - d.mean)
 	d.rate = d.decayed(now) + float64(amount)/demandMemory.Seconds()
 	d.last = now
 }
@@ -71,7 +71,7 @@ func (d *Demand) decayed(now time.Time) float64 {
 }
 
 // within returns what calls will probably ask for in a time.
-func (d *Demand) within(span time.Duration, now time.Time) int64 {
+func (d *Demand) expected(span time.Duration, now time.Time) int64 {
 	if now.Sub(d.last) >= maxDemandAge {
 		return 0
 	}
@@ -83,17 +83,17 @@ func (d *Demand) within(span time.Duration, now time.Time) int64 {
 // ask for, so that the rest goes to instances with calls for it.
 func (d *Draft) Size(demand *Demand, live int) (lease int64, scarce bool) {
 	r := &d.Row
-	pool := d.Pool()
+	pool := d.MaxLease()
 	share := (pool - d.lease) / int64(max(live, 1))
 	if r.PerMinute > 0 {
 		share = max(share, int64(minShare*float64(r.PerMinute))/int64(max(live, 1)))
 	}
-	if float64(share) < plenty*demand.mean {
-		return min(d.asked, pool), true
+	if float64(share) < minCallsPerShare*demand.mean {
+		return min(d.granted, pool), true
 	}
 	span := min(Horizon(live), limit.MinuteStart(r.Window+1).Sub(d.now))
-	want := demand.within(span, d.now) + d.asked
-	return min(max(d.asked, min(want, share)), pool), false
+	want := demand.expected(span, d.now) + d.granted
+	return min(max(d.granted, min(want, share)), pool), false
 }
 
 // lowShare is the share of a lease, in percent, below which it is renewed.

@@ -40,7 +40,7 @@ var ErrFull = errors.New("the counter has no room for another instance: it holds
 type Slots []Slot
 
 // of returns an instance's slot or tombstone, or nil.
-func (s Slots) of(id string) *Slot {
+func (s Slots) find(id string) *Slot {
 	for i := range s {
 		if s[i].ID == id {
 			return &s[i]

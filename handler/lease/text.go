@@ -87,26 +87,26 @@ func ParseSpans(text string, window int64) (limit.Spans, error) {
 
 // FormatPeriods writes the periods' charges as text: start:amount:told in base 36,
 // starts in Unix seconds, separated by blanks.
-func FormatPeriods(periods []Charged) string {
+func FormatPeriods(periods []PeriodCharge) string {
 	var text strings.Builder
 	for i, c := range periods {
 		if i > 0 {
 			text.WriteByte(' ')
 		}
-		writeNumbers(&text, c.Start.Unix(), c.Amount, c.Told)
+		writeNumbers(&text, c.Start.Unix(), c.Amount, c.Alerted)
 	}
 	return text.String()
 }
 
 // ParsePeriods reads what FormatPeriods wrote.
-func ParsePeriods(text string) ([]Charged, error) {
-	var periods []Charged
+func ParsePeriods(text string) ([]PeriodCharge, error) {
+	var periods []PeriodCharge
 	for field := range strings.FieldsSeq(text) {
 		var start, amount, told int64
 		if err := readNumbers(field, &start, &amount, &told); err != nil {
 			return nil, fmt.Errorf("period %d: %w", len(periods), err)
 		}
-		periods = append(periods, Charged{time.Unix(start, 0).UTC(), amount, told})
+		periods = append(periods, PeriodCharge{time.Unix(start, 0).UTC(), amount, told})
 	}
 	return periods, nil
 }

@@ -143,7 +143,7 @@ func TestImplausibleRowsAreRecognized(t *testing.T) {
 		"a minute far ahead":     func(s *lease.Row) { s.Window += 15 },
 		"a minute opened later":  func(s *lease.Row) { s.Opened[0].To++ },
 		"minutes given backward": func(s *lease.Row) { s.Given = limit.Spans{{From: s.Window + 2, To: s.Window + 1}} },
-		"a period below zero":    func(s *lease.Row) { s.Periods = []lease.Charged{{Amount: -1}} },
+		"a period below zero":    func(s *lease.Row) { s.Periods = []lease.PeriodCharge{{Amount: -1}} },
 		"a lease to come":        func(s *lease.Row) { s.Slots[0].Window++ },
 		"too much credit":        func(s *lease.Row) { s.Credit = 301 },
 		"a write below zero":     func(s *lease.Row) { s.Slots[0].Seq = -1 },

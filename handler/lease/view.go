@@ -20,7 +20,7 @@ type View struct {
 func (r *Row) View(h *Holder, limits limit.Limits, now time.Time) View {
 	newer := *r
 	newer.adopt(limits) // touches nothing that is shared
-	own := newer.Slots.of(h.slot.id)
+	own := newer.Slots.find(h.slot.id)
 	live := newer.Slots.Live(now)
 	if own == nil || own.Gone || own.Expiry < now.Unix() {
 		live++
@@ -59,16 +59,16 @@ func unreported(h *Holder, b *limit.Balance) (minute, period int64) {
 			period += amount
 		}
 	}
-	reserved, given := h.hand.consumed, h.out.pending.refunds
-	if f := h.flight; f != nil {
-		reserved += f.consumed
+	reserved, given := h.lease.reserved, h.reports.pending.refunds
+	if f := h.inFlight; f != nil {
+		reserved += f.reserved
 		given = slices.Concat(given, f.report.refunds)
 	}
 	for _, r := range given {
 		add(-r.amount, r.window, r.period)
 	}
 	if h.slot.joined {
-		add(reserved, h.hand.window, h.hand.period)
+		add(reserved, h.lease.window, h.lease.period)
 	}
 	return minute, period
 }

@@ -37,11 +37,11 @@ func NewBalance(l Limits, now time.Time) Balance {
 
 // left is what a minute and a period have left, in tokens; below zero it is
 // owed. It is Unlimited where there is no limit.
-type left struct{ minute, period int64 }
+type remaining struct{ minute, period int64 }
 
 // left returns what is left for a holder of this many tokens more.
-func (b *Balance) left(l Limits, own int64) left {
-	rest := left{Unlimited, Unlimited}
+func (b *Balance) remaining(l Limits, own int64) remaining {
+	rest := remaining{Unlimited, Unlimited}
 	if l.PerMinute > 0 {
 		rest.minute = b.Credit - b.Spent - b.Leased + own
 	}
@@ -55,14 +55,14 @@ func (b *Balance) left(l Limits, own int64) left {
 // there are fewer, for a holder of this many tokens more. Below zero they are
 // owed. It is at least Unlimited where there is no limit.
 func (b *Balance) Left(l Limits, own int64) int64 {
-	rest := b.left(l, own)
+	rest := b.remaining(l, own)
 	return min(rest.minute, rest.period)
 }
 
 // Decide decides an Ask for a holder of this many tokens more than the
 // balance has left. It charges nothing.
 func (b *Balance) Decide(l Limits, ask Ask, own int64, now time.Time) Decision {
-	return l.decide(ask, b.left(l, own), b.Window, b.PeriodStart, now)
+	return l.decide(ask, b.remaining(l, own), b.Window, b.PeriodStart, now)
 }
 
 // FitsAfter returns the time until this many tokens fit that don't fit now,
@@ -73,7 +73,7 @@ func (b *Balance) FitsAfter(l Limits, tokens, own, instances int64, now time.Tim
 	if l.PerMinute == 0 {
 		return l.Period.Next(b.PeriodStart).Sub(now), QuotaExceeded
 	}
-	minute := b.left(l, own).minute
+	minute := b.remaining(l, own).minute
 	if tokens > l.PerMinute+l.Burst { // more than the next minute has: of what is left, it has the burst
 		minute = min(minute, l.Burst)
 	}
@@ -85,7 +85,7 @@ func (b *Balance) FitsAfter(l Limits, tokens, own, instances int64, now time.Tim
 // balance has left, who has yet to charge this much to the minute and to the
 // period.
 func (b *Balance) Standing(l Limits, own, minute, period int64) Standing {
-	rest := b.left(l, own)
+	rest := b.remaining(l, own)
 	st := Standing{Limits: l, Used: max(0, b.Spent+minute), ResetAt: MinuteStart(b.Window + 1)}
 	st.Remaining, st.Owed = splitLeft(rest.minute)
 	if l.PerMinute > 0 {

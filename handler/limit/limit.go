@@ -48,7 +48,7 @@ type Ask struct {
 	// Least is the smallest amount that the call can do with: where less than
 	// Amount is left, it gets what is left, down to this. 0: it needs all of
 	// Amount.
-	Least int64
+	Min int64
 	// Bytes is the size of the call's body. It bounds the memory of queued calls.
 	Bytes int64
 	// UpperBound: Amount is an upper bound. If it is refused, the caller counts
@@ -60,8 +60,8 @@ type Ask struct {
 
 // Needed returns the smallest amount that the call can do with.
 func (a Ask) Needed() int64 {
-	if a.Least > 0 {
-		return min(a.Least, a.Amount)
+	if a.Min > 0 {
+		return min(a.Min, a.Amount)
 	}
 	return a.Amount
 }
@@ -78,7 +78,7 @@ type Usage struct {
 	ShortCacheWriteTokens int64
 	// UntoldPromptTokens is the part of the prompt that the gateway counted or bounded:
 	// nobody knows what a cache had to do with it, so it costs the dearest price.
-	UntoldPromptTokens int64
+	EstimatedPromptTokens int64
 	// Cost is the call's price in billionths of the deployment's currency.
 	Cost int64
 }
@@ -89,7 +89,7 @@ func (u Usage) Total() int64 { return u.PromptTokens + u.CompletionTokens }
 // WithTrueParts returns the usage without parts that can't be true: those that are
 // negative or larger than their whole, and both of the prompt's if they are larger than
 // it together.
-func (u Usage) WithTrueParts() Usage {
+func (u Usage) WithoutImpossibleParts() Usage {
 	within := func(part, whole int64) int64 {
 		if part < 0 || part > whole {
 			return 0
@@ -103,7 +103,7 @@ func (u Usage) WithTrueParts() Usage {
 		u.CachedTokens, u.CacheWriteTokens = 0, 0
 	}
 	u.ShortCacheWriteTokens = within(u.ShortCacheWriteTokens, u.CacheWriteTokens)
-	u.UntoldPromptTokens = min(max(u.UntoldPromptTokens, 0), u.PromptTokens-u.CachedTokens-u.CacheWriteTokens)
+	u.EstimatedPromptTokens = min(max(u.EstimatedPromptTokens, 0), u.PromptTokens-u.CachedTokens-u.CacheWriteTokens)
 	return u
 }
 
@@ -123,8 +123,8 @@ const (
 type Decision struct {
 	Verdict
 	Amount     int64         // reserved, where granted
-	Least      int64         // the smallest amount that the call can do with
-	Most       int64         // where the call never fits: the most that the limit can ever have
+	Min        int64         // the smallest amount that the call can do with
+	Max        int64         // where the call never fits: the most that the limit can ever have
 	RetryAfter time.Duration // until this call would fit, debts paid; 0 if granted or if it never fits
 	Degraded   bool          // decided without the shared counter, which was unreachable
 	Standing   Standing
@@ -168,9 +168,9 @@ func splitLeft(amount int64) (left, owed int64) { return max(amount, 0), max(-am
 
 // decide decides whether an Ask fits into what the minute and the period have
 // left, and if not, when it will.
-func (l Limits) decide(ask Ask, left left, window int64, periodStart, now time.Time) Decision {
+func (l Limits) decide(ask Ask, left remaining, window int64, periodStart, now time.Time) Decision {
 	least := ask.Needed()
-	d := Decision{Least: least, Verdict: l.verdict(least, left)}
+	d := Decision{Min: least, Verdict: l.verdict(least, left)}
 	switch d.Verdict {
 	case Granted:
 		d.Amount = min(ask.Amount, left.minute, left.period)
@@ -182,9 +182,9 @@ func (l Limits) decide(ask Ask, left left, window int64, periodStart, now time.T
 			d.RetryAfter = max(d.RetryAfter, MinuteStart(window+minutesUntil(least, left.minute, l.PerMinute)).Sub(now))
 		}
 	case NeverFitsRate:
-		d.Most = l.PerMinute + l.Burst
+		d.Max = l.PerMinute + l.Burst
 	case NeverFitsQuota:
-		d.Most = l.Quota
+		d.Max = l.Quota
 	}
 	return d
 }
@@ -195,9 +195,9 @@ func (l Limits) decide(ask Ask, left left, window int64, periodStart, now time.T
 // call may try again in the next minute: by then there is a new share, or the
 // counter is back.
 func (l Limits) DecideShare(ask Ask, share int64, now time.Time) Decision {
-	rest := left{minute: share, period: Unlimited}
+	rest := remaining{minute: share, period: Unlimited}
 	if l.PerMinute == 0 {
-		rest = left{minute: Unlimited, period: share}
+		rest = remaining{minute: Unlimited, period: share}
 	}
 	d := l.decide(ask, rest, Minute(now), l.Period.Start(now), now)
 	if d.RetryAfter > 0 {
@@ -208,7 +208,7 @@ func (l Limits) DecideShare(ask Ask, share int64, now time.Time) Decision {
 
 // MaxGrant returns the most tokens an Ask could ever get; 0 if it never fits.
 func (l Limits) MaxGrant(ask Ask) int64 {
-	if l.verdict(ask.Needed(), left{Unlimited, Unlimited}) != Granted {
+	if l.verdict(ask.Needed(), remaining{Unlimited, Unlimited}) != Granted {
 		return 0
 	}
 	most := ask.Amount
@@ -221,7 +221,7 @@ func (l Limits) MaxGrant(ask Ask) int64 {
 	return most
 }
 
-func (l Limits) verdict(least int64, left left) Verdict {
+func (l Limits) verdict(least int64, left remaining) Verdict {
 	switch {
 	case l.PerMinute > 0 && least > l.PerMinute+l.Burst:
 		return NeverFitsRate

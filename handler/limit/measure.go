@@ -62,7 +62,7 @@ func (m Measure) CountsPrompt() bool {
 // Most returns the most that a call can be charged whose prompt and completions
 // have at most so many tokens, whatever their kinds. It isn't for Cost, which
 // prices decide.
-func (m Measure) Most(prompt, completion int64) int64 {
+func (m Measure) MaxCharge(prompt, completion int64) int64 {
 	switch m.Unit {
 	case PromptTokens:
 		return prompt

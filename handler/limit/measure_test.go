@@ -47,7 +47,7 @@ func TestNoUsageIsChargedMoreThanWasReservedForIt(t *testing.T) {
 			for cached := range int64(4) {
 				for reasoning := range int64(4) {
 					u := limit.Usage{PromptTokens: 4, CachedTokens: cached, CacheWriteTokens: 4 - cached, CompletionTokens: 3, ReasoningTokens: reasoning}
-					if got, most := m.Charge(u), m.Most(4, 3); got > most {
+					if got, most := m.Charge(u), m.MaxCharge(4, 3); got > most {
 						t.Fatalf("%+v, %+v: got a charge of %d, want at most the %d reserved", m, u, got, most)
 					}
 				}
@@ -65,10 +65,10 @@ func TestTheCapIsTheLargestThatFits(t *testing.T) {
 	} {
 		for _, granted := range []int64{50, 51, 100, 1e6, 1e15} {
 			most := m.CompletionWithin(granted, 7)
-			if got := m.Most(7, most); got > granted {
+			if got := m.MaxCharge(7, most); got > granted {
 				t.Errorf("%+v, a cap of %d: got %d reserved, want at most %d", m, most, got, granted)
 			}
-			if got := m.Most(7, most+1); got <= granted {
+			if got := m.MaxCharge(7, most+1); got <= granted {
 				t.Errorf("%+v, a cap of %d: got room for one token more in %d, want none", m, most, granted)
 			}
 		}
@@ -85,7 +85,7 @@ func TestTheCapIsTheLargestThatFits(t *testing.T) {
 
 func TestHugeCountsSaturate(t *testing.T) {
 	m := limit.Measure{Unit: limit.Tokens, Weights: limit.Weights{Prompt: 1_000_000, Completion: 1_000_000}}
-	if got := m.Most(math.MaxInt64, math.MaxInt64); got != limit.Unlimited {
+	if got := m.MaxCharge(math.MaxInt64, math.MaxInt64); got != limit.Unlimited {
 		t.Errorf("got %d, want %d", got, int64(limit.Unlimited))
 	}
 }

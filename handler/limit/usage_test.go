@@ -23,7 +23,7 @@ func TestAPartThatCannotBeTrueIsDroppedAndTheUsageKept(t *testing.T) {
 		"together beyond the prompt":    {with(60, 41, 50), with(0, 0, 50)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := c.sent.WithTrueParts(); got != c.want {
+			if got := c.sent.WithoutImpossibleParts(); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
@@ -35,7 +35,7 @@ func TestShortCacheWritesArePartOfAllCacheWrites(t *testing.T) {
 		"a part": {40, 30, 30}, "all": {40, 40, 40}, "more than all": {40, 41, 0}, "negative": {40, -1, 0}, "of writes that can't be true": {101, 30, 0},
 	} {
 		u := limit.Usage{PromptTokens: 100, CacheWriteTokens: c.written, ShortCacheWriteTokens: c.short}
-		if got := u.WithTrueParts().ShortCacheWriteTokens; got != c.want {
+		if got := u.WithoutImpossibleParts().ShortCacheWriteTokens; got != c.want {
 			t.Errorf("%s: got %d tokens written for a short time, want %d", name, got, c.want)
 		}
 	}

@@ -73,10 +73,10 @@ type Quote struct {
 
 // Cost returns what a call costs that used u at an endpoint.
 func (q Quote) Cost(u limit.Usage, endpoint string) int64 {
-	u = u.WithTrueParts()
+	u = u.WithoutImpossibleParts()
 	cost := product{}.
-		plus(u.PromptTokens-u.CachedTokens-u.CacheWriteTokens-u.UntoldPromptTokens, q.rates.prompt).
-		plus(u.UntoldPromptTokens, q.rates.dearestPrompt()).
+		plus(u.PromptTokens-u.CachedTokens-u.CacheWriteTokens-u.EstimatedPromptTokens, q.rates.prompt).
+		plus(u.EstimatedPromptTokens, q.rates.dearestPrompt()).
 		plus(u.CachedTokens, q.rates.cached).
 		plus(u.ShortCacheWriteTokens, q.rates.cacheWrite).
 		plus(u.CacheWriteTokens-u.ShortCacheWriteTokens, q.rates.cacheWriteLong).

@@ -45,8 +45,8 @@ func TestACallCostsItsKindsByTheMillion(t *testing.T) {
 		"a token":                         {full, limit.Usage{PromptTokens: 1}, 2_500},
 		"all kinds":                       {full, limit.Usage{PromptTokens: 1000, CachedTokens: 300, CacheWriteTokens: 200, CompletionTokens: 100}, 500*2_500 + 300*250 + 200*5_000 + 100*10_000},
 		"writes for a short time":         {full, limit.Usage{PromptTokens: 1000, CacheWriteTokens: 200, ShortCacheWriteTokens: 150}, 800*2_500 + 150*3_125 + 50*5_000},
-		"a prompt that nobody told":       {full, limit.Usage{PromptTokens: 1000, CachedTokens: 300, UntoldPromptTokens: 600}, 100*2_500 + 300*250 + 600*5_000},
-		"more untold than there is":       {full, limit.Usage{PromptTokens: 10, CachedTokens: 3, UntoldPromptTokens: 9}, 3*250 + 7*5_000},
+		"a prompt that nobody told":       {full, limit.Usage{PromptTokens: 1000, CachedTokens: 300, EstimatedPromptTokens: 600}, 100*2_500 + 300*250 + 600*5_000},
+		"more untold than there is":       {full, limit.Usage{PromptTokens: 10, CachedTokens: 3, EstimatedPromptTokens: 9}, 3*250 + 7*5_000},
 		"long writes cost no less":        {price.Rates{Prompt: "1", CacheWrite: "3", CacheWriteLong: "2", Completion: "0"}, limit.Usage{PromptTokens: 2, CacheWriteTokens: 2, ShortCacheWriteTokens: 1}, 6_000},
 		"more short writes than writes":   {full, limit.Usage{PromptTokens: 10, CacheWriteTokens: 4, ShortCacheWriteTokens: 5}, 6*2_500 + 4*5_000},
 		"reasoning is in the completion":  {full, limit.Usage{CompletionTokens: 100, ReasoningTokens: 90}, 100 * 10_000},
@@ -119,7 +119,7 @@ func draw(t *rapid.T) (d drawn) {
 	d.usage.PromptTokens, d.usage.CompletionTokens = amounts().Draw(t, "prompt tokens"), amounts().Draw(t, "completion tokens")
 	d.usage.CachedTokens = rapid.Int64Range(0, d.usage.PromptTokens).Draw(t, "cached tokens")
 	d.usage.CacheWriteTokens = rapid.Int64Range(0, d.usage.PromptTokens-d.usage.CachedTokens).Draw(t, "written tokens")
-	d.usage.UntoldPromptTokens = rapid.Int64Range(0, d.usage.PromptTokens-d.usage.CachedTokens-d.usage.CacheWriteTokens).Draw(t, "untold tokens")
+	d.usage.EstimatedPromptTokens = rapid.Int64Range(0, d.usage.PromptTokens-d.usage.CachedTokens-d.usage.CacheWriteTokens).Draw(t, "untold tokens")
 	d.usage.ShortCacheWriteTokens = rapid.Int64Range(0, d.usage.CacheWriteTokens).Draw(t, "written for a short time")
 	return d
 }
@@ -155,8 +155,8 @@ func (d drawn) exact() *big.Int {
 	for _, part := range []struct {
 		tokens int64
 		rate   *big.Rat
-	}{{d.usage.PromptTokens - d.usage.CachedTokens - d.usage.CacheWriteTokens - d.usage.UntoldPromptTokens, number(r.Prompt)},
-		{d.usage.UntoldPromptTokens, dearestOf(number(r.Prompt), or(r.Cached), or(r.CacheWrite), long)}, {d.usage.CachedTokens, or(r.Cached)},
+	}{{d.usage.PromptTokens - d.usage.CachedTokens - d.usage.CacheWriteTokens - d.usage.EstimatedPromptTokens, number(r.Prompt)},
+		{d.usage.EstimatedPromptTokens, dearestOf(number(r.Prompt), or(r.Cached), or(r.CacheWrite), long)}, {d.usage.CachedTokens, or(r.Cached)},
 		{d.usage.ShortCacheWriteTokens, or(r.CacheWrite)}, {d.usage.CacheWriteTokens - d.usage.ShortCacheWriteTokens, long}, {d.usage.CompletionTokens, number(r.Completion)}} {
 		sum.Add(sum, new(big.Rat).Mul(new(big.Rat).SetInt64(part.tokens), part.rate))
 	}

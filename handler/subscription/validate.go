@@ -93,7 +93,7 @@ func (f *faults) checkRoom(r *Rules) {
 		if l.Unit == limit.Cost {
 			continue // prices decide
 		}
-		completion := l.Measure().Most(0, r.MaxCompletionTokens)
+		completion := l.Measure().MaxCharge(0, r.MaxCompletionTokens)
 		f.check(r.MaxCompletionTokens == 0 || l.Unit == limit.Calls || leavesRoom(completion, l.PerMinute, l.Burst) && leavesRoom(completion, l.Quota, 0),
 			"maxCompletionTokens", fmt.Sprintf("is as large as the whole limit %q", l.Name), "lower it, so that a call with its prompt can fit")
 	}

@@ -31,9 +31,9 @@ func Run(t *testing.T, store counter.Store) {
 // fullRow returns a row in which every column has a value.
 func fullRow(now time.Time) lease.Row {
 	row := lease.New(limit.Limits{PerMinute: 300, Burst: 7, Quota: 1 << 53, Period: limit.Weekly, Version: 1<<40 + 1}, now, "epoch")
-	row.Spent, row.PeriodSpent, row.Rev, row.Told = 5, 1<<53+1, 9, 80
+	row.Spent, row.PeriodSpent, row.Rev, row.Alerted = 5, 1<<53+1, 9, 80
 	row.Opened, row.Given = limit.Spans{{From: row.Window - 9, To: row.Window}}, limit.Spans{{From: row.Window + 1, To: row.Window + 20}}
-	row.Periods = []lease.Charged{{Start: limit.Weekly.Start(now.AddDate(0, 0, -7)), Amount: 1 << 50, Told: 95}, {Start: limit.Weekly.Start(now.AddDate(0, 0, 7)), Amount: 3}}
+	row.Periods = []lease.PeriodCharge{{Start: limit.Weekly.Start(now.AddDate(0, 0, -7)), Amount: 1 << 50, Alerted: 95}, {Start: limit.Weekly.Start(now.AddDate(0, 0, 7)), Amount: 3}}
 	row.SetSlots([]lease.Slot{{ID: "AbC-_123", Seq: 7, Window: row.Window - 1, Leased: 8, Expiry: now.Unix() + 1}, {ID: "gone5678", Seq: 1 << 40, Expiry: now.Unix() + 3600, Gone: true}})
 	return row
 }

@@ -32,7 +32,7 @@ func encode(partitionKey string, r lease.Row) ([]byte, error) {
 			"PeriodStart": number(unix(r.PeriodStart)), "PeriodSpent": number(r.PeriodSpent), "Periods": lease.FormatPeriods(r.Periods),
 			"Opened": lease.FormatSpans(r.Opened, r.Window), "Given": lease.FormatSpans(r.Given, r.Window),
 			"Tpm": number(r.PerMinute), "Burst": number(r.Burst), "Quota": number(r.Quota), "Period": string(r.Period),
-			"TierVersion": number(r.Version), "Slots": lease.FormatSlots(r.Slots, r.Window), "Told": number(r.Told),
+			"TierVersion": number(r.Version), "Slots": lease.FormatSlots(r.Slots, r.Window), "Told": number(r.Alerted),
 		},
 	})
 	if err != nil {
@@ -57,7 +57,7 @@ func decode(row []byte) (lease.Row, error) {
 			Period: limit.Period(c.Text("Period")), Version: c.Int64("TierVersion")},
 		Balance: limit.Balance{Window: c.Int64("Window"), Credit: c.Int64("Credit"), Spent: c.Int64("Spent"),
 			PeriodStart: fromUnix(c.Int64("PeriodStart")), PeriodSpent: c.Int64("PeriodSpent")},
-		Epoch: c.Text("Epoch"), Rev: c.Int64("Rev"), Told: c.Int64("Told"),
+		Epoch: c.Text("Epoch"), Rev: c.Int64("Rev"), Alerted: c.Int64("Told"),
 	}
 	held, slots := lease.ParseSlots(c.Text("Slots"), r.Window)
 	r.SetSlots(held)

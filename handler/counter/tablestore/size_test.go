@@ -26,7 +26,7 @@ func TestAFullCounterStaysBelow64KiB(t *testing.T) {
 		state.Given = append(state.Given, limit.Span{From: state.Window + i, To: state.Window + 1<<30})
 	}
 	for range 4 {
-		state.Periods = append(state.Periods, lease.Charged{Start: now, Amount: 1 << 50})
+		state.Periods = append(state.Periods, lease.PeriodCharge{Start: now, Amount: 1 << 50})
 	}
 	state.Rev, state.PeriodSpent, state.Spent = 1<<50, 1<<50, many
 	for i := range 1000 {

@@ -10,7 +10,7 @@ import (
 // counted returns what a call counts for in a counter until it is
 // settled, as far as the counter knows.
 func (n *need) counted() int64 {
-	if !n.held || n.forgiven {
+	if !n.held || n.uncharged {
 		return 0
 	}
 	if n.degraded {
@@ -27,7 +27,7 @@ func (s *state) reserve(i int, ask int64, way int) {
 		onDown = w.Callers.OnDown[way]
 	}
 	n := len(s.calls)
-	s.calls = append(s.calls, call{owner: i, ask: ask, begun: s.nodes[i].at, wait: w.Callers.MaxWait, onDown: onDown, needs: make([]need, len(s.rows))})
+	s.calls = append(s.calls, call{owner: i, ask: ask, arrivedAt: s.instances[i].at, wait: w.Callers.MaxWait, onDown: onDown, needs: make([]need, len(s.rows))})
 	if len(s.rows) > 1 && w.Wrong != RefusedHolds && w.Wrong != Piecemeal {
 		s.reserveAll(n)
 		return
@@ -45,14 +45,14 @@ func (s *state) ask(n, c int) {
 	w, k := s.world, s.calls[n]
 	at, p := s.moment(k.owner), s.own(k.owner, c)
 	terms := lease.Terms{Limits: s.limits(k.owner), OnStoreDown: k.onDown, MaxWait: k.wait, AlertAt: w.Callers.AlertAt}
-	asked := limit.Ask{Amount: s.asks(int64(n), c), Least: w.Callers.Least, Shadow: w.Callers.Shadow}
+	asked := limit.Ask{Amount: s.asks(int64(n), c), Min: w.Callers.MinAsk, Shadow: w.Callers.Shadow}
 	switch w.Wrong {
 	case CheckFirst:
 		s.askUnseen(n, c, terms, asked)
 		return
-	case Patient:
+	case WaitsTooLong:
 		terms.MaxWait *= 3
-	case Alone:
+	case TakesAll:
 		if s.down {
 			terms.PerMinute *= 4 // of which it takes the quarter of one of four
 		}
@@ -61,13 +61,13 @@ func (s *state) ask(n, c int) {
 			s.settleAnswer(n, c, lease.Answer{Decision: limit.Decision{Verdict: limit.RateExceeded}})
 			return
 		}
-	case Overtaking:
-		s.overtake(n, c, terms, asked)
+	case Overtakes:
+		s.reserveOvertaking(n, c, terms, asked)
 		return
 	}
 	reply, decided := p.agent.Reserve(at, int64(n), terms, asked)
-	if !reply.Held && p.shadow != nil {
-		if shadowed, ok := p.shadow.Reserve(at, int64(n), terms, asked); ok && shadowed.Held {
+	if !reply.Held && p.unfrozen != nil {
+		if shadowed, ok := p.unfrozen.Reserve(at, int64(n), terms, asked); ok && shadowed.Held {
 			p.agent.Leave(at, int64(n))
 			reply, decided = shadowed, true
 		}
@@ -80,31 +80,31 @@ func (s *state) ask(n, c int) {
 
 // hear takes an agent's news, as a driver does after each event.
 func (s *state) hear(i, c int) {
-	p := &s.nodes[i].parts[c]
+	p := &s.instances[i].parts[c]
 	p.agent.Expire(s.moment(i))
 	news := p.agent.News()
-	s.tell(c, news.Alert.Percent)
+	s.noteAlert(c, news.Alert.Percent)
 	for _, reply := range news.Answers {
-		if n := int(reply.ID); n >= firstQuestion {
-			s.told(n, reply)
+		if n := int(reply.ID); n >= firstQuestionID {
+			s.answered(n, reply)
 		} else if s.calls[n].joint == nil {
 			s.settleAnswer(n, c, reply)
-		} else if s.world.Wrong != Deaf || !reply.Again {
+		} else if s.world.Wrong != NotWoken || !reply.DecideAgain {
 			s.wake(n, c, reply)
 		}
 	}
 }
 
 // tell notes that a percent of the quota was told.
-func (s *state) tell(c, percent int) {
+func (s *state) noteAlert(c, percent int) {
 	if percent == 0 {
 		return
 	}
 	b := s.bookOf(c)
-	if slices.Contains(b.told, percent) {
+	if slices.Contains(b.alerts, percent) {
 		s.fail("alerts", "%d percent were told twice", percent)
 	}
-	b.told = append(slices.Clone(b.told), percent)
+	b.alerts = append(slices.Clone(b.alerts), percent)
 }
 
 // settleAnswer takes the answer that one of a call's counters gave.
@@ -113,7 +113,7 @@ func (s *state) settleAnswer(n, c int, reply lease.Answer) {
 	need := &k.needs[c]
 	need.answered, need.hold, need.held = true, reply.Hold, reply.Held
 	need.degraded, need.reserved = reply.Decision.Degraded, reply.Decision.Amount
-	need.minute, need.forgiven = reply.Hold.Window, reply.Decision.Verdict != limit.Granted
+	need.minute, need.uncharged = reply.Hold.Window, reply.Decision.Verdict != limit.Granted
 	if need.degraded {
 		need.minute = limit.Minute(s.moment(k.owner).Time)
 	}
@@ -192,14 +192,14 @@ func (s *state) settle(n int, used int64) {
 	for c := range s.calls[n].needs {
 		need := &s.calls[n].needs[c]
 		p := s.own(i, c)
-		before := look(&p.agent)
+		before := holdingOf(&p.agent)
 		if s.world.Wrong == OwedForgotten && need.degraded {
 			p.agent.Cancel(s.moment(i), need.hold)
 		} else {
 			p.agent.Settle(s.moment(i), need.hold, used)
 		}
 		over := used - need.hold.Held()
-		if covered := over - (look(&p.agent).allExcess() - before.allExcess()); over > 0 && covered > 0 && !need.forgiven {
+		if covered := over - (holdingOf(&p.agent).allExcess() - before.allExcess()); over > 0 && covered > 0 && !need.uncharged {
 			s.bookOf(c).covered[s.world.minute(before.window)] += covered
 		}
 		s.hear(i, c)
@@ -215,7 +215,7 @@ func (s *state) raise(n int, more int64) {
 	i := s.calls[n].owner
 	for c := range s.calls[n].needs {
 		need := &s.calls[n].needs[c]
-		if need.forgiven {
+		if need.uncharged {
 			continue
 		}
 		to := need.counted() + more

@@ -17,12 +17,12 @@ func (s *state) check() {
 		s.checkAccount(c)
 		s.checkShares(c)
 		s.checkAlerts(c)
-		for i := range s.nodes {
+		for i := range s.instances {
 			s.checkLease(i, c)
 			s.checkReport(i, c)
 			s.checkQueue(i, c)
 		}
-		if r := &s.rows[c]; r.exists && !r.row.Plausible(s.world.last().Add(max(0, s.world.Trouble.Astray))) {
+		if r := &s.rows[c]; r.exists && !r.row.Plausible(s.world.last().Add(max(0, s.world.Trouble.ClockError))) {
 			s.fail("I2", "the counter is implausible: %+v", r.row)
 		}
 	}
@@ -33,7 +33,7 @@ func (s *state) check() {
 func (k *call) net(c int) int64 {
 	need := &k.needs[c]
 	switch {
-	case !need.held || need.degraded || need.forgiven:
+	case !need.held || need.degraded || need.uncharged:
 		return 0
 	case k.phase == settled:
 		return min(k.used, need.hold.Amount)
@@ -47,7 +47,7 @@ func (k *call) net(c int) int64 {
 func (k *call) charge(c int) int64 {
 	need := &k.needs[c]
 	switch {
-	case !need.held || need.forgiven:
+	case !need.held || need.uncharged:
 		return 0
 	case k.phase == settled:
 		return k.used
@@ -59,7 +59,7 @@ func (k *call) charge(c int) int64 {
 
 // perMinute returns the highest limit of a minute.
 func (b *books) perMinute(m int64) (most int64) {
-	for i, one := range b.tpm {
+	for i, one := range b.perMinutes {
 		if one.from > m {
 			break
 		}
@@ -113,7 +113,7 @@ func (s *state) checkMinute(c int, m, credit int64, charged map[int64]int64) int
 	w, b := s.world, &s.books[c]
 	if m > 0 {
 		debt := b.excess[m-1]
-		if b.mended || w.Callers.Raise > 0 { // it may be charged after a later minute was spent, or taken back
+		if b.repaired || w.Callers.Raise > 0 { // it may be charged after a later minute was spent, or taken back
 			debt = 0
 		}
 		credit = min(b.perMinute(m)+w.Limits.Burst, credit-charged[m-1]-debt+b.perMinute(m))
@@ -140,13 +140,13 @@ func (s *state) checkMinute(c int, m, credit int64, charged map[int64]int64) int
 // and nothing stays charged for a call that was refused or whose caller left.
 func (s *state) checkAccount(c int) {
 	b, r := &s.books[c], &s.rows[c]
-	if b.deleted || b.mended || !r.exists || s.world.Limits.Quota == 0 || s.world.turnsPeriod() {
+	if b.deleted || b.repaired || !r.exists || s.world.Limits.Quota == 0 || s.world.turnsPeriod() {
 		return
 	}
 	must := b.forfeited - b.dropped + s.charges(c)
-	for i := range s.nodes {
-		if s.nodes[i].stage != closed {
-			must -= s.untold(i, c)
+	for i := range s.instances {
+		if s.instances[i].stage != closed {
+			must -= s.unreported(i, c)
 		}
 	}
 	for _, m := range s.messages {
@@ -161,15 +161,15 @@ func (s *state) checkAccount(c int) {
 
 // turnsPeriod reports whether the world spans more than one period.
 func (w *World) turnsPeriod() bool {
-	return !w.Limits.Period.Start(w.Start).Equal(w.Limits.Period.Start(w.last().Add(max(0, w.Trouble.Astray))))
+	return !w.Limits.Period.Start(w.Start).Equal(w.Limits.Period.Start(w.last().Add(max(0, w.Trouble.ClockError))))
 }
 
 // checkAlerts checks that what the row says was told has been told, or will be by the
 // instance whose write that was.
 func (s *state) checkAlerts(c int) {
-	told := int(s.rows[c].row.Told)
-	waits := slices.ContainsFunc(s.nodes, func(n node) bool { return len(n.parts) > 0 && n.parts[c].landed })
-	if told > 0 && !waits && s.had.Crashes == 0 && !slices.Contains(s.books[c].told, told) {
+	told := int(s.rows[c].row.Alerted)
+	waits := slices.ContainsFunc(s.instances, func(n instance) bool { return len(n.parts) > 0 && n.parts[c].landed })
+	if told > 0 && !waits && s.happened.Crashes == 0 && !slices.Contains(s.books[c].alerts, told) {
 		s.fail("alerts", "nobody was told of %d percent", told)
 	}
 }
@@ -177,17 +177,17 @@ func (s *state) checkAlerts(c int) {
 // checkLease is I3: what an instance holds was leased to it, and it has spent no
 // more.
 func (s *state) checkLease(i, c int) {
-	p := &s.nodes[i].parts[c]
-	h := look(&p.agent)
+	p := &s.instances[i].parts[c]
+	h := holdingOf(&p.agent)
 	if h.left < 0 {
 		s.fail("I3", "instance %d holds %d tokens", i, h.left)
 	}
 	if !s.rows[c].exists || !h.joined || h.left == 0 {
 		return
 	}
-	reserved, given := h.consumed, int64(0)
+	reserved, given := h.reserved, int64(0)
 	if h.flying && !p.landed {
-		reserved, given = reserved+h.flight.consumed, h.flight.given
+		reserved, given = reserved+h.flight.reserved, h.flight.returned
 	}
 	for _, slot := range s.rows[c].row.Slots {
 		if slot.ID == h.id && !slot.Gone && h.left+reserved+given > slot.Leased {
@@ -199,20 +199,20 @@ func (s *state) checkLease(i, c int) {
 // checkReport checks that an agent that rests with something to report will
 // report it, whether or not another call comes.
 func (s *state) checkReport(i, c int) {
-	p := &s.nodes[i].parts[c]
-	h := look(&p.agent)
-	if p.op == nil && s.nodes[i].stage != closed && (h.consumed != 0 || h.refunds != 0 || h.excess != 0) && p.agent.Due(s.moment(i)) >= lease.Never {
-		s.fail("reports", "instance %d never reports %d reserved, %d given back and %d beyond its lease", i, h.consumed, h.refunds, h.excess)
+	p := &s.instances[i].parts[c]
+	h := holdingOf(&p.agent)
+	if p.op == nil && s.instances[i].stage != closed && (h.reserved != 0 || h.refunds != 0 || h.excess != 0) && p.agent.Due(s.moment(i)) >= lease.Never {
+		s.fail("reports", "instance %d never reports %d reserved, %d given back and %d beyond its lease", i, h.reserved, h.refunds, h.excess)
 	}
 }
 
 // checkQueue checks an agent's queue while the agent rests: no call waits longer
 // than it may, or for nothing.
 func (s *state) checkQueue(i, c int) {
-	p, at := &s.nodes[i].parts[c], s.moment(i)
+	p, at := &s.instances[i].parts[c], s.moment(i)
 	waits := queueOf(&p.agent)
 	due := p.agent.Due(at)
-	if len(waits) == 0 || due <= 0 || s.nodes[i].stage == closed || s.nodes[i].astray != 0 {
+	if len(waits) == 0 || due <= 0 || s.instances[i].stage == closed || s.instances[i].clockError != 0 {
 		return
 	}
 	view, _ := viewOf(&p.agent)
@@ -223,9 +223,9 @@ func (s *state) checkQueue(i, c int) {
 		if claims += one.claim; one.settled() {
 			continue
 		}
-		over := at.Time.Sub(s.world.time(k.begun).Add(k.wait))
+		over := at.Time.Sub(s.world.time(k.arrivedAt).Add(k.wait))
 		fits := place == first && s.known(i, c)-claims >= s.asks(n, c)
-		if k.wait > 0 && over >= 0 && p.op == nil && view.Live > 0 && !fits && s.world.Trouble.Misled == 0 {
+		if k.wait > 0 && over >= 0 && p.op == nil && view.Live > 0 && !fits && s.world.Trouble.WrongTimes == 0 {
 			s.fail("Q1", "call %d waits %v longer than it may", n, over)
 		}
 	}
@@ -235,8 +235,8 @@ func (s *state) checkQueue(i, c int) {
 	if due >= lease.Never && !slices.ContainsFunc(waits, entry.settled) {
 		s.fail("Q1", "%d calls wait for nothing", len(waits))
 	}
-	h, ask := look(&p.agent), s.asks(waits[first].id, c)
-	if s.world.Callers.Least > 0 {
+	h, ask := holdingOf(&p.agent), s.asks(waits[first].id, c)
+	if s.world.Callers.MinAsk > 0 {
 		return
 	}
 	if usable(h, at.Time) && h.left-claims >= ask {
@@ -249,7 +249,7 @@ func (s *state) checkQueue(i, c int) {
 
 // asks returns what a call asks of a counter.
 func (s *state) asks(n int64, c int) int64 {
-	if more := s.world.Callers.Elsewhere; c > 0 && more > 0 {
+	if more := s.world.Callers.AskElsewhere; c > 0 && more > 0 {
 		return more
 	}
 	return s.calls[n].ask
@@ -262,9 +262,9 @@ func usable(h holding, now time.Time) bool {
 // known returns what a call of a node could have, as far as its
 // agent knows.
 func (s *state) known(i, c int) int64 {
-	a, now := &s.nodes[i].parts[c].agent, s.moment(i).Time
+	a, now := &s.instances[i].parts[c].agent, s.moment(i).Time
 	view, _ := viewOf(a)
-	h, balance := look(a), view.At(now)
+	h, balance := holdingOf(a), view.At(now)
 	own := -h.allExcess()
 	if usable(h, now) {
 		own += h.left
@@ -279,10 +279,10 @@ func (s *state) checkAnswer(n, c int, reply lease.Answer) {
 	now := s.moment(k.owner).Time
 	fromLease := reply.Held && !reply.Decision.Degraded && reply.Decision.Verdict == limit.Granted
 	if fromLease {
-		if h := look(&s.nodes[k.owner].parts[c].agent); reply.Hold.Window < limit.Minute(now) || now.Unix() >= h.expiry && s.nodes[k.owner].parts[c].shadow == nil {
+		if h := holdingOf(&s.instances[k.owner].parts[c].agent); reply.Hold.Window < limit.Minute(now) || now.Unix() >= h.expiry && s.instances[k.owner].parts[c].unfrozen == nil {
 			s.fail("I5", "a lease was spent after its end")
 		}
-		for _, other := range queueOf(&s.nodes[k.owner].parts[c].agent) {
+		for _, other := range queueOf(&s.instances[k.owner].parts[c].agent) {
 			if int(other.id) < n && s.calls[other.id].phase == waiting && !other.claimed {
 				s.fail("Q3", "call %d was granted before call %d, which came first", n, other.id)
 			}
@@ -299,9 +299,9 @@ func (s *state) checkAnswer(n, c int, reply lease.Answer) {
 func (s *state) checkRefusal(n, c int) {
 	w, k, b := s.world, &s.calls[n], &s.books[c]
 	at := s.moment(k.owner).Time
-	changed := b.deleted || b.mended || s.had.Misled > 0 || s.nodes[k.owner].tier > 0 || w.turnsPeriod() || b.forfeited+b.dropped != 0
-	troubled := s.had.Faults+s.had.Crashes+s.had.Outages+s.had.Stops > 0
-	if w.Instances > 1 || changed || troubled || w.minute(limit.Minute(at)) != 0 || s.ahead(n, c) || len(w.Times) > 1 && s.nodes[k.owner].at != k.begun {
+	changed := b.deleted || b.repaired || s.happened.WrongTimes > 0 || s.instances[k.owner].tier > 0 || w.turnsPeriod() || b.forfeited+b.dropped != 0
+	troubled := s.happened.Faults+s.happened.Crashes+s.happened.Outages+s.happened.Stops > 0
+	if w.Instances > 1 || changed || troubled || w.minute(limit.Minute(at)) != 0 || s.ahead(n, c) || len(w.Times) > 1 && s.instances[k.owner].at != k.arrivedAt {
 		return
 	}
 	credit := w.credit()
@@ -314,7 +314,7 @@ func (s *state) checkRefusal(n, c int) {
 			left -= s.calls[i].charge(c)
 		}
 	}
-	if need := (limit.Ask{Amount: s.asks(int64(n), c), Least: w.Callers.Least}).Needed(); need <= left {
+	if need := (limit.Ask{Amount: s.asks(int64(n), c), Min: w.Callers.MinAsk}).Needed(); need <= left {
 		s.fail("I7", "%d tokens were refused while %d were left", need, left)
 	}
 }
@@ -322,14 +322,14 @@ func (s *state) checkRefusal(n, c int) {
 // ahead reports whether calls wait before a call in a counter, of which it isn't known
 // yet that they will have nothing.
 func (s *state) ahead(n, c int) bool {
-	return slices.ContainsFunc(queueOf(&s.nodes[s.calls[n].owner].parts[c].agent), func(e entry) bool { return !e.settled() && e.id < int64(n) })
+	return slices.ContainsFunc(queueOf(&s.instances[s.calls[n].owner].parts[c].agent), func(e entry) bool { return !e.settled() && e.id < int64(n) })
 }
 
 // An outage is the bound on what all instances admit while the store is down.
 type outage struct {
-	minute int64     // when it began
-	exact  bool      // each instance knew the rows as they were, or had never read them
-	left   []int64   // of each counter
-	unseen int       // instances that had never read them
-	shares [][]share // of each counter: each instance's, of what it knew, right or not
+	minute    int64     // when it began
+	exact     bool      // each instance knew the rows as they were, or had never read them
+	left      []int64   // of each counter
+	neverRead int       // instances that had never read them
+	shares    [][]share // of each counter: each instance's, of what it knew, right or not
 }

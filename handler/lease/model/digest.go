@@ -27,7 +27,7 @@ func (d *digest) text(s string) {
 // ignored names fields that don't distinguish states: nothing depends on the
 // number of writes or reads, or on when exactly a write was built.
 var ignored = map[string][]string{
-	"Row": {"Rev"}, "Write": {"Built"}, "known": {"version", "times"}, "part": {"op"},
+	"Row": {"Rev"}, "Write": {"Built"}, "knownRow": {"version", "refreshes"}, "part": {"op"},
 }
 
 // skipped tells for each type which fields don't count.
@@ -126,8 +126,8 @@ func (s *state) key() uint64 {
 		d.value(reflect.ValueOf(s.rows[c].exists))
 		d.value(reflect.ValueOf(&s.books[c]).Elem())
 	}
-	for i := range s.nodes {
-		n := &s.nodes[i]
+	for i := range s.instances {
+		n := &s.instances[i]
 		for c := range n.parts {
 			p, etag := &n.parts[c], s.rows[c].etag()
 			d.value(reflect.ValueOf(p).Elem())
@@ -135,18 +135,18 @@ func (s *state) key() uint64 {
 			d.value(reflect.ValueOf(known == etag))
 			d.operation(p.op, etag)
 		}
-		d.value(reflect.ValueOf([]int{n.at, int(n.astray), int(n.uptime), n.tier, n.ids, int(n.stage)}))
+		d.value(reflect.ValueOf([]int{n.at, int(n.clockError), int(n.uptime), n.tier, n.ids, int(n.stage)}))
 		d.value(reflect.ValueOf(n.aged))
 	}
 	for i := range s.messages {
 		m := &s.messages[i]
 		d.value(reflect.ValueOf(m.write))
-		d.value(reflect.ValueOf([]int{m.counter, m.node, int(m.orphan)}))
+		d.value(reflect.ValueOf([]int{m.counter, m.instance, int(m.orphan)}))
 	}
 	for i := range s.calls {
 		d.value(reflect.ValueOf(&s.calls[i]).Elem())
 	}
-	d.value(reflect.ValueOf(&s.had).Elem())
+	d.value(reflect.ValueOf(&s.happened).Elem())
 	d.value(reflect.ValueOf(&s.outage).Elem())
 	d.value(reflect.ValueOf(s.down))
 	d.add(uint64(s.tries))

@@ -10,39 +10,39 @@ import (
 // crash ends a node, and starts another in its place. Its writes may still
 // arrive.
 func (s *state) crash(i int) {
-	s.had.Crashes++
-	for c := range s.nodes[i].parts {
+	s.happened.Crashes++
+	for c := range s.instances[i].parts {
 		s.orphan(i, c)
 	}
 	for n := range s.calls {
-		if k := &s.calls[n]; k.owner == i && !k.lost {
-			k.lost = true
+		if k := &s.calls[n]; k.owner == i && !k.crashed {
+			k.crashed = true
 		}
 	}
 	for q := range s.questions {
 		s.questions[q].open = s.questions[q].open && s.questions[q].owner != i
 	}
 	s.start(i)
-	s.nodes[i].stage, s.nodes[i].aged = serving, false
+	s.instances[i].stage, s.instances[i].aged = serving, false
 }
 
 // orphan gives up what a node's agent had to report. One write of its may be
 // on its way.
 func (s *state) orphan(i, c int) {
-	p := &s.nodes[i].parts[c]
-	dropped, h := s.untold(i, c), look(&p.agent)
+	p := &s.instances[i].parts[c]
+	dropped, h := s.unreported(i, c), holdingOf(&p.agent)
 	if h.flying && !p.landed {
 		says := h.flight.sum() - h.flight.undone
-		carried := slices.IndexFunc(s.messages, func(m message) bool { return m.counter == c && m.node == i })
+		carried := slices.IndexFunc(s.messages, func(m message) bool { return m.counter == c && m.instance == i })
 		if op := p.op; carried < 0 && op != nil && op.action == lease.Send && !op.done && op.upon == s.rows[c].etag() {
-			s.messages = append(s.messages, message{counter: c, node: i, write: op.write, upon: op.upon})
+			s.messages = append(s.messages, message{counter: c, instance: i, write: op.write, upon: op.upon})
 			carried = len(s.messages) - 1
 		}
 		if carried >= 0 {
 			s.messages[carried].orphan = says + h.flight.undone // its node can't take that back any more
 			dropped -= s.messages[carried].orphan
 			for m := len(s.messages) - 1; m > carried; m-- { // copies change nothing
-				if s.messages[m].counter == c && s.messages[m].node == i {
+				if s.messages[m].counter == c && s.messages[m].instance == i {
 					s.messages = slices.Delete(s.messages, m, m+1)
 				}
 			}
@@ -53,9 +53,9 @@ func (s *state) orphan(i, c int) {
 
 // stop begins to stop a node, as on SIGTERM.
 func (s *state) stop(i int) {
-	s.had.Stops++
-	s.nodes[i].stage = closing
-	for c := range s.nodes[i].parts {
+	s.happened.Stops++
+	s.instances[i].stage = closing
+	for c := range s.instances[i].parts {
 		s.own(i, c).agent.Close(s.moment(i))
 		s.hear(i, c)
 	}
@@ -64,27 +64,27 @@ func (s *state) stop(i int) {
 // exit ends a node that has stopped, if it has nothing left to do.
 func (s *state) exit(i int) bool {
 	at := s.moment(i)
-	for c := range s.nodes[i].parts {
-		if s.world.Wrong != NoLastWrite && !s.nodes[i].parts[c].agent.Closed(at) {
+	for c := range s.instances[i].parts {
+		if s.world.Wrong != NoLastWrite && !s.instances[i].parts[c].agent.Closed(at) {
 			return false
 		}
 	}
-	busy := func(k call) bool { return k.owner == i && (k.phase == open || k.woken) && !k.lost }
+	busy := func(k call) bool { return k.owner == i && (k.phase == open || k.woken) && !k.crashed }
 	if s.world.Wrong != NoLastWrite && slices.ContainsFunc(s.calls, busy) {
 		return false
 	}
-	for c := range s.nodes[i].parts {
-		if a := &s.nodes[i].parts[c].agent; a.Unwritten() != 0 || look(a).left != 0 || len(queueOf(a)) > 0 {
-			s.fail("SIGTERM", "node %d ended with %d tokens unwritten, %d leased, %d calls in its queue", i, a.Unwritten(), look(a).left, len(queueOf(a)))
+	for c := range s.instances[i].parts {
+		if a := &s.instances[i].parts[c].agent; a.Unwritten() != 0 || holdingOf(a).left != 0 || len(queueOf(a)) > 0 {
+			s.fail("SIGTERM", "node %d ended with %d tokens unwritten, %d leased, %d calls in its queue", i, a.Unwritten(), holdingOf(a).left, len(queueOf(a)))
 		}
 	}
-	s.nodes[i].stage = closed
+	s.instances[i].stage = closed
 	return true
 }
 
 // fall takes the store down. Operations under way fail.
-func (s *state) fall() {
-	s.had.Outages++
+func (s *state) storeFails() {
+	s.happened.Outages++
 	s.down = true
 	s.outage = s.shares()
 }
@@ -92,7 +92,7 @@ func (s *state) fall() {
 // reclaim lets another instance declare one dead at any time, as if its lease
 // had expired long ago.
 func (s *state) reclaim(c, slot int) {
-	s.had.Reclaims++
+	s.happened.Reclaims++
 	next := s.rows[c].row.Clone()
 	leased := next.Slots[slot]
 	next.Slots[slot].Expiry = 0
@@ -112,19 +112,19 @@ func (s *state) reclaim(c, slot int) {
 
 // purge drops a tombstone, an hour after its instance was declared dead.
 func (s *state) purge(c, slot int) bool {
-	s.had.Purges++
+	s.happened.Purges++
 	next := s.rows[c].row.Clone()
-	for i := range s.nodes {
-		p := &s.nodes[i].parts[c]
-		if h := look(&p.agent); h.flying && h.id == next.Slots[slot].ID {
+	for i := range s.instances {
+		p := &s.instances[i].parts[c]
+		if h := holdingOf(&p.agent); h.flying && h.id == next.Slots[slot].ID {
 			if p.op != nil && p.op.action == lease.Send { // no answer takes an hour
 				return false
 			}
-			s.nodes[i].aged = true
+			s.instances[i].aged = true
 			if s.world.Callers.Raise > 0 { // nobody knows then where a raise was charged, so it can't be taken back
-				s.bookOf(c).mended = true
+				s.bookOf(c).repaired = true
 			}
-			s.nodes[i].uptime += 2 * lease.MaxDoubt
+			s.instances[i].uptime += 2 * lease.MaxDoubt
 		}
 	}
 	next.Slots[slot].Expiry = 0
@@ -137,12 +137,12 @@ func (s *state) purge(c, slot int) bool {
 // remove deletes a counter. A write that is still in doubt will be reported to
 // the next one.
 func (s *state) remove(c int) {
-	for i := range s.nodes {
-		if p := &s.nodes[i].parts[c]; p.landed && (p.op == nil || !p.op.done) {
+	for i := range s.instances {
+		if p := &s.instances[i].parts[c]; p.landed && (p.op == nil || !p.op.done) {
 			p.landed = false
 		}
 	}
-	s.had.Deletes++
+	s.happened.Deletes++
 	s.bookOf(c).deleted = true
 	s.rows[c].row, s.rows[c].exists = lease.Row{}, false
 	s.rows[c].version++

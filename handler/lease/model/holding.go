@@ -15,28 +15,28 @@ type holding struct {
 	id             string
 	joined         bool
 	window, expiry int64
-	left, consumed int64
+	left, reserved int64
 	refunds        int64
 	excess         int64
 	open           int64
 	flying         bool
-	flight         told // of the write in flight
+	flight         writtenAmounts // of the write in flight
 }
 
 // told holds the amounts that a write reports.
-type told struct {
-	consumed, given, refunds, excess int64
-	undone                           int64 // of the excess, taken back since
+type writtenAmounts struct {
+	reserved, returned, refunds, excess int64
+	undone                              int64 // of the excess, taken back since
 }
 
 // sum returns what the write charges.
-func (t told) sum() int64 { return t.consumed - t.refunds + t.excess }
+func (t writtenAmounts) sum() int64 { return t.reserved - t.refunds + t.excess }
 
 // A place is the way to a field.
-type place []int
+type fieldPath []int
 
-func at(of reflect.Type, names ...string) place {
-	var way place
+func fieldOf(of reflect.Type, names ...string) fieldPath {
+	var way fieldPath
 	for _, name := range names {
 		field, ok := of.FieldByName(name)
 		if !ok {
@@ -52,42 +52,42 @@ var (
 	agentType = reflect.TypeFor[lease.Agent]()
 	writeType = reflect.TypeFor[lease.Write]()
 
-	slotID   = at(agentType, "holder", "slot", "id")
-	joined   = at(agentType, "holder", "slot", "joined")
-	window   = at(agentType, "holder", "hand", "window")
-	expiry   = at(agentType, "holder", "hand", "expiry")
-	inHand   = at(agentType, "holder", "hand", "left")
-	consumed = at(agentType, "holder", "hand", "consumed")
-	pending  = at(agentType, "holder", "out", "pending")
-	flight   = at(agentType, "holder", "flight")
-	opened   = at(agentType, "open")
-	queued   = at(agentType, "queue", "calls")
-	asked    = at(agentType, "queue", "questions")
-	seen     = at(agentType, "known", "view")
-	seenVer  = at(agentType, "known", "version")
-	seenAt   = at(agentType, "known", "at")
+	slotID   = fieldOf(agentType, "holder", "slot", "id")
+	joined   = fieldOf(agentType, "holder", "slot", "joined")
+	window   = fieldOf(agentType, "holder", "lease", "window")
+	expiry   = fieldOf(agentType, "holder", "lease", "expiry")
+	inHand   = fieldOf(agentType, "holder", "lease", "left")
+	reserved = fieldOf(agentType, "holder", "lease", "reserved")
+	pending  = fieldOf(agentType, "holder", "reports", "pending")
+	flight   = fieldOf(agentType, "holder", "inFlight")
+	opened   = fieldOf(agentType, "openCalls")
+	queued   = fieldOf(agentType, "queue", "calls")
+	asked    = fieldOf(agentType, "queue", "questions")
+	seen     = fieldOf(agentType, "known", "view")
+	seenVer  = fieldOf(agentType, "known", "version")
+	seenAt   = fieldOf(agentType, "known", "asOf")
 
-	writeConsumed = at(writeType, "consumed")
-	writeReturned = at(writeType, "returned")
-	writeReport   = at(writeType, "report")
-	writeUndone   = at(writeType, "undone")
-	writeTells    = at(writeType, "tells")
-	writeID       = at(writeType, "id")
-	writeSeq      = at(writeType, "seq")
+	writeReserved = fieldOf(writeType, "reserved")
+	writeReturned = fieldOf(writeType, "returned")
+	writeReport   = fieldOf(writeType, "report")
+	writeUndone   = fieldOf(writeType, "undone")
+	writeAlert    = fieldOf(writeType, "alertPercent")
+	writeID       = fieldOf(writeType, "id")
+	writeSeq      = fieldOf(writeType, "seq")
 )
 
-func look(a *lease.Agent) holding {
+func holdingOf(a *lease.Agent) holding {
 	v := reflect.ValueOf(a).Elem()
 	h := holding{id: v.FieldByIndex(slotID).String(), joined: v.FieldByIndex(joined).Bool(), window: v.FieldByIndex(window).Int(), expiry: v.FieldByIndex(expiry).Int(),
-		left: v.FieldByIndex(inHand).Int(), consumed: v.FieldByIndex(consumed).Int(), open: v.FieldByIndex(opened).Int()}
-	h.refunds, h.excess = reported(v.FieldByIndex(pending))
+		left: v.FieldByIndex(inHand).Int(), reserved: v.FieldByIndex(reserved).Int(), open: v.FieldByIndex(opened).Int()}
+	h.refunds, h.excess = reportSums(v.FieldByIndex(pending))
 	if f := v.FieldByIndex(flight); !f.IsNil() {
-		h.flying, h.flight = true, tell(f.Elem())
+		h.flying, h.flight = true, amountsAt(f.Elem())
 	}
 	return h
 }
 
-func reported(report reflect.Value) (refunds, excess int64) {
+func reportSums(report reflect.Value) (refunds, excess int64) {
 	all := report.Field(0)
 	for i := range all.Len() {
 		refunds += all.Index(i).Field(2).Int()
@@ -96,13 +96,13 @@ func reported(report reflect.Value) (refunds, excess int64) {
 }
 
 // tell returns what a write reports.
-func tell(v reflect.Value) told {
-	t := told{consumed: v.FieldByIndex(writeConsumed).Int(), given: v.FieldByIndex(writeReturned).Int(), undone: v.FieldByIndex(writeUndone).Int()}
-	t.refunds, t.excess = reported(v.FieldByIndex(writeReport))
+func amountsAt(v reflect.Value) writtenAmounts {
+	t := writtenAmounts{reserved: v.FieldByIndex(writeReserved).Int(), returned: v.FieldByIndex(writeReturned).Int(), undone: v.FieldByIndex(writeUndone).Int()}
+	t.refunds, t.excess = reportSums(v.FieldByIndex(writeReport))
 	return t
 }
 
-func tellOf(w *lease.Write) told { return tell(reflect.ValueOf(w).Elem()) }
+func amountsOf(w *lease.Write) writtenAmounts { return amountsAt(reflect.ValueOf(w).Elem()) }
 
 func idOf(w *lease.Write) string { return reflect.ValueOf(w).Elem().FieldByIndex(writeID).String() }
 

@@ -51,7 +51,7 @@ type Tiers struct {
 }
 
 // Manners are a tier's rules for calls that don't fit.
-type Manners struct {
+type Policy struct {
 	MaxWait time.Duration
 	OnDown  []limit.StoreDown // empty: closed
 	Shadow  bool              // calls that are refused go on, charged to no limit
@@ -59,34 +59,34 @@ type Manners struct {
 
 // Callers are what calls do.
 type Callers struct {
-	Manners
+	Policy
 	Calls     int     // in all
 	Questions int     // for standings, in all
 	Asks      []int64 // that a call may reserve
 	// Elsewhere is what a call that needs several counters asks of all but the
 	// first; 0: the same.
-	Elsewhere int64
-	Least     int64   // that a call can do with; 0: it needs all
-	AlertAt   []int   // percents of the quota that are told
-	Uses      []int64 // that a call may use; empty: each amount up to what it holds
-	Excess    int64   // that a call may take beyond its hold
-	Raise     int64   // that an open call may be charged beyond its hold
-	Cancel    bool    // calls may be given up
-	Leave     bool    // callers may leave while they wait
+	AskElsewhere int64
+	MinAsk       int64   // that a call can do with; 0: it needs all
+	AlertAt      []int   // percents of the quota that are told
+	Uses         []int64 // that a call may use; empty: each amount up to what it holds
+	Excess       int64   // that a call may take beyond its hold
+	Raise        int64   // that an open call may be charged beyond its hold
+	Cancel       bool    // calls may be given up
+	Leave        bool    // callers may leave while they wait
 }
 
 // Trouble is how often each fault may happen.
 type Trouble struct {
-	Faults   int           // operations without an answer; their writes may land later, or never
-	Slow     int           // operations whose answer comes later than they take effect
-	Outages  int           // of the store
-	Stops    int           // of instances, as on SIGTERM
-	Crashes  int           // each is followed by a start anew
-	Reclaims int           // of a slot at any time, whatever its expiry
-	Purges   int           // of a tombstone
-	Deletes  int           // of the whole counter
-	Misled   int           // times that an instance is given a wrong time
-	Astray   time.Duration // by which such a time is ahead, or behind where below zero
+	Faults     int           // operations without an answer; their writes may land later, or never
+	Slow       int           // operations whose answer comes later than they take effect
+	Outages    int           // of the store
+	Stops      int           // of instances, as on SIGTERM
+	Crashes    int           // each is followed by a start anew
+	Reclaims   int           // of a slot at any time, whatever its expiry
+	Purges     int           // of a tombstone
+	Deletes    int           // of the whole counter
+	WrongTimes int           // times that an instance is given a wrong time
+	ClockError time.Duration // by which such a time is ahead, or behind where below zero
 }
 
 // A Result is the outcome of a search.
@@ -139,7 +139,7 @@ func (w *World) Search() Result {
 				origins = append(origins, origin{ids[i], step})
 				if after.broken != "" {
 					result.States, result.Violation = len(seen), after.broken
-					result.Path = way(first, origins)
+					result.Path = pathToLast(first, origins)
 					return result
 				}
 				next, nextIDs = append(next, after), append(nextIDs, int32(len(origins)-1))
@@ -156,7 +156,7 @@ func (w *World) Search() Result {
 }
 
 // way returns the steps to the last state found.
-func way(first *state, origins []origin) []string {
+func pathToLast(first *state, origins []origin) []string {
 	var steps []step
 	for at := int32(len(origins) - 1); at > 0; at = origins[at].parent {
 		steps = append(steps, origins[at].step)

@@ -12,21 +12,21 @@ import (
 type question struct {
 	owner, counter int
 	open           bool  // it has no answer yet
-	least          int64 // the row said that the period was charged this when it was asked
+	minUsed        int64 // the row said that the period was charged this when it was asked
 }
 
 // maxAge is the greatest age of a standing that is told without asking the store.
 const maxAge = 2 * time.Second
 
 // firstQuestion is above the ids of all calls.
-const firstQuestion = 1 << 20
+const firstQuestionID = 1 << 20
 
 // inquire asks for the standing of a counter.
 func (s *state) inquire(i, c int) {
-	id := firstQuestion + len(s.questions)
-	p, asked := s.own(i, c), question{owner: i, counter: c, open: true, least: s.rows[c].row.PeriodSpent}
+	id := firstQuestionID + len(s.questions)
+	p, asked := s.own(i, c), question{owner: i, counter: c, open: true, minUsed: s.rows[c].row.PeriodSpent}
 	if p.op != nil && p.op.done { // its answer is under way, and serves
-		asked.least = 0
+		asked.minUsed = 0
 	}
 	s.questions = append(s.questions, asked)
 	a := &p.agent
@@ -36,11 +36,11 @@ func (s *state) inquire(i, c int) {
 		reply.Decision.Standing, decided = a.Known(s.moment(i))
 	}
 	if decided {
-		s.questions[len(s.questions)-1].least = 0
+		s.questions[len(s.questions)-1].minUsed = 0
 		if age := s.moment(i).Time.Sub(knownAt(a)); age > maxAge && !s.down {
 			s.fail("S2", "a standing is %v old", age)
 		}
-		s.told(id, reply)
+		s.answered(id, reply)
 	}
 	s.hear(i, c)
 }
@@ -49,7 +49,7 @@ func (s *state) inquire(i, c int) {
 func (s *state) giveUp(q int) {
 	asked := &s.questions[q]
 	asked.open = false
-	s.own(asked.owner, asked.counter).agent.Leave(s.moment(asked.owner), int64(firstQuestion+q))
+	s.own(asked.owner, asked.counter).agent.Leave(s.moment(asked.owner), int64(firstQuestionID+q))
 	s.hear(asked.owner, asked.counter)
 }
 
@@ -57,13 +57,13 @@ func (s *state) giveUp(q int) {
 // reserve, and nothing else happens to it.
 func (w *World) onlyGrows() bool {
 	all := len(w.Callers.Asks) == 1 && slices.Equal(w.Callers.Asks, w.Callers.Uses)
-	return all && !w.Callers.Cancel && w.Trouble.Crashes+w.Trouble.Reclaims+w.Trouble.Deletes+w.Trouble.Misled == 0 && !w.turnsPeriod()
+	return all && !w.Callers.Cancel && w.Trouble.Crashes+w.Trouble.Reclaims+w.Trouble.Deletes+w.Trouble.WrongTimes == 0 && !w.turnsPeriod()
 }
 
 // told takes the answer to a question. Where what is charged only grows, it is no less
 // than when the question was asked, or the operation under way took effect; and one instance alone knows it exactly.
-func (s *state) told(id int, reply lease.Answer) {
-	q := &s.questions[id-firstQuestion]
+func (s *state) answered(id int, reply lease.Answer) {
+	q := &s.questions[id-firstQuestionID]
 	if !q.open {
 		s.fail("S1", "a question was answered twice, or after who asked had left")
 	}
@@ -72,9 +72,9 @@ func (s *state) told(id int, reply lease.Answer) {
 	switch charged := s.charges(q.counter); {
 	case reply.Down && !s.down:
 		s.fail("S1", "a question has no answer although the store is up")
-	case reply.Down || s.had.Outages > 0 || !s.world.onlyGrows():
-	case used < q.least:
-		s.fail("S2", "a standing of %d used is older than the question: the row had %d", used, q.least)
+	case reply.Down || s.happened.Outages > 0 || !s.world.onlyGrows():
+	case used < q.minUsed:
+		s.fail("S2", "a standing of %d used is older than the question: the row had %d", used, q.minUsed)
 	case s.world.Instances == 1 && used != charged || used > charged:
 		s.fail("S2", "a standing says that %d are used, and calls are charged %d", used, charged)
 	}
@@ -83,11 +83,11 @@ func (s *state) told(id int, reply lease.Answer) {
 // checkQuestions checks that no question waits for nothing.
 func (s *state) checkQuestions() {
 	for n, q := range s.questions {
-		if !q.open || s.nodes[q.owner].stage == closed {
+		if !q.open || s.instances[q.owner].stage == closed {
 			continue
 		}
-		p := &s.nodes[q.owner].parts[q.counter]
-		if questionsOf(&p.agent, int64(firstQuestion+n)) == 0 || p.op == nil && p.agent.Due(s.moment(q.owner)) >= lease.Never {
+		p := &s.instances[q.owner].parts[q.counter]
+		if questionsOf(&p.agent, int64(firstQuestionID+n)) == 0 || p.op == nil && p.agent.Due(s.moment(q.owner)) >= lease.Never {
 			s.fail("S1", "question %d waits for nothing", n)
 		}
 	}
@@ -95,9 +95,9 @@ func (s *state) checkQuestions() {
 
 // stepsOfQuestions returns what may become of questions.
 func (s *state) stepsOfQuestions(add func(bool, kind, int, int, int)) {
-	for i := range s.nodes {
+	for i := range s.instances {
 		for c := range s.rows {
-			add(s.nodes[i].stage == serving && len(s.questions) < s.world.Callers.Questions, inquire, i, c, 0)
+			add(s.instances[i].stage == serving && len(s.questions) < s.world.Callers.Questions, inquire, i, c, 0)
 		}
 	}
 	for n, q := range s.questions {

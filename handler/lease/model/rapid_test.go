@@ -43,7 +43,7 @@ func randomWorld(t *rapid.T) *World {
 	number := func(name string, low, high int64) int64 { return rapid.Int64Range(low, high).Draw(t, name) }
 	count := func(name string, most int) int { return rapid.IntRange(0, most).Draw(t, name) }
 	w := &World{Name: "random", Counters: 1 + count("more counters", 1), Instances: 1 + count("more instances", 3),
-		Clocks: Clocks{Start: midnight.Add(50 * time.Minute), Skew: 1 + count("more skew", 5)}, Full: rapid.Bool().Draw(t, "full"), Absent: rapid.Bool().Draw(t, "absent"),
+		Clocks: Clocks{Start: noon.Add(50 * time.Minute), Skew: 1 + count("more skew", 5)}, Full: rapid.Bool().Draw(t, "full"), Absent: rapid.Bool().Draw(t, "absent"),
 		Patience: time.Duration(rapid.SampledFrom([]int{2, 3600}).Draw(t, "patience")) * time.Second}
 	for at := time.Duration(0); len(w.Times) < 40; {
 		at += time.Duration(rapid.SampledFrom([]int{1, 3, 5, 15, 45}).Draw(t, "seconds")) * time.Second
@@ -64,18 +64,18 @@ func randomWorld(t *rapid.T) *World {
 		w.Newer = append(w.Newer, next)
 	}
 	w.Callers = Callers{Calls: 40, Asks: []int64{number("ask", 1, 50), number("ask", 1, 300)}, Excess: number("excess", 0, 1) * number("most", 0, 300),
-		Raise: number("raises", 0, 1) * number("by", 1, 300), Cancel: true, Leave: true, Questions: 5, Manners: Manners{Shadow: rapid.IntRange(0, 7).Draw(t, "shadow") == 0,
+		Raise: number("raises", 0, 1) * number("by", 1, 300), Cancel: true, Leave: true, Questions: 5, Policy: Policy{Shadow: rapid.IntRange(0, 7).Draw(t, "shadow") == 0,
 			MaxWait: time.Duration(rapid.SampledFrom([]int{0, 20, 90}).Draw(t, "wait")) * time.Second,
 			OnDown:  rapid.SampledFrom([][]limit.StoreDown{nil, {limit.Degrade}, {limit.FailOpen, limit.Degrade}}).Draw(t, "without the store")}}
 	if w.Counters > 1 && rapid.Bool().Draw(t, "asks differ") {
-		w.Callers.Elsewhere = number("elsewhere", 1, 300)
+		w.Callers.AskElsewhere = number("elsewhere", 1, 300)
 	}
 	for range 4 {
 		w.Callers.Uses = append(w.Callers.Uses, number("use", 0, 400))
 	}
 	w.Trouble = Trouble{Faults: count("faults", 9), Slow: count("slow", 9), Outages: count("outages", 2), Crashes: count("crashes", 2),
 		Reclaims: count("reclaims", 2), Purges: count("purges", 1), Stops: count("stops", 1),
-		Misled: count("misled", 2), Astray: time.Duration(rapid.SampledFrom([]int{-3, 1, 3, 20}).Draw(t, "astray")) * time.Minute}
+		WrongTimes: count("misled", 2), ClockError: time.Duration(rapid.SampledFrom([]int{-3, 1, 3, 20}).Draw(t, "astray")) * time.Minute}
 	if rapid.IntRange(0, 7).Draw(t, "deletes") == 0 { // then less can be checked
 		w.Trouble.Deletes = 1
 	}

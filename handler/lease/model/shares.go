@@ -15,7 +15,7 @@ type share struct {
 
 // shareOf returns an instance's share by what it knows now.
 func (s *state) shareOf(i, c int) share {
-	view, _ := viewOf(&s.nodes[i].parts[c].agent)
+	view, _ := viewOf(&s.instances[i].parts[c].agent)
 	now := s.moment(i).Time
 	minute, floor := s.world.minute(limit.Minute(now)), s.world.Limits.PerMinute/4
 	if view.Live == 0 {
@@ -48,15 +48,15 @@ func (s *state) shares() outage {
 		r := &s.rows[c]
 		balance := r.row.At(r.row.Limits, s.moment(0).Time)
 		o.left[c] = max(0, balance.Left(r.row.Limits, 0))
-		for i := range s.nodes {
+		for i := range s.instances {
 			o.shares[c] = append(o.shares[c], s.shareOf(i, c))
-			a := &s.nodes[i].parts[c].agent
+			a := &s.instances[i].parts[c].agent
 			view, version := viewOf(a)
-			h := look(a)
+			h := holdingOf(a)
 			switch {
 			case view.Live == 0:
-				o.unseen++
-			case version != r.etag() || h.flying || h.consumed != 0 || h.excess != 0 || r.row.Window != limit.Minute(s.moment(i).Time):
+				o.neverRead++
+			case version != r.etag() || h.flying || h.reserved != 0 || h.excess != 0 || r.row.Window != limit.Minute(s.moment(i).Time):
 				o.exact = false
 			}
 		}
@@ -80,7 +80,7 @@ func (o *outage) most(c int, minute, perMinute int64) (most int64) {
 	if minute == o.minute {
 		left = o.left[c]
 	}
-	return min(most, left+int64(o.unseen)*perMinute/4)
+	return min(most, left+int64(o.neverRead)*perMinute/4)
 }
 
 // checkShares checks that in degrade all instances admit together no more than
@@ -89,7 +89,7 @@ func (o *outage) most(c int, minute, perMinute int64) (most int64) {
 // and the quarters.
 func (s *state) checkShares(c int) {
 	w := s.world
-	if len(s.outage.left) == 0 || s.had.Outages > 1 || s.had.Misled > 0 || w.Callers.Excess > 0 || w.Callers.Raise > 0 || w.Callers.Shadow || len(w.Newer) > 0 {
+	if len(s.outage.left) == 0 || s.happened.Outages > 1 || s.happened.WrongTimes > 0 || w.Callers.Excess > 0 || w.Callers.Raise > 0 || w.Callers.Shadow || len(w.Newer) > 0 {
 		return
 	}
 	admitted := make(map[int64]int64, 2)

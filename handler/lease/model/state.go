@@ -19,12 +19,12 @@ type state struct {
 	broken string // the rule that the last step broke
 
 	rows      []stored
-	nodes     []node
+	instances []instance
 	calls     []call
 	messages  []message // writes that nobody waits for any more
 	down      bool      // the store
 	tries     int       // operations that have failed because it is down
-	had       Trouble   // what has happened so far
+	happened  Trouble   // what has happened so far
 	books     []books   // of each counter
 	outage    outage
 	questions []question
@@ -51,15 +51,15 @@ func (s *stored) put(row lease.Row) {
 }
 
 // A node is one process of the gateway, or a successor in its place.
-type node struct {
-	at     int           // of its clock, in the world's times
-	astray time.Duration // that the time it is given is ahead
-	uptime time.Duration
-	tier   int // how many of the newer limits it knows
-	ids    int // of slots and epochs, made so far
-	stage  stage
-	parts  []part // one a counter
-	aged   bool   // an hour has passed since its write in flight
+type instance struct {
+	at         int           // of its clock, in the world's times
+	clockError time.Duration // that the time it is given is ahead
+	uptime     time.Duration
+	tier       int // how many of the newer limits it knows
+	ids        int // of slots and epochs, made so far
+	stage      stage
+	parts      []part // one a counter
+	aged       bool   // an hour has passed since its write in flight
 }
 
 type stage int
@@ -72,10 +72,10 @@ const (
 
 // A part is a node's part in one counter.
 type part struct {
-	agent  lease.Agent
-	op     *operation // under way
-	landed bool       // the write in flight has taken effect
-	shadow *lease.Agent
+	agent    lease.Agent
+	op       *operation // under way
+	landed   bool       // the write in flight has taken effect
+	unfrozen *lease.Agent
 }
 
 // An operation is under way, and its node waits for the answer.
@@ -90,26 +90,26 @@ type operation struct {
 
 // A message is a write that may still arrive.
 type message struct {
-	counter, node int
-	write         *lease.Write
-	upon          lease.Version
-	orphan        int64 // tokens that it charges, if its node has crashed
+	counter, instance int
+	write             *lease.Write
+	upon              lease.Version
+	orphan            int64 // tokens that it charges, if its node has crashed
 }
 
 // A call is one call, at one or more counters.
 type call struct {
-	owner  int
-	ask    int64
-	begun  int // the node's place in time
-	wait   time.Duration
-	onDown limit.StoreDown
-	phase  phase
-	needs  []need // one a counter
-	raised bool
-	used   int64
-	lost   bool         // its node has crashed
-	joint  *lease.Joint // what it needs of several counters; nil: it needs one
-	woken  bool         // an agent has told it to decide again
+	owner     int
+	ask       int64
+	arrivedAt int // the node's place in time
+	wait      time.Duration
+	onDown    limit.StoreDown
+	phase     phase
+	needs     []need // one a counter
+	raised    bool
+	used      int64
+	crashed   bool             // its node has crashed
+	joint     *lease.JointCall // what it needs of several counters; nil: it needs one
+	woken     bool             // an agent has told it to decide again
 }
 
 type phase int
@@ -124,27 +124,27 @@ const (
 
 // A need is what a call asks of one counter.
 type need struct {
-	heard    []lease.Answer // to a joint call, since it last decided
-	told     bool           // such an answer said that it does not fit
-	answered bool
-	hold     lease.Hold
-	held     bool
-	degraded bool
-	reserved int64 // net of what a lease covers later
-	minute   int64 // that is charged
-	forgiven bool  // by a variant
+	heard       []lease.Answer // to a joint call, since it last decided
+	refusalSeen bool           // such an answer said that it does not fit
+	answered    bool
+	hold        lease.Hold
+	held        bool
+	degraded    bool
+	reserved    int64 // net of what a lease covers later
+	minute      int64 // that is charged
+	uncharged   bool  // by a variant
 }
 
 // books hold the sums that a counter's numbers are checked against.
 type books struct {
-	covered   map[int64]int64 // excess taken from leases, by minute
-	excess    map[int64]int64 // excess written, by minute
-	tpm       []adoption      // limits, as they were adopted
-	forfeited int64           // tokens of leases that count as spent for good
-	dropped   int64           // tokens never reported: the instance ended, or its lease was reclaimed and is charged
-	told      []int           // percents of the quota
-	deleted   bool
-	mended    bool // an instance replaced a counter that wasn't plausible
+	covered    map[int64]int64 // excess taken from leases, by minute
+	excess     map[int64]int64 // excess written, by minute
+	perMinutes []adoption      // limits, as they were adopted
+	forfeited  int64           // tokens of leases that count as spent for good
+	dropped    int64           // tokens never reported: the instance ended, or its lease was reclaimed and is charged
+	alerts     []int           // percents of the quota
+	deleted    bool
+	repaired   bool // an instance replaced a counter that wasn't plausible
 }
 
 // An adoption of the limit of a minute.
@@ -152,16 +152,16 @@ type adoption struct{ from, perMinute int64 }
 
 func begin(w *World) *state {
 	n := max(1, w.Counters)
-	s := &state{world: w, nodes: make([]node, w.Instances), rows: make([]stored, n), books: make([]books, n)}
+	s := &state{world: w, instances: make([]instance, w.Instances), rows: make([]stored, n), books: make([]books, n)}
 	for c := range s.rows {
-		s.books[c] = books{covered: map[int64]int64{}, excess: map[int64]int64{}, tpm: []adoption{{0, w.Limits.PerMinute}}}
+		s.books[c] = books{covered: map[int64]int64{}, excess: map[int64]int64{}, perMinutes: []adoption{{0, w.Limits.PerMinute}}}
 		if !w.Absent {
 			row := lease.New(w.Limits, w.Start, "first")
 			row.Credit = w.credit()
 			s.rows[c] = stored{row: row, exists: true}
 		}
 	}
-	for i := range s.nodes {
+	for i := range s.instances {
 		s.start(i)
 	}
 	return s
@@ -169,9 +169,9 @@ func begin(w *World) *state {
 
 // start starts a node's agents.
 func (s *state) start(i int) {
-	s.nodes[i].parts = make([]part, len(s.rows))
-	for c := range s.nodes[i].parts {
-		s.nodes[i].parts[c].agent = lease.NewAgent(0.75, s.world.patience())
+	s.instances[i].parts = make([]part, len(s.rows))
+	for c := range s.instances[i].parts {
+		s.instances[i].parts[c].agent = lease.NewAgent(0.75, s.world.patience())
 	}
 }
 
@@ -184,7 +184,7 @@ func (w *World) patience() time.Duration {
 
 // credit returns the first minute's credit.
 func (w *World) credit() int64 {
-	if w.Full || w.Absent && w.Trouble.Astray < 0 { // a row made by a clock that is behind may carry the burst
+	if w.Full || w.Absent && w.Trouble.ClockError < 0 { // a row made by a clock that is behind may carry the burst
 		return w.Limits.PerMinute + w.Limits.Burst
 	}
 	return w.Limits.PerMinute
@@ -193,9 +193,9 @@ func (w *World) credit() int64 {
 // clone copies what a step may change, except agents: see state.own.
 func (s *state) clone() *state {
 	c := *s
-	c.rows, c.calls, c.messages, c.nodes = slices.Clone(s.rows), slices.Clone(s.calls), slices.Clone(s.messages), slices.Clone(s.nodes)
-	for i := range c.nodes {
-		c.nodes[i].parts = slices.Clone(c.nodes[i].parts)
+	c.rows, c.calls, c.messages, c.instances = slices.Clone(s.rows), slices.Clone(s.calls), slices.Clone(s.messages), slices.Clone(s.instances)
+	for i := range c.instances {
+		c.instances[i].parts = slices.Clone(c.instances[i].parts)
 	}
 	for i := range c.calls {
 		c.calls[i].needs = slices.Clone(c.calls[i].needs)
@@ -214,18 +214,18 @@ func (s *state) bookOf(c int) *books {
 	for k, v := range b.excess {
 		excess[k] = v
 	}
-	b.covered, b.excess, b.tpm = covered, excess, slices.Clone(b.tpm)
+	b.covered, b.excess, b.perMinutes = covered, excess, slices.Clone(b.perMinutes)
 	return b
 }
 
 // own replaces a node's agent by a copy that this state may change. The write in
 // flight is copied with it, so the operation's must be looked up again.
 func (s *state) own(i, c int) *part {
-	p := &s.nodes[i].parts[c]
+	p := &s.instances[i].parts[c]
 	p.agent = p.agent.Clone()
-	if p.shadow != nil {
-		shadow := p.shadow.Clone()
-		p.shadow = &shadow
+	if p.unfrozen != nil {
+		shadow := p.unfrozen.Clone()
+		p.unfrozen = &shadow
 	}
 	if p.op != nil {
 		op := *p.op
@@ -236,8 +236,8 @@ func (s *state) own(i, c int) *part {
 
 // moment returns when an event happens at a node.
 func (s *state) moment(i int) lease.Moment {
-	n := &s.nodes[i]
-	return lease.Moment{Time: s.world.time(n.at).Add(n.astray), Uptime: n.uptime + s.world.Times[n.at], Store: lease.Condition{Down: s.down}}
+	n := &s.instances[i]
+	return lease.Moment{Time: s.world.time(n.at).Add(n.clockError), Uptime: n.uptime + s.world.Times[n.at], Store: lease.StoreState{Down: s.down}}
 }
 
 func (w *World) time(at int) time.Time { return w.Start.Add(w.Times[at]) }
@@ -249,7 +249,7 @@ func (w *World) last() time.Time { return w.time(len(w.Times) - 1) }
 func (w *World) minute(window int64) int64 { return window - limit.Minute(w.Start) }
 
 func (s *state) limits(i int) limit.Limits {
-	if tier := s.nodes[i].tier; tier > 0 {
+	if tier := s.instances[i].tier; tier > 0 {
 		return s.world.Newer[tier-1]
 	}
 	return s.world.Limits
@@ -258,9 +258,9 @@ func (s *state) limits(i int) limit.Limits {
 // freshID returns an id that was never used.
 func (s *state) freshID(i int) string {
 	if s.world.Wrong != ReusedID {
-		s.nodes[i].ids++
+		s.instances[i].ids++
 	}
-	return fmt.Sprintf("%c%d", 'a'+i, s.nodes[i].ids)
+	return fmt.Sprintf("%c%d", 'a'+i, s.instances[i].ids)
 }
 
 // epoch returns the epoch of a counter that a node is about to make.
@@ -286,10 +286,10 @@ func (s *state) String() string {
 		r := &s.rows[c].row
 		fmt.Fprintf(&text, "[minute %d credit %d spent %d period %d slots %s] ", s.world.minute(r.Window), r.Credit, r.Spent, r.PeriodSpent,
 			lease.FormatSlots(r.Slots, r.Window))
-		for i := range s.nodes {
-			h := look(&s.nodes[i].parts[c].agent)
-			fmt.Fprintf(&text, "| %d: at %d left %d consumed %d refunds %d excess %d open %d ", i, s.nodes[i].at, h.left, h.consumed, h.refunds, h.excess, h.open)
-			if op := s.nodes[i].parts[c].op; op != nil {
+		for i := range s.instances {
+			h := holdingOf(&s.instances[i].parts[c].agent)
+			fmt.Fprintf(&text, "| %d: at %d left %d consumed %d refunds %d excess %d open %d ", i, s.instances[i].at, h.left, h.reserved, h.refunds, h.excess, h.open)
+			if op := s.instances[i].parts[c].op; op != nil {
 				fmt.Fprintf(&text, "(%s) ", []string{"rest", "reading", "writing"}[op.action])
 			}
 		}

@@ -13,35 +13,35 @@ import (
 type kind int
 
 const (
-	tick     kind = iota // a node's clock goes on
-	pause                // a node's pause before another attempt is over
-	mislead              // a node is given a wrong time
-	correct              // and the right one again
-	inquire              // someone asks for a counter's standing
-	giveUp               // and leaves before the answer
-	change               // a node hears of newer limits
-	reserve              // a call asks its counters
-	decide               // a joint call decides again
-	leave                // a caller leaves
-	raise                // an open call is charged more
-	settle               // a call ends
-	cancel               // a call is given up
-	proceed              // an agent is asked what to do next
-	expire               // while its operation is under way, a call's time is over
-	complete             // its operation takes effect and is answered
-	effect               // its operation takes effect, and the answer is under way
-	answer               // that comes
-	lose                 // no answer will come; a write may still arrive
-	deliver              // a write that nobody waits for arrives
-	vanish               // or it never does
-	fall                 // the store goes down
-	rise                 // and comes back
-	stop                 // a node stops, as on SIGTERM
-	exit                 // and ends, once its agents are done
-	crash                // a node ends, and another takes its place
-	reclaim              // someone takes an instance for dead
-	purge                // a tombstone is over
-	remove               // someone deletes a counter
+	tick         kind = iota // a node's clock goes on
+	pause                    // a node's pause before another attempt is over
+	setWrongTime             // a node is given a wrong time
+	setRightTime             // and the right one again
+	inquire                  // someone asks for a counter's standing
+	giveUp                   // and leaves before the answer
+	change                   // a node hears of newer limits
+	reserve                  // a call asks its counters
+	decide                   // a joint call decides again
+	leave                    // a caller leaves
+	raise                    // an open call is charged more
+	settle                   // a call ends
+	cancel                   // a call is given up
+	proceed                  // an agent is asked what to do next
+	expire                   // while its operation is under way, a call's time is over
+	complete                 // its operation takes effect and is answered
+	effect                   // its operation takes effect, and the answer is under way
+	answer                   // that comes
+	lose                     // no answer will come; a write may still arrive
+	deliver                  // a write that nobody waits for arrives
+	vanish                   // or it never does
+	storeFails               // the store goes down
+	storeReturns             // and comes back
+	stop                     // a node stops, as on SIGTERM
+	exit                     // and ends, once its agents are done
+	crash                    // a node ends, and another takes its place
+	reclaim                  // someone takes an instance for dead
+	purge                    // a tombstone is over
+	remove                   // someone deletes a counter
 )
 
 var kindNames = []string{"tick", "pause", "mislead", "correct", "inquire", "give up", "change tier", "reserve", "decide", "leave", "raise", "settle", "cancel", "proceed", "expire", "complete",
@@ -64,14 +64,14 @@ func (s *state) steps() []step {
 			all = append(all, step{kind, i, c, n})
 		}
 	}
-	for i := range s.nodes {
-		s.stepsOfNode(i, add)
+	for i := range s.instances {
+		s.stepsOfInstance(i, add)
 	}
 	for c := range s.calls {
 		s.stepsOfCall(c, add)
 	}
 	s.stepsOfQuestions(add)
-	w, had := s.world, &s.had
+	w, had := s.world, &s.happened
 	for c := range s.rows {
 		for i, slot := range s.rows[c].row.Slots {
 			add(!slot.Gone && had.Reclaims < w.Trouble.Reclaims, reclaim, i, c, 0)
@@ -83,8 +83,8 @@ func (s *state) steps() []step {
 		add(true, deliver, i, 0, 0)
 		add(true, vanish, i, 0, 0)
 	}
-	add(!s.down && had.Outages < w.Trouble.Outages, fall, 0, 0, 0)
-	add(s.down, rise, 0, 0, 0)
+	add(!s.down && had.Outages < w.Trouble.Outages, storeFails, 0, 0, 0)
+	add(s.down, storeReturns, 0, 0, 0)
 	return all
 }
 
@@ -92,16 +92,16 @@ func (s *state) steps() []step {
 // trying for ever.
 const maxTries = 2
 
-func (s *state) stepsOfNode(i int, add func(bool, kind, int, int, int)) {
-	w, n, had := s.world, &s.nodes[i], &s.had
+func (s *state) stepsOfInstance(i int, add func(bool, kind, int, int, int)) {
+	w, n, had := s.world, &s.instances[i], &s.happened
 	// Nodes are alike: where one of them meets one such fault, let it be the first.
-	chosen := i == 0 || w.Trouble.Misled+w.Trouble.Stops+w.Trouble.Crashes > 1
+	chosen := i == 0 || w.Trouble.WrongTimes+w.Trouble.Stops+w.Trouble.Crashes > 1
 	add(s.mayTick(i), tick, i, 0, 0)
 	if n.stage == closed {
 		return
 	}
-	add(chosen && had.Misled < w.Trouble.Misled && n.astray == 0, mislead, i, 0, 0)
-	add(n.astray != 0, correct, i, 0, 0)
+	add(chosen && had.WrongTimes < w.Trouble.WrongTimes && n.clockError == 0, setWrongTime, i, 0, 0)
+	add(n.clockError != 0, setRightTime, i, 0, 0)
 	add(n.tier < len(w.Newer), change, i, 0, 0)
 	for _, ask := range w.Callers.Asks {
 		for way := range max(1, len(w.Callers.OnDown)) {
@@ -130,7 +130,7 @@ func (s *state) stepsOfNode(i int, add func(bool, kind, int, int, int)) {
 
 func (s *state) stepsOfCall(n int, add func(bool, kind, int, int, int)) {
 	w, c := s.world, &s.calls[n]
-	if c.lost {
+	if c.crashed {
 		return
 	}
 	add(c.phase == waiting && c.woken, decide, n, 0, 0)
@@ -158,11 +158,11 @@ func (c *call) most() (most int64) {
 }
 
 func (s *state) mayTick(i int) bool {
-	next := s.nodes[i].at + 1
+	next := s.instances[i].at + 1
 	if next >= len(s.world.Times) {
 		return false
 	}
-	return !slices.ContainsFunc(s.nodes, func(n node) bool { return next > n.at+s.world.Skew })
+	return !slices.ContainsFunc(s.instances, func(n instance) bool { return next > n.at+s.world.Skew })
 }
 
 // longestPause is longer than any pause of an agent before another attempt.
@@ -171,7 +171,7 @@ const longestPause = 6 * time.Second
 // pausing returns the time, by a node's uptime alone, until an agent tries
 // again; 0: it doesn't wait for that.
 func (s *state) pausing(i, c int) time.Duration {
-	a, at := &s.nodes[i].parts[c].agent, s.moment(i)
+	a, at := &s.instances[i].parts[c].agent, s.moment(i)
 	for _, d := range []time.Duration{100 * time.Millisecond, longestPause} {
 		later := at
 		later.Uptime += d
@@ -199,20 +199,20 @@ func (s *state) do(step step) bool {
 	i, c := step.i, step.c
 	switch step.kind {
 	case tick:
-		s.nodes[i].at++
+		s.instances[i].at++
 	case pause:
-		s.nodes[i].uptime += s.pausing(i, c)
-	case mislead:
-		s.had.Misled++
-		s.nodes[i].astray = s.world.Trouble.Astray
-	case correct:
-		s.nodes[i].astray = 0
+		s.instances[i].uptime += s.pausing(i, c)
+	case setWrongTime:
+		s.happened.WrongTimes++
+		s.instances[i].clockError = s.world.Trouble.ClockError
+	case setRightTime:
+		s.instances[i].clockError = 0
 	case inquire:
 		s.inquire(i, c)
 	case giveUp:
 		s.giveUp(i)
 	case change:
-		s.nodes[i].tier++
+		s.instances[i].tier++
 	case reserve:
 		s.reserve(i, int64(step.n), c)
 	case decide:
@@ -234,20 +234,20 @@ func (s *state) do(step step) bool {
 		s.effect(i, c)
 		s.answer(i, c)
 	case effect:
-		s.had.Slow++
+		s.happened.Slow++
 		s.effect(i, c)
 	case answer:
 		s.answer(i, c)
 	case lose:
-		s.had.Faults++
+		s.happened.Faults++
 		s.lose(i, c)
 	case deliver:
 		return s.deliver(i)
 	case vanish:
-		s.bury(i)
-	case fall:
-		s.fall()
-	case rise:
+		s.drop(i)
+	case storeFails:
+		s.storeFails()
+	case storeReturns:
 		s.down = false
 	case stop:
 		s.stop(i)
@@ -273,14 +273,14 @@ func (s *state) proceed(i, c int) bool {
 	if next.Action != lease.Rest {
 		p.op = &operation{action: next.Action, write: next.Write, upon: next.Version}
 	}
-	if s.world.Wrong == TellsEarly && next.Action == lease.Send {
-		s.tell(c, int(reflect.ValueOf(next.Write).Elem().FieldByIndex(writeTells).Int()))
+	if s.world.Wrong == AlertsEarly && next.Action == lease.Send {
+		s.noteAlert(c, int(reflect.ValueOf(next.Write).Elem().FieldByIndex(writeAlert).Int()))
 	}
 	if s.world.Wrong == NoFreeze && next.Action == lease.Send {
-		p.shadow = &before
+		p.unfrozen = &before
 	}
 	s.hear(i, c)
-	if p := &s.nodes[i].parts[c]; p.op != nil && p.op.action == lease.Read && !s.mayTrouble() {
+	if p := &s.instances[i].parts[c]; p.op != nil && p.op.action == lease.Read && !s.mayTrouble() {
 		s.effect(i, c)
 		s.answer(i, c)
 	}
@@ -291,6 +291,6 @@ func (s *state) proceed(i, c int) bool {
 // may, a read is one step: what happens while it is under way could as well
 // happen before it.
 func (s *state) mayTrouble() bool {
-	may, had := &s.world.Trouble, &s.had
+	may, had := &s.world.Trouble, &s.happened
 	return had.Slow < may.Slow || had.Faults < may.Faults || s.down || had.Outages < may.Outages
 }

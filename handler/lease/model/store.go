@@ -18,7 +18,7 @@ func (s *state) effect(i, c int) {
 		op.found = s.find(i, c)
 	} else if s.land(c, i, op.write, op.upon) {
 		op.made = s.rows[c].etag()
-		s.nodes[i].parts[c].landed = true
+		s.instances[i].parts[c].landed = true
 	}
 }
 
@@ -27,7 +27,7 @@ func (s *state) find(i, c int) lease.Found {
 	at := s.moment(i)
 	found := lease.Found{Date: at.Time, Epoch: s.epoch(i)}
 	if s.rows[c].exists {
-		found.Row, found.Version = s.mistaken(i, c, s.rows[c].row), s.rows[c].etag()
+		found.Row, found.Version = s.misread(i, c, s.rows[c].row), s.rows[c].etag()
 	}
 	return found
 }
@@ -45,11 +45,11 @@ func (s *state) land(c, i int, w *lease.Write, upon lease.Version) bool {
 	switch from := s.world.minute(next.Window); {
 	case next.Version <= at.row.Version:
 	case at.exists:
-		b.tpm = append(b.tpm, adoption{min(s.world.minute(at.row.Window), from), next.PerMinute})
+		b.perMinutes = append(b.perMinutes, adoption{min(s.world.minute(at.row.Window), from), next.PerMinute})
 	case next.Version > s.world.Limits.Version:
-		b.tpm = append(b.tpm, adoption{0, next.PerMinute}) // its maker may have read of old that there is none
+		b.perMinutes = append(b.perMinutes, adoption{0, next.PerMinute}) // its maker may have read of old that there is none
 	}
-	says := tellOf(w)
+	says := amountsOf(w)
 	b.excess[s.world.minute(next.Window)] += says.excess - says.undone
 	b.forfeited += w.Forfeited.Amount
 	if s.world.Wrong == GivenTwice {
@@ -72,7 +72,7 @@ func (s *state) answer(i, c int) {
 			p.agent.Failed(at, lease.NoAnswer, 0)
 		case op.action == lease.Read:
 			if s.implausible(c, op.found) {
-				s.bookOf(c).mended = true
+				s.bookOf(c).repaired = true
 			}
 			p.agent.Loaded(at, op.found)
 		case op.made == "":
@@ -93,7 +93,7 @@ func (s *state) lose(i, c int) {
 	op := p.op
 	p.op = nil
 	if op.action == lease.Send && !op.done && op.upon == s.rows[c].etag() {
-		s.messages = append(s.messages, message{counter: c, node: i, write: op.write, upon: op.upon})
+		s.messages = append(s.messages, message{counter: c, instance: i, write: op.write, upon: op.upon})
 	}
 	p.agent.Failed(at, lease.NoAnswer, 0)
 	if s.world.Wrong == DoubtForgotten && op.action == lease.Send {
@@ -110,12 +110,12 @@ func (s *state) deliver(m int) bool {
 		s.bookOf(one.counter).dropped += one.orphan
 		return true
 	}
-	if p := &s.nodes[one.node].parts; one.orphan == 0 && len(*p) > 0 {
+	if p := &s.instances[one.instance].parts; one.orphan == 0 && len(*p) > 0 {
 		if a := &(*p)[one.counter]; sameFlight(&a.agent, one.write) {
 			a.landed = true
 		}
 	}
-	return s.land(one.counter, one.node, one.write, one.upon)
+	return s.land(one.counter, one.instance, one.write, one.upon)
 }
 
 // sameFlight reports whether an agent's write in flight is this one.
@@ -125,7 +125,7 @@ func sameFlight(a *lease.Agent, w *lease.Write) bool {
 }
 
 // bury drops a write on its way.
-func (s *state) bury(m int) {
+func (s *state) drop(m int) {
 	one := s.messages[m]
 	s.messages = slices.Delete(slices.Clone(s.messages), m, m+1)
 	if one.orphan != 0 {
@@ -137,7 +137,7 @@ func (s *state) bury(m int) {
 func (s *state) invalidate(c int) {
 	for m := len(s.messages) - 1; m >= 0; m-- {
 		if one := &s.messages[m]; one.counter == c && one.upon != s.rows[c].etag() {
-			s.bury(m)
+			s.drop(m)
 		}
 	}
 }
@@ -146,21 +146,21 @@ func (s *state) invalidate(c int) {
 // to report that it drops must have been charged by others, or be too old to
 // report.
 func (s *state) handle(i, c int, change func()) {
-	p := &s.nodes[i].parts[c]
-	held, before := look(&p.agent), s.untold(i, c)-s.charges(c)
+	p := &s.instances[i].parts[c]
+	held, before := holdingOf(&p.agent), s.unreported(i, c)-s.charges(c)
 	change()
 	s.noteShare(i, c)
-	if !look(&p.agent).flying {
-		p.landed, p.shadow = false, nil
+	if !holdingOf(&p.agent).flying {
+		p.landed, p.unfrozen = false, nil
 	}
 	s.hear(i, c)
-	dropped := before - (s.untold(i, c) - s.charges(c))
+	dropped := before - (s.unreported(i, c) - s.charges(c))
 	if dropped == 0 {
 		return
 	}
 	b := s.bookOf(c)
 	b.dropped += dropped
-	if b.deleted || b.mended || s.nodes[i].aged {
+	if b.deleted || b.repaired || s.instances[i].aged {
 		return
 	}
 	alive := slices.ContainsFunc(s.rows[c].row.Slots, func(slot lease.Slot) bool { return slot.ID == held.id && !slot.Gone })
@@ -179,10 +179,10 @@ func (s *state) charges(c int) (sum int64) {
 
 // untold returns what an agent still has to report, and that the row
 // doesn't have.
-func (s *state) untold(i, c int) int64 {
-	p := &s.nodes[i].parts[c]
-	h := look(&p.agent)
-	sum := h.consumed - h.refunds + h.excess
+func (s *state) unreported(i, c int) int64 {
+	p := &s.instances[i].parts[c]
+	h := holdingOf(&p.agent)
+	sum := h.reserved - h.refunds + h.excess
 	if h.flying {
 		sum -= h.flight.undone
 		if !p.landed {

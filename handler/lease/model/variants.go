@@ -25,22 +25,22 @@ const (
 	WindowBack           // an instance whose clock is behind sets the minute back
 	NoEpoch              // a new counter can't be distinguished from the old one
 	GivenTwice           // a minute that a wrong clock has given out is given again when it comes
-	Overtaking           // a call that fits is served before those that queue
-	Patient              // a call waits longer than it may
+	Overtakes            // a call that fits is served before those that queue
+	WaitsTooLong         // a call waits longer than it may
 	LeftHolds            // a caller that left keeps what its call is granted
 	RefusedForGood       // a refusal is remembered whatever comes back
 	OwedForgotten        // what was admitted without the store is not charged later
-	Alone                // each instance takes itself for the only one
+	TakesAll             // each instance takes itself for the only one
 	NoLastWrite          // an instance stops without a last write
 	RefusedHolds         // a call that one counter refused keeps what another granted
 	Piecemeal            // a call holds what one counter grants while it asks the next
-	TellsEarly           // an instance tells what its write reaches before it is applied
+	AlertsEarly          // an instance tells what its write reaches before it is applied
 	OldStanding          // a question is answered by what was known before it
-	Deaf                 // a call isn't told that it can take what it waits for
+	NotWoken             // a call isn't told that it can take what it waits for
 )
 
 // mistaken returns a row as a mistaken instance would read it.
-func (s *state) mistaken(i, c int, row lease.Row) lease.Row {
+func (s *state) misread(i, c int, row lease.Row) lease.Row {
 	switch s.world.Wrong {
 	case CarryForgets:
 		row = row.Clone()
@@ -55,9 +55,9 @@ func (s *state) mistaken(i, c int, row lease.Row) lease.Row {
 			row.Window, row.Credit, row.Spent = minute, row.PerMinute, 0
 		}
 	case RefundAnyAge:
-		if h := look(&s.nodes[i].parts[c].agent); h.joined && h.window < limit.Minute(s.moment(i).Time)-1 {
-			row.Credit += h.left + h.flight.given
-			row.Burst += h.left + h.flight.given
+		if h := holdingOf(&s.instances[i].parts[c].agent); h.joined && h.window < limit.Minute(s.moment(i).Time)-1 {
+			row.Credit += h.left + h.flight.returned
+			row.Burst += h.left + h.flight.returned
 		}
 	}
 	return row
@@ -65,8 +65,8 @@ func (s *state) mistaken(i, c int, row lease.Row) lease.Row {
 
 // forgetDoubt makes an agent take its write without an answer for failed.
 func (s *state) forgetDoubt(i, c int) {
-	p := &s.nodes[i].parts[c]
-	if p.landed || !look(&p.agent).flying {
+	p := &s.instances[i].parts[c]
+	if p.landed || !holdingOf(&p.agent).flying {
 		return
 	}
 	found := s.find(i, c)
@@ -86,16 +86,16 @@ func (s *state) askUnseen(n, c int, terms lease.Terms, ask limit.Ask) {
 		return
 	}
 	at.Store.Down, terms.OnStoreDown = true, limit.FailOpen
-	reply, _ := s.nodes[k.owner].parts[c].agent.Reserve(at, int64(n), terms, ask)
+	reply, _ := s.instances[k.owner].parts[c].agent.Reserve(at, int64(n), terms, ask)
 	reply.Decision.Degraded = false
 	reply.Hold.Amount, reply.Hold.Window = ask.Amount, limit.Minute(at.Time)
 	s.settleAnswer(n, c, reply)
 }
 
 // overtake lets a call go before those that queue, if it can.
-func (s *state) overtake(n, c int, terms lease.Terms, ask limit.Ask) {
+func (s *state) reserveOvertaking(n, c int, terms lease.Terms, ask limit.Ask) {
 	k := &s.calls[n]
-	a, at := &s.nodes[k.owner].parts[c].agent, s.moment(k.owner)
+	a, at := &s.instances[k.owner].parts[c].agent, s.moment(k.owner)
 	queue := queueOf(a)
 	for _, other := range queue {
 		a.Leave(at, other.id)

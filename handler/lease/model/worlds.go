@@ -7,7 +7,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-var midnight = time.Date(2026, 2, 28, 12, 0, 0, 0, time.UTC)
+var noon = time.Date(2026, 2, 28, 12, 0, 0, 0, time.UTC)
 
 // tier returns a tier whose quota never runs out: it serves as an account in
 // which no token may be lost or made.
@@ -30,7 +30,7 @@ var unsettled = []int64{-1}
 // base returns the world that others vary: two instances, two minutes, two
 // calls, of which each uses a part of what it reserves.
 func base(name string, change func(*World)) World {
-	w := World{Name: name, Instances: 2, Clocks: Clocks{Start: midnight, Times: twoMinutes, Skew: 1}, Tiers: Tiers{Limits: tier(4, 2)},
+	w := World{Name: name, Instances: 2, Clocks: Clocks{Start: noon, Times: twoMinutes, Skew: 1}, Tiers: Tiers{Limits: tier(4, 2)},
 		Callers: Callers{Calls: 2, Asks: []int64{2}, Uses: []int64{1}}}
 	change(&w)
 	return w
@@ -58,11 +58,11 @@ func clockWorlds() []World {
 		base("a lease comes back late", func(w *World) {
 			w.Full, w.Callers.Asks, w.Callers.Uses, w.Times = true, []int64{6}, []int64{0}, threeMinutes
 		}),
-		base("an instance is told a wrong minute", func(w *World) { w.Trouble.Misled, w.Trouble.Astray, w.Skew = 1, 2*time.Minute, 0 }),
-		base("an instance is told one that is over", func(w *World) { w.Trouble.Misled, w.Trouble.Astray, w.Skew = 1, -2*time.Minute, 0 }),
-		base("an instance is told one far ahead", func(w *World) { w.Trouble.Misled, w.Trouble.Astray, w.Skew = 1, 16*time.Minute, 0 }),
+		base("an instance is told a wrong minute", func(w *World) { w.Trouble.WrongTimes, w.Trouble.ClockError, w.Skew = 1, 2*time.Minute, 0 }),
+		base("an instance is told one that is over", func(w *World) { w.Trouble.WrongTimes, w.Trouble.ClockError, w.Skew = 1, -2*time.Minute, 0 }),
+		base("an instance is told one far ahead", func(w *World) { w.Trouble.WrongTimes, w.Trouble.ClockError, w.Skew = 1, 16*time.Minute, 0 }),
 		base("a far minute comes", func(w *World) {
-			w.Trouble.Misled, w.Trouble.Astray, w.Instances, w.Callers.Asks, w.Callers.Uses = 1, 16*time.Minute, 1, []int64{4}, unsettled
+			w.Trouble.WrongTimes, w.Trouble.ClockError, w.Instances, w.Callers.Asks, w.Callers.Uses = 1, 16*time.Minute, 1, []int64{4}, unsettled
 			w.Times = []time.Duration{5 * time.Second, 65 * time.Second, 16*time.Minute + 5*time.Second}
 		}),
 		base("leases expire", func(w *World) { w.Times, w.Limits = []time.Duration{5 * time.Second, 29 * time.Second}, tier(16, 0) }),
@@ -110,7 +110,7 @@ func limitWorlds() []World {
 			w.Limits, w.Newer, w.Callers.Uses = tier(4, 1), []limit.Limits{newer(tier(1, 1))}, unsettled
 		}),
 		base("calls that can do with less", func(w *World) {
-			w.Callers.Asks, w.Callers.Least, w.Callers.Cancel, w.Times = []int64{3}, 1, true, oneMinute
+			w.Callers.Asks, w.Callers.MinAsk, w.Callers.Cancel, w.Times = []int64{3}, 1, true, oneMinute
 		}),
 		base("refusals by one instance", func(w *World) {
 			w.Instances, w.Callers.Asks, w.Callers.Calls, w.Times, w.Callers.Cancel = 1, []int64{1, 3}, 4, oneMoment, true
@@ -199,13 +199,13 @@ func pairWorlds() []World {
 			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Times, w.Limits = 2, 1, 3, []int64{3}, oneMoment, tier(4, 0)
 		}),
 		base("two counters that refuse different calls", func(w *World) {
-			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.Elsewhere, w.Times, w.Limits, w.Callers.Uses = 2, 1, 3, []int64{1, 4}, 2, oneMoment, tier(4, 0), unsettled
+			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.AskElsewhere, w.Times, w.Limits, w.Callers.Uses = 2, 1, 3, []int64{1, 4}, 2, oneMoment, tier(4, 0), unsettled
 		}),
 		base("calls wait for one of two counters", func(w *World) {
-			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.Elsewhere, w.Callers.MaxWait, w.Limits, w.Callers.Uses = 2, 1, 2, []int64{3}, 1, time.Minute, tier(4, 0), unsettled
+			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.AskElsewhere, w.Callers.MaxWait, w.Limits, w.Callers.Uses = 2, 1, 2, []int64{3}, 1, time.Minute, tier(4, 0), unsettled
 		}),
 		base("two counters in shadow", func(w *World) {
-			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.Elsewhere, w.Callers.Shadow, w.Times = 2, 1, 3, []int64{3}, 1, true, oneMoment
+			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.AskElsewhere, w.Callers.Shadow, w.Times = 2, 1, 3, []int64{3}, 1, true, oneMoment
 		}),
 		base("two counters and an outage", func(w *World) {
 			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Trouble.Outages, w.Callers.OnDown, w.Times, w.Callers.Uses = 2, 1, 1, []int64{2}, 1, []limit.StoreDown{limit.Degrade}, oneMoment, unsettled
@@ -239,21 +239,21 @@ func Variants() []World {
 		}),
 		variant("a minute that goes back", WindowBack, "I1", func(w *World) { w.Times, w.Callers.Asks, w.Callers.Uses = twoMinutes, []int64{4}, []int64{4} }),
 		variant("a minute given out twice", GivenTwice, "I1", func(w *World) {
-			w.Trouble.Misled, w.Trouble.Astray, w.Callers.Asks, w.Callers.Uses = 1, 16*time.Minute, []int64{4}, []int64{-1}
+			w.Trouble.WrongTimes, w.Trouble.ClockError, w.Callers.Asks, w.Callers.Uses = 1, 16*time.Minute, []int64{4}, []int64{-1}
 			w.Times = []time.Duration{5 * time.Second, 16*time.Minute + 5*time.Second}
 		}),
 		variant("no epoch", NoEpoch, "I2", func(w *World) { w.Trouble.Deletes = 1 }),
-		variant("a call that overtakes", Overtaking, "Q3", func(w *World) {
+		variant("a call that overtakes", Overtakes, "Q3", func(w *World) {
 			w.Instances, w.Callers.Asks, w.Callers.MaxWait = 1, []int64{1, 4}, time.Minute
 		}),
-		variant("a call that waits too long", Patient, "Q1", func(w *World) {
+		variant("a call that waits too long", WaitsTooLong, "Q1", func(w *World) {
 			w.Instances, w.Callers.Asks, w.Callers.MaxWait = 1, []int64{4}, 62*time.Second
 			w.Times = []time.Duration{5 * time.Second, 65 * time.Second, 70 * time.Second}
 		}),
 		variant("a caller that leaves with its tokens", LeftHolds, "I2", func(w *World) { w.Instances, w.Callers.Leave = 1, true }),
 		variant("a refusal for good", RefusedForGood, "I7", func(w *World) { w.Instances, w.Callers.Cancel = 1, true }),
 		variant("what is owed is forgotten", OwedForgotten, "I2", func(w *World) { w.Trouble.Outages, w.Callers.OnDown = 1, []limit.StoreDown{limit.FailOpen} }),
-		variant("each instance takes all that is left", Alone, "shares", func(w *World) {
+		variant("each instance takes all that is left", TakesAll, "shares", func(w *World) {
 			w.Trouble.Outages, w.Callers.OnDown, w.Callers.Asks, w.Limits = 1, []limit.StoreDown{limit.Degrade}, []int64{8}, tier(8, 0)
 		}),
 		variant("a stop without a last write", NoLastWrite, "SIGTERM", func(w *World) { w.Instances, w.Trouble.Stops = 1, 1 }),
@@ -261,13 +261,13 @@ func Variants() []World {
 			w.Instances, w.Counters, w.Callers.OnDown, w.Trouble.Outages = 1, 2, []limit.StoreDown{limit.FailClosed}, 1
 		}),
 		variant("a call that holds what one counter grants while it asks the next", Piecemeal, "I7", func(w *World) {
-			w.Instances, w.Counters, w.Callers.Asks, w.Callers.Elsewhere, w.Limits = 1, 2, []int64{1, 3}, 5, tier(4, 0)
+			w.Instances, w.Counters, w.Callers.Asks, w.Callers.AskElsewhere, w.Limits = 1, 2, []int64{1, 3}, 5, tier(4, 0)
 		}),
-		variant("an alert before the write is applied", TellsEarly, "alerts", func(w *World) { w.Limits.Quota, w.Callers.AlertAt = 4, []int{50} }),
+		variant("an alert before the write is applied", AlertsEarly, "alerts", func(w *World) { w.Limits.Quota, w.Callers.AlertAt = 4, []int{50} }),
 		variant("a standing from before the question", OldStanding, "S2", func(w *World) {
 			w.Callers.Questions, w.Callers.Uses, w.Times = 1, []int64{2}, oneMinute
 		}),
-		variant("a call that isn't told what is set aside for it", Deaf, "Q4", func(w *World) { w.Instances, w.Counters, w.Callers.Calls = 1, 2, 1 }),
+		variant("a call that isn't told what is set aside for it", NotWoken, "Q4", func(w *World) { w.Instances, w.Counters, w.Callers.Calls = 1, 2, 1 }),
 	}
 }
 

@@ -76,7 +76,7 @@ func readUsage(s *jsonscan.Scanner, named names, completion int64) (limit.Usage,
 	if err != nil || !sound || !u.complete() {
 		return limit.Usage{}, operation.UsageBad, err
 	}
-	return u.WithTrueParts(), operation.UsageGood, nil
+	return u.WithoutImpossibleParts(), operation.UsageGood, nil
 }
 
 // counts are the counts of a usage field as they are read.
@@ -186,5 +186,5 @@ func Plus(a, b limit.Usage) limit.Usage {
 		CachedTokens:     max(a.CachedTokens, b.CachedTokens),
 		CacheWriteTokens: max(a.CacheWriteTokens, b.CacheWriteTokens),
 		ReasoningTokens:  a.ReasoningTokens + b.ReasoningTokens,
-	}.WithTrueParts()
+	}.WithoutImpossibleParts()
 }

@@ -140,7 +140,7 @@ func (c counts) usage() limit.Usage {
 	return plus(limit.Usage{
 		PromptTokens: c.prompt(), CachedTokens: max(c.cacheRead, 0), CacheWriteTokens: max(c.cacheWrite, 0), ShortCacheWriteTokens: max(c.shortWrite, 0),
 		CompletionTokens: max(c.output, 0), ReasoningTokens: max(c.thinking, 0),
-	}.WithTrueParts(), c.extra)
+	}.WithoutImpossibleParts(), c.extra)
 }
 
 // promptUsage returns the usage of the prompt alone, all zeros if the input is unknown.

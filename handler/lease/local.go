@@ -7,43 +7,45 @@ import (
 )
 
 // An account is what one instance holds and knows of a counter.
-type account struct {
-	limits  limit.Limits // newest of any call
-	alertAt []int        // of the last call
-	holder  Holder
-	known   known
-	size    sizing
-	share   share // admitted without the store
-	open    int   // calls that have a hold
+type localState struct {
+	limits    limit.Limits // newest of any call
+	alertAt   []int        // of the last call
+	holder    Holder
+	known     knownRow
+	size      sizing
+	share     share // admitted without the store
+	openCalls int   // calls that have a hold
 }
 
 // standing returns the standing as far as this instance knows. For a counter
 // that it never read, it assumes that nobody else has called.
-func (a *account) standing(now time.Time) limit.Standing {
-	if a.known.ever() {
+func (a *localState) standing(now time.Time) limit.Standing {
+	if a.known.everRead() {
 		return a.known.view.Standing(&a.holder, now)
 	}
 	r := New(a.limits, now, "")
-	if a.share.of(now) {
+	if a.share.current(now) {
 		r.Spent = a.share.spent
 	}
 	if r.Quota > 0 {
-		r.PeriodSpent = a.unwritten()
+		r.PeriodSpent = a.unwrittenExcess()
 	}
 	return r.Standing(now)
 }
 
 // unwritten returns the amount used or reserved beyond the lease that the row
 // doesn't show yet.
-func (a *account) unwritten() int64 { return a.holder.Excess() + a.share.owed }
+func (a *localState) unwrittenExcess() int64 { return a.holder.Excess() + a.share.owed }
 
 // unwrittenBefore returns those of minutes before one whose share has this much
 // spent.
-func (a *account) unwrittenBefore(spent int64) int64 { return max(0, a.unwritten()-spent) }
+func (a *localState) unwrittenExcessBefore(spent int64) int64 {
+	return max(0, a.unwrittenExcess()-spent)
+}
 
 // shareAt returns this minute's share: the one that has begun, or a new one.
-func (a *account) shareAt(now time.Time) share {
-	if a.share.of(now) {
+func (a *localState) shareAt(now time.Time) share {
+	if a.share.current(now) {
 		return a.share
 	}
 	begun := share{minute: limit.Minute(now), owed: a.share.owed}
@@ -56,35 +58,35 @@ func (a *account) shareAt(now time.Time) share {
 // contact was lost, that is its share of what was known to be left; in later
 // ones its share of the limit, less its lease. A quota's share is for the
 // whole outage: what was admitted in earlier minutes is gone.
-func (a *account) allowance(s *share, now time.Time) int64 {
-	if !a.known.ever() {
-		return max(0, a.allowanceUnseen(s))
+func (a *localState) allowance(s *share, now time.Time) int64 {
+	if !a.known.everRead() {
+		return max(0, a.allowanceIfNeverRead(s))
 	}
 	view, live, minute := a.known.view, a.known.live(), int64(limit.Unlimited)
 	switch {
 	case view.PerMinute == 0:
 	case view.Balance.Window == limit.Minute(now):
-		minute = view.Left(now)/live - a.unwrittenBefore(s.spent)
+		minute = view.Left(now)/live - a.unwrittenExcessBefore(s.spent)
 	default:
 		minute = view.PerMinute/live - a.holder.LeasedAmount()
 	}
 	view.PerMinute = 0
-	return max(0, min(minute, view.Left(now)/live-a.unwrittenBefore(s.spent)))
+	return max(0, min(minute, view.Left(now)/live-a.unwrittenExcessBefore(s.spent)))
 }
 
-func (a *account) allowanceUnseen(s *share) int64 {
+func (a *localState) allowanceIfNeverRead(s *share) int64 {
 	minute, period := int64(limit.Unlimited), int64(limit.Unlimited)
 	if a.limits.PerMinute > 0 {
 		minute = a.limits.PerMinute * unknownShare / 100
 	}
 	if a.limits.Quota > 0 {
-		period = a.limits.Quota*unknownShare/100 - a.unwrittenBefore(s.spent)
+		period = a.limits.Quota*unknownShare/100 - a.unwrittenExcessBefore(s.spent)
 	}
 	return min(minute, period)
 }
 
 // decideByShare decides a call by this instance's share.
-func (a *account) decideByShare(ask limit.Ask, now time.Time) limit.Decision {
+func (a *localState) decideByShare(ask limit.Ask, now time.Time) limit.Decision {
 	limits := a.limits
 	if a.known.view.Version > limits.Version {
 		limits = a.known.view.Limits
@@ -97,10 +99,10 @@ func (a *account) decideByShare(ask limit.Ask, now time.Time) limit.Decision {
 
 // decideBehind decides a call from what is known, behind those that queue: it
 // has to wait for them however little it asks for.
-func (a *account) decideBehind(ask limit.Ask, ahead *line, now time.Time) limit.Decision {
+func (a *localState) decideBehind(ask limit.Ask, ahead *line, now time.Time) limit.Decision {
 	d := a.known.view.Decide(&a.holder, ask, now)
 	if ahead.calls > 0 && (d.Verdict == limit.Granted || d.Verdict == limit.RateExceeded) {
-		after, exceeded := a.fitsAfter(ahead.amount+d.Least, now)
+		after, exceeded := a.fitsAfter(ahead.amount+d.Min, now)
 		d.Verdict, d.Amount, d.RetryAfter = exceeded, 0, max(d.RetryAfter, after)
 	}
 	return d
@@ -108,7 +110,7 @@ func (a *account) decideBehind(ask limit.Ask, ahead *line, now time.Time) limit.
 
 // fitsAfter returns the time until this much fits that doesn't fit now, as
 // far as is known, counting this instance's share of each minute's amount.
-func (a *account) fitsAfter(amount int64, now time.Time) (after time.Duration, exceeded limit.Verdict) {
+func (a *localState) fitsAfter(amount int64, now time.Time) (after time.Duration, exceeded limit.Verdict) {
 	v := &a.known.view
 	b := v.At(now)
 	return b.FitsAfter(v.Limits, amount, a.holder.own(now), a.known.live(), now)
@@ -117,7 +119,7 @@ func (a *account) fitsAfter(amount int64, now time.Time) (after time.Duration, e
 // excessUrgent reports whether so much excess is unreported that others must
 // know at once: more than the lease was, or a quarter of this instance's
 // share. If nothing is left anyway, it isn't urgent.
-func (a *account) excessUrgent(now time.Time) bool {
+func (a *localState) excessUrgent(now time.Time) bool {
 	excess := a.holder.Excess()
 	if excess == 0 {
 		return false
@@ -128,4 +130,4 @@ func (a *account) excessUrgent(now time.Time) bool {
 
 // Unwritten returns what calls reserved or used, less refunds, and
 // that no write is known to have delivered.
-func (a *account) Unwritten() int64 { return a.holder.Unwritten() }
+func (a *localState) Unwritten() int64 { return a.holder.Unwritten() }

@@ -43,57 +43,57 @@ const (
 // instance's writes from a counter that many instances write to: there each
 // conflict means that another's write was applied. The zero value has seen no
 // failure. Its times are uptimes.
-type stuck struct {
+type writeFailures struct {
 	failing      bool
 	since        time.Duration // when the first of the failed writes failed
-	failedWrites int           // failed writes, not counting conflicts with others' writes
-	conflicted   bool          // the last was a conflict, and it isn't known yet with whose write
+	count        int           // failed writes, not counting conflicts with others' writes
+	conflictOpen bool          // the last was a conflict, and it isn't known yet with whose write
 }
 
 // noteFailure records a write that failed or whose outcome is unknown.
-func (s *stuck) noteFailure(failure Failure, now time.Duration) {
+func (s *writeFailures) noteFailure(failure Failure, now time.Duration) {
 	if !s.failing {
 		s.failing, s.since = true, now
 	}
-	s.conflicted = failure == Conflict
-	if !s.conflicted {
-		s.failedWrites++
+	s.conflictOpen = failure == Conflict
+	if !s.conflictOpen {
+		s.count++
 	}
 }
 
 // noteRead records a read after a failed write: changed says that another's
 // write was applied since.
-func (s *stuck) noteRead(changed bool) {
+func (s *writeFailures) noteRead(changed bool) {
 	switch {
-	case !s.conflicted:
+	case !s.conflictOpen:
 	case changed:
-		s.failedWrites = 0
+		s.count = 0
 	default:
-		s.failedWrites++
+		s.count++
 	}
-	s.conflicted = false
+	s.conflictOpen = false
 }
 
 // noteRest records that nothing needs writing now: earlier conflicts no
 // longer count towards maxContention.
-func (s *stuck) noteRest(now, patience time.Duration) {
-	if s.failedWrites == 0 && !s.unusable(now, patience) {
-		*s = stuck{}
+func (s *writeFailures) noteRest(now, patience time.Duration) {
+	if s.count == 0 && !s.unusable(now, patience) {
+		*s = writeFailures{}
 	}
 }
 
 // unusable reports whether the store is of no use for writes: by the bounds
 // for a store that is down, or because conflicts have lasted too long.
-func (s *stuck) unusable(now, patience time.Duration) bool {
+func (s *writeFailures) unusable(now, patience time.Duration) bool {
 	tried := now - s.since
-	return s.failedWrites >= maxStrikes || s.failedWrites > 0 && tried >= patience || s.failing && tried >= maxContention
+	return s.count >= maxStrikes || s.count > 0 && tried >= patience || s.failing && tried >= maxContention
 }
 
 // trouble is what this counter's own operations have shown of the store, and
 // when to try it again. Its times are uptimes.
-type trouble struct {
+type storeHealth struct {
 	patience      time.Duration // the store is of no use after this long if everything fails
-	stuck         stuck
+	failures      writeFailures
 	attempts      int           // failed attempts at the current write
 	retryAt       time.Duration // no operation begins before it
 	unusableUntil time.Duration // until then, the counter counts as down, even if the store is up
@@ -103,33 +103,33 @@ type trouble struct {
 }
 
 // unusable reports whether the counter can't be used whatever the store does.
-func (t *trouble) unusable(at Moment) bool { return at.Uptime < t.unusableUntil }
+func (t *storeHealth) unusable(at Moment) bool { return at.Uptime < t.unusableUntil }
 
 // down reports whether the store can't be used, as far as is known.
-func (t *trouble) down(at Moment) bool { return at.Store.Down || t.unusable(at) }
+func (t *storeHealth) down(at Moment) bool { return at.Store.Down || t.unusable(at) }
 
 // bypass reports whether calls must be decided without the store, rather than
 // by trying whether it is back.
-func (t *trouble) bypass(at Moment) bool {
+func (t *storeHealth) bypass(at Moment) bool {
 	return t.unusable(at) || at.Store.Down && !at.Store.Untried
 }
 
 // probe asks for a read when nothing needs writing, to find out whether the
 // store is back.
-func (t *trouble) probe(at Moment) {
+func (t *storeHealth) probe(at Moment) {
 	if !t.probed || at.Uptime-t.probedAt >= probeEvery {
 		t.probed, t.probedAt, t.probing = true, at.Uptime, true
 	}
 }
 
 // useless reports whether a failure shows that the counter can't be used.
-func (t *trouble) useless(failure Failure, now time.Duration) bool {
-	return failure == Newer || t.stuck.unusable(now, t.patience)
+func (t *storeHealth) provesUnusable(failure Failure, now time.Duration) bool {
+	return failure == Newer || t.failures.unusable(now, t.patience)
 }
 
 // pause returns the pause after a failed attempt, for a random number from 0
 // to 1.
-func (t *trouble) pause(contended bool, live int64, operation time.Duration, luck float64) time.Duration {
+func (t *storeHealth) pause(contended bool, live int64, operation time.Duration, luck float64) time.Duration {
 	often := int64(1) << min(t.attempts, 10)
 	if contended {
 		return time.Duration(luck * conflictShare * float64(min(often, live)) * float64(max(operation, minOperation)))

@@ -26,10 +26,10 @@ type Answer struct {
 	Hold     Hold
 	Held     bool // the call goes on, with Hold
 	Down     bool // nothing could be decided: the store can't be reached
-	Parks    bool // a refused call would fit in time: it may queue
+	MayQueue bool // a refused call would fit in time: it may queue
 	// Again: nothing is decided, but a Joint must be: what it may take has
 	// changed.
-	Again bool
+	DecideAgain bool
 }
 
 // News is what came of events beside the next step.
@@ -54,8 +54,8 @@ type Alert struct {
 
 // A desk does what follows from what a judge decides: calls take of the lease or
 // of this instance's share, queue for a write, or are answered.
-type desk struct {
-	judge
+type admitter struct {
+	decider
 	schedule schedule
 	news     News
 }
@@ -64,21 +64,21 @@ type desk struct {
 // Answer with its id follows. Over the limit is a decision: then there is no
 // hold, except for a call in shadow, which gets one that is charged to no
 // limit.
-func (k *desk) Reserve(at Moment, id int64, terms Terms, ask limit.Ask) (answer Answer, decided bool) {
-	k.meet(at, &terms, ask)
-	c := call{id: id, ask: ask, onDown: terms.OnStoreDown, begun: at.Time, wait: terms.MaxWait}
-	found := k.expect(at, &c)
-	k.heed(at, &found)
-	if found.outlook == unknown || found.outlook == later {
-		c.parked = found.outlook == later
-		k.enter(c, at.Time)
+func (k *admitter) Reserve(at Moment, id int64, terms Terms, ask limit.Ask) (answer Answer, decided bool) {
+	k.noteCall(at, &terms, ask)
+	c := call{id: id, ask: ask, onDown: terms.OnStoreDown, arrived: at.Time, maxWait: terms.MaxWait}
+	found := k.decideNew(at, &c)
+	k.noteWithoutStore(at, &found)
+	if found.outlook == unknown || found.outlook == fitsLater {
+		c.parked = found.outlook == fitsLater
+		k.enqueue(c, at.Time)
 		return Answer{}, false
 	}
-	return k.take(&c, &found, at.Time), true
+	return k.conclude(&c, &found, at.Time), true
 }
 
 // meet takes the terms and the demand of a new call.
-func (k *desk) meet(at Moment, terms *Terms, ask limit.Ask) {
+func (k *admitter) noteCall(at Moment, terms *Terms, ask limit.Ask) {
 	k.adopt(at, terms.Limits)
 	k.alertAt = terms.AlertAt
 	if most := k.limits.MaxGrant(ask); most > 0 {
@@ -88,81 +88,81 @@ func (k *desk) meet(at Moment, terms *Terms, ask limit.Ask) {
 
 // heed begins the minute's share, and tries the store, if a call is decided
 // without it.
-func (k *desk) heed(at Moment, found *prospect) {
-	if found.storeless {
+func (k *admitter) noteWithoutStore(at Moment, found *prospect) {
+	if found.withoutStore {
 		k.share = k.shareAt(at.Time)
-		k.trouble.probe(at)
+		k.health.probe(at)
 	}
 }
 
 // take answers a call by its prospect: it takes what that says, or is refused.
-func (k *desk) take(c *call, found *prospect, now time.Time) Answer {
+func (k *admitter) conclude(c *call, found *prospect, now time.Time) Answer {
 	switch {
-	case found.outlook == down:
+	case found.outlook == undecidable:
 		return Answer{ID: c.id, Down: true}
 	case found.decision.Verdict != limit.Granted:
 		return k.refuse(c, found.decision)
-	case found.storeless:
-		return k.owe(c, found.decision.Amount, now)
+	case found.withoutStore:
+		return k.grantWithoutStore(c, found.decision.Amount, now)
 	}
 	return k.grant(c, found.decision.Amount, now)
 }
 
 // enter puts a call in the queue.
-func (k *desk) enter(c call, now time.Time) {
+func (k *admitter) enqueue(c call, now time.Time) {
 	k.schedule.lastCall = now
 	k.queue.add(c)
 }
 
 // adopt takes newer limits. Calls refused under older ones are tried again,
 // and a store that is down leaves another share.
-func (k *desk) adopt(at Moment, limits limit.Limits) {
+func (k *admitter) adopt(at Moment, limits limit.Limits) {
 	if limits.Version <= k.limits.Version && k.limits != (limit.Limits{}) {
 		return
 	}
 	k.limits = limits
 	k.refusal.forget()
-	if k.known.ever() {
+	if k.known.everRead() {
 		k.known.view = k.known.row.View(&k.holder, limits, at.Time)
 	}
-	if k.share.of(at.Time) {
+	if k.share.current(at.Time) {
 		k.share.allowed = k.allowance(&k.share, at.Time)
 	}
 	k.retry(at.Time)
 }
 
 // grant lets a call reserve this much of the lease.
-func (k *desk) grant(c *call, amount int64, now time.Time) Answer {
+func (k *admitter) grant(c *call, amount int64, now time.Time) Answer {
 	hold, _ := k.holder.Reserve(amount, now)
-	k.open++
+	k.openCalls++
 	k.touch(now)
 	if k.size.low(k.holder.Left(now)) && !k.refusal.holds(now) {
 		k.schedule.next.renew = true
 	}
 	return Answer{ID: c.id, Hold: hold, Held: true,
-		Decision: limit.Decision{Amount: hold.Amount, Least: c.ask.Needed(), Standing: k.known.view.Standing(&k.holder, now)}}
+		Decision: limit.Decision{Amount: hold.Amount, Min: c.ask.Needed(), Standing: k.known.view.Standing(&k.holder, now)}}
 }
 
 // owe admits a call without the store. It is charged when it is settled and the
 // store is back.
-func (k *desk) owe(c *call, amount int64, now time.Time) Answer {
-	k.open++
+func (k *admitter) grantWithoutStore(c *call, amount int64, now time.Time) Answer {
+	k.openCalls++
 	return Answer{ID: c.id, Hold: k.share.admit(amount), Held: true,
-		Decision: limit.Decision{Amount: amount, Least: c.ask.Needed(), Degraded: true, Standing: k.standing(now)}}
+		Decision: limit.Decision{Amount: amount, Min: c.ask.Needed(), Degraded: true, Standing: k.standing(now)}}
 }
 
 // refuse makes the answer to a refused call. In shadow the call goes on.
-func (k *desk) refuse(c *call, d limit.Decision) Answer {
+func (k *admitter) refuse(c *call, d limit.Decision) Answer {
 	answer := Answer{ID: c.id, Decision: d}
 	if c.ask.Shadow && !c.ask.UpperBound {
-		k.open++
-		answer.Hold, answer.Held = Hold{free: true}, true
+		k.openCalls++
+		answer.Hold, answer.Held = Hold{uncharged: true}, true
 	}
 	return answer
 }
 
 // turnDown answers a call that was in the queue and is refused.
-func (k *desk) turnDown(c *call, d limit.Decision) {
+func (k *admitter) refuseQueued(c *call, d limit.Decision) {
 	if c.joint {
 		k.answer(Answer{ID: c.id, Decision: d})
 		return
@@ -171,25 +171,25 @@ func (k *desk) turnDown(c *call, d limit.Decision) {
 }
 
 // park lets a call wait until it fits.
-func (k *desk) park(c *call, now time.Time) {
+func (k *admitter) park(c *call, now time.Time) {
 	if c.joint && !c.parked {
-		k.answer(Answer{ID: c.id, Again: true})
+		k.answer(Answer{ID: c.id, DecideAgain: true})
 	}
 	c.parked = true
-	if now.Before(c.begun) { // the first answer set the clock back
-		c.begun = now
+	if now.Before(c.arrived) { // the first answer set the clock back
+		c.arrived = now
 	}
 }
 
 // dismiss turns down the queued calls that are refused, and keeps the others.
-func (k *desk) dismiss(all []prospect) {
-	if !has(all, refused) {
+func (k *admitter) dropRefused(all []prospect) {
+	if !has(all, doesNotFit) {
 		return
 	}
 	kept := k.queue.calls[:0:0]
 	for i := range all {
-		if c := &k.queue.calls[i]; all[i].outlook == refused {
-			k.turnDown(c, all[i].decision)
+		if c := &k.queue.calls[i]; all[i].outlook == doesNotFit {
+			k.refuseQueued(c, all[i].decision)
 		} else {
 			kept = append(kept, *c)
 		}
@@ -198,15 +198,15 @@ func (k *desk) dismiss(all []prospect) {
 }
 
 // touch records that a call began or ended.
-func (k *desk) touch(now time.Time) { k.schedule.touch(k.holder.MustReport(), now) }
+func (k *admitter) touch(now time.Time) { k.schedule.touch(k.holder.MustReport(), now) }
 
 // Leave takes a call or question whose caller has left out of the queue, and
 // reports whether it was there; else its Answer has been given. What a
 // write under way gets for it become ordinary lease. Where the amount is scarce,
 // what it claimed is returned, unless another call takes it: an instance whose
 // calls another counter refuses would keep it from those that could go on.
-func (k *desk) Leave(at Moment, id int64) bool {
-	c := k.queue.of(id)
+func (k *admitter) Leave(at Moment, id int64) bool {
+	c := k.queue.find(id)
 	unused := c != nil && (c.claimed || c.granted > 0)
 	waited := k.queue.remove(id)
 	k.retry(at.Time)
@@ -216,7 +216,7 @@ func (k *desk) Leave(at Moment, id int64) bool {
 
 // retry decides queued calls again after something came back, limits grew, or one
 // left or took what it claimed: at once if the first of them would fit.
-func (k *desk) retry(now time.Time) {
+func (k *admitter) retry(now time.Time) {
 	if len(k.queue.calls) == 0 {
 		return
 	}
@@ -226,26 +226,26 @@ func (k *desk) retry(now time.Time) {
 	for i := range k.queue.calls {
 		k.queue.calls[i].blocked = false
 	}
-	k.serve(now)
+	k.serveFromLease(now)
 }
 
 // serve gives waiting calls of the lease, in order, until one doesn't fit. A
 // joint call claims what it gets, and stays.
-func (k *desk) serve(now time.Time) {
+func (k *admitter) serveFromLease(now time.Time) {
 	left := int64(-1)
-	if k.holder.hand.usable(now) {
-		left = k.holder.hand.left
+	if k.holder.lease.usable(now) {
+		left = k.holder.lease.left
 	}
 	kept := k.queue.calls[:0]
 	for _, c := range k.queue.calls {
-		amount, fits := c.within(left)
+		amount, fits := c.amountFrom(left)
 		switch {
 		case !fits:
 			left, c.claimed, c.claim = -1, false, 0
 		case c.joint:
 			left -= amount
 			if !c.claimed {
-				k.answer(Answer{ID: c.id, Again: true})
+				k.answer(Answer{ID: c.id, DecideAgain: true})
 			}
 			c.claimed, c.claim, c.blocked, c.parked = true, amount, false, false
 		default:
@@ -258,28 +258,28 @@ func (k *desk) serve(now time.Time) {
 	k.queue.calls = kept
 }
 
-func (k *desk) answer(a Answer) { k.news.Answers = append(k.news.Answers, a) }
+func (k *admitter) answer(a Answer) { k.news.Answers = append(k.news.Answers, a) }
 
 // fail answers all that wait, because the store is down.
-func (k *desk) fail(now time.Time) {
+func (k *admitter) failWaiters(now time.Time) {
 	waiting := k.queue
 	k.queue = queue{}
 	for i := range waiting.calls {
 		c := &waiting.calls[i]
 		if c.joint {
-			k.answer(Answer{ID: c.id, Again: true})
+			k.answer(Answer{ID: c.id, DecideAgain: true})
 			continue
 		}
-		found := k.withoutStore(c, now)
+		found := k.decideWithoutStore(c, now)
 		k.share = k.shareAt(now)
-		k.answer(k.take(c, &found, now))
+		k.answer(k.conclude(c, &found, now))
 	}
 	for _, q := range waiting.questions {
 		switch {
-		case q.about != nil:
-			k.answer(Answer{ID: q.id, Again: true})
-		case k.known.ever():
-			k.answer(k.reply(q, now))
+		case q.call != nil:
+			k.answer(Answer{ID: q.id, DecideAgain: true})
+		case k.known.everRead():
+			k.answer(k.answerTo(q, now))
 		default:
 			k.answer(Answer{ID: q.id, Down: true})
 		}
@@ -289,9 +289,9 @@ func (k *desk) fail(now time.Time) {
 // Drain answers all calls that queue, and lets none queue from now
 // on. Other calls are decided as before. Those in the queue that would fit by
 // now stay, to be decided at once.
-func (k *desk) Drain(at Moment) {
+func (k *admitter) Drain(at Moment) {
 	k.draining = true
-	k.dismiss(k.parked(at.Time))
+	k.dropRefused(k.parkedCalls(at.Time))
 	for i := range k.queue.calls {
 		k.queue.calls[i].parked = false
 	}

@@ -22,40 +22,40 @@ type Part struct {
 // refused because of it, and ending a claim costs nothing. Of two calls that
 // claim the same, the one that came first gets it, in every counter alike; so
 // however they meet, the first one goes on.
-type Joint struct {
-	parts []jointPart
-	begun bool
-	waits int // the part in whose queue it waits for its turn; -1: in none
+type JointCall struct {
+	parts     []jointPart
+	started   bool
+	waitingAt int // the part in whose queue it waits for its turn; -1: in none
 }
 
 // NewJoint returns a call that came after all with lower ids, and needs
 // several counters.
-func NewJoint(id int64, parts []Part) *Joint {
-	j := &Joint{parts: make([]jointPart, len(parts)), waits: -1}
+func NewJointCall(id int64, parts []Part) *JointCall {
+	j := &JointCall{parts: make([]jointPart, len(parts)), waitingAt: -1}
 	for i, p := range parts {
-		j.parts[i] = jointPart{terms: p.Terms, call: call{id: id, ask: p.Ask, onDown: p.Terms.OnStoreDown, wait: p.Terms.MaxWait, joint: true}}
+		j.parts[i] = jointPart{terms: p.Terms, call: call{id: id, ask: p.Ask, onDown: p.Terms.OnStoreDown, maxWait: p.Terms.MaxWait, joint: true}}
 	}
 	return j
 }
 
 // Clone returns a copy that shares nothing that either side changes.
-func (j *Joint) Clone() *Joint {
+func (j *JointCall) Clone() *JointCall {
 	copied := *j
 	copied.parts = slices.Clone(j.parts)
 	return &copied
 }
 
 // Hear takes an agent's Answer. It needs only this agent held still.
-func (j *Joint) Hear(i int, a Answer) {
+func (j *JointCall) Answered(i int, a Answer) {
 	p := &j.parts[i]
 	switch {
-	case a.Again:
+	case a.DecideAgain:
 	case a.Decision.Verdict == limit.Granted:
-		p.stance, p.told = decided, prospect{outlook: fits, decision: a.Decision}
-	case a.Parks:
-		p.stance, p.told = decided, prospect{outlook: later, decision: a.Decision}
+		p.state, p.decision = decided, prospect{outlook: fitsNow, decision: a.Decision}
+	case a.MayQueue:
+		p.state, p.decision = decided, prospect{outlook: fitsLater, decision: a.Decision}
 	default:
-		p.stance, p.told = decided, prospect{outlook: refused, decision: a.Decision}
+		p.state, p.decision = decided, prospect{outlook: doesNotFit, decision: a.Decision}
 	}
 }
 
@@ -73,29 +73,29 @@ const (
 // Decide decides the call: what it takes, or the decision of each part where one
 // refuses. What a refusing call would get elsewhere has the verdict Granted and
 // no amount.
-func (j *Joint) Decide(at Moment, agents []*Agent) (Outcome, []Answer) {
-	j.begin(at, agents)
-	if j.waits >= 0 {
-		p, a := &j.parts[j.waits], agents[j.waits]
+func (j *JointCall) Decide(at Moment, agents []*Agent) (Outcome, []Answer) {
+	j.start(at, agents)
+	if j.waitingAt >= 0 {
+		p, a := &j.parts[j.waitingAt], agents[j.waitingAt]
 		p.refresh(at, a)
-		if p.stance == queued && p.look(at, a).outlook == later {
+		if p.state == queued && p.prospect(at, a).outlook == fitsLater {
 			return Waits, nil
 		}
-		j.waits = -1
+		j.waitingAt = -1
 	}
 	prospects := j.survey(at, agents)
-	if !has(prospects, down, refused, later) && j.reopen() {
+	if !has(prospects, undecidable, doesNotFit, fitsLater) && j.reopen() {
 		prospects = j.survey(at, agents)
 	}
-	if !has(prospects, down, refused, later) && has(prospects, unknown) {
-		j.enter(at, agents, prospects)
+	if !has(prospects, undecidable, doesNotFit, fitsLater) && has(prospects, unknown) {
+		j.enqueue(at, agents, prospects)
 		prospects = j.survey(at, agents)
 	}
 	switch {
-	case has(prospects, down):
+	case has(prospects, undecidable):
 		j.Leave(at, agents)
 		return Failed, j.answers(at, agents, prospects)
-	case has(prospects, refused, later):
+	case has(prospects, doesNotFit, fitsLater):
 		return j.giveWay(at, agents, prospects)
 	case has(prospects, unknown):
 		return Waits, nil
@@ -104,15 +104,15 @@ func (j *Joint) Decide(at Moment, agents []*Agent) (Outcome, []Answer) {
 }
 
 // begin takes the first look at the agents.
-func (j *Joint) begin(at Moment, agents []*Agent) {
-	if j.begun {
+func (j *JointCall) start(at Moment, agents []*Agent) {
+	if j.started {
 		return
 	}
-	j.begun = true
+	j.started = true
 	for i := range j.parts {
 		p := &j.parts[i]
-		p.call.begun = at.Time
-		agents[i].meet(at, &p.terms, p.call.ask)
+		p.call.arrived = at.Time
+		agents[i].noteCall(at, &p.terms, p.call.ask)
 	}
 }
 
@@ -122,22 +122,22 @@ func has(prospects []prospect, outlooks ...outlook) bool {
 }
 
 // survey returns the prospects of all parts, as they are now.
-func (j *Joint) survey(at Moment, agents []*Agent) []prospect {
+func (j *JointCall) survey(at Moment, agents []*Agent) []prospect {
 	prospects := make([]prospect, len(j.parts))
 	for i := range j.parts {
 		j.parts[i].refresh(at, agents[i])
-		prospects[i] = j.parts[i].look(at, agents[i])
-		agents[i].heed(at, &prospects[i])
+		prospects[i] = j.parts[i].prospect(at, agents[i])
+		agents[i].noteWithoutStore(at, &prospects[i])
 	}
 	return prospects
 }
 
 // reopen drops the answers that said that the call would fit, when nothing else is
 // against it any more: they set nothing aside. It reports whether there were any.
-func (j *Joint) reopen() (reopened bool) {
+func (j *JointCall) reopen() (reopened bool) {
 	for i := range j.parts {
-		if p := &j.parts[i]; p.stance == decided && p.told.decision.Verdict == limit.Granted {
-			p.stance, reopened = apart, true
+		if p := &j.parts[i]; p.state == decided && p.decision.decision.Verdict == limit.Granted {
+			p.state, reopened = notQueued, true
 		}
 	}
 	return reopened
@@ -146,33 +146,33 @@ func (j *Joint) reopen() (reopened bool) {
 // enter puts the call in the queues of its counters, so that they set aside what
 // it asks or ask the store, all at the same time. Where the store is down, or
 // the call is refused in shadow, there is nothing to set aside.
-func (j *Joint) enter(at Moment, agents []*Agent, prospects []prospect) {
+func (j *JointCall) enqueue(at Moment, agents []*Agent, prospects []prospect) {
 	for i := range j.parts {
 		p := &j.parts[i]
 		shadowed := prospects[i].decision.Verdict != limit.Granted
-		if p.stance != apart || shadowed || prospects[i].outlook == fits && agents[i].trouble.bypass(at) {
+		if p.state != notQueued || shadowed || prospects[i].outlook == fitsNow && agents[i].health.bypass(at) {
 			continue
 		}
-		p.enter(at, agents[i], false)
+		p.enqueue(at, agents[i], false)
 	}
 }
 
 // giveWay ends the call's claims, because a counter refuses it or makes it wait,
 // and answers once all counters that were asked have decided. Then it is
 // refused, or waits in one queue.
-func (j *Joint) giveWay(at Moment, agents []*Agent, prospects []prospect) (Outcome, []Answer) {
-	refuses, open := has(prospects, refused), false
+func (j *JointCall) giveWay(at Moment, agents []*Agent, prospects []prospect) (Outcome, []Answer) {
+	refuses, open := has(prospects, doesNotFit), false
 	for i := range j.parts {
 		p, found := &j.parts[i], prospects[i].outlook
-		asked := p.stance == queued
-		if asked && found != later {
+		asked := p.state == queued
+		if asked && found != fitsLater {
 			p.leave(at, agents[i])
-			p.stance, p.told = decided, prospects[i]
+			p.state, p.decision = decided, prospects[i]
 		}
-		if found == unknown && (asked || p.stance == apart && !refuses) {
+		if found == unknown && (asked || p.state == notQueued && !refuses) {
 			p.inquire(agents[i])
 		}
-		open = open || p.stance == inquiry
+		open = open || p.state == inquiring
 	}
 	switch {
 	case open:
@@ -181,33 +181,33 @@ func (j *Joint) giveWay(at Moment, agents []*Agent, prospects []prospect) (Outco
 		j.Leave(at, agents)
 		return Refused, j.answers(at, agents, prospects)
 	}
-	j.queueAtLast(at, agents, prospects)
+	j.waitWhereFitsLast(at, agents, prospects)
 	return Waits, nil
 }
 
 // queueAtLast lets the call wait in the queue of the counter that fits it last,
 // and in no other.
-func (j *Joint) queueAtLast(at Moment, agents []*Agent, prospects []prospect) {
+func (j *JointCall) waitWhereFitsLast(at Moment, agents []*Agent, prospects []prospect) {
 	last := -1
 	for i := range prospects {
-		if prospects[i].outlook == later && (last < 0 || prospects[i].decision.RetryAfter > prospects[last].decision.RetryAfter) {
+		if prospects[i].outlook == fitsLater && (last < 0 || prospects[i].decision.RetryAfter > prospects[last].decision.RetryAfter) {
 			last = i
 		}
 	}
 	for i := range j.parts {
 		if p := &j.parts[i]; i != last {
 			p.leave(at, agents[i])
-			p.stance = apart
+			p.state = notQueued
 		}
 	}
-	j.waits = last
-	if p := &j.parts[last]; p.stance != queued {
-		p.enter(at, agents[last], true)
+	j.waitingAt = last
+	if p := &j.parts[last]; p.state != queued {
+		p.enqueue(at, agents[last], true)
 	}
 }
 
 // take takes what all counters have.
-func (j *Joint) take(at Moment, agents []*Agent, prospects []prospect) []Answer {
+func (j *JointCall) take(at Moment, agents []*Agent, prospects []prospect) []Answer {
 	answers := make([]Answer, len(j.parts))
 	for i := range j.parts {
 		answers[i] = j.parts[i].take(at, agents[i], &prospects[i])
@@ -216,7 +216,7 @@ func (j *Joint) take(at Moment, agents []*Agent, prospects []prospect) []Answer 
 }
 
 // answers returns the decisions of a call that takes nothing.
-func (j *Joint) answers(at Moment, agents []*Agent, prospects []prospect) []Answer {
+func (j *JointCall) answers(at Moment, agents []*Agent, prospects []prospect) []Answer {
 	answers := make([]Answer, len(prospects))
 	for i := range prospects {
 		answers[i] = j.parts[i].answer(at, agents[i], &prospects[i])
@@ -225,7 +225,7 @@ func (j *Joint) answers(at Moment, agents []*Agent, prospects []prospect) []Answ
 }
 
 // Leave takes the call out of all queues.
-func (j *Joint) Leave(at Moment, agents []*Agent) {
+func (j *JointCall) Leave(at Moment, agents []*Agent) {
 	for i := range j.parts {
 		j.parts[i].leave(at, agents[i])
 	}

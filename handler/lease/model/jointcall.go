@@ -14,13 +14,13 @@ func (s *state) reserveAll(n int) {
 	for c := range parts {
 		parts[c] = lease.Part{
 			Terms: lease.Terms{Limits: s.limits(k.owner), OnStoreDown: k.onDown, MaxWait: k.wait, AlertAt: w.Callers.AlertAt},
-			Ask:   limit.Ask{Amount: k.ask, Least: w.Callers.Least, Shadow: w.Callers.Shadow},
+			Ask:   limit.Ask{Amount: k.ask, Min: w.Callers.MinAsk, Shadow: w.Callers.Shadow},
 		}
-		if c > 0 && w.Callers.Elsewhere > 0 {
-			parts[c].Ask.Amount = w.Callers.Elsewhere
+		if c > 0 && w.Callers.AskElsewhere > 0 {
+			parts[c].Ask.Amount = w.Callers.AskElsewhere
 		}
 	}
-	k.joint = lease.NewJoint(int64(n), parts)
+	k.joint = lease.NewJointCall(int64(n), parts)
 	s.decide(n)
 }
 
@@ -29,9 +29,9 @@ func (s *state) wake(n, c int, reply lease.Answer) {
 	k := &s.calls[n]
 	k.needs[c].heard = append(slices.Clone(k.needs[c].heard), reply)
 	k.woken = true
-	if !reply.Again && reply.Decision.Verdict != limit.Granted {
-		k.needs[c].told = true
-		if !reply.Parks {
+	if !reply.DecideAgain && reply.Decision.Verdict != limit.Granted {
+		k.needs[c].refusalSeen = true
+		if !reply.MayQueue {
 			s.checkRefused(n, c, reply)
 		}
 	}
@@ -51,7 +51,7 @@ func (s *state) decide(n int) {
 	k.joint, k.woken = k.joint.Clone(), false
 	for c := range k.needs {
 		for _, reply := range k.needs[c].heard {
-			k.joint.Hear(c, reply)
+			k.joint.Answered(c, reply)
 		}
 		k.needs[c].heard = nil
 	}
@@ -66,7 +66,7 @@ func (s *state) decide(n int) {
 	default:
 		k.phase, k.woken = refused, false
 		for c, reply := range answers {
-			if !k.needs[c].told {
+			if !k.needs[c].refusalSeen {
 				s.checkRefused(n, c, reply)
 			}
 		}
@@ -101,12 +101,12 @@ func (s *state) leaveAll(n int) {
 func (s *state) checkJoints() {
 	for n := range s.calls {
 		k := &s.calls[n]
-		if k.joint == nil || k.phase != waiting || k.woken || k.lost || s.nodes[k.owner].stage == closed {
+		if k.joint == nil || k.phase != waiting || k.woken || k.crashed || s.instances[k.owner].stage == closed {
 			continue
 		}
 		entries, parked, open := 0, 0, 0
 		for c := range k.needs {
-			for _, one := range queueOf(&s.nodes[k.owner].parts[c].agent) {
+			for _, one := range queueOf(&s.instances[k.owner].parts[c].agent) {
 				if one.id != int64(n) {
 					continue
 				}
@@ -118,7 +118,7 @@ func (s *state) checkJoints() {
 					open++
 				}
 			}
-			open += questionsOf(&s.nodes[k.owner].parts[c].agent, int64(n))
+			open += questionsOf(&s.instances[k.owner].parts[c].agent, int64(n))
 		}
 		switch {
 		case open == 0:

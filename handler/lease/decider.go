@@ -11,102 +11,102 @@ import (
 type outlook int
 
 const (
-	unknown outlook = iota // the store must be asked, or nothing has to be decided now
-	fits                   // it may take what it asks now
-	later                  // it will fit within its time: it may queue
-	blocked                // it fits once a claim ahead has ended
-	refused
-	down // nothing can be decided
+	unknown   outlook = iota // the store must be asked, or nothing has to be decided now
+	fitsNow                  // it may take what it asks now
+	fitsLater                // it will fit within its time: it may queue
+	blocked                  // it fits once a claim ahead has ended
+	doesNotFit
+	undecidable // nothing can be decided
 )
 
 // A prospect is an outlook, and the decision that it rests on. Of a call that
 // fits, that says only what it takes.
 type prospect struct {
 	outlook
-	decision  limit.Decision
-	storeless bool // decided by the call's terms for a store that is down
+	decision     limit.Decision
+	withoutStore bool // decided by the call's terms for a store that is down
 }
 
 // A judge decides calls by an account: at once from the lease, from what is known,
 // by this instance's share while the store is down, or upon a write in the making.
 // It changes nothing: what follows from its decisions is the desk's.
-type judge struct {
-	account
+type decider struct {
+	localState
 	queue    queue
 	refusal  refusal
-	trouble  trouble
+	health   storeHealth
 	draining bool // no call may queue any more
 	closing  bool // this instance is stopping
 }
 
 // expect decides a call that is not in the queue.
-func (j *judge) expect(at Moment, c *call) prospect {
+func (j *decider) decideNew(at Moment, c *call) prospect {
 	switch {
-	case j.inHand(c.ask.Amount, at.Time):
-		return prospect{outlook: fits, decision: limit.Decision{Amount: c.ask.Amount}}
-	case j.trouble.bypass(at):
-		return j.withoutStore(c, at.Time)
-	case !j.refusal.holds(at.Time) || j.unsettled():
+	case j.leaseCovers(c.ask.Amount, at.Time):
+		return prospect{outlook: fitsNow, decision: limit.Decision{Amount: c.ask.Amount}}
+	case j.health.bypass(at):
+		return j.decideWithoutStore(c, at.Time)
+	case !j.refusal.holds(at.Time) || j.mustWait():
 		return prospect{}
 	}
-	switch d, parks := j.decide(c, at.Time); {
+	switch d, parks := j.decideFromKnown(c, at.Time); {
 	case d.Verdict == limit.Granted: // a write must lease it
 		return prospect{}
 	case parks:
-		return prospect{outlook: later, decision: d}
+		return prospect{outlook: fitsLater, decision: d}
 	default:
-		return prospect{outlook: refused, decision: d}
+		return prospect{outlook: doesNotFit, decision: d}
 	}
 }
 
 // withoutStore decides a call by its terms for a store that is down.
-func (j *judge) withoutStore(c *call, now time.Time) prospect {
+func (j *decider) decideWithoutStore(c *call, now time.Time) prospect {
 	switch {
 	case c.onDown == limit.FailOpen || c.ask.Shadow:
-		return prospect{outlook: fits, decision: limit.Decision{Amount: c.ask.Amount}, storeless: true}
+		return prospect{outlook: fitsNow, decision: limit.Decision{Amount: c.ask.Amount}, withoutStore: true}
 	case c.onDown != limit.Degrade:
-		return prospect{outlook: down, storeless: true}
+		return prospect{outlook: undecidable, withoutStore: true}
 	}
 	d := j.decideByShare(c.ask, now)
 	if d.Verdict != limit.Granted {
-		return prospect{outlook: refused, decision: d, storeless: true}
+		return prospect{outlook: doesNotFit, decision: d, withoutStore: true}
 	}
-	return prospect{outlook: fits, decision: d, storeless: true}
+	return prospect{outlook: fitsNow, decision: d, withoutStore: true}
 }
 
 // inHand reports whether the lease has this much that is not set aside, and
 // nobody queues for it.
-func (j *judge) inHand(amount int64, now time.Time) bool {
+func (j *decider) leaseCovers(amount int64, now time.Time) bool {
 	claims, all := j.queue.claims()
-	return all && j.holder.hand.usable(now) && amount <= j.holder.Left(now)-claims
+	return all && j.holder.lease.usable(now) && amount <= j.holder.Left(now)-claims
 }
 
 // unsettled reports whether a call must wait for its decision even while a
 // refusal holds: others are undecided, or a write is under way that gives
 // something back.
-func (j *judge) unsettled() bool { return j.queue.undecided() || j.holder.flight.givesBack() }
+func (j *decider) mustWait() bool { return j.queue.hasUndecided() || j.holder.inFlight.givesBack() }
 
 // decide decides a call from what is known, behind those parked before it, and as
 // if all claims were given back. parks: it doesn't fit, but may queue.
-func (j *judge) decide(c *call, now time.Time) (d limit.Decision, parks bool) {
+func (j *decider) decideFromKnown(c *call, now time.Time) (d limit.Decision, parks bool) {
 	ahead := j.queue.lineBefore(c.id)
 	d = j.decideBehind(c.ask, &ahead, now)
-	return d, d.Verdict != limit.Granted && j.parks(c, d, &ahead, now)
+	return d, d.Verdict != limit.Granted && j.mayQueue(c, d, &ahead, now)
 }
 
 // parks reports whether a refused call queues, because it will fit in time.
-func (j *judge) parks(c *call, d limit.Decision, ahead *line, now time.Time) bool {
+func (j *decider) mayQueue(c *call, d limit.Decision, ahead *line, now time.Time) bool {
 	never := d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota
 	if c.ask.Shadow || c.ask.UpperBound || never || j.closing || j.draining {
 		return false
 	}
-	after, _ := j.fitsAfter(ahead.amount+d.Least, now)
-	return ahead.takes(c, max(after, d.RetryAfter), now)
+	after, _ := j.fitsAfter(ahead.amount+d.Min, now)
+	return ahead.hasRoomFor(c, max(after, d.RetryAfter), now)
 }
 
 // firstFits reports whether the first waiting call without a claim fits, as far as
 // is known.
-func (j *judge) firstFits(now time.Time) bool {
+func (j *decider) firstFits(now time.Time) bool {
 	for i := range j.queue.calls {
 		if c := &j.queue.calls[i]; !c.claimed {
 			return j.known.view.Decide(&j.holder, c.ask, now).Verdict == limit.Granted
@@ -116,21 +116,21 @@ func (j *judge) firstFits(now time.Time) bool {
 }
 
 // reply decides a question.
-func (j *judge) reply(q question, now time.Time) Answer {
-	if q.about == nil {
+func (j *decider) answerTo(q question, now time.Time) Answer {
+	if q.call == nil {
 		return Answer{ID: q.id, Decision: limit.Decision{Standing: j.standing(now)}}
 	}
-	d, parks := j.decide(q.about, now)
-	if d.Verdict != limit.Granted && (j.holder.flight.givesBack() || len(j.holder.out.pending.refunds) > 0) {
-		return Answer{ID: q.id, Decision: limit.Decision{Least: d.Least, Standing: d.Standing}} // it may fit then
+	d, parks := j.decideFromKnown(q.call, now)
+	if d.Verdict != limit.Granted && (j.holder.inFlight.givesBack() || len(j.holder.reports.pending.refunds) > 0) {
+		return Answer{ID: q.id, Decision: limit.Decision{Min: d.Min, Standing: d.Standing}} // it may fit then
 	}
-	return Answer{ID: q.id, Decision: d, Parks: parks}
+	return Answer{ID: q.id, Decision: d, MayQueue: parks}
 }
 
 // overdue finds the queued calls whose time is over, and which don't fit as far as
 // is known: they are refused. nil: there are none.
-func (j *judge) overdue(sending bool, now time.Time) []prospect {
-	if !j.queue.anyOver(sending, now) {
+func (j *decider) overdueCalls(sending bool, now time.Time) []prospect {
+	if !j.queue.hasOverdue(sending, now) {
 		return nil
 	}
 	var ahead line
@@ -138,10 +138,10 @@ func (j *judge) overdue(sending bool, now time.Time) []prospect {
 	for i := range j.queue.calls {
 		c := &j.queue.calls[i]
 		d := j.decideBehind(c.ask, &ahead, now)
-		if c.over(sending, now) && d.Verdict != limit.Granted {
-			all[i] = prospect{outlook: refused, decision: d}
-		} else if !c.settled() {
-			ahead.add(c, d.Least)
+		if c.overdue(sending, now) && d.Verdict != limit.Granted {
+			all[i] = prospect{outlook: doesNotFit, decision: d}
+		} else if !c.claimedOrBlocked() {
+			ahead.add(c, d.Min)
 		}
 	}
 	return all
@@ -149,7 +149,7 @@ func (j *judge) overdue(sending bool, now time.Time) []prospect {
 
 // parked finds the calls that are parked and don't fit by now: those are refused
 // once none may queue.
-func (j *judge) parked(now time.Time) []prospect {
+func (j *decider) parkedCalls(now time.Time) []prospect {
 	var ahead line
 	all := make([]prospect, len(j.queue.calls))
 	for i := range j.queue.calls {
@@ -158,9 +158,9 @@ func (j *judge) parked(now time.Time) []prospect {
 		if c.claimed {
 			continue
 		}
-		ahead.add(c, d.Least)
+		ahead.add(c, d.Min)
 		if c.parked && d.Verdict != limit.Granted {
-			all[i] = prospect{outlook: refused, decision: d}
+			all[i] = prospect{outlook: doesNotFit, decision: d}
 		}
 	}
 	return all
@@ -168,9 +168,9 @@ func (j *judge) parked(now time.Time) []prospect {
 
 // A ruling is what a write in the making means for each waiting call.
 type ruling struct {
-	all   []prospect
-	asked int64 // by calls that fit, in all
-	grant bool  // one of them has no claim yet, so the write is needed
+	prospects  []prospect
+	granted    int64 // by calls that fit, in all
+	needsWrite bool  // one of them has no claim yet, so the write is needed
 }
 
 // rule decides the waiting calls in order, upon a draft. Only the first that
@@ -178,39 +178,39 @@ type ruling struct {
 // What joint calls claim may be given back, so a call that fits without it is
 // not refused, but blocked, and nobody overtakes it. If the row is too old for a
 // refusal, known is false.
-func (j *judge) rule(draft *Draft, now time.Time) (r ruling, known bool) {
+func (j *decider) decideQueue(draft *Draft, now time.Time) (r ruling, known bool) {
 	var ahead line
 	var claims int64 // of calls ahead
 	stuck := false   // a call ahead is blocked
-	r.all = make([]prospect, len(j.queue.calls))
+	r.prospects = make([]prospect, len(j.queue.calls))
 	for i := range j.queue.calls {
-		c, p := &j.queue.calls[i], &r.all[i]
+		c, p := &j.queue.calls[i], &r.prospects[i]
 		first := ahead.calls == 0
 		switch {
 		case !first:
 			p.decision = j.decideBehind(c.ask, &ahead, now)
 		case stuck:
-			p.decision = draft.decide(c.ask, r.asked-claims)
+			p.decision = draft.decideBeside(c.ask, r.granted-claims)
 		default:
-			p.decision = draft.decide(c.ask, r.asked)
+			p.decision = draft.decideBeside(c.ask, r.granted)
 		}
 		granted := p.decision.Verdict == limit.Granted
 		switch {
-		case first && (granted && stuck || !granted && draft.decide(c.ask, r.asked-claims).Verdict == limit.Granted):
+		case first && (granted && stuck || !granted && draft.decideBeside(c.ask, r.granted-claims).Verdict == limit.Granted):
 			p.outlook, stuck = blocked, true
 		case first && granted:
-			p.outlook = fits
-			r.grant, r.asked = r.grant || !c.claimed, r.asked+p.decision.Amount
+			p.outlook = fitsNow
+			r.needsWrite, r.granted = r.needsWrite || !c.claimed, r.granted+p.decision.Amount
 			if c.joint {
 				claims += p.decision.Amount
 			}
 		case !j.known.servesRefusals(now):
 			return ruling{}, false
-		case j.parks(c, p.decision, &ahead, now):
-			p.outlook = later
-			ahead.add(c, p.decision.Least)
+		case j.mayQueue(c, p.decision, &ahead, now):
+			p.outlook = fitsLater
+			ahead.add(c, p.decision.Min)
 		default:
-			p.outlook = refused
+			p.outlook = doesNotFit
 		}
 	}
 	return r, true

@@ -8,49 +8,49 @@ import (
 
 // A till changes and ends what calls hold, and has the desk decide waiting calls
 // again with what comes back.
-type till struct{ desk }
+type settler struct{ admitter }
 
 // Settle replaces a hold by what the call used, and returns the standing after
 // it.
-func (k *till) Settle(at Moment, c Hold, used int64) limit.Standing {
+func (k *settler) Settle(at Moment, c Hold, used int64) limit.Standing {
 	k.share.owed -= c.owed
 	k.holder.Settle(c, used)
 	k.share.adjust(c, used-c.counted(), at.Time)
-	if excess := used - c.Held(); excess > 0 && !c.free {
-		k.excess(excess, at.Time)
+	if excess := used - c.Held(); excess > 0 && !c.uncharged {
+		k.noteExcess(excess, at.Time)
 	}
-	k.ended(at.Time)
+	k.callEnded(at.Time)
 	return k.standing(at.Time)
 }
 
 // Cancel gives the whole hold back: the call was never made, or failed.
-func (k *till) Cancel(at Moment, c Hold) limit.Standing { return k.Settle(at, c, 0) }
+func (k *settler) Cancel(at Moment, c Hold) limit.Standing { return k.Settle(at, c, 0) }
 
 // Raise charges an open call this much in all, at once and whatever is
 // left, and returns its hold. It is for a call that may have used more than it
 // reserved, before its use is known: Settle corrects or confirms the charge. A
 // call that is charged as much already, or is in shadow, stays unchanged. One
 // decided without the store is then no longer owed: the next write charges it.
-func (k *till) Raise(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
+func (k *settler) Raise(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
 	amount = min(amount, maxOwed)
 	more := amount - c.counted()
-	if c.free || more <= 0 {
+	if c.uncharged || more <= 0 {
 		return c, k.standing(at.Time)
 	}
 	k.share.owed -= c.owed
 	c.owed = 0
 	c = k.holder.Raise(c, amount)
 	k.share.adjust(c, more, at.Time)
-	k.excess(more, at.Time)
+	k.noteExcess(more, at.Time)
 	k.touch(at.Time)
 	return c, k.standing(at.Time)
 }
 
 // Lower gives back at once what an open call holds beyond this much, and returns
 // its hold. A call that holds no more, or is in shadow, stays unchanged.
-func (k *till) Lower(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
+func (k *settler) Lower(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
 	less := c.counted() - amount
-	if c.free || less <= 0 {
+	if c.uncharged || less <= 0 {
 		return c, k.standing(at.Time)
 	}
 	k.share.adjust(c, -less, at.Time)
@@ -59,27 +59,27 @@ func (k *till) Lower(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
 		c.owed -= owed
 	}
 	c = k.holder.Lower(c, amount-c.owed)
-	k.gaveBack(at.Time)
+	k.amountReturned(at.Time)
 	return c, k.standing(at.Time)
 }
 
 // excess records an amount used beyond a hold.
-func (k *till) excess(amount int64, now time.Time) {
+func (k *settler) noteExcess(amount int64, now time.Time) {
 	k.size.demand.AddExcess(amount, now)
 	k.schedule.next.urgent = k.schedule.next.urgent || k.excessUrgent(now)
 }
 
 // ended records the end of a call, and retries waiting ones with what it gave
 // back.
-func (k *till) ended(now time.Time) {
-	k.open--
-	k.gaveBack(now)
+func (k *settler) callEnded(now time.Time) {
+	k.openCalls--
+	k.amountReturned(now)
 }
 
 // gaveBack retries waiting calls with what one gave back.
-func (k *till) gaveBack(now time.Time) {
+func (k *settler) amountReturned(now time.Time) {
 	k.touch(now)
-	if len(k.holder.out.pending.refunds) > 0 {
+	if len(k.holder.reports.pending.refunds) > 0 {
 		k.refusal.forget()
 	}
 	k.retry(now)
