@@ -35,7 +35,8 @@ const headerRefusedBy = "X-Tollgate-Limit"
 // and below.
 func (n HeaderNames) setLimits(h http.Header, limits []callLimit, standings []limit.Standing, now time.Time) {
 	var tokens, calls, quota *limit.Standing
-	var policy, state []byte
+	var policyRoom, stateRoom [128]byte // enough for two limits
+	policy, state := policyRoom[:0], stateRoom[:0]
 	shadow := !slices.ContainsFunc(limits, func(l callLimit) bool { return !l.Shadow })
 	for i := range limits {
 		l := &limits[i]

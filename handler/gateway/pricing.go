@@ -46,10 +46,11 @@ func (g *Gateway) setPrice(c *call) error {
 	}
 	c.price.known = err == nil
 	inCost := func(l callLimit) bool { return l.Unit == limit.Cost }
+	if !slices.ContainsFunc(c.hold.limits, inCost) {
+		return nil
+	}
 	missing := c.priceProblem(err)
 	switch {
-	case !slices.ContainsFunc(c.hold.limits, inCost):
-		return nil
 	case missing == nil && !c.price.quote.Free():
 		return nil
 	case missing == nil:

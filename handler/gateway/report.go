@@ -71,7 +71,13 @@ func (g *Gateway) log(c *call, took time.Duration) {
 		g.config.Strangers.Write(level, "call", c.result.outcome, attrs...)
 		return
 	}
-	g.config.Log.LogAttrs(context.Background(), level, "call", attrs...)
+	log := g.config.Log.Handler()
+	if !log.Enabled(context.Background(), level) {
+		return
+	}
+	line := slog.NewRecord(time.Now(), level, "call", 0) // Logger.LogAttrs would also look up where in the code it is called
+	line.AddAttrs(attrs...)
+	_ = log.Handle(context.Background(), line) // a log that fails can't be reported anywhere
 }
 
 // usageAttrs returns what a log line says of a call's usage: the parts only where there

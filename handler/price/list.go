@@ -13,6 +13,14 @@ import (
 // the model.
 var ErrUnpriced = errors.New("has no price")
 
+// unpriced is the error for a model, by name, without any price. Its text is only made
+// when somebody reads it: where no model has a price, every call gets one.
+type unpriced string
+
+func (u unpriced) Error() string { return fmt.Sprintf("model %q %v", string(u), ErrUnpriced) }
+
+func (u unpriced) Unwrap() error { return ErrUnpriced }
+
 // A List is all prices of a deployment at one reading. Make one with NewList; it doesn't
 // change.
 type List struct {
@@ -91,7 +99,7 @@ func (l *List) Quote(model string, endpoints []string, now time.Time) (Quote, er
 	in, until := l.at(model, now)
 	switch {
 	case in == nil:
-		return Quote{}, fmt.Errorf("model %q %w", model, ErrUnpriced)
+		return Quote{}, unpriced(model)
 	case in.fault != nil:
 		return Quote{}, fmt.Errorf("model %q %w that can be used: the one from %s: %w", model, ErrUnpriced, in.From, in.fault)
 	}
