@@ -75,9 +75,9 @@ func Insert(ctx context.Context, client *aztables.Client, entity []byte) (azcore
 	return added.ETag, err
 }
 
-// CheckAnswered returns an error if a success isn't the service's own answer: a proxy or
+// CheckFromService returns an error if a success isn't the service's own answer: a proxy or
 // a captive portal stores nothing.
-func CheckAnswered(answer *http.Response) error {
+func CheckFromService(answer *http.Response) error {
 	if answer != nil && FromService(answer.Header) {
 		return nil
 	}

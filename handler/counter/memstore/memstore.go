@@ -1,5 +1,5 @@
-// Package memstore keeps counters in memory: for tests, and for trying out a
-// gateway without storage. Start with New.
+// Package memstore keeps counters in memory, for tests and for trying out a gateway without
+// storage. It is exact for one process; nothing persists. Start reading at Store.
 package memstore
 
 import (
@@ -12,14 +12,15 @@ import (
 	"tollgate/handler/lease"
 )
 
-// Store keeps counters in memory. Make one with New.
+// Store is a counter.Store and a counter.Lister in memory. Make one with New.
 type Store struct {
 	mu      sync.Mutex
 	rows    map[string]stored
-	version int64
+	version int64 // of the last write to any row
 	now     func() time.Time
 }
 
+// A stored is a row with its version.
 type stored struct {
 	row     lease.Row
 	version counter.Version
@@ -30,7 +31,7 @@ var _ counter.Store = (*Store)(nil)
 // New returns an empty store.
 func New() *Store { return NewAt(time.Now) }
 
-// NewAt returns an empty store whose clock is now.
+// NewAt returns an empty store that tells the time by now.
 func NewAt(now func() time.Time) *Store { return &Store{rows: make(map[string]stored), now: now} }
 
 // Load implements counter.Store.

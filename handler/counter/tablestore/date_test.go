@@ -1,7 +1,6 @@
 package tablestore_test
 
 import (
-	"crypto/rand"
 	"errors"
 	"io"
 	"net/http"
@@ -9,66 +8,63 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
-
 	"tollgate/handler/counter"
-	"tollgate/handler/counter/tablestore"
 	"tollgate/handler/lease"
 	"tollgate/handler/limit"
-	"tollgate/handler/local/azurite"
 )
 
-// TestAProxysAnswersAreNotTakenForTheServices: also those that say no, but none of a
-// proxy or a captive portal on the way, whatever its status.
-func TestAProxysAnswersAreNotTakenForTheServices(t *testing.T) {
-	w := &wire{}
-	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), &aztables.ClientOptions{
-		ClientOptions: azcore.ClientOptions{Transport: w, Retry: policy.RetryOptions{MaxRetries: -1}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store := tablestore.New(service, "dates"+rand.Text())
-	state := lease.New(limit.Limits{PerMinute: 300, Version: 1}, time.Now(), "epoch")
-	recent := func(doing string, date time.Time) {
+func TestEachAnswerOfTheServiceHasItsTime(t *testing.T) {
+	store, _, _ := openWired(t)
+	row := lease.New(limit.Limits{PerMinute: 300, Version: 1}, time.Now(), "epoch")
+	check := func(doing string, date time.Time, err, want error) {
 		t.Helper()
 		if age := time.Since(date); age < -time.Second || age > time.Minute {
-			t.Errorf("%s: got the time %v, want this minute's", doing, date)
+			t.Errorf("%s: got the time %v, want one of the last minute", doing, date)
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", doing, err, want)
 		}
 	}
 	_, _, date, err := store.Load(t.Context(), "team-a")
-	recent("no table", date)
-	if !errors.Is(err, counter.ErrNotFound) {
-		t.Error(err)
-	}
-	version, date, err := store.Swap(t.Context(), "team-a", state, "")
-	recent("insert", date)
+	check("read from a missing table", date, err, counter.ErrNotFound)
+	version, date, err := store.Swap(t.Context(), "team-a", row, "")
+	check("insert", date, err, nil)
+	_, date, err = store.Swap(t.Context(), "team-a", row, version)
+	check("write", date, err, nil)
+	_, date, err = store.Swap(t.Context(), "team-a", row, version)
+	check("write an older version", date, err, counter.ErrConflict)
+	_, _, date, err = store.Load(t.Context(), "team-a")
+	check("read", date, err, nil)
+}
+
+// The proxy, or a captive portal, answers with any status. None of its answers says anything
+// about the row or the time.
+func TestAProxysAnswersAreErrorsWithoutATime(t *testing.T) {
+	store, w, _ := openWired(t)
+	row := lease.New(limit.Limits{PerMinute: 300, Version: 1}, time.Now(), "epoch")
+	version, _, err := store.Swap(t.Context(), "team-a", row, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, date, err = store.Swap(t.Context(), "team-a", state, version+"x")
-	recent("a conflict", date)
-	if err == nil {
-		t.Error("swapping another version: got no error, want a conflict")
-	}
-	_, _, date, _ = store.Load(t.Context(), "team-a")
-	recent("read", date)
 	for _, status := range []int{200, 204, 302, 404, 407, 412, 502, 503, 511} {
-		w.struck = func(r *http.Request) *http.Response {
+		w.answer = func(r *http.Request) *http.Response {
 			header := http.Header{"Date": {"Fri, 01 Jan 2100 00:00:00 GMT"}, "Etag": {`"x"`}, "Content-Type": {"text/html"}, "Server": {"Zscaler/6.2"}}
 			return &http.Response{StatusCode: status, Request: r, Header: header, Body: io.NopCloser(strings.NewReader("<html>Sign in</html>"))}
 		}
-		_, _, read, e0 := store.Load(t.Context(), "team-a")
-		_, written, e1 := store.Swap(t.Context(), "team-a", state, version)
-		_, inserted, e2 := store.Swap(t.Context(), "team-b", state, "")
-		if !read.IsZero() || !written.IsZero() || !inserted.IsZero() {
-			t.Errorf("a stranger's %d: got times %v, %v, %v; want none", status, read, written, inserted)
-		}
-		for _, err := range []error{e0, e1, e2} {
+		check := func(doing string, date time.Time, err error) {
+			t.Helper()
+			if !date.IsZero() {
+				t.Errorf("a proxy's %d to a %s: got the time %v, want none", status, doing, date)
+			}
 			if err == nil || errors.Is(err, counter.ErrNotFound) || errors.Is(err, counter.ErrConflict) || errors.Is(err, counter.ErrEdited) {
-				t.Errorf("a stranger's %d: got %v, want an error that is none of ErrNotFound, ErrConflict and ErrEdited", status, err)
+				t.Errorf("a proxy's %d to a %s: got %v, want an error that is none of ErrNotFound, ErrConflict and ErrEdited", status, doing, err)
 			}
 		}
+		_, _, date, err := store.Load(t.Context(), "team-a")
+		check("read", date, err)
+		_, date, err = store.Swap(t.Context(), "team-a", row, version)
+		check("write", date, err)
+		_, date, err = store.Swap(t.Context(), "team-b", row, "")
+		check("insert", date, err)
 	}
 }

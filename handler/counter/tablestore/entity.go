@@ -2,6 +2,7 @@ package tablestore
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -15,62 +16,63 @@ import (
 	"tollgate/handler/limit"
 )
 
-// format numbers the row's layout. Rows of a later format are left alone,
-// since old and new instances share counters while a release is rolled out.
-// Rows of an earlier format are repaired like edited ones.
-const format = 5
+// format numbers the row's layout. Rows of a later format are left alone, because old and new
+// instances share counters while a release is rolled out. Rows of an earlier format are
+// repaired like edited ones.
+const format = 6
 
-// encode makes the row, with typed columns that are readable in a table
-// browser.
+// encode returns a row as an entity, with typed columns that are readable in a table browser.
 func encode(partitionKey string, r lease.Row) ([]byte, error) {
 	number := func(n int64) aztables.EDMInt64 { return aztables.EDMInt64(n) }
-	row, err := json.Marshal(aztables.EDMEntity{
+	entity, err := json.Marshal(aztables.EDMEntity{
 		Entity: aztables.Entity{PartitionKey: partitionKey, RowKey: rowKey},
 		Properties: map[string]any{
 			"Format": number(format), "Epoch": r.Epoch, "Rev": number(r.Rev),
 			"Window": number(r.Window), "Credit": number(r.Credit), "Spent": number(r.Spent),
 			"PeriodStart": number(unix(r.PeriodStart)), "PeriodSpent": number(r.PeriodSpent), "Periods": lease.FormatPeriods(r.Periods),
 			"Opened": lease.FormatSpans(r.Opened, r.Window), "Given": lease.FormatSpans(r.Given, r.Window),
-			"Tpm": number(r.PerMinute), "Burst": number(r.Burst), "Quota": number(r.Quota), "Period": string(r.Period),
-			"TierVersion": number(r.Version), "Slots": lease.FormatSlots(r.Slots, r.Window), "Told": number(r.Alerted),
+			"PerMinute": number(r.PerMinute), "Burst": number(r.Burst), "Quota": number(r.Quota), "Period": string(r.Period),
+			"LimitsVersion": number(r.Version), "Slots": lease.FormatSlots(r.Slots, r.Window), "Alerted": number(r.Alerted),
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode counter: %w", err)
 	}
-	return row, nil
+	return entity, nil
 }
 
-// decode reads what encode wrote. It returns ErrEdited or ErrNewer.
-func decode(row []byte) (lease.Row, error) {
-	var entity aztables.EDMEntity
-	if err := json.Unmarshal(row, &entity); err != nil {
+// decode returns the row of an entity that encode made. It returns counter.ErrEdited, with
+// what could be read of the row, or counter.ErrNewer.
+func decode(entity []byte) (lease.Row, error) {
+	var columns aztables.EDMEntity
+	if err := json.Unmarshal(entity, &columns); err != nil {
 		return lease.Row{}, counter.ErrEdited
 	}
-	c := azure.NewColumns(entity)
+	c := azure.NewColumns(columns)
 	written := c.Int64("Format")
 	if written > format {
 		return lease.Row{}, counter.ErrNewer
 	}
 	r := lease.Row{
-		Limits: limit.Limits{PerMinute: c.Int64("Tpm"), Burst: c.Int64("Burst"), Quota: c.Int64("Quota"),
-			Period: limit.Period(c.Text("Period")), Version: c.Int64("TierVersion")},
+		Limits: limit.Limits{PerMinute: c.Int64("PerMinute"), Burst: c.Int64("Burst"), Quota: c.Int64("Quota"),
+			Period: limit.Period(c.Text("Period")), Version: c.Int64("LimitsVersion")},
 		Balance: limit.Balance{Window: c.Int64("Window"), Credit: c.Int64("Credit"), Spent: c.Int64("Spent"),
 			PeriodStart: fromUnix(c.Int64("PeriodStart")), PeriodSpent: c.Int64("PeriodSpent")},
-		Epoch: c.Text("Epoch"), Rev: c.Int64("Rev"), Alerted: c.Int64("Told"),
+		Epoch: c.Text("Epoch"), Rev: c.Int64("Rev"), Alerted: c.Int64("Alerted"),
 	}
-	held, slots := lease.ParseSlots(c.Text("Slots"), r.Window)
-	r.SetSlots(held)
-	var periods, opened, given error
-	r.Periods, periods = lease.ParsePeriods(c.Text("Periods"))
-	r.Opened, opened = lease.ParseSpans(c.Text("Opened"), r.Window)
-	r.Given, given = lease.ParseSpans(c.Text("Given"), r.Window)
-	if opened != nil || given != nil || slots != nil || periods != nil || c.Faulty() || written != format {
+	slots, err1 := lease.ParseSlots(c.Text("Slots"), r.Window)
+	r.SetSlots(slots)
+	var err2, err3, err4 error
+	r.Periods, err2 = lease.ParsePeriods(c.Text("Periods"))
+	r.Opened, err3 = lease.ParseSpans(c.Text("Opened"), r.Window)
+	r.Given, err4 = lease.ParseSpans(c.Text("Given"), r.Window)
+	if errors.Join(err1, err2, err3, err4) != nil || c.Faulty() || written != format {
 		return r, counter.ErrEdited
 	}
 	return r, nil
 }
 
+// unix returns a time in Unix seconds; 0 is the zero time.
 func unix(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -78,6 +80,7 @@ func unix(t time.Time) int64 {
 	return t.Unix()
 }
 
+// fromUnix reverses unix.
 func fromUnix(seconds int64) time.Time {
 	if seconds == 0 {
 		return time.Time{}
@@ -85,13 +88,13 @@ func fromUnix(seconds int64) time.Time {
 	return time.Unix(seconds, 0).UTC()
 }
 
-// partition returns a counter's key as a PartitionKey: percent-encoded, with
-// '!' instead of '%', which the service would decode.
+// partition returns the PartitionKey of a counter's key. It is percent-encoded, with '!' in
+// place of '%', which the service would decode.
 func partition(key string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(key), "!", "%21"), "+", "%20"), "%", "!")
 }
 
-// keyOf returns the counter's key of a partition. It reverses partition.
+// keyOf returns the counter's key of a PartitionKey. It reverses partition.
 func keyOf(partition string) string {
 	key, err := url.QueryUnescape(strings.ReplaceAll(partition, "!", "%"))
 	if err != nil {

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
+	"tollgate/handler/azure"
 	"tollgate/handler/counter"
 )
 
@@ -17,27 +19,56 @@ var _ counter.Lister = (*Store)(nil)
 // List implements counter.Lister.
 func (s *Store) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
 	return func(yield func(counter.Entry, error) bool) {
-		for raw, err := range list(ctx, s.client, "RowKey eq '"+rowKey+"'", "") {
+		for entity, err := range s.entities(ctx) {
 			if err != nil {
 				yield(counter.Entry{}, err)
 				return
 			}
-			if !yield(entryOf(raw)) {
+			if !yield(entryOf(entity)) {
 				return
 			}
 		}
 	}
 }
 
-// entryOf decodes a listed row, which contains its key and ETag.
-func entryOf(raw []byte) (counter.Entry, error) {
-	var row struct {
+// pagePauses are the pauses before a page that the service could not deliver is requested
+// again: a long list should not fail because of one busy moment.
+var pagePauses = []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond}
+
+// entities yields the entities of all counters. A missing table has none.
+func (s *Store) entities(ctx context.Context) iter.Seq2[[]byte, error] {
+	filter := "RowKey eq '" + rowKey + "'"
+	options := &aztables.ListEntitiesOptions{Filter: &filter}
+	return func(yield func([]byte, error) bool) {
+		for more := true; more; {
+			page, err := azure.Page(ctx, s.client, options, pagePauses)
+			if azure.HasCode(err, aztables.TableNotFound) {
+				return
+			}
+			if err != nil {
+				yield(nil, translate("list counters", err))
+				return
+			}
+			for _, entity := range page.Entities {
+				if !yield(entity, nil) {
+					return
+				}
+			}
+			options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
+			more = options.NextPartitionKey != nil && *options.NextPartitionKey != ""
+		}
+	}
+}
+
+// entryOf decodes a listed entity, which includes its key and ETag.
+func entryOf(entity []byte) (counter.Entry, error) {
+	var keys struct {
 		PartitionKey string
 		ETag         string `json:"odata.etag"`
 	}
-	wrong := json.Unmarshal(raw, &row)
-	stored, err := decode(raw)
-	return counter.Entry{Key: keyOf(row.PartitionKey), Row: stored, Version: counter.Version(row.ETag)}, errors.Join(wrong, err)
+	malformed := json.Unmarshal(entity, &keys)
+	row, err := decode(entity)
+	return counter.Entry{Key: keyOf(keys.PartitionKey), Row: row, Version: counter.Version(keys.ETag)}, errors.Join(malformed, err)
 }
 
 // Delete implements counter.Lister.

@@ -1,5 +1,11 @@
-// Package tablestore keeps counters in Azure Table Storage: a row a counter,
-// changed only under its ETag. Start with New; entity.go has the row's layout.
+// Package tablestore keeps counters in Azure Table Storage, one row for each.
+//
+// A row is replaced only if its ETag is the version that the caller read, so of two
+// concurrent writes one fails with counter.ErrConflict. Answers of a proxy on the way are
+// recognized by their headers, and are errors: only the service's own answers decide what was
+// stored, and what time it is.
+//
+// Start reading at Store; entity.go has the row's layout.
 package tablestore
 
 import (
@@ -19,17 +25,16 @@ import (
 // DefaultTable is the name of the counters' table in a deployment.
 const DefaultTable = "counters"
 
-// rowKey is the RowKey of a counter's row; its partition is the counter's
-// key.
+// rowKey is the RowKey of a counter's row. Its PartitionKey is made from the counter's key.
 const rowKey = "counter"
 
-// Store keeps counters in a table. Make one with New.
+// Store is a counter.Store and a counter.Lister in a table. Make one with New.
 type Store struct{ client *aztables.Client }
 
 var _ counter.Store = (*Store)(nil)
 
-// New returns a store in an account's table. The client must not retry by
-// itself. New makes no call; the first write creates a missing table.
+// New returns a store in an account's table. The client must not retry by itself. New makes
+// no request; the first write creates a missing table.
 func New(service *aztables.ServiceClient, table string) *Store {
 	return &Store{service.NewClient(table)}
 }
@@ -39,11 +44,11 @@ func (s *Store) Load(ctx context.Context, key string) (lease.Row, counter.Versio
 	var answer *http.Response
 	found, err := s.client.GetEntity(policy.WithCaptureResponse(ctx, &answer), partition(key), rowKey, nil)
 	date := dateOf(answer)
-	if err != nil {
-		return lease.Row{}, "", date, translate("read", err)
+	if err == nil {
+		err = azure.CheckFromService(answer)
 	}
-	if err := azure.CheckAnswered(answer); err != nil {
-		return lease.Row{}, "", date, translate("read", err)
+	if err != nil {
+		return lease.Row{}, "", date, translate("read a counter", err)
 	}
 	row, err := decode(found.Value)
 	return row, counter.Version(found.ETag), date, err
@@ -60,20 +65,20 @@ func (s *Store) Swap(ctx context.Context, key string, row lease.Row, version cou
 	if version == "" {
 		etag, err := azure.Insert(ctx, s.client, entity)
 		if err == nil {
-			err = azure.CheckAnswered(answer)
+			err = azure.CheckFromService(answer)
 		}
-		return counter.Version(etag), dateOf(answer), translate("insert", err)
+		return counter.Version(etag), dateOf(answer), translate("insert a counter", err)
 	}
 	etag := azcore.ETag(version)
 	updated, err := s.client.UpdateEntity(ctx, entity, &aztables.UpdateEntityOptions{IfMatch: &etag, UpdateMode: aztables.UpdateModeReplace})
 	if err == nil {
-		err = azure.CheckAnswered(answer)
+		err = azure.CheckFromService(answer)
 	}
-	return counter.Version(updated.ETag), dateOf(answer), translate("write", err)
+	return counter.Version(updated.ETag), dateOf(answer), translate("write a counter", err)
 }
 
-// dateOf returns the service's time of an answer; zero if the answer isn't
-// the service's own, as a proxy's clock may be wrong.
+// dateOf returns the time in an answer. It is zero if the answer isn't the service's own:
+// a proxy's clock may be wrong.
 func dateOf(answer *http.Response) time.Time {
 	if answer == nil || !azure.FromService(answer.Header) {
 		return time.Time{}
@@ -82,7 +87,7 @@ func dateOf(answer *http.Response) time.Time {
 	return date
 }
 
-// translate maps an error to those of counter.Store.
+// translate returns the error of counter.Store for an error of the SDK.
 func translate(doing string, err error) error {
 	switch {
 	case azure.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound):

@@ -59,7 +59,7 @@ func (s *Store) submit(ctx context.Context, changes []ledger.Change) ([]ledger.V
 	var answer *http.Response
 	etag, err := s.change(policy.WithCaptureResponse(ctx, &answer), changes[0])
 	if err == nil {
-		err = azure.CheckAnswered(answer)
+		err = azure.CheckFromService(answer)
 	}
 	if err == nil && etag == "" && !changes[0].Delete {
 		err = errIncomplete

@@ -36,7 +36,7 @@ func (s *Store) submitAll(ctx context.Context, changes []ledger.Change) ([]ledge
 	if answer == nil || answer.StatusCode != http.StatusAccepted {
 		return nil, cmp.Or(failed, errIncomplete)
 	}
-	if err := azure.CheckAnswered(answer); err != nil {
+	if err := azure.CheckFromService(answer); err != nil {
 		return nil, err
 	}
 	results, err := resultsOf(answer)
