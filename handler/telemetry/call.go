@@ -28,10 +28,10 @@ type Call struct {
 	Status int
 	// Outcome is the error code, empty if the call succeeded.
 	Outcome string
-	// Refused reports whether the gateway itself refused the call, for Outcome.
+	// Refused reports whether the gateway itself refused the call; Outcome is why.
 	Refused bool
-	// Shadowed is the error code with which a tier not in shadow would have refused
-	// the call, empty if it would not have.
+	// Shadowed is the error code of the refusal that the call was spared because a limit
+	// is in shadow; empty if no such limit would have refused it.
 	Shadowed string
 	// Degraded reports whether the call was decided without the shared counters.
 	Degraded bool
@@ -66,11 +66,11 @@ type Call struct {
 // Usage holds the tokens that a call used, and its cost.
 type Usage struct {
 	limit.Usage
-	// Known is false if upstream sent no usage and the gateway counted instead.
+	// Known reports whether upstream sent the usage. If not, the gateway counted it.
 	Known bool
-	// Priced reports whether the call had a price: its cost is known, if only as 0.
+	// Priced reports whether the call had a price. If not, its cost is unknown, not 0.
 	Priced bool
-	// Currency is the code of the cost's currency; empty: none is set.
+	// Currency is the code of the cost's currency; empty if none is set.
 	Currency string
 }
 
@@ -82,9 +82,9 @@ type Value struct {
 	Currency string
 }
 
-// Values returns the usage by metric. Cached and reasoning tokens are there only if above
-// 0, the cost only if there was a price. Metrics are floating-point numbers: money becomes one
-// here and nowhere before, exact to 15 digits.
+// Values returns the usage by metric. Cached and reasoning tokens are included only if
+// above 0, the cost only if there was a price. Metrics are floating-point numbers: money
+// becomes one here and nowhere before, exact to 15 digits.
 func (u *Usage) Values() []Value {
 	values := []Value{{Name: PromptTokens, Amount: float64(u.PromptTokens)}, {Name: CompletionTokens, Amount: float64(u.CompletionTokens)}, {Name: TotalTokens, Amount: float64(u.Total())}}
 	if u.CachedTokens > 0 {
@@ -107,16 +107,16 @@ func (v Value) dimensions(chosen []pair) []pair {
 	return append(slices.Clip(chosen), pair{CurrencyDimension, v.Currency})
 }
 
-// A Counter names one of a limit's counters as metrics do.
+// A Counter identifies one of a limit's counters in metrics.
 type Counter struct {
 	Limit string // the limit's full name
 	Unit  limit.Unit
 	Owner limit.Owner // of the counter
 }
 
-// dimensions returns the counter's dimensions. Only a subscription's own counter has its
-// Subscription ID: otherwise each subscription would report a shared counter as one of its
-// own. tier is that of the call.
+// dimensions returns the counter's dimensions; tier is the call's. Only a counter that a
+// subscription has alone gets a Subscription ID: otherwise each subscription would report
+// a shared counter as its own.
 func (c *Counter) dimensions(tier string) []pair {
 	if c.Owner.Subscription == "" {
 		tier = c.Owner.Tier
@@ -124,15 +124,15 @@ func (c *Counter) dimensions(tier string) []pair {
 	return []pair{{"Subscription ID", c.Owner.Subscription}, {"Product ID", tier}, {"Group ID", c.Owner.Group}, {"Limit", c.Limit}, {"Unit", string(c.Unit)}}
 }
 
-// A Refusal is a counter that refused a call: its minute or, if QuotaPeriod isn't empty, its
-// quota.
+// A Refusal is a counter that refused a call: because of its quota if QuotaPeriod isn't
+// empty, otherwise because of its minute.
 type Refusal struct {
 	Counter
 	QuotaPeriod string
 }
 
-// Standing is the state of one of the counters that a call was charged to, in its unit.
-// An amount of 0 means that there is no such window.
+// Standing is the state of one of the counters that a call was charged to, in amounts of
+// its unit. PerMinute or Quota is 0 if the limit has none.
 type Standing struct {
 	Counter
 	PerMinute, Used, Remaining       int64
@@ -160,8 +160,8 @@ type Upstream struct {
 	Failed bool
 }
 
-// truncated returns the network of an address, without what identifies a household:
-// 24 bits of IPv4, 48 of IPv6.
+// truncated returns the network of an address, which doesn't identify a household: 24
+// bits of IPv4, 48 of IPv6.
 func truncated(ip netip.Addr) netip.Addr {
 	bits := 48
 	if ip.Is4() {

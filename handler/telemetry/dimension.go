@@ -31,9 +31,9 @@ type Dimension struct {
 	value func(*Call, Place) string
 }
 
-// named holds the dimensions that can be chosen by name alone: APIM's defaults, and
+// predefined holds the dimensions that can be chosen by name alone: APIM's defaults, and
 // those of its samples.
-var named = map[string]func(*Call, Place) string{
+var predefined = map[string]func(*Call, Place) string{
 	"API ID":          func(c *Call, _ Place) string { return c.API },
 	"Operation ID":    func(c *Call, _ Place) string { return c.Operation },
 	"Product ID":      func(c *Call, _ Place) string { return c.Tier },
@@ -93,10 +93,10 @@ func parseDimension(entry string) (Dimension, error) {
 		return Dimension{}, fmt.Errorf("has %q: give the dimension a name of up to 100 bytes", entry)
 	case name == ReplayedDimension || slices.Contains(ownDimensions, name):
 		return Dimension{}, fmt.Errorf("has %q, which the gateway sets itself: choose another name", name)
-	case !given && named[name] == nil:
+	case !given && predefined[name] == nil:
 		return Dimension{}, fmt.Errorf("has %q, which is no predefined name: give it a value, such as %s={header:X-Team}", name, name)
 	case !given:
-		return Dimension{name, named[name]}, nil
+		return Dimension{name, predefined[name]}, nil
 	case source == "":
 		return Dimension{}, fmt.Errorf("has %q without a value: use {NAME}, {header:NAME} or a text", name)
 	}
@@ -115,10 +115,10 @@ func parseSource(source string) (func(*Call, Place) string, error) {
 		return func(*Call, Place) string { return source }, nil
 	case !opened || !closed || strings.ContainsAny(inner, "{}"):
 		return nil, fmt.Errorf("has %q: use {NAME}, {header:NAME} or a text without braces", source)
-	case !isHeader && named[inner] == nil:
-		return nil, fmt.Errorf("has %q: between braces use %s or header:NAME", source, strings.Join(slices.Sorted(maps.Keys(named)), ", "))
+	case !isHeader && predefined[inner] == nil:
+		return nil, fmt.Errorf("has %q: between braces use %s or header:NAME", source, strings.Join(slices.Sorted(maps.Keys(predefined)), ", "))
 	case !isHeader:
-		return named[inner], nil
+		return predefined[inner], nil
 	case header == "" || strings.Contains(header, " "):
 		return nil, fmt.Errorf("has %q: name the header, such as {header:X-Team}", source)
 	case secret.Header(header):

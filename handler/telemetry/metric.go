@@ -35,28 +35,28 @@ const (
 
 	TableOperations  = "Table Operations"
 	LeaseConflicts   = "Lease Conflicts"
-	ForfeitedLeases  = "Forfeited Leases"  // of dead instances, counted by the one that reclaims them
-	UnwrittenCharges = "Unwritten Charges" // times that charges of a counter were, or may be, lost
-	UnwrittenTokens  = "Unwritten Tokens"  // that are missing in the ledger
+	ForfeitedLeases  = "Forfeited Leases"  // of dead instances, counted by the instance that reclaims them
+	UnwrittenCharges = "Unwritten Charges" // times that charges to a counter were lost, or may have been
+	UnwrittenTokens  = "Unwritten Tokens"  // tokens missing from the ledger
 	DegradedSeconds  = "Degraded Seconds"
 	TelemetryDropped = "Telemetry Dropped" // items, by Reason
 )
 
-// LimitThreshold is the name of the event of a quota of which a percent is used.
+// LimitThreshold is the name of the event that a percentage of a quota has been used.
 const LimitThreshold = "Limit Threshold"
 
 // Dimensions that the gateway adds to some metrics.
 const (
-	// ReplayedDimension marks metrics sent again from the usage table.
+	// ReplayedDimension marks metrics that were sent again from the usage table.
 	ReplayedDimension = "Replayed"
-	// CurrencyDimension says what a cost is in.
+	// CurrencyDimension is the code of a cost's currency.
 	CurrencyDimension = "Currency"
 )
 
 // ownDimensions are the dimensions that the gateway adds itself.
 var ownDimensions = []string{"Region", "Service Name", "Service Type", "Reason", CurrencyDimension}
 
-// A Metric aggregates the values of one interval, name and set of dimensions.
+// A Metric aggregates the values of one name and set of dimensions in one interval.
 type Metric struct {
 	Name string
 	// At is the interval's beginning.
@@ -67,8 +67,8 @@ type Metric struct {
 	Dimensions map[string]string
 }
 
-// Amount returns an amount of a unit as metrics have it: money in the currency's unit, all
-// else as it is.
+// Amount returns an amount of a unit as metrics hold it: money in units of the currency,
+// anything else as it is.
 func Amount(unit limit.Unit, n int64) float64 {
 	if unit == limit.Cost {
 		return float64(n) / limit.Nano
@@ -79,7 +79,7 @@ func Amount(unit limit.Unit, n int64) float64 {
 // A pair is one dimension of a metric.
 type pair struct{ name, value string }
 
-// other replaces every dimension value of the metrics beyond the limit.
+// other replaces every dimension value of the metrics beyond a series' limit.
 const other = "other"
 
 // A series holds the metrics of one interval, at most limit of each name.
@@ -120,8 +120,8 @@ func (s *series) gauge(name string, value float64, dimensions ...pair) {
 }
 
 // find returns the metric with a name and dimensions, and adds it if it is new. Beyond
-// the limit it returns the one whose values are all "other", so that sums stay
-// complete.
+// the limit it returns the metric whose dimension values are all "other", so that sums
+// stay complete.
 func (s *series) find(name string, dimensions []pair) *aggregate {
 	key := keyOf(name, dimensions)
 	if m, ok := s.byKey[key]; ok {
@@ -163,7 +163,7 @@ func keyOf(name string, dimensions []pair) string {
 	return key.String()
 }
 
-// metrics returns the metrics to send, without empty dimension values.
+// metrics returns the metrics to send, without dimensions whose value is empty.
 func (s *series) metrics(at time.Time, place Place) []Metric {
 	all := make([]Metric, 0, len(s.inOrder))
 	for _, m := range s.inOrder {

@@ -27,7 +27,7 @@ type Event struct {
 	Measurements map[string]float64
 }
 
-// A Sample is one call that represents 1 ÷ Ratio calls.
+// A Sample is one call that stands for 1 ÷ Ratio calls.
 type Sample struct {
 	Call
 	Ratio float64
@@ -44,12 +44,12 @@ type Sink interface {
 
 // Counters holds the shared counters' statistics since the process started.
 type Counters struct {
-	TableOperations  int64 // including failed ones
-	LeaseConflicts   int64 // writes lost to another instance's
-	ForfeitedLeases  int64 // of dead instances
-	UnwrittenCharges int64 // times that charges of a counter were, or may be, lost
-	UnwrittenTokens  int64 // that are missing in the ledger
-	Degraded         time.Duration
+	TableOperations  int64         // including failed ones
+	LeaseConflicts   int64         // writes lost to another instance's
+	ForfeitedLeases  int64         // of dead instances
+	UnwrittenCharges int64         // times that charges to a counter were lost, or may have been
+	UnwrittenTokens  int64         // tokens missing from the ledger
+	Degraded         time.Duration // time during which calls were decided without the counters
 }
 
 // A Config configures a Reporter. Sink and Log are required.
@@ -61,16 +61,16 @@ type Config struct {
 	Interval time.Duration
 	// Dimensions are the dimensions of the token metrics.
 	Dimensions []Dimension
-	// MaxSeries is the most sets of dimension values of a metric in an interval; any
-	// further values become "other". Default 1,000: Azure Monitor allows 50,000
-	// active series of a subscription and region in 12 hours.
+	// MaxSeries is the most sets of dimension values of a metric in an interval; the
+	// values of further sets become "other". Default 1,000: Azure Monitor allows 50,000
+	// active series for an Azure subscription and region in 12 hours.
 	MaxSeries int
 	// SampleRatio is the share of calls that get a request item, from 0 to 1.
 	SampleRatio float64
 	// TruncateIP replaces addresses by their networks.
 	TruncateIP bool
 	Place      Place
-	// Counters returns the shared counters' statistics; nil: they are not sent.
+	// Counters returns the shared counters' statistics; if nil, none are sent.
 	Counters func() Counters
 }
 
@@ -85,9 +85,9 @@ const (
 	maxCalls = 5000
 	// maxEvents is the most events kept in an interval, about 1 MB.
 	maxEvents = 1000
-	// maxStrangers is, for each outcome, the most calls kept of callers without an
-	// accepted credential: anyone can make a million of them.
-	maxStrangers = 10
+	// maxUnauthenticated is the most calls without an accepted credential that are kept
+	// for each outcome: anyone can make a million of them.
+	maxUnauthenticated = 10
 )
 
 // A Reporter adds up calls and sends them. Make one with New.
@@ -102,20 +102,20 @@ type Reporter struct {
 	stop, done chan struct{}
 
 	// used only by the sending goroutine
-	warned  bool
-	counted Counters
-	dropped map[string]int64
+	warned       bool
+	lastCounters Counters
+	lastDropped  map[string]int64
 }
 
 // An interval holds the values of one interval.
 type interval struct {
-	began     time.Time
-	series    series
-	calls     []Sample
-	events    []Event
-	excess    int64                 // calls beyond maxCalls
-	tooMany   int64                 // events beyond maxEvents
-	strangers map[string]*reservoir // by outcome, of which there are few
+	began           time.Time
+	series          series
+	calls           []Sample
+	events          []Event
+	excessCalls     int64                 // calls beyond maxCalls
+	excessEvents    int64                 // events beyond maxEvents
+	unauthenticated map[string]*reservoir // by outcome, of which there are few
 }
 
 // A reservoir is a uniform random sample of the calls added to it.
@@ -126,9 +126,9 @@ type reservoir struct {
 
 func (c *reservoir) add(call Call) {
 	c.seen++
-	if len(c.kept) < maxStrangers {
+	if len(c.kept) < maxUnauthenticated {
 		c.kept = append(c.kept, call)
-	} else if at := rand.IntN(c.seen); at < maxStrangers {
+	} else if at := rand.IntN(c.seen); at < maxUnauthenticated {
 		c.kept[at] = call
 	}
 }
@@ -141,14 +141,14 @@ func New(config Config) *Reporter {
 	if config.MaxSeries == 0 {
 		config.MaxSeries = DefaultMaxSeries
 	}
-	r := &Reporter{config: config, stop: make(chan struct{}), done: make(chan struct{}), dropped: make(map[string]int64)}
+	r := &Reporter{config: config, stop: make(chan struct{}), done: make(chan struct{}), lastDropped: make(map[string]int64)}
 	r.current = r.begin(time.Now())
 	go r.run()
 	return r
 }
 
 func (r *Reporter) begin(now time.Time) interval {
-	return interval{began: now.Truncate(r.config.Interval), series: newSeries(r.config.MaxSeries), strangers: make(map[string]*reservoir)}
+	return interval{began: now.Truncate(r.config.Interval), series: newSeries(r.config.MaxSeries), unauthenticated: make(map[string]*reservoir)}
 }
 
 // Report adds a finished call. It waits for nothing but other reports, and does
@@ -167,7 +167,7 @@ func (r *Reporter) Report(c Call) {
 	if r.closed {
 		return
 	}
-	r.turn(time.Now())
+	r.rollOver(time.Now())
 	r.current.series.call(&c, chosen)
 	if sampled(c.TraceID, r.config.SampleRatio) {
 		r.current.keep(c, r.config.SampleRatio)
@@ -182,24 +182,24 @@ func (r *Reporter) Event(e Event) {
 	if r.closed {
 		return
 	}
-	r.turn(time.Now())
+	r.rollOver(time.Now())
 	if len(r.current.events) == maxEvents {
-		r.current.tooMany++
+		r.current.excessEvents++
 		return
 	}
 	r.current.events = append(r.current.events, e)
 }
 
-// keep keeps a call for a request item of its own.
+// keep keeps a call, so that it gets a request item of its own.
 func (i *interval) keep(c Call, ratio float64) {
 	switch {
 	case c.Subscription == "":
-		if i.strangers[c.Outcome] == nil {
-			i.strangers[c.Outcome] = &reservoir{}
+		if i.unauthenticated[c.Outcome] == nil {
+			i.unauthenticated[c.Outcome] = &reservoir{}
 		}
-		i.strangers[c.Outcome].add(c)
+		i.unauthenticated[c.Outcome].add(c)
 	case len(i.calls) == maxCalls:
-		i.excess++
+		i.excessCalls++
 	default:
 		i.calls = append(i.calls, Sample{c, ratio})
 	}
@@ -208,7 +208,7 @@ func (i *interval) keep(c Call, ratio float64) {
 // samples returns the calls that get request items.
 func (i *interval) samples(ratio float64) []Sample {
 	all := i.calls
-	for _, sample := range i.strangers {
+	for _, sample := range i.unauthenticated {
 		for _, c := range sample.kept {
 			all = append(all, Sample{c, ratio * float64(len(sample.kept)) / float64(sample.seen)})
 		}
@@ -216,8 +216,8 @@ func (i *interval) samples(ratio float64) []Sample {
 	return all
 }
 
-// turn ends the current interval if its time is over. The lock is held.
-func (r *Reporter) turn(now time.Time) {
+// rollOver ends the current interval if its time is over. The lock is held.
+func (r *Reporter) rollOver(now time.Time) {
 	if next := r.begin(now); next.began.After(r.current.began) {
 		r.ended = append(r.ended, r.current)
 		r.current = next
@@ -262,9 +262,9 @@ func (s *series) call(c *Call, chosen []pair) {
 	s.limits(c)
 }
 
-// limits adds what a call says of its limits. An operator sees the same counter from every
-// instance and in every call: its largest value holds, and values of several must not be
-// added up.
+// limits adds the refusals and standings of a call's limits. Every call and every instance
+// reports the same counters, so only a counter's largest value counts, and values must
+// never be added up.
 func (s *series) limits(c *Call) {
 	for _, by := range c.RefusedBy {
 		of := append(by.dimensions(c.Tier), pair{"Quota Period", by.QuotaPeriod})
@@ -322,7 +322,7 @@ func (r *Reporter) run() {
 // send passes every ended interval to the sink; with last also the current one.
 func (r *Reporter) send(last bool) {
 	r.mu.Lock()
-	r.turn(time.Now())
+	r.rollOver(time.Now())
 	if last {
 		r.ended = append(r.ended, r.current)
 	}
@@ -334,15 +334,15 @@ func (r *Reporter) send(last bool) {
 	}
 }
 
-// finish adds the values that belong to no call, and passes the interval to the sink.
+// finish adds the values that no call has, and passes the interval to the sink.
 func (r *Reporter) finish(ended *interval, newest bool) {
 	if newest {
-		r.count(&ended.series)
+		r.addProcessMetrics(&ended.series)
 	}
-	if ended.excess > 0 {
-		ended.series.add(TelemetryDropped, float64(ended.excess), pair{"Reason", "burst"})
+	if ended.excessCalls > 0 {
+		ended.series.add(TelemetryDropped, float64(ended.excessCalls), pair{"Reason", "burst"})
 	}
-	ended.series.grown(TelemetryDropped, float64(ended.tooMany), pair{"Reason", "events"})
+	ended.series.addPositive(TelemetryDropped, float64(ended.excessEvents), pair{"Reason", "events"})
 	if name := ended.series.overflow; name != "" && !r.warned {
 		r.warned = true
 		r.config.Log.Warn("a metric has too many sets of dimension values in one interval; further values become \"other\": choose METRIC_DIMENSIONS with fewer values, or raise METRIC_MAX_SERIES",
@@ -354,26 +354,27 @@ func (r *Reporter) finish(ended *interval, newest bool) {
 	}
 }
 
-// count adds what the counters and the sink did since the last interval.
-func (r *Reporter) count(s *series) {
+// addProcessMetrics adds the changes of the counters' and the sink's statistics since the
+// last interval.
+func (r *Reporter) addProcessMetrics(s *series) {
 	if r.config.Counters != nil {
-		now, before := r.config.Counters(), r.counted
-		r.counted = now
-		s.grown(TableOperations, float64(now.TableOperations-before.TableOperations))
-		s.grown(LeaseConflicts, float64(now.LeaseConflicts-before.LeaseConflicts))
-		s.grown(ForfeitedLeases, float64(now.ForfeitedLeases-before.ForfeitedLeases))
-		s.grown(UnwrittenCharges, float64(now.UnwrittenCharges-before.UnwrittenCharges))
-		s.grown(UnwrittenTokens, float64(now.UnwrittenTokens-before.UnwrittenTokens))
-		s.grown(DegradedSeconds, (now.Degraded - before.Degraded).Seconds())
+		now, before := r.config.Counters(), r.lastCounters
+		r.lastCounters = now
+		s.addPositive(TableOperations, float64(now.TableOperations-before.TableOperations))
+		s.addPositive(LeaseConflicts, float64(now.LeaseConflicts-before.LeaseConflicts))
+		s.addPositive(ForfeitedLeases, float64(now.ForfeitedLeases-before.ForfeitedLeases))
+		s.addPositive(UnwrittenCharges, float64(now.UnwrittenCharges-before.UnwrittenCharges))
+		s.addPositive(UnwrittenTokens, float64(now.UnwrittenTokens-before.UnwrittenTokens))
+		s.addPositive(DegradedSeconds, (now.Degraded - before.Degraded).Seconds())
 	}
 	for reason, total := range r.config.Sink.Dropped() {
-		s.grown(TelemetryDropped, float64(total-r.dropped[reason]), pair{"Reason", reason})
-		r.dropped[reason] = total
+		s.addPositive(TelemetryDropped, float64(total-r.lastDropped[reason]), pair{"Reason", reason})
+		r.lastDropped[reason] = total
 	}
 }
 
-// grown adds a value above zero.
-func (s *series) grown(name string, by float64, dimensions ...pair) {
+// addPositive adds a value if it is above zero.
+func (s *series) addPositive(name string, by float64, dimensions ...pair) {
 	if by > 0 {
 		s.add(name, by, dimensions...)
 	}

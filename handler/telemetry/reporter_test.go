@@ -63,7 +63,7 @@ func call(subscription string, prompt, completion int64) telemetry.Call {
 	}
 }
 
-// Without the period a full quota looks like one whose period is over.
+// Without its period, a quota that is used up looks like one whose period has ended.
 func TestQuotaMetricsHaveTheirPeriodAsADimension(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &fakeSink{}
@@ -125,7 +125,7 @@ func TestTokensAreSummedByIntervalAndDimensions(t *testing.T) {
 	})
 }
 
-func TestPartsOfTheUsageAreSentWithTheOthersDimensionsAndOnlyAboveZero(t *testing.T) {
+func TestCachedAndReasoningTokensAreSentOnlyAboveZero(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &fakeSink{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), Dimensions: dimensions(t, "Subscription ID")})
@@ -144,7 +144,7 @@ func TestPartsOfTheUsageAreSentWithTheOthersDimensionsAndOnlyAboveZero(t *testin
 	})
 }
 
-func TestCostsAreSentInTheCurrencysUnitsWhereThereWasAPrice(t *testing.T) {
+func TestCostsArePricedCallsInUnitsOfTheCurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &fakeSink{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), Dimensions: dimensions(t, "Subscription ID", "Model")})
@@ -333,8 +333,7 @@ func TestSingleCallsAreBoundedAndLossesCounted(t *testing.T) {
 	})
 }
 
-// TestASharedCounterIsOneSeries: two subscriptions report the same counter of a group, and
-// each its own.
+// Two subscriptions report the same counter of a group, and each its own.
 func TestASharedCounterIsOneSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &fakeSink{}

@@ -8,7 +8,8 @@ import (
 	"tollgate/handler/tokens"
 )
 
-// runs returns functions that make texts of about so many bytes, in long pieces.
+// runs returns functions that make texts of about the given size in bytes, each of long
+// pieces.
 func runs() map[string]func(bytes int) string {
 	repeat := func(unit string) func(int) string {
 		return func(bytes int) string { return strings.Repeat(unit, max(1, bytes/len(unit))) }
@@ -54,7 +55,7 @@ func TestTheNumberOfStepsIsLinearInTheText(t *testing.T) {
 				text := run(bytes)
 				steps := e.Steps(text)
 				if before > 0 && float64(steps) > 2.1*float64(before) {
-					t.Errorf("%s, %s: got %d steps for %d bytes, want 2.1 times the %d for half of them at most", model, name, steps, bytes, before)
+					t.Errorf("%s, %s: got %d steps for %d bytes, want at most 2.1 times the %d for half as many", model, name, steps, bytes, before)
 				}
 				if steps > 240*len(text) { // o200k_base needs most, as long rows of - are tokens
 					t.Errorf("%s, %s: got %d steps for %d bytes, want 240 a byte at most", model, name, steps, len(text))

@@ -8,18 +8,18 @@ import (
 
 // The encodings, each for a family of models.
 var (
-	r1      = &Encoding{tables: deepseek, template: r1Template, exact: true, known: true}
-	r1Kin   = &Encoding{tables: deepseek, template: r1Template, known: true}
-	v3      = &Encoding{tables: deepseek, template: v3Template, known: true}
-	o200k   = &Encoding{tables: o200kBase, template: openAITemplate, known: true}
-	cl100k  = &Encoding{tables: cl100kBase, template: openAITemplate, known: true}
-	unknown = &Encoding{tables: deepseek, template: v3Template}
+	r1         = &Encoding{tables: deepseek, template: r1Template, exact: true, known: true}
+	r1Variants = &Encoding{tables: deepseek, template: r1Template, known: true}
+	v3         = &Encoding{tables: deepseek, template: v3Template, known: true}
+	o200k      = &Encoding{tables: o200kBase, template: openAITemplate, known: true}
+	cl100k     = &Encoding{tables: cl100kBase, template: openAITemplate, known: true}
+	unknown    = &Encoding{tables: deepseek, template: v3Template}
 )
 
-// newer lists OpenAI's models that are missing from tiktoken-go's table, by prefix.
-// Azure spells gpt-3.5 without the dot.
+// missingPrefixes are the prefixes of OpenAI's models that tiktoken-go's table lacks. Azure
+// spells gpt-3.5 without the dot.
 // Source: https://github.com/openai/tiktoken/blob/main/tiktoken/model.py
-var newer = []struct {
+var missingPrefixes = []struct {
 	prefix   string
 	encoding *Encoding
 }{
@@ -42,7 +42,7 @@ func ofOpenAI(name string) *Encoding {
 	case tiktoken.MODEL_CL100K_BASE:
 		return cl100k
 	}
-	for _, family := range newer {
+	for _, family := range missingPrefixes {
 		if strings.HasPrefix(name, family.prefix) {
 			return family.encoding
 		}
@@ -60,7 +60,7 @@ func ForModel(name string) *Encoding {
 	name = strings.ToLower(name)
 	switch {
 	case strings.Contains(name, "deepseek-r1"), strings.Contains(name, "ds-r1"):
-		return r1Kin
+		return r1Variants
 	case strings.Contains(name, "deepseek"):
 		return v3
 	}

@@ -24,15 +24,15 @@ func TestAStreamCountsLikeItsWholeText(t *testing.T) {
 		r := rand.New(rand.NewPCG(9, 10))
 		check := func(text string) {
 			t.Helper()
-			s, so := e.Stream(), ""
+			s, written := e.Stream(), ""
 			for _, piece := range pieces(r, text, 9) {
 				s.Write(piece)
-				so += piece
+				written += piece
 				if r.IntN(4) > 0 {
 					continue
 				}
-				if got, want := s.Count(), e.Count(so); got != want {
-					t.Fatalf("%s: got %d tokens so far, want %d: %q", model, got, want, so)
+				if got, want := s.Count(), e.Count(written); got != want {
+					t.Fatalf("%s: got %d tokens so far, want %d: %q", model, got, want, written)
 				}
 			}
 			if got, want := s.Count(), e.Count(text); got != want {

@@ -2,12 +2,12 @@
 // whose usage upstream doesn't report.
 //
 // DeepSeek-R1 is counted exactly, with DeepSeek's own vocabulary, splits and special
-// tokens and R1's chat template. Other models are counted with the nearest encoding,
-// so that their counts are estimates until usage arrives. So are some of R1's chats,
-// as their rendering isn't published: tool calls, tool results and empty content are
-// rendered by DeepSeek-V3's template; the texts of content's parts are joined; an
-// image counts as ImageTokens; name is ignored; a developer's text is read as the
-// system's; other roles are ignored; and tool definitions count as their JSON.
+// tokens and R1's chat template. Other models are counted with the nearest encoding, so
+// that their counts are estimates until usage arrives. So are the counts of those of R1's
+// chats whose rendering isn't published: tool calls, tool results and empty content are
+// rendered by DeepSeek-V3's template; the texts of a content's parts are joined; an image
+// counts as ImageTokens; name is ignored; a developer's text is read as the system's;
+// other roles are ignored; and tool definitions count as their JSON.
 //
 // Each byte of a text that isn't UTF-8 is read as U+FFFD, and so is half of a
 // surrogate pair in a JSON escape. Counting takes time linear in the text, whatever
@@ -42,7 +42,7 @@ type Encoding struct {
 // estimates.
 func (e *Encoding) Exact() bool { return e.exact }
 
-// Known reports whether the model's family is known. If not, counts are a guess.
+// Known reports whether the model's family is known. If not, counts are guesses.
 func (e *Encoding) Known() bool { return e.known }
 
 // OpenAI reports whether the encoding is one of OpenAI's.
@@ -85,8 +85,8 @@ func (e *Encoding) CountOrdinary(text []byte) int {
 	return t.ordinary(text, w)
 }
 
-// Steps returns the number of look-ups that counting a text takes without any
-// remembered pieces. The time of a count is at most proportional to it.
+// Steps returns the number of look-ups that counting a text takes if the counts of no
+// pieces are cached. The time of a count is at most proportional to it.
 func (e *Encoding) Steps(text string) int {
 	t := e.tables.get()
 	var scratch bpe.Scratch

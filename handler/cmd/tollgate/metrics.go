@@ -140,7 +140,7 @@ func (a *app) insights() (telemetry.Sink, error) {
 		return nil, fmt.Errorf("APPLICATIONINSIGHTS_AUTHENTICATION_STRING %w", err)
 	}
 	return appinsights.New(appinsights.Config{Connection: connection, Authentication: authentication, Namespace: a.setting(file, "METRIC_NAMESPACE"),
-		Role: a.setting(file, "WEBSITE_SITE_NAME"), Log: slog.New(slog.NewTextHandler(a.stderr, nil)), Room: roomForReplay})
+		Role: a.setting(file, "WEBSITE_SITE_NAME"), Log: slog.New(slog.NewTextHandler(a.stderr, nil)), QueueBytes: replayQueueBytes})
 }
 
 // dimensions returns the gateway's dimensions, from METRIC_DIMENSIONS.
@@ -161,8 +161,8 @@ func (a *app) dimensions() ([]telemetry.Dimension, error) {
 	return chosen, nil
 }
 
-// roomForReplay is enough to queue a whole replay, in compressed bytes.
-const roomForReplay = 1 << 30
+// replayQueueBytes is enough to queue a whole replay, in compressed bytes.
+const replayQueueBytes = 1 << 30
 
 // nowhere is a sink that discards everything.
 type nowhere struct{}

@@ -14,29 +14,29 @@ import (
 
 // An answer is the result of sending a payload once.
 type answer struct {
-	outcome   outcome
-	retryable []int // with taken: indexes of the items to send again
-	rejected  []int // with taken: indexes of the items that will never be accepted
-	after     time.Duration
-	slow      bool // only an operator can fix it, so retry slowly
-	status    int  // HTTP status, 0 if there was no answer
-	fault     string
-	fix       string
+	outcome    outcome
+	retryable  []int // if processed: indexes of the items to send again
+	rejected   []int // if processed: indexes of the items that will never be accepted
+	retryAfter time.Duration
+	slow       bool // only an operator can fix it, so retry slowly
+	status     int  // HTTP status, 0 if there was no answer
+	fault      string
+	fix        string
 }
 
 // An outcome classifies an answer.
 type outcome int
 
 const (
-	// taken: the service read the payload and judged each item.
-	taken outcome = iota
+	// processed: the service read the payload, and accepted or rejected each item.
+	processed outcome = iota
 	// refused: the payload or the address is at fault.
 	refused
 	// tooLarge: a smaller payload may be accepted.
 	tooLarge
-	// troubled: most likely the service, the network or the gateway's identity
-	// is at fault.
-	troubled
+	// unavailable: the fault is most likely with the service, the network or the
+	// gateway's identity, not with the payload.
+	unavailable
 	// throttled: the service accepts nothing more for now.
 	throttled
 )
@@ -60,21 +60,21 @@ var transient = []int{http.StatusRequestTimeout, http.StatusTooManyRequests, too
 // read turns a response into an answer. entra reports whether an Entra token was sent.
 func read(response *http.Response, body []byte, items int, entra bool) answer {
 	status := response.StatusCode
-	a := answer{status: status, after: azure.RetryAfter(response.Header, time.Now()), fault: fmt.Sprintf("it answered %d", status)}
+	a := answer{status: status, retryAfter: azure.RetryAfter(response.Header, time.Now()), fault: fmt.Sprintf("it answered %d", status)}
 	switch {
-	case status >= 200 && status < 300, status == http.StatusBadRequest && judged(body):
-		return a.judge(body, items)
+	case status >= 200 && status < 300, status == http.StatusBadRequest && rejectsItems(body):
+		return a.withItems(body, items)
 	case status == http.StatusTooManyRequests, status == tooManyOverTime:
 		a.outcome = throttled
 		a.fix = "none needed now: telemetry is kept and sent again; if it lasts, raise the resource's daily cap or METRIC_INTERVAL, or lower TELEMETRY_SAMPLING"
 	case status == http.StatusPaymentRequired:
 		a.outcome, a.slow, a.fix = throttled, true, "the resource's daily cap is reached: raise it"
-	case slices.Contains(transient, status), status >= 500, a.after > 0:
-		a.outcome, a.fix = troubled, noFix
+	case slices.Contains(transient, status), status >= 500, a.retryAfter > 0:
+		a.outcome, a.fix = unavailable, noFix
 	case status == http.StatusRequestEntityTooLarge:
 		a.outcome, a.fix = tooLarge, "use METRIC_DIMENSIONS with shorter values"
 	case status < 400, status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
-		a.outcome, a.slow, a.fix = troubled, true, remedy(status, entra)
+		a.outcome, a.slow, a.fix = unavailable, true, remedy(status, entra)
 	default:
 		a.outcome, a.slow, a.fix = refused, true, remedy(status, entra)
 	}
@@ -98,8 +98,8 @@ func remedy(status int, entra bool) string {
 	return "copy APPLICATIONINSIGHTS_CONNECTION_STRING again from the resource's overview page"
 }
 
-// verdicts is the body of an answer: the items that the service rejected.
-type verdicts struct {
+// trackResponse is the body of an answer, which lists the items that the service rejected.
+type trackResponse struct {
 	Received *int `json:"itemsReceived"`
 	Errors   []struct {
 		Index   int    `json:"index"`
@@ -108,16 +108,17 @@ type verdicts struct {
 	} `json:"errors"`
 }
 
-// judged reports whether a body with status 400 rejects items rather than the request.
-func judged(body []byte) bool {
-	var v verdicts
+// rejectsItems reports whether a body with status 400 rejects items rather than the request.
+func rejectsItems(body []byte) bool {
+	var v trackResponse
 	return json.Unmarshal(body, &v) == nil && v.Received != nil && len(v.Errors) > 0
 }
 
-// judge sorts the items of a payload of which the service accepted all or some.
-func (a answer) judge(body []byte, items int) answer {
-	a.outcome, a.fault = taken, ""
-	var v verdicts
+// withItems returns the answer with the items that body rejects. The service has accepted
+// the others.
+func (a answer) withItems(body []byte, items int) answer {
+	a.outcome, a.fault = processed, ""
+	var v trackResponse
 	if err := json.Unmarshal(body, &v); err != nil {
 		return a // the status says that it was accepted
 	}

@@ -25,8 +25,8 @@ type Config struct {
 	Token Token
 	// Transport, if set, replaces the client's own.
 	Transport http.RoundTripper
-	// Room bounds the items waiting to be sent, in compressed bytes; default 8 MiB.
-	Room int
+	// QueueBytes bounds the items waiting to be sent, in compressed bytes; default 8 MiB.
+	QueueBytes int
 }
 
 // DefaultNamespace is the namespace of APIM's samples. APIM's own default is
@@ -36,8 +36,8 @@ const DefaultNamespace = "llm"
 // A Token returns a bearer token for Application Insights.
 type Token func(context.Context) (string, error)
 
-// defaultRoom is enough for an outage of hours with a few series an interval, in bytes.
-const defaultRoom = 8 << 20
+// defaultQueueBytes is enough for an outage of hours with a few series an interval, in bytes.
+const defaultQueueBytes = 8 << 20
 
 // A Client is a telemetry.Sink that sends to Application Insights. Make one with New.
 type Client struct {
@@ -52,8 +52,8 @@ var _ telemetry.Sink = (*Client)(nil)
 
 // New returns a client and starts its sending goroutine. It makes no call itself.
 func New(config Config) (*Client, error) {
-	if config.Room == 0 {
-		config.Room = defaultRoom
+	if config.QueueBytes == 0 {
+		config.QueueBytes = defaultQueueBytes
 	}
 	path := "v2/track"
 	if config.Authentication.Entra {

@@ -71,8 +71,8 @@ func ParseConnection(text string) (Connection, error) {
 	return c, nil
 }
 
-// safe reports whether telemetry and tokens may be sent to an address: without TLS only
-// on this machine.
+// safe reports whether telemetry and tokens may be sent to an address: it must use TLS,
+// unless it is on this machine.
 func safe(address *url.URL) bool {
 	if address.Scheme == "http" {
 		return azure.IsLoopback(address.Hostname())

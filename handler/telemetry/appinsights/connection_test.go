@@ -9,7 +9,7 @@ import (
 
 const key = "InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef"
 
-func TestConnectionStringsOfEveryCloud(t *testing.T) {
+func TestConnectionStringsOfEveryCloudAreRead(t *testing.T) {
 	for text, want := range map[string][2]string{
 		key: {"https://dc.services.visualstudio.com/", "https://monitor.azure.com"},
 		key + ";IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/":               {"https://westeurope-5.in.applicationinsights.azure.com/", "https://monitor.azure.com"},
@@ -39,7 +39,7 @@ func TestWrongConnectionStringsNameThePart(t *testing.T) {
 	}
 }
 
-func TestAuthenticationStrings(t *testing.T) {
+func TestAuthenticationStringsAreReadOrRefusedWithTheFix(t *testing.T) {
 	for text, want := range map[string]appinsights.Authentication{
 		"": {}, "Authorization=AAD": {Entra: true}, "ClientId=abc;Authorization=AAD": {Entra: true, ClientID: "abc"}, "authorization=aad; clientid=abc;": {Entra: true, ClientID: "abc"},
 	} {

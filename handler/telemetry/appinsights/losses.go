@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// A losses counts lost items and logs the troubles that lose them.
+// A losses counts lost items and logs the kinds of trouble that lose them.
 type losses struct {
 	log *slog.Logger
 
-	mu       sync.Mutex
-	items    map[string]int64 // by reason
-	gap      gap
-	warned   map[string]bool      // kinds of trouble logged since the last recovery
-	warnedAt map[string]time.Time // when each kind was last logged
-	rejected int64                // rejected items not logged yet
-	nextLine time.Time            // the earliest time of the next line about rejected items
+	mu              sync.Mutex
+	items           map[string]int64 // by reason
+	gap             gap
+	warned          map[string]bool      // kinds of trouble logged since the last recovery
+	warnedAt        map[string]time.Time // when each kind was last logged
+	rejected        int64                // rejected items not logged yet
+	nextRejectedLog time.Time            // the earliest time of the next line about rejected items
 }
 
 // A gap holds the number of items that an outage lost, and the times of the first and
@@ -35,12 +35,12 @@ const (
 	lostShutdown = "shutdown" // the process ended first
 )
 
-// rejectedLines is the shortest time between two lines about rejected items: a caller
-// may be able to cause one in each batch.
-const rejectedLines = 10 * time.Minute
+// rejectedLogInterval is the shortest time between two lines about rejected items, since
+// a caller may be able to cause one in each batch.
+const rejectedLogInterval = 10 * time.Minute
 
-// troubleLines is the shortest time between two lines about the same kind of trouble.
-const troubleLines = time.Minute
+// troubleLogInterval is the shortest time between two lines about the same kind of trouble.
+const troubleLogInterval = time.Minute
 
 func newLosses(log *slog.Logger) *losses {
 	return &losses{log: log, items: make(map[string]int64), warned: make(map[string]bool), warnedAt: make(map[string]time.Time)}
@@ -70,21 +70,22 @@ func (l *losses) reject(items int, at time.Time, cause string) {
 	defer l.mu.Unlock()
 	l.rejected += int64(items)
 	now := time.Now()
-	if now.Before(l.nextLine) {
+	if now.Before(l.nextRejectedLog) {
 		return
 	}
 	l.log.Warn("Application Insights rejects telemetry items, which are lost", "items", l.rejected, "cause", cause,
 		"fix", "none needed: the usage table has the counts")
-	l.rejected, l.nextLine = 0, now.Add(rejectedLines)
+	l.rejected, l.nextRejectedLog = 0, now.Add(rejectedLogInterval)
 }
 
-// warn logs a kind of trouble once until recovery.
+// warn logs a kind of trouble, unless it has been logged since the last recovery or within
+// troubleLogInterval.
 func (l *losses) warn(a answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kind := a.kind()
 	now := time.Now()
-	if l.warned[kind] || now.Before(l.warnedAt[kind].Add(troubleLines)) {
+	if l.warned[kind] || now.Before(l.warnedAt[kind].Add(troubleLogInterval)) {
 		return
 	}
 	l.warned[kind], l.warnedAt[kind] = true, now

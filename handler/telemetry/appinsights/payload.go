@@ -23,9 +23,9 @@ type payload struct {
 
 	// For a payload that was not accepted.
 	failed   bool
-	accepted int64     // requests that the service had accepted when this payload failed
-	blamed   int       // times that it failed while the service accepted others
-	again    time.Time // when to send it again; earlier if the service accepts another
+	accepted int64     // number of requests that the service had accepted when it failed
+	blamed   int       // number of times that it failed while the service accepted others
+	retryAt  time.Time // when to send it again; earlier if the service accepts another
 }
 
 // A packer builds a payload.
@@ -77,7 +77,7 @@ func pack(items []item) (payloads []payload, unfit int) {
 	return payloads, unfit
 }
 
-// An item is an envelope with its time.
+// An item is an envelope and the time of its data.
 type item struct {
 	envelope *contracts.Envelope
 	at       time.Time
@@ -103,7 +103,7 @@ func (p payload) part(lines [][]byte) payload {
 		packer.line(line)
 	}
 	part := packer.payload()
-	part.failed, part.accepted, part.blamed, part.again = p.failed, p.accepted, p.blamed, p.again
+	part.failed, part.accepted, part.blamed, part.retryAt = p.failed, p.accepted, p.blamed, p.retryAt
 	return part
 }
 

@@ -6,23 +6,22 @@ import (
 	"time"
 )
 
-// A queue holds payloads until they are sent. When it is full it gives up the oldest
-// first: alerts need recent values, and older minutes can be sent again from the usage
-// table.
+// A queue holds payloads until they are sent. When it is full it drops the oldest first:
+// alerts need recent values, and older minutes can be sent again from the usage table.
 type queue struct {
-	room   int // bytes
-	gaveUp func(payload)
+	capacity int // bytes
+	drop     func(payload)
 
-	mu     sync.Mutex
-	fresh  []payload // not sent yet, in order
-	aside  []payload // failed at least once
-	size   int       // bytes of all payloads
-	closed bool
-	ready  chan struct{} // has one element after a change
+	mu      sync.Mutex
+	fresh   []payload // not sent yet, in order
+	retries []payload // failed at least once
+	size    int       // bytes of all payloads
+	closed  bool
+	ready   chan struct{} // has one element after a change
 }
 
-func newQueue(room int, gaveUp func(payload)) *queue {
-	return &queue{room: room, gaveUp: gaveUp, ready: make(chan struct{}, 1)}
+func newQueue(capacity int, drop func(payload)) *queue {
+	return &queue{capacity: capacity, drop: drop, ready: make(chan struct{}, 1)}
 }
 
 // put adds new payloads.
@@ -33,22 +32,22 @@ func (q *queue) put(payloads ...payload) {
 	q.makeRoom(payloads)
 }
 
-// putAside adds a payload that failed.
-func (q *queue) putAside(p payload) {
+// putRetry adds a payload that failed.
+func (q *queue) putRetry(p payload) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.aside = append(q.aside, p)
+	q.retries = append(q.retries, p)
 	q.makeRoom([]payload{p})
 }
 
-// makeRoom counts added payloads and gives up the oldest ones beyond the room. The lock
+// makeRoom counts added payloads and drops the oldest ones beyond the capacity. The lock
 // is held.
 func (q *queue) makeRoom(payloads []payload) {
 	for _, p := range payloads {
 		q.size += len(p.packed)
 	}
-	for q.size > q.room && len(q.fresh)+len(q.aside) > 1 {
-		q.gaveUp(q.removeOldest())
+	for q.size > q.capacity && len(q.fresh)+len(q.retries) > 1 {
+		q.drop(q.removeOldest())
 	}
 	q.wake()
 }
@@ -57,9 +56,9 @@ func (q *queue) makeRoom(payloads []payload) {
 func (q *queue) removeOldest() payload {
 	from, at := &q.fresh, 0
 	if len(q.fresh) == 0 {
-		from = &q.aside
+		from = &q.retries
 	}
-	for _, list := range []*[]payload{&q.aside, &q.fresh} {
+	for _, list := range []*[]payload{&q.retries, &q.fresh} {
 		for i, p := range *list {
 			if p.at.Before((*from)[at].at) {
 				from, at = list, i
@@ -100,7 +99,7 @@ func (q *queue) close() {
 	q.wake()
 }
 
-// hasDue reports whether take would return a payload at once.
+// hasDue reports whether take(accepted, …) would return a payload at once.
 func (q *queue) hasDue(accepted int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -108,23 +107,23 @@ func (q *queue) hasDue(accepted int64) bool {
 	return len(q.fresh) > 0 || at >= 0
 }
 
-// due returns the index of the first payload put aside that may be sent now, or -1 and
-// the time until there is one. The lock is held.
+// due returns the index of the first retry that may be sent now, or -1 and the time until
+// there is one. The lock is held.
 func (q *queue) due(accepted int64, now time.Time) (at int, wait time.Duration) {
 	wait = time.Hour
-	for i, p := range q.aside {
-		if !p.again.After(now) || p.accepted < accepted {
+	for i, p := range q.retries {
+		if !p.retryAt.After(now) || p.accepted < accepted {
 			return i, 0
 		}
-		wait = min(wait, p.again.Sub(now))
+		wait = min(wait, p.retryAt.Sub(now))
 	}
 	return -1, wait
 }
 
-// take waits for a payload to send: a fresh one, else one put aside whose time has come
-// or that failed before the service accepted another. accepted is the number of
-// requests that the service has accepted. take returns false when the queue is closed
-// and empty. Once done is closed, take doesn't wait.
+// take waits for a payload to send: a fresh one, or else a retry whose time has come or
+// that failed before the service accepted another payload. accepted is the number of
+// requests that the service has accepted. take returns false when the queue is closed and
+// empty. Once done is closed, take doesn't wait.
 func (q *queue) take(accepted int64, done <-chan struct{}) (p payload, ok bool) {
 	for {
 		p, found, wait := q.next(accepted, time.Now())
@@ -142,19 +141,20 @@ func (q *queue) take(accepted int64, done <-chan struct{}) (p payload, ok bool) 
 	}
 }
 
-// next returns take's result, or the time to wait for one; 0 if none will come.
+// next returns take's result, or how long to wait for one; 0 if the queue is closed and
+// empty.
 func (q *queue) next(accepted int64, now time.Time) (p payload, found bool, wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.fresh) > 0 {
 		return q.remove(&q.fresh, 0), true, 0
 	}
-	if len(q.aside) == 0 && q.closed {
+	if len(q.retries) == 0 && q.closed {
 		return payload{}, false, 0
 	}
 	at, wait := q.due(accepted, now)
 	if at >= 0 {
-		return q.remove(&q.aside, at), true, 0
+		return q.remove(&q.retries, at), true, 0
 	}
 	return payload{}, false, wait
 }

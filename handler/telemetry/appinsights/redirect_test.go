@@ -16,14 +16,14 @@ import (
 
 // A hosts is a network of ingestion hosts without sockets.
 type hosts struct {
-	mu    sync.Mutex
-	serve map[string]http.Handler // by URL host
-	asked []*http.Request
+	mu       sync.Mutex
+	serve    map[string]http.Handler // by URL host
+	received []*http.Request
 }
 
 func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	h.mu.Lock()
-	h.asked = append(h.asked, r)
+	h.received = append(h.received, r)
 	handler := h.serve[r.URL.Host]
 	h.mu.Unlock()
 	if handler == nil {
@@ -36,7 +36,7 @@ func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 func (h *hosts) requests(host string) (all, withToken int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, r := range h.asked {
+	for _, r := range h.received {
 		if r.URL.Host == host {
 			all++
 			if r.Header.Get("Authorization") != "" {
@@ -141,7 +141,7 @@ func TestARedirectAwayFromTheServiceIsNotFollowed(t *testing.T) {
 				b.Send(tokens(5))
 				time.Sleep(90 * time.Second)
 				network.mu.Lock()
-				for _, r := range network.asked {
+				for _, r := range network.received {
 					if r.URL.Host != oldHost {
 						t.Errorf("got a request to %s, want none", r.URL)
 					}

@@ -40,8 +40,8 @@ const (
 	// manyFailures in a row mean that the service refuses everything. From then on
 	// payloads aren't split to find the item at fault.
 	manyFailures = 10
-	// maxBlame is the number of times that a payload may fail with what looks like the
-	// service's fault while others are accepted; then the payload is at fault.
+	// maxBlame is the number of times that a payload may fail, apparently by the service's
+	// fault, while others are accepted. After that the payload counts as at fault.
 	maxBlame = 20
 )
 
@@ -60,7 +60,7 @@ func newSender(config Config, address string) (*sender, error) {
 			IdleConnTimeout:     90 * time.Second,
 		}
 	}
-	s.queue = newQueue(config.Room, func(p payload) { s.losses.lose(lostOutage, p) })
+	s.queue = newQueue(config.QueueBytes, func(p payload) { s.losses.lose(lostOutage, p) })
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	go s.run()
 	return s, nil
@@ -77,7 +77,7 @@ func (s *sender) run() {
 	}
 }
 
-// deliver sends a payload once, and queues again what was not accepted.
+// deliver sends a payload once, and queues whatever was not accepted for a retry.
 func (s *sender) deliver(p payload) {
 	if s.ctx.Err() != nil {
 		s.losses.lose(lostShutdown, p)
@@ -85,8 +85,8 @@ func (s *sender) deliver(p payload) {
 	}
 	a := s.post(p)
 	switch a.outcome {
-	case taken:
-		s.handleTaken(p, a)
+	case processed:
+		s.handleProcessed(p, a)
 	case tooLarge:
 		s.split(p, a)
 	default:
@@ -94,8 +94,9 @@ func (s *sender) deliver(p payload) {
 	}
 }
 
-// handleTaken handles a payload whose items the service judged one by one.
-func (s *sender) handleTaken(p payload, a answer) {
+// handleProcessed handles a payload whose items the service accepted or rejected one by
+// one.
+func (s *sender) handleProcessed(p payload, a answer) {
 	if len(a.rejected) > 0 {
 		s.losses.reject(len(a.rejected), p.at, a.fault)
 	}
@@ -118,11 +119,11 @@ func (s *sender) handleTaken(p payload, a answer) {
 			again = append(again, lines[index])
 		}
 	}
-	a.outcome, a.fault, a.fix = troubled, "it defers items", noFix
+	a.outcome, a.fault, a.fix = unavailable, "it defers items", noFix
 	s.handleFailure(p.part(again), a)
 }
 
-// split queues the halves of a payload, or gives up its only item.
+// split queues the halves of a payload, or drops its only item.
 func (s *sender) split(p payload, a answer) {
 	if p.items == 1 {
 		s.losses.reject(1, p.at, a.fault)
@@ -134,18 +135,18 @@ func (s *sender) split(p payload, a answer) {
 		return
 	}
 	for _, half := range halves {
-		s.queue.putAside(half)
+		s.queue.putRetry(half)
 	}
 }
 
-// handleFailure handles a payload that was not accepted. Either the payload or the
-// service is at fault. If the service accepts others, the payload is: it is split, down
-// to the items at fault, which are given up. While the service accepts nothing, nothing
-// is given up.
+// handleFailure handles a payload that was not accepted. Either the payload or the service
+// is at fault. If the service accepts others, the payload is: it is split, down to the
+// items at fault, which are dropped. While the service accepts nothing, nothing is
+// dropped.
 func (s *sender) handleFailure(p payload, a answer) {
 	s.failures++
 	proven := p.failed && s.accepted > p.accepted
-	p.failed, p.accepted, p.again = true, s.accepted, time.Now()
+	p.failed, p.accepted, p.retryAt = true, s.accepted, time.Now()
 	if proven && a.outcome != throttled {
 		p.blamed++
 	}
@@ -162,12 +163,12 @@ func (s *sender) handleFailure(p payload, a answer) {
 	if a.outcome == refused {
 		failures -= manyFailures - 1 // before that don't pause: another payload may be accepted
 	}
-	pause := max(backoff(failures), min(a.after, maxRetryAfter))
-	p.again = p.again.Add(pause)
+	pause := max(backoff(failures), min(a.retryAfter, maxRetryAfter))
+	p.retryAt = p.retryAt.Add(pause)
 	if a.slow {
-		p.again = time.Now().Add(maxWait)
+		p.retryAt = time.Now().Add(maxWait)
 	}
-	s.queue.putAside(p)
+	s.queue.putRetry(p)
 	cutShort := s.ctx.Err() != nil
 	if !cutShort && (pause > 0 || !s.queue.hasDue(s.accepted)) {
 		s.losses.warn(a)
@@ -215,19 +216,19 @@ func (s *sender) post(p payload) answer {
 		target, err := s.route.target(address, response.Header.Get("Location"))
 		if err != nil {
 			s.route.forget()
-			return answer{outcome: troubled, slow: true, status: response.StatusCode, fault: err.Error(), fix: remedy(response.StatusCode, false)}
+			return answer{outcome: unavailable, slow: true, status: response.StatusCode, fault: err.Error(), fix: remedy(response.StatusCode, false)}
 		}
 		s.route.remember(target, maxAge(response.Header), time.Now())
 		address = target
 	}
 	s.route.forget()
-	return answer{outcome: troubled, slow: true, fault: fmt.Sprintf("it redirects more than %d times", maxRedirects), fix: remedy(0, false)}
+	return answer{outcome: unavailable, slow: true, fault: fmt.Sprintf("it redirects more than %d times", maxRedirects), fix: remedy(0, false)}
 }
 
 // checkRedirected forgets a redirect whose target doesn't accept telemetry, and
 // explains a target that needs a token.
 func (s *sender) checkRedirected(address *url.URL, a answer) answer {
-	if a.outcome == taken || a.outcome == tooLarge || a.outcome == throttled || address == s.route.configured {
+	if a.outcome == processed || a.outcome == tooLarge || a.outcome == throttled || address == s.route.configured {
 		return a
 	}
 	s.route.forget() // the service may have moved again
@@ -238,37 +239,37 @@ func (s *sender) checkRedirected(address *url.URL, a answer) answer {
 	return a
 }
 
-// request sends a payload to an address. The answer is nil if there is a response; else
-// it says what went wrong.
+// request sends a payload to an address, and returns the response and its body. If there
+// is none, it returns an answer with the fault instead.
 func (s *sender) request(ctx context.Context, address *url.URL, p payload) (*http.Response, []byte, *answer) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address.String(), bytes.NewReader(p.packed))
 	if err != nil {
-		return nil, nil, &answer{outcome: troubled, slow: true, fault: err.Error()}
+		return nil, nil, &answer{outcome: unavailable, slow: true, fault: err.Error()}
 	}
 	request.Header.Set("Content-Type", "application/x-json-stream")
 	request.Header.Set("Content-Encoding", "gzip")
 	if s.token != nil && s.route.mayHaveToken(address) {
 		token, err := s.token(ctx)
 		if err != nil {
-			return nil, nil, &answer{outcome: troubled, fault: "no Entra token: " + err.Error(),
+			return nil, nil, &answer{outcome: unavailable, fault: "no Entra token: " + err.Error(),
 				fix: "check the ClientId of APPLICATIONINSIGHTS_AUTHENTICATION_STRING, and that the app has this identity"}
 		}
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := s.transport.RoundTrip(request)
 	if err != nil {
-		return nil, nil, &answer{outcome: troubled, fault: "the endpoint does not answer: " + err.Error(),
+		return nil, nil, &answer{outcome: unavailable, fault: "the endpoint does not answer: " + err.Error(),
 			fix: "check IngestionEndpoint in APPLICATIONINSIGHTS_CONNECTION_STRING, and the network"}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return nil, nil, &answer{outcome: troubled, fault: "the answer broke off: " + err.Error(), fix: noFix}
+		return nil, nil, &answer{outcome: unavailable, fault: "the answer broke off: " + err.Error(), fix: noFix}
 	}
 	return response, body, nil
 }
 
-// close sends the queue until ctx is done, and then gives up the rest.
+// close sends the queue until ctx is done, and then drops the rest.
 func (s *sender) close(ctx context.Context) error {
 	s.queue.close()
 	select {

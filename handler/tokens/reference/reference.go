@@ -31,8 +31,8 @@ func OpenAI(name string) (*Counter, error) {
 }
 
 // DeepSeek returns a Counter with DeepSeek's ranks in tiktoken-go's CoreBPE. Its pattern
-// is the third of DeepSeek's splits, extended by the pieces that the split doesn't match,
-// as CoreBPE would drop them.
+// is the third of DeepSeek's splits, extended by the pieces that the split doesn't match:
+// CoreBPE would drop those.
 func DeepSeek() (*Counter, error) {
 	ranks, err := bpe.Ranks(vocabulary.DeepSeek)
 	if err != nil {

@@ -74,8 +74,8 @@ type tokenizer struct {
 	} `json:"model"`
 }
 
-// convert returns the vocabulary file for a tokenizer.json. It refuses one with other
-// splits than package split implements.
+// convert returns the vocabulary file for a tokenizer.json. It refuses one whose splits
+// are not those that package split implements.
 func convert(text []byte) ([]byte, error) {
 	var t tokenizer
 	if err := json.Unmarshal(text, &t); err != nil {

@@ -74,10 +74,10 @@ func (w *Scratch) Shrink(bytes int) {
 	}
 }
 
-// apart reports whether the merges of the two tokens' text end with the two tokens,
-// rather than with a merge across their border. It goes back in time, and takes apart
-// the token that was made later: while its half at the border and the other token were
-// neighbours, was a merge of those two due first? Of equal merges the leftmost is first.
+// apart reports whether merging the two tokens' joined text ends with these two tokens,
+// rather than with a merge across their border. It undoes the merges, the latest first:
+// it takes the later token apart and checks whether its half at the border would have
+// been merged with the other token before. Of equal merges the leftmost comes first.
 func (v *Vocabulary) apart(left, right uint32, steps *int) bool {
 	until := none // a merge across the border with this number or a higher one is too late
 	for {

@@ -24,7 +24,7 @@ type Token struct {
 //
 //	the magic line
 //	the number of tokens, and of special tokens: 4 bytes each
-//	the number of different beginnings of tokens with 1 byte, 2 bytes, … 255 bytes:
+//	the number of different prefixes of tokens that have 1 byte, 2 bytes, … 255 bytes:
 //	  4 bytes each
 //	the tokens sorted by text, each as
 //	  1 byte: in its low half the number of bytes that the text shares with the
@@ -37,7 +37,7 @@ type Token struct {
 //
 // Numbers are little-endian. Since the tokens are sorted, each comes after all tokens
 // that it begins with, so that one pass suffices to lay them out for counting. The
-// beginnings are the nodes of the trie, which is so allocated whole.
+// prefixes are the nodes of the trie, which can thus be allocated at once.
 const magic = "tollgate bpe 3\n"
 
 const (

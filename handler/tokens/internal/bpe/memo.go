@@ -13,8 +13,8 @@ type memo [4096]struct {
 // remembered is the longest piece that memo holds, in bytes.
 const remembered = 15
 
-// CountWithin returns the number of tokens of the piece text[at:end]. Don't use the
-// Scratch with another vocabulary afterwards, as it caches counts.
+// CountWithin returns the number of tokens of the piece text[at:end]. It caches counts in
+// the Scratch, which must not be used with another vocabulary afterwards.
 func (v *Vocabulary) CountWithin(text []byte, at, end int, w *Scratch) int {
 	size := end - at
 	if size == 1 {

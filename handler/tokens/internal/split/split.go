@@ -1,7 +1,7 @@
-// Package split cuts text into the pieces within which tokens are merged. It cuts like
-// the regular expression of each encoding, but in linear time and without running it:
-// a table has the character classes of every code point, and Next of each encoding
-// walks the text by these classes.
+// Package split cuts text into the pieces within which tokens are merged. It cuts as the
+// regular expression of each encoding does, but in linear time and without running it: a
+// table holds the character classes of every code point, and each encoding's Next walks
+// the text by these classes.
 //
 // Start reading at [DeepSeek.Next].
 package split
