@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A figure is the ratio of a target's value to that of others, with the gateway's goal
-// against the two proxies.
+// A figure is the ratio of a target's value to the mean of others' values, with the goal
+// for the gateway's ratio to the two proxies.
 type figure struct {
 	name    string
 	goal    float64
@@ -16,7 +16,7 @@ type figure struct {
 	added   bool // compare the differences from the model's own value
 }
 
-// addedP50 is the figure that a run is judged by: whether its control is near 1.
+// addedP50 is the figure whose control decides whether a run is valid: it must be near 1.
 var addedP50 = figure{name: "added_p50_vs_proxy", goal: 1.5, cell: "one", of: measured.p50, added: true}
 
 // The goals of p50 and p99 must be met; the others are aims.
@@ -53,13 +53,14 @@ func overRestarts(results [][]round, of func(round) float64) (median, least, mos
 	return medianOf(values, func(v float64) float64 { return v }), slices.Min(values), slices.Max(values)
 }
 
-// control returns the ratio of the two equal proxies, which is 1 but for the machine's noise.
+// control returns the ratio of the two equal proxies, which only the machine's noise makes
+// different from 1.
 func (f figure) control(results [][]round) float64 {
-	ratio, _, _ := overRestarts(results, func(r round) float64 { return f.ratio(r, again, proxied) })
+	ratio, _, _ := overRestarts(results, func(r round) float64 { return f.ratio(r, proxiedAgain, proxied) })
 	return ratio
 }
 
-// noisy reports whether a control is farther from 1 than noise.
+// noisy reports whether a control differs from 1 by more than noise.
 func noisy(control float64) bool { return math.Abs(control-1) > noise }
 
 // met returns "met" or "MISSED" for a value, or "unsure" if the equal proxies differed by

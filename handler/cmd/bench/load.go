@@ -29,16 +29,16 @@ type call struct {
 	stream bool
 }
 
-// The calls: a prompt of 1 KB, the same as a stream of 256 events, and as a short stream of
-// which only the first byte is measured.
+// The calls: a prompt of 1 KB, the same prompt as a stream of 256 events, and as a short
+// stream of which only the first byte is measured.
 var (
-	prompt  = `"model":"DeepSeek-R1","messages":[{"role":"user","content":"` + strings.Repeat("Tell me what a token bucket is, and why. ", 24) + `"}]}`
-	plain   = call{body: "{" + prompt}
-	stream  = call{body: `{"stream":true,` + prompt, stream: true}
-	shortly = call{body: `{"stream":true,"max_tokens":8,` + prompt, stream: true}
+	prompt      = `"model":"DeepSeek-R1","messages":[{"role":"user","content":"` + strings.Repeat("Tell me what a token bucket is, and why. ", 24) + `"}]}`
+	plain       = call{body: "{" + prompt}
+	stream      = call{body: `{"stream":true,` + prompt, stream: true}
+	briefStream = call{body: `{"stream":true,"max_tokens":8,` + prompt, stream: true}
 )
 
-// A sample is the duration of one call.
+// A sample holds the times of one call and the number of its events.
 type sample struct {
 	whole, firstByte time.Duration
 	events           int

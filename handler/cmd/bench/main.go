@@ -1,5 +1,10 @@
-// Command bench compares the gateway with other programs. It prints its results as lines
-// "figure NAME VALUE" at the end.
+// Command bench measures the gateway, and compares it with other programs: "proxy" its
+// latency and CPU time with the standard library's reverse proxy, "tokens" its counting
+// with other tokenizers, "memory" its memory under many long prompts, and "soak" its
+// resources over time. Each prints its results as lines "figure NAME VALUE" at the end.
+//
+// The gateway, the model and the proxies run as processes of their own, some of them from
+// this binary: see parts. Start reading at benchProxy.
 package main
 
 import (
@@ -13,7 +18,7 @@ import (
 	"syscall"
 )
 
-// benches holds the measurements by name; each reads the rest of the command line.
+// benches holds the measurements by name. Each gets the rest of the command line.
 var benches = map[string]func(ctx context.Context, args []string) error{
 	"memory": benchMemory,
 	"proxy":  benchProxy,
@@ -21,14 +26,14 @@ var benches = map[string]func(ctx context.Context, args []string) error{
 	"tokens": benchTokens,
 }
 
-// parts holds what benches start from this binary as processes of their own.
+// parts holds the programs in this binary that benches start as processes of their own.
 var parts = map[string]func(args []string) error{
-	"part-crowd":   sendCrowd,
-	"part-gateway": serveGateway,
-	"part-model":   serveModel,
-	"part-patient": servePatient,
-	"part-proxy":   serveProxy,
-	"part-tables":  loadTables,
+	"part-load":       sendLoad,
+	"part-gateway":    serveGateway,
+	"part-model":      serveModel,
+	"part-slow-model": serveSlowModel,
+	"part-proxy":      serveProxy,
+	"part-tables":     loadTables,
 }
 
 func main() {

@@ -20,21 +20,21 @@ import (
 const (
 	// atOnce is the number of callers that send a long prompt at the same time.
 	atOnce = 200
-	// thinking is the model's time for an answer, and between a stream's events: a fast
-	// model's.
-	thinking = 100 * time.Millisecond
+	// modelDelay is the model's time before an answer, and between a stream's events. It
+	// is a fast model's.
+	modelDelay = 100 * time.Millisecond
 	// streamEvents makes a stream of 10 s.
 	streamEvents = 100
-	// others is the number of the other caller's concurrent calls: enough for a p99 in the
-	// few seconds of a load.
-	others = 8
-	// usually is the time for which the other caller is measured alone.
-	usually = 5 * time.Second
+	// otherCallers is the number of the other caller's concurrent calls: enough for a p99
+	// within the few seconds of a load.
+	otherCallers = 8
+	// aloneTime is the time for which the other caller is measured alone.
+	aloneTime = 5 * time.Second
 
-	// The limits: memory in megabytes, and the other caller's p99 as a multiple of its usual
-	// one.
-	mostStreams, mostCalls = 260, 400
-	mostSlower             = 3
+	// The limits: memory in megabytes, and the other caller's p99 under load as a multiple
+	// of its p99 alone.
+	maxStreamsMB, maxCallsMB = 260, 400
+	maxSlowdown              = 3
 )
 
 // The two loads: streams of 1 MB, and calls of 4 MB.
@@ -48,11 +48,12 @@ func longBody(bytes int, fields string) string {
 	return `{` + fields + `"model":"DeepSeek-R1","messages":[{"role":"user","content":"` + strings.Repeat(text, bytes/len(text)) + `"}]}`
 }
 
-// servePatient serves a model that discards prompts and takes thinking for an answer.
-func servePatient([]string) error {
+// serveSlowModel serves a model that discards prompts and waits modelDelay before each
+// answer or event.
+func serveSlowModel([]string) error {
 	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		time.Sleep(thinking)
+		time.Sleep(modelDelay)
 		const usage = `"usage":{"prompt_tokens":250000,"completion_tokens":100,"total_tokens":250100}`
 		if r.Header.Get("Accept") != "text/event-stream" {
 			w.Header().Set("Content-Type", "application/json")
@@ -63,7 +64,7 @@ func servePatient([]string) error {
 		for range streamEvents {
 			fmt.Fprint(w, `data: {"choices":[{"index":0,"delta":{"content":"A bucket. "}}]}`+"\n\n")
 			_ = http.NewResponseController(w).Flush()
-			time.Sleep(thinking)
+			time.Sleep(modelDelay)
 		}
 		fmt.Fprintf(w, `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],%s}`+"\n\ndata: [DONE]\n\n", usage)
 	}))
@@ -76,16 +77,16 @@ func benchMemory(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	model, err := startPart("part-patient")
+	model, err := startPart("part-slow-model")
 	if err != nil {
 		return err
 	}
 	defer model.stop()
-	streams, err := crowd(ctx, binary, model.url, "streams")
+	streams, err := benchLoad(ctx, binary, model.url, "streams")
 	if err != nil {
 		return err
 	}
-	calls, err := crowd(ctx, binary, model.url, "calls")
+	calls, err := benchLoad(ctx, binary, model.url, "calls")
 	if err != nil {
 		return err
 	}
@@ -94,53 +95,53 @@ func benchMemory(ctx context.Context, _ []string) error {
 		name  string
 		value float64
 	}{
-		{"rss_200_streams_1mb_mb", streams.mb}, {"rss_200_calls_4mb_mb", calls.mb},
+		{"rss_200_streams_1mb_mb", streams.peakMB}, {"rss_200_calls_4mb_mb", calls.peakMB},
 		{"streams_1mb_answered", float64(streams.Answered)}, {"calls_4mb_answered", float64(calls.Answered)},
-		{"streams_1mb_other_p99", streams.slower()}, {"calls_4mb_other_p99", calls.slower()},
+		{"streams_1mb_other_p99", streams.slowdown()}, {"calls_4mb_other_p99", calls.slowdown()},
 	} {
 		fmt.Printf("figure %s %.4g\n", figure.name, figure.value)
 	}
-	return errors.Join(streams.judge("streams of 1 MB", mostStreams), calls.judge("calls of 4 MB", mostCalls))
+	return errors.Join(streams.check("streams of 1 MB", maxStreamsMB), calls.check("calls of 4 MB", maxCallsMB))
 }
 
-// A crowded is the result of a load.
-type crowded struct {
-	crowdResult
-	mb, settled   float64       // resident memory, peak and at the end, in megabytes
-	usual, beside time.Duration // the other caller's p99
+// A loadResult is the result of a load.
+type loadResult struct {
+	callCounts
+	peakMB, endMB       float64       // resident memory, peak and at the end, in megabytes
+	p99Alone, p99Loaded time.Duration // the other caller's p99
 }
 
-// A crowdResult counts how the calls of a crowd ended: the output of part-crowd.
-type crowdResult struct {
+// A callCounts counts how the calls of a crowd ended: the output of part-load.
+type callCounts struct {
 	Answered, Refused, Failed int
 	Example                   string // one of the failures
 }
 
-func (c *crowded) slower() float64 { return float64(c.beside) / float64(c.usual) }
+func (c *loadResult) slowdown() float64 { return float64(c.p99Loaded) / float64(c.p99Alone) }
 
-func (c *crowded) String() string {
-	return fmt.Sprintf("%d answered, %d refused with a time to come back; %.0f MB at most, %.0f MB at the end; another caller's p99 %v, else %v",
-		c.Answered, c.Refused, c.mb, c.settled, c.beside.Round(time.Millisecond), c.usual.Round(time.Millisecond))
+func (c *loadResult) String() string {
+	return fmt.Sprintf("%d answered, %d refused with a time to retry; %.0f MB at most, %.0f MB at the end; another caller's p99 %v, and %v without the load",
+		c.Answered, c.Refused, c.peakMB, c.endMB, c.p99Loaded.Round(time.Millisecond), c.p99Alone.Round(time.Millisecond))
 }
 
-func (c *crowded) judge(name string, most float64) error {
+func (c *loadResult) check(name string, most float64) error {
 	var faults []error
 	if c.Failed > 0 {
 		faults = append(faults, fmt.Errorf("%s: %d were neither answered nor refused with a time to retry: %s", name, c.Failed, c.Example))
 	}
-	if c.mb > most {
-		faults = append(faults, fmt.Errorf("%s took %.0f MB, more than %.0f", name, c.mb, most))
+	if c.peakMB > most {
+		faults = append(faults, fmt.Errorf("%s took %.0f MB, more than %.0f", name, c.peakMB, most))
 	}
-	if c.slower() > mostSlower {
-		faults = append(faults, fmt.Errorf("beside %s another caller's p99 was %.1f times its usual, more than %d", name, c.slower(), mostSlower))
+	if c.slowdown() > maxSlowdown {
+		faults = append(faults, fmt.Errorf("under %s another caller's p99 was %.1f times its p99 without load, more than %d", name, c.slowdown(), maxSlowdown))
 	}
 	return errors.Join(faults...)
 }
 
-// crowd starts a gateway and runs a load against it.
-func crowd(ctx context.Context, binary, model, load string) (*crowded, error) {
-	const pressing, calling = "pressing", "calling"
-	s := newStore(tier(pressing, subscription.ReservePrompt, limit.Tokens), tier(calling, subscription.ReserveNone, limit.Tokens))
+// benchLoad starts a gateway and runs a load against it.
+func benchLoad(ctx context.Context, binary, model, load string) (*loadResult, error) {
+	const loading, single = "loading", "single"
+	s := newStore(tier(loading, subscription.ReservePrompt, limit.Tokens), tier(single, subscription.ReserveNone, limit.Tokens))
 	if err := s.inMemory(); err != nil {
 		return nil, err
 	}
@@ -149,37 +150,37 @@ func crowd(ctx context.Context, binary, model, load string) (*crowded, error) {
 		return nil, err
 	}
 	defer gateway.stop()
-	other := &target{"gateway", gateway, s.keys[calling]}
+	other := &target{"gateway", gateway, s.keys[single]}
 	if err := other.listens(ctx); err != nil {
 		return nil, err
 	}
-	c := &crowded{}
-	alone, err := other.measure(ctx, plain, others, usually)
+	c := &loadResult{}
+	alone, err := other.measure(ctx, plain, otherCallers, aloneTime)
 	if err != nil {
 		return nil, err
 	}
-	c.usual = time.Duration(alone.p99() * float64(time.Microsecond))
-	e1 := c.press(ctx, other, s.keys[pressing], load)
+	c.p99Alone = time.Duration(alone.p99() * float64(time.Microsecond))
+	e1 := c.runLoad(ctx, other, s.keys[loading], load)
 	most, e2 := gateway.mostResident()
 	now, e3 := gateway.resident()
-	c.mb, c.settled = float64(most)/1e6, float64(now)/1e6
+	c.peakMB, c.endMB = float64(most)/1e6, float64(now)/1e6
 	return c, errors.Join(e1, e2, e3)
 }
 
-// press makes the calls of a load from another process while the other caller goes on.
-func (c *crowded) press(ctx context.Context, other *target, key, load string) error {
+// runLoad makes the calls of a load from another process while the other caller goes on.
+func (c *loadResult) runLoad(ctx context.Context, other *target, key, load string) error {
 	own, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	loading := exec.CommandContext(ctx, own, "part-crowd", other.url, key, load)
+	loading := exec.CommandContext(ctx, own, "part-load", other.url, key, load)
 	loading.Stderr = os.Stderr
 	pressed, release := context.WithCancel(ctx)
 	var mu sync.Mutex
 	var beside []sample
 	var failed error
 	var group sync.WaitGroup
-	for range others {
+	for range otherCallers {
 		group.Go(func() {
 			for buffer := make([]byte, 32<<10); pressed.Err() == nil; {
 				s, err := other.do(ctx, plain, buffer)
@@ -195,18 +196,18 @@ func (c *crowded) press(ctx context.Context, other *target, key, load string) er
 	out, err := loading.Output()
 	release()
 	group.Wait()
-	c.beside = time.Duration(quantile(beside, 0.99, whole) * float64(time.Microsecond))
-	return errors.Join(err, failed, json.Unmarshal(out, &c.crowdResult))
+	c.p99Loaded = time.Duration(quantile(beside, 0.99, whole) * float64(time.Microsecond))
+	return errors.Join(err, failed, json.Unmarshal(out, &c.callCounts))
 }
 
-// sendCrowd makes the calls of a load at once and prints their results.
-func sendCrowd(args []string) error {
+// sendLoad makes the calls of a load at once and prints their results.
+func sendLoad(args []string) error {
 	if len(args) != 3 {
-		return errors.New("part-crowd takes the gateway's address, a key and a load")
+		return errors.New("part-load takes the gateway's address, a key and a load")
 	}
 	t, load := &target{"gateway", &process{url: args[0]}, args[1]}, loads[args[2]]
 	var mu sync.Mutex
-	var all crowdResult
+	var all callCounts
 	var callers sync.WaitGroup
 	for range atOnce {
 		callers.Go(func() {

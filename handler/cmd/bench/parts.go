@@ -39,7 +39,7 @@ func serveModel(args []string) error {
 // proxy, with a pool of buffers and as many idle connections as the gateway.
 func serveProxy(args []string) error {
 	if len(args) != 1 {
-		return errors.New("part-proxy takes the address that it is to call")
+		return errors.New("part-proxy takes the address to forward calls to")
 	}
 	to, err := url.Parse(args[0])
 	if err != nil {
@@ -72,8 +72,8 @@ func (b *copyBuffers) Get() []byte {
 
 func (b *copyBuffers) Put(buffer []byte) { b.pool.Put((*[32 << 10]byte)(buffer)) }
 
-// serve answers on a free port, which it prints, until standard input ends, so that a part
-// never outlives the bench.
+// serve serves on a free port, whose address it prints, until standard input ends, so that
+// a part never outlives the bench.
 func serve(handler http.Handler) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -88,7 +88,7 @@ func serve(handler http.Handler) error {
 	return server.Serve(listener)
 }
 
-// A process was started by the bench.
+// A process is one that the bench started.
 type process struct {
 	cmd   *exec.Cmd
 	url   string
@@ -187,7 +187,7 @@ func (p *process) cpuTime() (time.Duration, error) {
 // resident returns a process's resident memory in bytes, on Linux.
 func (p *process) resident() (int64, error) { return p.memory("VmRSS:") }
 
-// mostResident returns its peak resident memory in bytes.
+// mostResident returns a process's peak resident memory in bytes, on Linux.
 func (p *process) mostResident() (int64, error) { return p.memory("VmHWM:") }
 
 func (p *process) memory(name string) (int64, error) {

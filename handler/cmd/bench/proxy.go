@@ -19,7 +19,7 @@ import (
 const (
 	direct        = "direct"  // the model itself
 	proxied       = "proxy"   // the standard library's proxy
-	again         = "proxy-2" // the same again: the two must have equal results
+	proxiedAgain  = "proxy-2" // the same again: the two must have equal results
 	full          = "full"    // the gateway, reserving prompt and completion
 	byPrompt      = "prompt"  // the gateway, reserving the prompt
 	severalLimits = "limits"  // the gateway, reserving prompt and completion in four limits
@@ -37,10 +37,10 @@ type cell struct {
 }
 
 var cells = []cell{
-	{"one", plain, 1, []string{direct, proxied, again, full, byPrompt, severalLimits}},
-	{"sixteen", plain, 16, []string{proxied, again, full, byPrompt, severalLimits}},
-	{"frames", stream, 8, []string{proxied, again, full, byPrompt, severalLimits}},
-	{"first", shortly, 1, []string{direct, proxied, again, full, byPrompt, severalLimits}},
+	{"one", plain, 1, []string{direct, proxied, proxiedAgain, full, byPrompt, severalLimits}},
+	{"sixteen", plain, 16, []string{proxied, proxiedAgain, full, byPrompt, severalLimits}},
+	{"frames", stream, 8, []string{proxied, proxiedAgain, full, byPrompt, severalLimits}},
+	{"first", briefStream, 1, []string{direct, proxied, proxiedAgain, full, byPrompt, severalLimits}},
 }
 
 // A round holds one round's measurements by cell and target.
@@ -121,11 +121,12 @@ func openComparison(ctx context.Context, where string) (*comparison, error) {
 // processes may be faster for as long as it lives.
 const restarts = 5
 
-// A cost is the number of table operations of calls: of those with one limit, everything
-// that the gateway does by itself included, and of the counters of those with several.
+// A cost holds the table operations of calls.
 type cost struct {
-	operations, counted int64
-	calls, several      int
+	operations int64 // all but counted, including those that the gateway makes by itself
+	counted    int64 // on the counters of calls with several limits
+	calls      int   // with one limit
+	several    int   // calls with several limits
 }
 
 // run measures rounds and returns their results by restart.
@@ -174,7 +175,7 @@ func (s *comparison) start(ctx context.Context) error {
 		return err
 	}
 	s.targets = make(map[string]*target)
-	for name, p := range map[string]*process{direct: model, proxied: proxy, again: other} {
+	for name, p := range map[string]*process{direct: model, proxied: proxy, proxiedAgain: other} {
 		s.targets[name] = &target{name, p, fakemodel.Key}
 	}
 	for _, name := range gateways {
@@ -187,7 +188,7 @@ func (s *comparison) start(ctx context.Context) error {
 func (s *comparison) warm(ctx context.Context) error {
 	for _, t := range s.targets {
 		for range warmCalls {
-			for _, c := range []call{plain, shortly} {
+			for _, c := range []call{plain, briefStream} {
 				if _, err := t.do(ctx, c, make([]byte, 32<<10)); err != nil {
 					return err
 				}
@@ -242,7 +243,7 @@ func (s *comparison) measure(ctx context.Context, rounds int, each time.Duration
 // show prints the medians over the rounds.
 func show(results []round) {
 	fmt.Printf("%-9s %12s %12s %14s %12s %14s %14s\n", "", "p50 µs", "p99 µs", "calls/s, 16", "CPU µs", "events/s", "first byte µs")
-	for _, name := range []string{direct, proxied, again, full, byPrompt, severalLimits} {
+	for _, name := range []string{direct, proxied, proxiedAgain, full, byPrompt, severalLimits} {
 		fmt.Printf("%-9s", name)
 		for _, column := range []struct {
 			cell  string
@@ -262,9 +263,9 @@ func show(results []round) {
 	fmt.Println()
 }
 
-// print prints each ratio for each of the gateways, with the range over the restarts, the same
-// ratio of the two equal proxies, and the figures: each gateway's, and the worse of those with
-// one limit, which the goal is for.
+// print prints each ratio for each of the gateways, with its range over the restarts and
+// the same ratio of the two equal proxies. Then it prints the figures: each gateway's, and
+// the worse one of the gateways with one limit, to which the goal applies.
 func (s *comparison) print(results [][]round, control float64, cost cost) {
 	var lines []string
 	for _, f := range figures {
@@ -272,7 +273,7 @@ func (s *comparison) print(results [][]round, control float64, cost cost) {
 		fmt.Printf("%-24s", f.name)
 		var ways []string
 		for _, gateway := range gateways {
-			m, least, most := overRestarts(results, func(r round) float64 { return f.ratio(r, gateway, proxied, again) })
+			m, least, most := overRestarts(results, func(r round) float64 { return f.ratio(r, gateway, proxied, proxiedAgain) })
 			fmt.Printf("  %s %.2f (%.2f to %.2f)", gateway, m, least, most)
 			ways = append(ways, fmt.Sprintf("figure %s_%s %.3f", f.name, gateway, m))
 			if gateway != severalLimits && (math.IsNaN(worst) || (m < worst) == f.atLeast) {

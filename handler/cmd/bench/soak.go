@@ -21,19 +21,19 @@ const (
 	soakStreams = 200
 	// growth is the largest accepted ratio of the final heap to the heap after a minute.
 	growth = 1.05
-	// leaveOne: one in this many callers leaves its stream before the end.
-	leaveOne = 5
+	// leaverEvery is the number of callers of which one leaves its stream before the end.
+	leaverEvery = 5
 	// heapTime is longer than the last readings of the heap take, even on a busy machine.
 	heapTime = 4 * time.Second
 	// settle is the time that the gateway gets to release the streams' resources.
 	settle = 20 * time.Second
 )
 
-// long is a stream that takes five seconds: 100 events 50 ms apart.
-var long = call{body: `{"stream":true,"max_tokens":98,` + prompt, stream: true}
+// longStream is a stream that takes five seconds: 100 events 50 ms apart.
+var longStream = call{body: `{"stream":true,"max_tokens":98,` + prompt, stream: true}
 
-// soak runs streams for some minutes, of which some callers leave, and checks that nothing
-// leaks.
+// soak runs streams for some minutes, some of which their callers leave, and checks that
+// the gateway leaks neither goroutines nor memory.
 func soak(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	duration := flags.Duration("for", 5*time.Minute, "how long to run")
@@ -52,16 +52,16 @@ func soak(ctx context.Context, args []string) error {
 	}
 	defer gateway.stop()
 	t := &target{"gateway", gateway, key}
-	if _, err := t.do(ctx, shortly, make([]byte, 32<<10)); err != nil {
+	if _, err := t.do(ctx, briefStream, make([]byte, 32<<10)); err != nil {
 		return err
 	}
 	client.CloseIdleConnections()
-	before, err := t.vitals(ctx, 0)
+	before, err := t.settledStats(ctx, 0)
 	if err != nil {
 		return err
 	}
 	over := time.Now().Add(*duration)
-	load := t.hold(ctx, *duration)
+	load := t.runStreams(ctx, *duration)
 	early, err := t.heap(ctx, min(time.Minute, *duration/3))
 	if err != nil {
 		return err
@@ -74,15 +74,15 @@ func soak(ctx context.Context, args []string) error {
 		return err
 	}
 	client.CloseIdleConnections()
-	after, err := t.vitals(ctx, before.Goroutines)
+	after, err := t.settledStats(ctx, before.Goroutines)
 	if err != nil {
 		return err
 	}
-	return load.judge(before, after, early, late)
+	return load.check(before, after, early, late)
 }
 
-// judge prints the results and returns an error if a limit is exceeded.
-func (l *load) judge(before, after vitals, early, late float64) error {
+// check prints the results and returns an error if a limit is exceeded.
+func (l *load) check(before, after gatewayStats, early, late float64) error {
 	ratio := late / early
 	fmt.Printf("%d streams at once: %d ended, %d left. Heap after GC: %.1f MB early, %.1f MB at the end. Goroutines: %d before, %d after.\n",
 		soakStreams, l.ended.Load(), l.left.Load(), early/1e6, late/1e6, before.Goroutines, after.Goroutines)
@@ -110,15 +110,15 @@ func (l *load) wait() error {
 	return l.failed
 }
 
-// hold runs streams for a time; the last ones are read to their ends.
-func (t *target) hold(ctx context.Context, duration time.Duration) *load {
+// runStreams starts streams for a time. The last ones are read to their ends.
+func (t *target) runStreams(ctx context.Context, duration time.Duration) *load {
 	l := &load{}
 	until := time.Now().Add(duration)
 	for range soakStreams {
 		l.group.Go(func() {
 			buffer := make([]byte, 32<<10)
 			for time.Now().Before(until) {
-				if err := l.one(ctx, t, buffer); err != nil {
+				if err := l.runStream(ctx, t, buffer); err != nil {
 					l.mu.Lock()
 					l.failed = errors.Join(l.failed, err)
 					l.mu.Unlock()
@@ -130,39 +130,39 @@ func (t *target) hold(ctx context.Context, duration time.Duration) *load {
 	return l
 }
 
-// one runs one stream, to its end or until its caller leaves.
-func (l *load) one(ctx context.Context, t *target, buffer []byte) error {
-	if rand.IntN(leaveOne) > 0 {
+// runStream runs runStream stream, to its end or until its caller leaves.
+func (l *load) runStream(ctx context.Context, t *target, buffer []byte) error {
+	if rand.IntN(leaverEvery) > 0 {
 		l.ended.Add(1)
-		_, err := t.do(ctx, long, buffer)
+		_, err := t.do(ctx, longStream, buffer)
 		return err
 	}
 	l.left.Add(1)
 	brief, cancel := context.WithTimeout(ctx, rand.N(5*time.Second))
 	defer cancel()
-	_, err := t.do(brief, long, buffer)
+	_, err := t.do(brief, longStream, buffer)
 	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 		return nil
 	}
 	return err
 }
 
-// vitals holds a gateway's statistics after a garbage collection.
-type vitals struct {
+// gatewayStats holds a gateway's statistics after a garbage collection.
+type gatewayStats struct {
 	Goroutines int
 	Heap       uint64 // bytes
 }
 
-// vitalsPath is part-gateway's path for them.
-const vitalsPath = "/-/vitals"
+// statsPath is the path at which part-gateway serves its statistics.
+const statsPath = "/-/vitals"
 
-// vitals polls until there are at most the given number of goroutines, or the time is over; 0
-// asks once.
-func (t *target) vitals(ctx context.Context, goroutines int) (v vitals, err error) {
+// settledStats polls the statistics until there are at most the given number of goroutines
+// or settle has passed. If goroutines is 0 it asks once.
+func (t *target) settledStats(ctx context.Context, goroutines int) (v gatewayStats, err error) {
 	ctx, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
 	for tick := time.Tick(100 * time.Millisecond); ; {
-		v, err = t.askVitals(ctx)
+		v, err = t.askStats(ctx)
 		if err != nil || goroutines == 0 || v.Goroutines <= goroutines {
 			return v, err
 		}
@@ -174,8 +174,8 @@ func (t *target) vitals(ctx context.Context, goroutines int) (v vitals, err erro
 	}
 }
 
-func (t *target) askVitals(ctx context.Context) (v vitals, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url+vitalsPath, nil)
+func (t *target) askStats(ctx context.Context) (v gatewayStats, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url+statsPath, nil)
 	if err != nil {
 		return v, err
 	}
@@ -200,7 +200,7 @@ func (t *target) heap(ctx context.Context, after time.Duration) (float64, error)
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
-		v, err := t.askVitals(ctx)
+		v, err := t.askStats(ctx)
 		if err != nil {
 			return 0, err
 		}

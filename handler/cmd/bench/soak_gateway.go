@@ -20,7 +20,7 @@ func serveGateway(args []string) error {
 	}
 	settings := map[string]string{
 		"KEY_PEPPER": pepper, "STORE": "memory", "UPSTREAM_URL": args[0], "UPSTREAM_SHAPE": "openai", "UPSTREAM_API_KEY": fakemodel.Key,
-		"SETTLE_TIMEOUT": "0", // else streams whose caller left would count as held
+		"SETTLE_TIMEOUT": "0", // otherwise the gateway would read on streams whose caller left
 		"MEMORY_DIRECTORY": fmt.Sprintf(`{"tiers":[{"id":"soak","tokensPerMinute":1000000000,"maxConcurrent":0}],
 			"subscriptions":[{"id":"soak","tier":"soak"}],"keys":[{"subscription":"soak","key":%q}]}`, args[1]),
 	}
@@ -33,7 +33,7 @@ func serveGateway(args []string) error {
 		return err
 	}
 	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != vitalsPath {
+		if r.URL.Path != statsPath {
 			served.ServeHTTP(w, r)
 			return
 		}
@@ -41,6 +41,6 @@ func serveGateway(args []string) error {
 		runtime.GC()
 		var memory runtime.MemStats
 		runtime.ReadMemStats(&memory)
-		_ = json.NewEncoder(w).Encode(vitals{runtime.NumGoroutine(), memory.HeapAlloc})
+		_ = json.NewEncoder(w).Encode(gatewayStats{runtime.NumGoroutine(), memory.HeapAlloc})
 	}))
 }

@@ -38,8 +38,8 @@ func (s *comparison) gateway(ctx context.Context, model string) (*process, error
 	}
 }
 
-// timedStart starts a gateway and returns how long it took from there until a
-// first call of each model was answered.
+// timedStart starts a gateway and returns the time until it had answered a first call of
+// each model.
 func (s *comparison) timedStart(ctx context.Context, settings, models []string) (*process, time.Duration, error) {
 	begun := time.Now()
 	p, err := startGateway(s.binary, settings)

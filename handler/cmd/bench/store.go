@@ -57,7 +57,7 @@ func tier(id string, reserve subscription.Reserve, units ...limit.Unit) subscrip
 	return subscription.Tier{ID: id, Rules: rules}
 }
 
-// openStore creates a tier, a subscription and a key for each of the gateways.
+// openStore opens a store with a tier, a subscription and a key for each of the gateways.
 func openStore(ctx context.Context, where string) (*store, error) {
 	s := newStore(tier(full, subscription.ReserveFull, limit.Tokens), tier(byPrompt, subscription.ReservePrompt, limit.Tokens),
 		tier(severalLimits, subscription.ReserveFull, limit.Tokens, limit.PromptTokens, limit.CompletionTokens, limit.Calls))

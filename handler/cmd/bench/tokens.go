@@ -238,7 +238,8 @@ func loadTables(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(loaded{1000 * took.Seconds(), grown / 1e6})
 }
 
-// allocationsPerCount returns the allocations of a count once its buffers have grown.
+// allocationsPerCount returns the number of allocations of a count once its buffers have
+// grown.
 func allocationsPerCount(texts []countedText) float64 {
 	e := tokens.ForModel("DeepSeek-R1")
 	allocations := func() uint64 {

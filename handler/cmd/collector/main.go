@@ -1,5 +1,5 @@
 // Command collector is a local Application Insights: it accepts telemetry over the
-// ingestion protocol, checks it and prints it.
+// ingestion protocol, checks it against the schema and prints it, one item a line.
 package main
 
 import (
@@ -30,8 +30,8 @@ func main() {
 	}
 }
 
-// run collects until ctx is done. It first prints the setting that makes a gateway send
-// to it.
+// run collects until ctx is done. It first prints the setting with which a gateway sends
+// its telemetry here.
 func run(ctx context.Context, address string, out io.Writer) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {

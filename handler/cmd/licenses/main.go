@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	of := flag.String("of", "./handler", "the program, as built for linux-amd64")
+	of := flag.String("of", "./handler", "the package of the program, which is linked for linux-amd64")
 	to := flag.String("to", ".artifacts/app/THIRD-PARTY-LICENSES.txt", "the file to write")
 	flag.Parse()
 	if err := run(*of, *to); err != nil {

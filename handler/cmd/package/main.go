@@ -1,5 +1,5 @@
-// Command package zips what the Functions host runs into a package to deploy. The same
-// files always give the same bytes.
+// Command package zips a folder that the Functions host can run into a package to deploy.
+// The same files always give the same bytes.
 package main
 
 import (

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// app returns a folder that the host could run, with files of a modification time.
+// app returns a folder that the host could run, whose files were changed at a time.
 func app(changed time.Time) fstest.MapFS {
 	return fstest.MapFS{
 		"host.json":               {Data: []byte("{}"), Mode: 0o644, ModTime: changed},
@@ -34,7 +34,7 @@ func packed(t *testing.T, folder fs.FS) []byte {
 func TestTheSameFilesGiveTheSameBytes(t *testing.T) {
 	first := packed(t, app(time.Unix(1e9, 0)))
 	if !bytes.Equal(first, packed(t, app(time.Now()))) {
-		t.Error("the same files, built later: got another package, want the same bytes")
+		t.Error("the same files, changed later: got another package, want the same bytes")
 	}
 	other := app(time.Now())
 	other["handler"].Data = []byte("another binary")
@@ -43,7 +43,7 @@ func TestTheSameFilesGiveTheSameBytes(t *testing.T) {
 	}
 }
 
-func TestTheHandlerKeepsItsRunBit(t *testing.T) {
+func TestTheHandlerStaysExecutable(t *testing.T) {
 	text := packed(t, app(time.Now()))
 	archive, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
 	if err != nil {

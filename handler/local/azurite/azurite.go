@@ -1,5 +1,9 @@
 // Package azurite runs the pinned Azure Storage emulator of infra/local, for the demo,
-// "make run" and tests. The gateway itself doesn't import it. Tests start at Shared.
+// "make run" and tests. The gateway itself doesn't import it. Only the emulator's table
+// service is started, as a Node.js process on a free port of 127.0.0.1, which ends with
+// the process that started it.
+//
+// Start reading at [Start]; tests use [Shared].
 package azurite
 
 import (
@@ -22,8 +26,8 @@ import (
 // ErrNotInstalled means that Node.js or the emulator's package is missing.
 var ErrNotInstalled = errors.New("azurite is not installed: run npm ci in infra/local (needs Node.js 20 or newer)")
 
-// AccountName and AccountKey are the emulator's published test credentials;
-// they open nothing but an emulator.
+// AccountName and AccountKey are the emulator's published test credentials. They are no
+// secret: only an emulator accepts them.
 // Source: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
 const (
 	AccountName = "devstoreaccount1"
@@ -48,7 +52,7 @@ const portTries = 3
 
 // A Server is a running table emulator.
 type Server struct {
-	// ConnectionString is the emulator's, for AzureWebJobsStorage.
+	// ConnectionString is the emulator's connection string, for AzureWebJobsStorage.
 	ConnectionString string
 
 	cmd    *exec.Cmd
@@ -140,10 +144,10 @@ func launch(ctx context.Context, cmd *exec.Cmd) (*Server, error) {
 	}
 }
 
-// FreePort returns a port of 127.0.0.1 that nothing listens on. It is below the system's
-// range for outgoing connections, one of which might otherwise take it first. Each
-// process tries a range of its own, by its id, so that concurrent tests don't choose the
-// same port.
+// FreePort returns a port of 127.0.0.1 that nothing listens on. It is below the range from
+// which the system takes ports for outgoing connections, so that none of those takes it
+// first. Each process tries a range of its own, by its id, so that concurrent tests don't
+// choose the same port.
 func FreePort() (string, error) {
 	base := firstPort + os.Getpid()%portUsers*portsEach
 	var problems []error
@@ -167,8 +171,8 @@ const (
 // portsTried counts the ports tried, so that a port isn't chosen again at once.
 var portsTried atomic.Int64
 
-// ConnectionString returns the connection string of an emulator on a port of 127.0.0.1,
-// whether it runs or not.
+// ConnectionString returns the connection string of an emulator on a port of 127.0.0.1. The
+// emulator need not be running.
 func ConnectionString(port string) string {
 	return fmt.Sprintf("DefaultEndpointsProtocol=http;AccountName=%s;AccountKey=%s;TableEndpoint=http://127.0.0.1:%s/%s",
 		AccountName, AccountKey, port, AccountName)

@@ -45,7 +45,7 @@ func TestStopEndsTheEmulator(t *testing.T) {
 	server.Stop()
 	if response, err := http.Get("http://" + host(server.ConnectionString)); err == nil {
 		response.Body.Close()
-		t.Error("the emulator still answers after Stop, want it gone")
+		t.Error("got an answer of the emulator after Stop, want none")
 	}
 }
 

@@ -75,16 +75,16 @@ func (a *answer) completion() int64 {
 	return n + a.hidden
 }
 
-// told returns the completion's size as usage reports it.
-func (a *answer) told() int64 {
+// reportedCompletion returns the completion's size as usage reports it.
+func (a *answer) reportedCompletion() int64 {
 	if a.behaviour.OddUsage {
 		return -1
 	}
 	return a.completion()
 }
 
-// cached and cacheWritten return how many of the prompt's tokens were read from the
-// cache of prompts and written to it. They are disjoint.
+// cached and cacheWritten return the numbers of the prompt's tokens that were read from
+// the prompt cache and written to it. They are disjoint.
 func (a *answer) cached() int64 { return min(a.behaviour.Cached, a.prompt) }
 
 func (a *answer) cacheWritten() int64 { return min(a.behaviour.CacheWrite, a.prompt-a.cached()) }
@@ -99,7 +99,7 @@ func (a *answer) text() (text string) {
 	return text
 }
 
-// thoughts returns the reasoning that the answer writes apart.
+// thoughts returns the reasoning that the answer writes apart from its text.
 func (a *answer) thoughts() (text string) {
 	for _, t := range a.written {
 		if t.reasoning {
@@ -150,7 +150,7 @@ func (s style) think(n int64) []token {
 	return all
 }
 
-// A format is how an operation writes an answer.
+// A format writes an answer as its operation does.
 type format interface {
 	// whole returns an answer that isn't streamed, and failed the error in its place.
 	whole() json.RawMessage

@@ -11,8 +11,7 @@ import (
 // Behaviour.With reads.
 const Header = "X-Fake-Model"
 
-// A Behaviour says how the endpoint answers. The zero value is a model's normal
-// behaviour.
+// A Behaviour is how the endpoint answers. The zero value is a model's normal behaviour.
 type Behaviour struct {
 	// Status is an error status, 400 or above, to answer with; 0: none.
 	Status int
@@ -36,19 +35,18 @@ type Behaviour struct {
 	// Hidden is the number of reasoning tokens that are not written; they are generated
 	// while FirstToken passes.
 	Hidden int64
-	// Cached and CacheWrite are how many of the prompt's tokens are read from the cache of
-	// prompts and written to it.
+	// Cached and CacheWrite are the numbers of the prompt's tokens that are read from the
+	// prompt cache and written to it.
 	Cached, CacheWrite int64
 	// Compaction is the number of tokens that a message's compaction reads; it writes a
 	// quarter of them. It needs the beta header that turns compaction on.
 	Compaction int64
 	// NoUsage omits usage; OddUsage makes its completion tokens negative.
 	NoUsage, OddUsage bool
-	// Bill counts a chat's prompt with code that is independent of the gateway's, as is
-	// always done for the other operations.
+	// Bill counts a chat's prompt with code that is independent of the gateway's. The
+	// prompts of other operations are always counted so.
 	Bill bool
-	// Novelty adds events of a type that nobody knows to the streams of responses and
-	// messages.
+	// Novelty adds events of an unknown type to the streams of responses and messages.
 	Novelty bool
 }
 
@@ -88,7 +86,7 @@ func (b *Behaviour) set(name, value string) (err error) {
 	case switches[name] != nil:
 		*switches[name] = true
 	default:
-		err = fmt.Errorf("it is no setting; see fakemodel.Behaviour.With")
+		err = fmt.Errorf("there is no such setting; see fakemodel.Behaviour.With")
 	}
 	return err
 }

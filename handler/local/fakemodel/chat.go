@@ -35,10 +35,10 @@ type chatRequest struct {
 
 func (c *call) chatCompletion() {
 	var fields map[string]json.RawMessage
-	var asked chatRequest
+	var request chatRequest
 	body := json.NewDecoder(c.r.Body)
 	var raw json.RawMessage
-	if body.Decode(&raw) != nil || json.Unmarshal(raw, &fields) != nil || json.Unmarshal(raw, &asked) != nil || len(asked.Messages) == 0 {
+	if body.Decode(&raw) != nil || json.Unmarshal(raw, &fields) != nil || json.Unmarshal(raw, &request) != nil || len(request.Messages) == 0 {
 		c.fail(http.StatusBadRequest, "invalid_request", "The body is not a chat completion request.")
 		return
 	}
@@ -46,18 +46,18 @@ func (c *call) chatCompletion() {
 		switch extra := unknown(fields); {
 		case len(extra) == 0 || c.r.Header.Get("Extra-Parameters") == "pass-through":
 		case c.r.Header.Get("Extra-Parameters") == "drop":
-			asked.StreamOptions, asked.MaxCompletionTokens = nil, 0
+			request.StreamOptions, request.MaxCompletionTokens = nil, 0
 		default:
 			c.refuseExtra(extra)
 			return
 		}
 	}
-	a := c.chatAnswer(fields, &asked, raw)
-	usage := asked.StreamOptions != nil && asked.StreamOptions.IncludeUsage
-	c.reply(a, &chatFormat{a, "chatcmpl-" + rand.Text(), usage}, asked.Stream)
+	a := c.chatAnswer(fields, &request, raw)
+	usage := request.StreamOptions != nil && request.StreamOptions.IncludeUsage
+	c.reply(a, &chatFormat{a, "chatcmpl-" + rand.Text(), usage}, request.Stream)
 }
 
-func (c *call) chatAnswer(fields map[string]json.RawMessage, asked *chatRequest, raw []byte) *answer {
+func (c *call) chatAnswer(fields map[string]json.RawMessage, request *chatRequest, raw []byte) *answer {
 	var prompt int64
 	if c.behaviour.Bill {
 		prompt = billChat(raw)
@@ -66,18 +66,18 @@ func (c *call) chatAnswer(fields map[string]json.RawMessage, asked *chatRequest,
 		prompt = int64(n)
 	}
 	size := int64(defaultCompletion)
-	if m := asked.Messages; len(m) == 2 && m[0].Content == demoSystem && m[1].Content == demoUser {
+	if m := request.Messages; len(m) == 2 && m[0].Content == demoSystem && m[1].Content == demoUser {
 		if call := c.e.demoCalls.Add(1); call <= int64(len(demoCompletions)) {
 			size = demoCompletions[call-1]
 		}
 	}
 	most := int64(-1)
-	if larger := max(asked.MaxTokens, asked.MaxCompletionTokens); larger > 0 {
+	if larger := max(request.MaxTokens, request.MaxCompletionTokens); larger > 0 {
 		most = larger
 	}
 	var call *toolCall
-	if last := asked.Messages[len(asked.Messages)-1]; last.Role != "tool" {
-		call = callOf(asked.Tools, asked.ToolChoice)
+	if last := request.Messages[len(request.Messages)-1]; last.Role != "tool" {
+		call = callOf(request.Tools, request.ToolChoice)
 	}
 	style := apart
 	if c.api == inference {
@@ -121,7 +121,7 @@ func (f *chatFormat) finish() string {
 }
 
 func (f *chatFormat) usage() map[string]any {
-	usage := map[string]any{"prompt_tokens": f.prompt, "completion_tokens": f.told(), "total_tokens": f.prompt + f.told()}
+	usage := map[string]any{"prompt_tokens": f.prompt, "completion_tokens": f.reportedCompletion(), "total_tokens": f.prompt + f.reportedCompletion()}
 	if f.cached() > 0 || f.cacheWritten() > 0 {
 		usage["prompt_tokens_details"] = map[string]int64{"cached_tokens": f.cached(), "cache_write_tokens": f.cacheWritten()}
 	}

@@ -54,7 +54,7 @@ func anthropicError(status int, message, request string) json.RawMessage {
 	return object("type", "error", "error", object("type", kind, "message", message), "request_id", request)
 }
 
-// statusOverloaded is the Messages API's status for a model that has too much to do.
+// statusOverloaded is the Messages API's status for an overloaded model.
 const statusOverloaded = 529
 
 // refuse answers with the behaviour's error, in Foundry's words.

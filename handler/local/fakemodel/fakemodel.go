@@ -1,10 +1,12 @@
 // Package fakemodel simulates an endpoint of Foundry: chat completions in its three
 // shapes, responses with their storage, messages, embeddings and completions, with their
 // usage, streams and errors. It writes meaningless text. Tests and the demo run against
-// it. Start reading at Endpoint.
+// it.
 //
-// It shares no code with the gateway but the tokenizer that weighs a chat without
-// [Behaviour.Bill], so that a mistake isn't made on both sides.
+// To keep a mistake from being made on both sides, it shares no code with the gateway,
+// except for the tokenizer that counts a chat without [Behaviour.Bill].
+//
+// Start reading at [Endpoint].
 package fakemodel
 
 import (
@@ -18,10 +20,9 @@ import (
 // Key is the key that the endpoint accepts.
 const Key = "fakemodel"
 
-// An Endpoint answers calls of every operation. The zero value is ready and behaves
-// normally.
+// An Endpoint answers calls of every operation. The zero value is ready for use.
 type Endpoint struct {
-	// Behaviour applies to calls that don't change it with the header.
+	// Behaviour applies to every call, with the changes in the call's header.
 	Behaviour Behaviour
 
 	demoCalls atomic.Int64
@@ -29,7 +30,7 @@ type Endpoint struct {
 	stored    store
 }
 
-// A call is a request and what the endpoint knows of it before it reads the body.
+// A call is a request, with what its path and headers say.
 type call struct {
 	e         *Endpoint
 	w         http.ResponseWriter
@@ -52,14 +53,14 @@ const (
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{e: e, w: w, r: r}
 	path := c.route(r.URL.Path)
-	c.introduce()
+	c.setCommonHeaders()
 	var err error
 	c.behaviour, err = e.Behaviour.With(r.Header.Get(Header))
 	serve := c.operation(path)
 	switch {
 	case err != nil:
 		c.fail(http.StatusBadRequest, "400", err.Error())
-	case !c.admitted():
+	case !c.authorized():
 		c.fail(http.StatusUnauthorized, "401", "Access denied due to invalid subscription key or wrong API endpoint.")
 	case serve == nil:
 		c.fail(http.StatusNotFound, "404", "Resource not found")
@@ -70,7 +71,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// route notes the API of a path and returns the rest of it.
+// route sets the API that a path belongs to, and returns the rest of the path.
 func (c *call) route(path string) string {
 	if rest, ok := strings.CutPrefix(path, "/anthropic/v1"); ok {
 		c.api = anthropic
@@ -91,7 +92,7 @@ func (c *call) route(path string) string {
 	return strings.TrimPrefix(rest, "/v1")
 }
 
-// operation returns what serves a path below its API's, or nil.
+// operation returns the function that serves a path below its API's, or nil.
 func (c *call) operation(path string) func() {
 	kind := c.r.Method + " " + path
 	if id, ok := strings.CutPrefix(kind, "GET /models/"); ok && c.api != inference {
@@ -116,16 +117,16 @@ func (c *call) operation(path string) func() {
 	return map[string]func(){"GET ": c.storedResponse, "DELETE ": c.deleteResponse, "POST cancel": c.cancelResponse, "GET input_items": c.inputItems}[c.r.Method+" "+part]
 }
 
-// admitted reports whether the call has the endpoint's key, in a header that its API
+// authorized reports whether the call has the endpoint's key, in a header that its API
 // takes.
-func (c *call) admitted() bool {
+func (c *call) authorized() bool {
 	h := c.r.Header
 	return h.Get("Api-Key") == Key || h.Get("Authorization") == "Bearer "+Key || c.api == anthropic && h.Get("X-Api-Key") == Key
 }
 
-// introduce sets the headers that every answer has: the request's id, and the shared
-// pool's limits, which are no caller's business.
-func (c *call) introduce() {
+// setCommonHeaders sets the headers that every answer has: the request's id, and the
+// limits of the shared account, which the gateway must not pass on.
+func (c *call) setCommonHeaders() {
 	h := c.w.Header()
 	if c.api == anthropic {
 		h.Set("Request-Id", "req_"+rand.Text())

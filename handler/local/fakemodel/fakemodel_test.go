@@ -36,14 +36,14 @@ func TestTheArticlesCallsHaveItsUsage(t *testing.T) {
 	}
 }
 
-func TestEachShapeHasItsReasoningAndUsage(t *testing.T) {
+func TestEachShapeReportsReasoningAndUsageInItsOwnWay(t *testing.T) {
 	var e fakemodel.Endpoint
 	const stream = `{"stream":true,"max_tokens":4,"messages":[{"role":"user","content":"x"}]}`
 	for path, reasoning := range map[string]bool{"/openai/v1/chat/completions": true, "/openai/deployments/r1/chat/completions": true, "/models/chat/completions": false} {
 		status, body := ask(t, &e, path, stream)
 		if status != 200 || strings.Contains(body, "reasoning_content") != reasoning || !strings.HasSuffix(body, "data: [DONE]\n\n") ||
 			!strings.Contains(body, `"finish_reason":"length"`) || !strings.Contains(body, `"completion_tokens":4`) {
-			t.Errorf("%s: got %d %s, want the answer cut after 4 tokens with finish_reason length", path, status, body)
+			t.Errorf("%s: got %d %s, want reasoning_content %t, and an answer cut after 4 tokens with finish_reason length", path, status, body, reasoning)
 		}
 	}
 	withOptions := strings.Replace(stream, "{", `{"stream_options":{"include_usage":true},`, 1)

@@ -37,27 +37,27 @@ func (c *call) readMessage(counts bool) (*messageRequest, bool) {
 		c.fail(http.StatusBadRequest, "", message)
 		return nil, false
 	}
-	var asked messageRequest
-	if json.NewDecoder(c.r.Body).Decode(&asked) != nil {
+	var request messageRequest
+	if json.NewDecoder(c.r.Body).Decode(&request) != nil {
 		return invalid("The request body is not valid JSON.")
 	}
 	switch {
 	case c.r.Header.Get("Anthropic-Version") == "":
 		return invalid("anthropic-version: header is required")
-	case asked.Model == "":
+	case request.Model == "":
 		return invalid("model: Field required")
-	case len(asked.Messages) == 0:
+	case len(request.Messages) == 0:
 		return invalid("messages: at least one message is required")
 	case counts:
-		return &asked, true
-	case asked.MaxTokens == nil:
+		return &request, true
+	case request.MaxTokens == nil:
 		return invalid("max_tokens: Field required")
-	case *asked.MaxTokens < 0, *asked.MaxTokens == 0 && !asked.fillsCache():
+	case *request.MaxTokens < 0, *request.MaxTokens == 0 && !request.fillsCache():
 		return invalid("max_tokens: must be greater than or equal to 1")
-	case asked.Thinking.Type == "enabled" && asked.Thinking.Budget >= *asked.MaxTokens:
+	case request.Thinking.Type == "enabled" && request.Thinking.Budget >= *request.MaxTokens:
 		return invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
 	}
-	return &asked, true
+	return &request, true
 }
 
 // fillsCache reports whether the request marks a part of its prompt to be cached. Then
@@ -76,9 +76,9 @@ const (
 	forTools  = 120
 )
 
-// weight returns the tokens of a request's prompt.
-func (q *messageRequest) weight() int64 {
-	s := scaleOf(q.Model, "o200k_base")
+// promptTokens returns the tokens of a request's prompt.
+func (q *messageRequest) promptTokens() int64 {
+	s := counterFor(q.Model, "o200k_base")
 	n := perPrompt + s.json(q.System)
 	for _, m := range q.Messages {
 		n += perObject + s.json(m.Content)
@@ -90,27 +90,27 @@ func (q *messageRequest) weight() int64 {
 }
 
 func (c *call) countMessage() {
-	if asked, ok := c.readMessage(true); ok {
-		c.send(http.StatusOK, object("input_tokens", asked.weight()))
+	if request, ok := c.readMessage(true); ok {
+		c.send(http.StatusOK, object("input_tokens", request.promptTokens()))
 	}
 }
 
 func (c *call) message() {
-	asked, ok := c.readMessage(false)
+	request, ok := c.readMessage(false)
 	if !ok {
 		return
 	}
 	style := plain
-	if asked.Thinking.Type == "enabled" || asked.Thinking.Type == "adaptive" {
+	if request.Thinking.Type == "enabled" || request.Thinking.Type == "adaptive" {
 		style = apart
 	}
 	if !strings.Contains(c.r.Header.Get("Anthropic-Beta"), "compact-") {
 		c.behaviour.Compaction = 0
 	}
-	a := c.newAnswer(asked.Model, style, asked.weight(), defaultCompletion, *asked.MaxTokens, asked.call())
+	a := c.newAnswer(request.Model, style, request.promptTokens(), defaultCompletion, *request.MaxTokens, request.call())
 	f := &messageFormat{answer: a, id: "msg_" + rand.Text(), request: c.w.Header().Get("Request-Id")}
 	c.e.billed.Add(f.compacted() + f.summarized())
-	c.reply(a, f, asked.Stream)
+	c.reply(a, f, request.Stream)
 }
 
 // call returns the model's call of a tool that was offered, unless the last message has a
@@ -213,10 +213,10 @@ func (f *messageFormat) whole() json.RawMessage {
 	if f.call != nil {
 		content = append(content, object("type", "tool_use", "id", f.call.id, "name", f.call.name, "input", json.RawMessage(f.call.arguments)))
 	}
-	return f.message(content, f.stopReason(), f.told())
+	return f.message(content, f.stopReason(), f.reportedCompletion())
 }
 
-// signature is what a thinking block ends with.
+// signature ends each thinking block.
 const signature = "RmFrZSBzaWduYXR1cmU="
 
 func (f *messageFormat) failed() json.RawMessage {
@@ -275,7 +275,7 @@ func (f *messageFormat) events(s *stream) {
 func (f *messageFormat) end(s *stream) {
 	last := []any{"delta", object("stop_reason", f.stopReason(), "stop_sequence", nil)}
 	if !f.behaviour.NoUsage {
-		last = append(last, "usage", object(f.usage(f.told())...))
+		last = append(last, "usage", object(f.usage(f.reportedCompletion())...))
 	}
 	f.event(s, "message_delta", last...)
 	f.event(s, "message_stop")

@@ -71,7 +71,7 @@ func TestACompactionIsBilledButOnlyAmongTheIterations(t *testing.T) {
 		})
 		apart := max(0, number(got.fields, "usage", "iterations", 0, "input_tokens")+number(got.fields, "usage", "iterations", 0, "output_tokens"))
 		if apart != want || cost != total(got.fields["usage"])+want {
-			t.Errorf("beta %q: got %s for %d tokens, want %d beside the usage", beta, got.text, cost, want)
+			t.Errorf("beta %q: got %s for %d tokens, want %d tokens in addition to the usage", beta, got.text, cost, want)
 		}
 	}
 }

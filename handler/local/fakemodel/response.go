@@ -41,73 +41,73 @@ func (q *responseRequest) items() (items []json.RawMessage) {
 
 // readResponse reads a request. It reports false if it has answered it with an error.
 func (c *call) readResponse() (*responseRequest, bool) {
-	var asked responseRequest
-	if err := json.NewDecoder(c.r.Body).Decode(&asked); err != nil {
+	var request responseRequest
+	if err := json.NewDecoder(c.r.Body).Decode(&request); err != nil {
 		c.failField("", "invalid_json", "We could not parse the JSON body of your request.")
 		return nil, false
 	}
 	switch {
-	case asked.Model == "":
+	case request.Model == "":
 		c.failField("model", "missing_required_parameter", "Missing required parameter: 'model'.")
-	case len(asked.items()) == 0:
+	case len(request.items()) == 0:
 		c.failField("input", "missing_required_parameter", "Missing required parameter: 'input'.")
-	case asked.MaxTokens != nil && *asked.MaxTokens < leastOutput:
+	case request.MaxTokens != nil && *request.MaxTokens < minOutput:
 		c.failField("max_output_tokens", "integer_below_min_value", "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16.")
-	case asked.Previous != "" && !c.e.stored.has(asked.Previous):
-		c.failField("previous_response_id", "previous_response_not_found", "Previous response with id '"+asked.Previous+"' not found.")
-	case !c.e.stored.sealed(asked.Input):
+	case request.Previous != "" && !c.e.stored.has(request.Previous):
+		c.failField("previous_response_id", "previous_response_not_found", "Previous response with id '"+request.Previous+"' not found.")
+	case !c.e.stored.encryptedHere(request.Input):
 		c.failField("input", "invalid_encrypted_content", "The encrypted content could not be verified.")
-	case asked.Background && asked.Store != nil && !*asked.Store:
+	case request.Background && request.Store != nil && !*request.Store:
 		c.failField("background", "invalid_value", "Background responses must be stored.")
 	default:
-		return &asked, true
+		return &request, true
 	}
 	return nil, false
 }
 
-// leastOutput is the least max_output_tokens that the API takes.
-const leastOutput = 16
+// minOutput is the least max_output_tokens that the API takes.
+const minOutput = 16
 
-// weight returns the tokens of a request's prompt, those of the conversation before it
+// promptTokens returns the tokens of a request's prompt, those of the conversation before it
 // included.
-func (c *call) weight(q *responseRequest) int64 {
-	s := scaleOf(q.Model, "o200k_base")
-	return s.json(q.Input) + s.json(q.Instructions) + s.tools(q.Tools) + c.e.stored.weight(q.Previous)
+func (c *call) promptTokens(q *responseRequest) int64 {
+	s := counterFor(q.Model, "o200k_base")
+	return s.json(q.Input) + s.json(q.Instructions) + s.tools(q.Tools) + c.e.stored.conversationTokens(q.Previous)
 }
 
 func (c *call) countResponse() {
-	if asked, ok := c.readResponse(); ok {
-		c.send(http.StatusOK, object("object", "response.input_tokens", "input_tokens", c.weight(asked)))
+	if request, ok := c.readResponse(); ok {
+		c.send(http.StatusOK, object("object", "response.input_tokens", "input_tokens", c.promptTokens(request)))
 	}
 }
 
-// reasoned is how many tokens a model thinks if a call asks for reasoning.
-const reasoned = 32
+// reasoningTokens is the number of hidden reasoning tokens if a call asks for reasoning.
+const reasoningTokens = 32
 
 func (c *call) response() {
-	asked, ok := c.readResponse()
+	request, ok := c.readResponse()
 	if !ok {
 		return
 	}
 	most := int64(-1)
-	if asked.MaxTokens != nil {
-		most = *asked.MaxTokens
+	if request.MaxTokens != nil {
+		most = *request.MaxTokens
 	}
-	if asked.Reasoning != nil && c.behaviour.Hidden == 0 {
-		c.behaviour.Hidden = reasoned
+	if request.Reasoning != nil && c.behaviour.Hidden == 0 {
+		c.behaviour.Hidden = reasoningTokens
 	}
-	a := c.newAnswer(asked.Model, plain, c.weight(asked), defaultCompletion, most, asked.call())
-	f := &responseFormat{answer: a, asked: asked, id: "resp_" + rand.Text(), seal: c.e.stored.seal()}
-	if asked.Background {
+	a := c.newAnswer(request.Model, plain, c.promptTokens(request), defaultCompletion, most, request.call())
+	f := &responseFormat{answer: a, request: request, id: "resp_" + rand.Text(), encryptionPrefix: c.e.stored.encryptionPrefix()}
+	if request.Background {
 		c.e.billed.Add(a.prompt + a.completion())
 		c.e.stored.keep(f, c.behaviour.FirstToken)
 		c.send(http.StatusOK, f.object("queued", nil, nil))
 		return
 	}
-	if asked.Store == nil || *asked.Store {
+	if request.Store == nil || *request.Store {
 		f.store = &c.e.stored
 	}
-	c.reply(a, f, asked.Stream)
+	c.reply(a, f, request.Stream)
 }
 
 // call returns the model's call of a function that was offered, unless the last item is
@@ -143,10 +143,10 @@ func (q *responseRequest) call() *toolCall {
 // A responseFormat writes a response.
 type responseFormat struct {
 	*answer
-	asked *responseRequest
-	id    string
-	seal  string // begins the encrypted reasoning
-	store *store // nil: the response isn't stored
+	request          *responseRequest
+	id               string
+	encryptionPrefix string // begins the encrypted reasoning
+	store            *store // nil: the response isn't stored
 
 	sequence int
 }
@@ -164,7 +164,7 @@ func (f *responseFormat) usage() json.RawMessage {
 		return json.RawMessage("null")
 	}
 	return object("input_tokens", f.prompt, "input_tokens_details", object("cached_tokens", f.cached(), "cache_write_tokens", f.cacheWritten()),
-		"output_tokens", f.told(), "output_tokens_details", object("reasoning_tokens", f.hidden), "total_tokens", f.prompt+f.told())
+		"output_tokens", f.reportedCompletion(), "output_tokens_details", object("reasoning_tokens", f.hidden), "total_tokens", f.prompt+f.reportedCompletion())
 }
 
 // object returns the response with a status, its output so far and its usage.
@@ -180,10 +180,10 @@ func (f *responseFormat) object(status string, output []json.RawMessage, usage j
 	if output == nil {
 		output = []json.RawMessage{}
 	}
-	return object("id", f.id, "object", "response", "created_at", f.created, "status", status, "background", f.asked.Background,
-		"error", failure, "incomplete_details", details, "instructions", f.asked.Instructions, "max_output_tokens", f.asked.MaxTokens,
-		"model", f.model, "output", output, "parallel_tool_calls", true, "previous_response_id", orNull(f.asked.Previous),
-		"reasoning", object("effort", nil, "summary", nil), "store", f.store != nil || f.asked.Background, "temperature", 1, "text", object("format", object("type", "text")),
+	return object("id", f.id, "object", "response", "created_at", f.created, "status", status, "background", f.request.Background,
+		"error", failure, "incomplete_details", details, "instructions", f.request.Instructions, "max_output_tokens", f.request.MaxTokens,
+		"model", f.model, "output", output, "parallel_tool_calls", true, "previous_response_id", orNull(f.request.Previous),
+		"reasoning", object("effort", nil, "summary", nil), "store", f.store != nil || f.request.Background, "temperature", 1, "text", object("format", object("type", "text")),
 		"tool_choice", "auto", "tools", []string{}, "top_p", 1, "truncation", "disabled", "usage", usage, "user", nil, "metadata", map[string]string{})
 }
 
@@ -230,9 +230,9 @@ func (f *responseFormat) items() []item {
 	if f.hidden > 0 {
 		id := "rs" + suffix
 		pairs := []any{"id", id, "type", "reasoning", "summary", f.summary()}
-		for _, name := range f.asked.Include {
+		for _, name := range f.request.Include {
 			if name == "reasoning.encrypted_content" {
-				pairs = append(pairs, "encrypted_content", f.seal+rand.Text())
+				pairs = append(pairs, "encrypted_content", f.encryptionPrefix+rand.Text())
 			}
 		}
 		add("reasoning", id, object("id", id, "type", "reasoning", "summary", []string{}), object(pairs...))
@@ -258,7 +258,7 @@ func (f *responseFormat) items() []item {
 // summary returns the summary of the reasoning, if the call asked for one. It isn't
 // billed.
 func (f *responseFormat) summary() []json.RawMessage {
-	if f.asked.Reasoning == nil || f.asked.Reasoning.Summary == "" {
+	if f.request.Reasoning == nil || f.request.Reasoning.Summary == "" {
 		return []json.RawMessage{}
 	}
 	return []json.RawMessage{object("type", "summary_text", "text", thoughtSummary)}

@@ -45,7 +45,7 @@ func (f *responseFormat) event(s *stream, kind string, pairs ...any) bool {
 // delta sends a piece of text, with padding that hides its size unless the caller
 // refused it.
 func (f *responseFormat) delta(s *stream, kind string, pairs ...any) bool {
-	if refused := f.asked.StreamOptions.Obfuscation; refused == nil || *refused {
+	if refused := f.request.StreamOptions.Obfuscation; refused == nil || *refused {
 		pairs = append(pairs, "obfuscation", rand.Text()[:8])
 	}
 	return f.event(s, kind, pairs...)

@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// A store keeps an endpoint's responses. The zero value is empty. No other endpoint
-// knows them, or can read the reasoning that this one encrypted.
+// A store holds an endpoint's responses. The zero value is empty. As with real
+// endpoints, no other endpoint has them, or can read the reasoning that this one encrypted.
 type store struct {
 	mu        sync.Mutex
-	responses map[string]*kept
+	responses map[string]*storedEntry
 	secret    string
 }
 
-// kept is a stored response.
-type kept struct {
+// storedEntry is a stored response.
+type storedEntry struct {
 	format    *responseFormat
 	ready     time.Time // of a response in the background
 	cancelled bool
@@ -30,12 +30,12 @@ func (s *store) keep(f *responseFormat, after time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.responses == nil {
-		s.responses = make(map[string]*kept)
+		s.responses = make(map[string]*storedEntry)
 	}
-	s.responses[f.id] = &kept{format: f, ready: time.Now().Add(after)}
+	s.responses[f.id] = &storedEntry{format: f, ready: time.Now().Add(after)}
 }
 
-func (s *store) get(id string) *kept {
+func (s *store) get(id string) *storedEntry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.responses[id]
@@ -43,40 +43,42 @@ func (s *store) get(id string) *kept {
 
 func (s *store) has(id string) bool { return s.get(id) != nil }
 
-// weight returns the tokens of a conversation that ends in a response; 0 without one.
-func (s *store) weight(id string) int64 {
+// conversationTokens returns the tokens of a conversation that ends in a response; 0 without one.
+func (s *store) conversationTokens(id string) int64 {
 	if k := s.get(id); k != nil {
 		return k.format.prompt + k.format.completion()
 	}
 	return 0
 }
 
-// sealPrefix begins every encrypted reasoning, as Fernet's tokens do.
-const sealPrefix = "gAAAA"
+// encryptedPrefix begins all encrypted reasoning, as it does Fernet's tokens.
+const encryptedPrefix = "gAAAA"
 
-// seal returns the beginning of this endpoint's encrypted reasoning.
-func (s *store) seal() string {
+// encryptionPrefix returns the prefix that tells this endpoint's encrypted reasoning from
+// others'.
+func (s *store) encryptionPrefix() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.secret == "" {
 		s.secret = rand.Text()
 	}
-	return sealPrefix + s.secret
+	return encryptedPrefix + s.secret
 }
 
-// sealed reports whether this endpoint encrypted all the encrypted reasoning in an input.
-func (s *store) sealed(input []byte) bool {
-	seal := s.seal()
-	for _, after := range bytes.Split(input, []byte(`"encrypted_content":"`+sealPrefix))[1:] {
-		if !bytes.HasPrefix(after, []byte(strings.TrimPrefix(seal, sealPrefix))) {
+// encryptedHere reports whether this endpoint encrypted all the encrypted reasoning in an
+// input.
+func (s *store) encryptedHere(input []byte) bool {
+	seal := s.encryptionPrefix()
+	for _, after := range bytes.Split(input, []byte(`"encrypted_content":"`+encryptedPrefix))[1:] {
+		if !bytes.HasPrefix(after, []byte(strings.TrimPrefix(seal, encryptedPrefix))) {
 			return false
 		}
 	}
 	return true
 }
 
-// known returns the stored response that the path names, or answers 404.
-func (c *call) known() *kept {
+// findStored returns the stored response that the path names, or answers 404.
+func (c *call) findStored() *storedEntry {
 	k := c.e.stored.get(c.id)
 	if k == nil {
 		c.send(http.StatusNotFound, object("error", object("message", "Response with id '"+c.id+"' not found.", "type", "invalid_request_error", "param", nil, "code", nil)))
@@ -85,7 +87,7 @@ func (c *call) known() *kept {
 }
 
 // object returns a response as it is now.
-func (s *store) object(k *kept) json.RawMessage {
+func (s *store) object(k *storedEntry) json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -98,13 +100,13 @@ func (s *store) object(k *kept) json.RawMessage {
 }
 
 func (c *call) storedResponse() {
-	if k := c.known(); k != nil {
+	if k := c.findStored(); k != nil {
 		c.send(http.StatusOK, c.e.stored.object(k))
 	}
 }
 
 func (c *call) deleteResponse() {
-	if c.known() == nil {
+	if c.findStored() == nil {
 		return
 	}
 	c.e.stored.mu.Lock()
@@ -114,11 +116,11 @@ func (c *call) deleteResponse() {
 }
 
 func (c *call) cancelResponse() {
-	k := c.known()
+	k := c.findStored()
 	if k == nil {
 		return
 	}
-	if !k.format.asked.Background {
+	if !k.format.request.Background {
 		c.failField("", "invalid_request", "Cannot cancel a synchronous response.")
 		return
 	}
@@ -129,8 +131,8 @@ func (c *call) cancelResponse() {
 }
 
 func (c *call) inputItems() {
-	if k := c.known(); k != nil {
-		items := k.format.asked.items()
+	if k := c.findStored(); k != nil {
+		items := k.format.request.items()
 		c.send(http.StatusOK, object("object", "list", "data", items, "first_id", idOf(items[0]), "last_id", idOf(items[len(items)-1]), "has_more", false))
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// weighInputs returns the tokens of each text of an input: a text, texts, the tokens of a
+// countInputs returns the tokens of each text of an input: a text, texts, the tokens of a
 // text, or those of several. It returns nil for anything else.
-func (s scale) weighInputs(raw json.RawMessage) []int64 {
+func (s tokenCounter) countInputs(raw json.RawMessage) []int64 {
 	var text string
 	if json.Unmarshal(raw, &text) == nil && text != "" {
 		return []int64{s.text(text)}
@@ -50,23 +50,23 @@ func sum(sizes []int64) (total int64) {
 const dimensions = 1536
 
 func (c *call) embedding() {
-	var asked struct {
+	var request struct {
 		Model      string          `json:"model"`
 		Input      json.RawMessage `json:"input"`
 		Dimensions int             `json:"dimensions"`
 		Encoding   string          `json:"encoding_format"`
 	}
-	if json.NewDecoder(c.r.Body).Decode(&asked) != nil {
+	if json.NewDecoder(c.r.Body).Decode(&request) != nil {
 		c.failField("", "invalid_json", "The body is not an embeddings request.")
 		return
 	}
-	sizes := scaleOf(asked.Model, "cl100k_base").weighInputs(asked.Input)
+	sizes := counterFor(request.Model, "cl100k_base").countInputs(request.Input)
 	if len(sizes) == 0 {
 		c.failField("input", "invalid_value", "'$.input' is invalid.")
 		return
 	}
-	if asked.Dimensions == 0 {
-		asked.Dimensions = dimensions
+	if request.Dimensions == 0 {
+		request.Dimensions = dimensions
 	}
 	prompt := sum(sizes)
 	c.e.billed.Add(prompt)
@@ -75,15 +75,15 @@ func (c *call) embedding() {
 	}
 	var data []json.RawMessage
 	for i, size := range sizes {
-		data = append(data, object("object", "embedding", "index", i, "embedding", vector(asked.Dimensions, size, asked.Encoding == "base64")))
+		data = append(data, object("object", "embedding", "index", i, "embedding", vector(request.Dimensions, size, request.Encoding == "base64")))
 	}
-	pairs := []any{"object", "list", "data", data, "model", asked.Model}
+	pairs := []any{"object", "list", "data", data, "model", request.Model}
 	if !c.behaviour.NoUsage {
-		told := prompt
+		reported := prompt
 		if c.behaviour.OddUsage {
-			told = -1
+			reported = -1
 		}
-		pairs = append(pairs, "usage", object("prompt_tokens", told, "total_tokens", told))
+		pairs = append(pairs, "usage", object("prompt_tokens", reported, "total_tokens", reported))
 	}
 	if c.behaviour.FailAfter > 0 {
 		c.send(http.StatusOK, object("error", object("code", "InternalServerError", "message", "The model failed.")))
@@ -113,7 +113,7 @@ func vector(length int, seed int64, packed bool) any {
 const defaultMaxTokens = 16
 
 func (c *call) completion() {
-	var asked struct {
+	var request struct {
 		Model         string          `json:"model"`
 		Prompt        json.RawMessage `json:"prompt"`
 		MaxTokens     *int64          `json:"max_tokens"`
@@ -124,26 +124,26 @@ func (c *call) completion() {
 			IncludeUsage bool `json:"include_usage"`
 		} `json:"stream_options"`
 	}
-	if json.NewDecoder(c.r.Body).Decode(&asked) != nil {
+	if json.NewDecoder(c.r.Body).Decode(&request) != nil {
 		c.failField("", "invalid_json", "The body is not a completions request.")
 		return
 	}
-	sizes := scaleOf(asked.Model, "cl100k_base").weighInputs(asked.Prompt)
+	sizes := counterFor(request.Model, "cl100k_base").countInputs(request.Prompt)
 	most := int64(defaultMaxTokens)
-	if asked.MaxTokens != nil {
-		most = *asked.MaxTokens
+	if request.MaxTokens != nil {
+		most = *request.MaxTokens
 	}
-	n := max(asked.N, 1)
-	best := max(asked.BestOf, n)
+	n := max(request.N, 1)
+	best := max(request.BestOf, n)
 	switch {
 	case len(sizes) == 0:
 		c.failField("prompt", "invalid_value", "'$.prompt' is invalid.")
 		return
-	case asked.Stream && best > n:
+	case request.Stream && best > n:
 		c.failField("best_of", "invalid_value", "best_of must equal n when streaming.")
 		return
 	}
-	a := c.newAnswer(asked.Model, plain, sum(sizes), defaultCompletion, most, nil)
+	a := c.newAnswer(request.Model, plain, sum(sizes), defaultCompletion, most, nil)
 	written, count := a.written, int64(len(sizes))
 	a.hidden *= count * best
 	a.hidden += (best - n) * count * int64(len(written)) // those that aren't the best are written by the model alone
@@ -151,9 +151,9 @@ func (c *call) completion() {
 	for range n * count {
 		a.written = append(a.written, written...)
 	}
-	f := &completionFormat{answer: a, id: "cmpl-" + rand.Text(), choices: n * count, ownChunk: asked.StreamOptions.IncludeUsage}
+	f := &completionFormat{answer: a, id: "cmpl-" + rand.Text(), choices: n * count, ownChunk: request.StreamOptions.IncludeUsage}
 	f.created = time.Now().Unix()
-	c.reply(a, f, asked.Stream)
+	c.reply(a, f, request.Stream)
 }
 
 // A completionFormat writes a completion. Its written tokens are those of all choices.
@@ -178,7 +178,7 @@ func (f *completionFormat) finish() string {
 }
 
 func (f *completionFormat) usage() json.RawMessage {
-	return object("prompt_tokens", f.prompt, "completion_tokens", f.told(), "total_tokens", f.prompt+f.told())
+	return object("prompt_tokens", f.prompt, "completion_tokens", f.reportedCompletion(), "total_tokens", f.prompt+f.reportedCompletion())
 }
 
 func (f *completionFormat) object(choices []json.RawMessage, more ...any) json.RawMessage {

@@ -19,9 +19,9 @@ type toolCall struct {
 	tokens              int64 // size of name and arguments
 }
 
-// callOf returns the model's call of an offered function: the one that the choice names,
-// else the first, with arguments that fit its schema. It returns nil without functions,
-// and with the choice none.
+// callOf returns the model's call of an offered function, with arguments that fit its
+// schema: the function that the choice names, or else the first. It returns nil if there
+// are no functions or the choice is none.
 func callOf(tools []tool, choice json.RawMessage) *toolCall {
 	var mode string
 	var named tool

@@ -132,7 +132,7 @@ func TestOfferedToolsAreCalled(t *testing.T) {
 func TestNoToolIsCalledAfterAResultOrWithChoiceNone(t *testing.T) {
 	for name, fields := range map[string]string{
 		"no tools":  `"messages":[{"role":"user","content":"x"}]`,
-		"an empty":  `"tools":[],"messages":[{"role":"user","content":"x"}]`,
+		"empty":     `"tools":[],"messages":[{"role":"user","content":"x"}]`,
 		"forbidden": weather + `"tool_choice":"none","messages":[{"role":"user","content":"x"}]`,
 		"a result":  weather + `"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"name":"other","arguments":"{}"}}]},{"role":"tool","tool_call_id":"1","content":"y"}]`,
 		"no room":   weather + `"max_tokens":3,"messages":[{"role":"user","content":"x"}]`,

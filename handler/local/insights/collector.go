@@ -1,7 +1,8 @@
 // Package insights is a local Application Insights: it accepts telemetry over the
 // ingestion protocol, checks every item against the protocol's schema, and keeps the
-// valid ones. Tests and "make run" send to it instead of Azure. Start reading at
-// Collector.
+// valid ones. Tests and "make run" send to it instead of Azure.
+//
+// Start reading at [Collector].
 package insights
 
 import (
@@ -25,12 +26,13 @@ type Collector struct {
 	// Token, if set, is the bearer token that v2.1/track requires; v2/track then
 	// accepts nothing, as with disableLocalAuth.
 	Token string
-	// Answer, if set, may answer a request instead, to simulate a failing service; it
-	// reports whether it did. The items are the request's valid ones, not kept yet.
+	// Answer, if set, may answer a request in the Collector's place, to simulate a failing
+	// service. It reports whether it did. items are the valid items of the request, which
+	// haven't been kept.
 	Answer func(w http.ResponseWriter, r *http.Request, items []Item) bool
 	// Arrived, if set, is called with every item that is kept.
 	Arrived func(Item)
-	// Refused, if set, is called with the fault of every other item.
+	// Refused, if set, is called with the fault of every invalid item.
 	Refused func(string)
 
 	mu     sync.Mutex
@@ -103,7 +105,7 @@ func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	c.take(w, r, lines)
+	c.collect(w, r, lines)
 }
 
 // unpack reads the request's items, one a line.
@@ -142,8 +144,8 @@ type fault struct {
 	Message    string `json:"message"`
 }
 
-// take checks the items, keeps the valid ones and answers.
-func (c *Collector) take(w http.ResponseWriter, r *http.Request, lines [][]byte) {
+// collect checks the items, keeps the valid ones and answers.
+func (c *Collector) collect(w http.ResponseWriter, r *http.Request, lines [][]byte) {
 	faults := []fault{}
 	var good []Item
 	for i, line := range lines {
@@ -154,7 +156,7 @@ func (c *Collector) take(w http.ResponseWriter, r *http.Request, lines [][]byte)
 		}
 		good = append(good, item)
 	}
-	c.note(faults)
+	c.recordFaults(faults)
 	if c.Answer != nil && c.Answer(w, r, good) {
 		return
 	}
@@ -175,7 +177,7 @@ func (c *Collector) take(w http.ResponseWriter, r *http.Request, lines [][]byte)
 	}{len(lines), len(good), faults})
 }
 
-func (c *Collector) note(faults []fault) {
+func (c *Collector) recordFaults(faults []fault) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, f := range faults {

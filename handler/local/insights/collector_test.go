@@ -21,7 +21,7 @@ const request = `{"ver":1,"name":"Microsoft.ApplicationInsights.Request","time":
 const event = `{"ver":1,"name":"Microsoft.ApplicationInsights.Event","time":"2026-07-01T12:00:00Z","sampleRate":100,"iKey":"01234567-89ab-cdef-0123-456789abcdef",` +
 	`"tags":{},"data":{"baseType":"EventData","baseData":{"ver":2,"name":"Limit Threshold","properties":{"Limit":"calls"},"measurements":{"Percent":80}}}}`
 
-// post sends lines like the SDKs and returns the answer.
+// post sends lines as the SDKs do, and returns the answer.
 func post(t *testing.T, c *insights.Collector, path string, lines ...string) (int, string) {
 	t.Helper()
 	var body bytes.Buffer
@@ -53,7 +53,7 @@ func TestValidItemsAreKeptAndOthersReported(t *testing.T) {
 		t.Errorf("got %d %s and faults %v, want 206 with 1 item accepted and the item 1 refused with 400", status, body, c.Faults())
 	}
 	if status, _ := post(t, &c, "/v2/track", "{}"); status != 400 {
-		t.Errorf("with only invalid items got %d, want 400", status)
+		t.Errorf("with only invalid items: got %d, want 400", status)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestEveryRuleOfTheSchemaIsChecked(t *testing.T) {
 	} {
 		line := strings.Replace(change[0], change[1], change[2], 1)
 		if line == change[0] {
-			t.Fatalf("the case %q: got the line unchanged, want a change", name)
+			t.Fatalf("%s: got the line unchanged, want a change to test", name)
 		}
 		if _, err := insights.Read([]byte(line)); err == nil {
 			t.Errorf("%s: got no error for %s, want one", name, line)
@@ -103,11 +103,11 @@ func TestCredentialsAreChecked(t *testing.T) {
 	}
 	c.Token = "another"
 	if status, _ := post(t, &c, "/v2.1/track", metric); status != 401 {
-		t.Errorf("with a wrong token got %d, want 401", status)
+		t.Errorf("with a wrong token: got %d, want 401", status)
 	}
 }
 
-func TestItemsPrintInALine(t *testing.T) {
+func TestAnItemIsPrintedInOneLine(t *testing.T) {
 	for line, want := range map[string]string{
 		metric:  `metric      llm/Total Tokens 467 of 2, 209 to 258 {API ID=models}`,
 		request: `request     POST /x 200 1.5s [Total Tokens=258] {}`,

@@ -26,7 +26,8 @@ type Item struct {
 	Event      *Event
 }
 
-// A Metric is an item's first data point, the only one that the service stores.
+// A Metric is an item's data point. The service stores only the first of an item, so there
+// must be exactly one.
 type Metric struct {
 	Namespace string  `json:"ns"`
 	Name      string  `json:"name"`
@@ -63,7 +64,7 @@ type Dependency struct {
 	Measurements map[string]float64 `json:"measurements"`
 }
 
-// An Event is something that happened.
+// An Event is something that happened outside of a call.
 type Event struct {
 	Name         string             `json:"name"`
 	Measurements map[string]float64 `json:"measurements"`
@@ -83,7 +84,7 @@ type envelope struct {
 	} `json:"data"`
 }
 
-// base holds the fields that all base data has.
+// base holds the fields that the base data of all kinds have.
 type base struct {
 	Ver        int               `json:"ver"`
 	Properties map[string]string `json:"properties"`
@@ -156,7 +157,7 @@ func (i *Item) read(text []byte) error {
 		}
 		if err = strict(text, &data); err == nil {
 			common = data.base
-			i.Metric, err = one(data.Metrics)
+			i.Metric, err = checkPoint(data.Metrics)
 		}
 		if err == nil && len(common.Properties) > 10 {
 			err = fmt.Errorf("properties are %d, more than a metric's 10 dimensions", len(common.Properties))
@@ -206,8 +207,8 @@ func (i *Item) read(text []byte) error {
 	return nil
 }
 
-// one checks that there is exactly one data point, since the service stores no more.
-func one(points []Metric) (*Metric, error) {
+// checkPoint checks that there is exactly one data point, and returns it.
+func checkPoint(points []Metric) (*Metric, error) {
 	if len(points) != 1 {
 		return nil, fmt.Errorf("metrics has %d data points, not 1", len(points))
 	}

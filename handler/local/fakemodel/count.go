@@ -8,21 +8,21 @@ import (
 	"tollgate/handler/tokens/reference"
 )
 
-// A scale weighs texts in tokens, independently of the gateway's code.
-type scale struct {
+// A tokenCounter counts the tokens of texts, independently of the gateway's code.
+type tokenCounter struct {
 	name string // of the encoding; empty: DeepSeek's
 }
 
-// scaleOf returns the scale of a model, or of the default encoding if it isn't one that
-// the endpoint knows.
-func scaleOf(model, fallback string) scale {
+// counterFor returns the counter for a model, or one for the encoding fallback if the
+// endpoint doesn't know the model.
+func counterFor(model, fallback string) tokenCounter {
 	switch model = strings.ToLower(model); {
 	case strings.HasPrefix(model, "deepseek"):
-		return scale{}
+		return tokenCounter{}
 	case strings.HasPrefix(model, "text-embedding-"), strings.HasPrefix(model, "gpt-3.5"), strings.HasSuffix(model, "-002"):
-		return scale{"cl100k_base"}
+		return tokenCounter{"cl100k_base"}
 	}
-	return scale{fallback}
+	return tokenCounter{fallback}
 }
 
 var scales = map[string]func() (*reference.Counter, error){
@@ -31,8 +31,8 @@ var scales = map[string]func() (*reference.Counter, error){
 	"":            sync.OnceValues(reference.DeepSeek),
 }
 
-// text weighs a text.
-func (s scale) text(text string) int64 {
+// text returns the number of tokens of a text.
+func (s tokenCounter) text(text string) int64 {
 	counter, err := scales[s.name]()
 	if err != nil {
 		panic("the embedded vocabulary: " + err.Error()) // a broken build
@@ -40,15 +40,15 @@ func (s scale) text(text string) int64 {
 	return int64(counter.Count(strings.ToValidUTF8(text, "\uFFFD")))
 }
 
-// What a chat's template adds to each object, and what an image counts, in tokens.
+// What a chat's template adds to each object, and what an image counts as, in tokens.
 const (
 	perObject = 3
 	perImage  = 765
 )
 
-// json weighs what a model reads of JSON: its texts, a few tokens for each object, and
-// images at a flat price.
-func (s scale) json(raw json.RawMessage) (tokens int64) {
+// json returns the number of tokens of JSON that a model reads: of its texts, with a few
+// for each object and a fixed number for each image.
+func (s tokenCounter) json(raw json.RawMessage) (tokens int64) {
 	var text string
 	var list []json.RawMessage
 	var fields map[string]json.RawMessage
@@ -76,5 +76,6 @@ func (s scale) json(raw json.RawMessage) (tokens int64) {
 	return tokens
 }
 
-// tools weighs the definitions of functions: a model reads their names, too.
-func (s scale) tools(raw json.RawMessage) int64 { return s.text(string(raw)) }
+// tools returns the number of tokens of the definitions of functions, whose field names a
+// model reads too.
+func (s tokenCounter) tools(raw json.RawMessage) int64 { return s.text(string(raw)) }
